@@ -1,0 +1,205 @@
+//! The rules of the house that a compiler does not hold: floors, features, lints, and the tables of SPECS.md.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+/// The floor of each crate of the family; what stands beside (programs, examples, benches) may use all.
+const FLOORS: &[(&str, u8)] = &[
+    ("aims-jose", 0),
+    ("aims-replay", 0),
+    ("aims-wimse-id", 0),
+    ("aims-fetch", 1),
+    ("aims-oauth-wire", 2),
+    ("aims-wimse-cred", 2),
+    ("aims-oauth-client", 3),
+    ("aims-oauth-rs", 3),
+    ("aims-wimse-wpt", 3),
+    ("aims", 4),
+];
+const BESIDE: &[&str] = &["aims-authority", "aims-bench", "aims-cli"];
+/// What is not required below the top floor; `fetch` is nothing but I/O and is itself optional everywhere.
+const RIM: &[&str] = &["aims-fetch", "axum", "hyper", "reqwest", "tokio", "tower"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+fn packages() -> Vec<Value> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+/// The dependencies that a build of the package has, without those of its tests.
+fn normal(package: &Value) -> impl Iterator<Item = &Value> {
+    package["dependencies"].as_array().unwrap().iter().filter(|d| d["kind"].is_null())
+}
+
+fn floor(name: &str) -> Option<u8> {
+    FLOORS.iter().find(|(n, _)| *n == name).map(|(_, floor)| *floor)
+}
+
+#[test]
+fn edges_go_down_at_least_one_floor() {
+    for package in packages() {
+        let name = text(&package["name"]);
+        let Some(own) = floor(name) else {
+            assert!(
+                BESIDE.contains(&name) || name.starts_with("example-"),
+                "`{name}` stands on no floor: name its place here and in ARCHITECTURE.md"
+            );
+            continue;
+        };
+        for dependency in normal(&package) {
+            let to = text(&dependency["name"]);
+            if let Some(other) = floor(to) {
+                assert!(other < own, "`{name}` (floor {own}) uses `{to}` (floor {other})");
+            }
+            assert!(!BESIDE.contains(&to), "`{name}` uses `{to}`, which stands beside the house");
+        }
+    }
+}
+
+#[test]
+fn every_floor_is_inhabited() {
+    let names: BTreeSet<String> =
+        packages().iter().map(|p| text(&p["name"]).to_owned()).collect();
+    for (name, _) in FLOORS {
+        assert!(names.contains(*name), "`{name}` is on a floor but not in the workspace");
+    }
+}
+
+#[test]
+fn nothing_below_the_top_requires_a_runtime() {
+    for package in packages() {
+        let name = text(&package["name"]);
+        if !matches!(floor(name), Some(0..=3)) || name == "aims-fetch" {
+            continue;
+        }
+        let defaults = package["features"]["default"].as_array().map_or(0, Vec::len);
+        assert_eq!(defaults, 0, "`{name}` has default features");
+        for dependency in normal(&package) {
+            let to = text(&dependency["name"]);
+            assert!(
+                !RIM.contains(&to) || dependency["optional"].as_bool().unwrap(),
+                "`{name}` requires `{to}`"
+            );
+        }
+    }
+}
+
+#[test]
+fn every_member_inherits_the_lints() {
+    for package in packages() {
+        let manifest = fs::read_to_string(text(&package["manifest_path"])).unwrap();
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "`{}` does not inherit the lints of the workspace",
+            text(&package["name"])
+        );
+    }
+}
+
+/// No file of a library outside `jose` asks which provider was compiled in.
+#[test]
+fn providers_are_chosen_in_jose_alone() {
+    for (path, source) in sources() {
+        if path.starts_with("jose") || path.starts_with("aims/tests") {
+            continue;
+        }
+        for feature in ["aws-lc-rs", "rustcrypto"] {
+            assert!(
+                !source.contains(&format!("feature = \"{feature}\"")),
+                "{} decides by the provider's feature",
+                path.display()
+            );
+        }
+    }
+}
+
+/// T-082: every HTTP client of the project comes from the one constructor in `fetch`, or is the program's own.
+#[test]
+fn http_clients_come_from_one_constructor() {
+    let needles = [
+        ["reqwest::Client", "::new"].concat(),
+        ["reqwest::Client", "::builder"].concat(),
+        ["Client", "Builder::new"].concat(),
+        ["reqwest", "::get"].concat(),
+    ];
+    for (path, source) in sources() {
+        let test = path.components().any(|c| c.as_os_str() == "tests")
+            || path.ends_with("tests.rs");
+        if path.starts_with("fetch") || test {
+            continue;
+        }
+        let code: String = source
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+            .collect::<Vec<_>>()
+            .join("\n");
+        for needle in &needles {
+            assert!(!code.contains(needle), "{} makes its own HTTP client", path.display());
+        }
+    }
+}
+
+/// Each row of the tables in SPECS.md names tests that are there: `` `crate/path.rs::name` ``.
+#[test]
+fn specs_names_tests_that_exist() {
+    let specs = fs::read_to_string(root().join("SPECS.md")).unwrap();
+    let mut seen = 0;
+    let mut functions: BTreeMap<PathBuf, BTreeSet<String>> = BTreeMap::new();
+    for (path, source) in sources() {
+        let names = source
+            .lines()
+            .filter_map(|line| line.trim_start().split_once("fn "))
+            .map(|(_, rest)| rest.split(['(', '<']).next().unwrap_or_default().to_owned())
+            .collect();
+        functions.insert(path, names);
+    }
+    for cell in specs.split('`').skip(1).step_by(2) {
+        let Some((file, name)) = cell.split_once(".rs::") else { continue };
+        let path = PathBuf::from(format!("{file}.rs"));
+        let names = functions.get(&path).unwrap_or_else(|| panic!("SPECS.md names {file}.rs"));
+        assert!(names.contains(name), "SPECS.md names `{name}` in {file}.rs");
+        seen += 1;
+    }
+    assert!(seen > 50, "SPECS.md names only {seen} tests");
+}
+
+/// All Rust sources of the workspace and of `fuzz/`, by their path from the root.
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, root: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !name.starts_with('.') && !["target", "node_modules", "work"].contains(&&*name) {
+                    walk(&path, root, found);
+                }
+            } else if name.ends_with(".rs") {
+                let source = fs::read_to_string(&path).unwrap();
+                found.push((path.strip_prefix(root).unwrap().to_path_buf(), source));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root(), &root(), &mut found);
+    assert!(found.len() > 20);
+    found
+}
