@@ -1,1 +1,19 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod alg;
+pub mod base64url;
+pub mod digest;
+mod error;
+pub mod json;
+pub mod jwk;
+pub mod jws;
+pub mod jwt;
+pub mod key;
+pub mod provider;
+pub mod random;
+pub mod secret;
+pub mod time;
+
+pub use alg::{Algorithm, AlgorithmSet};
+pub use error::Error;

@@ -1,0 +1,313 @@
+//! The one error of the crate.
+
+use std::sync::Arc;
+
+use crate::alg::Algorithm;
+
+/// Why something was refused.
+///
+/// Each variant has a stable [`code`](Self::code). Messages name members and limits, never the
+/// text of a token or of a key. A bad signature says no more than that it is bad.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // A peer's JWS or JSON breaks the standard.
+    /// Not three non-empty parts joined by dots (RFC 7515 §7.1).
+    #[error("a compact JWS has three parts, none of them empty")]
+    Parts,
+    /// Longer than the limit.
+    #[error("the token is longer than {limit} bytes")]
+    TooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// Not canonical base64url without padding (RFC 7515 §2, RFC 4648 §3.5).
+    #[error("not canonical base64url without padding")]
+    Base64,
+    /// The JOSE header is not what it must be.
+    #[error("the JOSE header is malformed")]
+    Header,
+    /// A member stands twice in one JSON object, at whatever depth (RFC 7515 §4, RFC 7519 §4).
+    #[error("a member stands twice in one JSON object")]
+    DuplicateMember,
+    /// Not JSON, or members of other types than the standard's.
+    #[error("malformed JSON")]
+    Json,
+    /// JSON, yet no object where an object is due.
+    #[error("a JSON object is due")]
+    NotAnObject,
+    /// Nested deeper, or with more members, than is ever needed.
+    #[error("the JSON is too deep or has too many members")]
+    JsonTooLarge,
+    /// The header asks for an extension (RFC 7515 §4.1.11): none is supported.
+    #[error("`crit` names an extension that is not supported")]
+    Crit,
+    /// `alg` is none of the supported signature algorithms.
+    #[error("`alg` is not a supported signature algorithm")]
+    UnknownAlgorithm,
+    /// The token names an algorithm that the key does not carry.
+    #[error("the key is not for `{algorithm}`")]
+    AlgorithmMismatch {
+        /// What the token named.
+        algorithm: Algorithm,
+    },
+    /// The header brings or points to a key: `jwk`, `jku`, `x5u`, `x5c` (T-008).
+    #[error("the header brings its own key")]
+    KeyInHeader,
+    /// `typ` is not the expected one (RFC 8725 §3.11).
+    #[error("`typ` is not the expected one")]
+    Type,
+    /// The signature does not fit message and key.
+    #[error("the signature is not valid")]
+    Signature,
+
+    // Claims.
+    /// A claim is missing or malformed.
+    #[error("the claim `{claim}` is missing or malformed")]
+    Claim {
+        /// Its name.
+        claim: &'static str,
+    },
+    /// `exp` has passed (RFC 7519 §4.1.4).
+    #[error("expired")]
+    Expired,
+    /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5).
+    #[error("not yet valid")]
+    NotYetValid,
+    /// Valid for longer than is accepted.
+    #[error("the lifetime is longer than accepted")]
+    Lifetime,
+    /// Issued longer ago than is accepted.
+    #[error("issued too long ago")]
+    TooOld,
+
+    // A peer's key or key set.
+    /// Not a JSON object with members of the right types (RFC 7517 §4).
+    #[error("malformed JWK")]
+    JwkJson,
+    /// The JWK is longer than the limit.
+    #[error("the JWK is longer than {limit} bytes")]
+    JwkTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// `kty` is not one of `EC`, `OKP`, `RSA`.
+    #[error("`kty` is not a supported key type")]
+    JwkType,
+    /// `crv` is not a supported curve of that key type.
+    #[error("`crv` is not a supported curve")]
+    JwkCurve,
+    /// A member is missing, malformed, or has no place in a key of that type.
+    #[error("the JWK member `{member}` is missing, malformed or out of place")]
+    JwkMember {
+        /// Its name.
+        member: &'static str,
+    },
+    /// The coordinates are no point of the curve.
+    #[error("the coordinates are no point of the curve")]
+    JwkPoint,
+    /// An Ed25519 key of small order, or written in a non-canonical way (T-004).
+    #[error("the Ed25519 key is of small order or not canonical")]
+    JwkWeakPoint,
+    /// A private member in what must be a public key (T-019).
+    #[error("a private member in a public key")]
+    JwkPrivate,
+    /// A public key where a private one is due.
+    #[error("not a private key")]
+    JwkNotPrivate,
+    /// An RSA modulus below 2048 or above 4096 bits, or an even one.
+    #[error("the RSA modulus must be odd and of 2048 to 4096 bits")]
+    JwkRsaModulus,
+    /// An RSA exponent that is even, below 3 or above 33 bits.
+    #[error("the RSA exponent must be odd, 3 at least and of 33 bits at most")]
+    JwkRsaExponent,
+    /// `alg` is unknown, does not fit the key, or is missing where nothing implies it.
+    #[error("the JWK's `alg` is missing, unknown or not of its key type")]
+    JwkAlgorithm,
+    /// `use` is not for this purpose.
+    #[error("the JWK's `use` is for another purpose")]
+    JwkUse,
+    /// `key_ops` does not allow the operation, repeats a value, or contradicts `use`.
+    #[error("the JWK's `key_ops` does not allow this")]
+    JwkKeyOps,
+    /// `kid` is missing where it is required, empty, or longer than 256 bytes.
+    #[error("the JWK's `kid` is missing, empty or too long")]
+    JwkKeyId,
+    /// Not a thumbprint (RFC 7638): 43 characters of base64url.
+    #[error("not a JWK thumbprint")]
+    Thumbprint,
+    /// The key set is not an object with an array `keys` (RFC 7517 §5).
+    #[error("malformed JWK set")]
+    SetJson,
+    /// The key set is longer, or has more keys, than the limits.
+    #[error("the JWK set is too large")]
+    SetTooLarge,
+    /// Two keys of the set have the same `kid`, which the rules forbid.
+    #[error("two keys of the set have the same `kid`")]
+    SetDuplicateKeyId,
+
+    // Choosing a key.
+    /// No key of the set fits. A refresh of the set may help.
+    #[error("no key of the set fits")]
+    UnknownKey,
+    /// Several keys fit, and none is tried at random.
+    #[error("several keys of the set fit")]
+    AmbiguousKey,
+
+    // Our own caller, or our own means.
+    /// The provider cannot do that algorithm.
+    #[error("the provider `{provider}` does not support `{algorithm}`")]
+    Unsupported {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// The provider's name.
+        provider: &'static str,
+    },
+    /// Not a PKCS#8 private key that fits the algorithm (RFC 5958).
+    #[error("not a PKCS#8 private key of that algorithm")]
+    Pkcs8,
+    /// Not exactly one PEM block `PRIVATE KEY` (RFC 7468 §10).
+    #[error("not one PEM block `PRIVATE KEY`")]
+    Pem,
+    /// The private key's numbers do not fit together.
+    #[error("the parts of the private key do not belong together")]
+    KeyParts,
+    /// A key could not be generated.
+    #[error("no key could be generated")]
+    Generate,
+    /// A local key could not sign.
+    #[error("signing failed")]
+    Sign,
+    /// A key behind a device or network could not sign.
+    #[error("the signer is unavailable")]
+    SignerUnavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// No random bytes.
+    #[error("no random bytes could be drawn")]
+    Random,
+    /// A skew above 60 seconds.
+    #[error("the skew must be 60 seconds at most")]
+    Skew,
+    /// Claims could not be serialized to a JSON object.
+    #[error("the claims could not be written as a JSON object")]
+    Serialize,
+}
+
+impl Error {
+    /// Every code that [`code`](Self::code) can return.
+    pub const CODES: &'static [&'static str] = &[
+        "jws.parts",
+        "jws.too_long",
+        "jws.base64",
+        "jws.header",
+        "jws.duplicate_member",
+        "jws.json",
+        "jws.not_an_object",
+        "jws.json_too_large",
+        "jws.crit",
+        "jws.unknown_algorithm",
+        "jws.algorithm",
+        "jws.key_in_header",
+        "jws.typ",
+        "jws.signature",
+        "jwt.claim",
+        "jwt.expired",
+        "jwt.not_yet_valid",
+        "jwt.lifetime",
+        "jwt.too_old",
+        "jwk.json",
+        "jwk.too_long",
+        "jwk.kty",
+        "jwk.crv",
+        "jwk.member",
+        "jwk.point",
+        "jwk.weak_point",
+        "jwk.private",
+        "jwk.not_private",
+        "jwk.rsa_modulus",
+        "jwk.rsa_exponent",
+        "jwk.alg",
+        "jwk.use",
+        "jwk.key_ops",
+        "jwk.kid",
+        "jwk.thumbprint",
+        "jwks.json",
+        "jwks.too_large",
+        "jwks.duplicate_kid",
+        "key.unknown",
+        "key.ambiguous",
+        "key.unsupported",
+        "key.pkcs8",
+        "key.pem",
+        "key.parts",
+        "key.generate",
+        "key.sign",
+        "key.signer_unavailable",
+        "random.unavailable",
+        "time.skew",
+        "jws.serialize",
+    ];
+
+    /// The stable code of this error, as it stands in vectors, records and logs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Parts => "jws.parts",
+            Self::TooLong { .. } => "jws.too_long",
+            Self::Base64 => "jws.base64",
+            Self::Header => "jws.header",
+            Self::DuplicateMember => "jws.duplicate_member",
+            Self::Json => "jws.json",
+            Self::NotAnObject => "jws.not_an_object",
+            Self::JsonTooLarge => "jws.json_too_large",
+            Self::Crit => "jws.crit",
+            Self::UnknownAlgorithm => "jws.unknown_algorithm",
+            Self::AlgorithmMismatch { .. } => "jws.algorithm",
+            Self::KeyInHeader => "jws.key_in_header",
+            Self::Type => "jws.typ",
+            Self::Signature => "jws.signature",
+            Self::Claim { .. } => "jwt.claim",
+            Self::Expired => "jwt.expired",
+            Self::NotYetValid => "jwt.not_yet_valid",
+            Self::Lifetime => "jwt.lifetime",
+            Self::TooOld => "jwt.too_old",
+            Self::JwkJson => "jwk.json",
+            Self::JwkTooLong { .. } => "jwk.too_long",
+            Self::JwkType => "jwk.kty",
+            Self::JwkCurve => "jwk.crv",
+            Self::JwkMember { .. } => "jwk.member",
+            Self::JwkPoint => "jwk.point",
+            Self::JwkWeakPoint => "jwk.weak_point",
+            Self::JwkPrivate => "jwk.private",
+            Self::JwkNotPrivate => "jwk.not_private",
+            Self::JwkRsaModulus => "jwk.rsa_modulus",
+            Self::JwkRsaExponent => "jwk.rsa_exponent",
+            Self::JwkAlgorithm => "jwk.alg",
+            Self::JwkUse => "jwk.use",
+            Self::JwkKeyOps => "jwk.key_ops",
+            Self::JwkKeyId => "jwk.kid",
+            Self::Thumbprint => "jwk.thumbprint",
+            Self::SetJson => "jwks.json",
+            Self::SetTooLarge => "jwks.too_large",
+            Self::SetDuplicateKeyId => "jwks.duplicate_kid",
+            Self::UnknownKey => "key.unknown",
+            Self::AmbiguousKey => "key.ambiguous",
+            Self::Unsupported { .. } => "key.unsupported",
+            Self::Pkcs8 => "key.pkcs8",
+            Self::Pem => "key.pem",
+            Self::KeyParts => "key.parts",
+            Self::Generate => "key.generate",
+            Self::Sign => "key.sign",
+            Self::SignerUnavailable(_) => "key.signer_unavailable",
+            Self::Random => "random.unavailable",
+            Self::Skew => "time.skew",
+            Self::Serialize => "jws.serialize",
+        }
+    }
+
+    /// Whether a fresh key set may help: the one error that a rim answers with one single-flight
+    /// refresh and one retry.
+    #[must_use]
+    pub const fn is_key_unknown(&self) -> bool {
+        matches!(self, Self::UnknownKey)
+    }
+}

@@ -1,0 +1,232 @@
+//! Public keys as JSON (RFC 7517), key sets, thumbprints (RFC 7638).
+//!
+//! Reading is strict: exact lengths, canonical base64url, no member twice, nothing private where a
+//! public key is due. Members that nobody here knows are ignored (RFC 7517 §4).
+
+mod parse;
+mod set;
+mod thumbprint;
+
+use core::fmt;
+
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+
+pub(crate) use parse::PrivateMembers;
+pub use set::{JwkSet, MAX_SET_KEYS, MAX_SET_LEN, PublicJwkSet, SetRules, Skipped};
+pub use thumbprint::Thumbprint;
+
+use crate::alg::{Algorithm, AlgorithmSet};
+use crate::key::{check_ed25519, check_rsa};
+use crate::provider::PublicKey;
+use crate::{Error, base64url};
+
+/// The largest JWK that is read: 16 KiB.
+pub const MAX_JWK_LEN: usize = 16 * 1024;
+
+/// The longest `kid` that is read: 256 bytes.
+pub const MAX_KEY_ID_LEN: usize = 256;
+
+/// A public key as JSON, parsed and not yet prepared: see
+/// [`VerifyingKey::from_jwk`](crate::key::VerifyingKey::from_jwk).
+///
+/// ```
+/// use jose::jwk::Jwk;
+/// let jwk = Jwk::parse(br#"{"kty":"OKP","crv":"Ed25519","kid":"1",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#)?;
+/// assert_eq!(jwk.key_id(), Some("1"));
+/// // RFC 8037, appendix A.3
+/// assert_eq!(jwk.thumbprint().to_string(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+/// # Ok::<(), jose::Error>(())
+/// ```
+#[derive(Clone, Eq, PartialEq)]
+pub struct Jwk {
+    key: PublicKey,
+    algorithm: Option<Algorithm>,
+    key_id: Option<String>,
+    key_use: Option<String>,
+    key_ops: Option<Vec<String>>,
+}
+
+impl Jwk {
+    /// Reads a public key, of at most [`MAX_JWK_LEN`] bytes.
+    ///
+    /// # Errors
+    ///
+    /// `jwk.private` for a private or symmetric key (without its value), `jwk.json`,
+    /// `jws.duplicate_member`, `jwk.too_long`, `jwk.kty`, `jwk.crv`, `jwk.member`,
+    /// `jwk.weak_point`, `jwk.rsa_modulus`, `jwk.rsa_exponent`, `jwk.alg`, `jwk.use`,
+    /// `jwk.key_ops`, `jwk.kid`.
+    pub fn parse(json: &[u8]) -> Result<Self, Error> {
+        parse::public(json)
+    }
+
+    pub(crate) fn parse_private(json: &[u8]) -> Result<(Self, PrivateMembers), Error> {
+        parse::private(json)
+    }
+
+    /// A JWK of this key and nothing else.
+    ///
+    /// # Errors
+    ///
+    /// `jwk.member`, `jwk.weak_point`, `jwk.rsa_modulus`, `jwk.rsa_exponent`.
+    pub fn from_public_key(key: PublicKey) -> Result<Self, Error> {
+        match &key {
+            PublicKey::Ec { curve, point } => {
+                if point.len() != 1 + 2 * curve.field_len() || point.first() != Some(&4) {
+                    return Err(Error::JwkMember { member: "x" });
+                }
+            }
+            PublicKey::Ed25519 { point } => check_ed25519(point)?,
+            PublicKey::Rsa { n, e } => check_rsa(n, e)?,
+        }
+        Ok(Self { key, algorithm: None, key_id: None, key_use: None, key_ops: None })
+    }
+
+    /// `kty`: `EC`, `OKP` or `RSA`.
+    #[must_use]
+    pub const fn key_type(&self) -> &'static str {
+        match self.key {
+            PublicKey::Ec { .. } => "EC",
+            PublicKey::Ed25519 { .. } => "OKP",
+            PublicKey::Rsa { .. } => "RSA",
+        }
+    }
+
+    /// The key material.
+    #[must_use]
+    pub const fn public_key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// `alg`, where the key says it.
+    #[must_use]
+    pub const fn algorithm(&self) -> Option<Algorithm> {
+        self.algorithm
+    }
+
+    /// What the key may be used with: its `alg` alone; without one what the curve implies, which
+    /// for Ed25519 is both names of the same algorithm (RFC 9864 §2.2) and for RSA nothing.
+    #[must_use]
+    pub fn algorithms(&self) -> AlgorithmSet {
+        match (self.algorithm, &self.key) {
+            (Some(algorithm), _) => algorithm.into(),
+            (None, PublicKey::Ec { curve, .. }) => curve.algorithm().into(),
+            (None, PublicKey::Ed25519 { .. }) => AlgorithmSet::ED25519,
+            (None, PublicKey::Rsa { .. }) => AlgorithmSet::EMPTY,
+        }
+    }
+
+    /// `kid`: opaque, 1 to 256 bytes, for comparison only (T-009).
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.key_id.as_deref()
+    }
+
+    /// `use`: `sig`, `enc`, or what a profile defines (SPIFFE: `jwt-svid`, `wit-svid`).
+    #[must_use]
+    pub fn key_use(&self) -> Option<&str> {
+        self.key_use.as_deref()
+    }
+
+    /// `key_ops`, each value once.
+    #[must_use]
+    pub fn key_ops(&self) -> Option<&[String]> {
+        self.key_ops.as_deref()
+    }
+
+    /// The SHA-256 thumbprint over the required members alone (RFC 7638 §3).
+    #[must_use]
+    pub fn thumbprint(&self) -> Thumbprint {
+        thumbprint::of(&self.key)
+    }
+
+    /// The same key with this `alg`.
+    ///
+    /// # Errors
+    ///
+    /// `jwk.alg` where the key is not of that kind.
+    pub fn with_algorithm(mut self, algorithm: Algorithm) -> Result<Self, Error> {
+        if !self.key.fits(algorithm) {
+            return Err(Error::JwkAlgorithm);
+        }
+        self.algorithm = Some(algorithm);
+        Ok(self)
+    }
+
+    /// The same key with this `kid`.
+    #[must_use]
+    pub fn with_key_id(mut self, key_id: impl Into<String>) -> Self {
+        self.key_id = Some(key_id.into());
+        self
+    }
+
+    /// The same key with this `use`.
+    #[must_use]
+    pub fn with_use(mut self, key_use: impl Into<String>) -> Self {
+        self.key_use = Some(key_use.into());
+        self
+    }
+
+    /// The JSON text, without blanks, members in the order of [`Serialize`].
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings and base64url always serialize.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Serialize for Jwk {
+    /// `kty`, `use`, `key_ops`, `alg`, `kid` where set, then the key's own members.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("kty", self.key_type())?;
+        if let Some(key_use) = &self.key_use {
+            map.serialize_entry("use", key_use)?;
+        }
+        if let Some(key_ops) = &self.key_ops {
+            map.serialize_entry("key_ops", key_ops)?;
+        }
+        if let Some(algorithm) = self.algorithm {
+            map.serialize_entry("alg", &algorithm)?;
+        }
+        if let Some(key_id) = &self.key_id {
+            map.serialize_entry("kid", key_id)?;
+        }
+        match &self.key {
+            PublicKey::Ec { curve, point } => {
+                let (x, y) = point.get(1..).unwrap_or_default().split_at(curve.field_len());
+                map.serialize_entry("crv", curve.name())?;
+                map.serialize_entry("x", &base64url::encode(x))?;
+                map.serialize_entry("y", &base64url::encode(y))?;
+            }
+            PublicKey::Ed25519 { point } => {
+                map.serialize_entry("crv", "Ed25519")?;
+                map.serialize_entry("x", &base64url::encode(point))?;
+            }
+            PublicKey::Rsa { n, e } => {
+                map.serialize_entry("n", &base64url::encode(n))?;
+                map.serialize_entry("e", &base64url::encode(e))?;
+            }
+        }
+        map.end()
+    }
+}
+
+impl fmt::Display for Jwk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_json())
+    }
+}
+
+impl fmt::Debug for Jwk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Jwk")
+            .field("key_type", &self.key_type())
+            .field("algorithm", &self.algorithm)
+            .field("key_id", &self.key_id)
+            .field("key_use", &self.key_use)
+            .field("thumbprint", &self.thumbprint())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,171 @@
+//! Keys that verify and keys that sign.
+//!
+//! An algorithm is a property of a key: from its `alg`, or implied by its curve. A token's header
+//! can only agree with it (WIT-05).
+
+mod checks;
+pub(crate) mod der;
+mod pem;
+pub(crate) mod pkcs8;
+mod signing;
+mod verifying;
+
+use core::fmt;
+use core::pin::Pin;
+
+pub use signing::SigningKey;
+pub use verifying::VerifyingKey;
+
+pub(crate) use checks::{check_ed25519, check_rsa};
+
+use crate::Error;
+use crate::alg::Algorithm;
+
+/// A signature in its JOSE encoding: `r ‖ s` for ECDSA (RFC 7518 §3.4), raw bytes otherwise.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Signature(Vec<u8>);
+
+impl Signature {
+    /// Wraps the bytes that a device or service returned. ECDSA signatures must be `r ‖ s`; most
+    /// services answer in DER, which is to be converted before.
+    #[must_use]
+    pub const fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl AsRef<[u8]> for Signature {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signature({} bytes)", self.0.len())
+    }
+}
+
+/// Something that signs with one private key, here and now.
+///
+/// [`SigningKey`] is one; a key in a TPM or PKCS#11 token is another:
+///
+/// ```
+/// use jose::key::{Signature, Signer};
+/// use jose::{Algorithm, Error};
+///
+/// struct Device;
+///
+/// impl Signer for Device {
+///     fn algorithm(&self) -> Algorithm {
+///         Algorithm::Es256
+///     }
+///     fn key_id(&self) -> Option<&str> {
+///         Some("slot-1")
+///     }
+///     fn sign(&self, _message: &[u8]) -> Result<Signature, Error> {
+///         Ok(Signature::from_bytes(vec![0; 64]))
+///     }
+/// }
+///
+/// let signer: &dyn Signer = &Device;
+/// assert_eq!(signer.key_id(), Some("slot-1"));
+/// ```
+pub trait Signer: Send + Sync {
+    /// The one algorithm it signs with.
+    fn algorithm(&self) -> Algorithm;
+
+    /// The `kid` that goes into headers.
+    fn key_id(&self) -> Option<&str>;
+
+    /// Signs the whole message; hashing is part of it.
+    ///
+    /// # Errors
+    ///
+    /// `key.sign` or `key.signer_unavailable`.
+    fn sign(&self, message: &[u8]) -> Result<Signature, Error>;
+}
+
+impl<S: Signer + ?Sized> Signer for &S {
+    fn algorithm(&self) -> Algorithm {
+        (**self).algorithm()
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        (**self).key_id()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
+        (**self).sign(message)
+    }
+}
+
+impl<S: Signer + ?Sized> Signer for std::sync::Arc<S> {
+    fn algorithm(&self) -> Algorithm {
+        (**self).algorithm()
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        (**self).key_id()
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Signature, Error> {
+        (**self).sign(message)
+    }
+}
+
+/// The future of [`AsyncSigner::sign_async`].
+pub type SignFuture<'a> = Pin<Box<dyn Future<Output = Result<Signature, Error>> + Send + 'a>>;
+
+/// Something that signs with one private key behind a network: a KMS, a signing service.
+///
+/// Every [`Signer`] is one too. Report failures as [`Error::SignerUnavailable`], and give the call
+/// a timeout.
+///
+/// ```
+/// use jose::key::{AsyncSigner, SignFuture, Signature};
+/// use jose::Algorithm;
+///
+/// struct Kms;
+///
+/// impl AsyncSigner for Kms {
+///     fn algorithm(&self) -> Algorithm {
+///         Algorithm::Ed25519
+///     }
+///     fn key_id(&self) -> Option<&str> {
+///         None
+///     }
+///     fn sign_async<'a>(&'a self, _message: &'a [u8]) -> SignFuture<'a> {
+///         Box::pin(async { Ok(Signature::from_bytes(vec![0; 64])) })
+///     }
+/// }
+/// # let _: &dyn AsyncSigner = &Kms;
+/// ```
+pub trait AsyncSigner: Send + Sync {
+    /// The one algorithm it signs with.
+    fn algorithm(&self) -> Algorithm;
+
+    /// The `kid` that goes into headers.
+    fn key_id(&self) -> Option<&str>;
+
+    /// Signs the whole message; hashing is part of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Signer::sign`].
+    fn sign_async<'a>(&'a self, message: &'a [u8]) -> SignFuture<'a>;
+}
+
+impl<S: Signer + ?Sized> AsyncSigner for S {
+    fn algorithm(&self) -> Algorithm {
+        Signer::algorithm(self)
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        Signer::key_id(self)
+    }
+
+    fn sign_async<'a>(&'a self, message: &'a [u8]) -> SignFuture<'a> {
+        Box::pin(core::future::ready(self.sign(message)))
+    }
+}
