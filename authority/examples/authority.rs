@@ -1,0 +1,2 @@
+//! A standalone authority on loopback.
+fn main() {}
