@@ -1,0 +1,276 @@
+//! Identifiers, their origins and trust domains.
+
+use std::{borrow::Borrow, fmt, hash::Hash, str::FromStr};
+
+use crate::{Error, parse};
+
+/// The scheme of an identifier.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[expect(clippy::exhaustive_enums, reason = "another scheme is another grammar: callers handle both in full")]
+pub enum Scheme {
+    /// `spiffe`, by the SPIFFE-ID standard.
+    Spiffe,
+    /// `wimse`, by draft-ietf-wimse-identifier.
+    Wimse,
+}
+
+impl Scheme {
+    /// The scheme's name, in lower case as it stands in an identifier.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Spiffe => "spiffe",
+            Self::Wimse => "wimse",
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The authority part of an identifier: `example.org`. It is no host name, and alone it is no anchor of trust: see [`Origin`].
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct TrustDomain(String);
+
+impl TrustDomain {
+    /// The trust domain as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for TrustDomain {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        parse::trust_domain(&text)?;
+        Ok(Self(text))
+    }
+}
+
+/// Scheme and trust domain, `spiffe://example.org`: what keys, issuers and policies are bound to.
+///
+/// The same trust domain under another scheme is another origin.
+///
+/// ```
+/// use std::collections::HashMap;
+/// use wimse_id::{Origin, WorkloadId};
+///
+/// let origin: Origin = "spiffe://example.org".parse()?;
+/// let keys = HashMap::from([(origin, "keys of example.org")]);
+///
+/// let id: WorkloadId = "spiffe://example.org/pay".parse()?;
+/// assert!(keys.contains_key(id.origin_str()));
+/// let other: WorkloadId = "wimse://example.org/pay".parse()?;
+/// assert!(!keys.contains_key(other.origin_str()));
+/// # Ok::<(), wimse_id::Error>(())
+/// ```
+#[derive(Clone, Debug, Eq)]
+pub struct Origin {
+    text: String,
+    scheme: Scheme,
+}
+
+impl Origin {
+    /// The origin of a trust domain under a scheme.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TrustDomainTrailingDot`] for a `wimse` trust domain that ends in a dot.
+    pub fn new(scheme: Scheme, trust_domain: &TrustDomain) -> Result<Self, Error> {
+        parse::trust_domain_of(scheme, trust_domain.as_str())?;
+        Ok(Self { text: format!("{scheme}://{}", trust_domain.as_str()), scheme })
+    }
+
+    /// The origin as text: scheme, `://`, trust domain.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The scheme.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The trust domain.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
+        after(&self.text, self.scheme.as_str().len() + 3)
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let parts = parse::origin(&text)?;
+        Ok(Self { text, scheme: parts.scheme })
+    }
+}
+
+/// A workload identifier: `spiffe://example.org/pay` or `wimse://example.org/pay`.
+///
+/// It is a name, not a proof (ID-09): what a credential proved has a type of its own. Equality is that of the bytes.
+///
+/// ```
+/// use wimse_id::{Scheme, WorkloadId};
+///
+/// let id = WorkloadId::parse("spiffe://example.org/billing/pay")?;
+/// assert_eq!(id.scheme(), Scheme::Spiffe);
+/// assert_eq!(id.trust_domain(), "example.org");
+/// assert_eq!(id.path(), "/billing/pay");
+/// assert_eq!(id.segments().collect::<Vec<_>>(), ["billing", "pay"]);
+///
+/// assert_eq!(WorkloadId::parse("spiffe://Example.org/pay").unwrap_err().code(), "id.trust_domain");
+/// # Ok::<(), wimse_id::Error>(())
+/// ```
+#[derive(Clone, Debug, Eq)]
+pub struct WorkloadId {
+    text: String,
+    scheme: Scheme,
+    /// Length of the origin within the text.
+    origin: usize,
+}
+
+impl WorkloadId {
+    /// Takes a canonical identifier (ID-01 to ID-06). One allocation, for the text.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is not canonical; nothing is repaired.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let parts = parse::identifier(text)?;
+        Ok(Self { text: text.to_owned(), scheme: parts.scheme, origin: parts.origin })
+    }
+
+    /// The identifier as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The scheme.
+    #[must_use]
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The origin, as a value of its own.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        Origin { text: self.origin_str().to_owned(), scheme: self.scheme }
+    }
+
+    /// The origin as text, to look up what is keyed by [`Origin`] without allocating.
+    #[must_use]
+    pub fn origin_str(&self) -> &str {
+        self.text.get(..self.origin).unwrap_or_default()
+    }
+
+    /// The trust domain.
+    #[must_use]
+    pub fn trust_domain(&self) -> &str {
+        after(self.origin_str(), self.scheme.as_str().len() + 3)
+    }
+
+    /// The path with its leading slash; empty for the identifier of a trust domain itself.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        after(&self.text, self.origin)
+    }
+
+    /// The segments of the path, from the left.
+    pub fn segments(&self) -> impl Iterator<Item = &str> {
+        self.path().split('/').skip(1)
+    }
+}
+
+impl TryFrom<String> for WorkloadId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let parts = parse::identifier(&text)?;
+        Ok(Self { text, scheme: parts.scheme, origin: parts.origin })
+    }
+}
+
+fn after(text: &str, at: usize) -> &str {
+    text.get(at..).unwrap_or_default()
+}
+
+/// What every textual type here has: the same text, order, equality and hash as its `str`, so that maps can be asked by `&str`.
+macro_rules! textual {
+    ($($type:ty),+) => {$(
+        impl FromStr for $type {
+            type Err = Error;
+
+            fn from_str(text: &str) -> Result<Self, Error> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl TryFrom<&str> for $type {
+            type Error = Error;
+
+            fn try_from(text: &str) -> Result<Self, Error> {
+                text.parse()
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl AsRef<str> for $type {
+            fn as_ref(&self) -> &str {
+                self.as_str()
+            }
+        }
+
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                self.as_str()
+            }
+        }
+    )+};
+}
+
+/// Order, equality and hash by the text alone, where a type keeps more than its text.
+macro_rules! by_text {
+    ($($type:ty),+) => {$(
+        impl PartialEq for $type {
+            fn eq(&self, other: &Self) -> bool {
+                self.as_str() == other.as_str()
+            }
+        }
+
+        impl Ord for $type {
+            fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+                self.as_str().cmp(other.as_str())
+            }
+        }
+
+        impl PartialOrd for $type {
+            fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+                Some(self.cmp(other))
+            }
+        }
+
+        impl Hash for $type {
+            fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+                self.as_str().hash(state);
+            }
+        }
+    )+};
+}
+
+textual!(Origin, TrustDomain, WorkloadId);
+by_text!(Origin, WorkloadId);

@@ -1,0 +1,121 @@
+//! The grammar, once for all types: one pass over the bytes, no allocation.
+
+use crate::{Error, Scheme};
+
+/// The longest identifier in octets (SPIFFE-ID §2.3, draft-ietf-wimse-identifier §4.1).
+pub(crate) const MAX_LENGTH: usize = 2048;
+/// The longest trust domain in octets.
+pub(crate) const MAX_TRUST_DOMAIN: usize = 255;
+
+/// Where the parts of a canonical identifier lie in its text.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Parts {
+    pub(crate) scheme: Scheme,
+    /// Length of the scheme, `://` and the trust domain: the origin.
+    pub(crate) origin: usize,
+}
+
+/// Splits an identifier and checks every octet of it.
+pub(crate) fn identifier(text: &str) -> Result<Parts, Error> {
+    let (scheme, authority, path) = split(text)?;
+    trust_domain_of(scheme, authority)?;
+    if path.is_empty() && scheme == Scheme::Wimse {
+        return Err(Error::PathMissing);
+    }
+    self::path(scheme, path)?;
+    Ok(Parts { scheme, origin: text.len() - path.len() })
+}
+
+/// Splits an origin: an identifier's text up to the path, for both schemes.
+pub(crate) fn origin(text: &str) -> Result<Parts, Error> {
+    let (scheme, authority, path) = split(text)?;
+    trust_domain_of(scheme, authority)?;
+    match path {
+        "" => Ok(Parts { scheme, origin: text.len() }),
+        "/" => Err(Error::TrailingSlash),
+        _ => Err(Error::Character),
+    }
+}
+
+/// Checks a trust domain that stands alone, by what both schemes have in common.
+pub(crate) fn trust_domain(text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::TrustDomainEmpty);
+    }
+    if text.len() > MAX_TRUST_DOMAIN {
+        return Err(Error::TrustDomainLength);
+    }
+    match text.bytes().find(|byte| !is_domain(*byte)) {
+        None => Ok(()),
+        Some(b'%') => Err(Error::PercentEncoding),
+        Some(b'@') => Err(Error::UserInfo),
+        Some(b':') => Err(Error::Port),
+        Some(b'?') => Err(Error::Query),
+        Some(b'#') => Err(Error::Fragment),
+        Some(_) => Err(Error::TrustDomain),
+    }
+}
+
+pub(crate) fn trust_domain_of(scheme: Scheme, text: &str) -> Result<(), Error> {
+    trust_domain(text)?;
+    if scheme == Scheme::Wimse && text.ends_with('.') {
+        return Err(Error::TrustDomainTrailingDot);
+    }
+    Ok(())
+}
+
+/// Scheme, authority and path; the last with its leading slash, or empty.
+fn split(text: &str) -> Result<(Scheme, &str, &str), Error> {
+    if text.len() > MAX_LENGTH {
+        return Err(Error::Length);
+    }
+    let (scheme, rest) = if let Some(rest) = text.strip_prefix("spiffe://") {
+        (Scheme::Spiffe, rest)
+    } else if let Some(rest) = text.strip_prefix("wimse://") {
+        (Scheme::Wimse, rest)
+    } else {
+        return Err(Error::Scheme);
+    };
+    let at = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+    let (authority, path) = rest.split_at_checked(at).ok_or(Error::Character)?;
+    Ok((scheme, authority, path))
+}
+
+/// Checks a path: empty, or segments each behind a slash.
+fn path(scheme: Scheme, path: &str) -> Result<(), Error> {
+    let Some(segments) = path.strip_prefix('/') else {
+        return Ok(());
+    };
+    if segments.is_empty() || segments.ends_with('/') {
+        // `//` at the end is an empty segment first of all.
+        return Err(if segments.ends_with("//") || segments == "/" {
+            Error::EmptySegment
+        } else {
+            Error::TrailingSlash
+        });
+    }
+    segments.split('/').try_for_each(|segment| match segment {
+        "" => Err(Error::EmptySegment),
+        "." | ".." => Err(Error::DotSegment),
+        _ => self::segment(scheme, segment),
+    })
+}
+
+fn segment(scheme: Scheme, segment: &str) -> Result<(), Error> {
+    match segment.bytes().find(|byte| !is_segment(scheme, *byte)) {
+        None => Ok(()),
+        Some(b'%') => Err(Error::PercentEncoding),
+        Some(b'?') => Err(Error::Query),
+        Some(b'#') => Err(Error::Fragment),
+        Some(_) => Err(Error::Character),
+    }
+}
+
+const fn is_domain(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
+}
+
+const fn is_segment(scheme: Scheme, byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_')
+        || (byte == b'~' && matches!(scheme, Scheme::Wimse))
+}
