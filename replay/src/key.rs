@@ -1,0 +1,64 @@
+//! What is remembered: a hash of fixed length over a kind, a sender and the parts of an id.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+/// The name of something that may be seen only once.
+///
+/// It is the SHA-256 over its parts, each behind its length, so that no two lists of parts give one name (T-037). The sender is kept apart as well,
+/// as a short tag, so that a store can give each sender a share of its room.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct ReplayKey {
+    hash: [u8; 32],
+    sender: [u8; 4],
+}
+
+impl ReplayKey {
+    /// Names something of a kind (`wpt`, `client_assertion`), sent by a verified sender.
+    ///
+    /// ```
+    /// use replay::ReplayKey;
+    ///
+    /// let one = ReplayKey::new("wpt", "spiffe://example.org/a", &["jti-1"]);
+    /// assert_ne!(one, ReplayKey::new("wpt", "spiffe://example.org/b", &["jti-1"]));
+    /// assert_ne!(one, ReplayKey::new("wpt", "spiffe://example.org/a", &["jti", "-1"]));
+    /// ```
+    #[must_use]
+    pub fn new(kind: &str, sender: &str, parts: &[&str]) -> Self {
+        let mut tag = Sha256::new();
+        part(&mut tag, sender);
+        let tag = tag.finalize();
+        let mut hash = Sha256::new();
+        part(&mut hash, kind);
+        hash.update(tag);
+        parts.iter().for_each(|text| part(&mut hash, text));
+        let [a, b, c, d, ..] = <[u8; 32]>::from(tag);
+        Self { hash: hash.finalize().into(), sender: [a, b, c, d] }
+    }
+
+    /// The whole hash, for stores that several servers share.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.hash
+    }
+
+    /// A short tag of the sender. Two senders may have the same one: it is for shares, not for identity.
+    #[must_use]
+    pub const fn sender(&self) -> [u8; 4] {
+        self.sender
+    }
+}
+
+fn part(hash: &mut Sha256, text: &str) {
+    hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_be_bytes());
+    hash.update(text);
+}
+
+impl fmt::Debug for ReplayKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReplayKey(")?;
+        self.hash.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str(")")
+    }
+}

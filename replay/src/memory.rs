@@ -1,0 +1,182 @@
+//! The store in memory: a table of slots that never grows and never forgets early.
+
+use std::{
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{Mutex, PoisonError},
+};
+
+use rustls_pki_types::UnixTime;
+
+use crate::{Error, ReplayKey, ReplayStore};
+
+/// A bounded store in the memory of one process.
+///
+/// A key belongs to two buckets of a shard, chosen by a hash that is seeded anew for each store; it is put into the emptier one. Looking up is
+/// therefore a scan of two short rows under the shard's lock, whatever the number of entries, and a slot whose time is over is simply free: nothing
+/// sweeps. A slot has 24 bytes, 32 for each entry of the capacity.
+///
+/// - **Full**: when both buckets of a key hold only what still lives. Nothing that lives is ever forgotten.
+/// - **Share**: a sender may hold [half](Self::with_share) of the slots that a key can go to, and so about half of the whole.
+/// - **Clock**: when the clock goes back behind what was let go already, the store says [`Error::Unavailable`] instead of guessing.
+pub struct ReplayCache {
+    shards: Vec<Mutex<Shard>>,
+    /// Buckets in a shard.
+    buckets: usize,
+    /// Live slots of one sender within the two buckets of a key.
+    share: usize,
+    seed: RandomState,
+}
+
+struct Shard {
+    slots: Vec<Slot>,
+    /// The latest expiry, in Unix seconds, among what was overwritten: an older thing may have been here.
+    forgotten: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Slot {
+    key: [u64; 2],
+    /// Unix seconds until which the slot lives; 0 in a slot that was never used.
+    until: u32,
+    sender: [u8; 4],
+}
+
+impl ReplayCache {
+    /// A store with room for at least this many entries, when many senders use it. It takes 32 bytes an entry at once.
+    #[must_use]
+    pub fn in_memory(capacity: usize) -> Self {
+        let slots = capacity.saturating_add(capacity / 3).max(1);
+        let shards = (slots / 4096).clamp(1, MAX_SHARDS);
+        let buckets = slots.div_ceil(shards).div_ceil(BUCKET).max(2);
+        let shard = || {
+            Mutex::new(Shard { slots: vec![Slot::EMPTY; buckets.saturating_mul(BUCKET)], forgotten: 0 })
+        };
+        Self {
+            shards: std::iter::repeat_with(shard).take(shards).collect(),
+            buckets,
+            share: BUCKET,
+            seed: RandomState::new(),
+        }
+    }
+
+    /// Gives each sender at most this many of every 64 slots: 32 unless set, 64 for no limit, at least 1.
+    #[must_use]
+    pub fn with_share(mut self, of_64: usize) -> Self {
+        self.share = of_64.clamp(1, BUCKET * 2);
+        self
+    }
+
+    /// How many entries live at a time. It looks at every slot: for health pages and tests.
+    #[must_use]
+    pub fn live(&self, now: UnixTime) -> usize {
+        let now = seconds(now);
+        self.shards
+            .iter()
+            .map(|shard| {
+                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                shard.slots.iter().filter(|slot| slot.lives(now)).count()
+            })
+            .sum()
+    }
+
+    /// The shard and the two buckets of a key.
+    fn place(&self, key: [u64; 2]) -> (usize, usize, usize) {
+        let hash = self.seed.hash_one(key);
+        let other = self.seed.hash_one([key[1], hash]);
+        let shard = reduce(hash, self.shards.len());
+        let first = reduce(other, self.buckets);
+        // Never the same bucket twice: the second one is 1 to n-1 further on.
+        let step = 1 + reduce(other.rotate_left(32) ^ hash, self.buckets - 1);
+        (shard, first, (first + step) % self.buckets)
+    }
+}
+
+impl ReplayStore for ReplayCache {
+    fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error> {
+        let until = u32::try_from(until.as_secs()).map_err(|_| Error::Horizon)?;
+        let now = seconds(now);
+        if until < now {
+            return Err(Error::Expired);
+        }
+        let slot = Slot { key: halves(key), until, sender: key.sender() };
+        let (shard, first, second) = self.place(slot.key);
+        let shard = self.shards.get(shard).ok_or(Error::Unavailable)?;
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        shard.spend(slot, [first, second], self.share, now)
+    }
+}
+
+impl Shard {
+    fn spend(&mut self, new: Slot, buckets: [usize; 2], share: usize, now: u32) -> Result<(), Error> {
+        let mut of_sender = 0;
+        let mut best = (BUCKET, None);
+        for bucket in buckets {
+            let start = bucket.saturating_mul(BUCKET);
+            let row = self.slots.iter().enumerate().skip(start).take(BUCKET);
+            let (mut lives, mut free) = (0, None);
+            for (at, slot) in row {
+                if slot.lives(now) {
+                    if slot.key == new.key {
+                        return Err(Error::Replayed);
+                    }
+                    lives += 1;
+                    of_sender += usize::from(slot.sender == new.sender);
+                } else {
+                    free = free.or(Some(at));
+                }
+            }
+            if lives < best.0 {
+                best = (lives, free);
+            }
+        }
+        if new.until <= self.forgotten {
+            return Err(Error::Unavailable);
+        }
+        if of_sender >= share {
+            return Err(Error::SenderFull);
+        }
+        let slot = best.1.and_then(|at| self.slots.get_mut(at)).ok_or(Error::Full)?;
+        self.forgotten = self.forgotten.max(slot.until);
+        *slot = new;
+        Ok(())
+    }
+}
+
+impl Slot {
+    const EMPTY: Self = Self { key: [0; 2], until: 0, sender: [0; 4] };
+
+    const fn lives(&self, now: u32) -> bool {
+        self.until != 0 && self.until >= now
+    }
+}
+
+/// A hash spread evenly over `0..n`.
+fn reduce(hash: u64, n: usize) -> usize {
+    let n = u64::try_from(n).unwrap_or(u64::MAX);
+    usize::try_from(hash.checked_rem(n).unwrap_or(0)).unwrap_or(0)
+}
+
+/// Half of the key's hash: 128 bits are enough where a collision costs one refusal.
+fn halves(key: &ReplayKey) -> [u64; 2] {
+    let (first, rest) = key.as_bytes().split_first_chunk().unwrap_or((&[0; 8], &[]));
+    let second = rest.first_chunk().unwrap_or(&[0; 8]);
+    [u64::from_le_bytes(*first), u64::from_le_bytes(*second)]
+}
+
+/// Unix seconds as far as the store counts them; later times make everything in it expired and nothing spendable.
+fn seconds(time: UnixTime) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
+
+impl fmt::Debug for ReplayCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplayCache")
+            .field("slots", &(self.shards.len() * self.buckets * BUCKET))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Slots in a bucket.
+const BUCKET: usize = 32;
+const MAX_SHARDS: usize = 64;
