@@ -115,8 +115,9 @@ pub enum Error {
     /// A public key where a private one is due.
     #[error("not a private key")]
     JwkNotPrivate,
-    /// An RSA modulus below 2048 or above 4096 bits, or an even one.
-    #[error("the RSA modulus must be odd and of 2048 to 4096 bits")]
+    /// An RSA modulus below 2048 or above 4096 bits, an even one, or one of the weak generator of
+    /// CVE-2017-15361.
+    #[error("the RSA modulus must be odd, of 2048 to 4096 bits, and not of a weak generator")]
     JwkRsaModulus,
     /// An RSA exponent that is even, below 3 or above 33 bits.
     #[error("the RSA exponent must be odd, 3 at least and of 33 bits at most")]

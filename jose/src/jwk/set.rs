@@ -23,7 +23,10 @@ pub struct SetRules {
     /// `use` must be exactly this; `None`: absent or `sig`.
     key_use: Option<String>,
     key_id: KeyIds,
+    /// What an RSA key without `alg` is for.
     rsa: AlgorithmSet,
+    /// What a key may be for at all.
+    allowed: AlgorithmSet,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -47,6 +50,7 @@ impl SetRules {
             key_use: None,
             key_id: KeyIds::Narrow,
             rsa: AlgorithmSet::of(&[Algorithm::Rs256]),
+            allowed: AlgorithmSet::ALL,
         }
     }
 
@@ -54,18 +58,24 @@ impl SetRules {
     /// keys need an `alg`.
     #[must_use]
     pub const fn wimse() -> Self {
-        Self { key_use: None, key_id: KeyIds::Unique, rsa: AlgorithmSet::EMPTY }
+        Self {
+            key_use: None,
+            key_id: KeyIds::Unique,
+            rsa: AlgorithmSet::EMPTY,
+            allowed: AlgorithmSet::ALL,
+        }
     }
 
     /// The keys of a SPIFFE bundle for one use, `jwt-svid` or `wit-svid` (SPIFFE bundle §4.2.2):
-    /// exactly that `use`; `kid` required and unique among those keys. Others are skipped. RSA keys
-    /// need an `alg`, unless algorithms are [named](Self::with_rsa_algorithms).
+    /// exactly that `use`; `kid` required and unique among those keys. Others are skipped, and so are keys for algorithms
+    /// outside [`AlgorithmSet::SVID`] (SVD-01). RSA keys need an `alg`, unless algorithms are [named](Self::with_rsa_algorithms).
     #[must_use]
     pub fn spiffe(key_use: &str) -> Self {
         Self {
             key_use: Some(key_use.to_owned()),
             key_id: KeyIds::Required,
             rsa: AlgorithmSet::EMPTY,
+            allowed: AlgorithmSet::SVID,
         }
     }
 
@@ -93,7 +103,7 @@ impl SetRules {
             (AlgorithmSet::EMPTY, "RSA") => self.rsa,
             (algorithms, _) => algorithms,
         };
-        VerifyingKey::with_algorithms(jwk, algorithms, provider)
+        VerifyingKey::with_algorithms(jwk, algorithms.intersection(self.allowed), provider)
     }
 }
 

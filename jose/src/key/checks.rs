@@ -1,5 +1,6 @@
 //! What is checked around every provider, so that all of them answer alike.
 
+use super::field::has_point;
 use crate::Error;
 use crate::alg::Algorithm;
 use crate::provider::{Curve, PublicKey};
@@ -64,9 +65,12 @@ const P521_N: [u8; 66] = [
     0x64, 0x09,
 ];
 
-/// Refuses an encoded Ed25519 point with y ≥ p and one of small order (T-004).
+/// Refuses an encoded Ed25519 point with y ≥ p, one of small order (T-004), and what is no point.
 pub(crate) fn check_ed25519(point: &[u8; 32]) -> Result<(), Error> {
-    if is_strong_ed25519(point) { Ok(()) } else { Err(Error::JwkWeakPoint) }
+    if !is_strong_ed25519(point) {
+        return Err(Error::JwkWeakPoint);
+    }
+    if has_point(point) { Ok(()) } else { Err(Error::JwkPoint) }
 }
 
 fn is_strong_ed25519(point: &[u8; 32]) -> bool {
@@ -85,13 +89,31 @@ pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), Error> {
     let bits = |len: usize, first: u8| {
         len.saturating_mul(8).saturating_sub(usize::try_from(first.leading_zeros()).unwrap_or(8))
     };
-    if *n_first == 0 || !(2048..=4096).contains(&bits(n.len(), *n_first)) || n_last & 1 == 0 {
+    let size_fits = *n_first != 0 && (2048..=4096).contains(&bits(n.len(), *n_first));
+    if !size_fits || n_last & 1 == 0 || is_roca(n) {
         return Err(Error::JwkRsaModulus);
     }
     if *e_first == 0 || bits(e.len(), *e_first) > 33 || e_last & 1 == 0 || e == [1] {
         return Err(Error::JwkRsaExponent);
     }
     Ok(())
+}
+
+/// Whether the modulus has the mark of the weak generator of CVE-2017-15361 ("ROCA"): modulo each of
+/// these primes it is a power of 65537. A good modulus has it with a chance of 2^-80 or so.
+fn is_roca(n: &[u8]) -> bool {
+    const PRIMES: [u32; 38] = [
+        3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
+        97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
+    ];
+    PRIMES.iter().all(|prime| {
+        let rest = n.iter().fold(0, |rest, byte| ((rest << 8) | u32::from(*byte)) % prime);
+        let mut power = 1;
+        (0..*prime).any(|_exponent| {
+            power = power * 65_537 % prime;
+            power == rest
+        })
+    })
 }
 
 /// Whether the signature has the one length of algorithm and key, and its numbers are in range:

@@ -5,6 +5,7 @@
 
 mod checks;
 pub(crate) mod der;
+mod field;
 mod pem;
 pub(crate) mod pkcs8;
 mod signing;

@@ -1,0 +1,85 @@
+//! No length panics (T-026).
+
+use std::sync::LazyLock;
+
+use jose::jwk::Jwk;
+use jose::key::{SigningKey, VerifyingKey};
+use jose::{Algorithm, base64url};
+use proptest::prelude::*;
+
+use super::{algorithms, generate, provider};
+
+static KEYS: LazyLock<Vec<(Algorithm, SigningKey)>> =
+    LazyLock::new(|| algorithms().map(|algorithm| (algorithm, generate(algorithm))).collect());
+
+proptest! {
+    /// T-026
+    #[test]
+    fn t026_signatures_of_any_length_are_refused(
+        signature in proptest::collection::vec(any::<u8>(), 0..=600),
+    ) {
+        for (algorithm, key) in KEYS.iter() {
+            let found = key.verifying_key().verify(*algorithm, b"message", &signature);
+            prop_assert_eq!(found.unwrap_err().code(), "jws.signature");
+        }
+    }
+
+    /// T-026
+    #[test]
+    fn t026_keys_of_any_length_are_refused_or_read(
+        bytes in proptest::collection::vec(any::<u8>(), 0..=600),
+        more in proptest::collection::vec(any::<u8>(), 0..=600),
+    ) {
+        let (bytes, more) = (base64url::encode(&bytes), base64url::encode(&more));
+        for curve in ["P-256", "P-384", "P-521"] {
+            let json = format!(r#"{{"kty":"EC","crv":"{curve}","x":"{bytes}","y":"{more}"}}"#);
+            let key = Jwk::parse(json.as_bytes())
+                .and_then(|jwk| VerifyingKey::from_jwk(&jwk, provider()));
+            prop_assert!(key.is_err());
+        }
+        for json in [
+            format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{bytes}"}}"#),
+            format!(r#"{{"kty":"RSA","alg":"PS256","n":"{bytes}","e":"{more}"}}"#),
+            format!(r#"{{"kty":"RSA","alg":"RS512","n":"{bytes}","e":"AQAB"}}"#),
+        ] {
+            if let Ok(jwk) = Jwk::parse(json.as_bytes()) {
+                drop(VerifyingKey::from_jwk(&jwk, provider()));
+            }
+        }
+    }
+
+    /// T-026
+    #[test]
+    fn t026_pkcs8_of_any_length_is_refused(
+        bytes in proptest::collection::vec(any::<u8>(), 0..=600),
+    ) {
+        for algorithm in algorithms() {
+            let found = SigningKey::from_pkcs8_der(&bytes, algorithm, provider());
+            prop_assert_eq!(found.unwrap_err().code(), "key.pkcs8");
+        }
+    }
+
+    /// A damaged key is refused, or is another good key; it never panics.
+    #[test]
+    fn t026_damaged_pkcs8_is_refused_or_read(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+        for (algorithm, key) in KEYS.iter() {
+            let mut der = key.to_pkcs8_der().unwrap();
+            let at = at.index(der.len());
+            der[at] ^= 1 << bit;
+            drop(SigningKey::from_pkcs8_der(&der, *algorithm, provider()));
+        }
+    }
+}
+
+/// T-026: each length once, of zeros and of ones, which proptest may not try.
+#[test]
+fn t026_every_length_of_signature() {
+    for (algorithm, key) in KEYS.iter() {
+        for len in 0..=600 {
+            for byte in [0, 0xff] {
+                let found = key.verifying_key().verify(*algorithm, b"", &vec![byte; len]);
+                assert_eq!(found.unwrap_err().code(), "jws.signature");
+            }
+        }
+    }
+}
