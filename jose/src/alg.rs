@@ -14,7 +14,10 @@ use crate::Error;
 ///
 /// Exhaustive on purpose: who matches on it decides something about each one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[expect(clippy::exhaustive_enums, reason = "a new algorithm must be decided on wherever one matches")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a new algorithm must be decided on wherever one matches"
+)]
 pub enum Algorithm {
     /// `EdDSA` with Ed25519 (RFC 8037 §3.1); Ed448 is not supported.
     EdDsa,
@@ -84,7 +87,9 @@ impl Algorithm {
     /// ```
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+        Self::ALL
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
     }
 
     /// The length of a signature in bytes, where it does not depend on the key (RSA: `None`).
@@ -231,13 +236,17 @@ impl AlgorithmSet {
 
     /// The algorithms in the order of [`Algorithm::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Algorithm> {
-        Algorithm::ALL.into_iter().filter(move |algorithm| self.contains(*algorithm))
+        Algorithm::ALL
+            .into_iter()
+            .filter(move |algorithm| self.contains(*algorithm))
     }
 }
 
 impl fmt::Debug for AlgorithmSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.iter().map(Algorithm::name)).finish()
+        f.debug_set()
+            .entries(self.iter().map(Algorithm::name))
+            .finish()
     }
 }
 
@@ -249,6 +258,10 @@ impl From<Algorithm> for AlgorithmSet {
 
 impl FromIterator<Algorithm> for AlgorithmSet {
     fn from_iter<I: IntoIterator<Item = Algorithm>>(algorithms: I) -> Self {
-        Self(algorithms.into_iter().fold(0, |bits, algorithm| bits | algorithm.bit()))
+        Self(
+            algorithms
+                .into_iter()
+                .fold(0, |bits, algorithm| bits | algorithm.bit()),
+        )
     }
 }

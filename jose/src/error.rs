@@ -305,6 +305,11 @@ impl Error {
         }
     }
 
+    /// The error of a signer behind a device or network, with its cause.
+    pub fn signer_unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::SignerUnavailable(Arc::from(source.into()))
+    }
+
     /// Whether a fresh key set may help: the one error that a rim answers with one single-flight
     /// refresh and one retry.
     #[must_use]

@@ -68,7 +68,9 @@ impl From<&str> for SecretText {
 
 impl PartialEq<str> for SecretText {
     fn eq(&self, other: &str) -> bool {
-        sha256(self.0.as_bytes()).ct_eq(&sha256(other.as_bytes())).into()
+        sha256(self.0.as_bytes())
+            .ct_eq(&sha256(other.as_bytes()))
+            .into()
     }
 }
 

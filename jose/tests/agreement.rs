@@ -10,7 +10,9 @@ use jose::{Algorithm, base64url};
 use proptest::prelude::*;
 
 fn algorithms() -> impl Iterator<Item = Algorithm> {
-    Algorithm::ALL.into_iter().filter(|algorithm| RUSTCRYPTO.supports(*algorithm))
+    Algorithm::ALL
+        .into_iter()
+        .filter(|algorithm| RUSTCRYPTO.supports(*algorithm))
 }
 
 struct Pair {
@@ -52,10 +54,16 @@ fn t025_keys_cross_over() {
             assert_eq!(made.to_jwk(), read.to_jwk());
             let signature = made.sign(b"message").unwrap();
             let key = read.verifying_key();
-            assert!(key.verify(algorithm, b"message", signature.as_ref()).is_ok());
+            assert!(
+                key.verify(algorithm, b"message", signature.as_ref())
+                    .is_ok()
+            );
             let signature = read.sign(b"message").unwrap();
             let key = made.verifying_key();
-            assert!(key.verify(algorithm, b"message", signature.as_ref()).is_ok());
+            assert!(
+                key.verify(algorithm, b"message", signature.as_ref())
+                    .is_ok()
+            );
         }
     }
 }
@@ -104,7 +112,7 @@ proptest! {
         bit in 0..8_u8,
     ) {
         let key = &PAIRS.iter().find(|pair| pair.algorithm == Algorithm::Es256).unwrap().aws;
-        let jose::provider::PublicKey::Ec { point, .. } = key.jwk().public_key() else { panic!() };
+        let provider::PublicKey::Ec { point, .. } = key.jwk().public_key() else { panic!() };
         let mut damaged = point[1..].to_vec();
         damaged[place] ^= 1 << bit;
         for (x, y) in [(&damaged[..32], &damaged[32..]), (&x, &damaged[32..])] {

@@ -9,14 +9,20 @@ fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
         if path.is_dir() {
             sources(&path, found);
         } else {
-            found.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+            found.push((
+                path.display().to_string(),
+                fs::read_to_string(&path).unwrap(),
+            ));
         }
     }
 }
 
 fn crate_sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
+    sources(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut found,
+    );
     assert!(found.len() > 15);
     found
 }
@@ -25,9 +31,14 @@ fn crate_sources() -> Vec<(String, String)> {
 #[test]
 fn t006_nothing_decrypts_inflates_or_macs() {
     for (path, text) in crate_sources() {
-        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for line in text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
             let line = line.to_lowercase();
-            for word in ["decrypt", "encrypt", "inflate", "oaep", "hmac", "hs256", "flate2"] {
+            for word in [
+                "decrypt", "encrypt", "inflate", "oaep", "hmac", "hs256", "flate2",
+            ] {
                 assert!(!line.contains(word), "{path}: {line}");
             }
         }
@@ -49,7 +60,10 @@ fn t025_features_are_asked_in_the_provider_folder_only() {
         if path.contains("/provider/") {
             continue;
         }
-        for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        for line in text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
             let names = line.contains("aws-lc-rs") || line.contains("rustcrypto");
             assert!(!(names && line.contains("cfg")), "{path}: {line}");
         }

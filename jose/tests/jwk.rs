@@ -60,22 +60,39 @@ fn thumbprints_of_the_standards() {
 fn thumbprints_are_read_strictly() {
     let good = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs";
     let padded = format!("{good}=");
-    for bad in ["", &good[1..], &padded, "NzbLsXh8uDCcd+6MNwXF4W/7noWXFZAfHkxZsRGC9Xs",
+    for bad in [
+        "",
+        &good[1..],
+        &padded,
+        "NzbLsXh8uDCcd+6MNwXF4W/7noWXFZAfHkxZsRGC9Xs",
         // Trailing bits.
-        "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xt"]
-    {
-        assert_eq!(bad.parse::<Thumbprint>().unwrap_err().code(), "jwk.thumbprint", "{bad}");
+        "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xt",
+    ] {
+        assert_eq!(
+            bad.parse::<Thumbprint>().unwrap_err().code(),
+            "jwk.thumbprint",
+            "{bad}"
+        );
     }
     let json = serde_json::to_string(&good.parse::<Thumbprint>().unwrap()).unwrap();
     assert_eq!(json, format!("\"{good}\""));
-    assert_eq!(serde_json::from_str::<Thumbprint>(&json).unwrap().to_string(), good);
+    assert_eq!(
+        serde_json::from_str::<Thumbprint>(&json)
+            .unwrap()
+            .to_string(),
+        good
+    );
     assert!(serde_json::from_str::<Thumbprint>("\"a\"").is_err());
 }
 
 #[test]
 fn good_keys_come_back() {
     for jwk in [ec(), okp(), rsa()] {
-        let jwk = with(with(with(jwk, "kid", "k \" é"), "use", "sig"), "key_ops", json!(["verify"]));
+        let jwk = with(
+            with(with(jwk, "kid", "k \" é"), "use", "sig"),
+            "key_ops",
+            json!(["verify"]),
+        );
         let key = parse(&jwk).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&key.to_json()).unwrap(), jwk);
         assert_eq!(serde_json::to_value(&key).unwrap(), jwk);
@@ -92,7 +109,11 @@ fn good_keys_come_back() {
 /// Members that nobody here knows are ignored, with whatever is in them.
 #[test]
 fn unknown_members_are_ignored() {
-    let jwk = with(with(okp(), "x5c", json!([1, {"d": "in here it is not ours"}])), "exp", 1);
+    let jwk = with(
+        with(okp(), "x5c", json!([1, {"d": "in here it is not ours"}])),
+        "exp",
+        1,
+    );
     assert_eq!(parse(&jwk), parse(&okp()));
 }
 
@@ -101,7 +122,11 @@ fn unknown_members_are_ignored() {
 fn t019_private_members_are_refused_without_their_value() {
     for jwk in [ec(), okp(), rsa()] {
         for member in ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] {
-            for value in [json!("marked-secret"), json!(null), json!(["marked-secret"])] {
+            for value in [
+                json!("marked-secret"),
+                json!(null),
+                json!(["marked-secret"]),
+            ] {
                 let jwk = with(jwk.clone(), member, value);
                 let error = Jwk::parse(jwk.to_string().as_bytes()).unwrap_err();
                 assert_eq!(error.code(), "jwk.private", "{member}");
@@ -114,11 +139,20 @@ fn t019_private_members_are_refused_without_their_value() {
 /// T-001: a symmetric key is no key here, however it is labelled, and no MAC is an algorithm.
 #[test]
 fn t001_symmetric_keys_and_macs_do_not_exist() {
-    assert_eq!(parse(&json!({"kty": "oct", "k": "AAAA"})).unwrap_err(), "jwk.private");
+    assert_eq!(
+        parse(&json!({"kty": "oct", "k": "AAAA"})).unwrap_err(),
+        "jwk.private"
+    );
     assert_eq!(parse(&json!({"kty": "oct"})).unwrap_err(), "jwk.kty");
     for jwk in [ec(), okp(), rsa()] {
-        for alg in ["HS256", "HS384", "HS512", "none", "None", "A128KW", "dir", "RSA-OAEP"] {
-            assert_eq!(parse(&with(jwk.clone(), "alg", alg)).unwrap_err(), "jwk.alg", "{alg}");
+        for alg in [
+            "HS256", "HS384", "HS512", "none", "None", "A128KW", "dir", "RSA-OAEP",
+        ] {
+            assert_eq!(
+                parse(&with(jwk.clone(), "alg", alg)).unwrap_err(),
+                "jwk.alg",
+                "{alg}"
+            );
             assert_eq!(Algorithm::from_name(alg), None);
         }
     }
@@ -146,7 +180,10 @@ fn t018_alg_fits_kind_and_curve() {
     for (jwk, fitting) in [
         (ec(), &["ES256"][..]),
         (okp(), &["EdDSA", "Ed25519"]),
-        (rsa(), &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]),
+        (
+            rsa(),
+            &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+        ),
     ] {
         for algorithm in Algorithm::ALL {
             let jwk = with(jwk.clone(), "alg", algorithm.name());
@@ -155,7 +192,11 @@ fn t018_alg_fits_kind_and_curve() {
             } else {
                 Err("jwk.alg")
             };
-            assert_eq!(parse(&jwk).map(|key| key.algorithm()), expected, "{algorithm}");
+            assert_eq!(
+                parse(&jwk).map(|key| key.algorithm()),
+                expected,
+                "{algorithm}"
+            );
             let key = parse(&without(jwk, "alg")).unwrap();
             assert_eq!(key.with_algorithm(algorithm).is_ok(), expected.is_ok());
         }
@@ -169,12 +210,32 @@ fn t018_members_have_their_exact_form() {
     let long = jose::base64url::encode(&[7; 33]);
     let compressed = jose::base64url::encode(&[&[2_u8][..], &[7; 32]].concat());
     let not_canonical = X.replace("VEU", "VEV");
-    for bad in [&short, &long, &compressed, "", "a", &format!("{X}="), &X.replace('3', "+"),
-        &format!("{X} "), &not_canonical]
-    {
-        assert_eq!(parse(&with(ec(), "x", bad)).unwrap_err(), "jwk.member", "{bad}");
-        assert_eq!(parse(&with(ec(), "y", bad)).unwrap_err(), "jwk.member", "{bad}");
-        assert_eq!(parse(&with(okp(), "x", bad)).unwrap_err(), "jwk.member", "{bad}");
+    for bad in [
+        &short,
+        &long,
+        &compressed,
+        "",
+        "a",
+        &format!("{X}="),
+        &X.replace('3', "+"),
+        &format!("{X} "),
+        &not_canonical,
+    ] {
+        assert_eq!(
+            parse(&with(ec(), "x", bad)).unwrap_err(),
+            "jwk.member",
+            "{bad}"
+        );
+        assert_eq!(
+            parse(&with(ec(), "y", bad)).unwrap_err(),
+            "jwk.member",
+            "{bad}"
+        );
+        assert_eq!(
+            parse(&with(okp(), "x", bad)).unwrap_err(),
+            "jwk.member",
+            "{bad}"
+        );
     }
     for (jwk, member, expected) in [
         (ec(), "kty", "jwk.kty"),
@@ -187,19 +248,52 @@ fn t018_members_have_their_exact_form() {
         (rsa(), "e", "jwk.member"),
     ] {
         assert_eq!(parse(&without(jwk.clone(), member)).unwrap_err(), expected);
-        for wrong in [json!(null), json!(1), json!(["a"]), json!({"a": 1}), json!(true)] {
-            assert_eq!(parse(&with(jwk.clone(), member, wrong)).unwrap_err(), "jwk.json");
+        for wrong in [
+            json!(null),
+            json!(1),
+            json!(["a"]),
+            json!({"a": 1}),
+            json!(true),
+        ] {
+            assert_eq!(
+                parse(&with(jwk.clone(), member, wrong)).unwrap_err(),
+                "jwk.json"
+            );
         }
     }
-    for crv in ["P-224", "secp256k1", "p-256", "P-256 ", "Ed25519", "P-384", ""] {
+    for crv in [
+        "P-224",
+        "secp256k1",
+        "p-256",
+        "P-256 ",
+        "Ed25519",
+        "P-384",
+        "",
+    ] {
         let found = parse(&with(ec(), "crv", crv)).unwrap_err();
-        assert_eq!(found, if crv == "P-384" { "jwk.member" } else { "jwk.crv" }, "{crv}");
+        assert_eq!(
+            found,
+            if crv == "P-384" {
+                "jwk.member"
+            } else {
+                "jwk.crv"
+            },
+            "{crv}"
+        );
     }
     for crv in ["X25519", "Ed448", "ed25519", "P-256"] {
-        assert_eq!(parse(&with(okp(), "crv", crv)).unwrap_err(), "jwk.crv", "{crv}");
+        assert_eq!(
+            parse(&with(okp(), "crv", crv)).unwrap_err(),
+            "jwk.crv",
+            "{crv}"
+        );
     }
     for kty in ["ec", "EC ", "AKP", "oct", ""] {
-        assert_eq!(parse(&with(ec(), "kty", kty)).unwrap_err(), "jwk.kty", "{kty}");
+        assert_eq!(
+            parse(&with(ec(), "kty", kty)).unwrap_err(),
+            "jwk.kty",
+            "{kty}"
+        );
     }
 }
 
@@ -242,8 +336,16 @@ fn use_and_key_ops_are_consistent() {
     for (key_use, key_ops, expected) in [
         (json!("sig"), json!(["verify"]), Ok(())),
         (json!("sig"), json!(["sign", "verify"]), Ok(())),
-        (json!("sig"), json!(["verify", "verify"]), Err("jwk.key_ops")),
-        (json!("sig"), json!(["verify", "encrypt"]), Err("jwk.key_ops")),
+        (
+            json!("sig"),
+            json!(["verify", "verify"]),
+            Err("jwk.key_ops"),
+        ),
+        (
+            json!("sig"),
+            json!(["verify", "encrypt"]),
+            Err("jwk.key_ops"),
+        ),
         (json!("enc"), json!(["verify"]), Err("jwk.key_ops")),
         (json!("enc"), json!(["encrypt"]), Ok(())),
         (json!("sig"), json!("verify"), Err("jwk.json")),
@@ -257,7 +359,10 @@ fn use_and_key_ops_are_consistent() {
         assert_eq!(parse(&jwk).map(drop), expected, "{jwk}");
     }
     let many: Vec<_> = (0..17).map(|number| number.to_string()).collect();
-    assert_eq!(parse(&with(ec(), "key_ops", many)).unwrap_err(), "jwk.key_ops");
+    assert_eq!(
+        parse(&with(ec(), "key_ops", many)).unwrap_err(),
+        "jwk.key_ops"
+    );
 }
 
 /// T-028
@@ -291,7 +396,10 @@ fn long_keys_are_refused() {
     let text = okp().to_string();
     let fill = |len: usize| format!("{text}{}", " ".repeat(len - text.len()));
     assert!(parse_text(&fill(MAX_JWK_LEN)).is_ok());
-    assert_eq!(parse_text(&fill(MAX_JWK_LEN + 1)).unwrap_err(), "jwk.too_long");
+    assert_eq!(
+        parse_text(&fill(MAX_JWK_LEN + 1)).unwrap_err(),
+        "jwk.too_long"
+    );
 }
 
 /// T-023
@@ -306,13 +414,52 @@ fn t023_debug_is_short_and_tame() {
 fn keys_made_of_parts_are_checked_alike() {
     use jose::provider::{Curve, PublicKey};
     for (key, expected) in [
-        (PublicKey::Ec { curve: Curve::P256, point: vec![4; 65].into() }, None),
-        (PublicKey::Ec { curve: Curve::P256, point: vec![4; 64].into() }, Some("jwk.member")),
-        (PublicKey::Ec { curve: Curve::P256, point: vec![2; 65].into() }, Some("jwk.member")),
-        (PublicKey::Ec { curve: Curve::P384, point: vec![4; 65].into() }, Some("jwk.member")),
-        (PublicKey::Ed25519 { point: [0; 32] }, Some("jwk.weak_point")),
-        (PublicKey::Rsa { n: vec![1; 64].into(), e: vec![3].into() }, Some("jwk.rsa_modulus")),
-        (PublicKey::Rsa { n: vec![255; 256].into(), e: vec![1].into() }, Some("jwk.rsa_exponent")),
+        (
+            PublicKey::Ec {
+                curve: Curve::P256,
+                point: vec![4; 65].into(),
+            },
+            None,
+        ),
+        (
+            PublicKey::Ec {
+                curve: Curve::P256,
+                point: vec![4; 64].into(),
+            },
+            Some("jwk.member"),
+        ),
+        (
+            PublicKey::Ec {
+                curve: Curve::P256,
+                point: vec![2; 65].into(),
+            },
+            Some("jwk.member"),
+        ),
+        (
+            PublicKey::Ec {
+                curve: Curve::P384,
+                point: vec![4; 65].into(),
+            },
+            Some("jwk.member"),
+        ),
+        (
+            PublicKey::Ed25519 { point: [0; 32] },
+            Some("jwk.weak_point"),
+        ),
+        (
+            PublicKey::Rsa {
+                n: vec![1; 64].into(),
+                e: vec![3].into(),
+            },
+            Some("jwk.rsa_modulus"),
+        ),
+        (
+            PublicKey::Rsa {
+                n: vec![255; 256].into(),
+                e: vec![1].into(),
+            },
+            Some("jwk.rsa_exponent"),
+        ),
     ] {
         let found = Jwk::from_public_key(key).map_err(|error: Error| error.code());
         assert_eq!(found.err(), expected);

@@ -54,7 +54,10 @@ fn t037a_ids_have_128_bits() {
         let count = f64::from(counts[usize::from(*symbol)]);
         assert!((count - mean).abs() < 5.0 * sigma, "{symbol}: {count}");
     }
-    assert_eq!(random::id128(&Broken).unwrap_err().code(), "random.unavailable");
+    assert_eq!(
+        random::id128(&Broken).unwrap_err().code(),
+        "random.unavailable"
+    );
 }
 
 /// T-022: prefixes and empty values are not equal to the whole, in either direction.
@@ -63,7 +66,14 @@ fn t022_secrets_are_compared_whole() {
     let secret = SecretText::new("correct horse");
     assert!(secret == *"correct horse");
     assert!(secret == SecretText::from("correct horse".to_owned()));
-    for other in ["", "c", "correct hors", "correct horse ", "correct horsf", "Correct horse"] {
+    for other in [
+        "",
+        "c",
+        "correct hors",
+        "correct horse ",
+        "correct horsf",
+        "Correct horse",
+    ] {
         assert!(secret != *other, "{other}");
         assert!(SecretText::new(other) != secret, "{other}");
         assert!(SecretText::new(other) != *"correct horse", "{other}");
@@ -78,7 +88,10 @@ fn t023_secrets_print_as_fingerprints() {
     let secret = SecretText::new("marked-secret");
     let shown = format!("{secret:?} {:?} {}", secret.clone(), secret.fingerprint());
     assert!(!shown.contains("marked"));
-    assert_eq!(secret.fingerprint(), Fingerprint::of(secret.expose().as_bytes()));
+    assert_eq!(
+        secret.fingerprint(),
+        Fingerprint::of(secret.expose().as_bytes())
+    );
     assert_eq!(secret.fingerprint().to_string().len(), 16);
     let hash = sha256(b"marked-secret");
     assert_eq!(Fingerprint::of_sha256(&hash), secret.fingerprint());
@@ -87,14 +100,26 @@ fn t023_secrets_print_as_fingerprints() {
 /// FIPS 180-4, "abc" and the empty text.
 #[test]
 fn digests_of_the_standard() {
-    assert_eq!(sha256_base64url("abc"), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
-    assert_eq!(sha256_base64url(""), "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU");
+    assert_eq!(
+        sha256_base64url("abc"),
+        "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
+    );
+    assert_eq!(
+        sha256_base64url(""),
+        "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+    );
 }
 
 #[test]
 fn skew_has_bounds() {
     assert_eq!(Skew::default().as_secs(), 30);
-    for (seconds, fine) in [(0, true), (30, true), (60, true), (61, false), (u64::MAX, false)] {
+    for (seconds, fine) in [
+        (0, true),
+        (30, true),
+        (60, true),
+        (61, false),
+        (u64::MAX, false),
+    ] {
         let found = Skew::from_secs(seconds);
         assert_eq!(found.is_ok(), fine);
         if let Err(error) = found {
@@ -111,7 +136,11 @@ fn t027_time_arithmetic_saturates() {
     for at in numbers {
         for now in numbers {
             let (wide_at, wide_now) = (u128::from(at), u128::from(now));
-            assert_eq!(skew.is_future(at, now), wide_at > wide_now + 60 && at > now, "{at} {now}");
+            assert_eq!(
+                skew.is_future(at, now),
+                wide_at > wide_now + 60 && at > now,
+                "{at} {now}"
+            );
             if at < u64::MAX - 60 {
                 assert_eq!(skew.is_past(at, now), wide_now > wide_at + 60);
                 assert_eq!(skew.has_ended(at, now), wide_now >= wide_at + 60);
@@ -138,9 +167,18 @@ fn algorithm_sets_hold_what_they_are_of() {
         assert_eq!(one.intersection(AlgorithmSet::ALL), one);
         assert_eq!(algorithm.name().parse::<Algorithm>().unwrap(), algorithm);
     }
-    assert_eq!(AlgorithmSet::ALL.iter().collect::<AlgorithmSet>(), AlgorithmSet::ALL);
-    assert_eq!("ES257".parse::<Algorithm>().unwrap_err().code(), "jws.unknown_algorithm");
-    assert_eq!(format!("{:?}", AlgorithmSet::ED25519), r#"{"EdDSA", "Ed25519"}"#);
+    assert_eq!(
+        AlgorithmSet::ALL.iter().collect::<AlgorithmSet>(),
+        AlgorithmSet::ALL
+    );
+    assert_eq!(
+        "ES257".parse::<Algorithm>().unwrap_err().code(),
+        "jws.unknown_algorithm"
+    );
+    assert_eq!(
+        format!("{:?}", AlgorithmSet::ED25519),
+        r#"{"EdDSA", "Ed25519"}"#
+    );
 }
 
 /// SVD-01: RS, PS and ES 256 to 512, so not EdDSA under either name.
@@ -149,7 +187,9 @@ fn svd01_the_algorithms_of_svids() {
     let names: Vec<_> = AlgorithmSet::SVID.iter().map(Algorithm::name).collect();
     assert_eq!(
         names,
-        ["ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"],
+        [
+            "ES256", "ES384", "ES512", "PS256", "PS384", "PS512", "RS256", "RS384", "RS512"
+        ],
     );
 }
 
@@ -161,7 +201,10 @@ fn codes_are_unique_and_complete() {
     for code in &codes {
         let (area, name) = code.split_once('.').unwrap();
         assert!(["jws", "jwt", "jwk", "jwks", "key", "random", "time"].contains(&area));
-        assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit()));
+        assert!(
+            name.bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())
+        );
     }
     let source = include_str!("../src/error.rs");
     let returned: BTreeSet<_> = source

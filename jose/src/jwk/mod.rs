@@ -80,7 +80,13 @@ impl Jwk {
             PublicKey::Ed25519 { point } => check_ed25519(point)?,
             PublicKey::Rsa { n, e } => check_rsa(n, e)?,
         }
-        Ok(Self { key, algorithm: None, key_id: None, key_use: None, key_ops: None })
+        Ok(Self {
+            key,
+            algorithm: None,
+            key_id: None,
+            key_use: None,
+            key_ops: None,
+        })
     }
 
     /// `kty`: `EC`, `OKP` or `RSA`.
@@ -195,7 +201,10 @@ impl Serialize for Jwk {
         }
         match &self.key {
             PublicKey::Ec { curve, point } => {
-                let (x, y) = point.get(1..).unwrap_or_default().split_at(curve.field_len());
+                let (x, y) = point
+                    .get(1..)
+                    .unwrap_or_default()
+                    .split_at(curve.field_len());
                 map.serialize_entry("crv", curve.name())?;
                 map.serialize_entry("x", &base64url::encode(x))?;
                 map.serialize_entry("y", &base64url::encode(y))?;

@@ -24,7 +24,7 @@ pub(crate) enum PrivateMembers {
 }
 
 #[derive(Deserialize)]
-struct Common {
+struct Members {
     #[serde(default, deserialize_with = "present")]
     kty: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -45,11 +45,7 @@ struct Common {
     key_use: Option<String>,
     #[serde(default, deserialize_with = "present")]
     key_ops: Option<Vec<String>>,
-}
-
-/// What has no place in a public key. Values are skipped, never kept.
-#[derive(Deserialize)]
-struct Forbidden {
+    // What has no place in a public key. Values are skipped, never kept.
     #[serde(default, deserialize_with = "seen")]
     d: bool,
     #[serde(default, deserialize_with = "seen")]
@@ -118,27 +114,45 @@ fn seen<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
 
 pub(super) fn public(json: &[u8]) -> Result<Jwk, Error> {
     check(json)?;
-    let forbidden: Forbidden = read(json)?;
-    let Forbidden { d, p, q, dp, dq, qi, oth, k } = forbidden;
+    let members: Members = read(json)?;
+    let Members {
+        d,
+        p,
+        q,
+        dp,
+        dq,
+        qi,
+        oth,
+        k,
+        ..
+    } = members;
     if d || p || q || dp || dq || qi || oth || k {
         return Err(Error::JwkPrivate);
     }
-    key(read(json)?)
+    key(members)
 }
 
 pub(super) fn private(json: &[u8]) -> Result<(Jwk, PrivateMembers), Error> {
     check(json)?;
-    let forbidden: Forbidden = read(json)?;
-    if forbidden.k {
+    let members: Members = read(json)?;
+    if members.k {
         return Err(Error::JwkType);
     }
-    if forbidden.oth {
+    if members.oth {
         return Err(Error::JwkMember { member: "oth" });
     }
-    let jwk = key(read(json)?)?;
-    let members: Private = read(json)?;
-    let Private { d, p, q, dp, dq, qi } = members;
-    let Some(d) = d else { return Err(Error::JwkNotPrivate) };
+    let jwk = key(members)?;
+    let Private {
+        d,
+        p,
+        q,
+        dp,
+        dq,
+        qi,
+    } = read(json)?;
+    let Some(d) = d else {
+        return Err(Error::JwkNotPrivate);
+    };
     let private = match &jwk.key {
         PublicKey::Ec { curve, .. } => PrivateMembers::Scalar(scalar(&d, curve.field_len())?),
         PublicKey::Ed25519 { .. } => PrivateMembers::Scalar(scalar(&d, 32)?),
@@ -184,10 +198,26 @@ fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Error> {
     serde_json::from_slice(json).map_err(|_may_quote_a_value| Error::JwkJson)
 }
 
-fn key(members: Common) -> Result<Jwk, Error> {
-    let Common { kty, crv, x, y, n, e, alg, kid, key_use, key_ops } = members;
+fn key(members: Members) -> Result<Jwk, Error> {
+    let Members {
+        kty,
+        crv,
+        x,
+        y,
+        n,
+        e,
+        alg,
+        kid,
+        key_use,
+        key_ops,
+        ..
+    } = members;
     let out_of_place = |member, found: bool| {
-        if found { Err(Error::JwkMember { member }) } else { Ok(()) }
+        if found {
+            Err(Error::JwkMember { member })
+        } else {
+            Ok(())
+        }
     };
     let key = match kty.as_deref() {
         Some("EC") => {
@@ -202,7 +232,10 @@ fn key(members: Common) -> Result<Jwk, Error> {
             let mut point = vec![4];
             point.append(&mut exact("x", x, curve.field_len())?);
             point.append(&mut exact("y", y, curve.field_len())?);
-            PublicKey::Ec { curve, point: point.into() }
+            PublicKey::Ec {
+                curve,
+                point: point.into(),
+            }
         }
         Some("OKP") => {
             out_of_place("n", n.is_some())?;
@@ -212,14 +245,19 @@ fn key(members: Common) -> Result<Jwk, Error> {
                 return Err(Error::JwkCurve);
             }
             let x = exact("x", x, 32)?;
-            let point = x.try_into().map_err(|_length| Error::JwkMember { member: "x" })?;
+            let point = x
+                .try_into()
+                .map_err(|_length| Error::JwkMember { member: "x" })?;
             PublicKey::Ed25519 { point }
         }
         Some("RSA") => {
             out_of_place("crv", crv.is_some())?;
             out_of_place("x", x.is_some())?;
             out_of_place("y", y.is_some())?;
-            PublicKey::Rsa { n: bytes("n", n)?.into(), e: bytes("e", e)?.into() }
+            PublicKey::Rsa {
+                n: bytes("n", n)?.into(),
+                e: bytes("e", e)?.into(),
+            }
         }
         _ => return Err(Error::JwkType),
     };
@@ -228,10 +266,16 @@ fn key(members: Common) -> Result<Jwk, Error> {
         let algorithm = Algorithm::from_name(&alg).ok_or(Error::JwkAlgorithm)?;
         jwk = jwk.with_algorithm(algorithm)?;
     }
-    if kid.as_ref().is_some_and(|kid| kid.is_empty() || kid.len() > MAX_KEY_ID_LEN) {
+    if kid
+        .as_ref()
+        .is_some_and(|kid| kid.is_empty() || kid.len() > MAX_KEY_ID_LEN)
+    {
         return Err(Error::JwkKeyId);
     }
-    if key_use.as_ref().is_some_and(|found| found.is_empty() || found.len() > MAX_USE_LEN) {
+    if key_use
+        .as_ref()
+        .is_some_and(|found| found.is_empty() || found.len() > MAX_USE_LEN)
+    {
         return Err(Error::JwkUse);
     }
     if let Some(ops) = &key_ops {
@@ -246,7 +290,10 @@ fn key(members: Common) -> Result<Jwk, Error> {
 /// Each value once, and none that `use` excludes (RFC 7517 §4.3).
 fn check_key_ops(ops: &[String], key_use: Option<&str>) -> Result<(), Error> {
     let signs = |op: &String| op == "sign" || op == "verify";
-    let repeated = ops.iter().enumerate().any(|(at, op)| ops.iter().skip(at + 1).any(|b| b == op));
+    let repeated = ops
+        .iter()
+        .enumerate()
+        .any(|(at, op)| ops.iter().skip(at + 1).any(|b| b == op));
     let contradicts = match key_use {
         Some("sig") => !ops.iter().all(signs),
         Some("enc") => ops.iter().any(signs),
@@ -265,5 +312,9 @@ fn bytes(member: &'static str, text: Option<String>) -> Result<Vec<u8>, Error> {
 
 fn exact(member: &'static str, text: Option<String>, len: usize) -> Result<Vec<u8>, Error> {
     let bytes = bytes(member, text)?;
-    if bytes.len() == len { Ok(bytes) } else { Err(Error::JwkMember { member }) }
+    if bytes.len() == len {
+        Ok(bytes)
+    } else {
+        Err(Error::JwkMember { member })
+    }
 }

@@ -82,7 +82,10 @@ impl SetRules {
     /// What an RSA key without `alg` may be used with. Names outside RSA are ignored.
     #[must_use]
     pub fn with_rsa_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
-        self.rsa = algorithms.iter().filter(|algorithm| algorithm.is_rsa()).collect();
+        self.rsa = algorithms
+            .iter()
+            .filter(|algorithm| algorithm.is_rsa())
+            .collect();
         self
     }
 
@@ -159,7 +162,10 @@ impl JwkSet {
         if members.keys.len() > MAX_SET_KEYS {
             return Err(Error::SetTooLarge);
         }
-        let mut set = Self { keys: Vec::with_capacity(members.keys.len()), skipped: Vec::new() };
+        let mut set = Self {
+            keys: Vec::with_capacity(members.keys.len()),
+            skipped: Vec::new(),
+        };
         for (index, entry) in members.keys.into_iter().enumerate() {
             match rules.admit(entry.get().as_bytes(), provider) {
                 Ok(key) => {
@@ -214,8 +220,10 @@ impl JwkSet {
         algorithm: Algorithm,
     ) -> Result<&VerifyingKey, Error> {
         let named = |key: &&VerifyingKey| key_id.is_none_or(|id| key.key_id() == Some(id));
-        let mut fitting =
-            self.iter().filter(named).filter(|key| key.algorithms().contains(algorithm));
+        let mut fitting = self
+            .iter()
+            .filter(named)
+            .filter(|key| key.algorithms().contains(algorithm));
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Ok(key),
             (Some(_), Some(_)) => Err(Error::AmbiguousKey),
@@ -229,7 +237,10 @@ impl JwkSet {
     /// The usable keys as a document.
     #[must_use]
     pub fn to_json(&self) -> String {
-        self.iter().map(|key| key.jwk().clone()).collect::<PublicJwkSet>().to_json()
+        self.iter()
+            .map(|key| key.jwk().clone())
+            .collect::<PublicJwkSet>()
+            .to_json()
     }
 }
 
@@ -274,7 +285,9 @@ impl PublicJwkSet {
 
 impl FromIterator<Jwk> for PublicJwkSet {
     fn from_iter<I: IntoIterator<Item = Jwk>>(keys: I) -> Self {
-        Self { keys: keys.into_iter().collect() }
+        Self {
+            keys: keys.into_iter().collect(),
+        }
     }
 }
 

@@ -26,7 +26,10 @@ impl Thumbprint {
 pub(super) fn of(key: &PublicKey) -> Thumbprint {
     let text = match key {
         PublicKey::Ec { curve, point } => {
-            let (x, y) = point.get(1..).unwrap_or_default().split_at(curve.field_len());
+            let (x, y) = point
+                .get(1..)
+                .unwrap_or_default()
+                .split_at(curve.field_len());
             format!(
                 r#"{{"crv":"{}","kty":"EC","x":"{}","y":"{}"}}"#,
                 curve.name(),
@@ -35,7 +38,10 @@ pub(super) fn of(key: &PublicKey) -> Thumbprint {
             )
         }
         PublicKey::Ed25519 { point } => {
-            format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#, base64url::encode(point))
+            format!(
+                r#"{{"crv":"Ed25519","kty":"OKP","x":"{}"}}"#,
+                base64url::encode(point)
+            )
         }
         PublicKey::Rsa { n, e } => format!(
             r#"{{"e":"{}","kty":"RSA","n":"{}"}}"#,
@@ -54,7 +60,10 @@ impl FromStr for Thumbprint {
             return Err(Error::Thumbprint);
         }
         let bytes = base64url::decode(text).map_err(|_base64| Error::Thumbprint)?;
-        bytes.try_into().map(Self).map_err(|_length| Error::Thumbprint)
+        bytes
+            .try_into()
+            .map(Self)
+            .map_err(|_length| Error::Thumbprint)
     }
 }
 

@@ -70,7 +70,11 @@ pub(crate) fn check_ed25519(point: &[u8; 32]) -> Result<(), Error> {
     if !is_strong_ed25519(point) {
         return Err(Error::JwkWeakPoint);
     }
-    if has_point(point) { Ok(()) } else { Err(Error::JwkPoint) }
+    if has_point(point) {
+        Ok(())
+    } else {
+        Err(Error::JwkPoint)
+    }
 }
 
 fn is_strong_ed25519(point: &[u8; 32]) -> bool {
@@ -84,10 +88,15 @@ fn is_strong_ed25519(point: &[u8; 32]) -> bool {
 /// Refuses an RSA key by its sizes alone, before any arithmetic (T-005).
 pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), Error> {
     let ([n_first, .., n_last], [e_first, .., e_last] | [e_first @ e_last]) = (n, e) else {
-        return Err(if n.len() < 2 { Error::JwkRsaModulus } else { Error::JwkRsaExponent });
+        return Err(if n.len() < 2 {
+            Error::JwkRsaModulus
+        } else {
+            Error::JwkRsaExponent
+        });
     };
     let bits = |len: usize, first: u8| {
-        len.saturating_mul(8).saturating_sub(usize::try_from(first.leading_zeros()).unwrap_or(8))
+        len.saturating_mul(8)
+            .saturating_sub(usize::try_from(first.leading_zeros()).unwrap_or(8))
     };
     let size_fits = *n_first != 0 && (2048..=4096).contains(&bits(n.len(), *n_first));
     if !size_fits || n_last & 1 == 0 || is_roca(n) {
@@ -107,7 +116,9 @@ fn is_roca(n: &[u8]) -> bool {
         97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167,
     ];
     PRIMES.iter().all(|prime| {
-        let rest = n.iter().fold(0, |rest, byte| ((rest << 8) | u32::from(*byte)) % prime);
+        let rest = n
+            .iter()
+            .fold(0, |rest, byte| ((rest << 8) | u32::from(*byte)) % prime);
         let mut power = 1;
         (0..*prime).any(|_exponent| {
             power = power * 65_537 % prime;
@@ -121,8 +132,12 @@ fn is_roca(n: &[u8]) -> bool {
 pub(crate) fn is_well_formed(algorithm: Algorithm, key: &PublicKey, signature: &[u8]) -> bool {
     match (algorithm, key) {
         (Algorithm::EdDsa | Algorithm::Ed25519, _) => {
-            let Ok(signature): Result<&[u8; 64], _> = signature.try_into() else { return false };
-            let Some((r, s)) = signature.split_first_chunk::<32>() else { return false };
+            let Ok(signature): Result<&[u8; 64], _> = signature.try_into() else {
+                return false;
+            };
+            let Some((r, s)) = signature.split_first_chunk::<32>() else {
+                return false;
+            };
             let below_l = s.iter().rev().lt(&ED25519_L);
             below_l && is_strong_ed25519(r)
         }

@@ -69,7 +69,10 @@ impl<'a> Reader<'a> {
 /// Appends one value. Lengths up to 65,535, far above any key's.
 pub(crate) fn write(out: &mut Vec<u8>, tag: u8, contents: &[u8]) {
     out.push(tag);
-    match u16::try_from(contents.len()).unwrap_or(u16::MAX).to_be_bytes() {
+    match u16::try_from(contents.len())
+        .unwrap_or(u16::MAX)
+        .to_be_bytes()
+    {
         [0, len @ 0..=0x7f] => out.push(len),
         [0, len] => out.extend([0x81, len]),
         [high, low] => out.extend([0x82, high, low]),

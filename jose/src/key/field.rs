@@ -10,8 +10,13 @@ type Element = [u64; 5];
 const MASK: u64 = (1 << 51) - 1;
 
 /// The constant d of the curve, -121665/121666 (RFC 8032 §5.1).
-const D: Element =
-    [0x34dca135978a3, 0x1a8283b156ebd, 0x5e7a26001c029, 0x739c663a03cbb, 0x52036cee2b6ff];
+const D: Element = [
+    0x34dca135978a3,
+    0x1a8283b156ebd,
+    0x5e7a26001c029,
+    0x739c663a03cbb,
+    0x52036cee2b6ff,
+];
 
 /// Whether an x belongs to this y, below p: whether (y² - 1)/(d y² + 1) is a square, which it is
 /// where the product of the two is.

@@ -23,7 +23,9 @@ pub(super) fn read(pem: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     let mut base64 = Zeroizing::new(String::with_capacity(body.len()));
     base64.extend(body.chars().filter(|char| !char.is_ascii_whitespace()));
     let mut der = Zeroizing::new(vec![0; base64.len()]);
-    let len = STANDARD.decode_slice(base64.as_bytes(), &mut der).map_err(|_opaque| Error::Pem)?;
+    let len = STANDARD
+        .decode_slice(base64.as_bytes(), &mut der)
+        .map_err(|_opaque| Error::Pem)?;
     der.truncate(len);
     Ok(der)
 }

@@ -41,9 +41,15 @@ impl Kind {
 /// The numbers of a private key, borrowed from wiped memory.
 pub(crate) enum Parts<'a> {
     /// Scalar of full length, and the public point where the file brings one.
-    Ec { d: &'a [u8], public: Option<&'a [u8]> },
+    Ec {
+        d: &'a [u8],
+        public: Option<&'a [u8]>,
+    },
     /// Seed of 32 bytes, and the public key where the file brings one.
-    Ed25519 { seed: &'a [u8], public: Option<&'a [u8]> },
+    Ed25519 {
+        seed: &'a [u8],
+        public: Option<&'a [u8]>,
+    },
     /// n, e, d, p, q, dp, dq, qi, big endian without leading zeros.
     Rsa([&'a [u8]; 8]),
 }
@@ -97,7 +103,10 @@ fn parse(kind: Kind, pkcs8: &[u8]) -> Option<Parts<'_>> {
             (ec.is_empty() && outer.is_empty()).then_some(())?;
             match (inner, public) {
                 (Some(inner), Some(public)) if inner != public => None,
-                _ => Some(Parts::Ec { d, public: inner.or(public) }),
+                _ => Some(Parts::Ec {
+                    d,
+                    public: inner.or(public),
+                }),
             }
         }
         Kind::Ed25519 => {
@@ -163,15 +172,6 @@ pub(crate) fn write(kind: Kind, parts: &Parts<'_>) -> Zeroizing<Vec<u8>> {
     let mut pkcs8 = Zeroizing::new(Vec::with_capacity(info.len() + 4));
     der::write(&mut pkcs8, der::SEQUENCE, &info);
     pkcs8
-}
-
-/// The two numbers of a PKCS#1 public key.
-#[cfg(feature = "aws-lc-rs")]
-pub(crate) fn read_rsa_public(pkcs1: &[u8]) -> Option<(&[u8], &[u8])> {
-    let mut outer = Reader::new(pkcs1);
-    let mut key = outer.sequence()?;
-    let (n, e) = (key.positive()?, key.positive()?);
-    (key.is_empty() && outer.is_empty()).then_some((n, e))
 }
 
 const fn curve_oid(curve: Curve) -> &'static [u8] {

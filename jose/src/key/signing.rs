@@ -73,9 +73,16 @@ impl SigningKey {
         let pkcs8 = match kind {
             Kind::Rsa => {
                 if !provider.supports(algorithm) {
-                    return Err(Error::Unsupported { algorithm, provider: provider.name() });
+                    return Err(Error::Unsupported {
+                        algorithm,
+                        provider: provider.name(),
+                    });
                 }
-                return Self::from_pkcs8_der(&provider.generate_rsa(RSA_BITS)?, algorithm, provider);
+                return Self::from_pkcs8_der(
+                    &provider.generate_rsa(RSA_BITS)?,
+                    algorithm,
+                    provider,
+                );
             }
             Kind::Ed25519 => {
                 let seed = bytes.first_chunk_mut::<32>().ok_or(Error::Generate)?;
@@ -135,7 +142,10 @@ impl SigningKey {
         if public.key_use().is_some_and(|found| found != "sig") {
             return Err(Error::JwkUse);
         }
-        if public.key_ops().is_some_and(|ops| !ops.iter().any(|op| op == "sign")) {
+        if public
+            .key_ops()
+            .is_some_and(|ops| !ops.iter().any(|op| op == "sign"))
+        {
             return Err(Error::JwkKeyOps);
         }
         let algorithm = match (public.algorithm(), public.public_key()) {
@@ -146,16 +156,30 @@ impl SigningKey {
         };
         let kind = Kind::of(algorithm);
         let key = match (&private, public.public_key()) {
-            (PrivateMembers::Scalar(d), PublicKey::Ec { point, .. }) => {
-                Self::from_parts(kind, &Parts::Ec { d, public: Some(point) }, algorithm, provider)
-            }
+            (PrivateMembers::Scalar(d), PublicKey::Ec { point, .. }) => Self::from_parts(
+                kind,
+                &Parts::Ec {
+                    d,
+                    public: Some(point),
+                },
+                algorithm,
+                provider,
+            ),
             (PrivateMembers::Scalar(seed), PublicKey::Ed25519 { point }) => {
-                let parts = Parts::Ed25519 { seed, public: Some(point) };
+                let parts = Parts::Ed25519 {
+                    seed,
+                    public: Some(point),
+                };
                 Self::from_parts(kind, &parts, algorithm, provider)
             }
             (PrivateMembers::Rsa(numbers), PublicKey::Rsa { n, e }) => {
                 let [d, p, q, dp, dq, qi] = numbers.each_ref().map(|number| number.as_slice());
-                Self::from_parts(kind, &Parts::Rsa([n, e, d, p, q, dp, dq, qi]), algorithm, provider)
+                Self::from_parts(
+                    kind,
+                    &Parts::Rsa([n, e, d, p, q, dp, dq, qi]),
+                    algorithm,
+                    provider,
+                )
             }
             _ => Err(Error::JwkNotPrivate),
         }?;
@@ -188,7 +212,10 @@ impl SigningKey {
         provider: &'static dyn Provider,
     ) -> Result<Self, Error> {
         if !provider.supports(algorithm) {
-            return Err(Error::Unsupported { algorithm, provider: provider.name() });
+            return Err(Error::Unsupported {
+                algorithm,
+                provider: provider.name(),
+            });
         }
         let key = provider.load(algorithm, &pkcs8)?;
         let own = key.public_key();
@@ -203,7 +230,14 @@ impl SigningKey {
         let jwk = Jwk::from_public_key(own)?.with_algorithm(algorithm)?;
         let verifying =
             VerifyingKey::with_algorithms(jwk, AlgorithmSet::from(algorithm), provider)?;
-        Ok(Self { private: Arc::new(Private { algorithm, key, pkcs8 }), verifying })
+        Ok(Self {
+            private: Arc::new(Private {
+                algorithm,
+                key,
+                pkcs8,
+            }),
+            verifying,
+        })
     }
 
     /// The same key with a `kid`, which goes into headers and into the public JWK.
@@ -211,7 +245,10 @@ impl SigningKey {
     /// RFC 7515 §4.1.4 sets no form. At most 256 bytes, or nobody reads it here.
     #[must_use]
     pub fn with_key_id(self, key_id: impl Into<String>) -> Self {
-        Self { verifying: self.verifying.with_key_id(key_id.into()), private: self.private }
+        Self {
+            verifying: self.verifying.with_key_id(key_id.into()),
+            private: self.private,
+        }
     }
 
     /// The public half as JWK, with `alg` and, where set, `kid`.
@@ -260,9 +297,14 @@ impl SigningKey {
             Ok(Parts::Ec { d, .. }) => member("d", d),
             Ok(Parts::Ed25519 { seed, .. }) => member("d", seed),
             Ok(Parts::Rsa([_, _, d, p, q, dp, dq, qi])) => {
-                for (name, value) in
-                    [("d", d), ("p", p), ("q", q), ("dp", dp), ("dq", dq), ("qi", qi)]
-                {
+                for (name, value) in [
+                    ("d", d),
+                    ("p", p),
+                    ("q", q),
+                    ("dp", dp),
+                    ("dq", dq),
+                    ("qi", qi),
+                ] {
                     member(name, value);
                 }
             }
@@ -292,6 +334,8 @@ impl Signer for SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SigningKey").field("public", &self.verifying).finish_non_exhaustive()
+        f.debug_struct("SigningKey")
+            .field("public", &self.verifying)
+            .finish_non_exhaustive()
     }
 }

@@ -45,7 +45,10 @@ impl VerifyingKey {
         algorithms: AlgorithmSet,
         provider: &'static dyn Provider,
     ) -> Result<Self, Error> {
-        if jwk.key_ops().is_some_and(|ops| !ops.iter().any(|op| op == "verify")) {
+        if jwk
+            .key_ops()
+            .is_some_and(|ops| !ops.iter().any(|op| op == "verify"))
+        {
             return Err(Error::JwkKeyOps);
         }
         if algorithms.is_empty() {
@@ -57,7 +60,10 @@ impl VerifyingKey {
                 return Err(Error::JwkAlgorithm);
             }
             if !provider.supports(algorithm) {
-                return Err(Error::Unsupported { algorithm, provider: provider.name() });
+                return Err(Error::Unsupported {
+                    algorithm,
+                    provider: provider.name(),
+                });
             }
             // Both names of Ed25519 are one algorithm.
             if let (Algorithm::Ed25519, Some((names, _))) = (algorithm, prepared.first_mut()) {
@@ -68,7 +74,12 @@ impl VerifyingKey {
             prepared.push((algorithm.into(), Arc::from(key)));
         }
         let thumbprint = jwk.thumbprint();
-        Ok(Self(Arc::new(Inner { jwk, thumbprint, algorithms, prepared })))
+        Ok(Self(Arc::new(Inner {
+            jwk,
+            thumbprint,
+            algorithms,
+            prepared,
+        })))
     }
 
     /// The same key under another `kid`.
@@ -121,7 +132,11 @@ impl VerifyingKey {
             .find(|(names, _)| names.contains(algorithm))
             .ok_or(Error::AlgorithmMismatch { algorithm })?;
         let well_formed = is_well_formed(algorithm, self.0.jwk.public_key(), signature);
-        if well_formed && key.verify(message, signature) { Ok(()) } else { Err(Error::Signature) }
+        if well_formed && key.verify(message, signature) {
+            Ok(())
+        } else {
+            Err(Error::Signature)
+        }
     }
 }
 

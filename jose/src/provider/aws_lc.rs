@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::{Curve, PreparedKey, PrivateKey, Provider, PublicKey};
 use crate::Error;
 use crate::alg::Algorithm;
-use crate::key::pkcs8::read_rsa_public;
+use crate::key::der::Reader;
 
 #[derive(Debug)]
 pub(super) struct AwsLc;
@@ -117,6 +117,14 @@ fn load_rsa(
     Ok(Box::new(Rsa { encoding, pair }))
 }
 
+/// The modulus and exponent of a PKCS#1 public key, which is how the library hands them out.
+fn read_rsa_public(pkcs1: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut outer = Reader::new(pkcs1);
+    let mut key = outer.sequence()?;
+    let (n, e) = (key.positive()?, key.positive()?);
+    (key.is_empty() && outer.is_empty()).then_some((n, e))
+}
+
 #[derive(Debug)]
 struct Prepared(ParsedPublicKey);
 
@@ -133,12 +141,17 @@ struct Ec {
 
 impl PrivateKey for Ec {
     fn public_key(&self) -> PublicKey {
-        PublicKey::Ec { curve: self.curve, point: self.pair.public_key().as_ref().into() }
+        PublicKey::Ec {
+            curve: self.curve,
+            point: self.pair.public_key().as_ref().into(),
+        }
     }
 
     fn sign(&self, message: &[u8], signature: &mut Vec<u8>) -> Result<(), Error> {
-        let made =
-            self.pair.sign(&SystemRandom::new(), message).map_err(|_opaque| Error::Sign)?;
+        let made = self
+            .pair
+            .sign(&SystemRandom::new(), message)
+            .map_err(|_opaque| Error::Sign)?;
         signature.extend_from_slice(made.as_ref());
         Ok(())
     }
@@ -146,7 +159,9 @@ impl PrivateKey for Ec {
 
 impl fmt::Debug for Ec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ec").field("curve", &self.curve).finish_non_exhaustive()
+        f.debug_struct("Ec")
+            .field("curve", &self.curve)
+            .finish_non_exhaustive()
     }
 }
 
@@ -182,7 +197,10 @@ struct Rsa {
 impl PrivateKey for Rsa {
     fn public_key(&self) -> PublicKey {
         let (n, e) = read_rsa_public(self.pair.public_key().as_ref()).unwrap_or_default();
-        PublicKey::Rsa { n: n.into(), e: e.into() }
+        PublicKey::Rsa {
+            n: n.into(),
+            e: e.into(),
+        }
     }
 
     fn sign(&self, message: &[u8], signature: &mut Vec<u8>) -> Result<(), Error> {

@@ -56,7 +56,10 @@ pub fn default() -> &'static dyn Provider {
 
 /// An elliptic curve for ECDSA.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "one for each ECDSA algorithm, which are exhaustive too")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "one for each ECDSA algorithm, which are exhaustive too"
+)]
 pub enum Curve {
     /// NIST P-256, for ES256.
     P256,
@@ -101,7 +104,10 @@ impl Curve {
 /// Public key material, as a provider gets it: lengths, sizes and encodings have been checked.
 /// Whether a point lies on its curve is for the provider to say.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[expect(clippy::exhaustive_enums, reason = "a provider must handle every kind of key")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a provider must handle every kind of key"
+)]
 pub enum PublicKey {
     /// A point of a NIST curve, uncompressed: `04 ‖ x ‖ y`.
     Ec {
@@ -174,11 +180,8 @@ pub trait Provider: Debug + Send + Sync {
     ///
     /// `jwk.point` where the point is not on the curve, `jwk.rsa_modulus` for a key that the
     /// library does not take, `key.unsupported`.
-    fn prepare(
-        &self,
-        algorithm: Algorithm,
-        key: &PublicKey,
-    ) -> Result<Box<dyn PreparedKey>, Error>;
+    fn prepare(&self, algorithm: Algorithm, key: &PublicKey)
+    -> Result<Box<dyn PreparedKey>, Error>;
 
     /// Loads a private key from PKCS#8 version 1 in DER (RFC 5958). EC keys come without their
     /// public half, which is computed.
@@ -200,5 +203,8 @@ pub trait Provider: Debug + Send + Sync {
 /// The error for an algorithm that a provider leaves out.
 #[cfg(feature = "rustcrypto")]
 pub(crate) fn unsupported(provider: &dyn Provider, algorithm: Algorithm) -> Error {
-    Error::Unsupported { algorithm, provider: provider.name() }
+    Error::Unsupported {
+        algorithm,
+        provider: provider.name(),
+    }
 }

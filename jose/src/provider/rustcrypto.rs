@@ -34,18 +34,28 @@ impl Provider for RustCrypto {
         key: &PublicKey,
     ) -> Result<Box<dyn PreparedKey>, Error> {
         match key {
-            PublicKey::Ec { curve: Curve::P256, point } => {
+            PublicKey::Ec {
+                curve: Curve::P256,
+                point,
+            } => {
                 let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(point);
                 Ok(Box::new(Prepared(key.map_err(|_opaque| Error::JwkPoint)?)))
             }
-            PublicKey::Ec { curve: Curve::P384, point } => {
+            PublicKey::Ec {
+                curve: Curve::P384,
+                point,
+            } => {
                 let key = p384::ecdsa::VerifyingKey::from_sec1_bytes(point);
                 Ok(Box::new(Prepared(key.map_err(|_opaque| Error::JwkPoint)?)))
             }
-            PublicKey::Ec { curve: Curve::P521, .. } => Err(unsupported(self, algorithm)),
+            PublicKey::Ec {
+                curve: Curve::P521, ..
+            } => Err(unsupported(self, algorithm)),
             PublicKey::Ed25519 { point } => {
                 let key = ed25519_dalek::VerifyingKey::from_bytes(point);
-                Ok(Box::new(PreparedEd25519(key.map_err(|_opaque| Error::JwkPoint)?)))
+                Ok(Box::new(PreparedEd25519(
+                    key.map_err(|_opaque| Error::JwkPoint)?,
+                )))
             }
             PublicKey::Rsa { n, e } => prepare_rsa(algorithm, n, e),
         }
@@ -73,7 +83,9 @@ impl Provider for RustCrypto {
                     return Err(Error::Pkcs8);
                 };
                 let seed = seed.try_into().map_err(|_length| Error::Pkcs8)?;
-                Ok(Box::new(Ed25519(ed25519_dalek::SigningKey::from_bytes(seed))))
+                Ok(Box::new(Ed25519(ed25519_dalek::SigningKey::from_bytes(
+                    seed,
+                ))))
             }
             Algorithm::Ps256 => load_rsa(pkcs8, pss::SigningKey::<Sha256>::new),
             Algorithm::Ps384 => load_rsa(pkcs8, pss::SigningKey::<Sha384>::new),
@@ -128,8 +140,14 @@ where
     if again.as_bytes() != pkcs8 {
         return Err(Error::Pkcs8);
     }
-    let public = PublicKey::Rsa { n: key.n_bytes(), e: key.e_bytes() };
-    Ok(Box::new(Rsa { key: new(key), public }))
+    let public = PublicKey::Rsa {
+        n: key.n_bytes(),
+        e: key.e_bytes(),
+    };
+    Ok(Box::new(Rsa {
+        key: new(key),
+        public,
+    }))
 }
 
 #[derive(Debug)]
@@ -208,8 +226,16 @@ struct P256(p256::ecdsa::SigningKey);
 
 impl PrivateKey for P256 {
     fn public_key(&self) -> PublicKey {
-        let point = self.0.verifying_key().to_sec1_point(false).as_bytes().into();
-        PublicKey::Ec { curve: Curve::P256, point }
+        let point = self
+            .0
+            .verifying_key()
+            .to_sec1_point(false)
+            .as_bytes()
+            .into();
+        PublicKey::Ec {
+            curve: Curve::P256,
+            point,
+        }
     }
 
     /// Deterministic, RFC 6979.
@@ -225,8 +251,16 @@ struct P384(p384::ecdsa::SigningKey);
 
 impl PrivateKey for P384 {
     fn public_key(&self) -> PublicKey {
-        let point = self.0.verifying_key().to_sec1_point(false).as_bytes().into();
-        PublicKey::Ec { curve: Curve::P384, point }
+        let point = self
+            .0
+            .verifying_key()
+            .to_sec1_point(false)
+            .as_bytes()
+            .into();
+        PublicKey::Ec {
+            curve: Curve::P384,
+            point,
+        }
     }
 
     /// Deterministic, RFC 6979.
@@ -242,7 +276,9 @@ struct Ed25519(ed25519_dalek::SigningKey);
 
 impl PrivateKey for Ed25519 {
     fn public_key(&self) -> PublicKey {
-        PublicKey::Ed25519 { point: self.0.verifying_key().to_bytes() }
+        PublicKey::Ed25519 {
+            point: self.0.verifying_key().to_bytes(),
+        }
     }
 
     fn sign(&self, message: &[u8], signature: &mut Vec<u8>) -> Result<(), Error> {

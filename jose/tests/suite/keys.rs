@@ -23,11 +23,18 @@ fn every_algorithm_signs_and_verifies_and_every_form_brings_the_key_back() {
     for algorithm in algorithms() {
         let key = generate(algorithm).with_key_id("k\"1");
         let signature = key.sign(b"message").unwrap();
-        assert_eq!(algorithm.signature_len().unwrap_or(256), signature.as_ref().len());
+        assert_eq!(
+            algorithm.signature_len().unwrap_or(256),
+            signature.as_ref().len()
+        );
         let again = [
             from_jwk(&serde_json::from_str(&key.to_jwk()).unwrap()).unwrap(),
-            from_der(&key.to_pkcs8_der().unwrap(), algorithm).unwrap().with_key_id("k\"1"),
-            from_pem(&key.to_pkcs8_pem().unwrap(), algorithm).unwrap().with_key_id("k\"1"),
+            from_der(&key.to_pkcs8_der().unwrap(), algorithm)
+                .unwrap()
+                .with_key_id("k\"1"),
+            from_pem(&key.to_pkcs8_pem().unwrap(), algorithm)
+                .unwrap()
+                .with_key_id("k\"1"),
         ];
         for again in &again {
             assert_eq!(again.public_jwk(), key.public_jwk());
@@ -36,12 +43,22 @@ fn every_algorithm_signs_and_verifies_and_every_form_brings_the_key_back() {
             assert_eq!(again.key_id(), Some("k\"1"));
             let signature = again.sign(b"message").unwrap();
             assert_eq!(
-                verify(key.verifying_key(), algorithm, b"message", signature.as_ref()),
+                verify(
+                    key.verifying_key(),
+                    algorithm,
+                    b"message",
+                    signature.as_ref()
+                ),
                 Ok(()),
             );
         }
         assert_eq!(
-            verify(key.verifying_key(), algorithm, b"massage", signature.as_ref()),
+            verify(
+                key.verifying_key(),
+                algorithm,
+                b"massage",
+                signature.as_ref()
+            ),
             Err("jws.signature"),
         );
         let mut damaged = signature.as_ref().to_vec();
@@ -51,7 +68,12 @@ fn every_algorithm_signs_and_verifies_and_every_form_brings_the_key_back() {
             Err("jws.signature"),
         );
         assert_eq!(
-            verify(generate(algorithm).verifying_key(), algorithm, b"message", signature.as_ref()),
+            verify(
+                generate(algorithm).verifying_key(),
+                algorithm,
+                b"message",
+                signature.as_ref()
+            ),
             Err("jws.signature"),
         );
     }
@@ -60,12 +82,17 @@ fn every_algorithm_signs_and_verifies_and_every_form_brings_the_key_back() {
 /// What a provider leaves out it says, and nothing panics.
 #[test]
 fn an_algorithm_that_is_left_out_is_unsupported() {
-    for algorithm in Algorithm::ALL.into_iter().filter(|all| !provider().supports(*all)) {
+    for algorithm in Algorithm::ALL
+        .into_iter()
+        .filter(|all| !provider().supports(*all))
+    {
         assert_eq!(algorithm, Algorithm::Es512);
         let found = SigningKey::generate(algorithm, provider()).unwrap_err();
         assert_eq!(found.code(), "key.unsupported");
         // RFC 7520 §3.1
-        let found = key(r#"{"kty":"EC","crv":"P-521","x":"AHKZLLOsCOzz5cY97ewNUajB957y-C-U88c3v13nmGZx6sYl_oJXu9A5RkTKqjqvjyekWF-7ytDyRXYgCF5cj0Kt","y":"AdymlHvOiLxXkEhayXQnNCvDX4h9htZaCJN34kfmC6pV5OhQHiraVySsUdaQkAgDPrwQrJmbnX9cwlGfP-HqHZR1"}"#);
+        let found = key(
+            r#"{"kty":"EC","crv":"P-521","x":"AHKZLLOsCOzz5cY97ewNUajB957y-C-U88c3v13nmGZx6sYl_oJXu9A5RkTKqjqvjyekWF-7ytDyRXYgCF5cj0Kt","y":"AdymlHvOiLxXkEhayXQnNCvDX4h9htZaCJN34kfmC6pV5OhQHiraVySsUdaQkAgDPrwQrJmbnX9cwlGfP-HqHZR1"}"#,
+        );
         assert_eq!(found.unwrap_err(), "key.unsupported");
     }
 }
@@ -89,8 +116,11 @@ fn wit05_a_key_verifies_only_with_the_algorithms_it_carries_or_implies() {
         let key = key(&jwk.to_string()).unwrap();
         assert_eq!(key.algorithms().iter().collect::<Vec<_>>(), allowed);
         for algorithm in Algorithm::ALL {
-            let expected =
-                if allowed.contains(&algorithm) { Ok(()) } else { Err("jws.algorithm") };
+            let expected = if allowed.contains(&algorithm) {
+                Ok(())
+            } else {
+                Err("jws.algorithm")
+            };
             let found = verify(&key, algorithm, b"message", signature.as_ref());
             assert_eq!(found, expected, "{alg:?} {algorithm}");
         }
@@ -110,8 +140,9 @@ fn examples_of_the_standards() {
         "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"});
     let okp = from_jwk(&okp).unwrap();
     assert_eq!(okp.algorithm(), Algorithm::EdDsa);
-    let signature =
-        okp.sign(b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc").unwrap();
+    let signature = okp
+        .sign(b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc")
+        .unwrap();
     assert_eq!(
         base64url::encode(signature.as_ref()),
         "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
@@ -127,8 +158,12 @@ fn examples_of_the_standards() {
     let signature = base64url::decode(
         "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q",
     );
-    let found =
-        verify(ec.verifying_key(), Algorithm::Es256, input.as_bytes(), &signature.unwrap());
+    let found = verify(
+        ec.verifying_key(),
+        Algorithm::Es256,
+        input.as_bytes(),
+        &signature.unwrap(),
+    );
     assert_eq!(found, Ok(()));
 }
 
@@ -150,7 +185,10 @@ fn pkcs8_of_other_programs_is_read() {
         assert_eq!(key.to_pkcs8_der().unwrap().as_slice(), hex(&v1));
     }
     let other = v2.replace(&public[60..], "66e2");
-    assert_eq!(from_der(&hex(&other), Algorithm::Ed25519).unwrap_err(), "key.parts");
+    assert_eq!(
+        from_der(&hex(&other), Algorithm::Ed25519).unwrap_err(),
+        "key.parts"
+    );
 }
 
 /// T-007: a public half that is not the private one's own is refused, in each form.
@@ -167,23 +205,35 @@ fn t007_halves_that_do_not_belong_together_are_refused() {
             }
         }
         let found = from_jwk(&mixed).unwrap_err();
-        let expected = if algorithm.is_rsa() { "key.pkcs8" } else { "key.parts" };
+        let expected = if algorithm.is_rsa() {
+            "key.pkcs8"
+        } else {
+            "key.parts"
+        };
         assert_eq!(found, expected, "{algorithm}");
         assert!(from_jwk(&private).is_ok());
     }
     let key = generate(Algorithm::Es256);
     let jwk: Value = serde_json::from_str(&key.to_jwk()).unwrap();
     let number = |name: &str| base64url::decode(jwk[name].as_str().unwrap()).unwrap();
-    let head = hex(
-        "308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420",
-    );
+    let head = hex("308187020100301306072a8648ce3d020106082a8648ce3d030107046d306b0201010420");
     let with = |y: &[u8]| {
-        [&head[..], &number("d"), &hex("a14403420004"), &number("x"), y].concat()
+        [
+            &head[..],
+            &number("d"),
+            &hex("a14403420004"),
+            &number("x"),
+            y,
+        ]
+        .concat()
     };
     assert!(from_der(&with(&number("y")), Algorithm::Es256).is_ok());
     let mut other = number("y");
     other[31] ^= 1;
-    assert_eq!(from_der(&with(&other), Algorithm::Es256).unwrap_err(), "key.parts");
+    assert_eq!(
+        from_der(&with(&other), Algorithm::Es256).unwrap_err(),
+        "key.parts"
+    );
 }
 
 #[test]
@@ -201,7 +251,11 @@ fn rsa_parts_that_do_not_fit_are_refused() {
         bad[member] = Value::Null;
         assert_eq!(from_jwk(&bad).unwrap_err(), "jwk.json", "{member}");
         bad.as_object_mut().unwrap().remove(member);
-        let expected = if member == "d" { "jwk.not_private" } else { "jwk.member" };
+        let expected = if member == "d" {
+            "jwk.not_private"
+        } else {
+            "jwk.member"
+        };
         assert_eq!(from_jwk(&bad).unwrap_err(), expected, "{member}");
     }
     let mut bad = good.clone();
@@ -237,10 +291,8 @@ fn private_jwks_are_judged_by_use_and_operations() {
 /// A scalar of zero or of the order of the group is no private key.
 #[test]
 fn ec_scalars_out_of_range_are_refused() {
-    let head = hex(
-        "304102010030130607\
-         2a8648ce3d020106082a8648ce3d030107042730250201010420",
-    );
+    let head = hex("304102010030130607\
+         2a8648ce3d020106082a8648ce3d030107042730250201010420");
     let n = hex("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551");
     for scalar in [vec![0; 32], n, vec![0xff; 32]] {
         let der = [&head[..], &scalar].concat();
@@ -261,7 +313,11 @@ fn pkcs8_of_another_algorithm_is_refused() {
                 continue;
             }
             let der = generate(other).to_pkcs8_der().unwrap();
-            assert_eq!(from_der(&der, wanted).unwrap_err(), "key.pkcs8", "{other} as {wanted}");
+            assert_eq!(
+                from_der(&der, wanted).unwrap_err(),
+                "key.pkcs8",
+                "{other} as {wanted}"
+            );
         }
     }
 }
@@ -275,7 +331,13 @@ fn der_is_read_without_tolerance() {
     long_form.extend_from_slice(&good[1..]);
     let mut version = good.to_vec();
     version[4] = 2;
-    for bad in [&longer[..], &long_form, &version, &good[..good.len() - 1], &[]] {
+    for bad in [
+        &longer[..],
+        &long_form,
+        &version,
+        &good[..good.len() - 1],
+        &[],
+    ] {
         assert_eq!(from_der(bad, Algorithm::Es256).unwrap_err(), "key.pkcs8");
     }
 }
@@ -283,7 +345,13 @@ fn der_is_read_without_tolerance() {
 #[test]
 fn pem_is_one_block_of_that_name() {
     let good = generate(Algorithm::EdDsa).to_pkcs8_pem().unwrap();
-    assert!(from_pem(&format!("\n  {}\r\n", good.replace('\n', "\r\n")), Algorithm::EdDsa).is_ok());
+    assert!(
+        from_pem(
+            &format!("\n  {}\r\n", good.replace('\n', "\r\n")),
+            Algorithm::EdDsa
+        )
+        .is_ok()
+    );
     for bad in [
         format!("{}{}", *good, *good),
         format!("x{}", *good),
@@ -308,10 +376,15 @@ fn t023_debug_shows_no_private_part() {
         let jwk: Value = serde_json::from_str(&key.to_jwk()).unwrap();
         let shown = format!("{key:?} {:?} {:?}", key.verifying_key(), key.public_jwk());
         for member in ["d", "p", "q", "dp", "dq", "qi"] {
-            let Some(secret) = jwk.get(member).and_then(Value::as_str) else { continue };
+            let Some(secret) = jwk.get(member).and_then(Value::as_str) else {
+                continue;
+            };
             assert!(!shown.contains(secret), "{algorithm} {member}");
             let bytes = base64url::decode(secret).unwrap();
-            assert!(!shown.contains(&format!("{bytes:?}")), "{algorithm} {member}");
+            assert!(
+                !shown.contains(&format!("{bytes:?}")),
+                "{algorithm} {member}"
+            );
             let error = jose::jwk::Jwk::parse(jwk.to_string().as_bytes()).unwrap_err();
             assert_eq!(error.code(), "jwk.private");
             assert!(!format!("{error} {error:?}").contains(secret));
@@ -334,12 +407,21 @@ fn an_async_signer_signs_too() {
     let key = generate(Algorithm::EdDsa);
     let signer: &dyn AsyncSigner = &key;
     let mut future = signer.sign_async(b"message");
-    let Poll::Ready(Ok(signature)) =
-        future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+    let Poll::Ready(Ok(signature)) = future
+        .as_mut()
+        .poll(&mut Context::from_waker(Waker::noop()))
     else {
         panic!()
     };
-    assert_eq!(verify(key.verifying_key(), Algorithm::EdDsa, b"message", signature.as_ref()), Ok(()));
+    assert_eq!(
+        verify(
+            key.verifying_key(),
+            Algorithm::EdDsa,
+            b"message",
+            signature.as_ref()
+        ),
+        Ok(())
+    );
 }
 
 #[test]
@@ -348,5 +430,8 @@ fn generated_keys_differ() {
         generate(Algorithm::Es256).public_jwk().thumbprint(),
         generate(Algorithm::Es256).public_jwk().thumbprint(),
     );
-    assert_ne!(random::id128(random::SYSTEM).unwrap(), random::id128(random::SYSTEM).unwrap());
+    assert_ne!(
+        random::id128(random::SYSTEM).unwrap(),
+        random::id128(random::SYSTEM).unwrap()
+    );
 }

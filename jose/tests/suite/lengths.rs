@@ -9,8 +9,11 @@ use proptest::prelude::*;
 
 use super::{algorithms, generate, provider};
 
-static KEYS: LazyLock<Vec<(Algorithm, SigningKey)>> =
-    LazyLock::new(|| algorithms().map(|algorithm| (algorithm, generate(algorithm))).collect());
+static KEYS: LazyLock<Vec<(Algorithm, SigningKey)>> = LazyLock::new(|| {
+    algorithms()
+        .map(|algorithm| (algorithm, generate(algorithm)))
+        .collect()
+});
 
 proptest! {
     /// T-026
@@ -77,7 +80,9 @@ fn t026_every_length_of_signature() {
     for (algorithm, key) in KEYS.iter() {
         for len in 0..=600 {
             for byte in [0, 0xff] {
-                let found = key.verifying_key().verify(*algorithm, b"", &vec![byte; len]);
+                let found = key
+                    .verifying_key()
+                    .verify(*algorithm, b"", &vec![byte; len]);
                 assert_eq!(found.unwrap_err().code(), "jws.signature");
             }
         }

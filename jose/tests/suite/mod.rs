@@ -8,14 +8,16 @@ mod strict;
 mod wycheproof;
 
 use jose::Algorithm;
-use jose::key::{SigningKey, VerifyingKey};
 use jose::jwk::Jwk;
+use jose::key::{SigningKey, VerifyingKey};
 
 use crate::provider;
 
 /// The algorithms that this provider has.
 fn algorithms() -> impl Iterator<Item = Algorithm> {
-    Algorithm::ALL.into_iter().filter(|algorithm| provider().supports(*algorithm))
+    Algorithm::ALL
+        .into_iter()
+        .filter(|algorithm| provider().supports(*algorithm))
 }
 
 /// A verifying key from JSON, or the code of the error on the way.
@@ -31,7 +33,8 @@ fn verify(
     message: &[u8],
     signature: &[u8],
 ) -> Result<(), &'static str> {
-    key.verify(algorithm, message, signature).map_err(|error| error.code())
+    key.verify(algorithm, message, signature)
+        .map_err(|error| error.code())
 }
 
 fn generate(algorithm: Algorithm) -> SigningKey {
@@ -39,5 +42,8 @@ fn generate(algorithm: Algorithm) -> SigningKey {
 }
 
 fn hex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+        .collect()
 }

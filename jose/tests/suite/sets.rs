@@ -25,8 +25,7 @@ fn select<'a>(
 
 /// A public key with `alg`, with these members set on top; `null` takes one away.
 fn entry(algorithm: Algorithm, members: Value) -> Value {
-    let mut jwk: Value =
-        serde_json::from_str(&generate(algorithm).public_jwk().to_json()).unwrap();
+    let mut jwk: Value = serde_json::from_str(&generate(algorithm).public_jwk().to_json()).unwrap();
     for (name, value) in members.as_object().unwrap() {
         if value.is_null() {
             jwk.as_object_mut().unwrap().remove(name);
@@ -38,7 +37,10 @@ fn entry(algorithm: Algorithm, members: Value) -> Value {
 }
 
 fn reasons(set: &JwkSet) -> Vec<(usize, &'static str)> {
-    set.skipped().iter().map(|skipped| (skipped.index, skipped.reason.code())).collect()
+    set.skipped()
+        .iter()
+        .map(|skipped| (skipped.index, skipped.reason.code()))
+        .collect()
 }
 
 /// T-020: a broken entry costs itself and no other.
@@ -58,17 +60,25 @@ fn t020_broken_entries_are_skipped_one_by_one() {
     ], "unknown": {"ignored": true}});
     let set = parse(&set, &SetRules::oauth()).unwrap();
     assert_eq!(set.keys().len(), 2);
-    assert_eq!(set.iter().map(|key| key.key_id().unwrap()).collect::<Vec<_>>(), ["good", "last"]);
-    assert_eq!(reasons(&set), [
-        (1, "jwk.private"),
-        (2, "jwk.kty"),
-        (3, "jwk.json"),
-        (4, "jwk.json"),
-        (5, "jwk.use"),
-        (6, "jwk.alg"),
-        (7, "jwk.private"),
-        (8, "jwk.key_ops"),
-    ]);
+    assert_eq!(
+        set.iter()
+            .map(|key| key.key_id().unwrap())
+            .collect::<Vec<_>>(),
+        ["good", "last"]
+    );
+    assert_eq!(
+        reasons(&set),
+        [
+            (1, "jwk.private"),
+            (2, "jwk.kty"),
+            (3, "jwk.json"),
+            (4, "jwk.json"),
+            (5, "jwk.use"),
+            (6, "jwk.alg"),
+            (7, "jwk.private"),
+            (8, "jwk.key_ops"),
+        ]
+    );
     assert!(!format!("{set:?}").contains("secret"));
 }
 
@@ -77,10 +87,22 @@ fn t020_broken_entries_are_skipped_one_by_one() {
 fn t020_large_sets_are_refused() {
     let one = entry(Algorithm::EdDsa, json!({"kid": null}));
     let of = |count: usize| json!({"keys": vec![one.clone(); count]});
-    assert_eq!(parse(&of(MAX_SET_KEYS), &SetRules::oauth()).unwrap().keys().len(), 100);
-    assert_eq!(parse(&of(MAX_SET_KEYS + 1), &SetRules::oauth()).unwrap_err(), "jwks.too_large");
+    assert_eq!(
+        parse(&of(MAX_SET_KEYS), &SetRules::oauth())
+            .unwrap()
+            .keys()
+            .len(),
+        100
+    );
+    assert_eq!(
+        parse(&of(MAX_SET_KEYS + 1), &SetRules::oauth()).unwrap_err(),
+        "jwks.too_large"
+    );
     let started = Instant::now();
-    assert_eq!(parse(&of(10_000), &SetRules::oauth()).unwrap_err(), "jwks.too_large");
+    assert_eq!(
+        parse(&of(10_000), &SetRules::oauth()).unwrap_err(),
+        "jwks.too_large"
+    );
     assert!(started.elapsed().as_secs() < 10);
     let padded = format!(r#"{{"keys":[]{}}}"#, " ".repeat(256 * 1024));
     let found = JwkSet::parse(padded.as_bytes(), &SetRules::oauth(), provider()).unwrap_err();
@@ -90,8 +112,15 @@ fn t020_large_sets_are_refused() {
 /// T-028: an array, or anything but an object with an array `keys`, is no set.
 #[test]
 fn t028_what_is_not_an_object_with_keys_is_no_set() {
-    for bad in ["[[]]", r#"[{"keys":[]}]"#, "{}", r#"{"keys":{}}"#, r#"{"keys":null}"#, "null", ""]
-    {
+    for bad in [
+        "[[]]",
+        r#"[{"keys":[]}]"#,
+        "{}",
+        r#"{"keys":{}}"#,
+        r#"{"keys":null}"#,
+        "null",
+        "",
+    ] {
         let found = JwkSet::parse(bad.as_bytes(), &SetRules::oauth(), provider()).unwrap_err();
         assert_eq!(found.code(), "jwks.json", "{bad}");
     }
@@ -100,7 +129,10 @@ fn t028_what_is_not_an_object_with_keys_is_no_set() {
     assert_eq!(found.code(), "jws.duplicate_member");
     let empty = parse(&json!({"keys": []}), &SetRules::oauth()).unwrap();
     assert!(empty.is_empty());
-    assert_eq!(select(&empty, None, Algorithm::Es256).unwrap_err(), "key.unknown");
+    assert_eq!(
+        select(&empty, None, Algorithm::Es256).unwrap_err(),
+        "key.unknown"
+    );
 }
 
 /// ATJ-11: equal `kid` are narrowed by kind and algorithm; what stays ambiguous is an error.
@@ -115,34 +147,77 @@ fn atj11_equal_kids_are_narrowed_in_oauth_sets() {
     ]});
     let set = parse(&set, &SetRules::oauth()).unwrap();
     assert_eq!(
-        select(&set, Some("1"), Algorithm::Es256).unwrap().thumbprint(),
+        select(&set, Some("1"), Algorithm::Es256)
+            .unwrap()
+            .thumbprint(),
         set.keys()[0].thumbprint(),
     );
     assert_eq!(
-        select(&set, Some("1"), Algorithm::Ed25519).unwrap().thumbprint(),
+        select(&set, Some("1"), Algorithm::Ed25519)
+            .unwrap()
+            .thumbprint(),
         set.keys()[1].thumbprint(),
     );
-    assert_eq!(select(&set, Some("2"), Algorithm::Es256).unwrap_err(), "key.ambiguous");
-    assert_eq!(select(&set, Some("1"), Algorithm::Ps256).unwrap_err(), "jws.algorithm");
-    assert_eq!(select(&set, Some("3"), Algorithm::Es256).unwrap_err(), "key.unknown");
-    assert_eq!(select(&set, None, Algorithm::EdDsa).unwrap().key_id(), Some("1"));
-    assert_eq!(select(&set, None, Algorithm::Es256).unwrap_err(), "key.ambiguous");
-    assert!(set.select(Some("3"), Algorithm::Es256).unwrap_err().is_key_unknown());
-    assert!(!set.select(Some("1"), Algorithm::Ps256).unwrap_err().is_key_unknown());
+    assert_eq!(
+        select(&set, Some("2"), Algorithm::Es256).unwrap_err(),
+        "key.ambiguous"
+    );
+    assert_eq!(
+        select(&set, Some("1"), Algorithm::Ps256).unwrap_err(),
+        "jws.algorithm"
+    );
+    assert_eq!(
+        select(&set, Some("3"), Algorithm::Es256).unwrap_err(),
+        "key.unknown"
+    );
+    assert_eq!(
+        select(&set, None, Algorithm::EdDsa).unwrap().key_id(),
+        Some("1")
+    );
+    assert_eq!(
+        select(&set, None, Algorithm::Es256).unwrap_err(),
+        "key.ambiguous"
+    );
+    assert!(
+        set.select(Some("3"), Algorithm::Es256)
+            .unwrap_err()
+            .is_key_unknown()
+    );
+    assert!(
+        !set.select(Some("1"), Algorithm::Ps256)
+            .unwrap_err()
+            .is_key_unknown()
+    );
 }
 
 /// T-009: a `kid` is compared byte for byte and has no meaning.
 #[test]
 fn t009_a_kid_is_opaque() {
-    let kids = ["../../etc/passwd", "' OR 1=1 --", "https://a/", "\u{1b}[2J\n", "é", "A", "a "];
-    let keys: Vec<_> =
-        kids.iter().map(|kid| entry(Algorithm::EdDsa, json!({"kid": kid}))).collect();
+    let kids = [
+        "../../etc/passwd",
+        "' OR 1=1 --",
+        "https://a/",
+        "\u{1b}[2J\n",
+        "é",
+        "A",
+        "a ",
+    ];
+    let keys: Vec<_> = kids
+        .iter()
+        .map(|kid| entry(Algorithm::EdDsa, json!({"kid": kid})))
+        .collect();
     let set = parse(&json!({"keys": keys}), &SetRules::oauth()).unwrap();
     for kid in kids {
-        assert_eq!(select(&set, Some(kid), Algorithm::EdDsa).unwrap().key_id(), Some(kid));
+        assert_eq!(
+            select(&set, Some(kid), Algorithm::EdDsa).unwrap().key_id(),
+            Some(kid)
+        );
     }
     for kid in ["", "a", "A ", "e\u{301}", "https://a"] {
-        assert_eq!(select(&set, Some(kid), Algorithm::EdDsa).unwrap_err(), "key.unknown");
+        assert_eq!(
+            select(&set, Some(kid), Algorithm::EdDsa).unwrap_err(),
+            "key.unknown"
+        );
     }
     assert!(!format!("{set:?}").contains('\u{1b}'));
 }
@@ -185,16 +260,24 @@ fn svd01_spiffe_rules_take_one_use_and_no_eddsa() {
         entry(Algorithm::Rs256, json!({"kid": "9", "use": "wit-svid", "alg": null})),
     ]});
     let wit = parse(&set, &SetRules::spiffe("wit-svid")).unwrap();
-    assert_eq!(wit.iter().map(|key| key.key_id().unwrap()).collect::<Vec<_>>(), ["1", "8"]);
-    assert_eq!(reasons(&wit), [
-        (1, "jwk.use"),
-        (2, "jwk.use"),
-        (3, "jwk.use"),
-        (4, "jwk.use"),
-        (5, "jwk.alg"),
-        (6, "jwk.alg"),
-        (8, "jwk.alg"),
-    ]);
+    assert_eq!(
+        wit.iter()
+            .map(|key| key.key_id().unwrap())
+            .collect::<Vec<_>>(),
+        ["1", "8"]
+    );
+    assert_eq!(
+        reasons(&wit),
+        [
+            (1, "jwk.use"),
+            (2, "jwk.use"),
+            (3, "jwk.use"),
+            (4, "jwk.use"),
+            (5, "jwk.alg"),
+            (6, "jwk.alg"),
+            (8, "jwk.alg"),
+        ]
+    );
     let jwt = parse(&set, &SetRules::spiffe("jwt-svid")).unwrap();
     assert_eq!(jwt.keys().len(), 1);
     assert_ne!(jwt.keys()[0].thumbprint(), wit.keys()[0].thumbprint());
@@ -204,13 +287,24 @@ fn svd01_spiffe_rules_take_one_use_and_no_eddsa() {
 #[test]
 fn rsa_without_alg_is_for_what_the_rules_name() {
     let set = json!({"keys": [entry(Algorithm::Rs256, json!({"kid": "1", "alg": null}))]});
-    let algorithms =
-        |rules: &SetRules| parse(&set, rules).unwrap().keys().first().map(|key| key.algorithms());
-    assert_eq!(algorithms(&SetRules::oauth()), Some(AlgorithmSet::from(Algorithm::Rs256)));
+    let algorithms = |rules: &SetRules| {
+        parse(&set, rules)
+            .unwrap()
+            .keys()
+            .first()
+            .map(|key| key.algorithms())
+    };
+    assert_eq!(
+        algorithms(&SetRules::oauth()),
+        Some(AlgorithmSet::from(Algorithm::Rs256))
+    );
     assert_eq!(algorithms(&SetRules::wimse()), None);
     let both = AlgorithmSet::of(&[Algorithm::Rs256, Algorithm::Ps256]);
     let more = AlgorithmSet::of(&[Algorithm::Rs256, Algorithm::Ps256, Algorithm::Es256]);
-    assert_eq!(algorithms(&SetRules::wimse().with_rsa_algorithms(more)), Some(both));
+    assert_eq!(
+        algorithms(&SetRules::wimse().with_rsa_algorithms(more)),
+        Some(both)
+    );
 
     let key = generate(Algorithm::Ps256);
     let jwk = Jwk::from_public_key(key.public_jwk().public_key().clone()).unwrap();
@@ -230,13 +324,24 @@ fn rsa_without_alg_is_for_what_the_rules_name() {
 #[test]
 fn a_published_set_comes_back() {
     let keys = [Algorithm::Es256, Algorithm::Ed25519, Algorithm::Rs256].map(|algorithm| {
-        generate(algorithm).with_key_id(algorithm.name()).public_jwk().clone().with_use("sig")
+        generate(algorithm)
+            .with_key_id(algorithm.name())
+            .public_jwk()
+            .clone()
+            .with_use("sig")
     });
     let published: PublicJwkSet = keys.iter().cloned().collect();
-    let set = JwkSet::parse(published.to_json().as_bytes(), &SetRules::wimse(), provider());
+    let set = JwkSet::parse(
+        published.to_json().as_bytes(),
+        &SetRules::wimse(),
+        provider(),
+    );
     let set = set.unwrap();
     assert_eq!(set.skipped().len(), 0);
-    assert_eq!(set.iter().map(|key| key.jwk().clone()).collect::<Vec<_>>(), keys);
+    assert_eq!(
+        set.iter().map(|key| key.jwk().clone()).collect::<Vec<_>>(),
+        keys
+    );
     assert_eq!(set.to_json(), published.to_json());
     for member in ["\"use\":\"sig\"", "\"kid\":\"ES256\"", "\"alg\":\"ES256\""] {
         assert!(published.to_json().contains(member));
@@ -289,7 +394,9 @@ impl Provider for Counting {
 /// algorithm costs none.
 #[test]
 fn t021_at_most_one_operation_per_token() {
-    let signer = SigningKey::generate(Algorithm::Es256, &Counting).unwrap().with_key_id("49");
+    let signer = SigningKey::generate(Algorithm::Es256, &Counting)
+        .unwrap()
+        .with_key_id("49");
     let keys: Vec<Value> = (0..50)
         .map(|number| {
             if number == 49 {
@@ -309,11 +416,29 @@ fn t021_at_most_one_operation_per_token() {
             .is_ok();
         (verified, OPERATIONS.load(Ordering::SeqCst) - before)
     };
-    assert_eq!(count(Some("49"), Algorithm::Es256, signature.as_ref()), (true, 1));
-    assert_eq!(count(Some("48"), Algorithm::Es256, signature.as_ref()), (false, 1));
-    assert_eq!(count(None, Algorithm::Es256, signature.as_ref()), (false, 0));
-    assert_eq!(count(Some("50"), Algorithm::Es256, signature.as_ref()), (false, 0));
-    assert_eq!(count(Some("49"), Algorithm::Es384, signature.as_ref()), (false, 0));
+    assert_eq!(
+        count(Some("49"), Algorithm::Es256, signature.as_ref()),
+        (true, 1)
+    );
+    assert_eq!(
+        count(Some("48"), Algorithm::Es256, signature.as_ref()),
+        (false, 1)
+    );
+    assert_eq!(
+        count(None, Algorithm::Es256, signature.as_ref()),
+        (false, 0)
+    );
+    assert_eq!(
+        count(Some("50"), Algorithm::Es256, signature.as_ref()),
+        (false, 0)
+    );
+    assert_eq!(
+        count(Some("49"), Algorithm::Es384, signature.as_ref()),
+        (false, 0)
+    );
     assert_eq!(count(Some("49"), Algorithm::Es256, &[0; 64]), (false, 0));
-    assert_eq!(count(Some("49"), Algorithm::Es256, &signature.as_ref()[1..]), (false, 0));
+    assert_eq!(
+        count(Some("49"), Algorithm::Es256, &signature.as_ref()[1..]),
+        (false, 0)
+    );
 }

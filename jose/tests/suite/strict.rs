@@ -98,9 +98,17 @@ fn ed25519_keys_of_mixed_order_are_judged_without_cofactor() {
                 d7053bcedba61412ee81afdc36ea35e60c7b4c0203cf840eeaa8150e250a1d0b";
     let fits_with_cofactor = "b31b20f50426242514d81b383548bd90de72fd0b8cf2382a88f9f52ce5076b23\
                               d1e350fbecafabdfcd513a4486b212618d4bdfc87628f96fd41eff5c5a23870f";
-    assert_eq!(verify(&key, Algorithm::Ed25519, b"message 20", &hex(fits)), Ok(()));
     assert_eq!(
-        verify(&key, Algorithm::Ed25519, b"message 0", &hex(fits_with_cofactor)),
+        verify(&key, Algorithm::Ed25519, b"message 20", &hex(fits)),
+        Ok(())
+    );
+    assert_eq!(
+        verify(
+            &key,
+            Algorithm::Ed25519,
+            b"message 0",
+            &hex(fits_with_cofactor)
+        ),
         Err("jws.signature"),
     );
 }
@@ -143,12 +151,14 @@ fn ecdsa_numbers_out_of_range_are_refused() {
                 (&good[..len], &number[..]),
                 (&number[..], &number[..]),
             ] {
-                let found =
-                    verify(key.verifying_key(), algorithm, b"message", &[r, s].concat());
+                let found = verify(key.verifying_key(), algorithm, b"message", &[r, s].concat());
                 assert_eq!(found, Err("jws.signature"), "{algorithm} {name}");
             }
         }
-        assert_eq!(verify(key.verifying_key(), algorithm, b"message", &good), Ok(()));
+        assert_eq!(
+            verify(key.verifying_key(), algorithm, b"message", &good),
+            Ok(())
+        );
     }
 }
 
@@ -170,7 +180,11 @@ fn ecdsa_signatures_of_other_lengths_and_in_der_are_refused() {
         };
         let body = [integer(r), integer(s)].concat();
         let len = u8::try_from(body.len()).unwrap();
-        let der = if len < 0x80 { vec![0x30, len] } else { vec![0x30, 0x81, len] };
+        let der = if len < 0x80 {
+            vec![0x30, len]
+        } else {
+            vec![0x30, 0x81, len]
+        };
         let der = [der, body].concat();
         for bad in [
             &good[1..],
@@ -204,7 +218,10 @@ fn ecdsa_twins_are_accepted_alike() {
         }
         let twin = [r, &twin].concat();
         assert_ne!(twin, good);
-        assert_eq!(verify(key.verifying_key(), algorithm, b"message", &twin), Ok(()));
+        assert_eq!(
+            verify(key.verifying_key(), algorithm, b"message", &twin),
+            Ok(())
+        );
     }
 }
 
@@ -213,7 +230,9 @@ fn ecdsa_twins_are_accepted_alike() {
 fn ec_points_off_the_curve_are_refused() {
     let ec = |curve: &str, x: &[u8], y: &[u8]| {
         let (x, y) = (base64url::encode(x), base64url::encode(y));
-        key(&format!(r#"{{"kty":"EC","crv":"{curve}","x":"{x}","y":"{y}"}}"#))
+        key(&format!(
+            r#"{{"kty":"EC","crv":"{curve}","x":"{x}","y":"{y}"}}"#
+        ))
     };
     for algorithm in ecdsa() {
         let (curve, len) = match algorithm {
@@ -232,14 +251,24 @@ fn ec_points_off_the_curve_are_refused() {
         off[len - 1] ^= 1;
         assert_eq!(ec(curve, x, &off).unwrap_err(), "jwk.point", "{curve}");
         assert_eq!(ec(curve, y, x).unwrap_err(), "jwk.point", "{curve}");
-        assert_eq!(ec(curve, &vec![0xff; len], y).unwrap_err(), "jwk.point", "{curve}");
-        assert_eq!(ec(curve, &vec![0; len], &vec![0; len]).unwrap_err(), "jwk.point", "{curve}");
+        assert_eq!(
+            ec(curve, &vec![0xff; len], y).unwrap_err(),
+            "jwk.point",
+            "{curve}"
+        );
+        assert_eq!(
+            ec(curve, &vec![0; len], &vec![0; len]).unwrap_err(),
+            "jwk.point",
+            "{curve}"
+        );
     }
 }
 
 fn rsa(n: &[u8], e: &[u8]) -> Result<jose::key::VerifyingKey, &'static str> {
     let (n, e) = (base64url::encode(n), base64url::encode(e));
-    key(&format!(r#"{{"kty":"RSA","alg":"RS256","n":"{n}","e":"{e}"}}"#))
+    key(&format!(
+        r#"{{"kty":"RSA","alg":"RS256","n":"{n}","e":"{e}"}}"#
+    ))
 }
 
 /// An odd number of that many bits.
@@ -257,14 +286,30 @@ fn rsa_keys_out_of_size_are_refused_before_any_arithmetic() {
     let started = Instant::now();
     for bits in [512, 1024, 2040, 2047, 4097, 8192, 16_384] {
         // The largest do not even fit into a JWK of 16 KiB where they are larger still.
-        assert_eq!(rsa(&odd(bits), &[1, 0, 1]).unwrap_err(), "jwk.rsa_modulus", "{bits}");
+        assert_eq!(
+            rsa(&odd(bits), &[1, 0, 1]).unwrap_err(),
+            "jwk.rsa_modulus",
+            "{bits}"
+        );
     }
     let mut even = odd(2048);
     *even.last_mut().unwrap() ^= 1;
     assert_eq!(rsa(&even, &[1, 0, 1]).unwrap_err(), "jwk.rsa_modulus");
-    assert_eq!(rsa(&[&[0], &odd(2048)[..]].concat(), &[3]).unwrap_err(), "jwk.rsa_modulus");
+    assert_eq!(
+        rsa(&[&[0], &odd(2048)[..]].concat(), &[3]).unwrap_err(),
+        "jwk.rsa_modulus"
+    );
     assert_eq!(rsa(&[], &[3]).unwrap_err(), "jwk.rsa_modulus");
-    for e in [&[][..], &[0], &[1], &[2], &[4], &[1, 0, 0], &[0, 1, 0, 1], &[2, 0, 0, 0, 1]] {
+    for e in [
+        &[][..],
+        &[0],
+        &[1],
+        &[2],
+        &[4],
+        &[1, 0, 0],
+        &[0, 1, 0, 1],
+        &[2, 0, 0, 0, 1],
+    ] {
         assert_eq!(rsa(&odd(2048), e).unwrap_err(), "jwk.rsa_exponent", "{e:?}");
     }
     let refusals = 18;

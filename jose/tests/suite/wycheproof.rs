@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::{hex, key, provider, verify};
 
 fn load(name: &str) -> Value {
-    let path = format!("{}/../testdata/wycheproof/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../testdata/wycheproof/{name}",
+        env!("CARGO_MANIFEST_DIR")
+    );
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
@@ -21,7 +24,10 @@ fn run(name: &str, member: &str, algorithm: Algorithm, accepted: usize, refused:
         let jwk = match &group[member] {
             Value::Null => {
                 let point = hex(group["publicKey"]["uncompressed"].as_str().unwrap());
-                let (x, y) = (base64url::encode(&point[1..33]), base64url::encode(&point[33..]));
+                let (x, y) = (
+                    base64url::encode(&point[1..33]),
+                    base64url::encode(&point[33..]),
+                );
                 serde_json::json!({"kty": "EC", "crv": "P-256", "x": x, "y": y})
             }
             jwk => jwk.clone(),
@@ -38,7 +44,11 @@ fn run(name: &str, member: &str, algorithm: Algorithm, accepted: usize, refused:
             };
             let found = verify(&key, algorithm, &message, &signature);
             let expected = if valid { Ok(()) } else { Err("jws.signature") };
-            assert_eq!(found, expected, "{name} {}: {}", test["tcId"], test["comment"]);
+            assert_eq!(
+                found, expected,
+                "{name} {}: {}",
+                test["tcId"], test["comment"]
+            );
             if valid { yes += 1 } else { no += 1 }
         }
     }
@@ -55,13 +65,31 @@ fn ecdsa_p256_fixed_length() {
 /// T-004
 #[test]
 fn ed25519_under_both_names() {
-    run("ed25519_test.json", "publicKeyJwk", Algorithm::EdDsa, 88, 63);
-    run("ed25519_test.json", "publicKeyJwk", Algorithm::Ed25519, 88, 63);
+    run(
+        "ed25519_test.json",
+        "publicKeyJwk",
+        Algorithm::EdDsa,
+        88,
+        63,
+    );
+    run(
+        "ed25519_test.json",
+        "publicKeyJwk",
+        Algorithm::Ed25519,
+        88,
+        63,
+    );
 }
 
 #[test]
 fn rsa_pkcs1() {
-    run("rsa_signature_2048_sha256_test.json", "keyJwk", Algorithm::Rs256, 9, 250);
+    run(
+        "rsa_signature_2048_sha256_test.json",
+        "keyJwk",
+        Algorithm::Rs256,
+        9,
+        250,
+    );
 }
 
 #[test]
@@ -91,7 +119,9 @@ fn jwk_sets() {
             let Some(algorithm) = Algorithm::from_name(header["alg"].as_str().unwrap()) else {
                 continue;
             };
-            let Ok(signature) = base64url::decode(signature) else { continue };
+            let Ok(signature) = base64url::decode(signature) else {
+                continue;
+            };
             let verified = set
                 .select(header["kid"].as_str(), algorithm)
                 .and_then(|key| key.verify(algorithm, input.as_bytes(), &signature));
