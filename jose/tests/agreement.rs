@@ -1,5 +1,13 @@
 //! Both providers side by side: the same verdicts on the same bytes (T-025).
 #![cfg(all(feature = "aws-lc-rs", feature = "rustcrypto"))]
+#![allow(
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly, as tests do"
+)]
 
 use std::sync::LazyLock;
 

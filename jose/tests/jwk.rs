@@ -1,4 +1,12 @@
 //! Reading JWKs, without any provider.
+#![allow(
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly, as tests do"
+)]
 
 use jose::jwk::{Jwk, MAX_JWK_LEN, Thumbprint};
 use jose::{Algorithm, Error};

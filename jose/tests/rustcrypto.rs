@@ -1,5 +1,13 @@
 //! The suite, run on `provider::RUSTCRYPTO`.
 #![cfg(feature = "rustcrypto")]
+#![allow(
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly, as tests do"
+)]
 
 use jose::provider::Provider;
 

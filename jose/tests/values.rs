@@ -1,4 +1,12 @@
 //! Time, randomness, digests, secrets, errors.
+#![allow(
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly, as tests do"
+)]
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -1,6 +1,14 @@
 //! T-024: nothing of a key or secret stays in the heap once it is dropped, whichever provider held
 //! it. One test in a process of its own, which reads its own memory; Linux only.
 #![cfg(target_os = "linux")]
+#![allow(
+    clippy::as_conversions,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly, as tests do"
+)]
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};

@@ -435,3 +435,23 @@ fn generated_keys_differ() {
         random::id128(random::SYSTEM).unwrap()
     );
 }
+
+/// ATJ-12: a single key is judged by its `use` and `key_ops` too.
+#[test]
+fn atj12_a_public_key_for_another_purpose_is_refused() {
+    let text = generate(Algorithm::Es256).public_jwk().to_json();
+    let good: Value = serde_json::from_str(&text).unwrap();
+    for (member, value, expected) in [
+        ("use", json!("sig"), None),
+        ("key_ops", json!(["verify"]), None),
+        ("use", json!("enc"), Some("jwk.use")),
+        ("use", json!("jwt-svid"), Some("jwk.use")),
+        ("use", json!("SIG"), Some("jwk.use")),
+        ("key_ops", json!(["sign"]), Some("jwk.key_ops")),
+        ("key_ops", json!([]), Some("jwk.key_ops")),
+    ] {
+        let mut jwk = good.clone();
+        jwk[member] = value.clone();
+        assert_eq!(key(&jwk.to_string()).err(), expected, "{member} {value}");
+    }
+}

@@ -106,7 +106,10 @@ fn jwk_sets() {
     let mut accepted = Vec::new();
     let mut ran = 0;
     for group in file["testGroups"].as_array().unwrap() {
-        let set = group.get("public").unwrap_or(&group["private"]).to_string();
+        let set = group
+            .get("public")
+            .unwrap_or_else(|| &group["private"])
+            .to_string();
         let set = JwkSet::parse(set.as_bytes(), &SetRules::oauth(), provider());
         for test in group["tests"].as_array().unwrap() {
             ran += 1;
