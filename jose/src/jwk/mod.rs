@@ -30,6 +30,9 @@ pub const MAX_KEY_ID_LEN: usize = 256;
 /// A public key as JSON, parsed and not yet prepared: see
 /// [`VerifyingKey::from_jwk`](crate::key::VerifyingKey::from_jwk).
 ///
+/// There is no `Deserialize`, which would lose the code of an error: where a key stands inside
+/// another object, take a `&serde_json::value::RawValue` there, and parse its text.
+///
 /// ```
 /// use jose::jwk::Jwk;
 /// let jwk = Jwk::parse(br#"{"kty":"OKP","crv":"Ed25519","kid":"1",

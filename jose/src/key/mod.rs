@@ -120,8 +120,8 @@ pub type SignFuture<'a> = Pin<Box<dyn Future<Output = Result<Signature, Error>> 
 
 /// Something that signs with one private key behind a network: a KMS, a signing service.
 ///
-/// Every [`Signer`] is one too. Report failures as [`Error::SignerUnavailable`], and give the call
-/// a timeout.
+/// Every [`Signer`] is one too; where both traits are in scope, name the one that is meant. Report
+/// failures by [`Error::signer_unavailable`], and give the call a timeout.
 ///
 /// ```
 /// use jose::key::{AsyncSigner, SignFuture, Signature};
