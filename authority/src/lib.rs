@@ -1,1 +1,30 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod answer;
+mod authority;
+mod base;
+mod builder;
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub mod client;
+mod error;
+#[cfg(feature = "server")]
+mod http_server;
+mod identity;
+mod keys;
+mod limit;
+mod oauth;
+#[cfg(feature = "server")]
+mod router;
+
+pub use crate::authority::Authority;
+pub use crate::builder::Builder;
+pub use crate::error::Error;
+#[cfg(feature = "server")]
+#[cfg_attr(docsrs, doc(cfg(feature = "server")))]
+pub use crate::http_server::{Server, serve};
+pub use crate::identity::{Challenge, Credential, Enrolment, IdentityServer, Shown};
+pub use crate::keys::Purpose;
+pub use crate::limit::{Limits, Rate};
+pub use crate::oauth::{AuthorizationServer, Client, Resource};

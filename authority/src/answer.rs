@@ -1,0 +1,167 @@
+//! Answers, and what is read of a request's head.
+
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, RETRY_AFTER,
+};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use jose::digest::sha256_base64url;
+use serde::Serialize;
+
+use crate::Error;
+
+/// RFC 9457 §3.
+#[derive(Serialize)]
+struct Problem {
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+}
+
+/// A body with a media type and `Cache-Control`.
+pub(crate) fn json(
+    status: StatusCode,
+    body: String,
+    cache: &str,
+) -> Response<Vec<u8>> {
+    with_type(status, "application/json", body, cache)
+}
+
+fn with_type(
+    status: StatusCode,
+    media_type: &'static str,
+    body: String,
+    cache: &str,
+) -> Response<Vec<u8>> {
+    let mut response = Response::new(body.into_bytes());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    insert(headers, CACHE_CONTROL, cache);
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
+
+/// An answer that nobody keeps.
+pub(crate) fn secret<T: Serialize>(body: &T) -> Response<Vec<u8>> {
+    match serde_json::to_string(body) {
+        Ok(body) => json(StatusCode::OK, body, "no-store"),
+        Err(error) => problem(&Error::unavailable(error)),
+    }
+}
+
+/// A document that may be kept for some time, with an `ETag` (RFC 9110 §8.8.3).
+pub(crate) fn document(
+    body: String,
+    max_age: u64,
+    request: &HeaderMap,
+) -> Response<Vec<u8>> {
+    let etag = format!("\"{}\"", sha256_base64url(&body));
+    let cache = format!("public, max-age={max_age}, must-revalidate");
+    let known = request
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|tag| tag.trim().trim_start_matches("W/"))
+        .any(|tag| tag == "*" || tag == etag);
+    let mut response = if known {
+        let mut response = json(StatusCode::NOT_MODIFIED, String::new(), &cache);
+        response.headers_mut().remove(CONTENT_TYPE);
+        response
+    } else {
+        json(StatusCode::OK, body, &cache)
+    };
+    insert(response.headers_mut(), ETAG, &etag);
+    response
+}
+
+/// A refusal as RFC 9457 problem. It says the coarse code and nothing else.
+pub(crate) fn problem(error: &Error) -> Response<Vec<u8>> {
+    let wire = error.wire_form();
+    let body = Problem { title: wire.title, status: wire.status, code: wire.code };
+    let body = serde_json::to_string(&body).unwrap_or_default();
+    let status = StatusCode::from_u16(wire.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+    let mut response = with_type(status, "application/problem+json", body, "no-store");
+    hints(response.headers_mut(), error);
+    response
+}
+
+/// `Retry-After` and `Allow`, where the error has them.
+pub(crate) fn hints(headers: &mut HeaderMap, error: &Error) {
+    match error {
+        Error::TooMany { retry_after } => insert(headers, RETRY_AFTER, &retry_after.to_string()),
+        Error::Method { allow } => insert(headers, ALLOW, allow),
+        _ => {}
+    }
+}
+
+/// The one value of a field: `None` where it is absent.
+///
+/// # Errors
+///
+/// `repeated` where there are two, or one is not visible ASCII.
+pub(crate) fn sole<'a>(
+    headers: &'a HeaderMap,
+    name: &str,
+    repeated: Error,
+) -> Result<Option<&'a str>, Error> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_not_ascii| repeated),
+        (Some(_), Some(_)) => Err(repeated),
+    }
+}
+
+/// Whether the one `Content-Type` is this media type, whatever its parameters.
+pub(crate) fn check_media_type(headers: &HeaderMap, due: &'static str) -> Result<(), Error> {
+    let wrong = || Error::MediaType { due };
+    let value = sole(headers, CONTENT_TYPE.as_str(), wrong())?.ok_or_else(wrong)?;
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(due) { Ok(()) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+    }
+
+    #[test]
+    fn a_known_document_is_not_sent_again() {
+        let first = document("{}".to_owned(), 60, &HeaderMap::new());
+        assert_eq!(first.status(), 200);
+        let etag = first.headers()[ETAG].clone();
+        let mut known = HeaderMap::new();
+        known.insert(IF_NONE_MATCH, etag);
+        let second = document("{}".to_owned(), 60, &known);
+        assert_eq!((second.status().as_u16(), second.body().len()), (304, 0));
+        assert_eq!(document("{ }".to_owned(), 60, &known).status(), 200);
+    }
+
+    #[test]
+    fn media_types_are_compared_without_parameters() {
+        let due = "application/json";
+        let good = [("content-type", "Application/JSON; charset=utf-8")];
+        assert!(check_media_type(&headers(&good), due).is_ok());
+        for bad in [
+            &[][..],
+            &[("content-type", "text/plain")],
+            &[("content-type", "application/jsonp")],
+        ] {
+            let refused = check_media_type(&headers(bad), due).unwrap_err();
+            assert_eq!(refused.code(), "authority.media_type");
+        }
+        let mut two = headers(&good);
+        two.append(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        assert!(check_media_type(&two, due).is_err());
+    }
+}

@@ -1,0 +1,252 @@
+//! Putting an authority together.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use jose::key::SigningKey;
+use jose::provider::Provider;
+use jose::random::{self, SecureRandom};
+use jose::time::UnixTime;
+use replay::{ReplayCache, ReplayStore};
+use wimse_cred::{Bundle, TrustStore, WitRules};
+use wimse_id::TrustDomain;
+
+use crate::authority::{Inner, Operation};
+use crate::base::Base;
+use crate::identity::endpoint::Operation as IdentityOperation;
+use crate::identity::{Challenges, IdentityServer, Ledger, Origins, Rings};
+use crate::keys::KeyRing;
+use crate::limit::Meter;
+use crate::oauth::endpoint::Operation as OauthOperation;
+use crate::oauth::{AuthorizationServer, Registry, Rules};
+use crate::{Authority, Client, Enrolment, Error, Limits, Purpose, Resource};
+
+/// How many nonces and assertions are remembered.
+const REPLAY_CAPACITY: usize = 65_536;
+
+/// An authority in the making; see [`Authority::builder`].
+///
+/// What is not said has a default: signing keys are ES256 and new, access tokens and JWT-SVIDs live
+/// for 5 minutes, documents are fresh for 5 minutes, replays are remembered in memory.
+#[derive(Debug)]
+#[must_use = "an authority is made by `build`"]
+pub struct Builder {
+    base_url: String,
+    provider: &'static dyn Provider,
+    random: &'static dyn SecureRandom,
+    trust_domain: Option<String>,
+    enrolments: Vec<Enrolment>,
+    resources: Vec<Resource>,
+    clients: Vec<Client>,
+    bundles: Vec<Bundle>,
+    keys: HashMap<Purpose, SigningKey>,
+    hosts: Vec<String>,
+    svid_audiences: Vec<String>,
+    limits: Limits,
+    token_lifetime: Duration,
+    svid_lifetime: Duration,
+    refresh_hint: Duration,
+    replay: Option<Arc<dyn ReplayStore>>,
+}
+
+impl Builder {
+    pub(crate) fn new(base_url: &str, provider: &'static dyn Provider) -> Self {
+        const FIVE_MINUTES: Duration = Duration::from_secs(300);
+        Self {
+            base_url: base_url.to_owned(),
+            provider,
+            random: random::SYSTEM,
+            trust_domain: None,
+            enrolments: Vec::new(),
+            resources: Vec::new(),
+            clients: Vec::new(),
+            bundles: Vec::new(),
+            keys: HashMap::new(),
+            hosts: Vec::new(),
+            svid_audiences: Vec::new(),
+            limits: Limits::default(),
+            token_lifetime: FIVE_MINUTES,
+            svid_lifetime: FIVE_MINUTES,
+            refresh_hint: FIVE_MINUTES,
+            replay: None,
+        }
+    }
+
+    /// The trust domain whose identifiers it issues, beneath `spiffe://` and `wimse://`. Required.
+    pub fn trust_domain(mut self, trust_domain: impl Into<String>) -> Self {
+        self.trust_domain = Some(trust_domain.into());
+        self
+    }
+
+    /// Who gets which identifier. More can be declared later, by
+    /// [`IdentityServer::declare`](crate::IdentityServer::declare).
+    pub fn enrol(mut self, enrolment: Enrolment) -> Self {
+        self.enrolments.push(enrolment);
+        self
+    }
+
+    /// A resource that access tokens are issued for.
+    pub fn resource(mut self, resource: Resource) -> Self {
+        self.resources.push(resource);
+        self
+    }
+
+    /// A client of the token endpoint.
+    pub fn client(mut self, client: Client) -> Self {
+        self.clients.push(client);
+        self
+    }
+
+    /// The bundle of another trust domain, whose workloads may then be clients. To follow that
+    /// domain's rotations, set newer ones in
+    /// [`IdentityServer::refreshed_trust`](crate::IdentityServer::refreshed_trust).
+    pub fn trust(mut self, bundle: Bundle) -> Self {
+        self.bundles.push(bundle);
+        self
+    }
+
+    /// A signing key of your own instead of a new one at each start. Its successors, after a
+    /// rotation, are generated for the same algorithm and kept nowhere.
+    pub fn signing_key(mut self, purpose: Purpose, key: SigningKey) -> Self {
+        self.keys.insert(purpose, key);
+        self
+    }
+
+    /// Another `host[:port]` that callers may use in `Host`, besides the base URL's.
+    pub fn host(mut self, host: impl Into<String>) -> Self {
+        self.hosts.push(host.into());
+        self
+    }
+
+    /// Another audience that JWT-SVIDs are issued for, besides this authority's issuer: the issuer
+    /// of another authorization server.
+    pub fn jwt_svid_audience(mut self, audience: impl Into<String>) -> Self {
+        self.svid_audiences.push(audience.into());
+        self
+    }
+
+    /// Bounds other than the defaults.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// How long access tokens live: 5 minutes unless set.
+    pub const fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
+        self.token_lifetime = lifetime;
+        self
+    }
+
+    /// How long JWT-SVIDs live: 5 minutes unless set.
+    pub const fn jwt_svid_lifetime(mut self, lifetime: Duration) -> Self {
+        self.svid_lifetime = lifetime;
+        self
+    }
+
+    /// How long readers may keep bundles and key sets, and how long a new key is published before
+    /// it signs: 5 minutes unless set.
+    pub const fn refresh_hint(mut self, hint: Duration) -> Self {
+        self.refresh_hint = hint;
+        self
+    }
+
+    /// Remembers spent nonces and assertions elsewhere than in this process.
+    pub fn replay(mut self, store: Arc<dyn ReplayStore>) -> Self {
+        self.replay = Some(store);
+        self
+    }
+
+    /// Draws nonces and token ids from here: for tests.
+    pub fn random(mut self, random: &'static dyn SecureRandom) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// Builds it. `now` becomes the bundle's first `spiffe_sequence`.
+    ///
+    /// # Errors
+    ///
+    /// `authority.base_url`, `authority.trust_domain`, `authority.resources`, `authority.clients`,
+    /// `authority.key`, `authority.key_algorithm`, `authority.bundle`, `authority.lifetime`, and
+    /// those of [`IdentityServer::declare`](crate::IdentityServer::declare).
+    pub fn build(mut self, now: UnixTime) -> Result<Authority, Error> {
+        let base = Base::parse(&self.base_url)?;
+        let name = self.trust_domain.take().ok_or(Error::TrustDomain(None))?;
+        let trust_domain =
+            TrustDomain::try_from(name).map_err(|error| Error::TrustDomain(Some(error)))?;
+        let longest = self.limits.longest_lifetime;
+        for lifetime in [self.token_lifetime, self.svid_lifetime] {
+            if lifetime < Duration::from_secs(1) || lifetime > longest {
+                return Err(Error::Lifetime { longest });
+            }
+        }
+        let mut ring = |purpose| {
+            KeyRing::new(purpose, self.keys.remove(&purpose), self.refresh_hint, self.provider)
+        };
+        let token_ring = ring(Purpose::AccessToken)?;
+        let rings = Rings {
+            wit_svid: ring(Purpose::WitSvid)?,
+            jwt_svid: ring(Purpose::JwtSvid)?,
+            wimse_wit: ring(Purpose::WimseWit)?,
+        };
+        let trust = Arc::new(TrustStore::new());
+        let replay =
+            self.replay.unwrap_or_else(|| Arc::new(ReplayCache::in_memory(REPLAY_CAPACITY)));
+        let mut svid_audiences = self.svid_audiences;
+        svid_audiences.push(base.as_str().to_owned());
+        let identity = Arc::new(IdentityServer {
+            base: base.as_str().into(),
+            origins: Origins::of(&trust_domain)?,
+            rings,
+            provider: self.provider,
+            random: self.random,
+            challenges: Challenges::new(self.random)?,
+            ledger: Ledger::new(self.limits.clone()),
+            replay: replay.clone(),
+            trust: trust.clone(),
+            wit_rules: WitRules::wit(),
+            svid_audiences: svid_audiences.into_iter().collect(),
+            svid_lifetime: self.svid_lifetime,
+            refresh_hint: self.refresh_hint,
+            started: now.as_secs(),
+            published: Mutex::new(None),
+        });
+        for bundle in self.bundles {
+            trust.set(bundle).map_err(Error::Bundle)?;
+        }
+        // Own bundles last: nobody else's can stand for this trust domain.
+        identity.refreshed_trust(now)?;
+        for enrolment in self.enrolments {
+            identity.declare(enrolment, now)?;
+        }
+        let oauth = AuthorizationServer {
+            registry: Registry::new(self.resources, self.clients)?,
+            ring: token_ring,
+            lifetime: self.token_lifetime,
+            refresh_hint: self.refresh_hint,
+            identity: identity.clone(),
+            provider: self.provider,
+            random: self.random,
+            replay,
+            rules: Rules::new(&base)?,
+            base: base.clone(),
+        };
+        let mut hosts = self.hosts;
+        hosts.push(base.authority().to_owned());
+        let identity_paths = IdentityOperation::ALL
+            .map(|(path, it)| (format!("{}{path}", base.path()), Operation::Identity(it)));
+        let oauth_paths =
+            OauthOperation::paths(&base).map(|(path, it)| (path, Operation::Oauth(it)));
+        Ok(Authority::from_inner(Inner {
+            hosts,
+            requests: Meter::new(self.limits.requests),
+            failures: Meter::new(self.limits.failures),
+            limits: self.limits,
+            identity,
+            oauth,
+            paths: identity_paths.into_iter().chain(oauth_paths).collect(),
+            base,
+        }))
+    }
+}

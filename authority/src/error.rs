@@ -1,0 +1,384 @@
+//! The one error of the crate, and what a caller gets to see of it.
+
+use core::time::Duration;
+
+/// Why the authority refused, could not be built, or could not be reached.
+///
+/// Each variant has a stable [`code`](Self::code). What goes over the wire is coarser: see
+/// [`wire`](Self::wire); the precise code goes to `tracing` alone, so that an answer never tells
+/// which enrolments or clients exist (T-141).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // The operator's configuration.
+    /// The base URL is not `https`, nor `http` on a loopback host, or has a query, fragment, user
+    /// information or a trailing slash.
+    #[error("the base URL must be `https`, or `http` on loopback, without query, fragment, user or trailing slash")]
+    BaseUrl,
+    /// No trust domain, or one that is not valid.
+    #[error("the trust domain is missing or not valid")]
+    TrustDomain(#[source] Option<wimse_id::Error>),
+    /// The identifier of an enrolment does not lie beneath the authority's trust domain.
+    #[error("`{id}` does not lie beneath this authority's trust domain")]
+    EnrolmentOrigin {
+        /// The identifier.
+        id: wimse_id::WorkloadId,
+    },
+    /// The identifier has an enrolment, or credentials of its former holder live (ID-11).
+    #[error("`{id}` has a holder whose enrolment or credentials still live")]
+    IdentifierHeld {
+        /// The identifier.
+        id: wimse_id::WorkloadId,
+    },
+    /// The bootstrap token is shorter than 22 or longer than 256 characters, or the bootstrap
+    /// token or key serves another enrolment.
+    #[error("the bootstrap secret is too short, too long, or serves another enrolment")]
+    EnrolmentSecret,
+    /// As many enrolments as configured.
+    #[error("no room for another enrolment")]
+    EnrolmentsFull,
+    /// A lifetime of zero, or longer than allowed.
+    #[error("a lifetime must be between 1 s and {longest:?}")]
+    Lifetime {
+        /// The longest that is allowed.
+        longest: Duration,
+    },
+    /// Two clients of one `client_id` or pattern, or more than 1,024 clients.
+    #[error("the client is registered twice, or there are too many")]
+    Clients,
+    /// A resource is not an absolute URI without fragment, is registered twice, has a malformed
+    /// scope, or is named by a client without being registered.
+    #[error("a resource is malformed, registered twice, or not registered")]
+    Resources,
+    /// A key could not be made, or does not fit its purpose.
+    #[error("a signing key could not be made or does not fit its purpose")]
+    Key(#[source] jose::Error),
+    /// The signing key for WIT-SVIDs or JWT-SVIDs must be RS, PS or ES (SVD-01).
+    #[error("SVIDs are signed with RS, PS or ES algorithms only")]
+    KeyAlgorithmForSvid,
+    /// The last rotation's key is not yet in use.
+    #[error("the key published last is not yet in use")]
+    RotationEarly,
+    /// A bundle could not be taken over.
+    #[error("a bundle is not usable")]
+    Bundle(#[source] wimse_cred::Error),
+
+    // Any request.
+    /// `Host` is missing, repeated, or none of the configured ones (T-090).
+    #[error("the request is for another host")]
+    Host,
+    /// Nothing at this path.
+    #[error("no such path")]
+    Path,
+    /// Not a method of this path.
+    #[error("no such method here")]
+    Method {
+        /// The methods that there are.
+        allow: &'static str,
+    },
+    /// The body is longer than allowed.
+    #[error("the body is longer than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The body did not arrive in time.
+    #[error("the body did not arrive in time")]
+    Slow,
+    /// `Content-Type` is not the one that is due.
+    #[error("the body must be `{due}`")]
+    MediaType {
+        /// The media type that is due.
+        due: &'static str,
+    },
+    /// Too many requests, or too many failed ones, from one source.
+    #[error("too many requests, retry in {retry_after} s")]
+    TooMany {
+        /// When the next one may come, in seconds.
+        retry_after: u64,
+    },
+    /// Random bytes, a signature or the replay store failed.
+    #[error("the authority cannot do this now")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+
+    // The identity server.
+    /// The request is not one of the known forms.
+    #[error("the identity request is malformed")]
+    IdentityRequest,
+    /// The nonce is not of this server, or has expired.
+    #[error("the nonce is not of this server or has expired")]
+    Nonce,
+    /// The nonce was used.
+    #[error("the nonce was used")]
+    NonceUsed,
+    /// A proof is malformed, of another kind, for another audience, expired, too long-lived, or not
+    /// signed by the key it is about (T-047).
+    #[error("a proof of possession is not valid")]
+    Proof(#[source] jose::Error),
+    /// The authorizing proof is about another key or credential.
+    #[error("the two proofs do not belong together")]
+    ProofBinding,
+    /// No enrolment has this token or key.
+    #[error("no such enrolment")]
+    Enrolment,
+    /// The enrolment's token is used up (T-049).
+    #[error("the bootstrap token was used")]
+    EnrolmentUsed,
+    /// The enrolment's time is over.
+    #[error("the enrolment has expired")]
+    EnrolmentExpired,
+    /// The operator has withdrawn the identity.
+    #[error("the identity was withdrawn")]
+    Withdrawn,
+    /// The credential that is to be renewed is not valid.
+    #[error("the presented WIT is not valid")]
+    PresentedWit(#[source] wimse_cred::Error),
+    /// The key's algorithm is not allowed in the credential asked for: a WIT-SVID takes RS, PS and
+    /// ES only (SVD-01).
+    #[error("the key's `alg` is missing or not allowed in this kind of credential")]
+    KeyAlgorithm,
+    /// The key belongs to another identifier (T-047).
+    #[error("the key belongs to another identifier")]
+    KeyTaken,
+    /// A JWT-SVID for an audience that the operator did not name.
+    #[error("no JWT-SVID is issued for this audience")]
+    Audience,
+    /// No room for another credential.
+    #[error("no room for another credential")]
+    CredentialsFull,
+
+    // The token endpoint.
+    /// The token request is malformed (`invalid_request`).
+    #[error("the token request is malformed: {reason}")]
+    TokenRequest {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The client could not be authenticated (`invalid_client`).
+    #[error("the client could not be authenticated")]
+    Client {
+        /// Whether it tried to by `Authorization`: decides about `WWW-Authenticate` (CORE-11).
+        by_authorization: bool,
+        /// Why not.
+        #[source]
+        source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    },
+    /// The grant type is not supported (`unsupported_grant_type`).
+    #[error("the grant type is not supported")]
+    GrantType,
+    /// The resource is unknown, malformed, several, missing, or not for this client
+    /// (`invalid_target`).
+    #[error("the resource is unknown, or not for this client")]
+    Target,
+    /// A scope is malformed, unknown, or not for this client (`invalid_scope`).
+    #[error("a scope is unknown, or not for this client")]
+    Scope,
+
+    // The server.
+    /// The listener is reachable from the network (T-160).
+    #[error("refusing to listen on `{address}`: an authority that holds its keys and enrolments in memory is meant for one machine; `Server::reachable_from_network` overrules this")]
+    NotLoopback {
+        /// The listener's address.
+        address: std::net::SocketAddr,
+    },
+    /// The listener failed.
+    #[error("the listener failed")]
+    Listener(#[source] std::io::Error),
+
+    // The client of the identity server.
+    /// The authority could not be reached.
+    #[error("the authority could not be reached")]
+    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The authority refused.
+    #[error("the authority answered {status}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The `code` of its answer, where it is one of those in [`Error::WIRE_CODES`].
+        code: Option<&'static str>,
+    },
+    /// The authority's answer is not what it must be.
+    #[error("the authority's answer is not usable")]
+    Answer(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
+}
+
+/// What a caller is told of a refusal at the identity endpoints: status and `code` of the RFC 9457
+/// problem.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Wire {
+    pub(crate) status: u16,
+    pub(crate) code: &'static str,
+    pub(crate) title: &'static str,
+}
+
+macro_rules! codes {
+    ($($pattern:pat => $code:literal,)*) => {
+        /// Every code that [`code`](Self::code) can return.
+        pub const CODES: &'static [&'static str] = &[$($code),*];
+
+        /// The stable code of this error, as it stands in tests, records and logs.
+        #[must_use]
+        pub const fn code(&self) -> &'static str {
+            match self {
+                $($pattern => $code,)*
+            }
+        }
+    };
+}
+
+impl Error {
+    codes! {
+        Self::BaseUrl => "authority.base_url",
+        Self::TrustDomain(_) => "authority.trust_domain",
+        Self::EnrolmentOrigin { .. } => "authority.enrolment_origin",
+        Self::IdentifierHeld { .. } => "authority.identifier_held",
+        Self::EnrolmentSecret => "authority.enrolment_secret",
+        Self::EnrolmentsFull => "authority.enrolments_full",
+        Self::Lifetime { .. } => "authority.lifetime",
+        Self::Clients => "authority.clients",
+        Self::Resources => "authority.resources",
+        Self::Key(_) => "authority.key",
+        Self::KeyAlgorithmForSvid => "authority.key_algorithm",
+        Self::RotationEarly => "authority.rotation_early",
+        Self::Bundle(_) => "authority.bundle",
+        Self::Host => "authority.host",
+        Self::Path => "authority.path",
+        Self::Method { .. } => "authority.method",
+        Self::TooLarge { .. } => "authority.too_large",
+        Self::Slow => "authority.slow",
+        Self::MediaType { .. } => "authority.media_type",
+        Self::TooMany { .. } => "authority.too_many",
+        Self::Unavailable(_) => "authority.unavailable",
+        Self::IdentityRequest => "identity.request",
+        Self::Nonce => "identity.nonce",
+        Self::NonceUsed => "identity.nonce_used",
+        Self::Proof(_) => "identity.proof",
+        Self::ProofBinding => "identity.proof_binding",
+        Self::Enrolment => "identity.enrolment",
+        Self::EnrolmentUsed => "identity.enrolment_used",
+        Self::EnrolmentExpired => "identity.enrolment_expired",
+        Self::Withdrawn => "identity.withdrawn",
+        Self::PresentedWit(_) => "identity.presented_wit",
+        Self::KeyAlgorithm => "identity.key_algorithm",
+        Self::KeyTaken => "identity.key_taken",
+        Self::Audience => "identity.audience",
+        Self::CredentialsFull => "identity.credentials_full",
+        Self::TokenRequest { .. } => "token.request",
+        Self::Client { .. } => "token.client",
+        Self::GrantType => "token.grant_type",
+        Self::Target => "token.target",
+        Self::Scope => "token.scope",
+        Self::NotLoopback { .. } => "server.not_loopback",
+        Self::Listener(_) => "server.listener",
+        Self::Unreachable(_) => "client.unreachable",
+        Self::Refused { .. } => "client.refused",
+        Self::Answer(_) => "client.answer",
+    }
+
+    /// The `code` members that an identity endpoint's problem can have.
+    pub const WIRE_CODES: &'static [&'static str] = &[
+        "identity.challenge",
+        "identity.key",
+        "identity.key_algorithm",
+        "identity.proof",
+        "identity.refused",
+        "identity.request",
+        "identity.unavailable",
+        "authority.host",
+        "authority.media_type",
+        "authority.method",
+        "authority.path",
+        "authority.slow",
+        "authority.too_large",
+        "authority.too_many",
+    ];
+
+    /// Status and `code` of the answer to the caller. Whatever is wrong with an enrolment is one
+    /// answer: `403 identity.refused` (T-141).
+    #[must_use]
+    pub fn wire(&self) -> (u16, &'static str) {
+        let wire = self.wire_form();
+        (wire.status, wire.code)
+    }
+
+    pub(crate) fn wire_form(&self) -> Wire {
+        let (status, code, title) = match self {
+            Self::Host => (421, "authority.host", "Misdirected request"),
+            Self::Path => (404, "authority.path", "Not found"),
+            Self::Method { .. } => (405, "authority.method", "Method not allowed"),
+            Self::TooLarge { .. } => (413, "authority.too_large", "Content too large"),
+            Self::Slow => (408, "authority.slow", "Request timeout"),
+            Self::MediaType { .. } => (415, "authority.media_type", "Unsupported media type"),
+            Self::TooMany { .. } => (429, "authority.too_many", "Too many requests"),
+            Self::IdentityRequest => (400, "identity.request", "Malformed identity request"),
+            Self::Nonce | Self::NonceUsed => (400, "identity.challenge", "A fresh nonce is needed"),
+            Self::Proof(_) | Self::ProofBinding => {
+                (400, "identity.proof", "Proof of possession not valid")
+            }
+            Self::KeyAlgorithm => {
+                (400, "identity.key_algorithm", "Key algorithm not allowed in this credential")
+            }
+            Self::KeyTaken => (409, "identity.key", "The key cannot be used"),
+            Self::Enrolment
+            | Self::EnrolmentUsed
+            | Self::EnrolmentExpired
+            | Self::Withdrawn
+            | Self::PresentedWit(_)
+            | Self::Audience => (403, "identity.refused", "Refused"),
+            _ => (503, "identity.unavailable", "Not available now"),
+        };
+        Wire { status, code, title }
+    }
+
+    /// `error` of the token endpoint's answer (RFC 6749 §5.2, RFC 8707 §2).
+    #[must_use]
+    pub const fn oauth(&self) -> &'static str {
+        match self {
+            Self::Client { .. } => "invalid_client",
+            Self::GrantType => "unsupported_grant_type",
+            Self::Target => "invalid_target",
+            Self::Scope => "invalid_scope",
+            Self::TokenRequest { .. }
+            | Self::Slow
+            | Self::MediaType { .. }
+            | Self::TooLarge { .. } => {
+                "invalid_request"
+            }
+            Self::TooMany { .. } => "temporarily_unavailable",
+            _ => "server_error",
+        }
+    }
+
+    pub(crate) fn unavailable(
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self::Unavailable(source.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::Error;
+
+    #[test]
+    fn codes_are_unique() {
+        let unique: HashSet<_> = Error::CODES.iter().collect();
+        assert_eq!(unique.len(), Error::CODES.len());
+    }
+
+    /// T-141: one answer for whatever is wrong with an enrolment.
+    #[test]
+    fn enrolment_refusals_look_alike() {
+        for error in [
+            Error::Enrolment,
+            Error::EnrolmentUsed,
+            Error::EnrolmentExpired,
+            Error::Withdrawn,
+        ] {
+            assert_eq!(error.wire(), (403, "identity.refused"), "{error}");
+            assert!(Error::WIRE_CODES.contains(&error.wire().1));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The identity server over HTTP: `POST challenge`, `POST wit`, `POST jwt-svid`, `GET bundle`,
+//! `GET jwks`, all beneath `/identity/`.
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, Response};
+use jose::secret::SecretText;
+use jose::time::UnixTime;
+use wimse_id::Scheme;
+
+use super::messages::{ChallengeAnswer, CredentialAnswer, SvidBody, WitBody};
+use super::{IdentityServer, Shown, is_token};
+use crate::{Error, answer};
+
+/// The field that a WIT comes in (draft-ietf-wimse-workload-creds §3.1).
+pub(crate) const WIT_FIELD: &str = "workload-identity-token";
+
+/// What can be asked here; nothing else is answered (T-169).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Operation {
+    Bundle(Scheme),
+    Challenge,
+    JwtSvid,
+    Wit,
+}
+
+impl Operation {
+    pub(crate) const ALL: [(&'static str, Self); 5] = [
+        ("/identity/bundle", Self::Bundle(Scheme::Spiffe)),
+        ("/identity/jwks", Self::Bundle(Scheme::Wimse)),
+        ("/identity/challenge", Self::Challenge),
+        ("/identity/jwt-svid", Self::JwtSvid),
+        ("/identity/wit", Self::Wit),
+    ];
+
+    /// The methods in the words of `Allow`.
+    pub(crate) const fn allow(self) -> &'static str {
+        match self {
+            Self::Bundle(_) => "GET, HEAD",
+            Self::Challenge | Self::JwtSvid | Self::Wit => "POST",
+        }
+    }
+
+    /// Whether a failure here may have been a guess.
+    pub(crate) const fn is_guarded(self) -> bool {
+        matches!(self, Self::JwtSvid | Self::Wit)
+    }
+}
+
+impl IdentityServer {
+    pub(crate) fn answer(
+        &self,
+        operation: Operation,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: UnixTime,
+    ) -> Result<Response<Vec<u8>>, Error> {
+        match operation {
+            Operation::Bundle(scheme) => {
+                let max_age = self.refresh_hint.as_secs();
+                Ok(answer::document(self.bundle(scheme, now), max_age, headers))
+            }
+            Operation::Challenge => {
+                let challenge = self.challenge(now)?;
+                Ok(answer::secret(&ChallengeAnswer {
+                    nonce: challenge.nonce,
+                    expires_in: challenge.expires_in.as_secs(),
+                }))
+            }
+            Operation::JwtSvid => {
+                let body: SvidBody = read(headers, body)?;
+                let wit = wit_field(headers)?.ok_or(Error::IdentityRequest)?;
+                let issued = self.issue_jwt_svid(wit, &body.svid_request, now)?;
+                Ok(answer::secret(&CredentialAnswer {
+                    wit: None,
+                    jwt_svid: Some(issued.text.expose().to_owned()),
+                    expires_in: issued.expires_in.as_secs(),
+                }))
+            }
+            Operation::Wit => {
+                let body: WitBody = read(headers, body)?;
+                let issued = self.wit_operation(headers, &body, now)?;
+                Ok(answer::secret(&CredentialAnswer {
+                    wit: Some(issued.text.expose().to_owned()),
+                    jwt_svid: None,
+                    expires_in: issued.expires_in.as_secs(),
+                }))
+            }
+        }
+    }
+
+    fn wit_operation(
+        &self,
+        headers: &HeaderMap,
+        body: &WitBody,
+        now: UnixTime,
+    ) -> Result<super::Credential, Error> {
+        let token = bootstrap_token(headers)?;
+        let wit = wit_field(headers)?;
+        // Exactly one way of showing who one is.
+        let shown = match (&token, &body.enrolment_proof, wit, &body.renewal_proof) {
+            (Some(token), None, None, None) => Shown::Token(token),
+            (None, Some(proof), None, None) => Shown::KeyProof(proof),
+            (None, None, Some(wit), Some(proof)) => Shown::Wit { wit, proof },
+            _ => return Err(Error::IdentityRequest),
+        };
+        self.issue_wit(&shown, &body.key_proof, now)
+    }
+}
+
+fn read<'a, T: serde::Deserialize<'a>>(headers: &HeaderMap, body: &'a [u8]) -> Result<T, Error> {
+    answer::check_media_type(headers, "application/json")?;
+    jose::json::from_object(body).map_err(|_may_quote_a_value| Error::IdentityRequest)
+}
+
+/// The bootstrap token in `Authorization: Bearer` (RFC 6750 §2.1).
+fn bootstrap_token(headers: &HeaderMap) -> Result<Option<SecretText>, Error> {
+    let value = answer::sole(headers, AUTHORIZATION.as_str(), Error::IdentityRequest)?;
+    let Some(value) = value else { return Ok(None) };
+    let (scheme, token) = value.split_once(' ').ok_or(Error::IdentityRequest)?;
+    let token = token.trim_start_matches(' ');
+    if !scheme.eq_ignore_ascii_case("Bearer") || !is_token(token) {
+        return Err(Error::IdentityRequest);
+    }
+    Ok(Some(SecretText::new(token)))
+}
+
+fn wit_field(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    answer::sole(headers, WIT_FIELD, Error::IdentityRequest)
+}

@@ -1,0 +1,184 @@
+//! What an operator declares: who gets which identifier, and by what it is recognised.
+
+use core::fmt;
+use core::time::Duration;
+
+use jose::base64url;
+use jose::digest::sha256;
+use jose::jwk::Thumbprint;
+use jose::key::VerifyingKey;
+use jose::random::SecureRandom;
+use jose::secret::SecretText;
+use jose::time::UnixTime;
+use wimse_id::WorkloadId;
+use zeroize::Zeroizing;
+
+use crate::Error;
+
+/// The fewest characters of a bootstrap token: 128 bits in base64url.
+const SHORTEST_TOKEN: usize = 22;
+/// The most.
+const LONGEST_TOKEN: usize = 256;
+
+/// An operator's declaration that whoever shows this bootstrap key or token gets this identifier.
+///
+/// The identifier comes from here alone; a caller has no way to name one (T-046). There is at most
+/// one enrolment for an identifier (ID-11).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// let token = authority::Enrolment::random_token(jose::random::SYSTEM)?;
+/// let enrolment = authority::Enrolment::by_token("spiffe://example.org/agent".parse()?, &token)?
+///     .with_lifetime(Duration::from_secs(600));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct Enrolment {
+    pub(crate) id: WorkloadId,
+    pub(crate) posture: Posture,
+    pub(crate) key: Option<VerifyingKey>,
+    pub(crate) lifetime: Duration,
+    pub(crate) expires: Option<UnixTime>,
+    pub(crate) single_use: bool,
+}
+
+/// By what a caller is recognised. Of a token only the hash is kept.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub(crate) enum Posture {
+    Key(Thumbprint),
+    Token([u8; 32]),
+}
+
+impl Posture {
+    pub(crate) fn of_token(token: &str) -> Self {
+        Self::Token(sha256(token.as_bytes()))
+    }
+}
+
+impl Enrolment {
+    /// How long credentials live unless [said otherwise](Self::with_lifetime): one hour.
+    pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3_600);
+
+    /// For whoever holds the private half of a bootstrap key: a key made by the platform, kept in a
+    /// TPM or an operator's secret store. It may enrol as often as it likes.
+    #[must_use]
+    pub fn by_key(id: WorkloadId, bootstrap: VerifyingKey) -> Self {
+        let posture = Posture::Key(*bootstrap.thumbprint());
+        Self { key: Some(bootstrap), ..Self::new(id, posture, false) }
+    }
+
+    /// For whoever shows this bootstrap token, once. After that the holder renews.
+    ///
+    /// # Errors
+    ///
+    /// `authority.enrolment_secret` where the token has fewer than 22 or more than 256 characters,
+    /// or others than those of RFC 6750 §2.1; see [`random_token`](Self::random_token) for a good
+    /// one.
+    pub fn by_token(id: WorkloadId, token: &SecretText) -> Result<Self, Error> {
+        if !is_token(token.expose()) {
+            return Err(Error::EnrolmentSecret);
+        }
+        Ok(Self::new(id, Posture::of_token(token.expose()), true))
+    }
+
+    fn new(id: WorkloadId, posture: Posture, single_use: bool) -> Self {
+        let lifetime = Self::DEFAULT_LIFETIME;
+        Self { id, posture, key: None, lifetime, expires: None, single_use }
+    }
+
+    /// A token of 256 random bits in base64url.
+    ///
+    /// # Errors
+    ///
+    /// `authority.unavailable` without random bytes.
+    pub fn random_token(random: &dyn SecureRandom) -> Result<SecretText, Error> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        random.fill(bytes.as_mut_slice()).map_err(Error::unavailable)?;
+        Ok(SecretText::new(base64url::encode(bytes.as_slice())))
+    }
+
+    /// How long each credential lives.
+    #[must_use]
+    pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// When enrolling by it ends. Renewal goes on; to end that too,
+    /// [withdraw](crate::IdentityServer::withdraw) the identifier.
+    #[must_use]
+    pub const fn expiring(mut self, at: UnixTime) -> Self {
+        self.expires = Some(at);
+        self
+    }
+
+    /// Lets a bootstrap token be used more than once, for example by the replicas of one workload.
+    /// Whoever finds the token then is that workload, until the enrolment is withdrawn.
+    #[must_use]
+    pub const fn reusable(mut self) -> Self {
+        self.single_use = false;
+        self
+    }
+
+    /// The identifier that it gives.
+    #[must_use]
+    pub const fn id(&self) -> &WorkloadId {
+        &self.id
+    }
+}
+
+impl fmt::Debug for Enrolment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let by = match self.posture {
+            Posture::Key(_) => "key",
+            Posture::Token(_) => "token",
+        };
+        f.debug_struct("Enrolment")
+            .field("id", &self.id)
+            .field("by", &by)
+            .field("lifetime", &self.lifetime)
+            .field("expires", &self.expires)
+            .field("single_use", &self.single_use)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `b64token` of RFC 6750 §2.1 within the lengths.
+pub(crate) fn is_token(text: &str) -> bool {
+    (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use jose::random::SYSTEM;
+
+    use super::*;
+
+    fn id() -> WorkloadId {
+        "spiffe://example.org/agent".parse().unwrap()
+    }
+
+    /// T-049: what can be guessed is refused when it is declared.
+    #[test]
+    fn weak_tokens_are_refused() {
+        let cases =
+            [String::new(), "x".repeat(21), "x".repeat(257), format!("{} ", "x".repeat(30))];
+        for token in cases {
+            let refused = Enrolment::by_token(id(), &SecretText::new(token)).unwrap_err();
+            assert_eq!(refused.code(), "authority.enrolment_secret");
+        }
+        assert!(Enrolment::by_token(id(), &SecretText::new("x".repeat(22))).is_ok());
+    }
+
+    /// T-023, T-037a: 32 bytes drawn for each token, and none of it in `Debug`.
+    #[test]
+    fn random_tokens_are_long_and_stay_secret() {
+        let token = Enrolment::random_token(SYSTEM).unwrap();
+        assert_eq!(token.len(), 43);
+        let enrolment = Enrolment::by_token(id(), &token).unwrap();
+        assert!(!format!("{enrolment:?}").contains(token.expose()));
+        assert!(token != Enrolment::random_token(SYSTEM).unwrap());
+    }
+}

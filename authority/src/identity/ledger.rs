@@ -1,0 +1,274 @@
+//! Who has which identifier, and which key belongs to whom, for as long as credentials live.
+
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jose::jwk::Thumbprint;
+use jose::key::VerifyingKey;
+use jose::time::{Skew, UnixTime};
+use subtle::ConstantTimeEq as _;
+use wimse_id::WorkloadId;
+
+use super::enrolment::{Enrolment, Posture};
+use crate::{Error, Limits};
+
+/// The books of the identity server. Every decision is made under one lock and none of them
+/// computes more than a comparison there; signing happens outside.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    limits: Limits,
+    books: Mutex<Books>,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    enrolments: HashMap<WorkloadId, Entry>,
+    by_posture: HashMap<Posture, WorkloadId>,
+    /// A key belongs to one identifier until the last credential for it has expired.
+    keys: HashMap<Thumbprint, Holding>,
+    /// Withdrawn identifiers whose credentials live, until when.
+    withdrawn: HashMap<WorkloadId, u64>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    enrolment: Enrolment,
+    used: bool,
+    /// How many keys hold live credentials; corrected when full.
+    holdings: usize,
+    live_until: u64,
+}
+
+#[derive(Debug)]
+struct Holding {
+    id: WorkloadId,
+    until: u64,
+}
+
+/// Permission to issue one credential.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    pub(crate) id: WorkloadId,
+    pub(crate) lifetime: Duration,
+    key: Thumbprint,
+    /// What `undo` takes back.
+    used_up: bool,
+    before: Option<u64>,
+}
+
+impl core::fmt::Debug for Posture {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Key(_) => "Key",
+            Self::Token(_) => "Token",
+        })
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self { limits, books: Mutex::default() }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // A panic under this lock leaves entries that are each complete.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Declares an enrolment.
+    pub(crate) fn declare(&self, enrolment: Enrolment, now: UnixTime) -> Result<(), Error> {
+        let longest = self.limits.longest_lifetime;
+        if enrolment.lifetime < Duration::from_secs(1) || enrolment.lifetime > longest {
+            return Err(Error::Lifetime { longest });
+        }
+        let mut books = self.books();
+        books.forget(now);
+        let id = enrolment.id.clone();
+        if books.enrolments.contains_key(&id) || books.withdrawn.contains_key(&id) {
+            return Err(Error::IdentifierHeld { id });
+        }
+        if books.by_posture.contains_key(&enrolment.posture) {
+            return Err(Error::EnrolmentSecret);
+        }
+        if books.enrolments.len() >= self.limits.enrolments {
+            return Err(Error::EnrolmentsFull);
+        }
+        books.by_posture.insert(enrolment.posture, id.clone());
+        let entry = Entry { enrolment, used: false, holdings: 0, live_until: 0 };
+        books.enrolments.insert(id, entry);
+        Ok(())
+    }
+
+    /// Ends an enrolment: nothing is issued or renewed by it any more. Whether there was one.
+    pub(crate) fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> bool {
+        let mut books = self.books();
+        let Some(entry) = books.enrolments.remove(id) else { return false };
+        books.by_posture.remove(&entry.enrolment.posture);
+        if !Skew::MAX.has_ended(entry.live_until, now.as_secs()) {
+            books.withdrawn.insert(id.clone(), entry.live_until);
+        }
+        true
+    }
+
+    /// Whether the identifier was withdrawn and its credentials have not expired yet.
+    pub(crate) fn is_withdrawn(&self, id: &WorkloadId) -> bool {
+        self.books().withdrawn.contains_key(id)
+    }
+
+    /// The bootstrap key of this thumbprint.
+    pub(crate) fn bootstrap_key(&self, thumbprint: Thumbprint) -> Option<VerifyingKey> {
+        let books = self.books();
+        let id = books.find(&Posture::Key(thumbprint)).ok()?;
+        books.enrolments.get(id)?.enrolment.key.clone()
+    }
+
+    /// Whose this key or token is, when it could enrol now. Books nothing.
+    pub(crate) fn recognise(&self, posture: &Posture, now: UnixTime) -> Result<WorkloadId, Error> {
+        self.books().admissible(posture, now)
+    }
+
+    /// Enrols: books a credential for `key`, and uses a single-use token up.
+    pub(crate) fn enrol(
+        &self,
+        posture: &Posture,
+        key: Thumbprint,
+        now: UnixTime,
+    ) -> Result<Grant, Error> {
+        let mut books = self.books();
+        let id = books.admissible(posture, now)?;
+        let mut grant = books.book(id, key, &self.limits, now)?;
+        if let Some(entry) = books.enrolments.get_mut(&grant.id) {
+            grant.used_up = !entry.used;
+            entry.used = true;
+        }
+        Ok(grant)
+    }
+
+    /// Renews: books a credential for `key` and an identifier that its caller has proven.
+    pub(crate) fn renew(
+        &self,
+        id: &WorkloadId,
+        key: Thumbprint,
+        now: UnixTime,
+    ) -> Result<Grant, Error> {
+        let mut books = self.books();
+        if !books.enrolments.contains_key(id) {
+            return Err(Error::Withdrawn);
+        }
+        books.book(id.clone(), key, &self.limits, now)
+    }
+
+    /// Whether the identifier is enrolled; asked before anything is issued to it without a key.
+    pub(crate) fn check_enrolled(&self, id: &WorkloadId) -> Result<(), Error> {
+        if self.books().enrolments.contains_key(id) { Ok(()) } else { Err(Error::Withdrawn) }
+    }
+
+    /// Books that something without a key of its own, a JWT-SVID, lives until then.
+    pub(crate) fn extend(&self, id: &WorkloadId, until: UnixTime) {
+        if let Some(entry) = self.books().enrolments.get_mut(id) {
+            entry.live_until = entry.live_until.max(until.as_secs());
+        }
+    }
+
+    /// Takes back what [`enrol`](Self::enrol) or [`renew`](Self::renew) booked, when nothing could
+    /// be signed after all.
+    pub(crate) fn undo(&self, grant: &Grant) {
+        let mut books = self.books();
+        match grant.before {
+            Some(until) => {
+                if let Some(holding) = books.keys.get_mut(&grant.key) {
+                    holding.until = until;
+                }
+            }
+            None => {
+                books.keys.remove(&grant.key);
+            }
+        }
+        if let Some(entry) = books.enrolments.get_mut(&grant.id) {
+            entry.used &= !grant.used_up;
+            if grant.before.is_none() {
+                entry.holdings = entry.holdings.saturating_sub(1);
+            }
+        }
+    }
+}
+
+impl Books {
+    /// The identifier behind a posture.
+    fn find(&self, posture: &Posture) -> Result<&WorkloadId, Error> {
+        // The map is keyed by SHA-256, of which a caller cannot choose the bits that it would have
+        // to guess; what was found is compared once more, in constant time (T-022).
+        let (known, id) = self.by_posture.get_key_value(posture).ok_or(Error::Enrolment)?;
+        let equal = match (known, posture) {
+            (Posture::Token(known), Posture::Token(shown)) => known.ct_eq(shown).into(),
+            (known, shown) => known == shown,
+        };
+        if equal { Ok(id) } else { Err(Error::Enrolment) }
+    }
+
+    fn admissible(&self, posture: &Posture, now: UnixTime) -> Result<WorkloadId, Error> {
+        let id = self.find(posture)?;
+        let entry = self.enrolments.get(id).ok_or(Error::Enrolment)?;
+        if entry.enrolment.expires.is_some_and(|at| now >= at) {
+            return Err(Error::EnrolmentExpired);
+        }
+        if entry.enrolment.single_use && entry.used {
+            return Err(Error::EnrolmentUsed);
+        }
+        Ok(id.clone())
+    }
+
+    fn book(
+        &mut self,
+        id: WorkloadId,
+        key: Thumbprint,
+        limits: &Limits,
+        now: UnixTime,
+    ) -> Result<Grant, Error> {
+        let seconds = now.as_secs();
+        let is_over = |until: u64| Skew::MAX.has_ended(until, seconds);
+        let before = match self.keys.get(&key) {
+            Some(holding) if holding.id == id => Some(holding.until),
+            Some(holding) if !is_over(holding.until) => return Err(Error::KeyTaken),
+            Some(_) | None => None,
+        };
+        let is_full = |books: &Self| {
+            let entry = books.enrolments.get(&id);
+            books.keys.len() >= limits.credentials
+                || entry.is_none_or(|entry| entry.holdings >= limits.credentials_per_enrolment)
+        };
+        if before.is_none() && is_full(self) {
+            self.forget(now);
+            if is_full(self) {
+                return Err(Error::CredentialsFull);
+            }
+        }
+        let entry = self.enrolments.get_mut(&id).ok_or(Error::Withdrawn)?;
+        let lifetime = entry.enrolment.lifetime;
+        let until = seconds.saturating_add(lifetime.as_secs());
+        entry.live_until = entry.live_until.max(until);
+        entry.holdings = entry.holdings.saturating_add(usize::from(before.is_none()));
+        let until = before.map_or(until, |before| before.max(until));
+        self.keys.insert(key, Holding { id: id.clone(), until });
+        Ok(Grant { id, lifetime, key, used_up: false, before })
+    }
+
+    /// Drops what has expired, skew included.
+    fn forget(&mut self, now: UnixTime) {
+        let now = now.as_secs();
+        self.withdrawn.retain(|_, until| !Skew::MAX.has_ended(*until, now));
+        self.keys.retain(|_, holding| !Skew::MAX.has_ended(holding.until, now));
+        for entry in self.enrolments.values_mut() {
+            entry.holdings = 0;
+        }
+        for holding in self.keys.values() {
+            if let Some(entry) = self.enrolments.get_mut(&holding.id) {
+                entry.holdings = entry.holdings.saturating_add(1);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,333 @@
+//! The identity server: who is who. See [`IdentityServer`].
+
+mod bundle;
+mod challenge;
+pub(crate) mod endpoint;
+mod enrolment;
+mod ledger;
+pub(crate) mod messages;
+mod proof;
+
+use core::time::Duration;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use jose::AlgorithmSet;
+use jose::digest::sha256_base64url;
+use jose::jws::CompactJws;
+use jose::key::VerifyingKey;
+use jose::provider::Provider;
+use jose::random::SecureRandom;
+use jose::secret::SecretText;
+use jose::time::UnixTime;
+use replay::{ReplayKey, ReplayStore};
+use wimse_cred::{JwtSvidIssuer, TrustStore, Wit, WitIssuer, WitRules};
+use wimse_id::{Origin, Scheme, TrustDomain, WorkloadId};
+
+pub(crate) use self::challenge::Challenges;
+pub use self::enrolment::Enrolment;
+pub(crate) use self::enrolment::is_token;
+use self::enrolment::Posture;
+use self::ledger::Grant;
+pub(crate) use self::ledger::Ledger;
+use self::proof::Judge;
+use crate::keys::KeyRing;
+use crate::{Error, Limits};
+
+/// Issues WITs, WIT-SVIDs and JWT-SVIDs to those whom the operator has declared.
+///
+/// A caller fetches a [challenge](Self::challenge), proves with it that it holds a key, and shows by
+/// what it was [declared](Self::declare): a bootstrap token, a bootstrap key, or the WIT that it has
+/// and wants renewed. The identifier follows from that; the caller does not name one (T-046).
+///
+/// The functions here are synchronous and take the time; [`Authority::handle`](crate::Authority)
+/// brings them to HTTP.
+#[derive(Debug)]
+pub struct IdentityServer {
+    pub(crate) base: Arc<str>,
+    pub(crate) origins: Origins,
+    pub(crate) rings: Rings,
+    pub(crate) provider: &'static dyn Provider,
+    pub(crate) random: &'static dyn SecureRandom,
+    pub(crate) challenges: Challenges,
+    pub(crate) ledger: Ledger,
+    pub(crate) replay: Arc<dyn ReplayStore>,
+    pub(crate) trust: Arc<TrustStore>,
+    pub(crate) wit_rules: WitRules,
+    pub(crate) svid_audiences: HashSet<String>,
+    pub(crate) svid_lifetime: Duration,
+    pub(crate) refresh_hint: Duration,
+    pub(crate) started: u64,
+    /// The state of the rings that `trust` was last filled with.
+    pub(crate) published: Mutex<Option<(u64, u64)>>,
+}
+
+/// The origins of one trust domain. Each has its own keys (T-032).
+#[derive(Debug)]
+pub(crate) struct Origins {
+    pub(crate) spiffe: Origin,
+    pub(crate) wimse: Option<Origin>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Rings {
+    pub(crate) wit_svid: KeyRing,
+    pub(crate) jwt_svid: KeyRing,
+    pub(crate) wimse_wit: KeyRing,
+}
+
+/// How a caller shows that it is the one of an enrolment.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Shown<'a> {
+    /// By a bootstrap token.
+    Token(&'a SecretText),
+    /// By a JWS of the bootstrap key about the new key's thumbprint.
+    KeyProof(&'a str),
+    /// By the current WIT and a JWS of its key about the new key's thumbprint: a renewal.
+    Wit {
+        /// The current WIT.
+        wit: &'a str,
+        /// The JWS.
+        proof: &'a str,
+    },
+}
+
+/// A nonce for one proof, and how long it is good.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Challenge {
+    /// 54 characters of base64url.
+    pub nonce: String,
+    /// From now on.
+    pub expires_in: Duration,
+}
+
+/// What was issued.
+#[derive(Debug)]
+#[must_use = "the credential was booked for its holder and is to be handed over"]
+#[non_exhaustive]
+pub struct Credential {
+    /// The token.
+    pub text: CompactJws,
+    /// Whose it is.
+    pub id: WorkloadId,
+    /// From now on.
+    pub expires_in: Duration,
+}
+
+impl Origins {
+    pub(crate) fn of(trust_domain: &TrustDomain) -> Result<Self, Error> {
+        let spiffe = Origin::new(Scheme::Spiffe, trust_domain)
+            .map_err(|error| Error::TrustDomain(Some(error)))?;
+        // A trust domain may be one for `spiffe` only (ID-04).
+        Ok(Self { spiffe, wimse: Origin::new(Scheme::Wimse, trust_domain).ok() })
+    }
+
+    fn have(&self, id: &WorkloadId) -> bool {
+        let origin = id.origin_str();
+        origin == self.spiffe.as_str()
+            || self.wimse.as_ref().is_some_and(|wimse| origin == wimse.as_str())
+    }
+}
+
+impl IdentityServer {
+    /// Declares who gets an identifier, at any time.
+    ///
+    /// # Errors
+    ///
+    /// `authority.enrolment_origin`, `authority.identifier_held` (ID-11),
+    /// `authority.enrolment_secret`, `authority.enrolments_full`, `authority.lifetime`.
+    pub fn declare(&self, enrolment: Enrolment, now: UnixTime) -> Result<(), Error> {
+        // An identifier without a path names the trust domain itself, which is no workload.
+        if !self.origins.have(&enrolment.id) || enrolment.id.path().is_empty() {
+            return Err(Error::EnrolmentOrigin { id: enrolment.id });
+        }
+        self.ledger.declare(enrolment, now)
+    }
+
+    /// Ends an identity: nothing is issued or renewed to it from here on, and the authorization
+    /// server refuses it. What it holds lives until it expires; the identifier is free for another
+    /// after that. Says whether there was such an enrolment.
+    pub fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> bool {
+        self.ledger.withdraw(id, now)
+    }
+
+    /// Whether an identifier was withdrawn and its credentials have not yet expired.
+    #[must_use]
+    pub fn is_withdrawn(&self, id: &WorkloadId) -> bool {
+        self.ledger.is_withdrawn(id)
+    }
+
+    /// A fresh nonce. Keeps nothing.
+    ///
+    /// # Errors
+    ///
+    /// `authority.unavailable` without random bytes.
+    pub fn challenge(&self, now: UnixTime) -> Result<Challenge, Error> {
+        let nonce = self.challenges.issue(self.random, now)?;
+        Ok(Challenge { nonce, expires_in: challenge::LIFETIME })
+    }
+
+    /// Issues a WIT, a WIT-SVID for a `spiffe` identifier, to the key that signed `key_proof`.
+    ///
+    /// # Errors
+    ///
+    /// `identity.proof`, `identity.nonce`, `identity.nonce_used`, `identity.proof_binding`;
+    /// `identity.enrolment`, `identity.enrolment_used`, `identity.enrolment_expired`,
+    /// `identity.presented_wit`, `identity.withdrawn`; `identity.key_algorithm` (SVD-01),
+    /// `identity.key_taken`; `identity.credentials_full`, `authority.unavailable`.
+    pub fn issue_wit(
+        &self,
+        shown: &Shown<'_>,
+        key_proof: &str,
+        now: UnixTime,
+    ) -> Result<Credential, Error> {
+        let judge = self.judge(now);
+        let proven = judge.key_proof(key_proof)?;
+        let key = proven.what;
+        let thumbprint = *key.thumbprint();
+        // First who it is, then whether the key will do, then the nonce, then the books: what is
+        // not from a known caller costs no memory and uses nothing up (T-036).
+        let (posture, id) = match shown {
+            Shown::Token(token) => {
+                let posture = Posture::of_token(token.expose());
+                let id = self.ledger.recognise(&posture, now)?;
+                (Some(posture), id)
+            }
+            Shown::KeyProof(text) => {
+                let named = proof::bootstrap_key_of(text)?;
+                let bootstrap = self.ledger.bootstrap_key(named).ok_or(Error::Enrolment)?;
+                let typ = messages::ENROLMENT_PROOF;
+                let about = judge.authorizing(text, typ, &bootstrap, &thumbprint, None)?;
+                same_nonce(&about.nonce, &proven.nonce)?;
+                let posture = Posture::Key(named);
+                let id = self.ledger.recognise(&posture, now)?;
+                (Some(posture), id)
+            }
+            Shown::Wit { wit: text, proof } => {
+                let (wit, hash) = self.own_wit(text, now)?;
+                let typ = messages::RENEWAL_PROOF;
+                let about =
+                    judge.authorizing(proof, typ, wit.key(), &thumbprint, Some(&hash))?;
+                same_nonce(&about.nonce, &proven.nonce)?;
+                (None, wit.id().clone())
+            }
+        };
+        check_algorithm(&id, &key)?;
+        self.spend(&id, &proven.nonce, proven.nonce_expires, now)?;
+        let grant = match posture {
+            Some(posture) => self.ledger.enrol(&posture, thumbprint, now)?,
+            None => self.ledger.renew(&id, thumbprint, now)?,
+        };
+        let signed = self.sign_wit(&grant, &key, now);
+        if signed.is_err() {
+            self.ledger.undo(&grant);
+        }
+        Ok(Credential { text: signed?, id: grant.id, expires_in: grant.lifetime })
+    }
+
+    /// Issues a JWT-SVID to the holder of a WIT-SVID, for one of the audiences that the operator
+    /// named. A JWT-SVID is a bearer credential: whoever has it is its subject (SVD-02).
+    ///
+    /// # Errors
+    ///
+    /// `identity.presented_wit`, `identity.proof`, `identity.nonce`, `identity.nonce_used`,
+    /// `identity.proof_binding`, `identity.withdrawn`, `identity.audience`,
+    /// `authority.unavailable`.
+    pub fn issue_jwt_svid(
+        &self,
+        wit: &str,
+        request: &str,
+        now: UnixTime,
+    ) -> Result<Credential, Error> {
+        let (wit, hash) = self.own_wit(wit, now)?;
+        let proven = self.judge(now).svid_request(request, wit.key(), &hash)?;
+        let id = wit.id();
+        self.ledger.check_enrolled(id)?;
+        if id.scheme() != Scheme::Spiffe || !self.svid_audiences.contains(&proven.what) {
+            return Err(Error::Audience);
+        }
+        self.spend(id, &proven.nonce, proven.nonce_expires, now)?;
+        let expires = add(now, self.svid_lifetime);
+        let signer = self.rings.jwt_svid.signer(expires, now);
+        let signer = signer.ok_or_else(|| Error::unavailable("no key"))?;
+        self.ledger.extend(id, expires);
+        let text = JwtSvidIssuer::new(signer)
+            .issue(id, &[proven.what.as_str()], self.svid_lifetime, now)
+            .map_err(Error::unavailable)?;
+        Ok(Credential { text, id: id.clone(), expires_in: self.svid_lifetime })
+    }
+
+    fn judge(&self, now: UnixTime) -> Judge<'_> {
+        Judge {
+            audience: &self.base,
+            challenges: &self.challenges,
+            provider: self.provider,
+            now,
+        }
+    }
+
+    /// A WIT that this server has issued, and its hash.
+    fn own_wit(&self, text: &str, now: UnixTime) -> Result<(Wit, String), Error> {
+        let trust = self.refreshed_trust(now)?;
+        let wit = Wit::verify(text, &trust.snapshot(), &self.wit_rules, now)
+            .map_err(Error::PresentedWit)?;
+        if !self.origins.have(wit.id()) {
+            return Err(Error::Withdrawn);
+        }
+        Ok((wit, sha256_base64url(text)))
+    }
+
+    fn spend(
+        &self,
+        id: &WorkloadId,
+        nonce: &str,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let key = ReplayKey::new("identity-nonce", id.as_str(), &[nonce]);
+        self.replay.spend(&key, until, now).map_err(|error| match error {
+            replay::Error::Replayed => Error::NonceUsed,
+            replay::Error::Expired => Error::Nonce,
+            other => Error::unavailable(other),
+        })
+    }
+
+    fn sign_wit(
+        &self,
+        grant: &Grant,
+        key: &VerifyingKey,
+        now: UnixTime,
+    ) -> Result<CompactJws, Error> {
+        let ring = match grant.id.scheme() {
+            Scheme::Spiffe => &self.rings.wit_svid,
+            Scheme::Wimse => &self.rings.wimse_wit,
+        };
+        let signer = ring.signer(add(now, grant.lifetime), now);
+        let signer = signer.ok_or_else(|| Error::unavailable("no key"))?;
+        WitIssuer::new(signer, Some(self.base.to_string()))
+            .issue(&grant.id, key.jwk(), grant.lifetime, now)
+            .map_err(Error::unavailable)
+    }
+}
+
+/// Both proofs answer one challenge, so that neither is from another conversation.
+fn same_nonce(one: &str, other: &str) -> Result<(), Error> {
+    if one == other { Ok(()) } else { Err(Error::ProofBinding) }
+}
+
+/// SVD-01: no Ed25519 key in a WIT-SVID; a `wimse` identifier's WIT takes one.
+fn check_algorithm(id: &WorkloadId, key: &VerifyingKey) -> Result<(), Error> {
+    let allowed = match id.scheme() {
+        Scheme::Spiffe => AlgorithmSet::SVID,
+        Scheme::Wimse => AlgorithmSet::ALL,
+    };
+    let algorithm = key.jwk().algorithm().ok_or(Error::KeyAlgorithm)?;
+    if allowed.contains(algorithm) { Ok(()) } else { Err(Error::KeyAlgorithm) }
+}
+
+pub(crate) fn add(now: UnixTime, duration: Duration) -> UnixTime {
+    let seconds = now.as_secs().saturating_add(duration.as_secs());
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}

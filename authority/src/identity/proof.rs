@@ -1,0 +1,138 @@
+//! Checking the proofs of `messages`.
+
+use jose::jwk::{Jwk, Thumbprint};
+use jose::jws::Unverified;
+use jose::key::VerifyingKey;
+use jose::provider::Provider;
+use jose::time::{Skew, UnixTime};
+
+use super::challenge::Challenges;
+use super::messages::{self, ForeignClaims};
+use crate::Error;
+
+/// What every proof is judged by.
+pub(crate) struct Judge<'a> {
+    pub(crate) audience: &'a str,
+    pub(crate) challenges: &'a Challenges,
+    pub(crate) provider: &'static dyn Provider,
+    pub(crate) now: UnixTime,
+}
+
+/// A proof that is good, with the nonce that is yet to be spent.
+pub(crate) struct Proven<T> {
+    pub(crate) what: T,
+    pub(crate) nonce: String,
+    pub(crate) nonce_expires: UnixTime,
+}
+
+impl Judge<'_> {
+    /// The key that a credential is asked for, held by the caller (T-047).
+    pub(crate) fn key_proof(&self, text: &str) -> Result<Proven<VerifyingKey>, Error> {
+        let unverified = parse(text, messages::KEY_PROOF)?;
+        let payload = unverified.unverified_payload().map_err(Error::Proof)?;
+        let claims: ForeignClaims<'_> =
+            jose::json::from_object(&payload).map_err(Error::Proof)?;
+        // The cheap checks come first: one that brings no nonce of ours costs no signature (T-021).
+        let nonce_expires = self.common(&claims)?;
+        let lacking = || Error::Proof(jose::Error::Claim { claim: "cnf" });
+        let confirmation = claims.cnf.as_ref().ok_or_else(lacking)?;
+        let jwk = Jwk::parse(confirmation.jwk.get().as_bytes()).map_err(Error::Proof)?;
+        if jwk.algorithm().is_none() {
+            return Err(Error::KeyAlgorithm);
+        }
+        let key = VerifyingKey::from_jwk(&jwk, self.provider).map_err(Error::Proof)?;
+        unverified.verify(&key).map_err(Error::Proof)?;
+        Ok(Proven { what: key, nonce: claims.nonce, nonce_expires })
+    }
+
+    /// A proof about the new key by a key that is known; for renewal, about the WIT too.
+    pub(crate) fn authorizing(
+        &self,
+        text: &str,
+        typ: &str,
+        key: &VerifyingKey,
+        about: &Thumbprint,
+        wit_hash: Option<&str>,
+    ) -> Result<Proven<()>, Error> {
+        let (claims, nonce_expires) = self.signed(text, typ, key)?;
+        if claims.jkt != Some(*about) || claims.wth.as_deref() != wit_hash {
+            return Err(Error::ProofBinding);
+        }
+        Ok(Proven { what: (), nonce: claims.nonce, nonce_expires })
+    }
+
+    /// The audience that a JWT-SVID is asked for.
+    pub(crate) fn svid_request(
+        &self,
+        text: &str,
+        key: &VerifyingKey,
+        wit_hash: &str,
+    ) -> Result<Proven<String>, Error> {
+        let (claims, nonce_expires) = self.signed(text, messages::SVID_REQUEST, key)?;
+        if claims.wth.as_deref() != Some(wit_hash) {
+            return Err(Error::ProofBinding);
+        }
+        let lacking = || Error::Proof(jose::Error::Claim { claim: "svid_aud" });
+        let audience = claims.svid_aud.ok_or_else(lacking)?;
+        Ok(Proven { what: audience, nonce: claims.nonce, nonce_expires })
+    }
+
+    fn signed(
+        &self,
+        text: &str,
+        typ: &str,
+        key: &VerifyingKey,
+    ) -> Result<(OwnedClaims, UnixTime), Error> {
+        let verified = parse(text, typ)?.verify(key).map_err(Error::Proof)?;
+        let claims: ForeignClaims<'_> = verified.claims().map_err(Error::Proof)?;
+        let nonce_expires = self.common(&claims)?;
+        let owned = OwnedClaims {
+            nonce: claims.nonce,
+            jkt: claims.jkt,
+            wth: claims.wth,
+            svid_aud: claims.svid_aud,
+        };
+        Ok((owned, nonce_expires))
+    }
+
+    /// Audience, time and nonce.
+    fn common(&self, claims: &ForeignClaims<'_>) -> Result<UnixTime, Error> {
+        if claims.aud.sole() != Some(self.audience) {
+            return Err(Error::Proof(jose::Error::Claim { claim: "aud" }));
+        }
+        let (exp, now) = (claims.exp.as_secs(), self.now.as_secs());
+        let skew = Skew::default();
+        if skew.has_ended(exp, now) {
+            return Err(Error::Proof(jose::Error::Expired));
+        }
+        if skew.is_future(exp, now.saturating_add(messages::LONGEST_PROOF)) {
+            return Err(Error::Proof(jose::Error::Lifetime));
+        }
+        self.challenges.check(&claims.nonce, self.now)
+    }
+}
+
+struct OwnedClaims {
+    nonce: String,
+    jkt: Option<Thumbprint>,
+    wth: Option<String>,
+    svid_aud: Option<String>,
+}
+
+/// The thumbprint by which a bootstrap key is named in the proof's `kid`.
+pub(crate) fn bootstrap_key_of(text: &str) -> Result<Thumbprint, Error> {
+    let unverified = parse(text, messages::ENROLMENT_PROOF)?;
+    let named = unverified.header().kid().and_then(|kid| kid.parse().ok());
+    named.ok_or(Error::Enrolment)
+}
+
+fn parse<'a>(text: &'a str, typ: &str) -> Result<Unverified<'a>, Error> {
+    if text.len() > messages::MAX_PROOF_LEN {
+        return Err(Error::Proof(jose::Error::TooLong { limit: messages::MAX_PROOF_LEN }));
+    }
+    let unverified = Unverified::parse(text).map_err(Error::Proof)?;
+    if !unverified.header().is_typ(typ) {
+        return Err(Error::Proof(jose::Error::Type));
+    }
+    Ok(unverified)
+}

@@ -1,0 +1,207 @@
+//! Limits, and how many requests one source may make.
+
+use core::net::{IpAddr, Ipv6Addr};
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use jose::time::UnixTime;
+
+use crate::Error;
+
+/// How often something may happen: `burst` times at once, then `per_minute`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "two numbers, and never more")]
+pub struct Rate {
+    /// How many at once.
+    pub burst: u32,
+    /// How many a minute after that.
+    pub per_minute: u32,
+}
+
+/// The bounds of an authority. `Limits::default()` suits one machine's agents.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The largest request body in bytes: 32 KiB.
+    pub body: usize,
+    /// Requests of one source address (an IPv6 address counts by its /64): 400 at once, 6,000 a
+    /// minute.
+    pub requests: Rate,
+    /// Failed enrolments and failed client authentications of one source: 60 at once, 60 a minute.
+    /// After that nothing of that source is looked at until there is room again (T-049).
+    pub failures: Rate,
+    /// Enrolments that can be declared: 4,096.
+    pub enrolments: usize,
+    /// Keys with live credentials: 65,536.
+    pub credentials: usize,
+    /// Keys with live credentials of one enrolment: 256.
+    pub credentials_per_enrolment: usize,
+    /// The longest lifetime of any credential: 24 h.
+    pub longest_lifetime: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 32 * 1024,
+            requests: Rate { burst: 400, per_minute: 6_000 },
+            failures: Rate { burst: 60, per_minute: 60 },
+            enrolments: 4_096,
+            credentials: 65_536,
+            credentials_per_enrolment: 256,
+            longest_lifetime: Duration::from_secs(24 * 3_600),
+        }
+    }
+}
+
+/// How many sources are told apart; the rest share one share.
+const SOURCES: usize = 4_096;
+
+/// One unit in the bucket's books.
+const UNIT: u64 = 60;
+
+/// Token buckets, one a source, in constant memory.
+#[derive(Debug)]
+pub(crate) struct Meter {
+    rate: Rate,
+    buckets: Mutex<HashMap<Option<IpAddr>, Bucket>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    /// In sixtieths of a request, so that a per-minute rate is whole per second.
+    level: u64,
+    at: u64,
+}
+
+impl Meter {
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self { rate, buckets: Mutex::new(HashMap::new()) }
+    }
+
+    fn full(&self) -> u64 {
+        u64::from(self.rate.burst).saturating_mul(UNIT)
+    }
+
+    fn filled(&self, bucket: Bucket, now: u64) -> Bucket {
+        let gained = now.saturating_sub(bucket.at).saturating_mul(self.rate.per_minute.into());
+        Bucket { level: bucket.level.saturating_add(gained).min(self.full()), at: now }
+    }
+
+    /// Takes one, where there is one.
+    ///
+    /// # Errors
+    ///
+    /// `authority.too_many`.
+    pub(crate) fn take(&self, source: Option<IpAddr>, now: UnixTime) -> Result<(), Error> {
+        self.with(source, now, |bucket| {
+            let left = bucket.level.checked_sub(UNIT);
+            bucket.level = left.unwrap_or(bucket.level);
+            left.is_some()
+        })
+    }
+
+    /// Whether there is one, without taking it.
+    ///
+    /// # Errors
+    ///
+    /// `authority.too_many`.
+    pub(crate) fn check(&self, source: Option<IpAddr>, now: UnixTime) -> Result<(), Error> {
+        self.with(source, now, |bucket| bucket.level >= UNIT)
+    }
+
+    fn with(
+        &self,
+        source: Option<IpAddr>,
+        now: UnixTime,
+        change: impl FnOnce(&mut Bucket) -> bool,
+    ) -> Result<(), Error> {
+        let now = now.as_secs();
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut source = source.map(network);
+        if !buckets.contains_key(&source) && buckets.len() >= SOURCES {
+            buckets.retain(|_, bucket| self.filled(*bucket, now).level < self.full());
+            if buckets.len() >= SOURCES {
+                source = None;
+            }
+        }
+        let fresh = Bucket { level: self.full(), at: now };
+        let bucket = buckets.entry(source).or_insert(fresh);
+        *bucket = self.filled(*bucket, now);
+        if change(bucket) {
+            return Ok(());
+        }
+        let lacking = UNIT.saturating_sub(bucket.level);
+        let per_second = u64::from(self.rate.per_minute).max(1);
+        Err(Error::TooMany { retry_after: lacking.div_ceil(per_second).max(1) })
+    }
+}
+
+/// Whoever has one IPv6 address has the /64 around it.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    fn meter(burst: u32, per_minute: u32) -> Meter {
+        Meter::new(Rate { burst, per_minute })
+    }
+
+    /// T-049: a burst, then the rate, and the answer says when to come back.
+    #[test]
+    fn a_burst_then_the_rate() {
+        let meter = meter(2, 30);
+        assert!(meter.take(None, at(100)).is_ok());
+        assert!(meter.take(None, at(100)).is_ok());
+        let refused = meter.take(None, at(100)).unwrap_err();
+        assert!(matches!(refused, Error::TooMany { retry_after: 2 }), "{refused:?}");
+        assert!(meter.check(None, at(101)).is_err());
+        assert!(meter.take(None, at(102)).is_ok());
+        assert!(meter.take(None, at(102)).is_err());
+    }
+
+    #[test]
+    fn sources_do_not_pay_for_each_other_but_a_network_does() {
+        let meter = meter(1, 1);
+        let source = |text: &str| Some(text.parse().unwrap());
+        assert!(meter.take(source("10.0.0.1"), at(5)).is_ok());
+        assert!(meter.take(source("::ffff:10.0.0.1"), at(5)).is_err());
+        assert!(meter.take(source("10.0.0.2"), at(5)).is_ok());
+        assert!(meter.take(source("2001:db8::1"), at(5)).is_ok());
+        assert!(meter.take(source("2001:db8::2"), at(5)).is_err());
+        assert!(meter.take(source("2001:db8:0:1::2"), at(5)).is_ok());
+    }
+
+    /// F-18: a flood of sources costs constant memory and is not let through unmetered.
+    #[test]
+    fn many_sources_cost_constant_memory() {
+        let meter = meter(1, 1);
+        for bits in 0..10_000_u32 {
+            let _ = meter.take(Some(IpAddr::V4(bits.into())), at(7));
+        }
+        assert!(meter.buckets.lock().unwrap().len() <= SOURCES + 1);
+        assert!(meter.take(Some(IpAddr::V4(20_000.into())), at(7)).is_err());
+    }
+
+    /// F-04: a clock that goes back neither panics nor opens the gate.
+    #[test]
+    fn a_clock_that_goes_back_gives_nothing() {
+        let meter = meter(1, 60);
+        assert!(meter.take(None, at(u64::MAX)).is_ok());
+        assert!(meter.take(None, at(0)).is_err());
+        assert!(meter.take(None, at(1)).is_ok());
+    }
+}

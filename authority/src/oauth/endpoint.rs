@@ -1,0 +1,132 @@
+//! The authorization server over HTTP: `POST /token`, `GET /jwks`, and the metadata at both
+//! well-known places.
+
+use http::header::{CACHE_CONTROL, HeaderValue, PRAGMA, WWW_AUTHENTICATE};
+use http::{HeaderMap, Response, StatusCode};
+use jose::time::UnixTime;
+use serde::Serialize;
+
+use super::{AuthorizationServer, Form};
+use crate::base::Base;
+use crate::{Error, answer};
+
+/// What can be asked here; nothing else is answered (T-169).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Operation {
+    Jwks,
+    Metadata,
+    Token,
+}
+
+/// RFC 6749 §5.1.
+#[derive(Serialize)]
+struct TokenAnswer<'a> {
+    access_token: &'a str,
+    token_type: &'a str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    scope: &'a str,
+}
+
+/// RFC 6749 §5.2.
+#[derive(Serialize)]
+struct ErrorAnswer<'a> {
+    error: &'a str,
+    error_description: &'a str,
+}
+
+impl Operation {
+    /// Where each is. The metadata stands at both well-known places, and at the third that
+    /// RFC 8414 §5 knows (META-07).
+    pub(crate) fn paths(base: &Base) -> [(String, Self); 5] {
+        let path = base.path();
+        [
+            (format!("{path}/jwks"), Self::Jwks),
+            (format!("{path}/token"), Self::Token),
+            (format!("/.well-known/oauth-authorization-server{path}"), Self::Metadata),
+            (format!("/.well-known/openid-configuration{path}"), Self::Metadata),
+            (format!("{path}/.well-known/openid-configuration"), Self::Metadata),
+        ]
+    }
+
+    pub(crate) const fn allow(self) -> &'static str {
+        match self {
+            Self::Jwks | Self::Metadata => "GET, HEAD",
+            Self::Token => "POST",
+        }
+    }
+
+    pub(crate) const fn is_guarded(self) -> bool {
+        matches!(self, Self::Token)
+    }
+}
+
+impl AuthorizationServer {
+    pub(crate) fn answer(
+        &self,
+        operation: Operation,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: UnixTime,
+    ) -> Result<Response<Vec<u8>>, Error> {
+        let max_age = self.refresh_hint.as_secs();
+        match operation {
+            Operation::Jwks => Ok(answer::document(self.jwks(now), max_age, headers)),
+            Operation::Metadata => Ok(answer::document(self.metadata(), max_age, headers)),
+            Operation::Token => {
+                answer::check_media_type(headers, "application/x-www-form-urlencoded")?;
+                let issued = self.token(headers, &Form::parse(body)?, now)?;
+                let mut response = answer::secret(&TokenAnswer {
+                    access_token: issued.token.expose(),
+                    // The binding is in the token's `cnf`, as with RFC 8705 §3; a DPoP proof is
+                    // not what confirms it.
+                    token_type: "Bearer",
+                    expires_in: issued.expires_in.as_secs(),
+                    scope: &issued.scope,
+                });
+                response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+                Ok(response)
+            }
+        }
+    }
+}
+
+/// A refusal of the token endpoint.
+pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
+    let status = match error {
+        Error::Client { .. } => StatusCode::UNAUTHORIZED,
+        Error::GrantType | Error::Scope | Error::Target | Error::TokenRequest { .. } => {
+            StatusCode::BAD_REQUEST
+        }
+        other => StatusCode::from_u16(other.wire().0).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
+    };
+    let body = ErrorAnswer { error: error.oauth(), error_description: description(error) };
+    let body = serde_json::to_string(&body).unwrap_or_default();
+    let mut response = answer::json(status, body, "no-store");
+    let headers = response.headers_mut();
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    if let Error::Client { by_authorization: true, .. } = error {
+        // RFC 6749 §5.2 demands a challenge of the scheme that was tried.
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"token\""));
+    }
+    answer::hints(headers, error);
+    debug_assert!(headers.contains_key(CACHE_CONTROL));
+    response
+}
+
+/// In the characters of RFC 6749 §5.2, and nothing of the request (T-141).
+const fn description(error: &Error) -> &'static str {
+    match error {
+        Error::Client { .. } => "the client could not be authenticated",
+        Error::GrantType => "the one grant type is client_credentials",
+        Error::Scope => "a scope is unknown or not for this client",
+        Error::Target => "name one resource that this client may use",
+        Error::TokenRequest { reason } => reason,
+        Error::MediaType { .. } => "the body must be application/x-www-form-urlencoded",
+        Error::TooLarge { .. } => "the body is too long",
+        Error::TooMany { .. } => "too many requests",
+        Error::Host => "the request is for another host",
+        Error::Method { .. } => "the method is POST",
+        _ => "not available now",
+    }
+}

@@ -1,0 +1,255 @@
+//! Resources, clients, and what the one may do at the other.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jose::jwk::JwkSet;
+use wimse_id::{IdPattern, WorkloadId};
+
+use crate::Error;
+
+/// The most clients.
+const MOST_CLIENTS: usize = 1_024;
+
+/// A protected resource and the scopes that it knows (RFC 8707 §2).
+#[derive(Clone, Debug)]
+pub struct Resource {
+    pub(crate) uri: String,
+    pub(crate) scopes: BTreeSet<String>,
+}
+
+impl Resource {
+    /// A resource by its identifier: an absolute URI without fragment, for MCP the canonical URL of
+    /// the server. Tokens for it carry exactly this text as `aud`.
+    pub fn new(uri: impl Into<String>) -> Self {
+        Self { uri: uri.into(), scopes: BTreeSet::new() }
+    }
+
+    /// The scopes that tokens for it can have. Without any, tokens for it have none.
+    #[must_use]
+    pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
+        self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// A client of the token endpoint and what it may ask for.
+///
+/// ```
+/// use authority::Client;
+///
+/// // Every workload beneath /agents, by its WIT-SVID.
+/// let agents = Client::spiffe("spiffe://example.org/agents/*".parse()?)
+///     .allow("https://tools.example/mcp", ["tools:call"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub(crate) by: Recognition,
+    pub(crate) grants: HashMap<String, BTreeSet<String>>,
+}
+
+/// By what a client is recognised.
+#[derive(Clone, Debug)]
+pub(crate) enum Recognition {
+    Keys { client_id: String, keys: JwkSet },
+    Spiffe { pattern: IdPattern, jwt_svid: bool },
+}
+
+impl Client {
+    /// A client that authenticates by a JWT signed with one of these keys, `private_key_jwt`
+    /// (RFC 7523 §2.2). Its tokens are bound to the key that it used.
+    pub fn with_keys(client_id: impl Into<String>, keys: JwkSet) -> Self {
+        Self::new(Recognition::Keys { client_id: client_id.into(), keys })
+    }
+
+    /// Workloads that authenticate by a WIT-SVID and a proof of its key, `spiffe_wit`. `client_id`
+    /// and `sub` of a token are the workload's own identifier, whatever the pattern (SPF-07), and
+    /// the token is bound to the WIT-SVID's key.
+    #[must_use]
+    pub fn spiffe(pattern: IdPattern) -> Self {
+        Self::new(Recognition::Spiffe { pattern, jwt_svid: false })
+    }
+
+    fn new(by: Recognition) -> Self {
+        Self { by, grants: HashMap::new() }
+    }
+
+    /// Accepts JWT-SVIDs as well, `spiffe_jwt`. A JWT-SVID proves no key, so whoever has it gets
+    /// tokens, and these are bound to none (SVD-02). Does nothing to a client with keys.
+    #[must_use]
+    pub fn or_by_jwt_svid(mut self) -> Self {
+        if let Recognition::Spiffe { jwt_svid, .. } = &mut self.by {
+            *jwt_svid = true;
+        }
+        self
+    }
+
+    /// Lets the client have tokens for a resource, with these of its scopes and no others.
+    #[must_use]
+    pub fn allow<S: Into<String>>(
+        mut self,
+        resource: impl Into<String>,
+        scopes: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let allowed = self.grants.entry(resource.into()).or_default();
+        allowed.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// What the operator has registered.
+#[derive(Debug)]
+pub(crate) struct Registry {
+    resources: HashMap<String, BTreeSet<String>>,
+    by_id: HashMap<String, Client>,
+    by_pattern: Vec<(IdPattern, Client)>,
+}
+
+/// What a token is to be good for.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Permission<'a> {
+    pub(crate) resource: &'a str,
+    pub(crate) scopes: Vec<&'a str>,
+}
+
+impl Registry {
+    /// # Errors
+    ///
+    /// `authority.resources`, `authority.clients`.
+    pub(crate) fn new(resources: Vec<Resource>, clients: Vec<Client>) -> Result<Self, Error> {
+        let mut registry =
+            Self { resources: HashMap::new(), by_id: HashMap::new(), by_pattern: Vec::new() };
+        for resource in resources {
+            let good = is_resource(&resource.uri) && resource.scopes.iter().all(|it| is_scope(it));
+            if !good || registry.resources.insert(resource.uri, resource.scopes).is_some() {
+                return Err(Error::Resources);
+            }
+        }
+        if clients.len() > MOST_CLIENTS {
+            return Err(Error::Clients);
+        }
+        for client in clients {
+            for (resource, scopes) in &client.grants {
+                let known = registry.resources.get(resource).ok_or(Error::Resources)?;
+                if !scopes.is_subset(known) {
+                    return Err(Error::Resources);
+                }
+            }
+            registry.add(client)?;
+        }
+        Ok(registry)
+    }
+
+    fn add(&mut self, client: Client) -> Result<(), Error> {
+        match &client.by {
+            Recognition::Keys { client_id, keys } => {
+                // A client id that looks like a SPIFFE ID could be taken for one in a token.
+                let bad = client_id.is_empty()
+                    || client_id.len() > 512
+                    || !client_id.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
+                    || client_id.starts_with("spiffe:")
+                    || keys.is_empty();
+                if bad || self.by_id.insert(client_id.clone(), client).is_some() {
+                    return Err(Error::Clients);
+                }
+            }
+            Recognition::Spiffe { pattern, .. } => {
+                if self.by_pattern.iter().any(|(known, _)| known == pattern) {
+                    return Err(Error::Clients);
+                }
+                self.by_pattern.push((pattern.clone(), client));
+            }
+        }
+        Ok(())
+    }
+
+    /// The client of a `client_id`, and its keys.
+    pub(crate) fn by_client_id(&self, client_id: &str) -> Option<(&Client, &JwkSet)> {
+        let client = self.by_id.get(client_id)?;
+        match &client.by {
+            Recognition::Keys { keys, .. } => Some((client, keys)),
+            Recognition::Spiffe { .. } => None,
+        }
+    }
+
+    /// The client whose pattern fits a workload best: the longest one, and no pattern at all before
+    /// a pattern.
+    pub(crate) fn by_workload(&self, id: &WorkloadId) -> Option<&Client> {
+        let fitting = self.by_pattern.iter().filter(|(pattern, _)| pattern.matches(id));
+        let closeness = |pattern: &IdPattern| {
+            let text = pattern.to_string();
+            (!text.ends_with("/*"), text.len())
+        };
+        fitting.max_by_key(|(pattern, _)| closeness(pattern)).map(|(_, client)| client)
+    }
+
+    pub(crate) fn accepts_jwt_svids(&self) -> bool {
+        self.by_pattern
+            .iter()
+            .any(|(_, client)| matches!(client.by, Recognition::Spiffe { jwt_svid: true, .. }))
+    }
+
+    pub(crate) fn resources(&self) -> BTreeSet<&str> {
+        self.resources.keys().map(String::as_str).collect()
+    }
+
+    pub(crate) fn scopes(&self) -> BTreeSet<&str> {
+        self.resources.values().flatten().map(String::as_str).collect()
+    }
+
+    /// What the client gets of what it asks for: exactly that, or nothing. Without a resource, the
+    /// only one that it may use; without scopes, all that it may have there.
+    ///
+    /// # Errors
+    ///
+    /// `token.target` (RSC-03), `token.scope` (CORE-23).
+    pub(crate) fn permit<'a>(
+        &self,
+        client: &'a Client,
+        asked: &[&str],
+        scope: Option<&str>,
+    ) -> Result<Permission<'a>, Error> {
+        // A resource that is registered but not the client's is answered like one that is not.
+        let granted = match asked {
+            [] if client.grants.len() == 1 => client.grants.iter().next(),
+            [resource] => client.grants.get_key_value(*resource),
+            // RFC 8707 §2 lets a server refuse several: a token is good at one place (ATJ-30).
+            _ => None,
+        };
+        let (resource, allowed) = granted.ok_or(Error::Target)?;
+        let scopes = match scope {
+            None => allowed.iter().map(String::as_str).collect(),
+            Some(scope) => {
+                let mut scopes = Vec::new();
+                for name in scope.split(' ') {
+                    let name = allowed.get(name).ok_or(Error::Scope)?;
+                    if !scopes.contains(&name.as_str()) {
+                        scopes.push(name.as_str());
+                    }
+                }
+                scopes
+            }
+        };
+        Ok(Permission { resource, scopes })
+    }
+}
+
+/// An absolute URI without fragment, in printable ASCII (RFC 8707 §2). Compared as text.
+fn is_resource(uri: &str) -> bool {
+    let Some((scheme, rest)) = uri.split_once(':') else { return false };
+    let scheme_char = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    uri.len() <= 2_048
+        && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+        && scheme.bytes().all(scheme_char)
+        && !rest.is_empty()
+        && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte))
+}
+
+/// `scope-token` of RFC 6749 §3.3.
+fn is_scope(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
+    (1..=128).contains(&text.len()) && text.bytes().all(good)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+use jose::Algorithm;
+use jose::jwk::{PublicJwkSet, SetRules};
+use jose::key::SigningKey;
+use jose::provider::AWS_LC;
+
+use super::*;
+
+const TOOLS: &str = "https://tools.example/mcp";
+const FILES: &str = "https://files.example";
+
+fn resources() -> Vec<Resource> {
+    vec![
+        Resource::new(TOOLS).with_scopes(["call", "list"]),
+        Resource::new(FILES).with_scopes(["read", "write"]),
+    ]
+}
+
+fn pattern(text: &str) -> IdPattern {
+    text.parse().unwrap()
+}
+
+fn keys() -> JwkSet {
+    let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
+    let json = [key.public_jwk().clone()].into_iter().collect::<PublicJwkSet>().to_json();
+    JwkSet::parse(json.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap()
+}
+
+fn registry(clients: Vec<Client>) -> Result<Registry, &'static str> {
+    Registry::new(resources(), clients).map_err(|error| error.code())
+}
+
+#[test]
+fn malformed_resources_and_scopes_are_refused() {
+    for uri in ["", "tools", "https://tools#f", "https://tools/ä", "https://a b", "1x:y", "https:"] {
+        let refused = Registry::new(vec![Resource::new(uri)], vec![]).unwrap_err();
+        assert_eq!(refused.code(), "authority.resources", "{uri}");
+    }
+    for scope in ["", "a b", "a\"", "a\\", "ä"] {
+        let resource = Resource::new(TOOLS).with_scopes([scope]);
+        let refused = Registry::new(vec![resource], vec![]).unwrap_err();
+        assert_eq!(refused.code(), "authority.resources", "{scope}");
+    }
+    let twice = vec![Resource::new(TOOLS), Resource::new(TOOLS)];
+    assert_eq!(Registry::new(twice, vec![]).unwrap_err().code(), "authority.resources");
+}
+
+#[test]
+fn clients_get_what_is_registered_only() {
+    let client = || Client::spiffe(pattern("spiffe://example.org/a"));
+    assert_eq!(
+        registry(vec![client().allow("https://other", ["x"])]).unwrap_err(),
+        "authority.resources"
+    );
+    assert_eq!(
+        registry(vec![client().allow(TOOLS, ["read"])]).unwrap_err(),
+        "authority.resources"
+    );
+    assert_eq!(registry(vec![client(), client()]).unwrap_err(), "authority.clients");
+    let twice = vec![Client::with_keys("a", keys()), Client::with_keys("a", keys())];
+    assert_eq!(registry(twice).unwrap_err(), "authority.clients");
+    for client_id in ["", "a b", "spiffe://example.org/a", "ä"] {
+        let refused = registry(vec![Client::with_keys(client_id, keys())]).unwrap_err();
+        assert_eq!(refused, "authority.clients", "{client_id}");
+    }
+}
+
+/// SPF-04: the closest pattern decides, and a pattern is of whole segments.
+#[test]
+fn the_closest_pattern_decides() {
+    let client = |text: &str, scope: &str| Client::spiffe(pattern(text)).allow(FILES, [scope]);
+    let registry = registry(vec![
+        client("spiffe://example.org/*", "read"),
+        client("spiffe://example.org/agents/*", "write"),
+        Client::spiffe(pattern("spiffe://example.org/agents/a")).allow(TOOLS, ["call"]),
+    ])
+    .unwrap();
+    let scopes = |id: &str| {
+        let client = registry.by_workload(&id.parse().unwrap())?;
+        Some(client.grants.values().flatten().cloned().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(scopes("spiffe://example.org/agents/a").as_deref(), Some("call"));
+    assert_eq!(scopes("spiffe://example.org/agents/b").as_deref(), Some("write"));
+    assert_eq!(scopes("spiffe://example.org/agentsx/b").as_deref(), Some("read"));
+    assert_eq!(scopes("spiffe://example.com/agents/a"), None);
+    assert_eq!(scopes("wimse://example.org/agents/a"), None);
+}
+
+/// RSC-03, RSC-04, ATJ-30, CORE-23.
+#[test]
+fn a_token_is_for_one_resource_and_the_scopes_allowed_there() {
+    let registry = registry(vec![]).unwrap();
+    let client = Client::spiffe(pattern("spiffe://example.org/a")).allow(TOOLS, ["call", "list"]);
+    let permit = |asked: &[&str], scope: Option<&str>| {
+        registry
+            .permit(&client, asked, scope)
+            .map(|it| (it.resource.to_owned(), it.scopes.join(" ")))
+            .map_err(|error| error.code())
+    };
+    let tools = |scopes: &str| Ok((TOOLS.to_owned(), scopes.to_owned()));
+    assert_eq!(permit(&[TOOLS], Some("call")), tools("call"));
+    assert_eq!(permit(&[TOOLS], Some("list call list")), tools("list call"));
+    assert_eq!(permit(&[TOOLS], None), tools("call list"));
+    assert_eq!(permit(&[], None), tools("call list"));
+    for (asked, scope, code) in [
+        (&["https://unknown.example"][..], None, "token.target"),
+        (&[FILES], None, "token.target"),
+        (&["https://tools.example/mcp/"], None, "token.target"),
+        (&[TOOLS, TOOLS], None, "token.target"),
+        (&[TOOLS, FILES], None, "token.target"),
+        (&[TOOLS], Some("write"), "token.scope"),
+        (&[TOOLS], Some("call write"), "token.scope"),
+        (&[TOOLS], Some("call  list"), "token.scope"),
+        (&[TOOLS], Some(" call"), "token.scope"),
+        (&[TOOLS], Some("CALL"), "token.scope"),
+    ] {
+        assert_eq!(permit(asked, scope), Err(code), "{asked:?} {scope:?}");
+    }
+    let two = client.clone().allow(FILES, ["read"]);
+    assert_eq!(registry.permit(&two, &[], None).unwrap_err().code(), "token.target");
+}

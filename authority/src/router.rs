@@ -1,0 +1,73 @@
+//! Into an axum program.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{ConnectInfo, State};
+use axum::routing::any;
+use http::{Request, Response};
+use jose::time::{Clock, SystemClock};
+
+use crate::{Authority, Error};
+
+/// How long a caller may take for its body.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+#[derive(Clone)]
+struct Mounted {
+    authority: Authority,
+    clock: Arc<dyn Clock>,
+}
+
+impl Authority {
+    /// A router with the authority's paths and no fallback, to be merged into the router of a
+    /// program that is reached at the base URL. Paths are those of the base URL: `merge` it, do
+    /// not `nest` it.
+    ///
+    /// Bodies are limited here; header, idle and connection limits are the server's, and
+    /// `axum::serve` has none: use [`Server`](crate::Server), or set them. To tell callers apart by
+    /// address, serve with `into_make_service_with_connect_info::<SocketAddr>()`.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        self.router_with_clock(Arc::new(SystemClock::new()))
+    }
+
+    /// As [`router`](Self::router), with a clock of your own.
+    #[must_use]
+    pub fn router_with_clock(&self, clock: Arc<dyn Clock>) -> Router {
+        self.routes().with_state(Mounted { authority: self.clone(), clock })
+    }
+
+    /// For a server of its own: every other path is answered too, and by the same rules.
+    pub(crate) fn whole_router(&self, clock: Arc<dyn Clock>) -> Router {
+        self.routes().fallback(answer).with_state(Mounted { authority: self.clone(), clock })
+    }
+
+    fn routes(&self) -> Router<Mounted> {
+        self.paths().fold(Router::new(), |router, path| router.route(path, any(answer)))
+    }
+}
+
+async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Response<Body> {
+    let Mounted { authority, clock } = mounted;
+    let (parts, body) = request.into_parts();
+    let source = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|it| it.0.ip());
+    let limit = authority.limits().body;
+    let read = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, limit)).await;
+    let refused = match read {
+        Ok(Ok(body)) => {
+            let request = Request::from_parts(parts, Vec::from(body));
+            return authority.handle(&request, source, clock.now()).map(Body::from);
+        }
+        // Too long, or a caller that went away and reads no answer.
+        Ok(Err(_)) => Error::TooLarge { limit },
+        Err(_elapsed) => Error::Slow,
+    };
+    let mut response = authority.refuse(parts.uri.path(), &refused).map(Body::from);
+    let close = http::HeaderValue::from_static("close");
+    response.headers_mut().insert(http::header::CONNECTION, close);
+    response
+}

@@ -1,0 +1,264 @@
+//! Over real sockets on loopback.
+#![cfg(feature = "server")]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use authority::{Authority, Client, Enrolment, Resource, Server};
+use common::{es256, now, token};
+use jose::provider::AWS_LC;
+use jose::time::{Clock as _, SystemClock};
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// An authority on a port of its own, ended when the test is over.
+struct Running {
+    address: SocketAddr,
+    base: String,
+    authority: Authority,
+    task: JoinHandle<Result<(), authority::Error>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn start(change: impl FnOnce(Server) -> Server) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let base = format!("http://{address}");
+    let enrolment =
+        Enrolment::by_token("spiffe://example.org/agents/a".parse().unwrap(), &token("a"));
+    let client = Client::spiffe("spiffe://example.org/agents/*".parse().unwrap());
+    let authority = Authority::builder(&base, AWS_LC)
+        .trust_domain("example.org")
+        .enrol(enrolment.unwrap())
+        .resource(Resource::new(common::TOOLS).with_scopes(["call"]))
+        .client(client.allow(common::TOOLS, ["call"]))
+        .build(SystemClock::new().now())
+        .unwrap();
+    let server = change(Server::new(authority.clone()));
+    let task = tokio::spawn(server.serve(listener));
+    Running { address, base, authority, task }
+}
+
+impl Running {
+    async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
+    }
+
+    /// Sends raw bytes and reads until the server closes.
+    async fn raw(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect().await;
+        // A server that has refused may close before all is written.
+        let _ = stream.write_all(bytes).await;
+        let mut answer = Vec::new();
+        let _ = timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("closes");
+        String::from_utf8(answer).unwrap()
+    }
+
+    async fn send(&self, method: &str, path: &str, fields: &str, body: &str) -> (u16, Value) {
+        let (host, length) = (self.address, body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {length}\r\nconnection: close\r\n{fields}\r\n"
+        );
+        let answer = self.raw(format!("{head}{body}").as_bytes()).await;
+        let status = status(&answer);
+        let body = answer.split_once("\r\n\r\n").unwrap().1;
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    async fn nonce(&self) -> String {
+        let (_, challenge) = self.send("POST", "/identity/challenge", "", "").await;
+        challenge["nonce"].as_str().unwrap().to_owned()
+    }
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0)
+}
+
+/// From the bootstrap token to an access token, as an agent in any language would.
+#[tokio::test]
+async fn an_agent_gets_its_token_over_the_wire() {
+    let running = start(|it| it).await;
+    let now = SystemClock::new().now();
+    let key = es256();
+    let mut claims = common::key_claims(&running.nonce().await, &key, now);
+    claims["aud"] = json!(running.base);
+    let body = json!({"key_proof": common::sign("aims-key-proof+jwt", &claims, &key)});
+    let fields = format!(
+        "authorization: Bearer {}\r\ncontent-type: application/json\r\n",
+        token("a").expose()
+    );
+    let (status, answer) = running.send("POST", "/identity/wit", &fields, &body.to_string()).await;
+    assert_eq!(status, 200, "{answer}");
+    let (again, _) = running.send("POST", "/identity/wit", &fields, &body.to_string()).await;
+    assert_eq!(again, 403);
+    let jti = jose::random::id128(jose::random::SYSTEM).unwrap();
+    let claims = json!({"aud": running.base, "jti": jti, "iat": now.as_secs()});
+    let pop = common::sign("oauth-client-attestation-pop+jwt", &claims, &key);
+    let fields = format!(
+        "content-type: application/x-www-form-urlencoded\r\noauth-client-attestation: {}\r\noauth-client-attestation-pop: {pop}\r\n",
+        answer["wit"].as_str().unwrap()
+    );
+    let (status, answer) =
+        running.send("POST", "/token", &fields, "grant_type=client_credentials").await;
+    assert_eq!(status, 200, "{answer}");
+    let claims = common::claims(answer["access_token"].as_str().unwrap());
+    assert_eq!(claims["aud"], common::TOOLS);
+    assert_eq!(claims["cnf"]["jkt"], key.verifying_key().thumbprint().to_string());
+}
+
+#[tokio::test]
+async fn every_path_is_answered_by_the_same_rules() {
+    let running = start(|it| it).await;
+    let (status, problem) = running.send("GET", "/nowhere", "", "").await;
+    assert_eq!((status, &problem["code"]), (404, &json!("authority.path")));
+    let answer = running.raw(b"GET /jwks HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").await;
+    assert_eq!(self::status(&answer), 421);
+    let two = format!("GET /jwks HTTP/1.1\r\nhost: {0}\r\nhost: {0}\r\nconnection: close\r\n\r\n", running.address);
+    assert_eq!(self::status(&running.raw(two.as_bytes()).await), 421);
+    let none = running.raw(b"GET /jwks HTTP/1.1\r\nconnection: close\r\n\r\n").await;
+    assert_eq!(self::status(&none), 421);
+}
+
+/// F-10: silent, half-headed and idle connections end; so does one that lives too long.
+#[tokio::test]
+async fn idle_connections_end() {
+    let head = Duration::from_millis(200);
+    let running = start(|it| it.with_head_timeout(head)).await;
+    for bytes in [&b""[..], b"GET /jwks HT", b"GET /jwks HTTP/1.1\r\nhost: x\r\n"] {
+        let _ = running.raw(bytes).await;
+    }
+    // A keep-alive connection that was answered once.
+    let one = format!("GET /jwks HTTP/1.1\r\nhost: {}\r\n\r\n", running.address);
+    assert_eq!(status(&running.raw(one.as_bytes()).await), 200);
+}
+
+#[tokio::test]
+async fn long_lived_connections_end() {
+    let lifetime = Duration::from_millis(300);
+    let running = start(|it| it.with_connection_lifetime(lifetime)).await;
+    let mut stream = running.connect().await;
+    let one = format!("GET /jwks HTTP/1.1\r\nhost: {}\r\n\r\n", running.address);
+    let mut answer = [0; 4096];
+    let ended = timeout(DEADLINE, async {
+        loop {
+            if stream.write_all(one.as_bytes()).await.is_err() {
+                break;
+            }
+            match stream.read(&mut answer).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+        }
+    });
+    ended.await.expect("a busy connection ends too");
+}
+
+/// F-10: big heads, many fields, big and lying bodies.
+#[tokio::test]
+async fn sizes_are_bounded() {
+    let running = start(|it| it.with_head_timeout(Duration::from_secs(2))).await;
+    let host = running.address;
+    let big = format!("GET /jwks HTTP/1.1\r\nhost: {host}\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024));
+    assert!([0, 431].contains(&status(&running.raw(big.as_bytes()).await)));
+    let many = format!("GET /jwks HTTP/1.1\r\nhost: {host}\r\n{}\r\n", "x: y\r\n".repeat(200));
+    assert!([0, 431].contains(&status(&running.raw(many.as_bytes()).await)));
+    let long = "x".repeat(40 * 1024);
+    let post = |length: &str| {
+        format!("POST /identity/wit HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{length}\r\n\r\n")
+    };
+    let body = format!("{}{long}", post("content-length: 40960"));
+    assert_eq!(status(&running.raw(body.as_bytes()).await), 413);
+    let endless = format!("{}a000\r\n{long}\r\n0\r\n\r\n", post("transfer-encoding: chunked"));
+    assert_eq!(status(&running.raw(endless.as_bytes()).await), 413);
+    let lying = post("content-length: 99999999999");
+    assert_eq!(status(&running.raw(lying.as_bytes()).await), 413);
+}
+
+/// F-10: silent connections take no room for ever, and the one that waits is served.
+#[tokio::test]
+async fn connections_are_bounded_and_come_free() {
+    let running =
+        start(|it| it.with_connections(4).with_head_timeout(Duration::from_millis(300))).await;
+    let mut silent = Vec::new();
+    for _ in 0..16 {
+        silent.push(running.connect().await);
+    }
+    let (status, _) = running.send("GET", "/jwks", "", "").await;
+    assert_eq!(status, 200);
+}
+
+/// T-160: not on the network unless by name, and the refusal says why.
+#[tokio::test]
+async fn listeners_on_the_network_are_refused() {
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let authority = common::builder().build(now()).unwrap();
+    let refused = authority::serve(listener, authority.clone()).await.unwrap_err();
+    assert_eq!(refused.code(), "server.not_loopback");
+    assert!(refused.to_string().contains("reachable_from_network"));
+    let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
+    let server = Server::new(authority).reachable_from_network();
+    server.serve_until(listener, std::future::ready(())).await.unwrap();
+}
+
+/// F-22: the end is bounded though a connection is open, and nothing listens after it.
+#[tokio::test]
+async fn the_end_is_bounded() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let authority = common::builder().build(now()).unwrap();
+    let (end, ended) = tokio::sync::oneshot::channel::<()>();
+    let server = Server::new(authority).with_head_timeout(Duration::from_millis(200));
+    let task = tokio::spawn(server.serve_until(listener, async move {
+        let _ = ended.await;
+    }));
+    let _open = TcpStream::connect(address).await.unwrap();
+    end.send(()).unwrap();
+    timeout(DEADLINE, task).await.expect("ends").unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
+
+/// The scheduled rotation publishes new keys while requests are served.
+#[tokio::test]
+async fn keys_rotate_by_themselves() {
+    let running = start(|it| it.rotating_every(Duration::from_secs(1))).await;
+    let before = running.authority.oauth().jwks(SystemClock::new().now());
+    let rotated = timeout(DEADLINE, async {
+        while running.send("GET", "/jwks", "", "").await.1["keys"].as_array().unwrap().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    });
+    rotated.await.expect("rotates");
+    assert!(running.authority.oauth().jwks(SystemClock::new().now()).len() > before.len());
+}
+
+/// The router stands in another program's router, without its fallback being taken.
+#[tokio::test]
+async fn the_router_merges_into_another() {
+    use axum::body::Body;
+    use tower_service::Service as _;
+
+    let authority = common::builder().build(now()).unwrap();
+    let mut app = axum::Router::new()
+        .route("/hello", axum::routing::get(|| async { "hello" }))
+        .merge(authority.router());
+    let mut status = async |path: &str| {
+        let request = common::request("GET", path, &[], "").map(Body::from);
+        app.call(request).await.unwrap().status().as_u16()
+    };
+    assert_eq!(status("/hello").await, 200);
+    assert_eq!(status("/identity/bundle").await, 200);
+    assert_eq!(status("/other").await, 404);
+}
