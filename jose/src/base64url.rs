@@ -1,10 +1,17 @@
-//! Strict base64url without padding.
+//! Base64url without padding, and only its canonical form (RFC 7515 §2, RFC 4648 §3.5).
+//!
+//! Padding, the other alphabet, white space and non-zero trailing bits are refused: one value has one text (T-012).
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::Error;
 
 /// Encodes bytes.
+///
+/// ```
+/// assert_eq!(jose::base64url::encode(&[0xff, 0xe0]), "_-A");
+/// ```
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
@@ -12,9 +19,52 @@ pub fn encode(bytes: &[u8]) -> String {
 
 /// Decodes canonical text.
 ///
+/// ```
+/// assert_eq!(jose::base64url::decode("_-A")?, [0xff, 0xe0]);
+/// assert_eq!(jose::base64url::decode("_-B").unwrap_err().code(), "jws.base64"); // trailing bits
+/// # Ok::<(), jose::Error>(())
+/// ```
+///
 /// # Errors
 ///
-/// `jws.base64`.
+/// [`Error::Base64`].
 pub fn decode(text: &str) -> Result<Vec<u8>, Error> {
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| Error::Base64)
+    URL_SAFE_NO_PAD.decode(text).or(Err(Error::Base64))
+}
+
+/// Decodes canonical text into a buffer and gives the part of the buffer that was written.
+///
+/// # Errors
+///
+/// [`Error::Base64`], also where the buffer is too short.
+pub fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
+    let length = URL_SAFE_NO_PAD
+        .decode_slice(text, buffer)
+        .or(Err(Error::Base64))?;
+    buffer.get(..length).ok_or(Error::Base64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T-012: each text differs from a good one in one thing.
+    #[test]
+    fn refuses_what_is_not_canonical() {
+        assert_eq!(decode("AAA").unwrap(), [0, 0]);
+        for bad in [
+            "AAA=", "AAB", "A", "A+A", "A/A", " AAA", "AAA\n", "AA A", "AAAAA", "Aä",
+        ] {
+            assert_eq!(decode(bad).unwrap_err().code(), "jws.base64", "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_buffer_that_is_too_short() {
+        assert_eq!(decode_into("AAAA", &mut [0; 3]).unwrap(), [0; 3]);
+        assert_eq!(
+            decode_into("AAAA", &mut [0; 2]).unwrap_err().code(),
+            "jws.base64"
+        );
+    }
 }

@@ -34,7 +34,10 @@ impl ReplayKey {
         hash.update(tag);
         parts.iter().for_each(|text| part(&mut hash, text));
         let [a, b, c, d, ..] = <[u8; 32]>::from(tag);
-        Self { hash: hash.finalize().into(), sender: [a, b, c, d] }
+        Self {
+            hash: hash.finalize().into(),
+            sender: [a, b, c, d],
+        }
     }
 
     /// The whole hash, for stores that several servers share.
@@ -58,7 +61,10 @@ fn part(hash: &mut Sha256, text: &str) {
 impl fmt::Debug for ReplayKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ReplayKey(")?;
-        self.hash.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        self.hash
+            .iter()
+            .take(8)
+            .try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str(")")
     }
 }

@@ -50,7 +50,10 @@ impl ReplayCache {
         let shards = (slots / 4096).clamp(1, MAX_SHARDS);
         let buckets = slots.div_ceil(shards).div_ceil(BUCKET).max(2);
         let shard = || {
-            Mutex::new(Shard { slots: vec![Slot::EMPTY; buckets.saturating_mul(BUCKET)], forgotten: 0 })
+            Mutex::new(Shard {
+                slots: vec![Slot::EMPTY; buckets.saturating_mul(BUCKET)],
+                forgotten: 0,
+            })
         };
         Self {
             shards: std::iter::repeat_with(shard).take(shards).collect(),
@@ -94,12 +97,16 @@ impl ReplayCache {
 
 impl ReplayStore for ReplayCache {
     fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error> {
-        let until = u32::try_from(until.as_secs()).map_err(|_| Error::Horizon)?;
+        let until = u32::try_from(until.as_secs()).or(Err(Error::Horizon))?;
         let now = seconds(now);
         if until < now {
             return Err(Error::Expired);
         }
-        let slot = Slot { key: halves(key), until, sender: key.sender() };
+        let slot = Slot {
+            key: halves(key),
+            until,
+            sender: key.sender(),
+        };
         let (shard, first, second) = self.place(slot.key);
         let shard = self.shards.get(shard).ok_or(Error::Unavailable)?;
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,7 +115,13 @@ impl ReplayStore for ReplayCache {
 }
 
 impl Shard {
-    fn spend(&mut self, new: Slot, buckets: [usize; 2], share: usize, now: u32) -> Result<(), Error> {
+    fn spend(
+        &mut self,
+        new: Slot,
+        buckets: [usize; 2],
+        share: usize,
+        now: u32,
+    ) -> Result<(), Error> {
         let mut of_sender = 0;
         let mut best = (BUCKET, None);
         for bucket in buckets {
@@ -136,7 +149,10 @@ impl Shard {
         if of_sender >= share {
             return Err(Error::SenderFull);
         }
-        let slot = best.1.and_then(|at| self.slots.get_mut(at)).ok_or(Error::Full)?;
+        let slot = best
+            .1
+            .and_then(|at| self.slots.get_mut(at))
+            .ok_or(Error::Full)?;
         self.forgotten = self.forgotten.max(slot.until);
         *slot = new;
         Ok(())
@@ -144,7 +160,11 @@ impl Shard {
 }
 
 impl Slot {
-    const EMPTY: Self = Self { key: [0; 2], until: 0, sender: [0; 4] };
+    const EMPTY: Self = Self {
+        key: [0; 2],
+        until: 0,
+        sender: [0; 4],
+    };
 
     const fn lives(&self, now: u32) -> bool {
         self.until != 0 && self.until >= now

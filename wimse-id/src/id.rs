@@ -6,7 +6,10 @@ use crate::{Error, parse};
 
 /// The scheme of an identifier.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[expect(clippy::exhaustive_enums, reason = "another scheme is another grammar: callers handle both in full")]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "another scheme is another grammar: callers handle both in full"
+)]
 pub enum Scheme {
     /// `spiffe`, by the SPIFFE-ID standard.
     Spiffe,
@@ -83,7 +86,10 @@ impl Origin {
     /// [`Error::TrustDomainTrailingDot`] for a `wimse` trust domain that ends in a dot.
     pub fn new(scheme: Scheme, trust_domain: &TrustDomain) -> Result<Self, Error> {
         parse::trust_domain_of(scheme, trust_domain.as_str())?;
-        Ok(Self { text: format!("{scheme}://{}", trust_domain.as_str()), scheme })
+        Ok(Self {
+            text: format!("{scheme}://{}", trust_domain.as_str()),
+            scheme,
+        })
     }
 
     /// The origin as text: scheme, `://`, trust domain.
@@ -110,7 +116,10 @@ impl TryFrom<String> for Origin {
 
     fn try_from(text: String) -> Result<Self, Error> {
         let parts = parse::origin(&text)?;
-        Ok(Self { text, scheme: parts.scheme })
+        Ok(Self {
+            text,
+            scheme: parts.scheme,
+        })
     }
 }
 
@@ -146,7 +155,11 @@ impl WorkloadId {
     /// The first thing that is not canonical; nothing is repaired.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let parts = parse::identifier(text)?;
-        Ok(Self { text: text.to_owned(), scheme: parts.scheme, origin: parts.origin })
+        Ok(Self {
+            text: text.to_owned(),
+            scheme: parts.scheme,
+            origin: parts.origin,
+        })
     }
 
     /// The identifier as text.
@@ -164,7 +177,10 @@ impl WorkloadId {
     /// The origin, as a value of its own.
     #[must_use]
     pub fn origin(&self) -> Origin {
-        Origin { text: self.origin_str().to_owned(), scheme: self.scheme }
+        Origin {
+            text: self.origin_str().to_owned(),
+            scheme: self.scheme,
+        }
     }
 
     /// The origin as text, to look up what is keyed by [`Origin`] without allocating.
@@ -196,7 +212,11 @@ impl TryFrom<String> for WorkloadId {
 
     fn try_from(text: String) -> Result<Self, Error> {
         let parts = parse::identifier(&text)?;
-        Ok(Self { text, scheme: parts.scheme, origin: parts.origin })
+        Ok(Self {
+            text,
+            scheme: parts.scheme,
+            origin: parts.origin,
+        })
     }
 }
 

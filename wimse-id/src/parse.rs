@@ -23,7 +23,10 @@ pub(crate) fn identifier(text: &str) -> Result<Parts, Error> {
         return Err(Error::PathMissing);
     }
     self::path(scheme, path)?;
-    Ok(Parts { scheme, origin: text.len() - path.len() })
+    Ok(Parts {
+        scheme,
+        origin: text.len() - path.len(),
+    })
 }
 
 /// Splits an origin: an identifier's text up to the path, for both schemes.
@@ -31,7 +34,10 @@ pub(crate) fn origin(text: &str) -> Result<Parts, Error> {
     let (scheme, authority, path) = split(text)?;
     trust_domain_of(scheme, authority)?;
     match path {
-        "" => Ok(Parts { scheme, origin: text.len() }),
+        "" => Ok(Parts {
+            scheme,
+            origin: text.len(),
+        }),
         "/" => Err(Error::TrailingSlash),
         _ => Err(Error::Character),
     }
@@ -76,7 +82,10 @@ fn split(text: &str) -> Result<(Scheme, &str, &str), Error> {
     } else {
         return Err(Error::Scheme);
     };
-    let at = rest.bytes().position(|byte| byte == b'/').unwrap_or(rest.len());
+    let at = rest
+        .bytes()
+        .position(|byte| byte == b'/')
+        .unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(at).ok_or(Error::Character)?;
     Ok((scheme, authority, path))
 }

@@ -37,7 +37,11 @@ impl IdPattern {
     /// Every identifier whose path goes on where this one ends; not this one itself.
     #[must_use]
     pub fn beneath(id: WorkloadId) -> Self {
-        if id.path().is_empty() { Self::any_of(id.origin()) } else { Self(Kind::Beneath(id)) }
+        if id.path().is_empty() {
+            Self::any_of(id.origin())
+        } else {
+            Self(Kind::Beneath(id))
+        }
     }
 
     /// Every identifier of the origin, that of the trust domain itself included.
@@ -51,9 +55,10 @@ impl IdPattern {
     pub fn matches(&self, id: &WorkloadId) -> bool {
         match &self.0 {
             Kind::AnyOf(origin) => id.origin_str() == origin.as_str(),
-            Kind::Beneath(above) => {
-                id.as_str().strip_prefix(above.as_str()).is_some_and(|rest| rest.starts_with('/'))
-            }
+            Kind::Beneath(above) => id
+                .as_str()
+                .strip_prefix(above.as_str())
+                .is_some_and(|rest| rest.starts_with('/')),
             Kind::Exact(exact) => id == exact,
         }
     }
