@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn takes_the_known_part_of_a_later_version() {
-        let later = format!("cc{}-more", &GOOD[2..]);
+        let later = GOOD.replacen("00", "cc", 1) + "-more";
         assert_eq!(later.parse::<TraceContext>().unwrap().to_string(), GOOD);
     }
 

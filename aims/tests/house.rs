@@ -1,5 +1,11 @@
 //! The rules of the house that a compiler does not hold: floors, features, lints, and the tables of SPECS.md.
 
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

@@ -7,6 +7,8 @@ pub mod digest;
 mod error;
 pub mod json;
 pub mod jwk;
+pub mod jws;
+pub mod jwt;
 pub mod key;
 pub mod provider;
 pub mod random;

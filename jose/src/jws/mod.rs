@@ -1,1 +1,175 @@
-//! Compact JWS.
+//! Compact JWS (RFC 7515 §7.1): parse strictly, verify with a key that was chosen beforehand, sign.
+//!
+//! A token never chooses its key or its algorithm: the header is looked at to find a key among those that are trusted, and the key decides whether
+//! the algorithm fits. The text of a token is no unique name for it: an ECDSA signature has a twin that verifies as well (T-029), so what was spent
+//! or revoked is named by what was signed, [`Verified::signed_hash`].
+
+mod header;
+mod sign;
+
+pub use header::Header;
+pub use sign::{CompactJws, SigningInput};
+
+use serde::Deserialize;
+
+use crate::digest::sha256;
+use crate::key::VerifyingKey;
+use crate::{Error, base64url, json};
+
+/// The longest token that [`Unverified::parse`] takes, in bytes.
+pub const MAX_LENGTH: usize = 16 * 1024;
+
+/// A token that was split and whose header was read. Nothing in it is to be believed yet.
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")] {
+/// use jose::jws::{SigningInput, Unverified};
+/// use jose::{Algorithm, key::SigningKey, provider};
+///
+/// let key = SigningKey::generate(Algorithm::Es256, provider::AWS_LC)?;
+/// let claims = std::collections::BTreeMap::from([("sub", "spiffe://example.org/a")]);
+/// let token = SigningInput::new("wit+jwt", Algorithm::Es256, Some("1"), &claims)?.sign(&key)?;
+///
+/// let unverified = Unverified::parse(token.expose())?;
+/// assert!(unverified.header().is_typ("wit+jwt"));
+/// let verified = unverified.verify(key.verifying_key())?;
+/// assert_eq!(verified.payload(), br#"{"sub":"spiffe://example.org/a"}"#);
+/// # }
+/// # Ok::<(), jose::Error>(())
+/// ```
+pub struct Unverified<'a> {
+    text: &'a str,
+    signed: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+    header: Header,
+}
+
+impl<'a> Unverified<'a> {
+    /// Splits a token of [`MAX_LENGTH`] bytes at most and reads its header.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLong`] before anything else; [`Error::Parts`]; [`Error::Base64`]; what is wrong with the header: [`Error::Header`],
+    /// [`Error::Crit`], [`Error::KeyInHeader`], [`Error::UnknownAlgorithm`], and the errors of [`json::check_object`].
+    pub fn parse(text: &'a str) -> Result<Self, Error> {
+        Self::parse_within(text, MAX_LENGTH)
+    }
+
+    /// The same with another limit in bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn parse_within(text: &'a str, limit: usize) -> Result<Self, Error> {
+        if text.len() > limit {
+            return Err(Error::TooLong { limit });
+        }
+        let (signed, signature) = text.rsplit_once('.').ok_or(Error::Parts)?;
+        let (header, payload) = signed.split_once('.').ok_or(Error::Parts)?;
+        if header.is_empty() || payload.is_empty() || signature.is_empty() || payload.contains('.')
+        {
+            return Err(Error::Parts);
+        }
+        let header = Header::parse(&base64url::decode(header)?)?;
+        Ok(Self {
+            text,
+            signed,
+            payload,
+            signature,
+            header,
+        })
+    }
+
+    /// The header, to choose a key by.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The token as it came.
+    #[must_use]
+    pub const fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The payload's bytes before any verification: to look for a key by, or to show to a person who was told.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Base64`].
+    pub fn unverified_payload(&self) -> Result<Vec<u8>, Error> {
+        base64url::decode(self.payload)
+    }
+
+    /// Verifies the signature: one public-key operation at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlgorithmMismatch`] where the key is for another algorithm, [`Error::Signature`], [`Error::Base64`].
+    pub fn verify(self, key: &VerifyingKey) -> Result<Verified, Error> {
+        let mut buffer = [0; MAX_SIGNATURE];
+        let signature = base64url::decode_into(self.signature, &mut buffer)?;
+        key.verify(self.header.alg(), self.signed.as_bytes(), signature)?;
+        Ok(Verified {
+            payload: base64url::decode(self.payload)?,
+            signed_hash: sha256(self.signed.as_bytes()),
+            header: self.header,
+        })
+    }
+}
+
+impl std::fmt::Debug for Unverified<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Unverified")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A token whose signature was verified with a key that the caller chose. Its claims are still to be judged.
+pub struct Verified {
+    header: Header,
+    payload: Vec<u8>,
+    signed_hash: [u8; 32],
+}
+
+impl Verified {
+    /// The header.
+    #[must_use]
+    pub const fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The payload's bytes.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
+    }
+
+    /// SHA-256 of header and payload as they were signed: the same for every signature over them.
+    #[must_use]
+    pub const fn signed_hash(&self) -> &[u8; 32] {
+        &self.signed_hash
+    }
+
+    /// Reads the claims from a payload that is a strict JSON object; they may borrow from it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`json::from_object`].
+    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
+        json::from_object(&self.payload)
+    }
+}
+
+impl std::fmt::Debug for Verified {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verified")
+            .field("header", &self.header)
+            .finish_non_exhaustive()
+    }
+}
+
+/// RSA with a modulus of 4096 bits has the longest signatures, and base64 decoding wants room to the next three bytes.
+const MAX_SIGNATURE: usize = 516;

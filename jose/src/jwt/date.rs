@@ -1,0 +1,146 @@
+//! Seconds since 1970 as a JSON number (RFC 7519 §2).
+
+use rustls_pki_types::UnixTime;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::value::RawValue;
+
+/// A point in time in whole seconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
+///
+/// It is read from the number's own text, so that neither the binary fractions of a float nor a feature of serde_json that another crate switches on
+/// changes what is read. Fractions are floored; a negative number, a string, `null` and later years are refused (T-015).
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct NumericDate(u64);
+
+impl NumericDate {
+    /// The last second of the year 9999.
+    pub const MAX: Self = Self(253_402_300_799);
+
+    /// A date of whole seconds since 1970; none beyond the year 9999.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Option<Self> {
+        if seconds > Self::MAX.0 {
+            None
+        } else {
+            Some(Self(seconds))
+        }
+    }
+
+    /// Seconds since 1970.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0
+    }
+
+    /// The floor of a JSON number, by its digits.
+    fn of_number(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent: i32 = exponent
+            .parse()
+            .ok()
+            .filter(|e| (-MAX_EXPONENT..=MAX_EXPONENT).contains(e))?;
+        let point = i32::try_from(whole.len()).ok()?.checked_add(exponent)?;
+        let mut digits = whole
+            .bytes()
+            .chain(fraction.bytes())
+            .chain(std::iter::repeat(b'0'));
+        let mut seconds: u64 = 0;
+        for _ in 0..point {
+            let digit = digits
+                .next()?
+                .checked_sub(b'0')
+                .filter(|digit| *digit <= 9)?;
+            seconds = seconds.checked_mul(10)?.checked_add(u64::from(digit))?;
+        }
+        Self::from_secs(seconds)
+    }
+}
+
+impl From<NumericDate> for UnixTime {
+    fn from(date: NumericDate) -> Self {
+        Self::since_unix_epoch(std::time::Duration::from_secs(date.0))
+    }
+}
+
+impl TryFrom<UnixTime> for NumericDate {
+    type Error = crate::Error;
+
+    fn try_from(time: UnixTime) -> Result<Self, crate::Error> {
+        Self::from_secs(time.as_secs()).ok_or(crate::Error::Claim { claim: "time" })
+    }
+}
+
+impl Serialize for NumericDate {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        if !raw.starts_with(|first: char| first.is_ascii_digit()) {
+            return Err(de::Error::custom("not a date"));
+        }
+        Self::of_number(raw).ok_or_else(|| de::Error::custom("not a date"))
+    }
+}
+
+/// Far more than any date needs.
+const MAX_EXPONENT: i32 = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::json::from_object;
+
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: NumericDate,
+    }
+
+    fn read(number: &str) -> Option<u64> {
+        let json = format!("{{\"exp\":{number}}}");
+        from_object::<Claims>(json.as_bytes())
+            .ok()
+            .map(|claims| claims.exp.as_secs())
+    }
+
+    #[test]
+    fn reads_numbers_and_floors_fractions() {
+        for (number, seconds) in [
+            ("0", 0),
+            ("1745512510", 1_745_512_510),
+            ("1745512510.999999999999", 1_745_512_510),
+            ("1.7455125105e9", 1_745_512_510),
+            ("17455125105E-1", 1_745_512_510),
+            ("1e-5", 0),
+            ("253402300799.9", 253_402_300_799),
+        ] {
+            assert_eq!(read(number), Some(seconds), "{number}");
+        }
+    }
+
+    /// T-015, T-027, T-025a.
+    #[test]
+    fn refuses_what_is_no_date() {
+        for bad in [
+            "-1",
+            "-0",
+            "253402300800",
+            "1e12",
+            "1e400",
+            "1e-400",
+            "18446744073709551616",
+            "\"1745512510\"",
+            "null",
+            "[]",
+            "[1]",
+            "{}",
+            "true",
+            "1e99999999999",
+        ] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! When a token is valid (RFC 7519 §4.1.4 to §4.1.6).
+
+use std::time::Duration;
+
+use rustls_pki_types::UnixTime;
+
+use super::NumericDate;
+use crate::Error;
+use crate::time::Skew;
+
+/// The dates of a token.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Times {
+    /// `exp`: from here on it is expired.
+    pub exp: Option<NumericDate>,
+    /// `nbf`: not valid before.
+    pub nbf: Option<NumericDate>,
+    /// `iat`: issued at.
+    pub iat: Option<NumericDate>,
+}
+
+impl Times {
+    /// The dates as they stand in the claims.
+    #[must_use]
+    pub const fn new(
+        exp: Option<NumericDate>,
+        nbf: Option<NumericDate>,
+        iat: Option<NumericDate>,
+    ) -> Self {
+        Self { exp, nbf, iat }
+    }
+}
+
+/// What a verifier asks of the dates. `exp` is required.
+///
+/// ```
+/// use std::time::Duration;
+/// use jose::jwt::{NumericDate, TimeRules, Times};
+/// use jose::time::UnixTime;
+///
+/// let rules = TimeRules::new().with_max_lifetime(Duration::from_secs(300));
+/// let times = Times::new(NumericDate::from_secs(1_000), None, None);
+/// let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+///
+/// assert!(rules.check(&times, at(900)).is_ok());
+/// assert_eq!(rules.check(&times, at(1_030)).unwrap_err().code(), "jwt.expired"); // 30 s of skew
+/// assert_eq!(rules.check(&times, at(600)).unwrap_err().code(), "jwt.lifetime");
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeRules {
+    skew: Skew,
+    max_lifetime: Option<u64>,
+    max_age: Option<u64>,
+}
+
+impl TimeRules {
+    /// `exp` is required and honoured, `nbf` and `iat` where they are there; 30 s of skew, no other limit.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Another skew.
+    #[must_use]
+    pub const fn with_skew(mut self, skew: Skew) -> Self {
+        self.skew = skew;
+        self
+    }
+
+    /// Refuses an `exp` further ahead than this, counted from now and from `iat`. Whole seconds.
+    #[must_use]
+    pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
+        self.max_lifetime = Some(most.as_secs());
+        self
+    }
+
+    /// Refuses what was issued longer ago than this; `iat` is then required. Whole seconds.
+    #[must_use]
+    pub const fn with_max_age(mut self, most: Duration) -> Self {
+        self.max_age = Some(most.as_secs());
+        self
+    }
+
+    /// The skew.
+    #[must_use]
+    pub const fn skew(&self) -> Skew {
+        self.skew
+    }
+
+    /// Judges the dates at a time. The skew is applied once to each date.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Claim`] where `exp`, or with a maximum age `iat`, is missing, or `exp` is before `nbf` or `iat`; [`Error::Expired`],
+    /// [`Error::NotYetValid`], [`Error::Lifetime`], [`Error::TooOld`].
+    pub fn check(&self, times: &Times, now: UnixTime) -> Result<(), Error> {
+        let (now, skew) = (now.as_secs(), self.skew);
+        let exp = times.exp.ok_or(Error::Claim { claim: "exp" })?.as_secs();
+        let starts = [times.nbf, times.iat].map(|date| date.map_or(0, NumericDate::as_secs));
+        if starts.iter().any(|start| *start > exp) {
+            return Err(Error::Claim { claim: "exp" });
+        }
+        if skew.has_ended(exp, now) {
+            return Err(Error::Expired);
+        }
+        if starts.iter().any(|start| skew.is_future(*start, now)) {
+            return Err(Error::NotYetValid);
+        }
+        if let Some(most) = self.max_lifetime {
+            let whole = times.iat.map_or(0, |iat| exp.saturating_sub(iat.as_secs()));
+            if whole > most || skew.is_future(exp, now.saturating_add(most)) {
+                return Err(Error::Lifetime);
+            }
+        }
+        if let Some(most) = self.max_age {
+            let iat = times.iat.ok_or(Error::Claim { claim: "iat" })?.as_secs();
+            if skew.is_past(iat.saturating_add(most), now) {
+                return Err(Error::TooOld);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    fn times(exp: u64, nbf: u64, iat: u64) -> Times {
+        Times::new(
+            NumericDate::from_secs(exp),
+            NumericDate::from_secs(nbf),
+            NumericDate::from_secs(iat),
+        )
+    }
+
+    fn code(rules: TimeRules, times: Times, now: u64) -> &'static str {
+        rules
+            .check(&times, at(now))
+            .map_or_else(|error| error.code(), |()| "ok")
+    }
+
+    /// T-038: the skew counts once, on each side.
+    #[test]
+    fn each_bound_is_where_it_is() {
+        let rules = TimeRules::new();
+        let good = times(2_000, 1_000, 1_000);
+        assert_eq!(code(rules, good, 970), "ok");
+        assert_eq!(code(rules, good, 969), "jwt.not_yet_valid");
+        assert_eq!(code(rules, good, 2_029), "ok");
+        assert_eq!(code(rules, good, 2_030), "jwt.expired");
+        let exact = rules.with_skew(Skew::ZERO);
+        assert_eq!(code(exact, good, 1_999), "ok");
+        assert_eq!(code(exact, good, 2_000), "jwt.expired");
+        assert_eq!(
+            code(exact, times(2_000, 1_000, 1_001), 1_000),
+            "jwt.not_yet_valid"
+        );
+    }
+
+    #[test]
+    fn lifetime_and_age_are_bounded() {
+        let rules = TimeRules::new().with_skew(Skew::ZERO);
+        let short = rules.with_max_lifetime(Duration::from_secs(300));
+        assert_eq!(code(short, times(1_300, 0, 1_000), 1_000), "ok");
+        assert_eq!(
+            code(short, times(1_301, 0, 1_001), 1_000),
+            "jwt.not_yet_valid"
+        );
+        assert_eq!(code(short, times(1_301, 0, 1_000), 1_100), "jwt.lifetime");
+        let unissued = Times::new(NumericDate::from_secs(1_301), None, None);
+        assert_eq!(code(short, unissued, 1_000), "jwt.lifetime");
+        let young = rules.with_max_age(Duration::from_secs(60));
+        assert_eq!(code(young, times(9_000, 0, 1_000), 1_060), "ok");
+        assert_eq!(code(young, times(9_000, 0, 1_000), 1_061), "jwt.too_old");
+        assert_eq!(
+            code(
+                young,
+                Times::new(NumericDate::from_secs(9_000), None, None),
+                1
+            ),
+            "jwt.claim"
+        );
+    }
+
+    #[test]
+    fn dates_that_contradict_or_lack_are_refused() {
+        assert_eq!(code(TimeRules::new(), Times::default(), 0), "jwt.claim");
+        assert_eq!(
+            code(TimeRules::new(), times(1_000, 1_001, 0), 1_000),
+            "jwt.claim"
+        );
+        assert_eq!(
+            code(TimeRules::new(), times(1_000, 0, 1_001), 1_000),
+            "jwt.claim"
+        );
+    }
+
+    /// T-027: no number makes the arithmetic overflow.
+    #[test]
+    fn no_number_overflows() {
+        let edges = [0, 1, 1 << 31, 1 << 53, i64::MAX.unsigned_abs(), u64::MAX];
+        for now in edges {
+            for limit in edges {
+                let most = Duration::from_secs(limit);
+                let rules = TimeRules::new().with_max_age(most).with_max_lifetime(most);
+                for date in [0, 1, 1 << 31, NumericDate::MAX.as_secs()] {
+                    let _ = rules.check(&times(date, date, date), at(now));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Compact JWS through the public API: each negative differs from a good token in one thing.
+
+#![cfg(any(feature = "aws-lc-rs", feature = "rustcrypto"))]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+
+use jose::jwk::{Jwk, JwkSet, SetRules};
+use jose::jws::{MAX_LENGTH, SigningInput, Unverified};
+use jose::key::{Signer, SigningKey, VerifyingKey};
+use jose::{Algorithm, Error, base64url, provider};
+use serde_json::Value;
+
+fn key() -> SigningKey {
+    SigningKey::generate(Algorithm::Es256, provider::default()).unwrap()
+}
+
+/// A token with any header and payload, rightly signed.
+fn forge(key: &SigningKey, header: &str, payload: &str) -> String {
+    let signed = format!(
+        "{}.{}",
+        base64url::encode(header.as_bytes()),
+        base64url::encode(payload.as_bytes())
+    );
+    let signature = key.sign(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", base64url::encode(signature.as_ref()))
+}
+
+fn code(token: &str, key: &SigningKey) -> &'static str {
+    let claims = |token: &str| -> Result<(), Error> {
+        let verified = Unverified::parse(token)?.verify(key.verifying_key())?;
+        verified.claims::<serde::de::IgnoredAny>().map(drop)
+    };
+    claims(token).map_or_else(|error| error.code(), |()| "ok")
+}
+
+const GOOD: &str = r#"{"alg":"ES256","kid":"1","typ":"wit+jwt"}"#;
+
+#[test]
+fn signs_what_it_verifies() {
+    let key = key();
+    let claims = BTreeMap::from([("sub", "a")]);
+    let token = SigningInput::new("wit+jwt", Algorithm::Es256, Some("1"), &claims).unwrap();
+    let token = token.sign(&key).unwrap();
+    assert_eq!(code(token.expose(), &key), "ok");
+    assert!(
+        token
+            .expose()
+            .starts_with(&base64url::encode(GOOD.as_bytes()))
+    );
+    assert!(!format!("{token:?}").contains(token.expose()));
+    let other = SigningInput::new("wit+jwt", Algorithm::EdDsa, None, &claims).unwrap();
+    assert_eq!(other.sign(&key).unwrap_err().code(), "jws.algorithm");
+    let array = SigningInput::new("wit+jwt", Algorithm::Es256, None, &["sub"]);
+    assert_eq!(array.unwrap_err().code(), "jws.serialize");
+}
+
+/// T-002, T-008, T-009, T-010, T-011, T-013a, T-028, WIT-01, ATJ-12: one thing is wrong in each header.
+#[test]
+fn each_bad_header_has_its_error() {
+    let key = key();
+    assert_eq!(code(&forge(&key, GOOD, "{}"), &key), "ok");
+    let long_kid = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(257));
+    let most_kid = format!(r#"{{"alg":"ES256","kid":"{}"}}"#, "k".repeat(256));
+    assert_eq!(code(&forge(&key, &most_kid, "{}"), &key), "ok");
+    for (header, expected) in [
+        (r#"{"typ":"wit+jwt"}"#, "jws.header"),
+        (r#"{"alg":null}"#, "jws.header"),
+        (r#"{"alg":256}"#, "jws.header"),
+        (r#"{"alg":["ES256"]}"#, "jws.header"),
+        (r#"{"alg":""}"#, "jws.unknown_algorithm"),
+        (r#"{"alg":"none"}"#, "jws.unknown_algorithm"),
+        (r#"{"alg":"None"}"#, "jws.unknown_algorithm"),
+        (r#"{"alg":"nOnE"}"#, "jws.unknown_algorithm"),
+        (r#"{"alg":"ES256 "}"#, "jws.unknown_algorithm"),
+        (r#"{"alg":"es256"}"#, "jws.unknown_algorithm"),
+        (r#"{"alg":"HS256"}"#, "jws.unknown_algorithm"),
+        (r#"{"alg":"HS384"}"#, "jws.unknown_algorithm"),
+        (r#"{"alg":"HS512"}"#, "jws.unknown_algorithm"),
+        (r#"{"alg":"ES384"}"#, "jws.algorithm"),
+        (r#"{"alg":"RS256"}"#, "jws.algorithm"),
+        (r#"{"alg":"ES256","crit":["exp"],"exp":1}"#, "jws.crit"),
+        (r#"{"alg":"ES256","crit":[]}"#, "jws.crit"),
+        (r#"{"alg":"ES256","crit":null}"#, "jws.crit"),
+        (r#"{"alg":"ES256","crit":["alg"]}"#, "jws.crit"),
+        (r#"{"alg":"ES256","b64":false}"#, "jws.crit"),
+        (r#"{"alg":"ES256","b64":true}"#, "jws.crit"),
+        (r#"{"alg":"ES256","jwk":{}}"#, "jws.key_in_header"),
+        (r#"{"alg":"ES256","jwk":null}"#, "jws.key_in_header"),
+        (
+            r#"{"alg":"ES256","jku":"https://evil.example"}"#,
+            "jws.key_in_header",
+        ),
+        (
+            r#"{"alg":"ES256","x5u":"https://evil.example"}"#,
+            "jws.key_in_header",
+        ),
+        (r#"{"alg":"ES256","x5c":[]}"#, "jws.key_in_header"),
+        (r#"{"alg":"ES256","zip":"DEF"}"#, "jws.header"),
+        (r#"{"alg":"ES256","enc":"A256GCM"}"#, "jws.header"),
+        (r#"{"alg":"ES256","alg":"ES256"}"#, "jws.duplicate_member"),
+        (
+            r#"{"alg":"ES256","\u0061lg":"ES256"}"#,
+            "jws.duplicate_member",
+        ),
+        (
+            r#"{"alg":"ES256","x":{"y":1,"y":1}}"#,
+            "jws.duplicate_member",
+        ),
+        (r#"{"alg":"ES256","kid":1}"#, "jws.header"),
+        (r#"{"alg":"ES256","kid":null}"#, "jws.header"),
+        (r#"{"alg":"ES256","kid":""}"#, "jws.header"),
+        (r#"{"alg":"ES256","typ":1}"#, "jws.header"),
+        (r#"["ES256","1","wit+jwt"]"#, "jws.not_an_object"),
+        (r#""ES256""#, "jws.not_an_object"),
+        (r#"{"alg":"ES256""#, "jws.json"),
+        (&long_kid, "jws.header"),
+    ] {
+        assert_eq!(code(&forge(&key, header, "{}"), &key), expected, "{header}");
+    }
+}
+
+/// T-011, T-028: the payload is judged like the header.
+#[test]
+fn each_bad_payload_has_its_error() {
+    let key = key();
+    for (payload, expected) in [
+        (r#"{"aud":"a","aud":"b"}"#, "jws.duplicate_member"),
+        (r#"{"aud":"a","\u0061ud":"b"}"#, "jws.duplicate_member"),
+        (r#"{"x":[{"y":1,"y":2}]}"#, "jws.duplicate_member"),
+        (r#"["https://tool",5]"#, "jws.not_an_object"),
+        ("{} {}", "jws.json"),
+        ("", "jws.parts"),
+    ] {
+        assert_eq!(
+            code(&forge(&key, GOOD, payload), &key),
+            expected,
+            "{payload}"
+        );
+    }
+}
+
+/// T-012, T-013, T-013a: the shape, before anything is decoded.
+#[test]
+fn each_bad_shape_has_its_error() {
+    let key = key();
+    let good = forge(&key, GOOD, r#"{"sub":"a"}"#);
+    assert_eq!(code(&good, &key), "ok");
+    let parts: Vec<_> = good.split('.').collect();
+    let [header, payload, signature] = parts[..] else {
+        panic!("three parts")
+    };
+    let dots = ".".repeat(MAX_LENGTH);
+    for (token, expected) in [
+        (String::new(), "jws.parts"),
+        (format!("{header}.{payload}"), "jws.parts"),
+        (format!("{good}."), "jws.parts"),
+        (format!(".{payload}.{signature}"), "jws.parts"),
+        (format!("{header}..{signature}"), "jws.parts"),
+        (format!("{header}.{payload}."), "jws.parts"),
+        (format!("{good}.AA.AA"), "jws.parts"),
+        (dots, "jws.parts"),
+        (".".repeat(1_000_000), "jws.too_long"),
+        ("A".repeat(MAX_LENGTH + 1), "jws.too_long"),
+        (format!("{header}=.{payload}.{signature}"), "jws.base64"),
+        (format!(" {good}"), "jws.base64"),
+        (format!("{header}.{payload}.{signature}=="), "jws.base64"),
+        (format!("{header}.{payload}.{signature}\n"), "jws.base64"),
+        (
+            format!("{header}.{payload}.{}", &signature[..84]),
+            "jws.signature",
+        ),
+        (
+            format!("{header}.{payload}.{signature}AAAA"),
+            "jws.signature",
+        ),
+        (format!("{header}.{payload}A.{signature}"), "jws.signature"),
+    ] {
+        assert_eq!(code(&token, &key), expected, "{token:.80}");
+    }
+    // The last character of 64 bytes carries four bits that must be zero.
+    let (most, last) = signature.split_at(85);
+    let twin = char::from(last.as_bytes()[0] + 1);
+    assert_eq!(
+        code(&format!("{header}.{payload}.{most}{twin}"), &key),
+        "jws.base64"
+    );
+}
+
+/// T-021: a signature is judged by the one key that was given, and by no other.
+#[test]
+fn another_key_and_another_text_are_refused() {
+    let key = key();
+    let other = SigningKey::generate(Algorithm::Es256, provider::default()).unwrap();
+    let token = forge(&key, GOOD, r#"{"sub":"a"}"#);
+    assert_eq!(code(&token, &other), "jws.signature");
+    let forged = token.replacen(
+        &base64url::encode(br#"{"sub":"a"}"#),
+        &base64url::encode(br#"{"sub":"b"}"#),
+        1,
+    );
+    assert_ne!(forged, token);
+    assert_eq!(code(&forged, &key), "jws.signature");
+}
+
+/// T-029: both texts of an ECDSA token verify; what was signed has one name.
+#[test]
+fn the_twin_of_a_signature_has_the_same_signed_hash() {
+    // n of P-256, SEC 2 §2.4.2.
+    const N: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let key = key();
+    let token = forge(&key, GOOD, "{}");
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let mut bytes = base64url::decode(signature).unwrap();
+    let mut borrow = 0i16;
+    for at in (0..32).rev() {
+        let digit = i16::from(N[at]) - i16::from(bytes[32 + at]) - borrow;
+        borrow = i16::from(digit < 0);
+        bytes[32 + at] = u8::try_from(digit.rem_euclid(256)).unwrap();
+    }
+    let twin = format!("{signed}.{}", base64url::encode(&bytes));
+    assert_ne!(twin, token);
+    let hash = |text| {
+        *Unverified::parse(text)
+            .unwrap()
+            .verify(key.verifying_key())
+            .unwrap()
+            .signed_hash()
+    };
+    assert_eq!(hash(&twin), hash(&token));
+}
+
+/// T-014: one kind of token never passes for another, whatever the spelling of `typ`.
+#[test]
+fn typ_is_compared_as_a_media_type() {
+    const KINDS: [&str; 10] = [
+        "wit+jwt",
+        "wpt+jwt",
+        "dpop+jwt",
+        "at+jwt",
+        "JWT",
+        "secevent+jwt",
+        "txntoken+jwt",
+        "client-authentication+jwt",
+        "token-introspection+jwt",
+        "logout+jwt",
+    ];
+    let key = key();
+    for written in KINDS {
+        for expected in KINDS {
+            for typ in [
+                written.to_owned(),
+                format!("application/{written}"),
+                written.to_uppercase(),
+            ] {
+                let token = forge(&key, &format!(r#"{{"alg":"ES256","typ":"{typ}"}}"#), "{}");
+                let unverified = Unverified::parse(&token).unwrap();
+                assert_eq!(
+                    unverified.header().expect_typ(expected).is_ok(),
+                    written == expected,
+                    "{typ} as {expected}"
+                );
+            }
+        }
+    }
+    let untyped = forge(&key, r#"{"alg":"ES256"}"#, "{}");
+    let error = Unverified::parse(&untyped)
+        .unwrap()
+        .header()
+        .expect_typ("wit+jwt")
+        .unwrap_err();
+    assert_eq!(error.code(), "jws.typ");
+}
+
+/// T-001: a public key's texts are no secrets to sign with, since there is no MAC to verify.
+#[test]
+fn no_mac_verifies_under_any_key() {
+    let key = key();
+    for alg in ["HS256", "HS384", "HS512"] {
+        for typ in ["wit+jwt", "JWT"] {
+            let header = format!(r#"{{"alg":"{alg}","typ":"{typ}"}}"#);
+            assert_eq!(
+                code(&forge(&key, &header, "{}"), &key),
+                "jws.unknown_algorithm"
+            );
+        }
+    }
+    for bad in ["HS256", "HS384", "HS512", "none"] {
+        let jwk = format!(r#"{{"kty":"oct","alg":"{bad}","k":"AAAA"}}"#);
+        assert!(Jwk::parse(jwk.as_bytes()).is_err());
+    }
+}
+
+/// The JWTs of the RFCs and drafts whose keys are published verify, and fail with one octet changed.
+#[test]
+fn published_tokens_verify() {
+    let file = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../testdata/oauth/vectors.json"
+    ))
+    .unwrap();
+    let vectors: Value = serde_json::from_slice(&file).unwrap();
+    let keys: Vec<VerifyingKey> = vectors["jwks_seen"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|entry| Jwk::parse(entry["jwk"].to_string().as_bytes()).ok())
+        .filter_map(|jwk| VerifyingKey::from_jwk(&jwk, provider::default()).ok())
+        .collect();
+    let mut verified = 0;
+    for vector in vectors["jwts"].as_array().unwrap() {
+        let Some(token) = vector["compact"].as_str() else {
+            continue;
+        };
+        let Ok(parsed) = Unverified::parse(token) else {
+            continue;
+        };
+        let alg = parsed.header().alg();
+        let fitting = keys.iter().filter(|key| key.algorithms().contains(alg));
+        for key in fitting {
+            if Unverified::parse(token).unwrap().verify(key).is_ok() {
+                let wrong = token.replacen("ey", "ez", 2);
+                assert!(
+                    Unverified::parse(&wrong)
+                        .and_then(|token| token.verify(key))
+                        .is_err()
+                );
+                verified += 1;
+                break;
+            }
+        }
+    }
+    assert!(verified >= 5, "only {verified} verified");
+}
+
+/// The workload identity token that draft-ietf-wimse-workload-creds prints, byte for byte, and the proof that goes with it.
+#[test]
+fn the_tokens_of_the_wimse_drafts_verify() {
+    let read = |name: &str| {
+        std::fs::read_to_string(format!(
+            "{}/../testdata/wimse/{name}",
+            env!("CARGO_MANIFEST_DIR")
+        ))
+        .unwrap()
+    };
+    let keys: Value = serde_json::from_str(&read("keys.json")).unwrap();
+    let issuer = keys
+        .as_object()
+        .unwrap()
+        .values()
+        .find(|key| key["kid"] == "June 5")
+        .unwrap();
+    let set = JwkSet::parse(
+        format!("{{\"keys\":[{issuer}]}}").as_bytes(),
+        &SetRules::wimse(),
+        provider::default(),
+    )
+    .unwrap();
+
+    let wit = read("wit.txt");
+    let unverified = Unverified::parse(wit.trim()).unwrap();
+    unverified.header().expect_typ("wit+jwt").unwrap();
+    let key = set
+        .select(unverified.header().kid(), unverified.header().alg())
+        .unwrap();
+    let wit = unverified.verify(key).unwrap();
+    let claims: Value = serde_json::from_slice(wit.payload()).unwrap();
+    assert_eq!(claims["sub"], "wimse://example.com/specific-workload");
+
+    let jwk = Jwk::parse(claims["cnf"]["jwk"].to_string().as_bytes()).unwrap();
+    let key = VerifyingKey::from_jwk(&jwk, provider::default()).unwrap();
+    let wpt = read("wpt.txt");
+    let unverified = Unverified::parse(wpt.trim()).unwrap();
+    unverified.header().expect_typ("wpt+jwt").unwrap();
+    let wpt = unverified.verify(&key).unwrap();
+    let claims: Value = serde_json::from_slice(wpt.payload()).unwrap();
+    assert_eq!(
+        claims["wth"],
+        jose::digest::sha256_base64url(read("wit.txt").trim())
+    );
+}
