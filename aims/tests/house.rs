@@ -223,6 +223,22 @@ fn specs_names_tests_that_exist() {
     assert!(seen > 50, "SPECS.md names only {seen} tests");
 }
 
+/// The table of error codes is closed: every code of every crate, once.
+#[test]
+fn specs_has_every_error_code_once() {
+    let specs = fs::read_to_string(root().join("SPECS.md")).unwrap();
+    let (_, table) = specs.split_once("## Error codes").unwrap();
+    let mut written: Vec<&str> =
+        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    let mut there =
+        [jose::Error::CODES, replay::Error::CODES, wimse_id::Error::CODES].concat();
+    written.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(written, there);
+    there.dedup();
+    assert_eq!(written.len(), there.len());
+}
+
 /// All Rust sources of the workspace and of `fuzz/`, by their path from the root.
 fn sources() -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, root: &Path, found: &mut Vec<(PathBuf, String)>) {

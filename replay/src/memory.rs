@@ -146,13 +146,13 @@ impl Shard {
         if new.until <= self.forgotten {
             return Err(Error::Unavailable);
         }
-        if of_sender >= share {
-            return Err(Error::SenderFull);
-        }
         let slot = best
             .1
             .and_then(|at| self.slots.get_mut(at))
             .ok_or(Error::Full)?;
+        if of_sender >= share {
+            return Err(Error::SenderFull);
+        }
         self.forgotten = self.forgotten.max(slot.until);
         *slot = new;
         Ok(())

@@ -1,0 +1,177 @@
+//! What may be seen once is seen once, whatever the threads, the clock and the senders do.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use replay::{Error, ReplayCache, ReplayKey, ReplayStore};
+use rustls_pki_types::UnixTime;
+
+fn at(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+fn key(sender: &str, id: usize) -> ReplayKey {
+    ReplayKey::new("wpt", sender, &[&id.to_string()])
+}
+
+#[test]
+fn a_key_is_spent_once_up_to_its_end() {
+    let store = ReplayCache::in_memory(100);
+    let key = key("a", 1);
+    assert_eq!(store.spend(&key, at(100), at(50)), Ok(()));
+    assert_eq!(store.spend(&key, at(100), at(50)), Err(Error::Replayed));
+    assert_eq!(store.spend(&key, at(100), at(100)), Err(Error::Replayed));
+    assert_eq!(store.spend(&key, at(100), at(101)), Err(Error::Expired));
+    assert_eq!(store.live(at(100)), 1);
+    assert_eq!(store.live(at(101)), 0);
+    assert_eq!(store.spend(&key, at(200), at(101)), Ok(()));
+}
+
+/// T-037: the parts of a key cannot be shifted into each other.
+#[test]
+fn keys_do_not_collide() {
+    let keys = [
+        ReplayKey::new("wpt", "a", &["b", "c"]),
+        ReplayKey::new("wpt", "a", &["bc"]),
+        ReplayKey::new("wpt", "a", &["b", "c", ""]),
+        ReplayKey::new("wpt", "ab", &["c"]),
+        ReplayKey::new("wpt", "", &["a", "b", "c"]),
+        ReplayKey::new("wpta", "", &["b", "c"]),
+        ReplayKey::new("dpop", "a", &["b", "c"]),
+    ];
+    let unique: std::collections::HashSet<_> = keys.iter().map(|key| *key.as_bytes()).collect();
+    assert_eq!(unique.len(), keys.len());
+    let long = "j".repeat(1 << 20);
+    assert_eq!(ReplayKey::new("wpt", "a", &[&long]).as_bytes().len(), 32);
+}
+
+/// T-034: of 64 threads with one key exactly one passes, a thousand times.
+#[test]
+fn exactly_one_of_many_threads_passes() {
+    let store = ReplayCache::in_memory(100_000).with_share(64);
+    let passed: Vec<_> = (0..1_000).map(|_| AtomicUsize::new(0)).collect();
+    thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| {
+                for (round, passed) in passed.iter().enumerate() {
+                    if store.spend(&key("a", round), at(100), at(50)).is_ok() {
+                        passed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    assert!(
+        passed
+            .iter()
+            .all(|passed| passed.load(Ordering::Relaxed) == 1)
+    );
+}
+
+/// T-035: a full store refuses and forgets nothing that lives; when time passes there is room again.
+#[test]
+fn a_full_store_refuses() {
+    let store = ReplayCache::in_memory(1_000).with_share(64);
+    let spent: Vec<_> = (0..10_000)
+        .filter(|id| store.spend(&key("a", *id), at(100), at(50)).is_ok())
+        .collect();
+    assert!(spent.len() >= 1_000, "{}", spent.len());
+    assert!(spent.len() <= 1_500, "{}", spent.len());
+    for id in &spent {
+        assert_eq!(
+            store.spend(&key("a", *id), at(100), at(50)),
+            Err(Error::Replayed)
+        );
+    }
+    let refused = (0..10_000)
+        .find(|id| !spent.contains(id))
+        .into_iter()
+        .map(|id| key("a", id));
+    for key in refused {
+        assert_eq!(store.spend(&key, at(100), at(50)), Err(Error::Full));
+        assert_eq!(store.spend(&key, at(200), at(101)), Ok(()));
+    }
+}
+
+/// T-036: one sender leaves room for the others.
+#[test]
+fn a_sender_has_a_share() {
+    let store = ReplayCache::in_memory(1_000);
+    let mut refusals = 0;
+    for id in 0..10_000 {
+        match store.spend(&key("greedy", id), at(100), at(50)) {
+            Ok(()) => {}
+            Err(Error::SenderFull) => refusals += 1,
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!(refusals > 9_000, "{refusals}");
+    for sender in 0..200 {
+        assert_eq!(
+            store.spend(&key(&format!("sender {sender}"), 1), at(100), at(50)),
+            Ok(())
+        );
+    }
+}
+
+/// T-035: when the clock goes back behind what was let go, the store does not guess.
+#[test]
+fn a_clock_that_goes_back_lets_nothing_in() {
+    let store = ReplayCache::in_memory(10).with_share(64);
+    let first: Vec<_> = (0..200)
+        .filter(|id| store.spend(&key("a", *id), at(100), at(50)).is_ok())
+        .collect();
+    for id in 1_000..2_000 {
+        let _ = store.spend(&key("a", id), at(10_000), at(5_000));
+    }
+    for id in first {
+        let again = store.spend(&key("a", id), at(100), at(50));
+        assert!(
+            matches!(again, Err(Error::Replayed | Error::Unavailable)),
+            "{again:?}"
+        );
+    }
+}
+
+/// T-027: no time makes the arithmetic overflow, and none beyond what can be kept is spent.
+#[test]
+fn times_at_the_edge() {
+    let store = ReplayCache::in_memory(10);
+    let last = u64::from(u32::MAX);
+    assert_eq!(store.spend(&key("a", 1), at(last), at(0)), Ok(()));
+    assert_eq!(
+        store.spend(&key("a", 1), at(last), at(last)),
+        Err(Error::Replayed)
+    );
+    assert_eq!(
+        store.spend(&key("a", 2), at(last + 1), at(0)),
+        Err(Error::Horizon)
+    );
+    assert_eq!(
+        store.spend(&key("a", 2), at(u64::MAX), at(u64::MAX)),
+        Err(Error::Horizon)
+    );
+    assert_eq!(store.spend(&key("a", 3), at(0), at(1)), Err(Error::Expired));
+}
+
+/// At most 48 bytes an entry, of all the memory that the store takes.
+#[test]
+fn an_entry_takes_at_most_48_bytes() {
+    let capacity = 1_000_000;
+    let mut spent = 0_usize;
+    let used = allocation_counter::measure(|| {
+        let store = ReplayCache::in_memory(capacity).with_share(64);
+        for id in 0..capacity {
+            spent += usize::from(store.spend(&key("a", id), at(100), at(50)).is_ok());
+        }
+    });
+    assert_eq!(spent, capacity);
+    assert!(used.bytes_max <= 48 * 1_000_000, "{used:?}");
+}
+
+#[test]
+fn codes_are_unique() {
+    let unique: std::collections::BTreeSet<_> = Error::CODES.iter().collect();
+    assert_eq!(unique.len(), Error::CODES.len());
+}

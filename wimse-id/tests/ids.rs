@@ -1,0 +1,216 @@
+//! Identifiers, origins and patterns: each negative differs from a good text in one thing.
+
+use proptest::prelude::*;
+use wimse_id::{Error, IdPattern, Origin, Scheme, TrustDomain, WorkloadId};
+
+fn code(text: &str) -> &'static str {
+    WorkloadId::parse(text).map_or_else(|error| error.code(), |_| "ok")
+}
+
+/// ID-01, ID-03, ID-04, ID-05.
+#[test]
+fn takes_canonical_identifiers() {
+    for good in [
+        "spiffe://example.org/pay",
+        "spiffe://example.org",
+        "spiffe://example.org/a/b-c_d.e/0",
+        "spiffe://example.org/...",
+        "spiffe://1.2.3.4/x",
+        "spiffe://a_b-c./x",
+        "wimse://example.org/pay",
+        "wimse://example.org/~pay",
+    ] {
+        assert_eq!(code(good), "ok", "{good}");
+        assert_eq!(
+            WorkloadId::parse(good).map(|id| id.to_string()),
+            Ok(good.to_owned())
+        );
+    }
+}
+
+/// ID-01, ID-03 to ID-06, T-030: nothing is folded, decoded or repaired.
+#[test]
+fn refuses_what_is_not_canonical() {
+    for (bad, expected) in [
+        ("", "id.scheme"),
+        ("example.org/pay", "id.scheme"),
+        ("https://example.org/pay", "id.scheme"),
+        ("SPIFFE://example.org/pay", "id.scheme"),
+        ("spiffe:/example.org/pay", "id.scheme"),
+        (" spiffe://example.org/pay", "id.scheme"),
+        ("spiffe:///pay", "id.trust_domain_empty"),
+        ("spiffe://", "id.trust_domain_empty"),
+        ("spiffe://Example.org/pay", "id.trust_domain"),
+        ("spiffe://exämple.org/pay", "id.trust_domain"),
+        ("spiffe://ex~ample.org/pay", "id.trust_domain"),
+        ("spiffe://example.org:443/pay", "id.port"),
+        ("spiffe://user@example.org/pay", "id.user_info"),
+        ("spiffe://example%2eorg/pay", "id.percent_encoding"),
+        ("spiffe://example.org?x", "id.query"),
+        ("spiffe://example.org#x", "id.fragment"),
+        ("spiffe://example.org/", "id.trailing_slash"),
+        ("spiffe://example.org/pay/", "id.trailing_slash"),
+        ("spiffe://example.org//", "id.empty_segment"),
+        ("spiffe://example.org//pay", "id.empty_segment"),
+        ("spiffe://example.org/pay//x", "id.empty_segment"),
+        ("spiffe://example.org/./pay", "id.dot_segment"),
+        ("spiffe://example.org/pay/..", "id.dot_segment"),
+        ("spiffe://example.org/p%61y", "id.percent_encoding"),
+        ("spiffe://example.org/pay?x", "id.query"),
+        ("spiffe://example.org/pay#x", "id.fragment"),
+        ("spiffe://example.org/~pay", "id.character"),
+        ("spiffe://example.org/p y", "id.character"),
+        ("spiffe://example.org/päy", "id.character"),
+        ("spiffe://example.org/pay\n", "id.character"),
+        ("spiffe://example.org/a:b", "id.character"),
+        ("wimse://example.org", "id.path_missing"),
+        ("wimse://example.org/", "id.trailing_slash"),
+        ("wimse://example.org./pay", "id.trust_domain_trailing_dot"),
+        ("wimse://example.org/p!y", "id.character"),
+    ] {
+        assert_eq!(code(bad), expected, "{bad:?}");
+    }
+}
+
+/// ID-02: the limits, and one octet more.
+#[test]
+fn lengths_are_bounded() {
+    let of_length = |length: usize| {
+        let head = "spiffe://example.org/";
+        format!("{head}{}", "a".repeat(length - head.len()))
+    };
+    assert_eq!(code(&of_length(2048)), "ok");
+    assert_eq!(code(&of_length(2049)), "id.length");
+    assert_eq!(code(&format!("spiffe://{}/x", "a".repeat(255))), "ok");
+    assert_eq!(
+        code(&format!("spiffe://{}/x", "a".repeat(256))),
+        "id.trust_domain_length"
+    );
+}
+
+/// ID-07: scheme and domain both bind.
+#[test]
+fn an_origin_is_scheme_and_trust_domain() -> Result<(), Error> {
+    let id = WorkloadId::parse("spiffe://example.org/pay")?;
+    let domain: TrustDomain = "example.org".parse()?;
+    assert_eq!(id.origin(), Origin::new(Scheme::Spiffe, &domain)?);
+    assert_ne!(id.origin(), Origin::new(Scheme::Wimse, &domain)?);
+    assert_eq!(
+        (id.origin_str(), id.trust_domain(), id.path()),
+        ("spiffe://example.org", "example.org", "/pay")
+    );
+    assert_eq!(id.origin().trust_domain(), "example.org");
+    for (bad, expected) in [
+        ("spiffe://example.org/pay", Error::Character),
+        ("spiffe://example.org/", Error::TrailingSlash),
+        ("wimse://example.org.", Error::TrustDomainTrailingDot),
+        ("example.org", Error::Scheme),
+    ] {
+        assert_eq!(bad.parse::<Origin>(), Err(expected), "{bad}");
+    }
+    let dot: TrustDomain = "example.org.".parse()?;
+    assert_eq!(
+        Origin::new(Scheme::Wimse, &dot),
+        Err(Error::TrustDomainTrailingDot)
+    );
+    Ok(())
+}
+
+/// ID-08, T-031: whole segments, under the same origin.
+#[test]
+fn patterns_match_whole_segments() -> Result<(), Error> {
+    for (pattern, id, matches) in [
+        ("spiffe://a/pay", "spiffe://a/pay", true),
+        ("spiffe://a/pay", "spiffe://a/pay/x", false),
+        ("spiffe://a/pay", "wimse://a/pay", false),
+        ("spiffe://a/pay/*", "spiffe://a/pay/x", true),
+        ("spiffe://a/pay/*", "spiffe://a/pay/x/y", true),
+        ("spiffe://a/pay/*", "spiffe://a/pay", false),
+        ("spiffe://a/pay/*", "spiffe://a/payroll", false),
+        ("spiffe://a/pay/*", "spiffe://a/payroll/x", false),
+        ("spiffe://a/pay/*", "wimse://a/pay/x", false),
+        ("spiffe://a/*", "spiffe://a/pay", true),
+        ("spiffe://a/*", "spiffe://a", true),
+        ("spiffe://a/*", "spiffe://a.evil/pay", false),
+        ("spiffe://a/*", "spiffe://ab/pay", false),
+        ("spiffe://a/*", "wimse://a/pay", false),
+    ] {
+        let parsed: IdPattern = pattern.parse()?;
+        assert_eq!(
+            parsed.matches(&WorkloadId::parse(id)?),
+            matches,
+            "{pattern} {id}"
+        );
+        assert_eq!(parsed.to_string(), pattern);
+    }
+    for bad in [
+        "*",
+        "spiffe://*",
+        "spiffe://a/*/b",
+        "spiffe://a/p*",
+        "spiffe://a/*/*",
+        "spiffe://a*/x",
+    ] {
+        assert!(bad.parse::<IdPattern>().is_err(), "{bad}");
+    }
+    Ok(())
+}
+
+/// T-017: equality is that of the bytes, in maps as well.
+#[test]
+fn equality_is_of_the_bytes() -> Result<(), Error> {
+    let ids = std::collections::HashSet::from([WorkloadId::parse("spiffe://a/Pay")?]);
+    assert!(ids.contains("spiffe://a/Pay"));
+    assert!(!ids.contains("spiffe://a/pay"));
+    Ok(())
+}
+
+#[test]
+fn codes_are_unique() {
+    let unique: std::collections::BTreeSet<_> = Error::CODES.iter().collect();
+    assert_eq!(unique.len(), Error::CODES.len());
+}
+
+/// One allocation at most: the text itself.
+#[test]
+fn parsing_allocates_the_text_alone() {
+    let text = "spiffe://prod.example.org/billing/payment-service/instance-1";
+    let used = allocation_counter::measure(|| {
+        let id = WorkloadId::parse(text);
+        assert!(id.is_ok_and(|id| id.origin_str().len() == 25));
+    });
+    assert_eq!(used.count_total, 1);
+    let refused =
+        allocation_counter::measure(|| assert!(WorkloadId::parse("spiffe://A/x").is_err()));
+    assert_eq!(refused.count_total, 0);
+}
+
+#[cfg(feature = "serde")]
+#[test]
+fn serde_reads_and_writes_the_text() -> Result<(), Box<dyn std::error::Error>> {
+    let id: WorkloadId = serde_json::from_str(r#""spiffe://a/b""#)?;
+    assert_eq!(serde_json::to_string(&id)?, r#""spiffe://a/b""#);
+    assert!(serde_json::from_str::<WorkloadId>(r#""spiffe://A/b""#).is_err());
+    let pattern: IdPattern = serde_json::from_str(r#""spiffe://a/*""#)?;
+    assert!(pattern.matches(&id));
+    Ok(())
+}
+
+proptest! {
+    /// T-030: what is accepted prints itself, and its parts make it up again.
+    #[test]
+    fn what_is_accepted_prints_itself(text in "(spiffe|wimse|Spiffe)://[a-zA._:@-]{0,6}(/[a-z.~%A]{0,3}){0,3}") {
+        if let Ok(id) = WorkloadId::parse(&text) {
+            prop_assert_eq!(id.to_string(), text.clone());
+            prop_assert_eq!(format!("{}://{}{}", id.scheme(), id.trust_domain(), id.path()), text);
+            prop_assert!(IdPattern::any_of(id.origin()).matches(&id));
+        }
+    }
+
+    #[test]
+    fn never_panics(text in "\\PC{0,40}") {
+        let _ = WorkloadId::parse(&text);
+        let _ = text.parse::<IdPattern>();
+        let _ = format!("spiffe://{text}").parse::<Origin>();
+    }
+}
