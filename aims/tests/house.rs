@@ -228,10 +228,16 @@ fn specs_names_tests_that_exist() {
 fn specs_has_every_error_code_once() {
     let specs = fs::read_to_string(root().join("SPECS.md")).unwrap();
     let (_, table) = specs.split_once("## Error codes").unwrap();
-    let mut written: Vec<&str> =
-        table.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
-    let mut there =
-        [jose::Error::CODES, replay::Error::CODES, wimse_id::Error::CODES].concat();
+    let mut written: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let mut there = [
+        jose::Error::CODES,
+        replay::Error::CODES,
+        wimse_id::Error::CODES,
+    ]
+    .concat();
     written.sort_unstable();
     there.sort_unstable();
     assert_eq!(written, there);
