@@ -19,7 +19,7 @@ use crate::identity::{Challenges, IdentityServer, Ledger, Origins, Rings};
 use crate::keys::KeyRing;
 use crate::limit::Meter;
 use crate::oauth::endpoint::Operation as OauthOperation;
-use crate::oauth::{AuthorizationServer, Registry, Rules};
+use crate::oauth::{AuthorizationServer, Registry};
 use crate::{Authority, Client, Enrolment, Error, Limits, Purpose, Resource};
 
 /// How many nonces and assertions are remembered.
@@ -229,7 +229,6 @@ impl Builder {
             provider: self.provider,
             random: self.random,
             replay,
-            rules: Rules::new(&base)?,
             base: base.clone(),
         };
         let mut hosts = self.hosts;

@@ -27,9 +27,6 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    pub(crate) const ALL: [Self; 4] =
-        [Self::AccessToken, Self::JwtSvid, Self::WimseWit, Self::WitSvid];
-
     /// `use` in the published key.
     const fn key_use(self) -> &'static str {
         match self {

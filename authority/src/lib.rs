@@ -5,9 +5,6 @@ mod answer;
 mod authority;
 mod base;
 mod builder;
-#[cfg(feature = "client")]
-#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
-pub mod client;
 mod error;
 #[cfg(feature = "server")]
 mod http_server;

@@ -301,11 +301,13 @@ fn authorization_is_challenged() {
         ("client_assertion", assertion.as_str()),
     ];
     let basic = [("authorization", "Basic YmF0Y2g6c2VjcmV0")];
-    for parameters in [&parameters[..1], &parameters] {
-        let response = send_form(&authority, &basic, parameters, now());
-        assert_eq!(judged(&response), refused(401, "invalid_client"));
-        assert_eq!(field(&response, "www-authenticate"), "Basic realm=\"token\"");
-    }
+    let response = send_form(&authority, &basic, &parameters[..1], now());
+    assert_eq!(judged(&response), refused(401, "invalid_client"));
+    assert_eq!(field(&response, "www-authenticate"), "Basic realm=\"token\"");
+    let both = ask(&authority, &basic, &parameters, now());
+    assert_eq!(both, refused(400, "invalid_request"));
+    let secret = [parameters[0], parameters[1], parameters[2], ("client_secret", "x")];
+    assert_eq!(ask(&authority, &[], &secret, now()), refused(400, "invalid_request"));
     let response = send_form(&authority, &[], &parameters[..1], now());
     assert_eq!(field(&response, "www-authenticate"), "");
 }

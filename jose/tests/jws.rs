@@ -1,11 +1,7 @@
 //! Compact JWS through the public API: each negative differs from a good token in one thing.
 
 #![cfg(any(feature = "aws-lc-rs", feature = "rustcrypto"))]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 
@@ -171,7 +167,7 @@ fn each_bad_shape_has_its_error() {
         (format!("{header}.{payload}.{signature}=="), "jws.base64"),
         (format!("{header}.{payload}.{signature}\n"), "jws.base64"),
         (
-            format!("{header}.{payload}.{}", &signature[..84]),
+            format!("{header}.{payload}.{}", signature.get(..84).unwrap()),
             "jws.signature",
         ),
         (

@@ -100,7 +100,8 @@ pub(crate) struct Confirmation<'a> {
 /// The claims of a proof as they are read. Unknown claims are ignored.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ForeignClaims<'a> {
-    pub(crate) aud: Audience,
+    #[serde(borrow)]
+    pub(crate) aud: Audience<'a>,
     pub(crate) nonce: String,
     pub(crate) exp: NumericDate,
     #[serde(borrow, default, deserialize_with = "jose::jwt::present")]

@@ -32,7 +32,7 @@ use self::ledger::Grant;
 pub(crate) use self::ledger::Ledger;
 use self::proof::Judge;
 use crate::keys::KeyRing;
-use crate::{Error, Limits};
+use crate::Error;
 
 /// Issues WITs, WIT-SVIDs and JWT-SVIDs to those whom the operator has declared.
 ///
@@ -105,7 +105,6 @@ pub struct Challenge {
 
 /// What was issued.
 #[derive(Debug)]
-#[must_use = "the credential was booked for its holder and is to be handed over"]
 #[non_exhaustive]
 pub struct Credential {
     /// The token.

@@ -19,7 +19,6 @@ use jose::time::UnixTime;
 use replay::ReplayStore;
 use serde::Serialize;
 
-pub(crate) use self::authenticate::Rules;
 use self::form::Form;
 pub(crate) use self::resource::Registry;
 pub use self::resource::{Client, Resource};
@@ -44,7 +43,6 @@ pub struct AuthorizationServer {
     pub(crate) provider: &'static dyn Provider,
     pub(crate) random: &'static dyn SecureRandom,
     pub(crate) replay: Arc<dyn ReplayStore>,
-    pub(crate) rules: Rules,
 }
 
 /// A client that has been authenticated.
@@ -133,14 +131,17 @@ impl AuthorizationServer {
         now: UnixTime,
     ) -> Result<CompactJws, Error> {
         let expires = add(now, self.lifetime);
-        let date = |at: UnixTime| NumericDate::from_secs(at.as_secs());
+        let date = |at: UnixTime| {
+            let date = NumericDate::from_secs(at.as_secs());
+            date.ok_or_else(|| Error::unavailable("the clock is beyond all dates"))
+        };
         let claims = AccessTokenClaims {
             iss: self.base.as_str(),
             sub: &who.client_id,
             aud: resource,
             client_id: &who.client_id,
-            iat: date(now),
-            exp: date(expires),
+            iat: date(now)?,
+            exp: date(expires)?,
             jti: id128(self.random).map_err(Error::unavailable)?,
             scope,
             cnf: who.key.map(|jkt| Confirmation { jkt }),

@@ -14,40 +14,40 @@ use jose::secret::SecretText;
 use jose::time::UnixTime;
 use serde_json::{Value, json};
 
-pub const BASE: &str = "http://127.0.0.1:8080";
-pub const HOST: &str = "127.0.0.1:8080";
-pub const NOW: u64 = 1_800_000_000;
-pub const TOOLS: &str = "https://tools.example/mcp";
-pub const FILES: &str = "https://files.example";
-pub const AGENT: &str = "spiffe://example.org/agents/a";
+pub(crate) const BASE: &str = "http://127.0.0.1:8080";
+pub(crate) const HOST: &str = "127.0.0.1:8080";
+pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const TOOLS: &str = "https://tools.example/mcp";
+pub(crate) const FILES: &str = "https://files.example";
+pub(crate) const AGENT: &str = "spiffe://example.org/agents/a";
 
-pub fn at(seconds: u64) -> UnixTime {
+pub(crate) fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-pub fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     at(NOW)
 }
 
-pub fn key(algorithm: Algorithm) -> SigningKey {
+pub(crate) fn key(algorithm: Algorithm) -> SigningKey {
     SigningKey::generate(algorithm, AWS_LC).unwrap()
 }
 
-pub fn es256() -> SigningKey {
+pub(crate) fn es256() -> SigningKey {
     key(Algorithm::Es256)
 }
 
-pub fn token(name: &str) -> SecretText {
+pub(crate) fn token(name: &str) -> SecretText {
     SecretText::new(format!("{name}-0123456789012345678901"))
 }
 
 /// `spiffe://example.org/agents/a` and others by the last part of their name: single-use tokens.
-pub fn enrolment(id: &str) -> Enrolment {
+pub(crate) fn enrolment(id: &str) -> Enrolment {
     let name = id.rsplit('/').next().unwrap();
     Enrolment::by_token(id.parse().unwrap(), &token(name)).unwrap()
 }
 
-pub fn builder() -> Builder {
+pub(crate) fn builder() -> Builder {
     Authority::builder(BASE, AWS_LC)
         .trust_domain("example.org")
         .enrol(enrolment(AGENT))
@@ -58,52 +58,52 @@ pub fn builder() -> Builder {
         .client(Client::spiffe("spiffe://example.org/agents/*".parse().unwrap()).allow(TOOLS, ["call", "list"]))
 }
 
-pub fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     builder().build(now()).unwrap()
 }
 
-pub fn key_set(key: &SigningKey) -> JwkSet {
+pub(crate) fn key_set(key: &SigningKey) -> JwkSet {
     let json = [key.public_jwk().clone()].into_iter().collect::<PublicJwkSet>().to_json();
     JwkSet::parse(json.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap()
 }
 
 /// Any claims, signed.
-pub fn sign(typ: &str, claims: &Value, key: &SigningKey) -> String {
+pub(crate) fn sign(typ: &str, claims: &Value, key: &SigningKey) -> String {
     let input = SigningInput::new(typ, key.algorithm(), key.key_id(), claims).unwrap();
     input.sign(key).unwrap().expose().to_owned()
 }
 
-pub fn nonce(authority: &Authority, now: UnixTime) -> String {
+pub(crate) fn nonce(authority: &Authority, now: UnixTime) -> String {
     authority.identity().challenge(now).unwrap().nonce
 }
 
-pub fn key_claims(nonce: &str, key: &SigningKey, now: UnixTime) -> Value {
+pub(crate) fn key_claims(nonce: &str, key: &SigningKey, now: UnixTime) -> Value {
     let jwk: Value = serde_json::from_str(&key.public_jwk().to_json()).unwrap();
     json!({"aud": BASE, "nonce": nonce, "exp": now.as_secs() + 60, "cnf": {"jwk": jwk}})
 }
 
-pub fn key_proof(nonce: &str, key: &SigningKey, now: UnixTime) -> String {
+pub(crate) fn key_proof(nonce: &str, key: &SigningKey, now: UnixTime) -> String {
     sign("aims-key-proof+jwt", &key_claims(nonce, key, now), key)
 }
 
-pub fn about_claims(nonce: &str, about: &SigningKey, now: UnixTime) -> Value {
+pub(crate) fn about_claims(nonce: &str, about: &SigningKey, now: UnixTime) -> Value {
     let jkt = about.verifying_key().thumbprint().to_string();
     json!({"aud": BASE, "nonce": nonce, "exp": now.as_secs() + 60, "jkt": jkt})
 }
 
 /// By the bootstrap key, named by its thumbprint.
-pub fn enrolment_proof(nonce: &str, about: &SigningKey, by: &SigningKey, now: UnixTime) -> String {
+pub(crate) fn enrolment_proof(nonce: &str, about: &SigningKey, by: &SigningKey, now: UnixTime) -> String {
     let by = by.clone().with_key_id(by.verifying_key().thumbprint().to_string());
     sign("aims-enrolment-proof+jwt", &about_claims(nonce, about, now), &by)
 }
 
-pub fn renewal_claims(nonce: &str, about: &SigningKey, wit: &str, now: UnixTime) -> Value {
+pub(crate) fn renewal_claims(nonce: &str, about: &SigningKey, wit: &str, now: UnixTime) -> Value {
     let mut claims = about_claims(nonce, about, now);
     claims["wth"] = jose::digest::sha256_base64url(wit).into();
     claims
 }
 
-pub fn renewal_proof(
+pub(crate) fn renewal_proof(
     nonce: &str,
     about: &SigningKey,
     by: &SigningKey,
@@ -113,7 +113,7 @@ pub fn renewal_proof(
     sign("aims-renewal-proof+jwt", &renewal_claims(nonce, about, wit, now), by)
 }
 
-pub fn svid_request(
+pub(crate) fn svid_request(
     nonce: &str,
     by: &SigningKey,
     wit: &str,
@@ -126,7 +126,7 @@ pub fn svid_request(
 }
 
 /// Enrols by the token of that name.
-pub fn enrol(
+pub(crate) fn enrol(
     authority: &Authority,
     name: &str,
     key: &SigningKey,
@@ -137,13 +137,13 @@ pub fn enrol(
 }
 
 /// A WIT of that name for a new key.
-pub fn wit(authority: &Authority, name: &str, now: UnixTime) -> (String, SigningKey) {
+pub(crate) fn wit(authority: &Authority, name: &str, now: UnixTime) -> (String, SigningKey) {
     let key = es256();
     let issued = enrol(authority, name, &key, now).unwrap();
     (issued.text.expose().to_owned(), key)
 }
 
-pub fn jwt_svid(
+pub(crate) fn jwt_svid(
     authority: &Authority,
     wit: &str,
     key: &SigningKey,
@@ -156,17 +156,17 @@ pub fn jwt_svid(
 }
 
 /// The claims of a token that a test may look into.
-pub fn claims(token: &str) -> Value {
+pub(crate) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&jose::base64url::decode(payload).unwrap()).unwrap()
 }
 
-pub fn header(token: &str) -> Value {
+pub(crate) fn header(token: &str) -> Value {
     let header = token.split('.').next().unwrap();
     serde_json::from_slice(&jose::base64url::decode(header).unwrap()).unwrap()
 }
 
-pub fn request(method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
+pub(crate) fn request(method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
     let mut request = Request::builder().method(method).uri(path);
     if !fields.iter().any(|(name, _)| *name == "host") {
         request = request.header("host", HOST);
@@ -177,24 +177,24 @@ pub fn request(method: &str, path: &str, fields: &[(&str, &str)], body: &str) ->
     request.body(body.as_bytes().to_vec()).unwrap()
 }
 
-pub fn send(authority: &Authority, request: &Request<Vec<u8>>, now: UnixTime) -> Response<Vec<u8>> {
+pub(crate) fn send(authority: &Authority, request: &Request<Vec<u8>>, now: UnixTime) -> Response<Vec<u8>> {
     authority.handle(request, None, now)
 }
 
-pub fn get(authority: &Authority, path: &str, now: UnixTime) -> Response<Vec<u8>> {
+pub(crate) fn get(authority: &Authority, path: &str, now: UnixTime) -> Response<Vec<u8>> {
     send(authority, &request("GET", path, &[], ""), now)
 }
 
-pub fn body(response: &Response<Vec<u8>>) -> Value {
+pub(crate) fn body(response: &Response<Vec<u8>>) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
-pub fn field<'a>(response: &'a Response<Vec<u8>>, name: &str) -> &'a str {
+pub(crate) fn field<'a>(response: &'a Response<Vec<u8>>, name: &str) -> &'a str {
     response.headers().get(name).map_or("", |value| value.to_str().unwrap())
 }
 
 /// Status and `code` of a problem.
-pub fn problem(response: &Response<Vec<u8>>) -> (u16, String) {
+pub(crate) fn problem(response: &Response<Vec<u8>>) -> (u16, String) {
     assert_eq!(field(response, "content-type"), "application/problem+json");
     assert_eq!(field(response, "cache-control"), "no-store");
     let body = body(response);

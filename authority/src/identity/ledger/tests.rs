@@ -145,11 +145,11 @@ fn undoing_gives_token_and_key_back() {
     let ledger = Ledger::new(Limits::default());
     ledger.declare(enrolment("a"), at(0)).unwrap();
     ledger.declare(enrolment("b"), at(0)).unwrap();
-    let key = key();
-    let grant = enrol(&ledger, "a", key, 1).unwrap();
+    let (one, other) = (key(), key());
+    let grant = enrol(&ledger, "a", one, 1).unwrap();
     ledger.undo(&grant);
-    enrol(&ledger, "b", key, 1).unwrap();
-    enrol(&ledger, "a", super::tests::key(), 1).unwrap();
+    enrol(&ledger, "b", one, 1).unwrap();
+    enrol(&ledger, "a", other, 1).unwrap();
 }
 
 #[test]
