@@ -186,9 +186,6 @@ pub enum Error {
     Listener(#[source] std::io::Error),
 
     // The client of the identity server.
-    /// The authority could not be reached.
-    #[error("the authority could not be reached")]
-    Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The authority refused.
     #[error("the authority answered {status}")]
     Refused {
@@ -270,7 +267,6 @@ impl Error {
         Self::Scope => "token.scope",
         Self::NotLoopback { .. } => "server.not_loopback",
         Self::Listener(_) => "server.listener",
-        Self::Unreachable(_) => "client.unreachable",
         Self::Refused { .. } => "client.refused",
         Self::Answer(_) => "client.answer",
     }

@@ -30,6 +30,12 @@ fn fresh_nonce(authority: &Authority) -> String {
     body(&response)["nonce"].as_str().unwrap().to_owned()
 }
 
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
 fn bearer(name: &str) -> String {
     format!("Bearer {}", token(name).expose())
 }
@@ -105,7 +111,7 @@ fn refusals_have_their_codes() {
     enrol(&authority, "b", &taken, now()).unwrap();
     let body = json!({"key_proof": proof(&fresh_nonce(&authority), &taken)});
     assert_eq!(wit(&body), refused(409, "identity.key"));
-    let limits = Limits { credentials: 1, ..Limits::default() };
+    let limits = limits(|it| it.credentials = 1);
     let full = builder().limits(limits).build(now()).unwrap();
     enrol(&full, "b", &es256(), now()).unwrap();
     let body = json!({"key_proof": proof(&fresh_nonce(&full), &es256())});
@@ -250,18 +256,18 @@ fn documents_are_cached_by_their_etag() {
 #[test]
 fn long_bodies_are_refused() {
     let authority = authority();
-    let send = |length: usize| {
+    let post = |length: usize| {
         let body = "x".repeat(length);
-        problem(&common::send(&authority, &request("POST", "/identity/wit", &[JSON], &body), now()))
+        problem(&send(&authority, &request("POST", "/identity/wit", &[JSON], &body), now()))
     };
-    assert_eq!(send(32 * 1024), (400, "identity.request".to_owned()));
-    assert_eq!(send(32 * 1024 + 1), (413, "authority.too_large".to_owned()));
+    assert_eq!(post(32 * 1024), (400, "identity.request".to_owned()));
+    assert_eq!(post(32 * 1024 + 1), (413, "authority.too_large".to_owned()));
 }
 
 /// T-049: guesses are slowed down for their source alone, and a good token is then not looked at.
 #[test]
 fn guesses_are_limited_by_source() {
-    let limits = Limits { failures: Rate { burst: 3, per_minute: 6 }, ..Limits::default() };
+    let limits = limits(|it| it.failures = Rate { burst: 3, per_minute: 6 });
     let authority = builder().limits(limits).build(now()).unwrap();
     let attempt = |name: &str, source: &str, at: u64| {
         let proof = key_proof(&nonce(&authority, common::at(at)), &es256(), common::at(at));
@@ -285,7 +291,7 @@ fn guesses_are_limited_by_source() {
 /// The same for failed client authentications, in the words of RFC 6749.
 #[test]
 fn failed_clients_are_limited_by_source() {
-    let limits = Limits { failures: Rate { burst: 2, per_minute: 1 }, ..Limits::default() };
+    let limits = limits(|it| it.failures = Rate { burst: 2, per_minute: 1 });
     let authority = builder().limits(limits).build(now()).unwrap();
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let ask = |body: &str| send(&authority, &request("POST", "/token", &form, body), now());
@@ -301,7 +307,7 @@ fn failed_clients_are_limited_by_source() {
 
 #[test]
 fn requests_are_limited_by_source() {
-    let limits = Limits { requests: Rate { burst: 2, per_minute: 60 }, ..Limits::default() };
+    let limits = limits(|it| it.requests = Rate { burst: 2, per_minute: 60 });
     let authority = builder().limits(limits).build(now()).unwrap();
     let ask = |at: u64| get(&authority, "/jwks", common::at(at)).status().as_u16();
     assert_eq!([ask(NOW), ask(NOW), ask(NOW), ask(NOW + 1), ask(NOW + 1)], [200, 200, 429, 200, 429]);

@@ -1,0 +1,152 @@
+//! The agent's side against the server's, and against answers that are not what they must be.
+
+mod common;
+
+use authority::client::{IdentityClient, Received, Showing};
+use authority::{Authority, Enrolment, Error};
+use common::*;
+use http::{Request, Response};
+use jose::key::SigningKey;
+use jose::secret::SecretText;
+use serde_json::json;
+
+fn client() -> IdentityClient {
+    IdentityClient::new(BASE).unwrap()
+}
+
+fn fetch(
+    authority: &Authority,
+    key: &SigningKey,
+    showing: Showing,
+    at: u64,
+) -> Result<Received, Error> {
+    let at = common::at(at);
+    let (request, pending) = client().wit(key, showing);
+    let (request, pending) = pending.finish(&send(authority, &request, at), at)?;
+    pending.finish(&send(authority, &request, at), at)
+}
+
+#[test]
+fn an_agent_enrols_renews_and_fetches_a_jwt_svid() {
+    let authority = authority();
+    let (key, new) = (es256(), es256());
+    let wit = fetch(&authority, &key, Showing::Token(token("a")), NOW).unwrap();
+    assert_eq!(wit.expires, at(NOW + 3_600));
+    assert_eq!(claims(wit.text.expose())["sub"], AGENT);
+    let showing = Showing::Wit { wit: wit.text, key };
+    let renewed = fetch(&authority, &new, showing, NOW + 1_800).unwrap();
+    assert_eq!(renewed.expires, at(NOW + 1_800 + 3_600));
+    let later = at(NOW + 1_800);
+    let (request, pending) = client().jwt_svid(BASE, &renewed.text, &new);
+    let (request, pending) = pending.finish(&send(&authority, &request, later), later).unwrap();
+    let svid = pending.finish(&send(&authority, &request, later), later).unwrap();
+    assert_eq!(claims(svid.text.expose())["sub"], AGENT);
+}
+
+#[test]
+fn an_agent_enrols_by_its_bootstrap_key() {
+    let bootstrap = es256();
+    let id = "spiffe://example.org/agents/k".parse().unwrap();
+    let enrolment = Enrolment::by_key(id, bootstrap.verifying_key().clone());
+    let authority = builder().enrol(enrolment).build(now()).unwrap();
+    for key in [&bootstrap, &es256()] {
+        let showing = Showing::BootstrapKey(key.clone());
+        let fetched = fetch(&authority, &es256(), showing, NOW);
+        if std::ptr::eq(key, &bootstrap) {
+            assert!(fetched.is_ok());
+        } else {
+            let refused = fetched.unwrap_err();
+            assert!(
+                matches!(refused, Error::Refused { status: 403, code: Some("identity.refused") }),
+                "{refused:?}"
+            );
+        }
+    }
+}
+
+/// Refusals come with their status, and with their code only where it is one of ours (T-110).
+#[test]
+fn refusals_are_told_apart() {
+    let authority = authority();
+    let refused = fetch(&authority, &es256(), Showing::Token(token("nobody")), NOW).unwrap_err();
+    assert_eq!(refused.code(), "client.refused");
+    assert!(matches!(refused, Error::Refused { status: 403, code: Some("identity.refused") }));
+    let foreign = Response::builder().status(500).body(br#"{"code":"x\u001b[2J"}"#.to_vec()).unwrap();
+    let (_, pending) = client().wit(&es256(), Showing::Token(token("a")));
+    let refused = pending.finish(&foreign, now()).unwrap_err();
+    assert!(matches!(refused, Error::Refused { status: 500, code: None }), "{refused:?}");
+}
+
+fn answer(media_type: &str, body: &str) -> Response<Vec<u8>> {
+    let response = Response::builder().header("content-type", media_type);
+    response.body(body.as_bytes().to_vec()).unwrap()
+}
+
+/// T-028, T-084: answers that are not what they must be.
+#[test]
+fn unusable_answers_are_refused() {
+    let good = json!({"nonce": "n", "expires_in": 60}).to_string();
+    let long = json!({"nonce": "n", "expires_in": 60, "x": "x".repeat(64 * 1024)}).to_string();
+    let json = "application/json";
+    let begin = || client().wit(&es256(), Showing::Token(token("a"))).1;
+    assert!(begin().finish(&answer(json, &good), now()).is_ok());
+    for (media_type, body) in [
+        ("text/html", good.as_str()),
+        (json, "<html>"),
+        (json, ""),
+        (json, "[\"n\",60]"),
+        (json, r#"{"nonce":"n","nonce":"m","expires_in":60}"#),
+        (json, r#"{"nonce":null,"expires_in":60}"#),
+        (json, r#"{"nonce":"n","expires_in":-1}"#),
+        (json, &long),
+    ] {
+        let refused = begin().finish(&answer(media_type, body), now()).unwrap_err();
+        assert_eq!(refused.code(), "client.answer", "{body:.40}");
+    }
+}
+
+/// A WIT for a key that the agent does not have, and a JWT-SVID where a WIT is due.
+#[test]
+fn credentials_must_be_what_was_asked_for() {
+    let authority = authority();
+    let (others, _) = wit(&authority, "b", now());
+    let own = es256();
+    let issued = enrol(&authority, "b", &own, now()).unwrap();
+    let own_wit = issued.text.expose();
+    let finish = |body: &serde_json::Value| {
+        let (_, pending) = client().wit(&own, Showing::Token(token("a")));
+        let challenge = json!({"nonce": "n", "expires_in": 60}).to_string();
+        let challenge = answer("application/json", &challenge);
+        let (_, pending) = pending.finish(&challenge, now()).unwrap();
+        pending.finish(&answer("application/json", &body.to_string()), now())
+    };
+    assert!(finish(&json!({"wit": own_wit, "expires_in": 60})).is_ok());
+    for body in [
+        json!({"wit": others, "expires_in": 60}),
+        json!({"wit": "x.y.z", "expires_in": 60}),
+        json!({"jwt_svid": own_wit, "expires_in": 60}),
+        json!({"wit": own_wit, "jwt_svid": own_wit, "expires_in": 60}),
+        json!({"wit": null, "expires_in": 60}),
+        json!({"expires_in": 60}),
+        json!({"wit": own_wit}),
+    ] {
+        assert_eq!(finish(&body).unwrap_err().code(), "client.answer", "{body:.60}");
+    }
+}
+
+/// T-023: neither the requests nor what is pending prints a secret.
+#[test]
+fn requests_print_no_secret() {
+    let secret = token("a");
+    let (request, pending) = client().wit(&es256(), Showing::Token(secret.clone()));
+    let challenge = answer("application/json", &json!({"nonce": "n", "expires_in": 60}).to_string());
+    let mut texts = vec![format!("{request:?}"), format!("{pending:?}")];
+    let (request, pending): (Request<Vec<u8>>, _) = pending.finish(&challenge, now()).unwrap();
+    texts.push(format!("{:?} {pending:?}", request.headers()));
+    for text in texts {
+        assert!(!text.contains(secret.expose()), "{text}");
+    }
+    let broken = SecretText::new("a\nb");
+    let (_, pending) = client().wit(&es256(), Showing::Token(broken));
+    assert_eq!(pending.finish(&challenge, now()).unwrap_err().code(), "client.answer");
+}
