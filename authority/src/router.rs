@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, State};
 use axum::routing::any;
 use http::{Request, Response};
@@ -56,18 +56,28 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
     let (parts, body) = request.into_parts();
     let source = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|it| it.0.ip());
     let limit = authority.limits().body;
-    let read = tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, limit)).await;
-    let refused = match read {
-        Ok(Ok(body)) => {
-            let request = Request::from_parts(parts, Vec::from(body));
+    let refused = match read(body, limit).await {
+        Ok(body) => {
+            let request = Request::from_parts(parts, body);
             return authority.handle(&request, source, clock.now()).map(Body::from);
         }
-        // Too long, or a caller that went away and reads no answer.
-        Ok(Err(_)) => Error::TooLarge { limit },
-        Err(_elapsed) => Error::Slow,
+        Err(error) => error,
     };
     let mut response = authority.refuse(parts.uri.path(), &refused).map(Body::from);
     let close = http::HeaderValue::from_static("close");
     response.headers_mut().insert(http::header::CONNECTION, close);
     response
+}
+
+async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
+    // Who announces too much is not waited for.
+    if usize::try_from(body.size_hint().lower()).map_or(true, |announced| announced > limit) {
+        return Err(Error::TooLarge { limit });
+    }
+    match tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, limit)).await {
+        Ok(Ok(body)) => Ok(body.into()),
+        // Too long, or a caller that went away and reads no answer.
+        Ok(Err(_)) => Err(Error::TooLarge { limit }),
+        Err(_elapsed) => Err(Error::Slow),
+    }
 }
