@@ -12,9 +12,14 @@ use tokio::net::TcpListener;
 const TOOL: &str = "http://127.0.0.1:9000";
 
 #[tokio::main(flavor = "current_thread")]
-#[expect(clippy::print_stdout, reason = "it is a program, and this is what it is for")]
+#[expect(
+    clippy::print_stdout,
+    reason = "it is a program, and this is what it is for"
+)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let port: u16 = std::env::args().nth(1).map_or(Ok(8080), |port| port.parse())?;
+    let port: u16 = std::env::args()
+        .nth(1)
+        .map_or(Ok(8080), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let base = format!("http://{}", listener.local_addr()?);
     let token = Enrolment::random_token(random::SYSTEM)?;

@@ -18,11 +18,7 @@ struct Problem {
 }
 
 /// A body with a media type and `Cache-Control`.
-pub(crate) fn json(
-    status: StatusCode,
-    body: String,
-    cache: &str,
-) -> Response<Vec<u8>> {
+pub(crate) fn json(status: StatusCode, body: String, cache: &str) -> Response<Vec<u8>> {
     with_type(status, "application/json", body, cache)
 }
 
@@ -37,7 +33,10 @@ fn with_type(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     insert(headers, CACHE_CONTROL, cache);
-    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
@@ -56,11 +55,7 @@ pub(crate) fn secret<T: Serialize>(body: &T) -> Response<Vec<u8>> {
 }
 
 /// A document that may be kept for some time, with an `ETag` (RFC 9110 §8.8.3).
-pub(crate) fn document(
-    body: String,
-    max_age: u64,
-    request: &HeaderMap,
-) -> Response<Vec<u8>> {
+pub(crate) fn document(body: String, max_age: u64, request: &HeaderMap) -> Response<Vec<u8>> {
     let etag = format!("\"{}\"", sha256_base64url(&body));
     let cache = format!("public, max-age={max_age}, must-revalidate");
     let known = request
@@ -84,7 +79,11 @@ pub(crate) fn document(
 /// A refusal as RFC 9457 problem. It says the coarse code and nothing else.
 pub(crate) fn problem(error: &Error) -> Response<Vec<u8>> {
     let wire = error.wire_form();
-    let body = Problem { title: wire.title, status: wire.status, code: wire.code };
+    let body = Problem {
+        title: wire.title,
+        status: wire.status,
+        code: wire.code,
+    };
     let body = serde_json::to_string(&body).unwrap_or_default();
     let status = StatusCode::from_u16(wire.status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let mut response = with_type(status, "application/problem+json", body, "no-store");
@@ -124,7 +123,11 @@ pub(crate) fn check_media_type(headers: &HeaderMap, due: &'static str) -> Result
     let wrong = || Error::MediaType { due };
     let value = sole(headers, CONTENT_TYPE.as_str(), wrong())?.ok_or_else(wrong)?;
     let essence = value.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(due) { Ok(()) } else { Err(wrong()) }
+    if essence.eq_ignore_ascii_case(due) {
+        Ok(())
+    } else {
+        Err(wrong())
+    }
 }
 
 #[cfg(test)]
@@ -132,7 +135,10 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect()
+        pairs
+            .iter()
+            .map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v)))
+            .collect()
     }
 
     #[test]

@@ -71,7 +71,6 @@ impl Operation {
 impl Authority {
     /// Begins one that is reached at this base URL, which is also its `issuer` and the audience of
     /// every proof: `https`, or `http` on a loopback host, no trailing slash.
-    #[must_use]
     pub fn builder(base_url: &str, provider: &'static dyn Provider) -> Builder {
         Builder::new(base_url, provider)
     }
@@ -138,7 +137,12 @@ impl Authority {
 
     fn rings(&self) -> [&crate::keys::KeyRing; 4] {
         let rings = &self.0.identity.rings;
-        [&rings.wit_svid, &rings.jwt_svid, &rings.wimse_wit, self.0.oauth.ring()]
+        [
+            &rings.wit_svid,
+            &rings.jwt_svid,
+            &rings.wimse_wit,
+            self.0.oauth.ring(),
+        ]
     }
 
     /// How long a new key is published before it is used, and how long documents may be kept.
@@ -203,11 +207,16 @@ impl Authority {
         self.0.requests.take(source, now)?;
         let operation = operation.ok_or(Error::Path)?;
         let allow = operation.allow();
-        if !allow.split(", ").any(|method| method == request.method().as_str()) {
+        if !allow
+            .split(", ")
+            .any(|method| method == request.method().as_str())
+        {
             return Err(Error::Method { allow });
         }
         if request.body().len() > self.0.limits.body {
-            return Err(Error::TooLarge { limit: self.0.limits.body });
+            return Err(Error::TooLarge {
+                limit: self.0.limits.body,
+            });
         }
         if operation.is_guarded() {
             self.0.failures.check(source, now)?;
@@ -219,7 +228,12 @@ impl Authority {
     fn check_host(&self, request: &Request<Vec<u8>>) -> Result<(), Error> {
         let field = answer::sole(request.headers(), HOST.as_str(), Error::Host)?;
         let target = request.uri().authority().map(http::uri::Authority::as_str);
-        let ours = |host: &str| self.0.hosts.iter().any(|known| known.eq_ignore_ascii_case(host));
+        let ours = |host: &str| {
+            self.0
+                .hosts
+                .iter()
+                .any(|known| known.eq_ignore_ascii_case(host))
+        };
         let named = [field, target];
         if named.iter().all(Option::is_none) || !named.into_iter().flatten().all(ours) {
             return Err(Error::Host);

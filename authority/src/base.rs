@@ -31,7 +31,10 @@ impl Base {
             return Err(Error::BaseUrl);
         }
         let start = scheme.len() + "://".len();
-        Ok(Self { text: text.to_owned(), authority: (start, start + authority.len()) })
+        Ok(Self {
+            text: text.to_owned(),
+            authority: (start, start + authority.len()),
+        })
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -61,7 +64,9 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
         Some(colon) => {
             let (host, port) = authority.split_at_checked(after + colon)?;
             let port = port.strip_prefix(':')?;
-            port.bytes().all(|byte| byte.is_ascii_digit()).then_some((host, Some(port)))
+            port.bytes()
+                .all(|byte| byte.is_ascii_digit())
+                .then_some((host, Some(port)))
         }
         None => Some((authority, None)),
     }
@@ -89,7 +94,9 @@ fn bracketed(host: &str) -> Option<&str> {
 fn is_loopback(host: &str) -> bool {
     host == "localhost"
         || host.parse::<Ipv4Addr>().is_ok_and(|it| it.is_loopback())
-        || bracketed(host).and_then(|it| it.parse::<Ipv6Addr>().ok()).is_some_and(|it| it.is_loopback())
+        || bracketed(host)
+            .and_then(|it| it.parse::<Ipv6Addr>().ok())
+            .is_some_and(|it| it.is_loopback())
 }
 
 /// Empty, or segments of unreserved characters, none of them empty or dots.
@@ -98,7 +105,10 @@ fn is_path(path: &str) -> bool {
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(good)
     };
-    path.is_empty() || path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(segment))
+    path.is_empty()
+        || path
+            .strip_prefix('/')
+            .is_some_and(|rest| rest.split('/').all(segment))
 }
 
 #[cfg(test)]
@@ -112,10 +122,17 @@ mod tests {
             ("http://localhost", "localhost", ""),
             ("http://[::1]:9/a", "[::1]:9", "/a"),
             ("https://as.example", "as.example", ""),
-            ("https://as.example:8443/tenant/1", "as.example:8443", "/tenant/1"),
+            (
+                "https://as.example:8443/tenant/1",
+                "as.example:8443",
+                "/tenant/1",
+            ),
         ] {
             let base = Base::parse(text).unwrap();
-            assert_eq!((base.as_str(), base.authority(), base.path()), (text, authority, path));
+            assert_eq!(
+                (base.as_str(), base.authority(), base.path()),
+                (text, authority, path)
+            );
             assert_eq!(base.join("/token"), format!("{text}/token"));
         }
     }
@@ -152,7 +169,11 @@ mod tests {
             "https://[::1]x",
             "https://[nope]",
         ] {
-            assert_eq!(Base::parse(text).unwrap_err().code(), "authority.base_url", "{text}");
+            assert_eq!(
+                Base::parse(text).unwrap_err().code(),
+                "authority.base_url",
+                "{text}"
+            );
         }
     }
 }

@@ -182,7 +182,12 @@ impl Builder {
             }
         }
         let mut ring = |purpose| {
-            KeyRing::new(purpose, self.keys.remove(&purpose), self.refresh_hint, self.provider)
+            KeyRing::new(
+                purpose,
+                self.keys.remove(&purpose),
+                self.refresh_hint,
+                self.provider,
+            )
         };
         let token_ring = ring(Purpose::AccessToken)?;
         let rings = Rings {
@@ -191,8 +196,9 @@ impl Builder {
             wimse_wit: ring(Purpose::WimseWit)?,
         };
         let trust = Arc::new(TrustStore::new());
-        let replay =
-            self.replay.unwrap_or_else(|| Arc::new(ReplayCache::in_memory(REPLAY_CAPACITY)));
+        let replay = self
+            .replay
+            .unwrap_or_else(|| Arc::new(ReplayCache::in_memory(REPLAY_CAPACITY)));
         let mut svid_audiences = self.svid_audiences;
         svid_audiences.push(base.as_str().to_owned());
         let identity = Arc::new(IdentityServer {

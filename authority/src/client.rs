@@ -76,8 +76,15 @@ pub enum Showing {
 
 #[derive(Debug)]
 enum Want {
-    JwtSvid { audience: String, wit: SecretText, key: SigningKey },
-    Wit { key: SigningKey, showing: Showing },
+    JwtSvid {
+        audience: String,
+        wit: SecretText,
+        key: SigningKey,
+    },
+    Wit {
+        key: SigningKey,
+        showing: Showing,
+    },
 }
 
 /// A challenge was asked for.
@@ -113,12 +120,17 @@ impl IdentityClient {
     ///
     /// `authority.base_url`: `https`, or `http` on loopback.
     pub fn new(base_url: &str) -> Result<Self, Error> {
-        Ok(Self { base: Base::parse(base_url)? })
+        Ok(Self {
+            base: Base::parse(base_url)?,
+        })
     }
 
     /// Begins to fetch a WIT for a key.
     pub fn wit(&self, key: &SigningKey, showing: Showing) -> (Request<Vec<u8>>, PendingChallenge) {
-        self.begin(Want::Wit { key: key.clone(), showing })
+        self.begin(Want::Wit {
+            key: key.clone(),
+            showing,
+        })
     }
 
     /// Begins to fetch a JWT-SVID for an audience, with the WIT-SVID and its key.
@@ -129,13 +141,23 @@ impl IdentityClient {
         key: &SigningKey,
     ) -> (Request<Vec<u8>>, PendingChallenge) {
         let audience = audience.into();
-        self.begin(Want::JwtSvid { audience, wit: wit.clone(), key: key.clone() })
+        self.begin(Want::JwtSvid {
+            audience,
+            wit: wit.clone(),
+            key: key.clone(),
+        })
     }
 
     fn begin(&self, want: Want) -> (Request<Vec<u8>>, PendingChallenge) {
         // The base URL was checked to be a URL.
         let request = post(&self.base, "/identity/challenge", Vec::new()).unwrap_or_default();
-        (request, PendingChallenge { base: self.base.clone(), want })
+        (
+            request,
+            PendingChallenge {
+                base: self.base.clone(),
+                want,
+            },
+        )
     }
 }
 
@@ -155,12 +177,21 @@ impl PendingChallenge {
         match self.want {
             Want::Wit { key, showing } => {
                 let thumbprint = *key.verifying_key().thumbprint();
-                let prove = Prover { base: &self.base, nonce, now };
+                let prove = Prover {
+                    base: &self.base,
+                    nonce,
+                    now,
+                };
                 let key_proof = prove.sign(messages::KEY_PROOF, &key, |claims| ProofClaims {
-                    cnf: Some(Confirmation { jwk: key.public_jwk() }),
+                    cnf: Some(Confirmation {
+                        jwk: key.public_jwk(),
+                    }),
                     ..claims
                 })?;
-                let mut body = WitBody { key_proof, ..WitBody::default() };
+                let mut body = WitBody {
+                    key_proof,
+                    ..WitBody::default()
+                };
                 let mut field = None;
                 match showing {
                     Showing::Token(token) => {
@@ -172,28 +203,46 @@ impl PendingChallenge {
                         let proof = prove.sign(
                             messages::ENROLMENT_PROOF,
                             &key.with_key_id(name),
-                            |claims| ProofClaims { jkt: Some(thumbprint), ..claims },
+                            |claims| ProofClaims {
+                                jkt: Some(thumbprint),
+                                ..claims
+                            },
                         )?;
                         body.enrolment_proof = Some(proof);
                     }
                     Showing::Wit { wit, key } => {
                         let wth = sha256_base64url(wit.expose());
-                        let proof = prove.sign(messages::RENEWAL_PROOF, &key, |claims| {
-                            ProofClaims { jkt: Some(thumbprint), wth: Some(wth), ..claims }
-                        })?;
+                        let proof =
+                            prove.sign(messages::RENEWAL_PROOF, &key, |claims| ProofClaims {
+                                jkt: Some(thumbprint),
+                                wth: Some(wth),
+                                ..claims
+                            })?;
                         body.renewal_proof = Some(proof);
                         field = Some((HeaderName::from_static(WIT_FIELD), wit));
                     }
                 }
                 let request = with_body(&self.base, "/identity/wit", &body, field)?;
-                Ok((request, PendingCredential { key: Some(thumbprint) }))
+                Ok((
+                    request,
+                    PendingCredential {
+                        key: Some(thumbprint),
+                    },
+                ))
             }
             Want::JwtSvid { audience, wit, key } => {
                 let wth = sha256_base64url(wit.expose());
-                let prove = Prover { base: &self.base, nonce, now };
-                let svid_request = prove.sign(messages::SVID_REQUEST, &key, |claims| {
-                    ProofClaims { svid_aud: Some(&audience), wth: Some(wth), ..claims }
-                })?;
+                let prove = Prover {
+                    base: &self.base,
+                    nonce,
+                    now,
+                };
+                let svid_request =
+                    prove.sign(messages::SVID_REQUEST, &key, |claims| ProofClaims {
+                        svid_aud: Some(&audience),
+                        wth: Some(wth),
+                        ..claims
+                    })?;
                 let field = Some((HeaderName::from_static(WIT_FIELD), wit));
                 let body = SvidBody { svid_request };
                 let request = with_body(&self.base, "/identity/jwt-svid", &body, field)?;
@@ -220,7 +269,10 @@ impl PendingCredential {
             _ => return Err(Error::Answer(None)),
         };
         let expires = add(now, Duration::from_secs(answer.expires_in));
-        Ok(Received { text: SecretText::new(text), expires })
+        Ok(Received {
+            text: SecretText::new(text),
+            expires,
+        })
     }
 }
 
@@ -251,7 +303,9 @@ impl<'a> Prover<'a> {
             svid_aud: None,
         });
         let input = SigningInput::new(typ, key.algorithm(), key.key_id(), &claims);
-        let signed = input.and_then(|input| input.sign(key)).map_err(Error::Key)?;
+        let signed = input
+            .and_then(|input| input.sign(key))
+            .map_err(Error::Key)?;
         Ok(signed.expose().to_owned())
     }
 }
@@ -291,14 +345,20 @@ fn read<'a, T: Deserialize<'a>>(answer: &'a Response<Vec<u8>>) -> Result<T, Erro
     let body = answer.body();
     let status = answer.status().as_u16();
     if status != 200 {
-        let problem = jose::json::from_object::<Problem<'_>>(body.get(..MAX_ANSWER_LEN).unwrap_or(body));
+        let problem =
+            jose::json::from_object::<Problem<'_>>(body.get(..MAX_ANSWER_LEN).unwrap_or(body));
         let code = problem.ok().and_then(|problem| {
-            Error::WIRE_CODES.iter().find(|known| **known == problem.code).copied()
+            Error::WIRE_CODES
+                .iter()
+                .find(|known| **known == problem.code)
+                .copied()
         });
         return Err(Error::Refused { status, code });
     }
     let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(|value| {
-        value.to_str().is_ok_and(|text| text.split(';').next() == Some("application/json"))
+        value
+            .to_str()
+            .is_ok_and(|text| text.split(';').next() == Some("application/json"))
     });
     if !is_json || body.len() > MAX_ANSWER_LEN {
         return Err(Error::Answer(None));
@@ -314,8 +374,16 @@ fn check_key(wit: &str, key: &Thumbprint) -> Result<(), Error> {
     }
 
     let unusable = |error: jose::Error| Error::Answer(Some(error.into()));
-    let payload = Unverified::parse(wit).and_then(|it| it.unverified_payload()).map_err(unusable)?;
+    let payload = Unverified::parse(wit)
+        .and_then(|it| it.unverified_payload())
+        .map_err(unusable)?;
     let claims: Claims<'_> = jose::json::from_object(&payload).map_err(unusable)?;
-    let found = Jwk::parse(claims.cnf.jwk.get().as_bytes()).map_err(unusable)?.thumbprint();
-    if found == *key { Ok(()) } else { Err(Error::Answer(None)) }
+    let found = Jwk::parse(claims.cnf.jwk.get().as_bytes())
+        .map_err(unusable)?
+        .thumbprint();
+    if found == *key {
+        Ok(())
+    } else {
+        Err(Error::Answer(None))
+    }
 }

@@ -13,7 +13,9 @@ pub enum Error {
     // The operator's configuration.
     /// The base URL is not `https`, nor `http` on a loopback host, or has a query, fragment, user
     /// information or a trailing slash.
-    #[error("the base URL must be `https`, or `http` on loopback, without query, fragment, user or trailing slash")]
+    #[error(
+        "the base URL must be `https`, or `http` on loopback, without query, fragment, user or trailing slash"
+    )]
     BaseUrl,
     /// No trust domain, or one that is not valid.
     #[error("the trust domain is missing or not valid")]
@@ -176,7 +178,9 @@ pub enum Error {
 
     // The server.
     /// The listener is reachable from the network (T-160).
-    #[error("refusing to listen on `{address}`: an authority that holds its keys and enrolments in memory is meant for one machine; `Server::reachable_from_network` overrules this")]
+    #[error(
+        "refusing to listen on `{address}`: an authority that holds its keys and enrolments in memory is meant for one machine; `Server::reachable_from_network` overrules this"
+    )]
     NotLoopback {
         /// The listener's address.
         address: std::net::SocketAddr,
@@ -311,9 +315,11 @@ impl Error {
             Self::Proof(_) | Self::ProofBinding => {
                 (400, "identity.proof", "Proof of possession not valid")
             }
-            Self::KeyAlgorithm => {
-                (400, "identity.key_algorithm", "Key algorithm not allowed in this credential")
-            }
+            Self::KeyAlgorithm => (
+                400,
+                "identity.key_algorithm",
+                "Key algorithm not allowed in this credential",
+            ),
             Self::KeyTaken => (409, "identity.key", "The key cannot be used"),
             Self::Enrolment
             | Self::EnrolmentUsed
@@ -323,7 +329,11 @@ impl Error {
             | Self::Audience => (403, "identity.refused", "Refused"),
             _ => (503, "identity.unavailable", "Not available now"),
         };
-        Wire { status, code, title }
+        Wire {
+            status,
+            code,
+            title,
+        }
     }
 
     /// `error` of the token endpoint's answer (RFC 6749 §5.2, RFC 8707 §2).
@@ -337,17 +347,13 @@ impl Error {
             Self::TokenRequest { .. }
             | Self::Slow
             | Self::MediaType { .. }
-            | Self::TooLarge { .. } => {
-                "invalid_request"
-            }
+            | Self::TooLarge { .. } => "invalid_request",
             Self::TooMany { .. } => "temporarily_unavailable",
             _ => "server_error",
         }
     }
 
-    pub(crate) fn unavailable(
-        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
-    ) -> Self {
+    pub(crate) fn unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())
     }
 }

@@ -138,7 +138,9 @@ impl Server {
             tracing::warn!(%address, "an in-memory authority is reachable from the network");
         }
         let router = self.authority.whole_router(self.clock.clone());
-        let room = Arc::new(Semaphore::new(self.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let room = Arc::new(Semaphore::new(
+            self.connections.clamp(1, Semaphore::MAX_PERMITS),
+        ));
         let (ending, ended) = watch::channel(());
         let mut open = JoinSet::new();
         let mut end = pin!(end);
@@ -204,7 +206,11 @@ impl core::fmt::Debug for Server {
 type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
 
 async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    let permit = room.clone().acquire_owned().await.map_err(std::io::Error::other)?;
+    let permit = room
+        .clone()
+        .acquire_owned()
+        .await
+        .map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     Ok((stream, peer, permit))
 }

@@ -88,9 +88,22 @@ impl KeyRing {
         if !purpose.algorithms().contains(algorithm) {
             return Err(Error::KeyAlgorithmForSvid);
         }
-        let first = Key { signer: Arc::new(key), use_from: 0, last_expiry: 0 };
-        let ring = Mutex::new(Ring { keys: vec![first], changes: 0 });
-        Ok(Self { purpose, algorithm, provider, ahead, ring })
+        let first = Key {
+            signer: Arc::new(key),
+            use_from: 0,
+            last_expiry: 0,
+        };
+        let ring = Mutex::new(Ring {
+            keys: vec![first],
+            changes: 0,
+        });
+        Ok(Self {
+            purpose,
+            algorithm,
+            provider,
+            ahead,
+            ring,
+        })
     }
 
     /// The key to sign with now. What it signs expires at `expires`: so long will it be published.
@@ -107,7 +120,10 @@ impl KeyRing {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.prune(now);
         let keys = ring.keys.iter().map(|key| {
-            key.signer.public_jwk().clone().with_use(self.purpose.key_use())
+            key.signer
+                .public_jwk()
+                .clone()
+                .with_use(self.purpose.key_use())
         });
         (keys.collect(), ring.changes)
     }
@@ -132,14 +148,21 @@ impl KeyRing {
         }
         ring.prune(now);
         let use_from = now.as_secs().saturating_add(self.ahead.as_secs());
-        ring.keys.push(Key { signer: Arc::new(key), use_from, last_expiry: 0 });
+        ring.keys.push(Key {
+            signer: Arc::new(key),
+            use_from,
+            last_expiry: 0,
+        });
         ring.changes = ring.changes.saturating_add(1);
         Ok(())
     }
 
     /// Whether a key is published and not in use.
     pub(crate) fn is_pending(&self, now: UnixTime) -> bool {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner).is_pending(now)
+        self.ring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_pending(now)
     }
 
     /// Drops every key at once for a new one: what they signed is worth nothing from here on.
@@ -150,7 +173,11 @@ impl KeyRing {
     pub(crate) fn replace(&self) -> Result<(), Error> {
         let signer = Arc::new(generate(self.algorithm, self.provider)?);
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.keys = vec![Key { signer, use_from: 0, last_expiry: 0 }];
+        ring.keys = vec![Key {
+            signer,
+            use_from: 0,
+            last_expiry: 0,
+        }];
         ring.changes = ring.changes.saturating_add(1);
         Ok(())
     }
@@ -160,11 +187,16 @@ impl Ring {
     /// The place of the youngest key that is in use; the oldest where none is, as after a clock
     /// that went back.
     fn in_use(&self, now: UnixTime) -> usize {
-        self.keys.iter().rposition(|key| key.use_from <= now.as_secs()).unwrap_or(0)
+        self.keys
+            .iter()
+            .rposition(|key| key.use_from <= now.as_secs())
+            .unwrap_or(0)
     }
 
     fn is_pending(&self, now: UnixTime) -> bool {
-        self.keys.last().is_some_and(|key| key.use_from > now.as_secs())
+        self.keys
+            .last()
+            .is_some_and(|key| key.use_from > now.as_secs())
     }
 
     /// Removes keys that sign no more and whose last signature has expired, skew included.
@@ -193,7 +225,9 @@ impl core::fmt::Debug for KeyRing {
 }
 
 fn generate(algorithm: Algorithm, provider: &'static dyn Provider) -> Result<SigningKey, Error> {
-    SigningKey::generate(algorithm, provider).map(named).map_err(Error::Key)
+    SigningKey::generate(algorithm, provider)
+        .map(named)
+        .map_err(Error::Key)
 }
 
 /// With its thumbprint for `kid`, unless it has one.
@@ -222,12 +256,18 @@ mod tests {
     }
 
     fn kid(ring: &KeyRing, expires: u64, now: u64) -> String {
-        ring.signer(at(expires), at(now)).unwrap().key_id().unwrap().to_owned()
+        ring.signer(at(expires), at(now))
+            .unwrap()
+            .key_id()
+            .unwrap()
+            .to_owned()
     }
 
     fn kids(ring: &KeyRing, now: u64) -> Vec<String> {
         let (keys, _) = ring.published(at(now));
-        keys.iter().map(|key| key.key_id().unwrap().to_owned()).collect()
+        keys.iter()
+            .map(|key| key.key_id().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -259,7 +299,10 @@ mod tests {
     fn a_second_rotation_waits_for_the_first() {
         let ring = ring();
         ring.rotate(at(1_000)).unwrap();
-        assert_eq!(ring.rotate(at(1_299)).unwrap_err().code(), "authority.rotation_early");
+        assert_eq!(
+            ring.rotate(at(1_299)).unwrap_err().code(),
+            "authority.rotation_early"
+        );
         assert!(ring.is_pending(at(1_299)));
         ring.rotate(at(1_300)).unwrap();
     }
@@ -279,8 +322,14 @@ mod tests {
     fn svid_keys_are_not_edwards() {
         let key = SigningKey::generate(Algorithm::EdDsa, AWS_LC).unwrap();
         let refused = |purpose| KeyRing::new(purpose, Some(key.clone()), Duration::ZERO, AWS_LC);
-        assert_eq!(refused(Purpose::WitSvid).unwrap_err().code(), "authority.key_algorithm");
-        assert_eq!(refused(Purpose::JwtSvid).unwrap_err().code(), "authority.key_algorithm");
+        assert_eq!(
+            refused(Purpose::WitSvid).unwrap_err().code(),
+            "authority.key_algorithm"
+        );
+        assert_eq!(
+            refused(Purpose::JwtSvid).unwrap_err().code(),
+            "authority.key_algorithm"
+        );
         assert!(refused(Purpose::WimseWit).is_ok());
     }
 

@@ -45,8 +45,14 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body: 32 * 1024,
-            requests: Rate { burst: 400, per_minute: 6_000 },
-            failures: Rate { burst: 60, per_minute: 60 },
+            requests: Rate {
+                burst: 400,
+                per_minute: 6_000,
+            },
+            failures: Rate {
+                burst: 60,
+                per_minute: 60,
+            },
             enrolments: 4_096,
             credentials: 65_536,
             credentials_per_enrolment: 256,
@@ -77,7 +83,10 @@ struct Bucket {
 
 impl Meter {
     pub(crate) fn new(rate: Rate) -> Self {
-        Self { rate, buckets: Mutex::new(HashMap::new()) }
+        Self {
+            rate,
+            buckets: Mutex::new(HashMap::new()),
+        }
     }
 
     fn full(&self) -> u64 {
@@ -85,8 +94,13 @@ impl Meter {
     }
 
     fn filled(&self, bucket: Bucket, now: u64) -> Bucket {
-        let gained = now.saturating_sub(bucket.at).saturating_mul(self.rate.per_minute.into());
-        Bucket { level: bucket.level.saturating_add(gained).min(self.full()), at: now }
+        let gained = now
+            .saturating_sub(bucket.at)
+            .saturating_mul(self.rate.per_minute.into());
+        Bucket {
+            level: bucket.level.saturating_add(gained).min(self.full()),
+            at: now,
+        }
     }
 
     /// Takes one, where there is one.
@@ -126,7 +140,10 @@ impl Meter {
                 source = None;
             }
         }
-        let fresh = Bucket { level: self.full(), at: now };
+        let fresh = Bucket {
+            level: self.full(),
+            at: now,
+        };
         let bucket = buckets.entry(source).or_insert(fresh);
         *bucket = self.filled(*bucket, now);
         if change(bucket) {
@@ -134,7 +151,9 @@ impl Meter {
         }
         let lacking = UNIT.saturating_sub(bucket.level);
         let per_second = u64::from(self.rate.per_minute).max(1);
-        Err(Error::TooMany { retry_after: lacking.div_ceil(per_second).max(1) })
+        Err(Error::TooMany {
+            retry_after: lacking.div_ceil(per_second).max(1),
+        })
     }
 }
 
@@ -167,7 +186,10 @@ mod tests {
         assert!(meter.take(None, at(100)).is_ok());
         assert!(meter.take(None, at(100)).is_ok());
         let refused = meter.take(None, at(100)).unwrap_err();
-        assert!(matches!(refused, Error::TooMany { retry_after: 2 }), "{refused:?}");
+        assert!(
+            matches!(refused, Error::TooMany { retry_after: 2 }),
+            "{refused:?}"
+        );
         assert!(meter.check(None, at(101)).is_err());
         assert!(meter.take(None, at(102)).is_ok());
         assert!(meter.take(None, at(102)).is_err());

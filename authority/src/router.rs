@@ -30,42 +30,55 @@ impl Authority {
     /// Bodies are limited here; header, idle and connection limits are the server's, and
     /// `axum::serve` has none: use [`Server`](crate::Server), or set them. To tell callers apart by
     /// address, serve with `into_make_service_with_connect_info::<SocketAddr>()`.
-    #[must_use]
     pub fn router(&self) -> Router {
         self.router_with_clock(Arc::new(SystemClock::new()))
     }
 
     /// As [`router`](Self::router), with a clock of your own.
-    #[must_use]
     pub fn router_with_clock(&self, clock: Arc<dyn Clock>) -> Router {
-        self.routes().with_state(Mounted { authority: self.clone(), clock })
+        self.routes().with_state(Mounted {
+            authority: self.clone(),
+            clock,
+        })
     }
 
     /// For a server of its own: every other path is answered too, and by the same rules.
     pub(crate) fn whole_router(&self, clock: Arc<dyn Clock>) -> Router {
-        self.routes().fallback(answer).with_state(Mounted { authority: self.clone(), clock })
+        self.routes().fallback(answer).with_state(Mounted {
+            authority: self.clone(),
+            clock,
+        })
     }
 
     fn routes(&self) -> Router<Mounted> {
-        self.paths().fold(Router::new(), |router, path| router.route(path, any(answer)))
+        self.paths().fold(Router::new(), |router, path| {
+            router.route(path, any(answer))
+        })
     }
 }
 
 async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Response<Body> {
     let Mounted { authority, clock } = mounted;
     let (parts, body) = request.into_parts();
-    let source = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|it| it.0.ip());
+    let source = parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map(|it| it.0.ip());
     let limit = authority.limits().body;
     let refused = match read(body, limit).await {
         Ok(body) => {
             let request = Request::from_parts(parts, body);
-            return authority.handle(&request, source, clock.now()).map(Body::from);
+            return authority
+                .handle(&request, source, clock.now())
+                .map(Body::from);
         }
         Err(error) => error,
     };
     let mut response = authority.refuse(parts.uri.path(), &refused).map(Body::from);
     let close = http::HeaderValue::from_static("close");
-    response.headers_mut().insert(http::header::CONNECTION, close);
+    response
+        .headers_mut()
+        .insert(http::header::CONNECTION, close);
     response
 }
 

@@ -1,4 +1,11 @@
 //! The agent's side against the server's, and against answers that are not what they must be.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -38,8 +45,12 @@ fn an_agent_enrols_renews_and_fetches_a_jwt_svid() {
     assert_eq!(renewed.expires, at(NOW + 1_800 + 3_600));
     let later = at(NOW + 1_800);
     let (request, pending) = client().jwt_svid(BASE, &renewed.text, &new);
-    let (request, pending) = pending.finish(&send(&authority, &request, later), later).unwrap();
-    let svid = pending.finish(&send(&authority, &request, later), later).unwrap();
+    let (request, pending) = pending
+        .finish(&send(&authority, &request, later), later)
+        .unwrap();
+    let svid = pending
+        .finish(&send(&authority, &request, later), later)
+        .unwrap();
     assert_eq!(claims(svid.text.expose())["sub"], AGENT);
 }
 
@@ -57,7 +68,13 @@ fn an_agent_enrols_by_its_bootstrap_key() {
         } else {
             let refused = fetched.unwrap_err();
             assert!(
-                matches!(refused, Error::Refused { status: 403, code: Some("identity.refused") }),
+                matches!(
+                    refused,
+                    Error::Refused {
+                        status: 403,
+                        code: Some("identity.refused")
+                    }
+                ),
                 "{refused:?}"
             );
         }
@@ -70,11 +87,29 @@ fn refusals_are_told_apart() {
     let authority = authority();
     let refused = fetch(&authority, &es256(), Showing::Token(token("nobody")), NOW).unwrap_err();
     assert_eq!(refused.code(), "client.refused");
-    assert!(matches!(refused, Error::Refused { status: 403, code: Some("identity.refused") }));
-    let foreign = Response::builder().status(500).body(br#"{"code":"x\u001b[2J"}"#.to_vec()).unwrap();
+    assert!(matches!(
+        refused,
+        Error::Refused {
+            status: 403,
+            code: Some("identity.refused")
+        }
+    ));
+    let foreign = Response::builder()
+        .status(500)
+        .body(br#"{"code":"x\u001b[2J"}"#.to_vec())
+        .unwrap();
     let (_, pending) = client().wit(&es256(), Showing::Token(token("a")));
     let refused = pending.finish(&foreign, now()).unwrap_err();
-    assert!(matches!(refused, Error::Refused { status: 500, code: None }), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            Error::Refused {
+                status: 500,
+                code: None
+            }
+        ),
+        "{refused:?}"
+    );
 }
 
 fn answer(media_type: &str, body: &str) -> Response<Vec<u8>> {
@@ -100,7 +135,9 @@ fn unusable_answers_are_refused() {
         (json, r#"{"nonce":"n","expires_in":-1}"#),
         (json, &long),
     ] {
-        let refused = begin().finish(&answer(media_type, body), now()).unwrap_err();
+        let refused = begin()
+            .finish(&answer(media_type, body), now())
+            .unwrap_err();
         assert_eq!(refused.code(), "client.answer", "{body:.40}");
     }
 }
@@ -130,7 +167,11 @@ fn credentials_must_be_what_was_asked_for() {
         json!({"expires_in": 60}),
         json!({"wit": own_wit}),
     ] {
-        assert_eq!(finish(&body).unwrap_err().code(), "client.answer", "{body:.60}");
+        assert_eq!(
+            finish(&body).unwrap_err().code(),
+            "client.answer",
+            "{body:.60}"
+        );
     }
 }
 
@@ -139,7 +180,10 @@ fn credentials_must_be_what_was_asked_for() {
 fn requests_print_no_secret() {
     let secret = token("a");
     let (request, pending) = client().wit(&es256(), Showing::Token(secret.clone()));
-    let challenge = answer("application/json", &json!({"nonce": "n", "expires_in": 60}).to_string());
+    let challenge = answer(
+        "application/json",
+        &json!({"nonce": "n", "expires_in": 60}).to_string(),
+    );
     let mut texts = vec![format!("{request:?}"), format!("{pending:?}")];
     let (request, pending): (Request<Vec<u8>>, _) = pending.finish(&challenge, now()).unwrap();
     texts.push(format!("{:?} {pending:?}", request.headers()));
@@ -148,5 +192,8 @@ fn requests_print_no_secret() {
     }
     let broken = SecretText::new("a\nb");
     let (_, pending) = client().wit(&es256(), Showing::Token(broken));
-    assert_eq!(pending.finish(&challenge, now()).unwrap_err().code(), "client.answer");
+    assert_eq!(
+        pending.finish(&challenge, now()).unwrap_err().code(),
+        "client.answer"
+    );
 }

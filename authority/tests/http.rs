@@ -1,4 +1,11 @@
 //! Requests and answers, without a socket.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -23,7 +30,11 @@ fn post(authority: &Authority, path: &str, fields: &[(&str, &str)], body: &Value
 }
 
 fn fresh_nonce(authority: &Authority) -> String {
-    let response = send(authority, &request("POST", "/identity/challenge", &[], ""), now());
+    let response = send(
+        authority,
+        &request("POST", "/identity/challenge", &[], ""),
+        now(),
+    );
     assert_eq!(response.status(), 200);
     assert_eq!(field(&response, "cache-control"), "no-store");
     assert_eq!(body(&response)["expires_in"], 60);
@@ -47,7 +58,12 @@ fn the_whole_way_over_http() {
     let proof = key_proof(&fresh_nonce(&authority), &key, now());
     let authorization = bearer("a");
     let fields = [("authorization", authorization.as_str())];
-    let (status, answer) = post(&authority, "/identity/wit", &fields, &json!({"key_proof": proof}));
+    let (status, answer) = post(
+        &authority,
+        "/identity/wit",
+        &fields,
+        &json!({"key_proof": proof}),
+    );
     assert_eq!(status, 200, "{answer}");
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["expires_in"], 3_600);
@@ -75,15 +91,25 @@ fn refused_enrolments_look_alike() {
     enrol(&authority, "a", &es256(), now()).unwrap();
     let late = enrolment("spiffe://example.org/agents/late").expiring(now());
     authority.identity().declare(late, now()).unwrap();
-    authority.identity().withdraw(&"spiffe://example.org/agents/b".parse().unwrap(), now());
+    authority
+        .identity()
+        .withdraw(&"spiffe://example.org/agents/b".parse().unwrap(), now());
     let mut seen = Vec::new();
     for name in ["nobody", "a", "late", "b"] {
         let proof = key_proof(&fresh_nonce(&authority), &es256(), now());
         let authorization = bearer(name);
         let fields = [JSON, ("authorization", authorization.as_str())];
         let body = json!({"key_proof": proof}).to_string();
-        let response = send(&authority, &request("POST", "/identity/wit", &fields, &body), now());
-        assert_eq!(problem(&response), (403, "identity.refused".to_owned()), "{name}");
+        let response = send(
+            &authority,
+            &request("POST", "/identity/wit", &fields, &body),
+            now(),
+        );
+        assert_eq!(
+            problem(&response),
+            (403, "identity.refused".to_owned()),
+            "{name}"
+        );
         seen.push((response.headers().clone(), response.into_body()));
     }
     seen.dedup();
@@ -103,7 +129,10 @@ fn refusals_have_their_codes() {
     let nonce = nonce(&other, now());
     let body = json!({"key_proof": proof(&nonce, &es256())});
     assert_eq!(wit(&body), refused(400, "identity.challenge"));
-    assert_eq!(wit(&json!({"key_proof": "x.y.z"})), refused(400, "identity.proof"));
+    assert_eq!(
+        wit(&json!({"key_proof": "x.y.z"})),
+        refused(400, "identity.proof")
+    );
     let edwards = key(jose::Algorithm::EdDsa);
     let body = json!({"key_proof": proof(&fresh_nonce(&authority), &edwards)});
     assert_eq!(wit(&body), refused(400, "identity.key_algorithm"));
@@ -137,7 +166,8 @@ fn malformed_identity_requests_are_refused() {
         body[name] = value;
         body
     };
-    let ask = |fields: &[(&str, &str)], body: &Value| post(&authority, "/identity/wit", fields, body);
+    let ask =
+        |fields: &[(&str, &str)], body: &Value| post(&authority, "/identity/wit", fields, body);
     let refused = (400, "identity.request".to_owned());
     assert_eq!(ask(&token, &good()).0, 200);
     assert_eq!(ask(&[], &good()), refused);
@@ -148,7 +178,10 @@ fn malformed_identity_requests_are_refused() {
     assert_eq!(ask(&empty, &good()), refused);
     assert_eq!(ask(&short, &good()), refused);
     assert_eq!(ask(&token, &with("renewal_proof", json!("a.b.c"))), refused);
-    assert_eq!(ask(&token, &with("enrolment_proof", json!("a.b.c"))), refused);
+    assert_eq!(
+        ask(&token, &with("enrolment_proof", json!("a.b.c"))),
+        refused
+    );
     assert_eq!(ask(&[], &with("renewal_proof", json!("a.b.c"))), refused);
     assert_eq!(ask(&token, &with("renewal_proof", json!(null))), refused);
     assert_eq!(ask(&token, &with("more", json!(1))), refused);
@@ -156,8 +189,21 @@ fn malformed_identity_requests_are_refused() {
     assert_eq!(ask(&token, &json!({})), refused);
     // T-028: an array where an object is due.
     assert_eq!(ask(&token, &json!([good()["key_proof"]])), refused);
-    assert_eq!(post(&authority, "/identity/jwt-svid", &[], &json!({"svid_request": "x"})), refused);
-    let plain = request("POST", "/identity/wit", &[("content-type", "text/plain")], "{}");
+    assert_eq!(
+        post(
+            &authority,
+            "/identity/jwt-svid",
+            &[],
+            &json!({"svid_request": "x"})
+        ),
+        refused
+    );
+    let plain = request(
+        "POST",
+        "/identity/wit",
+        &[("content-type", "text/plain")],
+        "{}",
+    );
     let plain = problem(&send(&authority, &plain, now()));
     assert_eq!(plain, (415, "authority.media_type".to_owned()));
 }
@@ -168,11 +214,12 @@ fn unknown_operations_are_refused() {
     let authority = authority();
     let paths: Vec<String> = authority.paths().map(str::to_owned).collect();
     assert_eq!(paths.len(), 9);
-    let methods = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "X"];
+    let methods = [
+        "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "get", "X",
+    ];
     for path in &paths {
-        let is_document = path.contains("well-known")
-            || path.ends_with("jwks")
-            || path.ends_with("bundle");
+        let is_document =
+            path.contains("well-known") || path.ends_with("jwks") || path.ends_with("bundle");
         for method in methods {
             let response = send(&authority, &request(method, path, &[], ""), now());
             let reads = ["GET", "HEAD"].contains(&method);
@@ -210,20 +257,35 @@ fn unknown_operations_are_refused() {
 fn other_hosts_are_misdirected() {
     let authority = builder().host("authority.example").build(now()).unwrap();
     let ask = |path: &str, fields: &[(&str, &str)]| {
-        send(&authority, &request("GET", path, fields, ""), now()).status().as_u16()
+        send(&authority, &request("GET", path, fields, ""), now())
+            .status()
+            .as_u16()
     };
     assert_eq!(ask("/jwks", &[("host", HOST)]), 200);
     assert_eq!(ask("/jwks", &[("host", "Authority.Example")]), 200);
     assert_eq!(ask(&format!("http://{HOST}/jwks"), &[("host", HOST)]), 200);
-    for host in ["127.0.0.1", "127.0.0.1:8081", "evil.example", "localhost:8080", "", "a@127.0.0.1:8080"] {
+    for host in [
+        "127.0.0.1",
+        "127.0.0.1:8081",
+        "evil.example",
+        "localhost:8080",
+        "",
+        "a@127.0.0.1:8080",
+    ] {
         assert_eq!(ask("/jwks", &[("host", host)]), 421, "{host}");
     }
     assert_eq!(ask("http://evil.example/jwks", &[("host", HOST)]), 421);
     assert_eq!(ask("/jwks", &[("host", HOST), ("host", HOST)]), 421);
-    assert_eq!(ask("/jwks", &[("host", HOST), ("host", "evil.example")]), 421);
+    assert_eq!(
+        ask("/jwks", &[("host", HOST), ("host", "evil.example")]),
+        421
+    );
     let mut none = request("GET", "/jwks", &[], "");
     none.headers_mut().clear();
-    assert_eq!(problem(&send(&authority, &none, now())), (421, "authority.host".to_owned()));
+    assert_eq!(
+        problem(&send(&authority, &none, now())),
+        (421, "authority.host".to_owned())
+    );
     // T-136: nothing else says which host was meant.
     let forwarded = [("host", "evil.example"), ("x-forwarded-host", HOST)];
     assert_eq!(ask("/jwks", &forwarded), 421);
@@ -232,18 +294,29 @@ fn other_hosts_are_misdirected() {
 #[test]
 fn documents_are_cached_by_their_etag() {
     let authority = authority();
-    for path in ["/identity/bundle", "/identity/jwks", "/jwks", "/.well-known/oauth-authorization-server"] {
+    for path in [
+        "/identity/bundle",
+        "/identity/jwks",
+        "/jwks",
+        "/.well-known/oauth-authorization-server",
+    ] {
         let first = get(&authority, path, now());
         assert_eq!(first.status(), 200, "{path}");
         assert_eq!(field(&first, "content-type"), "application/json");
-        assert_eq!(field(&first, "cache-control"), "public, max-age=300, must-revalidate");
+        assert_eq!(
+            field(&first, "cache-control"),
+            "public, max-age=300, must-revalidate"
+        );
         let etag = field(&first, "etag").to_owned();
         let known = [("if-none-match", etag.as_str())];
         let again = send(&authority, &request("GET", path, &known, ""), now());
         assert_eq!((again.status().as_u16(), again.body().len()), (304, 0));
         let head = send(&authority, &request("HEAD", path, &[], ""), now());
         assert_eq!((head.status().as_u16(), head.body().len()), (200, 0));
-        assert_eq!(field(&head, "content-length"), first.body().len().to_string());
+        assert_eq!(
+            field(&head, "content-length"),
+            first.body().len().to_string()
+        );
     }
     let etag = |authority: &Authority| {
         field(&get(authority, "/identity/bundle", now()), "etag").to_owned()
@@ -258,7 +331,11 @@ fn long_bodies_are_refused() {
     let authority = authority();
     let post = |length: usize| {
         let body = "x".repeat(length);
-        problem(&send(&authority, &request("POST", "/identity/wit", &[JSON], &body), now()))
+        problem(&send(
+            &authority,
+            &request("POST", "/identity/wit", &[JSON], &body),
+            now(),
+        ))
     };
     assert_eq!(post(32 * 1024), (400, "identity.request".to_owned()));
     assert_eq!(post(32 * 1024 + 1), (413, "authority.too_large".to_owned()));
@@ -267,7 +344,12 @@ fn long_bodies_are_refused() {
 /// T-049: guesses are slowed down for their source alone, and a good token is then not looked at.
 #[test]
 fn guesses_are_limited_by_source() {
-    let limits = limits(|it| it.failures = Rate { burst: 3, per_minute: 6 });
+    let limits = limits(|it| {
+        it.failures = Rate {
+            burst: 3,
+            per_minute: 6,
+        }
+    });
     let authority = builder().limits(limits).build(now()).unwrap();
     let attempt = |name: &str, source: &str, at: u64| {
         let proof = key_proof(&nonce(&authority, common::at(at)), &es256(), common::at(at));
@@ -277,7 +359,10 @@ fn guesses_are_limited_by_source() {
         let request = request("POST", "/identity/wit", &fields, &body);
         let source: IpAddr = source.parse().unwrap();
         let response = authority.handle(&request, Some(source), common::at(at));
-        (response.status().as_u16(), field(&response, "retry-after").to_owned())
+        (
+            response.status().as_u16(),
+            field(&response, "retry-after").to_owned(),
+        )
     };
     for _ in 0..3 {
         assert_eq!(attempt("nobody", "192.0.2.1", NOW).0, 403);
@@ -285,13 +370,22 @@ fn guesses_are_limited_by_source() {
     assert_eq!(attempt("b", "192.0.2.1", NOW), (429, "10".to_owned()));
     assert_eq!(attempt("b", "192.0.2.2", NOW).0, 200);
     assert_eq!(attempt("b", "192.0.2.1", NOW + 10).0, 200);
-    assert_eq!(attempt("b", "192.0.2.1", NOW + 10).0, 200, "a success costs nothing");
+    assert_eq!(
+        attempt("b", "192.0.2.1", NOW + 10).0,
+        200,
+        "a success costs nothing"
+    );
 }
 
 /// The same for failed client authentications, in the words of RFC 6749.
 #[test]
 fn failed_clients_are_limited_by_source() {
-    let limits = limits(|it| it.failures = Rate { burst: 2, per_minute: 1 });
+    let limits = limits(|it| {
+        it.failures = Rate {
+            burst: 2,
+            per_minute: 1,
+        }
+    });
     let authority = builder().limits(limits).build(now()).unwrap();
     let form = [("content-type", "application/x-www-form-urlencoded")];
     let ask = |body: &str| send(&authority, &request("POST", "/token", &form, body), now());
@@ -307,10 +401,18 @@ fn failed_clients_are_limited_by_source() {
 
 #[test]
 fn requests_are_limited_by_source() {
-    let limits = limits(|it| it.requests = Rate { burst: 2, per_minute: 60 });
+    let limits = limits(|it| {
+        it.requests = Rate {
+            burst: 2,
+            per_minute: 60,
+        }
+    });
     let authority = builder().limits(limits).build(now()).unwrap();
     let ask = |at: u64| get(&authority, "/jwks", common::at(at)).status().as_u16();
-    assert_eq!([ask(NOW), ask(NOW), ask(NOW), ask(NOW + 1), ask(NOW + 1)], [200, 200, 429, 200, 429]);
+    assert_eq!(
+        [ask(NOW), ask(NOW), ask(NOW), ask(NOW + 1), ask(NOW + 1)],
+        [200, 200, 429, 200, 429]
+    );
 }
 
 /// T-023: no token in any `Debug` of the public types.
@@ -344,14 +446,35 @@ fn builders_refuse_what_cannot_be_meant() {
     let at = |base: &str| Authority::builder(base, AWS_LC).trust_domain("example.org");
     assert_eq!(build(at("http://authority.example")), "authority.base_url");
     assert_eq!(build(at("http://127.0.0.1:8080/")), "authority.base_url");
-    assert_eq!(build(Authority::builder(BASE, AWS_LC)), "authority.trust_domain");
-    assert_eq!(build(at(BASE).trust_domain("Example.org")), "authority.trust_domain");
-    assert_eq!(build(at(BASE).resource(Resource::new("tools"))), "authority.resources");
+    assert_eq!(
+        build(Authority::builder(BASE, AWS_LC)),
+        "authority.trust_domain"
+    );
+    assert_eq!(
+        build(at(BASE).trust_domain("Example.org")),
+        "authority.trust_domain"
+    );
+    assert_eq!(
+        build(at(BASE).resource(Resource::new("tools"))),
+        "authority.resources"
+    );
     let client = || Client::spiffe("spiffe://example.org/a".parse().unwrap());
-    assert_eq!(build(at(BASE).client(client().allow(TOOLS, ["x"]))), "authority.resources");
-    assert_eq!(build(at(BASE).client(client()).client(client())), "authority.clients");
-    assert_eq!(build(at(BASE).access_token_lifetime(Duration::ZERO)), "authority.lifetime");
-    assert_eq!(build(at(BASE).jwt_svid_lifetime(Duration::MAX)), "authority.lifetime");
+    assert_eq!(
+        build(at(BASE).client(client().allow(TOOLS, ["x"]))),
+        "authority.resources"
+    );
+    assert_eq!(
+        build(at(BASE).client(client()).client(client())),
+        "authority.clients"
+    );
+    assert_eq!(
+        build(at(BASE).access_token_lifetime(Duration::ZERO)),
+        "authority.lifetime"
+    );
+    assert_eq!(
+        build(at(BASE).jwt_svid_lifetime(Duration::MAX)),
+        "authority.lifetime"
+    );
     let foreign = enrolment("spiffe://example.com/a");
     assert_eq!(build(at(BASE).enrol(foreign)), "authority.enrolment_origin");
     let twice = at(BASE).enrol(enrolment(AGENT)).enrol(enrolment(AGENT));

@@ -1,4 +1,11 @@
 //! The identity server's core: each negative differs from a good request in one thing.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -23,7 +30,10 @@ fn with_claims(change: impl FnOnce(&mut Value)) -> &'static str {
     let mut claims = key_claims(&nonce(&authority, now()), &key, now());
     change(&mut claims);
     let proof = sign("aims-key-proof+jwt", &claims, &key);
-    match authority.identity().issue_wit(&Shown::Token(&token("a")), &proof, now()) {
+    match authority
+        .identity()
+        .issue_wit(&Shown::Token(&token("a")), &proof, now())
+    {
         Ok(_) => "ok",
         Err(error) => error.code(),
     }
@@ -36,7 +46,11 @@ fn a_declared_workload_gets_its_wit_svid() {
     let issued = enrol(&authority, "a", &key, now()).unwrap();
     assert_eq!(issued.id.as_str(), AGENT);
     assert_eq!(issued.expires_in, Duration::from_secs(3_600));
-    let trust = authority.identity().refreshed_trust(now()).unwrap().snapshot();
+    let trust = authority
+        .identity()
+        .refreshed_trust(now())
+        .unwrap()
+        .snapshot();
     let wit = Wit::verify(issued.text.expose(), &trust, &WitRules::wit_svid(), now()).unwrap();
     assert_eq!(wit.id().as_str(), AGENT);
     assert_eq!(wit.key().thumbprint(), key.verifying_key().thumbprint());
@@ -49,8 +63,7 @@ fn a_declared_workload_gets_its_wit_svid() {
 #[test]
 fn a_bootstrap_key_enrols_as_often_as_it_likes() {
     let bootstrap = es256();
-    let enrolment =
-        Enrolment::by_key(AGENT.parse().unwrap(), bootstrap.verifying_key().clone());
+    let enrolment = Enrolment::by_key(AGENT.parse().unwrap(), bootstrap.verifying_key().clone());
     let authority = authority::Authority::builder(BASE, jose::provider::AWS_LC)
         .trust_domain("example.org")
         .enrol(enrolment)
@@ -60,8 +73,10 @@ fn a_bootstrap_key_enrols_as_often_as_it_likes() {
         let (nonce, key) = (nonce(&authority, now()), es256());
         let shown = enrolment_proof(&nonce, &key, &bootstrap, now());
         let proof = key_proof(&nonce, &key, now());
-        let issued =
-            authority.identity().issue_wit(&Shown::KeyProof(&shown), &proof, now()).unwrap();
+        let issued = authority
+            .identity()
+            .issue_wit(&Shown::KeyProof(&shown), &proof, now())
+            .unwrap();
         assert_eq!(issued.id.as_str(), AGENT);
     }
 }
@@ -70,9 +85,15 @@ fn a_bootstrap_key_enrols_as_often_as_it_likes() {
 #[test]
 fn tokens_that_are_not_good_enrol_nobody() {
     let authority = authority();
-    assert_eq!(code(enrol(&authority, "nobody", &es256(), now())), "identity.enrolment");
+    assert_eq!(
+        code(enrol(&authority, "nobody", &es256(), now())),
+        "identity.enrolment"
+    );
     enrol(&authority, "a", &es256(), now()).unwrap();
-    assert_eq!(code(enrol(&authority, "a", &es256(), now())), "identity.enrolment_used");
+    assert_eq!(
+        code(enrol(&authority, "a", &es256(), now())),
+        "identity.enrolment_used"
+    );
     let id = "spiffe://example.org/agents/late";
     let late = enrolment(id).expiring(at(NOW + 10));
     authority.identity().declare(late, now()).unwrap();
@@ -81,8 +102,13 @@ fn tokens_that_are_not_good_enrol_nobody() {
         "identity.enrolment_expired"
     );
     enrol(&authority, "late", &es256(), at(NOW + 9)).unwrap();
-    authority.identity().withdraw(&"spiffe://example.org/agents/b".parse().unwrap(), now());
-    assert_eq!(code(enrol(&authority, "b", &es256(), now())), "identity.enrolment");
+    authority
+        .identity()
+        .withdraw(&"spiffe://example.org/agents/b".parse().unwrap(), now());
+    assert_eq!(
+        code(enrol(&authority, "b", &es256(), now())),
+        "identity.enrolment"
+    );
 }
 
 /// T-022: a prefix, a longer text and the empty one are no tokens.
@@ -90,10 +116,16 @@ fn tokens_that_are_not_good_enrol_nobody() {
 fn tokens_are_compared_whole() {
     let authority = authority();
     let good = token("a");
-    for shown in ["", &good.expose()[..good.len() - 1], &format!("{}x", good.expose())] {
+    for shown in [
+        "",
+        &good.expose()[..good.len() - 1],
+        &format!("{}x", good.expose()),
+    ] {
         let proof = key_proof(&nonce(&authority, now()), &es256(), now());
         let shown = jose::secret::SecretText::new(shown);
-        let refused = authority.identity().issue_wit(&Shown::Token(&shown), &proof, now());
+        let refused = authority
+            .identity()
+            .issue_wit(&Shown::Token(&shown), &proof, now());
         assert_eq!(code(refused), "identity.enrolment");
     }
 }
@@ -104,7 +136,11 @@ fn nonces_are_good_once() {
     let authority = authority();
     let (nonce, key) = (nonce(&authority, now()), es256());
     let proof = key_proof(&nonce, &key, now());
-    let issue = |at| authority.identity().issue_wit(&Shown::Token(&token("b")), &proof, at);
+    let issue = |at| {
+        authority
+            .identity()
+            .issue_wit(&Shown::Token(&token("b")), &proof, at)
+    };
     let _ = issue(now()).unwrap();
     assert_eq!(code(issue(now())), "identity.nonce_used");
     assert_eq!(code(issue(at(NOW + 59))), "identity.nonce_used");
@@ -116,7 +152,9 @@ fn nonces_of_another_server_are_none() {
     let (here, there) = (authority(), authority());
     let key = es256();
     let proof = key_proof(&nonce(&there, now()), &key, now());
-    let refused = here.identity().issue_wit(&Shown::Token(&token("a")), &proof, now());
+    let refused = here
+        .identity()
+        .issue_wit(&Shown::Token(&token("a")), &proof, now());
     assert_eq!(code(refused), "identity.nonce");
 }
 
@@ -126,11 +164,16 @@ fn a_refused_request_uses_nothing_up() {
     let authority = authority();
     let (nonce, key) = (nonce(&authority, now()), key(Algorithm::EdDsa));
     let proof = key_proof(&nonce, &key, now());
-    let refused = authority.identity().issue_wit(&Shown::Token(&token("a")), &proof, now());
+    let refused = authority
+        .identity()
+        .issue_wit(&Shown::Token(&token("a")), &proof, now());
     assert_eq!(code(refused), "identity.key_algorithm");
     let good = es256();
     let proof = key_proof(&nonce, &good, now());
-    let _ = authority.identity().issue_wit(&Shown::Token(&token("a")), &proof, now()).unwrap();
+    let _ = authority
+        .identity()
+        .issue_wit(&Shown::Token(&token("a")), &proof, now())
+        .unwrap();
 }
 
 /// T-047: a key that the caller does not hold.
@@ -140,7 +183,9 @@ fn a_key_that_is_not_held_gets_nothing() {
     let (own, others) = (es256(), es256());
     let claims = key_claims(&nonce(&authority, now()), &others, now());
     let proof = sign("aims-key-proof+jwt", &claims, &own);
-    let refused = authority.identity().issue_wit(&Shown::Token(&token("a")), &proof, now());
+    let refused = authority
+        .identity()
+        .issue_wit(&Shown::Token(&token("a")), &proof, now());
     assert_eq!(code(refused), "identity.proof");
 }
 
@@ -150,7 +195,10 @@ fn a_key_of_another_identifier_gets_nothing() {
     let authority = authority();
     let key = es256();
     enrol(&authority, "a", &key, now()).unwrap();
-    assert_eq!(code(enrol(&authority, "b", &key, now())), "identity.key_taken");
+    assert_eq!(
+        code(enrol(&authority, "b", &key, now())),
+        "identity.key_taken"
+    );
 }
 
 /// T-002, T-014, T-016, T-027: each claim of the proof.
@@ -158,8 +206,14 @@ fn a_key_of_another_identifier_gets_nothing() {
 fn proofs_are_checked_in_everything() {
     assert_eq!(with_claims(|_| {}), "ok");
     let proof = "identity.proof";
-    assert_eq!(with_claims(|it| it["aud"] = json!("http://127.0.0.1:8081")), proof);
-    assert_eq!(with_claims(|it| it["aud"] = json!([BASE, "https://x.example"])), proof);
+    assert_eq!(
+        with_claims(|it| it["aud"] = json!("http://127.0.0.1:8081")),
+        proof
+    );
+    assert_eq!(
+        with_claims(|it| it["aud"] = json!([BASE, "https://x.example"])),
+        proof
+    );
     assert_eq!(with_claims(|it| it["aud"] = json!([BASE])), "ok");
     assert_eq!(with_claims(|it| it["aud"] = json!(null)), proof);
     assert_eq!(with_claims(|it| it["exp"] = json!(NOW - 30)), proof);
@@ -172,8 +226,14 @@ fn proofs_are_checked_in_everything() {
     assert_eq!(with_claims(|it| it["nonce"] = json!(null)), proof);
     assert_eq!(with_claims(|it| it["cnf"] = json!(null)), proof);
     assert_eq!(with_claims(|it| it["cnf"] = json!({})), proof);
-    assert_eq!(with_claims(|it| it["cnf"]["jwk"]["d"] = json!("AAAA")), proof);
-    assert_eq!(with_claims(|it| it["cnf"]["jwk"]["x"] = json!("AAAA")), proof);
+    assert_eq!(
+        with_claims(|it| it["cnf"]["jwk"]["d"] = json!("AAAA")),
+        proof
+    );
+    assert_eq!(
+        with_claims(|it| it["cnf"]["jwk"]["x"] = json!("AAAA")),
+        proof
+    );
     let without_algorithm = |it: &mut Value| {
         it["cnf"]["jwk"].as_object_mut().unwrap().remove("alg");
     };
@@ -194,15 +254,24 @@ fn proofs_of_another_kind_are_refused() {
         "aims-renewal-proof+jwt",
         "aims-svid-request+jwt",
     ] {
-        let proof = sign(typ, &key_claims(&nonce(&authority, now()), &key, now()), &key);
-        let refused = authority.identity().issue_wit(&Shown::Token(&token("a")), &proof, now());
+        let proof = sign(
+            typ,
+            &key_claims(&nonce(&authority, now()), &key, now()),
+            &key,
+        );
+        let refused = authority
+            .identity()
+            .issue_wit(&Shown::Token(&token("a")), &proof, now());
         assert_eq!(code(refused), "identity.proof", "{typ}");
     }
 }
 
 #[test]
 fn overlong_proofs_are_refused() {
-    assert_eq!(with_claims(|it| it["more"] = json!("x".repeat(8_192))), "identity.proof");
+    assert_eq!(
+        with_claims(|it| it["more"] = json!("x".repeat(8_192))),
+        "identity.proof"
+    );
 }
 
 /// SVD-01: an Ed25519 key under the WIT-SVID profile is refused; a `wimse` identifier takes it.
@@ -210,11 +279,18 @@ fn overlong_proofs_are_refused() {
 fn edwards_keys_are_for_wimse_identifiers() {
     let authority = authority();
     let edwards = || key(Algorithm::EdDsa);
-    assert_eq!(code(enrol(&authority, "a", &edwards(), now())), "identity.key_algorithm");
+    assert_eq!(
+        code(enrol(&authority, "a", &edwards(), now())),
+        "identity.key_algorithm"
+    );
     let key = edwards();
     let issued = enrol(&authority, "w", &key, now()).unwrap();
     assert_eq!(issued.id.as_str(), "wimse://example.org/agents/w");
-    let trust = authority.identity().refreshed_trust(now()).unwrap().snapshot();
+    let trust = authority
+        .identity()
+        .refreshed_trust(now())
+        .unwrap()
+        .snapshot();
     let wit = Wit::verify(issued.text.expose(), &trust, &WitRules::wit(), now()).unwrap();
     assert_eq!(wit.key().thumbprint(), key.verifying_key().thumbprint());
 }
@@ -230,7 +306,10 @@ fn a_caller_names_no_identity() {
     }
     let proof = sign("aims-key-proof+jwt", &claims, &key);
     let shown = token("a");
-    let issued = authority.identity().issue_wit(&Shown::Token(&shown), &proof, now()).unwrap();
+    let issued = authority
+        .identity()
+        .issue_wit(&Shown::Token(&shown), &proof, now())
+        .unwrap();
     assert_eq!(common::claims(issued.text.expose())["sub"], AGENT);
 }
 
@@ -261,7 +340,9 @@ fn an_identifier_is_not_given_to_a_second_principal() {
     let declare = |at| authority.identity().declare(second(), at);
     assert_eq!(code(declare(now())), "authority.identifier_held");
     enrol(&authority, "a", &es256(), now()).unwrap();
-    authority.identity().withdraw(&AGENT.parse().unwrap(), now());
+    authority
+        .identity()
+        .withdraw(&AGENT.parse().unwrap(), now());
     assert_eq!(code(declare(at(NOW + 3_659))), "authority.identifier_held");
     declare(at(NOW + 3_660)).unwrap();
 }
@@ -277,12 +358,23 @@ impl Renewal {
     fn new() -> Self {
         let authority = authority();
         let (wit, key) = wit(&authority, "a", now());
-        Self { authority, wit, key, new: es256() }
+        Self {
+            authority,
+            wit,
+            key,
+            new: es256(),
+        }
     }
 
     fn renew(&self, proof: &str, key_proof: &str, at: u64) -> Result<String, authority::Error> {
-        let shown = Shown::Wit { wit: &self.wit, proof };
-        let issued = self.authority.identity().issue_wit(&shown, key_proof, common::at(at))?;
+        let shown = Shown::Wit {
+            wit: &self.wit,
+            proof,
+        };
+        let issued = self
+            .authority
+            .identity()
+            .issue_wit(&shown, key_proof, common::at(at))?;
         Ok(issued.text.expose().to_owned())
     }
 
@@ -308,7 +400,9 @@ fn a_wit_renews_itself() {
     let later = at(NOW + 120);
     let nonce = nonce(&it.authority, later);
     let proof = renewal_proof(&nonce, &it.key, &it.key, &it.wit, later);
-    let renewed = it.renew(&proof, &key_proof(&nonce, &it.key, later), NOW + 120).unwrap();
+    let renewed = it
+        .renew(&proof, &key_proof(&nonce, &it.key, later), NOW + 120)
+        .unwrap();
     assert_eq!(claims(&renewed)["sub"], AGENT);
     assert_eq!(claims(&renewed)["exp"], NOW + 120 + 3_600);
 }
@@ -320,9 +414,15 @@ fn renewals_are_checked_in_everything() {
     assert_eq!(it.with(&es256(), |_| {}), "identity.proof");
     assert_eq!(it.with(&it.new, |_| {}), "identity.proof");
     let other = es256().verifying_key().thumbprint().to_string();
-    assert_eq!(it.with(&it.key, |c| c["jkt"] = json!(other)), "identity.proof_binding");
+    assert_eq!(
+        it.with(&it.key, |c| c["jkt"] = json!(other)),
+        "identity.proof_binding"
+    );
     let other = jose::digest::sha256_base64url("other");
-    assert_eq!(it.with(&it.key, |c| c["wth"] = json!(other)), "identity.proof_binding");
+    assert_eq!(
+        it.with(&it.key, |c| c["wth"] = json!(other)),
+        "identity.proof_binding"
+    );
     let remove = |name: &'static str| {
         move |claims: &mut Value| {
             claims.as_object_mut().unwrap().remove(name);
@@ -331,8 +431,14 @@ fn renewals_are_checked_in_everything() {
     assert_eq!(it.with(&it.key, remove("wth")), "identity.proof_binding");
     assert_eq!(it.with(&it.key, remove("jkt")), "identity.proof_binding");
     let another = nonce(&it.authority, at(NOW + 60));
-    assert_eq!(it.with(&it.key, |c| c["nonce"] = json!(another)), "identity.proof_binding");
-    assert_eq!(it.with(&it.key, |c| c["aud"] = json!("https://x")), "identity.proof");
+    assert_eq!(
+        it.with(&it.key, |c| c["nonce"] = json!(another)),
+        "identity.proof_binding"
+    );
+    assert_eq!(
+        it.with(&it.key, |c| c["aud"] = json!("https://x")),
+        "identity.proof"
+    );
 }
 
 /// WIT-08, T-038: an expired WIT, one of another authority, and one whose identity was withdrawn.
@@ -343,14 +449,17 @@ fn wits_that_are_not_good_renew_nothing() {
         let nonce = nonce(&it.authority, common::at(at));
         let proof = renewal_proof(&nonce, &it.new, &it.key, &it.wit, common::at(at));
         let key_proof = key_proof(&nonce, &it.new, common::at(at));
-        it.renew(&proof, &key_proof, at).map_or_else(|error| error.code(), |_| "ok")
+        it.renew(&proof, &key_proof, at)
+            .map_or_else(|error| error.code(), |_| "ok")
     };
     assert_eq!(renew(&it, NOW + 3_600 + 61), "identity.presented_wit");
     let own = std::mem::replace(&mut it.wit, wit(&authority(), "a", now()).0);
     assert_eq!(renew(&it, NOW), "identity.presented_wit");
     it.wit = own;
     assert_eq!(renew(&it, NOW), "ok");
-    it.authority.identity().withdraw(&AGENT.parse().unwrap(), now());
+    it.authority
+        .identity()
+        .withdraw(&AGENT.parse().unwrap(), now());
     assert_eq!(renew(&it, NOW), "identity.withdrawn");
 }
 
@@ -370,7 +479,10 @@ fn bootstrap_proofs_are_checked_in_everything() {
         let nonce = nonce(&authority, now());
         let proof = key_proof(&nonce, &key, now());
         let shown = shown(&nonce);
-        match authority.identity().issue_wit(&Shown::KeyProof(&shown), &proof, now()) {
+        match authority
+            .identity()
+            .issue_wit(&Shown::KeyProof(&shown), &proof, now())
+        {
             Ok(_) => "ok",
             Err(error) => error.code(),
         }
@@ -378,7 +490,11 @@ fn bootstrap_proofs_are_checked_in_everything() {
     let by = |signer: SigningKey, kid: &SigningKey, about: &SigningKey, nonce: &str| {
         let kid = kid.verifying_key().thumbprint().to_string();
         let claims = about_claims(nonce, about, now());
-        sign("aims-enrolment-proof+jwt", &claims, &signer.with_key_id(kid))
+        sign(
+            "aims-enrolment-proof+jwt",
+            &claims,
+            &signer.with_key_id(kid),
+        )
     };
     assert_eq!(issue(&|n| by(bootstrap.clone(), &bootstrap, &key, n)), "ok");
     let unknown = issue(&|n| by(stranger.clone(), &stranger, &key, n));
@@ -390,15 +506,23 @@ fn bootstrap_proofs_are_checked_in_everything() {
     let other = nonce(&authority, now());
     let conversation = issue(&|_| by(bootstrap.clone(), &bootstrap, &key, &other));
     assert_eq!(conversation, "identity.proof_binding");
-    let unnamed =
-        issue(&|n| sign("aims-enrolment-proof+jwt", &about_claims(n, &key, now()), &bootstrap));
+    let unnamed = issue(&|n| {
+        sign(
+            "aims-enrolment-proof+jwt",
+            &about_claims(n, &key, now()),
+            &bootstrap,
+        )
+    });
     assert_eq!(unnamed, "identity.enrolment");
 }
 
 /// SVD-02: a JWT-SVID for this authority, and for nobody that the operator did not name.
 #[test]
 fn jwt_svids_are_for_named_audiences() {
-    let authority = builder().jwt_svid_audience("https://as.example").build(now()).unwrap();
+    let authority = builder()
+        .jwt_svid_audience("https://as.example")
+        .build(now())
+        .unwrap();
     let (wit, key) = wit(&authority, "a", now());
     for audience in [BASE, "https://as.example"] {
         let svid = jwt_svid(&authority, &wit, &key, audience, now()).unwrap();
@@ -411,8 +535,13 @@ fn jwt_svids_are_for_named_audiences() {
     assert_eq!(code(refused), "identity.audience");
     let refused = jwt_svid(&authority, &wit, &es256(), BASE, now());
     assert_eq!(code(refused), "identity.proof");
-    authority.identity().withdraw(&AGENT.parse().unwrap(), now());
-    assert_eq!(code(jwt_svid(&authority, &wit, &key, BASE, now())), "identity.withdrawn");
+    authority
+        .identity()
+        .withdraw(&AGENT.parse().unwrap(), now());
+    assert_eq!(
+        code(jwt_svid(&authority, &wit, &key, BASE, now())),
+        "identity.withdrawn"
+    );
 }
 
 #[test]
@@ -420,7 +549,10 @@ fn jwt_svid_requests_are_single_use_and_bound_to_the_wit() {
     let authority = authority();
     let (wit, key) = wit(&authority, "a", now());
     let request = svid_request(&nonce(&authority, now()), &key, &wit, BASE, now());
-    let _ = authority.identity().issue_jwt_svid(&wit, &request, now()).unwrap();
+    let _ = authority
+        .identity()
+        .issue_jwt_svid(&wit, &request, now())
+        .unwrap();
     let again = authority.identity().issue_jwt_svid(&wit, &request, now());
     assert_eq!(code(again), "identity.nonce_used");
     let request = svid_request(&nonce(&authority, now()), &key, "other", BASE, now());
@@ -432,7 +564,10 @@ fn jwt_svid_requests_are_single_use_and_bound_to_the_wit() {
 fn a_wimse_identifier_gets_no_jwt_svid() {
     let authority = authority();
     let (wit, key) = wit(&authority, "w", now());
-    assert_eq!(code(jwt_svid(&authority, &wit, &key, BASE, now())), "identity.audience");
+    assert_eq!(
+        code(jwt_svid(&authority, &wit, &key, BASE, now())),
+        "identity.audience"
+    );
 }
 
 /// BND-01: the sequence rises with each change, and over a restart.
@@ -444,7 +579,9 @@ fn rotation_is_seen_in_the_bundle() {
     };
     let kids = |bundle: &Value| -> Vec<String> {
         let keys = bundle["keys"].as_array().unwrap();
-        keys.iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+        keys.iter()
+            .map(|key| key["kid"].as_str().unwrap().to_owned())
+            .collect()
     };
     let before = bundle(now());
     assert_eq!(before["spiffe_sequence"], NOW);
@@ -452,7 +589,10 @@ fn rotation_is_seen_in_the_bundle() {
     assert_eq!(kids(&before).len(), 2);
     let (old, _) = wit(&authority, "b", now());
     authority.rotate(now()).unwrap();
-    assert_eq!(code(authority.rotate(at(NOW + 299))), "authority.rotation_early");
+    assert_eq!(
+        code(authority.rotate(at(NOW + 299))),
+        "authority.rotation_early"
+    );
     let after = bundle(now());
     assert!(after["spiffe_sequence"].as_u64() > before["spiffe_sequence"].as_u64());
     assert_eq!(kids(&after).len(), 4);
@@ -486,7 +626,10 @@ fn rotation_breaks_no_renewal_and_replacing_breaks_all() {
     let renewed = renew(&nonce(&it.authority, later)).unwrap();
     assert_ne!(header(&renewed)["kid"], header(&it.wit)["kid"]);
     it.authority.replace_keys().unwrap();
-    assert_eq!(code(renew(&nonce(&it.authority, later))), "identity.presented_wit");
+    assert_eq!(
+        code(renew(&nonce(&it.authority, later))),
+        "identity.presented_wit"
+    );
 }
 
 /// T-032: each origin's keys are its own.

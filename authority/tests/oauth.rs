@@ -1,4 +1,11 @@
 //! The token endpoint: each negative differs from a good request in one thing.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -8,8 +15,8 @@ use authority::{Authority, Client};
 use common::*;
 use http::Response;
 use jose::Algorithm;
-use jose::jws::Unverified;
 use jose::jwk::{JwkSet, SetRules};
+use jose::jws::Unverified;
 use jose::key::{Signer as _, SigningKey};
 use jose::provider::AWS_LC;
 use jose::time::UnixTime;
@@ -37,7 +44,11 @@ fn send_form(
 ) -> Response<Vec<u8>> {
     let mut all = vec![FORM];
     all.extend(fields);
-    send(authority, &request("POST", "/token", &all, &form(parameters)), now)
+    send(
+        authority,
+        &request("POST", "/token", &all, &form(parameters)),
+        now,
+    )
 }
 
 /// CORE-20: whatever the answer is, nobody keeps it.
@@ -48,7 +59,10 @@ fn judged(response: &Response<Vec<u8>>) -> Result<Value, (u16, String)> {
     let body = body(response);
     match body.get("error") {
         None => Ok(body),
-        Some(error) => Err((response.status().as_u16(), error.as_str().unwrap().to_owned())),
+        Some(error) => Err((
+            response.status().as_u16(),
+            error.as_str().unwrap().to_owned(),
+        )),
     }
 }
 
@@ -63,7 +77,9 @@ fn form(parameters: &[(&str, &str)]) -> String {
             })
             .collect()
     };
-    let pairs = parameters.iter().map(|(name, value)| format!("{}={}", escape(name), escape(value)));
+    let pairs = parameters
+        .iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)));
     pairs.collect::<Vec<_>>().join("&")
 }
 
@@ -109,7 +125,9 @@ fn verified(authority: &Authority, token: &str, now: UnixTime) -> Value {
     let set = JwkSet::parse(jwks.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap();
     let unverified = Unverified::parse(token).unwrap();
     assert!(unverified.header().is_typ("at+jwt"));
-    let key = set.select(unverified.header().kid(), unverified.header().alg()).unwrap();
+    let key = set
+        .select(unverified.header().kid(), unverified.header().alg())
+        .unwrap();
     let verified = unverified.verify(key).unwrap();
     serde_json::from_slice(verified.payload()).unwrap()
 }
@@ -182,7 +200,13 @@ fn client_assertions_are_checked_in_everything() {
 fn client_assertions_of_another_kind_or_key_are_refused() {
     let key = es256();
     let authority = with_client(&key);
-    for typ in ["at+jwt", "wit+jwt", "wpt+jwt", "dpop+jwt", "aims-key-proof+jwt"] {
+    for typ in [
+        "at+jwt",
+        "wit+jwt",
+        "wpt+jwt",
+        "dpop+jwt",
+        "aims-key-proof+jwt",
+    ] {
         let assertion = sign(typ, &assertion_claims(now()), &key);
         let answer = by_assertion(&authority, &assertion, &[], now());
         assert_eq!(answer, refused(401, "invalid_client"), "{typ}");
@@ -209,9 +233,19 @@ fn a_replayed_assertion_is_refused() {
 fn a_client_id_must_be_the_assertions() {
     let key = es256();
     let authority = with_client(&key);
-    let own = by_assertion(&authority, &assertion(&key, now()), &[("client_id", "batch")], now());
+    let own = by_assertion(
+        &authority,
+        &assertion(&key, now()),
+        &[("client_id", "batch")],
+        now(),
+    );
     assert!(own.is_ok());
-    let other = by_assertion(&authority, &assertion(&key, now()), &[("client_id", "x")], now());
+    let other = by_assertion(
+        &authority,
+        &assertion(&key, now()),
+        &[("client_id", "x")],
+        now(),
+    );
     assert_eq!(other, refused(401, "invalid_client"));
 }
 
@@ -233,7 +267,10 @@ fn unknown_clients_look_like_failed_ones() {
     let mut unknown = assertion_claims(now());
     unknown["iss"] = json!("nobody");
     unknown["sub"] = json!("nobody");
-    assert_eq!(answer(&unknown, &key), answer(&assertion_claims(now()), &es256()));
+    assert_eq!(
+        answer(&unknown, &key),
+        answer(&assertion_claims(now()), &es256())
+    );
 }
 
 // What a client may have.
@@ -248,7 +285,10 @@ fn nobody_gets_more_than_was_allowed() {
             .map(|answer| answer["scope"].as_str().unwrap().to_owned())
     };
     assert_eq!(with(&[("resource", TOOLS)]).unwrap(), "call list");
-    assert_eq!(with(&[("resource", TOOLS), ("scope", "list")]).unwrap(), "list");
+    assert_eq!(
+        with(&[("resource", TOOLS), ("scope", "list")]).unwrap(),
+        "list"
+    );
     assert_eq!(with(&[]).unwrap(), "call list");
     let target = Err((400, "invalid_target".to_owned()));
     assert_eq!(with(&[("resource", "https://unknown.example")]), target);
@@ -274,11 +314,23 @@ fn malformed_requests_have_their_errors() {
     ];
     let ask = |parameters: &[(&str, &str)]| ask(&authority, &[], parameters, now());
     assert_eq!(ask(&good[1..]), refused(400, "invalid_request"));
-    for grant in ["authorization_code", "password", "refresh_token", "CLIENT_CREDENTIALS"] {
+    for grant in [
+        "authorization_code",
+        "password",
+        "refresh_token",
+        "CLIENT_CREDENTIALS",
+    ] {
         let other = [("grant_type", grant), good[1], good[2]];
-        assert_eq!(ask(&other), refused(400, "unsupported_grant_type"), "{grant}");
+        assert_eq!(
+            ask(&other),
+            refused(400, "unsupported_grant_type"),
+            "{grant}"
+        );
     }
-    assert_eq!(ask(&[good[0], good[0], good[1], good[2]]), refused(400, "invalid_request"));
+    assert_eq!(
+        ask(&[good[0], good[0], good[1], good[2]]),
+        refused(400, "invalid_request")
+    );
     assert_eq!(ask(&good[..1]), refused(401, "invalid_client"));
     assert_eq!(ask(&good[..2]), refused(401, "invalid_client"));
     let other_type = [good[0], ("client_assertion_type", "urn:x"), good[2]];
@@ -303,11 +355,22 @@ fn authorization_is_challenged() {
     let basic = [("authorization", "Basic YmF0Y2g6c2VjcmV0")];
     let response = send_form(&authority, &basic, &parameters[..1], now());
     assert_eq!(judged(&response), refused(401, "invalid_client"));
-    assert_eq!(field(&response, "www-authenticate"), "Basic realm=\"token\"");
+    assert_eq!(
+        field(&response, "www-authenticate"),
+        "Basic realm=\"token\""
+    );
     let both = ask(&authority, &basic, &parameters, now());
     assert_eq!(both, refused(400, "invalid_request"));
-    let secret = [parameters[0], parameters[1], parameters[2], ("client_secret", "x")];
-    assert_eq!(ask(&authority, &[], &secret, now()), refused(400, "invalid_request"));
+    let secret = [
+        parameters[0],
+        parameters[1],
+        parameters[2],
+        ("client_secret", "x"),
+    ];
+    assert_eq!(
+        ask(&authority, &[], &secret, now()),
+        refused(400, "invalid_request")
+    );
     let response = send_form(&authority, &[], &parameters[..1], now());
     assert_eq!(field(&response, "www-authenticate"), "");
 }
@@ -316,14 +379,24 @@ fn authorization_is_challenged() {
 fn other_bodies_are_refused() {
     let authority = authority();
     let post = |fields: &[(&str, &str)], body: &str| {
-        judged(&send(&authority, &request("POST", "/token", fields, body), now()))
+        judged(&send(
+            &authority,
+            &request("POST", "/token", fields, body),
+            now(),
+        ))
     };
     let good = form(&[("grant_type", "client_credentials")]);
     assert_eq!(post(&[], &good), refused(415, "invalid_request"));
     let json = [("content-type", "application/json")];
     assert_eq!(post(&json, "{}"), refused(415, "invalid_request"));
-    assert_eq!(post(&[FORM], "grant_type=%zz"), refused(400, "invalid_request"));
-    assert_eq!(post(&[FORM], &"a".repeat(32 * 1024 + 1)), refused(413, "invalid_request"));
+    assert_eq!(
+        post(&[FORM], "grant_type=%zz"),
+        refused(400, "invalid_request")
+    );
+    assert_eq!(
+        post(&[FORM], &"a".repeat(32 * 1024 + 1)),
+        refused(413, "invalid_request")
+    );
 }
 
 // Workloads.
@@ -335,7 +408,10 @@ fn by_wit(
     proof: &str,
     now: UnixTime,
 ) -> Result<Value, (u16, String)> {
-    let fields = [("oauth-client-attestation", wit), ("oauth-client-attestation-pop", proof)];
+    let fields = [
+        ("oauth-client-attestation", wit),
+        ("oauth-client-attestation-pop", proof),
+    ];
     let parameters = [("grant_type", "client_credentials"), ("resource", TOOLS)];
     ask(authority, &fields, &parameters, now)
 }
@@ -372,7 +448,10 @@ fn wit_svids_need_their_proof() {
     let parameters = [("grant_type", "client_credentials"), ("resource", TOOLS)];
     let alone = [("oauth-client-attestation", wit.as_str())];
     assert_eq!(ask(&authority, &alone, &parameters, now()), invalid);
-    assert_eq!(by_wit(&authority, &wit, &pop(&es256(), now()), now()), invalid);
+    assert_eq!(
+        by_wit(&authority, &wit, &pop(&es256(), now()), now()),
+        invalid
+    );
     let with = |change: &dyn Fn(&mut Value)| {
         let mut claims = pop_claims(now());
         change(&mut claims);
@@ -381,7 +460,10 @@ fn wit_svids_need_their_proof() {
     };
     assert!(with(&|_| {}).is_ok());
     assert_eq!(with(&|it| it["aud"] = json!("https://as.example")), invalid);
-    assert_eq!(with(&|it| it["aud"] = json!([BASE, "https://as.example"])), invalid);
+    assert_eq!(
+        with(&|it| it["aud"] = json!([BASE, "https://as.example"])),
+        invalid
+    );
     assert_eq!(with(&|it| it["iat"] = json!(NOW - 600)), invalid);
     assert_eq!(with(&|it| it["iat"] = json!(NOW + 600)), invalid);
     assert_eq!(with(&|it| it["jti"] = json!("")), invalid);
@@ -404,7 +486,10 @@ fn repeated_fields_are_refused() {
         ("oauth-client-attestation-pop", proof.as_str()),
     ];
     let parameters = [("grant_type", "client_credentials")];
-    assert_eq!(ask(&authority, &fields, &parameters, now()), refused(401, "invalid_client"));
+    assert_eq!(
+        ask(&authority, &fields, &parameters, now()),
+        refused(401, "invalid_client")
+    );
 }
 
 /// T-032, T-038: expired, of another trust domain, of another authority, not a client, withdrawn.
@@ -421,20 +506,34 @@ fn wit_svids_that_are_not_good_are_refused() {
         .build(now())
         .unwrap();
     let (other, other_key) = wit(&foreign, "a", now());
-    assert_eq!(by_wit(&authority, &other, &pop(&other_key, now()), now()), invalid);
+    assert_eq!(
+        by_wit(&authority, &other, &pop(&other_key, now()), now()),
+        invalid
+    );
     let (twin, twin_key) = wit(&common::authority(), "a", now());
-    assert_eq!(by_wit(&authority, &twin, &pop(&twin_key, now()), now()), invalid);
+    assert_eq!(
+        by_wit(&authority, &twin, &pop(&twin_key, now()), now()),
+        invalid
+    );
     let (wimse, wimse_key) = wit(&authority, "w", now());
-    assert_eq!(by_wit(&authority, &wimse, &pop(&wimse_key, now()), now()), invalid);
+    assert_eq!(
+        by_wit(&authority, &wimse, &pop(&wimse_key, now()), now()),
+        invalid
+    );
     assert!(by_wit(&authority, &good, &pop(&key, now()), now()).is_ok());
-    authority.identity().withdraw(&AGENT.parse().unwrap(), now());
+    authority
+        .identity()
+        .withdraw(&AGENT.parse().unwrap(), now());
     assert_eq!(by_wit(&authority, &good, &pop(&key, now()), now()), invalid);
 }
 
 /// SPF-04: a workload beneath no pattern is no client, though its WIT-SVID is good.
 #[test]
 fn workloads_beneath_no_pattern_are_no_clients() {
-    let authority = builder().enrol(enrolment("spiffe://example.org/other/o")).build(now()).unwrap();
+    let authority = builder()
+        .enrol(enrolment("spiffe://example.org/other/o"))
+        .build(now())
+        .unwrap();
     let (wit, key) = wit(&authority, "o", now());
     let answer = by_wit(&authority, &wit, &pop(&key, now()), now());
     assert_eq!(answer, refused(401, "invalid_client"));
@@ -452,7 +551,10 @@ fn trusted_domains_can_be_clients() {
     let origin = "spiffe://example.com".parse().unwrap();
     let bundle = wimse_cred::Bundle::parse(&origin, bundle.as_bytes(), AWS_LC).unwrap();
     let client = Client::spiffe("spiffe://example.com/agents/*".parse().unwrap());
-    let authority = builder().trust(bundle).client(client.allow(TOOLS, ["list"])).build(now());
+    let authority = builder()
+        .trust(bundle)
+        .client(client.allow(TOOLS, ["list"]))
+        .build(now());
     let authority = authority.unwrap();
     let (wit, key) = wit(&foreign, "a", now());
     let answer = by_wit(&authority, &wit, &pop(&key, now()), now()).unwrap();
@@ -461,8 +563,13 @@ fn trusted_domains_can_be_clients() {
     let nonce = nonce(&authority, now());
     let new = es256();
     let proof = renewal_proof(&nonce, &new, &key, &wit, now());
-    let shown = authority::Shown::Wit { wit: &wit, proof: &proof };
-    let renewed = authority.identity().issue_wit(&shown, &key_proof(&nonce, &new, now()), now());
+    let shown = authority::Shown::Wit {
+        wit: &wit,
+        proof: &proof,
+    };
+    let renewed = authority
+        .identity()
+        .issue_wit(&shown, &key_proof(&nonce, &new, now()), now());
     assert_eq!(renewed.unwrap_err().code(), "identity.withdrawn");
 }
 
@@ -482,7 +589,11 @@ fn with_svids() -> Authority {
     let client = Client::spiffe("spiffe://example.org/agents/a".parse().unwrap())
         .or_by_jwt_svid()
         .allow(TOOLS, ["call"]);
-    builder().client(client).jwt_svid_audience("https://as.example").build(now()).unwrap()
+    builder()
+        .client(client)
+        .jwt_svid_audience("https://as.example")
+        .build(now())
+        .unwrap()
 }
 
 /// SPF-01, SPF-06, SVD-02: unbound, used again, and only where the operator says so.
@@ -499,7 +610,10 @@ fn jwt_svids_are_taken_where_allowed() {
     }
     let (wit, key) = common::wit(&authority, "b", now());
     let svid = jwt_svid(&authority, &wit, &key, BASE, now()).unwrap();
-    assert_eq!(by_svid(&authority, &svid, now()), refused(401, "invalid_client"));
+    assert_eq!(
+        by_svid(&authority, &svid, now()),
+        refused(401, "invalid_client")
+    );
 }
 
 /// SVD-02, T-102: another audience, expired, a WIT in its place, under the wrong assertion type.
@@ -515,7 +629,9 @@ fn jwt_svids_that_are_not_good_are_refused() {
     assert_eq!(by_svid(&authority, &wit, now()), invalid);
     assert_eq!(by_assertion(&authority, &good, &[], now()), invalid);
     assert!(by_svid(&authority, &good, now()).is_ok());
-    authority.identity().withdraw(&AGENT.parse().unwrap(), now());
+    authority
+        .identity()
+        .withdraw(&AGENT.parse().unwrap(), now());
     assert_eq!(by_svid(&authority, &good, now()), invalid);
 }
 
@@ -527,7 +643,10 @@ fn the_metadata_stands_at_both_places() {
     for (base, paths) in [
         (
             BASE,
-            ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"],
+            [
+                "/.well-known/oauth-authorization-server",
+                "/.well-known/openid-configuration",
+            ],
         ),
         (
             "http://127.0.0.1:8080/tenant",
@@ -537,8 +656,10 @@ fn the_metadata_stands_at_both_places() {
             ],
         ),
     ] {
-        let authority =
-            Authority::builder(base, AWS_LC).trust_domain("example.org").build(now()).unwrap();
+        let authority = Authority::builder(base, AWS_LC)
+            .trust_domain("example.org")
+            .build(now())
+            .unwrap();
         for path in paths {
             let response = get(&authority, path, now());
             assert_eq!(response.status(), 200, "{path}");
@@ -546,7 +667,10 @@ fn the_metadata_stands_at_both_places() {
             assert_eq!(metadata["issuer"], base);
             assert_eq!(metadata["token_endpoint"], format!("{base}/token"));
             assert_eq!(metadata["jwks_uri"], format!("{base}/jwks"));
-            assert_eq!(metadata["grant_types_supported"], json!(["client_credentials"]));
+            assert_eq!(
+                metadata["grant_types_supported"],
+                json!(["client_credentials"])
+            );
             let methods = json!(["private_key_jwt", "spiffe_wit"]);
             assert_eq!(metadata["token_endpoint_auth_methods_supported"], methods);
             let algorithms = metadata["token_endpoint_auth_signing_alg_values_supported"]
@@ -557,8 +681,14 @@ fn the_metadata_stands_at_both_places() {
         let jwks = get(&authority, &format!("{}/jwks", &base[BASE.len()..]), now());
         assert_eq!(body(&jwks)["keys"].as_array().unwrap().len(), 1);
     }
-    let metadata = body(&get(&with_svids(), "/.well-known/oauth-authorization-server", now()));
-    let methods = metadata["token_endpoint_auth_methods_supported"].as_array().unwrap();
+    let metadata = body(&get(
+        &with_svids(),
+        "/.well-known/oauth-authorization-server",
+        now(),
+    ));
+    let methods = metadata["token_endpoint_auth_methods_supported"]
+        .as_array()
+        .unwrap();
     assert!(methods.contains(&json!("spiffe_jwt")));
 }
 

@@ -1,4 +1,11 @@
 //! Over real sockets on loopback.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 #![cfg(feature = "server")]
 
 mod common;
@@ -36,8 +43,10 @@ async fn start(change: impl FnOnce(Server) -> Server) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let base = format!("http://{address}");
-    let enrolment =
-        Enrolment::by_token("spiffe://example.org/agents/a".parse().unwrap(), &token("a"));
+    let enrolment = Enrolment::by_token(
+        "spiffe://example.org/agents/a".parse().unwrap(),
+        &token("a"),
+    );
     let client = Client::spiffe("spiffe://example.org/agents/*".parse().unwrap());
     let authority = Authority::builder(&base, AWS_LC)
         .trust_domain("example.org")
@@ -48,7 +57,12 @@ async fn start(change: impl FnOnce(Server) -> Server) -> Running {
         .unwrap();
     let server = change(Server::new(authority.clone()));
     let task = tokio::spawn(server.serve(listener));
-    Running { address, base, authority, task }
+    Running {
+        address,
+        base,
+        authority,
+        task,
+    }
 }
 
 impl Running {
@@ -62,7 +76,9 @@ impl Running {
         // A server that has refused may close before all is written.
         let _ = stream.write_all(bytes).await;
         let mut answer = Vec::new();
-        let _ = timeout(DEADLINE, stream.read_to_end(&mut answer)).await.expect("closes");
+        let _ = timeout(DEADLINE, stream.read_to_end(&mut answer))
+            .await
+            .expect("closes");
         String::from_utf8(answer).unwrap()
     }
 
@@ -84,7 +100,11 @@ impl Running {
 }
 
 fn status(answer: &str) -> u16 {
-    answer.split(' ').nth(1).and_then(|it| it.parse().ok()).unwrap_or(0)
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|it| it.parse().ok())
+        .unwrap_or(0)
 }
 
 /// From the bootstrap token to an access token, as an agent in any language would.
@@ -100,9 +120,13 @@ async fn an_agent_gets_its_token_over_the_wire() {
         "authorization: Bearer {}\r\ncontent-type: application/json\r\n",
         token("a").expose()
     );
-    let (status, answer) = running.send("POST", "/identity/wit", &fields, &body.to_string()).await;
+    let (status, answer) = running
+        .send("POST", "/identity/wit", &fields, &body.to_string())
+        .await;
     assert_eq!(status, 200, "{answer}");
-    let (again, _) = running.send("POST", "/identity/wit", &fields, &body.to_string()).await;
+    let (again, _) = running
+        .send("POST", "/identity/wit", &fields, &body.to_string())
+        .await;
     assert_eq!(again, 403);
     let jti = jose::random::id128(jose::random::SYSTEM).unwrap();
     let claims = json!({"aud": running.base, "jti": jti, "iat": now.as_secs()});
@@ -111,12 +135,16 @@ async fn an_agent_gets_its_token_over_the_wire() {
         "content-type: application/x-www-form-urlencoded\r\noauth-client-attestation: {}\r\noauth-client-attestation-pop: {pop}\r\n",
         answer["wit"].as_str().unwrap()
     );
-    let (status, answer) =
-        running.send("POST", "/token", &fields, "grant_type=client_credentials").await;
+    let (status, answer) = running
+        .send("POST", "/token", &fields, "grant_type=client_credentials")
+        .await;
     assert_eq!(status, 200, "{answer}");
     let claims = common::claims(answer["access_token"].as_str().unwrap());
     assert_eq!(claims["aud"], common::TOOLS);
-    assert_eq!(claims["cnf"]["jkt"], key.verifying_key().thumbprint().to_string());
+    assert_eq!(
+        claims["cnf"]["jkt"],
+        key.verifying_key().thumbprint().to_string()
+    );
 }
 
 #[tokio::test]
@@ -124,11 +152,18 @@ async fn every_path_is_answered_by_the_same_rules() {
     let running = start(|it| it).await;
     let (status, problem) = running.send("GET", "/nowhere", "", "").await;
     assert_eq!((status, &problem["code"]), (404, &json!("authority.path")));
-    let answer = running.raw(b"GET /jwks HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n").await;
+    let answer = running
+        .raw(b"GET /jwks HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n")
+        .await;
     assert_eq!(self::status(&answer), 421);
-    let two = format!("GET /jwks HTTP/1.1\r\nhost: {0}\r\nhost: {0}\r\nconnection: close\r\n\r\n", running.address);
+    let two = format!(
+        "GET /jwks HTTP/1.1\r\nhost: {0}\r\nhost: {0}\r\nconnection: close\r\n\r\n",
+        running.address
+    );
     assert_eq!(self::status(&running.raw(two.as_bytes()).await), 421);
-    let none = running.raw(b"GET /jwks HTTP/1.1\r\nconnection: close\r\n\r\n").await;
+    let none = running
+        .raw(b"GET /jwks HTTP/1.1\r\nconnection: close\r\n\r\n")
+        .await;
     assert_eq!(self::status(&none), 421);
 }
 
@@ -137,7 +172,11 @@ async fn every_path_is_answered_by_the_same_rules() {
 async fn idle_connections_end() {
     let head = Duration::from_millis(200);
     let running = start(|it| it.with_head_timeout(head)).await;
-    for bytes in [&b""[..], b"GET /jwks HT", b"GET /jwks HTTP/1.1\r\nhost: x\r\n"] {
+    for bytes in [
+        &b""[..],
+        b"GET /jwks HT",
+        b"GET /jwks HTTP/1.1\r\nhost: x\r\n",
+    ] {
         let _ = running.raw(bytes).await;
     }
     // A keep-alive connection that was answered once.
@@ -171,17 +210,28 @@ async fn long_lived_connections_end() {
 async fn sizes_are_bounded() {
     let running = start(|it| it.with_head_timeout(Duration::from_secs(2))).await;
     let host = running.address;
-    let big = format!("GET /jwks HTTP/1.1\r\nhost: {host}\r\nx: {}\r\n\r\n", "x".repeat(64 * 1024));
+    let big = format!(
+        "GET /jwks HTTP/1.1\r\nhost: {host}\r\nx: {}\r\n\r\n",
+        "x".repeat(64 * 1024)
+    );
     assert!([0, 431].contains(&status(&running.raw(big.as_bytes()).await)));
-    let many = format!("GET /jwks HTTP/1.1\r\nhost: {host}\r\n{}\r\n", "x: y\r\n".repeat(200));
+    let many = format!(
+        "GET /jwks HTTP/1.1\r\nhost: {host}\r\n{}\r\n",
+        "x: y\r\n".repeat(200)
+    );
     assert!([0, 431].contains(&status(&running.raw(many.as_bytes()).await)));
     let long = "x".repeat(40 * 1024);
     let post = |length: &str| {
-        format!("POST /identity/wit HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{length}\r\n\r\n")
+        format!(
+            "POST /identity/wit HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n{length}\r\n\r\n"
+        )
     };
     let body = format!("{}{long}", post("content-length: 40960"));
     assert_eq!(status(&running.raw(body.as_bytes()).await), 413);
-    let endless = format!("{}a000\r\n{long}\r\n0\r\n\r\n", post("transfer-encoding: chunked"));
+    let endless = format!(
+        "{}a000\r\n{long}\r\n0\r\n\r\n",
+        post("transfer-encoding: chunked")
+    );
     assert_eq!(status(&running.raw(endless.as_bytes()).await), 413);
     let lying = post("content-length: 99999999999");
     assert_eq!(status(&running.raw(lying.as_bytes()).await), 413);
@@ -190,8 +240,11 @@ async fn sizes_are_bounded() {
 /// F-10: silent connections take no room for ever, and the one that waits is served.
 #[tokio::test]
 async fn connections_are_bounded_and_come_free() {
-    let running =
-        start(|it| it.with_connections(4).with_head_timeout(Duration::from_millis(300))).await;
+    let running = start(|it| {
+        it.with_connections(4)
+            .with_head_timeout(Duration::from_millis(300))
+    })
+    .await;
     let mut silent = Vec::new();
     for _ in 0..16 {
         silent.push(running.connect().await);
@@ -205,12 +258,17 @@ async fn connections_are_bounded_and_come_free() {
 async fn listeners_on_the_network_are_refused() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let authority = common::builder().build(now()).unwrap();
-    let refused = authority::serve(listener, authority.clone()).await.unwrap_err();
+    let refused = authority::serve(listener, authority.clone())
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), "server.not_loopback");
     assert!(refused.to_string().contains("reachable_from_network"));
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let server = Server::new(authority).reachable_from_network();
-    server.serve_until(listener, std::future::ready(())).await.unwrap();
+    server
+        .serve_until(listener, std::future::ready(()))
+        .await
+        .unwrap();
 }
 
 /// F-22: the end is bounded though a connection is open, and nothing listens after it.
@@ -226,7 +284,11 @@ async fn the_end_is_bounded() {
     }));
     let _open = TcpStream::connect(address).await.unwrap();
     end.send(()).unwrap();
-    timeout(DEADLINE, task).await.expect("ends").unwrap().unwrap();
+    timeout(DEADLINE, task)
+        .await
+        .expect("ends")
+        .unwrap()
+        .unwrap();
     assert!(TcpStream::connect(address).await.is_err());
 }
 
@@ -236,12 +298,24 @@ async fn keys_rotate_by_themselves() {
     let running = start(|it| it.rotating_every(Duration::from_secs(1))).await;
     let before = running.authority.oauth().jwks(SystemClock::new().now());
     let rotated = timeout(DEADLINE, async {
-        while running.send("GET", "/jwks", "", "").await.1["keys"].as_array().unwrap().len() < 2 {
+        while running.send("GET", "/jwks", "", "").await.1["keys"]
+            .as_array()
+            .unwrap()
+            .len()
+            < 2
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     });
     rotated.await.expect("rotates");
-    assert!(running.authority.oauth().jwks(SystemClock::new().now()).len() > before.len());
+    assert!(
+        running
+            .authority
+            .oauth()
+            .jwks(SystemClock::new().now())
+            .len()
+            > before.len()
+    );
 }
 
 /// The router stands in another program's router, without its fallback being taken.

@@ -72,7 +72,10 @@ impl IdentityServer {
     pub fn refreshed_trust(&self, now: UnixTime) -> Result<&Arc<TrustStore>, Error> {
         let state = (self.sequence(now), self.rings.wimse_wit.changes(now));
         // Held while the bundles are set: no one sees the new state with the old bundles.
-        let mut seen = self.published.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = self
+            .published
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if *seen != Some(state) {
             for scheme in [Scheme::Spiffe, Scheme::Wimse] {
                 if let Some(origin) = self.origin(scheme) {

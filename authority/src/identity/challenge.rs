@@ -28,16 +28,14 @@ pub(crate) struct Challenges {
 impl Challenges {
     pub(crate) fn new(random: &dyn SecureRandom) -> Result<Self, Error> {
         let mut secret = Zeroizing::new([0; 32]);
-        random.fill(secret.as_mut_slice()).map_err(Error::unavailable)?;
+        random
+            .fill(secret.as_mut_slice())
+            .map_err(Error::unavailable)?;
         Ok(Self { secret })
     }
 
     /// A fresh nonce: 54 characters of base64url.
-    pub(crate) fn issue(
-        &self,
-        random: &dyn SecureRandom,
-        now: UnixTime,
-    ) -> Result<String, Error> {
+    pub(crate) fn issue(&self, random: &dyn SecureRandom, now: UnixTime) -> Result<String, Error> {
         let mut drawn = [0; RANDOM];
         random.fill(&mut drawn).map_err(Error::unavailable)?;
         let expires = now.as_secs().saturating_add(LIFETIME.as_secs());
@@ -64,7 +62,9 @@ impl Challenges {
             return Err(Error::Nonce);
         }
         // Compared in constant time by `verify_truncated_left`.
-        self.mac(signed)?.verify_truncated_left(tag).map_err(|_foreign| Error::Nonce)?;
+        self.mac(signed)?
+            .verify_truncated_left(tag)
+            .map_err(|_foreign| Error::Nonce)?;
         let time = signed.last_chunk::<TIME>().ok_or(Error::Nonce)?;
         let expires = u64::from_be_bytes(*time);
         if now.as_secs() >= expires {
@@ -128,13 +128,21 @@ mod tests {
             let mut other = bytes.clone();
             other[place] ^= 1;
             let other = base64url::encode(&other);
-            assert_eq!(refused(&challenges, &other, 1_000), "identity.nonce", "{place}");
+            assert_eq!(
+                refused(&challenges, &other, 1_000),
+                "identity.nonce",
+                "{place}"
+            );
         }
         for length in (0..bytes.len()).chain([bytes.len() + 1, 100]) {
             let mut other = bytes.clone();
             other.resize(length, 0);
             let other = base64url::encode(&other);
-            assert_eq!(refused(&challenges, &other, 1_000), "identity.nonce", "{length}");
+            assert_eq!(
+                refused(&challenges, &other, 1_000),
+                "identity.nonce",
+                "{length}"
+            );
         }
         for text in ["", "!", "é", &"A".repeat(100_000)] {
             assert_eq!(refused(&challenges, text, 1_000), "identity.nonce");

@@ -65,7 +65,10 @@ impl Enrolment {
     #[must_use]
     pub fn by_key(id: WorkloadId, bootstrap: VerifyingKey) -> Self {
         let posture = Posture::Key(*bootstrap.thumbprint());
-        Self { key: Some(bootstrap), ..Self::new(id, posture, false) }
+        Self {
+            key: Some(bootstrap),
+            ..Self::new(id, posture, false)
+        }
     }
 
     /// For whoever shows this bootstrap token, once. After that the holder renews.
@@ -84,7 +87,14 @@ impl Enrolment {
 
     fn new(id: WorkloadId, posture: Posture, single_use: bool) -> Self {
         let lifetime = Self::DEFAULT_LIFETIME;
-        Self { id, posture, key: None, lifetime, expires: None, single_use }
+        Self {
+            id,
+            posture,
+            key: None,
+            lifetime,
+            expires: None,
+            single_use,
+        }
     }
 
     /// A token of 256 random bits in base64url.
@@ -94,7 +104,9 @@ impl Enrolment {
     /// `authority.unavailable` without random bytes.
     pub fn random_token(random: &dyn SecureRandom) -> Result<SecretText, Error> {
         let mut bytes = Zeroizing::new([0; 32]);
-        random.fill(bytes.as_mut_slice()).map_err(Error::unavailable)?;
+        random
+            .fill(bytes.as_mut_slice())
+            .map_err(Error::unavailable)?;
         Ok(SecretText::new(base64url::encode(bytes.as_slice())))
     }
 
@@ -147,7 +159,9 @@ impl fmt::Debug for Enrolment {
 /// `b64token` of RFC 6750 §2.1 within the lengths.
 pub(crate) fn is_token(text: &str) -> bool {
     (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
 }
 
 #[cfg(test)]
@@ -163,8 +177,12 @@ mod tests {
     /// T-049: what can be guessed is refused when it is declared.
     #[test]
     fn weak_tokens_are_refused() {
-        let cases =
-            [String::new(), "x".repeat(21), "x".repeat(257), format!("{} ", "x".repeat(30))];
+        let cases = [
+            String::new(),
+            "x".repeat(21),
+            "x".repeat(257),
+            format!("{} ", "x".repeat(30)),
+        ];
         for token in cases {
             let refused = Enrolment::by_token(id(), &SecretText::new(token)).unwrap_err();
             assert_eq!(refused.code(), "authority.enrolment_secret");

@@ -68,7 +68,10 @@ impl core::fmt::Debug for Posture {
 
 impl Ledger {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, books: Mutex::default() }
+        Self {
+            limits,
+            books: Mutex::default(),
+        }
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -95,7 +98,12 @@ impl Ledger {
             return Err(Error::EnrolmentsFull);
         }
         books.by_posture.insert(enrolment.posture, id.clone());
-        let entry = Entry { enrolment, used: false, holdings: 0, live_until: 0 };
+        let entry = Entry {
+            enrolment,
+            used: false,
+            holdings: 0,
+            live_until: 0,
+        };
         books.enrolments.insert(id, entry);
         Ok(())
     }
@@ -103,7 +111,9 @@ impl Ledger {
     /// Ends an enrolment: nothing is issued or renewed by it any more. Whether there was one.
     pub(crate) fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> bool {
         let mut books = self.books();
-        let Some(entry) = books.enrolments.remove(id) else { return false };
+        let Some(entry) = books.enrolments.remove(id) else {
+            return false;
+        };
         books.by_posture.remove(&entry.enrolment.posture);
         if !Skew::MAX.has_ended(entry.live_until, now.as_secs()) {
             books.withdrawn.insert(id.clone(), entry.live_until);
@@ -161,7 +171,11 @@ impl Ledger {
 
     /// Whether the identifier is enrolled; asked before anything is issued to it without a key.
     pub(crate) fn check_enrolled(&self, id: &WorkloadId) -> Result<(), Error> {
-        if self.books().enrolments.contains_key(id) { Ok(()) } else { Err(Error::Withdrawn) }
+        if self.books().enrolments.contains_key(id) {
+            Ok(())
+        } else {
+            Err(Error::Withdrawn)
+        }
     }
 
     /// Books that something without a key of its own, a JWT-SVID, lives until then.
@@ -199,7 +213,10 @@ impl Books {
     fn find(&self, posture: &Posture) -> Result<&WorkloadId, Error> {
         // The map is keyed by SHA-256, of which a caller cannot choose the bits that it would have
         // to guess; what was found is compared once more, in constant time (T-022).
-        let (known, id) = self.by_posture.get_key_value(posture).ok_or(Error::Enrolment)?;
+        let (known, id) = self
+            .by_posture
+            .get_key_value(posture)
+            .ok_or(Error::Enrolment)?;
         let equal = match (known, posture) {
             (Posture::Token(known), Posture::Token(shown)) => known.ct_eq(shown).into(),
             (known, shown) => known == shown,
@@ -250,15 +267,29 @@ impl Books {
         entry.live_until = entry.live_until.max(until);
         entry.holdings = entry.holdings.saturating_add(usize::from(before.is_none()));
         let until = before.map_or(until, |before| before.max(until));
-        self.keys.insert(key, Holding { id: id.clone(), until });
-        Ok(Grant { id, lifetime, key, used_up: false, before })
+        self.keys.insert(
+            key,
+            Holding {
+                id: id.clone(),
+                until,
+            },
+        );
+        Ok(Grant {
+            id,
+            lifetime,
+            key,
+            used_up: false,
+            before,
+        })
     }
 
     /// Drops what has expired, skew included.
     fn forget(&mut self, now: UnixTime) {
         let now = now.as_secs();
-        self.withdrawn.retain(|_, until| !Skew::MAX.has_ended(*until, now));
-        self.keys.retain(|_, holding| !Skew::MAX.has_ended(holding.until, now));
+        self.withdrawn
+            .retain(|_, until| !Skew::MAX.has_ended(*until, now));
+        self.keys
+            .retain(|_, holding| !Skew::MAX.has_ended(holding.until, now));
         for entry in self.enrolments.values_mut() {
             entry.holdings = 0;
         }

@@ -26,13 +26,13 @@ use wimse_id::{Origin, Scheme, TrustDomain, WorkloadId};
 
 pub(crate) use self::challenge::Challenges;
 pub use self::enrolment::Enrolment;
-pub(crate) use self::enrolment::is_token;
 use self::enrolment::Posture;
+pub(crate) use self::enrolment::is_token;
 use self::ledger::Grant;
 pub(crate) use self::ledger::Ledger;
 use self::proof::Judge;
-use crate::keys::KeyRing;
 use crate::Error;
+use crate::keys::KeyRing;
 
 /// Issues WITs, WIT-SVIDs and JWT-SVIDs to those whom the operator has declared.
 ///
@@ -120,13 +120,19 @@ impl Origins {
         let spiffe = Origin::new(Scheme::Spiffe, trust_domain)
             .map_err(|error| Error::TrustDomain(Some(error)))?;
         // A trust domain may be one for `spiffe` only (ID-04).
-        Ok(Self { spiffe, wimse: Origin::new(Scheme::Wimse, trust_domain).ok() })
+        Ok(Self {
+            spiffe,
+            wimse: Origin::new(Scheme::Wimse, trust_domain).ok(),
+        })
     }
 
     fn have(&self, id: &WorkloadId) -> bool {
         let origin = id.origin_str();
         origin == self.spiffe.as_str()
-            || self.wimse.as_ref().is_some_and(|wimse| origin == wimse.as_str())
+            || self
+                .wimse
+                .as_ref()
+                .is_some_and(|wimse| origin == wimse.as_str())
     }
 }
 
@@ -165,7 +171,10 @@ impl IdentityServer {
     /// `authority.unavailable` without random bytes.
     pub fn challenge(&self, now: UnixTime) -> Result<Challenge, Error> {
         let nonce = self.challenges.issue(self.random, now)?;
-        Ok(Challenge { nonce, expires_in: challenge::LIFETIME })
+        Ok(Challenge {
+            nonce,
+            expires_in: challenge::LIFETIME,
+        })
     }
 
     /// Issues a WIT, a WIT-SVID for a `spiffe` identifier, to the key that signed `key_proof`.
@@ -207,8 +216,7 @@ impl IdentityServer {
             Shown::Wit { wit: text, proof } => {
                 let (wit, hash) = self.own_wit(text, now)?;
                 let typ = messages::RENEWAL_PROOF;
-                let about =
-                    judge.authorizing(proof, typ, wit.key(), &thumbprint, Some(&hash))?;
+                let about = judge.authorizing(proof, typ, wit.key(), &thumbprint, Some(&hash))?;
                 same_nonce(&about.nonce, &proven.nonce)?;
                 (None, wit.id().clone())
             }
@@ -223,7 +231,11 @@ impl IdentityServer {
         if signed.is_err() {
             self.ledger.undo(&grant);
         }
-        Ok(Credential { text: signed?, id: grant.id, expires_in: grant.lifetime })
+        Ok(Credential {
+            text: signed?,
+            id: grant.id,
+            expires_in: grant.lifetime,
+        })
     }
 
     /// Issues a JWT-SVID to the holder of a WIT-SVID, for one of the audiences that the operator
@@ -255,7 +267,11 @@ impl IdentityServer {
         let text = JwtSvidIssuer::new(signer)
             .issue(id, &[proven.what.as_str()], self.svid_lifetime, now)
             .map_err(Error::unavailable)?;
-        Ok(Credential { text, id: id.clone(), expires_in: self.svid_lifetime })
+        Ok(Credential {
+            text,
+            id: id.clone(),
+            expires_in: self.svid_lifetime,
+        })
     }
 
     fn judge(&self, now: UnixTime) -> Judge<'_> {
@@ -286,11 +302,13 @@ impl IdentityServer {
         now: UnixTime,
     ) -> Result<(), Error> {
         let key = ReplayKey::new("identity-nonce", id.as_str(), &[nonce]);
-        self.replay.spend(&key, until, now).map_err(|error| match error {
-            replay::Error::Replayed => Error::NonceUsed,
-            replay::Error::Expired => Error::Nonce,
-            other => Error::unavailable(other),
-        })
+        self.replay
+            .spend(&key, until, now)
+            .map_err(|error| match error {
+                replay::Error::Replayed => Error::NonceUsed,
+                replay::Error::Expired => Error::Nonce,
+                other => Error::unavailable(other),
+            })
     }
 
     fn sign_wit(
@@ -313,7 +331,11 @@ impl IdentityServer {
 
 /// Both proofs answer one challenge, so that neither is from another conversation.
 fn same_nonce(one: &str, other: &str) -> Result<(), Error> {
-    if one == other { Ok(()) } else { Err(Error::ProofBinding) }
+    if one == other {
+        Ok(())
+    } else {
+        Err(Error::ProofBinding)
+    }
 }
 
 /// SVD-01: no Ed25519 key in a WIT-SVID; a `wimse` identifier's WIT takes one.
@@ -323,7 +345,11 @@ fn check_algorithm(id: &WorkloadId, key: &VerifyingKey) -> Result<(), Error> {
         Scheme::Wimse => AlgorithmSet::ALL,
     };
     let algorithm = key.jwk().algorithm().ok_or(Error::KeyAlgorithm)?;
-    if allowed.contains(algorithm) { Ok(()) } else { Err(Error::KeyAlgorithm) }
+    if allowed.contains(algorithm) {
+        Ok(())
+    } else {
+        Err(Error::KeyAlgorithm)
+    }
 }
 
 pub(crate) fn add(now: UnixTime, duration: Duration) -> UnixTime {

@@ -30,8 +30,7 @@ impl Judge<'_> {
     pub(crate) fn key_proof(&self, text: &str) -> Result<Proven<VerifyingKey>, Error> {
         let unverified = parse(text, messages::KEY_PROOF)?;
         let payload = unverified.unverified_payload().map_err(Error::Proof)?;
-        let claims: ForeignClaims<'_> =
-            jose::json::from_object(&payload).map_err(Error::Proof)?;
+        let claims: ForeignClaims<'_> = jose::json::from_object(&payload).map_err(Error::Proof)?;
         // The cheap checks come first: one that brings no nonce of ours costs no signature (T-021).
         let nonce_expires = self.common(&claims)?;
         let lacking = || Error::Proof(jose::Error::Claim { claim: "cnf" });
@@ -42,7 +41,11 @@ impl Judge<'_> {
         }
         let key = VerifyingKey::from_jwk(&jwk, self.provider).map_err(Error::Proof)?;
         unverified.verify(&key).map_err(Error::Proof)?;
-        Ok(Proven { what: key, nonce: claims.nonce, nonce_expires })
+        Ok(Proven {
+            what: key,
+            nonce: claims.nonce,
+            nonce_expires,
+        })
     }
 
     /// A proof about the new key by a key that is known; for renewal, about the WIT too.
@@ -58,7 +61,11 @@ impl Judge<'_> {
         if claims.jkt != Some(*about) || claims.wth.as_deref() != wit_hash {
             return Err(Error::ProofBinding);
         }
-        Ok(Proven { what: (), nonce: claims.nonce, nonce_expires })
+        Ok(Proven {
+            what: (),
+            nonce: claims.nonce,
+            nonce_expires,
+        })
     }
 
     /// The audience that a JWT-SVID is asked for.
@@ -74,7 +81,11 @@ impl Judge<'_> {
         }
         let lacking = || Error::Proof(jose::Error::Claim { claim: "svid_aud" });
         let audience = claims.svid_aud.ok_or_else(lacking)?;
-        Ok(Proven { what: audience, nonce: claims.nonce, nonce_expires })
+        Ok(Proven {
+            what: audience,
+            nonce: claims.nonce,
+            nonce_expires,
+        })
     }
 
     fn signed(
@@ -128,7 +139,9 @@ pub(crate) fn bootstrap_key_of(text: &str) -> Result<Thumbprint, Error> {
 
 fn parse<'a>(text: &'a str, typ: &str) -> Result<Unverified<'a>, Error> {
     if text.len() > messages::MAX_PROOF_LEN {
-        return Err(Error::Proof(jose::Error::TooLong { limit: messages::MAX_PROOF_LEN }));
+        return Err(Error::Proof(jose::Error::TooLong {
+            limit: messages::MAX_PROOF_LEN,
+        }));
     }
     let unverified = Unverified::parse(text).map_err(Error::Proof)?;
     if !unverified.header().is_typ(typ) {

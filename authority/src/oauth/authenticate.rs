@@ -94,7 +94,10 @@ impl AuthorizationServer {
             Offered::WitSvid { wit, pop } => self.by_wit_svid(wit, pop, now)?,
         };
         // JWTA-01, SPF-01: optional, and then the same.
-        if form.get("client_id").is_some_and(|named| named != who.client_id) {
+        if form
+            .get("client_id")
+            .is_some_and(|named| named != who.client_id)
+        {
             return Err(failed("`client_id` names another client"));
         }
         Ok(who)
@@ -104,7 +107,11 @@ impl AuthorizationServer {
     fn by_assertion(&self, text: &str, now: UnixTime) -> Result<Authenticated<'_>, Error> {
         let unverified = Unverified::parse(text).map_err(failed)?;
         let typ = unverified.header().typ().is_none();
-        if !typ && !ASSERTION_TYPES.iter().any(|it| unverified.header().is_typ(it)) {
+        if !typ
+            && !ASSERTION_TYPES
+                .iter()
+                .any(|it| unverified.header().is_typ(it))
+        {
             return Err(failed(jose::Error::Type));
         }
         let payload = unverified.unverified_payload().map_err(failed)?;
@@ -112,7 +119,10 @@ impl AuthorizationServer {
         let known = self.registry.by_client_id(&named.sub);
         let (client, keys) = known.ok_or_else(|| failed("no client of this name"))?;
         let header = unverified.header();
-        let key = keys.select(header.kid(), header.alg()).map_err(failed)?.clone();
+        let key = keys
+            .select(header.kid(), header.alg())
+            .map_err(failed)?
+            .clone();
         let verified = unverified.verify(&key).map_err(failed)?;
         let claims: AssertionClaims<'_> = verified.claims().map_err(failed)?;
         if claims.iss != named.sub || claims.sub != named.sub {
@@ -122,7 +132,13 @@ impl AuthorizationServer {
         let times = Times::new(Some(claims.exp), claims.nbf, claims.iat);
         let rules = TimeRules::new().with_max_lifetime(LONGEST);
         rules.check(&times, now).map_err(failed)?;
-        self.spend("client-assertion", &named.sub, &claims.jti, claims.exp.as_secs(), now)?;
+        self.spend(
+            "client-assertion",
+            &named.sub,
+            &claims.jti,
+            claims.exp.as_secs(),
+            now,
+        )?;
         Ok(authenticated(client, named.sub, Some(&key)))
     }
 
@@ -159,7 +175,13 @@ impl AuthorizationServer {
         let until = claims.iat.as_secs().saturating_add(LONGEST.as_secs());
         let times = Times::new(NumericDate::from_secs(until), None, Some(claims.iat));
         TimeRules::new().check(&times, now).map_err(failed)?;
-        self.spend("client-attestation-pop", wit.id().as_str(), &claims.jti, until, now)?;
+        self.spend(
+            "client-attestation-pop",
+            wit.id().as_str(),
+            &claims.jti,
+            until,
+            now,
+        )?;
         Ok(authenticated(client, wit.id().to_string(), Some(wit.key())))
     }
 
@@ -171,7 +193,9 @@ impl AuthorizationServer {
         if self.identity.is_withdrawn(id) {
             return Err(failed("the identity was withdrawn"));
         }
-        self.registry.by_workload(id).ok_or_else(|| failed("beneath no client's pattern"))
+        self.registry
+            .by_workload(id)
+            .ok_or_else(|| failed("beneath no client's pattern"))
     }
 
     /// JWTA-21, T-102: this issuer, alone. Never the token endpoint's URL.
@@ -197,16 +221,21 @@ impl AuthorizationServer {
         let until = until.saturating_add(Skew::MAX.as_secs());
         let until = UnixTime::since_unix_epoch(Duration::from_secs(until));
         let key = ReplayKey::new(kind, sender, &[jwt_id]);
-        self.replay.spend(&key, until, now).map_err(|error| match error {
-            replay::Error::Replayed | replay::Error::Expired => failed(error),
-            other => Error::unavailable(other),
-        })
+        self.replay
+            .spend(&key, until, now)
+            .map_err(|error| match error {
+                replay::Error::Replayed | replay::Error::Expired => failed(error),
+                other => Error::unavailable(other),
+            })
     }
 }
 
 fn proof_of_possession(text: &str, key: &VerifyingKey) -> Result<Verified, Error> {
     let unverified = Unverified::parse(text).map_err(failed)?;
-    unverified.header().expect_typ(ATTESTATION_POP_TYP).map_err(failed)?;
+    unverified
+        .header()
+        .expect_typ(ATTESTATION_POP_TYP)
+        .map_err(failed)?;
     unverified.verify(key).map_err(failed)
 }
 
@@ -215,7 +244,11 @@ fn authenticated<'a>(
     client_id: String,
     key: Option<&VerifyingKey>,
 ) -> Authenticated<'a> {
-    Authenticated { client, client_id, key: key.map(|key| *key.thumbprint()) }
+    Authenticated {
+        client,
+        client_id,
+        key: key.map(|key| *key.thumbprint()),
+    }
 }
 
 /// The one way that was chosen (RFC 6749 §2.3: no more than one a request).
@@ -233,7 +266,9 @@ fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Er
         assertion.is_some() || form.get("client_assertion_type").is_some(),
     ];
     if ways.into_iter().filter(|offered| *offered).count() > 1 {
-        return Err(Error::TokenRequest { reason: "more than one way to authenticate" });
+        return Err(Error::TokenRequest {
+            reason: "more than one way to authenticate",
+        });
     }
     match (wit, pop, form.get("client_assertion_type"), assertion) {
         (Some(wit), Some(pop), None, None) => Ok(Offered::WitSvid { wit, pop }),
@@ -247,5 +282,8 @@ fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Er
 }
 
 fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    Error::Client { by_authorization: false, source: Some(source.into()) }
+    Error::Client {
+        by_authorization: false,
+        source: Some(source.into()),
+    }
 }

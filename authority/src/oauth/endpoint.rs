@@ -43,9 +43,18 @@ impl Operation {
         [
             (format!("{path}/jwks"), Self::Jwks),
             (format!("{path}/token"), Self::Token),
-            (format!("/.well-known/oauth-authorization-server{path}"), Self::Metadata),
-            (format!("/.well-known/openid-configuration{path}"), Self::Metadata),
-            (format!("{path}/.well-known/openid-configuration"), Self::Metadata),
+            (
+                format!("/.well-known/oauth-authorization-server{path}"),
+                Self::Metadata,
+            ),
+            (
+                format!("/.well-known/openid-configuration{path}"),
+                Self::Metadata,
+            ),
+            (
+                format!("{path}/.well-known/openid-configuration"),
+                Self::Metadata,
+            ),
         ]
     }
 
@@ -84,7 +93,9 @@ impl AuthorizationServer {
                     expires_in: issued.expires_in.as_secs(),
                     scope: &issued.scope,
                 });
-                response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+                response
+                    .headers_mut()
+                    .insert(PRAGMA, HeaderValue::from_static("no-cache"));
                 Ok(response)
             }
         }
@@ -100,14 +111,24 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         }
         other => StatusCode::from_u16(other.wire().0).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
     };
-    let body = ErrorAnswer { error: error.oauth(), error_description: description(error) };
+    let body = ErrorAnswer {
+        error: error.oauth(),
+        error_description: description(error),
+    };
     let body = serde_json::to_string(&body).unwrap_or_default();
     let mut response = answer::json(status, body, "no-store");
     let headers = response.headers_mut();
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    if let Error::Client { by_authorization: true, .. } = error {
+    if let Error::Client {
+        by_authorization: true,
+        ..
+    } = error
+    {
         // RFC 6749 §5.2 demands a challenge of the scheme that was tried.
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"token\""));
+        headers.insert(
+            WWW_AUTHENTICATE,
+            HeaderValue::from_static("Basic realm=\"token\""),
+        );
     }
     answer::hints(headers, error);
     debug_assert!(headers.contains_key(CACHE_CONTROL));

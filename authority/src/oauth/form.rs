@@ -17,7 +17,10 @@ impl Form {
     /// (`resource` may), or too many.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Error> {
         let mut form = Self(Vec::new());
-        for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        for pair in body
+            .split(|byte| *byte == b'&')
+            .filter(|pair| !pair.is_empty())
+        {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
             let name = decode(halves.next().unwrap_or_default())?;
             let value = Zeroizing::new(decode(halves.next().unwrap_or_default())?);
@@ -40,7 +43,10 @@ impl Form {
 
     /// All values of a parameter that may repeat.
     pub(crate) fn all(&self, name: &'static str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -68,7 +74,9 @@ fn decode(text: &[u8]) -> Result<String, Error> {
 }
 
 fn hex(byte: &u8) -> Option<u8> {
-    char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+    char::from(*byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]

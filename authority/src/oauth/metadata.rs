@@ -25,9 +25,14 @@ impl AuthorizationServer {
     #[must_use]
     pub fn metadata(&self) -> String {
         let svid = |algorithm: &Algorithm| jose::AlgorithmSet::SVID.contains(*algorithm);
-        let supported = Algorithm::ALL.iter().filter(|it| self.provider.supports(**it));
+        let supported = Algorithm::ALL
+            .iter()
+            .filter(|it| self.provider.supports(**it));
         let all: Vec<&str> = supported.clone().map(|it| it.name()).collect();
-        let svids: Vec<&str> = supported.filter(|it| svid(it)).map(|it| it.name()).collect();
+        let svids: Vec<&str> = supported
+            .filter(|it| svid(it))
+            .map(|it| it.name())
+            .collect();
         let mut methods = vec!["private_key_jwt", "spiffe_wit"];
         if self.registry.accepts_jwt_svids() {
             methods.push("spiffe_jwt");

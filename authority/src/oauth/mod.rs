@@ -103,14 +103,17 @@ impl AuthorizationServer {
         form: &Form,
         now: UnixTime,
     ) -> Result<Issued, Error> {
-        let grant_type =
-            form.get("grant_type").ok_or(Error::TokenRequest { reason: "no grant_type" })?;
+        let grant_type = form.get("grant_type").ok_or(Error::TokenRequest {
+            reason: "no grant_type",
+        })?;
         if grant_type != "client_credentials" {
             return Err(Error::GrantType);
         }
         let who = self.authenticate(headers, form, now)?;
         let asked: Vec<&str> = form.all("resource").collect();
-        let permission = self.registry.permit(who.client, &asked, form.get("scope"))?;
+        let permission = self
+            .registry
+            .permit(who.client, &asked, form.get("scope"))?;
         let scope = permission.scopes.join(" ");
         let token = self.sign(&who, permission.resource, &scope, now)?;
         tracing::info!(
@@ -120,7 +123,11 @@ impl AuthorizationServer {
             token = %jose::digest::Fingerprint::of(token.expose().as_bytes()),
             "issued an access token"
         );
-        Ok(Issued { token, scope, expires_in: self.lifetime })
+        Ok(Issued {
+            token,
+            scope,
+            expires_in: self.lifetime,
+        })
     }
 
     fn sign(
@@ -146,8 +153,10 @@ impl AuthorizationServer {
             scope,
             cnf: who.key.map(|jkt| Confirmation { jkt }),
         };
-        let signer =
-            self.ring.signer(expires, now).ok_or_else(|| Error::unavailable("no key"))?;
+        let signer = self
+            .ring
+            .signer(expires, now)
+            .ok_or_else(|| Error::unavailable("no key"))?;
         SigningInput::new("at+jwt", signer.algorithm(), signer.key_id(), &claims)
             .and_then(|input| input.sign(&*signer))
             .map_err(Error::unavailable)

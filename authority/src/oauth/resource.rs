@@ -21,7 +21,10 @@ impl Resource {
     /// A resource by its identifier: an absolute URI without fragment, for MCP the canonical URL of
     /// the server. Tokens for it carry exactly this text as `aud`.
     pub fn new(uri: impl Into<String>) -> Self {
-        Self { uri: uri.into(), scopes: BTreeSet::new() }
+        Self {
+            uri: uri.into(),
+            scopes: BTreeSet::new(),
+        }
     }
 
     /// The scopes that tokens for it can have. Without any, tokens for it have none.
@@ -59,7 +62,10 @@ impl Client {
     /// A client that authenticates by a JWT signed with one of these keys, `private_key_jwt`
     /// (RFC 7523 §2.2). Its tokens are bound to the key that it used.
     pub fn with_keys(client_id: impl Into<String>, keys: JwkSet) -> Self {
-        Self::new(Recognition::Keys { client_id: client_id.into(), keys })
+        Self::new(Recognition::Keys {
+            client_id: client_id.into(),
+            keys,
+        })
     }
 
     /// Workloads that authenticate by a WIT-SVID and a proof of its key, `spiffe_wit`. `client_id`
@@ -67,11 +73,17 @@ impl Client {
     /// the token is bound to the WIT-SVID's key.
     #[must_use]
     pub fn spiffe(pattern: IdPattern) -> Self {
-        Self::new(Recognition::Spiffe { pattern, jwt_svid: false })
+        Self::new(Recognition::Spiffe {
+            pattern,
+            jwt_svid: false,
+        })
     }
 
     fn new(by: Recognition) -> Self {
-        Self { by, grants: HashMap::new() }
+        Self {
+            by,
+            grants: HashMap::new(),
+        }
     }
 
     /// Accepts JWT-SVIDs as well, `spiffe_jwt`. A JWT-SVID proves no key, so whoever has it gets
@@ -117,11 +129,19 @@ impl Registry {
     ///
     /// `authority.resources`, `authority.clients`.
     pub(crate) fn new(resources: Vec<Resource>, clients: Vec<Client>) -> Result<Self, Error> {
-        let mut registry =
-            Self { resources: HashMap::new(), by_id: HashMap::new(), by_pattern: Vec::new() };
+        let mut registry = Self {
+            resources: HashMap::new(),
+            by_id: HashMap::new(),
+            by_pattern: Vec::new(),
+        };
         for resource in resources {
             let good = is_resource(&resource.uri) && resource.scopes.iter().all(|it| is_scope(it));
-            if !good || registry.resources.insert(resource.uri, resource.scopes).is_some() {
+            if !good
+                || registry
+                    .resources
+                    .insert(resource.uri, resource.scopes)
+                    .is_some()
+            {
                 return Err(Error::Resources);
             }
         }
@@ -175,12 +195,17 @@ impl Registry {
     /// The client whose pattern fits a workload best: the longest one, and no pattern at all before
     /// a pattern.
     pub(crate) fn by_workload(&self, id: &WorkloadId) -> Option<&Client> {
-        let fitting = self.by_pattern.iter().filter(|(pattern, _)| pattern.matches(id));
+        let fitting = self
+            .by_pattern
+            .iter()
+            .filter(|(pattern, _)| pattern.matches(id));
         let closeness = |pattern: &IdPattern| {
             let text = pattern.to_string();
             (!text.ends_with("/*"), text.len())
         };
-        fitting.max_by_key(|(pattern, _)| closeness(pattern)).map(|(_, client)| client)
+        fitting
+            .max_by_key(|(pattern, _)| closeness(pattern))
+            .map(|(_, client)| client)
     }
 
     pub(crate) fn accepts_jwt_svids(&self) -> bool {
@@ -194,7 +219,11 @@ impl Registry {
     }
 
     pub(crate) fn scopes(&self) -> BTreeSet<&str> {
-        self.resources.values().flatten().map(String::as_str).collect()
+        self.resources
+            .values()
+            .flatten()
+            .map(String::as_str)
+            .collect()
     }
 
     /// What the client gets of what it asks for: exactly that, or nothing. Without a resource, the
@@ -236,13 +265,17 @@ impl Registry {
 
 /// An absolute URI without fragment, in printable ASCII (RFC 8707 §2). Compared as text.
 fn is_resource(uri: &str) -> bool {
-    let Some((scheme, rest)) = uri.split_once(':') else { return false };
+    let Some((scheme, rest)) = uri.split_once(':') else {
+        return false;
+    };
     let scheme_char = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
     uri.len() <= 2_048
         && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
         && scheme.bytes().all(scheme_char)
         && !rest.is_empty()
-        && rest.bytes().all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte))
+        && rest
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte))
 }
 
 /// `scope-token` of RFC 6749 §3.3.

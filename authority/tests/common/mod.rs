@@ -55,7 +55,10 @@ pub(crate) fn builder() -> Builder {
         .enrol(enrolment("wimse://example.org/agents/w").reusable())
         .resource(Resource::new(TOOLS).with_scopes(["call", "list"]))
         .resource(Resource::new(FILES).with_scopes(["read"]))
-        .client(Client::spiffe("spiffe://example.org/agents/*".parse().unwrap()).allow(TOOLS, ["call", "list"]))
+        .client(
+            Client::spiffe("spiffe://example.org/agents/*".parse().unwrap())
+                .allow(TOOLS, ["call", "list"]),
+        )
 }
 
 pub(crate) fn authority() -> Authority {
@@ -63,7 +66,10 @@ pub(crate) fn authority() -> Authority {
 }
 
 pub(crate) fn key_set(key: &SigningKey) -> JwkSet {
-    let json = [key.public_jwk().clone()].into_iter().collect::<PublicJwkSet>().to_json();
+    let json = [key.public_jwk().clone()]
+        .into_iter()
+        .collect::<PublicJwkSet>()
+        .to_json();
     JwkSet::parse(json.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap()
 }
 
@@ -92,9 +98,20 @@ pub(crate) fn about_claims(nonce: &str, about: &SigningKey, now: UnixTime) -> Va
 }
 
 /// By the bootstrap key, named by its thumbprint.
-pub(crate) fn enrolment_proof(nonce: &str, about: &SigningKey, by: &SigningKey, now: UnixTime) -> String {
-    let by = by.clone().with_key_id(by.verifying_key().thumbprint().to_string());
-    sign("aims-enrolment-proof+jwt", &about_claims(nonce, about, now), &by)
+pub(crate) fn enrolment_proof(
+    nonce: &str,
+    about: &SigningKey,
+    by: &SigningKey,
+    now: UnixTime,
+) -> String {
+    let by = by
+        .clone()
+        .with_key_id(by.verifying_key().thumbprint().to_string());
+    sign(
+        "aims-enrolment-proof+jwt",
+        &about_claims(nonce, about, now),
+        &by,
+    )
 }
 
 pub(crate) fn renewal_claims(nonce: &str, about: &SigningKey, wit: &str, now: UnixTime) -> Value {
@@ -110,7 +127,11 @@ pub(crate) fn renewal_proof(
     wit: &str,
     now: UnixTime,
 ) -> String {
-    sign("aims-renewal-proof+jwt", &renewal_claims(nonce, about, wit, now), by)
+    sign(
+        "aims-renewal-proof+jwt",
+        &renewal_claims(nonce, about, wit, now),
+        by,
+    )
 }
 
 pub(crate) fn svid_request(
@@ -133,7 +154,9 @@ pub(crate) fn enrol(
     now: UnixTime,
 ) -> Result<Credential, Error> {
     let proof = key_proof(&nonce(authority, now), key, now);
-    authority.identity().issue_wit(&Shown::Token(&token(name)), &proof, now)
+    authority
+        .identity()
+        .issue_wit(&Shown::Token(&token(name)), &proof, now)
 }
 
 /// A WIT of that name for a new key.
@@ -166,7 +189,12 @@ pub(crate) fn header(token: &str) -> Value {
     serde_json::from_slice(&jose::base64url::decode(header).unwrap()).unwrap()
 }
 
-pub(crate) fn request(method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Request<Vec<u8>> {
+pub(crate) fn request(
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: &str,
+) -> Request<Vec<u8>> {
     let mut request = Request::builder().method(method).uri(path);
     if !fields.iter().any(|(name, _)| *name == "host") {
         request = request.header("host", HOST);
@@ -177,7 +205,11 @@ pub(crate) fn request(method: &str, path: &str, fields: &[(&str, &str)], body: &
     request.body(body.as_bytes().to_vec()).unwrap()
 }
 
-pub(crate) fn send(authority: &Authority, request: &Request<Vec<u8>>, now: UnixTime) -> Response<Vec<u8>> {
+pub(crate) fn send(
+    authority: &Authority,
+    request: &Request<Vec<u8>>,
+    now: UnixTime,
+) -> Response<Vec<u8>> {
     authority.handle(request, None, now)
 }
 
@@ -190,7 +222,10 @@ pub(crate) fn body(response: &Response<Vec<u8>>) -> Value {
 }
 
 pub(crate) fn field<'a>(response: &'a Response<Vec<u8>>, name: &str) -> &'a str {
-    response.headers().get(name).map_or("", |value| value.to_str().unwrap())
+    response
+        .headers()
+        .get(name)
+        .map_or("", |value| value.to_str().unwrap())
 }
 
 /// Status and `code` of a problem.
@@ -199,5 +234,8 @@ pub(crate) fn problem(response: &Response<Vec<u8>>) -> (u16, String) {
     assert_eq!(field(response, "cache-control"), "no-store");
     let body = body(response);
     assert_eq!(body["status"], response.status().as_u16());
-    (response.status().as_u16(), body["code"].as_str().unwrap().to_owned())
+    (
+        response.status().as_u16(),
+        body["code"].as_str().unwrap().to_owned(),
+    )
 }

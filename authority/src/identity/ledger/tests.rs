@@ -1,7 +1,7 @@
+use jose::Algorithm;
 use jose::key::SigningKey;
 use jose::provider::AWS_LC;
 use jose::secret::SecretText;
-use jose::Algorithm;
 
 use super::*;
 
@@ -22,11 +22,16 @@ fn posture(name: &str) -> Posture {
 }
 
 fn enrolment(name: &str) -> Enrolment {
-    Enrolment::by_token(id(name), &token(name)).unwrap().with_lifetime(Duration::from_secs(100))
+    Enrolment::by_token(id(name), &token(name))
+        .unwrap()
+        .with_lifetime(Duration::from_secs(100))
 }
 
 fn key() -> Thumbprint {
-    *SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap().verifying_key().thumbprint()
+    *SigningKey::generate(Algorithm::Es256, AWS_LC)
+        .unwrap()
+        .verifying_key()
+        .thumbprint()
 }
 
 fn ledger(limits: Limits, names: &[&str]) -> Ledger {
@@ -38,7 +43,9 @@ fn ledger(limits: Limits, names: &[&str]) -> Ledger {
 }
 
 fn enrol(ledger: &Ledger, name: &str, key: Thumbprint, now: u64) -> Result<Grant, &'static str> {
-    ledger.enrol(&posture(name), key, at(now)).map_err(|error| error.code())
+    ledger
+        .enrol(&posture(name), key, at(now))
+        .map_err(|error| error.code())
 }
 
 /// ID-11: while the enrolment is there, and then while a credential of the former holder lives.
@@ -47,7 +54,11 @@ fn one_identifier_has_one_holder() {
     let ledger = ledger(Limits::default(), &["a"]);
     enrol(&ledger, "a", key(), 1_000).unwrap();
     let other = || Enrolment::by_token(id("a"), &token("other")).unwrap();
-    let declare = |now| ledger.declare(other(), at(now)).map_err(|error| error.code());
+    let declare = |now| {
+        ledger
+            .declare(other(), at(now))
+            .map_err(|error| error.code())
+    };
     assert_eq!(declare(1_000), Err("authority.identifier_held"));
     assert!(ledger.withdraw(&id("a"), at(1_010)));
     assert!(!ledger.withdraw(&id("a"), at(1_010)));
@@ -63,12 +74,18 @@ fn a_withdrawn_identity_is_neither_issued_nor_renewed() {
     let ledger = ledger(Limits::default(), &["a"]);
     enrol(&ledger, "a", key(), 1_000).unwrap();
     ledger.withdraw(&id("a"), at(1_000));
-    assert_eq!(enrol(&ledger, "a", key(), 1_001).unwrap_err(), "identity.enrolment");
+    assert_eq!(
+        enrol(&ledger, "a", key(), 1_001).unwrap_err(),
+        "identity.enrolment"
+    );
     assert_eq!(
         ledger.renew(&id("a"), key(), at(1_001)).unwrap_err().code(),
         "identity.withdrawn"
     );
-    assert_eq!(ledger.check_enrolled(&id("a")).unwrap_err().code(), "identity.withdrawn");
+    assert_eq!(
+        ledger.check_enrolled(&id("a")).unwrap_err().code(),
+        "identity.withdrawn"
+    );
 }
 
 /// T-047: one key, one identifier, until its last credential has expired.
@@ -77,13 +94,19 @@ fn one_key_has_one_identifier() {
     let ledger = ledger(Limits::default(), &["a", "b"]);
     let key = key();
     enrol(&ledger, "a", key, 1_000).unwrap();
-    assert_eq!(enrol(&ledger, "b", key, 1_001).unwrap_err(), "identity.key_taken");
+    assert_eq!(
+        enrol(&ledger, "b", key, 1_001).unwrap_err(),
+        "identity.key_taken"
+    );
     assert_eq!(
         ledger.renew(&id("b"), key, at(1_159)).unwrap_err().code(),
         "identity.key_taken"
     );
     enrol(&ledger, "a", key, 1_001).unwrap();
-    assert_eq!(enrol(&ledger, "b", key, 1_160).unwrap_err(), "identity.key_taken");
+    assert_eq!(
+        enrol(&ledger, "b", key, 1_160).unwrap_err(),
+        "identity.key_taken"
+    );
     enrol(&ledger, "b", key, 1_161).unwrap();
 }
 
@@ -100,19 +123,31 @@ fn a_single_use_token_works_once_under_32_threads() {
                 .into_iter()
                 .map(|key| scope.spawn(move || enrol(ledger, "a", key, 10)))
                 .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).filter(Result::is_ok).count()
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .filter(Result::is_ok)
+                .count()
         });
         assert_eq!(passed, 1);
-        assert_eq!(enrol(&ledger, "a", key(), 11).unwrap_err(), "identity.enrolment_used");
+        assert_eq!(
+            enrol(&ledger, "a", key(), 11).unwrap_err(),
+            "identity.enrolment_used"
+        );
     }
 }
 
 #[test]
 fn an_enrolment_ends() {
     let ledger = Ledger::new(Limits::default());
-    ledger.declare(enrolment("a").reusable().expiring(at(500)), at(0)).unwrap();
+    ledger
+        .declare(enrolment("a").reusable().expiring(at(500)), at(0))
+        .unwrap();
     enrol(&ledger, "a", key(), 499).unwrap();
-    assert_eq!(enrol(&ledger, "a", key(), 500).unwrap_err(), "identity.enrolment_expired");
+    assert_eq!(
+        enrol(&ledger, "a", key(), 500).unwrap_err(),
+        "identity.enrolment_expired"
+    );
     ledger.renew(&id("a"), key(), at(600)).unwrap();
 }
 
@@ -159,7 +194,10 @@ fn undoing_a_renewal_leaves_the_first_credential() {
     enrol(&ledger, "a", key, 1_000).unwrap();
     let grant = ledger.renew(&id("a"), key, at(1_050)).unwrap();
     ledger.undo(&grant);
-    assert_eq!(enrol(&ledger, "b", key, 1_159).unwrap_err(), "identity.key_taken");
+    assert_eq!(
+        enrol(&ledger, "b", key, 1_159).unwrap_err(),
+        "identity.key_taken"
+    );
     enrol(&ledger, "b", key, 1_160).unwrap();
 }
 
@@ -180,12 +218,18 @@ fn the_books_are_bounded() {
     for name in ["a", "a", "b", "b"] {
         enrol(&ledger, name, key(), 1_000).unwrap();
     }
-    assert_eq!(enrol(&ledger, "c", key(), 1_001).unwrap_err(), "identity.credentials_full");
+    assert_eq!(
+        enrol(&ledger, "c", key(), 1_001).unwrap_err(),
+        "identity.credentials_full"
+    );
     enrol(&ledger, "c", key(), 1_160).unwrap();
     for name in ["a", "a"] {
         enrol(&ledger, name, key(), 1_160).unwrap();
     }
-    assert_eq!(enrol(&ledger, "a", key(), 1_160).unwrap_err(), "identity.credentials_full");
+    assert_eq!(
+        enrol(&ledger, "a", key(), 1_160).unwrap_err(),
+        "identity.credentials_full"
+    );
     enrol(&ledger, "b", key(), 1_160).unwrap();
 }
 
@@ -194,7 +238,10 @@ fn lifetimes_are_bounded() {
     let ledger = Ledger::new(Limits::default());
     for seconds in [0, 24 * 3_600 + 1, u64::MAX] {
         let enrolment = enrolment("a").with_lifetime(Duration::from_secs(seconds));
-        assert_eq!(ledger.declare(enrolment, at(0)).unwrap_err().code(), "authority.lifetime");
+        assert_eq!(
+            ledger.declare(enrolment, at(0)).unwrap_err().code(),
+            "authority.lifetime"
+        );
     }
 }
 

@@ -21,7 +21,10 @@ fn pattern(text: &str) -> IdPattern {
 
 fn keys() -> JwkSet {
     let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
-    let json = [key.public_jwk().clone()].into_iter().collect::<PublicJwkSet>().to_json();
+    let json = [key.public_jwk().clone()]
+        .into_iter()
+        .collect::<PublicJwkSet>()
+        .to_json();
     JwkSet::parse(json.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap()
 }
 
@@ -31,7 +34,15 @@ fn registry(clients: Vec<Client>) -> Result<Registry, &'static str> {
 
 #[test]
 fn malformed_resources_and_scopes_are_refused() {
-    for uri in ["", "tools", "https://tools#f", "https://tools/ä", "https://a b", "1x:y", "https:"] {
+    for uri in [
+        "",
+        "tools",
+        "https://tools#f",
+        "https://tools/ä",
+        "https://a b",
+        "1x:y",
+        "https:",
+    ] {
         let refused = Registry::new(vec![Resource::new(uri)], vec![]).unwrap_err();
         assert_eq!(refused.code(), "authority.resources", "{uri}");
     }
@@ -41,7 +52,10 @@ fn malformed_resources_and_scopes_are_refused() {
         assert_eq!(refused.code(), "authority.resources", "{scope}");
     }
     let twice = vec![Resource::new(TOOLS), Resource::new(TOOLS)];
-    assert_eq!(Registry::new(twice, vec![]).unwrap_err().code(), "authority.resources");
+    assert_eq!(
+        Registry::new(twice, vec![]).unwrap_err().code(),
+        "authority.resources"
+    );
 }
 
 #[test]
@@ -55,8 +69,14 @@ fn clients_get_what_is_registered_only() {
         registry(vec![client().allow(TOOLS, ["read"])]).unwrap_err(),
         "authority.resources"
     );
-    assert_eq!(registry(vec![client(), client()]).unwrap_err(), "authority.clients");
-    let twice = vec![Client::with_keys("a", keys()), Client::with_keys("a", keys())];
+    assert_eq!(
+        registry(vec![client(), client()]).unwrap_err(),
+        "authority.clients"
+    );
+    let twice = vec![
+        Client::with_keys("a", keys()),
+        Client::with_keys("a", keys()),
+    ];
     assert_eq!(registry(twice).unwrap_err(), "authority.clients");
     for client_id in ["", "a b", "spiffe://example.org/a", "ä"] {
         let refused = registry(vec![Client::with_keys(client_id, keys())]).unwrap_err();
@@ -76,11 +96,28 @@ fn the_closest_pattern_decides() {
     .unwrap();
     let scopes = |id: &str| {
         let client = registry.by_workload(&id.parse().unwrap())?;
-        Some(client.grants.values().flatten().cloned().collect::<Vec<_>>().join(" "))
+        Some(
+            client
+                .grants
+                .values()
+                .flatten()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(" "),
+        )
     };
-    assert_eq!(scopes("spiffe://example.org/agents/a").as_deref(), Some("call"));
-    assert_eq!(scopes("spiffe://example.org/agents/b").as_deref(), Some("write"));
-    assert_eq!(scopes("spiffe://example.org/agentsx/b").as_deref(), Some("read"));
+    assert_eq!(
+        scopes("spiffe://example.org/agents/a").as_deref(),
+        Some("call")
+    );
+    assert_eq!(
+        scopes("spiffe://example.org/agents/b").as_deref(),
+        Some("write")
+    );
+    assert_eq!(
+        scopes("spiffe://example.org/agentsx/b").as_deref(),
+        Some("read")
+    );
     assert_eq!(scopes("spiffe://example.com/agents/a"), None);
     assert_eq!(scopes("wimse://example.org/agents/a"), None);
 }
@@ -116,5 +153,8 @@ fn a_token_is_for_one_resource_and_the_scopes_allowed_there() {
         assert_eq!(permit(asked, scope), Err(code), "{asked:?} {scope:?}");
     }
     let two = client.clone().allow(FILES, ["read"]);
-    assert_eq!(registry.permit(&two, &[], None).unwrap_err().code(), "token.target");
+    assert_eq!(
+        registry.permit(&two, &[], None).unwrap_err().code(),
+        "token.target"
+    );
 }
