@@ -1,8 +1,216 @@
-/// Why a message was refused.
+//! Why a message was refused, or could not be made.
+
+use std::error::Error as StdError;
+
+/// Why a message was refused, or could not be made. Never holds a token, a secret or a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An issuer identifier is not an https URL without query and fragment.
-    #[error("not an issuer identifier: {0}")]
-    Issuer(&'static str),
+    /// Not an issuer identifier (RFC 8414 §2).
+    #[error("not an issuer identifier: {reason}")]
+    Issuer {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Not a resource identifier (RFC 8707 §2, RFC 9728 §1.2).
+    #[error("not a resource identifier: {reason}")]
+    Resource {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Not an endpoint that a request may be sent to (RFC 6749 §3.2).
+    #[error("not an endpoint: {reason}")]
+    Endpoint {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Not a client identifier (RFC 6749 §2.2).
+    #[error("not a client identifier")]
+    ClientId,
+    /// Not a scope (RFC 6749 §3.3).
+    #[error("not a scope")]
+    Scope,
+    /// Not a form (`application/x-www-form-urlencoded`), or one that is not read here.
+    #[error("not a form: {reason}")]
+    Form {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A parameter stands twice (RFC 6749 §3.2).
+    #[error("a parameter stands twice")]
+    Repeated,
+    /// A request lacks something, or has what it must not have.
+    #[error("not a token request: {reason}")]
+    Request {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The answer of a token endpoint is none (RFC 6749 §5).
+    #[error("not a token response: {reason}")]
+    Response {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The answer of a token endpoint may be stored (RFC 6749 §5.1).
+    #[error("the token response lacks `cache-control: no-store`")]
+    Cacheable,
+    /// The token is of a kind that nobody here can use (RFC 6749 §7.1).
+    #[error("the token is of another `token_type`")]
+    TokenType,
+    /// The token endpoint refused (RFC 6749 §5.2).
+    #[error("the token endpoint refused: {0}")]
+    Refused(Box<crate::token::TokenError>),
+    /// A client cannot authenticate in the way that was chosen.
+    #[error("cannot authenticate: {reason}")]
+    Authenticate {
+        /// Why not.
+        reason: &'static str,
+        /// What failed underneath.
+        source: Option<Box<dyn StdError + Send + Sync>>,
+    },
+    /// A metadata document was not delivered as one (RFC 8414 §3.2, RFC 9728 §3.2).
+    #[error("no metadata document: {reason}")]
+    MetadataResponse {
+        /// What is wrong with the response.
+        reason: &'static str,
+    },
+    /// A metadata document cannot be read.
+    #[error("the metadata cannot be read")]
+    MetadataJson(#[source] Option<jose::Error>),
+    /// A metadata document is another issuer's (RFC 8414 §3.3).
+    #[error("the metadata are of another issuer")]
+    MetadataIssuer,
+    /// A metadata document is another resource's (RFC 9728 §3.3).
+    #[error("the metadata are of another resource")]
+    MetadataResource,
+    /// A member of a metadata document is not what it has to be.
+    #[error("the metadata member `{member}` is not usable")]
+    MetadataMember {
+        /// The member.
+        member: &'static str,
+    },
+    /// A `WWW-Authenticate` field does not follow RFC 9110 §11.6.1.
+    #[error("not a challenge")]
+    ChallengeSyntax,
+    /// A parameter of a challenge stands twice (RFC 9110 §11.2).
+    #[error("a parameter of a challenge stands twice")]
+    ChallengeRepeated,
+    /// More challenges, parameters or bytes than are read.
+    #[error("too many or too long challenges")]
+    ChallengeSize,
+    /// A value that a challenge cannot carry.
+    #[error("`{parameter}` of a challenge cannot have this value")]
+    ChallengeValue {
+        /// The parameter.
+        parameter: &'static str,
+    },
+    /// The assertion is no JWT that is accepted, or its signature does not hold.
+    #[error("the client assertion was refused")]
+    AssertionJwt(#[source] jose::Error),
+    /// The assertion has another `typ`.
+    #[error("the client assertion has another `typ`")]
+    AssertionType,
+    /// No key of the client is the one that signed.
+    #[error("no key of the client for the client assertion")]
+    AssertionKey(#[source] jose::Error),
+    /// `iss` or `sub` is not the client (RFC 7523 §3).
+    #[error("`iss` and `sub` of the client assertion are not the client")]
+    AssertionClient,
+    /// `aud` is not this issuer alone.
+    #[error("the client assertion is for another audience")]
+    AssertionAudience,
+    /// `jti` is empty or too long.
+    #[error("`jti` of the client assertion is not usable")]
+    AssertionId,
+    /// The assertion is over, not yet valid, or valid for too long.
+    #[error("the client assertion is not valid now")]
+    AssertionTime(#[source] jose::Error),
+    /// The assertion was seen before.
+    #[error("the client assertion was used before")]
+    AssertionReplayed(#[source] replay::Error),
+    /// The replay store cannot tell whether the assertion was seen before.
+    #[error("whether the client assertion was used before is unknown")]
+    AssertionUnknown(#[source] replay::Error),
+}
+
+impl Error {
+    /// All codes that [`code`](Self::code) gives.
+    pub const CODES: &'static [&'static str] = &[
+        "oauth.issuer",
+        "oauth.resource",
+        "oauth.endpoint",
+        "oauth.client_id",
+        "oauth.scope",
+        "oauth.form",
+        "oauth.repeated",
+        "oauth.request",
+        "oauth.response",
+        "oauth.cacheable",
+        "oauth.token_type",
+        "oauth.refused",
+        "oauth.authenticate",
+        "metadata.response",
+        "metadata.json",
+        "metadata.issuer",
+        "metadata.resource",
+        "metadata.member",
+        "challenge.syntax",
+        "challenge.repeated",
+        "challenge.size",
+        "challenge.value",
+        "assertion.jwt",
+        "assertion.type",
+        "assertion.key",
+        "assertion.client",
+        "assertion.audience",
+        "assertion.id",
+        "assertion.time",
+        "assertion.replayed",
+        "assertion.unknown",
+    ];
+
+    /// The stable name of the error.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Issuer { .. } => "oauth.issuer",
+            Self::Resource { .. } => "oauth.resource",
+            Self::Endpoint { .. } => "oauth.endpoint",
+            Self::ClientId => "oauth.client_id",
+            Self::Scope => "oauth.scope",
+            Self::Form { .. } => "oauth.form",
+            Self::Repeated => "oauth.repeated",
+            Self::Request { .. } => "oauth.request",
+            Self::Response { .. } => "oauth.response",
+            Self::Cacheable => "oauth.cacheable",
+            Self::TokenType => "oauth.token_type",
+            Self::Refused(_) => "oauth.refused",
+            Self::Authenticate { .. } => "oauth.authenticate",
+            Self::MetadataResponse { .. } => "metadata.response",
+            Self::MetadataJson(_) => "metadata.json",
+            Self::MetadataIssuer => "metadata.issuer",
+            Self::MetadataResource => "metadata.resource",
+            Self::MetadataMember { .. } => "metadata.member",
+            Self::ChallengeSyntax => "challenge.syntax",
+            Self::ChallengeRepeated => "challenge.repeated",
+            Self::ChallengeSize => "challenge.size",
+            Self::ChallengeValue { .. } => "challenge.value",
+            Self::AssertionJwt(_) => "assertion.jwt",
+            Self::AssertionType => "assertion.type",
+            Self::AssertionKey(_) => "assertion.key",
+            Self::AssertionClient => "assertion.client",
+            Self::AssertionAudience => "assertion.audience",
+            Self::AssertionId => "assertion.id",
+            Self::AssertionTime(_) => "assertion.time",
+            Self::AssertionReplayed(_) => "assertion.replayed",
+            Self::AssertionUnknown(_) => "assertion.unknown",
+        }
+    }
+
+    pub(crate) const fn authenticate(reason: &'static str) -> Self {
+        Self::Authenticate {
+            reason,
+            source: None,
+        }
+    }
 }

@@ -2,5 +2,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
+mod media;
+pub mod names;
+pub mod token;
 
 pub use error::Error;

@@ -1,0 +1,25 @@
+//! What the fields of HTTP say about a body.
+
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const JSON: &str = "application/json";
+
+/// Whether the one content type is this; its parameters are not looked at.
+pub(crate) fn is(headers: &HeaderMap, expected: &str) -> bool {
+    let mut all = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(value), None) = (all.next(), all.next()) else {
+        return false;
+    };
+    let essence = value.to_str().ok().and_then(|text| text.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected))
+}
+
+/// Whether some `Cache-Control` forbids to store.
+pub(crate) fn is_not_stored(headers: &HeaderMap) -> bool {
+    headers.get_all(CACHE_CONTROL).iter().any(|value| {
+        let mut directives = value.to_str().unwrap_or_default().split(',');
+        directives.any(|directive| directive.trim().eq_ignore_ascii_case("no-store"))
+    })
+}

@@ -1,0 +1,158 @@
+//! Scopes (RFC 6749 §3.3).
+
+use core::fmt;
+use core::str::FromStr;
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::Error;
+
+/// The longest scope-token, in bytes.
+const MAX_SCOPE: usize = 1024;
+/// The most scope-tokens that are read in one set.
+pub const MAX_SCOPES: usize = 256;
+
+/// One scope-token: printable ASCII without blank, `"` and `\`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Scope(Box<str>);
+
+impl Scope {
+    /// The token as it was written; case matters.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Scope {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let token = |byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        if text.is_empty() || text.len() > MAX_SCOPE || !text.bytes().all(token) {
+            return Err(Error::Scope);
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Scope-tokens, in no order: `a b` is `b a`, and a token twice is the token once.
+///
+/// ```
+/// use oauth_wire::names::ScopeSet;
+///
+/// let asked: ScopeSet = "write read".parse()?;
+/// let granted: ScopeSet = "read".parse()?;
+/// assert!(granted.is_subset(&asked) && granted.contains("read"));
+/// assert_eq!(asked.to_string(), "read write");
+/// # Ok::<(), oauth_wire::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ScopeSet(BTreeSet<Scope>);
+
+impl ScopeSet {
+    /// No scope at all, which is never written.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// Adds a scope.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.scope` for more than [`MAX_SCOPES`].
+    pub fn insert(&mut self, scope: Scope) -> Result<(), Error> {
+        if self.0.len() >= MAX_SCOPES && !self.0.contains(&scope) {
+            return Err(Error::Scope);
+        }
+        self.0.insert(scope);
+        Ok(())
+    }
+
+    /// Whether the token is among them.
+    #[must_use]
+    pub fn contains(&self, token: &str) -> bool {
+        self.iter().any(|scope| scope.as_str() == token)
+    }
+
+    /// Whether all of these are in the other set.
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// The scopes that both sets have.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).cloned().collect())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The scopes in the order of their bytes.
+    pub fn iter(&self) -> impl Iterator<Item = &Scope> {
+        self.0.iter()
+    }
+}
+
+impl FromStr for ScopeSet {
+    type Err = Error;
+
+    /// Tokens with one blank between them. The empty text is refused.
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let mut set = Self::new();
+        for token in text.split(' ') {
+            set.insert(token.parse()?)?;
+        }
+        Ok(set)
+    }
+}
+
+impl From<Scope> for ScopeSet {
+    fn from(scope: Scope) -> Self {
+        Self(BTreeSet::from([scope]))
+    }
+}
+
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, scope) in self.iter().enumerate() {
+            if index > 0 {
+                f.write_str(" ")?;
+            }
+            f.write_str(scope.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for ScopeSet {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ScopeSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,181 @@
+//! What is asked of a token endpoint (RFC 6749 §4).
+
+use core::fmt;
+
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use jose::secret::SecretText;
+use url::form_urlencoded::Serializer;
+
+use crate::names::{Endpoint, Resource, ScopeSet};
+use crate::{Error, media};
+
+/// The parameters of a request to a token endpoint, or to another one where clients authenticate. None stands twice, but `resource` and `audience`.
+///
+/// Values are secret in `Debug`.
+///
+/// ```
+/// use oauth_wire::token::TokenRequest;
+///
+/// let mut request = TokenRequest::new("client_credentials")?;
+/// request.resource(&"https://tools.example/mcp".parse()?)?;
+/// request.scope(&"read".parse()?)?;
+/// let request = request.into_http(&"https://as.example/token".parse()?)?;
+/// assert_eq!(request.body(), b"grant_type=client_credentials&resource=https%3A%2F%2Ftools.example%2Fmcp&scope=read");
+/// # Ok::<(), oauth_wire::Error>(())
+/// ```
+#[must_use = "nothing is asked for until the request is sent"]
+pub struct TokenRequest {
+    parameters: Vec<(String, SecretText)>,
+    headers: HeaderMap,
+}
+
+impl TokenRequest {
+    /// A request for a token, by a grant type.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.request` for an empty one.
+    pub fn new(grant_type: &str) -> Result<Self, Error> {
+        let mut request = Self::without_grant();
+        request.parameter("grant_type", grant_type)?;
+        Ok(request)
+    }
+
+    /// A request to an endpoint without grant types: revocation, introspection, pushed authorization requests.
+    pub fn without_grant() -> Self {
+        Self {
+            parameters: Vec::new(),
+            headers: HeaderMap::new(),
+        }
+    }
+
+    /// Adds what the token is for (RFC 8707 §2). May be called again for another one.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.repeated` for the same one twice.
+    pub fn resource(&mut self, resource: &Resource) -> Result<&mut Self, Error> {
+        self.push_distinct("resource", resource.as_str())
+    }
+
+    /// Adds for whom the token is, by a name (RFC 8693 §2.1). May be called again for another one.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.repeated` for the same one twice; `oauth.request` for an empty one.
+    pub fn audience(&mut self, audience: &str) -> Result<&mut Self, Error> {
+        self.push_distinct("audience", audience)
+    }
+
+    /// Sets the scope. An empty set adds nothing.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.repeated`
+    pub fn scope(&mut self, scope: &ScopeSet) -> Result<&mut Self, Error> {
+        if scope.is_empty() {
+            return Ok(self);
+        }
+        self.parameter("scope", scope.to_string())
+    }
+
+    /// Sets another parameter.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.repeated` where it is set already; `oauth.request` for an empty name or value, and for `resource` and `audience`.
+    pub fn parameter(
+        &mut self,
+        name: &str,
+        value: impl Into<SecretText>,
+    ) -> Result<&mut Self, Error> {
+        if matches!(name, "resource" | "audience") {
+            return Err(fail("`resource` and `audience` have methods of their own"));
+        }
+        if self.has(name) {
+            return Err(Error::Repeated);
+        }
+        self.push(name, value.into())
+    }
+
+    /// Sets a field of the request, such as `authorization`.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.repeated` where it is set already; `oauth.request` for `accept` and `content-type`, which are not for the caller to set.
+    pub fn header(&mut self, name: HeaderName, value: HeaderValue) -> Result<&mut Self, Error> {
+        if name == ACCEPT || name == CONTENT_TYPE {
+            return Err(fail("a field that is set already"));
+        }
+        if self.headers.contains_key(&name) {
+            return Err(Error::Repeated);
+        }
+        self.headers.insert(name, value);
+        Ok(self)
+    }
+
+    /// Whether a parameter is set.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.parameters.iter().any(|(own, _)| own == name)
+    }
+
+    /// Whether a field is set.
+    #[must_use]
+    pub fn has_header(&self, name: &HeaderName) -> bool {
+        self.headers.contains_key(name)
+    }
+
+    /// The request as it is sent.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.endpoint` for an endpoint that HTTP cannot express.
+    pub fn into_http(self, endpoint: &Endpoint) -> Result<Request<Vec<u8>>, Error> {
+        let mut body = Serializer::new(String::new());
+        for (name, value) in &self.parameters {
+            body.append_pair(name, value.expose());
+        }
+        let mut request = Request::new(body.finish().into_bytes());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = endpoint.as_str().parse().or(Err(Error::Endpoint {
+            reason: "not expressible in HTTP",
+        }))?;
+        *request.headers_mut() = self.headers;
+        let headers = request.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::FORM));
+        headers.insert(ACCEPT, HeaderValue::from_static(media::JSON));
+        Ok(request)
+    }
+
+    fn push_distinct(&mut self, name: &str, value: &str) -> Result<&mut Self, Error> {
+        let same = |(own, text): &(String, SecretText)| own == name && *text == *value;
+        if self.parameters.iter().any(same) {
+            return Err(Error::Repeated);
+        }
+        self.push(name, value.into())
+    }
+
+    fn push(&mut self, name: &str, value: SecretText) -> Result<&mut Self, Error> {
+        if name.is_empty() || value.is_empty() {
+            return Err(fail("a parameter without a name or a value"));
+        }
+        self.parameters.push((name.to_owned(), value));
+        Ok(self)
+    }
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let headers: Vec<_> = self.headers.keys().collect();
+        f.debug_struct("TokenRequest")
+            .field("parameters", &self.parameters)
+            .field("headers", &headers)
+            .finish()
+    }
+}
+
+fn fail(reason: &'static str) -> Error {
+    Error::Request { reason }
+}
