@@ -137,7 +137,7 @@ impl Resource {
         let (Ok(own), Ok(outer)) = (Url::parse(&self.0), Url::parse(&other.0)) else {
             return false;
         };
-        let prefix = outer.path().strip_suffix('/').unwrap_or(outer.path());
+        let prefix = outer.path().strip_suffix('/').unwrap_or_else(|| outer.path());
         let beneath = own.path().strip_prefix(prefix);
         self == other
             || (own.origin().is_tuple()
