@@ -6,7 +6,7 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue};
 
 use crate::Error;
-use crate::names::{Endpoint, ScopeSet};
+use crate::names::{Endpoint, Resource, ScopeSet, Transport};
 use crate::token::sayable;
 
 mod parse;
@@ -72,14 +72,16 @@ impl Challenges {
     }
 
     /// Where the metadata of the resource is said to be, with whatever scheme (PRM-02). Another party's word: what is found there has to name the
-    /// resource that was asked for.
+    /// resource that was asked for. Over http only where `requested` itself is on loopback.
     ///
     /// # Errors
     ///
     /// `oauth.endpoint` where it is no https URL.
-    pub fn resource_metadata(&self) -> Result<Option<Endpoint>, Error> {
+    pub fn resource_metadata(&self, requested: &Resource) -> Result<Option<Endpoint>, Error> {
         let mut all = self.iter().filter_map(|it| it.get("resource_metadata"));
-        all.next().map(str::parse).transpose()
+        let transport = Transport::of(requested.as_str());
+        let found = all.next().map(|text| Endpoint::over(text, transport));
+        found.transpose()
     }
 
     /// Whether there is none.

@@ -4,6 +4,7 @@
 pub mod challenge;
 mod error;
 mod media;
+pub mod metadata;
 pub mod names;
 pub mod token;
 

@@ -77,7 +77,21 @@ impl Issuer {
     ///
     /// `oauth.issuer`
     pub fn loopback(text: &str) -> Result<Self, Error> {
-        issuer(text, Transport::LoopbackToo)
+        Self::over(text, Transport::LoopbackToo)
+    }
+
+    pub(crate) fn over(text: &str, transport: Transport) -> Result<Self, Error> {
+        let fail = |reason| Error::Issuer { reason };
+        let url = absolute(text).map_err(fail)?;
+        if !matches!(url.scheme(), "https" | "http") {
+            return Err(fail("not an https URL"));
+        }
+        secure(&url, transport).map_err(fail)?;
+        if text.contains(['?', '#']) {
+            return Err(fail("a query or a fragment"));
+        }
+        normal(text, &url).map_err(fail)?;
+        Ok(Self(text.into()))
     }
 }
 
@@ -85,22 +99,8 @@ impl FromStr for Issuer {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        issuer(text, Transport::Https)
+        Self::over(text, Transport::Https)
     }
-}
-
-fn issuer(text: &str, transport: Transport) -> Result<Issuer, Error> {
-    let fail = |reason| Error::Issuer { reason };
-    let url = absolute(text).map_err(fail)?;
-    if !matches!(url.scheme(), "https" | "http") {
-        return Err(fail("not an https URL"));
-    }
-    secure(&url, transport).map_err(fail)?;
-    if text.contains(['?', '#']) {
-        return Err(fail("a query or a fragment"));
-    }
-    normal(text, &url).map_err(fail)?;
-    Ok(Issuer(text.into()))
 }
 
 name! {
@@ -126,7 +126,18 @@ impl Resource {
     ///
     /// `oauth.resource`
     pub fn loopback(text: &str) -> Result<Self, Error> {
-        resource(text, Transport::LoopbackToo)
+        Self::over(text, Transport::LoopbackToo)
+    }
+
+    pub(crate) fn over(text: &str, transport: Transport) -> Result<Self, Error> {
+        let fail = |reason| Error::Resource { reason };
+        let url = absolute(text).map_err(fail)?;
+        if text.contains('#') {
+            return Err(fail("a fragment"));
+        }
+        secure(&url, transport).map_err(fail)?;
+        normal(text, &url).map_err(fail)?;
+        Ok(Self(text.into()))
     }
 
     /// Whether this resource is `other`, or beneath it: one origin, and a path prefix that ends at a `/`.
@@ -151,19 +162,8 @@ impl FromStr for Resource {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        resource(text, Transport::Https)
+        Self::over(text, Transport::Https)
     }
-}
-
-fn resource(text: &str, transport: Transport) -> Result<Resource, Error> {
-    let fail = |reason| Error::Resource { reason };
-    let url = absolute(text).map_err(fail)?;
-    if text.contains('#') {
-        return Err(fail("a fragment"));
-    }
-    secure(&url, transport).map_err(fail)?;
-    normal(text, &url).map_err(fail)?;
-    Ok(Resource(text.into()))
 }
 
 name! {
