@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod challenge;
+pub mod client_auth;
 mod error;
 mod media;
 pub mod metadata;

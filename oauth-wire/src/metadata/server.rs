@@ -183,7 +183,7 @@ pub struct ServerMetadata {
     flags: Flags,
     grant_types: Vec<String>,
     protected_resources: Option<Vec<String>>,
-    auth_methods: Vec<String>,
+    auth_methods: Option<Vec<String>>,
     auth_algorithms: Option<Vec<String>>,
 }
 
@@ -208,7 +208,6 @@ impl ServerMetadata {
                 member: "token_endpoint_auth_signing_alg_values_supported",
             });
         }
-        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Ok(Self {
             issuer: expected.clone(),
             endpoints: endpoints.check(Transport::of(expected.as_str()))?,
@@ -216,11 +215,9 @@ impl ServerMetadata {
             flags: read(json)?,
             grant_types: own
                 .grant_types_supported
-                .unwrap_or_else(|| owned(&["authorization_code", "implicit"])),
+                .unwrap_or_else(|| ["authorization_code", "implicit"].map(String::from).into()),
             protected_resources: own.protected_resources,
-            auth_methods: own
-                .token_endpoint_auth_methods_supported
-                .unwrap_or_else(|| owned(&["client_secret_basic"])),
+            auth_methods: own.token_endpoint_auth_methods_supported,
             auth_algorithms: algorithms,
         })
     }
@@ -273,10 +270,18 @@ impl ServerMetadata {
         &self.grant_types
     }
 
-    /// How clients authenticate at the token endpoint; left out, it is `client_secret_basic` (RFC 8414 §2).
+    /// How clients authenticate at the token endpoint. Left out, RFC 8414 §2 reads it as `client_secret_basic`.
     #[must_use]
-    pub fn token_endpoint_auth_methods_supported(&self) -> &[String] {
-        &self.auth_methods
+    pub fn token_endpoint_auth_methods_supported(&self) -> Option<&[String]> {
+        self.auth_methods.as_deref()
+    }
+
+    /// Whether a way to authenticate is worth to try: it is listed, or the server lists none. Many that take better ways than the default of
+    /// RFC 8414 §2 leave the list out.
+    #[must_use]
+    pub fn takes_client_auth(&self, method: &str) -> bool {
+        let listed = |all: &Vec<String>| all.iter().any(|it| it == method);
+        self.auth_methods.as_ref().is_none_or(listed)
     }
 
     /// The algorithms of client assertions that are known here, or `None` where the server does not say (JWTA-06).

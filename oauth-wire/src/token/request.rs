@@ -121,6 +121,12 @@ impl TokenRequest {
         self.parameters.iter().any(|(own, _)| own == name)
     }
 
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let mut all = self.parameters.iter();
+        all.find(|(own, _)| own == name)
+            .map(|(_, value)| value.expose())
+    }
+
     /// Whether a field is set.
     #[must_use]
     pub fn has_header(&self, name: &HeaderName) -> bool {

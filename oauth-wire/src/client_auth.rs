@@ -1,0 +1,147 @@
+//! How a client says who it is (RFC 6749 §2.3): one way a request, chosen beforehand and never tried in turn.
+
+use core::fmt::Debug;
+use std::error::Error as StdError;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderName, HeaderValue};
+use jose::key::Signer;
+use jose::time::UnixTime;
+
+use crate::Error;
+use crate::metadata::ServerMetadata;
+use crate::names::ClientId;
+use crate::token::TokenRequest;
+
+mod audience;
+mod private_key_jwt;
+mod secret;
+mod spiffe;
+
+pub use audience::AssertionAudience;
+pub use private_key_jwt::{JWT_BEARER, PrivateKeyJwt};
+pub use secret::ClientSecretBasic;
+pub use spiffe::{JWT_SPIFFE, SpiffeJwt, SpiffeWit, WitCredential};
+
+/// Adds to a request who the client is.
+///
+/// ```
+/// use jose::time::UnixTime;
+/// use oauth_wire::client_auth::Authenticate;
+/// use oauth_wire::metadata::ServerMetadata;
+/// use oauth_wire::names::ClientId;
+/// use oauth_wire::token::TokenRequest;
+/// use oauth_wire::Error;
+///
+/// /// A public client, which has nothing but its name.
+/// #[derive(Debug)]
+/// struct Public(ClientId);
+///
+/// impl Authenticate for Public {
+///     fn client_id(&self) -> &ClientId {
+///         &self.0
+///     }
+///
+///     fn authenticate(
+///         &self,
+///         request: &mut TokenRequest,
+///         _server: &ServerMetadata,
+///         _now: UnixTime,
+///     ) -> Result<(), Error> {
+///         request.parameter("client_id", self.0.as_str())?;
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Authenticate: Debug + Send + Sync {
+    /// Who the client is at the server.
+    fn client_id(&self) -> &ClientId;
+
+    /// Adds what proves it. For each request anew, as most proofs are good for one.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.authenticate` where the way does not suit the server or nothing can be signed; `oauth.request` for a request that authenticates already
+    /// or is another client's.
+    fn authenticate(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(), Error>;
+}
+
+impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
+    fn client_id(&self) -> &ClientId {
+        (**self).client_id()
+    }
+
+    fn authenticate(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        (**self).authenticate(request, server, now)
+    }
+}
+
+/// draft-ietf-oauth-attestation-based-client-auth §6.
+pub(crate) const ATTESTATION: HeaderName = HeaderName::from_static("oauth-client-attestation");
+pub(crate) const ATTESTATION_POP: HeaderName =
+    HeaderName::from_static("oauth-client-attestation-pop");
+
+type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// RFC 6749 §2.3: no more than one way a request; and `client_id`, where it is set, is this client (JWTA-01).
+fn expect_unauthenticated(request: &TokenRequest, client: &ClientId) -> Result<(), Error> {
+    let parameters = ["client_assertion", "client_assertion_type", "client_secret"];
+    let headers = [AUTHORIZATION, ATTESTATION, ATTESTATION_POP];
+    if parameters.iter().any(|it| request.has(it)) || headers.iter().any(|it| request.has_header(it))
+    {
+        return Err(Error::Request {
+            reason: "authenticated already",
+        });
+    }
+    let named = request.get("client_id");
+    if named.is_some_and(|named| named != client.as_str()) {
+        return Err(Error::Request {
+            reason: "`client_id` is another client",
+        });
+    }
+    Ok(())
+}
+
+/// Where the server says which ways it takes, this one is among them.
+fn expect_method(server: &ServerMetadata, method: &str) -> Result<(), Error> {
+    if server.takes_client_auth(method) {
+        return Ok(());
+    }
+    Err(Error::authenticate("the server does not take this method"))
+}
+
+/// JWTA-06.
+fn expect_algorithm(server: &ServerMetadata, signer: &dyn Signer) -> Result<(), Error> {
+    let known = server.token_endpoint_auth_algorithms();
+    if known.is_none_or(|all| all.contains(signer.algorithm())) {
+        return Ok(());
+    }
+    Err(Error::authenticate(
+        "the server does not take the key's algorithm",
+    ))
+}
+
+fn failed(reason: &'static str) -> impl FnOnce(jose::Error) -> Error {
+    move |source| Error::Authenticate {
+        reason,
+        source: Some(source.into()),
+    }
+}
+
+/// A value that logs leave out.
+fn sensitive(text: &str) -> Result<HeaderValue, Error> {
+    let mut value = HeaderValue::from_str(text)
+        .or(Err(Error::authenticate("a character that no field can have")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}

@@ -1,0 +1,152 @@
+//! `private_key_jwt` (RFC 7523 §2.2, draft-ietf-oauth-rfc7523bis §4).
+
+use core::fmt;
+use std::sync::Arc;
+
+use jose::jws::SigningInput;
+use jose::key::Signer;
+use jose::random::{self, SecureRandom};
+use jose::time::UnixTime;
+use serde::Serialize;
+
+use super::{
+    AssertionAudience, Authenticate, expect_algorithm, expect_method, expect_unauthenticated,
+    failed,
+};
+use crate::Error;
+use crate::metadata::ServerMetadata;
+use crate::names::ClientId;
+use crate::token::TokenRequest;
+
+/// The `client_assertion_type` (RFC 7523 §2.2).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+/// How long an assertion is good, in seconds (JWTA-06).
+const LIFETIME: u64 = 60;
+
+/// Signs an assertion for each request: `iss` and `sub` the client, `aud` the issuer alone, 60 seconds, a fresh `jti`.
+///
+/// ```
+/// # #[cfg(any())] {
+/// let client = PrivateKeyJwt::new("s6BhdRkqt3".parse()?, Arc::new(key));
+/// client.authenticate(&mut request, &server, now)?;
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PrivateKeyJwt {
+    client: ClientId,
+    signer: Arc<dyn Signer>,
+    audience: AssertionAudience,
+    typ: &'static str,
+    random: &'static dyn SecureRandom,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: serde_json::Value,
+    jti: String,
+    iat: u64,
+    exp: u64,
+}
+
+impl PrivateKeyJwt {
+    /// A client with a key that the server knows, best under a key id.
+    #[must_use]
+    pub fn new(client: ClientId, signer: Arc<dyn Signer>) -> Self {
+        Self {
+            client,
+            signer,
+            audience: AssertionAudience::issuer(),
+            typ: "client-authentication+jwt",
+            random: random::SYSTEM,
+        }
+    }
+
+    /// For a server that takes another form of `aud`.
+    #[must_use]
+    pub fn with_audience(mut self, audience: AssertionAudience) -> Self {
+        self.audience = audience;
+        self
+    }
+
+    /// For a server that refuses the `typ` that draft-ietf-oauth-rfc7523bis §4 gave to assertions: `JWT` instead (JWTA-04).
+    #[must_use]
+    pub const fn with_legacy_type(mut self) -> Self {
+        self.typ = "JWT";
+        self
+    }
+
+    /// Takes `jti` from another source.
+    #[must_use]
+    pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// What is to be signed, for a key behind a network. What is signed goes into a request by [`apply`](Self::apply).
+    ///
+    /// # Errors
+    ///
+    /// `oauth.authenticate`; `metadata.member` where the audience is an endpoint that the server lacks.
+    pub fn prepare(&self, server: &ServerMetadata, now: UnixTime) -> Result<SigningInput, Error> {
+        expect_method(server, "private_key_jwt")?;
+        expect_algorithm(server, &*self.signer)?;
+        let iat = now.as_secs();
+        let claims = Claims {
+            iss: self.client.as_str(),
+            sub: self.client.as_str(),
+            aud: self.audience.claim(server)?,
+            jti: random::id128(self.random).map_err(failed("no random bytes"))?,
+            iat,
+            exp: iat.saturating_add(LIFETIME),
+        };
+        let (algorithm, key_id) = (self.signer.algorithm(), self.signer.key_id());
+        SigningInput::new(self.typ, algorithm, key_id, &claims)
+            .map_err(failed("the assertion cannot be written"))
+    }
+
+    /// Adds an assertion that was signed elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.request` for a request that authenticates already or is another client's.
+    pub fn apply(
+        &self,
+        request: &mut TokenRequest,
+        assertion: jose::jws::CompactJws,
+    ) -> Result<(), Error> {
+        expect_unauthenticated(request, &self.client)?;
+        request.parameter("client_assertion_type", JWT_BEARER)?;
+        request.parameter("client_assertion", assertion.into_secret())?;
+        Ok(())
+    }
+}
+
+impl Authenticate for PrivateKeyJwt {
+    fn client_id(&self) -> &ClientId {
+        &self.client
+    }
+
+    fn authenticate(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        expect_unauthenticated(request, &self.client)?;
+        let input = self.prepare(server, now)?;
+        let assertion = input.sign(&*self.signer);
+        self.apply(request, assertion.map_err(failed("the key does not sign"))?)
+    }
+}
+
+impl fmt::Debug for PrivateKeyJwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateKeyJwt")
+            .field("client", &self.client)
+            .field("key_id", &self.signer.key_id())
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,238 @@
+//! SVIDs in place of registered keys (draft-ietf-oauth-spiffe-client-auth-02).
+
+use core::fmt;
+use std::sync::Arc;
+
+use jose::jws::{SigningInput, Unverified};
+use jose::jwt::{Audience, NumericDate};
+use jose::key::Signer;
+use jose::random::{self, SecureRandom};
+use jose::secret::SecretText;
+use jose::time::UnixTime;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ATTESTATION, ATTESTATION_POP, AssertionAudience, Authenticate, BoxError, expect_method,
+    expect_unauthenticated, failed, sensitive,
+};
+use crate::Error;
+use crate::metadata::ServerMetadata;
+use crate::names::ClientId;
+use crate::token::TokenRequest;
+
+/// The `client_assertion_type` of a JWT-SVID (draft-ietf-oauth-spiffe-client-auth-02 §3.1).
+pub const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
+
+type JwtSource = dyn Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync;
+type WitSource = dyn Fn(UnixTime) -> Result<WitCredential, BoxError> + Send + Sync;
+
+/// `spiffe_jwt`: a JWT-SVID as the assertion (SPF-01).
+///
+/// The SVID is looked at, unverified, before it leaves: one that is for another audience, another workload, or over, is not sent.
+#[derive(Clone)]
+pub struct SpiffeJwt {
+    client: ClientId,
+    source: Arc<JwtSource>,
+    audience: AssertionAudience,
+}
+
+impl SpiffeJwt {
+    /// A workload by its SPIFFE ID, and where its JWT-SVIDs come from: a function of the audience and the time. It is called for each request, and may
+    /// give one again that is still good (SPF-06).
+    #[must_use]
+    pub fn new(
+        client: ClientId,
+        source: impl Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            client,
+            source: Arc::new(source),
+            audience: AssertionAudience::issuer(),
+        }
+    }
+
+    /// For a server that follows revision 01 of the draft, where the audience is the token endpoint. Whether it stands in an array is for whoever
+    /// issues the SVID.
+    #[must_use]
+    pub fn with_audience(mut self, audience: AssertionAudience) -> Self {
+        self.audience = audience;
+        self
+    }
+}
+
+#[derive(Deserialize)]
+struct SvidClaims<'a> {
+    sub: String,
+    #[serde(borrow)]
+    aud: Audience<'a>,
+    exp: NumericDate,
+}
+
+impl Authenticate for SpiffeJwt {
+    fn client_id(&self) -> &ClientId {
+        &self.client
+    }
+
+    fn authenticate(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        expect_method(server, "spiffe_jwt")?;
+        expect_unauthenticated(request, &self.client)?;
+        let audience = self.audience.text(server)?;
+        let svid = (self.source)(audience, now).map_err(unavailable)?;
+        let payload = Unverified::parse(svid.expose()).and_then(|it| it.unverified_payload());
+        let payload = payload.map_err(failed("not a JWT-SVID"))?;
+        let claims: SvidClaims<'_> =
+            jose::json::from_object(&payload).map_err(failed("not a JWT-SVID"))?;
+        if claims.aud.sole() != Some(audience) {
+            return Err(Error::authenticate("a JWT-SVID for another audience"));
+        }
+        if claims.sub != self.client.as_str() {
+            return Err(Error::authenticate("a JWT-SVID of another workload"));
+        }
+        if claims.exp.as_secs() <= now.as_secs() {
+            return Err(Error::authenticate("a JWT-SVID that is over"));
+        }
+        request.parameter("client_assertion_type", JWT_SPIFFE)?;
+        request.parameter("client_assertion", svid)?;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SpiffeJwt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpiffeJwt")
+            .field("client", &self.client)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A WIT-SVID and the key that it confirms.
+#[derive(Clone)]
+pub struct WitCredential {
+    wit: SecretText,
+    signer: Arc<dyn Signer>,
+}
+
+impl WitCredential {
+    /// Takes the text of a WIT-SVID, and the private half of its `cnf.jwk`.
+    #[must_use]
+    pub fn new(wit: impl Into<SecretText>, signer: Arc<dyn Signer>) -> Self {
+        Self {
+            wit: wit.into(),
+            signer,
+        }
+    }
+}
+
+impl fmt::Debug for WitCredential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WitCredential")
+            .field("wit", &self.wit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `spiffe_wit`: a WIT-SVID in `OAuth-Client-Attestation`, and a fresh proof of its key in `OAuth-Client-Attestation-PoP` (SPF-03,
+/// draft-ietf-oauth-attestation-based-client-auth §5.1).
+#[derive(Clone)]
+pub struct SpiffeWit {
+    client: ClientId,
+    source: Arc<WitSource>,
+    challenge: Option<SecretText>,
+    random: &'static dyn SecureRandom,
+}
+
+#[derive(Serialize)]
+struct PopClaims<'a> {
+    aud: &'a str,
+    jti: String,
+    iat: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    challenge: Option<&'a str>,
+}
+
+impl SpiffeWit {
+    /// A workload by its SPIFFE ID, and where its WIT-SVIDs come from; called for each request.
+    #[must_use]
+    pub fn new(
+        client: ClientId,
+        source: impl Fn(UnixTime) -> Result<WitCredential, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            client,
+            source: Arc::new(source),
+            challenge: None,
+            random: random::SYSTEM,
+        }
+    }
+
+    /// Answers a challenge of the server (ATT-04). Good for one request, so a value of this type made from a kept one is, too.
+    #[must_use]
+    pub fn with_challenge(mut self, challenge: impl Into<SecretText>) -> Self {
+        self.challenge = Some(challenge.into());
+        self
+    }
+
+    /// Takes `jti` from another source.
+    #[must_use]
+    pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
+        self.random = random;
+        self
+    }
+}
+
+impl Authenticate for SpiffeWit {
+    fn client_id(&self) -> &ClientId {
+        &self.client
+    }
+
+    fn authenticate(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        expect_method(server, "spiffe_wit")?;
+        expect_unauthenticated(request, &self.client)?;
+        let credential = (self.source)(now).map_err(unavailable)?;
+        let signer = &*credential.signer;
+        let claims = PopClaims {
+            aud: server.issuer().as_str(),
+            jti: random::id128(self.random).map_err(failed("no random bytes"))?,
+            iat: now.as_secs(),
+            challenge: self.challenge.as_ref().map(SecretText::expose),
+        };
+        let input = SigningInput::new(POP_TYPE, signer.algorithm(), None, &claims);
+        let pop = input.and_then(|input| input.sign(signer));
+        let pop = pop.map_err(failed("the key does not sign"))?;
+        let wit = sensitive(credential.wit.expose())?;
+        request.header(ATTESTATION, wit)?;
+        request.header(ATTESTATION_POP, sensitive(pop.expose())?)?;
+        if !request.has("client_id") {
+            request.parameter("client_id", self.client.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for SpiffeWit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SpiffeWit")
+            .field("client", &self.client)
+            .finish_non_exhaustive()
+    }
+}
+
+fn unavailable(source: BoxError) -> Error {
+    Error::Authenticate {
+        reason: "the workload has no SVID",
+        source: Some(source),
+    }
+}
+
+const POP_TYPE: &str = "oauth-client-attestation-pop+jwt";
