@@ -275,9 +275,8 @@ impl Challenge {
     ///
     /// `challenge.value` for a challenge that was read with other characters than ASCII.
     pub fn to_header_value(&self) -> Result<HeaderValue, Error> {
-        HeaderValue::from_str(&self.to_string()).or(Err(Error::ChallengeValue {
-            parameter: "value",
-        }))
+        HeaderValue::from_str(&self.to_string())
+            .or(Err(Error::ChallengeValue { parameter: "value" }))
     }
 }
 

@@ -97,7 +97,8 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 fn expect_unauthenticated(request: &TokenRequest, client: &ClientId) -> Result<(), Error> {
     let parameters = ["client_assertion", "client_assertion_type", "client_secret"];
     let headers = [AUTHORIZATION, ATTESTATION, ATTESTATION_POP];
-    if parameters.iter().any(|it| request.has(it)) || headers.iter().any(|it| request.has_header(it))
+    if parameters.iter().any(|it| request.has(it))
+        || headers.iter().any(|it| request.has_header(it))
     {
         return Err(Error::Request {
             reason: "authenticated already",
@@ -140,8 +141,9 @@ fn failed(reason: &'static str) -> impl FnOnce(jose::Error) -> Error {
 
 /// A value that logs leave out.
 fn sensitive(text: &str) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(text)
-        .or(Err(Error::authenticate("a character that no field can have")))?;
+    let mut value = HeaderValue::from_str(text).or(Err(Error::authenticate(
+        "a character that no field can have",
+    )))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -207,6 +207,28 @@ impl Error {
         }
     }
 
+    /// What a server answers at its token endpoint because of this: an `error` of RFC 6749 §5.2 or RFC 8707 §2 (JWTA-22, RSC-03). `None` where
+    /// the request is not at fault: the answer is then a status of 500 or 503.
+    #[must_use]
+    pub const fn answer(&self) -> Option<&'static str> {
+        match self {
+            Self::AssertionJwt(_)
+            | Self::AssertionType
+            | Self::AssertionKey(_)
+            | Self::AssertionClient
+            | Self::AssertionAudience
+            | Self::AssertionId
+            | Self::AssertionTime(_)
+            | Self::AssertionReplayed(_) => Some("invalid_client"),
+            Self::ClientId | Self::Form { .. } | Self::Repeated | Self::Request { .. } => {
+                Some("invalid_request")
+            }
+            Self::Resource { .. } => Some("invalid_target"),
+            Self::Scope => Some("invalid_scope"),
+            _ => None,
+        }
+    }
+
     pub(crate) const fn authenticate(reason: &'static str) -> Self {
         Self::Authenticate {
             reason,

@@ -148,7 +148,10 @@ impl Resource {
         let (Ok(own), Ok(outer)) = (Url::parse(&self.0), Url::parse(&other.0)) else {
             return false;
         };
-        let prefix = outer.path().strip_suffix('/').unwrap_or_else(|| outer.path());
+        let prefix = outer
+            .path()
+            .strip_suffix('/')
+            .unwrap_or_else(|| outer.path());
         let beneath = own.path().strip_prefix(prefix);
         self == other
             || (own.origin().is_tuple()
@@ -263,7 +266,11 @@ pub(crate) fn secure(url: &Url, transport: Transport) -> Result<(), &'static str
         "http" => transport == Transport::LoopbackToo && is_loopback(url),
         _ => true,
     };
-    if permitted { Ok(()) } else { Err("not an https URL") }
+    if permitted {
+        Ok(())
+    } else {
+        Err("not an https URL")
+    }
 }
 
 /// Whether a URL of the web stands as the parser would write it, apart from the `/` of an empty path.
@@ -273,7 +280,9 @@ pub(crate) fn normal(text: &str, url: &Url) -> Result<(), &'static str> {
     // `https://host?query` is written `https://host/?query`.
     let queried = || match url.query() {
         Some(query) if url.path() == "/" => {
-            let start = written.strip_suffix(query).and_then(|it| it.strip_suffix("/?"));
+            let start = written
+                .strip_suffix(query)
+                .and_then(|it| it.strip_suffix("/?"));
             start.is_some_and(|start| {
                 text.strip_prefix(start).and_then(|it| it.strip_prefix('?')) == Some(query)
             })

@@ -26,10 +26,22 @@ const LIFETIME: u64 = 60;
 /// Signs an assertion for each request: `iss` and `sub` the client, `aud` the issuer alone, 60 seconds, a fresh `jti`.
 ///
 /// ```
-/// # #[cfg(any())] {
-/// let client = PrivateKeyJwt::new("s6BhdRkqt3".parse()?, Arc::new(key));
+/// use std::sync::Arc;
+///
+/// use jose::key::SigningKey;
+/// use oauth_wire::client_auth::{Authenticate, PrivateKeyJwt};
+/// # use jose::{Algorithm, provider, time::UnixTime};
+/// # use oauth_wire::{metadata::ServerMetadata, token::TokenRequest};
+///
+/// # let key = SigningKey::generate(Algorithm::Es256, provider::AWS_LC)?;
+/// # let json = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
+/// # let server = ServerMetadata::parse(json, &"https://as.example".parse()?)?;
+/// # let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_764_000_000));
+/// let client = PrivateKeyJwt::new("agent-7".parse()?, Arc::new(key.with_key_id("2026-11")));
+/// let mut request = TokenRequest::new("client_credentials")?;
 /// client.authenticate(&mut request, &server, now)?;
-/// # }
+/// assert!(request.has("client_assertion"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone)]
 pub struct PrivateKeyJwt {

@@ -229,7 +229,8 @@ impl Members<'_> {
 fn resources(raw: Option<&RawValue>) -> Vec<Resource> {
     let text = raw.map_or("null", RawValue::get);
     let one = serde_json::from_str(text).map(|one: Resource| vec![one]);
-    one.or_else(|_| serde_json::from_str(text)).unwrap_or_default()
+    one.or_else(|_| serde_json::from_str(text))
+        .unwrap_or_default()
 }
 
 /// RFC 6750 §2.1, BEAR-01.
