@@ -1,0 +1,227 @@
+//! Challenges: the vectors, the grammar, and what is refused.
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderMap, HeaderValue};
+use oauth_wire::Error;
+use oauth_wire::challenge::{Challenge, Challenges, MAX_CHALLENGE_BYTES, MAX_CHALLENGES};
+use proptest::prelude::*;
+use serde_json::Value;
+
+fn parse(values: &[&str]) -> Result<Challenges, Error> {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+            headers.append(WWW_AUTHENTICATE, value);
+        }
+    }
+    Challenges::parse(&headers)
+}
+
+/// One line a challenge: scheme, token68 in brackets, parameters.
+fn shown(values: &[&str]) -> String {
+    let all = match parse(values) {
+        Ok(all) => all,
+        Err(error) => return error.code().to_owned(),
+    };
+    let line = |it: &Challenge| {
+        let token = it.token68().map(|token| format!("[{token}]"));
+        let parameters = it.parameters().map(|(name, value)| format!("{name}={value}"));
+        let parts: Vec<_> = token.into_iter().chain(parameters).collect();
+        format!("{}({})", it.scheme(), parts.join("|"))
+    };
+    all.iter().map(line).collect::<Vec<_>>().join(" ")
+}
+
+/// BEAR-03: the published strings give what they have to.
+#[test]
+fn vectors() {
+    let file = include_str!("../../testdata/oauth/challenges.json");
+    let file: Value = serde_json::from_str(file).unwrap();
+    let vectors = file.get("vectors").and_then(Value::as_array).unwrap();
+    assert!(vectors.len() >= 14);
+    for vector in vectors {
+        let value = vector.get("value").and_then(Value::as_str).unwrap();
+        let read = parse(&[value]).unwrap();
+        let expected = vector.get("parse").and_then(Value::as_array).unwrap();
+        assert_eq!(read.iter().count(), expected.len(), "{value}");
+        for (own, expected) in read.iter().zip(expected) {
+            let members = expected.get(1).and_then(Value::as_object).unwrap();
+            assert_eq!(Some(own.scheme()), expected.get(0).and_then(Value::as_str));
+            assert_eq!(own.parameters().count(), members.len(), "{value}");
+            for (name, text) in members {
+                assert_eq!(own.get(name), text.as_str(), "{value}");
+            }
+        }
+    }
+}
+
+/// BEAR-03: several challenges in a field, several fields, token68, quoted commas, unknown schemes, empty elements.
+#[test]
+fn list_grammar() {
+    for (value, expected) in [
+        ("Basic", "Basic()"),
+        ("Basic , Bearer", "Basic() Bearer()"),
+        (",, Basic ,\t,Bearer a=b,", "Basic() Bearer(a=b)"),
+        ("Negotiate YWJj==", "Negotiate([YWJj==])"),
+        ("Negotiate a=", "Negotiate([a=])"),
+        ("Negotiate a=, Bearer b=c", "Negotiate([a=]) Bearer(b=c)"),
+        ("A a=b, c=d, B e=f", "A(a=b|c=d) B(e=f)"),
+        ("A a=b , , c = d, B", "A(a=b|c=d) B()"),
+        ("A a=\"b, C d=\\\"e\"", "A(a=b, C d=\"e)"),
+        ("A a=\"\\\\\", B", "A(a=\\) B()"),
+        ("A a=\"\"", "A(a=)"),
+        ("Newauth Realm=\"x\"", "Newauth(realm=x)"),
+        ("A b c=d", "challenge.syntax"),
+    ] {
+        assert_eq!(shown(&[value]), expected, "{value}");
+    }
+    assert_eq!(shown(&["A a=b", "Bearer"]), "A(a=b) Bearer()");
+    assert_eq!(shown(&[]), "");
+    // A parameter does not reach over the border of a field.
+    assert_eq!(shown(&["A a=b", "c=d"]), "challenge.syntax");
+}
+
+/// BEAR-02: each parameter at most once, in whatever case.
+#[test]
+fn duplicates_are_refused() {
+    for bad in [
+        "Bearer error=a, error=b",
+        "Bearer error=a, error=a",
+        "Bearer error=a, ERROR=b",
+        "Bearer scope=\"a\", realm=x, scope=\"a\"",
+    ] {
+        assert_eq!(shown(&[bad]), "challenge.repeated", "{bad}");
+    }
+    assert_eq!(shown(&["A a=b, B a=c"]), "A(a=b) B(a=c)");
+}
+
+/// BEAR-03: what follows no grammar is no challenge.
+#[test]
+fn syntax() {
+    for bad in [
+        "=",
+        "\"Bearer\"",
+        "Bearer a=\"b",
+        "Bearer a=\"b\\",
+        "Bearer a=b c=d",
+        "Bearer a=\"b\"c",
+        "Bearer a=, b=c=d",
+        "Bearer =b",
+        "Bearer a=b;c=d",
+        "Be(arer a=b",
+        "Bearer\"a\"",
+        "Bearer a=@",
+    ] {
+        assert_eq!(shown(&[bad]), "challenge.syntax", "{bad}");
+    }
+    let mut headers = HeaderMap::new();
+    let value = HeaderValue::from_bytes(b"Bearer a=\"\xff\"").unwrap();
+    headers.insert(WWW_AUTHENTICATE, value);
+    let error = Challenges::parse(&headers).unwrap_err();
+    assert_eq!(error.code(), "challenge.syntax");
+}
+
+/// BEAR-03: bounded in challenges, parameters and bytes.
+#[test]
+fn bounds() {
+    let many = vec!["A"; MAX_CHALLENGES].join(",");
+    assert_eq!(parse(&[&many]).unwrap().iter().count(), MAX_CHALLENGES);
+    assert_eq!(shown(&[&many, "A"]), "challenge.size");
+    let parameters = |count: usize| {
+        let all: Vec<_> = (0..count).map(|it| format!("p{it}=x")).collect();
+        format!("A {}", all.join(","))
+    };
+    assert!(parse(&[&parameters(32)]).is_ok());
+    assert_eq!(shown(&[&parameters(33)]), "challenge.size");
+    let long = |len: usize| format!("A a=\"{}\"", "x".repeat(len - 6));
+    assert!(parse(&[&long(MAX_CHALLENGE_BYTES)]).is_ok());
+    assert_eq!(shown(&[&long(MAX_CHALLENGE_BYTES), "A"]), "challenge.size");
+}
+
+/// PRM-02: `resource_metadata` comes with any scheme, and is https but on loopback.
+#[test]
+fn resource_metadata() {
+    let tool = "https://tools.example/mcp".parse().unwrap();
+    let of = |value: &str| parse(&[value]).unwrap().resource_metadata(&tool);
+    let found = of("Basic, DPoP resource_metadata=\"https://tools.example/m\"").unwrap();
+    assert_eq!(found.unwrap().as_str(), "https://tools.example/m");
+    assert!(of("Bearer").unwrap().is_none());
+    for bad in ["http://tools.example/m", "http://localhost/m", "/m"] {
+        let error = of(&format!("Bearer resource_metadata=\"{bad}\"")).unwrap_err();
+        assert_eq!(error.code(), "oauth.endpoint", "{bad}");
+    }
+    let local = oauth_wire::names::Resource::loopback("http://localhost:1/mcp").unwrap();
+    let all = parse(&["Bearer resource_metadata=\"http://localhost:1/m\""]).unwrap();
+    assert!(all.resource_metadata(&local).unwrap().is_some());
+}
+
+/// BEAR-02: what is written is escaped, and what cannot be is refused.
+#[test]
+fn writing() {
+    let url = "https://tools.example/.well-known/oauth-protected-resource";
+    let challenge = Challenge::bearer()
+        .with_realm("a \"b\" \\c")
+        .and_then(|it| it.with_error("invalid_token"))
+        .and_then(|it| it.with_error_description("it is over"))
+        .and_then(|it| it.with_scope(&"b a".parse()?))
+        .and_then(|it| it.with_resource_metadata(&url.parse()?))
+        .unwrap();
+    assert_eq!(
+        challenge.to_header_value().unwrap(),
+        format!(
+            "Bearer realm=\"a \\\"b\\\" \\\\c\", error=\"invalid_token\", error_description=\"it is over\", scope=\"a b\", resource_metadata=\"{url}\""
+        )
+    );
+    for bad in ["a\"b", "a\\b", "a\r\nb", "\u{e4}", "a\tb", "a\0"] {
+        for error in [
+            Challenge::bearer().with_error(bad).unwrap_err(),
+            Challenge::bearer().with_error_description(bad).unwrap_err(),
+        ] {
+            assert_eq!(error.code(), "challenge.value", "{bad:?}");
+        }
+    }
+    let code = |it: Result<Challenge, Error>| it.unwrap_err().code();
+    assert_eq!(code(Challenge::bearer().with_realm("a\r\nb: c")), "challenge.value");
+    assert_eq!(code(Challenge::bearer().with("a b", "c")), "challenge.value");
+    assert_eq!(code(Challenge::new("Bearer x=y,")), "challenge.value");
+    let twice = Challenge::bearer().with_realm("a").and_then(|it| it.with_realm("b"));
+    assert_eq!(code(twice), "challenge.repeated");
+    let long = Challenge::bearer().with_realm(&"a".repeat(4097));
+    assert_eq!(code(long), "challenge.size");
+    let bare = Challenge::bearer().with_scope(&Default::default()).unwrap();
+    assert_eq!(bare.to_string(), "Bearer");
+}
+
+proptest! {
+    #[test]
+    fn never_panics(value in "[ -~\t]{0,200}") {
+        let _ = parse(&[&value]);
+    }
+
+    #[test]
+    fn never_panics_near_the_grammar(value in "((Bearer|A) ?|a=|\"|\\\\|,| |b|=|é){0,30}") {
+        if let Ok(all) = parse(&[&value]) {
+            // What was read can be written and read again.
+            for one in all.iter() {
+                let Ok(again) = one.to_header_value() else { continue };
+                let read = parse(&[again.to_str().unwrap_or("\"")]).unwrap();
+                prop_assert_eq!(read.iter().collect::<Vec<_>>(), vec![one]);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read(
+        realm in "[ -~]{0,40}",
+        description in "[ !#-\\[\\]-~]{0,40}",
+        other in "[ -~]{0,40}",
+    ) {
+        let one = Challenge::bearer()
+            .with_realm(&realm)
+            .and_then(|it| it.with_error_description(&description))
+            .unwrap();
+        let two = Challenge::new("DPoP").and_then(|it| it.with("x", &other)).unwrap();
+        let all = parse(&[&format!("{one}, {two}")]).unwrap();
+        prop_assert_eq!(all.iter().collect::<Vec<_>>(), vec![&one, &two]);
+    }
+}
