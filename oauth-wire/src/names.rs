@@ -142,7 +142,7 @@ impl Resource {
 
     /// Whether this resource is `other`, or beneath it: one origin, and a path prefix that ends at a `/`.
     ///
-    /// Never true for a resource with a query that is not the same, or of another scheme than http and https (PRM-03).
+    /// Else never true where `other` has a query, or is of another scheme than http and https (PRM-03).
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         let (Ok(own), Ok(outer)) = (Url::parse(&self.0), Url::parse(&other.0)) else {
