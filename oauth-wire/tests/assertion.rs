@@ -75,12 +75,20 @@ fn judged(claims: &Value) -> &'static str {
 fn claims_are_required() {
     assert_eq!(judged(&claims()), "ok");
     for member in ["iss", "sub", "aud", "jti", "exp"] {
-        assert_eq!(judged(&with(member, Value::Null)), "assertion.jwt", "{member}");
+        assert_eq!(
+            judged(&with(member, Value::Null)),
+            "assertion.jwt",
+            "{member}"
+        );
     }
     assert_eq!(judged(&with("iat", Value::Null)), "ok");
     for member in ["iss", "sub"] {
         for other in ["agent2", "", "Agent", "agent "] {
-            assert_eq!(judged(&with(member, json!(other))), "assertion.client", "{member} {other}");
+            assert_eq!(
+                judged(&with(member, json!(other))),
+                "assertion.client",
+                "{member} {other}"
+            );
         }
     }
     for bad in [String::new(), "j".repeat(257)] {
@@ -102,7 +110,11 @@ fn audience_is_the_issuer_alone() {
         json!([ISSUER, "https://other.example"]),
         json!([ISSUER, ISSUER]),
     ] {
-        assert_eq!(judged(&with("aud", other.clone())), "assertion.audience", "{other}");
+        assert_eq!(
+            judged(&with("aud", other.clone())),
+            "assertion.audience",
+            "{other}"
+        );
     }
     for bad in [json!([]), json!(1), json!({})] {
         assert_eq!(judged(&with("aud", bad)), "assertion.jwt");
@@ -119,9 +131,18 @@ fn times() {
         ("iat", NOW - 241),
         ("nbf", NOW + 1),
     ] {
-        assert_eq!(judged(&with(member, json!(seconds))), "assertion.time", "{member}");
+        assert_eq!(
+            judged(&with(member, json!(seconds))),
+            "assertion.time",
+            "{member}"
+        );
     }
-    for (member, seconds) in [("exp", NOW + 1), ("exp", NOW + 300), ("nbf", NOW), ("iat", NOW - 240)] {
+    for (member, seconds) in [
+        ("exp", NOW + 1),
+        ("exp", NOW + 300),
+        ("nbf", NOW),
+        ("iat", NOW - 240),
+    ] {
         assert_eq!(judged(&with(member, json!(seconds))), "ok", "{member}");
     }
     let mut long = with("exp", json!(NOW + 301));
@@ -138,11 +159,19 @@ fn types() {
         let verified = rules().verify(text, &keys, &agent(), at(NOW));
         verified.map_or_else(|error| error.code(), |_| "ok")
     };
-    for good in ["client-authentication+jwt", "application/client-authentication+JWT", "JWT"] {
+    for good in [
+        "client-authentication+jwt",
+        "application/client-authentication+JWT",
+        "JWT",
+    ] {
         assert_eq!(judged(&sign(&key, good, &claims())), "ok", "{good}");
     }
     for bad in ["at+jwt", "wpt+jwt", "dpop+jwt", "oauth-id-jag+jwt", "x"] {
-        assert_eq!(judged(&sign(&key, bad, &claims())), "assertion.type", "{bad}");
+        assert_eq!(
+            judged(&sign(&key, bad, &claims())),
+            "assertion.type",
+            "{bad}"
+        );
     }
     let header = jose::base64url::encode(br#"{"alg":"ES256","kid":"k1"}"#);
     let payload = jose::base64url::encode(claims().to_string().as_bytes());
@@ -169,11 +198,20 @@ fn signatures() {
     assert_eq!(judged(rules(), &text, &[&key, &other]), "assertion.key");
     let narrow = rules().with_algorithms(Algorithm::Es384.into());
     assert_eq!(judged(narrow, &text, &[&key]), "assertion.jwt");
-    for bad in ["", "a.b", "a.b.c", &format!("{text}A"), &text.replace('.', "")] {
+    for bad in [
+        "",
+        "a.b",
+        "a.b.c",
+        &format!("{text}A"),
+        &text.replace('.', ""),
+    ] {
         assert_eq!(judged(rules(), bad, &[&key]), "assertion.jwt", "{bad}");
     }
     let header = jose::base64url::encode(br#"{"alg":"none"}"#);
-    let unsigned = text.split_once('.').map(|(_, rest)| format!("{header}.{rest}")).unwrap();
+    let unsigned = text
+        .split_once('.')
+        .map(|(_, rest)| format!("{header}.{rest}"))
+        .unwrap();
     assert_eq!(judged(rules(), &unsigned, &[&key]), "assertion.jwt");
     let wrong = rules().verify(&text, &set(&[&key]), &"b".parse().unwrap(), at(NOW));
     assert_eq!(wrong.unwrap_err().code(), "assertion.client");
@@ -193,11 +231,17 @@ fn spent_once() {
     assert_eq!(spend(&forged, NOW).unwrap_err().code(), "assertion.jwt");
     let text = sign(&key, "JWT", &claims());
     let client = spend(&text, NOW).unwrap();
-    assert_eq!((client.client_id(), client.key().key_id()), (&agent(), Some("k1")));
+    assert_eq!(
+        (client.client_id(), client.key().key_id()),
+        (&agent(), Some("k1"))
+    );
     assert_eq!(spend(&text, NOW).unwrap_err().code(), "assertion.replayed");
     // Signed anew, the same `jti` is the same assertion, until its last second.
     let again = sign(&key, "JWT", &with("exp", json!(NOW + 50)));
-    assert_eq!(spend(&again, NOW + 49).unwrap_err().code(), "assertion.replayed");
+    assert_eq!(
+        spend(&again, NOW + 49).unwrap_err().code(),
+        "assertion.replayed"
+    );
     let next = sign(&key, "JWT", &with("jti", json!("j2")));
     assert!(spend(&next, NOW).is_ok());
 }
@@ -216,7 +260,9 @@ fn unknown_is_not_accepted() {
 
     let key = key();
     let text = sign(&key, "JWT", &claims());
-    let verified = rules().verify(&text, &set(&[&key]), &agent(), at(NOW)).unwrap();
+    let verified = rules()
+        .verify(&text, &set(&[&key]), &agent(), at(NOW))
+        .unwrap();
     let error = verified.spend(&Broken, at(NOW)).unwrap_err();
     assert_eq!((error.code(), error.answer()), ("assertion.unknown", None));
 }
@@ -238,12 +284,28 @@ fn in_a_form() {
     assert!(!found(&format!("{spiffe}&client_assertion={text}")).unwrap());
     for (form, code, answer) in [
         (bearer.to_owned(), "oauth.request", "invalid_request"),
-        (format!("client_assertion={text}"), "oauth.request", "invalid_request"),
-        (format!("{bearer}&client_assertion=a.b.c"), "assertion.jwt", "invalid_client"),
-        (format!("{bearer}&client_assertion={text}&client_id=b"), "assertion.client", "invalid_client"),
+        (
+            format!("client_assertion={text}"),
+            "oauth.request",
+            "invalid_request",
+        ),
+        (
+            format!("{bearer}&client_assertion=a.b.c"),
+            "assertion.jwt",
+            "invalid_client",
+        ),
+        (
+            format!("{bearer}&client_assertion={text}&client_id=b"),
+            "assertion.client",
+            "invalid_client",
+        ),
     ] {
         let error = found(&form).unwrap_err();
-        assert_eq!((error.code(), error.answer()), (code, Some(answer)), "{form}");
+        assert_eq!(
+            (error.code(), error.answer()),
+            (code, Some(answer)),
+            "{form}"
+        );
     }
     let form = format!("{bearer}&client_assertion={text}");
     let form = Form::parse(form.as_bytes()).unwrap();

@@ -25,7 +25,9 @@ fn shown(values: &[&str]) -> String {
     };
     let line = |it: &Challenge| {
         let token = it.token68().map(|token| format!("[{token}]"));
-        let parameters = it.parameters().map(|(name, value)| format!("{name}={value}"));
+        let parameters = it
+            .parameters()
+            .map(|(name, value)| format!("{name}={value}"));
         let parts: Vec<_> = token.into_iter().chain(parameters).collect();
         format!("{}({})", it.scheme(), parts.join("|"))
     };
@@ -181,10 +183,18 @@ fn writing() {
         }
     }
     let code = |it: Result<Challenge, Error>| it.unwrap_err().code();
-    assert_eq!(code(Challenge::bearer().with_realm("a\r\nb: c")), "challenge.value");
-    assert_eq!(code(Challenge::bearer().with("a b", "c")), "challenge.value");
+    assert_eq!(
+        code(Challenge::bearer().with_realm("a\r\nb: c")),
+        "challenge.value"
+    );
+    assert_eq!(
+        code(Challenge::bearer().with("a b", "c")),
+        "challenge.value"
+    );
     assert_eq!(code(Challenge::new("Bearer x=y,")), "challenge.value");
-    let twice = Challenge::bearer().with_realm("a").and_then(|it| it.with_realm("b"));
+    let twice = Challenge::bearer()
+        .with_realm("a")
+        .and_then(|it| it.with_realm("b"));
     assert_eq!(code(twice), "challenge.repeated");
     let long = Challenge::bearer().with_realm(&"a".repeat(4097));
     assert_eq!(code(long), "challenge.size");

@@ -78,17 +78,31 @@ fn well_known_vectors() {
 #[test]
 fn slashes_of_resources() {
     for (resource, expected) in [
-        ("https://a.example/", "https://a.example/.well-known/oauth-protected-resource"),
-        ("https://a.example?b=/c", "https://a.example/.well-known/oauth-protected-resource?b=/c"),
-        ("https://a.example/?b", "https://a.example/.well-known/oauth-protected-resource?b"),
-        ("https://a.example:8443/c/", "https://a.example:8443/.well-known/oauth-protected-resource/c/"),
+        (
+            "https://a.example/",
+            "https://a.example/.well-known/oauth-protected-resource",
+        ),
+        (
+            "https://a.example?b=/c",
+            "https://a.example/.well-known/oauth-protected-resource?b=/c",
+        ),
+        (
+            "https://a.example/?b",
+            "https://a.example/.well-known/oauth-protected-resource?b",
+        ),
+        (
+            "https://a.example:8443/c/",
+            "https://a.example:8443/.well-known/oauth-protected-resource/c/",
+        ),
     ] {
         let url = well_known::resource(&resource.parse().unwrap()).unwrap();
         assert_eq!(url.as_str(), expected);
     }
     let urn = "urn:example:tool".parse().unwrap();
     assert_eq!(code(well_known::resource(&urn)), "oauth.resource");
-    let long: Resource = format!("https://a.example/{}", "b".repeat(2020)).parse().unwrap();
+    let long: Resource = format!("https://a.example/{}", "b".repeat(2020))
+        .parse()
+        .unwrap();
     assert_eq!(code(well_known::resource(&long)), "oauth.endpoint");
 }
 
@@ -108,7 +122,10 @@ fn published_rejections() {
     let issuer = all.get(1).unwrap();
     let asked = "https://attacker.example".parse().unwrap();
     let json = json!({"issuer": text(issuer, "metadata_issuer")}).to_string();
-    assert_eq!(code(ServerMetadata::parse(json.as_bytes(), &asked)), "metadata.issuer");
+    assert_eq!(
+        code(ServerMetadata::parse(json.as_bytes(), &asked)),
+        "metadata.issuer"
+    );
 }
 
 /// META-02: no normalization makes two issuers one.
@@ -125,7 +142,10 @@ fn issuers_are_compared_as_they_are() {
     ] {
         assert_eq!(code(server(&with("issuer", other))), "metadata.issuer");
     }
-    assert_eq!(code(server(r#"{"token_endpoint":"https://as.example/t"}"#)), "metadata.issuer");
+    assert_eq!(
+        code(server(r#"{"token_endpoint":"https://as.example/t"}"#)),
+        "metadata.issuer"
+    );
 }
 
 /// META-03: strict JSON, of a bounded length.
@@ -165,12 +185,20 @@ fn endpoints_are_https() {
         "revocation_endpoint",
         "token_endpoint",
     ] {
-        for bad in ["http://as.example/a", "http://localhost/a", "/a", "https://as.example/#a"] {
+        for bad in [
+            "http://as.example/a",
+            "http://localhost/a",
+            "/a",
+            "https://as.example/#a",
+        ] {
             let error = server(&with(member, json!(bad))).unwrap_err();
             assert_eq!(error.code(), "metadata.member", "{member} {bad}");
             assert!(error.to_string().contains(member), "{error}");
         }
-        assert_eq!(code(server(&with(member, json!("https://other.example/a")))), "ok");
+        assert_eq!(
+            code(server(&with(member, json!("https://other.example/a")))),
+            "ok"
+        );
     }
     let local = Issuer::loopback("http://127.0.0.1:1").unwrap();
     let json = |endpoint: &str| json!({"issuer": local, "token_endpoint": endpoint}).to_string();
@@ -183,7 +211,10 @@ fn endpoints_are_https() {
 #[test]
 fn members_and_defaults() {
     let bare = server(GOOD).unwrap();
-    assert_eq!(bare.grant_types_supported(), ["authorization_code", "implicit"]);
+    assert_eq!(
+        bare.grant_types_supported(),
+        ["authorization_code", "implicit"]
+    );
     assert!(bare.token_endpoint_auth_methods_supported().is_none());
     assert!(bare.takes_client_auth("private_key_jwt"));
     assert!(bare.code_challenge_methods_supported().is_none());
@@ -193,15 +224,31 @@ fn members_and_defaults() {
     assert_eq!(missing.code(), "metadata.member");
     assert!(bare.endpoint(EndpointKind::Revocation).is_none());
 
-    let listed = with("token_endpoint_auth_methods_supported", json!(["spiffe_jwt"]));
+    let listed = with(
+        "token_endpoint_auth_methods_supported",
+        json!(["spiffe_jwt"]),
+    );
     let listed = server(&listed).unwrap();
     assert!(listed.takes_client_auth("spiffe_jwt") && !listed.takes_client_auth("private_key_jwt"));
-    let flag = with("authorization_response_iss_parameter_supported", json!(true));
-    assert!(server(&flag).unwrap().authorization_response_iss_parameter_supported());
+    let flag = with(
+        "authorization_response_iss_parameter_supported",
+        json!(true),
+    );
+    assert!(
+        server(&flag)
+            .unwrap()
+            .authorization_response_iss_parameter_supported()
+    );
     let pkce = with("code_challenge_methods_supported", json!(["S256"]));
-    assert_eq!(server(&pkce).unwrap().code_challenge_methods_supported(), Some(&["S256".to_owned()][..]));
+    assert_eq!(
+        server(&pkce).unwrap().code_challenge_methods_supported(),
+        Some(&["S256".to_owned()][..])
+    );
     let grants = with("grant_types_supported", json!(["client_credentials"]));
-    assert_eq!(server(&grants).unwrap().grant_types_supported(), ["client_credentials"]);
+    assert_eq!(
+        server(&grants).unwrap().grant_types_supported(),
+        ["client_credentials"]
+    );
 }
 
 /// META-07: `none` is no algorithm of client authentication. JWTA-06: unknown ones are left out.
@@ -220,8 +267,15 @@ fn algorithms_of_client_authentication() {
 fn protected_resources() {
     let tool = "https://tools.example/mcp".parse().unwrap();
     assert!(server(GOOD).unwrap().serves(&tool));
-    let listed = |all| server(&with("protected_resources", all)).unwrap().serves(&tool);
-    assert!(listed(json!(["https://a.example", "https://tools.example/mcp"])));
+    let listed = |all| {
+        server(&with("protected_resources", all))
+            .unwrap()
+            .serves(&tool)
+    };
+    assert!(listed(json!([
+        "https://a.example",
+        "https://tools.example/mcp"
+    ])));
     assert!(!listed(json!(["https://tools.example"])));
     assert!(!listed(json!([])));
 }
@@ -234,17 +288,44 @@ fn resources_are_compared_as_they_are() {
         ("https://tools.example/mcp", "ok", "ok"),
         ("https://tools.example", "metadata.resource", "ok"),
         ("https://tools.example/mcp/", "metadata.resource", "ok"),
-        ("https://tools.example/mc", "metadata.resource", "metadata.resource"),
-        ("https://tools.example/mcp/a", "metadata.resource", "metadata.resource"),
-        ("https://other.example/mcp", "metadata.resource", "metadata.resource"),
-        ("http://tools.example/mcp", "metadata.resource", "metadata.resource"),
+        (
+            "https://tools.example/mc",
+            "metadata.resource",
+            "metadata.resource",
+        ),
+        (
+            "https://tools.example/mcp/a",
+            "metadata.resource",
+            "metadata.resource",
+        ),
+        (
+            "https://other.example/mcp",
+            "metadata.resource",
+            "metadata.resource",
+        ),
+        (
+            "http://tools.example/mcp",
+            "metadata.resource",
+            "metadata.resource",
+        ),
         ("", "metadata.resource", "metadata.resource"),
     ] {
         let json = json!({ "resource": found }).to_string();
-        assert_eq!(code(ResourceMetadata::parse(json.as_bytes(), &asked)), strict, "{found}");
-        assert_eq!(code(ResourceMetadata::parse_within(json.as_bytes(), &asked)), within, "{found}");
+        assert_eq!(
+            code(ResourceMetadata::parse(json.as_bytes(), &asked)),
+            strict,
+            "{found}"
+        );
+        assert_eq!(
+            code(ResourceMetadata::parse_within(json.as_bytes(), &asked)),
+            within,
+            "{found}"
+        );
     }
-    assert_eq!(code(ResourceMetadata::parse(b"{}", &asked)), "metadata.resource");
+    assert_eq!(
+        code(ResourceMetadata::parse(b"{}", &asked)),
+        "metadata.resource"
+    );
 }
 
 /// PRM-04, PRM-05: members are what they have to be.
@@ -256,15 +337,28 @@ fn resource_members() {
         code(ResourceMetadata::parse(json.as_bytes(), &asked))
     };
     assert_eq!(read("resource_name#fr", json!("outil")), "ok");
-    assert_eq!(read("authorization_servers", json!(["http://as.example"])), "metadata.member");
-    assert_eq!(read("authorization_servers", json!(["https://as.example?a"])), "metadata.member");
-    assert_eq!(read("jwks_uri", json!("http://tools.example/jwks")), "metadata.member");
+    assert_eq!(
+        read("authorization_servers", json!(["http://as.example"])),
+        "metadata.member"
+    );
+    assert_eq!(
+        read("authorization_servers", json!(["https://as.example?a"])),
+        "metadata.member"
+    );
+    assert_eq!(
+        read("jwks_uri", json!("http://tools.example/jwks")),
+        "metadata.member"
+    );
     assert_eq!(read("scopes_supported", json!(["a b"])), "metadata.member");
     assert_eq!(read("scopes_supported", json!("a")), "metadata.json");
     let long = read("x", json!("a".repeat(MAX_METADATA)));
     assert_eq!(long, "metadata.response");
-    let twice = br#"{"resource":"https://tools.example/mcp","resource":"https://tools.example/mcp"}"#;
-    assert_eq!(code(ResourceMetadata::parse(twice, &asked)), "metadata.json");
+    let twice =
+        br#"{"resource":"https://tools.example/mcp","resource":"https://tools.example/mcp"}"#;
+    assert_eq!(
+        code(ResourceMetadata::parse(twice, &asked)),
+        "metadata.json"
+    );
 }
 
 /// PRM-20: what is published is what is read.
@@ -284,8 +378,14 @@ fn published_resources_are_read() {
     assert_eq!(read.scopes_supported(), Some(&"a b".parse().unwrap()));
     assert_eq!(read.name(), Some("tool"));
     assert!(read.requires_dpop() && read.jwks_uri().is_some());
-    assert!(read.dpop_algorithms().is_some_and(|it| it.contains(jose::Algorithm::Es256)));
-    assert_eq!(read.bearer_methods_supported(), Some(&["header".to_owned()][..]));
+    assert!(
+        read.dpop_algorithms()
+            .is_some_and(|it| it.contains(jose::Algorithm::Es256))
+    );
+    assert_eq!(
+        read.bearer_methods_supported(),
+        Some(&["header".to_owned()][..])
+    );
     let bare = ResourceMetadata::new(tool).to_json();
     assert!(!bare.contains("authorization_servers") && !bare.contains("null"));
 }
@@ -296,20 +396,30 @@ fn responses() {
     let response = |status: StatusCode, content: &'static str| {
         let mut response = Response::new(GOOD.as_bytes().to_vec());
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content));
+        response
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static(content));
         response
     };
     let good = response(StatusCode::OK, "Application/JSON; charset=utf-8");
     assert_eq!(document(&good).unwrap(), GOOD.as_bytes());
-    for status in [StatusCode::FOUND, StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
-        assert_eq!(code(document(&response(status, "application/json"))), "metadata.response");
+    for status in [
+        StatusCode::FOUND,
+        StatusCode::NO_CONTENT,
+        StatusCode::NOT_FOUND,
+    ] {
+        assert_eq!(
+            code(document(&response(status, "application/json"))),
+            "metadata.response"
+        );
     }
     for content in ["text/html", "application/jwt", "", "application/jsonx"] {
         let other = response(StatusCode::OK, content);
         assert_eq!(code(document(&other)), "metadata.response", "{content}");
     }
     let mut two = response(StatusCode::OK, "application/json");
-    two.headers_mut().append(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    two.headers_mut()
+        .append(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     assert_eq!(code(document(&two)), "metadata.response");
     let mut long = response(StatusCode::OK, "application/json");
     long.body_mut().resize(MAX_METADATA + 1, b' ');

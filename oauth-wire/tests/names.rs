@@ -169,7 +169,12 @@ fn endpoints_are_https() {
 /// RFC 6749 appendix A.1.
 #[test]
 fn client_ids_are_printable() {
-    for good in ["a", "https://client.example/a", "spiffe://example.org/a", "~ "] {
+    for good in [
+        "a",
+        "https://client.example/a",
+        "spiffe://example.org/a",
+        "~ ",
+    ] {
         assert!(good.parse::<ClientId>().is_ok(), "{good}");
     }
     for bad in ["", "a\n", "\u{e4}", "\u{7f}", &"a".repeat(2049)] {
@@ -184,7 +189,9 @@ fn scopes_are_a_set() {
     let set = |text: &str| text.parse::<ScopeSet>();
     assert_eq!(set("a b").unwrap(), set("b a b").unwrap());
     assert_ne!(set("a b").unwrap(), set("a B").unwrap());
-    for bad in ["", " ", "a  b", " a", "a ", "a\tb", "a\"b", "a\\b", "\u{e4}"] {
+    for bad in [
+        "", " ", "a  b", " a", "a ", "a\tb", "a\"b", "a\\b", "\u{e4}",
+    ] {
         assert_eq!(set(bad).unwrap_err().code(), "oauth.scope", "{bad:?}");
     }
     assert!("a b".parse::<Scope>().is_err());

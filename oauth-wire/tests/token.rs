@@ -25,7 +25,9 @@ fn good() -> Value {
 /// The good answer with one member set.
 fn with(member: &str, value: Value) -> Response<Vec<u8>> {
     let mut json = good();
-    json.as_object_mut().unwrap().insert(member.to_owned(), value);
+    json.as_object_mut()
+        .unwrap()
+        .insert(member.to_owned(), value);
     answer(&json.to_string())
 }
 
@@ -67,7 +69,10 @@ fn answers_are_read() {
 #[test]
 fn token_types() {
     for known in ["Bearer", "BEARER", "DPoP", "N_A"] {
-        assert_eq!(code(TokenResponse::parse(&with("token_type", json!(known)))), "ok");
+        assert_eq!(
+            code(TokenResponse::parse(&with("token_type", json!(known)))),
+            "ok"
+        );
     }
     for unknown in ["mac", "", "Bearer ", "bearer,dpop"] {
         let read = TokenResponse::parse(&with("token_type", json!(unknown)));
@@ -100,7 +105,14 @@ fn expires_in() {
     for good in [json!(0), json!(315_360_000), Value::Null] {
         assert_eq!(code(TokenResponse::parse(&with("expires_in", good))), "ok");
     }
-    for bad in [json!(-1), json!(1.5), json!("3600"), json!(315_360_001), json!(1e30), json!([1])] {
+    for bad in [
+        json!(-1),
+        json!(1.5),
+        json!("3600"),
+        json!(315_360_001),
+        json!(1e30),
+        json!([1]),
+    ] {
         let read = TokenResponse::parse(&with("expires_in", bad.clone()));
         assert_eq!(code(read), "oauth.response", "{bad}");
     }
@@ -121,12 +133,17 @@ fn answers_are_strict() {
         r#"["a","Bearer",1]"#,
         "access_token=a&token_type=Bearer",
     ] {
-        assert_eq!(code(TokenResponse::parse(&answer(bad))), "oauth.response", "{bad}");
+        assert_eq!(
+            code(TokenResponse::parse(&answer(bad))),
+            "oauth.response",
+            "{bad}"
+        );
     }
     let bad_scope = TokenResponse::parse(&with("scope", json!("a  b")));
     assert_eq!(code(bad_scope), "oauth.scope");
     let mut html = answer(&good().to_string());
-    html.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    html.headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
     assert_eq!(code(TokenResponse::parse(&html)), "oauth.response");
     for status in [StatusCode::CREATED, StatusCode::FOUND] {
         let mut other = answer(&good().to_string());
@@ -139,20 +156,35 @@ fn answers_are_strict() {
         let mut stored = answer(&good().to_string());
         stored.headers_mut().remove(CACHE_CONTROL);
         if let Some(value) = caching {
-            stored.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(value));
+            stored
+                .headers_mut()
+                .insert(CACHE_CONTROL, HeaderValue::from_static(value));
         }
         assert_eq!(code(TokenResponse::parse(&stored)), "oauth.cacheable");
-        assert_eq!(code(TokenResponse::dangerous_parse_cacheable(&stored)), "ok");
+        assert_eq!(
+            code(TokenResponse::dangerous_parse_cacheable(&stored)),
+            "ok"
+        );
     }
 }
 
 /// RSC-05: `resource` is read leniently, and not required.
 #[test]
 fn granted_resources() {
-    let read = |value| TokenResponse::parse(&with("resource", value)).unwrap().resources().len();
+    let read = |value| {
+        TokenResponse::parse(&with("resource", value))
+            .unwrap()
+            .resources()
+            .len()
+    };
     assert_eq!(read(json!("https://a.example")), 1);
     assert_eq!(read(json!(["https://a.example", "urn:b"])), 2);
-    for nothing in [Value::Null, json!(1), json!("/a"), json!(["https://a.example", 1])] {
+    for nothing in [
+        Value::Null,
+        json!(1),
+        json!("/a"),
+        json!(["https://a.example", 1]),
+    ] {
         assert_eq!(read(nothing), 0);
     }
 }
@@ -166,9 +198,12 @@ fn refusals() {
         *response.status_mut() = StatusCode::BAD_REQUEST;
         TokenResponse::parse(&response).unwrap_err()
     };
-    let error = refused(r#"{"error":"invalid_grant","error_description":"\"a\"\r\nb\u00e4","x":1}"#);
+    let error =
+        refused(r#"{"error":"invalid_grant","error_description":"\"a\"\r\nb\u00e4","x":1}"#);
     assert_eq!(error.code(), "oauth.refused");
-    let Error::Refused(inner) = error else { panic!("not refused") };
+    let Error::Refused(inner) = error else {
+        panic!("not refused")
+    };
     assert_eq!(inner.error(), "invalid_grant");
     assert_eq!(inner.description(), Some("?a???b?"));
     let long = json!({"error": "a", "error_description": "\u{e4}".repeat(3000)}).to_string();
@@ -222,14 +257,25 @@ fn requests_have_nothing_twice() {
     assert_eq!(code(TokenRequest::new("")), "oauth.request");
     let value = || HeaderValue::from_static("x");
     request.header(AUTHORIZATION, value()).unwrap();
-    assert_eq!(code(request.header(AUTHORIZATION, value())), "oauth.repeated");
+    assert_eq!(
+        code(request.header(AUTHORIZATION, value())),
+        "oauth.repeated"
+    );
     assert_eq!(code(request.header(CONTENT_TYPE, value())), "oauth.request");
     let shown = format!("{request:?}");
     assert!(!shown.contains("tools.example"), "{shown}");
-    let sent = request.into_http(&"https://as.example/t?x=1".parse().unwrap()).unwrap();
-    assert_eq!((sent.method().as_str(), sent.uri().to_string().as_str()), ("POST", "https://as.example/t?x=1"));
+    let sent = request
+        .into_http(&"https://as.example/t?x=1".parse().unwrap())
+        .unwrap();
+    assert_eq!(
+        (sent.method().as_str(), sent.uri().to_string().as_str()),
+        ("POST", "https://as.example/t?x=1")
+    );
     let form = Form::read(sent.headers(), sent.body()).unwrap();
-    assert_eq!(form.all("resource").collect::<Vec<_>>(), ["https://tools.example/mcp", "urn:b"]);
+    assert_eq!(
+        form.all("resource").collect::<Vec<_>>(),
+        ["https://tools.example/mcp", "urn:b"]
+    );
 }
 
 /// RFC 6749 §3.2, appendix B: forms are strict, and bounded.
@@ -237,22 +283,44 @@ fn requests_have_nothing_twice() {
 fn forms() {
     let form = Form::parse(b"a=%C3%A4+b%2B&c=&d&&resource=x&resource=y&e=f=g").unwrap();
     assert_eq!(form.get("a"), Some("\u{e4} b+"));
-    assert_eq!((form.get("c"), form.get("d"), form.get("e")), (None, None, Some("f=g")));
+    assert_eq!(
+        (form.get("c"), form.get("d"), form.get("e")),
+        (None, None, Some("f=g"))
+    );
     assert_eq!(form.all("resource").count(), 2);
-    assert_eq!(format!("{form:?}"), r#"Form ["a", "resource", "resource", "e"]"#);
-    for bad in ["a=1&a=2", "a=1&%61=1", "a=&a=1", "client_id=x&b=y&client_id=x"] {
+    assert_eq!(
+        format!("{form:?}"),
+        r#"Form ["a", "resource", "resource", "e"]"#
+    );
+    for bad in [
+        "a=1&a=2",
+        "a=1&%61=1",
+        "a=&a=1",
+        "client_id=x&b=y&client_id=x",
+    ] {
         assert_eq!(code(Form::parse(bad.as_bytes())), "oauth.repeated", "{bad}");
     }
     for bad in ["a=%", "a=%4", "a=%zz", "a=%ff", "=a", "%=a", "a=%+1"] {
         assert_eq!(code(Form::parse(bad.as_bytes())), "oauth.form", "{bad}");
     }
     assert_eq!(code(Form::parse(b"a=\xff")), "oauth.form");
-    let pairs = |count: usize| (0..count).map(|it| format!("p{it}=1")).collect::<Vec<_>>().join("&");
+    let pairs = |count: usize| {
+        (0..count)
+            .map(|it| format!("p{it}=1"))
+            .collect::<Vec<_>>()
+            .join("&")
+    };
     assert_eq!(code(Form::parse(pairs(MAX_PARAMETERS).as_bytes())), "ok");
-    assert_eq!(code(Form::parse(pairs(MAX_PARAMETERS + 1).as_bytes())), "oauth.form");
+    assert_eq!(
+        code(Form::parse(pairs(MAX_PARAMETERS + 1).as_bytes())),
+        "oauth.form"
+    );
     let long = |len: usize| format!("a={}", "b".repeat(len - 2));
     assert_eq!(code(Form::parse(long(MAX_FORM).as_bytes())), "ok");
-    assert_eq!(code(Form::parse(long(MAX_FORM + 1).as_bytes())), "oauth.form");
+    assert_eq!(
+        code(Form::parse(long(MAX_FORM + 1).as_bytes())),
+        "oauth.form"
+    );
     let mut headers = HeaderMap::new();
     assert_eq!(code(Form::read(&headers, b"a=b")), "oauth.form");
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -1,0 +1,81 @@
+//! Codes: each error has one, and no two have the same.
+
+use std::collections::BTreeSet;
+
+use oauth_wire::Error;
+use oauth_wire::token::TokenError;
+
+fn all() -> Vec<Error> {
+    let reason = "";
+    let refused = TokenError::new("invalid_grant")
+        .map(Box::new)
+        .map(Error::Refused);
+    let mut all = vec![
+        Error::Issuer { reason },
+        Error::Resource { reason },
+        Error::Endpoint { reason },
+        Error::ClientId,
+        Error::Scope,
+        Error::Form { reason },
+        Error::Repeated,
+        Error::Request { reason },
+        Error::Response { reason },
+        Error::Cacheable,
+        Error::TokenType,
+        Error::Authenticate {
+            reason,
+            source: None,
+        },
+        Error::MetadataResponse { reason },
+        Error::MetadataJson(None),
+        Error::MetadataIssuer,
+        Error::MetadataResource,
+        Error::MetadataMember { member: "" },
+        Error::ChallengeSyntax,
+        Error::ChallengeRepeated,
+        Error::ChallengeSize,
+        Error::ChallengeValue { parameter: "" },
+        Error::AssertionJwt(jose::Error::Parts),
+        Error::AssertionType,
+        Error::AssertionKey(jose::Error::UnknownKey),
+        Error::AssertionClient,
+        Error::AssertionAudience,
+        Error::AssertionId,
+        Error::AssertionTime(jose::Error::Expired),
+        Error::AssertionReplayed(replay::Error::Replayed),
+        Error::AssertionUnknown(replay::Error::Full),
+    ];
+    all.extend(refused);
+    all
+}
+
+#[test]
+fn codes_are_unique_and_listed() {
+    let codes: BTreeSet<_> = all().iter().map(Error::code).collect();
+    assert_eq!(codes.len(), all().len());
+    assert_eq!(codes, Error::CODES.iter().copied().collect());
+    assert_eq!(codes.len(), Error::CODES.len());
+    for code in codes {
+        let (kind, rest) = code.split_once('.').unwrap();
+        assert!(["oauth", "metadata", "challenge", "assertion"].contains(&kind));
+        assert!(rest.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_')));
+    }
+}
+
+/// JWTA-22, RSC-03: what a server answers.
+#[test]
+fn answers() {
+    for error in all() {
+        let expected = match error.code() {
+            "assertion.unknown" => None,
+            code if code.starts_with("assertion.") => Some("invalid_client"),
+            "oauth.client_id" | "oauth.form" | "oauth.repeated" | "oauth.request" => {
+                Some("invalid_request")
+            }
+            "oauth.resource" => Some("invalid_target"),
+            "oauth.scope" => Some("invalid_scope"),
+            _ => None,
+        };
+        assert_eq!(error.answer(), expected, "{error}");
+    }
+}
