@@ -314,3 +314,28 @@ fn in_a_form() {
     assert!(!format!("{presented:?}").contains(&text));
     assert!(presented.verify(&set(&[&key]), &rules(), at(NOW)).is_ok());
 }
+
+/// JWTA-20: it is remembered for as long as it could be accepted, which is until `exp` and what clocks may differ.
+#[test]
+fn remembered_for_as_long_as_it_is_good() {
+    #[derive(Debug)]
+    struct Expects(UnixTime);
+
+    impl ReplayStore for Expects {
+        fn spend(&self, _: &ReplayKey, until: UnixTime, _: UnixTime) -> Result<(), replay::Error> {
+            assert_eq!(until, self.0);
+            Ok(())
+        }
+    }
+
+    let key = key();
+    let text = sign(&key, "JWT", &claims());
+    let rules = rules().with_skew(Skew::from_secs(20).unwrap());
+    let verified = rules.verify(&text, &set(&[&key]), &agent(), at(NOW + 79));
+    let spent = verified
+        .unwrap()
+        .spend(&Expects(at(NOW + 80)), at(NOW + 79));
+    assert!(spent.is_ok());
+    let over = rules.verify(&text, &set(&[&key]), &agent(), at(NOW + 80));
+    assert_eq!(over.unwrap_err().code(), "assertion.time");
+}
