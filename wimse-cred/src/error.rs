@@ -1,0 +1,194 @@
+//! Why a credential, a bundle or a source is refused.
+
+use std::sync::Arc;
+
+use wimse_id::Origin;
+
+/// A credential was refused, a bundle was not taken, or a source has nothing to give.
+///
+/// No message holds a token or a key.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    // The token.
+    /// The WIT is no well-formed JWS, or one of its claims, its times or its signature is wrong.
+    #[error("workload identity token: {0}")]
+    Wit(#[source] jose::Error),
+    /// The same of a JWT-SVID.
+    #[error("JWT-SVID: {0}")]
+    JwtSvid(#[source] jose::Error),
+    /// `sub` is no workload identifier, or not one of this kind of credential
+    /// (draft-ietf-wimse-workload-creds §3.1, WIT-SVID §3).
+    #[error("`sub` is no identifier that this credential can name")]
+    Subject(#[source] Option<wimse_id::Error>),
+    /// `cnf` has no `jwk`, or also names a key in another way, or the JWK has no `alg`, or is no
+    /// public key that can verify (WIT-02).
+    #[error("`cnf` does not hold exactly one usable public key with its `alg`")]
+    Confirmation(#[source] Option<jose::Error>),
+    /// A WIT-SVID has `aud`, which it never has (SVD-01).
+    #[error("a WIT-SVID has no `aud`")]
+    AudiencePresent,
+    /// The JWT-SVID is for others (SVD-02).
+    #[error("the JWT-SVID is not for this audience")]
+    Audience,
+
+    // The trust.
+    /// Nothing is known of the origin of `sub`: its bundle was never given, or was removed.
+    #[error("no bundle for the origin `{origin}`")]
+    UnknownOrigin {
+        /// The origin that the token claims.
+        origin: Origin,
+    },
+    /// The bundle of this origin has no such key. A refresh of the bundle may help.
+    #[error("the bundle of `{origin}` has no such key")]
+    UnknownKey {
+        /// The origin that the token claims.
+        origin: Origin,
+        /// The token's `kid`.
+        key_id: Option<String>,
+    },
+    /// Several keys of the bundle fit, and none is tried at random (WIT-04).
+    #[error("several keys of the bundle of `{origin}` fit")]
+    AmbiguousKey {
+        /// The origin that the token claims.
+        origin: Origin,
+    },
+    /// The bundle was not refreshed for too long (BND-02).
+    #[error("the bundle of `{origin}` is stale")]
+    Stale {
+        /// Whose bundle.
+        origin: Origin,
+    },
+    /// The credential was revoked.
+    #[error("the credential was revoked")]
+    Revoked,
+    /// No more revocations can be kept. What cannot be remembered was not revoked.
+    #[error("no room for another revocation")]
+    RevocationsFull,
+
+    // The bundle.
+    /// The bundle is no key set, or has a malformed `spiffe_…` member (BND-01).
+    #[error("malformed bundle")]
+    BundleSyntax(#[source] Option<jose::Error>),
+    /// Two keys of the bundle have one `kid`, even for different uses (BND-01).
+    #[error("two keys of the bundle have the same `kid`")]
+    BundleKeyId,
+    /// A bundle with a lower sequence number does not replace a higher one (BND-02).
+    #[error("the bundle's sequence number {offered} is below {held}")]
+    BundleSequence {
+        /// The sequence number of the bundle that is held.
+        held: u64,
+        /// The one that was offered.
+        offered: u64,
+    },
+
+    // Our own caller, or our own means.
+    /// A credential cannot be issued so: no or too long a lifetime, a key without `alg` or of an
+    /// algorithm that the profile does not take, an identifier of another kind.
+    #[error("the credential cannot be issued: {reason}")]
+    Issue {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The signer failed.
+    #[error("signing failed")]
+    Sign(#[source] jose::Error),
+    /// Key and credential of an identity do not belong together.
+    #[error("the key is not the one that the credential confirms")]
+    SourceKey,
+    /// The source's credential has expired, and no new one was got.
+    #[error("the identity has expired and could not be renewed")]
+    SourceExpired,
+    /// The issuer of the source gave nothing.
+    #[error("the issuer gave no credential")]
+    SourceUnavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a malformed token.
+    pub const CODES: &'static [&'static str] = &[
+        "wit.algorithm",
+        "wit.claim",
+        "wit.expired",
+        "wit.lifetime",
+        "wit.not_yet_valid",
+        "wit.signature",
+        "wit.typ",
+        "cred.subject",
+        "wit.confirmation",
+        "wit.audience_present",
+        "wit.revoked",
+        "wit.revocations_full",
+        "svid.algorithm",
+        "svid.audience",
+        "svid.claim",
+        "svid.expired",
+        "svid.lifetime",
+        "svid.not_yet_valid",
+        "svid.signature",
+        "svid.typ",
+        "trust.unknown_origin",
+        "trust.unknown_key",
+        "trust.ambiguous_key",
+        "trust.stale",
+        "bundle.syntax",
+        "bundle.kid",
+        "bundle.sequence",
+        "cred.issue",
+        "cred.sign",
+        "source.key",
+        "source.expired",
+        "source.unavailable",
+    ];
+
+    /// The stable name of this error, for records, tests and tools.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Wit(source) => match source.code() {
+                "jws.algorithm" | "jws.unknown_algorithm" => "wit.algorithm",
+                "jws.signature" => "wit.signature",
+                "jws.typ" => "wit.typ",
+                "jwt.claim" => "wit.claim",
+                "jwt.expired" => "wit.expired",
+                "jwt.lifetime" => "wit.lifetime",
+                "jwt.not_yet_valid" => "wit.not_yet_valid",
+                malformed => malformed,
+            },
+            Self::JwtSvid(source) => match source.code() {
+                "jws.algorithm" | "jws.unknown_algorithm" => "svid.algorithm",
+                "jws.signature" => "svid.signature",
+                "jws.typ" => "svid.typ",
+                "jwt.claim" => "svid.claim",
+                "jwt.expired" => "svid.expired",
+                "jwt.lifetime" => "svid.lifetime",
+                "jwt.not_yet_valid" => "svid.not_yet_valid",
+                malformed => malformed,
+            },
+            Self::Subject(_) => "cred.subject",
+            Self::Confirmation(_) => "wit.confirmation",
+            Self::AudiencePresent => "wit.audience_present",
+            Self::Audience => "svid.audience",
+            Self::UnknownOrigin { .. } => "trust.unknown_origin",
+            Self::UnknownKey { .. } => "trust.unknown_key",
+            Self::AmbiguousKey { .. } => "trust.ambiguous_key",
+            Self::Stale { .. } => "trust.stale",
+            Self::Revoked => "wit.revoked",
+            Self::RevocationsFull => "wit.revocations_full",
+            Self::BundleSyntax(_) => "bundle.syntax",
+            Self::BundleKeyId => "bundle.kid",
+            Self::BundleSequence { .. } => "bundle.sequence",
+            Self::Issue { .. } => "cred.issue",
+            Self::Sign(_) => "cred.sign",
+            Self::SourceKey => "source.key",
+            Self::SourceExpired => "source.expired",
+            Self::SourceUnavailable(_) => "source.unavailable",
+        }
+    }
+
+    /// Whether a refresh of the origin's bundle may make this credential good.
+    #[must_use]
+    pub const fn is_key_unknown(&self) -> bool {
+        matches!(self, Self::UnknownKey { .. })
+    }
+}

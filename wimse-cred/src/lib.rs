@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod error;
+pub mod source;
+mod svid;
+mod trust;
+mod wit;
+
+pub use error::Error;
+pub use source::{FixedSource, Identity, IdentitySource};
+pub use svid::{JwtSvid, JwtSvidIssuer};
+pub use trust::{Bundle, Trust, TrustStore};
+pub use wit::{Revocation, Wit, WitCache, WitIssuer, WitRules};

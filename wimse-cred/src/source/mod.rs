@@ -1,0 +1,165 @@
+//! Where an agent's own identity comes from.
+
+#[cfg(feature = "tokio")]
+mod renewing;
+
+use std::fmt::{self, Debug};
+use std::sync::Arc;
+
+use jose::jwk::Jwk;
+use jose::jws::Unverified;
+use jose::jwt::NumericDate;
+use jose::key::Signer;
+use jose::secret::SecretText;
+use jose::time::UnixTime;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use wimse_id::WorkloadId;
+
+use crate::Error;
+use crate::wit::TYP;
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use renewing::{Issue, IssueFuture, Issued, RenewingSource, RenewingSourceBuilder};
+
+/// A WIT and the key that it confirms: all that an agent needs to prove who it is.
+pub struct Identity {
+    wit: SecretText,
+    id: WorkloadId,
+    expires: UnixTime,
+    signer: Arc<dyn Signer>,
+}
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow)]
+    sub: jose::json::Text<'a>,
+    exp: NumericDate,
+    #[serde(borrow)]
+    cnf: Confirmation<'a>,
+}
+
+#[derive(Deserialize)]
+struct Confirmation<'a> {
+    #[serde(borrow)]
+    jwk: &'a RawValue,
+}
+
+impl Identity {
+    /// Joins a WIT with its key. The agent does not verify its own WIT, whoever receives it does; but it is read, and must confirm this public key
+    /// for the signer's algorithm.
+    ///
+    /// # Errors
+    ///
+    /// `source.key` where the WIT confirms another key or algorithm; `wit.typ`, `cred.subject`, `wit.confirmation`, and for a malformed token those of `jose`.
+    pub fn new(wit: SecretText, signer: Arc<dyn Signer>, public_key: &Jwk) -> Result<Self, Error> {
+        let token = Unverified::parse(wit.expose()).map_err(Error::Wit)?;
+        token.header().expect_typ(TYP).map_err(Error::Wit)?;
+        let payload = token.unverified_payload().map_err(Error::Wit)?;
+        let claims: Claims<'_> = jose::json::from_object(&payload).map_err(Error::Wit)?;
+        let id =
+            WorkloadId::parse(claims.sub.as_str()).map_err(|error| Error::Subject(Some(error)))?;
+        let jwk = Jwk::parse(claims.cnf.jwk.get().as_bytes())
+            .map_err(|error| Error::Confirmation(Some(error)))?;
+        if jwk.algorithm() != Some(signer.algorithm())
+            || jwk.thumbprint() != public_key.thumbprint()
+        {
+            return Err(Error::SourceKey);
+        }
+        let seconds = std::time::Duration::from_secs(claims.exp.as_secs());
+        Ok(Self {
+            id,
+            expires: UnixTime::since_unix_epoch(seconds),
+            signer,
+            wit,
+        })
+    }
+
+    /// Who the agent is: `sub`.
+    #[must_use]
+    pub const fn id(&self) -> &WorkloadId {
+        &self.id
+    }
+
+    /// The WIT, which is shown to whoever is to believe it.
+    #[must_use]
+    pub const fn wit(&self) -> &SecretText {
+        &self.wit
+    }
+
+    /// The key that signs the proofs.
+    #[must_use]
+    pub const fn signer(&self) -> &Arc<dyn Signer> {
+        &self.signer
+    }
+
+    /// `exp` of the WIT. The key is not used past it (WIT-08).
+    #[must_use]
+    pub const fn expires(&self) -> UnixTime {
+        self.expires
+    }
+}
+
+impl Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("id", &self.id)
+            .field("wit", &self.wit)
+            .field("expires", &self.expires.as_secs())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Gives an agent's current identity. Called for every request: it does not wait.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use jose::time::UnixTime;
+/// use wimse_cred::{Error, Identity, IdentitySource};
+///
+/// /// Gives its identity until noon.
+/// #[derive(Debug)]
+/// struct Mornings(Arc<Identity>, UnixTime);
+///
+/// impl IdentitySource for Mornings {
+///     fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Error> {
+///         if now < self.1 { Ok(self.0.clone()) } else { Err(Error::SourceExpired) }
+///     }
+/// }
+/// ```
+pub trait IdentitySource: Debug + Send + Sync {
+    /// The identity as it is now.
+    ///
+    /// # Errors
+    ///
+    /// `source.expired` where there is none that is still good; `source.unavailable`.
+    fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Error>;
+}
+
+/// One identity, until it expires.
+#[derive(Clone, Debug)]
+pub struct FixedSource(Arc<Identity>);
+
+impl FixedSource {
+    /// Always gives this identity.
+    #[must_use]
+    pub fn new(identity: Identity) -> Self {
+        Self(Arc::new(identity))
+    }
+}
+
+impl IdentitySource for FixedSource {
+    fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Error> {
+        good(&self.0, now)
+    }
+}
+
+/// The identity, unless its WIT has ended.
+fn good(identity: &Arc<Identity>, now: UnixTime) -> Result<Arc<Identity>, Error> {
+    if now < identity.expires {
+        Ok(Arc::clone(identity))
+    } else {
+        Err(Error::SourceExpired)
+    }
+}

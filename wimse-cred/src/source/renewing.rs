@@ -1,0 +1,171 @@
+//! An identity that renews itself.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use jose::random::{self, SecureRandom};
+use jose::time::{Clock, SystemClock, UnixTime};
+use tokio::task::JoinHandle;
+
+use super::{Identity, IdentitySource, good};
+use crate::Error;
+
+/// What [`Issue::issue`] gives.
+pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Issued> + Send + 'a>>;
+
+/// A new identity, or why there is none.
+pub type Issued = Result<Identity, Arc<dyn StdError + Send + Sync>>;
+
+/// Gets a credential from an issuer, with a new key each time: an identity server, a Workload API, a file that something else renews.
+pub trait Issue: fmt::Debug + Send + Sync {
+    /// Gets one. May take its time; whoever asks sets a limit.
+    fn issue(&self) -> IssueFuture<'_>;
+}
+
+/// An [`IdentitySource`] that renews its identity before it expires.
+///
+/// It asks the issuer at two thirds of the lifetime, up to a tenth of the lifetime earlier, so that a fleet that started together does not ask together. When
+/// the issuer fails, it is asked again after 1 s, 2 s, 4 s, … 60 s at most, each shortened by chance by up to a half; the old identity is given until it expires, and then
+/// none (F-03, BND-02). Dropping the last clone ends the task.
+#[derive(Clone)]
+pub struct RenewingSource(Arc<Shared>);
+
+struct Shared {
+    current: Arc<ArcSwap<Identity>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// How a [`RenewingSource`] is made.
+#[derive(Clone)]
+pub struct RenewingSourceBuilder {
+    issuer: Arc<dyn Issue>,
+    clock: Arc<dyn Clock>,
+    random: &'static dyn SecureRandom,
+    timeout: Duration,
+}
+
+impl RenewingSource {
+    /// Renews from this issuer.
+    pub fn builder(issuer: impl Issue + 'static) -> RenewingSourceBuilder {
+        RenewingSourceBuilder {
+            issuer: Arc::new(issuer),
+            clock: Arc::new(SystemClock::new()),
+            random: random::SYSTEM,
+            timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl RenewingSourceBuilder {
+    /// Another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Another source of chance for the moments of renewal.
+    #[must_use]
+    pub fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// How long one call to the issuer may take; 30 s unless said.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Gets the first identity and starts the task, on the current tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// `source.unavailable` when the issuer gives nothing or takes too long, `source.expired` when what it gives has expired.
+    pub async fn start(self) -> Result<RenewingSource, Error> {
+        let first = self.ask().await?;
+        let current = Arc::new(ArcSwap::from_pointee(first));
+        let task = tokio::spawn(self.renew(Arc::clone(&current)));
+        Ok(RenewingSource(Arc::new(Shared { current, task })))
+    }
+
+    async fn ask(&self) -> Result<Identity, Error> {
+        let issued = tokio::time::timeout(self.timeout, self.issuer.issue()).await;
+        let identity = issued
+            .map_err(|elapsed| Error::SourceUnavailable(Arc::new(elapsed)))?
+            .map_err(Error::SourceUnavailable)?;
+        if self.clock.now() < identity.expires() {
+            Ok(identity)
+        } else {
+            Err(Error::SourceExpired)
+        }
+    }
+
+    async fn renew(self, current: Arc<ArcSwap<Identity>>) {
+        loop {
+            let left = seconds_until(current.load().expires(), self.clock.now());
+            let tenth = left / 10;
+            self.sleep(left.saturating_mul(2) / 3, tenth).await;
+            let mut pause = 1_u64;
+            loop {
+                match self.ask().await {
+                    Ok(identity) => break current.store(Arc::new(identity)),
+                    Err(_kept_until_it_expires) => self.sleep(pause, pause / 2).await,
+                }
+                pause = pause.saturating_mul(2).min(60);
+            }
+        }
+    }
+
+    /// Sleeps so many seconds, at least one, less up to `earlier` by chance.
+    async fn sleep(&self, seconds: u64, earlier: u64) {
+        let mut bytes = [0; 8];
+        // Without chance the moment is merely not spread.
+        let chance = self
+            .random
+            .fill(&mut bytes)
+            .map_or(0, |()| u64::from_le_bytes(bytes));
+        let earlier = chance.checked_rem(earlier.saturating_add(1)).unwrap_or(0);
+        let seconds = seconds.saturating_sub(earlier).max(1);
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+impl IdentitySource for RenewingSource {
+    fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Error> {
+        good(&self.0.current.load_full(), now)
+    }
+}
+
+impl fmt::Debug for RenewingSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenewingSource")
+            .field("current", &self.0.current.load())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for RenewingSourceBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RenewingSourceBuilder")
+            .field("issuer", &self.issuer)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+const fn seconds_until(at: UnixTime, now: UnixTime) -> u64 {
+    at.as_secs().saturating_sub(now.as_secs())
+}

@@ -1,0 +1,198 @@
+//! JWT-SVIDs: bearer tokens for deployments that say so.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jose::alg::AlgorithmSet;
+use jose::digest::sha256;
+use jose::jws::{CompactJws, SigningInput, Unverified, Verified};
+use jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
+use jose::key::Signer;
+use jose::time::UnixTime;
+use serde::{Deserialize, Serialize};
+use wimse_id::{Scheme, WorkloadId};
+
+use crate::Error;
+use crate::trust::{Trust, select};
+use crate::wit::{check_lifetime, check_svid_signer, claimed_id};
+
+/// A verified JWT-SVID (JWT-SVID §3). Whoever holds its text can use it: it is accepted only where a deployment says so (SVD-02).
+#[derive(Clone)]
+pub struct JwtSvid(Arc<Inner>);
+
+struct Inner {
+    hash: [u8; 32],
+    verified: Verified,
+    id: WorkloadId,
+    expires: u64,
+}
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow)]
+    sub: jose::json::Text<'a>,
+    #[serde(borrow)]
+    aud: Audience<'a>,
+    exp: NumericDate,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<NumericDate>,
+}
+
+impl JwtSvid {
+    /// Verifies a JWT-SVID for this audience, which is configuration: `typ` absent, `JWT` or `JOSE`; the signature by the key of the origin's bundle; `sub` a
+    /// SPIFFE ID; `aud` holding the audience; `exp`. At most 8 KiB, 30 s of skew.
+    ///
+    /// # Errors
+    ///
+    /// The codes `svid.…`, `trust.…` and `cred.subject`; for a malformed token those of `jose`.
+    pub fn verify(text: &str, trust: &Trust, audience: &str, now: UnixTime) -> Result<Self, Error> {
+        let token = Unverified::parse_within(text, 8 * 1024).map_err(Error::JwtSvid)?;
+        let header = token.header();
+        if !matches!(header.typ(), None | Some("JWT" | "JOSE")) {
+            return Err(Error::JwtSvid(jose::Error::Type));
+        }
+        let algorithm = header.alg();
+        if !AlgorithmSet::SVID.contains(algorithm) {
+            return Err(Error::JwtSvid(jose::Error::AlgorithmMismatch { algorithm }));
+        }
+        let id = claimed_id(
+            &token.unverified_payload().map_err(Error::JwtSvid)?,
+            Error::JwtSvid,
+        )?;
+        if id.scheme() != Scheme::Spiffe {
+            return Err(Error::Subject(None));
+        }
+        let bundle = trust.bundle_for(&id, now)?;
+        let wanted = (header.kid(), algorithm);
+        let key = select(
+            bundle.jwt_svid_keys(),
+            bundle.origin(),
+            wanted,
+            Error::JwtSvid,
+        )?;
+        let verified = token.verify(key).map_err(Error::JwtSvid)?;
+        let claims = verified.claims::<Claims<'_>>().map_err(Error::JwtSvid)?;
+        if claims.sub.as_str() != id.as_str() {
+            return Err(Error::Subject(None));
+        }
+        if !claims.aud.contains(audience) {
+            return Err(Error::Audience);
+        }
+        TimeRules::new()
+            .check(&Times::new(Some(claims.exp), claims.nbf, claims.iat), now)
+            .map_err(Error::JwtSvid)?;
+        let expires = claims.exp.as_secs();
+        Ok(Self(Arc::new(Inner {
+            hash: sha256(text.as_bytes()),
+            id,
+            expires,
+            verified,
+        })))
+    }
+
+    /// Who it is about: `sub`.
+    #[must_use]
+    pub fn id(&self) -> &WorkloadId {
+        &self.0.id
+    }
+
+    /// `exp`.
+    #[must_use]
+    pub fn expires(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(self.0.expires))
+    }
+
+    /// SHA-256 of the token's text.
+    #[must_use]
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.0.hash
+    }
+
+    /// Reads further claims.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`jose::json::from_object`].
+    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, jose::Error> {
+        self.0.verified.claims()
+    }
+}
+
+impl fmt::Debug for JwtSvid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtSvid")
+            .field("id", &self.0.id)
+            .field("expires", &self.0.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Signs JWT-SVIDs with one key.
+pub struct JwtSvidIssuer {
+    signer: Arc<dyn Signer>,
+}
+
+#[derive(Serialize)]
+struct Issued<'a> {
+    sub: &'a str,
+    aud: &'a [&'a str],
+    iat: u64,
+    exp: u64,
+}
+
+impl JwtSvidIssuer {
+    /// Signs with this key.
+    #[must_use]
+    pub fn new(signer: Arc<dyn Signer>) -> Self {
+        Self { signer }
+    }
+
+    /// Issues a JWT-SVID for at least one audience. The lifetime is in whole seconds, from 1 s to 24 h.
+    ///
+    /// # Errors
+    ///
+    /// `cred.issue` where the identifier is no SPIFFE ID, there is no audience, the lifetime is out of bounds, the signer has no key id or is of an algorithm
+    /// outside [`AlgorithmSet::SVID`]; `cred.sign`.
+    pub fn issue(
+        &self,
+        id: &WorkloadId,
+        audiences: &[&str],
+        lifetime: Duration,
+        now: UnixTime,
+    ) -> Result<CompactJws, Error> {
+        if id.scheme() != Scheme::Spiffe {
+            let reason = "a JWT-SVID is for a SPIFFE ID";
+            return Err(Error::Issue { reason });
+        }
+        if audiences.is_empty() || audiences.contains(&"") {
+            let reason = "a JWT-SVID names its audiences";
+            return Err(Error::Issue { reason });
+        }
+        check_svid_signer(self.signer.as_ref())?;
+        let claims = Issued {
+            sub: id.as_str(),
+            aud: audiences,
+            iat: now.as_secs(),
+            exp: now.as_secs().saturating_add(check_lifetime(lifetime)?),
+        };
+        SigningInput::new(
+            "JWT",
+            self.signer.algorithm(),
+            self.signer.key_id(),
+            &claims,
+        )
+        .and_then(|input| input.sign(self.signer.as_ref()))
+        .map_err(Error::Sign)
+    }
+}
+
+impl fmt::Debug for JwtSvidIssuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtSvidIssuer")
+            .field("algorithm", &self.signer.algorithm())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,169 @@
+//! The keys of one origin.
+
+use std::time::Duration;
+
+use jose::alg::{Algorithm, AlgorithmSet};
+use jose::jwk::{JwkSet, SetRules};
+use jose::provider::Provider;
+use jose::time::UnixTime;
+use serde::Deserialize;
+use wimse_id::{Origin, Scheme};
+
+use crate::Error;
+
+/// The keys that vouch for the identifiers of one origin, and for no other (ID-07).
+///
+/// For a `spiffe` origin the document is a SPIFFE bundle, a JWK set with `spiffe_sequence` and `spiffe_refresh_hint`, whose entries say by
+/// `use` what they are for: `wit-svid` or `jwt-svid`; all others are ignored one by one (SPIFFE Trust Domain and Bundle §4). For a `wimse` origin
+/// it is a plain JWK set. A bundle without a usable key is a bundle: it trusts nothing (BND-02).
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    origin: Origin,
+    wit_keys: JwkSet,
+    jwt_svid_keys: JwkSet,
+    provider: &'static dyn Provider,
+    sequence: Option<u64>,
+    refresh_hint: Option<Duration>,
+    good_until: Option<UnixTime>,
+}
+
+#[derive(Deserialize)]
+struct Members {
+    #[serde(default, deserialize_with = "jose::jwt::present")]
+    spiffe_sequence: Option<u64>,
+    #[serde(default, deserialize_with = "jose::jwt::present")]
+    spiffe_refresh_hint: Option<u64>,
+}
+
+impl Bundle {
+    /// Reads the document of an origin: a SPIFFE bundle or a JWK set, as its scheme demands. The provider prepares these keys, and later
+    /// those of the tokens that they vouch for.
+    ///
+    /// A RSA key of a SPIFFE bundle that has no `alg` is taken for RS256, which is what SPIRE publishes and signs.
+    ///
+    /// # Errors
+    ///
+    /// `bundle.syntax`; `bundle.kid` where a `kid` stands twice, be it for different uses.
+    pub fn parse(
+        origin: &Origin,
+        document: &[u8],
+        provider: &'static dyn Provider,
+    ) -> Result<Self, Error> {
+        match origin.scheme() {
+            Scheme::Spiffe => Self::spiffe(origin, document, provider),
+            Scheme::Wimse => Self::jwk_set(origin, document, provider),
+        }
+    }
+
+    /// Reads a plain JWK set whose keys vouch for the WITs of this origin: `use` absent or `sig`. For a `spiffe` origin that publishes no SPIFFE bundle;
+    /// no JWT-SVID is accepted by it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn jwk_set(
+        origin: &Origin,
+        document: &[u8],
+        provider: &'static dyn Provider,
+    ) -> Result<Self, Error> {
+        let wit_keys = keys(document, &SetRules::wimse(), provider)?;
+        let jwt_svid_keys = keys(br#"{"keys":[]}"#, &SetRules::wimse(), provider)?;
+        Ok(Self {
+            origin: origin.clone(),
+            wit_keys,
+            jwt_svid_keys,
+            provider,
+            sequence: None,
+            refresh_hint: None,
+            good_until: None,
+        })
+    }
+
+    fn spiffe(
+        origin: &Origin,
+        document: &[u8],
+        provider: &'static dyn Provider,
+    ) -> Result<Self, Error> {
+        let rsa = AlgorithmSet::of(&[Algorithm::Rs256]);
+        let rules = |key_use| SetRules::spiffe(key_use).with_rsa_algorithms(rsa);
+        let wit_keys = keys(document, &rules("wit-svid"), provider)?;
+        let jwt_svid_keys = keys(document, &rules("jwt-svid"), provider)?;
+        let twice = |id: Option<&str>| jwt_svid_keys.iter().any(|key| key.key_id() == id);
+        if wit_keys.iter().any(|key| twice(key.key_id())) {
+            return Err(Error::BundleKeyId);
+        }
+        let members: Members =
+            serde_json::from_slice(document).or(Err(Error::BundleSyntax(None)))?;
+        Ok(Self {
+            origin: origin.clone(),
+            wit_keys,
+            jwt_svid_keys,
+            provider,
+            sequence: members.spiffe_sequence,
+            refresh_hint: members.spiffe_refresh_hint.map(Duration::from_secs),
+            good_until: None,
+        })
+    }
+
+    /// The last moment at which this bundle is still believed when no newer one could be had. After it, every credential of the origin is refused
+    /// with `trust.stale` (BND-02).
+    #[must_use]
+    pub const fn good_until(mut self, until: UnixTime) -> Self {
+        self.good_until = Some(until);
+        self
+    }
+
+    /// Whose keys these are.
+    #[must_use]
+    pub const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The keys that sign WITs and WIT-SVIDs.
+    #[must_use]
+    pub const fn wit_keys(&self) -> &JwkSet {
+        &self.wit_keys
+    }
+
+    /// The keys that sign JWT-SVIDs.
+    #[must_use]
+    pub const fn jwt_svid_keys(&self) -> &JwkSet {
+        &self.jwt_svid_keys
+    }
+
+    /// `spiffe_sequence`: grows with every change of the bundle.
+    #[must_use]
+    pub const fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// `spiffe_refresh_hint`: how often to ask for a newer bundle.
+    #[must_use]
+    pub const fn refresh_hint(&self) -> Option<Duration> {
+        self.refresh_hint
+    }
+
+    pub(crate) fn check_fresh(&self, now: UnixTime) -> Result<(), Error> {
+        if self.good_until.is_some_and(|until| now > until) {
+            return Err(Error::Stale {
+                origin: self.origin.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    pub(crate) fn provider(&self) -> &'static dyn Provider {
+        self.provider
+    }
+}
+
+fn keys(
+    document: &[u8],
+    rules: &SetRules,
+    provider: &'static dyn Provider,
+) -> Result<JwkSet, Error> {
+    JwkSet::parse(document, rules, provider).map_err(|error| match error.code() {
+        "jwks.duplicate_kid" => Error::BundleKeyId,
+        _ => Error::BundleSyntax(Some(error)),
+    })
+}

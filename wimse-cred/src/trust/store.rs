@@ -1,0 +1,169 @@
+//! The bundles of all trusted origins, read by snapshot.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use jose::alg::Algorithm;
+use jose::jwk::JwkSet;
+use jose::key::VerifyingKey;
+use jose::time::UnixTime;
+use wimse_id::{Origin, WorkloadId};
+
+use super::Bundle;
+use crate::Error;
+
+/// The trusted origins at one moment. Never changes; [`TrustStore::snapshot`] gives the current one.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    epoch: u64,
+    bundles: HashMap<Origin, Arc<Bundle>>,
+}
+
+impl Trust {
+    /// Which snapshot this is. Grows with every change of the store.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The bundle of an origin, by its text, such as `spiffe://example.org`.
+    #[must_use]
+    pub fn bundle(&self, origin: &str) -> Option<&Bundle> {
+        self.bundles.get(origin).map(AsRef::as_ref)
+    }
+
+    /// All bundles, in no order.
+    pub fn bundles(&self) -> impl Iterator<Item = &Bundle> {
+        self.bundles.values().map(AsRef::as_ref)
+    }
+
+    /// The bundle for an identifier, where it is not stale.
+    pub(crate) fn bundle_for(&self, id: &WorkloadId, now: UnixTime) -> Result<&Bundle, Error> {
+        let bundle = self
+            .bundle(id.origin_str())
+            .ok_or_else(|| Error::UnknownOrigin {
+                origin: id.origin(),
+            })?;
+        bundle.check_fresh(now)?;
+        Ok(bundle)
+    }
+}
+
+/// The one key of a bundle for a token's `kid` and `alg` (WIT-04).
+pub(crate) fn select<'a>(
+    keys: &'a JwkSet,
+    origin: &Origin,
+    (key_id, algorithm): (Option<&str>, Algorithm),
+    refused: fn(jose::Error) -> Error,
+) -> Result<&'a VerifyingKey, Error> {
+    keys.select(key_id, algorithm)
+        .map_err(|error| match error.code() {
+            "key.unknown" => Error::UnknownKey {
+                origin: origin.clone(),
+                key_id: key_id.map(str::to_owned),
+            },
+            "key.ambiguous" => Error::AmbiguousKey {
+                origin: origin.clone(),
+            },
+            _ => refused(error),
+        })
+}
+
+/// Origins and their bundles, replaced while others read.
+///
+/// Readers take a snapshot and hold no lock; a change makes the next snapshot, with the next epoch. Bundles of different origins are never pooled:
+/// a key vouches for the identifiers of its own origin alone (T-032).
+#[derive(Debug, Default)]
+pub struct TrustStore {
+    now: ArcSwap<Trust>,
+    writing: Mutex<()>,
+}
+
+impl TrustStore {
+    /// Trusts nobody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Trusts exactly these bundles; of two for one origin, the last.
+    #[must_use]
+    pub fn of(bundles: impl IntoIterator<Item = Bundle>) -> Self {
+        let store = Self::new();
+        store.replace(bundles);
+        store
+    }
+
+    /// Sets the bundle of its origin, known before or not.
+    ///
+    /// # Errors
+    ///
+    /// `bundle.sequence` where the origin's bundle has a higher `spiffe_sequence`, or has one and this one has none; the old one stays (BND-02).
+    pub fn set(&self, bundle: Bundle) -> Result<(), Error> {
+        let _held = self.write();
+        let mut next = Trust::clone(&self.now.load());
+        let held = next.bundles.get(bundle.origin());
+        if let Some(held) = held.and_then(|held| held.sequence()) {
+            let offered = bundle.sequence().unwrap_or(0);
+            if offered < held {
+                return Err(Error::BundleSequence { held, offered });
+            }
+        }
+        next.bundles
+            .insert(bundle.origin().clone(), Arc::new(bundle));
+        self.publish(next);
+        Ok(())
+    }
+
+    /// Trusts exactly these bundles from now on, whatever their sequence numbers: an operator's word, such as a configuration read again.
+    pub fn replace(&self, bundles: impl IntoIterator<Item = Bundle>) {
+        let _held = self.write();
+        let mut next = Trust {
+            epoch: self.epoch(),
+            bundles: HashMap::new(),
+        };
+        for bundle in bundles {
+            next.bundles
+                .insert(bundle.origin().clone(), Arc::new(bundle));
+        }
+        self.publish(next);
+    }
+
+    /// Trusts an origin no longer. Says whether it was trusted.
+    pub fn remove(&self, origin: &Origin) -> bool {
+        let _held = self.write();
+        let mut next = Trust::clone(&self.now.load());
+        let known = next.bundles.remove(origin).is_some();
+        if known {
+            self.publish(next);
+        }
+        known
+    }
+
+    /// The trust as it is now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Trust> {
+        self.now.load_full()
+    }
+
+    /// The epoch of the current snapshot.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.now.load().epoch
+    }
+
+    /// The current snapshot for a moment, cheaper than [`snapshot`](Self::snapshot).
+    pub(crate) fn peek(&self) -> Guard<Arc<Trust>> {
+        self.now.load()
+    }
+
+    fn write(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, mut next: Trust) {
+        next.epoch = next.epoch.saturating_add(1);
+        self.now.store(Arc::new(next));
+    }
+}

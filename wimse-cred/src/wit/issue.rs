@@ -1,0 +1,136 @@
+//! Issuing WITs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jose::alg::AlgorithmSet;
+use jose::jwk::Jwk;
+use jose::jws::{CompactJws, SigningInput};
+use jose::key::Signer;
+use jose::random::{self, SecureRandom};
+use jose::time::UnixTime;
+use serde::Serialize;
+use wimse_id::{Scheme, WorkloadId};
+
+use super::TYP;
+use crate::Error;
+
+/// Signs WITs with one key. Beneath a `spiffe` identifier they are WIT-SVIDs (SVD-01).
+///
+/// It signs what it is told: who may have which identifier is the caller's to know (T-046).
+pub struct WitIssuer {
+    signer: Arc<dyn Signer>,
+    issuer: Option<String>,
+    random: &'static dyn SecureRandom,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    sub: &'a str,
+    iat: u64,
+    exp: u64,
+    jti: String,
+    cnf: Confirmation,
+}
+
+#[derive(Serialize)]
+struct Confirmation {
+    jwk: Jwk,
+}
+
+impl WitIssuer {
+    /// Signs with this key; `issuer` becomes `iss`.
+    #[must_use]
+    pub fn new(signer: Arc<dyn Signer>, issuer: Option<String>) -> Self {
+        Self {
+            signer,
+            issuer,
+            random: random::SYSTEM,
+        }
+    }
+
+    /// Draws `jti` from another source.
+    #[must_use]
+    pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// Issues a WIT that says: the workload `id` holds `key`. The lifetime is in whole seconds, from 1 s to 24 h. Of the key only its public
+    /// members and its `alg` are written.
+    ///
+    /// # Errors
+    ///
+    /// `cred.issue` where the key has no `alg`, the lifetime is out of bounds, or for a WIT-SVID the signer has no key id, or signer or key are of an algorithm
+    /// outside [`AlgorithmSet::SVID`]; `cred.sign`.
+    pub fn issue(
+        &self,
+        id: &WorkloadId,
+        key: &Jwk,
+        lifetime: Duration,
+        now: UnixTime,
+    ) -> Result<CompactJws, Error> {
+        let refused = |reason| Err(Error::Issue { reason });
+        let Some(algorithm) = key.algorithm() else {
+            return refused("the workload's key has no `alg`");
+        };
+        if id.scheme() == Scheme::Spiffe {
+            check_svid_signer(self.signer.as_ref())?;
+            if !AlgorithmSet::SVID.contains(algorithm) {
+                return refused(
+                    "the workload's key is of an algorithm that a WIT-SVID does not take",
+                );
+            }
+        }
+        let lifetime = check_lifetime(lifetime)?;
+        let jwk = Jwk::from_public_key(key.public_key().clone())
+            .and_then(|jwk| jwk.with_algorithm(algorithm))
+            .or(Err(Error::Issue {
+                reason: "the workload's key is unusable",
+            }))?;
+        let claims = Claims {
+            iss: self.issuer.as_deref(),
+            sub: id.as_str(),
+            iat: now.as_secs(),
+            exp: now.as_secs().saturating_add(lifetime),
+            jti: random::id128(self.random).map_err(Error::Sign)?,
+            cnf: Confirmation { jwk },
+        };
+        SigningInput::new(TYP, self.signer.algorithm(), self.signer.key_id(), &claims)
+            .and_then(|input| input.sign(self.signer.as_ref()))
+            .map_err(Error::Sign)
+    }
+}
+
+impl std::fmt::Debug for WitIssuer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WitIssuer")
+            .field("issuer", &self.issuer)
+            .field("algorithm", &self.signer.algorithm())
+            .finish_non_exhaustive()
+    }
+}
+
+/// SVD-01, SVD-02: a `kid`, and no Ed25519.
+pub(crate) fn check_svid_signer(signer: &dyn Signer) -> Result<(), Error> {
+    let reason = if signer.key_id().is_none() {
+        "an SVID's signer needs a key id"
+    } else if !AlgorithmSet::SVID.contains(signer.algorithm()) {
+        "the signer is of an algorithm that an SVID does not take"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Issue { reason })
+}
+
+/// From a second to a day, in seconds.
+pub(crate) fn check_lifetime(lifetime: Duration) -> Result<u64, Error> {
+    match lifetime.as_secs() {
+        seconds @ 1..=86_400 => Ok(seconds),
+        _ => Err(Error::Issue {
+            reason: "the lifetime must be from 1 second to 24 hours",
+        }),
+    }
+}

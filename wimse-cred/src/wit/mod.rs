@@ -1,0 +1,16 @@
+//! Workload identity tokens.
+
+mod cache;
+mod issue;
+mod rules;
+mod verify;
+
+pub use cache::{Revocation, WitCache};
+pub use issue::WitIssuer;
+pub(crate) use issue::{check_lifetime, check_svid_signer};
+pub use rules::WitRules;
+pub use verify::Wit;
+pub(crate) use verify::claimed_id;
+
+/// The `typ` of a WIT (draft-ietf-wimse-workload-creds §3.1).
+pub(crate) const TYP: &str = "wit+jwt";

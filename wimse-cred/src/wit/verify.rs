@@ -1,0 +1,261 @@
+//! WITs that were verified.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jose::alg::Algorithm;
+use jose::digest::sha256;
+use jose::jwk::{Jwk, Thumbprint};
+use jose::jws::{Header, Unverified, Verified};
+use jose::jwt::{NumericDate, Times, present};
+use jose::key::VerifyingKey;
+use jose::time::UnixTime;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use wimse_id::{Scheme, WorkloadId};
+
+use super::{TYP, WitRules};
+use crate::Error;
+use crate::trust::{Bundle, Trust, select};
+
+/// A verified workload identity token (draft-ietf-wimse-workload-creds §3.1): the bundle of its origin vouches that the workload [`id`](Self::id) holds
+/// the key [`key`](Self::key).
+///
+/// It says nothing of who sent it: identity comes from a proof of possession of that key (WIT-06). Clones share what was read.
+#[derive(Clone)]
+pub struct Wit(Arc<Inner>);
+
+struct Inner {
+    hash: [u8; 32],
+    verified: Verified,
+    id: WorkloadId,
+    key: VerifyingKey,
+    algorithm: Algorithm,
+    expires: u64,
+    issuer: Option<String>,
+    jwt_id: Option<String>,
+    signed_by: Thumbprint,
+}
+
+/// What is needed to find the key, before anything is believed.
+#[derive(Deserialize)]
+pub(crate) struct Claimed<'a> {
+    #[serde(borrow)]
+    pub(crate) sub: jose::json::Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow)]
+    sub: jose::json::Text<'a>,
+    exp: NumericDate,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    iss: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    jti: Option<String>,
+    #[serde(default)]
+    aud: Option<IgnoredAny>,
+    #[serde(borrow)]
+    cnf: Confirmation<'a>,
+}
+
+#[derive(Deserialize)]
+struct Confirmation<'a> {
+    #[serde(borrow, default)]
+    jwk: Option<&'a RawValue>,
+    jwe: Option<IgnoredAny>,
+    jku: Option<IgnoredAny>,
+}
+
+impl Wit {
+    /// Verifies a WIT: `typ`, the signature by the one key of its origin's bundle that fits its `kid` and `alg`, `sub`, `exp`, `nbf`, `iat`, and
+    /// `cnf.jwk`, which is prepared for the proofs to come. Unknown claims are ignored (WIT-08).
+    ///
+    /// # Errors
+    ///
+    /// The codes `wit.…`, `trust.…` and `cred.subject`; for a malformed token those of `jose`. With
+    /// [`is_key_unknown`](Error::is_key_unknown), a refresh of the bundle may help.
+    pub fn verify(
+        text: &str,
+        trust: &Trust,
+        rules: &WitRules,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Wit)?;
+        check_header(token.header(), rules)?;
+        let peeked = token.unverified_payload().map_err(Error::Wit)?;
+        let id = claimed_id(&peeked, Error::Wit)?;
+        let bundle = trust.bundle_for(&id, now)?;
+        let wanted = (token.header().kid(), token.header().alg());
+        let key = select(bundle.wit_keys(), bundle.origin(), wanted, Error::Wit)?;
+        let verified = token.verify(key).map_err(Error::Wit)?;
+        let claims = verified.claims::<Claims<'_>>().map_err(Error::Wit)?;
+        if claims.sub.as_str() != id.as_str() {
+            return Err(Error::Subject(None));
+        }
+        rules
+            .times
+            .check(&Times::new(Some(claims.exp), claims.nbf, claims.iat), now)
+            .map_err(Error::Wit)?;
+        if rules.svid && (claims.aud.is_some() || id.scheme() != Scheme::Spiffe) {
+            return Err(if claims.aud.is_some() {
+                Error::AudiencePresent
+            } else {
+                Error::Subject(None)
+            });
+        }
+        let (key_of_workload, algorithm) = confirmed(&claims.cnf, bundle, rules)?;
+        let (expires, issuer, jwt_id) = (claims.exp.as_secs(), claims.iss, claims.jti);
+        Ok(Self(Arc::new(Inner {
+            hash: sha256(text.as_bytes()),
+            id,
+            key: key_of_workload,
+            algorithm,
+            expires,
+            issuer,
+            jwt_id,
+            signed_by: *key.thumbprint(),
+            verified,
+        })))
+    }
+
+    /// Who it is about: `sub`.
+    #[must_use]
+    pub fn id(&self) -> &WorkloadId {
+        &self.0.id
+    }
+
+    /// The workload's public key, `cnf.jwk`, prepared to verify with [`algorithm`](Self::algorithm).
+    #[must_use]
+    pub fn key(&self) -> &VerifyingKey {
+        &self.0.key
+    }
+
+    /// The algorithm of the workload's proofs: `cnf.jwk.alg`.
+    #[must_use]
+    pub fn algorithm(&self) -> Algorithm {
+        self.0.algorithm
+    }
+
+    /// `exp`, in seconds. The key pair is not used past it (WIT-08).
+    #[must_use]
+    pub fn expires(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(std::time::Duration::from_secs(self.0.expires))
+    }
+
+    /// SHA-256 of the token's text: `wth` of a proof is its base64url.
+    #[must_use]
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.0.hash
+    }
+
+    /// SHA-256 of header and payload: the same for every signature over them, so that another spelling of a signature does not escape a revocation.
+    #[must_use]
+    pub fn signed_hash(&self) -> &[u8; 32] {
+        self.0.verified.signed_hash()
+    }
+
+    /// `iss`, as the token says. It selected nothing (WIT-03).
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.0.issuer.as_deref()
+    }
+
+    /// `jti`. Never used against replay (WPT-04).
+    #[must_use]
+    pub fn jwt_id(&self) -> Option<&str> {
+        self.0.jwt_id.as_deref()
+    }
+
+    /// Reads further claims.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`jose::json::from_object`].
+    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, jose::Error> {
+        self.0.verified.claims()
+    }
+
+    /// Whether the trust as it is now still vouches with the key that did, and the token has not ended.
+    pub(super) fn check_still(
+        &self,
+        trust: &Trust,
+        same_epoch: bool,
+        rules: &WitRules,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if rules.skew().has_ended(self.0.expires, now.as_secs()) {
+            return Err(Error::Wit(jose::Error::Expired));
+        }
+        let bundle = trust.bundle_for(&self.0.id, now)?;
+        if same_epoch {
+            return Ok(());
+        }
+        let header = self.0.verified.header();
+        let wanted = (header.kid(), header.alg());
+        let key = select(bundle.wit_keys(), bundle.origin(), wanted, Error::Wit)?;
+        if *key.thumbprint() == self.0.signed_by {
+            Ok(())
+        } else {
+            Err(Error::Wit(jose::Error::Signature))
+        }
+    }
+}
+
+impl fmt::Debug for Wit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wit")
+            .field("id", &self.0.id)
+            .field("expires", &self.0.expires)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_header(header: &Header, rules: &WitRules) -> Result<(), Error> {
+    header.expect_typ(TYP).map_err(Error::Wit)?;
+    if !rules.algorithms().contains(header.alg()) {
+        let algorithm = header.alg();
+        return Err(Error::Wit(jose::Error::AlgorithmMismatch { algorithm }));
+    }
+    if rules.svid && header.kid().is_none() {
+        return Err(Error::Wit(jose::Error::Claim { claim: "kid" }));
+    }
+    Ok(())
+}
+
+/// The identifier that the payload claims: which bundle is to judge it. Not yet believed.
+pub(crate) fn claimed_id(
+    payload: &[u8],
+    refused: fn(jose::Error) -> Error,
+) -> Result<WorkloadId, Error> {
+    // What is signed is read strictly below; here only what chooses the key, once.
+    let claimed: Claimed<'_> = match serde_json::from_slice(payload) {
+        Ok(claimed) => claimed,
+        Err(_) => jose::json::from_object(payload).map_err(refused)?,
+    };
+    WorkloadId::parse(claimed.sub.as_str()).map_err(|error| Error::Subject(Some(error)))
+}
+
+/// WIT-02, SVD-01.
+fn confirmed(
+    cnf: &Confirmation<'_>,
+    bundle: &Bundle,
+    rules: &WitRules,
+) -> Result<(VerifyingKey, Algorithm), Error> {
+    let refused = |error| Error::Confirmation(Some(error));
+    let (Some(jwk), None, None) = (cnf.jwk, &cnf.jwe, &cnf.jku) else {
+        return Err(Error::Confirmation(None));
+    };
+    let jwk = Jwk::parse(jwk.get().as_bytes()).map_err(refused)?;
+    let algorithm = jwk.algorithm().ok_or(Error::Confirmation(None))?;
+    if !rules.algorithms().contains(algorithm) {
+        return Err(refused(jose::Error::AlgorithmMismatch { algorithm }));
+    }
+    let key = VerifyingKey::from_jwk(&jwk, bundle.provider()).map_err(refused)?;
+    Ok((key, algorithm))
+}
