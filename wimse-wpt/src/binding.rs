@@ -1,0 +1,74 @@
+//! What a proof is bound to.
+
+/// What a proof is bound to: an audience and the tokens that travel with it. Values, not HTTP, so that any protocol can carry proofs (WPT-10).
+///
+/// Both sides make the same binding: the sender of what it sends, the receiver of its own configuration and what it received.
+#[derive(Clone)]
+pub struct Binding<'a> {
+    pub(crate) audiences: Vec<&'a str>,
+    pub(crate) access_token: Option<&'a str>,
+    pub(crate) txn_token: Option<&'a str>,
+    pub(crate) others: Vec<(&'a str, &'a [u8])>,
+}
+
+impl<'a> Binding<'a> {
+    /// To this audience: the target URI without query and fragment, or a name that both sides agreed upon. On the receiver's side it is configuration,
+    /// and never taken from the request (WPT-02).
+    #[must_use]
+    pub fn to(audience: &'a str) -> Self {
+        Self {
+            audiences: vec![audience],
+            access_token: None,
+            txn_token: None,
+            others: Vec::new(),
+        }
+    }
+
+    /// Or to this one: for a receiver with several names.
+    #[must_use]
+    pub fn or_to(mut self, audience: &'a str) -> Self {
+        self.audiences.push(audience);
+        self
+    }
+
+    /// With this OAuth access token (`ath`).
+    #[must_use]
+    pub const fn access_token(mut self, token: &'a str) -> Self {
+        self.access_token = Some(token);
+        self
+    }
+
+    /// With this transaction token (`tth`).
+    #[must_use]
+    pub const fn txn_token(mut self, token: &'a str) -> Self {
+        self.txn_token = Some(token);
+        self
+    }
+
+    /// With this header field (`oth`): its name in lower case and its value. The receiver names each field that it uses and understands; the proof then must cover it,
+    /// and must cover no other (WPT-07).
+    #[must_use]
+    pub fn header(mut self, name: &'a str, value: &'a [u8]) -> Self {
+        self.others.push((name, trimmed(value)));
+        self
+    }
+}
+
+impl std::fmt::Debug for Binding<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Binding")
+            .field("audiences", &self.audiences)
+            .field("access_token", &self.access_token.is_some())
+            .field("txn_token", &self.txn_token.is_some())
+            .field("others", &self.others.len())
+            .finish()
+    }
+}
+
+/// Without surrounding spaces and tabs (RFC 9110 §5.5).
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}

@@ -1,0 +1,118 @@
+//! Why a proof is refused.
+
+/// A workload proof token was refused, or could not be made.
+///
+/// No message holds a token.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The WPT is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is wrong.
+    #[error("workload proof token: {0}")]
+    Wpt(#[source] jose::Error),
+    /// `aud` is not what this receiver is configured to be (WPT-02).
+    #[error("the proof is for another audience")]
+    Audience,
+    /// `wth` is not the hash of the WIT that came with it (WPT-05).
+    #[error("`wth` is not the hash of this WIT")]
+    WitHash,
+    /// `ath` is missing, or not the hash of the access token, or is there without an access token (WPT-06).
+    #[error("`ath` does not fit the access token")]
+    AccessTokenHash,
+    /// `tth` is missing, or not the hash of the transaction token, or is there without one (WPT-06).
+    #[error("`tth` does not fit the transaction token")]
+    TxnTokenHash,
+    /// `oth` does not cover a field, has another hash, or names a field that is not there or not understood (WPT-07).
+    #[error("`oth` does not fit the other fields")]
+    OtherHash,
+    /// The proof was seen before, or the memory of proofs refuses (WPT-04).
+    #[error("replay: {0}")]
+    Replay(#[source] replay::Error),
+    /// One of the two header fields is there without the other (WIT-06, WPT-08).
+    #[error("the field `{field}` is missing")]
+    FieldMissing {
+        /// Its name, in lower case.
+        field: &'static str,
+    },
+    /// The field occurs more than once, or holds several values (WIT-06, WPT-08).
+    #[error("the field `{field}` occurs more than once")]
+    FieldRepeated {
+        /// Its name, in lower case.
+        field: &'static str,
+    },
+    /// The field's value is not three parts of base64url (WPT-08).
+    #[error("the field `{field}` does not hold a compact JWT")]
+    FieldSyntax {
+        /// Its name, in lower case.
+        field: &'static str,
+    },
+    /// The field's value is too long to be looked at.
+    #[error("the field `{field}` is longer than {limit} bytes")]
+    FieldTooLong {
+        /// Its name, in lower case.
+        field: &'static str,
+        /// In bytes.
+        limit: usize,
+    },
+    /// The target is no absolute URI with a host, or has user information.
+    #[error("no audience can be made of this target")]
+    Target,
+    /// A proof cannot be made so: no audience or several, a lifetime out of bounds, a repeated or ill-named field.
+    #[error("the proof cannot be made: {reason}")]
+    Prepare {
+        /// What is wrong.
+        reason: &'static str,
+    },
+}
+
+impl Error {
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a malformed token and those of `replay`.
+    pub const CODES: &'static [&'static str] = &[
+        "wpt.algorithm",
+        "wpt.claim",
+        "wpt.expired",
+        "wpt.lifetime",
+        "wpt.not_yet_valid",
+        "wpt.signature",
+        "wpt.typ",
+        "wpt.audience",
+        "wpt.wth",
+        "wpt.ath",
+        "wpt.tth",
+        "wpt.oth",
+        "wpt.field_missing",
+        "wpt.field_repeated",
+        "wpt.field_syntax",
+        "wpt.field_too_long",
+        "wpt.target",
+        "wpt.prepare",
+    ];
+
+    /// The stable name of this error, for records, tests and tools.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Wpt(source) => match source.code() {
+                "jws.algorithm" | "jws.unknown_algorithm" => "wpt.algorithm",
+                "jws.signature" => "wpt.signature",
+                "jws.typ" => "wpt.typ",
+                "jwt.claim" => "wpt.claim",
+                "jwt.expired" => "wpt.expired",
+                "jwt.lifetime" => "wpt.lifetime",
+                "jwt.not_yet_valid" => "wpt.not_yet_valid",
+                malformed => malformed,
+            },
+            Self::Audience => "wpt.audience",
+            Self::WitHash => "wpt.wth",
+            Self::AccessTokenHash => "wpt.ath",
+            Self::TxnTokenHash => "wpt.tth",
+            Self::OtherHash => "wpt.oth",
+            Self::Replay(source) => source.code(),
+            Self::FieldMissing { .. } => "wpt.field_missing",
+            Self::FieldRepeated { .. } => "wpt.field_repeated",
+            Self::FieldSyntax { .. } => "wpt.field_syntax",
+            Self::FieldTooLong { .. } => "wpt.field_too_long",
+            Self::Target => "wpt.target",
+            Self::Prepare { .. } => "wpt.prepare",
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Making proofs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jose::alg::Algorithm;
+use jose::base64url;
+use jose::digest::{sha256, sha256_base64url};
+use jose::jws::SigningInput;
+use jose::random::{self, SecureRandom};
+use jose::time::UnixTime;
+use serde::Serialize;
+
+use crate::{Binding, Error, TYP};
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    aud: &'a str,
+    exp: u64,
+    jti: String,
+    wth: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ath: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tth: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    oth: BTreeMap<&'a str, String>,
+}
+
+impl Binding<'_> {
+    /// Prepares the proof that goes with this WIT: what is left to do is to sign it with the WIT's key, whose algorithm this is. The lifetime is in whole seconds,
+    /// from 1 s to 5 min; a minute is ample. `jti` is drawn with 128 bits (WPT-04).
+    ///
+    /// # Errors
+    ///
+    /// `wpt.prepare`; those of the random source.
+    pub fn prepare(
+        &self,
+        wit: &str,
+        algorithm: Algorithm,
+        lifetime: Duration,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Result<SigningInput, Error> {
+        let refused = |reason| Err(Error::Prepare { reason });
+        let &[aud] = self.audiences.as_slice() else {
+            return refused("a proof is for one audience");
+        };
+        if aud.is_empty() {
+            return refused("the audience is empty");
+        }
+        let seconds = lifetime.as_secs();
+        if !(1..=300).contains(&seconds) {
+            return refused("the lifetime must be from 1 second to 5 minutes");
+        }
+        let mut oth = BTreeMap::new();
+        for (name, value) in &self.others {
+            if !is_field_name(name) {
+                return refused("a field name is not in lower case");
+            }
+            if oth
+                .insert(*name, base64url::encode(&sha256(value)))
+                .is_some()
+            {
+                return refused("a field occurs twice");
+            }
+        }
+        let claims = Claims {
+            aud,
+            exp: now.as_secs().saturating_add(seconds),
+            jti: random::id128(random).map_err(Error::Wpt)?,
+            wth: sha256_base64url(wit),
+            ath: self.access_token.map(sha256_base64url),
+            tth: self.txn_token.map(sha256_base64url),
+            oth,
+        };
+        SigningInput::new(TYP, algorithm, None, &claims).map_err(Error::Wpt)
+    }
+}
+
+/// A field name (RFC 9110 §5.1) in lower case.
+fn is_field_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| {
+            matches!(byte, b'a'..=b'z' | b'0'..=b'9') || b"!#$%&'*+-.^_`|~".contains(&byte)
+        })
+}

@@ -1,0 +1,204 @@
+//! Verifying proofs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jose::base64url;
+use jose::digest::{sha256, sha256_base64url};
+use jose::json::Text;
+use jose::jws::Unverified;
+use jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
+use jose::time::{Skew, UnixTime};
+use replay::{ReplayKey, ReplayStore};
+use serde::Deserialize;
+use wimse_cred::Wit;
+
+use crate::{Binding, Error, TYP};
+
+/// What is asked of a proof, beside its binding.
+#[derive(Clone, Copy, Debug)]
+pub struct WptRules {
+    times: TimeRules,
+    max_len: usize,
+}
+
+impl Default for WptRules {
+    /// An `exp` at most 5 min ahead (WPT-03), 30 s of skew, 8 KiB.
+    fn default() -> Self {
+        Self {
+            times: TimeRules::new().with_max_lifetime(Duration::from_secs(300)),
+            max_len: 8 * 1024,
+        }
+    }
+}
+
+impl WptRules {
+    /// Another skew.
+    #[must_use]
+    pub const fn with_skew(mut self, skew: Skew) -> Self {
+        self.times = self.times.with_skew(skew);
+        self
+    }
+
+    /// Another limit to how far ahead `exp` may be, in whole seconds.
+    #[must_use]
+    pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
+        self.times = self.times.with_max_lifetime(most);
+        self
+    }
+
+    /// Another limit to the length of the text, in bytes.
+    #[must_use]
+    pub const fn with_max_len(mut self, most: usize) -> Self {
+        self.max_len = most;
+        self
+    }
+}
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow)]
+    aud: Audience<'a>,
+    exp: NumericDate,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<NumericDate>,
+    #[serde(borrow)]
+    jti: Text<'a>,
+    #[serde(borrow)]
+    wth: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    ath: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    tth: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    oth: Option<BTreeMap<Text<'a>, Text<'a>>>,
+}
+
+/// Verifies a proof against the WIT that came with it: `typ`, `alg` equal to `cnf.jwk.alg`, the signature by the WIT's key, `exp`, `wth`, and the binding: `aud`, and
+/// `ath`, `tth` and `oth` exactly where the tokens are there (draft-ietf-wimse-wpt §2). Unknown claims are ignored (WPT-09).
+///
+/// It is not yet spent: only [`UnspentWpt::spend`] gives the proof.
+///
+/// # Errors
+///
+/// The codes `wpt.…`; for a malformed token those of `jose`.
+pub fn verify(
+    text: &str,
+    wit: &Wit,
+    binding: &Binding<'_>,
+    rules: &WptRules,
+    now: UnixTime,
+) -> Result<UnspentWpt, Error> {
+    let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Wpt)?;
+    token.header().expect_typ(TYP).map_err(Error::Wpt)?;
+    let algorithm = token.header().alg();
+    if algorithm != wit.algorithm() {
+        return Err(Error::Wpt(jose::Error::AlgorithmMismatch { algorithm }));
+    }
+    let verified = token.verify(wit.key()).map_err(Error::Wpt)?;
+    let claims: Claims<'_> = verified.claims().map_err(Error::Wpt)?;
+    let times = Times::new(Some(claims.exp), claims.nbf, claims.iat);
+    rules.times.check(&times, now).map_err(Error::Wpt)?;
+    if claims.jti.as_str().is_empty() {
+        return Err(Error::Wpt(jose::Error::Claim { claim: "jti" }));
+    }
+    let audience = claims.aud.sole().ok_or(Error::Audience)?;
+    if !binding.audiences.contains(&audience) {
+        return Err(Error::Audience);
+    }
+    if claims.wth.as_str() != base64url::encode(wit.hash()) {
+        return Err(Error::WitHash);
+    }
+    if !is_hash_of(claims.ath.as_ref(), binding.access_token) {
+        return Err(Error::AccessTokenHash);
+    }
+    if !is_hash_of(claims.tth.as_ref(), binding.txn_token) {
+        return Err(Error::TxnTokenHash);
+    }
+    check_others(claims.oth.as_ref(), &binding.others)?;
+    let seconds = Duration::from_secs(claims.exp.as_secs());
+    Ok(UnspentWpt {
+        key: ReplayKey::new("wpt", wit.id().as_str(), &[claims.jti.as_str()]),
+        skew: rules.times.skew(),
+        proof: WptProof {
+            wit: wit.clone(),
+            expires: UnixTime::since_unix_epoch(seconds),
+        },
+    })
+}
+
+/// There exactly when the token is there, and its hash (WPT-06).
+fn is_hash_of(claimed: Option<&Text<'_>>, token: Option<&str>) -> bool {
+    match (claimed, token) {
+        (None, None) => true,
+        (Some(claimed), Some(token)) => claimed.as_str() == sha256_base64url(token),
+        _ => false,
+    }
+}
+
+/// WPT-07: the same fields, with the same values.
+fn check_others(
+    claimed: Option<&BTreeMap<Text<'_>, Text<'_>>>,
+    others: &[(&str, &[u8])],
+) -> Result<(), Error> {
+    let covered = |(name, value): &(&str, &[u8])| {
+        claimed
+            .and_then(|claimed| claimed.get(&Text::from(*name)))
+            .is_some_and(|hash| hash.as_str() == base64url::encode(&sha256(value)))
+    };
+    if claimed.map_or(0, BTreeMap::len) == others.len() && others.iter().all(covered) {
+        Ok(())
+    } else {
+        Err(Error::OtherHash)
+    }
+}
+
+/// A proof that is good, if it is the first of its `jti`.
+#[derive(Debug)]
+#[must_use = "a proof that was not spent can be replayed"]
+pub struct UnspentWpt {
+    key: ReplayKey,
+    skew: Skew,
+    proof: WptProof,
+}
+
+impl UnspentWpt {
+    /// Spends the proof's `jti`, scoped to its sender (WPT-04). It is remembered until `exp` plus the skew.
+    ///
+    /// # Errors
+    ///
+    /// `replay.replayed`, and all other `replay.…`: what cannot be remembered is refused.
+    pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<WptProof, Error> {
+        let until = self
+            .proof
+            .expires
+            .as_secs()
+            .saturating_add(self.skew.as_secs());
+        let until = UnixTime::since_unix_epoch(Duration::from_secs(until));
+        store.spend(&self.key, until, now).map_err(Error::Replay)?;
+        Ok(self.proof)
+    }
+}
+
+/// Proof that the sender of one message holds the key of a WIT: now, to this receiver, with these tokens, and for the first time.
+#[derive(Clone, Debug)]
+pub struct WptProof {
+    wit: Wit,
+    expires: UnixTime,
+}
+
+impl WptProof {
+    /// The credential whose key was proven.
+    #[must_use]
+    pub const fn wit(&self) -> &Wit {
+        &self.wit
+    }
+
+    /// `exp` of the proof.
+    #[must_use]
+    pub const fn expires(&self) -> UnixTime {
+        self.expires
+    }
+}
