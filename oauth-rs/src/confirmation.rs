@@ -1,0 +1,55 @@
+//! Which key a token is bound to.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jose::jwk::{Jwk, Thumbprint};
+use serde_json::value::RawValue;
+
+use crate::Error;
+
+/// `cnf` (RFC 7800 §3.1): the key whose possession makes the token usable, as a thumbprint (`jkt`, RFC 9449 §6.1, or that of `jwk`).
+///
+/// A method that this crate cannot check, such as `x5t#S256`, is refused: a token that is bound is not taken for one that is not.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct Confirmation(Thumbprint);
+
+impl Confirmation {
+    pub(crate) fn read(json: &[u8]) -> Result<Self, Error> {
+        let fields: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(json).or(Err(Error::Confirmation))?;
+        let known = |name: &String| matches!(name.as_str(), "jkt" | "jwk");
+        if !fields.keys().all(known) {
+            return Err(Error::Confirmation);
+        }
+        let jkt = fields.get("jkt").map(|raw| thumbprint(raw)).transpose()?;
+        let jwk = fields.get("jwk").map(|raw| of_key(raw)).transpose()?;
+        match (jkt, jwk) {
+            (Some(one), Some(other)) if one != other => Err(Error::Confirmation),
+            (Some(one), _) | (None, Some(one)) => Ok(Self(one)),
+            (None, None) => Err(Error::Confirmation),
+        }
+    }
+
+    /// The thumbprint of the key (RFC 7638, SHA-256).
+    #[must_use]
+    pub const fn thumbprint(&self) -> &Thumbprint {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Confirmation").field(&self.0).finish()
+    }
+}
+
+fn thumbprint(raw: &RawValue) -> Result<Thumbprint, Error> {
+    let text: String = serde_json::from_str(raw.get()).or(Err(Error::Confirmation))?;
+    text.parse().or(Err(Error::Confirmation))
+}
+
+fn of_key(raw: &RawValue) -> Result<Thumbprint, Error> {
+    let jwk = Jwk::parse(raw.get().as_bytes()).or(Err(Error::Confirmation))?;
+    Ok(jwk.thumbprint())
+}

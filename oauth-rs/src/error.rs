@@ -1,0 +1,133 @@
+//! Why an access token is refused.
+
+/// An access token was refused, or a request does not carry one as it should.
+///
+/// No message holds a token.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The token is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is wrong.
+    #[error("access token: {0}")]
+    Token(#[source] jose::Error),
+    /// `aud` holds none of this resource's identifiers (ATJ-04).
+    #[error("the access token is for another resource")]
+    Audience,
+    /// `iss` is not one of the configured issuers (ATJ-03).
+    #[error("the access token is not of a configured issuer")]
+    UnknownIssuer,
+    /// The issuer has no such key. A refresh of its keys may help.
+    #[error("the issuer `{issuer}` has no such key")]
+    UnknownKey {
+        /// The configured issuer.
+        issuer: String,
+        /// The token's `kid`.
+        key_id: Option<String>,
+    },
+    /// Several keys of the issuer fit.
+    #[error("several keys of the issuer `{issuer}` fit")]
+    AmbiguousKey {
+        /// The configured issuer.
+        issuer: String,
+    },
+    /// `cnf` is malformed, contradicts itself, or confirms in a way that cannot be checked.
+    #[error("`cnf` cannot be checked")]
+    Confirmation,
+    /// The request was not proven with the key that the token is bound to.
+    #[error("the access token is bound to another key")]
+    NotBound,
+    /// The access token was revoked.
+    #[error("the access token was revoked")]
+    Revoked,
+    /// No more revocations can be kept. What cannot be remembered was not revoked.
+    #[error("no room for another revocation")]
+    RevocationsFull,
+    /// The request carries no access token (BEAR-02).
+    #[error("no access token")]
+    Missing,
+    /// More than one `Authorization` field, or one that is malformed (BEAR-01).
+    #[error("the `Authorization` field is repeated or malformed")]
+    Authorization,
+    /// `Authorization` has another scheme than `Bearer`.
+    #[error("the scheme of `Authorization` is not `Bearer`")]
+    Scheme,
+    /// The access token is longer than this.
+    #[error("the access token is longer than {limit} bytes")]
+    TooLong {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The key set has no usable key, and does not replace one that has (T-085).
+    #[error("the key set of the issuer has no usable key")]
+    NoKeys,
+    /// The key set is malformed.
+    #[error("the key set of the issuer is malformed")]
+    KeySet(#[source] jose::Error),
+    /// A document or challenge cannot be written with these values.
+    #[error(transparent)]
+    Wire(#[from] oauth_wire::Error),
+}
+
+impl Error {
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a malformed token, and those of `oauth-wire`.
+    pub const CODES: &'static [&'static str] = &[
+        "token.algorithm",
+        "token.claim",
+        "token.expired",
+        "token.lifetime",
+        "token.not_yet_valid",
+        "token.signature",
+        "token.typ",
+        "token.audience",
+        "token.unknown_issuer",
+        "token.unknown_key",
+        "token.ambiguous_key",
+        "token.confirmation",
+        "token.not_bound",
+        "token.revoked",
+        "token.revocations_full",
+        "token.missing",
+        "token.authorization",
+        "token.scheme",
+        "token.too_long",
+        "token.no_keys",
+        "token.key_set",
+    ];
+
+    /// The stable name of this error, for records, tests and tools.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Token(source) => match source.code() {
+                "jws.algorithm" | "jws.unknown_algorithm" => "token.algorithm",
+                "jws.signature" => "token.signature",
+                "jws.typ" => "token.typ",
+                "jwt.claim" => "token.claim",
+                "jwt.expired" => "token.expired",
+                "jwt.lifetime" => "token.lifetime",
+                "jwt.not_yet_valid" => "token.not_yet_valid",
+                malformed => malformed,
+            },
+            Self::Audience => "token.audience",
+            Self::UnknownIssuer => "token.unknown_issuer",
+            Self::UnknownKey { .. } => "token.unknown_key",
+            Self::AmbiguousKey { .. } => "token.ambiguous_key",
+            Self::Confirmation => "token.confirmation",
+            Self::NotBound => "token.not_bound",
+            Self::Revoked => "token.revoked",
+            Self::RevocationsFull => "token.revocations_full",
+            Self::Missing => "token.missing",
+            Self::Authorization => "token.authorization",
+            Self::Scheme => "token.scheme",
+            Self::TooLong { .. } => "token.too_long",
+            Self::NoKeys => "token.no_keys",
+            Self::KeySet(_) => "token.key_set",
+            Self::Wire(source) => source.code(),
+        }
+    }
+
+    /// Whether a refresh of the issuer's keys may make this token good.
+    #[must_use]
+    pub const fn is_key_unknown(&self) -> bool {
+        matches!(self, Self::UnknownKey { .. })
+    }
+}

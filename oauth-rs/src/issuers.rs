@@ -1,0 +1,132 @@
+//! The authorization servers that a resource believes, and their keys.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::{ArcSwap, Guard};
+use jose::alg::Algorithm;
+use jose::jwk::{JwkSet, SetRules};
+use jose::key::VerifyingKey;
+use jose::provider::Provider;
+use oauth_wire::names::Issuer;
+
+use crate::Error;
+
+/// The configured issuers and their keys at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct Issuers {
+    epoch: u64,
+    keys: HashMap<String, Option<Arc<JwkSet>>>,
+}
+
+impl Issuers {
+    /// Which snapshot this is. Grows with every change of the store.
+    #[must_use]
+    pub const fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// The keys of an issuer, once they are known.
+    #[must_use]
+    pub fn keys(&self, issuer: &str) -> Option<&JwkSet> {
+        self.keys.get(issuer)?.as_deref()
+    }
+
+    /// The one key of an issuer for a token's `kid` and `alg`. The keys of one issuer never vouch for another (T-132).
+    pub(crate) fn select(
+        &self,
+        issuer: &str,
+        key_id: Option<&str>,
+        algorithm: Algorithm,
+    ) -> Result<&VerifyingKey, Error> {
+        let named = || issuer.to_owned();
+        let unknown_key = || Error::UnknownKey {
+            issuer: named(),
+            key_id: key_id.map(str::to_owned),
+        };
+        let keys = self.keys.get(issuer).ok_or(Error::UnknownIssuer)?;
+        let keys = keys.as_deref().ok_or_else(unknown_key)?;
+        keys.select(key_id, algorithm)
+            .map_err(|error| match error.code() {
+                "key.unknown" => unknown_key(),
+                "key.ambiguous" => Error::AmbiguousKey { issuer: named() },
+                _ => Error::Token(error),
+            })
+    }
+}
+
+/// Issuers and their keys, replaced while others read. Readers take a snapshot and hold no lock.
+#[derive(Debug, Default)]
+pub struct IssuerStore {
+    now: ArcSwap<Issuers>,
+    writing: Mutex<()>,
+}
+
+impl IssuerStore {
+    /// Believes nobody.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the keys of an issuer from its `jwks_uri` document. Good keys are never replaced by none (T-085).
+    ///
+    /// # Errors
+    ///
+    /// `token.key_set` where the document is malformed, `token.no_keys` where it has no usable key; the keys from before stay.
+    pub fn set(
+        &self,
+        issuer: &Issuer,
+        document: &[u8],
+        provider: &'static dyn Provider,
+    ) -> Result<(), Error> {
+        let keys = JwkSet::parse(document, &SetRules::oauth(), provider).map_err(Error::KeySet)?;
+        if keys.is_empty() {
+            return Err(Error::NoKeys);
+        }
+        let _held = self.write();
+        let mut next = Issuers::clone(&self.now.load());
+        next.keys
+            .insert(issuer.as_str().to_owned(), Some(Arc::new(keys)));
+        self.publish(next);
+        Ok(())
+    }
+
+    /// Names an issuer whose keys are still to be fetched: its tokens are refused with `token.unknown_key` until then.
+    pub fn name(&self, issuer: &Issuer) {
+        let _held = self.write();
+        let mut next = Issuers::clone(&self.now.load());
+        next.keys.entry(issuer.as_str().to_owned()).or_default();
+        self.publish(next);
+    }
+
+    /// Believes an issuer no longer. Says whether it was believed.
+    pub fn remove(&self, issuer: &Issuer) -> bool {
+        let _held = self.write();
+        let mut next = Issuers::clone(&self.now.load());
+        let known = next.keys.remove(issuer.as_str()).is_some();
+        if known {
+            self.publish(next);
+        }
+        known
+    }
+
+    /// The issuers as they are now.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Issuers> {
+        self.now.load_full()
+    }
+
+    pub(crate) fn peek(&self) -> Guard<Arc<Issuers>> {
+        self.now.load()
+    }
+
+    fn write(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, mut next: Issuers) {
+        next.epoch = next.epoch.saturating_add(1);
+        self.now.store(Arc::new(next));
+    }
+}

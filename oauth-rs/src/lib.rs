@@ -1,0 +1,17 @@
+#![doc = include_str!("../README.md")]
+
+mod cache;
+mod challenge;
+mod confirmation;
+mod error;
+mod issuers;
+mod resource;
+mod token;
+
+pub use cache::TokenCache;
+pub use challenge::{bearer_token, challenge, insufficient_scope};
+pub use confirmation::Confirmation;
+pub use error::Error;
+pub use issuers::{IssuerStore, Issuers};
+pub use resource::ProtectedResource;
+pub use token::{AccessToken, AccessTokenRules, Actor};

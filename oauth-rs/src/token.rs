@@ -1,0 +1,346 @@
+//! JWT access tokens (RFC 9068).
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jose::alg::AlgorithmSet;
+use jose::digest::sha256;
+use jose::json::Text;
+use jose::jwk::Thumbprint;
+use jose::jws::{Unverified, Verified};
+use jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
+use jose::time::{Skew, UnixTime};
+use oauth_wire::names::ScopeSet;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{Confirmation, Error, Issuers};
+
+/// What a resource asks of access tokens.
+#[derive(Clone, Debug)]
+pub struct AccessTokenRules {
+    pub(crate) audiences: Vec<String>,
+    pub(crate) algorithms: AlgorithmSet,
+    pub(crate) times: TimeRules,
+    pub(crate) max_len: usize,
+}
+
+impl AccessTokenRules {
+    /// For a resource with this identifier (RFC 8707): tokens of at most 8 KiB, any algorithm of the issuer's keys, 30 s of skew.
+    #[must_use]
+    pub fn new(audience: impl Into<String>) -> Self {
+        Self {
+            audiences: vec![audience.into()],
+            algorithms: AlgorithmSet::ALL,
+            times: TimeRules::new(),
+            max_len: 8 * 1024,
+        }
+    }
+
+    /// Another identifier of the same resource.
+    #[must_use]
+    pub fn or_for(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// Only these algorithms, of those that the issuer's keys are for.
+    #[must_use]
+    pub const fn with_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
+        self.algorithms = algorithms;
+        self
+    }
+
+    /// Another skew.
+    #[must_use]
+    pub const fn with_skew(mut self, skew: Skew) -> Self {
+        self.times = self.times.with_skew(skew);
+        self
+    }
+
+    /// Another limit to the length of the text, in bytes.
+    #[must_use]
+    pub const fn with_max_len(mut self, most: usize) -> Self {
+        self.max_len = most;
+        self
+    }
+}
+
+/// A verified access token (RFC 9068 §4). Clones share what was read.
+#[derive(Clone)]
+pub struct AccessToken(Arc<Inner>);
+
+struct Inner {
+    hash: [u8; 32],
+    verified: Verified,
+    issuer: String,
+    subject: String,
+    client_id: String,
+    jwt_id: String,
+    scopes: ScopeSet,
+    confirmation: Option<Confirmation>,
+    actors: Vec<Actor>,
+    expires: u64,
+    signed_by: Thumbprint,
+}
+
+/// One who acts for the subject (RFC 8693 §4.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Actor {
+    /// `sub` of the actor.
+    pub subject: String,
+    /// `iss` of the actor, where it has one.
+    pub issuer: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Peeked<'a> {
+    #[serde(borrow)]
+    iss: Text<'a>,
+}
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow)]
+    iss: Text<'a>,
+    #[serde(borrow)]
+    aud: Audience<'a>,
+    exp: NumericDate,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<NumericDate>,
+    iat: NumericDate,
+    sub: String,
+    client_id: String,
+    jti: String,
+    #[serde(borrow, default, deserialize_with = "present")]
+    scope: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    cnf: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    act: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct Act<'a> {
+    sub: String,
+    #[serde(default, deserialize_with = "present")]
+    iss: Option<String>,
+    #[serde(borrow, default)]
+    act: Option<&'a RawValue>,
+}
+
+/// The deepest chain of actors that is read.
+const MAX_ACTORS: usize = 8;
+
+impl AccessToken {
+    /// Verifies an access token: `typ` `at+jwt`; the signature by the one key of its issuer that fits `kid` and `alg`, where `iss` only chooses among the configured issuers;
+    /// `aud`; `exp`, `nbf`, `iat`; all claims that RFC 9068 §2.2 requires; `cnf`, `act`, `scope`.
+    ///
+    /// # Errors
+    ///
+    /// The codes `token.…`; for a malformed token those of `jose`. With [`is_key_unknown`](Error::is_key_unknown), a refresh of the issuer's keys may help.
+    pub fn verify(
+        text: &str,
+        issuers: &Issuers,
+        rules: &AccessTokenRules,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        if text.len() > rules.max_len {
+            let limit = rules.max_len;
+            return Err(Error::TooLong { limit });
+        }
+        let token = Unverified::parse(text).map_err(Error::Token)?;
+        let header = token.header();
+        header.expect_typ("at+jwt").map_err(Error::Token)?;
+        let algorithm = header.alg();
+        if !rules.algorithms.contains(algorithm) {
+            return Err(Error::Token(jose::Error::AlgorithmMismatch { algorithm }));
+        }
+        let payload = token.unverified_payload().map_err(Error::Token)?;
+        // What is signed is read strictly below; here only what chooses the keys.
+        let peeked: Peeked<'_> = match serde_json::from_slice(&payload) {
+            Ok(peeked) => peeked,
+            Err(_) => jose::json::from_object(&payload).map_err(Error::Token)?,
+        };
+        let issuer = peeked.iss.as_str();
+        let key = issuers.select(issuer, header.kid(), algorithm)?;
+        let verified = token.verify(key).map_err(Error::Token)?;
+        let claims = verified.claims::<Claims<'_>>().map_err(Error::Token)?;
+        if claims.iss.as_str() != issuer {
+            return Err(Error::UnknownIssuer);
+        }
+        for (claim, value) in [
+            ("sub", &claims.sub),
+            ("client_id", &claims.client_id),
+            ("jti", &claims.jti),
+        ] {
+            if value.is_empty() {
+                return Err(Error::Token(jose::Error::Claim { claim }));
+            }
+        }
+        if !rules.audiences.iter().any(|own| claims.aud.contains(own)) {
+            return Err(Error::Audience);
+        }
+        let times = Times::new(Some(claims.exp), claims.nbf, Some(claims.iat));
+        rules.times.check(&times, now).map_err(Error::Token)?;
+        let scopes = match &claims.scope {
+            Some(text) => text
+                .as_str()
+                .parse()
+                .or(Err(Error::Token(jose::Error::Claim { claim: "scope" })))?,
+            None => ScopeSet::new(),
+        };
+        let confirmation = claims
+            .cnf
+            .map(|raw| Confirmation::read(raw.get().as_bytes()))
+            .transpose()?;
+        let actors = actors(claims.act)?;
+        Ok(Self(Arc::new(Inner {
+            hash: sha256(text.as_bytes()),
+            issuer: issuer.to_owned(),
+            subject: claims.sub,
+            client_id: claims.client_id,
+            jwt_id: claims.jti,
+            scopes,
+            confirmation,
+            actors,
+            expires: claims.exp.as_secs(),
+            signed_by: *key.thumbprint(),
+            verified,
+        })))
+    }
+
+    /// `iss`: the configured issuer that vouches for it.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    /// `sub`: on whose behalf it was issued.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// `client_id`: to whom it was issued.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.0.client_id
+    }
+
+    /// `jti`.
+    #[must_use]
+    pub fn jwt_id(&self) -> &str {
+        &self.0.jwt_id
+    }
+
+    /// `scope`; empty where the token has none.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.0.scopes
+    }
+
+    /// `cnf`: the key that the token is bound to.
+    #[must_use]
+    pub fn confirmation(&self) -> Option<&Confirmation> {
+        self.0.confirmation.as_ref()
+    }
+
+    /// `act`: who acts for the subject, the current actor first. Only the first decides anything; the others tell how it came about (RFC 8693 §4.1).
+    #[must_use]
+    pub fn actors(&self) -> &[Actor] {
+        &self.0.actors
+    }
+
+    /// `exp`.
+    #[must_use]
+    pub fn expires(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(self.0.expires))
+    }
+
+    /// SHA-256 of the token's text: `ath` of a proof is its base64url.
+    #[must_use]
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.0.hash
+    }
+
+    /// SHA-256 of header and payload: the same for every signature over them.
+    #[must_use]
+    pub fn signed_hash(&self) -> &[u8; 32] {
+        self.0.verified.signed_hash()
+    }
+
+    /// Reads further claims, such as `authorization_details` or `groups`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`jose::json::from_object`].
+    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, jose::Error> {
+        self.0.verified.claims()
+    }
+
+    /// Checks that a key, whose possession was proven, is the one that the token is bound to.
+    ///
+    /// # Errors
+    ///
+    /// `token.not_bound` where it is another one, or the token is bound to none.
+    pub fn confirmed_by(&self, proven: &Thumbprint) -> Result<(), Error> {
+        match self.confirmation() {
+            Some(bound) if bound.thumbprint() == proven => Ok(()),
+            _ => Err(Error::NotBound),
+        }
+    }
+
+    /// Whether it can still be used: not ended, and its key still the issuer's.
+    pub(crate) fn check_still(
+        &self,
+        issuers: &Issuers,
+        same_epoch: bool,
+        rules: &AccessTokenRules,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        if rules.times.skew().has_ended(self.0.expires, now.as_secs()) {
+            return Err(Error::Token(jose::Error::Expired));
+        }
+        if same_epoch {
+            return Ok(());
+        }
+        let header = self.0.verified.header();
+        let key = issuers.select(&self.0.issuer, header.kid(), header.alg())?;
+        if *key.thumbprint() == self.0.signed_by {
+            Ok(())
+        } else {
+            Err(Error::Token(jose::Error::Signature))
+        }
+    }
+}
+
+impl fmt::Debug for AccessToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessToken")
+            .field("issuer", &self.0.issuer)
+            .field("subject", &self.0.subject)
+            .field("client_id", &self.0.client_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The chain, outermost first, bounded (T-117).
+fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
+    let mut actors = Vec::new();
+    while let Some(raw) = next {
+        let malformed = Error::Token(jose::Error::Claim { claim: "act" });
+        if actors.len() >= MAX_ACTORS {
+            return Err(malformed);
+        }
+        let act: Act<'_> = serde_json::from_str(raw.get()).or(Err(malformed))?;
+        actors.push(Actor {
+            subject: act.sub,
+            issuer: act.iss,
+        });
+        next = act.act;
+    }
+    Ok(actors)
+}
