@@ -1,7 +1,39 @@
 #![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use jose;
+#[cfg(feature = "tool")]
+pub use oauth_rs;
+#[cfg(feature = "tool")]
+pub use oauth_wire;
 pub use replay;
+pub use wimse_cred as cred;
 pub use wimse_id as id;
+pub use wimse_wpt as wpt;
 
+#[cfg(feature = "tool")]
+pub mod decision;
+#[cfg(feature = "tool")]
+pub mod guard;
+#[cfg(feature = "tool")]
+mod principal;
+#[cfg(feature = "tool")]
+pub mod record;
+#[cfg(feature = "tool")]
+pub mod refresh;
+#[cfg(feature = "tool")]
+mod refusal;
+#[cfg(feature = "tool")]
+mod requirements;
+#[cfg(feature = "tool")]
+pub mod revoked;
 pub mod trace;
+
+#[cfg(feature = "tool")]
+pub use guard::Guard;
+#[cfg(feature = "tool")]
+pub use principal::{Principal, Proof};
+#[cfg(feature = "tool")]
+pub use refusal::Refusal;
+#[cfg(feature = "tool")]
+pub use requirements::Requirements;

@@ -1,0 +1,118 @@
+//! The seam *authorize*: who calls and what is called go in, a decision with its reasons comes out.
+//!
+//! The default is [`Requirements`](crate::Requirements). A policy engine implements [`Authorize`] and is asked after the requirements of the
+//! route were met, so that a policy can only narrow what they allow.
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+use http::Method;
+use jose::time::UnixTime;
+use oauth_wire::names::ScopeSet;
+
+use crate::{principal::Principal, trace::TraceContext};
+
+/// The call that a principal asks for.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Call<'a> {
+    /// The resource as the guard is configured, not as the request names it.
+    pub resource: &'a str,
+    /// The request's method.
+    pub method: &'a Method,
+    /// The path of the request's target, without query.
+    pub path: &'a str,
+    /// The trace that the request belongs to.
+    pub trace: Option<TraceContext>,
+}
+
+/// What was decided, and why. A caller must handle both arms.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a decision is handled in full or not at all"
+)]
+pub enum Decision {
+    /// The call goes on.
+    Allow(Vec<Reason>),
+    /// The call is refused.
+    Deny(Denial, Vec<Reason>),
+}
+
+/// How a refused caller could do better: what the wire answer is made of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Denial {
+    /// Nothing the caller can bring changes the decision: 403.
+    Forbidden,
+    /// A token with these scopes would be allowed: 403 with `insufficient_scope` (RFC 6750 §3.1).
+    InsufficientScope(ScopeSet),
+    /// It could not be decided: 503.
+    Unavailable,
+}
+
+/// One reason of a decision: a stable code and, for people, a sentence.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Reason {
+    /// A code such as `guard.scope` or the id of a policy.
+    pub code: Cow<'static, str>,
+    /// What a person reads in the record; never sent to the caller.
+    pub detail: String,
+}
+
+impl Reason {
+    /// A reason with its code and a sentence for the record.
+    pub fn new(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            detail: detail.into(),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+/// Decides whether a principal may make a call. Synchronous: what it needs to know it holds as a snapshot.
+///
+/// ```
+/// use aims::decision::{Authorize, Call, Decision, Denial, Reason};
+/// use aims::Principal;
+/// use jose::time::UnixTime;
+///
+/// #[derive(Debug)]
+/// struct OfficeHours;
+///
+/// impl Authorize for OfficeHours {
+///     fn authorize(&self, _: &Principal, _: &Call<'_>, now: UnixTime) -> Decision {
+///         match now.as_secs() / 3600 % 24 {
+///             8..18 => Decision::Allow(vec![Reason::new("office.open", "within office hours")]),
+///             _ => Decision::Deny(Denial::Forbidden, vec![Reason::new("office.closed", "after hours")]),
+///         }
+///     }
+/// }
+/// ```
+pub trait Authorize: fmt::Debug + Send + Sync {
+    /// The decision on one call.
+    fn authorize(&self, principal: &Principal, call: &Call<'_>, now: UnixTime) -> Decision;
+}
+
+impl<T: Authorize + ?Sized> Authorize for Arc<T> {
+    fn authorize(&self, principal: &Principal, call: &Call<'_>, now: UnixTime) -> Decision {
+        (**self).authorize(principal, call, now)
+    }
+}
+
+/// The default: whoever meets the requirements of the route may call.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct RequirementsAlone;
+
+impl Authorize for RequirementsAlone {
+    fn authorize(&self, _: &Principal, _: &Call<'_>, _: UnixTime) -> Decision {
+        Decision::Allow(Vec::new())
+    }
+}

@@ -1,0 +1,303 @@
+//! What a guard is made of.
+
+use std::sync::Arc;
+
+use http::header::HeaderName;
+use jose::time::{Clock, Skew, SystemClock};
+use oauth_rs::{AccessTokenRules, IssuerStore, ProtectedResource, TokenCache};
+use oauth_wire::metadata::ResourceMetadata;
+use oauth_wire::names::{Endpoint, Resource};
+use replay::{ReplayCache, ReplayStore};
+use wimse_cred::{TrustStore, WitCache, WitRules};
+use wimse_wpt::WptRules;
+
+use super::{Audience, Guard, Inner, Route};
+use crate::decision::{Authorize, RequirementsAlone};
+use crate::record::{Record, ToTracing};
+use crate::refresh::{NoRefresh, Refresh};
+use crate::requirements::Requirements;
+use crate::revoked::{NothingRevoked, Revoked};
+
+/// A guard that does not yet know whom to trust.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Untrusting;
+
+/// A guard that knows whom to trust.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Trusting;
+
+/// Whether a guard knows whom to trust, and so can be built.
+#[diagnostic::on_unimplemented(
+    message = "this guard does not yet know whom to trust",
+    note = "call `.trust(..)` with the bundles of the origins whose agents may call, before `.build()`"
+)]
+pub trait KnowsWhomToTrust: sealed::Sealed {}
+impl KnowsWhomToTrust for Trusting {}
+
+mod sealed {
+    #[expect(unnameable_types, reason = "sealed")]
+    pub trait Sealed {}
+    impl Sealed for super::Trusting {}
+}
+
+/// Makes a [`Guard`]. Everything but the trust has a default.
+#[derive(Debug)]
+#[must_use = "a guard is made by `build`"]
+pub struct GuardBuilder<T> {
+    resource: String,
+    trust: Arc<TrustStore>,
+    issuers: Option<Arc<IssuerStore>>,
+    tokens: AccessTokenRules,
+    metadata: Option<ResourceMetadata>,
+    audiences: Vec<String>,
+    requirements: Requirements,
+    replay: Arc<dyn ReplayStore>,
+    wit: WitRules,
+    wpt: WptRules,
+    capacity: usize,
+    token_fields: Vec<HeaderName>,
+    seams: Seams,
+    trusting: std::marker::PhantomData<T>,
+}
+
+struct Seams {
+    authorize: Arc<dyn Authorize>,
+    record: Arc<dyn Record>,
+    revoked: Arc<dyn Revoked>,
+    refresh: Arc<dyn Refresh>,
+    clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for Seams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Seams")
+            .field("authorize", &self.authorize)
+            .field("record", &self.record)
+            .field("revoked", &self.revoked)
+            .field("refresh", &self.refresh)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A guard cannot be built so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The resource is no absolute `https` URL without query and fragment; `http` only on loopback.
+    #[error("a guard protects an absolute `https` URL, or `http` on loopback")]
+    Resource(#[source] oauth_wire::Error),
+    /// Scopes are required, but no issuer of access tokens is configured.
+    #[error("scopes are required, but no issuer is configured: call `.issuers(..)`")]
+    NoIssuer,
+}
+
+impl Guard {
+    /// A guard for a tool that callers address by this URL. It is configuration: never taken from a request (WPT-02, T-136).
+    pub fn builder(resource: impl Into<String>) -> GuardBuilder<Untrusting> {
+        let resource = resource.into();
+        GuardBuilder {
+            tokens: AccessTokenRules::new(resource.clone()),
+            resource,
+            trust: Arc::default(),
+            issuers: None,
+            metadata: None,
+            audiences: Vec::new(),
+            requirements: Requirements::new(),
+            replay: Arc::new(ReplayCache::in_memory(1_000_000)),
+            wit: WitRules::wit(),
+            wpt: WptRules::default(),
+            capacity: 10_000,
+            token_fields: Vec::new(),
+            seams: Seams {
+                authorize: Arc::new(RequirementsAlone),
+                record: Arc::new(ToTracing),
+                revoked: Arc::new(NothingRevoked),
+                refresh: Arc::new(NoRefresh),
+                clock: Arc::new(SystemClock::new()),
+            },
+            trusting: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<T> GuardBuilder<T> {
+    /// Trusts the bundles of this store for the agents of their origins.
+    pub fn trust(self, trust: Arc<TrustStore>) -> GuardBuilder<Trusting> {
+        GuardBuilder {
+            resource: self.resource,
+            trust,
+            issuers: self.issuers,
+            tokens: self.tokens,
+            metadata: self.metadata,
+            audiences: self.audiences,
+            requirements: self.requirements,
+            replay: self.replay,
+            wit: self.wit,
+            wpt: self.wpt,
+            capacity: self.capacity,
+            token_fields: self.token_fields,
+            seams: self.seams,
+            trusting: std::marker::PhantomData,
+        }
+    }
+
+    /// Requires an access token of one of these issuers, beside the proof.
+    pub fn issuers(mut self, issuers: Arc<IssuerStore>) -> Self {
+        self.issuers = Some(issuers);
+        self
+    }
+
+    /// Publishes this document: challenges name where it is, and a refused agent finds its authorization server by it (RFC 9728).
+    pub fn metadata(mut self, metadata: ResourceMetadata) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// Expects this fixed `aud` in proofs, instead of the configured origin with the path of the request. May be repeated.
+    pub fn proof_audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// What is required of callers; other routes can [require otherwise](Guard::requiring).
+    pub fn require(mut self, requirements: Requirements) -> Self {
+        self.requirements = requirements;
+        self
+    }
+
+    /// Where spent proofs are remembered; a million in memory unless said.
+    pub fn replay(mut self, store: impl ReplayStore + 'static) -> Self {
+        self.replay = Arc::new(store);
+        self
+    }
+
+    /// Other rules for WITs, such as only WIT-SVIDs.
+    pub fn wit_rules(mut self, rules: WitRules) -> Self {
+        self.wit = rules;
+        self
+    }
+
+    /// Other rules for WPTs.
+    pub fn wpt_rules(mut self, rules: WptRules) -> Self {
+        self.wpt = rules;
+        self
+    }
+
+    /// One skew for WITs, WPTs and access tokens.
+    pub fn skew(mut self, skew: Skew) -> Self {
+        self.wit = self.wit.with_skew(skew);
+        self.wpt = self.wpt.with_skew(skew);
+        self.tokens = self.tokens.with_skew(skew);
+        self
+    }
+
+    /// How many verified WITs and how many access tokens are remembered; 10,000 of each unless said.
+    pub fn cache(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        self
+    }
+
+    /// A further header field that carries a token which the tool uses: where it is there, the proof must cover it by `oth` (WPT-07).
+    pub fn token_field(mut self, name: HeaderName) -> Self {
+        self.token_fields.push(name);
+        self
+    }
+
+    /// Asked for every call that meets the requirements.
+    pub fn authorize(mut self, seam: impl Authorize + 'static) -> Self {
+        self.seams.authorize = Arc::new(seam);
+        self
+    }
+
+    /// Told of every acceptance and refusal.
+    pub fn record(mut self, seam: impl Record + 'static) -> Self {
+        self.seams.record = Arc::new(seam);
+        self
+    }
+
+    /// Asked of every credential, fresh or known.
+    pub fn revoked(mut self, seam: impl Revoked + 'static) -> Self {
+        self.seams.revoked = Arc::new(seam);
+        self
+    }
+
+    /// Asked once when a key is unknown ([`Guard::admit`]).
+    pub fn refresh(mut self, seam: impl Refresh + 'static) -> Self {
+        self.seams.refresh = Arc::new(seam);
+        self
+    }
+
+    /// Another clock, for what the guard does by itself.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.seams.clock = Arc::new(clock);
+        self
+    }
+
+    /// Builds the guard.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] where the configuration contradicts itself.
+    pub fn build(self) -> Result<Guard, BuildError>
+    where
+        T: KnowsWhomToTrust,
+    {
+        let resource: Resource = self
+            .resource
+            .parse()
+            .or_else(|_not_https| Resource::loopback(&self.resource))
+            .map_err(BuildError::Resource)?;
+        let published = self
+            .metadata
+            .map(|metadata| ProtectedResource::new(&metadata))
+            .transpose()
+            .map_err(|error| match error {
+                oauth_rs::Error::Wire(source) => BuildError::Resource(source),
+                _ => BuildError::NoIssuer,
+            })?;
+        if self.issuers.is_none() && self.requirements.required_scopes().is_some() {
+            return Err(BuildError::NoIssuer);
+        }
+        let audience = if self.audiences.is_empty() {
+            Audience::Target(external_origin(resource.as_str()).to_owned())
+        } else {
+            Audience::Named(self.audiences)
+        };
+        let max_token = 8 * 1024;
+        Ok(Guard {
+            inner: Arc::new(Inner {
+                resource: resource.as_str().to_owned(),
+                audience,
+                trust: self.trust,
+                wits: WitCache::new(self.capacity, self.wit),
+                wpt: self.wpt,
+                issuers: self.issuers,
+                tokens: TokenCache::new(self.capacity, self.tokens.with_max_len(max_token)),
+                max_token,
+                metadata_url: published.as_ref().map(|it| Endpoint::clone(it.url())),
+                published,
+                replay: self.replay,
+                token_fields: self.token_fields,
+                authorize: self.seams.authorize,
+                record: self.seams.record,
+                revoked: self.seams.revoked,
+                refresh: self.seams.refresh,
+                clock: self.seams.clock,
+            }),
+            route: Arc::new(Route {
+                requirements: self.requirements,
+            }),
+        })
+    }
+}
+
+/// Scheme and authority of a URL.
+fn external_origin(url: &str) -> &str {
+    let path = url
+        .find("://")
+        .map(|at| at.saturating_add(3))
+        .and_then(|host| Some(url.get(host..)?.find(['/', '?'])?.saturating_add(host)));
+    path.and_then(|at| url.get(..at)).unwrap_or(url)
+}

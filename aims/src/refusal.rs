@@ -1,0 +1,110 @@
+//! What a refused caller is told, and what it is not told.
+
+use std::{borrow::Cow, fmt};
+
+use http::{HeaderValue, Response, StatusCode, header};
+
+/// A refused request: the answer for the wire, a stable code, and a detail for the record.
+///
+/// Only the answer is ever sent. It is the same for an unknown and for a wrong credential, so that a caller learns nothing about which agents, keys
+/// or tokens exist.
+#[derive(Debug)]
+#[must_use = "a refusal is sent with `into_response`"]
+pub struct Refusal {
+    code: &'static str,
+    answer: Answer,
+    detail: Cow<'static, str>,
+}
+
+/// The kinds of answer that the standards give to a refused request.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// 400 with RFC 9457 problem details: what WIT and WPT failures get (draft-ietf-wimse-wpt-02 §2.1).
+    Problem(&'static str),
+    /// 400, 401 or 403 with `WWW-Authenticate` (RFC 6750 §3).
+    Challenge(StatusCode, HeaderValue),
+    /// 403 with problem details: nothing the caller can bring helps.
+    Forbidden,
+    /// 431: refused by size before anything was read.
+    TooLarge,
+    /// 503: it cannot be decided now.
+    Unavailable,
+}
+
+impl Refusal {
+    pub(crate) fn new(
+        code: &'static str,
+        answer: Answer,
+        detail: impl Into<Cow<'static, str>>,
+    ) -> Self {
+        Self {
+            code,
+            answer,
+            detail: detail.into(),
+        }
+    }
+
+    /// The stable code, such as `wpt.audience`; SPECS.md has the table.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match &self.answer {
+            Answer::Problem(_) => StatusCode::BAD_REQUEST,
+            Answer::Challenge(status, _) => *status,
+            Answer::Forbidden => StatusCode::FORBIDDEN,
+            Answer::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// What the tool's own people may read; not for the caller.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The answer for the wire: status, `WWW-Authenticate` or problem details (RFC 9457), never to be stored.
+    pub fn into_response<B: From<Vec<u8>>>(self) -> Response<B> {
+        let status = self.status();
+        let title = status.canonical_reason().unwrap_or("Refused");
+        let detail = match &self.answer {
+            Answer::Problem(detail) => Some(*detail),
+            Answer::Unavailable => Some("the request cannot be judged at the moment"),
+            Answer::Challenge(..) | Answer::Forbidden | Answer::TooLarge => None,
+        };
+        let body = match detail {
+            Some(detail) => {
+                format!(
+                    r#"{{"title":"{title}","status":{},"detail":"{detail}"}}"#,
+                    status.as_u16()
+                )
+            }
+            None => format!(r#"{{"title":"{title}","status":{}}}"#, status.as_u16()),
+        };
+        let mut response = Response::new(B::from(body.into_bytes()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if let Answer::Challenge(_, challenge) = self.answer {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.detail)
+    }
+}
+
+impl std::error::Error for Refusal {}

@@ -1,0 +1,79 @@
+//! What a route asks of its callers.
+
+use oauth_wire::names::ScopeSet;
+use wimse_id::IdPattern;
+
+use crate::decision::{Decision, Denial, Reason};
+use crate::principal::{Principal, Proof};
+
+/// What a tool requires. It can differ by route: [`Guard::requiring`](crate::Guard::requiring).
+///
+/// By default: a proof of possession, any agent that the trusted origins vouch for, no scope.
+#[derive(Clone, Debug, Default)]
+pub struct Requirements {
+    agents: Vec<IdPattern>,
+    scopes: Option<ScopeSet>,
+    bearer: bool,
+}
+
+impl Requirements {
+    /// A proof of possession, and nothing else.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Only agents that this pattern matches, or another one that was named.
+    #[must_use]
+    pub fn agents(mut self, pattern: IdPattern) -> Self {
+        self.agents.push(pattern);
+        self
+    }
+
+    /// An access token with all of these scopes.
+    #[must_use]
+    pub fn scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = Some(scopes);
+        self
+    }
+
+    /// Lets in access tokens without proof of possession, where they are bound to no key: whoever steals one can use it (RFC 6750 §5).
+    /// With patterns of agents there is nobody whom they could match, and such a request is refused.
+    #[must_use]
+    pub const fn dangerous_allow_bearer(mut self) -> Self {
+        self.bearer = true;
+        self
+    }
+
+    pub(crate) const fn allows_bearer(&self) -> bool {
+        self.bearer
+    }
+
+    pub(crate) const fn required_scopes(&self) -> Option<&ScopeSet> {
+        self.scopes.as_ref()
+    }
+
+    /// The decision by the requirements alone.
+    #[must_use]
+    pub fn decide(&self, principal: &Principal) -> Decision {
+        let reason = |code, detail: &str| vec![Reason::new(code, detail)];
+        if principal.proof() == Proof::Bearer && !self.bearer {
+            let why = reason("guard.proof", "a proof of possession is required");
+            return Decision::Deny(Denial::Forbidden, why);
+        }
+        let matches = |pattern: &IdPattern| principal.agent().is_some_and(|it| pattern.matches(it));
+        if !self.agents.is_empty() && !self.agents.iter().any(matches) {
+            let why = reason("guard.agent", "the agent matches no pattern of this route");
+            return Decision::Deny(Denial::Forbidden, why);
+        }
+        if let Some(wanted) = &self.scopes {
+            let granted = principal.scopes();
+            if !granted.is_some_and(|granted| wanted.is_subset(granted)) {
+                let wanted = wanted.clone();
+                let why = reason("guard.scope", "the access token lacks a scope");
+                return Decision::Deny(Denial::InsufficientScope(wanted), why);
+            }
+        }
+        Decision::Allow(reason("guard.requirements", "the requirements are met"))
+    }
+}
