@@ -20,6 +20,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("aims-jose", 0),
     ("aims-replay", 0),
     ("aims-wimse-id", 0),
+    ("aims-fetch", 1),
     ("aims-oauth-wire", 2),
     ("aims-wimse-cred", 2),
     ("aims-oauth-rs", 3),

@@ -1,0 +1,76 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+pub mod address;
+#[cfg(feature = "client")]
+mod client;
+mod error;
+#[cfg(feature = "client")]
+mod policy;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use client::{Fetcher, FetcherBuilder, Resolve, ResolveFuture};
+pub use error::Error;
+use http::{Request, Response};
+
+/// What [`Fetch::send`] gives.
+pub type FetchFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, Error>> + Send + 'a>>;
+
+/// Sends one request and gives the whole answer, whatever its status. One method, so that any HTTP client fits.
+///
+/// ```
+/// use fetch::{Fetch, FetchFuture};
+///
+/// /// Answers everything with 404.
+/// #[derive(Debug)]
+/// struct Nowhere;
+///
+/// impl Fetch for Nowhere {
+///     fn send(&self, _: http::Request<Vec<u8>>) -> FetchFuture<'_> {
+///         let mut answer = http::Response::new(Vec::new());
+///         *answer.status_mut() = http::StatusCode::NOT_FOUND;
+///         Box::pin(std::future::ready(Ok(answer)))
+///     }
+/// }
+/// ```
+pub trait Fetch: Debug + Send + Sync {
+    /// Sends the request.
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_>;
+}
+
+impl<T: Fetch + ?Sized> Fetch for Arc<T> {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        (**self).send(request)
+    }
+}
+
+/// The body of an answer that must be a JSON document: 200, `application/json` or `application/…+json`.
+///
+/// # Errors
+///
+/// `fetch.status`, `fetch.content_type`.
+pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
+    if answer.status() != http::StatusCode::OK {
+        let status = answer.status().as_u16();
+        return Err(Error::Status { status });
+    }
+    let kind = answer.headers().get(http::header::CONTENT_TYPE);
+    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or("");
+    let essence = kind.split(';').next().unwrap_or("").trim();
+    let essence = essence.to_ascii_lowercase();
+    let json = essence
+        .strip_prefix("application/")
+        .is_some_and(|it| it == "json" || it.ends_with("+json"));
+    if json {
+        Ok(answer.body())
+    } else {
+        Err(Error::ContentType)
+    }
+}

@@ -1,0 +1,54 @@
+//! Which URLs are fetched at all.
+
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+use crate::Error;
+use crate::address::is_public;
+
+/// What is allowed beyond `https` to public addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Policy {
+    pub(crate) private_networks: bool,
+    pub(crate) loopback_http: bool,
+}
+
+impl Policy {
+    /// Reads a URL that may be fetched. A host that is an address is judged here; a name, when it is resolved.
+    pub(crate) fn check(self, url: &str) -> Result<Url, Error> {
+        let refused = |reason| Error::Url { reason };
+        let url = Url::parse(url).or(Err(refused("not an absolute URL")))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(refused("user information"));
+        }
+        let host = url.host().ok_or_else(|| refused("no host"))?;
+        let loopback = match host {
+            Host::Domain(name) => name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
+        match url.scheme() {
+            "https" => {}
+            "http" if loopback && self.loopback_http => {}
+            _ => return Err(Error::Scheme),
+        }
+        let address = match host {
+            Host::Domain(_) => return Ok(url),
+            Host::Ipv4(address) => IpAddr::V4(address),
+            Host::Ipv6(address) => IpAddr::V6(address),
+        };
+        if self.allows(address, loopback) {
+            Ok(url)
+        } else {
+            Err(Error::Address)
+        }
+    }
+
+    /// Whether an address may be connected to. Loopback only where the URL named it: another name that leads there is a trap.
+    pub(crate) fn allows(self, address: IpAddr, named_local: bool) -> bool {
+        is_public(address)
+            || self.private_networks
+            || (self.loopback_http && named_local && address.is_loopback())
+    }
+}

@@ -1,0 +1,293 @@
+//! The fetcher against servers on loopback that do what servers should not.
+
+#![cfg(feature = "client")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use fetch::{Error, Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFuture, expect_json};
+use http::{Request, Response};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+
+/// Answers each connection with the same bytes, at most a dozen, and gives what it was sent.
+async fn server(answer: String) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (seen, requests) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        for _ in 0..12 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = vec![0; 4096];
+            let length = stream.read(&mut head).await.unwrap();
+            head.truncate(length);
+            seen.send(String::from_utf8(head).unwrap()).ok();
+            stream.write_all(answer.as_bytes()).await.ok();
+        }
+    });
+    (port, requests)
+}
+
+fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn redirect(to: &str) -> String {
+    format!(
+        "HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    )
+}
+
+fn local() -> FetcherBuilder {
+    Fetcher::builder().allow_loopback_http()
+}
+
+async fn get(fetcher: FetcherBuilder, url: &str) -> Result<Response<Vec<u8>>, Error> {
+    let request = Request::get(url)
+        .header("x-secret", "s")
+        .header("accept", "application/json");
+    let request = request.body(Vec::new()).unwrap();
+    fetcher.build().unwrap().send(request).await
+}
+
+async fn code(fetcher: FetcherBuilder, url: &str) -> &'static str {
+    match get(fetcher, url).await {
+        Ok(_) => "ok",
+        Err(error) => error.code(),
+    }
+}
+
+#[tokio::test]
+async fn a_document_is_fetched() {
+    let (port, mut requests) = server(ok("{}")).await;
+    let answer = get(local(), &format!("http://127.0.0.1:{port}/a?b"))
+        .await
+        .unwrap();
+    assert_eq!(expect_json(&answer).unwrap(), b"{}");
+    assert!(
+        requests
+            .recv()
+            .await
+            .unwrap()
+            .starts_with("GET /a?b HTTP/1.1\r\n")
+    );
+}
+
+/// T-080: nothing but `https`, and `http` only to loopback and only where it was allowed.
+#[tokio::test]
+async fn only_https_unless_named() {
+    let (port, _requests) = server(ok("{}")).await;
+    let url = format!("http://127.0.0.1:{port}/");
+    assert_eq!(code(Fetcher::builder(), &url).await, "fetch.scheme");
+    assert_eq!(code(local(), &url).await, "ok");
+    assert_eq!(code(local(), "http://192.0.2.1/").await, "fetch.scheme");
+    assert_eq!(
+        code(local(), "http://localhost.example/").await,
+        "fetch.scheme"
+    );
+    assert_eq!(code(local(), "http://user@localhost/").await, "fetch.url");
+}
+
+/// T-080, T-081: addresses that are not public, in the URL or behind a name.
+#[tokio::test]
+async fn no_address_that_is_not_public() {
+    for host in [
+        "127.0.0.1",
+        "10.0.0.1",
+        "[::1]",
+        "[::ffff:7f00:1]",
+        "169.254.169.254",
+        "2130706433",
+        "0x7f.1",
+    ] {
+        let url = format!("https://{host}/");
+        assert_eq!(
+            code(Fetcher::builder(), &url).await,
+            "fetch.address",
+            "{host}"
+        );
+    }
+    assert_eq!(
+        code(Fetcher::builder(), "https://localhost/").await,
+        "fetch.address"
+    );
+}
+
+/// Gives a public address first and loopback from then on.
+#[derive(Debug)]
+struct Rebinding(AtomicUsize, Vec<&'static str>);
+
+impl Resolve for Rebinding {
+    fn resolve<'a>(&'a self, _: &'a str) -> ResolveFuture<'a> {
+        let at = self.0.fetch_add(1, Ordering::SeqCst);
+        let address = *self.1.get(at).or_else(|| self.1.last()).unwrap();
+        let address = format!("{address}:0").parse::<SocketAddr>();
+        Box::pin(std::future::ready(
+            address.map(|it| vec![it]).map_err(io::Error::other),
+        ))
+    }
+}
+
+/// T-081: what is judged is the address that is connected to, at each connection.
+#[tokio::test]
+async fn a_name_that_leads_to_loopback_is_refused() {
+    let resolver = Rebinding(AtomicUsize::new(0), vec!["127.0.0.1"]);
+    let fetcher = Fetcher::builder().resolver(resolver);
+    assert_eq!(code(fetcher, "https://as.example/").await, "fetch.address");
+    // A name other than `localhost`, where loopback is allowed by name.
+    let resolver = Rebinding(AtomicUsize::new(0), vec!["127.0.0.1"]);
+    let fetcher = local().resolver(resolver);
+    assert_eq!(code(fetcher, "https://as.example/").await, "fetch.address");
+}
+
+#[derive(Debug)]
+struct Nameless;
+
+impl Resolve for Nameless {
+    fn resolve<'a>(&'a self, _: &'a str) -> ResolveFuture<'a> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+}
+
+#[tokio::test]
+async fn a_name_without_an_address() {
+    let fetcher = Fetcher::builder().resolver(Nameless);
+    assert_eq!(code(fetcher, "https://as.example/").await, "fetch.resolve");
+}
+
+/// T-082: a redirect is an answer, unless redirects were asked for; then each hop is judged.
+#[tokio::test]
+async fn redirects_are_judged_anew() {
+    let (target, mut seen) = server(ok("{}")).await;
+    let (port, _requests) = server(redirect(&format!("http://127.0.0.1:{target}/"))).await;
+    let url = format!("http://127.0.0.1:{port}/");
+    assert_eq!(get(local(), &url).await.unwrap().status(), 302);
+    assert_eq!(code(local().redirects(1), &url).await, "ok");
+    // To another origin (here another port) goes `Accept` alone.
+    let request = seen.recv().await.unwrap();
+    assert!(request.contains("accept: application/json"));
+    assert!(!request.contains("x-secret"));
+    for (to, expected) in [
+        ("http://10.0.0.1/", "fetch.scheme"),
+        ("https://10.0.0.1/", "fetch.address"),
+        ("file:///etc/passwd", "fetch.redirect"),
+    ] {
+        let (port, _requests) = server(redirect(to)).await;
+        let url = format!("http://127.0.0.1:{port}/");
+        assert_eq!(code(local().redirects(3), &url).await, expected, "{to}");
+    }
+}
+
+#[tokio::test]
+async fn redirects_end() {
+    let (port, mut requests) = server(redirect("/again")).await;
+    let url = format!("http://127.0.0.1:{port}/");
+    assert_eq!(code(local().redirects(3), &url).await, "fetch.redirect");
+    let mut count = 0;
+    while requests.try_recv().is_ok() {
+        count += 1;
+    }
+    assert_eq!(count, 4);
+    let post = Request::post(&url).body(Vec::new()).unwrap();
+    let error = local()
+        .redirects(3)
+        .build()
+        .unwrap()
+        .send(post)
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), "fetch.redirect");
+}
+
+/// T-083: the limit counts what arrives, whatever `Content-Length` says or leaves out.
+#[tokio::test]
+async fn bodies_are_bounded() {
+    let endless = format!(
+        "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{}",
+        "x".repeat(5_000)
+    );
+    let (port, _requests) = server(endless).await;
+    let url = format!("http://127.0.0.1:{port}/");
+    assert_eq!(
+        code(local().max_body(4_999), &url).await,
+        "fetch.body_too_long"
+    );
+    assert_eq!(code(local().max_body(5_000), &url).await, "ok");
+}
+
+/// T-083: a server that never ends its answer.
+#[tokio::test]
+async fn time_is_bounded() {
+    let (port, _requests) =
+        server("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n".to_owned()).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let silent = listener.local_addr().unwrap().port();
+    let fetcher = || local().timeout(Duration::from_millis(300));
+    let broken = code(fetcher(), &format!("http://127.0.0.1:{port}/")).await;
+    assert_eq!(broken, "fetch.connect");
+    let slow = code(fetcher(), &format!("http://127.0.0.1:{silent}/")).await;
+    assert_eq!(slow, "fetch.timeout");
+}
+
+#[test]
+fn documents_are_json_by_their_type() {
+    let answer = |status: u16, kind: &str| {
+        Response::builder()
+            .status(status)
+            .header("content-type", kind)
+            .body(b"{}".to_vec())
+            .unwrap()
+    };
+    for kind in [
+        "application/json",
+        "Application/JSON; charset=utf-8",
+        "application/jwk-set+json",
+    ] {
+        assert!(expect_json(&answer(200, kind)).is_ok(), "{kind}");
+    }
+    for kind in [
+        "text/json",
+        "text/html",
+        "application/jsonp",
+        "application/x-json",
+        "",
+    ] {
+        let error = expect_json(&answer(200, kind)).unwrap_err();
+        assert_eq!(error.code(), "fetch.content_type", "{kind}");
+    }
+    assert_eq!(
+        expect_json(&answer(201, "application/json"))
+            .unwrap_err()
+            .code(),
+        "fetch.status"
+    );
+}
+
+#[test]
+fn codes_are_unique_and_complete() {
+    let source: Arc<dyn std::error::Error + Send + Sync> = Arc::new(io::Error::other("x"));
+    let all = [
+        Error::Url { reason: "x" },
+        Error::Scheme,
+        Error::Address,
+        Error::Resolve,
+        Error::Connect(source.clone()),
+        Error::Timeout,
+        Error::Redirect,
+        Error::BodyTooLong { limit: 1 },
+        Error::ContentType,
+        Error::Status { status: 500 },
+        Error::Build(source),
+    ];
+    let codes: Vec<_> = all.iter().map(Error::code).collect();
+    assert_eq!(codes, Error::CODES);
+    let unique: std::collections::BTreeSet<_> = codes.iter().collect();
+    assert_eq!(unique.len(), codes.len());
+}
