@@ -262,9 +262,7 @@ fn sources() -> Vec<(PathBuf, String)> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                if !name.starts_with('.')
-                    && !["node_modules", "target", "work"].contains(&&*name)
-                {
+                if !name.starts_with('.') && !["node_modules", "target", "work"].contains(&&*name) {
                     walk(&path, root, found);
                 }
             } else if name.ends_with(".rs") {

@@ -88,6 +88,9 @@ pub enum BuildError {
     /// The resource is no absolute `https` URL without query and fragment; `http` only on loopback.
     #[error("a guard protects an absolute `https` URL, or `http` on loopback")]
     Resource(#[source] oauth_wire::Error),
+    /// The resource has a query, or is no URL of HTTP.
+    #[error("a guard protects an `https` URL without query")]
+    NotHttp,
     /// Scopes are required, but no issuer of access tokens is configured.
     #[error("scopes are required, but no issuer is configured: call `.issuers(..)`")]
     NoIssuer,
@@ -249,6 +252,12 @@ impl<T> GuardBuilder<T> {
             .parse()
             .or_else(|_not_https| Resource::loopback(&self.resource))
             .map_err(BuildError::Resource)?;
+        let is_http = ["https://", "http://"]
+            .iter()
+            .any(|it| resource.as_str().starts_with(it));
+        if !is_http || resource.as_str().contains('?') {
+            return Err(BuildError::NotHttp);
+        }
         let published = self
             .metadata
             .map(|metadata| ProtectedResource::new(&metadata))

@@ -1,0 +1,183 @@
+//! A small world: an issuer of identities, an authorization server, agents, a tool's guard, all in memory and at one moment.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aims::cred::{Bundle, TrustStore, WitIssuer};
+use aims::guard::{GuardBuilder, Trusting};
+use aims::id::WorkloadId;
+use aims::jose::alg::Algorithm;
+use aims::jose::jws::{CompactJws, SigningInput};
+use aims::jose::key::SigningKey;
+use aims::jose::provider::{self, Provider};
+use aims::jose::random;
+use aims::jose::time::UnixTime;
+use aims::oauth_rs::IssuerStore;
+use aims::record::{Event, Record};
+use aims::wpt::{Binding, fields};
+use aims::{Guard, Principal, Refusal};
+use http::Request;
+use http::request::Parts;
+use serde_json::{Value, json};
+
+pub(crate) const NOW: u64 = 1_800_000_000;
+pub(crate) const TOOL: &str = "https://tools.example/mcp";
+pub(crate) const CALL: &str = "https://tools.example/mcp/call";
+pub(crate) const ISSUER: &str = "https://as.example";
+
+pub(crate) fn at(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+pub(crate) fn provider() -> &'static dyn Provider {
+    provider::default()
+}
+
+pub(crate) fn key(algorithm: Algorithm) -> SigningKey {
+    SigningKey::generate(algorithm, provider()).unwrap()
+}
+
+/// An agent with its WIT.
+pub(crate) struct Agent {
+    pub(crate) id: WorkloadId,
+    pub(crate) key: SigningKey,
+    pub(crate) wit: CompactJws,
+}
+
+pub(crate) struct World {
+    pub(crate) ca: SigningKey,
+    pub(crate) server: SigningKey,
+    pub(crate) trust: Arc<TrustStore>,
+    pub(crate) issuers: Arc<IssuerStore>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let ca = key(Algorithm::Es256).with_key_id("ca");
+        let server = key(Algorithm::Es256).with_key_id("as");
+        let world = Self {
+            trust: Arc::new(TrustStore::of([bundle("spiffe://example.org/x", &ca, 1)])),
+            issuers: Arc::default(),
+            ca,
+            server,
+        };
+        world.set_issuer(&world.server);
+        world
+    }
+
+    pub(crate) fn set_issuer(&self, key: &SigningKey) {
+        let keys = format!(r#"{{"keys":[{}]}}"#, key.public_jwk().to_json());
+        let issuer = ISSUER.parse().unwrap();
+        self.issuers
+            .set(&issuer, keys.as_bytes(), provider())
+            .unwrap();
+    }
+
+    pub(crate) fn agent(&self, id: &str) -> Agent {
+        let key = key(Algorithm::Es256);
+        let id = WorkloadId::parse(id).unwrap();
+        let issuer = WitIssuer::new(Arc::new(self.ca.clone()), None);
+        let wit = issuer
+            .issue(&id, key.public_jwk(), Duration::from_secs(3_600), at(NOW))
+            .unwrap();
+        Agent { id, key, wit }
+    }
+
+    pub(crate) fn guard(&self) -> GuardBuilder<Trusting> {
+        Guard::builder(TOOL).trust(Arc::clone(&self.trust))
+    }
+
+    /// The claims of a good access token for this agent.
+    pub(crate) fn claims(agent: &Agent) -> Value {
+        json!({
+            "iss": ISSUER, "aud": TOOL, "sub": agent.id.as_str(), "client_id": agent.id.as_str(),
+            "exp": NOW + 300, "iat": NOW, "jti": "t1", "scope": "tools:call",
+            "cnf": {"jkt": agent.key.verifying_key().thumbprint().to_string()},
+        })
+    }
+
+    pub(crate) fn token(&self, claims: &Value) -> String {
+        sign("at+jwt", &self.server, claims)
+    }
+}
+
+pub(crate) fn sign(typ: &str, key: &SigningKey, claims: &Value) -> String {
+    let jwk = key.public_jwk();
+    let algorithm = jwk.algorithm().unwrap();
+    let input = SigningInput::new(typ, algorithm, jwk.key_id(), claims).unwrap();
+    input.sign(key).unwrap().expose().to_owned()
+}
+
+pub(crate) fn bundle(id: &str, key: &SigningKey, sequence: u64) -> Bundle {
+    let origin = WorkloadId::parse(id).unwrap().origin();
+    let jwk = key.public_jwk().clone().with_use("wit-svid").to_json();
+    let document = format!(r#"{{"keys":[{jwk}],"spiffe_sequence":{sequence}}}"#);
+    Bundle::parse(&origin, document.as_bytes(), provider()).unwrap()
+}
+
+impl Agent {
+    /// A WPT for a call, with what it is bound to.
+    pub(crate) fn wpt(&self, binding: &Binding<'_>) -> String {
+        let wit = self.wit.expose();
+        let algorithm = self.key.public_jwk().algorithm().unwrap();
+        let minute = Duration::from_secs(60);
+        let input = binding
+            .prepare(wit, algorithm, minute, random::SYSTEM, at(NOW))
+            .unwrap();
+        input.sign(&self.key).unwrap().expose().to_owned()
+    }
+
+    /// A request to the tool with WIT and WPT.
+    pub(crate) fn call(&self) -> Parts {
+        proven(self.wit.expose(), &self.wpt(&Binding::to(CALL)), None)
+    }
+
+    /// The same with an access token.
+    pub(crate) fn call_with(&self, token: &str) -> Parts {
+        let wpt = self.wpt(&Binding::to(CALL).access_token(token));
+        proven(self.wit.expose(), &wpt, Some(token))
+    }
+}
+
+pub(crate) fn proven(wit: &str, wpt: &str, token: Option<&str>) -> Parts {
+    let mut request = bare();
+    fields::apply(&mut request.headers, wit, wpt).unwrap();
+    if let Some(token) = token {
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.headers.insert("authorization", value);
+    }
+    request
+}
+
+pub(crate) fn bare() -> Parts {
+    let request = Request::post("/mcp/call?x=1").header("host", "tools.example");
+    request.body(()).unwrap().into_parts().0
+}
+
+/// The code, the status and the challenge of a verdict.
+pub(crate) fn told(verdict: Result<Principal, Refusal>) -> (&'static str, u16, String) {
+    match verdict {
+        Ok(_) => ("ok", 200, String::new()),
+        Err(refusal) => {
+            let code = refusal.code();
+            let answer = refusal.into_response::<Vec<u8>>();
+            assert_eq!(answer.headers()["cache-control"], "no-store");
+            let challenge = answer.headers().get("www-authenticate");
+            let challenge = challenge.map_or("", |it| it.to_str().unwrap());
+            (code, answer.status().as_u16(), challenge.to_owned())
+        }
+    }
+}
+
+/// Keeps what it is told.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Events(pub(crate) Arc<Mutex<Vec<String>>>);
+
+impl Record for Events {
+    fn record(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push(format!("{event:?}"));
+    }
+}
