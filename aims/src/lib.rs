@@ -4,13 +4,17 @@
 pub use jose;
 #[cfg(feature = "tool")]
 pub use oauth_rs;
-#[cfg(feature = "tool")]
+#[cfg(any(feature = "agent", feature = "tool"))]
 pub use oauth_wire;
 pub use replay;
 pub use wimse_cred as cred;
 pub use wimse_id as id;
 pub use wimse_wpt as wpt;
+#[cfg(feature = "agent")]
+pub use {fetch, oauth_client};
 
+#[cfg(feature = "agent")]
+pub mod agent;
 #[cfg(feature = "tool")]
 pub mod decision;
 #[cfg(feature = "tool")]
@@ -29,6 +33,8 @@ mod requirements;
 pub mod revoked;
 pub mod trace;
 
+#[cfg(feature = "agent")]
+pub use agent::Agent;
 #[cfg(feature = "tool")]
 pub use guard::Guard;
 #[cfg(feature = "tool")]

@@ -32,6 +32,15 @@ pub(crate) enum Answer {
 }
 
 impl Refusal {
+    /// The codes that only a guard gives. Besides, a refusal has those of `wimse-cred`, `wimse-wpt`, `oauth-rs`, `replay` and `jose`.
+    pub const CODES: &'static [&'static str] = &[
+        "guard.forbidden",
+        "guard.proof",
+        "guard.scope",
+        "guard.token_unexpected",
+        "guard.unavailable",
+    ];
+
     pub(crate) fn new(
         code: &'static str,
         answer: Answer,

@@ -1,7 +1,6 @@
 //! The guard without access tokens: each refusal by an input that differs in one thing from one that is let in.
 
 #![cfg(feature = "tool")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

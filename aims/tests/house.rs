@@ -1,5 +1,6 @@
 //! The rules of the house that a compiler does not hold: floors, features, lints, and the tables of SPECS.md.
 
+#![cfg(feature = "tool")]
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -23,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("aims-fetch", 1),
     ("aims-oauth-wire", 2),
     ("aims-wimse-cred", 2),
+    ("aims-oauth-client", 3),
     ("aims-oauth-rs", 3),
     ("aims-wimse-wpt", 3),
     ("aims", 4),
@@ -238,8 +240,11 @@ fn specs_has_every_error_code_once() {
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .collect();
     let mut there = [
+        aims::Refusal::CODES,
         authority::Error::CODES,
+        fetch::Error::CODES,
         jose::Error::CODES,
+        oauth_client::Error::CODES,
         oauth_rs::Error::CODES,
         oauth_wire::Error::CODES,
         replay::Error::CODES,

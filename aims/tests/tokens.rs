@@ -37,7 +37,10 @@ fn with(world: &World, agent: &Agent, claim: &str, value: Value) -> &'static str
     let mut claims = World::claims(agent);
     claims.as_object_mut().unwrap().remove(claim);
     if !value.is_null() {
-        claims[claim] = value;
+        claims
+            .as_object_mut()
+            .unwrap()
+            .insert(claim.to_owned(), value);
     }
     code(&guard(world), &agent.call_with(&world.token(&claims))).0
 }

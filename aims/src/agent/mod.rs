@@ -1,0 +1,185 @@
+//! The agent's side: a request proves who sends it.
+
+mod error;
+mod send;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use error::Error;
+use fetch::Fetcher;
+use http::header::{AUTHORIZATION, HeaderMap};
+use http::{Request, Uri};
+use jose::random::{self, SecureRandom};
+use jose::time::{Clock, SystemClock};
+use oauth_client::TokenSource;
+use oauth_wire::names::{Resource, ScopeSet};
+pub use send::TokenTransport;
+use wimse_cred::IdentitySource;
+use wimse_wpt::{Binding, fields};
+
+use crate::trace::CurrentTrace;
+
+/// Makes HTTP requests prove who sends them: the WIT and a fresh WPT, bound to the target and to the tokens that go with it; and an access token where the
+/// tool wants one.
+///
+/// What an agent's tool-calling loop is given is this handle, never a credential. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Agent(Arc<Inner>);
+
+struct Inner {
+    source: Arc<dyn IdentitySource>,
+    lifetime: Duration,
+    tokens: Vec<Authorization>,
+    fetch: Arc<dyn fetch::Fetch>,
+    trace: Option<Arc<dyn CurrentTrace>>,
+    clock: Arc<dyn Clock>,
+    random: &'static dyn SecureRandom,
+}
+
+/// Which tool gets tokens of which source.
+#[derive(Debug)]
+struct Authorization {
+    resource: Resource,
+    scopes: ScopeSet,
+    source: TokenSource,
+}
+
+/// Makes an [`Agent`].
+#[must_use = "an agent is made by `build`"]
+pub struct AgentBuilder {
+    inner: Inner,
+}
+
+impl Agent {
+    /// An agent whose identity comes from this source.
+    ///
+    /// # Errors
+    ///
+    /// `fetch.build` where the HTTP client cannot be set up.
+    pub fn builder(source: impl IdentitySource + 'static) -> Result<AgentBuilder, Error> {
+        Ok(AgentBuilder {
+            inner: Inner {
+                source: Arc::new(source),
+                lifetime: Duration::from_secs(60),
+                tokens: Vec::new(),
+                fetch: Arc::new(Fetcher::builder().build()?),
+                trace: None,
+                clock: Arc::new(SystemClock::new()),
+                random: random::SYSTEM,
+            },
+        })
+    }
+
+    /// Proves a request: adds WIT and WPT for its URI, bound to the `Authorization: Bearer` and `Txn-Token` that it has, and the trace context that the program has. A
+    /// plain function, for any HTTP client; whatever it covers must not change afterwards, and the request is good for one sending.
+    ///
+    /// # Errors
+    ///
+    /// `source.expired` where the agent has no identity at the moment; `wpt.target`, `wpt.field_repeated` and other `wpt.…` where the request cannot be covered;
+    /// `agent.sign`.
+    pub fn prove<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
+        let uri = request.uri().clone();
+        self.prove_headers(&uri, request.headers_mut())
+    }
+
+    fn prove_headers(&self, target: &Uri, headers: &mut HeaderMap) -> Result<(), Error> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let identity = inner.source.identity(now)?;
+        let audience = fields::audience(target)?;
+        let proof = {
+            let mut binding = Binding::to(&audience);
+            if let Some(token) = bearer(headers)? {
+                binding = binding.access_token(token);
+            }
+            if let Some(token) = fields::txn_token(headers)? {
+                binding = binding.txn_token(token);
+            }
+            let signer = identity.signer();
+            let wit = identity.wit().expose();
+            let algorithm = signer.algorithm();
+            let input = binding.prepare(wit, algorithm, inner.lifetime, inner.random, now)?;
+            input.sign(signer.as_ref()).map_err(Error::Sign)?
+        };
+        fields::apply(headers, identity.wit().expose(), proof.expose())?;
+        let trace = inner.trace.as_ref().and_then(|trace| trace.current());
+        if let Some(trace) = trace {
+            trace.apply(headers);
+        }
+        Ok(())
+    }
+}
+
+impl AgentBuilder {
+    /// Gets access tokens from this source for requests to the resource and whatever is within it, with these scopes.
+    pub fn authorize(mut self, resource: Resource, scopes: ScopeSet, source: TokenSource) -> Self {
+        self.inner.tokens.push(Authorization {
+            resource,
+            scopes,
+            source,
+        });
+        self
+    }
+
+    /// Sends requests by this client; unless said, `https` to public addresses.
+    pub fn client(mut self, fetch: impl fetch::Fetch + 'static) -> Self {
+        self.inner.fetch = Arc::new(fetch);
+        self
+    }
+
+    /// How long a proof is good, from 1 s to 5 min; a minute unless said.
+    pub const fn proof_lifetime(mut self, lifetime: Duration) -> Self {
+        self.inner.lifetime = lifetime;
+        self
+    }
+
+    /// Where the current trace context comes from; unless said, none is sent.
+    pub fn trace(mut self, trace: impl CurrentTrace + 'static) -> Self {
+        self.inner.trace = Some(Arc::new(trace));
+        self
+    }
+
+    /// Another clock.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.inner.clock = Arc::new(clock);
+        self
+    }
+
+    /// Builds the agent.
+    pub fn build(self) -> Agent {
+        Agent(Arc::new(self.inner))
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Agent")
+            .field("source", &self.source)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AgentBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AgentBuilder").field(&self.inner).finish()
+    }
+}
+
+/// The access token of a request, where it has one.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(Error::Authorization);
+    }
+    let text = value.to_str().or(Err(Error::Authorization))?;
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => Ok(Some(token)),
+        _ => Err(Error::Authorization),
+    }
+}

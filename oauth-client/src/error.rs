@@ -1,0 +1,68 @@
+//! Why there is no token.
+
+use std::sync::Arc;
+
+/// No token was got, or no server was found to get one from.
+///
+/// No message holds a token.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A message was refused, by us or by the server: its code is that of `oauth-wire`, such as `oauth.refused`.
+    #[error(transparent)]
+    Wire(Arc<oauth_wire::Error>),
+    /// The token is not of a type that can be presented.
+    #[error("the server gave a token that cannot be presented")]
+    TokenType,
+    /// The token has expired on its way, or lasts no time at all.
+    #[error("the server gave a token that has expired")]
+    Expired,
+    /// None of the tool's authorization servers is one that this client accepts.
+    #[error("the resource names no authorization server that this client accepts")]
+    NoServer,
+    /// No document was found at any of the places where the standards put it.
+    #[error("no metadata was found")]
+    NotFound,
+    /// The request could not be sent, or no answer came.
+    #[error("the request could not be sent")]
+    Transport(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// It failed shortly before; it is not tried again yet.
+    #[error("it failed shortly before: {last}")]
+    BackingOff {
+        /// How it failed.
+        #[source]
+        last: Arc<Self>,
+    },
+}
+
+impl From<oauth_wire::Error> for Error {
+    fn from(error: oauth_wire::Error) -> Self {
+        Self::Wire(Arc::new(error))
+    }
+}
+
+impl Error {
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `oauth-wire`.
+    pub const CODES: &'static [&'static str] = &[
+        "grant.token_type",
+        "grant.expired",
+        "grant.transport",
+        "grant.backing_off",
+        "discovery.no_server",
+        "discovery.not_found",
+    ];
+
+    /// The stable name of this error, for records, tests and tools.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Wire(source) => source.code(),
+            Self::TokenType => "grant.token_type",
+            Self::Expired => "grant.expired",
+            Self::Transport(_) => "grant.transport",
+            Self::BackingOff { .. } => "grant.backing_off",
+            Self::NoServer => "discovery.no_server",
+            Self::NotFound => "discovery.not_found",
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The client credentials grant (RFC 6749 §4.4).
+
+use http::{Request, Response};
+use jose::time::UnixTime;
+use oauth_wire::client_auth::Authenticate;
+use oauth_wire::metadata::ServerMetadata;
+use oauth_wire::names::{Resource, ScopeSet};
+use oauth_wire::token::{TokenRequest, TokenResponse, TokenType};
+
+use crate::{Error, Token};
+
+/// A token for the agent itself, for one resource (RFC 8707, RSC-02).
+#[derive(Clone, Debug)]
+pub struct ClientCredentials {
+    resource: Resource,
+    scopes: ScopeSet,
+}
+
+impl ClientCredentials {
+    /// For this resource, with the scopes that the server gives by itself.
+    #[must_use]
+    pub const fn new(resource: Resource) -> Self {
+        Self {
+            resource,
+            scopes: ScopeSet::new(),
+        }
+    }
+
+    /// With these scopes.
+    #[must_use]
+    pub fn scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Prepares the request to the server's token endpoint. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// Those of `oauth-wire`: the server has no token endpoint, or the way to authenticate does not suit it.
+    pub fn prepare(
+        &self,
+        client: &dyn Authenticate,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
+        let mut request = TokenRequest::new("client_credentials")?;
+        request.resource(&self.resource)?;
+        if !self.scopes.is_empty() {
+            request.scope(&self.scopes)?;
+        }
+        client.authenticate(&mut request, server, now)?;
+        let pending = PendingToken {
+            wanted: self.clone(),
+            sent: now,
+        };
+        Ok((request.into_http(server.token_endpoint()?)?, pending))
+    }
+}
+
+/// A token was asked for.
+#[derive(Debug)]
+#[must_use = "the answer to the token request is to be given to `finish`"]
+pub struct PendingToken {
+    wanted: ClientCredentials,
+    sent: UnixTime,
+}
+
+impl PendingToken {
+    /// Takes the server's answer. A refresh token in it is not kept (RFC 6749 §4.4.3). Without `expires_in`, the token is taken to last a minute.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.refused` with the server's error (RFC 6749 §5.2), and the others of [`TokenResponse::parse`]; `grant.token_type` where it is not `Bearer`;
+    /// `grant.expired`.
+    pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
+        let answer = TokenResponse::parse(answer)?;
+        if answer.token_type() != TokenType::Bearer {
+            return Err(Error::TokenType);
+        }
+        let minute = std::time::Duration::from_secs(self.sent.as_secs().saturating_add(60));
+        let expires = answer
+            .expires_at(self.sent)
+            .unwrap_or_else(|| UnixTime::since_unix_epoch(minute));
+        if expires <= now {
+            return Err(Error::Expired);
+        }
+        Ok(Token {
+            text: answer.access_token().clone(),
+            scopes: answer.scope().unwrap_or(&self.wanted.scopes).clone(),
+            resource: self.wanted.resource,
+            expires,
+        })
+    }
+}

@@ -1,0 +1,70 @@
+//! Tokens that were got.
+
+use std::fmt;
+
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, HeaderMap};
+use jose::digest::Fingerprint;
+use jose::secret::SecretText;
+use jose::time::UnixTime;
+use oauth_wire::names::{Resource, ScopeSet};
+
+use crate::Error;
+
+/// An access token, for one resource. Opaque: nothing in it is read (ATJ-20). Zeroized when it is dropped.
+pub struct Token {
+    pub(crate) text: SecretText,
+    pub(crate) resource: Resource,
+    pub(crate) scopes: ScopeSet,
+    pub(crate) expires: UnixTime,
+}
+
+impl Token {
+    /// Puts it into a request to its resource, instead of any `Authorization` that is there, and marks it as sensitive. The one place where the text leaves this type.
+    ///
+    /// # Errors
+    ///
+    /// `grant.token_type` where the text cannot stand in a header.
+    pub fn apply(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+        let value = format!("Bearer {}", self.text.expose());
+        let mut value = HeaderValue::from_str(&value).or(Err(Error::TokenType))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+        Ok(())
+    }
+
+    /// For whom it is, and nobody else.
+    #[must_use]
+    pub const fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// What was granted, which may be less than was asked for.
+    #[must_use]
+    pub const fn scopes(&self) -> &ScopeSet {
+        &self.scopes
+    }
+
+    /// When it expires, by the server's word.
+    #[must_use]
+    pub const fn expires(&self) -> UnixTime {
+        self.expires
+    }
+
+    /// What logs and records call it.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.text.fingerprint()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Token")
+            .field("text", &self.text)
+            .field("resource", &self.resource)
+            .field("scopes", &self.scopes)
+            .field("expires", &self.expires.as_secs())
+            .finish()
+    }
+}
