@@ -1,0 +1,71 @@
+//! An agent gets its identity and a token, and calls a protected tool; then everything that must not work is tried. An authority, a tool and two agents in one
+//! process, with real HTTP between them on loopback.
+//!
+//!     cargo run -p example-quickstart
+//!
+//! Ends with an error when any step does not go as it should.
+
+#![expect(clippy::print_stdout, reason = "it is a program that tells a story")]
+
+mod attacks;
+mod world;
+
+use aims::fetch::Fetcher;
+use aims::jose::alg::Algorithm;
+use aims::jose::key::SigningKey;
+use http::Request;
+use tokio::net::TcpListener;
+use world::{Failure, Reasons, World};
+
+const AGENT: &str = "spiffe://example.org/agent/planner";
+const OTHER: &str = "spiffe://example.org/agent/intern";
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let fetcher = Fetcher::builder().allow_loopback_http().build()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let tool = format!("http://{}/mcp", listener.local_addr()?);
+    let identity_key = SigningKey::generate(Algorithm::Es256, world::provider())?;
+    let identity_key = identity_key.with_key_id("quickstart");
+
+    let (authority, tokens) = world::start_authority([AGENT, OTHER], &tool, &identity_key).await?;
+    let reasons = Reasons::default();
+    world::start_tool(listener, &tool, &authority, &fetcher, reasons.clone()).await?;
+    println!("authority  {authority}\ntool       {tool}\n");
+
+    let mut holders = Vec::new();
+    for (name, token) in [AGENT, OTHER].into_iter().zip(tokens) {
+        let holder = world::enrol(&authority, token, &fetcher).await?;
+        println!("enrolled   {name}, WIT {}", holder.wit.fingerprint());
+        holders.push(holder);
+    }
+    let [planner, intern] = holders.as_slice() else {
+        return Err("two agents enrol".into());
+    };
+    let (agent, source) = world::agent(planner, &tool, &authority, &fetcher).await?;
+    let answer = agent
+        .send(Request::post(format!("{tool}/call")).body(Vec::new())?)
+        .await?;
+    let body = String::from_utf8_lossy(answer.body()).into_owned();
+    println!(
+        "called     {tool}/call: {} {body}\n",
+        answer.status().as_u16()
+    );
+    if reasons.take() != "accepted" || body != format!("done for {AGENT}") {
+        return Err("the agent was not let in".into());
+    }
+
+    let world = World {
+        authority,
+        tool,
+        fetcher,
+        reasons,
+        identity_key,
+    };
+    let wrong = attacks::run(&world, planner, intern, &source).await?;
+    if wrong > 0 {
+        return Err(format!("{wrong} steps did not go as they should").into());
+    }
+    println!("\nThe agent was let in, and nothing else was.");
+    Ok(())
+}

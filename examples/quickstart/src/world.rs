@@ -1,0 +1,231 @@
+//! The three parties on loopback ports, with real HTTP between them.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aims::agent::TokenTransport;
+use aims::cred::{Bundle, FixedSource, Identity, TrustStore};
+use aims::fetch::{Fetch as _, Fetcher, expect_json};
+use aims::guard::Guard;
+use aims::jose::alg::Algorithm;
+use aims::jose::key::SigningKey;
+use aims::jose::provider::{self, Provider};
+use aims::jose::random;
+use aims::jose::secret::SecretText;
+use aims::jose::time::{Clock as _, SystemClock, UnixTime};
+use aims::oauth_client::{TokenSource, discovery};
+use aims::oauth_rs::IssuerStore;
+use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
+use aims::oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
+use aims::oauth_wire::names::{Issuer, Resource};
+use aims::record::{Event, Record};
+use aims::{Agent, Principal, Requirements};
+use authority::client::{IdentityClient, Showing};
+use authority::{Authority, Client, Enrolment, Purpose, Server};
+use axum::Router;
+use axum::routing::{get, post};
+use http::Request;
+use tokio::net::TcpListener;
+
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+pub(crate) const SCOPE: &str = "tools:call";
+
+/// What the attacks need to know of the world.
+pub(crate) struct World {
+    pub(crate) authority: String,
+    pub(crate) tool: String,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) reasons: Reasons,
+    /// The authority's own key: with it, the story can make an identity that has expired.
+    pub(crate) identity_key: SigningKey,
+}
+
+/// The seam *record*, keeping the code of the last refusal: what the tool's people see, and the caller does not.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Reasons(Arc<Mutex<String>>);
+
+impl Record for Reasons {
+    fn record(&self, event: &Event<'_>) {
+        let reason = event.code.unwrap_or("accepted").to_owned();
+        *self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = reason;
+    }
+}
+
+impl Reasons {
+    pub(crate) fn take(&self) -> String {
+        std::mem::take(
+            &mut *self
+                .0
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        )
+    }
+}
+
+pub(crate) fn provider() -> &'static dyn Provider {
+    provider::default()
+}
+
+pub(crate) fn now() -> UnixTime {
+    SystemClock::new().now()
+}
+
+/// An agent's credentials, as its own program holds them.
+pub(crate) struct Holder {
+    pub(crate) key: SigningKey,
+    pub(crate) wit: SecretText,
+}
+
+/// Starts the authority, which knows two agents by their bootstrap tokens, and gives these.
+pub(crate) async fn start_authority(
+    agents: [&str; 2],
+    tool: &str,
+    identity_key: &SigningKey,
+) -> Result<(String, Vec<SecretText>), Failure> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let base = format!("http://{}", listener.local_addr()?);
+    let mut authority = Authority::builder(&base, provider())
+        .trust_domain("example.org")
+        .signing_key(Purpose::WitSvid, identity_key.clone())
+        .resource(authority::Resource::new(tool).with_scopes([SCOPE]));
+    let mut tokens = Vec::new();
+    for agent in agents {
+        let token = Enrolment::random_token(random::SYSTEM)?;
+        authority = authority
+            .enrol(Enrolment::by_token(agent.parse()?, &token)?)
+            .client(Client::spiffe(agent.parse()?).allow(tool, [SCOPE]));
+        tokens.push(token);
+    }
+    let server = Server::new(authority.build(now())?);
+    tokio::spawn(server.serve(listener));
+    Ok((base, tokens))
+}
+
+/// Starts the tool. It knows the authority's URL, and fetches whom to trust.
+pub(crate) async fn start_tool(
+    listener: TcpListener,
+    tool: &str,
+    authority: &str,
+    fetcher: &Fetcher,
+    reasons: Reasons,
+) -> Result<(), Failure> {
+    let origin = "spiffe://example.org".parse()?;
+    let bundle = fetch_json(fetcher, &format!("{authority}/identity/bundle")).await?;
+    let trust = Arc::new(TrustStore::of([Bundle::parse(
+        &origin,
+        &bundle,
+        provider(),
+    )?]));
+
+    let issuer = Issuer::loopback(authority)?;
+    let server = discover(fetcher, &issuer).await?;
+    let keys = fetch_json(fetcher, server.jwks_uri()?.as_str()).await?;
+    let issuers = Arc::new(IssuerStore::new());
+    issuers.set(&issuer, &keys, provider())?;
+
+    let metadata = ResourceMetadata::new(Resource::loopback(tool)?);
+    let guard = Guard::builder(tool)
+        .trust(trust)
+        .issuers(issuers)
+        .metadata(metadata.with_authorization_server(issuer))
+        .require(Requirements::new().scopes(SCOPE.parse()?))
+        .record(reasons)
+        .build()?;
+
+    let published = guard.published().cloned().ok_or("no metadata to publish")?;
+    let path = published.path().to_owned();
+    let router = Router::new()
+        .route("/mcp/call", post(call))
+        .layer(guard.layer())
+        .route(
+            &path,
+            get(move || async move { published.to_response::<axum::body::Body>() }),
+        );
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok(())
+}
+
+/// The tool itself. Nobody gets here whom the guard did not let in.
+async fn call(who: Principal) -> String {
+    format!("done for {}", who.subject())
+}
+
+/// Enrols an agent: a new key, the bootstrap token, and a proof of the key give a WIT.
+pub(crate) async fn enrol(
+    authority: &str,
+    token: SecretText,
+    fetcher: &Fetcher,
+) -> Result<Holder, Failure> {
+    let client = IdentityClient::new(authority)?;
+    let key = SigningKey::generate(Algorithm::Es256, provider())?;
+    let (request, pending) = client.wit(&key, Showing::Token(token));
+    let (request, pending) = pending.finish(&fetcher.send(request).await?, now())?;
+    let received = pending.finish(&fetcher.send(request).await?, now())?;
+    Ok(Holder {
+        key,
+        wit: received.text,
+    })
+}
+
+/// The agent of a holder: it finds the authorization server by the tool's own metadata, but only one that it accepts.
+pub(crate) async fn agent(
+    holder: &Holder,
+    tool: &str,
+    accepted: &str,
+    fetcher: &Fetcher,
+) -> Result<(Agent, TokenSource), Failure> {
+    let resource = Resource::loopback(tool)?;
+    let (request, pending) = discovery::resource(&resource, None)?;
+    let discovery::Step::Found(metadata) = pending.finish(&fetcher.send(request).await?)? else {
+        return Err("the tool publishes no metadata".into());
+    };
+    let issuer = discovery::choose(&metadata, &[Issuer::loopback(accepted)?])?;
+    let server = discover(fetcher, &issuer).await?;
+    let source = |server| -> Result<TokenSource, Failure> {
+        let signer = Arc::new(holder.key.clone());
+        let identity = identity(holder)?;
+        let wit = holder.wit.clone();
+        let client = SpiffeWit::new(identity.id().as_str().parse()?, move |_| {
+            Ok(WitCredential::new(wit.clone(), signer.clone()))
+        });
+        Ok(TokenSource::new(
+            server,
+            client,
+            TokenTransport::new(fetcher.clone()),
+        ))
+    };
+    let agent = Agent::builder(FixedSource::new(identity(holder)?))?
+        .authorize(resource, SCOPE.parse()?, source(server.clone())?)
+        .client(fetcher.clone())
+        .proof_lifetime(Duration::from_secs(30))
+        .build();
+    Ok((agent, source(server)?))
+}
+
+pub(crate) fn identity(holder: &Holder) -> Result<Identity, Failure> {
+    let signer = Arc::new(holder.key.clone());
+    Ok(Identity::new(
+        holder.wit.clone(),
+        signer,
+        holder.key.public_jwk(),
+    )?)
+}
+
+async fn discover(fetcher: &Fetcher, issuer: &Issuer) -> Result<ServerMetadata, Failure> {
+    let (mut request, mut pending) = discovery::server(issuer)?;
+    loop {
+        match pending.finish(&fetcher.send(request).await?)? {
+            discovery::Step::Found(server) => return Ok(server),
+            discovery::Step::Next(next, more) => (request, pending) = (next, more),
+        }
+    }
+}
+
+async fn fetch_json(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, Failure> {
+    let answer = fetcher.send(Request::get(url).body(Vec::new())?).await?;
+    Ok(expect_json(&answer)?.to_vec())
+}
