@@ -1,0 +1,302 @@
+//! WITs: each refusal by a token that differs in one thing from a good one.
+
+#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{
+    AGENT, NOW, at, bare, claims, code, document, key, origin, sign, sign_raw, trust, verify,
+};
+use jose::alg::Algorithm;
+use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use serde_json::{Value, json};
+use wimse_cred::{Bundle, TrustStore, Wit, WitRules};
+
+/// WIT-05: on both providers, with every kind of key.
+#[test]
+fn a_good_wit_verifies() {
+    for provider in [AWS_LC, RUSTCRYPTO] {
+        for algorithm in [
+            Algorithm::Es256,
+            Algorithm::Es384,
+            Algorithm::Ed25519,
+            Algorithm::EdDsa,
+        ] {
+            let (ca, agent) = (key(Algorithm::Es256, "ca"), key(algorithm, "a"));
+            let text = sign("wit+jwt", &ca, &claims(&agent));
+            let bundle = document(&[&ca], "wit-svid", 1);
+            let bundle =
+                Bundle::parse(&origin("spiffe://example.org"), bundle.as_bytes(), provider);
+            let trust = TrustStore::of([bundle.unwrap()]).snapshot();
+            let wit = Wit::verify(&text, &trust, &WitRules::wit(), at(NOW)).unwrap();
+            assert_eq!((wit.id().as_str(), wit.algorithm()), (AGENT, algorithm));
+            assert_eq!(wit.key().thumbprint(), agent.verifying_key().thumbprint());
+            assert_eq!(
+                (wit.expires(), wit.jwt_id(), wit.issuer()),
+                (at(NOW + 300), Some("1"), None)
+            );
+            assert_eq!(wit.hash(), &jose::digest::sha256(text.as_bytes()));
+            assert!(!format!("{wit:?}").contains(&text));
+        }
+    }
+}
+
+/// WIT-01: `typ` and `alg`.
+#[test]
+fn the_header_is_checked() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let (trust, claims) = (trust(&[&ca]), claims(&agent));
+    for typ in ["JWT", "wpt+jwt", "at+jwt", "wit"] {
+        assert_eq!(verify(&sign(typ, &ca, &claims), &trust), "wit.typ", "{typ}");
+    }
+    assert_eq!(
+        verify(&sign("application/WIT+jwt", &ca, &claims), &trust),
+        "ok"
+    );
+    let payload = claims.to_string();
+    for alg in ["none", "HS256", "ES256K", "es256"] {
+        let header = format!(r#"{{"alg":"{alg}","typ":"wit+jwt","kid":"ca"}}"#);
+        assert_eq!(
+            verify(&sign_raw(&header, &payload, &ca), &trust),
+            "wit.algorithm",
+            "{alg}"
+        );
+    }
+    let header = r#"{"alg":"ES384","typ":"wit+jwt","kid":"ca"}"#;
+    assert_eq!(
+        verify(&sign_raw(header, &payload, &ca), &trust),
+        "wit.algorithm"
+    );
+    let header = r#"{"alg":"ES256","typ":"wit+jwt","kid":"ca","crit":["x"],"x":1}"#;
+    assert_eq!(verify(&sign_raw(header, &payload, &ca), &trust), "jws.crit");
+}
+
+/// WIT-04, T-021: the key of the `kid`; without one, the only one that fits; none at random.
+#[test]
+fn the_key_is_the_one_that_is_named() {
+    let (ca, other, agent) = (
+        key(Algorithm::Es256, "ca"),
+        key(Algorithm::Es256, "other"),
+        key(Algorithm::Es256, "a"),
+    );
+    let claims = claims(&agent);
+    let named = sign("wit+jwt", &ca, &claims);
+    assert_eq!(verify(&named, &trust(&[&other])), "trust.unknown_key");
+    assert_eq!(verify(&named, &trust(&[&other, &ca])), "ok");
+    let forged = sign("wit+jwt", &key(Algorithm::Es256, "ca"), &claims);
+    assert_eq!(verify(&forged, &trust(&[&ca])), "wit.signature");
+    let nameless = sign_raw(
+        r#"{"alg":"ES256","typ":"wit+jwt"}"#,
+        &claims.to_string(),
+        &ca,
+    );
+    assert_eq!(verify(&nameless, &trust(&[&ca])), "ok");
+    assert_eq!(
+        verify(&nameless, &trust(&[&ca, &other])),
+        "trust.ambiguous_key"
+    );
+}
+
+/// The code for a good token with one claim changed; `null` takes it away.
+fn with(claim: &str, value: Value) -> &'static str {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let mut claims = claims(&agent);
+    claims[claim] = value;
+    if claims[claim].is_null() {
+        claims.as_object_mut().unwrap().remove(claim);
+    }
+    verify(&sign("wit+jwt", &ca, &claims), &trust(&[&ca]))
+}
+
+/// WIT-02, WIT-03, WIT-08, ID-03, ID-06: each claim.
+#[test]
+fn each_claim_is_checked() {
+    assert_eq!(with("x", json!({"unknown": [1]})), "ok");
+    for claim in ["sub", "exp", "cnf"] {
+        assert_eq!(with(claim, Value::Null), "jws.json", "{claim}");
+    }
+    for sub in [
+        "",
+        "agent",
+        "https://example.org/agent",
+        "spiffe://Example.org/agent",
+        "spiffe://example.org//agent",
+        "spiffe://example.org/a%67ent",
+        "spiffe://example.org/agent/",
+    ] {
+        assert_eq!(with("sub", json!(sub)), "cred.subject", "{sub}");
+    }
+    assert_eq!(with("sub", json!([AGENT])), "jws.json");
+    assert_eq!(with("exp", json!(NOW - 29)), "wit.claim"); // before `iat`
+    assert_eq!(with("iat", json!(NOW + 30)), "ok");
+    assert_eq!(with("iat", json!(NOW + 31)), "wit.not_yet_valid");
+    assert_eq!(with("nbf", json!(NOW + 31)), "wit.not_yet_valid");
+    assert_eq!(with("exp", json!("1800000300")), "jws.json");
+    for claim in ["iss", "jti", "iat", "nbf"] {
+        let mut null = json!({});
+        null[claim] = Value::Null;
+        let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+        let mut claims = claims(&agent);
+        claims[claim] = Value::Null;
+        assert_eq!(
+            verify(&sign("wit+jwt", &ca, &claims), &trust(&[&ca])),
+            "jws.json",
+            "{claim}"
+        );
+    }
+}
+
+/// T-038: the skew counts once.
+#[test]
+fn it_ends_at_its_time() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let (trust, text) = (trust(&[&ca]), sign("wit+jwt", &ca, &claims(&agent)));
+    let verify =
+        |now, rules: WitRules| code(Wit::verify(&text, &trust.snapshot(), &rules, at(now)));
+    assert_eq!(verify(NOW + 329, WitRules::wit()), "ok");
+    assert_eq!(verify(NOW + 330, WitRules::wit()), "wit.expired");
+    assert_eq!(
+        verify(NOW + 300, WitRules::wit().with_skew(jose::time::Skew::ZERO)),
+        "wit.expired"
+    );
+    let short = WitRules::wit().with_max_lifetime(std::time::Duration::from_secs(299));
+    assert_eq!(verify(NOW, short), "wit.lifetime");
+}
+
+/// WIT-02, T-019: `cnf` holds one public key with its `alg`, and nothing else that names a key.
+#[test]
+fn the_confirmed_key_is_checked() {
+    let agent = key(Algorithm::Es256, "a");
+    let jwk: Value = serde_json::from_str(&bare(&agent)).unwrap();
+    let cnf = |change: &dyn Fn(&mut Value)| {
+        let mut cnf = json!({"jwk": jwk});
+        change(&mut cnf);
+        with("cnf", cnf)
+    };
+    assert_eq!(cnf(&|_| {}), "ok");
+    assert_eq!(
+        cnf(&|cnf| cnf["jwk"]["alg"] = json!("ES384")),
+        "wit.confirmation"
+    );
+    assert_eq!(
+        cnf(&|cnf| {
+            cnf["jwk"].as_object_mut().unwrap().remove("alg");
+        }),
+        "wit.confirmation"
+    );
+    assert_eq!(
+        cnf(&|cnf| cnf["jwk"]["d"] = json!("AA")),
+        "wit.confirmation"
+    );
+    assert_eq!(
+        cnf(&|cnf| cnf["jwk"]["x"] = cnf["jwk"]["y"].clone()),
+        "wit.confirmation"
+    );
+    assert_eq!(
+        cnf(&|cnf| cnf["jwk"]["use"] = json!("enc")),
+        "wit.confirmation"
+    );
+    assert_eq!(
+        cnf(&|cnf| cnf["jwk"]["alg"] = json!("HS256")),
+        "wit.confirmation"
+    );
+    assert_eq!(cnf(&|cnf| *cnf = json!({})), "wit.confirmation");
+    assert_eq!(cnf(&|cnf| *cnf = json!({"jkt": "a"})), "wit.confirmation");
+    assert_eq!(
+        cnf(&|cnf| cnf["jku"] = json!("https://a")),
+        "wit.confirmation"
+    );
+    assert_eq!(cnf(&|cnf| cnf["jwe"] = json!("a")), "wit.confirmation");
+}
+
+/// A claim that stands twice is not chosen from, at any depth; too long a text is not read at all.
+#[test]
+fn the_text_is_read_strictly() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let trust = trust(&[&ca]);
+    let header = r#"{"alg":"ES256","typ":"wit+jwt","kid":"ca"}"#;
+    let good = claims(&agent).to_string();
+    assert_eq!(verify(&sign_raw(header, &good, &ca), &trust), "ok");
+    for (from, to) in [
+        (r#""sub""#, r#""sub":"spiffe://example.org/admin","sub""#),
+        (r#""jti""#, r#""x":{"a":1,"\u0061":2},"jti""#),
+        (r#""exp""#, r#""exp":9999999999,"exp""#),
+    ] {
+        let text = sign_raw(header, &good.replacen(from, to, 1), &ca);
+        assert_eq!(verify(&text, &trust), "jws.duplicate_member", "{to}");
+    }
+    let text = sign("wit+jwt", &ca, &claims(&agent));
+    let rules = WitRules::wit().with_max_len(text.len() - 1);
+    assert_eq!(
+        code(Wit::verify(&text, &trust.snapshot(), &rules, at(NOW))),
+        "jws.too_long"
+    );
+}
+
+/// SVD-01: what a WIT-SVID narrows.
+#[test]
+fn the_svid_profile_is_narrower() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let trust = trust(&[&ca]);
+    let svid = |text: &str| {
+        code(Wit::verify(
+            text,
+            &trust.snapshot(),
+            &WitRules::wit_svid(),
+            at(NOW),
+        ))
+    };
+    let good = claims(&agent);
+    assert_eq!(svid(&sign("wit+jwt", &ca, &good)), "ok");
+    let mut with_audience = good.clone();
+    with_audience["aud"] = json!("a");
+    let text = sign("wit+jwt", &ca, &with_audience);
+    assert_eq!(
+        (svid(&text), verify(&text, &trust)),
+        ("wit.audience_present", "ok")
+    );
+    let text = sign_raw(r#"{"alg":"ES256","typ":"wit+jwt"}"#, &good.to_string(), &ca);
+    assert_eq!((svid(&text), verify(&text, &trust)), ("wit.claim", "ok"));
+    let text = sign("wit+jwt", &ca, &claims(&key(Algorithm::Ed25519, "a")));
+    assert_eq!(
+        (svid(&text), verify(&text, &trust)),
+        ("wit.confirmation", "ok")
+    );
+    let edwards = key(Algorithm::Ed25519, "ca");
+    assert_eq!(svid(&sign("wit+jwt", &edwards, &good)), "wit.algorithm");
+}
+
+/// The draft's own example, with the key that the draft prints.
+#[test]
+fn the_published_wit_verifies() {
+    let text = include_str!("../../testdata/wimse/wit.txt").trim();
+    let keys: Value = serde_json::from_str(include_str!("../../testdata/wimse/keys.json")).unwrap();
+    let issuer = keys
+        .as_object()
+        .unwrap()
+        .iter()
+        .find(|(name, _)| name.starts_with("issuer"));
+    let mut issuer = issuer.unwrap().1.clone();
+    issuer["alg"] = json!("ES256");
+    let document = json!({"keys": [issuer]}).to_string();
+    for provider in [AWS_LC, RUSTCRYPTO] {
+        let provider: &'static dyn Provider = provider;
+        let bundle = Bundle::parse(
+            &origin("wimse://example.com"),
+            document.as_bytes(),
+            provider,
+        );
+        let trust = TrustStore::of([bundle.unwrap()]).snapshot();
+        let wit = Wit::verify(text, &trust, &WitRules::wit(), at(1_745_509_000)).unwrap();
+        assert_eq!(wit.id().as_str(), "wimse://example.com/specific-workload");
+        assert_eq!(
+            code(Wit::verify(
+                text,
+                &trust,
+                &WitRules::wit(),
+                at(1_800_000_000)
+            )),
+            "wit.expired"
+        );
+    }
+}
