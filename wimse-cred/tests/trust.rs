@@ -1,0 +1,269 @@
+//! Bundles, the store and the cache.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{NOW, at, claims, code, document, key, origin, sign, trust, verify};
+use jose::alg::Algorithm;
+use jose::provider::AWS_LC;
+use wimse_cred::{Bundle, Error, Revocation, TrustStore, WitCache, WitIssuer, WitRules};
+use wimse_id::WorkloadId;
+
+fn parse(document: &str) -> Result<Bundle, Error> {
+    Bundle::parse(&origin("spiffe://example.org"), document.as_bytes(), AWS_LC)
+}
+
+/// BND-01, T-042: entries for other uses, of unknown kinds or without `kid` are no keys; a `kid` stands once.
+#[test]
+fn a_bundle_is_read_entry_by_entry() {
+    let (one, two) = (key(Algorithm::Es256, "1"), key(Algorithm::Es256, "2"));
+    let jwk = |key: &jose::key::SigningKey, key_use: &str| {
+        key.public_jwk().clone().with_use(key_use).to_json()
+    };
+    let keys = |keys: &[String]| {
+        format!(
+            r#"{{"keys":[{}],"spiffe_refresh_hint":60}}"#,
+            keys.join(",")
+        )
+    };
+    let nameless = jwk(&one, "wit-svid").replace(r#""kid":"1","#, "");
+    let foreign = [
+        jwk(&two, "x509-svid"),
+        jwk(&two, "sig"),
+        r#"{"kty":"XYZ","kid":"3","use":"wit-svid"}"#.to_owned(),
+        nameless,
+    ];
+    let bundle = parse(&keys(
+        &[foreign.as_slice(), &[jwk(&one, "wit-svid")]].concat(),
+    ))
+    .unwrap();
+    assert_eq!(
+        (
+            bundle.wit_keys().keys().len(),
+            bundle.jwt_svid_keys().keys().len()
+        ),
+        (1, 0)
+    );
+    assert_eq!(
+        (bundle.sequence(), bundle.refresh_hint()),
+        (None, Some(Duration::from_secs(60)))
+    );
+    assert_eq!(
+        code(parse(&keys(&[
+            jwk(&one, "wit-svid"),
+            jwk(&one, "wit-svid")
+        ]))),
+        "bundle.kid"
+    );
+    assert_eq!(
+        code(parse(&keys(&[
+            jwk(&one, "wit-svid"),
+            jwk(&one, "jwt-svid")
+        ]))),
+        "bundle.kid"
+    );
+    for bad in [
+        "",
+        "[]",
+        "{}",
+        r#"{"keys":1}"#,
+        r#"{"keys":[],"keys":[]}"#,
+        r#"{"keys":[],"spiffe_sequence":-1}"#,
+        r#"{"keys":[],"spiffe_sequence":null}"#,
+        r#"{"keys":[],"spiffe_sequence":1.5}"#,
+        r#"{"keys":[],"spiffe_sequence":18446744073709551616}"#,
+    ] {
+        assert_eq!(code(parse(bad)), "bundle.syntax", "{bad}");
+    }
+}
+
+/// BND-02, T-042: an empty bundle trusts nothing; a lower sequence number, or none, does not replace a higher one.
+#[test]
+fn a_bundle_replaces_an_older_one() {
+    let (old, new) = (key(Algorithm::Es256, "old"), key(Algorithm::Es256, "new"));
+    let text = |ca| sign("wit+jwt", ca, &claims(&key(Algorithm::Es256, "a")));
+    let store = trust(&[&old]);
+    store
+        .set(parse(&document(&[&new], "wit-svid", 7)).unwrap())
+        .unwrap();
+    let epoch = store.epoch();
+    for refused in [
+        document(&[&old], "wit-svid", 6),
+        r#"{"keys":[]}"#.to_owned(),
+    ] {
+        assert_eq!(code(store.set(parse(&refused).unwrap())), "bundle.sequence");
+    }
+    assert_eq!(
+        (
+            store.epoch(),
+            verify(&text(&new), &store),
+            verify(&text(&old), &store)
+        ),
+        (epoch, "ok", "trust.unknown_key")
+    );
+    store
+        .set(parse(&document(&[], "wit-svid", 8)).unwrap())
+        .unwrap();
+    assert_eq!(verify(&text(&new), &store), "trust.unknown_key");
+    assert!(
+        store.remove(&origin("spiffe://example.org"))
+            && !store.remove(&origin("spiffe://example.org"))
+    );
+    assert_eq!(verify(&text(&new), &store), "trust.unknown_origin");
+}
+
+/// BND-02: what was not refreshed for too long trusts nothing.
+#[test]
+fn a_stale_bundle_fails_closed() {
+    let ca = key(Algorithm::Es256, "ca");
+    let text = sign("wit+jwt", &ca, &claims(&key(Algorithm::Es256, "a")));
+    let bundle = |until| {
+        parse(&document(&[&ca], "wit-svid", 1))
+            .unwrap()
+            .good_until(at(until))
+    };
+    assert_eq!(verify(&text, &TrustStore::of([bundle(NOW)])), "ok");
+    assert_eq!(
+        verify(&text, &TrustStore::of([bundle(NOW - 1)])),
+        "trust.stale"
+    );
+    let cache = WitCache::new(10, WitRules::wit());
+    let store = TrustStore::of([bundle(NOW)]);
+    assert_eq!(code(cache.verify(&text, &store, at(NOW))), "ok");
+    assert_eq!(
+        code(cache.verify(&text, &store, at(NOW + 1))),
+        "trust.stale"
+    );
+}
+
+/// T-032, ID-07: of three domains under two schemes, the keys of one vouch for no other.
+#[test]
+fn origins_are_never_pooled() {
+    let origins: Vec<String> = ["spiffe", "wimse"]
+        .iter()
+        .flat_map(|scheme| {
+            ["a.example", "b.example", "a"].map(|domain| format!("{scheme}://{domain}"))
+        })
+        .collect();
+    let keys: Vec<_> = origins.iter().map(|_| key(Algorithm::Es256, "1")).collect();
+    let bundles = origins.iter().zip(&keys).map(|(name, key)| {
+        let document = if name.starts_with("spiffe") {
+            document(&[key], "wit-svid", 1)
+        } else {
+            format!(r#"{{"keys":[{}]}}"#, key.public_jwk().to_json())
+        };
+        Bundle::parse(&origin(name), document.as_bytes(), AWS_LC).unwrap()
+    });
+    let store = TrustStore::of(bundles);
+    for (signer, key) in origins.iter().zip(&keys) {
+        for subject in &origins {
+            let id = WorkloadId::parse(&format!("{subject}/agent")).unwrap();
+            let agent = common::key(Algorithm::Es256, "a");
+            let wit = WitIssuer::new(Arc::new(key.clone()), None)
+                .issue(&id, agent.public_jwk(), Duration::from_secs(60), at(NOW))
+                .unwrap();
+            let expected = if signer == subject {
+                "ok"
+            } else {
+                "wit.signature"
+            };
+            assert_eq!(
+                verify(wit.expose(), &store),
+                expected,
+                "{signer} for {subject}"
+            );
+        }
+    }
+}
+
+/// T-038: a cached WIT ends with its time, with its key, and with its origin.
+#[test]
+fn a_cached_wit_ends() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let store = trust(&[&ca]);
+    let text = sign("wit+jwt", &ca, &claims(&agent));
+    let cache = WitCache::new(10, WitRules::wit());
+    let known = |now| code(cache.verify(&text, &store, at(now)));
+    assert_eq!((known(NOW), known(NOW + 329), cache.len()), ("ok", "ok", 1));
+    assert_eq!((known(NOW + 330), cache.len()), ("wit.expired", 0));
+    assert_eq!(known(NOW), "ok");
+    let other = key(Algorithm::Es256, "other");
+    store
+        .set(parse(&document(&[&other, &ca], "wit-svid", 2)).unwrap())
+        .unwrap();
+    assert_eq!(known(NOW), "ok");
+    store
+        .set(parse(&document(&[&other], "wit-svid", 3)).unwrap())
+        .unwrap();
+    assert_eq!((known(NOW), cache.len()), ("trust.unknown_key", 0));
+    store
+        .set(parse(&document(&[&ca], "wit-svid", 4)).unwrap())
+        .unwrap();
+    assert_eq!(known(NOW), "ok");
+    // Another key under the same `kid`.
+    store
+        .set(parse(&document(&[&key(Algorithm::Es256, "ca")], "wit-svid", 5)).unwrap())
+        .unwrap();
+    assert_eq!(known(NOW), "wit.signature");
+    store.remove(&origin("spiffe://example.org"));
+    assert_eq!(known(NOW), "trust.unknown_origin");
+}
+
+/// T-038, T-142: a revoked WIT is refused, cached or not, in any spelling of its signature.
+#[test]
+fn a_revoked_wit_is_refused() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let (store, claims) = (trust(&[&ca]), claims(&agent));
+    let (text, again) = (sign("wit+jwt", &ca, &claims), sign("wit+jwt", &ca, &claims));
+    assert_ne!(text, again, "ECDSA signs at random");
+    let cache = WitCache::new(10, WitRules::wit());
+    let wit = cache.verify(&text, &store, at(NOW)).unwrap();
+    cache.revoke(Revocation::of(&wit), at(NOW)).unwrap();
+    for text in [&text, &again] {
+        assert_eq!(code(cache.verify(text, &store, at(NOW))), "wit.revoked");
+    }
+}
+
+/// A revocation that cannot be remembered says so; one that has ended makes room.
+#[test]
+fn revocations_are_bounded() {
+    let cache = WitCache::new(2, WitRules::wit());
+    let revoke = |name: u8, until, now| {
+        code(cache.revoke(Revocation::of_signed_hash([name; 32], at(until)), at(now)))
+    };
+    assert_eq!(
+        (revoke(1, NOW + 10, NOW), revoke(2, NOW + 99, NOW)),
+        ("ok", "ok")
+    );
+    assert_eq!(
+        (revoke(1, NOW + 20, NOW), revoke(3, NOW + 99, NOW)),
+        ("ok", "wit.revocations_full")
+    );
+    assert_eq!(revoke(3, NOW + 99, NOW + 49), "wit.revocations_full");
+    assert_eq!(revoke(3, NOW + 99, NOW + 50), "ok");
+}
+
+/// T-039: garbage leaves no trace in the cache.
+#[test]
+fn only_what_verified_is_kept() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let store = trust(&[&ca]);
+    let cache = WitCache::new(100, WitRules::wit());
+    let good: Vec<_> = (0..10)
+        .map(|_| sign("wit+jwt", &ca, &claims(&agent)))
+        .collect();
+    for round in 0..10 {
+        for text in &good {
+            assert_eq!(code(cache.verify(text, &store, at(NOW))), "ok");
+            for bad in 0..9 {
+                let garbage = text.replacen('.', &format!("{round}{bad}."), 1);
+                assert_ne!(code(cache.verify(&garbage, &store, at(NOW))), "ok");
+            }
+        }
+    }
+    assert_eq!(cache.len(), good.len());
+}
