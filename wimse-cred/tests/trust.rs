@@ -1,7 +1,5 @@
 //! Bundles, the store and the cache.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use std::sync::Arc;

@@ -1,6 +1,10 @@
 //! WITs: each refusal by a token that differs in one thing from a good one.
 
-#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
