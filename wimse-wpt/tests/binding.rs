@@ -1,0 +1,218 @@
+//! What a proof is bound to, and what `prepare` does not make.
+
+mod common;
+
+use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code, sign_raw};
+use jose::alg::Algorithm;
+use jose::base64url;
+use jose::digest::{sha256, sha256_base64url};
+use jose::random::{SYSTEM, SecureRandom};
+use serde_json::{Value, json};
+use std::collections::HashSet;
+use std::time::Duration;
+use wimse_wpt::{Binding, Error};
+
+fn with(agent: &Agent, binding: &Binding<'_>, changes: &Value) -> &'static str {
+    code(agent.verify(&agent.proof(changes), binding))
+}
+
+/// WPT-02, T-033: `aud` is the configured value, byte for byte and alone.
+#[test]
+fn the_audience_is_the_configured_one() {
+    let agent = agent();
+    for (audience, expected) in [
+        (json!("https://other.example.com/path"), "wpt.audience"),
+        (json!("https://workload.example.com/pat"), "wpt.audience"),
+        (json!("https://workload.example.com/path/"), "wpt.audience"),
+        (json!("https://workload.example.com/path?q"), "wpt.audience"),
+        (json!("https://WORKLOAD.example.com/path"), "wpt.audience"),
+        (
+            json!("https://workload.example.com:443/path"),
+            "wpt.audience",
+        ),
+        (json!(""), "wpt.audience"),
+        (
+            json!([AUDIENCE, "https://other.example.com/"]),
+            "wpt.audience",
+        ),
+        (json!([AUDIENCE, AUDIENCE]), "wpt.audience"),
+        (json!([AUDIENCE]), "ok"),
+        (json!([]), "jws.json"),
+        (json!(null), "jws.json"),
+        (json!("-"), "jws.json"),
+    ] {
+        assert_eq!(
+            agent.code_of(&json!({"aud": audience})),
+            expected,
+            "{audience}"
+        );
+    }
+    let named = Binding::to("orders").or_to(AUDIENCE);
+    assert_eq!(with(&agent, &named, &json!({})), "ok");
+    assert_eq!(with(&agent, &named, &json!({"aud": "orders"})), "ok");
+    let elsewhere = Binding::to("orders").or_to("billing");
+    assert_eq!(with(&agent, &elsewhere, &json!({})), "wpt.audience");
+}
+
+/// WPT-06, T-033: `ath` and `tth` are there exactly when the token is, and its hash.
+#[test]
+fn token_hashes_are_checked() {
+    let agent = agent();
+    let token = "2YotnFZFEjr1zCsicMWpAA";
+    let (bare, access, txn) = (
+        Binding::to(AUDIENCE),
+        Binding::to(AUDIENCE).access_token(token),
+        Binding::to(AUDIENCE).txn_token(token),
+    );
+    let cases = [
+        ("ath", &access, &txn, "wpt.ath"),
+        ("tth", &txn, &access, "wpt.tth"),
+    ];
+    for (claim, its, other, refused) in cases {
+        let good = json!({claim: sha256_base64url(token)});
+        assert_eq!(with(&agent, its, &good), "ok");
+        assert_eq!(with(&agent, its, &json!({})), refused, "missing");
+        assert_eq!(with(&agent, &bare, &good), refused, "without a token");
+        assert_ne!(with(&agent, other, &good), "ok", "for the other token");
+        let padded = format!("{}=", sha256_base64url(token));
+        for bad in ["", token, &sha256_base64url("x"), &padded] {
+            assert_eq!(with(&agent, its, &json!({claim: bad})), refused, "{bad}");
+        }
+        assert_eq!(with(&agent, its, &json!({claim: null})), "jws.json");
+        assert_eq!(with(&agent, &bare, &json!({claim: null})), "jws.json");
+    }
+}
+
+/// WPT-06: with both tokens, each hash is for its own.
+#[test]
+fn token_hashes_are_not_swapped() {
+    let agent = agent();
+    let both = Binding::to(AUDIENCE).access_token("a").txn_token("t");
+    let (ath, tth) = (sha256_base64url("a"), sha256_base64url("t"));
+    assert_eq!(with(&agent, &both, &json!({"ath": ath, "tth": tth})), "ok");
+    assert_eq!(
+        with(&agent, &both, &json!({"ath": tth, "tth": ath})),
+        "wpt.ath"
+    );
+    assert_eq!(with(&agent, &both, &json!({"ath": ath})), "wpt.tth");
+}
+
+/// WPT-07, T-033: `oth` covers the fields that are used, and no other.
+#[test]
+fn other_fields_are_checked() {
+    let agent = agent();
+    let hash = |value: &str| base64url::encode(&sha256(value.as_bytes()));
+    let one = Binding::to(AUDIENCE).header("content-digest", b" \tsha-256=:YQ==:\t ");
+    let two = one.clone().header("x-tenant", b"7");
+    let (digest, tenant) = (hash("sha-256=:YQ==:"), hash("7"));
+    let (none, bare) = (json!({}), Binding::to(AUDIENCE));
+    let just = json!({"oth": {"content-digest": digest}});
+    let both = json!({"oth": {"x-tenant": tenant, "content-digest": digest}});
+    for (binding, claims, expected) in [
+        (&one, &just, "ok"),
+        (&two, &both, "ok"),
+        (&one, &none, "wpt.oth"),
+        (&bare, &just, "wpt.oth"),
+        (&two, &just, "wpt.oth"),
+        (&one, &both, "wpt.oth"),
+        (&bare, &json!({"oth": {}}), "ok"),
+        (&one, &json!({"oth": {}}), "wpt.oth"),
+        (&one, &json!({"oth": {"content-digest": tenant}}), "wpt.oth"),
+        (&one, &json!({"oth": {"content-digest": ""}}), "wpt.oth"),
+        (&one, &json!({"oth": {"Content-Digest": digest}}), "wpt.oth"),
+        (&one, &json!({"oth": {"x-unknown": digest}}), "wpt.oth"),
+        (&one, &json!({"oth": {"content-digest": null}}), "jws.json"),
+        (&one, &json!({"oth": [digest]}), "jws.json"),
+        (&bare, &json!({"oth": null}), "jws.json"),
+    ] {
+        assert_eq!(with(&agent, binding, claims), expected, "{claims}");
+    }
+    let inner = hash("a\tb");
+    let kept = Binding::to(AUDIENCE).header("x", b"a\tb");
+    assert_eq!(with(&agent, &kept, &json!({"oth": {"x": inner}})), "ok");
+    let repeated = Binding::to(AUDIENCE).header("x", b"7").header("x", b"7");
+    let once = json!({"oth": {"x": tenant}});
+    assert_eq!(
+        with(&agent, &repeated, &once),
+        "wpt.oth",
+        "a repeated field"
+    );
+}
+
+/// WPT-07: a field that stands twice in `oth`.
+#[test]
+fn a_field_twice_in_oth_is_refused() {
+    let agent = agent();
+    let hash = base64url::encode(&sha256(b"7"));
+    let claims = agent.claims().to_string();
+    let twice = format!(r#"{{"oth":{{"x":"{hash}","x":"{hash}"}},"#);
+    let payload = claims.replacen('{', &twice, 1);
+    let proof = sign_raw(r#"{"alg":"ES256","typ":"wpt+jwt"}"#, &payload, &agent.key);
+    let binding = Binding::to(AUDIENCE).header("x", b"7");
+    assert_eq!(code(agent.verify(&proof, &binding)), "jws.duplicate_member");
+}
+
+fn prepare(binding: &Binding<'_>, lifetime: Duration, random: &dyn SecureRandom) -> &'static str {
+    let algorithm = Algorithm::Es256;
+    code(binding.prepare("a.b.c", algorithm, lifetime, random, at(NOW)))
+}
+
+/// WPT-03, WPT-07: a sender is not allowed what no receiver accepts.
+#[test]
+fn bad_proofs_are_not_made() {
+    let minute = Duration::from_secs(60);
+    let good = Binding::to(AUDIENCE);
+    assert_eq!(prepare(&good, minute, SYSTEM), "ok");
+    for seconds in [0, 301, u64::MAX] {
+        let lifetime = Duration::from_secs(seconds);
+        assert_eq!(prepare(&good, lifetime, SYSTEM), "wpt.prepare", "{seconds}");
+    }
+    let under = Duration::from_millis(999);
+    assert_eq!(prepare(&good, under, SYSTEM), "wpt.prepare");
+    assert_eq!(prepare(&good, Duration::from_secs(300), SYSTEM), "ok");
+    for bad in [
+        Binding::to(""),
+        Binding::to("a").or_to("b"),
+        good.clone().header("X-Tenant", b""),
+        good.clone().header("", b""),
+        good.clone().header("x y", b""),
+        good.clone().header("x:", b""),
+        good.clone().header("x", b"1").header("x", b"1"),
+    ] {
+        assert_eq!(prepare(&bad, minute, SYSTEM), "wpt.prepare", "{bad:?}");
+    }
+}
+
+#[derive(Debug)]
+struct Broken;
+
+impl SecureRandom for Broken {
+    fn fill(&self, _buffer: &mut [u8]) -> Result<(), jose::Error> {
+        Err(jose::Error::Random)
+    }
+}
+
+/// WPT-04, T-037a: `jti` has 22 characters, all from the random source, and no proof is made without it.
+#[test]
+fn ids_are_drawn() {
+    let good = Binding::to(AUDIENCE);
+    let minute = Duration::from_secs(60);
+    assert_eq!(prepare(&good, minute, &Broken), "random.unavailable");
+    let agent = Agent::new(AGENT, Algorithm::Es256);
+    let mut seen = HashSet::new();
+    for _ in 0..1000 {
+        let made = good.prepare(&agent.text, Algorithm::Es256, minute, SYSTEM, at(NOW));
+        let made = made.unwrap();
+        let (_, payload) = std::str::from_utf8(made.as_bytes())
+            .unwrap()
+            .split_once('.')
+            .unwrap();
+        let claims: Value = serde_json::from_slice(&base64url::decode(payload).unwrap()).unwrap();
+        let id = claims.get("jti").and_then(Value::as_str).unwrap();
+        assert_eq!((id.len(), claims.get("iss")), (22, None));
+        assert!(seen.insert(id.to_owned()), "twice");
+    }
+    let other = good.prepare(&agent.text, Algorithm::Es384, minute, SYSTEM, at(NOW));
+    let signed = other.and_then(|input| input.sign(&agent.key).map_err(Error::Wpt));
+    assert_eq!(code(signed), "wpt.algorithm", "another key's");
+}
