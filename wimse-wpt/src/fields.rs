@@ -130,7 +130,7 @@ fn sole_jwt<'a>(
     match value.to_str() {
         Ok(text) if is_compact(text) => Ok(Some(text)),
         // A list of fields that something on the way has joined.
-        Ok(text) if text.split(',').all(|part| is_compact(part.trim())) => {
+        Ok(text) if text.contains(',') && text.split(',').all(|part| is_compact(part.trim())) => {
             Err(Error::FieldRepeated { field })
         }
         _ => Err(Error::FieldSyntax { field }),

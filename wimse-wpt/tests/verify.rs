@@ -6,7 +6,7 @@ use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code, sign, sign_raw};
 use jose::alg::Algorithm;
 use jose::base64url;
 use jose::digest::{sha256, sha256_base64url};
-use jose::key::{Signer as _, SigningKey};
+use jose::key::SigningKey;
 use jose::provider::{AWS_LC, RUSTCRYPTO};
 use jose::random::SYSTEM;
 use jose::time::Skew;

@@ -1,0 +1,70 @@
+//! The codes are a promise.
+
+use std::collections::HashSet;
+
+use jose::Error as Jose;
+use jose::alg::Algorithm;
+use wimse_wpt::Error;
+
+/// Each variant, and each error of `jose` that has a name of its own here.
+fn all() -> Vec<Error> {
+    let field = "workload-proof-token";
+    let algorithm = Algorithm::Es256;
+    vec![
+        Error::Wpt(Jose::AlgorithmMismatch { algorithm }),
+        Error::Wpt(Jose::UnknownAlgorithm),
+        Error::Wpt(Jose::Claim { claim: "jti" }),
+        Error::Wpt(Jose::Expired),
+        Error::Wpt(Jose::Lifetime),
+        Error::Wpt(Jose::NotYetValid),
+        Error::Wpt(Jose::Signature),
+        Error::Wpt(Jose::Type),
+        Error::Audience,
+        Error::WitHash,
+        Error::AccessTokenHash,
+        Error::TxnTokenHash,
+        Error::OtherHash,
+        Error::FieldMissing { field },
+        Error::FieldRepeated { field },
+        Error::FieldSyntax { field },
+        Error::FieldTooLong { field, limit: 8192 },
+        Error::Target,
+        Error::Prepare { reason: "x" },
+    ]
+}
+
+/// WPT-01: every code is listed once, and every listed code is given.
+#[test]
+fn codes_are_unique_and_all_there() {
+    let listed: HashSet<_> = Error::CODES.iter().copied().collect();
+    assert_eq!(listed.len(), Error::CODES.len());
+    let given: HashSet<_> = all().iter().map(Error::code).collect();
+    assert_eq!(given, listed);
+    assert!(listed.iter().all(|code| code.starts_with("wpt.")));
+}
+
+/// WPT-04: what is not of this crate keeps the name that its own crate gave it.
+#[test]
+fn foreign_codes_pass() {
+    let foreign = [Jose::CODES, replay::Error::CODES].concat();
+    assert!(foreign.iter().all(|code| !Error::CODES.contains(code)));
+    assert_eq!(Error::Wpt(Jose::Parts).code(), "jws.parts");
+    assert_eq!(Error::Wpt(Jose::Random).code(), "random.unavailable");
+    for error in [replay::Error::Replayed, replay::Error::Full] {
+        assert_eq!(Error::Replay(error).code(), error.code());
+    }
+}
+
+/// WPT-01: messages start in lower case and end without a full stop.
+#[test]
+fn messages_are_plain() {
+    let replayed = Error::Replay(replay::Error::Replayed);
+    for error in all().into_iter().chain([replayed]) {
+        let text = error.to_string();
+        assert!(
+            text.starts_with(|first: char| !first.is_uppercase()),
+            "{text}"
+        );
+        assert!(!text.ends_with('.'), "{text}");
+    }
+}
