@@ -1,0 +1,88 @@
+//! Why a command did not do what it was asked.
+
+use std::error::Error;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What ends a command.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A token, key, identifier or key set was refused, or our own was not made.
+    #[error("{detail}")]
+    Refused { code: &'static str, detail: String },
+    /// The command line does not fit together.
+    #[error("{0}")]
+    Usage(&'static str),
+    #[error("{}: {error}", path.display())]
+    File {
+        path: PathBuf,
+        #[source]
+        error: io::Error,
+    },
+    #[error("{}: longer than {limit} bytes", path.display())]
+    TooLong { path: PathBuf, limit: u64 },
+    #[error("{}: not UTF-8", path.display())]
+    NotText { path: PathBuf },
+}
+
+impl Failure {
+    /// The stable name: of the error of whoever refused, or one of our own.
+    pub(crate) const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused { code, .. } => code,
+            Self::Usage(_) => "cli.usage",
+            Self::File { .. } => "cli.file",
+            Self::TooLong { .. } => "cli.too_long",
+            Self::NotText { .. } => "cli.not_text",
+        }
+    }
+
+    pub(crate) const fn exit_status(&self) -> u8 {
+        match self {
+            Self::Refused { .. } => 1,
+            _ => 2,
+        }
+    }
+
+    /// The same, of what this file holds.
+    pub(crate) fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Refused { code, detail } => Self::Refused {
+                code,
+                detail: format!("{}: {detail}", path.display()),
+            },
+            other => other,
+        }
+    }
+}
+
+/// Message and causes in one line, each once.
+fn detail(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+macro_rules! refused {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::Refused { code: error.code(), detail: detail(&error) }
+            }
+        }
+    )*};
+}
+
+refused!(
+    jose::Error,
+    wimse_cred::Error,
+    wimse_id::Error,
+    wimse_wpt::Error
+);

@@ -1,0 +1,78 @@
+//! What the files hold.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use crate::failure::Failure;
+
+/// The most that a file may hold, in bytes.
+const MAX_LEN: u64 = 64 * 1024;
+
+/// Reads files, and the standard input once.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    standard_taken: bool,
+}
+
+impl Inputs {
+    /// The text of a file of at most 64 KiB, without one newline at its end.
+    pub(crate) fn text(&mut self, path: &Path) -> Result<Zeroizing<String>, Failure> {
+        let mut bytes = self.bytes(path)?;
+        match String::from_utf8(std::mem::take(&mut *bytes)) {
+            Ok(text) => Ok(Zeroizing::new(text)),
+            Err(error) => {
+                drop(Zeroizing::new(error.into_bytes()));
+                let path = path.to_owned();
+                Err(Failure::NotText { path })
+            }
+        }
+    }
+
+    /// The bytes of a file of at most 64 KiB, without one newline at its end.
+    pub(crate) fn bytes(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let mut bytes = self.within(path, MAX_LEN)?;
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        Ok(bytes)
+    }
+
+    /// The bytes of a file, as they are.
+    pub(crate) fn within(
+        &mut self,
+        path: &Path,
+        limit: u64,
+    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        let failed = |error| Failure::File {
+            path: path.to_owned(),
+            error,
+        };
+        let bytes = if path == Path::new("-") {
+            if std::mem::replace(&mut self.standard_taken, true) {
+                return Err(Failure::Usage("the standard input can be read only once"));
+            }
+            read(io::stdin().lock(), limit)
+        } else {
+            File::open(path).and_then(|file| read(file, limit))
+        };
+        let bytes = bytes.map_err(failed)?;
+        bytes.ok_or_else(|| Failure::TooLong {
+            path: path.to_owned(),
+            limit,
+        })
+    }
+}
+
+/// Everything, or nothing where there is more than the limit. The buffer never grows, so that no copy of a key stays behind.
+fn read(from: impl Read, limit: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let room = usize::try_from(limit)
+        .unwrap_or(usize::MAX)
+        .saturating_add(64);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    from.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    let fits = u64::try_from(bytes.len()).is_ok_and(|len| len <= limit);
+    Ok(fits.then_some(bytes))
+}

@@ -1,0 +1,110 @@
+//! `aims token`, and how tokens are shown.
+
+use jose::base64url;
+use jose::jwt::NumericDate;
+use jose::time::UnixTime;
+use serde::Serialize;
+use wimse_id::WorkloadId;
+use zeroize::Zeroizing;
+
+use crate::args::Token;
+use crate::failure::Failure;
+use crate::input::Inputs;
+use crate::text::{Members, escaped, word};
+use crate::time::{in_words, now};
+
+/// Claims whose value is a time (RFC 7519 §4.1, OpenID Connect Core §2).
+const DATES: [&str; 5] = ["auth_time", "exp", "iat", "nbf", "updated_at"];
+
+#[derive(Serialize)]
+struct Inspected {
+    verified: bool,
+    header: Members,
+    claims: Members,
+}
+
+/// What was verified.
+#[derive(Serialize)]
+pub(crate) struct Verified<'a> {
+    verified: bool,
+    id: &'a str,
+    expires: u64,
+    claims: Members,
+}
+
+pub(crate) fn run(command: Token, inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
+    let Token::Inspect { shown, file } = command;
+    let text = inputs.text(&file)?;
+    let (header, claims) = decoded(&text).map_err(|error| Failure::from(error).of(&file))?;
+    if shown.json {
+        return json(&Inspected {
+            verified: false,
+            header,
+            claims,
+        });
+    }
+    let now = now(shown.now);
+    Ok(Zeroizing::new(format!(
+        "NOT VERIFIED: anyone can have written this\n\nheader\n{}\nclaims\n{}",
+        header.lines(|_, _| None),
+        claims.lines(|name, value| date(name, value, now)),
+    )))
+}
+
+/// Header and claims of any JWS in compact form whose parts are JSON objects, whatever its algorithm.
+fn decoded(text: &str) -> Result<(Members, Members), jose::Error> {
+    let mut parts = text.split('.');
+    let (Some(header), Some(claims), Some(_), None) =
+        (parts.next(), parts.next(), parts.next(), parts.next())
+    else {
+        return Err(jose::Error::Parts);
+    };
+    let read = |part| Members::read(&base64url::decode(part)?);
+    Ok((read(header)?, read(claims)?))
+}
+
+impl<'a> Verified<'a> {
+    /// Of a token that was verified, its claims.
+    pub(crate) fn new(
+        id: &'a WorkloadId,
+        expires: UnixTime,
+        text: &str,
+    ) -> Result<Self, jose::Error> {
+        let (_, claims) = decoded(text)?;
+        Ok(Self {
+            verified: true,
+            id: id.as_str(),
+            expires: expires.as_secs(),
+            claims,
+        })
+    }
+
+    pub(crate) fn json(&self) -> Result<Zeroizing<String>, Failure> {
+        json(self)
+    }
+
+    /// For people; `remark` stands behind the first word.
+    pub(crate) fn lines(&self, remark: &str, now: UnixTime) -> Zeroizing<String> {
+        Zeroizing::new(format!(
+            "verified{remark}\n\nid       {}\nexpires  {}\n\nclaims\n{}",
+            word(self.id),
+            in_words(self.expires, now),
+            self.claims.lines(|name, value| date(name, value, now)),
+        ))
+    }
+}
+
+/// The words for a value that is a time.
+fn date(name: &str, value: &str, now: UnixTime) -> Option<String> {
+    if !DATES.contains(&name) {
+        return None;
+    }
+    let date: NumericDate = serde_json::from_str(value).ok()?;
+    Some(in_words(date.as_secs(), now))
+}
+
+/// One line.
+pub(crate) fn json(value: &impl Serialize) -> Result<Zeroizing<String>, Failure> {
+    let text = serde_json::to_string(value).or(Err(jose::Error::Serialize))?;
+    Ok(Zeroizing::new(format!("{}\n", escaped(&text))))
+}

@@ -1,0 +1,48 @@
+//! Whose keys are trusted.
+
+use jose::jwk::MAX_SET_LEN;
+use jose::provider::AWS_LC;
+use serde_json::Value;
+use wimse_cred::{Bundle, TrustStore};
+use wimse_id::Scheme;
+
+use crate::args::Trusted;
+use crate::failure::Failure;
+use crate::input::Inputs;
+
+/// The origins with their keys, pair by pair.
+pub(crate) fn read(trusted: &Trusted, inputs: &mut Inputs) -> Result<TrustStore, Failure> {
+    let Trusted { origins, keys } = trusted;
+    if origins.len() != keys.len() {
+        return Err(Failure::Usage("each `--origin` needs its own `--keys`"));
+    }
+    let mut rest = origins.as_slice();
+    while let Some((first, others)) = rest.split_first() {
+        if others.contains(first) {
+            return Err(Failure::Usage("an `--origin` is given twice"));
+        }
+        rest = others;
+    }
+    let limit = u64::try_from(MAX_SET_LEN).unwrap_or(u64::MAX);
+    let mut bundles = Vec::with_capacity(origins.len());
+    for (origin, path) in origins.iter().zip(keys) {
+        let document = inputs.within(path, limit)?;
+        let bundle = if origin.scheme() == Scheme::Spiffe && !is_spiffe_bundle(&document) {
+            Bundle::jwk_set(origin, &document, AWS_LC)
+        } else {
+            Bundle::parse(origin, &document, AWS_LC)
+        };
+        bundles.push(bundle.map_err(|error| Failure::from(error).of(path))?);
+    }
+    Ok(TrustStore::of(bundles))
+}
+
+/// Whether the document says that it is a SPIFFE bundle: by a `spiffe_sequence`, or a key for WIT-SVIDs.
+fn is_spiffe_bundle(document: &[u8]) -> bool {
+    let Ok(document) = serde_json::from_slice::<Value>(document) else {
+        return false;
+    };
+    let keys = document.get("keys").and_then(Value::as_array);
+    let of_wit = |key: &Value| key.get("use").is_some_and(|used| used == "wit-svid");
+    document.get("spiffe_sequence").is_some() || keys.is_some_and(|keys| keys.iter().any(of_wit))
+}

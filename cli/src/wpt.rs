@@ -1,0 +1,125 @@
+//! `aims wpt`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jose::jws::Unverified;
+use jose::key::Signer as _;
+use jose::random::SYSTEM;
+use jose::secret::SecretText;
+use jose::time::UnixTime;
+use wimse_cred::{Identity, WitRules};
+use wimse_wpt::{Binding, WptRules};
+use zeroize::Zeroizing;
+
+use crate::args::{Bound, Wpt};
+use crate::failure::Failure;
+use crate::input::Inputs;
+use crate::time::{at, now};
+use crate::token::Verified;
+use crate::{key, trust, wit};
+
+/// What the files of a binding hold.
+struct Held {
+    access_token: Option<Zeroizing<String>>,
+    txn_token: Option<Zeroizing<String>>,
+    headers: Vec<(String, Zeroizing<Vec<u8>>)>,
+}
+
+impl Held {
+    fn read(bound: &Bound, inputs: &mut Inputs) -> Result<Self, Failure> {
+        let mut text =
+            |path: &Option<PathBuf>| path.as_ref().map(|path| inputs.text(path)).transpose();
+        let (access_token, txn_token) = (text(&bound.access_token)?, text(&bound.txn_token)?);
+        let mut headers = Vec::new();
+        for (name, path) in &bound.headers {
+            headers.push((name.clone(), inputs.bytes(path)?));
+        }
+        Ok(Self {
+            access_token,
+            txn_token,
+            headers,
+        })
+    }
+
+    fn binding<'a>(&'a self, audience: &'a str) -> Binding<'a> {
+        let mut binding = Binding::to(audience);
+        if let Some(token) = &self.access_token {
+            binding = binding.access_token(token);
+        }
+        if let Some(token) = &self.txn_token {
+            binding = binding.txn_token(token);
+        }
+        self.headers.iter().fold(binding, |binding, (name, value)| {
+            binding.header(name, value)
+        })
+    }
+}
+
+pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
+    match command {
+        Wpt::New {
+            wit,
+            key,
+            bound,
+            lifetime,
+            now: asked,
+        } => {
+            let text = inputs.text(&wit)?;
+            let key = key::signing(&key, inputs)?;
+            let (now, algorithm) = (now(asked), key.algorithm());
+            // Whether token and key belong together, and for how long.
+            let public = key.public_jwk().clone();
+            let key = Arc::new(key);
+            let identity = Identity::new(SecretText::new(text.as_str()), key.clone(), &public);
+            let identity = identity.map_err(|error| Failure::from(error).of(&wit))?;
+            if identity.expires() <= now {
+                let error = wimse_cred::Error::Wit(jose::Error::Expired);
+                return Err(Failure::from(error).of(&wit));
+            }
+            let held = Held::read(&bound, inputs)?;
+            let lifetime = Duration::from_secs(lifetime);
+            let proof = held
+                .binding(&bound.audience)
+                .prepare(&text, algorithm, lifetime, SYSTEM, now)?
+                .sign(key.as_ref())?;
+            Ok(Zeroizing::new(format!("{}\n", proof.expose())))
+        }
+        Wpt::Verify {
+            wit: wit_file,
+            trusted,
+            bound,
+            shown,
+            file,
+        } => {
+            let trust = trust::read(&trusted, inputs)?;
+            let now = now(shown.now);
+            let text = inputs.text(&wit_file)?;
+            let held = Held::read(&bound, inputs)?;
+            let proof = inputs.text(&file)?;
+            let wit = wit::verified(&wit_file, &text, &trust, &WitRules::wit(), now)?;
+            let (binding, rules) = (held.binding(&bound.audience), WptRules::default());
+            let _unspent = wimse_wpt::verify(&proof, &wit, &binding, &rules, now)
+                .map_err(|error| Failure::from(error).of(&file))?;
+            let answer = Verified::new(wit.id(), expires(&proof)?, &proof)?;
+            if shown.json {
+                return answer.json();
+            }
+            let remark = ", unless it was seen before: that is for its receiver to know";
+            Ok(answer.lines(remark, now))
+        }
+    }
+}
+
+/// `exp` of a proof that was verified.
+fn expires(proof: &str) -> Result<UnixTime, jose::Error> {
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        exp: jose::jwt::NumericDate,
+    }
+
+    let payload = Unverified::parse(proof)?.unverified_payload()?;
+    let claims: Claims = jose::json::from_object(&payload)?;
+    Ok(at(claims.exp.as_secs()))
+}
