@@ -1,8 +1,7 @@
 //! WITs that were verified before.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use jose::digest::sha256;
 use jose::time::UnixTime;
@@ -19,16 +18,9 @@ use crate::trust::TrustStore;
 #[derive(Debug)]
 pub struct WitCache {
     rules: WitRules,
-    verified: Cache<[u8; 32], Entry>,
+    verified: Cache<[u8; 32], Wit>,
     revoked: RwLock<HashMap<[u8; 32], u64>>,
     capacity: usize,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    wit: Wit,
-    /// The last epoch whose bundles were seen to vouch for it.
-    epoch: Arc<AtomicU64>,
 }
 
 /// Which WIT is no longer accepted, and how long to remember it.
@@ -80,14 +72,10 @@ impl WitCache {
         let hash = sha256(text.as_bytes());
         let trust = trust.peek();
         if let Some(known) = self.verified.get(&hash) {
-            let same = known.epoch.load(Ordering::Acquire) == trust.epoch();
-            match known.wit.check_still(&trust, same, &self.rules, now) {
+            match known.check_still(&trust, &self.rules, now) {
                 Ok(()) => {
-                    if !same {
-                        known.epoch.store(trust.epoch(), Ordering::Release);
-                    }
-                    self.check_revoked(&known.wit)?;
-                    return Ok(known.wit);
+                    self.check_revoked(&known)?;
+                    return Ok(known);
                 }
                 // Verified again below, which says what is wrong.
                 Err(_) => drop(self.verified.remove(&hash)),
@@ -95,12 +83,7 @@ impl WitCache {
         }
         let wit = Wit::verify(text, &trust, &self.rules, now)?;
         self.check_revoked(&wit)?;
-        let epoch = Arc::new(AtomicU64::new(trust.epoch()));
-        let entry = Entry {
-            wit: wit.clone(),
-            epoch,
-        };
-        self.verified.insert(hash, entry);
+        self.verified.insert(hash, wit.clone());
         Ok(wit)
     }
 

@@ -58,7 +58,7 @@ struct Claims<'a> {
     iss: Option<String>,
     #[serde(default, deserialize_with = "present")]
     jti: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     aud: Option<IgnoredAny>,
     #[serde(borrow)]
     cnf: Confirmation<'a>,
@@ -185,7 +185,6 @@ impl Wit {
     pub(super) fn check_still(
         &self,
         trust: &Trust,
-        same_epoch: bool,
         rules: &WitRules,
         now: UnixTime,
     ) -> Result<(), Error> {
@@ -193,9 +192,6 @@ impl Wit {
             return Err(Error::Wit(jose::Error::Expired));
         }
         let bundle = trust.bundle_for(&self.0.id, now)?;
-        if same_epoch {
-            return Ok(());
-        }
         let header = self.0.verified.header();
         let wanted = (header.kid(), header.alg());
         let key = select(bundle.wit_keys(), bundle.origin(), wanted, Error::Wit)?;

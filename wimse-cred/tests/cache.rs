@@ -1,0 +1,175 @@
+//! The cache against twins of a signature, other stores, and well-formed garbage.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{AGENT, NOW, at, claims, code, document, key, origin, sign, trust};
+use jose::alg::Algorithm;
+use jose::base64url;
+use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use wimse_cred::{Bundle, Revocation, TrustStore, Wit, WitCache, WitRules};
+
+/// The order of P-256 (SEC 2 §2.4.2).
+const ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// The same token with the signature (r, n − s).
+fn twin(text: &str) -> String {
+    let (signed, signature) = text.rsplit_once('.').unwrap();
+    let signature = base64url::decode(signature).unwrap();
+    let (r, s) = signature.split_at(32);
+    let (mut other, mut borrow) = (r.to_vec(), false);
+    let mut difference: Vec<u8> = ORDER
+        .iter()
+        .zip(s)
+        .rev()
+        .map(|(n, s)| {
+            let (first, one) = n.overflowing_sub(*s);
+            let (digit, two) = first.overflowing_sub(u8::from(borrow));
+            borrow = one || two;
+            digit
+        })
+        .collect();
+    difference.reverse();
+    other.append(&mut difference);
+    format!("{signed}.{}", base64url::encode(&other))
+}
+
+fn is_same(one: &Wit, other: &Wit) -> bool {
+    std::ptr::eq(one.id(), other.id())
+}
+
+/// T-038: what is known is given again, and is not read again.
+#[test]
+fn a_hit_gives_the_same_wit() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let (store, text) = (trust(&[&ca]), sign("wit+jwt", &ca, &claims(&agent)));
+    let cache = WitCache::new(10, WitRules::wit());
+    assert!(cache.is_empty());
+    let first = cache.verify(&text, &store, at(NOW)).unwrap();
+    let again = cache.verify(&text, &store, at(NOW + 1)).unwrap();
+    assert!(is_same(&first, &again) && again.id().as_str() == AGENT);
+    // Another origin's change does not cost the entry.
+    let other = Bundle::parse(&origin("spiffe://other"), br#"{"keys":[]}"#, AWS_LC).unwrap();
+    store.set(other).unwrap();
+    let after = cache.verify(&text, &store, at(NOW)).unwrap();
+    assert!(is_same(&first, &after) && cache.len() == 1);
+    // Another cache knows nothing of it.
+    let fresh = WitCache::new(10, WitRules::wit());
+    let fresh = fresh.verify(&text, &store, at(NOW)).unwrap();
+    assert!(!is_same(&first, &fresh));
+}
+
+/// T-032, T-038: what one store vouched for, another store of the same epoch does not.
+#[test]
+fn another_store_is_asked_anew() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let text = sign("wit+jwt", &ca, &claims(&agent));
+    for (other, expected) in [
+        (key(Algorithm::Es256, "other"), "trust.unknown_key"),
+        (key(Algorithm::Es256, "ca"), "wit.signature"),
+    ] {
+        let (one, two) = (trust(&[&ca]), trust(&[&other]));
+        assert_eq!(one.epoch(), two.epoch());
+        let cache = WitCache::new(10, WitRules::wit());
+        assert_eq!(code(cache.verify(&text, &one, at(NOW))), "ok");
+        assert_eq!(code(cache.verify(&text, &two, at(NOW))), expected);
+    }
+}
+
+/// T-029, T-038, T-142: a twin (r, n − s) verifies, is another text, and does not escape a revocation.
+#[test]
+fn a_revocation_holds_for_the_twin() {
+    for provider in [AWS_LC, RUSTCRYPTO] {
+        let provider: &'static dyn Provider = provider;
+        let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+        let document = document(&[&ca], "wit-svid", 1);
+        let bundle = Bundle::parse(
+            &origin("spiffe://example.org"),
+            document.as_bytes(),
+            provider,
+        );
+        let store = TrustStore::of([bundle.unwrap()]);
+        let text = sign("wit+jwt", &ca, &claims(&agent));
+        let twin = twin(&text);
+        let cache = WitCache::new(10, WitRules::wit());
+        let wit = cache.verify(&text, &store, at(NOW)).unwrap();
+        let other = cache.verify(&twin, &store, at(NOW)).unwrap();
+        assert_ne!(wit.hash(), other.hash());
+        assert_eq!(wit.signed_hash(), other.signed_hash());
+        cache.revoke(Revocation::of(&wit), at(NOW)).unwrap();
+        for text in [&text, &twin] {
+            assert_eq!(code(cache.verify(text, &store, at(NOW))), "wit.revoked");
+        }
+    }
+}
+
+/// T-142: a WIT that was revoked before it was ever seen does not enter; others are untouched.
+#[test]
+fn a_revocation_may_come_first() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let store = trust(&[&ca]);
+    let text = sign("wit+jwt", &ca, &claims(&agent));
+    let (signed, _) = text.rsplit_once('.').unwrap();
+    let hash = jose::digest::sha256(signed.as_bytes());
+    let cache = WitCache::new(10, WitRules::wit());
+    let revocation = Revocation::of_signed_hash(hash, at(NOW + 300));
+    cache.revoke(revocation, at(NOW)).unwrap();
+    assert_eq!(code(cache.verify(&text, &store, at(NOW))), "wit.revoked");
+    assert!(cache.is_empty());
+    let other = sign("wit+jwt", &ca, &claims(&key(Algorithm::Es256, "b")));
+    assert_eq!(code(cache.verify(&other, &store, at(NOW))), "ok");
+}
+
+/// T-039: 90 % well-formed garbage, signed by strangers: nothing of it enters, and every good one is still known.
+#[test]
+fn garbage_does_not_displace() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let (store, stranger) = (trust(&[&ca]), key(Algorithm::Es256, "ca"));
+    let cache = WitCache::new(64, WitRules::wit());
+    let number = |jti: u32| {
+        let mut claims = claims(&agent);
+        claims
+            .as_object_mut()
+            .unwrap()
+            .insert("jti".to_owned(), jti.into());
+        claims.to_string()
+    };
+    let good: Vec<_> = (0..10)
+        .map(|_| sign("wit+jwt", &ca, &claims(&agent)))
+        .collect();
+    let first: Vec<_> = good
+        .iter()
+        .map(|text| cache.verify(text, &store, at(NOW)).unwrap())
+        .collect();
+    for bad in 0..90 {
+        let header = r#"{"alg":"ES256","typ":"wit+jwt","kid":"ca"}"#;
+        let text = common::sign_raw(header, &number(bad), &stranger);
+        assert_eq!(code(cache.verify(&text, &store, at(NOW))), "wit.signature");
+    }
+    assert_eq!(cache.len(), good.len());
+    for (text, first) in good.iter().zip(&first) {
+        let again = cache.verify(text, &store, at(NOW)).unwrap();
+        assert!(is_same(first, &again));
+    }
+}
+
+/// T-039: the cache is bounded, and its rules are the verifier's.
+#[test]
+fn the_cache_is_bounded() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let (store, text) = (trust(&[&ca]), sign("wit+jwt", &ca, &claims(&agent)));
+    let cache = WitCache::new(4, WitRules::wit());
+    for _ in 0..50 {
+        let text = sign("wit+jwt", &ca, &claims(&agent));
+        assert_eq!(code(cache.verify(&text, &store, at(NOW))), "ok");
+    }
+    assert!((1..=4).contains(&cache.len()), "{}", cache.len());
+    let rules = WitRules::wit().with_max_len(text.len() - 1);
+    let short = WitCache::new(4, rules);
+    assert_eq!(code(short.verify(&text, &store, at(NOW))), "jws.too_long");
+    assert_eq!(short.rules().skew().as_secs(), 30);
+}
