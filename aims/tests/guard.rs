@@ -5,13 +5,16 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aims::cred::{WitIssuer, WitRules};
 use aims::decision::{Authorize, Call, Decision, Denial, Reason};
 use aims::id::IdPattern;
 use aims::jose::alg::Algorithm;
-use aims::jose::time::UnixTime;
+use aims::jose::key::SigningKey;
+use aims::jose::time::{Clock, UnixTime};
+use aims::refresh::{Keys, Refresh, RefreshFuture};
 use aims::replay::ReplayCache;
 use aims::revoked::{Credential, Revoked};
 use aims::wpt::Binding;
@@ -352,13 +355,14 @@ fn other_tokens_are_covered() {
         .headers
         .insert("x-context", HeaderValue::from_static(" v "));
     assert_eq!(code(&guard, &request), ("ok", 200));
-    let mut twice = agent.call();
+    let wpt = agent.wpt(&Binding::to(CALL).header("x-context", b"v"));
+    let mut twice = proven(agent.wit.expose(), &wpt, None);
     twice
         .headers
         .append("x-context", HeaderValue::from_static("v"));
     twice
         .headers
-        .append("x-context", HeaderValue::from_static("v"));
+        .append("x-context", HeaderValue::from_static("w"));
     assert_eq!(code(&guard, &twice), ("wpt.oth", 400));
 }
 
@@ -407,4 +411,61 @@ fn what_cannot_be_guarded_is_refused() {
         .require(Requirements::new().scopes(scopes))
         .build();
     assert!(guard.unwrap_err().to_string().contains("no issuer"));
+}
+
+/// Puts the new key into the store, and counts.
+#[derive(Clone, Debug)]
+struct Refreshing(Arc<(World, SigningKey, AtomicUsize)>);
+
+impl Refresh for Refreshing {
+    fn refresh(&self, keys: Keys) -> RefreshFuture<'_> {
+        let (world, next, count) = &*self.0;
+        assert_eq!(keys, Keys::Origin(bundle(AGENT, next, 2).origin().clone()));
+        count.fetch_add(1, Ordering::SeqCst);
+        let newer = world.trust.set(bundle(AGENT, next, 2)).is_ok();
+        Box::pin(std::future::ready(newer))
+    }
+}
+
+#[derive(Debug)]
+struct Then;
+
+impl Clock for Then {
+    fn now(&self) -> UnixTime {
+        at(NOW)
+    }
+}
+
+/// ATJ-11, T-085: an unknown key is asked for once; a key that is still unknown, and every other refusal, is not asked for again.
+#[tokio::test]
+async fn an_unknown_key_is_asked_for_once() {
+    let mut signer = World::new();
+    signer.ca = key(Algorithm::Es256).with_key_id("next");
+    let refreshing = Refreshing(Arc::new((
+        World::new(),
+        signer.ca.clone(),
+        AtomicUsize::new(0),
+    )));
+    let (world, _, count) = &*refreshing.0;
+    let guard = world.guard().refresh(refreshing.clone()).clock(Then);
+    let guard = guard.build().unwrap();
+    let request = signer.agent(AGENT).call();
+    assert_eq!(
+        guard.check(&request, at(NOW)).unwrap_err().code(),
+        "trust.unknown_key"
+    );
+    assert_eq!(count.load(Ordering::SeqCst), 0);
+    assert!(guard.admit(&request).await.is_ok());
+    assert_eq!(
+        guard.admit(&request).await.unwrap_err().code(),
+        "replay.replayed"
+    );
+    assert_eq!(count.load(Ordering::SeqCst), 1);
+    signer.ca = key(Algorithm::Es256).with_key_id("never");
+    let request = signer.agent(AGENT).call();
+    assert_eq!(
+        guard.admit(&request).await.unwrap_err().code(),
+        "trust.unknown_key"
+    );
+    assert_eq!(count.load(Ordering::SeqCst), 2);
 }

@@ -47,6 +47,7 @@ pub(crate) struct Agent {
     pub(crate) wit: CompactJws,
 }
 
+#[derive(Debug)]
 pub(crate) struct World {
     pub(crate) ca: SigningKey,
     pub(crate) server: SigningKey,
