@@ -391,3 +391,14 @@ fn too_little_scope_is_told() {
             && challenge.contains(r#"scope="tools:call""#)
     );
 }
+
+/// T-132: a cache that is asked about another store believes that store, even of the same age.
+#[test]
+fn a_cached_token_is_of_the_store_at_hand() {
+    let (world, other) = (World::new(), World::new());
+    let token = world.token(&World::claims(&world.agent(AGENT)));
+    let cache = TokenCache::new(2, AccessTokenRules::new(TOOL));
+    assert!(cache.verify(&token, &world.issuers, at(NOW)).is_ok());
+    let refused = cache.verify(&token, &other.issuers, at(NOW)).unwrap_err();
+    assert_eq!(refused.code(), "token.signature");
+}

@@ -1,8 +1,7 @@
 //! Access tokens that were verified before.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use jose::digest::sha256;
 use jose::time::UnixTime;
@@ -17,16 +16,9 @@ use crate::{AccessToken, AccessTokenRules, Error, IssuerStore};
 #[derive(Debug)]
 pub struct TokenCache {
     rules: AccessTokenRules,
-    verified: Cache<[u8; 32], Entry>,
+    verified: Cache<[u8; 32], AccessToken>,
     revoked: RwLock<HashMap<[u8; 32], u64>>,
     capacity: usize,
-}
-
-#[derive(Clone, Debug)]
-struct Entry {
-    token: AccessToken,
-    /// The last epoch whose keys were seen to vouch for it.
-    epoch: Arc<AtomicU64>,
 }
 
 impl TokenCache {
@@ -59,14 +51,10 @@ impl TokenCache {
         let hash = sha256(text.as_bytes());
         let issuers = issuers.peek();
         if let Some(known) = self.verified.get(&hash) {
-            let same = known.epoch.load(Ordering::Acquire) == issuers.epoch();
-            match known.token.check_still(&issuers, same, &self.rules, now) {
+            match known.check_still(&issuers, &self.rules, now) {
                 Ok(()) => {
-                    if !same {
-                        known.epoch.store(issuers.epoch(), Ordering::Release);
-                    }
-                    self.check_revoked(&known.token)?;
-                    return Ok(known.token);
+                    self.check_revoked(&known)?;
+                    return Ok(known);
                 }
                 // Verified again below, which says what is wrong.
                 Err(_) => drop(self.verified.remove(&hash)),
@@ -74,12 +62,7 @@ impl TokenCache {
         }
         let token = AccessToken::verify(text, &issuers, &self.rules, now)?;
         self.check_revoked(&token)?;
-        let epoch = Arc::new(AtomicU64::new(issuers.epoch()));
-        let entry = Entry {
-            token: token.clone(),
-            epoch,
-        };
-        self.verified.insert(hash, entry);
+        self.verified.insert(hash, token.clone());
         Ok(token)
     }
 

@@ -297,15 +297,11 @@ impl AccessToken {
     pub(crate) fn check_still(
         &self,
         issuers: &Issuers,
-        same_epoch: bool,
         rules: &AccessTokenRules,
         now: UnixTime,
     ) -> Result<(), Error> {
         if rules.times.skew().has_ended(self.0.expires, now.as_secs()) {
             return Err(Error::Token(jose::Error::Expired));
-        }
-        if same_epoch {
-            return Ok(());
         }
         let header = self.0.verified.header();
         let key = issuers.select(&self.0.issuer, header.kid(), header.alg())?;
