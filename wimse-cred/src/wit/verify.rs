@@ -61,14 +61,16 @@ struct Claims<'a> {
     #[serde(default, deserialize_with = "present")]
     aud: Option<IgnoredAny>,
     #[serde(borrow)]
-    cnf: Confirmation<'a>,
+    cnf: &'a RawValue,
 }
 
 #[derive(Deserialize)]
 struct Confirmation<'a> {
     #[serde(borrow, default)]
     jwk: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
     jwe: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
     jku: Option<IgnoredAny>,
 }
 
@@ -109,7 +111,7 @@ impl Wit {
                 Error::Subject(None)
             });
         }
-        let (key_of_workload, algorithm) = confirmed(&claims.cnf, bundle, rules)?;
+        let (key_of_workload, algorithm) = confirmed(claims.cnf, bundle, rules)?;
         let (expires, issuer, jwt_id) = (claims.exp.as_secs(), claims.iss, claims.jti);
         Ok(Self(Arc::new(Inner {
             hash: sha256(text.as_bytes()),
@@ -239,11 +241,13 @@ pub(crate) fn claimed_id(
 
 /// WIT-02, SVD-01.
 fn confirmed(
-    cnf: &Confirmation<'_>,
+    cnf: &RawValue,
     bundle: &Bundle,
     rules: &WitRules,
 ) -> Result<(VerifyingKey, Algorithm), Error> {
     let refused = |error| Error::Confirmation(Some(error));
+    // Serde alone would take an array for it.
+    let cnf: Confirmation<'_> = jose::json::from_object(cnf.get().as_bytes()).map_err(refused)?;
     let (Some(jwk), None, None) = (cnf.jwk, &cnf.jwe, &cnf.jku) else {
         return Err(Error::Confirmation(None));
     };
