@@ -1,0 +1,152 @@
+//! `aims key` and `aims id`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::fs;
+
+use common::Folder;
+use serde_json::Value;
+
+/// T-023: the new file is the owner's alone, and nothing that is there is overwritten.
+#[test]
+fn a_new_key_is_kept_safe() {
+    let folder = Folder::new();
+    assert_eq!(folder.ok("key generate --out a.jwk"), "");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(folder.path("a.jwk"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let before = folder.read("a.jwk");
+    assert_eq!(folder.failed("key generate --out a.jwk"), "cli.file");
+    assert_eq!(folder.read("a.jwk"), before);
+    assert_eq!(
+        folder.failed("key generate --out no/such/folder"),
+        "cli.file"
+    );
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("nowhere", folder.path("link")).unwrap();
+        assert_eq!(folder.failed("key generate --out link"), "cli.file");
+        assert!(fs::metadata(folder.path("nowhere")).is_err());
+    }
+}
+
+/// Each algorithm, `kid`, and both ways to the standard output.
+#[test]
+fn keys_are_made_as_asked() {
+    let folder = Folder::new();
+    for (alg, kty) in [
+        ("ES256", "EC"),
+        ("ES384", "EC"),
+        ("ES512", "EC"),
+        ("EdDSA", "OKP"),
+        ("Ed25519", "OKP"),
+    ] {
+        for out in ["", "--out -"] {
+            let text = folder.ok(&format!("key generate --alg {alg} --kid k-1 {out}"));
+            let key: Value = serde_json::from_str(&text).unwrap();
+            let member = |name| key.get(name).and_then(Value::as_str);
+            assert_eq!(member("alg"), Some(alg));
+            assert_eq!((member("kty"), member("kid")), (Some(kty), Some("k-1")));
+            assert!(member("d").is_some());
+        }
+    }
+    let unnamed = folder.ok("key generate");
+    assert!(unnamed.contains("ES256") && !unnamed.contains("kid"));
+    assert_ne!(unnamed, folder.ok("key generate"));
+    for bad in ["--alg none", "--alg HS256", "--alg es256", "--kid="] {
+        let ran = folder.run(&format!("key generate {bad}"));
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{bad}");
+    }
+}
+
+/// T-023: the public part has no private member, and the same thumbprint.
+#[test]
+fn only_the_public_part_is_shown() {
+    let folder = Folder::new();
+    for alg in ["ES256", "Ed25519"] {
+        let text = folder.ok(&format!("key generate --alg {alg} --kid 1"));
+        folder.write("key", &text);
+        let private: Value = serde_json::from_str(&text).unwrap();
+        let public = folder.ok("key public key");
+        let secret = private.get("d").and_then(Value::as_str).unwrap();
+        assert!(!public.contains(secret) && !public.contains("\"d\""));
+        let parsed: Value = serde_json::from_str(&public).unwrap();
+        for member in ["kty", "crv", "x", "alg", "kid"] {
+            assert_eq!(parsed.get(member), private.get(member), "{member}");
+        }
+        let from_input = folder.run_with("key public -", text.as_bytes());
+        assert_eq!((from_input.status, from_input.out), (0, public.clone()));
+        folder.write("public", &public);
+        assert_eq!(folder.ok("key public public"), public);
+        let thumbprint = folder.ok("key thumbprint key");
+        assert_eq!(thumbprint, folder.ok("key thumbprint public"));
+        assert_eq!(thumbprint.len(), 44);
+    }
+}
+
+/// RFC 8037, appendix A.3.
+#[test]
+fn the_thumbprint_is_the_standards() {
+    let folder = Folder::new();
+    let key = br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    let ran = folder.run_with("key thumbprint -", key);
+    assert_eq!(ran.out, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k\n");
+}
+
+/// T-019, T-023: a bad key is refused by its code, and nothing of it is repeated.
+#[test]
+fn bad_keys_are_refused() {
+    let folder = Folder::new();
+    for (text, code) in [
+        ("", "jwk.json"),
+        ("[]", "jwk.json"),
+        (r#"{"kty":"oct","k":"SECRETSECRET"}"#, "jwk.kty"),
+        (
+            r#"{"kty":"EC","crv":"P-256","x":"SECRETSECRET","y":"","d":""}"#,
+            "jwk.member",
+        ),
+        (r#"{"kty":"EC","kty":"EC"}"#, "jws.duplicate_member"),
+    ] {
+        folder.write("key", text);
+        for command in ["key public key", "key thumbprint key"] {
+            assert_eq!(folder.refused(command), code, "{text}");
+            assert!(!folder.run(command).err.contains("SECRET"));
+        }
+    }
+    assert_eq!(folder.failed("key public missing"), "cli.file");
+    assert_eq!(folder.failed("key public ."), "cli.file");
+}
+
+/// ID-01: an identifier, or the code of what is wrong with it.
+#[test]
+fn identifiers_are_checked() {
+    let folder = Folder::new();
+    let good = folder.ok("id check spiffe://example.org/ns/a");
+    assert_eq!(
+        good,
+        "id      spiffe://example.org/ns/a\norigin  spiffe://example.org\n"
+    );
+    assert!(
+        folder
+            .ok("id check wimse://example.com/a")
+            .contains("wimse://example.com\n")
+    );
+    for (bad, code) in [
+        ("https://example.org/a", "id.scheme"),
+        ("spiffe://Example.org/a", "id.trust_domain"),
+        ("spiffe://example.org/a/", "id.trailing_slash"),
+        ("spiffe://example.org/../a", "id.dot_segment"),
+        ("spiffe://user@example.org/a", "id.user_info"),
+    ] {
+        assert_eq!(folder.refused(&format!("id check {bad}")), code, "{bad}");
+    }
+    assert_eq!(folder.run("id check").status, 2);
+}
