@@ -34,8 +34,6 @@ fn an_issued_token_verifies() {
     assert_eq!(claims.get("iat"), Some(&json!(1_800_000_000)));
     let late = format!("wit verify --origin {ORIGIN} --keys keys.json --now 1800003630 wit");
     assert_eq!(folder.refused(&late), "wit.expired");
-    let real = format!("wit verify --origin {ORIGIN} --keys keys.json wit");
-    assert_ne!(folder.run(&real).err, "");
 }
 
 /// WIT-03, WIT-04, SVD-01, T-032: each refusal by its code, in words and in JSON.

@@ -1,0 +1,182 @@
+//! `aims wpt`, and what the drafts print.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{AGENT, AUDIENCE, Folder, NOW, ORIGIN};
+use serde_json::{Value, json};
+
+/// An agent, and files that a proof can be bound to.
+fn folder() -> Folder {
+    let folder = Folder::with_agent();
+    folder.write("access", "2YotnFZFEjr1zCsicMWpAA\n");
+    folder.write("txn", "a.b.c");
+    folder.write("digest", "sha-256=:YQ==:\n");
+    folder.write("other", "x");
+    folder
+}
+
+fn new(more: &str) -> String {
+    format!("wpt new --wit wit --key agent.jwk --audience {AUDIENCE} --now {NOW} {more}")
+}
+
+fn verify(audience: &str, more: &str) -> String {
+    format!(
+        "wpt verify --wit wit --origin {ORIGIN} --keys keys.json --audience {audience} --now {NOW} {more} wpt"
+    )
+}
+
+const ALL: &str = "--access-token access --txn-token txn --header content-digest=digest";
+
+/// WPT-01, WPT-05, WPT-06, WPT-07: what was made verifies, in words and in JSON.
+#[test]
+fn a_new_proof_verifies() {
+    let folder = folder();
+    for bound in ["", ALL] {
+        folder.write("wpt", folder.ok(&new(bound)));
+        let answer = folder.ok(&verify(AUDIENCE, bound));
+        assert!(answer.starts_with("verified"), "{answer}");
+        assert!(answer.contains(&format!("\nid       {AGENT}\n")));
+        let answer = folder.ok(&verify(AUDIENCE, &format!("{bound} --json")));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!(answer.get("verified"), Some(&json!(true)));
+        assert_eq!(answer.get("id"), Some(&json!(AGENT)));
+        assert_eq!(answer.get("expires"), Some(&json!(1_800_000_060)));
+        let claims = answer.get("claims").unwrap();
+        assert_eq!(claims.get("aud"), Some(&json!(AUDIENCE)));
+        assert_eq!(claims.get("tth").is_some(), !bound.is_empty());
+    }
+    let piped = folder.read("wpt");
+    let args = verify(AUDIENCE, ALL);
+    let args = args.strip_suffix("wpt").unwrap().to_owned() + "-";
+    assert_eq!(folder.run_with(&args, piped.as_bytes()).status, 0);
+}
+
+/// WPT-02, WPT-05, WPT-06, WPT-07, T-033: one thing changed on the receiver's side.
+#[test]
+fn a_proof_is_for_its_message() {
+    let folder = folder();
+    folder.write("wpt", folder.ok(&new(ALL)));
+    let [access, txn, digest] = [
+        "--access-token access",
+        "--txn-token txn",
+        "--header content-digest=digest",
+    ];
+    for (audience, bound, code) in [
+        ("https://other.example.com/", ALL.to_owned(), "wpt.audience"),
+        (AUDIENCE, format!("{txn} {digest}"), "wpt.ath"),
+        (
+            AUDIENCE,
+            format!("--access-token other {txn} {digest}"),
+            "wpt.ath",
+        ),
+        (AUDIENCE, format!("{access} {digest}"), "wpt.tth"),
+        (
+            AUDIENCE,
+            format!("{access} --txn-token other {digest}"),
+            "wpt.tth",
+        ),
+        (AUDIENCE, format!("{access} {txn}"), "wpt.oth"),
+        (
+            AUDIENCE,
+            format!("{access} {txn} --header content-digest=other"),
+            "wpt.oth",
+        ),
+        (AUDIENCE, format!("{ALL} --header x=other"), "wpt.oth"),
+    ] {
+        let args = verify(audience, &bound);
+        assert_eq!(folder.refused(&args), code, "{args}");
+        let ran = folder.run(&format!("{args} --json"));
+        assert_eq!(ran.status, 1);
+        let answer = ran.json();
+        let seen = (answer.get("verified"), answer.get("error"));
+        assert_eq!(seen, (Some(&json!(false)), Some(&json!(code))));
+    }
+    let late = verify(AUDIENCE, ALL).replace(NOW, "1800000090");
+    assert_eq!(folder.refused(&late), "wpt.expired");
+    let early = verify(AUDIENCE, ALL).replace(NOW, "1799999729");
+    assert_eq!(folder.refused(&early), "wit.not_yet_valid");
+}
+
+/// T-033: another token of the same agent, no token's proof, a token as its own proof.
+#[test]
+fn a_proof_is_for_its_token() {
+    let folder = folder();
+    folder.write("wpt", folder.ok(&new("")));
+    let issue = format!("wit issue --key ca.jwk --id {AGENT} --for agent.pub --now {NOW}");
+    let first = folder.read("wit");
+    folder.write("wit", folder.ok(&issue));
+    assert_eq!(folder.refused(&verify(AUDIENCE, "")), "wpt.wth");
+    folder.write("wit", &first);
+    folder.write("wpt", &first);
+    assert_eq!(folder.refused(&verify(AUDIENCE, "")), "wpt.typ");
+    folder.write("wit", "x");
+    assert_eq!(folder.refused(&verify(AUDIENCE, "")), "jws.parts");
+}
+
+/// WPT-03, WPT-07, WIT-08: what is not made: a foreign key, an expired token, a long life, a repeated or ill-named field.
+#[test]
+fn bad_proofs_are_not_made() {
+    let folder = folder();
+    for (more, code) in [
+        ("--lifetime 0", "wpt.prepare"),
+        ("--lifetime 301", "wpt.prepare"),
+        ("--header x=other --header x=other", "wpt.prepare"),
+        ("--header x:y=other", "wpt.prepare"),
+    ] {
+        assert_eq!(folder.refused(&new(more)), code, "{more}");
+    }
+    let foreign = new("").replace("agent.jwk", "ca.jwk");
+    assert_eq!(folder.refused(&foreign), "source.key");
+    let late = new("").replace(NOW, "1800003600");
+    assert_eq!(folder.refused(&late), "wit.expired");
+    for bad in ["--header X=other", "--header other", "--header =other"] {
+        let ran = folder.run(&new(bad));
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{bad}");
+    }
+    assert_eq!(folder.failed(&new("--header x=missing")), "cli.file");
+    assert_eq!(folder.failed(&new("--access-token missing")), "cli.file");
+}
+
+/// One newline at the end of a file is no part of a token; anything else is.
+#[test]
+fn one_newline_is_stripped() {
+    let folder = folder();
+    folder.write("wpt", folder.ok(&new("--access-token access")));
+    for (text, passes) in [
+        ("2YotnFZFEjr1zCsicMWpAA", true),
+        ("2YotnFZFEjr1zCsicMWpAA\n", true),
+        ("2YotnFZFEjr1zCsicMWpAA\n\n", false),
+        ("2YotnFZFEjr1zCsicMWpAA ", false),
+        ("2YotnFZFEjr1zCsicMWpAA\r\n", false),
+    ] {
+        folder.write("access", text);
+        let ran = folder.run(&verify(AUDIENCE, "--access-token access"));
+        assert_eq!(ran.status == 0, passes, "{text:?}");
+    }
+}
+
+/// WIT-01, WPT-01, WPT-05, WPT-06: the token and the proof that the drafts print.
+#[test]
+fn the_published_pair_verifies() {
+    let folder = Folder::new();
+    folder.write("wit", include_str!("../../testdata/wimse/wit.txt"));
+    folder.write("wpt", include_str!("../../testdata/wimse/wpt.txt"));
+    folder.write("access", "16_mAd0GiwaZokU26_0902100");
+    let keys: Value = serde_json::from_str(include_str!("../../testdata/wimse/keys.json")).unwrap();
+    let issuer = keys.as_object().unwrap().values();
+    let issuer = issuer.into_iter().find(|key| key.get("kid").is_some());
+    folder.write("keys.json", json!({"keys": [issuer]}).to_string());
+    let trusted = "--origin wimse://example.com --keys keys.json --now 1745510000";
+    let wit = folder.ok(&format!("wit verify {trusted} wit"));
+    assert!(wit.contains("wimse://example.com/specific-workload"));
+    assert!(wit.contains("2025-04-24T16:35:10Z"));
+    let bound = format!("--audience {AUDIENCE} --access-token access");
+    let proof = format!("wpt verify --wit wit {trusted} {bound} wpt");
+    assert!(folder.ok(&proof).starts_with("verified"));
+    assert_eq!(folder.refused(&proof.replace("/path", "/")), "wpt.audience");
+    let now = proof.replace(" --now 1745510000", "");
+    assert_eq!(folder.refused(&now), "wit.expired");
+    assert!(folder.ok("token inspect wpt").starts_with("NOT VERIFIED"));
+}
