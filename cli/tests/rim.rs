@@ -1,7 +1,5 @@
 //! Files, streams and exit statuses.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use std::process::Stdio;
@@ -182,4 +180,22 @@ fn output_failures_are_2() {
         assert_eq!(output.status.code(), Some(2));
         assert!(output.stderr.starts_with(b"aims: standard output: "));
     }
+}
+
+/// The README's story runs as it stands there.
+#[cfg(unix)]
+#[test]
+fn the_readme_runs() {
+    let folder = Folder::new();
+    let readme = include_str!("../README.md");
+    let (_, rest) = readme.split_once("```sh\n").unwrap();
+    folder.write("story", rest.split_once("```").unwrap().0);
+    let programs = std::path::Path::new(env!("CARGO_BIN_EXE_aims")).parent();
+    let path = std::env::var("PATH").unwrap();
+    let path = format!("{}:{path}", programs.unwrap().display());
+    let mut sh = std::process::Command::new("sh");
+    sh.arg("-e").arg("story").current_dir(folder.path(""));
+    let output = sh.env("PATH", path).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert!(output.stdout.starts_with(b"verified"));
 }
