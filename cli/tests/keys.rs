@@ -1,7 +1,5 @@
 //! `aims key` and `aims id`.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use std::fs;

@@ -1,7 +1,5 @@
 //! `aims wit`.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::{AGENT, Folder, NOW, ORIGIN};

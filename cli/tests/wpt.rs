@@ -1,7 +1,5 @@
 //! `aims wpt`, and what the drafts print.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::{AGENT, AUDIENCE, Folder, NOW, ORIGIN};
