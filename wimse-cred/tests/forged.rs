@@ -1,11 +1,5 @@
 //! WITs that somebody forged or bent: signatures, headers, spellings, and members that `null` would hide.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
-
 mod common;
 
 use common::{AGENT, NOW, at, bare, claims, document, key, origin, sign, sign_raw, trust, verify};

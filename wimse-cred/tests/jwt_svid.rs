@@ -1,10 +1,6 @@
 //! JWT-SVIDs: what `svid.rs` leaves to say of header, claims and keys.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

@@ -1,6 +1,9 @@
 //! Where an agent's identity comes from, and the table of codes.
 
-#![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![cfg_attr(
+    feature = "tokio",
+    expect(clippy::indexing_slicing, reason = "a test fails by panicking")
+)]
 
 mod common;
 
@@ -183,7 +186,7 @@ mod renewing {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
-    /// It renews at two thirds of the lifetime, a tenth earlier at most, with a new key.
+    /// F-03, WIT-08: it renews at two thirds of the lifetime, a tenth earlier at most, with a new key.
     #[tokio::test(start_paused = true)]
     async fn it_renews_in_time() {
         let issuer = Issuer::new();
@@ -220,6 +223,7 @@ mod renewing {
         assert_eq!(code(source.identity(now())), "ok");
     }
 
+    /// F-03: a call that hangs is given up, at the start and later.
     #[tokio::test(start_paused = true)]
     async fn a_silent_issuer_is_not_waited_for() {
         let issuer = Issuer::new();
@@ -242,6 +246,7 @@ mod renewing {
         assert!(source.identity(at(NOW)).unwrap().expires() > at(NOW + 400));
     }
 
+    /// F-03: nobody is asked for a source that is gone.
     #[tokio::test(start_paused = true)]
     async fn dropping_it_ends_the_task() {
         let issuer = Issuer::new();

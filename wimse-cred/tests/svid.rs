@@ -97,6 +97,7 @@ fn a_jwt_svid_is_checked() {
     );
 }
 
+/// SVD-02: what an issuer signs, a verifier takes.
 #[test]
 fn what_is_issued_verifies() {
     let ca = key(Algorithm::Es256, "ca");

@@ -226,7 +226,7 @@ fn a_revoked_wit_is_refused() {
     }
 }
 
-/// A revocation that cannot be remembered says so; one that has ended makes room.
+/// T-038, T-142: a revocation that cannot be remembered says so; one that has ended makes room.
 #[test]
 fn revocations_are_bounded() {
     let cache = WitCache::new(2, WitRules::wit());

@@ -1,0 +1,257 @@
+//! Renewal at its edges: chance, clones, panics, useless issuers; and what an identity refuses.
+
+#![cfg(feature = "tokio")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use common::{NOW, at, claims, code, key, sign};
+use jose::alg::Algorithm;
+use jose::key::{Signer, SigningKey};
+use jose::provider::AWS_LC;
+use jose::random::SecureRandom;
+use jose::secret::SecretText;
+use jose::time::{Clock, UnixTime};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use wimse_cred::source::{Issue, IssueFuture, RenewingSource};
+use wimse_cred::{Error, Identity, IdentitySource as _};
+
+/// Wall time that goes as tokio's does.
+#[derive(Clone, Copy, Debug)]
+struct Paused(Instant);
+
+impl Clock for Paused {
+    fn now(&self) -> UnixTime {
+        at(NOW + self.0.elapsed().as_secs())
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    /// An identity for so many seconds.
+    For(u64),
+    Fails,
+    Hangs,
+    Panics,
+}
+
+/// Gives its answers in turn, then none; remembers when it was asked.
+#[derive(Clone, Debug)]
+struct Script(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    answers: Mutex<VecDeque<Answer>>,
+    asked: Mutex<Vec<u64>>,
+    clock: Paused,
+}
+
+impl Script {
+    fn of(answers: &[Answer]) -> Self {
+        let answers = Mutex::new(answers.iter().copied().collect());
+        let (asked, clock) = (Mutex::default(), Paused(Instant::now()));
+        Self(Arc::new(Inner {
+            answers,
+            asked,
+            clock,
+        }))
+    }
+    fn asked(&self) -> Vec<u64> {
+        self.0
+            .asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+    async fn start(&self, random: &'static dyn SecureRandom) -> Result<RenewingSource, Error> {
+        let builder = RenewingSource::builder(self.clone()).with_clock(Arc::new(self.0.clock));
+        builder.with_random(random).start().await
+    }
+    fn identity(&self, source: &RenewingSource) -> &'static str {
+        code(source.identity(self.0.clock.now()))
+    }
+}
+
+impl Issue for Script {
+    fn issue(&self) -> IssueFuture<'_> {
+        let now = self.0.clock.0.elapsed().as_secs();
+        self.0
+            .asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(now);
+        let next = self
+            .0
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front();
+        Box::pin(async move {
+            match next.unwrap_or(Answer::Fails) {
+                Answer::For(seconds) => Ok(good(now, seconds)),
+                Answer::Fails => Err(Arc::from(Box::from("no"))),
+                Answer::Hangs => std::future::pending().await,
+                Answer::Panics => panic!("an issuer may do this"),
+            }
+        })
+    }
+}
+
+fn good(now: u64, seconds: u64) -> Identity {
+    let agent = key(Algorithm::Es256, "a");
+    let mut claims = claims(&agent);
+    (claims["iat"], claims["exp"]) = ((NOW + now).into(), (NOW + now + seconds).into());
+    let wit = sign("wit+jwt", &key(Algorithm::Es256, "ca"), &claims);
+    join(&wit, &agent).unwrap()
+}
+
+fn join(wit: &str, key: &SigningKey) -> Result<Identity, Error> {
+    Identity::new(
+        SecretText::new(wit),
+        Arc::new(key.clone()),
+        key.public_jwk(),
+    )
+}
+
+/// Gives the same number always, or nothing.
+#[derive(Debug)]
+struct Fixed(Option<u64>);
+
+impl SecureRandom for Fixed {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), jose::Error> {
+        let number = self.0.ok_or(jose::Error::Random)?.to_le_bytes();
+        buffer.copy_from_slice(&number);
+        Ok(())
+    }
+}
+
+static LATEST: Fixed = Fixed(Some(0));
+static EARLIEST: Fixed = Fixed(Some(30));
+static NONE: Fixed = Fixed(None);
+
+async fn sleep(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// F-03: of a lifetime of 300 s, it asks at 200 s at the latest and at 170 s at the earliest; without chance, at the latest.
+#[tokio::test(start_paused = true)]
+async fn chance_moves_the_renewal() {
+    for (random, expected) in [(&LATEST, 200), (&EARLIEST, 170), (&NONE, 200)] {
+        let script = Script::of(&[Answer::For(300), Answer::For(300)]);
+        let source = script.start(random).await.unwrap();
+        sleep(expected + 1).await;
+        assert_eq!(script.asked(), [0, expected]);
+        assert_eq!(script.identity(&source), "ok");
+    }
+}
+
+/// F-03: after a failure 1, 2, 4, … 60 s, no more; after a success the waits begin anew.
+#[tokio::test(start_paused = true)]
+async fn waits_double_up_to_a_minute() {
+    let mut answers = vec![Answer::For(300)];
+    answers.extend([Answer::Fails; 8]);
+    answers.push(Answer::For(300));
+    let script = Script::of(&answers);
+    let source = script.start(&LATEST).await.unwrap();
+    sleep(200 + 63 + 120 + 1).await;
+    let asked = script.asked();
+    let waits: Vec<_> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(waits, [200, 1, 2, 4, 8, 16, 32, 60, 60]);
+    assert_eq!(script.identity(&source), "ok");
+    sleep(203).await;
+    let asked = script.asked();
+    assert_eq!(asked[10..], [583, 584, 586]);
+}
+
+/// F-03: who never gives a good identity gives no source; what has ended is none.
+#[tokio::test(start_paused = true)]
+async fn a_start_needs_an_identity() {
+    for (answer, expected) in [
+        (Answer::Fails, "source.unavailable"),
+        (Answer::Hangs, "source.unavailable"),
+        (Answer::For(0), "source.expired"),
+    ] {
+        let script = Script::of(&[answer]);
+        assert_eq!(code(script.start(&LATEST).await), expected, "{answer:?}");
+        assert_eq!(script.asked().len(), 1);
+    }
+}
+
+/// F-03, WIT-08: a renewal that has ended already does not replace what is still good.
+#[tokio::test(start_paused = true)]
+async fn a_useless_renewal_replaces_nothing() {
+    let script = Script::of(&[Answer::For(300), Answer::For(0), Answer::Hangs]);
+    let source = script.start(&LATEST).await.unwrap();
+    sleep(299).await;
+    assert_eq!(script.identity(&source), "ok");
+    assert!(script.asked().len() > 3, "the hanging one was given up");
+    sleep(1).await;
+    assert_eq!(script.identity(&source), "source.expired");
+}
+
+/// F-03: an issuer that panics costs no caller more than the renewal: the old identity until it ends, then an error.
+#[tokio::test(start_paused = true)]
+async fn a_panicking_issuer_fails_closed() {
+    let script = Script::of(&[Answer::For(300), Answer::Panics]);
+    let source = script.start(&LATEST).await.unwrap();
+    sleep(299).await;
+    assert_eq!(script.identity(&source), "ok");
+    sleep(1).await;
+    assert_eq!(script.identity(&source), "source.expired");
+}
+
+/// F-03: clones share one task; it ends with the last of them, even in the midst of a call.
+#[tokio::test(start_paused = true)]
+async fn the_last_clone_ends_the_task() {
+    let answers = [Answer::For(300), Answer::For(300), Answer::Hangs];
+    let script = Script::of(&answers);
+    let source = script.start(&LATEST).await.unwrap();
+    let clone = source.clone();
+    drop(source);
+    sleep(201).await;
+    assert_eq!(script.asked(), [0, 200]);
+    sleep(200).await;
+    assert_eq!(script.asked(), [0, 200, 400], "it hangs now");
+    drop(clone);
+    sleep(3_600).await;
+    assert_eq!(script.asked(), [0, 200, 400]);
+}
+
+/// WIT-02, WIT-08: each thing that an identity refuses of its WIT; the same key for another algorithm is another.
+#[test]
+fn an_identity_refuses_what_does_not_fit() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Ed25519, "a"));
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut claims = claims(&agent);
+        change(&mut claims);
+        code(join(&sign("wit+jwt", &ca, &claims), &agent))
+    };
+    let jwk =
+        |member: &str, value: Value| with(&|claims| claims["cnf"]["jwk"][member] = value.clone());
+    assert_eq!(with(&|_| {}), "ok");
+    assert_eq!(with(&|claims| claims["sub"] = json!("a")), "cred.subject");
+    for claim in ["sub", "exp", "cnf"] {
+        assert_eq!(with(&|claims| claims[claim] = Value::Null), "jws.json");
+    }
+    assert_eq!(with(&|claims| claims["cnf"] = json!({})), "jws.json");
+    assert_eq!(jwk("d", json!("AAAA")), "wit.confirmation");
+    assert_eq!(jwk("alg", json!("EdDSA")), "source.key");
+    assert_eq!(jwk("alg", json!("none")), "wit.confirmation");
+    let other: Value = serde_json::from_str(&common::bare(&key(Algorithm::Ed25519, "b"))).unwrap();
+    assert_eq!(jwk("x", other["x"].clone()), "source.key");
+    // The signer of another algorithm beside the right public key.
+    let wit = sign("wit+jwt", &ca, &claims(&agent));
+    let signer: Arc<dyn Signer> = Arc::new(SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap());
+    let mixed = Identity::new(SecretText::new(wit), signer, agent.public_jwk());
+    assert_eq!(code(mixed), "source.key");
+}
