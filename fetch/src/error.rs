@@ -1,6 +1,7 @@
 //! Why nothing was fetched.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A request was not sent, or its answer was not taken.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -21,9 +22,12 @@ pub enum Error {
     /// The name has no address.
     #[error("the name has no address")]
     Resolve,
-    /// No connection, or one that broke; TLS failures are here as well.
+    /// No connection, or one that broke.
     #[error("the connection failed")]
     Connect(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// TLS could not be agreed on: a certificate that is not trusted, expired or for another name, or a peer that speaks no TLS 1.2.
+    #[error("no trusted TLS connection")]
+    Tls(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// It took too long.
     #[error("it took too long")]
     Timeout,
@@ -37,14 +41,38 @@ pub enum Error {
         limit: usize,
     },
     /// The answer is no JSON document by its content type.
-    #[error("the answer is not of the expected content type")]
-    ContentType,
+    #[error("{length} bytes of another content type than JSON")]
+    ContentType {
+        /// The length of the body, in bytes.
+        length: usize,
+    },
     /// The answer has another status than 200.
     #[error("the answer's status is {status}")]
     Status {
         /// The status code.
         status: u16,
     },
+    /// The program's own check refused the document.
+    #[error("the document was refused by its check")]
+    Rejected,
+    /// A document was refreshed a moment ago, and there is none to give.
+    #[error("refreshed less than the least interval ago")]
+    TooSoon,
+    /// Fetching the document failed a moment ago; it is not tried again before a pause is over.
+    #[error("not tried again for {} ms after a failure", retry_in.as_millis())]
+    BackingOff {
+        /// What is left of the pause.
+        retry_in: Duration,
+        /// The failure, as it was then.
+        #[source]
+        cause: Arc<Self>,
+    },
+    /// As many documents are being fetched at this moment as the cache has room for.
+    #[error("too many documents are being fetched")]
+    Busy,
+    /// The fetch ended without a result: its task panicked, its runtime stopped, or there is no runtime.
+    #[error("the fetch was interrupted")]
+    Interrupted,
     /// The client could not be made of this configuration.
     #[error("the client cannot be built")]
     Build(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -58,11 +86,17 @@ impl Error {
         "fetch.address",
         "fetch.resolve",
         "fetch.connect",
+        "fetch.tls",
         "fetch.timeout",
         "fetch.redirect",
         "fetch.body_too_long",
         "fetch.content_type",
         "fetch.status",
+        "fetch.rejected",
+        "fetch.too_soon",
+        "fetch.backing_off",
+        "fetch.busy",
+        "fetch.interrupted",
         "fetch.build",
     ];
 
@@ -75,11 +109,17 @@ impl Error {
             Self::Address => "fetch.address",
             Self::Resolve => "fetch.resolve",
             Self::Connect(_) => "fetch.connect",
+            Self::Tls(_) => "fetch.tls",
             Self::Timeout => "fetch.timeout",
             Self::Redirect => "fetch.redirect",
             Self::BodyTooLong { .. } => "fetch.body_too_long",
-            Self::ContentType => "fetch.content_type",
+            Self::ContentType { .. } => "fetch.content_type",
             Self::Status { .. } => "fetch.status",
+            Self::Rejected => "fetch.rejected",
+            Self::TooSoon => "fetch.too_soon",
+            Self::BackingOff { .. } => "fetch.backing_off",
+            Self::Busy => "fetch.busy",
+            Self::Interrupted => "fetch.interrupted",
             Self::Build(_) => "fetch.build",
         }
     }

@@ -4,7 +4,11 @@
 pub mod address;
 #[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "client")]
+mod documents;
 mod error;
+#[cfg(feature = "client")]
+mod freshness;
 #[cfg(feature = "client")]
 mod policy;
 
@@ -16,6 +20,9 @@ use std::sync::Arc;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use client::{Fetcher, FetcherBuilder, Resolve, ResolveFuture};
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use documents::{Document, DocumentKey, Documents, DocumentsBuilder};
 pub use error::Error;
 use http::{Request, Response};
 
@@ -71,6 +78,7 @@ pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     if json {
         Ok(answer.body())
     } else {
-        Err(Error::ContentType)
+        let length = answer.body().len();
+        Err(Error::ContentType { length })
     }
 }

@@ -17,12 +17,8 @@ pub(crate) struct Policy {
 impl Policy {
     /// Reads a URL that may be fetched. A host that is an address is judged here; a name, when it is resolved.
     pub(crate) fn check(self, url: &str) -> Result<Url, Error> {
-        let refused = |reason| Error::Url { reason };
-        let url = Url::parse(url).or(Err(refused("not an absolute URL")))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(refused("user information"));
-        }
-        let host = url.host().ok_or_else(|| refused("no host"))?;
+        let url = parse(url)?;
+        let host = url.host().ok_or(Error::Url { reason: "no host" })?;
         let loopback = match host {
             Host::Domain(name) => name == "localhost",
             Host::Ipv4(address) => address.is_loopback(),
@@ -51,4 +47,22 @@ impl Policy {
             || self.private_networks
             || (self.loopback_http && named_local && address.is_loopback())
     }
+}
+
+/// Reads an absolute URL with a host, without user information and fragment.
+pub(crate) fn parse(url: &str) -> Result<Url, Error> {
+    let refused = |reason| Err(Error::Url { reason });
+    let Ok(url) = Url::parse(url) else {
+        return refused("not an absolute URL");
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return refused("user information");
+    }
+    if url.fragment().is_some() {
+        return refused("a fragment");
+    }
+    if url.host().is_none() {
+        return refused("no host");
+    }
+    Ok(url)
 }

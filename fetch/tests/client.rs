@@ -279,11 +279,20 @@ fn codes_are_unique_and_complete() {
         Error::Address,
         Error::Resolve,
         Error::Connect(source.clone()),
+        Error::Tls(source.clone()),
         Error::Timeout,
         Error::Redirect,
         Error::BodyTooLong { limit: 1 },
-        Error::ContentType,
+        Error::ContentType { length: 1 },
         Error::Status { status: 500 },
+        Error::Rejected,
+        Error::TooSoon,
+        Error::BackingOff {
+            retry_in: Duration::ZERO,
+            cause: Arc::new(Error::Timeout),
+        },
+        Error::Busy,
+        Error::Interrupted,
         Error::Build(source),
     ];
     let codes: Vec<_> = all.iter().map(Error::code).collect();

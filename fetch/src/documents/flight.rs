@@ -1,0 +1,110 @@
+//! One fetch of one document, as a task.
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT, IF_NONE_MATCH};
+use http::{HeaderValue, Request, StatusCode};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::slots::Landing;
+use super::{Document, DocumentKey, Shared};
+use crate::{Error, expect_json};
+
+/// Lands the flight, however the task ends.
+struct Flight {
+    shared: Arc<Shared>,
+    key: DocumentKey,
+    landing: watch::Sender<Landing>,
+    landed: bool,
+}
+
+/// Starts the task. Whoever waits for it only waits: the work goes on without them.
+pub(super) fn launch(
+    shared: Arc<Shared>,
+    key: DocumentKey,
+    landing: watch::Sender<Landing>,
+    known: Option<Arc<Document>>,
+) -> Result<(), Error> {
+    let mut flight = Flight {
+        shared,
+        key,
+        landing,
+        landed: false,
+    };
+    // Where there is no runtime, the flight is dropped, and so it ends.
+    let runtime = Handle::try_current().or(Err(Error::Interrupted))?;
+    runtime.spawn(async move {
+        let most = flight.shared.settings.timeout;
+        let fetched = timeout(most, fetch(&flight.shared, &flight.key, known)).await;
+        flight.land(fetched.unwrap_or(Err(Error::Timeout)));
+    });
+    Ok(())
+}
+
+async fn fetch(
+    shared: &Shared,
+    key: &DocumentKey,
+    known: Option<Arc<Document>>,
+) -> Result<Arc<Document>, Error> {
+    let settings = &shared.settings;
+    let mut request = Request::get(key.url())
+        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .body(Vec::new())
+        .or(Err(Error::Url { reason: "no URI" }))?;
+    let etag = known.as_ref().and_then(|it| it.etag.clone());
+    let known = known.filter(|_| etag.is_some());
+    if let Some(etag) = &etag {
+        request.headers_mut().insert(IF_NONE_MATCH, etag.clone());
+    }
+    let answer = shared.fetch.send(request).await?;
+    let now = Instant::now();
+    if let Some(known) = known.filter(|_| answer.status() == StatusCode::NOT_MODIFIED) {
+        let bytes = known.bytes.clone();
+        let document = Document::arrived(bytes, answer.headers(), etag, settings, now);
+        return Ok(Arc::new(document));
+    }
+    let bytes = expect_json(&answer)?;
+    if bytes.len() > settings.max_document {
+        let limit = settings.max_document;
+        return Err(Error::BodyTooLong { limit });
+    }
+    if !settings
+        .check
+        .as_ref()
+        .is_none_or(|check| check(key, bytes))
+    {
+        return Err(Error::Rejected);
+    }
+    let document = Document::arrived(bytes.into(), answer.headers(), None, settings, now);
+    Ok(Arc::new(document))
+}
+
+impl Flight {
+    fn land(&mut self, result: Result<Arc<Document>, Error>) {
+        self.landed = true;
+        let mut jitter = [0];
+        // Without randomness the pause is the longest one.
+        let jitter = getrandom::fill(&mut jitter).map_or(u8::MAX, |()| jitter[0]);
+        if let Some(slot) = self.shared.slots().find(&self.key) {
+            slot.land(&result, &self.shared.settings, jitter, Instant::now());
+        }
+        self.landing.send_replace(Some(result));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
+        if std::thread::panicking() {
+            // What panics will do so again: it has its pause like every failure.
+            self.land(Err(Error::Interrupted));
+        } else if let Some(slot) = self.shared.slots().find(&self.key) {
+            // The runtime stopped.
+            slot.abandon();
+        }
+    }
+}
