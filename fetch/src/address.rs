@@ -15,6 +15,24 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
+/// Whether an address belongs to a network of one's own: private (RFC 1918), shared (RFC 6598), loopback or unique local (RFC 4193). Not link-local, multicast or reserved; and not
+/// `fd00:ec2::/32`, where clouds have their metadata services.
+#[must_use]
+pub fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, ..] = address.octets();
+            let shared = a == 100 && (64..=127).contains(&b);
+            address.is_private() || address.is_loopback() || shared
+        }
+        IpAddr::V6(address) => {
+            let [first, second, ..] = address.segments();
+            let metadata = (first, second) == (0xfd00, 0x0ec2);
+            address.is_loopback() || (first & 0xfe00 == 0xfc00 && !metadata)
+        }
+    }
+}
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     !matches!(
@@ -112,6 +130,42 @@ mod tests {
             "ff02::1",
         ] {
             assert!(!public(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_private() {
+        let private = |text: &str| is_private(text.parse().unwrap());
+        for address in [
+            "10.0.0.1",
+            "100.64.0.1",
+            "127.0.0.1",
+            "172.16.0.1",
+            "192.168.1.1",
+            "::1",
+            "fc00::1",
+            "fd00:ec1::254",
+        ] {
+            assert!(private(address), "{address}");
+            assert!(!public(address), "{address}");
+        }
+        for address in [
+            "0.0.0.0",
+            "8.8.8.8",
+            "100.128.0.1",
+            "169.254.169.254",
+            "192.0.2.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::ffff:10.0.0.1",
+            "64:ff9b::a00:1",
+            "fd00:ec2::254",
+            "fe00::1",
+            "fe80::1",
+            "ff02::1",
+        ] {
+            assert!(!private(address), "{address}");
         }
     }
 

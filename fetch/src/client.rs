@@ -1,81 +1,18 @@
 //! The client, on reqwest with rustls.
 
-use std::fmt;
-use std::future::Future;
+use std::error::Error as StdError;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, HeaderMap, LOCATION};
 use http::{Method, Request, Response, StatusCode};
-use reqwest::dns::{Addrs, Name, Resolving};
 use reqwest::redirect;
 use url::Url;
 
 use crate::policy::Policy;
+use crate::resolve::{Judging, LookupError, Resolve, SystemResolver};
 use crate::{Error, Fetch, FetchFuture};
-
-/// What [`Resolve::resolve`] gives.
-pub type ResolveFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
-
-/// Finds the addresses of a name. Whatever it gives is still judged, on the very address that is connected to.
-pub trait Resolve: fmt::Debug + Send + Sync {
-    /// All addresses of this name; ports are ignored.
-    fn resolve<'a>(&'a self, name: &'a str) -> ResolveFuture<'a>;
-}
-
-/// The system's resolver.
-#[derive(Clone, Copy, Debug)]
-struct SystemResolver;
-
-impl Resolve for SystemResolver {
-    fn resolve<'a>(&'a self, name: &'a str) -> ResolveFuture<'a> {
-        Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
-    }
-}
-
-/// Drops every address that the policy does not allow: nothing that was not judged is connected to, whatever the name leads to the next time (no rebinding).
-#[derive(Clone, Debug)]
-struct Judging {
-    policy: Policy,
-    resolver: Arc<dyn Resolve>,
-}
-
-/// The marker by which a refused address is told from a failed lookup.
-#[derive(Debug, thiserror::Error)]
-enum LookupError {
-    #[error("no public address")]
-    Address,
-    #[error("no address")]
-    Resolve,
-}
-
-impl reqwest::dns::Resolve for Judging {
-    fn resolve(&self, name: Name) -> Resolving {
-        let this = self.clone();
-        Box::pin(async move {
-            let name = name.as_str();
-            let found = this.resolver.resolve(name).await;
-            let found = found.or(Err(LookupError::Resolve))?;
-            if found.is_empty() {
-                return Err(LookupError::Resolve.into());
-            }
-            let local = name == "localhost";
-            let allowed: Vec<_> = found
-                .into_iter()
-                .map(|address| SocketAddr::new(address.ip(), 0))
-                .filter(|address| this.policy.allows(address.ip(), local))
-                .collect();
-            if allowed.is_empty() {
-                return Err(LookupError::Address.into());
-            }
-            let addresses: Addrs = Box::new(allowed.into_iter());
-            Ok(addresses)
-        })
-    }
-}
 
 /// Fetches from URLs that strangers may have chosen.
 #[derive(Clone, Debug)]
@@ -110,7 +47,7 @@ impl Fetcher {
             max_body: 1024 * 1024,
             redirects: 0,
             roots: Vec::new(),
-            resolver: Arc::new(SystemResolver),
+            resolver: Arc::new(SystemResolver::default()),
         }
     }
 
@@ -141,13 +78,18 @@ impl Fetcher {
             .send()
             .await;
         let mut received = sent.map_err(failed)?;
+        let limit = self.max_body;
+        // What is announced as too long is not waited for; what is not, is counted.
+        let announced = received.content_length().unwrap_or(0);
+        if usize::try_from(announced).map_or(true, |announced| announced > limit) {
+            return Err(Error::BodyTooLong { limit });
+        }
         let mut answer = Response::new(Vec::new());
         *answer.status_mut() = received.status();
         *answer.headers_mut() = std::mem::take(received.headers_mut());
         while let Some(chunk) = received.chunk().await.map_err(failed)? {
             let body = answer.body_mut();
-            if body.len().saturating_add(chunk.len()) > self.max_body {
-                let limit = self.max_body;
+            if body.len().saturating_add(chunk.len()) > limit {
                 return Err(Error::BodyTooLong { limit });
             }
             body.extend_from_slice(&chunk);
@@ -191,13 +133,14 @@ impl FetcherBuilder {
         self
     }
 
-    /// Trusts this root certificate as well, in PEM.
+    /// Trusts these root certificates as well, one or more in PEM.
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
         self
     }
 
-    /// Connects to addresses that are not public too: for URLs that are configuration, in a network of one's own. Never for a URL from a stranger.
+    /// Connects to private addresses too ([`address::is_private`](crate::address::is_private)), still not to a cloud's metadata service: for URLs that are configuration, in a network of one's own.
+    /// Never for a URL from a stranger.
     pub const fn allow_private_networks(mut self) -> Self {
         self.policy.private_networks = true;
         self
@@ -221,27 +164,46 @@ impl FetcherBuilder {
     ///
     /// `fetch.build` where a certificate cannot be read or TLS cannot be set up.
     pub fn build(self) -> Result<Fetcher, Error> {
+        Ok(Fetcher {
+            policy: self.policy,
+            timeout: self.timeout,
+            max_body: self.max_body,
+            redirects: self.redirects,
+            client: self.http_client()?,
+        })
+    }
+
+    /// A bare client made as the fetcher's own is: no proxy, no redirects, no referrer, only TLS 1.2 and later, these timeouts and root certificates, and names that lead to judged addresses.
+    /// It does not judge a URL: scheme, user information and a host that is an address are as the caller says, and bodies have no bound. For a program's own requests to URLs from its
+    /// configuration; a URL from a stranger is for [`build`](Self::build).
+    ///
+    /// # Errors
+    ///
+    /// As [`build`](Self::build).
+    pub fn http_client(self) -> Result<reqwest::Client, Error> {
         let failed = |error: reqwest::Error| Error::Build(Arc::new(error));
         let mut client = reqwest::Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
             .referer(false)
+            .tls_version_min(reqwest::tls::Version::TLS_1_2)
+            .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
             .dns_resolver(Arc::new(Judging {
                 policy: self.policy,
                 resolver: self.resolver,
             }));
         for pem in &self.roots {
-            let root = reqwest::Certificate::from_pem(pem).map_err(failed)?;
-            client = client.add_root_certificate(root);
+            let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(failed)?;
+            if roots.is_empty() {
+                let none = io::Error::other("no certificate in the PEM");
+                return Err(Error::Build(Arc::new(none)));
+            }
+            for root in roots {
+                client = client.add_root_certificate(root);
+            }
         }
-        Ok(Fetcher {
-            client: client.build().map_err(failed)?,
-            policy: self.policy,
-            timeout: self.timeout,
-            max_body: self.max_body,
-            redirects: self.redirects,
-        })
+        client.build().map_err(failed)
     }
 }
 
@@ -276,17 +238,31 @@ fn next(
 }
 
 fn failed(error: reqwest::Error) -> Error {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
+    if error.is_timeout() {
+        return Error::Timeout;
+    }
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&error);
+    let mut tls = false;
     while let Some(it) = cause {
         match it.downcast_ref::<LookupError>() {
             Some(LookupError::Address) => return Error::Address,
             Some(LookupError::Resolve) => return Error::Resolve,
-            None => cause = it.source(),
+            None => {}
         }
-    }
-    if error.is_timeout() {
-        return Error::Timeout;
+        // This is how a TLS stack says that it does not like the peer; nothing else that happens before a request is sent has this kind.
+        let kind = it.downcast_ref::<io::Error>().map(io::Error::kind);
+        tls |= error.is_connect() && kind == Some(io::ErrorKind::InvalidData);
+        // An I/O error has what it wraps as no source, only what that one wraps.
+        cause = match it.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => it.source(),
+        };
     }
     // The URL may hold what is nobody's business.
-    Error::Connect(Arc::new(error.without_url()))
+    let error = Arc::new(error.without_url());
+    if tls {
+        Error::Tls(error)
+    } else {
+        Error::Connect(error)
+    }
 }

@@ -11,6 +11,8 @@ mod error;
 mod freshness;
 #[cfg(feature = "client")]
 mod policy;
+#[cfg(feature = "client")]
+mod resolve;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -19,12 +21,15 @@ use std::sync::Arc;
 
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
-pub use client::{Fetcher, FetcherBuilder, Resolve, ResolveFuture};
+pub use client::{Fetcher, FetcherBuilder};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use documents::{Document, DocumentKey, Documents, DocumentsBuilder};
 pub use error::Error;
 use http::{Request, Response};
+#[cfg(feature = "client")]
+#[cfg_attr(docsrs, doc(cfg(feature = "client")))]
+pub use resolve::{Resolve, ResolveFuture};
 
 /// What [`Fetch::send`] gives.
 pub type FetchFuture<'a> =

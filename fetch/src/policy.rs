@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use crate::Error;
-use crate::address::is_public;
+use crate::address::{is_private, is_public};
 
 /// What is allowed beyond `https` to public addresses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,7 +44,7 @@ impl Policy {
     /// Whether an address may be connected to. Loopback only where the URL named it: another name that leads there is a trap.
     pub(crate) fn allows(self, address: IpAddr, named_local: bool) -> bool {
         is_public(address)
-            || self.private_networks
+            || (self.private_networks && is_private(address))
             || (self.loopback_http && named_local && address.is_loopback())
     }
 }
