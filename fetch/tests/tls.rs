@@ -59,9 +59,9 @@ async fn raw(answer: &'static [u8]) -> String {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        stream.read(&mut [0; 1024]).await.ok();
+        let _length = stream.read(&mut [0; 1024]).await;
         stream.write_all(answer).await.ok();
-        stream.read(&mut [0; 1024]).await.ok();
+        let _length = stream.read(&mut [0; 1024]).await;
     });
     format!("https://localhost:{port}/")
 }
