@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fetch::{Error, Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFuture, expect_json};
+use fetch::{
+    Error, Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFuture, expect_json, expect_type,
+};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -257,11 +259,27 @@ fn documents_are_json_by_their_type() {
         "text/html",
         "application/jsonp",
         "application/x-json",
+        "application/+json",
+        "application/json, text/html",
         "",
     ] {
         let error = expect_json(&answer(200, kind)).unwrap_err();
         assert_eq!(error.code(), "fetch.content_type", "{kind}");
     }
+    let mut twice = answer(200, "application/json");
+    let html = http::HeaderValue::from_static("text/html");
+    twice.headers_mut().append("content-type", html);
+    assert_eq!(
+        expect_json(&twice).unwrap_err().code(),
+        "fetch.content_type"
+    );
+    let mut none = answer(200, "x");
+    none.headers_mut().clear();
+    assert_eq!(expect_json(&none).unwrap_err().code(), "fetch.content_type");
+    let jwt = answer(200, "Application/JWT; x=y");
+    assert!(expect_type(&jwt, &["text/plain", "application/jwt"]).is_ok());
+    let error = expect_type(&jwt, &["application/json"]).unwrap_err();
+    assert!(matches!(error, Error::ContentType { length: 2, .. }));
     assert_eq!(
         expect_json(&answer(201, "application/json"))
             .unwrap_err()
