@@ -186,7 +186,6 @@ impl FetcherBuilder {
             .no_proxy()
             .redirect(redirect::Policy::none())
             .referer(false)
-            .tls_version_min(reqwest::tls::Version::TLS_1_2)
             .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
             .dns_resolver(Arc::new(Judging {

@@ -197,15 +197,18 @@ async fn redirects_end() {
         count += 1;
     }
     assert_eq!(count, 4);
-    let post = Request::post(&url).body(Vec::new()).unwrap();
-    let error = local()
-        .redirects(3)
-        .build()
-        .unwrap()
-        .send(post)
-        .await
-        .unwrap_err();
-    assert_eq!(error.code(), "fetch.redirect");
+}
+
+/// What changes something is not done a second time elsewhere, though the target would answer.
+#[tokio::test]
+async fn a_post_is_not_redirected() {
+    let (target, mut seen) = server(ok("{}")).await;
+    let (port, _requests) = server(redirect(&format!("http://127.0.0.1:{target}/"))).await;
+    let post = Request::post(format!("http://127.0.0.1:{port}/"));
+    let fetcher = local().redirects(3).build().unwrap();
+    let answer = fetcher.send(post.body(b"secret".to_vec()).unwrap()).await;
+    assert_eq!(answer.unwrap_err().code(), "fetch.redirect");
+    assert!(seen.try_recv().is_err());
 }
 
 /// T-083: the limit counts what arrives, whatever `Content-Length` says or leaves out.

@@ -406,8 +406,10 @@ async fn a_flight_that_fails_ends_for_all() {
         let script = Script::new(&[act, good("max-age=60")]);
         let documents = over(&script).build();
         let (one, two) = (key(), key());
+        let at = tokio::time::Instant::now();
         let both = tokio::join!(code(&documents, &one), code(&documents, &two));
         assert_eq!(both, (expected, expected));
+        assert!(at.elapsed() <= secs(20));
         assert_eq!(script.count(), 1);
         advance(secs(5)).await;
         assert_eq!(code(&documents, &key()).await, "ok");
