@@ -1,5 +1,6 @@
 //! Putting an authority together.
 
+use core::str::FromStr as _;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,8 @@ use jose::key::SigningKey;
 use jose::provider::Provider;
 use jose::random::{self, SecureRandom};
 use jose::time::UnixTime;
+use oauth_wire::assertion::AssertionRules;
+use oauth_wire::names::Issuer;
 use replay::{ReplayCache, ReplayStore};
 use wimse_cred::{Bundle, TrustStore, WitRules};
 use wimse_id::TrustDomain;
@@ -226,6 +229,9 @@ impl Builder {
         for enrolment in self.enrolments {
             identity.declare(enrolment, now)?;
         }
+        let issuer = Issuer::from_str(base.as_str())
+            .or_else(|_not_https| Issuer::loopback(base.as_str()))
+            .or(Err(Error::BaseUrl))?;
         let oauth = AuthorizationServer {
             registry: Registry::new(self.resources, self.clients)?,
             ring: token_ring,
@@ -235,6 +241,7 @@ impl Builder {
             provider: self.provider,
             random: self.random,
             replay,
+            assertions: AssertionRules::new(issuer),
             base: base.clone(),
         };
         let mut hosts = self.hosts;

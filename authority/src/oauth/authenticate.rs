@@ -8,13 +8,15 @@ use jose::jws::{Unverified, Verified};
 use jose::jwt::{Audience, NumericDate, TimeRules, Times};
 use jose::key::VerifyingKey;
 use jose::time::{Skew, UnixTime};
+use oauth_wire::assertion::PresentedAssertion;
+use oauth_wire::token::Form;
 use replay::ReplayKey;
 use serde::Deserialize;
 use wimse_cred::{JwtSvid, Wit, WitRules};
 use wimse_id::{Scheme, WorkloadId};
 
 use super::resource::Recognition;
-use super::{Authenticated, AuthorizationServer, Client, Form};
+use super::{Authenticated, AuthorizationServer, Client};
 use crate::{Error, answer};
 
 /// RFC 7523 §2.2.
@@ -26,26 +28,10 @@ const ATTESTATION: &str = "oauth-client-attestation";
 const ATTESTATION_POP: &str = "oauth-client-attestation-pop";
 const ATTESTATION_POP_TYP: &str = "oauth-client-attestation-pop+jwt";
 
-/// The `typ` of an assertion: untyped and `JWT` are legacy that RFC 7523bis §4 still takes.
-const ASSERTION_TYPES: [&str; 2] = ["client-authentication+jwt", "JWT"];
-/// How far ahead an assertion may expire, and how old a proof may be (JWTA-06).
+/// How old a proof may be (JWTA-06).
 const LONGEST: Duration = Duration::from_secs(300);
 /// The longest `jti`, in bytes.
 const MAX_JWT_ID: usize = 256;
-
-#[derive(Deserialize)]
-struct AssertionClaims<'a> {
-    iss: String,
-    sub: String,
-    #[serde(borrow)]
-    aud: Audience<'a>,
-    jti: String,
-    exp: NumericDate,
-    #[serde(default, deserialize_with = "jose::jwt::present")]
-    nbf: Option<NumericDate>,
-    #[serde(default, deserialize_with = "jose::jwt::present")]
-    iat: Option<NumericDate>,
-}
 
 /// ATT-02: no `exp`, so its age is counted from `iat`.
 #[derive(Deserialize)]
@@ -54,12 +40,6 @@ struct PopClaims<'a> {
     aud: Audience<'a>,
     jti: String,
     iat: NumericDate,
-}
-
-/// What is read of an assertion before it is verified: whose keys to look at.
-#[derive(Deserialize)]
-struct UnverifiedSubject {
-    sub: String,
 }
 
 #[derive(Deserialize)]
@@ -105,41 +85,21 @@ impl AuthorizationServer {
 
     /// JWTA-20, JWTA-21.
     fn by_assertion(&self, text: &str, now: UnixTime) -> Result<Authenticated<'_>, Error> {
-        let unverified = Unverified::parse(text).map_err(failed)?;
-        let typ = unverified.header().typ().is_none();
-        if !typ
-            && !ASSERTION_TYPES
-                .iter()
-                .any(|it| unverified.header().is_typ(it))
-        {
-            return Err(failed(jose::Error::Type));
-        }
-        let payload = unverified.unverified_payload().map_err(failed)?;
-        let named: UnverifiedSubject = jose::json::from_object(&payload).map_err(failed)?;
-        let known = self.registry.by_client_id(&named.sub);
+        let presented = PresentedAssertion::parse(text).map_err(failed)?;
+        let named = presented.unverified_client_id();
+        let known = self.registry.by_client_id(named.as_str());
         let (client, keys) = known.ok_or_else(|| failed("no client of this name"))?;
-        let header = unverified.header();
-        let key = keys
-            .select(header.kid(), header.alg())
-            .map_err(failed)?
-            .clone();
-        let verified = unverified.verify(&key).map_err(failed)?;
-        let claims: AssertionClaims<'_> = verified.claims().map_err(failed)?;
-        if claims.iss != named.sub || claims.sub != named.sub {
-            return Err(failed("`iss` and `sub` are not the client"));
-        }
-        self.check_audience(&claims.aud)?;
-        let times = Times::new(Some(claims.exp), claims.nbf, claims.iat);
-        let rules = TimeRules::new().with_max_lifetime(LONGEST);
-        rules.check(&times, now).map_err(failed)?;
-        self.spend(
-            "client-assertion",
-            &named.sub,
-            &claims.jti,
-            claims.exp.as_secs(),
-            now,
-        )?;
-        Ok(authenticated(client, named.sub, Some(&key)))
+        let unspent = presented
+            .verify(keys, &self.assertions, now)
+            .map_err(failed)?;
+        let proven = unspent
+            .spend(self.replay.as_ref(), now)
+            .map_err(|error| match error {
+                oauth_wire::Error::AssertionUnknown(store) => Error::unavailable(store),
+                other => failed(other),
+            })?;
+        let client_id = proven.client_id().as_str().to_owned();
+        Ok(authenticated(client, client_id, Some(proven.key())))
     }
 
     /// SPF-01, SVD-02: no replay protection, because workloads use one until it expires (SPF-06).
@@ -147,10 +107,7 @@ impl AuthorizationServer {
         let trust = self.identity.refreshed_trust(now)?.snapshot();
         let issuer = self.base.as_str();
         let svid = JwtSvid::verify(text, &trust, issuer, now).map_err(failed)?;
-        // Verified above: what is looked at is what was signed.
-        let payload = Unverified::parse(text).and_then(|it| it.unverified_payload());
-        let payload = payload.map_err(failed)?;
-        let claims: OnlyAudience<'_> = jose::json::from_object(&payload).map_err(failed)?;
+        let claims: OnlyAudience<'_> = svid.claims().map_err(failed)?;
         self.check_audience(&claims.aud)?;
         let client = self.workload(svid.id())?;
         if !matches!(client.by, Recognition::Spiffe { jwt_svid: true, .. }) {

@@ -6,7 +6,9 @@ use http::{HeaderMap, Response, StatusCode};
 use jose::time::UnixTime;
 use serde::Serialize;
 
-use super::{AuthorizationServer, Form};
+use oauth_wire::token::Form;
+
+use super::AuthorizationServer;
 use crate::base::Base;
 use crate::{Error, answer};
 
@@ -84,7 +86,7 @@ impl AuthorizationServer {
             Operation::Metadata => Ok(answer::document(self.metadata(), max_age, headers)),
             Operation::Token => {
                 answer::check_media_type(headers, "application/x-www-form-urlencoded")?;
-                let issued = self.token(headers, &Form::parse(body)?, now)?;
+                let issued = self.token(headers, &form(body)?, now)?;
                 let mut response = answer::secret(&TokenAnswer {
                     access_token: issued.token.expose(),
                     // The binding is in the token's `cnf`, as with RFC 8705 §3; a DPoP proof is
@@ -149,5 +151,50 @@ const fn description(error: &Error) -> &'static str {
         Error::Host => "the request is for another host",
         Error::Method { .. } => "the method is POST",
         _ => "not available now",
+    }
+}
+
+/// Each parameter once, `resource` excepted: this server knows no grant with several audiences.
+fn form(body: &[u8]) -> Result<Form, Error> {
+    let refused = |reason| Error::TokenRequest { reason };
+    let form = Form::parse(body).map_err(|error| match error {
+        oauth_wire::Error::Form { reason } => refused(reason),
+        _ => refused("a parameter stands twice"),
+    })?;
+    if form.all("audience").count() > 1 {
+        return Err(refused("a parameter stands twice"));
+    }
+    Ok(form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// CORE-01: no parameter twice but `resource`, not even when one of the two is empty; 32 at most.
+    #[test]
+    fn malformed_forms_are_refused() {
+        let all = |count: usize| (0..count).map(|n| format!("p{n}=1&")).collect::<String>();
+        let (most, too_many) = (all(32), all(33));
+        for body in ["a=1&resource=x&resource=y&&audience=x", &most] {
+            assert!(form(body.as_bytes()).is_ok(), "{body}");
+        }
+        for body in [
+            &b"a=1&a=2"[..],
+            b"a=1&a=",
+            b"%61=1&a=2",
+            b"&a&a",
+            b"audience=x&audience=y",
+            b"a=%",
+            b"a=%4",
+            b"a=%4g",
+            b"a=%+1",
+            b"a=%ff",
+            b"a=\xff",
+            b"=1",
+            too_many.as_bytes(),
+        ] {
+            assert_eq!(form(body).err().unwrap().code(), "token.request");
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 mod authenticate;
 pub(crate) mod endpoint;
-mod form;
 mod metadata;
 mod resource;
 
@@ -16,10 +15,11 @@ use jose::key::Signer;
 use jose::provider::Provider;
 use jose::random::{SecureRandom, id128};
 use jose::time::UnixTime;
+use oauth_wire::assertion::AssertionRules;
+use oauth_wire::token::Form;
 use replay::ReplayStore;
 use serde::Serialize;
 
-use self::form::Form;
 pub(crate) use self::resource::Registry;
 pub use self::resource::{Client, Resource};
 use crate::Error;
@@ -43,6 +43,8 @@ pub struct AuthorizationServer {
     pub(crate) provider: &'static dyn Provider,
     pub(crate) random: &'static dyn SecureRandom,
     pub(crate) replay: Arc<dyn ReplayStore>,
+    /// What a `private_key_jwt` has to be: for this server alone.
+    pub(crate) assertions: AssertionRules,
 }
 
 /// A client that has been authenticated.

@@ -11,7 +11,7 @@ use crate::media;
 /// The longest form that is read, in bytes.
 pub const MAX_FORM: usize = 64 * 1024;
 /// The most parameters that are read.
-pub const MAX_PARAMETERS: usize = 64;
+pub const MAX_PARAMETERS: usize = 32;
 /// What may stand more than once (RFC 8707 §2, RFC 8693 §2.1).
 const REPEATABLE: [&str; 2] = ["audience", "resource"];
 
