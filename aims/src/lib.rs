@@ -1,7 +1,11 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(any(feature = "agent", feature = "fetch"))]
+pub use fetch;
 pub use jose;
+#[cfg(feature = "agent")]
+pub use oauth_client;
 #[cfg(feature = "tool")]
 pub use oauth_rs;
 #[cfg(any(feature = "agent", feature = "tool"))]
@@ -10,8 +14,6 @@ pub use replay;
 pub use wimse_cred as cred;
 pub use wimse_id as id;
 pub use wimse_wpt as wpt;
-#[cfg(feature = "agent")]
-pub use {fetch, oauth_client};
 
 #[cfg(feature = "agent")]
 pub mod agent;
@@ -19,6 +21,8 @@ pub mod agent;
 pub mod decision;
 #[cfg(feature = "tool")]
 pub mod guard;
+#[cfg(feature = "fetch")]
+pub mod keys;
 #[cfg(feature = "tool")]
 mod principal;
 #[cfg(feature = "tool")]

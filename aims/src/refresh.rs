@@ -1,6 +1,6 @@
 //! What is asked when a token names a key that is not known yet.
 
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +15,15 @@ pub enum Keys {
     Issuer(String),
     /// The bundle of this trusted origin.
     Origin(Origin),
+}
+
+impl fmt::Display for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Issuer(issuer) => f.write_str(issuer),
+            Self::Origin(origin) => fmt::Display::fmt(origin, f),
+        }
+    }
 }
 
 /// Ends when the refresh does, with whether anything is newer.

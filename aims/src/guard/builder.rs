@@ -146,6 +146,17 @@ impl<T> GuardBuilder<T> {
         }
     }
 
+    /// Trusts the bundles and issuers whose keys are published, and asks there for a key that is not known.
+    #[cfg(feature = "fetch")]
+    pub fn keys(self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting> {
+        let builder = self.refresh(keys.clone()).trust(keys.trust());
+        if keys.has_issuers() {
+            builder.issuers(keys.issuers())
+        } else {
+            builder
+        }
+    }
+
     /// Requires an access token of one of these issuers, beside the proof.
     pub fn issuers(mut self, issuers: Arc<IssuerStore>) -> Self {
         self.issuers = Some(issuers);

@@ -1,0 +1,113 @@
+//! Prints what each thing costs beside what it cannot do without. `--quick` takes few samples: enough to see that it runs.
+
+#![expect(clippy::expect_used, reason = "what goes wrong has no figure")]
+#![expect(clippy::print_stdout, reason = "a program that prints its figures")]
+
+mod memory;
+mod requests;
+mod tokens;
+
+use std::error::Error;
+use std::process::ExitCode;
+
+/// One line of the table.
+struct Figure {
+    name: &'static str,
+    cost: String,
+    /// What it is compared to, and the ratio.
+    ratio: Option<(&'static str, f64)>,
+    /// The ratio that is aimed at, at most.
+    aim: Option<f64>,
+}
+
+impl Figure {
+    /// The time that one operation takes, in nanoseconds.
+    fn new(name: &'static str, ns: f64) -> Self {
+        if ns < 10_000.0 {
+            Self::of(name, format!("{ns:.0} ns"))
+        } else {
+            Self::of(name, format!("{:.1} µs", ns / 1_000.0))
+        }
+    }
+
+    fn of(name: &'static str, cost: String) -> Self {
+        let (ratio, aim) = (None, None);
+        Self {
+            name,
+            cost,
+            ratio,
+            aim,
+        }
+    }
+
+    fn to(mut self, what: &'static str, ratio: f64) -> Self {
+        self.ratio = Some((what, ratio));
+        self
+    }
+
+    fn at_most(mut self, aim: f64) -> Self {
+        self.aim = Some(aim);
+        self
+    }
+
+    /// Prints the line, and says whether the aim is met.
+    fn print(&self) -> bool {
+        let ratio = self
+            .ratio
+            .map_or_else(String::new, |(what, ratio)| format!("{ratio:.3} × {what}"));
+        let met = match (self.ratio, self.aim) {
+            (Some((_, ratio)), Some(aim)) => Some((aim, ratio <= aim)),
+            _ => None,
+        };
+        let judged = met.map_or_else(String::new, |(aim, met)| {
+            format!("≤ {aim} {}", if met { "met" } else { "MISSED" })
+        });
+        println!("{:<40} {:>12}   {ratio:<42} {judged}", self.name, self.cost);
+        met.is_none_or(|(_, met)| met)
+    }
+}
+
+/// How much is measured.
+#[derive(Clone, Copy)]
+struct Effort {
+    rounds: usize,
+    batch: usize,
+    entries: usize,
+    requests: usize,
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let effort = if quick {
+        Effort {
+            rounds: 3,
+            batch: 10,
+            entries: 20_000,
+            requests: 100,
+        }
+    } else {
+        Effort {
+            rounds: 101,
+            batch: 50,
+            entries: 1_000_000,
+            requests: 2_000,
+        }
+    };
+    println!(
+        "ES256 on aws-lc-rs; medians of {} rounds, every case once a round\n",
+        effort.rounds
+    );
+    let mut met = true;
+    for figures in [tokens::figures, memory::figures, requests::figures] {
+        for figure in figures(effort)? {
+            met &= figure.print();
+        }
+        println!();
+    }
+    // Few samples say nothing about a figure.
+    Ok(if met || quick {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

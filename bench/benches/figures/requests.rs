@@ -1,0 +1,97 @@
+//! Whole requests on loopback: a tool with a guard, beside the same tool without.
+
+use std::error::Error;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use aims::Principal;
+use aims::jose::time::UnixTime;
+use aims::replay::ReplayCache;
+use aims_bench::loopback::{BODY, send, serve};
+use aims_bench::raw::{RawKey, Signed};
+use aims_bench::sampler::{Case, Samples};
+use aims_bench::world::{CALL, World};
+use axum::Router;
+use axum::routing::post;
+use tokio::runtime::Runtime;
+
+use super::{Effort, Figure};
+
+async fn guarded(_who: Principal) -> &'static str {
+    BODY
+}
+
+async fn plain() -> &'static str {
+    BODY
+}
+
+/// Requests with fresh proofs, as bytes.
+fn requests(world: &World, count: usize) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
+    let World { wit, token, .. } = world;
+    let whole = |proof: &String| {
+        format!(
+            "POST /mcp/call HTTP/1.1\r\nhost: tools.example\r\nworkload-identity-token: {wit}\r\n\
+             workload-proof-token: {proof}\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n"
+        )
+        .into_bytes()
+    };
+    Ok(world.proofs(CALL, count)?.iter().map(whole).collect())
+}
+
+pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
+    let runtime = Runtime::new()?;
+    let world = World::new(UnixTime::now())?;
+    let guard = world
+        .guard()
+        .replay(ReplayCache::in_memory(1_000_000))
+        .build()?;
+    let app = Router::new()
+        .route("/mcp/call", post(guarded))
+        .layer(guard.layer());
+    let (with, without) = runtime.block_on(async {
+        let without = Router::new().route("/mcp/call", post(plain));
+        Ok::<_, std::io::Error>((serve(app).await?, serve(without).await?))
+    })?;
+    let raw = RawKey::of(&world.agent)?;
+    let raw_proof = Signed::of(world.proofs(CALL, 1)?.first().ok_or("no proof")?)?;
+    let over = |to: SocketAddr, connections: usize| -> Case<'_> {
+        let (world, runtime) = (&world, &runtime);
+        Box::new(move |batch| {
+            let requests = requests(world, batch).expect("proofs");
+            runtime
+                .block_on(send(to, requests, connections))
+                .expect("all answered 200")
+        })
+    };
+    let mut cases = vec![
+        over(without, 1),
+        over(with, 1),
+        over(without, 16),
+        over(with, 16),
+        Box::new(|batch| {
+            let start = Instant::now();
+            (0..batch).for_each(|_| assert!(raw.verify(&raw_proof)));
+            start.elapsed()
+        }),
+    ];
+    let samples = Samples::take(&mut cases, effort.rounds.div_ceil(4), effort.requests);
+    let per_second = |case| format!("{:.0} /s", 1e9 / samples.cost(case));
+    let ratio =
+        |of: usize, to: usize| samples.median(|costs| Some(costs.get(of)? / costs.get(to)?));
+    let allowed = samples.median(|costs| {
+        let (plain, guarded, raw) = (costs.first()?, costs.get(1)?, costs.get(4)?);
+        Some((guarded - plain) / (raw + 0.1 * plain))
+    });
+    let added = samples.median(|costs| Some(costs.get(1)? - costs.first()?));
+    Ok(vec![
+        Figure::of("tool, 1 connection", per_second(0)),
+        Figure::of("guarded tool, 1 connection", per_second(1))
+            .to("time without a guard", ratio(1, 0)),
+        Figure::new("what the guard adds, warm", added)
+            .to("one verification and 10 % of a request", allowed)
+            .at_most(1.0),
+        Figure::of("tool, 16 connections", per_second(2)),
+        Figure::of("guarded tool, 16 connections", per_second(3))
+            .to("time without a guard", ratio(3, 2)),
+    ])
+}

@@ -1,0 +1,112 @@
+//! One agent, its tokens, and whom the tool trusts.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aims::Guard;
+use aims::cred::{Bundle, TrustStore, WitIssuer};
+use aims::guard::{GuardBuilder, Trusting};
+use aims::id::WorkloadId;
+use aims::jose::alg::Algorithm;
+use aims::jose::jws::SigningInput;
+use aims::jose::key::SigningKey;
+use aims::jose::provider::AWS_LC;
+use aims::jose::random;
+use aims::jose::time::UnixTime;
+use aims::oauth_rs::IssuerStore;
+use aims::wpt::Binding;
+use serde_json::json;
+
+/// The resource whose identifier callers use.
+pub const TOOL: &str = "https://tools.example/mcp";
+/// Where they call it.
+pub const CALL: &str = "https://tools.example/mcp/call";
+/// The authorization server.
+pub const ISSUER: &str = "https://as.example";
+/// How long all credentials here are good: longer than a run.
+const LIFETIME: Duration = Duration::from_secs(3_600);
+
+/// The parties, with ES256 keys on the default backend.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct World {
+    /// Signs WITs.
+    pub ca: SigningKey,
+    /// Signs access tokens.
+    pub server: SigningKey,
+    /// The agent's key.
+    pub agent: SigningKey,
+    /// The agent's WIT.
+    pub wit: String,
+    /// The agent's access token, bound to its key.
+    pub token: String,
+    /// Whose WITs are believed.
+    pub trust: Arc<TrustStore>,
+    /// Whose access tokens are believed.
+    pub issuers: Arc<IssuerStore>,
+    /// When all this is.
+    pub now: UnixTime,
+}
+
+impl World {
+    /// Makes keys and tokens.
+    ///
+    /// # Errors
+    ///
+    /// When the backend makes no keys.
+    pub fn new(now: UnixTime) -> Result<Self, Box<dyn Error>> {
+        let key = || SigningKey::generate(Algorithm::Es256, AWS_LC);
+        let (ca, server, agent) = (key()?.with_key_id("ca"), key()?.with_key_id("as"), key()?);
+        let id = WorkloadId::parse("spiffe://example.org/agents/travel-planner")?;
+        let issuer = WitIssuer::new(Arc::new(ca.clone()), None);
+        let wit = issuer.issue(&id, agent.public_jwk(), LIFETIME, now)?;
+        let jwk = ca.public_jwk().clone().with_use("wit-svid").to_json();
+        let document = format!(r#"{{"keys":[{jwk}],"spiffe_sequence":1}}"#);
+        let bundle = Bundle::parse(&id.origin(), document.as_bytes(), AWS_LC)?;
+        let issuers = IssuerStore::new();
+        let jwks = format!(r#"{{"keys":[{}]}}"#, server.public_jwk().to_json());
+        issuers.set(&ISSUER.parse()?, jwks.as_bytes(), AWS_LC)?;
+        let claims = json!({
+            "iss": ISSUER, "aud": TOOL, "sub": id.as_str(), "client_id": id.as_str(), "jti": "0a1b2c3d4e5f60718293a4b5",
+            "iat": now.as_secs(), "exp": now.as_secs() + LIFETIME.as_secs(), "scope": "tools:call tools:list",
+            "cnf": {"jkt": agent.verifying_key().thumbprint().to_string()},
+        });
+        let token = SigningInput::new("at+jwt", Algorithm::Es256, Some("as"), &claims)?;
+        Ok(Self {
+            wit: wit.expose().to_owned(),
+            token: token.sign(&server)?.expose().to_owned(),
+            trust: Arc::new(TrustStore::of([bundle])),
+            issuers: Arc::new(issuers),
+            ca,
+            server,
+            agent,
+            now,
+        })
+    }
+
+    /// This many proofs for one place and the access token that goes along, each with its own `jti`.
+    ///
+    /// # Errors
+    ///
+    /// When the backend does not sign.
+    pub fn proofs(&self, audience: &str, count: usize) -> Result<Vec<String>, Box<dyn Error>> {
+        let binding = Binding::to(audience).access_token(&self.token);
+        (0..count)
+            .map(|_| {
+                let lifetime = Duration::from_secs(300);
+                let algorithm = Algorithm::Es256;
+                let input =
+                    binding.prepare(&self.wit, algorithm, lifetime, random::SYSTEM, self.now)?;
+                Ok(input.sign(&self.agent)?.expose().to_owned())
+            })
+            .collect()
+    }
+
+    /// A guard for this world.
+    pub fn guard(&self) -> GuardBuilder<Trusting> {
+        Guard::builder(TOOL)
+            .trust(Arc::clone(&self.trust))
+            .issuers(Arc::clone(&self.issuers))
+    }
+}
