@@ -155,29 +155,6 @@ fn another_store_is_asked_anew() {
     );
 }
 
-/// T-085: a key set that is malformed or has no usable key replaces nothing.
-#[test]
-fn good_keys_are_not_replaced_by_none() {
-    let world = World::new();
-    let issuer = ISSUER.parse().unwrap();
-    let before = world.issuers.snapshot().epoch();
-    for (document, expected) in [
-        (r#"{"keys":[]}"#, "token.no_keys"),
-        (r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#, "token.no_keys"),
-        ("{}", "token.key_set"),
-        ("", "token.key_set"),
-    ] {
-        let refused = world
-            .issuers
-            .set(&issuer, document.as_bytes(), common::provider());
-        assert_eq!(code(refused), expected, "{document}");
-    }
-    world.issuers.name(&issuer);
-    assert_eq!(world.code(&world.token()), "ok");
-    let snapshot = world.issuers.snapshot();
-    assert!(snapshot.epoch() > before && snapshot.keys(ISSUER).is_some());
-}
-
 /// T-142, T-029: a revocation holds for an entry, for a fresh token, and for the twin of the signature.
 #[test]
 fn a_revocation_holds_for_every_text() {
