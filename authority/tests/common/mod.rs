@@ -1,6 +1,8 @@
 //! An authority and its callers, without a socket.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub(crate) mod endpoint;
+
 use std::time::Duration;
 
 use authority::{Authority, Builder, Client, Credential, Enrolment, Error, Resource, Shown};
@@ -238,4 +240,9 @@ pub(crate) fn problem(response: &Response<Vec<u8>>) -> (u16, String) {
         response.status().as_u16(),
         body["code"].as_str().unwrap().to_owned(),
     )
+}
+
+/// The code of a refusal.
+pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> &'static str {
+    result.unwrap_err().code()
 }

@@ -1,0 +1,131 @@
+//! Token requests and their answers.
+
+use authority::{Authority, Client};
+use http::Response;
+use jose::jwk::{JwkSet, SetRules};
+use jose::jws::Unverified;
+use jose::key::SigningKey;
+use jose::provider::AWS_LC;
+use jose::time::UnixTime;
+use serde_json::{Value, json};
+
+use super::{BASE, TOOLS, body, builder, field, key_set, now, request, send, sign};
+
+pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+pub(crate) const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
+
+/// Sends a token request; `Ok` is the answer's body, `Err` status and `error`.
+pub(crate) fn ask(
+    authority: &Authority,
+    fields: &[(&str, &str)],
+    parameters: &[(&str, &str)],
+    now: UnixTime,
+) -> Result<Value, (u16, String)> {
+    judged(&send_form(authority, fields, parameters, now))
+}
+
+pub(crate) fn send_form(
+    authority: &Authority,
+    fields: &[(&str, &str)],
+    parameters: &[(&str, &str)],
+    now: UnixTime,
+) -> Response<Vec<u8>> {
+    let mut all = vec![FORM];
+    all.extend(fields);
+    send(
+        authority,
+        &request("POST", "/token", &all, &form(parameters)),
+        now,
+    )
+}
+
+/// CORE-20: whatever the answer is, nobody keeps it.
+pub(crate) fn judged(response: &Response<Vec<u8>>) -> Result<Value, (u16, String)> {
+    assert_eq!(field(response, "cache-control"), "no-store");
+    assert_eq!(field(response, "pragma"), "no-cache");
+    assert_eq!(field(response, "content-type"), "application/json");
+    let body = body(response);
+    match body.get("error") {
+        None => Ok(body),
+        Some(error) => Err((
+            response.status().as_u16(),
+            error.as_str().unwrap().to_owned(),
+        )),
+    }
+}
+
+pub(crate) fn form(parameters: &[(&str, &str)]) -> String {
+    let escape = |text: &str| -> String {
+        text.bytes()
+            .map(|byte| match byte {
+                b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                    char::from(byte).to_string()
+                }
+                _ => format!("%{byte:02X}"),
+            })
+            .collect()
+    };
+    let pairs = parameters
+        .iter()
+        .map(|(name, value)| format!("{}={}", escape(name), escape(value)));
+    pairs.collect::<Vec<_>>().join("&")
+}
+
+pub(crate) fn refused(status: u16, error: &str) -> Result<Value, (u16, String)> {
+    Err((status, error.to_owned()))
+}
+
+pub(crate) fn with_client(key: &SigningKey) -> Authority {
+    let client = Client::with_keys("batch", key_set(key)).allow(TOOLS, ["call", "list"]);
+    builder().client(client).build(now()).unwrap()
+}
+
+pub(crate) fn assertion_claims(now: UnixTime) -> Value {
+    let jti = jose::random::id128(jose::random::SYSTEM).unwrap();
+    let seconds = now.as_secs();
+    json!({"iss": "batch", "sub": "batch", "aud": BASE, "jti": jti, "iat": seconds, "exp": seconds + 60})
+}
+
+pub(crate) fn assertion(key: &SigningKey, now: UnixTime) -> String {
+    sign("client-authentication+jwt", &assertion_claims(now), key)
+}
+
+pub(crate) fn by_assertion(
+    authority: &Authority,
+    assertion: &str,
+    more: &[(&str, &str)],
+    now: UnixTime,
+) -> Result<Value, (u16, String)> {
+    let mut parameters = vec![
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", assertion),
+    ];
+    parameters.extend(more);
+    ask(authority, &[], &parameters, now)
+}
+
+/// The claims of an access token that verifies with the published keys (ATJ-05).
+pub(crate) fn verified(authority: &Authority, token: &str, now: UnixTime) -> Value {
+    let jwks = authority.oauth().jwks(now);
+    let set = JwkSet::parse(jwks.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap();
+    let unverified = Unverified::parse(token).unwrap();
+    assert!(unverified.header().is_typ("at+jwt"));
+    let key = set
+        .select(unverified.header().kid(), unverified.header().alg())
+        .unwrap();
+    let verified = unverified.verify(key).unwrap();
+    serde_json::from_slice(verified.payload()).unwrap()
+}
+
+pub(crate) fn with_svids() -> Authority {
+    let client = Client::spiffe("spiffe://example.org/agents/a".parse().unwrap())
+        .or_by_jwt_svid()
+        .allow(TOOLS, ["call"]);
+    builder()
+        .client(client)
+        .jwt_svid_audience("https://as.example")
+        .build(now())
+        .unwrap()
+}

@@ -1,0 +1,236 @@
+//! Access tokens (RFC 9068): each refused one differs in one thing from a good one.
+
+mod common;
+
+use common::{ISSUER, NOW, RESOURCE, World, at, claims, code, sign, sign_raw};
+use jose::time::Skew;
+use oauth_rs::{AccessToken, AccessTokenRules, IssuerStore};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// ATJ-07: what a good token says is what can be asked of it.
+#[test]
+fn a_good_token_says_what_was_signed() {
+    let world = World::new();
+    let actor = json!({"sub": "agent", "iss": "https://other.example", "act": {"sub": "front"}});
+    let text = world.token_with(&json!({"act": actor, "groups": ["staff"]}));
+    let token = world.verify(&text, NOW).unwrap();
+    assert_eq!(
+        (token.issuer(), token.subject(), token.client_id()),
+        (ISSUER, "alice", "s6BhdRkqt3")
+    );
+    assert_eq!((token.jwt_id(), token.expires()), ("t1", at(NOW + 300)));
+    assert_eq!(token.scopes(), &"tools:call tools:list".parse().unwrap());
+    assert!(token.confirmation().is_none());
+    let actors: Vec<_> = token.actors().iter().collect();
+    assert_eq!((actors.len(), actors[0].subject.as_str()), (2, "agent"));
+    assert_eq!(actors[0].issuer.as_deref(), Some("https://other.example"));
+    assert_eq!(
+        (actors[1].subject.as_str(), &actors[1].issuer),
+        ("front", &None)
+    );
+    assert_eq!(token.hash(), &jose::digest::sha256(text.as_bytes()));
+    let (signed, _) = text.rsplit_once('.').unwrap();
+    assert_eq!(
+        token.signed_hash(),
+        &jose::digest::sha256(signed.as_bytes())
+    );
+    #[derive(Deserialize)]
+    struct More {
+        groups: Vec<String>,
+    }
+    assert_eq!(token.claims::<More>().unwrap().groups, ["staff"]);
+    let shown = format!("{token:?}");
+    assert!(!shown.contains("t1") && !text.split('.').any(|part| shown.contains(part)));
+}
+
+/// ATJ-01: `typ` is the media type of access tokens, in any case and with or without its prefix.
+#[test]
+fn the_type_is_at_jwt() {
+    let world = World::new();
+    for typ in ["at+jwt", "AT+jwt", "application/at+jwt"] {
+        assert_eq!(world.code(&sign(typ, &world.key, &claims())), "ok", "{typ}");
+    }
+    for typ in ["JWT", "at", "at+jwt+x", "id+jwt", "wpt+jwt", "text/at+jwt"] {
+        let text = sign(typ, &world.key, &claims());
+        assert_eq!(world.code(&text), "token.typ", "{typ}");
+    }
+    let header = r#"{"alg":"ES256","kid":"as"}"#;
+    let untyped = sign_raw(header, &claims().to_string(), &world.key);
+    assert_eq!(world.code(&untyped), "token.typ");
+}
+
+/// ATJ-07: each required claim, missing, `null`, empty or of another type.
+#[test]
+fn required_claims_are_there() {
+    let world = World::new();
+    for claim in ["iss", "aud", "exp", "iat", "sub", "client_id", "jti"] {
+        assert_eq!(world.code_of(&json!({claim: "-"})), "jws.json", "{claim}");
+        assert_eq!(world.code_of(&json!({claim: null})), "jws.json", "{claim}");
+        assert_eq!(world.code_of(&json!({claim: {}})), "jws.json", "{claim}");
+    }
+    for claim in ["sub", "client_id", "jti"] {
+        assert_eq!(world.code_of(&json!({claim: ""})), "token.claim", "{claim}");
+        assert_eq!(world.code_of(&json!({claim: 1})), "jws.json", "{claim}");
+    }
+    for claim in ["exp", "iat", "nbf"] {
+        assert_eq!(
+            world.code_of(&json!({claim: "1800000000"})),
+            "jws.json",
+            "{claim}"
+        );
+    }
+}
+
+/// ATJ-03: `iss` is exactly a configured issuer.
+#[test]
+fn the_issuer_is_a_configured_one() {
+    let world = World::new();
+    for issuer in [
+        "https://as.example/",
+        "https://AS.example",
+        "https://as.example:443",
+        "http://as.example",
+        "https://as.example.evil",
+        "",
+    ] {
+        let code = world.code_of(&json!({"iss": issuer}));
+        assert_eq!(code, "token.unknown_issuer", "{issuer}");
+    }
+    let nobody = IssuerStore::new().snapshot();
+    let refused = AccessToken::verify(&world.token(), &nobody, &world.rules, at(NOW));
+    assert_eq!(code(refused), "token.unknown_issuer");
+}
+
+/// ATJ-04: `aud` holds an identifier of this resource, as it is written.
+#[test]
+fn the_audience_is_this_resource() {
+    let mut world = World::new();
+    let other = "https://other.example";
+    for aud in [json!([RESOURCE]), json!([other, RESOURCE])] {
+        assert_eq!(world.code_of(&json!({"aud": aud})), "ok", "{aud}");
+    }
+    for aud in [
+        json!(other),
+        json!("https://tools.example/mcp/"),
+        json!("https://tools.example"),
+        json!("https://tools.example/MCP"),
+        json!(""),
+        json!([other]),
+    ] {
+        let code = world.code_of(&json!({"aud": aud}));
+        assert_eq!(code, "token.audience", "{aud}");
+    }
+    world.rules = AccessTokenRules::new(RESOURCE).or_for(other);
+    assert_eq!(world.code_of(&json!({"aud": other})), "ok");
+    assert_eq!(world.code(&world.token()), "ok");
+}
+
+/// ATJ-06: `exp`, `nbf` and `iat` to the second, with the skew once.
+#[test]
+fn times_are_checked_to_the_second() {
+    let mut world = World::new();
+    let text = world.token();
+    assert_eq!(code(world.verify(&text, NOW + 329)), "ok");
+    assert_eq!(code(world.verify(&text, NOW + 330)), "token.expired");
+    assert_eq!(code(world.verify(&text, NOW - 30)), "ok");
+    assert_eq!(code(world.verify(&text, NOW - 31)), "token.not_yet_valid");
+    assert_eq!(world.code_of(&json!({"nbf": NOW + 30})), "ok");
+    let early = world.code_of(&json!({"nbf": NOW + 31}));
+    assert_eq!(early, "token.not_yet_valid");
+    for name in ["iat", "nbf"] {
+        let backwards = world.code_of(&json!({name: NOW + 301}));
+        assert_eq!(backwards, "token.claim", "{name}");
+    }
+    assert_eq!(world.code_of(&json!({"nbf": null})), "jws.json");
+    world.rules = AccessTokenRules::new(RESOURCE).with_skew(Skew::ZERO);
+    assert_eq!(code(world.verify(&text, NOW + 299)), "ok");
+    assert_eq!(code(world.verify(&text, NOW + 300)), "token.expired");
+    assert_eq!(code(world.verify(&text, NOW - 1)), "token.not_yet_valid");
+}
+
+/// ATJ-05, ATJ-12: what stands twice, names its own key or demands an extension is no token.
+#[test]
+fn the_token_is_read_strictly() {
+    let world = World::new();
+    let header = r#"{"alg":"ES256","typ":"at+jwt","kid":"as"}"#;
+    let payload = claims().to_string();
+    assert_eq!(world.code(&sign_raw(header, &payload, &world.key)), "ok");
+    let members = payload.strip_prefix('{').unwrap();
+    for claim in ["iss", "aud", "sub", "scope", "cnf"] {
+        let twice = format!(r#"{{"{claim}":"x","{claim}":"x",{members}"#);
+        let text = sign_raw(header, &twice, &world.key);
+        assert_eq!(world.code(&text), "jws.duplicate_member", "{claim}");
+    }
+    let array = format!("[{payload}]");
+    let text = sign_raw(header, &array, &world.key);
+    assert_eq!(world.code(&text), "jws.not_an_object");
+    let open = header.strip_suffix('}').unwrap();
+    let with = |member: &str| {
+        let header = format!("{open},{member}}}");
+        world.code(&sign_raw(&header, &payload, &world.key))
+    };
+    assert_eq!(with(r#""x":1"#), "ok");
+    assert_eq!(with(r#""jku":"https://evil.example""#), "jws.key_in_header");
+    assert_eq!(with(r#""crit":["x"],"x":1"#), "jws.crit");
+    assert_eq!(world.code("x"), "jws.parts");
+}
+
+/// The limit to the length holds before anything is read.
+#[test]
+fn the_length_is_bounded() {
+    let mut world = World::new();
+    let text = world.token();
+    world.rules = AccessTokenRules::new(RESOURCE).with_max_len(text.len());
+    assert_eq!(world.code(&text), "ok");
+    world.rules = AccessTokenRules::new(RESOURCE).with_max_len(text.len() - 1);
+    assert_eq!(world.code(&text), "token.too_long");
+    world.rules = AccessTokenRules::new(RESOURCE);
+    assert_eq!(world.code(&"a".repeat(8 * 1024)), "jws.parts");
+    assert_eq!(world.code(&"a".repeat(8 * 1024 + 1)), "token.too_long");
+}
+
+/// ATJ-09: `scope` is a list of scope tokens, or is not there.
+#[test]
+fn the_scope_is_well_formed() {
+    let world = World::new();
+    let none = world.verify(&world.token_with(&json!({"scope": "-"})), NOW);
+    assert!(none.unwrap().scopes().is_empty());
+    for scope in ["", " ", "a  b", "a\"b", "a\\b", "a\tb", "ä"] {
+        let code = world.code_of(&json!({"scope": scope}));
+        assert_eq!(code, "token.claim", "{scope:?}");
+    }
+    for scope in [json!(null), json!(["tools:call"]), json!(1)] {
+        assert_eq!(
+            world.code_of(&json!({"scope": scope})),
+            "jws.json",
+            "{scope}"
+        );
+    }
+}
+
+/// T-117: `act` is a chain of at most eight that name themselves.
+#[test]
+fn the_chain_of_actors_is_bounded() {
+    let world = World::new();
+    let chain = |length: usize| -> Value {
+        (1..length).fold(
+            json!({"sub": "a"}),
+            |act, _| json!({"sub": "a", "act": act}),
+        )
+    };
+    let eight = world.verify(&world.token_with(&json!({"act": chain(8)})), NOW);
+    assert_eq!(eight.unwrap().actors().len(), 8);
+    let nine = world.code_of(&json!({"act": chain(9)}));
+    assert_eq!(nine, "token.claim");
+    for act in [
+        json!({}),
+        json!("a"),
+        json!([]),
+        json!({"sub": 1}),
+        json!({"sub": "a", "iss": null}),
+        json!({"sub": "a", "act": {}}),
+    ] {
+        assert_eq!(world.code_of(&json!({"act": act})), "token.claim", "{act}");
+    }
+}

@@ -1,0 +1,148 @@
+//! The key that a token is bound to (RFC 7800 §3, RFC 9449 §6.1).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{NOW, World, claims, code, key, sign_raw};
+use jose::alg::Algorithm;
+use jose::key::SigningKey;
+use serde_json::{Value, json};
+
+fn jkt(key: &SigningKey) -> String {
+    key.verifying_key().thumbprint().to_string()
+}
+
+fn jwk(key: &SigningKey) -> Value {
+    serde_json::from_str(&key.public_jwk().to_json()).unwrap()
+}
+
+/// `ok`, or the code, for a token with this `cnf` that was proven with this key.
+fn proven(world: &World, cnf: &Value, by: &SigningKey) -> &'static str {
+    let token = world.token_with(&json!({"cnf": cnf}));
+    let token = match world.verify(&token, NOW) {
+        Ok(token) => token,
+        Err(error) => return error.code(),
+    };
+    code(token.confirmed_by(by.verifying_key().thumbprint()))
+}
+
+/// T-130: `jkt`, `jwk` or both name the one key that proves a request.
+#[test]
+fn a_token_is_confirmed_by_its_key_alone() {
+    let world = World::new();
+    for algorithm in [Algorithm::Es256, Algorithm::Ed25519] {
+        let (own, other) = (key(algorithm, "own"), key(algorithm, "own"));
+        for cnf in [
+            json!({"jkt": jkt(&own)}),
+            json!({"jwk": jwk(&own)}),
+            json!({"jkt": jkt(&own), "jwk": jwk(&own)}),
+        ] {
+            assert_eq!(proven(&world, &cnf, &own), "ok", "{cnf}");
+            assert_eq!(proven(&world, &cnf, &other), "token.not_bound", "{cnf}");
+            assert_eq!(proven(&world, &cnf, &world.key), "token.not_bound", "{cnf}");
+            let token = world.token_with(&json!({"cnf": cnf}));
+            let token = world.verify(&token, NOW).unwrap();
+            let bound = token.confirmation().unwrap().thumbprint();
+            assert_eq!(bound, own.verifying_key().thumbprint());
+        }
+    }
+}
+
+/// T-130: no key confirms a token that is bound to none.
+#[test]
+fn an_unbound_token_is_confirmed_by_nobody() {
+    let world = World::new();
+    let token = world.verify(&world.token(), NOW).unwrap();
+    assert!(token.confirmation().is_none());
+    let refused = token.confirmed_by(world.key.verifying_key().thumbprint());
+    assert_eq!(code(refused), "token.not_bound");
+}
+
+/// T-130: `jkt` and `jwk` of two keys are no binding, whichever of them proves.
+#[test]
+fn a_contradiction_is_refused() {
+    let world = World::new();
+    let (one, two) = (key(Algorithm::Es256, "1"), key(Algorithm::Es256, "2"));
+    let cnf = json!({"jkt": jkt(&one), "jwk": jwk(&two)});
+    for by in [&one, &two] {
+        assert_eq!(proven(&world, &cnf, by), "token.confirmation");
+    }
+}
+
+/// T-130: what cannot be checked is refused, alone and beside what can.
+#[test]
+fn an_unknown_method_is_refused() {
+    let world = World::new();
+    let own = key(Algorithm::Es256, "own");
+    for (name, value) in [
+        (
+            "x5t#S256",
+            json!("bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"),
+        ),
+        ("kid", json!("own")),
+        ("jku", json!("https://as.example/keys")),
+        ("jwe", json!("a.b.c.d.e")),
+        ("JKT", json!(jkt(&own))),
+        ("x", json!(null)),
+    ] {
+        let alone = json!({name: value});
+        assert_eq!(proven(&world, &alone, &own), "token.confirmation", "{name}");
+        let beside = json!({"jkt": jkt(&own), name: value});
+        assert_eq!(
+            proven(&world, &beside, &own),
+            "token.confirmation",
+            "{name}"
+        );
+    }
+}
+
+/// T-130: a `cnf` that is no object, is empty, or holds no key, is no binding and not the lack of one.
+#[test]
+fn a_malformed_confirmation_is_refused() {
+    let world = World::new();
+    let own = key(Algorithm::Es256, "own");
+    let private: Value = serde_json::from_str(&own.to_jwk()).unwrap();
+    let mut short = jwk(&own);
+    short["x"] = json!("AAAA");
+    for cnf in [
+        json!({}),
+        json!([]),
+        json!(jkt(&own)),
+        json!(false),
+        json!({"jkt": null}),
+        json!({"jkt": 1}),
+        json!({"jkt": ""}),
+        json!({"jkt": [jkt(&own)]}),
+        json!({"jkt": jkt(&own).strip_suffix(|_: char| true)}),
+        json!({"jkt": format!("{}=", jkt(&own))}),
+        json!({"jwk": null}),
+        json!({"jwk": {}}),
+        json!({"jwk": jkt(&own)}),
+        json!({"jwk": {"kty": "oct", "k": "AAAA"}}),
+        json!({"jwk": short}),
+        json!({"jwk": private}),
+    ] {
+        assert_eq!(proven(&world, &cnf, &own), "token.confirmation", "{cnf}");
+    }
+}
+
+/// ATJ-12: of two bindings neither counts.
+#[test]
+fn a_binding_stands_once() {
+    let world = World::new();
+    let (one, two) = (key(Algorithm::Es256, "1"), key(Algorithm::Es256, "2"));
+    let header = r#"{"alg":"ES256","typ":"at+jwt","kid":"as"}"#;
+    let claims = claims().to_string();
+    let members = claims.strip_prefix('{').unwrap();
+    let with = |cnf: &str| {
+        let payload = format!(r#"{{"cnf":{cnf},{members}"#);
+        world.code(&sign_raw(header, &payload, &world.key))
+    };
+    let (one, two) = (jkt(&one), jkt(&two));
+    assert_eq!(with(&format!(r#"{{"jkt":"{one}"}}"#)), "ok");
+    let twice = format!(r#"{{"jkt":"{one}","jkt":"{two}"}}"#);
+    assert_eq!(with(&twice), "jws.duplicate_member");
+    let twice = format!(r#"{{"jkt":"{one}"}},"cnf":{{"jkt":"{two}"}}"#);
+    assert_eq!(with(&twice), "jws.duplicate_member");
+}

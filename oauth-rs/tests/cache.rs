@@ -1,0 +1,216 @@
+//! The cache of verified tokens: what it gives has passed, and ends when its token does.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{ISSUER, NOW, RESOURCE, World, at, claims, code, key, set, sign, store};
+use jose::alg::Algorithm;
+use jose::base64url;
+use jose::time::Skew;
+use oauth_rs::{AccessToken, AccessTokenRules, TokenCache};
+use serde_json::json;
+
+/// The order of P-256 (SEC 2 §2.4.2).
+const ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// The same token with the signature (r, n − s).
+fn twin(text: &str) -> String {
+    let (signed, signature) = text.rsplit_once('.').unwrap();
+    let signature = base64url::decode(signature).unwrap();
+    let (r, s) = signature.split_at(32);
+    let (mut other, mut borrow) = (r.to_vec(), false);
+    let mut difference: Vec<u8> = ORDER
+        .iter()
+        .zip(s)
+        .rev()
+        .map(|(n, s)| {
+            let (first, one) = n.overflowing_sub(*s);
+            let (digit, two) = first.overflowing_sub(u8::from(borrow));
+            borrow = one || two;
+            digit
+        })
+        .collect();
+    difference.reverse();
+    other.append(&mut difference);
+    format!("{signed}.{}", base64url::encode(&other))
+}
+
+fn cache() -> TokenCache {
+    TokenCache::new(10, AccessTokenRules::new(RESOURCE))
+}
+
+fn is_same(one: &AccessToken, other: &AccessToken) -> bool {
+    std::ptr::eq(one.subject(), other.subject())
+}
+
+/// T-038: what is known is given again, and is not read again.
+#[test]
+fn a_hit_gives_the_same_token() {
+    let (world, cache) = (World::new(), cache());
+    assert!(cache.is_empty());
+    let text = world.token();
+    let first = cache.verify(&text, &world.issuers, at(NOW)).unwrap();
+    let again = cache.verify(&text, &world.issuers, at(NOW + 1)).unwrap();
+    assert!(is_same(&first, &again));
+    assert_eq!(cache.len(), 1);
+    // Another issuer's keys do not cost the entry.
+    let other = key(Algorithm::Es256, "other");
+    set(&world.issuers, "https://other.example", &[&other]);
+    let after = cache.verify(&text, &world.issuers, at(NOW)).unwrap();
+    assert!(is_same(&first, &after));
+    let fresh = world.verify(&text, NOW).unwrap();
+    assert!(!is_same(&first, &fresh) && first.hash() == fresh.hash());
+}
+
+/// ATJ-03 to ATJ-07: what is refused is not remembered, and is refused again.
+#[test]
+fn a_refusal_makes_no_entry() {
+    let (world, cache) = (World::new(), cache());
+    let forger = key(Algorithm::Es256, "as");
+    for (text, expected) in [
+        (sign("at+jwt", &forger, &claims()), "token.signature"),
+        (
+            world.token_with(&json!({"aud": "https://other.example"})),
+            "token.audience",
+        ),
+        (
+            world.token_with(&json!({"iat": NOW + 31})),
+            "token.not_yet_valid",
+        ),
+        (world.token_with(&json!({"jti": ""})), "token.claim"),
+        (sign("JWT", &world.key, &claims()), "token.typ"),
+    ] {
+        for _ in 0..2 {
+            let refused = cache.verify(&text, &world.issuers, at(NOW));
+            assert_eq!(code(refused), expected);
+        }
+    }
+    assert!(cache.is_empty());
+}
+
+/// T-038: an entry ends to the second, with the skew once, and is then gone.
+#[test]
+fn an_entry_expires() {
+    let (world, cache) = (World::new(), cache());
+    let text = world.token();
+    let try_at = |now| code(cache.verify(&text, &world.issuers, at(now)));
+    assert_eq!(try_at(NOW), "ok");
+    assert_eq!(try_at(NOW + 329), "ok");
+    assert_eq!(cache.len(), 1);
+    assert_eq!(try_at(NOW + 330), "token.expired");
+    assert!(cache.is_empty());
+    let strict = AccessTokenRules::new(RESOURCE).with_skew(Skew::ZERO);
+    let cache = TokenCache::new(10, strict);
+    let try_at = |now| code(cache.verify(&text, &world.issuers, at(now)));
+    assert_eq!(try_at(NOW + 299), "ok");
+    assert_eq!(try_at(NOW + 300), "token.expired");
+}
+
+/// T-038: an entry ends with its key, also where another takes its name, and with its issuer.
+#[test]
+fn an_entry_ends_with_its_key() {
+    let (world, cache) = (World::new(), cache());
+    let text = world.token();
+    let try_it = || code(cache.verify(&text, &world.issuers, at(NOW)));
+    assert_eq!(try_it(), "ok");
+    let next = key(Algorithm::Es256, "next");
+    set(&world.issuers, ISSUER, &[&next, &world.key]);
+    assert_eq!(try_it(), "ok");
+    set(&world.issuers, ISSUER, &[&next]);
+    assert_eq!(try_it(), "token.unknown_key");
+    assert!(cache.is_empty());
+    set(&world.issuers, ISSUER, &[&world.key]);
+    assert_eq!(try_it(), "ok");
+    set(&world.issuers, ISSUER, &[&key(Algorithm::Es256, "as")]);
+    assert_eq!(try_it(), "token.signature");
+    set(&world.issuers, ISSUER, &[&world.key]);
+    assert_eq!(try_it(), "ok");
+    let issuer = ISSUER.parse().unwrap();
+    assert!(world.issuers.remove(&issuer));
+    assert_eq!(try_it(), "token.unknown_issuer");
+    assert!(!world.issuers.remove(&issuer));
+    world.issuers.name(&issuer);
+    assert_eq!(try_it(), "token.unknown_key");
+}
+
+/// T-132: an entry is of the store that is asked about.
+#[test]
+fn another_store_is_asked_anew() {
+    let (world, cache) = (World::new(), cache());
+    let text = world.token();
+    assert!(cache.verify(&text, &world.issuers, at(NOW)).is_ok());
+    let other = store(ISSUER, &[&key(Algorithm::Es256, "other")]);
+    assert_eq!(
+        code(cache.verify(&text, &other, at(NOW))),
+        "token.unknown_key"
+    );
+    let other = store("https://other.example", &[&world.key]);
+    assert_eq!(
+        code(cache.verify(&text, &other, at(NOW))),
+        "token.unknown_issuer"
+    );
+}
+
+/// T-142, T-029: a revocation holds for an entry, for a fresh token, and for the twin of the signature.
+#[test]
+fn a_revocation_holds_for_every_text() {
+    let world = World::new();
+    let (text, other) = (world.token(), world.token_with(&json!({"jti": "t2"})));
+    let token = world.verify(&text, NOW).unwrap();
+    let twin = twin(&text);
+    assert_eq!(world.code(&twin), "ok");
+    let (warm, cold) = (cache(), cache());
+    assert!(warm.verify(&text, &world.issuers, at(NOW)).is_ok());
+    for cache in [&warm, &cold] {
+        cache
+            .revoke(*token.signed_hash(), token.expires(), at(NOW))
+            .unwrap();
+        for spelling in [&text, &twin, &text, &twin] {
+            let refused = cache.verify(spelling, &world.issuers, at(NOW));
+            assert_eq!(code(refused), "token.revoked");
+        }
+        assert_eq!(code(cache.verify(&other, &world.issuers, at(NOW))), "ok");
+    }
+    assert_eq!(cold.len(), 1);
+}
+
+/// T-142: revocations are bounded, none gives way while its token is good, and the longest holds.
+#[test]
+fn revocations_are_bounded() {
+    let world = World::new();
+    let cache = TokenCache::new(2, AccessTokenRules::new(RESOURCE));
+    let text = world.token();
+    let hash = *world.verify(&text, NOW).unwrap().signed_hash();
+    let revoke = |hash, until, now| code(cache.revoke(hash, at(until), at(now)));
+    assert_eq!(revoke(hash, NOW + 300, NOW), "ok");
+    assert_eq!(revoke(hash, NOW + 1, NOW), "ok");
+    assert_eq!(revoke([1; 32], NOW + 10, NOW), "ok");
+    assert_eq!(revoke([2; 32], NOW + 10, NOW), "token.revocations_full");
+    assert_eq!(revoke([1; 32], NOW + 10, NOW), "ok");
+    // Kept through the skew, as its token is.
+    let full = revoke([2; 32], NOW + 300, NOW + 39);
+    assert_eq!(full, "token.revocations_full");
+    assert_eq!(revoke([2; 32], NOW + 300, NOW + 40), "ok");
+    let refused = cache.verify(&text, &world.issuers, at(NOW + 40));
+    assert_eq!(code(refused), "token.revoked");
+}
+
+/// The rules are the cache's, for the length too; entries stay within the room.
+#[test]
+fn the_cache_is_bounded() {
+    let world = World::new();
+    let text = world.token();
+    let rules = AccessTokenRules::new(RESOURCE).with_max_len(text.len() - 1);
+    let refused = TokenCache::new(10, rules).verify(&text, &world.issuers, at(NOW));
+    assert_eq!(code(refused), "token.too_long");
+    let cache = TokenCache::new(2, AccessTokenRules::new(RESOURCE));
+    for number in 0..10 {
+        let text = world.token_with(&json!({"jti": format!("t{number}")}));
+        assert!(cache.verify(&text, &world.issuers, at(NOW)).is_ok());
+    }
+    assert!(cache.len() <= 2, "{}", cache.len());
+}

@@ -1,0 +1,138 @@
+//! Whose key signed a token: the one key of its issuer that fits, and no other.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{
+    ISSUER, NOW, RESOURCE, World, at, claims, code, document, key, laid_over, provider, providers,
+    set, sign, sign_raw, store,
+};
+use jose::alg::{Algorithm, AlgorithmSet};
+use jose::key::SigningKey;
+use oauth_rs::{AccessToken, AccessTokenRules, Error, IssuerStore};
+use serde_json::json;
+
+fn unnamed() -> SigningKey {
+    SigningKey::generate(Algorithm::Es256, provider()).unwrap()
+}
+
+/// ATJ-05, ATJ-12, T-132: the signature is of the one key that fits, with either provider.
+#[test]
+fn the_signature_is_the_issuers() {
+    for provider in providers() {
+        let own = SigningKey::generate(Algorithm::Es256, provider).unwrap();
+        let own = own.with_key_id("as");
+        let issuers = IssuerStore::new();
+        let issuer = ISSUER.parse().unwrap();
+        issuers
+            .set(&issuer, document(&[&own]).as_bytes(), provider)
+            .unwrap();
+        let rules = AccessTokenRules::new(RESOURCE);
+        let try_with = |text: &str| {
+            let issuers = issuers.snapshot();
+            code(AccessToken::verify(text, &issuers, &rules, at(NOW)))
+        };
+        let good = sign("at+jwt", &own, &claims());
+        assert_eq!(try_with(&good), "ok", "{}", provider.name());
+        let forged = sign("at+jwt", &key(Algorithm::Es256, "as"), &claims());
+        assert_eq!(try_with(&forged), "token.signature");
+        let changed = sign(
+            "at+jwt",
+            &own,
+            &laid_over(claims(), &json!({"sub": "mallory"})),
+        );
+        let parts: Vec<_> = good.split('.').zip(changed.split('.')).collect();
+        let mixed = format!("{}.{}.{}", parts[0].0, parts[1].1, parts[2].0);
+        assert_eq!(try_with(&mixed), "token.signature");
+        let unknown = sign("at+jwt", &own.clone().with_key_id("other"), &claims());
+        assert_eq!(try_with(&unknown), "token.unknown_key");
+        let edwards = sign("at+jwt", &key(Algorithm::Ed25519, "as"), &claims());
+        assert_eq!(try_with(&edwards), "token.algorithm");
+    }
+}
+
+/// T-132: the keys of one issuer do not vouch for another.
+#[test]
+fn keys_belong_to_one_issuer() {
+    let mut world = World::new();
+    let other = key(Algorithm::Es256, "other");
+    set(&world.issuers, "https://other.example", &[&other]);
+    let text = sign("at+jwt", &other, &claims());
+    assert_eq!(world.code(&text), "token.unknown_key");
+    let claims = laid_over(claims(), &json!({"iss": "https://other.example"}));
+    assert_eq!(world.code(&sign("at+jwt", &other, &claims)), "ok");
+    let text = sign("at+jwt", &world.key, &claims);
+    assert_eq!(world.code(&text), "token.unknown_key");
+    // Under a name of its own that the other has too.
+    let twin = key(Algorithm::Es256, "as");
+    world.issuers = store(ISSUER, &[&world.key]);
+    set(&world.issuers, "https://other.example", &[&twin]);
+    let text = sign("at+jwt", &world.key, &claims);
+    assert_eq!(world.code(&text), "token.signature");
+}
+
+/// ATJ-11: an unknown key says so, for a refresh to help; several that fit are not tried in turn.
+#[test]
+fn the_key_is_one() {
+    let mut world = World::new();
+    let (one, other) = (unnamed(), unnamed());
+    world.issuers = store(ISSUER, &[&one, &other]);
+    let text = sign("at+jwt", &one, &claims());
+    let ambiguous = world.verify(&text, NOW).unwrap_err();
+    assert_eq!(ambiguous.code(), "token.ambiguous_key");
+    assert!(!ambiguous.is_key_unknown());
+    world.issuers = store(ISSUER, &[&one]);
+    assert_eq!(world.code(&text), "ok");
+    world.issuers = IssuerStore::new();
+    world.issuers.name(&ISSUER.parse().unwrap());
+    let unknown = world.verify(&text, NOW).unwrap_err();
+    assert_eq!(unknown.code(), "token.unknown_key");
+    assert!(unknown.is_key_unknown());
+    let Error::UnknownKey { issuer, key_id } = unknown else {
+        unreachable!("by its code");
+    };
+    assert_eq!((issuer.as_str(), key_id), (ISSUER, None));
+}
+
+/// ATJ-05: an algorithm outside the rules is refused, though the issuer has such a key; `none` is no algorithm.
+#[test]
+fn the_algorithm_is_allowed() {
+    let mut world = World::new();
+    let text = world.token();
+    world.rules =
+        AccessTokenRules::new(RESOURCE).with_algorithms(AlgorithmSet::of(&[Algorithm::Ed25519]));
+    assert_eq!(world.code(&text), "token.algorithm");
+    let edwards = key(Algorithm::Ed25519, "edwards");
+    set(&world.issuers, ISSUER, &[&world.key, &edwards]);
+    assert_eq!(world.code(&sign("at+jwt", &edwards, &claims())), "ok");
+    world.rules = AccessTokenRules::new(RESOURCE);
+    assert_eq!(world.code(&text), "ok");
+    let payload = claims().to_string();
+    for alg in ["none", "HS256", "es256"] {
+        let header = json!({"alg": alg, "typ": "at+jwt", "kid": "as"}).to_string();
+        let text = sign_raw(&header, &payload, &world.key);
+        assert_eq!(world.code(&text), "token.algorithm", "{alg}");
+    }
+}
+
+/// T-085: a key set that is malformed or has no usable key replaces nothing.
+#[test]
+fn good_keys_are_not_replaced_by_none() {
+    let world = World::new();
+    let issuer = ISSUER.parse().unwrap();
+    let before = world.issuers.snapshot().epoch();
+    for (document, expected) in [
+        (r#"{"keys":[]}"#, "token.no_keys"),
+        (r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#, "token.no_keys"),
+        ("{}", "token.key_set"),
+        ("", "token.key_set"),
+    ] {
+        let refused = world.issuers.set(&issuer, document.as_bytes(), provider());
+        assert_eq!(code(refused), expected, "{document}");
+    }
+    world.issuers.name(&issuer);
+    assert_eq!(world.code(&world.token()), "ok");
+    let snapshot = world.issuers.snapshot();
+    assert!(snapshot.epoch() > before && snapshot.keys(ISSUER).is_some());
+}

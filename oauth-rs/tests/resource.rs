@@ -1,0 +1,280 @@
+//! What a resource says to clients: its metadata (RFC 9728), and the challenges (RFC 6750 §3, RFC 9728 §5.1).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use common::{ISSUER, RESOURCE, code};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use oauth_rs::{Error, ProtectedResource, bearer_token, challenge, insufficient_scope};
+use oauth_wire::metadata::ResourceMetadata;
+use oauth_wire::names::{Endpoint, ScopeSet};
+use serde_json::{Value, json};
+
+const METADATA: &str = "https://tools.example/.well-known/oauth-protected-resource/mcp";
+
+fn served(resource: &str) -> ProtectedResource {
+    ProtectedResource::new(&ResourceMetadata::new(resource.parse().unwrap())).unwrap()
+}
+
+/// PRM-01: between host and path or query; only the `/` that is the whole path is left out.
+#[test]
+fn the_metadata_is_at_its_well_known_place() {
+    for (resource, url, path) in [
+        (
+            RESOURCE,
+            METADATA,
+            "/.well-known/oauth-protected-resource/mcp",
+        ),
+        (
+            "https://tools.example",
+            "https://tools.example/.well-known/oauth-protected-resource",
+            "/.well-known/oauth-protected-resource",
+        ),
+        (
+            "https://tools.example/",
+            "https://tools.example/.well-known/oauth-protected-resource",
+            "/.well-known/oauth-protected-resource",
+        ),
+        (
+            "https://tools.example/mcp/",
+            "https://tools.example/.well-known/oauth-protected-resource/mcp/",
+            "/.well-known/oauth-protected-resource/mcp/",
+        ),
+        (
+            "https://tools.example:8443/a/b",
+            "https://tools.example:8443/.well-known/oauth-protected-resource/a/b",
+            "/.well-known/oauth-protected-resource/a/b",
+        ),
+    ] {
+        let served = served(resource);
+        assert_eq!((served.url().as_str(), served.path()), (url, path));
+    }
+    let urn = ResourceMetadata::new("urn:example:tools".parse().unwrap());
+    assert_eq!(code(ProtectedResource::new(&urn)), "oauth.resource");
+}
+
+/// PRM-20: the document names the very resource, its servers and scopes, as JSON that may be kept for an hour.
+#[test]
+fn the_document_is_served() {
+    let metadata = ResourceMetadata::new(RESOURCE.parse().unwrap())
+        .with_authorization_server(ISSUER.parse().unwrap())
+        .with_scopes(&"tools:list tools:call".parse().unwrap());
+    let served = ProtectedResource::new(&metadata).unwrap();
+    let response = served.to_response::<Vec<u8>>();
+    assert_eq!(response.status(), StatusCode::OK);
+    let headers = response.headers();
+    assert_eq!(headers.len(), 2);
+    assert_eq!(headers["content-type"], "application/json");
+    assert_eq!(headers["cache-control"], "public, max-age=3600");
+    let document: Value = serde_json::from_slice(response.body()).unwrap();
+    assert_eq!(
+        document,
+        json!({
+            "resource": RESOURCE,
+            "authorization_servers": [ISSUER],
+            "scopes_supported": ["tools:call", "tools:list"],
+            "bearer_methods_supported": ["header"],
+        })
+    );
+}
+
+fn fields(values: &[&'static str]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        headers.append("authorization", HeaderValue::from_static(value));
+    }
+    headers
+}
+
+/// BEAR-01: one field, the scheme in any case, one space, `b64token`.
+#[test]
+fn a_bearer_token_is_found() {
+    assert_eq!(bearer_token(&fields(&[]), 10).unwrap(), None);
+    for value in [
+        "Bearer aZ09-._~+/==",
+        "bearer aZ09-._~+/==",
+        "BEARER aZ09-._~+/==",
+    ] {
+        let headers = fields(&[value]);
+        let found = bearer_token(&headers, 12).unwrap();
+        assert_eq!(found, Some("aZ09-._~+/=="), "{value}");
+    }
+    let refused = |values: &[&'static str]| code(bearer_token(&fields(values), 12));
+    for value in [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer  a",
+        "Bearer a ",
+        "Bearer a b",
+        "Bearer a=b",
+        "Bearer =",
+        "Bearer \"a\"",
+        "Bearer\ta",
+    ] {
+        assert_eq!(refused(&[value]), "token.authorization", "{value:?}");
+    }
+    for value in ["Basic YTpi", "DPoP a", "Bearer2 a", " Bearer a"] {
+        assert_eq!(refused(&[value]), "token.scheme", "{value:?}");
+    }
+    assert_eq!(refused(&["Bearer a"]), "ok");
+    assert_eq!(refused(&["Bearer a", "Bearer a"]), "token.authorization");
+    assert_eq!(refused(&["Bearer a", "Basic YTpi"]), "token.authorization");
+    assert_eq!(refused(&["Bearer 0123456789ab"]), "ok");
+    assert_eq!(refused(&["Bearer 0123456789abc"]), "token.too_long");
+    let mut headers = HeaderMap::new();
+    let obscure = HeaderValue::from_bytes(b"Bearer \xff").unwrap();
+    headers.insert("authorization", obscure);
+    assert_eq!(code(bearer_token(&headers, 12)), "token.authorization");
+}
+
+/// Status and field, to the letter.
+fn told(answer: Result<(StatusCode, HeaderValue), Error>) -> (u16, String) {
+    let (status, value) = answer.unwrap();
+    (status.as_u16(), value.to_str().unwrap().to_owned())
+}
+
+fn metadata() -> Endpoint {
+    METADATA.parse().unwrap()
+}
+
+fn scopes() -> ScopeSet {
+    "tools:list tools:call".parse().unwrap()
+}
+
+/// BEAR-02: no `error` where there was no token, or that of another scheme.
+#[test]
+fn no_token_is_challenged_without_an_error() {
+    for error in [Error::Missing, Error::Scheme] {
+        assert_eq!(
+            told(challenge(&error, Some(&metadata()), Some(&scopes()))),
+            (
+                401,
+                format!(r#"Bearer scope="tools:call tools:list", resource_metadata="{METADATA}""#)
+            )
+        );
+        assert_eq!(
+            told(challenge(&error, None, None)),
+            (401, "Bearer".to_owned())
+        );
+        assert_eq!(
+            told(challenge(&error, Some(&metadata()), None)),
+            (401, format!(r#"Bearer resource_metadata="{METADATA}""#))
+        );
+        let none = ScopeSet::new();
+        assert_eq!(
+            told(challenge(&error, None, Some(&none))),
+            (401, "Bearer".to_owned())
+        );
+    }
+}
+
+/// BEAR-02: a malformed request is 400 with `invalid_request`.
+#[test]
+fn a_malformed_request_is_an_invalid_request() {
+    for error in [Error::Authorization, Error::TooLong { limit: 8_192 }] {
+        assert_eq!(
+            told(challenge(&error, Some(&metadata()), Some(&scopes()))),
+            (
+                400,
+                format!(
+                    r#"Bearer error="invalid_request", scope="tools:call tools:list", resource_metadata="{METADATA}""#
+                )
+            )
+        );
+    }
+}
+
+/// ATJ-10, BEAR-02, T-141: every refusal of a token is 401 with `invalid_token`, and says no more.
+#[test]
+fn a_refused_token_is_an_invalid_token() {
+    let issuer = "https://secret.example".to_owned();
+    let key_id = Some("secret".to_owned());
+    for error in [
+        Error::Token(jose::Error::Expired),
+        Error::Token(jose::Error::Signature),
+        Error::Token(jose::Error::Claim { claim: "sub" }),
+        Error::Token(jose::Error::Parts),
+        Error::Audience,
+        Error::UnknownIssuer,
+        Error::UnknownKey {
+            issuer: issuer.clone(),
+            key_id,
+        },
+        Error::AmbiguousKey { issuer },
+        Error::Confirmation,
+        Error::NotBound,
+        Error::Revoked,
+    ] {
+        assert_eq!(
+            told(challenge(&error, Some(&metadata()), None)),
+            (
+                401,
+                format!(r#"Bearer error="invalid_token", resource_metadata="{METADATA}""#)
+            ),
+            "{error}"
+        );
+    }
+}
+
+/// BEAR-02: a good token with too little scope is 403, with the scope that is needed.
+#[test]
+fn too_little_scope_is_insufficient_scope() {
+    assert_eq!(
+        told(insufficient_scope(Some(&metadata()), &scopes())),
+        (
+            403,
+            format!(
+                r#"Bearer error="insufficient_scope", scope="tools:call tools:list", resource_metadata="{METADATA}""#
+            )
+        )
+    );
+    assert_eq!(
+        told(insufficient_scope(None, &scopes())),
+        (
+            403,
+            r#"Bearer error="insufficient_scope", scope="tools:call tools:list""#.to_owned()
+        )
+    );
+}
+
+/// Every code that is listed is given, and what is no business of this crate keeps its name.
+#[test]
+fn codes_are_all_there() {
+    let token = |source: jose::Error| Error::Token(source).code();
+    let algorithm = jose::alg::Algorithm::Es256;
+    let given = [
+        token(jose::Error::AlgorithmMismatch { algorithm }),
+        token(jose::Error::Claim { claim: "sub" }),
+        token(jose::Error::Expired),
+        token(jose::Error::Lifetime),
+        token(jose::Error::NotYetValid),
+        token(jose::Error::Signature),
+        token(jose::Error::Type),
+        Error::Audience.code(),
+        Error::UnknownIssuer.code(),
+        Error::UnknownKey {
+            issuer: String::new(),
+            key_id: None,
+        }
+        .code(),
+        Error::AmbiguousKey {
+            issuer: String::new(),
+        }
+        .code(),
+        Error::Confirmation.code(),
+        Error::NotBound.code(),
+        Error::Revoked.code(),
+        Error::RevocationsFull.code(),
+        Error::Missing.code(),
+        Error::Authorization.code(),
+        Error::Scheme.code(),
+        Error::TooLong { limit: 1 }.code(),
+        Error::NoKeys.code(),
+        Error::KeySet(jose::Error::Json).code(),
+    ];
+    assert_eq!(given, Error::CODES);
+    assert_eq!(token(jose::Error::UnknownAlgorithm), "token.algorithm");
+    assert_eq!(token(jose::Error::Parts), "jws.parts");
+}
