@@ -116,9 +116,9 @@ struct Claims<'a> {
     jti: String,
     #[serde(borrow, default, deserialize_with = "present")]
     scope: Option<Text<'a>>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     cnf: Option<&'a RawValue>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     act: Option<&'a RawValue>,
 }
 
@@ -127,7 +127,7 @@ struct Act<'a> {
     sub: String,
     #[serde(default, deserialize_with = "present")]
     iss: Option<String>,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "present")]
     act: Option<&'a RawValue>,
 }
 

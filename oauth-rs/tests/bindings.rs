@@ -106,6 +106,7 @@ fn a_malformed_confirmation_is_refused() {
     let mut short = jwk(&own);
     short["x"] = json!("AAAA");
     for cnf in [
+        json!(null),
         json!({}),
         json!([]),
         json!(jkt(&own)),
