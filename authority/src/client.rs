@@ -374,10 +374,11 @@ fn check_key(wit: &str, key: &Thumbprint) -> Result<(), Error> {
     }
 
     let unusable = |error: jose::Error| Error::Answer(Some(error.into()));
-    let payload = Unverified::parse(wit)
-        .and_then(|it| it.unverified_payload())
+    let wit = Unverified::parse(wit).map_err(unusable)?;
+    let claims: Claims<'_> = wit
+        .unverified_payload()
+        .and_then(jose::json::from_object)
         .map_err(unusable)?;
-    let claims: Claims<'_> = jose::json::from_object(&payload).map_err(unusable)?;
     let found = Jwk::parse(claims.cnf.jwk.get().as_bytes())
         .map_err(unusable)?
         .thumbprint();

@@ -119,7 +119,7 @@ fn expires(proof: &str) -> Result<UnixTime, jose::Error> {
         exp: jose::jwt::NumericDate,
     }
 
-    let payload = Unverified::parse(proof)?.unverified_payload()?;
-    let claims: Claims = jose::json::from_object(&payload)?;
+    let proof = Unverified::parse(proof)?;
+    let claims: Claims = jose::json::from_object(proof.unverified_payload()?)?;
     Ok(at(claims.exp.as_secs()))
 }

@@ -73,6 +73,7 @@ pub struct AccessToken(Arc<Inner>);
 
 struct Inner {
     hash: [u8; 32],
+    signed_hash: [u8; 32],
     verified: Verified,
     issuer: String,
     subject: String,
@@ -160,15 +161,16 @@ impl AccessToken {
         }
         let payload = token.unverified_payload().map_err(Error::Token)?;
         // What is signed is read strictly below; here only what chooses the keys.
-        let peeked: Peeked<'_> = match serde_json::from_slice(&payload) {
+        let peeked: Peeked<'_> = match serde_json::from_slice(payload) {
             Ok(peeked) => peeked,
-            Err(_) => jose::json::from_object(&payload).map_err(Error::Token)?,
+            Err(_) => jose::json::from_object(payload).map_err(Error::Token)?,
         };
-        let issuer = peeked.iss.as_str();
-        let key = issuers.select(issuer, header.kid(), algorithm)?;
+        let issuer = peeked.iss.into_owned();
+        let key = issuers.select(&issuer, header.kid(), algorithm)?;
+        let signed_hash = token.signed_hash();
         let verified = token.verify(key).map_err(Error::Token)?;
         let claims = verified.claims::<Claims<'_>>().map_err(Error::Token)?;
-        if claims.iss.as_str() != issuer {
+        if claims.iss.as_str() != issuer.as_str() {
             return Err(Error::UnknownIssuer);
         }
         for (claim, value) in [
@@ -199,7 +201,8 @@ impl AccessToken {
         let actors = actors(claims.act)?;
         Ok(Self(Arc::new(Inner {
             hash: sha256(text.as_bytes()),
-            issuer: issuer.to_owned(),
+            signed_hash,
+            issuer,
             subject: claims.sub,
             client_id: claims.client_id,
             jwt_id: claims.jti,
@@ -269,7 +272,7 @@ impl AccessToken {
     /// SHA-256 of header and payload: the same for every signature over them.
     #[must_use]
     pub fn signed_hash(&self) -> &[u8; 32] {
-        self.0.verified.signed_hash()
+        &self.0.signed_hash
     }
 
     /// Reads further claims, such as `authorization_details` or `groups`.
@@ -331,7 +334,8 @@ fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
         if actors.len() >= MAX_ACTORS {
             return Err(malformed);
         }
-        let act: Act<'_> = serde_json::from_str(raw.get()).or(Err(malformed))?;
+        // Serde alone would take an array for it.
+        let act: Act<'_> = jose::json::from_object(raw.get().as_bytes()).or(Err(malformed))?;
         actors.push(Actor {
             subject: act.sub,
             issuer: act.iss,

@@ -227,6 +227,7 @@ fn the_chain_of_actors_is_bounded() {
         json!({}),
         json!("a"),
         json!([]),
+        json!(["a"]),
         json!({"sub": 1}),
         json!({"sub": "a", "iss": null}),
         json!({"sub": "a", "act": {}}),

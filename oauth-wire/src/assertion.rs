@@ -81,10 +81,10 @@ impl<'a> PresentedAssertion<'a> {
     /// `assertion.jwt` for what is no JWT; `assertion.client` for a `sub` that is no client identifier.
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         let unverified = Unverified::parse(text).map_err(Error::AssertionJwt)?;
-        let payload = unverified
+        let named: Named = unverified
             .unverified_payload()
+            .and_then(jose::json::from_object)
             .map_err(Error::AssertionJwt)?;
-        let named: Named = jose::json::from_object(&payload).map_err(Error::AssertionJwt)?;
         let client = named.sub.parse().or(Err(Error::AssertionClient))?;
         Ok(Self {
             text: Secret(text),

@@ -65,8 +65,8 @@ fn form(by: &dyn Authenticate, server: &ServerMetadata) -> Form {
 }
 
 fn claims(token: &str) -> Value {
-    let payload = Unverified::parse(token).unwrap().unverified_payload();
-    serde_json::from_slice(&payload.unwrap()).unwrap()
+    let token = Unverified::parse(token).unwrap();
+    serde_json::from_slice(token.unverified_payload().unwrap()).unwrap()
 }
 
 #[derive(Debug)]

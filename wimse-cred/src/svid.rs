@@ -59,7 +59,7 @@ impl JwtSvid {
             return Err(Error::JwtSvid(jose::Error::AlgorithmMismatch { algorithm }));
         }
         let id = claimed_id(
-            &token.unverified_payload().map_err(Error::JwtSvid)?,
+            token.unverified_payload().map_err(Error::JwtSvid)?,
             Error::JwtSvid,
         )?;
         if id.scheme() != Scheme::Spiffe {

@@ -29,7 +29,10 @@ impl Judge<'_> {
     /// The key that a credential is asked for, held by the caller (T-047).
     pub(crate) fn key_proof(&self, text: &str) -> Result<Proven<VerifyingKey>, Error> {
         let unverified = parse(text, messages::KEY_PROOF)?;
-        let payload = unverified.unverified_payload().map_err(Error::Proof)?;
+        let payload = unverified
+            .unverified_payload()
+            .map_err(Error::Proof)?
+            .to_vec();
         let claims: ForeignClaims<'_> = jose::json::from_object(&payload).map_err(Error::Proof)?;
         // The cheap checks come first: one that brings no nonce of ours costs no signature (T-021).
         let nonce_expires = self.common(&claims)?;

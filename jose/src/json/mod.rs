@@ -26,6 +26,11 @@ use crate::Error;
 ///
 /// [`Error::NotAnObject`], [`Error::Json`], [`Error::DuplicateMember`], [`Error::JsonTooLarge`].
 pub fn check_object(json: &[u8]) -> Result<(), Error> {
+    object(json).map(drop)
+}
+
+/// The same, and gives the bytes as the text that they are.
+pub(crate) fn object(json: &[u8]) -> Result<&str, Error> {
     scan::object(json)
 }
 
@@ -35,8 +40,7 @@ pub fn check_object(json: &[u8]) -> Result<(), Error> {
 ///
 /// Those of [`check_object`], and [`Error::Json`] where members have other types than `T` wants.
 pub fn from_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Error> {
-    check_object(json)?;
-    serde_json::from_slice(json).or(Err(Error::Json))
+    serde_json::from_str(object(json)?).or(Err(Error::Json))
 }
 
 /// A JSON string that borrows from the input unless it was written with escapes.

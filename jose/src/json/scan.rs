@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use super::{MAX_DEPTH, MAX_MEMBERS};
 use crate::Error;
 
-/// Checks one object and nothing after it but white space.
-pub(super) fn object(json: &[u8]) -> Result<(), Error> {
+/// Checks one object and nothing after it but white space, and gives it as the text that it is.
+pub(super) fn object(json: &[u8]) -> Result<&str, Error> {
     if json.first() != Some(&b'{') {
         return Err(Error::NotAnObject);
     }
@@ -14,12 +14,12 @@ pub(super) fn object(json: &[u8]) -> Result<(), Error> {
     let mut scan = Scan {
         bytes: text.as_bytes(),
         at: 0,
-        names: Vec::new(),
+        names: Vec::with_capacity(16),
     };
     scan.value(MAX_DEPTH)?;
     scan.blanks();
     if scan.at == scan.bytes.len() {
-        Ok(())
+        Ok(text)
     } else {
         Err(Error::Json)
     }
@@ -100,10 +100,7 @@ impl<'a> Scan<'a> {
         self.expect(b'"')?;
         let start = self.at;
         let rest = self.bytes.get(start..).unwrap_or_default();
-        let plain = rest
-            .iter()
-            .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f))
-            .ok_or(Error::Json)?;
+        let plain = plain(rest).ok_or(Error::Json)?;
         let head = rest.get(..plain).unwrap_or_default();
         self.at += plain;
         if self.take(b'"') {
@@ -234,4 +231,31 @@ impl<'a> Scan<'a> {
             Err(Error::Json)
         }
     }
+}
+
+/// How many bytes come before the first quotation mark, backslash or control character.
+fn plain(bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut before = 0;
+    for word in words {
+        let found = special(u64::from_le_bytes(*word));
+        if found != 0 {
+            return Some(before + usize::from(found.trailing_zeros().to_le_bytes()[0] / 8));
+        }
+        before += 8;
+    }
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    Some(before + rest.iter().position(is_special)?)
+}
+
+/// Eight bytes at once: the high bit of the first special one is set, and none below it.
+const fn special(word: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const fn zero(word: u64) -> u64 {
+        word.wrapping_sub(ONES) & !word
+    }
+    let quote = zero(word ^ (ONES * 0x22));
+    let backslash = zero(word ^ (ONES * 0x5c));
+    let control = word.wrapping_sub(ONES * 0x20) & !word;
+    (quote | backslash | control) & (ONES * 0x80)
 }

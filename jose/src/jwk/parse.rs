@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{Jwk, MAX_JWK_LEN, MAX_KEY_ID_LEN};
 use crate::alg::Algorithm;
+use crate::json::Text;
 use crate::provider::{Curve, PublicKey};
 use crate::{Error, base64url, json};
 
@@ -24,21 +25,21 @@ pub(crate) enum PrivateMembers {
 }
 
 #[derive(Deserialize)]
-struct Members {
-    #[serde(default, deserialize_with = "present")]
-    kty: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    crv: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    x: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    y: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    n: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    e: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    alg: Option<String>,
+struct Members<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    kty: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    crv: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    x: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    y: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    n: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    e: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    alg: Option<Text<'a>>,
     #[serde(default, deserialize_with = "present")]
     kid: Option<String>,
     #[serde(default, deserialize_with = "present", rename = "use")]
@@ -85,9 +86,9 @@ struct Secret(Zeroizing<String>);
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
+        struct Member;
 
-        impl de::Visitor<'_> for Text {
+        impl de::Visitor<'_> for Member {
             type Value = Secret;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,7 +100,7 @@ impl<'de> Deserialize<'de> for Secret {
             }
         }
 
-        deserializer.deserialize_str(Text)
+        deserializer.deserialize_str(Member)
     }
 }
 
@@ -113,8 +114,7 @@ fn seen<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
 }
 
 pub(super) fn public(json: &[u8]) -> Result<Jwk, Error> {
-    check(json)?;
-    let members: Members = read(json)?;
+    let members: Members<'_> = read(check(json)?)?;
     let Members {
         d,
         p,
@@ -133,8 +133,8 @@ pub(super) fn public(json: &[u8]) -> Result<Jwk, Error> {
 }
 
 pub(super) fn private(json: &[u8]) -> Result<(Jwk, PrivateMembers), Error> {
-    check(json)?;
-    let members: Members = read(json)?;
+    let json = check(json)?;
+    let members: Members<'_> = read(json)?;
     if members.k {
         return Err(Error::JwkType);
     }
@@ -184,21 +184,21 @@ fn scalar(text: &Secret, len: usize) -> Result<Zeroizing<Vec<u8>>, Error> {
     }
 }
 
-fn check(json: &[u8]) -> Result<(), Error> {
+fn check(json: &[u8]) -> Result<&str, Error> {
     if json.len() > MAX_JWK_LEN {
         return Err(Error::JwkTooLong { limit: MAX_JWK_LEN });
     }
-    json::check_object(json).map_err(|error| match error {
+    json::object(json).map_err(|error| match error {
         Error::DuplicateMember => error,
         _ => Error::JwkJson,
     })
 }
 
-fn read<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Error> {
-    serde_json::from_slice(json).map_err(|_may_quote_a_value| Error::JwkJson)
+fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Error> {
+    serde_json::from_str(json).map_err(|_may_quote_a_value| Error::JwkJson)
 }
 
-fn key(members: Members) -> Result<Jwk, Error> {
+fn key(members: Members<'_>) -> Result<Jwk, Error> {
     let Members {
         kty,
         crv,
@@ -219,19 +219,21 @@ fn key(members: Members) -> Result<Jwk, Error> {
             Ok(())
         }
     };
-    let key = match kty.as_deref() {
+    let key = match kty.as_ref().map(Text::as_str) {
         Some("EC") => {
             out_of_place("n", n.is_some())?;
             out_of_place("e", e.is_some())?;
-            let curve = match crv.as_deref() {
+            let curve = match crv.as_ref().map(Text::as_str) {
                 Some("P-256") => Curve::P256,
                 Some("P-384") => Curve::P384,
                 Some("P-521") => Curve::P521,
                 _ => return Err(Error::JwkCurve),
             };
-            let mut point = vec![4];
-            point.append(&mut exact("x", x, curve.field_len())?);
-            point.append(&mut exact("y", y, curve.field_len())?);
+            let (x, y) = (
+                exact("x", x, curve.field_len())?,
+                exact("y", y, curve.field_len())?,
+            );
+            let point = [&[4], x.as_slice(), &y].concat();
             PublicKey::Ec {
                 curve,
                 point: point.into(),
@@ -241,7 +243,7 @@ fn key(members: Members) -> Result<Jwk, Error> {
             out_of_place("n", n.is_some())?;
             out_of_place("e", e.is_some())?;
             out_of_place("y", y.is_some())?;
-            if crv.as_deref() != Some("Ed25519") {
+            if crv.as_ref().map(Text::as_str) != Some("Ed25519") {
                 return Err(Error::JwkCurve);
             }
             let x = exact("x", x, 32)?;
@@ -305,12 +307,12 @@ fn check_key_ops(ops: &[String], key_use: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-fn bytes(member: &'static str, text: Option<String>) -> Result<Vec<u8>, Error> {
+fn bytes(member: &'static str, text: Option<Text<'_>>) -> Result<Vec<u8>, Error> {
     let text = text.ok_or(Error::JwkMember { member })?;
     base64url::decode(&text).map_err(|_base64| Error::JwkMember { member })
 }
 
-fn exact(member: &'static str, text: Option<String>, len: usize) -> Result<Vec<u8>, Error> {
+fn exact(member: &'static str, text: Option<Text<'_>>, len: usize) -> Result<Vec<u8>, Error> {
     let bytes = bytes(member, text)?;
     if bytes.len() == len {
         Ok(bytes)

@@ -17,8 +17,8 @@ pub struct Header {
 impl Header {
     /// Reads a header's JSON.
     pub(super) fn parse(json: &[u8]) -> Result<Self, Error> {
-        json::check_object(json)?;
-        let raw: Members<'_> = serde_json::from_slice(json).or(Err(Error::Header))?;
+        let text = json::object(json)?;
+        let raw: Members<'_> = serde_json::from_str(text).or(Err(Error::Header))?;
         if raw.crit.is_some() || raw.b64.is_some() {
             return Err(Error::Crit);
         }

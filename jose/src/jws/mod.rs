@@ -10,6 +10,8 @@ mod sign;
 pub use header::Header;
 pub use sign::{CompactJws, SigningInput};
 
+use std::cell::OnceCell;
+
 use serde::Deserialize;
 
 use crate::digest::sha256;
@@ -43,6 +45,8 @@ pub struct Unverified<'a> {
     payload: &'a str,
     signature: &'a str,
     header: Header,
+    /// The payload, once it was decoded.
+    decoded: OnceCell<Vec<u8>>,
 }
 
 impl<'a> Unverified<'a> {
@@ -78,6 +82,7 @@ impl<'a> Unverified<'a> {
             payload,
             signature,
             header,
+            decoded: OnceCell::new(),
         })
     }
 
@@ -98,8 +103,18 @@ impl<'a> Unverified<'a> {
     /// # Errors
     ///
     /// [`Error::Base64`].
-    pub fn unverified_payload(&self) -> Result<Vec<u8>, Error> {
-        base64url::decode(self.payload)
+    pub fn unverified_payload(&self) -> Result<&[u8], Error> {
+        if self.decoded.get().is_none() {
+            // Nobody else can have set it: it is no cell for several threads.
+            let _set = self.decoded.set(base64url::decode(self.payload)?);
+        }
+        Ok(self.decoded.get().map_or(&[], Vec::as_slice))
+    }
+
+    /// SHA-256 of header and payload as they are signed: the same for every signature over them. ECDSA signatures have twins.
+    #[must_use]
+    pub fn signed_hash(&self) -> [u8; 32] {
+        sha256(self.signed.as_bytes())
     }
 
     /// Verifies the signature: one public-key operation at most.
@@ -112,8 +127,10 @@ impl<'a> Unverified<'a> {
         let signature = base64url::decode_into(self.signature, &mut buffer)?;
         key.verify(self.header.alg(), self.signed.as_bytes(), signature)?;
         Ok(Verified {
-            payload: base64url::decode(self.payload)?,
-            signed_hash: sha256(self.signed.as_bytes()),
+            payload: match self.decoded.into_inner() {
+                Some(payload) => payload,
+                None => base64url::decode(self.payload)?,
+            },
             header: self.header,
         })
     }
@@ -131,7 +148,6 @@ impl std::fmt::Debug for Unverified<'_> {
 pub struct Verified {
     header: Header,
     payload: Vec<u8>,
-    signed_hash: [u8; 32],
 }
 
 impl Verified {
@@ -145,12 +161,6 @@ impl Verified {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
-    }
-
-    /// SHA-256 of header and payload as they were signed: the same for every signature over them.
-    #[must_use]
-    pub const fn signed_hash(&self) -> &[u8; 32] {
-        &self.signed_hash
     }
 
     /// Reads the claims from a payload that is a strict JSON object; they may borrow from it.

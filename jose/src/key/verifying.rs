@@ -1,7 +1,7 @@
 //! Keys that verify.
 
 use core::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::checks::is_well_formed;
 use crate::Error;
@@ -19,7 +19,8 @@ pub struct VerifyingKey(Arc<Inner>);
 #[derive(Clone)]
 struct Inner {
     jwk: Jwk,
-    thumbprint: Thumbprint,
+    /// Worked out when it is asked for.
+    thumbprint: OnceLock<Thumbprint>,
     algorithms: AlgorithmSet,
     prepared: Vec<(AlgorithmSet, Arc<dyn PreparedKey>)>,
 }
@@ -73,10 +74,9 @@ impl VerifyingKey {
             let key = provider.prepare(algorithm, jwk.public_key())?;
             prepared.push((algorithm.into(), Arc::from(key)));
         }
-        let thumbprint = jwk.thumbprint();
         Ok(Self(Arc::new(Inner {
             jwk,
-            thumbprint,
+            thumbprint: OnceLock::new(),
             algorithms,
             prepared,
         })))
@@ -104,7 +104,10 @@ impl VerifyingKey {
     /// Its thumbprint (RFC 7638).
     #[must_use]
     pub fn thumbprint(&self) -> &Thumbprint {
-        &self.0.thumbprint
+        let Inner {
+            thumbprint, jwk, ..
+        } = &*self.0;
+        thumbprint.get_or_init(|| jwk.thumbprint())
     }
 
     /// The key that it was made of.
@@ -145,7 +148,7 @@ impl fmt::Debug for VerifyingKey {
         f.debug_struct("VerifyingKey")
             .field("key_id", &self.key_id())
             .field("algorithms", &self.0.algorithms)
-            .field("thumbprint", &self.0.thumbprint)
+            .field("thumbprint", self.thumbprint())
             .finish()
     }
 }

@@ -83,10 +83,11 @@ impl Authenticate for SpiffeJwt {
         expect_unauthenticated(request, &self.client)?;
         let audience = self.audience.text(server)?;
         let svid = (self.source)(audience, now).map_err(unavailable)?;
-        let payload = Unverified::parse(svid.expose()).and_then(|it| it.unverified_payload());
-        let payload = payload.map_err(failed("not a JWT-SVID"))?;
-        let claims: SvidClaims<'_> =
-            jose::json::from_object(&payload).map_err(failed("not a JWT-SVID"))?;
+        let token = Unverified::parse(svid.expose()).map_err(failed("not a JWT-SVID"))?;
+        let claims: SvidClaims<'_> = token
+            .unverified_payload()
+            .and_then(jose::json::from_object)
+            .map_err(failed("not a JWT-SVID"))?;
         if claims.aud.sole() != Some(audience) {
             return Err(Error::authenticate("a JWT-SVID for another audience"));
         }

@@ -56,7 +56,7 @@ impl Identity {
         let token = Unverified::parse(wit.expose()).map_err(Error::Wit)?;
         token.header().expect_typ(TYP).map_err(Error::Wit)?;
         let payload = token.unverified_payload().map_err(Error::Wit)?;
-        let claims: Claims<'_> = jose::json::from_object(&payload).map_err(Error::Wit)?;
+        let claims: Claims<'_> = jose::json::from_object(payload).map_err(Error::Wit)?;
         let id =
             WorkloadId::parse(claims.sub.as_str()).map_err(|error| Error::Subject(Some(error)))?;
         let jwk = Jwk::parse(claims.cnf.jwk.get().as_bytes())

@@ -28,6 +28,7 @@ pub struct Wit(Arc<Inner>);
 
 struct Inner {
     hash: [u8; 32],
+    signed_hash: [u8; 32],
     verified: Verified,
     id: WorkloadId,
     key: VerifyingKey,
@@ -91,10 +92,11 @@ impl Wit {
         let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Wit)?;
         check_header(token.header(), rules)?;
         let peeked = token.unverified_payload().map_err(Error::Wit)?;
-        let id = claimed_id(&peeked, Error::Wit)?;
+        let id = claimed_id(peeked, Error::Wit)?;
         let bundle = trust.bundle_for(&id, now)?;
         let wanted = (token.header().kid(), token.header().alg());
         let key = select(bundle.wit_keys(), bundle.origin(), wanted, Error::Wit)?;
+        let signed_hash = token.signed_hash();
         let verified = token.verify(key).map_err(Error::Wit)?;
         let claims = verified.claims::<Claims<'_>>().map_err(Error::Wit)?;
         if claims.sub.as_str() != id.as_str() {
@@ -115,6 +117,7 @@ impl Wit {
         let (expires, issuer, jwt_id) = (claims.exp.as_secs(), claims.iss, claims.jti);
         Ok(Self(Arc::new(Inner {
             hash: sha256(text.as_bytes()),
+            signed_hash,
             id,
             key: key_of_workload,
             algorithm,
@@ -159,7 +162,7 @@ impl Wit {
     /// SHA-256 of header and payload: the same for every signature over them, so that another spelling of a signature does not escape a revocation.
     #[must_use]
     pub fn signed_hash(&self) -> &[u8; 32] {
-        self.0.verified.signed_hash()
+        &self.0.signed_hash
     }
 
     /// `iss`, as the token says. It selected nothing (WIT-03).
