@@ -29,7 +29,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("aims-wimse-wpt", 3),
     ("aims", 4),
 ];
-const BESIDE: &[&str] = &["aims-authority", "aims-cli"];
+const BESIDE: &[&str] = &["aims-authority", "aims-cli", "aims-fuzz-targets"];
 /// What is not required below the top floor; `fetch` is nothing but I/O and is itself optional everywhere.
 const RIM: &[&str] = &["aims-fetch", "axum", "hyper", "reqwest", "tokio", "tower"];
 
