@@ -5,14 +5,26 @@
 //! `tests/replay.rs` with the seeds of `fuzz/corpus`.
 
 mod identifier;
+mod jws;
+mod known;
+mod wit;
+mod wpt;
 
 pub use identifier::identifier;
+pub use jws::jws;
+pub use wit::wit;
+pub use wpt::wpt;
 
 /// A target: what it holds is asserted for any bytes.
 pub type Target = fn(&[u8]) -> Outcome;
 
 /// All targets, by the name that their corpus and their binary have.
-pub const TARGETS: &[(&str, Target)] = &[("identifier", identifier)];
+pub const TARGETS: &[(&str, Target)] = &[
+    ("identifier", identifier),
+    ("jws", jws),
+    ("wit", wit),
+    ("wpt", wpt),
+];
 
 /// What the parser said of the bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
