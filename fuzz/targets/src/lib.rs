@@ -4,13 +4,17 @@
 //! the crate's table, and where two ways lead to one answer, the answers are equal. `fuzz/run` feeds them with what libFuzzer makes up;
 //! `tests/replay.rs` with the seeds of `fuzz/corpus`.
 
+mod bundle;
 mod identifier;
+mod jwk_set;
 mod jws;
 mod known;
 mod wit;
 mod wpt;
 
+pub use bundle::bundle;
 pub use identifier::identifier;
+pub use jwk_set::jwk_set;
 pub use jws::jws;
 pub use wit::wit;
 pub use wpt::wpt;
@@ -20,7 +24,9 @@ pub type Target = fn(&[u8]) -> Outcome;
 
 /// All targets, by the name that their corpus and their binary have.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("bundle", bundle),
     ("identifier", identifier),
+    ("jwk_set", jwk_set),
     ("jws", jws),
     ("wit", wit),
     ("wpt", wpt),
