@@ -8,6 +8,7 @@ mod bundle;
 mod identifier;
 mod jwk_set;
 mod jws;
+mod jwt_claims;
 mod known;
 mod wit;
 mod wpt;
@@ -16,6 +17,7 @@ pub use bundle::bundle;
 pub use identifier::identifier;
 pub use jwk_set::jwk_set;
 pub use jws::jws;
+pub use jwt_claims::jwt_claims;
 pub use wit::wit;
 pub use wpt::wpt;
 
@@ -28,6 +30,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("identifier", identifier),
     ("jwk_set", jwk_set),
     ("jws", jws),
+    ("jwt_claims", jwt_claims),
     ("wit", wit),
     ("wpt", wpt),
 ];
