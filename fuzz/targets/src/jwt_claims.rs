@@ -1,0 +1,152 @@
+//! JSON objects and the typed claims of a JWT.
+
+use std::time::Duration;
+
+use jose::Error;
+use jose::json::{self, Text};
+use jose::jwt::{Audience, MAX_AUDIENCES, NumericDate, TimeRules, Times, present};
+use jose::time::Skew;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+use crate::known::{NOW, at};
+use crate::{Outcome, refused};
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow)]
+    sub: Text<'a>,
+    #[serde(borrow)]
+    aud: Audience<'a>,
+    #[serde(default, deserialize_with = "present")]
+    exp: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<NumericDate>,
+}
+
+/// One payload is checked and read, beside what serde alone makes of it. Accepted is what reads as claims that hold at a time.
+pub fn jwt_claims(data: &[u8]) -> Outcome {
+    let checked = json::check_object(data);
+    let value = serde_json::from_slice::<Value>(data).ok();
+    match &checked {
+        // Not stricter in one place and looser in another: serde reads whatever passed.
+        Ok(()) => assert!(serde_json::from_slice::<IgnoredAny>(data).is_ok()),
+        Err(error) => check_refusal(error, data, value.as_ref()),
+    }
+    let claims = match json::from_object::<Claims<'_>>(data) {
+        Ok(claims) => claims,
+        Err(error) => return refused(error.code(), &[Error::CODES]),
+    };
+    assert!(checked.is_ok());
+    let value = value.unwrap_or_default();
+    if !value.is_null() {
+        assert_eq!(
+            value.get("sub").and_then(Value::as_str),
+            Some(claims.sub.as_str())
+        );
+        check_audience(&claims.aud, value.get("aud"));
+        for (name, date) in [
+            ("exp", claims.exp),
+            ("nbf", claims.nbf),
+            ("iat", claims.iat),
+        ] {
+            assert_eq!(value.get(name).is_some(), date.is_some());
+            if let (Some(number), Some(date)) = (value.get(name), date) {
+                check_date(number, date);
+            }
+        }
+    }
+    match check_times(&Times::new(claims.exp, claims.nbf, claims.iat)) {
+        Ok(()) => Outcome::Accepted,
+        Err(error) => refused(error.code(), &[Error::CODES]),
+    }
+}
+
+/// What is called malformed is malformed, for serde too; the other refusals are of what serde may read.
+fn check_refusal(error: &Error, data: &[u8], value: Option<&Value>) {
+    match error.code() {
+        "jws.json" => assert!(value.is_none(), "serde reads it"),
+        "jws.not_an_object" => {
+            let blank = data.first().is_some_and(|byte| b" \t\r\n".contains(byte));
+            assert!(blank || !value.is_some_and(Value::is_object));
+        }
+        code => assert!(matches!(
+            code,
+            "jws.duplicate_member" | "jws.json_too_large"
+        )),
+    }
+}
+
+fn check_audience(aud: &Audience<'_>, value: Option<&Value>) {
+    let all: Vec<&str> = aud.iter().collect();
+    assert!((1..=MAX_AUDIENCES).contains(&all.len()));
+    assert!(all.iter().all(|it| aud.contains(it)));
+    assert_eq!(aud.sole().is_some(), all.len() == 1);
+    let written: Vec<&str> = match value {
+        Some(Value::Array(many)) => many.iter().filter_map(Value::as_str).collect(),
+        other => other.and_then(Value::as_str).into_iter().collect(),
+    };
+    assert_eq!(all, written);
+}
+
+/// The second that the number's text says; a float may have rounded to the next.
+fn check_date(number: &Value, date: NumericDate) {
+    let seconds = date.as_secs();
+    assert!(date <= NumericDate::MAX);
+    assert_eq!(NumericDate::from_secs(seconds), Some(date));
+    let text = seconds.to_string();
+    let again = format!("{{\"exp\":{text},\"sub\":\"\",\"aud\":\"\"}}");
+    let again = json::from_object::<Claims<'_>>(again.as_bytes());
+    assert!(again.is_ok_and(|again| again.exp == Some(date)));
+    match (number.as_u64(), number.as_f64()) {
+        (Some(whole), _) => assert_eq!(whole, seconds),
+        (None, Some(float)) => {
+            let near = text
+                .parse::<f64>()
+                .is_ok_and(|it| (-0.001..=1.0).contains(&(float - it)));
+            assert!(near, "{float} is not {seconds}");
+        }
+        (None, None) => unreachable!("{number} is a date"),
+    }
+}
+
+/// A wider tolerance takes no date away, and each rule that holds says what it is about.
+fn check_times(times: &Times) -> Result<(), Error> {
+    let check = |rules: TimeRules, now| rules.check(times, at(now));
+    let rules = TimeRules::new();
+    let exact = check(rules.with_skew(Skew::ZERO), NOW);
+    let usual = check(rules, NOW);
+    let wide = check(rules.with_skew(Skew::MAX), NOW);
+    assert!(exact.is_err() || usual.is_ok());
+    assert!(usual.is_err() || wide.is_ok());
+    let (Some(exp), Ok(())) = (times.exp.map(NumericDate::as_secs), &usual) else {
+        return usual;
+    };
+    let starts = [times.nbf, times.iat].map(|it| it.map_or(0, NumericDate::as_secs));
+    assert!(exp + 30 > NOW);
+    assert!(
+        starts
+            .iter()
+            .all(|start| *start <= NOW + 30 && *start <= exp)
+    );
+    let code = |result: Result<(), Error>| result.map_or_else(|it| it.code(), |()| "ok");
+    assert_eq!(code(check(rules, exp + 30)), "jwt.expired");
+    assert_eq!(code(check(rules, exp + 29)), "ok");
+    let most = rules.with_max_lifetime(Duration::from_secs(300));
+    let over = exp > NOW + 330 || times.iat.is_some_and(|iat| exp - iat.as_secs() > 300);
+    assert_eq!(
+        code(check(most, NOW)),
+        if over { "jwt.lifetime" } else { "ok" }
+    );
+    let young = rules.with_max_age(Duration::from_secs(300));
+    let expected = match times.iat.map(NumericDate::as_secs) {
+        None => "jwt.claim",
+        Some(iat) if NOW > iat + 330 => "jwt.too_old",
+        Some(_) => "ok",
+    };
+    assert_eq!(code(check(young, NOW)), expected);
+    usual
+}

@@ -1,0 +1,88 @@
+//! Keys and tokens that the targets share: those that the WIMSE drafts print, and an issuer made for one run.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use jose::Algorithm;
+use jose::jwk::{Jwk, PublicJwkSet};
+use jose::jws::SigningInput;
+use jose::key::{Signer, SigningKey, VerifyingKey};
+use jose::provider::{AWS_LC, RUSTCRYPTO};
+use jose::time::UnixTime;
+use serde_json::value::RawValue;
+use wimse_cred::{Bundle, Trust, TrustStore, Wit, WitRules};
+use wimse_id::Origin;
+
+const KEYS: &str = include_str!("../../../testdata/wimse/keys.json");
+const WIT: &str = include_str!("../../../testdata/wimse/wit.txt");
+
+/// While the printed tokens are valid.
+pub(crate) const NOW: u64 = 1_745_510_000;
+
+/// A time in seconds since 1970.
+pub(crate) fn at(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+/// What is known, made once.
+pub(crate) struct Known {
+    /// Signs what a target makes of claims; ES256, and another key in each run.
+    pub(crate) issuer: SigningKey,
+    /// The printed workload's key: EdDSA.
+    pub(crate) workload: SigningKey,
+    /// The printed issuer's key and the printed workload's, each by both providers.
+    pub(crate) printed: [[VerifyingKey; 2]; 2],
+    /// `wimse://example.com` with the printed issuer and ours, `spiffe://example.org` with ours alone.
+    pub(crate) trust: Arc<Trust>,
+    /// The printed WIT.
+    pub(crate) wit: Wit,
+}
+
+/// What is known.
+pub(crate) fn known() -> &'static Known {
+    #[expect(clippy::expect_used, reason = "constants that read or do not")]
+    static KNOWN: LazyLock<Known> = LazyLock::new(|| make().expect("the known keys"));
+    &KNOWN
+}
+
+fn make() -> Result<Known, Box<dyn Error>> {
+    let keys: BTreeMap<String, Box<RawValue>> = serde_json::from_str(KEYS)?;
+    let mut keys = keys.values().map(|key| key.get().as_bytes());
+    let printed = Jwk::parse(keys.next().ok_or("no issuer")?)?;
+    let workload = SigningKey::from_jwk(keys.next().ok_or("no workload")?, AWS_LC)?;
+    let issuer = SigningKey::generate(Algorithm::Es256, AWS_LC)?.with_key_id("issuer");
+    let own = issuer.public_jwk().clone();
+
+    let document = |keys: &[Jwk]| keys.iter().cloned().collect::<PublicJwkSet>().to_json();
+    let wimse: Origin = "wimse://example.com".parse()?;
+    let wimse_keys = document(&[printed.clone(), own.clone()]);
+    let spiffe: Origin = "spiffe://example.org".parse()?;
+    let spiffe_keys = document(&[own.with_use("wit-svid")]);
+    let trust = TrustStore::of([
+        Bundle::parse(&wimse, wimse_keys.as_bytes(), AWS_LC)?,
+        Bundle::parse(&spiffe, spiffe_keys.as_bytes(), AWS_LC)?,
+    ])
+    .snapshot();
+    let prepare = |jwk: &Jwk| -> Result<[VerifyingKey; 2], jose::Error> {
+        Ok([
+            VerifyingKey::from_jwk(jwk, AWS_LC)?,
+            VerifyingKey::from_jwk(jwk, RUSTCRYPTO)?,
+        ])
+    };
+    Ok(Known {
+        printed: [prepare(&printed)?, prepare(workload.public_jwk())?],
+        wit: Wit::verify(WIT.trim(), &trust, &WitRules::wit(), at(NOW))?,
+        issuer,
+        workload,
+        trust,
+    })
+}
+
+/// These claims, letter by letter, as a signed token; none where the text is no JSON object.
+pub(crate) fn sign(typ: &str, claims: &str, key: &SigningKey) -> Option<String> {
+    let claims: &RawValue = serde_json::from_str(claims).ok()?;
+    let input = SigningInput::new(typ, key.algorithm(), key.key_id(), &claims).ok()?;
+    Some(input.sign(key).ok()?.expose().to_owned())
+}

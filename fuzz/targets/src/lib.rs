@@ -1,0 +1,63 @@
+//! What the fuzz targets hold, each a function over bytes.
+//!
+//! A target asserts properties, not only that nothing panics: what was read is written so that it reads the same, what is refused has a code of
+//! the crate's table, and where two ways lead to one answer, the answers are equal. `fuzz/run` feeds them with what libFuzzer makes up;
+//! `tests/replay.rs` with the seeds of `fuzz/corpus`.
+
+mod bundle;
+mod identifier;
+mod jwk_set;
+mod jws;
+mod jwt_claims;
+mod known;
+mod wit;
+mod wpt;
+
+pub use bundle::bundle;
+pub use identifier::identifier;
+pub use jwk_set::jwk_set;
+pub use jws::jws;
+pub use jwt_claims::jwt_claims;
+pub use wit::wit;
+pub use wpt::wpt;
+
+/// A target: what it holds is asserted for any bytes.
+pub type Target = fn(&[u8]) -> Outcome;
+
+/// All targets, by the name that their corpus and their binary have.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("bundle", bundle),
+    ("identifier", identifier),
+    ("jwk_set", jwk_set),
+    ("jws", jws),
+    ("jwt_claims", jwt_claims),
+    ("wit", wit),
+    ("wpt", wpt),
+];
+
+/// What the parser said of the bytes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// They are what the target is about.
+    Accepted,
+    /// They are not, for this code.
+    Refused(&'static str),
+}
+
+/// The code of bytes that are no text, which no parser of text is asked about.
+const NO_TEXT: Outcome = Outcome::Refused("no text");
+
+/// A refusal, whose code has to be one of the table.
+fn refused(code: &'static str, tables: &[&[&str]]) -> Outcome {
+    assert!(
+        tables.iter().any(|codes| codes.contains(&code)),
+        "`{code}` is in no table"
+    );
+    Outcome::Refused(code)
+}
+
+/// The text without the line break that an editor puts at its end.
+fn text(data: &[u8]) -> Option<&str> {
+    core::str::from_utf8(data.strip_suffix(b"\n").unwrap_or(data)).ok()
+}

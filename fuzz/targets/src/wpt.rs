@@ -1,0 +1,177 @@
+//! Workload proof tokens in a request.
+
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{HeaderMap, Request};
+use jose::jws::Unverified;
+use wimse_cred::{Wit, WitRules};
+use wimse_wpt::fields::{self, Presented};
+use wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
+
+use crate::known::{NOW, at, known, sign};
+use crate::{Outcome, refused};
+
+const AUDIENCE: &str = "https://workload.example.com/path";
+/// The field that this receiver understands beside the tokens.
+const COVERED: &str = "x-covered";
+/// Not a field: claims, to be signed by the workload's key and put into the field of the proof.
+const CLAIMS: &[u8] = b"!claims: ";
+
+/// The header section of a request, a field a line. Accepted is a proof that is good for it, by the WIT that came with it or else by the one that
+/// the drafts print.
+pub fn wpt(data: &[u8]) -> Outcome {
+    let parts = request(data);
+    let found = Presented::find(&parts.headers);
+    let txn = fields::txn_token(&parts.headers);
+    let (presented, txn) = match (found, txn) {
+        (Ok(Some(presented)), Ok(txn)) => (presented, txn),
+        (Ok(None), Ok(_)) => return Outcome::Refused("no proof"),
+        (Err(error), _) | (_, Err(error)) => return refused_for(&error),
+    };
+    check_fields(&presented);
+    let sent = Wit::verify(presented.wit(), &known().trust, &WitRules::wit(), at(NOW));
+    let wit = sent.unwrap_or_else(|_not_ours| known().wit.clone());
+    let bearer = parts
+        .headers
+        .get(AUTHORIZATION)
+        .and_then(|it| it.to_str().ok());
+    let bearer = bearer.and_then(|it| it.strip_prefix("Bearer "));
+    let covered = parts.headers.get(COVERED).map(HeaderValue::as_bytes);
+    let good = bind(Binding::to(AUDIENCE), bearer, txn, covered);
+    let verify = |binding: &Binding<'_>, now| {
+        wimse_wpt::verify(
+            presented.wpt(),
+            &wit,
+            binding,
+            &WptRules::default(),
+            at(now),
+        )
+    };
+    match verify(&good, NOW) {
+        Ok(unspent) => {
+            let code = |binding: &Binding<'_>, now| code(verify(binding, now));
+            let elsewhere = Binding::to("https://other.example/");
+            assert_eq!(
+                code(&bind(elsewhere, bearer, txn, covered), NOW),
+                "wpt.audience"
+            );
+            let either = Binding::to("https://other.example/").or_to(AUDIENCE);
+            assert_eq!(code(&bind(either, bearer, txn, covered), NOW), "ok");
+            check_bound(&code, bearer, txn, covered);
+            spend(unspent, |now| verify(&good, now));
+            Outcome::Accepted
+        }
+        Err(error) => refused_for(&error),
+    }
+}
+
+fn refused_for(error: &Error) -> Outcome {
+    refused(error.code(), &[Error::CODES, jose::Error::CODES])
+}
+
+fn code(result: Result<UnspentWpt, Error>) -> &'static str {
+    result.map_or_else(|error| error.code(), |_| "ok")
+}
+
+/// Lines that are no field are left out.
+fn request(data: &[u8]) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    for line in data.split(|byte| *byte == b'\n') {
+        if let Some(claims) = line.strip_prefix(CLAIMS) {
+            let claims = core::str::from_utf8(claims).ok();
+            let proof = claims.and_then(|claims| sign("wpt+jwt", claims, &known().workload));
+            let value = proof.and_then(|proof| HeaderValue::try_from(proof).ok());
+            append(
+                &mut parts.headers,
+                Some(fields::WORKLOAD_PROOF_TOKEN),
+                value,
+            );
+            continue;
+        }
+        let mut halves = line.splitn(2, |byte| *byte == b':');
+        let name = HeaderName::from_bytes(halves.next().unwrap_or_default()).ok();
+        let value = halves.next().unwrap_or_default();
+        let value = HeaderValue::from_bytes(value.strip_prefix(b" ").unwrap_or(value)).ok();
+        append(&mut parts.headers, name, value);
+    }
+    parts
+}
+
+fn append(headers: &mut HeaderMap, name: Option<HeaderName>, value: Option<HeaderValue>) {
+    if let (Some(name), Some(value)) = (name, value) {
+        // There is room for thousands.
+        drop(headers.try_append(name, value));
+    }
+}
+
+/// What was found is a compact JWT, and is found again where it is put.
+fn check_fields(presented: &Presented<'_>) {
+    for text in [presented.wit(), presented.wpt()] {
+        assert!(text.len() <= fields::MAX_FIELD_LEN);
+        if let Err(error) = Unverified::parse(text) {
+            assert_ne!(error.code(), "jws.parts");
+        }
+    }
+    let mut headers = HeaderMap::new();
+    assert!(fields::apply(&mut headers, presented.wit(), presented.wpt()).is_ok());
+    let again = Presented::find(&headers).ok().flatten();
+    assert!(again.is_some_and(|it| it.wit() == presented.wit() && it.wpt() == presented.wpt()));
+}
+
+fn bind<'a>(
+    mut binding: Binding<'a>,
+    bearer: Option<&'a str>,
+    txn: Option<&'a str>,
+    covered: Option<&'a [u8]>,
+) -> Binding<'a> {
+    if let Some(token) = bearer {
+        binding = binding.access_token(token);
+    }
+    if let Some(token) = txn {
+        binding = binding.txn_token(token);
+    }
+    if let Some(value) = covered {
+        binding = binding.header(COVERED, value);
+    }
+    binding
+}
+
+/// Each thing that the proof is bound to, changed alone or left out, undoes it.
+fn check_bound(
+    code: &dyn Fn(&Binding<'_>, u64) -> &'static str,
+    bearer: Option<&str>,
+    txn: Option<&str>,
+    covered: Option<&[u8]>,
+) {
+    let to = || Binding::to(AUDIENCE);
+    for other in [None, Some("another")] {
+        if other != bearer {
+            assert_eq!(code(&bind(to(), other, txn, covered), NOW), "wpt.ath");
+        }
+        if other != txn {
+            assert_eq!(code(&bind(to(), bearer, other, covered), NOW), "wpt.tth");
+        }
+        let other = other.map(str::as_bytes);
+        if other != covered && covered.is_none_or(|it| it.trim_ascii() != b"another") {
+            assert_eq!(code(&bind(to(), bearer, txn, other), NOW), "wpt.oth");
+        }
+    }
+}
+
+/// It is good once, and not at all behind its end.
+fn spend(unspent: UnspentWpt, again: impl Fn(u64) -> Result<UnspentWpt, Error>) {
+    let store = replay::ReplayCache::in_memory(10);
+    let Ok(proof) = unspent.spend(&store, at(NOW)) else {
+        unreachable!("the first of its kind");
+    };
+    let twice = again(NOW).and_then(|it| it.spend(&store, at(NOW)));
+    assert_eq!(
+        twice.map_or_else(|it| it.code(), |_| "ok"),
+        "replay.replayed"
+    );
+    let end = proof.expires().as_secs() + 30;
+    assert!(NOW < end && end <= NOW + Duration::from_secs(360).as_secs());
+    assert_eq!(code(again(end)), "wpt.expired");
+}
