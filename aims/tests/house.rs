@@ -22,6 +22,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("aims-replay", 0),
     ("aims-wimse-id", 0),
     ("aims-fetch", 1),
+    ("aims-http-sig", 2),
     ("aims-oauth-wire", 2),
     ("aims-wimse-cred", 2),
     ("aims-oauth-client", 3),
