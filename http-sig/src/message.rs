@@ -1,0 +1,83 @@
+//! What a signature looks at: a request or a response, read without copying.
+
+mod http_crate;
+
+pub use http_crate::{HttpRequest, HttpResponse};
+
+/// The parts of a message that are not fields.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "whoever implements `Message` makes one"
+)]
+pub enum Start<'a> {
+    /// A request.
+    Request {
+        /// In its own case: `GET`.
+        method: &'a str,
+        /// As it stands on the wire: origin form (`/path?query`), absolute form, authority form (`CONNECT`) or `*` (RFC 9112 §3.2). Of HTTP/2 and HTTP/3 it is
+        /// `:path`, for `CONNECT` `:authority`.
+        target: &'a str,
+        /// `https` or `http`: how the sender came here, from configuration, not from the message.
+        scheme: &'a str,
+        /// Host and, unless it is the default one of the scheme, port: what the sender addressed, checked against configuration by the caller.
+        authority: &'a str,
+    },
+    /// A response.
+    Response {
+        /// The status code, of three digits.
+        status: u16,
+    },
+}
+
+/// Where a field stands.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a message has these two sections")]
+pub enum Section {
+    /// Before the content.
+    Headers,
+    /// Behind the content (RFC 9110 §6.5).
+    Trailers,
+}
+
+/// A request or a response, as a view.
+///
+/// ```
+/// use http_sig::{Message, Section, Start};
+///
+/// /// A request as a gateway has it.
+/// struct Seen {
+///     path: String,
+///     fields: Vec<(String, Vec<u8>)>,
+/// }
+///
+/// impl Message for Seen {
+///     fn start(&self) -> Start<'_> {
+///         Start::Request { method: "GET", target: &self.path, scheme: "https", authority: "tools.example" }
+///     }
+///
+///     fn lines<'m>(&'m self, section: Section, name: &str, each: &mut dyn FnMut(&'m [u8])) {
+///         if section == Section::Headers {
+///             self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).for_each(|(_, value)| each(value));
+///         }
+///     }
+/// }
+/// # let _: &dyn Message = &Seen { path: "/".to_owned(), fields: Vec::new() };
+/// ```
+pub trait Message {
+    /// The request line or the status, and how the request came.
+    fn start(&self) -> Start<'_>;
+
+    /// Gives the value of each field line of that name, in the order in which they came. `name` is in lower case; field names are compared without case.
+    fn lines<'m>(&'m self, section: Section, name: &str, each: &mut dyn FnMut(&'m [u8]));
+}
+
+impl<M: Message + ?Sized> Message for &M {
+    fn start(&self) -> Start<'_> {
+        (**self).start()
+    }
+
+    fn lines<'m>(&'m self, section: Section, name: &str, each: &mut dyn FnMut(&'m [u8])) {
+        (**self).lines(section, name, each);
+    }
+}
