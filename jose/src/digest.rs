@@ -16,6 +16,15 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
+/// The SHA-256 of some bytes, and that of the same bytes with more behind them, in one pass.
+#[must_use]
+pub(crate) fn sha256_of_both(start: &[u8], rest: &[u8]) -> ([u8; 32], [u8; 32]) {
+    let mut hash = Sha256::new_with_prefix(start);
+    let of_start = hash.clone().finalize().into();
+    hash.update(rest);
+    (of_start, hash.finalize().into())
+}
+
 /// The SHA-256 of a text in base64url, 43 characters: `wth`, `ath`, `tth` (RFC 9449 §4.2,
 /// draft-ietf-wimse-wpt-02 §3).
 ///

@@ -1,9 +1,11 @@
 //! Which key a token is bound to.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
+use jose::json::Text;
 use jose::jwk::{Jwk, Thumbprint};
+use jose::jwt::present;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Error;
@@ -14,16 +16,25 @@ use crate::Error;
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Confirmation(Thumbprint);
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Methods<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    jkt: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    jwk: Option<&'a RawValue>,
+}
+
 impl Confirmation {
     pub(crate) fn read(json: &[u8]) -> Result<Self, Error> {
-        let fields: BTreeMap<String, &RawValue> =
-            serde_json::from_slice(json).or(Err(Error::Confirmation))?;
-        let known = |name: &String| matches!(name.as_str(), "jkt" | "jwk");
-        if !fields.keys().all(known) {
+        // Serde alone would take an array for it.
+        if json.first() != Some(&b'{') {
             return Err(Error::Confirmation);
         }
-        let jkt = fields.get("jkt").map(|raw| thumbprint(raw)).transpose()?;
-        let jwk = fields.get("jwk").map(|raw| of_key(raw)).transpose()?;
+        let methods: Methods<'_> = serde_json::from_slice(json).or(Err(Error::Confirmation))?;
+        let jkt = methods.jkt.map(|text| text.parse());
+        let jkt = jkt.transpose().or(Err(Error::Confirmation))?;
+        let jwk = methods.jwk.map(of_key).transpose()?;
         match (jkt, jwk) {
             (Some(one), Some(other)) if one != other => Err(Error::Confirmation),
             (Some(one), _) | (None, Some(one)) => Ok(Self(one)),
@@ -42,11 +53,6 @@ impl fmt::Debug for Confirmation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Confirmation").field(&self.0).finish()
     }
-}
-
-fn thumbprint(raw: &RawValue) -> Result<Thumbprint, Error> {
-    let text: String = serde_json::from_str(raw.get()).or(Err(Error::Confirmation))?;
-    text.parse().or(Err(Error::Confirmation))
 }
 
 fn of_key(raw: &RawValue) -> Result<Thumbprint, Error> {

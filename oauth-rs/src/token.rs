@@ -5,14 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jose::alg::AlgorithmSet;
-use jose::digest::sha256;
-use jose::json::Text;
 use jose::jwk::Thumbprint;
 use jose::jws::{Unverified, Verified};
 use jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
 use jose::time::{Skew, UnixTime};
 use oauth_wire::names::ScopeSet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::{Confirmation, Error, Issuers};
@@ -96,18 +94,12 @@ pub struct Actor {
     pub issuer: Option<String>,
 }
 
+/// The claims, read once. Nothing of them is believed before the signature was verified; `iss` chooses the key until then.
 #[derive(Deserialize)]
-struct Peeked<'a> {
-    #[serde(borrow)]
-    iss: Text<'a>,
-}
-
-#[derive(Deserialize)]
-struct Claims<'a> {
-    #[serde(borrow)]
-    iss: Text<'a>,
-    #[serde(borrow)]
-    aud: Audience<'a>,
+struct Claims {
+    iss: String,
+    #[serde(deserialize_with = "audiences")]
+    aud: Vec<String>,
     exp: NumericDate,
     #[serde(default, deserialize_with = "present")]
     nbf: Option<NumericDate>,
@@ -115,12 +107,17 @@ struct Claims<'a> {
     sub: String,
     client_id: String,
     jti: String,
-    #[serde(borrow, default, deserialize_with = "present")]
-    scope: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    cnf: Option<&'a RawValue>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    act: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    scope: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    cnf: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present")]
+    act: Option<Box<RawValue>>,
+}
+
+fn audiences<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let audience = Audience::deserialize(deserializer)?;
+    Ok(audience.iter().map(str::to_owned).collect())
 }
 
 #[derive(Deserialize)]
@@ -160,19 +157,10 @@ impl AccessToken {
             return Err(Error::Token(jose::Error::AlgorithmMismatch { algorithm }));
         }
         let payload = token.unverified_payload().map_err(Error::Token)?;
-        // What is signed is read strictly below; here only what chooses the keys.
-        let peeked: Peeked<'_> = match serde_json::from_slice(payload) {
-            Ok(peeked) => peeked,
-            Err(_) => jose::json::from_object(payload).map_err(Error::Token)?,
-        };
-        let issuer = peeked.iss.into_owned();
-        let key = issuers.select(&issuer, header.kid(), algorithm)?;
-        let signed_hash = token.signed_hash();
+        let claims: Claims = jose::json::from_object(payload).map_err(Error::Token)?;
+        let key = issuers.select(&claims.iss, header.kid(), algorithm)?;
+        let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Token)?;
-        let claims = verified.claims::<Claims<'_>>().map_err(Error::Token)?;
-        if claims.iss.as_str() != issuer.as_str() {
-            return Err(Error::UnknownIssuer);
-        }
         for (claim, value) in [
             ("sub", &claims.sub),
             ("client_id", &claims.client_id),
@@ -189,20 +177,20 @@ impl AccessToken {
         rules.times.check(&times, now).map_err(Error::Token)?;
         let scopes = match &claims.scope {
             Some(text) => text
-                .as_str()
                 .parse()
                 .or(Err(Error::Token(jose::Error::Claim { claim: "scope" })))?,
             None => ScopeSet::new(),
         };
         let confirmation = claims
             .cnf
+            .as_deref()
             .map(|raw| Confirmation::read(raw.get().as_bytes()))
             .transpose()?;
-        let actors = actors(claims.act)?;
+        let actors = actors(claims.act.as_deref())?;
         Ok(Self(Arc::new(Inner {
-            hash: sha256(text.as_bytes()),
-            signed_hash,
-            issuer,
+            hash: hashes.text,
+            signed_hash: hashes.signed,
+            issuer: claims.iss,
             subject: claims.sub,
             client_id: claims.client_id,
             jwt_id: claims.jti,

@@ -14,7 +14,7 @@ use std::cell::OnceCell;
 
 use serde::Deserialize;
 
-use crate::digest::sha256;
+use crate::digest::{sha256, sha256_of_both};
 use crate::key::VerifyingKey;
 use crate::{Error, base64url, json};
 
@@ -117,6 +117,14 @@ impl<'a> Unverified<'a> {
         sha256(self.signed.as_bytes())
     }
 
+    /// [`signed_hash`](Self::signed_hash), and the SHA-256 of the whole text, in one pass.
+    #[must_use]
+    pub fn hashes(&self) -> TokenHashes {
+        let rest = self.text.get(self.signed.len()..).unwrap_or_default();
+        let (signed, text) = sha256_of_both(self.signed.as_bytes(), rest.as_bytes());
+        TokenHashes { signed, text }
+    }
+
     /// Verifies the signature: one public-key operation at most.
     ///
     /// # Errors
@@ -134,6 +142,16 @@ impl<'a> Unverified<'a> {
             header: self.header,
         })
     }
+}
+
+/// The two hashes that a token is known by.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct TokenHashes {
+    /// SHA-256 of header and payload: what a revocation names (T-029).
+    pub signed: [u8; 32],
+    /// SHA-256 of the text: `ath`, `wth`, `tth`.
+    pub text: [u8; 32],
 }
 
 impl std::fmt::Debug for Unverified<'_> {

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use jose::alg::Algorithm;
-use jose::digest::sha256;
 use jose::jwk::{Jwk, Thumbprint};
 use jose::jws::{Header, Unverified, Verified};
 use jose::jwt::{NumericDate, Times, present};
@@ -96,7 +95,7 @@ impl Wit {
         let bundle = trust.bundle_for(&id, now)?;
         let wanted = (token.header().kid(), token.header().alg());
         let key = select(bundle.wit_keys(), bundle.origin(), wanted, Error::Wit)?;
-        let signed_hash = token.signed_hash();
+        let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Wit)?;
         let claims = verified.claims::<Claims<'_>>().map_err(Error::Wit)?;
         if claims.sub.as_str() != id.as_str() {
@@ -116,8 +115,8 @@ impl Wit {
         let (key_of_workload, algorithm) = confirmed(claims.cnf, bundle, rules)?;
         let (expires, issuer, jwt_id) = (claims.exp.as_secs(), claims.iss, claims.jti);
         Ok(Self(Arc::new(Inner {
-            hash: sha256(text.as_bytes()),
-            signed_hash,
+            hash: hashes.text,
+            signed_hash: hashes.signed,
             id,
             key: key_of_workload,
             algorithm,
