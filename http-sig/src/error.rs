@@ -191,6 +191,150 @@ pub enum Error {
     /// `Accept-Signature` asks for what the own profile does not give (T-077).
     #[error("the signature asked for is not one of this profile")]
     NotOffered,
+
+    // Digest fields.
+    /// The message has no such field, or an empty one (T-061).
+    #[error("the field `{field}` is missing")]
+    DigestMissing {
+        /// Its name, in lower case.
+        field: &'static str,
+    },
+    /// The field is no dictionary of what it is made of (RFC 9530 §2, §4).
+    #[error("the field `{field}` is malformed")]
+    DigestSyntax {
+        /// Its name, in lower case.
+        field: &'static str,
+    },
+    /// A digest is not in canonical base64 (T-074).
+    #[error("a digest of `{field}` is not in canonical base64")]
+    DigestBase64 {
+        /// Its name, in lower case.
+        field: &'static str,
+    },
+    /// An algorithm stands twice, in one line of the field or in two (T-063).
+    #[error("the field `{field}` has an algorithm twice")]
+    DigestRepeated {
+        /// Its name, in lower case.
+        field: &'static str,
+    },
+    /// The field is longer, or has more members, than is read.
+    #[error("the field `{field}` is too large")]
+    DigestSize {
+        /// Its name, in lower case.
+        field: &'static str,
+    },
+    /// A digest has not the length of its algorithm.
+    #[error("a digest of `{algorithm}` has {found} bytes")]
+    DigestLength {
+        /// The algorithm.
+        algorithm: crate::digest::Algorithm,
+        /// The length, in bytes.
+        found: usize,
+    },
+    /// The field has no digest that counts (HMS-10).
+    #[error("the field `{field}` has neither `sha-256` nor `sha-512`")]
+    DigestInsecure {
+        /// Its name, in lower case.
+        field: &'static str,
+    },
+    /// The content is not the one of the digest (SIG-05).
+    #[error("the content does not have its `{algorithm}` digest")]
+    DigestMismatch {
+        /// The algorithm.
+        algorithm: crate::digest::Algorithm,
+    },
+    /// A preference is no integer from 0 to 10 (RFC 9530 §4).
+    #[error("a preference is no integer from 0 to 10")]
+    DigestPreference,
+    /// A body is longer than its reader allows.
+    #[error("the body is longer than {limit} bytes")]
+    DigestBodySize {
+        /// In bytes.
+        limit: u64,
+    },
+
+    // Raw HTTP/1.1 messages.
+    /// A line ends otherwise than the rules have it: a bare CR, a bare LF, or CRLF where LF was named (RFC 9112 §2.2).
+    #[error("a line ends in the wrong way")]
+    Http1LineEnd,
+    /// The first line is no request line, or no status line (RFC 9112 §3, §4).
+    #[error("the first line is malformed")]
+    Http1StartLine,
+    /// The version is not `HTTP/1.1`.
+    #[error("the version is not `HTTP/1.1`")]
+    Http1Version,
+    /// The method is no token (RFC 9110 §9.1).
+    #[error("the method is no token")]
+    Http1Method,
+    /// The target has a character that is none of a URI, a fragment, or a form that is not the method's (RFC 9112 §3.2).
+    #[error("the request target is malformed")]
+    Http1Target,
+    /// A field line has no colon, or a name that is no token (RFC 9112 §5).
+    #[error("a field line is malformed")]
+    Http1Field,
+    /// White space stands between the name of a field and its colon (RFC 9112 §5.1).
+    #[error("white space before the colon of a field")]
+    Http1BlankBeforeColon,
+    /// A value has a control character: NUL, or another one but the tab (RFC 9110 §5.5).
+    #[error("a control character in a field")]
+    Http1Character,
+    /// A field is folded over two lines, and the rules do not say that it may be (RFC 9112 §5.2).
+    #[error("a field is folded over lines")]
+    Http1Folded,
+    /// A request has no `Host` (RFC 9112 §3.2).
+    #[error("`host` is missing")]
+    Http1HostMissing,
+    /// A request has more than one `Host` (RFC 9112 §3.2).
+    #[error("`host` stands twice")]
+    Http1HostRepeated,
+    /// `Host` is no host with, at most, a port (RFC 9110 §7.2).
+    #[error("`host` is malformed")]
+    Http1Host,
+    /// The target names another authority than `Host`, or another scheme than the configured one (T-064).
+    #[error("the request target and `host` differ")]
+    Http1HostMismatch,
+    /// The head, or the trailer section, is longer than the limit.
+    #[error("the head is longer than {limit} bytes")]
+    Http1HeadSize {
+        /// The limit.
+        limit: usize,
+    },
+    /// There are more field lines than the limit.
+    #[error("more than {limit} field lines")]
+    Http1Fields {
+        /// The limit.
+        limit: usize,
+    },
+    /// The message ends before the empty line that ends its head.
+    #[error("the head has no end")]
+    Http1HeadIncomplete,
+    /// `Content-Length` is no decimal number, stands twice, or is there where none may be (RFC 9112 §6.2, §6.3).
+    #[error("`content-length` is malformed or misplaced")]
+    Http1ContentLength,
+    /// `Transfer-Encoding` is not `chunked` alone, or is there where none may be (RFC 9112 §6.1).
+    #[error("`transfer-encoding` is not `chunked`, or misplaced")]
+    Http1TransferEncoding,
+    /// `Content-Length` and `Transfer-Encoding` are both there (RFC 9112 §6.1; T-064).
+    #[error("`content-length` and `transfer-encoding` are both there")]
+    Http1LengthAndCoding,
+    /// The content ends before its length says so.
+    #[error("the content is cut off")]
+    Http1Truncated,
+    /// Bytes follow the end of the message.
+    #[error("bytes behind the end of the message")]
+    Http1Surplus,
+    /// The content is longer than the caller allows.
+    #[error("the content is longer than {limit} bytes")]
+    Http1BodySize {
+        /// The limit.
+        limit: usize,
+    },
+    /// A chunk has no size in hex digits, overlong extensions, or other bytes than its size says (RFC 9112 §7.1).
+    #[error("a chunk is malformed")]
+    Http1Chunk,
+    /// A field may not stand behind the content: it frames, routes or describes the message (RFC 9110 §6.5.1).
+    #[error("a field that may not be a trailer")]
+    Http1Trailer,
 }
 
 impl Error {
@@ -233,6 +377,40 @@ impl Error {
         "sig.label_taken",
         "sig.headers_full",
         "sig.not_offered",
+        "digest.missing",
+        "digest.syntax",
+        "digest.base64",
+        "digest.repeated",
+        "digest.size",
+        "digest.length",
+        "digest.insecure",
+        "digest.mismatch",
+        "digest.preference",
+        "digest.body_size",
+        "http1.line_end",
+        "http1.start_line",
+        "http1.version",
+        "http1.method",
+        "http1.target",
+        "http1.field",
+        "http1.blank_before_colon",
+        "http1.character",
+        "http1.folded",
+        "http1.host_missing",
+        "http1.host_repeated",
+        "http1.host",
+        "http1.host_mismatch",
+        "http1.head_size",
+        "http1.fields",
+        "http1.head_incomplete",
+        "http1.content_length",
+        "http1.transfer_encoding",
+        "http1.length_and_coding",
+        "http1.truncated",
+        "http1.surplus",
+        "http1.body_size",
+        "http1.chunk",
+        "http1.trailer",
     ];
 
     /// The stable name of this error, for records, tests and tools.
@@ -278,6 +456,40 @@ impl Error {
             Self::HeadersFull => "sig.headers_full",
             Self::Sign(source) => source.code(),
             Self::NotOffered => "sig.not_offered",
+            Self::DigestMissing { .. } => "digest.missing",
+            Self::DigestSyntax { .. } => "digest.syntax",
+            Self::DigestBase64 { .. } => "digest.base64",
+            Self::DigestRepeated { .. } => "digest.repeated",
+            Self::DigestSize { .. } => "digest.size",
+            Self::DigestLength { .. } => "digest.length",
+            Self::DigestInsecure { .. } => "digest.insecure",
+            Self::DigestMismatch { .. } => "digest.mismatch",
+            Self::DigestPreference => "digest.preference",
+            Self::DigestBodySize { .. } => "digest.body_size",
+            Self::Http1LineEnd => "http1.line_end",
+            Self::Http1StartLine => "http1.start_line",
+            Self::Http1Version => "http1.version",
+            Self::Http1Method => "http1.method",
+            Self::Http1Target => "http1.target",
+            Self::Http1Field => "http1.field",
+            Self::Http1BlankBeforeColon => "http1.blank_before_colon",
+            Self::Http1Character => "http1.character",
+            Self::Http1Folded => "http1.folded",
+            Self::Http1HostMissing => "http1.host_missing",
+            Self::Http1HostRepeated => "http1.host_repeated",
+            Self::Http1Host => "http1.host",
+            Self::Http1HostMismatch => "http1.host_mismatch",
+            Self::Http1HeadSize { .. } => "http1.head_size",
+            Self::Http1Fields { .. } => "http1.fields",
+            Self::Http1HeadIncomplete => "http1.head_incomplete",
+            Self::Http1ContentLength => "http1.content_length",
+            Self::Http1TransferEncoding => "http1.transfer_encoding",
+            Self::Http1LengthAndCoding => "http1.length_and_coding",
+            Self::Http1Truncated => "http1.truncated",
+            Self::Http1Surplus => "http1.surplus",
+            Self::Http1BodySize { .. } => "http1.body_size",
+            Self::Http1Chunk => "http1.chunk",
+            Self::Http1Trailer => "http1.trailer",
         }
     }
 }

@@ -1,0 +1,107 @@
+//! The dictionary of digests that `Content-Digest` and `Repr-Digest` share (RFC 9530 §2, §3).
+
+use core::fmt;
+
+use base64::Engine as _;
+use base64::display::Base64Display;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Algorithm, dictionary};
+use crate::Error;
+
+/// Digests by algorithm: those that count, of their length, and the others as they came.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(super) struct Digests {
+    pub(super) sha256: Option<[u8; 32]>,
+    pub(super) sha512: Option<[u8; 64]>,
+    others: Vec<(Box<str>, Box<[u8]>)>,
+}
+
+impl Digests {
+    /// Digests that count, and no others.
+    pub(super) const fn counting(sha256: Option<[u8; 32]>, sha512: Option<[u8; 64]>) -> Self {
+        Self {
+            sha256,
+            sha512,
+            others: Vec::new(),
+        }
+    }
+
+    pub(super) fn parse<'a>(
+        field: &'static str,
+        lines: impl IntoIterator<Item = &'a [u8]>,
+    ) -> Result<Self, Error> {
+        let mut digests = Self::default();
+        let members = dictionary::members(field, lines, |key, value| {
+            digests.insert(key, bytes(field, value)?)
+        })?;
+        if members.is_empty() {
+            return Err(Error::DigestMissing { field });
+        }
+        Ok(digests)
+    }
+
+    fn insert(&mut self, key: &str, value: Vec<u8>) -> Result<(), Error> {
+        let found = value.len();
+        let length = |algorithm| move |_| Error::DigestLength { algorithm, found };
+        match Algorithm::from_name(key) {
+            Some(it @ Algorithm::Sha256) => {
+                self.sha256 = Some(value.try_into().map_err(length(it))?);
+            }
+            Some(it @ Algorithm::Sha512) => {
+                self.sha512 = Some(value.try_into().map_err(length(it))?);
+            }
+            None => self.others.push((key.into(), value.into())),
+        }
+        Ok(())
+    }
+
+    /// The algorithms that count.
+    pub(super) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        let sha256 = self.sha256.map(|_| Algorithm::Sha256);
+        sha256
+            .into_iter()
+            .chain(self.sha512.map(|_| Algorithm::Sha512))
+    }
+
+    pub(super) fn get(&self, algorithm: Algorithm) -> Option<&[u8]> {
+        match algorithm {
+            Algorithm::Sha256 => self.sha256.as_ref().map(<[u8; 32]>::as_slice),
+            Algorithm::Sha512 => self.sha512.as_ref().map(<[u8; 64]>::as_slice),
+        }
+    }
+
+    pub(super) fn others(&self) -> impl Iterator<Item = &str> {
+        self.others.iter().map(|(name, _)| &**name)
+    }
+}
+
+/// In the one order in which we write: `sha-256`, `sha-512`, the others as they came.
+impl fmt::Display for Digests {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = self
+            .algorithms()
+            .filter_map(|algorithm| Some((algorithm.name(), self.get(algorithm)?)));
+        let others = self.others.iter().map(|(name, value)| (&**name, &**value));
+        for (index, (name, value)) in own.chain(others).enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(
+                f,
+                "{comma}{name}=:{}:",
+                Base64Display::new(value, &STANDARD)
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A byte sequence in its canonical spelling: padded, without trailing bits (RFC 9651 §3.3.5, §4.2.7; T-074).
+fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, Error> {
+    let inner = text
+        .strip_prefix(':')
+        .and_then(|rest| rest.strip_suffix(':'))
+        .ok_or(Error::DigestSyntax { field })?;
+    STANDARD
+        .decode(inner)
+        .or(Err(Error::DigestBase64 { field }))
+}

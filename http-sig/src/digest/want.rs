@@ -1,0 +1,99 @@
+//! `Want-Content-Digest` and `Want-Repr-Digest`: which algorithms a peer would like (RFC 9530 §4).
+
+use core::fmt;
+
+use super::{Algorithm, dictionary};
+use crate::Error;
+
+/// `Want-Content-Digest`, in lower case.
+pub const WANT_CONTENT_DIGEST: &str = "want-content-digest";
+/// `Want-Repr-Digest`, in lower case.
+pub const WANT_REPR_DIGEST: &str = "want-repr-digest";
+
+/// The preferences of a peer: algorithms with a weight from 1 (least) to 10 (most), or 0 for "not acceptable". A hint, which nobody has to follow.
+///
+/// ```
+/// use http_sig::digest::{Algorithm, Wanted};
+///
+/// let wanted = Wanted::parse([&b"sha-512=3, sha-256=10, unixsum=0"[..]])?;
+/// assert_eq!(wanted.best(), Some(Algorithm::Sha256));
+/// assert_eq!(Wanted::new().with(Algorithm::Sha512, 10)?.to_string(), "sha-512=10");
+/// # Ok::<(), http_sig::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Wanted(Vec<(Box<str>, u8)>);
+
+impl Wanted {
+    /// No preference.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds a preference, from 0 to 10, or changes it.
+    ///
+    /// # Errors
+    ///
+    /// `digest.preference`.
+    pub fn with(mut self, algorithm: Algorithm, weight: u8) -> Result<Self, Error> {
+        if weight > 10 {
+            return Err(Error::DigestPreference);
+        }
+        self.0.retain(|(name, _)| **name != *algorithm.name());
+        self.0.push((algorithm.name().into(), weight));
+        Ok(self)
+    }
+
+    /// Reads the field, either of the two, from the values of its lines; none is no preference.
+    ///
+    /// # Errors
+    ///
+    /// `digest.size`, `digest.syntax`, `digest.repeated`, `digest.preference`.
+    pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Error> {
+        dictionary::members("want-*-digest", lines, |key, value| {
+            Ok((key.into(), weight(value)?))
+        })
+        .map(Self)
+    }
+
+    /// The weight of a name, where it is there.
+    #[must_use]
+    pub fn weight(&self, name: &str) -> Option<u8> {
+        let mut all = self.0.iter();
+        all.find(|(it, _)| **it == *name).map(|(_, weight)| *weight)
+    }
+
+    /// The algorithm that the peer likes most among those that count: of equal weights `sha-256`. None where it named none, or would accept none.
+    #[must_use]
+    pub fn best(&self) -> Option<Algorithm> {
+        let weighed = Algorithm::ALL
+            .iter()
+            .filter_map(|it| Some((self.weight(it.name())?, *it)))
+            .filter(|(weight, _)| *weight > 0);
+        // The last of equal ones is taken: from the least preferred on.
+        weighed
+            .rev()
+            .max_by_key(|(weight, _)| *weight)
+            .map(|(_, it)| it)
+    }
+}
+
+/// The value of the field.
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (name, weight)) in self.0.iter().enumerate() {
+            let comma = if index == 0 { "" } else { ", " };
+            write!(f, "{comma}{name}={weight}")?;
+        }
+        Ok(())
+    }
+}
+
+/// An integer of RFC 9651 §3.3.1 takes leading zeros and a minus; what is in range has one spelling here.
+fn weight(text: &str) -> Result<u8, Error> {
+    let canonical = text == "0" || !text.starts_with(['0', '+']);
+    text.parse()
+        .ok()
+        .filter(|weight| canonical && *weight <= 10)
+        .ok_or(Error::DigestPreference)
+}
