@@ -24,6 +24,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(feature = "renewal")]
+mod enrolled;
+
 use core::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
@@ -36,6 +39,9 @@ use jose::key::{Signer as _, SigningKey};
 use jose::secret::SecretText;
 use jose::time::UnixTime;
 use serde::Deserialize;
+
+#[cfg(feature = "renewal")]
+pub use enrolled::Enrolled;
 
 use crate::Error;
 use crate::base::Base;

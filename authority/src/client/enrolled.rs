@@ -1,0 +1,118 @@
+//! An enrolled agent's identities, for a source that renews itself.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fetch::Fetch;
+use jose::alg::Algorithm;
+use jose::key::SigningKey;
+use jose::provider::Provider;
+use jose::secret::SecretText;
+use jose::time::{Clock, SystemClock, UnixTime};
+use wimse_cred::Identity;
+use wimse_cred::source::{Issue, IssueFuture};
+
+use super::{IdentityClient, Showing};
+
+/// Gets WITs for an enrolled agent, each for a new ES256 key: the first by the bootstrap secret, the others by the WIT and key that it has then.
+///
+/// ```no_run
+/// # async fn example(
+/// #     fetch: std::sync::Arc<dyn fetch::Fetch>,
+/// #     provider: &'static dyn jose::provider::Provider,
+/// #     token: jose::secret::SecretText,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// use authority::client::{Enrolled, IdentityClient, Showing};
+/// use wimse_cred::source::RenewingSource;
+///
+/// let client = IdentityClient::new("https://authority.example")?;
+/// let issuer = Enrolled::new(client, Showing::Token(token), fetch, provider);
+/// let source = RenewingSource::builder(issuer).start().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Enrolled {
+    client: IdentityClient,
+    bootstrap: Showing,
+    fetch: Arc<dyn Fetch>,
+    provider: &'static dyn Provider,
+    clock: Arc<dyn Clock>,
+    /// What the last answer gave.
+    last: Mutex<Option<Held>>,
+}
+
+struct Held {
+    wit: SecretText,
+    key: SigningKey,
+    expires: UnixTime,
+}
+
+impl Enrolled {
+    /// An agent that first shows this to the identity server, over this client.
+    #[must_use]
+    pub fn new(
+        client: IdentityClient,
+        bootstrap: Showing,
+        fetch: Arc<dyn Fetch>,
+        provider: &'static dyn Provider,
+    ) -> Self {
+        Self {
+            client,
+            bootstrap,
+            fetch,
+            provider,
+            clock: Arc::new(SystemClock::new()),
+            last: Mutex::default(),
+        }
+    }
+
+    /// Another clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The WIT while it is good. After that only the bootstrap secret is left, which the server may take a second time or not.
+    fn showing(&self) -> Showing {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(held) if self.clock.now() < held.expires => Showing::Wit {
+                wit: held.wit.clone(),
+                key: held.key.clone(),
+            },
+            _ => self.bootstrap.clone(),
+        }
+    }
+
+    async fn ask(&self) -> Result<Identity, Box<dyn StdError + Send + Sync>> {
+        let key = SigningKey::generate(Algorithm::Es256, self.provider)?;
+        let (request, pending) = self.client.wit(&key, self.showing());
+        let challenge = self.fetch.send(request).await?;
+        let (request, pending) = pending.finish(&challenge, self.clock.now())?;
+        let answer = self.fetch.send(request).await?;
+        let received = pending.finish(&answer, self.clock.now())?;
+        let identity = Identity::new(received.text, Arc::new(key.clone()), key.public_jwk())?;
+        let held = Held {
+            wit: identity.wit().clone(),
+            expires: identity.expires(),
+            key,
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
+            None.or(Some(held)).filter(|_| false);
+        Ok(identity)
+    }
+}
+
+impl Issue for Enrolled {
+    fn issue(&self) -> IssueFuture<'_> {
+        Box::pin(async { self.ask().await.map_err(Arc::from) })
+    }
+}
+
+impl fmt::Debug for Enrolled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enrolled").finish_non_exhaustive()
+    }
+}

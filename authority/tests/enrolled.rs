@@ -1,0 +1,158 @@
+//! An agent's identities, from its enrolment on: the bootstrap secret once, its own WIT after that.
+
+#![cfg(feature = "renewal")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use authority::client::{Enrolled, IdentityClient, Showing};
+use authority::{Authority, Enrolment};
+use fetch::{Fetch, FetchFuture};
+use http::{Request, Response};
+use jose::provider::AWS_LC;
+use jose::random;
+use jose::secret::SecretText;
+use jose::time::{Clock, UnixTime};
+use serde_json::Value;
+use wimse_cred::Identity;
+use wimse_cred::source::Issue as _;
+
+const BASE: &str = "http://127.0.0.1:8080";
+const NOW: u64 = 1_800_000_000;
+
+/// The authority and the agent have one clock, which the test moves.
+#[derive(Debug)]
+struct World {
+    authority: Authority,
+    now: AtomicU64,
+    /// What was sent: the fields' values and the body.
+    sent: Mutex<Vec<String>>,
+    /// Whether answers with a credential get lost on their way.
+    losing: AtomicBool,
+}
+
+impl Clock for World {
+    fn now(&self) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(self.now.load(Ordering::SeqCst)))
+    }
+}
+
+impl Fetch for World {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        // Not by `Debug`, which leaves out what is sensitive.
+        let values = request.headers().values();
+        let mut text: String = values.map(|value| value.to_str().unwrap()).collect();
+        text.push_str(std::str::from_utf8(request.body()).unwrap());
+        self.sent.lock().unwrap().push(text);
+        let answer: Response<Vec<u8>> = self.authority.handle(&request, None, self.now());
+        let lost = self.losing.load(Ordering::SeqCst) && request.uri().path() == "/identity/wit";
+        let answer = if lost {
+            Err(fetch::Error::Timeout)
+        } else {
+            Ok(answer)
+        };
+        Box::pin(std::future::ready(answer))
+    }
+}
+
+/// The key that the WIT of an identity confirms.
+fn key_of(identity: &Identity) -> Value {
+    let payload = identity.wit().expose().split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&jose::base64url::decode(payload).unwrap()).unwrap();
+    claims["cnf"]["jwk"].clone()
+}
+
+impl World {
+    /// In how many requests this stood.
+    fn shown(&self, secret: &SecretText) -> usize {
+        let sent = self.sent.lock().unwrap();
+        let with_it = sent.iter().filter(|text| text.contains(secret.expose()));
+        with_it.count()
+    }
+}
+
+fn world(enrolment: impl FnOnce(Enrolment) -> Enrolment) -> (Arc<World>, Enrolled, SecretText) {
+    let token = Enrolment::random_token(random::SYSTEM).unwrap();
+    let id = "spiffe://example.org/agent".parse().unwrap();
+    let start = UnixTime::since_unix_epoch(Duration::from_secs(NOW));
+    let authority = Authority::builder(BASE, AWS_LC)
+        .trust_domain("example.org")
+        .enrol(enrolment(Enrolment::by_token(id, &token).unwrap()))
+        .build(start)
+        .unwrap();
+    let world = Arc::new(World {
+        authority,
+        now: AtomicU64::new(NOW),
+        sent: Mutex::default(),
+        losing: AtomicBool::new(false),
+    });
+    let client = IdentityClient::new(BASE).unwrap();
+    let showing = Showing::Token(token.clone());
+    let enrolled = Enrolled::new(client, showing, world.clone(), AWS_LC);
+    let enrolled = enrolled.with_clock(world.clone());
+    (world, enrolled, token)
+}
+
+#[tokio::test]
+async fn each_identity_has_a_new_key_and_the_bootstrap_secret_is_shown_once() {
+    let (world, enrolled, token) = world(|single_use| single_use);
+    let first = enrolled.issue().await.unwrap();
+    assert_eq!(first.id().as_str(), "spiffe://example.org/agent");
+    assert_eq!(first.expires().as_secs(), NOW + 3_600);
+    assert_eq!((world.shown(&token), world.shown(first.wit())), (1, 0));
+
+    world.now.store(NOW + 2_400, Ordering::SeqCst);
+    let second = enrolled.issue().await.unwrap();
+    assert_eq!(second.expires().as_secs(), NOW + 6_000);
+    assert_ne!(key_of(&second), key_of(&first));
+    assert_eq!((world.shown(&token), world.shown(first.wit())), (1, 1));
+}
+
+/// WIT-08: an agent that slept too long has no WIT that says who it is. The authority's word on a token that is shown twice stands.
+#[tokio::test]
+async fn after_the_wit_has_expired_the_bootstrap_secret_is_shown_again() {
+    for reusable in [false, true] {
+        let (world, enrolled, token) = world(|single_use| {
+            if reusable {
+                single_use.reusable()
+            } else {
+                single_use
+            }
+        });
+        let first = enrolled.issue().await.unwrap();
+        world.now.store(NOW + 3_600, Ordering::SeqCst);
+        let again = enrolled.issue().await;
+        assert_eq!((world.shown(&token), world.shown(first.wit())), (2, 0));
+        match again {
+            Ok(again) => assert!(reusable && again.id() == first.id()),
+            Err(refused) => {
+                let refused = refused.downcast_ref::<authority::Error>().unwrap();
+                assert!(!reusable && refused.code() == "client.refused");
+            }
+        }
+    }
+}
+
+/// F-02: what a failed renewal has asked for is not shown: the next one shows the WIT that the agent has.
+#[tokio::test]
+async fn a_lost_answer_costs_one_renewal() {
+    let (world, enrolled, token) = world(|single_use| single_use);
+    let first = enrolled.issue().await.unwrap();
+    world.now.store(NOW + 2_400, Ordering::SeqCst);
+    world.losing.store(true, Ordering::SeqCst);
+    let lost = enrolled.issue().await.unwrap_err();
+    assert_eq!(
+        lost.downcast_ref::<fetch::Error>().unwrap().code(),
+        "fetch.timeout"
+    );
+    world.losing.store(false, Ordering::SeqCst);
+    let second = enrolled.issue().await.unwrap();
+    assert_eq!(second.expires().as_secs(), NOW + 6_000);
+    assert_eq!((world.shown(&token), world.shown(first.wit())), (1, 2));
+}
