@@ -99,8 +99,7 @@ impl Enrolled {
             expires: identity.expires(),
             key,
         };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) =
-            None.or(Some(held)).filter(|_| false);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
         Ok(identity)
     }
 }
