@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{HeaderMap, HeaderName};
+use http::header::HeaderMap;
 use http::{Method, StatusCode, request, response};
 
 use super::{Message, Section, Start};
@@ -162,10 +162,9 @@ fn lines<'m>(
         Section::Headers => Some(headers),
         Section::Trailers => trailers,
     };
-    let (Some(map), Ok(name)) = (map, HeaderName::from_bytes(name.as_bytes())) else {
-        return;
-    };
-    map.get_all(name)
-        .iter()
-        .for_each(|value| each(value.as_bytes()));
+    if let Some(map) = map {
+        map.get_all(name)
+            .iter()
+            .for_each(|value| each(value.as_bytes()));
+    }
 }

@@ -1,0 +1,242 @@
+//! Identifiers, read without copying.
+
+use crate::Error;
+use crate::sf::{BareItem, Cursor};
+
+/// What a component name means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Derived(Derived),
+    Field,
+}
+
+/// The derived components of RFC 9421 §2.2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Derived {
+    Authority,
+    Method,
+    Path,
+    Query,
+    QueryParam,
+    RequestTarget,
+    Scheme,
+    Status,
+    TargetUri,
+}
+
+impl Derived {
+    fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "@authority" => Self::Authority,
+            "@method" => Self::Method,
+            "@path" => Self::Path,
+            "@query" => Self::Query,
+            "@query-param" => Self::QueryParam,
+            "@request-target" => Self::RequestTarget,
+            "@scheme" => Self::Scheme,
+            "@status" => Self::Status,
+            "@target-uri" => Self::TargetUri,
+            _ => return None,
+        })
+    }
+}
+
+/// The parameters of a component without a value.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Flags {
+    pub(crate) structured: bool,
+    pub(crate) binary: bool,
+    pub(crate) trailers: bool,
+    pub(crate) request: bool,
+}
+
+/// A component identifier within a text.
+///
+/// Two are equal that have the same name and the same parameters in any order (RFC 9421 §2).
+#[derive(Clone, Copy, Debug)]
+pub struct ComponentId<'a> {
+    text: &'a str,
+    name: &'a str,
+    kind: Kind,
+    flags: Flags,
+    /// Of `key` or `name`: what stands between the quotes, still escaped.
+    argument: Option<&'a str>,
+}
+
+impl<'a> ComponentId<'a> {
+    pub(super) const fn fixed(text: &'a str, name: &'a str, derived: Derived) -> Self {
+        Self {
+            text,
+            name,
+            kind: Kind::Derived(derived),
+            flags: Flags {
+                structured: false,
+                binary: false,
+                trailers: false,
+                request: false,
+            },
+            argument: None,
+        }
+    }
+
+    /// Reads an identifier as it stands in `Signature-Input`.
+    ///
+    /// # Errors
+    ///
+    /// `sig.component_unknown`, also where the text is no identifier; `sig.component_parameter`.
+    pub fn parse(text: &'a str) -> Result<Self, Error> {
+        let raw = Cursor::new(text.as_bytes())
+            .and_then(|mut cursor| {
+                let raw = super::read(&mut cursor)?;
+                cursor.is_empty().then_some(raw).ok_or(crate::sf::Malformed)
+            })
+            .map_err(|_shape| unknown(text))?;
+        Self::of(raw)
+    }
+
+    /// The parts of an identifier that was parsed before.
+    pub(super) const fn assembled(
+        text: &'a str,
+        name: &'a str,
+        kind: Kind,
+        flags: Flags,
+        argument: Option<&'a str>,
+    ) -> Self {
+        Self {
+            text,
+            name,
+            kind,
+            flags,
+            argument,
+        }
+    }
+
+    /// Looks at what an identifier means (HMS-01 to HMS-03).
+    pub(crate) fn of(raw: super::Raw<'a>) -> Result<Self, Error> {
+        let kind = match Derived::from_name(raw.name) {
+            Some(derived) => Kind::Derived(derived),
+            None if is_field_name(raw.name) => Kind::Field,
+            None => return Err(unknown(raw.text)),
+        };
+        let mut id = Self {
+            text: raw.text,
+            name: raw.name,
+            kind,
+            flags: Flags::default(),
+            argument: None,
+        };
+        if !raw.parameters.is_empty() || kind == Kind::Derived(Derived::QueryParam) {
+            id.read_parameters(raw.parameters)
+                .ok_or_else(|| Error::ComponentParameter {
+                    component: excerpt(raw.text),
+                })?;
+        }
+        Ok(id)
+    }
+
+    /// `None` for what is unknown, of another type, twice, or not together with another one.
+    fn read_parameters(&mut self, parameters: &'a str) -> Option<()> {
+        let field = self.kind == Kind::Field;
+        let query_param = self.kind == Kind::Derived(Derived::QueryParam);
+        let mut cursor = Cursor::new(parameters.as_bytes()).ok()?;
+        while let Some((name, value)) = cursor.parameter().ok()? {
+            let flag = match name {
+                "sf" if field => &mut self.flags.structured,
+                "bs" if field => &mut self.flags.binary,
+                "tr" if field => &mut self.flags.trailers,
+                "req" if self.kind != Kind::Derived(Derived::Status) => &mut self.flags.request,
+                "key" if field => {
+                    set_argument(&mut self.argument, value)?;
+                    continue;
+                }
+                "name" if query_param => {
+                    set_argument(&mut self.argument, value)?;
+                    continue;
+                }
+                _ => return None,
+            };
+            if value != BareItem::Boolean(true) || std::mem::replace(flag, true) {
+                return None;
+            }
+        }
+        let parsed = self.flags.structured || (field && self.argument.is_some());
+        let named = !query_param || self.argument.is_some();
+        (named && !(self.flags.binary && parsed)).then_some(())
+    }
+
+    /// The identifier as it stands in `Signature-Input`: `"content-digest";req`.
+    #[must_use]
+    pub const fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// The name alone: `content-digest`, `@method`.
+    #[must_use]
+    pub const fn name(&self) -> &'a str {
+        self.name
+    }
+
+    /// Whether it is a component of the request, in the signature of its response (`req`).
+    #[must_use]
+    pub const fn is_of_request(&self) -> bool {
+        self.flags.request
+    }
+
+    /// Whether it is a field of the trailers (`tr`).
+    #[must_use]
+    pub const fn is_of_trailers(&self) -> bool {
+        self.flags.trailers
+    }
+
+    pub(crate) const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    pub(crate) const fn flags(&self) -> Flags {
+        self.flags
+    }
+
+    pub(crate) const fn argument(&self) -> Option<&'a str> {
+        self.argument
+    }
+}
+
+impl PartialEq for ComponentId<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.flags == other.flags && self.argument == other.argument
+    }
+}
+
+impl Eq for ComponentId<'_> {}
+
+fn set_argument<'a>(argument: &mut Option<&'a str>, value: BareItem<'a>) -> Option<()> {
+    match value {
+        BareItem::String(std::borrow::Cow::Borrowed(raw)) if argument.is_none() => {
+            *argument = Some(raw);
+            Some(())
+        }
+        _ => None,
+    }
+}
+
+/// A field name (RFC 9110 §5.1) in lower case.
+fn is_field_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| crate::sf::is_tchar(byte) && !byte.is_ascii_uppercase())
+}
+
+pub(super) fn unknown(text: &str) -> Error {
+    Error::ComponentUnknown {
+        component: excerpt(text),
+    }
+}
+
+/// An identifier for an error: printable ASCII, 100 bytes at most.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars()
+        .filter(|char| matches!(char, ' '..='~'))
+        .take(100)
+        .collect()
+}

@@ -1,0 +1,72 @@
+//! The message that a signature is about, with all that its components are taken from.
+
+use std::fmt;
+
+use crate::{FieldTypes, Message};
+
+static KNOWN: FieldTypes = FieldTypes::known();
+
+/// A message, and for a response the request that it answers.
+///
+/// ```
+/// # use http_sig::{Exchange, HttpRequest, HttpResponse};
+/// # let (request, _) = http::Request::new(()).into_parts();
+/// # let (response, _) = http::Response::new(()).into_parts();
+/// let request = HttpRequest::received(&request, "https", "tools.example");
+/// let response = HttpResponse::new(&response);
+/// let asked = Exchange::of(&request);
+/// let answered = Exchange::of(&response).answering(&request);
+/// ```
+#[derive(Clone, Copy)]
+pub struct Exchange<'m> {
+    message: &'m dyn Message,
+    request: Option<&'m dyn Message>,
+    types: &'m FieldTypes,
+}
+
+impl<'m> Exchange<'m> {
+    /// A request, or a response of which no component of the request is covered.
+    #[must_use]
+    pub fn of(message: &'m dyn Message) -> Self {
+        Self {
+            message,
+            request: None,
+            types: &KNOWN,
+        }
+    }
+
+    /// A response to this request: the one that was sent, as it was sent (RFC 9421 §2.4).
+    #[must_use]
+    pub const fn answering(mut self, request: &'m dyn Message) -> Self {
+        self.request = Some(request);
+        self
+    }
+
+    /// With structured types of more fields.
+    #[must_use]
+    pub const fn with_types(mut self, types: &'m FieldTypes) -> Self {
+        self.types = types;
+        self
+    }
+
+    pub(crate) const fn message(&self) -> &'m dyn Message {
+        self.message
+    }
+
+    pub(crate) const fn request(&self) -> Option<&'m dyn Message> {
+        self.request
+    }
+
+    pub(crate) const fn types(&self) -> &'m FieldTypes {
+        self.types
+    }
+}
+
+impl fmt::Debug for Exchange<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange")
+            .field("message", &self.message.start())
+            .field("request", &self.request.map(Message::start))
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,289 @@
+//! The fields `Signature-Input` and `Signature` of a message (RFC 9421 §4), read strictly.
+
+use std::borrow::Cow;
+
+use crate::component::{self, Raw};
+use crate::sf::{self, Cursor, Malformed};
+use crate::{ComponentId, Error, Exchange, Limits, Message, Parameters, Section, SignatureBase};
+
+const INPUT: &str = "signature-input";
+const SIGNATURE: &str = "signature";
+
+/// The lines of the two fields, as they came.
+#[derive(Clone, Debug)]
+pub struct ReceivedFields<'m> {
+    input: Vec<Cow<'m, [u8]>>,
+    signature: Vec<Cow<'m, [u8]>>,
+}
+
+impl<'m> ReceivedFields<'m> {
+    /// Those of a section of a message.
+    ///
+    /// # Errors
+    ///
+    /// `sig.missing` where there are none, `sig.labels_differ` where only one field is there, `sig.limit`.
+    pub fn of(message: &'m dyn Message, section: Section, limits: &Limits) -> Result<Self, Error> {
+        let input = lines(message, section, INPUT, limits)?;
+        let signature = lines(message, section, SIGNATURE, limits)?;
+        match (input.is_empty(), signature.is_empty()) {
+            (true, true) => Err(Error::SignatureMissing),
+            (false, false) => Ok(Self { input, signature }),
+            _ => Err(Error::LabelsDiffer),
+        }
+    }
+
+    /// The signatures, in the order of `Signature-Input`. All of both fields is read, and nothing is verified.
+    ///
+    /// # Errors
+    ///
+    /// `sig.syntax`, `sig.label_repeated`, `sig.labels_differ`, `sig.parameter_repeated`, `sig.parameter_type`, `sig.limit`.
+    pub fn signatures(&self, limits: &Limits) -> Result<Vec<UnverifiedSignature<'_>>, Error> {
+        let mut bytes: Vec<(&str, Vec<u8>)> = Vec::with_capacity(1);
+        for line in &self.signature {
+            members(line, SIGNATURE, |label, cursor| {
+                if bytes.iter().any(|(other, _)| *other == label) {
+                    return Err(Error::LabelRepeated { field: SIGNATURE });
+                }
+                check_count(bytes.len(), limits)?;
+                let (_, signature) = sf::bytes(cursor).map_err(syntax(SIGNATURE))?;
+                bytes.push((label, signature));
+                Ok(())
+            })?;
+        }
+        let mut found: Vec<UnverifiedSignature<'_>> = Vec::with_capacity(bytes.len());
+        let mut keys = Vec::with_capacity(8);
+        for line in &self.input {
+            members(line, INPUT, |label, cursor| {
+                if found.iter().any(|other| other.label == label) {
+                    return Err(Error::LabelRepeated { field: INPUT });
+                }
+                check_count(found.len(), limits)?;
+                let signature = bytes
+                    .iter_mut()
+                    .find(|(other, _)| *other == label)
+                    .map(|(_, signature)| std::mem::take(signature))
+                    .ok_or(Error::LabelsDiffer)?;
+                let list = List::read(cursor, INPUT, &mut keys, limits)?;
+                found.push(UnverifiedSignature {
+                    label,
+                    list,
+                    signature,
+                });
+                Ok(())
+            })?;
+        }
+        if found.len() == bytes.len() {
+            Ok(found)
+        } else {
+            Err(Error::LabelsDiffer)
+        }
+    }
+}
+
+/// One signature of a message, of which only the shape was looked at.
+#[derive(Clone, Debug)]
+pub struct UnverifiedSignature<'a> {
+    label: &'a str,
+    list: List<'a>,
+    signature: Vec<u8>,
+}
+
+impl<'a> UnverifiedSignature<'a> {
+    /// Its label.
+    #[must_use]
+    pub const fn label(&self) -> &'a str {
+        self.label
+    }
+
+    /// Its parameters.
+    #[must_use]
+    pub const fn parameters(&self) -> &Parameters<'a> {
+        &self.list.parameters
+    }
+
+    /// The components that it says to cover.
+    ///
+    /// # Errors
+    ///
+    /// `sig.component_unknown`, `sig.component_parameter`, `sig.component_repeated`.
+    pub fn components(&self) -> Result<Vec<ComponentId<'a>>, Error> {
+        self.list.components()
+    }
+
+    /// The signature base that it would have over this message (RFC 9421 §2.5), with `@signature-params` byte for byte as it came.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`components`](Self::components) and of [`component_value`](crate::component_value); `sig.limit`.
+    pub fn base(&self, exchange: &Exchange<'_>, limits: &Limits) -> Result<SignatureBase, Error> {
+        SignatureBase::build(exchange, &self.components()?, self.list.text, limits)
+    }
+
+    /// What stands in `Signature-Input` behind the label: the list and its parameters.
+    pub(crate) const fn text(&self) -> &'a str {
+        self.list.text
+    }
+
+    pub(crate) fn signature(&self) -> &[u8] {
+        &self.signature
+    }
+}
+
+/// An inner list of component identifiers with parameters.
+#[derive(Clone, Debug)]
+pub(crate) struct List<'a> {
+    pub(crate) text: &'a str,
+    identifiers: Vec<Raw<'a>>,
+    pub(crate) parameters: Parameters<'a>,
+}
+
+impl<'a> List<'a> {
+    fn read(
+        cursor: &mut Cursor<'a>,
+        field: &'static str,
+        keys: &mut Vec<&'a str>,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let start = *cursor;
+        let identifiers = identifiers(cursor, field, limits)?;
+        let malformed = || Error::Syntax { field };
+        let parameters = Parameters::read(cursor, keys, limits, malformed)?;
+        Ok(Self {
+            text: cursor.since(&start),
+            identifiers,
+            parameters,
+        })
+    }
+
+    pub(crate) fn components(&self) -> Result<Vec<ComponentId<'a>>, Error> {
+        let mut components: Vec<ComponentId<'a>> = Vec::with_capacity(self.identifiers.len());
+        for raw in &self.identifiers {
+            let id = ComponentId::of(*raw)?;
+            if components.contains(&id) {
+                return Err(Error::ComponentRepeated {
+                    component: component::excerpt(raw.text),
+                });
+            }
+            components.push(id);
+        }
+        Ok(components)
+    }
+}
+
+/// `(`, identifiers with one blank between them, `)`.
+fn identifiers<'a>(
+    cursor: &mut Cursor<'a>,
+    field: &'static str,
+    limits: &Limits,
+) -> Result<Vec<Raw<'a>>, Error> {
+    let mut identifiers = Vec::with_capacity(8);
+    cursor.expect(b'(').map_err(syntax(field))?;
+    if cursor.take(b')') {
+        return Ok(identifiers);
+    }
+    loop {
+        if identifiers.len() >= limits.components {
+            return Err(Error::Limit {
+                what: "components",
+                limit: limits.components,
+            });
+        }
+        identifiers.push(component::read(cursor).map_err(syntax(field))?);
+        if cursor.take(b')') {
+            return Ok(identifiers);
+        }
+        cursor.expect(b' ').map_err(syntax(field))?;
+    }
+}
+
+/// Reads `Accept-Signature`, which has the same form as `Signature-Input` (RFC 9421 §5.1).
+pub(crate) fn lists<'a>(
+    lines: &'a [Cow<'_, [u8]>],
+    field: &'static str,
+    limits: &Limits,
+) -> Result<Vec<(&'a str, List<'a>)>, Error> {
+    let mut found: Vec<(&str, List<'_>)> = Vec::new();
+    let mut keys = Vec::new();
+    for line in lines {
+        members(line, field, |label, cursor| {
+            if found.iter().any(|(other, _)| *other == label) {
+                return Err(Error::LabelRepeated { field });
+            }
+            check_count(found.len(), limits)?;
+            found.push((label, List::read(cursor, field, &mut keys, limits)?));
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// Reads `label=value` between commas; `value` reads the value.
+pub(crate) fn members<'a>(
+    line: &'a [u8],
+    field: &'static str,
+    mut value: impl FnMut(&'a str, &mut Cursor<'a>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut cursor = Cursor::new(line).map_err(syntax(field))?;
+    cursor.skip_blanks();
+    loop {
+        let label = cursor.key().map_err(syntax(field))?;
+        cursor.expect(b'=').map_err(syntax(field))?;
+        value(label, &mut cursor)?;
+        cursor.skip_blanks();
+        if cursor.is_empty() {
+            return Ok(());
+        }
+        cursor.expect(b',').map_err(syntax(field))?;
+        cursor.skip_blanks();
+    }
+}
+
+fn check_count(there: usize, limits: &Limits) -> Result<(), Error> {
+    if there < limits.signatures {
+        return Ok(());
+    }
+    Err(Error::Limit {
+        what: "signatures",
+        limit: limits.signatures,
+    })
+}
+
+pub(crate) const fn syntax(field: &'static str) -> impl Fn(Malformed) -> Error {
+    move |_malformed| Error::Syntax { field }
+}
+
+/// The lines of a field of bounded length, unfolded.
+pub(crate) fn lines<'m>(
+    message: &'m dyn Message,
+    section: Section,
+    field: &'static str,
+    limits: &Limits,
+) -> Result<Vec<Cow<'m, [u8]>>, Error> {
+    let mut lines = Vec::new();
+    let mut len = 0_usize;
+    let mut well_formed = true;
+    message.lines(section, field, &mut |line| {
+        len = len.saturating_add(line.len()).saturating_add(1);
+        if len > limits.field_len {
+            return;
+        }
+        if line.contains(&b'\n') {
+            let mut text = Vec::with_capacity(line.len());
+            well_formed &= crate::value::unfold(&mut text, line);
+            lines.push(Cow::Owned(text));
+        } else {
+            lines.push(Cow::Borrowed(line));
+        }
+    });
+    if len > limits.field_len {
+        return Err(Error::Limit {
+            what: "bytes in a field of signatures",
+            limit: limits.field_len,
+        });
+    }
+    if well_formed {
+        Ok(lines)
+    } else {
+        Err(Error::Syntax { field })
+    }
+}

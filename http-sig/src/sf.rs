@@ -1,0 +1,145 @@
+//! Structured fields (RFC 9651), in their canonical text alone and without copying.
+//!
+//! The value of `@signature-params` is what the sender serialised, so any other spelling of the same structure (blanks, `?1`, leading zeros, loose base64) is no
+//! signature here: two texts never stand for one (T-074).
+
+mod item;
+
+pub use item::BareItem;
+pub(crate) use item::{bytes, is_tchar, unescape, write_parameter};
+
+/// What reading gives where the text is not canonical.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Malformed;
+
+/// A place in a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cursor<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Cursor<'a> {
+    /// The beginning of an ASCII text.
+    pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let text = str::from_utf8(bytes).map_err(|_no_text| Malformed)?;
+        if text.is_ascii() {
+            Ok(Self { rest: text })
+        } else {
+            Err(Malformed)
+        }
+    }
+
+    pub(crate) const fn rest(&self) -> &'a str {
+        self.rest
+    }
+
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.rest.as_bytes().first().copied()
+    }
+
+    /// Moves past this character, if it is the next.
+    pub(crate) fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        if found {
+            self.advance(1);
+        }
+        found
+    }
+
+    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
+        if self.take(byte) {
+            Ok(())
+        } else {
+            Err(Malformed)
+        }
+    }
+
+    fn advance(&mut self, by: usize) -> &'a str {
+        let (before, after) = self.rest.split_at_checked(by).unwrap_or((self.rest, ""));
+        self.rest = after;
+        before
+    }
+
+    /// What was read since an earlier place.
+    pub(crate) fn since(&self, earlier: &Self) -> &'a str {
+        let len = earlier.rest.len().saturating_sub(self.rest.len());
+        earlier.rest.get(..len).unwrap_or_default()
+    }
+
+    /// All characters up to the first that is not one of these.
+    pub(crate) fn take_while(&mut self, is: impl Fn(u8) -> bool) -> &'a str {
+        let len = self
+            .rest
+            .bytes()
+            .position(|byte| !is(byte))
+            .unwrap_or(self.rest.len());
+        self.advance(len)
+    }
+
+    /// Blanks between the members of a dictionary (RFC 9651 §4.2.2).
+    pub(crate) fn skip_blanks(&mut self) {
+        self.take_while(|byte| matches!(byte, b' ' | b'\t'));
+    }
+
+    /// A key (RFC 9651 §4.2.3.3).
+    pub(crate) fn key(&mut self) -> Result<&'a str, Malformed> {
+        if !matches!(self.peek(), Some(b'a'..=b'z' | b'*')) {
+            return Err(Malformed);
+        }
+        Ok(self.take_while(is_key))
+    }
+
+    /// What stands between the quotes of a string, still escaped (RFC 9651 §4.2.5).
+    pub(crate) fn string(&mut self) -> Result<&'a str, Malformed> {
+        self.expect(b'"')?;
+        let mut escaped = false;
+        for (at, byte) in self.rest.bytes().enumerate() {
+            match byte {
+                b'"' | b'\\' if escaped => escaped = false,
+                _ if escaped => return Err(Malformed),
+                b'\\' => escaped = true,
+                b'"' => {
+                    let text = self.advance(at);
+                    self.advance(1);
+                    return Ok(text);
+                }
+                b' '..=b'~' => {}
+                _ => return Err(Malformed),
+            }
+        }
+        Err(Malformed)
+    }
+
+    /// The next parameter, behind its `;`: key and value, which is `?1` where there is none (RFC 9651 §4.2.3.2).
+    pub(crate) fn parameter(&mut self) -> Result<Option<(&'a str, BareItem<'a>)>, Malformed> {
+        if !self.take(b';') {
+            return Ok(None);
+        }
+        let key = self.key()?;
+        if !self.take(b'=') {
+            return Ok(Some((key, BareItem::Boolean(true))));
+        }
+        match item::read(self)? {
+            // Canonical is the key alone.
+            BareItem::Boolean(true) => Err(Malformed),
+            value => Ok(Some((key, value))),
+        }
+    }
+}
+
+const fn is_key(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')
+}
+
+/// Whether the text is a key: a label, or the name of a parameter.
+pub(crate) fn is_whole_key(text: &str) -> bool {
+    let mut cursor = Cursor { rest: text };
+    cursor.key().is_ok() && cursor.is_empty()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! Component values (RFC 9421 §2.1-2.2): the first of three layers.
+
+mod field;
+mod query;
+
+pub(crate) use field::unfold;
+
+use crate::component::{Derived, Kind, excerpt};
+use crate::sf::is_tchar;
+use crate::target::Target;
+use crate::{ComponentId, Error, Exchange, Start};
+
+/// The value of a component of a message, as it would be signed.
+///
+/// ```
+/// use http_sig::{Component, Exchange, HttpRequest, component_value};
+///
+/// let request = http::Request::get("/search?q=a+b&lang=en").header("accept", "text/html").header("accept", "*/*").body(())?;
+/// let (parts, ()) = request.into_parts();
+/// let request = HttpRequest::received(&parts, "https", "Tools.Example:443");
+/// let value = |component: &str| component_value(&Exchange::of(&request), component.parse::<Component>()?.id());
+///
+/// assert_eq!(value("@authority")?, "tools.example");
+/// assert_eq!(value("@query-param;name=\"q\"")?, "a%20b");
+/// assert_eq!(value("accept")?, "text/html, */*");
+/// assert_eq!(value("cookie").unwrap_err().code(), "sig.component_absent");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// `sig.component_absent`, `sig.component_ambiguous`, `sig.component_misplaced`, `sig.field_type_unknown`, `sig.field_type`, `sig.value`, `sig.target`.
+pub fn component_value(exchange: &Exchange<'_>, id: ComponentId<'_>) -> Result<String, Error> {
+    let mut out = Vec::with_capacity(64);
+    write(&mut out, usize::MAX, exchange, id)?;
+    String::from_utf8(out).map_err(|_no_text| Error::Value {
+        component: excerpt(id.as_str()),
+    })
+}
+
+/// Appends the value of a component, if all of `out` then has at most `limit` bytes.
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    limit: usize,
+    exchange: &Exchange<'_>,
+    id: ComponentId<'_>,
+) -> Result<(), Error> {
+    let misplaced = || Error::ComponentMisplaced {
+        component: excerpt(id.as_str()),
+    };
+    let message = if id.flags().request {
+        // Of a response alone, and of a response to a request.
+        match (exchange.message().start(), exchange.request()) {
+            (Start::Response { .. }, Some(request)) => request,
+            _ => return Err(misplaced()),
+        }
+    } else {
+        exchange.message()
+    };
+    let start = out.len();
+    match id.kind() {
+        Kind::Field => field::write(out, limit, message, exchange.types(), id)?,
+        Kind::Derived(derived) => match (message.start(), derived) {
+            (Start::Response { status }, Derived::Status) if (100..=999).contains(&status) => {
+                out.extend_from_slice(status.to_string().as_bytes());
+            }
+            (
+                Start::Request {
+                    method,
+                    target,
+                    scheme,
+                    authority,
+                },
+                _,
+            ) if derived != Derived::Status => {
+                let whole = target;
+                let target = |method| Target::of(method, whole, scheme, authority);
+                match derived {
+                    Derived::Method => out.extend_from_slice(method.as_bytes()),
+                    Derived::QueryParam => {
+                        query::write_parameter(out, target(method)?.query.unwrap_or_default(), id)?;
+                    }
+                    Derived::RequestTarget => {
+                        target(method)?;
+                        out.extend_from_slice(whole.as_bytes());
+                    }
+                    _ => write_part(out, &target(method)?, derived),
+                }
+            }
+            _ => return Err(misplaced()),
+        },
+    }
+    if out.len() > limit {
+        return Err(Error::Limit {
+            what: "bytes in the signature base",
+            limit,
+        });
+    }
+    let written = out.get(start..).unwrap_or_default();
+    // `field-content` has blanks and tabs (RFC 9421 §2.5).
+    let fits = match id.kind() {
+        Kind::Field => written
+            .iter()
+            .all(|byte| matches!(byte, b' '..=b'~' | b'\t')),
+        Kind::Derived(Derived::Method) => {
+            !written.is_empty() && written.iter().all(|byte| is_tchar(*byte))
+        }
+        Kind::Derived(_) => written.iter().all(u8::is_ascii_graphic),
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::Value {
+            component: excerpt(id.as_str()),
+        })
+    }
+}
+
+fn write_part(out: &mut Vec<u8>, target: &Target<'_>, derived: Derived) {
+    match derived {
+        Derived::Authority => target.authority.write(out),
+        Derived::Path if target.path.is_empty() => out.push(b'/'),
+        Derived::Path => out.extend_from_slice(target.path.as_bytes()),
+        Derived::Query => {
+            out.push(b'?');
+            out.extend_from_slice(target.query.unwrap_or_default().as_bytes());
+        }
+        Derived::Scheme => target.write_scheme(out),
+        _ => {
+            target.write_scheme(out);
+            out.extend_from_slice(b"://");
+            target.authority.write(out);
+            out.extend_from_slice(target.path.as_bytes());
+            if let Some(query) = target.query {
+                out.push(b'?');
+                out.extend_from_slice(query.as_bytes());
+            }
+        }
+    }
+}
