@@ -120,11 +120,46 @@ fn segment(scheme: Scheme, segment: &str) -> Result<(), Error> {
     }
 }
 
-const fn is_domain(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
+fn is_domain(byte: u8) -> bool {
+    allows(byte, DOMAIN)
 }
 
-const fn is_segment(scheme: Scheme, byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_')
-        || (byte == b'~' && matches!(scheme, Scheme::Wimse))
+fn is_segment(scheme: Scheme, byte: u8) -> bool {
+    let bit = match scheme {
+        Scheme::Spiffe => SPIFFE_SEGMENT,
+        Scheme::Wimse => WIMSE_SEGMENT,
+    };
+    allows(byte, bit)
+}
+
+fn allows(byte: u8, bit: u8) -> bool {
+    CLASSES
+        .get(usize::from(byte))
+        .is_some_and(|classes| classes & bit != 0)
+}
+
+const DOMAIN: u8 = 1;
+const SPIFFE_SEGMENT: u8 = 1 << 1;
+const WIMSE_SEGMENT: u8 = 1 << 2;
+
+/// Where each octet may stand: a lookup is several times faster than comparing ranges.
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut rest: &mut [u8] = &mut classes;
+    let mut byte: u8 = 0;
+    while let [class, tail @ ..] = rest {
+        *class = classes_of(byte);
+        byte = byte.wrapping_add(1);
+        rest = tail;
+    }
+    classes
+};
+
+const fn classes_of(byte: u8) -> u8 {
+    match byte {
+        b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_' => DOMAIN | SPIFFE_SEGMENT | WIMSE_SEGMENT,
+        b'A'..=b'Z' => SPIFFE_SEGMENT | WIMSE_SEGMENT,
+        b'~' => WIMSE_SEGMENT,
+        _ => 0,
+    }
 }

@@ -76,14 +76,25 @@ impl Guard {
         seen: &mut Seen,
         now: UnixTime,
     ) -> Result<(Principal, Vec<Reason>), Refused> {
-        let inner = &*self.inner;
         let brought = self.read(&request.headers)?;
-        seen.tokens = fingerprints(&brought);
+        let verdict = self.verify(&brought, request, seen, now);
+        seen.tokens = fingerprints(&brought, seen);
+        verdict
+    }
+
+    fn verify(
+        &self,
+        brought: &Brought<'_>,
+        request: &Parts,
+        seen: &mut Seen,
+        now: UnixTime,
+    ) -> Result<(Principal, Vec<Reason>), Refused> {
+        let inner = &*self.inner;
         let proof = match brought.presented {
             Some(presented) => {
                 let wit = inner.wit(presented.wit(), now)?;
                 seen.wit = Some(wit.clone());
-                Some(inner.wpt(presented.wpt(), &wit, &brought, request, now)?)
+                Some(inner.wpt(presented.wpt(), &wit, brought, request, now)?)
             }
             None => None,
         };
@@ -311,12 +322,19 @@ fn wpt_refused(error: &wimse_wpt::Error) -> Refused {
     Refused::new(error.code(), answer, error.to_string())
 }
 
-fn fingerprints(brought: &Brought<'_>) -> Tokens {
+/// What was verified was hashed already.
+fn fingerprints(brought: &Brought<'_>, seen: &Seen) -> Tokens {
     let of = |text: &str| Fingerprint::of(text.as_bytes());
+    let wit = seen.wit.as_ref().map(Wit::hash);
+    let token = seen.token.as_ref().map(AccessToken::hash);
     Tokens {
-        wit: brought.presented.map(|presented| of(presented.wit())),
+        wit: brought
+            .presented
+            .map(|presented| wit.map_or_else(|| of(presented.wit()), Fingerprint::of_sha256)),
         wpt: brought.presented.map(|presented| of(presented.wpt())),
-        access_token: brought.token.map(of),
+        access_token: brought
+            .token
+            .map(|text| token.map_or_else(|| of(text), Fingerprint::of_sha256)),
         txn_token: brought.txn_token.map(of),
     }
 }
