@@ -275,8 +275,12 @@ impl Challenge {
     ///
     /// `challenge.value` for a challenge that was read with other characters than ASCII.
     pub fn to_header_value(&self) -> Result<HeaderValue, Error> {
-        HeaderValue::from_str(&self.to_string())
-            .or(Err(Error::ChallengeValue { parameter: "value" }))
+        let refused = Error::ChallengeValue { parameter: "value" };
+        let text = self.to_string();
+        if !text.is_ascii() {
+            return Err(refused);
+        }
+        HeaderValue::from_str(&text).or(Err(refused))
     }
 }
 

@@ -197,7 +197,11 @@ impl Endpoint {
             return Err(fail("a fragment"));
         }
         // As a request is sent there: the parser's text, which is one with what is connected to.
-        Ok(Self(String::from(url).into()))
+        let sent = String::from(url);
+        if sent.len() > MAX_NAME {
+            return Err(fail("too long"));
+        }
+        Ok(Self(sent.into()))
     }
 }
 

@@ -198,6 +198,9 @@ fn writing() {
     assert_eq!(code(twice), "challenge.repeated");
     let long = Challenge::bearer().with_realm(&"a".repeat(4097));
     assert_eq!(code(long), "challenge.size");
+    let read = parse(&["Bearer realm=\"caf\u{e9}\""]).unwrap();
+    let error = read.bearer().unwrap().to_header_value().unwrap_err();
+    assert_eq!(error.code(), "challenge.value");
     let bare = Challenge::bearer().with_scope(&Default::default()).unwrap();
     assert_eq!(bare.to_string(), "Bearer");
 }

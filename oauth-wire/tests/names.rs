@@ -166,6 +166,17 @@ fn endpoints_are_https() {
     }
 }
 
+/// The limit holds for what is sent, too: escaping lengthens.
+#[test]
+fn endpoints_are_bounded() {
+    let url = |quotes: usize| format!("https://as.example/?{}", "'".repeat(quotes));
+    let most = (2048 - url(0).len()) / 3;
+    let read: Endpoint = url(most).parse().unwrap();
+    assert_eq!(read.as_str().parse::<Endpoint>().unwrap(), read);
+    let error = url(most + 1).parse::<Endpoint>().unwrap_err();
+    assert_eq!(error.code(), "oauth.endpoint");
+}
+
 /// RFC 6749 appendix A.1.
 #[test]
 fn client_ids_are_printable() {
