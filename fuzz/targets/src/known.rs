@@ -16,7 +16,8 @@ use wimse_cred::{Bundle, Trust, TrustStore, Wit, WitRules};
 use wimse_id::Origin;
 
 const KEYS: &str = include_str!("../../../testdata/wimse/keys.json");
-const WIT: &str = include_str!("../../../testdata/wimse/wit.txt");
+/// The printed WIT, as it is sent.
+pub(crate) const WIT: &str = include_str!("../../../testdata/wimse/wit.txt");
 
 /// While the printed tokens are valid.
 pub(crate) const NOW: u64 = 1_745_510_000;
@@ -34,6 +35,8 @@ pub(crate) struct Known {
     pub(crate) workload: SigningKey,
     /// The printed issuer's key and the printed workload's, each by both providers.
     pub(crate) printed: [[VerifyingKey; 2]; 2],
+    /// What the guards are given; `trust` is what it holds.
+    pub(crate) store: Arc<TrustStore>,
     /// `wimse://example.com` with the printed issuer and ours, `spiffe://example.org` with ours alone.
     pub(crate) trust: Arc<Trust>,
     /// The printed WIT.
@@ -60,11 +63,11 @@ fn make() -> Result<Known, Box<dyn Error>> {
     let wimse_keys = document(&[printed.clone(), own.clone()]);
     let spiffe: Origin = "spiffe://example.org".parse()?;
     let spiffe_keys = document(&[own.with_use("wit-svid")]);
-    let trust = TrustStore::of([
+    let store = TrustStore::of([
         Bundle::parse(&wimse, wimse_keys.as_bytes(), AWS_LC)?,
         Bundle::parse(&spiffe, spiffe_keys.as_bytes(), AWS_LC)?,
-    ])
-    .snapshot();
+    ]);
+    let trust = store.snapshot();
     let prepare = |jwk: &Jwk| -> Result<[VerifyingKey; 2], jose::Error> {
         Ok([
             VerifyingKey::from_jwk(jwk, AWS_LC)?,
@@ -76,6 +79,7 @@ fn make() -> Result<Known, Box<dyn Error>> {
         wit: Wit::verify(WIT.trim(), &trust, &WitRules::wit(), at(NOW))?,
         issuer,
         workload,
+        store: Arc::new(store),
         trust,
     })
 }

@@ -5,21 +5,38 @@
 //! `tests/replay.rs` with the seeds of `fuzz/corpus`.
 
 mod bundle;
+mod challenge;
+mod form;
+mod freshness;
+mod head;
 mod identifier;
 mod jwk_set;
 mod jws;
 mod jwt_claims;
 mod known;
+mod resource_metadata;
+mod server_metadata;
+mod token_response;
+mod trace_context;
 mod wit;
 mod wpt;
+mod wpt_http;
 
 pub use bundle::bundle;
+pub use challenge::challenge;
+pub use form::form;
+pub use freshness::freshness;
 pub use identifier::identifier;
 pub use jwk_set::jwk_set;
 pub use jws::jws;
 pub use jwt_claims::jwt_claims;
+pub use resource_metadata::resource_metadata;
+pub use server_metadata::server_metadata;
+pub use token_response::token_response;
+pub use trace_context::trace_context;
 pub use wit::wit;
 pub use wpt::wpt;
+pub use wpt_http::wpt_http;
 
 /// A target: what it holds is asserted for any bytes.
 pub type Target = fn(&[u8]) -> Outcome;
@@ -27,12 +44,20 @@ pub type Target = fn(&[u8]) -> Outcome;
 /// All targets, by the name that their corpus and their binary have.
 pub const TARGETS: &[(&str, Target)] = &[
     ("bundle", bundle),
+    ("challenge", challenge),
+    ("form", form),
+    ("freshness", freshness),
     ("identifier", identifier),
     ("jwk_set", jwk_set),
     ("jws", jws),
     ("jwt_claims", jwt_claims),
+    ("resource_metadata", resource_metadata),
+    ("server_metadata", server_metadata),
+    ("token_response", token_response),
+    ("trace_context", trace_context),
     ("wit", wit),
     ("wpt", wpt),
+    ("wpt_http", wpt_http),
 ];
 
 /// What the parser said of the bytes.

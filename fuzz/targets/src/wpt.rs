@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Request};
 use jose::jws::Unverified;
@@ -10,6 +10,7 @@ use wimse_cred::{Wit, WitRules};
 use wimse_wpt::fields::{self, Presented};
 use wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
 
+use crate::head::{append, append_line, lines};
 use crate::known::{NOW, at, known, sign};
 use crate::{Outcome, refused};
 
@@ -78,7 +79,7 @@ fn code(result: Result<UnspentWpt, Error>) -> &'static str {
 /// Lines that are no field are left out.
 fn request(data: &[u8]) -> Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
-    for line in data.split(|byte| *byte == b'\n') {
+    for line in lines(data) {
         if let Some(claims) = line.strip_prefix(CLAIMS) {
             let claims = core::str::from_utf8(claims).ok();
             let proof = claims.and_then(|claims| sign("wpt+jwt", claims, &known().workload));
@@ -90,20 +91,9 @@ fn request(data: &[u8]) -> Parts {
             );
             continue;
         }
-        let mut halves = line.splitn(2, |byte| *byte == b':');
-        let name = HeaderName::from_bytes(halves.next().unwrap_or_default()).ok();
-        let value = halves.next().unwrap_or_default();
-        let value = HeaderValue::from_bytes(value.strip_prefix(b" ").unwrap_or(value)).ok();
-        append(&mut parts.headers, name, value);
+        append_line(&mut parts.headers, line);
     }
     parts
-}
-
-fn append(headers: &mut HeaderMap, name: Option<HeaderName>, value: Option<HeaderValue>) {
-    if let (Some(name), Some(value)) = (name, value) {
-        // There is room for thousands.
-        drop(headers.try_append(name, value));
-    }
 }
 
 /// What was found is a compact JWT, and is found again where it is put.

@@ -1,0 +1,110 @@
+//! Challenges.
+
+use http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use oauth_wire::Error;
+use oauth_wire::challenge::{
+    Challenge, Challenges, MAX_CHALLENGE_BYTES, MAX_CHALLENGE_PARAMETERS, MAX_CHALLENGES,
+};
+use oauth_wire::names::Resource;
+
+use crate::head::lines;
+use crate::{Outcome, refused};
+
+/// The `WWW-Authenticate` fields of a response, a value a line. Accepted is what has a challenge.
+pub fn challenge(data: &[u8]) -> Outcome {
+    let values = lines(data).filter_map(|line| HeaderValue::from_bytes(line).ok());
+    let all = match parse(values) {
+        Ok(all) => all,
+        Err(error) => return refused(error.code(), &[Error::CODES]),
+    };
+    assert!(all.iter().count() <= MAX_CHALLENGES);
+    all.iter().for_each(check);
+    check_written(&all);
+    check_found(&all);
+    if all.is_empty() {
+        Outcome::Refused("no challenge")
+    } else {
+        Outcome::Accepted
+    }
+}
+
+fn parse(values: impl Iterator<Item = HeaderValue>) -> Result<Challenges, Error> {
+    let mut headers = HeaderMap::new();
+    for value in values {
+        // There is room for thousands.
+        drop(headers.try_append(WWW_AUTHENTICATE, value));
+    }
+    Challenges::parse(&headers)
+}
+
+fn check(challenge: &Challenge) {
+    assert!(Challenge::new(challenge.scheme()).is_ok());
+    assert!(challenge.is(&challenge.scheme().to_ascii_uppercase()));
+    let parameters: Vec<_> = challenge.parameters().collect();
+    assert!(parameters.len() <= MAX_CHALLENGE_PARAMETERS);
+    assert!(challenge.token68().is_none() || parameters.is_empty());
+    for (name, value) in parameters {
+        assert!(!name.bytes().any(|byte| byte.is_ascii_uppercase()));
+        // The first of its name, so the only one.
+        assert_eq!(challenge.get(name), Some(value));
+        check_value(value);
+    }
+    if let Err(error) = challenge.scope() {
+        assert_eq!(error.code(), "oauth.scope");
+    }
+    let ascii = challenge.to_string().is_ascii();
+    assert_eq!(challenge.to_header_value().is_ok(), ascii);
+}
+
+/// A value that can be written is read as it was.
+fn check_value(value: &str) {
+    match Challenge::bearer().with_realm(value) {
+        Ok(written) => {
+            let read = written.to_header_value().ok();
+            let read = read.and_then(|value| parse([value].into_iter()).ok());
+            assert!(read.is_some_and(|it| it.bearer() == Some(&written)));
+        }
+        Err(error) if value.len() > 4096 && error.code() == "challenge.size" => {}
+        Err(error) => {
+            assert_eq!(error.code(), "challenge.value");
+            assert!(!value.bytes().all(|byte| matches!(byte, 0x20..=0x7e)));
+        }
+    }
+}
+
+/// What is written, a field each or all in one, is read as the same.
+fn check_written(all: &Challenges) {
+    let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
+    for form in [texts.clone(), vec![texts.join(", ")]] {
+        let long = form.iter().map(String::len).sum::<usize>() > MAX_CHALLENGE_BYTES;
+        let values = form.iter().map(|it| HeaderValue::from_bytes(it.as_bytes()));
+        let values: Result<Vec<_>, _> = values.collect();
+        let Ok(values) = values else {
+            unreachable!("no field can carry {form:?}");
+        };
+        match parse(values.into_iter()) {
+            Ok(again) => assert_eq!(&again, all),
+            Err(error) => assert!(
+                long && error.code() == "challenge.size",
+                "{error}: {form:?}"
+            ),
+        }
+    }
+}
+
+/// What is looked up is the first that is there, and a place of metadata is https.
+fn check_found(all: &Challenges) {
+    let bearer = all.of("bearer").next();
+    assert_eq!(all.bearer(), bearer);
+    let Ok(resource) = "https://tools.example/mcp".parse::<Resource>() else {
+        unreachable!("a constant");
+    };
+    match all.resource_metadata(&resource) {
+        Ok(Some(url)) => assert!(url.as_str().starts_with("https://")),
+        Ok(None) => {
+            let named = |it: &Challenge| it.get("resource_metadata").is_some();
+            assert!(!all.iter().any(named));
+        }
+        Err(error) => assert_eq!(error.code(), "oauth.endpoint"),
+    }
+}

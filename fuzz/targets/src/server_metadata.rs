@@ -1,0 +1,159 @@
+//! Metadata of authorization servers.
+
+use std::sync::LazyLock;
+
+use http::Response;
+use oauth_wire::Error;
+use oauth_wire::metadata::{EndpointKind, MAX_METADATA, ServerMetadata, document, well_known};
+use oauth_wire::names::Issuer;
+use serde_json::Value;
+
+use crate::{Outcome, refused};
+
+/// One document is read for an issuer on the web and for one on this machine. Accepted is one of either.
+pub fn server_metadata(data: &[u8]) -> Outcome {
+    let [web, local] = &*ISSUERS;
+    // What was fetched as something else is no document.
+    let plain = document(&Response::new(data.to_vec())).map_or_else(|it| it.code(), |_| "ok");
+    assert_eq!(plain, "metadata.response");
+    check_issuer(data);
+    let read = match ServerMetadata::parse(data, web) {
+        Ok(read) => {
+            check(&read, data, web);
+            other(data, local);
+            return Outcome::Accepted;
+        }
+        Err(error) => refused(error.code(), &[Error::CODES]),
+    };
+    match ServerMetadata::parse(data, local) {
+        Ok(found) => {
+            check(&found, data, local);
+            assert_eq!(read, Outcome::Refused("metadata.issuer"));
+            Outcome::Accepted
+        }
+        Err(error) => {
+            refused(error.code(), &[Error::CODES]);
+            read
+        }
+    }
+}
+
+static ISSUERS: LazyLock<[Issuer; 2]> = LazyLock::new(|| {
+    ["https://as.example", "http://localhost:8080/as"].map(|text| match Issuer::loopback(text) {
+        Ok(issuer) => issuer,
+        Err(error) => unreachable!("{error}"),
+    })
+});
+
+const KINDS: &[EndpointKind] = &[
+    EndpointKind::Authorization,
+    EndpointKind::BackchannelAuthentication,
+    EndpointKind::Challenge,
+    EndpointKind::DeviceAuthorization,
+    EndpointKind::Introspection,
+    EndpointKind::Jwks,
+    EndpointKind::PushedAuthorizationRequest,
+    EndpointKind::Registration,
+    EndpointKind::Revocation,
+    EndpointKind::Token,
+];
+
+fn other(data: &[u8], issuer: &Issuer) {
+    let code = ServerMetadata::parse(data, issuer).map_or_else(|it| it.code(), |_| "ok");
+    assert_eq!(code, "metadata.issuer", "a document of two issuers");
+}
+
+/// It says what serde alone reads of it, and leads to nothing that is weaker than its issuer.
+fn check(read: &ServerMetadata, data: &[u8], issuer: &Issuer) {
+    assert!(data.len() <= MAX_METADATA);
+    assert_eq!(read.issuer(), issuer);
+    let web = issuer.as_str().starts_with("https:");
+    for kind in KINDS {
+        let url = read.endpoint(*kind);
+        assert_eq!(read.required(*kind).is_ok(), url.is_some());
+        if let Some(url) = url {
+            assert!(url.as_str().starts_with("https://") || !web);
+        }
+    }
+    // What serde cannot keep, such as a number out of range in a member that nobody reads, cannot be compared.
+    let Ok(value) = serde_json::from_slice::<Value>(data) else {
+        return;
+    };
+    assert_eq!(
+        value.get("issuer").and_then(Value::as_str),
+        Some(issuer.as_str())
+    );
+    for kind in KINDS {
+        let written = value.get(kind.member()).and_then(Value::as_str);
+        assert_eq!(written.is_some(), read.endpoint(*kind).is_some());
+    }
+    for (name, list) in [
+        (
+            "code_challenge_methods_supported",
+            read.code_challenge_methods_supported(),
+        ),
+        (
+            "dpop_signing_alg_values_supported",
+            read.dpop_signing_alg_values_supported(),
+        ),
+        ("scopes_supported", read.scopes_supported()),
+        (
+            "token_endpoint_auth_methods_supported",
+            read.token_endpoint_auth_methods_supported(),
+        ),
+    ] {
+        assert_eq!(strings(value.get(name)).as_deref(), list, "{name}");
+    }
+    let flag = |name: &str| value.get(name).and_then(Value::as_bool) == Some(true);
+    assert_eq!(
+        read.require_pushed_authorization_requests(),
+        flag("require_pushed_authorization_requests")
+    );
+    let algorithms = strings(value.get("token_endpoint_auth_signing_alg_values_supported"));
+    assert!(!algorithms.iter().flatten().any(|it| it == "none"));
+    assert_eq!(
+        read.token_endpoint_auth_algorithms().is_some(),
+        algorithms.is_some()
+    );
+    for method in read
+        .token_endpoint_auth_methods_supported()
+        .unwrap_or_default()
+    {
+        assert!(read.takes_client_auth(method));
+    }
+}
+
+fn strings(value: Option<&Value>) -> Option<Vec<String>> {
+    let all = value?.as_array()?.iter();
+    Some(all.filter_map(Value::as_str).map(str::to_owned).collect())
+}
+
+/// The places where the metadata of an issuer are looked for are on the issuer's own host, whoever it is.
+fn check_issuer(data: &[u8]) {
+    let value = serde_json::from_slice::<Value>(data).unwrap_or_default();
+    let Some(text) = value.get("issuer").and_then(Value::as_str) else {
+        return;
+    };
+    let issuer = match Issuer::loopback(text) {
+        Ok(issuer) => issuer,
+        Err(error) => {
+            assert_eq!(error.code(), "oauth.issuer");
+            return;
+        }
+    };
+    assert_eq!(issuer.as_str(), text);
+    assert!(text.parse::<Issuer>().is_ok() || text.starts_with("http:"));
+    match well_known::server_candidates(&issuer) {
+        Ok(all) => {
+            let origin = url::Url::parse(text).map(|url| url.origin());
+            for url in &all {
+                assert_eq!(
+                    url::Url::parse(url.as_str()).map(|url| url.origin()),
+                    origin
+                );
+                assert!(url.as_str().contains("/.well-known/"));
+            }
+        }
+        Err(error) => assert_eq!(error.code(), "oauth.endpoint"),
+    }
+}
