@@ -192,7 +192,7 @@ impl Component {
 /// With a parameter that has a text.
 fn extended(identifier: &str, parameter: &str, text: &str) -> Result<Component, Error> {
     let value = crate::BareItem::string(text).map_err(|_why| Error::ComponentParameter {
-        component: id::excerpt(identifier),
+        component: excerpt(identifier),
     })?;
     Component::of(format!("{identifier};{parameter}={value}"))
 }

@@ -116,12 +116,16 @@ impl<'a> UnverifiedSignature<'a> {
     ///
     /// Those of [`components`](Self::components) and of [`component_value`](crate::component_value); `sig.limit`.
     pub fn base(&self, exchange: &Exchange<'_>, limits: &Limits) -> Result<SignatureBase, Error> {
-        SignatureBase::build(exchange, &self.components()?, self.list.text, limits)
+        self.base_of(&self.components()?, exchange, limits)
     }
 
-    /// What stands in `Signature-Input` behind the label: the list and its parameters.
-    pub(crate) const fn text(&self) -> &'a str {
-        self.list.text
+    pub(crate) fn base_of(
+        &self,
+        components: &[ComponentId<'_>],
+        exchange: &Exchange<'_>,
+        limits: &Limits,
+    ) -> Result<SignatureBase, Error> {
+        SignatureBase::build(exchange, components, self.list.text, limits)
     }
 
     pub(crate) fn signature(&self) -> &[u8] {
@@ -131,10 +135,10 @@ impl<'a> UnverifiedSignature<'a> {
 
 /// An inner list of component identifiers with parameters.
 #[derive(Clone, Debug)]
-pub(crate) struct List<'a> {
-    pub(crate) text: &'a str,
+struct List<'a> {
+    text: &'a str,
     identifiers: Vec<Raw<'a>>,
-    pub(crate) parameters: Parameters<'a>,
+    parameters: Parameters<'a>,
 }
 
 impl<'a> List<'a> {
@@ -155,23 +159,28 @@ impl<'a> List<'a> {
         })
     }
 
-    pub(crate) fn components(&self) -> Result<Vec<ComponentId<'a>>, Error> {
-        let mut components: Vec<ComponentId<'a>> = Vec::with_capacity(self.identifiers.len());
-        for raw in &self.identifiers {
-            let id = ComponentId::of(*raw)?;
-            if components.contains(&id) {
-                return Err(Error::ComponentRepeated {
-                    component: component::excerpt(raw.text),
-                });
-            }
-            components.push(id);
-        }
-        Ok(components)
+    fn components(&self) -> Result<Vec<ComponentId<'a>>, Error> {
+        distinct(&self.identifiers)
     }
 }
 
+/// What the identifiers mean, each once.
+pub(crate) fn distinct<'a>(identifiers: &[Raw<'a>]) -> Result<Vec<ComponentId<'a>>, Error> {
+    let mut components: Vec<ComponentId<'a>> = Vec::with_capacity(identifiers.len());
+    for raw in identifiers {
+        let id = ComponentId::of(*raw)?;
+        if components.contains(&id) {
+            return Err(Error::ComponentRepeated {
+                component: component::excerpt(raw.text),
+            });
+        }
+        components.push(id);
+    }
+    Ok(components)
+}
+
 /// `(`, identifiers with one blank between them, `)`.
-fn identifiers<'a>(
+pub(crate) fn identifiers<'a>(
     cursor: &mut Cursor<'a>,
     field: &'static str,
     limits: &Limits,
@@ -196,27 +205,6 @@ fn identifiers<'a>(
     }
 }
 
-/// Reads `Accept-Signature`, which has the same form as `Signature-Input` (RFC 9421 §5.1).
-pub(crate) fn lists<'a>(
-    lines: &'a [Cow<'_, [u8]>],
-    field: &'static str,
-    limits: &Limits,
-) -> Result<Vec<(&'a str, List<'a>)>, Error> {
-    let mut found: Vec<(&str, List<'_>)> = Vec::new();
-    let mut keys = Vec::new();
-    for line in lines {
-        members(line, field, |label, cursor| {
-            if found.iter().any(|(other, _)| *other == label) {
-                return Err(Error::LabelRepeated { field });
-            }
-            check_count(found.len(), limits)?;
-            found.push((label, List::read(cursor, field, &mut keys, limits)?));
-            Ok(())
-        })?;
-    }
-    Ok(found)
-}
-
 /// Reads `label=value` between commas; `value` reads the value.
 pub(crate) fn members<'a>(
     line: &'a [u8],
@@ -238,7 +226,7 @@ pub(crate) fn members<'a>(
     }
 }
 
-fn check_count(there: usize, limits: &Limits) -> Result<(), Error> {
+pub(crate) fn check_count(there: usize, limits: &Limits) -> Result<(), Error> {
     if there < limits.signatures {
         return Ok(());
     }

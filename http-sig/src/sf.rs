@@ -29,10 +29,6 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub(crate) const fn rest(&self) -> &'a str {
-        self.rest
-    }
-
     pub(crate) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }

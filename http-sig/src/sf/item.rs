@@ -68,6 +68,14 @@ impl<'a> BareItem<'a> {
         }
     }
 
+    /// Whether the variant holds what it says: its text reads as itself.
+    pub(crate) fn is_canonical(&self) -> bool {
+        let text = self.to_string();
+        Cursor::new(text.as_bytes())
+            .and_then(|mut cursor| Ok(read(&mut cursor)? == *self && cursor.is_empty()))
+            .unwrap_or(false)
+    }
+
     pub(crate) fn into_owned(self) -> BareItem<'static> {
         let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
         match self {

@@ -1,0 +1,212 @@
+//! `Accept-Signature` (RFC 9421 §5): asking for a signature, and answering within one's own profile.
+
+mod offer;
+
+use std::fmt;
+
+pub use offer::Offer;
+
+use crate::received::{check_count, distinct, identifiers, lines, members, syntax};
+use crate::sf::{BareItem, is_whole_key, write_parameter};
+use crate::{Component, Error, Limits, Message, Section};
+
+const FIELD: &str = "accept-signature";
+
+/// A signature that somebody wants: of the response where it stands in a request, of the next request where it stands in a response.
+///
+/// ```
+/// use http_sig::{Component, SignatureRequest};
+///
+/// let wanted = SignatureRequest::new("sig1")
+///     .covering([Component::METHOD, Component::AUTHORITY])
+///     .with_created()
+///     .with_tag("app-123");
+/// assert_eq!(wanted.to_string(), r#"sig1=("@method" "@authority");created;tag="app-123""#);
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignatureRequest {
+    label: String,
+    components: Vec<Component>,
+    parameters: Vec<(String, BareItem<'static>)>,
+}
+
+impl SignatureRequest {
+    /// A signature with this label, covering nothing yet.
+    #[must_use]
+    pub fn new(label: impl Into<String>) -> Self {
+        Self {
+            label: label.into(),
+            components: Vec::new(),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// Reads the field of a message. Without the field nothing is wanted.
+    ///
+    /// # Errors
+    ///
+    /// `sig.syntax`, `sig.label_repeated`, `sig.component_unknown`, `sig.component_parameter`, `sig.component_repeated`, `sig.parameter_repeated`,
+    /// `sig.parameter_type`, `sig.limit`.
+    pub fn of(message: &dyn Message, limits: &Limits) -> Result<Vec<Self>, Error> {
+        let mut wanted: Vec<Self> = Vec::new();
+        for line in lines(message, Section::Headers, FIELD, limits)? {
+            members(&line, FIELD, |label, cursor| {
+                if wanted.iter().any(|other| other.label == label) {
+                    return Err(Error::LabelRepeated { field: FIELD });
+                }
+                check_count(wanted.len(), limits)?;
+                let mut one = Self::new(label);
+                for id in distinct(&identifiers(cursor, FIELD, limits)?)? {
+                    one.components.push(id.as_str().parse()?);
+                }
+                while let Some((name, value)) = cursor.parameter().map_err(syntax(FIELD))? {
+                    one.read_parameter(name, value, limits)?;
+                }
+                wanted.push(one);
+                Ok(())
+            })?;
+        }
+        Ok(wanted)
+    }
+
+    fn read_parameter(
+        &mut self,
+        name: &str,
+        value: BareItem<'_>,
+        limits: &Limits,
+    ) -> Result<(), Error> {
+        if self.parameter(name).is_some() {
+            return Err(Error::ParameterRepeated);
+        }
+        if self.parameters.len() >= limits.parameters {
+            return Err(Error::Limit {
+                what: "parameters",
+                limit: limits.parameters,
+            });
+        }
+        let registered = [
+            ("created", false),
+            ("expires", false),
+            ("nonce", true),
+            ("alg", true),
+            ("keyid", true),
+            ("tag", true),
+        ];
+        if let Some((parameter, is_text)) = registered.into_iter().find(|(own, _)| *own == name) {
+            let fits = match &value {
+                BareItem::Boolean(wanted) => *wanted && !is_text,
+                BareItem::String(text) => is_text && !text.is_empty(),
+                _ => false,
+            };
+            if !fits {
+                return Err(Error::ParameterType { parameter });
+            }
+        }
+        self.parameters.push((name.to_owned(), value.into_owned()));
+        Ok(())
+    }
+
+    /// Covers these components as well, in this order.
+    #[must_use]
+    pub fn covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
+        self.components.extend(components);
+        self
+    }
+
+    /// `created` is wanted.
+    #[must_use]
+    pub fn with_created(self) -> Self {
+        self.with_parameter("created", BareItem::Boolean(true))
+    }
+
+    /// `expires` is wanted.
+    #[must_use]
+    pub fn with_expires(self) -> Self {
+        self.with_parameter("expires", BareItem::Boolean(true))
+    }
+
+    /// This `tag` is wanted. Bytes that a string cannot have are left out.
+    #[must_use]
+    pub fn with_tag(self, tag: &str) -> Self {
+        let printable: String = tag.chars().filter(|c| matches!(c, ' '..='~')).collect();
+        let value = BareItem::string(&printable).map(BareItem::into_owned);
+        self.with_parameter("tag", value.unwrap_or(BareItem::Boolean(true)))
+    }
+
+    /// A parameter with this value is wanted: `nonce`, `alg`, `keyid` or another one.
+    #[must_use]
+    pub fn with_parameter(mut self, name: &str, value: BareItem<'_>) -> Self {
+        self.parameters.retain(|(other, _)| other != name);
+        self.parameters.push((name.to_owned(), value.into_owned()));
+        self
+    }
+
+    /// The label that the signature must have.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The components that it must cover: these and no others.
+    #[must_use]
+    pub fn components(&self) -> &[Component] {
+        &self.components
+    }
+
+    /// A parameter; `created` and `expires` are `?1` where they are wanted.
+    #[must_use]
+    pub fn parameter(&self, name: &str) -> Option<&BareItem<'static>> {
+        let named = self.parameters.iter().find(|(own, _)| own == name);
+        named.map(|(_, value)| value)
+    }
+
+    /// All parameters in their order.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, &BareItem<'static>)> {
+        self.parameters.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// The member of `Accept-Signature`, checked.
+    ///
+    /// # Errors
+    ///
+    /// `sig.prepare` where the label or the name of a parameter is no key, or a value not what its type says; `sig.component_repeated`.
+    pub fn to_field_value(&self) -> Result<String, Error> {
+        let keys = self.parameters.iter().map(|(name, _)| name);
+        if !std::iter::once(&self.label)
+            .chain(keys)
+            .all(|key| is_whole_key(key))
+        {
+            return Err(Error::Prepare {
+                reason: "the label or the name of a parameter is no key of a structured field",
+            });
+        }
+        for (at, component) in self.components.iter().enumerate() {
+            if self
+                .components
+                .iter()
+                .take(at)
+                .any(|other| other == component)
+            {
+                return Err(Error::ComponentRepeated {
+                    component: component.as_str().to_owned(),
+                });
+            }
+        }
+        Ok(self.to_string())
+    }
+}
+
+impl fmt::Display for SignatureRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=(", self.label)?;
+        for (at, component) in self.components.iter().enumerate() {
+            let blank = if at == 0 { "" } else { " " };
+            write!(f, "{blank}{component}")?;
+        }
+        let mut parameters = String::from(")");
+        for (name, value) in &self.parameters {
+            write_parameter(&mut parameters, name, value);
+        }
+        f.write_str(&parameters)
+    }
+}

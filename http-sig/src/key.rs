@@ -1,0 +1,142 @@
+//! Keys, and where they are found.
+//!
+//! The two kinds are apart: a public key never becomes a shared one, whatever a message calls it (RFC 9421 §7.3.3, T-073).
+
+mod set;
+mod shared;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use jose::key::VerifyingKey;
+
+pub use shared::{SharedKey, SharedKeys};
+
+use crate::{Algorithm, Error, Parameters};
+
+/// A key that verifies signatures.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "RFC 9421 has these two kinds")]
+pub enum Key {
+    /// The public key of the signer.
+    Public(VerifyingKey),
+    /// A key that the signer has as well.
+    Shared(SharedKey),
+}
+
+impl Key {
+    /// The algorithm of this key, which `alg` can only repeat (T-068). Where a key has several, `alg` chooses one of them.
+    ///
+    /// # Errors
+    ///
+    /// `sig.algorithm`
+    pub(crate) fn algorithm(&self, alg: Option<&str>) -> Result<Algorithm, Error> {
+        let has = |algorithm: &Algorithm| match self {
+            Self::Public(key) => algorithm.within(key.algorithms()).is_some(),
+            Self::Shared(_) => *algorithm == Algorithm::HmacSha256,
+        };
+        if let Some(name) = alg {
+            return Algorithm::from_name(name)
+                .filter(has)
+                .ok_or(Error::Algorithm);
+        }
+        let mut all = Algorithm::ALL.into_iter().filter(has);
+        match (all.next(), all.next()) {
+            (Some(algorithm), None) => Ok(algorithm),
+            _ => Err(Error::Algorithm),
+        }
+    }
+
+    /// # Errors
+    ///
+    /// `sig.signature`, opaque on purpose.
+    pub(crate) fn verify(
+        &self,
+        algorithm: Algorithm,
+        base: &[u8],
+        signature: &[u8],
+    ) -> Result<(), Error> {
+        match self {
+            Self::Public(key) => {
+                let name = algorithm.within(key.algorithms()).ok_or(Error::Algorithm)?;
+                key.verify(name, base, signature)
+                    .map_err(|_opaque| Error::Signature)
+            }
+            Self::Shared(key) => key.verify(base, signature),
+        }
+    }
+
+    /// What stands for the key where nonces are remembered.
+    pub(crate) fn identity(&self) -> String {
+        match self {
+            Self::Public(key) => key.thumbprint().to_string(),
+            Self::Shared(key) => key.identity(),
+        }
+    }
+}
+
+impl From<VerifyingKey> for Key {
+    fn from(key: VerifyingKey) -> Self {
+        Self::Public(key)
+    }
+}
+
+impl From<SharedKey> for Key {
+    fn from(key: SharedKey) -> Self {
+        Self::Shared(key)
+    }
+}
+
+/// Finds the key of a signature, by `keyid`, by `tag` or by whatever else its parameters say. Nothing of them is verified yet.
+///
+/// [`VerifyingKey`] and [`SharedKey`] are the one key there is, [`JwkSet`](jose::jwk::JwkSet) and [`SharedKeys`] are looked up by `keyid`. Another one, which
+/// has a key for each purpose:
+///
+/// ```
+/// use http_sig::{Error, Key, Keys, Parameters};
+/// use jose::key::VerifyingKey;
+///
+/// #[derive(Debug)]
+/// struct ByPurpose { payments: VerifyingKey }
+///
+/// impl Keys for ByPurpose {
+///     fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
+///         match parameters.tag().as_deref() {
+///             Some("payments") => Ok(self.payments.clone().into()),
+///             _ => Err(Error::KeyUnknown),
+///         }
+///     }
+/// }
+/// ```
+pub trait Keys: Debug + Send + Sync {
+    /// The one key of this signature.
+    ///
+    /// # Errors
+    ///
+    /// `sig.key_unknown`, `sig.key_ambiguous`, `sig.algorithm`.
+    fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error>;
+}
+
+impl<K: Keys + ?Sized> Keys for &K {
+    fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
+        (**self).find(parameters)
+    }
+}
+
+impl<K: Keys + ?Sized> Keys for Arc<K> {
+    fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
+        (**self).find(parameters)
+    }
+}
+
+impl Keys for VerifyingKey {
+    /// This key, unless `keyid` names another one: it must be the `kid` or the thumbprint, where the key has a `kid` (RFC 9421 §3.2, step 5).
+    fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
+        match (parameters.key_id(), self.key_id()) {
+            (Some(id), Some(own)) if id != own && !set::is_thumbprint(&id, self) => {
+                Err(Error::KeyUnknown)
+            }
+            _ => Ok(Key::Public(self.clone())),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Keys of a JWK set.
+
+use jose::jwk::{JwkSet, Thumbprint};
+use jose::key::VerifyingKey;
+
+use super::{Key, Keys};
+use crate::{Algorithm, Error, Parameters};
+
+impl Keys for JwkSet {
+    /// The key whose `kid` or thumbprint (RFC 7638) is `keyid`; without `keyid`, the one key of the set. Where several fit, `alg` decides or nobody does.
+    fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
+        let id = parameters.key_id();
+        let alg = parameters.alg();
+        let named = |key: &&VerifyingKey| {
+            id.as_deref()
+                .is_none_or(|id| key.key_id() == Some(id) || is_thumbprint(id, key))
+        };
+        let of_alg = |key: &&VerifyingKey| {
+            alg.as_deref().is_none_or(|name| {
+                Algorithm::from_name(name).is_some_and(|alg| alg.within(key.algorithms()).is_some())
+            })
+        };
+        let mut fitting = self.iter().filter(named).filter(of_alg);
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Ok(Key::Public(key.clone())),
+            (Some(_), Some(_)) => Err(Error::KeyAmbiguous),
+            (None, _) if self.iter().any(|key| named(&key)) => Err(Error::Algorithm),
+            (None, _) => Err(Error::KeyUnknown),
+        }
+    }
+}
+
+/// Only a text of its shape is compared, so that no other one costs a hash.
+pub(super) fn is_thumbprint(id: &str, key: &VerifyingKey) -> bool {
+    id.parse::<Thumbprint>()
+        .is_ok_and(|thumbprint| thumbprint == *key.thumbprint())
+}

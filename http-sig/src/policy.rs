@@ -1,0 +1,236 @@
+//! What a verifier requires (RFC 9421 §3.2.1): a value, made once.
+
+use std::time::Duration;
+
+use jose::time::{Skew, UnixTime};
+
+use crate::base::first_missing;
+use crate::{
+    Algorithms, Component, ComponentId, Error, Limits, Parameters, Section, UnverifiedSignature,
+};
+
+/// What is required of a signature, and which of a message's signatures is looked at.
+///
+/// The components that must be covered have no default, so they are named where a policy is made. The rest has: the one signature without a tag, `created` at
+/// most 5 minutes ago, 30 s of skew, the five algorithms with public keys, in the headers, [`Limits::default`].
+///
+/// ```
+/// use std::time::Duration;
+/// use http_sig::{Component, Policy};
+///
+/// let policy = Policy::requiring([Component::METHOD, Component::TARGET_URI, Component::field("content-digest")?])
+///     .with_tag("payments")
+///     .with_max_age(Duration::from_secs(60))
+///     .requiring_parameters(["nonce", "keyid"]);
+/// # Ok::<(), http_sig::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Policy {
+    label: Option<String>,
+    tag: Tag,
+    components: Vec<Component>,
+    required: Vec<String>,
+    forbidden: Vec<String>,
+    max_age: u64,
+    skew: Skew,
+    algorithms: Algorithms,
+    section: Section,
+    limits: Limits,
+}
+
+#[derive(Clone, Debug)]
+enum Tag {
+    Any,
+    Is(String),
+    None,
+}
+
+impl Policy {
+    /// A signature that covers these components, and perhaps more.
+    #[must_use]
+    pub fn requiring(components: impl IntoIterator<Item = Component>) -> Self {
+        Self {
+            label: None,
+            tag: Tag::None,
+            components: components.into_iter().collect(),
+            required: Vec::new(),
+            forbidden: Vec::new(),
+            max_age: 300,
+            skew: Skew::default(),
+            algorithms: Algorithms::PUBLIC_KEY,
+            section: Section::Headers,
+            limits: Limits::default(),
+        }
+    }
+
+    /// The signature with this label. A label is the sender's word for one message; what a signature is for is in its tag (RFC 9421 §7.2.5).
+    #[must_use]
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = Some(label.into());
+        self
+    }
+
+    /// The signature with this tag, and of no other purpose (RFC 9421 §7.2.7).
+    #[must_use]
+    pub fn with_tag(mut self, tag: impl Into<String>) -> Self {
+        self.tag = Tag::Is(tag.into());
+        self
+    }
+
+    /// A signature of whatever purpose, with a tag or without one.
+    #[must_use]
+    pub fn with_any_tag(mut self) -> Self {
+        self.tag = Tag::Any;
+        self
+    }
+
+    /// Parameters that must be there, beside `created`, which always must.
+    #[must_use]
+    pub fn requiring_parameters<P: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.required.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Parameters that must not be there.
+    #[must_use]
+    pub fn forbidding_parameters<P: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.forbidden.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// `created` at most that long ago, in whole seconds, whatever `expires` says.
+    #[must_use]
+    pub const fn with_max_age(mut self, age: Duration) -> Self {
+        self.max_age = age.as_secs();
+        self
+    }
+
+    /// Another skew.
+    #[must_use]
+    pub const fn with_skew(mut self, skew: Skew) -> Self {
+        self.skew = skew;
+        self
+    }
+
+    /// Other algorithms. `hmac-sha256` is only taken where it is named here.
+    #[must_use]
+    pub const fn with_algorithms(mut self, algorithms: Algorithms) -> Self {
+        self.algorithms = algorithms;
+        self
+    }
+
+    /// Other limits.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// A signature whose two fields are in the trailers (RFC 9421 §4.1).
+    #[must_use]
+    pub const fn in_trailers(mut self) -> Self {
+        self.section = Section::Trailers;
+        self
+    }
+
+    /// The skew.
+    #[must_use]
+    pub const fn skew(&self) -> Skew {
+        self.skew
+    }
+
+    pub(crate) const fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    pub(crate) const fn section(&self) -> Section {
+        self.section
+    }
+
+    pub(crate) const fn algorithms(&self) -> Algorithms {
+        self.algorithms
+    }
+
+    /// Whether the signature is one of those that this policy is about.
+    pub(crate) fn selects(&self, signature: &UnverifiedSignature<'_>) -> bool {
+        match &self.label {
+            Some(label) => label == signature.label(),
+            None => self.has_tag(signature.parameters()),
+        }
+    }
+
+    fn has_tag(&self, parameters: &Parameters<'_>) -> bool {
+        match (&self.tag, parameters.tag()) {
+            (Tag::Any, _) | (Tag::None, None) => true,
+            (Tag::Is(wanted), Some(found)) => *wanted == found,
+            _ => false,
+        }
+    }
+
+    /// The purpose, the times and the presence of parameters; gives until when the signature could be sent again.
+    pub(crate) fn check_parameters(
+        &self,
+        parameters: &Parameters<'_>,
+        now: UnixTime,
+    ) -> Result<u64, Error> {
+        if !self.has_tag(parameters) {
+            return Err(Error::Tag);
+        }
+        let required = self.required.iter();
+        if let Some(name) = { required }.find(|name| parameters.named(name).is_none()) {
+            return Err(Error::ParameterRequired {
+                parameter: name.clone(),
+            });
+        }
+        let mut forbidden = self.forbidden.iter();
+        if let Some(name) = forbidden.find(|name| parameters.named(name).is_some()) {
+            return Err(Error::ParameterForbidden {
+                parameter: name.clone(),
+            });
+        }
+        self.check_times(parameters, now.as_secs())
+    }
+
+    fn check_times(&self, parameters: &Parameters<'_>, now: u64) -> Result<u64, Error> {
+        let Some(created) = parameters.created() else {
+            return Err(Error::ParameterRequired {
+                parameter: "created".to_owned(),
+            });
+        };
+        if parameters
+            .expires()
+            .is_some_and(|expires| expires < created)
+        {
+            return Err(Error::ExpiresBeforeCreated);
+        }
+        if self.skew.is_future(created, now) {
+            return Err(Error::CreatedInFuture);
+        }
+        if parameters
+            .expires()
+            .is_some_and(|expires| self.skew.is_past(expires, now))
+        {
+            return Err(Error::Expired);
+        }
+        let end = created.saturating_add(self.max_age);
+        if self.skew.is_past(end, now) {
+            return Err(Error::TooOld);
+        }
+        let end = parameters.expires().map_or(end, |expires| expires.min(end));
+        Ok(end.saturating_add(self.skew.as_secs()))
+    }
+
+    /// Whether what must be covered is.
+    pub(crate) fn check_components(&self, covered: &[ComponentId<'_>]) -> Result<(), Error> {
+        match first_missing(covered, self.components.iter().map(Component::id)) {
+            Some(component) => Err(Error::ComponentRequired { component }),
+            None => Ok(()),
+        }
+    }
+}

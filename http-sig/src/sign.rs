@@ -1,0 +1,237 @@
+//! Signing (RFC 9421 §3.1): what is to be signed is a value, made once; a message is prepared, signed by whatever holds the key, and gets two fields.
+
+mod prepared;
+
+use std::time::Duration;
+
+use jose::random::SecureRandom;
+use jose::time::UnixTime;
+
+pub use prepared::{PreparedSignature, SignatureFields};
+
+use crate::sf::{BareItem, is_whole_key, write_parameter};
+use crate::{Algorithm, Component, ComponentId, Error, Exchange, Limits, SignatureBase};
+
+/// What signatures of one kind cover and say. The parameters stand in the order in which they are given here.
+///
+/// ```
+/// use std::time::Duration;
+/// use http_sig::{BareItem, Component, Exchange, HttpRequest, Signing};
+/// use jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random, time::UnixTime};
+///
+/// let signing = Signing::new("sig1")
+///     .covering([Component::METHOD, Component::TARGET_URI])
+///     .with_created()
+///     .with_expires_after(Duration::from_secs(60))
+///     .with_random_nonce()
+///     .with_tag("payments")
+///     .with_parameter("wimse-aud", BareItem::string("https://tools.example/pay")?);
+///
+/// # let now = UnixTime::since_unix_epoch(Duration::from_secs(1_700_000_000));
+/// let key = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
+/// let (mut parts, ()) = http::Request::post("https://tools.example/pay").body(())?.into_parts();
+/// let fields = signing.prepare(&Exchange::of(&HttpRequest::to_send(&parts)?), random::SYSTEM, now)?.sign(&key)?;
+/// fields.apply(&mut parts.headers)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is signed until `prepare` is called"]
+pub struct Signing {
+    label: String,
+    components: Vec<Component>,
+    /// The components as inner list.
+    list: String,
+    parameters: Vec<(String, Value)>,
+    alg: Option<Algorithm>,
+    limits: Limits,
+    /// What was wrong first; said by `prepare`.
+    problem: Option<Error>,
+}
+
+#[derive(Clone, Debug)]
+enum Value {
+    Created,
+    ExpiresAfter(u64),
+    Given(BareItem<'static>),
+    RandomNonce,
+}
+
+impl Signing {
+    /// Signatures with this label, covering nothing yet.
+    pub fn new(label: impl Into<String>) -> Self {
+        let label = label.into();
+        let problem = (!is_whole_key(&label)).then_some(Error::Prepare {
+            reason: "the label is no key of a structured field",
+        });
+        Self {
+            label,
+            components: Vec::new(),
+            list: "()".to_owned(),
+            parameters: Vec::new(),
+            alg: None,
+            limits: Limits::default(),
+            problem,
+        }
+    }
+
+    /// Covers these components as well, in this order.
+    pub fn covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
+        for component in components {
+            if self.components.contains(&component) {
+                self.problem.get_or_insert(Error::ComponentRepeated {
+                    component: component.as_str().to_owned(),
+                });
+            }
+            self.list.pop();
+            if !self.components.is_empty() {
+                self.list.push(' ');
+            }
+            self.list.push_str(component.as_str());
+            self.list.push(')');
+            self.components.push(component);
+        }
+        self
+    }
+
+    /// `created`: the time of signing.
+    pub fn with_created(self) -> Self {
+        self.with("created", Value::Created)
+    }
+
+    /// `expires`: that long after the time of signing, in whole seconds.
+    pub fn with_expires_after(self, lifetime: Duration) -> Self {
+        self.with("expires", Value::ExpiresAfter(lifetime.as_secs()))
+    }
+
+    /// `nonce`: 128 random bits, new for each signature.
+    pub fn with_random_nonce(self) -> Self {
+        self.with("nonce", Value::RandomNonce)
+    }
+
+    /// `nonce`: this text, asked for by the verifier.
+    pub fn with_nonce(self, nonce: &str) -> Self {
+        self.with_text("nonce", nonce)
+    }
+
+    /// `alg`: the name of the algorithm; no key of another one signs then.
+    pub fn with_alg(mut self, algorithm: Algorithm) -> Self {
+        self.alg = Some(algorithm);
+        self.with_text("alg", algorithm.name())
+    }
+
+    /// `keyid`: the name of the key.
+    pub fn with_key_id(self, key_id: &str) -> Self {
+        self.with_text("keyid", key_id)
+    }
+
+    /// `tag`: what the signature is for.
+    pub fn with_tag(self, tag: &str) -> Self {
+        self.with_text("tag", tag)
+    }
+
+    /// A parameter of a profile: not one of the six above, which have their own methods.
+    pub fn with_parameter(mut self, name: &str, value: BareItem<'_>) -> Self {
+        if ["created", "expires", "nonce", "alg", "keyid", "tag"].contains(&name) {
+            self.problem.get_or_insert(Error::Prepare {
+                reason: "a registered parameter is given by its own method",
+            });
+        }
+        self.with(name, Value::Given(value.into_owned()))
+    }
+
+    /// Other limits to the signature base.
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    fn with_text(mut self, name: &str, text: &str) -> Self {
+        match BareItem::string(text) {
+            Ok(value) if !text.is_empty() => self.with(name, Value::Given(value.into_owned())),
+            Ok(_) => {
+                self.problem.get_or_insert(Error::Prepare {
+                    reason: "a parameter is empty",
+                });
+                self
+            }
+            Err(error) => {
+                self.problem.get_or_insert(error);
+                self
+            }
+        }
+    }
+
+    fn with(mut self, name: &str, value: Value) -> Self {
+        let wrong = if !is_whole_key(name) {
+            Some("the name of a parameter is no key of a structured field")
+        } else if self.parameters.iter().any(|(other, _)| other == name) {
+            Some("a parameter is given twice")
+        } else if matches!(&value, Value::Given(item) if !item.is_canonical()) {
+            Some("the value of a parameter is not what its type says")
+        } else {
+            None
+        };
+        if let Some(reason) = wrong {
+            self.problem.get_or_insert(Error::Prepare { reason });
+        }
+        self.parameters.push((name.to_owned(), value));
+        self
+    }
+
+    /// The label.
+    #[must_use]
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Makes the signature base of a message.
+    ///
+    /// # Errors
+    ///
+    /// `sig.prepare` and `sig.component_repeated` for what was given; what [`component_value`](crate::component_value) says where a component has no value;
+    /// `sig.limit`; `random.unavailable`.
+    pub fn prepare(
+        &self,
+        exchange: &Exchange<'_>,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Result<PreparedSignature, Error> {
+        if let Some(problem) = &self.problem {
+            return Err(problem.clone());
+        }
+        let mut text = String::with_capacity(self.list.len().saturating_add(192));
+        text.push_str(&self.list);
+        for (name, value) in &self.parameters {
+            match value {
+                Value::Created => write_parameter(&mut text, name, &seconds(now, 0)?),
+                Value::ExpiresAfter(lifetime) => {
+                    write_parameter(&mut text, name, &seconds(now, *lifetime)?);
+                }
+                Value::Given(value) => write_parameter(&mut text, name, value),
+                Value::RandomNonce => {
+                    let nonce = jose::random::id128(random).map_err(Error::Sign)?;
+                    write_parameter(&mut text, name, &BareItem::String(nonce.into()));
+                }
+            }
+        }
+        let components: Vec<ComponentId<'_>> = self.components.iter().map(Component::id).collect();
+        let base = SignatureBase::build(exchange, &components, &text, &self.limits)?;
+        Ok(PreparedSignature::new(
+            self.label.clone(),
+            base,
+            text,
+            self.alg,
+        ))
+    }
+}
+
+/// A time as integer of at most 15 digits.
+fn seconds(now: UnixTime, later: u64) -> Result<BareItem<'static>, Error> {
+    i64::try_from(now.as_secs().saturating_add(later))
+        .ok()
+        .filter(|seconds| *seconds <= 999_999_999_999_999)
+        .map(BareItem::Integer)
+        .ok_or(Error::Prepare {
+            reason: "the time has more than 15 digits",
+        })
+}

@@ -1,0 +1,208 @@
+//! A signature base that waits for its signature, and the two fields that come of it.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use jose::key::{AsyncSigner, Signer};
+
+use crate::received::{lines, members, syntax};
+use crate::sf;
+use crate::{Algorithm, Error, Limits, Message, Section, SharedKey, SignatureBase, Start};
+
+/// A message of which the signature base is made; what is missing is the signature.
+#[derive(Debug)]
+#[must_use = "nothing is signed until one of the `sign` methods or `finish` is called"]
+pub struct PreparedSignature {
+    label: String,
+    base: SignatureBase,
+    text: String,
+    alg: Option<Algorithm>,
+}
+
+impl PreparedSignature {
+    pub(super) const fn new(
+        label: String,
+        base: SignatureBase,
+        text: String,
+        alg: Option<Algorithm>,
+    ) -> Self {
+        Self {
+            label,
+            base,
+            text,
+            alg,
+        }
+    }
+
+    /// The signature base: its [bytes](SignatureBase::as_bytes) are what is signed.
+    #[must_use]
+    pub const fn base(&self) -> &SignatureBase {
+        &self.base
+    }
+
+    /// Signs with a private key.
+    ///
+    /// # Errors
+    ///
+    /// `sig.algorithm` where RFC 9421 has no algorithm for the key, or `alg` names another one; `key.sign`, `key.signer_unavailable`.
+    pub fn sign(self, signer: &dyn Signer) -> Result<SignatureFields, Error> {
+        let algorithm = self.check(Algorithm::of_jws(signer.algorithm()))?;
+        let signature = signer.sign(self.base.as_bytes()).map_err(Error::Sign)?;
+        self.finish(algorithm, signature.as_ref())
+    }
+
+    /// Signs with a private key behind a network.
+    ///
+    /// # Errors
+    ///
+    /// As [`sign`](Self::sign).
+    pub async fn sign_async(self, signer: &dyn AsyncSigner) -> Result<SignatureFields, Error> {
+        let algorithm = self.check(Algorithm::of_jws(signer.algorithm()))?;
+        let signature = signer.sign_async(self.base.as_bytes()).await;
+        let signature = signature.map_err(Error::Sign)?;
+        self.finish(algorithm, signature.as_ref())
+    }
+
+    /// Signs with a shared key, by `hmac-sha256`.
+    ///
+    /// # Errors
+    ///
+    /// `sig.algorithm` where `alg` names another algorithm.
+    pub fn sign_with_shared_key(self, key: &SharedKey) -> Result<SignatureFields, Error> {
+        let algorithm = self.check(Some(Algorithm::HmacSha256))?;
+        let mac = key.sign(self.base.as_bytes());
+        self.finish(algorithm, &mac)
+    }
+
+    /// Takes a signature over the [base](Self::base) that was made elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// `sig.algorithm` where `alg` names another algorithm, `sig.signature` where its length is not that of the algorithm.
+    pub fn finish(self, algorithm: Algorithm, signature: &[u8]) -> Result<SignatureFields, Error> {
+        self.check(Some(algorithm))?;
+        let fits = match algorithm.signature_len() {
+            Some(len) => signature.len() == len,
+            None => (256..=1024).contains(&signature.len()),
+        };
+        if !fits {
+            return Err(Error::Signature);
+        }
+        let Self { label, text, .. } = self;
+        let mut value = String::with_capacity(label.len().saturating_add(512));
+        value.push_str(&label);
+        value.push_str("=:");
+        STANDARD.encode_string(signature, &mut value);
+        value.push(':');
+        let mut input =
+            String::with_capacity(label.len().saturating_add(text.len()).saturating_add(1));
+        input.push_str(&label);
+        input.push('=');
+        input.push_str(&text);
+        Ok(SignatureFields {
+            label,
+            input,
+            signature: value,
+        })
+    }
+
+    fn check(&self, algorithm: Option<Algorithm>) -> Result<Algorithm, Error> {
+        algorithm
+            .filter(|algorithm| self.alg.is_none_or(|alg| alg == *algorithm))
+            .ok_or(Error::Algorithm)
+    }
+}
+
+/// The two fields of a signature.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is added to the message until `apply` is called"]
+pub struct SignatureFields {
+    label: String,
+    input: String,
+    signature: String,
+}
+
+impl SignatureFields {
+    /// A member of `Signature-Input`: `sig1=("@method");created=1618884473`.
+    #[must_use]
+    pub fn signature_input(&self) -> &str {
+        &self.input
+    }
+
+    /// A member of `Signature`: `sig1=:…:`.
+    #[must_use]
+    pub fn signature(&self) -> &str {
+        &self.signature
+    }
+
+    /// Adds a line of each field to headers or trailers, beside the signatures that are there.
+    ///
+    /// # Errors
+    ///
+    /// `sig.label_taken` where one of those has the same label, `sig.syntax` where the fields that are there are malformed, `sig.headers_full` where the map takes
+    /// no more (T-076). Nothing is added then.
+    pub fn apply(self, headers: &mut HeaderMap) -> Result<(), Error> {
+        const INPUT: HeaderName = HeaderName::from_static("signature-input");
+        const SIGNATURE: HeaderName = HeaderName::from_static("signature");
+        for field in ["signature-input", "signature"] {
+            check_label(headers, field, &self.label)?;
+        }
+        let value = |text: String| {
+            HeaderValue::try_from(text).map_err(|_bytes| Error::Prepare {
+                reason: "the label or a parameter is no field value",
+            })
+        };
+        let (input, signature) = (value(self.input)?, value(self.signature)?);
+        headers.try_reserve(2).map_err(|_full| Error::HeadersFull)?;
+        headers
+            .try_append(INPUT, input)
+            .map_err(|_full| Error::HeadersFull)?;
+        headers
+            .try_append(SIGNATURE, signature)
+            .map_err(|_full| Error::HeadersFull)?;
+        Ok(())
+    }
+}
+
+/// Whether no signature that is there has this label.
+fn check_label(headers: &HeaderMap, field: &'static str, label: &str) -> Result<(), Error> {
+    if !headers.contains_key(field) {
+        return Ok(());
+    }
+    let limits = Limits::default();
+    for line in lines(&Headers(headers), Section::Headers, field, &limits)? {
+        members(&line, field, |other, cursor| {
+            if other == label {
+                return Err(Error::LabelTaken);
+            }
+            if field == "signature" {
+                sf::bytes(cursor).map(|_signature| ())
+            } else {
+                crate::received::identifiers(cursor, field, &limits)?;
+                loop {
+                    match cursor.parameter() {
+                        Ok(Some(_)) => {}
+                        end => break end.map(|_none| ()),
+                    }
+                }
+            }
+            .map_err(syntax(field))
+        })?;
+    }
+    Ok(())
+}
+
+struct Headers<'a>(&'a HeaderMap);
+
+impl Message for Headers<'_> {
+    fn start(&self) -> Start<'_> {
+        Start::Response { status: 0 }
+    }
+
+    fn lines<'m>(&'m self, _section: Section, name: &str, each: &mut dyn FnMut(&'m [u8])) {
+        self.0
+            .get_all(name)
+            .iter()
+            .for_each(|value| each(value.as_bytes()));
+    }
+}
