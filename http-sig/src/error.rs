@@ -305,7 +305,7 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// The message ends before the empty line that ends its head.
+    /// The message ends before the empty line behind its head.
     #[error("the head has no end")]
     Http1HeadIncomplete,
     /// `Content-Length` is no decimal number, stands twice, or is there where none may be (RFC 9112 §6.2, §6.3).

@@ -1,0 +1,126 @@
+//! Messages as they were read.
+
+use std::borrow::Cow;
+
+use super::fields::Fields;
+use crate::{Message, Section, Start};
+
+/// What requests and responses share: two sections of fields, and between them the content.
+#[derive(Clone, Debug)]
+pub(super) struct Parts<'m> {
+    pub(super) headers: Fields<'m>,
+    pub(super) content: Cow<'m, [u8]>,
+    pub(super) trailers: Fields<'m>,
+}
+
+impl Parts<'_> {
+    fn section(&self, section: Section) -> &Fields<'_> {
+        match section {
+            Section::Headers => &self.headers,
+            Section::Trailers => &self.trailers,
+        }
+    }
+
+    fn lines<'a>(&'a self, section: Section, name: &str, each: &mut dyn FnMut(&'a [u8])) {
+        self.section(section).values(name).for_each(each);
+    }
+}
+
+/// A request as it stood in bytes.
+#[derive(Clone, Debug)]
+pub struct RawRequest<'m> {
+    pub(super) method: &'m str,
+    pub(super) target: &'m str,
+    pub(super) scheme: &'m str,
+    pub(super) authority: Cow<'m, str>,
+    pub(super) parts: Parts<'m>,
+}
+
+/// A response as it stood in bytes.
+#[derive(Clone, Debug)]
+pub struct RawResponse<'m> {
+    pub(super) status: u16,
+    pub(super) parts: Parts<'m>,
+}
+
+impl<'m> RawRequest<'m> {
+    /// The method, in its own case.
+    #[must_use]
+    pub const fn method(&self) -> &'m str {
+        self.method
+    }
+
+    /// The target, byte for byte.
+    #[must_use]
+    pub const fn target(&self) -> &'m str {
+        self.target
+    }
+
+    /// The authority that is signed: that of `Host`, or the one that was configured.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// The same request as a receiver sees it that is addressed as `authority`, whatever `Host` says: behind a gateway, `Host` may be the gateway's word.
+    #[must_use]
+    pub fn with_authority(mut self, authority: &'m str) -> Self {
+        self.authority = Cow::Borrowed(authority);
+        self
+    }
+}
+
+impl RawResponse<'_> {
+    /// The status code.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+}
+
+macro_rules! parts {
+    ($it:ident) => {
+        impl $it<'_> {
+            /// The content, without its transfer coding.
+            #[must_use]
+            pub fn content(&self) -> &[u8] {
+                &self.parts.content
+            }
+
+            /// Name, in its own case, and value of each field line of a section, in their order.
+            pub fn fields(&self, section: Section) -> impl Iterator<Item = (&str, &[u8])> {
+                self.parts.section(section).iter()
+            }
+        }
+    };
+}
+
+parts!(RawRequest);
+parts!(RawResponse);
+
+impl Message for RawRequest<'_> {
+    fn start(&self) -> Start<'_> {
+        Start::Request {
+            method: self.method,
+            target: self.target,
+            scheme: self.scheme,
+            authority: &self.authority,
+        }
+    }
+
+    fn lines<'a>(&'a self, section: Section, name: &str, each: &mut dyn FnMut(&'a [u8])) {
+        self.parts.lines(section, name, each);
+    }
+}
+
+impl Message for RawResponse<'_> {
+    fn start(&self) -> Start<'_> {
+        Start::Response {
+            status: self.status,
+        }
+    }
+
+    fn lines<'a>(&'a self, section: Section, name: &str, each: &mut dyn FnMut(&'a [u8])) {
+        self.parts.lines(section, name, each);
+    }
+}
