@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,8 +8,9 @@ use jose::alg::Algorithm;
 use jose::jwk::MAX_KEY_ID_LEN;
 use wimse_id::{Origin, WorkloadId};
 
-/// Keys, identifiers, workload identity tokens and their proofs.
+/// Keys, identifiers, workload identity tokens, their proofs, and an authority for development.
 ///
+/// No option takes a key or a token, only the FILE that it is in: other users can read a command line.
 /// Exit status: 0 for verified or done, 1 for refused, 2 for a wrong command line, or a file that cannot be read or written. A FILE of `-` is the standard
 /// input. One newline at the end of a file is no part of what it holds.
 #[derive(Debug, Parser)]
@@ -35,6 +37,9 @@ pub(crate) enum Command {
     /// Workload proof tokens
     #[command(subcommand)]
     Wpt(Wpt),
+    /// An identity server and an authorization server in one, for development
+    #[command(subcommand)]
+    Authority(Authority),
 }
 
 #[derive(Debug, Subcommand)]
@@ -151,6 +156,45 @@ pub(crate) enum Wpt {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Authority {
+    /// Serves it until it is interrupted or terminated. Everything is in memory: keys are new at each start, and what it issued ends with it
+    Serve(Serve),
+}
+
+/// Where the authority listens, and whom it knows.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The address to listen on; port 0 for any that is free. Only this machine can reach the default
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8400")]
+    pub(crate) listen: SocketAddr,
+    /// The URL by which agents and tools reach it, where that is not http:// and the address: behind something that speaks TLS
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Listens on an address that other machines can reach. They can then ask for identities, over HTTP in clear
+    #[arg(long)]
+    pub(crate) dangerous_reachable_from_network: bool,
+    /// The trust domain of its identifiers; unless said, that of the first agent
+    #[arg(long, value_name = "NAME")]
+    pub(crate) trust_domain: Option<String>,
+    /// An agent that may enrol, once, and the file with its bootstrap token. A file that is not there is made, with a new token, for its owner alone;
+    /// without =FILE a new token is printed. May be given several times
+    #[arg(long = "agent", value_name = "ID[=FILE]", value_parser = agent)]
+    pub(crate) agents: Vec<(WorkloadId, Option<PathBuf>)>,
+    /// A tool, by its URL, and the scopes there that each `--agent` may ask for, with blanks between. May be given several times
+    #[arg(long = "resource", value_name = "URL [SCOPE]...", value_parser = resource)]
+    pub(crate) resources: Vec<(String, Vec<String>)>,
+    /// How long the identities of each `--agent` live
+    #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
+    pub(crate) lifetime: u64,
+    /// Lets the bootstrap token of each `--agent` be used again: whoever finds it is that agent
+    #[arg(long)]
+    pub(crate) reusable_tokens: bool,
+    /// More agents and resources, in JSON, each agent with its own lifetime and rights
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
 /// Whose keys are trusted.
 #[derive(Debug, Args)]
 pub(crate) struct Trusted {
@@ -204,4 +248,84 @@ fn header(text: &str) -> Result<(String, PathBuf), String> {
         return Err("a field name in lower case".to_owned());
     }
     Ok((name.to_owned(), PathBuf::from(file)))
+}
+
+fn agent(text: &str) -> Result<(WorkloadId, Option<PathBuf>), String> {
+    let (id, file) = match text.split_once('=') {
+        Some((_, "")) => return Err("a file after the `=`".to_owned()),
+        Some((_, secret)) if looks_drawn(secret) => {
+            return Err("a file after the `=`; a token there can be read by others, so do not use that one any more".to_owned());
+        }
+        Some((id, file)) => (id, Some(PathBuf::from(file))),
+        None => (text, None),
+    };
+    let id = WorkloadId::parse(id).map_err(|error| error.to_string())?;
+    Ok((id, file))
+}
+
+/// Whether this is no file's name but 256 bits in base64url, such as this program makes for bootstrap tokens (T-166).
+fn looks_drawn(text: &str) -> bool {
+    let digit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    text.len() == 43 && text.bytes().all(digit)
+}
+
+fn resource(text: &str) -> Result<(String, Vec<String>), String> {
+    let mut words = text.split_ascii_whitespace().map(str::to_owned);
+    let url = words.next().ok_or("a URL")?;
+    Ok((url, words.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// T-166: an option whose name has to do with secrets takes the name of a file. What else an option may take is written here, so that a new one is looked at.
+    #[test]
+    fn no_option_takes_a_secret() {
+        const HARMLESS: &[&str] = &[
+            "ADDRESS:PORT",
+            "ALG",
+            "ID",
+            "NAME",
+            "ORIGIN",
+            "PROFILE",
+            "SECONDS",
+            "URI",
+            "URL",
+            "URL [SCOPE]...",
+        ];
+        const FILES: &[&str] = &["FILE", "ID[=FILE]", "NAME=FILE"];
+        fn walk(command: &clap::Command, seen: &mut usize) {
+            for argument in command.get_arguments() {
+                if !argument.get_action().takes_values() {
+                    continue;
+                }
+                let names = argument.get_value_names().unwrap_or_default();
+                let [name] = names else {
+                    panic!("{argument:?}")
+                };
+                let secret = [
+                    "key", "token", "wit", "proof", "secret", "agent", "config", "header",
+                ];
+                let id = argument.get_id().as_str();
+                if secret.iter().any(|word| id.contains(word)) && id != "kid" {
+                    assert!(FILES.contains(&name.as_str()), "{id} takes {name}");
+                }
+                assert!(
+                    FILES.contains(&name.as_str()) || HARMLESS.contains(&name.as_str()),
+                    "{id} takes {name}"
+                );
+                *seen += 1;
+            }
+            for command in command.get_subcommands() {
+                walk(command, seen);
+            }
+        }
+        let (mut command, mut seen) = (Cli::command(), 0);
+        command.build();
+        walk(&command, &mut seen);
+        assert!(seen > 30, "{seen}");
+    }
 }

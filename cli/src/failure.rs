@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 /// What ends a command.
@@ -23,6 +24,35 @@ pub(crate) enum Failure {
     TooLong { path: PathBuf, limit: u64 },
     #[error("{}: not UTF-8", path.display())]
     NotText { path: PathBuf },
+    /// What was given is a secret itself. It is not repeated.
+    #[error(
+        "a file's name is asked for, and a token or key was given: other users can read a command line, so do not use that one any more; put it into a file, or send it to the standard input as `-`"
+    )]
+    SecretInArguments,
+    #[error("{address}: {error}")]
+    Listen {
+        address: SocketAddr,
+        #[source]
+        error: io::Error,
+    },
+    #[error(
+        "{address} can be reached from other machines, and this authority is meant for one: it speaks HTTP in clear, so that bootstrap tokens are read by whoever reads the network, and holds the keys to every identity in memory; `--dangerous-reachable-from-network` overrules this"
+    )]
+    Network { address: SocketAddr },
+    /// An authority cannot be made of what was declared.
+    #[error("{detail}")]
+    Declared { code: &'static str, detail: String },
+    #[error("{}: {error}", path.display())]
+    Config {
+        path: PathBuf,
+        #[source]
+        error: serde_json::Error,
+    },
+    /// Nobody reads the standard output.
+    #[error("nobody was told how to use it")]
+    Told,
+    #[error("this process cannot wait for anything: {0}")]
+    Runtime(#[source] io::Error),
 }
 
 impl Failure {
@@ -34,6 +64,13 @@ impl Failure {
             Self::File { .. } => "cli.file",
             Self::TooLong { .. } => "cli.too_long",
             Self::NotText { .. } => "cli.not_text",
+            Self::SecretInArguments => "cli.secret_in_arguments",
+            Self::Listen { .. } => "cli.listen",
+            Self::Network { .. } => "cli.network",
+            Self::Declared { code, .. } => code,
+            Self::Runtime(_) => "cli.runtime",
+            Self::Config { .. } => "cli.config",
+            Self::Told => "cli.told",
         }
     }
 
@@ -68,6 +105,15 @@ fn detail(error: &dyn Error) -> String {
         cause = error.source();
     }
     text
+}
+
+impl From<authority::Error> for Failure {
+    fn from(error: authority::Error) -> Self {
+        Self::Declared {
+            code: error.code(),
+            detail: detail(&error),
+        }
+    }
 }
 
 macro_rules! refused {

@@ -49,8 +49,8 @@ fn generate(
     }
 }
 
-/// Makes a file that was not there, for its owner alone.
-fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Makes a file that was not there, for its owner alone (T-168).
+pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]

@@ -4,6 +4,8 @@ mod args;
 mod failure;
 mod input;
 mod key;
+mod log;
+mod serve;
 mod text;
 mod time;
 mod token;
@@ -19,7 +21,7 @@ use serde::Serialize;
 use wimse_id::WorkloadId;
 use zeroize::Zeroizing;
 
-use crate::args::{Cli, Command, Id, Token, Wit, Wpt};
+use crate::args::{Authority, Cli, Command, Id, Token, Wit, Wpt};
 use crate::failure::Failure;
 use crate::input::Inputs;
 
@@ -79,11 +81,15 @@ fn run(command: Command) -> Result<Zeroizing<String>, Failure> {
         Command::Token(command) => token::run(command, &mut inputs),
         Command::Wit(command) => wit::run(command, &mut inputs),
         Command::Wpt(command) => wpt::run(command, &mut inputs),
+        Command::Authority(Authority::Serve(serve)) => {
+            serve::run(serve, &mut inputs)?;
+            Ok(Zeroizing::default())
+        }
     }
 }
 
 /// Prints all of it, or ends with 2: who relies on the status must have got the answer. A reader that has gone is told nothing.
-fn print(text: &str, status: u8) -> ExitCode {
+pub(crate) fn print(text: &str, status: u8) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::from(status),

@@ -7,7 +7,7 @@ use std::fs;
 use common::Folder;
 use serde_json::Value;
 
-/// T-023: the new file is the owner's alone, and nothing that is there is overwritten.
+/// T-023, T-168: the new file is the owner's alone, and nothing that is there is overwritten.
 #[test]
 fn a_new_key_is_kept_safe() {
     let folder = Folder::new();

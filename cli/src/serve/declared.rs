@@ -1,0 +1,138 @@
+//! Whom the authority knows, as options and a file say.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use authority::{Client, Enrolment};
+use jose::random;
+use jose::secret::SecretText;
+use serde::Deserialize;
+use wimse_id::{IdPattern, WorkloadId};
+
+use crate::args::Serve;
+use crate::failure::Failure;
+use crate::input::Inputs;
+use crate::key::write_new;
+
+/// Tools by their URL, with scopes.
+pub(super) type Resources = BTreeMap<String, Vec<String>>;
+
+/// An agent that may enrol.
+#[derive(Debug)]
+pub(super) struct Agent {
+    pub(super) id: WorkloadId,
+    pub(super) token: SecretText,
+    /// Where the token is; none where it was made just now and is to be printed.
+    pub(super) file: Option<PathBuf>,
+    lifetime: Duration,
+    reusable: bool,
+    may: Resources,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Config {
+    agents: Vec<Described>,
+    resources: Resources,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    id: String,
+    token_file: Option<PathBuf>,
+    lifetime: Option<u64>,
+    #[serde(default)]
+    reusable: bool,
+    /// Which scopes of which resources it may ask for: none unless said.
+    #[serde(default)]
+    may: Resources,
+}
+
+/// The agents, each with its token, and all resources.
+pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<(Vec<Agent>, Resources), Failure> {
+    let mut resources = Resources::new();
+    for (url, scopes) in &asked.resources {
+        let known = resources.entry(url.clone()).or_default();
+        known.extend(scopes.iter().cloned());
+    }
+    let mut agents = Vec::new();
+    for (id, file) in &asked.agents {
+        agents.push(Agent {
+            id: id.clone(),
+            token: token(file.as_deref(), inputs)?,
+            file: file.clone(),
+            lifetime: Duration::from_secs(asked.lifetime),
+            reusable: asked.reusable_tokens,
+            may: resources.clone(),
+        });
+    }
+    let config = match &asked.config {
+        Some(path) => config(path, inputs)?,
+        None => Config::default(),
+    };
+    for described in config.agents {
+        let lifetime = described.lifetime.unwrap_or(asked.lifetime);
+        agents.push(Agent {
+            id: WorkloadId::parse(&described.id)?,
+            token: token(described.token_file.as_deref(), inputs)?,
+            file: described.token_file,
+            lifetime: Duration::from_secs(lifetime),
+            reusable: described.reusable,
+            may: described.may,
+        });
+    }
+    for (url, scopes) in config.resources {
+        resources.entry(url).or_default().extend(scopes);
+    }
+    Ok((agents, resources))
+}
+
+fn config(path: &Path, inputs: &mut Inputs) -> Result<Config, Failure> {
+    let bytes = inputs.bytes(path)?;
+    jose::json::check_object(&bytes).map_err(|error| Failure::from(error).of(path))?;
+    serde_json::from_slice(&bytes).map_err(|error| Failure::Config {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// The token of a file, or a new one: in the file where it was not there, or else to be printed.
+fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure> {
+    let Some(path) = file else {
+        return Ok(Enrolment::random_token(random::SYSTEM)?);
+    };
+    match inputs.text(path) {
+        Ok(text) => Ok(SecretText::new(text.as_str())),
+        Err(Failure::File { error, .. }) if error.kind() == ErrorKind::NotFound => {
+            let token = Enrolment::random_token(random::SYSTEM)?;
+            let path = path.to_owned();
+            write_new(&path, token.expose().as_bytes())
+                .map_err(|error| Failure::File { path, error })?;
+            Ok(token)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+impl Agent {
+    pub(super) fn enrolment(&self) -> Result<Enrolment, Failure> {
+        let enrolment = Enrolment::by_token(self.id.clone(), &self.token)?;
+        let enrolment = enrolment.with_lifetime(self.lifetime);
+        Ok(if self.reusable {
+            enrolment.reusable()
+        } else {
+            enrolment
+        })
+    }
+
+    pub(super) fn client(&self) -> Result<Client, Failure> {
+        let pattern: IdPattern = self.id.as_str().parse()?;
+        let may = self.may.iter();
+        Ok(may.fold(Client::spiffe(pattern), |client, (url, scopes)| {
+            client.allow(url, scopes)
+        }))
+    }
+}

@@ -1,0 +1,115 @@
+//! `aims authority serve`.
+
+mod declared;
+mod story;
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use authority::{Authority, Server};
+use jose::provider::AWS_LC;
+use tokio::net::TcpListener;
+use wimse_id::TrustDomain;
+
+use crate::args::Serve;
+use crate::failure::Failure;
+use crate::input::Inputs;
+use crate::time::now;
+use crate::{log, print};
+
+/// How often signing keys change while it runs.
+const ROTATION: Duration = Duration::from_secs(3_600);
+
+/// Serves until the process is asked to end.
+pub(crate) fn run(asked: Serve, inputs: &mut Inputs) -> Result<(), Failure> {
+    let address = asked.listen;
+    let is_local = address.ip().to_canonical().is_loopback();
+    if !is_local && !asked.dangerous_reachable_from_network {
+        return Err(Failure::Network { address });
+    }
+    if !is_local && asked.url.is_none() {
+        return Err(Failure::Usage(
+            "an address of the network needs a `--url`, by which agents and tools reach it",
+        ));
+    }
+    log::to_standard_error();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(Failure::Runtime)?.block_on(async {
+        let listen = |error| Failure::Listen { address, error };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let bound = listener.local_addr().map_err(listen)?;
+        serve(asked, listener, bound, is_local, inputs).await
+    })
+}
+
+async fn serve(
+    asked: Serve,
+    listener: TcpListener,
+    bound: SocketAddr,
+    is_local: bool,
+    inputs: &mut Inputs,
+) -> Result<(), Failure> {
+    let base = asked
+        .url
+        .clone()
+        .unwrap_or_else(|| format!("http://{bound}"));
+    let (agents, resources) = declared::read(&asked, inputs)?;
+    let first = agents
+        .first()
+        .map(|agent| agent.id.trust_domain().to_owned());
+    let Some(domain) = asked.trust_domain.or(first) else {
+        return Err(Failure::Usage(
+            "whose identities? Give a `--trust-domain`, or an `--agent`",
+        ));
+    };
+    let domain: TrustDomain = domain.try_into()?;
+    let mut builder = Authority::builder(&base, AWS_LC).trust_domain(domain.as_str());
+    for (url, scopes) in &resources {
+        builder = builder.resource(authority::Resource::new(url).with_scopes(scopes));
+    }
+    for agent in &agents {
+        builder = builder.enrol(agent.enrolment()?).client(agent.client()?);
+    }
+    let authority = builder.build(now(None))?;
+    // Before anything is said, so that whoever reads it can already end this process.
+    let end = ended().map_err(Failure::Runtime)?;
+    let story = story::tell(authority.issuer(), bound, &domain, &agents, &resources);
+    if print(&story, 0) != ExitCode::SUCCESS {
+        return Err(Failure::Told);
+    }
+    drop((story, agents));
+    let mut server = Server::new(authority).rotating_every(ROTATION);
+    if !is_local {
+        server = server.reachable_from_network();
+    }
+    Ok(server.serve_until(listener, end).await?)
+}
+
+/// Ready when the process is interrupted or asked to terminate. From the call on, that does not end it at once.
+#[cfg(unix)]
+fn ended() -> io::Result<impl Future<Output = ()> + Send> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ready when the process is interrupted.
+#[cfg(not(unix))]
+fn ended() -> io::Result<impl Future<Output = ()> + Send> {
+    Ok(async {
+        // Where that cannot be waited for, it ends the process by itself.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

@@ -1,0 +1,74 @@
+//! What is said at the start: where everything is, and what to do next.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use wimse_id::TrustDomain;
+use zeroize::Zeroizing;
+
+use super::declared::{Agent, Resources};
+use crate::text::{escaped, word};
+
+/// A line for each thing, then commands that can be copied.
+pub(super) fn tell(
+    issuer: &str,
+    bound: SocketAddr,
+    domain: &TrustDomain,
+    agents: &[Agent],
+    resources: &Resources,
+) -> Zeroizing<String> {
+    // A buffer that does not grow leaves no copy of a token behind.
+    let mut told = Zeroizing::new(String::with_capacity(64 * 1_024));
+    let lines = [
+        ("listening", bound.to_string()),
+        ("issuer", issuer.to_owned()),
+        ("origin", format!("spiffe://{}", domain.as_str())),
+        ("bundle", format!("{issuer}/identity/bundle")),
+        ("enrolment", format!("{issuer}/identity/challenge")),
+        ("token endpoint", format!("{issuer}/token")),
+        (
+            "metadata",
+            format!("{issuer}/.well-known/oauth-authorization-server"),
+        ),
+    ];
+    // Writing to a string does not fail.
+    for (name, value) in lines {
+        let _ = writeln!(told, "{name:<16}{}", escaped(&value));
+    }
+    for (url, scopes) in resources {
+        let scopes = scopes.join(" ");
+        let _ = writeln!(told, "{:<16}{} {}", "resource", word(url), escaped(&scopes));
+    }
+    for agent in agents {
+        let _ = writeln!(told, "{:<16}{}", "agent", agent.id.as_str());
+        let _ = match &agent.file {
+            Some(path) => writeln!(
+                told,
+                "{:<16}in {}",
+                "",
+                escaped(&path.display().to_string())
+            ),
+            None => writeln!(
+                told,
+                "{:<16}bootstrap token {}  (said once, here)",
+                "",
+                agent.token.expose()
+            ),
+        };
+    }
+    let _ = write!(
+        told,
+        "
+Keys are new: what an earlier start issued is worth nothing now, and what this one issues ends with it.
+
+Next, elsewhere:
+    curl {issuer}/identity/bundle > bundle.json
+    curl {issuer}/.well-known/oauth-authorization-server
+    aims wit verify --origin spiffe://{} --keys bundle.json WIT-FILE
+
+An agent enrols with its bootstrap token by `authority::client`. Refusals are told on the standard error. Ctrl-C ends this.
+",
+        domain.as_str()
+    );
+    told
+}

@@ -1,0 +1,402 @@
+//! `aims authority serve`: the program itself, over loopback.
+
+mod common;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aims::agent::TokenTransport;
+use aims::fetch::{Fetch as _, Fetcher};
+use aims::jose::alg::Algorithm;
+use aims::jose::key::SigningKey;
+use aims::jose::provider::AWS_LC;
+use aims::jose::secret::SecretText;
+use aims::jose::time::{Clock as _, SystemClock};
+use aims::oauth_client::TokenSource;
+use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
+use aims::oauth_wire::metadata::ServerMetadata;
+use aims::oauth_wire::names::{Issuer, Resource};
+use authority::client::{IdentityClient, Showing};
+use common::{AGENT, Folder, ORIGIN};
+use http::Request;
+
+const TOOL: &str = "http://127.0.0.1:8402/mcp";
+
+/// The running program, ended with the test.
+struct Served {
+    child: Child,
+    lines: Vec<String>,
+    errors: ChildStderr,
+}
+
+impl Served {
+    /// Starts it on a free port, and reads what it says at the start.
+    fn start(folder: &Folder, args: &[&str]) -> Self {
+        let mut command = folder.command("authority serve --listen 127.0.0.1:0");
+        let piped = command.args(args).stdout(Stdio::piped());
+        let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let lines = out.lines().map(Result::unwrap);
+        let lines = lines.take_while(|line| !line.contains("Ctrl-C")).collect();
+        let errors = child.stderr.take().unwrap();
+        Self {
+            child,
+            lines,
+            errors,
+        }
+    }
+
+    /// What stands behind a name at the start of a line.
+    fn said(&self, name: &str) -> String {
+        let line = self.lines.iter().find(|line| line.starts_with(name));
+        line.unwrap()[16..].to_owned()
+    }
+
+    fn printed_tokens(&self) -> Vec<String> {
+        let lines = self.lines.iter().map(|line| line.trim());
+        let tokens = lines.filter_map(|line| line.strip_prefix("bootstrap token "));
+        tokens
+            .map(|line| line.split(' ').next().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Ends it by a signal, and gives its status and what it said on the standard error.
+    #[cfg(unix)]
+    fn end_by(mut self, signal: &str) -> (Option<i32>, String) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -{signal} {id}")])
+            .status();
+        assert!(sent.unwrap().success());
+        let started = Instant::now();
+        let status = self.child.wait().unwrap();
+        assert!(started.elapsed() < Duration::from_secs(8));
+        let mut told = String::new();
+        self.errors.read_to_string(&mut told).unwrap();
+        (status.code(), told)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The status of a run that must end by itself, and what it said on the standard error; nothing else is said.
+fn ended(folder: &Folder, args: &str) -> (Option<i32>, String) {
+    let piped = Stdio::piped;
+    let mut command = folder.command(args);
+    let mut child = command.stdout(piped()).stderr(piped()).spawn().unwrap();
+    for _ in 0..100 {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let _ = child.kill();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stdout.is_empty(), "{args}");
+    let told = String::from_utf8(output.stderr).unwrap();
+    (output.status.code(), told)
+}
+
+fn fetcher() -> Fetcher {
+    Fetcher::builder().allow_loopback_http().build().unwrap()
+}
+
+async fn get(url: &str) -> Vec<u8> {
+    let request = Request::get(url).body(Vec::new()).unwrap();
+    let answer = fetcher().send(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.into_body()
+}
+
+/// A WIT for a new key, by a bootstrap token; or the status of a refusal.
+async fn enrol(issuer: &str, token: &str) -> Result<(SigningKey, SecretText), String> {
+    let now = || SystemClock::new().now();
+    let client = IdentityClient::new(issuer).unwrap();
+    let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
+    let (request, pending) = client.wit(&key, Showing::Token(SecretText::new(token)));
+    let answer = fetcher().send(request).await.unwrap();
+    let (request, pending) = pending.finish(&answer, now()).unwrap();
+    let answer = fetcher().send(request).await.unwrap();
+    let received = pending.finish(&answer, now());
+    received
+        .map(|received| (key, received.text))
+        .map_err(|error| error.to_string())
+}
+
+async fn token(issuer: &str, key: SigningKey, wit: SecretText, scope: &str) -> Result<(), String> {
+    let url = format!("{issuer}/.well-known/oauth-authorization-server");
+    let server = ServerMetadata::parse(&get(&url).await, &Issuer::loopback(issuer).unwrap());
+    let signer = Arc::new(key);
+    let client = SpiffeWit::new(AGENT.parse().unwrap(), move |_| {
+        Ok(WitCredential::new(wit.clone(), signer.clone()))
+    });
+    let source = TokenSource::new(server.unwrap(), client, TokenTransport::new(fetcher()));
+    let resource = Resource::loopback(TOOL).unwrap();
+    let token = source.token_for(&resource, &scope.parse().unwrap()).await;
+    token.map(drop).map_err(|error| error.code().to_owned())
+}
+
+/// The whole use of it: the bundle over HTTP, an identity for the token that was printed, verified by the program itself, and an access token.
+#[tokio::test]
+async fn an_agent_gets_its_identity_and_a_token() {
+    let folder = Folder::new();
+    let resource = format!("{TOOL} tools:call tools:read");
+    let args = [
+        "--agent",
+        AGENT,
+        "--resource",
+        &resource,
+        "--lifetime",
+        "600",
+    ];
+    let served = Served::start(&folder, &args);
+    let issuer = served.said("issuer");
+    assert_eq!(issuer, format!("http://{}", served.said("listening")));
+    assert_eq!(served.said("origin"), ORIGIN);
+    assert_eq!(served.said("token endpoint"), format!("{issuer}/token"));
+    folder.write("bundle.json", get(&served.said("bundle")).await);
+
+    let tokens = served.printed_tokens();
+    let [bootstrap] = tokens.as_slice() else {
+        panic!("{tokens:?}")
+    };
+    let (key, wit) = enrol(&issuer, bootstrap).await.unwrap();
+    folder.write("wit", wit.expose());
+    let verify = format!("wit verify --origin {ORIGIN} --keys bundle.json --json wit");
+    let answer = folder.run(&verify).json();
+    assert_eq!(answer["id"], AGENT);
+    let claims = &answer["claims"];
+    let lifetime = claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap();
+    assert_eq!(lifetime, 600);
+    for (scope, expected) in [
+        ("tools:call", Ok(())),
+        ("tools:delete", Err("oauth.refused".to_owned())),
+    ] {
+        let got = token(&issuer, key.clone(), wit.clone(), scope).await;
+        assert_eq!(got, expected, "{scope}");
+    }
+    // T-049: once. Who asks a second time is told nothing, and the operator why.
+    let again = enrol(&issuer, bootstrap).await.unwrap_err();
+    assert!(again.contains("403"), "{again}");
+    #[cfg(unix)]
+    {
+        let (status, told) = served.end_by("TERM");
+        assert_eq!(status, Some(0));
+        assert!(told.contains("identity.enrolment_used"), "{told}");
+        assert!(!told.contains(bootstrap.as_str()), "a token in the log");
+    }
+}
+
+/// T-160: keys are new at each start, and that is said.
+#[tokio::test]
+async fn keys_are_new_at_each_start() {
+    let folder = Folder::new();
+    let (first, second) = (
+        Served::start(&folder, &["--agent", AGENT]),
+        Served::start(&folder, &["--agent", AGENT]),
+    );
+    let mut keys = Vec::new();
+    for served in [&first, &second] {
+        let bundle = get(&served.said("bundle")).await;
+        let bundle: serde_json::Value = serde_json::from_slice(&bundle).unwrap();
+        keys.push(bundle["keys"][0]["x"].clone());
+    }
+    assert!(keys[0].is_string());
+    assert_ne!(keys[0], keys[1]);
+    assert_ne!(first.printed_tokens(), second.printed_tokens());
+    assert!(
+        first
+            .lines
+            .iter()
+            .any(|line| line.starts_with("Keys are new"))
+    );
+}
+
+/// T-166, T-168: a token in a file is made once, for its owner alone, used again at the next start, and printed never.
+#[tokio::test]
+async fn tokens_come_from_files() {
+    let folder = Folder::new();
+    let agent = format!("{AGENT}=agent.token");
+    let served = Served::start(&folder, &["--agent", &agent]);
+    let made = folder.read("agent.token");
+    assert_eq!((made.len(), served.printed_tokens().len()), (43, 0));
+    assert!(!served.lines.iter().any(|line| line.contains(&made)));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let file = std::fs::metadata(folder.path("agent.token")).unwrap();
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+    }
+    enrol(&served.said("issuer"), &made).await.unwrap();
+    drop(served);
+
+    let served = Served::start(&folder, &["--agent", &agent, "--reusable-tokens"]);
+    assert_eq!(folder.read("agent.token"), made);
+    for _ in 0..2 {
+        enrol(&served.said("issuer"), &made).await.unwrap();
+    }
+    // Guessable, a token itself, or no file at all.
+    folder.write("short", "hunter2");
+    for (file, status) in [("short", 2), (&made, 2), (".", 2), ("", 2)] {
+        let args = format!("authority serve --listen 127.0.0.1:0 --agent {AGENT}={file}");
+        assert_eq!(ended(&folder, &args).0, Some(status), "{file}");
+    }
+    assert!(!folder.path(&made).exists());
+}
+
+/// A file says what options cannot: each agent with its lifetime and its rights.
+#[tokio::test]
+async fn a_file_declares_agents() {
+    let folder = Folder::new();
+    folder.write(
+        "authority.json",
+        format!(
+            r#"{{"agents": [{{"id": "{AGENT}", "token_file": "t", "lifetime": 60, "may": {{"{TOOL}": ["tools:call"]}}}},
+            {{"id": "{ORIGIN}/idle"}}], "resources": {{"{TOOL}": ["tools:call", "tools:read"]}}}}"#
+        ),
+    );
+    let served = Served::start(&folder, &["--config", "authority.json"]);
+    assert_eq!(served.printed_tokens().len(), 1);
+    let issuer = served.said("issuer");
+    let (key, wit) = enrol(&issuer, &folder.read("t")).await.unwrap();
+    for (scope, expected) in [
+        ("tools:call", Ok(())),
+        ("tools:read", Err("oauth.refused".to_owned())),
+    ] {
+        assert_eq!(
+            token(&issuer, key.clone(), wit.clone(), scope).await,
+            expected
+        );
+    }
+    for (text, code) in [
+        ("{", "jws.json"),
+        (r#"{"agents":[],"agents":[]}"#, "jws.duplicate_member"),
+        (r#"{"agent":[]}"#, "cli.config"),
+        (r#"{"agents":[{"id":"https://a"}]}"#, "id.scheme"),
+        (
+            r#"{"agents":[{"id":"spiffe://a/b","lifetime":0}]}"#,
+            "authority.lifetime",
+        ),
+        (
+            r#"{"agents":[{"id":"spiffe://a/b"},{"id":"spiffe://a/b"}]}"#,
+            "authority.identifier_held",
+        ),
+        (
+            r#"{"agents":[{"id":"spiffe://a/b"},{"id":"spiffe://c/d"}]}"#,
+            "authority.enrolment_origin",
+        ),
+        (
+            r#"{"agents":[{"id":"spiffe://a/b","may":{"https://t":["x"]}}]}"#,
+            "authority.resources",
+        ),
+    ] {
+        folder.write("bad.json", text);
+        let args = "authority serve --listen 127.0.0.1:0 --config bad.json";
+        let (status, told) = ended(&folder, args);
+        assert!(matches!(status, Some(1 | 2)), "{text}");
+        assert!(told.contains(code), "{text}: {told}");
+    }
+}
+
+/// T-160: what other machines can reach is refused, and the reason is told; the word for it needs a URL, and is warned of.
+#[test]
+fn the_network_needs_a_word() {
+    let folder = Folder::new();
+    for address in [
+        "0.0.0.0:0",
+        "[::]:0",
+        "[::ffff:0.0.0.0]:0",
+        "192.0.2.1:8400",
+    ] {
+        let args = format!("authority serve --listen {address} --agent {AGENT}");
+        let ran = folder.run(&args);
+        assert!(ran.err.contains("in clear"), "{}", ran.err);
+        assert_eq!(ran.code(2, "aims: failed: "), "cli.network", "{address}");
+        let args = format!("{args} --dangerous-reachable-from-network");
+        assert_eq!(folder.failed(&args), "cli.usage", "{address}");
+    }
+    let args = [
+        "--agent",
+        AGENT,
+        "--listen",
+        "0.0.0.0:0",
+        "--dangerous-reachable-from-network",
+    ];
+    #[cfg(unix)]
+    {
+        let mut command = folder.command("authority serve --url https://authority.example");
+        let piped = command.args(args).stdout(Stdio::piped());
+        let mut child = piped.stderr(Stdio::piped()).spawn().unwrap();
+        let mut warning = String::new();
+        let mut errors = BufReader::new(child.stderr.take().unwrap());
+        errors.read_line(&mut warning).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(warning.contains("reachable from the network"), "{warning}");
+    }
+}
+
+/// An address that is taken, or is not there: 2, in plain words.
+#[test]
+fn an_occupied_port_is_told() {
+    let folder = Folder::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let ran = folder.run(&format!(
+        "authority serve --listen {address} --agent {AGENT}"
+    ));
+    assert!(ran.err.contains(&format!("{address}: ")), "{}", ran.err);
+    assert_eq!(ran.code(2, "aims: failed: "), "cli.listen");
+    assert_eq!(
+        folder.failed("authority serve --listen 127.0.0.1:0"),
+        "cli.usage"
+    );
+    for url in ["http://authority.example", "https://authority.example/"] {
+        let args = format!("authority serve --listen 127.0.0.1:0 --agent {AGENT} --url {url}");
+        assert_eq!(folder.failed(&args), "authority.base_url", "{url}");
+    }
+}
+
+/// Either signal ends it with 0, also while a connection is open; then nobody answers any more.
+#[cfg(unix)]
+#[test]
+fn signals_end_it() {
+    let folder = Folder::new();
+    for signal in ["INT", "TERM"] {
+        let served = Served::start(&folder, &["--trust-domain", "example.org"]);
+        let address = served.said("listening");
+        let open = TcpStream::connect(&address).unwrap();
+        assert_eq!(served.end_by(signal), (Some(0), String::new()), "{signal}");
+        drop(open);
+        assert!(TcpStream::connect(&address).is_err());
+    }
+}
+
+/// T-166: a token or a key where a file is asked for is not repeated, and its owner is warned.
+#[test]
+fn secrets_in_arguments_are_told() {
+    let folder = Folder::with_agent();
+    let wit = folder.read("wit");
+    for args in [
+        format!("token inspect {wit}"),
+        format!("wit verify --origin {ORIGIN} --keys keys.json {wit}"),
+        format!("wpt new --wit wit --key agent.jwk --audience a --access-token {wit}"),
+        format!("key public {}", folder.read("agent.jwk")),
+    ] {
+        let ran = folder.run(&args);
+        assert!(!ran.err.contains(wit.trim()) && !ran.err.contains("\"d\""));
+        assert_eq!(ran.code(2, "aims: failed: "), "cli.secret_in_arguments");
+    }
+    assert_eq!(folder.failed("token inspect a.b.c"), "cli.file");
+    // A file may have any name.
+    folder.write("ey.a.b", &wit);
+    folder.ok("token inspect ey.a.b");
+}
