@@ -1,0 +1,136 @@
+//! An agent that calls a tool. It begins with one secret, a bootstrap token, which it shows once; from then on it has keys of its own, which it never shows, and
+//! which change while it runs.
+//!
+//!     cargo run -p aims-cli -- authority serve \
+//!         --agent spiffe://example.org/agent=agent.token --resource "http://127.0.0.1:8402/mcp tools:call"
+//!     cargo run -p example-tool
+//!     cargo run -p example-agent
+//!
+//! `AUTHORITY_URL`, `TOOL_URL`, `BOOTSTRAP_TOKEN_FILE` and `ROUNDS` say otherwise. The README has the whole walk.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "it is a program that says what it does"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aims::Agent;
+use aims::agent::TokenTransport;
+use aims::cred::IdentitySource;
+use aims::cred::source::RenewingSource;
+use aims::fetch::{Fetch as _, Fetcher};
+use aims::jose::provider;
+use aims::jose::secret::SecretText;
+use aims::jose::time::{Clock as _, SystemClock};
+use aims::oauth_client::{TokenSource, discovery};
+use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
+use aims::oauth_wire::metadata::ServerMetadata;
+use aims::oauth_wire::names::{Issuer, Resource};
+use authority::client::{Enrolled, IdentityClient, Showing};
+use http::Request;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let authority = setting("AUTHORITY_URL", "http://127.0.0.1:8400");
+    let tool = setting("TOOL_URL", "http://127.0.0.1:8402/mcp");
+    let rounds: u32 = setting("ROUNDS", "1").parse()?;
+    // Requests go to this machine and nowhere else, in this tutorial. Without the word it is `https` to public addresses.
+    let fetcher = Fetcher::builder().allow_loopback_http().build()?;
+
+    // 1. Who am I? The agent makes a key, shows the bootstrap token and a proof of the key, and is given a WIT: a token by the authority that says which agent holds
+    //    that key. It does not say who it is; the operator has said that, when the token was made. The source renews key and WIT by itself, before they expire,
+    //    by showing what it has then.
+    let client = IdentityClient::new(&authority)?;
+    let bootstrap = Showing::Token(bootstrap_token()?);
+    let enrolled = Enrolled::new(
+        client,
+        bootstrap,
+        Arc::new(fetcher.clone()),
+        provider::default(),
+    );
+    let source = RenewingSource::builder(enrolled).start().await?;
+    let identity = source.identity(SystemClock::new().now())?;
+    println!("I am       {}", identity.id().as_str());
+
+    // 2. Who gives out tokens for the tool? The tool says it (RFC 9728), but the agent decides whom it shows its identity to: `choose` takes none but an authority
+    //    from this list.
+    let resource = Resource::loopback(&tool)?;
+    let server = authorization_server(&resource, &authority, &fetcher).await?;
+    println!("tokens by  {}", server.issuer().as_str());
+
+    // 3. How does the agent prove itself there? By the WIT, and a proof of its key; by whichever it has at that moment. The tokens that it gets are bound to the key.
+    let identities = source.clone();
+    let client = SpiffeWit::new(identity.id().as_str().parse()?, move |now| {
+        let identity = identities.identity(now)?;
+        Ok(WitCredential::new(
+            identity.wit().clone(),
+            Arc::clone(identity.signer()),
+        ))
+    });
+    let tokens = TokenSource::new(server, client, TokenTransport::new(fetcher.clone()));
+
+    // 4. The agent. Whatever it sends to the tool carries an access token, the WIT, and a proof that is good for this one request. This handle is what a model's
+    //    tool-calling loop is given: it can send requests, and it cannot show anybody a credential.
+    let agent = Agent::builder(source.clone())?
+        .authorize(resource, "tools:call".parse()?, tokens)
+        .client(fetcher)
+        .build();
+
+    for round in 0..rounds {
+        if round > 0 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        let identity = source.identity(SystemClock::new().now())?;
+        println!("my WIT is  {}", identity.wit().fingerprint());
+        call(&agent, Request::get(format!("{tool}/whoami"))).await?;
+        call(&agent, Request::post(format!("{tool}/call"))).await?;
+        // Not for this agent, and no token would help: the tool requires an administrator's identity.
+        call(&agent, Request::post(format!("{tool}/admin"))).await?;
+    }
+    Ok(())
+}
+
+/// Sends one request, and prints what came back. A refusal is an answer like any other.
+async fn call(agent: &Agent, request: http::request::Builder) -> Result<(), Failure> {
+    let request = request.body(Vec::new())?;
+    let sent = format!("{} {}", request.method(), request.uri().path());
+    let answer = agent.send(request).await?;
+    let body = String::from_utf8_lossy(answer.body());
+    println!("{sent:<18} {} {body}", answer.status().as_u16());
+    Ok(())
+}
+
+/// Finds the authorization server of a tool, among those that the agent accepts: two documents, each checked against what was asked for.
+async fn authorization_server(
+    tool: &Resource,
+    accepted: &str,
+    fetcher: &Fetcher,
+) -> Result<ServerMetadata, Failure> {
+    let (request, pending) = discovery::resource(tool, None)?;
+    let discovery::Step::Found(metadata) = pending.finish(&fetcher.send(request).await?)? else {
+        return Err("the tool does not say who gives out tokens for it".into());
+    };
+    let issuer = discovery::choose(&metadata, &[Issuer::loopback(accepted)?])?;
+    let (mut request, mut pending) = discovery::server(&issuer)?;
+    loop {
+        match pending.finish(&fetcher.send(request).await?)? {
+            discovery::Step::Found(server) => return Ok(server),
+            discovery::Step::Next(next, more) => (request, pending) = (next, more),
+        }
+    }
+}
+
+/// From a file, because everybody on the machine can read a command line, and every child process an environment.
+fn bootstrap_token() -> Result<SecretText, Failure> {
+    let path = setting("BOOTSTRAP_TOKEN_FILE", "agent.token");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    Ok(SecretText::new(text.trim_end()))
+}
+
+fn setting(name: &str, otherwise: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_not_set| otherwise.to_owned())
+}
