@@ -253,6 +253,49 @@ pub enum Error {
         limit: u64,
     },
 
+    // Profiles.
+    /// `wimse-aud` is none of the configured audiences (SIG-08).
+    #[error("the signature is for another audience")]
+    Audience,
+    /// Beside other signatures, the one of the profile has another label than `wimse` (SIG-07).
+    #[error("among several signatures, that of the profile is not labelled `wimse`")]
+    Label,
+    /// `wimse-req-nonce` is not the nonce of the request: the response answers another one (T-069).
+    #[error("the response answers another request")]
+    RequestNonce,
+    /// A signed response was asked for, and it is not signed (SIG-09).
+    #[error("the response is not signed, as was asked for")]
+    ResponseUnsigned,
+    /// A signed response was asked for, and cannot be given: the answer is an error, no unsigned success (SIG-09).
+    #[error("a signed response was asked for, and cannot be given")]
+    ResponseUnsignable,
+    /// `Signature-Agent` is malformed, has no member of that key, or one that is no `https` URL of a known type.
+    #[error("`signature-agent` is malformed")]
+    SignatureAgent,
+    /// A signature covers several members of `Signature-Agent`, none of them under its own label.
+    #[error("several members of `signature-agent` are covered, none under the label")]
+    SignatureAgentAmbiguous,
+    /// The key of that thumbprint is not known for that URL; a look into its directory may help.
+    #[error("no such key is known of `{}`", .agent.as_deref().unwrap_or("any agent"))]
+    AgentKeyUnknown {
+        /// Where the keys are published; none where the request names no agent.
+        agent: Option<String>,
+        /// The thumbprint, in base64url.
+        key_id: String,
+    },
+    /// The document is no directory: another status, media type or origin, or no key set.
+    #[error("no directory of keys: {reason}")]
+    Directory {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The key set of a directory, or one of the keys that it is to be made of, is refused.
+    #[error("the keys of a directory: {0}")]
+    DirectoryKeys(#[source] jose::Error),
+    /// No key of the directory has signed the answer.
+    #[error("no key of the directory has signed it")]
+    DirectoryUnproven,
+
     // Raw HTTP/1.1 messages.
     /// A line ends otherwise than the rules have it: a bare CR, a bare LF, or CRLF where LF was named (RFC 9112 §2.2).
     #[error("a line ends in the wrong way")]
@@ -387,6 +430,16 @@ impl Error {
         "digest.mismatch",
         "digest.preference",
         "digest.body_size",
+        "sig.audience",
+        "sig.label",
+        "sig.request_nonce",
+        "sig.response_unsigned",
+        "sig.response_unsignable",
+        "sig.agent",
+        "sig.agent_ambiguous",
+        "sig.agent_key_unknown",
+        "sig.directory",
+        "sig.directory_unproven",
         "http1.line_end",
         "http1.start_line",
         "http1.version",
@@ -466,6 +519,17 @@ impl Error {
             Self::DigestMismatch { .. } => "digest.mismatch",
             Self::DigestPreference => "digest.preference",
             Self::DigestBodySize { .. } => "digest.body_size",
+            Self::Audience => "sig.audience",
+            Self::Label => "sig.label",
+            Self::RequestNonce => "sig.request_nonce",
+            Self::ResponseUnsigned => "sig.response_unsigned",
+            Self::ResponseUnsignable => "sig.response_unsignable",
+            Self::SignatureAgent => "sig.agent",
+            Self::SignatureAgentAmbiguous => "sig.agent_ambiguous",
+            Self::AgentKeyUnknown { .. } => "sig.agent_key_unknown",
+            Self::Directory { .. } => "sig.directory",
+            Self::DirectoryUnproven => "sig.directory_unproven",
+            Self::DirectoryKeys(source) => source.code(),
             Self::Http1LineEnd => "http1.line_end",
             Self::Http1StartLine => "http1.start_line",
             Self::Http1Version => "http1.version",
