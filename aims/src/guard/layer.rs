@@ -15,7 +15,14 @@ impl Guard {
     /// A layer that lets through what this guard admits, with the [`Principal`](crate::Principal) in the request's extensions, and answers everything else
     /// itself.
     ///
-    /// Whatever is routed within the layer is guarded; with axum, add it with `Router::layer` after the routes and the fallback (T-140).
+    /// Whatever is routed within the layer is guarded: with axum's `Router::layer`, the routes, nested and merged routers, services and the fallback that the router has
+    /// at that moment, for every method, also where none of them fits. By axum's nature these are not within it:
+    ///
+    /// - what is added after it: `route`, `merge`, `nest`, `fallback`;
+    /// - the fallback, where the layer is added by `route_layer`, or to one nested router or one method router.
+    ///
+    /// A handler there that takes a [`Principal`](crate::Principal) is never reached, and answers 500; one that takes none is open to everybody. So add the layer last, and let
+    /// handlers take a `Principal` (T-140).
     #[must_use]
     pub fn layer(&self) -> GuardLayer {
         GuardLayer(self.clone())
