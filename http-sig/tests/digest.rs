@@ -85,10 +85,7 @@ fn only_secure_digests_count() {
     let matched = with.verify(WORLD).unwrap();
     let compared: Vec<_> = matched.algorithms().collect();
     assert_eq!(compared, [Algorithm::Sha256]);
-    assert_eq!(
-        matched.get(Algorithm::Sha256),
-        with.get(Algorithm::Sha256)
-    );
+    assert_eq!(matched.get(Algorithm::Sha256), with.get(Algorithm::Sha256));
     assert_eq!(matched.get(Algorithm::Sha512), None);
 }
 

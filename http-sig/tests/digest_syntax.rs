@@ -115,7 +115,10 @@ fn a_digest_has_its_length() {
     {
         let line = format!("{name}=:{text}:");
         match parse(&[&line]).unwrap_err() {
-            Error::DigestLength { algorithm, found: it } => {
+            Error::DigestLength {
+                algorithm,
+                found: it,
+            } => {
                 assert_eq!((algorithm.name(), it), (name, found));
             }
             other => panic!("{other}"),
@@ -163,7 +166,9 @@ fn preferences_are_integers_from_0_to_10() {
     ] {
         assert_eq!(wanted(good).unwrap().to_string(), good);
     }
-    for bad in ["11", "-1", "1.0", "?1", "", "01", "+1", "256", "1;a", ":AA==:"] {
+    for bad in [
+        "11", "-1", "1.0", "?1", "", "01", "+1", "256", "1;a", ":AA==:",
+    ] {
         let error = wanted(&format!("sha-256={bad}")).unwrap_err();
         assert_eq!(error.code(), "digest.preference", "{bad}");
     }

@@ -63,7 +63,14 @@ fn a_request_line_has_three_words() {
         let code = changed("GET /a?b HTTP/1.1", bad);
         assert_eq!(code, "http1.start_line", "{bad:?}");
     }
-    for bad in ["HTTP/1.0", "HTTP/2", "http/1.1", "HTTP/1.10", "HTTP/1.1\t", ""] {
+    for bad in [
+        "HTTP/1.0",
+        "HTTP/2",
+        "http/1.1",
+        "HTTP/1.10",
+        "HTTP/1.1\t",
+        "",
+    ] {
         assert_eq!(changed("HTTP/1.1", bad), "http1.version", "{bad:?}");
     }
     for bad in ["", "G\tT", "GET:", "G(T", "G\u{0}T", "GÉT"] {
@@ -88,10 +95,34 @@ fn a_target_is_well_formed() {
         assert_eq!(changed("/a?b", good), "good", "{good:?}");
     }
     for bad in [
-        "/a#b", "/a\"b", "/a<b", "/a\\b", "/a^b", "/a`b", "/a{b", "/a|b", "/a[b", "/ä", "/a\tb",
-        "/a\u{0}b", "/a\u{7f}b", "/%", "/%4", "/%4g", "/?%zz", "a", "?b", "", "*",
-        "tools.example:443", "https:/a", "1https://tools.example/", "://tools.example/",
-        "https:///a", "https://u@tools.example/", "https://tools.example:x/",
+        "/a#b",
+        "/a\"b",
+        "/a<b",
+        "/a\\b",
+        "/a^b",
+        "/a`b",
+        "/a{b",
+        "/a|b",
+        "/a[b",
+        "/ä",
+        "/a\tb",
+        "/a\u{0}b",
+        "/a\u{7f}b",
+        "/%",
+        "/%4",
+        "/%4g",
+        "/?%zz",
+        "a",
+        "?b",
+        "",
+        "*",
+        "tools.example:443",
+        "https:/a",
+        "1https://tools.example/",
+        "://tools.example/",
+        "https:///a",
+        "https://u@tools.example/",
+        "https://tools.example:x/",
         "https://tools.example/#a",
     ] {
         assert_eq!(changed("/a?b", bad), "http1.target", "{bad:?}");
@@ -115,7 +146,15 @@ fn there_is_one_host() {
     assert_eq!(changed(line, &line.repeat(2)), "http1.host_repeated");
     let other = format!("{line}hOST: other.example\r\n");
     assert_eq!(changed(line, &other), "http1.host_repeated");
-    for good in ["a", "a:1", "A.example.", "127.0.0.1:65535", "[::1]", "[::1]:8080", "a_b"] {
+    for good in [
+        "a",
+        "a:1",
+        "A.example.",
+        "127.0.0.1:65535",
+        "[::1]",
+        "[::1]:8080",
+        "a_b",
+    ] {
         assert_eq!(changed("tools.example", good), "good", "{good}");
     }
     for bad in [
@@ -135,7 +174,15 @@ fn there_is_one_host() {
 
 #[test]
 fn a_field_has_a_name_and_a_colon() {
-    for bad in [": x", "x", "a b: x", "a(: x", "ä: x", "\u{0}: x", "a\u{7f}: x"] {
+    for bad in [
+        ": x",
+        "x",
+        "a b: x",
+        "a(: x",
+        "ä: x",
+        "\u{0}: x",
+        "a\u{7f}: x",
+    ] {
         assert_eq!(changed("Accept: x", bad), "http1.field", "{bad:?}");
     }
     for bad in ["Accept : x", "Accept\t: x"] {
@@ -145,7 +192,12 @@ fn a_field_has_a_name_and_a_colon() {
         let bad = format!("Accept: a{control}b");
         assert_eq!(changed("Accept: x", &bad), "http1.character", "{bad:?}");
     }
-    for (line, value) in [("A:", ""), ("A: \t", ""), ("A:b\tc", "b\tc"), ("A: \t b : c\t ", "b : c")] {
+    for (line, value) in [
+        ("A:", ""),
+        ("A: \t", ""),
+        ("A:b\tc", "b\tc"),
+        ("A: \t b : c\t ", "b : c"),
+    ] {
         let text = GOOD.replace("Accept: x", line);
         let read = request(text.as_bytes()).unwrap();
         let found = read.fields(Section::Headers).last().unwrap();
@@ -198,10 +250,17 @@ fn line_ends_are_of_one_kind() {
     }
     let unix = GOOD.replace("\r\n", "\n");
     let file = Reader::edited_file(100);
-    assert_eq!(request(unix.as_bytes()).unwrap_err().code(), "http1.line_end");
+    assert_eq!(
+        request(unix.as_bytes()).unwrap_err().code(),
+        "http1.line_end"
+    );
     let read = file.request(unix.as_bytes(), "https").unwrap();
     assert_eq!(read.target(), "/a?b");
-    for mixed in [GOOD.to_owned(), unix.replace("x\n", "x\r\n"), unix.replace('x', "x\ry")] {
+    for mixed in [
+        GOOD.to_owned(),
+        unix.replace("x\n", "x\r\n"),
+        unix.replace('x', "x\ry"),
+    ] {
         let error = file.request(mixed.as_bytes(), "https").unwrap_err();
         assert_eq!(error.code(), "http1.line_end", "{mixed:?}");
     }
@@ -209,7 +268,16 @@ fn line_ends_are_of_one_kind() {
 
 #[test]
 fn a_head_has_an_end() {
-    for cut in [0, 3, 18, 19, 25, GOOD.len() - 3, GOOD.len() - 2, GOOD.len() - 1] {
+    for cut in [
+        0,
+        3,
+        18,
+        19,
+        25,
+        GOOD.len() - 3,
+        GOOD.len() - 2,
+        GOOD.len() - 1,
+    ] {
         let error = request(&GOOD.as_bytes()[..cut]).unwrap_err();
         assert_eq!(error.code(), "http1.head_incomplete", "{cut}");
     }
@@ -247,14 +315,28 @@ fn a_status_line_has_its_form() {
         assert_eq!(status(line), Ok(code), "{line}");
     }
     for bad in [
-        "HTTP/1.1 200", "HTTP/1.1  200 OK", "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK",
-        "HTTP/1.1 099 OK", "HTTP/1.1 600 OK", "HTTP/1.1 2x0 OK", "HTTP/1.1 200\tOK",
-        "HTTP/1.1 200 O\u{0}K", "HTTP/1.1", "200 OK", "", "GET / HTTP/1.1",
+        "HTTP/1.1 200",
+        "HTTP/1.1  200 OK",
+        "HTTP/1.1 20 OK",
+        "HTTP/1.1 2000 OK",
+        "HTTP/1.1 099 OK",
+        "HTTP/1.1 600 OK",
+        "HTTP/1.1 2x0 OK",
+        "HTTP/1.1 200\tOK",
+        "HTTP/1.1 200 O\u{0}K",
+        "HTTP/1.1",
+        "200 OK",
+        "",
+        "GET / HTTP/1.1",
     ] {
         assert_eq!(status(bad), Err("http1.start_line"), "{bad:?}");
     }
     for bad in ["HTTP/1.0 200 OK", "HTTP/2.0 200 OK", "HTTP/1.12 200 OK"] {
-        let expected = if bad.contains("1.12") { "http1.start_line" } else { "http1.version" };
+        let expected = if bad.contains("1.12") {
+            "http1.start_line"
+        } else {
+            "http1.version"
+        };
         assert_eq!(status(bad), Err(expected), "{bad:?}");
     }
 }
