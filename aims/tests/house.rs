@@ -35,6 +35,7 @@ const BESIDE: &[&str] = &[
     "aims-bench",
     "aims-cli",
     "aims-fuzz-targets",
+    "aims-interop-oauth",
 ];
 /// What is not required below the top floor; `fetch` is nothing but I/O and is itself optional everywhere.
 const RIM: &[&str] = &["aims-fetch", "axum", "hyper", "reqwest", "tokio", "tower"];

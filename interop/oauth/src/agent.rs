@@ -1,0 +1,134 @@
+//! The agent's side: finding the server, and getting tokens.
+
+use std::sync::Arc;
+
+use aims::agent::TokenTransport;
+use aims::fetch::{Fetch as _, Fetcher};
+use aims::jose::key::SigningKey;
+use aims::jose::time::{Clock as _, SystemClock, UnixTime};
+use aims::oauth_client::{ClientCredentials, Error, Token, TokenSource, discovery};
+use aims::oauth_wire::client_auth::{Authenticate, PrivateKeyJwt};
+use aims::oauth_wire::metadata::ServerMetadata;
+use aims::oauth_wire::names::{Issuer, Resource};
+use http::{HeaderMap, Request};
+
+use crate::Failure;
+
+pub(crate) fn now() -> UnixTime {
+    SystemClock::new().now()
+}
+
+/// Finds the metadata of an issuer.
+pub(crate) async fn discover(
+    fetcher: &Fetcher,
+    issuer: &Issuer,
+) -> Result<ServerMetadata, Failure> {
+    let (mut request, mut pending) = discovery::server(issuer)?;
+    loop {
+        match pending.finish(&fetcher.send(request).await?)? {
+            discovery::Step::Found(server) => return Ok(server),
+            discovery::Step::Next(next, more) => (request, pending) = (next, more),
+        }
+    }
+}
+
+/// Asks for tokens at one server.
+pub(crate) struct Asker<'a> {
+    pub(crate) fetcher: &'a Fetcher,
+    pub(crate) server: &'a ServerMetadata,
+}
+
+impl Asker<'_> {
+    /// One token for a resource.
+    pub(crate) async fn token(
+        &self,
+        client: &dyn Authenticate,
+        resource: &str,
+        scopes: &str,
+    ) -> Result<Token, Failure> {
+        let request = self.request(client, resource, scopes)?;
+        self.send(request).await
+    }
+
+    /// The request for a token, not sent.
+    pub(crate) fn request(
+        &self,
+        client: &dyn Authenticate,
+        resource: &str,
+        scopes: &str,
+    ) -> Result<Prepared, Failure> {
+        let grant = ClientCredentials::new(resource.parse()?).scopes(scopes.parse()?);
+        let request = grant.prepare(client, self.server, now())?;
+        Ok(Prepared { request, grant })
+    }
+
+    /// Sends it.
+    pub(crate) async fn send(&self, prepared: Prepared) -> Result<Token, Failure> {
+        let (request, pending) = prepared.request;
+        let answer = self.fetcher.send(request).await?;
+        Ok(pending.finish(&answer, now())?)
+    }
+
+    /// Sends it twice: the outcome of the second time.
+    pub(crate) async fn send_twice(
+        &self,
+        prepared: Prepared,
+        client: &dyn Authenticate,
+    ) -> Result<Token, Failure> {
+        let (request, pending) = prepared.request;
+        pending.finish(&self.fetcher.send(request.clone()).await?, now())?;
+        let (_, pending) = prepared.grant.prepare(client, self.server, now())?;
+        Ok(pending.finish(&self.fetcher.send(request).await?, now())?)
+    }
+
+    /// Two times the token of a source: kept, it is the same one.
+    pub(crate) async fn kept(&self, client: PrivateKeyJwt, resource: &str) -> Result<(), Failure> {
+        let transport = TokenTransport::new(self.fetcher.clone());
+        let source = TokenSource::new(self.server.clone(), client, transport);
+        let (resource, scopes): (Resource, _) = (resource.parse()?, "tools:call".parse()?);
+        let first = source.token_for(&resource, &scopes).await?;
+        let second = source.token_for(&resource, &scopes).await?;
+        if first.fingerprint() != second.fingerprint() {
+            return Err("the source asked twice".into());
+        }
+        Ok(())
+    }
+}
+
+/// A request for a token, and what it is for.
+pub(crate) struct Prepared {
+    request: (Request<Vec<u8>>, aims::oauth_client::PendingToken),
+    grant: ClientCredentials,
+}
+
+pub(crate) fn client(id: &str, key: &SigningKey) -> Result<PrivateKeyJwt, Failure> {
+    Ok(PrivateKeyJwt::new(id.parse()?, Arc::new(key.clone())))
+}
+
+/// The text of a token, by way of the one place where it leaves.
+pub(crate) fn text(token: &Token) -> Result<String, Failure> {
+    let mut headers = HeaderMap::new();
+    token.apply(&mut headers)?;
+    let value = headers.get("authorization").ok_or("no authorization")?;
+    let text = value.to_str()?.strip_prefix("Bearer ");
+    Ok(text.ok_or("no bearer token")?.to_owned())
+}
+
+/// `ok`, or the code of the refusal with the server's word for it.
+pub(crate) fn outcome<T>(result: Result<T, Failure>) -> String {
+    let Err(error) = result else {
+        return "ok".to_owned();
+    };
+    let Some(error) = error.downcast_ref::<Error>() else {
+        return error.to_string();
+    };
+    match error {
+        Error::Wire(wire) => match &**wire {
+            aims::oauth_wire::Error::Refused(refused) => {
+                format!("{} {}", error.code(), refused.error())
+            }
+            _ => error.code().to_owned(),
+        },
+        _ => error.code().to_owned(),
+    }
+}

@@ -1,0 +1,58 @@
+//! What was seen, row by row.
+
+use crate::Failure;
+
+/// The rows so far.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    green: usize,
+    red: usize,
+    not_run: usize,
+}
+
+impl Table {
+    /// A heading.
+    pub(crate) fn part(&self, title: &str) {
+        println!("\n{title}");
+    }
+
+    /// A step whose outcome is `ok` or the code of a refusal, and perhaps more words.
+    pub(crate) fn row(&mut self, step: &str, expected: &str, seen: &str) {
+        let rest = seen.strip_prefix(expected);
+        let verdict = if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')) {
+            self.green += 1;
+            "ok "
+        } else {
+            self.red += 1;
+            "RED"
+        };
+        println!("  {verdict}  {step:<62}  {seen}");
+        if verdict == "RED" {
+            println!("       expected {expected}");
+        }
+    }
+
+    /// What cannot be tried, and why.
+    pub(crate) fn not_run(&mut self, step: &str, why: &str) {
+        self.not_run += 1;
+        println!("  --   {step:<62}  not run: {why}");
+    }
+
+    /// The count.
+    ///
+    /// # Errors
+    ///
+    /// Where a row is red.
+    pub(crate) fn end(self) -> Result<(), Failure> {
+        let Self {
+            green,
+            red,
+            not_run,
+        } = self;
+        println!("\noauth: {green} ok, {red} red, {not_run} not run");
+        if red > 0 {
+            return Err("a row is red".into());
+        }
+        Ok(())
+    }
+}

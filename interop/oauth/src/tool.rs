@@ -1,0 +1,109 @@
+//! The tool's side: guards that believe the provider's tokens.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aims::cred::{Bundle, FixedSource, Identity, TrustStore, WitIssuer};
+use aims::fetch::{Documents, Fetcher};
+use aims::id::WorkloadId;
+use aims::jose::alg::Algorithm;
+use aims::jose::key::SigningKey;
+use aims::jose::provider;
+use aims::jose::time::UnixTime;
+use aims::keys::PublishedKeys;
+use aims::oauth_wire::names::Issuer;
+use aims::{Agent, Guard, Principal, Refusal, Requirements};
+use http::Request;
+use http::request::Parts;
+
+use crate::Failure;
+use crate::agent::now;
+
+/// The issuers' keys as they are published, asked for anew as soon as a token names one that is not known.
+pub(crate) async fn published(
+    fetcher: &Fetcher,
+    issuer: &Issuer,
+) -> Result<PublishedKeys, Failure> {
+    let fetch = Arc::new(fetcher.clone());
+    let documents = Documents::builder(fetch.clone()).refresh_interval(Duration::ZERO);
+    let keys = PublishedKeys::builder(fetch, provider::default())
+        .documents(documents.build())
+        .issuer(issuer.clone())
+        .build();
+    keys.load().await?;
+    Ok(keys)
+}
+
+/// A guard that lets in bearers of a token with `tools:call` for this resource.
+pub(crate) fn for_bearers(resource: &str, keys: &PublishedKeys) -> Result<Guard, Failure> {
+    let scopes = Requirements::new().scopes("tools:call".parse()?);
+    let guard = Guard::builder(resource).keys(keys);
+    Ok(guard.require(scopes.dangerous_allow_bearer()).build()?)
+}
+
+/// A call with a bearer token.
+pub(crate) fn call(token: &str) -> Result<Parts, Failure> {
+    let request = Request::post("/call").header("authorization", format!("Bearer {token}"));
+    Ok(request.body(())?.into_parts().0)
+}
+
+/// `ok`, or the code of the refusal.
+pub(crate) fn told(verdict: Result<Principal, Refusal>) -> String {
+    verdict.map_or_else(|refusal| refusal.code().to_owned(), |_| "ok".to_owned())
+}
+
+/// What a guard says of a token at a moment.
+pub(crate) fn judge(guard: &Guard, token: &str, now: UnixTime) -> Result<String, Failure> {
+    Ok(told(guard.check(&call(token)?, now)))
+}
+
+/// The same, with a refresh of the keys where one is unknown.
+pub(crate) async fn admit(guard: &Guard, token: &str) -> Result<String, Failure> {
+    Ok(told(guard.admit(&call(token)?).await))
+}
+
+/// The token with one bit of its signature turned over: the highest of its first byte.
+pub(crate) fn with_bent_signature(token: &str) -> Result<String, Failure> {
+    let (signed, signature) = token.rsplit_once('.').ok_or("not a JWT")?;
+    const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut rest = signature.chars();
+    let first = rest.next().ok_or("no signature")?;
+    let at = DIGITS.find(first).ok_or("not base64url")?;
+    let bent = DIGITS.chars().nth(at ^ 0b10_0000).ok_or("not base64url")?;
+    Ok(format!("{signed}.{bent}{}", rest.as_str()))
+}
+
+/// An identity authority of the tool's own, for agents that prove who they are besides.
+pub(crate) struct Identities {
+    issuer: WitIssuer,
+    pub(crate) trust: Arc<TrustStore>,
+}
+
+impl Identities {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let key = SigningKey::generate(Algorithm::Es256, provider::default())?.with_key_id("ids");
+        let jwk = key.public_jwk().clone().with_use("wit-svid").to_json();
+        let origin = "spiffe://example.org".parse()?;
+        let bundle = format!(r#"{{"keys":[{jwk}],"spiffe_sequence":1}}"#);
+        let bundle = Bundle::parse(&origin, bundle.as_bytes(), provider::default())?;
+        Ok(Self {
+            issuer: WitIssuer::new(Arc::new(key), None),
+            trust: Arc::new(TrustStore::of([bundle])),
+        })
+    }
+
+    /// A call by this agent with the token, proven by its own key.
+    pub(crate) fn call(&self, id: &str, url: &str, token: &str) -> Result<Parts, Failure> {
+        let key = SigningKey::generate(Algorithm::Es256, provider::default())?;
+        let minute = Duration::from_secs(60);
+        let id = WorkloadId::parse(id)?;
+        let wit = self.issuer.issue(&id, key.public_jwk(), minute, now())?;
+        let public = key.public_jwk().clone();
+        let identity = Identity::new(wit.into_secret(), Arc::new(key), &public)?;
+        let agent = Agent::builder(FixedSource::new(identity))?.build();
+        let request = Request::post(url).header("authorization", format!("Bearer {token}"));
+        let mut request = request.body(())?;
+        agent.prove(&mut request)?;
+        Ok(request.into_parts().0)
+    }
+}
