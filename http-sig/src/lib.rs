@@ -14,6 +14,7 @@ mod limits;
 mod message;
 mod parameters;
 mod policy;
+pub mod profile;
 mod received;
 mod sf;
 mod sign;

@@ -1,0 +1,83 @@
+//! `Accept-Signature` (SIG-10): a wish, which obliges nobody.
+
+use super::{LABEL, REQUEST_FIELDS, RESPONSE_FIELDS, TAG, TOKEN};
+use crate::{Component, Error, Limits, Message, SignatureRequest, Start};
+
+/// What a server sends in a response, so that the next requests are signed: every component of [`RequestSigning`](super::RequestSigning).
+///
+/// # Errors
+///
+/// None that can happen: the names are fixed.
+pub fn wanted_request_signature() -> Result<SignatureRequest, Error> {
+    Ok(wanted(request_components()?))
+}
+
+/// What a client sends in a request, so that the response is signed where the server likes to: every component of
+/// [`ResponseSigning`](super::ResponseSigning). To insist, it [asks](super::RequestSigning::asking_for_signed_response).
+///
+/// # Errors
+///
+/// None that can happen: the names are fixed.
+pub fn wanted_response_signature() -> Result<SignatureRequest, Error> {
+    Ok(wanted(response_components()?))
+}
+
+fn wanted(components: Vec<Component>) -> SignatureRequest {
+    SignatureRequest::new(LABEL)
+        .covering(components)
+        .with_created()
+        .with_expires()
+        .with_tag(TAG)
+}
+
+/// Whether the message wants a signature of this profile: of its response where it is a request, of the next request where it is a response.
+///
+/// What is signed then is what the profile signs, and nothing that a peer chose (T-077). Wishes of other purposes are passed over.
+///
+/// # Errors
+///
+/// `sig.not_offered` where the wish is of this profile and goes beyond it: another component, or a parameter that the profile does not have or whose value is the
+/// signer's. `sig.syntax` and the others of [`SignatureRequest::of`].
+pub fn is_signature_wanted(message: &dyn Message, limits: &Limits) -> Result<bool, Error> {
+    let allowed = match message.start() {
+        Start::Request { .. } => response_components()?,
+        Start::Response { .. } => request_components()?,
+    };
+    let mut found = false;
+    for wish in SignatureRequest::of(message, limits)? {
+        let tag = wish.parameter("tag").and_then(|tag| tag.text());
+        if tag.as_deref() != Some(TAG) {
+            continue;
+        }
+        let plain = |(name, _): (&str, _)| ["created", "expires", "tag"].contains(&name);
+        let fits = wish.components().iter().all(|one| allowed.contains(one));
+        if !fits || !wish.parameters().all(plain) {
+            return Err(Error::NotOffered);
+        }
+        found = true;
+    }
+    Ok(found)
+}
+
+fn request_components() -> Result<Vec<Component>, Error> {
+    let mut components = vec![Component::METHOD, Component::REQUEST_TARGET];
+    add(&mut components, REQUEST_FIELDS)?;
+    Ok(components)
+}
+
+fn response_components() -> Result<Vec<Component>, Error> {
+    let mut components = vec![
+        Component::STATUS,
+        Component::METHOD.of_request()?,
+        Component::REQUEST_TARGET.of_request()?,
+    ];
+    add(&mut components, RESPONSE_FIELDS)?;
+    Ok(components)
+}
+
+fn add(components: &mut Vec<Component>, fields: &[&str]) -> Result<(), Error> {
+    for field in std::iter::once(&TOKEN).chain(fields) {
+        components.push(Component::field(field)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,262 @@
+//! The called one: verifies a request.
+
+use std::time::Duration;
+
+use jose::key::VerifyingKey;
+use jose::time::{Skew, UnixTime};
+use replay::{ReplayKey, ReplayStore};
+
+use super::content::Framed;
+use super::{
+    AUDIENCE, ContentCheck, MAX_LIFETIME, REQUEST_FIELDS, REQUEST_NONCE, SignedResponse, TAG,
+    TOKEN, check_label, check_lifetime, check_present, sign_response, text,
+};
+use crate::digest::{ContentDigest, Matched};
+use crate::{
+    Algorithms, Component, Error, Exchange, Key, Keys, Limits, Message, Parameters, Policy,
+    VerifiedSignature,
+};
+
+/// What a receiver takes: made once, used for every request.
+#[derive(Clone, Debug)]
+pub struct RequestPolicy {
+    audiences: Vec<String>,
+    policy: Policy,
+    limits: Limits,
+    lifetime: Duration,
+}
+
+impl RequestPolicy {
+    /// Requests to one of these audiences, compared byte by byte (SIG-08): configuration, never taken from a request. `expires` at most 5 minutes ahead, 30 s of
+    /// skew.
+    ///
+    /// # Errors
+    ///
+    /// `sig.prepare` where there is none, or one is empty.
+    pub fn for_audiences<A: Into<String>>(
+        audiences: impl IntoIterator<Item = A>,
+    ) -> Result<Self, Error> {
+        let audiences: Vec<String> = audiences.into_iter().map(Into::into).collect();
+        if audiences.is_empty() || audiences.iter().any(String::is_empty) {
+            return Err(Error::Prepare {
+                reason: "a receiver has an audience, which is not empty",
+            });
+        }
+        let covered = [
+            Component::METHOD,
+            Component::REQUEST_TARGET,
+            Component::field(TOKEN)?,
+        ];
+        let policy = Policy::requiring(covered)
+            .with_tag(TAG)
+            .requiring_parameters(["expires", "nonce", AUDIENCE])
+            .forbidding_parameters(["keyid", "alg", REQUEST_NONCE]);
+        Ok(Self {
+            audiences,
+            policy,
+            limits: Limits::default(),
+            lifetime: Duration::from_secs(300),
+        })
+    }
+
+    /// Another skew.
+    #[must_use]
+    pub fn with_skew(mut self, skew: Skew) -> Self {
+        self.policy = self.policy.with_skew(skew);
+        self
+    }
+
+    /// Another limit to how far ahead `expires` may be, in whole seconds: up to [`MAX_LIFETIME`].
+    #[must_use]
+    pub fn with_max_lifetime(mut self, most: Duration) -> Self {
+        self.lifetime = most.min(MAX_LIFETIME);
+        self.policy = self.policy.with_max_age(self.lifetime);
+        self
+    }
+
+    /// Other algorithms. One with a shared key is never taken: a WIT has a public key.
+    #[must_use]
+    pub fn with_algorithms(mut self, algorithms: Algorithms) -> Self {
+        self.policy = self.policy.with_algorithms(algorithms);
+        self
+    }
+
+    /// Other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.policy = self.policy.with_limits(limits);
+        self.limits = limits;
+        self
+    }
+
+    /// Verifies the one signature of this profile that a request has, by the key of its WIT, which the caller has validated (SIG-06).
+    ///
+    /// It is not yet spent.
+    ///
+    /// # Errors
+    ///
+    /// `sig.missing`, `sig.ambiguous` where several have the tag, `sig.label`, `sig.audience`, `sig.lifetime`, `sig.parameter_required`,
+    /// `sig.parameter_forbidden`, `sig.component_required`, `digest.missing` where the message says that it has a body, and the other codes `sig.…` and `digest.…`.
+    pub fn verify(
+        &self,
+        request: &dyn Message,
+        key: &VerifyingKey,
+        now: UnixTime,
+    ) -> Result<UnspentRequest, Error> {
+        let judged = Judged {
+            key,
+            policy: self,
+            now,
+        };
+        // Spending is this module's: nonces are remembered by sender.
+        let signature = self
+            .policy
+            .verify(&Exchange::of(request), &judged, now)?
+            .accept_replays();
+        check_label(request, &signature, &self.limits)?;
+        check_present(request, &signature, REQUEST_FIELDS)?;
+        Framed::ByFields.check(request)?;
+        let content = ContentCheck::of(&signature, Framed::ByFields)?;
+        let parameters = signature.parameters();
+        let nonce = text(&parameters, "nonce")?;
+        let expires = parameters.expires().unwrap_or_default();
+        let head = RequestHead {
+            request: VerifiedRequest {
+                nonce,
+                response: sign_response(&parameters)?,
+                digest: content.digest().cloned(),
+                signature,
+            },
+            content,
+        };
+        Ok(UnspentRequest {
+            until: expires.saturating_add(self.policy.skew().as_secs()),
+            head,
+        })
+    }
+}
+
+/// Gives the key for parameters that fit, so that nothing is computed with it for others.
+#[derive(Debug)]
+struct Judged<'a> {
+    key: &'a VerifyingKey,
+    policy: &'a RequestPolicy,
+    now: UnixTime,
+}
+
+impl Keys for Judged<'_> {
+    fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
+        let policy = self.policy;
+        check_lifetime(parameters, policy.lifetime, policy.policy.skew(), self.now)?;
+        sign_response(parameters)?;
+        if !policy.audiences.contains(&text(parameters, AUDIENCE)?) {
+            return Err(Error::Audience);
+        }
+        Ok(Key::Public(self.key.clone()))
+    }
+}
+
+/// A request whose signature is good, if it is the first with its nonce.
+#[derive(Debug)]
+#[must_use = "a request that was not spent can be replayed"]
+pub struct UnspentRequest {
+    until: u64,
+    head: RequestHead,
+}
+
+impl UnspentRequest {
+    /// Spends the nonce, scoped to the sender: the workload identifier of the WIT (SIG-08). It is remembered until `expires` plus the skew.
+    ///
+    /// # Errors
+    ///
+    /// `replay.replayed`, and all other `replay.…`: what cannot be remembered is refused.
+    pub fn spend(
+        self,
+        store: &dyn ReplayStore,
+        sender: &str,
+        now: UnixTime,
+    ) -> Result<RequestHead, Error> {
+        let key = ReplayKey::new("wimse-http-sig", sender, &[self.head.request.nonce()]);
+        let until = UnixTime::since_unix_epoch(Duration::from_secs(self.until));
+        store.spend(&key, until, now).map_err(Error::Replay)?;
+        Ok(self.head)
+    }
+
+    /// Takes the request although the same may come again until it expires: for what may happen twice.
+    pub fn accept_replays(self) -> RequestHead {
+        self.head
+    }
+}
+
+/// A request that is good, but for its body.
+#[derive(Debug)]
+#[must_use = "the body is anybody's until `check_body` or `reading_body` is called"]
+pub struct RequestHead {
+    request: VerifiedRequest,
+    content: ContentCheck,
+}
+
+impl RequestHead {
+    /// Compares the body, as it was received: before `Content-Encoding` is undone; empty where there is none (SIG-05).
+    ///
+    /// # Errors
+    ///
+    /// `digest.missing` where there is a body without digest, `digest.mismatch`.
+    pub fn check_body(self, body: &[u8]) -> Result<VerifiedRequest, Error> {
+        let _matched: Matched = self.content.check(body)?;
+        Ok(self.request)
+    }
+
+    /// For a body that is still to be read: what was verified of the head, and what the body has to be compared with before anything in it is acted on.
+    pub fn reading_body(self) -> (VerifiedRequest, ContentCheck) {
+        (self.request, self.content)
+    }
+}
+
+/// Proof that the holder of the key signed this request, to this receiver. Only verification makes one.
+#[derive(Clone, Debug)]
+pub struct VerifiedRequest {
+    signature: VerifiedSignature,
+    nonce: String,
+    response: SignedResponse,
+    digest: Option<ContentDigest>,
+}
+
+impl VerifiedRequest {
+    /// What was covered, with its values, and the parameters.
+    #[must_use]
+    pub const fn signature(&self) -> &VerifiedSignature {
+        &self.signature
+    }
+
+    /// The nonce, which a signed response repeats.
+    #[must_use]
+    pub fn nonce(&self) -> &str {
+        &self.nonce
+    }
+
+    /// Whether the caller takes no unsigned response.
+    #[must_use]
+    pub const fn signed_response(&self) -> SignedResponse {
+        self.response
+    }
+
+    /// The digest of the body; none where there is no body.
+    #[must_use]
+    pub const fn content_digest(&self) -> Option<&ContentDigest> {
+        self.digest.as_ref()
+    }
+
+    /// Whether a response of this status may go out unsigned: every error may, a success only where no signature was asked for (SIG-09).
+    ///
+    /// # Errors
+    ///
+    /// `sig.response_unsignable`: answer with [`status`](super::status) instead.
+    pub fn check_unsigned(&self, status: http::StatusCode) -> Result<(), Error> {
+        let failed = status.is_client_error() || status.is_server_error();
+        match self.response {
+            SignedResponse::Asked if !failed => Err(Error::ResponseUnsignable),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The caller: signs a request, and keeps what its response is judged by.
+
+use std::time::Duration;
+
+use jose::key::VerifyingKey;
+use jose::random::SecureRandom;
+use jose::time::UnixTime;
+
+use super::content::Framed;
+use super::{
+    AUDIENCE, Answer, Content, LABEL, REQUEST_FIELDS, ResponsePolicy, SIGN_RESPONSE,
+    SignedResponse, TAG, TOKEN, answer, has, within_limit,
+};
+use crate::{
+    BareItem, Component, Error, Exchange, Message, PreparedSignature, Signing, component_value,
+};
+
+/// How requests to one receiver are signed.
+///
+/// Covered are `@method`, `@request-target`, `workload-identity-token`, which must be there, and where they are there `content-type`, `content-digest`,
+/// `authorization` and `txn-token` (SIG-01). Parameters are `created`, `expires`, `nonce`, `tag` and `wimse-aud`, never `keyid` or `alg` (SIG-03, SIG-04).
+#[derive(Clone, Debug)]
+#[must_use = "nothing is signed until `prepare` is called"]
+pub struct RequestSigning {
+    audience: BareItem<'static>,
+    lifetime: Duration,
+    response: SignedResponse,
+}
+
+impl RequestSigning {
+    /// To this receiver, by the audience that it knows itself by; signatures live 60 s, and the response may be unsigned.
+    ///
+    /// Where nothing else is agreed, the audience is [`target_audience`].
+    ///
+    /// # Errors
+    ///
+    /// `sig.prepare` where the audience is empty or not printable ASCII.
+    pub fn to(audience: &str) -> Result<Self, Error> {
+        if audience.is_empty() {
+            return Err(Error::Prepare {
+                reason: "the audience is empty",
+            });
+        }
+        Ok(Self {
+            audience: BareItem::string(audience)?.into_owned(),
+            lifetime: Duration::from_secs(60),
+            response: SignedResponse::Unasked,
+        })
+    }
+
+    /// Signatures that live that long, in whole seconds: 1 s to [`MAX_LIFETIME`](super::MAX_LIFETIME), or `prepare` refuses.
+    pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// Takes no response that is not signed (`wimse-sign-response`, SIG-09).
+    pub const fn asking_for_signed_response(mut self) -> Self {
+        self.response = SignedResponse::Asked;
+        self
+    }
+
+    /// Makes the signature base of a request, and what its response is judged by. The fields that are to be covered, `Workload-Identity-Token` and
+    /// `Content-Digest` among them, are there already.
+    ///
+    /// # Errors
+    ///
+    /// `digest.missing`, `digest.mismatch` where `Content-Digest` is not the given one, or the message says that it has a body; `sig.component_absent` without
+    /// `Workload-Identity-Token`; `sig.lifetime`; `sig.component_misplaced` for a response; those of [`Signing::prepare`].
+    pub fn prepare(
+        &self,
+        request: &dyn Message,
+        content: Content<'_>,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Result<(PreparedSignature, Pending), Error> {
+        self.prepare_with(request, content, None, random, now)
+    }
+
+    fn prepare_with(
+        &self,
+        request: &dyn Message,
+        content: Content<'_>,
+        nonce: Option<&str>,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Result<(PreparedSignature, Pending), Error> {
+        content.check(request, Framed::ByFields)?;
+        let mut signing = Signing::new(LABEL).covering([
+            Component::METHOD,
+            Component::REQUEST_TARGET,
+            Component::field(TOKEN)?,
+        ]);
+        for field in REQUEST_FIELDS {
+            if has(request, field) {
+                signing = signing.covering([Component::field(field)?]);
+            }
+        }
+        signing = signing
+            .with_created()
+            .with_expires_after(within_limit(self.lifetime)?);
+        signing = match nonce {
+            Some(nonce) => signing.with_nonce(nonce),
+            None => signing.with_random_nonce(),
+        };
+        signing = signing
+            .with_tag(TAG)
+            .with_parameter(AUDIENCE, self.audience.clone());
+        if self.response == SignedResponse::Asked {
+            signing = signing.with_parameter(SIGN_RESPONSE, BareItem::Boolean(true));
+        }
+        let prepared = signing.prepare(&Exchange::of(request), random, now)?;
+        let nonce = prepared.base().parameters().nonce();
+        let nonce = nonce.ok_or(Error::Prepare {
+            reason: "there is no nonce",
+        })?;
+        let pending = Pending {
+            nonce: nonce.into_owned(),
+            response: self.response,
+        };
+        Ok((prepared, pending))
+    }
+}
+
+/// A request that was signed, and waits for its response.
+#[derive(Debug)]
+#[must_use = "a response is not the answer to this request until `finish` says so"]
+pub struct Pending {
+    nonce: String,
+    response: SignedResponse,
+}
+
+impl Pending {
+    /// The nonce of the request.
+    #[must_use]
+    pub fn nonce(&self) -> &str {
+        &self.nonce
+    }
+
+    /// Judges the response to the request, which is given as it was sent. `key` is that of the response's WIT, which the caller has validated; none where it has no
+    /// WIT.
+    ///
+    /// A signature that is there is verified, asked for or not (SIG-09).
+    ///
+    /// # Errors
+    ///
+    /// `sig.response_unsigned` where it had to be signed, `sig.request_nonce` where it answers another request (T-069), `sig.key_unknown` where it is signed and no
+    /// key was given; the codes `sig.…` for what else is wrong.
+    pub fn finish(
+        self,
+        response: &dyn Message,
+        request: &dyn Message,
+        key: Option<&VerifyingKey>,
+        policy: &ResponsePolicy,
+        now: UnixTime,
+    ) -> Result<Answer, Error> {
+        let exchange = Exchange::of(response).answering(request);
+        answer::judge(&exchange, &self.nonce, self.response, key, policy, now)
+    }
+}
+
+/// The audience of a request where none was agreed: its target URI without the query (draft §"The wimse-aud Signature Parameter").
+///
+/// # Errors
+///
+/// `sig.target`, `sig.component_misplaced` for a response.
+pub fn target_audience(request: &dyn Message) -> Result<String, Error> {
+    let mut uri = component_value(&Exchange::of(request), Component::TARGET_URI.id())?;
+    uri.truncate(uri.find(['?', '#']).unwrap_or(uri.len()));
+    Ok(uri)
+}
+
+#[cfg(test)]
+mod tests;

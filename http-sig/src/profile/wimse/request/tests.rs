@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use jose::key::SigningKey;
+use jose::provider::AWS_LC;
+use jose::random::SYSTEM;
+use jose::time::UnixTime;
+
+use super::*;
+use crate::digest::ContentDigest;
+use crate::http1::Reader;
+use crate::profile::wimse::ResponseSigning;
+
+const REQUEST: &[u8] = include_bytes!("../../../../../testdata/wimse/sigs-request.txt");
+const RESPONSE: &[u8] = include_bytes!("../../../../../testdata/wimse/sigs-response.txt");
+const CALLER: &[u8] = include_bytes!("../../../../../testdata/wimse/sigs-svca-jwk.txt");
+const CALLED: &[u8] = include_bytes!("../../../../../testdata/wimse/sigs-svcb-jwk.txt");
+
+fn created() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(1_785_155_797))
+}
+
+fn line(message: &dyn Message, name: &str) -> String {
+    let mut text = String::new();
+    message.lines(crate::Section::Headers, name, &mut |line| {
+        text.push_str(str::from_utf8(line).unwrap());
+    });
+    text
+}
+
+/// Ed25519 gives one signature for one text, so what we sign is byte for byte what the draft prints.
+#[test]
+fn the_request_of_the_draft_is_what_we_sign() {
+    let request = Reader::edited_file(0).request(REQUEST, "https").unwrap();
+    let (prepared, pending) = RequestSigning::to("https://svcb.example.com/gimme-ice-cream")
+        .unwrap()
+        .with_lifetime(Duration::from_secs(300))
+        .asking_for_signed_response()
+        .prepare_with(
+            &request,
+            Content::Empty,
+            Some("abcd1111"),
+            SYSTEM,
+            created(),
+        )
+        .unwrap();
+    assert_eq!(pending.nonce(), "abcd1111");
+    let key = SigningKey::from_jwk(CALLER, AWS_LC).unwrap();
+    let fields = prepared.sign(&key).unwrap();
+    assert_eq!(fields.signature_input(), line(&request, "signature-input"));
+    assert_eq!(fields.signature(), line(&request, "signature"));
+}
+
+#[test]
+fn the_response_of_the_draft_is_what_we_sign() {
+    let request = Reader::edited_file(0).request(REQUEST, "https").unwrap();
+    let response = Reader::edited_file(64).response(RESPONSE, "GET").unwrap();
+    let digest = ContentDigest::of(b"No ice cream today.\n\n");
+    let fields = ResponseSigning::new()
+        .with_lifetime(Duration::from_secs(302))
+        .prepare_with(
+            &Exchange::of(&response).answering(&request),
+            "abcd1111",
+            Content::Digest(&digest),
+            Some("abcd2222"),
+            SYSTEM,
+            created(),
+        )
+        .unwrap()
+        .sign(&SigningKey::from_jwk(CALLED, AWS_LC).unwrap())
+        .unwrap();
+    assert_eq!(fields.signature_input(), line(&response, "signature-input"));
+    assert_eq!(fields.signature(), line(&response, "signature"));
+}
+
+#[test]
+fn the_audience_of_a_request_is_its_target_without_the_query() {
+    let request = Reader::edited_file(0).request(REQUEST, "https").unwrap();
+    assert_eq!(
+        target_audience(&request).unwrap(),
+        "https://svcb.example.com/gimme-ice-cream"
+    );
+    let response = Reader::edited_file(64).response(RESPONSE, "GET").unwrap();
+    assert_eq!(
+        target_audience(&response).unwrap_err().code(),
+        "sig.component_misplaced"
+    );
+}

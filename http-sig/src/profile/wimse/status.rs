@@ -1,0 +1,29 @@
+//! The status that an error is answered with.
+
+use http::StatusCode;
+
+use crate::Error;
+
+/// The status of the answer to a request that was refused with this error (draft §"Error Conditions"), for an RFC 9457 problem. Never 401, which would need a
+/// challenge.
+///
+/// | status | where |
+/// |---|---|
+/// | 400 | the signature or the body of the request is refused |
+/// | 501 | a signed response was asked for and cannot be given: `sig.response_unsignable` |
+/// | 503 | the memory of nonces cannot tell: `replay.…` but for `replay.replayed` and `replay.expired` |
+/// | 500 | a signature of one's own cannot be made: `sig.prepare`, `sig.label_taken`, `sig.headers_full`, what the signing key says |
+#[must_use]
+pub const fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::ResponseUnsignable => StatusCode::NOT_IMPLEMENTED,
+        Error::Replay(replay::Error::Replayed | replay::Error::Expired) => StatusCode::BAD_REQUEST,
+        Error::Replay(_) => StatusCode::SERVICE_UNAVAILABLE,
+        Error::Prepare { .. }
+        | Error::LabelTaken
+        | Error::HeadersFull
+        | Error::Sign(_)
+        | Error::SharedKey { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::BAD_REQUEST,
+    }
+}
