@@ -33,6 +33,12 @@ pub enum Error {
         #[source]
         last: Arc<Self>,
     },
+    /// The request was given up: its task ended without an outcome, or the identity's key changed again and again.
+    #[error("the request was given up")]
+    Interrupted,
+    /// As many tokens are being asked for as can be kept.
+    #[error("no room for another token")]
+    Busy,
 }
 
 impl From<oauth_wire::Error> for Error {
@@ -48,6 +54,8 @@ impl Error {
         "grant.expired",
         "grant.transport",
         "grant.backing_off",
+        "grant.interrupted",
+        "grant.busy",
         "discovery.no_server",
         "discovery.not_found",
     ];
@@ -61,6 +69,8 @@ impl Error {
             Self::Expired => "grant.expired",
             Self::Transport(_) => "grant.transport",
             Self::BackingOff { .. } => "grant.backing_off",
+            Self::Interrupted => "grant.interrupted",
+            Self::Busy => "grant.busy",
             Self::NoServer => "discovery.no_server",
             Self::NotFound => "discovery.not_found",
         }

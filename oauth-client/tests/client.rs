@@ -1,10 +1,10 @@
-//! Discovery, the client credentials grant, and tokens that are kept.
+//! Discovery and the client credentials grant.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::Response;
 use jose::secret::SecretText;
 use jose::time::UnixTime;
 use oauth_client::discovery::{self, Step};
@@ -191,166 +191,12 @@ fn codes_are_unique_and_complete() {
         Error::BackingOff {
             last: Arc::new(Error::Expired),
         },
+        Error::Interrupted,
+        Error::Busy,
         Error::NoServer,
         Error::NotFound,
     ];
     let given: BTreeSet<_> = all.iter().map(Error::code).collect();
     let listed: BTreeSet<_> = Error::CODES.iter().copied().collect();
     assert_eq!((given, Error::CODES.len()), (listed.clone(), listed.len()));
-}
-
-#[cfg(feature = "tokio")]
-mod source {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use jose::time::Clock;
-    use oauth_client::{TokenSource, Transport, TransportFuture};
-    use tokio::time::Instant;
-
-    use super::*;
-
-    #[derive(Clone, Copy)]
-    struct Paused(Instant);
-
-    impl Clock for Paused {
-        fn now(&self) -> UnixTime {
-            at(NOW + self.0.elapsed().as_secs())
-        }
-    }
-
-    /// Answers after a second, with a token for 300 s or with an error; counts.
-    #[derive(Clone, Debug, Default)]
-    struct Server(Arc<(AtomicU64, AtomicU64)>);
-
-    impl Server {
-        fn calls(&self) -> u64 {
-            self.0.0.load(Ordering::SeqCst)
-        }
-        fn fail(&self, whether: bool) {
-            self.0.1.store(u64::from(whether), Ordering::SeqCst);
-        }
-    }
-
-    impl Transport for Server {
-        fn send(&self, _: Request<Vec<u8>>) -> TransportFuture<'_> {
-            Box::pin(async move {
-                let call = self.0.0.fetch_add(1, Ordering::SeqCst);
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                if self.0.1.load(Ordering::SeqCst) == 1 {
-                    return Err("no answer".into());
-                }
-                Ok(answer(
-                    200,
-                    &json!({"access_token": format!("t{call}"), "token_type": "Bearer", "expires_in": 300}),
-                ))
-            })
-        }
-    }
-
-    fn source(server: &Server) -> Arc<TokenSource> {
-        let source = TokenSource::new(super::server(), client(), server.clone());
-        Arc::new(source.with_clock(Paused(Instant::now())))
-    }
-
-    async fn ask(source: &TokenSource) -> Result<String, Error> {
-        let resource = "https://tools.example/mcp".parse().unwrap();
-        let token = source
-            .token_for(&resource, &"read".parse().unwrap())
-            .await?;
-        Ok(token.fingerprint().to_string())
-    }
-
-    async fn sleep(seconds: u64) {
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
-    }
-
-    /// Many callers, one request; kept until two thirds, then renewed once.
-    #[tokio::test(start_paused = true)]
-    async fn one_request_for_many_callers() {
-        let server = Server::default();
-        let source = source(&server);
-        let callers: Vec<_> = (0..50)
-            .map(|_| {
-                let source = Arc::clone(&source);
-                tokio::spawn(async move { ask(&source).await.unwrap() })
-            })
-            .collect();
-        for caller in callers {
-            caller.await.unwrap();
-        }
-        assert_eq!(server.calls(), 1);
-        let first = ask(&source).await.unwrap();
-        sleep(195).await;
-        assert_eq!(
-            (ask(&source).await.unwrap(), server.calls()),
-            (first.clone(), 1)
-        );
-        sleep(10).await;
-        assert_ne!(ask(&source).await.unwrap(), first);
-        assert_eq!(server.calls(), 2);
-    }
-
-    /// F-03: a caller that goes away poisons nothing.
-    #[tokio::test(start_paused = true)]
-    async fn a_cancelled_caller_makes_room() {
-        let server = Server::default();
-        let source = source(&server);
-        let gone = tokio::time::timeout(Duration::from_millis(500), ask(&source)).await;
-        assert!(gone.is_err());
-        assert_eq!(code(ask(&source).await), "ok");
-        assert_eq!(server.calls(), 2);
-    }
-
-    /// A failing server is not asked by every caller; an old token is given until it expires.
-    #[tokio::test(start_paused = true)]
-    async fn failures_are_remembered() {
-        let server = Server::default();
-        let source = source(&server);
-        server.fail(true);
-        assert_eq!(code(ask(&source).await), "grant.transport");
-        for _ in 0..100 {
-            assert_eq!(code(ask(&source).await), "grant.backing_off");
-        }
-        assert_eq!(server.calls(), 1);
-        server.fail(false);
-        sleep(2).await;
-        let good = ask(&source).await.unwrap();
-        server.fail(true);
-        sleep(250).await;
-        assert_eq!(ask(&source).await.unwrap(), good);
-        sleep(100).await;
-        assert_ne!(code(ask(&source).await), "ok");
-        let before = server.calls();
-        for _ in 0..3_600 {
-            sleep(1).await;
-            drop(ask(&source).await);
-        }
-        let later = server.calls() - before;
-        assert!((40..=80).contains(&later), "{later} requests in an hour");
-    }
-
-    /// A token that was refused is not given again.
-    #[tokio::test(start_paused = true)]
-    async fn a_forgotten_token_is_got_anew() {
-        let server = Server::default();
-        let source = source(&server);
-        let (resource, scope) = (
-            "https://tools.example/mcp".parse().unwrap(),
-            "read".parse().unwrap(),
-        );
-        let token = source.token_for(&resource, &scope).await.unwrap();
-        source.forget(&token);
-        let next = source.token_for(&resource, &scope).await.unwrap();
-        assert_ne!(
-            token.fingerprint().to_string(),
-            next.fingerprint().to_string()
-        );
-        // The old one again changes nothing.
-        source.forget(&token);
-        assert!(Arc::ptr_eq(
-            &next,
-            &source.token_for(&resource, &scope).await.unwrap()
-        ));
-    }
 }

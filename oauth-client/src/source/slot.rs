@@ -1,0 +1,227 @@
+//! What is kept for one resource and scope: the token, how renewals failed, and the request that is under way.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jose::jwk::Thumbprint;
+use jose::random::SecureRandom;
+use jose::time::UnixTime;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::wait;
+use crate::{Error, Token};
+
+/// A token and until when it is given.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) token: Arc<Token>,
+    /// The key of the identity that asked for it.
+    key: Option<Thumbprint>,
+    /// From here on it is renewed, while it is still given.
+    renew: u64,
+    /// Its end by the clock that nobody sets: a clock that goes back makes no token last longer (F-04).
+    ends: Instant,
+}
+
+/// What a request came to, as everybody who waits for it gets it.
+pub(super) type Outcome = Result<Kept, Arc<Error>>;
+
+/// A request failed; the server may have said for how long not to come again.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub(super) error: Error,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        let retry_after = None;
+        Self { error, retry_after }
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Slot(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    kept: Option<Kept>,
+    failures: u32,
+    /// The last failure, and when it may be tried again.
+    last: Option<(Arc<Error>, Instant)>,
+    flight: Option<Flight>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    outcome: watch::Receiver<Option<Outcome>>,
+    task: Option<AbortHandle>,
+}
+
+/// What a caller is to do.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// Take this one.
+    Take(Arc<Token>),
+    /// Wait for the request that is under way.
+    Wait(watch::Receiver<Option<Outcome>>),
+    /// Start a request, which counts as under way from now on. Meanwhile there is this one, or none.
+    Start(watch::Sender<Option<Outcome>>, Option<Arc<Token>>),
+}
+
+impl Kept {
+    pub(super) fn new(
+        token: Token,
+        key: Option<Thumbprint>,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Self {
+        let left = token.expires().as_secs().saturating_sub(now.as_secs());
+        let earlier = wait::chance(random, left / 10);
+        let renew = (left.saturating_mul(2) / 3).saturating_sub(earlier);
+        let end = Instant::now().checked_add(Duration::from_secs(left));
+        Self {
+            token: Arc::new(token),
+            key,
+            renew: now.as_secs().saturating_add(renew),
+            ends: end.unwrap_or_else(Instant::now),
+        }
+    }
+
+    pub(super) fn is_good(&self, key: Option<Thumbprint>, now: UnixTime) -> bool {
+        self.key == key
+            && now.as_secs() < self.token.expires().as_secs()
+            && Instant::now() < self.ends
+    }
+}
+
+impl Slot {
+    /// What is to be done for a token of this key.
+    pub(super) fn next(&self, key: Option<Thumbprint>, now: UnixTime) -> Result<Next, Error> {
+        let mut state = self.lock();
+        let good = state.kept.clone().filter(|kept| kept.is_good(key, now));
+        let is_due = good.as_ref().is_none_or(|kept| now.as_secs() >= kept.renew);
+        let paused = state
+            .last
+            .as_ref()
+            .filter(|(_, until)| Instant::now() < *until);
+        if is_due && state.flight.is_none() && paused.is_none() {
+            let (sender, outcome) = watch::channel(None);
+            let task = None;
+            state.flight = Some(Flight { outcome, task });
+            return Ok(Next::Start(sender, good.map(|kept| kept.token)));
+        }
+        // Whoever has a good one does not wait for the next.
+        match (good, &state.flight, paused) {
+            (Some(kept), _, _) => Ok(Next::Take(kept.token)),
+            (None, Some(flight), _) => Ok(Next::Wait(flight.outcome.clone())),
+            (None, None, Some((last, _))) => Err(Error::BackingOff {
+                last: Arc::clone(last),
+            }),
+            (None, None, None) => Err(Error::Interrupted),
+        }
+    }
+
+    /// The task of the request that is under way, which may have ended already.
+    pub(super) fn started(&self, task: AbortHandle) {
+        if let Some(flight) = &mut self.lock().flight {
+            flight.task = Some(task);
+        }
+    }
+
+    /// Ends the request that is under way.
+    fn land(&self, result: Result<Kept, Failed>, random: &dyn SecureRandom) -> Outcome {
+        let mut state = self.lock();
+        state.flight = None;
+        match result {
+            Ok(kept) => {
+                (state.failures, state.last) = (0, None);
+                state.kept = Some(kept.clone());
+                Ok(kept)
+            }
+            Err(Failed { error, retry_after }) => {
+                let error = Arc::new(error);
+                let pause = wait::pause(state.failures, retry_after, random);
+                state.failures = state.failures.saturating_add(1);
+                let until = Instant::now().checked_add(pause);
+                state.last = until.map(|until| (Arc::clone(&error), until));
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets this token.
+    pub(super) fn forget(&self, token: &Token) {
+        let kept = &mut self.lock().kept;
+        *kept = kept
+            .take()
+            .filter(|kept| !std::ptr::eq(&raw const *kept.token, token));
+    }
+
+    /// When what is here may go to make room: never while a request is under way.
+    pub(super) fn idle_until(&self) -> Option<u64> {
+        let state = self.lock();
+        let ends = state
+            .kept
+            .as_ref()
+            .map(|kept| kept.token.expires().as_secs());
+        state.flight.is_none().then_some(ends.unwrap_or(0))
+    }
+
+    /// Stops the request that is under way.
+    pub(super) fn abort(&self) {
+        let task = self.lock().flight.as_mut().and_then(|it| it.task.take());
+        // Not under the lock: the task's end takes it.
+        if let Some(task) = task {
+            task.abort();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a flight in any case: a task that panics or is dropped with its runtime leaves nobody waiting (F-03).
+#[derive(Debug)]
+pub(super) struct Landing {
+    slot: Arc<Slot>,
+    sender: watch::Sender<Option<Outcome>>,
+    random: &'static dyn SecureRandom,
+    landed: bool,
+}
+
+impl Landing {
+    pub(super) fn new(
+        slot: Arc<Slot>,
+        sender: watch::Sender<Option<Outcome>>,
+        random: &'static dyn SecureRandom,
+    ) -> Self {
+        Self {
+            slot,
+            sender,
+            random,
+            landed: false,
+        }
+    }
+
+    pub(super) fn land(mut self, result: Result<Kept, Failed>) {
+        self.finish(result);
+    }
+
+    fn finish(&mut self, result: Result<Kept, Failed>) {
+        self.landed = true;
+        let outcome = self.slot.land(result, self.random);
+        self.sender.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.finish(Err(Error::Interrupted.into()));
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! A token source in a world where time and the server do as they are told.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::panic, reason = "one of the answers is a panic")]
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Request, Response};
+use jose::random::SecureRandom;
+use jose::secret::SecretText;
+use jose::time::{Clock, UnixTime};
+use oauth_client::{BoxError, Error, TokenSource, Transport, TransportFuture};
+use oauth_wire::client_auth::ClientSecretBasic;
+use oauth_wire::metadata::ServerMetadata;
+use serde_json::json;
+use tokio::time::Instant;
+
+pub(crate) const NOW: u64 = 1_800_000_000;
+
+pub(crate) fn at(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+/// Wall time that goes as tokio's does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Paused(pub(crate) Instant);
+
+impl Clock for Paused {
+    fn now(&self) -> UnixTime {
+        at(NOW + self.0.elapsed().as_secs())
+    }
+}
+
+/// Gives the same number always.
+#[derive(Debug)]
+pub(crate) struct Fixed(pub(crate) u64);
+
+impl SecureRandom for Fixed {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), jose::Error> {
+        buffer.copy_from_slice(&self.0.to_le_bytes());
+        Ok(())
+    }
+}
+
+/// Nothing is earlier than it must be, and no pause shorter.
+pub(crate) static LATEST: Fixed = Fixed(0);
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    /// A token for 300 s, after a second.
+    Token,
+    /// A token for 300 s, after being polled so many times.
+    Polled(usize),
+    /// No answer, after a second.
+    Fails,
+    /// This status, with this field, at once.
+    Says(u16, &'static str),
+    Hangs,
+    /// It holds its thread for so many milliseconds, and then there is no answer.
+    Blocks(u64),
+    /// After a second.
+    Panics,
+}
+
+/// Gives its answers in turn, then tokens; remembers when it was asked, in milliseconds, and what for.
+#[derive(Clone, Debug)]
+pub(crate) struct Server(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    answers: Mutex<VecDeque<Answer>>,
+    asked: Mutex<Vec<u64>>,
+    requests: Mutex<Vec<Request<Vec<u8>>>>,
+    start: Instant,
+}
+
+impl Server {
+    pub(crate) fn of(answers: &[Answer]) -> Self {
+        Self(Arc::new(Inner {
+            answers: Mutex::new(answers.iter().copied().collect()),
+            asked: Mutex::default(),
+            requests: Mutex::default(),
+            start: Instant::now(),
+        }))
+    }
+
+    pub(crate) fn then(&self, answers: &[Answer]) {
+        self.0.answers.lock().unwrap().extend(answers);
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.0.asked.lock().unwrap().len()
+    }
+
+    pub(crate) fn asked(&self) -> Vec<u64> {
+        self.0.asked.lock().unwrap().clone()
+    }
+
+    pub(crate) fn bodies(&self) -> Vec<String> {
+        let requests = self.0.requests.lock().unwrap();
+        let bodies = requests.iter().map(|it| it.body().clone());
+        bodies.map(|it| String::from_utf8(it).unwrap()).collect()
+    }
+
+    /// Exact to the second.
+    pub(crate) fn source(&self) -> TokenSource {
+        TokenSource::new(metadata(), client(), self.clone())
+            .with_clock(Paused(self.0.start))
+            .with_random(&LATEST)
+    }
+}
+
+impl Transport for Server {
+    fn send(&self, request: Request<Vec<u8>>) -> TransportFuture<'_> {
+        Box::pin(async move {
+            let asked = u64::try_from(self.0.start.elapsed().as_millis()).unwrap();
+            let call = self.calls();
+            self.0.asked.lock().unwrap().push(asked);
+            self.0.requests.lock().unwrap().push(request);
+            let next = self.0.answers.lock().unwrap().pop_front();
+            let second = || tokio::time::sleep(Duration::from_secs(1));
+            match next.unwrap_or(Answer::Token) {
+                Answer::Token => second().await,
+                Answer::Polled(times) => {
+                    for _ in 0..times {
+                        tokio::task::yield_now().await;
+                    }
+                }
+                Answer::Fails => {
+                    second().await;
+                    return Err(BoxError::from("no answer"));
+                }
+                Answer::Says(status, retry_after) => return Ok(refusal(status, retry_after)),
+                Answer::Hangs => std::future::pending().await,
+                Answer::Blocks(millis) => {
+                    std::thread::sleep(Duration::from_millis(millis));
+                    return Err(BoxError::from("no answer"));
+                }
+                Answer::Panics => {
+                    second().await;
+                    panic!("a transport may do this");
+                }
+            }
+            let body = json!({"access_token": format!("t{call}"), "token_type": "Bearer", "expires_in": 300});
+            Ok(response(200).body(body.to_string().into_bytes()).unwrap())
+        })
+    }
+}
+
+fn response(status: u16) -> http::response::Builder {
+    let response = Response::builder().status(status);
+    let response = response.header("content-type", "application/json");
+    response.header("cache-control", "no-store")
+}
+
+fn refusal(status: u16, retry_after: &str) -> Response<Vec<u8>> {
+    let mut answer = response(status);
+    for value in retry_after.split('|').filter(|it| !it.is_empty()) {
+        answer = answer.header("retry-after", value);
+    }
+    let body = json!({"error": "temporarily_unavailable"});
+    answer.body(body.to_string().into_bytes()).unwrap()
+}
+
+pub(crate) fn metadata() -> ServerMetadata {
+    let document =
+        json!({"issuer": "https://as.example", "token_endpoint": "https://as.example/token"});
+    let issuer = "https://as.example".parse().unwrap();
+    ServerMetadata::parse(document.to_string().as_bytes(), &issuer).unwrap()
+}
+
+pub(crate) fn client() -> ClientSecretBasic {
+    ClientSecretBasic::new("agent".parse().unwrap(), SecretText::new("secret"))
+}
+
+pub(crate) fn code<T>(result: Result<T, Error>) -> &'static str {
+    result.map_or_else(|error| error.code(), |_| "ok")
+}
+
+/// The fingerprint of the token for one tool.
+pub(crate) async fn ask(source: &TokenSource) -> Result<String, Error> {
+    ask_for(source, "https://tools.example/mcp", "read").await
+}
+
+pub(crate) async fn ask_for(
+    source: &TokenSource,
+    resource: &str,
+    scopes: &str,
+) -> Result<String, Error> {
+    let (resource, scopes) = (resource.parse().unwrap(), scopes.parse().unwrap());
+    let token = source.token_for(&resource, &scopes).await?;
+    Ok(token.fingerprint().to_string())
+}
+
+/// The fingerprint of the token of the server's call of this number.
+pub(crate) fn token(call: usize) -> String {
+    SecretText::new(format!("t{call}"))
+        .fingerprint()
+        .to_string()
+}
+
+pub(crate) async fn sleep(seconds: u64) {
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+}

@@ -1,0 +1,197 @@
+//! The request for a token belongs to a task and to no caller.
+
+#![cfg(feature = "tokio")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use common::{Answer, Fixed, Server, ask, ask_for, code, sleep, token};
+use oauth_client::{Error, TokenSource};
+use tokio::runtime::{Builder, Handle};
+use tokio::time::Instant;
+
+fn callers(
+    source: &Arc<TokenSource>,
+    count: usize,
+) -> Vec<tokio::task::JoinHandle<Result<String, Error>>> {
+    let callers = (0..count).map(|_| {
+        let source = Arc::clone(source);
+        tokio::spawn(async move { ask(&source).await })
+    });
+    callers.collect()
+}
+
+/// F-03: many callers, one request.
+#[tokio::test(start_paused = true)]
+async fn one_request_for_many_callers() {
+    let server = Server::of(&[]);
+    let source = Arc::new(server.source());
+    for caller in callers(&source, 50) {
+        assert_eq!(caller.await.unwrap().unwrap(), token(0));
+    }
+    assert_eq!(server.calls(), 1);
+}
+
+/// F-02, F-03: the caller whose request it was goes away, at any point; the others get its outcome, and nothing is sent again.
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_goes_away_takes_nothing_along() {
+    for polls in 0..12 {
+        let server = Server::of(&[Answer::Polled(6)]);
+        let source = Arc::new(server.source());
+        let followers = {
+            let mut leader = pin!(ask(&source));
+            let mut done = false;
+            for _ in 0..polls {
+                let polled = poll_fn(|context| Poll::Ready(leader.as_mut().poll(context)));
+                done = done || polled.await.is_ready();
+                if done {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            callers(&source, 5)
+        };
+        for follower in followers {
+            assert_eq!(follower.await.unwrap().unwrap(), token(0), "{polls} polls");
+        }
+        assert_eq!(server.calls(), 1, "{polls} polls");
+    }
+}
+
+/// F-02: a caller's timeout ends its own wait alone.
+#[tokio::test(start_paused = true)]
+async fn a_timeout_ends_ones_own_wait() {
+    let server = Server::of(&[]);
+    let source = Arc::new(server.source());
+    let follower = callers(&source, 1);
+    let gone = tokio::time::timeout(Duration::from_millis(500), ask(&source)).await;
+    assert!(gone.is_err());
+    // Nobody at all waits for it, and it is there.
+    follower.iter().for_each(tokio::task::JoinHandle::abort);
+    sleep(1).await;
+    let asked = Instant::now();
+    assert_eq!(ask(&source).await.unwrap(), token(0));
+    assert!(asked.elapsed().is_zero());
+    assert_eq!(server.calls(), 1);
+}
+
+/// F-03: a transport that panics ends the wait of all, at once, and the next request is a new one.
+#[tokio::test(start_paused = true)]
+async fn a_panic_ends_the_wait_of_all() {
+    let server = Server::of(&[Answer::Panics]);
+    let source = Arc::new(server.source());
+    let start = Instant::now();
+    for caller in callers(&source, 5) {
+        assert_eq!(code(caller.await.unwrap()), "grant.interrupted");
+    }
+    assert!(start.elapsed() < Duration::from_millis(1_100));
+    assert_eq!(code(ask(&source).await), "grant.backing_off");
+    sleep(1).await;
+    assert_eq!(ask(&source).await.unwrap(), token(1));
+}
+
+/// F-03: a server that never answers costs nobody more than the deadline, whenever they came.
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_not_waited_for() {
+    let server = Server::of(&[Answer::Hangs]);
+    let source = Arc::new(server.source());
+    let start = Instant::now();
+    let first = callers(&source, 3);
+    sleep(20).await;
+    for caller in first.into_iter().chain(callers(&source, 3)) {
+        assert_eq!(code(caller.await.unwrap()), "grant.transport");
+    }
+    assert!(start.elapsed() < Duration::from_millis(30_100));
+    assert_eq!(server.calls(), 1);
+}
+
+/// F-03: nor does a transport that holds its thread, where no timeout ends it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocking_transport_is_not_waited_for() {
+    let server = Server::of(&[Answer::Blocks(1_000)]);
+    let source = Arc::new(server.source().with_timeout(Duration::from_millis(100)));
+    let start = Instant::now();
+    for caller in callers(&source, 3) {
+        assert_eq!(code(caller.await.unwrap()), "grant.transport");
+    }
+    assert!(start.elapsed() < Duration::from_millis(600));
+    assert_eq!(server.calls(), 1);
+}
+
+/// F-22: a source that is gone leaves no task.
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_source_ends_its_tasks() {
+    let server = Server::of(&[Answer::Hangs]);
+    let source = server.source();
+    let waited = tokio::time::timeout(Duration::from_secs(1), ask(&source)).await;
+    assert!(waited.is_err());
+    let alive = || Handle::current().metrics().num_alive_tasks();
+    assert_eq!(alive(), 1);
+    drop(source);
+    tokio::task::yield_now().await;
+    assert_eq!(alive(), 0);
+}
+
+/// F-14: without a runtime there is an error, and nothing is sent.
+#[test]
+fn without_a_runtime_there_is_no_token() {
+    let server = Server::of(&[]);
+    let source = server.source();
+    let mut asking = pin!(ask(&source));
+    let mut context = Context::from_waker(Waker::noop());
+    let Poll::Ready(answer) = asking.as_mut().poll(&mut context) else {
+        panic!("nobody would wake it");
+    };
+    assert_eq!((code(answer), server.calls()), ("grant.interrupted", 0));
+}
+
+/// F-03, F-14: a runtime that stops in the midst of a request poisons nothing: another one goes on.
+#[test]
+fn a_runtime_that_stops_poisons_nothing() {
+    static SHORTEST: Fixed = Fixed(500);
+    let runtime = || Builder::new_current_thread().enable_time().build().unwrap();
+    let server = Server::of(&[Answer::Hangs, Answer::Polled(1)]);
+    let source = server.source().with_random(&SHORTEST);
+    let first = runtime();
+    let short = Duration::from_millis(20);
+    let waited = first.block_on(async { tokio::time::timeout(short, ask(&source)).await });
+    assert!(waited.is_err());
+    drop(first);
+    let second = runtime();
+    let last = second.block_on(ask(&source)).unwrap_err();
+    assert!(matches!(&last, Error::BackingOff { last } if last.code() == "grant.interrupted"));
+    let asked = second.block_on(async {
+        tokio::time::sleep(Duration::from_millis(550)).await;
+        ask(&source).await
+    });
+    assert_eq!(asked.unwrap(), token(1));
+}
+
+/// F-18: so many tokens and no more. The one that ends first makes room; what is being asked for does not.
+#[tokio::test(start_paused = true)]
+async fn the_room_is_bounded() {
+    let (a, b, c) = (
+        "https://a.example",
+        "https://b.example",
+        "https://c.example",
+    );
+    let server = Server::of(&[]);
+    let source = server.source().with_capacity(2);
+    for (tool, expected) in [(a, 0), (b, 1), (a, 0), (c, 2), (b, 1), (a, 3), (b, 4)] {
+        let got = ask_for(&source, tool, "read").await.unwrap();
+        assert_eq!(got, token(expected), "{tool}");
+    }
+    let server = Server::of(&[Answer::Hangs, Answer::Hangs]);
+    let source = server.source().with_capacity(2);
+    let asks = async { tokio::join!(ask_for(&source, a, "read"), ask_for(&source, b, "read")) };
+    let waited = tokio::time::timeout(Duration::from_secs(1), asks).await;
+    assert!(waited.is_err());
+    assert_eq!(code(ask_for(&source, c, "read").await), "grant.busy");
+    assert_eq!(server.calls(), 2);
+}

@@ -1,0 +1,122 @@
+//! An access token is opaque to its client (RFC 9068 §6, ATJ-20), and a server is what one document says (META-06).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::time::Duration;
+
+use http::Response;
+use jose::secret::SecretText;
+use jose::time::UnixTime;
+use oauth_client::discovery::{self, Step};
+use oauth_client::{ClientCredentials, Token};
+use oauth_wire::client_auth::ClientSecretBasic;
+use oauth_wire::metadata::ServerMetadata;
+use serde_json::{Value, json};
+
+const NOW: u64 = 1_800_000_000;
+
+fn at(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+fn answer(status: u16, body: &Value) -> Response<Vec<u8>> {
+    let response = Response::builder().status(status);
+    let response = response.header("content-type", "application/json");
+    let response = response.header("cache-control", "no-store");
+    response.body(body.to_string().into_bytes()).unwrap()
+}
+
+fn got(text: &str) -> Token {
+    let document =
+        json!({"issuer": "https://as.example", "token_endpoint": "https://as.example/token"});
+    let issuer = "https://as.example".parse().unwrap();
+    let server = ServerMetadata::parse(document.to_string().as_bytes(), &issuer).unwrap();
+    let client = ClientSecretBasic::new("agent".parse().unwrap(), SecretText::new("secret"));
+    let wanted = ClientCredentials::new("https://tools.example/mcp".parse().unwrap());
+    let wanted = wanted.scopes("read".parse().unwrap());
+    let (_, pending) = wanted.prepare(&client, &server, at(NOW)).unwrap();
+    let body = json!({"access_token": text, "token_type": "Bearer", "expires_in": 300});
+    pending.finish(&answer(200, &body), at(NOW)).unwrap()
+}
+
+/// ATJ-20: what a token says of itself changes nothing: it may have ended, be for others, be of another kind, or be no JWT at all.
+#[test]
+fn nothing_in_a_token_is_read() {
+    let jwt = |header: Value, claims: Value| {
+        let part = |it: Value| jose::base64url::encode(it.to_string().as_bytes());
+        format!("{}.{}.AAAA", part(header), part(claims))
+    };
+    let claims = json!({"iss": "https://evil.example", "aud": "https://b.example", "exp": 1, "scope": "admin"});
+    for text in [
+        jwt(json!({"alg": "ES256", "typ": "at+jwt"}), claims.clone()),
+        jwt(json!({"alg": "none"}), claims),
+        jwt(json!("x"), json!([])),
+        "e30.e30.".to_owned(),
+        "opaque".to_owned(),
+    ] {
+        let token = got(&text);
+        assert_eq!(token.expires(), at(NOW + 300), "{text}");
+        assert_eq!(token.resource().as_str(), "https://tools.example/mcp");
+        assert!(token.scopes().contains("read") && !token.scopes().contains("admin"));
+        let mut headers = http::HeaderMap::new();
+        token.apply(&mut headers).unwrap();
+        let sent = headers.get("authorization").unwrap();
+        assert_eq!(sent.to_str().unwrap(), format!("Bearer {text}"));
+    }
+}
+
+/// Whether a type implements a trait: the inherent constant is found before the trait's, where its bound holds.
+macro_rules! implements {
+    ($type:ty: $($bound:tt)+) => {{
+        #[allow(dead_code, reason = "used where the bound does not hold")]
+        trait Otherwise {
+            const IS: bool = false;
+        }
+        impl<T: ?Sized> Otherwise for T {}
+        struct Asked<T: ?Sized>(std::marker::PhantomData<T>);
+        #[allow(dead_code, reason = "used where the bound holds")]
+        impl<T: ?Sized + $($bound)+> Asked<T> {
+            const IS: bool = true;
+        }
+        <Asked<$type>>::IS
+    }};
+}
+
+/// ATJ-20, T-138: the text leaves a token by `apply` alone: nothing else gives text or bytes, or makes a second token of it.
+#[test]
+fn a_token_gives_its_text_to_a_header_alone() {
+    assert!(implements!(String: std::fmt::Display) && implements!(Token: std::fmt::Debug));
+    assert!(!implements!(Token: std::fmt::Display));
+    assert!(!implements!(Token: AsRef<str>));
+    assert!(!implements!(Token: AsRef<[u8]>));
+    assert!(!implements!(Token: Into<String>));
+    assert!(!implements!(Token: Into<SecretText>));
+    assert!(!implements!(Token: std::ops::Deref));
+    assert!(!implements!(Token: Clone));
+}
+
+/// META-06: a server is what one document says: what it lacks is not looked for in the next, and what an earlier answer said is not kept.
+#[test]
+fn documents_are_never_mixed() {
+    let begin = || {
+        discovery::server(&"https://as.example".parse().unwrap())
+            .unwrap()
+            .1
+    };
+    let first = json!({"issuer": "https://as.example", "jwks_uri": "https://as.example/one"});
+    let second =
+        json!({"issuer": "https://as.example", "token_endpoint": "https://as.example/token"});
+    let Step::Found(found) = begin().finish(&answer(200, &first)).unwrap() else {
+        panic!("it was there");
+    };
+    assert!(found.token_endpoint().is_err());
+    // A 404 is no document, whatever its body says.
+    let Step::Next(_, pending) = begin().finish(&answer(404, &first)).unwrap() else {
+        panic!("there is a second place");
+    };
+    let Step::Found(found) = pending.finish(&answer(200, &second)).unwrap() else {
+        panic!("it was there");
+    };
+    assert!(found.token_endpoint().is_ok());
+    assert!(found.jwks_uri().is_err());
+}
