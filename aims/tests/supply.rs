@@ -1,0 +1,211 @@
+//! What the project takes from elsewhere: `dependencies.md` and `deny.toml` against what cargo says.
+
+#![cfg(feature = "tool")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::Value;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
+}
+
+fn cargo(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .arg("--offline")
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{complaint}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn packages(arguments: &[&str]) -> Vec<Value> {
+    let base = ["metadata", "--format-version", "1"];
+    let metadata: Value = serde_json::from_str(&cargo(&[&base, arguments].concat())).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+fn name(value: &Value) -> String {
+    value["name"].as_str().unwrap().to_owned()
+}
+
+/// The rows of the table under a heading, by the name in their first cell: none twice, no cell empty, in the order of their names.
+fn table(heading: &str) -> BTreeMap<String, Vec<String>> {
+    let text = fs::read_to_string(root().join("dependencies.md")).unwrap();
+    let (_, behind) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = behind.split("\n## ").next().unwrap();
+    let mut rows = BTreeMap::new();
+    let mut last = String::new();
+    for line in section.lines().filter(|line| line.starts_with("| `")) {
+        let mut cells = line.trim_matches('|').split('|').map(str::trim);
+        let name = cells.next().unwrap().trim_matches('`').to_owned();
+        let others: Vec<String> = cells.map(str::to_owned).collect();
+        assert!(
+            others.iter().all(|it| !it.is_empty()),
+            "`{name}`: an empty cell"
+        );
+        assert!(last < name, "`{name}` is out of order, or there twice");
+        last.clone_from(&name);
+        rows.insert(name, others);
+    }
+    rows
+}
+
+/// T-203: a name that nobody has looked at fails, and so does a line that no manifest needs.
+#[test]
+fn every_direct_dependency_is_reviewed() {
+    let mut named = BTreeSet::new();
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        for package in packages(&["--no-deps", "--manifest-path", manifest]) {
+            let all = package["dependencies"].as_array().unwrap();
+            // What has no source is a path: a crate of the project.
+            named.extend(all.iter().filter(|it| !it["source"].is_null()).map(name));
+        }
+    }
+    assert!(named.len() > 20, "{named:?}");
+    let reviewed: BTreeSet<String> = table("Direct").into_keys().collect();
+    let unknown: Vec<_> = named.difference(&reviewed).collect();
+    assert!(
+        unknown.is_empty(),
+        "review, and name in dependencies.md: {unknown:?}"
+    );
+    let gone: Vec<_> = reviewed.difference(&named).collect();
+    assert!(gone.is_empty(), "no manifest names {gone:?}");
+}
+
+/// T-201: what the tool's side runs on the machine that builds it is on a list.
+#[test]
+fn what_runs_at_build_time_is_reviewed() {
+    let tree = cargo(&[
+        "tree",
+        "--package=aims",
+        "--features=tool",
+        "--edges=normal,build",
+        "--target=x86_64-unknown-linux-gnu",
+        "--target=aarch64-unknown-linux-gnu",
+        "--prefix=none",
+        "--format={p}",
+    ]);
+    let tree: BTreeSet<&str> = tree.lines().filter_map(|it| it.split(' ').next()).collect();
+    assert!(tree.len() > 50, "{tree:?}");
+    let mut found: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for package in packages(&["--all-features"]) {
+        if !tree.contains(&*name(&package)) {
+            continue;
+        }
+        for target in package["targets"].as_array().unwrap() {
+            for kind in target["kind"].as_array().unwrap() {
+                let runs = match kind.as_str().unwrap() {
+                    "custom-build" => "build script",
+                    "proc-macro" => "macros",
+                    _ => continue,
+                };
+                found.entry(name(&package)).or_default().insert(runs);
+            }
+        }
+    }
+    let found: BTreeMap<String, String> = found
+        .into_iter()
+        .map(|(name, runs)| (name, Vec::from_iter(runs).join(" and ")))
+        .collect();
+    let reviewed: BTreeMap<String, String> = table("What runs at build time")
+        .into_iter()
+        .map(|(name, cells)| (name, cells[0].clone()))
+        .collect();
+    assert_eq!(reviewed, found);
+    // None of it is ours.
+    assert!(!found.keys().any(|name| name.starts_with("aims")));
+}
+
+/// T-204: each crate below us that had an advisory on cryptography is banned below the version that mends it, with the advisory's name; and what is
+/// locked is not banned.
+#[test]
+fn crypto_crates_have_a_least_version() {
+    let deny = fs::read_to_string(root().join("deny.toml")).unwrap();
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let number =
+        |text: &str| -> Vec<u64> { text.split('.').map(|it| it.parse().unwrap()).collect() };
+    let mut banned = BTreeSet::new();
+    for line in deny.lines().filter(|line| line.contains(":<")) {
+        let spec = line.split('"').nth(1).unwrap();
+        let (name, least) = spec.split_once(":<").unwrap();
+        assert!(line.contains("RUSTSEC-20"), "`{name}` without an advisory");
+        let locked = lock
+            .split("[[package]]")
+            .filter(|it| it.contains(&format!("\nname = \"{name}\"\n")));
+        for package in locked {
+            let version = package.split("version = \"").nth(1).unwrap();
+            let version = version.split(['"', '+', '-']).next().unwrap();
+            assert!(number(version) >= number(least), "{name} {version}");
+        }
+        banned.insert(name.to_owned());
+    }
+    for name in [
+        "aws-lc-sys",
+        "curve25519-dalek",
+        "ed25519-dalek",
+        "rustls",
+        "rustls-webpki",
+        "sha2",
+    ] {
+        assert!(
+            banned.contains(name),
+            "deny.toml has no least version of `{name}`"
+        );
+    }
+}
+
+/// T-200: the check of licences, sources and advisories is strict, CI runs it, and each lock file names one registry and a checksum for each crate.
+#[test]
+fn the_supply_check_is_strict_and_run() {
+    let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();
+    let deny = read("deny.toml");
+    for line in [
+        "yanked = \"deny\"",
+        "wildcards = \"deny\"",
+        "unknown-git = \"deny\"",
+        "unknown-registry = \"deny\"",
+    ] {
+        assert!(
+            deny.lines().any(|it| it == line),
+            "deny.toml lacks `{line}`"
+        );
+    }
+    let ignored = deny.lines().filter(|it| it.contains("id = \"RUSTSEC-"));
+    for line in ignored {
+        assert!(line.contains("reason = \""), "{line}");
+    }
+    let check = read("interop/supply");
+    assert!(check.contains("check bans licenses sources") && check.contains("check advisories"));
+    assert!(read(".ci/run").lines().any(|it| it == "interop/supply"));
+    for path in ["Cargo.lock", "fuzz/Cargo.lock"] {
+        let lock = read(path);
+        let mut sources = BTreeSet::new();
+        for package in lock.split("[[package]]") {
+            let source = package.lines().find(|it| it.starts_with("source = "));
+            assert!(
+                source.is_none() || package.contains("\nchecksum = \""),
+                "{package}"
+            );
+            sources.extend(source);
+        }
+        assert_eq!(sources.len(), 1, "{path}: {sources:?}");
+        assert!(sources.iter().all(|it| it.contains("\"registry+")));
+    }
+}
