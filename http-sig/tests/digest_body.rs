@@ -1,6 +1,7 @@
 //! Bodies that are compared while they are read (HMS-10, SIG-05, T-062).
 
 #![cfg(feature = "body")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use core::pin::{Pin, pin};
 use core::task::{Context, Poll, Waker};

@@ -1,5 +1,11 @@
 //! The content of raw HTTP/1.1 messages: how long it is, and that nothing else says otherwise (RFC 9112 §6, §7; HMS-08, T-064).
 
+#![expect(
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
 use http_sig::http1::Reader;
 use http_sig::{Error, Message as _, Section};
 use proptest::prelude::*;

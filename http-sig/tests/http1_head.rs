@@ -1,5 +1,7 @@
 //! Heads of raw HTTP/1.1 messages (RFC 9112; HMS-08, HMS-12, T-064). Each message differs from a good one in just one thing.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use http_sig::http1::{RawRequest, Reader};
 use http_sig::{Error, Message as _, Section, Start};
 

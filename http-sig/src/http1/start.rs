@@ -9,9 +9,9 @@ const VERSION: &[u8] = b"HTTP/1.1";
 /// Method and target; single spaces part the three (RFC 9112 §3).
 pub(super) fn request(line: &[u8]) -> Result<(&str, &str), Error> {
     let mut parts = line.split(|b| *b == b' ');
-    let (method, target, version) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(method), Some(target), Some(version), None) => (method, target, version),
-        _ => return Err(Error::Http1StartLine),
+    let mut next = || parts.next();
+    let (Some(method), Some(target), Some(version), None) = (next(), next(), next(), next()) else {
+        return Err(Error::Http1StartLine);
     };
     let method = token(method).ok_or(Error::Http1Method)?;
     let target = core::str::from_utf8(target).or(Err(Error::Http1Target))?;
