@@ -78,6 +78,9 @@ impl Outcome {
 /// Takes each event. It is called on the request's own path: an implementation that writes elsewhere hands the event to a bounded queue and counts
 /// what does not fit.
 ///
+/// The guard waits for it, so that nothing goes on unrecorded: an implementation that waits holds up its own request and no other, and one that panics costs its request,
+/// which is then not let in (F-24).
+///
 /// ```
 /// use std::sync::Mutex;
 ///

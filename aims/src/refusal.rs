@@ -34,9 +34,13 @@ pub(crate) enum Answer {
 impl Refusal {
     /// The codes that only a guard gives. Besides, a refusal has those of `wimse-cred`, `wimse-wpt`, `oauth-rs`, `replay` and `jose`.
     pub const CODES: &'static [&'static str] = &[
+        "guard.fields",
         "guard.forbidden",
+        "guard.host",
+        "guard.method",
         "guard.proof",
         "guard.scope",
+        "guard.target",
         "guard.token_unexpected",
         "guard.unavailable",
     ];

@@ -71,9 +71,16 @@ pub enum Error {
     /// `exp` has passed (RFC 7519 §4.1.4).
     #[error("expired")]
     Expired,
-    /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5).
-    #[error("not yet valid")]
-    NotYetValid,
+    /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5). Whose clock is wrong can be read off both times.
+    #[error("not yet valid: from {from}, and it is {now}, with a skew of {skew} s")]
+    NotYetValid {
+        /// The later of `nbf` and `iat`, in Unix seconds.
+        from: u64,
+        /// The time of the check, in Unix seconds.
+        now: u64,
+        /// The skew that was allowed, in seconds.
+        skew: u64,
+    },
     /// Valid for longer than is accepted.
     #[error("the lifetime is longer than accepted")]
     Lifetime,
@@ -268,7 +275,7 @@ impl Error {
             Self::Signature => "jws.signature",
             Self::Claim { .. } => "jwt.claim",
             Self::Expired => "jwt.expired",
-            Self::NotYetValid => "jwt.not_yet_valid",
+            Self::NotYetValid { .. } => "jwt.not_yet_valid",
             Self::Lifetime => "jwt.lifetime",
             Self::TooOld => "jwt.too_old",
             Self::JwkJson => "jwk.json",

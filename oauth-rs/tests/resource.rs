@@ -249,7 +249,7 @@ fn codes_are_all_there() {
         token(jose::Error::Claim { claim: "sub" }),
         token(jose::Error::Expired),
         token(jose::Error::Lifetime),
-        token(jose::Error::NotYetValid),
+        token(jose::Error::NotYetValid { from: 2, now: 1, skew: 0 }),
         token(jose::Error::Signature),
         token(jose::Error::Type),
         Error::Audience.code(),

@@ -61,7 +61,11 @@ fn codes_are_unique_and_complete() {
         Jose::Claim { claim: "x" },
         Jose::Expired,
         Jose::Lifetime,
-        Jose::NotYetValid,
+        Jose::NotYetValid {
+            from: 2,
+            now: 1,
+            skew: 0,
+        },
         Jose::Signature,
         Jose::Type,
     ];
@@ -84,6 +88,7 @@ fn codes_are_unique_and_complete() {
         Error::RevocationsFull,
         Error::BundleSyntax(None),
         Error::BundleKeyId,
+        Error::BundleRepeated,
         Error::BundleSequence {
             held: 2,
             offered: 1,

@@ -10,7 +10,7 @@ use wimse_id::WorkloadId;
 use wimse_wpt::fields::{Presented, txn_token};
 use wimse_wpt::{Binding, UnspentWpt};
 
-use super::{Audience, Guard, Inner};
+use super::{Audience, Guard, Inner, head};
 use crate::decision::{Call, Decision, Denial, Reason};
 use crate::principal::Principal;
 use crate::record::Tokens;
@@ -76,6 +76,7 @@ impl Guard {
         seen: &mut Seen,
         now: UnixTime,
     ) -> Result<(Principal, Vec<Reason>), Refused> {
+        head::check(request).map_err(|(code, answer, why)| Refused::new(code, answer, why))?;
         let brought = self.read(&request.headers)?;
         let verdict = self.verify(&brought, request, seen, now);
         seen.tokens = fingerprints(&brought, seen);

@@ -104,8 +104,10 @@ impl TimeRules {
         if skew.has_ended(exp, now) {
             return Err(Error::Expired);
         }
-        if starts.iter().any(|start| skew.is_future(*start, now)) {
-            return Err(Error::NotYetValid);
+        let from = starts.into_iter().max().unwrap_or(0);
+        if skew.is_future(from, now) {
+            let skew = skew.as_secs();
+            return Err(Error::NotYetValid { from, now, skew });
         }
         if let Some(most) = self.max_lifetime {
             let whole = times.iat.map_or(0, |iat| exp.saturating_sub(iat.as_secs()));
