@@ -1,0 +1,192 @@
+//! Bounds (HMS-08, T-071), and that no text makes anything panic.
+
+use std::time::Instant;
+
+use http_sig::{Limits, Policy, ReceivedFields, Section, Signing};
+use jose::provider::AWS_LC;
+use proptest::prelude::*;
+
+use crate::support::{
+    CREATED, ED25519, Text, at, code, components, policy, post, public_key, signed, signing,
+    verdict,
+};
+
+fn received(message: &Text, limits: &Limits) -> &'static str {
+    code(
+        ReceivedFields::of(message, Section::Headers, limits)
+            .and_then(|fields| fields.signatures(limits).map(|all| all.len())),
+    )
+}
+
+fn numbered(count: usize, one: impl Fn(usize) -> String, between: &str) -> String {
+    (0..count).map(one).collect::<Vec<_>>().join(between)
+}
+
+/// Ten thousand of anything are refused while they are read.
+#[test]
+fn floods_are_refused_soon() {
+    let start = Instant::now();
+    let large = Limits::default()
+        .with_field_len(8 << 20)
+        .with_components(usize::MAX)
+        .with_signatures(usize::MAX);
+    let labels = |n: usize| numbered(n, |n| format!("l{n}=()"), ", ");
+    let values = |n: usize| numbered(n, |n| format!("l{n}=:AAAA:"), ", ");
+    let list = |n: usize| format!("a=({})", numbered(n, |n| format!("\"x-{n}\""), " "));
+    let parameters = |n: usize| format!("a=(){}", numbered(n, |n| format!(";p{n}"), ""));
+    let with = |input: &str, signature: &str| {
+        post()
+            .replacing("Signature-Input", &[input])
+            .replacing("Signature", &[signature])
+    };
+    for limits in [Limits::default(), large] {
+        for message in [
+            with(&labels(10_000), &values(10_000)),
+            with("a=()", &values(10_000)),
+            with(&list(10_000), "a=:AAAA:"),
+            with(&parameters(10_000), "a=:AAAA:"),
+            with(
+                &format!("a=();tag=\"{}\"", "a".repeat(16 << 20)),
+                "a=:AAAA:",
+            ),
+        ] {
+            assert_eq!(received(&message, &limits), "sig.limit");
+        }
+    }
+    let mut lines = post();
+    for n in 0..10_000 {
+        lines = lines.with(&format!("Signature: l{n}=:AAAA:"));
+    }
+    assert_eq!(
+        received(&lines.with("Signature-Input: l0=()"), &Limits::default()),
+        "sig.limit"
+    );
+    assert!(start.elapsed().as_secs() < 10);
+}
+
+/// Each limit to the last one.
+#[test]
+fn limits_are_exact() {
+    let limits = Limits::default().with_signatures(2).with_components(3);
+    let with = |input: &str, signature: &str| {
+        post()
+            .replacing("Signature-Input", &[input])
+            .replacing("Signature", &[signature])
+    };
+    assert_eq!(received(&with("a=(), b=()", "a=::, b=::"), &limits), "good");
+    assert_eq!(
+        received(&with("a=(), b=(), c=()", "a=::, b=::, c=::"), &limits),
+        "sig.limit"
+    );
+    assert_eq!(
+        received(&with("a=(\"a\" \"b\" \"c\")", "a=::"), &limits),
+        "good"
+    );
+    assert_eq!(
+        received(&with("a=(\"a\" \"b\" \"c\" \"d\")", "a=::"), &limits),
+        "sig.limit"
+    );
+    let short = Limits::default().with_field_len(6);
+    assert_eq!(received(&with("a=();b", "a=::"), &short), "sig.limit");
+    assert_eq!(received(&with("a=()", "a=:::::"), &short), "sig.limit");
+    assert_eq!(received(&with("a=()", "a=::"), &short), "good");
+    let parameters = |n: usize| {
+        with(
+            &format!("a=(){}", numbered(n, |n| format!(";p{n}"), "")),
+            "a=::",
+        )
+    };
+    assert_eq!(received(&parameters(32), &Limits::default()), "good");
+    assert_eq!(received(&parameters(33), &Limits::default()), "sig.limit");
+}
+
+/// A covered field of a megabyte is not copied into a base.
+#[test]
+fn the_base_is_bounded() {
+    let large = post().with(&format!("X-Large: {}", "a".repeat(1 << 20)));
+    let covering = Signing::new("a")
+        .covering(components(&["x-large"]))
+        .with_created();
+    assert_eq!(
+        code(covering.prepare(&large.exchange(), jose::random::SYSTEM, at(CREATED))),
+        "sig.limit"
+    );
+    let roomy = covering.with_limits(Limits::default().with_base_len(2 << 20));
+    let message = signed(large, &roomy, CREATED);
+    assert_eq!(
+        verdict(&Policy::requiring([]), &message, CREATED),
+        "sig.limit"
+    );
+    assert_eq!(
+        verdict(
+            &Policy::requiring([]).with_limits(Limits::default().with_base_len(2 << 20)),
+            &message,
+            CREATED
+        ),
+        "good"
+    );
+    for component in ["x-large;bs", "accept-ch;sf"] {
+        let flood = post()
+            .replacing("X-Large", &["a"; 9000])
+            .replacing("Accept-CH", &["a"; 30_000]);
+        let covering = Signing::new("a").covering(components(&[component]));
+        assert_eq!(
+            code(covering.prepare(&flood.exchange(), jose::random::SYSTEM, at(CREATED))),
+            "sig.limit",
+            "{component}"
+        );
+    }
+    let long_target = Text::parse(&format!("GET /{} HTTP/1.1\nHost: a", "a".repeat(1 << 17)));
+    let covering = Signing::new("a").covering(components(&["@path"]));
+    assert_eq!(
+        code(covering.prepare(&long_target.exchange(), jose::random::SYSTEM, at(CREATED))),
+        "sig.limit"
+    );
+}
+
+proptest! {
+    /// One byte changed anywhere in the two fields: refused, and never a panic. T-026, T-074
+    #[test]
+    fn no_changed_byte_passes(at_byte in 0_usize..400, byte in 0_u8..128, second in any::<bool>()) {
+        let message = signed(post(), &signing(), CREATED);
+        let name = if second { "Signature" } else { "Signature-Input" };
+        let mut changed = message.clone();
+        let (_, value) = changed.headers.iter_mut().find(|(own, _)| own == name).unwrap();
+        let place = at_byte % value.len();
+        // Blanks around a member say nothing.
+        prop_assume!(value[place] != byte && !(byte.is_ascii_whitespace() && place + 1 == value.len()));
+        value[place] = byte;
+        let key = public_key(ED25519, "EdDSA", AWS_LC);
+        prop_assert!(policy().verify(&changed.exchange(), &key, at(CREATED)).is_err());
+    }
+
+    #[test]
+    fn no_text_panics(input in "[ -~\t\r\n]{0,80}", signature in "[ -~]{0,40}", bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
+        let key = public_key(ED25519, "EdDSA", AWS_LC);
+        let mut message = post().replacing("Signature-Input", &[&input]).replacing("Signature", &[&signature]);
+        let _ignored = Policy::requiring([]).with_any_tag().verify(&message.exchange(), &key, at(CREATED));
+        message.headers.push(("Signature".to_owned(), bytes));
+        let _ignored = Policy::requiring([]).with_any_tag().verify(&message.exchange(), &key, at(CREATED));
+    }
+
+    /// parse(serialise(x)) = x for what is signed.
+    #[test]
+    fn what_is_signed_is_read(label in "[a-z][a-z0-9-]{0,8}", names in proptest::collection::btree_set("[a-z][a-z0-9-]{0,8}", 0..6), tag in "[ -~]{1,16}", nonce in "[ -~]{1,16}") {
+        let mut message = post();
+        for name in &names {
+            message = message.replacing(name, &["v"]);
+        }
+        let covered: Vec<String> = names.iter().cloned().collect();
+        let covered = components(&covered.iter().map(String::as_str).collect::<Vec<_>>());
+        let signing = Signing::new(label.clone()).covering(covered.clone()).with_created().with_tag(&tag).with_nonce(&nonce);
+        let message = signed(message, &signing, CREATED);
+        let key = public_key(ED25519, "EdDSA", AWS_LC);
+        let policy = Policy::requiring(covered).with_tag(tag.clone()).with_label(label.clone());
+        let verified = policy.verify(&message.exchange(), &key, at(CREATED)).unwrap().accept_replays();
+        prop_assert_eq!(verified.label(), label);
+        let parameters = verified.parameters();
+        prop_assert_eq!(parameters.tag().unwrap(), tag);
+        prop_assert_eq!(parameters.nonce().unwrap(), nonce);
+        prop_assert_eq!(verified.components().count(), names.len());
+    }
+}

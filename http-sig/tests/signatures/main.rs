@@ -1,0 +1,18 @@
+//! HTTP message signatures through the public API: RFC 9421 and what lies around it.
+
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod accept;
+mod appendix_b;
+mod components;
+mod fields;
+mod keys;
+mod limits;
+mod policy;
+mod signing;
+mod support;
+mod wimse;

@@ -1,0 +1,386 @@
+//! What a policy requires, one thing taken away at a time.
+
+use std::time::Duration;
+
+use http_sig::{Component, Policy, Signing};
+use jose::provider::AWS_LC;
+use jose::time::Skew;
+use replay::ReplayCache;
+
+use crate::support::{
+    CREATED, ED25519, Text, at, code, components, policy, post, public_key, signed, signing,
+    verdict,
+};
+
+fn good() -> Text {
+    signed(post(), &signing(), CREATED)
+}
+
+/// T-060, HMS-07: what is required and not covered is named.
+#[test]
+fn required_components_are_covered() {
+    let all = ["@method", "@target-uri", "content-digest", "authorization"];
+    for missing in all {
+        let covered: Vec<&str> = all.into_iter().filter(|name| *name != missing).collect();
+        let signing = Signing::new("sig1")
+            .covering(components(&covered))
+            .with_created()
+            .with_tag("payments");
+        let message = signed(post(), &signing, CREATED);
+        let key = public_key(ED25519, "EdDSA", AWS_LC);
+        let error = policy()
+            .verify(&message.exchange(), &key, at(CREATED))
+            .unwrap_err();
+        assert_eq!(error.code(), "sig.component_required");
+        assert_eq!(
+            error.to_string(),
+            format!("the signature does not cover `\"{missing}\"`")
+        );
+    }
+    // Another form of the component is another component.
+    let signing = Signing::new("sig1")
+        .covering(components(&[
+            "@method",
+            "@target-uri",
+            "content-digest;sf",
+            "authorization",
+        ]))
+        .with_created()
+        .with_tag("payments");
+    let message = signed(post(), &signing, CREATED);
+    assert_eq!(
+        verdict(&policy(), &message, CREATED),
+        "sig.component_required"
+    );
+}
+
+/// T-060: only what is covered can be read, as it was signed.
+#[test]
+fn only_covered_values_are_given() {
+    let message = good().replacing("Authorization", &[" Bearer token "]);
+    let key = public_key(ED25519, "EdDSA", AWS_LC);
+    let verified = policy()
+        .verify(&message.exchange(), &key, at(CREATED))
+        .unwrap()
+        .accept_replays();
+    assert_eq!(
+        verified.value(&Component::field("authorization").unwrap()),
+        Some("Bearer token")
+    );
+    assert_eq!(
+        verified.value(&Component::TARGET_URI),
+        Some("https://tools.example/pay?amount=5")
+    );
+    assert!(verified.covers(&Component::METHOD));
+    assert!(!verified.covers(&Component::field("content-type").unwrap()));
+    assert!(!verified.covers(&Component::METHOD.of_request().unwrap()));
+    let names: Vec<&str> = verified.components().map(|(id, _)| id.name()).collect();
+    assert_eq!(
+        names,
+        ["@method", "@target-uri", "content-digest", "authorization"]
+    );
+    assert_eq!(verified.parameters().created(), Some(CREATED));
+    assert_eq!(verified.parameters().expires(), Some(CREATED + 60));
+}
+
+/// Each part that is covered, changed by one byte.
+#[test]
+fn covered_parts_cannot_be_changed() {
+    for (from, to) in [
+        ("POST", "PUT"),
+        ("/pay?", "/paz?"),
+        ("amount=5", "amount=6"),
+        ("tools.example", "tool.example"),
+        ("sha-256=:AAAA:", "sha-256=:AAAB:"),
+        ("Bearer token", "Bearer tokem"),
+        ("nonce=\"n-1\"", "nonce=\"n-2\""),
+        ("\"@method\" \"@target-uri\"", "\"@target-uri\" \"@method\""),
+    ] {
+        assert_eq!(
+            verdict(&policy(), &good().changed(from, to), CREATED),
+            "sig.signature",
+            "{from}"
+        );
+    }
+    assert_eq!(
+        verdict(
+            &policy(),
+            &good().changed("application/json", "text/html"),
+            CREATED
+        ),
+        "good"
+    );
+    let mut plain = good();
+    plain.scheme = "http";
+    assert_eq!(verdict(&policy(), &plain, CREATED), "sig.signature");
+    let more = good().with("Authorization: Bearer other");
+    assert_eq!(verdict(&policy(), &more, CREATED), "sig.signature");
+    assert_eq!(
+        verdict(&policy(), &good().replacing("Authorization", &[]), CREATED),
+        "sig.component_absent"
+    );
+}
+
+/// HMS-05, T-067: each time to the second.
+#[test]
+fn times() {
+    let message = good();
+    for (now, expected) in [
+        (CREATED - 31, "sig.created_in_future"),
+        (CREATED - 30, "good"),
+        (CREATED + 90, "good"),
+        (CREATED + 91, "sig.expired"),
+    ] {
+        assert_eq!(verdict(&policy(), &message, now), expected, "{now}");
+    }
+    let strict = policy().with_skew(Skew::ZERO);
+    for (now, expected) in [
+        (CREATED - 1, "sig.created_in_future"),
+        (CREATED, "good"),
+        (CREATED + 60, "good"),
+        (CREATED + 61, "sig.expired"),
+    ] {
+        assert_eq!(verdict(&strict, &message, now), expected, "{now}");
+    }
+    let aged = strict.with_max_age(Duration::from_secs(20));
+    assert_eq!(verdict(&aged, &message, CREATED + 20), "good");
+    assert_eq!(verdict(&aged, &message, CREATED + 21), "sig.too_old");
+    // Without `expires` the age alone decides, by default 5 minutes.
+    let signing = Signing::new("sig1")
+        .covering(components(&[
+            "@method",
+            "@target-uri",
+            "content-digest",
+            "authorization",
+        ]))
+        .with_created()
+        .with_tag("payments");
+    let message = signed(post(), &signing, CREATED);
+    assert_eq!(verdict(&policy(), &message, CREATED + 330), "good");
+    assert_eq!(verdict(&policy(), &message, CREATED + 331), "sig.too_old");
+    assert_eq!(Skew::from_secs(61).unwrap_err().code(), "time.skew");
+}
+
+/// T-067: without `created`, with times in the wrong order, and at the end of all numbers.
+#[test]
+fn times_that_make_no_sense() {
+    let message = good();
+    let check = |from: &str, to: &str, expected: &str| {
+        let message = message.clone().changed(from, to);
+        assert_eq!(verdict(&policy(), &message, CREATED), expected, "{to}");
+        for now in [0, u64::MAX] {
+            assert_ne!(verdict(&policy(), &message, now), "good");
+        }
+    };
+    check(";created=1618884473", "", "sig.parameter_required");
+    check(
+        ";created=1618884473;expires=1618884533",
+        "",
+        "sig.parameter_required",
+    );
+    check(
+        "expires=1618884533",
+        "expires=1618884472",
+        "sig.expires_before_created",
+    );
+    check("expires=1618884533", "expires=1618884473", "sig.signature");
+    check(
+        "expires=1618884533",
+        "expires=999999999999999",
+        "sig.signature",
+    );
+    check(
+        "created=1618884473",
+        "created=999999999999999",
+        "sig.expires_before_created",
+    );
+    check(
+        "created=1618884473;expires=1618884533",
+        "created=999999999999999;expires=999999999999999",
+        "sig.created_in_future",
+    );
+    check("created=1618884473", "created=0", "sig.too_old");
+    let endless = policy().with_max_age(Duration::MAX);
+    assert_eq!(
+        verdict(
+            &endless,
+            &message.clone().changed("created=1618884473", "created=0"),
+            CREATED
+        ),
+        "sig.signature"
+    );
+}
+
+/// T-070: a signature is for one purpose.
+#[test]
+fn the_tag_is_the_purpose() {
+    let message = good();
+    let untagged = Policy::requiring([]);
+    assert_eq!(
+        verdict(&policy().with_tag("payouts"), &message, CREATED),
+        "sig.missing"
+    );
+    assert_eq!(
+        verdict(
+            &policy().with_tag("payouts").with_label("sig1"),
+            &message,
+            CREATED
+        ),
+        "sig.tag"
+    );
+    assert_eq!(verdict(&untagged, &message, CREATED), "sig.missing");
+    assert_eq!(
+        verdict(&untagged.clone().with_label("sig1"), &message, CREATED),
+        "sig.tag"
+    );
+    assert_eq!(
+        verdict(&untagged.clone().with_any_tag(), &message, CREATED),
+        "good"
+    );
+    assert_eq!(
+        verdict(&policy().with_label("sig1"), &message, CREATED),
+        "good"
+    );
+    assert_eq!(
+        verdict(&policy().with_label("sig2"), &message, CREATED),
+        "sig.missing"
+    );
+    let plain = signed(post(), &Signing::new("sig1").with_created(), CREATED);
+    assert_eq!(verdict(&untagged, &plain, CREATED), "good");
+    assert_eq!(
+        verdict(&untagged.with_tag("payments"), &plain, CREATED),
+        "sig.missing"
+    );
+}
+
+/// T-070, HMS-07: several that fit; a good one does not make up for a bad one.
+#[test]
+fn several_signatures() {
+    let second = Signing::new("sig2")
+        .covering(components(&[
+            "@method",
+            "@target-uri",
+            "content-digest",
+            "authorization",
+        ]))
+        .with_created()
+        .with_tag("payments");
+    let other = Signing::new("other")
+        .covering([Component::PATH])
+        .with_created()
+        .with_tag("audit");
+    let two = signed(good(), &second, CREATED);
+    let key = public_key(ED25519, "EdDSA", AWS_LC);
+    let each = |message: &Text| {
+        let verified = policy().verify_each(&message.exchange(), &key, at(CREATED));
+        verified.map(|all| {
+            all.into_iter()
+                .map(|one| one.accept_replays().label().to_owned())
+                .collect::<Vec<_>>()
+        })
+    };
+    assert_eq!(verdict(&policy(), &two, CREATED), "sig.ambiguous");
+    assert_eq!(verdict(&policy().with_label("sig2"), &two, CREATED), "good");
+    assert_eq!(each(&two).unwrap(), ["sig1", "sig2"]);
+    let third = signed(two.clone(), &other, CREATED);
+    assert_eq!(each(&third).unwrap(), ["sig1", "sig2"]);
+    assert_eq!(
+        verdict(&Policy::requiring([]).with_tag("audit"), &third, CREATED),
+        "good"
+    );
+    for bad in ["sig1=:", "sig2=:"] {
+        let (_, signature) = third
+            .headers
+            .iter()
+            .find(|(_, value)| value.starts_with(bad.as_bytes()))
+            .unwrap();
+        let signature = String::from_utf8(signature.clone()).unwrap();
+        let broken = third
+            .clone()
+            .changed(&signature, &format!("{bad}{}==:", "A".repeat(86)));
+        assert_eq!(code(each(&broken)), "sig.signature");
+        assert_eq!(verdict(&policy(), &broken, CREATED), "sig.ambiguous");
+    }
+    let audit =
+        Policy::requiring([])
+            .with_tag("none")
+            .verify_each(&two.exchange(), &key, at(CREATED));
+    assert_eq!(code(audit), "sig.missing");
+}
+
+#[test]
+fn parameters_are_required_and_forbidden() {
+    let message = good();
+    assert_eq!(
+        verdict(
+            &policy().requiring_parameters(["nonce", "expires"]),
+            &message,
+            CREATED
+        ),
+        "good"
+    );
+    assert_eq!(
+        verdict(&policy().requiring_parameters(["keyid"]), &message, CREATED),
+        "sig.parameter_required"
+    );
+    assert_eq!(
+        verdict(
+            &policy().forbidding_parameters(["nonce"]),
+            &message,
+            CREATED
+        ),
+        "sig.parameter_forbidden"
+    );
+    assert_eq!(
+        verdict(
+            &policy().forbidding_parameters(["keyid", "alg"]),
+            &message,
+            CREATED
+        ),
+        "good"
+    );
+}
+
+/// A nonce is spent once, for each key, for as long as the policy takes the signature. T-074: by its value, not by its text.
+#[test]
+fn nonces_are_spent() {
+    let store = ReplayCache::in_memory(100);
+    let key = public_key(ED25519, "EdDSA", AWS_LC);
+    let policy = policy().with_max_age(Duration::from_secs(40));
+    let spend = |message: &Text, now: u64| {
+        let unspent = policy.verify(&message.exchange(), &key, at(now)).unwrap();
+        code(unspent.spend(&store, at(now)))
+    };
+    let message = good();
+    assert_eq!(spend(&message, CREATED), "good");
+    assert_eq!(spend(&message, CREATED), "replay.replayed");
+    // To the last second at which it would be taken.
+    assert_eq!(spend(&message, CREATED + 70), "replay.replayed");
+    assert_eq!(verdict(&policy, &message, CREATED + 71), "sig.too_old");
+    let same_nonce = signed(
+        post(),
+        &signing().with_key_id("test-key-ed25519"),
+        CREATED + 1,
+    );
+    assert_eq!(spend(&same_nonce, CREATED + 1), "replay.replayed");
+    let without = Signing::new("sig1")
+        .covering(components(&[
+            "@method",
+            "@target-uri",
+            "content-digest",
+            "authorization",
+        ]))
+        .with_created()
+        .with_tag("payments");
+    assert_eq!(
+        spend(&signed(post(), &without, CREATED), CREATED),
+        "sig.parameter_required"
+    );
+    assert_eq!(
+        spend(
+            &signed(post(), &without.with_nonce("n-2"), CREATED),
+            CREATED
+        ),
+        "good"
+    );
+}

@@ -1,0 +1,85 @@
+//! The signatures that the WIMSE drafts print, verified by the general part alone.
+
+use http_sig::{BareItem, Component, Exchange, Policy};
+use jose::key::SigningKey;
+
+use crate::support::{PROVIDERS, Text, at, code};
+
+const REQUEST: &str = include_str!("../../../testdata/wimse/sigs-request.txt");
+const RESPONSE: &str = include_str!("../../../testdata/wimse/sigs-response.txt");
+const CALLER: &str = include_str!("../../../testdata/wimse/sigs-svca-jwk.txt");
+const CALLEE: &str = include_str!("../../../testdata/wimse/sigs-svcb-jwk.txt");
+const TAG: &str = "wimse-workload-to-workload";
+const CREATED: u64 = 1_785_155_797;
+
+fn policy(components: &[&str]) -> Policy {
+    Policy::requiring(
+        components
+            .iter()
+            .map(|name| name.parse::<Component>().unwrap()),
+    )
+    .with_tag(TAG)
+    .with_label("wimse")
+    .requiring_parameters(["expires", "nonce"])
+    .forbidding_parameters(["keyid", "alg"])
+}
+
+#[test]
+fn the_request_verifies() {
+    let request = Text::parse(REQUEST);
+    for provider in PROVIDERS {
+        let key = SigningKey::from_jwk(CALLER.as_bytes(), provider).unwrap();
+        let policy = policy(&["@method", "@request-target", "workload-identity-token"])
+            .requiring_parameters(["wimse-aud"]);
+        let verified = policy.verify(&request.exchange(), key.verifying_key(), at(CREATED));
+        let verified = verified.unwrap().accept_replays();
+        let parameters = verified.parameters();
+        let audience = parameters.named("wimse-aud").unwrap();
+        assert_eq!(
+            audience.text().as_deref(),
+            Some("https://svcb.example.com/gimme-ice-cream")
+        );
+        assert_eq!(
+            parameters.named("wimse-sign-response"),
+            Some(BareItem::Boolean(true))
+        );
+        assert_eq!(parameters.nonce().as_deref(), Some("abcd1111"));
+        assert_eq!(
+            verified.value(&Component::REQUEST_TARGET),
+            Some("/gimme-ice-cream?flavor=vanilla")
+        );
+        let late = policy.verify(&request.exchange(), key.verifying_key(), at(CREATED + 331));
+        assert_eq!(code(late), "sig.expired");
+    }
+}
+
+/// T-069
+#[test]
+fn the_response_verifies_with_its_request() {
+    let (request, response) = (Text::parse(REQUEST), Text::parse(RESPONSE));
+    for provider in PROVIDERS {
+        let key = SigningKey::from_jwk(CALLEE.as_bytes(), provider).unwrap();
+        let key = key.verifying_key();
+        let policy = policy(&[
+            "@status",
+            "workload-identity-token",
+            "content-digest",
+            "@method;req",
+            "@request-target;req",
+        ]);
+        let exchange = Exchange::of(&response).answering(&request);
+        let verified = policy
+            .verify(&exchange, key, at(CREATED + 2))
+            .unwrap()
+            .accept_replays();
+        let asked = verified.parameters().named("wimse-req-nonce").unwrap();
+        assert_eq!(asked.text().as_deref(), Some("abcd1111"));
+        assert_eq!(verified.value(&Component::STATUS), Some("404"));
+        let other = request.clone().changed("vanilla", "lemon");
+        let exchange = Exchange::of(&response).answering(&other);
+        assert_eq!(
+            code(policy.verify(&exchange, key, at(CREATED + 2))),
+            "sig.signature"
+        );
+    }
+}
