@@ -6,9 +6,11 @@
 
 mod bundle;
 mod challenge;
+mod digest_field;
 mod form;
 mod freshness;
 mod head;
+mod http1;
 mod identifier;
 mod jwk_set;
 mod jws;
@@ -24,8 +26,10 @@ mod wpt_http;
 
 pub use bundle::bundle;
 pub use challenge::challenge;
+pub use digest_field::digest_field;
 pub use form::form;
 pub use freshness::freshness;
+pub use http1::http1;
 pub use identifier::identifier;
 pub use jwk_set::jwk_set;
 pub use jws::jws;
@@ -45,8 +49,10 @@ pub type Target = fn(&[u8]) -> Outcome;
 pub const TARGETS: &[(&str, Target)] = &[
     ("bundle", bundle),
     ("challenge", challenge),
+    ("digest_field", digest_field),
     ("form", form),
     ("freshness", freshness),
+    ("http1", http1),
     ("identifier", identifier),
     ("jwk_set", jwk_set),
     ("jws", jws),
