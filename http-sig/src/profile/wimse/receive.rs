@@ -182,6 +182,17 @@ impl UnspentRequest {
         Ok(self.head)
     }
 
+    /// What the body has to be compared with: a receiver that has the body at hand compares it first, and spends only what is whole.
+    pub fn content(&self) -> ContentCheck {
+        self.head.content.clone()
+    }
+
+    /// Whether the caller takes no unsigned response: a receiver that cannot sign refuses before it spends.
+    #[must_use]
+    pub const fn signed_response(&self) -> SignedResponse {
+        self.head.request.response
+    }
+
     /// Takes the request although the same may come again until it expires: for what may happen twice.
     pub fn accept_replays(self) -> RequestHead {
         self.head

@@ -72,6 +72,44 @@ fn the_response_of_the_draft_is_what_we_sign() {
     assert_eq!(fields.signature(), line(&response, "signature"));
 }
 
+/// What the response answers is the request with the nonce `abcd1111`; its digest is over two line feeds as well.
+#[test]
+fn the_response_of_the_draft_is_that_of_its_request() {
+    let request = Reader::edited_file(0).request(REQUEST, "https").unwrap();
+    let response = Reader::edited_file(64).response(RESPONSE, "GET").unwrap();
+    let called = SigningKey::from_jwk(CALLED, AWS_LC).unwrap();
+    let caller = SigningKey::from_jwk(CALLER, AWS_LC).unwrap();
+    let finish = |nonce: &str, key: &SigningKey, later: u64| {
+        let pending = Pending {
+            nonce: nonce.to_owned(),
+            response: SignedResponse::Asked,
+        };
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(created().as_secs() + later));
+        let policy = ResponsePolicy::new();
+        match pending.finish(&response, &request, Some(key.verifying_key()), &policy, now) {
+            Ok(Answer::Signed(head)) => Ok(head),
+            Ok(Answer::Unsigned) => panic!("it is signed"),
+            Err(error) => Err(error.code()),
+        }
+    };
+    let head = finish("abcd1111", &called, 0).unwrap();
+    let verified = head.check_body(b"No ice cream today.\n\n").unwrap();
+    assert_eq!(verified.request_nonce(), "abcd1111");
+    assert_eq!(verified.nonce(), "abcd2222");
+    let status = verified.signature().value(&Component::STATUS);
+    assert_eq!(status, Some("404"));
+
+    // One line feed less is another body.
+    let head = finish("abcd1111", &called, 0).unwrap();
+    let error = head.check_body(b"No ice cream today.\n").unwrap_err();
+    assert_eq!(error.code(), "digest.mismatch");
+    let code = |nonce, key, later| finish(nonce, key, later).unwrap_err();
+    assert_eq!(code("abcd1112", &called, 0), "sig.request_nonce");
+    assert_eq!(code("abcd1111", &caller, 0), "sig.signature");
+    assert_eq!(code("abcd1111", &called, 331), "sig.too_old");
+    assert_eq!(code("abcd1111", &called, 333), "sig.expired");
+}
+
 #[test]
 fn the_audience_of_a_request_is_its_target_without_the_query() {
     let request = Reader::edited_file(0).request(REQUEST, "https").unwrap();

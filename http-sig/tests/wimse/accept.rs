@@ -1,0 +1,107 @@
+//! `Accept-Signature` (SIG-10, T-077).
+
+use http::{request, response};
+use http_sig::profile::wimse::{
+    LABEL, TAG, is_signature_wanted, wanted_request_signature, wanted_response_signature,
+};
+use http_sig::{HttpResponse, Limits};
+
+use crate::support::*;
+
+fn wants(value: &str) -> Result<bool, &'static str> {
+    let parts: request::Parts = {
+        let mut parts = request();
+        parts
+            .headers
+            .insert("accept-signature", value.parse().unwrap());
+        parts
+    };
+    is_signature_wanted(&seen(&parts), &Limits::default()).map_err(|error| error.code())
+}
+
+fn response_wants(value: &str) -> Result<bool, &'static str> {
+    let parts: response::Parts = {
+        let mut parts = response();
+        parts
+            .headers
+            .insert("accept-signature", value.parse().unwrap());
+        parts
+    };
+    is_signature_wanted(&HttpResponse::new(&parts), &Limits::default())
+        .map_err(|error| error.code())
+}
+
+#[test]
+fn what_we_ask_for_lists_every_component() {
+    assert_eq!(
+        wanted_response_signature()
+            .unwrap()
+            .to_field_value()
+            .unwrap(),
+        concat!(
+            r#"wimse=("@status" "@method";req "@request-target";req "workload-identity-token" "content-type" "content-digest")"#,
+            r#";created;expires;tag="wimse-workload-to-workload""#
+        )
+    );
+    assert_eq!(
+        wanted_request_signature()
+            .unwrap()
+            .to_field_value()
+            .unwrap(),
+        concat!(
+            r#"wimse=("@method" "@request-target" "workload-identity-token" "content-type" "content-digest" "authorization" "txn-token")"#,
+            r#";created;expires;tag="wimse-workload-to-workload""#
+        )
+    );
+}
+
+#[test]
+fn what_we_ask_for_is_what_we_answer() {
+    let value = wanted_response_signature().unwrap().to_string();
+    assert_eq!(wants(&value), Ok(true));
+    let value = wanted_request_signature().unwrap().to_string();
+    assert_eq!(response_wants(&value), Ok(true));
+}
+
+#[test]
+fn nothing_is_wanted_without_the_field_or_the_tag() {
+    assert_eq!(
+        is_signature_wanted(&seen(&request()), &Limits::default()).unwrap(),
+        false
+    );
+    assert_eq!(wants(r#"wimse=("@status")"#), Ok(false));
+    assert_eq!(wants(r#"wimse=("@status" "x-any");tag="cdn""#), Ok(false));
+}
+
+/// T-077: a peer does not choose what is signed.
+#[test]
+fn no_more_than_the_profile_is_signed() {
+    let wish = |components: &str, parameters: &str| {
+        wants(&format!(
+            r#"{LABEL}=({components});tag="{TAG}"{parameters}"#
+        ))
+    };
+    assert_eq!(wish(r#""@status" "@method";req"#, ";created"), Ok(true));
+    let refused = Err("sig.not_offered");
+    for components in [
+        r#""@status" "set-cookie""#,
+        r#""@status" "x-other""#,
+        r#""authorization";req"#,
+        r#""content-type";bs"#,
+    ] {
+        assert_eq!(wish(components, ""), refused, "{components}");
+    }
+    for parameters in [
+        r#";nonce="theirs""#,
+        r#";keyid="k""#,
+        r#";alg="ed25519""#,
+        r#";wimse-req-nonce="n-1""#,
+        r#";wimse-aud="https://other.example""#,
+    ] {
+        assert_eq!(wish(r#""@status""#, parameters), refused, "{parameters}");
+    }
+    // Of a request only what is signed of requests.
+    let of_response = wanted_response_signature().unwrap().to_string();
+    assert_eq!(response_wants(&of_response), refused);
+    assert_eq!(wants("wimse=("), Err("sig.syntax"));
+}

@@ -1,0 +1,158 @@
+//! The body and its digest (SIG-05, T-061).
+
+use http::request;
+use http_sig::profile::wimse::RequestHead;
+use http_sig::{Error, HttpResponse};
+
+use crate::support::*;
+
+fn head(parts: &request::Parts) -> RequestHead {
+    verify(parts).unwrap().accept_replays()
+}
+
+/// A request without a digest that is signed as such; its framing says what `length` says.
+fn without_digest(length: Option<(&'static str, &'static str)>) -> request::Parts {
+    let mut parts = request();
+    parts.headers.remove("content-digest");
+    parts.headers.remove("content-length");
+    if let Some((name, value)) = length {
+        parts.headers.insert(name, value.parse().unwrap());
+    }
+    of_request().without("content-digest").apply(&mut parts);
+    parts
+}
+
+#[test]
+fn the_body_is_the_one_of_the_digest() {
+    head(&good()).check_body(BODY).unwrap();
+    for body in [&b""[..], br#"{"a":2}"#, br#"{"a":1} "#] {
+        let error = head(&good()).check_body(body).unwrap_err();
+        assert_eq!(error.code(), "digest.mismatch");
+    }
+}
+
+#[test]
+fn a_body_without_digest_is_refused() {
+    // By what the head says of it.
+    for length in [
+        ("content-length", "7"),
+        ("transfer-encoding", "chunked"),
+        ("content-length", "nonsense"),
+    ] {
+        let parts = without_digest(Some(length));
+        assert_eq!(refused(&parts), "digest.missing", "{length:?}");
+    }
+    // And by what there is, whatever the head says.
+    for length in [None, Some(("content-length", "0"))] {
+        let parts = without_digest(length);
+        head(&parts).check_body(b"").unwrap();
+        let error = head(&parts).check_body(BODY).unwrap_err();
+        assert_eq!(error.code(), "digest.missing");
+    }
+}
+
+#[test]
+fn a_digest_that_does_not_count_is_none() {
+    for (value, code) in [
+        ("md5=:Sd/dVLAcvNLSq16eXua5uQ==:", "digest.insecure"),
+        ("sha-256=:AAAA:", "digest.length"),
+        ("sha-256=AAAA", "digest.syntax"),
+    ] {
+        let mut parts = request();
+        set(&mut parts.headers, "content-digest", value);
+        of_request().apply(&mut parts);
+        assert_eq!(refused(&parts), code, "{value}");
+    }
+    // Beside one that counts, it is read past; one that counts and does not match is not.
+    let mut parts = request();
+    let both = format!("{}, md5=:Sd/dVLAcvNLSq16eXua5uQ==:", digest_of(BODY));
+    set(&mut parts.headers, "content-digest", &both);
+    of_request().apply(&mut parts);
+    head(&parts).check_body(BODY).unwrap();
+}
+
+#[test]
+fn a_body_in_pieces_is_compared_at_its_end() {
+    let compare = |parts: &request::Parts, pieces: &[&[u8]]| -> Result<(), Error> {
+        let (request, check) = head(parts).reading_body();
+        assert_eq!(request.nonce(), "n-1");
+        let mut hashing = check.hashing()?;
+        pieces.iter().for_each(|piece| hashing.update(piece));
+        hashing.finish().map(|_matched| ())
+    };
+    let (first, second) = BODY.split_at(3);
+    compare(&good(), &[first, second]).unwrap();
+    let error = compare(&good(), &[first]).unwrap_err();
+    assert_eq!(error.code(), "digest.mismatch");
+    compare(&without_digest(None), &[]).unwrap();
+    let error = compare(&without_digest(None), &[b"x"]).unwrap_err();
+    assert_eq!(error.code(), "digest.mismatch");
+    // In one piece it is the same.
+    let (_, check) = head(&good()).reading_body();
+    assert!(check.digest().is_some());
+    check.check(BODY).unwrap();
+}
+
+#[cfg(feature = "body")]
+#[test]
+fn a_stream_ends_only_if_it_is_the_signed_one() {
+    use http_body_util::{BodyExt as _, Full};
+
+    let collect = |parts: &request::Parts, body: &'static [u8]| {
+        let (_, check) = head(parts).reading_body();
+        let body = check.body(Full::new(bytes::Bytes::from_static(body)), 100);
+        let collected = body.unwrap().collect();
+        let mut collected = std::pin::pin!(collected);
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        match collected.as_mut().poll(&mut context) {
+            std::task::Poll::Ready(result) => result.is_ok(),
+            std::task::Poll::Pending => panic!("a full body is ready"),
+        }
+    };
+    assert!(collect(&good(), BODY));
+    assert!(!collect(&good(), b"else"));
+    assert!(collect(&without_digest(None), b""));
+    assert!(!collect(&without_digest(None), b"x"));
+}
+
+/// The content of a response to `HEAD`, of 204 and 304 is empty, whatever its fields say.
+#[test]
+fn a_response_without_content_has_none() {
+    use http_sig::profile::wimse::{Answer, ResponsePolicy};
+
+    for (method, status) in [
+        (http::Method::HEAD, 200),
+        (http::Method::POST, 304),
+        (http::Method::POST, 204),
+    ] {
+        let mut to = request();
+        to.method = method;
+        let mut parts = response();
+        parts.status = http::StatusCode::from_u16(status).unwrap();
+        let (_, pending) = http_sig::profile::wimse::RequestSigning::to(AUDIENCE)
+            .unwrap()
+            .prepare(
+                &seen(&to),
+                http_sig::profile::wimse::Content::Digest(&http_sig::digest::ContentDigest::of(
+                    BODY,
+                )),
+                jose::random::SYSTEM,
+                at(NOW),
+            )
+            .unwrap();
+        let nonce: &'static str = Box::leak(pending.nonce().to_owned().into_boxed_str());
+        let made = of_response().with("wimse-req-nonce", text(nonce));
+        made.apply_to_response(&mut parts, &to);
+        let answer = pending.finish(
+            &HttpResponse::new(&parts),
+            &seen(&to),
+            Some(TOOL.verifying_key()),
+            &ResponsePolicy::new(),
+            at(NOW),
+        );
+        let Ok(Answer::Signed(head)) = answer else {
+            panic!("it is signed");
+        };
+        head.check_body(b"").unwrap();
+    }
+}

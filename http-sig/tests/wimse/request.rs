@@ -1,0 +1,292 @@
+//! What a request has to be (SIG-01, SIG-03, SIG-04, SIG-06, SIG-08).
+
+use http_sig::profile::wimse::{RequestPolicy, SignedResponse};
+use http_sig::{Algorithms, BareItem, Component, Limits};
+use jose::time::Skew;
+use replay::ReplayCache;
+use std::time::Duration;
+
+use crate::support::*;
+
+#[test]
+fn a_good_request_says_what_was_signed() {
+    let verified = verified(&good());
+    assert_eq!(verified.nonce(), "n-1");
+    assert_eq!(verified.signed_response(), SignedResponse::Unasked);
+    let signature = verified.signature();
+    assert_eq!(signature.value(&Component::METHOD), Some("POST"));
+    assert_eq!(
+        signature.value(&Component::REQUEST_TARGET),
+        Some("/call?x=y")
+    );
+    let other = Component::field("x-other").unwrap();
+    assert!(!signature.covers(&other), "nobody signed it");
+    assert_eq!(
+        verified.content_digest().unwrap().to_string(),
+        digest_of(BODY)
+    );
+}
+
+/// T-060: one at a time.
+#[test]
+fn what_is_there_is_covered() {
+    for component in of_request().components {
+        let error = {
+            let mut parts = request();
+            of_request().without(component).apply(&mut parts);
+            verify(&parts).unwrap_err()
+        };
+        assert_eq!(error.code(), "sig.component_required", "{component}");
+        assert!(error.to_string().contains(component), "{error}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_not_asked_for() {
+    for field in ["content-type", "authorization", "txn-token"] {
+        let mut parts = request();
+        parts.headers.remove(field);
+        of_request().without(field).apply(&mut parts);
+        taken(&parts);
+    }
+    let mut parts = request();
+    parts.headers.remove("workload-identity-token");
+    of_request()
+        .without("workload-identity-token")
+        .apply(&mut parts);
+    assert_eq!(refused(&parts), "sig.component_required");
+}
+
+/// A component with parameters is another one.
+#[test]
+fn the_plain_components_are_covered() {
+    for (plain, other) in [
+        ("content-type", "content-type;bs"),
+        ("content-digest", "content-digest;sf"),
+        ("authorization", "authorization;bs"),
+    ] {
+        let mut made = of_request().without(plain);
+        made.components.push(other);
+        assert_eq!(refused_as(&made), "sig.component_required", "{other}");
+    }
+}
+
+#[test]
+fn what_was_signed_was_not_changed() {
+    for field in [
+        "workload-identity-token",
+        "content-type",
+        "content-digest",
+        "authorization",
+        "txn-token",
+    ] {
+        let mut parts = good();
+        let value = parts.headers.get(field).unwrap().to_str().unwrap();
+        let value = format!("{value}x");
+        set(&mut parts.headers, field, &value);
+        assert_eq!(refused(&parts), "sig.signature", "{field}");
+    }
+    let mut parts = good();
+    parts.method = http::Method::PUT;
+    assert_eq!(refused(&parts), "sig.signature");
+    let mut parts = good();
+    parts.uri = "/call?x=z".parse().unwrap();
+    assert_eq!(refused(&parts), "sig.signature");
+    let mut parts = good();
+    set(&mut parts.headers, "x-other", "else");
+    taken(&parts);
+}
+
+/// `@request-target` has neither scheme nor authority; who is meant is in `wimse-aud`.
+#[test]
+fn the_target_is_path_and_query() {
+    let parts = good();
+    let elsewhere = http_sig::HttpRequest::received(&parts, "http", "elsewhere.example");
+    let key = CALLER.verifying_key();
+    drop(policy().verify(&elsewhere, key, at(NOW)).unwrap());
+}
+
+#[test]
+fn parameters_are_required() {
+    for (parameter, code) in [
+        ("expires", "sig.parameter_required"),
+        ("nonce", "sig.parameter_required"),
+        ("wimse-aud", "sig.parameter_required"),
+        ("tag", "sig.missing"),
+    ] {
+        assert_eq!(
+            refused_as(&of_request().without(parameter)),
+            code,
+            "{parameter}"
+        );
+    }
+    let made = Made {
+        created: 0,
+        ..of_request()
+    };
+    assert_eq!(refused_as(&made), "sig.parameter_required");
+}
+
+#[test]
+fn the_tag_is_that_of_the_profile() {
+    let made = of_request().with("tag", text("wimse-workload-to-workload2"));
+    assert_eq!(refused_as(&made), "sig.missing");
+}
+
+#[test]
+fn key_and_algorithm_are_those_of_the_token() {
+    let keyid = of_request().with("keyid", text("svc-a-key"));
+    assert_eq!(refused_as(&keyid), "sig.parameter_forbidden");
+    let alg = of_request().with("alg", text("ed25519"));
+    assert_eq!(refused_as(&alg), "sig.parameter_forbidden");
+
+    let parts = good();
+    let error = policy().verify(&seen(&parts), TOOL.verifying_key(), at(NOW));
+    assert_eq!(error.unwrap_err().code(), "sig.signature");
+    let few = policy().with_algorithms(Algorithms::of(&[http_sig::Algorithm::EcdsaP256Sha256]));
+    let error = few.verify(&seen(&parts), CALLER.verifying_key(), at(NOW));
+    assert_eq!(error.unwrap_err().code(), "sig.algorithm_forbidden");
+}
+
+/// What belongs to responses alone.
+#[test]
+fn a_request_has_no_nonce_of_a_request() {
+    let made = of_request().with("wimse-req-nonce", text("n-0"));
+    assert_eq!(refused_as(&made), "sig.parameter_forbidden");
+}
+
+#[test]
+fn the_audience_is_a_configured_one() {
+    for (audience, code) in [
+        ("https://other.example", None),
+        ("https://tools.example/call/", Some("sig.audience")),
+        ("https://tools.example", Some("sig.audience")),
+        ("https://TOOLS.example/call", Some("sig.audience")),
+        ("", Some("sig.parameter_type")),
+    ] {
+        let mut parts = request();
+        of_request()
+            .with("wimse-aud", text(audience))
+            .apply(&mut parts);
+        let code_found = verify(&parts).err().map(|error| error.code());
+        assert_eq!(code_found, code, "{audience}");
+    }
+    let token = BareItem::Token("https://tools.example/call".into());
+    let made = of_request().with("wimse-aud", token);
+    assert_eq!(refused_as(&made), "sig.parameter_type");
+}
+
+#[test]
+fn a_receiver_has_an_audience() {
+    for none in [&[][..], &[""], &["a", ""]] {
+        let error = RequestPolicy::for_audiences(none.iter().copied()).unwrap_err();
+        assert_eq!(error.code(), "sig.prepare");
+    }
+}
+
+#[test]
+fn times_are_held_to_the_second() {
+    let code = |created: u64, lifetime: u64, now: u64| {
+        let mut parts = request();
+        let made = Made {
+            created,
+            lifetime,
+            ..of_request()
+        };
+        made.apply(&mut parts);
+        policy()
+            .verify(&seen(&parts), CALLER.verifying_key(), at(now))
+            .err()
+            .map(|error| error.code())
+    };
+    // `expires` at most 5 minutes and the skew ahead.
+    assert_eq!(code(NOW, 330, NOW), None);
+    assert_eq!(code(NOW, 331, NOW), Some("sig.lifetime"));
+    // `expires` and the skew.
+    assert_eq!(code(NOW, 60, NOW + 90), None);
+    assert_eq!(code(NOW, 60, NOW + 91), Some("sig.expired"));
+    // `created`, not more than the skew ahead.
+    assert_eq!(code(NOW + 30, 60, NOW), None);
+    assert_eq!(code(NOW + 31, 60, NOW), Some("sig.created_in_future"));
+    // However late it expires, it was made lately.
+    assert_eq!(code(NOW, 600, NOW + 330), None);
+    assert_eq!(code(NOW, 600, NOW + 331), Some("sig.too_old"));
+}
+
+#[test]
+fn rules_are_changed_by_words() {
+    let parts = {
+        let mut parts = request();
+        let made = Made {
+            lifetime: 600,
+            ..of_request()
+        };
+        made.apply(&mut parts);
+        parts
+    };
+    let key = CALLER.verifying_key();
+    let code = |policy: RequestPolicy, now| {
+        let result = policy.verify(&seen(&parts), key, at(now));
+        result.err().map(|error| error.code())
+    };
+    let longer = policy().with_max_lifetime(Duration::from_secs(600));
+    assert_eq!(code(longer.clone(), NOW), None);
+    assert_eq!(code(longer.clone(), NOW + 630), None);
+    assert_eq!(
+        code(longer.with_skew(Skew::ZERO), NOW + 601),
+        Some("sig.expired")
+    );
+    // No configuration makes it hours.
+    let hours = policy().with_max_lifetime(Duration::from_secs(7200));
+    let made = Made {
+        lifetime: 631,
+        ..of_request()
+    };
+    let mut parts = request();
+    made.apply(&mut parts);
+    let error = hours.verify(&seen(&parts), key, at(NOW)).unwrap_err();
+    assert_eq!(error.code(), "sig.lifetime");
+
+    let few = policy().with_limits(Limits::default().with_components(6));
+    let error = few.verify(&seen(&good()), key, at(NOW)).unwrap_err();
+    assert_eq!(error.code(), "sig.limit");
+}
+
+#[test]
+fn asking_for_a_signed_response_is_a_boolean() {
+    for (value, asked) in [
+        (BareItem::Boolean(true), SignedResponse::Asked),
+        (BareItem::Boolean(false), SignedResponse::Unasked),
+    ] {
+        let mut parts = request();
+        let made = of_request().with("wimse-sign-response", value);
+        made.apply(&mut parts);
+        assert_eq!(verified(&parts).signed_response(), asked);
+    }
+    let made = of_request().with("wimse-sign-response", text("true"));
+    assert_eq!(refused_as(&made), "sig.parameter_type");
+    let made = of_request().with("wimse-sign-response", BareItem::Integer(1));
+    assert_eq!(refused_as(&made), "sig.parameter_type");
+}
+
+#[test]
+fn a_nonce_is_spent_once_by_its_sender() {
+    let store = ReplayCache::in_memory(10);
+    let spend = |sender, now| {
+        let unspent = policy().verify(&seen(&good()), CALLER.verifying_key(), at(now));
+        let spent = unspent.unwrap().spend(&store, sender, at(now));
+        spent.err().map(|error| error.code())
+    };
+    assert_eq!(spend(SENDER, NOW), None);
+    assert_eq!(spend(SENDER, NOW), Some("replay.replayed"));
+    // Another peer may have the same.
+    assert_eq!(spend("wimse://example.org/other", NOW), None);
+    // It is remembered for as long as it is taken.
+    assert_eq!(spend(SENDER, NOW + 90), Some("replay.replayed"));
+
+    let unspent = verify(&good()).unwrap();
+    let error = unspent.spend(&Broken, SENDER, at(NOW)).unwrap_err();
+    assert_eq!(error.code(), "replay.unavailable");
+    // Whoever may do a thing twice says so.
+    drop(verify(&good()).unwrap().accept_replays());
+}

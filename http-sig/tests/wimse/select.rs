@@ -1,0 +1,96 @@
+//! Which signature is looked at (SIG-07, T-070).
+
+use http_sig::{BareItem, Exchange};
+
+use crate::support::*;
+
+/// A signature of another purpose, by the same key.
+fn other() -> Made {
+    let other = Made {
+        label: "cdn",
+        ..of_request()
+    };
+    other.with("tag", text("cdn"))
+}
+
+#[test]
+fn there_is_one() {
+    assert_eq!(refused(&request()), "sig.missing");
+    let mut parts = request();
+    other().apply(&mut parts);
+    assert_eq!(refused(&parts), "sig.missing");
+}
+
+#[test]
+fn alone_it_has_any_label() {
+    let mut parts = request();
+    let made = Made {
+        label: "sig1",
+        ..of_request()
+    };
+    made.apply(&mut parts);
+    taken(&parts);
+}
+
+#[test]
+fn among_several_it_has_its_label() {
+    let mut parts = good();
+    other().apply(&mut parts);
+    taken(&parts);
+
+    let mut parts = request();
+    let made = Made {
+        label: "sig1",
+        ..of_request()
+    };
+    made.apply(&mut parts);
+    other().apply(&mut parts);
+    assert_eq!(refused(&parts), "sig.label");
+}
+
+/// The label is nothing without the tag.
+#[test]
+fn the_label_alone_does_not_make_it() {
+    let mut parts = request();
+    of_request().with("tag", text("cdn")).apply(&mut parts);
+    let made = Made {
+        label: "sig1",
+        ..of_request()
+    };
+    made.apply(&mut parts);
+    assert_eq!(refused(&parts), "sig.label");
+}
+
+/// T-070: nobody looks for one that verifies.
+#[test]
+fn two_that_fit_are_refused_even_if_one_is_good() {
+    for bad_first in [false, true] {
+        let mut parts = request();
+        let good = of_request().sign(&Exchange::of(&seen(&request())), &CALLER);
+        let bad = Made {
+            label: "sig1",
+            ..of_request()
+        };
+        let bad = bad.sign(&Exchange::of(&seen(&request())), &TOOL);
+        let (first, second) = if bad_first { (bad, good) } else { (good, bad) };
+        first.apply(&mut parts.headers).unwrap();
+        second.apply(&mut parts.headers).unwrap();
+        assert_eq!(refused(&parts), "sig.ambiguous");
+    }
+}
+
+/// A signature of the profile over a request is none over a response, and the other way round.
+#[test]
+fn a_signature_is_of_its_kind_of_message() {
+    let made = of_request().with("wimse-sign-response", BareItem::Boolean(true));
+    let mut parts = request();
+    made.apply(&mut parts);
+    let mut answer = response();
+    for field in ["signature", "signature-input"] {
+        let value = parts.headers.get(field).unwrap().clone();
+        answer.headers.insert(field, value);
+    }
+    let answer = http_sig::HttpResponse::new(&answer);
+    let error = policy().verify(&answer, CALLER.verifying_key(), at(NOW));
+    assert_eq!(error.unwrap_err().code(), "sig.component_misplaced");
+}
