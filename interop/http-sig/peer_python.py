@@ -6,6 +6,7 @@ Its own rules are left as they are, but for two words that a matrix needs: a sig
 import datetime
 import json
 import sys
+import warnings
 
 import raw
 from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, MappingKeyResolver, algorithms
@@ -122,6 +123,7 @@ def verify(job):
 
 
 def main():
+    warnings.simplefilter("ignore")
     for line in sys.stdin:
         job = json.loads(line)
         try:

@@ -41,7 +41,7 @@ async function sign(job) {
     const made = await createSignature(model(messages), {
         label: job.label,
         components: components(job),
-        parameters: { ...job.parameters, keyid: job.keyid, ...(job.alg ? { alg: signer.algorithm } : {}) },
+        parameters: { ...job.parameters, ...(job.keyid ? { keyid: job.keyid } : {}), ...(job.alg ? { alg: signer.algorithm } : {}) },
         signer,
     });
     // One more line of each field, which is one more member of each dictionary.
