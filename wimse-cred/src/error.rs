@@ -73,6 +73,9 @@ pub enum Error {
     /// Two keys of the bundle have one `kid`, even for different uses (BND-01).
     #[error("two keys of the bundle have the same `kid`")]
     BundleKeyId,
+    /// A trust domain, or another member, stands twice in a bundle map (SPIFFE Trust Domain and Bundle §5.1.1).
+    #[error("a member of the bundle map is there twice")]
+    BundleRepeated,
     /// A bundle with a lower sequence number does not replace a higher one (BND-02).
     #[error("the bundle's sequence number {offered} is below {held}")]
     BundleSequence {
@@ -133,6 +136,7 @@ impl Error {
         "trust.stale",
         "bundle.syntax",
         "bundle.kid",
+        "bundle.repeated",
         "bundle.sequence",
         "cred.issue",
         "cred.sign",
@@ -177,6 +181,7 @@ impl Error {
             Self::RevocationsFull => "wit.revocations_full",
             Self::BundleSyntax(_) => "bundle.syntax",
             Self::BundleKeyId => "bundle.kid",
+            Self::BundleRepeated => "bundle.repeated",
             Self::BundleSequence { .. } => "bundle.sequence",
             Self::Issue { .. } => "cred.issue",
             Self::Sign(_) => "cred.sign",

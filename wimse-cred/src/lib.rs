@@ -10,5 +10,5 @@ mod wit;
 pub use error::Error;
 pub use source::{FixedSource, Identity, IdentitySource};
 pub use svid::{JwtSvid, JwtSvidIssuer};
-pub use trust::{Bundle, Trust, TrustStore};
+pub use trust::{BrokenBundle, Bundle, BundleMap, Trust, TrustStore};
 pub use wit::{Revocation, Wit, WitCache, WitIssuer, WitRules};

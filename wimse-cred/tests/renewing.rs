@@ -22,6 +22,7 @@ use jose::random::SecureRandom;
 use jose::secret::SecretText;
 use jose::time::{Clock, UnixTime};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use wimse_cred::source::{Issue, IssueFuture, RenewingSource};
 use wimse_cred::{Error, Identity, IdentitySource as _};
@@ -65,6 +66,14 @@ impl Script {
             asked,
             clock,
         }))
+    }
+    fn then(&self, answers: &[Answer]) {
+        let mut all = self
+            .0
+            .answers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.extend(answers);
     }
     fn asked(&self) -> Vec<u64> {
         self.0
@@ -136,7 +145,7 @@ impl SecureRandom for Fixed {
 }
 
 static LATEST: Fixed = Fixed(Some(0));
-static EARLIEST: Fixed = Fixed(Some(30));
+static EARLIEST: Fixed = Fixed(Some(30_000));
 static NONE: Fixed = Fixed(None);
 
 async fn sleep(seconds: u64) {
@@ -199,15 +208,49 @@ async fn a_useless_renewal_replaces_nothing() {
     assert_eq!(script.identity(&source), "source.expired");
 }
 
-/// F-03: an issuer that panics costs no caller more than the renewal: the old identity until it ends, then an error.
+/// F-03: an issuer that panics costs one renewal: the next one comes as after any failure.
 #[tokio::test(start_paused = true)]
 async fn a_panicking_issuer_fails_closed() {
-    let script = Script::of(&[Answer::For(300), Answer::Panics]);
+    let answers = [Answer::For(300), Answer::Panics, Answer::Panics];
+    let script = Script::of(&answers);
     let source = script.start(&LATEST).await.unwrap();
     sleep(299).await;
     assert_eq!(script.identity(&source), "ok");
     sleep(1).await;
     assert_eq!(script.identity(&source), "source.expired");
+    assert_eq!(script.asked()[..4], [0, 200, 201, 203], "it goes on");
+    script.then(&[Answer::For(300)]);
+    sleep(60).await;
+    assert_eq!(script.identity(&source), "ok", "it recovers");
+    let panicking = Script::of(&[Answer::Panics]);
+    assert_eq!(code(panicking.start(&LATEST).await), "source.unavailable");
+}
+
+/// F-22: the end of the source, in a pause or in the midst of a call, leaves no task.
+#[tokio::test(start_paused = true)]
+async fn the_end_leaves_no_task() {
+    let alive = || Handle::current().metrics().num_alive_tasks();
+    for second in [Answer::For(300), Answer::Hangs] {
+        let script = Script::of(&[Answer::For(300), second]);
+        let source = script.start(&LATEST).await.unwrap();
+        sleep(201).await;
+        let tasks = if matches!(second, Answer::Hangs) {
+            2
+        } else {
+            1
+        };
+        assert_eq!(alive(), tasks, "{second:?}");
+        drop(source);
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(alive(), 0, "{second:?}");
+    }
+    // Nor does a call that was given up.
+    let script = Script::of(&[Answer::Hangs]);
+    assert_eq!(code(script.start(&LATEST).await), "source.unavailable");
+    tokio::task::yield_now().await;
+    assert_eq!(alive(), 0);
 }
 
 /// F-03: clones share one task; it ends with the last of them, even in the midst of a call.

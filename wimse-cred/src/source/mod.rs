@@ -6,7 +6,7 @@ mod renewing;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-use jose::jwk::Jwk;
+use jose::jwk::{Jwk, Thumbprint};
 use jose::jws::Unverified;
 use jose::jwt::NumericDate;
 use jose::key::Signer;
@@ -28,6 +28,7 @@ pub struct Identity {
     id: WorkloadId,
     expires: UnixTime,
     signer: Arc<dyn Signer>,
+    thumbprint: Thumbprint,
 }
 
 #[derive(Deserialize)]
@@ -61,9 +62,8 @@ impl Identity {
             WorkloadId::parse(claims.sub.as_str()).map_err(|error| Error::Subject(Some(error)))?;
         let jwk = Jwk::parse(claims.cnf.jwk.get().as_bytes())
             .map_err(|error| Error::Confirmation(Some(error)))?;
-        if jwk.algorithm() != Some(signer.algorithm())
-            || jwk.thumbprint() != public_key.thumbprint()
-        {
+        let thumbprint = jwk.thumbprint();
+        if jwk.algorithm() != Some(signer.algorithm()) || thumbprint != public_key.thumbprint() {
             return Err(Error::SourceKey);
         }
         let seconds = std::time::Duration::from_secs(claims.exp.as_secs());
@@ -71,6 +71,7 @@ impl Identity {
             id,
             expires: UnixTime::since_unix_epoch(seconds),
             signer,
+            thumbprint,
             wit,
         })
     }
@@ -91,6 +92,12 @@ impl Identity {
     #[must_use]
     pub const fn signer(&self) -> &Arc<dyn Signer> {
         &self.signer
+    }
+
+    /// The thumbprint of the key (RFC 7638): the `jkt` of tokens that are bound to it.
+    #[must_use]
+    pub const fn thumbprint(&self) -> &Thumbprint {
+        &self.thumbprint
     }
 
     /// `exp` of the WIT. The key is not used past it (WIT-08).

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use jose::random::{self, SecureRandom};
 use jose::time::{Clock, SystemClock, UnixTime};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::{Identity, IdentitySource, good};
 use crate::Error;
@@ -30,7 +30,7 @@ pub trait Issue: fmt::Debug + Send + Sync {
 /// An [`IdentitySource`] that renews its identity before it expires.
 ///
 /// It asks the issuer at two thirds of the lifetime, up to a tenth of the lifetime earlier, so that a fleet that started together does not ask together. When
-/// the issuer fails, it is asked again after 1 s, 2 s, 4 s, … 60 s at most, each shortened by chance by up to a half; the old identity is given until it expires, and then
+/// the issuer fails or panics, it is asked again after 1 s, 2 s, 4 s, … 60 s at most, each shortened by chance by up to a half; the old identity is given until it expires, and then
 /// none (F-03, BND-02). Dropping the last clone ends the task.
 #[derive(Clone)]
 pub struct RenewingSource(Arc<Shared>);
@@ -102,10 +102,17 @@ impl RenewingSourceBuilder {
     }
 
     async fn ask(&self) -> Result<Identity, Error> {
-        let issued = tokio::time::timeout(self.timeout, self.issuer.issue()).await;
-        let identity = issued
-            .map_err(|elapsed| Error::SourceUnavailable(Arc::new(elapsed)))?
-            .map_err(Error::SourceUnavailable)?;
+        // A task of its own, so that an issuer that panics costs one renewal and not all. It ends with the set.
+        let mut asking = JoinSet::new();
+        let issuer = Arc::clone(&self.issuer);
+        asking.spawn(async move { issuer.issue().await });
+        let ended = tokio::time::timeout(self.timeout, asking.join_next()).await;
+        let identity = match ended {
+            Ok(Some(Ok(issued))) => issued.map_err(Error::SourceUnavailable)?,
+            Ok(Some(Err(panicked))) => return Err(Error::SourceUnavailable(Arc::new(panicked))),
+            Ok(None) => return Err(Error::SourceExpired),
+            Err(elapsed) => return Err(Error::SourceUnavailable(Arc::new(elapsed))),
+        };
         if self.clock.now() < identity.expires() {
             Ok(identity)
         } else {
@@ -116,20 +123,22 @@ impl RenewingSourceBuilder {
     async fn renew(self, current: Arc<ArcSwap<Identity>>) {
         loop {
             let left = seconds_until(current.load().expires(), self.clock.now());
-            let tenth = left / 10;
+            let tenth = left.saturating_mul(100);
             self.sleep(left.saturating_mul(2) / 3, tenth).await;
             let mut pause = 1_u64;
             loop {
                 match self.ask().await {
                     Ok(identity) => break current.store(Arc::new(identity)),
-                    Err(_kept_until_it_expires) => self.sleep(pause, pause / 2).await,
+                    Err(_kept_until_it_expires) => {
+                        self.sleep(pause, pause.saturating_mul(500)).await
+                    }
                 }
                 pause = pause.saturating_mul(2).min(60);
             }
         }
     }
 
-    /// Sleeps so many seconds, at least one, less up to `earlier` by chance.
+    /// Sleeps so many seconds, at least one, less up to `earlier` milliseconds by chance.
     async fn sleep(&self, seconds: u64, earlier: u64) {
         let mut bytes = [0; 8];
         // Without chance the moment is merely not spread.
@@ -138,8 +147,8 @@ impl RenewingSourceBuilder {
             .fill(&mut bytes)
             .map_or(0, |()| u64::from_le_bytes(bytes));
         let earlier = chance.checked_rem(earlier.saturating_add(1)).unwrap_or(0);
-        let seconds = seconds.saturating_sub(earlier).max(1);
-        tokio::time::sleep(Duration::from_secs(seconds)).await;
+        let latest = Duration::from_secs(seconds.max(1));
+        tokio::time::sleep(latest.saturating_sub(Duration::from_millis(earlier))).await;
     }
 }
 
