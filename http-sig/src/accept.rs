@@ -2,8 +2,6 @@
 
 mod offer;
 
-use std::fmt;
-
 pub use offer::Offer;
 
 use crate::received::{check_count, distinct, identifiers, lines, members, syntax};
@@ -21,7 +19,8 @@ const FIELD: &str = "accept-signature";
 ///     .covering([Component::METHOD, Component::AUTHORITY])
 ///     .with_created()
 ///     .with_tag("app-123");
-/// assert_eq!(wanted.to_string(), r#"sig1=("@method" "@authority");created;tag="app-123""#);
+/// assert_eq!(wanted.to_field_value()?, r#"sig1=("@method" "@authority");created;tag="app-123""#);
+/// # Ok::<(), http_sig::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignatureRequest {
@@ -125,12 +124,15 @@ impl SignatureRequest {
         self.with_parameter("expires", BareItem::Boolean(true))
     }
 
-    /// This `tag` is wanted. Bytes that a string cannot have are left out.
+    /// This `tag` is wanted.
     #[must_use]
     pub fn with_tag(self, tag: &str) -> Self {
-        let printable: String = tag.chars().filter(|c| matches!(c, ' '..='~')).collect();
-        let value = BareItem::string(&printable).map(BareItem::into_owned);
-        self.with_parameter("tag", value.unwrap_or(BareItem::Boolean(true)))
+        // What is no string is said when the field is written.
+        let value = BareItem::string(tag).map_or_else(
+            |_not_printable| BareItem::String(tag.to_owned().into()),
+            BareItem::into_owned,
+        );
+        self.with_parameter("tag", value)
     }
 
     /// A parameter with this value is wanted: `nonce`, `alg`, `keyid` or another one.
@@ -171,13 +173,12 @@ impl SignatureRequest {
     ///
     /// `sig.prepare` where the label or the name of a parameter is no key, or a value not what its type says; `sig.component_repeated`.
     pub fn to_field_value(&self) -> Result<String, Error> {
-        let keys = self.parameters.iter().map(|(name, _)| name);
-        if !std::iter::once(&self.label)
-            .chain(keys)
-            .all(|key| is_whole_key(key))
-        {
+        let mut parameters = self.parameters.iter();
+        let fits =
+            |(name, value): &(String, BareItem<'_>)| is_whole_key(name) && value.is_canonical();
+        if !is_whole_key(&self.label) || !parameters.all(|one| fits(one)) {
             return Err(Error::Prepare {
-                reason: "the label or the name of a parameter is no key of a structured field",
+                reason: "the label, or a parameter, is none of a structured field",
             });
         }
         for (at, component) in self.components.iter().enumerate() {
@@ -192,21 +193,15 @@ impl SignatureRequest {
                 });
             }
         }
-        Ok(self.to_string())
+        Ok(self.text())
     }
-}
 
-impl fmt::Display for SignatureRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}=(", self.label)?;
-        for (at, component) in self.components.iter().enumerate() {
-            let blank = if at == 0 { "" } else { " " };
-            write!(f, "{blank}{component}")?;
-        }
-        let mut parameters = String::from(")");
+    fn text(&self) -> String {
+        let names: Vec<&str> = self.components.iter().map(Component::as_str).collect();
+        let mut text = format!("{}=({})", self.label, names.join(" "));
         for (name, value) in &self.parameters {
-            write_parameter(&mut parameters, name, value);
+            write_parameter(&mut text, name, value);
         }
-        f.write_str(&parameters)
+        text
     }
 }

@@ -103,6 +103,10 @@ fn what_is_asked_for_is_checked() {
         "sig.prepare"
     );
     assert_eq!(
+        code(good.clone().with_tag("a\n").to_field_value()),
+        "sig.prepare"
+    );
+    assert_eq!(
         code(good.covering([Component::METHOD]).to_field_value()),
         "sig.component_repeated"
     );
