@@ -188,10 +188,7 @@ impl FetcherBuilder {
             .referer(false)
             .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
-            .dns_resolver(Arc::new(Judging {
-                policy: self.policy,
-                resolver: self.resolver,
-            }));
+            .dns_resolver(Arc::new(Judging::new(self.policy, self.resolver)));
         for pem in &self.roots {
             let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(failed)?;
             if roots.is_empty() {

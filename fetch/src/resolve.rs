@@ -51,11 +51,23 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Drops every address that the policy does not allow: nothing that was not judged is connected to, whatever the name leads to the next time (no rebinding).
+/// Asks the resolver so often at a time and no more, whoever it is (F-16), and drops every address that the policy does not allow: nothing that was not judged is connected to, whatever the name leads to the next time (no rebinding).
 #[derive(Clone, Debug)]
 pub(crate) struct Judging {
-    pub(crate) policy: Policy,
-    pub(crate) resolver: Arc<dyn Resolve>,
+    policy: Policy,
+    resolver: Arc<dyn Resolve>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Judging {
+    pub(crate) fn new(policy: Policy, resolver: Arc<dyn Resolve>) -> Self {
+        let waiting = Arc::new(Semaphore::new(LOOKUPS));
+        Self {
+            policy,
+            resolver,
+            waiting,
+        }
+    }
 }
 
 /// The marker by which a refused address is told from a failed lookup.
@@ -72,6 +84,8 @@ impl reqwest::dns::Resolve for Judging {
         let this = self.clone();
         Box::pin(async move {
             let name = name.as_str();
+            let turn = this.waiting.acquire().await;
+            let _turn = turn.or(Err(LookupError::Resolve))?;
             let found = this.resolver.resolve(name).await;
             let found = found.or(Err(LookupError::Resolve))?;
             if found.is_empty() {

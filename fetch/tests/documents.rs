@@ -363,6 +363,42 @@ async fn refreshes_are_rate_limited() {
     }
 }
 
+/// T-085a: who asks early for a key that is still to come delays it by the interval and no more: the next refresh that succeeds has it, and so has everybody from then on.
+#[tokio::test(start_paused = true)]
+async fn a_key_that_was_asked_for_early_comes() {
+    const OLD: &str = "{\"keys\":[1]}";
+    const NEW: &str = "{\"keys\":[1,2]}";
+    let day = || vec![("cache-control", "max-age=86400")];
+    let script = Script::new(&[
+        Act::Answer(200, day(), OLD),
+        Act::Answer(200, day(), OLD),
+        Act::Answer(200, day(), NEW),
+    ]);
+    let documents = over(&script).refresh_interval(secs(30)).build();
+    let body = async |refreshed: bool| {
+        let document = match refreshed {
+            true => documents.refresh(&key()).await,
+            false => documents.get(&key()).await,
+        };
+        String::from_utf8(document.unwrap().bytes().to_vec()).unwrap()
+    };
+    assert_eq!(body(false).await, OLD);
+    advance(secs(30)).await;
+    assert_eq!(body(true).await, OLD, "it is asked for early");
+    advance(secs(29)).await;
+    for _ in 0..100 {
+        assert_eq!(body(true).await, OLD);
+    }
+    // To ask again and again does not put it off.
+    advance(secs(1)).await;
+    assert_eq!(body(true).await, NEW);
+    assert_eq!(
+        (body(true).await, body(false).await),
+        (NEW.into(), NEW.into())
+    );
+    assert_eq!(script.count(), 3);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refresh_too_soon_without_a_document() {
     let script = Script::new(&[Act::Break]);
