@@ -62,7 +62,7 @@ expect() { # program, how often, pattern
 }
 expect agent 1 '^I am       spiffe://example.org/agent$'
 expect agent 1 "^tokens by  $AUTHORITY_URL\$"
-expect agent 5 '^GET /mcp/whoami +200 you are spiffe://example.org/agent, proven by Wpt$'
+expect agent 5 '^GET /mcp/whoami +200 you are spiffe://example.org/agent, with a token for spiffe://example.org/agent$'
 expect agent 5 '^POST /mcp/call +200 6 times 7 is 42, spiffe://example.org/agent$'
 expect agent 5 '^POST /mcp/admin +403 '
 expect tool 5 '^let in     spiffe://example.org/agent: POST "/mcp/call"$'

@@ -92,10 +92,11 @@ async fn main() -> Result<(), Failure> {
         .await?)
 }
 
-/// Who the caller is, and how that was proven.
+/// Who the caller is, by its identity and by its access token. The guard has seen to it that both name one agent, and that it holds the key of both.
 async fn whoami(who: Principal) -> String {
     let agent = who.agent().map_or("nobody", |agent| agent.as_str());
-    format!("you are {agent}, proven by {:?}", who.proof())
+    let client = who.client().unwrap_or("nobody");
+    format!("you are {agent}, with a token for {client}")
 }
 
 /// The tool's work. The handler asks for nothing: who did not prove who it is, or has no right to call, does not get here.
