@@ -176,7 +176,7 @@ impl SignatureRequest {
         let mut parameters = self.parameters.iter();
         let fits =
             |(name, value): &(String, BareItem<'_>)| is_whole_key(name) && value.is_canonical();
-        if !is_whole_key(&self.label) || !parameters.all(|one| fits(one)) {
+        if !is_whole_key(&self.label) || !parameters.all(fits) {
             return Err(Error::Prepare {
                 reason: "the label, or a parameter, is none of a structured field",
             });
@@ -203,5 +203,12 @@ impl SignatureRequest {
             write_parameter(&mut text, name, value);
         }
         text
+    }
+}
+
+impl std::fmt::Display for SignatureRequest {
+    /// The member of `Accept-Signature`, not checked: what goes out is [`to_field_value`](SignatureRequest::to_field_value).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text())
     }
 }

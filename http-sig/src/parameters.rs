@@ -106,6 +106,19 @@ impl<'a> Parameters<'a> {
         self.tag.map(unescape)
     }
 
+    /// Whether there is one of that name. The six registered ones are not searched for.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        match name {
+            "created" => self.created.is_some(),
+            "expires" => self.expires.is_some(),
+            "nonce" => self.nonce.is_some(),
+            "alg" => self.alg.is_some(),
+            "keyid" => self.keyid.is_some(),
+            "tag" => self.tag.is_some(),
+            _ => self.named(name).is_some(),
+        }
+    }
+
     /// A parameter of that name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<BareItem<'a>> {

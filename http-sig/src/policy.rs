@@ -182,14 +182,14 @@ impl Policy {
         if !self.has_tag(parameters) {
             return Err(Error::Tag);
         }
-        let required = self.required.iter();
-        if let Some(name) = { required }.find(|name| parameters.named(name).is_none()) {
+        let mut required = self.required.iter();
+        if let Some(name) = required.find(|name| !parameters.has(name)) {
             return Err(Error::ParameterRequired {
                 parameter: name.clone(),
             });
         }
         let mut forbidden = self.forbidden.iter();
-        if let Some(name) = forbidden.find(|name| parameters.named(name).is_some()) {
+        if let Some(name) = forbidden.find(|name| parameters.has(name)) {
             return Err(Error::ParameterForbidden {
                 parameter: name.clone(),
             });
