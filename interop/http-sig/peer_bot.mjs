@@ -1,4 +1,5 @@
 // Driver of npm web-bot-auth, for the cases whose tag is its own. It gives `keyid` and `alg` itself.
+import { parseItem } from 'structured-headers';
 import { signatureHeaders, verify as verifyBot } from 'web-bot-auth';
 import { signerFromJWK, verifierFromJWK } from 'web-bot-auth/crypto';
 import { Cannot, jwk, publicJwk, read, serve, write } from './raw.mjs';
@@ -19,7 +20,11 @@ async function own(work) {
     }
 }
 
-const bare = (name) => name.replace(/^"([^"]*)"$/, '$1');
+// A name, or a name with parameters as the package has them.
+function component(text) {
+    const [name, parameters] = parseItem(text);
+    return parameters.size > 0 ? { name, parameters } : name;
+}
 
 async function sign(job) {
     const messages = read(job);
@@ -27,9 +32,8 @@ async function sign(job) {
     const { kid, ...key } = jwk(job);
     const signer = await own(() => signerFromJWK(key));
     const { created, expires, nonce } = job.parameters;
-    if (job.cover.some((name) => name.includes(';'))) throw new Cannot('no parameters of components');
     const made = await signatureHeaders(message, signer, {
-        created: new Date(created * 1000), expires: new Date(expires * 1000), nonce, key: job.label, components: job.cover.map(bare),
+        created: new Date(created * 1000), expires: new Date(expires * 1000), nonce, key: job.label, components: job.cover.map(component),
     });
     write(job, messages.carrier, Object.entries(made).map(([name, value]) => [name, ` ${value}`]));
 }
