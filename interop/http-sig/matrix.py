@@ -1,7 +1,7 @@
 """Every signer's messages before every verifier, changed and unchanged.
 
 A cell is (case, algorithm, signer, verifier, change). It is green where the outcome is what the case says, known where known.json explains why it is not, and red
-otherwise; a known cell that turned green is red too.
+otherwise; a known cell that turned green is red too. The rows `rfc` are the messages that the standard prints: their columns stand where the first signer's do.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import appendix
 from known import Known
 from peers import HERE, start
 
@@ -70,9 +71,9 @@ def changed(data, change):
     return data
 
 
-def with_bent_signature(data):
+def with_bent_signature(data, label):
     """Another first character of the signature, which is six other bits."""
-    head, mark, rest = data.rpartition(f"{LABEL}=:".encode())
+    head, mark, rest = data.rpartition(f"{label}=:".encode())
     first = b"B" if rest[:1] != b"B" else b"C"
     return head + mark + first + rest[1:]
 
@@ -129,7 +130,7 @@ class Matrix:
         if answer["outcome"] != "ok":
             return mark
         data = Path(job[carrier]).read_bytes()
-        changes = [{"what": "the signature", "then": "refused", "data": with_bent_signature(data)}, *case.get("changes", [])]
+        changes = [{"what": "the signature", "then": "refused", "data": with_bent_signature(data, job["label"])}, *case.get("changes", [])]
         for change in changes:
             other = change.get("data") or changed(data, change)
             if other is None:
@@ -141,20 +142,28 @@ class Matrix:
             mark = seen if mark == "ok" or seen == "RED" else mark
         return mark
 
+    def run_appendix(self):
+        """The messages that the standard prints, before every verifier but the one for a tag that they do not have."""
+        for name, then, job in appendix.jobs(self.work):
+            cells = {
+                verifier: self.verified_by(verifier, (name, job["algorithm"], "rfc"), {"then": then}, job, "request")
+                for verifier in self.drivers
+                if verifier != "bot"
+            }
+            self.rows.append((f"rfc {name}", job["algorithm"], {next(iter(self.drivers)): cells}))
+
     def print(self):
         names = list(self.drivers)
         print("rows: a case and an algorithm; columns: who signed, and below it who verified")
         width = 4
         head = "".join(f"  {name:<{width * len(names)}}" for name in names)
-        print(f"{'':44}{head}")
-        print(f"{'':44}" + "".join("  " + "".join(f"{it[:3]:<{width}}" for it in names) for _ in names))
+        print(f"{'':51}{head}")
+        print(f"{'':51}" + "".join("  " + "".join(f"{it[:3]:<{width}}" for it in names) for _ in names))
         for name, algorithm, cells in self.rows:
-            line = f"{name:<25} {algorithm:<18}"
+            line = f"{name:<32} {algorithm:<18}"
             for signer in names:
-                marks = cells[signer]
-                if marks is None:
-                    marks = {}
-                elif "-" in marks:
+                marks = cells.get(signer) or {}
+                if "-" in marks:
                     marks = {names[0]: marks["-"]}
                 line += "  " + "".join(f"{marks.get(it, ''):<{width}}" for it in names)
             print(line.rstrip())
@@ -176,6 +185,8 @@ def main():
     begun = time.monotonic()
     for path in sorted((HERE / "cases").glob(f"{arguments.only}.json")):
         matrix.run(path.stem, json.loads(path.read_text()))
+    if arguments.only == "*":
+        matrix.run_appendix()
     for driver in drivers.values():
         driver.end()
     matrix.print()

@@ -54,7 +54,7 @@ async function verify(job) {
     await verifySignature(model(read(job)), {
         label: job.label,
         policy: {
-            algorithms: [job.algorithm], requiredComponents: components(job), requiredParameters: [], clockSkew: 30,
+            algorithms: [job.algorithm], requiredComponents: components(job), requiredParameters: [], clockSkew: 30, now: job.now,
         },
         resolveVerifier({ parameters }) {
             if (parameters.keyid !== undefined && parameters.keyid !== job.keyid) throw new Error('another keyid');

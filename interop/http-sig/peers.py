@@ -52,6 +52,8 @@ class Aims:
                 command += ["--alg"]
         else:
             command += ["--keys", self.key_set(job), "--json"]
+            if "now" in job:
+                command += ["--now", str(job["now"])]
             for component in job["cover"]:
                 command += ["--require", component]
         ended = subprocess.run(command, capture_output=True, timeout=20)
