@@ -250,6 +250,7 @@ fn specs_has_every_error_code_once() {
         aims::Refusal::CODES,
         authority::Error::CODES,
         fetch::Error::CODES,
+        http_sig::Error::CODES,
         jose::Error::CODES,
         oauth_client::Error::CODES,
         oauth_rs::Error::CODES,
