@@ -11,8 +11,8 @@ use crate::{AccessToken, AccessTokenRules, Error, IssuerStore};
 
 /// Remembers access tokens that were verified: the second time, a token costs a SHA-256 and a lookup.
 ///
-/// An entry is made only by a verification, and is not used past its `exp`, when the key that signed it is no longer its issuer's, or when it was
-/// [revoked](Self::revoke) (T-038). Rules belong to the cache, so that an entry never passes laxer rules than a fresh token.
+/// An entry is made only by a verification, and is not used past its `exp`, when the key that signed it is no longer its issuer's, when its issuer's keys are
+/// believed no longer, or when it was [revoked](Self::revoke) (T-038). Rules belong to the cache, so that an entry never passes laxer rules than a fresh token.
 #[derive(Debug)]
 pub struct TokenCache {
     rules: AccessTokenRules,

@@ -23,6 +23,12 @@ pub enum Error {
         /// The token's `kid`.
         key_id: Option<String>,
     },
+    /// The issuer's keys could not be confirmed for too long, and are believed no longer ([`IssuerStore::set_until`](crate::IssuerStore::set_until)). A refresh of them may help.
+    #[error("the keys of the issuer `{issuer}` are stale")]
+    KeysStale {
+        /// The configured issuer.
+        issuer: String,
+    },
     /// Several keys of the issuer fit.
     #[error("several keys of the issuer `{issuer}` fit")]
     AmbiguousKey {
@@ -80,6 +86,7 @@ impl Error {
         "token.audience",
         "token.unknown_issuer",
         "token.unknown_key",
+        "token.keys_stale",
         "token.ambiguous_key",
         "token.confirmation",
         "token.not_bound",
@@ -110,6 +117,7 @@ impl Error {
             Self::Audience => "token.audience",
             Self::UnknownIssuer => "token.unknown_issuer",
             Self::UnknownKey { .. } => "token.unknown_key",
+            Self::KeysStale { .. } => "token.keys_stale",
             Self::AmbiguousKey { .. } => "token.ambiguous_key",
             Self::Confirmation => "token.confirmation",
             Self::NotBound => "token.not_bound",
@@ -125,9 +133,9 @@ impl Error {
         }
     }
 
-    /// Whether a refresh of the issuer's keys may make this token good.
+    /// Whether a refresh of the issuer's keys may make this token good: its key is not known, or no key of the issuer is believed any longer.
     #[must_use]
     pub const fn is_key_unknown(&self) -> bool {
-        matches!(self, Self::UnknownKey { .. })
+        matches!(self, Self::UnknownKey { .. } | Self::KeysStale { .. })
     }
 }

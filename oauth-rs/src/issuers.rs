@@ -8,6 +8,7 @@ use jose::alg::Algorithm;
 use jose::jwk::{JwkSet, SetRules};
 use jose::key::VerifyingKey;
 use jose::provider::Provider;
+use jose::time::UnixTime;
 use oauth_wire::names::Issuer;
 
 use crate::Error;
@@ -16,7 +17,14 @@ use crate::Error;
 #[derive(Clone, Debug, Default)]
 pub struct Issuers {
     epoch: u64,
-    keys: HashMap<String, Option<Arc<JwkSet>>>,
+    keys: HashMap<String, Option<Arc<Held>>>,
+}
+
+/// The keys of one issuer.
+#[derive(Debug)]
+struct Held {
+    keys: JwkSet,
+    good_until: Option<UnixTime>,
 }
 
 impl Issuers {
@@ -26,18 +34,19 @@ impl Issuers {
         self.epoch
     }
 
-    /// The keys of an issuer, once they are known.
+    /// The keys of an issuer, once they are known, whether or not they are still believed.
     #[must_use]
     pub fn keys(&self, issuer: &str) -> Option<&JwkSet> {
-        self.keys.get(issuer)?.as_deref()
+        Some(&self.keys.get(issuer)?.as_ref()?.keys)
     }
 
-    /// The one key of an issuer for a token's `kid` and `alg`. The keys of one issuer never vouch for another (T-132).
+    /// The one key of an issuer for a token's `kid` and `alg`, where its keys are still believed. The keys of one issuer never vouch for another (T-132).
     pub(crate) fn select(
         &self,
         issuer: &str,
         key_id: Option<&str>,
         algorithm: Algorithm,
+        now: UnixTime,
     ) -> Result<&VerifyingKey, Error> {
         let named = || issuer.to_owned();
         let unknown_key = || Error::UnknownKey {
@@ -45,8 +54,12 @@ impl Issuers {
             key_id: key_id.map(str::to_owned),
         };
         let keys = self.keys.get(issuer).ok_or(Error::UnknownIssuer)?;
-        let keys = keys.as_deref().ok_or_else(unknown_key)?;
-        keys.select(key_id, algorithm)
+        let held = keys.as_deref().ok_or_else(unknown_key)?;
+        if held.good_until.is_some_and(|until| now > until) {
+            return Err(Error::KeysStale { issuer: named() });
+        }
+        held.keys
+            .select(key_id, algorithm)
             .map_err(|error| match error.code() {
                 "key.unknown" => unknown_key(),
                 "key.ambiguous" => Error::AmbiguousKey { issuer: named() },
@@ -69,7 +82,7 @@ impl IssuerStore {
         Self::default()
     }
 
-    /// Sets the keys of an issuer from its `jwks_uri` document. Good keys are never replaced by none (T-085).
+    /// Sets the keys of an issuer from its `jwks_uri` document, to be believed until they are set again. Good keys are never replaced by none (T-085).
     ///
     /// # Errors
     ///
@@ -80,14 +93,41 @@ impl IssuerStore {
         document: &[u8],
         provider: &'static dyn Provider,
     ) -> Result<(), Error> {
+        self.put(issuer, document, provider, None)
+    }
+
+    /// As [`set`](Self::set), for keys that have to be confirmed: `until` is the last moment at which they are believed when nothing newer could be had. After it, every
+    /// token of the issuer is refused with `token.keys_stale`, verified before or not.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`set`](Self::set).
+    pub fn set_until(
+        &self,
+        issuer: &Issuer,
+        document: &[u8],
+        provider: &'static dyn Provider,
+        until: UnixTime,
+    ) -> Result<(), Error> {
+        self.put(issuer, document, provider, Some(until))
+    }
+
+    fn put(
+        &self,
+        issuer: &Issuer,
+        document: &[u8],
+        provider: &'static dyn Provider,
+        good_until: Option<UnixTime>,
+    ) -> Result<(), Error> {
         let keys = JwkSet::parse(document, &SetRules::oauth(), provider).map_err(Error::KeySet)?;
         if keys.is_empty() {
             return Err(Error::NoKeys);
         }
-        let _held = self.write();
+        let held = Held { keys, good_until };
+        let _writing = self.write();
         let mut next = Issuers::clone(&self.now.load());
         next.keys
-            .insert(issuer.as_str().to_owned(), Some(Arc::new(keys)));
+            .insert(issuer.as_str().to_owned(), Some(Arc::new(held)));
         self.publish(next);
         Ok(())
     }

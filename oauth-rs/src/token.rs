@@ -158,7 +158,7 @@ impl AccessToken {
         }
         let payload = token.unverified_payload().map_err(Error::Token)?;
         let claims: Claims = jose::json::from_object(payload).map_err(Error::Token)?;
-        let key = issuers.select(&claims.iss, header.kid(), algorithm)?;
+        let key = issuers.select(&claims.iss, header.kid(), algorithm, now)?;
         let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Token)?;
         for (claim, value) in [
@@ -284,7 +284,7 @@ impl AccessToken {
         }
     }
 
-    /// Whether it can still be used: not ended, and its key still the issuer's.
+    /// Whether it can still be used: not ended, and its key still the issuer's, and still believed.
     pub(crate) fn check_still(
         &self,
         issuers: &Issuers,
@@ -295,7 +295,7 @@ impl AccessToken {
             return Err(Error::Token(jose::Error::Expired));
         }
         let header = self.0.verified.header();
-        let key = issuers.select(&self.0.issuer, header.kid(), header.alg())?;
+        let key = issuers.select(&self.0.issuer, header.kid(), header.alg(), now)?;
         if *key.thumbprint() == self.0.signed_by {
             Ok(())
         } else {

@@ -4,7 +4,9 @@
 
 mod common;
 
-use common::{ISSUER, NOW, RESOURCE, World, at, claims, code, key, set, sign, store};
+use common::{
+    ISSUER, NOW, RESOURCE, World, at, claims, code, document, key, provider, set, sign, store,
+};
 use jose::alg::Algorithm;
 use jose::base64url;
 use jose::time::Skew;
@@ -135,6 +137,27 @@ fn an_entry_ends_with_its_key() {
     assert!(!world.issuers.remove(&issuer));
     world.issuers.name(&issuer);
     assert_eq!(try_it(), "token.unknown_key");
+}
+
+/// T-038, T-085: an entry ends with the belief in its issuer's keys, and comes back with them.
+#[test]
+fn an_entry_ends_with_stale_keys() {
+    let (world, cache) = (World::new(), cache());
+    let (issuer, text) = (ISSUER.parse().unwrap(), world.token());
+    let set_until = |until| {
+        let keys = document(&[&world.key]);
+        let issuers = &world.issuers;
+        code(issuers.set_until(&issuer, keys.as_bytes(), provider(), at(until)))
+    };
+    let try_at = |now| code(cache.verify(&text, &world.issuers, at(now)));
+    assert_eq!(set_until(NOW + 10), "ok");
+    assert_eq!(try_at(NOW), "ok");
+    assert_eq!(try_at(NOW + 10), "ok");
+    assert_eq!(cache.len(), 1);
+    assert_eq!(try_at(NOW + 11), "token.keys_stale");
+    assert!(cache.is_empty());
+    assert_eq!(set_until(NOW + 20), "ok");
+    assert_eq!(try_at(NOW + 11), "ok");
 }
 
 /// T-132: an entry is of the store that is asked about.

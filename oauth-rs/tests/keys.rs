@@ -136,3 +136,31 @@ fn good_keys_are_not_replaced_by_none() {
     let snapshot = world.issuers.snapshot();
     assert!(snapshot.epoch() > before && snapshot.keys(ISSUER).is_some());
 }
+
+/// BND-02 for issuers, T-085: keys that could not be confirmed are believed to the last second that was said and no longer; a refresh may help, and does.
+#[test]
+fn stale_keys_fail_closed() {
+    let world = World::new();
+    let (issuer, text) = (ISSUER.parse().unwrap(), world.token());
+    let keys = document(&[&world.key]);
+    let set_until = |until| {
+        let issuers = &world.issuers;
+        code(issuers.set_until(&issuer, keys.as_bytes(), provider(), at(until)))
+    };
+    assert_eq!(set_until(NOW + 10), "ok");
+    assert!(world.verify(&text, NOW + 10).is_ok());
+    let stale = world.verify(&text, NOW + 11).unwrap_err();
+    assert_eq!(stale.code(), "token.keys_stale");
+    assert!(stale.is_key_unknown());
+    assert_eq!(set_until(NOW + 20), "ok");
+    assert!(world.verify(&text, NOW + 11).is_ok());
+    // What replaces nothing makes nothing believed for longer.
+    let none = world
+        .issuers
+        .set_until(&issuer, b"{\"keys\":[]}", provider(), at(NOW + 99));
+    assert_eq!(code(none), "token.no_keys");
+    let stale = world.verify(&text, NOW + 21).unwrap_err();
+    assert_eq!(stale.code(), "token.keys_stale");
+    set(&world.issuers, ISSUER, &[&world.key]);
+    assert!(world.verify(&text, NOW + 21).is_ok());
+}

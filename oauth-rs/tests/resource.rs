@@ -202,6 +202,9 @@ fn a_refused_token_is_an_invalid_token() {
             issuer: issuer.clone(),
             key_id,
         },
+        Error::KeysStale {
+            issuer: issuer.clone(),
+        },
         Error::AmbiguousKey { issuer },
         Error::Confirmation,
         Error::NotBound,
@@ -249,7 +252,11 @@ fn codes_are_all_there() {
         token(jose::Error::Claim { claim: "sub" }),
         token(jose::Error::Expired),
         token(jose::Error::Lifetime),
-        token(jose::Error::NotYetValid { from: 2, now: 1, skew: 0 }),
+        token(jose::Error::NotYetValid {
+            from: 2,
+            now: 1,
+            skew: 0,
+        }),
         token(jose::Error::Signature),
         token(jose::Error::Type),
         Error::Audience.code(),
@@ -257,6 +264,10 @@ fn codes_are_all_there() {
         Error::UnknownKey {
             issuer: String::new(),
             key_id: None,
+        }
+        .code(),
+        Error::KeysStale {
+            issuer: String::new(),
         }
         .code(),
         Error::AmbiguousKey {
