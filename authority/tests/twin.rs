@@ -1,5 +1,9 @@
 //! A WIT has twins: the same header and payload under the signature (r, n − s). A proof is bound to the text that was received (T-055).
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

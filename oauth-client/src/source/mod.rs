@@ -215,7 +215,6 @@ impl TokenSource {
             // What ends first makes room; what is being asked for never does.
             let idle = slots
                 .iter()
-                .filter(|(_, slot)| Arc::strong_count(slot) == 1)
                 .filter_map(|(key, slot)| Some((slot.idle_until()?, key)))
                 .min_by_key(|(until, _)| *until);
             let (_, first) = idle.ok_or(Error::Busy)?;
