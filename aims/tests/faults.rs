@@ -1,6 +1,7 @@
 //! What goes wrong around a guard: handlers and seams that panic or wait, clocks that are wrong, revocations between two requests, tokens that could go astray.
 
 #![cfg(all(feature = "axum", feature = "agent"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

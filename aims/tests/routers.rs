@@ -1,6 +1,7 @@
 //! Every way in which axum routes a request: no handler that takes a `Principal` is reached without one.
 
 #![cfg(feature = "axum")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 

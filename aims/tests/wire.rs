@@ -2,6 +2,7 @@
 //! the good one in one thing.
 
 #![cfg(feature = "axum")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
