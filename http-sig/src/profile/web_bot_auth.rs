@@ -1,1 +1,64 @@
-//! Web Bot Auth.
+//! Web Bot Auth: automated clients that say who they are (draft-meunier-webbotauth-httpsig-protocol-02, which became draft-ietf-webbotauth-httpsig-protocol-00).
+//!
+//! A request is signed by a key that is published at an `https` URL; the URL is who the client is, and it stands in `Signature-Agent`, covered by the signature. A
+//! verifier looks a key up by URL *and* thumbprint: by the thumbprint alone, one agent's key would speak for another agent's URL.
+//!
+//! ```
+//! use http_sig::HttpRequest;
+//! use http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, SignatureAgent};
+//! use jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM, time::UnixTime};
+//! # use std::time::Duration;
+//! # let now = UnixTime::since_unix_epoch(Duration::from_secs(1_700_000_000));
+//!
+//! // The agent publishes its key, and signs.
+//! let key = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
+//! let directory = Directory::to_publish([key.verifying_key()]);
+//! let agent = SignatureAgent::directory("https://crawler.example")?;
+//! let signing = RequestSigning::new(agent.clone(), key.verifying_key())?;
+//! let (mut parts, ()) = http::Request::get("https://shop.example/offers").body(())?.into_parts();
+//! parts.headers.insert("signature-agent", signing.signature_agent().parse()?);
+//! signing.prepare(&HttpRequest::to_send(&parts)?, SYSTEM, now)?.sign(&key)?.apply(&mut parts.headers)?;
+//!
+//! // The shop has fetched the directory, from `agent.location()`.
+//! let mut agents = Agents::new();
+//! agents.insert(&agent, Directory::parse(directory.as_bytes(), &DirectoryRules::well_known(), AWS_LC, now)?);
+//! let verified = RequestPolicy::new().verify(&HttpRequest::to_send(&parts)?, &agents, now)?.accept_replays();
+//! assert_eq!(verified.agent(), Some("https://crawler.example/.well-known/http-message-signatures-directory"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod agent;
+mod agents;
+mod directory;
+mod proof;
+mod signing;
+mod status;
+mod verify;
+
+use std::sync::LazyLock;
+
+pub use agent::{Discovery, SignatureAgent};
+pub use agents::{AgentKeys, Agents, Claim};
+pub use directory::{Directory, DirectoryRules};
+pub use proof::{DirectorySigning, proven};
+pub use signing::{RequestSigning, wanted_signature};
+pub use status::status;
+pub use verify::{RequestPolicy, UnspentRequest, VerifiedRequest};
+
+use crate::{FieldType, FieldTypes};
+
+/// `tag` of the signatures of requests.
+pub const TAG: &str = "web-bot-auth";
+/// `tag` of the signatures of directories.
+pub const DIRECTORY_TAG: &str = "http-message-signatures-directory";
+/// Where an origin has its directory.
+pub const DIRECTORY_PATH: &str = "/.well-known/http-message-signatures-directory";
+/// The media type of a directory.
+pub const DIRECTORY_MEDIA_TYPE: &str = "application/http-message-signatures-directory+json";
+/// The longest that a signature of a request may live, whatever is configured: a day.
+pub const MAX_LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+
+const FIELD: &str = "signature-agent";
+
+static TYPES: LazyLock<FieldTypes> =
+    LazyLock::new(|| FieldTypes::known().with(FIELD, FieldType::Dictionary));

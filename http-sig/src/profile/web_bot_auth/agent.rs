@@ -1,0 +1,254 @@
+//! `Signature-Agent`: where the keys of a signature are published (draft §"Signature-Agent", §"Key Distribution and Discovery").
+
+use super::{DIRECTORY_PATH, FIELD};
+use crate::received::{lines, members, syntax};
+use crate::sf::{BareItem, Cursor, unescape};
+use crate::{Error, Limits, Message, Section};
+
+/// How the URL of an agent leads to keys.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Discovery {
+    /// A client ID metadata document.
+    Cimd,
+    /// The directory at the well-known place of an origin; where no type is said.
+    Directory,
+    /// A JWK set.
+    JwksUri,
+}
+
+impl Discovery {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cimd => "cimd",
+            Self::Directory => "directory",
+            Self::JwksUri => "jwks_uri",
+        }
+    }
+}
+
+/// A member of `Signature-Agent`, which is a claim until the keys of its URL verify the request.
+///
+/// URLs are taken in their normal form alone (RFC 3986 §6.2.2, §6.2.3), so that two spellings never are one agent: lower case, no default port, no dot segments, no
+/// needless escapes, no fragment.
+///
+/// ```
+/// use http_sig::profile::web_bot_auth::SignatureAgent;
+///
+/// let agent = SignatureAgent::directory("https://crawler.example")?;
+/// assert_eq!(agent.location(), "https://crawler.example/.well-known/http-message-signatures-directory");
+/// let agent = SignatureAgent::jwks_uri("https://crawler.example/keys?v=2")?;
+/// assert_eq!(agent.identifier(), "https://crawler.example/keys");
+/// assert_eq!(SignatureAgent::directory("http://crawler.example").unwrap_err().code(), "sig.agent");
+/// # Ok::<(), http_sig::Error>(())
+/// ```
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct SignatureAgent {
+    value: String,
+    location: String,
+    discovery: Discovery,
+}
+
+impl SignatureAgent {
+    /// The directory of an origin: `https://host` or `https://host:port`.
+    ///
+    /// # Errors
+    ///
+    /// `sig.agent`
+    pub fn directory(origin: &str) -> Result<Self, Error> {
+        Self::new(origin, Discovery::Directory)
+    }
+
+    /// A JWK set at this URL.
+    ///
+    /// # Errors
+    ///
+    /// `sig.agent`
+    pub fn jwks_uri(url: &str) -> Result<Self, Error> {
+        Self::new(url, Discovery::JwksUri)
+    }
+
+    /// A client ID metadata document at this URL.
+    ///
+    /// # Errors
+    ///
+    /// `sig.agent`
+    pub fn cimd(url: &str) -> Result<Self, Error> {
+        Self::new(url, Discovery::Cimd)
+    }
+
+    fn new(value: &str, discovery: Discovery) -> Result<Self, Error> {
+        let rest = after_authority(value).ok_or(Error::SignatureAgent)?;
+        let location = match discovery {
+            Discovery::Directory if rest.is_empty() || rest == "/" => {
+                let origin = value.strip_suffix('/').unwrap_or(value);
+                format!("{origin}{DIRECTORY_PATH}")
+            }
+            Discovery::Cimd | Discovery::JwksUri if is_normal_path(rest) => value.to_owned(),
+            _ => return Err(Error::SignatureAgent),
+        };
+        Ok(Self {
+            value: value.to_owned(),
+            location,
+            discovery,
+        })
+    }
+
+    /// The member of this key.
+    pub(super) fn of(message: &dyn Message, key: &str, limits: &Limits) -> Result<Self, Error> {
+        let mut found = None;
+        let mut seen: Vec<String> = Vec::new();
+        for line in lines(message, Section::Headers, FIELD, limits)? {
+            members(&line, FIELD, |name, cursor| {
+                if seen.iter().any(|other| other == name) {
+                    return Err(Error::LabelRepeated { field: FIELD });
+                }
+                seen.push(name.to_owned());
+                let (value, discovery) = item(cursor)?;
+                if name == key {
+                    let discovery = discovery.ok_or(Error::SignatureAgent)?;
+                    found = Some(Self::new(&value, discovery)?);
+                }
+                Ok(())
+            })?;
+        }
+        found.ok_or(Error::SignatureAgent)
+    }
+
+    /// The bare string that earlier drafts had; none where the field is a dictionary.
+    pub(super) fn legacy(message: &dyn Message, limits: &Limits) -> Result<Option<Self>, Error> {
+        let lines = lines(message, Section::Headers, FIELD, limits)?;
+        let [line] = lines.as_slice() else {
+            return Ok(None);
+        };
+        let mut cursor = Cursor::new(line).map_err(syntax(FIELD))?;
+        cursor.skip_blanks();
+        if cursor.peek() != Some(b'"') {
+            return Ok(None);
+        }
+        let value = unescape(cursor.string().map_err(syntax(FIELD))?);
+        cursor.skip_blanks();
+        if !cursor.is_empty() {
+            return Err(Error::SignatureAgent);
+        }
+        Self::directory(&value).map(Some)
+    }
+
+    /// How it leads to keys.
+    #[must_use]
+    pub const fn discovery(&self) -> Discovery {
+        self.discovery
+    }
+
+    /// The URL to fetch: by `GET`, only 200 counts, no redirect is followed.
+    #[must_use]
+    pub fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// The URL that stands for the agent: the [location](Self::location) without its query.
+    #[must_use]
+    pub fn identifier(&self) -> &str {
+        self.location.split('?').next().unwrap_or_default()
+    }
+
+    /// The member of the field: `sig1="https://crawler.example"`.
+    #[must_use]
+    pub fn to_member(&self, key: &str) -> String {
+        let parameter = match self.discovery {
+            Discovery::Directory => String::new(),
+            other => format!(";type={}", other.name()),
+        };
+        format!("{key}=\"{}\"{parameter}", self.value)
+    }
+}
+
+/// A string with parameters; no type where it is one that nobody here knows.
+fn item(cursor: &mut Cursor<'_>) -> Result<(String, Option<Discovery>), Error> {
+    let value = cursor.string().map_err(syntax(FIELD))?;
+    let mut discovery = Some(Discovery::Directory);
+    while let Some((name, value)) = cursor.parameter().map_err(syntax(FIELD))? {
+        if name == "type" {
+            let BareItem::Token(token) = value else {
+                return Err(Error::SignatureAgent);
+            };
+            let known = [Discovery::Cimd, Discovery::Directory, Discovery::JwksUri];
+            discovery = known.into_iter().find(|one| one.name() == token);
+        }
+    }
+    Ok((unescape(value).into_owned(), discovery))
+}
+
+/// What stands behind `https://host:port`, where that is in normal form.
+fn after_authority(url: &str) -> Option<&str> {
+    let rest = url.strip_prefix("https://")?;
+    if url.len() > MAX_URL {
+        return None;
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at_checked(end)?;
+    let (host, port) = match authority.rfind(':') {
+        Some(at) if !authority.ends_with(']') => {
+            let (host, port) = authority.split_at_checked(at)?;
+            (host, port.get(1..))
+        }
+        _ => (authority, None),
+    };
+    let normal_port = port.is_none_or(|port| {
+        let number = port.parse::<u16>();
+        number.is_ok_and(|number| number != 0 && number != 443 && number.to_string() == port)
+    });
+    let is_name = |host: &str| {
+        let bytes = host.bytes();
+        let mut bytes =
+            bytes.map(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_".contains(&b));
+        bytes.all(|fits| fits)
+    };
+    let is_address = |host: &str| {
+        let inner = host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'));
+        inner.is_some_and(|inner| {
+            let address = inner.parse::<std::net::Ipv6Addr>();
+            address.is_ok_and(|address| address.to_string() == inner)
+        })
+    };
+    let normal_host = !host.is_empty() && (is_name(host) || is_address(host));
+    (normal_host && normal_port).then_some(rest)
+}
+
+/// A path, and perhaps a query, in normal form.
+fn is_normal_path(rest: &str) -> bool {
+    let path = rest.split('?').next().unwrap_or_default();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte);
+    let mut bytes = rest.bytes();
+    while let Some(byte) = bytes.next() {
+        let fits = if byte == b'%' {
+            is_needed_escape(bytes.next(), bytes.next())
+        } else {
+            plain(byte)
+        };
+        if !fits {
+            return false;
+        }
+    }
+    path.starts_with('/')
+        && path
+            .split('/')
+            .all(|segment| segment != "." && segment != "..")
+}
+
+/// An escape in upper case, of what cannot stand there itself.
+fn is_needed_escape(high: Option<u8>, low: Option<u8>) -> bool {
+    let digit = |byte: Option<u8>| match byte {
+        Some(byte @ b'0'..=b'9') => Some(byte - b'0'),
+        Some(byte @ b'A'..=b'F') => Some(byte - b'A' + 10),
+        _ => None,
+    };
+    digit(high).zip(digit(low)).is_some_and(|(high, low)| {
+        let byte = (high << 4) | low;
+        !(byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    })
+}
+
+const MAX_URL: usize = 2048;

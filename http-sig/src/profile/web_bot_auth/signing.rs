@@ -1,0 +1,168 @@
+//! The agent: signs a request.
+
+use std::time::Duration;
+
+use jose::key::VerifyingKey;
+use jose::random::SecureRandom;
+use jose::time::UnixTime;
+
+use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES};
+use crate::{
+    Algorithm, Component, Error, Exchange, Key, Message, PreparedSignature, SignatureRequest,
+    Signing,
+};
+
+/// How the requests of an agent are signed.
+///
+/// Covered are `@authority`, `@method`, `@path`, `content-digest` where it is there, and the agent's member of `signature-agent`; parameters are `created`, `keyid`,
+/// `alg`, `expires`, `nonce` and `tag`.
+#[derive(Clone, Debug)]
+#[must_use = "nothing is signed until `prepare` is called"]
+pub struct RequestSigning {
+    label: String,
+    agent: SignatureAgent,
+    key_id: String,
+    algorithm: Algorithm,
+    components: Vec<Component>,
+    lifetime: Duration,
+    nonce: Option<String>,
+}
+
+impl RequestSigning {
+    /// By this key, which is published at the URL of the agent; with the label `sig1`, for 60 s.
+    ///
+    /// # Errors
+    ///
+    /// `sig.algorithm` where RFC 9421 has no algorithm for the key.
+    pub fn new(agent: SignatureAgent, key: &VerifyingKey) -> Result<Self, Error> {
+        Ok(Self {
+            label: "sig1".to_owned(),
+            agent,
+            key_id: key.thumbprint().to_string(),
+            algorithm: Key::Public(key.clone()).algorithm(None)?,
+            components: vec![Component::AUTHORITY, Component::METHOD, Component::PATH],
+            lifetime: Duration::from_secs(60),
+            nonce: None,
+        })
+    }
+
+    /// Another label, which is the key of the member of `Signature-Agent` as well.
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Covers `@authority` and nothing else of the request: whoever sees it can send any other request to that authority, until it expires. Add what narrows it.
+    pub fn covering_authority_alone(mut self) -> Self {
+        self.components = vec![Component::AUTHORITY];
+        self
+    }
+
+    /// Covers `@target-uri` in place of `@authority` and `@path`, so the query as well.
+    pub fn covering_target_uri(mut self) -> Self {
+        self.components
+            .retain(|one| *one != Component::AUTHORITY && *one != Component::PATH);
+        self.components.insert(0, Component::TARGET_URI);
+        self
+    }
+
+    /// Covers these components as well.
+    pub fn covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
+        self.components.extend(components);
+        self
+    }
+
+    /// Signatures that live that long, in whole seconds: 1 s to [`MAX_LIFETIME`], or `prepare` refuses.
+    pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// A nonce that the receiver asked for, in place of a random one.
+    pub fn with_nonce(mut self, nonce: impl Into<String>) -> Self {
+        self.nonce = Some(nonce.into());
+        self
+    }
+
+    /// The value of the field `Signature-Agent`, or the line that is added to it. It is in the request before [`prepare`](Self::prepare).
+    #[must_use]
+    pub fn signature_agent(&self) -> String {
+        self.agent.to_member(&self.label)
+    }
+
+    /// Makes the signature base of a request.
+    ///
+    /// # Errors
+    ///
+    /// `sig.component_absent` where `Signature-Agent` has no member of the label, `sig.agent` where the member is another one, `sig.lifetime`, and those of
+    /// [`Signing::prepare`].
+    pub fn prepare(
+        &self,
+        request: &dyn Message,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Result<PreparedSignature, Error> {
+        if self.lifetime.as_secs() == 0 || self.lifetime > MAX_LIFETIME {
+            return Err(Error::Lifetime);
+        }
+        let prepared = self.prepare_for(request, random, now)?;
+        let found = SignatureAgent::of(request, &self.label, &crate::Limits::default())?;
+        if found != self.agent {
+            return Err(Error::SignatureAgent);
+        }
+        Ok(prepared)
+    }
+
+    fn prepare_for(
+        &self,
+        request: &dyn Message,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Result<PreparedSignature, Error> {
+        let digest = Component::field("content-digest")?;
+        let mut signing = Signing::new(&self.label).covering(self.components.iter().cloned());
+        let narrowed = self.components.len() > 1;
+        if narrowed && !self.components.contains(&digest) && has(request, "content-digest") {
+            signing = signing.covering([digest]);
+        }
+        signing = signing
+            .covering([Component::field(FIELD)?.member(&self.label)?])
+            .with_created()
+            .with_key_id(&self.key_id)
+            .with_alg(self.algorithm)
+            .with_expires_after(self.lifetime);
+        signing = match &self.nonce {
+            Some(nonce) => signing.with_nonce(nonce),
+            None => signing.with_random_nonce(),
+        };
+        let exchange = Exchange::of(request).with_types(&TYPES);
+        signing.with_tag(TAG).prepare(&exchange, random, now)
+    }
+}
+
+fn has(message: &dyn Message, field: &str) -> bool {
+    let mut there = false;
+    message.lines(crate::Section::Headers, field, &mut |_line| there = true);
+    there
+}
+
+/// What a receiver sends as `Accept-Signature`, with 403, so that a client signs (draft §"Requesting a Message Signature").
+///
+/// # Errors
+///
+/// `sig.component_parameter` where the label is no key.
+pub fn wanted_signature(label: &str) -> Result<SignatureRequest, Error> {
+    Ok(SignatureRequest::new(label)
+        .covering([
+            Component::AUTHORITY,
+            Component::METHOD,
+            Component::PATH,
+            Component::field(FIELD)?.member(label)?,
+        ])
+        .with_created()
+        .with_expires()
+        .with_tag(TAG))
+}
+
+#[cfg(test)]
+mod tests;

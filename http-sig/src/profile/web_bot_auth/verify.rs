@@ -1,0 +1,351 @@
+//! The receiver: verifies a request.
+
+use std::time::Duration;
+
+use jose::jwk::Thumbprint;
+use jose::time::{Skew, UnixTime};
+use replay::ReplayStore;
+
+use super::{AgentKeys, Claim, FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES};
+use crate::{
+    Algorithms, Error, Exchange, Key, Keys, Limits, Message, Parameters, Policy, ReceivedFields,
+    Section, UnspentSignature, UnverifiedSignature, VerifiedSignature,
+};
+
+/// What a receiver takes: made once, used for every request.
+#[derive(Clone, Debug)]
+pub struct RequestPolicy {
+    lifetime: Duration,
+    skew: Skew,
+    algorithms: Algorithms,
+    limits: Limits,
+    legacy: Legacy,
+    no_agent: NoAgent,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Legacy {
+    Refused,
+    Taken,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum NoAgent {
+    Refused,
+    Taken,
+}
+
+impl RequestPolicy {
+    /// Signatures that cover `@authority` or `@target-uri` and their member of `Signature-Agent`, live a day at most and have a public key; 30 s of skew.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            lifetime: MAX_LIFETIME,
+            skew: Skew::default(),
+            algorithms: Algorithms::PUBLIC_KEY,
+            limits: Limits::default(),
+            legacy: Legacy::Refused,
+            no_agent: NoAgent::Refused,
+        }
+    }
+
+    /// Another limit to how long a signature may live, in whole seconds: up to [`MAX_LIFETIME`].
+    #[must_use]
+    pub fn with_max_lifetime(mut self, most: Duration) -> Self {
+        self.lifetime = most.min(MAX_LIFETIME);
+        self
+    }
+
+    /// Another skew.
+    #[must_use]
+    pub const fn with_skew(mut self, skew: Skew) -> Self {
+        self.skew = skew;
+        self
+    }
+
+    /// Other algorithms. A shared key is never taken.
+    #[must_use]
+    pub const fn with_algorithms(mut self, algorithms: Algorithms) -> Self {
+        self.algorithms = algorithms;
+        self
+    }
+
+    /// Other limits.
+    #[must_use]
+    pub const fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Takes `Signature-Agent` as a bare string as well, covered as a whole: what earlier drafts had (draft §"Signature-Agent").
+    #[must_use]
+    pub const fn accepting_legacy_agent(mut self) -> Self {
+        self.legacy = Legacy::Taken;
+        self
+    }
+
+    /// Takes a request without `Signature-Agent` as well, from whoever holds a key that is known by itself (draft §"When No URL Is Available").
+    #[must_use]
+    pub const fn accepting_no_agent(mut self) -> Self {
+        self.no_agent = NoAgent::Taken;
+        self
+    }
+
+    /// What the signatures of this profile claim, before anything is verified: the directories that a rim may have to look into.
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify), without what needs a key.
+    pub fn claims(&self, request: &dyn Message) -> Result<Vec<Claim>, Error> {
+        let fields = ReceivedFields::of(request, Section::Headers, &self.limits)?;
+        let signatures = fields.signatures(&self.limits)?;
+        let ours = signatures.iter().filter(|one| is_ours(one));
+        ours.map(|one| self.claim(request, one)).collect()
+    }
+
+    /// Verifies the one signature of this profile that a request has.
+    ///
+    /// # Errors
+    ///
+    /// `sig.missing`, `sig.ambiguous` where there are several, `sig.component_required`, `sig.agent`, `sig.agent_ambiguous`, `sig.agent_key_unknown`, `sig.lifetime`
+    /// and the other codes `sig.…`.
+    pub fn verify(
+        &self,
+        request: &dyn Message,
+        keys: &dyn AgentKeys,
+        now: UnixTime,
+    ) -> Result<UnspentRequest, Error> {
+        let fields = ReceivedFields::of(request, Section::Headers, &self.limits)?;
+        let signatures = fields.signatures(&self.limits)?;
+        let mut ours = signatures.iter().filter(|one| is_ours(one));
+        match (ours.next(), ours.next()) {
+            (Some(signature), None) => self.verify_one(request, signature, keys, now),
+            (Some(_), Some(_)) => Err(Error::SignatureAmbiguous),
+            (None, _) => Err(Error::SignatureMissing),
+        }
+    }
+
+    /// Verifies each signature of this profile that a request has, each by itself: all are good, and there is at least one (draft §"Multiple Signatures").
+    ///
+    /// # Errors
+    ///
+    /// As [`verify`](Self::verify), for the first that is refused; never `sig.ambiguous`.
+    pub fn verify_each(
+        &self,
+        request: &dyn Message,
+        keys: &dyn AgentKeys,
+        now: UnixTime,
+    ) -> Result<Vec<UnspentRequest>, Error> {
+        let fields = ReceivedFields::of(request, Section::Headers, &self.limits)?;
+        let signatures = fields.signatures(&self.limits)?;
+        let ours = signatures.iter().filter(|one| is_ours(one));
+        let verified: Vec<UnspentRequest> = ours
+            .map(|signature| self.verify_one(request, signature, keys, now))
+            .collect::<Result<_, _>>()?;
+        if verified.is_empty() {
+            return Err(Error::SignatureMissing);
+        }
+        Ok(verified)
+    }
+
+    fn verify_one(
+        &self,
+        request: &dyn Message,
+        signature: &UnverifiedSignature<'_>,
+        keys: &dyn AgentKeys,
+        now: UnixTime,
+    ) -> Result<UnspentRequest, Error> {
+        let claim = self.claim(request, signature)?;
+        let found = Found {
+            keys,
+            claim: &claim,
+            policy: self,
+            now,
+        };
+        let policy = Policy::requiring([])
+            .with_label(signature.label())
+            .with_tag(TAG)
+            .requiring_parameters(["expires", "keyid"])
+            .with_max_age(self.lifetime)
+            .with_skew(self.skew)
+            .with_algorithms(self.algorithms)
+            .with_limits(self.limits);
+        let exchange = Exchange::of(request).with_types(&TYPES);
+        let unspent = policy.verify(&exchange, &found, now)?;
+        Ok(UnspentRequest { claim, unspent })
+    }
+
+    /// What is covered, and whose key it is said to be.
+    fn claim(
+        &self,
+        request: &dyn Message,
+        signature: &UnverifiedSignature<'_>,
+    ) -> Result<Claim, Error> {
+        let components = signature.components()?;
+        let covers = |text: &str| components.iter().any(|id| id.as_str() == text);
+        if !covers("\"@authority\"") && !covers("\"@target-uri\"") {
+            return Err(required("\"@authority\""));
+        }
+        let members: Vec<&str> = components
+            .iter()
+            .filter(|id| id.name() == FIELD)
+            .filter_map(|id| {
+                let key = id.argument()?;
+                (id.as_str() == format!("\"{FIELD}\";key=\"{key}\"")).then_some(key)
+            })
+            .collect();
+        // A member under the label is this signature's own; a label may have been changed on the way (RFC 9421 §7.2.5), a covered member may not.
+        let agent = match members.as_slice() {
+            [] => self.without_member(request, covers(&format!("\"{FIELD}\"")))?,
+            [key] => Some(SignatureAgent::of(request, key, &self.limits)?),
+            several if several.contains(&signature.label()) => Some(SignatureAgent::of(
+                request,
+                signature.label(),
+                &self.limits,
+            )?),
+            _ => return Err(Error::SignatureAgentAmbiguous),
+        };
+        let key_id = signature.parameters().key_id();
+        let key_id = key_id.ok_or_else(|| Error::ParameterRequired {
+            parameter: "keyid".to_owned(),
+        })?;
+        let key_id = key_id.parse::<Thumbprint>();
+        Ok(Claim {
+            agent,
+            key_id: key_id.map_err(|_no_thumbprint| Error::ParameterType { parameter: "keyid" })?,
+        })
+    }
+
+    fn without_member(
+        &self,
+        request: &dyn Message,
+        covers_field: bool,
+    ) -> Result<Option<SignatureAgent>, Error> {
+        let mut there = false;
+        request.lines(Section::Headers, FIELD, &mut |_line| there = true);
+        if !there && self.no_agent == NoAgent::Taken {
+            return Ok(None);
+        }
+        let legacy = covers_field && self.legacy == Legacy::Taken;
+        let agent = if legacy {
+            SignatureAgent::legacy(request, &self.limits)?
+        } else {
+            None
+        };
+        match agent {
+            Some(agent) => Ok(Some(agent)),
+            None => Err(required("\"signature-agent\"")),
+        }
+    }
+}
+
+impl Default for RequestPolicy {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn is_ours(signature: &UnverifiedSignature<'_>) -> bool {
+    signature.parameters().tag().as_deref() == Some(TAG)
+}
+
+fn required(component: &str) -> Error {
+    Error::ComponentRequired {
+        component: component.to_owned(),
+    }
+}
+
+/// The key of a claim, for parameters that fit.
+#[derive(Debug)]
+struct Found<'a> {
+    keys: &'a dyn AgentKeys,
+    claim: &'a Claim,
+    policy: &'a RequestPolicy,
+    now: UnixTime,
+}
+
+impl Keys for Found<'_> {
+    fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
+        let (created, expires) = (parameters.created(), parameters.expires());
+        let lifetime = expires
+            .unwrap_or_default()
+            .saturating_sub(created.unwrap_or_default());
+        let most = self.policy.lifetime.as_secs();
+        let end = self.now.as_secs().saturating_add(most);
+        if lifetime > most || self.policy.skew.is_future(expires.unwrap_or_default(), end) {
+            return Err(Error::Lifetime);
+        }
+        let key = self.keys.find(self.claim)?;
+        if key.thumbprint() != self.claim.key_id() {
+            return Err(self.claim.unknown());
+        }
+        Ok(Key::Public(key))
+    }
+}
+
+/// A request whose signature is good, if it is the first with its nonce.
+#[derive(Debug)]
+#[must_use = "a request that was not spent can be replayed"]
+pub struct UnspentRequest {
+    claim: Claim,
+    unspent: UnspentSignature,
+}
+
+impl UnspentRequest {
+    /// Spends the nonce, scoped to the key.
+    ///
+    /// # Errors
+    ///
+    /// `sig.parameter_required` where there is no nonce, `replay.replayed`, and all other `replay.…`.
+    pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<VerifiedRequest, Error> {
+        Ok(VerifiedRequest {
+            claim: self.claim,
+            signature: self.unspent.spend(store, now)?,
+        })
+    }
+
+    /// Takes the request although the same may come again, to whatever is not covered, until it expires.
+    #[must_use]
+    pub fn accept_replays(self) -> VerifiedRequest {
+        VerifiedRequest {
+            claim: self.claim,
+            signature: self.unspent.accept_replays(),
+        }
+    }
+}
+
+/// Proof that a holder of a key that the agent publishes signed this request. Only verification makes one. It says nothing of who runs the agent, or what for.
+#[derive(Clone, Debug)]
+pub struct VerifiedRequest {
+    claim: Claim,
+    signature: VerifiedSignature,
+}
+
+impl VerifiedRequest {
+    /// The URL that stands for the agent, to log, limit or block; none where only the [key](Self::key_id) is known.
+    #[must_use]
+    pub fn agent(&self) -> Option<&str> {
+        self.claim.agent().map(SignatureAgent::identifier)
+    }
+
+    /// The member of `Signature-Agent` that was covered.
+    #[must_use]
+    pub const fn signature_agent(&self) -> Option<&SignatureAgent> {
+        self.claim.agent()
+    }
+
+    /// The thumbprint of the key.
+    #[must_use]
+    pub const fn key_id(&self) -> &Thumbprint {
+        self.claim.key_id()
+    }
+
+    /// What was covered, with its values, and the parameters.
+    #[must_use]
+    pub const fn signature(&self) -> &VerifiedSignature {
+        &self.signature
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,99 @@
+//! `Signature-Agent`, read strictly.
+
+use http_sig::profile::web_bot_auth::{Discovery, SignatureAgent};
+
+use crate::support::*;
+
+#[test]
+fn the_type_says_where_the_keys_are() {
+    let agent = SignatureAgent::directory("https://crawler.example:8443/").unwrap();
+    assert_eq!(
+        agent.location(),
+        "https://crawler.example:8443/.well-known/http-message-signatures-directory"
+    );
+    assert_eq!(agent.discovery(), Discovery::Directory);
+    let agent = SignatureAgent::jwks_uri("https://crawler.example/k?v=1").unwrap();
+    assert_eq!(agent.location(), "https://crawler.example/k?v=1");
+    assert_eq!(agent.identifier(), "https://crawler.example/k");
+    assert_eq!(
+        agent.to_member("a"),
+        r#"a="https://crawler.example/k?v=1";type=jwks_uri"#
+    );
+    let agent = SignatureAgent::cimd("https://crawler.example/card").unwrap();
+    assert_eq!(agent.discovery(), Discovery::Cimd);
+    // Another place has other keys, and none are known of it.
+    for member in [
+        r#"sig1="https://crawler.example/k";type=jwks_uri"#,
+        r#"sig1="https://crawler.example/k";type=cimd"#,
+    ] {
+        assert_eq!(made().code_with(member), Some("sig.agent_key_unknown"));
+    }
+    let member = r#"sig1="https://crawler.example";type=directory;x=1"#;
+    assert_eq!(made().code_with(member), None);
+}
+
+#[test]
+fn a_url_has_one_spelling() {
+    for origin in [
+        "http://crawler.example",
+        "crawler.example",
+        "https://",
+        "https://Crawler.example",
+        "HTTPS://crawler.example",
+        "https://crawler.example:443",
+        "https://crawler.example:0",
+        "https://crawler.example:08443",
+        "https://crawler.example:",
+        "https://crawler.example/x",
+        "https://crawler.example?x",
+        "https://crawler.example#x",
+        "https://user@crawler.example",
+        "https://crawler.example//",
+        "https://[::0]",
+        "https://cr\u{e4}wler.example",
+    ] {
+        let error = SignatureAgent::directory(origin).unwrap_err();
+        assert_eq!(error.code(), "sig.agent", "{origin}");
+    }
+    SignatureAgent::directory("https://[::1]:8443").unwrap();
+    for url in [
+        "https://crawler.example",
+        "https://crawler.example/a/../b",
+        "https://crawler.example/./b",
+        "https://crawler.example/%7Eb",
+        "https://crawler.example/%c3%a9",
+        "https://crawler.example/%4",
+        "https://crawler.example/a b",
+        "https://crawler.example/a#b",
+        "https://crawler.example?a",
+    ] {
+        let error = SignatureAgent::jwks_uri(url).unwrap_err();
+        assert_eq!(error.code(), "sig.agent", "{url}");
+    }
+    SignatureAgent::jwks_uri("https://crawler.example/%C3%A9?a=/b").unwrap();
+    let long = format!("https://crawler.example/{}", "a".repeat(2048));
+    assert!(SignatureAgent::cimd(&long).is_err());
+}
+
+#[test]
+fn the_field_is_read_strictly() {
+    for (value, code) in [
+        (r#"sig1="http://crawler.example""#, "sig.agent"),
+        (r#"sig1="https://crawler.example/x""#, "sig.agent"),
+        (r#"sig1="https://crawler.example";type=other"#, "sig.agent"),
+        (
+            r#"sig1="https://crawler.example";type="directory""#,
+            "sig.agent",
+        ),
+        (
+            r#"sig1="https://crawler.example", sig1="https://other.example""#,
+            "sig.label_repeated",
+        ),
+        (r#"sig1=token"#, "sig.syntax"),
+    ] {
+        assert_eq!(made().code_with(value), Some(code), "{value}");
+    }
+    // A member of a type that nobody here knows costs itself alone.
+    let beside = r#"b="https://x.example";type=other, sig1="https://crawler.example""#;
+    assert_eq!(made().code_with(beside), None);
+}

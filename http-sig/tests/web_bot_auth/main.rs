@@ -1,0 +1,8 @@
+//! Web Bot Auth: each rule by messages that differ from a good one in one thing.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod agent;
+mod directory;
+mod request;
+mod support;

@@ -1,0 +1,339 @@
+//! What a signed request has to be.
+
+use std::time::Duration;
+
+use http_sig::profile::web_bot_auth::{
+    Agents, RequestPolicy, RequestSigning, SignatureAgent, status, wanted_signature,
+};
+use http_sig::{Algorithm, Algorithms, Component, Error, Limits};
+use jose::random::SYSTEM;
+use jose::time::Skew;
+use replay::ReplayCache;
+
+use crate::support::*;
+
+#[test]
+fn a_good_request_names_its_agent() {
+    let verified = verify(&good()).unwrap().accept_replays();
+    assert_eq!(verified.agent(), Some(IDENTIFIER));
+    assert_eq!(verified.key_id(), KEY.verifying_key().thumbprint());
+    assert_eq!(verified.signature_agent(), Some(&agent()));
+    let signature = verified.signature();
+    for (component, value) in [
+        (Component::AUTHORITY, "shop.example"),
+        (Component::METHOD, "GET"),
+        (Component::PATH, "/offers"),
+    ] {
+        assert_eq!(signature.value(&component), Some(value));
+    }
+    assert!(!signature.covers(&Component::QUERY));
+    assert_eq!(made().code(), None, "the least there may be");
+}
+
+#[test]
+fn what_is_covered_is_chosen_by_words() {
+    let covered = |signing: RequestSigning| {
+        let mut parts = request(Some(&signing.signature_agent()));
+        parts
+            .headers
+            .insert("content-digest", "sha-256=:AAAA:".parse().unwrap());
+        let prepared = signing.prepare(&seen(&parts), SYSTEM, at(NOW)).unwrap();
+        let base = prepared.base().signature_params().to_owned();
+        let fields = prepared.sign(&*KEY).unwrap();
+        fields.apply(&mut parts.headers).unwrap();
+        assert_eq!(code(&parts), None);
+        base.split(')').next().unwrap().to_owned()
+    };
+    assert_eq!(
+        covered(signing()),
+        r#"("@authority" "@method" "@path" "content-digest" "signature-agent";key="sig1""#
+    );
+    assert_eq!(
+        covered(signing().covering_authority_alone().with_label("a")),
+        r#"("@authority" "signature-agent";key="a""#
+    );
+    assert_eq!(
+        covered(signing().covering_target_uri()),
+        r#"("@target-uri" "@method" "content-digest" "signature-agent";key="sig1""#
+    );
+    assert_eq!(
+        covered(signing().covering([Component::QUERY])),
+        r#"("@authority" "@method" "@path" "@query" "content-digest" "signature-agent";key="sig1""#
+    );
+}
+
+/// The `keyid` is the thumbprint, the algorithm that of the key; a shared key has no place.
+#[test]
+fn key_and_algorithm_fit() {
+    let with = |key_id: Option<&str>| Made {
+        key_id: key_id.map(str::to_owned),
+        ..made()
+    };
+    assert_eq!(with(None).code(), Some("sig.parameter_required"));
+    assert_eq!(with(Some("key-1")).code(), Some("sig.parameter_type"));
+    let other = OTHER.verifying_key().thumbprint().to_string();
+    assert_eq!(with(Some(&other)).code(), Some("sig.agent_key_unknown"));
+
+    let few = RequestPolicy::new().with_algorithms(Algorithms::of(&[Algorithm::RsaPssSha512]));
+    let error = few.verify(&seen(&good()), &agents(), at(NOW)).unwrap_err();
+    assert_eq!(error.code(), "sig.algorithm_forbidden");
+    let mut parts = request(Some(r#"sig1="https://crawler.example""#));
+    made().apply(&mut parts, &OTHER);
+    assert_eq!(code(&parts), Some("sig.signature"));
+}
+
+/// One agent's key says nothing of another agent's URL.
+#[test]
+fn keys_are_found_by_url_and_thumbprint() {
+    let elsewhere = made().code_with(r#"sig1="https://other.example""#);
+    assert_eq!(elsewhere, Some("sig.agent_key_unknown"));
+    let mut parts = request(Some(r#"sig1="https://nobody.example""#));
+    made().apply(&mut parts, &KEY);
+    let error = verify(&parts).unwrap_err();
+    let Error::AgentKeyUnknown { agent, key_id } = &error else {
+        unreachable!("{error}")
+    };
+    let expected = "https://nobody.example/.well-known/http-message-signatures-directory";
+    assert_eq!(agent.as_deref(), Some(expected));
+    assert_eq!(*key_id, KEY.verifying_key().thumbprint().to_string());
+    // What a rim looks up is the same, before anything is verified.
+    let claims = RequestPolicy::new().claims(&seen(&parts)).unwrap();
+    let located: Vec<_> = claims
+        .iter()
+        .filter_map(|claim| claim.agent().map(SignatureAgent::location))
+        .collect();
+    assert_eq!(located, [expected]);
+}
+
+#[test]
+fn components_are_required() {
+    let covering = |components: &[&'static str]| Made {
+        components: components.to_vec(),
+        ..made()
+    };
+    const AGENT: &str = "signature-agent;key=\"sig1\"";
+    assert_eq!(covering(&["@target-uri", AGENT]).code(), None);
+    let required = Some("sig.component_required");
+    assert_eq!(covering(&["@method", "@path", AGENT]).code(), required);
+    assert_eq!(covering(&["@authority"]).code(), required);
+    // The field as a whole is what older drafts have.
+    let whole = covering(&["@authority", "signature-agent"]);
+    assert_eq!(whole.code(), required);
+    let mut parts = request(None);
+    covering(&["@authority"]).apply(&mut parts, &KEY);
+    assert_eq!(code(&parts), required);
+}
+
+#[test]
+fn parameters_are_required() {
+    let required = Some("sig.parameter_required");
+    let made_without = Made {
+        created: false,
+        ..made()
+    };
+    assert_eq!(made_without.code(), required);
+    let made_without = Made {
+        lifetime: None,
+        ..made()
+    };
+    assert_eq!(made_without.code(), required);
+    for tag in [None, Some("web-bot-auth2"), Some("cdn")] {
+        let made = Made { tag, ..made() };
+        assert_eq!(made.code(), Some("sig.missing"), "{tag:?}");
+    }
+    assert_eq!(code(&request(None)), Some("sig.missing"));
+}
+
+#[test]
+fn a_signature_lives_a_day_at_most() {
+    let lives = |lifetime: u64| Made {
+        lifetime: Some(lifetime),
+        ..made()
+    };
+    assert_eq!(lives(24 * 3600).code(), None);
+    assert_eq!(lives(24 * 3600 + 1).code(), Some("sig.lifetime"));
+    let code = |policy: RequestPolicy, lifetime, now| {
+        let mut parts = request(Some(r#"sig1="https://crawler.example""#));
+        lives(lifetime).apply(&mut parts, &KEY);
+        let result = policy.verify(&seen(&parts), &agents(), at(now));
+        result.err().map(|error| error.code())
+    };
+    let new = RequestPolicy::new;
+    assert_eq!(code(new(), 60, NOW + 90), None);
+    assert_eq!(code(new(), 60, NOW + 91), Some("sig.expired"));
+    assert_eq!(
+        code(new().with_skew(Skew::ZERO), 60, NOW + 61),
+        Some("sig.expired")
+    );
+    assert_eq!(code(new(), 60, NOW - 31), Some("sig.created_in_future"));
+    let minute = new().with_max_lifetime(Duration::from_secs(60));
+    assert_eq!(code(minute.clone(), 60, NOW), None);
+    assert_eq!(code(minute, 61, NOW), Some("sig.lifetime"));
+    let longer = new().with_max_lifetime(Duration::from_secs(u64::MAX));
+    assert_eq!(code(longer, 24 * 3600 + 1, NOW), Some("sig.lifetime"));
+    let few = new().with_limits(Limits::default().with_components(1));
+    assert_eq!(code(few, 60, NOW), Some("sig.limit"));
+    for seconds in [0, 24 * 3600 + 1] {
+        let signing = signing().with_lifetime(Duration::from_secs(seconds));
+        let parts = request(Some(&signing.signature_agent()));
+        let error = signing.prepare(&seen(&parts), SYSTEM, at(NOW)).unwrap_err();
+        assert_eq!(error.code(), "sig.lifetime");
+    }
+}
+
+/// Each signature has its member; which it is, is not the sender's word alone but what is covered.
+#[test]
+fn the_agent_is_a_covered_member() {
+    let both = r#"sig1="https://crawler.example", b="https://other.example""#;
+    let covering = |label, components: &[&'static str]| Made {
+        label,
+        components: components.to_vec(),
+        ..made()
+    };
+    const A: &str = "signature-agent;key=\"sig1\"";
+    const B: &str = "signature-agent;key=\"b\"";
+    assert_eq!(covering("sig1", &["@authority", A]).code_with(both), None);
+    // Under another label, as relabelled on the way, it is the one member that is covered.
+    assert_eq!(covering("x", &["@authority", A]).code_with(both), None);
+    let unknown = Some("sig.agent_key_unknown");
+    assert_eq!(
+        covering("sig1", &["@authority", B]).code_with(both),
+        unknown
+    );
+    // Of two, that of the label.
+    assert_eq!(
+        covering("sig1", &["@authority", B, A]).code_with(both),
+        None
+    );
+    assert_eq!(
+        covering("b", &["@authority", A, B]).code_with(both),
+        unknown
+    );
+    assert_eq!(
+        covering("x", &["@authority", A, B]).code_with(both),
+        Some("sig.agent_ambiguous")
+    );
+    // What is covered was not changed.
+    let mut parts = good();
+    let value = r#"sig1="https://other.example""#.parse().unwrap();
+    parts.headers.insert("signature-agent", value);
+    assert_eq!(code(&parts), unknown);
+    let mut agents = agents();
+    let other = SignatureAgent::directory("https://other.example").unwrap();
+    agents.insert(&other, directory_of(&[&KEY]));
+    let result = RequestPolicy::new().verify(&seen(&parts), &agents, at(NOW));
+    assert_eq!(result.unwrap_err().code(), "sig.signature");
+}
+
+#[test]
+fn several_signatures_are_taken_by_a_word() {
+    let mut parts = request(Some(
+        r#"sig1="https://crawler.example", b="https://other.example""#,
+    ));
+    made().apply(&mut parts, &KEY);
+    let second = Made {
+        label: "b",
+        components: vec!["@authority", "signature-agent;key=\"b\""],
+        key_id: Some(OTHER.verifying_key().thumbprint().to_string()),
+        ..made()
+    };
+    let mut bad = parts.clone();
+    second.apply(&mut parts, &OTHER);
+    second.apply(&mut bad, &KEY);
+    assert_eq!(code(&parts), Some("sig.ambiguous"));
+    let each = |parts| RequestPolicy::new().verify_each(&seen(parts), &agents(), at(NOW));
+    let agents: Vec<_> = each(&parts)
+        .unwrap()
+        .into_iter()
+        .map(|one| one.accept_replays().agent().unwrap().to_owned())
+        .collect();
+    assert_eq!(agents.len(), 2);
+    assert!(agents.first() == Some(&IDENTIFIER.to_owned()));
+    assert_eq!(each(&bad).unwrap_err().code(), "sig.signature");
+    assert_eq!(each(&request(None)).unwrap_err().code(), "sig.missing");
+}
+
+#[test]
+fn older_forms_are_taken_by_a_word() {
+    let legacy = Made {
+        components: vec!["@authority", "signature-agent"],
+        ..made()
+    };
+    let mut parts = request(Some(r#""https://crawler.example""#));
+    legacy.apply(&mut parts, &KEY);
+    assert_eq!(code(&parts), Some("sig.component_required"));
+    let policy = RequestPolicy::new().accepting_legacy_agent();
+    let verified = policy.verify(&seen(&parts), &agents(), at(NOW)).unwrap();
+    assert_eq!(verified.accept_replays().agent(), Some(IDENTIFIER));
+    // It does not make the dictionary one.
+    let mut parts = request(Some(r#"sig1="https://crawler.example""#));
+    legacy.apply(&mut parts, &KEY);
+    let error = policy.verify(&seen(&parts), &agents(), at(NOW));
+    assert_eq!(error.unwrap_err().code(), "sig.component_required");
+
+    let without = Made {
+        components: vec!["@authority"],
+        ..made()
+    };
+    let mut parts = request(None);
+    without.apply(&mut parts, &KEY);
+    let policy = RequestPolicy::new().accepting_no_agent();
+    let error = policy.verify(&seen(&parts), &agents(), at(NOW));
+    // A key of a directory is not one that is known by itself.
+    assert_eq!(error.unwrap_err().code(), "sig.agent_key_unknown");
+    let mut known = Agents::new();
+    known.insert_key(KEY.verifying_key().clone());
+    let verified = policy.verify(&seen(&parts), &known, at(NOW)).unwrap();
+    assert_eq!(verified.accept_replays().agent(), None);
+}
+
+#[test]
+fn a_nonce_is_spent_once() {
+    let store = ReplayCache::in_memory(10);
+    let spend = |parts| {
+        let spent = verify(parts).unwrap().spend(&store, at(NOW));
+        spent.err().map(|error| error.code())
+    };
+    let parts = good();
+    assert_eq!(spend(&parts), None);
+    assert_eq!(spend(&parts), Some("replay.replayed"));
+    let mut without = request(Some(r#"sig1="https://crawler.example""#));
+    let made = Made {
+        nonce: None,
+        ..made()
+    };
+    made.apply(&mut without, &KEY);
+    assert_eq!(spend(&without), Some("sig.parameter_required"));
+}
+
+#[test]
+fn what_is_signed_is_in_the_message() {
+    let code = |agent: Option<&str>| {
+        let parts = request(agent);
+        let prepared = signing().prepare(&seen(&parts), SYSTEM, at(NOW));
+        prepared.err().map(|error| error.code())
+    };
+    assert_eq!(code(Some(r#"sig1="https://crawler.example""#)), None);
+    assert_eq!(code(None), Some("sig.component_absent"));
+    let other = Some(r#"sig1="https://other.example""#);
+    assert_eq!(code(other), Some("sig.agent"));
+}
+
+#[test]
+fn a_receiver_asks_and_answers() {
+    assert_eq!(
+        wanted_signature("sig1").unwrap().to_field_value().unwrap(),
+        r#"sig1=("@authority" "@method" "@path" "signature-agent";key="sig1");created;expires;tag="web-bot-auth""#
+    );
+    for (error, expected) in [
+        (Error::SignatureMissing, 403),
+        (Error::Signature, 403),
+        (Error::Expired, 403),
+        (Error::SignatureAgent, 400),
+        (Error::Syntax { field: "signature" }, 400),
+        (Error::Replay(replay::Error::Replayed), 429),
+        (Error::Replay(replay::Error::Unavailable), 503),
+    ] {
+        assert_eq!(status(&error).as_u16(), expected, "{error}");
+    }
+}
