@@ -90,7 +90,7 @@ impl Tool {
         let _ = stream.write_all(body.as_bytes()).await;
         let mut answer = Vec::new();
         let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
-        let _ = read.await.expect("the server closes");
+        let _ = read.await.unwrap();
         let answer = String::from_utf8_lossy(&answer).into_owned();
         let status = answer.get(9..12).unwrap_or_default().parse().unwrap_or(0);
         let codes = std::mem::take(&mut *self.codes.0.lock().unwrap());
