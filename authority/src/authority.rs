@@ -16,6 +16,7 @@ use crate::identity::endpoint::Operation as IdentityOperation;
 use crate::limit::Meter;
 use crate::oauth::AuthorizationServer;
 use crate::oauth::endpoint::{self as oauth, Operation as OauthOperation};
+use crate::reason::Reason;
 use crate::{Builder, Error, Limits, answer};
 
 /// An identity server and an authorization server in one, in memory. Clones share everything.
@@ -278,6 +279,12 @@ const fn is_guess(error: &Error) -> bool {
 }
 
 fn refused(request: &Request<Vec<u8>>, error: &Error) {
-    // The error's own words hold nothing of the request; the path is one of ours or left out.
-    tracing::info!(code = error.code(), method = ?request.method(), reason = ?error.to_string(), "refused");
+    let reason = Reason(error);
+    tracing::info!(
+        code = error.code(),
+        causes = ?reason.causes(),
+        method = ?request.method(),
+        %reason,
+        "refused"
+    );
 }

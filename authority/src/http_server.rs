@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tower_service::Service as _;
 
+use crate::reason::Reason;
 use crate::{Authority, Error};
 
 /// How long open connections may go on after the end was asked for.
@@ -186,7 +187,10 @@ impl Server {
     fn rotate(&self) {
         match self.authority.rotate(self.clock.now()) {
             Ok(()) => tracing::info!("signing keys rotated"),
-            Err(error) => tracing::warn!(code = error.code(), "signing keys not rotated"),
+            Err(error) => {
+                let reason = Reason(&error);
+                tracing::warn!(code = error.code(), causes = ?reason.causes(), %reason, "signing keys not rotated");
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ mod identity;
 mod keys;
 mod limit;
 mod oauth;
+mod reason;
 #[cfg(feature = "server")]
 mod router;
 

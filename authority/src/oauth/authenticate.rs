@@ -56,11 +56,11 @@ enum Offered<'a> {
 }
 
 impl AuthorizationServer {
-    /// Finds out who asks. Every failure is `token.client`, the reason inside it for the log.
+    /// Finds out who asks. Every failure is `as.client`, the reason inside it for the log.
     ///
     /// # Errors
     ///
-    /// `token.client`; `token.request` for more than one way at a time (RFC 6749 §5.2);
+    /// `as.client`; `as.request` for more than one way at a time (RFC 6749 §5.2);
     /// `authority.unavailable` when the replay store cannot tell.
     pub(super) fn authenticate(
         &self,

@@ -194,7 +194,7 @@ mod tests {
             b"=1",
             too_many.as_bytes(),
         ] {
-            assert_eq!(form(body).err().unwrap().code(), "token.request");
+            assert_eq!(form(body).err().unwrap().code(), "as.request");
         }
     }
 }

@@ -231,7 +231,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// `token.target` (RSC-03), `token.scope` (CORE-23).
+    /// `as.target` (RSC-03), `as.scope` (CORE-23).
     pub(crate) fn permit<'a>(
         &self,
         client: &'a Client,

@@ -139,22 +139,22 @@ fn a_token_is_for_one_resource_and_the_scopes_allowed_there() {
     assert_eq!(permit(&[TOOLS], None), tools("call list"));
     assert_eq!(permit(&[], None), tools("call list"));
     for (asked, scope, code) in [
-        (&["https://unknown.example"][..], None, "token.target"),
-        (&[FILES], None, "token.target"),
-        (&["https://tools.example/mcp/"], None, "token.target"),
-        (&[TOOLS, TOOLS], None, "token.target"),
-        (&[TOOLS, FILES], None, "token.target"),
-        (&[TOOLS], Some("write"), "token.scope"),
-        (&[TOOLS], Some("call write"), "token.scope"),
-        (&[TOOLS], Some("call  list"), "token.scope"),
-        (&[TOOLS], Some(" call"), "token.scope"),
-        (&[TOOLS], Some("CALL"), "token.scope"),
+        (&["https://unknown.example"][..], None, "as.target"),
+        (&[FILES], None, "as.target"),
+        (&["https://tools.example/mcp/"], None, "as.target"),
+        (&[TOOLS, TOOLS], None, "as.target"),
+        (&[TOOLS, FILES], None, "as.target"),
+        (&[TOOLS], Some("write"), "as.scope"),
+        (&[TOOLS], Some("call write"), "as.scope"),
+        (&[TOOLS], Some("call  list"), "as.scope"),
+        (&[TOOLS], Some(" call"), "as.scope"),
+        (&[TOOLS], Some("CALL"), "as.scope"),
     ] {
         assert_eq!(permit(asked, scope), Err(code), "{asked:?} {scope:?}");
     }
     let two = client.clone().allow(FILES, ["read"]);
     assert_eq!(
         registry.permit(&two, &[], None).unwrap_err().code(),
-        "token.target"
+        "as.target"
     );
 }

@@ -1,0 +1,102 @@
+//! Why something was refused, for the log alone: the peer is told the coarse code (T-141).
+
+use core::error::Error as StdError;
+use core::fmt;
+
+/// The most characters of a reason.
+const LONGEST: usize = 512;
+
+/// An error and its sources in words, foreign characters escaped.
+///
+/// No error of this family has the text of a token in its words.
+pub(crate) struct Reason<'a>(pub(crate) &'a (dyn StdError + 'static));
+
+impl Reason<'_> {
+    /// The codes of the sources, the outermost first.
+    pub(crate) fn causes(&self) -> Vec<&'static str> {
+        sources(self.0).filter_map(code).collect()
+    }
+}
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = self.0.to_string();
+        for source in sources(self.0) {
+            let words = source.to_string();
+            // Some say their source's words themselves.
+            if !text.ends_with(&words) {
+                text.push_str(": ");
+                text.push_str(&words);
+            }
+        }
+        let bounded: String = text.chars().take(LONGEST).collect();
+        write!(f, "{}", bounded.escape_debug())
+    }
+}
+
+fn sources<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    // A chain that does not end is some store's fault, and not to be followed.
+    core::iter::successors(error.source(), |&error| error.source()).take(8)
+}
+
+/// The code of an error of one of the crates below.
+fn code(error: &(dyn StdError + 'static)) -> Option<&'static str> {
+    if let Some(error) = error.downcast_ref::<oauth_wire::Error>() {
+        return Some(error.code());
+    }
+    if let Some(error) = error.downcast_ref::<wimse_cred::Error>() {
+        return Some(error.code());
+    }
+    if let Some(error) = error.downcast_ref::<jose::Error>() {
+        return Some(error.code());
+    }
+    if let Some(error) = error.downcast_ref::<replay::Error>() {
+        return Some(error.code());
+    }
+    let error = error.downcast_ref::<wimse_id::Error>()?;
+    Some(error.code())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Error;
+
+    fn client(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        Error::Client {
+            by_authorization: false,
+            source: Some(source.into()),
+        }
+    }
+
+    #[test]
+    fn the_whole_chain_is_said_once() {
+        let error = client(oauth_wire::Error::AssertionTime(jose::Error::Expired));
+        let reason = Reason(&error);
+        assert_eq!(
+            reason.to_string(),
+            "the client could not be authenticated: the client assertion is not valid now: expired"
+        );
+        assert_eq!(reason.causes(), ["assertion.time", "jwt.expired"]);
+        let proof = Error::Proof(jose::Error::Type);
+        assert_eq!(Reason(&proof).causes(), ["jws.typ"]);
+        let wit = Error::PresentedWit(wimse_cred::Error::Wit(jose::Error::Expired));
+        assert_eq!(
+            Reason(&wit).to_string(),
+            "the presented WIT is not valid: workload identity token: expired"
+        );
+        let alone = Error::Enrolment;
+        assert_eq!(Reason(&alone).to_string(), "no such enrolment");
+        assert!(Reason(&alone).causes().is_empty());
+    }
+
+    #[test]
+    fn foreign_words_are_escaped_and_bounded() {
+        let error = client(format!("a\n\u{1b}[31m\u{202e}{}", "x".repeat(10_000)));
+        let text = Reason(&error).to_string();
+        assert!(text.starts_with(r"the client could not be authenticated: a\n\u{1b}[31m\u{202e}x"));
+        assert!(text.len() < LONGEST + 32);
+    }
+}

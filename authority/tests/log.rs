@@ -1,0 +1,121 @@
+//! What the operator reads about a refusal, and what the peer does.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use common::endpoint::*;
+use common::*;
+use serde_json::json;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::subscriber::with_default;
+use tracing::{Event, Metadata, Subscriber};
+
+/// Keeps every event as one line of `name=value`.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.push_str(&format!("{}={value:?} ", field.name()));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.push_str(&format!("{}={value} ", field.name()));
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+/// What is logged meanwhile.
+fn logged(what: impl FnOnce()) -> String {
+    let lines = Lines::default();
+    with_default(lines.clone(), what);
+    let lines = lines.0.lock().unwrap();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines[0].clone()
+}
+
+/// T-141: the peer reads `invalid_client` whatever is wrong; the log says what, down to the last source, and no token.
+#[test]
+fn why_a_client_failed_is_logged_and_not_answered() {
+    let key = es256();
+    let authority = with_client(&key);
+    let mut late = assertion_claims(now());
+    late["iat"] = json!(NOW - 3_660);
+    late["exp"] = json!(NOW - 3_600);
+    let late = sign("client-authentication+jwt", &late, &key);
+    let foreign = assertion(&es256(), now());
+    let mut unknown = assertion_claims(now());
+    unknown["sub"] = json!("nobody");
+    let unknown = sign("client-authentication+jwt", &unknown, &key);
+    for (text, expected) in [
+        (&late, r#"causes=["assertion.time", "jwt.expired"]"#),
+        (&foreign, r#"causes=["assertion.jwt", "jws.signature"]"#),
+        (&unknown, "no client of this name"),
+    ] {
+        let line = logged(|| {
+            let answer = by_assertion(&authority, text, &[], now());
+            assert_eq!(answer, refused(401, "invalid_client"));
+        });
+        assert!(line.contains(expected), "{line}");
+        let parts = text.split('.').filter(|part| line.contains(part));
+        assert_eq!(parts.count(), 0, "{line}");
+    }
+}
+
+/// T-141: the same at the identity server.
+#[test]
+fn why_a_proof_failed_is_logged_and_not_answered() {
+    let authority = authority();
+    let key = es256();
+    let bearer = format!("Bearer {}", token("b").expose());
+    let fields = [
+        ("authorization", bearer.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let nonce = nonce(&authority, now());
+    let proof = sign("JWT", &key_claims(&nonce, &key, now()), &key);
+    let body = json!({ "key_proof": proof }).to_string();
+    let line = logged(|| {
+        let request = request("POST", "/identity/wit", &fields, &body);
+        let answer = problem(&send(&authority, &request, now()));
+        assert_eq!(answer, (400, "identity.proof".to_owned()));
+    });
+    assert!(line.contains(r#"causes=["jws.typ"]"#), "{line}");
+    assert!(line.contains("`typ` is not the expected one"), "{line}");
+    assert!(!line.contains(&proof) && !line.contains(token("b").expose()));
+}
