@@ -465,6 +465,13 @@ fn values_are_printable() {
     let message = get("/").replacing("X-A", &["a\tb", "ä"]);
     fails(&message, &[("x-a", "sig.value")]);
     check(&message, &[("x-a;bs", ":YQli:, :w6Q=:")]);
+    // As bytes a value can be anything but what a line cannot hold.
+    for bad in ["a\nb", "a\rb", "a\r\r\n b", "a\r\nb", "a\r\n b\rc"] {
+        fails(
+            &get("/").replacing("X-A", &[bad]),
+            &[("x-a;bs", "sig.value"), ("x-a", "sig.value")],
+        );
+    }
     let no_method = Text::parse("G\tT / HTTP/1.1\nHost: a");
     fails(&no_method, &[("@method", "sig.value")]);
     fails(

@@ -390,3 +390,31 @@ fn signatures_in_trailers() {
         "sig.missing"
     );
 }
+
+/// What is signed is what goes out: `http` keeps each byte of path and query, and so does this crate.
+#[test]
+fn targets_are_signed_as_they_are() {
+    for target in [
+        "/a/../b",
+        "/%2e%2E/%7Euser",
+        "/A//b/",
+        "/a?b=%20c+d&&=",
+        "/?",
+        "/a;b=c,d'e",
+    ] {
+        let uri = format!("https://tools.example:443{target}");
+        let (parts, ()) = http::Request::get(uri).body(()).unwrap().into_parts();
+        let request = HttpRequest::to_send(&parts).unwrap();
+        let value = |component: Component| {
+            http_sig::component_value(&Exchange::of(&request), component.id()).unwrap()
+        };
+        assert_eq!(value(Component::REQUEST_TARGET), target);
+        assert_eq!(
+            value(Component::TARGET_URI),
+            format!("https://tools.example{target}")
+        );
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        assert_eq!(value(Component::PATH), path);
+        assert_eq!(value(Component::QUERY), format!("?{query}"));
+    }
+}
