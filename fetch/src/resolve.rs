@@ -25,12 +25,13 @@ pub trait Resolve: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub(crate) struct SystemResolver {
     lookups: Arc<Semaphore>,
+    lookup: fn(&str) -> io::Result<Vec<SocketAddr>>,
 }
 
 impl Default for SystemResolver {
     fn default() -> Self {
         let lookups = Arc::new(Semaphore::new(LOOKUPS));
-        Self { lookups }
+        Self { lookups, lookup }
     }
 }
 
@@ -40,13 +41,13 @@ impl Resolve for SystemResolver {
             let permit = self.lookups.clone().acquire_owned().await;
             let permit = permit.map_err(io::Error::other)?;
             let name = name.to_owned();
-            let lookup = tokio::task::spawn_blocking(move || {
+            let lookup = self.lookup;
+            let looked_up = tokio::task::spawn_blocking(move || {
                 // Given back when the lookup ends, not when nobody waits for it any more.
                 let _permit = permit;
-                let found = (name.as_str(), 0).to_socket_addrs();
-                found.map(Iterator::collect)
+                lookup(&name)
             });
-            lookup.await.map_err(io::Error::other)?
+            looked_up.await.map_err(io::Error::other)?
         })
     }
 }
@@ -106,5 +107,58 @@ impl reqwest::dns::Resolve for Judging {
     }
 }
 
+fn lookup(name: &str) -> io::Result<Vec<SocketAddr>> {
+    let found = (name, 0).to_socket_addrs();
+    found.map(Iterator::collect)
+}
+
 /// How many lookups may be under way.
 const LOOKUPS: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Condvar, Mutex};
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    static OPEN: Mutex<bool> = Mutex::new(false);
+    static OPENED: Condvar = Condvar::new();
+
+    /// Holds its thread until it is let go.
+    fn stuck(_: &str) -> io::Result<Vec<SocketAddr>> {
+        STARTED.fetch_add(1, Ordering::SeqCst);
+        let closed = OPEN.lock().or(Err(io::Error::other("poisoned")))?;
+        let opened = OPENED.wait_while(closed, |open| !*open);
+        drop(opened.or(Err(io::Error::other("poisoned")))?);
+        Ok(vec![SocketAddr::from(([192, 0, 2, 1], 0))])
+    }
+
+    /// F-16: lookups that nobody waits for any more still count: they hold threads, so many and no more.
+    #[tokio::test]
+    async fn given_up_lookups_hold_few_threads() {
+        let resolver = SystemResolver {
+            lookup: stuck,
+            ..SystemResolver::default()
+        };
+        for _ in 0..3 * LOOKUPS {
+            let given_up = timeout(Duration::from_millis(2), resolver.resolve("x")).await;
+            assert!(given_up.is_err());
+        }
+        // The pool's other threads are free.
+        let second = Duration::from_secs(1);
+        timeout(second, tokio::task::spawn_blocking(|| ()))
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(STARTED.load(Ordering::SeqCst), LOOKUPS);
+        *OPEN.lock().unwrap() = true;
+        OPENED.notify_all();
+        let found = timeout(10 * second, resolver.resolve("x")).await;
+        assert_eq!(found.unwrap().unwrap().len(), 1);
+    }
+}

@@ -94,6 +94,12 @@ impl DocumentsBuilder {
         self
     }
 
+    /// As [`capacity`](Self::capacity), where it is less: for one who keeps so many, whatever was set.
+    pub fn capacity_at_least(mut self, least: usize) -> Self {
+        self.settings.capacity = self.settings.capacity.max(least);
+        self
+    }
+
     /// The longest document, in bytes; 256 KiB. The [`Fetch`] has a bound of its own.
     pub const fn max_document(mut self, most: usize) -> Self {
         self.settings.max_document = most;
@@ -101,11 +107,15 @@ impl DocumentsBuilder {
     }
 
     /// Takes a document only if this says yes: what is no key set, or an empty one, does not replace a good one, and counts as a failure (`fetch.rejected`).
+    /// Of several, each has to say yes.
     pub fn check(
         mut self,
         check: impl Fn(&DocumentKey, &[u8]) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.settings.check = Some(Arc::new(check));
+        self.settings.check = Some(match self.settings.check.take() {
+            Some(other) => Arc::new(move |key, bytes| other(key, bytes) && check(key, bytes)),
+            None => Arc::new(check),
+        });
         self
     }
 
