@@ -30,7 +30,7 @@ class Driver:
 
 
 class Aims:
-    """The project's own program: a process for each job, exit status 0 verified, 1 refused, 2 neither."""
+    """The project's program: a process for each job, exit status 0 verified, 1 refused, 2 neither."""
 
     def __init__(self, program, work):
         self.program, self.work = program, Path(work)
@@ -82,16 +82,14 @@ def start(arguments):
     drivers, missing = {}, []
     if arguments.python_path:
         drivers["python"] = Driver(["python3", str(HERE / "peer_python.py")], {"PYTHONPATH": arguments.python_path})
-    else:
-        missing.append("PyPI http-message-signatures")
     if arguments.node:
         for name in ("node", "sig", "bot"):
             drivers[name] = Driver([arguments.node, f"{arguments.scripts}/peer_{name}.mjs"])
-    else:
-        missing.append("npm http-message-signatures, http-message-sig, web-bot-auth")
-    there = arguments.aims and subprocess.run([arguments.aims, "httpsig", "--help"], capture_output=True).returncode == 0
-    if there:
-        drivers["aims"] = Aims(arguments.aims, arguments.work)
-    else:
-        missing.append("aims httpsig: the program has no such command")
+    if arguments.driver:
+        drivers["aims"] = Driver([arguments.driver])
+    if arguments.aims:
+        if subprocess.run([arguments.aims, "httpsig", "--help"], capture_output=True).returncode == 0:
+            drivers["cli"] = Aims(arguments.aims, arguments.work)
+        else:
+            missing.append("aims httpsig: the program has no such command")
     return drivers, missing

@@ -25,9 +25,8 @@ pub(crate) async fn published(
     issuer: &Issuer,
 ) -> Result<PublishedKeys, Failure> {
     let fetch = Arc::new(fetcher.clone());
-    let documents = Documents::builder(fetch.clone()).refresh_interval(Duration::ZERO);
-    let keys = PublishedKeys::builder(fetch, provider::default())
-        .documents(documents.build())
+    let documents = Documents::builder(fetch).refresh_interval(Duration::ZERO);
+    let keys = PublishedKeys::builder_over(documents, provider::default())
         .issuer(issuer.clone())
         .build();
     keys.load().await?;

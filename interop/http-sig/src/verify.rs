@@ -1,0 +1,45 @@
+//! `verify`.
+
+use http_sig::digest::ContentDigest;
+use http_sig::{Algorithm, Algorithms, Component, Keys, Policy, Section};
+use jose::jwk::{JwkSet, SetRules};
+use jose::provider;
+
+use crate::Failure;
+use crate::job::Job;
+
+/// Verifies the signature with the label, and the content where its digest is covered.
+pub(crate) fn run(job: &Job) -> Result<(), Failure> {
+    let messages = job.messages()?;
+    let read = messages.read()?;
+    let (algorithm, required) = (job.algorithm()?, job.components()?);
+    let digest = Component::field("content-digest")?;
+    let covers_content = required.iter().any(|it| is_of(it, &digest));
+    let policy = Policy::requiring(required)
+        .with_label(&job.label)
+        .with_any_tag()
+        .with_algorithms(Algorithms::of(&[algorithm]));
+    let verified = policy.verify(&read.exchange(), &*keys(job, algorithm)?, job.now()?)?;
+    // The matrix shows each message to several verifiers, changed and unchanged.
+    drop(verified.accept_replays());
+    if covers_content {
+        ContentDigest::from_message(read.carrier(), Section::Headers)?.verify(read.content())?;
+    }
+    Ok(())
+}
+
+/// Whether the component is this field of the message itself, whole or in part.
+fn is_of(component: &Component, field: &Component) -> bool {
+    let rest = component.as_str().strip_prefix(field.as_str());
+    rest.is_some_and(|parameters| !parameters.split(';').any(|it| it == "req"))
+}
+
+/// The one key of the job, under its `keyid`.
+fn keys(job: &Job, algorithm: Algorithm) -> Result<Box<dyn Keys>, Failure> {
+    if algorithm == Algorithm::HmacSha256 {
+        return Ok(Box::new(job.shared_key()?));
+    }
+    let set = format!(r#"{{"keys":[{}]}}"#, job.key()?.public_jwk().to_json());
+    let set = JwkSet::parse(set.as_bytes(), &SetRules::oauth(), provider::default())?;
+    Ok(Box::new(set))
+}
