@@ -42,7 +42,9 @@ pub(crate) fn for_bearers(resource: &str, keys: &PublishedKeys) -> Result<Guard,
 
 /// A call with a bearer token.
 pub(crate) fn call(token: &str) -> Result<Parts, Failure> {
-    let request = Request::post("/call").header("authorization", format!("Bearer {token}"));
+    let request = Request::post("/call")
+        .header("host", "tools.example")
+        .header("authorization", format!("Bearer {token}"));
     Ok(request.body(())?.into_parts().0)
 }
 
