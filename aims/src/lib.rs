@@ -1,8 +1,10 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(any(feature = "agent", feature = "fetch"))]
+#[cfg(any(feature = "agent", feature = "fetch", feature = "web-bot-auth"))]
 pub use fetch;
+#[cfg(any(feature = "http-sig", feature = "web-bot-auth"))]
+pub use http_sig;
 pub use jose;
 #[cfg(feature = "agent")]
 pub use oauth_client;
@@ -36,6 +38,8 @@ mod requirements;
 #[cfg(feature = "tool")]
 pub mod revoked;
 pub mod trace;
+#[cfg(feature = "web-bot-auth")]
+pub mod web_bot_auth;
 
 #[cfg(feature = "agent")]
 pub use agent::Agent;

@@ -86,6 +86,17 @@ fn a_key_that_cannot_be_used_costs_itself() {
 }
 
 #[test]
+fn an_excerpt_says_all_of_its_keys() {
+    let expiring = with(jwk(&KEY), "exp", json!(NOW + 60));
+    let whole = json!({"keys": [jwk(&OTHER), expiring.clone(), {"kty": "oct", "k": "AAAA"}]});
+    let directory = directory_of(&[&KEY]);
+    let kept: Value =
+        serde_json::from_str(&directory.excerpt(whole.to_string().as_bytes())).unwrap();
+    assert_eq!(kept, json!({"keys": [expiring]}));
+    assert_eq!(directory.excerpt(b"nothing"), r#"{"keys":[]}"#);
+}
+
+#[test]
 fn a_document_that_is_none_is_refused() {
     let key = jwk(&KEY);
     assert_eq!(
@@ -106,8 +117,9 @@ fn published_test_keys_are_skipped() {
     for vector in vectors.get("requests").unwrap().as_array().unwrap() {
         let key = vector.get("key").unwrap().clone();
         for rules in [DirectoryRules::well_known(), DirectoryRules::key_set()] {
-            assert_eq!(parse(rules, &[key.clone()]), Ok(0));
-            assert_eq!(parse(rules.accepting_test_keys(), &[key.clone()]), Ok(1));
+            let keys = [key.clone()];
+            assert_eq!(parse(rules, &keys), Ok(0));
+            assert_eq!(parse(rules.accepting_test_keys(), &keys), Ok(1));
         }
     }
 }

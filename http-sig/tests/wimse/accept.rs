@@ -65,10 +65,7 @@ fn what_we_ask_for_is_what_we_answer() {
 
 #[test]
 fn nothing_is_wanted_without_the_field_or_the_tag() {
-    assert_eq!(
-        is_signature_wanted(&seen(&request()), &Limits::default()).unwrap(),
-        false
-    );
+    assert!(!is_signature_wanted(&seen(&request()), &Limits::default()).unwrap());
     assert_eq!(wants(r#"wimse=("@status")"#), Ok(false));
     assert_eq!(wants(r#"wimse=("@status" "x-any");tag="cdn""#), Ok(false));
 }

@@ -103,6 +103,25 @@ impl Directory {
         set.to_json()
     }
 
+    /// The entries of the document that these keys were read from which are these keys, with all that they say: what is left of it to be kept.
+    #[must_use]
+    pub fn excerpt(&self, json: &[u8]) -> String {
+        let document: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+        let entries = document.get("keys").and_then(serde_json::Value::as_array);
+        let held = |entry: &&serde_json::Value| {
+            let key = Jwk::parse(entry.to_string().as_bytes());
+            key.is_ok_and(|key| self.find(&key.thumbprint()).is_some())
+        };
+        let kept: Vec<_> = entries
+            .into_iter()
+            .flatten()
+            .filter(held)
+            .cloned()
+            .collect();
+        let keys = serde_json::Map::from_iter([("keys".to_owned(), kept.into())]);
+        serde_json::Value::Object(keys).to_string()
+    }
+
     /// The key of that thumbprint.
     #[must_use]
     pub fn find(&self, key_id: &Thumbprint) -> Option<&VerifyingKey> {

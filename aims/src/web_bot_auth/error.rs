@@ -1,0 +1,55 @@
+//! Why a request was not verified.
+
+use http_sig::Error as SignatureError;
+
+/// A request was refused, or its agent's directory was not had.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct AgentError(Cause);
+
+#[derive(Clone, Debug, thiserror::Error)]
+enum Cause {
+    #[error("the directory of the agent was not had: {0}")]
+    Fetch(#[source] fetch::Error),
+    #[error(transparent)]
+    Signature(SignatureError),
+}
+
+impl AgentError {
+    /// The stable code: of fetching, or of the signature.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match &self.0 {
+            Cause::Fetch(error) => error.code(),
+            Cause::Signature(error) => error.code(),
+        }
+    }
+
+    /// Whether nothing was found out: the directory was not to be had, or does not have the key. It speaks neither for the request nor against it (draft appendix
+    /// "Verifier Outcomes").
+    #[must_use]
+    pub const fn is_undecided(&self) -> bool {
+        matches!(
+            self.0,
+            Cause::Fetch(_)
+                | Cause::Signature(
+                    SignatureError::AgentKeyUnknown { .. }
+                        | SignatureError::Directory { .. }
+                        | SignatureError::DirectoryKeys(_)
+                        | SignatureError::SignatureMissing
+                )
+        )
+    }
+}
+
+impl From<fetch::Error> for AgentError {
+    fn from(error: fetch::Error) -> Self {
+        Self(Cause::Fetch(error))
+    }
+}
+
+impl From<SignatureError> for AgentError {
+    fn from(error: SignatureError) -> Self {
+        Self(Cause::Signature(error))
+    }
+}
