@@ -3,9 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "http-sig")]
+use http_sig::profile::wimse::VerifiedRequest;
 use jose::time::UnixTime;
 use oauth_rs::AccessToken;
 use oauth_wire::names::ScopeSet;
+use wimse_cred::Wit;
 use wimse_id::WorkloadId;
 use wimse_wpt::WptProof;
 
@@ -15,9 +18,17 @@ use wimse_wpt::WptProof;
 #[derive(Clone)]
 pub struct Principal(Arc<Proven>);
 
-struct Proven {
-    proof: Option<WptProof>,
-    token: Option<AccessToken>,
+/// Either an agent, or whoever holds a token.
+pub(crate) enum Proven {
+    Agent {
+        /// The WIT whose key was proven.
+        wit: Wit,
+        wpt: Option<WptProof>,
+        #[cfg(feature = "http-sig")]
+        signature: Option<Box<VerifiedRequest>>,
+        token: Option<AccessToken>,
+    },
+    Bearer(AccessToken),
 }
 
 /// How it was proven that the sender holds the agent's key.
@@ -26,70 +37,110 @@ struct Proven {
 pub enum Proof {
     /// Not at all: whoever holds the access token could have sent the request (RFC 6750).
     Bearer,
+    /// An HTTP message signature by the key of a workload identity token.
+    HttpSignature,
     /// A workload proof token by the key of a workload identity token.
     Wpt,
 }
 
 impl Principal {
-    pub(crate) fn new(proof: Option<WptProof>, token: Option<AccessToken>) -> Self {
-        Self(Arc::new(Proven { proof, token }))
+    pub(crate) fn new(proven: Proven) -> Self {
+        Self(Arc::new(proven))
     }
 
     /// The agent that holds the proven key. None where only a bearer token came, which a guard must allow by name.
     #[must_use]
     pub fn agent(&self) -> Option<&WorkloadId> {
-        self.0.proof.as_ref().map(|proof| proof.wit().id())
+        self.wit().map(Wit::id)
     }
 
     /// On whose behalf: the access token's `sub`, or else the agent itself.
     #[must_use]
     pub fn subject(&self) -> &str {
-        match (&self.0.token, self.agent()) {
-            (Some(token), _) => token.subject(),
-            (None, agent) => agent.map_or("", WorkloadId::as_str),
+        match &*self.0 {
+            Proven::Agent { wit, token, .. } => match token {
+                Some(token) => token.subject(),
+                None => wit.id().as_str(),
+            },
+            Proven::Bearer(token) => token.subject(),
         }
     }
 
     /// The OAuth client that the access token was issued to.
     #[must_use]
     pub fn client(&self) -> Option<&str> {
-        self.0.token.as_ref().map(AccessToken::client_id)
+        self.access_token().map(AccessToken::client_id)
     }
 
     /// The scopes that the access token grants.
     #[must_use]
     pub fn scopes(&self) -> Option<&ScopeSet> {
-        self.0.token.as_ref().map(AccessToken::scopes)
+        self.access_token().map(AccessToken::scopes)
     }
 
-    /// How the agent was proven.
+    /// How the agent was proven: [`Proof::Bearer`] alone, or each proof that came.
     #[must_use]
-    pub fn proof(&self) -> Proof {
-        match self.0.proof {
-            Some(_) => Proof::Wpt,
-            None => Proof::Bearer,
+    pub fn proofs(&self) -> &'static [Proof] {
+        #[cfg(feature = "http-sig")]
+        let signed = self.signature().is_some();
+        #[cfg(not(feature = "http-sig"))]
+        let signed = false;
+        match (signed, self.wpt().is_some()) {
+            (true, true) => &[Proof::HttpSignature, Proof::Wpt],
+            (true, false) => &[Proof::HttpSignature],
+            (false, true) => &[Proof::Wpt],
+            (false, false) => &[Proof::Bearer],
         }
     }
 
-    /// The proof of possession, with the WIT.
+    /// The WIT whose key was proven.
+    #[must_use]
+    pub fn wit(&self) -> Option<&Wit> {
+        match &*self.0 {
+            Proven::Agent { wit, .. } => Some(wit),
+            Proven::Bearer(_) => None,
+        }
+    }
+
+    /// The WPT, where one came.
     #[must_use]
     pub fn wpt(&self) -> Option<&WptProof> {
-        self.0.proof.as_ref()
+        match &*self.0 {
+            Proven::Agent { wpt, .. } => wpt.as_ref(),
+            Proven::Bearer(_) => None,
+        }
+    }
+
+    /// The HTTP signature, where one came: what it covers, and its nonce.
+    #[cfg(feature = "http-sig")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
+    #[must_use]
+    pub fn signature(&self) -> Option<&VerifiedRequest> {
+        match &*self.0 {
+            Proven::Agent { signature, .. } => signature.as_deref(),
+            Proven::Bearer(_) => None,
+        }
     }
 
     /// The access token: issuer, actors, further claims.
     #[must_use]
     pub fn access_token(&self) -> Option<&AccessToken> {
-        self.0.token.as_ref()
+        match &*self.0 {
+            Proven::Agent { token, .. } => token.as_ref(),
+            Proven::Bearer(token) => Some(token),
+        }
     }
 
     /// When the first of the credentials expires. What a request began may outlive it; a new request will not.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
-        let wit = self.0.proof.as_ref().map(|proof| proof.wit().expires());
-        let token = self.0.token.as_ref().map(AccessToken::expires);
-        let epoch = UnixTime::since_unix_epoch(std::time::Duration::ZERO);
-        wit.into_iter().chain(token).min().unwrap_or(epoch)
+        match &*self.0 {
+            Proven::Agent { wit, token, .. } => {
+                let token = token.as_ref().map(AccessToken::expires);
+                token.map_or(wit.expires(), |token| token.min(wit.expires()))
+            }
+            Proven::Bearer(token) => token.expires(),
+        }
     }
 }
 
@@ -99,7 +150,7 @@ impl fmt::Debug for Principal {
             .field("agent", &self.agent())
             .field("subject", &self.subject())
             .field("client", &self.client())
-            .field("proof", &self.proof())
+            .field("proofs", &self.proofs())
             .finish_non_exhaustive()
     }
 }

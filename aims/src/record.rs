@@ -6,7 +6,7 @@ use http::Method;
 use jose::{digest::Fingerprint, time::UnixTime};
 use wimse_id::WorkloadId;
 
-use crate::{decision::Reason, trace::TraceContext};
+use crate::{Proof, decision::Reason, trace::TraceContext};
 
 /// What happened to one request: who asked, on whose behalf, for what, what was decided, why and when.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ pub struct Event<'a> {
     pub agent: Option<&'a WorkloadId>,
     /// Whether the agent has proven that it holds its key.
     pub proven: bool,
-    /// The subject the agent acts for: the access token's `sub` where that is not the agent itself.
+    /// On whose behalf: the access token's `sub`.
     pub subject: Option<&'a str>,
     /// The OAuth client that the access token was issued to.
     pub client: Option<&'a str>,
@@ -36,14 +36,16 @@ pub struct Event<'a> {
     pub time: UnixTime,
     /// The trace that the request belongs to.
     pub trace: Option<TraceContext>,
+    /// How the agent was proven; empty where nobody was.
+    pub proofs: &'static [Proof],
     /// First 8 bytes of the SHA-256 of each token that was presented.
-    pub tokens: Tokens,
+    pub fingerprints: Fingerprints,
 }
 
 /// The fingerprints of the tokens of a request.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
-pub struct Tokens {
+pub struct Fingerprints {
     /// Of the workload identity token.
     pub wit: Option<Fingerprint>,
     /// Of the workload proof token.
@@ -122,6 +124,7 @@ impl Record for ToTracing {
                     target: "aims",
                     agent = event.agent.map(WorkloadId::as_str),
                     proven = event.proven,
+                    proofs = ?event.proofs,
                     subject = event.subject.map(tracing::field::debug),
                     client = event.client.map(tracing::field::debug),
                     resource = event.resource,
@@ -131,10 +134,10 @@ impl Record for ToTracing {
                     code = event.code,
                     reasons = ?event.reasons,
                     trace = event.trace.as_ref().map(TraceContext::trace_id),
-                    wit = event.tokens.wit.map(tracing::field::display),
-                    wpt = event.tokens.wpt.map(tracing::field::display),
-                    access_token = event.tokens.access_token.map(tracing::field::display),
-                    txn_token = event.tokens.txn_token.map(tracing::field::display),
+                    wit = event.fingerprints.wit.map(tracing::field::display),
+                    wpt = event.fingerprints.wpt.map(tracing::field::display),
+                    access_token = event.fingerprints.access_token.map(tracing::field::display),
+                    txn_token = event.fingerprints.txn_token.map(tracing::field::display),
                 )
             };
         }

@@ -29,11 +29,15 @@ pub(crate) enum Answer {
     TooLarge,
     /// 503: it cannot be decided now.
     Unavailable,
+    /// 501: a signed response was asked for, and cannot be given (draft-ietf-wimse-http-signature §"Error Conditions").
+    #[cfg(feature = "http-sig")]
+    Unsigned,
 }
 
 impl Refusal {
     /// The codes that only a guard gives. Besides, a refusal has those of `wimse-cred`, `wimse-wpt`, `oauth-rs`, `replay` and `jose`.
     pub const CODES: &'static [&'static str] = &[
+        "guard.content",
         "guard.fields",
         "guard.forbidden",
         "guard.host",
@@ -72,6 +76,8 @@ impl Refusal {
             Answer::Forbidden => StatusCode::FORBIDDEN,
             Answer::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            #[cfg(feature = "http-sig")]
+            Answer::Unsigned => StatusCode::NOT_IMPLEMENTED,
         }
     }
 
@@ -88,6 +94,8 @@ impl Refusal {
         let detail = match &self.answer {
             Answer::Problem(detail) => Some(*detail),
             Answer::Unavailable => Some("the request cannot be judged at the moment"),
+            #[cfg(feature = "http-sig")]
+            Answer::Unsigned => Some("a signed response cannot be given"),
             Answer::Challenge(..) | Answer::Forbidden | Answer::TooLarge => None,
         };
         let body = match detail {

@@ -14,6 +14,7 @@ pub struct Requirements {
     agents: Vec<IdPattern>,
     scopes: Option<ScopeSet>,
     bearer: bool,
+    proofs: Vec<Proof>,
 }
 
 impl Requirements {
@@ -37,6 +38,16 @@ impl Requirements {
         self
     }
 
+    /// Only callers that were proven in this way, or in another one that was named.
+    ///
+    /// [`Proof::HttpSignature`] is judged by [`Guard::check_message`](crate::Guard::check_message) and the layer for messages; [`Proof::Bearer`] is let in by
+    /// [`dangerous_allow_bearer`](Self::dangerous_allow_bearer) alone.
+    #[must_use]
+    pub fn proof(mut self, proof: Proof) -> Self {
+        self.proofs.push(proof);
+        self
+    }
+
     /// Lets in access tokens without proof of possession, where they are bound to no key: whoever steals one can use it (RFC 6750 §5).
     /// With patterns of agents there is nobody whom they could match, and such a request is refused.
     #[must_use]
@@ -57,8 +68,13 @@ impl Requirements {
     #[must_use]
     pub fn decide(&self, principal: &Principal) -> Decision {
         let reason = |code, detail: &str| vec![Reason::new(code, detail)];
-        if principal.proof() == Proof::Bearer && !self.bearer {
+        let proofs = principal.proofs();
+        if proofs.contains(&Proof::Bearer) && !self.bearer {
             let why = reason("guard.proof", "a proof of possession is required");
+            return Decision::Deny(Denial::Forbidden, why);
+        }
+        if !self.proofs.is_empty() && !self.proofs.iter().any(|proof| proofs.contains(proof)) {
+            let why = reason("guard.proof", "the route requires another proof");
             return Decision::Deny(Denial::Forbidden, why);
         }
         let matches = |pattern: &IdPattern| principal.agent().is_some_and(|it| pattern.matches(it));

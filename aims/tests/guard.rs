@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use aims::cred::{WitIssuer, WitRules};
 use aims::decision::{Authorize, Call, Decision, Denial, Reason};
+use aims::guard::BuildError;
 use aims::id::IdPattern;
 use aims::jose::alg::Algorithm;
 use aims::jose::key::SigningKey;
-use aims::jose::time::{Clock, UnixTime};
+use aims::jose::time::{Clock, Skew, UnixTime};
+use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::refresh::{Keys, Refresh, RefreshFuture};
 use aims::replay::ReplayCache;
 use aims::revoked::{Credential, Revoked};
@@ -40,7 +42,10 @@ fn a_proven_agent_is_let_in() {
     let guard = world.guard().build().unwrap();
     let who = guard.check(&world.agent(AGENT).call(), at(NOW)).unwrap();
     assert_eq!(who.agent().unwrap().as_str(), AGENT);
-    assert_eq!((who.subject(), who.proof()), (AGENT, Proof::Wpt));
+    assert_eq!(
+        (who.subject(), who.proofs()),
+        (AGENT, [Proof::Wpt].as_slice())
+    );
     assert_eq!(who.expires(), at(NOW + 3_600));
 }
 
@@ -388,29 +393,55 @@ fn the_answer_does_not_tell_why() {
 }
 
 /// A resource is a URL, and scopes need an issuer.
+/// What is neither proven nor brought by a token is nobody, whatever was loosened.
+#[test]
+fn nobody_is_never_let_in() {
+    let world = World::new();
+    let lax = Requirements::new().dangerous_allow_bearer();
+    let guard = world.guard().require(lax).build().unwrap();
+    assert_eq!(code(&guard, &bare()), ("guard.proof", 400));
+}
+
 #[test]
 fn what_cannot_be_guarded_is_refused() {
     let world = World::new();
-    for resource in [
-        "tools.example",
-        "http://tools.example/",
-        "ftp://tools.example/",
-        "https://tools.example/?a",
-    ] {
+    let built = |resource| {
+        let builder = Guard::builder(resource).trust(Arc::clone(&world.trust));
+        builder.build().unwrap_err()
+    };
+    for no_address in ["tools.example", "http://tools.example/"] {
         assert!(
-            Guard::builder(resource)
-                .trust(Arc::clone(&world.trust))
-                .build()
-                .is_err(),
-            "{resource}"
+            matches!(built(no_address), BuildError::Resource(_)),
+            "{no_address}"
         );
     }
+    assert!(matches!(
+        built("https://tools.example/?a"),
+        BuildError::NotHttp
+    ));
     let scopes = "tools:call".parse().unwrap();
+    let scoped = Requirements::new().scopes(scopes);
+    let built = world.guard().require(scoped).build();
+    assert!(matches!(built, Err(BuildError::NoIssuer)));
+    let other = ResourceMetadata::new("https://other.example".parse().unwrap());
+    let built = world.guard().metadata(other).build();
+    assert!(matches!(built, Err(BuildError::OtherResource)));
+}
+
+/// One skew is one skew, in whatever order it is said.
+#[test]
+fn the_skew_holds_whatever_the_rules_say() {
+    let world = World::new();
+    let rules = WitRules::wit();
     let guard = world
         .guard()
-        .require(Requirements::new().scopes(scopes))
-        .build();
-    assert!(guard.unwrap_err().to_string().contains("no issuer"));
+        .skew(Skew::ZERO)
+        .wit_rules(rules)
+        .build()
+        .unwrap();
+    let request = world.agent(AGENT).call();
+    let verdict = guard.check(&request, at(NOW + 61));
+    assert_eq!(told(verdict).0, "wpt.expired");
 }
 
 /// Puts the new key into the store, and counts.

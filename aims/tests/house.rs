@@ -1,6 +1,6 @@
 //! The rules of the house that a compiler does not hold: floors, features, lints, and the tables of SPECS.md.
 
-#![cfg(feature = "tool")]
+#![cfg(all(feature = "agent", feature = "http-sig", feature = "tool"))]
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -248,6 +248,7 @@ fn specs_has_every_error_code_once() {
         .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
         .collect();
     let mut there = [
+        aims::agent::Error::CODES,
         aims::Refusal::CODES,
         authority::Error::CODES,
         fetch::Error::CODES,

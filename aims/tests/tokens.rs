@@ -62,7 +62,10 @@ fn an_agent_with_its_token_is_let_in() {
         (who.agent().unwrap().as_str(), who.subject()),
         (AGENT, "alice")
     );
-    assert_eq!((who.client(), who.proof()), (Some(AGENT), Proof::Wpt));
+    assert_eq!(
+        (who.client(), who.proofs()),
+        (Some(AGENT), [Proof::Wpt].as_slice())
+    );
     assert!(who.scopes().unwrap().contains("tools:call"));
     assert_eq!(who.access_token().unwrap().actors().len(), 2);
     assert_eq!(who.expires(), at(NOW + 300));

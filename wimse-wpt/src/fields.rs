@@ -31,7 +31,7 @@ impl<'a> Presented<'a> {
     ///
     /// `wpt.field_missing`, `wpt.field_repeated`, `wpt.field_too_long`, `wpt.field_syntax`.
     pub fn find(headers: &'a HeaderMap) -> Result<Option<Self>, Error> {
-        let wit = sole_jwt(headers, &WORKLOAD_IDENTITY_TOKEN, "workload-identity-token")?;
+        let wit = workload_identity_token(headers)?;
         let wpt = sole_jwt(headers, &WORKLOAD_PROOF_TOKEN, "workload-proof-token")?;
         match (wit, wpt) {
             (Some(wit), Some(wpt)) => Ok(Some(Self { wit, wpt })),
@@ -62,6 +62,15 @@ impl std::fmt::Debug for Presented<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Presented").finish_non_exhaustive()
     }
+}
+
+/// Finds the `Workload-Identity-Token` field alone, for a proof that is no WPT: once, or not at all (WIT-06).
+///
+/// # Errors
+///
+/// `wpt.field_repeated`, `wpt.field_too_long`, `wpt.field_syntax`.
+pub fn workload_identity_token(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    sole_jwt(headers, &WORKLOAD_IDENTITY_TOKEN, "workload-identity-token")
 }
 
 /// Finds the `Txn-Token` field: once, or not at all.

@@ -13,6 +13,18 @@ pub enum Error {
     /// The proof could not be made.
     #[error(transparent)]
     Proof(#[from] wimse_wpt::Error),
+    /// The identity's WIT is no value of a field.
+    #[cfg(feature = "http-sig")]
+    #[error("the identity's token cannot stand in a field")]
+    Header,
+    /// The response is signed by another workload than the tool.
+    #[cfg(feature = "http-sig")]
+    #[error("the response is signed by another workload than the tool")]
+    Tool,
+    /// The request could not be signed, or the signature of the response is refused.
+    #[cfg(feature = "http-sig")]
+    #[error(transparent)]
+    Signature(#[from] http_sig::Error),
     /// The key could not sign.
     #[error("the proof could not be signed")]
     Sign(#[source] jose::Error),
@@ -26,7 +38,12 @@ pub enum Error {
 
 impl Error {
     /// The codes that are not those of a part.
-    pub const CODES: &'static [&'static str] = &["agent.authorization", "agent.sign"];
+    pub const CODES: &'static [&'static str] = &[
+        "agent.authorization",
+        "agent.header",
+        "agent.sign",
+        "agent.tool",
+    ];
 
     /// The stable name of this error, for records, tests and tools.
     #[must_use]
@@ -35,6 +52,12 @@ impl Error {
             Self::Authorization => "agent.authorization",
             Self::Identity(source) => source.code(),
             Self::Proof(source) => source.code(),
+            #[cfg(feature = "http-sig")]
+            Self::Header => "agent.header",
+            #[cfg(feature = "http-sig")]
+            Self::Tool => "agent.tool",
+            #[cfg(feature = "http-sig")]
+            Self::Signature(source) => source.code(),
             Self::Sign(_) => "agent.sign",
             Self::Token(source) => source.code(),
             Self::Send(source) => source.code(),

@@ -2,6 +2,8 @@
 
 mod error;
 mod send;
+#[cfg(feature = "http-sig")]
+mod sign;
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,6 +18,8 @@ use jose::time::{Clock, SystemClock};
 use oauth_client::TokenSource;
 use oauth_wire::names::{Resource, ScopeSet};
 pub use send::TokenTransport;
+#[cfg(feature = "http-sig")]
+pub use sign::{PendingResponse, ProofMethod, SignedResponses};
 use wimse_cred::IdentitySource;
 use wimse_wpt::{Binding, fields};
 
@@ -31,6 +35,10 @@ pub struct Agent(Arc<Inner>);
 struct Inner {
     source: Arc<dyn IdentitySource>,
     lifetime: Duration,
+    #[cfg(feature = "http-sig")]
+    method: ProofMethod,
+    #[cfg(feature = "http-sig")]
+    responses: Option<SignedResponses>,
     tokens: Vec<Authorization>,
     fetch: Arc<dyn fetch::Fetch>,
     trace: Option<Arc<dyn CurrentTrace>>,
@@ -63,6 +71,10 @@ impl Agent {
             inner: Inner {
                 source: Arc::new(source),
                 lifetime: Duration::from_secs(60),
+                #[cfg(feature = "http-sig")]
+                method: ProofMethod::default(),
+                #[cfg(feature = "http-sig")]
+                responses: None,
                 tokens: Vec::new(),
                 fetch: Arc::new(Fetcher::builder().build()?),
                 trace: None,
@@ -75,11 +87,18 @@ impl Agent {
     /// Proves a request: adds WIT and WPT for its URI, bound to the `Authorization: Bearer` and `Txn-Token` that it has, and the trace context that the program has. A
     /// plain function, for any HTTP client; whatever it covers must not change afterwards, and the request is good for one sending.
     ///
+    /// An agent that signs its requests adds the WIT and a signature, over the `Content-Digest` that is there or else over an empty content, and asks for no signed
+    /// response: [`sign`](Self::sign) does all of that.
+    ///
     /// # Errors
     ///
     /// `source.expired` where the agent has no identity at the moment; `wpt.target`, `wpt.field_repeated` and other `wpt.…` where the request cannot be covered;
     /// `agent.sign`.
     pub fn prove<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
+        #[cfg(feature = "http-sig")]
+        if self.0.method == ProofMethod::HttpSignature {
+            return self.sign_known(request);
+        }
         let uri = request.uri().clone();
         self.prove_headers(&uri, request.headers_mut())
     }
@@ -104,11 +123,16 @@ impl Agent {
             input.sign(signer.as_ref()).map_err(Error::Sign)?
         };
         fields::apply(headers, identity.wit().expose(), proof.expose())?;
-        let trace = inner.trace.as_ref().and_then(|trace| trace.current());
+        self.trace(headers);
+        Ok(())
+    }
+
+    /// Carries on the trace context that the program has.
+    fn trace(&self, headers: &mut HeaderMap) {
+        let trace = self.0.trace.as_ref().and_then(|trace| trace.current());
         if let Some(trace) = trace {
             trace.apply(headers);
         }
-        Ok(())
     }
 }
 
@@ -126,6 +150,22 @@ impl AgentBuilder {
     /// Sends requests by this client; unless said, `https` to public addresses.
     pub fn client(mut self, fetch: impl fetch::Fetch + 'static) -> Self {
         self.inner.fetch = Arc::new(fetch);
+        self
+    }
+
+    /// Proves requests in this way; by a WPT unless said.
+    #[cfg(feature = "http-sig")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
+    pub const fn proof(mut self, method: ProofMethod) -> Self {
+        self.inner.method = method;
+        self
+    }
+
+    /// Asks for signed responses to signed requests, and takes no others (SIG-09).
+    #[cfg(feature = "http-sig")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
+    pub fn signed_responses(mut self, responses: SignedResponses) -> Self {
+        self.inner.responses = Some(responses);
         self
     }
 

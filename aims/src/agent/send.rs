@@ -25,6 +25,24 @@ impl<F: fetch::Fetch> Transport for TokenTransport<F> {
     }
 }
 
+/// What says whether an answer is one.
+enum Judge {
+    /// Whatever comes over the connection.
+    Anything,
+    #[cfg(feature = "http-sig")]
+    Signed(Box<super::PendingResponse>),
+}
+
+impl Judge {
+    fn finish(self, answer: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
+        match self {
+            Self::Anything => Ok(answer),
+            #[cfg(feature = "http-sig")]
+            Self::Signed(pending) => pending.finish(answer),
+        }
+    }
+}
+
 impl Agent {
     /// Sends a request: with an access token, where one is [configured](super::AgentBuilder::authorize) for its URI, and proven. When the tool refuses the token, it is forgotten and the request is sent once more with a new
     /// one; with a new proof each time.
@@ -35,7 +53,8 @@ impl Agent {
     pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
         let uri = request.uri().to_string();
         let Some(authorization) = self.authorization(&uri) else {
-            return self.send_once(request, None).await;
+            let (answer, pending) = self.send_once(request, None).await?;
+            return pending.finish(answer);
         };
         let Authorization {
             resource,
@@ -43,28 +62,39 @@ impl Agent {
             source,
         } = authorization;
         let token = source.token_for(resource, scopes).await?;
-        let answer = self.send_once(request.clone(), Some(&token)).await?;
+        let (answer, pending) = self.send_once(request.clone(), Some(&token)).await?;
         if answer.status() != StatusCode::UNAUTHORIZED
             || !answer.headers().contains_key(WWW_AUTHENTICATE)
         {
-            return Ok(answer);
+            return pending.finish(answer);
         }
+        // Whoever answered so, it costs a token and one more try.
         source.forget(&token);
         let token = source.token_for(resource, scopes).await?;
-        self.send_once(request, Some(&token)).await
+        let (answer, pending) = self.send_once(request, Some(&token)).await?;
+        pending.finish(answer)
     }
 
     async fn send_once(
         &self,
         mut request: Request<Vec<u8>>,
         token: Option<&Token>,
-    ) -> Result<Response<Vec<u8>>, Error> {
+    ) -> Result<(Response<Vec<u8>>, Judge), Error> {
         if let Some(token) = token {
             request.headers_mut().remove(AUTHORIZATION);
             token.apply(request.headers_mut())?;
         }
-        self.prove(&mut request)?;
-        Ok(self.0.fetch.send(request).await?)
+        let judge = self.prove_to_send(&mut request)?;
+        Ok((self.0.fetch.send(request).await?, judge))
+    }
+
+    fn prove_to_send(&self, request: &mut Request<Vec<u8>>) -> Result<Judge, Error> {
+        #[cfg(feature = "http-sig")]
+        if self.0.method == super::ProofMethod::HttpSignature {
+            return Ok(Judge::Signed(Box::new(self.sign(request)?)));
+        }
+        self.prove(request)?;
+        Ok(Judge::Anything)
     }
 
     /// The tokens for the innermost resource that the URI is within. Never those of another origin.

@@ -11,6 +11,8 @@ use replay::{ReplayCache, ReplayStore};
 use wimse_cred::{TrustStore, WitCache, WitRules};
 use wimse_wpt::WptRules;
 
+#[cfg(feature = "http-sig")]
+use super::HttpSignatures;
 use super::{Audience, Guard, Inner, Route};
 use crate::decision::{Authorize, RequirementsAlone};
 use crate::record::{Record, ToTracing};
@@ -53,9 +55,12 @@ pub struct GuardBuilder<T> {
     metadata: Option<ResourceMetadata>,
     audiences: Vec<String>,
     requirements: Requirements,
-    replay: Arc<dyn ReplayStore>,
+    replay: Option<Arc<dyn ReplayStore>>,
     wit: WitRules,
     wpt: WptRules,
+    skew: Option<Skew>,
+    #[cfg(feature = "http-sig")]
+    signatures: Option<HttpSignatures>,
     capacity: usize,
     token_fields: Vec<HeaderName>,
     seams: Seams,
@@ -91,9 +96,23 @@ pub enum BuildError {
     /// The resource has a query, or is no URL of HTTP.
     #[error("a guard protects an `https` URL without query")]
     NotHttp,
+    /// The metadata that is to be published is that of another resource.
+    #[error("the metadata is of another resource than the one that is guarded")]
+    OtherResource,
+    /// The metadata cannot be published.
+    #[error("the metadata cannot be published")]
+    Metadata(#[source] oauth_rs::Error),
     /// Scopes are required, but no issuer of access tokens is configured.
     #[error("scopes are required, but no issuer is configured: call `.issuers(..)`")]
     NoIssuer,
+    /// Every response is to be signed, but there is no identity to sign as.
+    #[cfg(feature = "http-sig")]
+    #[error("every response is to be signed, but by nobody: call `.answering_as(..)`")]
+    NoSigner,
+    /// A proof audience is empty.
+    #[cfg(feature = "http-sig")]
+    #[error("signatures cannot be verified so")]
+    Signatures(#[source] http_sig::Error),
 }
 
 impl Guard {
@@ -108,9 +127,12 @@ impl Guard {
             metadata: None,
             audiences: Vec::new(),
             requirements: Requirements::new(),
-            replay: Arc::new(ReplayCache::in_memory(1_000_000)),
+            replay: None,
             wit: WitRules::wit(),
             wpt: WptRules::default(),
+            skew: None,
+            #[cfg(feature = "http-sig")]
+            signatures: None,
             capacity: 10_000,
             token_fields: Vec::new(),
             seams: Seams {
@@ -139,6 +161,9 @@ impl<T> GuardBuilder<T> {
             replay: self.replay,
             wit: self.wit,
             wpt: self.wpt,
+            skew: self.skew,
+            #[cfg(feature = "http-sig")]
+            signatures: self.signatures,
             capacity: self.capacity,
             token_fields: self.token_fields,
             seams: self.seams,
@@ -183,7 +208,7 @@ impl<T> GuardBuilder<T> {
 
     /// Where spent proofs are remembered; a million in memory unless said.
     pub fn replay(mut self, store: impl ReplayStore + 'static) -> Self {
-        self.replay = Arc::new(store);
+        self.replay = Some(Arc::new(store));
         self
     }
 
@@ -199,11 +224,17 @@ impl<T> GuardBuilder<T> {
         self
     }
 
-    /// One skew for WITs, WPTs and access tokens.
+    /// One skew for WITs, proofs and access tokens, whatever their rules say.
     pub fn skew(mut self, skew: Skew) -> Self {
-        self.wit = self.wit.with_skew(skew);
-        self.wpt = self.wpt.with_skew(skew);
-        self.tokens = self.tokens.with_skew(skew);
+        self.skew = Some(skew);
+        self
+    }
+
+    /// Takes HTTP message signatures as a proof, beside or instead of a WPT, and says how responses are signed.
+    #[cfg(feature = "http-sig")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
+    pub fn http_signatures(mut self, signatures: HttpSignatures) -> Self {
+        self.signatures = Some(signatures);
         self
     }
 
@@ -269,14 +300,13 @@ impl<T> GuardBuilder<T> {
         if !is_http || resource.as_str().contains('?') {
             return Err(BuildError::NotHttp);
         }
-        let published = self
-            .metadata
-            .map(|metadata| ProtectedResource::new(&metadata))
-            .transpose()
-            .map_err(|error| match error {
-                oauth_rs::Error::Wire(source) => BuildError::Resource(source),
-                _ => BuildError::NoIssuer,
-            })?;
+        if let Some(metadata) = &self.metadata
+            && metadata.resource() != &resource
+        {
+            return Err(BuildError::OtherResource);
+        }
+        let published = self.metadata.as_ref().map(ProtectedResource::new);
+        let published = published.transpose().map_err(BuildError::Metadata)?;
         if self.issuers.is_none() && self.requirements.required_scopes().is_some() {
             return Err(BuildError::NoIssuer);
         }
@@ -285,20 +315,42 @@ impl<T> GuardBuilder<T> {
         } else {
             Audience::Named(self.audiences)
         };
+        #[cfg(feature = "http-sig")]
+        let signatures = match self.signatures {
+            Some(it) if it.signs_every() && !it.can_sign() => return Err(BuildError::NoSigner),
+            Some(it) => {
+                let skew = self.skew.unwrap_or_default();
+                let built = it.build(resource.as_str(), &audience, skew);
+                Some(built.map_err(BuildError::Signatures)?)
+            }
+            None => None,
+        };
+        let (wit, wpt, tokens) = match self.skew {
+            Some(skew) => (
+                self.wit.with_skew(skew),
+                self.wpt.with_skew(skew),
+                self.tokens.with_skew(skew),
+            ),
+            None => (self.wit, self.wpt, self.tokens),
+        };
         let max_token = 8 * 1024;
         Ok(Guard {
             inner: Arc::new(Inner {
                 resource: resource.as_str().to_owned(),
                 audience,
                 trust: self.trust,
-                wits: WitCache::new(self.capacity, self.wit),
-                wpt: self.wpt,
+                wits: WitCache::new(self.capacity, wit),
+                wpt,
                 issuers: self.issuers,
-                tokens: TokenCache::new(self.capacity, self.tokens.with_max_len(max_token)),
+                #[cfg(feature = "http-sig")]
+                signatures,
+                tokens: TokenCache::new(self.capacity, tokens.with_max_len(max_token)),
                 max_token,
                 metadata_url: published.as_ref().map(|it| Endpoint::clone(it.url())),
                 published,
-                replay: self.replay,
+                replay: self
+                    .replay
+                    .unwrap_or_else(|| Arc::new(ReplayCache::in_memory(1_000_000))),
                 token_fields: self.token_fields,
                 authorize: self.seams.authorize,
                 record: self.seams.record,

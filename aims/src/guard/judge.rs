@@ -2,32 +2,51 @@
 
 use http::header::HeaderMap;
 use http::request::Parts;
+#[cfg(feature = "http-sig")]
+use http_sig::profile::wimse::UnspentRequest;
 use jose::digest::Fingerprint;
 use jose::time::UnixTime;
 use oauth_rs::{AccessToken, bearer_token};
 use wimse_cred::Wit;
 use wimse_id::WorkloadId;
-use wimse_wpt::fields::{Presented, txn_token};
+use wimse_wpt::fields::{Presented, WORKLOAD_PROOF_TOKEN, txn_token, workload_identity_token};
 use wimse_wpt::{Binding, UnspentWpt};
 
 use super::{Audience, Guard, Inner, head};
 use crate::decision::{Call, Decision, Denial, Reason};
-use crate::principal::Principal;
-use crate::record::Tokens;
+use crate::principal::{Principal, Proven};
+use crate::record::Fingerprints;
 use crate::refresh::Keys;
 use crate::refusal::{Answer, Refusal};
 use crate::revoked::Credential;
 use crate::trace::TraceContext;
 
-/// A verdict, and what was seen on the way to it.
-pub(super) struct Judged {
-    pub(super) verdict: Result<(Principal, Vec<Reason>), Refused>,
+/// What was found out about a request before anything of it was spent.
+pub(super) struct Examined {
+    pub(super) found: Result<Found, Refused>,
     pub(super) seen: Seen,
+}
+
+/// The proofs that a request brought. All of them are good, if they are the first of their kind.
+pub(super) struct Found {
+    wpt: Option<UnspentWpt>,
+    #[cfg(feature = "http-sig")]
+    pub(super) signature: Option<UnspentRequest>,
+}
+
+/// How much of a request is judged.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Part {
+    /// The head alone: nobody compares the content, so no signature over a digest proves anything.
+    Head,
+    /// The head, and then the content.
+    #[cfg(feature = "http-sig")]
+    Message,
 }
 
 #[derive(Default)]
 pub(super) struct Seen {
-    pub(super) tokens: Tokens,
+    pub(super) fingerprints: Fingerprints,
     pub(super) wit: Option<Wit>,
     pub(super) token: Option<AccessToken>,
 }
@@ -38,10 +57,10 @@ pub(super) struct Refused {
     keys: Option<Box<Keys>>,
 }
 
-impl Judged {
-    /// The keys whose refresh may change the verdict.
+impl Examined {
+    /// The keys whose refresh may change what is found.
     pub(super) fn unknown_keys(&self) -> Option<Keys> {
-        self.verdict.as_ref().err()?.keys.as_deref().cloned()
+        self.found.as_ref().err()?.keys.as_deref().cloned()
     }
 }
 
@@ -58,29 +77,35 @@ impl Refused {
 
 /// The texts that a request brings. Nothing of them is verified.
 struct Brought<'a> {
-    presented: Option<Presented<'a>>,
+    wit: Option<&'a str>,
+    wpt: Option<&'a str>,
+    signed: bool,
     token: Option<&'a str>,
     txn_token: Option<&'a str>,
 }
 
 impl Guard {
-    pub(super) fn judge(&self, request: &Parts, now: UnixTime) -> Judged {
+    /// Verifies what a request brings. Nothing is spent or decided yet.
+    pub(super) fn examine(&self, request: &Parts, part: Part, now: UnixTime) -> Examined {
         let mut seen = Seen::default();
-        let verdict = self.verdict(request, &mut seen, now);
-        Judged { verdict, seen }
+        let found = self.find(request, part, &mut seen, now);
+        Examined { found, seen }
     }
 
-    fn verdict(
+    fn find(
         &self,
         request: &Parts,
+        part: Part,
         seen: &mut Seen,
         now: UnixTime,
-    ) -> Result<(Principal, Vec<Reason>), Refused> {
+    ) -> Result<Found, Refused> {
         head::check(request).map_err(|(code, answer, why)| Refused::new(code, answer, why))?;
-        let brought = self.read(&request.headers)?;
-        let verdict = self.verify(&brought, request, seen, now);
-        seen.tokens = fingerprints(&brought, seen);
-        verdict
+        let brought = self.read(&request.headers, part)?;
+        let found = self
+            .expect(&brought)
+            .and_then(|()| self.verify(&brought, request, seen, now));
+        seen.fingerprints = fingerprints(&brought, seen);
+        found
     }
 
     fn verify(
@@ -89,42 +114,101 @@ impl Guard {
         request: &Parts,
         seen: &mut Seen,
         now: UnixTime,
-    ) -> Result<(Principal, Vec<Reason>), Refused> {
+    ) -> Result<Found, Refused> {
         let inner = &*self.inner;
-        let proof = match brought.presented {
-            Some(presented) => {
-                let wit = inner.wit(presented.wit(), now)?;
-                seen.wit = Some(wit.clone());
-                Some(inner.wpt(presented.wpt(), &wit, brought, request, now)?)
-            }
-            None => None,
+        let mut found = Found {
+            wpt: None,
+            #[cfg(feature = "http-sig")]
+            signature: None,
         };
+        if let Some(text) = brought.wit {
+            let wit = inner.wits.verify(text, &inner.trust, now);
+            // Who was refused is known from here on.
+            let wit = &*seen.wit.insert(wit.map_err(|error| wit_refused(&error))?);
+            if inner.is_revoked(Credential::Wit(wit), now) {
+                return Err(wit_refused(&wimse_cred::Error::Revoked));
+            }
+            if let Some(wpt) = brought.wpt {
+                found.wpt = Some(inner.wpt(wpt, wit, brought, request, now)?);
+            }
+            #[cfg(feature = "http-sig")]
+            if brought.signed {
+                found.signature = match inner.signature(request, wit, now) {
+                    // A signature of another kind, which is nothing to this guard, beside a proof that is.
+                    Err(http_sig::Error::SignatureMissing) if found.wpt.is_some() => None,
+                    signature => Some(signature.map_err(|error| signature_refused(&error))?),
+                };
+            }
+        }
         if let (Some(text), Some(issuers)) = (brought.token, &inner.issuers) {
             let token = inner.tokens.verify(text, issuers, now);
-            let token = token.map_err(|error| self.token(&error))?;
-            if inner.is_revoked(Credential::AccessToken(&token), now) {
+            let token = &*seen
+                .token
+                .insert(token.map_err(|error| self.token(&error))?);
+            if inner.is_revoked(Credential::AccessToken(token), now) {
                 return Err(self.token(&oauth_rs::Error::Revoked));
             }
-            check_same(&token, seen.wit.as_ref()).map_err(|error| self.token(&error))?;
-            seen.token = Some(token);
+            check_same(token, seen.wit.as_ref()).map_err(|error| self.token(&error))?;
         }
-        // Last: what is refused for another reason is not remembered, and what is remembered was good.
-        let proof = proof
-            .map(|proof| proof.spend(inner.replay.as_ref(), now))
+        Ok(found)
+    }
+
+    /// Spends the proofs and decides. Last: what is refused for another reason is not remembered, and what is remembered was good.
+    pub(super) fn conclude(
+        &self,
+        found: Found,
+        seen: &Seen,
+        request: &Parts,
+        now: UnixTime,
+    ) -> Result<(Principal, Vec<Reason>), Refused> {
+        let replay = self.inner.replay.as_ref();
+        let wpt = found.wpt.map(|proof| proof.spend(replay, now));
+        #[cfg(feature = "http-sig")]
+        let signature = found
+            .signature
+            .map(|unspent| {
+                let sender = seen.wit.as_ref().map_or("", |wit| wit.id().as_str());
+                let (verified, _compared) = unspent.spend(replay, sender, now)?.reading_body();
+                Ok(verified)
+            })
             .transpose()
-            .map_err(|error| wpt_refused(&error))?;
-        let principal = Principal::new(proof, seen.token.clone());
+            .map_err(|error: http_sig::Error| signature_refused(&error))?;
+        let wpt = wpt.transpose().map_err(|error| wpt_refused(&error))?;
+        let proven = match (seen.wit.clone(), seen.token.clone()) {
+            (Some(wit), token) => Proven::Agent {
+                wit,
+                wpt,
+                #[cfg(feature = "http-sig")]
+                signature: signature.map(Box::new),
+                token,
+            },
+            (None, Some(token)) => Proven::Bearer(token),
+            (None, None) => return Err(nothing_proven()),
+        };
+        let principal = Principal::new(proven);
         let reasons = self.decide(&principal, request, now)?;
         Ok((principal, reasons))
     }
 
     /// Finds what the request brings, within limits, before any cryptography.
-    fn read<'a>(&self, headers: &'a HeaderMap) -> Result<Brought<'a>, Refused> {
+    fn read<'a>(&self, headers: &'a HeaderMap, part: Part) -> Result<Brought<'a>, Refused> {
         let inner = &*self.inner;
         let token = bearer_token(headers, inner.max_token).map_err(|error| self.token(&error))?;
-        let presented = Presented::find(headers).map_err(|error| wpt_refused(&error))?;
+        let signed = inner.may_be_signed(headers, part);
+        let (wit, wpt) = presented(headers, signed).map_err(|error| wpt_refused(&error))?;
         let txn_token = txn_token(headers).map_err(|error| wpt_refused(&error))?;
-        match (token, &inner.issuers) {
+        Ok(Brought {
+            wit,
+            wpt,
+            signed,
+            token,
+            txn_token,
+        })
+    }
+
+    /// Whether all is there that the guard asks for.
+    fn expect(&self, brought: &Brought<'_>) -> Result<(), Refused> {
+        match (brought.token, &self.inner.issuers) {
             (None, Some(_)) => return Err(self.token(&oauth_rs::Error::Missing)),
             (Some(_), None) => {
                 let why = "an access token came, but no issuer is configured";
@@ -136,15 +220,12 @@ impl Guard {
             }
             _ => {}
         }
-        if presented.is_none() && !self.route.requirements.allows_bearer() {
-            let why = "a workload identity token and a workload proof token are required";
-            return Err(Refused::new("guard.proof", Answer::Problem(why), why));
+        let bearer = brought.token.is_some() && self.route.requirements.allows_bearer();
+        if brought.wit.is_some() || bearer {
+            Ok(())
+        } else {
+            Err(nothing_proven())
         }
-        Ok(Brought {
-            presented,
-            token,
-            txn_token,
-        })
     }
 
     fn token(&self, error: &oauth_rs::Error) -> Refused {
@@ -158,7 +239,7 @@ impl Guard {
             _ => answer,
         };
         let keys = match error {
-            oauth_rs::Error::UnknownKey { issuer, .. } => {
+            oauth_rs::Error::UnknownKey { issuer, .. } | oauth_rs::Error::KeysStale { issuer } => {
                 Some(Box::new(Keys::Issuer(issuer.clone())))
             }
             _ => None,
@@ -216,15 +297,6 @@ impl Guard {
 }
 
 impl Inner {
-    fn wit(&self, text: &str, now: UnixTime) -> Result<Wit, Refused> {
-        let wit = self.wits.verify(text, &self.trust, now);
-        let wit = wit.map_err(|error| wit_refused(&error))?;
-        if self.is_revoked(Credential::Wit(&wit), now) {
-            return Err(wit_refused(&wimse_cred::Error::Revoked));
-        }
-        Ok(wit)
-    }
-
     fn wpt(
         &self,
         text: &str,
@@ -266,9 +338,34 @@ impl Inner {
         wimse_wpt::verify(text, wit, &binding, &self.wpt, now).map_err(|error| wpt_refused(&error))
     }
 
+    /// Whether a signature of the request is to be looked at.
+    #[cfg(feature = "http-sig")]
+    fn may_be_signed(&self, headers: &HeaderMap, part: Part) -> bool {
+        part == Part::Message
+            && self.signatures.is_some()
+            && (headers.contains_key("signature-input") || headers.contains_key("signature"))
+    }
+
+    #[cfg(not(feature = "http-sig"))]
+    const fn may_be_signed(&self, _: &HeaderMap, _: Part) -> bool {
+        false
+    }
+
     fn is_revoked(&self, credential: Credential<'_>, now: UnixTime) -> bool {
         self.revoked.is_revoked(credential, now)
     }
+}
+
+/// The WIT and the WPT: both, or neither, or the WIT alone where a signature may be the proof.
+fn presented(
+    headers: &HeaderMap,
+    signed: bool,
+) -> Result<(Option<&str>, Option<&str>), wimse_wpt::Error> {
+    if signed && !headers.contains_key(WORKLOAD_PROOF_TOKEN) {
+        return Ok((workload_identity_token(headers)?, None));
+    }
+    let presented = Presented::find(headers)?;
+    Ok(presented.map_or((None, None), |it| (Some(it.wit()), Some(it.wpt()))))
 }
 
 /// The token must be the agent's own: bound to the key that was proven, or issued to the identifier that was proven. Two sources that name different
@@ -291,6 +388,11 @@ fn check_same(token: &AccessToken, wit: Option<&Wit>) -> Result<(), oauth_rs::Er
     }
 }
 
+fn nothing_proven() -> Refused {
+    let why = "a workload identity token and a proof of its key are required";
+    Refused::new("guard.proof", Answer::Problem(why), why)
+}
+
 /// A refused WIT says to the caller only that it was refused, whatever was wrong with it (T-141).
 fn wit_refused(error: &wimse_cred::Error) -> Refused {
     let answer = match error.code() {
@@ -298,7 +400,7 @@ fn wit_refused(error: &wimse_cred::Error) -> Refused {
         _ => Answer::Problem("the workload identity token was not accepted"),
     };
     let keys = match error {
-        wimse_cred::Error::UnknownKey { origin, .. } => {
+        wimse_cred::Error::UnknownKey { origin, .. } | wimse_cred::Error::Stale { origin } => {
             Some(Box::new(Keys::Origin(origin.clone())))
         }
         _ => None,
@@ -323,16 +425,35 @@ fn wpt_refused(error: &wimse_wpt::Error) -> Refused {
     Refused::new(error.code(), answer, error.to_string())
 }
 
+/// A refused signature or content. Whose it is was proven by nobody, so it says no more than that (T-141).
+#[cfg(feature = "http-sig")]
+pub(super) fn signature_refused(error: &http_sig::Error) -> Refused {
+    let status = http_sig::profile::wimse::status(error);
+    let answer = match status.as_u16() {
+        501 => Answer::Unsigned,
+        503 | 500 => Answer::Unavailable,
+        _ => Answer::Problem("the signature of the request was not accepted"),
+    };
+    Refused::new(error.code(), answer, error.to_string())
+}
+
+/// A content that did not come to its end.
+#[cfg(feature = "http-sig")]
+pub(super) fn content_unread() -> Refused {
+    let why = "the content of the request could not be read";
+    Refused::new("guard.content", Answer::Problem(why), why)
+}
+
 /// What was verified was hashed already.
-fn fingerprints(brought: &Brought<'_>, seen: &Seen) -> Tokens {
+fn fingerprints(brought: &Brought<'_>, seen: &Seen) -> Fingerprints {
     let of = |text: &str| Fingerprint::of(text.as_bytes());
     let wit = seen.wit.as_ref().map(Wit::hash);
     let token = seen.token.as_ref().map(AccessToken::hash);
-    Tokens {
+    Fingerprints {
         wit: brought
-            .presented
-            .map(|presented| wit.map_or_else(|| of(presented.wit()), Fingerprint::of_sha256)),
-        wpt: brought.presented.map(|presented| of(presented.wpt())),
+            .wit
+            .map(|text| wit.map_or_else(|| of(text), Fingerprint::of_sha256)),
+        wpt: brought.wpt.map(of),
         access_token: brought
             .token
             .map(|text| token.map_or_else(|| of(text), Fingerprint::of_sha256)),

@@ -1,6 +1,8 @@
 //! The tool's side: a request becomes a [`Principal`] or a precise [`Refusal`].
 
 mod builder;
+#[cfg(feature = "http-sig")]
+mod content;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub mod extract;
@@ -9,6 +11,11 @@ mod judge;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod layer;
+#[cfg(all(feature = "http-sig", feature = "tower"))]
+#[cfg_attr(docsrs, doc(cfg(all(feature = "http-sig", feature = "tower"))))]
+pub mod message;
+#[cfg(feature = "http-sig")]
+mod signed;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +27,8 @@ use jose::time::{Clock, UnixTime};
 use oauth_rs::{IssuerStore, ProtectedResource, TokenCache};
 use oauth_wire::names::Endpoint;
 use replay::ReplayStore;
+#[cfg(feature = "http-sig")]
+pub use signed::HttpSignatures;
 use wimse_cred::{TrustStore, WitCache};
 use wimse_wpt::WptRules;
 
@@ -31,7 +40,9 @@ use crate::refusal::Refusal;
 use crate::requirements::Requirements;
 use crate::revoked::Revoked;
 use crate::trace::TraceContext;
-use judge::Judged;
+use judge::{Examined, Part};
+#[cfg(feature = "http-sig")]
+use signed::Signatures;
 
 /// Turns a request into a [`Principal`] or a precise [`Refusal`].
 ///
@@ -50,6 +61,8 @@ struct Inner {
     wits: WitCache,
     wpt: WptRules,
     issuers: Option<Arc<IssuerStore>>,
+    #[cfg(feature = "http-sig")]
+    signatures: Option<Signatures>,
     tokens: TokenCache,
     max_token: usize,
     metadata_url: Option<Endpoint>,
@@ -75,6 +88,21 @@ enum Audience {
     Target(String),
 }
 
+#[cfg(feature = "http-sig")]
+impl Audience {
+    /// All that it may be for this request.
+    fn of(&self, request: &Parts) -> impl Iterator<Item = String> {
+        let (names, target) = match self {
+            Self::Named(names) => (names.as_slice(), None),
+            Self::Target(origin) => (
+                [].as_slice(),
+                Some(format!("{origin}{}", request.uri.path())),
+            ),
+        };
+        names.iter().cloned().chain(target)
+    }
+}
+
 impl Guard {
     /// The same guard, with its caches and its memory of proofs, for a route that requires something else.
     #[must_use]
@@ -93,8 +121,8 @@ impl Guard {
     ///
     /// The [`Refusal`], with its answer for the wire.
     pub fn check(&self, request: &Parts, now: UnixTime) -> Result<Principal, Refusal> {
-        let judged = self.judge(request, now);
-        self.finish(request, judged, now)
+        let examined = self.examine(request, Part::Head, now);
+        self.finish(request, examined, now)
     }
 
     /// As [`check`](Self::check) at the time of the guard's clock; when a key is unknown, the seam *refresh* is asked once, and then the request is judged
@@ -104,14 +132,21 @@ impl Guard {
     ///
     /// The [`Refusal`], with its answer for the wire.
     pub async fn admit(&self, request: &Parts) -> Result<Principal, Refusal> {
+        let (examined, now) = self.examine_fresh(request, Part::Head).await;
+        self.finish(request, examined, now)
+    }
+
+    /// Examines a request, once more where the keys that it names are not known and a refresh brought some.
+    async fn examine_fresh(&self, request: &Parts, part: Part) -> (Examined, UnixTime) {
         let now = self.inner.clock.now();
-        let mut judged = self.judge(request, now);
-        if let Some(keys) = judged.unknown_keys()
+        let examined = self.examine(request, part, now);
+        if let Some(keys) = examined.unknown_keys()
             && self.inner.refresh.refresh(keys).await
         {
-            judged = self.judge(request, self.inner.clock.now());
+            let now = self.inner.clock.now();
+            return (self.examine(request, part, now), now);
         }
-        self.finish(request, judged, now)
+        (examined, now)
     }
 
     /// The document that tells agents where to get a token, for the path [`ProtectedResource::path`]; where one was [configured](GuardBuilder::metadata).
@@ -126,8 +161,15 @@ impl Guard {
         &self.inner.resource
     }
 
-    fn finish(&self, request: &Parts, judged: Judged, now: UnixTime) -> Result<Principal, Refusal> {
-        let Judged { verdict, seen } = judged;
+    /// Spends, decides and records.
+    fn finish(
+        &self,
+        request: &Parts,
+        examined: Examined,
+        now: UnixTime,
+    ) -> Result<Principal, Refusal> {
+        let Examined { found, seen } = examined;
+        let verdict = found.and_then(|found| self.conclude(found, &seen, request, now));
         let (outcome, code, reasons): (_, _, &[Reason]) = match &verdict {
             Ok((_, reasons)) => (Outcome::Accepted, None, reasons),
             Err(refused) => (
@@ -151,7 +193,10 @@ impl Guard {
             reasons,
             time: now,
             trace: TraceContext::of(&request.headers),
-            tokens: seen.tokens,
+            proofs: verdict
+                .as_ref()
+                .map_or(&[], |(principal, _)| principal.proofs()),
+            fingerprints: seen.fingerprints,
         });
         match verdict {
             Ok((principal, _)) => Ok(principal),

@@ -1,0 +1,213 @@
+//! HTTP message signatures instead of a WPT, and the responses that a tool signs (draft-ietf-wimse-http-signature).
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::header::{HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Request, Response};
+use http_sig::digest::ContentDigest;
+use http_sig::profile::wimse::{Answer, Content, Pending, RequestSigning, ResponsePolicy};
+use http_sig::{HttpRequest, HttpResponse, Section};
+use jose::key::VerifyingKey;
+use jose::time::{Skew, UnixTime};
+use wimse_cred::{Identity, TrustStore, WitCache, WitRules};
+use wimse_id::IdPattern;
+use wimse_wpt::fields::{self, WORKLOAD_IDENTITY_TOKEN, workload_identity_token};
+
+use super::{Agent, Error};
+
+/// How an [`Agent`] proves that it holds its key.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ProofMethod {
+    /// A signature over method, target, content and what goes with them, which holds through proxies.
+    HttpSignature,
+    /// A workload proof token, for the target and the tokens.
+    #[default]
+    Wpt,
+}
+
+/// Whose signatures an agent believes on responses, and that it takes no others.
+///
+/// Asked for with every request that is [signed](ProofMethod::HttpSignature).
+#[derive(Clone)]
+#[must_use = "an agent asks for signed responses when it is given this"]
+pub struct SignedResponses {
+    wits: Arc<WitCache>,
+    trust: Arc<TrustStore>,
+    tools: Vec<IdPattern>,
+    policy: ResponsePolicy,
+}
+
+impl SignedResponses {
+    /// Those of tools with an identifier that this pattern matches, by the bundles of this store.
+    pub fn of(tools: IdPattern, trust: Arc<TrustStore>) -> Self {
+        Self {
+            wits: Arc::new(WitCache::new(1_000, WitRules::wit())),
+            trust,
+            tools: vec![tools],
+            policy: ResponsePolicy::new(),
+        }
+    }
+
+    /// Those of tools that this pattern matches as well.
+    pub fn or_of(mut self, tools: IdPattern) -> Self {
+        self.tools.push(tools);
+        self
+    }
+
+    /// Another skew, for signatures and WITs.
+    pub fn with_skew(mut self, skew: Skew) -> Self {
+        self.wits = Arc::new(WitCache::new(1_000, WitRules::wit().with_skew(skew)));
+        self.policy = self.policy.with_skew(skew);
+        self
+    }
+
+    /// The key of the response's WIT, which is validated before anything else of the response is looked at (SIG-06).
+    fn key(&self, headers: &HeaderMap, now: UnixTime) -> Result<Option<VerifyingKey>, Error> {
+        let Some(text) = workload_identity_token(headers)? else {
+            return Ok(None);
+        };
+        let wit = self.wits.verify(text, &self.trust, now)?;
+        if self.tools.iter().any(|pattern| pattern.matches(wit.id())) {
+            Ok(Some(wit.key().clone()))
+        } else {
+            Err(Error::Tool)
+        }
+    }
+}
+
+impl fmt::Debug for SignedResponses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedResponses")
+            .field("tools", &self.tools)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request that was signed, and what its response is judged by.
+#[derive(Debug)]
+#[must_use = "a response is anybody's until `finish` has judged it"]
+pub struct PendingResponse {
+    agent: Agent,
+    pending: Pending,
+    sent: Parts,
+}
+
+impl PendingResponse {
+    /// Judges the response: a signature that is there is verified, and where [signed responses](super::AgentBuilder::signed_responses) are asked for, there must be one,
+    /// over this content, in answer to this request, by a tool that is believed (SIG-09).
+    ///
+    /// # Errors
+    ///
+    /// `sig.response_unsigned`, `sig.request_nonce`, `digest.mismatch` and other `sig.…` and `digest.…`; `agent.tool` where another workload signed; `wit.…`.
+    pub fn finish(self, response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
+        let inner = &*self.agent.0;
+        let now = inner.clock.now();
+        let (parts, content) = response.into_parts();
+        let responses = inner.responses.as_ref();
+        let key = responses
+            .map(|it| it.key(&parts.headers, now))
+            .transpose()?;
+        let plain = ResponsePolicy::new();
+        let policy = responses.map_or(&plain, |it| &it.policy);
+        let answer = self.pending.finish(
+            &HttpResponse::new(&parts),
+            &HttpRequest::to_send(&self.sent)?,
+            key.flatten().as_ref(),
+            policy,
+            now,
+        )?;
+        match answer {
+            Answer::Signed(head) => drop(head.check_body(&content)?),
+            Answer::Unsigned => {}
+        }
+        Ok(Response::from_parts(parts, content))
+    }
+}
+
+impl Agent {
+    /// Proves a request with its content by an HTTP signature, whatever the agent's [method](super::AgentBuilder::proof) is: sets `Content-Digest` and
+    /// `Workload-Identity-Token`, and signs. What is covered must not change afterwards, and the request is good for one sending.
+    ///
+    /// # Errors
+    ///
+    /// `source.expired` where the agent has no identity at the moment; `sig.target` for a URI that is not absolute, and other `sig.…`.
+    pub fn sign(&self, request: &mut Request<Vec<u8>>) -> Result<PendingResponse, Error> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let identity = inner.source.identity(now)?;
+        let digest = (!request.body().is_empty()).then(|| ContentDigest::of(request.body()));
+        let headers = request.headers_mut();
+        headers.remove(ContentDigest::FIELD);
+        if let Some(digest) = &digest {
+            let value = HeaderValue::try_from(digest.to_string());
+            headers.insert(ContentDigest::FIELD, value.or(Err(Error::Header))?);
+        }
+        let mut head = head_of(request);
+        let responses = inner.responses.as_ref();
+        let pending = self.sign_head(&mut head, &identity, digest.as_ref(), responses, now)?;
+        *request.headers_mut() = head.headers.clone();
+        Ok(PendingResponse {
+            agent: self.clone(),
+            pending,
+            sent: head,
+        })
+    }
+
+    /// Signs a request whose content is known by its `Content-Digest`, or else empty.
+    pub(super) fn sign_known<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let identity = inner.source.identity(now)?;
+        let mut head = head_of(request);
+        let digest = request
+            .headers()
+            .contains_key(ContentDigest::FIELD)
+            .then(|| {
+                let message = HttpRequest::to_send(&head)?;
+                ContentDigest::from_message(&message, Section::Headers)
+            })
+            .transpose()?;
+        // Nobody keeps what a signed response would be judged by.
+        let _unasked = self.sign_head(&mut head, &identity, digest.as_ref(), None, now)?;
+        *request.headers_mut() = head.headers;
+        Ok(())
+    }
+
+    fn sign_head(
+        &self,
+        head: &mut Parts,
+        identity: &Identity,
+        digest: Option<&ContentDigest>,
+        responses: Option<&SignedResponses>,
+        now: UnixTime,
+    ) -> Result<Pending, Error> {
+        let inner = &*self.0;
+        let mut wit = HeaderValue::from_str(identity.wit().expose()).or(Err(Error::Header))?;
+        wit.set_sensitive(true);
+        head.headers.insert(WORKLOAD_IDENTITY_TOKEN, wit);
+        self.trace(&mut head.headers);
+        let audience = fields::audience(&head.uri)?;
+        let mut signing = RequestSigning::to(&audience)?.with_lifetime(inner.lifetime);
+        if responses.is_some() {
+            signing = signing.asking_for_signed_response();
+        }
+        let message = HttpRequest::to_send(head)?;
+        let content = digest.map_or(Content::Empty, Content::Digest);
+        let (prepared, pending) = signing.prepare(&message, content, inner.random, now)?;
+        let fields = prepared.sign(identity.signer().as_ref())?;
+        fields.apply(&mut head.headers)?;
+        Ok(pending)
+    }
+}
+
+fn head_of<B>(request: &Request<B>) -> Parts {
+    let mut head = Request::new(()).into_parts().0;
+    head.method = request.method().clone();
+    head.uri = request.uri().clone();
+    head.version = request.version();
+    head.headers = request.headers().clone();
+    head
+}

@@ -1,0 +1,270 @@
+//! Signed responses, and contents that are read while they are compared.
+
+#![cfg(all(feature = "agent", feature = "http-sig", feature = "tool"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod signed;
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use aims::guard::HttpSignatures;
+use aims::guard::message::Content;
+use aims::http_sig::digest::BodyError;
+use bytes::Bytes;
+use common::{CALL, Events, NOW, at};
+use http::{Method, Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use http_body_util::{BodyExt as _, Full};
+use signed::{Meeting, Net, received};
+use tower::{Layer as _, ServiceExt as _};
+
+/// What the agent makes of an answer that was changed on its way.
+async fn judged(
+    meeting: &Meeting,
+    change: impl Fn(&mut Response<Vec<u8>>) + Send + Sync + 'static,
+) -> &'static str {
+    let net = Net::changing(&meeting.guard, change);
+    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(net));
+    let request = Request::post(CALL).body(b"{}".to_vec()).unwrap();
+    match agent.send(request).await {
+        Ok(_) => "ok",
+        Err(error) => error.code(),
+    }
+}
+
+/// SIG-02, SIG-05, SIG-09: each differs from the tool's answer in one thing.
+#[tokio::test]
+async fn what_differs_from_what_the_tool_signed_is_refused() {
+    let meeting = Meeting::answering();
+    assert_eq!(judged(&meeting, |_| {}).await, "ok");
+    let changed = judged(&meeting, |answer| answer.body_mut().push(b'!')).await;
+    assert_eq!(changed, "digest.mismatch");
+    let changed = judged(&meeting, |answer| {
+        *answer.status_mut() = StatusCode::CREATED
+    })
+    .await;
+    assert_eq!(changed, "sig.signature");
+    let bare = |answer: &mut Response<Vec<u8>>| {
+        answer.headers_mut().remove("signature");
+        answer.headers_mut().remove("signature-input");
+    };
+    assert_eq!(judged(&meeting, bare).await, "sig.response_unsigned");
+    let changed = judged(&meeting, |answer| {
+        answer.headers_mut().remove("workload-identity-token");
+    });
+    assert_eq!(changed.await, "sig.key_unknown");
+    let typed = |answer: &mut Response<Vec<u8>>| {
+        let value = "text/html".parse().unwrap();
+        answer.headers_mut().insert("content-type", value);
+    };
+    assert_eq!(judged(&meeting, typed).await, "sig.component_required");
+    let stranger = meeting.world.agent("wimse://example.org/tool");
+    let wit = stranger.wit.expose().to_owned();
+    let changed = judged(&meeting, move |answer| {
+        let wit = wit.parse().unwrap();
+        answer.headers_mut().insert("workload-identity-token", wit);
+    });
+    assert_eq!(changed.await, "trust.unknown_origin");
+}
+
+/// T-069: the answer to another request is no answer to this one.
+#[tokio::test]
+async fn an_answer_is_to_one_request() {
+    let meeting = Meeting::answering();
+    let kept: Arc<Mutex<Option<Response<Vec<u8>>>>> = Arc::default();
+    let swap = move |answer: &mut Response<Vec<u8>>| {
+        let mut kept = kept.lock().unwrap();
+        match kept.take() {
+            Some(first) => *answer = first,
+            None => *kept = Some(answer.clone()),
+        }
+    };
+    let net = Net::changing(&meeting.guard, swap);
+    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(net));
+    let send = || agent.send(Request::post(CALL).body(Vec::new()).unwrap());
+    assert!(send().await.is_ok());
+    assert_eq!(send().await.unwrap_err().code(), "sig.request_nonce");
+}
+
+/// SIG-09: a signature that is there is verified, asked for or not, and nobody's key is believed.
+#[tokio::test]
+async fn a_signature_that_nobody_asked_for_is_verified() {
+    let meeting = Meeting::answering_with(HttpSignatures::signing_every_response);
+    let content = meeting
+        .call(|it| it.signed_responses(meeting.tools()), b"")
+        .await;
+    assert!(content.is_ok());
+    let told = meeting.call(|it| it, b"").await;
+    assert_eq!(told.unwrap_err().code(), "sig.key_unknown");
+}
+
+/// SIG-09: what is too long to be signed is an error, never an unsigned success.
+#[tokio::test]
+async fn what_cannot_be_signed_is_not_said() {
+    let meeting = Meeting::answering_with(|it| it.with_max_answer(8));
+    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()));
+    let answer = answer(&meeting, &agent, Request::post(CALL), Chunks::of([b"{}"])).await;
+    assert_eq!(answer.status(), StatusCode::NOT_IMPLEMENTED);
+    assert_eq!(answer.headers()["content-type"], "application/problem+json");
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(!body.windows(4).any(|it| it == b"sent"));
+}
+
+/// An answer without content is signed without digest.
+#[tokio::test]
+async fn an_answer_to_head_has_no_content() {
+    let meeting = Meeting::answering();
+    let net = Net::changing(&meeting.guard, |answer| answer.body_mut().clear());
+    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(net));
+    let request = Request::builder().method(Method::HEAD).uri(CALL);
+    let answer = agent.send(request.body(Vec::new()).unwrap()).await.unwrap();
+    assert!(!answer.headers().contains_key("content-digest"));
+}
+
+/// T-062: short contents are compared before anybody is called, long ones are an error in place of their end.
+#[tokio::test]
+async fn a_content_is_compared_before_its_end() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let long = vec![b'a'; 60_000];
+    for (pieces, called) in [
+        (vec![b"{}".to_vec()], false),
+        (vec![b"{".to_vec(), b"}".to_vec()], false),
+        (vec![long.clone(), long.clone(), long.clone()], true),
+    ] {
+        let whole: Vec<u8> = pieces.concat();
+        let mut request = Request::post(CALL).body(whole.clone()).unwrap();
+        drop(meeting.agent.sign(&mut request).unwrap());
+        let good = through(&meeting, request.clone(), Chunks::of(&pieces)).await;
+        assert_eq!(good, (StatusCode::OK, whole.len().to_string()));
+        let mut request = Request::post(CALL).body(whole).unwrap();
+        drop(meeting.agent.sign(&mut request).unwrap());
+        let mut wrong = pieces.clone();
+        *wrong.last_mut().unwrap().last_mut().unwrap() ^= 1;
+        let bad = through(&meeting, request, Chunks::of(&wrong)).await;
+        let expected = if called {
+            (StatusCode::OK, "digest.mismatch".to_owned())
+        } else {
+            (StatusCode::BAD_REQUEST, String::new())
+        };
+        assert_eq!(bad, expected);
+    }
+}
+
+/// A content beyond the limit is refused, however it comes, and one that breaks off is no content.
+#[tokio::test]
+async fn contents_are_bounded() {
+    let meeting = Meeting::taking(HttpSignatures::new().with_max_content(10));
+    let mut request = Request::post(CALL).body(b"0123456789a".to_vec()).unwrap();
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let told = through(
+        &meeting,
+        request,
+        Chunks::of([b"01234", b"56789", b"a----"]),
+    )
+    .await;
+    assert_eq!(told.0, StatusCode::BAD_REQUEST);
+}
+
+/// Every call is recorded once, with how it was proven.
+#[tokio::test]
+async fn a_signed_call_is_recorded() {
+    let events = Events::default();
+    let meeting = Meeting::new(|it, _| it.record(events.clone()), HttpSignatures::new());
+    let mut request = Request::post(CALL).body(b"{}".to_vec()).unwrap();
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (head, content) = received(request);
+    assert!(meeting.guard.check_message(&head, b"[]", at(NOW)).is_err());
+    assert!(
+        meeting
+            .guard
+            .check_message(&head, &content, at(NOW))
+            .is_ok()
+    );
+    let events = events.0.lock().unwrap();
+    assert_eq!(events.len(), 2);
+    assert!(
+        events[0].contains("proofs: []") && events[0].contains(r#"code: Some("digest.mismatch")"#)
+    );
+    assert!(events[1].contains("proofs: [HttpSignature]") && events[1].contains("code: None"));
+}
+
+/// Pieces as they come.
+struct Chunks(VecDeque<Bytes>);
+
+impl Chunks {
+    fn of<T: AsRef<[u8]>>(pieces: impl IntoIterator<Item = T>) -> Self {
+        let copied = |piece: T| Bytes::copy_from_slice(piece.as_ref());
+        Self(pieces.into_iter().map(copied).collect())
+    }
+}
+
+impl Body for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.pop_front().map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+/// The status, and how much the service read, or why it could not.
+async fn through(
+    meeting: &Meeting,
+    request: Request<Vec<u8>>,
+    body: Chunks,
+) -> (StatusCode, String) {
+    let (head, _) = received(request);
+    let service = tower::service_fn(|request: Request<Content<Chunks>>| async {
+        let told = match request.into_body().collect().await {
+            Ok(content) => content.to_bytes().len().to_string(),
+            Err(BodyError::Digest(error)) => error.code().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(told.into_bytes())))
+    });
+    let guarded = meeting.guard.message_layer().layer(service);
+    let answer = guarded
+        .oneshot(Request::from_parts(head, body))
+        .await
+        .unwrap();
+    let status = answer.status();
+    let told = answer.into_body().collect().await.unwrap().to_bytes();
+    let told = String::from_utf8(told.to_vec()).unwrap();
+    (
+        status,
+        if status.is_success() {
+            told
+        } else {
+            String::new()
+        },
+    )
+}
+
+async fn answer(
+    meeting: &Meeting,
+    agent: &aims::Agent,
+    request: http::request::Builder,
+    body: Chunks,
+) -> Response<Full<Bytes>> {
+    let mut request = request
+        .body(body.0.iter().flatten().copied().collect())
+        .unwrap();
+    drop(agent.sign(&mut request).unwrap());
+    let (head, _) = received(request);
+    let service = tower::service_fn(|_: Request<Content<Chunks>>| async {
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("sent, and long")))
+    });
+    let guarded = meeting.guard.message_layer().layer(service);
+    guarded
+        .oneshot(Request::from_parts(head, body))
+        .await
+        .unwrap()
+}

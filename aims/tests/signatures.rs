@@ -1,0 +1,311 @@
+//! HTTP signatures as a proof, and signed responses: agent and guard, without a network in between.
+
+#![cfg(all(feature = "agent", feature = "http-sig", feature = "tool"))]
+
+mod common;
+mod signed;
+
+use aims::agent::{ProofMethod, SignedResponses};
+use aims::guard::HttpSignatures;
+use aims::http_sig::digest::ContentDigest;
+use aims::wpt::Binding;
+use aims::{Proof, Requirements};
+use common::{CALL, NOW, World, at, told};
+use http::Request;
+use signed::{AGENT, Meeting, TOOL_ID, received};
+
+const ARGUMENTS: &[u8] = br#"{"city":"Oslo"}"#;
+
+fn post(content: &[u8]) -> Request<Vec<u8>> {
+    let request = Request::post(CALL).header("content-type", "application/json");
+    request.body(content.to_vec()).unwrap()
+}
+
+/// SIG-01 to SIG-03, SIG-05, SIG-08: what the agent signs, the guard takes, with its content.
+#[test]
+fn a_signed_request_is_let_in() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let mut request = post(ARGUMENTS);
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (parts, content) = received(request);
+    let who = meeting
+        .guard
+        .check_message(&parts, &content, at(NOW))
+        .unwrap();
+    assert_eq!(who.agent().unwrap().as_str(), AGENT);
+    assert_eq!(who.proofs(), [Proof::HttpSignature]);
+    assert!(who.signature().unwrap().content_digest().is_some());
+    assert!(who.wpt().is_none());
+    assert_eq!(who.expires(), at(NOW + 3_600));
+}
+
+/// Each differs from a good request in one thing, is refused as a problem without a challenge, and spends nothing.
+#[test]
+fn what_differs_from_what_was_signed_is_refused() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let mut request = post(ARGUMENTS);
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (good, content) = received(request);
+    type Change = fn(&mut http::request::Parts, &mut Vec<u8>, &Meeting);
+    let changes: [(&str, Change); 10] = [
+        ("digest.mismatch", |_, content, _| content[2] ^= 1),
+        ("digest.mismatch", |_, content, _| content.clear()),
+        ("sig.signature", |head, _, _| {
+            head.method = http::Method::PUT
+        }),
+        ("sig.signature", |head, _, _| {
+            head.uri = "/mcp/call?x=1".parse().unwrap();
+        }),
+        ("sig.audience", |head, _, _| {
+            head.uri = "/mcp/other".parse().unwrap()
+        }),
+        ("sig.signature", |head, _, _| {
+            head.headers
+                .insert("content-type", "text/plain".parse().unwrap());
+        }),
+        ("sig.component_required", |head, _, _| {
+            head.headers.insert("txn-token", "a.b.c".parse().unwrap());
+        }),
+        ("sig.signature", |head, _, meeting| {
+            let other = meeting.world.agent("spiffe://example.org/other");
+            let wit = other.wit.expose().parse().unwrap();
+            head.headers.insert("workload-identity-token", wit);
+        }),
+        ("sig.labels_differ", |head, _, _| {
+            head.headers.remove("signature");
+        }),
+        ("wpt.field_missing", |head, _, _| {
+            head.headers.remove("signature");
+            head.headers.remove("signature-input");
+        }),
+    ];
+    for (code, change) in changes {
+        let (mut head, mut body) = (good.clone(), content.clone());
+        change(&mut head, &mut body, &meeting);
+        let verdict = meeting.guard.check_message(&head, &body, at(NOW));
+        assert_eq!(told(verdict), (code, 400, String::new()));
+    }
+    // The first of its nonce is still good, and the second is not.
+    let check = || told(meeting.guard.check_message(&good, &content, at(NOW))).0;
+    assert_eq!(check(), "ok");
+    assert_eq!(check(), "replay.replayed");
+}
+
+/// SIG-03: minutes, and not longer than the guard says.
+#[test]
+fn a_signature_has_its_time() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let mut request = post(ARGUMENTS);
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (head, content) = received(request);
+    let code = |now| told(meeting.guard.check_message(&head, &content, at(now))).0;
+    assert_eq!(code(NOW + 60 + 31), "sig.expired");
+    assert_eq!(code(NOW - 31), "sig.created_in_future");
+    let short = HttpSignatures::new().with_max_lifetime(std::time::Duration::from_secs(10));
+    let strict = meeting
+        .world
+        .guard()
+        .http_signatures(short)
+        .build()
+        .unwrap();
+    let verdict = strict.check_message(&head, &content, at(NOW));
+    assert_eq!(told(verdict).0, "sig.lifetime");
+}
+
+/// A head without its content is no signed message, and a guard that was not told of signatures takes none.
+#[test]
+fn signatures_are_judged_with_the_content_and_where_the_guard_says() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let mut request = post(ARGUMENTS);
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (head, content) = received(request);
+    let verdict = meeting.guard.check(&head, at(NOW));
+    assert_eq!(told(verdict).0, "wpt.field_missing");
+    let plain = meeting.world.guard().build().unwrap();
+    let verdict = plain.check_message(&head, &content, at(NOW));
+    assert_eq!(told(verdict).0, "wpt.field_missing");
+}
+
+/// A content that nobody signed is no content, whatever the head says of it.
+#[test]
+fn a_content_without_digest_is_refused() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let mut request = post(b"");
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (head, _) = received(request);
+    let verdict = meeting.guard.check_message(&head, b"more", at(NOW));
+    assert_eq!(told(verdict).0, "digest.missing");
+    assert_eq!(
+        told(meeting.guard.check_message(&head, b"", at(NOW))).0,
+        "ok"
+    );
+}
+
+/// The access token is covered, and belongs to the agent whose key signed (T-130).
+#[test]
+fn the_access_token_is_covered() {
+    let meeting = Meeting::new(
+        |builder, world| builder.issuers(std::sync::Arc::clone(&world.issuers)),
+        HttpSignatures::new(),
+    );
+    let mut claims = World::claims(&meeting.me);
+    let bearer = |claims: &serde_json::Value| {
+        let token = meeting.world.token(claims);
+        http::HeaderValue::try_from(format!("Bearer {token}")).unwrap()
+    };
+    let mut request = post(ARGUMENTS);
+    request
+        .headers_mut()
+        .insert("authorization", bearer(&claims));
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (head, content) = received(request);
+    claims["jti"] = "another".into();
+    let mut other = head.clone();
+    other.headers.insert("authorization", bearer(&claims));
+    let verdict = meeting.guard.check_message(&other, &content, at(NOW));
+    assert_eq!(told(verdict).0, "sig.signature");
+    let who = meeting
+        .guard
+        .check_message(&head, &content, at(NOW))
+        .unwrap();
+    assert_eq!(
+        (who.client(), who.proofs()),
+        (Some(AGENT), [Proof::HttpSignature].as_slice())
+    );
+}
+
+/// Both proofs are verified and spent where both came, and a signature of another kind beside a WPT is nothing to the guard.
+#[test]
+fn two_proofs_are_two() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let both = || {
+        let mut request = post(ARGUMENTS);
+        let wpt = meeting.me.wpt(&Binding::to(CALL));
+        request
+            .headers_mut()
+            .insert("workload-proof-token", wpt.parse().unwrap());
+        drop(meeting.agent.sign(&mut request).unwrap());
+        received(request)
+    };
+    let (head, content) = both();
+    let who = meeting
+        .guard
+        .check_message(&head, &content, at(NOW))
+        .unwrap();
+    assert_eq!(who.proofs(), [Proof::HttpSignature, Proof::Wpt]);
+
+    let (mut head, content) = both();
+    let input = head.headers["signature-input"].to_str().unwrap().to_owned();
+    let later = input.replace(&format!("created={NOW}"), &format!("created={}", NOW - 1));
+    head.headers
+        .insert("signature-input", later.parse().unwrap());
+    let verdict = meeting.guard.check_message(&head, &content, at(NOW));
+    assert_eq!(told(verdict).0, "sig.signature");
+
+    let (mut head, content) = both();
+    let other = input.replace("wimse-workload-to-workload", "something-else");
+    head.headers
+        .insert("signature-input", other.parse().unwrap());
+    let who = meeting
+        .guard
+        .check_message(&head, &content, at(NOW))
+        .unwrap();
+    assert_eq!(who.proofs(), [Proof::Wpt]);
+}
+
+/// A route can require one kind of proof.
+#[test]
+fn a_route_requires_a_kind_of_proof() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let signed = meeting
+        .guard
+        .requiring(Requirements::new().proof(Proof::HttpSignature));
+    let verdict = signed.check_message(&meeting.me.call(), b"", at(NOW));
+    assert_eq!(told(verdict).0, "guard.forbidden");
+    let mut request = post(ARGUMENTS);
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (head, content) = received(request);
+    let tokens = meeting
+        .guard
+        .requiring(Requirements::new().proof(Proof::Wpt));
+    let verdict = tokens.check_message(&head, &content, at(NOW));
+    assert_eq!(told(verdict).0, "guard.forbidden");
+    assert!(
+        tokens
+            .check_message(&meeting.me.call(), b"", at(NOW))
+            .is_ok()
+    );
+}
+
+/// SIG-09: whoever cannot sign says so before anything is done.
+#[test]
+fn a_signed_response_that_cannot_be_given_is_said_at_once() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let asking = meeting.agent_with(|it| it.signed_responses(meeting.tools()));
+    let mut request = post(ARGUMENTS);
+    drop(asking.sign(&mut request).unwrap());
+    let (head, content) = received(request);
+    let verdict = meeting.guard.check_message(&head, &content, at(NOW));
+    assert_eq!(
+        told(verdict),
+        ("sig.response_unsignable", 501, String::new())
+    );
+}
+
+/// What cannot be meant is not built.
+#[test]
+fn every_response_is_signed_by_somebody() {
+    let world = World::new();
+    let signatures = HttpSignatures::new().signing_every_response();
+    let built = world.guard().http_signatures(signatures).build();
+    assert!(matches!(built, Err(aims::guard::BuildError::NoSigner)));
+}
+
+/// The tool is one of those that the agent expects; another workload's good signature is none.
+#[tokio::test]
+async fn a_response_is_the_tools() {
+    let meeting = Meeting::answering();
+    let told = meeting
+        .call(|it| it.signed_responses(meeting.tools()), ARGUMENTS)
+        .await;
+    assert_eq!(told.unwrap(), b"spiffe://example.org/agent sent 15");
+    let others = || {
+        SignedResponses::of(
+            "spiffe://example.org/other".parse().unwrap(),
+            meeting.trust(),
+        )
+    };
+    let told = meeting
+        .call(|it| it.signed_responses(others()), ARGUMENTS)
+        .await;
+    assert_eq!(told.unwrap_err().code(), "agent.tool");
+    let told = meeting
+        .call(
+            |it| it.signed_responses(others().or_of(TOOL_ID.parse().unwrap())),
+            ARGUMENTS,
+        )
+        .await;
+    assert!(told.is_ok());
+    // Not asked for, and not signed: the tool signs what it is asked to.
+    assert!(meeting.call(|it| it, ARGUMENTS).await.is_ok());
+}
+
+/// `prove` signs what is there, for any HTTP client.
+#[test]
+fn a_head_is_signed_over_the_digest_that_is_there() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let agent = meeting.agent_with(|it| it.proof(ProofMethod::HttpSignature));
+    let digest = ContentDigest::of(ARGUMENTS).to_string();
+    let mut request = post(ARGUMENTS);
+    request
+        .headers_mut()
+        .insert("content-digest", digest.parse().unwrap());
+    agent.prove(&mut request).unwrap();
+    let (head, content) = received(request);
+    assert!(
+        meeting
+            .guard
+            .check_message(&head, &content, at(NOW))
+            .is_ok()
+    );
+}
