@@ -38,12 +38,5 @@ class Known:
 
 
 def covers(entry, cell):
-    """Whether an entry names a cell: (case, algorithm, signer, verifier, change). `-` stands for signing itself, and for a message as it was signed.
-
-    What is said of `aims`, the crate, goes for `cli`, the program over it.
-    """
-    for part, field in zip(cell, FIELDS):
-        names = (part, "aims") if part == "cli" else (part,)
-        if not any(fnmatchcase(name, it) for name in names for it in entry[field]):
-            return False
-    return True
+    """Whether an entry names a cell: (case, algorithm, signer, verifier, change). `-` stands for signing itself, and for a message as it was signed."""
+    return all(any(fnmatchcase(part, it) for it in entry[field]) for part, field in zip(cell, FIELDS))

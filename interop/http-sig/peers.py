@@ -36,37 +36,35 @@ class Aims:
         self.program, self.work = program, Path(work)
 
     def __call__(self, job):
-        command = [self.program, "httpsig", job["op"], "--request", job["request"], "--scheme", job["scheme"]]
-        if job.get("response"):
-            command += ["--response", job["response"]]
-        command += ["--profile", "none", "--label", job["label"]]
-        if job["op"] == "sign":
-            command += ["--key", job["key"]]
-            for component in job["cover"]:
-                command += ["--cover", component]
-            for name, value in job["parameters"].items():
-                command += [f"--{name}", str(value)]
-            if job["keyid"]:
-                command += ["--keyid", job["keyid"]]
-            if job["alg"]:
-                command += ["--alg"]
-        else:
-            command += ["--keys", self.key_set(job), "--json"]
-            if "now" in job:
-                command += ["--now", str(job["now"])]
-            for component in job["cover"]:
-                command += ["--require", component]
-        ended = subprocess.run(command, capture_output=True, timeout=20)
+        ended = subprocess.run(self.command(job), capture_output=True, timeout=20)
         if ended.returncode == 0:
             if job["op"] == "sign":
                 Path(job["out"]).write_bytes(ended.stdout)
             return {"outcome": "ok", "why": ""}
-        why = (ended.stdout if job["op"] == "verify" else b"") + ended.stderr
+        why = (ended.stdout + ended.stderr).decode(errors="replace").strip()
+        # What cannot be signed may be a wrong command line; what is verified is right or refused.
         outcome = "refused" if ended.returncode == 1 or job["op"] == "sign" else "broken"
-        return {"outcome": outcome, "why": why.decode(errors="replace").strip()}
+        return {"outcome": outcome, "why": f"{ended.returncode}: {why}"}
+
+    def command(self, job):
+        command = [self.program, "httpsig", job["op"], "--profile", "none", "--label", job["label"], "--folded-lines"]
+        command += ["--request", job["request"], "--scheme", job["scheme"]]
+        if job.get("response"):
+            command += ["--response", job["response"]]
+        shared = job["algorithm"] == "hmac-sha256"
+        if job["op"] == "sign":
+            command += ["--shared-key" if shared else "--key", job["key"], *(["--alg"] if job["alg"] else [])]
+            options = [("cover", it) for it in job["cover"]] + list(job["parameters"].items())
+            options += [("keyid", job["keyid"])] if job["keyid"] else []
+        else:
+            command += ["--json"]
+            options = [("shared-key", job["key"]) if shared else ("keys", self.key_set(job))]
+            options += [("require", it) for it in job["cover"]]
+            options += [("now", job["now"])] if "now" in job else []
+        return command + [f"--{name}={value}" for name, value in options]
 
     def key_set(self, job):
-        """The verification key under the `keyid` of the job; a shared key is the same on both sides."""
+        """A JWK set with the public key of the job."""
         jwk = json.loads(Path(job["key"]).read_text())
         public = {name: it for name, it in jwk.items() if name not in ("d", "p", "q", "dp", "dq", "qi")}
         path = self.work / f"{jwk['kid']}.jwks.json"
