@@ -43,7 +43,7 @@ impl SignatureBase {
         limits: &Limits,
     ) -> Result<Self, Error> {
         let room = components.len().saturating_mul(96);
-        let mut bytes = Vec::with_capacity(room.saturating_add(more).saturating_add(768));
+        let mut bytes = Vec::with_capacity(room.saturating_add(more).saturating_add(1024));
         let mut spans = Vec::with_capacity(components.len());
         for id in components {
             let identifier = bytes.len();

@@ -52,7 +52,8 @@ pub struct Signing {
 enum Value {
     Created,
     ExpiresAfter(u64),
-    Given(BareItem<'static>),
+    /// All of `;name=value`.
+    Given(String),
     RandomNonce,
 }
 
@@ -136,7 +137,7 @@ impl Signing {
                 reason: "a registered parameter is given by its own method",
             });
         }
-        self.with(name, Value::Given(value.into_owned()))
+        self.with_item(name, &value)
     }
 
     /// Other limits to the signature base.
@@ -146,19 +147,26 @@ impl Signing {
     }
 
     fn with_text(mut self, name: &str, text: &str) -> Self {
-        match BareItem::string(text) {
-            Ok(value) if !text.is_empty() => self.with(name, Value::Given(value.into_owned())),
-            Ok(_) => {
-                self.problem.get_or_insert(Error::Prepare {
-                    reason: "a parameter is empty",
-                });
-                self
-            }
-            Err(error) => {
-                self.problem.get_or_insert(error);
-                self
-            }
+        let wrong = match BareItem::string(text) {
+            Ok(value) if !text.is_empty() => return self.with_item(name, &value),
+            Ok(_) => Error::Prepare {
+                reason: "a parameter is empty",
+            },
+            Err(error) => error,
+        };
+        self.problem.get_or_insert(wrong);
+        self
+    }
+
+    fn with_item(mut self, name: &str, item: &BareItem<'_>) -> Self {
+        if !item.is_canonical() {
+            self.problem.get_or_insert(Error::Prepare {
+                reason: "the value of a parameter is not what its type says",
+            });
         }
+        let mut text = String::new();
+        write_parameter(&mut text, name, item);
+        self.with(name, Value::Given(text))
     }
 
     fn with(mut self, name: &str, value: Value) -> Self {
@@ -166,8 +174,6 @@ impl Signing {
             Some("the name of a parameter is no key of a structured field")
         } else if self.parameters.iter().any(|(other, _)| other == name) {
             Some("a parameter is given twice")
-        } else if matches!(&value, Value::Given(item) if !item.is_canonical()) {
-            Some("the value of a parameter is not what its type says")
         } else {
             None
         };
@@ -207,7 +213,7 @@ impl Signing {
                 Value::ExpiresAfter(lifetime) => {
                     write_parameter(&mut text, name, &seconds(now, *lifetime)?);
                 }
-                Value::Given(value) => write_parameter(&mut text, name, value),
+                Value::Given(parameter) => text.push_str(parameter),
                 Value::RandomNonce => {
                     let nonce = jose::random::id128(random).map_err(Error::Sign)?;
                     write_parameter(&mut text, name, &BareItem::String(nonce.into()));

@@ -99,13 +99,9 @@ pub(crate) fn write(
     let written = out.get(start..).unwrap_or_default();
     // `field-content` has blanks and tabs (RFC 9421 §2.5).
     let fits = match id.kind() {
-        Kind::Field => written
-            .iter()
-            .all(|byte| matches!(byte, b' '..=b'~' | b'\t')),
-        Kind::Derived(Derived::Method) => {
-            !written.is_empty() && written.iter().all(|byte| is_tchar(*byte))
-        }
-        Kind::Derived(_) => written.iter().all(u8::is_ascii_graphic),
+        Kind::Field => all(written, |byte| matches!(byte, b' '..=b'~' | b'\t')),
+        Kind::Derived(Derived::Method) => !written.is_empty() && all(written, is_tchar),
+        Kind::Derived(_) => all(written, |byte| byte.is_ascii_graphic()),
     };
     if fits {
         Ok(())
@@ -137,4 +133,12 @@ fn write_part(out: &mut Vec<u8>, target: &Target<'_>, derived: Derived) {
             }
         }
     }
+}
+
+/// Whether all bytes are such; without an early end, so that many are looked at together.
+fn all(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
+    bytes
+        .iter()
+        .fold(0, |others, byte| others | u8::from(!is(*byte)))
+        == 0
 }

@@ -84,9 +84,9 @@ pub(crate) fn unfold(out: &mut Vec<u8>, line: &[u8]) -> bool {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
     let line = trim(line, is_space);
-    if !line.contains(&b'\n') {
+    if super::all(line, |byte| byte != b'\n' && byte != b'\r') {
         out.extend_from_slice(line);
-        return !line.contains(&b'\r');
+        return true;
     }
     let mut parts = line.split(|byte| *byte == b'\n');
     let mut part = parts.next().unwrap_or_default();
