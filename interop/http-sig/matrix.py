@@ -53,11 +53,12 @@ def job_of(case, algorithm, now, work):
         "key": key,
         "keyid": thumbprint(key) if keyid == "thumbprint" else keyid,
         "alg": case.get("alg", False),
-        "label": LABEL,
+        "label": case.get("label", LABEL),
         "cover": [full(it) for it in case["cover"]],
         "parameters": {name: now + it if name in times else it for name, it in parameters.items()},
         "scheme": case.get("scheme", "https"),
         "request": on_the_wire(case["request"], work),
+        **({"audience": case["audience"]} if "audience" in case else {}),
         **({"response": on_the_wire(f"{case['response']}.response", work)} if "response" in case else {}),
     }
 

@@ -27,14 +27,14 @@ async function sign(job) {
     const messages = read(job);
     const own = jwk(job);
     const key = own.kty === 'oct' ? Buffer.from(own.k, 'base64url') : crypto.createPrivateKey({ key: own, format: 'jwk' });
-    const { created, expires, nonce, tag } = job.parameters;
+    const { created, expires, ...texts } = job.parameters;
     const names = Object.keys(job.parameters);
     const signed = await httpbis.signMessage({
         key: createSigner(key, job.algorithm, job.keyid),
         name: job.label,
         params: [...names, 'keyid', ...(job.alg ? ['alg'] : [])],
         fields: job.cover,
-        paramValues: { created: date(created) ?? null, expires: date(expires), nonce, tag },
+        paramValues: { ...texts, created: date(created) ?? null, expires: date(expires) },
     }, ...model(messages));
     const added = Object.entries(signed.headers).filter(([name]) => /^signature(-input)?$/i.test(name));
     write(job, messages.carrier, added.map(([name, value]) => [name, ` ${value}`]));

@@ -47,28 +47,36 @@ class Aims:
         return {"outcome": outcome, "why": f"{ended.returncode}: {why}"}
 
     def command(self, job):
-        command = [self.program, "httpsig", job["op"], "--profile", "none", "--label", job["label"], "--folded-lines"]
-        command += ["--request", job["request"], "--scheme", job["scheme"]]
-        if job.get("response"):
-            command += ["--response", job["response"]]
         shared = job["algorithm"] == "hmac-sha256"
+        flags, options = ["--folded-lines"], [("request", job["request"]), ("scheme", job["scheme"])]
+        if "response" in job:
+            options += [("response", job["response"])]
+        if "audience" in job:
+            options += [("profile", "wimse"), ("audience", job["audience"])]
+        else:
+            options += [("profile", "none"), ("label", job["label"])]
         if job["op"] == "sign":
-            command += ["--shared-key" if shared else "--key", job["key"], *(["--alg"] if job["alg"] else [])]
-            options = [("cover", it) for it in job["cover"]] + list(job["parameters"].items())
+            options += [("shared-key" if shared else "key", job["key"])]
+            flags += ["--alg"] if job["alg"] else []
+        else:
+            flags += ["--json"]
+            options += [("now", job["now"])] if "now" in job else []
+        if "audience" in job:
+            options += [("wit-key", self.public(job))] if job["op"] == "verify" else []
+        elif job["op"] == "sign":
+            options += [("cover", it) for it in job["cover"]] + list(job["parameters"].items())
             options += [("keyid", job["keyid"])] if job["keyid"] else []
         else:
-            command += ["--json"]
-            options = [("shared-key", job["key"]) if shared else ("keys", self.key_set(job))]
             options += [("require", it) for it in job["cover"]]
-            options += [("now", job["now"])] if "now" in job else []
-        return command + [f"--{name}={value}" for name, value in options]
+            options += [("shared-key", job["key"]) if shared else ("keys", self.public(job, in_set=True))]
+        return [self.program, "httpsig", job["op"], *flags, *(f"--{name}={value}" for name, value in options)]
 
-    def key_set(self, job):
-        """A JWK set with the public key of the job."""
+    def public(self, job, in_set=False):
+        """A file with the public key of the job, alone or in a JWK set."""
         jwk = json.loads(Path(job["key"]).read_text())
         public = {name: it for name, it in jwk.items() if name not in ("d", "p", "q", "dp", "dq", "qi")}
-        path = self.work / f"{jwk['kid']}.jwks.json"
-        path.write_text(json.dumps({"keys": [public]}))
+        path = self.work / f"{jwk['kid']}.{'jwks' if in_set else 'jwk'}.json"
+        path.write_text(json.dumps({"keys": [public]} if in_set else public))
         return str(path)
 
     def end(self):

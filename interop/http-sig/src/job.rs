@@ -33,6 +33,8 @@ pub(crate) struct Job {
     pub(crate) parameters: serde_json::Map<String, serde_json::Value>,
     pub(crate) out: Option<PathBuf>,
     now: Option<u64>,
+    /// The receiver in the WIMSE profile, which the job is then about.
+    pub(crate) audience: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -126,6 +128,10 @@ impl Messages {
 }
 
 impl Read<'_> {
+    pub(crate) const fn request(&self) -> &RawRequest<'_> {
+        &self.request
+    }
+
     pub(crate) fn exchange(&self) -> Exchange<'_> {
         let exchange = match &self.response {
             Some(response) => Exchange::of(response).answering(&self.request),

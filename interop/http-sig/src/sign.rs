@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use http_sig::{Algorithm, SignatureFields, Signing};
+use http_sig::digest::ContentDigest;
+use http_sig::profile::wimse::{Content, RequestSigning};
+use http_sig::{Algorithm, Section, SignatureFields, Signing};
 use jose::random;
 use jose::time::UnixTime;
 use serde_json::Value;
@@ -14,8 +16,20 @@ use crate::job::Job;
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let messages = job.messages()?;
     let read = messages.read()?;
-    let (signing, created) = signing(job)?;
-    let prepared = signing.prepare(&read.exchange(), random::SYSTEM, created)?;
+    let prepared = match &job.audience {
+        Some(audience) => {
+            let digest = ContentDigest::from_message(read.carrier(), Section::Headers)?;
+            let content = Content::Digest(&digest);
+            let signing = RequestSigning::to(audience)?;
+            let (prepared, _) =
+                signing.prepare(read.request(), content, random::SYSTEM, job.now()?)?;
+            prepared
+        }
+        None => {
+            let (signing, created) = signing(job)?;
+            signing.prepare(&read.exchange(), random::SYSTEM, created)?
+        }
+    };
     let fields = match job.algorithm()? {
         Algorithm::HmacSha256 => prepared.sign_with_shared_key(&job.shared_key()?)?,
         _ => prepared.sign(&job.key()?)?,

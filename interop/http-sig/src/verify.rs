@@ -1,9 +1,11 @@
 //! `verify`.
 
 use http_sig::digest::ContentDigest;
+use http_sig::profile::wimse::RequestPolicy;
 use http_sig::{Algorithm, Algorithms, Component, Keys, Policy, Section};
 use jose::jwk::{JwkSet, SetRules};
 use jose::provider;
+use replay::ReplayCache;
 
 use crate::Failure;
 use crate::job::Job;
@@ -12,6 +14,14 @@ use crate::job::Job;
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let messages = job.messages()?;
     let read = messages.read()?;
+    if let Some(audience) = &job.audience {
+        let policy = RequestPolicy::for_audiences([audience])?;
+        let verified = policy.verify(read.request(), job.key()?.verifying_key(), job.now()?)?;
+        let seen = ReplayCache::in_memory(1);
+        let verified = verified.spend(&seen, "wimse://example.org/agent", job.now()?)?;
+        verified.check_body(read.content())?;
+        return Ok(());
+    }
     let (algorithm, required) = (job.algorithm()?, job.components()?);
     let digest = Component::field("content-digest")?;
     let covers_content = required.iter().any(|it| is_of(it, &digest));
