@@ -1,7 +1,8 @@
 //! The token in a request, and the answer to one that does not do.
 
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::HeaderMap;
 use http::{HeaderValue, StatusCode};
+use oauth_wire::bearer::Bearer;
 use oauth_wire::challenge::Challenge;
 use oauth_wire::names::{Endpoint, ScopeSet};
 
@@ -13,52 +14,26 @@ use crate::Error;
 ///
 /// `token.authorization` for several fields or a malformed one, `token.scheme`, `token.too_long`.
 pub fn bearer_token(headers: &HeaderMap, limit: usize) -> Result<Option<&str>, Error> {
-    let mut fields = headers.get_all(AUTHORIZATION).iter();
-    let Some(field) = fields.next() else {
-        return Ok(None);
-    };
-    if fields.next().is_some() {
-        return Err(Error::Authorization);
+    match Bearer::read(headers, limit) {
+        Bearer::Absent => Ok(None),
+        Bearer::Malformed => Err(Error::Authorization),
+        Bearer::OtherScheme => Err(Error::Scheme),
+        Bearer::Token(token) => Ok(Some(token)),
+        Bearer::TooLong => Err(Error::TooLong { limit }),
     }
-    if field.len() > limit.saturating_add("Bearer ".len()) {
-        return Err(Error::TooLong { limit });
-    }
-    let text = field.to_str().or(Err(Error::Authorization))?;
-    let (scheme, token) = text.split_once(' ').ok_or(Error::Authorization)?;
-    if !scheme.eq_ignore_ascii_case("Bearer") {
-        return Err(Error::Scheme);
-    }
-    if is_b64token(token) {
-        Ok(Some(token))
-    } else {
-        Err(Error::Authorization)
-    }
-}
-
-/// `b64token` (RFC 6750 §2.1).
-fn is_b64token(token: &str) -> bool {
-    let stem = token.trim_end_matches('=');
-    !stem.is_empty()
-        && stem
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
 
 /// The status and `WWW-Authenticate` for a request whose access token is missing or was refused (RFC 6750 §3, RFC 9728 §5.1). It says no more than the kind of
 /// failure (T-141).
 ///
 /// 401 without `error` where there was no token, 400 `invalid_request` where the request is malformed, 401 `invalid_token` for every other refusal.
-/// [`insufficient_scope`] is a decision, not an error.
-///
-/// # Errors
-///
-/// Those of `oauth-wire`, which these values never give.
+/// [`insufficient_scope`] is a decision, not an error. Scopes that are longer than a challenge can be are left out.
+#[must_use]
 pub fn challenge(
     error: &Error,
     metadata: Option<&Endpoint>,
     scopes: Option<&ScopeSet>,
-) -> Result<(StatusCode, HeaderValue), Error> {
-    let mut challenge = Challenge::bearer();
+) -> (StatusCode, HeaderValue) {
     let (status, code) = match error {
         Error::Missing | Error::Scheme => (StatusCode::UNAUTHORIZED, None),
         Error::Authorization | Error::TooLong { .. } => {
@@ -66,35 +41,36 @@ pub fn challenge(
         }
         _ => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
     };
-    if let Some(code) = code {
-        challenge = challenge.with_error(code)?;
-    }
-    finish(challenge, metadata, scopes).map(|value| (status, value))
+    (status, written(code, metadata, scopes))
 }
 
-/// The status and `WWW-Authenticate` for a good token that lacks scopes (RFC 6750 §3.1).
-///
-/// # Errors
-///
-/// Those of `oauth-wire`, which these values never give.
+/// The status and `WWW-Authenticate` for a good token that lacks scopes (RFC 6750 §3.1). Scopes that are longer than a challenge can be are left out.
+#[must_use]
 pub fn insufficient_scope(
     metadata: Option<&Endpoint>,
     scopes: &ScopeSet,
-) -> Result<(StatusCode, HeaderValue), Error> {
-    let challenge = Challenge::bearer().with_error("insufficient_scope")?;
-    finish(challenge, metadata, Some(scopes)).map(|value| (StatusCode::FORBIDDEN, value))
+) -> (StatusCode, HeaderValue) {
+    let value = written(Some("insufficient_scope"), metadata, Some(scopes));
+    (StatusCode::FORBIDDEN, value)
 }
 
-fn finish(
-    mut challenge: Challenge,
+/// Each parameter may be left out (RFC 6750 §3), so one that cannot be written is.
+fn written(
+    code: Option<&str>,
     metadata: Option<&Endpoint>,
     scopes: Option<&ScopeSet>,
-) -> Result<HeaderValue, Error> {
-    if let Some(scopes) = scopes.filter(|scopes| !scopes.is_empty()) {
-        challenge = challenge.with_scope(scopes)?;
+) -> HeaderValue {
+    let mut challenge = Challenge::bearer();
+    if let Some(code) = code {
+        challenge = challenge.clone().with_error(code).unwrap_or(challenge);
+    }
+    if let Some(scopes) = scopes {
+        challenge = challenge.clone().with_scope(scopes).unwrap_or(challenge);
     }
     if let Some(url) = metadata {
-        challenge = challenge.with_resource_metadata(url)?;
+        let with = challenge.clone().with_resource_metadata(url);
+        challenge = with.unwrap_or(challenge);
     }
-    Ok(challenge.to_header_value()?)
+    let value = challenge.to_header_value();
+    value.unwrap_or(HeaderValue::from_static("Bearer"))
 }

@@ -130,8 +130,7 @@ fn a_bearer_token_is_found() {
 }
 
 /// Status and field, to the letter.
-fn told(answer: Result<(StatusCode, HeaderValue), Error>) -> (u16, String) {
-    let (status, value) = answer.unwrap();
+fn told((status, value): (StatusCode, HeaderValue)) -> (u16, String) {
     (status.as_u16(), value.to_str().unwrap().to_owned())
 }
 
@@ -240,6 +239,22 @@ fn too_little_scope_is_insufficient_scope() {
             r#"Bearer error="insufficient_scope", scope="tools:call tools:list""#.to_owned()
         )
     );
+}
+
+/// Scopes that do not fit into a challenge are left out of it, and nothing else is.
+#[test]
+fn too_many_scopes_are_not_said() {
+    let many: Vec<_> = (0..200)
+        .map(|it| format!("scope-number-{it:012}"))
+        .collect();
+    let many: ScopeSet = many.join(" ").parse().unwrap();
+    let metadata = metadata();
+    let metadata = Some(&metadata);
+    let expected = format!(r#"Bearer error="invalid_token", resource_metadata="{METADATA}""#);
+    let answer = challenge(&Error::Audience, metadata, Some(&many));
+    assert_eq!(told(answer), (401, expected));
+    let expected = format!(r#"Bearer error="insufficient_scope", resource_metadata="{METADATA}""#);
+    assert_eq!(told(insufficient_scope(metadata, &many)), (403, expected));
 }
 
 /// Every code that is listed is given, and what is no business of this crate keeps its name.

@@ -3,12 +3,13 @@
 use core::fmt::Debug;
 use std::error::Error as StdError;
 
+use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use http::{HeaderName, HeaderValue};
 use jose::key::Signer;
 use jose::time::UnixTime;
 
 use crate::Error;
+use crate::attestation::{ATTESTATION, ATTESTATION_POP};
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
 use crate::token::TokenRequest;
@@ -85,11 +86,6 @@ impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
         (**self).authenticate(request, server, now)
     }
 }
-
-/// draft-ietf-oauth-attestation-based-client-auth §6.
-pub(crate) const ATTESTATION: HeaderName = HeaderName::from_static("oauth-client-attestation");
-pub(crate) const ATTESTATION_POP: HeaderName =
-    HeaderName::from_static("oauth-client-attestation-pop");
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 

@@ -131,6 +131,27 @@ pub enum Error {
     /// The replay store cannot tell whether the assertion was seen before.
     #[error("whether the client assertion was used before is unknown")]
     AssertionUnknown(#[source] replay::Error),
+    /// The proof beside a client attestation is no JWT that is accepted, or its signature does not hold.
+    #[error("the proof of the client attestation was refused")]
+    AttestationJwt(#[source] jose::Error),
+    /// The proof has another `typ`.
+    #[error("the proof of the client attestation has another `typ`")]
+    AttestationType,
+    /// `aud` of the proof is not this issuer alone.
+    #[error("the proof of the client attestation is for another audience")]
+    AttestationAudience,
+    /// `jti` of the proof is empty or too long.
+    #[error("`jti` of the proof of the client attestation is not usable")]
+    AttestationId,
+    /// The proof is too old, or of the future.
+    #[error("the proof of the client attestation is not valid now")]
+    AttestationTime(#[source] jose::Error),
+    /// The proof was seen before.
+    #[error("the proof of the client attestation was used before")]
+    AttestationReplayed(#[source] replay::Error),
+    /// The replay store cannot tell whether the proof was seen before.
+    #[error("whether the proof of the client attestation was used before is unknown")]
+    AttestationUnknown(#[source] replay::Error),
 }
 
 impl Error {
@@ -167,6 +188,13 @@ impl Error {
         "assertion.time",
         "assertion.replayed",
         "assertion.unknown",
+        "attestation.jwt",
+        "attestation.type",
+        "attestation.audience",
+        "attestation.id",
+        "attestation.time",
+        "attestation.replayed",
+        "attestation.unknown",
     ];
 
     /// The stable name of the error.
@@ -204,6 +232,13 @@ impl Error {
             Self::AssertionTime(_) => "assertion.time",
             Self::AssertionReplayed(_) => "assertion.replayed",
             Self::AssertionUnknown(_) => "assertion.unknown",
+            Self::AttestationJwt(_) => "attestation.jwt",
+            Self::AttestationType => "attestation.type",
+            Self::AttestationAudience => "attestation.audience",
+            Self::AttestationId => "attestation.id",
+            Self::AttestationTime(_) => "attestation.time",
+            Self::AttestationReplayed(_) => "attestation.replayed",
+            Self::AttestationUnknown(_) => "attestation.unknown",
         }
     }
 
@@ -219,7 +254,13 @@ impl Error {
             | Self::AssertionAudience
             | Self::AssertionId
             | Self::AssertionTime(_)
-            | Self::AssertionReplayed(_) => Some("invalid_client"),
+            | Self::AssertionReplayed(_)
+            | Self::AttestationJwt(_)
+            | Self::AttestationType
+            | Self::AttestationAudience
+            | Self::AttestationId
+            | Self::AttestationTime(_)
+            | Self::AttestationReplayed(_) => Some("invalid_client"),
             Self::ClientId | Self::Form { .. } | Self::Repeated | Self::Request { .. } => {
                 Some("invalid_request")
             }

@@ -2,10 +2,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod assertion;
+pub mod attestation;
+pub mod bearer;
 pub mod challenge;
 pub mod client_auth;
 mod error;
-mod media;
+pub mod media;
 pub mod metadata;
 pub mod names;
 pub mod token;

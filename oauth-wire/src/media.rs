@@ -3,11 +3,14 @@
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 
-pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
-pub(crate) const JSON: &str = "application/json";
+/// Forms (RFC 6749 appendix B).
+pub const FORM: &str = "application/x-www-form-urlencoded";
+/// JSON (RFC 8259 §11).
+pub const JSON: &str = "application/json";
 
-/// Whether the one content type is this; its parameters are not looked at.
-pub(crate) fn is(headers: &HeaderMap, expected: &str) -> bool {
+/// Whether the one `Content-Type` is this; neither its case nor its parameters matter (RFC 9110 §8.3.1).
+#[must_use]
+pub fn is(headers: &HeaderMap, expected: &str) -> bool {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
     let (Some(value), None) = (all.next(), all.next()) else {
         return false;

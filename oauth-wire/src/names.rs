@@ -56,7 +56,7 @@ macro_rules! name {
 name! {
     /// An authorization server: an https URL without query and fragment (RFC 8414 §2, META-01).
     ///
-    /// It has to be in normal form (lower-case host, no default port, no `..`), so that what is compared byte by byte is also what is asked for.
+    /// It has to be in normal form (lower-case host of letters, digits and hyphens, no default port, no `..`), so that what is compared byte by byte is also what is asked for.
     /// Whether it ends with `/` matters.
     ///
     /// ```
@@ -90,6 +90,7 @@ impl Issuer {
         if text.contains(['?', '#']) {
             return Err(fail("a query or a fragment"));
         }
+        plain_host(&url).map_err(fail)?;
         normal(text, &url).map_err(fail)?;
         Ok(Self(text.into()))
     }
@@ -136,6 +137,7 @@ impl Resource {
             return Err(fail("a fragment"));
         }
         secure(&url, transport).map_err(fail)?;
+        plain_host(&url).map_err(fail)?;
         normal(text, &url).map_err(fail)?;
         Ok(Self(text.into()))
     }
@@ -298,6 +300,25 @@ pub(crate) fn normal(text: &str, url: &Url) -> Result<(), &'static str> {
         return Ok(());
     }
     Err("not in normal form")
+}
+
+/// The host of a URL of the web is an address, or labels of letters, digits and hyphens (T-092).
+fn plain_host(url: &Url) -> Result<(), &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(plain)
+    };
+    match (url.scheme(), url.host()) {
+        ("https" | "http", Some(Host::Domain(name)))
+            if name.len() > 253 || !name.split('.').all(label) =>
+        {
+            Err("a host that is not of letters, digits and hyphens")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -44,6 +44,13 @@ fn all() -> Vec<Error> {
         Error::AssertionTime(jose::Error::Expired),
         Error::AssertionReplayed(replay::Error::Replayed),
         Error::AssertionUnknown(replay::Error::Full),
+        Error::AttestationJwt(jose::Error::Parts),
+        Error::AttestationType,
+        Error::AttestationAudience,
+        Error::AttestationId,
+        Error::AttestationTime(jose::Error::Expired),
+        Error::AttestationReplayed(replay::Error::Replayed),
+        Error::AttestationUnknown(replay::Error::Full),
     ];
     all.extend(refused);
     all
@@ -57,7 +64,8 @@ fn codes_are_unique_and_listed() {
     assert_eq!(codes.len(), Error::CODES.len());
     for code in codes {
         let (kind, rest) = code.split_once('.').unwrap();
-        assert!(["oauth", "metadata", "challenge", "assertion"].contains(&kind));
+        let kinds = ["oauth", "metadata", "challenge", "assertion", "attestation"];
+        assert!(kinds.contains(&kind));
         assert!(rest.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'_')));
     }
 }
@@ -67,8 +75,9 @@ fn codes_are_unique_and_listed() {
 fn answers() {
     for error in all() {
         let expected = match error.code() {
-            "assertion.unknown" => None,
+            "assertion.unknown" | "attestation.unknown" => None,
             code if code.starts_with("assertion.") => Some("invalid_client"),
+            code if code.starts_with("attestation.") => Some("invalid_client"),
             "oauth.client_id" | "oauth.form" | "oauth.repeated" | "oauth.request" => {
                 Some("invalid_request")
             }

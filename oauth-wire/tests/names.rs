@@ -11,7 +11,7 @@ fn resource(text: &str) -> &'static str {
         .map_or_else(|it| it.code(), |_| "ok")
 }
 
-/// META-01: https, no query, no fragment, and nothing that two readers read differently.
+/// META-01, T-092: https, no query, no fragment, and nothing that two readers read differently.
 #[test]
 fn issuers_are_plain_https_urls() {
     for good in [
@@ -52,6 +52,11 @@ fn issuers_are_plain_https_urls() {
         "https://as.example\n",
         "https://as.ex\u{e4}mple",
         "https://0x7f.1",
+        "https://as..example",
+        "https://as.example.",
+        "https://-as.example",
+        "https://as-.example",
+        "https://as_1.example",
     ] {
         assert_eq!(issuer(bad), "oauth.issuer", "{bad:?}");
     }
@@ -115,6 +120,8 @@ fn resources_are_absolute() {
         "https://a@tools.example",
         "https://tools.example:443?x",
         "https://tools.example/a\tb",
+        "https://tools..example",
+        "https://tools_1.example",
     ] {
         assert_eq!(resource(bad), "oauth.resource", "{bad:?}");
     }

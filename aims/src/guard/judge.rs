@@ -230,13 +230,13 @@ impl Guard {
 
     fn token(&self, error: &oauth_rs::Error) -> Refused {
         let scopes = self.route.requirements.required_scopes();
-        let answer = oauth_rs::challenge(error, self.inner.metadata_url.as_ref(), scopes);
-        let answer = answer.map_or(Answer::Unavailable, |(status, challenge)| {
-            Answer::Challenge(status, challenge)
-        });
+        let metadata = self.inner.metadata_url.as_ref();
         let answer = match error {
             oauth_rs::Error::TooLong { .. } => Answer::TooLarge,
-            _ => answer,
+            _ => {
+                let (status, challenge) = oauth_rs::challenge(error, metadata, scopes);
+                Answer::Challenge(status, challenge)
+            }
         };
         let keys = match error {
             oauth_rs::Error::UnknownKey { issuer, .. } | oauth_rs::Error::KeysStale { issuer } => {
@@ -278,11 +278,8 @@ impl Guard {
             Denial::Unavailable => ("guard.unavailable", Answer::Unavailable),
             Denial::InsufficientScope(scopes) => {
                 let url = self.inner.metadata_url.as_ref();
-                let answer = oauth_rs::insufficient_scope(url, &scopes);
-                let answer = answer.map_or(Answer::Forbidden, |(status, challenge)| {
-                    Answer::Challenge(status, challenge)
-                });
-                ("guard.scope", answer)
+                let (status, challenge) = oauth_rs::insufficient_scope(url, &scopes);
+                ("guard.scope", Answer::Challenge(status, challenge))
             }
         };
         let detail = reasons

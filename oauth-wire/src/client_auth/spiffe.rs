@@ -9,13 +9,14 @@ use jose::key::Signer;
 use jose::random::{self, SecureRandom};
 use jose::secret::SecretText;
 use jose::time::UnixTime;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::{
-    ATTESTATION, ATTESTATION_POP, AssertionAudience, Authenticate, BoxError, expect_method,
-    expect_unauthenticated, failed, sensitive,
+    AssertionAudience, Authenticate, BoxError, expect_method, expect_unauthenticated, failed,
+    sensitive,
 };
 use crate::Error;
+use crate::attestation::{ATTESTATION, ATTESTATION_POP, POP_TYPE, PopClaims};
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
 use crate::token::TokenRequest;
@@ -148,15 +149,6 @@ pub struct SpiffeWit {
     random: &'static dyn SecureRandom,
 }
 
-#[derive(Serialize)]
-struct PopClaims<'a> {
-    aud: &'a str,
-    jti: String,
-    iat: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    challenge: Option<&'a str>,
-}
-
 impl SpiffeWit {
     /// A workload by its SPIFFE ID, and where its WIT-SVIDs come from; called for each request.
     #[must_use]
@@ -235,5 +227,3 @@ fn unavailable(source: BoxError) -> Error {
         source: Some(source),
     }
 }
-
-const POP_TYPE: &str = "oauth-client-attestation-pop+jwt";

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::TokenError;
+use crate::bearer::is_b64token;
 use crate::names::{Resource, ScopeSet};
 use crate::{Error, media};
 
@@ -231,13 +232,6 @@ fn resources(raw: Option<&RawValue>) -> Vec<Resource> {
     let one = serde_json::from_str(text).map(|one: Resource| vec![one]);
     one.or_else(|_| serde_json::from_str(text))
         .unwrap_or_default()
-}
-
-/// RFC 6750 §2.1, BEAR-01.
-fn is_b64token(text: &str) -> bool {
-    let bare = text.trim_end_matches('=');
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
-    !bare.is_empty() && bare.bytes().all(plain)
 }
 
 /// RFC 6749 appendix A.12.

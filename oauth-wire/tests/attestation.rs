@@ -1,0 +1,182 @@
+//! The proof beside a client attestation: what a server takes, and what it does not.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jose::jws::SigningInput;
+use jose::key::{Signer as _, SigningKey};
+use jose::time::UnixTime;
+use jose::{Algorithm, provider};
+use oauth_wire::attestation::{ATTESTATION, ATTESTATION_POP, PopRules, PresentedAttestation};
+use oauth_wire::client_auth::{Authenticate as _, SpiffeWit, WitCredential};
+use oauth_wire::metadata::ServerMetadata;
+use oauth_wire::names::{ClientId, Issuer};
+use oauth_wire::token::TokenRequest;
+use replay::ReplayCache;
+use serde_json::{Value, json};
+
+const NOW: u64 = 1_747_124_300;
+const ISSUER: &str = "https://as.example";
+const WORKLOAD: &str = "spiffe://example.org/agent";
+const TYPE: &str = "oauth-client-attestation-pop+jwt";
+
+fn at(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+fn key() -> SigningKey {
+    SigningKey::generate(Algorithm::Es256, provider::AWS_LC).unwrap()
+}
+
+fn rules() -> PopRules {
+    PopRules::new(ISSUER.parse().unwrap())
+}
+
+fn client() -> ClientId {
+    WORKLOAD.parse().unwrap()
+}
+
+fn claims() -> Value {
+    json!({"aud": ISSUER, "jti": "a", "iat": NOW})
+}
+
+fn sign(typ: &str, claims: &Value, key: &SigningKey) -> String {
+    let input = SigningInput::new(typ, key.algorithm(), None, claims).unwrap();
+    input.sign(key).unwrap().expose().to_owned()
+}
+
+fn fields(all: &[(&HeaderName, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in all {
+        headers.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+/// SPF-03, ATT-02: what a client sends is what a server takes, once.
+#[test]
+fn what_is_sent_is_taken() {
+    let key = key();
+    let signer = Arc::new(key.clone());
+    let sender = SpiffeWit::new(client(), move |_| {
+        Ok(WitCredential::new(
+            "w.i.t",
+            Arc::<SigningKey>::clone(&signer),
+        ))
+    });
+    let issuer: Issuer = ISSUER.parse().unwrap();
+    let json = format!(r#"{{"issuer":"{ISSUER}","token_endpoint":"{ISSUER}/token"}}"#);
+    let server = ServerMetadata::parse(json.as_bytes(), &issuer).unwrap();
+    let mut request = TokenRequest::new("client_credentials").unwrap();
+    sender.authenticate(&mut request, &server, at(NOW)).unwrap();
+    let request = request.into_http(server.token_endpoint().unwrap()).unwrap();
+    let presented = PresentedAttestation::from_headers(request.headers());
+    let presented = presented.unwrap().unwrap();
+    assert_eq!(presented.unverified_attestation(), "w.i.t");
+    let store = ReplayCache::in_memory(16);
+    let verify = || presented.verify_pop(key.verifying_key(), &client(), &rules(), at(NOW));
+    verify().unwrap().spend(&store, at(NOW)).unwrap();
+    let again = verify().unwrap().spend(&store, at(NOW));
+    assert_eq!(again.unwrap_err().code(), "attestation.replayed");
+    assert!(!format!("{presented:?}").contains("w.i.t"));
+}
+
+/// SPF-03, T-033: each claim, the type, the key.
+#[test]
+fn proofs_are_checked_in_everything() {
+    let key = key();
+    let judge = |text: &str, now: u64| {
+        let verified = rules().verify(text, key.verifying_key(), &client(), at(now));
+        verified.map_or_else(|error| error.code(), |_| "ok")
+    };
+    let with = |member: &str, value: Value| {
+        let mut claims = claims();
+        claims[member] = value;
+        judge(&sign(TYPE, &claims, &key), NOW)
+    };
+    let good = sign(TYPE, &claims(), &key);
+    assert_eq!(judge(&good, NOW), "ok");
+    assert_eq!(judge("a.b.c", NOW), "attestation.jwt");
+    assert_eq!(
+        judge(&sign("JWT", &claims(), &key), NOW),
+        "attestation.type"
+    );
+    let foreign = sign(TYPE, &claims(), &self::key());
+    assert_eq!(judge(&foreign, NOW), "attestation.jwt");
+    assert_eq!(with("aud", json!([ISSUER])), "ok");
+    for audience in [
+        json!("https://b.example"),
+        json!("https://as.example/"),
+        json!("https://as.example/token"),
+        json!([ISSUER, "https://b.example"]),
+    ] {
+        assert_eq!(with("aud", audience), "attestation.audience");
+    }
+    assert_eq!(with("jti", json!("")), "attestation.id");
+    assert_eq!(with("jti", json!("a".repeat(256))), "ok");
+    assert_eq!(with("jti", json!("a".repeat(257))), "attestation.id");
+    for member in ["aud", "jti", "iat"] {
+        let mut claims = claims();
+        claims.as_object_mut().unwrap().remove(member);
+        let code = judge(&sign(TYPE, &claims, &key), NOW);
+        assert_eq!(code, "attestation.jwt", "{member}");
+    }
+    // Five minutes, and 30 seconds of skew, at either end.
+    assert_eq!(judge(&good, NOW + 300 + 29), "ok");
+    assert_eq!(judge(&good, NOW + 300 + 31), "attestation.time");
+    assert_eq!(judge(&good, NOW - 30), "ok");
+    assert_eq!(judge(&good, NOW - 31), "attestation.time");
+}
+
+/// ATT-08: both fields or neither, each once.
+#[test]
+fn both_fields_stand_once() {
+    let read = |all: &[(&HeaderName, &str)]| {
+        let headers = fields(all);
+        let found = PresentedAttestation::from_headers(&headers);
+        found.map_or_else(
+            |error| error.code(),
+            |it| if it.is_some() { "ok" } else { "none" },
+        )
+    };
+    let (wit, pop) = ((&ATTESTATION, "a"), (&ATTESTATION_POP, "b"));
+    assert_eq!(read(&[]), "none");
+    assert_eq!(read(&[wit, pop]), "ok");
+    for bad in [&[wit][..], &[pop], &[wit, wit, pop], &[wit, pop, pop]] {
+        assert_eq!(read(bad), "oauth.request", "{bad:?}");
+    }
+}
+
+/// T-036: a store that cannot tell lets nothing pass, and one client does not spend for another.
+#[test]
+fn a_store_that_cannot_tell_refuses() {
+    let key = key();
+    let text = sign(TYPE, &claims(), &key);
+    let verify = |client: &str| {
+        let client = client.parse().unwrap();
+        rules().verify(&text, key.verifying_key(), &client, at(NOW))
+    };
+    let store = ReplayCache::in_memory(16);
+    verify("a").unwrap().spend(&store, at(NOW)).unwrap();
+    verify("b").unwrap().spend(&store, at(NOW)).unwrap();
+    // Until it could no longer be accepted.
+    let end = NOW + 300 + 29;
+    let late = verify("a").unwrap().spend(&store, at(end));
+    assert_eq!(late.unwrap_err().code(), "attestation.replayed");
+    #[derive(Debug)]
+    struct Broken;
+    impl replay::ReplayStore for Broken {
+        fn spend(
+            &self,
+            _: &replay::ReplayKey,
+            _: UnixTime,
+            _: UnixTime,
+        ) -> Result<(), replay::Error> {
+            Err(replay::Error::Full)
+        }
+    }
+    let refused = verify("a").unwrap().spend(&Broken, at(NOW));
+    assert_eq!(refused.unwrap_err().code(), "attestation.unknown");
+}
