@@ -1,5 +1,7 @@
 //! The command line.
 
+mod httpsig;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -8,7 +10,11 @@ use jose::alg::Algorithm;
 use jose::jwk::MAX_KEY_ID_LEN;
 use wimse_id::{Origin, WorkloadId};
 
-/// Keys, identifiers, workload identity tokens, their proofs, and an authority for development.
+pub(crate) use httpsig::{
+    Digest, HttpSig, Messages, Scheme, Sender, Sign, SignatureProfile, Verify,
+};
+
+/// Keys, identifiers, workload identity tokens, their proofs, signed HTTP messages, and an authority for development.
 ///
 /// No option takes a key or a token, only the FILE that it is in: other users can read a command line.
 /// Exit status: 0 for verified or done, 1 for refused, 2 for a wrong command line, or a file that cannot be read or written. A FILE of `-` is the standard
@@ -37,6 +43,9 @@ pub(crate) enum Command {
     /// Workload proof tokens
     #[command(subcommand)]
     Wpt(Wpt),
+    /// Signed HTTP messages (RFC 9421), in files
+    #[command(subcommand, name = "httpsig")]
+    HttpSig(HttpSig),
     /// An identity server and an authorization server in one, for development
     #[command(subcommand)]
     Authority(Authority),
@@ -287,11 +296,14 @@ mod tests {
         const HARMLESS: &[&str] = &[
             "ADDRESS:PORT",
             "ALG",
+            "COMPONENT",
             "ID",
             "NAME",
             "ORIGIN",
             "PROFILE",
+            "SCHEME",
             "SECONDS",
+            "TEXT",
             "URI",
             "URL",
             "URL [SCOPE]...",
@@ -310,7 +322,7 @@ mod tests {
                     "key", "token", "wit", "proof", "secret", "agent", "config", "header",
                 ];
                 let id = argument.get_id().as_str();
-                if secret.iter().any(|word| id.contains(word)) && id != "kid" {
+                if secret.iter().any(|word| id.contains(word)) && !["kid", "keyid"].contains(&id) {
                     assert!(FILES.contains(&name.as_str()), "{id} takes {name}");
                 }
                 assert!(

@@ -127,6 +127,7 @@ macro_rules! refused {
 }
 
 refused!(
+    http_sig::Error,
     jose::Error,
     wimse_cred::Error,
     wimse_id::Error,

@@ -67,7 +67,7 @@ pub(crate) fn signing(path: &Path, inputs: &mut Inputs) -> Result<SigningKey, Fa
 }
 
 /// The public key of a JWK, private or public.
-fn public(path: &Path, inputs: &mut Inputs) -> Result<Jwk, Failure> {
+pub(crate) fn public(path: &Path, inputs: &mut Inputs) -> Result<Jwk, Failure> {
     let text = inputs.bytes(path)?;
     let jwk = match Jwk::parse(&text) {
         Err(jose::Error::JwkPrivate) => {

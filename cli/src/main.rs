@@ -2,6 +2,7 @@
 
 mod args;
 mod failure;
+mod httpsig;
 mod input;
 mod key;
 mod log;
@@ -21,7 +22,7 @@ use serde::Serialize;
 use wimse_id::WorkloadId;
 use zeroize::Zeroizing;
 
-use crate::args::{Authority, Cli, Command, Id, Token, Wit, Wpt};
+use crate::args::{Authority, Cli, Command, HttpSig, Id, Token, Wit, Wpt};
 use crate::failure::Failure;
 use crate::input::Inputs;
 
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     let json = wants_json(&command);
     match run(command) {
-        Ok(text) => print(&text, 0),
+        Ok(bytes) => print(&bytes, 0),
         Err(failure) if json => {
             let refusal = Refusal {
                 verified: false,
@@ -45,7 +46,7 @@ fn main() -> ExitCode {
                 detail: failure.to_string(),
             };
             match token::json(&refusal) {
-                Ok(text) => print(&text, failure.exit_status()),
+                Ok(text) => print(text.as_bytes(), failure.exit_status()),
                 Err(_) => ExitCode::from(2),
             }
         }
@@ -56,19 +57,20 @@ fn main() -> ExitCode {
     }
 }
 
-const fn wants_json(command: &Command) -> bool {
+fn wants_json(command: &Command) -> bool {
     match command {
         Command::Token(Token::Inspect { shown, .. })
         | Command::Wit(Wit::Verify { shown, .. })
         | Command::Wpt(Wpt::Verify { shown, .. }) => shown.json,
+        Command::HttpSig(HttpSig::Verify(verify)) => verify.shown.json,
         _ => false,
     }
 }
 
 /// What is to be printed.
-fn run(command: Command) -> Result<Zeroizing<String>, Failure> {
+fn run(command: Command) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut inputs = Inputs::default();
-    match command {
+    let text = match command {
         Command::Key(command) => key::run(command, &mut inputs),
         Command::Id(Id::Check { uri }) => {
             let id = WorkloadId::parse(&uri)?;
@@ -81,17 +83,24 @@ fn run(command: Command) -> Result<Zeroizing<String>, Failure> {
         Command::Token(command) => token::run(command, &mut inputs),
         Command::Wit(command) => wit::run(command, &mut inputs),
         Command::Wpt(command) => wpt::run(command, &mut inputs),
+        Command::HttpSig(command) => return httpsig::run(&command, &mut inputs),
         Command::Authority(Authority::Serve(serve)) => {
             serve::run(serve, &mut inputs)?;
             Ok(Zeroizing::default())
         }
-    }
+    };
+    text.map(bytes)
+}
+
+/// The same without a copy.
+pub(crate) fn bytes(mut text: Zeroizing<String>) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(std::mem::take(&mut *text).into_bytes())
 }
 
 /// Prints all of it, or ends with 2: who relies on the status must have got the answer. A reader that has gone is told nothing.
-pub(crate) fn print(text: &str, status: u8) -> ExitCode {
+pub(crate) fn print(bytes: &[u8], status: u8) -> ExitCode {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Ok(()) => ExitCode::from(status),
         Err(error) => {
             if error.kind() != io::ErrorKind::BrokenPipe {

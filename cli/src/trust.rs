@@ -1,10 +1,12 @@
 //! Whose keys are trusted.
 
+use std::path::PathBuf;
+
 use jose::jwk::MAX_SET_LEN;
 use jose::provider::AWS_LC;
 use serde_json::Value;
 use wimse_cred::{Bundle, TrustStore};
-use wimse_id::Scheme;
+use wimse_id::{Origin, Scheme};
 
 use crate::args::Trusted;
 use crate::failure::Failure;
@@ -12,11 +14,19 @@ use crate::input::Inputs;
 
 /// The origins with their keys, pair by pair.
 pub(crate) fn read(trusted: &Trusted, inputs: &mut Inputs) -> Result<TrustStore, Failure> {
-    let Trusted { origins, keys } = trusted;
+    pairs(&trusted.origins, &trusted.keys, inputs)
+}
+
+/// The same of two lists.
+pub(crate) fn pairs(
+    origins: &[Origin],
+    keys: &[PathBuf],
+    inputs: &mut Inputs,
+) -> Result<TrustStore, Failure> {
     if origins.len() != keys.len() {
         return Err(Failure::Usage("each `--origin` needs its own `--keys`"));
     }
-    let mut rest = origins.as_slice();
+    let mut rest = origins;
     while let Some((first, others)) = rest.split_first() {
         if others.contains(first) {
             return Err(Failure::Usage("an `--origin` is given twice"));

@@ -78,7 +78,7 @@ async fn serve(
     // Before anything is said, so that whoever reads it can already end this process.
     let end = ended().map_err(Failure::Runtime)?;
     let story = story::tell(authority.issuer(), bound, &domain, &agents, &resources);
-    if print(&story, 0) != ExitCode::SUCCESS {
+    if print(story.as_bytes(), 0) != ExitCode::SUCCESS {
         return Err(Failure::Told);
     }
     drop((story, agents));

@@ -8,8 +8,8 @@ use replay::{ReplayKey, ReplayStore};
 
 use super::content::Framed;
 use super::{
-    AUDIENCE, ContentCheck, MAX_LIFETIME, REQUEST_FIELDS, REQUEST_NONCE, SignedResponse, TAG,
-    TOKEN, check_label, check_lifetime, check_present, sign_response, text,
+    AUDIENCE, ContentCheck, MAX_LIFETIME, Pending, REQUEST_FIELDS, REQUEST_NONCE, SignedResponse,
+    TAG, TOKEN, check_label, check_lifetime, check_present, sign_response, text,
 };
 use crate::digest::{ContentDigest, Matched};
 use crate::{
@@ -49,7 +49,7 @@ impl RequestPolicy {
         ];
         let policy = Policy::requiring(covered)
             .with_tag(TAG)
-            .requiring_parameters(["expires", "nonce", AUDIENCE])
+            .requiring_parameters(["nonce"])
             .forbidding_parameters(["keyid", "alg", REQUEST_NONCE]);
         Ok(Self {
             audiences,
@@ -118,7 +118,7 @@ impl RequestPolicy {
         Framed::ByFields.check(request)?;
         let content = ContentCheck::of(&signature, Framed::ByFields)?;
         let parameters = signature.parameters();
-        let nonce = text(&parameters, "nonce")?;
+        let nonce = parameters.nonce().unwrap_or_default().into_owned();
         let expires = parameters.expires().unwrap_or_default();
         let head = RequestHead {
             request: VerifiedRequest {
@@ -256,6 +256,11 @@ impl VerifiedRequest {
     #[must_use]
     pub const fn content_digest(&self) -> Option<&ContentDigest> {
         self.digest.as_ref()
+    }
+
+    /// What the response to this request is judged by, for whoever sees both and sent neither: a gateway, an auditor. Who sent the request has its own one.
+    pub fn pending(&self) -> Pending {
+        Pending::new(self.nonce.clone(), self.response)
     }
 
     /// Whether a response of this status may go out unsigned: every error may, a success only where no signature was asked for (SIG-09).

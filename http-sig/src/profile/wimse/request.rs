@@ -114,10 +114,7 @@ impl RequestSigning {
         let nonce = nonce.ok_or(Error::Prepare {
             reason: "there is no nonce",
         })?;
-        let pending = Pending {
-            nonce: nonce.into_owned(),
-            response: self.response,
-        };
+        let pending = Pending::new(nonce.into_owned(), self.response);
         Ok((prepared, pending))
     }
 }
@@ -131,6 +128,10 @@ pub struct Pending {
 }
 
 impl Pending {
+    pub(super) const fn new(nonce: String, response: SignedResponse) -> Self {
+        Self { nonce, response }
+    }
+
     /// The nonce of the request.
     #[must_use]
     pub fn nonce(&self) -> &str {

@@ -1,0 +1,179 @@
+//! The keys of signatures, and the tokens that say whose they are.
+
+use std::path::Path;
+
+use http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, SignatureAgent};
+use http_sig::{Keys, Message, SharedKey};
+use jose::alg::{Algorithm, AlgorithmSet};
+use jose::jwk::{JwkSet, MAX_SET_LEN, SetRules};
+use jose::key::{SigningKey, VerifyingKey};
+use jose::provider::AWS_LC;
+use jose::time::UnixTime;
+use serde::Deserialize;
+use wimse_cred::{Trust, Wit, WitRules};
+use zeroize::Zeroizing;
+
+use super::message::lines;
+use crate::args::{Sender, Verify};
+use crate::failure::Failure;
+use crate::input::Inputs;
+use crate::trust;
+
+/// The field with the workload identity token.
+pub(super) const TOKEN: &str = "workload-identity-token";
+
+/// The key of a sender, and its token, if that was verified.
+#[derive(Debug)]
+pub(super) struct OfToken {
+    pub(super) key: VerifyingKey,
+    pub(super) wit: Option<Wit>,
+}
+
+/// Where the keys of workload identity tokens come from.
+#[derive(Debug)]
+pub(super) enum Tokens {
+    /// They are the tokens' own, and these vouch for the tokens.
+    Verified(std::sync::Arc<Trust>),
+    /// This one was given by name; nothing vouches for the token.
+    Given(VerifyingKey),
+}
+
+impl Tokens {
+    pub(super) fn read(sender: &Sender, inputs: &mut Inputs) -> Result<Self, Failure> {
+        if let Some(path) = &sender.wit_key {
+            return Ok(Self::Given(public(path, inputs)?));
+        }
+        if sender.origins.is_empty() {
+            return Err(Failure::Usage(
+                "`--profile wimse` needs `--origin` and `--keys`, or `--wit-key`",
+            ));
+        }
+        let store = trust::pairs(&sender.origins, &sender.keys, inputs)?;
+        Ok(Self::Verified(store.snapshot()))
+    }
+
+    /// The key of the sender of a message.
+    pub(super) fn of(&self, message: &dyn Message, now: UnixTime) -> Result<OfToken, Failure> {
+        let trust = match self {
+            Self::Given(key) => {
+                let key = key.clone();
+                return Ok(OfToken { key, wit: None });
+            }
+            Self::Verified(trust) => trust,
+        };
+        let tokens = lines(message, TOKEN);
+        let [token] = tokens.as_slice() else {
+            return Err(missing_or_twice(tokens.is_empty()));
+        };
+        let text = str::from_utf8(token).or(Err(jose::Error::Parts))?;
+        let wit = Wit::verify(text, trust, &WitRules::wit(), now)?;
+        let key = wit.key().clone();
+        let wit = Some(wit);
+        Ok(OfToken { key, wit })
+    }
+}
+
+fn missing_or_twice(missing: bool) -> Failure {
+    let component = format!("\"{TOKEN}\"");
+    Failure::from(if missing {
+        http_sig::Error::ComponentAbsent { component }
+    } else {
+        http_sig::Error::ComponentAmbiguous { component }
+    })
+}
+
+/// A public key, of a JWK that may be private.
+pub(super) fn public(path: &Path, inputs: &mut Inputs) -> Result<VerifyingKey, Failure> {
+    let jwk = crate::key::public(path, inputs)?;
+    VerifyingKey::from_jwk(&jwk, AWS_LC).map_err(|error| Failure::from(error).of(path))
+}
+
+/// The keys of signatures without a profile.
+pub(super) fn known(verify: &Verify, inputs: &mut Inputs) -> Result<Box<dyn Keys>, Failure> {
+    if let Some(path) = &verify.shared_key {
+        return Ok(Box::new(shared(path, inputs)?));
+    }
+    let [path] = verify.sender.keys.as_slice() else {
+        return Err(Failure::Usage("one `--keys`, or `--shared-key`, is needed"));
+    };
+    let document = set(path, inputs)?;
+    let rules = SetRules::oauth()
+        .with_rsa_algorithms(AlgorithmSet::of(&[Algorithm::Ps512, Algorithm::Rs256]));
+    let keys = JwkSet::parse(&document, &rules, AWS_LC);
+    Ok(Box::new(
+        keys.map_err(|error| Failure::from(error).of(path))?,
+    ))
+}
+
+/// The keys that this agent publishes.
+pub(super) fn agents(
+    sender: &Sender,
+    inputs: &mut Inputs,
+    now: UnixTime,
+) -> Result<Agents, Failure> {
+    let ([path], Some(url)) = (sender.keys.as_slice(), &sender.directory) else {
+        return Err(Failure::Usage(
+            "`--profile web-bot-auth` needs one `--directory`, and its document as `--keys`",
+        ));
+    };
+    let agent = SignatureAgent::directory(url)?;
+    let document = set(path, inputs)?;
+    let directory = Directory::parse(&document, &DirectoryRules::well_known(), AWS_LC, now);
+    let mut agents = Agents::new();
+    agents.insert(
+        &agent,
+        directory.map_err(|error| Failure::from(error).of(path))?,
+    );
+    Ok(agents)
+}
+
+fn set(path: &Path, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    inputs.within(path, u64::try_from(MAX_SET_LEN).unwrap_or(u64::MAX))
+}
+
+/// A shared key: a JWK whose `kty` is `oct`, its `alg` absent or `HS256` (RFC 7518 §6.4).
+pub(super) fn shared(path: &Path, inputs: &mut Inputs) -> Result<SharedKey, Failure> {
+    #[derive(Deserialize)]
+    struct Oct<'a> {
+        kty: String,
+        k: &'a str,
+        kid: Option<String>,
+        alg: Option<String>,
+        #[serde(rename = "use")]
+        used: Option<String>,
+    }
+
+    let text = inputs.bytes(path)?;
+    let of = |error: Failure| error.of(path);
+    let oct: Oct<'_> = jose::json::from_object(&text).map_err(|error| of(error.into()))?;
+    let fits = |value: &Option<String>, own: &str| value.as_deref().is_none_or(|it| it == own);
+    if oct.kty != "oct" {
+        return Err(of(jose::Error::JwkType.into()));
+    }
+    if !fits(&oct.alg, "HS256") {
+        return Err(of(jose::Error::JwkAlgorithm.into()));
+    }
+    if !fits(&oct.used, "sig") {
+        return Err(of(jose::Error::JwkUse.into()));
+    }
+    let secret = jose::base64url::decode(oct.k).map_err(|error| of(error.into()))?;
+    SharedKey::new(oct.kid.unwrap_or_default(), secret).map_err(|error| of(error.into()))
+}
+
+/// A private key: a JWK, or PKCS#8 in PEM of this algorithm.
+pub(super) fn private(
+    path: &Path,
+    pem: Option<Algorithm>,
+    inputs: &mut Inputs,
+) -> Result<SigningKey, Failure> {
+    let text = inputs.text(path)?;
+    let of = |error| Failure::from(error).of(path);
+    match (text.starts_with("-----BEGIN "), pem) {
+        (true, Some(algorithm)) => SigningKey::from_pkcs8_pem(&text, algorithm, AWS_LC).map_err(of),
+        (true, None) => Err(Failure::Usage("a key in PEM needs `--pem-alg`")),
+        (false, Some(_)) => Err(Failure::Usage(
+            "a JWK says its algorithm itself: `--pem-alg` is for PEM",
+        )),
+        (false, None) => SigningKey::from_jwk(text.as_bytes(), AWS_LC).map_err(of),
+    }
+}

@@ -1,0 +1,21 @@
+//! `aims httpsig`.
+
+mod answer;
+mod keys;
+mod message;
+mod sign;
+mod verify;
+
+use zeroize::Zeroizing;
+
+use crate::args::HttpSig;
+use crate::failure::Failure;
+use crate::input::Inputs;
+
+pub(crate) fn run(command: &HttpSig, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    match command {
+        HttpSig::Base(of) => sign::base(of, inputs),
+        HttpSig::Sign(sign) => sign::sign(sign, inputs),
+        HttpSig::Verify(verify) => verify::run(verify, inputs).map(crate::bytes),
+    }
+}

@@ -1,0 +1,345 @@
+//! `aims httpsig sign` and `aims httpsig base`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue};
+use http_sig::digest::{Algorithm as DigestAlgorithm, ContentDigest};
+use http_sig::profile::{web_bot_auth, wimse};
+use http_sig::{
+    Algorithm, Limits, Message, PreparedSignature, ReceivedFields, Section, SharedKey,
+    SignatureFields, Signing,
+};
+use jose::key::{Signer as _, SigningKey};
+use jose::random::SYSTEM;
+use jose::secret::SecretText;
+use jose::time::UnixTime;
+use wimse_cred::Identity;
+use zeroize::Zeroizing;
+
+use super::keys::{self, TOKEN, Tokens};
+use super::message::{Files, Pair, lines};
+use super::verify;
+use crate::args::{Digest, Sign, SignatureProfile};
+use crate::failure::Failure;
+use crate::input::Inputs;
+use crate::time::now;
+
+/// What signs.
+enum Own {
+    Private(Arc<SigningKey>),
+    Shared(SharedKey),
+}
+
+pub(super) fn sign(sign: &Sign, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let Some(own) = own(sign, inputs)? else {
+        return Err(Failure::Usage("`--key` or `--shared-key` is needed"));
+    };
+    let mut files = Files::read(&sign.messages, inputs)?;
+    let prepared = prepared(sign, Some(&own), &mut files, inputs)?;
+    let fields = match &own {
+        Own::Private(key) => prepared.sign(key.as_ref())?,
+        Own::Shared(key) => prepared.sign_with_shared_key(key)?,
+    };
+    let (input, signature) = checked(files.parse()?.message(), fields)?;
+    files.add(&[("Signature-Input", &input), ("Signature", &signature)]);
+    Ok(files.into_bytes())
+}
+
+pub(super) fn base(sign: &Sign, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut files = Files::read(&sign.messages, inputs)?;
+    if sign.profile == SignatureProfile::None && sign.cover.is_empty() {
+        return existing(sign.label.as_deref(), &files.parse()?);
+    }
+    let own = own(sign, inputs)?;
+    let prepared = prepared(sign, own.as_ref(), &mut files, inputs)?;
+    Ok(Zeroizing::new(prepared.base().as_bytes().to_vec()))
+}
+
+/// The base of the signature of that label, or of the one that there is.
+fn existing(label: Option<&str>, pair: &Pair<'_>) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let limits = Limits::default();
+    let fields = ReceivedFields::of(pair.message(), Section::Headers, &limits)?;
+    let signatures = fields.signatures(&limits)?;
+    let mut fitting = signatures
+        .iter()
+        .filter(|one| label.is_none_or(|label| label == one.label()));
+    let signature = match (fitting.next(), fitting.next()) {
+        (Some(signature), None) => signature,
+        (Some(_), Some(_)) => return Err(http_sig::Error::SignatureAmbiguous.into()),
+        (None, _) => return Err(http_sig::Error::SignatureMissing.into()),
+    };
+    let base = signature.base(&pair.exchange(), &limits)?;
+    Ok(Zeroizing::new(base.as_bytes().to_vec()))
+}
+
+fn own(sign: &Sign, inputs: &mut Inputs) -> Result<Option<Own>, Failure> {
+    if let Some(path) = &sign.shared_key {
+        return Ok(Some(Own::Shared(keys::shared(path, inputs)?)));
+    }
+    let Some(path) = &sign.key else {
+        return Ok(None);
+    };
+    let key = keys::private(path, sign.pem_alg, inputs)?;
+    Ok(Some(Own::Private(Arc::new(key))))
+}
+
+/// Adds what is to be covered, and makes the base.
+fn prepared(
+    sign: &Sign,
+    own: Option<&Own>,
+    files: &mut Files,
+    inputs: &mut Inputs,
+) -> Result<PreparedSignature, Failure> {
+    check_options(sign)?;
+    let now = now(sign.created);
+    add_digest(sign, files)?;
+    match sign.profile {
+        SignatureProfile::None => plain(sign, own, &files.parse()?, now),
+        SignatureProfile::WebBotAuth => bot(sign, own, files, now),
+        SignatureProfile::Wimse => workload(sign, own, files, inputs, now),
+    }
+}
+
+/// An option that would do nothing is refused: whoever gave it relies on it.
+fn check_options(sign: &Sign) -> Result<(), Failure> {
+    let sender = &sign.sender;
+    let trusts = !sender.origins.is_empty() || !sender.keys.is_empty() || sender.wit_key.is_some();
+    let of_wimse =
+        trusts || sender.audience.is_some() || sign.wit.is_some() || sign.ask_signed_response;
+    let named = sign.keyid.is_some() || sign.tag.is_some() || sign.alg;
+    let own = named || sign.label.is_some() || sign.nonce.is_some() || !sign.cover.is_empty();
+    let reason = match sign.profile {
+        SignatureProfile::None if of_wimse || sender.directory.is_some() => {
+            "`--wit`, `--audience`, `--directory` and the like are of a profile"
+        }
+        SignatureProfile::WebBotAuth
+            if of_wimse
+                || named
+                || sign.shared_key.is_some()
+                || sign.messages.response.is_some() =>
+        {
+            "`--profile web-bot-auth` signs requests by a private key, and says itself whose it is and what for"
+        }
+        SignatureProfile::Wimse
+            if own || sign.shared_key.is_some() || sender.directory.is_some() =>
+        {
+            "`--profile wimse` says itself what is covered, and which parameters there are"
+        }
+        SignatureProfile::Wimse if sign.messages.response.is_some() && sign.ask_signed_response => {
+            "`--ask-signed-response` is of a request"
+        }
+        SignatureProfile::Wimse if sign.messages.response.is_none() && trusts => {
+            "whose keys are trusted is asked where a response is signed"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(reason))
+}
+
+/// Adds the digest that is asked for; one that is there has to be right.
+fn add_digest(sign: &Sign, files: &mut Files) -> Result<(), Failure> {
+    let pair = files.parse()?;
+    let there = !lines(pair.message(), ContentDigest::FIELD).is_empty();
+    let default = (sign.profile == SignatureProfile::Wimse && !pair.content().is_empty())
+        .then_some(Digest::Sha256);
+    let Some(algorithm) = sign.digest.or(default) else {
+        return Ok(());
+    };
+    if there {
+        let digest = ContentDigest::from_message(pair.message(), Section::Headers)?;
+        digest.verify(pair.content())?;
+        return Ok(());
+    }
+    let algorithm = match algorithm {
+        Digest::Sha256 => DigestAlgorithm::Sha256,
+        Digest::Sha512 => DigestAlgorithm::Sha512,
+    };
+    let value = ContentDigest::with(&[algorithm], pair.content()).to_string();
+    files.add(&[("Content-Digest", &value)]);
+    Ok(())
+}
+
+/// How long the signature lives.
+fn lifetime(sign: &Sign, now: UnixTime) -> Result<Option<Duration>, Failure> {
+    let Some(expires) = sign.expires else {
+        return Ok(None);
+    };
+    let seconds = expires.checked_sub(now.as_secs());
+    let seconds = seconds.ok_or(Failure::Usage("`--expires` is before the time of signing"))?;
+    Ok(Some(Duration::from_secs(seconds)))
+}
+
+fn plain(
+    sign: &Sign,
+    own: Option<&Own>,
+    pair: &Pair<'_>,
+    now: UnixTime,
+) -> Result<PreparedSignature, Failure> {
+    let mut signing = Signing::new(sign.label.as_deref().unwrap_or("sig1"))
+        .covering(sign.cover.iter().cloned())
+        .with_created();
+    if let Some(lifetime) = lifetime(sign, now)? {
+        signing = signing.with_expires_after(lifetime);
+    }
+    if let Some(nonce) = &sign.nonce {
+        signing = signing.with_nonce(nonce);
+    }
+    if sign.alg {
+        let algorithm = match own {
+            Some(Own::Private(key)) => Algorithm::of_jws(key.algorithm()),
+            Some(Own::Shared(_)) => Some(Algorithm::HmacSha256),
+            None => {
+                return Err(Failure::Usage(
+                    "`--alg` is that of a key: `--key` is needed",
+                ));
+            }
+        };
+        signing = signing.with_alg(algorithm.ok_or(http_sig::Error::Algorithm)?);
+    }
+    if let Some(id) = &sign.keyid {
+        signing = signing.with_key_id(id);
+    }
+    if let Some(tag) = &sign.tag {
+        signing = signing.with_tag(tag);
+    }
+    Ok(signing.prepare(&pair.exchange(), SYSTEM, now)?)
+}
+
+fn bot(
+    sign: &Sign,
+    own: Option<&Own>,
+    files: &mut Files,
+    now: UnixTime,
+) -> Result<PreparedSignature, Failure> {
+    let (Some(Own::Private(key)), Some(url)) = (own, &sign.sender.directory) else {
+        return Err(Failure::Usage(
+            "`--profile web-bot-auth` needs `--key`, and `--directory`, where it is published",
+        ));
+    };
+    let agent = web_bot_auth::SignatureAgent::directory(url)?;
+    let mut signing = web_bot_auth::RequestSigning::new(agent, key.verifying_key())?
+        .covering(sign.cover.iter().cloned());
+    if let Some(label) = &sign.label {
+        signing = signing.with_label(label);
+    }
+    if let Some(nonce) = &sign.nonce {
+        signing = signing.with_nonce(nonce);
+    }
+    if let Some(lifetime) = lifetime(sign, now)? {
+        signing = signing.with_lifetime(lifetime);
+    }
+    if lines(&files.parse()?.request, "signature-agent").is_empty() {
+        files.add(&[("Signature-Agent", &signing.signature_agent())]);
+    }
+    Ok(signing.prepare(&files.parse()?.request, SYSTEM, now)?)
+}
+
+fn workload(
+    sign: &Sign,
+    own: Option<&Own>,
+    files: &mut Files,
+    inputs: &mut Inputs,
+    now: UnixTime,
+) -> Result<PreparedSignature, Failure> {
+    add_token(sign, own, files, inputs, now)?;
+    let pair = files.parse()?;
+    let digest = match pair.content() {
+        [] => None,
+        content => {
+            let digest = ContentDigest::from_message(pair.message(), Section::Headers)?;
+            digest.verify(content)?;
+            Some(digest)
+        }
+    };
+    let content = digest
+        .as_ref()
+        .map_or(wimse::Content::Empty, wimse::Content::Digest);
+    let lifetime = lifetime(sign, now)?;
+    let audience = sign.sender.audience.as_deref();
+    if let Some(response) = &pair.response {
+        let caller = Tokens::read(&sign.sender, inputs)?.of(&pair.request, now)?;
+        let verified = verify::request(audience, &pair, &caller, now)?;
+        let mut signing = wimse::ResponseSigning::new();
+        if let Some(lifetime) = lifetime {
+            signing = signing.with_lifetime(lifetime);
+        }
+        return Ok(signing.prepare(response, &pair.request, &verified, content, SYSTEM, now)?);
+    }
+    let audience = audience.ok_or(Failure::Usage("`--profile wimse` needs `--audience`"))?;
+    let mut signing = wimse::RequestSigning::to(audience)?;
+    if sign.ask_signed_response {
+        signing = signing.asking_for_signed_response();
+    }
+    if let Some(lifetime) = lifetime {
+        signing = signing.with_lifetime(lifetime);
+    }
+    let (prepared, _pending) = signing.prepare(&pair.request, content, SYSTEM, now)?;
+    Ok(prepared)
+}
+
+/// The token of the message, which is that of the key.
+fn add_token(
+    sign: &Sign,
+    own: Option<&Own>,
+    files: &mut Files,
+    inputs: &mut Inputs,
+    now: UnixTime,
+) -> Result<(), Failure> {
+    let given = sign
+        .wit
+        .as_ref()
+        .map(|path| inputs.text(path))
+        .transpose()?;
+    let pair = files.parse()?;
+    let there = lines(pair.message(), TOKEN);
+    let token = match (given, there.as_slice()) {
+        (Some(given), []) => {
+            files.add(&[("Workload-Identity-Token", &given)]);
+            given
+        }
+        (None, [one]) => {
+            let text = str::from_utf8(one).or(Err(jose::Error::Parts))?;
+            Zeroizing::new(text.to_owned())
+        }
+        (Some(given), [one]) if given.as_bytes() == *one => given,
+        (Some(_), _) => {
+            return Err(Failure::Usage(
+                "the message has another Workload-Identity-Token already",
+            ));
+        }
+        (None, _) => {
+            return Err(Failure::Usage(
+                "`--profile wimse` needs `--wit`, or one Workload-Identity-Token in the message",
+            ));
+        }
+    };
+    // Whether token and key belong together, and for how long.
+    let Some(Own::Private(key)) = own else {
+        return Ok(());
+    };
+    let public = key.public_jwk().clone();
+    let identity = Identity::new(SecretText::new(token.as_str()), key.clone(), &public)?;
+    if identity.expires() <= now {
+        return Err(wimse_cred::Error::Wit(jose::Error::Expired).into());
+    }
+    Ok(())
+}
+
+/// The two members, where no signature that is there has their label.
+fn checked(message: &dyn Message, fields: SignatureFields) -> Result<(String, String), Failure> {
+    let mut headers = HeaderMap::new();
+    for name in ["signature-input", "signature"] {
+        for line in lines(message, name) {
+            let value = HeaderValue::from_bytes(line);
+            let value = value.or(Err(http_sig::Error::Syntax { field: name }))?;
+            headers.append(name, value);
+        }
+    }
+    let added = (
+        fields.signature_input().to_owned(),
+        fields.signature().to_owned(),
+    );
+    fields.apply(&mut headers)?;
+    Ok(added)
+}

@@ -1,0 +1,274 @@
+//! `aims httpsig verify`.
+
+use http_sig::digest::ContentDigest;
+use http_sig::profile::{web_bot_auth, wimse};
+use http_sig::{Algorithm, Algorithms, Component, ComponentId, Policy, Section, VerifiedSignature};
+use jose::time::UnixTime;
+use zeroize::Zeroizing;
+
+use super::answer::{Answer, Content, Sender};
+use super::keys::{self, OfToken, Tokens};
+use super::message::{Files, Pair};
+use crate::args::{SignatureProfile, Verify};
+use crate::failure::Failure;
+use crate::input::Inputs;
+use crate::time::now;
+
+const REMARK: &str = ": the holder of this key signed what is listed as covered, and nothing else. Whether it was seen before is for its receiver to know";
+const UNVERIFIED_TOKEN: &str = ", BUT NOT THE TOKEN: whose key this is, nobody vouches for";
+
+pub(super) fn run(verify: &Verify, inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
+    check_options(verify)?;
+    let now = now(verify.shown.now);
+    let files = Files::read(&verify.messages, inputs)?;
+    match verify.profile {
+        SignatureProfile::None => plain(verify, &files, inputs, now),
+        SignatureProfile::WebBotAuth => bot(verify, &files, inputs, now),
+        SignatureProfile::Wimse => workload(verify, &files, inputs, now),
+    }
+}
+
+/// An option that would do nothing is refused: whoever gave it relies on it.
+fn check_options(verify: &Verify) -> Result<(), Failure> {
+    let of_wimse = !verify.sender.origins.is_empty()
+        || verify.sender.wit_key.is_some()
+        || verify.sender.audience.is_some();
+    let chosen = verify.label.is_some() || verify.tag.is_some() || verify.shared_key.is_some();
+    let reason = match verify.profile {
+        SignatureProfile::Wimse if chosen || verify.sender.directory.is_some() => {
+            "`--label`, `--tag`, `--shared-key` and `--directory` are not of `--profile wimse`"
+        }
+        SignatureProfile::WebBotAuth
+            if chosen || of_wimse || verify.messages.response.is_some() =>
+        {
+            "`--profile web-bot-auth` is about requests, and takes `--directory` and `--keys` alone"
+        }
+        SignatureProfile::None if of_wimse || verify.sender.directory.is_some() => {
+            "`--origin`, `--wit-key`, `--audience` and `--directory` are of a profile"
+        }
+        _ => return Ok(()),
+    };
+    Err(Failure::Usage(reason))
+}
+
+fn plain(
+    verify: &Verify,
+    files: &Files,
+    inputs: &mut Inputs,
+    now: UnixTime,
+) -> Result<Zeroizing<String>, Failure> {
+    let of = |error| Failure::from(error).of(files.path());
+    let keys = keys::known(verify, inputs)?;
+    let pair = files.parse()?;
+    let mut policy = Policy::requiring(verify.required.iter().cloned());
+    if let Some(label) = &verify.label {
+        policy = policy.with_label(label).with_any_tag();
+    }
+    if let Some(tag) = &verify.tag {
+        policy = policy.with_tag(tag);
+    }
+    if verify.shared_key.is_some() {
+        policy = policy.with_algorithms(Algorithms::of(&[Algorithm::HmacSha256]));
+    }
+    let signature = policy
+        .verify(&pair.exchange(), keys.as_ref(), now)
+        .map_err(of)?;
+    let signature = signature.accept_replays();
+    let content = content(&pair, &signature).map_err(of)?;
+    shown(
+        verify,
+        &Answer::new(pair.kind(), &signature, None, content, REMARK),
+        now,
+    )
+}
+
+fn bot(
+    verify: &Verify,
+    files: &Files,
+    inputs: &mut Inputs,
+    now: UnixTime,
+) -> Result<Zeroizing<String>, Failure> {
+    let of = |error| Failure::from(error).of(files.path());
+    let agents = keys::agents(&verify.sender, inputs, now)?;
+    let pair = files.parse()?;
+    let policy = web_bot_auth::RequestPolicy::new();
+    let verified = policy.verify(&pair.request, &agents, now).map_err(of)?;
+    let verified = verified.accept_replays();
+    let signature = verified.signature();
+    check_required(&verify.required, signature).map_err(of)?;
+    let content = content(&pair, signature).map_err(of)?;
+    let sender = verified.agent().map(Sender::Agent);
+    shown(
+        verify,
+        &Answer::new("request", signature, sender, content, REMARK),
+        now,
+    )
+}
+
+fn workload(
+    verify: &Verify,
+    files: &Files,
+    inputs: &mut Inputs,
+    now: UnixTime,
+) -> Result<Zeroizing<String>, Failure> {
+    let of = |error| Failure::from(error).of(files.path());
+    let tokens = Tokens::read(&verify.sender, inputs)?;
+    let answering = match &verify.response_wit_key {
+        Some(path) => Some(Tokens::Given(keys::public(path, inputs)?)),
+        None if verify.sender.wit_key.is_some() && verify.messages.response.is_some() => {
+            return Err(Failure::Usage(
+                "with `--wit-key` a `--response` needs `--response-wit-key`",
+            ));
+        }
+        None => None,
+    };
+    let pair = files.parse()?;
+    let caller = tokens.of(&pair.request, now)?;
+    let request = request(verify.sender.audience.as_deref(), &pair, &caller, now)?;
+    let Some(response) = &pair.response else {
+        return told(
+            verify,
+            "request",
+            request.signature(),
+            request.content_digest(),
+            &caller,
+            now,
+        );
+    };
+    let policy = wimse::ResponsePolicy::new().requiring_signature();
+    // An unsigned response is told as such, before anything is said of its token.
+    let unsigned = super::message::lines(response, "signature-input").is_empty();
+    let called = match answering.as_ref().unwrap_or(&tokens) {
+        _ if unsigned => None,
+        tokens => Some(tokens.of(response, now)?),
+    };
+    let key = called.as_ref().map(|called| &called.key);
+    let answer = request
+        .pending()
+        .finish(response, &pair.request, key, &policy, now);
+    match (answer.map_err(of)?, &called) {
+        (wimse::Answer::Signed(head), Some(called)) => {
+            let verified = head.check_body(response.content()).map_err(of)?;
+            told(
+                verify,
+                "response",
+                verified.signature(),
+                verified.content_digest(),
+                called,
+                now,
+            )
+        }
+        _ => Err(of(http_sig::Error::ResponseUnsigned)),
+    }
+}
+
+/// The request of a pair, verified to its content.
+pub(super) fn request(
+    audience: Option<&str>,
+    pair: &Pair<'_>,
+    caller: &OfToken,
+    now: UnixTime,
+) -> Result<wimse::VerifiedRequest, Failure> {
+    let audience = audience.ok_or(Failure::Usage("`--profile wimse` needs `--audience`"))?;
+    let policy = wimse::RequestPolicy::for_audiences([audience])?;
+    let unspent = policy.verify(&pair.request, &caller.key, now)?;
+    Ok(unspent
+        .accept_replays()
+        .check_body(pair.request.content())?)
+}
+
+fn told(
+    verify: &Verify,
+    message: &'static str,
+    signature: &VerifiedSignature,
+    digest: Option<&ContentDigest>,
+    signer: &OfToken,
+    now: UnixTime,
+) -> Result<Zeroizing<String>, Failure> {
+    check_required(&verify.required, signature)?;
+    let content = match digest {
+        Some(_) => Content::Covered,
+        None => Content::Empty,
+    };
+    let (sender, remark) = match &signer.wit {
+        Some(wit) => (Sender::Id(wit.id().as_str()), REMARK),
+        None => (Sender::TokenNotVerified(true), UNVERIFIED_TOKEN),
+    };
+    shown(
+        verify,
+        &Answer::new(message, signature, Some(sender), content, remark),
+        now,
+    )
+}
+
+fn check_required(
+    required: &[Component],
+    signature: &VerifiedSignature,
+) -> Result<(), http_sig::Error> {
+    match required
+        .iter()
+        .find(|component| !signature.covers(component))
+    {
+        Some(component) => Err(http_sig::Error::ComponentRequired {
+            component: component.to_string(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// Compares each content whose digest is covered, and says whether that of the message is one.
+fn content(pair: &Pair<'_>, signature: &VerifiedSignature) -> Result<Content, http_sig::Error> {
+    let mut content = match pair.content() {
+        [] => Content::Empty,
+        _ => Content::NotCovered,
+    };
+    for (id, value) in signature.components() {
+        if id.name() != ContentDigest::FIELD {
+            continue;
+        }
+        let digest = covered(pair, &id, value)?;
+        if id.is_of_request() {
+            digest.verify(pair.request.content())?;
+        } else {
+            digest.verify(pair.content())?;
+            content = Content::Covered;
+        }
+    }
+    Ok(content)
+}
+
+/// The digests that a component covers: of a member, that one alone.
+fn covered(
+    pair: &Pair<'_>,
+    id: &ComponentId<'_>,
+    value: &str,
+) -> Result<ContentDigest, http_sig::Error> {
+    if let Some((_, rest)) = id.as_str().split_once(";key=\"") {
+        let key = rest.split('"').next().unwrap_or_default();
+        return ContentDigest::parse([format!("{key}={value}").as_bytes()]);
+    }
+    if !id.as_str().contains(";bs") {
+        return ContentDigest::parse([value.as_bytes()]);
+    }
+    let section = if id.is_of_trailers() {
+        Section::Trailers
+    } else {
+        Section::Headers
+    };
+    if id.is_of_request() {
+        ContentDigest::from_message(&pair.request, section)
+    } else {
+        ContentDigest::from_message(pair.message(), section)
+    }
+}
+
+fn shown(
+    verify: &Verify,
+    answer: &Answer<'_>,
+    now: UnixTime,
+) -> Result<Zeroizing<String>, Failure> {
+    if verify.shown.json {
+        return answer.json();
+    }
+    Ok(answer.lines(now))
+}
