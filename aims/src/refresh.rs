@@ -26,7 +26,7 @@ impl fmt::Display for Keys {
     }
 }
 
-/// Ends when the refresh does, with whether anything is newer.
+/// Ends when the refresh does, with whether there are other keys than before: only then is a request judged again.
 pub type RefreshFuture<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
 /// Refreshes keys. It must be single-flight, limited in rate and in time: anybody can name an unknown key (T-085, ATJ-11).

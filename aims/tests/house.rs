@@ -1,6 +1,6 @@
 //! The rules of the house that a compiler does not hold: floors, features, lints, and the tables of SPECS.md.
 
-#![cfg(all(feature = "agent", feature = "http-sig", feature = "tool"))]
+#![cfg(all(feature = "agent", feature = "fetch", feature = "http-sig", feature = "tool"))]
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -249,6 +249,7 @@ fn specs_has_every_error_code_once() {
         .collect();
     let mut there = [
         aims::agent::Error::CODES,
+        aims::keys::KeysError::CODES,
         aims::Refusal::CODES,
         authority::Error::CODES,
         fetch::Error::CODES,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fetch::{DocumentKey, Documents, Fetch};
+use fetch::{DocumentKey, Documents, DocumentsBuilder, Fetch};
 use jose::provider::Provider;
 use jose::time::{Clock, SystemClock};
 use oauth_rs::IssuerStore;
@@ -11,13 +11,13 @@ use oauth_wire::names::{Endpoint, Issuer};
 use wimse_cred::TrustStore;
 use wimse_id::Origin;
 
-use super::place::{Place, Whose};
+use super::place::{BUNDLE, JWKS, Place};
 use super::{Inner, PublishedKeys};
 
 /// Makes [`PublishedKeys`]. Nothing is fetched before [`load`](PublishedKeys::load).
 #[must_use = "nothing is believed before `build`"]
 pub struct PublishedKeysBuilder {
-    documents: Documents,
+    documents: DocumentsBuilder,
     provider: &'static dyn Provider,
     clock: Box<dyn Clock>,
     max_age: Duration,
@@ -27,8 +27,17 @@ pub struct PublishedKeysBuilder {
 impl PublishedKeys {
     /// Keys that are fetched by this client and prepared by this provider.
     pub fn builder(fetch: Arc<dyn Fetch>, provider: &'static dyn Provider) -> PublishedKeysBuilder {
+        Self::builder_over(Documents::builder(fetch), provider)
+    }
+
+    /// As [`builder`](Self::builder), with other rules for how documents are fetched and kept. What is of no use is not kept, and there is room for what is, whatever these rules
+    /// say.
+    pub fn builder_over(
+        documents: DocumentsBuilder,
+        provider: &'static dyn Provider,
+    ) -> PublishedKeysBuilder {
         PublishedKeysBuilder {
-            documents: Documents::new(fetch),
+            documents,
             provider,
             clock: Box::new(SystemClock::new()),
             max_age: MAX_AGE,
@@ -37,6 +46,7 @@ impl PublishedKeys {
     }
 }
 
+/// Whoever is named twice counts as named the last time.
 impl PublishedKeysBuilder {
     /// Trusts an origin by the bundle at this URL: of SPIFFE for `spiffe`, a JWK set for `wimse`. The URL is configuration, authenticated by TLS (`https_web`, SPIFFE
     /// Federation §5.2.1).
@@ -45,15 +55,14 @@ impl PublishedKeysBuilder {
     ///
     /// `fetch.url`.
     pub fn bundle(mut self, origin: Origin, url: &str) -> Result<Self, fetch::Error> {
-        let key = DocumentKey::new("bundle", origin.as_ref(), url)?;
-        self.places
-            .push(Place::new(Whose::Origin(origin), Some(key)));
+        let key = DocumentKey::new(BUNDLE, origin.as_ref(), url)?;
+        self.put(Place::origin(origin, key));
         Ok(self)
     }
 
     /// Believes the access tokens of an issuer; its metadata says where its keys are (RFC 8414, or OpenID Connect Discovery).
     pub fn issuer(mut self, issuer: Issuer) -> Self {
-        self.places.push(Place::new(Whose::Issuer(issuer), None));
+        self.put(Place::issuer(issuer, None));
         self
     }
 
@@ -63,21 +72,20 @@ impl PublishedKeysBuilder {
     ///
     /// `fetch.url`.
     pub fn issuer_at(mut self, issuer: Issuer, jwks_uri: &Endpoint) -> Result<Self, fetch::Error> {
-        let key = DocumentKey::new("jwks", issuer.as_str(), jwks_uri.as_str())?;
-        self.places
-            .push(Place::new(Whose::Issuer(issuer), Some(key)));
+        let key = DocumentKey::new(JWKS, issuer.as_str(), jwks_uri.as_str())?;
+        self.put(Place::issuer(issuer, Some(key)));
         Ok(self)
+    }
+
+    fn put(&mut self, place: Place) {
+        let keys = place.keys();
+        self.places.retain(|it| it.keys() != keys);
+        self.places.push(place);
     }
 
     /// How long keys are believed that cannot be confirmed, because their owner is away: a day unless set.
     pub const fn max_age(mut self, most: Duration) -> Self {
         self.max_age = most;
-        self
-    }
-
-    /// How documents are kept, in place of the defaults.
-    pub fn documents(mut self, documents: Documents) -> Self {
-        self.documents = documents;
         self
     }
 
@@ -90,20 +98,28 @@ impl PublishedKeysBuilder {
     /// Names the issuers, and trusts nobody yet.
     #[must_use]
     pub fn build(self) -> PublishedKeys {
+        let places: Arc<[Place]> = self.places.into();
         let issuers = IssuerStore::new();
-        for place in &self.places {
-            if let Whose::Issuer(issuer) = &place.whose {
+        for place in places.iter() {
+            if let Place::Issuer(issuer, ..) = place {
                 issuers.name(issuer);
             }
         }
+        let (owners, provider) = (Arc::clone(&places), self.provider);
+        let documents = self.documents.check(move |key, bytes| {
+            let owner = owners.iter().find(|it| it.owns(key));
+            owner.is_some_and(|it| it.may_keep(key, bytes, provider))
+        });
+        // An owner has metadata at up to three places, and a key set that may move.
+        let room = places.len().saturating_mul(5);
         PublishedKeys(Arc::new(Inner {
-            documents: self.documents,
-            provider: self.provider,
+            documents: documents.capacity_at_least(room).build(),
+            provider,
             clock: self.clock,
             max_age: self.max_age,
             trust: Arc::new(TrustStore::new()),
             issuers: Arc::new(issuers),
-            places: self.places,
+            places,
         }))
     }
 }

@@ -1,5 +1,7 @@
 //! Why keys were not had.
 
+use std::sync::Arc;
+
 use crate::refresh::Keys;
 
 /// The keys of one owner were not had. What was there before stays, until it is too old.
@@ -8,7 +10,7 @@ use crate::refresh::Keys;
 pub struct KeysError {
     keys: Keys,
     #[source]
-    cause: Cause,
+    cause: Arc<Cause>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -17,14 +19,21 @@ pub(super) enum Cause {
     Bundle(#[from] wimse_cred::Error),
     #[error(transparent)]
     Fetch(#[from] fetch::Error),
+    #[error("the task that fetches them ended without a result")]
+    Interrupted,
     #[error(transparent)]
     Issuer(#[from] oauth_rs::Error),
     #[error(transparent)]
     Metadata(#[from] oauth_wire::Error),
+    #[error("the issuer has metadata at none of its well-known places")]
+    NoMetadata,
 }
 
 impl KeysError {
-    pub(super) const fn new(keys: Keys, cause: Cause) -> Self {
+    /// The codes that this error has of its own. Besides, it gives those of what went wrong beneath it.
+    pub const CODES: &'static [&'static str] = &["keys.interrupted", "keys.no_metadata"];
+
+    pub(super) const fn new(keys: Keys, cause: Arc<Cause>) -> Self {
         Self { keys, cause }
     }
 
@@ -37,18 +46,13 @@ impl KeysError {
     /// The stable code of what was wrong: of fetching, of the issuer's metadata, or of the keys.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match &self.cause {
+        match &*self.cause {
             Cause::Bundle(error) => error.code(),
             Cause::Fetch(error) => error.code(),
+            Cause::Interrupted => "keys.interrupted",
             Cause::Issuer(error) => error.code(),
             Cause::Metadata(error) => error.code(),
+            Cause::NoMetadata => "keys.no_metadata",
         }
-    }
-}
-
-impl Cause {
-    /// There is nowhere left to ask.
-    pub(super) const fn unknown_place() -> Self {
-        Self::Fetch(fetch::Error::Status { status: 404 })
     }
 }

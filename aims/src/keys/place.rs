@@ -1,78 +1,144 @@
 //! One owner of keys, where these are published, and what was fetched from there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fetch::{Document, DocumentKey};
 use oauth_wire::names::Issuer;
+use tokio::time::Instant;
 use wimse_id::Origin;
 
 use super::error::Cause;
 use crate::refresh::Keys;
 
-pub(super) enum Whose {
-    Issuer(Issuer),
-    Origin(Origin),
+/// Whose keys, and where they are.
+pub(super) enum Place {
+    /// The bundle of an origin is at one URL.
+    Origin(Origin, DocumentKey, Memory),
+    /// The JWK set of an issuer is at a URL that was given, or that its metadata gives.
+    Issuer(Issuer, Option<DocumentKey>, Memory),
 }
 
-pub(super) struct Place {
-    pub(super) whose: Whose,
-    /// Where the document is, if that was said and not discovered.
-    given: Option<DocumentKey>,
-    held: Mutex<Held>,
-}
+/// What is remembered of a place.
+#[derive(Default)]
+pub(super) struct Memory(Mutex<Held>);
 
 #[derive(Default)]
 struct Held {
-    discovered: Option<DocumentKey>,
+    discovered: Option<Discovered>,
     document: Option<Arc<Document>>,
     /// How often the owner wants to be asked.
     hint: Option<Duration>,
+    /// Which keys these are. Grows with every change.
+    version: u64,
+    changed: Option<Instant>,
+    refused: Option<(DocumentKey, Arc<Cause>)>,
+}
+
+/// Where metadata said that the keys are.
+#[derive(Clone)]
+pub(super) struct Discovered {
+    pub(super) key: DocumentKey,
+    pub(super) said: Instant,
+    /// Whether nothing could be fetched there the last time.
+    pub(super) lost: bool,
 }
 
 impl Place {
-    pub(super) fn new(whose: Whose, given: Option<DocumentKey>) -> Self {
-        let held = Mutex::default();
-        Self { whose, given, held }
+    pub(super) fn origin(origin: Origin, key: DocumentKey) -> Self {
+        Self::Origin(origin, key, Memory::default())
+    }
+
+    pub(super) fn issuer(issuer: Issuer, key: Option<DocumentKey>) -> Self {
+        Self::Issuer(issuer, key, Memory::default())
     }
 
     pub(super) fn keys(&self) -> Keys {
-        match &self.whose {
-            Whose::Issuer(issuer) => Keys::Issuer(issuer.as_str().to_owned()),
-            Whose::Origin(origin) => Keys::Origin(origin.clone()),
+        match self {
+            Self::Issuer(issuer, ..) => Keys::Issuer(issuer.as_str().to_owned()),
+            Self::Origin(origin, ..) => Keys::Origin(origin.clone()),
         }
     }
 
-    /// Where the document is, as far as that is known.
-    pub(super) fn key(&self) -> Option<DocumentKey> {
-        let given = self.given.clone();
-        given.or_else(|| self.held().discovered.clone())
+    /// Whether a document is one of this place's.
+    pub(super) fn owns(&self, key: &DocumentKey) -> bool {
+        match self {
+            Self::Issuer(issuer, ..) => key.purpose() != BUNDLE && key.owner() == issuer.as_str(),
+            Self::Origin(origin, ..) => key.purpose() == BUNDLE && key.owner() == origin.as_ref(),
+        }
     }
 
-    /// Where the document was found, or that it was not.
-    pub(super) fn found_at(&self, key: Option<DocumentKey>) {
-        self.held().discovered = key;
+    /// What is remembered of it.
+    pub(super) const fn memory(&self) -> &Memory {
+        match self {
+            Self::Issuer(_, _, memory) | Self::Origin(_, _, memory) => memory,
+        }
+    }
+}
+
+impl Memory {
+    /// Where metadata said last that the keys are.
+    pub(super) fn discovered(&self) -> Option<Discovered> {
+        self.held().discovered.clone()
+    }
+
+    pub(super) fn set_discovered(&self, discovered: Discovered) {
+        self.held().discovered = Some(discovered);
+    }
+
+    /// Whether the keys were there where metadata said.
+    pub(super) fn set_lost(&self, lost: bool) {
+        if let Some(discovered) = &mut self.held().discovered {
+            discovered.lost = lost;
+        }
+    }
+
+    /// Why a document is not kept.
+    pub(super) fn set_refused(&self, key: &DocumentKey, cause: Cause) {
+        self.held().refused = Some((key.clone(), Arc::new(cause)));
+    }
+
+    /// Why this document was not kept, if it was the last one of which that is so.
+    pub(super) fn refused(&self, key: &DocumentKey) -> Option<Arc<Cause>> {
+        let held = self.held();
+        let (refused, cause) = held.refused.as_ref()?;
+        (refused == key).then(|| Arc::clone(cause))
     }
 
     /// Hands a document to `store`, which says how often the owner wants to be asked. One that came before the last one is left.
     pub(super) fn take(
         &self,
         document: Arc<Document>,
+        max_age: Duration,
         store: impl FnOnce(&Document) -> Result<Option<Duration>, Cause>,
     ) -> Result<(), Cause> {
         let mut held = self.held();
-        let last = held.document.as_ref().map(|last| last.fetched());
-        if last.is_some_and(|last| last >= document.fetched()) {
+        let last = held.document.as_ref();
+        if last.is_some_and(|last| last.fetched() >= document.fetched()) {
             return Ok(());
         }
+        // Keys that were believed no longer are news when they are confirmed.
+        let is_known = last.is_some_and(|it| it.bytes() == document.bytes() && age(it) < max_age);
         held.hint = store(&document)?;
         held.document = Some(document);
+        if !is_known {
+            held.version = held.version.saturating_add(1);
+            held.changed = Some(Instant::now());
+        }
         Ok(())
     }
 
-    /// How long ago the keys were last confirmed.
-    pub(super) fn age(&self) -> Option<Duration> {
-        Some(self.held().document.as_ref()?.fetched().elapsed())
+    /// Which keys these are.
+    pub(super) fn version(&self) -> u64 {
+        self.held().version
+    }
+
+    /// Whether there are other keys than those of that version, or may have been when that version was asked for: who found a key unknown a moment ago has looked at the keys
+    /// from before.
+    pub(super) fn is_newer_than(&self, version: u64) -> bool {
+        let held = self.held();
+        let just_now = |at: Instant| at.elapsed() < JUST_NOW;
+        held.version != version || held.changed.is_some_and(just_now)
     }
 
     /// When to fetch again.
@@ -85,16 +151,29 @@ impl Place {
             Some(hint) => document.fetched() + hint.clamp(SOONEST, LATEST),
             None => document.fresh_until(),
         };
-        let left = due.saturating_duration_since(Instant::now());
+        let left = Instant::from_std(due).saturating_duration_since(Instant::now());
         left.clamp(SOONEST, LATEST)
     }
 
     /// A panic elsewhere leaves nothing half-done in here: `store` either fails or replaces a whole.
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// How long ago a document was confirmed.
+pub(super) fn age(document: &Document) -> Duration {
+    Instant::from_std(document.fetched()).elapsed()
+}
+
+/// What documents are for.
+pub(super) const BUNDLE: &str = "bundle";
+pub(super) const JWKS: &str = "jwks";
+pub(super) const METADATA: &str = "metadata";
 
 /// The least and the longest time between two fetches.
 const SOONEST: Duration = Duration::from_secs(30);
 const LATEST: Duration = Duration::from_secs(3_600);
+
+/// Longer than it takes to judge a request.
+const JUST_NOW: Duration = Duration::from_secs(1);

@@ -1,0 +1,136 @@
+//! What is kept of the documents of others, and what is not.
+
+use aims::refresh::Keys;
+use tokio::time::advance;
+
+use crate::support::{
+    AS, BUNDLE, JWKS, ORIGIN, Page, Web, admit, bundle, code, key, metadata, refresh, secs, set,
+};
+
+const OAUTH: &str = "https://as.example/.well-known/oauth-authorization-server";
+const OPENID: &str = "https://as.example/.well-known/openid-configuration";
+
+/// F-19: a document that is of no use is not kept, though its server wants it to be for a day; the error says what is wrong with it.
+#[tokio::test(start_paused = true)]
+async fn nonsense_is_not_kept() {
+    let known = key("known");
+    let day = |text: &str| Page::Json(text.to_owned(), 86_400);
+    for (url, page, expected) in [
+        (OAUTH, day("{"), "metadata.json"),
+        (
+            OAUTH,
+            day(r#"{"issuer":"https://as.example"}"#),
+            "metadata.member",
+        ),
+        (
+            OAUTH,
+            metadata("https://other.example", JWKS),
+            "metadata.issuer",
+        ),
+        (JWKS, day("{"), "token.key_set"),
+        (JWKS, day(r#"{"keys":[]}"#), "token.no_keys"),
+        (BUNDLE, day("{"), "bundle.syntax"),
+        (BUNDLE, bundle(&[&known, &known], ""), "bundle.kid"),
+    ] {
+        let web = Web::new();
+        web.serve(OAUTH, metadata(AS, JWKS));
+        web.serve(JWKS, set(&[&known]));
+        web.serve(BUNDLE, bundle(&[&known], ""));
+        let good = [OAUTH, JWKS, BUNDLE].into_iter().zip([
+            metadata(AS, JWKS),
+            set(&[&known]),
+            bundle(&[&known], ""),
+        ]);
+        web.serve(url, page);
+        let keys = web.keys().issuer(AS.parse().unwrap());
+        let keys = keys
+            .bundle(ORIGIN.parse().unwrap(), BUNDLE)
+            .unwrap()
+            .build();
+        let error = keys.load().await.unwrap_err();
+        assert_eq!(error.code(), expected, "{url}");
+        let owner = match url {
+            BUNDLE => Keys::Origin(ORIGIN.parse().unwrap()),
+            _ => Keys::Issuer(AS.to_owned()),
+        };
+        assert_eq!(*error.keys(), owner);
+        for (url, page) in good {
+            web.serve(url, page);
+        }
+        advance(secs(6)).await;
+        assert_eq!(code(keys.load().await), "ok", "{expected}");
+        let told = keys.trust().snapshot().bundle(ORIGIN).is_some();
+        assert!(told && keys.issuers().snapshot().keys(AS).is_some());
+        assert_eq!(web.count(OPENID), 0);
+    }
+}
+
+/// The rules for documents that were given hold, a check of the program's own among them.
+#[tokio::test(start_paused = true)]
+async fn rules_for_documents_hold() {
+    let (web, known) = (Web::new(), key("known"));
+    web.serve(JWKS, set(&[&known]));
+    let place = JWKS.parse().unwrap();
+    let keys = web
+        .keys_over(|it| {
+            it.refresh_interval(secs(300))
+                .check(|_, bytes| bytes.len() < 400)
+        })
+        .issuer_at(AS.parse().unwrap(), &place);
+    let keys = keys.unwrap().build();
+    assert_eq!(code(keys.load().await), "ok");
+    advance(secs(299)).await;
+    assert!(!refresh(&keys, AS).await);
+    assert_eq!(web.count(JWKS), 1);
+    let others: Vec<_> = (0..4).map(|it| key(&format!("other-{it}"))).collect();
+    web.serve(JWKS, set(&others.iter().collect::<Vec<_>>()));
+    advance(secs(1)).await;
+    assert!(!refresh(&keys, AS).await, "the check refuses it");
+    assert_eq!(web.count(JWKS), 2);
+    assert_eq!(
+        admit(&web.guard(&keys), &web.bearer(AS, &known)).await,
+        "ok"
+    );
+    // And what is of no use to these keys is refused all the same.
+    web.serve(JWKS, Page::Json("{}".to_owned(), 3_600));
+    let keys = web.keys_over(|it| it.check(|_, _| true));
+    let keys = keys.issuer_at(AS.parse().unwrap(), &place).unwrap().build();
+    assert_eq!(code(keys.load().await), "token.key_set");
+}
+
+/// F-18, T-085: there is room for the documents of all, so that no owner's being asked for makes another's be fetched out of turn.
+#[tokio::test(start_paused = true)]
+async fn there_is_room_for_every_owner() {
+    let (web, known) = (Web::new(), key("known"));
+    let issuers: Vec<_> = (0..20)
+        .map(|it| format!("https://as-{it}.example"))
+        .collect();
+    web.serve(JWKS, set(&[&known]));
+    let rules = web.keys_over(|it| it.capacity(1));
+    let keys = issuers.iter().fold(rules, |keys, issuer| {
+        let at = format!("{issuer}/.well-known/openid-configuration");
+        web.serve(&at, metadata(issuer, JWKS));
+        keys.issuer(issuer.parse().unwrap())
+    });
+    let keys = keys.build();
+    keys.load().await.unwrap();
+    assert_eq!(web.count(JWKS), 20);
+    for _ in 0..3 {
+        for issuer in &issuers {
+            refresh(&keys, issuer).await;
+        }
+    }
+    assert_eq!(web.count(JWKS), 20);
+}
+
+/// Whoever is named twice counts as named the last time.
+#[tokio::test(start_paused = true)]
+async fn the_last_place_counts() {
+    let (web, known) = (Web::new(), key("known"));
+    web.serve(JWKS, set(&[&known]));
+    let issuer = || AS.parse().unwrap();
+    let keys = web.keys().issuer(issuer());
+    let keys = keys.issuer_at(issuer(), &JWKS.parse().unwrap()).unwrap();
+    keys.build().load().await.unwrap();
+    assert_eq!((web.count(OAUTH), web.count(JWKS)), (0, 1));
+}

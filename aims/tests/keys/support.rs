@@ -1,0 +1,217 @@
+//! A web of scripted pages under paused time, and tokens at its time.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aims::cred::WitIssuer;
+use aims::fetch::{Documents, DocumentsBuilder, Error, Fetch, FetchFuture};
+use aims::id::WorkloadId;
+use aims::jose::alg::Algorithm;
+use aims::jose::key::SigningKey;
+use aims::jose::provider::{self, Provider};
+use aims::jose::random;
+use aims::jose::time::{Clock, UnixTime};
+use aims::keys::{KeysError, PublishedKeys, PublishedKeysBuilder};
+use aims::refresh::{Keys, Refresh};
+use aims::wpt::Binding;
+use aims::{Guard, Requirements};
+use http::request::Parts;
+use http::{Request, Response};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::common::{CALL, NOW, TOOL, at, bare, proven, sign};
+
+pub(crate) const AS: &str = "https://as.example";
+pub(crate) const JWKS: &str = "https://as.example/jwks";
+pub(crate) const BUNDLE: &str = "https://spire.example.org/bundle";
+pub(crate) const ORIGIN: &str = "spiffe://example.org";
+const AGENT: &str = "spiffe://example.org/agent";
+
+/// What a page answers.
+#[derive(Clone, Debug)]
+pub(crate) enum Page {
+    /// A document, for so many seconds.
+    Json(String, u64),
+    Status(u16),
+    Hang,
+    Break,
+    Panic,
+}
+
+/// Pages by their URL; where there is none, 404. Time begins with it.
+#[derive(Debug)]
+pub(crate) struct Web {
+    pages: Mutex<HashMap<String, Page>>,
+    asked: Mutex<Vec<(String, u64)>>,
+    began: Instant,
+}
+
+impl Web {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            pages: Mutex::default(),
+            asked: Mutex::default(),
+            began: Instant::now(),
+        })
+    }
+
+    pub(crate) fn serve(&self, url: &str, page: Page) {
+        self.pages.lock().unwrap().insert(url.to_owned(), page);
+    }
+
+    /// The seconds at which a page was asked for.
+    pub(crate) fn asked(&self, url: &str) -> Vec<u64> {
+        let asked = self.asked.lock().unwrap();
+        let at = asked.iter().filter(|(asked, _)| asked == url);
+        at.map(|(_, at)| *at).collect()
+    }
+
+    pub(crate) fn count(&self, url: &str) -> usize {
+        self.asked(url).len()
+    }
+
+    pub(crate) fn seconds(&self) -> u64 {
+        self.began.elapsed().as_secs()
+    }
+
+    /// Over this web, at its time.
+    pub(crate) fn keys(self: &Arc<Self>) -> PublishedKeysBuilder {
+        let fetch: Arc<dyn Fetch> = self.clone();
+        PublishedKeys::builder(fetch, provider()).clock(Then(self.clone()))
+    }
+
+    /// The same with other rules for documents.
+    pub(crate) fn keys_over(
+        self: &Arc<Self>,
+        rules: impl FnOnce(DocumentsBuilder) -> DocumentsBuilder,
+    ) -> PublishedKeysBuilder {
+        let documents = rules(Documents::builder(self.clone()));
+        PublishedKeys::builder_over(documents, provider()).clock(Then(self.clone()))
+    }
+
+    /// A guard that lets in whoever has a token of an issuer, or of nobody where there is none.
+    pub(crate) fn guard(self: &Arc<Self>, keys: &PublishedKeys) -> Guard {
+        let guard = Guard::builder(TOOL).keys(keys).clock(Then(self.clone()));
+        let bearers = Requirements::new().dangerous_allow_bearer();
+        guard.require(bearers).build().unwrap()
+    }
+
+    /// A call with an access token of an issuer.
+    pub(crate) fn bearer(&self, issuer: &str, key: &SigningKey) -> Parts {
+        let now = NOW + self.seconds();
+        let claims = json!({
+            "iss": issuer, "aud": TOOL, "sub": "alice", "client_id": "c1", "iat": now, "exp": now + 300,
+            "jti": "t1",
+        });
+        let token = sign("at+jwt", key, &claims);
+        let mut request = bare();
+        let value = format!("Bearer {token}").parse().unwrap();
+        request.headers.insert("authorization", value);
+        request
+    }
+
+    /// A call that is proven by a WIT of this key, each time another.
+    pub(crate) fn call(&self, ca: &SigningKey) -> Parts {
+        let now = at(NOW + self.seconds());
+        let key = key("agent");
+        let issuer = WitIssuer::new(Arc::new(ca.clone()), None);
+        let id = WorkloadId::parse(AGENT).unwrap();
+        let hour = secs(3_600);
+        let wit = issuer.issue(&id, key.public_jwk(), hour, now).unwrap();
+        let (binding, minute) = (Binding::to(CALL), secs(60));
+        let wpt = binding
+            .prepare(wit.expose(), Algorithm::Es256, minute, random::SYSTEM, now)
+            .unwrap();
+        proven(wit.expose(), wpt.sign(&key).unwrap().expose(), None)
+    }
+}
+
+impl Fetch for Web {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        let url = request.uri().to_string();
+        let page = self.pages.lock().unwrap().get(&url).cloned();
+        self.asked.lock().unwrap().push((url, self.seconds()));
+        Box::pin(async move {
+            let (status, age, body) = match page.unwrap_or(Page::Status(404)) {
+                Page::Json(body, age) => (200, age, body),
+                Page::Status(status) => (status, 0, String::new()),
+                Page::Hang => std::future::pending().await,
+                Page::Break => return Err(Error::Resolve),
+                Page::Panic => panic!("as told"),
+            };
+            let answer = Response::builder()
+                .status(status)
+                .header("content-type", "application/json")
+                .header("cache-control", format!("max-age={age}"));
+            Ok(answer.body(body.into_bytes()).unwrap())
+        })
+    }
+}
+
+/// The time of a web.
+#[derive(Debug)]
+pub(crate) struct Then(pub(crate) Arc<Web>);
+
+impl Clock for Then {
+    fn now(&self) -> UnixTime {
+        at(NOW + self.0.seconds())
+    }
+}
+
+pub(crate) fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+pub(crate) fn provider() -> &'static dyn Provider {
+    provider::default()
+}
+
+pub(crate) fn key(id: &str) -> SigningKey {
+    crate::common::key(Algorithm::Es256).with_key_id(id)
+}
+
+/// A key set, for an hour.
+pub(crate) fn set(keys: &[&SigningKey]) -> Page {
+    Page::Json(members(keys, None), 3_600)
+}
+
+/// A SPIFFE bundle, for an hour, with further members.
+pub(crate) fn bundle(keys: &[&SigningKey], more: &str) -> Page {
+    let keys = members(keys, Some("wit-svid"));
+    let open = keys.strip_suffix('}').unwrap();
+    Page::Json(format!("{open}{more}}}"), 3_600)
+}
+
+fn members(keys: &[&SigningKey], purpose: Option<&str>) -> String {
+    let jwk = |key: &&SigningKey| {
+        let jwk = key.public_jwk().clone();
+        purpose.map_or_else(|| jwk.to_json(), |it| jwk.clone().with_use(it).to_json())
+    };
+    let keys: Vec<_> = keys.iter().map(jwk).collect();
+    format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+}
+
+/// The metadata of an issuer, for a day.
+pub(crate) fn metadata(issuer: &str, jwks_uri: &str) -> Page {
+    let document = json!({"issuer": issuer, "jwks_uri": jwks_uri}).to_string();
+    Page::Json(document, 86_400)
+}
+
+/// What a guard says of a call, with a refresh where a key is not known.
+pub(crate) async fn admit(guard: &Guard, request: &Parts) -> &'static str {
+    match guard.admit(request).await {
+        Ok(_) => "ok",
+        Err(refusal) => refusal.code(),
+    }
+}
+
+/// Asks for keys as a guard does.
+pub(crate) async fn refresh(keys: &PublishedKeys, issuer: &str) -> bool {
+    keys.refresh(Keys::Issuer(issuer.to_owned())).await
+}
+
+pub(crate) fn code(loaded: Result<(), KeysError>) -> &'static str {
+    loaded.map_or_else(|error| error.code(), |()| "ok")
+}
