@@ -253,6 +253,47 @@ fn several_signatures_are_taken_by_a_word() {
     assert_eq!(each(&request(None)).unwrap_err().code(), "sig.missing");
 }
 
+/// A second signer that covers the first signature covers what that is over (draft §"Multiple Signatures").
+#[test]
+fn a_covered_signature_is_covered_with_its_message() {
+    let first = || {
+        let mut parts = request(Some(
+            r#"sig1="https://crawler.example", b="https://other.example""#,
+        ));
+        made().apply(&mut parts, &KEY);
+        parts
+    };
+    let other = SignatureAgent::directory("https://other.example").unwrap();
+    let second = |components: &[&str]| {
+        let mut parts = first();
+        let components = components.iter().map(|one| one.parse().unwrap());
+        let signing = RequestSigning::new(other.clone(), OTHER.verifying_key())
+            .unwrap()
+            .with_label("b")
+            .covering_authority_alone()
+            .covering(components.collect::<Vec<Component>>());
+        let prepared = signing.prepare(&seen(&parts), SYSTEM, at(NOW))?;
+        let fields = prepared.sign(&*OTHER).unwrap();
+        fields.apply(&mut parts.headers).unwrap();
+        let each = RequestPolicy::new().verify_each(&seen(&parts), &agents(), at(NOW))?;
+        Ok::<_, Error>(each.len())
+    };
+    const AGENT: &str = "signature-agent;key=\"sig1\"";
+    const INPUT: &str = "signature-input;key=\"sig1\"";
+    const SIGNATURE: &str = "signature;key=\"sig1\"";
+    assert_eq!(second(&[AGENT, INPUT, SIGNATURE]).unwrap(), 2);
+    assert_eq!(second(&[INPUT]).unwrap(), 2, "which is no signature");
+    for components in [
+        &[AGENT, SIGNATURE][..],
+        &[INPUT, SIGNATURE],
+        &[AGENT, INPUT, "signature"],
+        &[AGENT, INPUT, "signature;bs"],
+    ] {
+        let error = second(components).unwrap_err();
+        assert_eq!(error.code(), "sig.component_required", "{components:?}");
+    }
+}
+
 #[test]
 fn older_forms_are_taken_by_a_word() {
     let legacy = Made {

@@ -8,8 +8,8 @@ use jose::time::UnixTime;
 
 use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES};
 use crate::{
-    Algorithm, Component, Error, Exchange, Key, Message, PreparedSignature, SignatureRequest,
-    Signing,
+    Algorithm, Component, ComponentId, Error, Exchange, Key, Limits, Message, PreparedSignature,
+    ReceivedFields, Section, SignatureRequest, Signing,
 };
 
 /// How the requests of an agent are signed.
@@ -66,7 +66,8 @@ impl RequestSigning {
         self
     }
 
-    /// Covers these components as well.
+    /// Covers these components as well. Who covers another signature of the request covers its member of `signature-input` and all that it covers, or `prepare` refuses:
+    /// a signature by itself does not say of what message it is (draft §"Multiple Signatures").
     pub fn covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
         self.components.extend(components);
         self
@@ -94,8 +95,8 @@ impl RequestSigning {
     ///
     /// # Errors
     ///
-    /// `sig.component_absent` where `Signature-Agent` has no member of the label, `sig.agent` where the member is another one, `sig.lifetime`, and those of
-    /// [`Signing::prepare`].
+    /// `sig.component_absent` where `Signature-Agent` has no member of the label, `sig.agent` where the member is another one, `sig.lifetime`,
+    /// `sig.component_required` where another signature is covered without all that it covers, and those of [`Signing::prepare`].
     pub fn prepare(
         &self,
         request: &dyn Message,
@@ -105,8 +106,9 @@ impl RequestSigning {
         if self.lifetime.as_secs() == 0 || self.lifetime > MAX_LIFETIME {
             return Err(Error::Lifetime);
         }
+        check_chained(request, &self.components)?;
         let prepared = self.prepare_for(request, random, now)?;
-        let found = SignatureAgent::of(request, &self.label, &crate::Limits::default())?;
+        let found = SignatureAgent::of(request, &self.label, &Limits::default())?;
         if found != self.agent {
             return Err(Error::SignatureAgent);
         }
@@ -140,9 +142,38 @@ impl RequestSigning {
     }
 }
 
+/// Another signature is covered together with what it is over.
+fn check_chained(request: &dyn Message, components: &[Component]) -> Result<(), Error> {
+    let covers = |id: ComponentId<'_>| components.iter().any(|one| one.id() == id);
+    let chained = components.iter().map(Component::id);
+    for id in chained.filter(|id| id.name() == "signature") {
+        // The whole field, or its lines as bytes, is every signature there is, and names none.
+        let label = id.argument().ok_or_else(|| required(id.as_str()))?;
+        let input = Component::field("signature-input")?.member(label)?;
+        if !covers(input.id()) {
+            return Err(required(input.as_str()));
+        }
+        let limits = Limits::default();
+        let fields = ReceivedFields::of(request, Section::Headers, &limits)?;
+        let signatures = fields.signatures(&limits)?;
+        let inner = signatures.iter().find(|one| one.label() == label);
+        let inner = inner.ok_or(Error::SignatureMissing)?.components()?;
+        if let Some(missing) = inner.into_iter().find(|id| !covers(*id)) {
+            return Err(required(missing.as_str()));
+        }
+    }
+    Ok(())
+}
+
+fn required(component: &str) -> Error {
+    Error::ComponentRequired {
+        component: component.to_owned(),
+    }
+}
+
 fn has(message: &dyn Message, field: &str) -> bool {
     let mut there = false;
-    message.lines(crate::Section::Headers, field, &mut |_line| there = true);
+    message.lines(Section::Headers, field, &mut |_line| there = true);
     there
 }
 

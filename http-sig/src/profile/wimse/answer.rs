@@ -84,7 +84,7 @@ impl ResponsePolicy {
         ];
         Ok(Policy::requiring(covered)
             .with_tag(TAG)
-            .requiring_parameters(["expires", "nonce", REQUEST_NONCE])
+            .requiring_parameters(["nonce"])
             .forbidding_parameters(["keyid", "alg", AUDIENCE, SIGN_RESPONSE])
             .with_skew(self.skew)
             .with_max_age(self.lifetime)
@@ -151,7 +151,7 @@ pub(super) fn judge(
     Ok(Answer::Signed(ResponseHead {
         until: expires.saturating_add(rules.skew.as_secs()),
         response: VerifiedResponse {
-            nonce: text(&parameters, "nonce")?,
+            nonce: parameters.nonce().unwrap_or_default().into_owned(),
             request_nonce: nonce.to_owned(),
             digest: content.digest().cloned(),
             signature,
