@@ -54,7 +54,12 @@ impl Fetcher {
     async fn follow(&self, mut request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
         let mut left = self.redirects;
         loop {
-            let url = self.policy.check(&request.uri().to_string())?;
+            let given = request.uri().to_string();
+            let url = self.policy.check(&given)?;
+            // What was proven or signed for a request is about the URL that it has (RFC 9421 §7.4.3).
+            if url.as_str() != given {
+                return Err(Error::Rewritten);
+            }
             let (method, headers) = (request.method().clone(), request.headers().clone());
             let answer = self.once(&url, request).await?;
             if self.redirects == 0 || !is_redirect(answer.status()) {

@@ -13,6 +13,9 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The URL is not in normal form: what would be sent is another one than the request was made for.
+    #[error("the URL is not in normal form, and would be sent as another one")]
+    Rewritten,
     /// Neither `https`, nor `http` to loopback where that was allowed.
     #[error("only `https` is fetched")]
     Scheme,
@@ -82,6 +85,7 @@ impl Error {
     /// All codes that [`code`](Self::code) gives.
     pub const CODES: &'static [&'static str] = &[
         "fetch.url",
+        "fetch.rewritten",
         "fetch.scheme",
         "fetch.address",
         "fetch.resolve",
@@ -105,6 +109,7 @@ impl Error {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Url { .. } => "fetch.url",
+            Self::Rewritten => "fetch.rewritten",
             Self::Scheme => "fetch.scheme",
             Self::Address => "fetch.address",
             Self::Resolve => "fetch.resolve",

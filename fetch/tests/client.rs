@@ -296,6 +296,7 @@ fn codes_are_unique_and_complete() {
     let source: Arc<dyn std::error::Error + Send + Sync> = Arc::new(io::Error::other("x"));
     let all = [
         Error::Url { reason: "x" },
+        Error::Rewritten,
         Error::Scheme,
         Error::Address,
         Error::Resolve,
@@ -320,4 +321,31 @@ fn codes_are_unique_and_complete() {
     assert_eq!(codes, Error::CODES);
     let unique: std::collections::BTreeSet<_> = codes.iter().collect();
     assert_eq!(unique.len(), codes.len());
+}
+
+/// T-075: a target goes out byte for byte, or not at all.
+#[tokio::test]
+async fn a_url_is_sent_as_it_was_given_or_not_at_all() {
+    let (port, mut requests) = server(ok("{}")).await;
+    for target in ["/a;b,c", "/a?", "/", "/a%2Fb?x=%20", "/a//b"] {
+        let url = format!("http://127.0.0.1:{port}{target}");
+        get(local(), &url).await.unwrap();
+        let seen = requests.recv().await.unwrap();
+        assert_eq!(seen.split(' ').nth(1), Some(target));
+    }
+    for other in [
+        "http://127.0.0.1:PORT/a/../b",
+        "http://127.0.0.1:PORT/a/%2e%2e/b",
+        "http://127.0.0.1:PORT/%2E/b",
+        "http://127.0.0.1:PORT/a\"b",
+        "http://LOCALHOST:PORT/a",
+        "http://127.1:PORT/a",
+        "http://127.0.0.1:80/a",
+        "http://127.0.0.1:0PORT/a",
+    ] {
+        let url = other.replace("PORT", &port.to_string());
+        let error = get(local(), &url).await.unwrap_err();
+        assert_eq!(error.code(), "fetch.rewritten", "{other}");
+    }
+    assert!(requests.try_recv().is_err());
 }

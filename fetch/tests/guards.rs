@@ -120,6 +120,7 @@ async fn no_spelling_of_an_address_gets_through() {
             let refused = [
                 "no request",
                 "fetch.url",
+                "fetch.rewritten",
                 "fetch.scheme",
                 "fetch.address",
                 "fetch.resolve",
