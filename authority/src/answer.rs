@@ -5,6 +5,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use jose::digest::sha256_base64url;
+use oauth_wire::media;
 use serde::Serialize;
 
 use crate::Error;
@@ -19,7 +20,7 @@ struct Problem {
 
 /// A body with a media type and `Cache-Control`.
 pub(crate) fn json(status: StatusCode, body: String, cache: &str) -> Response<Vec<u8>> {
-    with_type(status, "application/json", body, cache)
+    with_type(status, media::JSON, body, cache)
 }
 
 fn with_type(
@@ -120,13 +121,10 @@ pub(crate) fn sole<'a>(
 
 /// Whether the one `Content-Type` is this media type, whatever its parameters.
 pub(crate) fn check_media_type(headers: &HeaderMap, due: &'static str) -> Result<(), Error> {
-    let wrong = || Error::MediaType { due };
-    let value = sole(headers, CONTENT_TYPE.as_str(), wrong())?.ok_or_else(wrong)?;
-    let essence = value.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(due) {
+    if media::is(headers, due) {
         Ok(())
     } else {
-        Err(wrong())
+        Err(Error::MediaType { due })
     }
 }
 

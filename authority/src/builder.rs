@@ -1,6 +1,5 @@
 //! Putting an authority together.
 
-use core::str::FromStr as _;
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +9,7 @@ use jose::provider::Provider;
 use jose::random::{self, SecureRandom};
 use jose::time::UnixTime;
 use oauth_wire::assertion::AssertionRules;
-use oauth_wire::names::Issuer;
+use oauth_wire::attestation::PopRules;
 use replay::{ReplayCache, ReplayStore};
 use wimse_cred::{Bundle, TrustStore, WitRules};
 use wimse_id::TrustDomain;
@@ -229,9 +228,6 @@ impl Builder {
         for enrolment in self.enrolments {
             identity.declare(enrolment, now)?;
         }
-        let issuer = Issuer::from_str(base.as_str())
-            .or_else(|_not_https| Issuer::loopback(base.as_str()))
-            .or(Err(Error::BaseUrl))?;
         let oauth = AuthorizationServer {
             registry: Registry::new(self.resources, self.clients)?,
             ring: token_ring,
@@ -241,7 +237,8 @@ impl Builder {
             provider: self.provider,
             random: self.random,
             replay,
-            assertions: AssertionRules::new(issuer),
+            assertions: AssertionRules::new(base.issuer().clone()),
+            pops: PopRules::new(base.issuer().clone()),
             base: base.clone(),
         };
         let mut hosts = self.hosts;

@@ -38,6 +38,7 @@ use jose::jwt::NumericDate;
 use jose::key::{Signer as _, SigningKey};
 use jose::secret::SecretText;
 use jose::time::UnixTime;
+use oauth_wire::media;
 use serde::Deserialize;
 
 #[cfg(feature = "renewal")]
@@ -331,7 +332,7 @@ fn with_body(
     let body = serde_json::to_vec(body).map_err(|error| Error::Answer(Some(error.into())))?;
     let mut request = post(base, path, body)?;
     let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::JSON));
     if let Some((name, value)) = field {
         let mut value =
             HeaderValue::from_str(value.expose()).map_err(|_would_quote_it| Error::Answer(None))?;
@@ -361,12 +362,7 @@ fn read<'a, T: Deserialize<'a>>(answer: &'a Response<Vec<u8>>) -> Result<T, Erro
         });
         return Err(Error::Refused { status, code });
     }
-    let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(|value| {
-        value
-            .to_str()
-            .is_ok_and(|text| text.split(';').next() == Some("application/json"))
-    });
-    if !is_json || body.len() > MAX_ANSWER_LEN {
+    if !media::is(answer.headers(), media::JSON) || body.len() > MAX_ANSWER_LEN {
         return Err(Error::Answer(None));
     }
     jose::json::from_object(body).map_err(|error| Error::Answer(Some(error.into())))

@@ -124,9 +124,12 @@ fn unusable_answers_are_refused() {
     let long = json!({"nonce": "n", "expires_in": 60, "x": "x".repeat(64 * 1024)}).to_string();
     let json = "application/json";
     let begin = || client().wit(&es256(), Showing::Token(token("a"))).1;
-    assert!(begin().finish(&answer(json, &good), now()).is_ok());
+    for media_type in [json, "Application/JSON ; charset=utf-8"] {
+        assert!(begin().finish(&answer(media_type, &good), now()).is_ok());
+    }
     for (media_type, body) in [
         ("text/html", good.as_str()),
+        ("application/jsonp", good.as_str()),
         (json, "<html>"),
         (json, ""),
         (json, "[\"n\",60]"),

@@ -160,6 +160,10 @@ fn malformed_identity_requests_are_refused() {
     let basic = [("authorization", "Basic YTpi")];
     let empty = [("authorization", "Bearer")];
     let short = [("authorization", "Bearer x")];
+    let two_blanks = authorization.replacen(' ', "  ", 1);
+    let two_blanks = [("authorization", two_blanks.as_str())];
+    let padded_within = authorization.replacen("b-", "b=", 1);
+    let padded_within = [("authorization", padded_within.as_str())];
     let good = || json!({"key_proof": key_proof(&fresh_nonce(&authority), &es256(), now())});
     let with = |name: &str, value: Value| {
         let mut body = good();
@@ -177,6 +181,8 @@ fn malformed_identity_requests_are_refused() {
     assert_eq!(ask(&basic, &good()), refused);
     assert_eq!(ask(&empty, &good()), refused);
     assert_eq!(ask(&short, &good()), refused);
+    assert_eq!(ask(&two_blanks, &good()), refused);
+    assert_eq!(ask(&padded_within, &good()), refused);
     assert_eq!(ask(&token, &with("renewal_proof", json!("a.b.c"))), refused);
     assert_eq!(
         ask(&token, &with("enrolment_proof", json!("a.b.c"))),

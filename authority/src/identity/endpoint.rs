@@ -1,14 +1,15 @@
 //! The identity server over HTTP: `POST challenge`, `POST wit`, `POST jwt-svid`, `GET bundle`,
 //! `GET jwks`, all beneath `/identity/`.
 
-use http::header::AUTHORIZATION;
 use http::{HeaderMap, Response};
 use jose::secret::SecretText;
 use jose::time::UnixTime;
+use oauth_wire::bearer::Bearer;
+use oauth_wire::media;
 use wimse_id::Scheme;
 
 use super::messages::{ChallengeAnswer, CredentialAnswer, SvidBody, WitBody};
-use super::{IdentityServer, Shown, is_token};
+use super::{IdentityServer, LONGEST_TOKEN, Shown, is_token};
 use crate::{Error, answer};
 
 /// The field that a WIT comes in (draft-ietf-wimse-workload-creds §3.1).
@@ -108,20 +109,17 @@ impl IdentityServer {
 }
 
 fn read<'a, T: serde::Deserialize<'a>>(headers: &HeaderMap, body: &'a [u8]) -> Result<T, Error> {
-    answer::check_media_type(headers, "application/json")?;
+    answer::check_media_type(headers, media::JSON)?;
     jose::json::from_object(body).map_err(|_may_quote_a_value| Error::IdentityRequest)
 }
 
 /// The bootstrap token in `Authorization: Bearer` (RFC 6750 §2.1).
 fn bootstrap_token(headers: &HeaderMap) -> Result<Option<SecretText>, Error> {
-    let value = answer::sole(headers, AUTHORIZATION.as_str(), Error::IdentityRequest)?;
-    let Some(value) = value else { return Ok(None) };
-    let (scheme, token) = value.split_once(' ').ok_or(Error::IdentityRequest)?;
-    let token = token.trim_start_matches(' ');
-    if !scheme.eq_ignore_ascii_case("Bearer") || !is_token(token) {
-        return Err(Error::IdentityRequest);
+    match Bearer::read(headers, LONGEST_TOKEN) {
+        Bearer::Absent => Ok(None),
+        Bearer::Token(token) if is_token(token) => Ok(Some(SecretText::new(token))),
+        _ => Err(Error::IdentityRequest),
     }
-    Ok(Some(SecretText::new(token)))
 }
 
 fn wit_field(headers: &HeaderMap) -> Result<Option<&str>, Error> {

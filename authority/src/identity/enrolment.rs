@@ -10,6 +10,7 @@ use jose::key::VerifyingKey;
 use jose::random::SecureRandom;
 use jose::secret::SecretText;
 use jose::time::UnixTime;
+use oauth_wire::bearer::is_b64token;
 use wimse_id::WorkloadId;
 use zeroize::Zeroizing;
 
@@ -18,7 +19,7 @@ use crate::Error;
 /// The fewest characters of a bootstrap token: 128 bits in base64url.
 const SHORTEST_TOKEN: usize = 22;
 /// The most.
-const LONGEST_TOKEN: usize = 256;
+pub(crate) const LONGEST_TOKEN: usize = 256;
 
 /// An operator's declaration that whoever shows this bootstrap key or token gets this identifier.
 ///
@@ -158,10 +159,7 @@ impl fmt::Debug for Enrolment {
 
 /// `b64token` of RFC 6750 §2.1 within the lengths.
 pub(crate) fn is_token(text: &str) -> bool {
-    (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte))
+    (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&text.len()) && is_b64token(text)
 }
 
 #[cfg(test)]
@@ -182,12 +180,20 @@ mod tests {
             "x".repeat(21),
             "x".repeat(257),
             format!("{} ", "x".repeat(30)),
+            format!("={}", "x".repeat(30)),
+            format!("{}=x", "x".repeat(30)),
         ];
         for token in cases {
             let refused = Enrolment::by_token(id(), &SecretText::new(token)).unwrap_err();
             assert_eq!(refused.code(), "authority.enrolment_secret");
         }
-        assert!(Enrolment::by_token(id(), &SecretText::new("x".repeat(22))).is_ok());
+        for token in [
+            "x".repeat(22),
+            "x".repeat(256),
+            format!("{}==", "x".repeat(22)),
+        ] {
+            assert!(Enrolment::by_token(id(), &SecretText::new(token)).is_ok());
+        }
     }
 
     /// T-023, T-037a: 32 bytes drawn for each token, and none of it in `Debug`.

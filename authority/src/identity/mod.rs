@@ -13,7 +13,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use jose::AlgorithmSet;
-use jose::digest::sha256_base64url;
+use jose::base64url;
 use jose::jws::CompactJws;
 use jose::key::VerifyingKey;
 use jose::provider::Provider;
@@ -27,7 +27,7 @@ use wimse_id::{Origin, Scheme, TrustDomain, WorkloadId};
 pub(crate) use self::challenge::Challenges;
 pub use self::enrolment::Enrolment;
 use self::enrolment::Posture;
-pub(crate) use self::enrolment::is_token;
+pub(crate) use self::enrolment::{LONGEST_TOKEN, is_token};
 use self::ledger::Grant;
 pub(crate) use self::ledger::Ledger;
 use self::proof::Judge;
@@ -283,7 +283,7 @@ impl IdentityServer {
         }
     }
 
-    /// A WIT that this server has issued, and its hash.
+    /// A WIT that this server has issued, and the hash of its text as `wth` has it.
     fn own_wit(&self, text: &str, now: UnixTime) -> Result<(Wit, String), Error> {
         let trust = self.refreshed_trust(now)?;
         let wit = Wit::verify(text, &trust.snapshot(), &self.wit_rules, now)
@@ -291,7 +291,8 @@ impl IdentityServer {
         if !self.origins.have(wit.id()) {
             return Err(Error::Withdrawn);
         }
-        Ok((wit, sha256_base64url(text)))
+        let hash = base64url::encode(wit.hash());
+        Ok((wit, hash))
     }
 
     fn spend(

@@ -1,46 +1,22 @@
 //! Who asks: `private_key_jwt`, `spiffe_wit`, `spiffe_jwt`, and exactly one of them.
 
-use core::time::Duration;
-
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use jose::jws::{Unverified, Verified};
-use jose::jwt::{Audience, NumericDate, TimeRules, Times};
+use jose::jwt::Audience;
 use jose::key::VerifyingKey;
-use jose::time::{Skew, UnixTime};
+use jose::time::UnixTime;
 use oauth_wire::assertion::PresentedAssertion;
+use oauth_wire::attestation::{ATTESTATION, ATTESTATION_POP, PresentedAttestation};
+use oauth_wire::client_auth::JWT_SPIFFE;
+use oauth_wire::names::ClientId;
 use oauth_wire::token::Form;
-use replay::ReplayKey;
 use serde::Deserialize;
 use wimse_cred::{JwtSvid, Wit, WitRules};
 use wimse_id::{Scheme, WorkloadId};
 
 use super::resource::Recognition;
 use super::{Authenticated, AuthorizationServer, Client};
-use crate::{Error, answer};
-
-/// RFC 7523 §2.2.
-const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// draft-ietf-oauth-spiffe-client-auth-02 §3.1.
-const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
-/// draft-ietf-oauth-attestation-based-client-auth-11 §6: a WIT-SVID stands in the first.
-const ATTESTATION: &str = "oauth-client-attestation";
-const ATTESTATION_POP: &str = "oauth-client-attestation-pop";
-const ATTESTATION_POP_TYP: &str = "oauth-client-attestation-pop+jwt";
-
-/// How old a proof may be (JWTA-06).
-const LONGEST: Duration = Duration::from_secs(300);
-/// The longest `jti`, in bytes.
-const MAX_JWT_ID: usize = 256;
-
-/// ATT-02: no `exp`, so its age is counted from `iat`.
-#[derive(Deserialize)]
-struct PopClaims<'a> {
-    #[serde(borrow)]
-    aud: Audience<'a>,
-    jti: String,
-    iat: NumericDate,
-}
+use crate::Error;
 
 #[derive(Deserialize)]
 struct OnlyAudience<'a> {
@@ -50,9 +26,9 @@ struct OnlyAudience<'a> {
 
 /// One way of authenticating, as it was offered.
 enum Offered<'a> {
-    Assertion(&'a str),
+    Assertion(PresentedAssertion<'a>),
     JwtSvid(&'a str),
-    WitSvid { wit: &'a str, pop: &'a str },
+    WitSvid(PresentedAttestation<'a>),
 }
 
 impl AuthorizationServer {
@@ -69,11 +45,11 @@ impl AuthorizationServer {
         now: UnixTime,
     ) -> Result<Authenticated<'_>, Error> {
         let who = match offered(headers, form)? {
-            Offered::Assertion(text) => self.by_assertion(text, now)?,
+            Offered::Assertion(presented) => self.by_assertion(&presented, now)?,
             Offered::JwtSvid(text) => self.by_jwt_svid(text, now)?,
-            Offered::WitSvid { wit, pop } => self.by_wit_svid(wit, pop, now)?,
+            Offered::WitSvid(presented) => self.by_wit_svid(&presented, now)?,
         };
-        // JWTA-01, SPF-01: optional, and then the same.
+        // SPF-01: optional, and then the same.
         if form
             .get("client_id")
             .is_some_and(|named| named != who.client_id)
@@ -84,8 +60,11 @@ impl AuthorizationServer {
     }
 
     /// JWTA-20, JWTA-21.
-    fn by_assertion(&self, text: &str, now: UnixTime) -> Result<Authenticated<'_>, Error> {
-        let presented = PresentedAssertion::parse(text).map_err(failed)?;
+    fn by_assertion(
+        &self,
+        presented: &PresentedAssertion<'_>,
+        now: UnixTime,
+    ) -> Result<Authenticated<'_>, Error> {
         let named = presented.unverified_client_id();
         let known = self.registry.by_client_id(named.as_str());
         let (client, keys) = known.ok_or_else(|| failed("no client of this name"))?;
@@ -94,10 +73,7 @@ impl AuthorizationServer {
             .map_err(failed)?;
         let proven = unspent
             .spend(self.replay.as_ref(), now)
-            .map_err(|error| match error {
-                oauth_wire::Error::AssertionUnknown(store) => Error::unavailable(store),
-                other => failed(other),
-            })?;
+            .map_err(unspent_is_unknown)?;
         let client_id = proven.client_id().as_str().to_owned();
         Ok(authenticated(client, client_id, Some(proven.key())))
     }
@@ -119,26 +95,19 @@ impl AuthorizationServer {
     /// SPF-03, ATT-08.
     fn by_wit_svid(
         &self,
-        text: &str,
-        pop: &str,
+        presented: &PresentedAttestation<'_>,
         now: UnixTime,
     ) -> Result<Authenticated<'_>, Error> {
         let trust = self.identity.refreshed_trust(now)?.snapshot();
+        let text = presented.unverified_attestation();
         let wit = Wit::verify(text, &trust, &WitRules::wit_svid(), now).map_err(failed)?;
         let client = self.workload(wit.id())?;
-        let verified = proof_of_possession(pop, wit.key())?;
-        let claims: PopClaims<'_> = verified.claims().map_err(failed)?;
-        self.check_audience(&claims.aud)?;
-        let until = claims.iat.as_secs().saturating_add(LONGEST.as_secs());
-        let times = Times::new(NumericDate::from_secs(until), None, Some(claims.iat));
-        TimeRules::new().check(&times, now).map_err(failed)?;
-        self.spend(
-            "client-attestation-pop",
-            wit.id().as_str(),
-            &claims.jti,
-            until,
-            now,
-        )?;
+        let client_id: ClientId = wit.id().as_str().parse().map_err(failed)?;
+        presented
+            .verify_pop(wit.key(), &client_id, &self.pops, now)
+            .map_err(failed)?
+            .spend(self.replay.as_ref(), now)
+            .map_err(unspent_is_unknown)?;
         Ok(authenticated(client, wit.id().to_string(), Some(wit.key())))
     }
 
@@ -162,38 +131,15 @@ impl AuthorizationServer {
         }
         Err(failed(jose::Error::Claim { claim: "aud" }))
     }
-
-    /// JWTA-20: only what verified is remembered, until it could no longer be accepted (T-036).
-    fn spend(
-        &self,
-        kind: &str,
-        sender: &str,
-        jwt_id: &str,
-        until: u64,
-        now: UnixTime,
-    ) -> Result<(), Error> {
-        if jwt_id.is_empty() || jwt_id.len() > MAX_JWT_ID {
-            return Err(failed(jose::Error::Claim { claim: "jti" }));
-        }
-        let until = until.saturating_add(Skew::MAX.as_secs());
-        let until = UnixTime::since_unix_epoch(Duration::from_secs(until));
-        let key = ReplayKey::new(kind, sender, &[jwt_id]);
-        self.replay
-            .spend(&key, until, now)
-            .map_err(|error| match error {
-                replay::Error::Replayed | replay::Error::Expired => failed(error),
-                other => Error::unavailable(other),
-            })
-    }
 }
 
-fn proof_of_possession(text: &str, key: &VerifyingKey) -> Result<Verified, Error> {
-    let unverified = Unverified::parse(text).map_err(failed)?;
-    unverified
-        .header()
-        .expect_typ(ATTESTATION_POP_TYP)
-        .map_err(failed)?;
-    unverified.verify(key).map_err(failed)
+/// A store that cannot tell is no fault of the client.
+fn unspent_is_unknown(error: oauth_wire::Error) -> Error {
+    match error {
+        oauth_wire::Error::AssertionUnknown(store)
+        | oauth_wire::Error::AttestationUnknown(store) => Error::unavailable(store),
+        other => failed(other),
+    }
 }
 
 fn authenticated<'a>(
@@ -210,28 +156,30 @@ fn authenticated<'a>(
 
 /// The one way that was chosen (RFC 6749 §2.3: no more than one a request).
 fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Error> {
-    let repeated = || failed("a field stands twice");
-    let wit = answer::sole(headers, ATTESTATION, repeated())?;
-    let pop = answer::sole(headers, ATTESTATION_POP, repeated())?;
-    let assertion = form.get("client_assertion");
     let by_authorization = headers.contains_key(AUTHORIZATION);
-    let by_secret = form.get("client_secret").is_some();
+    let by_attestation = headers.contains_key(ATTESTATION) || headers.contains_key(ATTESTATION_POP);
+    let has = |name: &str| form.get(name).is_some();
     let ways = [
         by_authorization,
-        by_secret,
-        wit.is_some() || pop.is_some(),
-        assertion.is_some() || form.get("client_assertion_type").is_some(),
+        by_attestation,
+        has("client_secret"),
+        has("client_assertion") || has("client_assertion_type"),
     ];
     if ways.into_iter().filter(|offered| *offered).count() > 1 {
         return Err(Error::TokenRequest {
             reason: "more than one way to authenticate",
         });
     }
-    match (wit, pop, form.get("client_assertion_type"), assertion) {
-        (Some(wit), Some(pop), None, None) => Ok(Offered::WitSvid { wit, pop }),
-        (None, None, Some(JWT_BEARER), Some(assertion)) => Ok(Offered::Assertion(assertion)),
-        (None, None, Some(JWT_SPIFFE), Some(svid)) => Ok(Offered::JwtSvid(svid)),
-        _ => Err(Error::Client {
+    if let Some(presented) = PresentedAttestation::from_headers(headers).map_err(failed)? {
+        return Ok(Offered::WitSvid(presented));
+    }
+    if let Some(presented) = PresentedAssertion::from_form(form).map_err(failed)? {
+        return Ok(Offered::Assertion(presented));
+    }
+    let svid = form.get("client_assertion");
+    match svid.filter(|_| form.get("client_assertion_type") == Some(JWT_SPIFFE)) {
+        Some(svid) => Ok(Offered::JwtSvid(svid)),
+        None => Err(Error::Client {
             by_authorization,
             source: Some("no way to authenticate that is known here".into()),
         }),

@@ -4,9 +4,9 @@
 use http::header::{CACHE_CONTROL, HeaderValue, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
 use jose::time::UnixTime;
+use oauth_wire::media;
+use oauth_wire::token::{Form, TokenError};
 use serde::Serialize;
-
-use oauth_wire::token::Form;
 
 use super::AuthorizationServer;
 use crate::base::Base;
@@ -28,13 +28,6 @@ struct TokenAnswer<'a> {
     expires_in: u64,
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
-}
-
-/// RFC 6749 §5.2.
-#[derive(Serialize)]
-struct ErrorAnswer<'a> {
-    error: &'a str,
-    error_description: &'a str,
 }
 
 impl Operation {
@@ -85,7 +78,7 @@ impl AuthorizationServer {
             Operation::Jwks => Ok(answer::document(self.jwks(now), max_age, headers)),
             Operation::Metadata => Ok(answer::document(self.metadata(), max_age, headers)),
             Operation::Token => {
-                answer::check_media_type(headers, "application/x-www-form-urlencoded")?;
+                answer::check_media_type(headers, media::FORM)?;
                 let issued = self.token(headers, &form(body)?, now)?;
                 let mut response = answer::secret(&TokenAnswer {
                     access_token: issued.token.expose(),
@@ -113,12 +106,11 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         }
         other => StatusCode::from_u16(other.wire().0).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
     };
-    let body = ErrorAnswer {
-        error: error.oauth(),
-        error_description: description(error),
-    };
-    let body = serde_json::to_string(&body).unwrap_or_default();
-    let mut response = answer::json(status, body, "no-store");
+    // Both are of this crate, and in the characters that they may have.
+    let said = TokenError::new(error.oauth())
+        .and_then(|said| said.with_description(description(error)))
+        .map_or_else(|_never| String::new(), |said| said.to_json());
+    let mut response = answer::json(status, said, "no-store");
     let headers = response.headers_mut();
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     if let Error::Client {

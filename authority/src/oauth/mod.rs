@@ -16,6 +16,7 @@ use jose::provider::Provider;
 use jose::random::{SecureRandom, id128};
 use jose::time::UnixTime;
 use oauth_wire::assertion::AssertionRules;
+use oauth_wire::attestation::PopRules;
 use oauth_wire::token::Form;
 use replay::ReplayStore;
 use serde::Serialize;
@@ -45,6 +46,8 @@ pub struct AuthorizationServer {
     pub(crate) replay: Arc<dyn ReplayStore>,
     /// What a `private_key_jwt` has to be: for this server alone.
     pub(crate) assertions: AssertionRules,
+    /// What the proof beside a WIT-SVID has to be: for this server alone.
+    pub(crate) pops: PopRules,
 }
 
 /// A client that has been authenticated.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use jose::jwk::JwkSet;
+use oauth_wire::names::{self, ScopeSet};
 use wimse_id::{IdPattern, WorkloadId};
 
 use crate::Error;
@@ -19,7 +20,7 @@ pub struct Resource {
 
 impl Resource {
     /// A resource by its identifier: an absolute URI without fragment, for MCP the canonical URL of
-    /// the server. Tokens for it carry exactly this text as `aud`.
+    /// the server, over http on loopback alone. Tokens for it carry exactly this text as `aud`.
     pub fn new(uri: impl Into<String>) -> Self {
         Self {
             uri: uri.into(),
@@ -135,8 +136,7 @@ impl Registry {
             by_pattern: Vec::new(),
         };
         for resource in resources {
-            let good = is_resource(&resource.uri) && resource.scopes.iter().all(|it| is_scope(it));
-            if !good
+            if !is_nameable(&resource)
                 || registry
                     .resources
                     .insert(resource.uri, resource.scopes)
@@ -263,25 +263,12 @@ impl Registry {
     }
 }
 
-/// An absolute URI without fragment, in printable ASCII (RFC 8707 §2). Compared as text.
-fn is_resource(uri: &str) -> bool {
-    let Some((scheme, rest)) = uri.split_once(':') else {
-        return false;
-    };
-    let scheme_char = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
-    uri.len() <= 2_048
-        && scheme.starts_with(|first: char| first.is_ascii_alphabetic())
-        && scheme.bytes().all(scheme_char)
-        && !rest.is_empty()
-        && rest
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte))
-}
-
-/// `scope-token` of RFC 6749 §3.3.
-fn is_scope(text: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    (1..=128).contains(&text.len()) && text.bytes().all(good)
+/// What clients can name: a resource, over http on loopback alone, and no more scopes than are read in one set.
+fn is_nameable(resource: &Resource) -> bool {
+    let mut set = ScopeSet::new();
+    let mut add = |scope: &String| set.insert(scope.parse()?);
+    names::Resource::loopback(&resource.uri).is_ok()
+        && resource.scopes.iter().all(|scope| add(scope).is_ok())
 }
 
 #[cfg(test)]

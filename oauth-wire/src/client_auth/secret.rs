@@ -42,13 +42,44 @@ impl Authenticate for ClientSecretBasic {
     ) -> Result<(), Error> {
         expect_method(server, "client_secret_basic")?;
         expect_unauthenticated(request, &self.client)?;
-        // Each is form-urlencoded first, so that a colon in a name cannot move the border.
-        let mut pair = Zeroizing::new(String::new());
-        pair.extend(byte_serialize(self.client.as_str().as_bytes()));
-        pair.push(':');
-        pair.extend(byte_serialize(self.secret.expose().as_bytes()));
-        let encoded = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+        let encoded = basic(self.client.as_str(), self.secret.expose());
         request.header(AUTHORIZATION, sensitive(&encoded)?)?;
         Ok(())
+    }
+}
+
+/// Each half form-urlencoded, so that a colon in a name cannot move the border. All room is there beforehand: a buffer that grows leaves copies behind.
+fn pair(client: &str, secret: &str) -> Zeroizing<String> {
+    let most = client.len().saturating_add(secret.len()).saturating_mul(3);
+    let mut pair = Zeroizing::new(String::with_capacity(most.saturating_add(1)));
+    pair.extend(byte_serialize(client.as_bytes()));
+    pair.push(':');
+    pair.extend(byte_serialize(secret.as_bytes()));
+    pair
+}
+
+fn basic(client: &str, secret: &str) -> Zeroizing<String> {
+    const SCHEME: &str = "Basic ";
+    let pair = pair(client, secret);
+    let length = pair.len().div_ceil(3).saturating_mul(4);
+    let mut field = Zeroizing::new(String::with_capacity(length.saturating_add(SCHEME.len())));
+    field.push_str(SCHEME);
+    STANDARD.encode_string(pair.as_bytes(), &mut field);
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T-024: no buffer of the secret is left behind by another that is longer.
+    #[test]
+    fn buffers_do_not_grow() {
+        for secret in ["a", "a secret: \u{e4}\u{1f511}", &"x y".repeat(400)] {
+            let most = 3 * ("agent 7".len() + secret.len()) + 1;
+            assert_eq!(pair("agent 7", secret).capacity(), most);
+            let field = basic("agent 7", secret);
+            assert_eq!(field.capacity(), field.len());
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! What is asked of a token endpoint (RFC 6749 §4).
 
-use core::fmt;
+use core::{fmt, mem};
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use jose::secret::SecretText;
 use url::form_urlencoded::Serializer;
+use zeroize::Zeroizing;
 
 use crate::names::{Endpoint, Resource, ScopeSet};
 use crate::{Error, media};
@@ -133,26 +134,39 @@ impl TokenRequest {
         self.headers.contains_key(name)
     }
 
-    /// The request as it is sent.
+    /// The request as it is sent. Its body and fields may hold secrets: whoever sends it keeps it no longer than that.
     ///
     /// # Errors
     ///
     /// `oauth.endpoint` for an endpoint that HTTP cannot express.
     pub fn into_http(self, endpoint: &Endpoint) -> Result<Request<Vec<u8>>, Error> {
-        let mut body = Serializer::new(String::new());
-        for (name, value) in &self.parameters {
-            body.append_pair(name, value.expose());
-        }
-        let mut request = Request::new(body.finish().into_bytes());
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = endpoint.as_str().parse().or(Err(Error::Endpoint {
+        let uri = endpoint.as_str().parse().or(Err(Error::Endpoint {
             reason: "not expressible in HTTP",
         }))?;
+        let mut body = self.body();
+        let mut request = Request::new(mem::take(&mut *body).into_bytes());
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = uri;
         *request.headers_mut() = self.headers;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::FORM));
         headers.insert(ACCEPT, HeaderValue::from_static(media::JSON));
         Ok(request)
+    }
+
+    /// All room is there beforehand: a buffer that grows leaves copies of secrets behind.
+    fn body(&self) -> Zeroizing<String> {
+        let escaped = |text: &str| text.len().saturating_mul(3).saturating_add(1);
+        let pairs = self.parameters.iter();
+        let most = pairs.map(|(name, value)| escaped(name).saturating_add(escaped(value.expose())));
+        let most = most.fold(0, usize::saturating_add);
+        let mut body = Zeroizing::new(String::with_capacity(most));
+        let mut writer = Serializer::new(&mut *body);
+        for (name, value) in &self.parameters {
+            writer.append_pair(name, value.expose());
+        }
+        writer.finish();
+        body
     }
 
     fn push_distinct(&mut self, name: &str, value: &str) -> Result<&mut Self, Error> {
@@ -184,4 +198,23 @@ impl fmt::Debug for TokenRequest {
 
 fn fail(reason: &'static str) -> Error {
     Error::Request { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T-024: no buffer with an assertion is left behind by another that is longer.
+    #[test]
+    fn the_body_does_not_grow() -> Result<(), Error> {
+        let mut request = TokenRequest::new("client_credentials")?;
+        request.parameter("client_assertion", "a.b+c/d=".repeat(500))?;
+        let (names, values) = (
+            "grant_typeclient_assertion",
+            "client_credentials".len() + 4_000,
+        );
+        let most = 3 * (names.len() + values) + 4;
+        assert_eq!(request.body().capacity(), most);
+        Ok(())
+    }
 }

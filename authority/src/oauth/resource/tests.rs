@@ -42,6 +42,11 @@ fn malformed_resources_and_scopes_are_refused() {
         "https://a b",
         "1x:y",
         "https:",
+        "http://tools.example",
+        "https://TOOLS.example",
+        "https://tools.example:443/mcp",
+        "https://a@tools.example",
+        "https://tools.example/a/../b",
     ] {
         let refused = Registry::new(vec![Resource::new(uri)], vec![]).unwrap_err();
         assert_eq!(refused.code(), "authority.resources", "{uri}");
@@ -51,6 +56,17 @@ fn malformed_resources_and_scopes_are_refused() {
         let refused = Registry::new(vec![resource], vec![]).unwrap_err();
         assert_eq!(refused.code(), "authority.resources", "{scope}");
     }
+    for uri in ["http://127.0.0.1:8080/mcp", "urn:example:tool", TOOLS] {
+        assert!(Registry::new(vec![Resource::new(uri)], vec![]).is_ok());
+    }
+    let scopes = |count: usize| (0..count).map(|it| it.to_string());
+    let most = vec![Resource::new(TOOLS).with_scopes(scopes(256))];
+    assert!(Registry::new(most, vec![]).is_ok());
+    let more = vec![Resource::new(TOOLS).with_scopes(scopes(257))];
+    assert_eq!(
+        Registry::new(more, vec![]).unwrap_err().code(),
+        "authority.resources"
+    );
     let twice = vec![Resource::new(TOOLS), Resource::new(TOOLS)];
     assert_eq!(
         Registry::new(twice, vec![]).unwrap_err().code(),
