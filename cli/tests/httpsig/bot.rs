@@ -1,0 +1,1 @@
+//! Web Bot Auth.
