@@ -58,7 +58,7 @@ def job_of(case, algorithm, now, work):
         "parameters": {name: now + it if name in times else it for name, it in parameters.items()},
         "scheme": case.get("scheme", "https"),
         "request": on_the_wire(case["request"], work),
-        **({"audience": case["audience"]} if "audience" in case else {}),
+        **{name: case[name] for name in ("audience", "directory") if name in case},
         **({"response": on_the_wire(f"{case['response']}.response", work)} if "response" in case else {}),
     }
 

@@ -47,36 +47,39 @@ class Aims:
         return {"outcome": outcome, "why": f"{ended.returncode}: {why}"}
 
     def command(self, job):
+        """Without a profile, what a job says; with one, the profile says it."""
+        profile = "wimse" if "audience" in job else "web-bot-auth" if "directory" in job else "none"
+        options = [("profile", profile), ("request", job["request"]), ("scheme", job["scheme"])]
+        options += [(name, job[name]) for name in ("response", "audience", "directory") if name in job]
+        flags = ["--folded-lines"]
         shared = job["algorithm"] == "hmac-sha256"
-        flags, options = ["--folded-lines"], [("request", job["request"]), ("scheme", job["scheme"])]
-        if "response" in job:
-            options += [("response", job["response"])]
-        if "audience" in job:
-            options += [("profile", "wimse"), ("audience", job["audience"])]
-        else:
-            options += [("profile", "none"), ("label", job["label"])]
         if job["op"] == "sign":
             options += [("shared-key" if shared else "key", job["key"])]
-            flags += ["--alg"] if job["alg"] else []
+            if profile == "none":
+                options += [("cover", it) for it in job["cover"]] + list(job["parameters"].items())
+                options += [("label", job["label"])] + ([("keyid", job["keyid"])] if job["keyid"] else [])
+                flags += ["--alg"] if job["alg"] else []
         else:
             flags += ["--json"]
             options += [("now", job["now"])] if "now" in job else []
-        if "audience" in job:
-            options += [("wit-key", self.public(job))] if job["op"] == "verify" else []
-        elif job["op"] == "sign":
-            options += [("cover", it) for it in job["cover"]] + list(job["parameters"].items())
-            options += [("keyid", job["keyid"])] if job["keyid"] else []
-        else:
-            options += [("require", it) for it in job["cover"]]
-            options += [("shared-key", job["key"]) if shared else ("keys", self.public(job, in_set=True))]
+            if profile == "none":
+                options += [("require", it) for it in job["cover"]] + [("label", job["label"])]
+            if shared:
+                options += [("shared-key", job["key"])]
+            elif profile == "wimse":
+                options += [("wit-key", self.public(job, "{}"))]
+            else:
+                options += [("keys", self.public(job, '{{"keys": [{}]}}'))]
         return [self.program, "httpsig", job["op"], *flags, *(f"--{name}={value}" for name, value in options)]
 
-    def public(self, job, in_set=False):
-        """A file with the public key of the job, alone or in a JWK set."""
+    def public(self, job, form):
+        """A file with the public key of the job, alone or in a set. In a directory, `kid` is the thumbprint, as `keyid` of the job is."""
         jwk = json.loads(Path(job["key"]).read_text())
         public = {name: it for name, it in jwk.items() if name not in ("d", "p", "q", "dp", "dq", "qi")}
-        path = self.work / f"{jwk['kid']}.{'jwks' if in_set else 'jwk'}.json"
-        path.write_text(json.dumps({"keys": [public]} if in_set else public))
+        if "directory" in job:
+            public["kid"] = job["keyid"]
+        path = self.work / "public.json"
+        path.write_text(form.format(json.dumps(public)))
         return str(path)
 
     def end(self):

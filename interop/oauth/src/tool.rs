@@ -101,7 +101,7 @@ impl Identities {
         let wit = self.issuer.issue(&id, key.public_jwk(), minute, now())?;
         let public = key.public_jwk().clone();
         let identity = Identity::new(wit.into_secret(), Arc::new(key), &public)?;
-        let agent = Agent::builder(FixedSource::new(identity))?.build();
+        let agent = Agent::builder(FixedSource::new(identity)).build()?;
         let request = Request::post(url).header("authorization", format!("Bearer {token}"));
         let mut request = request.body(())?;
         agent.prove(&mut request)?;
