@@ -141,7 +141,7 @@ impl Memory {
         held.version != version || held.changed.is_some_and(just_now)
     }
 
-    /// When to fetch again.
+    /// When to fetch again: as soon as may be, where the last time was in vain.
     pub(super) fn due_in(&self) -> Duration {
         let held = self.held();
         let Some(document) = &held.document else {

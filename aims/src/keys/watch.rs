@@ -1,7 +1,6 @@
 //! Keys that are fetched again before they are old.
 
 use std::sync::{Arc, Weak};
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -30,14 +29,13 @@ impl PublishedKeys {
 
 /// Fetches the document of one place whenever it is due.
 async fn follow(keys: Weak<Inner>, number: usize) {
-    let mut failed = false;
     loop {
         let due = keys.upgrade().and_then(|keys| {
             let place = keys.places.get(number)?;
             Some(place.memory().due_in())
         });
         let Some(due) = due else { return };
-        tokio::time::sleep(if failed { AFTER_FAILURE } else { due }).await;
+        tokio::time::sleep(due).await;
         let Some(keys) = keys.upgrade() else { return };
         let Some(place) = keys.places.get(number) else {
             return;
@@ -55,11 +53,8 @@ async fn follow(keys: Weak<Inner>, number: usize) {
             Some(Ok(had)) => had,
             _ => Err(KeysError::new(place.keys(), Arc::new(Cause::Interrupted))),
         };
-        failed = had.is_err();
         if let Err(error) = had {
             tracing::warn!(keys = %error.keys(), code = error.code(), "keys were not refreshed");
         }
     }
 }
-
-const AFTER_FAILURE: Duration = Duration::from_secs(30);

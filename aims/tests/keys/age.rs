@@ -1,9 +1,11 @@
 //! Keys that cannot be confirmed are believed for so long, and no longer.
 
-use tokio::time::{advance, sleep};
+use tokio::time::{advance, sleep, timeout};
 
-use crate::common::told;
-use crate::support::{AS, BUNDLE, JWKS, ORIGIN, Page, Web, admit, bundle, key, secs, set};
+use crate::common::{NOW, at, told};
+use crate::support::{
+    AS, BUNDLE, JWKS, ORIGIN, Page, Web, admit, bundle, key, late_set, secs, set,
+};
 
 /// F-01, T-085: without a watch too, an issuer's keys are believed to the last second of their age; after it every token is refused, verified before or not, until
 /// they are confirmed.
@@ -100,4 +102,24 @@ async fn failed_refreshes_keep_keys_to_their_age() {
             "{page:?}"
         );
     }
+}
+
+/// The age is counted from when keys were fetched, though nobody was there to take them then.
+#[tokio::test(start_paused = true)]
+async fn the_age_begins_with_the_fetch() {
+    let (web, known) = (Web::new(), key("known"));
+    web.serve(JWKS, late_set(&[&known]));
+    let place = JWKS.parse().unwrap();
+    let keys = web.keys().issuer_at(AS.parse().unwrap(), &place).unwrap();
+    let keys = keys.max_age(secs(600)).build();
+    assert!(timeout(secs(5), keys.load()).await.is_err());
+    sleep(secs(505)).await;
+    keys.load().await.unwrap();
+    assert_eq!(web.asked(JWKS), [0]);
+    let guard = web.guard(&keys);
+    advance(secs(100)).await;
+    let request = web.bearer(AS, &known);
+    let told = |now: u64| guard.check(&request, at(NOW + now)).map_err(|it| it.code());
+    assert!(told(610).is_ok());
+    assert_eq!(told(611).unwrap_err(), "token.keys_stale");
 }

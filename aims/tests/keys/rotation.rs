@@ -2,11 +2,11 @@
 
 use aims::keys::PublishedKeys;
 use aims::refresh::{Keys, Refresh};
-use tokio::time::{Instant, advance};
+use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::common::at;
 use crate::support::{
-    AS, BUNDLE, JWKS, ORIGIN, Page, Web, admit, bundle, code, key, refresh, secs, set,
+    AS, BUNDLE, JWKS, ORIGIN, Page, Web, admit, bundle, code, key, late_set, refresh, secs, set,
 };
 
 fn at_jwks(web: &std::sync::Arc<Web>) -> PublishedKeys {
@@ -39,6 +39,24 @@ async fn an_unknown_key_is_fetched_once() {
         assert_eq!(one.await.unwrap(), "ok");
     }
     assert_eq!(admit(&guard, &web.bearer(AS, &old)).await, "ok");
+    assert_eq!(web.asked(JWKS), [0, 31]);
+}
+
+/// F-03: who asked and left takes nothing along: the next one has the key that came meanwhile, without another fetch.
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_leaves_costs_no_fetch() {
+    let (web, old, new) = (Web::new(), key("old"), key("new"));
+    web.serve(JWKS, set(&[&old]));
+    let keys = at_jwks(&web);
+    keys.load().await.unwrap();
+    let guard = web.guard(&keys);
+    web.serve(JWKS, late_set(&[&old, &new]));
+    advance(secs(31)).await;
+    let request = web.bearer(AS, &new);
+    let left = timeout(secs(5), guard.admit(&request)).await;
+    assert!(left.is_err());
+    sleep(secs(6)).await;
+    assert_eq!(admit(&guard, &request).await, "ok");
     assert_eq!(web.asked(JWKS), [0, 31]);
 }
 

@@ -34,6 +34,8 @@ const AGENT: &str = "spiffe://example.org/agent";
 pub(crate) enum Page {
     /// A document, for so many seconds.
     Json(String, u64),
+    /// The same after ten seconds.
+    Late(String, u64),
     Status(u16),
     Hang,
     Break,
@@ -136,6 +138,10 @@ impl Fetch for Web {
         Box::pin(async move {
             let (status, age, body) = match page.unwrap_or(Page::Status(404)) {
                 Page::Json(body, age) => (200, age, body),
+                Page::Late(body, age) => {
+                    tokio::time::sleep(secs(10)).await;
+                    (200, age, body)
+                }
                 Page::Status(status) => (status, 0, String::new()),
                 Page::Hang => std::future::pending().await,
                 Page::Break => return Err(Error::Resolve),
@@ -175,6 +181,11 @@ pub(crate) fn key(id: &str) -> SigningKey {
 /// A key set, for an hour.
 pub(crate) fn set(keys: &[&SigningKey]) -> Page {
     Page::Json(members(keys, None), 3_600)
+}
+
+/// A key set that comes late, for an hour.
+pub(crate) fn late_set(keys: &[&SigningKey]) -> Page {
+    Page::Late(members(keys, None), 3_600)
 }
 
 /// A SPIFFE bundle, for an hour, with further members.
