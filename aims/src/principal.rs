@@ -137,7 +137,7 @@ impl Principal {
         match &*self.0 {
             Proven::Agent { wit, token, .. } => {
                 let token = token.as_ref().map(AccessToken::expires);
-                token.map_or(wit.expires(), |token| token.min(wit.expires()))
+                token.map_or_else(|| wit.expires(), |token| token.min(wit.expires()))
             }
             Proven::Bearer(token) => token.expires(),
         }

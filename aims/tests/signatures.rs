@@ -1,6 +1,7 @@
 //! HTTP signatures as a proof, and signed responses: agent and guard, without a network in between.
 
 #![cfg(all(feature = "agent", feature = "http-sig", feature = "tool"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 mod signed;

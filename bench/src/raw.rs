@@ -1,13 +1,17 @@
-//! The floor: the backend alone, on the bytes that a token signs.
+//! The floor: the backend alone, on the bytes that are signed.
 
 use std::error::Error;
 
 use aims::jose::base64url;
 use aims::jose::key::SigningKey;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ParsedPublicKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair,
+    Ed25519KeyPair, ParsedPublicKey,
+};
 use serde::Deserialize;
 
-/// A P-256 key as the backend keeps it.
+/// A key on P-256, or an Ed25519 key, as the backend keeps it.
 #[derive(Debug)]
 pub struct RawKey {
     point: Vec<u8>,
@@ -17,7 +21,7 @@ pub struct RawKey {
 #[derive(Deserialize)]
 struct Coordinates {
     x: String,
-    y: String,
+    y: Option<String>,
 }
 
 impl RawKey {
@@ -25,12 +29,17 @@ impl RawKey {
     ///
     /// # Errors
     ///
-    /// For a key on another curve.
+    /// For a key of another kind.
     pub fn of(key: &SigningKey) -> Result<Self, Box<dyn Error>> {
         let Coordinates { x, y } = serde_json::from_str(&key.public_jwk().to_json())?;
-        let mut point = vec![4];
+        let mut point = Vec::new();
+        if y.is_some() {
+            point.push(4);
+        }
         point.extend(base64url::decode(&x)?);
-        point.extend(base64url::decode(&y)?);
+        if let Some(y) = y {
+            point.extend(base64url::decode(&y)?);
+        }
         let parsed = prepare(&point)?;
         Ok(Self { point, parsed })
     }
@@ -48,6 +57,18 @@ impl RawKey {
         prepare(&self.point).is_ok()
     }
 
+    /// One verification of a message.
+    #[must_use]
+    pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.parsed.verify_sig(message, signature).is_ok()
+    }
+
+    /// The public key's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.point
+    }
+
     /// `x` and `y` in base64url.
     #[must_use]
     pub fn coordinates(&self) -> (String, String) {
@@ -57,7 +78,49 @@ impl RawKey {
 }
 
 fn prepare(point: &[u8]) -> Result<ParsedPublicKey, aws_lc_rs::error::KeyRejected> {
-    ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+    match point.len() {
+        32 => ParsedPublicKey::new(&ED25519, point),
+        _ => ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point),
+    }
+}
+
+/// A private key as the backend keeps it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RawSigner {
+    /// On P-256.
+    Ecdsa(EcdsaKeyPair, SystemRandom),
+    /// Ed25519.
+    Ed25519(Ed25519KeyPair),
+}
+
+impl RawSigner {
+    /// The private half of a key.
+    ///
+    /// # Errors
+    ///
+    /// For a key of another kind.
+    pub fn of(key: &SigningKey) -> Result<Self, Box<dyn Error>> {
+        let der = key.to_pkcs8_der();
+        if let Ok(pair) = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der) {
+            return Ok(Self::Ecdsa(pair, SystemRandom::new()));
+        }
+        Ok(Self::Ed25519(Ed25519KeyPair::from_pkcs8_maybe_unchecked(
+            &der,
+        )?))
+    }
+
+    /// One signature.
+    ///
+    /// # Errors
+    ///
+    /// When the backend does not sign.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+        Ok(match self {
+            Self::Ecdsa(pair, random) => pair.sign(random, message)?.as_ref().to_vec(),
+            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
+        })
+    }
 }
 
 /// What a compact JWS signs, and its signature, decoded.

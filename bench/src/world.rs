@@ -56,8 +56,18 @@ impl World {
     ///
     /// When the backend makes no keys.
     pub fn new(now: UnixTime) -> Result<Self, Box<dyn Error>> {
+        Self::with(Algorithm::Es256, now)
+    }
+
+    /// The same, with an agent's key for this algorithm.
+    ///
+    /// # Errors
+    ///
+    /// When the backend makes no keys.
+    pub fn with(algorithm: Algorithm, now: UnixTime) -> Result<Self, Box<dyn Error>> {
         let key = || SigningKey::generate(Algorithm::Es256, AWS_LC);
-        let (ca, server, agent) = (key()?.with_key_id("ca"), key()?.with_key_id("as"), key()?);
+        let (ca, server) = (key()?.with_key_id("ca"), key()?.with_key_id("as"));
+        let agent = SigningKey::generate(algorithm, AWS_LC)?;
         let id = WorkloadId::parse("spiffe://example.org/agents/travel-planner")?;
         let issuer = WitIssuer::new(Arc::new(ca.clone()), None);
         let wit = issuer.issue(&id, agent.public_jwk(), LIFETIME, now)?;

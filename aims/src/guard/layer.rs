@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::request::Parts;
+use http::{Request, Response, Uri};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -23,6 +25,10 @@ impl Guard {
     ///
     /// A handler there that takes a [`Principal`](crate::Principal) is never reached, and answers 500; one that takes none is open to everybody. So add the layer last, and let
     /// handlers take a `Principal` (T-140).
+    ///
+    /// A proof is about the URI by which the tool was called. Within axum's `nest` a layer sees a path without the prefix of the nest: with the feature `axum` it judges by the URI that the
+    /// request came with all the same (axum's `OriginalUri`), and the service gets the shorter one. Whatever else takes a prefix off must stand within this layer: outside of it, every
+    /// proof is refused, with `wpt.audience` or `sig.audience`.
     #[must_use]
     pub fn layer(&self) -> GuardLayer {
         GuardLayer(self.clone())
@@ -78,10 +84,13 @@ where
         let guard = self.guard.clone();
         // The service that was asked whether it is ready is the one that is called.
         let fresh = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, fresh);
+        let mut inner = mem::replace(&mut self.inner, fresh);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
-            match guard.admit(&parts).await {
+            let routed = came_by(&mut parts);
+            let verdict = guard.admit(&parts).await;
+            parts.uri = routed;
+            match verdict {
                 Ok(principal) => {
                     parts.extensions.insert(principal);
                     inner.call(Request::from_parts(parts, body)).await
@@ -90,4 +99,22 @@ where
             }
         })
     }
+}
+
+/// Gives a request the URI again that it came with, and takes the one that a router has made of it.
+pub(super) fn came_by(request: &mut Parts) -> Uri {
+    let came = original(request).unwrap_or_else(|| request.uri.clone());
+    mem::replace(&mut request.uri, came)
+}
+
+/// Set by axum's outermost router, by nothing that a caller sends.
+#[cfg(feature = "axum")]
+fn original(request: &Parts) -> Option<Uri> {
+    let original = request.extensions.get::<axum::extract::OriginalUri>();
+    original.map(|it| it.0.clone())
+}
+
+#[cfg(not(feature = "axum"))]
+const fn original(_: &Parts) -> Option<Uri> {
+    None
 }

@@ -17,6 +17,7 @@ use tower_service::Service;
 
 pub use super::content::Content;
 use super::judge::{Examined, Part, content_unread, signature_refused};
+use super::layer::came_by;
 use super::{Guard, Signatures};
 use crate::principal::Principal;
 use crate::refusal::Refusal;
@@ -49,11 +50,12 @@ impl Guard {
     async fn admit_request<B>(
         &self,
         request: Request<B>,
-    ) -> Result<(Request<Content<B>>, Principal), Refusal>
+    ) -> Result<(Admitted<B>, Principal), Refusal>
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let routed = came_by(&mut parts);
         let (mut examined, now) = self.examine_fresh(&parts, Part::Message).await;
         let content = match examined.content() {
             Some(check) => {
@@ -66,7 +68,12 @@ impl Guard {
         let content = held(&mut examined, content);
         let principal = self.finish(&parts, examined, now)?;
         let content = content.ok_or_else(|| content_unread().refusal)?;
-        Ok((Request::from_parts(parts, content), principal))
+        // The response is signed over the request as it came.
+        let signs = self.signs_response_to(&principal);
+        let came = signs.then(|| head_of(&parts));
+        parts.uri = routed;
+        let request = Request::from_parts(parts, content);
+        Ok((Admitted { request, came }, principal))
     }
 
     /// Reads a response whole and signs it.
@@ -95,6 +102,12 @@ impl Guard {
         self.sign_response(request, principal, &mut parts, &content, now)?;
         Ok(Response::from_parts(parts, R::from(content.to_vec())))
     }
+}
+
+/// A request for the inner service, and where its response is to be signed, the head that this is about.
+struct Admitted<B> {
+    request: Request<Content<B>>,
+    came: Option<Parts>,
 }
 
 /// What is known of the content goes into what was found.
@@ -168,13 +181,11 @@ where
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
         Box::pin(async move {
-            let (mut request, principal) = match guard.admit_request(request).await {
-                Ok(admitted) => admitted,
-                Err(refusal) => return Ok(refusal.into_response()),
-            };
-            let signs = guard.signs_response_to(&principal);
-            // The response is signed over the request as it came.
-            let came = signs.then(|| head_of(&request));
+            let (Admitted { mut request, came }, principal) =
+                match guard.admit_request(request).await {
+                    Ok(admitted) => admitted,
+                    Err(refusal) => return Ok(refusal.into_response()),
+                };
             request.extensions_mut().insert(principal.clone());
             let response = inner.call(request).await?;
             let Some(came) = came else {
@@ -187,11 +198,11 @@ where
 }
 
 /// What of a request its response is about.
-fn head_of<B>(request: &Request<B>) -> Parts {
-    let mut head = Request::new(());
-    *head.method_mut() = request.method().clone();
-    *head.uri_mut() = request.uri().clone();
-    *head.version_mut() = request.version();
-    *head.headers_mut() = request.headers().clone();
-    head.into_parts().0
+fn head_of(request: &Parts) -> Parts {
+    let mut head = Request::new(()).into_parts().0;
+    head.method = request.method.clone();
+    head.uri = request.uri.clone();
+    head.version = request.version;
+    head.headers = request.headers.clone();
+    head
 }

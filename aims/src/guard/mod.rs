@@ -88,21 +88,6 @@ enum Audience {
     Target(String),
 }
 
-#[cfg(feature = "http-sig")]
-impl Audience {
-    /// All that it may be for this request.
-    fn of(&self, request: &Parts) -> impl Iterator<Item = String> {
-        let (names, target) = match self {
-            Self::Named(names) => (names.as_slice(), None),
-            Self::Target(origin) => (
-                [].as_slice(),
-                Some(format!("{origin}{}", request.uri.path())),
-            ),
-        };
-        names.iter().cloned().chain(target)
-    }
-}
-
 impl Guard {
     /// The same guard, with its caches and its memory of proofs, for a route that requires something else.
     #[must_use]

@@ -93,26 +93,16 @@ impl HttpSignatures {
     ) -> Result<Signatures, Error> {
         let (scheme, rest) = resource.split_once("://").unwrap_or(("https", resource));
         let authority = rest.split(['/', '?']).next().unwrap_or(rest);
-        let named = match audience {
-            Audience::Named(names) => Some(self.policy(names.iter().cloned(), skew)?),
-            Audience::Target(_) => None,
+        let policy = match audience {
+            Audience::Named(names) => RequestPolicy::for_audiences(names.iter().cloned())?,
+            Audience::Target(_) => RequestPolicy::for_given_audience()?,
         };
         Ok(Signatures {
             scheme: scheme.to_owned(),
             authority: authority.to_owned(),
-            named,
-            skew,
+            policy: policy.with_skew(skew).with_max_lifetime(self.lifetime),
             config: self,
         })
-    }
-
-    fn policy(
-        &self,
-        audiences: impl Iterator<Item = String>,
-        skew: Skew,
-    ) -> Result<RequestPolicy, Error> {
-        let policy = RequestPolicy::for_audiences(audiences)?;
-        Ok(policy.with_skew(skew).with_max_lifetime(self.lifetime))
     }
 }
 
@@ -126,9 +116,7 @@ impl Default for HttpSignatures {
 pub(super) struct Signatures {
     scheme: String,
     authority: String,
-    /// Where the audiences do not depend on the request.
-    named: Option<RequestPolicy>,
-    skew: Skew,
+    policy: RequestPolicy,
     config: HttpSignatures,
 }
 
@@ -161,12 +149,12 @@ impl Inner {
     ) -> Result<UnspentRequest, Error> {
         let signatures = self.signatures.as_ref().ok_or(Error::SignatureMissing)?;
         let message = signatures.message(request);
-        let unspent = match (&signatures.named, &self.audience) {
-            (Some(policy), _) => policy.verify(&message, wit.key(), now)?,
-            (None, audience) => {
-                let target = audience.of(request);
-                let policy = signatures.config.policy(target, signatures.skew)?;
-                policy.verify(&message, wit.key(), now)?
+        let policy = &signatures.policy;
+        let unspent = match &self.audience {
+            Audience::Named(_) => policy.verify(&message, wit.key(), now)?,
+            Audience::Target(origin) => {
+                let target = format!("{origin}{}", request.uri.path());
+                policy.verify_to(&target, &message, wit.key(), now)?
             }
         };
         if unspent.signed_response() == SignedResponse::Asked && !signatures.config.can_sign() {

@@ -1,10 +1,13 @@
-//! Prints what each thing costs beside what it cannot do without. `--quick` takes few samples: enough to see that it runs.
+//! Prints what each thing costs beside what it cannot do without. `--quick` takes few samples: enough to see that it runs. The name of a group, such as `tokens`, prints
+//! that alone.
 
 #![expect(clippy::expect_used, reason = "what goes wrong has no figure")]
 #![expect(clippy::print_stdout, reason = "a program that prints its figures")]
 
+mod digests;
 mod memory;
 mod requests;
+mod signatures;
 mod tokens;
 
 use std::error::Error;
@@ -74,7 +77,21 @@ struct Effort {
     batch: usize,
     entries: usize,
     requests: usize,
+    /// In bytes.
+    body: usize,
 }
+
+type Figures = fn(Effort) -> Result<Vec<Figure>, Box<dyn Error>>;
+
+/// What is measured, by the name that asks for it alone.
+const GROUPS: &[(&str, Figures)] = &[
+    ("tokens", tokens::figures),
+    ("ed25519", signatures::ed25519),
+    ("p256", signatures::p256),
+    ("digests", digests::figures),
+    ("memory", memory::figures),
+    ("requests", requests::figures),
+];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let quick = std::env::args().any(|argument| argument == "--quick");
@@ -84,6 +101,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             batch: 10,
             entries: 20_000,
             requests: 100,
+            body: 1024 * 1024,
         }
     } else {
         Effort {
@@ -91,14 +109,19 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             batch: 50,
             entries: 1_000_000,
             requests: 2_000,
+            body: 64 * 1024 * 1024,
         }
     };
     println!(
-        "ES256 on aws-lc-rs; medians of {} rounds, every case once a round\n",
+        "on aws-lc-rs, ES256 unless another is named; medians of {} rounds, every case once a round\n",
         effort.rounds
     );
     let mut met = true;
-    for figures in [tokens::figures, memory::figures, requests::figures] {
+    let wanted = std::env::args().skip(1).find(|it| !it.starts_with('-'));
+    for (name, figures) in GROUPS {
+        if wanted.as_deref().is_some_and(|wanted| wanted != *name) {
+            continue;
+        }
         for figure in figures(effort)? {
             met &= figure.print();
         }

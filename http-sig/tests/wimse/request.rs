@@ -184,6 +184,28 @@ fn a_receiver_has_an_audience() {
     }
 }
 
+/// The audience of a route is configuration as well; without one there is nobody to be.
+#[test]
+fn an_audience_can_be_given_with_the_request() {
+    let parts = good();
+    let policy = RequestPolicy::for_given_audience().unwrap();
+    let code = |audience: Option<&str>| {
+        let key = CALLER.verifying_key();
+        let message = seen(&parts);
+        let verdict = match audience {
+            Some(audience) => policy.verify_to(audience, &message, key, at(NOW)),
+            None => policy.verify(&message, key, at(NOW)),
+        };
+        verdict.err().map(|error| error.code())
+    };
+    assert_eq!(code(Some(AUDIENCE)), None);
+    assert_eq!(
+        code(Some("https://tools.example/other")),
+        Some("sig.audience")
+    );
+    assert_eq!(code(None), Some("sig.audience"));
+}
+
 #[test]
 fn times_are_held_to_the_second() {
     let code = |created: u64, lifetime: u64, now: u64| {

@@ -42,6 +42,20 @@ impl RequestPolicy {
                 reason: "a receiver has an audience, which is not empty",
             });
         }
+        Self::with_audiences(audiences)
+    }
+
+    /// Requests to an audience that is given with [each request](Self::verify_to), such as the URL that is configured for its route; otherwise as
+    /// [`for_audiences`](Self::for_audiences). Without one, every request is refused.
+    ///
+    /// # Errors
+    ///
+    /// None that a caller could mend.
+    pub fn for_given_audience() -> Result<Self, Error> {
+        Self::with_audiences(Vec::new())
+    }
+
+    fn with_audiences(audiences: Vec<String>) -> Result<Self, Error> {
         let covered = [
             Component::METHOD,
             Component::REQUEST_TARGET,
@@ -103,9 +117,35 @@ impl RequestPolicy {
         key: &VerifyingKey,
         now: UnixTime,
     ) -> Result<UnspentRequest, Error> {
+        self.judge(request, None, key, now)
+    }
+
+    /// As [`verify`](Self::verify), for a request to this audience: configuration, as it may depend on the route (SIG-08).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify`](Self::verify).
+    pub fn verify_to(
+        &self,
+        audience: &str,
+        request: &dyn Message,
+        key: &VerifyingKey,
+        now: UnixTime,
+    ) -> Result<UnspentRequest, Error> {
+        self.judge(request, Some(audience), key, now)
+    }
+
+    fn judge(
+        &self,
+        request: &dyn Message,
+        audience: Option<&str>,
+        key: &VerifyingKey,
+        now: UnixTime,
+    ) -> Result<UnspentRequest, Error> {
         let judged = Judged {
             key,
             policy: self,
+            audience,
             now,
         };
         // Spending is this module's: nonces are remembered by sender.
@@ -141,6 +181,8 @@ impl RequestPolicy {
 struct Judged<'a> {
     key: &'a VerifyingKey,
     policy: &'a RequestPolicy,
+    /// Given with the request, instead of those of the policy.
+    audience: Option<&'a str>,
     now: UnixTime,
 }
 
@@ -149,7 +191,12 @@ impl Keys for Judged<'_> {
         let policy = self.policy;
         check_lifetime(parameters, policy.lifetime, policy.policy.skew(), self.now)?;
         sign_response(parameters)?;
-        if !policy.audiences.contains(&text(parameters, AUDIENCE)?) {
+        let claimed = text(parameters, AUDIENCE)?;
+        let is_own = match self.audience {
+            Some(audience) => claimed == audience,
+            None => policy.audiences.contains(&claimed),
+        };
+        if !is_own {
             return Err(Error::Audience);
         }
         Ok(Key::Public(self.key.clone()))
@@ -267,7 +314,7 @@ impl VerifiedRequest {
     ///
     /// # Errors
     ///
-    /// `sig.response_unsignable`: answer with [`status`](super::status) instead.
+    /// `sig.response_unsignable`: answer with [`status`](super::status()) instead.
     pub fn check_unsigned(&self, status: http::StatusCode) -> Result<(), Error> {
         let failed = status.is_client_error() || status.is_server_error();
         match self.response {
