@@ -115,44 +115,56 @@ fn a_stream_ends_only_if_it_is_the_signed_one() {
     assert!(!collect(&without_digest(None), b"x"));
 }
 
-/// The content of a response to `HEAD`, of 204 and 304 is empty, whatever its fields say.
+/// The content of a response to `HEAD`, of 204 and 304 is empty, whatever its fields say: a length without a digest, or a digest of what `GET` would give.
 #[test]
 fn a_response_without_content_has_none() {
-    use http_sig::profile::wimse::{Answer, ResponsePolicy};
+    use http_sig::digest::ContentDigest;
+    use http_sig::profile::wimse::{Answer, Content, RequestSigning, ResponsePolicy};
 
-    for (method, status) in [
-        (http::Method::HEAD, 200),
-        (http::Method::POST, 304),
-        (http::Method::POST, 204),
-    ] {
+    let judge = |method: http::Method, status: u16, digest: bool| {
         let mut to = request();
         to.method = method;
         let mut parts = response();
         parts.status = http::StatusCode::from_u16(status).unwrap();
-        let (_, pending) = http_sig::profile::wimse::RequestSigning::to(AUDIENCE)
-            .unwrap()
-            .prepare(
+        let own = ContentDigest::of(BODY);
+        let signing = RequestSigning::to(AUDIENCE).unwrap();
+        let content = Content::Digest(&own);
+        let prepared = signing.prepare(&seen(&to), content, jose::random::SYSTEM, at(NOW));
+        let (_, pending) = prepared.unwrap();
+        let nonce: &'static str = Box::leak(pending.nonce().to_owned().into_boxed_str());
+        let mut made = of_response().with("wimse-req-nonce", text(nonce));
+        if !digest {
+            parts.headers.remove("content-digest");
+            made = made.without("content-digest");
+        }
+        made.apply_to_response(&mut parts, &to);
+        let key = Some(TOOL.verifying_key());
+        let policy = ResponsePolicy::new();
+        pending
+            .finish(
+                &HttpResponse::new(&parts),
                 &seen(&to),
-                http_sig::profile::wimse::Content::Digest(&http_sig::digest::ContentDigest::of(
-                    BODY,
-                )),
-                jose::random::SYSTEM,
+                key,
+                &policy,
                 at(NOW),
             )
-            .unwrap();
-        let nonce: &'static str = Box::leak(pending.nonce().to_owned().into_boxed_str());
-        let made = of_response().with("wimse-req-nonce", text(nonce));
-        made.apply_to_response(&mut parts, &to);
-        let answer = pending.finish(
-            &HttpResponse::new(&parts),
-            &seen(&to),
-            Some(TOOL.verifying_key()),
-            &ResponsePolicy::new(),
-            at(NOW),
-        );
-        let Ok(Answer::Signed(head)) = answer else {
-            panic!("it is signed");
-        };
-        head.check_body(b"").unwrap();
+            .and_then(|answer| match answer {
+                Answer::Signed(head) => head.check_body(b""),
+                Answer::Unsigned => Err(Error::SignatureMissing),
+            })
+            .err()
+            .map(|error| error.code())
+    };
+    for (method, status) in [
+        (http::Method::HEAD, 200),
+        (http::Method::POST, 304),
+        (http::Method::POST, 204),
+        (http::Method::POST, 103),
+    ] {
+        assert_eq!(judge(method.clone(), status, true), None);
+        assert_eq!(judge(method, status, false), None);
     }
+    let post = || http::Method::POST;
+    assert_eq!(judge(post(), 200, true), Some("digest.mismatch"));
+    assert_eq!(judge(post(), 200, false), Some("digest.missing"));
 }
