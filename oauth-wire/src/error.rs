@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// A metadata document cannot be read.
     #[error("the metadata cannot be read")]
-    MetadataJson(#[source] Option<jose::Error>),
+    MetadataJson(#[source] jose::Error),
     /// A metadata document is another issuer's (RFC 8414 §3.3).
     #[error("the metadata are of another issuer")]
     MetadataIssuer,

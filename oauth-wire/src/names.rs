@@ -1,10 +1,11 @@
 //! Identifiers that must not be mixed. Each is compared byte by byte, as it was written.
+//!
+//! None but a scope is made by serde: whoever reads one says whether http on loopback is taken.
 
 use core::fmt;
 use core::net::IpAddr;
 use core::str::FromStr;
 
-use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
 use crate::Error;
@@ -19,8 +20,7 @@ pub const MAX_NAME: usize = 2048;
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
-        #[serde(try_from = "String")]
+        #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
         pub struct $name(Box<str>);
 
         impl $name {
@@ -40,14 +40,6 @@ macro_rules! name {
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 &self.0
-            }
-        }
-
-        impl TryFrom<String> for $name {
-            type Error = Error;
-
-            fn try_from(text: String) -> Result<Self, Error> {
-                text.parse()
             }
         }
     };

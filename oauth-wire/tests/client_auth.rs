@@ -172,6 +172,11 @@ fn what_the_server_does_not_take() {
         code(&client, &server_with(algorithms, json!(["PS256"]))),
         "oauth.authenticate"
     );
+    let algorithms = "client_attestation_pop_signing_alg_values_supported";
+    for (taken, expected) in [("ES256", "ok"), ("PS256", "oauth.authenticate")] {
+        let server = server_with(algorithms, json!([taken]));
+        assert_eq!(code(&wit(&key()), &server), expected);
+    }
     let all: [(&str, Box<dyn Authenticate>); 4] = [
         ("private_key_jwt", Box::new(client)),
         ("spiffe_jwt", Box::new(svid(svid_claims()))),

@@ -27,7 +27,7 @@ fn all() -> Vec<Error> {
             source: None,
         },
         Error::MetadataResponse { reason },
-        Error::MetadataJson(None),
+        Error::MetadataJson(jose::Error::Json),
         Error::MetadataIssuer,
         Error::MetadataResource,
         Error::MetadataMember { member: "" },

@@ -219,14 +219,10 @@ fn scopes_are_a_set() {
     assert_eq!(set(&more).unwrap_err().code(), "oauth.scope");
 }
 
-/// Deserializing is parsing: no loopback, no surprises.
+/// Deserializing is parsing.
 #[test]
 fn deserializing_checks() {
-    let issuer: Issuer = serde_json::from_str(r#""https://as.example""#).unwrap();
-    assert_eq!(
-        serde_json::to_string(&issuer).unwrap(),
-        r#""https://as.example""#
-    );
-    assert!(serde_json::from_str::<Issuer>(r#""http://localhost""#).is_err());
+    let scopes: ScopeSet = serde_json::from_str(r#""b a""#).unwrap();
+    assert_eq!(serde_json::to_string(&scopes).unwrap(), r#""a b""#);
     assert!(serde_json::from_str::<ScopeSet>(r#""a  b""#).is_err());
 }

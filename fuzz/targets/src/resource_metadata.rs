@@ -48,8 +48,6 @@ fn check(read: &ResourceMetadata, data: &[u8]) {
     };
     assert_eq!(again.to_json(), json);
     assert_eq!(again.authorization_servers(), read.authorization_servers());
-    assert_eq!(again.requires_dpop(), read.requires_dpop());
-    assert_eq!(again.dpop_algorithms(), read.dpop_algorithms());
     for server in read.authorization_servers() {
         assert!(server.as_str().starts_with("https://"));
     }

@@ -92,10 +92,6 @@ fn check(read: &ServerMetadata, data: &[u8], issuer: &Issuer) {
             "code_challenge_methods_supported",
             read.code_challenge_methods_supported(),
         ),
-        (
-            "dpop_signing_alg_values_supported",
-            read.dpop_signing_alg_values_supported(),
-        ),
         ("scopes_supported", read.scopes_supported()),
         (
             "token_endpoint_auth_methods_supported",
@@ -104,11 +100,6 @@ fn check(read: &ServerMetadata, data: &[u8], issuer: &Issuer) {
     ] {
         assert_eq!(strings(value.get(name)).as_deref(), list, "{name}");
     }
-    let flag = |name: &str| value.get(name).and_then(Value::as_bool) == Some(true);
-    assert_eq!(
-        read.require_pushed_authorization_requests(),
-        flag("require_pushed_authorization_requests")
-    );
     let algorithms = strings(value.get("token_endpoint_auth_signing_alg_values_supported"));
     assert!(!algorithms.iter().flatten().any(|it| it == "none"));
     assert_eq!(

@@ -103,7 +103,7 @@ impl PrivateKeyJwt {
     /// `oauth.authenticate`; `metadata.member` where the audience is an endpoint that the server lacks.
     pub fn prepare(&self, server: &ServerMetadata, now: UnixTime) -> Result<SigningInput, Error> {
         expect_method(server, "private_key_jwt")?;
-        expect_algorithm(server, &*self.signer)?;
+        expect_algorithm(server.token_endpoint_auth_algorithms(), &*self.signer)?;
         let iat = now.as_secs();
         let claims = Claims {
             iss: self.client.as_str(),

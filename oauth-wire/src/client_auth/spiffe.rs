@@ -12,8 +12,8 @@ use jose::time::UnixTime;
 use serde::Deserialize;
 
 use super::{
-    AssertionAudience, Authenticate, BoxError, expect_method, expect_unauthenticated, failed,
-    sensitive,
+    AssertionAudience, Authenticate, BoxError, expect_algorithm, expect_method,
+    expect_unauthenticated, failed, sensitive,
 };
 use crate::Error;
 use crate::attestation::{ATTESTATION, ATTESTATION_POP, POP_TYPE, PopClaims};
@@ -194,6 +194,7 @@ impl Authenticate for SpiffeWit {
         expect_unauthenticated(request, &self.client)?;
         let credential = (self.source)(now).map_err(unavailable)?;
         let signer = &*credential.signer;
+        expect_algorithm(server.client_attestation_pop_algorithms(), signer)?;
         let claims = PopClaims {
             aud: server.issuer().as_str(),
             jti: random::id128(self.random).map_err(failed("no random bytes"))?,

@@ -22,16 +22,6 @@ struct Members {
     bearer_methods_supported: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_name: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource_documentation: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authorization_details_types_supported: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dpop_signing_alg_values_supported: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dpop_bound_access_tokens_required: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls_client_certificate_bound_access_tokens: Option<bool>,
 }
 
 /// What a resource says about itself: whose tokens it takes, and for which scopes.
@@ -102,15 +92,6 @@ impl ResourceMetadata {
         self
     }
 
-    /// Says that access tokens have to be bound by DPoP, with these algorithms (RFC 9449 §5.1).
-    #[must_use]
-    pub fn with_dpop(mut self, algorithms: jose::AlgorithmSet) -> Self {
-        let names = algorithms.iter().map(|it| it.name().to_owned()).collect();
-        self.members.dpop_signing_alg_values_supported = Some(names);
-        self.members.dpop_bound_access_tokens_required = Some(true);
-        self
-    }
-
     /// Reads a document that was fetched for `expected`: the identifier that the URL was made of, or, where the URL came with a challenge, the URL that
     /// was requested (RFC 9728 §3.3, PRM-03).
     ///
@@ -138,9 +119,7 @@ impl ResourceMetadata {
         is_expected: impl Fn(&Resource) -> bool,
     ) -> Result<Self, Error> {
         sized(json)?;
-        jose::json::check_object(json).map_err(|error| Error::MetadataJson(Some(error)))?;
-        let mut members: Members =
-            serde_json::from_slice(json).or(Err(Error::MetadataJson(None)))?;
+        let mut members: Members = jose::json::from_object(json).map_err(Error::MetadataJson)?;
         let transport = Transport::of(asked.as_str());
         let resource = members
             .resource
@@ -200,29 +179,6 @@ impl ResourceMetadata {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.members.resource_name.as_deref()
-    }
-
-    /// Types of `authorization_details` (RFC 9396 §10).
-    #[must_use]
-    pub fn authorization_details_types_supported(&self) -> Option<&[String]> {
-        self.members
-            .authorization_details_types_supported
-            .as_deref()
-    }
-
-    /// The algorithms of DPoP that are known here, or `None` where the resource does not say.
-    #[must_use]
-    pub fn dpop_algorithms(&self) -> Option<jose::AlgorithmSet> {
-        let names = self.members.dpop_signing_alg_values_supported.as_ref()?;
-        let known = |name: &String| jose::Algorithm::from_name(name);
-        Some(names.iter().filter_map(known).collect())
-    }
-
-    /// Whether access tokens have to be bound by DPoP. Absent means no.
-    #[must_use]
-    pub fn requires_dpop(&self) -> bool {
-        let required = self.members.dpop_bound_access_tokens_required;
-        required.unwrap_or_default()
     }
 
     /// The document.

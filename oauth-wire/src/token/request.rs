@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use crate::names::{Endpoint, Resource, ScopeSet};
 use crate::{Error, media};
 
-/// The parameters of a request to a token endpoint, or to another one where clients authenticate. None stands twice, but `resource` and `audience`.
+/// The parameters of a request to a token endpoint. None stands twice, but `resource` and `audience`.
 ///
 /// Values are secret in `Debug`.
 ///
@@ -38,17 +38,12 @@ impl TokenRequest {
     ///
     /// `oauth.request` for an empty one.
     pub fn new(grant_type: &str) -> Result<Self, Error> {
-        let mut request = Self::without_grant();
-        request.parameter("grant_type", grant_type)?;
-        Ok(request)
-    }
-
-    /// A request to an endpoint without grant types: revocation, introspection, pushed authorization requests.
-    pub fn without_grant() -> Self {
-        Self {
+        let mut request = Self {
             parameters: Vec::new(),
             headers: HeaderMap::new(),
-        }
+        };
+        request.parameter("grant_type", grant_type)?;
+        Ok(request)
     }
 
     /// Adds what the token is for (RFC 8707 §2). May be called again for another one.

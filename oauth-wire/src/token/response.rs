@@ -226,12 +226,13 @@ impl Members<'_> {
     }
 }
 
-/// RSC-05: a string or an array; what is neither says nothing.
+/// RSC-05: a string or an array; what is neither says nothing. They are for comparing, so names on loopback are read, too.
 fn resources(raw: Option<&RawValue>) -> Vec<Resource> {
     let text = raw.map_or("null", RawValue::get);
-    let one = serde_json::from_str(text).map(|one: Resource| vec![one]);
-    one.or_else(|_| serde_json::from_str(text))
-        .unwrap_or_default()
+    let one = serde_json::from_str(text).map(|one: String| vec![one]);
+    let all = one.or_else(|_| serde_json::from_str(text));
+    let read = |all: Vec<String>| all.iter().map(|it| Resource::loopback(it).ok()).collect();
+    all.ok().and_then(read).unwrap_or_default()
 }
 
 /// RFC 6749 appendix A.12.
