@@ -4,6 +4,7 @@
 //! the crate's table, and where two ways lead to one answer, the answers are equal. `fuzz/run` feeds them with what libFuzzer makes up;
 //! `tests/replay.rs` with the seeds of `fuzz/corpus`.
 
+mod accept_signature;
 mod bundle;
 mod challenge;
 mod digest_field;
@@ -18,12 +19,14 @@ mod jwt_claims;
 mod known;
 mod resource_metadata;
 mod server_metadata;
+mod signature;
 mod token_response;
 mod trace_context;
 mod wit;
 mod wpt;
 mod wpt_http;
 
+pub use accept_signature::accept_signature;
 pub use bundle::bundle;
 pub use challenge::challenge;
 pub use digest_field::digest_field;
@@ -36,6 +39,7 @@ pub use jws::jws;
 pub use jwt_claims::jwt_claims;
 pub use resource_metadata::resource_metadata;
 pub use server_metadata::server_metadata;
+pub use signature::signature;
 pub use token_response::token_response;
 pub use trace_context::trace_context;
 pub use wit::wit;
@@ -47,6 +51,7 @@ pub type Target = fn(&[u8]) -> Outcome;
 
 /// All targets, by the name that their corpus and their binary have.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("accept_signature", accept_signature),
     ("bundle", bundle),
     ("challenge", challenge),
     ("digest_field", digest_field),
@@ -59,6 +64,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("jwt_claims", jwt_claims),
     ("resource_metadata", resource_metadata),
     ("server_metadata", server_metadata),
+    ("signature", signature),
     ("token_response", token_response),
     ("trace_context", trace_context),
     ("wit", wit),

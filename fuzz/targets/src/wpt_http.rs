@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aims::oauth_rs::{self, IssuerStore};
 use aims::{Guard, Refusal};
-use http::header::{AUTHORIZATION, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Method, Request, Uri};
 use jose::digest::sha256_base64url;
@@ -184,6 +184,7 @@ fn check_honest(guard: &Guard, sent: &Sent<'_>, made: &Made) {
     if !path.starts_with('/') || !path.bytes().all(plain) {
         return;
     }
+    headers.insert(HOST, HeaderValue::from_static("workload.example.com"));
     assert!(fields::apply(headers, WIT.trim(), &made.wpt).is_ok());
     for (name, value) in [
         (HeaderName::from_static(COVERED), sent.covered),
