@@ -95,9 +95,7 @@ fn agent(holder: &common::Agent) -> AgentBuilder {
     let wit = SecretText::new(holder.wit.expose());
     let signer = Arc::new(holder.key.clone());
     let identity = Identity::new(wit, signer, holder.key.public_jwk()).unwrap();
-    Agent::builder(FixedSource::new(identity))
-        .unwrap()
-        .clock(Then(NOW))
+    Agent::builder(FixedSource::new(identity)).clock(Then(NOW))
 }
 
 fn call(uri: &str) -> Request<Vec<u8>> {
@@ -109,7 +107,7 @@ fn call(uri: &str) -> Request<Vec<u8>> {
 fn a_proven_request_is_let_in() {
     let world = World::new();
     let guard = world.guard().build().unwrap();
-    let agent = agent(&world.agent(AGENT)).trace(Fixed).build();
+    let agent = agent(&world.agent(AGENT)).trace(Fixed).build().unwrap();
     for _ in 0..2 {
         let mut request = call(&format!("{CALL}?x=1"));
         request
@@ -126,7 +124,7 @@ fn a_proven_request_is_let_in() {
 fn what_cannot_be_proven_is_refused() {
     let world = World::new();
     let holder = world.agent(AGENT);
-    let agent_ = agent(&holder).build();
+    let agent_ = agent(&holder).build().unwrap();
     let with = |values: &[&'static str]| {
         let mut request = call(CALL);
         for value in values {
@@ -146,7 +144,7 @@ fn what_cannot_be_proven_is_refused() {
         agent_.prove(&mut relative).unwrap_err().code(),
         "wpt.target"
     );
-    let late = agent(&holder).clock(Then(NOW + 3_600)).build();
+    let late = agent(&holder).clock(Then(NOW + 3_600)).build().unwrap();
     assert_eq!(
         late.prove(&mut call(CALL)).unwrap_err().code(),
         "source.expired"
@@ -174,6 +172,7 @@ fn with_tokens(holder: &common::Agent, net: &Net) -> Agent {
         .authorize(TOOL.parse().unwrap(), scopes, source)
         .client(net.clone())
         .build()
+        .unwrap()
 }
 
 /// RFC 6750 §3: a refused token is replaced once, with a new proof; a second refusal is the answer.

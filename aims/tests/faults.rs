@@ -433,9 +433,9 @@ fn agent_for(holder: &common::Agent, resource: &str) -> Agent {
     let source = TokenSource::new(server, client, TokenTransport::new(Tokens));
     let scopes = "tools:call".parse().unwrap();
     Agent::builder(FixedSource::new(identity))
-        .unwrap()
         .clock(Then)
         .authorize(Resource::loopback(resource).unwrap(), scopes, source)
         .client(Fetcher::builder().allow_loopback_http().build().unwrap())
         .build()
+        .unwrap()
 }

@@ -1,12 +1,40 @@
 //! Why a request could not be proven or sent.
 
+use std::error::Error as StdError;
+
 /// A request was not proven or not sent, or its answer not taken. The code is that of the part that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The content of the answer broke off.
+    #[cfg(feature = "tower")]
+    #[error("the content of the answer could not be read")]
+    Answer(#[source] Box<dyn StdError + Send + Sync>),
+    /// The content of the answer is longer than the limit.
+    #[cfg(feature = "tower")]
+    #[error("the content of the answer is longer than {limit} bytes")]
+    AnswerTooLong {
+        /// In bytes.
+        limit: usize,
+    },
     /// `Authorization` is repeated, or is not `Bearer`: the proof could not cover it.
     #[error("the `Authorization` of the request cannot be covered by a proof")]
     Authorization,
+    /// The HTTP client that the agent is a layer around has failed; the source is its error.
+    #[cfg(feature = "tower")]
+    #[error("the HTTP client failed")]
+    Client(#[source] Box<dyn StdError + Send + Sync>),
+    /// The content of the request broke off.
+    #[cfg(feature = "tower")]
+    #[error("the content of the request could not be read")]
+    Content(#[source] Box<dyn StdError + Send + Sync>),
+    /// The content of the request is longer than the limit.
+    #[cfg(feature = "tower")]
+    #[error("the content of the request is longer than {limit} bytes")]
+    ContentTooLong {
+        /// In bytes.
+        limit: usize,
+    },
     /// The agent has no identity at the moment.
     #[error(transparent)]
     Identity(#[from] wimse_cred::Error),
@@ -17,6 +45,9 @@ pub enum Error {
     #[cfg(feature = "http-sig")]
     #[error("the identity's token cannot stand in a field")]
     Header,
+    /// The URI is not in a form in which it can be told whether it is within a resource that tokens are for.
+    #[error("it cannot be told whether a token belongs to this URI")]
+    Target(#[source] oauth_wire::Error),
     /// The response is signed by another workload than the tool.
     #[cfg(feature = "http-sig")]
     #[error("the response is signed by another workload than the tool")]
@@ -28,6 +59,10 @@ pub enum Error {
     /// The key could not sign.
     #[error("the proof could not be signed")]
     Sign(#[source] jose::Error),
+    /// The request or its answer has trailers, which nothing would cover.
+    #[cfg(feature = "tower")]
+    #[error("the message has trailers")]
+    Trailers,
     /// No access token was got.
     #[error(transparent)]
     Token(#[from] oauth_client::Error),
@@ -39,17 +74,34 @@ pub enum Error {
 impl Error {
     /// The codes that are not those of a part.
     pub const CODES: &'static [&'static str] = &[
+        "agent.answer",
+        "agent.answer_too_long",
         "agent.authorization",
+        "agent.client",
+        "agent.content",
+        "agent.content_too_long",
         "agent.header",
         "agent.sign",
+        "agent.target",
         "agent.tool",
+        "agent.trailers",
     ];
 
     /// The stable name of this error, for records, tests and tools.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
+            #[cfg(feature = "tower")]
+            Self::Answer(_) => "agent.answer",
+            #[cfg(feature = "tower")]
+            Self::AnswerTooLong { .. } => "agent.answer_too_long",
             Self::Authorization => "agent.authorization",
+            #[cfg(feature = "tower")]
+            Self::Client(_) => "agent.client",
+            #[cfg(feature = "tower")]
+            Self::Content(_) => "agent.content",
+            #[cfg(feature = "tower")]
+            Self::ContentTooLong { .. } => "agent.content_too_long",
             Self::Identity(source) => source.code(),
             Self::Proof(source) => source.code(),
             #[cfg(feature = "http-sig")]
@@ -59,6 +111,9 @@ impl Error {
             #[cfg(feature = "http-sig")]
             Self::Signature(source) => source.code(),
             Self::Sign(_) => "agent.sign",
+            Self::Target(_) => "agent.target",
+            #[cfg(feature = "tower")]
+            Self::Trailers => "agent.trailers",
             Self::Token(source) => source.code(),
             Self::Send(source) => source.code(),
         }

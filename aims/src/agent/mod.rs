@@ -1,6 +1,9 @@
 //! The agent's side: a request proves who sends it.
 
 mod error;
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub mod layer;
 mod send;
 #[cfg(feature = "http-sig")]
 mod sign;
@@ -57,31 +60,33 @@ struct Authorization {
 /// Makes an [`Agent`].
 #[must_use = "an agent is made by `build`"]
 pub struct AgentBuilder {
-    inner: Inner,
+    source: Arc<dyn IdentitySource>,
+    lifetime: Duration,
+    #[cfg(feature = "http-sig")]
+    method: ProofMethod,
+    #[cfg(feature = "http-sig")]
+    responses: Option<SignedResponses>,
+    tokens: Vec<Authorization>,
+    fetch: Option<Arc<dyn fetch::Fetch>>,
+    trace: Option<Arc<dyn CurrentTrace>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl Agent {
     /// An agent whose identity comes from this source.
-    ///
-    /// # Errors
-    ///
-    /// `fetch.build` where the HTTP client cannot be set up.
-    pub fn builder(source: impl IdentitySource + 'static) -> Result<AgentBuilder, Error> {
-        Ok(AgentBuilder {
-            inner: Inner {
-                source: Arc::new(source),
-                lifetime: Duration::from_secs(60),
-                #[cfg(feature = "http-sig")]
-                method: ProofMethod::default(),
-                #[cfg(feature = "http-sig")]
-                responses: None,
-                tokens: Vec::new(),
-                fetch: Arc::new(Fetcher::builder().build()?),
-                trace: None,
-                clock: Arc::new(SystemClock::new()),
-                random: random::SYSTEM,
-            },
-        })
+    pub fn builder(source: impl IdentitySource + 'static) -> AgentBuilder {
+        AgentBuilder {
+            source: Arc::new(source),
+            lifetime: Duration::from_secs(60),
+            #[cfg(feature = "http-sig")]
+            method: ProofMethod::default(),
+            #[cfg(feature = "http-sig")]
+            responses: None,
+            tokens: Vec::new(),
+            fetch: None,
+            trace: None,
+            clock: Arc::new(SystemClock::new()),
+        }
     }
 
     /// Proves a request: adds WIT and WPT for its URI, bound to the `Authorization: Bearer` and `Txn-Token` that it has, and the trace context that the program has. A
@@ -139,7 +144,7 @@ impl Agent {
 impl AgentBuilder {
     /// Gets access tokens from this source for requests to the resource and whatever is within it, with these scopes.
     pub fn authorize(mut self, resource: Resource, scopes: ScopeSet, source: TokenSource) -> Self {
-        self.inner.tokens.push(Authorization {
+        self.tokens.push(Authorization {
             resource,
             scopes,
             source,
@@ -149,7 +154,7 @@ impl AgentBuilder {
 
     /// Sends requests by this client; unless said, `https` to public addresses.
     pub fn client(mut self, fetch: impl fetch::Fetch + 'static) -> Self {
-        self.inner.fetch = Arc::new(fetch);
+        self.fetch = Some(Arc::new(fetch));
         self
     }
 
@@ -157,7 +162,7 @@ impl AgentBuilder {
     #[cfg(feature = "http-sig")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
     pub const fn proof(mut self, method: ProofMethod) -> Self {
-        self.inner.method = method;
+        self.method = method;
         self
     }
 
@@ -165,31 +170,51 @@ impl AgentBuilder {
     #[cfg(feature = "http-sig")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
     pub fn signed_responses(mut self, responses: SignedResponses) -> Self {
-        self.inner.responses = Some(responses);
+        self.responses = Some(responses);
         self
     }
 
     /// How long a proof is good, from 1 s to 5 min; a minute unless said.
     pub const fn proof_lifetime(mut self, lifetime: Duration) -> Self {
-        self.inner.lifetime = lifetime;
+        self.lifetime = lifetime;
         self
     }
 
     /// Where the current trace context comes from; unless said, none is sent.
     pub fn trace(mut self, trace: impl CurrentTrace + 'static) -> Self {
-        self.inner.trace = Some(Arc::new(trace));
+        self.trace = Some(Arc::new(trace));
         self
     }
 
     /// Another clock.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.inner.clock = Arc::new(clock);
+        self.clock = Arc::new(clock);
         self
     }
 
     /// Builds the agent.
-    pub fn build(self) -> Agent {
-        Agent(Arc::new(self.inner))
+    ///
+    /// # Errors
+    ///
+    /// `fetch.build` where no [client](Self::client) was given, and one cannot be set up.
+    pub fn build(self) -> Result<Agent, Error> {
+        let fetch = match self.fetch {
+            Some(fetch) => fetch,
+            None => Arc::new(Fetcher::builder().build()?),
+        };
+        Ok(Agent(Arc::new(Inner {
+            source: self.source,
+            lifetime: self.lifetime,
+            #[cfg(feature = "http-sig")]
+            method: self.method,
+            #[cfg(feature = "http-sig")]
+            responses: self.responses,
+            tokens: self.tokens,
+            fetch,
+            trace: self.trace,
+            clock: self.clock,
+            random: random::SYSTEM,
+        })))
     }
 }
 
@@ -204,7 +229,10 @@ impl fmt::Debug for Inner {
 
 impl fmt::Debug for AgentBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AgentBuilder").field(&self.inner).finish()
+        f.debug_struct("AgentBuilder")
+            .field("source", &self.source)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,9 @@
 //! Sending.
 
+use std::future::Future;
+
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use oauth_client::{Token, Transport, TransportFuture};
 use oauth_wire::names::Resource;
 
@@ -25,6 +27,27 @@ impl<F: fetch::Fetch> Transport for TokenTransport<F> {
     }
 }
 
+/// What carries a request to the tool, and brings the whole answer.
+pub(super) trait Carry: Send {
+    /// The content of both.
+    type Content: AsRef<[u8]> + Clone + Send;
+
+    fn carry(
+        &mut self,
+        request: Request<Self::Content>,
+    ) -> impl Future<Output = Result<Response<Self::Content>, Error>> + Send;
+}
+
+struct Fetching<'a>(&'a dyn fetch::Fetch);
+
+impl Carry for Fetching<'_> {
+    type Content = Vec<u8>;
+
+    async fn carry(&mut self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
+        Ok(self.0.send(request).await?)
+    }
+}
+
 /// What says whether an answer is one.
 enum Judge {
     /// Whatever comes over the connection.
@@ -34,7 +57,7 @@ enum Judge {
 }
 
 impl Judge {
-    fn finish(self, answer: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
+    fn finish<B: AsRef<[u8]>>(self, answer: Response<B>) -> Result<Response<B>, Error> {
         match self {
             Self::Anything => Ok(answer),
             #[cfg(feature = "http-sig")]
@@ -49,12 +72,21 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Those of [`prove`](Self::prove), of the token source, and `fetch.…`. A refusal by the tool is an answer, not an error.
+    /// Those of [`prove`](Self::prove), of the token source, and `fetch.…`; `agent.target` where tokens are configured, and the URI is not in normal form, so that it cannot be told whether
+    /// one belongs to it. A refusal by the tool is an answer, not an error.
     pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
-        let uri = request.uri().to_string();
-        let Some(authorization) = self.authorization(&uri) else {
-            let (answer, pending) = self.send_once(request, None).await?;
-            return pending.finish(answer);
+        self.exchange(request, &mut Fetching(&*self.0.fetch)).await
+    }
+
+    /// What [`send`](Self::send) does, over whatever carries the request.
+    pub(super) async fn exchange<C: Carry>(
+        &self,
+        request: Request<C::Content>,
+        carrier: &mut C,
+    ) -> Result<Response<C::Content>, Error> {
+        let Some(authorization) = self.authorization(request.uri())? else {
+            let (answer, judge) = self.exchange_once(request, None, carrier).await?;
+            return judge.finish(answer);
         };
         let Authorization {
             resource,
@@ -62,33 +94,35 @@ impl Agent {
             source,
         } = authorization;
         let token = source.token_for(resource, scopes).await?;
-        let (answer, pending) = self.send_once(request.clone(), Some(&token)).await?;
+        let again = request.clone();
+        let (answer, judge) = self.exchange_once(request, Some(&token), carrier).await?;
         if answer.status() != StatusCode::UNAUTHORIZED
             || !answer.headers().contains_key(WWW_AUTHENTICATE)
         {
-            return pending.finish(answer);
+            return judge.finish(answer);
         }
         // Whoever answered so, it costs a token and one more try.
         source.forget(&token);
         let token = source.token_for(resource, scopes).await?;
-        let (answer, pending) = self.send_once(request, Some(&token)).await?;
-        pending.finish(answer)
+        let (answer, judge) = self.exchange_once(again, Some(&token), carrier).await?;
+        judge.finish(answer)
     }
 
-    async fn send_once(
+    async fn exchange_once<C: Carry>(
         &self,
-        mut request: Request<Vec<u8>>,
+        mut request: Request<C::Content>,
         token: Option<&Token>,
-    ) -> Result<(Response<Vec<u8>>, Judge), Error> {
+        carrier: &mut C,
+    ) -> Result<(Response<C::Content>, Judge), Error> {
         if let Some(token) = token {
             request.headers_mut().remove(AUTHORIZATION);
             token.apply(request.headers_mut())?;
         }
         let judge = self.prove_to_send(&mut request)?;
-        Ok((self.0.fetch.send(request).await?, judge))
+        Ok((carrier.carry(request).await?, judge))
     }
 
-    fn prove_to_send(&self, request: &mut Request<Vec<u8>>) -> Result<Judge, Error> {
+    fn prove_to_send<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<Judge, Error> {
         #[cfg(feature = "http-sig")]
         if self.0.method == super::ProofMethod::HttpSignature {
             return Ok(Judge::Signed(Box::new(self.sign(request)?)));
@@ -98,11 +132,25 @@ impl Agent {
     }
 
     /// The tokens for the innermost resource that the URI is within. Never those of another origin.
-    fn authorization(&self, uri: &str) -> Option<&Authorization> {
-        let requested: Resource = uri.parse().or_else(|_| Resource::loopback(uri)).ok()?;
+    ///
+    /// A URI of another scheme is within none. Of the others, one that is not in normal form could be, for a reader who normalises it, and is an error.
+    fn authorization(&self, uri: &Uri) -> Result<Option<&Authorization>, Error> {
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let scheme_of = |it: &Authorization| {
+            let resource = it.resource.as_str().split_once(':');
+            resource.is_some_and(|(own, _)| own.eq_ignore_ascii_case(scheme))
+        };
+        if !self.0.tokens.iter().any(scheme_of) {
+            return Ok(None);
+        }
+        let uri = uri.to_string();
+        let requested: Resource = uri
+            .parse()
+            .or_else(|_not_https| Resource::loopback(&uri))
+            .map_err(Error::Target)?;
         let tokens = self.0.tokens.iter();
-        tokens
+        Ok(tokens
             .filter(|it| requested.is_within(&it.resource))
-            .max_by_key(|it| it.resource.as_str().len())
+            .max_by_key(|it| it.resource.as_str().len()))
     }
 }

@@ -102,7 +102,7 @@ impl PendingResponse {
     /// # Errors
     ///
     /// `sig.response_unsigned`, `sig.request_nonce`, `digest.mismatch` and other `sig.…` and `digest.…`; `agent.tool` where another workload signed; `wit.…`.
-    pub fn finish(self, response: Response<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
+    pub fn finish<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<Response<B>, Error> {
         let inner = &*self.agent.0;
         let now = inner.clock.now();
         let (parts, content) = response.into_parts();
@@ -120,7 +120,7 @@ impl PendingResponse {
             now,
         )?;
         match answer {
-            Answer::Signed(head) => drop(head.check_body(&content)?),
+            Answer::Signed(head) => drop(head.check_body(content.as_ref())?),
             Answer::Unsigned => {}
         }
         Ok(Response::from_parts(parts, content))
@@ -134,11 +134,12 @@ impl Agent {
     /// # Errors
     ///
     /// `source.expired` where the agent has no identity at the moment; `sig.target` for a URI that is not absolute, and other `sig.…`.
-    pub fn sign(&self, request: &mut Request<Vec<u8>>) -> Result<PendingResponse, Error> {
+    pub fn sign<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<PendingResponse, Error> {
         let inner = &*self.0;
         let now = inner.clock.now();
         let identity = inner.source.identity(now)?;
-        let digest = (!request.body().is_empty()).then(|| ContentDigest::of(request.body()));
+        let content = request.body().as_ref();
+        let digest = (!content.is_empty()).then(|| ContentDigest::of(content));
         let headers = request.headers_mut();
         headers.remove(ContentDigest::FIELD);
         if let Some(digest) = &digest {

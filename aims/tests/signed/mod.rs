@@ -57,7 +57,7 @@ impl Meeting {
         let guard = world.guard().http_signatures(signatures).clock(Then(NOW));
         let guard = with(guard, &world).build().unwrap();
         let me = world.agent(AGENT);
-        let agent = builder(&me).build();
+        let agent = builder(&me).build().unwrap();
         Self {
             world,
             me,
@@ -81,7 +81,7 @@ impl Meeting {
     }
 
     pub(crate) fn agent_with(&self, with: impl FnOnce(AgentBuilder) -> AgentBuilder) -> Agent {
-        with(builder(&self.me)).build()
+        with(builder(&self.me)).build().unwrap()
     }
 
     pub(crate) fn trust(&self) -> Arc<TrustStore> {
@@ -107,7 +107,7 @@ impl Meeting {
 }
 
 fn builder(me: &common::Agent) -> AgentBuilder {
-    let builder = Agent::builder(source(me)).unwrap();
+    let builder = Agent::builder(source(me));
     builder.clock(Then(NOW)).proof(ProofMethod::HttpSignature)
 }
 

@@ -75,10 +75,10 @@ async fn main() -> Result<(), Failure> {
 
     // 4. The agent. Whatever it sends to the tool carries an access token, the WIT, and a proof that is good for this one request. This handle is what a model's
     //    tool-calling loop is given: it can send requests, and it cannot show anybody a credential.
-    let agent = Agent::builder(source.clone())?
+    let agent = Agent::builder(source.clone())
         .authorize(resource, "tools:call".parse()?, tokens)
         .client(fetcher)
-        .build();
+        .build()?;
 
     for round in 0..rounds {
         if round > 0 {

@@ -17,6 +17,7 @@ use aims::wpt::{Binding, fields};
 use http::Request;
 use http::header::{AUTHORIZATION, HeaderMap};
 
+use crate::signed;
 use crate::world::{self, Failure, Holder, SCOPE, World};
 
 /// One line of the table: what was sent, and what must come back.
@@ -27,6 +28,14 @@ struct Step {
     why: &'static str,
 }
 
+/// The same, as it came out.
+pub(crate) struct Line {
+    pub(crate) sent: &'static str,
+    pub(crate) status: u16,
+    pub(crate) why: String,
+    pub(crate) good: bool,
+}
+
 /// Tries everything, prints the table, and gives the number of steps that went wrong.
 pub(crate) async fn run(
     world: &World,
@@ -35,17 +44,29 @@ pub(crate) async fn run(
     source: &TokenSource,
 ) -> Result<usize, Failure> {
     println!("{:<46} {:>6}  {:<22} as it should", "sent", "answer", "why");
-    let mut wrong = 0_usize;
+    let mut lines = Vec::new();
     for step in steps(world, planner, intern, source).await? {
         let answer = world.fetcher.send(step.request).await?;
         let (status, why) = (answer.status().as_u16(), world.reasons.take());
-        let good = status == step.status && why == step.why;
+        lines.push(Line {
+            sent: step.sent,
+            status,
+            good: status == step.status && why == step.why,
+            why,
+        });
+    }
+    lines.extend(signed::lines(world, planner, source).await?);
+    let mut wrong = 0_usize;
+    for Line {
+        sent,
+        status,
+        why,
+        good,
+    } in lines
+    {
         wrong = wrong.saturating_add(usize::from(!good));
-        println!(
-            "{:<46} {status:>6}  {why:<22} {}",
-            step.sent,
-            if good { "yes" } else { "NO" }
-        );
+        let good = if good { "yes" } else { "NO" };
+        println!("{sent:<46} {status:>6}  {why:<22} {good}");
     }
     Ok(wrong)
 }

@@ -8,6 +8,7 @@
 #![expect(clippy::print_stdout, reason = "it is a program that tells a story")]
 
 mod attacks;
+mod signed;
 mod world;
 
 use aims::fetch::Fetcher;
@@ -19,6 +20,8 @@ use world::{Failure, Reasons, World};
 
 const AGENT: &str = "spiffe://example.org/agent/planner";
 const OTHER: &str = "spiffe://example.org/agent/intern";
+/// The tool has an identity as well, and signs its answers with it.
+const TOOL: &str = "spiffe://example.org/tool";
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
@@ -28,20 +31,22 @@ async fn main() -> Result<(), Failure> {
     let identity_key = SigningKey::generate(Algorithm::Es256, world::provider())?;
     let identity_key = identity_key.with_key_id("quickstart");
 
-    let (authority, tokens) = world::start_authority([AGENT, OTHER], &tool, &identity_key).await?;
-    let reasons = Reasons::default();
-    world::start_tool(listener, &tool, &authority, &fetcher, reasons.clone()).await?;
+    let names = [AGENT, OTHER, TOOL];
+    let (authority, tokens) = world::start_authority(names, &tool, &identity_key).await?;
     println!("authority  {authority}\ntool       {tool}\n");
 
     let mut holders = Vec::new();
-    for (name, token) in [AGENT, OTHER].into_iter().zip(tokens) {
+    for (name, token) in names.into_iter().zip(tokens) {
         let holder = world::enrol(&authority, token, &fetcher).await?;
         println!("enrolled   {name}, WIT {}", holder.wit.fingerprint());
         holders.push(holder);
     }
-    let [planner, intern] = holders.as_slice() else {
-        return Err("two agents enrol".into());
+    let [planner, intern, itself] = holders.as_slice() else {
+        return Err("two agents and the tool enrol".into());
     };
+    let parties = (listener, itself);
+    let reasons = Reasons::default();
+    let trust = world::start_tool(parties, &tool, &authority, &fetcher, reasons.clone()).await?;
     let (agent, source) = world::agent(planner, &tool, &authority, &fetcher).await?;
     let answer = agent
         .send(Request::post(format!("{tool}/call")).body(Vec::new())?)
@@ -59,6 +64,7 @@ async fn main() -> Result<(), Failure> {
         authority,
         tool,
         fetcher,
+        trust,
         reasons,
         identity_key,
     };

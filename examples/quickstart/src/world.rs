@@ -6,7 +6,7 @@ use std::time::Duration;
 use aims::agent::TokenTransport;
 use aims::cred::{Bundle, FixedSource, Identity, TrustStore};
 use aims::fetch::{Fetch as _, Fetcher, expect_json};
-use aims::guard::Guard;
+use aims::guard::{Guard, HttpSignatures};
 use aims::jose::alg::Algorithm;
 use aims::jose::key::SigningKey;
 use aims::jose::provider::{self, Provider};
@@ -36,6 +36,7 @@ pub(crate) struct World {
     pub(crate) authority: String,
     pub(crate) tool: String,
     pub(crate) fetcher: Fetcher,
+    pub(crate) trust: Arc<TrustStore>,
     pub(crate) reasons: Reasons,
     /// The authority's own key: with it, the story can make an identity that has expired.
     pub(crate) identity_key: SigningKey,
@@ -80,9 +81,9 @@ pub(crate) struct Holder {
     pub(crate) wit: SecretText,
 }
 
-/// Starts the authority, which knows two agents by their bootstrap tokens, and gives these.
+/// Starts the authority, which knows agents and tool by their bootstrap tokens, and gives these.
 pub(crate) async fn start_authority(
-    agents: [&str; 2],
+    names: [&str; 3],
     tool: &str,
     identity_key: &SigningKey,
 ) -> Result<(String, Vec<SecretText>), Failure> {
@@ -93,11 +94,11 @@ pub(crate) async fn start_authority(
         .signing_key(Purpose::WitSvid, identity_key.clone())
         .resource(authority::Resource::new(tool).with_scopes([SCOPE]));
     let mut tokens = Vec::new();
-    for agent in agents {
+    for name in names {
         let token = Enrolment::random_token(random::SYSTEM)?;
         authority = authority
-            .enrol(Enrolment::by_token(agent.parse()?, &token)?)
-            .client(Client::spiffe(agent.parse()?).allow(tool, [SCOPE]));
+            .enrol(Enrolment::by_token(name.parse()?, &token)?)
+            .client(Client::spiffe(name.parse()?).allow(tool, [SCOPE]));
         tokens.push(token);
     }
     let server = Server::new(authority.build(now())?);
@@ -105,14 +106,14 @@ pub(crate) async fn start_authority(
     Ok((base, tokens))
 }
 
-/// Starts the tool. It knows the authority's URL, and fetches whom to trust.
+/// Starts the tool, and gives whom it trusts. It knows the authority's URL, and fetches whom to trust.
 pub(crate) async fn start_tool(
-    listener: TcpListener,
+    (listener, itself): (TcpListener, &Holder),
     tool: &str,
     authority: &str,
     fetcher: &Fetcher,
     reasons: Reasons,
-) -> Result<(), Failure> {
+) -> Result<Arc<TrustStore>, Failure> {
     let origin = "spiffe://example.org".parse()?;
     let bundle = fetch_json(fetcher, &format!("{authority}/identity/bundle")).await?;
     let trust = Arc::new(TrustStore::of([Bundle::parse(
@@ -129,10 +130,11 @@ pub(crate) async fn start_tool(
 
     let metadata = ResourceMetadata::new(Resource::loopback(tool)?);
     let guard = Guard::builder(tool)
-        .trust(trust)
+        .trust(Arc::clone(&trust))
         .issuers(issuers)
         .metadata(metadata.with_authorization_server(issuer))
         .require(Requirements::new().scopes(SCOPE.parse()?))
+        .http_signatures(HttpSignatures::new().answering_as(FixedSource::new(identity(itself)?)))
         .record(reasons)
         .build()?;
 
@@ -140,13 +142,13 @@ pub(crate) async fn start_tool(
     let path = published.path().to_owned();
     let router = Router::new()
         .route("/mcp/call", post(call))
-        .layer(guard.layer())
+        .layer(guard.message_layer())
         .route(
             &path,
             get(move || async move { published.to_response::<axum::body::Body>() }),
         );
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(())
+    Ok(trust)
 }
 
 /// The tool itself. Nobody gets here whom the guard did not let in.
@@ -198,11 +200,11 @@ pub(crate) async fn agent(
             TokenTransport::new(fetcher.clone()),
         ))
     };
-    let agent = Agent::builder(FixedSource::new(identity(holder)?))?
+    let agent = Agent::builder(FixedSource::new(identity(holder)?))
         .authorize(resource, SCOPE.parse()?, source(server.clone())?)
         .client(fetcher.clone())
         .proof_lifetime(Duration::from_secs(30))
-        .build();
+        .build()?;
     Ok((agent, source(server)?))
 }
 

@@ -1,0 +1,119 @@
+//! A reverse proxy stands between agent and tool and ends TLS, as in most deployments. A client certificate ends there; a proof of the WIT's key goes through, and says at the tool
+//! what it said at the agent. Here the proxy does in turn what proxies do, and what they should not, and the table says which of it is noticed: by the tool's guard with a workload
+//! proof token (WPT), by the guard with an HTTP signature, and by the agent that wants its answers signed.
+//!
+//!     agent ── https ──▶ proxy ── http on loopback ──▶ guard ──▶ tool
+//!
+//!     cargo run -p example-proxy
+//!
+//! The proxy is nginx, where one is installed, or else a small one of this process. Ends with an error when any row is not as it should be.
+
+#![expect(clippy::print_stdout, reason = "it is a program that tells a story")]
+
+mod inside;
+mod meddling;
+mod nginx;
+mod parties;
+mod tls;
+
+use std::time::Duration;
+
+use aims::Agent;
+use aims::fetch::Fetcher;
+use http::Request;
+use http::header::CONTENT_TYPE;
+use meddling::{ACCEPTED, ROWS, Row, UNNOTICED};
+use parties::{Issuer, Reasons};
+use tls::Tls;
+use tokio::net::TcpListener;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What is asked of the tool.
+const ARGUMENTS: &str = r#"{"city":"Oslo"}"#;
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    tokio::time::timeout(Duration::from_secs(20), story()).await?
+}
+
+async fn story() -> Result<(), Failure> {
+    // 1. The tool's port and the proxy. Only the proxy has a certificate; the tool hears plain HTTP on loopback.
+    let tls = Tls::new()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let upstream = listener.local_addr()?;
+    let proxy = match nginx::start(&tls, upstream).await? {
+        Some(proxy) => proxy,
+        None => inside::start(&tls, upstream).await?,
+    };
+    let url = format!("https://localhost:{}", proxy.port);
+    println!("proxy      {url}, {}", proxy.name);
+    println!("tool       http://{upstream}, which nobody calls by this name\n");
+
+    // 2. The tool. Its guard is told the URL by which callers address it, which is that of the proxy: neither `Host` nor the port that it hears on says so.
+    let (issuer, reasons) = (Issuer::new()?, Reasons::default());
+    issuer.start_tool(listener, &format!("{url}/mcp"), &reasons)?;
+
+    // 3. The agent, once with each kind of proof. It trusts the certification authority of the proxy, and the bundle of the tool's origin.
+    let client = Fetcher::builder().allow_loopback_http();
+    let client = client.root_certificate_pem(tls.ca.clone()).build()?;
+    let [tokens, signatures] = issuer.agents(&client)?;
+
+    // 4. What survives.
+    println!(
+        "{:<34} {:<14} {:<22} {:<22} as it should",
+        "the proxy", "WPT", "HTTP signature", "signed answer"
+    );
+    let mut wrong = 0_usize;
+    for row in &ROWS {
+        let wpt = send(&tokens, &url, row, &reasons).await?;
+        let signature = send(&signatures, &url, row, &reasons).await?;
+        let good = wpt.guard == row.wpt
+            && signature.guard == row.signature
+            && signature.answer == row.answer;
+        wrong = wrong.saturating_add(usize::from(!good));
+        println!(
+            "{:<34} {:<14} {:<22} {:<22} {}",
+            row.words,
+            wpt.guard,
+            signature.guard,
+            signature.answer,
+            if good { "yes" } else { "NO" }
+        );
+    }
+    drop(proxy);
+    if wrong > 0 {
+        return Err(format!("{wrong} rows are not as they should be").into());
+    }
+    println!(
+        "\nBoth proofs go through a proxy that ends TLS. A WPT is about the target and the tokens; a signature is about method, query, content and answer as well."
+    );
+    Ok(())
+}
+
+/// What came of one call: at the guard, and at the agent.
+struct Outcome {
+    guard: String,
+    answer: String,
+}
+
+async fn send(agent: &Agent, url: &str, row: &Row, reasons: &Reasons) -> Result<Outcome, Failure> {
+    let request = Request::post(format!("{url}{}", row.path));
+    let request = request.header(CONTENT_TYPE, "application/json");
+    let answer = agent.send(request.body(ARGUMENTS.into())?).await;
+    let guard = reasons.take();
+    let answer = match answer {
+        Err(error) => {
+            let answer = error.code().to_owned();
+            return Ok(Outcome { guard, answer });
+        }
+        Ok(answer) => answer,
+    };
+    let as_sent = answer.body() == parties::expected(row.path, ARGUMENTS).as_bytes();
+    let (guard, answer) = match (answer.status().as_u16(), as_sent) {
+        (200, true) => (guard, "verified".to_owned()),
+        (200, false) if guard == ACCEPTED => (UNNOTICED.to_owned(), "verified".to_owned()),
+        (status, _) => (guard, status.to_string()),
+    };
+    Ok(Outcome { guard, answer })
+}
