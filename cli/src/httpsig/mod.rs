@@ -1,10 +1,12 @@
 //! `aims httpsig`.
 
 mod answer;
+mod content;
 mod keys;
 mod message;
 mod sign;
 mod verify;
+mod workload;
 
 use zeroize::Zeroizing;
 

@@ -2,11 +2,12 @@
 
 use http_sig::digest::ContentDigest;
 use http_sig::profile::{web_bot_auth, wimse};
-use http_sig::{Algorithm, Algorithms, Component, ComponentId, Policy, Section, VerifiedSignature};
+use http_sig::{Algorithm, Algorithms, Component, Policy, VerifiedSignature};
 use jose::time::UnixTime;
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Content, Sender};
+use super::content;
 use super::keys::{self, OfToken, Tokens};
 use super::message::{Files, Pair};
 use crate::args::{SignatureProfile, Verify};
@@ -74,7 +75,7 @@ fn plain(
         .verify(&pair.exchange(), keys.as_ref(), now)
         .map_err(of)?;
     let signature = signature.accept_replays();
-    let content = content(&pair, &signature).map_err(of)?;
+    let content = content::compare(&pair, &signature).map_err(of)?;
     shown(
         verify,
         &Answer::new(pair.kind(), &signature, None, content, REMARK),
@@ -96,7 +97,7 @@ fn bot(
     let verified = verified.accept_replays();
     let signature = verified.signature();
     check_required(&verify.required, signature).map_err(of)?;
-    let content = content(&pair, signature).map_err(of)?;
+    let content = content::compare(&pair, signature).map_err(of)?;
     let sender = verified.agent().map(Sender::Agent);
     shown(
         verify,
@@ -213,52 +214,6 @@ fn check_required(
             component: component.to_string(),
         }),
         None => Ok(()),
-    }
-}
-
-/// Compares each content whose digest is covered, and says whether that of the message is one.
-fn content(pair: &Pair<'_>, signature: &VerifiedSignature) -> Result<Content, http_sig::Error> {
-    let mut content = match pair.content() {
-        [] => Content::Empty,
-        _ => Content::NotCovered,
-    };
-    for (id, value) in signature.components() {
-        if id.name() != ContentDigest::FIELD {
-            continue;
-        }
-        let digest = covered(pair, &id, value)?;
-        if id.is_of_request() {
-            digest.verify(pair.request.content())?;
-        } else {
-            digest.verify(pair.content())?;
-            content = Content::Covered;
-        }
-    }
-    Ok(content)
-}
-
-/// The digests that a component covers: of a member, that one alone.
-fn covered(
-    pair: &Pair<'_>,
-    id: &ComponentId<'_>,
-    value: &str,
-) -> Result<ContentDigest, http_sig::Error> {
-    if let Some((_, rest)) = id.as_str().split_once(";key=\"") {
-        let key = rest.split('"').next().unwrap_or_default();
-        return ContentDigest::parse([format!("{key}={value}").as_bytes()]);
-    }
-    if !id.as_str().contains(";bs") {
-        return ContentDigest::parse([value.as_bytes()]);
-    }
-    let section = if id.is_of_trailers() {
-        Section::Trailers
-    } else {
-        Section::Headers
-    };
-    if id.is_of_request() {
-        ContentDigest::from_message(&pair.request, section)
-    } else {
-        ContentDigest::from_message(pair.message(), section)
     }
 }
 

@@ -1,0 +1,56 @@
+//! The content of messages, which no signature covers: its digest does.
+
+use http_sig::digest::ContentDigest;
+use http_sig::{ComponentId, Section, VerifiedSignature};
+
+use super::answer::Content;
+use super::message::Pair;
+
+/// Compares each content whose digest is covered, and says whether that of the message is one.
+pub(super) fn compare(
+    pair: &Pair<'_>,
+    signature: &VerifiedSignature,
+) -> Result<Content, http_sig::Error> {
+    let mut content = match pair.content() {
+        [] => Content::Empty,
+        _ => Content::NotCovered,
+    };
+    for (id, value) in signature.components() {
+        if id.name() != ContentDigest::FIELD {
+            continue;
+        }
+        let digest = covered(pair, &id, value)?;
+        if id.is_of_request() {
+            digest.verify(pair.request.content())?;
+        } else {
+            digest.verify(pair.content())?;
+            content = Content::Covered;
+        }
+    }
+    Ok(content)
+}
+
+/// The digests that a component covers: of a member, that one alone.
+fn covered(
+    pair: &Pair<'_>,
+    id: &ComponentId<'_>,
+    value: &str,
+) -> Result<ContentDigest, http_sig::Error> {
+    if let Some((_, rest)) = id.as_str().split_once(";key=\"") {
+        let key = rest.split('"').next().unwrap_or_default();
+        return ContentDigest::parse([format!("{key}={value}").as_bytes()]);
+    }
+    if !id.as_str().contains(";bs") {
+        return ContentDigest::parse([value.as_bytes()]);
+    }
+    let section = if id.is_of_trailers() {
+        Section::Trailers
+    } else {
+        Section::Headers
+    };
+    if id.is_of_request() {
+        ContentDigest::from_message(&pair.request, section)
+    } else {
+        ContentDigest::from_message(pair.message(), section)
+    }
+}
