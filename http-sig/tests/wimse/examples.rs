@@ -1,8 +1,8 @@
-//! The examples of draft-ietf-wimse-http-signature-07, as they stand in `testdata/wimse`. The response is verified in `src/profile/wimse/request/tests.rs`: no nonce of ours is that of the example.
+//! The examples of draft-ietf-wimse-http-signature-07, as they stand in `testdata/wimse`. That the response is what a caller waits for is in `src/profile/wimse/request/tests.rs`: no nonce of ours is that of the example.
 
 use http_sig::http1::Reader;
-use http_sig::profile::wimse::{RequestPolicy, SignedResponse};
-use http_sig::{Exchange, Limits, ReceivedFields, Section};
+use http_sig::profile::wimse::{Answer, RequestPolicy, ResponsePolicy, SignedResponse};
+use http_sig::{Exchange, Limits, Message, ReceivedFields, Section};
 use jose::jwk::Jwk;
 use jose::key::{SigningKey, VerifyingKey};
 use jose::provider::{AWS_LC, RUSTCRYPTO};
@@ -12,6 +12,8 @@ use crate::support::{SENDER, at};
 
 const REQUEST: &[u8] = include_bytes!("../../../testdata/wimse/sigs-request.txt");
 const CALLER: &[u8] = include_bytes!("../../../testdata/wimse/sigs-svca-jwk.txt");
+const RESPONSE: &[u8] = include_bytes!("../../../testdata/wimse/sigs-response.txt");
+const CALLED: &[u8] = include_bytes!("../../../testdata/wimse/sigs-svcb-jwk.txt");
 const AUDIENCE: &str = "https://svcb.example.com/gimme-ice-cream";
 const CREATED: u64 = 1_785_155_797;
 
@@ -39,6 +41,42 @@ fn the_request_verifies_at_its_time() {
         assert_eq!(verified.signed_response(), SignedResponse::Asked);
         assert!(verified.content_digest().is_none());
     }
+}
+
+/// Whoever sees both messages, and sent neither, judges the response by the request.
+#[test]
+fn an_onlooker_verifies_both() {
+    let request = Reader::edited_file(0).request(REQUEST, "https").unwrap();
+    let response = Reader::edited_file(100).response(RESPONSE, "GET").unwrap();
+    let public = |private| {
+        let key = SigningKey::from_jwk(private, AWS_LC).unwrap();
+        key.verifying_key().clone()
+    };
+    let policy = RequestPolicy::for_audiences([AUDIENCE]).unwrap();
+    let unspent = policy.verify(&request, &public(CALLER), at(CREATED));
+    let head = unspent.unwrap().accept_replays();
+    let verified = head.check_body(b"").unwrap();
+    let judge = |response: &dyn Message| {
+        let (key, policy) = (public(CALLED), ResponsePolicy::new());
+        let pending = verified.pending();
+        pending.finish(response, &request, Some(&key), &policy, at(CREATED))
+    };
+    let Ok(Answer::Signed(head)) = judge(&response) else {
+        panic!("it is signed")
+    };
+    let answer = head.check_body(response.content()).unwrap();
+    assert_eq!(answer.request_nonce(), "abcd1111");
+    // It was asked for, and it answers this request.
+    let code = |from: &str, to: &str| {
+        let text = str::from_utf8(RESPONSE).unwrap().replace(from, to);
+        let response = Reader::edited_file(100).response(text.as_bytes(), "GET");
+        judge(&response.unwrap())
+            .map(|_answer| ())
+            .unwrap_err()
+            .code()
+    };
+    assert_eq!(code("Signature", "Other"), "sig.response_unsigned");
+    assert_eq!(code("abcd1111", "abcd1112"), "sig.request_nonce");
 }
 
 /// Their text is canonical: what is read is written again in the same bytes.
