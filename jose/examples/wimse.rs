@@ -9,8 +9,7 @@ use jose::jwk::{Jwk, JwkSet, SetRules};
 use jose::jws::{Unverified, Verified};
 use jose::jwt::{NumericDate, TimeRules, Times};
 use jose::key::VerifyingKey;
-use jose::time::UnixTime;
-use jose::{digest, provider};
+use jose::{digest, provider, time};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -41,7 +40,7 @@ const KEYS: &str = include_str!("../../testdata/wimse/keys.json");
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (wit, wpt) = (WIT.trim(), WPT.trim());
-    let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_745_509_000));
+    let now = time::at(1_745_509_000);
 
     let issuer = trusted()?;
     let token = verify(wit, "wit+jwt", &issuer)?;
@@ -61,7 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("proof       verified  for {}", claims.aud);
 
-    let later = UnixTime::since_unix_epoch(std::time::Duration::from_secs(1_745_600_000));
+    let later = time::at(1_745_600_000);
     let expired = TimeRules::new().check(&Times::new(Some(claims.exp), None, None), later);
     refused("too late", expired.map(drop), "jwt.expired")?;
     refused(

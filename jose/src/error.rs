@@ -200,116 +200,100 @@ pub enum Error {
     Serialize,
 }
 
-impl Error {
-    /// Every code that [`code`](Self::code) can return.
-    pub const CODES: &'static [&'static str] = &[
-        "jws.parts",
-        "jws.too_long",
-        "jws.base64",
-        "jws.header",
-        "jws.duplicate_member",
-        "jws.json",
-        "jws.not_an_object",
-        "jws.json_too_large",
-        "jws.crit",
-        "jws.unknown_algorithm",
-        "jws.algorithm",
-        "jws.key_in_header",
-        "jws.typ",
-        "jws.signature",
-        "jwt.claim",
-        "jwt.expired",
-        "jwt.not_yet_valid",
-        "jwt.lifetime",
-        "jwt.too_old",
-        "jwk.json",
-        "jwk.too_long",
-        "jwk.kty",
-        "jwk.crv",
-        "jwk.member",
-        "jwk.point",
-        "jwk.weak_point",
-        "jwk.private",
-        "jwk.not_private",
-        "jwk.rsa_modulus",
-        "jwk.rsa_exponent",
-        "jwk.alg",
-        "jwk.use",
-        "jwk.key_ops",
-        "jwk.kid",
-        "jwk.thumbprint",
-        "jwks.json",
-        "jwks.too_large",
-        "jwks.duplicate_kid",
-        "key.unknown",
-        "key.ambiguous",
-        "key.unsupported",
-        "key.pkcs8",
-        "key.pem",
-        "key.parts",
-        "key.generate",
-        "key.sign",
-        "key.signer_unavailable",
-        "random.unavailable",
-        "time.skew",
-        "jws.serialize",
-    ];
+/// Each variant and its code: one list gives both, so that none can be missing.
+macro_rules! codes {
+    ($($pattern:pat => $code:literal,)*) => {
+        /// Every code that [`code`](Self::code) can return.
+        pub const CODES: &'static [&'static str] = &[$($code),*];
 
-    /// The stable code of this error, as it stands in vectors, records and logs.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Parts => "jws.parts",
-            Self::TooLong { .. } => "jws.too_long",
-            Self::Base64 => "jws.base64",
-            Self::Header => "jws.header",
-            Self::DuplicateMember => "jws.duplicate_member",
-            Self::Json => "jws.json",
-            Self::NotAnObject => "jws.not_an_object",
-            Self::JsonTooLarge => "jws.json_too_large",
-            Self::Crit => "jws.crit",
-            Self::UnknownAlgorithm => "jws.unknown_algorithm",
-            Self::AlgorithmMismatch { .. } => "jws.algorithm",
-            Self::KeyInHeader => "jws.key_in_header",
-            Self::Type => "jws.typ",
-            Self::Signature => "jws.signature",
-            Self::Claim { .. } => "jwt.claim",
-            Self::Expired => "jwt.expired",
-            Self::NotYetValid { .. } => "jwt.not_yet_valid",
-            Self::Lifetime => "jwt.lifetime",
-            Self::TooOld => "jwt.too_old",
-            Self::JwkJson => "jwk.json",
-            Self::JwkTooLong { .. } => "jwk.too_long",
-            Self::JwkType => "jwk.kty",
-            Self::JwkCurve => "jwk.crv",
-            Self::JwkMember { .. } => "jwk.member",
-            Self::JwkPoint => "jwk.point",
-            Self::JwkWeakPoint => "jwk.weak_point",
-            Self::JwkPrivate => "jwk.private",
-            Self::JwkNotPrivate => "jwk.not_private",
-            Self::JwkRsaModulus => "jwk.rsa_modulus",
-            Self::JwkRsaExponent => "jwk.rsa_exponent",
-            Self::JwkAlgorithm => "jwk.alg",
-            Self::JwkUse => "jwk.use",
-            Self::JwkKeyOps => "jwk.key_ops",
-            Self::JwkKeyId => "jwk.kid",
-            Self::Thumbprint => "jwk.thumbprint",
-            Self::SetJson => "jwks.json",
-            Self::SetTooLarge => "jwks.too_large",
-            Self::SetDuplicateKeyId => "jwks.duplicate_kid",
-            Self::UnknownKey => "key.unknown",
-            Self::AmbiguousKey => "key.ambiguous",
-            Self::Unsupported { .. } => "key.unsupported",
-            Self::Pkcs8 => "key.pkcs8",
-            Self::Pem => "key.pem",
-            Self::KeyParts => "key.parts",
-            Self::Generate => "key.generate",
-            Self::Sign => "key.sign",
-            Self::SignerUnavailable(_) => "key.signer_unavailable",
-            Self::Random => "random.unavailable",
-            Self::Skew => "time.skew",
-            Self::Serialize => "jws.serialize",
+        /// The stable code of this error, as it stands in vectors, records and logs.
+        #[must_use]
+        pub const fn code(&self) -> &'static str {
+            match self {
+                $($pattern => $code,)*
+            }
         }
+    };
+}
+
+/// The code of what is wrong with one kind of token: an error that every kind of JWT can have gets
+/// the kind's own name, such as `wit.expired`; any other, which is of a malformed token, keeps its own.
+///
+/// ```
+/// let code = |error: jose::Error| jose::token_code!("wit", error);
+/// assert_eq!(code(jose::Error::Expired), "wit.expired");
+/// assert_eq!(code(jose::Error::Parts), "jws.parts");
+/// ```
+#[macro_export]
+macro_rules! token_code {
+    ($kind:literal, $error:expr) => {
+        match &$error {
+            $crate::Error::AlgorithmMismatch { .. } | $crate::Error::UnknownAlgorithm => {
+                ::core::concat!($kind, ".algorithm")
+            }
+            $crate::Error::Claim { .. } => ::core::concat!($kind, ".claim"),
+            $crate::Error::Expired => ::core::concat!($kind, ".expired"),
+            $crate::Error::Lifetime => ::core::concat!($kind, ".lifetime"),
+            $crate::Error::NotYetValid { .. } => ::core::concat!($kind, ".not_yet_valid"),
+            $crate::Error::Signature => ::core::concat!($kind, ".signature"),
+            $crate::Error::Type => ::core::concat!($kind, ".typ"),
+            malformed => malformed.code(),
+        }
+    };
+}
+
+impl Error {
+    codes! {
+        Self::Parts => "jws.parts",
+        Self::TooLong { .. } => "jws.too_long",
+        Self::Base64 => "jws.base64",
+        Self::Header => "jws.header",
+        Self::DuplicateMember => "jws.duplicate_member",
+        Self::Json => "jws.json",
+        Self::NotAnObject => "jws.not_an_object",
+        Self::JsonTooLarge => "jws.json_too_large",
+        Self::Crit => "jws.crit",
+        Self::UnknownAlgorithm => "jws.unknown_algorithm",
+        Self::AlgorithmMismatch { .. } => "jws.algorithm",
+        Self::KeyInHeader => "jws.key_in_header",
+        Self::Type => "jws.typ",
+        Self::Signature => "jws.signature",
+        Self::Claim { .. } => "jwt.claim",
+        Self::Expired => "jwt.expired",
+        Self::NotYetValid { .. } => "jwt.not_yet_valid",
+        Self::Lifetime => "jwt.lifetime",
+        Self::TooOld => "jwt.too_old",
+        Self::JwkJson => "jwk.json",
+        Self::JwkTooLong { .. } => "jwk.too_long",
+        Self::JwkType => "jwk.kty",
+        Self::JwkCurve => "jwk.crv",
+        Self::JwkMember { .. } => "jwk.member",
+        Self::JwkPoint => "jwk.point",
+        Self::JwkWeakPoint => "jwk.weak_point",
+        Self::JwkPrivate => "jwk.private",
+        Self::JwkNotPrivate => "jwk.not_private",
+        Self::JwkRsaModulus => "jwk.rsa_modulus",
+        Self::JwkRsaExponent => "jwk.rsa_exponent",
+        Self::JwkAlgorithm => "jwk.alg",
+        Self::JwkUse => "jwk.use",
+        Self::JwkKeyOps => "jwk.key_ops",
+        Self::JwkKeyId => "jwk.kid",
+        Self::Thumbprint => "jwk.thumbprint",
+        Self::SetJson => "jwks.json",
+        Self::SetTooLarge => "jwks.too_large",
+        Self::SetDuplicateKeyId => "jwks.duplicate_kid",
+        Self::UnknownKey => "key.unknown",
+        Self::AmbiguousKey => "key.ambiguous",
+        Self::Unsupported { .. } => "key.unsupported",
+        Self::Pkcs8 => "key.pkcs8",
+        Self::Pem => "key.pem",
+        Self::KeyParts => "key.parts",
+        Self::Generate => "key.generate",
+        Self::Sign => "key.sign",
+        Self::SignerUnavailable(_) => "key.signer_unavailable",
+        Self::Random => "random.unavailable",
+        Self::Skew => "time.skew",
+        Self::Serialize => "jws.serialize",
     }
 
     /// The error of a signer behind a device or network, with its cause.

@@ -3,6 +3,7 @@
 
 pub mod alg;
 pub mod base64url;
+mod chain;
 pub mod digest;
 mod error;
 pub mod json;
@@ -16,4 +17,5 @@ pub mod secret;
 pub mod time;
 
 pub use alg::{Algorithm, AlgorithmSet};
+pub use chain::Chain;
 pub use error::Error;

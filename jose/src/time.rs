@@ -6,17 +6,58 @@ pub use rustls_pki_types::UnixTime;
 
 use crate::Error;
 
+/// The time of so many seconds since 1970-01-01T00:00:00Z, as `exp` and `iat` count them (RFC 7519 §2).
+///
+/// ```
+/// use jose::time;
+/// assert_eq!(time::at(1_700_000_000).as_secs(), 1_700_000_000);
+/// ```
+#[must_use]
+pub const fn at(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+/// The time so much later, in whole seconds: `expires_in` after an answer, a lifetime after `iat`. It
+/// saturates, whatever number a peer sends (T-027).
+///
+/// ```
+/// use core::time::Duration;
+/// use jose::time;
+///
+/// let noon = time::at(1_700_000_000);
+/// assert_eq!(time::after(noon, Duration::from_secs(60)), time::at(1_700_000_060));
+/// assert_eq!(time::after(noon, Duration::MAX), time::at(u64::MAX));
+/// ```
+#[must_use]
+pub const fn after(start: UnixTime, lifetime: Duration) -> UnixTime {
+    at(start.as_secs().saturating_add(lifetime.as_secs()))
+}
+
+/// How long it is until then, in whole seconds; nothing where it is past.
+///
+/// ```
+/// use core::time::Duration;
+/// use jose::time;
+///
+/// let (noon, later) = (time::at(1_700_000_000), time::at(1_700_000_060));
+/// assert_eq!(time::until(later, noon), Duration::from_secs(60));
+/// assert_eq!(time::until(noon, later), Duration::ZERO);
+/// ```
+#[must_use]
+pub const fn until(end: UnixTime, now: UnixTime) -> Duration {
+    Duration::from_secs(end.as_secs().saturating_sub(now.as_secs()))
+}
+
 /// What tells the time. Only rims hold one; everything in the core takes `now`.
 ///
 /// ```
-/// use jose::time::{Clock, UnixTime};
-/// use std::time::Duration;
+/// use jose::time::{self, Clock, UnixTime};
 ///
 /// struct Stopped(u64);
 ///
 /// impl Clock for Stopped {
 ///     fn now(&self) -> UnixTime {
-///         UnixTime::since_unix_epoch(Duration::from_secs(self.0))
+///         time::at(self.0)
 ///     }
 /// }
 ///

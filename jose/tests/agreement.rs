@@ -56,7 +56,7 @@ fn t025_keys_cross_over() {
     for algorithm in algorithms() {
         for (from, to) in [(AWS_LC, RUSTCRYPTO), (RUSTCRYPTO, AWS_LC)] {
             let made = SigningKey::generate(algorithm, from).unwrap();
-            let der = made.to_pkcs8_der().unwrap();
+            let der = made.to_pkcs8_der();
             let read = SigningKey::from_pkcs8_der(&der, algorithm, to).unwrap();
             assert_eq!(made.public_jwk(), read.public_jwk());
             assert_eq!(made.to_jwk(), read.to_jwk());
@@ -143,7 +143,7 @@ proptest! {
             [Algorithm::Es256, Algorithm::Es384, Algorithm::Ed25519, Algorithm::Rs256]
                 .map(|algorithm| {
                     let key = SigningKey::generate(algorithm, AWS_LC).unwrap();
-                    (algorithm, key.to_pkcs8_der().unwrap().to_vec())
+                    (algorithm, key.to_pkcs8_der().to_vec())
                 })
                 .to_vec()
         });

@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 use super::{Jwk, MAX_JWK_LEN, MAX_KEY_ID_LEN};
 use crate::alg::Algorithm;
 use crate::json::Text;
+use crate::jwt::present;
 use crate::provider::{Curve, PublicKey};
 use crate::{Error, base64url, json};
 
@@ -102,11 +103,6 @@ impl<'de> Deserialize<'de> for Secret {
 
         deserializer.deserialize_str(Member)
     }
-}
-
-/// Takes `null` for the error it is, not for absence.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(d).map(Some)
 }
 
 fn seen<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::json::{self, Text};
+use crate::jwk::MAX_KEY_ID_LEN;
 use crate::{Algorithm, Error, jwt};
 
 /// A header that was read. It is not to be believed before the signature was verified.
@@ -36,7 +37,7 @@ impl Header {
         };
         Ok(Self {
             alg,
-            kid: owned(raw.kid, MAX_KID)?,
+            kid: owned(raw.kid, MAX_KEY_ID_LEN)?,
             typ: owned(raw.typ, MAX_TYP)?,
         })
     }
@@ -59,7 +60,8 @@ impl Header {
         self.typ.as_deref()
     }
 
-    /// Whether `typ` names this media type: without regard to case, with or without `application/` (RFC 7515 §4.1.9, RFC 2045 §5.1).
+    /// Whether `typ` names this media type: without regard to case, with or without `application/`
+    /// (RFC 7515 §4.1.9, RFC 2045 §5.1).
     #[must_use]
     pub fn is_typ(&self, expected: &str) -> bool {
         self.typ().is_some_and(|typ| {
@@ -113,7 +115,5 @@ struct Members<'a> {
 }
 
 const PREFIX: &str = "application/";
-/// The longest `kid` in bytes.
-const MAX_KID: usize = 256;
 /// The longest `typ` in bytes.
 const MAX_TYP: usize = 128;

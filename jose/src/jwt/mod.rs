@@ -9,7 +9,11 @@ pub use date::NumericDate;
 use serde::{Deserialize, Deserializer};
 pub use times::{TimeRules, Times};
 
-/// Reads an optional member that may be absent but not `null`: `null` is a wrong type, not absence (T-015).
+use crate::Error;
+
+/// Reads an optional member that may be absent but not `null`: `null` is a wrong type, not absence
+/// (T-015). A claim that is required is read so as well and then asked for by [`required`], so that its
+/// absence is told from malformed JSON.
 ///
 /// ```
 /// #[derive(serde::Deserialize)]
@@ -30,4 +34,22 @@ pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
+}
+
+/// A claim that must be there, once the claims were read.
+///
+/// ```
+/// use jose::jwt::required;
+///
+/// assert_eq!(required(Some("a"), "jti")?, "a");
+/// let missing = required::<&str>(None, "jti").unwrap_err();
+/// assert_eq!(missing.to_string(), "the claim `jti` is missing or malformed");
+/// # Ok::<(), jose::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Claim`] where it is missing.
+pub fn required<T>(value: Option<T>, claim: &'static str) -> Result<T, Error> {
+    value.ok_or(Error::Claim { claim })
 }

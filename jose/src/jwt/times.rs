@@ -37,11 +37,10 @@ impl Times {
 /// ```
 /// use std::time::Duration;
 /// use jose::jwt::{NumericDate, TimeRules, Times};
-/// use jose::time::UnixTime;
+/// use jose::time::at;
 ///
 /// let rules = TimeRules::new().with_max_lifetime(Duration::from_secs(300));
 /// let times = Times::new(NumericDate::from_secs(1_000), None, None);
-/// let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
 ///
 /// assert!(rules.check(&times, at(900)).is_ok());
 /// assert_eq!(rules.check(&times, at(1_030)).unwrap_err().code(), "jwt.expired"); // 30 s of skew
@@ -55,7 +54,8 @@ pub struct TimeRules {
 }
 
 impl TimeRules {
-    /// `exp` is required and honoured, `nbf` and `iat` where they are there; 30 s of skew, no other limit.
+    /// `exp` is required and honoured, `nbf` and `iat` where they are there; 30 s of skew, no other
+    /// limit.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -92,8 +92,8 @@ impl TimeRules {
     ///
     /// # Errors
     ///
-    /// [`Error::Claim`] where `exp`, or with a maximum age `iat`, is missing, or `exp` is before `nbf` or `iat`; [`Error::Expired`],
-    /// [`Error::NotYetValid`], [`Error::Lifetime`], [`Error::TooOld`].
+    /// [`Error::Claim`] where `exp`, or with a maximum age `iat`, is missing, or `exp` is before `nbf` or
+    /// `iat`; [`Error::Expired`], [`Error::NotYetValid`], [`Error::Lifetime`], [`Error::TooOld`].
     pub fn check(&self, times: &Times, now: UnixTime) -> Result<(), Error> {
         let (now, skew) = (now.as_secs(), self.skew);
         let exp = times.exp.ok_or(Error::Claim { claim: "exp" })?.as_secs();
@@ -128,10 +128,7 @@ impl TimeRules {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(seconds: u64) -> UnixTime {
-        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
-    }
+    use crate::time::at;
 
     fn times(exp: u64, nbf: u64, iat: u64) -> Times {
         Times::new(

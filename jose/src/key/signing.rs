@@ -265,20 +265,16 @@ impl SigningKey {
 
     /// Writes PKCS#8 version 1 in DER. Who calls this answers for where the bytes go.
     ///
-    /// # Errors
-    ///
-    /// None today; a provider with keys that cannot leave it would say so here.
-    pub fn to_pkcs8_der(&self) -> Result<Zeroizing<Vec<u8>>, Error> {
-        Ok(self.private.pkcs8.clone())
+    /// A key that cannot leave its device is no `SigningKey`, but a [`Signer`] of its own.
+    #[must_use]
+    pub fn to_pkcs8_der(&self) -> Zeroizing<Vec<u8>> {
+        self.private.pkcs8.clone()
     }
 
-    /// Writes PKCS#8 version 1 in PEM.
-    ///
-    /// # Errors
-    ///
-    /// As [`to_pkcs8_der`](Self::to_pkcs8_der).
-    pub fn to_pkcs8_pem(&self) -> Result<Zeroizing<String>, Error> {
-        Ok(super::pem::write(&self.private.pkcs8))
+    /// Writes PKCS#8 version 1 in PEM, as [`to_pkcs8_der`](Self::to_pkcs8_der) does in DER.
+    #[must_use]
+    pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
+        super::pem::write(&self.private.pkcs8)
     }
 
     /// Writes the private JWK, with `alg` and, where set, `kid`.

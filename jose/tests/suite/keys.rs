@@ -29,10 +29,10 @@ fn every_algorithm_signs_and_verifies_and_every_form_brings_the_key_back() {
         );
         let again = [
             from_jwk(&serde_json::from_str(&key.to_jwk()).unwrap()).unwrap(),
-            from_der(&key.to_pkcs8_der().unwrap(), algorithm)
+            from_der(&key.to_pkcs8_der(), algorithm)
                 .unwrap()
                 .with_key_id("k\"1"),
-            from_pem(&key.to_pkcs8_pem().unwrap(), algorithm)
+            from_pem(&key.to_pkcs8_pem(), algorithm)
                 .unwrap()
                 .with_key_id("k\"1"),
         ];
@@ -182,7 +182,7 @@ fn pkcs8_of_other_programs_is_read() {
         let key = from_der(&hex(text), Algorithm::Ed25519).unwrap();
         let x = base64url::encode(&hex(public));
         assert!(key.public_jwk().to_json().contains(&x));
-        assert_eq!(key.to_pkcs8_der().unwrap().as_slice(), hex(&v1));
+        assert_eq!(key.to_pkcs8_der().as_slice(), hex(&v1));
     }
     let other = v2.replace(&public[60..], "66e2");
     assert_eq!(
@@ -312,7 +312,7 @@ fn pkcs8_of_another_algorithm_is_refused() {
             if same_kind || other.is_rsa() && other != Algorithm::Rs256 {
                 continue;
             }
-            let der = generate(other).to_pkcs8_der().unwrap();
+            let der = generate(other).to_pkcs8_der();
             assert_eq!(
                 from_der(&der, wanted).unwrap_err(),
                 "key.pkcs8",
@@ -324,7 +324,7 @@ fn pkcs8_of_another_algorithm_is_refused() {
 
 #[test]
 fn der_is_read_without_tolerance() {
-    let good = generate(Algorithm::Es256).to_pkcs8_der().unwrap();
+    let good = generate(Algorithm::Es256).to_pkcs8_der();
     let mut longer = good.to_vec();
     longer.push(0);
     let mut long_form = vec![0x30, 0x81];
@@ -344,7 +344,7 @@ fn der_is_read_without_tolerance() {
 
 #[test]
 fn pem_is_one_block_of_that_name() {
-    let good = generate(Algorithm::EdDsa).to_pkcs8_pem().unwrap();
+    let good = generate(Algorithm::EdDsa).to_pkcs8_pem();
     assert!(
         from_pem(
             &format!("\n  {}\r\n", good.replace('\n', "\r\n")),
