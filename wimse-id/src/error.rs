@@ -59,49 +59,40 @@ pub enum Error {
     UserInfo,
 }
 
-impl Error {
-    /// All codes that [`code`](Self::code) gives.
-    pub const CODES: &'static [&'static str] = &[
-        "id.character",
-        "id.dot_segment",
-        "id.empty_segment",
-        "id.fragment",
-        "id.length",
-        "id.path_missing",
-        "id.pattern",
-        "id.percent_encoding",
-        "id.port",
-        "id.query",
-        "id.scheme",
-        "id.trailing_slash",
-        "id.trust_domain",
-        "id.trust_domain_empty",
-        "id.trust_domain_length",
-        "id.trust_domain_trailing_dot",
-        "id.user_info",
-    ];
+/// Each variant and its code: one list gives both, so that none can be missing.
+macro_rules! codes {
+    ($($pattern:pat => $code:literal,)*) => {
+        /// All codes that [`code`](Self::code) gives.
+        pub const CODES: &'static [&'static str] = &[$($code),*];
 
-    /// The stable name of the error.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Character => "id.character",
-            Self::DotSegment => "id.dot_segment",
-            Self::EmptySegment => "id.empty_segment",
-            Self::Fragment => "id.fragment",
-            Self::Length => "id.length",
-            Self::PathMissing => "id.path_missing",
-            Self::Pattern => "id.pattern",
-            Self::PercentEncoding => "id.percent_encoding",
-            Self::Port => "id.port",
-            Self::Query => "id.query",
-            Self::Scheme => "id.scheme",
-            Self::TrailingSlash => "id.trailing_slash",
-            Self::TrustDomain => "id.trust_domain",
-            Self::TrustDomainEmpty => "id.trust_domain_empty",
-            Self::TrustDomainLength => "id.trust_domain_length",
-            Self::TrustDomainTrailingDot => "id.trust_domain_trailing_dot",
-            Self::UserInfo => "id.user_info",
+        /// The stable name of the error.
+        #[must_use]
+        pub const fn code(&self) -> &'static str {
+            match self {
+                $($pattern => $code,)*
+            }
         }
+    };
+}
+
+impl Error {
+    codes! {
+        Self::Character => "id.character",
+        Self::DotSegment => "id.dot_segment",
+        Self::EmptySegment => "id.empty_segment",
+        Self::Fragment => "id.fragment",
+        Self::Length => "id.length",
+        Self::PathMissing => "id.path_missing",
+        Self::Pattern => "id.pattern",
+        Self::PercentEncoding => "id.percent_encoding",
+        Self::Port => "id.port",
+        Self::Query => "id.query",
+        Self::Scheme => "id.scheme",
+        Self::TrailingSlash => "id.trailing_slash",
+        Self::TrustDomain => "id.trust_domain",
+        Self::TrustDomainEmpty => "id.trust_domain_empty",
+        Self::TrustDomainLength => "id.trust_domain_length",
+        Self::TrustDomainTrailingDot => "id.trust_domain_trailing_dot",
+        Self::UserInfo => "id.user_info",
     }
 }
