@@ -25,6 +25,9 @@ pub enum Error {
     /// public key that can verify (WIT-02).
     #[error("`cnf` does not hold exactly one usable public key with its `alg`")]
     Confirmation(#[source] Option<jose::Error>),
+    /// The header of a WIT-SVID has no `kid`, which it always has (SVD-01).
+    #[error("a WIT-SVID has a `kid` in its header")]
+    KeyIdMissing,
     /// A WIT-SVID has `aud`, which it never has (SVD-01).
     #[error("a WIT-SVID has no `aud`")]
     AudiencePresent,
@@ -73,7 +76,8 @@ pub enum Error {
     /// Two keys of the bundle have one `kid`, even for different uses (BND-01).
     #[error("two keys of the bundle have the same `kid`")]
     BundleKeyId,
-    /// A trust domain, or another member, stands twice in a bundle map (SPIFFE Trust Domain and Bundle §5.1.1).
+    /// A trust domain, or another member, stands twice in a bundle map (SPIFFE Trust Domain and Bundle
+    /// §5.1.1).
     #[error("a member of the bundle map is there twice")]
     BundleRepeated,
     /// A bundle with a lower sequence number does not replace a higher one (BND-02).
@@ -108,7 +112,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a malformed token.
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for
+    /// a malformed token.
     pub const CODES: &'static [&'static str] = &[
         "wit.algorithm",
         "wit.claim",
@@ -119,6 +124,7 @@ impl Error {
         "wit.typ",
         "cred.subject",
         "wit.confirmation",
+        "wit.kid",
         "wit.audience_present",
         "wit.revoked",
         "wit.revocations_full",
@@ -149,28 +155,11 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Wit(source) => match source.code() {
-                "jws.algorithm" | "jws.unknown_algorithm" => "wit.algorithm",
-                "jws.signature" => "wit.signature",
-                "jws.typ" => "wit.typ",
-                "jwt.claim" => "wit.claim",
-                "jwt.expired" => "wit.expired",
-                "jwt.lifetime" => "wit.lifetime",
-                "jwt.not_yet_valid" => "wit.not_yet_valid",
-                malformed => malformed,
-            },
-            Self::JwtSvid(source) => match source.code() {
-                "jws.algorithm" | "jws.unknown_algorithm" => "svid.algorithm",
-                "jws.signature" => "svid.signature",
-                "jws.typ" => "svid.typ",
-                "jwt.claim" => "svid.claim",
-                "jwt.expired" => "svid.expired",
-                "jwt.lifetime" => "svid.lifetime",
-                "jwt.not_yet_valid" => "svid.not_yet_valid",
-                malformed => malformed,
-            },
+            Self::Wit(source) => jose::token_code!("wit", source),
+            Self::JwtSvid(source) => jose::token_code!("svid", source),
             Self::Subject(_) => "cred.subject",
             Self::Confirmation(_) => "wit.confirmation",
+            Self::KeyIdMissing => "wit.kid",
             Self::AudiencePresent => "wit.audience_present",
             Self::Audience => "svid.audience",
             Self::UnknownOrigin { .. } => "trust.unknown_origin",

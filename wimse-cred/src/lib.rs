@@ -9,6 +9,6 @@ mod wit;
 
 pub use error::Error;
 pub use source::{FixedSource, Identity, IdentitySource};
-pub use svid::{JwtSvid, JwtSvidIssuer};
+pub use svid::{JwtSvid, JwtSvidIssuer, JwtSvidRules};
 pub use trust::{BrokenBundle, Bundle, BundleMap, Trust, TrustStore};
 pub use wit::{Revocation, Wit, WitCache, WitIssuer, WitRules};

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jose::alg::AlgorithmSet;
 use jose::digest::sha256;
+use jose::json::Text;
 use jose::jws::{CompactJws, SigningInput, Unverified, Verified};
-use jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
+use jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
 use jose::key::Signer;
-use jose::time::UnixTime;
+use jose::time::{self, Skew, UnixTime};
 use serde::{Deserialize, Serialize};
 use wimse_id::{Scheme, WorkloadId};
 
@@ -17,7 +18,49 @@ use crate::Error;
 use crate::trust::{Trust, select};
 use crate::wit::{check_lifetime, check_svid_signer, claimed_id};
 
-/// A verified JWT-SVID (JWT-SVID §3). Whoever holds its text can use it: it is accepted only where a deployment says so (SVD-02).
+/// What is asked of a JWT-SVID, beside that the bundle of its origin vouches for it and that it is for
+/// this audience.
+#[derive(Clone, Copy, Debug)]
+pub struct JwtSvidRules {
+    max_len: usize,
+    times: TimeRules,
+}
+
+impl Default for JwtSvidRules {
+    /// At most 8 KiB, 30 s of skew.
+    fn default() -> Self {
+        Self {
+            max_len: 8 * 1024,
+            times: TimeRules::new(),
+        }
+    }
+}
+
+impl JwtSvidRules {
+    /// Another skew.
+    #[must_use]
+    pub const fn with_skew(mut self, skew: Skew) -> Self {
+        self.times = self.times.with_skew(skew);
+        self
+    }
+
+    /// Refuses what expires further ahead than this.
+    #[must_use]
+    pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
+        self.times = self.times.with_max_lifetime(most);
+        self
+    }
+
+    /// Refuses a longer text before anything of it is read. In bytes.
+    #[must_use]
+    pub const fn with_max_len(mut self, most: usize) -> Self {
+        self.max_len = most;
+        self
+    }
+}
+
+/// A verified JWT-SVID (JWT-SVID §3). Whoever holds its text can use it: it is accepted only where a
+/// deployment says so (SVD-02).
 #[derive(Clone)]
 pub struct JwtSvid(Arc<Inner>);
 
@@ -25,16 +68,17 @@ struct Inner {
     hash: [u8; 32],
     verified: Verified,
     id: WorkloadId,
-    expires: u64,
+    expires: UnixTime,
 }
 
 #[derive(Deserialize)]
 struct Claims<'a> {
-    #[serde(borrow)]
-    sub: jose::json::Text<'a>,
-    #[serde(borrow)]
-    aud: Audience<'a>,
-    exp: NumericDate,
+    #[serde(borrow, default, deserialize_with = "present")]
+    sub: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    aud: Option<Audience<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    exp: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     nbf: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
@@ -42,14 +86,31 @@ struct Claims<'a> {
 }
 
 impl JwtSvid {
-    /// Verifies a JWT-SVID for this audience, which is configuration: `typ` absent, `JWT` or `JOSE`; the signature by the key of the origin's bundle; `sub` a
-    /// SPIFFE ID; `aud` holding the audience; `exp`. At most 8 KiB, 30 s of skew.
+    /// Verifies a JWT-SVID for this audience, which is configuration, by the rules of
+    /// [`JwtSvidRules::default`].
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify_with`](Self::verify_with).
+    pub fn verify(text: &str, trust: &Trust, audience: &str, now: UnixTime) -> Result<Self, Error> {
+        Self::verify_with(text, trust, audience, &JwtSvidRules::default(), now)
+    }
+
+    /// Verifies a JWT-SVID for this audience, which is configuration: `typ` absent, `JWT` or `JOSE`; the
+    /// signature by the key of the origin's bundle; `sub` a SPIFFE ID; `aud` holding the audience; `exp`,
+    /// `nbf`, `iat`.
     ///
     /// # Errors
     ///
     /// The codes `svid.…`, `trust.…` and `cred.subject`; for a malformed token those of `jose`.
-    pub fn verify(text: &str, trust: &Trust, audience: &str, now: UnixTime) -> Result<Self, Error> {
-        let token = Unverified::parse_within(text, 8 * 1024).map_err(Error::JwtSvid)?;
+    pub fn verify_with(
+        text: &str,
+        trust: &Trust,
+        audience: &str,
+        rules: &JwtSvidRules,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let token = Unverified::parse_within(text, rules.max_len).map_err(Error::JwtSvid)?;
         let header = token.header();
         if !matches!(header.typ(), None | Some("JWT" | "JOSE")) {
             return Err(Error::JwtSvid(jose::Error::Type));
@@ -58,37 +119,33 @@ impl JwtSvid {
         if !AlgorithmSet::SVID.contains(algorithm) {
             return Err(Error::JwtSvid(jose::Error::AlgorithmMismatch { algorithm }));
         }
-        let id = claimed_id(
-            token.unverified_payload().map_err(Error::JwtSvid)?,
-            Error::JwtSvid,
-        )?;
+        let payload = token.unverified_payload().map_err(Error::JwtSvid)?;
+        let id = claimed_id(payload, Error::JwtSvid)?;
         if id.scheme() != Scheme::Spiffe {
             return Err(Error::Subject(None));
         }
         let bundle = trust.bundle_for(&id, now)?;
         let wanted = (header.kid(), algorithm);
-        let key = select(
-            bundle.jwt_svid_keys(),
-            bundle.origin(),
-            wanted,
-            Error::JwtSvid,
-        )?;
+        let keys = bundle.jwt_svid_keys();
+        let key = select(keys, bundle.origin(), wanted, Error::JwtSvid)?;
         let verified = token.verify(key).map_err(Error::JwtSvid)?;
         let claims = verified.claims::<Claims<'_>>().map_err(Error::JwtSvid)?;
-        if claims.sub.as_str() != id.as_str() {
+        if claims.sub.as_deref() != Some(id.as_str()) {
             return Err(Error::Subject(None));
         }
-        if !claims.aud.contains(audience) {
+        let aud = required(claims.aud, "aud").map_err(Error::JwtSvid)?;
+        let exp = required(claims.exp, "exp").map_err(Error::JwtSvid)?;
+        if !aud.contains(audience) {
             return Err(Error::Audience);
         }
-        TimeRules::new()
-            .check(&Times::new(Some(claims.exp), claims.nbf, claims.iat), now)
+        rules
+            .times
+            .check(&Times::new(Some(exp), claims.nbf, claims.iat), now)
             .map_err(Error::JwtSvid)?;
-        let expires = claims.exp.as_secs();
         Ok(Self(Arc::new(Inner {
             hash: sha256(text.as_bytes()),
             id,
-            expires,
+            expires: exp.into(),
             verified,
         })))
     }
@@ -102,7 +159,7 @@ impl JwtSvid {
     /// `exp`.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
-        UnixTime::since_unix_epoch(Duration::from_secs(self.0.expires))
+        self.0.expires
     }
 
     /// SHA-256 of the token's text.
@@ -125,7 +182,7 @@ impl fmt::Debug for JwtSvid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtSvid")
             .field("id", &self.0.id)
-            .field("expires", &self.0.expires)
+            .field("expires", &self.0.expires.as_secs())
             .finish_non_exhaustive()
     }
 }
@@ -154,8 +211,8 @@ impl JwtSvidIssuer {
     ///
     /// # Errors
     ///
-    /// `cred.issue` where the identifier is no SPIFFE ID, there is no audience, the lifetime is out of bounds, the signer has no key id or is of an algorithm
-    /// outside [`AlgorithmSet::SVID`]; `cred.sign`.
+    /// `cred.issue` where the identifier is no SPIFFE ID, there is no audience, the lifetime is out of
+    /// bounds, the signer has no key id or is of an algorithm outside [`AlgorithmSet::SVID`]; `cred.sign`.
     pub fn issue(
         &self,
         id: &WorkloadId,
@@ -176,7 +233,7 @@ impl JwtSvidIssuer {
             sub: id.as_str(),
             aud: audiences,
             iat: now.as_secs(),
-            exp: now.as_secs().saturating_add(check_lifetime(lifetime)?),
+            exp: time::after(now, check_lifetime(lifetime)?).as_secs(),
         };
         SigningInput::new(
             "JWT",

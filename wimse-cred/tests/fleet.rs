@@ -151,6 +151,7 @@ fn confirmed(wit: &str) -> VerifyingKey {
 #[test]
 fn key_and_wit_are_of_one_snapshot() {
     const SIGNATURES: usize = 1_500;
+    const CHANGES: usize = 100;
     let rotations = Round(Arc::new((
         identities(8, NOW + 1_000_000_000),
         AtomicUsize::new(0),
@@ -172,7 +173,11 @@ fn key_and_wit_are_of_one_snapshot() {
                 scope.spawn(move || {
                     let mut changes = 0;
                     let mut last = source.identity(at(NOW)).unwrap();
-                    for _ in 0..SIGNATURES {
+                    // A busy machine turns slowly: so long as there is nothing to see, look on.
+                    for round in 0..100 * SIGNATURES {
+                        if round >= SIGNATURES && changes > CHANGES {
+                            break;
+                        }
                         let identity = source.identity(at(NOW)).unwrap();
                         changes += usize::from(!Arc::ptr_eq(&identity, &last));
                         let signature = identity.signer().sign(b"request").unwrap();
@@ -199,7 +204,7 @@ fn key_and_wit_are_of_one_snapshot() {
         turning.join().unwrap();
         seen
     });
-    assert!(seen.iter().all(|changes| *changes > 100), "{seen:?}");
+    assert!(seen.iter().all(|changes| *changes > CHANGES), "{seen:?}");
 }
 
 /// A second before the end.

@@ -11,6 +11,7 @@
 mod common;
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +35,16 @@ struct Paused(Instant);
 impl Clock for Paused {
     fn now(&self) -> UnixTime {
         at(NOW + self.0.elapsed().as_secs())
+    }
+}
+
+/// Wall time that jumps ahead of tokio's: the machine was suspended, or its clock was set.
+#[derive(Debug)]
+struct Jumping(Paused, AtomicU64);
+
+impl Clock for Jumping {
+    fn now(&self) -> UnixTime {
+        at(self.0.now().as_secs() + self.1.load(Ordering::SeqCst))
     }
 }
 
@@ -182,6 +193,53 @@ async fn waits_double_up_to_a_minute() {
     assert_eq!(asked[10..], [583, 584, 586]);
 }
 
+/// F-03, F-04: after a jump of the clock what is due is asked for within half a minute, before the end and
+/// after it, in the wait for the next renewal and in a pause.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_jumps_is_followed() {
+    for (jump, expected) in [(3_000, "ok"), (10_000, "source.expired")] {
+        let script = Script::of(&[Answer::For(4_000), Answer::Fails, Answer::For(40_000)]);
+        let clock = Arc::new(Jumping(script.0.clock, AtomicU64::new(0)));
+        let builder = RenewingSource::builder(script.clone()).with_clock(clock.clone());
+        let source = builder.with_random(&LATEST).start().await.unwrap();
+        sleep(45).await;
+        assert_eq!(script.asked(), [0]);
+        clock.1.store(jump, Ordering::SeqCst);
+        assert_eq!(code(source.identity(clock.now())), expected);
+        sleep(14).await;
+        assert_eq!(script.asked(), [0], "not before it looks again");
+        sleep(3).await;
+        assert_eq!(script.asked(), [0, 60, 61]);
+        assert_eq!(code(source.identity(clock.now())), "ok");
+    }
+    // A pause of a minute ends as early.
+    let mut answers = vec![Answer::For(300)];
+    answers.extend([Answer::Fails; 7]);
+    let script = Script::of(&answers);
+    let clock = Arc::new(Jumping(script.0.clock, AtomicU64::new(0)));
+    let builder = RenewingSource::builder(script.clone()).with_clock(clock.clone());
+    let _source = builder.with_random(&LATEST).start().await.unwrap();
+    sleep(200 + 63 + 1).await;
+    assert_eq!(script.asked().last(), Some(&263));
+    clock.1.store(60, Ordering::SeqCst);
+    sleep(30).await;
+    assert_eq!(script.asked().last(), Some(&293));
+}
+
+/// F-04: a clock that goes back delays no renewal.
+#[tokio::test(start_paused = true)]
+async fn a_clock_that_goes_back_delays_nothing() {
+    let script = Script::of(&[Answer::For(300), Answer::For(300)]);
+    let clock = Arc::new(Jumping(script.0.clock, AtomicU64::new(100)));
+    let builder = RenewingSource::builder(script.clone()).with_clock(clock.clone());
+    let _source = builder.with_random(&LATEST).start().await.unwrap();
+    // 200 s are left, as the clock says.
+    sleep(10).await;
+    clock.1.store(0, Ordering::SeqCst);
+    sleep(124).await;
+    assert_eq!(script.asked(), [0, 133]);
+}
+
 /// F-03: who never gives a good identity gives no source; what has ended is none.
 #[tokio::test(start_paused = true)]
 async fn a_start_needs_an_identity() {
@@ -285,8 +343,14 @@ fn an_identity_refuses_what_does_not_fit() {
     assert_eq!(with(&|claims| claims["sub"] = json!("a")), "cred.subject");
     for claim in ["sub", "exp", "cnf"] {
         assert_eq!(with(&|claims| claims[claim] = Value::Null), "jws.json");
+        let without = |claims: &mut Value| drop(claims.as_object_mut().unwrap().remove(claim));
+        assert_eq!(with(&without), "wit.claim", "{claim}");
     }
-    assert_eq!(with(&|claims| claims["cnf"] = json!({})), "jws.json");
+    assert_eq!(
+        with(&|claims| claims["cnf"] = json!({})),
+        "wit.confirmation"
+    );
+    assert_eq!(jwk("alg", Value::Null), "wit.confirmation");
     assert_eq!(jwk("d", json!("AAAA")), "wit.confirmation");
     assert_eq!(jwk("alg", json!("EdDSA")), "source.key");
     assert_eq!(jwk("alg", json!("none")), "wit.confirmation");

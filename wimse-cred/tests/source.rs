@@ -75,6 +75,7 @@ fn codes_are_unique_and_complete() {
     all.extend([
         Error::Subject(None),
         Error::Confirmation(None),
+        Error::KeyIdMissing,
         Error::AudiencePresent,
         Error::Audience,
         Error::UnknownOrigin { origin: origin() },

@@ -117,7 +117,7 @@ fn with(claim: &str, value: Value) -> &'static str {
 fn each_claim_is_checked() {
     assert_eq!(with("x", json!({"unknown": [1]})), "ok");
     for claim in ["sub", "exp", "cnf"] {
-        assert_eq!(with(claim, Value::Null), "jws.json", "{claim}");
+        assert_eq!(with(claim, Value::Null), "wit.claim", "{claim}");
     }
     for sub in [
         "",
@@ -136,7 +136,7 @@ fn each_claim_is_checked() {
     assert_eq!(with("iat", json!(NOW + 31)), "wit.not_yet_valid");
     assert_eq!(with("nbf", json!(NOW + 31)), "wit.not_yet_valid");
     assert_eq!(with("exp", json!("1800000300")), "jws.json");
-    for claim in ["iss", "jti", "iat", "nbf"] {
+    for claim in ["sub", "exp", "iss", "jti", "iat", "nbf"] {
         let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
         let mut claims = claims(&agent);
         claims[claim] = Value::Null;
@@ -258,7 +258,7 @@ fn the_svid_profile_is_narrower() {
         ("wit.audience_present", "ok")
     );
     let text = sign_raw(r#"{"alg":"ES256","typ":"wit+jwt"}"#, &good.to_string(), &ca);
-    assert_eq!((svid(&text), verify(&text, &trust)), ("wit.claim", "ok"));
+    assert_eq!((svid(&text), verify(&text, &trust)), ("wit.kid", "ok"));
     let text = sign("wit+jwt", &ca, &claims(&key(Algorithm::Ed25519, "a")));
     assert_eq!(
         (svid(&text), verify(&text, &trust)),

@@ -6,9 +6,10 @@ mod renewing;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
+use jose::json::Text;
 use jose::jwk::{Jwk, Thumbprint};
 use jose::jws::Unverified;
-use jose::jwt::NumericDate;
+use jose::jwt::{NumericDate, present, required};
 use jose::key::Signer;
 use jose::secret::SecretText;
 use jose::time::UnixTime;
@@ -33,43 +34,47 @@ pub struct Identity {
 
 #[derive(Deserialize)]
 struct Claims<'a> {
-    #[serde(borrow)]
-    sub: jose::json::Text<'a>,
-    exp: NumericDate,
-    #[serde(borrow)]
-    cnf: Confirmation<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    sub: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    exp: Option<NumericDate>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    cnf: Option<Confirmation<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Confirmation<'a> {
-    #[serde(borrow)]
-    jwk: &'a RawValue,
+    #[serde(borrow, default, deserialize_with = "present")]
+    jwk: Option<&'a RawValue>,
 }
 
 impl Identity {
-    /// Joins a WIT with its key. The agent does not verify its own WIT, whoever receives it does; but it is read, and must confirm this public key
-    /// for the signer's algorithm.
+    /// Joins a WIT with its key. The agent does not verify its own WIT, whoever receives it does; but it
+    /// is read, and must confirm this public key for the signer's algorithm.
     ///
     /// # Errors
     ///
-    /// `source.key` where the WIT confirms another key or algorithm; `wit.typ`, `cred.subject`, `wit.confirmation`, and for a malformed token those of `jose`.
+    /// `source.key` where the WIT confirms another key or algorithm; `wit.typ`, `wit.claim`,
+    /// `cred.subject`, `wit.confirmation`, and for a malformed token those of `jose`.
     pub fn new(wit: SecretText, signer: Arc<dyn Signer>, public_key: &Jwk) -> Result<Self, Error> {
         let token = Unverified::parse(wit.expose()).map_err(Error::Wit)?;
         token.header().expect_typ(TYP).map_err(Error::Wit)?;
         let payload = token.unverified_payload().map_err(Error::Wit)?;
         let claims: Claims<'_> = jose::json::from_object(payload).map_err(Error::Wit)?;
-        let id =
-            WorkloadId::parse(claims.sub.as_str()).map_err(|error| Error::Subject(Some(error)))?;
-        let jwk = Jwk::parse(claims.cnf.jwk.get().as_bytes())
-            .map_err(|error| Error::Confirmation(Some(error)))?;
+        let sub = required(claims.sub, "sub").map_err(Error::Wit)?;
+        let exp = required(claims.exp, "exp").map_err(Error::Wit)?;
+        let cnf = required(claims.cnf, "cnf").map_err(Error::Wit)?;
+        let id = WorkloadId::parse(&sub).map_err(|error| Error::Subject(Some(error)))?;
+        let jwk = cnf.jwk.ok_or(Error::Confirmation(None))?;
+        let jwk =
+            Jwk::parse(jwk.get().as_bytes()).map_err(|error| Error::Confirmation(Some(error)))?;
         let thumbprint = jwk.thumbprint();
         if jwk.algorithm() != Some(signer.algorithm()) || thumbprint != public_key.thumbprint() {
             return Err(Error::SourceKey);
         }
-        let seconds = std::time::Duration::from_secs(claims.exp.as_secs());
         Ok(Self {
             id,
-            expires: UnixTime::since_unix_epoch(seconds),
+            expires: exp.into(),
             signer,
             thumbprint,
             wit,

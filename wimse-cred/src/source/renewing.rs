@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jose::random::{self, SecureRandom};
-use jose::time::{Clock, SystemClock, UnixTime};
+use jose::time::{Clock, SystemClock, UnixTime, after, until};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{Identity, IdentitySource, good};
@@ -21,7 +21,8 @@ pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Issued> + Send + 'a>>;
 /// A new identity, or why there is none.
 pub type Issued = Result<Identity, Arc<dyn StdError + Send + Sync>>;
 
-/// Gets a credential from an issuer, with a new key each time: an identity server, a Workload API, a file that something else renews.
+/// Gets a credential from an issuer, with a new key each time: an identity server, a Workload API, a file
+/// that something else renews.
 pub trait Issue: fmt::Debug + Send + Sync {
     /// Gets one. May take its time; whoever asks sets a limit.
     fn issue(&self) -> IssueFuture<'_>;
@@ -29,9 +30,12 @@ pub trait Issue: fmt::Debug + Send + Sync {
 
 /// An [`IdentitySource`] that renews its identity before it expires.
 ///
-/// It asks the issuer at two thirds of the lifetime, up to a tenth of the lifetime earlier, so that a fleet that started together does not ask together. When
-/// the issuer fails or panics, it is asked again after 1 s, 2 s, 4 s, … 60 s at most, each shortened by chance by up to a half; the old identity is given until it expires, and then
-/// none (F-03, BND-02). Dropping the last clone ends the task.
+/// It asks the issuer at two thirds of the lifetime, up to a tenth of the lifetime earlier, so that a
+/// fleet that started together does not ask together. When the issuer fails or panics, it is asked again
+/// after 1 s, 2 s, 4 s, … 60 s at most, each shortened by chance by up to a half; the old identity is
+/// given until it expires, and then none (F-03, BND-02). After the machine was suspended, or its clock was
+/// set forward, what has become due meanwhile is asked for within 30 s. Dropping the last clone ends the
+/// task.
 #[derive(Clone)]
 pub struct RenewingSource(Arc<Shared>);
 
@@ -93,7 +97,8 @@ impl RenewingSourceBuilder {
     ///
     /// # Errors
     ///
-    /// `source.unavailable` when the issuer gives nothing or takes too long, `source.expired` when what it gives has expired.
+    /// `source.unavailable` when the issuer gives nothing or takes too long, `source.expired` when what it
+    /// gives has expired.
     pub async fn start(self) -> Result<RenewingSource, Error> {
         let first = self.ask().await?;
         let current = Arc::new(ArcSwap::from_pointee(first));
@@ -102,7 +107,8 @@ impl RenewingSourceBuilder {
     }
 
     async fn ask(&self) -> Result<Identity, Error> {
-        // A task of its own, so that an issuer that panics costs one renewal and not all. It ends with the set.
+        // A task of its own, so that an issuer that panics costs one renewal and not all. It ends with the
+        // set.
         let mut asking = JoinSet::new();
         let issuer = Arc::clone(&self.issuer);
         asking.spawn(async move { issuer.issue().await });
@@ -122,33 +128,47 @@ impl RenewingSourceBuilder {
 
     async fn renew(self, current: Arc<ArcSwap<Identity>>) {
         loop {
-            let left = seconds_until(current.load().expires(), self.clock.now());
-            let tenth = left.saturating_mul(100);
-            self.sleep(left.saturating_mul(2) / 3, tenth).await;
-            let mut pause = 1_u64;
+            let left = until(current.load().expires(), self.clock.now());
+            self.wait(left.saturating_mul(2) / 3, left / 10).await;
+            let mut pause = Duration::from_secs(1);
             loop {
                 match self.ask().await {
                     Ok(identity) => break current.store(Arc::new(identity)),
-                    Err(_kept_until_it_expires) => {
-                        self.sleep(pause, pause.saturating_mul(500)).await
-                    }
+                    Err(_kept_until_it_expires) => self.wait(pause, pause / 2).await,
                 }
-                pause = pause.saturating_mul(2).min(60);
+                pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
             }
         }
     }
 
-    /// Sleeps so many seconds, at least one, less up to `earlier` milliseconds by chance.
-    async fn sleep(&self, seconds: u64, earlier: u64) {
+    /// Waits so many whole seconds, at least one, less up to `earlier` by chance.
+    ///
+    /// A machine that slept, or a clock that was set forward, does not make it longer: the runtime's own
+    /// clock may stand still meanwhile, so the time is looked at after each step.
+    async fn wait(&self, latest: Duration, earlier: Duration) {
+        let latest = Duration::from_secs(latest.as_secs().max(1));
+        let mut left = latest.saturating_sub(self.chance(earlier));
+        let end = after(
+            self.clock.now(),
+            left.saturating_add(Duration::from_millis(999)),
+        );
+        while !left.is_zero() && self.clock.now() < end {
+            let step = left.min(STEP);
+            tokio::time::sleep(step).await;
+            left = left.saturating_sub(step);
+        }
+    }
+
+    /// From nothing to `most`, in milliseconds. Without chance it is nothing: moments are merely not
+    /// spread then.
+    fn chance(&self, most: Duration) -> Duration {
         let mut bytes = [0; 8];
-        // Without chance the moment is merely not spread.
-        let chance = self
+        let number = self
             .random
             .fill(&mut bytes)
             .map_or(0, |()| u64::from_le_bytes(bytes));
-        let earlier = chance.checked_rem(earlier.saturating_add(1)).unwrap_or(0);
-        let latest = Duration::from_secs(seconds.max(1));
-        tokio::time::sleep(latest.saturating_sub(Duration::from_millis(earlier))).await;
+        let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+        Duration::from_millis(number.checked_rem(most.saturating_add(1)).unwrap_or(0))
     }
 }
 
@@ -175,6 +195,7 @@ impl fmt::Debug for RenewingSourceBuilder {
     }
 }
 
-const fn seconds_until(at: UnixTime, now: UnixTime) -> u64 {
-    at.as_secs().saturating_sub(now.as_secs())
-}
+/// How long the runtime's clock is believed at most.
+const STEP: Duration = Duration::from_secs(30);
+/// The longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);

@@ -21,7 +21,9 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Which snapshot this is. Grows with every change of the store.
+    /// Which snapshot this is: it grows with every change of the store. For records and health pages,
+    /// which say by it whose word a decision was taken on, and whether a change has arrived. Nothing is
+    /// decided by it: two stores may have the same epoch and trust others.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
@@ -57,23 +59,23 @@ pub(crate) fn select<'a>(
     (key_id, algorithm): (Option<&str>, Algorithm),
     refused: fn(jose::Error) -> Error,
 ) -> Result<&'a VerifyingKey, Error> {
-    keys.select(key_id, algorithm)
-        .map_err(|error| match error.code() {
-            "key.unknown" => Error::UnknownKey {
-                origin: origin.clone(),
-                key_id: key_id.map(str::to_owned),
-            },
-            "key.ambiguous" => Error::AmbiguousKey {
-                origin: origin.clone(),
-            },
-            _ => refused(error),
-        })
+    keys.select(key_id, algorithm).map_err(|error| match error {
+        jose::Error::UnknownKey => Error::UnknownKey {
+            origin: origin.clone(),
+            key_id: key_id.map(str::to_owned),
+        },
+        jose::Error::AmbiguousKey => Error::AmbiguousKey {
+            origin: origin.clone(),
+        },
+        other => refused(other),
+    })
 }
 
 /// Origins and their bundles, replaced while others read.
 ///
-/// Readers take a snapshot and hold no lock; a change makes the next snapshot, with the next epoch. Bundles of different origins are never pooled:
-/// a key vouches for the identifiers of its own origin alone (T-032).
+/// Readers take a snapshot and hold no lock; a change makes the next snapshot, with the next epoch.
+/// Bundles of different origins are never pooled: a key vouches for the identifiers of its own origin
+/// alone (T-032).
 #[derive(Debug, Default)]
 pub struct TrustStore {
     now: ArcSwap<Trust>,
@@ -99,7 +101,8 @@ impl TrustStore {
     ///
     /// # Errors
     ///
-    /// `bundle.sequence` where the origin's bundle has a higher `spiffe_sequence`, or has one and this one has none; the old one stays (BND-02).
+    /// `bundle.sequence` where the origin's bundle has a higher `spiffe_sequence`, or has one and this
+    /// one has none; the old one stays (BND-02).
     pub fn set(&self, bundle: Bundle) -> Result<(), Error> {
         let _held = self.write();
         let mut next = Trust::clone(&self.now.load());
@@ -116,7 +119,8 @@ impl TrustStore {
         Ok(())
     }
 
-    /// Trusts exactly these bundles from now on, whatever their sequence numbers: an operator's word, such as a configuration read again.
+    /// Trusts exactly these bundles from now on, whatever their sequence numbers: an operator's word,
+    /// such as a configuration read again.
     pub fn replace(&self, bundles: impl IntoIterator<Item = Bundle>) {
         let _held = self.write();
         let mut next = Trust {
@@ -147,7 +151,7 @@ impl TrustStore {
         self.now.load_full()
     }
 
-    /// The epoch of the current snapshot.
+    /// The [epoch](Trust::epoch) of the current snapshot.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.now.load().epoch

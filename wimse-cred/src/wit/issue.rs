@@ -8,7 +8,7 @@ use jose::jwk::Jwk;
 use jose::jws::{CompactJws, SigningInput};
 use jose::key::Signer;
 use jose::random::{self, SecureRandom};
-use jose::time::UnixTime;
+use jose::time::{self, UnixTime};
 use serde::Serialize;
 use wimse_id::{Scheme, WorkloadId};
 
@@ -58,13 +58,13 @@ impl WitIssuer {
         self
     }
 
-    /// Issues a WIT that says: the workload `id` holds `key`. The lifetime is in whole seconds, from 1 s to 24 h. Of the key only its public
-    /// members and its `alg` are written.
+    /// Issues a WIT that says: the workload `id` holds `key`. The lifetime is in whole seconds, from 1 s
+    /// to 24 h. Of the key only its public members and its `alg` are written.
     ///
     /// # Errors
     ///
-    /// `cred.issue` where the key has no `alg`, the lifetime is out of bounds, or for a WIT-SVID the signer has no key id, or signer or key are of an algorithm
-    /// outside [`AlgorithmSet::SVID`]; `cred.sign`.
+    /// `cred.issue` where the key has no `alg`, the lifetime is out of bounds, or for a WIT-SVID the signer
+    /// has no key id, or signer or key are of an algorithm outside [`AlgorithmSet::SVID`]; `cred.sign`.
     pub fn issue(
         &self,
         id: &WorkloadId,
@@ -94,7 +94,7 @@ impl WitIssuer {
             iss: self.issuer.as_deref(),
             sub: id.as_str(),
             iat: now.as_secs(),
-            exp: now.as_secs().saturating_add(lifetime),
+            exp: time::after(now, lifetime).as_secs(),
             jti: random::id128(self.random).map_err(Error::Sign)?,
             cnf: Confirmation { jwk },
         };
@@ -125,10 +125,10 @@ pub(crate) fn check_svid_signer(signer: &dyn Signer) -> Result<(), Error> {
     Err(Error::Issue { reason })
 }
 
-/// From a second to a day, in seconds.
-pub(crate) fn check_lifetime(lifetime: Duration) -> Result<u64, Error> {
+/// From a second to a day.
+pub(crate) fn check_lifetime(lifetime: Duration) -> Result<Duration, Error> {
     match lifetime.as_secs() {
-        seconds @ 1..=86_400 => Ok(seconds),
+        1..=86_400 => Ok(lifetime),
         _ => Err(Error::Issue {
             reason: "the lifetime must be from 1 second to 24 hours",
         }),

@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use jose::alg::Algorithm;
+use jose::json::Text;
 use jose::jwk::{Jwk, Thumbprint};
 use jose::jws::{Header, Unverified, Verified};
-use jose::jwt::{NumericDate, Times, present};
+use jose::jwt::{NumericDate, Times, present, required};
 use jose::key::VerifyingKey;
 use jose::time::UnixTime;
 use serde::Deserialize;
@@ -18,10 +19,11 @@ use super::{TYP, WitRules};
 use crate::Error;
 use crate::trust::{Bundle, Trust, select};
 
-/// A verified workload identity token (draft-ietf-wimse-workload-creds §3.1): the bundle of its origin vouches that the workload [`id`](Self::id) holds
-/// the key [`key`](Self::key).
+/// A verified workload identity token (draft-ietf-wimse-workload-creds §3.1): the bundle of its origin
+/// vouches that the workload [`id`](Self::id) holds the key [`key`](Self::key).
 ///
-/// It says nothing of who sent it: identity comes from a proof of possession of that key (WIT-06). Clones share what was read.
+/// It says nothing of who sent it: identity comes from a proof of possession of that key (WIT-06).
+/// Clones share what was read.
 #[derive(Clone)]
 pub struct Wit(Arc<Inner>);
 
@@ -32,7 +34,7 @@ struct Inner {
     id: WorkloadId,
     key: VerifyingKey,
     algorithm: Algorithm,
-    expires: u64,
+    expires: UnixTime,
     issuer: Option<String>,
     jwt_id: Option<String>,
     signed_by: Thumbprint,
@@ -40,16 +42,17 @@ struct Inner {
 
 /// What is needed to find the key, before anything is believed.
 #[derive(Deserialize)]
-pub(crate) struct Claimed<'a> {
-    #[serde(borrow)]
-    pub(crate) sub: jose::json::Text<'a>,
+struct Claimed<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    sub: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
 struct Claims<'a> {
-    #[serde(borrow)]
-    sub: jose::json::Text<'a>,
-    exp: NumericDate,
+    #[serde(borrow, default, deserialize_with = "present")]
+    sub: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    exp: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     nbf: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
@@ -60,8 +63,8 @@ struct Claims<'a> {
     jti: Option<String>,
     #[serde(default, deserialize_with = "present")]
     aud: Option<IgnoredAny>,
-    #[serde(borrow)]
-    cnf: &'a RawValue,
+    #[serde(borrow, default, deserialize_with = "present")]
+    cnf: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -75,8 +78,9 @@ struct Confirmation<'a> {
 }
 
 impl Wit {
-    /// Verifies a WIT: `typ`, the signature by the one key of its origin's bundle that fits its `kid` and `alg`, `sub`, `exp`, `nbf`, `iat`, and
-    /// `cnf.jwk`, which is prepared for the proofs to come. Unknown claims are ignored (WIT-08).
+    /// Verifies a WIT: `typ`, the signature by the one key of its origin's bundle that fits its `kid` and
+    /// `alg`, `sub`, `exp`, `nbf`, `iat`, and `cnf.jwk`, which is prepared for the proofs to come. Unknown
+    /// claims are ignored (WIT-08).
     ///
     /// # Errors
     ///
@@ -98,12 +102,14 @@ impl Wit {
         let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Wit)?;
         let claims = verified.claims::<Claims<'_>>().map_err(Error::Wit)?;
-        if claims.sub.as_str() != id.as_str() {
+        if claims.sub.as_deref() != Some(id.as_str()) {
             return Err(Error::Subject(None));
         }
+        let exp = required(claims.exp, "exp").map_err(Error::Wit)?;
+        let cnf = required(claims.cnf, "cnf").map_err(Error::Wit)?;
         rules
             .times
-            .check(&Times::new(Some(claims.exp), claims.nbf, claims.iat), now)
+            .check(&Times::new(Some(exp), claims.nbf, claims.iat), now)
             .map_err(Error::Wit)?;
         if rules.svid && (claims.aud.is_some() || id.scheme() != Scheme::Spiffe) {
             return Err(if claims.aud.is_some() {
@@ -112,15 +118,15 @@ impl Wit {
                 Error::Subject(None)
             });
         }
-        let (key_of_workload, algorithm) = confirmed(claims.cnf, bundle, rules)?;
-        let (expires, issuer, jwt_id) = (claims.exp.as_secs(), claims.iss, claims.jti);
+        let (key_of_workload, algorithm) = confirmed(cnf, bundle, rules)?;
+        let (issuer, jwt_id) = (claims.iss, claims.jti);
         Ok(Self(Arc::new(Inner {
             hash: hashes.text,
             signed_hash: hashes.signed,
             id,
             key: key_of_workload,
             algorithm,
-            expires,
+            expires: exp.into(),
             issuer,
             jwt_id,
             signed_by: *key.thumbprint(),
@@ -149,7 +155,7 @@ impl Wit {
     /// `exp`, in seconds. The key pair is not used past it (WIT-08).
     #[must_use]
     pub fn expires(&self) -> UnixTime {
-        UnixTime::since_unix_epoch(std::time::Duration::from_secs(self.0.expires))
+        self.0.expires
     }
 
     /// SHA-256 of the token's text: `wth` of a proof is its base64url.
@@ -158,7 +164,8 @@ impl Wit {
         &self.0.hash
     }
 
-    /// SHA-256 of header and payload: the same for every signature over them, so that another spelling of a signature does not escape a revocation.
+    /// SHA-256 of header and payload: the same for every signature over them, so that another spelling of
+    /// a signature does not escape a revocation.
     #[must_use]
     pub fn signed_hash(&self) -> &[u8; 32] {
         &self.0.signed_hash
@@ -192,7 +199,10 @@ impl Wit {
         rules: &WitRules,
         now: UnixTime,
     ) -> Result<(), Error> {
-        if rules.skew().has_ended(self.0.expires, now.as_secs()) {
+        if rules
+            .skew()
+            .has_ended(self.0.expires.as_secs(), now.as_secs())
+        {
             return Err(Error::Wit(jose::Error::Expired));
         }
         let bundle = trust.bundle_for(&self.0.id, now)?;
@@ -211,7 +221,7 @@ impl fmt::Debug for Wit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wit")
             .field("id", &self.0.id)
-            .field("expires", &self.0.expires)
+            .field("expires", &self.0.expires.as_secs())
             .finish_non_exhaustive()
     }
 }
@@ -223,7 +233,7 @@ fn check_header(header: &Header, rules: &WitRules) -> Result<(), Error> {
         return Err(Error::Wit(jose::Error::AlgorithmMismatch { algorithm }));
     }
     if rules.svid && header.kid().is_none() {
-        return Err(Error::Wit(jose::Error::Claim { claim: "kid" }));
+        return Err(Error::KeyIdMissing);
     }
     Ok(())
 }
@@ -235,10 +245,11 @@ pub(crate) fn claimed_id(
 ) -> Result<WorkloadId, Error> {
     // What is signed is read strictly below; here only what chooses the key, once.
     let claimed: Claimed<'_> = match serde_json::from_slice(payload) {
-        Ok(claimed) => claimed,
-        Err(_) => jose::json::from_object(payload).map_err(refused)?,
+        Ok(claimed @ Claimed { sub: Some(_) }) => claimed,
+        _ => jose::json::from_object(payload).map_err(refused)?,
     };
-    WorkloadId::parse(claimed.sub.as_str()).map_err(|error| Error::Subject(Some(error)))
+    let sub = required(claimed.sub, "sub").map_err(refused)?;
+    WorkloadId::parse(&sub).map_err(|error| Error::Subject(Some(error)))
 }
 
 /// WIT-02, SVD-01.
