@@ -95,7 +95,7 @@ fn each_claim_is_checked() {
     let with = |claim, value| with(&world, &agent, claim, value);
     assert_eq!(with("x", json!(1)), "ok");
     for claim in ["iss", "aud", "exp", "iat", "sub", "client_id", "jti"] {
-        assert_eq!(with(claim, Value::Null), "jws.json", "{claim}");
+        assert_eq!(with(claim, Value::Null), "token.claim", "{claim}");
     }
     for claim in ["sub", "client_id", "jti"] {
         assert_eq!(with(claim, json!("")), "token.claim", "{claim}");

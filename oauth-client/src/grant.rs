@@ -1,7 +1,9 @@
 //! The client credentials grant (RFC 6749 §4.4).
 
+use std::time::Duration;
+
 use http::{Request, Response};
-use jose::time::UnixTime;
+use jose::time::{self, UnixTime};
 use oauth_wire::client_auth::Authenticate;
 use oauth_wire::metadata::ServerMetadata;
 use oauth_wire::names::{Resource, ScopeSet};
@@ -67,21 +69,22 @@ pub struct PendingToken {
 }
 
 impl PendingToken {
-    /// Takes the server's answer. A refresh token in it is not kept (RFC 6749 §4.4.3). Without `expires_in`, the token is taken to last a minute.
+    /// Takes the server's answer. A refresh token in it is not kept (RFC 6749 §4.4.3). Without
+    /// `expires_in`, the token is taken to last a minute.
     ///
     /// # Errors
     ///
-    /// `oauth.refused` with the server's error (RFC 6749 §5.2), and the others of [`TokenResponse::parse`]; `grant.token_type` where it is not `Bearer`;
-    /// `grant.expired`.
+    /// `oauth.refused` with the server's error (RFC 6749 §5.2), and the others of
+    /// [`TokenResponse::parse`]; `grant.token_type` where it is not `Bearer`; `grant.expired`.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
         let answer = TokenResponse::parse(answer)?;
         if answer.token_type() != TokenType::Bearer {
             return Err(Error::TokenType);
         }
-        let minute = std::time::Duration::from_secs(self.sent.as_secs().saturating_add(60));
+        let minute = Duration::from_secs(60);
         let expires = answer
             .expires_at(self.sent)
-            .unwrap_or_else(|| UnixTime::since_unix_epoch(minute));
+            .unwrap_or_else(|| time::after(self.sent, minute));
         if expires <= now {
             return Err(Error::Expired);
         }

@@ -6,7 +6,8 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The token is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is wrong.
+    /// The token is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is
+    /// wrong.
     #[error("access token: {0}")]
     Token(#[source] jose::Error),
     /// `aud` holds none of this resource's identifiers (ATJ-04).
@@ -23,7 +24,8 @@ pub enum Error {
         /// The token's `kid`.
         key_id: Option<String>,
     },
-    /// The issuer's keys could not be confirmed for too long, and are believed no longer ([`IssuerStore::set_until`](crate::IssuerStore::set_until)). A refresh of them may help.
+    /// The issuer's keys could not be confirmed for too long, and are believed no longer
+    /// ([`IssuerStore::set_until`](crate::IssuerStore::set_until)). A refresh of them may help.
     #[error("the keys of the issuer `{issuer}` are stale")]
     KeysStale {
         /// The configured issuer.
@@ -74,7 +76,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a malformed token, and those of `oauth-wire`.
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a
+    /// malformed token, and those of `oauth-wire`.
     pub const CODES: &'static [&'static str] = &[
         "token.algorithm",
         "token.claim",
@@ -104,16 +107,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Token(source) => match source.code() {
-                "jws.algorithm" | "jws.unknown_algorithm" => "token.algorithm",
-                "jws.signature" => "token.signature",
-                "jws.typ" => "token.typ",
-                "jwt.claim" => "token.claim",
-                "jwt.expired" => "token.expired",
-                "jwt.lifetime" => "token.lifetime",
-                "jwt.not_yet_valid" => "token.not_yet_valid",
-                malformed => malformed,
-            },
+            Self::Token(source) => jose::token_code!("token", source),
             Self::Audience => "token.audience",
             Self::UnknownIssuer => "token.unknown_issuer",
             Self::UnknownKey { .. } => "token.unknown_key",
@@ -133,7 +127,8 @@ impl Error {
         }
     }
 
-    /// Whether a refresh of the issuer's keys may make this token good: its key is not known, or no key of the issuer is believed any longer.
+    /// Whether a refresh of the issuer's keys may make this token good: its key is not known, or no key of
+    /// the issuer is believed any longer.
     #[must_use]
     pub const fn is_key_unknown(&self) -> bool {
         matches!(self, Self::UnknownKey { .. } | Self::KeysStale { .. })

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use jose::alg::AlgorithmSet;
 use jose::jwk::Thumbprint;
 use jose::jws::{Unverified, Verified};
-use jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
+use jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
 use jose::time::{Skew, UnixTime};
 use oauth_wire::names::ScopeSet;
 use serde::{Deserialize, Deserializer};
@@ -25,7 +24,8 @@ pub struct AccessTokenRules {
 }
 
 impl AccessTokenRules {
-    /// For a resource with this identifier (RFC 8707): tokens of at most 8 KiB, any algorithm of the issuer's keys, 30 s of skew.
+    /// For a resource with this identifier (RFC 8707): tokens of at most 8 KiB, any algorithm of the
+    /// issuer's keys, 30 s of skew.
     #[must_use]
     pub fn new(audience: impl Into<String>) -> Self {
         Self {
@@ -80,7 +80,7 @@ struct Inner {
     scopes: ScopeSet,
     confirmation: Option<Confirmation>,
     actors: Vec<Actor>,
-    expires: u64,
+    expires: UnixTime,
     signed_by: Thumbprint,
 }
 
@@ -94,19 +94,26 @@ pub struct Actor {
     pub issuer: Option<String>,
 }
 
-/// The claims, read once. Nothing of them is believed before the signature was verified; `iss` chooses the key until then.
+/// The claims, read once. Nothing of them is believed before the signature was verified; `iss` chooses
+/// the key until then.
 #[derive(Deserialize)]
 struct Claims {
-    iss: String,
-    #[serde(deserialize_with = "audiences")]
-    aud: Vec<String>,
-    exp: NumericDate,
+    #[serde(default, deserialize_with = "present")]
+    iss: Option<String>,
+    #[serde(default, deserialize_with = "audiences")]
+    aud: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    exp: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     nbf: Option<NumericDate>,
-    iat: NumericDate,
-    sub: String,
-    client_id: String,
-    jti: String,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    sub: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    client_id: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    jti: Option<String>,
     #[serde(default, deserialize_with = "present")]
     scope: Option<String>,
     #[serde(default, deserialize_with = "present")]
@@ -115,9 +122,19 @@ struct Claims {
     act: Option<Box<RawValue>>,
 }
 
-fn audiences<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+fn audiences<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
     let audience = Audience::deserialize(deserializer)?;
-    Ok(audience.iter().map(str::to_owned).collect())
+    Ok(Some(audience.iter().map(str::to_owned).collect()))
+}
+
+/// A claim that must be there.
+fn needed<T>(value: Option<T>, claim: &'static str) -> Result<T, Error> {
+    required(value, claim).map_err(Error::Token)
+}
+
+/// A text that must be there and say something.
+fn said(text: Option<String>, claim: &'static str) -> Result<String, Error> {
+    needed(text.filter(|text| !text.is_empty()), claim)
 }
 
 #[derive(Deserialize)]
@@ -133,12 +150,14 @@ struct Act<'a> {
 const MAX_ACTORS: usize = 8;
 
 impl AccessToken {
-    /// Verifies an access token: `typ` `at+jwt`; the signature by the one key of its issuer that fits `kid` and `alg`, where `iss` only chooses among the configured issuers;
-    /// `aud`; `exp`, `nbf`, `iat`; all claims that RFC 9068 §2.2 requires; `cnf`, `act`, `scope`.
+    /// Verifies an access token: `typ` `at+jwt`; the signature by the one key of its issuer that fits
+    /// `kid` and `alg`, where `iss` only chooses among the configured issuers; `aud`; `exp`, `nbf`, `iat`;
+    /// all claims that RFC 9068 §2.2 requires; `cnf`, `act`, `scope`.
     ///
     /// # Errors
     ///
-    /// The codes `token.…`; for a malformed token those of `jose`. With [`is_key_unknown`](Error::is_key_unknown), a refresh of the issuer's keys may help.
+    /// The codes `token.…`; for a malformed token those of `jose`. With
+    /// [`is_key_unknown`](Error::is_key_unknown), a refresh of the issuer's keys may help.
     pub fn verify(
         text: &str,
         issuers: &Issuers,
@@ -149,7 +168,7 @@ impl AccessToken {
             let limit = rules.max_len;
             return Err(Error::TooLong { limit });
         }
-        let token = Unverified::parse(text).map_err(Error::Token)?;
+        let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Token)?;
         let header = token.header();
         header.expect_typ("at+jwt").map_err(Error::Token)?;
         let algorithm = header.alg();
@@ -158,22 +177,20 @@ impl AccessToken {
         }
         let payload = token.unverified_payload().map_err(Error::Token)?;
         let claims: Claims = jose::json::from_object(payload).map_err(Error::Token)?;
-        let key = issuers.select(&claims.iss, header.kid(), algorithm, now)?;
+        let issuer = needed(claims.iss, "iss")?;
+        let key = issuers.select(&issuer, header.kid(), algorithm, now)?;
         let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Token)?;
-        for (claim, value) in [
-            ("sub", &claims.sub),
-            ("client_id", &claims.client_id),
-            ("jti", &claims.jti),
-        ] {
-            if value.is_empty() {
-                return Err(Error::Token(jose::Error::Claim { claim }));
-            }
-        }
-        if !rules.audiences.iter().any(|own| claims.aud.contains(own)) {
+        let subject = said(claims.sub, "sub")?;
+        let client_id = said(claims.client_id, "client_id")?;
+        let jwt_id = said(claims.jti, "jti")?;
+        let exp = needed(claims.exp, "exp")?;
+        let iat = needed(claims.iat, "iat")?;
+        let audiences = needed(claims.aud, "aud")?;
+        if !rules.audiences.iter().any(|own| audiences.contains(own)) {
             return Err(Error::Audience);
         }
-        let times = Times::new(Some(claims.exp), claims.nbf, Some(claims.iat));
+        let times = Times::new(Some(exp), claims.nbf, Some(iat));
         rules.times.check(&times, now).map_err(Error::Token)?;
         let scopes = match &claims.scope {
             Some(text) => text
@@ -190,14 +207,14 @@ impl AccessToken {
         Ok(Self(Arc::new(Inner {
             hash: hashes.text,
             signed_hash: hashes.signed,
-            issuer: claims.iss,
-            subject: claims.sub,
-            client_id: claims.client_id,
-            jwt_id: claims.jti,
+            issuer,
+            subject,
+            client_id,
+            jwt_id,
             scopes,
             confirmation,
             actors,
-            expires: claims.exp.as_secs(),
+            expires: exp.into(),
             signed_by: *key.thumbprint(),
             verified,
         })))
@@ -239,7 +256,8 @@ impl AccessToken {
         self.0.confirmation.as_ref()
     }
 
-    /// `act`: who acts for the subject, the current actor first. Only the first decides anything; the others tell how it came about (RFC 8693 §4.1).
+    /// `act`: who acts for the subject, the current actor first. Only the first decides anything; the
+    /// others tell how it came about (RFC 8693 §4.1).
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
         &self.0.actors
@@ -248,7 +266,7 @@ impl AccessToken {
     /// `exp`.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
-        UnixTime::since_unix_epoch(Duration::from_secs(self.0.expires))
+        self.0.expires
     }
 
     /// SHA-256 of the token's text: `ath` of a proof is its base64url.
@@ -291,7 +309,8 @@ impl AccessToken {
         rules: &AccessTokenRules,
         now: UnixTime,
     ) -> Result<(), Error> {
-        if rules.times.skew().has_ended(self.0.expires, now.as_secs()) {
+        let ends = self.0.expires.as_secs();
+        if rules.times.skew().has_ended(ends, now.as_secs()) {
             return Err(Error::Token(jose::Error::Expired));
         }
         let header = self.0.verified.header();

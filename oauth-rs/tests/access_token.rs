@@ -65,7 +65,11 @@ fn the_type_is_at_jwt() {
 fn required_claims_are_there() {
     let world = World::new();
     for claim in ["iss", "aud", "exp", "iat", "sub", "client_id", "jti"] {
-        assert_eq!(world.code_of(&json!({claim: "-"})), "jws.json", "{claim}");
+        assert_eq!(
+            world.code_of(&json!({claim: "-"})),
+            "token.claim",
+            "{claim}"
+        );
         assert_eq!(world.code_of(&json!({claim: null})), "jws.json", "{claim}");
         assert_eq!(world.code_of(&json!({claim: {}})), "jws.json", "{claim}");
     }
@@ -185,6 +189,13 @@ fn the_length_is_bounded() {
     assert_eq!(world.code(&text), "ok");
     world.rules = AccessTokenRules::new(RESOURCE).with_max_len(text.len() - 1);
     assert_eq!(world.code(&text), "token.too_long");
+    // Beyond what `jose` takes by itself as well.
+    let long = world.token_with(&json!({"x": "a".repeat(15_000)}));
+    assert!(long.len() > jose::jws::MAX_LENGTH);
+    world.rules = AccessTokenRules::new(RESOURCE).with_max_len(long.len());
+    assert_eq!(world.code(&long), "ok");
+    world.rules = AccessTokenRules::new(RESOURCE).with_max_len(long.len() - 1);
+    assert_eq!(world.code(&long), "token.too_long");
     world.rules = AccessTokenRules::new(RESOURCE);
     assert_eq!(world.code(&"a".repeat(8 * 1024)), "jws.parts");
     assert_eq!(world.code(&"a".repeat(8 * 1024 + 1)), "token.too_long");

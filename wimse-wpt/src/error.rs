@@ -6,7 +6,8 @@
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The WPT is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is wrong.
+    /// The WPT is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is
+    /// wrong.
     #[error("workload proof token: {0}")]
     Wpt(#[source] jose::Error),
     /// `aud` is not what this receiver is configured to be (WPT-02).
@@ -15,13 +16,15 @@ pub enum Error {
     /// `wth` is not the hash of the WIT that came with it (WPT-05).
     #[error("`wth` is not the hash of this WIT")]
     WitHash,
-    /// `ath` is missing, or not the hash of the access token, or is there without an access token (WPT-06).
+    /// `ath` is missing, or not the hash of the access token, or is there without an access token
+    /// (WPT-06).
     #[error("`ath` does not fit the access token")]
     AccessTokenHash,
     /// `tth` is missing, or not the hash of the transaction token, or is there without one (WPT-06).
     #[error("`tth` does not fit the transaction token")]
     TxnTokenHash,
-    /// `oth` does not cover a field, has another hash, or names a field that is not there or not understood (WPT-07).
+    /// `oth` does not cover a field, has another hash, or names a field that is not there or not
+    /// understood (WPT-07).
     #[error("`oth` does not fit the other fields")]
     OtherHash,
     /// The proof was seen before, or the memory of proofs refuses (WPT-04).
@@ -56,7 +59,8 @@ pub enum Error {
     /// The target is no absolute URI with a host, or has user information.
     #[error("no audience can be made of this target")]
     Target,
-    /// A proof cannot be made so: no audience or several, a lifetime out of bounds, a repeated or ill-named field.
+    /// A proof cannot be made so: no audience or several, a lifetime out of bounds, a repeated or ill-named
+    /// field.
     #[error("the proof cannot be made: {reason}")]
     Prepare {
         /// What is wrong.
@@ -65,7 +69,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a malformed token and those of `replay`.
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a
+    /// malformed token and those of `replay`.
     pub const CODES: &'static [&'static str] = &[
         "wpt.algorithm",
         "wpt.claim",
@@ -91,16 +96,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Wpt(source) => match source.code() {
-                "jws.algorithm" | "jws.unknown_algorithm" => "wpt.algorithm",
-                "jws.signature" => "wpt.signature",
-                "jws.typ" => "wpt.typ",
-                "jwt.claim" => "wpt.claim",
-                "jwt.expired" => "wpt.expired",
-                "jwt.lifetime" => "wpt.lifetime",
-                "jwt.not_yet_valid" => "wpt.not_yet_valid",
-                malformed => malformed,
-            },
+            Self::Wpt(source) => jose::token_code!("wpt", source),
             Self::Audience => "wpt.audience",
             Self::WitHash => "wpt.wth",
             Self::AccessTokenHash => "wpt.ath",

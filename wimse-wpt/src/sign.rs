@@ -8,7 +8,7 @@ use jose::base64url;
 use jose::digest::{sha256, sha256_base64url};
 use jose::jws::SigningInput;
 use jose::random::{self, SecureRandom};
-use jose::time::UnixTime;
+use jose::time::{self, UnixTime};
 use serde::Serialize;
 
 use crate::{Binding, Error, TYP};
@@ -28,8 +28,9 @@ struct Claims<'a> {
 }
 
 impl Binding<'_> {
-    /// Prepares the proof that goes with this WIT: what is left to do is to sign it with the WIT's key, whose algorithm this is. The lifetime is in whole seconds,
-    /// from 1 s to 5 min; a minute is ample. `jti` is drawn with 128 bits (WPT-04).
+    /// Prepares the proof that goes with this WIT: what is left to do is to sign it with the WIT's key,
+    /// whose algorithm this is. The lifetime is in whole seconds, from 1 s to 5 min; a minute is ample.
+    /// `jti` is drawn with 128 bits (WPT-04).
     ///
     /// # Errors
     ///
@@ -49,8 +50,7 @@ impl Binding<'_> {
         if aud.is_empty() {
             return refused("the audience is empty");
         }
-        let seconds = lifetime.as_secs();
-        if !(1..=300).contains(&seconds) {
+        if !(1..=300).contains(&lifetime.as_secs()) {
             return refused("the lifetime must be from 1 second to 5 minutes");
         }
         let mut oth = BTreeMap::new();
@@ -67,7 +67,7 @@ impl Binding<'_> {
         }
         let claims = Claims {
             aud,
-            exp: now.as_secs().saturating_add(seconds),
+            exp: time::after(now, lifetime).as_secs(),
             jti: random::id128(random).map_err(Error::Wpt)?,
             wth: sha256_base64url(wit),
             ath: self.access_token.map(sha256_base64url),

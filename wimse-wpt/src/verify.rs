@@ -7,8 +7,8 @@ use jose::base64url;
 use jose::digest::{sha256, sha256_base64url};
 use jose::json::Text;
 use jose::jws::Unverified;
-use jose::jwt::{Audience, NumericDate, TimeRules, Times, present};
-use jose::time::{Skew, UnixTime};
+use jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
+use jose::time::{self, Skew, UnixTime};
 use replay::{ReplayKey, ReplayStore};
 use serde::Deserialize;
 use wimse_cred::Wit;
@@ -57,17 +57,18 @@ impl WptRules {
 
 #[derive(Deserialize)]
 struct Claims<'a> {
-    #[serde(borrow)]
-    aud: Audience<'a>,
-    exp: NumericDate,
+    #[serde(borrow, default, deserialize_with = "present")]
+    aud: Option<Audience<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    exp: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     nbf: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
     iat: Option<NumericDate>,
-    #[serde(borrow)]
-    jti: Text<'a>,
-    #[serde(borrow)]
-    wth: Text<'a>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    jti: Option<Text<'a>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    wth: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
     ath: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -76,8 +77,9 @@ struct Claims<'a> {
     oth: Option<BTreeMap<Text<'a>, Text<'a>>>,
 }
 
-/// Verifies a proof against the WIT that came with it: `typ`, `alg` equal to `cnf.jwk.alg`, the signature by the WIT's key, `exp`, `wth`, and the binding: `aud`, and
-/// `ath`, `tth` and `oth` exactly where the tokens are there (draft-ietf-wimse-wpt §2). Unknown claims are ignored (WPT-09).
+/// Verifies a proof against the WIT that came with it: `typ`, `alg` equal to `cnf.jwk.alg`, the signature
+/// by the WIT's key, `exp`, `wth`, and the binding: `aud`, and `ath`, `tth` and `oth` exactly where the
+/// tokens are there (draft-ietf-wimse-wpt §2). Unknown claims are ignored (WPT-09).
 ///
 /// It is not yet spent: only [`UnspentWpt::spend`] gives the proof.
 ///
@@ -96,16 +98,18 @@ pub fn verify(
     // The key was prepared for `cnf.jwk.alg` alone, so no other `alg` passes (WPT-01).
     let verified = token.verify(wit.key()).map_err(Error::Wpt)?;
     let claims: Claims<'_> = verified.claims().map_err(Error::Wpt)?;
-    let times = Times::new(Some(claims.exp), claims.nbf, claims.iat);
+    let aud = required(claims.aud, "aud").map_err(Error::Wpt)?;
+    let exp = required(claims.exp, "exp").map_err(Error::Wpt)?;
+    let jti = claims.jti.filter(|jti| !jti.is_empty());
+    let jti = required(jti, "jti").map_err(Error::Wpt)?;
+    let wth = required(claims.wth, "wth").map_err(Error::Wpt)?;
+    let times = Times::new(Some(exp), claims.nbf, claims.iat);
     rules.times.check(&times, now).map_err(Error::Wpt)?;
-    if claims.jti.as_str().is_empty() {
-        return Err(Error::Wpt(jose::Error::Claim { claim: "jti" }));
-    }
-    let audience = claims.aud.sole().ok_or(Error::Audience)?;
+    let audience = aud.sole().ok_or(Error::Audience)?;
     if !binding.audiences.contains(&audience) {
         return Err(Error::Audience);
     }
-    if claims.wth.as_str() != base64url::encode(wit.hash()) {
+    if wth.as_str() != base64url::encode(wit.hash()) {
         return Err(Error::WitHash);
     }
     if !is_hash_of(claims.ath.as_ref(), binding.access_token) {
@@ -115,13 +119,12 @@ pub fn verify(
         return Err(Error::TxnTokenHash);
     }
     check_others(claims.oth.as_ref(), &binding.others)?;
-    let seconds = Duration::from_secs(claims.exp.as_secs());
     Ok(UnspentWpt {
-        key: ReplayKey::new("wpt", wit.id().as_str(), &[claims.jti.as_str()]),
+        key: ReplayKey::new("wpt", wit.id().as_str(), &[jti.as_str()]),
         skew: rules.times.skew(),
         proof: WptProof {
             wit: wit.clone(),
-            expires: UnixTime::since_unix_epoch(seconds),
+            expires: exp.into(),
         },
     })
 }
@@ -162,24 +165,22 @@ pub struct UnspentWpt {
 }
 
 impl UnspentWpt {
-    /// Spends the proof's `jti`, scoped to its sender (WPT-04). It is remembered until `exp` plus the skew.
+    /// Spends the proof's `jti`, scoped to its sender (WPT-04). It is remembered until `exp` plus the
+    /// skew.
     ///
     /// # Errors
     ///
     /// `replay.replayed`, and all other `replay.…`: what cannot be remembered is refused.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<WptProof, Error> {
-        let until = self
-            .proof
-            .expires
-            .as_secs()
-            .saturating_add(self.skew.as_secs());
-        let until = UnixTime::since_unix_epoch(Duration::from_secs(until));
+        let skew = Duration::from_secs(self.skew.as_secs());
+        let until = time::after(self.proof.expires, skew);
         store.spend(&self.key, until, now).map_err(Error::Replay)?;
         Ok(self.proof)
     }
 }
 
-/// Proof that the sender of one message holds the key of a WIT: now, to this receiver, with these tokens, and for the first time.
+/// Proof that the sender of one message holds the key of a WIT: now, to this receiver, with these tokens,
+/// and for the first time.
 #[derive(Clone, Debug)]
 pub struct WptProof {
     wit: Wit,

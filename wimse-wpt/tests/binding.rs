@@ -39,7 +39,7 @@ fn the_audience_is_the_configured_one() {
         (json!([AUDIENCE]), "ok"),
         (json!([]), "jws.json"),
         (json!(null), "jws.json"),
-        (json!("-"), "jws.json"),
+        (json!("-"), "wpt.claim"),
     ] {
         assert_eq!(
             agent.code_of(&json!({"aud": audience})),

@@ -16,7 +16,11 @@ fn all() -> Vec<Error> {
         Error::Wpt(Jose::Claim { claim: "jti" }),
         Error::Wpt(Jose::Expired),
         Error::Wpt(Jose::Lifetime),
-        Error::Wpt(Jose::NotYetValid { from: 2, now: 1, skew: 0 }),
+        Error::Wpt(Jose::NotYetValid {
+            from: 2,
+            now: 1,
+            skew: 0,
+        }),
         Error::Wpt(Jose::Signature),
         Error::Wpt(Jose::Type),
         Error::Audience,

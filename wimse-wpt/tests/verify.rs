@@ -105,7 +105,7 @@ fn the_signature_is_the_workloads() {
 fn expiry_is_checked() {
     let agent = agent();
     for (exp, expected) in [
-        (json!("-"), "jws.json"),
+        (json!("-"), "wpt.claim"),
         (json!(null), "jws.json"),
         (json!("1800000060"), "jws.json"),
         (json!(-1), "jws.json"),
@@ -169,7 +169,7 @@ fn not_before_is_honoured() {
 fn the_id_is_required() {
     let agent = agent();
     for (id, expected) in [
-        (json!("-"), "jws.json"),
+        (json!("-"), "wpt.claim"),
         (json!(""), "wpt.claim"),
         (json!(null), "jws.json"),
         (json!(7), "jws.json"),
@@ -210,7 +210,7 @@ fn the_wit_hash_is_checked() {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     for (hash, expected) in [
-        (json!("-"), "jws.json"),
+        (json!("-"), "wpt.claim"),
         (json!(null), "jws.json"),
         (json!(""), "wpt.wth"),
         (json!(sha256_base64url("another")), "wpt.wth"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jose::jwk::Thumbprint;
 use jose::random::SecureRandom;
-use jose::time::UnixTime;
+use jose::time::{self, UnixTime};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ pub(super) struct Kept {
     /// The key of the identity that asked for it.
     key: Option<Thumbprint>,
     /// From here on it is renewed, while it is still given.
-    renew: u64,
+    renew: UnixTime,
     /// Its end by the clock that nobody sets: a clock that goes back makes no token last longer (F-04).
     ends: Instant,
 }
@@ -78,22 +78,20 @@ impl Kept {
         random: &dyn SecureRandom,
         now: UnixTime,
     ) -> Self {
-        let left = token.expires().as_secs().saturating_sub(now.as_secs());
+        let left = time::until(token.expires(), now).as_secs();
         let earlier = wait::chance(random, left / 10);
         let renew = (left.saturating_mul(2) / 3).saturating_sub(earlier);
         let end = Instant::now().checked_add(Duration::from_secs(left));
         Self {
             token: Arc::new(token),
             key,
-            renew: now.as_secs().saturating_add(renew),
+            renew: time::after(now, Duration::from_secs(renew)),
             ends: end.unwrap_or_else(Instant::now),
         }
     }
 
     pub(super) fn is_good(&self, key: Option<Thumbprint>, now: UnixTime) -> bool {
-        self.key == key
-            && now.as_secs() < self.token.expires().as_secs()
-            && Instant::now() < self.ends
+        self.key == key && now < self.token.expires() && Instant::now() < self.ends
     }
 }
 
@@ -102,7 +100,7 @@ impl Slot {
     pub(super) fn next(&self, key: Option<Thumbprint>, now: UnixTime) -> Result<Next, Error> {
         let mut state = self.lock();
         let good = state.kept.clone().filter(|kept| kept.is_good(key, now));
-        let is_due = good.as_ref().is_none_or(|kept| now.as_secs() >= kept.renew);
+        let is_due = good.as_ref().is_none_or(|kept| now >= kept.renew);
         let paused = state
             .last
             .as_ref()
