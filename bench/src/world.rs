@@ -68,11 +68,24 @@ impl World {
         let key = || SigningKey::generate(Algorithm::Es256, AWS_LC);
         let (ca, server) = (key()?.with_key_id("ca"), key()?.with_key_id("as"));
         let agent = SigningKey::generate(algorithm, AWS_LC)?;
-        let id = WorkloadId::parse("spiffe://example.org/agents/travel-planner")?;
+        // A WIT-SVID takes no Ed25519 key, a WIT of another origin does.
+        let (id, published) = match algorithm {
+            Algorithm::Es256 => (
+                "spiffe://example.org/agents/travel-planner",
+                ca.public_jwk().clone().with_use("wit-svid"),
+            ),
+            _ => (
+                "wimse://example.org/agents/travel-planner",
+                ca.public_jwk().clone(),
+            ),
+        };
+        let id = WorkloadId::parse(id)?;
         let issuer = WitIssuer::new(Arc::new(ca.clone()), None);
         let wit = issuer.issue(&id, agent.public_jwk(), LIFETIME, now)?;
-        let jwk = ca.public_jwk().clone().with_use("wit-svid").to_json();
-        let document = format!(r#"{{"keys":[{jwk}],"spiffe_sequence":1}}"#);
+        let document = format!(
+            r#"{{"keys":[{}],"spiffe_sequence":1}}"#,
+            published.to_json()
+        );
         let bundle = Bundle::parse(&id.origin(), document.as_bytes(), AWS_LC)?;
         let issuers = IssuerStore::new();
         let jwks = format!(r#"{{"keys":[{}]}}"#, server.public_jwk().to_json());

@@ -1,5 +1,5 @@
-//! Prints what each thing costs beside what it cannot do without. `--quick` takes few samples: enough to see that it runs. The name of a group, such as `tokens`, prints
-//! that alone.
+//! Prints what each thing costs beside what it cannot do without. `--quick` takes few samples: enough to see that it runs. The names of groups, such as `tokens`, print
+//! these alone.
 
 #![expect(clippy::expect_used, reason = "what goes wrong has no figure")]
 #![expect(clippy::print_stdout, reason = "a program that prints its figures")]
@@ -117,9 +117,10 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         effort.rounds
     );
     let mut met = true;
-    let wanted = std::env::args().skip(1).find(|it| !it.starts_with('-'));
+    let arguments = std::env::args().skip(1);
+    let wanted: Vec<String> = arguments.filter(|it| !it.starts_with('-')).collect();
     for (name, figures) in GROUPS {
-        if wanted.as_deref().is_some_and(|wanted| wanted != *name) {
+        if !wanted.is_empty() && !wanted.iter().any(|it| it == name) {
             continue;
         }
         for figure in figures(effort)? {

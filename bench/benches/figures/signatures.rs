@@ -87,12 +87,8 @@ struct Other {
 impl Other {
     fn of(key: &SigningKey, algorithm: &AlgorithmName) -> Result<Self, Box<dyn Error>> {
         let jwk: serde_json::Value = serde_json::from_str(&key.to_jwk())?;
-        let mut secret =
-            base64url::decode(jwk.get("d").and_then(|d| d.as_str()).unwrap_or_default())?;
+        let secret = base64url::decode(jwk.get("d").and_then(|d| d.as_str()).unwrap_or_default())?;
         let public = RawKey::of(key)?;
-        if *algorithm == AlgorithmName::Ed25519 {
-            secret.extend_from_slice(public.bytes());
-        }
         Ok(Self {
             public: PublicKey::from_bytes(algorithm, public.bytes())?,
             secret: SecretKey::from_bytes(algorithm, &secret)?,
@@ -170,6 +166,7 @@ fn wimse(world: &World, key: &SigningKey, now: UnixTime) -> Result<Signed, Box<d
         aims::http_sig::Algorithm::of_jws(key.public_jwk().algorithm().ok_or("no alg")?);
     let fields = prepared.finish(algorithm.ok_or("no algorithm")?, &signature)?;
     fields.apply(&mut parts.headers)?;
+    parts.uri = "/mcp/call".parse()?;
     Ok(Signed {
         parts,
         base,
@@ -218,6 +215,7 @@ fn figures(effort: Effort, names: &Names) -> Result<Vec<Figure>, Box<dyn Error>>
             let fields = prepared.sign(key)?;
             fields.apply(&mut parts.headers)?;
             *request.headers_mut() = parts.headers.clone();
+            parts.uri = "/mcp/call".parse()?;
             let signature = raw_signer.sign(&base)?;
             let signed = Signed {
                 parts,
