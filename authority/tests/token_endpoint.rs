@@ -17,6 +17,8 @@ use common::*;
 use jose::Algorithm;
 use jose::key::Signer as _;
 use jose::provider::AWS_LC;
+use oauth_wire::metadata::ServerMetadata;
+use oauth_wire::names::Issuer;
 use serde_json::json;
 
 /// RSC-03, CORE-23, ATJ-30: unknown resource, several, one of others, wider scope.
@@ -179,6 +181,13 @@ fn the_metadata_stands_at_both_places() {
             );
             let methods = json!(["private_key_jwt", "spiffe_wit"]);
             assert_eq!(metadata["token_endpoint_auth_methods_supported"], methods);
+            // A client reads what is published here.
+            let issuer = Issuer::loopback(base).unwrap();
+            let read = ServerMetadata::parse(response.body(), &issuer).unwrap();
+            assert!(read.takes_client_auth("spiffe_wit"));
+            assert!(!read.takes_client_auth("spiffe_jwt"));
+            let pop = read.client_attestation_pop_algorithms().unwrap();
+            assert!(pop.contains(Algorithm::Es256) && !pop.contains(Algorithm::EdDsa));
             let algorithms = metadata["token_endpoint_auth_signing_alg_values_supported"]
                 .as_array()
                 .unwrap();
