@@ -148,12 +148,22 @@ fn sole_jwt<'a>(
 
 /// `base64url "." base64url "." base64url`, none of them empty.
 fn is_compact(text: &str) -> bool {
-    let mut parts = 0_usize;
-    text.split('.').all(|part| {
-        parts = parts.saturating_add(1);
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
-    }) && parts == 3
+    let mut parts = text.split('.');
+    let three = [parts.next(), parts.next(), parts.next()];
+    parts.next().is_none()
+        && three.into_iter().all(|part| {
+            // Every byte is looked at, so that many can be at once.
+            let all = |part: &str| {
+                part.bytes()
+                    .fold(true, |all, byte| all & is_base64url(byte))
+            };
+            part.is_some_and(|part| !part.is_empty() && all(part))
+        })
+}
+
+const fn is_base64url(byte: u8) -> bool {
+    (byte | 0x20).wrapping_sub(b'a') < 26
+        || byte.wrapping_sub(b'0') < 10
+        || byte == b'-'
+        || byte == b'_'
 }
