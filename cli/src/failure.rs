@@ -1,9 +1,10 @@
 //! Why a command did not do what it was asked.
 
-use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+
+use jose::Chain;
 
 /// What ends a command.
 #[derive(Debug, thiserror::Error)]
@@ -93,25 +94,11 @@ impl Failure {
     }
 }
 
-/// Message and causes in one line, each once.
-fn detail(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 impl From<authority::Error> for Failure {
     fn from(error: authority::Error) -> Self {
         Self::Declared {
             code: error.code(),
-            detail: detail(&error),
+            detail: Chain(&error).to_string(),
         }
     }
 }
@@ -120,7 +107,7 @@ macro_rules! refused {
     ($($error:ty),*) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                Self::Refused { code: error.code(), detail: detail(&error) }
+                Self::Refused { code: error.code(), detail: Chain(&error).to_string() }
             }
         }
     )*};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 /// No token was got, or no server was found to get one from.
 ///
-/// No message holds a token.
+/// No message holds a token. None repeats its source: [`jose::Chain`] shows both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -27,7 +27,7 @@ pub enum Error {
     #[error("the request could not be sent")]
     Transport(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// It failed shortly before; it is not tried again yet.
-    #[error("it failed shortly before: {last}")]
+    #[error("it failed shortly before")]
     BackingOff {
         /// How it failed.
         #[source]

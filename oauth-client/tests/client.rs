@@ -199,4 +199,9 @@ fn codes_are_unique_and_complete() {
     let given: BTreeSet<_> = all.iter().map(Error::code).collect();
     let listed: BTreeSet<_> = Error::CODES.iter().copied().collect();
     assert_eq!((given, Error::CODES.len()), (listed.clone(), listed.len()));
+    let last = Arc::new(Error::Expired);
+    assert_eq!(
+        jose::Chain(&Error::BackingOff { last }).to_string(),
+        "it failed shortly before: the server gave a token that has expired"
+    );
 }

@@ -2,13 +2,13 @@
 
 /// An access token was refused, or a request does not carry one as it should.
 ///
-/// No message holds a token.
+/// No message holds a token. None repeats its source: [`jose::Chain`] shows both.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The token is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is
     /// wrong.
-    #[error("access token: {0}")]
+    #[error("access token")]
     Token(#[source] jose::Error),
     /// `aud` holds none of this resource's identifiers (ATJ-04).
     #[error("the access token is for another resource")]

@@ -303,4 +303,6 @@ fn codes_are_all_there() {
     assert_eq!(given, Error::CODES);
     assert_eq!(token(jose::Error::UnknownAlgorithm), "token.algorithm");
     assert_eq!(token(jose::Error::Parts), "jws.parts");
+    let expired = Error::Token(jose::Error::Expired);
+    assert_eq!(jose::Chain(&expired).to_string(), "access token: expired");
 }

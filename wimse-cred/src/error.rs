@@ -6,16 +6,16 @@ use wimse_id::Origin;
 
 /// A credential was refused, a bundle was not taken, or a source has nothing to give.
 ///
-/// No message holds a token or a key.
+/// No message holds a token or a key. None repeats its source: [`jose::Chain`] shows both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     // The token.
     /// The WIT is no well-formed JWS, or one of its claims, its times or its signature is wrong.
-    #[error("workload identity token: {0}")]
+    #[error("workload identity token")]
     Wit(#[source] jose::Error),
     /// The same of a JWT-SVID.
-    #[error("JWT-SVID: {0}")]
+    #[error("JWT-SVID")]
     JwtSvid(#[source] jose::Error),
     /// `sub` is no workload identifier, or not one of this kind of credential
     /// (draft-ietf-wimse-workload-creds §3.1, WIT-SVID §3).

@@ -1,7 +1,5 @@
 //! Bundles of several trust domains in one document (SPIFFE Trust Domain and Bundle §5).
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod common;
 
 use common::{claims, code, document, key, sign, verify};

@@ -111,6 +111,22 @@ fn codes_are_unique_and_complete() {
     );
 }
 
+/// Nothing is said twice: a message does not repeat its source, and the chain shows both in one line. A
+/// claim that is missing is named.
+#[test]
+fn a_chain_says_each_thing_once() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let mut claims = claims(&agent);
+    claims.as_object_mut().unwrap().remove("cnf");
+    let refused = identity(&sign("wit+jwt", &ca, &claims), &agent).unwrap_err();
+    assert_eq!(
+        jose::Chain(&refused).to_string(),
+        "workload identity token: the claim `cnf` is missing or malformed"
+    );
+    let svid = Error::JwtSvid(jose::Error::Expired);
+    assert_eq!(jose::Chain(&svid).to_string(), "JWT-SVID: expired");
+}
+
 #[cfg(feature = "tokio")]
 mod renewing {
     use std::sync::atomic::{AtomicU64, Ordering};

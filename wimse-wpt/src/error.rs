@@ -2,13 +2,13 @@
 
 /// A workload proof token was refused, or could not be made.
 ///
-/// No message holds a token.
+/// No message holds a token. None repeats its source: [`jose::Chain`] shows both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The WPT is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is
     /// wrong.
-    #[error("workload proof token: {0}")]
+    #[error("workload proof token")]
     Wpt(#[source] jose::Error),
     /// `aud` is not what this receiver is configured to be (WPT-02).
     #[error("the proof is for another audience")]
@@ -28,7 +28,7 @@ pub enum Error {
     #[error("`oth` does not fit the other fields")]
     OtherHash,
     /// The proof was seen before, or the memory of proofs refuses (WPT-04).
-    #[error("replay: {0}")]
+    #[error("the proof cannot be spent")]
     Replay(#[source] replay::Error),
     /// One of the two header fields is there without the other (WIT-06, WPT-08).
     #[error("the field `{field}` is missing")]

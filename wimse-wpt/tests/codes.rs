@@ -72,3 +72,18 @@ fn messages_are_plain() {
         assert!(!text.ends_with('.'), "{text}");
     }
 }
+
+/// Nothing is said twice: a message does not repeat its source, and the chain shows both in one line.
+#[test]
+fn a_chain_says_each_thing_once() {
+    let error = Error::Wpt(Jose::Claim { claim: "jti" });
+    assert_eq!(
+        jose::Chain(&error).to_string(),
+        "workload proof token: the claim `jti` is missing or malformed"
+    );
+    let error = Error::Replay(replay::Error::Replayed);
+    assert_eq!(
+        jose::Chain(&error).to_string(),
+        "the proof cannot be spent: spent before"
+    );
+}
