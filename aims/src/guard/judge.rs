@@ -246,7 +246,7 @@ impl Guard {
         };
         Refused {
             keys,
-            ..Refused::new(error.code(), answer, error.to_string())
+            ..Refused::new(error.code(), answer, jose::Chain(error).to_string())
         }
     }
 
@@ -404,7 +404,7 @@ fn wit_refused(error: &wimse_cred::Error) -> Refused {
     };
     Refused {
         keys,
-        ..Refused::new(error.code(), answer, error.to_string())
+        ..Refused::new(error.code(), answer, jose::Chain(error).to_string())
     }
 }
 
@@ -419,7 +419,7 @@ fn wpt_refused(error: &wimse_wpt::Error) -> Refused {
         Wpt::Replay(_full_or_away) => Answer::Unavailable,
         _ => Answer::Problem("the workload proof token was not accepted"),
     };
-    Refused::new(error.code(), answer, error.to_string())
+    Refused::new(error.code(), answer, jose::Chain(error).to_string())
 }
 
 /// A refused signature or content. Whose it is was proven by nobody, so it says no more than that (T-141).
@@ -431,7 +431,7 @@ pub(super) fn signature_refused(error: &http_sig::Error) -> Refused {
         503 | 500 => Answer::Unavailable,
         _ => Answer::Problem("the signature of the request was not accepted"),
     };
-    Refused::new(error.code(), answer, error.to_string())
+    Refused::new(error.code(), answer, jose::Chain(error).to_string())
 }
 
 /// A content that did not come to its end.
