@@ -1,7 +1,11 @@
 //! The signature base (RFC 9421 §2.5): the second of three layers.
 
-use crate::component::excerpt;
-use crate::value;
+mod draft;
+
+pub(crate) use draft::Draft;
+
+use crate::component::{Flags, Kind, excerpt};
+use crate::parameters::Index;
 use crate::{ComponentId, Error, Exchange, Limits, Parameters};
 
 const PARAMS: &[u8] = b"\"@signature-params\": ";
@@ -13,63 +17,42 @@ pub struct SignatureBase {
     spans: Vec<Span>,
     /// Where the list of `@signature-params` begins.
     list: usize,
+    /// Where its parameters begin, and what was read of them.
+    read: Option<(usize, Index)>,
 }
 
+/// A line, with what its identifier means.
 #[derive(Clone, Copy)]
 struct Span {
     identifier: usize,
     value: usize,
     end: usize,
+    name_len: usize,
+    kind: Kind,
+    flags: Flags,
+    argument_len: Option<usize>,
 }
 
 impl SignatureBase {
-    /// `text` is the list of these components with parameters, in canonical text.
-    pub(crate) fn build(
+    /// `text` is the list of these components with these parameters, in canonical text.
+    pub(crate) fn of_received(
         exchange: &Exchange<'_>,
         components: &[ComponentId<'_>],
         text: &str,
+        parameters: &Parameters<'_>,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        let mut base = Self::lines(exchange, components, text.len(), limits)?;
-        base.finish(text.as_bytes());
-        Ok(base)
-    }
-
-    /// All lines but the last one, which has about `more` bytes.
-    pub(crate) fn lines(
-        exchange: &Exchange<'_>,
-        components: &[ComponentId<'_>],
-        more: usize,
-        limits: &Limits,
-    ) -> Result<Self, Error> {
-        let room = components.len().saturating_mul(96);
-        let mut bytes = Vec::with_capacity(room.saturating_add(more).saturating_add(1024));
-        let mut spans = Vec::with_capacity(components.len());
+        let mut draft = Draft::new(exchange, limits, components.len(), text.len());
         for id in components {
-            let identifier = bytes.len();
-            bytes.extend_from_slice(id.as_str().as_bytes());
-            bytes.extend_from_slice(b": ");
-            let value = bytes.len();
-            value::write(&mut bytes, limits.base_len, exchange, *id)?;
-            spans.push(Span {
-                identifier,
-                value,
-                end: bytes.len(),
-            });
-            bytes.push(b'\n');
+            draft.cover(*id)?;
         }
-        Ok(Self {
-            list: bytes.len(),
-            bytes,
-            spans,
-        })
-    }
-
-    /// Adds the last line.
-    pub(crate) fn finish(&mut self, text: &[u8]) {
-        self.bytes.extend_from_slice(PARAMS);
-        self.list = self.bytes.len();
-        self.bytes.extend_from_slice(text);
+        let mut base = draft.base;
+        base.bytes.extend_from_slice(PARAMS);
+        base.list = base.bytes.len();
+        base.bytes.extend_from_slice(text.as_bytes());
+        let at = base.bytes.len().saturating_sub(parameters.text().len());
+        base.read = Some((at, parameters.index()));
+        Ok(base)
     }
 
     /// The bytes that are signed.
@@ -80,19 +63,34 @@ impl SignatureBase {
 
     /// The covered components in their order, each with its value as signed.
     pub fn components(&self) -> impl Iterator<Item = (ComponentId<'_>, &str)> {
-        self.spans.iter().filter_map(|span| {
-            let end = span.value.saturating_sub(": ".len());
-            let id = ComponentId::parse(self.text(span.identifier, end)).ok()?;
-            Some((id, self.text(span.value, span.end)))
-        })
+        self.spans
+            .iter()
+            .map(|span| (self.id(span), self.text(span.value, span.end)))
     }
 
     /// The value of a covered component, as signed.
     #[must_use]
     pub fn value(&self, component: ComponentId<'_>) -> Option<&str> {
-        self.components()
-            .find(|(id, _)| *id == component)
-            .map(|(_, value)| value)
+        let mut spans = self.spans.iter();
+        let span = spans.find(|span| self.id(span) == component)?;
+        Some(self.text(span.value, span.end))
+    }
+
+    /// Whether a component is covered; its value is not looked at.
+    pub(crate) fn covers(&self, component: ComponentId<'_>) -> bool {
+        self.spans.iter().any(|span| self.id(span) == component)
+    }
+
+    fn id(&self, span: &Span) -> ComponentId<'_> {
+        let text = self.text(span.identifier, span.identifier_end());
+        let name = text.get(1..span.name_len.saturating_add(1));
+        // Only one parameter has a value: it ends at the last quote.
+        let argument = span.argument_len.map(|len| {
+            let end = text.rfind('"').unwrap_or_default();
+            text.get(end.saturating_sub(len)..end).unwrap_or_default()
+        });
+        let name = name.unwrap_or_default();
+        ComponentId::assembled(text, name, span.kind, span.flags, argument)
     }
 
     /// The value of `@signature-params`: what stands in `Signature-Input` behind the label.
@@ -104,6 +102,9 @@ impl SignatureBase {
     /// The parameters of the signature.
     #[must_use]
     pub fn parameters(&self) -> Parameters<'_> {
+        if let Some((at, index)) = self.read {
+            return Parameters::indexed(self.text(at, self.bytes.len()), index);
+        }
         let text = self.signature_params();
         // The list ends at the first `)` outside of strings.
         let mut in_string = false;
@@ -122,6 +123,12 @@ impl SignatureBase {
     fn text(&self, start: usize, end: usize) -> &str {
         let bytes = self.bytes.get(start..end).unwrap_or_default();
         str::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl Span {
+    const fn identifier_end(&self) -> usize {
+        self.value.saturating_sub(": ".len())
     }
 }
 

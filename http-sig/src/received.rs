@@ -125,7 +125,10 @@ impl<'a> UnverifiedSignature<'a> {
         exchange: &Exchange<'_>,
         limits: &Limits,
     ) -> Result<SignatureBase, Error> {
-        SignatureBase::build(exchange, components, self.list.text, limits)
+        let List {
+            text, parameters, ..
+        } = &self.list;
+        SignatureBase::of_received(exchange, components, text, parameters, limits)
     }
 
     pub(crate) fn signature(&self) -> &[u8] {

@@ -29,6 +29,16 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The beginning of a text that a cursor was at before; what is no ASCII reads as malformed.
+    pub(crate) const fn again(text: &'a str) -> Self {
+        Self { rest: text }
+    }
+
+    /// How much was read since an earlier place, in bytes.
+    pub(crate) const fn distance(&self, earlier: &Self) -> usize {
+        earlier.rest.len().saturating_sub(self.rest.len())
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -62,8 +72,10 @@ impl<'a> Cursor<'a> {
 
     /// What was read since an earlier place.
     pub(crate) fn since(&self, earlier: &Self) -> &'a str {
-        let len = earlier.rest.len().saturating_sub(self.rest.len());
-        earlier.rest.get(..len).unwrap_or_default()
+        earlier
+            .rest
+            .get(..self.distance(earlier))
+            .unwrap_or_default()
     }
 
     /// All characters up to the first that is not one of these.
@@ -133,7 +145,7 @@ const fn is_key(byte: u8) -> bool {
 
 /// Whether the text is a key: a label, or the name of a parameter.
 pub(crate) fn is_whole_key(text: &str) -> bool {
-    let mut cursor = Cursor { rest: text };
+    let mut cursor = Cursor::again(text);
     cursor.key().is_ok() && cursor.is_empty()
 }
 

@@ -2,6 +2,7 @@
 
 mod prepared;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jose::random::SecureRandom;
@@ -9,8 +10,9 @@ use jose::time::UnixTime;
 
 pub use prepared::{PreparedSignature, SignatureFields};
 
+use crate::base::Draft;
 use crate::sf::{BareItem, is_whole_key, write_parameter};
-use crate::{Algorithm, Component, ComponentId, Error, Exchange, Limits, SignatureBase};
+use crate::{Algorithm, Component, Error, Exchange, Limits};
 
 /// What signatures of one kind cover and say. The parameters stand in the order in which they are given here.
 ///
@@ -39,8 +41,6 @@ use crate::{Algorithm, Component, ComponentId, Error, Exchange, Limits, Signatur
 pub struct Signing {
     label: String,
     components: Vec<Component>,
-    /// The components as inner list.
-    list: String,
     parameters: Vec<(String, Value)>,
     alg: Option<Algorithm>,
     limits: Limits,
@@ -67,7 +67,6 @@ impl Signing {
         Self {
             label,
             components: Vec::new(),
-            list: "()".to_owned(),
             parameters: Vec::new(),
             alg: None,
             limits: Limits::default(),
@@ -83,12 +82,6 @@ impl Signing {
                     component: component.as_str().to_owned(),
                 });
             }
-            self.list.pop();
-            if !self.components.is_empty() {
-                self.list.push(' ');
-            }
-            self.list.push_str(component.as_str());
-            self.list.push(')');
             self.components.push(component);
         }
         self
@@ -205,39 +198,23 @@ impl Signing {
         if let Some(problem) = &self.problem {
             return Err(problem.clone());
         }
-        let mut text = String::with_capacity(self.list.len().saturating_add(192));
-        text.push_str(&self.list);
+        let mut draft = Draft::new(exchange, &self.limits, self.components.len(), 512);
+        for component in &self.components {
+            draft.cover(component.id())?;
+        }
+        draft.list();
         for (name, value) in &self.parameters {
             match value {
-                Value::Created => write_parameter(&mut text, name, &seconds(now, 0)?),
-                Value::ExpiresAfter(lifetime) => {
-                    write_parameter(&mut text, name, &seconds(now, *lifetime)?);
-                }
-                Value::Given(parameter) => text.push_str(parameter),
+                Value::Created => draft.time(name, now, 0)?,
+                Value::ExpiresAfter(lifetime) => draft.time(name, now, *lifetime)?,
+                Value::Given(parameter) => draft.parameters(parameter),
                 Value::RandomNonce => {
                     let nonce = jose::random::id128(random).map_err(Error::Sign)?;
-                    write_parameter(&mut text, name, &BareItem::String(nonce.into()));
+                    draft.string(name, &nonce);
                 }
             }
         }
-        let components: Vec<ComponentId<'_>> = self.components.iter().map(Component::id).collect();
-        let base = SignatureBase::build(exchange, &components, &text, &self.limits)?;
-        Ok(PreparedSignature::new(
-            self.label.clone(),
-            base,
-            text,
-            self.alg,
-        ))
+        let label = Cow::Owned(self.label.clone());
+        Ok(PreparedSignature::new(label, draft.finish(), self.alg))
     }
-}
-
-/// A time as integer of at most 15 digits.
-fn seconds(now: UnixTime, later: u64) -> Result<BareItem<'static>, Error> {
-    i64::try_from(now.as_secs().saturating_add(later))
-        .ok()
-        .filter(|seconds| *seconds <= 999_999_999_999_999)
-        .map(BareItem::Integer)
-        .ok_or(Error::Prepare {
-            reason: "the time has more than 15 digits",
-        })
 }

@@ -32,19 +32,28 @@ use crate::{ComponentId, Error, Exchange, Start};
 /// `sig.component_absent`, `sig.component_ambiguous`, `sig.component_misplaced`, `sig.field_type_unknown`, `sig.field_type`, `sig.value`, `sig.target`.
 pub fn component_value(exchange: &Exchange<'_>, id: ComponentId<'_>) -> Result<String, Error> {
     let mut out = Vec::with_capacity(64);
-    write(&mut out, usize::MAX, exchange, id)?;
+    if !write(&mut out, usize::MAX, exchange, id)? {
+        return Err(absent(id));
+    }
     String::from_utf8(out).map_err(|_no_text| Error::Value {
         component: excerpt(id.as_str()),
     })
 }
 
-/// Appends the value of a component, if all of `out` then has at most `limit` bytes.
+/// A field that is not there.
+pub(crate) fn absent(id: ComponentId<'_>) -> Error {
+    Error::ComponentAbsent {
+        component: excerpt(id.as_str()),
+    }
+}
+
+/// Appends the value of a component, if all of `out` then has at most `limit` bytes; `false` where there is no such field.
 pub(crate) fn write(
     out: &mut Vec<u8>,
     limit: usize,
     exchange: &Exchange<'_>,
     id: ComponentId<'_>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let misplaced = || Error::ComponentMisplaced {
         component: excerpt(id.as_str()),
     };
@@ -59,7 +68,11 @@ pub(crate) fn write(
     };
     let start = out.len();
     match id.kind() {
-        Kind::Field => field::write(out, limit, message, exchange.types(), id)?,
+        Kind::Field => {
+            if !field::write(out, limit, message, exchange.types(), id)? {
+                return Ok(false);
+            }
+        }
         Kind::Derived(derived) => match (message.start(), derived) {
             (Start::Response { status }, Derived::Status) if (100..=999).contains(&status) => {
                 out.extend_from_slice(status.to_string().as_bytes());
@@ -104,7 +117,7 @@ pub(crate) fn write(
         Kind::Derived(_) => all(written, |byte| byte.is_ascii_graphic()),
     };
     if fits {
-        Ok(())
+        Ok(true)
     } else {
         Err(Error::Value {
             component: excerpt(id.as_str()),

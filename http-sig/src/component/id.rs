@@ -63,20 +63,32 @@ pub struct ComponentId<'a> {
     argument: Option<&'a str>,
 }
 
+impl Flags {
+    const NONE: Self = Self {
+        structured: false,
+        binary: false,
+        trailers: false,
+        request: false,
+    };
+}
+
 impl<'a> ComponentId<'a> {
     pub(super) const fn fixed(text: &'a str, name: &'a str, derived: Derived) -> Self {
-        Self {
-            text,
-            name,
-            kind: Kind::Derived(derived),
-            flags: Flags {
-                structured: false,
-                binary: false,
-                trailers: false,
-                request: false,
-            },
-            argument: None,
-        }
+        Self::assembled(text, name, Kind::Derived(derived), Flags::NONE, None)
+    }
+
+    /// A field without parameters; `text` is its name between quotes.
+    pub(crate) const fn plain_field(text: &'a str, name: &'a str) -> Self {
+        Self::assembled(text, name, Kind::Field, Flags::NONE, None)
+    }
+
+    /// A derived component of the request; `text` is its name between quotes with `;req`.
+    pub(crate) const fn of_request(text: &'a str, name: &'a str, derived: Derived) -> Self {
+        let flags = Flags {
+            request: true,
+            ..Flags::NONE
+        };
+        Self::assembled(text, name, Kind::Derived(derived), flags, None)
     }
 
     /// Reads an identifier as it stands in `Signature-Input`.
@@ -95,7 +107,7 @@ impl<'a> ComponentId<'a> {
     }
 
     /// The parts of an identifier that was parsed before.
-    pub(super) const fn assembled(
+    pub(crate) const fn assembled(
         text: &'a str,
         name: &'a str,
         kind: Kind,
@@ -138,7 +150,7 @@ impl<'a> ComponentId<'a> {
     fn read_parameters(&mut self, parameters: &'a str) -> Option<()> {
         let field = self.kind == Kind::Field;
         let query_param = self.kind == Kind::Derived(Derived::QueryParam);
-        let mut cursor = Cursor::new(parameters.as_bytes()).ok()?;
+        let mut cursor = Cursor::again(parameters);
         while let Some((name, value)) = cursor.parameter().ok()? {
             let flag = match name {
                 "sf" if field => &mut self.flags.structured,

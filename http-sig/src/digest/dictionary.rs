@@ -18,7 +18,7 @@ pub(super) fn members<'a, T>(
     lines: impl IntoIterator<Item = &'a [u8]>,
     mut read: impl FnMut(&'a str, &'a str) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
-    let (mut found, mut keys) = (Vec::new(), Vec::new());
+    let (mut found, mut keys) = (Vec::new(), [""; MAX_MEMBERS]);
     let (mut length, mut count) = (0_usize, 0_usize);
     let mut empty = false;
     for line in lines {
@@ -45,7 +45,10 @@ pub(super) fn members<'a, T>(
             if keys.contains(&key) {
                 return Err(Error::DigestRepeated { field });
             }
-            keys.push(key);
+            // No key is empty, so what is empty is room.
+            if let Some(room) = keys.get_mut(found.len()) {
+                *room = key;
+            }
             found.push(read(key, value)?);
         }
     }

@@ -110,13 +110,26 @@ macro_rules! field {
                 hashing.finish()
             }
 
+            /// Whether there is one that counts.
+            ///
+            /// # Errors
+            ///
+            /// `digest.insecure`
+            pub(crate) fn check_counts(&self) -> Result<(), Error> {
+                match self.algorithms().next() {
+                    Some(_) => Ok(()),
+                    None => Err(Error::DigestInsecure { field: Self::FIELD }),
+                }
+            }
+
             /// The same for bytes that come in pieces.
             ///
             /// # Errors
             ///
             /// `digest.insecure` where there is no digest that counts.
             pub fn hashing(&self) -> Result<Hashing, Error> {
-                Hashing::of(&self.0, Self::FIELD)
+                self.check_counts()?;
+                Ok(Hashing::of(&self.0))
             }
         }
 

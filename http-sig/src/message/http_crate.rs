@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::HeaderMap;
+use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode, request, response};
 
 use super::{Message, Section, Start};
@@ -163,8 +163,31 @@ fn lines<'m>(
         Section::Trailers => trailers,
     };
     if let Some(map) = map {
-        map.get_all(name)
-            .iter()
-            .for_each(|value| each(value.as_bytes()));
+        let values = match known(name) {
+            Some(name) => map.get_all(name),
+            None => map.get_all(name),
+        };
+        values.iter().for_each(|value| each(value.as_bytes()));
     }
+}
+
+/// The names that most signatures ask for, which need not be read again each time.
+fn known(name: &str) -> Option<&'static HeaderName> {
+    static CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
+    static SIGNATURE: HeaderName = HeaderName::from_static("signature");
+    static SIGNATURE_INPUT: HeaderName = HeaderName::from_static("signature-input");
+    static TXN_TOKEN: HeaderName = HeaderName::from_static("txn-token");
+    static WIT: HeaderName = HeaderName::from_static("workload-identity-token");
+    Some(match name {
+        "authorization" => &header::AUTHORIZATION,
+        "content-digest" => &CONTENT_DIGEST,
+        "content-length" => &header::CONTENT_LENGTH,
+        "content-type" => &header::CONTENT_TYPE,
+        "signature" => &SIGNATURE,
+        "signature-input" => &SIGNATURE_INPUT,
+        "transfer-encoding" => &header::TRANSFER_ENCODING,
+        "txn-token" => &TXN_TOKEN,
+        "workload-identity-token" => &WIT,
+        _ => return None,
+    })
 }

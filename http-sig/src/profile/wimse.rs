@@ -70,10 +70,14 @@ pub use request::{Pending, RequestSigning, target_audience};
 pub use response::ResponseSigning;
 pub use status::status;
 
+use std::borrow::Cow;
 use std::time::Duration;
 
+use jose::random::SecureRandom;
 use jose::time::{Skew, UnixTime};
 
+use crate::component::Derived;
+use crate::sf::unescape;
 use crate::{BareItem, Error, Limits, Message, Parameters, ReceivedFields, Section};
 use crate::{ComponentId, VerifiedSignature};
 
@@ -89,15 +93,30 @@ const SIGN_RESPONSE: &str = "wimse-sign-response";
 const REQUEST_NONCE: &str = "wimse-req-nonce";
 const TOKEN: &str = "workload-identity-token";
 
+macro_rules! field {
+    ($name:literal) => {
+        ComponentId::plain_field(concat!("\"", $name, "\""), $name)
+    };
+}
+
+const TOKEN_FIELD: ComponentId<'static> = field!("workload-identity-token");
+const DIGEST_FIELD: ComponentId<'static> = field!("content-digest");
+const METHOD_OF_REQUEST: ComponentId<'static> =
+    ComponentId::of_request("\"@method\";req", "@method", Derived::Method);
+const TARGET_OF_REQUEST: ComponentId<'static> = ComponentId::of_request(
+    "\"@request-target\";req",
+    "@request-target",
+    Derived::RequestTarget,
+);
 /// What is covered of a request where it is there (SIG-01).
-const REQUEST_FIELDS: &[&str] = &[
-    "content-type",
-    "content-digest",
-    "authorization",
-    "txn-token",
+const REQUEST_FIELDS: &[ComponentId<'static>] = &[
+    field!("content-type"),
+    DIGEST_FIELD,
+    field!("authorization"),
+    field!("txn-token"),
 ];
 /// What is covered of a response where it is there (SIG-02).
-const RESPONSE_FIELDS: &[&str] = &["content-type", "content-digest"];
+const RESPONSE_FIELDS: &[ComponentId<'static>] = &[field!("content-type"), DIGEST_FIELD];
 
 /// Whether a party wants the response signed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -116,22 +135,16 @@ fn has(message: &dyn Message, field: &str) -> bool {
     there
 }
 
-/// The plain field, without parameters.
-fn is_field(id: &ComponentId<'_>, field: &str) -> bool {
-    id.name() == field && id.as_str().len() == field.len().saturating_add(2)
-}
-
 /// What is there must be covered (SIG-01, SIG-02, T-060).
 fn check_present(
     message: &dyn Message,
     signature: &VerifiedSignature,
-    fields: &[&str],
+    fields: &[ComponentId<'_>],
 ) -> Result<(), Error> {
     for field in fields {
-        let covered = || signature.components().any(|(id, _)| is_field(&id, field));
-        if has(message, field) && !covered() {
+        if !signature.base().covers(*field) && has(message, field.name()) {
             return Err(Error::ComponentRequired {
-                component: format!("\"{field}\""),
+                component: field.as_str().to_owned(),
             });
         }
     }
@@ -172,15 +185,13 @@ fn check_lifetime(
 }
 
 /// A parameter that is a string, and not empty.
-fn text(parameters: &Parameters<'_>, parameter: &'static str) -> Result<String, Error> {
-    let value = parameters
-        .named(parameter)
-        .ok_or_else(|| Error::ParameterRequired {
+fn text<'a>(parameters: &Parameters<'a>, parameter: &'static str) -> Result<Cow<'a, str>, Error> {
+    match parameters.named(parameter) {
+        Some(BareItem::String(Cow::Borrowed(raw))) if !raw.is_empty() => Ok(unescape(raw)),
+        Some(_) => Err(Error::ParameterType { parameter }),
+        None => Err(Error::ParameterRequired {
             parameter: parameter.to_owned(),
-        })?;
-    match value.text() {
-        Some(text) if !text.is_empty() => Ok(text.into_owned()),
-        _ => Err(Error::ParameterType { parameter }),
+        }),
     }
 }
 
@@ -192,6 +203,14 @@ fn sign_response(parameters: &Parameters<'_>) -> Result<SignedResponse, Error> {
         Some(_) => Err(Error::ParameterType {
             parameter: SIGN_RESPONSE,
         }),
+    }
+}
+
+/// The nonce that is given, which is printable without quotes, or a new one.
+fn fresh_or(given: Option<&str>, random: &dyn SecureRandom) -> Result<String, Error> {
+    match given {
+        Some(nonce) => Ok(nonce.to_owned()),
+        None => jose::random::id128(random).map_err(Error::Sign),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A signature base that waits for its signature, and the two fields that come of it.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -13,25 +15,18 @@ use crate::{Algorithm, Error, Limits, Message, Section, SharedKey, SignatureBase
 #[derive(Debug)]
 #[must_use = "nothing is signed until one of the `sign` methods or `finish` is called"]
 pub struct PreparedSignature {
-    label: String,
+    label: Cow<'static, str>,
     base: SignatureBase,
-    text: String,
     alg: Option<Algorithm>,
 }
 
 impl PreparedSignature {
-    pub(super) const fn new(
-        label: String,
+    pub(crate) const fn new(
+        label: Cow<'static, str>,
         base: SignatureBase,
-        text: String,
         alg: Option<Algorithm>,
     ) -> Self {
-        Self {
-            label,
-            base,
-            text,
-            alg,
-        }
+        Self { label, base, alg }
     }
 
     /// The signature base: its [bytes](SignatureBase::as_bytes) are what is signed.
@@ -88,8 +83,11 @@ impl PreparedSignature {
         if !fits {
             return Err(Error::Signature);
         }
-        let Self { label, text, .. } = self;
-        let mut value = String::with_capacity(label.len().saturating_add(512));
+        let Self { label, base, .. } = self;
+        let text = base.signature_params();
+        let base64 = signature.len().div_ceil(3).saturating_mul(4);
+        let room = label.len().saturating_add(base64).saturating_add(3);
+        let mut value = String::with_capacity(room);
         value.push_str(&label);
         value.push_str("=:");
         STANDARD.encode_string(signature, &mut value);
@@ -98,7 +96,7 @@ impl PreparedSignature {
             String::with_capacity(label.len().saturating_add(text.len()).saturating_add(1));
         input.push_str(&label);
         input.push('=');
-        input.push_str(&text);
+        input.push_str(text);
         Ok(SignatureFields {
             label,
             input,
@@ -117,7 +115,7 @@ impl PreparedSignature {
 #[derive(Clone, Debug)]
 #[must_use = "nothing is added to the message until `apply` is called"]
 pub struct SignatureFields {
-    label: String,
+    label: Cow<'static, str>,
     input: String,
     signature: String,
 }
@@ -142,10 +140,12 @@ impl SignatureFields {
     /// `sig.label_taken` where one of those has the same label, `sig.syntax` where the fields that are there are malformed, `sig.headers_full` where the map takes
     /// no more (T-076). Nothing is added then.
     pub fn apply(self, headers: &mut HeaderMap) -> Result<(), Error> {
-        const INPUT: HeaderName = HeaderName::from_static("signature-input");
-        const SIGNATURE: HeaderName = HeaderName::from_static("signature");
-        for field in ["signature-input", "signature"] {
-            check_label(headers, field, &self.label)?;
+        static INPUT: HeaderName = HeaderName::from_static("signature-input");
+        static SIGNATURE: HeaderName = HeaderName::from_static("signature");
+        for (name, field) in [(&INPUT, "signature-input"), (&SIGNATURE, "signature")] {
+            if headers.contains_key(name) {
+                check_label(headers, field, &self.label)?;
+            }
         }
         let value = |text: String| {
             HeaderValue::try_from(text).map_err(|_bytes| Error::Prepare {
@@ -155,10 +155,10 @@ impl SignatureFields {
         let (input, signature) = (value(self.input)?, value(self.signature)?);
         headers.try_reserve(2).map_err(|_full| Error::HeadersFull)?;
         headers
-            .try_append(INPUT, input)
+            .try_append(&INPUT, input)
             .map_err(|_full| Error::HeadersFull)?;
         headers
-            .try_append(SIGNATURE, signature)
+            .try_append(&SIGNATURE, signature)
             .map_err(|_full| Error::HeadersFull)?;
         Ok(())
     }
@@ -166,9 +166,6 @@ impl SignatureFields {
 
 /// Whether no signature that is there has this label.
 fn check_label(headers: &HeaderMap, field: &'static str, label: &str) -> Result<(), Error> {
-    if !headers.contains_key(field) {
-        return Ok(());
-    }
     let limits = Limits::default();
     for line in lines(&Headers(headers), Section::Headers, field, &limits)? {
         members(&line, field, |other, cursor| {

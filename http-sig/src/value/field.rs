@@ -8,14 +8,14 @@ use crate::component::excerpt;
 use crate::sf::unescape;
 use crate::{ComponentId, Error, FieldType, FieldTypes, Message, Section};
 
-/// Appends the value of the field, in the manner that its parameters ask for.
+/// Appends the value of the field, in the manner that its parameters ask for; `false` where there is no line of it.
 pub(super) fn write(
     out: &mut Vec<u8>,
     limit: usize,
     message: &dyn Message,
     types: &FieldTypes,
     id: ComponentId<'_>,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let component = || excerpt(id.as_str());
     let flags = id.flags();
     let section = if flags.trailers {
@@ -50,12 +50,10 @@ pub(super) fn write(
         };
     });
     if out.len() > limit {
-        return Ok(());
+        return Ok(true);
     }
     if lines == 0 {
-        return Err(Error::ComponentAbsent {
-            component: component(),
-        });
+        return Ok(false);
     }
     // RFC 6265 §3: its lines must not be joined, so what was joined says nothing (RFC 9421 §7.5.6).
     if lines > 1 && id.name() == "set-cookie" && !flags.binary {
@@ -76,7 +74,7 @@ pub(super) fn write(
         out.truncate(start);
         out.extend_from_slice(text.as_bytes());
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Appends a line without blanks at its ends, with each obsolete fold as one blank (RFC 9112 §5.2); `false` where it holds another line end.

@@ -1,7 +1,7 @@
 //! `Accept-Signature` (SIG-10): a wish, which obliges nobody.
 
-use super::{LABEL, REQUEST_FIELDS, RESPONSE_FIELDS, TAG, TOKEN};
-use crate::{Component, Error, Limits, Message, SignatureRequest, Start};
+use super::{LABEL, REQUEST_FIELDS, RESPONSE_FIELDS, TAG, TOKEN_FIELD};
+use crate::{Component, ComponentId, Error, Limits, Message, SignatureRequest, Start};
 
 /// What a server sends in a response, so that the next requests are signed: every component of [`RequestSigning`](super::RequestSigning).
 ///
@@ -75,9 +75,9 @@ fn response_components() -> Result<Vec<Component>, Error> {
     Ok(components)
 }
 
-fn add(components: &mut Vec<Component>, fields: &[&str]) -> Result<(), Error> {
-    for field in std::iter::once(&TOKEN).chain(fields) {
-        components.push(Component::field(field)?);
+fn add(components: &mut Vec<Component>, fields: &[ComponentId<'_>]) -> Result<(), Error> {
+    for field in std::iter::once(&TOKEN_FIELD).chain(fields) {
+        components.push(Component::field(field.name())?);
     }
     Ok(())
 }

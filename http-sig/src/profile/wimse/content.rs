@@ -80,15 +80,13 @@ impl ContentCheck {
         if framed == Framed::Never {
             return Ok(Self { digest: None });
         }
-        let covered = signature
-            .components()
-            .find(|(id, _)| super::is_field(id, ContentDigest::FIELD));
+        let covered = signature.base().value(super::DIGEST_FIELD);
         let digest = covered
-            .map(|(_, value)| ContentDigest::parse([value.as_bytes()]))
+            .map(|value| ContentDigest::parse([value.as_bytes()]))
             .transpose()?;
         if let Some(digest) = &digest {
             // A digest that cannot be compared is refused before anybody reads a body.
-            let _counts = digest.hashing()?;
+            digest.check_counts()?;
         }
         Ok(Self { digest })
     }

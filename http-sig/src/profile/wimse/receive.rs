@@ -194,7 +194,7 @@ impl Keys for Judged<'_> {
         let claimed = text(parameters, AUDIENCE)?;
         let is_own = match self.audience {
             Some(audience) => claimed == audience,
-            None => policy.audiences.contains(&claimed),
+            None => policy.audiences.iter().any(|own| *own == claimed),
         };
         if !is_own {
             return Err(Error::Audience);

@@ -1,5 +1,6 @@
 //! The caller: signs a request, and keeps what its response is judged by.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jose::key::VerifyingKey;
@@ -9,11 +10,12 @@ use jose::time::UnixTime;
 use super::content::Framed;
 use super::{
     AUDIENCE, Answer, Content, LABEL, REQUEST_FIELDS, ResponsePolicy, SIGN_RESPONSE,
-    SignedResponse, TAG, TOKEN, answer, has, within_limit,
+    SignedResponse, TAG, TOKEN_FIELD, answer, fresh_or, within_limit,
 };
-use crate::{
-    BareItem, Component, Error, Exchange, Message, PreparedSignature, Signing, component_value,
-};
+use crate::base::Draft;
+use crate::component_value;
+use crate::sf::write_parameter;
+use crate::{BareItem, Component, Error, Exchange, Limits, Message, PreparedSignature};
 
 /// How requests to one receiver are signed.
 ///
@@ -22,7 +24,8 @@ use crate::{
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct RequestSigning {
-    audience: BareItem<'static>,
+    /// The parameters that are the same in each request: `tag` and `wimse-aud`.
+    constant: String,
     lifetime: Duration,
     response: SignedResponse,
 }
@@ -41,8 +44,11 @@ impl RequestSigning {
                 reason: "the audience is empty",
             });
         }
+        let mut constant = String::new();
+        write_parameter(&mut constant, "tag", &BareItem::string(TAG)?);
+        write_parameter(&mut constant, AUDIENCE, &BareItem::string(audience)?);
         Ok(Self {
-            audience: BareItem::string(audience)?.into_owned(),
+            constant,
             lifetime: Duration::from_secs(60),
             response: SignedResponse::Unasked,
         })
@@ -66,7 +72,7 @@ impl RequestSigning {
     /// # Errors
     ///
     /// `digest.missing`, `digest.mismatch` where `Content-Digest` is not the given one, or the message says that it has a body; `sig.component_absent` without
-    /// `Workload-Identity-Token`; `sig.lifetime`; `sig.component_misplaced` for a response; those of [`Signing::prepare`].
+    /// `Workload-Identity-Token`; `sig.lifetime`; `sig.component_misplaced` for a response; those of [`Signing::prepare`](crate::Signing::prepare).
     pub fn prepare(
         &self,
         request: &dyn Message,
@@ -86,36 +92,32 @@ impl RequestSigning {
         now: UnixTime,
     ) -> Result<(PreparedSignature, Pending), Error> {
         content.check(request, Framed::ByFields)?;
-        let mut signing = Signing::new(LABEL).covering([
-            Component::METHOD,
-            Component::REQUEST_TARGET,
-            Component::field(TOKEN)?,
-        ]);
+        let lifetime = within_limit(self.lifetime)?.as_secs();
+        let exchange = Exchange::of(request);
+        let mut draft = Draft::new(
+            &exchange,
+            &Limits::default(),
+            7,
+            self.constant.len().saturating_add(96),
+        );
+        draft.cover(Component::METHOD.id())?;
+        draft.cover(Component::REQUEST_TARGET.id())?;
+        draft.cover(TOKEN_FIELD)?;
         for field in REQUEST_FIELDS {
-            if has(request, field) {
-                signing = signing.covering([Component::field(field)?]);
-            }
+            draft.cover_present(*field)?;
         }
-        signing = signing
-            .with_created()
-            .with_expires_after(within_limit(self.lifetime)?);
-        signing = match nonce {
-            Some(nonce) => signing.with_nonce(nonce),
-            None => signing.with_random_nonce(),
-        };
-        signing = signing
-            .with_tag(TAG)
-            .with_parameter(AUDIENCE, self.audience.clone());
+        let nonce = fresh_or(nonce, random)?;
+        draft.list();
+        draft.time("created", now, 0)?;
+        draft.time("expires", now, lifetime)?;
+        draft.string("nonce", &nonce);
+        draft.parameters(&self.constant);
         if self.response == SignedResponse::Asked {
-            signing = signing.with_parameter(SIGN_RESPONSE, BareItem::Boolean(true));
+            draft.parameters(";");
+            draft.parameters(SIGN_RESPONSE);
         }
-        let prepared = signing.prepare(&Exchange::of(request), random, now)?;
-        let nonce = prepared.base().parameters().nonce();
-        let nonce = nonce.ok_or(Error::Prepare {
-            reason: "there is no nonce",
-        })?;
-        let pending = Pending::new(nonce.into_owned(), self.response);
-        Ok((prepared, pending))
+        let prepared = PreparedSignature::new(Cow::Borrowed(LABEL), draft.finish(), None);
+        Ok((prepared, Pending::new(nonce, self.response)))
     }
 }
 

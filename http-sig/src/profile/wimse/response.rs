@@ -1,5 +1,6 @@
 //! The called one: signs its response.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use jose::random::SecureRandom;
@@ -7,9 +8,12 @@ use jose::time::UnixTime;
 
 use super::answer::framed;
 use super::{
-    Content, LABEL, REQUEST_NONCE, RESPONSE_FIELDS, TAG, TOKEN, VerifiedRequest, has, within_limit,
+    Content, LABEL, METHOD_OF_REQUEST, REQUEST_NONCE, RESPONSE_FIELDS, TAG, TARGET_OF_REQUEST,
+    TOKEN_FIELD, VerifiedRequest, fresh_or, within_limit,
 };
-use crate::{BareItem, Component, Error, Exchange, Message, PreparedSignature, Signing};
+use crate::base::Draft;
+use crate::sf::write_parameter;
+use crate::{BareItem, Component, Error, Exchange, Limits, Message, PreparedSignature};
 
 /// How responses are signed.
 ///
@@ -64,28 +68,27 @@ impl ResponseSigning {
     ) -> Result<PreparedSignature, Error> {
         let response = exchange.message();
         content.check(response, framed(exchange))?;
-        let mut signing =
-            Signing::new(LABEL).covering([Component::STATUS, Component::field(TOKEN)?]);
+        let lifetime = within_limit(self.lifetime)?.as_secs();
+        let mut draft = Draft::new(exchange, &Limits::default(), 6, 256);
+        draft.cover(Component::STATUS.id())?;
+        draft.cover(TOKEN_FIELD)?;
         for field in RESPONSE_FIELDS {
-            if has(response, field) {
-                signing = signing.covering([Component::field(field)?]);
-            }
+            draft.cover_present(*field)?;
         }
-        signing = signing
-            .covering([
-                Component::METHOD.of_request()?,
-                Component::REQUEST_TARGET.of_request()?,
-            ])
-            .with_created()
-            .with_expires_after(within_limit(self.lifetime)?);
-        signing = match nonce {
-            Some(nonce) => signing.with_nonce(nonce),
-            None => signing.with_random_nonce(),
-        };
-        signing
-            .with_tag(TAG)
-            .with_parameter(REQUEST_NONCE, BareItem::string(request_nonce)?)
-            .prepare(exchange, random, now)
+        draft.cover(METHOD_OF_REQUEST)?;
+        draft.cover(TARGET_OF_REQUEST)?;
+        let nonce = fresh_or(nonce, random)?;
+        draft.list();
+        draft.time("created", now, 0)?;
+        draft.time("expires", now, lifetime)?;
+        draft.string("nonce", &nonce);
+        draft.string("tag", TAG);
+        let mut answered = String::new();
+        let request_nonce = BareItem::string(request_nonce)?;
+        write_parameter(&mut answered, REQUEST_NONCE, &request_nonce);
+        draft.parameters(&answered);
+        let label = Cow::Borrowed(LABEL);
+        Ok(PreparedSignature::new(label, draft.finish(), None))
     }
 }
 

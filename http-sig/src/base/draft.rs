@@ -1,0 +1,131 @@
+//! A signature base while it is written.
+
+use jose::time::UnixTime;
+
+use super::{PARAMS, SignatureBase, Span};
+use crate::value;
+use crate::{ComponentId, Error, Exchange, Limits};
+
+/// First the lines of components, then the list of them, then its parameters.
+pub(crate) struct Draft<'e> {
+    exchange: &'e Exchange<'e>,
+    limit: usize,
+    pub(super) base: SignatureBase,
+}
+
+impl<'e> Draft<'e> {
+    /// Nothing yet, with room for so many components and about `more` bytes behind them.
+    pub(crate) fn new(
+        exchange: &'e Exchange<'e>,
+        limits: &Limits,
+        components: usize,
+        more: usize,
+    ) -> Self {
+        let room = components.saturating_mul(96);
+        let room = room.saturating_add(more).saturating_add(1536);
+        Self {
+            exchange,
+            limit: limits.base_len,
+            base: SignatureBase {
+                bytes: Vec::with_capacity(room),
+                spans: Vec::with_capacity(components),
+                list: 0,
+                read: None,
+            },
+        }
+    }
+
+    /// Adds the line of a component.
+    pub(crate) fn cover(&mut self, id: ComponentId<'_>) -> Result<(), Error> {
+        if self.cover_present(id)? {
+            Ok(())
+        } else {
+            Err(value::absent(id))
+        }
+    }
+
+    /// Adds the line of a component where it is there.
+    pub(crate) fn cover_present(&mut self, id: ComponentId<'_>) -> Result<bool, Error> {
+        let bytes = &mut self.base.bytes;
+        let identifier = bytes.len();
+        bytes.extend_from_slice(id.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        let value = bytes.len();
+        if !value::write(bytes, self.limit, self.exchange, id)? {
+            bytes.truncate(identifier);
+            return Ok(false);
+        }
+        self.base.spans.push(Span {
+            identifier,
+            value,
+            end: bytes.len(),
+            name_len: id.name().len(),
+            kind: id.kind(),
+            flags: id.flags(),
+            argument_len: id.argument().map(str::len),
+        });
+        bytes.push(b'\n');
+        Ok(true)
+    }
+
+    /// Begins the last line with the list of what is covered; the parameters follow.
+    pub(crate) fn list(&mut self) {
+        let SignatureBase {
+            bytes, spans, list, ..
+        } = &mut self.base;
+        bytes.extend_from_slice(PARAMS);
+        *list = bytes.len();
+        bytes.push(b'(');
+        for (at, span) in spans.iter().enumerate() {
+            if at > 0 {
+                bytes.push(b' ');
+            }
+            bytes.extend_from_within(span.identifier..span.identifier_end());
+        }
+        bytes.push(b')');
+    }
+
+    /// Adds parameters, as they are written.
+    pub(crate) fn parameters(&mut self, text: &str) {
+        self.base.bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// Adds `;name="raw"`.
+    pub(crate) fn string(&mut self, name: &str, raw: &str) {
+        for text in [";", name, "=\"", raw, "\""] {
+            self.parameters(text);
+        }
+    }
+
+    /// Adds `;name=time`, an integer of at most 15 digits.
+    pub(crate) fn time(&mut self, name: &str, now: UnixTime, later: u64) -> Result<(), Error> {
+        let mut rest = now.as_secs().saturating_add(later);
+        if rest > 999_999_999_999_999 {
+            return Err(Error::Prepare {
+                reason: "the time has more than 15 digits",
+            });
+        }
+        self.parameters(";");
+        self.parameters(name);
+        self.parameters("=");
+        let mut digits = [b'0'; 15];
+        let mut len = 0_usize;
+        for digit in digits.iter_mut().rev() {
+            *digit = u8::try_from(rest % 10).map_or(b'0', |value| b'0'.saturating_add(value));
+            rest /= 10;
+            len = len.saturating_add(1);
+            if rest == 0 {
+                break;
+            }
+        }
+        let from = digits.len().saturating_sub(len);
+        let written = digits.get(from..).unwrap_or_default();
+        self.base.bytes.extend_from_slice(written);
+        Ok(())
+    }
+
+    /// The base.
+    pub(crate) fn finish(self) -> SignatureBase {
+        self.base
+    }
+}

@@ -1,0 +1,60 @@
+//! How often one request of the WIMSE profile allocates when it is signed, and when it is verified.
+
+use std::time::Duration;
+
+use allocation_counter::measure;
+use http_sig::HttpRequest;
+use http_sig::digest::ContentDigest;
+use http_sig::profile::wimse::{Content, RequestPolicy, RequestSigning};
+use jose::alg::Algorithm;
+use jose::key::SigningKey;
+use jose::provider::AWS_LC;
+use jose::random::SYSTEM;
+use jose::time::UnixTime;
+
+const TARGET: &str = "https://tools.example/call";
+
+#[test]
+fn one_request_allocates_a_handful_of_times() {
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(1_700_000_000));
+    let key = SigningKey::generate(Algorithm::Ed25519, AWS_LC).unwrap();
+    let digest = ContentDigest::of(b"{}");
+    let (mut parts, ()) = http::Request::post(TARGET)
+        .header("workload-identity-token", "w".repeat(700))
+        .header("content-type", "application/json")
+        .header("content-digest", digest.to_string())
+        .header("authorization", format!("Bearer {}", "t".repeat(700)))
+        .header("txn-token", "x".repeat(700))
+        .body(())
+        .unwrap()
+        .into_parts();
+
+    let signing = RequestSigning::to(TARGET).unwrap();
+    let mut prepared = None;
+    let used = measure(|| {
+        let request = HttpRequest::to_send(&parts).unwrap();
+        prepared = signing
+            .prepare(&request, Content::Digest(&digest), SYSTEM, now)
+            .ok();
+    });
+    let (prepared, _pending) = prepared.unwrap();
+    assert!((1..=6).contains(&used.count_total), "{used:?}");
+    let fields = prepared.sign(&key).unwrap();
+    fields.apply(&mut parts.headers).unwrap();
+    parts.uri = "/call".parse().unwrap();
+
+    let policy = RequestPolicy::for_audiences([TARGET]).unwrap();
+    let verify = || {
+        let request = HttpRequest::received(&parts, "https", "tools.example");
+        policy
+            .verify(&request, key.verifying_key(), now)
+            .unwrap()
+            .accept_replays()
+    };
+    // What is computed once for a key is computed now.
+    verify().check_body(b"{}").unwrap();
+    let used = measure(|| {
+        verify().check_body(b"{}").unwrap();
+    });
+    assert!((1..=14).contains(&used.count_total), "{used:?}");
+}
