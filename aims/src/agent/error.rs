@@ -1,5 +1,6 @@
 //! Why a request could not be proven or sent.
 
+#[cfg(feature = "tower")]
 use std::error::Error as StdError;
 
 /// A request was not proven or not sent, or its answer not taken. The code is that of the part that failed.

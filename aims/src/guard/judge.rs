@@ -79,6 +79,7 @@ impl Refused {
 struct Brought<'a> {
     wit: Option<&'a str>,
     wpt: Option<&'a str>,
+    #[cfg(feature = "http-sig")]
     signed: bool,
     token: Option<&'a str>,
     txn_token: Option<&'a str>,
@@ -200,6 +201,7 @@ impl Guard {
         Ok(Brought {
             wit,
             wpt,
+            #[cfg(feature = "http-sig")]
             signed,
             token,
             txn_token,
