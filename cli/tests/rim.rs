@@ -188,8 +188,12 @@ fn output_failures_are_2() {
 fn the_readme_runs() {
     let folder = Folder::new();
     let readme = include_str!("../README.md");
-    let (_, rest) = readme.split_once("```sh\n").unwrap();
-    folder.write("story", rest.split_once("```").unwrap().0);
+    let stories = readme.split("```sh\n").skip(1);
+    let story: String = stories
+        .map(|rest| rest.split_once("```").unwrap().0)
+        .collect();
+    assert!(story.contains("wpt verify") && story.contains("httpsig verify"));
+    folder.write("story", story);
     let programs = std::path::Path::new(env!("CARGO_BIN_EXE_aims")).parent();
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{path}", programs.unwrap().display());

@@ -101,7 +101,7 @@ pub enum Error {
 
     // What is required.
     /// The message has no signature, or none with that label or tag.
-    #[error("no such signature")]
+    #[error("the message has no such signature")]
     SignatureMissing,
     /// Several signatures fit, and only one was asked for (HMS-07).
     #[error("several signatures fit")]

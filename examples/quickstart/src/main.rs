@@ -72,6 +72,6 @@ async fn main() -> Result<(), Failure> {
     if wrong > 0 {
         return Err(format!("{wrong} steps did not go as they should").into());
     }
-    println!("\nThe agent was let in, and nothing else was.");
+    println!("\nThe agent's own calls were let in, and everything else was refused.");
     Ok(())
 }

@@ -70,7 +70,7 @@ pub(crate) async fn lines(
         .finish(answer.clone())
         .map_or_else(|error| error.code(), |_| "accepted")
         .to_owned();
-    let sent = "a signed answer, changed on its way";
+    let sent = "a signed answer, changed: refused by the agent";
     let changed = line(sent, &answer, why, 200, "digest.mismatch");
     Ok([good, body, changed])
 }

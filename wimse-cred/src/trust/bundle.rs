@@ -40,6 +40,9 @@ impl Bundle {
     /// Reads the document of an origin: a SPIFFE bundle or a JWK set, as its scheme demands. The provider
     /// prepares these keys, and later those of the tokens that they vouch for.
     ///
+    /// An entry of a SPIFFE bundle whose `use` is neither `wit-svid` nor `jwt-svid` is passed over (BND-01): of a plain JWK set nothing is left, and nobody is trusted. Such a
+    /// set is read by [`jwk_set`](Self::jwk_set).
+    ///
     /// A RSA key of a SPIFFE bundle that has no `alg` is taken for RS256, which is what SPIRE publishes
     /// and signs.
     ///
