@@ -72,13 +72,27 @@ impl SignatureBase {
     #[must_use]
     pub fn value(&self, component: ComponentId<'_>) -> Option<&str> {
         let mut spans = self.spans.iter();
-        let span = spans.find(|span| self.id(span) == component)?;
+        let span = spans.find(|span| self.is(span, component))?;
         Some(self.text(span.value, span.end))
     }
 
     /// Whether a component is covered; its value is not looked at.
     pub(crate) fn covers(&self, component: ComponentId<'_>) -> bool {
-        self.spans.iter().any(|span| self.id(span) == component)
+        self.spans.iter().any(|span| self.is(span, component))
+    }
+
+    /// Equality as that of [`ComponentId`], on bytes.
+    fn is(&self, span: &Span, component: ComponentId<'_>) -> bool {
+        let start = span.identifier.saturating_add(1);
+        let name = || self.bytes.get(start..start.saturating_add(span.name_len));
+        span.name_len == component.name().len()
+            && span.flags == component.flags()
+            && name() == Some(component.name().as_bytes())
+            && match (span.argument_len, component.argument()) {
+                (None, None) => true,
+                (Some(_), Some(_)) => self.id(span) == component,
+                _ => false,
+            }
     }
 
     fn id(&self, span: &Span) -> ComponentId<'_> {

@@ -21,8 +21,17 @@ pub(crate) struct Index {
     alg: Option<Place>,
     keyid: Option<Place>,
     tag: Option<Place>,
-    /// Where the first one stands that is not registered.
-    others: usize,
+    /// Those that are not registered, as far as there is room.
+    others: [Option<Other>; 3],
+    /// Where the first of them stands for which there is none.
+    more: Option<usize>,
+}
+
+/// Where a parameter begins, with its `;`, and how long its name is.
+#[derive(Clone, Copy, Debug)]
+struct Other {
+    start: usize,
+    name_len: usize,
 }
 
 /// What stands between the quotes of a string.
@@ -33,32 +42,36 @@ struct Place {
 }
 
 impl<'a> Parameters<'a> {
-    /// Reads what stands behind an inner list. `keys` is room for the names.
+    /// Reads what stands behind an inner list.
     pub(crate) fn read(
         cursor: &mut Cursor<'a>,
-        keys: &mut Vec<&'a str>,
         limits: &Limits,
         syntax: impl Fn() -> Error,
     ) -> Result<Self, Error> {
         let start = *cursor;
         let mut read = Index::default();
-        let mut others = None;
-        keys.clear();
+        // Names for which the index has no room.
+        let mut keys = Vec::new();
+        let mut count = 0_usize;
         loop {
             let before = cursor.distance(&start);
             let Some((key, value)) = cursor.parameter().map_err(|_malformed| syntax())? else {
                 break;
             };
-            if keys.contains(&key) {
+            let is_other = || {
+                let before = Self::indexed(cursor.since(&start), read);
+                before.other(key).is_some() || keys.contains(&key)
+            };
+            if read.registered(key).unwrap_or_else(is_other) {
                 return Err(Error::ParameterRepeated);
             }
-            if keys.len() >= limits.parameters {
+            if count >= limits.parameters {
                 return Err(Error::Limit {
                     what: "parameters",
                     limit: limits.parameters,
                 });
             }
-            keys.push(key);
+            count = count.saturating_add(1);
             let end = cursor.distance(&start);
             match key {
                 "created" => read.created = Some(time("created", &value)?),
@@ -67,12 +80,14 @@ impl<'a> Parameters<'a> {
                 "alg" => read.alg = Some(string("alg", &value, end)?),
                 "keyid" => read.keyid = Some(string("keyid", &value, end)?),
                 "tag" => read.tag = Some(string("tag", &value, end)?),
-                _ => others = others.or(Some(before)),
+                _ if read.insert(before, key.len()) => {}
+                _ => keys.push(key),
             }
         }
-        let text = cursor.since(&start);
-        read.others = others.unwrap_or(text.len());
-        Ok(Self { text, index: read })
+        Ok(Self {
+            text: cursor.since(&start),
+            index: read,
+        })
     }
 
     /// Parameters that were read before.
@@ -85,7 +100,7 @@ impl<'a> Parameters<'a> {
             field: "signature-input",
         };
         let mut cursor = Cursor::again(text);
-        Self::read(&mut cursor, &mut Vec::new(), &limits, syntax).unwrap_or_default()
+        Self::read(&mut cursor, &limits, syntax).unwrap_or_default()
     }
 
     /// Parameters of which this was read before.
@@ -155,11 +170,22 @@ impl<'a> Parameters<'a> {
         let from = match self.index.registered(name) {
             Some(false) => return None,
             Some(true) => 0,
-            None => self.index.others,
+            None => self.other(name).or(self.index.more)?,
         };
         items(self.text.get(from..)?)
             .find(|(key, _)| *key == name)
             .map(|(_, value)| value)
+    }
+
+    /// Where the parameter of this name begins, if it is one of those for which there was room.
+    fn other(&self, name: &str) -> Option<usize> {
+        let mut others = self.index.others.iter().flatten();
+        let is_named = |other: &&Other| {
+            let start = other.start.saturating_add(1);
+            let end = start.saturating_add(name.len());
+            other.name_len == name.len() && self.text.get(start..end) == Some(name)
+        };
+        others.find(is_named).map(|other| other.start)
     }
 
     /// All of them.
@@ -169,6 +195,16 @@ impl<'a> Parameters<'a> {
 }
 
 impl Index {
+    /// Keeps where a parameter stands that is not registered; `false` where there is no room.
+    fn insert(&mut self, start: usize, name_len: usize) -> bool {
+        if let Some(room) = self.others.iter_mut().find(|other| other.is_none()) {
+            *room = Some(Other { start, name_len });
+            return true;
+        }
+        self.more = self.more.or(Some(start));
+        false
+    }
+
     /// Whether a registered parameter is there; none for the name of another one.
     fn registered(&self, name: &str) -> Option<bool> {
         Some(match name {
@@ -207,5 +243,43 @@ fn string(parameter: &'static str, value: &BareItem<'_>, end: usize) -> Result<P
             })
         }
         _ => Err(Error::ParameterType { parameter }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Parameters<'_>, Error> {
+        let syntax = || Error::Syntax { field: "test" };
+        Parameters::read(&mut Cursor::again(text), &Limits::default(), syntax)
+    }
+
+    const MANY: &str = r#";a=1;created=5;b="x";nonce="n";c;d=2;tag="t";e=3"#;
+
+    #[test]
+    fn each_is_found_by_its_name_wherever_it_stands() {
+        let many = read(MANY).unwrap();
+        for (name, value) in many.iter() {
+            assert_eq!(many.named(name), Some(value), "{name}");
+            assert!(many.has(name), "{name}");
+        }
+        assert_eq!(many.iter().count(), 8);
+        assert_eq!((many.created(), many.expires()), (Some(5), None));
+        assert_eq!(many.nonce().as_deref(), Some("n"));
+        assert_eq!(many.tag().as_deref(), Some("t"));
+        for name in ["expires", "alg", "f", "aa", ""] {
+            assert_eq!(many.named(name), None, "{name}");
+            assert!(!many.has(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn none_is_there_twice_wherever_it_stands() {
+        for (key, value) in read(MANY).unwrap().iter() {
+            let text = format!("{MANY};{key}={value}").replace("=?1", "");
+            assert_eq!(read(&text).unwrap_err().code(), "sig.parameter_repeated");
+        }
+        assert!(read(&format!("{MANY};f=4")).is_ok());
     }
 }

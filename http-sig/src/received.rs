@@ -51,7 +51,6 @@ impl<'m> ReceivedFields<'m> {
             })?;
         }
         let mut found: Vec<UnverifiedSignature<'_>> = Vec::with_capacity(bytes.len());
-        let mut keys = Vec::with_capacity(8);
         for line in &self.input {
             members(line, INPUT, |label, cursor| {
                 if found.iter().any(|other| other.label == label) {
@@ -63,7 +62,7 @@ impl<'m> ReceivedFields<'m> {
                     .find(|(other, _)| *other == label)
                     .map(|(_, signature)| std::mem::take(signature))
                     .ok_or(Error::LabelsDiffer)?;
-                let list = List::read(cursor, INPUT, &mut keys, limits)?;
+                let list = List::read(cursor, INPUT, limits)?;
                 found.push(UnverifiedSignature {
                     label,
                     list,
@@ -145,16 +144,11 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    fn read(
-        cursor: &mut Cursor<'a>,
-        field: &'static str,
-        keys: &mut Vec<&'a str>,
-        limits: &Limits,
-    ) -> Result<Self, Error> {
+    fn read(cursor: &mut Cursor<'a>, field: &'static str, limits: &Limits) -> Result<Self, Error> {
         let start = *cursor;
         let identifiers = identifiers(cursor, field, limits)?;
         let malformed = || Error::Syntax { field };
-        let parameters = Parameters::read(cursor, keys, limits, malformed)?;
+        let parameters = Parameters::read(cursor, limits, malformed)?;
         Ok(Self {
             text: cursor.since(&start),
             identifiers,

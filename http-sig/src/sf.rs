@@ -104,22 +104,24 @@ impl<'a> Cursor<'a> {
     /// What stands between the quotes of a string, still escaped (RFC 9651 §4.2.5).
     pub(crate) fn string(&mut self) -> Result<&'a str, Malformed> {
         self.expect(b'"')?;
-        let mut escaped = false;
-        for (at, byte) in self.rest.bytes().enumerate() {
-            match byte {
-                b'"' | b'\\' if escaped => escaped = false,
-                _ if escaped => return Err(Malformed),
-                b'\\' => escaped = true,
-                b'"' => {
-                    let text = self.advance(at);
+        let start = *self;
+        loop {
+            self.take_while(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'));
+            let text = self.since(&start);
+            match self.peek() {
+                Some(b'"') => {
                     self.advance(1);
                     return Ok(text);
                 }
-                b' '..=b'~' => {}
+                Some(b'\\') => {
+                    self.advance(1);
+                    if !self.take(b'"') && !self.take(b'\\') {
+                        return Err(Malformed);
+                    }
+                }
                 _ => return Err(Malformed),
             }
         }
-        Err(Malformed)
     }
 
     /// The next parameter, behind its `;`: key and value, which is `?1` where there is none (RFC 9651 §4.2.3.2).

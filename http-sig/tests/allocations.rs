@@ -38,7 +38,7 @@ fn one_request_allocates_a_handful_of_times() {
             .ok();
     });
     let (prepared, _pending) = prepared.unwrap();
-    assert!((1..=6).contains(&used.count_total), "{used:?}");
+    assert!((1..=4).contains(&used.count_total), "{used:?}");
     let fields = prepared.sign(&key).unwrap();
     fields.apply(&mut parts.headers).unwrap();
     parts.uri = "/call".parse().unwrap();
@@ -56,5 +56,5 @@ fn one_request_allocates_a_handful_of_times() {
     let used = measure(|| {
         verify().check_body(b"{}").unwrap();
     });
-    assert!((1..=14).contains(&used.count_total), "{used:?}");
+    assert!((1..=12).contains(&used.count_total), "{used:?}");
 }

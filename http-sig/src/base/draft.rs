@@ -129,3 +129,36 @@ impl<'e> Draft<'e> {
         self.base
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::HttpRequest;
+
+    #[test]
+    fn a_time_has_up_to_15_digits() {
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let request = HttpRequest::received(&parts, "https", "tools.example");
+        let exchange = Exchange::of(&request);
+        let written = |seconds, later| {
+            let mut draft = Draft::new(&exchange, &Limits::default(), 0, 0);
+            draft.list();
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            let written = draft.time("created", now, later);
+            written.map(|()| draft.finish().signature_params().to_owned())
+        };
+        for (seconds, later, text) in [
+            (0, 0, "();created=0"),
+            (9, 1, "();created=10"),
+            (1_700_000_005, 60, "();created=1700000065"),
+            (999_999_999_999_999, 0, "();created=999999999999999"),
+        ] {
+            assert_eq!(written(seconds, later).unwrap(), text);
+        }
+        for (seconds, later) in [(999_999_999_999_999, 1), (u64::MAX, u64::MAX)] {
+            assert_eq!(written(seconds, later).unwrap_err().code(), "sig.prepare");
+        }
+    }
+}

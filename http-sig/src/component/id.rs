@@ -125,10 +125,13 @@ impl<'a> ComponentId<'a> {
 
     /// Looks at what an identifier means (HMS-01 to HMS-03).
     pub(crate) fn of(raw: super::Raw<'a>) -> Result<Self, Error> {
-        let kind = match Derived::from_name(raw.name) {
-            Some(derived) => Kind::Derived(derived),
-            None if is_field_name(raw.name) => Kind::Field,
-            None => return Err(unknown(raw.text)),
+        // `@` is no character of a field name.
+        let kind = if is_field_name(raw.name) {
+            Kind::Field
+        } else {
+            Derived::from_name(raw.name)
+                .map(Kind::Derived)
+                .ok_or_else(|| unknown(raw.text))?
         };
         let mut id = Self {
             text: raw.text,
@@ -233,10 +236,8 @@ fn set_argument<'a>(argument: &mut Option<&'a str>, value: BareItem<'a>) -> Opti
 
 /// A field name (RFC 9110 §5.1) in lower case.
 fn is_field_name(name: &str) -> bool {
-    !name.is_empty()
-        && name
-            .bytes()
-            .all(|byte| crate::sf::is_tchar(byte) && !byte.is_ascii_uppercase())
+    let fits = |byte: u8| crate::sf::is_tchar(byte) && !byte.is_ascii_uppercase();
+    !name.is_empty() && name.bytes().all(fits)
 }
 
 pub(super) fn unknown(text: &str) -> Error {

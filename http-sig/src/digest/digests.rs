@@ -32,26 +32,22 @@ impl Digests {
         lines: impl IntoIterator<Item = &'a [u8]>,
     ) -> Result<Self, Error> {
         let mut digests = Self::default();
-        let members = dictionary::members(field, lines, |key, value| {
-            digests.insert(key, bytes(field, value)?)
-        })?;
+        let members =
+            dictionary::members(field, lines, |key, value| digests.insert(field, key, value))?;
         if members.is_empty() {
             return Err(Error::DigestMissing { field });
         }
         Ok(digests)
     }
 
-    fn insert(&mut self, key: &str, value: Vec<u8>) -> Result<(), Error> {
-        let found = value.len();
-        let length = |algorithm| move |_| Error::DigestLength { algorithm, found };
+    fn insert(&mut self, field: &'static str, key: &str, value: &str) -> Result<(), Error> {
         match Algorithm::from_name(key) {
-            Some(it @ Algorithm::Sha256) => {
-                self.sha256 = Some(value.try_into().map_err(length(it))?);
+            Some(it @ Algorithm::Sha256) => self.sha256 = Some(sized(field, it, value)?),
+            Some(it @ Algorithm::Sha512) => self.sha512 = Some(sized(field, it, value)?),
+            None => {
+                let value = bytes(field, value)?;
+                self.others.push((key.into(), value.into()));
             }
-            Some(it @ Algorithm::Sha512) => {
-                self.sha512 = Some(value.try_into().map_err(length(it))?);
-            }
-            None => self.others.push((key.into(), value.into())),
         }
         Ok(())
     }
@@ -95,13 +91,34 @@ impl fmt::Display for Digests {
     }
 }
 
+/// The byte sequence of an algorithm, which has one length; room for the longest one needs no memory.
+fn sized<const LEN: usize>(
+    field: &'static str,
+    algorithm: Algorithm,
+    text: &str,
+) -> Result<[u8; LEN], Error> {
+    let mut room = [0; 66];
+    let inner = between_colons(field, text)?;
+    let value = match STANDARD.decode_slice(inner, &mut room) {
+        Ok(len) => room.get(..len).unwrap_or_default().try_into(),
+        // What is too long for the room, or malformed, is read as any other one.
+        Err(_why) => bytes(field, text)?.as_slice().try_into(),
+    };
+    value.map_err(|_wrong_length| Error::DigestLength {
+        algorithm,
+        found: bytes(field, text).map_or(0, |value| value.len()),
+    })
+}
+
 /// A byte sequence in its canonical spelling: padded, without trailing bits (RFC 9651 §3.3.5, §4.2.7; T-074).
 fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, Error> {
-    let inner = text
-        .strip_prefix(':')
-        .and_then(|rest| rest.strip_suffix(':'))
-        .ok_or(Error::DigestSyntax { field })?;
     STANDARD
-        .decode(inner)
+        .decode(between_colons(field, text)?)
         .or(Err(Error::DigestBase64 { field }))
+}
+
+fn between_colons<'a>(field: &'static str, text: &'a str) -> Result<&'a str, Error> {
+    text.strip_prefix(':')
+        .and_then(|rest| rest.strip_suffix(':'))
+        .ok_or(Error::DigestSyntax { field })
 }

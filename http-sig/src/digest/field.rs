@@ -78,9 +78,13 @@ macro_rules! field {
                 message: &(impl Message + ?Sized),
                 section: Section,
             ) -> Result<Self, Error> {
-                let mut lines = Vec::new();
-                message.lines(section, Self::FIELD, &mut |line| lines.push(line));
-                Self::parse(lines)
+                // Mostly there is one line, and that needs no memory.
+                let (mut first, mut others) = (None, Vec::new());
+                message.lines(section, Self::FIELD, &mut |line| match first {
+                    None => first = Some(line),
+                    Some(_) => others.push(line),
+                });
+                Self::parse(first.into_iter().chain(others))
             }
 
             /// The algorithms that count; where there is none, nothing verifies.

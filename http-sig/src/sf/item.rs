@@ -93,7 +93,7 @@ impl<'a> BareItem<'a> {
 
 /// Drops the backslashes of escapes.
 pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
-    if !raw.contains('\\') {
+    if !raw.as_bytes().contains(&b'\\') {
         return Cow::Borrowed(raw);
     }
     let mut text = String::with_capacity(raw.len());
@@ -166,8 +166,12 @@ pub(super) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<BareItem<'a>, Malforme
 }
 
 /// `tchar` (RFC 9110 §5.6.2).
+#[inline]
 pub(crate) const fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
+    byte.is_ascii_lowercase()
+        || byte == b'-'
+        || byte.is_ascii_uppercase()
+        || byte.is_ascii_digit()
         || matches!(
             byte,
             b'!' | b'#'
@@ -177,7 +181,6 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
                 | b'\''
                 | b'*'
                 | b'+'
-                | b'-'
                 | b'.'
                 | b'^'
                 | b'_'
