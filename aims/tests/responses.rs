@@ -9,12 +9,15 @@ mod signed;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use aims::guard::HttpSignatures;
 use aims::guard::message::Content;
 use aims::http_sig::digest::BodyError;
+use aims::jose::time::{Clock, UnixTime};
+use aims::revoked::{Credential, Revoked};
 use bytes::Bytes;
 use common::{CALL, Events, NOW, at};
 use http::{Method, Request, Response, StatusCode};
@@ -170,6 +173,68 @@ async fn contents_are_bounded() {
     assert_eq!(told.0, StatusCode::BAD_REQUEST);
 }
 
+/// T-142: whoever sends slowly is judged by when it has sent.
+#[tokio::test]
+async fn a_slow_content_is_judged_when_it_is_there() {
+    for (takes, code) in [
+        (10, None),
+        (91, Some("replay.expired")),
+        (3_700, Some("wit.expired")),
+        (30, Some("wit.revoked")),
+    ] {
+        let clock = Hand::default();
+        let events = Events::default();
+        let meeting = Meeting::new(
+            |it, _| {
+                let it = it.clock(clock.clone()).record(events.clone());
+                if takes == 30 { it.revoked(Later) } else { it }
+            },
+            HttpSignatures::new(),
+        );
+        let mut request = Request::post(CALL).body(b"{}".to_vec()).unwrap();
+        drop(meeting.agent.sign(&mut request).unwrap());
+        let (head, _) = received(request);
+        let body = Slow(clock, takes, Some(Bytes::from_static(b"{}")));
+        let calls = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&calls);
+        let service = tower::service_fn(move |_: Request<Content<Slow>>| {
+            *counted.lock().unwrap() += 1;
+            async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
+        });
+        let guarded = meeting.guard.message_layer().layer(service);
+        let answer = guarded.oneshot(Request::from_parts(head, body)).await;
+        let refused = answer.unwrap().status() == StatusCode::BAD_REQUEST;
+        assert_eq!(refused, code.is_some(), "{takes}");
+        assert_eq!(*calls.lock().unwrap(), usize::from(!refused), "{takes}");
+        let told = events.0.lock().unwrap().concat();
+        let expected = format!("code: {code:?}");
+        assert!(told.contains(&expected), "{takes}: {told}");
+    }
+}
+
+/// What nobody signed does not reach the handler.
+#[tokio::test]
+async fn trailers_are_dropped() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    for pieces in [1, 4] {
+        let whole = vec![b'a'; pieces * 60_000];
+        let mut request = Request::post(CALL).body(whole.clone()).unwrap();
+        drop(meeting.agent.sign(&mut request).unwrap());
+        let (head, _) = received(request);
+        let service = tower::service_fn(|request: Request<Content<Trailed>>| async {
+            let content = request.into_body().collect().await.unwrap();
+            assert!(content.trailers().is_none());
+            let length = content.to_bytes().len().to_string();
+            Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(length.into_bytes())))
+        });
+        let guarded = meeting.guard.message_layer().layer(service);
+        let body = Trailed(Chunks::of(whole.chunks(60_000)), true);
+        let answer = guarded.oneshot(Request::from_parts(head, body)).await;
+        let told = answer.unwrap().into_body().collect().await.unwrap();
+        assert_eq!(told.to_bytes(), (pieces * 60_000).to_string());
+    }
+}
+
 /// Every call is recorded once, with how it was proven.
 #[tokio::test]
 async fn a_signed_call_is_recorded() {
@@ -191,6 +256,71 @@ async fn a_signed_call_is_recorded() {
         events[0].contains("proofs: []") && events[0].contains(r#"code: Some("digest.mismatch")"#)
     );
     assert!(events[1].contains("proofs: [HttpSignature]") && events[1].contains("code: None"));
+}
+
+/// A clock that is set by hand.
+#[derive(Clone, Debug)]
+struct Hand(Arc<AtomicU64>);
+
+impl Default for Hand {
+    fn default() -> Self {
+        Self(Arc::new(AtomicU64::new(NOW)))
+    }
+}
+
+impl Clock for Hand {
+    fn now(&self) -> UnixTime {
+        at(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// Everything is revoked a while later.
+#[derive(Debug)]
+struct Later;
+
+impl Revoked for Later {
+    fn is_revoked(&self, _: Credential<'_>, now: UnixTime) -> bool {
+        now > at(NOW + 20)
+    }
+}
+
+/// A content that takes so many seconds.
+struct Slow(Hand, u64, Option<Bytes>);
+
+impl Body for Slow {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.0.store(NOW + self.1, Ordering::SeqCst);
+        Poll::Ready(self.2.take().map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+/// Pieces, and trailers behind them.
+struct Trailed(Chunks, bool);
+
+impl Body for Trailed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match Pin::new(&mut self.0).poll_frame(context) {
+            Poll::Ready(None) if self.1 => {
+                self.1 = false;
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert("x-evil", http::HeaderValue::from_static("1"));
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            frame => frame,
+        }
+    }
 }
 
 /// Pieces as they come.

@@ -214,6 +214,27 @@ fn two_proofs_are_two() {
     assert_eq!(who.proofs(), [Proof::Wpt]);
 }
 
+/// WPT-07 holds for signatures as well: a token field that is there is covered, or a WPT covers it.
+#[test]
+fn a_token_field_is_covered() {
+    let meeting = Meeting::new(
+        |it, _| it.token_field(http::HeaderName::from_static("x-tok")),
+        HttpSignatures::new(),
+    );
+    let signed = || {
+        let mut request = post(ARGUMENTS);
+        drop(meeting.agent.sign(&mut request).unwrap());
+        received(request)
+    };
+    let (mut head, content) = signed();
+    head.headers.insert("x-tok", "evil".parse().unwrap());
+    let verdict = meeting.guard.check_message(&head, &content, at(NOW));
+    assert_eq!(told(verdict).0, "sig.component_required");
+    let (head, content) = signed();
+    let verdict = meeting.guard.check_message(&head, &content, at(NOW));
+    assert_eq!(told(verdict).0, "ok");
+}
+
 /// A route can require one kind of proof.
 #[test]
 fn a_route_requires_a_kind_of_proof() {

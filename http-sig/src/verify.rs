@@ -115,7 +115,7 @@ impl UnspentSignature {
         };
         let key = ReplayKey::new("http-sig", &self.verified.key.identity(), &[&nonce]);
         let until = UnixTime::since_unix_epoch(Duration::from_secs(self.until));
-        store.spend(&key, until, now).map_err(Error::Replay)?;
+        replay::spend(store, &key, until, now).map_err(Error::Replay)?;
         drop(nonce);
         Ok(self.verified)
     }

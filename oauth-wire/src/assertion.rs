@@ -233,7 +233,7 @@ impl UnspentAssertion {
     ///
     /// `assertion.replayed`; `assertion.unknown` where the store cannot tell.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<ClientAssertion, Error> {
-        match store.spend(&self.name, self.until, now) {
+        match replay::spend(store, &self.name, self.until, now) {
             Ok(()) => Ok(self.assertion),
             Err(error @ (replay::Error::Replayed | replay::Error::Expired)) => {
                 Err(Error::AssertionReplayed(error))

@@ -179,14 +179,10 @@ impl UnspentPop {
     ///
     /// `attestation.replayed`; `attestation.unknown` where the store cannot tell.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<(), Error> {
-        store
-            .spend(&self.name, self.until, now)
-            .map_err(|error| match error {
-                replay::Error::Replayed | replay::Error::Expired => {
-                    Error::AttestationReplayed(error)
-                }
-                other => Error::AttestationUnknown(other),
-            })
+        replay::spend(store, &self.name, self.until, now).map_err(|error| match error {
+            replay::Error::Replayed | replay::Error::Expired => Error::AttestationReplayed(error),
+            other => Error::AttestationUnknown(other),
+        })
     }
 }
 

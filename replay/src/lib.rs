@@ -39,6 +39,25 @@ pub trait ReplayStore: Debug + Send + Sync {
     fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error>;
 }
 
+/// Spends a key in a store, unless its time is over: what has ended is refused before the store is asked, which may keep a time of its own and have let the key go.
+///
+/// Give the time at which the thing is acted on, not the one at which its verification began.
+///
+/// # Errors
+///
+/// [`Error::Expired`], and those of [`ReplayStore::spend`].
+pub fn spend(
+    store: &dyn ReplayStore,
+    key: &ReplayKey,
+    until: UnixTime,
+    now: UnixTime,
+) -> Result<(), Error> {
+    if now > until {
+        return Err(Error::Expired);
+    }
+    store.spend(key, until, now)
+}
+
 impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
     fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error> {
         (**self).spend(key, until, now)

@@ -28,6 +28,24 @@ fn a_key_is_spent_once_up_to_its_end() {
     assert_eq!(store.spend(&key, at(200), at(101)), Ok(()));
 }
 
+/// T-035: a store that let a key go by a time of its own is not asked of what has ended.
+#[test]
+fn what_has_ended_is_refused_before_the_store_is_asked() {
+    #[derive(Debug)]
+    struct Forgets;
+    impl ReplayStore for Forgets {
+        fn spend(&self, _: &ReplayKey, _: UnixTime, _: UnixTime) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+    let key = key("a", 1);
+    assert_eq!(replay::spend(&Forgets, &key, at(100), at(100)), Ok(()));
+    assert_eq!(
+        replay::spend(&Forgets, &key, at(100), at(101)),
+        Err(Error::Expired)
+    );
+}
+
 /// T-037: the parts of a key cannot be shifted into each other.
 #[test]
 fn keys_do_not_collide() {

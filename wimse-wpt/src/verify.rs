@@ -174,7 +174,7 @@ impl UnspentWpt {
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<WptProof, Error> {
         let skew = Duration::from_secs(self.skew.as_secs());
         let until = time::after(self.proof.expires, skew);
-        store.spend(&self.key, until, now).map_err(Error::Replay)?;
+        replay::spend(store, &self.key, until, now).map_err(Error::Replay)?;
         Ok(self.proof)
     }
 }

@@ -244,7 +244,8 @@ impl<T> GuardBuilder<T> {
         self
     }
 
-    /// A further header field that carries a token which the tool uses: where it is there, the proof must cover it by `oth` (WPT-07).
+    /// A further header field that carries a token which the tool uses: where it is there, the WPT must cover it by `oth` (WPT-07), or without a WPT the
+    /// signature must.
     pub fn token_field(mut self, name: HeaderName) -> Self {
         self.token_fields.push(name);
         self

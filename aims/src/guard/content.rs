@@ -15,7 +15,7 @@ pin_project! {
     /// The body that the inner service of a [`MessageLayer`](super::message::MessageLayer) gets.
     ///
     /// That of a signed request was compared with its digest before, up to 64 KiB. What is longer is compared while it is read, and ends in an error where it is another
-    /// content than was signed (T-062). That of any other request is passed on as it is.
+    /// content than was signed (T-062). Its trailers, which nobody signed, are dropped. That of any other request is passed on as it is.
     #[derive(Debug)]
     pub struct Content<B> {
         ahead: VecDeque<Frame<Bytes>>,
@@ -72,8 +72,8 @@ impl<B: Body<Data = Bytes>> Content<B> {
             let frame = frame?;
             let data = frame.data_ref().map_or(0, Bytes::len);
             length = length.saturating_add(u64::try_from(data).unwrap_or(u64::MAX));
-            // An empty frame is nothing to keep, and there could be many.
-            if data > 0 || frame.is_trailers() {
+            // An empty frame is nothing to keep, and there could be many; trailers are nothing that was signed.
+            if data > 0 {
                 ahead.push_back(frame);
             }
         }
@@ -119,7 +119,11 @@ impl<B: Body<Data = Bytes>> Body for Content<B> {
                 let frame = ready!(body.poll_frame(context));
                 Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Body)))
             }
-            RestProjection::Signed { body } => body.poll_frame(context),
+            RestProjection::Signed { body } => match ready!(body.poll_frame(context)) {
+                // Nobody signed them.
+                Some(Ok(frame)) if frame.is_trailers() => Poll::Ready(None),
+                frame => Poll::Ready(frame),
+            },
         }
     }
 

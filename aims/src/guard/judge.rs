@@ -139,6 +139,12 @@ impl Guard {
                     Err(http_sig::Error::SignatureMissing) if found.wpt.is_some() => None,
                     signature => Some(signature.map_err(|error| signature_refused(&error))?),
                 };
+                // Beside a WPT, that covers them.
+                if let (None, Some(unspent)) = (&found.wpt, &found.signature) {
+                    inner
+                        .check_token_fields(request, unspent)
+                        .map_err(|error| signature_refused(&error))?;
+                }
             }
         }
         if let (Some(text), Some(issuers)) = (brought.token, &inner.issuers) {
@@ -152,6 +158,38 @@ impl Guard {
             check_same(token, seen.wit.as_ref()).map_err(|error| self.token(&error))?;
         }
         Ok(found)
+    }
+
+    /// Looks at the credentials once more, after a while in which a content came: they may have ended, lost their keys or been revoked. What was verified is known, so it costs no
+    /// public-key operation.
+    #[cfg(feature = "http-sig")]
+    pub(super) fn examine_again(&self, examined: &mut Examined, request: &Parts, now: UnixTime) {
+        if examined.found.is_ok()
+            && let Err(refused) = self.still_good(request, now)
+        {
+            examined.found = Err(refused);
+        }
+    }
+
+    #[cfg(feature = "http-sig")]
+    fn still_good(&self, request: &Parts, now: UnixTime) -> Result<(), Refused> {
+        let inner = &*self.inner;
+        let brought = self.read(&request.headers, Part::Message)?;
+        if let Some(text) = brought.wit {
+            let wit = inner.wits.verify(text, &inner.trust, now);
+            let wit = wit.map_err(|error| wit_refused(&error))?;
+            if inner.is_revoked(Credential::Wit(&wit), now) {
+                return Err(wit_refused(&wimse_cred::Error::Revoked));
+            }
+        }
+        if let (Some(text), Some(issuers)) = (brought.token, &inner.issuers) {
+            let token = inner.tokens.verify(text, issuers, now);
+            let token = token.map_err(|error| self.token(&error))?;
+            if inner.is_revoked(Credential::AccessToken(&token), now) {
+                return Err(self.token(&oauth_rs::Error::Revoked));
+            }
+        }
+        Ok(())
     }
 
     /// Spends the proofs and decides. Last: what is refused for another reason is not remembered, and what is remembered was good.

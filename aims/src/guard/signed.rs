@@ -10,7 +10,7 @@ use http_sig::digest::ContentDigest;
 use http_sig::profile::wimse::{
     Content, RequestPolicy, ResponseSigning, SignedResponse, UnspentRequest, VerifiedRequest,
 };
-use http_sig::{Error, HttpRequest, HttpResponse};
+use http_sig::{Component, Error, HttpRequest, HttpResponse};
 use jose::random;
 use jose::time::{Skew, UnixTime};
 use wimse_cred::{IdentitySource, Wit};
@@ -161,6 +161,25 @@ impl Inner {
             return Err(Error::ResponseUnsignable);
         }
         Ok(unspent)
+    }
+
+    /// A field that carries a token which the tool uses is covered, and stands once (WPT-07 says so of a WPT).
+    pub(super) fn check_token_fields(
+        &self,
+        request: &Parts,
+        unspent: &UnspentRequest,
+    ) -> Result<(), Error> {
+        for name in &self.token_fields {
+            let mut values = request.headers.get_all(name).iter();
+            let component = Component::field(name.as_str())?;
+            let covered = || unspent.signature().covers(&component);
+            if values.next().is_some() && (values.next().is_some() || !covered()) {
+                return Err(Error::ComponentRequired {
+                    component: component.to_string(),
+                });
+            }
+        }
+        Ok(())
     }
 }
 

@@ -222,7 +222,7 @@ impl ResponseHead {
     ) -> Result<Self, Error> {
         let key = ReplayKey::new("wimse-http-sig", sender, &[&self.response.nonce]);
         let until = UnixTime::since_unix_epoch(Duration::from_secs(self.until));
-        store.spend(&key, until, now).map_err(Error::Replay)?;
+        replay::spend(store, &key, until, now).map_err(Error::Replay)?;
         Ok(self)
     }
 

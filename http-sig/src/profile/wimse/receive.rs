@@ -225,13 +225,19 @@ impl UnspentRequest {
     ) -> Result<RequestHead, Error> {
         let key = ReplayKey::new("wimse-http-sig", sender, &[self.head.request.nonce()]);
         let until = UnixTime::since_unix_epoch(Duration::from_secs(self.until));
-        store.spend(&key, until, now).map_err(Error::Replay)?;
+        replay::spend(store, &key, until, now).map_err(Error::Replay)?;
         Ok(self.head)
     }
 
     /// What the body has to be compared with: a receiver that has the body at hand compares it first, and spends only what is whole.
     pub fn content(&self) -> ContentCheck {
         self.head.content.clone()
+    }
+
+    /// What was covered, with its values: to require more before it is spent.
+    #[must_use]
+    pub const fn signature(&self) -> &VerifiedSignature {
+        &self.head.request.signature
     }
 
     /// Whether the caller takes no unsigned response: a receiver that cannot sign refuses before it spends.
