@@ -134,6 +134,13 @@ async fn what_can_be_read_in_two_ways_is_refused() {
             "guard.host",
         ),
         ("POST /call", "Host:\r\n", 400, "guard.host"),
+        ("POST /call", "Host: a@tools.example\r\n", 400, "guard.host"),
+        (
+            "POST /call",
+            "Host: tools.example b,c\r\n",
+            400,
+            "guard.host",
+        ),
         ("POST http://evil.example/call", host, 400, "guard.host"),
         ("POST http://tools.example:80/call", host, 400, "guard.host"),
         (

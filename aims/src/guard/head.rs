@@ -5,6 +5,7 @@
 
 use http::header::HOST;
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, Method, Uri};
 
 use crate::refusal::Answer;
@@ -68,6 +69,11 @@ fn is_ascii(uri: &Uri) -> bool {
     target.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// RFC 9110 §7.2: a host and, at most, a port.
+fn is_host(host: &[u8]) -> bool {
+    !host.contains(&b'@') && Authority::try_from(host).is_ok()
+}
+
 /// RFC 9112 §3.2, RFC 9113 §8.3.1: `Host` once, or the authority of the target, or both alike.
 fn names_one_host(headers: &HeaderMap, uri: &Uri) -> bool {
     let mut fields = headers.get_all(HOST).iter();
@@ -77,7 +83,7 @@ fn names_one_host(headers: &HeaderMap, uri: &Uri) -> bool {
         (Some(host), Some(authority)) => {
             fields.next().is_none() && host.eq_ignore_ascii_case(authority)
         }
-        (Some(_), None) => fields.next().is_none(),
-        (None, Some(_)) => true,
+        (Some(host), None) => fields.next().is_none() && is_host(host),
+        (None, Some(authority)) => is_host(authority),
     }
 }
