@@ -10,6 +10,8 @@ use jose::alg::Algorithm;
 use jose::jwk::MAX_KEY_ID_LEN;
 use wimse_id::{Origin, WorkloadId};
 
+use crate::secret;
+
 pub(crate) use httpsig::{
     Digest, HttpSig, Messages, Scheme, Sender, Sign, SignatureProfile, Verify,
 };
@@ -248,6 +250,10 @@ fn key_id(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > MAX_KEY_ID_LEN {
         return Err(format!("1 to {MAX_KEY_ID_LEN} bytes"));
     }
+    // A name is public: it goes along with whatever the key signs.
+    if secret::may_be_in(text.as_ref()) {
+        return Err("a name, and not a token or key".to_owned());
+    }
     Ok(text.to_owned())
 }
 
@@ -262,7 +268,7 @@ fn header(text: &str) -> Result<(String, PathBuf), String> {
 fn agent(text: &str) -> Result<(WorkloadId, Option<PathBuf>), String> {
     let (id, file) = match text.split_once('=') {
         Some((_, "")) => return Err("a file after the `=`".to_owned()),
-        Some((_, secret)) if looks_drawn(secret) => {
+        Some((_, file)) if secret::looks_drawn(file) => {
             return Err("a file after the `=`; a token there can be read by others, so do not use that one any more".to_owned());
         }
         Some((id, file)) => (id, Some(PathBuf::from(file))),
@@ -270,12 +276,6 @@ fn agent(text: &str) -> Result<(WorkloadId, Option<PathBuf>), String> {
     };
     let id = WorkloadId::parse(id).map_err(|error| error.to_string())?;
     Ok((id, file))
-}
-
-/// Whether this is no file's name but 256 bits in base64url, such as this program makes for bootstrap tokens (T-166).
-fn looks_drawn(text: &str) -> bool {
-    let digit = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    text.len() == 43 && text.bytes().all(digit)
 }
 
 fn resource(text: &str) -> Result<(String, Vec<String>), String> {

@@ -27,7 +27,7 @@ pub(crate) enum Failure {
     NotText { path: PathBuf },
     /// What was given is a secret itself. It is not repeated.
     #[error(
-        "a file's name is asked for, and a token or key was given: other users can read a command line, so do not use that one any more; put it into a file, or send it to the standard input as `-`"
+        "a token or key stands among the arguments: other users can read a command line, so do not use that one any more; put the next one into a file and give the file's name, or send it to the standard input as `-`"
     )]
     SecretInArguments,
     #[error("{address}: {error}")]

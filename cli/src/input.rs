@@ -7,6 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
+use crate::secret;
 
 /// The most that a file may hold, in bytes.
 const MAX_LEN: u64 = 64 * 1024;
@@ -47,7 +48,7 @@ impl Inputs {
         limit: u64,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let failed = |error| {
-            if is_secret(path) {
+            if secret::may_be_in(path.as_os_str()) {
                 return Failure::SecretInArguments;
             }
             let path = path.to_owned();
@@ -67,17 +68,6 @@ impl Inputs {
             limit,
         })
     }
-}
-
-/// Whether this is no file's name but a token in compact form, or a key in JSON (T-166).
-fn is_secret(path: &Path) -> bool {
-    let text = path.to_string_lossy();
-    let part = |part: &str| {
-        part.bytes()
-            .all(|it| it.is_ascii_alphanumeric() || b"-_=".contains(&it))
-    };
-    text.starts_with('{')
-        || (text.starts_with("ey") && text.split('.').count() == 3 && text.split('.').all(part))
 }
 
 /// Everything, or nothing where there is more than the limit. The buffer never grows, so that no copy of a key stays behind.

@@ -6,6 +6,7 @@ mod httpsig;
 mod input;
 mod key;
 mod log;
+mod secret;
 mod serve;
 mod text;
 mod time;
@@ -14,6 +15,7 @@ mod trust;
 mod wit;
 mod wpt;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -35,7 +37,15 @@ struct Refusal<'a> {
 }
 
 fn main() -> ExitCode {
-    let Cli { command } = Cli::parse();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    // Also where it would be taken: it would end up in a token, a key or a message.
+    if given(&arguments).any(|argument| secret::is_in(argument)) {
+        return failed(&Failure::SecretInArguments);
+    }
+    let command = match Cli::try_parse_from(&arguments) {
+        Ok(Cli { command }) => command,
+        Err(error) => return misunderstood(&error, &arguments),
+    };
     let json = wants_json(&command);
     match run(command) {
         Ok(bytes) => print(&bytes, 0),
@@ -50,11 +60,45 @@ fn main() -> ExitCode {
                 Err(_) => ExitCode::from(2),
             }
         }
-        Err(failure) => {
-            complain(&failure);
-            ExitCode::from(failure.exit_status())
-        }
+        Err(failure) => failed(&failure),
     }
+}
+
+/// What was said after the program's name.
+fn given(arguments: &[OsString]) -> impl Iterator<Item = &OsString> {
+    arguments.iter().skip(1)
+}
+
+/// Help and version as they are. A mistake in words that no terminal obeys, and without what may be a secret (T-166, T-167).
+fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
+    let text = error.render().to_string();
+    if !error.use_stderr() {
+        return print(text.as_bytes(), 0);
+    }
+    let is_secret = |argument: &OsString| {
+        secret::may_be_in(argument) || secret::is_drawn_and_repeated(argument, &text)
+    };
+    if given(arguments).any(is_secret) {
+        return failed(&Failure::SecretInArguments);
+    }
+    // What is quoted may have line breaks of its own: so the mistake is made again, by arguments that have none.
+    let harmless = arguments
+        .iter()
+        .map(|argument| text::escaped(&argument.to_string_lossy()));
+    let text = match Cli::try_parse_from(harmless) {
+        Err(again) if again.kind() == error.kind() => again.render().to_string(),
+        _ => text,
+    };
+    let mut err = io::stderr().lock();
+    for line in text.lines() {
+        let _ = writeln!(err, "{}", text::escaped(line));
+    }
+    ExitCode::from(2)
+}
+
+fn failed(failure: &Failure) -> ExitCode {
+    complain(failure);
+    ExitCode::from(failure.exit_status())
 }
 
 fn wants_json(command: &Command) -> bool {
