@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, HOST};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
 use http::{Method, Request, Response};
 use jose::provider::Provider;
 use jose::time::UnixTime;
@@ -53,11 +53,12 @@ impl Operation {
         }
     }
 
-    const fn is_guarded(self) -> bool {
-        match self {
-            Self::Identity(operation) => operation.is_guarded(),
-            Self::Oauth(operation) => operation.is_guarded(),
-        }
+    /// Whether a bootstrap token is shown, the one credential here that could be guessed. All others
+    /// are signatures, which guessing does not make, and a failed one must not keep out who signs well
+    /// from the same address (T-049).
+    fn shows_token(self, request: &Request<Vec<u8>>) -> bool {
+        matches!(self, Self::Identity(operation) if operation.takes_token())
+            && request.headers().contains_key(AUTHORIZATION)
     }
 
     /// The refusal in the form of this endpoint.
@@ -219,7 +220,7 @@ impl Authority {
                 limit: self.0.limits.body,
             });
         }
-        if operation.is_guarded() {
+        if operation.shows_token(request) {
             self.0.failures.check(source, now)?;
         }
         Ok(operation)
@@ -255,8 +256,8 @@ impl Authority {
             Operation::Oauth(it) => self.0.oauth.answer(it, headers, body, now),
         };
         if let Err(error) = &answer
-            && operation.is_guarded()
-            && is_guess(error)
+            && operation.shows_token(request)
+            && is_wrong_token(error)
         {
             // Only a full bucket can be the reason why this fails, and then it is empty anyway.
             let _ = self.0.failures.take(source, now);
@@ -265,16 +266,12 @@ impl Authority {
     }
 }
 
-/// What counts as a failed attempt to be somebody.
-const fn is_guess(error: &Error) -> bool {
-    !matches!(
+/// Whatever can be wrong with a bootstrap token alike, so that being slowed down tells nothing of it
+/// either (T-141).
+const fn is_wrong_token(error: &Error) -> bool {
+    matches!(
         error,
-        Error::Audience
-            | Error::CredentialsFull
-            | Error::GrantType
-            | Error::Scope
-            | Error::Target
-            | Error::Unavailable(_)
+        Error::Enrolment | Error::EnrolmentExpired | Error::EnrolmentUsed | Error::Withdrawn
     )
 }
 

@@ -28,8 +28,9 @@ pub struct Limits {
     /// Requests of one source address (an IPv6 address counts by its /64): 400 at once, 6,000 a
     /// minute.
     pub requests: Rate,
-    /// Failed enrolments and failed client authentications of one source: 60 at once, 60 a minute.
-    /// After that nothing of that source is looked at until there is room again (T-049).
+    /// Bootstrap tokens of one source that were not good: 60 at once, 60 a minute. After that no
+    /// bootstrap token of that source is looked at until there is room again (T-049). What is signed
+    /// (bootstrap keys, renewals, client authentication) cannot be guessed, and counts as any request.
     pub failures: Rate,
     /// Enrolments that can be declared: 4,096.
     pub enrolments: usize,

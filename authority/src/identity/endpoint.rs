@@ -41,9 +41,9 @@ impl Operation {
         }
     }
 
-    /// Whether a failure here may have been a guess.
-    pub(crate) const fn is_guarded(self) -> bool {
-        matches!(self, Self::JwtSvid | Self::Wit)
+    /// Whether a bootstrap token may be shown here.
+    pub(crate) const fn takes_token(self) -> bool {
+        matches!(self, Self::Wit)
     }
 }
 

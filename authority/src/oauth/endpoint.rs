@@ -59,10 +59,6 @@ impl Operation {
             Self::Token => "POST",
         }
     }
-
-    pub(crate) const fn is_guarded(self) -> bool {
-        matches!(self, Self::Token)
-    }
 }
 
 impl AuthorizationServer {

@@ -1,0 +1,164 @@
+//! What one caller's bad requests cost the others behind its address.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use authority::{Authority, Client, Limits, Rate};
+use common::endpoint::*;
+use common::*;
+use jose::key::SigningKey;
+use serde_json::json;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+/// The address that all of them have.
+const SHARED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// Takes two wrong bootstrap tokens of a source, and then none for a minute.
+fn strict(key: &SigningKey) -> Authority {
+    let mut limits = Limits::default();
+    limits.failures = Rate {
+        burst: 2,
+        per_minute: 1,
+    };
+    let batch = Client::with_keys("batch", key_set(key)).allow(TOOLS, ["call"]);
+    let builder = builder().limits(limits).client(batch);
+    builder.build(now()).unwrap()
+}
+
+fn status(authority: &Authority, path: &str, fields: &[(&str, &str)], body: &str) -> u16 {
+    let request = request("POST", path, fields, body);
+    let response = authority.handle(&request, Some(SHARED), now());
+    response.status().as_u16()
+}
+
+/// Everything that a good agent asks for after its enrolment.
+fn good_agent(authority: &Authority, wit: &str, key: &SigningKey, batch: &SigningKey) -> [u16; 4] {
+    let field = ("workload-identity-token", wit);
+    let (nonce, new) = (nonce(authority, now()), es256());
+    let renewal = json!({
+        "key_proof": key_proof(&nonce, &new, now()),
+        "renewal_proof": renewal_proof(&nonce, &new, key, wit, now()),
+    });
+    let request = svid_request(&common::nonce(authority, now()), key, wit, BASE, now());
+    let svid = json!({"svid_request": request});
+    let jti = jose::random::id128(jose::random::SYSTEM).unwrap();
+    let pop = json!({"iss": AGENT, "aud": BASE, "jti": jti, "iat": NOW, "exp": NOW + 60});
+    let pop = sign("oauth-client-attestation-pop+jwt", &pop, key);
+    let attested = [
+        FORM,
+        ("oauth-client-attestation", wit),
+        ("oauth-client-attestation-pop", pop.as_str()),
+    ];
+    let assertion = assertion(batch, now());
+    let asserted = form(&[
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", &assertion),
+    ]);
+    [
+        status(
+            authority,
+            "/identity/wit",
+            &[JSON, field],
+            &renewal.to_string(),
+        ),
+        status(
+            authority,
+            "/identity/jwt-svid",
+            &[JSON, field],
+            &svid.to_string(),
+        ),
+        status(
+            authority,
+            "/token",
+            &attested,
+            "grant_type=client_credentials",
+        ),
+        status(authority, "/token", &[FORM], &asserted),
+    ]
+}
+
+/// T-049: malformed requests and bad signatures are no guesses, so that a neighbour who sends them keeps nobody out, not even who enrols.
+#[test]
+fn a_flood_of_nonsense_keeps_nobody_out() {
+    let batch = es256();
+    let authority = strict(&batch);
+    let (wit, key) = wit(&authority, "a", now());
+    let authorization = format!("Bearer {}", token("nobody").expose());
+    let bearer = ("authorization", authorization.as_str());
+    let basic = ("authorization", "Basic YTpi");
+    let field = ("workload-identity-token", wit.as_str());
+    let unproven = r#"{"key_proof":"x.y.z"}"#;
+    for _ in 0..5 {
+        for (path, fields, body, refused) in [
+            ("/identity/wit", &[JSON][..], "{", 400),
+            ("/identity/wit", &[JSON, bearer], unproven, 400),
+            ("/identity/wit", &[JSON, basic], unproven, 400),
+            ("/identity/wit", &[bearer], "", 415),
+            (
+                "/identity/wit",
+                &[JSON, field],
+                r#"{"key_proof":"x.y.z","renewal_proof":"x.y.z"}"#,
+                400,
+            ),
+            ("/identity/jwt-svid", &[JSON], "{", 400),
+            (
+                "/identity/jwt-svid",
+                &[JSON, field],
+                r#"{"svid_request":"x.y.z"}"#,
+                400,
+            ),
+            ("/token", &[FORM], "", 400),
+            ("/token", &[FORM], "grant_type=client_credentials", 401),
+            (
+                "/token",
+                &[FORM, basic],
+                "grant_type=client_credentials",
+                401,
+            ),
+            (
+                "/token",
+                &[FORM],
+                "grant_type=client_credentials&client_id=batch&client_secret=x",
+                401,
+            ),
+        ] {
+            assert_eq!(
+                status(&authority, path, fields, body),
+                refused,
+                "{path} {body}"
+            );
+        }
+    }
+    assert_eq!(good_agent(&authority, &wit, &key, &batch), [200; 4]);
+    let authorization = format!("Bearer {}", token("b").expose());
+    let fields = [JSON, ("authorization", authorization.as_str())];
+    let proof = key_proof(&nonce(&authority, now()), &es256(), now());
+    let body = json!({"key_proof": proof}).to_string();
+    assert_eq!(status(&authority, "/identity/wit", &fields, &body), 200);
+}
+
+/// T-049: who guesses bootstrap tokens is stopped, and with it whoever shows one from there; what is signed goes on.
+#[test]
+fn guesses_stop_bootstrap_tokens_alone() {
+    let batch = es256();
+    let authority = strict(&batch);
+    let (wit, key) = wit(&authority, "a", now());
+    let show = |name: &str| {
+        let authorization = format!("Bearer {}", token(name).expose());
+        let fields = [JSON, ("authorization", authorization.as_str())];
+        let proof = key_proof(&nonce(&authority, now()), &es256(), now());
+        let body = json!({"key_proof": proof}).to_string();
+        status(&authority, "/identity/wit", &fields, &body)
+    };
+    assert_eq!(["x", "y", "z", "b"].map(show), [403, 403, 429, 429]);
+    assert_eq!(good_agent(&authority, &wit, &key, &batch), [200; 4]);
+}
