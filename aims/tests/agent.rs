@@ -1,14 +1,19 @@
 //! The agent against a guard, without a network in between.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aims::agent::{AgentBuilder, TokenTransport};
-use aims::cred::{FixedSource, Identity};
+use aims::cred::{FixedSource, Identity, IdentitySource};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock, UnixTime};
@@ -91,11 +96,14 @@ impl Fetch for Net {
     }
 }
 
-fn agent(holder: &common::Agent) -> AgentBuilder {
+fn identity(holder: &common::Agent) -> Identity {
     let wit = SecretText::new(holder.wit.expose());
     let signer = Arc::new(holder.key.clone());
-    let identity = Identity::new(wit, signer, holder.key.public_jwk()).unwrap();
-    Agent::builder(FixedSource::new(identity)).clock(Then(NOW))
+    Identity::new(wit, signer, holder.key.public_jwk()).unwrap()
+}
+
+fn agent(holder: &common::Agent) -> AgentBuilder {
+    Agent::builder(FixedSource::new(identity(holder))).clock(Then(NOW))
 }
 
 fn call(uri: &str) -> Request<Vec<u8>> {
@@ -161,6 +169,11 @@ fn net(world: &World, tokens: Vec<String>) -> Net {
 }
 
 fn with_tokens(holder: &common::Agent, net: &Net) -> Agent {
+    let builder = authorized(agent(holder), net);
+    builder.client(net.clone()).build().unwrap()
+}
+
+fn authorized(builder: AgentBuilder, net: &Net) -> AgentBuilder {
     let document = json!({"issuer": common::ISSUER, "token_endpoint": "https://as.example/token"});
     let issuer = common::ISSUER.parse().unwrap();
     let server = ServerMetadata::parse(document.to_string().as_bytes(), &issuer).unwrap();
@@ -168,11 +181,36 @@ fn with_tokens(holder: &common::Agent, net: &Net) -> Agent {
     let source =
         TokenSource::new(server, client, TokenTransport::new(net.clone())).with_clock(Then(NOW));
     let scopes = "tools:call".parse().unwrap();
-    agent(holder)
-        .authorize(TOOL.parse().unwrap(), scopes, source)
-        .client(net.clone())
-        .build()
-        .unwrap()
+    builder.authorize(TOOL.parse().unwrap(), scopes, source)
+}
+
+/// Gives one identity after the other.
+#[derive(Debug)]
+struct Renewed(Vec<Arc<Identity>>, Arc<AtomicUsize>);
+
+impl IdentitySource for Renewed {
+    fn identity(&self, _: UnixTime) -> Result<Arc<Identity>, aims::cred::Error> {
+        Ok(Arc::clone(&self.0[self.1.load(Ordering::SeqCst)]))
+    }
+}
+
+/// T-112: a token that is bound to the key before is not tried with the new one.
+#[tokio::test]
+async fn a_renewed_key_gets_a_token_of_its_own() {
+    let world = World::new();
+    let holders = [world.agent(AGENT), world.agent(AGENT)];
+    let tokens = holders.each_ref().map(|it| world.token(&World::claims(it)));
+    let net = net(&world, tokens.to_vec());
+    let turn = Arc::new(AtomicUsize::new(0));
+    let identities = holders.each_ref().map(|it| Arc::new(identity(it)));
+    let source = Renewed(identities.to_vec(), Arc::clone(&turn));
+    let builder = Agent::builder(source).clock(Then(NOW)).client(net.clone());
+    let agent = authorized(builder, &net).build().unwrap();
+    for renewed in [0, 0, 1] {
+        turn.store(renewed, Ordering::SeqCst);
+        assert_eq!(agent.send(call(CALL)).await.unwrap().status(), 200);
+    }
+    assert_eq!(net.calls(), ["ok, token"; 3]);
 }
 
 /// RFC 6750 §3: a refused token is replaced once, with a new proof; a second refusal is the answer.

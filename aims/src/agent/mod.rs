@@ -143,7 +143,14 @@ impl Agent {
 
 impl AgentBuilder {
     /// Gets access tokens from this source for requests to the resource and whatever is within it, with these scopes.
+    ///
+    /// When the agent's key is renewed, tokens that were got before are not used any more: they are bound to the key before (T-112).
     pub fn authorize(mut self, resource: Resource, scopes: ScopeSet, source: TokenSource) -> Self {
+        let identities = Arc::clone(&self.source);
+        let source = source.with_key(move |now| {
+            let identity = identities.identity(now).ok()?;
+            Some(*identity.thumbprint())
+        });
         self.tokens.push(Authorization {
             resource,
             scopes,
