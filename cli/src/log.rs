@@ -14,6 +14,12 @@ pub(crate) fn to_standard_error() {
     let _ = tracing::subscriber::set_global_default(ToStandardError);
 }
 
+/// A warning of the program itself.
+pub(crate) fn warn(text: &str) {
+    let line = format!("aims: warning: {text}");
+    let _ = writeln!(io::stderr().lock(), "{}", escaped(&line));
+}
+
 /// Takes events of this project from INFO on; spans are not told.
 struct ToStandardError;
 

@@ -254,6 +254,53 @@ async fn tokens_come_from_files() {
     assert!(!folder.path(&made).exists());
 }
 
+/// T-168: a token that others can read or write, or that a link stands for, is taken with a warning; one that is the owner's alone without.
+#[cfg(unix)]
+#[test]
+fn files_that_others_have_are_warned_of() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    let folder = Folder::new();
+    folder.write("agent.token", "A".repeat(43));
+    symlink("agent.token", folder.path("link\u{1b}")).unwrap();
+    folder.write(
+        "authority.json",
+        format!(r#"{{"agents": [{{"id": "{AGENT}", "token_file": "agent.token"}}]}}"#),
+    );
+    let by_option = |file: &str| format!("{AGENT}={file}");
+    let told = |mode: u32, args: [&str; 2]| {
+        set_permissions(folder.path("agent.token"), Permissions::from_mode(mode)).unwrap();
+        let (status, told) = Served::start(&folder, &args).end_by("TERM");
+        assert_eq!(status, Some(0));
+        told
+    };
+    for mode in [0o600, 0o400, 0o700] {
+        assert_eq!(told(mode, ["--agent", &by_option("agent.token")]), "");
+    }
+    for (mode, named) in [
+        (0o666, "0666"),
+        (0o604, "0604"),
+        (0o602, "0602"),
+        (0o640, "0640"),
+        (0o620, "0620"),
+    ] {
+        let start = format!("aims: warning: agent.token: mode {named}: ");
+        let option = by_option("agent.token");
+        for args in [["--agent", option.as_str()], ["--config", "authority.json"]] {
+            let told = told(mode, args);
+            assert!(told.starts_with(&start), "{told}");
+            assert_eq!(told.lines().count(), 1, "{told}");
+        }
+    }
+    let told = told(0o600, ["--agent", &by_option("link\u{1b}")]);
+    let start = r"aims: warning: link\u001b: a symbolic link: ";
+    assert!(
+        told.starts_with(start) && told.lines().count() == 1,
+        "{told}"
+    );
+}
+
 /// A file says what options cannot: each agent with its lifetime and its rights.
 #[tokio::test]
 async fn a_file_declares_agents() {

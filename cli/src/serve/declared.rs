@@ -1,6 +1,8 @@
 //! Whom the authority knows, as options and a file say.
 
 use std::collections::BTreeMap;
+#[cfg(unix)]
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use crate::args::Serve;
 use crate::failure::Failure;
 use crate::input::Inputs;
 use crate::key::write_new;
+#[cfg(unix)]
+use crate::log;
 
 /// Tools by their URL, with scopes.
 pub(super) type Resources = BTreeMap<String, Vec<String>>;
@@ -105,7 +109,10 @@ fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure
         return Ok(Enrolment::random_token(random::SYSTEM)?);
     };
     match inputs.text(path) {
-        Ok(text) => Ok(SecretText::new(text.as_str())),
+        Ok(text) => {
+            warn_of_others(path);
+            Ok(SecretText::new(text.as_str()))
+        }
         Err(Failure::File { error, .. }) if error.kind() == ErrorKind::NotFound => {
             let token = Enrolment::random_token(random::SYSTEM)?;
             let path = path.to_owned();
@@ -116,6 +123,33 @@ fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure
         Err(failure) => Err(failure),
     }
 }
+
+/// Warns where others can read a bootstrap token, or can put another one in its place (T-168).
+#[cfg(unix)]
+fn warn_of_others(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    // A pipe, as a shell makes it, is no file.
+    let Some(target) = fs::metadata(path).ok().filter(fs::Metadata::is_file) else {
+        return;
+    };
+    let name = path.display();
+    let mode = target.permissions().mode() & 0o7777;
+    if mode & 0o077 != 0 {
+        log::warn(&format!(
+            "{name}: mode {mode:04o}: others can read or write this bootstrap token, and then be the agent; it should be 0600"
+        ));
+    }
+    if fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
+        log::warn(&format!(
+            "{name}: a symbolic link: who can change it says which bootstrap token is taken; name the file itself"
+        ));
+    }
+}
+
+/// Who else can read a file is not asked here.
+#[cfg(not(unix))]
+const fn warn_of_others(_: &Path) {}
 
 impl Agent {
     pub(super) fn enrolment(&self) -> Result<Enrolment, Failure> {
