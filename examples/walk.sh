@@ -52,6 +52,11 @@ for _ in 1 2 3 4 5; do
 done
 says tool '^tool ' || fail 'the tool does not start'
 
+# A caller that sends half a head and then nothing. It is looked at again when the agent has ended.
+port=${TOOL_URL##*:}
+exec 3<>"/dev/tcp/127.0.0.1/${port%%/*}"
+printf 'GET /mcp/whoami HTTP/1.1\r\nHost: ' >&3
+
 export BOOTSTRAP_TOKEN_FILE=$folder/agent.token ROUNDS=5
 timeout 15 "$programs/example-agent" >"$folder/agent.out" 2>&1 || fail 'the agent fails'
 
@@ -71,9 +76,14 @@ wits=$(sed -n 's/^my WIT is  //p' "$folder/agent.out" | sort -u | wc -l)
 [ "$wits" -ge 2 ] || fail 'the identity was not renewed'
 if grep -Fq -- "$(cat "$folder/agent.token")" "$folder"/*.out; then fail 'the bootstrap token was printed'; fi
 
+timeout 8 cat <&3 >"$folder/half.out" 2>&1 || [ $? -ne 124 ] || fail 'half a head keeps its connection'
+exec 3>&-
+
 # The bootstrap token was good once: a second agent that found it gets nothing, and the authority says why.
 if timeout 10 "$programs/example-agent" >"$folder/second.out" 2>&1; then fail 'the token was good twice'; fi
 expect authority 1 'identity.enrolment_used'
+expect second 1 '^agent +no identity from .*: the authority answered 403$'
+expect second 1 '^a bootstrap token is good once'
 
 kill -TERM "$authority"
 wait "$authority" || fail 'the authority does not end well'

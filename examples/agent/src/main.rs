@@ -13,6 +13,7 @@
     reason = "it is a program that says what it does"
 )]
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,9 @@ use aims::agent::TokenTransport;
 use aims::cred::IdentitySource;
 use aims::cred::source::RenewingSource;
 use aims::fetch::{Fetch as _, Fetcher};
-use aims::jose::provider;
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock as _, SystemClock};
+use aims::jose::{Chain, provider};
 use aims::oauth_client::{TokenSource, discovery};
 use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims::oauth_wire::metadata::ServerMetadata;
@@ -34,10 +35,20 @@ use http::Request;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
+    let Err(failure) = run().await else {
+        return ExitCode::SUCCESS;
+    };
+    // In words, each cause after what it led to.
+    eprintln!("agent      {}", Chain(&*failure));
+    ExitCode::FAILURE
+}
+
+async fn run() -> Result<(), Failure> {
     let authority = setting("AUTHORITY_URL", "http://127.0.0.1:8400");
     let tool = setting("TOOL_URL", "http://127.0.0.1:8402/mcp");
-    let rounds: u32 = setting("ROUNDS", "1").parse()?;
+    let rounds = setting("ROUNDS", "1");
+    let rounds: u32 = rounds.parse().map_err(|_error| "`ROUNDS` is a number")?;
     // Requests go to this machine and nowhere else, in this tutorial. Without the word it is `https` to public addresses.
     let fetcher = Fetcher::builder().allow_loopback_http().build()?;
 
@@ -52,14 +63,19 @@ async fn main() -> Result<(), Failure> {
         Arc::new(fetcher.clone()),
         provider::default(),
     );
-    let source = RenewingSource::builder(enrolled).start().await?;
+    let source = RenewingSource::builder(enrolled).start().await;
+    let source = source.map_err(|error| no_identity(&authority, &error))?;
     let identity = source.identity(SystemClock::new().now())?;
     println!("I am       {}", identity.id().as_str());
 
     // 2. Who gives out tokens for the tool? The tool says it (RFC 9728), but the agent decides whom it shows its identity to: `choose` takes none but an authority
     //    from this list.
     let resource = Resource::loopback(&tool)?;
-    let server = authorization_server(&resource, &authority, &fetcher).await?;
+    let server = authorization_server(&resource, &authority, &fetcher).await;
+    let server = server.map_err(|error| {
+        let why = Chain(&*error);
+        format!("nobody who gives out tokens for {tool}: {why}\nis the tool running?")
+    })?;
     println!("tokens by  {}", server.issuer().as_str());
 
     // 3. How does the agent prove itself there? By the WIT, and a proof of its key; by whichever it has at that moment. The tokens that it gets are bound to the key.
@@ -92,6 +108,21 @@ async fn main() -> Result<(), Failure> {
         call(&agent, Request::post(format!("{tool}/admin"))).await?;
     }
     Ok(())
+}
+
+/// Why there is no identity, and what can be done about it.
+fn no_identity(authority: &str, error: &aims::cred::Error) -> String {
+    let hint = match error {
+        aims::cred::Error::SourceUnavailable(cause) => match cause.downcast_ref() {
+            Some(authority::Error::Refused { status: 403, .. }) => {
+                "a bootstrap token is good once at each start of the authority, unless `--reusable-tokens` was said; its standard error says why it refused"
+            }
+            Some(_) => "its standard error may say more",
+            None => "is `aims authority serve` running there?",
+        },
+        _ => "the authority gave something else than an identity",
+    };
+    format!("no identity from {authority}: {}\n{hint}", Chain(error))
 }
 
 /// Sends one request, and prints what came back. A refusal is an answer like any other.
@@ -127,7 +158,11 @@ async fn authorization_server(
 /// From a file, because everybody on the machine can read a command line, and every child process an environment.
 fn bootstrap_token() -> Result<SecretText, Failure> {
     let path = setting("BOOTSTRAP_TOKEN_FILE", "agent.token");
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        format!(
+            "no bootstrap token in {path}: {error}\n`aims authority serve` makes it at its start"
+        )
+    })?;
     Ok(SecretText::new(text.trim_end()))
 }
 

@@ -11,12 +11,14 @@
     reason = "it is a program that says what it does"
 )]
 
+mod server;
 mod story;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 
 use aims::fetch::Fetcher;
-use aims::jose::provider;
+use aims::jose::{Chain, provider};
 use aims::keys::PublishedKeys;
 use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::oauth_wire::names::{Issuer, Resource};
@@ -24,13 +26,23 @@ use aims::{Guard, Principal, Requirements};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
+use server::Limits;
 use story::Story;
 use tokio::net::TcpListener;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 #[tokio::main]
-async fn main() -> Result<(), Failure> {
+async fn main() -> ExitCode {
+    let Err(failure) = run().await else {
+        return ExitCode::SUCCESS;
+    };
+    // In words, each cause after what it led to.
+    eprintln!("tool       {}", Chain(&*failure));
+    ExitCode::FAILURE
+}
+
+async fn run() -> Result<(), Failure> {
     let authority = setting("AUTHORITY_URL", "http://127.0.0.1:8400");
     let tool = setting("TOOL_URL", "http://127.0.0.1:8402/mcp");
 
@@ -46,7 +58,10 @@ async fn main() -> Result<(), Failure> {
         )?
         .issuer(issuer.clone())
         .build();
-    keys.load().await?;
+    keys.load().await.map_err(|error| {
+        let why = Chain(&error);
+        format!("no keys to trust: {why}\nis `aims authority serve` running at {authority}?")
+    })?;
     let _watch = keys.watch();
 
     // 2. What is published: where an agent that comes without a token can get one (RFC 9728).
@@ -84,12 +99,13 @@ async fn main() -> Result<(), Failure> {
             get(move || async move { published.to_response::<Body>() }),
         );
 
-    let listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(&address)
+        .await
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("tool       {tool}, trusts {authority}");
     let end = async { drop(tokio::signal::ctrl_c().await) };
-    Ok(axum::serve(listener, router)
-        .with_graceful_shutdown(end)
-        .await?)
+    server::serve(listener, router, Limits::USUAL, end).await;
+    Ok(())
 }
 
 /// Who the caller is, by its identity and by its access token. The guard has seen to it that both name one agent, and that it holds the key of both.

@@ -1,0 +1,131 @@
+//! What callers that do too little, or too much, get.
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use axum::routing::get;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::*;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const SHORT: Limits = Limits {
+    connections: 2,
+    head: Duration::from_millis(300),
+    lifetime: Duration::from_secs(60),
+};
+
+/// A server that answers `hello`, and at `/slow` never.
+async fn started(
+    limits: Limits,
+    end: impl Future<Output = ()> + Send + 'static,
+) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Router::new()
+        .route("/", get(async || "hello"))
+        .route("/slow", get(async || pending::<()>().await));
+    let server = tokio::spawn(serve(listener, router, limits, end));
+    (address, server)
+}
+
+/// What comes until the server closes, which it must within 5 seconds.
+async fn rest(stream: &mut TcpStream) -> String {
+    let mut all = Vec::new();
+    // A server that closes while bytes are under way resets the connection.
+    let read = stream.read_to_end(&mut all);
+    let _ = timeout(Duration::from_secs(5), read).await.unwrap();
+    String::from_utf8(all).unwrap()
+}
+
+async fn answers(address: SocketAddr) -> bool {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    let mut some = [0; 512];
+    let read = timeout(Duration::from_millis(200), stream.read(&mut some)).await;
+    read.is_ok_and(|read| some.get(..read.unwrap()).unwrap().ends_with(b"hello"))
+}
+
+/// F-10: half a head, nothing at all, and nothing more after an answer: each is closed.
+#[tokio::test]
+async fn who_sends_nothing_more_is_closed() {
+    let (address, _server) = started(SHORT, pending()).await;
+    for (sent, answered) in [
+        (&b"GET / HTTP/1.1\r\nhost: a\r\nx: "[..], false),
+        (b"", false),
+        (REQUEST, true),
+    ] {
+        let begun = Instant::now();
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(sent).await.unwrap();
+        assert_eq!(rest(&mut stream).await.ends_with("hello"), answered);
+        assert!(begun.elapsed() >= SHORT.head);
+    }
+}
+
+/// F-10: a head that comes byte by byte is closed as well: what counts is when it is whole.
+#[tokio::test]
+async fn a_trickle_is_closed() {
+    let (address, _server) = started(SHORT, pending()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let begun = Instant::now();
+    stream.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+    while stream.write_all(b"a").await.is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(5));
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// F-10: as many connections as there are places, and one more when one is free.
+#[tokio::test]
+async fn connections_are_bounded() {
+    let limits = Limits {
+        head: Duration::from_secs(60),
+        ..SHORT
+    };
+    let (address, _server) = started(limits, pending()).await;
+    assert!(answers(address).await);
+    let first = TcpStream::connect(address).await.unwrap();
+    let _second = TcpStream::connect(address).await.unwrap();
+    assert!(!answers(address).await);
+    drop(first);
+    assert!(answers(address).await);
+}
+
+/// F-10: a request that is never answered does not keep its connection for ever.
+#[tokio::test]
+async fn connections_do_not_live_for_ever() {
+    let limits = Limits {
+        lifetime: Duration::from_millis(300),
+        ..SHORT
+    };
+    let (address, _server) = started(limits, pending()).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream
+        .write_all(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut all = Vec::new();
+    let whole = GRACE + Duration::from_secs(5);
+    let _ = timeout(whole, stream.read_to_end(&mut all)).await.unwrap();
+    assert!(all.is_empty());
+}
+
+/// The end comes while a connection is idle, and nobody is accepted after it.
+#[tokio::test]
+async fn it_ends_when_it_is_told() {
+    let (tell, told) = oneshot::channel();
+    let limits = Limits {
+        head: Duration::from_secs(60),
+        ..SHORT
+    };
+    let (address, server) = started(limits, async { drop(told.await) }).await;
+    let _idle = TcpStream::connect(address).await.unwrap();
+    assert!(answers(address).await);
+    tell.send(()).unwrap();
+    timeout(GRACE / 2, server).await.unwrap().unwrap();
+    assert!(TcpStream::connect(address).await.is_err());
+}
