@@ -1,10 +1,12 @@
 //! An agent that calls a tool. It begins with one secret, a bootstrap token, which it shows once; from then on it has keys of its own, which it never shows, and
 //! which change while it runs.
 //!
-//!     cargo run -p aims-cli -- authority serve \
-//!         --agent spiffe://example.org/agent=agent.token --resource "http://127.0.0.1:8402/mcp tools:call"
-//!     cargo run -p example-tool
-//!     cargo run -p example-agent
+//! ```text
+//! cargo run -p aims-cli -- authority serve \
+//!     --agent spiffe://example.org/agent=agent.token --resource "http://127.0.0.1:8402/mcp tools:call"
+//! cargo run -p example-tool
+//! cargo run -p example-agent
+//! ```
 //!
 //! `AUTHORITY_URL`, `TOOL_URL`, `BOOTSTRAP_TOKEN_FILE` and `ROUNDS` say otherwise. The README has the whole walk.
 

@@ -2,9 +2,11 @@
 //! what it said at the agent. Here the proxy does in turn what proxies do, and what they should not, and the table says which of it is noticed: by the tool's guard with a workload
 //! proof token (WPT), by the guard with an HTTP signature, and by the agent that wants its answers signed.
 //!
-//!     agent ── https ──▶ proxy ── http on loopback ──▶ guard ──▶ tool
+//! ```text
+//! agent ── https ──▶ proxy ── http on loopback ──▶ guard ──▶ tool
 //!
-//!     cargo run -p example-proxy
+//! cargo run -p example-proxy
+//! ```
 //!
 //! The proxy is nginx, where one is installed, or else a small one of this process. Ends with an error when any row is not as it should be.
 

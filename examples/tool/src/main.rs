@@ -1,8 +1,10 @@
 //! A tool that agents call. It holds no password, no API key and no list of users: it knows which authority it trusts, and what each route requires.
 //!
-//!     cargo run -p aims-cli -- authority serve \
-//!         --agent spiffe://example.org/agent=agent.token --resource "http://127.0.0.1:8402/mcp tools:call"
-//!     cargo run -p example-tool
+//! ```text
+//! cargo run -p aims-cli -- authority serve \
+//!     --agent spiffe://example.org/agent=agent.token --resource "http://127.0.0.1:8402/mcp tools:call"
+//! cargo run -p example-tool
+//! ```
 //!
 //! `AUTHORITY_URL` and `TOOL_URL` say otherwise. The README has the whole walk.
 

@@ -2,7 +2,7 @@
 //!
 //! A token never chooses its key or its algorithm: the header is looked at to find a key among those that are trusted, and the key decides whether
 //! the algorithm fits. The text of a token is no unique name for it: an ECDSA signature has a twin that verifies as well (T-029), so what was spent
-//! or revoked is named by what was signed, [`Verified::signed_hash`].
+//! or revoked is named by what was signed, [`Unverified::signed_hash`].
 
 mod header;
 mod sign;
