@@ -135,7 +135,7 @@ fn garbage_does_not_displace() {
         claims
             .as_object_mut()
             .unwrap()
-            .insert("jti".to_owned(), jti.into());
+            .insert("jti".to_owned(), jti.to_string().into());
         claims.to_string()
     };
     let good: Vec<_> = (0..10)

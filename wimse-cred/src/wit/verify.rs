@@ -48,9 +48,9 @@ struct Claimed<'a> {
 }
 
 #[derive(Deserialize)]
-struct Claims<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    sub: Option<Text<'a>>,
+struct Claims {
+    #[serde(default, deserialize_with = "present")]
+    sub: Option<String>,
     #[serde(default, deserialize_with = "present")]
     exp: Option<NumericDate>,
     #[serde(default, deserialize_with = "present")]
@@ -63,8 +63,8 @@ struct Claims<'a> {
     jti: Option<String>,
     #[serde(default, deserialize_with = "present")]
     aud: Option<IgnoredAny>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    cnf: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    cnf: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -94,17 +94,16 @@ impl Wit {
     ) -> Result<Self, Error> {
         let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Wit)?;
         check_header(token.header(), rules)?;
-        let peeked = token.unverified_payload().map_err(Error::Wit)?;
-        let id = claimed_id(peeked, Error::Wit)?;
+        // Read once, and strictly. Nothing of it is believed before the signature was verified; `sub` chooses the key until then.
+        let payload = token.unverified_payload().map_err(Error::Wit)?;
+        let claims: Claims = jose::json::from_object(payload).map_err(Error::Wit)?;
+        let sub = required(claims.sub, "sub").map_err(Error::Wit)?;
+        let id = WorkloadId::try_from(sub).map_err(|error| Error::Subject(Some(error)))?;
         let bundle = trust.bundle_for(&id, now)?;
         let wanted = (token.header().kid(), token.header().alg());
         let key = select(bundle.wit_keys(), bundle.origin(), wanted, Error::Wit)?;
         let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Wit)?;
-        let claims = verified.claims::<Claims<'_>>().map_err(Error::Wit)?;
-        if claims.sub.as_deref() != Some(id.as_str()) {
-            return Err(Error::Subject(None));
-        }
         let exp = required(claims.exp, "exp").map_err(Error::Wit)?;
         let cnf = required(claims.cnf, "cnf").map_err(Error::Wit)?;
         rules
@@ -118,7 +117,7 @@ impl Wit {
                 Error::Subject(None)
             });
         }
-        let (key_of_workload, algorithm) = confirmed(cnf, bundle, rules)?;
+        let (key_of_workload, algorithm) = confirmed(&cnf, bundle, rules)?;
         let (issuer, jwt_id) = (claims.iss, claims.jti);
         Ok(Self(Arc::new(Inner {
             hash: hashes.text,
@@ -259,8 +258,12 @@ fn confirmed(
     rules: &WitRules,
 ) -> Result<(VerifyingKey, Algorithm), Error> {
     let refused = |error| Error::Confirmation(Some(error));
-    // Serde alone would take an array for it.
-    let cnf: Confirmation<'_> = jose::json::from_object(cnf.get().as_bytes()).map_err(refused)?;
+    // Members that stand twice were refused with the claims; serde alone would take an array for it.
+    if !cnf.get().starts_with('{') {
+        return Err(refused(jose::Error::NotAnObject));
+    }
+    let cnf: Confirmation<'_> =
+        serde_json::from_str(cnf.get()).or(Err(refused(jose::Error::Json)))?;
     let (Some(jwk), None, None) = (cnf.jwk, &cnf.jwe, &cnf.jku) else {
         return Err(Error::Confirmation(None));
     };
