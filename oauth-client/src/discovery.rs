@@ -27,6 +27,8 @@ pub enum Step<T, P> {
 #[must_use = "the answer is to be given to `finish`"]
 pub struct PendingServer {
     issuer: Issuer,
+    /// What the server is to serve.
+    resource: Option<Resource>,
     left: std::vec::IntoIter<Endpoint>,
 }
 
@@ -38,8 +40,32 @@ pub struct PendingServer {
 pub fn server(issuer: &Issuer) -> Result<(Request<Vec<u8>>, PendingServer), Error> {
     let mut left = well_known::server_candidates(issuer)?.into_iter();
     let first = left.next().ok_or(Error::NotFound)?;
-    let issuer = issuer.clone();
-    Ok((get(&first)?, PendingServer { issuer, left }))
+    let pending = PendingServer {
+        issuer: issuer.clone(),
+        resource: None,
+        left,
+    };
+    Ok((get(&first)?, pending))
+}
+
+/// As [`server`], for the one that [`choose`] gives; and it must be a server for this resource, where it says which ones it serves (RFC 9728 §4, PRM-06).
+///
+/// # Errors
+///
+/// Those of [`choose`] and [`server`].
+pub fn server_for(
+    resource: &ResourceMetadata,
+    accepted: &[Issuer],
+) -> Result<(Request<Vec<u8>>, PendingServer), Error> {
+    let (request, pending) = server(&choose(resource, accepted)?)?;
+    let resource = Some(resource.resource().clone());
+    Ok((
+        request,
+        PendingServer {
+            resource,
+            ..pending
+        },
+    ))
 }
 
 impl PendingServer {
@@ -47,7 +73,8 @@ impl PendingServer {
     ///
     /// # Errors
     ///
-    /// `discovery.not_found` after the last place; those of `oauth-wire`, `metadata.issuer` where the document is another issuer's.
+    /// `discovery.not_found` after the last place; `discovery.not_served` where it was asked for a resource that the server does not serve; those of `oauth-wire`,
+    /// `metadata.issuer` where the document is another issuer's.
     pub fn finish(
         mut self,
         answer: &Response<Vec<u8>>,
@@ -57,6 +84,9 @@ impl PendingServer {
             return Ok(Step::Next(get(&next)?, self));
         }
         let found = ServerMetadata::parse(document(answer)?, &self.issuer)?;
+        if self.resource.is_some_and(|it| !found.serves(&it)) {
+            return Err(Error::NotServed);
+        }
         Ok(Step::Found(found))
     }
 }
@@ -66,10 +96,12 @@ impl PendingServer {
 #[must_use = "the answer is to be given to `finish`"]
 pub struct PendingResource {
     requested: Resource,
+    read: fn(&[u8], &Resource) -> Result<ResourceMetadata, oauth_wire::Error>,
     left: std::vec::IntoIter<Endpoint>,
 }
 
-/// Asks for the metadata of a resource: at the URL of its challenge, where it gave one, or else at the derived ones.
+/// Asks for the metadata of a resource: at the URL of its challenge, where it gave one, or else at the one that is derived from its identifier. The document must
+/// name this very resource, `/` at the end and all (RFC 9728 §3.3, PRM-03).
 ///
 /// # Errors
 ///
@@ -80,16 +112,45 @@ pub fn resource(
 ) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
     let places = match challenged {
         Some(url) => vec![url],
+        None => vec![well_known::resource(requested)?],
+    };
+    ask(places, requested, ResourceMetadata::parse)
+}
+
+/// As [`resource`](fn@resource), for tools that publish a broader name than RFC 9728 §3.3 permits, as many MCP servers do: the document may name what the resource is
+/// within, on the same origin, and may be at the place of its host. The token is then for all that is within what the document names.
+///
+/// # Errors
+///
+/// Those of `oauth-wire`, where no URL can be derived.
+pub fn resource_within(
+    requested: &Resource,
+    challenged: Option<Endpoint>,
+) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
+    let places = match challenged {
+        Some(url) => vec![url],
         None => well_known::resource_candidates(requested)?,
     };
+    ask(places, requested, ResourceMetadata::parse_within)
+}
+
+fn ask(
+    places: Vec<Endpoint>,
+    requested: &Resource,
+    read: fn(&[u8], &Resource) -> Result<ResourceMetadata, oauth_wire::Error>,
+) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
     let mut left = places.into_iter();
     let first = left.next().ok_or(Error::NotFound)?;
-    let requested = requested.clone();
-    Ok((get(&first)?, PendingResource { requested, left }))
+    let pending = PendingResource {
+        requested: requested.clone(),
+        read,
+        left,
+    };
+    Ok((get(&first)?, pending))
 }
 
 impl PendingResource {
-    /// Takes the answer. The document must be of the resource that is asked for, or of one that it is within, on the same origin (PRM-03).
+    /// Takes the answer. The document must be of the resource that was asked for; after [`resource_within`], it may be of one that this is within (PRM-03).
     ///
     /// # Errors
     ///
@@ -102,7 +163,7 @@ impl PendingResource {
             let next = self.left.next().ok_or(Error::NotFound)?;
             return Ok(Step::Next(get(&next)?, self));
         }
-        let found = ResourceMetadata::parse_within(document(answer)?, &self.requested)?;
+        let found = (self.read)(document(answer)?, &self.requested)?;
         Ok(Step::Found(found))
     }
 }

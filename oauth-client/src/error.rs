@@ -11,6 +11,9 @@ pub enum Error {
     /// A message was refused, by us or by the server: its code is that of `oauth-wire`, such as `oauth.refused`.
     #[error(transparent)]
     Wire(Arc<oauth_wire::Error>),
+    /// The server says which grant types it takes, and this is none of them (RFC 8414 §2).
+    #[error("the server does not take this grant type")]
+    GrantType,
     /// The token is not of a type that can be presented.
     #[error("the server gave a token that cannot be presented")]
     TokenType,
@@ -20,6 +23,9 @@ pub enum Error {
     /// None of the tool's authorization servers is one that this client accepts.
     #[error("the resource names no authorization server that this client accepts")]
     NoServer,
+    /// The authorization server says which resources it serves, and the tool is none of them (RFC 9728 §4, PRM-06).
+    #[error("the authorization server does not serve the resource")]
+    NotServed,
     /// No document was found at any of the places where the standards put it.
     #[error("no metadata was found")]
     NotFound,
@@ -50,6 +56,7 @@ impl From<oauth_wire::Error> for Error {
 impl Error {
     /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `oauth-wire`.
     pub const CODES: &'static [&'static str] = &[
+        "grant.unsupported",
         "grant.token_type",
         "grant.expired",
         "grant.transport",
@@ -57,6 +64,7 @@ impl Error {
         "grant.interrupted",
         "grant.busy",
         "discovery.no_server",
+        "discovery.not_served",
         "discovery.not_found",
     ];
 
@@ -65,6 +73,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Wire(source) => source.code(),
+            Self::GrantType => "grant.unsupported",
             Self::TokenType => "grant.token_type",
             Self::Expired => "grant.expired",
             Self::Transport(_) => "grant.transport",
@@ -72,6 +81,7 @@ impl Error {
             Self::Interrupted => "grant.interrupted",
             Self::Busy => "grant.busy",
             Self::NoServer => "discovery.no_server",
+            Self::NotServed => "discovery.not_served",
             Self::NotFound => "discovery.not_found",
         }
     }

@@ -39,14 +39,18 @@ impl ClientCredentials {
     ///
     /// # Errors
     ///
-    /// Those of `oauth-wire`: the server has no token endpoint, or the way to authenticate does not suit it.
+    /// `grant.unsupported` where the server says which grant types it takes, and this is none of them (RFC 8414 §2); those of `oauth-wire`: the server has no
+    /// token endpoint, or the way to authenticate does not suit it.
     pub fn prepare(
         &self,
         client: &dyn Authenticate,
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
-        let mut request = TokenRequest::new("client_credentials")?;
+        if !server.takes_grant(GRANT_TYPE) {
+            return Err(Error::GrantType);
+        }
+        let mut request = TokenRequest::new(GRANT_TYPE)?;
         request.resource(&self.resource)?;
         if !self.scopes.is_empty() {
             request.scope(&self.scopes)?;
@@ -96,3 +100,5 @@ impl PendingToken {
         })
     }
 }
+
+const GRANT_TYPE: &str = "client_credentials";

@@ -155,17 +155,103 @@ fn a_server_is_found_in_turn() {
     assert_eq!(code(pending.finish(&nothing)), "discovery.not_found");
 }
 
-/// PRM-03, PRM-06: a resource speaks for itself, and does not choose whom the agent trusts.
+/// PRM-03: a resource speaks for itself, to the last `/`, and nothing else is asked. What is broader counts by a word alone, and never on another origin.
+#[test]
+fn a_resource_is_the_one_that_was_asked_for() {
+    let challenged = || "https://tools.example/its/metadata".parse().unwrap();
+    for (requested, published, exactly, within) in [
+        (
+            "https://tools.example/mcp",
+            "https://tools.example/mcp",
+            "ok",
+            "ok",
+        ),
+        (
+            "https://tools.example/mcp/",
+            "https://tools.example/mcp/",
+            "ok",
+            "ok",
+        ),
+        (
+            "https://tools.example/mcp",
+            "https://tools.example/mcp/",
+            "metadata.resource",
+            "ok",
+        ),
+        (
+            "https://tools.example/mcp/",
+            "https://tools.example/mcp",
+            "metadata.resource",
+            "ok",
+        ),
+        (
+            "https://tools.example/mcp",
+            "https://tools.example",
+            "metadata.resource",
+            "ok",
+        ),
+        (
+            "https://tools.example/mcp/call",
+            "https://tools.example/mcp",
+            "metadata.resource",
+            "ok",
+        ),
+        (
+            "https://tools.example/mcp",
+            "https://tools.example/mcp/call",
+            "metadata.resource",
+            "metadata.resource",
+        ),
+        (
+            "https://tools.example/mcp",
+            "https://other.example/mcp",
+            "metadata.resource",
+            "metadata.resource",
+        ),
+    ] {
+        let asked = requested.parse().unwrap();
+        let document = answer(200, &json!({"resource": published}));
+        for place in [None, Some(challenged())] {
+            let (_, pending) = discovery::resource(&asked, place.clone()).unwrap();
+            assert_eq!(
+                code(pending.finish(&document)),
+                exactly,
+                "{requested} {published}"
+            );
+            let (_, pending) = discovery::resource_within(&asked, place).unwrap();
+            assert_eq!(
+                code(pending.finish(&document)),
+                within,
+                "{requested} {published}"
+            );
+        }
+    }
+    let tool = "https://tools.example/mcp".parse().unwrap();
+    let nothing = answer(404, &json!({}));
+    let (request, pending) = discovery::resource(&tool, None).unwrap();
+    assert_eq!(
+        request.uri().path(),
+        "/.well-known/oauth-protected-resource/mcp"
+    );
+    assert_eq!(code(pending.finish(&nothing)), "discovery.not_found");
+    let (_, pending) = discovery::resource_within(&tool, None).unwrap();
+    let Step::Next(request, pending) = pending.finish(&nothing).unwrap() else {
+        panic!("there is a second place");
+    };
+    assert_eq!(
+        request.uri().path(),
+        "/.well-known/oauth-protected-resource"
+    );
+    assert_eq!(code(pending.finish(&nothing)), "discovery.not_found");
+}
+
+/// PRM-06: a resource does not choose whom the agent trusts.
 #[test]
 fn a_resource_names_servers_and_the_agent_chooses() {
-    let requested = "https://tools.example/mcp/call".parse().unwrap();
-    let find = |resource: &str| {
-        let (_, pending) = discovery::resource(&requested, None).unwrap();
-        let document = json!({"resource": resource, "authorization_servers": ["https://evil.example", "https://as.example"]});
-        pending.finish(&answer(200, &document))
-    };
-    assert_eq!(code(find("https://other.example/mcp")), "metadata.resource");
-    let Step::Found(metadata) = find("https://tools.example/mcp").unwrap() else {
+    let tool = "https://tools.example/mcp".parse().unwrap();
+    let (_, pending) = discovery::resource(&tool, None).unwrap();
+    let document = json!({"resource": "https://tools.example/mcp", "authorization_servers": ["https://evil.example", "https://as.example"]});
+    let Step::Found(metadata) = pending.finish(&answer(200, &document)).unwrap() else {
         panic!("it was there");
     };
     assert_eq!(discovery::choose(&metadata, &[issuer()]).unwrap(), issuer());
@@ -178,6 +264,64 @@ fn a_resource_names_servers_and_the_agent_chooses() {
         code(discovery::choose(&metadata, &[])),
         "discovery.no_server"
     );
+    assert_eq!(
+        code(discovery::server_for(&metadata, &[])),
+        "discovery.no_server"
+    );
+}
+
+/// PRM-06: a server that says which resources it serves is taken for no other; one that is named by the caller alone is taken for any.
+#[test]
+fn a_server_serves_what_it_says() {
+    let tool = ResourceMetadata::new("https://tools.example/mcp".parse().unwrap())
+        .with_authorization_server(issuer());
+    let told = |served: &[&str]| {
+        let document = json!({
+            "issuer": "https://as.example", "token_endpoint": "https://as.example/token", "protected_resources": served,
+        });
+        let answer = answer(200, &document);
+        let (request, pending) = discovery::server_for(&tool, &[issuer()]).unwrap();
+        assert_eq!(request.uri().host(), Some("as.example"));
+        let (_, alone) = discovery::server(&issuer()).unwrap();
+        (code(pending.finish(&answer)), code(alone.finish(&answer)))
+    };
+    assert_eq!(
+        told(&["https://a.example", "https://tools.example/mcp"]),
+        ("ok", "ok")
+    );
+    assert_eq!(
+        told(&["https://tools.example/mcp/"]),
+        ("discovery.not_served", "ok")
+    );
+    assert_eq!(told(&[]), ("discovery.not_served", "ok"));
+}
+
+/// RFC 8414 §2: a grant type is asked for where the server lists it, or lists none.
+#[test]
+fn a_grant_that_the_server_does_not_take_is_not_asked_for() {
+    let prepared = |member: &str, listed: Value| {
+        let mut document =
+            json!({"issuer": "https://as.example", "token_endpoint": "https://as.example/token"});
+        document[member] = listed;
+        let server = ServerMetadata::parse(document.to_string().as_bytes(), &issuer()).unwrap();
+        code(wanted().prepare(&client(), &server, at(NOW)))
+    };
+    let grants = "grant_types_supported";
+    assert_eq!(prepared(grants, Value::Null), "ok");
+    assert_eq!(prepared(grants, json!(["client_credentials"])), "ok");
+    for other in [
+        json!([]),
+        json!(["authorization_code"]),
+        json!(["CLIENT_CREDENTIALS"]),
+    ] {
+        assert_eq!(prepared(grants, other), "grant.unsupported");
+    }
+    let methods = "token_endpoint_auth_methods_supported";
+    assert_eq!(prepared(methods, json!(["client_secret_basic"])), "ok");
+    assert_eq!(
+        prepared(methods, json!(["private_key_jwt"])),
+        "oauth.authenticate"
+    );
 }
 
 #[test]
@@ -185,6 +329,7 @@ fn codes_are_unique_and_complete() {
     use std::collections::BTreeSet;
     use std::sync::Arc;
     let all = [
+        Error::GrantType,
         Error::TokenType,
         Error::Expired,
         Error::Transport(Arc::new(std::io::Error::other("x"))),
@@ -194,6 +339,7 @@ fn codes_are_unique_and_complete() {
         Error::Interrupted,
         Error::Busy,
         Error::NoServer,
+        Error::NotServed,
         Error::NotFound,
     ];
     let given: BTreeSet<_> = all.iter().map(Error::code).collect();

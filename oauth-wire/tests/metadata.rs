@@ -217,6 +217,7 @@ fn members_and_defaults() {
     );
     assert!(bare.token_endpoint_auth_methods_supported().is_none());
     assert!(bare.takes_client_auth("private_key_jwt"));
+    assert!(bare.takes_grant("client_credentials"));
     assert!(bare.code_challenge_methods_supported().is_none());
     assert!(bare.token_endpoint_auth_algorithms().is_none());
     let missing = bare.jwks_uri().unwrap_err();
@@ -235,10 +236,9 @@ fn members_and_defaults() {
         Some(&["S256".to_owned()][..])
     );
     let grants = with("grant_types_supported", json!(["client_credentials"]));
-    assert_eq!(
-        server(&grants).unwrap().grant_types_supported(),
-        ["client_credentials"]
-    );
+    let grants = server(&grants).unwrap();
+    assert_eq!(grants.grant_types_supported(), ["client_credentials"]);
+    assert!(grants.takes_grant("client_credentials") && !grants.takes_grant("implicit"));
 }
 
 /// META-07: `none` is no algorithm of client authentication. JWTA-06: unknown ones are left out.

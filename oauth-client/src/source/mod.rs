@@ -1,5 +1,6 @@
 //! Tokens that are got once, kept and renewed.
 
+mod discover;
 mod slot;
 mod wait;
 
@@ -16,7 +17,7 @@ use jose::random::{self, SecureRandom};
 use jose::time::{Clock, SystemClock, UnixTime};
 use oauth_wire::client_auth::Authenticate;
 use oauth_wire::metadata::ServerMetadata;
-use oauth_wire::names::{Resource, ScopeSet};
+use oauth_wire::names::{Issuer, Resource, ScopeSet};
 use tokio::runtime::Handle;
 
 use self::slot::{Failed, Kept, Landing, Next, Slot};
@@ -129,6 +130,12 @@ impl TokenSource {
     pub const fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
+    }
+
+    /// The authorization server that the tokens are of.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        self.asker.server.issuer()
     }
 
     fn with(mut self, change: impl FnOnce(&mut Asker)) -> Self {

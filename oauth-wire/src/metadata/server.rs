@@ -107,7 +107,7 @@ impl ServerMetadata {
     /// issuer, `metadata.member` for an endpoint that is not https, and for `none` as an algorithm of client authentication (META-07).
     pub fn parse(json: &[u8], expected: &Issuer) -> Result<Self, Error> {
         sized(json)?;
-        let mut members: Members = jose::json::from_object(json).map_err(Error::MetadataJson)?;
+        let members: Members = jose::json::from_object(json).map_err(Error::MetadataJson)?;
         if members.issuer.as_deref() != Some(expected.as_str()) {
             return Err(Error::MetadataIssuer);
         }
@@ -121,7 +121,10 @@ impl ServerMetadata {
         Ok(Self {
             issuer: expected.clone(),
             endpoints: members.endpoints(Transport::of(expected.as_str()))?,
-            grant_types: members.grant_types_supported.take().unwrap_or_else(default),
+            grant_types: members
+                .grant_types_supported
+                .clone()
+                .unwrap_or_else(default),
             members,
         })
     }
@@ -172,6 +175,15 @@ impl ServerMetadata {
     #[must_use]
     pub fn grant_types_supported(&self) -> &[String] {
         &self.grant_types
+    }
+
+    /// Whether a grant type is worth to try: it is listed, or the server lists none. Many that take more than the default of RFC 8414 §2 leave the
+    /// list out.
+    #[must_use]
+    pub fn takes_grant(&self, grant_type: &str) -> bool {
+        let listed = |all: &Vec<String>| all.iter().any(|it| it == grant_type);
+        let grant_types = &self.members.grant_types_supported;
+        grant_types.as_ref().is_none_or(listed)
     }
 
     /// How clients authenticate at the token endpoint. Left out, RFC 8414 §2 reads it as `client_secret_basic`.
