@@ -126,11 +126,4 @@ impl Error {
             Self::Wire(source) => source.code(),
         }
     }
-
-    /// Whether a refresh of the issuer's keys may make this token good: its key is not known, or no key of
-    /// the issuer is believed any longer.
-    #[must_use]
-    pub const fn is_key_unknown(&self) -> bool {
-        matches!(self, Self::UnknownKey { .. } | Self::KeysStale { .. })
-    }
 }

@@ -16,7 +16,6 @@ use crate::Error;
 /// The configured issuers and their keys at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Issuers {
-    epoch: u64,
     keys: HashMap<String, Option<Arc<Held>>>,
 }
 
@@ -28,12 +27,6 @@ struct Held {
 }
 
 impl Issuers {
-    /// Which snapshot this is. Grows with every change of the store.
-    #[must_use]
-    pub const fn epoch(&self) -> u64 {
-        self.epoch
-    }
-
     /// The keys of an issuer, once they are known, whether or not they are still believed.
     #[must_use]
     pub fn keys(&self, issuer: &str) -> Option<&JwkSet> {
@@ -60,10 +53,10 @@ impl Issuers {
         }
         held.keys
             .select(key_id, algorithm)
-            .map_err(|error| match error.code() {
-                "key.unknown" => unknown_key(),
-                "key.ambiguous" => Error::AmbiguousKey { issuer: named() },
-                _ => Error::Token(error),
+            .map_err(|error| match error {
+                jose::Error::UnknownKey => unknown_key(),
+                jose::Error::AmbiguousKey => Error::AmbiguousKey { issuer: named() },
+                other => Error::Token(other),
             })
     }
 }
@@ -165,8 +158,7 @@ impl IssuerStore {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn publish(&self, mut next: Issuers) {
-        next.epoch = next.epoch.saturating_add(1);
+    fn publish(&self, next: Issuers) {
         self.now.store(Arc::new(next));
     }
 }

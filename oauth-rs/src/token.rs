@@ -156,8 +156,8 @@ impl AccessToken {
     ///
     /// # Errors
     ///
-    /// The codes `token.…`; for a malformed token those of `jose`. With
-    /// [`is_key_unknown`](Error::is_key_unknown), a refresh of the issuer's keys may help.
+    /// The codes `token.…`; for a malformed token those of `jose`. After [`UnknownKey`](Error::UnknownKey) and
+    /// [`KeysStale`](Error::KeysStale), a refresh of the issuer's keys may help.
     pub fn verify(
         text: &str,
         issuers: &Issuers,

@@ -81,14 +81,12 @@ fn the_key_is_one() {
     let text = sign("at+jwt", &one, &claims());
     let ambiguous = world.verify(&text, NOW).unwrap_err();
     assert_eq!(ambiguous.code(), "token.ambiguous_key");
-    assert!(!ambiguous.is_key_unknown());
     world.issuers = store(ISSUER, &[&one]);
     assert_eq!(world.code(&text), "ok");
     world.issuers = IssuerStore::new();
     world.issuers.name(&ISSUER.parse().unwrap());
     let unknown = world.verify(&text, NOW).unwrap_err();
     assert_eq!(unknown.code(), "token.unknown_key");
-    assert!(unknown.is_key_unknown());
     let Error::UnknownKey { issuer, key_id } = unknown else {
         unreachable!("by its code");
     };
@@ -121,7 +119,6 @@ fn the_algorithm_is_allowed() {
 fn good_keys_are_not_replaced_by_none() {
     let world = World::new();
     let issuer = ISSUER.parse().unwrap();
-    let before = world.issuers.snapshot().epoch();
     for (document, expected) in [
         (r#"{"keys":[]}"#, "token.no_keys"),
         (r#"{"keys":[{"kty":"oct","k":"AAAA"}]}"#, "token.no_keys"),
@@ -133,8 +130,7 @@ fn good_keys_are_not_replaced_by_none() {
     }
     world.issuers.name(&issuer);
     assert_eq!(world.code(&world.token()), "ok");
-    let snapshot = world.issuers.snapshot();
-    assert!(snapshot.epoch() > before && snapshot.keys(ISSUER).is_some());
+    assert!(world.issuers.snapshot().keys(ISSUER).is_some());
 }
 
 /// BND-02 for issuers, T-085: keys that could not be confirmed are believed to the last second that was said and no longer; a refresh may help, and does.
@@ -151,7 +147,6 @@ fn stale_keys_fail_closed() {
     assert!(world.verify(&text, NOW + 10).is_ok());
     let stale = world.verify(&text, NOW + 11).unwrap_err();
     assert_eq!(stale.code(), "token.keys_stale");
-    assert!(stale.is_key_unknown());
     assert_eq!(set_until(NOW + 20), "ok");
     assert!(world.verify(&text, NOW + 11).is_ok());
     // What replaces nothing makes nothing believed for longer.
