@@ -1,9 +1,12 @@
 //! The seam *record*: every acceptance and refusal becomes one typed event, with hashes of the tokens and never the tokens.
 
+mod queue;
+
 use std::sync::Arc;
 
 use http::Method;
 use jose::{digest::Fingerprint, time::UnixTime};
+pub use queue::{Entries, Entry, Queue, queue};
 use wimse_id::WorkloadId;
 
 use crate::{Proof, decision::Reason, trace::TraceContext};
@@ -77,8 +80,8 @@ impl Outcome {
     }
 }
 
-/// Takes each event. It is called on the request's own path: an implementation that writes elsewhere hands the event to a bounded queue and counts
-/// what does not fit.
+/// Takes each event. It is called on the request's own path: an implementation that writes elsewhere hands the event to a bounded [`queue`](fn@queue), which counts what
+/// does not fit.
 ///
 /// The guard waits for it, so that nothing goes on unrecorded: an implementation that waits holds up its own request and no other, and one that panics costs its request,
 /// which is then not let in (F-24).

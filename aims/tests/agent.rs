@@ -147,6 +147,15 @@ fn what_cannot_be_proven_is_refused() {
     assert_eq!((with(&[]), with(&["Bearer t"])), ("ok", "ok"));
     assert_eq!(with(&["Basic YTpi"]), "agent.authorization");
     assert_eq!(with(&["Bearer t", "Bearer u"]), "agent.authorization");
+    for odd in [
+        "Bearer",
+        "Bearer ",
+        "Bearer  t",
+        "Bearer t, u",
+        "Bearer t u",
+    ] {
+        assert_eq!(with(&[odd]), "agent.authorization", "{odd}");
+    }
     let mut relative = call("/call");
     assert_eq!(
         agent_.prove(&mut relative).unwrap_err().code(),

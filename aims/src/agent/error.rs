@@ -18,7 +18,7 @@ pub enum Error {
         /// In bytes.
         limit: usize,
     },
-    /// `Authorization` is repeated, or is not `Bearer`: the proof could not cover it.
+    /// `Authorization` is repeated, or no bearer token as it should be written: the proof could not cover it.
     #[error("the `Authorization` of the request cannot be covered by a proof")]
     Authorization,
     /// The HTTP client that the agent is a layer around has failed; the source is its error.

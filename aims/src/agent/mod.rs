@@ -14,11 +14,12 @@ use std::time::Duration;
 
 pub use error::Error;
 use fetch::Fetcher;
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::HeaderMap;
 use http::{Request, Uri};
 use jose::random::{self, SecureRandom};
 use jose::time::{Clock, SystemClock};
 use oauth_client::TokenSource;
+use oauth_wire::bearer::Bearer;
 use oauth_wire::names::{Resource, ScopeSet};
 pub use send::TokenTransport;
 #[cfg(feature = "http-sig")]
@@ -145,6 +146,31 @@ impl AgentBuilder {
     /// Gets access tokens from this source for requests to the resource and whatever is within it, with these scopes.
     ///
     /// When the agent's key is renewed, tokens that were got before are not used any more: they are bound to the key before (T-112).
+    ///
+    /// Whose tokens a tool takes, it says itself; [`TokenSource::discover`] asks it, and the agent says whom it believes:
+    ///
+    /// ```
+    /// use aims::Agent;
+    /// use aims::agent::TokenTransport;
+    /// use aims::cred::IdentitySource;
+    /// use aims::fetch::Fetcher;
+    /// use aims::oauth_client::TokenSource;
+    /// use aims::oauth_wire::client_auth::Authenticate;
+    /// use aims::oauth_wire::names::{Issuer, Resource};
+    ///
+    /// async fn agent_for(
+    ///     tool: Resource,
+    ///     accepted: &[Issuer],
+    ///     source: impl IdentitySource + 'static,
+    ///     client: impl Authenticate + 'static,
+    /// ) -> Result<Agent, Box<dyn std::error::Error>> {
+    ///     let fetcher = Fetcher::builder().build()?;
+    ///     let transport = TokenTransport::new(fetcher.clone());
+    ///     let tokens = TokenSource::discover(&tool, accepted, client, transport).await?;
+    ///     let agent = Agent::builder(source).authorize(tool, "tools:call".parse()?, tokens);
+    ///     Ok(agent.client(fetcher).build()?)
+    /// }
+    /// ```
     pub fn authorize(mut self, resource: Resource, scopes: ScopeSet, source: TokenSource) -> Self {
         let identities = Arc::clone(&self.source);
         let source = source.with_key(move |now| {
@@ -243,18 +269,11 @@ impl fmt::Debug for AgentBuilder {
     }
 }
 
-/// The access token of a request, where it has one.
+/// The access token of a request, where it has one. How long it may be is the tool's to say.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(Error::Authorization);
-    }
-    let text = value.to_str().or(Err(Error::Authorization))?;
-    match text.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("Bearer") => Ok(Some(token)),
-        _ => Err(Error::Authorization),
+    match Bearer::read(headers, usize::MAX) {
+        Bearer::Absent => Ok(None),
+        Bearer::Token(token) => Ok(Some(token)),
+        Bearer::Malformed | Bearer::OtherScheme | Bearer::TooLong => Err(Error::Authorization),
     }
 }

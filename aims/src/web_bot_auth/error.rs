@@ -9,7 +9,7 @@ pub struct AgentError(Cause);
 
 #[derive(Clone, Debug, thiserror::Error)]
 enum Cause {
-    #[error("the directory of the agent was not had: {0}")]
+    #[error("the directory of the agent was not had")]
     Fetch(#[source] fetch::Error),
     #[error(transparent)]
     Signature(SignatureError),
@@ -51,5 +51,21 @@ impl From<fetch::Error> for AgentError {
 impl From<SignatureError> for AgentError {
     fn from(error: SignatureError) -> Self {
         Self(Cause::Signature(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let error = AgentError::from(fetch::Error::Timeout);
+        assert_eq!(error.code(), "fetch.timeout");
+        let told = jose::Chain(&error).to_string();
+        assert_eq!(
+            told,
+            "the directory of the agent was not had: it took too long"
+        );
     }
 }
