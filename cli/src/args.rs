@@ -68,15 +68,30 @@ pub(crate) enum Key {
         out: Option<PathBuf>,
     },
     /// Shows the public part of a key
-    Public { file: PathBuf },
+    Public {
+        /// A JWK, private or public
+        file: PathBuf,
+    },
+    /// Shows the public parts of keys as one JWK set, as `--keys` takes it
+    Set {
+        /// A JWK, private or public. May be given several times; the `kid` of each is its own
+        #[arg(value_name = "FILE", required = true)]
+        files: Vec<PathBuf>,
+    },
     /// Shows the SHA-256 thumbprint of a key (RFC 7638)
-    Thumbprint { file: PathBuf },
+    Thumbprint {
+        /// A JWK, private or public
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Id {
     /// Says whether this is a workload identifier, and of which origin
-    Check { uri: String },
+    Check {
+        /// What may be one, such as spiffe://example.org/agent
+        uri: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -85,6 +100,7 @@ pub(crate) enum Token {
     Inspect {
         #[command(flatten)]
         shown: Shown,
+        /// The token, as it is sent: three parts with dots between
         file: PathBuf,
     },
 }
@@ -121,6 +137,7 @@ pub(crate) enum Wit {
         profile: Profile,
         #[command(flatten)]
         shown: Shown,
+        /// The workload identity token, as `aims wit issue` prints it and the field Workload-Identity-Token carries it
         file: PathBuf,
     },
 }
@@ -163,6 +180,7 @@ pub(crate) enum Wpt {
         bound: Bound,
         #[command(flatten)]
         shown: Shown,
+        /// The proof, as `aims wpt new` prints it and the field Workload-Proof-Token carries it
         file: PathBuf,
     },
 }
@@ -289,6 +307,30 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    /// Whoever asks for help is told what each argument is, also the one that has no name.
+    #[test]
+    fn each_argument_has_a_help_text() {
+        fn walk(command: &clap::Command, seen: &mut usize) {
+            for argument in command.get_arguments() {
+                let help = argument.get_help().map(ToString::to_string);
+                let name = command.get_name();
+                assert!(
+                    help.is_some_and(|it| it.len() > 8),
+                    "{name}: {}",
+                    argument.get_id()
+                );
+                *seen += 1;
+            }
+            for command in command.get_subcommands() {
+                walk(command, seen);
+            }
+        }
+        let (mut command, mut seen) = (Cli::command(), 0);
+        command.build();
+        walk(&command, &mut seen);
+        assert!(seen > 50, "{seen}");
+    }
 
     /// T-166: an option whose name has to do with secrets takes the name of a file. What else an option may take is written here, so that a new one is looked at.
     #[test]

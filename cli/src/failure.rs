@@ -1,5 +1,6 @@
 //! Why a command did not do what it was asked.
 
+use std::fmt::Display;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,11 @@ pub(crate) enum Failure {
     /// The command line does not fit together.
     #[error("{0}")]
     Usage(&'static str),
+    /// A good signature, of nothing.
+    #[error(
+        "the signature covers no component, so it says nothing of the message: anybody can put it on another one; `--allow-nothing-covered` takes it all the same"
+    )]
+    NothingCovered,
     #[error("{}: {error}", path.display())]
     File {
         path: PathBuf,
@@ -62,6 +68,7 @@ impl Failure {
         match self {
             Self::Refused { code, .. } => code,
             Self::Usage(_) => "cli.usage",
+            Self::NothingCovered => "cli.nothing_covered",
             Self::File { .. } => "cli.file",
             Self::TooLong { .. } => "cli.too_long",
             Self::NotText { .. } => "cli.not_text",
@@ -77,8 +84,19 @@ impl Failure {
 
     pub(crate) const fn exit_status(&self) -> u8 {
         match self {
-            Self::Refused { .. } => 1,
+            Self::NothingCovered | Self::Refused { .. } => 1,
             _ => 2,
+        }
+    }
+
+    /// The same, with what else there is to say.
+    pub(crate) fn with(self, more: impl Display) -> Self {
+        match self {
+            Self::Refused { code, detail } => Self::Refused {
+                code,
+                detail: format!("{detail}: {more}"),
+            },
+            other => other,
         }
     }
 

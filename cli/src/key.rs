@@ -5,13 +5,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use jose::alg::Algorithm;
-use jose::jwk::Jwk;
+use jose::jwk::{Jwk, MAX_SET_LEN, PublicJwkSet};
 use jose::key::SigningKey;
 use jose::provider::AWS_LC;
 use zeroize::Zeroizing;
 
 use crate::args::Key;
 use crate::failure::Failure;
+use crate::hint;
 use crate::input::Inputs;
 use crate::text::escaped;
 
@@ -22,6 +23,7 @@ pub(crate) fn run(command: Key, inputs: &mut Inputs) -> Result<Zeroizing<String>
             let jwk = public(&file, inputs)?.to_json();
             Ok(Zeroizing::new(format!("{}\n", escaped(&jwk))))
         }
+        Key::Set { files } => set(&files, inputs),
         Key::Thumbprint { file } => {
             let thumbprint = public(&file, inputs)?.thumbprint();
             Ok(Zeroizing::new(format!("{thumbprint}\n")))
@@ -64,6 +66,37 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(crate) fn signing(path: &Path, inputs: &mut Inputs) -> Result<SigningKey, Failure> {
     let text = inputs.bytes(path)?;
     SigningKey::from_jwk(&text, AWS_LC).map_err(|error| Failure::from(error).of(path))
+}
+
+/// The public parts of these keys, as one set.
+fn set(files: &[PathBuf], inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
+    let mut keys: Vec<Jwk> = Vec::with_capacity(files.len());
+    for path in files {
+        let key = public(path, inputs)?;
+        for other in &keys {
+            // Who reads the set finds a key by its `kid`, or takes the only one that fits.
+            if key.key_id() != other.key_id() {
+                continue;
+            }
+            if key.key_id().is_some() {
+                return Err(Failure::from(jose::Error::SetDuplicateKeyId).of(path));
+            }
+            if key.thumbprint() == other.thumbprint() {
+                return Err(Failure::Usage("a key is given twice"));
+            }
+        }
+        keys.push(key);
+    }
+    let set: PublicJwkSet = keys.into_iter().collect();
+    Ok(Zeroizing::new(format!("{}\n", escaped(&set.to_json()))))
+}
+
+/// A document with the keys that are trusted, none of them private.
+pub(crate) fn document(path: &Path, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let limit = u64::try_from(MAX_SET_LEN).unwrap_or(u64::MAX);
+    let document = inputs.within(path, limit)?;
+    hint::no_private_key(&document).map_err(|failure| failure.of(path))?;
+    Ok(document)
 }
 
 /// The public key of a JWK, private or public.

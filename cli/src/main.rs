@@ -2,6 +2,7 @@
 
 mod args;
 mod failure;
+mod hint;
 mod httpsig;
 mod input;
 mod key;

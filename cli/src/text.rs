@@ -55,6 +55,12 @@ impl Members {
         jose::json::from_object(json)
     }
 
+    /// The value of a member, as it was written.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        let member = self.0.iter().find(|(one, _)| one == name);
+        member.map(|(_, value)| value.get())
+    }
+
     /// One line for each member: its name, and its value without blanks that were not in a string.
     pub(crate) fn lines(&self, mut note: impl FnMut(&str, &str) -> Option<String>) -> String {
         let mut lines = String::new();
@@ -70,7 +76,7 @@ impl Members {
 }
 
 /// The same JSON on one line, escaped.
-fn compact(json: &str) -> String {
+pub(crate) fn compact(json: &str) -> String {
     let mut one_line = String::with_capacity(json.len());
     let (mut quoted, mut escape) = (false, false);
     for char in json.chars() {

@@ -52,7 +52,7 @@ pub(crate) fn run(command: Token, inputs: &mut Inputs) -> Result<Zeroizing<Strin
 }
 
 /// Header and claims of any JWS in compact form whose parts are JSON objects, whatever its algorithm.
-fn decoded(text: &str) -> Result<(Members, Members), jose::Error> {
+pub(crate) fn decoded(text: &str) -> Result<(Members, Members), jose::Error> {
     let mut parts = text.split('.');
     let (Some(header), Some(claims), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())

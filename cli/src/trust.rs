@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use jose::jwk::MAX_SET_LEN;
 use jose::provider::AWS_LC;
 use serde_json::Value;
 use wimse_cred::{Bundle, TrustStore};
@@ -11,6 +10,7 @@ use wimse_id::{Origin, Scheme};
 use crate::args::Trusted;
 use crate::failure::Failure;
 use crate::input::Inputs;
+use crate::{hint, key};
 
 /// The origins with their keys, pair by pair.
 pub(crate) fn read(trusted: &Trusted, inputs: &mut Inputs) -> Result<TrustStore, Failure> {
@@ -33,16 +33,17 @@ pub(crate) fn pairs(
         }
         rest = others;
     }
-    let limit = u64::try_from(MAX_SET_LEN).unwrap_or(u64::MAX);
     let mut bundles = Vec::with_capacity(origins.len());
     for (origin, path) in origins.iter().zip(keys) {
-        let document = inputs.within(path, limit)?;
+        let document = key::document(path, inputs)?;
         let bundle = if origin.scheme() == Scheme::Spiffe && !is_spiffe_bundle(&document) {
             Bundle::jwk_set(origin, &document, AWS_LC)
         } else {
             Bundle::parse(origin, &document, AWS_LC)
         };
-        bundles.push(bundle.map_err(|error| Failure::from(error).of(path))?);
+        let bundle =
+            bundle.map_err(|error| hint::key_set(Failure::from(error), &document).of(path))?;
+        bundles.push(bundle);
     }
     Ok(TrustStore::of(bundles))
 }

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::input::Inputs;
 use crate::time::now;
 use crate::token::Verified;
-use crate::{key, trust};
+use crate::{hint, key, trust};
 
 pub(crate) fn run(command: Wit, inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
     match command {
@@ -27,7 +27,7 @@ pub(crate) fn run(command: Wit, inputs: &mut Inputs) -> Result<Zeroizing<String>
         } => {
             let key = key::signing(&key, inputs)?;
             let of = Jwk::parse(&inputs.bytes(&holder)?);
-            let of = of.map_err(|error| Failure::from(error).of(&holder))?;
+            let of = of.map_err(|error| hint::public_key(Failure::from(error)).of(&holder))?;
             let lifetime = Duration::from_secs(lifetime);
             let issuer = WitIssuer::new(Arc::new(key), issuer);
             let wit = issuer.issue(&id, &of, lifetime, now(asked))?;
@@ -66,5 +66,5 @@ pub(crate) fn verified(
     now: jose::time::UnixTime,
 ) -> Result<wimse_cred::Wit, Failure> {
     wimse_cred::Wit::verify(text, &trust.snapshot(), rules, now)
-        .map_err(|error| Failure::from(error).of(path))
+        .map_err(|error| hint::token(Failure::from(error), text, hint::WIT, now).of(path))
 }

@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::input::Inputs;
 use crate::time::{at, now};
 use crate::token::Verified;
-use crate::{key, trust, wit};
+use crate::{hint, key, trust, wit};
 
 /// What the files of a binding hold.
 struct Held {
@@ -76,7 +76,8 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             let identity = identity.map_err(|error| Failure::from(error).of(&wit))?;
             if identity.expires() <= now {
                 let error = wimse_cred::Error::Wit(jose::Error::Expired);
-                return Err(Failure::from(error).of(&wit));
+                let expires = identity.expires().as_secs();
+                return Err(hint::expired(Failure::from(error), expires, now).of(&wit));
             }
             let held = Held::read(&bound, inputs)?;
             let lifetime = Duration::from_secs(lifetime);
@@ -100,8 +101,10 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             let proof = inputs.text(&file)?;
             let wit = wit::verified(&wit_file, &text, &trust, &WitRules::wit(), now)?;
             let (binding, rules) = (held.binding(&bound.audience), WptRules::default());
-            let _unspent = wimse_wpt::verify(&proof, &wit, &binding, &rules, now)
-                .map_err(|error| Failure::from(error).of(&file))?;
+            let _unspent =
+                wimse_wpt::verify(&proof, &wit, &binding, &rules, now).map_err(|error| {
+                    hint::token(Failure::from(error), &proof, hint::WPT, now).of(&file)
+                })?;
             let answer = Verified::new(wit.id(), expires(&proof)?, &proof)?;
             if shown.json {
                 return answer.json();

@@ -90,6 +90,40 @@ fn only_the_public_part_is_shown() {
     }
 }
 
+/// T-019, T-023: a set has the public part of each key, in their order, and verifies what they signed; no two keys of it can be mistaken for one another.
+#[test]
+fn sets_are_made_of_keys() {
+    let folder = Folder::with_agent();
+    let private: Value = serde_json::from_str(&folder.read("ca.jwk")).unwrap();
+    let secret = private.get("d").and_then(Value::as_str).unwrap();
+    let set = folder.ok("key set ca.jwk agent.pub");
+    assert!(!set.contains(secret) && !set.contains("\"d\""));
+    let parsed: Value = serde_json::from_str(&set).unwrap();
+    let public = |name: &str| -> Value {
+        serde_json::from_str(&folder.ok(&format!("key public {name}"))).unwrap()
+    };
+    let keys = [public("ca.jwk"), public("agent.pub")];
+    assert_eq!(parsed, serde_json::json!({ "keys": keys }));
+    folder.write("set.json", &set);
+    let verify = "wit verify --origin spiffe://example.org --keys set.json --now 1800000000 wit";
+    assert!(folder.ok(verify).starts_with("verified"));
+    let from_input = folder.run_with("key set - agent.pub", folder.read("ca.jwk").as_bytes());
+    assert_eq!((from_input.status, from_input.out), (0, set));
+
+    folder.ok("key generate --kid ca --out other.jwk");
+    assert_eq!(
+        folder.refused("key set ca.jwk other.jwk"),
+        "jwks.duplicate_kid"
+    );
+    assert_eq!(folder.failed("key set agent.jwk agent.pub"), "cli.usage");
+    folder.ok("key generate --out unnamed.jwk");
+    folder.ok("key set agent.jwk unnamed.jwk");
+    folder.write("set.jwk", r#"{"keys":[]}"#);
+    assert_eq!(folder.refused("key set ca.jwk set.jwk"), "jwk.kty");
+    assert_eq!(folder.failed("key set ca.jwk missing"), "cli.file");
+    assert_eq!(folder.run("key set").status, 2);
+}
+
 /// RFC 8037, appendix A.3.
 #[test]
 fn the_thumbprint_is_the_standards() {

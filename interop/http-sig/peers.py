@@ -59,11 +59,13 @@ class Aims:
                 options += [("cover", it) for it in job["cover"]] + list(job["parameters"].items())
                 options += [("label", job["label"])] + ([("keyid", job["keyid"])] if job["keyid"] else [])
                 flags += ["--alg"] if job["alg"] else []
+                flags += self.word(job)
         else:
             flags += ["--json"]
             options += [("now", job["now"])] if "now" in job else []
             if profile == "none":
                 options += [("require", it) for it in job["cover"]] + [("label", job["label"])]
+                flags += self.word(job)
             if shared:
                 options += [("shared-key", job["key"])]
             elif profile == "wimse":
@@ -71,6 +73,11 @@ class Aims:
             else:
                 options += [("keys", self.public(job, '{{"keys": [{}]}}'))]
         return [self.program, "httpsig", job["op"], *flags, *(f"--{name}={value}" for name, value in options)]
+
+    @staticmethod
+    def word(job):
+        """What the program wants to be told before it makes or takes a signature of nothing."""
+        return [] if job["cover"] else ["--allow-nothing-covered"]
 
     def public(self, job, form):
         """A file with the public key of the job, alone or in a set. In a directory, `kid` is the thumbprint, as `keyid` of the job is."""

@@ -28,7 +28,8 @@ pub(crate) struct Messages {
     /// A file with the response to it: then the signature is that of the response
     #[arg(long, value_name = "FILE")]
     pub(crate) response: Option<PathBuf>,
-    /// How the request came, which is not in it
+    /// The scheme by which the request came. An HTTP/1.1 message does not state it, and @scheme and @target-uri are made of it: with another one than the signer's,
+    /// a signature that covers these does not fit
     #[arg(long, value_enum, value_name = "SCHEME", default_value_t = Scheme::Https)]
     pub(crate) scheme: Scheme,
     /// Lines end in LF, as editors write them, and all behind the head of a request that says no length is its content
@@ -100,6 +101,9 @@ pub(crate) struct Verify {
     /// A component that must be covered, such as @method or '"@query-param";name="q"'. May be given several times
     #[arg(long = "require", value_name = "COMPONENT")]
     pub(crate) required: Vec<Component>,
+    /// Takes a signature that covers no component. It says nothing of the message: anybody can put it on another one
+    #[arg(long, conflicts_with = "required")]
+    pub(crate) allow_nothing_covered: bool,
     #[command(flatten)]
     pub(crate) shown: Shown,
 }
@@ -123,6 +127,9 @@ pub(crate) struct Sign {
     /// A component to cover, such as @method or '"content-digest";req'. May be given several times
     #[arg(long, value_name = "COMPONENT")]
     pub(crate) cover: Vec<Component>,
+    /// Makes a signature that covers no component. It says nothing of the message: anybody can put it on another one
+    #[arg(long, conflicts_with = "cover")]
+    pub(crate) allow_nothing_covered: bool,
     /// The label of the signature; `sig1` unless the profile has its own
     #[arg(long, value_name = "NAME")]
     pub(crate) label: Option<String>,

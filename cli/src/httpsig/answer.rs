@@ -159,6 +159,9 @@ impl<'a> Answer<'a> {
         }
         line("content", self.content.words());
         text.push_str("\ncovered\n");
+        if self.components.is_empty() {
+            text.push_str("  NOTHING: anybody can put this signature on another message\n");
+        }
         for Component { component, value } in &self.components {
             let _ = match value {
                 Value::Value(value) => {

@@ -5,19 +5,19 @@ use std::path::Path;
 use http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, SignatureAgent};
 use http_sig::{Keys, Message, SharedKey};
 use jose::alg::{Algorithm, AlgorithmSet};
-use jose::jwk::{JwkSet, MAX_SET_LEN, SetRules};
+use jose::jwk::{JwkSet, SetRules};
 use jose::key::{SigningKey, VerifyingKey};
 use jose::provider::AWS_LC;
 use jose::time::UnixTime;
 use serde::Deserialize;
 use wimse_cred::{Trust, Wit, WitRules};
-use zeroize::Zeroizing;
 
 use super::message::lines;
 use crate::args::{Sender, Verify};
 use crate::failure::Failure;
 use crate::input::Inputs;
-use crate::trust;
+use crate::key::document;
+use crate::{hint, trust};
 
 /// The field with the workload identity token.
 pub(super) const TOKEN: &str = "workload-identity-token";
@@ -66,7 +66,8 @@ impl Tokens {
             return Err(missing_or_twice(tokens.is_empty()));
         };
         let text = str::from_utf8(token).or(Err(jose::Error::Parts))?;
-        let wit = Wit::verify(text, trust, &WitRules::wit(), now)?;
+        let wit = Wit::verify(text, trust, &WitRules::wit(), now)
+            .map_err(|error| hint::token(Failure::from(error), text, hint::WIT, now))?;
         let key = wit.key().clone();
         let wit = Some(wit);
         Ok(OfToken { key, wit })
@@ -96,13 +97,12 @@ pub(super) fn known(verify: &Verify, inputs: &mut Inputs) -> Result<Box<dyn Keys
     let [path] = verify.sender.keys.as_slice() else {
         return Err(Failure::Usage("one `--keys`, or `--shared-key`, is needed"));
     };
-    let document = set(path, inputs)?;
+    let document = document(path, inputs)?;
     let rules = SetRules::oauth()
         .with_rsa_algorithms(AlgorithmSet::of(&[Algorithm::Ps512, Algorithm::Rs256]));
     let keys = JwkSet::parse(&document, &rules, AWS_LC);
-    Ok(Box::new(
-        keys.map_err(|error| Failure::from(error).of(path))?,
-    ))
+    let of = |error| hint::key_set(Failure::from(error), &document).of(path);
+    Ok(Box::new(keys.map_err(of)?))
 }
 
 /// The keys that this agent publishes.
@@ -117,18 +117,12 @@ pub(super) fn agents(
         ));
     };
     let agent = SignatureAgent::directory(url)?;
-    let document = set(path, inputs)?;
+    let document = document(path, inputs)?;
     let directory = Directory::parse(&document, &DirectoryRules::well_known(), AWS_LC, now);
     let mut agents = Agents::new();
-    agents.insert(
-        &agent,
-        directory.map_err(|error| Failure::from(error).of(path))?,
-    );
+    let of = |error| hint::key_set(Failure::from(error), &document).of(path);
+    agents.insert(&agent, directory.map_err(of)?);
     Ok(agents)
-}
-
-fn set(path: &Path, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    inputs.within(path, u64::try_from(MAX_SET_LEN).unwrap_or(u64::MAX))
 }
 
 /// A shared key: a JWK whose `kty` is `oct`, its `alg` absent or `HS256` (RFC 7518 §6.4).

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::args::{Messages, Scheme};
 use crate::failure::Failure;
+use crate::hint;
 use crate::input::Inputs;
 
 /// The longest content, in bytes; the head of a message has at most 64 KiB beside it.
@@ -19,6 +20,7 @@ pub(super) struct Files {
     reader: Reader,
     scheme: &'static str,
     end_of_line: &'static str,
+    unix_lines: bool,
     request: (PathBuf, Zeroizing<Vec<u8>>),
     response: Option<(PathBuf, Zeroizing<Vec<u8>>)>,
 }
@@ -49,20 +51,23 @@ impl Files {
                 Scheme::Https => "https",
             },
             end_of_line: if messages.unix_lines { "\n" } else { "\r\n" },
+            unix_lines: messages.unix_lines,
             request: file(&messages.request)?,
             response: messages.response.as_ref().map(file).transpose()?,
         })
     }
 
     pub(super) fn parse(&self) -> Result<Pair<'_>, Failure> {
-        let of = |path: &Path, error| Failure::from(error).of(path);
+        let of = |path: &Path, bytes: &[u8], error| {
+            hint::line_end(Failure::from(error), bytes, self.unix_lines).of(path)
+        };
         let (path, bytes) = &self.request;
         let request = self.reader.request(bytes, self.scheme);
-        let request = request.map_err(|error| of(path, error))?;
+        let request = request.map_err(|error| of(path, bytes, error))?;
         let response = match &self.response {
             Some((path, bytes)) => {
                 let response = self.reader.response(bytes, request.method());
-                Some(response.map_err(|error| of(path, error))?)
+                Some(response.map_err(|error| of(path, bytes, error))?)
             }
             None => None,
         };

@@ -46,7 +46,8 @@ pub(super) fn sign(sign: &Sign, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>
 
 pub(super) fn base(sign: &Sign, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut files = Files::read(&sign.messages, inputs)?;
-    if sign.profile == SignatureProfile::None && sign.cover.is_empty() {
+    let of_existing = sign.cover.is_empty() && !sign.allow_nothing_covered;
+    if sign.profile == SignatureProfile::None && of_existing {
         return existing(sign.label.as_deref(), &files.parse()?);
     }
     let own = own(sign, inputs)?;
@@ -107,7 +108,14 @@ fn check_options(sign: &Sign) -> Result<(), Failure> {
         trusts || sender.audience.is_some() || sign.wit.is_some() || sign.ask_signed_response;
     let named = sign.keyid.is_some() || sign.tag.is_some() || sign.alg;
     let own = named || sign.label.is_some() || sign.nonce.is_some() || !sign.cover.is_empty();
+    let nothing = sign.cover.is_empty() && !sign.allow_nothing_covered;
     let reason = match sign.profile {
+        SignatureProfile::None if nothing => {
+            "what is to be covered is said by `--cover`; a signature that covers nothing says nothing of the message, and needs `--allow-nothing-covered`"
+        }
+        SignatureProfile::WebBotAuth | SignatureProfile::Wimse if sign.allow_nothing_covered => {
+            "`--allow-nothing-covered` is of no profile: each covers something"
+        }
         SignatureProfile::None if of_wimse || sender.directory.is_some() => {
             "`--wit`, `--audience`, `--directory` and the like are of a profile"
         }

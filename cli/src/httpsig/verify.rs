@@ -12,6 +12,7 @@ use super::keys::{self, OfToken, Tokens};
 use super::message::{Files, Pair};
 use crate::args::{SignatureProfile, Verify};
 use crate::failure::Failure;
+use crate::hint;
 use crate::input::Inputs;
 use crate::time::now;
 
@@ -36,6 +37,9 @@ fn check_options(verify: &Verify) -> Result<(), Failure> {
         || verify.sender.audience.is_some();
     let chosen = verify.label.is_some() || verify.tag.is_some() || verify.shared_key.is_some();
     let reason = match verify.profile {
+        SignatureProfile::WebBotAuth | SignatureProfile::Wimse if verify.allow_nothing_covered => {
+            "`--allow-nothing-covered` is of no profile: each covers something"
+        }
         SignatureProfile::Wimse if chosen || verify.sender.directory.is_some() => {
             "`--label`, `--tag`, `--shared-key` and `--directory` are not of `--profile wimse`"
         }
@@ -71,10 +75,18 @@ fn plain(
     if verify.shared_key.is_some() {
         policy = policy.with_algorithms(Algorithms::of(&[Algorithm::HmacSha256]));
     }
+    let is_meant = |label: &str, tag: Option<&str>| match &verify.label {
+        Some(wanted) => wanted == label,
+        None => verify.tag.as_deref() == tag,
+    };
     let signature = policy
         .verify(&pair.exchange(), keys.as_ref(), now)
-        .map_err(of)?;
+        .map_err(|error| hint::signature(error.into(), pair.message(), is_meant, now))
+        .map_err(|failure| failure.of(files.path()))?;
     let signature = signature.accept_replays();
+    if signature.components().next().is_none() && !verify.allow_nothing_covered {
+        return Err(Failure::NothingCovered);
+    }
     let content = content::compare(&pair, &signature).map_err(of)?;
     shown(
         verify,
@@ -93,7 +105,11 @@ fn bot(
     let agents = keys::agents(&verify.sender, inputs, now)?;
     let pair = files.parse()?;
     let policy = web_bot_auth::RequestPolicy::new();
-    let verified = policy.verify(&pair.request, &agents, now).map_err(of)?;
+    let is_meant = |_: &str, tag: Option<&str>| tag == Some(web_bot_auth::TAG);
+    let verified = policy
+        .verify(&pair.request, &agents, now)
+        .map_err(|error| hint::signature(error.into(), &pair.request, is_meant, now))
+        .map_err(|failure| failure.of(files.path()))?;
     let verified = verified.accept_replays();
     let signature = verified.signature();
     check_required(&verify.required, signature).map_err(of)?;
@@ -147,7 +163,10 @@ fn workload(
     let answer = request
         .pending()
         .finish(response, &pair.request, key, &policy, now);
-    match (answer.map_err(of)?, &called) {
+    let answer = answer
+        .map_err(|error| hint::signature(error.into(), response, is_of_wimse, now))
+        .map_err(|failure| failure.of(files.path()))?;
+    match (answer, &called) {
         (wimse::Answer::Signed(head), Some(called)) => {
             let verified = head.check_body(response.content()).map_err(of)?;
             told(
@@ -172,10 +191,16 @@ pub(super) fn request(
 ) -> Result<wimse::VerifiedRequest, Failure> {
     let audience = audience.ok_or(Failure::Usage("`--profile wimse` needs `--audience`"))?;
     let policy = wimse::RequestPolicy::for_audiences([audience])?;
-    let unspent = policy.verify(&pair.request, &caller.key, now)?;
+    let unspent = policy
+        .verify(&pair.request, &caller.key, now)
+        .map_err(|error| hint::signature(error.into(), &pair.request, is_of_wimse, now))?;
     Ok(unspent
         .accept_replays()
         .check_body(pair.request.content())?)
+}
+
+fn is_of_wimse(_label: &str, tag: Option<&str>) -> bool {
+    tag == Some(wimse::TAG)
 }
 
 fn told(

@@ -15,6 +15,7 @@ use super::sign::{Own, lifetime};
 use super::verify;
 use crate::args::Sign;
 use crate::failure::Failure;
+use crate::hint;
 use crate::input::Inputs;
 
 pub(super) fn prepared(
@@ -103,7 +104,8 @@ fn add_token(
     let public = key.public_jwk().clone();
     let identity = Identity::new(SecretText::new(token.as_str()), key.clone(), &public)?;
     if identity.expires() <= now {
-        return Err(wimse_cred::Error::Wit(jose::Error::Expired).into());
+        let failure = wimse_cred::Error::Wit(jose::Error::Expired).into();
+        return Err(hint::expired(failure, identity.expires().as_secs(), now));
     }
     Ok(())
 }

@@ -222,6 +222,56 @@ fn one_signature_is_chosen() {
     );
 }
 
+/// HMS-07, T-060: a signature that covers no component says nothing of the message, and is neither made nor taken without a word.
+#[test]
+fn nothing_covered_wants_a_word() {
+    let folder = folder();
+    let args = format!("httpsig sign --request request --key key.jwk --created {NOW}");
+    assert_eq!(folder.failed(&args), "cli.usage");
+    let word = "--allow-nothing-covered";
+    folder.write("signed", folder.ok(&format!("{args} {word}")));
+    assert_eq!(folder.refused(&verify("")), "cli.nothing_covered");
+    let ran = folder.run(&verify("--json"));
+    let expected = (1, Some(&json!("cli.nothing_covered")));
+    assert_eq!((ran.status, ran.json().get("error")), expected);
+    assert_eq!(
+        folder.refused(&verify("--require @method")),
+        "sig.component_required"
+    );
+    let words = folder.ok(&verify(word));
+    assert!(words.contains("\ncovered\n  NOTHING: "), "{words}");
+    let answer = folder.run(&verify(&format!("{word} --json"))).json();
+    assert_eq!(answer.get("components"), Some(&json!([])));
+    let params = "\"@signature-params\": ();created=1800000000";
+    let base = format!("httpsig base --request request --created {NOW} {word}");
+    assert_eq!(folder.ok(&base), params);
+    assert_eq!(folder.ok("httpsig base --request signed"), params);
+    // The word takes no signature that does not fit, and is none of a profile.
+    let changed = folder
+        .read("signed")
+        .replace("created=1800000000", "created=1800000001");
+    folder.write("signed", changed);
+    assert_eq!(folder.refused(&verify(word)), "sig.signature");
+    for more in [
+        "--profile wimse --audience https://tools.example/pay",
+        "--profile web-bot-auth --directory https://a.example",
+    ] {
+        let more = format!("{word} {more}");
+        assert_eq!(folder.failed(&verify(&more)), "cli.usage", "{more}");
+        assert_eq!(
+            folder.failed(&format!("{args} {more}")),
+            "cli.usage",
+            "{more}"
+        );
+    }
+    for args in [
+        verify(&format!("{word} --require @method")),
+        format!("{args} {word} --cover @method"),
+    ] {
+        assert_eq!(folder.run(&args).status, 2, "{args}");
+    }
+}
+
 /// What is shown is what is covered; secrets are shown by their hash.
 #[test]
 fn the_answer_says_what_is_covered() {
