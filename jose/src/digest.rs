@@ -39,6 +39,46 @@ pub fn sha256_base64url(text: &str) -> String {
     base64url::encode(&sha256(text.as_bytes()))
 }
 
+/// A text and its SHA-256, computed once for all who ask.
+#[derive(Clone, Copy)]
+pub struct Hashed<'a> {
+    text: &'a str,
+    sha256: [u8; 32],
+}
+
+impl<'a> Hashed<'a> {
+    /// Hashes a text.
+    #[must_use]
+    pub fn of(text: &'a str) -> Self {
+        let sha256 = sha256(text.as_bytes());
+        Self { text, sha256 }
+    }
+
+    /// The text.
+    #[must_use]
+    pub const fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// Its SHA-256.
+    #[must_use]
+    pub const fn sha256(&self) -> &[u8; 32] {
+        &self.sha256
+    }
+
+    /// Its fingerprint.
+    #[must_use]
+    pub const fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_sha256(&self.sha256)
+    }
+}
+
+impl fmt::Debug for Hashed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hashed").field(&self.fingerprint()).finish()
+    }
+}
+
 /// How a secret shows up in logs, errors and records: the first 8 bytes of its SHA-256 in hex.
 ///
 /// ```

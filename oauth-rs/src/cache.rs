@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use jose::digest::sha256;
+use jose::digest::Hashed;
 use jose::time::UnixTime;
 use quick_cache::sync::Cache;
 
@@ -44,25 +44,37 @@ impl TokenCache {
         issuers: &IssuerStore,
         now: UnixTime,
     ) -> Result<AccessToken, Error> {
-        if text.len() > self.rules.max_len {
-            let limit = self.rules.max_len;
-            return Err(Error::TooLong { limit });
-        }
-        let hash = sha256(text.as_bytes());
+        self.check_length(text)?;
+        self.verify_hashed(&Hashed::of(text), issuers, now)
+    }
+
+    /// The same for a text that was hashed already.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify`](Self::verify).
+    pub fn verify_hashed(
+        &self,
+        token: &Hashed<'_>,
+        issuers: &IssuerStore,
+        now: UnixTime,
+    ) -> Result<AccessToken, Error> {
+        let (text, hash) = (token.text(), token.sha256());
+        self.check_length(text)?;
         let issuers = issuers.peek();
-        if let Some(known) = self.verified.get(&hash) {
+        if let Some(known) = self.verified.get(hash) {
             match known.check_still(&issuers, &self.rules, now) {
                 Ok(()) => {
                     self.check_revoked(&known)?;
                     return Ok(known);
                 }
                 // Verified again below, which says what is wrong.
-                Err(_) => drop(self.verified.remove(&hash)),
+                Err(_) => drop(self.verified.remove(hash)),
             }
         }
         let token = AccessToken::verify(text, &issuers, &self.rules, now)?;
         self.check_revoked(&token)?;
-        self.verified.insert(hash, token.clone());
+        self.verified.insert(*hash, token.clone());
         Ok(token)
     }
 
@@ -100,6 +112,14 @@ impl TokenCache {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.verified.is_empty()
+    }
+
+    fn check_length(&self, text: &str) -> Result<(), Error> {
+        let limit = self.rules.max_len;
+        if text.len() > limit {
+            return Err(Error::TooLong { limit });
+        }
+        Ok(())
     }
 
     fn check_revoked(&self, token: &AccessToken) -> Result<(), Error> {

@@ -46,7 +46,9 @@ impl<'a> Bearer<'a> {
         if field.len() > limit.saturating_add("Bearer ".len()) {
             return Self::TooLong;
         }
-        let halves = field.to_str().ok().and_then(|text| text.split_once(' '));
+        let text = str::from_utf8(field.as_bytes()).ok();
+        let text = text.filter(|text| text.is_ascii());
+        let halves = text.and_then(|text| text.split_once(' '));
         match halves {
             None => Self::Malformed,
             Some((scheme, _)) if !scheme.eq_ignore_ascii_case("Bearer") => Self::OtherScheme,

@@ -103,20 +103,30 @@ fn path(scheme: Scheme, path: &str) -> Result<(), Error> {
             Error::TrailingSlash
         });
     }
-    segments.split('/').try_for_each(|segment| match segment {
-        "" => Err(Error::EmptySegment),
-        "." | ".." => Err(Error::DotSegment),
-        _ => self::segment(scheme, segment),
-    })
+    // One pass: the segment that begins at `start` ends at a slash.
+    let mut start = 0;
+    for (at, byte) in segments.bytes().enumerate() {
+        if byte == b'/' {
+            segment(segments.get(start..at).unwrap_or_default())?;
+            start = at + 1;
+        } else if !is_segment(scheme, byte) {
+            return Err(match byte {
+                b'%' => Error::PercentEncoding,
+                b'?' => Error::Query,
+                b'#' => Error::Fragment,
+                _ => Error::Character,
+            });
+        }
+    }
+    segment(segments.get(start..).unwrap_or_default())
 }
 
-fn segment(scheme: Scheme, segment: &str) -> Result<(), Error> {
-    match segment.bytes().find(|byte| !is_segment(scheme, *byte)) {
-        None => Ok(()),
-        Some(b'%') => Err(Error::PercentEncoding),
-        Some(b'?') => Err(Error::Query),
-        Some(b'#') => Err(Error::Fragment),
-        Some(_) => Err(Error::Character),
+/// Checks a segment as a whole; its octets were looked at.
+fn segment(segment: &str) -> Result<(), Error> {
+    match segment {
+        "" => Err(Error::EmptySegment),
+        "." | ".." => Err(Error::DotSegment),
+        _ => Ok(()),
     }
 }
 

@@ -1,14 +1,32 @@
 //! What a proof is bound to.
 
+use jose::digest::{Hashed, sha256};
+
 /// What a proof is bound to: an audience and the tokens that travel with it. Values, not HTTP, so that any protocol can carry proofs (WPT-10).
 ///
 /// Both sides make the same binding: the sender of what it sends, the receiver of its own configuration and what it received.
 #[derive(Clone)]
 pub struct Binding<'a> {
     pub(crate) audiences: Vec<&'a str>,
-    pub(crate) access_token: Option<&'a str>,
-    pub(crate) txn_token: Option<&'a str>,
+    pub(crate) access_token: Option<Token<'a>>,
+    pub(crate) txn_token: Option<Token<'a>>,
     pub(crate) others: Vec<(&'a str, &'a [u8])>,
+}
+
+/// A token, or its SHA-256 where somebody has it.
+#[derive(Clone, Copy)]
+pub(crate) enum Token<'a> {
+    Text(&'a str),
+    Sha256([u8; 32]),
+}
+
+impl Token<'_> {
+    pub(crate) fn sha256(self) -> [u8; 32] {
+        match self {
+            Self::Text(text) => sha256(text.as_bytes()),
+            Self::Sha256(hash) => hash,
+        }
+    }
 }
 
 impl<'a> Binding<'a> {
@@ -34,14 +52,21 @@ impl<'a> Binding<'a> {
     /// With this OAuth access token (`ath`).
     #[must_use]
     pub const fn access_token(mut self, token: &'a str) -> Self {
-        self.access_token = Some(token);
+        self.access_token = Some(Token::Text(token));
+        self
+    }
+
+    /// The same with a token that was hashed already.
+    #[must_use]
+    pub const fn access_token_hashed(mut self, token: &Hashed<'_>) -> Self {
+        self.access_token = Some(Token::Sha256(*token.sha256()));
         self
     }
 
     /// With this transaction token (`tth`).
     #[must_use]
     pub const fn txn_token(mut self, token: &'a str) -> Self {
-        self.txn_token = Some(token);
+        self.txn_token = Some(Token::Text(token));
         self
     }
 

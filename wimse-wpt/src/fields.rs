@@ -136,7 +136,7 @@ fn sole_jwt<'a>(
         let limit = MAX_FIELD_LEN;
         return Err(Error::FieldTooLong { field, limit });
     }
-    match value.to_str() {
+    match str::from_utf8(value.as_bytes()) {
         Ok(text) if is_compact(text) => Ok(Some(text)),
         // A list of fields that something on the way has joined.
         Ok(text) if text.contains(',') && text.split(',').all(|part| is_compact(part.trim())) => {
@@ -148,22 +148,23 @@ fn sole_jwt<'a>(
 
 /// `base64url "." base64url "." base64url`, none of them empty.
 fn is_compact(text: &str) -> bool {
-    let mut parts = text.split('.');
-    let three = [parts.next(), parts.next(), parts.next()];
-    parts.next().is_none()
-        && three.into_iter().all(|part| {
-            // Every byte is looked at, so that many can be at once.
-            let all = |part: &str| {
-                part.bytes()
-                    .fold(true, |all, byte| all & is_base64url(byte))
-            };
-            part.is_some_and(|part| !part.is_empty() && all(part))
-        })
+    let Some((signed, signature)) = text.rsplit_once('.') else {
+        return false;
+    };
+    let Some((header, payload)) = signed.split_once('.') else {
+        return false;
+    };
+    // Every byte is looked at, so that many can be at once.
+    let known = text
+        .bytes()
+        .fold(true, |all, byte| all & is_base64url_or_dot(byte));
+    let empty = header.is_empty() || payload.is_empty() || signature.is_empty();
+    known && !empty && !payload.contains('.')
 }
 
-const fn is_base64url(byte: u8) -> bool {
+/// `-`, `.` and the digits stand in one row but for the slash.
+const fn is_base64url_or_dot(byte: u8) -> bool {
     (byte | 0x20).wrapping_sub(b'a') < 26
-        || byte.wrapping_sub(b'0') < 10
-        || byte == b'-'
+        || byte.wrapping_sub(b'-') < 13 && byte != b'/'
         || byte == b'_'
 }

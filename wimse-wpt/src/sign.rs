@@ -11,6 +11,7 @@ use jose::random::{self, SecureRandom};
 use jose::time::{self, UnixTime};
 use serde::Serialize;
 
+use crate::binding::Token;
 use crate::{Binding, Error, TYP};
 
 #[derive(Serialize)]
@@ -65,13 +66,14 @@ impl Binding<'_> {
                 return refused("a field occurs twice");
             }
         }
+        let hash = |token: Token<'_>| base64url::encode(&token.sha256());
         let claims = Claims {
             aud,
             exp: time::after(now, lifetime).as_secs(),
             jti: random::id128(random).map_err(Error::Wpt)?,
             wth: sha256_base64url(wit),
-            ath: self.access_token.map(sha256_base64url),
-            tth: self.txn_token.map(sha256_base64url),
+            ath: self.access_token.map(hash),
+            tth: self.txn_token.map(hash),
             oth,
         };
         SigningInput::new(TYP, algorithm, None, &claims).map_err(Error::Wpt)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jose::base64url;
-use jose::digest::{sha256, sha256_base64url};
+use jose::digest::sha256;
 use jose::json::Text;
 use jose::jws::Unverified;
 use jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
@@ -13,6 +13,7 @@ use replay::{ReplayKey, ReplayStore};
 use serde::Deserialize;
 use wimse_cred::Wit;
 
+use crate::binding::Token;
 use crate::{Binding, Error, TYP};
 
 /// What is asked of a proof, beside its binding.
@@ -130,10 +131,10 @@ pub fn verify(
 }
 
 /// There exactly when the token is there, and its hash (WPT-06).
-fn is_hash_of(claimed: Option<&Text<'_>>, token: Option<&str>) -> bool {
+fn is_hash_of(claimed: Option<&Text<'_>>, token: Option<Token<'_>>) -> bool {
     match (claimed, token) {
         (None, None) => true,
-        (Some(claimed), Some(token)) => claimed.as_str() == sha256_base64url(token),
+        (Some(claimed), Some(token)) => claimed.as_str() == base64url::encode(&token.sha256()),
         _ => false,
     }
 }

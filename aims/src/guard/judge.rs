@@ -4,7 +4,7 @@ use http::header::HeaderMap;
 use http::request::Parts;
 #[cfg(feature = "http-sig")]
 use http_sig::profile::wimse::UnspentRequest;
-use jose::digest::Fingerprint;
+use jose::digest::{Fingerprint, Hashed};
 use jose::time::UnixTime;
 use oauth_rs::{AccessToken, bearer_token};
 use wimse_cred::Wit;
@@ -81,7 +81,7 @@ struct Brought<'a> {
     wpt: Option<&'a str>,
     #[cfg(feature = "http-sig")]
     signed: bool,
-    token: Option<&'a str>,
+    token: Option<Hashed<'a>>,
     txn_token: Option<&'a str>,
 }
 
@@ -147,8 +147,8 @@ impl Guard {
                 }
             }
         }
-        if let (Some(text), Some(issuers)) = (brought.token, &inner.issuers) {
-            let token = inner.tokens.verify(text, issuers, now);
+        if let (Some(token), Some(issuers)) = (&brought.token, &inner.issuers) {
+            let token = inner.tokens.verify_hashed(token, issuers, now);
             let token = &*seen
                 .token
                 .insert(token.map_err(|error| self.token(&error))?);
@@ -182,8 +182,8 @@ impl Guard {
                 return Err(wit_refused(&wimse_cred::Error::Revoked));
             }
         }
-        if let (Some(text), Some(issuers)) = (brought.token, &inner.issuers) {
-            let token = inner.tokens.verify(text, issuers, now);
+        if let (Some(token), Some(issuers)) = (&brought.token, &inner.issuers) {
+            let token = inner.tokens.verify_hashed(token, issuers, now);
             let token = token.map_err(|error| self.token(&error))?;
             if inner.is_revoked(Credential::AccessToken(&token), now) {
                 return Err(self.token(&oauth_rs::Error::Revoked));
@@ -241,14 +241,14 @@ impl Guard {
             wpt,
             #[cfg(feature = "http-sig")]
             signed,
-            token,
+            token: token.map(Hashed::of),
             txn_token,
         })
     }
 
     /// Whether all is there that the guard asks for.
     fn expect(&self, brought: &Brought<'_>) -> Result<(), Refused> {
-        match (brought.token, &self.inner.issuers) {
+        match (&brought.token, &self.inner.issuers) {
             (None, Some(_)) => return Err(self.token(&oauth_rs::Error::Missing)),
             (Some(_), None) => {
                 let why = "an access token came, but no issuer is configured";
@@ -357,8 +357,8 @@ impl Inner {
                     .fold(Binding::to(first), |binding, name| binding.or_to(name))
             }
         };
-        if let Some(token) = brought.token {
-            binding = binding.access_token(token);
+        if let Some(token) = &brought.token {
+            binding = binding.access_token_hashed(token);
         }
         if let Some(token) = brought.txn_token {
             binding = binding.txn_token(token);
@@ -485,15 +485,12 @@ pub(super) fn content_unread() -> Refused {
 fn fingerprints(brought: &Brought<'_>, seen: &Seen) -> Fingerprints {
     let of = |text: &str| Fingerprint::of(text.as_bytes());
     let wit = seen.wit.as_ref().map(Wit::hash);
-    let token = seen.token.as_ref().map(AccessToken::hash);
     Fingerprints {
         wit: brought
             .wit
             .map(|text| wit.map_or_else(|| of(text), Fingerprint::of_sha256)),
         wpt: brought.wpt.map(of),
-        access_token: brought
-            .token
-            .map(|text| token.map_or_else(|| of(text), Fingerprint::of_sha256)),
+        access_token: brought.token.as_ref().map(Hashed::fingerprint),
         txn_token: brought.txn_token.map(of),
     }
 }
