@@ -12,6 +12,14 @@ use oauth_wire::names::{Resource, ScopeSet};
 use crate::Error;
 
 /// An access token, for one resource. Opaque: nothing in it is read (ATJ-20). Zeroized when it is dropped.
+///
+/// Its text goes into a request to its resource, and nowhere else (T-138):
+///
+/// ```compile_fail
+/// fn the_text_is_not_handed_on(token: &oauth_client::Token) -> String {
+///     token.text.expose().to_owned() // private
+/// }
+/// ```
 pub struct Token {
     pub(crate) text: SecretText,
     pub(crate) resource: Resource,

@@ -176,7 +176,7 @@ fn a_resource_is_the_one_that_was_asked_for() {
             "https://tools.example/mcp",
             "https://tools.example/mcp/",
             "metadata.resource",
-            "ok",
+            "metadata.resource",
         ),
         (
             "https://tools.example/mcp/",

@@ -134,7 +134,7 @@ impl Resource {
         Ok(Self(text.into()))
     }
 
-    /// Whether this resource is `other`, or beneath it: one origin, and a path prefix that ends at a `/`.
+    /// Whether this resource is `other`, or beneath it: one origin, and a path prefix that ends at a `/`. `/mcp` is not beneath `/mcp/`, whose token is not for it.
     ///
     /// Else never true where `other` has a query, or is of another scheme than http and https (PRM-03).
     #[must_use]
@@ -142,16 +142,15 @@ impl Resource {
         let (Ok(own), Ok(outer)) = (Url::parse(&self.0), Url::parse(&other.0)) else {
             return false;
         };
-        let prefix = outer
-            .path()
-            .strip_suffix('/')
-            .unwrap_or_else(|| outer.path());
-        let beneath = own.path().strip_prefix(prefix);
+        let ends_at_slash = outer.path().ends_with('/');
+        let rest = own.path().strip_prefix(outer.path());
+        let is_beneath =
+            rest.is_some_and(|rest| ends_at_slash || rest.is_empty() || rest.starts_with('/'));
         self == other
             || (own.origin().is_tuple()
                 && own.origin() == outer.origin()
                 && outer.query().is_none()
-                && beneath.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+                && is_beneath)
     }
 }
 

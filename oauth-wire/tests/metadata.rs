@@ -277,7 +277,11 @@ fn resources_are_compared_as_they_are() {
     for (found, strict, within) in [
         ("https://tools.example/mcp", "ok", "ok"),
         ("https://tools.example", "metadata.resource", "ok"),
-        ("https://tools.example/mcp/", "metadata.resource", "ok"),
+        (
+            "https://tools.example/mcp/",
+            "metadata.resource",
+            "metadata.resource",
+        ),
         (
             "https://tools.example/mc",
             "metadata.resource",

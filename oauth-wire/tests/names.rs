@@ -143,9 +143,14 @@ fn within_ends_at_a_slash_and_at_the_origin() {
     assert!(within("https://a.example/mcp", "https://a.example/"));
     assert!(within("https://a.example/mcp/b", "https://a.example/mcp"));
     assert!(within("https://a.example/mcp", "https://a.example/mcp"));
+    assert!(within("https://a.example/mcp/", "https://a.example/mcp"));
+    assert!(within("https://a.example/mcp/", "https://a.example/mcp/"));
+    assert!(within("https://a.example/mcp/b", "https://a.example/mcp/"));
     assert!(within("urn:a", "urn:a"));
     for (own, outer) in [
         ("https://a.example/mcp2", "https://a.example/mcp"),
+        ("https://a.example/mcp", "https://a.example/mcp/"),
+        ("https://a.example/mcp2", "https://a.example/mcp/"),
         ("https://a.example", "https://a.example/mcp"),
         ("https://a.example/mcp", "https://b.example"),
         ("https://a.example.evil/mcp", "https://a.example"),
