@@ -12,7 +12,13 @@ use wimse_cred::Wit;
 use wimse_id::WorkloadId;
 use wimse_wpt::WptProof;
 
-/// Who calls: what a [`Guard`](crate::Guard) has made of a request. Nothing else can make one.
+/// Who calls: what a [`Guard`](crate::Guard) has made of a request. Nothing else can make one (T-139):
+///
+/// ```compile_fail
+/// fn a_principal_is_not_made_by_hand(who: &aims::Principal) -> aims::Principal {
+///     aims::Principal(who.0.clone()) // private
+/// }
+/// ```
 ///
 /// Clones share what was proven.
 #[derive(Clone)]

@@ -183,6 +183,10 @@ fn with_tokens(holder: &common::Agent, net: &Net) -> Agent {
 }
 
 fn authorized(builder: AgentBuilder, net: &Net) -> AgentBuilder {
+    authorized_for(TOOL, builder, net)
+}
+
+fn authorized_for(resource: &str, builder: AgentBuilder, net: &Net) -> AgentBuilder {
     let document = json!({"issuer": common::ISSUER, "token_endpoint": "https://as.example/token"});
     let issuer = common::ISSUER.parse().unwrap();
     let server = ServerMetadata::parse(document.to_string().as_bytes(), &issuer).unwrap();
@@ -190,7 +194,7 @@ fn authorized(builder: AgentBuilder, net: &Net) -> AgentBuilder {
     let source =
         TokenSource::new(server, client, TokenTransport::new(net.clone())).with_clock(Then(NOW));
     let scopes = "tools:call".parse().unwrap();
-    builder.authorize(TOOL.parse().unwrap(), scopes, source)
+    builder.authorize(resource.parse().unwrap(), scopes, source)
 }
 
 /// Gives one identity after the other.
@@ -262,4 +266,31 @@ async fn a_token_goes_to_its_resource_alone() {
         drop(agent.send(call(uri)).await);
     }
     assert_eq!(net.calls(), ["token.missing, no token"; 5]);
+}
+
+/// PRM-03: a `/` at the end makes another resource, which the one without it is not within.
+#[tokio::test]
+async fn a_slash_makes_another_resource() {
+    let world = World::new();
+    let holder = world.agent(AGENT);
+    for (resource, uri, expected) in [
+        (TOOL, TOOL, "ok, token"),
+        (TOOL, "https://tools.example/mcp/", "ok, token"),
+        (
+            "https://tools.example/mcp/",
+            TOOL,
+            "token.missing, no token",
+        ),
+        (
+            "https://tools.example/mcp/",
+            "https://tools.example/mcp/call",
+            "ok, token",
+        ),
+    ] {
+        let net = net(&world, vec![world.token(&World::claims(&holder))]);
+        let agent = authorized_for(resource, agent(&holder), &net);
+        let agent = agent.client(net.clone()).build().unwrap();
+        drop(agent.send(call(uri)).await);
+        assert_eq!(net.calls(), [expected], "{resource} {uri}");
+    }
 }

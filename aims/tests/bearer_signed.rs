@@ -1,0 +1,111 @@
+//! Signature fields without a WIT, beside a bearer token: nobody's, so they prove nothing and forbid nothing.
+
+#![cfg(all(feature = "http-sig", feature = "tool"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+
+use aims::guard::HttpSignatures;
+use aims::{Guard, Proof, Requirements};
+use common::{NOW, World, at, bare, told};
+use http::request::Parts;
+
+const AGENT: &str = "spiffe://example.org/agent";
+const INPUT: &str = r#"wimse=("@method");created=1800000000;tag="wimse-workload-to-workload""#;
+const SIGNATURE: &str = "wimse=:AAAA:";
+
+/// Signature fields as they may hang about: whole, in halves, and unreadable.
+const DANGLING: [&[(&str, &str)]; 4] = [
+    &[("signature-input", INPUT), ("signature", SIGNATURE)],
+    &[("signature-input", INPUT)],
+    &[("signature", SIGNATURE)],
+    &[("signature-input", "?"), ("signature", "?")],
+];
+
+fn request(token: &str, fields: &[(&'static str, &str)]) -> Parts {
+    let mut request = bare();
+    let bearer = format!("Bearer {token}").parse().unwrap();
+    request.headers.insert("authorization", bearer);
+    for (name, value) in fields {
+        request.headers.insert(*name, value.parse().unwrap());
+    }
+    request
+}
+
+/// Of a guard with HTTP signatures or without, by the head alone or with the content: all read them alike.
+#[test]
+fn dangling_signatures_beside_a_bearer_token_are_nothing() {
+    let world = World::new();
+    let mut claims = World::claims(&world.agent(AGENT));
+    let bound = world.token(&claims);
+    claims.as_object_mut().unwrap().remove("cnf");
+    let token = world.token(&claims);
+    let plain = || world.guard().issuers(Arc::clone(&world.issuers));
+    let bearer = Requirements::new().dangerous_allow_bearer();
+    let guards = [plain(), plain().http_signatures(HttpSignatures::new())];
+    for guard in guards {
+        let strict = guard.build().unwrap();
+        let lax = strict.requiring(bearer.clone());
+        let signed = bearer.clone().proof(Proof::HttpSignature);
+        let signed = strict.requiring(signed);
+        for fields in DANGLING {
+            let request = request(&token, fields);
+            for who in [
+                lax.check(&request, at(NOW)),
+                lax.check_message(&request, b"x", at(NOW)),
+            ] {
+                let who = who.unwrap();
+                assert_eq!(
+                    (who.agent(), who.proofs()),
+                    (None, [Proof::Bearer].as_slice())
+                );
+                assert!(who.signature().is_none());
+            }
+            // They count for no proof.
+            assert_eq!(both(&strict, &request), ["guard.proof"; 2]);
+            assert_eq!(both(&signed, &request), ["guard.forbidden"; 2]);
+            let bound = self::request(&bound, fields);
+            assert_eq!(both(&lax, &bound), ["token.not_bound"; 2]);
+        }
+    }
+}
+
+/// With a WIT they are somebody's: then there is a proof, or there is no call.
+#[test]
+fn beside_a_wit_they_are_a_proof_or_a_refusal() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let mut claims = World::claims(&agent);
+    claims.as_object_mut().unwrap().remove("cnf");
+    let token = world.token(&claims);
+    let plain = || world.guard().issuers(Arc::clone(&world.issuers));
+    let bearer = Requirements::new().dangerous_allow_bearer();
+    let codes = |guard: Guard, fields| {
+        let mut request = request(&token, fields);
+        let wit = agent.wit.expose().parse().unwrap();
+        request.headers.insert("workload-identity-token", wit);
+        both(&guard.requiring(bearer.clone()), &request)
+    };
+    let taking = || plain().http_signatures(HttpSignatures::new());
+    for (fields, judged) in DANGLING.into_iter().zip([
+        "sig.parameter_required",
+        "sig.labels_differ",
+        "sig.labels_differ",
+        "sig.syntax",
+    ]) {
+        let without = codes(plain().build().unwrap(), fields);
+        assert_eq!(without, ["wpt.field_missing"; 2]);
+        let with = codes(taking().build().unwrap(), fields);
+        assert_eq!(with, ["wpt.field_missing", judged]);
+    }
+}
+
+/// The codes of the head alone and with a content.
+fn both(guard: &Guard, request: &Parts) -> [&'static str; 2] {
+    [
+        told(guard.check(request, at(NOW))).0,
+        told(guard.check_message(request, b"", at(NOW))).0,
+    ]
+}
