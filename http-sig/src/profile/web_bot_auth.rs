@@ -30,12 +30,14 @@
 mod agent;
 mod agents;
 mod directory;
+mod field;
 mod proof;
 mod signing;
 mod status;
 mod verify;
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 pub use agent::{Discovery, SignatureAgent};
 pub use agents::{AgentKeys, Agents, Claim};
@@ -45,7 +47,7 @@ pub use signing::{RequestSigning, wanted_signature};
 pub use status::status;
 pub use verify::{RequestPolicy, UnspentRequest, VerifiedRequest};
 
-use crate::{FieldType, FieldTypes};
+use crate::{Error, FieldType, FieldTypes};
 
 /// `tag` of the signatures of requests.
 pub const TAG: &str = "web-bot-auth";
@@ -56,9 +58,19 @@ pub const DIRECTORY_PATH: &str = "/.well-known/http-message-signatures-directory
 /// The media type of a directory.
 pub const DIRECTORY_MEDIA_TYPE: &str = "application/http-message-signatures-directory+json";
 /// The longest that a signature of a request may live, whatever is configured: a day.
-pub const MAX_LIFETIME: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 const FIELD: &str = "signature-agent";
 
 static TYPES: LazyLock<FieldTypes> =
     LazyLock::new(|| FieldTypes::known().with(FIELD, FieldType::Dictionary));
+
+/// `created` and `expires` are whole seconds, which have to differ.
+fn check_lifetime(lifetime: Duration) -> Result<(), Error> {
+    if lifetime.as_secs() == 0 {
+        return Err(Error::Prepare {
+            reason: "the lifetime is less than a second",
+        });
+    }
+    Ok(())
+}

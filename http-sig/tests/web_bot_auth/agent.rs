@@ -1,6 +1,7 @@
 //! `Signature-Agent`, read strictly.
 
 use http_sig::profile::web_bot_auth::{Discovery, SignatureAgent};
+use jose::random::SYSTEM;
 
 use crate::support::*;
 
@@ -90,10 +91,50 @@ fn the_field_is_read_strictly() {
             "sig.label_repeated",
         ),
         (r#"sig1=token"#, "sig.syntax"),
+        // Between the two of them lies somebody who may take one away: only the last is signed.
+        (
+            r#"sig1="https://crawler.example";type=jwks_uri;type=directory"#,
+            "sig.parameter_repeated",
+        ),
+        (
+            r#"sig1="https://crawler.example";x;x"#,
+            "sig.parameter_repeated",
+        ),
+        (
+            r#"sig1="https://crawler.example", b="https://x.example";type=cimd;type=cimd"#,
+            "sig.parameter_repeated",
+        ),
     ] {
         assert_eq!(made().code_with(value), Some(code), "{value}");
     }
     // A member of a type that nobody here knows costs itself alone.
     let beside = r#"b="https://x.example";type=other, sig1="https://crawler.example""#;
     assert_eq!(made().code_with(beside), None);
+}
+
+/// A member is of one signature: there are no more of them than signatures, and of each no more parameters than of a signature (HMS-08).
+#[test]
+fn the_field_is_bounded() {
+    let members = |count: usize| {
+        let mut text = r#"sig1="https://crawler.example""#.to_owned();
+        for number in 1..count {
+            text += &format!(r#", a{number}="https://x.example""#);
+        }
+        text
+    };
+    assert_eq!(made().code_with(&members(8)), None);
+    assert_eq!(made().code_with(&members(9)), Some("sig.limit"));
+    let parameters = |count: usize| {
+        let mut text = r#"sig1="https://crawler.example""#.to_owned();
+        for number in 0..count {
+            text += &format!(";a{number}");
+        }
+        text
+    };
+    assert_eq!(made().code_with(&parameters(32)), None);
+    assert_eq!(made().code_with(&parameters(33)), Some("sig.limit"));
+    // The agent asks no receiver to read more than that.
+    let parts = request(Some(&members(9)));
+    let error = signing().prepare(&seen(&parts), SYSTEM, at(NOW));
+    assert_eq!(error.unwrap_err().code(), "sig.limit");
 }

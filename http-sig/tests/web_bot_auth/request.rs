@@ -1,11 +1,17 @@
 //! What a signed request has to be.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
+use http::{HeaderMap, HeaderValue};
 use http_sig::profile::web_bot_auth::{
-    Agents, RequestPolicy, RequestSigning, SignatureAgent, status, wanted_signature,
+    AgentKeys, Agents, Claim, RequestPolicy, RequestSigning, SignatureAgent, status,
+    wanted_signature,
 };
-use http_sig::{Algorithm, Algorithms, Component, Error, Limits};
+use http_sig::{
+    Algorithm, Algorithms, Component, Error, HttpRequest, Limits, Message, Section, Start,
+};
+use jose::key::{SigningKey, VerifyingKey};
 use jose::random::SYSTEM;
 use jose::time::Skew;
 use replay::ReplayCache;
@@ -173,11 +179,16 @@ fn a_signature_lives_a_day_at_most() {
     assert_eq!(code(longer, 24 * 3600 + 1, NOW), Some("sig.lifetime"));
     let few = new().with_limits(Limits::default().with_components(1));
     assert_eq!(code(few, 60, NOW), Some("sig.limit"));
-    for seconds in [0, 24 * 3600 + 1] {
-        let signing = signing().with_lifetime(Duration::from_secs(seconds));
+    for (lifetime, code) in [
+        (Duration::from_millis(999), Some("sig.prepare")),
+        (Duration::from_secs(1), None),
+        (Duration::from_secs(24 * 3600), None),
+        (Duration::from_secs(24 * 3600 + 1), Some("sig.lifetime")),
+    ] {
+        let signing = signing().with_lifetime(lifetime);
         let parts = request(Some(&signing.signature_agent()));
-        let error = signing.prepare(&seen(&parts), SYSTEM, at(NOW)).unwrap_err();
-        assert_eq!(error.code(), "sig.lifetime");
+        let error = signing.prepare(&seen(&parts), SYSTEM, at(NOW)).err();
+        assert_eq!(error.map(|error| error.code()), code, "{lifetime:?}");
     }
 }
 
@@ -253,6 +264,42 @@ fn several_signatures_are_taken_by_a_word() {
     assert_eq!(each(&request(None)).unwrap_err().code(), "sig.missing");
 }
 
+/// What a stranger has done before a key is looked for does not grow with the number of signatures times the length of the fields (T-071).
+#[test]
+fn fields_are_read_once_for_all_signatures() {
+    struct Counted<'a> {
+        request: HttpRequest<'a>,
+        reads: Mutex<Vec<String>>,
+    }
+
+    impl Message for Counted<'_> {
+        fn start(&self) -> Start<'_> {
+            self.request.start()
+        }
+
+        fn lines<'m>(&'m self, section: Section, name: &str, each: &mut dyn FnMut(&'m [u8])) {
+            self.reads.lock().unwrap().push(name.to_owned());
+            self.request.lines(section, name, each);
+        }
+    }
+
+    const LABELS: [&str; 8] = ["sig1", "a1", "a2", "a3", "a4", "a5", "a6", "a7"];
+    let members = LABELS.map(|label| agent().to_member(label)).join(", ");
+    let mut parts = request(Some(&members));
+    for label in LABELS {
+        Made { label, ..made() }.apply(&mut parts, &KEY);
+    }
+    let counted = Counted {
+        request: seen(&parts),
+        reads: Mutex::default(),
+    };
+    let claims = RequestPolicy::new().claims(&counted).unwrap();
+    assert_eq!(claims.len(), LABELS.len());
+    let mut reads = counted.reads.into_inner().unwrap();
+    reads.sort();
+    assert_eq!(reads, ["signature", "signature-agent", "signature-input"]);
+}
+
 /// A second signer that covers the first signature covers what that is over (draft §"Multiple Signatures").
 #[test]
 fn a_covered_signature_is_covered_with_its_message() {
@@ -326,6 +373,107 @@ fn older_forms_are_taken_by_a_word() {
     known.insert_key(KEY.verifying_key().clone());
     let verified = policy.verify(&seen(&parts), &known, at(NOW)).unwrap();
     assert_eq!(verified.accept_replays().agent(), None);
+}
+
+/// An older form is taken where it is covered, and whole.
+#[test]
+fn the_older_string_is_covered_and_alone() {
+    let policy = RequestPolicy::new().accepting_legacy_agent();
+    let code = |value: &str, components: &[&'static str]| {
+        let mut parts = request(Some(value));
+        let made = Made {
+            components: components.to_vec(),
+            ..made()
+        };
+        made.apply(&mut parts, &KEY);
+        let result = policy.verify(&seen(&parts), &agents(), at(NOW));
+        result.err().map(|error| error.code())
+    };
+    let string = r#""https://crawler.example""#;
+    let covered = &["@authority", "signature-agent"];
+    assert_eq!(code(string, covered), None);
+    // Whoever lies between could write any other agent into it that has published this key.
+    assert_eq!(
+        code(string, &["@authority"]),
+        Some("sig.component_required")
+    );
+    for behind in [";type=jwks_uri", ", \"https://other.example\"", "x"] {
+        let value = format!("{string}{behind}");
+        assert_eq!(code(&value, covered), Some("sig.agent"), "{value}");
+    }
+}
+
+/// That no agent need be named does not let one be named without being signed.
+#[test]
+fn an_agent_that_is_named_is_covered() {
+    let policy = RequestPolicy::new().accepting_no_agent();
+    let mut known = agents();
+    known.insert_key(KEY.verifying_key().clone());
+    let code = |signature_agent: Option<&str>| {
+        let mut parts = request(signature_agent);
+        let made = Made {
+            components: vec!["@authority"],
+            ..made()
+        };
+        made.apply(&mut parts, &KEY);
+        let result = policy.verify(&seen(&parts), &known, at(NOW));
+        result.err().map(|error| error.code())
+    };
+    assert_eq!(code(None), None);
+    let named = code(Some(r#"sig1="https://crawler.example""#));
+    assert_eq!(named, Some("sig.component_required"));
+}
+
+/// The member is one of the header section: of the trailers, another one would be signed than is read.
+#[test]
+fn the_covered_member_is_that_of_the_headers() {
+    let headers = request(Some(r#"sig1="https://crawler.example""#));
+    let mut trailers = HeaderMap::new();
+    let value = HeaderValue::from_static(r#"sig1="https://other.example""#);
+    trailers.insert("signature-agent", value);
+    let code = |component: &'static str| {
+        let mut parts = headers.clone();
+        let message = headers.clone();
+        let message = seen(&message).with_trailers(&trailers);
+        let made = Made {
+            components: vec!["@authority", component],
+            ..made()
+        };
+        made.apply_to(&message, &mut parts.headers, &KEY);
+        let message = seen(&parts).with_trailers(&trailers);
+        let result = RequestPolicy::new().verify(&message, &agents(), at(NOW));
+        result.err().map(|error| error.code())
+    };
+    let required = Some("sig.component_required");
+    assert_eq!(code("signature-agent;key=\"sig1\""), None);
+    assert_eq!(code("signature-agent;key=\"sig1\";tr"), required);
+    assert_eq!(code("signature-agent;key=\"sig1\";sf"), required);
+}
+
+/// What gives the keys is asked by thumbprint, and has to have listened.
+#[test]
+fn a_key_has_the_thumbprint_of_the_claim() {
+    #[derive(Debug)]
+    struct Deaf;
+
+    impl AgentKeys for Deaf {
+        fn find(&self, _claim: &Claim) -> Result<VerifyingKey, Error> {
+            Ok(OTHER.verifying_key().clone())
+        }
+    }
+
+    let code = |claimed: &SigningKey| {
+        let mut parts = request(Some(r#"sig1="https://crawler.example""#));
+        let made = Made {
+            key_id: Some(claimed.verifying_key().thumbprint().to_string()),
+            ..made()
+        };
+        made.apply(&mut parts, &OTHER);
+        let result = RequestPolicy::new().verify(&seen(&parts), &Deaf, at(NOW));
+        result.err().map(|error| error.code())
+    };
+    assert_eq!(code(&OTHER), None);
+    assert_eq!(code(&KEY), Some("sig.agent_key_unknown"));
 }
 
 #[test]

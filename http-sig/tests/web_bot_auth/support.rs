@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::request::Parts;
 use http_sig::profile::web_bot_auth::{
     Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, SignatureAgent, TAG,
@@ -103,6 +104,17 @@ pub(crate) fn made() -> Made {
 
 impl Made {
     pub(crate) fn apply(&self, parts: &mut Parts, key: &SigningKey) {
+        let message = parts.clone();
+        self.apply_to(&seen(&message), &mut parts.headers, key);
+    }
+
+    /// Signs a message, and adds the fields to these.
+    pub(crate) fn apply_to(
+        &self,
+        message: &HttpRequest<'_>,
+        headers: &mut HeaderMap,
+        key: &SigningKey,
+    ) {
         let components = self.components.iter().map(|one| one.parse().unwrap());
         let mut signing = Signing::new(self.label).covering(components.collect::<Vec<Component>>());
         if self.created {
@@ -121,12 +133,10 @@ impl Made {
             signing = signing.with_tag(tag);
         }
         signing = signing.with_parameter("x", BareItem::Integer(1));
-        let message = parts.clone();
-        let message = seen(&message);
-        let exchange = Exchange::of(&message).with_types(&TYPES);
+        let exchange = Exchange::of(message).with_types(&TYPES);
         let prepared = signing.prepare(&exchange, SYSTEM, at(NOW)).unwrap();
         let fields = prepared.sign(key).unwrap();
-        fields.apply(&mut parts.headers).unwrap();
+        fields.apply(headers).unwrap();
     }
 
     /// The code for a request with the usual agent that is signed so.

@@ -1,9 +1,7 @@
-//! `Signature-Agent`: where the keys of a signature are published (draft §"Signature-Agent", §"Key Distribution and Discovery").
+//! An agent: where the keys of a signature are published (draft §"Signature-Agent", §"Key Distribution and Discovery").
 
-use super::{DIRECTORY_PATH, FIELD};
-use crate::received::{lines, members, syntax};
-use crate::sf::{BareItem, Cursor, unescape};
-use crate::{Error, Limits, Message, Section};
+use super::DIRECTORY_PATH;
+use crate::Error;
 
 /// How the URL of an agent leads to keys.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -24,6 +22,12 @@ impl Discovery {
             Self::Directory => "directory",
             Self::JwksUri => "jwks_uri",
         }
+    }
+
+    /// None where nobody here knows it.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        let known = [Self::Cimd, Self::Directory, Self::JwksUri];
+        known.into_iter().find(|one| one.name() == name)
     }
 }
 
@@ -77,7 +81,7 @@ impl SignatureAgent {
         Self::new(url, Discovery::Cimd)
     }
 
-    fn new(value: &str, discovery: Discovery) -> Result<Self, Error> {
+    pub(super) fn new(value: &str, discovery: Discovery) -> Result<Self, Error> {
         let rest = after_authority(value).ok_or(Error::SignatureAgent)?;
         let location = match discovery {
             Discovery::Directory if rest.is_empty() || rest == "/" => {
@@ -92,46 +96,6 @@ impl SignatureAgent {
             location,
             discovery,
         })
-    }
-
-    /// The member of this key.
-    pub(super) fn of(message: &dyn Message, key: &str, limits: &Limits) -> Result<Self, Error> {
-        let mut found = None;
-        let mut seen: Vec<String> = Vec::new();
-        for line in lines(message, Section::Headers, FIELD, limits)? {
-            members(&line, FIELD, |name, cursor| {
-                if seen.iter().any(|other| other == name) {
-                    return Err(Error::LabelRepeated { field: FIELD });
-                }
-                seen.push(name.to_owned());
-                let (value, discovery) = item(cursor)?;
-                if name == key {
-                    let discovery = discovery.ok_or(Error::SignatureAgent)?;
-                    found = Some(Self::new(&value, discovery)?);
-                }
-                Ok(())
-            })?;
-        }
-        found.ok_or(Error::SignatureAgent)
-    }
-
-    /// The bare string that earlier drafts had; none where the field is a dictionary.
-    pub(super) fn legacy(message: &dyn Message, limits: &Limits) -> Result<Option<Self>, Error> {
-        let lines = lines(message, Section::Headers, FIELD, limits)?;
-        let [line] = lines.as_slice() else {
-            return Ok(None);
-        };
-        let mut cursor = Cursor::new(line).map_err(syntax(FIELD))?;
-        cursor.skip_blanks();
-        if cursor.peek() != Some(b'"') {
-            return Ok(None);
-        }
-        let value = unescape(cursor.string().map_err(syntax(FIELD))?);
-        cursor.skip_blanks();
-        if !cursor.is_empty() {
-            return Err(Error::SignatureAgent);
-        }
-        Self::directory(&value).map(Some)
     }
 
     /// How it leads to keys.
@@ -161,22 +125,6 @@ impl SignatureAgent {
         };
         format!("{key}=\"{}\"{parameter}", self.value)
     }
-}
-
-/// A string with parameters; no type where it is one that nobody here knows.
-fn item(cursor: &mut Cursor<'_>) -> Result<(String, Option<Discovery>), Error> {
-    let value = cursor.string().map_err(syntax(FIELD))?;
-    let mut discovery = Some(Discovery::Directory);
-    while let Some((name, value)) = cursor.parameter().map_err(syntax(FIELD))? {
-        if name == "type" {
-            let BareItem::Token(token) = value else {
-                return Err(Error::SignatureAgent);
-            };
-            let known = [Discovery::Cimd, Discovery::Directory, Discovery::JwksUri];
-            discovery = known.into_iter().find(|one| one.name() == token);
-        }
-    }
-    Ok((unescape(value).into_owned(), discovery))
 }
 
 /// What stands behind `https://host:port`, where that is in normal form.

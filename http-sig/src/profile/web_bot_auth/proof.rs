@@ -7,7 +7,7 @@ use jose::key::VerifyingKey;
 use jose::random::SYSTEM;
 use jose::time::{Skew, UnixTime};
 
-use super::{DIRECTORY_TAG, Directory};
+use super::{DIRECTORY_TAG, Directory, check_lifetime};
 use crate::digest::ContentDigest;
 use crate::{
     Component, Error, Exchange, Limits, Message, Policy, PreparedSignature, ReceivedFields,
@@ -31,7 +31,7 @@ impl DirectorySigning {
     ///
     /// # Errors
     ///
-    /// `sig.component_absent` without `Content-Digest`, `sig.lifetime` where it is none, those of [`Signing::prepare`].
+    /// `sig.component_absent` without `Content-Digest`, `sig.prepare` where the lifetime is less than a second, those of [`Signing::prepare`].
     pub fn prepare(
         &self,
         label: &str,
@@ -40,9 +40,7 @@ impl DirectorySigning {
         request: &dyn Message,
         now: UnixTime,
     ) -> Result<PreparedSignature, Error> {
-        if self.lifetime.as_secs() == 0 {
-            return Err(Error::Lifetime);
-        }
+        check_lifetime(self.lifetime)?;
         let [authority, digest] = covered()?;
         Signing::new(label)
             .covering([authority, digest])

@@ -6,7 +6,8 @@ use jose::key::VerifyingKey;
 use jose::random::SecureRandom;
 use jose::time::UnixTime;
 
-use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES};
+use super::field::AgentField;
+use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES, check_lifetime};
 use crate::{
     Algorithm, Component, ComponentId, Error, Exchange, Key, Limits, Message, PreparedSignature,
     ReceivedFields, Section, SignatureRequest, Signing,
@@ -95,7 +96,8 @@ impl RequestSigning {
     ///
     /// # Errors
     ///
-    /// `sig.component_absent` where `Signature-Agent` has no member of the label, `sig.agent` where the member is another one, `sig.lifetime`,
+    /// `sig.component_absent` where `Signature-Agent` has no member of the label, `sig.agent` where the member is another one, `sig.limit` where it has more members
+    /// than a receiver reads, `sig.lifetime` over a day, `sig.prepare` under a second,
     /// `sig.component_required` where another signature is covered without all that it covers, and those of [`Signing::prepare`].
     pub fn prepare(
         &self,
@@ -103,13 +105,15 @@ impl RequestSigning {
         random: &dyn SecureRandom,
         now: UnixTime,
     ) -> Result<PreparedSignature, Error> {
-        if self.lifetime.as_secs() == 0 || self.lifetime > MAX_LIFETIME {
+        check_lifetime(self.lifetime)?;
+        if self.lifetime > MAX_LIFETIME {
             return Err(Error::Lifetime);
         }
         check_chained(request, &self.components)?;
         let prepared = self.prepare_for(request, random, now)?;
-        let found = SignatureAgent::of(request, &self.label, &Limits::default())?;
-        if found != self.agent {
+        let limits = Limits::default();
+        let field = AgentField::of(request, &limits)?;
+        if field.read(&limits).member(&self.label)? != self.agent {
             return Err(Error::SignatureAgent);
         }
         Ok(prepared)

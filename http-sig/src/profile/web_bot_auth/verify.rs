@@ -6,6 +6,7 @@ use jose::jwk::Thumbprint;
 use jose::time::{Skew, UnixTime};
 use replay::ReplayStore;
 
+use super::field::{AgentField, ReceivedAgents};
 use super::{AgentKeys, Claim, FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES};
 use crate::{
     Algorithms, Error, Exchange, Key, Keys, Limits, Message, Parameters, Policy, ReceivedFields,
@@ -97,10 +98,7 @@ impl RequestPolicy {
     ///
     /// As [`verify`](Self::verify), without what needs a key.
     pub fn claims(&self, request: &dyn Message) -> Result<Vec<Claim>, Error> {
-        let fields = ReceivedFields::of(request, Section::Headers, &self.limits)?;
-        let signatures = fields.signatures(&self.limits)?;
-        let ours = signatures.iter().filter(|one| is_ours(one));
-        ours.map(|one| self.claim(request, one)).collect()
+        self.each(request, usize::MAX, |_signature, claim| Ok(claim))
     }
 
     /// Verifies the one signature of this profile that a request has.
@@ -115,14 +113,10 @@ impl RequestPolicy {
         keys: &dyn AgentKeys,
         now: UnixTime,
     ) -> Result<UnspentRequest, Error> {
-        let fields = ReceivedFields::of(request, Section::Headers, &self.limits)?;
-        let signatures = fields.signatures(&self.limits)?;
-        let mut ours = signatures.iter().filter(|one| is_ours(one));
-        match (ours.next(), ours.next()) {
-            (Some(signature), None) => self.verify_one(request, signature, keys, now),
-            (Some(_), Some(_)) => Err(Error::SignatureAmbiguous),
-            (None, _) => Err(Error::SignatureMissing),
-        }
+        let mut verified = self.each(request, 1, |signature, claim| {
+            self.verify_one(request, signature, claim, keys, now)
+        })?;
+        verified.pop().ok_or(Error::SignatureMissing)
     }
 
     /// Verifies each signature of this profile that a request has, each by itself: all are good, and there is at least one (draft §"Multiple Signatures").
@@ -136,31 +130,50 @@ impl RequestPolicy {
         keys: &dyn AgentKeys,
         now: UnixTime,
     ) -> Result<Vec<UnspentRequest>, Error> {
-        let fields = ReceivedFields::of(request, Section::Headers, &self.limits)?;
-        let signatures = fields.signatures(&self.limits)?;
-        let ours = signatures.iter().filter(|one| is_ours(one));
-        let verified: Vec<UnspentRequest> = ours
-            .map(|signature| self.verify_one(request, signature, keys, now))
-            .collect::<Result<_, _>>()?;
+        let verified = self.each(request, usize::MAX, |signature, claim| {
+            self.verify_one(request, signature, claim, keys, now)
+        })?;
         if verified.is_empty() {
             return Err(Error::SignatureMissing);
         }
         Ok(verified)
     }
 
+    /// Does this with each signature of this profile, of which there are not more than `most`. The fields are read once for all of them.
+    fn each<T>(
+        &self,
+        request: &dyn Message,
+        most: usize,
+        mut one: impl FnMut(&UnverifiedSignature<'_>, Claim) -> Result<T, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let fields = ReceivedFields::of(request, Section::Headers, &self.limits)?;
+        let signatures = fields.signatures(&self.limits)?;
+        let ours: Vec<_> = signatures.iter().filter(|one| is_ours(one)).collect();
+        if ours.is_empty() {
+            return Ok(Vec::new());
+        }
+        if ours.len() > most {
+            return Err(Error::SignatureAmbiguous);
+        }
+        let field = AgentField::of(request, &self.limits)?;
+        let agents = field.read(&self.limits);
+        let ours = ours.into_iter();
+        ours.map(|signature| one(signature, self.claim(&agents, signature)?))
+            .collect()
+    }
+
     fn verify_one(
         &self,
         request: &dyn Message,
         signature: &UnverifiedSignature<'_>,
+        claim: Claim,
         keys: &dyn AgentKeys,
         now: UnixTime,
     ) -> Result<UnspentRequest, Error> {
-        let claim = self.claim(request, signature)?;
         let found = Found {
             keys,
             claim: &claim,
-            policy: self,
-            now,
+            most: self.lifetime,
         };
         let policy = Policy::requiring([])
             .with_label(signature.label())
@@ -178,7 +191,7 @@ impl RequestPolicy {
     /// What is covered, and whose key it is said to be.
     fn claim(
         &self,
-        request: &dyn Message,
+        agents: &ReceivedAgents<'_>,
         signature: &UnverifiedSignature<'_>,
     ) -> Result<Claim, Error> {
         let components = signature.components()?;
@@ -196,13 +209,11 @@ impl RequestPolicy {
             .collect();
         // A member under the label is this signature's own; a label may have been changed on the way (RFC 9421 §7.2.5), a covered member may not.
         let agent = match members.as_slice() {
-            [] => self.without_member(request, covers(&format!("\"{FIELD}\"")))?,
-            [key] => Some(SignatureAgent::of(request, key, &self.limits)?),
-            several if several.contains(&signature.label()) => Some(SignatureAgent::of(
-                request,
-                signature.label(),
-                &self.limits,
-            )?),
+            [] => self.without_member(agents, covers(&format!("\"{FIELD}\"")))?,
+            [key] => Some(agents.member(key)?),
+            several if several.contains(&signature.label()) => {
+                Some(agents.member(signature.label())?)
+            }
             _ => return Err(Error::SignatureAgentAmbiguous),
         };
         let key_id = signature.parameters().key_id();
@@ -218,20 +229,14 @@ impl RequestPolicy {
 
     fn without_member(
         &self,
-        request: &dyn Message,
+        agents: &ReceivedAgents<'_>,
         covers_field: bool,
     ) -> Result<Option<SignatureAgent>, Error> {
-        let mut there = false;
-        request.lines(Section::Headers, FIELD, &mut |_line| there = true);
-        if !there && self.no_agent == NoAgent::Taken {
+        if !agents.is_there() && self.no_agent == NoAgent::Taken {
             return Ok(None);
         }
         let legacy = covers_field && self.legacy == Legacy::Taken;
-        let agent = if legacy {
-            SignatureAgent::legacy(request, &self.limits)?
-        } else {
-            None
-        };
+        let agent = if legacy { agents.legacy()? } else { None };
         match agent {
             Some(agent) => Ok(Some(agent)),
             None => Err(required("\"signature-agent\"")),
@@ -260,8 +265,7 @@ fn required(component: &str) -> Error {
 struct Found<'a> {
     keys: &'a dyn AgentKeys,
     claim: &'a Claim,
-    policy: &'a RequestPolicy,
-    now: UnixTime,
+    most: Duration,
 }
 
 impl Keys for Found<'_> {
@@ -270,9 +274,7 @@ impl Keys for Found<'_> {
         let lifetime = expires
             .unwrap_or_default()
             .saturating_sub(created.unwrap_or_default());
-        let most = self.policy.lifetime.as_secs();
-        let end = self.now.as_secs().saturating_add(most);
-        if lifetime > most || self.policy.skew.is_future(expires.unwrap_or_default(), end) {
+        if lifetime > self.most.as_secs() {
             return Err(Error::Lifetime);
         }
         let key = self.keys.find(self.claim)?;

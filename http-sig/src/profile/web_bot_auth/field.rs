@@ -1,0 +1,137 @@
+//! `Signature-Agent` as a message has it, read once and strictly (draft §"Signature-Agent").
+
+use std::borrow::Cow;
+
+use super::{Discovery, FIELD, SignatureAgent};
+use crate::received::{lines, members, syntax};
+use crate::sf::{BareItem, Cursor, unescape};
+use crate::{Error, Limits, Message, Section};
+
+/// The lines of the field, as they came.
+#[derive(Debug)]
+pub(super) struct AgentField<'m> {
+    lines: Vec<Cow<'m, [u8]>>,
+}
+
+impl<'m> AgentField<'m> {
+    /// Those of a message.
+    pub(super) fn of(message: &'m dyn Message, limits: &Limits) -> Result<Self, Error> {
+        Ok(Self {
+            lines: lines(message, Section::Headers, FIELD, limits)?,
+        })
+    }
+
+    /// What they say; what is malformed is told to who asks for a member.
+    pub(super) fn read(&self, limits: &Limits) -> ReceivedAgents<'_> {
+        ReceivedAgents {
+            lines: &self.lines,
+            members: self.members(limits),
+        }
+    }
+
+    fn members(&self, limits: &Limits) -> Result<Vec<Member<'_>>, Error> {
+        let mut found: Vec<Member<'_>> = Vec::with_capacity(1);
+        for line in &self.lines {
+            members(line, FIELD, |name, cursor| {
+                if found.iter().any(|other| other.name == name) {
+                    return Err(Error::LabelRepeated { field: FIELD });
+                }
+                // A member is of one signature, so there are no more of them.
+                check_count(
+                    found.len(),
+                    "members of `signature-agent`",
+                    limits.signatures,
+                )?;
+                found.push(Member::read(name, cursor, limits)?);
+                Ok(())
+            })?;
+        }
+        Ok(found)
+    }
+}
+
+/// What a message says of agents, of which nothing is verified.
+#[derive(Debug)]
+pub(super) struct ReceivedAgents<'a> {
+    lines: &'a [Cow<'a, [u8]>],
+    members: Result<Vec<Member<'a>>, Error>,
+}
+
+impl ReceivedAgents<'_> {
+    /// Whether the message has the field.
+    pub(super) const fn is_there(&self) -> bool {
+        !self.lines.is_empty()
+    }
+
+    /// The member of this key.
+    pub(super) fn member(&self, key: &str) -> Result<SignatureAgent, Error> {
+        let members = self.members.as_ref().map_err(Error::clone)?;
+        let member = members.iter().find(|member| member.name == key);
+        let member = member.ok_or(Error::SignatureAgent)?;
+        let discovery = member.discovery.ok_or(Error::SignatureAgent)?;
+        SignatureAgent::new(&unescape(member.value), discovery)
+    }
+
+    /// The bare string that earlier drafts had; none where the field is a dictionary.
+    pub(super) fn legacy(&self) -> Result<Option<SignatureAgent>, Error> {
+        let [line] = self.lines else {
+            return Ok(None);
+        };
+        let mut cursor = Cursor::new(line).map_err(syntax(FIELD))?;
+        cursor.skip_blanks();
+        if cursor.peek() != Some(b'"') {
+            return Ok(None);
+        }
+        let value = unescape(cursor.string().map_err(syntax(FIELD))?);
+        cursor.skip_blanks();
+        if !cursor.is_empty() {
+            return Err(Error::SignatureAgent);
+        }
+        SignatureAgent::directory(&value).map(Some)
+    }
+}
+
+/// A string with parameters.
+#[derive(Debug)]
+struct Member<'a> {
+    name: &'a str,
+    /// Still escaped.
+    value: &'a str,
+    /// None where it is one that nobody here knows.
+    discovery: Option<Discovery>,
+}
+
+impl<'a> Member<'a> {
+    fn read(name: &'a str, cursor: &mut Cursor<'a>, limits: &Limits) -> Result<Self, Error> {
+        let value = cursor.string().map_err(syntax(FIELD))?;
+        let mut discovery = Some(Discovery::Directory);
+        let mut seen: Vec<&str> = Vec::new();
+        while let Some((parameter, value)) = cursor.parameter().map_err(syntax(FIELD))? {
+            // Readers differ in which of two they take, and only one of them is signed.
+            if seen.contains(&parameter) {
+                return Err(Error::ParameterRepeated);
+            }
+            check_count(seen.len(), "parameters", limits.parameters)?;
+            seen.push(parameter);
+            if parameter == "type" {
+                let BareItem::Token(token) = value else {
+                    return Err(Error::SignatureAgent);
+                };
+                discovery = Discovery::of_name(&token);
+            }
+        }
+        Ok(Self {
+            name,
+            value,
+            discovery,
+        })
+    }
+}
+
+fn check_count(there: usize, what: &'static str, limit: usize) -> Result<(), Error> {
+    if there < limit {
+        Ok(())
+    } else {
+        Err(Error::Limit { what, limit })
+    }
+}
