@@ -4,7 +4,8 @@ mod offer;
 
 pub use offer::Offer;
 
-use crate::received::{check_count, distinct, identifiers, lines, members, syntax};
+use crate::component::excerpt;
+use crate::received::{check_count, identifiers, lines, members, syntax};
 use crate::sf::{BareItem, is_whole_key, write_parameter};
 use crate::{Component, Error, Limits, Message, Section};
 
@@ -22,10 +23,13 @@ const FIELD: &str = "accept-signature";
 /// assert_eq!(wanted.to_field_value()?, r#"sig1=("@method" "@authority");created;tag="app-123""#);
 /// # Ok::<(), http_sig::Error>(())
 /// ```
+///
+/// Two are equal that are written alike.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignatureRequest {
     label: String,
-    components: Vec<Component>,
+    /// As they are written; what they mean is asked later.
+    identifiers: Vec<String>,
     parameters: Vec<(String, BareItem<'static>)>,
 }
 
@@ -35,17 +39,19 @@ impl SignatureRequest {
     pub fn new(label: impl Into<String>) -> Self {
         Self {
             label: label.into(),
-            components: Vec::new(),
+            identifiers: Vec::new(),
             parameters: Vec::new(),
         }
     }
 
     /// Reads the field of a message. Without the field nothing is wanted.
     ///
+    /// What the components mean is not asked here but by [`components`](Self::components): a wish for somebody else may name some that are not known here, and the
+    /// field may be one of several parties.
+    ///
     /// # Errors
     ///
-    /// `sig.syntax`, `sig.label_repeated`, `sig.component_unknown`, `sig.component_parameter`, `sig.component_repeated`, `sig.parameter_repeated`,
-    /// `sig.parameter_type`, `sig.limit`.
+    /// `sig.syntax`, `sig.label_repeated`, `sig.parameter_repeated`, `sig.parameter_type`, `sig.limit`.
     pub fn of(message: &dyn Message, limits: &Limits) -> Result<Vec<Self>, Error> {
         let mut wanted: Vec<Self> = Vec::new();
         for line in lines(message, Section::Headers, FIELD, limits)? {
@@ -55,9 +61,8 @@ impl SignatureRequest {
                 }
                 check_count(wanted.len(), limits)?;
                 let mut one = Self::new(label);
-                for id in distinct(&identifiers(cursor, FIELD, limits)?)? {
-                    one.components.push(id.as_str().parse()?);
-                }
+                let identifiers = identifiers(cursor, FIELD, limits)?;
+                one.identifiers = identifiers.iter().map(|raw| raw.text.to_owned()).collect();
                 while let Some((name, value)) = cursor.parameter().map_err(syntax(FIELD))? {
                     one.read_parameter(name, value, limits)?;
                 }
@@ -108,7 +113,8 @@ impl SignatureRequest {
     /// Covers these components as well, in this order.
     #[must_use]
     pub fn covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
-        self.components.extend(components);
+        let texts = components.into_iter().map(|one| one.as_str().to_owned());
+        self.identifiers.extend(texts);
         self
     }
 
@@ -150,9 +156,22 @@ impl SignatureRequest {
     }
 
     /// The components that it must cover: these and no others.
-    #[must_use]
-    pub fn components(&self) -> &[Component] {
-        &self.components
+    ///
+    /// # Errors
+    ///
+    /// `sig.component_unknown`, `sig.component_parameter`, `sig.component_repeated`: nobody can sign such a list.
+    pub fn components(&self) -> Result<Vec<Component>, Error> {
+        let mut components = Vec::with_capacity(self.identifiers.len());
+        for identifier in &self.identifiers {
+            let component: Component = identifier.parse()?;
+            if components.contains(&component) {
+                return Err(Error::ComponentRepeated {
+                    component: excerpt(identifier),
+                });
+            }
+            components.push(component);
+        }
+        Ok(components)
     }
 
     /// A parameter; `created` and `expires` are `?1` where they are wanted.
@@ -171,7 +190,7 @@ impl SignatureRequest {
     ///
     /// # Errors
     ///
-    /// `sig.prepare` where the label or the name of a parameter is no key, or a value not what its type says; `sig.component_repeated`.
+    /// `sig.prepare` where the label or the name of a parameter is no key, or a value not what its type says; what [`components`](Self::components) says.
     pub fn to_field_value(&self) -> Result<String, Error> {
         let mut parameters = self.parameters.iter();
         let fits =
@@ -181,24 +200,12 @@ impl SignatureRequest {
                 reason: "the label, or a parameter, is none of a structured field",
             });
         }
-        for (at, component) in self.components.iter().enumerate() {
-            if self
-                .components
-                .iter()
-                .take(at)
-                .any(|other| other == component)
-            {
-                return Err(Error::ComponentRepeated {
-                    component: component.as_str().to_owned(),
-                });
-            }
-        }
+        self.components()?;
         Ok(self.text())
     }
 
     fn text(&self) -> String {
-        let names: Vec<&str> = self.components.iter().map(Component::as_str).collect();
-        let mut text = format!("{}=({})", self.label, names.join(" "));
+        let mut text = format!("{}=({})", self.label, self.identifiers.join(" "));
         for (name, value) in &self.parameters {
             write_parameter(&mut text, name, value);
         }

@@ -17,7 +17,7 @@ use crate::{Outcome, refused};
 const REQUEST: &[u8] =
     b"GET /path?a=b HTTP/1.1\r\nHost: tools.example\r\nContent-Type: text/plain\r\n\r\n";
 
-/// The lines of a field. Accepted is a field all of whose members read; each that is within what is offered is signed, and the signature verifies.
+/// The lines of a field. Accepted is a field all of whose members read and mean something; each that is within what is offered is signed, and the signature verifies.
 pub fn accept_signature(data: &[u8]) -> Outcome {
     let field = Lines(lines(data).filter(|line| !line.is_empty()).collect());
     let limits = Limits::default();
@@ -29,20 +29,34 @@ pub fn accept_signature(data: &[u8]) -> Outcome {
         assert!(field.0.is_empty());
         return Outcome::Refused("no field");
     }
+    let mut unknown = None;
     for one in &wanted {
-        // What was read is written so that it reads the same.
-        let Ok(text) = one.to_field_value() else {
-            unreachable!("what was read cannot be written");
-        };
+        // What was read is written so that it reads the same, also what is for others.
+        let text = one.to_string();
+        let components = one.components();
+        match (one.to_field_value(), &components) {
+            (Ok(checked), Ok(_)) => assert_eq!(checked, text),
+            (Err(one), Err(other)) => assert_eq!(one.code(), other.code()),
+            (checked, _) => unreachable!("what was read is not what is written: {checked:?}"),
+        }
         let again = SignatureRequest::of(&Lines(vec![text.as_bytes()]), &limits);
         assert_eq!(again.ok().as_deref(), Some(core::slice::from_ref(one)));
-        check_answer(one);
+        match components {
+            Ok(components) => check_answer(one, &components),
+            Err(error) => {
+                assert!(OFFER.answer(one).is_err());
+                unknown.get_or_insert(error);
+            }
+        }
     }
-    Outcome::Accepted
+    match unknown {
+        Some(error) => refused(error.code(), &[Error::CODES]),
+        None => Outcome::Accepted,
+    }
 }
 
 /// What is offered is signed as it was asked for, and nothing else is.
-fn check_answer(wanted: &SignatureRequest) {
+fn check_answer(wanted: &SignatureRequest, components: &[Component]) {
     let offered = |one: &Component| OFFERED.contains(one);
     let signing = match OFFER.answer(wanted) {
         Ok(signing) => signing,
@@ -51,7 +65,7 @@ fn check_answer(wanted: &SignatureRequest) {
             return;
         }
     };
-    assert!(wanted.components().iter().all(offered));
+    assert!(components.iter().all(offered));
     assert_eq!(signing.label(), wanted.label());
     let Ok(request) = Reader::new(0).request(REQUEST, "https") else {
         unreachable!("a constant")
@@ -65,7 +79,7 @@ fn check_answer(wanted: &SignatureRequest) {
         .components()
         .map(|(id, _)| id.as_str().to_owned())
         .collect();
-    let asked: Vec<&str> = wanted.components().iter().map(Component::as_str).collect();
+    let asked: Vec<&str> = components.iter().map(Component::as_str).collect();
     assert_eq!(covered, asked);
     let Ok(fields) = prepared.sign(&known().workload) else {
         unreachable!("the key is of the algorithm that is offered");
@@ -78,7 +92,7 @@ fn check_answer(wanted: &SignatureRequest) {
     let Ok(signed) = Reader::new(0).request(&bytes, "https") else {
         unreachable!("the fields of a signature are no fields");
     };
-    let policy = Policy::requiring(wanted.components().iter().cloned())
+    let policy = Policy::requiring(components.iter().cloned())
         .with_label(wanted.label())
         .with_tag("app")
         .requiring_parameters(["created", "expires", "nonce", "keyid"]);

@@ -77,9 +77,11 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// `sig.not_offered`
+    /// `sig.not_offered`, also where a component is not known here.
     pub fn answer(&self, request: &SignatureRequest) -> Result<Signing, Error> {
-        let wanted = request.components();
+        let wanted = request
+            .components()
+            .map_err(|_nothing_known| Error::NotOffered)?;
         let may = |component: &Component| {
             self.components.contains(component) || self.always.contains(component)
         };
@@ -106,7 +108,7 @@ impl Offer {
             }
         }
         let mut signing = Signing::new(request.label())
-            .covering(wanted.iter().cloned())
+            .covering(wanted)
             .with_created()
             .with_expires_after(self.lifetime);
         signing = match nonce {

@@ -70,6 +70,16 @@ fn nothing_is_wanted_without_the_field_or_the_tag() {
     assert_eq!(wants(r#"wimse=("@status" "x-any");tag="cdn""#), Ok(false));
 }
 
+/// HMS-09, SIG-10: whatever else stands in the field, of components that nobody here knows.
+#[test]
+fn a_wish_for_others_does_not_undo_ours() {
+    let ours = wanted_response_signature().unwrap();
+    let theirs = r#"cdn=("@new" "a";x "b" "b");tag="cdn""#;
+    assert_eq!(wants(theirs), Ok(false));
+    assert_eq!(wants(&format!("{theirs}, {ours}")), Ok(true));
+    assert_eq!(wants(&format!("{ours}, {theirs}")), Ok(true));
+}
+
 /// T-077: a peer does not choose what is signed.
 #[test]
 fn no_more_than_the_profile_is_signed() {
@@ -85,6 +95,7 @@ fn no_more_than_the_profile_is_signed() {
         r#""@status" "x-other""#,
         r#""authorization";req"#,
         r#""content-type";bs"#,
+        r#""@new""#,
     ] {
         assert_eq!(wish(components, ""), refused, "{components}");
     }

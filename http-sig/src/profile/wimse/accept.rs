@@ -50,7 +50,8 @@ pub fn is_signature_wanted(message: &dyn Message, limits: &Limits) -> Result<boo
             continue;
         }
         let plain = |(name, _): (&str, _)| ["created", "expires", "tag"].contains(&name);
-        let fits = wish.components().iter().all(|one| allowed.contains(one));
+        let within = |all: Vec<Component>| all.iter().all(|one| allowed.contains(one));
+        let fits = wish.components().is_ok_and(within);
         if !fits || !wish.parameters().all(plain) {
             return Err(Error::NotOffered);
         }
