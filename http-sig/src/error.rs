@@ -96,8 +96,11 @@ pub enum Error {
         component: String,
     },
     /// The request target, scheme or authority is none (RFC 9112 §3.2).
-    #[error("the request target is none")]
-    Target,
+    #[error("the request target: {reason}")]
+    Target {
+        /// What is wrong.
+        reason: &'static str,
+    },
 
     // What is required.
     /// The message has no signature, or none with that label or tag.
@@ -485,7 +488,7 @@ impl Error {
             Self::FieldTypeUnknown { .. } => "sig.field_type_unknown",
             Self::FieldType { .. } => "sig.field_type",
             Self::Value { .. } => "sig.value",
-            Self::Target => "sig.target",
+            Self::Target { .. } => "sig.target",
             Self::SignatureMissing => "sig.missing",
             Self::SignatureAmbiguous => "sig.ambiguous",
             Self::ComponentRequired { .. } => "sig.component_required",

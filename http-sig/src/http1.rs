@@ -23,6 +23,7 @@
 use std::borrow::Cow;
 
 use crate::Error;
+use crate::target::{Authority, is_scheme, no_scheme};
 
 mod content;
 mod fields;
@@ -101,13 +102,16 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// `http1.…`, a code for each thing that is wrong.
+    /// `http1.…`, a code for each thing that is wrong; `sig.target` where the scheme is another one.
     pub fn request<'m>(&self, bytes: &'m [u8], scheme: &'m str) -> Result<RawRequest<'m>, Error> {
+        if !is_scheme(scheme) {
+            return Err(no_scheme());
+        }
         let mut rest = Rest::new(bytes, self.ends);
         let mut room = Room::of(self);
         let (method, target) = start::request(room.line(&mut rest)?)?;
         let headers = Fields::read(self, &mut rest, &mut room)?;
-        let host = host(&headers)?;
+        let host = host(&headers, scheme)?;
         if !target::agrees(method, target, scheme, &host) {
             return Err(Error::Http1HostMismatch);
         }
@@ -150,13 +154,13 @@ impl Reader {
 }
 
 /// The one `Host` that a request has (RFC 9112 §3.2).
-fn host(headers: &Fields<'_>) -> Result<String, Error> {
+fn host(headers: &Fields<'_>, scheme: &str) -> Result<String, Error> {
     let mut values = headers.values("host");
     let value = values.next().ok_or(Error::Http1HostMissing)?;
     if values.next().is_some() {
         return Err(Error::Http1HostRepeated);
     }
     let text = core::str::from_utf8(value).ok();
-    let host = text.filter(|text| target::is_host(text));
+    let host = text.filter(|text| Authority::parse(text, scheme).is_some());
     host.map(str::to_owned).ok_or(Error::Http1Host)
 }

@@ -30,9 +30,14 @@ impl<'a> Target<'a> {
         scheme: &'a str,
         authority: &'a str,
     ) -> Result<Self, Error> {
+        let wrong = |reason| Error::Target { reason };
+        if !is_scheme(scheme) {
+            return Err(no_scheme());
+        }
         let printable = |byte| matches!(byte, b'!'..=b'~') && byte != b'#';
+        let no_form = wrong("it has no form of RFC 9112 §3.2");
         if target.is_empty() || !target.bytes().all(printable) {
-            return Err(Error::Target);
+            return Err(no_form);
         }
         let here = |authority, path, query| Self {
             scheme,
@@ -40,14 +45,12 @@ impl<'a> Target<'a> {
             path,
             query,
         };
-        if !is_scheme(scheme) {
-            return Err(Error::Target);
-        }
         if method == "CONNECT" {
-            let there = Authority::parse(target, scheme)?;
+            let there = Authority::parse(target, scheme).ok_or(no_form)?;
             return Ok(here(there, "", None));
         }
-        let authority = Authority::parse(authority, scheme)?;
+        let authority = Authority::parse(authority, scheme)
+            .ok_or_else(|| wrong("the authority is no host with, at most, a port"))?;
         if target.starts_with('/') {
             let (path, query) = split_query(target);
             return Ok(here(authority, path, query));
@@ -55,12 +58,11 @@ impl<'a> Target<'a> {
         if target == "*" && method == "OPTIONS" {
             return Ok(here(authority, "", None));
         }
-        let (own_scheme, rest) = target.split_once("://").ok_or(Error::Target)?;
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (own_authority, rest) = rest.split_at_checked(end).ok_or(Error::Target)?;
-        let own_authority = Authority::parse(own_authority, own_scheme)?;
-        if !own_scheme.eq_ignore_ascii_case(scheme) || !own_authority.is(&authority) {
-            return Err(Error::Target);
+        let (own_scheme, own_authority, rest) = split_absolute(target).ok_or(no_form)?;
+        if !own_scheme.eq_ignore_ascii_case(scheme) || !authority.is(own_authority, scheme) {
+            return Err(wrong(
+                "it names another scheme or authority than the request came under",
+            ));
         }
         let (path, query) = split_query(rest);
         let path = if path.is_empty() { "/" } else { path };
@@ -74,30 +76,29 @@ impl<'a> Target<'a> {
 }
 
 impl<'a> Authority<'a> {
-    fn parse(text: &'a str, scheme: &str) -> Result<Self, Error> {
-        let (host, port) = match text.rfind(':') {
-            Some(at) if !text.ends_with(']') => {
-                let (host, port) = text.split_at_checked(at).ok_or(Error::Target)?;
-                (host, port.strip_prefix(':').unwrap_or_default())
-            }
-            _ => (text, ""),
-        };
+    /// Host and port; the port of the scheme, and an empty one, are none (RFC 9110 §4.2.3).
+    pub(crate) fn parse(text: &'a str, scheme: &str) -> Option<Self> {
+        let (host, port) = split_port(text);
+        let port = port.unwrap_or_default();
         let is_port = port.bytes().all(|byte| byte.is_ascii_digit())
             && !port.starts_with('0')
             && (port.is_empty() || port.parse::<u16>().is_ok());
         if !is_host(host) || !is_port {
-            return Err(Error::Target);
+            return None;
         }
         let default = scheme.eq_ignore_ascii_case("https") && port == "443"
             || scheme.eq_ignore_ascii_case("http") && port == "80";
-        Ok(Self {
+        Some(Self {
             host,
             port: (!port.is_empty() && !default).then_some(port),
         })
     }
 
-    fn is(&self, other: &Self) -> bool {
-        self.host.eq_ignore_ascii_case(other.host) && self.port == other.port
+    /// Whether a text of the same scheme names this authority.
+    pub(crate) fn is(&self, text: &str, scheme: &str) -> bool {
+        Authority::parse(text, scheme).is_some_and(|other| {
+            self.host.eq_ignore_ascii_case(other.host) && self.port == other.port
+        })
     }
 
     /// Appends host, in lower case, and port.
@@ -115,40 +116,46 @@ fn split_query(text: &str) -> (&str, Option<&str>) {
         .map_or((text, None), |(path, query)| (path, Some(query)))
 }
 
-fn is_scheme(scheme: &str) -> bool {
-    scheme.starts_with(|char: char| char.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+/// How a request can come that has an authority.
+pub(crate) const fn is_scheme(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
 }
 
-/// A name, an IPv4 address, or an IPv6 address in brackets (RFC 3986 §3.2.2).
+pub(crate) const fn no_scheme() -> Error {
+    Error::Target {
+        reason: "the scheme is neither `https` nor `http`",
+    }
+}
+
+/// Scheme, authority and the rest of a target in absolute form.
+pub(crate) fn split_absolute(target: &str) -> Option<(&str, &str, &str)> {
+    let (scheme, rest) = target.split_once("://")?;
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at_checked(end)?;
+    let named = scheme.starts_with(|char: char| char.is_ascii_alphabetic())
+        && scheme
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'));
+    named.then_some((scheme, authority, rest))
+}
+
+/// Host and port; the colons of an IPv6 address stand in brackets.
+pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
+    match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+        _ => (text, None),
+    }
+}
+
+/// A name, an IPv4 address, or an IPv6 address in brackets (RFC 3986 §3.2.2). Of a name only what names have in DNS and in container networks: what is
+/// percent-encoded is another name to another reader.
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address
             .strip_suffix(']')
             .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
     }
-    let in_name = |byte: u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'-' | b'.'
-                    | b'_'
-                    | b'~'
-                    | b'%'
-                    | b'!'
-                    | b'$'
-                    | b'&'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'*'
-                    | b'+'
-                    | b','
-                    | b';'
-                    | b'='
-            )
-    };
+    let in_name =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
     !host.is_empty() && host.bytes().all(in_name)
 }

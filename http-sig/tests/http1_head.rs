@@ -151,6 +151,7 @@ fn there_is_one_host() {
     for good in [
         "a",
         "a:1",
+        "a:",
         "A.example.",
         "127.0.0.1:65535",
         "[::1]",
@@ -161,16 +162,32 @@ fn there_is_one_host() {
     }
     for bad in [
         "", ":1", "a:65536", "a:x", "a:-1", "u@a", "a/b", "a?b", "a#b", "a b", "a,b", "a%2e",
-        "[::1", "::1", "[g]", "[]", "[::1]x", "ä", "a:1:2",
+        "[::1", "::1", "[g]", "[]", "[::1]x", "ä", "a:1:2", "a:0443",
     ] {
         assert_eq!(changed("tools.example", bad), "http1.host", "{bad}");
     }
     for other in [
         "https://other.example/a?b",
-        "https://tools.example:443/a?b",
+        "https://tools.example:80/a?b",
         "http://tools.example/a?b",
     ] {
         assert_eq!(changed("/a?b", other), "http1.host_mismatch", "{other}");
+    }
+    // One authority in two spellings, here as in what is signed.
+    for same in [
+        "HTTPS://Tools.Example/a?b",
+        "https://tools.example:443/a?b",
+        "https://tools.example:/a?b",
+    ] {
+        assert_eq!(changed("/a?b", same), "good", "{same}");
+    }
+    let over = |scheme| {
+        let read = strict().request(GOOD.as_bytes(), scheme);
+        read.map_or_else(|error| error.code(), |_| "good")
+    };
+    assert_eq!(over("http"), "good");
+    for scheme in ["ftp", "tools.example", ""] {
+        assert_eq!(over(scheme), "sig.target", "{scheme}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Lines of a message, by the one rule for their ends (RFC 9112 §2.2).
 
 use crate::Error;
+use crate::sf::is_tchar;
 
 /// How lines end.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,28 +56,6 @@ impl<'m> Rest<'m> {
         self.bytes = rest;
         Ok(taken)
     }
-}
-
-/// A character of a token (RFC 9110 §5.6.2).
-pub(super) const fn is_tchar(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric()
-        || matches!(
-            byte,
-            b'!' | b'#'
-                | b'$'
-                | b'%'
-                | b'&'
-                | b'\''
-                | b'*'
-                | b'+'
-                | b'-'
-                | b'.'
-                | b'^'
-                | b'_'
-                | b'`'
-                | b'|'
-                | b'~'
-        )
 }
 
 /// The bytes as a token.

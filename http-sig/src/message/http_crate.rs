@@ -7,6 +7,7 @@ use http::{Method, StatusCode, request, response};
 
 use super::{Message, Section, Start};
 use crate::Error;
+use crate::target::{is_scheme, no_scheme};
 
 /// A request of the crate `http`.
 #[derive(Clone, Debug)]
@@ -20,7 +21,9 @@ pub struct HttpRequest<'a> {
 }
 
 impl<'a> HttpRequest<'a> {
-    /// A request that a server got, with the scheme and the authority under which it was reached; both are configuration.
+    /// A request that a server got, with the scheme and the authority under which it was reached, `"https"` and `"tools.example"`; both are configuration.
+    ///
+    /// Components that are made of them are refused (`sig.target`) where the scheme is neither `https` nor `http`, as it is where the two were swapped.
     ///
     /// In HTTP/1.1 an absolute URI is a target in absolute form, written as `http::Uri` writes it; use [`with_target`](Self::with_target) where the very bytes
     /// are known. From HTTP/2 on the target is the path with the query.
@@ -46,18 +49,24 @@ impl<'a> HttpRequest<'a> {
     ///
     /// # Errors
     ///
-    /// `sig.target` where the URI is not absolute, or has user information.
+    /// `sig.target` where the URI is not absolute (that of a request which a server got is not: [`received`](Self::received)), has another scheme than `https` and
+    /// `http`, or has user information.
     pub fn to_send(parts: &'a request::Parts) -> Result<Self, Error> {
         let uri = &parts.uri;
         let connect = parts.method == Method::CONNECT;
-        let authority = uri.authority().ok_or(Error::Target)?.as_str();
+        let wrong = |reason| Error::Target { reason };
+        let relative = || wrong("the URI is not absolute, as it is of a request to send");
+        let authority = uri.authority().ok_or_else(relative)?.as_str();
         let scheme = match uri.scheme_str() {
             Some(scheme) => scheme,
             None if connect => "https",
-            None => return Err(Error::Target),
+            None => return Err(relative()),
         };
+        if !is_scheme(scheme) {
+            return Err(no_scheme());
+        }
         if authority.contains('@') {
-            return Err(Error::Target);
+            return Err(wrong("the URI has user information"));
         }
         Ok(Self {
             method: &parts.method,

@@ -276,6 +276,9 @@ fn authorities() {
         "::1",
         "a\n",
         "ä",
+        "a%2e",
+        "a,b",
+        "a!b",
     ] {
         let mut message = get("/");
         message.authority = bad.to_owned();
@@ -284,9 +287,21 @@ fn authorities() {
             &[("@authority", "sig.target"), ("@target-uri", "sig.target")],
         );
     }
-    let mut message = get("/");
-    message.scheme = "ht tp";
-    fails(&message, &[("@scheme", "sig.target")]);
+}
+
+/// HMS-02: what was given in the wrong order, or is another protocol, makes no component.
+#[test]
+fn schemes() {
+    for bad in ["ht tp", "", "ftp", "wss", "https:", "tools.example"] {
+        let mut message = get("/a?b=c");
+        message.scheme = bad;
+        for component in ["@scheme", "@authority", "@target-uri", "@path", "@query"] {
+            fails(&message, &[(component, "sig.target")]);
+        }
+        fails(&message, &[("@request-target", "sig.target")]);
+        let error = value(&message, "@path").unwrap_err().to_string();
+        assert!(error.ends_with("neither `https` nor `http`"), "{error}");
+    }
 }
 
 /// §2.2.5. HMS-02

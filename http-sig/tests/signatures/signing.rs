@@ -321,18 +321,21 @@ fn targets_of_the_http_crate() {
         target(&HttpRequest::to_send(&connect).unwrap()),
         "a.example:443"
     );
-    assert_eq!(
-        code(HttpRequest::to_send(&parts("GET", "/a", one))),
-        "sig.target"
-    );
-    assert_eq!(
-        code(HttpRequest::to_send(&parts(
-            "GET",
-            "https://u:p@a.example/",
-            one
-        ))),
-        "sig.target"
-    );
+    for (uri, reason) in [
+        (
+            "/a",
+            "the URI is not absolute, as it is of a request to send",
+        ),
+        ("https://u:p@a.example/", "the URI has user information"),
+        (
+            "ftp://a.example/",
+            "the scheme is neither `https` nor `http`",
+        ),
+    ] {
+        let error = HttpRequest::to_send(&parts("GET", uri, one)).unwrap_err();
+        assert_eq!(error.code(), "sig.target", "{uri}");
+        assert_eq!(error.to_string(), format!("the request target: {reason}"));
+    }
 }
 
 #[test]
