@@ -23,13 +23,12 @@ use aims::Agent;
 use aims::agent::TokenTransport;
 use aims::cred::IdentitySource;
 use aims::cred::source::RenewingSource;
-use aims::fetch::{Fetch as _, Fetcher};
+use aims::fetch::Fetcher;
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock as _, SystemClock};
 use aims::jose::{Chain, provider};
-use aims::oauth_client::{TokenSource, discovery};
+use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
-use aims::oauth_wire::metadata::ServerMetadata;
 use aims::oauth_wire::names::{Issuer, Resource};
 use authority::client::{Enrolled, IdentityClient, Showing};
 use http::Request;
@@ -70,17 +69,8 @@ async fn run() -> Result<(), Failure> {
     let identity = source.identity(SystemClock::new().now())?;
     println!("I am       {}", identity.id().as_str());
 
-    // 2. Who gives out tokens for the tool? The tool says it (RFC 9728), but the agent decides whom it shows its identity to: `choose` takes none but an authority
-    //    from this list.
-    let resource = Resource::loopback(&tool)?;
-    let server = authorization_server(&resource, &authority, &fetcher).await;
-    let server = server.map_err(|error| {
-        let why = Chain(&*error);
-        format!("nobody who gives out tokens for {tool}: {why}\nis the tool running?")
-    })?;
-    println!("tokens by  {}", server.issuer().as_str());
-
-    // 3. How does the agent prove itself there? By the WIT, and a proof of its key; by whichever it has at that moment. The tokens that it gets are bound to the key.
+    // 2. How does the agent prove itself to whoever gives out tokens? By the WIT, and a proof of its key; by whichever it has at that moment. The tokens that it gets are
+    //    bound to the key.
     let identities = source.clone();
     let client = SpiffeWit::new(identity.id().as_str().parse()?, move |now| {
         let identity = identities.identity(now)?;
@@ -89,7 +79,20 @@ async fn run() -> Result<(), Failure> {
             Arc::clone(identity.signer()),
         ))
     });
-    let tokens = TokenSource::new(server, client, TokenTransport::new(fetcher.clone()));
+
+    // 3. Who gives out tokens for the tool? The tool says it (RFC 9728), but the agent decides whom it shows its identity to: none but an authority from this list.
+    let (resource, accepted) = (Resource::loopback(&tool)?, [Issuer::loopback(&authority)?]);
+    let transport = TokenTransport::new(fetcher.clone());
+    let tokens = TokenSource::discover(&resource, &accepted, client, transport).await;
+    let tokens = tokens.map_err(|error| {
+        let why = Chain(&error);
+        let hint = match error.code() {
+            "grant.transport" => "is the tool running?",
+            _ => "is that the tool's own URL, and does it trust this authority?",
+        };
+        format!("nobody who gives out tokens for {tool}: {why}\n{hint}")
+    })?;
+    println!("tokens by  {}", tokens.issuer().as_str());
 
     // 4. The agent. Whatever it sends to the tool carries an access token, the WIT, and a proof that is good for this one request. This handle is what a model's
     //    tool-calling loop is given: it can send requests, and it cannot show anybody a credential.
@@ -132,29 +135,21 @@ async fn call(agent: &Agent, request: http::request::Builder) -> Result<(), Fail
     let request = request.body(Vec::new())?;
     let sent = format!("{} {}", request.method(), request.uri().path());
     let answer = agent.send(request).await?;
-    let body = String::from_utf8_lossy(answer.body());
-    println!("{sent:<18} {} {body}", answer.status().as_u16());
+    let (status, body) = (answer.status().as_u16(), shown(answer.body()));
+    println!("{sent:<18} {status} {body}");
     Ok(())
 }
 
-/// Finds the authorization server of a tool, among those that the agent accepts: two documents, each checked against what was asked for.
-async fn authorization_server(
-    tool: &Resource,
-    accepted: &str,
-    fetcher: &Fetcher,
-) -> Result<ServerMetadata, Failure> {
-    let (request, pending) = discovery::resource(tool, None)?;
-    let discovery::Step::Found(metadata) = pending.finish(&fetcher.send(request).await?)? else {
-        return Err("the tool does not say who gives out tokens for it".into());
-    };
-    let issuer = discovery::choose(&metadata, &[Issuer::loopback(accepted)?])?;
-    let (mut request, mut pending) = discovery::server(&issuer)?;
-    loop {
-        match pending.finish(&fetcher.send(request).await?)? {
-            discovery::Step::Found(server) => return Ok(server),
-            discovery::Step::Next(next, more) => (request, pending) = (next, more),
+/// What somebody else wrote, for a terminal: what that would obey instead of showing it is written out.
+fn shown(text: &[u8]) -> String {
+    let mut safe = String::new();
+    for char in String::from_utf8_lossy(text).chars() {
+        match char {
+            '"' | '\'' | '\\' => safe.push(char),
+            _ => safe.extend(char.escape_debug()),
         }
     }
+    safe
 }
 
 /// From a file, because everybody on the machine can read a command line, and every child process an environment.
@@ -170,4 +165,25 @@ fn bootstrap_token() -> Result<SecretText, Failure> {
 
 fn setting(name: &str, otherwise: &str) -> String {
     std::env::var(name).unwrap_or_else(|_not_set| otherwise.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    /// T-167: nothing that a terminal obeys is printed; words stay as they are.
+    #[test]
+    fn answers_are_escaped() {
+        for (text, safe) in [
+            (
+                "6 times 7 is 42, \"ä 漢\" 'x' \\",
+                "6 times 7 is 42, \"ä 漢\" 'x' \\",
+            ),
+            ("\u{1b}[2J\r\nlet in", "\\u{1b}[2J\\r\\nlet in"),
+            ("\u{9b}31m\u{202e}\u{200b}", "\\u{9b}31m\\u{202e}\\u{200b}"),
+        ] {
+            assert_eq!(shown(text.as_bytes()), safe);
+        }
+        assert_eq!(shown(b"\xff"), "\u{fffd}");
+    }
 }

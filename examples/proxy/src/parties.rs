@@ -82,6 +82,7 @@ impl Issuer {
             .build()?;
         // Any path and any method: what stands between is to be caught by the guard, not by the routes.
         let router = Router::new().fallback(call).layer(guard.message_layer());
+        // `axum::serve` has no limits of its own. Behind a proxy that has some, as nginx does, it will do; `examples/tool` is served without a proxy.
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(())
     }

@@ -43,7 +43,10 @@ pub(crate) async fn run(
     intern: &Holder,
     source: &TokenSource,
 ) -> Result<usize, Failure> {
-    println!("{:<46} {:>6}  {:<22} as it should", "sent", "answer", "why");
+    println!(
+        "What is sent to the tool, the HTTP status that comes back, and why: the code in the tool's own record, in the last line\nthe agent's. Who calls is told less.\n"
+    );
+    println!("{:<46} {:>6}  {:<22} as it should", "sent", "status", "why");
     let mut lines = Vec::new();
     for step in steps(world, planner, intern, source).await? {
         let answer = world.fetcher.send(step.request).await?;

@@ -147,6 +147,8 @@ pub(crate) async fn start_tool(
             &path,
             get(move || async move { published.to_response::<axum::body::Body>() }),
         );
+    // `axum::serve` has no limits: a caller that sends half a request keeps its connection. It will do here, where the only callers are in this process; a tool that others
+    // reach is served as `examples/tool` is, or by a proxy with limits.
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(trust)
 }

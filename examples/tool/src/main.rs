@@ -71,7 +71,8 @@ async fn run() -> Result<(), Failure> {
     let metadata = metadata.with_authorization_server(issuer);
 
     // 3. The guard. It is given the URL by which callers know the tool, and never asks a request for it: a proof that was made for another tool is worth nothing
-    //    here, whatever the `Host` field says. Every caller must bring an access token with this scope, and prove that it holds the key of its identity.
+    //    here, whatever the `Host` field says. Whoever calls must bring an access token of the issuer and prove that it holds the key of its identity; where a route
+    //    says nothing else, the token must have this scope.
     let guard = Guard::builder(tool.as_str())
         .keys(&keys)
         .metadata(metadata)
@@ -79,12 +80,14 @@ async fn run() -> Result<(), Failure> {
         .record(Story)
         .build()?;
 
-    // 4. A route that requires something else shares everything but that with the others: what was proven at one route cannot be replayed at another.
+    // 4. `/admin` requires something else, and that stands instead of what the others require: the identity of an administrator, and no scope. All else is shared,
+    //    the need for an access token as well, and the memory of proofs: none is good twice.
     let admins = Requirements::new().agents("spiffe://example.org/admin/*".parse()?);
     let admin = guard.requiring(admins);
 
-    // 5. The routes. What stands above `.layer(..)` is guarded; what stands below is open to everybody, and here that is the metadata alone. A handler that takes a
-    //    `Principal` can stand nowhere else: only a guard can make one.
+    // 5. The routes. What stands above `.layer(..)` is guarded, and so is what is not there: an unknown path answers 401, and 404 only to whom the guard lets in, so that
+    //    strangers do not learn which paths there are. What stands below has what layer it brings, as `/admin` does, or is open to everybody, and here that is the
+    //    metadata alone. A handler that takes a `Principal` answers nobody without a guard: only a guard can make one.
     let published = guard.published().cloned().ok_or("no metadata to publish")?;
     let metadata_path = published.path().to_owned();
     let (path, address) = path_and_address(&tool)?;
