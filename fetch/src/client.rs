@@ -144,8 +144,8 @@ impl FetcherBuilder {
         self
     }
 
-    /// Connects to private addresses too ([`address::is_private`](crate::address::is_private)), still not to a cloud's metadata service: for URLs that are configuration, in a network of one's own.
-    /// Never for a URL from a stranger.
+    /// Connects to private addresses too ([`address::is_private`](crate::address::is_private)), still not to a cloud's metadata service: for URLs that are configuration,
+    /// in a network of one's own. Never for a URL from a stranger.
     pub const fn allow_private_networks(mut self) -> Self {
         self.policy.private_networks = true;
         self

@@ -18,7 +18,8 @@ use crate::{Error, Fetch};
 
 /// Keeps the JSON documents that others publish (key sets, metadata), and fetches each once at a time.
 ///
-/// A fetch is a task of its own: the caller that started it may go away, and one URL that hangs delays no other. Clones share what is kept. All of it runs within a tokio runtime with timers.
+/// A fetch is a task of its own: the caller that started it may go away, and one URL that hangs delays no other. Clones share what is kept. All of it runs within a tokio
+/// runtime with timers.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), fetch::Error> {
@@ -70,8 +71,8 @@ impl Documents {
     ///
     /// # Errors
     ///
-    /// What the [`Fetch`] gives; `fetch.status`, `fetch.content_type`, `fetch.body_too_long`, `fetch.rejected` for the answer; `fetch.backing_off` for some time after a failure; `fetch.busy`;
-    /// `fetch.interrupted`.
+    /// What the [`Fetch`] gives; `fetch.status`, `fetch.content_type`, `fetch.body_too_long`, `fetch.rejected` for the answer; `fetch.backing_off` for some time after a
+    /// failure; `fetch.busy`; `fetch.interrupted`.
     pub async fn get(&self, key: &DocumentKey) -> Result<Arc<Document>, Error> {
         let now = Instant::now();
         let step = {

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 
-use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode, Uri};
 use oauth_client::{Token, Transport, TransportFuture};
+use oauth_wire::challenge::Challenges;
 use oauth_wire::names::Resource;
 
 use super::{Agent, Authorization, Error};
@@ -67,8 +68,8 @@ impl Judge {
 }
 
 impl Agent {
-    /// Sends a request: with an access token, where one is [configured](super::AgentBuilder::authorize) for its URI, and proven. When the tool refuses the token, it is forgotten and the request is sent once more with a new
-    /// one; with a new proof each time.
+    /// Sends a request: with an access token, where one is [configured](super::AgentBuilder::authorize) for its URI, and proven. When the tool refuses the token (401 and
+    /// a `Bearer` challenge that says `invalid_token` or nothing, RFC 6750 §3), it is forgotten and the request is sent once more with a new one; with a new proof each time.
     ///
     /// # Errors
     ///
@@ -96,9 +97,7 @@ impl Agent {
         let token = source.token_for(resource, scopes).await?;
         let again = request.clone();
         let (answer, judge) = self.exchange_once(request, Some(&token), carrier).await?;
-        if answer.status() != StatusCode::UNAUTHORIZED
-            || !answer.headers().contains_key(WWW_AUTHENTICATE)
-        {
+        if !refuses_token(&answer) {
             return judge.finish(answer);
         }
         // Whoever answered so, it costs a token and one more try.
@@ -153,4 +152,15 @@ impl Agent {
             .filter(|it| requested.is_within(&it.resource))
             .max_by_key(|it| it.resource.as_str().len()))
     }
+}
+
+/// Whether the token was refused that came with the request. A challenge that cannot be read, is of another scheme or says another error is about something else, which a
+/// new token would not change.
+fn refuses_token<B>(answer: &Response<B>) -> bool {
+    let is_about_token = |challenges: Challenges| {
+        let mut errors = challenges.of("Bearer").map(|it| it.error());
+        errors.any(|error| matches!(error, None | Some("invalid_token")))
+    };
+    answer.status() == StatusCode::UNAUTHORIZED
+        && Challenges::parse(answer.headers()).is_ok_and(is_about_token)
 }
