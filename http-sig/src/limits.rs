@@ -45,7 +45,8 @@ impl Limits {
         self
     }
 
-    /// At most that many bytes in a signature base, so in all covered values together.
+    /// At most that many bytes in a signature base, so in all covered values together; and as many are parsed for it: a field for each of its members that is covered, and the
+    /// query for each of its parameters (T-071).
     #[must_use]
     pub const fn with_base_len(mut self, most: usize) -> Self {
         self.base_len = most;

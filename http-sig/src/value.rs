@@ -32,7 +32,7 @@ use crate::{ComponentId, Error, Exchange, Start};
 /// `sig.component_absent`, `sig.component_ambiguous`, `sig.component_misplaced`, `sig.field_type_unknown`, `sig.field_type`, `sig.value`, `sig.target`.
 pub fn component_value(exchange: &Exchange<'_>, id: ComponentId<'_>) -> Result<String, Error> {
     let mut out = Vec::with_capacity(64);
-    if !write(&mut out, usize::MAX, exchange, id)? {
+    if !write(&mut out, &mut Room::of(usize::MAX), exchange, id)? {
         return Err(absent(id));
     }
     String::from_utf8(out).map_err(|_no_text| Error::Value {
@@ -47,10 +47,34 @@ pub(crate) fn absent(id: ComponentId<'_>) -> Error {
     }
 }
 
-/// Appends the value of a component, if all of `out` then has at most `limit` bytes; `false` where there is no such field.
+/// How much there is room for in a signature base, and to parse for it.
+pub(crate) struct Room {
+    limit: usize,
+    parsed: usize,
+}
+
+impl Room {
+    pub(crate) const fn of(limit: usize) -> Self {
+        Self { limit, parsed: 0 }
+    }
+
+    /// Counts what is parsed for one component: a member or a query parameter is little to write, but all of the field or the query is read for it.
+    fn parse(&mut self, len: usize) -> Result<(), Error> {
+        self.parsed = self.parsed.saturating_add(len);
+        if self.parsed <= self.limit {
+            return Ok(());
+        }
+        Err(Error::Limit {
+            what: "bytes that are parsed for a signature base",
+            limit: self.limit,
+        })
+    }
+}
+
+/// Appends the value of a component, if there is room for all of `out`; `false` where there is no such field.
 pub(crate) fn write(
     out: &mut Vec<u8>,
-    limit: usize,
+    room: &mut Room,
     exchange: &Exchange<'_>,
     id: ComponentId<'_>,
 ) -> Result<bool, Error> {
@@ -69,7 +93,7 @@ pub(crate) fn write(
     let start = out.len();
     match id.kind() {
         Kind::Field => {
-            if !field::write(out, limit, message, exchange.types(), id)? {
+            if !field::write(out, room, message, exchange.types(), id)? {
                 return Ok(false);
             }
         }
@@ -91,7 +115,9 @@ pub(crate) fn write(
                 match derived {
                     Derived::Method => out.extend_from_slice(method.as_bytes()),
                     Derived::QueryParam => {
-                        query::write_parameter(out, target(method)?.query.unwrap_or_default(), id)?;
+                        let query = target(method)?.query.unwrap_or_default();
+                        room.parse(query.len())?;
+                        query::write_parameter(out, query, id)?;
                     }
                     Derived::RequestTarget => {
                         target(method)?;
@@ -103,6 +129,7 @@ pub(crate) fn write(
             _ => return Err(misplaced()),
         },
     }
+    let limit = room.limit;
     if out.len() > limit {
         return Err(Error::Limit {
             what: "bytes in the signature base",

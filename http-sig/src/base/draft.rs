@@ -3,13 +3,13 @@
 use jose::time::UnixTime;
 
 use super::{PARAMS, SignatureBase, Span};
-use crate::value;
+use crate::value::{self, Room};
 use crate::{ComponentId, Error, Exchange, Limits};
 
 /// First the lines of components, then the list of them, then its parameters.
 pub(crate) struct Draft<'e> {
     exchange: &'e Exchange<'e>,
-    limit: usize,
+    room: Room,
     pub(super) base: SignatureBase,
 }
 
@@ -25,7 +25,7 @@ impl<'e> Draft<'e> {
         let room = room.saturating_add(more).saturating_add(1536);
         Self {
             exchange,
-            limit: limits.base_len,
+            room: Room::of(limits.base_len),
             base: SignatureBase {
                 bytes: Vec::with_capacity(room),
                 spans: Vec::with_capacity(components),
@@ -51,7 +51,7 @@ impl<'e> Draft<'e> {
         bytes.extend_from_slice(id.as_str().as_bytes());
         bytes.extend_from_slice(b": ");
         let value = bytes.len();
-        if !value::write(bytes, self.limit, self.exchange, id)? {
+        if !value::write(bytes, &mut self.room, self.exchange, id)? {
             bytes.truncate(identifier);
             return Ok(false);
         }

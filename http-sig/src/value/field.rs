@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sfv::{Dictionary, FieldType as _, Item, List, ListEntry, Parser};
 
+use super::Room;
 use crate::component::excerpt;
 use crate::sf::unescape;
 use crate::{ComponentId, Error, FieldType, FieldTypes, Message, Section};
@@ -11,7 +12,7 @@ use crate::{ComponentId, Error, FieldType, FieldTypes, Message, Section};
 /// Appends the value of the field, in the manner that its parameters ask for; `false` where there is no line of it.
 pub(super) fn write(
     out: &mut Vec<u8>,
-    limit: usize,
+    room: &mut Room,
     message: &dyn Message,
     types: &FieldTypes,
     id: ComponentId<'_>,
@@ -24,7 +25,7 @@ pub(super) fn write(
         Section::Headers
     };
     let structured = flags.structured || id.argument().is_some();
-    let start = out.len();
+    let (start, limit) = (out.len(), room.limit);
     let mut lines = 0_usize;
     let mut well_formed = true;
     message.lines(section, id.name(), &mut |line| {
@@ -70,6 +71,7 @@ pub(super) fn write(
         let field_type = types.of(id.name()).ok_or_else(|| Error::FieldTypeUnknown {
             component: component(),
         })?;
+        room.parse(out.len().saturating_sub(start))?;
         let text = serialize(out.get(start..).unwrap_or_default(), field_type, id)?;
         out.truncate(start);
         out.extend_from_slice(text.as_bytes());

@@ -16,3 +16,4 @@ mod policy;
 mod signing;
 mod support;
 mod wimse;
+mod work;
