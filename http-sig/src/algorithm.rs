@@ -4,12 +4,11 @@ use std::fmt;
 
 use jose::alg::{Algorithm as JwsAlgorithm, AlgorithmSet as JwsAlgorithms};
 
-/// An algorithm of the registry "HTTP Signature Algorithms".
+/// An algorithm of the registry "HTTP Signature Algorithms", which is open: more may come.
+///
+/// It is another thing than the `alg` of a JWK, [`jose::alg::Algorithm`]: [`of_jws`](Self::of_jws) leads from that one to this one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[expect(
-    clippy::exhaustive_enums,
-    reason = "a new algorithm must be decided on wherever one matches"
-)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// `ecdsa-p256-sha256`: r ‖ s, 64 bytes (RFC 9421 §3.3.4).
     EcdsaP256Sha256,
@@ -26,8 +25,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
+    /// All that are known here.
+    pub const ALL: &'static [Self] = &[
         Self::EcdsaP256Sha256,
         Self::EcdsaP384Sha384,
         Self::Ed25519,
@@ -52,7 +51,7 @@ impl Algorithm {
     /// The algorithm of that name, compared byte for byte.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|known| known.name() == name)
+        Self::ALL.iter().copied().find(|known| known.name() == name)
     }
 
     /// The algorithm that a key of this JWS algorithm signs with, where there is one.

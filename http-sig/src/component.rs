@@ -19,7 +19,7 @@ use crate::sf::Cursor;
 ///
 /// assert_eq!(Component::field("content-digest")?.of_request()?.as_str(), r#""content-digest";req"#);
 /// assert_eq!(Component::METHOD.as_str(), r#""@method""#);
-/// assert_eq!("@query-param;name=\"Pet\"".parse::<Component>()?, Component::query_param("Pet")?);
+/// assert_eq!("@query-param;name=\"Pet\"".parse::<Component>()?, Component::query_param("Pet"));
 /// assert_eq!(Component::field("Content-Type").unwrap_err().code(), "sig.component_unknown");
 /// # Ok::<(), http_sig::Error>(())
 /// ```
@@ -86,13 +86,24 @@ impl Component {
         Self::of(format!("\"{name}\""))
     }
 
-    /// `@query-param` of this name, given as it is to be compared: form-encoded, `a%20b` (RFC 9421 §2.2.8).
-    ///
-    /// # Errors
-    ///
-    /// `sig.component_parameter` where the name is no printable ASCII.
-    pub fn query_param(name: &str) -> Result<Self, Error> {
-        extended("\"@query-param\"", "name", name)
+    /// `@query-param` of this name, as it is and not as it stands in a query: `a b` becomes `"@query-param";name="a%20b"` (RFC 9421 §2.2.8).
+    #[must_use]
+    pub fn query_param(name: &str) -> Self {
+        const NAME: &str = "@query-param";
+        let mut encoded = Vec::with_capacity(name.len());
+        crate::form::encode(&mut encoded, name.as_bytes());
+        let mut text = format!("\"{NAME}\";name=\"");
+        let start = text.len();
+        text.push_str(&String::from_utf8_lossy(&encoded));
+        let argument = start..text.len();
+        text.push('"');
+        Self(Text::Own(Own {
+            text,
+            name: 1..NAME.len().saturating_add(1),
+            kind: Kind::Derived(Derived::QueryParam),
+            flags: Flags::default(),
+            argument: Some(argument),
+        }))
     }
 
     /// The same field, serialised anew by its structured type (`sf`, RFC 9421 §2.1.1).

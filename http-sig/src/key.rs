@@ -40,7 +40,7 @@ impl Key {
                 .filter(has)
                 .ok_or(Error::Algorithm);
         }
-        let mut all = Algorithm::ALL.into_iter().filter(has);
+        let mut all = Algorithm::ALL.iter().copied().filter(has);
         match (all.next(), all.next()) {
             (Some(algorithm), None) => Ok(algorithm),
             _ => Err(Error::Algorithm),

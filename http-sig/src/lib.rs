@@ -8,6 +8,7 @@ mod component;
 pub mod digest;
 mod error;
 mod exchange;
+mod form;
 pub mod http1;
 mod key;
 mod limits;

@@ -36,11 +36,10 @@ fn covered(
     id: &ComponentId<'_>,
     value: &str,
 ) -> Result<ContentDigest, http_sig::Error> {
-    if let Some((_, rest)) = id.as_str().split_once(";key=\"") {
-        let key = rest.split('"').next().unwrap_or_default();
+    if let Some(key) = id.key() {
         return ContentDigest::parse([format!("{key}={value}").as_bytes()]);
     }
-    if !id.as_str().contains(";bs") {
+    if !id.is_binary() {
         return ContentDigest::parse([value.as_bytes()]);
     }
     let section = if id.is_of_trailers() {

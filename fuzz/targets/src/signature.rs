@@ -58,7 +58,7 @@ fn judge(exchange: &Exchange<'_>, message: &dyn Message) -> Outcome {
     }
     let policy = Policy::requiring([])
         .with_any_tag()
-        .with_algorithms(Algorithms::of(&Algorithm::ALL));
+        .with_algorithms(Algorithms::of(Algorithm::ALL));
     let verified = [0, 1].map(|provider| {
         let verified = policy.verify_each(exchange, &Known(provider), at(NOW));
         verified.map_err(|error| error.code())

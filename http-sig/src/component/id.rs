@@ -1,7 +1,9 @@
 //! Identifiers, read without copying.
 
+use std::borrow::Cow;
+
 use crate::Error;
-use crate::sf::{BareItem, Cursor};
+use crate::sf::{BareItem, Cursor, unescape};
 
 /// What a component name means.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -203,6 +205,34 @@ impl<'a> ComponentId<'a> {
         self.flags.trailers
     }
 
+    /// Whether the field is serialised anew by its structured type (`sf`).
+    #[must_use]
+    pub const fn is_structured(&self) -> bool {
+        self.flags.structured
+    }
+
+    /// Whether each line of the field is a byte sequence (`bs`).
+    #[must_use]
+    pub const fn is_binary(&self) -> bool {
+        self.flags.binary
+    }
+
+    /// The key of the one member that is covered of a dictionary (`key`).
+    #[must_use]
+    pub fn key(&self) -> Option<Cow<'a, str>> {
+        self.argument
+            .filter(|_| self.kind == Kind::Field)
+            .map(unescape)
+    }
+
+    /// The name of the query parameter that is covered (`name`), form-encoded: `a%20b`.
+    #[must_use]
+    pub fn query_param(&self) -> Option<Cow<'a, str>> {
+        self.argument
+            .filter(|_| self.kind != Kind::Field)
+            .map(unescape)
+    }
+
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
     }
@@ -226,7 +256,7 @@ impl Eq for ComponentId<'_> {}
 
 fn set_argument<'a>(argument: &mut Option<&'a str>, value: BareItem<'a>) -> Option<()> {
     match value {
-        BareItem::String(std::borrow::Cow::Borrowed(raw)) if argument.is_none() => {
+        BareItem::String(Cow::Borrowed(raw)) if argument.is_none() => {
             *argument = Some(raw);
             Some(())
         }

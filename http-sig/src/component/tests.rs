@@ -112,10 +112,20 @@ fn components_are_made_and_read() {
         digest.member("\n").unwrap_err().code(),
         "sig.component_parameter"
     );
-    assert_eq!(
-        Component::query_param("a b").unwrap().as_str(),
-        "\"@query-param\";name=\"a b\""
-    );
+    for (name, encoded) in [
+        ("a b", "a%20b"),
+        ("a+b", "a%2Bb"),
+        ("a%20b", "a%2520b"),
+        ("ü\"\n", "%C3%BC%22%0A"),
+        ("", ""),
+    ] {
+        let made = Component::query_param(name);
+        let text = format!("\"@query-param\";name=\"{encoded}\"");
+        let read = ComponentId::parse(&text).unwrap();
+        assert_eq!((made.as_str(), made.id()), (&*text, read));
+        assert_eq!(made.id().kind(), read.kind());
+        assert_eq!(made.id().query_param().as_deref(), Some(encoded));
+    }
     assert_eq!(
         Component::field("@method").unwrap_err().code(),
         "sig.component_unknown"
@@ -148,6 +158,27 @@ fn components_are_made_and_read() {
 }
 
 #[test]
+fn identifiers_tell_their_parameters() {
+    let id = |text| ComponentId::parse(text).unwrap();
+    let tell = |text| {
+        let id = id(text);
+        (
+            id.is_structured(),
+            id.is_binary(),
+            id.key(),
+            id.query_param(),
+        )
+    };
+    assert_eq!(tell("\"a\""), (false, false, None, None));
+    assert_eq!(tell("\"a\";sf"), (true, false, None, None));
+    assert_eq!(tell("\"a\";bs"), (false, true, None, None));
+    let member = "\"a\";key=\"say \\\"k\\\"\"";
+    assert_eq!(tell(member), (false, false, Some("say \"k\"".into()), None));
+    let parameter = "\"@query-param\";name=\"n\"";
+    assert_eq!(tell(parameter), (false, false, None, Some("n".into())));
+}
+
+#[test]
 fn an_error_has_a_short_excerpt() {
     let long = format!("\"{}\u{202e}\"", "A".repeat(1000));
     let error = ComponentId::parse(&long).unwrap_err().to_string();
@@ -166,6 +197,7 @@ proptest! {
         prop_assert_eq!(again.id().is_of_trailers(), tr);
         prop_assert_eq!(again.id().is_of_request(), req);
         prop_assert_eq!(again.id().name(), name.as_str());
+        prop_assert_eq!(again.id().key(), Some(key.into()));
         prop_assert_eq!(again, component);
     }
 }

@@ -36,17 +36,9 @@ pub(super) fn write_parameter(
 
 /// Decodes and encodes; `None` where it is no UTF-8.
 fn encode_again(out: &mut Vec<u8>, raw: &str) -> Option<()> {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let decoded = decode(raw.as_bytes());
     str::from_utf8(&decoded).ok()?;
-    for byte in decoded {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'*' | b'-' | b'.' | b'_') {
-            out.push(byte);
-        } else {
-            let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
-            out.extend([b'%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
+    crate::form::encode(out, &decoded);
     Some(())
 }
 

@@ -446,6 +446,13 @@ fn query_parameters() {
             "sig.component_absent",
         )],
     );
+    // A component that was made by the name itself is the one that the query has.
+    let message = get("/?a+b=1&%C3%BC=2&a%2Bb=3");
+    for (name, expected) in [("a b", "1"), ("ü", "2"), ("a+b", "3")] {
+        let made = Component::query_param(name);
+        let value = component_value(&message.exchange(), made.id());
+        assert_eq!(value.unwrap(), expected, "{name}");
+    }
     fails(
         &get("/?a=1&b=2&a=3"),
         &[("@query-param;name=\"a\"", "sig.component_ambiguous")],

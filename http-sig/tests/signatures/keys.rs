@@ -84,7 +84,7 @@ fn algorithms() {
     for jws in [Jws::Es512, Jws::Ps256, Jws::Ps384, Jws::Rs384, Jws::Rs512] {
         assert_eq!(Algorithm::of_jws(jws), None);
     }
-    for algorithm in Algorithm::ALL {
+    for &algorithm in Algorithm::ALL {
         assert_eq!(Algorithm::from_name(algorithm.name()), Some(algorithm));
         assert_eq!(
             Algorithms::PUBLIC_KEY.contains(algorithm),
@@ -230,7 +230,7 @@ fn kinds_are_apart() {
     let (_, x) = x.split_once("\"x\":\"").unwrap();
     let raw = jose::base64url::decode(x.split('"').next().unwrap()).unwrap();
     let one = set(&[&public]);
-    let with_mac = Policy::requiring([]).with_algorithms(Algorithms::of(&Algorithm::ALL));
+    let with_mac = Policy::requiring([]).with_algorithms(Algorithms::of(Algorithm::ALL));
     for secret in [raw, public.jwk().to_json().into_bytes()] {
         for alg in [true, false] {
             let message = mac(&post(), &secret, id, alg);

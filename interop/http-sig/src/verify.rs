@@ -23,8 +23,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         return Ok(());
     }
     let (algorithm, required) = (job.algorithm()?, job.components()?);
-    let digest = Component::field("content-digest")?;
-    let covers_content = required.iter().any(|it| is_of(it, &digest));
+    let covers_content = required.iter().any(is_digest);
     let policy = Policy::requiring(required)
         .with_label(&job.label)
         .with_any_tag()
@@ -38,10 +37,9 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the component is this field of the message itself, whole or in part.
-fn is_of(component: &Component, field: &Component) -> bool {
-    let rest = component.as_str().strip_prefix(field.as_str());
-    rest.is_some_and(|parameters| !parameters.split(';').any(|it| it == "req"))
+/// Whether the component is the digest of the message itself, whole or in part.
+fn is_digest(component: &Component) -> bool {
+    component.id().name() == ContentDigest::FIELD && !component.id().is_of_request()
 }
 
 /// The one key of the job, under its `keyid`.
