@@ -51,12 +51,28 @@ fn a_url_has_one_spelling() {
         "https://user@crawler.example",
         "https://crawler.example//",
         "https://[::0]",
+        "https://[::1",
+        "https://::1",
+        "https://127.1",
+        "https://127.0.0.01",
+        "https://127.0.0.1.",
+        "https://0x7f.0.0.1",
+        "https://127.0.0.0x1",
+        "https://2130706433",
+        "https://256.0.0.1",
         "https://cr\u{e4}wler.example",
     ] {
         let error = SignatureAgent::directory(origin).unwrap_err();
         assert_eq!(error.code(), "sig.agent", "{origin}");
     }
-    SignatureAgent::directory("https://[::1]:8443").unwrap();
+    for origin in [
+        "https://[::1]:8443",
+        "https://127.0.0.1",
+        "https://1.example",
+        "https://0x7f.example",
+    ] {
+        SignatureAgent::directory(origin).unwrap();
+    }
     for url in [
         "https://crawler.example",
         "https://crawler.example/a/../b",

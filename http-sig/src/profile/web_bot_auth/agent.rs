@@ -1,5 +1,7 @@
 //! An agent: where the keys of a signature are published (draft §"Signature-Agent", §"Key Distribution and Discovery").
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use super::DIRECTORY_PATH;
 use crate::Error;
 
@@ -146,23 +148,27 @@ fn after_authority(url: &str) -> Option<&str> {
         let number = port.parse::<u16>();
         number.is_ok_and(|number| number != 0 && number != 443 && number.to_string() == port)
     });
-    let is_name = |host: &str| {
-        let bytes = host.bytes();
-        let mut bytes =
-            bytes.map(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_".contains(&b));
-        bytes.all(|fits| fits)
-    };
-    let is_address = |host: &str| {
-        let inner = host
-            .strip_prefix('[')
-            .and_then(|host| host.strip_suffix(']'));
-        inner.is_some_and(|inner| {
-            let address = inner.parse::<std::net::Ipv6Addr>();
-            address.is_ok_and(|address| address.to_string() == inner)
-        })
-    };
-    let normal_host = !host.is_empty() && (is_name(host) || is_address(host));
-    (normal_host && normal_port).then_some(rest)
+    (is_normal_host(host) && normal_port).then_some(rest)
+}
+
+/// A name, or an address in the one spelling that it has.
+fn is_normal_host(host: &str) -> bool {
+    if let Some(inner) = host.strip_prefix('[') {
+        let address = inner.strip_suffix(']').map(str::parse::<Ipv6Addr>);
+        return matches!(address, Some(Ok(address)) if format!("[{address}]") == host);
+    }
+    // What ends in a number is read as an address, in whatever spelling: `127.1`, `0x7f.0.0.1`.
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let last = name.rsplit('.').next().unwrap_or_default();
+    let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
+    if is_decimal || last.strip_prefix("0x").is_some_and(is_hex) {
+        let address = host.parse::<Ipv4Addr>();
+        return address.is_ok_and(|address| address.to_string() == host);
+    }
+    let fits =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+    !host.is_empty() && host.bytes().all(fits)
 }
 
 /// A path, and perhaps a query, in normal form.
