@@ -13,17 +13,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use aims::guard::HttpSignatures;
+use aims::cred::{FixedSource, Identity, IdentitySource};
+use aims::fetch::Fetch as _;
 use aims::guard::message::Content;
+use aims::guard::{GuardBuilder, HttpSignatures, Trusting};
 use aims::http_sig::digest::BodyError;
 use aims::jose::time::{Clock, UnixTime};
 use aims::revoked::{Credential, Revoked};
 use bytes::Bytes;
-use common::{CALL, Events, NOW, at};
+use common::{CALL, Events, NOW, World, at};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Full};
-use signed::{Meeting, Net, received};
+use signed::{Meeting, Net, received, source};
 use tower::{Layer as _, ServiceExt as _};
 
 /// What the agent makes of an answer that was changed on its way.
@@ -256,6 +258,84 @@ async fn a_signed_call_is_recorded() {
         events[0].contains("proofs: []") && events[0].contains(r#"code: Some("digest.mismatch")"#)
     );
     assert!(events[1].contains("proofs: [HttpSignature]") && events[1].contains("code: None"));
+}
+
+/// What is found out after a call was let in is an event of its own: a long content that is another one (T-062), and an answer that cannot be signed (SIG-09).
+#[tokio::test]
+async fn what_is_found_out_later_is_recorded() {
+    let events = Events::default();
+    let with = |it: GuardBuilder<Trusting>, world: &World| {
+        let tool = source(&world.agent(signed::TOOL_ID));
+        let answering = HttpSignatures::new().answering_as(tool).with_max_answer(8);
+        it.http_signatures(answering).record(events.clone())
+    };
+    let meeting = Meeting::new(with, HttpSignatures::new());
+    let last = |code: &str| {
+        let mut events = events.0.lock().unwrap();
+        assert_eq!(events.len(), 2);
+        assert!(events[0].contains("Accepted") && events[0].contains("code: None"));
+        assert!(events[1].contains("outcome: Refused") && events[1].contains("proven: true"));
+        assert!(
+            events[1].contains(&format!("code: Some({code:?})")),
+            "{}",
+            events[1]
+        );
+        events.drain(..).next_back().unwrap()
+    };
+
+    let mut pieces = vec![vec![b'a'; 60_000]; 3];
+    let mut request = Request::post(CALL).body(pieces.concat()).unwrap();
+    drop(meeting.agent.sign(&mut request).unwrap());
+    *pieces[2].last_mut().unwrap() = b'b';
+    let told = through(&meeting, request, Chunks::of(&pieces)).await;
+    assert_eq!(told, (StatusCode::OK, "digest.mismatch".to_owned()));
+    last("digest.mismatch");
+
+    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()));
+    let answer = answer(&meeting, &agent, Request::post(CALL), Chunks::of([b"{}"])).await;
+    assert_eq!(answer.status(), StatusCode::NOT_IMPLEMENTED);
+    let event = last("sig.response_unsignable");
+    assert!(event.contains("length limit exceeded"), "{event}");
+}
+
+/// SIG-09: a tool that has no identity at the moment is not called, as its answer could not be signed.
+#[tokio::test]
+async fn who_cannot_answer_is_not_called() {
+    for (state, status, calls) in [
+        (Fading(true), StatusCode::NOT_IMPLEMENTED, 0),
+        (Fading(false), StatusCode::OK, 1),
+    ] {
+        let with = |it: GuardBuilder<Trusting>, world: &World| {
+            let tool = source(&world.agent(signed::TOOL_ID));
+            it.http_signatures(HttpSignatures::new().answering_as(Faded(tool, state)))
+        };
+        let meeting = Meeting::new(with, HttpSignatures::new());
+        let net = Net::of(&meeting.guard);
+        let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()));
+        let mut request = Request::post(CALL).body(b"{}".to_vec()).unwrap();
+        drop(agent.sign(&mut request).unwrap());
+        let answer = net.send(request).await.unwrap();
+        assert_eq!(
+            (answer.status(), *net.calls.lock().unwrap()),
+            (status, calls)
+        );
+    }
+}
+
+/// Whether an identity is gone.
+#[derive(Clone, Copy, Debug)]
+struct Fading(bool);
+
+#[derive(Debug)]
+struct Faded(FixedSource, Fading);
+
+impl IdentitySource for Faded {
+    fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, aims::cred::Error> {
+        match self.1 {
+            Fading(true) => Err(aims::cred::Error::SourceExpired),
+            Fading(false) => self.0.identity(now),
+        }
+    }
 }
 
 /// A clock that is set by hand.

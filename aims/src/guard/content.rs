@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use http_sig::Error;
 use http_sig::digest::{BodyError, ContentDigest, VerifiedBody};
 use pin_project_lite::pin_project;
+
+use super::later::LetIn;
 
 pin_project! {
     /// The body that the inner service of a [`MessageLayer`](super::message::MessageLayer) gets.
@@ -18,9 +20,11 @@ pin_project! {
     /// content than was signed (T-062). Its trailers, which nobody signed, are dropped. That of any other request is passed on as it is.
     #[derive(Debug)]
     pub struct Content<B> {
-        ahead: VecDeque<Frame<Bytes>>,
+        ahead: VecDeque<Bytes>,
         #[pin]
         rest: Rest<B>,
+        // Who was let in before the rest had come.
+        let_in: Option<Box<LetIn>>,
     }
 }
 
@@ -40,9 +44,13 @@ const AHEAD: u64 = 64 * 1024;
 impl<B: Body<Data = Bytes>> Content<B> {
     /// The content of a request that no signature is about.
     pub(super) const fn unsigned(body: B) -> Self {
-        Self {
-            ahead: VecDeque::new(),
-            rest: Rest::Unsigned { body },
+        Self::new(VecDeque::new(), Rest::Unsigned { body })
+    }
+
+    /// Says who was let in, where there is more to compare.
+    pub(super) fn let_in_by(&mut self, who: impl FnOnce() -> Box<LetIn>) {
+        if matches!(self.rest, Rest::Signed { .. }) {
+            self.let_in = Some(who());
         }
     }
 
@@ -63,22 +71,26 @@ impl<B: Body<Data = Bytes>> Content<B> {
             return Self::empty(body).await;
         };
         let mut body = VerifiedBody::new(body, digest, limit).map_err(BodyError::Digest)?;
-        let (mut ahead, mut length) = (VecDeque::new(), 0_u64);
-        while length <= AHEAD {
+        let mut ahead = Pieces::default();
+        while ahead.length <= AHEAD {
             let Some(frame) = body.frame().await else {
-                let rest = Rest::Read;
-                return Ok(Self { ahead, rest });
+                return Ok(Self::new(ahead.finish(), Rest::Read));
             };
-            let frame = frame?;
-            let data = frame.data_ref().map_or(0, Bytes::len);
-            length = length.saturating_add(u64::try_from(data).unwrap_or(u64::MAX));
-            // An empty frame is nothing to keep, and there could be many; trailers are nothing that was signed.
-            if data > 0 {
-                ahead.push_back(frame);
+            // Trailers are nothing that was signed.
+            if let Ok(data) = frame?.into_data() {
+                ahead.push(data);
             }
         }
-        let rest = Rest::Signed { body };
-        Ok(Self { ahead, rest })
+        Ok(Self::new(ahead.finish(), Rest::Signed { body }))
+    }
+
+    const fn new(ahead: VecDeque<Bytes>, rest: Rest<B>) -> Self {
+        let let_in = None;
+        Self {
+            ahead,
+            rest,
+            let_in,
+        }
     }
 
     /// A body that must be empty, as nobody signed any (SIG-05).
@@ -96,8 +108,7 @@ impl<B: Body<Data = Bytes>> Content<B> {
                 return Err(BodyError::Digest(Error::DigestMissing { field }));
             }
         }
-        let (ahead, rest) = (VecDeque::new(), Rest::Read);
-        Ok(Self { ahead, rest })
+        Ok(Self::new(VecDeque::new(), Rest::Read))
     }
 }
 
@@ -110,8 +121,8 @@ impl<B: Body<Data = Bytes>> Body for Content<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let this = self.project();
-        if let Some(frame) = this.ahead.pop_front() {
-            return Poll::Ready(Some(Ok(frame)));
+        if let Some(data) = this.ahead.pop_front() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         match this.rest.project() {
             RestProjection::Read => Poll::Ready(None),
@@ -122,6 +133,12 @@ impl<B: Body<Data = Bytes>> Body for Content<B> {
             RestProjection::Signed { body } => match ready!(body.poll_frame(context)) {
                 // Nobody signed them.
                 Some(Ok(frame)) if frame.is_trailers() => Poll::Ready(None),
+                Some(Err(BodyError::Digest(error))) => {
+                    if let Some(let_in) = this.let_in.take() {
+                        let_in.refused(&error);
+                    }
+                    Poll::Ready(Some(Err(BodyError::Digest(error))))
+                }
                 frame => Poll::Ready(frame),
             },
         }
@@ -142,8 +159,7 @@ impl<B: Body<Data = Bytes>> Body for Content<B> {
             Rest::Unsigned { body } => body.size_hint(),
             Rest::Signed { body } => body.size_hint(),
         };
-        let data = self.ahead.iter().filter_map(Frame::data_ref);
-        let ahead = data.fold(0_u64, |sum, data| {
+        let ahead = self.ahead.iter().fold(0_u64, |sum, data| {
             sum.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX))
         });
         let mut hint = SizeHint::new();
@@ -152,5 +168,68 @@ impl<B: Body<Data = Bytes>> Body for Content<B> {
         }
         hint.set_lower(rest.lower().saturating_add(ahead));
         hint
+    }
+}
+
+/// What came so far. Small pieces are joined, so that many of them take no more room than one.
+#[derive(Default)]
+struct Pieces {
+    whole: VecDeque<Bytes>,
+    small: BytesMut,
+    length: u64,
+}
+
+impl Pieces {
+    fn push(&mut self, data: Bytes) {
+        let length = u64::try_from(data.len()).unwrap_or(u64::MAX);
+        self.length = self.length.saturating_add(length);
+        if data.len() < SMALL {
+            self.small.extend_from_slice(&data);
+        } else {
+            self.join();
+            self.whole.push_back(data);
+        }
+    }
+
+    fn join(&mut self) {
+        if !self.small.is_empty() {
+            self.whole.push_back(self.small.split().freeze());
+        }
+    }
+
+    fn finish(mut self) -> VecDeque<Bytes> {
+        self.join();
+        self.whole
+    }
+}
+
+/// A piece of fewer bytes is copied.
+const SMALL: usize = 2_048;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_pieces_are_joined_in_their_order() {
+        let mut pieces = Pieces::default();
+        for length in [1, 1, SMALL - 1, SMALL, SMALL, 1, 1] {
+            let byte = u8::try_from(pieces.length % 251).unwrap();
+            pieces.push(Bytes::from(vec![byte; length]));
+        }
+        assert_eq!(pieces.length, 3 * 2_048 + 3);
+        let lengths: Vec<_> = pieces.finish().iter().map(Bytes::len).collect();
+        assert_eq!(lengths, [SMALL + 1, SMALL, SMALL, 2]);
+    }
+
+    #[test]
+    fn many_small_pieces_are_one() {
+        let mut pieces = Pieces::default();
+        for at in 0..10_000_u32 {
+            pieces.push(Bytes::copy_from_slice(&at.to_le_bytes()[..1]));
+        }
+        let joined = Vec::from(pieces.finish());
+        assert_eq!(joined.len(), 1);
+        assert_eq!(joined.concat().len(), 10_000);
     }
 }

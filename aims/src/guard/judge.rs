@@ -65,7 +65,7 @@ impl Examined {
 }
 
 impl Refused {
-    fn new(code: &'static str, answer: Answer, detail: impl Into<String>) -> Self {
+    pub(super) fn new(code: &'static str, answer: Answer, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self {
             reasons: vec![Reason::new(code, detail.clone())],
@@ -139,6 +139,9 @@ impl Guard {
                     Err(http_sig::Error::SignatureMissing) if found.wpt.is_some() => None,
                     signature => Some(signature.map_err(|error| signature_refused(&error))?),
                 };
+                if let Some(unspent) = &found.signature {
+                    inner.check_answerable(unspent, now)?;
+                }
                 // Beside a WPT, that covers them.
                 if let (None, Some(unspent)) = (&found.wpt, &found.signature) {
                     inner

@@ -10,14 +10,15 @@ use http::request::Parts;
 use http::{Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Limited};
-use http_sig::Error;
 use http_sig::digest::BodyError;
 use tower_layer::Layer;
 use tower_service::Service;
 
 pub use super::content::Content;
 use super::judge::{Examined, Part, content_unread, signature_refused};
+use super::later::{LetIn, head_of};
 use super::layer::came_by;
+use super::signed::Unsignable;
 use super::{Guard, Signatures};
 use crate::principal::Principal;
 use crate::refusal::Refusal;
@@ -28,7 +29,9 @@ impl Guard {
     ///
     /// The content of a signed request is compared with the digest that was signed: up to 64 KiB before the service is called, beyond that while it is read, with an
     /// error in place of its end (T-062). Where the caller asks for a signed response, the response is read whole, signed, and answered with 501 instead where that
-    /// cannot be done (SIG-09).
+    /// cannot be done (SIG-09). Both come after the request was accepted, and the seam *record* is told of them by an event of their own.
+    ///
+    /// A response that never ends is waited for as long as whatever is around this layer allows: put a time limit there, such as `tower_http::timeout::TimeoutLayer`.
     ///
     /// ```
     /// # fn example(guard: aims::Guard) -> axum::Router {
@@ -71,7 +74,8 @@ impl Guard {
         };
         let content = held(&mut examined, content);
         let principal = self.finish(&parts, examined, now)?;
-        let content = content.ok_or_else(|| content_unread().refusal)?;
+        let mut content = content.ok_or_else(|| content_unread().refusal)?;
+        content.let_in_by(|| LetIn::new(self, &parts, &principal));
         // The response is signed over the request as it came.
         let signs = self.signs_response_to(&principal);
         let came = signs.then(|| head_of(&parts));
@@ -91,14 +95,14 @@ impl Guard {
         R: Body<Data = Bytes> + From<Vec<u8>>,
         R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let unsigned = || signature_refused(&Error::ResponseUnsignable).refusal;
+        let unsigned = |why| self.unsignable(request, principal, why, self.inner.clock.now());
         let most = self.inner.signatures.as_ref();
         let most = most.map_or(0, Signatures::max_answer);
         let (mut parts, body) = response.into_parts();
         let content = Limited::new(Box::pin(body), most).collect().await;
-        let content = content.map_err(|_too_long_or_broken| unsigned())?;
+        let content = content.map_err(|error| unsigned(Unsignable::of(error.as_ref())))?;
         if content.trailers().is_some() {
-            return Err(unsigned());
+            return Err(unsigned(Unsignable("the response has trailers".to_owned())));
         }
         let content = content.to_bytes();
         parts.headers.remove(header::TRANSFER_ENCODING);
@@ -199,14 +203,4 @@ where
             Ok(signed.unwrap_or_else(Refusal::into_response))
         })
     }
-}
-
-/// What of a request its response is about.
-fn head_of(request: &Parts) -> Parts {
-    let mut head = Request::new(()).into_parts().0;
-    head.method = request.method.clone();
-    head.uri = request.uri.clone();
-    head.version = request.version;
-    head.headers = request.headers.clone();
-    head
 }

@@ -8,6 +8,8 @@ mod content;
 pub mod extract;
 mod head;
 mod judge;
+#[cfg(feature = "http-sig")]
+mod later;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod layer;

@@ -13,13 +13,14 @@ use http_sig::profile::wimse::{
 use http_sig::{Component, Error, HttpRequest, HttpResponse};
 use jose::random;
 use jose::time::{Skew, UnixTime};
-use wimse_cred::{IdentitySource, Wit};
+use wimse_cred::{Identity, IdentitySource, Wit};
 use wimse_wpt::fields::WORKLOAD_IDENTITY_TOKEN;
 
-use super::judge::{Examined, Part, signature_refused};
+use super::judge::{Examined, Part, Refused, signature_refused};
 use super::{Audience, Guard, Inner};
+use crate::decision::Reason;
 use crate::principal::Principal;
-use crate::refusal::Refusal;
+use crate::refusal::{Answer, Refusal};
 
 /// How a guard takes HTTP signatures as a proof beside the WPT, and whether it signs its responses (draft-ietf-wimse-http-signature).
 ///
@@ -81,6 +82,13 @@ impl HttpSignatures {
         self.source.is_some()
     }
 
+    /// Who signs at the moment.
+    fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Unsignable> {
+        let source = self.source.as_ref();
+        let source = source.ok_or_else(|| Unsignable("no identity to answer as".to_owned()))?;
+        source.identity(now).map_err(|error| Unsignable::of(&error))
+    }
+
     pub(super) const fn signs_every(&self) -> bool {
         matches!(self.every, SignedResponse::Asked)
     }
@@ -112,6 +120,17 @@ impl Default for HttpSignatures {
     }
 }
 
+/// Why a response cannot be signed, for the tool's own people.
+pub(super) struct Unsignable(pub(super) String);
+
+impl Unsignable {
+    pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self(jose::Chain(error).to_string())
+    }
+}
+
+const UNSIGNABLE: &str = "sig.response_unsignable";
+
 /// What a guard has made of its configuration.
 pub(super) struct Signatures {
     scheme: String,
@@ -134,8 +153,8 @@ impl Signatures {
     }
 
     /// Whether the response to this request is signed.
-    fn signs(&self, request: &VerifiedRequest) -> bool {
-        request.signed_response() == SignedResponse::Asked || self.config.signs_every()
+    fn signs(&self, asked: SignedResponse) -> bool {
+        asked == SignedResponse::Asked || self.config.signs_every()
     }
 }
 
@@ -157,10 +176,24 @@ impl Inner {
                 policy.verify_to(&target, &message, wit.key(), now)?
             }
         };
-        if unspent.signed_response() == SignedResponse::Asked && !signatures.config.can_sign() {
-            return Err(Error::ResponseUnsignable);
-        }
         Ok(unspent)
+    }
+
+    /// Whoever cannot sign says so before anything is done (SIG-09).
+    pub(super) fn check_answerable(
+        &self,
+        unspent: &UnspentRequest,
+        now: UnixTime,
+    ) -> Result<(), Refused> {
+        match &self.signatures {
+            Some(signatures) if signatures.signs(unspent.signed_response()) => {
+                let identity = signatures.config.identity(now);
+                identity
+                    .map(drop)
+                    .map_err(|Unsignable(why)| Refused::new(UNSIGNABLE, Answer::Unsigned, why))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A field that carries a token which the tool uses is covered, and stands once (WPT-07 says so of a WPT).
@@ -236,16 +269,35 @@ impl Guard {
         else {
             return Ok(());
         };
-        if !signatures.signs(verified) {
+        if !signatures.signs(verified.signed_response()) {
             return Ok(());
         }
         let signed = signatures.sign(request, verified, response, content, now);
-        signed.map_err(|_error| signature_refused(&Error::ResponseUnsignable).refusal)
+        signed.map_err(|why| self.unsignable(request, principal, why, now))
+    }
+
+    /// Tells the record why a response is not sent. The caller learns that it is not.
+    pub(super) fn unsignable(
+        &self,
+        request: &Parts,
+        principal: &Principal,
+        Unsignable(why): Unsignable,
+        now: UnixTime,
+    ) -> Refusal {
+        self.record_later(
+            request,
+            principal,
+            Reason::new(UNSIGNABLE, why.clone()),
+            now,
+        );
+        Refusal::new(UNSIGNABLE, Answer::Unsigned, why)
     }
 
     pub(super) fn signs_response_to(&self, principal: &Principal) -> bool {
-        let signs =
-            |signatures: &Signatures| principal.signature().is_some_and(|it| signatures.signs(it));
+        let signs = |signatures: &Signatures| {
+            let signature = principal.signature();
+            signature.is_some_and(|it| signatures.signs(it.signed_response()))
+        };
         self.inner.signatures.as_ref().is_some_and(signs)
     }
 }
@@ -258,21 +310,16 @@ impl Signatures {
         response: &mut response::Parts,
         content: &[u8],
         now: UnixTime,
-    ) -> Result<(), Error> {
-        let source = self
-            .config
-            .source
-            .as_ref()
-            .ok_or(Error::ResponseUnsignable)?;
-        let identity = source.identity(now).or(Err(Error::ResponseUnsignable))?;
-        let mut wit =
-            HeaderValue::from_str(identity.wit().expose()).or(Err(Error::ResponseUnsignable))?;
+    ) -> Result<(), Unsignable> {
+        let identity = self.config.identity(now)?;
+        let wit = HeaderValue::from_str(identity.wit().expose());
+        let mut wit = wit.map_err(|error| Unsignable::of(&error))?;
         wit.set_sensitive(true);
         response.headers.insert(WORKLOAD_IDENTITY_TOKEN, wit);
         let digest = ContentDigest::of(content);
         let content = if has_content(request, response.status) {
             let value = HeaderValue::try_from(digest.to_string());
-            let value = value.or(Err(Error::ResponseUnsignable))?;
+            let value = value.map_err(|error| Unsignable::of(&error))?;
             response.headers.insert(ContentDigest::FIELD, value);
             Content::Digest(&digest)
         } else {
@@ -286,10 +333,10 @@ impl Signatures {
             content,
             random::SYSTEM,
             now,
-        )?;
-        prepared
-            .sign(identity.signer().as_ref())?
-            .apply(&mut response.headers)
+        );
+        let signed = prepared.and_then(|prepared| prepared.sign(identity.signer().as_ref()));
+        let applied = signed.and_then(|fields| fields.apply(&mut response.headers));
+        applied.map_err(|error| Unsignable::of(&error))
     }
 }
 

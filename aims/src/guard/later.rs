@@ -1,0 +1,84 @@
+//! What is found out after a request was let in: its content is another one, or its response cannot be signed. It becomes an event of its own.
+
+use http::Request;
+use http::request::Parts;
+use http_sig::Error;
+use jose::digest::Fingerprint;
+use jose::time::UnixTime;
+use oauth_rs::AccessToken;
+use wimse_cred::Wit;
+
+use super::Guard;
+use crate::decision::Reason;
+use crate::principal::Principal;
+use crate::record::{Event, Fingerprints, Outcome};
+use crate::trace::TraceContext;
+
+/// A request that was let in before its content had come.
+#[derive(Debug)]
+pub(super) struct LetIn {
+    guard: Guard,
+    request: Parts,
+    principal: Principal,
+}
+
+impl LetIn {
+    pub(super) fn new(guard: &Guard, request: &Parts, principal: &Principal) -> Box<Self> {
+        Box::new(Self {
+            guard: guard.clone(),
+            request: head_of(request),
+            principal: principal.clone(),
+        })
+    }
+
+    /// The content is not the one that was signed.
+    pub(super) fn refused(&self, error: &Error) {
+        let reason = Reason::new(error.code(), jose::Chain(error).to_string());
+        let now = self.guard.inner.clock.now();
+        self.guard
+            .record_later(&self.request, &self.principal, reason, now);
+    }
+}
+
+impl Guard {
+    /// Tells the seam *record* what became of a request that was accepted.
+    pub(super) fn record_later(
+        &self,
+        request: &Parts,
+        principal: &Principal,
+        reason: Reason,
+        now: UnixTime,
+    ) {
+        let token = principal.access_token();
+        self.inner.record.record(&Event {
+            agent: principal.agent(),
+            proven: principal.agent().is_some(),
+            subject: token.map(AccessToken::subject),
+            client: principal.client(),
+            resource: &self.inner.resource,
+            method: &request.method,
+            path: request.uri.path(),
+            outcome: Outcome::Refused,
+            code: Some(&reason.code),
+            reasons: std::slice::from_ref(&reason),
+            time: now,
+            trace: TraceContext::of(&request.headers),
+            proofs: principal.proofs(),
+            fingerprints: Fingerprints {
+                wit: principal.wit().map(Wit::hash).map(Fingerprint::of_sha256),
+                access_token: token.map(AccessToken::hash).map(Fingerprint::of_sha256),
+                ..Fingerprints::default()
+            },
+        });
+    }
+}
+
+/// A request's head, without its extensions.
+pub(super) fn head_of(request: &Parts) -> Parts {
+    let mut head = Request::new(()).into_parts().0;
+    head.method = request.method.clone();
+    head.uri = request.uri.clone();
+    head.version = request.version;
+    head.headers = request.headers.clone();
+    head
+}
