@@ -2,7 +2,8 @@
 
 /// A message, a signature or a field was refused, or a signature could not be made.
 ///
-/// No message holds the value of a field. `component` is an identifier as it stands in `Signature-Input`: printable ASCII, cut to 100 bytes.
+/// No message holds the value of a field, but for [`AgentKeyUnknown`](Self::AgentKeyUnknown), which names the `https` URL that a request gave as its agent. `component`
+/// is an identifier as it stands in `Signature-Input`: printable ASCII, cut to 100 bytes.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -19,14 +20,14 @@ pub enum Error {
         /// Its name, in lower case.
         field: &'static str,
     },
-    /// `Signature` and `Signature-Input` do not have the same labels (HMS-07).
-    #[error("`signature` and `signature-input` differ in their labels")]
+    /// `Signature` and `Signature-Input` do not have the same labels, or one of the two is missing (HMS-07).
+    #[error("`signature` and `signature-input` differ in their labels, or one of them is missing")]
     LabelsDiffer,
     /// A parameter of a signature stands twice.
     #[error("a parameter of the signature stands twice")]
     ParameterRepeated,
-    /// A registered parameter has another type than its own, or an empty or overlong value (RFC 9421 §2.3).
-    #[error("the parameter `{parameter}` is not of its type")]
+    /// A registered parameter has another type than its own, or an empty value (RFC 9421 §2.3).
+    #[error("the parameter `{parameter}` is empty, or not of its type")]
     ParameterType {
         /// Its name.
         parameter: &'static str,
@@ -42,7 +43,7 @@ pub enum Error {
 
     // Components.
     /// The name is none of a derived component, or no field name in lower case, or `@signature-params` (HMS-01, HMS-04).
-    #[error("`{component}` is no component")]
+    #[error("`{component}` is no component: neither a derived one nor a field name in lower case")]
     ComponentUnknown {
         /// The identifier.
         component: String,
@@ -65,7 +66,7 @@ pub enum Error {
         /// The identifier.
         component: String,
     },
-    /// A query parameter of that name occurs more than once (HMS-02).
+    /// A query parameter of that name occurs more than once (HMS-02), or a field that cannot be joined does: `Set-Cookie` (HMS-03).
     #[error("the component `{component}` has more than one value")]
     ComponentAmbiguous {
         /// The identifier.
@@ -103,8 +104,10 @@ pub enum Error {
     },
 
     // What is required.
-    /// The message has no signature, or none with that label or tag.
-    #[error("the message has no such signature")]
+    /// The message has no signature, or none with that label or tag. Where neither is required, those that have a tag are of another purpose (T-070).
+    #[error(
+        "the message has no signature with the required label or tag, or, if neither is required, none without a tag"
+    )]
     SignatureMissing,
     /// Several signatures fit, and only one was asked for (HMS-07).
     #[error("several signatures fit")]
@@ -147,9 +150,15 @@ pub enum Error {
     Lifetime,
 
     // Keys.
-    /// `alg` is not the algorithm of the key, or the key has no algorithm of RFC 9421 (T-068).
+    /// `alg` is not the algorithm of the key (T-068).
     #[error("the algorithm is not that of the key")]
     Algorithm,
+    /// The key has no algorithm of RFC 9421: ES512, PS256.
+    #[error("there is no algorithm of RFC 9421 for the key")]
+    AlgorithmNone,
+    /// The key has several algorithms of RFC 9421, and the signature does not say which.
+    #[error("the key has several algorithms, and no `alg` says which")]
+    AlgorithmAmbiguous,
     /// The algorithm is not one of those that the policy allows.
     #[error("the algorithm `{algorithm}` is not allowed")]
     AlgorithmForbidden {
@@ -500,10 +509,10 @@ impl Error {
             Self::ExpiresBeforeCreated => "sig.expires_before_created",
             Self::TooOld => "sig.too_old",
             Self::Lifetime => "sig.lifetime",
-            Self::Algorithm => "sig.algorithm",
+            Self::Algorithm | Self::AlgorithmNone => "sig.algorithm",
             Self::AlgorithmForbidden { .. } => "sig.algorithm_forbidden",
             Self::KeyUnknown => "sig.key_unknown",
-            Self::KeyAmbiguous => "sig.key_ambiguous",
+            Self::AlgorithmAmbiguous | Self::KeyAmbiguous => "sig.key_ambiguous",
             Self::SharedKey { .. } => "sig.shared_key",
             Self::Signature => "sig.signature",
             Self::Replay(source) => source.code(),

@@ -29,7 +29,7 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// `sig.algorithm`
+    /// `sig.algorithm`; `sig.key_ambiguous` where it has several and `alg` is not there.
     pub(crate) fn algorithm(&self, alg: Option<&str>) -> Result<Algorithm, Error> {
         let has = |algorithm: &Algorithm| match self {
             Self::Public(key) => algorithm.within(key.algorithms()).is_some(),
@@ -43,7 +43,8 @@ impl Key {
         let mut all = Algorithm::ALL.iter().copied().filter(has);
         match (all.next(), all.next()) {
             (Some(algorithm), None) => Ok(algorithm),
-            _ => Err(Error::Algorithm),
+            (Some(_), Some(_)) => Err(Error::AlgorithmAmbiguous),
+            (None, _) => Err(Error::AlgorithmNone),
         }
     }
 

@@ -92,8 +92,13 @@ impl Signing {
         self.with("created", Value::Created)
     }
 
-    /// `expires`: that long after the time of signing, in whole seconds.
-    pub fn with_expires_after(self, lifetime: Duration) -> Self {
+    /// `expires`: that long after the time of signing, in whole seconds, at least one.
+    pub fn with_expires_after(mut self, lifetime: Duration) -> Self {
+        if lifetime.as_secs() == 0 {
+            self.problem.get_or_insert(Error::Prepare {
+                reason: "the lifetime is less than a second",
+            });
+        }
         self.with("expires", Value::ExpiresAfter(lifetime.as_secs()))
     }
 

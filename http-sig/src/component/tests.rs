@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::{Component, ComponentId};
+use crate::Error;
 
 fn code(text: &str) -> &'static str {
     ComponentId::parse(text).map_or_else(|error| error.code(), |_id| "good")
@@ -180,9 +181,14 @@ fn identifiers_tell_their_parameters() {
 
 #[test]
 fn an_error_has_a_short_excerpt() {
-    let long = format!("\"{}\u{202e}\"", "A".repeat(1000));
-    let error = ComponentId::parse(&long).unwrap_err().to_string();
-    assert!(error.len() < 140 && error.is_ascii(), "{error}");
+    let hidden = "\u{1b}[2J\u{202e}\u{7f}\r\nä";
+    let long = format!("\"{hidden}{}\"", "A".repeat(1000));
+    let Err(Error::ComponentUnknown { component }) = ComponentId::parse(&long) else {
+        unreachable!("it is none");
+    };
+    assert_eq!(component, format!("\"[2J{}", "A".repeat(96)));
+    let error = Component::field("Content-Type").unwrap_err().to_string();
+    assert!(error.ends_with("nor a field name in lower case"), "{error}");
 }
 
 proptest! {

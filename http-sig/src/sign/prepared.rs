@@ -105,9 +105,11 @@ impl PreparedSignature {
     }
 
     fn check(&self, algorithm: Option<Algorithm>) -> Result<Algorithm, Error> {
-        algorithm
-            .filter(|algorithm| self.alg.is_none_or(|alg| alg == *algorithm))
-            .ok_or(Error::Algorithm)
+        let algorithm = algorithm.ok_or(Error::AlgorithmNone)?;
+        if self.alg.is_some_and(|alg| alg != algorithm) {
+            return Err(Error::Algorithm);
+        }
+        Ok(algorithm)
     }
 }
 
@@ -137,8 +139,8 @@ impl SignatureFields {
     ///
     /// # Errors
     ///
-    /// `sig.label_taken` where one of those has the same label, `sig.syntax` where the fields that are there are malformed, `sig.headers_full` where the map takes
-    /// no more (T-076). Nothing is added then.
+    /// `sig.label_taken` where one of those has the same label, `sig.syntax` where the fields that are there are malformed, `sig.limit` where they are larger than
+    /// [`Limits::default`] allows, whatever other limits the signature was made by; `sig.headers_full` where the map takes no more (T-076). Nothing is added then.
     pub fn apply(self, headers: &mut HeaderMap) -> Result<(), Error> {
         static INPUT: HeaderName = HeaderName::from_static("signature-input");
         static SIGNATURE: HeaderName = HeaderName::from_static("signature");

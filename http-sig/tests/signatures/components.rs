@@ -1,6 +1,6 @@
 //! Component values: the examples of RFC 9421 §2, and what has no value.
 
-use http_sig::{Component, FieldType, FieldTypes, component_value};
+use http_sig::{Component, Exchange, FieldType, FieldTypes, component_value};
 
 use crate::support::{Text, code};
 
@@ -236,6 +236,31 @@ fn derived_components() {
             ("@method;req", "sig.component_misplaced"),
         ],
     );
+}
+
+/// §2.4: `req` is of a response alone, also where there is another request.
+#[test]
+fn components_of_the_request() {
+    let request = get("/asked").with("X-A: asked");
+    let other = get("/other").with("X-A: other");
+    let response = Text::parse("HTTP/1.1 200 OK\nX-A: answered");
+    let value = |exchange: &Exchange<'_>, component: &str| {
+        let component: Component = component.parse().unwrap();
+        component_value(exchange, component.id()).map_err(|error| error.code())
+    };
+    for (component, asked) in [("@path;req", "/asked"), ("x-a;req", "asked")] {
+        let answer = Exchange::of(&response).answering(&request);
+        assert_eq!(value(&answer, component).unwrap(), asked);
+        for misplaced in [
+            Exchange::of(&response),
+            Exchange::of(&request),
+            Exchange::of(&request).answering(&other),
+            Exchange::of(&request).answering(&request),
+        ] {
+            let found = value(&misplaced, component);
+            assert_eq!(found, Err("sig.component_misplaced"), "{misplaced:?}");
+        }
+    }
 }
 
 /// §2.2.3. HMS-02

@@ -1,8 +1,9 @@
 //! What a policy requires, one thing taken away at a time.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http_sig::{Component, Policy, Signing};
+use http_sig::{Component, Error, Key, Keys, Parameters, Policy, Signing};
 use jose::provider::AWS_LC;
 use jose::time::Skew;
 use replay::ReplayCache;
@@ -52,6 +53,63 @@ fn required_components_are_covered() {
         verdict(&policy(), &message, CREATED),
         "sig.component_required"
     );
+}
+
+/// A key behind which there is a network, perhaps.
+#[derive(Debug, Default)]
+struct Asked(AtomicUsize);
+
+impl Keys for Asked {
+    fn find(&self, _parameters: &Parameters<'_>) -> Result<Key, Error> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Err(Error::KeyUnknown)
+    }
+}
+
+/// No key is looked for where the policy refuses, and no value is read where there is no key.
+#[test]
+fn keys_are_looked_for_last() {
+    let message = good();
+    let asked = Asked::default();
+    for (policy, seconds, expected) in [
+        (policy().with_tag("payouts"), CREATED, "sig.missing"),
+        (
+            policy().with_tag("payouts").with_label("sig1"),
+            CREATED,
+            "sig.tag",
+        ),
+        (
+            policy().requiring_parameters(["keyid"]),
+            CREATED,
+            "sig.parameter_required",
+        ),
+        (
+            policy().forbidding_parameters(["nonce"]),
+            CREATED,
+            "sig.parameter_forbidden",
+        ),
+        (policy(), CREATED - 31, "sig.created_in_future"),
+        (policy(), CREATED + 91, "sig.expired"),
+        (
+            Policy::requiring([Component::STATUS]).with_any_tag(),
+            CREATED,
+            "sig.component_required",
+        ),
+    ] {
+        let refused = policy.verify(&message.exchange(), &asked, at(seconds));
+        assert_eq!(code(refused), expected);
+    }
+    let unknown = message.clone().changed("(\"@method\"", "(\"@Method\"");
+    let refused = policy().verify(&unknown.exchange(), &asked, at(CREATED));
+    assert_eq!(code(refused), "sig.component_unknown");
+    assert_eq!(asked.0.load(Ordering::Relaxed), 0);
+    let bare = message.replacing("Authorization", &[]);
+    assert_eq!(
+        code(policy().verify(&bare.exchange(), &asked, at(CREATED))),
+        "sig.key_unknown"
+    );
+    assert_eq!(asked.0.load(Ordering::Relaxed), 1);
+    assert_eq!(verdict(&policy(), &bare, CREATED), "sig.component_absent");
 }
 
 /// T-060: only what is covered can be read, as it was signed.

@@ -135,6 +135,14 @@ fn what_cannot_be_signed() {
         bad(Signing::new("a").with_expires_after(Duration::MAX)),
         "sig.prepare"
     );
+    for (lifetime, expected) in [
+        (Duration::ZERO, "sig.prepare"),
+        (Duration::from_millis(999), "sig.prepare"),
+        (Duration::from_secs(1), "good"),
+    ] {
+        let signing = Signing::new("a").with_expires_after(lifetime);
+        assert_eq!(bad(signing), expected, "{lifetime:?}");
+    }
     assert_eq!(
         bad(Signing::new("a").covering([Component::METHOD, Component::METHOD])),
         "sig.component_repeated"
@@ -374,10 +382,21 @@ fn a_full_map_is_an_error() {
         headers.try_append(name, one.clone()).is_err()
     });
     assert!(full.is_some());
-    let before = headers.len();
-    assert_eq!(code(fields("sig1").apply(&mut headers)), "sig.headers_full");
-    assert_eq!(headers.len(), before);
-    assert!(!headers.contains_key("signature-input"));
+    let most = headers.len();
+    // With room for one line, there is none for half a signature.
+    for (removed, expected) in [
+        (None, "sig.headers_full"),
+        (Some("x-0"), "sig.headers_full"),
+        (Some("x-1"), "good"),
+    ] {
+        let _gone = removed.map(|name| headers.remove(name));
+        let before = headers.len();
+        assert_eq!(code(fields("sig1").apply(&mut headers)), expected);
+        let added = if expected == "good" { 2 } else { 0 };
+        assert_eq!(headers.len(), before + added);
+        assert_eq!(headers.contains_key("signature-input"), added > 0);
+    }
+    assert_eq!(headers.len(), most);
 }
 
 /// Fields in the trailers, for a content that is signed while it is sent.
