@@ -47,7 +47,7 @@ pub use signing::{RequestSigning, wanted_signature};
 pub use status::status;
 pub use verify::{RequestPolicy, UnspentRequest, VerifiedRequest};
 
-use crate::{Error, FieldType, FieldTypes};
+use crate::{ComponentId, Error, FieldType, FieldTypes};
 
 /// `tag` of the signatures of requests.
 pub const TAG: &str = "web-bot-auth";
@@ -61,6 +61,7 @@ pub const DIRECTORY_MEDIA_TYPE: &str = "application/http-message-signatures-dire
 pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 const FIELD: &str = "signature-agent";
+const WHOLE_FIELD: ComponentId<'static> = ComponentId::plain_field("\"signature-agent\"", FIELD);
 
 static TYPES: LazyLock<FieldTypes> =
     LazyLock::new(|| FieldTypes::known().with(FIELD, FieldType::Dictionary));
@@ -73,4 +74,10 @@ fn check_lifetime(lifetime: Duration) -> Result<(), Error> {
         });
     }
     Ok(())
+}
+
+fn required(component: ComponentId<'_>) -> Error {
+    Error::ComponentRequired {
+        component: component.as_str().to_owned(),
+    }
 }

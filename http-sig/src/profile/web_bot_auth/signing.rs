@@ -7,7 +7,7 @@ use jose::random::SecureRandom;
 use jose::time::UnixTime;
 
 use super::field::AgentField;
-use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES, check_lifetime};
+use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES, check_lifetime, required};
 use crate::{
     Algorithm, Component, ComponentId, Error, Exchange, Key, Limits, Message, PreparedSignature,
     ReceivedFields, Section, SignatureRequest, Signing,
@@ -152,10 +152,10 @@ fn check_chained(request: &dyn Message, components: &[Component]) -> Result<(), 
     let chained = components.iter().map(Component::id);
     for id in chained.filter(|id| id.name() == "signature") {
         // The whole field, or its lines as bytes, is every signature there is, and names none.
-        let label = id.argument().ok_or_else(|| required(id.as_str()))?;
+        let label = id.argument().ok_or_else(|| required(id))?;
         let input = Component::field("signature-input")?.member(label)?;
         if !covers(input.id()) {
-            return Err(required(input.as_str()));
+            return Err(required(input.id()));
         }
         let limits = Limits::default();
         let fields = ReceivedFields::of(request, Section::Headers, &limits)?;
@@ -163,16 +163,10 @@ fn check_chained(request: &dyn Message, components: &[Component]) -> Result<(), 
         let inner = signatures.iter().find(|one| one.label() == label);
         let inner = inner.ok_or(Error::SignatureMissing)?.components()?;
         if let Some(missing) = inner.into_iter().find(|id| !covers(*id)) {
-            return Err(required(missing.as_str()));
+            return Err(required(missing));
         }
     }
     Ok(())
-}
-
-fn required(component: &str) -> Error {
-    Error::ComponentRequired {
-        component: component.to_owned(),
-    }
 }
 
 fn has(message: &dyn Message, field: &str) -> bool {

@@ -7,10 +7,13 @@ use jose::time::{Skew, UnixTime};
 use replay::ReplayStore;
 
 use super::field::{AgentField, ReceivedAgents};
-use super::{AgentKeys, Claim, FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES};
+use super::{
+    AgentKeys, Claim, FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES, WHOLE_FIELD, required,
+};
+use crate::component::Flags;
 use crate::{
-    Algorithms, Error, Exchange, Key, Keys, Limits, Message, Parameters, Policy, ReceivedFields,
-    Section, UnspentSignature, UnverifiedSignature, VerifiedSignature,
+    Algorithms, Component, ComponentId, Error, Exchange, Key, Keys, Limits, Message, Parameters,
+    Policy, ReceivedFields, Section, UnspentSignature, UnverifiedSignature, VerifiedSignature,
 };
 
 /// What a receiver takes: made once, used for every request.
@@ -195,21 +198,14 @@ impl RequestPolicy {
         signature: &UnverifiedSignature<'_>,
     ) -> Result<Claim, Error> {
         let components = signature.components()?;
-        let covers = |text: &str| components.iter().any(|id| id.as_str() == text);
-        if !covers("\"@authority\"") && !covers("\"@target-uri\"") {
-            return Err(required("\"@authority\""));
+        let covers = |id| components.contains(&id);
+        if !covers(Component::AUTHORITY.id()) && !covers(Component::TARGET_URI.id()) {
+            return Err(required(Component::AUTHORITY.id()));
         }
-        let members: Vec<&str> = components
-            .iter()
-            .filter(|id| id.name() == FIELD)
-            .filter_map(|id| {
-                let key = id.argument()?;
-                (id.as_str() == format!("\"{FIELD}\";key=\"{key}\"")).then_some(key)
-            })
-            .collect();
+        let members: Vec<&str> = components.iter().filter_map(member_key).collect();
         // A member under the label is this signature's own; a label may have been changed on the way (RFC 9421 §7.2.5), a covered member may not.
         let agent = match members.as_slice() {
-            [] => self.without_member(agents, covers(&format!("\"{FIELD}\"")))?,
+            [] => self.without_member(agents, covers(WHOLE_FIELD))?,
             [key] => Some(agents.member(key)?),
             several if several.contains(&signature.label()) => {
                 Some(agents.member(signature.label())?)
@@ -239,7 +235,7 @@ impl RequestPolicy {
         let agent = if legacy { agents.legacy()? } else { None };
         match agent {
             Some(agent) => Ok(Some(agent)),
-            None => Err(required("\"signature-agent\"")),
+            None => Err(required(WHOLE_FIELD)),
         }
     }
 }
@@ -254,10 +250,10 @@ fn is_ours(signature: &UnverifiedSignature<'_>) -> bool {
     signature.parameters().tag().as_deref() == Some(TAG)
 }
 
-fn required(component: &str) -> Error {
-    Error::ComponentRequired {
-        component: component.to_owned(),
-    }
+/// The key of a member of the field in the headers, as it is read here: in the trailers, or serialised anew, it would be another one.
+fn member_key<'a>(id: &ComponentId<'a>) -> Option<&'a str> {
+    let is_plain = id.name() == FIELD && id.flags() == Flags::default();
+    id.argument().filter(|_key| is_plain)
 }
 
 /// The key of a claim, for parameters that fit.
