@@ -5,6 +5,7 @@
 //! `tests/replay.rs` with the seeds of `fuzz/corpus`.
 
 mod accept_signature;
+mod agent_directory;
 mod bundle;
 mod challenge;
 mod digest_field;
@@ -20,13 +21,17 @@ mod known;
 mod resource_metadata;
 mod server_metadata;
 mod signature;
+mod signature_agent;
 mod token_response;
 mod trace_context;
+mod web_bot_auth;
+mod wimse_signature;
 mod wit;
 mod wpt;
 mod wpt_http;
 
 pub use accept_signature::accept_signature;
+pub use agent_directory::agent_directory;
 pub use bundle::bundle;
 pub use challenge::challenge;
 pub use digest_field::digest_field;
@@ -40,8 +45,11 @@ pub use jwt_claims::jwt_claims;
 pub use resource_metadata::resource_metadata;
 pub use server_metadata::server_metadata;
 pub use signature::signature;
+pub use signature_agent::signature_agent;
 pub use token_response::token_response;
 pub use trace_context::trace_context;
+pub use web_bot_auth::web_bot_auth;
+pub use wimse_signature::wimse_signature;
 pub use wit::wit;
 pub use wpt::wpt;
 pub use wpt_http::wpt_http;
@@ -52,6 +60,7 @@ pub type Target = fn(&[u8]) -> Outcome;
 /// All targets, by the name that their corpus and their binary have.
 pub const TARGETS: &[(&str, Target)] = &[
     ("accept_signature", accept_signature),
+    ("agent_directory", agent_directory),
     ("bundle", bundle),
     ("challenge", challenge),
     ("digest_field", digest_field),
@@ -65,8 +74,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("resource_metadata", resource_metadata),
     ("server_metadata", server_metadata),
     ("signature", signature),
+    ("signature_agent", signature_agent),
     ("token_response", token_response),
     ("trace_context", trace_context),
+    ("web_bot_auth", web_bot_auth),
+    ("wimse_signature", wimse_signature),
     ("wit", wit),
     ("wpt", wpt),
     ("wpt_http", wpt_http),

@@ -1,0 +1,112 @@
+//! `Signature-Agent`: who a stranger says to be.
+
+use http_sig::profile::web_bot_auth::{
+    DIRECTORY_PATH, Discovery, RequestPolicy, SignatureAgent, TAG,
+};
+use http_sig::{
+    Component, Error, Exchange, FieldType, FieldTypes, Message, Section, Start, component_value,
+};
+use url::Url;
+
+use crate::head::lines;
+use crate::known::{NOW, known};
+use crate::{Outcome, refused};
+
+/// The lines of a field. Accepted is a field whose member `sig1` names an agent; what is signed of it names the same one.
+pub fn signature_agent(data: &[u8]) -> Outcome {
+    let fields = Fields::of(lines(data).filter(|line| !line.is_empty()).collect());
+    let agent = match claimed(&fields) {
+        Ok(agent) => agent,
+        Err(error) => return refused(error.code(), &[Error::CODES]),
+    };
+    check_place(&agent);
+
+    // What is read is what is written, and what is signed.
+    let member = agent.to_member("sig1");
+    let again = claimed(&Fields::of(vec![member.as_bytes()]));
+    assert_eq!(again.ok().as_ref(), Some(&agent));
+    let types = FieldTypes::known().with("signature-agent", FieldType::Dictionary);
+    let exchange = Exchange::of(&fields).with_types(&types);
+    let Ok(component) = "signature-agent;key=\"sig1\"".parse::<Component>() else {
+        unreachable!("a constant");
+    };
+    let Ok(signed) = component_value(&exchange, component.id()) else {
+        unreachable!("what is read cannot be signed");
+    };
+    let signed = format!("sig1={signed}");
+    assert!(signed.starts_with(&member), "{signed} is not {member}");
+    let again = claimed(&Fields::of(vec![signed.as_bytes()]));
+    assert_eq!(again.ok().as_ref(), Some(&agent));
+    Outcome::Accepted
+}
+
+/// Its constructor makes it of its own place, which has one spelling.
+fn check_place(agent: &SignatureAgent) {
+    let location = agent.location();
+    let again = match agent.discovery() {
+        Discovery::Cimd => SignatureAgent::cimd(location),
+        Discovery::JwksUri => SignatureAgent::jwks_uri(location),
+        _ => SignatureAgent::directory(location.strip_suffix(DIRECTORY_PATH).unwrap_or_default()),
+    };
+    let same = again.is_ok_and(|again| again.location() == location);
+    assert!(same, "{location} is not its own place");
+    // Whoever fetches it spells it no other way; what no reader of URLs takes is fetched by nobody.
+    if let Ok(url) = Url::parse(location) {
+        assert_eq!(url.scheme(), "https");
+        assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none());
+        let spelled = format!("{}{}", url.origin().ascii_serialization(), url.path());
+        assert_eq!(spelled, agent.identifier());
+    }
+}
+
+/// The agent of the one signature.
+fn claimed(fields: &Fields<'_>) -> Result<SignatureAgent, Error> {
+    let claims = RequestPolicy::new().claims(fields)?;
+    let [claim] = claims.as_slice() else {
+        unreachable!("one signature has {} claims", claims.len());
+    };
+    let Some(agent) = claim.agent() else {
+        unreachable!("an agent is wanted");
+    };
+    Ok(agent.clone())
+}
+
+/// A request that covers its agent, by a signature that is none.
+struct Fields<'a> {
+    input: String,
+    agent: Vec<&'a [u8]>,
+}
+
+impl<'a> Fields<'a> {
+    fn of(agent: Vec<&'a [u8]>) -> Self {
+        let [_, [key, _]] = &known().printed;
+        let (id, end) = (key.thumbprint(), NOW.saturating_add(60));
+        let input = format!(
+            "sig1=(\"@authority\" \"signature-agent\";key=\"sig1\");created={NOW};expires={end};keyid=\"{id}\";tag=\"{TAG}\""
+        );
+        Self { input, agent }
+    }
+}
+
+impl Message for Fields<'_> {
+    fn start(&self) -> Start<'_> {
+        Start::Request {
+            method: "GET",
+            target: "/",
+            scheme: "https",
+            authority: "shop.example",
+        }
+    }
+
+    fn lines<'m>(&'m self, section: Section, name: &str, each: &mut dyn FnMut(&'m [u8])) {
+        if section == Section::Trailers {
+            return;
+        }
+        match name {
+            "signature-input" => each(self.input.as_bytes()),
+            "signature" => each(b"sig1=:AAAA:"),
+            "signature-agent" => self.agent.iter().for_each(|line| each(line)),
+            _ => {}
+        }
+    }
+}
