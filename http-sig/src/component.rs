@@ -74,6 +74,11 @@ impl Component {
         STATUS = "@status", Status;
     }
 
+    /// A component that needs no reading.
+    pub(crate) const fn fixed(id: ComponentId<'static>) -> Self {
+        Self(Text::Fixed(id))
+    }
+
     /// A field, by its name in lower case (RFC 9421 §2.1).
     ///
     /// # Errors

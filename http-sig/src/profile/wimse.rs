@@ -66,7 +66,7 @@ pub use accept::{is_signature_wanted, wanted_request_signature, wanted_response_
 pub use answer::{Answer, ResponseHead, ResponsePolicy, VerifiedResponse};
 pub use content::{Content, ContentCheck};
 pub use receive::{RequestHead, RequestPolicy, UnspentRequest, VerifiedRequest};
-pub use request::{Pending, RequestSigning, target_audience};
+pub use request::{Pending, RequestSigning};
 pub use response::ResponseSigning;
 pub use status::status;
 
@@ -91,7 +91,6 @@ pub const MAX_LIFETIME: Duration = Duration::from_secs(600);
 const AUDIENCE: &str = "wimse-aud";
 const SIGN_RESPONSE: &str = "wimse-sign-response";
 const REQUEST_NONCE: &str = "wimse-req-nonce";
-const TOKEN: &str = "workload-identity-token";
 
 macro_rules! field {
     ($name:literal) => {
@@ -216,7 +215,12 @@ fn fresh_or(given: Option<&str>, random: &dyn SecureRandom) -> Result<String, Er
 
 /// A lifetime that the profile allows to sign with.
 fn within_limit(lifetime: Duration) -> Result<Duration, Error> {
-    if lifetime.as_secs() == 0 || lifetime > MAX_LIFETIME {
+    if lifetime.as_secs() == 0 {
+        return Err(Error::Prepare {
+            reason: "the signature would live less than a second",
+        });
+    }
+    if lifetime > MAX_LIFETIME {
         return Err(Error::Lifetime);
     }
     Ok(lifetime)

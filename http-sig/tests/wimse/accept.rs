@@ -34,20 +34,14 @@ fn response_wants(value: &str) -> Result<bool, &'static str> {
 #[test]
 fn what_we_ask_for_lists_every_component() {
     assert_eq!(
-        wanted_response_signature()
-            .unwrap()
-            .to_field_value()
-            .unwrap(),
+        wanted_response_signature().to_field_value().unwrap(),
         concat!(
             r#"wimse=("@status" "@method";req "@request-target";req "workload-identity-token" "content-type" "content-digest")"#,
             r#";created;expires;tag="wimse-workload-to-workload""#
         )
     );
     assert_eq!(
-        wanted_request_signature()
-            .unwrap()
-            .to_field_value()
-            .unwrap(),
+        wanted_request_signature().to_field_value().unwrap(),
         concat!(
             r#"wimse=("@method" "@request-target" "workload-identity-token" "content-type" "content-digest" "authorization" "txn-token")"#,
             r#";created;expires;tag="wimse-workload-to-workload""#
@@ -57,9 +51,9 @@ fn what_we_ask_for_lists_every_component() {
 
 #[test]
 fn what_we_ask_for_is_what_we_answer() {
-    let value = wanted_response_signature().unwrap().to_string();
+    let value = wanted_response_signature().to_string();
     assert_eq!(wants(&value), Ok(true));
-    let value = wanted_request_signature().unwrap().to_string();
+    let value = wanted_request_signature().to_string();
     assert_eq!(response_wants(&value), Ok(true));
 }
 
@@ -73,7 +67,7 @@ fn nothing_is_wanted_without_the_field_or_the_tag() {
 /// HMS-09, SIG-10: whatever else stands in the field, of components that nobody here knows.
 #[test]
 fn a_wish_for_others_does_not_undo_ours() {
-    let ours = wanted_response_signature().unwrap();
+    let ours = wanted_response_signature();
     let theirs = r#"cdn=("@new" "a";x "b" "b");tag="cdn""#;
     assert_eq!(wants(theirs), Ok(false));
     assert_eq!(wants(&format!("{theirs}, {ours}")), Ok(true));
@@ -109,7 +103,7 @@ fn no_more_than_the_profile_is_signed() {
         assert_eq!(wish(r#""@status""#, parameters), refused, "{parameters}");
     }
     // Of a request only what is signed of requests.
-    let of_response = wanted_response_signature().unwrap().to_string();
+    let of_response = wanted_response_signature().to_string();
     assert_eq!(response_wants(&of_response), refused);
     assert_eq!(wants("wimse=("), Err("sig.syntax"));
 }

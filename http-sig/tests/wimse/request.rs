@@ -188,7 +188,7 @@ fn a_receiver_has_an_audience() {
 #[test]
 fn an_audience_can_be_given_with_the_request() {
     let parts = good();
-    let policy = RequestPolicy::for_given_audience().unwrap();
+    let policy = RequestPolicy::for_given_audience();
     let code = |audience: Option<&str>| {
         let key = CALLER.verifying_key();
         let message = seen(&parts);

@@ -303,9 +303,10 @@ fn what_cannot_be_signed_is_not() {
         let error = RequestSigning::to(audience).unwrap_err();
         assert_eq!(error.code(), "sig.prepare");
     }
-    for seconds in [0, 601] {
-        let signing = signing.clone().with_lifetime(Duration::from_secs(seconds));
-        assert_eq!(code(&signing, &request(), content), Some("sig.lifetime"));
+    for (milliseconds, refused) in [(999, "sig.prepare"), (600_001, "sig.lifetime")] {
+        let lifetime = Duration::from_millis(milliseconds);
+        let signing = signing.clone().with_lifetime(lifetime);
+        assert_eq!(code(&signing, &request(), content), Some(refused));
     }
     let mut parts = request();
     parts.headers.remove("workload-identity-token");

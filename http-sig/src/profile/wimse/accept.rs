@@ -1,25 +1,21 @@
 //! `Accept-Signature` (SIG-10): a wish, which obliges nobody.
 
-use super::{LABEL, REQUEST_FIELDS, RESPONSE_FIELDS, TAG, TOKEN_FIELD};
+use super::{
+    LABEL, METHOD_OF_REQUEST, REQUEST_FIELDS, RESPONSE_FIELDS, TAG, TARGET_OF_REQUEST, TOKEN_FIELD,
+};
 use crate::{Component, ComponentId, Error, Limits, Message, SignatureRequest, Start};
 
 /// What a server sends in a response, so that the next requests are signed: every component of [`RequestSigning`](super::RequestSigning).
-///
-/// # Errors
-///
-/// None that can happen: the names are fixed.
-pub fn wanted_request_signature() -> Result<SignatureRequest, Error> {
-    Ok(wanted(request_components()?))
+#[must_use]
+pub fn wanted_request_signature() -> SignatureRequest {
+    wanted(request_components())
 }
 
 /// What a client sends in a request, so that the response is signed where the server likes to: every component of
 /// [`ResponseSigning`](super::ResponseSigning). To insist, it [asks](super::RequestSigning::asking_for_signed_response).
-///
-/// # Errors
-///
-/// None that can happen: the names are fixed.
-pub fn wanted_response_signature() -> Result<SignatureRequest, Error> {
-    Ok(wanted(response_components()?))
+#[must_use]
+pub fn wanted_response_signature() -> SignatureRequest {
+    wanted(response_components())
 }
 
 fn wanted(components: Vec<Component>) -> SignatureRequest {
@@ -40,8 +36,8 @@ fn wanted(components: Vec<Component>) -> SignatureRequest {
 /// signer's. `sig.syntax` and the others of [`SignatureRequest::of`].
 pub fn is_signature_wanted(message: &dyn Message, limits: &Limits) -> Result<bool, Error> {
     let allowed = match message.start() {
-        Start::Request { .. } => response_components()?,
-        Start::Response { .. } => request_components()?,
+        Start::Request { .. } => response_components(),
+        Start::Response { .. } => request_components(),
     };
     let mut found = false;
     for wish in SignatureRequest::of(message, limits)? {
@@ -60,25 +56,22 @@ pub fn is_signature_wanted(message: &dyn Message, limits: &Limits) -> Result<boo
     Ok(found)
 }
 
-fn request_components() -> Result<Vec<Component>, Error> {
-    let mut components = vec![Component::METHOD, Component::REQUEST_TARGET];
-    add(&mut components, REQUEST_FIELDS)?;
-    Ok(components)
+fn request_components() -> Vec<Component> {
+    let start = [Component::METHOD, Component::REQUEST_TARGET];
+    start.into_iter().chain(fields(REQUEST_FIELDS)).collect()
 }
 
-fn response_components() -> Result<Vec<Component>, Error> {
-    let mut components = vec![
+fn response_components() -> Vec<Component> {
+    let start = [
         Component::STATUS,
-        Component::METHOD.of_request()?,
-        Component::REQUEST_TARGET.of_request()?,
+        Component::fixed(METHOD_OF_REQUEST),
+        Component::fixed(TARGET_OF_REQUEST),
     ];
-    add(&mut components, RESPONSE_FIELDS)?;
-    Ok(components)
+    start.into_iter().chain(fields(RESPONSE_FIELDS)).collect()
 }
 
-fn add(components: &mut Vec<Component>, fields: &[ComponentId<'_>]) -> Result<(), Error> {
-    for field in std::iter::once(&TOKEN_FIELD).chain(fields) {
-        components.push(Component::field(field.name())?);
-    }
-    Ok(())
+fn fields(rest: &'static [ComponentId<'static>]) -> impl Iterator<Item = Component> {
+    std::iter::once(&TOKEN_FIELD)
+        .chain(rest)
+        .map(|id| Component::fixed(*id))
 }

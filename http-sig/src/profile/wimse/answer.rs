@@ -8,8 +8,9 @@ use replay::{ReplayKey, ReplayStore};
 
 use super::content::Framed;
 use super::{
-    AUDIENCE, ContentCheck, MAX_LIFETIME, REQUEST_NONCE, RESPONSE_FIELDS, SIGN_RESPONSE,
-    SignedResponse, TAG, TOKEN, check_label, check_lifetime, check_present, text,
+    AUDIENCE, ContentCheck, MAX_LIFETIME, METHOD_OF_REQUEST, REQUEST_NONCE, RESPONSE_FIELDS,
+    SIGN_RESPONSE, SignedResponse, TAG, TARGET_OF_REQUEST, TOKEN_FIELD, check_label,
+    check_lifetime, check_present, text,
 };
 use crate::digest::{ContentDigest, Matched};
 use crate::{
@@ -75,21 +76,21 @@ impl ResponsePolicy {
         self
     }
 
-    fn policy(&self) -> Result<Policy, Error> {
+    fn policy(&self) -> Policy {
         let covered = [
             Component::STATUS,
-            Component::METHOD.of_request()?,
-            Component::REQUEST_TARGET.of_request()?,
-            Component::field(TOKEN)?,
+            Component::fixed(METHOD_OF_REQUEST),
+            Component::fixed(TARGET_OF_REQUEST),
+            Component::fixed(TOKEN_FIELD),
         ];
-        Ok(Policy::requiring(covered)
+        Policy::requiring(covered)
             .with_tag(TAG)
             .requiring_parameters(["nonce"])
             .forbidding_parameters(["keyid", "alg", AUDIENCE, SIGN_RESPONSE])
             .with_skew(self.skew)
             .with_max_age(self.lifetime)
             .with_algorithms(self.algorithms)
-            .with_limits(self.limits))
+            .with_limits(self.limits)
     }
 }
 
@@ -128,7 +129,7 @@ pub(super) fn judge(
         rules,
         now,
     };
-    let signature = match rules.policy()?.verify(exchange, &judged, now) {
+    let signature = match rules.policy().verify(exchange, &judged, now) {
         Ok(unspent) => unspent.accept_replays(),
         Err(Error::SignatureMissing) => {
             let unasked = SignedResponse::Unasked;

@@ -9,7 +9,7 @@ use replay::{ReplayKey, ReplayStore};
 use super::content::Framed;
 use super::{
     AUDIENCE, ContentCheck, MAX_LIFETIME, Pending, REQUEST_FIELDS, REQUEST_NONCE, SignedResponse,
-    TAG, TOKEN, check_label, check_lifetime, check_present, sign_response, text,
+    TAG, TOKEN_FIELD, check_label, check_lifetime, check_present, sign_response, text,
 };
 use crate::digest::{ContentDigest, Matched};
 use crate::{
@@ -42,35 +42,32 @@ impl RequestPolicy {
                 reason: "a receiver has an audience, which is not empty",
             });
         }
-        Self::with_audiences(audiences)
+        Ok(Self::with_audiences(audiences))
     }
 
     /// Requests to an audience that is given with [each request](Self::verify_to), such as the URL that is configured for its route; otherwise as
     /// [`for_audiences`](Self::for_audiences). Without one, every request is refused.
-    ///
-    /// # Errors
-    ///
-    /// None that a caller could mend.
-    pub fn for_given_audience() -> Result<Self, Error> {
+    #[must_use]
+    pub fn for_given_audience() -> Self {
         Self::with_audiences(Vec::new())
     }
 
-    fn with_audiences(audiences: Vec<String>) -> Result<Self, Error> {
+    fn with_audiences(audiences: Vec<String>) -> Self {
         let covered = [
             Component::METHOD,
             Component::REQUEST_TARGET,
-            Component::field(TOKEN)?,
+            Component::fixed(TOKEN_FIELD),
         ];
         let policy = Policy::requiring(covered)
             .with_tag(TAG)
             .requiring_parameters(["nonce"])
             .forbidding_parameters(["keyid", "alg", REQUEST_NONCE]);
-        Ok(Self {
+        Self {
             audiences,
             policy,
             limits: Limits::default(),
             lifetime: Duration::from_secs(300),
-        })
+        }
     }
 
     /// Another skew.

@@ -13,7 +13,6 @@ use super::{
     SignedResponse, TAG, TOKEN_FIELD, answer, fresh_or, within_limit,
 };
 use crate::base::Draft;
-use crate::component_value;
 use crate::sf::write_parameter;
 use crate::{BareItem, Component, Error, Exchange, Limits, Message, PreparedSignature};
 
@@ -33,7 +32,7 @@ pub struct RequestSigning {
 impl RequestSigning {
     /// To this receiver, by the audience that it knows itself by; signatures live 60 s, and the response may be unsigned.
     ///
-    /// Where nothing else is agreed, the audience is [`target_audience`].
+    /// Where nothing else is agreed, the audience is the target URI without its query (draft §"The wimse-aud Signature Parameter").
     ///
     /// # Errors
     ///
@@ -160,17 +159,6 @@ impl Pending {
         let exchange = Exchange::of(response).answering(request);
         answer::judge(&exchange, &self.nonce, self.response, key, policy, now)
     }
-}
-
-/// The audience of a request where none was agreed: its target URI without the query (draft §"The wimse-aud Signature Parameter").
-///
-/// # Errors
-///
-/// `sig.target`, `sig.component_misplaced` for a response.
-pub fn target_audience(request: &dyn Message) -> Result<String, Error> {
-    let mut uri = component_value(&Exchange::of(request), Component::TARGET_URI.id())?;
-    uri.truncate(uri.find(['?', '#']).unwrap_or(uri.len()));
-    Ok(uri)
 }
 
 #[cfg(test)]

@@ -109,17 +109,3 @@ fn the_response_of_the_draft_is_that_of_its_request() {
     assert_eq!(code("abcd1111", &called, 331), "sig.too_old");
     assert_eq!(code("abcd1111", &called, 333), "sig.expired");
 }
-
-#[test]
-fn the_audience_of_a_request_is_its_target_without_the_query() {
-    let request = Reader::edited_file(0).request(REQUEST, "https").unwrap();
-    assert_eq!(
-        target_audience(&request).unwrap(),
-        "https://svcb.example.com/gimme-ice-cream"
-    );
-    let response = Reader::edited_file(64).response(RESPONSE, "GET").unwrap();
-    assert_eq!(
-        target_audience(&response).unwrap_err().code(),
-        "sig.component_misplaced"
-    );
-}
