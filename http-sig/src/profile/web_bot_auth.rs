@@ -19,10 +19,12 @@
 //! parts.headers.insert("signature-agent", signing.signature_agent().parse()?);
 //! signing.prepare(&HttpRequest::to_send(&parts)?, SYSTEM, now)?.sign(&key)?.apply(&mut parts.headers)?;
 //!
-//! // The shop has fetched the directory, from `agent.location()`.
+//! // The shop has fetched the directory, from `agent.location()`, and knows how it is reached itself.
+//! # parts.uri = "/offers".parse()?; // as a server has it
 //! let mut agents = Agents::new();
 //! agents.insert(&agent, Directory::parse(directory.as_bytes(), &DirectoryRules::well_known(), AWS_LC, now)?);
-//! let verified = RequestPolicy::new().verify(&HttpRequest::to_send(&parts)?, &agents, now)?.accept_replays();
+//! let request = HttpRequest::received(&parts, "https", "shop.example");
+//! let verified = RequestPolicy::new().verify(&request, &agents, now)?.accept_replays();
 //! assert_eq!(verified.agent(), Some("https://crawler.example/.well-known/http-message-signatures-directory"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

@@ -74,7 +74,7 @@ impl RequestPolicy {
         self
     }
 
-    /// Other limits.
+    /// Other limits. `Signature-Agent` is as long as `Signature` at most, and has no more members than there may be signatures.
     #[must_use]
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
