@@ -411,13 +411,13 @@ fn what_cannot_be_guarded_is_refused() {
     };
     for no_address in ["tools.example", "http://tools.example/"] {
         assert!(
-            matches!(built(no_address), BuildError::Resource(_)),
+            matches!(built(no_address), BuildError::Resource { .. }),
             "{no_address}"
         );
     }
     assert!(matches!(
         built("https://tools.example/?a"),
-        BuildError::NotHttp
+        BuildError::NotHttp { .. }
     ));
     let scopes = "tools:call".parse().unwrap();
     let scoped = Requirements::new().scopes(scopes);
@@ -425,7 +425,7 @@ fn what_cannot_be_guarded_is_refused() {
     assert!(matches!(built, Err(BuildError::NoIssuer)));
     let other = ResourceMetadata::new("https://other.example".parse().unwrap());
     let built = world.guard().metadata(other).build();
-    assert!(matches!(built, Err(BuildError::OtherResource)));
+    assert!(matches!(built, Err(BuildError::OtherResource { .. })));
 }
 
 /// One skew is one skew, in whatever order it is said.

@@ -268,6 +268,7 @@ fn files_that_others_have_are_warned_of() {
         "authority.json",
         format!(r#"{{"agents": [{{"id": "{AGENT}", "token_file": "agent.token"}}]}}"#),
     );
+    set_permissions(folder.path("authority.json"), Permissions::from_mode(0o600)).unwrap();
     let by_option = |file: &str| format!("{AGENT}={file}");
     let told = |mode: u32, args: [&str; 2]| {
         set_permissions(folder.path("agent.token"), Permissions::from_mode(mode)).unwrap();
@@ -299,6 +300,28 @@ fn files_that_others_have_are_warned_of() {
         told.starts_with(start) && told.lines().count() == 1,
         "{told}"
     );
+}
+
+/// T-168: so is a configuration that others can write; that they read it is nothing.
+#[cfg(unix)]
+#[test]
+fn a_configuration_that_others_can_write_is_warned_of() {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = Folder::new();
+    folder.write(
+        "authority.json",
+        format!(r#"{{"agents": [{{"id": "{AGENT}", "token_file": "t"}}]}}"#),
+    );
+    for (mode, warned) in [(0o644, false), (0o620, true), (0o602, true)] {
+        set_permissions(folder.path("authority.json"), Permissions::from_mode(mode)).unwrap();
+        let (status, told) = Served::start(&folder, &["--config", "authority.json"]).end_by("TERM");
+        assert_eq!(status, Some(0));
+        let start = format!("aims: warning: authority.json: mode {mode:04o}: others can write ");
+        assert_eq!(told.starts_with(&start), warned, "{told}");
+        assert_eq!(told.lines().count(), usize::from(warned), "{told}");
+    }
 }
 
 /// A file says what options cannot: each agent with its lifetime and its rights.

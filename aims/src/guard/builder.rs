@@ -33,7 +33,7 @@ pub struct Trusting;
 /// Whether a guard knows whom to trust, and so can be built.
 #[diagnostic::on_unimplemented(
     message = "this guard does not yet know whom to trust",
-    note = "call `.trust(..)` with the bundles of the origins whose agents may call, before `.build()`"
+    note = "call `.trust(..)` with the bundles of the origins whose agents may call, or `.keys(..)` with `PublishedKeys` (feature `fetch`), before `.build()`"
 )]
 pub trait KnowsWhomToTrust: sealed::Sealed {}
 impl KnowsWhomToTrust for Trusting {}
@@ -91,19 +91,38 @@ impl std::fmt::Debug for Seams {
 #[non_exhaustive]
 pub enum BuildError {
     /// The resource is no absolute `https` URL without query and fragment; `http` only on loopback.
-    #[error("a guard protects an absolute `https` URL, or `http` on loopback")]
-    Resource(#[source] oauth_wire::Error),
+    #[error(
+        "`{resource}` is nothing that a guard protects: an absolute `https` URL, or `http` on loopback"
+    )]
+    Resource {
+        /// As it was given.
+        resource: String,
+        /// What is wrong with it.
+        source: oauth_wire::Error,
+    },
     /// The resource has a query, or is no URL of HTTP.
-    #[error("a guard protects an `https` URL without query")]
-    NotHttp,
+    #[error(
+        "`{resource}` has a query, or is no URL of HTTP: a guard protects one `https` URL, and what is beneath it"
+    )]
+    NotHttp {
+        /// As it was given.
+        resource: String,
+    },
     /// The metadata that is to be published is that of another resource.
-    #[error("the metadata is of another resource than the one that is guarded")]
-    OtherResource,
+    #[error("the metadata is of `{metadata}`, but `{guarded}` is guarded")]
+    OtherResource {
+        /// The resource of the metadata.
+        metadata: String,
+        /// The one that is guarded.
+        guarded: String,
+    },
     /// The metadata cannot be published.
     #[error("the metadata cannot be published")]
     Metadata(#[source] oauth_rs::Error),
     /// Scopes are required, but no issuer of access tokens is configured.
-    #[error("scopes are required, but no issuer is configured: call `.issuers(..)`")]
+    #[error(
+        "scopes are required, but nobody is known who gives out tokens: call `.issuers(..)`, or name an issuer in `PublishedKeys` before `.keys(..)`"
+    )]
     NoIssuer,
     /// Every response is to be signed, but there is no identity to sign as.
     #[cfg(feature = "http-sig")]
@@ -111,7 +130,7 @@ pub enum BuildError {
     NoSigner,
     /// A proof audience is empty.
     #[cfg(feature = "http-sig")]
-    #[error("signatures cannot be verified so")]
+    #[error("signatures cannot be verified: a proof audience is empty")]
     Signatures(#[source] http_sig::Error),
 }
 
@@ -283,6 +302,8 @@ impl<T> GuardBuilder<T> {
 
     /// Builds the guard.
     ///
+    /// A `main` that returns an error prints its `Debug` form; [`jose::Chain`] prints the words, with all causes.
+    ///
     /// # Errors
     ///
     /// [`BuildError`] where the configuration contradicts itself.
@@ -294,17 +315,24 @@ impl<T> GuardBuilder<T> {
             .resource
             .parse()
             .or_else(|_not_https| Resource::loopback(&self.resource))
-            .map_err(BuildError::Resource)?;
+            .map_err(|source| BuildError::Resource {
+                resource: self.resource.clone(),
+                source,
+            })?;
         let is_http = ["https://", "http://"]
             .iter()
             .any(|it| resource.as_str().starts_with(it));
         if !is_http || resource.as_str().contains('?') {
-            return Err(BuildError::NotHttp);
+            let resource = self.resource;
+            return Err(BuildError::NotHttp { resource });
         }
         if let Some(metadata) = &self.metadata
             && metadata.resource() != &resource
         {
-            return Err(BuildError::OtherResource);
+            return Err(BuildError::OtherResource {
+                metadata: metadata.resource().as_str().to_owned(),
+                guarded: self.resource,
+            });
         }
         let published = self.metadata.as_ref().map(ProtectedResource::new);
         let published = published.transpose().map_err(BuildError::Metadata)?;

@@ -96,6 +96,12 @@ pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<(Vec<Agent>, Re
 
 fn config(path: &Path, inputs: &mut Inputs) -> Result<Config, Failure> {
     let bytes = inputs.bytes(path)?;
+    // Whoever writes it declares agents; nothing in it is secret.
+    warn_of_others(
+        path,
+        0o022,
+        "others can write this file, and so declare agents",
+    );
     jose::json::check_object(&bytes).map_err(|error| Failure::from(error).of(path))?;
     serde_json::from_slice(&bytes).map_err(|error| Failure::Config {
         path: path.to_owned(),
@@ -110,7 +116,8 @@ fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure
     };
     match inputs.text(path) {
         Ok(text) => {
-            warn_of_others(path);
+            let danger = "others can read or write this bootstrap token, and then be the agent; it should be 0600";
+            warn_of_others(path, 0o077, danger);
             Ok(SecretText::new(text.as_str()))
         }
         Err(Failure::File { error, .. }) if error.kind() == ErrorKind::NotFound => {
@@ -124,9 +131,9 @@ fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure
     }
 }
 
-/// Warns where others can read a bootstrap token, or can put another one in its place (T-168).
+/// Warns where others have a file in one of these ways, or can put another one in its place (T-168).
 #[cfg(unix)]
-fn warn_of_others(path: &Path) {
+fn warn_of_others(path: &Path, ways: u32, danger: &str) {
     use std::os::unix::fs::PermissionsExt as _;
 
     // A pipe, as a shell makes it, is no file.
@@ -135,21 +142,19 @@ fn warn_of_others(path: &Path) {
     };
     let name = path.display();
     let mode = target.permissions().mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        log::warn(&format!(
-            "{name}: mode {mode:04o}: others can read or write this bootstrap token, and then be the agent; it should be 0600"
-        ));
+    if mode & ways != 0 {
+        log::warn(&format!("{name}: mode {mode:04o}: {danger}"));
     }
     if fs::symlink_metadata(path).is_ok_and(|it| it.is_symlink()) {
         log::warn(&format!(
-            "{name}: a symbolic link: who can change it says which bootstrap token is taken; name the file itself"
+            "{name}: a symbolic link: who can change it says which file is taken; name the file itself"
         ));
     }
 }
 
 /// Who else can read a file is not asked here.
 #[cfg(not(unix))]
-const fn warn_of_others(_: &Path) {}
+const fn warn_of_others(_: &Path, _: u32, _: &str) {}
 
 impl Agent {
     pub(super) fn enrolment(&self) -> Result<Enrolment, Failure> {
