@@ -68,16 +68,6 @@ const WHOLE_FIELD: ComponentId<'static> = ComponentId::plain_field("\"signature-
 static TYPES: LazyLock<FieldTypes> =
     LazyLock::new(|| FieldTypes::known().with(FIELD, FieldType::Dictionary));
 
-/// `created` and `expires` are whole seconds, which have to differ.
-fn check_lifetime(lifetime: Duration) -> Result<(), Error> {
-    if lifetime.as_secs() == 0 {
-        return Err(Error::Prepare {
-            reason: "the lifetime is less than a second",
-        });
-    }
-    Ok(())
-}
-
 fn required(component: ComponentId<'_>) -> Error {
     Error::ComponentRequired {
         component: component.as_str().to_owned(),

@@ -7,7 +7,7 @@ use jose::key::VerifyingKey;
 use jose::random::SYSTEM;
 use jose::time::{Skew, UnixTime};
 
-use super::{DIRECTORY_TAG, Directory, check_lifetime};
+use super::{DIRECTORY_TAG, Directory};
 use crate::digest::ContentDigest;
 use crate::{
     Component, Error, Exchange, Limits, Message, Policy, PreparedSignature, ReceivedFields,
@@ -40,7 +40,6 @@ impl DirectorySigning {
         request: &dyn Message,
         now: UnixTime,
     ) -> Result<PreparedSignature, Error> {
-        check_lifetime(self.lifetime)?;
         let [authority, digest] = covered()?;
         Signing::new(label)
             .covering([authority, digest])

@@ -7,7 +7,7 @@ use jose::random::SecureRandom;
 use jose::time::UnixTime;
 
 use super::field::AgentField;
-use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES, check_lifetime, required};
+use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES, required};
 use crate::{
     Algorithm, Component, ComponentId, Error, Exchange, Key, Limits, Message, PreparedSignature,
     ReceivedFields, Section, SignatureRequest, Signing,
@@ -105,7 +105,6 @@ impl RequestSigning {
         random: &dyn SecureRandom,
         now: UnixTime,
     ) -> Result<PreparedSignature, Error> {
-        check_lifetime(self.lifetime)?;
         if self.lifetime > MAX_LIFETIME {
             return Err(Error::Lifetime);
         }
