@@ -38,6 +38,13 @@ impl Limits {
         self
     }
 
+    /// At most that many parameters of a signature, up to 256.
+    #[must_use]
+    pub const fn with_parameters(mut self, most: usize) -> Self {
+        self.parameters = if most < 256 { most } else { 256 };
+        self
+    }
+
     /// At most that many bytes in all lines of `Signature-Input`, and as many in those of `Signature`.
     #[must_use]
     pub const fn with_field_len(mut self, most: usize) -> Self {

@@ -4,6 +4,7 @@
 //! parameters here; RFC 9530 defines none.
 
 use crate::Error;
+use crate::sf::is_whole_key;
 
 /// The most bytes of all lines of a field that are read.
 pub(super) const MAX_BYTES: usize = 4096;
@@ -40,7 +41,7 @@ pub(super) fn members<'a, T>(
             let (key, value) = member
                 .trim_matches(BLANK)
                 .split_once('=')
-                .filter(|(key, _)| is_key(key))
+                .filter(|(key, _)| is_whole_key(key))
                 .ok_or(Error::DigestSyntax { field })?;
             if keys.contains(&key) {
                 return Err(Error::DigestRepeated { field });
@@ -61,12 +62,3 @@ pub(super) fn members<'a, T>(
 
 /// Optional white space around a comma (RFC 9651 §3.2).
 const BLANK: &[char] = &[' ', '\t'];
-
-/// RFC 9651 §3.1.2.
-pub(super) fn is_key(text: &str) -> bool {
-    let mut bytes = text.bytes();
-    bytes
-        .next()
-        .is_some_and(|first| first.is_ascii_lowercase() || first == b'*')
-        && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-.*".contains(&b))
-}

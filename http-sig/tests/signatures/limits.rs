@@ -136,14 +136,16 @@ fn limits_are_exact() {
     assert_eq!(received(&with("a=();b", "a=::"), &short), "sig.limit");
     assert_eq!(received(&with("a=()", "a=:::::"), &short), "sig.limit");
     assert_eq!(received(&with("a=()", "a=::"), &short), "good");
-    let parameters = |n: usize| {
-        with(
-            &format!("a=(){}", numbered(n, |n| format!(";p{n}"), "")),
-            "a=::",
-        )
-    };
-    assert_eq!(received(&parameters(32), &Limits::default()), "good");
-    assert_eq!(received(&parameters(33), &Limits::default()), "sig.limit");
+    let parameters = |n: usize| with(&parameters(n), "l0=::");
+    let most = Limits::default().with_parameters(usize::MAX);
+    for (limits, count) in [
+        (Limits::default(), 32),
+        (Limits::default().with_parameters(3), 3),
+        (most, 256),
+    ] {
+        assert_eq!(received(&parameters(count), &limits), "good");
+        assert_eq!(received(&parameters(count + 1), &limits), "sig.limit");
+    }
 }
 
 /// A covered field of a megabyte is not copied into a base.
