@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use http_sig::http1::{RawRequest, Reader};
-use http_sig::{Error, Message as _, Section, Start};
+use http_sig::{Component, Error, Exchange, Message as _, Section, Start, component_value};
 
 const GOOD: &str = "GET /a?b HTTP/1.1\r\nHost: tools.example\r\nAccept: x\r\n\r\n";
 
@@ -23,7 +23,15 @@ fn changed(from: &str, to: &str) -> &'static str {
 fn changed_bytes(from: &str, to: &[u8]) -> &'static str {
     let (front, back) = GOOD.split_once(from).unwrap();
     let text = [front.as_bytes(), to, back.as_bytes()].concat();
-    request(&text).map_or_else(|error| error.code(), |_| "good")
+    request(&text).map_or_else(|error| error.code(), |read| signable(&read))
+}
+
+/// What is read can be signed: there are not two rules for targets and hosts.
+fn signable(read: &RawRequest<'_>) -> &'static str {
+    for component in [Component::TARGET_URI, Component::AUTHORITY] {
+        component_value(&Exchange::of(read), component.id()).unwrap();
+    }
+    "good"
 }
 
 fn status(line: &str) -> Result<u16, &'static str> {
@@ -135,6 +143,7 @@ fn a_target_is_well_formed() {
     assert_eq!(with("OPTIONS", "**"), "http1.target");
     assert_eq!(with("CONNECT", "/a"), "http1.target");
     assert_eq!(with("CONNECT", "tools.example"), "http1.target");
+    assert_eq!(with("CONNECT", "tools.example:"), "http1.target");
     assert_eq!(with("CONNECT", "tools.example:443"), "http1.host_mismatch");
     let tunnel = b"CONNECT tools.example:443 HTTP/1.1\r\nHost: tools.example:443\r\n\r\n";
     assert_eq!(request(tunnel).unwrap().target(), "tools.example:443");

@@ -7,7 +7,10 @@ use crate::target::{Authority, split_absolute, split_port};
 pub(super) fn check(method: &str, target: &str) -> Result<(), Error> {
     let is_authority = |text| Authority::parse(text, "").is_some();
     let good = match method {
-        "CONNECT" => is_authority(target) && split_port(target).1.is_some(),
+        "CONNECT" => {
+            let port = split_port(target).1;
+            is_authority(target) && port.is_some_and(|port| !port.is_empty())
+        }
         "OPTIONS" if target == "*" => true,
         _ if target.starts_with('/') => is_path_and_query(target),
         _ => split_absolute(target)
