@@ -427,7 +427,9 @@ fn an_agent_that_is_named_is_covered() {
 /// The member is one of the header section: of the trailers, another one would be signed than is read.
 #[test]
 fn the_covered_member_is_that_of_the_headers() {
-    let headers = request(Some(r#"sig1="https://crawler.example""#));
+    let mut headers = request(Some(r#"sig1="https://crawler.example""#));
+    let value = HeaderValue::from_static("sig1=:AAAA:");
+    headers.headers.insert("content-digest", value);
     let mut trailers = HeaderMap::new();
     let value = HeaderValue::from_static(r#"sig1="https://other.example""#);
     trailers.insert("signature-agent", value);
@@ -448,6 +450,8 @@ fn the_covered_member_is_that_of_the_headers() {
     assert_eq!(code("signature-agent;key=\"sig1\""), None);
     assert_eq!(code("signature-agent;key=\"sig1\";tr"), required);
     assert_eq!(code("signature-agent;key=\"sig1\";sf"), required);
+    // Nor is it the member of that key of another field.
+    assert_eq!(code("content-digest;key=\"sig1\""), required);
 }
 
 /// What gives the keys is asked by thumbprint, and has to have listened.

@@ -157,14 +157,13 @@ fn is_normal_host(host: &str) -> bool {
         let address = inner.strip_suffix(']').map(str::parse::<Ipv6Addr>);
         return matches!(address, Some(Ok(address)) if format!("[{address}]") == host);
     }
-    // What ends in a number is read as an address, in whatever spelling: `127.1`, `0x7f.0.0.1`.
+    // What ends in a number is read as an address by browsers, in whatever spelling (`127.1`, `0x7f.0.0.1`), and here in one.
     let name = host.strip_suffix('.').unwrap_or(host);
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_decimal = !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit());
     if is_decimal || last.strip_prefix("0x").is_some_and(is_hex) {
-        let address = host.parse::<Ipv4Addr>();
-        return address.is_ok_and(|address| address.to_string() == host);
+        return host.parse::<Ipv4Addr>().is_ok();
     }
     let fits =
         |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
