@@ -352,7 +352,6 @@ async fn private_addresses_are_not_fetched_from() {
         "https://10.0.0.1",
         "https://169.254.169.254",
         "https://[::1]",
-        "https://2130706433",
     ] {
         let agent = SignatureAgent::directory(origin).unwrap();
         let parts = request_of(&agent, &key, NOW);
@@ -360,6 +359,9 @@ async fn private_addresses_are_not_fetched_from() {
         assert_eq!(error.code(), "fetch.address", "{origin}");
         assert!(error.is_undecided());
     }
+    // In another spelling than its one, an address is in no URL of an agent.
+    let error = SignatureAgent::directory("https://2130706433").unwrap_err();
+    assert_eq!(error.code(), "sig.agent");
 }
 
 /// The memory is bounded, whatever agents are named.
