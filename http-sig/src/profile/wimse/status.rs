@@ -12,7 +12,11 @@ use crate::Error;
 /// | 400 | the signature or the body of the request is refused |
 /// | 501 | a signed response was asked for and cannot be given: `sig.response_unsignable` |
 /// | 503 | the memory of nonces cannot tell: `replay.…` but for `replay.replayed` and `replay.expired` |
-/// | 500 | a signature of one's own cannot be made: `sig.prepare`, `sig.label_taken`, `sig.headers_full`, what the signing key says |
+/// | 500 | what signing alone says: `sig.prepare`, `sig.label_taken`, `sig.headers_full`, the codes of the signing key |
+///
+/// It is for what [`RequestPolicy`](super::RequestPolicy) says of a request. What [`ResponseSigning::prepare`](super::ResponseSigning::prepare) says is no fault of the
+/// request whatever its code is (`sig.component_absent` where the response lacks its token): answer 500, or [`ResponseUnsignable`](Error::ResponseUnsignable) where a
+/// signed response was asked for.
 #[must_use]
 pub const fn status(error: &Error) -> StatusCode {
     match error {
