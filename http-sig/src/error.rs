@@ -23,8 +23,8 @@ pub enum Error {
     /// `Signature` and `Signature-Input` do not have the same labels, or one of the two is missing (HMS-07).
     #[error("`signature` and `signature-input` differ in their labels, or one of them is missing")]
     LabelsDiffer,
-    /// A parameter of a signature stands twice.
-    #[error("a parameter of the signature stands twice")]
+    /// A parameter stands twice, of a signature or of a member of `Signature-Agent` (T-063).
+    #[error("a parameter stands twice")]
     ParameterRepeated,
     /// A registered parameter has another type than its own, or an empty value (RFC 9421 §2.3).
     #[error("the parameter `{parameter}` is empty, or not of its type")]

@@ -60,7 +60,7 @@ impl Policy {
     }
 
     /// Cheap checks first: no key is looked up for what the policy refuses, and no value is read for what has no key.
-    fn verify_one(
+    pub(crate) fn verify_one(
         &self,
         signature: &UnverifiedSignature<'_>,
         exchange: &Exchange<'_>,

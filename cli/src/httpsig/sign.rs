@@ -201,7 +201,7 @@ fn plain(
                 ));
             }
         };
-        signing = signing.with_alg(algorithm.ok_or(http_sig::Error::Algorithm)?);
+        signing = signing.with_alg(algorithm.ok_or(http_sig::Error::AlgorithmNone)?);
     }
     if let Some(id) = &sign.keyid {
         signing = signing.with_key_id(id);

@@ -179,7 +179,6 @@ impl RequestPolicy {
             most: self.lifetime,
         };
         let policy = Policy::requiring([])
-            .with_label(signature.label())
             .with_tag(TAG)
             .requiring_parameters(["expires", "keyid"])
             .with_max_age(self.lifetime)
@@ -187,7 +186,7 @@ impl RequestPolicy {
             .with_algorithms(self.algorithms)
             .with_limits(self.limits);
         let exchange = Exchange::of(request).with_types(&TYPES);
-        let unspent = policy.verify(&exchange, &found, now)?;
+        let unspent = policy.verify_one(signature, &exchange, &found, now)?;
         Ok(UnspentRequest { claim, unspent })
     }
 
