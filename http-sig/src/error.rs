@@ -181,7 +181,7 @@ pub enum Error {
     #[error("the signature does not fit")]
     Signature,
     /// The nonce was seen before, or the memory of nonces refuses.
-    #[error("replay: {0}")]
+    #[error("the signature cannot be spent")]
     Replay(#[source] replay::Error),
 
     // Signing.
@@ -198,7 +198,7 @@ pub enum Error {
     #[error("no room for another field")]
     HeadersFull,
     /// The key did not sign, or no randomness is to be had.
-    #[error("signing: {0}")]
+    #[error("signing failed")]
     Sign(#[source] jose::Error),
     /// `Accept-Signature` asks for what the own profile does not give (T-077).
     #[error("the signature asked for is not one of this profile")]
@@ -302,7 +302,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The key set of a directory, or one of the keys that it is to be made of, is refused.
-    #[error("the keys of a directory: {0}")]
+    #[error("the keys of a directory are refused")]
     DirectoryKeys(#[source] jose::Error),
     /// No key of the directory has signed the answer.
     #[error("no key of the directory has signed it")]

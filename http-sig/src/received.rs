@@ -1,6 +1,7 @@
 //! The fields `Signature-Input` and `Signature` of a message (RFC 9421 §4), read strictly.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::component::{self, Raw};
 use crate::sf::{self, Cursor, Malformed};
@@ -10,7 +11,7 @@ const INPUT: &str = "signature-input";
 const SIGNATURE: &str = "signature";
 
 /// The lines of the two fields, as they came.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReceivedFields<'m> {
     input: Vec<Cow<'m, [u8]>>,
     signature: Vec<Cow<'m, [u8]>>,
@@ -79,8 +80,18 @@ impl<'m> ReceivedFields<'m> {
     }
 }
 
+impl fmt::Debug for ReceivedFields<'_> {
+    /// Lines by their number: nothing of them was read yet.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReceivedFields")
+            .field("input", &self.input.len())
+            .field("signature", &self.signature.len())
+            .finish()
+    }
+}
+
 /// One signature of a message, of which only the shape was looked at.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct UnverifiedSignature<'a> {
     label: &'a str,
     list: List<'a>,
@@ -135,8 +146,18 @@ impl<'a> UnverifiedSignature<'a> {
     }
 }
 
+impl fmt::Debug for UnverifiedSignature<'_> {
+    /// What it says to cover and its parameters, as text.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedSignature")
+            .field("label", &self.label)
+            .field("list", &self.list.text)
+            .finish_non_exhaustive()
+    }
+}
+
 /// An inner list of component identifiers with parameters.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct List<'a> {
     text: &'a str,
     identifiers: Vec<Raw<'a>>,

@@ -77,7 +77,7 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// `sig.not_offered`, also where a component is not known here.
+    /// `sig.not_offered`, also where a component is not known here, and where none is asked for: a signature that covers nothing fits every message.
     pub fn answer(&self, request: &SignatureRequest) -> Result<Signing, Error> {
         let wanted = request
             .components()
@@ -85,7 +85,10 @@ impl Offer {
         let may = |component: &Component| {
             self.components.contains(component) || self.always.contains(component)
         };
-        if !wanted.iter().all(may) || !self.always.iter().all(|one| wanted.contains(one)) {
+        if wanted.is_empty()
+            || !wanted.iter().all(may)
+            || !self.always.iter().all(|one| wanted.contains(one))
+        {
             return Err(Error::NotOffered);
         }
         let mut nonce = None;

@@ -7,7 +7,7 @@ use super::lines::{Rest, token, trim};
 use crate::Error;
 
 /// The field lines of one section, in their order.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Fields<'m>(Vec<(&'m str, Cow<'m, [u8]>)>);
 
 impl<'m> Fields<'m> {

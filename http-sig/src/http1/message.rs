@@ -1,12 +1,13 @@
 //! Messages as they were read.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use super::fields::Fields;
 use crate::{Message, Section, Start};
 
 /// What requests and responses share: two sections of fields, and between them the content.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Parts<'m> {
     pub(super) headers: Fields<'m>,
     pub(super) content: Cow<'m, [u8]>,
@@ -27,7 +28,7 @@ impl Parts<'_> {
 }
 
 /// A request as it stood in bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RawRequest<'m> {
     pub(super) method: &'m str,
     pub(super) target: &'m str,
@@ -37,7 +38,7 @@ pub struct RawRequest<'m> {
 }
 
 /// A response as it stood in bytes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct RawResponse<'m> {
     pub(super) status: u16,
     pub(super) parts: Parts<'m>,
@@ -90,6 +91,18 @@ macro_rules! parts {
             /// Name, in its own case, and value of each field line of a section, in their order.
             pub fn fields(&self, section: Section) -> impl Iterator<Item = (&str, &[u8])> {
                 self.parts.section(section).iter()
+            }
+        }
+
+        impl fmt::Debug for $it<'_> {
+            /// Fields by their number, the content by its length: a value may be a token (T-023).
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($it))
+                    .field("start", &self.start())
+                    .field("headers", &self.parts.headers.iter().count())
+                    .field("content_len", &self.parts.content.len())
+                    .field("trailers", &self.parts.trailers.iter().count())
+                    .finish()
             }
         }
     };

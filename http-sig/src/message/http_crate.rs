@@ -1,6 +1,7 @@
 //! Messages of the crate `http`.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use http::header::{self, HeaderMap, HeaderName};
 use http::{Method, StatusCode, request, response};
@@ -10,7 +11,7 @@ use crate::Error;
 use crate::target::{is_scheme, no_scheme};
 
 /// A request of the crate `http`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpRequest<'a> {
     method: &'a Method,
     target: Cow<'a, str>,
@@ -121,8 +122,14 @@ impl Message for HttpRequest<'_> {
     }
 }
 
+impl fmt::Debug for HttpRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        print(f, "HttpRequest", self.start(), self.headers, self.trailers)
+    }
+}
+
 /// A response of the crate `http`.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct HttpResponse<'a> {
     status: StatusCode,
     headers: &'a HeaderMap,
@@ -158,6 +165,27 @@ impl Message for HttpResponse<'_> {
     fn lines<'m>(&'m self, section: Section, name: &str, each: &mut dyn FnMut(&'m [u8])) {
         lines(self.headers, self.trailers, section, name, each);
     }
+}
+
+impl fmt::Debug for HttpResponse<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        print(f, "HttpResponse", self.start(), self.headers, self.trailers)
+    }
+}
+
+/// Fields by their number: a value may be a token (T-023).
+fn print(
+    f: &mut fmt::Formatter<'_>,
+    name: &str,
+    start: Start<'_>,
+    headers: &HeaderMap,
+    trailers: Option<&HeaderMap>,
+) -> fmt::Result {
+    f.debug_struct(name)
+        .field("start", &start)
+        .field("headers", &headers.len())
+        .field("trailers", &trailers.map(HeaderMap::len))
+        .finish()
 }
 
 fn lines<'m>(

@@ -202,6 +202,17 @@ fn an_offer_is_all_that_is_signed() {
     assert_eq!(code(untagged.answer(&wanted[0])), "sig.not_offered");
 }
 
+/// T-077: a signature that covers nothing fits every message, so none is made at a peer's wish.
+#[test]
+fn a_wish_for_nothing_is_not_answered() {
+    let offer = Offer::new(Algorithm::Ed25519, Duration::from_secs(60))
+        .with_components([Component::METHOD]);
+    let wanted = read(r#"x=("@method");created"#).unwrap();
+    assert_eq!(code(offer.answer(&wanted[0])), "good");
+    let wanted = read("x=();created").unwrap();
+    assert_eq!(code(offer.answer(&wanted[0])), "sig.not_offered");
+}
+
 proptest! {
     /// parse(serialise(x)) = x
     #[test]

@@ -9,6 +9,8 @@
 mod accept;
 mod appendix_b;
 mod components;
+mod debug;
+mod error;
 mod fields;
 mod keys;
 mod limits;

@@ -1,0 +1,25 @@
+//! Errors in words.
+
+use http_sig::Error;
+use jose::Chain;
+
+/// Each cause is said once.
+#[test]
+fn no_cause_is_said_twice() {
+    for (error, expected) in [
+        (
+            Error::Replay(replay::Error::Replayed),
+            "the signature cannot be spent: spent before",
+        ),
+        (
+            Error::Sign(jose::Error::Random),
+            "signing failed: no random bytes could be drawn",
+        ),
+        (
+            Error::DirectoryKeys(jose::Error::SetTooLarge),
+            "the keys of a directory are refused: the JWK set is too large",
+        ),
+    ] {
+        assert_eq!(Chain(&error).to_string(), expected);
+    }
+}
