@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use jose::Chain;
 
+use crate::secret;
+
 /// What ends a command.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -63,6 +65,15 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// A file that cannot be opened or made. Its name is not repeated where it may be a secret that was meant to be in it (T-166).
+    pub(crate) fn file(path: &Path, error: io::Error) -> Self {
+        if secret::may_be_file(path) {
+            return Self::SecretInArguments;
+        }
+        let path = path.to_owned();
+        Self::File { path, error }
+    }
+
     /// The stable name: of the error of whoever refused, or one of our own.
     pub(crate) const fn code(&self) -> &'static str {
         match self {

@@ -7,7 +7,6 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-use crate::secret;
 
 /// The most that a file may hold, in bytes.
 const MAX_LEN: u64 = 64 * 1024;
@@ -47,13 +46,6 @@ impl Inputs {
         path: &Path,
         limit: u64,
     ) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let failed = |error| {
-            if secret::may_be_in(path.as_os_str()) {
-                return Failure::SecretInArguments;
-            }
-            let path = path.to_owned();
-            Failure::File { path, error }
-        };
         let bytes = if path == Path::new("-") {
             if std::mem::replace(&mut self.standard_taken, true) {
                 return Err(Failure::Usage("the standard input can be read only once"));
@@ -62,7 +54,7 @@ impl Inputs {
         } else {
             File::open(path).and_then(|file| read(file, limit))
         };
-        let bytes = bytes.map_err(failed)?;
+        let bytes = bytes.map_err(|error| Failure::file(path, error))?;
         bytes.ok_or_else(|| Failure::TooLong {
             path: path.to_owned(),
             limit,

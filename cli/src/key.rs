@@ -44,7 +44,7 @@ fn generate(
     text.push('\n');
     match out.filter(|path| path != Path::new("-")) {
         Some(path) => {
-            write_new(&path, text.as_bytes()).map_err(|error| Failure::File { path, error })?;
+            write_new(&path, text.as_bytes()).map_err(|error| Failure::file(&path, error))?;
             Ok(Zeroizing::default())
         }
         None => Ok(text),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
+use std::path::Path;
 
 use jose::base64url;
 
@@ -23,6 +24,12 @@ pub(crate) fn may_be_in(argument: &OsStr) -> bool {
         || is_in(argument)
 }
 
+/// Whether the name of a file that cannot be opened may be one: the name alone, since folders above it may well be named by hashes.
+pub(crate) fn may_be_file(path: &Path) -> bool {
+    let name = path.file_name().map(OsStr::to_string_lossy);
+    may_be_in(path.as_os_str()) || name.is_some_and(|name| drawn(&name).next().is_some())
+}
+
 /// Whether this is no file's name but 256 bits in base64url, such as this program makes for bootstrap tokens.
 pub(crate) fn looks_drawn(text: &str) -> bool {
     text.len() == 43 && text.chars().all(is_digit)
@@ -31,7 +38,19 @@ pub(crate) fn looks_drawn(text: &str) -> bool {
 /// The same for any part of it that the text repeats.
 pub(crate) fn is_drawn_and_repeated(argument: &OsStr, text: &str) -> bool {
     let argument: Cow<'_, str> = argument.to_string_lossy();
-    pieces(&argument).any(|piece| looks_drawn(piece) && text.contains(piece))
+    drawn(&argument).any(|piece| text.contains(piece))
+}
+
+/// What looks drawn in it, also behind the dashes of an option; the first digits of what was drawn may be dashes as well.
+fn drawn(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text).filter_map(|piece| {
+        let bare = [
+            Some(piece),
+            piece.strip_prefix('-'),
+            piece.strip_prefix("--"),
+        ];
+        bare.into_iter().flatten().find(|it| looks_drawn(it))
+    })
 }
 
 /// What could be tokens: the longest runs of base64url and dots.

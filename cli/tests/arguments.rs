@@ -92,6 +92,39 @@ fn doubtful_arguments_are_not_repeated() {
     );
 }
 
+/// T-166: what was drawn is not repeated either where a file is wanted, or an option; its first digits may be dashes.
+#[test]
+fn drawn_secrets_are_not_repeated_as_names() {
+    let folder = Folder::with_agent();
+    for (first, rest) in [("AA", "A"), ("-B", "B"), ("--", "C")] {
+        let token = format!("{first}{}", rest.repeat(41));
+        for (words, before) in [
+            ("token inspect --", ""),
+            ("token inspect --", "nowhere/"),
+            ("key public --", ""),
+            ("key set ca.jwk --", ""),
+            ("key generate", "--out=no/"),
+            ("authority serve --listen 127.0.0.1:0", "--config="),
+            ("httpsig verify --keys keys.json", "--request="),
+            ("httpsig verify --request wit", "--keys="),
+            ("wit verify wit --origin spiffe://a", "--keys="),
+            ("", "--"),
+            ("token inspect wit", "--"),
+        ] {
+            let err = told(&run(&folder, words, &format!("{before}{token}")));
+            let start = "aims: failed: cli.secret_in_arguments: ";
+            assert!(err.starts_with(start), "{words} {before}: {err}");
+            assert!(!err.contains(&rest.repeat(41)), "{words} {before}: {err}");
+        }
+    }
+    // A file of that name is a file; a folder of that name is no secret.
+    let name = "A".repeat(43);
+    folder.write(&name, folder.read("wit"));
+    folder.ok(&format!("token inspect {name}"));
+    let err = told(&run(&folder, "token inspect", &format!("{name}s/{name}/x")));
+    assert!(err.starts_with("aims: failed: cli.file: "), "{err}");
+}
+
 /// T-167: what a terminal obeys is shown as `\uXXXX`, line breaks within an argument too; the lines of the message itself stay.
 #[test]
 fn hostile_arguments_are_escaped() {

@@ -122,9 +122,8 @@ fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure
         }
         Err(Failure::File { error, .. }) if error.kind() == ErrorKind::NotFound => {
             let token = Enrolment::random_token(random::SYSTEM)?;
-            let path = path.to_owned();
-            write_new(&path, token.expose().as_bytes())
-                .map_err(|error| Failure::File { path, error })?;
+            write_new(path, token.expose().as_bytes())
+                .map_err(|error| Failure::file(path, error))?;
             Ok(token)
         }
         Err(failure) => Err(failure),
