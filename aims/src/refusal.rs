@@ -44,6 +44,7 @@ impl Refusal {
         "guard.method",
         "guard.proof",
         "guard.scope",
+        "guard.signature_untaken",
         "guard.target",
         "guard.token_unexpected",
         "guard.unavailable",
@@ -59,6 +60,11 @@ impl Refusal {
             answer,
             detail: detail.into(),
         }
+    }
+
+    #[cfg(feature = "http-sig")]
+    pub(crate) fn explain(&mut self, hint: &str) {
+        self.detail = format!("{}; {hint}", self.detail).into();
     }
 
     /// The stable code, such as `wpt.audience`; SPECS.md has the table.

@@ -298,6 +298,52 @@ async fn what_is_found_out_later_is_recorded() {
     assert!(event.contains("length limit exceeded"), "{event}");
 }
 
+/// So is one that breaks off, before anybody could compare it.
+#[tokio::test]
+async fn a_content_that_breaks_off_is_recorded() {
+    let events = Events::default();
+    let meeting = Meeting::new(|it, _| it.record(events.clone()), HttpSignatures::new());
+    let pieces = vec![vec![b'a'; 60_000]; 4];
+    let mut request = Request::post(CALL).body(pieces.concat()).unwrap();
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (head, _) = received(request);
+    let service = tower::service_fn(|request: Request<Content<BreakingOff>>| async {
+        assert!(request.into_body().collect().await.is_err());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    });
+    let guarded = meeting.guard.message_layer().layer(service);
+    let body = BreakingOff(Chunks::of(&pieces[..3]));
+    let answer = guarded.oneshot(Request::from_parts(head, body)).await;
+    assert_eq!(answer.unwrap().status(), StatusCode::OK);
+    let events = events.0.lock().unwrap();
+    assert_eq!(events.len(), 2);
+    assert!(events[0].contains("outcome: Accepted"));
+    assert!(events[1].contains("outcome: Refused") && events[1].contains("guard.content"));
+}
+
+/// T-023: neither what the service gets nor what the agent keeps prints a token, long as the content may be.
+#[tokio::test]
+async fn nothing_prints_a_token() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let pieces = vec![vec![b'a'; 60_000]; 3];
+    let request = Request::post(CALL).header("txn-token", "e30.e30.c2VjcmV0");
+    let mut request = request.body(pieces.concat()).unwrap();
+    let pending = format!("{:?}", meeting.agent.sign(&mut request).unwrap());
+    let (head, _) = received(request);
+    let service = tower::service_fn(|request: Request<Content<Chunks>>| async move {
+        let printed = format!("{:?}", request.body());
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::from(printed)))
+    });
+    let guarded = meeting.guard.message_layer().layer(service);
+    let request = Request::from_parts(head, Chunks::of(&pieces));
+    let answer = guarded.oneshot(request).await.unwrap();
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    for printed in [pending, String::from_utf8(body.to_vec()).unwrap()] {
+        assert!(!printed.contains("c2VjcmV0"), "{printed}");
+        assert!(!printed.contains(meeting.me.wit.expose()), "{printed}");
+    }
+}
+
 /// SIG-09: a tool that has no identity at the moment is not called, as its answer could not be signed.
 #[tokio::test]
 async fn who_cannot_answer_is_not_called() {
@@ -380,6 +426,24 @@ impl Body for Slow {
     }
 }
 
+/// Pieces, and no end.
+struct BreakingOff(Chunks);
+
+impl Body for BreakingOff {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match Pin::new(&mut self.0).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(frame))),
+            _ => Poll::Ready(Some(Err(std::io::Error::other("broken off")))),
+        }
+    }
+}
+
 /// Pieces, and trailers behind them.
 struct Trailed(Chunks, bool);
 
@@ -404,6 +468,7 @@ impl Body for Trailed {
 }
 
 /// Pieces as they come.
+#[derive(Debug)]
 struct Chunks(VecDeque<Bytes>);
 
 impl Chunks {

@@ -121,10 +121,31 @@ fn signatures_are_judged_with_the_content_and_where_the_guard_says() {
     drop(meeting.agent.sign(&mut request).unwrap());
     let (head, content) = received(request);
     let verdict = meeting.guard.check(&head, at(NOW));
-    assert_eq!(told(verdict).0, "wpt.field_missing");
+    assert_eq!(told(verdict).0, "guard.signature_untaken");
     let plain = meeting.world.guard().build().unwrap();
     let verdict = plain.check_message(&head, &content, at(NOW));
-    assert_eq!(told(verdict).0, "wpt.field_missing");
+    assert_eq!(told(verdict).0, "guard.signature_untaken");
+}
+
+/// A request as its sender has it is told from one that was changed.
+#[test]
+fn a_request_that_no_server_got_is_explained() {
+    let meeting = Meeting::taking(HttpSignatures::new());
+    let mut request = post(ARGUMENTS);
+    drop(meeting.agent.sign(&mut request).unwrap());
+    let (mut head, content) = received(request.clone());
+    head.method = http::Method::PUT;
+    let refusal = meeting.guard.check_message(&head, &content, at(NOW));
+    assert!(!refusal.unwrap_err().detail().contains("absolute form"));
+    let (mut head, content) = request.into_parts();
+    head.headers
+        .insert("host", "tools.example".parse().unwrap());
+    let refusal = meeting
+        .guard
+        .check_message(&head, &content, at(NOW))
+        .unwrap_err();
+    assert_eq!(refusal.code(), "sig.signature");
+    assert!(refusal.detail().contains("absolute form"), "{refusal}");
 }
 
 /// A content that nobody signed is no content, whatever the head says of it.

@@ -381,3 +381,48 @@ async fn the_room_is_bounded() {
     }
     assert!(format!("{directories:?}").contains("kept: 3"));
 }
+
+/// The web, but that some hosts never answer, and counts how often those are asked.
+#[derive(Debug)]
+struct Hanging {
+    fetch: Arc<dyn Fetch>,
+    asked: AtomicUsize,
+}
+
+impl Fetch for Hanging {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        if !request.uri().host().unwrap().starts_with("evil") {
+            return self.fetch.send(request);
+        }
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        Box::pin(std::future::pending())
+    }
+}
+
+/// As many URLs that hang as directories are kept, each in a request with a signature that nobody can verify: who is known stays known, and a host of the stranger's choice is asked a few times.
+#[tokio::test]
+async fn a_stranger_cannot_make_agents_unknown() {
+    let key = key();
+    let (server, fetch) = server(directory(&[&key], &[&key], AGENT)).await;
+    let asked = AtomicUsize::new(0);
+    let hanging = Arc::new(Hanging { fetch, asked });
+    let directories = directories(hanging.clone());
+    let good = request_of(&agent(), &key, NOW);
+    verify(&directories, &good).await.unwrap();
+    let (mut waiting, mut busy) = (tokio::task::JoinSet::new(), 0);
+    for number in 0..256 {
+        let url = format!("https://evil.example/keys?v={number}");
+        let parts = request_of(&SignatureAgent::jwks_uri(&url).unwrap(), &key, NOW);
+        let directories = directories.clone();
+        waiting.spawn(async move { verify(&directories, &parts).await });
+    }
+    while busy < 252 {
+        let error = waiting.join_next().await.unwrap().unwrap().unwrap_err();
+        assert_eq!(error.code(), "fetch.busy");
+        assert!(error.is_undecided());
+        busy += 1;
+    }
+    verify(&directories, &good).await.unwrap();
+    assert_eq!(server.asked(), 1, "it is kept");
+    assert_eq!(hanging.asked.load(Ordering::SeqCst), 4);
+}

@@ -87,12 +87,20 @@ impl fmt::Debug for SignedResponses {
 }
 
 /// A request that was signed, and what its response is judged by.
-#[derive(Debug)]
-#[must_use = "a response is anybody's until `finish` has judged it"]
+#[must_use = "a response is anybody's until `finish` has judged it; where no signed responses are asked for, drop it"]
 pub struct PendingResponse {
     agent: Agent,
     pending: Pending,
     sent: Parts,
+}
+
+/// The head of the request holds its tokens.
+impl fmt::Debug for PendingResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingResponse")
+            .field("pending", &self.pending)
+            .finish_non_exhaustive()
+    }
 }
 
 impl PendingResponse {
@@ -190,12 +198,12 @@ impl Agent {
         wit.set_sensitive(true);
         head.headers.insert(WORKLOAD_IDENTITY_TOKEN, wit);
         self.trace(&mut head.headers);
+        let message = HttpRequest::to_send(head)?;
         let audience = fields::audience(&head.uri)?;
         let mut signing = RequestSigning::to(&audience)?.with_lifetime(inner.lifetime);
         if responses.is_some() {
             signing = signing.asking_for_signed_response();
         }
-        let message = HttpRequest::to_send(head)?;
         let content = digest.map_or(Content::Empty, Content::Digest);
         let (prepared, pending) = signing.prepare(&message, content, inner.random, now)?;
         let fields = prepared.sign(identity.signer().as_ref())?;

@@ -17,7 +17,8 @@ pin_project! {
     /// The body that the inner service of a [`MessageLayer`](super::message::MessageLayer) gets.
     ///
     /// That of a signed request was compared with its digest before, up to 64 KiB. What is longer is compared while it is read, and ends in an error where it is another
-    /// content than was signed (T-062). Its trailers, which nobody signed, are dropped. That of any other request is passed on as it is.
+    /// content than was signed (T-062), or breaks off; the seam *record* is told. One that is dropped before its end was compared by nobody. Its trailers, which nobody signed, are dropped.
+    /// That of any other request is passed on as it is.
     #[derive(Debug)]
     pub struct Content<B> {
         ahead: VecDeque<Bytes>,
@@ -133,11 +134,11 @@ impl<B: Body<Data = Bytes>> Body for Content<B> {
             RestProjection::Signed { body } => match ready!(body.poll_frame(context)) {
                 // Nobody signed them.
                 Some(Ok(frame)) if frame.is_trailers() => Poll::Ready(None),
-                Some(Err(BodyError::Digest(error))) => {
+                Some(Err(error)) => {
                     if let Some(let_in) = this.let_in.take() {
                         let_in.refused(&error);
                     }
-                    Poll::Ready(Some(Err(BodyError::Digest(error))))
+                    Poll::Ready(Some(Err(error)))
                 }
                 frame => Poll::Ready(frame),
             },

@@ -73,6 +73,14 @@ impl Refused {
             keys: None,
         }
     }
+
+    /// Adds to the detail.
+    #[cfg(feature = "http-sig")]
+    fn explain(&mut self, hint: &str) {
+        self.refusal.explain(hint);
+        let code = self.refusal.code();
+        self.reasons = vec![Reason::new(code, self.refusal.detail())];
+    }
 }
 
 /// The texts that a request brings. Nothing of them is verified.
@@ -137,7 +145,7 @@ impl Guard {
                 found.signature = match inner.signature(request, wit, now) {
                     // A signature of another kind, which is nothing to this guard, beside a proof that is.
                     Err(http_sig::Error::SignatureMissing) if found.wpt.is_some() => None,
-                    signature => Some(signature.map_err(|error| signature_refused(&error))?),
+                    signature => Some(signature.map_err(|error| signature_of(request, &error))?),
                 };
                 if let Some(unspent) = &found.signature {
                     inner.check_answerable(unspent, now)?;
@@ -237,7 +245,12 @@ impl Guard {
         let inner = &*self.inner;
         let token = bearer_token(headers, inner.max_token).map_err(|error| self.token(&error))?;
         let signed = inner.may_be_signed(headers, part);
-        let (wit, wpt) = presented(headers, signed).map_err(|error| wpt_refused(&error))?;
+        let (wit, wpt) = presented(headers, signed).map_err(|error| match error {
+            wimse_wpt::Error::FieldMissing { .. } if headers.contains_key("signature-input") => {
+                signature_untaken()
+            }
+            error => wpt_refused(&error),
+        })?;
         let txn_token = txn_token(headers).map_err(|error| wpt_refused(&error))?;
         Ok(Brought {
             wit,
@@ -429,9 +442,24 @@ fn check_same(token: &AccessToken, wit: Option<&Wit>) -> Result<(), oauth_rs::Er
 }
 
 fn nothing_proven() -> Refused {
-    let why = "a workload identity token and a proof of its key are required";
-    Refused::new("guard.proof", Answer::Problem(why), why)
+    Refused::new(
+        "guard.proof",
+        Answer::Problem(PROOF_REQUIRED),
+        PROOF_REQUIRED,
+    )
 }
+
+/// A signature instead of a WPT, where none is judged.
+fn signature_untaken() -> Refused {
+    let why = "a signature came and no workload proof token: what judges signatures is `message_layer` or `check_message`, of a guard with `http_signatures`";
+    Refused::new(
+        "guard.signature_untaken",
+        Answer::Problem(PROOF_REQUIRED),
+        why,
+    )
+}
+
+const PROOF_REQUIRED: &str = "a workload identity token and a proof of its key are required";
 
 /// A refused WIT says to the caller only that it was refused, whatever was wrong with it (T-141).
 fn wit_refused(error: &wimse_cred::Error) -> Refused {
@@ -477,11 +505,28 @@ pub(super) fn signature_refused(error: &http_sig::Error) -> Refused {
     Refused::new(error.code(), answer, jose::Chain(error).to_string())
 }
 
+/// The same, for those who hand a guard what no server got.
+#[cfg(feature = "http-sig")]
+fn signature_of(request: &Parts, error: &http_sig::Error) -> Refused {
+    let is_absolute = request.uri.authority().is_some() && request.version < http::Version::HTTP_2;
+    let mut refused = signature_refused(error);
+    if is_absolute && matches!(error, http_sig::Error::Signature) {
+        refused.explain("the target is in absolute form, as a client has it: a server gets path and query, and `host`");
+    }
+    refused
+}
+
+#[cfg(feature = "http-sig")]
+pub(super) const CONTENT_UNREAD: &str = "the content of the request could not be read";
+
 /// A content that did not come to its end.
 #[cfg(feature = "http-sig")]
 pub(super) fn content_unread() -> Refused {
-    let why = "the content of the request could not be read";
-    Refused::new("guard.content", Answer::Problem(why), why)
+    Refused::new(
+        "guard.content",
+        Answer::Problem(CONTENT_UNREAD),
+        CONTENT_UNREAD,
+    )
 }
 
 /// What was verified was hashed already.

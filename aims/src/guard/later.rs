@@ -1,21 +1,23 @@
 //! What is found out after a request was let in: its content is another one, or its response cannot be signed. It becomes an event of its own.
 
+use std::fmt;
+
 use http::Request;
 use http::request::Parts;
-use http_sig::Error;
+use http_sig::digest::BodyError;
 use jose::digest::Fingerprint;
 use jose::time::UnixTime;
 use oauth_rs::AccessToken;
 use wimse_cred::Wit;
 
 use super::Guard;
+use super::judge::CONTENT_UNREAD;
 use crate::decision::Reason;
 use crate::principal::Principal;
 use crate::record::{Event, Fingerprints, Outcome};
 use crate::trace::TraceContext;
 
 /// A request that was let in before its content had come.
-#[derive(Debug)]
 pub(super) struct LetIn {
     guard: Guard,
     request: Parts,
@@ -31,12 +33,22 @@ impl LetIn {
         })
     }
 
-    /// The content is not the one that was signed.
-    pub(super) fn refused(&self, error: &Error) {
-        let reason = Reason::new(error.code(), jose::Chain(error).to_string());
+    /// The content is not the one that was signed, or never came to its end.
+    pub(super) fn refused<E>(&self, error: &BodyError<E>) {
+        let reason = match error {
+            BodyError::Digest(error) => Reason::new(error.code(), jose::Chain(error).to_string()),
+            _ => Reason::new("guard.content", CONTENT_UNREAD),
+        };
         let now = self.guard.inner.clock.now();
         self.guard
             .record_later(&self.request, &self.principal, reason, now);
+    }
+}
+
+/// The head of a request holds its tokens.
+impl fmt::Debug for LetIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LetIn").field(&self.principal).finish()
     }
 }
 

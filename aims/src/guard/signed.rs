@@ -219,6 +219,8 @@ impl Inner {
 impl Guard {
     /// Judges a request with its content, as it was received: before any `Content-Encoding` is undone, empty where there is none.
     ///
+    /// The request is one that a server got: in HTTP/1.1 its URI is path and query, beside `Host`. A test that hands over a request of an agent reduces its URI first.
+    ///
     /// Beside what [`check`](Self::check) takes, it takes HTTP signatures, where the guard was [given](super::GuardBuilder::http_signatures) how. When the caller
     /// asks for a signed response, [`sign_response`](Self::sign_response) signs it.
     ///
