@@ -72,14 +72,10 @@ impl Documents {
     /// # Errors
     ///
     /// What the [`Fetch`] gives; `fetch.status`, `fetch.content_type`, `fetch.body_too_long`, `fetch.rejected` for the answer; `fetch.backing_off` for some time after a
-    /// failure; `fetch.busy`; `fetch.interrupted`.
+    /// failure; `fetch.busy` where as many are being fetched as may be, in all or from this host; `fetch.interrupted`.
     pub async fn get(&self, key: &DocumentKey) -> Result<Arc<Document>, Error> {
         let now = Instant::now();
-        let step = {
-            let mut slots = self.0.slots();
-            let slot = slots.want(key, self.0.settings.capacity)?;
-            slot.step(now)
-        };
+        let step = self.0.slots().get(key, &self.0.settings, now);
         match self.0.take(key, step).await {
             Ok(document) => Ok(document),
             Err(error) => self.0.or_stale(key, error),
@@ -94,22 +90,17 @@ impl Documents {
     /// As [`get`](Self::get), and `fetch.too_soon` where there is no document that can be given.
     pub async fn refresh(&self, key: &DocumentKey) -> Result<Arc<Document>, Error> {
         let now = Instant::now();
-        let step = {
-            let settings = &self.0.settings;
-            let mut slots = self.0.slots();
-            let slot = slots.want(key, settings.capacity)?;
-            slot.step_anew(settings.refresh_interval, now)
-        };
+        let step = self.0.slots().refresh(key, &self.0.settings, now);
         self.0.take(key, step).await
     }
 
-    /// How many documents, or failures to get one, are kept.
+    /// How many documents, or failures to get one, are kept, and how many are being fetched for the first time.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.slots().len()
     }
 
-    /// Whether nothing is kept.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -70,7 +70,7 @@ pub enum Error {
         #[source]
         cause: Arc<Self>,
     },
-    /// As many documents are being fetched at this moment as the cache has room for.
+    /// As many documents are being fetched at this moment as may be, in all or from this host.
     #[error("too many documents are being fetched")]
     Busy,
     /// The fetch ended without a result: its task panicked, its runtime stopped, or there is no runtime.

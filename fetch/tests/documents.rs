@@ -518,7 +518,7 @@ async fn the_room_is_bounded() {
     assert_eq!(script.count(), 1001);
 
     let script = Script::new(&[Act::Hang]);
-    let documents = over(&script).capacity(1).build();
+    let documents = over(&script).capacity(1).flights(1).build();
     let busy = tokio::spawn({
         let documents = documents.clone();
         async move { code(&documents, &key()).await }

@@ -18,6 +18,7 @@ pub struct DocumentKey {
     purpose: &'static str,
     owner: Arc<str>,
     url: Arc<str>,
+    host: Arc<str>,
 }
 
 impl DocumentKey {
@@ -32,10 +33,12 @@ impl DocumentKey {
         if url.len() > MAX_URL || owner.len() > MAX_URL {
             return Err(Error::Url { reason: "too long" });
         }
+        let host = parsed.host_str().unwrap_or_default();
         Ok(Self {
             purpose,
             owner: owner.into(),
             url: parsed.as_str().into(),
+            host: host.trim_end_matches('.').into(),
         })
     }
 
@@ -49,6 +52,11 @@ impl DocumentKey {
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// Whom the fetch goes to, in one spelling.
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Where it is, normalized.

@@ -87,9 +87,10 @@ impl Flight {
         let mut jitter = [0];
         // Without randomness the pause is the longest one.
         let jitter = getrandom::fill(&mut jitter).map_or(u8::MAX, |()| jitter[0]);
-        if let Some(slot) = self.shared.slots().find(&self.key) {
-            slot.land(&result, &self.shared.settings, jitter, Instant::now());
-        }
+        let (settings, now) = (&self.shared.settings, Instant::now());
+        let mut slots = self.shared.slots();
+        slots.land(&self.key, &result, settings, jitter, now);
+        drop(slots);
         self.landing.send_replace(Some(result));
     }
 }
@@ -102,9 +103,9 @@ impl Drop for Flight {
         if std::thread::panicking() {
             // What panics will do so again: it has its pause like every failure.
             self.land(Err(Error::Interrupted));
-        } else if let Some(slot) = self.shared.slots().find(&self.key) {
+        } else {
             // The runtime stopped.
-            slot.abandon();
+            self.shared.slots().abandon(&self.key);
         }
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Settings {
     pub(super) pauses: RangeInclusive<Duration>,
     pub(super) timeout: Duration,
     pub(super) capacity: usize,
+    pub(super) flights: usize,
+    pub(super) flights_per_host: usize,
     pub(super) max_document: usize,
     pub(super) check: Option<Check>,
 }
@@ -43,6 +45,8 @@ impl DocumentsBuilder {
             pauses: Duration::from_secs(5)..=Duration::from_secs(300),
             timeout: Duration::from_secs(20),
             capacity: 256,
+            flights: 32,
+            flights_per_host: 4,
             max_document: 256 * 1024,
             check: None,
         };
@@ -94,9 +98,26 @@ impl DocumentsBuilder {
         self
     }
 
-    /// As [`capacity`](Self::capacity), where it is less: for one who keeps so many, whatever was set.
+    /// As [`capacity`](Self::capacity), where it is less, and as [`flights`](Self::flights) and [`flights_per_host`](Self::flights_per_host): for one who keeps so many documents, whatever was
+    /// set. They are of its own choice, and all of them may be wanted at once, from one host as well.
     pub fn capacity_at_least(mut self, least: usize) -> Self {
-        self.settings.capacity = self.settings.capacity.max(least);
+        let settings = &mut self.settings;
+        settings.capacity = settings.capacity.max(least);
+        settings.flights = settings.flights.max(least);
+        settings.flights_per_host = settings.flights_per_host.max(least);
+        self
+    }
+
+    /// How many documents are fetched at a time that are not kept yet, at least one; 32. As many more may be those that are kept and fetched anew: whoever names URLs that hang delays none
+    /// that is known. Beyond that it is `fetch.busy`.
+    pub fn flights(mut self, most: usize) -> Self {
+        self.settings.flights = most.max(1);
+        self
+    }
+
+    /// How many of them may be from one host, at least one; 4. A host that hangs takes no more than that from the others, and no host is sent more than twice as many requests at a time.
+    pub fn flights_per_host(mut self, most: usize) -> Self {
+        self.settings.flights_per_host = most.max(1);
         self
     }
 
@@ -146,6 +167,8 @@ impl fmt::Debug for Settings {
             .field("pauses", &self.pauses)
             .field("timeout", &self.timeout)
             .field("capacity", &self.capacity)
+            .field("flights", &self.flights)
+            .field("flights_per_host", &self.flights_per_host)
             .field("max_document", &self.max_document)
             .field("check", &self.check.is_some())
             .finish()

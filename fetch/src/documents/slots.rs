@@ -46,7 +46,7 @@ struct Failure {
     count: u32,
 }
 
-/// All slots, at most so many.
+/// All slots: at most so many that are kept, and besides as many as may be fetched at a time.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: HashMap<DocumentKey, Slot>,
@@ -71,35 +71,39 @@ impl Slot {
         })
     }
 
-    /// For one who takes a fresh document as it is.
-    pub(super) fn step(&mut self, now: Instant) -> Step {
-        if let Some(document) = self.document.as_ref().filter(|it| now < it.fresh_until) {
-            return Step::Give(document.clone());
+    /// For one who takes a fresh document as it is: what is to be done without a fetch of its own, or nothing.
+    fn at_hand(&self, now: Instant) -> Option<Step> {
+        let fresh = self.document.as_ref().filter(|it| now < it.fresh_until);
+        match fresh {
+            Some(document) => Some(Step::Give(document.clone())),
+            None => self.under_way(now),
         }
-        self.fly(now)
     }
 
     /// For one to whom the document at hand is not enough.
-    pub(super) fn step_anew(&mut self, interval: Duration, now: Instant) -> Step {
+    fn at_hand_anew(&self, interval: Duration, now: Instant) -> Option<Step> {
         let early = |it: Instant| now < it + interval;
         if self.flight.is_none() && self.attempted.is_some_and(early) {
             let error = self.backing_off(now).unwrap_or(Error::TooSoon);
-            return self
-                .or_stale(error, now)
-                .map_or_else(Step::Refuse, Step::Give);
+            return Some(self.stale_step(error, now));
         }
-        self.fly(now)
+        self.under_way(now)
     }
 
-    fn fly(&mut self, now: Instant) -> Step {
+    fn under_way(&self, now: Instant) -> Option<Step> {
         if let Some(flight) = &self.flight {
-            return Step::Join(flight.clone());
+            return Some(Step::Join(flight.clone()));
         }
-        if let Some(error) = self.backing_off(now) {
-            return self
-                .or_stale(error, now)
-                .map_or_else(Step::Refuse, Step::Give);
-        }
+        let error = self.backing_off(now)?;
+        Some(self.stale_step(error, now))
+    }
+
+    fn stale_step(&self, error: Error, now: Instant) -> Step {
+        self.or_stale(error, now)
+            .map_or_else(Step::Refuse, Step::Give)
+    }
+
+    fn lead(&mut self, now: Instant) -> Step {
         let (sender, receiver) = watch::channel(None);
         self.flight = Some(receiver.clone());
         // Claimed before anything is sent: what hangs or fails counts as well.
@@ -108,7 +112,7 @@ impl Slot {
     }
 
     /// Takes what a flight came to. `jitter` is 0 to 255.
-    pub(super) fn land(
+    fn land(
         &mut self,
         result: &Result<Arc<Document>, Error>,
         settings: &Settings,
@@ -132,29 +136,102 @@ impl Slot {
         }
     }
 
-    /// A flight that came to nothing and is nobody's fault.
-    pub(super) fn abandon(&mut self) {
-        self.flight = None;
+    /// Whether it takes room: what is being fetched for the first time does not, and is bounded by itself.
+    const fn is_kept(&self) -> bool {
+        self.document.is_some() || self.flight.is_none()
     }
 
-    fn rank(&self) -> (bool, u64) {
-        (self.document.is_some(), self.used)
+    /// What goes first to make room: what has nothing to give, then what was longest not asked for.
+    fn rank(&self, now: Instant) -> (bool, u64) {
+        (self.usable(now).is_some(), self.used)
     }
 }
 
 impl Slots {
-    /// The slot of a key that is wanted, made where there is none. What has no document goes first to make room, then what was longest not asked for; never what is being fetched.
-    pub(super) fn want(&mut self, key: &DocumentKey, capacity: usize) -> Result<&mut Slot, Error> {
+    /// For one who takes a fresh document as it is.
+    pub(super) fn get(&mut self, key: &DocumentKey, settings: &Settings, now: Instant) -> Step {
+        let step = self.want(key).and_then(|slot| slot.at_hand(now));
+        step.unwrap_or_else(|| self.lead(key, settings, now))
+    }
+
+    /// For one to whom the document at hand is not enough.
+    pub(super) fn refresh(&mut self, key: &DocumentKey, settings: &Settings, now: Instant) -> Step {
+        let interval = settings.refresh_interval;
+        let slot = self.want(key);
+        let step = slot.and_then(|slot| slot.at_hand_anew(interval, now));
+        step.unwrap_or_else(|| self.lead(key, settings, now))
+    }
+
+    fn want(&mut self, key: &DocumentKey) -> Option<&Slot> {
         self.uses = self.uses.saturating_add(1);
-        if !self.slots.contains_key(key) && self.slots.len() >= capacity {
-            let idle = self.slots.iter().filter(|(_, it)| it.flight.is_none());
-            let least = idle.min_by_key(|(_, it)| it.rank()).map(|(key, _)| key);
-            let least = least.cloned().ok_or(Error::Busy)?;
-            self.slots.remove(&least);
+        let slot = self.slots.get_mut(key)?;
+        slot.used = self.uses;
+        Some(slot)
+    }
+
+    /// Claims the fetch of a document. Nothing makes room for it before it has arrived.
+    fn lead(&mut self, key: &DocumentKey, settings: &Settings, now: Instant) -> Step {
+        if self.is_busy(key, settings) {
+            return Step::Refuse(Error::Busy);
         }
         let slot = self.slots.entry(key.clone()).or_default();
         slot.used = self.uses;
-        Ok(slot)
+        slot.lead(now)
+    }
+
+    /// Whether as many are being fetched as may be. What is kept and fetched anew is counted apart from what is not kept yet: a stranger's choice.
+    fn is_busy(&self, key: &DocumentKey, settings: &Settings) -> bool {
+        let is_known = |slot: &Slot| slot.document.is_some();
+        let known = self.slots.get(key).is_some_and(is_known);
+        let (mut all, mut of_host) = (0_usize, 0_usize);
+        for (other, slot) in &self.slots {
+            if slot.flight.is_some() && is_known(slot) == known {
+                all = all.saturating_add(1);
+                of_host = of_host.saturating_add(usize::from(other.host() == key.host()));
+            }
+        }
+        all >= settings.flights || of_host >= settings.flights_per_host
+    }
+
+    /// Takes what a flight came to. `jitter` is 0 to 255.
+    pub(super) fn land(
+        &mut self,
+        key: &DocumentKey,
+        result: &Result<Arc<Document>, Error>,
+        settings: &Settings,
+        jitter: u8,
+        now: Instant,
+    ) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.land(result, settings, jitter, now);
+        }
+        let kept = self.slots.values().filter(|it| it.is_kept()).count();
+        if kept > settings.capacity {
+            self.make_room(key, now);
+        }
+    }
+
+    /// Makes room for what has landed. A failure takes it from no document that can be given, and nothing takes it from what is being fetched; where there is none, what has landed goes.
+    fn make_room(&mut self, landed: &DocumentKey, now: Instant) {
+        let usable = |slot: &Slot| slot.usable(now).is_some();
+        let arrived = self.slots.get(landed).is_some_and(usable);
+        let least = self
+            .slots
+            .iter()
+            .filter(|(key, it)| it.flight.is_none() && *key != landed && (arrived || !usable(it)))
+            .min_by_key(|(_, it)| it.rank(now))
+            .map(|(key, _)| key.clone());
+        self.slots.remove(least.as_ref().unwrap_or(landed));
+    }
+
+    /// A flight came to nothing, and is nobody's fault.
+    pub(super) fn abandon(&mut self, key: &DocumentKey) {
+        if let Some(slot) = self.slots.get_mut(key) {
+            slot.flight = None;
+            if slot.document.is_none() {
+                self.slots.remove(key);
+            }
+        }
     }
 
     /// The slot of a key, where there is one.

@@ -1,0 +1,222 @@
+//! Strangers choose what is fetched: how much of it at a time, and at whose expense (F-18, T-072). Time is paused: nothing here waits.
+
+#![cfg(feature = "client")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fetch::{DocumentKey, Documents, DocumentsBuilder, Error, Fetch, FetchFuture};
+use http::{Request, Response};
+use tokio::task::{JoinHandle, yield_now};
+use tokio::time::advance;
+
+/// What is under `/hang` never comes, what is under `/break` fails, and all else is good for ten minutes.
+#[derive(Debug, Default)]
+struct Web {
+    seen: Mutex<Vec<String>>,
+}
+
+impl Web {
+    /// How many requests there were to URLs with this in them.
+    fn count(&self, part: &str) -> usize {
+        let seen = self.seen.lock().unwrap();
+        seen.iter().filter(|url| url.contains(part)).count()
+    }
+
+    fn documents(self: &Arc<Self>) -> DocumentsBuilder {
+        Documents::builder(self.clone())
+    }
+}
+
+impl Fetch for Web {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        let url = request.uri().to_string();
+        self.seen.lock().unwrap().push(url.clone());
+        Box::pin(async move {
+            if url.contains("/hang") {
+                std::future::pending::<()>().await;
+            }
+            if url.contains("/break") {
+                return Err(Error::Resolve);
+            }
+            let answer = Response::builder()
+                .header("content-type", "application/json")
+                .header("cache-control", "max-age=600");
+            Ok(answer.body(b"{}".to_vec()).unwrap())
+        })
+    }
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+async fn get(documents: &Documents, url: &str) -> &'static str {
+    let key = DocumentKey::new("jwks", "https://as.example", url).unwrap();
+    let got = documents.get(&key).await;
+    got.map_or_else(|error| error.code(), |_| "ok")
+}
+
+/// Asks for all of them at once, and lets them get as far as they do.
+async fn ask_all(documents: &Documents, urls: Vec<String>) -> Vec<JoinHandle<&'static str>> {
+    let tasks = urls.into_iter().map(|url| {
+        let documents = documents.clone();
+        tokio::spawn(async move { get(&documents, &url).await })
+    });
+    let tasks = tasks.collect();
+    for _ in 0..32 {
+        yield_now().await;
+    }
+    tasks
+}
+
+/// How many of them came to this.
+async fn how_many(tasks: Vec<JoinHandle<&'static str>>, code: &str) -> usize {
+    let mut count = 0;
+    for task in tasks {
+        count += usize::from(task.await.unwrap() == code);
+    }
+    count
+}
+
+fn urls(count: usize, of: impl Fn(usize) -> String) -> Vec<String> {
+    (0..count).map(of).collect()
+}
+
+/// As many URLs that hang as there is room for: what is kept is given, nothing is asked for again, and one host is asked a few times.
+#[tokio::test(start_paused = true)]
+async fn what_hangs_evicts_nothing() {
+    let web = Arc::new(Web::default());
+    let documents = web.documents().build();
+    assert_eq!(get(&documents, "https://good.example/keys").await, "ok");
+    let strangers = urls(256, |it| format!("https://evil.example/hang?v={it}"));
+    let strangers = ask_all(&documents, strangers).await;
+    assert_eq!(get(&documents, "https://good.example/keys").await, "ok");
+    assert_eq!(web.count("good.example"), 1);
+    // It takes no place from another host either.
+    assert_eq!(get(&documents, "https://other.example/keys").await, "ok");
+    assert_eq!(web.count("evil.example"), 4);
+    assert_eq!(how_many(strangers, "fetch.busy").await, 252);
+}
+
+/// Of as many hosts as one likes, a few are asked at a time, and what is kept is given.
+#[tokio::test(start_paused = true)]
+async fn so_many_are_fetched_at_a_time() {
+    let web = Arc::new(Web::default());
+    let documents = web.documents().build();
+    assert_eq!(get(&documents, "https://good.example/keys").await, "ok");
+    let strangers = urls(256, |it| format!("https://evil-{it}.example/hang"));
+    let strangers = ask_all(&documents, strangers).await;
+    assert_eq!(web.count("evil"), 32);
+    assert_eq!(get(&documents, "https://good.example/keys").await, "ok");
+    let other = "https://other.example/keys";
+    assert_eq!(get(&documents, other).await, "fetch.busy");
+    assert_eq!(documents.len(), 33, "what is refused leaves no trace");
+    assert_eq!(how_many(strangers, "fetch.timeout").await, 32);
+    assert_eq!(get(&documents, other).await, "ok");
+    assert_eq!(web.count("good.example"), 1);
+}
+
+/// What is kept is fetched anew however many strangers' URLs hang, of its own host as well.
+#[tokio::test(start_paused = true)]
+async fn what_is_known_is_fetched_anew() {
+    let web = Arc::new(Web::default());
+    let documents = web.documents().flights(2).flights_per_host(1).build();
+    let known = "https://good.example/keys";
+    assert_eq!(get(&documents, known).await, "ok");
+    advance(secs(600)).await;
+    let strangers = ["https://evil.example/hang", "https://good.example/hang"];
+    let strangers = strangers.map(str::to_owned).to_vec();
+    let strangers = ask_all(&documents, strangers).await;
+    assert_eq!(get(&documents, "https://x.example/").await, "fetch.busy");
+    assert_eq!(get(&documents, known).await, "ok");
+    assert_eq!(web.count(known), 2);
+    assert_eq!(how_many(strangers, "fetch.timeout").await, 2);
+}
+
+/// What is fetched anew is bounded as well: two documents that were good, and a host that then hangs.
+#[tokio::test(start_paused = true)]
+async fn renewals_are_bounded() {
+    #[derive(Debug, Default)]
+    struct Once(Mutex<usize>);
+    impl Fetch for Once {
+        fn send(&self, _: Request<Vec<u8>>) -> FetchFuture<'_> {
+            let mut count = self.0.lock().unwrap();
+            *count += 1;
+            let hangs = *count > 2;
+            Box::pin(async move {
+                if hangs {
+                    std::future::pending::<()>().await;
+                }
+                let answer = Response::builder().header("content-type", "application/json");
+                Ok(answer.body(b"{}".to_vec()).unwrap())
+            })
+        }
+    }
+    let urls = || urls(2, |it| format!("https://evil.example/{it}"));
+    for (flights, per_host, busy) in [(2, 2, 0), (2, 1, 1), (1, 2, 1)] {
+        let documents = Documents::builder(Arc::new(Once::default()));
+        let documents = documents.flights(flights).flights_per_host(per_host);
+        let documents = documents.build();
+        for url in urls() {
+            assert_eq!(get(&documents, &url).await, "ok");
+        }
+        advance(secs(3600)).await;
+        let asked = ask_all(&documents, urls()).await;
+        assert_eq!(how_many(asked, "fetch.busy").await, busy);
+    }
+}
+
+/// A host is one, whatever port or dot it is named with.
+#[tokio::test(start_paused = true)]
+async fn a_host_is_counted_once() {
+    let web = Arc::new(Web::default());
+    let documents = web.documents().flights_per_host(1).build();
+    let first = vec!["https://evil.example/hang".to_owned()];
+    let first = ask_all(&documents, first).await;
+    for url in [
+        "https://evil.example:8443/hang",
+        "https://evil.example./hang",
+        "https://EVIL.example/hang?x",
+    ] {
+        assert_eq!(get(&documents, url).await, "fetch.busy", "{url}");
+    }
+    assert_eq!(how_many(first, "fetch.timeout").await, 1);
+}
+
+/// The room is for documents: a failure takes it from none, and a document that has arrived from what was longest not asked for.
+#[tokio::test(start_paused = true)]
+async fn a_failure_takes_no_room_from_a_document() {
+    let web = Arc::new(Web::default());
+    let documents = web.documents().capacity(2).build();
+    let [a, b, c] = ["a", "b", "c"].map(|it| format!("https://{it}.example/keys"));
+    assert_eq!(get(&documents, &a).await, "ok");
+    assert_eq!(get(&documents, &b).await, "ok");
+    for at in 0..10 {
+        let url = format!("https://evil.example/break/{at}");
+        assert_eq!(get(&documents, &url).await, "fetch.resolve");
+        assert_eq!(documents.len(), 2);
+    }
+    assert_eq!(get(&documents, &b).await, "ok");
+    assert_eq!(get(&documents, &a).await, "ok");
+    assert_eq!(web.count("/keys"), 2);
+    assert_eq!(get(&documents, &c).await, "ok");
+    assert_eq!(documents.len(), 2);
+    assert_eq!(get(&documents, &a).await, "ok");
+    assert_eq!(web.count("/keys"), 3);
+    assert_eq!(get(&documents, &b).await, "ok");
+    assert_eq!(web.count("/keys"), 4, "it made room");
+}
+
+/// Where all documents are one's own choice, none is told to wait.
+#[tokio::test(start_paused = true)]
+async fn ones_own_documents_are_fetched_at_once() {
+    let web = Arc::new(Web::default());
+    let own = || urls(100, |it| format!("https://as.example/hang/{it}"));
+    for (least, most) in [(100, 100), (50, 50), (0, 4)] {
+        let documents = web.documents().capacity_at_least(least).build();
+        let asked = ask_all(&documents, own()).await;
+        assert_eq!(how_many(asked, "fetch.busy").await, 100 - most);
+    }
+}
