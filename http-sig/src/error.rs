@@ -178,6 +178,9 @@ pub enum Error {
         least: usize,
     },
     /// The signature is not one of this message by this key.
+    ///
+    /// Which of these it is, is not told; what is usually wrong: the key is another one; scheme or authority are not those that the sender addressed; the target is in
+    /// absolute form, as of a request that was not reduced to path and query on its way to the receiver; a covered component was changed on its way.
     #[error("the signature does not fit")]
     Signature,
     /// The nonce was seen before, or the memory of nonces refuses.

@@ -90,8 +90,12 @@ impl From<SharedKey> for Key {
 
 /// Finds the key of a signature, by `keyid`, by `tag` or by whatever else its parameters say. Nothing of them is verified yet.
 ///
-/// [`VerifyingKey`] and [`SharedKey`] are the one key there is, [`JwkSet`](jose::jwk::JwkSet) and [`SharedKeys`] are looked up by `keyid`. Another one, which
-/// has a key for each purpose:
+/// [`VerifyingKey`] and [`SharedKey`] are the one key there is, [`JwkSet`](jose::jwk::JwkSet) and [`SharedKeys`] are looked up by `keyid`.
+///
+/// A JWK set that belongs to none of the protocols that [`SetRules`](jose::jwk::SetRules) names is read by `SetRules::wimse()`: `use` is absent or `sig`, no `kid`
+/// stands twice, and an RSA key says by `alg` what it is for (`PS512` for `rsa-pss-sha512`, `RS256` for `rsa-v1_5-sha256`).
+///
+/// Another one, which has a key for each purpose:
 ///
 /// ```
 /// use http_sig::{Error, Key, Keys, Parameters};

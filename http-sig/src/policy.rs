@@ -47,6 +47,9 @@ enum Tag {
 
 impl Policy {
     /// A signature that covers these components, and perhaps more.
+    ///
+    /// An empty list requires nothing: a signature that covers nothing is then taken with every message, and nothing of the message is proven but what
+    /// [`covers`](crate::VerifiedSignature::covers) names.
     #[must_use]
     pub fn requiring(components: impl IntoIterator<Item = Component>) -> Self {
         Self {

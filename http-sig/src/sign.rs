@@ -58,7 +58,10 @@ enum Value {
 }
 
 impl Signing {
-    /// Signatures with this label, covering nothing yet.
+    /// Signatures with this label, covering nothing yet: one that covers no component fits every message, so it says nothing of any.
+    ///
+    /// A verifier of this crate refuses a signature without [`created`](Self::with_created), and [`spend`](crate::UnspentSignature::spend) one without a
+    /// [nonce](Self::with_random_nonce); neither is there unless it is named.
     pub fn new(label: impl Into<String>) -> Self {
         let label = label.into();
         let problem = (!is_whole_key(&label)).then_some(Error::Prepare {

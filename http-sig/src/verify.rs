@@ -5,10 +5,14 @@ use std::time::Duration;
 use jose::time::UnixTime;
 use replay::{ReplayKey, ReplayStore};
 
+use crate::digest::{ContentDigest, Matched};
 use crate::{
     Algorithm, Component, ComponentId, Error, Exchange, Key, Keys, Parameters, Policy,
     ReceivedFields, SignatureBase, UnverifiedSignature,
 };
+
+const DIGEST: ComponentId<'static> =
+    ComponentId::plain_field("\"content-digest\"", ContentDigest::FIELD);
 
 impl Policy {
     /// Verifies the one signature of a message that this policy is about.
@@ -129,7 +133,8 @@ impl UnspentSignature {
 
 /// Proof that the holder of a key signed these components of a message, with these values. Only verification makes one.
 ///
-/// What is not covered is not proven: act on [`value`](Self::value), or on parts of the message that [`covers`](Self::covers) names.
+/// What is not covered is not proven: act on [`value`](Self::value), or on parts of the message that [`covers`](Self::covers) names, and on content that
+/// [`check_content`](Self::check_content) has compared.
 #[derive(Clone, Debug)]
 pub struct VerifiedSignature {
     label: String,
@@ -149,6 +154,32 @@ impl VerifiedSignature {
     #[must_use]
     pub fn value(&self, component: &Component) -> Option<&str> {
         self.base.value(component.id())
+    }
+
+    /// The digests of the content as they were signed: those of the covered field, not of one that stands in the message by now. For content that comes in pieces; what
+    /// is in memory is compared by [`check_content`](Self::check_content).
+    ///
+    /// # Errors
+    ///
+    /// `sig.component_required` where `content-digest` is not covered without parameters: with `key`, `req` or `tr` it is another component; those of
+    /// [`ContentDigest::parse`].
+    pub fn content_digest(&self) -> Result<ContentDigest, Error> {
+        let covered = self
+            .base
+            .value(DIGEST)
+            .ok_or_else(|| Error::ComponentRequired {
+                component: DIGEST.as_str().to_owned(),
+            })?;
+        ContentDigest::parse([covered.as_bytes()])
+    }
+
+    /// Compares content with the digests that were signed (RFC 9421 §7.2.8), as it was sent: before `Content-Encoding` is undone.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`content_digest`](Self::content_digest) and of [`ContentDigest::verify`].
+    pub fn check_content(&self, content: &[u8]) -> Result<Matched, Error> {
+        self.content_digest()?.verify(content)
     }
 
     /// The covered components in their order, each with its value.

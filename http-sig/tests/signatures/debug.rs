@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 
-use http_sig::digest::ContentDigest;
 use http_sig::http1::Reader;
 use http_sig::{
     Component, Exchange, HttpRequest, HttpResponse, Limits, Message as _, Policy, ReceivedFields,
@@ -124,7 +123,7 @@ fn signatures_print_no_value() {
 #[cfg(feature = "body")]
 #[test]
 fn bodies_print_no_content() {
-    use http_sig::digest::VerifiedBody;
+    use http_sig::digest::{ContentDigest, VerifiedBody};
 
     let digest = ContentDigest::of(SECRET.as_bytes());
     let body = http_body_util::Full::new(bytes::Bytes::from_static(SECRET.as_bytes()));

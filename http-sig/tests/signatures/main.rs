@@ -9,6 +9,7 @@
 mod accept;
 mod appendix_b;
 mod components;
+mod content;
 mod debug;
 mod error;
 mod fields;
