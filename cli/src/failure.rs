@@ -18,11 +18,11 @@ pub(crate) enum Failure {
     /// The command line does not fit together.
     #[error("{0}")]
     Usage(&'static str),
-    /// A good signature, of nothing.
+    /// A good signature, of nothing; or of a response that covers nothing but its request.
     #[error(
-        "the signature covers no component, so it says nothing of the message: anybody can put it on another one; `--allow-nothing-covered` takes it all the same"
+        "the signature covers nothing of the {message}, so it says nothing of it: anybody can put it on another one; `--allow-nothing-covered` takes it all the same"
     )]
-    NothingCovered,
+    NothingCovered { message: &'static str },
     #[error("{}: {error}", path.display())]
     File {
         path: PathBuf,
@@ -79,7 +79,7 @@ impl Failure {
         match self {
             Self::Refused { code, .. } => code,
             Self::Usage(_) => "cli.usage",
-            Self::NothingCovered => "cli.nothing_covered",
+            Self::NothingCovered { .. } => "cli.nothing_covered",
             Self::File { .. } => "cli.file",
             Self::TooLong { .. } => "cli.too_long",
             Self::NotText { .. } => "cli.not_text",
@@ -95,7 +95,7 @@ impl Failure {
 
     pub(crate) const fn exit_status(&self) -> u8 {
         match self {
-            Self::NothingCovered | Self::Refused { .. } => 1,
+            Self::NothingCovered { .. } | Self::Refused { .. } => 1,
             _ => 2,
         }
     }

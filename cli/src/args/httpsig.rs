@@ -101,8 +101,9 @@ pub(crate) struct Verify {
     /// A component that must be covered, such as @method or '"@query-param";name="q"'. May be given several times
     #[arg(long = "require", value_name = "COMPONENT")]
     pub(crate) required: Vec<Component>,
-    /// Takes a signature that covers no component. It says nothing of the message: anybody can put it on another one
-    #[arg(long, conflicts_with = "required")]
+    /// Takes a signature that covers nothing of the message, or of a response nothing but what it answers. It says nothing of the message: anybody can put it on
+    /// another one
+    #[arg(long)]
     pub(crate) allow_nothing_covered: bool,
     #[command(flatten)]
     pub(crate) shown: Shown,
@@ -127,8 +128,9 @@ pub(crate) struct Sign {
     /// A component to cover, such as @method or '"content-digest";req'. May be given several times
     #[arg(long, value_name = "COMPONENT")]
     pub(crate) cover: Vec<Component>,
-    /// Makes a signature that covers no component. It says nothing of the message: anybody can put it on another one
-    #[arg(long, conflicts_with = "cover")]
+    /// Makes a signature that covers nothing of the message, or of a response nothing but what it answers. It says nothing of the message: anybody can put it on
+    /// another one
+    #[arg(long)]
     pub(crate) allow_nothing_covered: bool,
     /// The label of the signature; `sig1` unless the profile has its own
     #[arg(long, value_name = "NAME")]

@@ -78,6 +78,8 @@ struct ShownKey<'a> {
 #[derive(Serialize)]
 struct Component<'a> {
     component: &'a str,
+    #[serde(skip)]
+    is_of_request: bool,
     #[serde(flatten)]
     value: Value<'a>,
 }
@@ -101,6 +103,7 @@ impl<'a> Answer<'a> {
     ) -> Self {
         let shown = |(id, value): (http_sig::ComponentId<'a>, &'a str)| Component {
             component: id.as_str(),
+            is_of_request: id.is_of_request(),
             value: if SECRET.contains(&id.name()) {
                 Value::Fingerprint(Fingerprint::of(value.as_bytes()).to_string())
             } else {
@@ -159,10 +162,22 @@ impl<'a> Answer<'a> {
         }
         line("content", self.content.words());
         text.push_str("\ncovered\n");
-        if self.components.is_empty() {
-            text.push_str("  NOTHING: anybody can put this signature on another message\n");
+        if self.components.iter().all(|it| it.is_of_request) {
+            let of = if self.components.is_empty() {
+                String::new()
+            } else {
+                format!(" OF THE {}", self.message.to_uppercase())
+            };
+            // Writing to a string does not fail.
+            let _ = writeln!(
+                text,
+                "  NOTHING{of}: anybody can put this signature on another message"
+            );
         }
-        for Component { component, value } in &self.components {
+        for Component {
+            component, value, ..
+        } in &self.components
+        {
             let _ = match value {
                 Value::Value(value) => {
                     writeln!(text, "  {}: {}", escaped(component), escaped(value))

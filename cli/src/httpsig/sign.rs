@@ -108,10 +108,18 @@ fn check_options(sign: &Sign) -> Result<(), Failure> {
         trusts || sender.audience.is_some() || sign.wit.is_some() || sign.ask_signed_response;
     let named = sign.keyid.is_some() || sign.tag.is_some() || sign.alg;
     let own = named || sign.label.is_some() || sign.nonce.is_some() || !sign.cover.is_empty();
-    let nothing = sign.cover.is_empty() && !sign.allow_nothing_covered;
+    // What a response answers is no part of it. A request has nothing of the kind, which is refused where it is signed.
+    let is_response = sign.messages.response.is_some();
+    let covers = sign
+        .cover
+        .iter()
+        .any(|component| !(is_response && component.id().is_of_request()));
     let reason = match sign.profile {
-        SignatureProfile::None if nothing => {
-            "what is to be covered is said by `--cover`; a signature that covers nothing says nothing of the message, and needs `--allow-nothing-covered`"
+        SignatureProfile::None if !covers && !sign.allow_nothing_covered => {
+            "what is to be covered is said by `--cover`; a signature that covers nothing of the message, or of a response nothing but what it answers, says nothing of it, and needs `--allow-nothing-covered`"
+        }
+        SignatureProfile::None if covers && sign.allow_nothing_covered => {
+            "`--allow-nothing-covered` is for a signature that covers nothing, and `--cover` says what is covered"
         }
         SignatureProfile::WebBotAuth | SignatureProfile::Wimse if sign.allow_nothing_covered => {
             "`--allow-nothing-covered` is of no profile: each covers something"

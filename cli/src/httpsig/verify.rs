@@ -35,10 +35,14 @@ fn check_options(verify: &Verify) -> Result<(), Failure> {
     let of_wimse = !verify.sender.origins.is_empty()
         || verify.sender.wit_key.is_some()
         || verify.sender.audience.is_some();
+    let requires = verify.required.iter().any(|it| !it.id().is_of_request());
     let chosen = verify.label.is_some() || verify.tag.is_some() || verify.shared_key.is_some();
     let reason = match verify.profile {
         SignatureProfile::WebBotAuth | SignatureProfile::Wimse if verify.allow_nothing_covered => {
             "`--allow-nothing-covered` is of no profile: each covers something"
+        }
+        SignatureProfile::None if verify.allow_nothing_covered && requires => {
+            "`--allow-nothing-covered` takes what covers nothing, and `--require` says what has to be covered"
         }
         SignatureProfile::Wimse if chosen || verify.sender.directory.is_some() => {
             "`--label`, `--tag`, `--shared-key` and `--directory` are not of `--profile wimse`"
@@ -84,8 +88,10 @@ fn plain(
         .map_err(|error| hint::signature(error.into(), pair.message(), is_meant, now))
         .map_err(|failure| failure.of(files.path()))?;
     let signature = signature.accept_replays();
-    if signature.components().next().is_none() && !verify.allow_nothing_covered {
-        return Err(Failure::NothingCovered);
+    let covers = signature.components().any(|(id, _)| !id.is_of_request());
+    if !covers && !verify.allow_nothing_covered {
+        let message = pair.kind();
+        return Err(Failure::NothingCovered { message });
     }
     let content = content::compare(&pair, &signature).map_err(of)?;
     shown(

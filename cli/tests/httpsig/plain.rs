@@ -272,6 +272,53 @@ fn nothing_covered_wants_a_word() {
     }
 }
 
+/// HMS-07, T-060: what a response answers is no part of it, so a signature that covers nothing else is neither made nor taken without the word.
+#[test]
+fn of_a_response_its_request_is_nothing() {
+    let folder = folder();
+    let response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    folder.write("response", response);
+    let sign =
+        format!("httpsig sign --request request --response response --key key.jwk --created {NOW}");
+    let verify =
+        format!("httpsig verify --request request --response signed --keys keys.json --now {NOW}");
+    let word = "--allow-nothing-covered";
+    let of_request = "--cover @method;req --cover @path;req";
+    assert_eq!(folder.failed(&sign), "cli.usage");
+    assert_eq!(folder.failed(&format!("{sign} {of_request}")), "cli.usage");
+    let signed = folder.ok(&format!("{sign} {of_request} {word}"));
+    folder.write("signed", &signed);
+    let require = "--require @method;req";
+    for more in ["", require] {
+        let args = format!("{verify} {more}");
+        assert_eq!(folder.refused(&args), "cli.nothing_covered", "{more}");
+        let words = folder.ok(&format!("{args} {word}"));
+        let nothing = "\ncovered\n  NOTHING OF THE RESPONSE: anybody can";
+        assert!(words.contains(nothing), "{words}");
+    }
+    // Nor can it be put on another response.
+    folder.write(
+        "signed",
+        signed
+            .replace("200 OK", "500 No")
+            .replace("\r\n\r\nok", "\r\n\r\nno"),
+    );
+    assert_eq!(folder.refused(&verify), "cli.nothing_covered");
+    // One component of the response is enough, and then the word is wrong.
+    let both = format!("{of_request} --cover @status");
+    folder.write("signed", folder.ok(&format!("{sign} {both}")));
+    assert!(folder.ok(&verify).starts_with("verified: "));
+    for args in [
+        format!("{sign} {both} {word}"),
+        format!("{verify} {require} --require @status {word}"),
+    ] {
+        assert_eq!(folder.failed(&args), "cli.usage", "{args}");
+    }
+    // A request has no request.
+    let misplaced = format!("httpsig sign --request request --key key.jwk {of_request}");
+    assert_eq!(folder.refused(&misplaced), "sig.component_misplaced");
+}
+
 /// What is shown is what is covered; secrets are shown by their hash.
 #[test]
 fn the_answer_says_what_is_covered() {
