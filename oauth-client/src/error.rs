@@ -17,6 +17,9 @@ pub enum Error {
     /// The token is not of a type that can be presented.
     #[error("the server gave a token that cannot be presented")]
     TokenType,
+    /// The token is good for more than was asked for (RFC 6749 §3.3).
+    #[error("the server gave a token with scopes that were not asked for")]
+    Scope,
     /// The token has expired on its way, or lasts no time at all.
     #[error("the server gave a token that has expired")]
     Expired,
@@ -58,6 +61,7 @@ impl Error {
     pub const CODES: &'static [&'static str] = &[
         "grant.unsupported",
         "grant.token_type",
+        "grant.scope",
         "grant.expired",
         "grant.transport",
         "grant.backing_off",
@@ -75,6 +79,7 @@ impl Error {
             Self::Wire(source) => source.code(),
             Self::GrantType => "grant.unsupported",
             Self::TokenType => "grant.token_type",
+            Self::Scope => "grant.scope",
             Self::Expired => "grant.expired",
             Self::Transport(_) => "grant.transport",
             Self::BackingOff { .. } => "grant.backing_off",

@@ -16,6 +16,17 @@ use crate::{Error, Token};
 pub struct ClientCredentials {
     resource: Resource,
     scopes: ScopeSet,
+    scope_bound: ScopeBound,
+}
+
+/// Which scopes an answer may grant.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum ScopeBound {
+    /// Those that were asked for, or fewer.
+    #[default]
+    Asked,
+    /// Whatever the server grants.
+    Any,
 }
 
 impl ClientCredentials {
@@ -25,13 +36,21 @@ impl ClientCredentials {
         Self {
             resource,
             scopes: ScopeSet::new(),
+            scope_bound: ScopeBound::Asked,
         }
     }
 
-    /// With these scopes.
+    /// With these scopes. A token with others is not taken; where none are asked for, the server's choice is.
     #[must_use]
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = scopes;
+        self
+    }
+
+    /// Takes a token whose scopes are more than was asked for, too: for a server that adds some of its own. Whoever gets hold of the token can then do more than this call needed.
+    #[must_use]
+    pub const fn accepting_wider_scopes(mut self) -> Self {
+        self.scope_bound = ScopeBound::Any;
         self
     }
 
@@ -62,6 +81,13 @@ impl ClientCredentials {
         };
         Ok((request.into_http(server.token_endpoint()?)?, pending))
     }
+
+    /// Whether scopes that were granted are such as were asked for. Where the answer names none, they are the same (RFC 6749 §5.1).
+    fn takes(&self, granted: Option<&ScopeSet>) -> bool {
+        self.scopes.is_empty()
+            || self.scope_bound == ScopeBound::Any
+            || granted.is_none_or(|granted| granted.is_subset(&self.scopes))
+    }
 }
 
 /// A token was asked for.
@@ -79,11 +105,15 @@ impl PendingToken {
     /// # Errors
     ///
     /// `oauth.refused` with the server's error (RFC 6749 §5.2), and the others of
-    /// [`TokenResponse::parse`]; `grant.token_type` where it is not `Bearer`; `grant.expired`.
+    /// [`TokenResponse::parse`]; `grant.token_type` where it is not `Bearer`; `grant.scope` where it has scopes that were not asked for (RFC 6749 §3.3), unless that is
+    /// [accepted](ClientCredentials::accepting_wider_scopes); `grant.expired`.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
         let answer = TokenResponse::parse(answer)?;
         if answer.token_type() != TokenType::Bearer {
             return Err(Error::TokenType);
+        }
+        if !self.wanted.takes(answer.scope()) {
+            return Err(Error::Scope);
         }
         let minute = Duration::from_secs(60);
         let expires = answer

@@ -47,7 +47,7 @@ impl Token {
         &self.resource
     }
 
-    /// What was granted, which may be less than was asked for.
+    /// What was granted, which may be less than was asked for; more, only where that was [accepted](crate::ClientCredentials::accepting_wider_scopes).
     #[must_use]
     pub const fn scopes(&self) -> &ScopeSet {
         &self.scopes

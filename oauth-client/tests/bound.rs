@@ -64,6 +64,21 @@ async fn tokens_are_for_one_resource_and_scope() {
     assert_eq!((of("a.example"), of("b.example"), bodies.len()), (4, 1, 5));
 }
 
+/// T-109: a token that is good for more than was asked for is nobody's, unless that was allowed.
+#[tokio::test(start_paused = true)]
+async fn a_wider_token_is_not_kept() {
+    let wider = Answer::Scoped("read write");
+    let server = Server::of(&[wider]);
+    let source = server.source();
+    assert_eq!(code(ask(&source).await), "grant.scope");
+    assert_eq!(code(ask(&source).await), "grant.backing_off");
+    sleep(2).await;
+    assert_eq!(ask(&source).await.unwrap(), token(1), "it is asked anew");
+    let server = Server::of(&[wider]);
+    let source = server.source().accepting_wider_scopes();
+    assert_eq!(ask(&source).await.unwrap(), token(0));
+}
+
 /// When the identity has a new key, what is bound to the old one is given no more: not even while it is good, and not after the key is back.
 #[tokio::test(start_paused = true)]
 async fn a_new_key_gets_new_tokens() {

@@ -106,6 +106,33 @@ fn the_answer_is_judged() {
     );
 }
 
+/// T-109: a token that is good for more than was asked for is not used unless that was allowed; for less, or for what was not said, it is.
+#[test]
+fn wider_scopes_are_not_taken() {
+    let tool = || ClientCredentials::new("https://tools.example/mcp".parse().unwrap());
+    let asking = |scopes: &str| tool().scopes(scopes.parse().unwrap());
+    for (wanted, granted, expected) in [
+        (asking("read"), "read", Ok("read")),
+        (asking("read"), "read write", Err("grant.scope")),
+        (asking("read"), "write", Err("grant.scope")),
+        (asking("read write"), "read", Ok("read")),
+        (
+            asking("read").accepting_wider_scopes(),
+            "read write",
+            Ok("read write"),
+        ),
+        // Nothing was asked for: it is the server's choice.
+        (tool(), "read write", Ok("read write")),
+    ] {
+        let (_, pending) = wanted.prepare(&client(), &server(), at(NOW)).unwrap();
+        let body = json!({"access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": granted});
+        let got = pending.finish(&answer(200, &body), at(NOW));
+        let got = got.map(|token| token.scopes().to_string());
+        let got = got.as_deref().map_err(Error::code);
+        assert_eq!(got, expected, "{granted}");
+    }
+}
+
 /// A token is shown by its fingerprint alone.
 #[test]
 fn a_token_is_not_printed() {
@@ -331,6 +358,7 @@ fn codes_are_unique_and_complete() {
     let all = [
         Error::GrantType,
         Error::TokenType,
+        Error::Scope,
         Error::Expired,
         Error::Transport(Arc::new(std::io::Error::other("x"))),
         Error::BackingOff {

@@ -60,6 +60,7 @@ struct Asker {
     random: &'static dyn SecureRandom,
     timeout: Duration,
     key: Option<Arc<CurrentKey>>,
+    accepts_wider: bool,
 }
 
 /// A request, and by whose key it was made.
@@ -89,6 +90,7 @@ impl TokenSource {
             random: random::SYSTEM,
             timeout: Duration::from_secs(30),
             key: None,
+            accepts_wider: false,
         };
         Self {
             asker: Arc::new(asker),
@@ -105,6 +107,12 @@ impl TokenSource {
         key: impl Fn(UnixTime) -> Option<Thumbprint> + Send + Sync + 'static,
     ) -> Self {
         self.with(|asker| asker.key = Some(Arc::new(key)))
+    }
+
+    /// Takes tokens whose scopes are more than was asked for, too, as [`ClientCredentials::accepting_wider_scopes`] does.
+    #[must_use]
+    pub fn accepting_wider_scopes(self) -> Self {
+        self.with(|asker| asker.accepts_wider = true)
     }
 
     /// Another clock.
@@ -203,7 +211,10 @@ impl TokenSource {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let wanted = ClientCredentials::new(resource.clone()).scopes(scopes.clone());
+        let mut wanted = ClientCredentials::new(resource.clone()).scopes(scopes.clone());
+        if self.asker.accepts_wider {
+            wanted = wanted.accepting_wider_scopes();
+        }
         let asker = Arc::clone(&self.asker);
         let task = runtime.spawn(async move {
             let asked = tokio::time::timeout(asker.timeout, asker.ask(&wanted)).await;

@@ -51,6 +51,8 @@ pub(crate) static LATEST: Fixed = Fixed(0);
 pub(crate) enum Answer {
     /// A token for 300 s, after a second.
     Token,
+    /// A token for 300 s with these scopes, at once.
+    Scoped(&'static str),
     /// A token for 300 s, after being polled so many times.
     Polled(usize),
     /// No answer, after a second.
@@ -121,7 +123,9 @@ impl Transport for Server {
             self.0.requests.lock().unwrap().push(request);
             let next = self.0.answers.lock().unwrap().pop_front();
             let second = || tokio::time::sleep(Duration::from_secs(1));
+            let mut scope = None;
             match next.unwrap_or(Answer::Token) {
+                Answer::Scoped(granted) => scope = Some(granted),
                 Answer::Token => second().await,
                 Answer::Polled(times) => {
                     for _ in 0..times {
@@ -143,7 +147,10 @@ impl Transport for Server {
                     panic!("a transport may do this");
                 }
             }
-            let body = json!({"access_token": format!("t{call}"), "token_type": "Bearer", "expires_in": 300});
+            let mut body = json!({"access_token": format!("t{call}"), "token_type": "Bearer", "expires_in": 300});
+            if let Some(scope) = scope {
+                body["scope"] = scope.into();
+            }
             Ok(response(200).body(body.to_string().into_bytes()).unwrap())
         })
     }
