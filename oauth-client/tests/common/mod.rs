@@ -148,8 +148,8 @@ impl Transport for Server {
                 }
             }
             let mut body = json!({"access_token": format!("t{call}"), "token_type": "Bearer", "expires_in": 300});
-            if let Some(scope) = scope {
-                body["scope"] = scope.into();
+            if let Some((body, scope)) = body.as_object_mut().zip(scope) {
+                body.insert("scope".to_owned(), scope.into());
             }
             Ok(response(200).body(body.to_string().into_bytes()).unwrap())
         })
