@@ -1,6 +1,5 @@
 //! What a refusal does not say by itself: what was found, when it was, and what can be done.
 
-use http_sig::{Limits, Message, ReceivedFields, Section};
 use jose::jwk::Jwk;
 use jose::jwt::NumericDate;
 use jose::time::UnixTime;
@@ -12,7 +11,7 @@ use crate::text::compact;
 use crate::time::in_words;
 use crate::token::decoded;
 
-/// The longest `typ` that is shown, in characters.
+/// The most that is shown of a foreign value, in characters.
 const MAX_SHOWN: usize = 64;
 
 /// The type of a workload identity token, and of its proof.
@@ -44,38 +43,6 @@ pub(crate) fn expired(failure: Failure, at: u64, now: UnixTime) -> Failure {
     failure.with(in_words(at, now))
 }
 
-/// Of a signature that was refused for its time: when it was made, or when it expired. Only where there is no doubt which signature that is.
-pub(crate) fn signature(
-    failure: Failure,
-    message: &dyn Message,
-    is_meant: impl Fn(&str, Option<&str>) -> bool,
-    now: UnixTime,
-) -> Failure {
-    let limits = Limits::default();
-    let Ok(fields) = ReceivedFields::of(message, Section::Headers, &limits) else {
-        return failure;
-    };
-    let Ok(signatures) = fields.signatures(&limits) else {
-        return failure;
-    };
-    let mut meant = signatures
-        .iter()
-        .filter(|one| is_meant(one.label(), one.parameters().tag().as_deref()));
-    let (Some(one), None) = (meant.next(), meant.next()) else {
-        return failure;
-    };
-    let parameters = one.parameters();
-    let time = match failure.code() {
-        "sig.expired" => parameters.expires().map(|at| ("expires", at)),
-        "sig.created_in_future" | "sig.too_old" => parameters.created().map(|at| ("created", at)),
-        _ => None,
-    };
-    match time {
-        Some((name, at)) => failure.with(format!("`{name}` is {}", in_words(at, now))),
-        None => failure,
-    }
-}
-
 /// Of a message whose lines end in the wrong way: in which way, and where.
 pub(crate) fn line_end(failure: Failure, bytes: &[u8], unix_lines: bool) -> Failure {
     if failure.code() != "http1.line_end" {
@@ -96,6 +63,55 @@ pub(crate) fn line_end(failure: Failure, bytes: &[u8], unix_lines: bool) -> Fail
             line.saturating_add(1)
         )),
         None => failure,
+    }
+}
+
+/// Of a message with more bytes than its own: how long it says that it is, and how many follow. `method` is that of the request which a response answers.
+pub(crate) fn surplus(
+    failure: Failure,
+    bytes: &[u8],
+    end_of_line: &str,
+    method: Option<&str>,
+) -> Failure {
+    if failure.code() != "http1.surplus" {
+        return failure;
+    }
+    let end = [end_of_line, end_of_line].concat();
+    let Some(at) = bytes.windows(end.len()).position(|it| it == end.as_bytes()) else {
+        return failure;
+    };
+    let (head, behind) = bytes.split_at(at);
+    let behind = behind.len().saturating_sub(end.len());
+    let head = String::from_utf8_lossy(head);
+    let field = |name: &str| {
+        let fields = head.lines().filter_map(|line| line.split_once(':'));
+        let mut fields = fields.filter(|(it, _)| it.eq_ignore_ascii_case(name));
+        fields.next().map(|(_, value)| value.trim().to_owned())
+    };
+    let length = field("content-length").and_then(|value| value.parse::<usize>().ok());
+    let status = head.split(' ').nth(1).unwrap_or_default();
+    let is_empty = method == Some("HEAD") || (method.is_some() && ["204", "304"].contains(&status));
+    match length {
+        _ if field("transfer-encoding").is_some() => failure,
+        _ if is_empty => failure.with(format!(
+            "such a response has no content, and {}",
+            follow(behind, "")
+        )),
+        Some(length) => failure.with(format!(
+            "Content-Length says {length}, {}",
+            follow(behind.saturating_sub(length), "more ")
+        )),
+        None => failure.with(format!(
+            "there is no Content-Length and {}",
+            follow(behind, "")
+        )),
+    }
+}
+
+fn follow(count: usize, more: &str) -> String {
+    match count {
+        1 => format!("1 {more}byte follows"),
+        _ => format!("{count} {more}bytes follow"),
     }
 }
 
@@ -138,7 +154,8 @@ pub(crate) fn no_private_key(document: &[u8]) -> Result<(), Failure> {
     ))
 }
 
-fn shortened(text: String) -> String {
+/// Its beginning, where it is long.
+pub(crate) fn shortened(text: String) -> String {
     match text.char_indices().nth(MAX_SHOWN) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),
         None => text,

@@ -58,16 +58,17 @@ impl Files {
     }
 
     pub(super) fn parse(&self) -> Result<Pair<'_>, Failure> {
-        let of = |path: &Path, bytes: &[u8], error| {
-            hint::line_end(Failure::from(error), bytes, self.unix_lines).of(path)
+        let of = |path: &Path, bytes: &[u8], method, error| {
+            let failure = hint::line_end(Failure::from(error), bytes, self.unix_lines);
+            hint::surplus(failure, bytes, self.end_of_line, method).of(path)
         };
         let (path, bytes) = &self.request;
         let request = self.reader.request(bytes, self.scheme);
-        let request = request.map_err(|error| of(path, bytes, error))?;
+        let request = request.map_err(|error| of(path, bytes, None, error))?;
         let response = match &self.response {
             Some((path, bytes)) => {
                 let response = self.reader.response(bytes, request.method());
-                Some(response.map_err(|error| of(path, bytes, error))?)
+                Some(response.map_err(|error| of(path, bytes, Some(request.method()), error))?)
             }
             None => None,
         };

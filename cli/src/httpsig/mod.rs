@@ -2,6 +2,7 @@
 
 mod answer;
 mod content;
+mod hint;
 mod keys;
 mod message;
 mod sign;

@@ -8,11 +8,11 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Content, Sender};
 use super::content;
+use super::hint::Asked;
 use super::keys::{self, OfToken, Tokens};
 use super::message::{Files, Pair};
 use crate::args::{SignatureProfile, Verify};
 use crate::failure::Failure;
-use crate::hint;
 use crate::input::Inputs;
 use crate::time::now;
 
@@ -79,13 +79,10 @@ fn plain(
     if verify.shared_key.is_some() {
         policy = policy.with_algorithms(Algorithms::of(&[Algorithm::HmacSha256]));
     }
-    let is_meant = |label: &str, tag: Option<&str>| match &verify.label {
-        Some(wanted) => wanted == label,
-        None => verify.tag.as_deref() == tag,
-    };
+    let asked = Asked::by(verify);
     let signature = policy
         .verify(&pair.exchange(), keys.as_ref(), now)
-        .map_err(|error| hint::signature(error.into(), pair.message(), is_meant, now))
+        .map_err(|error| asked.told(error.into(), pair.message(), now))
         .map_err(|failure| failure.of(files.path()))?;
     let signature = signature.accept_replays();
     let covers = signature.components().any(|(id, _)| !id.is_of_request());
@@ -111,10 +108,10 @@ fn bot(
     let agents = keys::agents(&verify.sender, inputs, now)?;
     let pair = files.parse()?;
     let policy = web_bot_auth::RequestPolicy::new();
-    let is_meant = |_: &str, tag: Option<&str>| tag == Some(web_bot_auth::TAG);
+    let asked = Asked::by(verify);
     let verified = policy
         .verify(&pair.request, &agents, now)
-        .map_err(|error| hint::signature(error.into(), &pair.request, is_meant, now))
+        .map_err(|error| asked.told(error.into(), &pair.request, now))
         .map_err(|failure| failure.of(files.path()))?;
     let verified = verified.accept_replays();
     let signature = verified.signature();
@@ -170,7 +167,7 @@ fn workload(
         .pending()
         .finish(response, &pair.request, key, &policy, now);
     let answer = answer
-        .map_err(|error| hint::signature(error.into(), response, is_of_wimse, now))
+        .map_err(|error| Asked::by(verify).told(error.into(), response, now))
         .map_err(|failure| failure.of(files.path()))?;
     match (answer, &called) {
         (wimse::Answer::Signed(head), Some(called)) => {
@@ -199,14 +196,10 @@ pub(super) fn request(
     let policy = wimse::RequestPolicy::for_audiences([audience])?;
     let unspent = policy
         .verify(&pair.request, &caller.key, now)
-        .map_err(|error| hint::signature(error.into(), &pair.request, is_of_wimse, now))?;
+        .map_err(|error| Asked::of_wimse(Some(audience)).told(error.into(), &pair.request, now))?;
     Ok(unspent
         .accept_replays()
         .check_body(pair.request.content())?)
-}
-
-fn is_of_wimse(_label: &str, tag: Option<&str>) -> bool {
-    tag == Some(wimse::TAG)
 }
 
 fn told(

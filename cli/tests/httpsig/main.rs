@@ -4,6 +4,7 @@
 mod common;
 
 mod bot;
+mod hints;
 mod plain;
 mod published;
 mod wimse;
