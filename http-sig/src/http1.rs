@@ -16,6 +16,7 @@
 //!     {\"hello\": \"world\"}\n";
 //! let request = Reader::new(1024).request(bytes, "https")?;
 //! assert_eq!((request.method(), request.target()), ("POST", "/call?a=b"));
+//! // The content came whole. Nobody signed this digest, so whoever changed the one can have changed the other.
 //! ContentDigest::from_message(&request, Section::Headers)?.verify(request.content())?;
 //! # Ok::<(), http_sig::Error>(())
 //! ```

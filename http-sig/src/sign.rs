@@ -29,7 +29,7 @@ use crate::{Algorithm, Component, Error, Exchange, Limits};
 ///     .with_tag("payments")
 ///     .with_parameter("wimse-aud", BareItem::string("https://tools.example/pay")?);
 ///
-/// # let now = UnixTime::since_unix_epoch(Duration::from_secs(1_700_000_000));
+/// let now = UnixTime::now();
 /// let key = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
 /// let (mut parts, ()) = http::Request::post("https://tools.example/pay").body(())?.into_parts();
 /// let fields = signing.prepare(&Exchange::of(&HttpRequest::to_send(&parts)?), random::SYSTEM, now)?.sign(&key)?;

@@ -7,8 +7,7 @@
 //! use http_sig::HttpRequest;
 //! use http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, SignatureAgent};
 //! use jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM, time::UnixTime};
-//! # use std::time::Duration;
-//! # let now = UnixTime::since_unix_epoch(Duration::from_secs(1_700_000_000));
+//! let now = UnixTime::now();
 //!
 //! // The agent publishes its key, and signs.
 //! let key = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;

@@ -9,11 +9,10 @@
 //! use http_sig::{HttpRequest, HttpResponse};
 //! use jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM, time::UnixTime};
 //! use replay::ReplayCache;
-//! # use std::time::Duration;
-//! # let now = UnixTime::since_unix_epoch(Duration::from_secs(1_700_000_000));
 //! # let caller = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
 //! # let tool = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
 //!
+//! let now = UnixTime::now();
 //! // The caller signs, and asks for a signed response.
 //! let body = br#"{"city":"Oslo"}"#;
 //! let digest = ContentDigest::of(body);
