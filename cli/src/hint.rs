@@ -3,10 +3,9 @@
 use jose::jwk::Jwk;
 use jose::jwt::NumericDate;
 use jose::time::UnixTime;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::failure::Failure;
+use crate::private;
 use crate::text::compact;
 use crate::time::in_words;
 use crate::token::decoded;
@@ -132,20 +131,9 @@ pub(crate) fn key_set(failure: Failure, document: &[u8]) -> Failure {
     failure.with("this is one key, and a set of keys is wanted: `aims key set` makes it")
 }
 
-/// Refuses a document that is trusted and has a private key in it, alone or among others: whoever has the file can sign.
+/// Refuses a document that is trusted and has a private key in it, wherever that is: whoever has the file can sign.
 pub(crate) fn no_private_key(document: &[u8]) -> Result<(), Failure> {
-    #[derive(Deserialize)]
-    struct Members<'a> {
-        #[serde(borrow)]
-        keys: Vec<&'a RawValue>,
-    }
-
-    let is_private = |key: &[u8]| matches!(Jwk::parse(key), Err(jose::Error::JwkPrivate));
-    let found = match serde_json::from_slice::<Members<'_>>(document) {
-        Ok(set) => set.keys.iter().any(|key| is_private(key.get().as_bytes())),
-        Err(_) => is_private(document.trim_ascii()),
-    };
-    if !found {
+    if !private::is_in(document) {
         return Ok(());
     }
     let failure = Failure::from(jose::Error::JwkPrivate);

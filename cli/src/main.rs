@@ -7,6 +7,7 @@ mod httpsig;
 mod input;
 mod key;
 mod log;
+mod private;
 mod secret;
 mod serve;
 mod text;

@@ -9,7 +9,8 @@ use jose::base64url;
 /// Whether a token in compact form, or a private key in JSON or PEM, stands anywhere in this argument: what nobody means as a name.
 pub(crate) fn is_in(argument: &OsStr) -> bool {
     let text = argument.to_string_lossy();
-    let is_jwk = text.contains("\"kty\"") && (text.contains("\"d\"") || text.contains("\"k\""));
+    let has = |name: &str| text.contains(name);
+    let is_jwk = has("\"kty\"") && (has("\"d\"") || has("\"k\"") || has("\"priv\""));
     is_jwk || text.contains("PRIVATE KEY") || pieces(&text).any(has_header)
 }
 
@@ -86,6 +87,7 @@ mod tests {
             "eyAiYWxnIjoiRVMyNTYifQ..".to_owned(),
             r#"{ "d" : "x", "kty" : "EC" }"#.to_owned(),
             r#"--kid={"kty":"oct","k":"x"}"#.to_owned(),
+            r#"{"kty":"AKP","priv":"x"}"#.to_owned(),
             "-----BEGIN PRIVATE KEY-----\nAAAA".to_owned(),
             "-----BEGIN EC PRIVATE KEY-----".to_owned(),
         ] {

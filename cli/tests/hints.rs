@@ -166,7 +166,17 @@ fn wrong_keys_are_told() {
     let sign =
         format!("httpsig sign --request request --key ca.jwk --cover @method --created {NOW}");
     folder.write("signed", folder.ok(&sign));
-    for keys in ["ca.jwk", "set.json"] {
+    let public = folder.read("agent.pub");
+    folder.write(
+        "post-quantum.json",
+        r#"{"keys":[PUBLIC,{"kty":"AKP","alg":"ML-DSA-44","pub":"AA","priv":"AA"}]}"#
+            .replace("PUBLIC", &public),
+    );
+    folder.write(
+        "beside.json",
+        format!("{{\"keys\":[{public}],\"backup\":{{\"old\":[{key}]}}}}"),
+    );
+    for keys in ["ca.jwk", "set.json", "post-quantum.json", "beside.json"] {
         for args in [
             format!("wit verify --origin {ORIGIN} --keys {keys} {now} wit"),
             format!("httpsig verify --request signed --keys {keys} {now}"),
