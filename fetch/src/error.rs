@@ -17,7 +17,9 @@ pub enum Error {
     #[error("the URL is not in normal form, and would be sent as another one")]
     Rewritten,
     /// Neither `https`, nor `http` to loopback where that was allowed.
-    #[error("only `https` is fetched")]
+    #[error(
+        "only `https` is fetched; plain `http` only to loopback, and only where `allow_loopback_http` was called"
+    )]
     Scheme,
     /// The host is, or its name leads only to, an address that is not public.
     #[error("the address is not a public one")]

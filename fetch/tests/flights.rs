@@ -209,6 +209,23 @@ async fn a_failure_takes_no_room_from_a_document() {
     assert_eq!(web.count("/keys"), 4, "it made room");
 }
 
+/// What is under way takes no room before it is there.
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_takes_no_room() {
+    let web = Arc::new(Web::default());
+    let documents = web.documents().capacity(2).build();
+    assert_eq!(get(&documents, "https://a.example/keys").await, "ok");
+    let strangers = urls(4, |it| format!("https://evil.example/hang/{it}"));
+    let strangers = ask_all(&documents, strangers).await;
+    assert_eq!(get(&documents, "https://b.example/keys").await, "ok");
+    assert_eq!(get(&documents, "https://a.example/keys").await, "ok");
+    assert_eq!(web.count("/keys"), 2);
+    assert_eq!(how_many(strangers, "fetch.timeout").await, 4);
+    assert_eq!(get(&documents, "https://b.example/keys").await, "ok");
+    assert_eq!(get(&documents, "https://a.example/keys").await, "ok");
+    assert_eq!((web.count("/keys"), documents.len()), (2, 2));
+}
+
 /// Where all documents are one's own choice, none is told to wait.
 #[tokio::test(start_paused = true)]
 async fn ones_own_documents_are_fetched_at_once() {

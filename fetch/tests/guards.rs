@@ -189,6 +189,8 @@ async fn private_networks_are_not_all_networks() {
     assert_eq!(literal, "fetch.address");
     let plain = code(private(), &format!("http://127.0.0.1:{port}/")).await;
     assert_eq!(plain, "fetch.scheme");
+    let way_out = fetch::Error::Scheme.to_string();
+    assert!(way_out.contains("`allow_loopback_http`"), "{way_out}");
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
