@@ -29,7 +29,7 @@ within() { # seconds, then a command that must come true
     done
 }
 says() { # program, pattern
-    grep -Eq -- "$2" "$folder/$1.out"
+    grep -Eqs -- "$2" "$folder/$1.out"
 }
 
 # The tool's URL is configuration of all three, so its port is chosen first; one that somebody has is chosen again.
@@ -56,6 +56,22 @@ says tool '^tool ' || fail 'the tool does not start'
 port=${TOOL_URL##*:}
 exec 3<>"/dev/tcp/127.0.0.1/${port%%/*}"
 printf 'GET /mcp/whoami HTTP/1.1\r\nHost: ' >&3
+
+# A stranger is told the same at every path, so that nobody without an identity learns which there are.
+stranger() { # path
+    exec 4<>"/dev/tcp/127.0.0.1/${port%%/*}"
+    printf 'POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n' "$1" >&4
+    timeout 5 sed -n '1p; /^www-authenticate:/Ip' <&4
+    exec 4>&-
+}
+challenge=$(stranger /mcp/call)
+case $challenge in
+*' 401 '*'scope="tools:call"'*) ;;
+*) fail "a stranger is told: $challenge" ;;
+esac
+for path in /mcp/whoami /mcp/admin /mcp/nothing /nothing; do
+    [ "$(stranger "$path")" = "$challenge" ] || fail "a stranger is told something else at $path"
+done
 
 export BOOTSTRAP_TOKEN_FILE=$folder/agent.token ROUNDS=5
 timeout 15 "$programs/example-agent" >"$folder/agent.out" 2>&1 || fail 'the agent fails'

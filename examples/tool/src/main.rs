@@ -80,13 +80,15 @@ async fn run() -> Result<(), Failure> {
         .record(Story)
         .build()?;
 
-    // 4. `/admin` requires something else, and that stands instead of what the others require: the identity of an administrator, and no scope. All else is shared,
-    //    the need for an access token as well, and the memory of proofs: none is good twice.
-    let admins = Requirements::new().agents("spiffe://example.org/admin/*".parse()?);
+    // 4. `/admin` requires something else, and that stands instead of what the others require: so the scope is said again, and beside it the identity of an
+    //    administrator. All else is shared, the need for an access token as well, and the memory of proofs: none is good twice.
+    let admins = Requirements::new()
+        .scopes("tools:call".parse()?)
+        .agents("spiffe://example.org/admin/*".parse()?);
     let admin = guard.requiring(admins);
 
-    // 5. The routes. What stands above `.layer(..)` is guarded, and so is what is not there: an unknown path answers 401, and 404 only to whom the guard lets in, so that
-    //    strangers do not learn which paths there are. What stands below has what layer it brings, as `/admin` does, or is open to everybody, and here that is the
+    // 5. The routes. What stands above `.layer(..)` is guarded, and so is what is not there: an unknown path answers 401, and 404 only to whom the guard lets in. A
+    //    challenge names the scope that a route requires; here it is one for all, so that strangers do not learn from it which paths there are. What stands below has what layer it brings, as `/admin` does, or is open to everybody, and here that is the
     //    metadata alone. A handler that takes a `Principal` answers nobody without a guard: only a guard can make one.
     let published = guard.published().cloned().ok_or("no metadata to publish")?;
     let metadata_path = published.path().to_owned();
