@@ -1,4 +1,4 @@
-//! WIMSE: the messages that draft-ietf-wimse-http-signature-07 prints, and requests and responses of our own.
+//! WIMSE: the messages that draft-ietf-wimse-http-signature-06 prints, and requests and responses of our own.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! WIMSE workload-to-workload authentication by HTTP signatures (draft-ietf-wimse-http-signature-07).
+//! WIMSE workload-to-workload authentication by HTTP signatures (draft-ietf-wimse-http-signature-06).
 //!
 //! The caller signs its request by the key of its workload identity token (WIT), and may ask the called one to sign the response by its own. This module knows no
 //! WIT: whoever calls it has validated the token before, and gives the key (SIG-06). What it holds is that `workload-identity-token` is covered.
