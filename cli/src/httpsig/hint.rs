@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use http_sig::digest::ContentDigest;
 use http_sig::profile::{web_bot_auth, wimse};
-use http_sig::{BareItem, Limits, Message, ReceivedFields, Section, UnverifiedSignature};
+use http_sig::{
+    BareItem, ComponentId, Limits, Message, ReceivedFields, Section, UnverifiedSignature,
+};
 use jose::time::UnixTime;
 
 use crate::args::{SignatureProfile, Verify};
@@ -14,6 +17,19 @@ use crate::time::in_words;
 
 /// The most signatures that are named.
 const MAX_NAMED: usize = 4;
+
+/// What is covered by these names with an `@` before them (RFC 9421 §2.2).
+const DERIVED: [&str; 9] = [
+    "authority",
+    "method",
+    "path",
+    "query",
+    "query-param",
+    "request-target",
+    "scheme",
+    "status",
+    "target-uri",
+];
 
 /// Which signature was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +174,32 @@ fn misfit(one: &UnverifiedSignature<'_>) -> String {
     format!(
         "another key{scheme}, or something that is covered was changed; `aims httpsig base` shows what is signed"
     )
+}
+
+/// Of a component that was asked for and is not there: what may have been meant. `adds_digest` where the command could make one.
+pub(super) fn component(error: http_sig::Error, adds_digest: bool) -> Failure {
+    let meant = match &error {
+        http_sig::Error::ComponentAbsent { component }
+        | http_sig::Error::ComponentRequired { component } => {
+            ComponentId::parse(component).ok().and_then(|id| {
+                let name = id.name();
+                let is_own = !id.is_of_request() && !id.is_of_trailers();
+                if DERIVED.contains(&name) {
+                    Some(format!("that is a field, and `@{name}` may be meant"))
+                } else if adds_digest && is_own && name == ContentDigest::FIELD {
+                    Some("`--digest` adds it".to_owned())
+                } else {
+                    None
+                }
+            })
+        }
+        _ => None,
+    };
+    let failure = Failure::from(error);
+    match meant {
+        Some(meant) => failure.with(meant),
+        None => failure,
+    }
 }
 
 /// Foreign words: escaped, and not many.

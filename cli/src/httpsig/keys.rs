@@ -116,13 +116,20 @@ pub(super) fn agents(
             "`--profile web-bot-auth` needs one `--directory`, and its document as `--keys`",
         ));
     };
-    let agent = SignatureAgent::directory(url)?;
+    let agent = agent(url)?;
     let document = document(path, inputs)?;
     let directory = Directory::parse(&document, &DirectoryRules::well_known(), AWS_LC, now);
     let mut agents = Agents::new();
     let of = |error| hint::key_set(Failure::from(error), &document).of(path);
     agents.insert(&agent, directory.map_err(of)?);
     Ok(agents)
+}
+
+/// The agent whose directory an origin has.
+pub(super) fn agent(origin: &str) -> Result<SignatureAgent, Failure> {
+    SignatureAgent::directory(origin).or(Err(Failure::Usage(
+        "`--directory` is an https origin, such as https://crawler.example",
+    )))
 }
 
 /// A shared key: a JWK whose `kty` is `oct`, its `alg` absent or `HS256` (RFC 7518 §6.4).

@@ -15,6 +15,7 @@ use jose::random::SYSTEM;
 use jose::time::UnixTime;
 use zeroize::Zeroizing;
 
+use super::hint;
 use super::keys;
 use super::message::{Files, Pair, lines};
 use super::workload;
@@ -217,7 +218,9 @@ fn plain(
     if let Some(tag) = &sign.tag {
         signing = signing.with_tag(tag);
     }
-    Ok(signing.prepare(&pair.exchange(), SYSTEM, now)?)
+    signing
+        .prepare(&pair.exchange(), SYSTEM, now)
+        .map_err(|error| hint::component(error, sign.digest.is_none()))
 }
 
 fn bot(
@@ -231,7 +234,7 @@ fn bot(
             "`--profile web-bot-auth` needs `--key`, and `--directory`, where it is published",
         ));
     };
-    let agent = web_bot_auth::SignatureAgent::directory(url)?;
+    let agent = keys::agent(url)?;
     let mut signing = web_bot_auth::RequestSigning::new(agent, key.verifying_key())?
         .covering(sign.cover.iter().cloned());
     if let Some(label) = &sign.label {
@@ -246,7 +249,9 @@ fn bot(
     if lines(&files.parse()?.request, "signature-agent").is_empty() {
         files.add(&[("Signature-Agent", &signing.signature_agent())]);
     }
-    Ok(signing.prepare(&files.parse()?.request, SYSTEM, now)?)
+    signing
+        .prepare(&files.parse()?.request, SYSTEM, now)
+        .map_err(|error| hint::component(error, sign.digest.is_none()))
 }
 
 /// The two members, where no signature that is there has their label.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Content, Sender};
 use super::content;
-use super::hint::Asked;
+use super::hint::{self, Asked};
 use super::keys::{self, OfToken, Tokens};
 use super::message::{Files, Pair};
 use crate::args::{SignatureProfile, Verify};
@@ -82,7 +82,7 @@ fn plain(
     let asked = Asked::by(verify);
     let signature = policy
         .verify(&pair.exchange(), keys.as_ref(), now)
-        .map_err(|error| asked.told(error.into(), pair.message(), now))
+        .map_err(|error| asked.told(hint::component(error, false), pair.message(), now))
         .map_err(|failure| failure.of(files.path()))?;
     let signature = signature.accept_replays();
     let covers = signature.components().any(|(id, _)| !id.is_of_request());
@@ -115,7 +115,7 @@ fn bot(
         .map_err(|failure| failure.of(files.path()))?;
     let verified = verified.accept_replays();
     let signature = verified.signature();
-    check_required(&verify.required, signature).map_err(of)?;
+    check_required(&verify.required, signature).map_err(|failure| failure.of(files.path()))?;
     let content = content::compare(&pair, signature).map_err(of)?;
     let sender = verified.agent().map(Sender::Agent);
     shown(
@@ -226,17 +226,16 @@ fn told(
     )
 }
 
-fn check_required(
-    required: &[Component],
-    signature: &VerifiedSignature,
-) -> Result<(), http_sig::Error> {
+fn check_required(required: &[Component], signature: &VerifiedSignature) -> Result<(), Failure> {
     match required
         .iter()
         .find(|component| !signature.covers(component))
     {
-        Some(component) => Err(http_sig::Error::ComponentRequired {
-            component: component.to_string(),
-        }),
+        Some(component) => {
+            let component = component.to_string();
+            let error = http_sig::Error::ComponentRequired { component };
+            Err(hint::component(error, false))
+        }
         None => Ok(()),
     }
 }

@@ -85,10 +85,26 @@ fn refusals_have_codes() {
     );
     let other = verify("").replace(AGENT, "https://other.example");
     assert_eq!(folder.refused(&other), "sig.agent_key_unknown");
-    let http = verify("").replace(AGENT, "http://crawler.example");
-    assert_eq!(folder.refused(&http), "sig.agent");
     let late = verify("").replace(NOW, "1800000091");
     assert_eq!(folder.refused(&late), "sig.expired");
+}
+
+/// Another URL than an https origin is a wrong command line, and no fault of the message.
+#[test]
+fn the_directory_is_of_an_origin() {
+    let folder = folder();
+    for other in [
+        "crawler.example",
+        "http://crawler.example",
+        "https://crawler.example/keys",
+    ] {
+        for args in [sign(""), verify("")] {
+            let args = args.replace(AGENT, other);
+            assert_eq!(folder.failed(&args), "cli.usage", "{args}");
+            let err = folder.run(&args).err;
+            assert!(err.contains("`--directory` is an https origin"), "{err}");
+        }
+    }
 }
 
 /// What the profile says itself, nobody else says.

@@ -13,7 +13,12 @@ fn folder() -> Folder {
 
 /// Writes `signed`, made of `request`.
 fn sign(folder: &Folder, more: &str) {
-    let args = format!("httpsig sign --request request --key agent.jwk --created {NOW} {more}");
+    let key = if more.contains("--key ") {
+        ""
+    } else {
+        "--key agent.jwk"
+    };
+    let args = format!("httpsig sign --request request {key} --created {NOW} {more}");
     folder.write("signed", folder.ok(&args));
 }
 
@@ -85,8 +90,7 @@ fn a_missing_signature_is_told() {
     let of_wimse = ": there is wimse with the tag wimse-workload-to-workload: `--profile wimse`, or `--tag`, or `--label`";
     told(&folder, &verify(""), code, of_wimse);
     folder.ok("key generate --alg Ed25519 --out bot.jwk");
-    let signed = format!("httpsig sign --request request --key bot.jwk --created {NOW} {bot}");
-    folder.write("signed", folder.ok(&signed));
+    sign(&folder, &format!("{bot} --key bot.jwk"));
     let of_bot = ": there is sig1 with the tag web-bot-auth: `--profile web-bot-auth`, or `--tag`, or `--label`";
     told(&folder, &verify(""), code, of_bot);
 }
@@ -115,6 +119,63 @@ fn what_is_there_is_shown_in_bounds() {
         "{found}"
     );
     assert!(!found.contains(" e "), "{found}");
+}
+
+/// A derived component without its `@` is a field, and a digest can be made.
+#[test]
+fn what_was_meant_is_told() {
+    let folder = folder();
+    let bot = "--profile web-bot-auth --directory https://crawler.example --key bot.jwk";
+    folder.ok("key generate --alg Ed25519 --out bot.jwk");
+    let absent = "sig.component_absent";
+    for signer in ["--key agent.jwk", bot] {
+        let sign = format!("httpsig sign --request request --created {NOW} {signer} --cover");
+        for name in ["method", "target-uri", "authority", "status"] {
+            let end = format!(": that is a field, and `@{name}` may be meant");
+            told(&folder, &format!("{sign} {name}"), absent, &end);
+        }
+        let end = ": `--digest` adds it";
+        for cover in ["content-digest", "content-digest;bs"] {
+            told(&folder, &format!("{sign} {cover}"), absent, end);
+        }
+        folder.ok(&format!("{sign} content-digest --digest sha-256"));
+        for other in [
+            "x-other",
+            "content-digest;tr",
+            "content-digest;tr --digest sha-256",
+        ] {
+            told(&folder, &format!("{sign} {other}"), absent, "is not there");
+        }
+    }
+    folder.write("bots.json", folder.ok("key set bot.jwk"));
+    let required = "sig.component_required";
+    for (more, verify) in [
+        ("--cover @method", verify("")),
+        (
+            bot,
+            format!(
+                "{} {}",
+                verify("").replace("agents", "bots"),
+                bot.replace("--key bot.jwk", "")
+            ),
+        ),
+    ] {
+        sign(&folder, more);
+        let field = ": that is a field, and `@method` may be meant";
+        told(
+            &folder,
+            &format!("{verify} --require method"),
+            required,
+            field,
+        );
+        let other = "does not cover `\"content-digest\"`";
+        told(
+            &folder,
+            &format!("{verify} --require content-digest"),
+            required,
+            other,
+        );
+    }
 }
 
 /// SIG-08: whom the signature is for, and whom it should be for.
