@@ -69,18 +69,27 @@ pub(crate) enum Key {
     },
     /// Shows the public part of a key
     Public {
-        /// A JWK, private or public
+        /// The algorithm of a private key in PEM, as for `aims key generate`
+        #[arg(long, value_name = "ALG")]
+        pem_alg: Option<Algorithm>,
+        /// A JWK, private or public; or PKCS#8 in PEM
         file: PathBuf,
     },
     /// Shows the public parts of keys as one JWK set, as `--keys` takes it
     Set {
-        /// A JWK, private or public. May be given several times; the `kid` of each is its own
+        /// The algorithm of private keys in PEM, as for `aims key generate`
+        #[arg(long, value_name = "ALG")]
+        pem_alg: Option<Algorithm>,
+        /// A JWK, private or public; or PKCS#8 in PEM. May be given several times; the `kid` of each is its own
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
     /// Shows the SHA-256 thumbprint of a key (RFC 7638)
     Thumbprint {
-        /// A JWK, private or public
+        /// The algorithm of a private key in PEM, as for `aims key generate`
+        #[arg(long, value_name = "ALG")]
+        pem_alg: Option<Algorithm>,
+        /// A JWK, private or public; or PKCS#8 in PEM
         file: PathBuf,
     },
 }

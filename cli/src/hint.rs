@@ -114,17 +114,45 @@ fn follow(count: usize, more: &str) -> String {
     }
 }
 
-/// Of a key that was refused: that it is the private one.
-pub(crate) fn public_key(failure: Failure) -> Failure {
+/// Of a key that was refused: that it is the private one, or no JWK.
+pub(crate) fn public_key(failure: Failure, text: &[u8]) -> Failure {
     if failure.code() != "jwk.private" {
-        return failure;
+        return no_pem(failure, text);
     }
     failure
         .with("this is the private key, and the public one is wanted: `aims key public` shows it")
 }
 
+/// Whether this is meant as PEM.
+pub(crate) fn is_pem(text: &[u8]) -> bool {
+    text.trim_ascii_start().starts_with(b"-----BEGIN ")
+}
+
+/// Of a key that was refused as a JWK: that it is PEM.
+pub(crate) fn no_pem(failure: Failure, text: &[u8]) -> Failure {
+    if !is_pem(text) {
+        return failure;
+    }
+    failure.with("this is PEM, and a JWK is wanted: of a private key, `aims key public --pem-alg` makes the public one")
+}
+
+/// Of a key that was refused as PEM: that it is PEM of another kind.
+pub(crate) fn pem(failure: Failure, text: &[u8]) -> Failure {
+    if text
+        .trim_ascii_start()
+        .starts_with(b"-----BEGIN PRIVATE KEY-----")
+    {
+        return failure;
+    }
+    failure
+        .with("a private key is wanted in PKCS#8, which begins with `-----BEGIN PRIVATE KEY-----`")
+}
+
 /// Of a document that was refused as a set of keys: that it is one key.
 pub(crate) fn key_set(failure: Failure, document: &[u8]) -> Failure {
+    if is_pem(document) {
+        return failure.with("this is PEM, and a set of keys is wanted: of private keys, `aims key set --pem-alg` makes it");
+    }
     if Jwk::parse(document.trim_ascii()).is_err() {
         return failure;
     }

@@ -19,13 +19,13 @@ use crate::text::escaped;
 pub(crate) fn run(command: Key, inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
     match command {
         Key::Generate { alg, kid, out } => generate(alg, kid, out),
-        Key::Public { file } => {
-            let jwk = public(&file, inputs)?.to_json();
+        Key::Public { pem_alg, file } => {
+            let jwk = read(&file, pem_alg, inputs)?.to_json();
             Ok(Zeroizing::new(format!("{}\n", escaped(&jwk))))
         }
-        Key::Set { files } => set(&files, inputs),
-        Key::Thumbprint { file } => {
-            let thumbprint = public(&file, inputs)?.thumbprint();
+        Key::Set { pem_alg, files } => set(&files, pem_alg, inputs),
+        Key::Thumbprint { pem_alg, file } => {
+            let thumbprint = read(&file, pem_alg, inputs)?.thumbprint();
             Ok(Zeroizing::new(format!("{thumbprint}\n")))
         }
     }
@@ -65,14 +65,55 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// The key that signs, of a private JWK.
 pub(crate) fn signing(path: &Path, inputs: &mut Inputs) -> Result<SigningKey, Failure> {
     let text = inputs.bytes(path)?;
-    SigningKey::from_jwk(&text, AWS_LC).map_err(|error| Failure::from(error).of(path))
+    SigningKey::from_jwk(&text, AWS_LC).map_err(|error| hint::no_pem(error.into(), &text).of(path))
+}
+
+/// The key that signs: a JWK, or PKCS#8 in PEM of this algorithm.
+pub(crate) fn private(
+    path: &Path,
+    pem: Option<Algorithm>,
+    inputs: &mut Inputs,
+) -> Result<SigningKey, Failure> {
+    let text = inputs.bytes(path)?;
+    let key = match pem_algorithm(&text, pem)? {
+        Some(algorithm) => of_pem(&text, algorithm),
+        None => SigningKey::from_jwk(&text, AWS_LC).map_err(Failure::from),
+    };
+    key.map_err(|failure| failure.of(path))
+}
+
+/// The algorithm of a key in PEM, and none of a JWK.
+fn pem_algorithm(text: &[u8], given: Option<Algorithm>) -> Result<Option<Algorithm>, Failure> {
+    match (hint::is_pem(text), given) {
+        (true, None) => Err(Failure::Usage("a key in PEM needs `--pem-alg`")),
+        (false, Some(_)) => Err(Failure::Usage(
+            "a JWK says its algorithm itself: `--pem-alg` is for PEM",
+        )),
+        _ => Ok(given),
+    }
+}
+
+fn of_pem(text: &[u8], algorithm: Algorithm) -> Result<SigningKey, Failure> {
+    str::from_utf8(text)
+        .or(Err(jose::Error::Pem))
+        .and_then(|pem| SigningKey::from_pkcs8_pem(pem, algorithm, AWS_LC))
+        .map_err(|error| hint::pem(error.into(), text))
 }
 
 /// The public parts of these keys, as one set.
-fn set(files: &[PathBuf], inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
+fn set(
+    files: &[PathBuf],
+    pem: Option<Algorithm>,
+    inputs: &mut Inputs,
+) -> Result<Zeroizing<String>, Failure> {
     let mut keys: Vec<Jwk> = Vec::with_capacity(files.len());
+    let mut unused = pem;
     for path in files {
-        let key = public(path, inputs)?;
+        let text = inputs.bytes(path)?;
+        // JWKs beside say theirs themselves.
+        let own = pem.filter(|_| hint::is_pem(&text));
+        unused = unused.filter(|_| own.is_none());
+        let key = parsed(&text, own).map_err(|failure| failure.of(path))?;
         for other in &keys {
             // Who reads the set finds a key by its `kid`, or takes the only one that fits.
             if key.key_id() != other.key_id() {
@@ -86,6 +127,9 @@ fn set(files: &[PathBuf], inputs: &mut Inputs) -> Result<Zeroizing<String>, Fail
             }
         }
         keys.push(key);
+    }
+    if unused.is_some() {
+        pem_algorithm(b"", unused)?;
     }
     let set: PublicJwkSet = keys.into_iter().collect();
     Ok(Zeroizing::new(format!("{}\n", escaped(&set.to_json()))))
@@ -102,11 +146,28 @@ pub(crate) fn document(path: &Path, inputs: &mut Inputs) -> Result<Zeroizing<Vec
 /// The public key of a JWK, private or public.
 pub(crate) fn public(path: &Path, inputs: &mut Inputs) -> Result<Jwk, Failure> {
     let text = inputs.bytes(path)?;
-    let jwk = match Jwk::parse(&text) {
+    of_jwk(&text).map_err(|failure| hint::no_pem(failure, &text).of(path))
+}
+
+/// The same, or that of a private key in PEM of this algorithm.
+fn read(path: &Path, pem: Option<Algorithm>, inputs: &mut Inputs) -> Result<Jwk, Failure> {
+    let text = inputs.bytes(path)?;
+    parsed(&text, pem).map_err(|failure| failure.of(path))
+}
+
+fn parsed(text: &[u8], pem: Option<Algorithm>) -> Result<Jwk, Failure> {
+    match pem_algorithm(text, pem)? {
+        Some(algorithm) => of_pem(text, algorithm).map(|key| key.public_jwk().clone()),
+        None => of_jwk(text),
+    }
+}
+
+fn of_jwk(text: &[u8]) -> Result<Jwk, Failure> {
+    match Jwk::parse(text) {
         Err(jose::Error::JwkPrivate) => {
-            SigningKey::from_jwk(&text, AWS_LC).map(|key| key.public_jwk().clone())
+            let key = SigningKey::from_jwk(text, AWS_LC)?;
+            Ok(key.public_jwk().clone())
         }
-        parsed => parsed,
-    };
-    jwk.map_err(|error| Failure::from(error).of(path))
+        parsed => Ok(parsed?),
+    }
 }

@@ -26,8 +26,9 @@ pub(crate) fn run(command: Wit, inputs: &mut Inputs) -> Result<Zeroizing<String>
             now: asked,
         } => {
             let key = key::signing(&key, inputs)?;
-            let of = Jwk::parse(&inputs.bytes(&holder)?);
-            let of = of.map_err(|error| hint::public_key(Failure::from(error)).of(&holder))?;
+            let text = inputs.bytes(&holder)?;
+            let of = Jwk::parse(&text)
+                .map_err(|error| hint::public_key(error.into(), &text).of(&holder))?;
             let lifetime = Duration::from_secs(lifetime);
             let issuer = WitIssuer::new(Arc::new(key), issuer);
             let wit = issuer.issue(&id, &of, lifetime, now(asked))?;

@@ -5,6 +5,9 @@ mod common;
 use std::fs;
 
 use common::Folder;
+use jose::alg::Algorithm;
+use jose::key::SigningKey;
+use jose::provider::AWS_LC;
 use serde_json::Value;
 
 /// T-023, T-168: the new file is the owner's alone, and nothing that is there is overwritten.
@@ -122,6 +125,69 @@ fn sets_are_made_of_keys() {
     assert_eq!(folder.refused("key set ca.jwk set.jwk"), "jwk.kty");
     assert_eq!(folder.failed("key set ca.jwk missing"), "cli.file");
     assert_eq!(folder.run("key set").status, 2);
+}
+
+/// T-023: the public part of a key in PEM, whose algorithm is said; nothing of the key is repeated.
+#[test]
+fn keys_in_pem_are_read_as_said() {
+    let folder = Folder::new();
+    let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
+    let pem = key.to_pkcs8_pem();
+    folder.write("pem", pem.as_bytes());
+    folder.ok("key generate --kid jwk --out jwk");
+    let public = key.public_jwk().to_json();
+    let line = format!("{public}\n");
+    assert_eq!(folder.ok("key public --pem-alg ES256 pem"), line);
+    folder.write("public", &line);
+    let thumbprint = folder.ok("key thumbprint public");
+    assert_eq!(folder.ok("key thumbprint --pem-alg ES256 pem"), thumbprint);
+    // Of a set, it is that of the keys in PEM.
+    folder.write("jwk.pub", folder.ok("key public jwk"));
+    let set = format!(
+        "{{\"keys\":[{public},{}]}}\n",
+        folder.read("jwk.pub").trim()
+    );
+    assert_eq!(folder.ok("key set --pem-alg ES256 pem jwk"), set);
+    folder.write("ec", pem.replace("PRIVATE", "EC PRIVATE"));
+    folder.write("wit", "");
+    let wanted =
+        "a private key is wanted in PKCS#8, which begins with `-----BEGIN PRIVATE KEY-----`";
+    for command in ["key public", "key thumbprint", "key set"] {
+        for (more, code, words) in [
+            ("pem", "cli.usage", "a key in PEM needs `--pem-alg`"),
+            ("--pem-alg ES256 jwk", "cli.usage", "`--pem-alg` is for PEM"),
+            ("--pem-alg ES384 pem", "key.pkcs8", ""),
+            ("--pem-alg ES256 ec", "key.pem", wanted),
+        ] {
+            let ran = folder.run(&format!("{command} {more}"));
+            let (status, start) = match code {
+                "cli.usage" => (2, "aims: failed: "),
+                _ => (1, "aims: refused: "),
+            };
+            assert_eq!(ran.code(status, start), code, "{command} {more}");
+            assert!(ran.err.contains(words), "{}", ran.err);
+            assert!(!ran.err.contains("MIG"), "{}", ran.err);
+        }
+    }
+    // Where a JWK alone is taken, it is told as what it is.
+    for args in [
+        "wit issue --key jwk --id spiffe://example.org/a --for pem",
+        "wit issue --key pem --id spiffe://example.org/a --for public",
+        "wpt new --wit wit --key pem --audience a",
+        "httpsig verify --profile wimse --request wit --audience a --wit-key pem",
+    ] {
+        let ran = folder.run(args);
+        assert_eq!(ran.code(1, "aims: refused: "), "jwk.json", "{args}");
+        assert!(
+            ran.err.contains("this is PEM, and a JWK is wanted"),
+            "{args}: {}",
+            ran.err
+        );
+    }
+    let ran = folder.run("httpsig verify --request wit --keys pem");
+    assert_eq!(ran.code(1, "aims: refused: "), "jwks.json");
+    let set = "this is PEM, and a set of keys is wanted";
+    assert!(ran.err.contains(set), "{}", ran.err);
 }
 
 /// RFC 8037, appendix A.3.

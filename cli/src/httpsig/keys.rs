@@ -6,7 +6,7 @@ use http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, Signatu
 use http_sig::{Keys, Message, SharedKey};
 use jose::alg::{Algorithm, AlgorithmSet};
 use jose::jwk::{JwkSet, SetRules};
-use jose::key::{SigningKey, VerifyingKey};
+use jose::key::VerifyingKey;
 use jose::provider::AWS_LC;
 use jose::time::UnixTime;
 use serde::Deserialize;
@@ -159,22 +159,4 @@ pub(super) fn shared(path: &Path, inputs: &mut Inputs) -> Result<SharedKey, Fail
     }
     let secret = jose::base64url::decode(oct.k).map_err(|error| of(error.into()))?;
     SharedKey::new(oct.kid.unwrap_or_default(), secret).map_err(|error| of(error.into()))
-}
-
-/// A private key: a JWK, or PKCS#8 in PEM of this algorithm.
-pub(super) fn private(
-    path: &Path,
-    pem: Option<Algorithm>,
-    inputs: &mut Inputs,
-) -> Result<SigningKey, Failure> {
-    let text = inputs.text(path)?;
-    let of = |error| Failure::from(error).of(path);
-    match (text.starts_with("-----BEGIN "), pem) {
-        (true, Some(algorithm)) => SigningKey::from_pkcs8_pem(&text, algorithm, AWS_LC).map_err(of),
-        (true, None) => Err(Failure::Usage("a key in PEM needs `--pem-alg`")),
-        (false, Some(_)) => Err(Failure::Usage(
-            "a JWK says its algorithm itself: `--pem-alg` is for PEM",
-        )),
-        (false, None) => SigningKey::from_jwk(text.as_bytes(), AWS_LC).map_err(of),
-    }
 }

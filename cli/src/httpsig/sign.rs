@@ -80,7 +80,7 @@ fn own(sign: &Sign, inputs: &mut Inputs) -> Result<Option<Own>, Failure> {
     let Some(path) = &sign.key else {
         return Ok(None);
     };
-    let key = keys::private(path, sign.pem_alg, inputs)?;
+    let key = crate::key::private(path, sign.pem_alg, inputs)?;
     Ok(Some(Own::Private(Arc::new(key))))
 }
 
