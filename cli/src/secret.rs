@@ -28,7 +28,12 @@ pub(crate) fn may_be_in(argument: &OsStr) -> bool {
 /// Whether the name of a file that cannot be opened may be one: the name alone, since folders above it may well be named by hashes.
 pub(crate) fn may_be_file(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::to_string_lossy);
-    may_be_in(path.as_os_str()) || name.is_some_and(|name| drawn(&name).next().is_some())
+    may_be_in(path.as_os_str()) || name.is_some_and(|name| may_be_drawn(&name))
+}
+
+/// Whether anything in it looks drawn.
+pub(crate) fn may_be_drawn(text: &str) -> bool {
+    drawn(text).next().is_some()
 }
 
 /// Whether this is no file's name but 256 bits in base64url, such as this program makes for bootstrap tokens.

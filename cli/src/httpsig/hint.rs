@@ -12,6 +12,7 @@ use jose::time::UnixTime;
 use crate::args::{SignatureProfile, Verify};
 use crate::failure::Failure;
 use crate::hint::shortened;
+use crate::secret;
 use crate::text::word;
 use crate::time::in_words;
 
@@ -98,6 +99,8 @@ impl<'a> Asked<'a> {
                 let found = parameters.named("wimse-aud");
                 let found = found.as_ref().and_then(BareItem::text);
                 return match (found, self.audience) {
+                    // What somebody gave by mistake is not repeated.
+                    (Some(_), Some(expected)) if secret::may_be_drawn(expected) => failure,
                     (Some(found), Some(expected)) => failure.with(format!(
                         "it is for {}, and `--audience` is {}",
                         shown(&found),

@@ -209,6 +209,9 @@ fn another_audience_is_told() {
         "x".repeat(64)
     );
     told(&folder, &verify("a?"), "sig.audience", &end);
+    // A bootstrap token that was given as the audience is not repeated (T-166).
+    let end = ": the signature is for another audience";
+    told(&folder, &verify(&"A".repeat(43)), "sig.audience", end);
 }
 
 /// HMS-11: how long a message says that it is, and how many bytes follow.
