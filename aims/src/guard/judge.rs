@@ -111,7 +111,7 @@ impl Guard {
         head::check(request).map_err(|(code, answer, why)| Refused::new(code, answer, why))?;
         let brought = self.read(&request.headers, part)?;
         let found = self
-            .expect(&brought)
+            .check_brought(&brought)
             .and_then(|()| self.verify(&brought, request, seen, now));
         seen.fingerprints = fingerprints(&brought, seen);
         found
@@ -263,7 +263,7 @@ impl Guard {
     }
 
     /// Whether all is there that the guard asks for.
-    fn expect(&self, brought: &Brought<'_>) -> Result<(), Refused> {
+    fn check_brought(&self, brought: &Brought<'_>) -> Result<(), Refused> {
         match (&brought.token, &self.inner.issuers) {
             (None, Some(_)) => return Err(self.token(&oauth_rs::Error::Missing)),
             (Some(_), None) => {

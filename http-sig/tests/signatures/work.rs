@@ -12,7 +12,16 @@ fn covering(message: &Text, named: &[&str], limits: Limits) -> &'static str {
     code(signing.prepare(&message.exchange(), jose::random::SYSTEM, at(CREATED)))
 }
 
-/// The whole field is parsed for each member of it, so a long one has few.
+/// `long` bytes are parsed for each component of a kind, so that there may be few of them.
+fn are_parsed_within_limits(message: &Text, kind: [&str; 3], long: usize) {
+    for (named, expected) in [(&kind[..2], "good"), (&kind[..], "sig.limit")] {
+        assert_eq!(covering(message, named, Limits::default()), expected);
+    }
+    let within = |limit| covering(message, &kind, Limits::default().with_base_len(limit));
+    assert_eq!(within(long * 3), "good");
+    assert_eq!(within(long * 3 - 1), "sig.limit");
+}
+
 #[test]
 fn members_are_parsed_within_limits() {
     let dictionary = format!("a=1, b=2, c=3, d=\"{}\"", "x".repeat(30_000));
@@ -22,16 +31,9 @@ fn members_are_parsed_within_limits() {
         "priority;key=\"b\"",
         "priority;key=\"c\"",
     ];
-    for (named, expected) in [(&members[..2], "good"), (&members[..], "sig.limit")] {
-        assert_eq!(covering(&message, named, Limits::default()), expected);
-    }
-    let roomy = Limits::default().with_base_len(dictionary.len() * 3);
-    assert_eq!(covering(&message, &members, roomy), "good");
-    let short = Limits::default().with_base_len(dictionary.len() * 3 - 1);
-    assert_eq!(covering(&message, &members, short), "sig.limit");
+    are_parsed_within_limits(&message, members, dictionary.len());
 }
 
-/// And the whole query for each parameter.
 #[test]
 fn query_parameters_are_read_within_limits() {
     let query = format!("a=1&b=2&c=3&d={}", "x".repeat(30_000));
@@ -41,11 +43,5 @@ fn query_parameters_are_read_within_limits() {
         "@query-param;name=\"b\"",
         "@query-param;name=\"c\"",
     ];
-    for (named, expected) in [(&parameters[..2], "good"), (&parameters[..], "sig.limit")] {
-        assert_eq!(covering(&message, named, Limits::default()), expected);
-    }
-    let roomy = Limits::default().with_base_len(query.len() * 3);
-    assert_eq!(covering(&message, &parameters, roomy), "good");
-    let short = Limits::default().with_base_len(query.len() * 3 - 1);
-    assert_eq!(covering(&message, &parameters, short), "sig.limit");
+    are_parsed_within_limits(&message, parameters, query.len());
 }
