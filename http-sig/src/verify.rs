@@ -11,7 +11,8 @@ use crate::{
     ReceivedFields, SignatureBase, UnverifiedSignature,
 };
 
-const DIGEST: ComponentId<'static> =
+/// `content-digest`, as it is.
+pub(crate) const DIGEST: ComponentId<'static> =
     ComponentId::plain_field("\"content-digest\"", ContentDigest::FIELD);
 
 impl Policy {
@@ -164,13 +165,17 @@ impl VerifiedSignature {
     /// `sig.component_required` where `content-digest` is not covered without parameters: with `key`, `req` or `tr` it is another component; those of
     /// [`ContentDigest::parse`].
     pub fn content_digest(&self) -> Result<ContentDigest, Error> {
-        let covered = self
-            .base
-            .value(DIGEST)
-            .ok_or_else(|| Error::ComponentRequired {
-                component: DIGEST.as_str().to_owned(),
-            })?;
-        ContentDigest::parse([covered.as_bytes()])
+        let covered = self.covered_digest()?;
+        covered.ok_or_else(|| Error::ComponentRequired {
+            component: DIGEST.as_str().to_owned(),
+        })
+    }
+
+    /// The same; none where it is not covered.
+    pub(crate) fn covered_digest(&self) -> Result<Option<ContentDigest>, Error> {
+        let covered = self.base.value(DIGEST);
+        let parse = |value: &str| ContentDigest::parse([value.as_bytes()]);
+        covered.map(parse).transpose()
     }
 
     /// Compares content with the digests that were signed (RFC 9421 §7.2.8), as it was sent: before `Content-Encoding` is undone.

@@ -77,6 +77,7 @@ use jose::time::{Skew, UnixTime};
 
 use crate::component::Derived;
 use crate::sf::unescape;
+use crate::verify::DIGEST;
 use crate::{BareItem, Error, Limits, Message, Parameters, ReceivedFields, Section};
 use crate::{ComponentId, VerifiedSignature};
 
@@ -98,7 +99,6 @@ macro_rules! field {
 }
 
 const TOKEN_FIELD: ComponentId<'static> = field!("workload-identity-token");
-const DIGEST_FIELD: ComponentId<'static> = field!("content-digest");
 const METHOD_OF_REQUEST: ComponentId<'static> =
     ComponentId::of_request("\"@method\";req", "@method", Derived::Method);
 const TARGET_OF_REQUEST: ComponentId<'static> = ComponentId::of_request(
@@ -109,12 +109,12 @@ const TARGET_OF_REQUEST: ComponentId<'static> = ComponentId::of_request(
 /// What is covered of a request where it is there (SIG-01).
 const REQUEST_FIELDS: &[ComponentId<'static>] = &[
     field!("content-type"),
-    DIGEST_FIELD,
+    DIGEST,
     field!("authorization"),
     field!("txn-token"),
 ];
 /// What is covered of a response where it is there (SIG-02).
-const RESPONSE_FIELDS: &[ComponentId<'static>] = &[field!("content-type"), DIGEST_FIELD];
+const RESPONSE_FIELDS: &[ComponentId<'static>] = &[field!("content-type"), DIGEST];
 
 /// Whether a party wants the response signed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

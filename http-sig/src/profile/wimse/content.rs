@@ -80,10 +80,7 @@ impl ContentCheck {
         if framed == Framed::Never {
             return Ok(Self { digest: None });
         }
-        let covered = signature.base().value(super::DIGEST_FIELD);
-        let digest = covered
-            .map(|value| ContentDigest::parse([value.as_bytes()]))
-            .transpose()?;
+        let digest = signature.covered_digest()?;
         if let Some(digest) = &digest {
             // A digest that cannot be compared is refused before anybody reads a body.
             digest.check_counts()?;
