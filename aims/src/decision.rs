@@ -5,9 +5,9 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::names::ScopeSet;
 use http::Method;
-use jose::time::UnixTime;
-use oauth_wire::names::ScopeSet;
 
 use crate::{principal::Principal, trace::TraceContext};
 
@@ -81,7 +81,7 @@ impl fmt::Display for Reason {
 /// ```
 /// use aims::decision::{Authorize, Call, Decision, Denial, Reason};
 /// use aims::Principal;
-/// use jose::time::UnixTime;
+/// use aims_jose::time::UnixTime;
 ///
 /// #[derive(Debug)]
 /// struct OfficeHours;

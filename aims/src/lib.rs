@@ -2,20 +2,20 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(any(feature = "agent", feature = "fetch", feature = "web-bot-auth"))]
-pub use fetch;
+pub use aims_fetch as fetch;
 #[cfg(any(feature = "http-sig", feature = "web-bot-auth"))]
-pub use http_sig;
-pub use jose;
+pub use aims_http_sig as http_sig;
+pub use aims_jose as jose;
 #[cfg(feature = "agent")]
-pub use oauth_client;
+pub use aims_oauth_client as oauth_client;
 #[cfg(feature = "tool")]
-pub use oauth_rs;
+pub use aims_oauth_rs as oauth_rs;
 #[cfg(any(feature = "agent", feature = "tool"))]
-pub use oauth_wire;
-pub use replay;
-pub use wimse_cred as cred;
-pub use wimse_id as id;
-pub use wimse_wpt as wpt;
+pub use aims_oauth_wire as oauth_wire;
+pub use aims_replay as replay;
+pub use aims_wimse_cred as cred;
+pub use aims_wimse_id as id;
+pub use aims_wimse_wpt as wpt;
 
 #[cfg(feature = "agent")]
 pub mod agent;

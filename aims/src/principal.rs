@@ -4,13 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 
 #[cfg(feature = "http-sig")]
-use http_sig::profile::wimse::VerifiedRequest;
-use jose::time::UnixTime;
-use oauth_rs::AccessToken;
-use oauth_wire::names::ScopeSet;
-use wimse_cred::Wit;
-use wimse_id::WorkloadId;
-use wimse_wpt::WptProof;
+use aims_http_sig::profile::wimse::VerifiedRequest;
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::AccessToken;
+use aims_oauth_wire::names::ScopeSet;
+use aims_wimse_cred::Wit;
+use aims_wimse_id::WorkloadId;
+use aims_wimse_wpt::WptProof;
 
 /// Who calls: what a [`Guard`](crate::Guard) has made of a request. Nothing else can make one (T-139):
 ///

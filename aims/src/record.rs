@@ -4,10 +4,10 @@ mod queue;
 
 use std::sync::Arc;
 
+use aims_jose::{digest::Fingerprint, time::UnixTime};
+use aims_wimse_id::WorkloadId;
 use http::Method;
-use jose::{digest::Fingerprint, time::UnixTime};
 pub use queue::{Entries, Entry, Queue, queue};
-use wimse_id::WorkloadId;
 
 use crate::{Proof, decision::Reason, trace::TraceContext};
 

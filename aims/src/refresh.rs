@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use wimse_id::Origin;
+use aims_wimse_id::Origin;
 
 /// Whose keys may have changed.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]

@@ -1,7 +1,7 @@
 //! What a route asks of its callers.
 
-use oauth_wire::names::ScopeSet;
-use wimse_id::IdPattern;
+use aims_oauth_wire::names::ScopeSet;
+use aims_wimse_id::IdPattern;
 
 use crate::decision::{Decision, Denial, Reason};
 use crate::principal::{Principal, Proof};

@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use jose::time::UnixTime;
-use oauth_rs::AccessToken;
-use wimse_cred::Wit;
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::AccessToken;
+use aims_wimse_cred::Wit;
 
 /// A credential that verified.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +21,7 @@ pub enum Credential<'a> {
 ///
 /// ```
 /// use aims::revoked::{Credential, Revoked};
-/// use jose::time::UnixTime;
+/// use aims_jose::time::UnixTime;
 ///
 /// /// Every agent beneath `spiffe://example.org/retired` is gone.
 /// #[derive(Debug)]

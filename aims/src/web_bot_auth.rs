@@ -4,11 +4,11 @@
 //! time, one directory is fetched once at a time, and no more of them are kept than there is room for (T-072).
 //!
 //! ```no_run
-//! # async fn example(message: http_sig::HttpRequest<'_>) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(message: aims_http_sig::HttpRequest<'_>) -> Result<(), Box<dyn std::error::Error>> {
 //! use aims::fetch::Fetcher;
 //! use aims::jose::{provider, time::{Clock as _, SystemClock}};
 //! use aims::web_bot_auth::AgentDirectories;
-//! use http_sig::profile::web_bot_auth::RequestPolicy;
+//! use aims_http_sig::profile::web_bot_auth::RequestPolicy;
 //!
 //! let directories = AgentDirectories::fetching(Fetcher::builder(), provider::default())?.build();
 //! let now = SystemClock::new().now();
@@ -26,13 +26,13 @@ mod proving;
 
 use std::sync::Arc;
 
-use fetch::{Document, DocumentKey, Documents, Fetch, FetcherBuilder};
-use http_sig::profile::web_bot_auth::{
+use aims_fetch::{Document, DocumentKey, Documents, Fetch, FetcherBuilder};
+use aims_http_sig::profile::web_bot_auth::{
     Agents, Directory, DirectoryRules, Discovery, RequestPolicy, SignatureAgent, UnspentRequest,
 };
-use http_sig::{Error as SignatureError, Message};
-use jose::provider::Provider;
-use jose::time::{Clock, SystemClock, UnixTime};
+use aims_http_sig::{Error as SignatureError, Message};
+use aims_jose::provider::Provider;
+use aims_jose::time::{Clock, SystemClock, UnixTime};
 
 pub use error::AgentError;
 use proving::{Proof, Proving};
@@ -65,12 +65,12 @@ impl AgentDirectories {
     pub fn fetching(
         client: FetcherBuilder,
         provider: &'static dyn Provider,
-    ) -> Result<AgentDirectoriesBuilder, fetch::Error> {
+    ) -> Result<AgentDirectoriesBuilder, aims_fetch::Error> {
         let fetcher = client.redirects(0).max_body(MAX_DOCUMENT).build()?;
         Ok(Self::over(Arc::new(fetcher), provider))
     }
 
-    /// Directories that are fetched by this. It is handed URLs that strangers chose, so it must do what [`Fetcher`](fetch::Fetcher) does: public addresses alone, and
+    /// Directories that are fetched by this. It is handed URLs that strangers chose, so it must do what [`Fetcher`](aims_fetch::Fetcher) does: public addresses alone, and
     /// no redirects.
     pub fn over(fetch: Arc<dyn Fetch>, provider: &'static dyn Provider) -> AgentDirectoriesBuilder {
         AgentDirectoriesBuilder {

@@ -256,22 +256,22 @@ fn specs_has_every_error_code_once() {
         aims::agent::Error::CODES,
         aims::keys::KeysError::CODES,
         aims::Refusal::CODES,
-        authority::Error::CODES,
-        fetch::Error::CODES,
-        http_sig::Error::CODES,
-        jose::Error::CODES,
-        oauth_client::Error::CODES,
-        oauth_rs::Error::CODES,
-        oauth_wire::Error::CODES,
-        replay::Error::CODES,
-        wimse_cred::Error::CODES,
-        wimse_id::Error::CODES,
-        wimse_wpt::Error::CODES,
+        aims_authority::Error::CODES,
+        aims_fetch::Error::CODES,
+        aims_http_sig::Error::CODES,
+        aims_jose::Error::CODES,
+        aims_oauth_client::Error::CODES,
+        aims_oauth_rs::Error::CODES,
+        aims_oauth_wire::Error::CODES,
+        aims_replay::Error::CODES,
+        aims_wimse_cred::Error::CODES,
+        aims_wimse_id::Error::CODES,
+        aims_wimse_wpt::Error::CODES,
     ]
     .concat();
     // What an identity endpoint says instead of a finer code.
-    let coarse = authority::Error::WIRE_CODES.iter();
-    there.extend(coarse.filter(|code| !authority::Error::CODES.contains(code)));
+    let coarse = aims_authority::Error::WIRE_CODES.iter();
+    there.extend(coarse.filter(|code| !aims_authority::Error::CODES.contains(code)));
     written.sort_unstable();
     there.sort_unstable();
     assert_eq!(written, there);

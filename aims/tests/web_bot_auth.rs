@@ -14,15 +14,15 @@ use aims::jose::provider;
 use aims::jose::random::SYSTEM;
 use aims::jose::time::{Clock, UnixTime};
 use aims::web_bot_auth::{AgentDirectories, AgentError};
-use axum::response::IntoResponse as _;
-use http::request::Parts;
-use http::{Request, Response};
-use http_sig::digest::ContentDigest;
-use http_sig::profile::web_bot_auth::{
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::web_bot_auth::{
     Agents, DIRECTORY_MEDIA_TYPE, Directory, DirectoryRules, DirectorySigning, RequestPolicy,
     RequestSigning, SignatureAgent,
 };
-use http_sig::{HttpRequest, HttpResponse};
+use aims_http_sig::{HttpRequest, HttpResponse};
+use axum::response::IntoResponse as _;
+use http::request::Parts;
+use http::{Request, Response};
 
 const NOW: u64 = 1_800_000_000;
 const AGENT: &str = "https://crawler.example";

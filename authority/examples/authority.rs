@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
-use authority::{Authority, Client, Enrolment, Resource, Server};
-use jose::time::{Clock as _, SystemClock};
-use jose::{provider, random};
+use aims_authority::{Authority, Client, Enrolment, Resource, Server};
+use aims_jose::time::{Clock as _, SystemClock};
+use aims_jose::{provider, random};
 use tokio::net::TcpListener;
 
 const TOOL: &str = "http://127.0.0.1:9000";

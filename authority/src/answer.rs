@@ -1,11 +1,11 @@
 //! Answers, and what is read of a request's head.
 
+use aims_jose::digest::sha256_base64url;
+use aims_oauth_wire::media;
 use http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, RETRY_AFTER,
 };
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use jose::digest::sha256_base64url;
-use oauth_wire::media;
 use serde::Serialize;
 
 use crate::Error;

@@ -5,10 +5,10 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aims_jose::provider::Provider;
+use aims_jose::time::UnixTime;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
 use http::{Method, Request, Response};
-use jose::provider::Provider;
-use jose::time::UnixTime;
 
 use crate::base::Base;
 use crate::identity::IdentityServer;

@@ -1,6 +1,6 @@
 //! The base URL: issuer, audience, and where the paths begin.
 
-use oauth_wire::names::Issuer;
+use aims_oauth_wire::names::Issuer;
 
 use crate::Error;
 

@@ -4,15 +4,15 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use jose::key::SigningKey;
-use jose::provider::Provider;
-use jose::random::{self, SecureRandom};
-use jose::time::UnixTime;
-use oauth_wire::assertion::AssertionRules;
-use oauth_wire::attestation::PopRules;
-use replay::{ReplayCache, ReplayStore};
-use wimse_cred::{Bundle, TrustStore, WitRules};
-use wimse_id::TrustDomain;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::Provider;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::assertion::AssertionRules;
+use aims_oauth_wire::attestation::PopRules;
+use aims_replay::{ReplayCache, ReplayStore};
+use aims_wimse_cred::{Bundle, TrustStore, WitRules};
+use aims_wimse_id::TrustDomain;
 
 use crate::authority::{Inner, Operation};
 use crate::base::Base;

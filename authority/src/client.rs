@@ -2,11 +2,11 @@
 //! pending step that judges the answer. Any HTTP client will do.
 //!
 //! ```
-//! use authority::client::{IdentityClient, Showing};
-//! # use authority::{Authority, Enrolment};
-//! use jose::key::SigningKey;
-//! use jose::time::{Clock, SystemClock};
-//! use jose::{Algorithm, provider, random};
+//! use aims_authority::client::{IdentityClient, Showing};
+//! # use aims_authority::{Authority, Enrolment};
+//! use aims_jose::key::SigningKey;
+//! use aims_jose::time::{Clock, SystemClock};
+//! use aims_jose::{Algorithm, provider, random};
 //! # let now = SystemClock::new().now();
 //! # let token = Enrolment::random_token(random::SYSTEM)?;
 //! # let authority = Authority::builder("http://127.0.0.1:8080", provider::AWS_LC)
@@ -29,16 +29,16 @@ mod enrolled;
 
 use core::time::Duration;
 
+use aims_jose::digest::sha256_base64url;
+use aims_jose::jwk::{Jwk, Thumbprint};
+use aims_jose::jws::{SigningInput, Unverified};
+use aims_jose::jwt::NumericDate;
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::media;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
-use jose::digest::sha256_base64url;
-use jose::jwk::{Jwk, Thumbprint};
-use jose::jws::{SigningInput, Unverified};
-use jose::jwt::NumericDate;
-use jose::key::{Signer as _, SigningKey};
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use oauth_wire::media;
 use serde::Deserialize;
 
 #[cfg(feature = "renewal")]
@@ -353,7 +353,7 @@ fn read<'a, T: Deserialize<'a>>(answer: &'a Response<Vec<u8>>) -> Result<T, Erro
     let status = answer.status().as_u16();
     if status != 200 {
         let problem =
-            jose::json::from_object::<Problem<'_>>(body.get(..MAX_ANSWER_LEN).unwrap_or(body));
+            aims_jose::json::from_object::<Problem<'_>>(body.get(..MAX_ANSWER_LEN).unwrap_or(body));
         let code = problem.ok().and_then(|problem| {
             Error::WIRE_CODES
                 .iter()
@@ -365,7 +365,7 @@ fn read<'a, T: Deserialize<'a>>(answer: &'a Response<Vec<u8>>) -> Result<T, Erro
     if !media::is(answer.headers(), media::JSON) || body.len() > MAX_ANSWER_LEN {
         return Err(Error::Answer(None));
     }
-    jose::json::from_object(body).map_err(|error| Error::Answer(Some(error.into())))
+    aims_jose::json::from_object(body).map_err(|error| Error::Answer(Some(error.into())))
 }
 
 fn check_key(wit: &str, key: &Thumbprint) -> Result<(), Error> {
@@ -375,11 +375,11 @@ fn check_key(wit: &str, key: &Thumbprint) -> Result<(), Error> {
         cnf: ForeignConfirmation<'a>,
     }
 
-    let unusable = |error: jose::Error| Error::Answer(Some(error.into()));
+    let unusable = |error: aims_jose::Error| Error::Answer(Some(error.into()));
     let wit = Unverified::parse(wit).map_err(unusable)?;
     let claims: Claims<'_> = wit
         .unverified_payload()
-        .and_then(jose::json::from_object)
+        .and_then(aims_jose::json::from_object)
         .map_err(unusable)?;
     let found = Jwk::parse(claims.cnf.jwk.get().as_bytes())
         .map_err(unusable)?

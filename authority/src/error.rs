@@ -19,18 +19,18 @@ pub enum Error {
     BaseUrl,
     /// No trust domain, or one that is not valid.
     #[error("the trust domain is missing or not valid")]
-    TrustDomain(#[source] Option<wimse_id::Error>),
+    TrustDomain(#[source] Option<aims_wimse_id::Error>),
     /// The identifier of an enrolment does not lie beneath the authority's trust domain.
     #[error("`{id}` does not lie beneath this authority's trust domain")]
     EnrolmentOrigin {
         /// The identifier.
-        id: wimse_id::WorkloadId,
+        id: aims_wimse_id::WorkloadId,
     },
     /// The identifier has an enrolment, or credentials of its former holder live (ID-11).
     #[error("`{id}` has a holder whose enrolment or credentials still live")]
     IdentifierHeld {
         /// The identifier.
-        id: wimse_id::WorkloadId,
+        id: aims_wimse_id::WorkloadId,
     },
     /// The bootstrap token is shorter than 22 or longer than 256 characters, or the bootstrap
     /// token or key serves another enrolment.
@@ -54,7 +54,7 @@ pub enum Error {
     Resources,
     /// A key could not be made, or does not fit its purpose.
     #[error("a signing key could not be made or does not fit its purpose")]
-    Key(#[source] jose::Error),
+    Key(#[source] aims_jose::Error),
     /// The signing key for WIT-SVIDs or JWT-SVIDs must be RS, PS or ES (SVD-01).
     #[error("SVIDs are signed with RS, PS or ES algorithms only")]
     KeyAlgorithmForSvid,
@@ -63,7 +63,7 @@ pub enum Error {
     RotationEarly,
     /// A bundle could not be taken over.
     #[error("a bundle is not usable")]
-    Bundle(#[source] wimse_cred::Error),
+    Bundle(#[source] aims_wimse_cred::Error),
 
     // Any request.
     /// `Host` is missing, repeated, or none of the configured ones (T-090).
@@ -116,7 +116,7 @@ pub enum Error {
     /// A proof is malformed, of another kind, for another audience, expired, too long-lived, or not
     /// signed by the key it is about (T-047).
     #[error("a proof of possession is not valid")]
-    Proof(#[source] jose::Error),
+    Proof(#[source] aims_jose::Error),
     /// The authorizing proof is about another key or credential.
     #[error("the two proofs do not belong together")]
     ProofBinding,
@@ -134,7 +134,7 @@ pub enum Error {
     Withdrawn,
     /// The credential that is to be renewed is not valid.
     #[error("the presented WIT is not valid")]
-    PresentedWit(#[source] wimse_cred::Error),
+    PresentedWit(#[source] aims_wimse_cred::Error),
     /// The key's algorithm is not allowed in the credential asked for: a WIT-SVID takes RS, PS and
     /// ES only (SVD-01).
     #[error("the key's `alg` is missing or not allowed in this kind of credential")]

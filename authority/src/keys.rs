@@ -4,11 +4,11 @@
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use jose::jwk::Jwk;
-use jose::key::{Signer as _, SigningKey};
-use jose::provider::Provider;
-use jose::time::{Skew, UnixTime};
-use jose::{Algorithm, AlgorithmSet};
+use aims_jose::jwk::Jwk;
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::provider::Provider;
+use aims_jose::time::{Skew, UnixTime};
+use aims_jose::{Algorithm, AlgorithmSet};
 
 use crate::Error;
 
@@ -241,7 +241,7 @@ fn named(key: SigningKey) -> SigningKey {
 
 #[cfg(test)]
 mod tests {
-    use jose::provider::AWS_LC;
+    use aims_jose::provider::AWS_LC;
 
     use super::*;
 

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use jose::time::UnixTime;
+use aims_jose::time::UnixTime;
 
 use crate::Error;
 

@@ -43,19 +43,19 @@ fn sources<'a>(
 
 /// The code of an error of one of the crates below.
 fn code(error: &(dyn StdError + 'static)) -> Option<&'static str> {
-    if let Some(error) = error.downcast_ref::<oauth_wire::Error>() {
+    if let Some(error) = error.downcast_ref::<aims_oauth_wire::Error>() {
         return Some(error.code());
     }
-    if let Some(error) = error.downcast_ref::<wimse_cred::Error>() {
+    if let Some(error) = error.downcast_ref::<aims_wimse_cred::Error>() {
         return Some(error.code());
     }
-    if let Some(error) = error.downcast_ref::<jose::Error>() {
+    if let Some(error) = error.downcast_ref::<aims_jose::Error>() {
         return Some(error.code());
     }
-    if let Some(error) = error.downcast_ref::<replay::Error>() {
+    if let Some(error) = error.downcast_ref::<aims_replay::Error>() {
         return Some(error.code());
     }
-    let error = error.downcast_ref::<wimse_id::Error>()?;
+    let error = error.downcast_ref::<aims_wimse_id::Error>()?;
     Some(error.code())
 }
 
@@ -73,16 +73,18 @@ mod tests {
 
     #[test]
     fn the_whole_chain_is_said_once() {
-        let error = client(oauth_wire::Error::AssertionTime(jose::Error::Expired));
+        let error = client(aims_oauth_wire::Error::AssertionTime(
+            aims_jose::Error::Expired,
+        ));
         let reason = Reason(&error);
         assert_eq!(
             reason.to_string(),
             "the client could not be authenticated: the client assertion is not valid now: expired"
         );
         assert_eq!(reason.causes(), ["assertion.time", "jwt.expired"]);
-        let proof = Error::Proof(jose::Error::Type);
+        let proof = Error::Proof(aims_jose::Error::Type);
         assert_eq!(Reason(&proof).causes(), ["jws.typ"]);
-        let wit = Error::PresentedWit(wimse_cred::Error::Wit(jose::Error::Expired));
+        let wit = Error::PresentedWit(aims_wimse_cred::Error::Wit(aims_jose::Error::Expired));
         let text = Reason(&wit).to_string();
         assert!(text.starts_with("the presented WIT is not valid: "));
         assert!(text.ends_with(": expired") && text.matches("expired").count() == 1);

@@ -4,12 +4,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::sync::Arc;
 
+use aims_jose::time::{Clock, SystemClock};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, State};
 use axum::routing::any;
 use http::{Request, Response};
-use jose::time::{Clock, SystemClock};
 
 use crate::{Authority, Error};
 

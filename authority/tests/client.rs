@@ -9,12 +9,12 @@
 
 mod common;
 
-use authority::client::{IdentityClient, Received, Showing};
-use authority::{Authority, Enrolment, Error};
+use aims_authority::client::{IdentityClient, Received, Showing};
+use aims_authority::{Authority, Enrolment, Error};
+use aims_jose::key::SigningKey;
+use aims_jose::secret::SecretText;
 use common::*;
 use http::{Request, Response};
-use jose::key::SigningKey;
-use jose::secret::SecretText;
 use serde_json::json;
 
 fn client() -> IdentityClient {

@@ -9,9 +9,9 @@
 
 mod common;
 
+use aims_jose::key::SigningKey;
 use common::endpoint::*;
 use common::*;
-use jose::key::SigningKey;
 use serde_json::{Value, json};
 
 /// ATJ-07, ATJ-30: RFC 9068 in full, bound to the key that authenticated.

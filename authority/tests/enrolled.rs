@@ -11,17 +11,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use authority::client::{Enrolled, IdentityClient, Showing};
-use authority::{Authority, Enrolment};
-use fetch::{Fetch, FetchFuture};
+use aims_authority::client::{Enrolled, IdentityClient, Showing};
+use aims_authority::{Authority, Enrolment};
+use aims_fetch::{Fetch, FetchFuture};
+use aims_jose::provider::AWS_LC;
+use aims_jose::random;
+use aims_jose::secret::SecretText;
+use aims_jose::time::{Clock, UnixTime};
+use aims_wimse_cred::Identity;
+use aims_wimse_cred::source::Issue as _;
 use http::{Request, Response};
-use jose::provider::AWS_LC;
-use jose::random;
-use jose::secret::SecretText;
-use jose::time::{Clock, UnixTime};
 use serde_json::Value;
-use wimse_cred::Identity;
-use wimse_cred::source::Issue as _;
 
 const BASE: &str = "http://127.0.0.1:8080";
 const NOW: u64 = 1_800_000_000;
@@ -53,7 +53,7 @@ impl Fetch for World {
         let answer: Response<Vec<u8>> = self.authority.handle(&request, None, self.now());
         let lost = self.losing.load(Ordering::SeqCst) && request.uri().path() == "/identity/wit";
         let answer = if lost {
-            Err(fetch::Error::Timeout)
+            Err(aims_fetch::Error::Timeout)
         } else {
             Ok(answer)
         };
@@ -64,7 +64,8 @@ impl Fetch for World {
 /// The key that the WIT of an identity confirms.
 fn key_of(identity: &Identity) -> Value {
     let payload = identity.wit().expose().split('.').nth(1).unwrap();
-    let claims: Value = serde_json::from_slice(&jose::base64url::decode(payload).unwrap()).unwrap();
+    let claims: Value =
+        serde_json::from_slice(&aims_jose::base64url::decode(payload).unwrap()).unwrap();
     claims["cnf"]["jwk"].clone()
 }
 
@@ -132,7 +133,7 @@ async fn after_the_wit_has_expired_the_bootstrap_secret_is_shown_again() {
         match again {
             Ok(again) => assert!(reusable && again.id() == first.id()),
             Err(refused) => {
-                let refused = refused.downcast_ref::<authority::Error>().unwrap();
+                let refused = refused.downcast_ref::<aims_authority::Error>().unwrap();
                 assert!(!reusable && refused.code() == "client.refused");
             }
         }
@@ -148,7 +149,7 @@ async fn a_lost_answer_costs_one_renewal() {
     world.losing.store(true, Ordering::SeqCst);
     let lost = enrolled.issue().await.unwrap_err();
     assert_eq!(
-        lost.downcast_ref::<fetch::Error>().unwrap().code(),
+        lost.downcast_ref::<aims_fetch::Error>().unwrap().code(),
         "fetch.timeout"
     );
     world.losing.store(false, Ordering::SeqCst);

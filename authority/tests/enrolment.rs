@@ -11,11 +11,11 @@ mod common;
 
 use std::time::Duration;
 
-use authority::{Enrolment, Shown};
+use aims_authority::{Enrolment, Shown};
+use aims_jose::key::SigningKey;
+use aims_wimse_cred::{Wit, WitRules};
 use common::*;
-use jose::key::SigningKey;
 use serde_json::json;
-use wimse_cred::{Wit, WitRules};
 
 #[test]
 fn a_declared_workload_gets_its_wit_svid() {
@@ -42,7 +42,7 @@ fn a_declared_workload_gets_its_wit_svid() {
 fn a_bootstrap_key_enrols_as_often_as_it_likes() {
     let bootstrap = es256();
     let enrolment = Enrolment::by_key(AGENT.parse().unwrap(), bootstrap.verifying_key().clone());
-    let authority = authority::Authority::builder(BASE, jose::provider::AWS_LC)
+    let authority = aims_authority::Authority::builder(BASE, aims_jose::provider::AWS_LC)
         .trust_domain("example.org")
         .enrol(enrolment)
         .build(now())
@@ -100,7 +100,7 @@ fn tokens_are_compared_whole() {
         &format!("{}x", good.expose()),
     ] {
         let proof = key_proof(&nonce(&authority, now()), &es256(), now());
-        let shown = jose::secret::SecretText::new(shown);
+        let shown = aims_jose::secret::SecretText::new(shown);
         let refused = authority
             .identity()
             .issue_wit(&Shown::Token(&shown), &proof, now());

@@ -11,10 +11,10 @@ mod common;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use authority::{Authority, Client, Limits, Rate};
+use aims_authority::{Authority, Client, Limits, Rate};
+use aims_jose::key::SigningKey;
 use common::endpoint::*;
 use common::*;
-use jose::key::SigningKey;
 use serde_json::json;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -49,7 +49,7 @@ fn good_agent(authority: &Authority, wit: &str, key: &SigningKey, batch: &Signin
     });
     let request = svid_request(&common::nonce(authority, now()), key, wit, BASE, now());
     let svid = json!({"svid_request": request});
-    let jti = jose::random::id128(jose::random::SYSTEM).unwrap();
+    let jti = aims_jose::random::id128(aims_jose::random::SYSTEM).unwrap();
     let pop = json!({"iss": AGENT, "aud": BASE, "jti": jti, "iat": NOW, "exp": NOW + 60});
     let pop = sign("oauth-client-attestation-pop+jwt", &pop, key);
     let attested = [

@@ -11,7 +11,7 @@ mod common;
 
 use std::net::IpAddr;
 
-use authority::{Authority, Limits, Rate};
+use aims_authority::{Authority, Limits, Rate};
 use common::*;
 use serde_json::{Value, json};
 
@@ -130,7 +130,7 @@ fn refusals_have_their_codes() {
     let fields = [("authorization", authorization.as_str())];
     let wit = |body: &Value| post(&authority, "/identity/wit", &fields, body);
     let refused = |status: u16, code: &str| (status, code.to_owned());
-    let proof = |nonce: &str, key: &jose::key::SigningKey| key_proof(nonce, key, now());
+    let proof = |nonce: &str, key: &aims_jose::key::SigningKey| key_proof(nonce, key, now());
     let other = common::authority();
     let nonce = nonce(&other, now());
     let body = json!({"key_proof": proof(&nonce, &es256())});
@@ -139,7 +139,7 @@ fn refusals_have_their_codes() {
         wit(&json!({"key_proof": "x.y.z"})),
         refused(400, "identity.proof")
     );
-    let edwards = key(jose::Algorithm::EdDsa);
+    let edwards = key(aims_jose::Algorithm::EdDsa);
     let body = json!({"key_proof": proof(&fresh_nonce(&authority), &edwards)});
     assert_eq!(wit(&body), refused(400, "identity.key_algorithm"));
     let taken = es256();
@@ -453,7 +453,7 @@ fn nothing_prints_a_secret() {
         format!("{authority:?}"),
         format!("{issued:?}"),
         format!("{:?}", builder()),
-        format!("{:?}", authority::Shown::Token(&shown)),
+        format!("{:?}", aims_authority::Shown::Token(&shown)),
         format!("{:?}", enrolment(AGENT)),
     ];
     for text in texts {
@@ -465,11 +465,11 @@ fn nothing_prints_a_secret() {
 /// No configuration that cannot be meant is built.
 #[test]
 fn builders_refuse_what_cannot_be_meant() {
-    use authority::{Authority, Client, Resource};
-    use jose::provider::AWS_LC;
+    use aims_authority::{Authority, Client, Resource};
+    use aims_jose::provider::AWS_LC;
     use std::time::Duration;
 
-    let build = |builder: authority::Builder| builder.build(now()).unwrap_err().code();
+    let build = |builder: aims_authority::Builder| builder.build(now()).unwrap_err().code();
     let at = |base: &str| Authority::builder(base, AWS_LC).trust_domain("example.org");
     assert_eq!(build(at("http://authority.example")), "authority.base_url");
     assert_eq!(build(at("http://127.0.0.1:8080/")), "authority.base_url");

@@ -9,11 +9,11 @@
 
 mod common;
 
-use authority::Shown;
+use aims_authority::Shown;
+use aims_jose::Algorithm;
+use aims_wimse_cred::{Wit, WitRules};
 use common::*;
-use jose::Algorithm;
 use serde_json::{Value, json};
-use wimse_cred::{Wit, WitRules};
 
 /// Enrols `a` with changed claims of the key proof.
 fn with_claims(change: impl FnOnce(&mut Value)) -> &'static str {

@@ -6,17 +6,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use authority::client::{Enrolled, IdentityClient, Showing};
-use authority::{Authority, Enrolment, Server};
-use fetch::Fetcher;
-use jose::provider::AWS_LC;
-use jose::random;
-use jose::time::{Clock as _, SystemClock};
+use aims_authority::client::{Enrolled, IdentityClient, Showing};
+use aims_authority::{Authority, Enrolment, Server};
+use aims_fetch::Fetcher;
+use aims_jose::provider::AWS_LC;
+use aims_jose::random;
+use aims_jose::time::{Clock as _, SystemClock};
+use aims_wimse_cred::source::RenewingSource;
+use aims_wimse_cred::{Error, Identity, IdentitySource as _};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep, timeout};
-use wimse_cred::source::RenewingSource;
-use wimse_cred::{Error, Identity, IdentitySource as _};
 
 /// Seconds. Sockets are real, and so is the time.
 const LIFETIME: u64 = 3;
@@ -27,7 +27,7 @@ fn current(source: &RenewingSource) -> Result<Arc<Identity>, Error> {
 
 fn claims(identity: &Identity) -> Value {
     let payload = identity.wit().expose().split('.').nth(1).unwrap();
-    serde_json::from_slice(&jose::base64url::decode(payload).unwrap()).unwrap()
+    serde_json::from_slice(&aims_jose::base64url::decode(payload).unwrap()).unwrap()
 }
 
 /// F-02, WIT-08: it renews before it expires, for a new key; while the authority is away it is kept until it expires, and not longer.

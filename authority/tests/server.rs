@@ -13,10 +13,10 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use authority::{Authority, Client, Enrolment, Resource, Server};
+use aims_authority::{Authority, Client, Enrolment, Resource, Server};
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::{Clock as _, SystemClock};
 use common::{es256, now, token};
-use jose::provider::AWS_LC;
-use jose::time::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,7 +30,7 @@ struct Running {
     address: SocketAddr,
     base: String,
     authority: Authority,
-    task: JoinHandle<Result<(), authority::Error>>,
+    task: JoinHandle<Result<(), aims_authority::Error>>,
 }
 
 impl Drop for Running {
@@ -133,7 +133,7 @@ async fn an_agent_gets_its_token_over_the_wire() {
         .send("POST", "/identity/wit", &fields, &body.to_string())
         .await;
     assert_eq!(again, 403);
-    let jti = jose::random::id128(jose::random::SYSTEM).unwrap();
+    let jti = aims_jose::random::id128(aims_jose::random::SYSTEM).unwrap();
     let claims = json!({"aud": running.base, "jti": jti, "iat": now.as_secs()});
     let pop = common::sign("oauth-client-attestation-pop+jwt", &claims, &key);
     let fields = format!(
@@ -295,7 +295,7 @@ async fn connections_come_free() {
 async fn listeners_on_the_network_are_refused() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
     let authority = common::builder().build(now()).unwrap();
-    let serving = authority::serve(listener, authority.clone());
+    let serving = aims_authority::serve(listener, authority.clone());
     let served = timeout(DEADLINE, serving).await;
     let refused = served.expect("refuses at once").unwrap_err();
     assert_eq!(refused.code(), "server.not_loopback");

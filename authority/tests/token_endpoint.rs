@@ -11,14 +11,14 @@ mod common;
 
 use std::time::Duration;
 
-use authority::{Authority, Client};
+use aims_authority::{Authority, Client};
+use aims_jose::Algorithm;
+use aims_jose::key::Signer as _;
+use aims_jose::provider::AWS_LC;
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::Issuer;
 use common::endpoint::*;
 use common::*;
-use jose::Algorithm;
-use jose::key::Signer as _;
-use jose::provider::AWS_LC;
-use oauth_wire::metadata::ServerMetadata;
-use oauth_wire::names::Issuer;
 use serde_json::json;
 
 /// RSC-03, CORE-23, ATJ-30: unknown resource, several, one of others, wider scope.
@@ -245,12 +245,12 @@ fn given_keys_sign() {
             .signing_key(purpose, own.clone())
             .build(now())
     };
-    let authority = build(authority::Purpose::AccessToken).unwrap();
+    let authority = build(aims_authority::Purpose::AccessToken).unwrap();
     let answer = by_assertion(&authority, &assertion(&client, now()), &[], now()).unwrap();
     let token = answer["access_token"].as_str().unwrap();
     assert_eq!(header(token)["kid"], "own");
     assert_eq!(header(token)["alg"], own.algorithm().name());
     verified(&authority, token, now());
-    let refused = build(authority::Purpose::WitSvid).unwrap_err();
+    let refused = build(aims_authority::Purpose::WitSvid).unwrap_err();
     assert_eq!(refused.code(), "authority.key_algorithm");
 }

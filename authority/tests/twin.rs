@@ -7,9 +7,9 @@
 
 mod common;
 
-use authority::Shown;
+use aims_authority::Shown;
+use aims_jose::base64url;
 use common::*;
-use jose::base64url;
 
 /// n, the order of P-256, in the last 32 of its bytes.
 const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";

@@ -9,14 +9,14 @@
 
 mod common;
 
-use authority::Shown;
+use aims_authority::Shown;
+use aims_jose::key::SigningKey;
+use aims_wimse_id::Scheme;
 use common::*;
-use jose::key::SigningKey;
 use serde_json::{Value, json};
-use wimse_id::Scheme;
 
 struct Renewal {
-    authority: authority::Authority,
+    authority: aims_authority::Authority,
     wit: String,
     key: SigningKey,
     new: SigningKey,
@@ -34,7 +34,12 @@ impl Renewal {
         }
     }
 
-    fn renew(&self, proof: &str, key_proof: &str, at: u64) -> Result<String, authority::Error> {
+    fn renew(
+        &self,
+        proof: &str,
+        key_proof: &str,
+        at: u64,
+    ) -> Result<String, aims_authority::Error> {
         let shown = Shown::Wit {
             wit: &self.wit,
             proof,
@@ -86,7 +91,7 @@ fn renewals_are_checked_in_everything() {
         it.with(&it.key, |c| c["jkt"] = json!(other)),
         "identity.proof_binding"
     );
-    let other = jose::digest::sha256_base64url("other");
+    let other = aims_jose::digest::sha256_base64url("other");
     assert_eq!(
         it.with(&it.key, |c| c["wth"] = json!(other)),
         "identity.proof_binding"

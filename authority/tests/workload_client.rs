@@ -9,12 +9,12 @@
 
 mod common;
 
-use authority::{Authority, Client};
+use aims_authority::{Authority, Client};
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
 use common::endpoint::*;
 use common::*;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::time::UnixTime;
 use serde_json::{Value, json};
 
 /// A WIT-SVID with its proof in the fields of attestation-based client authentication (SPF-03).
@@ -33,7 +33,7 @@ fn by_wit(
 }
 
 fn pop_claims(now: UnixTime) -> Value {
-    let jti = jose::random::id128(jose::random::SYSTEM).unwrap();
+    let jti = aims_jose::random::id128(aims_jose::random::SYSTEM).unwrap();
     json!({"aud": BASE, "jti": jti, "iat": now.as_secs()})
 }
 
@@ -163,9 +163,11 @@ fn trusted_domains_can_be_clients() {
         .enrol(enrolment("spiffe://example.com/agents/a"))
         .build(now())
         .unwrap();
-    let bundle = foreign.identity().bundle(wimse_id::Scheme::Spiffe, now());
+    let bundle = foreign
+        .identity()
+        .bundle(aims_wimse_id::Scheme::Spiffe, now());
     let origin = "spiffe://example.com".parse().unwrap();
-    let bundle = wimse_cred::Bundle::parse(&origin, bundle.as_bytes(), AWS_LC).unwrap();
+    let bundle = aims_wimse_cred::Bundle::parse(&origin, bundle.as_bytes(), AWS_LC).unwrap();
     let client = Client::spiffe("spiffe://example.com/agents/*".parse().unwrap());
     let authority = builder()
         .trust(bundle)
@@ -179,7 +181,7 @@ fn trusted_domains_can_be_clients() {
     let nonce = nonce(&authority, now());
     let new = es256();
     let proof = renewal_proof(&nonce, &new, &key, &wit, now());
-    let shown = authority::Shown::Wit {
+    let shown = aims_authority::Shown::Wit {
         wit: &wit,
         proof: &proof,
     };

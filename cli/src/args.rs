@@ -5,10 +5,10 @@ mod httpsig;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::jwk::MAX_KEY_ID_LEN;
+use aims_wimse_id::{Origin, WorkloadId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use jose::alg::Algorithm;
-use jose::jwk::MAX_KEY_ID_LEN;
-use wimse_id::{Origin, WorkloadId};
 
 use crate::secret;
 

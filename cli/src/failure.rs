@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use jose::Chain;
+use aims_jose::Chain;
 
 use crate::secret;
 
@@ -123,8 +123,8 @@ impl Failure {
     }
 }
 
-impl From<authority::Error> for Failure {
-    fn from(error: authority::Error) -> Self {
+impl From<aims_authority::Error> for Failure {
+    fn from(error: aims_authority::Error) -> Self {
         Self::Declared {
             code: error.code(),
             detail: Chain(&error).to_string(),
@@ -143,9 +143,9 @@ macro_rules! refused {
 }
 
 refused!(
-    http_sig::Error,
-    jose::Error,
-    wimse_cred::Error,
-    wimse_id::Error,
-    wimse_wpt::Error
+    aims_http_sig::Error,
+    aims_jose::Error,
+    aims_wimse_cred::Error,
+    aims_wimse_id::Error,
+    aims_wimse_wpt::Error
 );

@@ -1,8 +1,8 @@
 //! What a refusal does not say by itself: what was found, when it was, and what can be done.
 
-use jose::jwk::Jwk;
-use jose::jwt::NumericDate;
-use jose::time::UnixTime;
+use aims_jose::jwk::Jwk;
+use aims_jose::jwt::NumericDate;
+use aims_jose::time::UnixTime;
 
 use crate::failure::Failure;
 use crate::private;
@@ -164,7 +164,7 @@ pub(crate) fn no_private_key(document: &[u8]) -> Result<(), Failure> {
     if !private::is_in(document) {
         return Ok(());
     }
-    let failure = Failure::from(jose::Error::JwkPrivate);
+    let failure = Failure::from(aims_jose::Error::JwkPrivate);
     Err(failure.with(
         "a private key is in it, and public keys are wanted: `aims key set` makes a set of them from key files",
     ))

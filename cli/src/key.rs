@@ -4,10 +4,10 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use jose::alg::Algorithm;
-use jose::jwk::{Jwk, MAX_SET_LEN, PublicJwkSet};
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
+use aims_jose::alg::Algorithm;
+use aims_jose::jwk::{Jwk, MAX_SET_LEN, PublicJwkSet};
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
 use zeroize::Zeroizing;
 
 use crate::args::Key;
@@ -95,7 +95,7 @@ fn pem_algorithm(text: &[u8], given: Option<Algorithm>) -> Result<Option<Algorit
 
 fn of_pem(text: &[u8], algorithm: Algorithm) -> Result<SigningKey, Failure> {
     str::from_utf8(text)
-        .or(Err(jose::Error::Pem))
+        .or(Err(aims_jose::Error::Pem))
         .and_then(|pem| SigningKey::from_pkcs8_pem(pem, algorithm, AWS_LC))
         .map_err(|error| hint::pem(error.into(), text))
 }
@@ -120,7 +120,7 @@ fn set(
                 continue;
             }
             if key.key_id().is_some() {
-                return Err(Failure::from(jose::Error::SetDuplicateKeyId).of(path));
+                return Err(Failure::from(aims_jose::Error::SetDuplicateKeyId).of(path));
             }
             if key.thumbprint() == other.thumbprint() {
                 return Err(Failure::Usage("a key is given twice"));
@@ -164,7 +164,7 @@ fn parsed(text: &[u8], pem: Option<Algorithm>) -> Result<Jwk, Failure> {
 
 fn of_jwk(text: &[u8]) -> Result<Jwk, Failure> {
     match Jwk::parse(text) {
-        Err(jose::Error::JwkPrivate) => {
+        Err(aims_jose::Error::JwkPrivate) => {
             let key = SigningKey::from_jwk(text, AWS_LC)?;
             Ok(key.public_jwk().clone())
         }

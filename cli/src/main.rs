@@ -21,9 +21,9 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use aims_wimse_id::WorkloadId;
 use clap::Parser as _;
 use serde::Serialize;
-use wimse_id::WorkloadId;
 use zeroize::Zeroizing;
 
 use crate::args::{Authority, Cli, Command, HttpSig, Id, Token, Wit, Wpt};

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use jose::base64url;
+use aims_jose::base64url;
 
 /// Whether a token in compact form, or a private key in JSON or PEM, stands anywhere in this argument: what nobody means as a name.
 pub(crate) fn is_in(argument: &OsStr) -> bool {
@@ -68,7 +68,7 @@ fn pieces(text: &str) -> impl Iterator<Item = &str> {
 fn has_header(piece: &str) -> bool {
     let mut parts = piece.split('.');
     let header = parts.next().and_then(|part| base64url::decode(part).ok());
-    parts.count() > 1 && header.is_some_and(|header| jose::json::check_object(&header).is_ok())
+    parts.count() > 1 && header.is_some_and(|header| aims_jose::json::check_object(&header).is_ok())
 }
 
 const fn is_digit(char: char) -> bool {

@@ -51,8 +51,8 @@ pub(crate) struct Members(pub(crate) Vec<(String, Box<RawValue>)>);
 
 impl Members {
     /// Reads an object that has no member twice.
-    pub(crate) fn read(json: &[u8]) -> Result<Self, jose::Error> {
-        jose::json::from_object(json)
+    pub(crate) fn read(json: &[u8]) -> Result<Self, aims_jose::Error> {
+        aims_jose::json::from_object(json)
     }
 
     /// The value of a member, as it was written.

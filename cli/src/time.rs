@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jose::time::{Clock as _, SystemClock, UnixTime};
+use aims_jose::time::{Clock as _, SystemClock, UnixTime};
 
 /// The time that was asked for, or the clock's.
 pub(crate) fn now(asked: Option<u64>) -> UnixTime {

@@ -1,10 +1,10 @@
 //! `aims token`, and how tokens are shown.
 
-use jose::base64url;
-use jose::jwt::NumericDate;
-use jose::time::UnixTime;
+use aims_jose::base64url;
+use aims_jose::jwt::NumericDate;
+use aims_jose::time::UnixTime;
+use aims_wimse_id::WorkloadId;
 use serde::Serialize;
-use wimse_id::WorkloadId;
 use zeroize::Zeroizing;
 
 use crate::args::Token;
@@ -52,12 +52,12 @@ pub(crate) fn run(command: Token, inputs: &mut Inputs) -> Result<Zeroizing<Strin
 }
 
 /// Header and claims of any JWS in compact form whose parts are JSON objects, whatever its algorithm.
-pub(crate) fn decoded(text: &str) -> Result<(Members, Members), jose::Error> {
+pub(crate) fn decoded(text: &str) -> Result<(Members, Members), aims_jose::Error> {
     let mut parts = text.split('.');
     let (Some(header), Some(claims), Some(_), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(jose::Error::Parts);
+        return Err(aims_jose::Error::Parts);
     };
     let read = |part| Members::read(&base64url::decode(part)?);
     Ok((read(header)?, read(claims)?))
@@ -69,7 +69,7 @@ impl<'a> Verified<'a> {
         id: &'a WorkloadId,
         expires: UnixTime,
         text: &str,
-    ) -> Result<Self, jose::Error> {
+    ) -> Result<Self, aims_jose::Error> {
         let (_, claims) = decoded(text)?;
         Ok(Self {
             verified: true,
@@ -105,6 +105,6 @@ fn date(name: &str, value: &str, now: UnixTime) -> Option<String> {
 
 /// One line.
 pub(crate) fn json(value: &impl Serialize) -> Result<Zeroizing<String>, Failure> {
-    let text = serde_json::to_string(value).or(Err(jose::Error::Serialize))?;
+    let text = serde_json::to_string(value).or(Err(aims_jose::Error::Serialize))?;
     Ok(Zeroizing::new(format!("{}\n", escaped(&text))))
 }

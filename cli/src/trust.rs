@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use jose::provider::AWS_LC;
+use aims_jose::provider::AWS_LC;
+use aims_wimse_cred::{Bundle, TrustStore};
+use aims_wimse_id::{Origin, Scheme};
 use serde_json::Value;
-use wimse_cred::{Bundle, TrustStore};
-use wimse_id::{Origin, Scheme};
 
 use crate::args::Trusted;
 use crate::failure::Failure;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jose::jwk::Jwk;
-use wimse_cred::{TrustStore, WitIssuer, WitRules};
+use aims_jose::jwk::Jwk;
+use aims_wimse_cred::{TrustStore, WitIssuer, WitRules};
 use zeroize::Zeroizing;
 
 use crate::args::{Profile, Wit};
@@ -64,8 +64,8 @@ pub(crate) fn verified(
     text: &str,
     trust: &TrustStore,
     rules: &WitRules,
-    now: jose::time::UnixTime,
-) -> Result<wimse_cred::Wit, Failure> {
-    wimse_cred::Wit::verify(text, &trust.snapshot(), rules, now)
+    now: aims_jose::time::UnixTime,
+) -> Result<aims_wimse_cred::Wit, Failure> {
+    aims_wimse_cred::Wit::verify(text, &trust.snapshot(), rules, now)
         .map_err(|error| hint::token(Failure::from(error), text, hint::WIT, now).of(path))
 }

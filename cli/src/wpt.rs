@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jose::jws::Unverified;
-use jose::key::Signer as _;
-use jose::random::SYSTEM;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use wimse_cred::{Identity, WitRules};
-use wimse_wpt::{Binding, WptRules};
+use aims_jose::jws::Unverified;
+use aims_jose::key::Signer as _;
+use aims_jose::random::SYSTEM;
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_wimse_cred::{Identity, WitRules};
+use aims_wimse_wpt::{Binding, WptRules};
 use zeroize::Zeroizing;
 
 use crate::args::{Bound, Wpt};
@@ -75,7 +75,7 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             let identity = Identity::new(SecretText::new(text.as_str()), key.clone(), &public);
             let identity = identity.map_err(|error| Failure::from(error).of(&wit))?;
             if identity.expires() <= now {
-                let error = wimse_cred::Error::Wit(jose::Error::Expired);
+                let error = aims_wimse_cred::Error::Wit(aims_jose::Error::Expired);
                 let expires = identity.expires().as_secs();
                 return Err(hint::expired(Failure::from(error), expires, now).of(&wit));
             }
@@ -102,7 +102,7 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             let wit = wit::verified(&wit_file, &text, &trust, &WitRules::wit(), now)?;
             let (binding, rules) = (held.binding(&bound.audience), WptRules::default());
             let _unspent =
-                wimse_wpt::verify(&proof, &wit, &binding, &rules, now).map_err(|error| {
+                aims_wimse_wpt::verify(&proof, &wit, &binding, &rules, now).map_err(|error| {
                     hint::token(Failure::from(error), &proof, hint::WPT, now).of(&file)
                 })?;
             let answer = Verified::new(wit.id(), expires(&proof)?, &proof)?;
@@ -116,13 +116,13 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
 }
 
 /// `exp` of a proof that was verified.
-fn expires(proof: &str) -> Result<UnixTime, jose::Error> {
+fn expires(proof: &str) -> Result<UnixTime, aims_jose::Error> {
     #[derive(serde::Deserialize)]
     struct Claims {
-        exp: jose::jwt::NumericDate,
+        exp: aims_jose::jwt::NumericDate,
     }
 
     let proof = Unverified::parse(proof)?;
-    let claims: Claims = jose::json::from_object(proof.unverified_payload()?)?;
+    let claims: Claims = aims_jose::json::from_object(proof.unverified_payload()?)?;
     Ok(at(claims.exp.as_secs()))
 }

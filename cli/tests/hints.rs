@@ -2,8 +2,8 @@
 
 mod common;
 
+use aims_jose::base64url::encode;
 use common::{AGENT, AUDIENCE, Folder, NOW, ORIGIN};
-use jose::base64url::encode;
 use serde_json::{Value, json};
 
 /// A refusal has this code and these words, as a line and in JSON.

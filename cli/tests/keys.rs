@@ -4,10 +4,10 @@ mod common;
 
 use std::fs;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
 use common::Folder;
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
 use serde_json::Value;
 
 /// T-023, T-168: the new file is the owner's alone, and nothing that is there is overwritten.

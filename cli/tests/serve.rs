@@ -21,7 +21,7 @@ use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims::oauth_wire::metadata::ServerMetadata;
 use aims::oauth_wire::names::{Issuer, Resource};
-use authority::client::{IdentityClient, Showing};
+use aims_authority::client::{IdentityClient, Showing};
 use common::{AGENT, Folder, ORIGIN};
 use http::Request;
 

@@ -2,8 +2,8 @@
 
 mod common;
 
+use aims_jose::base64url::encode;
 use common::{Folder, NOW};
-use jose::base64url::encode;
 use serde_json::{Value, json};
 
 fn token(header: &str, claims: &str) -> String {

@@ -22,11 +22,11 @@ use crate::{Error, Fetch};
 /// runtime with timers.
 ///
 /// ```no_run
-/// # async fn example() -> Result<(), fetch::Error> {
+/// # async fn example() -> Result<(), aims_fetch::Error> {
 /// use std::sync::Arc;
 /// use std::time::Duration;
 ///
-/// use fetch::{DocumentKey, Documents, Fetcher};
+/// use aims_fetch::{DocumentKey, Documents, Fetcher};
 ///
 /// let documents = Documents::builder(Arc::new(Fetcher::builder().build()?))
 ///     .serve_stale(Duration::from_secs(3600))

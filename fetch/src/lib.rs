@@ -39,7 +39,7 @@ pub type FetchFuture<'a> =
 /// Sends one request and gives the whole answer, whatever its status. One method, so that any HTTP client fits.
 ///
 /// ```
-/// use fetch::{Fetch, FetchFuture};
+/// use aims_fetch::{Fetch, FetchFuture};
 ///
 /// /// Answers everything with 404.
 /// #[derive(Debug)]
@@ -83,8 +83,8 @@ pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
 /// let answer = http::Response::builder()
 ///     .header("content-type", "application/jwk-set+json; charset=utf-8")
 ///     .body(b"{}".to_vec())?;
-/// assert_eq!(fetch::expect_type(&answer, &["application/jwk-set+json"])?, b"{}");
-/// assert!(fetch::expect_type(&answer, &["application/json"]).is_err());
+/// assert_eq!(aims_fetch::expect_type(&answer, &["application/jwk-set+json"])?, b"{}");
+/// assert!(aims_fetch::expect_type(&answer, &["application/json"]).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

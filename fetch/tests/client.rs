@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fetch::{
+use aims_fetch::{
     Error, Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFuture, expect_json, expect_type,
 };
 use http::{Request, Response};

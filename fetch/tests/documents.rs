@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fetch::{DocumentKey, Documents, DocumentsBuilder, Error, Fetch, FetchFuture};
+use aims_fetch::{DocumentKey, Documents, DocumentsBuilder, Error, Fetch, FetchFuture};
 use http::{Request, Response};
 use tokio::time::{advance, timeout};
 

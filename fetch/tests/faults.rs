@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fetch::{Error, Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFuture};
+use aims_fetch::{Error, Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFuture};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};

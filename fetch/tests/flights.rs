@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fetch::{DocumentKey, Documents, DocumentsBuilder, Error, Fetch, FetchFuture};
+use aims_fetch::{DocumentKey, Documents, DocumentsBuilder, Error, Fetch, FetchFuture};
 use http::{Request, Response};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::advance;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use fetch::{Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFuture};
+use aims_fetch::{Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFuture};
 use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -189,7 +189,7 @@ async fn private_networks_are_not_all_networks() {
     assert_eq!(literal, "fetch.address");
     let plain = code(private(), &format!("http://127.0.0.1:{port}/")).await;
     assert_eq!(plain, "fetch.scheme");
-    let way_out = fetch::Error::Scheme.to_string();
+    let way_out = aims_fetch::Error::Scheme.to_string();
     assert!(way_out.contains("`allow_loopback_http`"), "{way_out}");
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }

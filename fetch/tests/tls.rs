@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use fetch::{Fetch as _, Fetcher, FetcherBuilder};
+use aims_fetch::{Fetch as _, Fetcher, FetcherBuilder};
 use http::Request;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;

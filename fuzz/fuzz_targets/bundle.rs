@@ -1,5 +1,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    fuzz_targets::bundle(data);
+    aims_fuzz_targets::bundle(data);
 });

@@ -14,14 +14,14 @@ const FIELD: &str = "accept-signature";
 /// A signature that somebody wants: of the response where it stands in a request, of the next request where it stands in a response.
 ///
 /// ```
-/// use http_sig::{Component, SignatureRequest};
+/// use aims_http_sig::{Component, SignatureRequest};
 ///
 /// let wanted = SignatureRequest::new("sig1")
 ///     .covering([Component::METHOD, Component::AUTHORITY])
 ///     .with_created()
 ///     .with_tag("app-123");
 /// assert_eq!(wanted.to_field_value()?, r#"sig1=("@method" "@authority");created;tag="app-123""#);
-/// # Ok::<(), http_sig::Error>(())
+/// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 ///
 /// Two are equal that are written alike.

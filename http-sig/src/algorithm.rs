@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use jose::alg::{Algorithm as JwsAlgorithm, AlgorithmSet as JwsAlgorithms};
+use aims_jose::alg::{Algorithm as JwsAlgorithm, AlgorithmSet as JwsAlgorithms};
 
 /// An algorithm of the registry "HTTP Signature Algorithms", which is open: more may come.
 ///
-/// It is another thing than the `alg` of a JWK, [`jose::alg::Algorithm`]: [`of_jws`](Self::of_jws) leads from that one to this one.
+/// It is another thing than the `alg` of a JWK, [`aims_jose::alg::Algorithm`]: [`of_jws`](Self::of_jws) leads from that one to this one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -116,7 +116,7 @@ impl fmt::Display for Algorithm {
 /// A set of algorithms: what a policy allows.
 ///
 /// ```
-/// use http_sig::{Algorithm, Algorithms};
+/// use aims_http_sig::{Algorithm, Algorithms};
 /// assert!(Algorithms::PUBLIC_KEY.contains(Algorithm::Ed25519));
 /// assert!(!Algorithms::PUBLIC_KEY.contains(Algorithm::HmacSha256));
 /// ```

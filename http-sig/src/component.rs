@@ -15,13 +15,13 @@ use crate::sf::Cursor;
 /// A component identifier to require or to cover: a name and its parameters.
 ///
 /// ```
-/// use http_sig::Component;
+/// use aims_http_sig::Component;
 ///
 /// assert_eq!(Component::field("content-digest")?.of_request()?.as_str(), r#""content-digest";req"#);
 /// assert_eq!(Component::METHOD.as_str(), r#""@method""#);
 /// assert_eq!("@query-param;name=\"Pet\"".parse::<Component>()?, Component::query_param("Pet"));
 /// assert_eq!(Component::field("Content-Type").unwrap_err().code(), "sig.component_unknown");
-/// # Ok::<(), http_sig::Error>(())
+/// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct Component(Text);

@@ -185,7 +185,7 @@ pub enum Error {
     Signature,
     /// The nonce was seen before, or the memory of nonces refuses.
     #[error("the signature cannot be spent")]
-    Replay(#[source] replay::Error),
+    Replay(#[source] aims_replay::Error),
 
     // Signing.
     /// A signature cannot be made so.
@@ -202,7 +202,7 @@ pub enum Error {
     HeadersFull,
     /// The key did not sign, or no randomness is to be had.
     #[error("signing failed")]
-    Sign(#[source] jose::Error),
+    Sign(#[source] aims_jose::Error),
     /// `Accept-Signature` asks for what the own profile does not give (T-077).
     #[error("the signature asked for is not one of this profile")]
     NotOffered,
@@ -306,7 +306,7 @@ pub enum Error {
     },
     /// The key set of a directory, or one of the keys that it is to be made of, is refused.
     #[error("the keys of a directory are refused")]
-    DirectoryKeys(#[source] jose::Error),
+    DirectoryKeys(#[source] aims_jose::Error),
     /// No key of the directory has signed the answer.
     #[error("no key of the directory has signed it")]
     DirectoryUnproven,

@@ -9,7 +9,7 @@ static KNOWN: FieldTypes = FieldTypes::known();
 /// A message, and for a response the request that it answers.
 ///
 /// ```
-/// # use http_sig::{Exchange, HttpRequest, HttpResponse};
+/// # use aims_http_sig::{Exchange, HttpRequest, HttpResponse};
 /// # let (request, _) = http::Request::new(()).into_parts();
 /// # let (response, _) = http::Response::new(()).into_parts();
 /// let request = HttpRequest::received(&request, "https", "tools.example");

@@ -5,8 +5,8 @@
 //! the end (T-064). No I/O: the bytes are all there, and all are read.
 //!
 //! ```
-//! use http_sig::http1::Reader;
-//! use http_sig::{Message as _, Section, digest::ContentDigest};
+//! use aims_http_sig::http1::Reader;
+//! use aims_http_sig::{Message as _, Section, digest::ContentDigest};
 //!
 //! let bytes = b"POST /call?a=b HTTP/1.1\r\n\
 //!     Host: tools.example\r\n\
@@ -18,7 +18,7 @@
 //! assert_eq!((request.method(), request.target()), ("POST", "/call?a=b"));
 //! // The content came whole. Nobody signed this digest, so whoever changed the one can have changed the other.
 //! ContentDigest::from_message(&request, Section::Headers)?.verify(request.content())?;
-//! # Ok::<(), http_sig::Error>(())
+//! # Ok::<(), aims_http_sig::Error>(())
 //! ```
 
 use std::borrow::Cow;

@@ -8,7 +8,7 @@ mod shared;
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use jose::key::VerifyingKey;
+use aims_jose::key::VerifyingKey;
 
 pub use shared::{SharedKey, SharedKeys};
 
@@ -90,16 +90,16 @@ impl From<SharedKey> for Key {
 
 /// Finds the key of a signature, by `keyid`, by `tag` or by whatever else its parameters say. Nothing of them is verified yet.
 ///
-/// [`VerifyingKey`] and [`SharedKey`] are the one key there is, [`JwkSet`](jose::jwk::JwkSet) and [`SharedKeys`] are looked up by `keyid`.
+/// [`VerifyingKey`] and [`SharedKey`] are the one key there is, [`JwkSet`](aims_jose::jwk::JwkSet) and [`SharedKeys`] are looked up by `keyid`.
 ///
-/// A JWK set that belongs to none of the protocols that [`SetRules`](jose::jwk::SetRules) names is read by `SetRules::wimse()`: `use` is absent or `sig`, no `kid`
+/// A JWK set that belongs to none of the protocols that [`SetRules`](aims_jose::jwk::SetRules) names is read by `SetRules::wimse()`: `use` is absent or `sig`, no `kid`
 /// stands twice, and an RSA key says by `alg` what it is for (`PS512` for `rsa-pss-sha512`, `RS256` for `rsa-v1_5-sha256`).
 ///
 /// Another one, which has a key for each purpose:
 ///
 /// ```
-/// use http_sig::{Error, Key, Keys, Parameters};
-/// use jose::key::VerifyingKey;
+/// use aims_http_sig::{Error, Key, Keys, Parameters};
+/// use aims_jose::key::VerifyingKey;
 ///
 /// #[derive(Debug)]
 /// struct ByPurpose { payments: VerifyingKey }

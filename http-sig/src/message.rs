@@ -68,7 +68,7 @@ pub enum Section {
 /// A request or a response, as a view.
 ///
 /// ```
-/// use http_sig::{Message, Section, Start};
+/// use aims_http_sig::{Message, Section, Start};
 ///
 /// /// A request as a gateway has it.
 /// struct Seen {

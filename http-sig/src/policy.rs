@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jose::time::{Skew, UnixTime};
+use aims_jose::time::{Skew, UnixTime};
 
 use crate::base::first_missing;
 use crate::{
@@ -16,13 +16,13 @@ use crate::{
 ///
 /// ```
 /// use std::time::Duration;
-/// use http_sig::{Component, Policy};
+/// use aims_http_sig::{Component, Policy};
 ///
 /// let policy = Policy::requiring([Component::METHOD, Component::TARGET_URI, Component::field("content-digest")?])
 ///     .with_tag("payments")
 ///     .with_max_age(Duration::from_secs(60))
 ///     .requiring_parameters(["nonce", "keyid"]);
-/// # Ok::<(), http_sig::Error>(())
+/// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Policy {

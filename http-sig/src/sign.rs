@@ -5,8 +5,8 @@ mod prepared;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use jose::random::SecureRandom;
-use jose::time::UnixTime;
+use aims_jose::random::SecureRandom;
+use aims_jose::time::UnixTime;
 
 pub use prepared::{PreparedSignature, SignatureFields};
 
@@ -18,8 +18,8 @@ use crate::{Algorithm, Component, Error, Exchange, Limits};
 ///
 /// ```
 /// use std::time::Duration;
-/// use http_sig::{BareItem, Component, Exchange, HttpRequest, Signing};
-/// use jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random, time::UnixTime};
+/// use aims_http_sig::{BareItem, Component, Exchange, HttpRequest, Signing};
+/// use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random, time::UnixTime};
 ///
 /// let signing = Signing::new("sig1")
 ///     .covering([Component::METHOD, Component::TARGET_URI])
@@ -217,7 +217,7 @@ impl Signing {
                 Value::ExpiresAfter(lifetime) => draft.time(name, now, *lifetime)?,
                 Value::Given(parameter) => draft.parameters(parameter),
                 Value::RandomNonce => {
-                    let nonce = jose::random::id128(random).map_err(Error::Sign)?;
+                    let nonce = aims_jose::random::id128(random).map_err(Error::Sign)?;
                     draft.string(name, &nonce);
                 }
             }

@@ -17,7 +17,7 @@ pub enum FieldType {
 /// A field that is not here cannot be covered with `sf` or `key`, because a verifier must know its type (RFC 9421 §2.1.1).
 ///
 /// ```
-/// use http_sig::{FieldType, FieldTypes};
+/// use aims_http_sig::{FieldType, FieldTypes};
 ///
 /// let types = FieldTypes::known().with("signature-agent", FieldType::Dictionary);
 /// assert_eq!(types.of("signature-agent"), Some(FieldType::Dictionary));

@@ -13,7 +13,7 @@ use crate::{ComponentId, Error, Exchange, Start};
 /// The value of a component of a message, as it would be signed.
 ///
 /// ```
-/// use http_sig::{Component, Exchange, HttpRequest, component_value};
+/// use aims_http_sig::{Component, Exchange, HttpRequest, component_value};
 ///
 /// let request = http::Request::get("/search?q=a+b&lang=en").header("accept", "text/html").header("accept", "*/*").body(())?;
 /// let (parts, ()) = request.into_parts();

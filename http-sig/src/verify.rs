@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use jose::time::UnixTime;
-use replay::{ReplayKey, ReplayStore};
+use aims_jose::time::UnixTime;
+use aims_replay::{ReplayKey, ReplayStore};
 
 use crate::digest::{ContentDigest, Matched};
 use crate::{
@@ -120,7 +120,7 @@ impl UnspentSignature {
         };
         let key = ReplayKey::new("http-sig", &self.verified.key.identity(), &[&nonce]);
         let until = UnixTime::since_unix_epoch(Duration::from_secs(self.until));
-        replay::spend(store, &key, until, now).map_err(Error::Replay)?;
+        aims_replay::spend(store, &key, until, now).map_err(Error::Replay)?;
         drop(nonce);
         Ok(self.verified)
     }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
+use aims_http_sig::HttpRequest;
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::wimse::{Content, RequestPolicy, RequestSigning};
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SYSTEM;
+use aims_jose::time::UnixTime;
 use allocation_counter::measure;
-use http_sig::HttpRequest;
-use http_sig::digest::ContentDigest;
-use http_sig::profile::wimse::{Content, RequestPolicy, RequestSigning};
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::random::SYSTEM;
-use jose::time::UnixTime;
 
 const TARGET: &str = "https://tools.example/call";
 

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use http_sig::digest::{Algorithm, ContentDigest, Hasher, ReprDigest};
-use http_sig::{Error, HttpResponse, Section};
+use aims_http_sig::digest::{Algorithm, ContentDigest, Hasher, ReprDigest};
+use aims_http_sig::{Error, HttpResponse, Section};
 use serde_json::Value;
 
 const WORLD: &[u8] = b"{\"hello\": \"world\"}\n";

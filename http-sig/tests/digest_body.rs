@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 use std::error::Error as _;
 use std::io;
 
+use aims_http_sig::digest::{Algorithm, BodyError, ContentDigest, VerifiedBody};
 use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Empty, Full};
-use http_sig::digest::{Algorithm, BodyError, ContentDigest, VerifiedBody};
 use proptest::prelude::*;
 
 /// What a body does, in turn.

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use http_sig::Error;
-use http_sig::digest::{Algorithm, ContentDigest, Wanted};
+use aims_http_sig::Error;
+use aims_http_sig::digest::{Algorithm, ContentDigest, Wanted};
 use proptest::prelude::*;
 
 const SHA256: &str = "sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";

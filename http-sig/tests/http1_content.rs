@@ -6,8 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
-use http_sig::http1::Reader;
-use http_sig::{Error, Message as _, Section};
+use aims_http_sig::http1::Reader;
+use aims_http_sig::{Error, Message as _, Section};
 use proptest::prelude::*;
 
 const LIMIT: usize = 100;

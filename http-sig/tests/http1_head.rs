@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use http_sig::http1::{RawRequest, Reader};
-use http_sig::{Component, Error, Exchange, Message as _, Section, Start, component_value};
+use aims_http_sig::http1::{RawRequest, Reader};
+use aims_http_sig::{Component, Error, Exchange, Message as _, Section, Start, component_value};
 
 const GOOD: &str = "GET /a?b HTTP/1.1\r\nHost: tools.example\r\nAccept: x\r\n\r\n";
 
@@ -381,6 +381,6 @@ fn published_messages_are_read() {
     let response = file.response(bytes, request.method()).unwrap();
     assert_eq!(response.start(), Start::Response { status: 404 });
     assert_eq!(response.content(), b"No ice cream today.\n\n");
-    let digest = http_sig::digest::ContentDigest::from_message(&response, Section::Headers);
+    let digest = aims_http_sig::digest::ContentDigest::from_message(&response, Section::Headers);
     digest.unwrap().verify(response.content()).unwrap();
 }

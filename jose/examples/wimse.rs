@@ -5,11 +5,11 @@
 
 use std::error::Error;
 
-use jose::jwk::{Jwk, JwkSet, SetRules};
-use jose::jws::{Unverified, Verified};
-use jose::jwt::{NumericDate, TimeRules, Times};
-use jose::key::VerifyingKey;
-use jose::{digest, provider, time};
+use aims_jose::jwk::{Jwk, JwkSet, SetRules};
+use aims_jose::jws::{Unverified, Verified};
+use aims_jose::jwt::{NumericDate, TimeRules, Times};
+use aims_jose::key::VerifyingKey;
+use aims_jose::{digest, provider, time};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -80,7 +80,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .map(drop),
         "jws.base64",
     )?;
-    let header = jose::base64url::encode(br#"{"alg":"none","typ":"wit+jwt"}"#);
+    let header = aims_jose::base64url::encode(br#"{"alg":"none","typ":"wit+jwt"}"#);
     let unsigned = wit
         .split_once('.')
         .map(|(_, rest)| format!("{header}.{rest}"));
@@ -107,12 +107,13 @@ fn trusted() -> Result<JwkSet, Box<dyn Error>> {
     )?)
 }
 
-fn other() -> Result<VerifyingKey, jose::Error> {
-    let key = jose::key::SigningKey::generate(jose::Algorithm::EdDsa, provider::default())?;
+fn other() -> Result<VerifyingKey, aims_jose::Error> {
+    let key =
+        aims_jose::key::SigningKey::generate(aims_jose::Algorithm::EdDsa, provider::default())?;
     Ok(key.verifying_key().clone())
 }
 
-fn verify(text: &str, typ: &str, keys: &JwkSet) -> Result<Verified, jose::Error> {
+fn verify(text: &str, typ: &str, keys: &JwkSet) -> Result<Verified, aims_jose::Error> {
     let token = Unverified::parse(text)?;
     token.header().expect_typ(typ)?;
     let key = keys.select(token.header().kid(), token.header().alg())?;
@@ -121,7 +122,7 @@ fn verify(text: &str, typ: &str, keys: &JwkSet) -> Result<Verified, jose::Error>
 
 fn refused(
     what: &str,
-    result: Result<(), jose::Error>,
+    result: Result<(), aims_jose::Error>,
     expected: &str,
 ) -> Result<(), Box<dyn Error>> {
     match result {

@@ -80,7 +80,7 @@ impl Algorithm {
     /// The algorithm of that name, compared byte for byte.
     ///
     /// ```
-    /// use jose::alg::Algorithm;
+    /// use aims_jose::alg::Algorithm;
     /// assert_eq!(Algorithm::from_name("ES256"), Some(Algorithm::Es256));
     /// assert_eq!(Algorithm::from_name("es256"), None);
     /// assert_eq!(Algorithm::from_name("none"), None);
@@ -172,7 +172,7 @@ impl<'de> Deserialize<'de> for Algorithm {
 /// A set of algorithms: what a key may be used with, or what a profile allows.
 ///
 /// ```
-/// use jose::alg::{Algorithm, AlgorithmSet};
+/// use aims_jose::alg::{Algorithm, AlgorithmSet};
 /// const MINE: AlgorithmSet = AlgorithmSet::of(&[Algorithm::Es256, Algorithm::Ed25519]);
 /// assert!(MINE.contains(Algorithm::Es256));
 /// assert!(!AlgorithmSet::SVID.contains(Algorithm::EdDsa));

@@ -10,7 +10,7 @@ use crate::Error;
 /// Encodes bytes.
 ///
 /// ```
-/// assert_eq!(jose::base64url::encode(&[0xff, 0xe0]), "_-A");
+/// assert_eq!(aims_jose::base64url::encode(&[0xff, 0xe0]), "_-A");
 /// ```
 #[must_use]
 pub fn encode(bytes: &[u8]) -> String {
@@ -20,9 +20,9 @@ pub fn encode(bytes: &[u8]) -> String {
 /// Decodes canonical text.
 ///
 /// ```
-/// assert_eq!(jose::base64url::decode("_-A")?, [0xff, 0xe0]);
-/// assert_eq!(jose::base64url::decode("_-B").unwrap_err().code(), "jws.base64"); // trailing bits
-/// # Ok::<(), jose::Error>(())
+/// assert_eq!(aims_jose::base64url::decode("_-A")?, [0xff, 0xe0]);
+/// assert_eq!(aims_jose::base64url::decode("_-B").unwrap_err().code(), "jws.base64"); // trailing bits
+/// # Ok::<(), aims_jose::Error>(())
 /// ```
 ///
 /// # Errors

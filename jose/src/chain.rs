@@ -11,10 +11,10 @@ use std::fmt;
 /// ```
 /// #[derive(Debug, thiserror::Error)]
 /// #[error("the credential is refused")]
-/// struct Refused(#[source] jose::Error);
+/// struct Refused(#[source] aims_jose::Error);
 ///
-/// let refused = Refused(jose::Error::Expired);
-/// assert_eq!(jose::Chain(&refused).to_string(), "the credential is refused: expired");
+/// let refused = Refused(aims_jose::Error::Expired);
+/// assert_eq!(aims_jose::Chain(&refused).to_string(), "the credential is refused: expired");
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a way to write, not data")]

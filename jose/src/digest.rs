@@ -30,7 +30,7 @@ pub(crate) fn sha256_of_both(start: &[u8], rest: &[u8]) -> ([u8; 32], [u8; 32]) 
 ///
 /// ```
 /// assert_eq!(
-///     jose::digest::sha256_base64url("abc"),
+///     aims_jose::digest::sha256_base64url("abc"),
 ///     "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0",
 /// );
 /// ```
@@ -82,7 +82,7 @@ impl fmt::Debug for Hashed<'_> {
 /// How a secret shows up in logs, errors and records: the first 8 bytes of its SHA-256 in hex.
 ///
 /// ```
-/// assert_eq!(jose::digest::Fingerprint::of(b"abc").to_string(), "ba7816bf8f01cfea");
+/// assert_eq!(aims_jose::digest::Fingerprint::of(b"abc").to_string(), "ba7816bf8f01cfea");
 /// ```
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Fingerprint([u8; 8]);

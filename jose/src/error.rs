@@ -220,9 +220,9 @@ macro_rules! codes {
 /// the kind's own name, such as `wit.expired`; any other, which is of a malformed token, keeps its own.
 ///
 /// ```
-/// let code = |error: jose::Error| jose::token_code!("wit", error);
-/// assert_eq!(code(jose::Error::Expired), "wit.expired");
-/// assert_eq!(code(jose::Error::Parts), "jws.parts");
+/// let code = |error: aims_jose::Error| aims_jose::token_code!("wit", error);
+/// assert_eq!(code(aims_jose::Error::Expired), "wit.expired");
+/// assert_eq!(code(aims_jose::Error::Parts), "jws.parts");
 /// ```
 #[macro_export]
 macro_rules! token_code {

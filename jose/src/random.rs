@@ -40,9 +40,9 @@ impl SecureRandom for System {
 /// `random.unavailable` where the source cannot deliver.
 ///
 /// ```
-/// let id = jose::random::id128(jose::random::SYSTEM)?;
+/// let id = aims_jose::random::id128(aims_jose::random::SYSTEM)?;
 /// assert_eq!(id.len(), 22);
-/// # Ok::<(), jose::Error>(())
+/// # Ok::<(), aims_jose::Error>(())
 /// ```
 pub fn id128(random: &dyn SecureRandom) -> Result<String, Error> {
     let mut bytes = Zeroizing::new([0; 16]);

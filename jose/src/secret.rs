@@ -13,7 +13,7 @@ use crate::digest::{Fingerprint, sha256};
 /// (T-022). There is no `Display` and no `Serialize`; [`expose`](Self::expose) is the one way out.
 ///
 /// ```
-/// use jose::secret::SecretText;
+/// use aims_jose::secret::SecretText;
 /// let secret = SecretText::new("abc");
 /// assert_eq!(format!("{secret:?}"), "SecretText(ba7816bf8f01cfea)");
 /// assert_eq!(secret.expose(), "abc");

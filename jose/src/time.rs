@@ -9,7 +9,7 @@ use crate::Error;
 /// The time of so many seconds since 1970-01-01T00:00:00Z, as `exp` and `iat` count them (RFC 7519 §2).
 ///
 /// ```
-/// use jose::time;
+/// use aims_jose::time;
 /// assert_eq!(time::at(1_700_000_000).as_secs(), 1_700_000_000);
 /// ```
 #[must_use]
@@ -22,7 +22,7 @@ pub const fn at(seconds: u64) -> UnixTime {
 ///
 /// ```
 /// use core::time::Duration;
-/// use jose::time;
+/// use aims_jose::time;
 ///
 /// let noon = time::at(1_700_000_000);
 /// assert_eq!(time::after(noon, Duration::from_secs(60)), time::at(1_700_000_060));
@@ -37,7 +37,7 @@ pub const fn after(start: UnixTime, lifetime: Duration) -> UnixTime {
 ///
 /// ```
 /// use core::time::Duration;
-/// use jose::time;
+/// use aims_jose::time;
 ///
 /// let (noon, later) = (time::at(1_700_000_000), time::at(1_700_000_060));
 /// assert_eq!(time::until(later, noon), Duration::from_secs(60));
@@ -51,7 +51,7 @@ pub const fn until(end: UnixTime, now: UnixTime) -> Duration {
 /// What tells the time. Only rims hold one; everything in the core takes `now`.
 ///
 /// ```
-/// use jose::time::{self, Clock, UnixTime};
+/// use aims_jose::time::{self, Clock, UnixTime};
 ///
 /// struct Stopped(u64);
 ///
@@ -110,7 +110,7 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
 /// The arithmetic saturates, whatever numbers a foreign token brings (T-027).
 ///
 /// ```
-/// use jose::time::Skew;
+/// use aims_jose::time::Skew;
 /// assert_eq!(Skew::default().as_secs(), 30);
 /// assert!(Skew::from_secs(61).is_err());
 /// assert!(!Skew::ZERO.is_past(100, 100));

@@ -11,10 +11,10 @@
 
 use std::sync::LazyLock;
 
-use jose::jwk::Jwk;
-use jose::key::{Signer as _, SigningKey, VerifyingKey};
-use jose::provider::{self, AWS_LC, RUSTCRYPTO};
-use jose::{Algorithm, base64url};
+use aims_jose::jwk::Jwk;
+use aims_jose::key::{Signer as _, SigningKey, VerifyingKey};
+use aims_jose::provider::{self, AWS_LC, RUSTCRYPTO};
+use aims_jose::{Algorithm, base64url};
 use proptest::prelude::*;
 
 fn algorithms() -> impl Iterator<Item = Algorithm> {
@@ -76,7 +76,7 @@ fn t025_keys_cross_over() {
     }
 }
 
-fn code<T>(result: Result<T, jose::Error>) -> Option<&'static str> {
+fn code<T>(result: Result<T, aims_jose::Error>) -> Option<&'static str> {
     result.err().map(|error| error.code())
 }
 

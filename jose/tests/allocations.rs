@@ -2,9 +2,9 @@
 
 #![cfg(feature = "aws-lc-rs")]
 
+use aims_jose::jws::{SigningInput, Unverified};
+use aims_jose::{Algorithm, key::SigningKey, provider};
 use allocation_counter::measure;
-use jose::jws::{SigningInput, Unverified};
-use jose::{Algorithm, key::SigningKey, provider};
 
 #[test]
 fn one_verification_allocates_a_handful_of_times() {
@@ -16,7 +16,7 @@ fn one_verification_allocates_a_handful_of_times() {
     let used = measure(|| {
         let unverified = Unverified::parse(token.expose()).unwrap();
         let verified = unverified.verify(key.verifying_key()).unwrap();
-        jose::json::check_object(verified.payload()).unwrap();
+        aims_jose::json::check_object(verified.payload()).unwrap();
     });
     assert!((1..=8).contains(&used.count_total), "{used:?}");
 }

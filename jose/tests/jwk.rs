@@ -8,8 +8,8 @@
     reason = "helpers of tests fail loudly, as tests do"
 )]
 
-use jose::jwk::{Jwk, MAX_JWK_LEN, Thumbprint};
-use jose::{Algorithm, Error};
+use aims_jose::jwk::{Jwk, MAX_JWK_LEN, Thumbprint};
+use aims_jose::{Algorithm, Error};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -214,9 +214,9 @@ fn t018_alg_fits_kind_and_curve() {
 /// T-018
 #[test]
 fn t018_members_have_their_exact_form() {
-    let short = jose::base64url::encode(&[7; 31]);
-    let long = jose::base64url::encode(&[7; 33]);
-    let compressed = jose::base64url::encode(&[&[2_u8][..], &[7; 32]].concat());
+    let short = aims_jose::base64url::encode(&[7; 31]);
+    let long = aims_jose::base64url::encode(&[7; 33]);
+    let compressed = aims_jose::base64url::encode(&[&[2_u8][..], &[7; 32]].concat());
     let not_canonical = X.replace("VEU", "VEV");
     for bad in [
         &short,
@@ -420,7 +420,7 @@ fn t023_debug_is_short_and_tame() {
 
 #[test]
 fn keys_made_of_parts_are_checked_alike() {
-    use jose::provider::{Curve, PublicKey};
+    use aims_jose::provider::{Curve, PublicKey};
     for (key, expected) in [
         (
             PublicKey::Ec {
@@ -484,7 +484,7 @@ proptest! {
     /// What is read writes itself, and reads the same again.
     #[test]
     fn what_is_read_comes_back(kid in "\\PC{1,60}", x in any::<[u8; 32]>(), y in any::<[u8; 32]>()) {
-        let (x, y) = (jose::base64url::encode(&x), jose::base64url::encode(&y));
+        let (x, y) = (aims_jose::base64url::encode(&x), aims_jose::base64url::encode(&y));
         let jwk = json!({"kty": "EC", "crv": "P-256", "x": x, "y": y, "kid": kid});
         let key = parse(&jwk).unwrap();
         prop_assert_eq!(parse_text(&key.to_json()).unwrap(), key);

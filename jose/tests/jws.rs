@@ -5,10 +5,10 @@
 
 use std::collections::BTreeMap;
 
-use jose::jwk::{Jwk, JwkSet, SetRules};
-use jose::jws::{MAX_LENGTH, SigningInput, Unverified};
-use jose::key::{Signer, SigningKey, VerifyingKey};
-use jose::{Algorithm, Error, base64url, provider};
+use aims_jose::jwk::{Jwk, JwkSet, SetRules};
+use aims_jose::jws::{MAX_LENGTH, SigningInput, Unverified};
+use aims_jose::key::{Signer, SigningKey, VerifyingKey};
+use aims_jose::{Algorithm, Error, base64url, provider};
 use serde_json::Value;
 
 fn key() -> SigningKey {
@@ -390,6 +390,6 @@ fn the_tokens_of_the_wimse_drafts_verify() {
     let claims: Value = serde_json::from_slice(wpt.payload()).unwrap();
     assert_eq!(
         claims["wth"],
-        jose::digest::sha256_base64url(read("wit.txt").trim())
+        aims_jose::digest::sha256_base64url(read("wit.txt").trim())
     );
 }

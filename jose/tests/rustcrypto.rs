@@ -9,10 +9,10 @@
     reason = "helpers of tests fail loudly, as tests do"
 )]
 
-use jose::provider::Provider;
+use aims_jose::provider::Provider;
 
 fn provider() -> &'static dyn Provider {
-    jose::provider::RUSTCRYPTO
+    aims_jose::provider::RUSTCRYPTO
 }
 
 #[path = "suite/mod.rs"]

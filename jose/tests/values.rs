@@ -11,11 +11,11 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use jose::digest::{Fingerprint, sha256, sha256_base64url};
-use jose::random::{self, SecureRandom};
-use jose::secret::SecretText;
-use jose::time::{Clock, Skew, SystemClock};
-use jose::{Algorithm, AlgorithmSet, Error};
+use aims_jose::digest::{Fingerprint, sha256, sha256_base64url};
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::secret::SecretText;
+use aims_jose::time::{Clock, Skew, SystemClock};
+use aims_jose::{Algorithm, AlgorithmSet, Error};
 
 /// Draws from the system and counts.
 #[derive(Debug, Default)]

@@ -13,10 +13,10 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 
-use jose::key::{Signer as _, SigningKey};
-use jose::provider::Provider;
-use jose::secret::SecretText;
-use jose::{Algorithm, base64url};
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::provider::Provider;
+use aims_jose::secret::SecretText;
+use aims_jose::{Algorithm, base64url};
 use zeroize::Zeroizing;
 
 /// How often the text, given with every bit turned over, stands in this process's heap, be it the
@@ -65,9 +65,9 @@ fn turned(bytes: &[u8]) -> Vec<u8> {
 fn providers() -> Vec<&'static dyn Provider> {
     vec![
         #[cfg(feature = "aws-lc-rs")]
-        jose::provider::AWS_LC,
+        aims_jose::provider::AWS_LC,
         #[cfg(feature = "rustcrypto")]
-        jose::provider::RUSTCRYPTO,
+        aims_jose::provider::RUSTCRYPTO,
     ]
 }
 

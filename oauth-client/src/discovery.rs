@@ -2,9 +2,9 @@
 //!
 //! Each step gives a request and what judges its answer; nothing is sent here. A document counts only for the identifier that it was asked for.
 
+use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata, document, well_known};
+use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
 use http::{Request, Response};
-use oauth_wire::metadata::{ResourceMetadata, ServerMetadata, document, well_known};
-use oauth_wire::names::{Endpoint, Issuer, Resource};
 
 use crate::Error;
 
@@ -96,7 +96,7 @@ impl PendingServer {
 #[must_use = "the answer is to be given to `finish`"]
 pub struct PendingResource {
     requested: Resource,
-    read: fn(&[u8], &Resource) -> Result<ResourceMetadata, oauth_wire::Error>,
+    read: fn(&[u8], &Resource) -> Result<ResourceMetadata, aims_oauth_wire::Error>,
     left: std::vec::IntoIter<Endpoint>,
 }
 
@@ -137,7 +137,7 @@ pub fn resource_within(
 fn ask(
     places: Vec<Endpoint>,
     requested: &Resource,
-    read: fn(&[u8], &Resource) -> Result<ResourceMetadata, oauth_wire::Error>,
+    read: fn(&[u8], &Resource) -> Result<ResourceMetadata, aims_oauth_wire::Error>,
 ) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
     let mut left = places.into_iter();
     let first = left.next().ok_or(Error::NotFound)?;

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 /// No token was got, or no server was found to get one from.
 ///
-/// No message holds a token. None repeats its source: [`jose::Chain`] shows both.
+/// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A message was refused, by us or by the server: its code is that of `oauth-wire`, such as `oauth.refused`.
     #[error(transparent)]
-    Wire(Arc<oauth_wire::Error>),
+    Wire(Arc<aims_oauth_wire::Error>),
     /// The server says which grant types it takes, and this is none of them (RFC 8414 §2).
     #[error("the server does not take this grant type")]
     GrantType,
@@ -50,8 +50,8 @@ pub enum Error {
     Busy,
 }
 
-impl From<oauth_wire::Error> for Error {
-    fn from(error: oauth_wire::Error) -> Self {
+impl From<aims_oauth_wire::Error> for Error {
+    fn from(error: aims_oauth_wire::Error) -> Self {
         Self::Wire(Arc::new(error))
     }
 }

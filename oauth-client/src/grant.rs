@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use aims_jose::time::{self, UnixTime};
+use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::{Resource, ScopeSet};
+use aims_oauth_wire::token::{TokenRequest, TokenResponse, TokenType};
 use http::{Request, Response};
-use jose::time::{self, UnixTime};
-use oauth_wire::client_auth::Authenticate;
-use oauth_wire::metadata::ServerMetadata;
-use oauth_wire::names::{Resource, ScopeSet};
-use oauth_wire::token::{TokenRequest, TokenResponse, TokenType};
 
 use crate::{Error, Token};
 

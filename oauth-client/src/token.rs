@@ -2,12 +2,12 @@
 
 use std::fmt;
 
+use aims_jose::digest::Fingerprint;
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::names::{Resource, ScopeSet};
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderMap};
-use jose::digest::Fingerprint;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use oauth_wire::names::{Resource, ScopeSet};
 
 use crate::Error;
 
@@ -16,7 +16,7 @@ use crate::Error;
 /// Its text goes into a request to its resource, and nowhere else (T-138):
 ///
 /// ```compile_fail
-/// fn the_text_is_not_handed_on(token: &oauth_client::Token) -> String {
+/// fn the_text_is_not_handed_on(token: &aims_oauth_client::Token) -> String {
 ///     token.text.expose().to_owned() // private
 /// }
 /// ```

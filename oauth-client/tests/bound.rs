@@ -8,17 +8,17 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use aims_jose::alg::Algorithm;
+use aims_jose::jwk::Thumbprint;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
+use aims_oauth_client::{Error, TokenSource};
+use aims_oauth_wire::client_auth::{Authenticate, ClientSecretBasic};
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::ClientId;
+use aims_oauth_wire::token::TokenRequest;
 use common::{Answer, Server, ask, ask_for, client, code, metadata, sleep, token};
-use jose::alg::Algorithm;
-use jose::jwk::Thumbprint;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::time::UnixTime;
-use oauth_client::{Error, TokenSource};
-use oauth_wire::client_auth::{Authenticate, ClientSecretBasic};
-use oauth_wire::metadata::ServerMetadata;
-use oauth_wire::names::ClientId;
-use oauth_wire::token::TokenRequest;
 
 /// The keys of an identity, of which the test says which is the present one.
 #[derive(Clone, Debug)]
@@ -131,7 +131,7 @@ impl Authenticate for Rotating {
         request: &mut TokenRequest,
         server: &ServerMetadata,
         now: UnixTime,
-    ) -> Result<(), oauth_wire::Error> {
+    ) -> Result<(), aims_oauth_wire::Error> {
         let less = |left: usize| left.checked_sub(1);
         let rotates = self
             .left

@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_oauth_client::discovery::{self, Step};
+use aims_oauth_client::{ClientCredentials, Error, Token};
+use aims_oauth_wire::client_auth::ClientSecretBasic;
+use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
+use aims_oauth_wire::names::Issuer;
 use http::Response;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use oauth_client::discovery::{self, Step};
-use oauth_client::{ClientCredentials, Error, Token};
-use oauth_wire::client_auth::ClientSecretBasic;
-use oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
-use oauth_wire::names::Issuer;
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_800_000_000;
@@ -375,7 +375,7 @@ fn codes_are_unique_and_complete() {
     assert_eq!((given, Error::CODES.len()), (listed.clone(), listed.len()));
     let last = Arc::new(Error::Expired);
     assert_eq!(
-        jose::Chain(&Error::BackingOff { last }).to_string(),
+        aims_jose::Chain(&Error::BackingOff { last }).to_string(),
         "it failed shortly before: the server gave a token that has expired"
     );
 }

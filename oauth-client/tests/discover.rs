@@ -8,10 +8,10 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
+use aims_oauth_client::{BoxError, Error, TokenSource, Transport, TransportFuture};
+use aims_oauth_wire::names::Issuer;
 use common::{client, code};
 use http::{Request, Response};
-use oauth_client::{BoxError, Error, TokenSource, Transport, TransportFuture};
-use oauth_wire::names::Issuer;
 use serde_json::{Value, json};
 
 const TOOL: &str = "https://tools.example/mcp";

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use aims_oauth_client::{Error, TokenSource};
 use common::{Answer, Fixed, Server, ask, ask_for, code, sleep, token};
-use oauth_client::{Error, TokenSource};
 use tokio::runtime::{Builder, Handle};
 use tokio::time::Instant;
 

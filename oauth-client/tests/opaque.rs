@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_oauth_client::discovery::{self, Step};
+use aims_oauth_client::{ClientCredentials, Token};
+use aims_oauth_wire::client_auth::ClientSecretBasic;
+use aims_oauth_wire::metadata::ServerMetadata;
 use http::Response;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use oauth_client::discovery::{self, Step};
-use oauth_client::{ClientCredentials, Token};
-use oauth_wire::client_auth::ClientSecretBasic;
-use oauth_wire::metadata::ServerMetadata;
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_800_000_000;
@@ -43,7 +43,7 @@ fn got(text: &str) -> Token {
 #[test]
 fn nothing_in_a_token_is_read() {
     let jwt = |header: Value, claims: Value| {
-        let part = |it: Value| jose::base64url::encode(it.to_string().as_bytes());
+        let part = |it: Value| aims_jose::base64url::encode(it.to_string().as_bytes());
         format!("{}.{}.AAAA", part(header), part(claims))
     };
     let claims = json!({"iss": "https://evil.example", "aud": "https://b.example", "exp": 1, "scope": "admin"});

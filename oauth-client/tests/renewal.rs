@@ -9,9 +9,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use aims_jose::random::SecureRandom;
+use aims_jose::time::{Clock, UnixTime};
 use common::{Answer, Fixed, NOW, Server, ask, at, code, sleep, token};
-use jose::random::SecureRandom;
-use jose::time::{Clock, UnixTime};
 
 /// F-02: from two thirds of its lifetime on it is renewed by a task; the old one is given meanwhile.
 #[tokio::test(start_paused = true)]
@@ -140,7 +140,7 @@ async fn retry_after_is_honoured_within_bounds() {
 struct Mixed(AtomicU64);
 
 impl SecureRandom for Mixed {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), jose::Error> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
         let seed = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
         let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use jose::digest::Hashed;
-use jose::time::UnixTime;
+use aims_jose::digest::Hashed;
+use aims_jose::time::UnixTime;
 use quick_cache::sync::Cache;
 
 use crate::{AccessToken, AccessTokenRules, Error, IssuerStore};

@@ -1,10 +1,10 @@
 //! The token in a request, and the answer to one that does not do.
 
+use aims_oauth_wire::bearer::Bearer;
+use aims_oauth_wire::challenge::Challenge;
+use aims_oauth_wire::names::{Endpoint, ScopeSet};
 use http::header::HeaderMap;
 use http::{HeaderValue, StatusCode};
-use oauth_wire::bearer::Bearer;
-use oauth_wire::challenge::Challenge;
-use oauth_wire::names::{Endpoint, ScopeSet};
 
 use crate::Error;
 

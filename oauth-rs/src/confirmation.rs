@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use jose::json::Text;
-use jose::jwk::{Jwk, Thumbprint};
-use jose::jwt::present;
+use aims_jose::json::Text;
+use aims_jose::jwk::{Jwk, Thumbprint};
+use aims_jose::jwt::present;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

@@ -2,14 +2,14 @@
 
 /// An access token was refused, or a request does not carry one as it should.
 ///
-/// No message holds a token. None repeats its source: [`jose::Chain`] shows both.
+/// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The token is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is
     /// wrong.
     #[error("access token")]
-    Token(#[source] jose::Error),
+    Token(#[source] aims_jose::Error),
     /// `aud` holds none of this resource's identifiers (ATJ-04).
     #[error("the access token is for another resource")]
     Audience,
@@ -69,10 +69,10 @@ pub enum Error {
     NoKeys,
     /// The key set is malformed.
     #[error("the key set of the issuer is malformed")]
-    KeySet(#[source] jose::Error),
+    KeySet(#[source] aims_jose::Error),
     /// A document or challenge cannot be written with these values.
     #[error(transparent)]
-    Wire(#[from] oauth_wire::Error),
+    Wire(#[from] aims_oauth_wire::Error),
 }
 
 impl Error {
@@ -107,7 +107,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Token(source) => jose::token_code!("token", source),
+            Self::Token(source) => aims_jose::token_code!("token", source),
             Self::Audience => "token.audience",
             Self::UnknownIssuer => "token.unknown_issuer",
             Self::UnknownKey { .. } => "token.unknown_key",

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aims_jose::alg::Algorithm;
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::key::VerifyingKey;
+use aims_jose::provider::Provider;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::names::Issuer;
 use arc_swap::{ArcSwap, Guard};
-use jose::alg::Algorithm;
-use jose::jwk::{JwkSet, SetRules};
-use jose::key::VerifyingKey;
-use jose::provider::Provider;
-use jose::time::UnixTime;
-use oauth_wire::names::Issuer;
 
 use crate::Error;
 
@@ -54,8 +54,8 @@ impl Issuers {
         held.keys
             .select(key_id, algorithm)
             .map_err(|error| match error {
-                jose::Error::UnknownKey => unknown_key(),
-                jose::Error::AmbiguousKey => Error::AmbiguousKey { issuer: named() },
+                aims_jose::Error::UnknownKey => unknown_key(),
+                aims_jose::Error::AmbiguousKey => Error::AmbiguousKey { issuer: named() },
                 other => Error::Token(other),
             })
     }

@@ -1,9 +1,9 @@
 //! The document that tells clients about a resource (RFC 9728).
 
+use aims_oauth_wire::metadata::{ResourceMetadata, well_known};
+use aims_oauth_wire::names::Endpoint;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
-use oauth_wire::metadata::{ResourceMetadata, well_known};
-use oauth_wire::names::Endpoint;
 
 use crate::Error;
 

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jose::alg::AlgorithmSet;
-use jose::jwk::Thumbprint;
-use jose::jws::{Unverified, Verified};
-use jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
-use jose::time::{Skew, UnixTime};
-use oauth_wire::names::ScopeSet;
+use aims_jose::alg::AlgorithmSet;
+use aims_jose::jwk::Thumbprint;
+use aims_jose::jws::{Unverified, Verified};
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
+use aims_jose::time::{Skew, UnixTime};
+use aims_oauth_wire::names::ScopeSet;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -173,10 +173,12 @@ impl AccessToken {
         header.expect_typ("at+jwt").map_err(Error::Token)?;
         let algorithm = header.alg();
         if !rules.algorithms.contains(algorithm) {
-            return Err(Error::Token(jose::Error::AlgorithmMismatch { algorithm }));
+            return Err(Error::Token(aims_jose::Error::AlgorithmMismatch {
+                algorithm,
+            }));
         }
         let payload = token.unverified_payload().map_err(Error::Token)?;
-        let claims: Claims = jose::json::from_object(payload).map_err(Error::Token)?;
+        let claims: Claims = aims_jose::json::from_object(payload).map_err(Error::Token)?;
         let issuer = needed(claims.iss, "iss")?;
         let key = issuers.select(&issuer, header.kid(), algorithm, now)?;
         let hashes = token.hashes();
@@ -193,9 +195,9 @@ impl AccessToken {
         let times = Times::new(Some(exp), claims.nbf, Some(iat));
         rules.times.check(&times, now).map_err(Error::Token)?;
         let scopes = match &claims.scope {
-            Some(text) => text
-                .parse()
-                .or(Err(Error::Token(jose::Error::Claim { claim: "scope" })))?,
+            Some(text) => text.parse().or(Err(Error::Token(aims_jose::Error::Claim {
+                claim: "scope",
+            })))?,
             None => ScopeSet::new(),
         };
         let confirmation = claims
@@ -285,8 +287,8 @@ impl AccessToken {
     ///
     /// # Errors
     ///
-    /// Those of [`jose::json::from_object`].
-    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, jose::Error> {
+    /// Those of [`aims_jose::json::from_object`].
+    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, aims_jose::Error> {
         self.0.verified.claims()
     }
 
@@ -311,14 +313,14 @@ impl AccessToken {
     ) -> Result<(), Error> {
         let ends = self.0.expires.as_secs();
         if rules.times.skew().has_ended(ends, now.as_secs()) {
-            return Err(Error::Token(jose::Error::Expired));
+            return Err(Error::Token(aims_jose::Error::Expired));
         }
         let header = self.0.verified.header();
         let key = issuers.select(&self.0.issuer, header.kid(), header.alg(), now)?;
         if *key.thumbprint() == self.0.signed_by {
             Ok(())
         } else {
-            Err(Error::Token(jose::Error::Signature))
+            Err(Error::Token(aims_jose::Error::Signature))
         }
     }
 }
@@ -337,12 +339,12 @@ impl fmt::Debug for AccessToken {
 fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
     let mut actors = Vec::new();
     while let Some(raw) = next {
-        let malformed = Error::Token(jose::Error::Claim { claim: "act" });
+        let malformed = Error::Token(aims_jose::Error::Claim { claim: "act" });
         if actors.len() >= MAX_ACTORS {
             return Err(malformed);
         }
         // Serde alone would take an array for it.
-        let act: Act<'_> = jose::json::from_object(raw.get().as_bytes()).or(Err(malformed))?;
+        let act: Act<'_> = aims_jose::json::from_object(raw.get().as_bytes()).or(Err(malformed))?;
         actors.push(Actor {
             subject: act.sub,
             issuer: act.iss,

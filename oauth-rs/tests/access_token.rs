@@ -2,9 +2,9 @@
 
 mod common;
 
+use aims_jose::time::Skew;
+use aims_oauth_rs::{AccessToken, AccessTokenRules, IssuerStore};
 use common::{ISSUER, NOW, RESOURCE, World, at, claims, code, sign, sign_raw};
-use jose::time::Skew;
-use oauth_rs::{AccessToken, AccessTokenRules, IssuerStore};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -29,11 +29,11 @@ fn a_good_token_says_what_was_signed() {
         (actors[1].subject.as_str(), &actors[1].issuer),
         ("front", &None)
     );
-    assert_eq!(token.hash(), &jose::digest::sha256(text.as_bytes()));
+    assert_eq!(token.hash(), &aims_jose::digest::sha256(text.as_bytes()));
     let (signed, _) = text.rsplit_once('.').unwrap();
     assert_eq!(
         token.signed_hash(),
-        &jose::digest::sha256(signed.as_bytes())
+        &aims_jose::digest::sha256(signed.as_bytes())
     );
     #[derive(Deserialize)]
     struct More {
@@ -191,7 +191,7 @@ fn the_length_is_bounded() {
     assert_eq!(world.code(&text), "token.too_long");
     // Beyond what `jose` takes by itself as well.
     let long = world.token_with(&json!({"x": "a".repeat(15_000)}));
-    assert!(long.len() > jose::jws::MAX_LENGTH);
+    assert!(long.len() > aims_jose::jws::MAX_LENGTH);
     world.rules = AccessTokenRules::new(RESOURCE).with_max_len(long.len());
     assert_eq!(world.code(&long), "ok");
     world.rules = AccessTokenRules::new(RESOURCE).with_max_len(long.len() - 1);

@@ -4,9 +4,9 @@
 
 mod common;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
 use common::{NOW, World, claims, code, key, sign_raw};
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
 use serde_json::{Value, json};
 
 fn jkt(key: &SigningKey) -> String {

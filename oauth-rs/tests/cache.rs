@@ -4,13 +4,13 @@
 
 mod common;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::time::Skew;
+use aims_oauth_rs::{AccessToken, AccessTokenRules, TokenCache};
 use common::{
     ISSUER, NOW, RESOURCE, World, at, claims, code, document, key, provider, set, sign, store,
 };
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::time::Skew;
-use oauth_rs::{AccessToken, AccessTokenRules, TokenCache};
 use serde_json::json;
 
 /// The order of P-256 (SEC 2 §2.4.2).

@@ -4,13 +4,13 @@
 
 mod common;
 
+use aims_jose::alg::{Algorithm, AlgorithmSet};
+use aims_jose::key::SigningKey;
+use aims_oauth_rs::{AccessToken, AccessTokenRules, Error, IssuerStore};
 use common::{
     ISSUER, NOW, RESOURCE, World, at, claims, code, document, key, laid_over, provider, providers,
     set, sign, sign_raw, store,
 };
-use jose::alg::{Algorithm, AlgorithmSet};
-use jose::key::SigningKey;
-use oauth_rs::{AccessToken, AccessTokenRules, Error, IssuerStore};
 use serde_json::json;
 
 fn unnamed() -> SigningKey {

@@ -4,11 +4,11 @@
 
 mod common;
 
+use aims_oauth_rs::{Error, ProtectedResource, bearer_token, challenge, insufficient_scope};
+use aims_oauth_wire::metadata::ResourceMetadata;
+use aims_oauth_wire::names::{Endpoint, ScopeSet};
 use common::{ISSUER, RESOURCE, code};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use oauth_rs::{Error, ProtectedResource, bearer_token, challenge, insufficient_scope};
-use oauth_wire::metadata::ResourceMetadata;
-use oauth_wire::names::{Endpoint, ScopeSet};
 use serde_json::{Value, json};
 
 const METADATA: &str = "https://tools.example/.well-known/oauth-protected-resource/mcp";
@@ -191,10 +191,10 @@ fn a_refused_token_is_an_invalid_token() {
     let issuer = "https://secret.example".to_owned();
     let key_id = Some("secret".to_owned());
     for error in [
-        Error::Token(jose::Error::Expired),
-        Error::Token(jose::Error::Signature),
-        Error::Token(jose::Error::Claim { claim: "sub" }),
-        Error::Token(jose::Error::Parts),
+        Error::Token(aims_jose::Error::Expired),
+        Error::Token(aims_jose::Error::Signature),
+        Error::Token(aims_jose::Error::Claim { claim: "sub" }),
+        Error::Token(aims_jose::Error::Parts),
         Error::Audience,
         Error::UnknownIssuer,
         Error::UnknownKey {
@@ -260,20 +260,20 @@ fn too_many_scopes_are_not_said() {
 /// Every code that is listed is given, and what is no business of this crate keeps its name.
 #[test]
 fn codes_are_all_there() {
-    let token = |source: jose::Error| Error::Token(source).code();
-    let algorithm = jose::alg::Algorithm::Es256;
+    let token = |source: aims_jose::Error| Error::Token(source).code();
+    let algorithm = aims_jose::alg::Algorithm::Es256;
     let given = [
-        token(jose::Error::AlgorithmMismatch { algorithm }),
-        token(jose::Error::Claim { claim: "sub" }),
-        token(jose::Error::Expired),
-        token(jose::Error::Lifetime),
-        token(jose::Error::NotYetValid {
+        token(aims_jose::Error::AlgorithmMismatch { algorithm }),
+        token(aims_jose::Error::Claim { claim: "sub" }),
+        token(aims_jose::Error::Expired),
+        token(aims_jose::Error::Lifetime),
+        token(aims_jose::Error::NotYetValid {
             from: 2,
             now: 1,
             skew: 0,
         }),
-        token(jose::Error::Signature),
-        token(jose::Error::Type),
+        token(aims_jose::Error::Signature),
+        token(aims_jose::Error::Type),
         Error::Audience.code(),
         Error::UnknownIssuer.code(),
         Error::UnknownKey {
@@ -298,11 +298,14 @@ fn codes_are_all_there() {
         Error::Scheme.code(),
         Error::TooLong { limit: 1 }.code(),
         Error::NoKeys.code(),
-        Error::KeySet(jose::Error::Json).code(),
+        Error::KeySet(aims_jose::Error::Json).code(),
     ];
     assert_eq!(given, Error::CODES);
-    assert_eq!(token(jose::Error::UnknownAlgorithm), "token.algorithm");
-    assert_eq!(token(jose::Error::Parts), "jws.parts");
-    let expired = Error::Token(jose::Error::Expired);
-    assert_eq!(jose::Chain(&expired).to_string(), "access token: expired");
+    assert_eq!(token(aims_jose::Error::UnknownAlgorithm), "token.algorithm");
+    assert_eq!(token(aims_jose::Error::Parts), "jws.parts");
+    let expired = Error::Token(aims_jose::Error::Expired);
+    assert_eq!(
+        aims_jose::Chain(&expired).to_string(),
+        "access token: expired"
+    );
 }

@@ -3,13 +3,13 @@
 use core::fmt;
 use core::time::Duration;
 
-use jose::alg::AlgorithmSet;
-use jose::jwk::JwkSet;
-use jose::jws::Unverified;
-use jose::jwt::{Audience, NumericDate, TimeRules, Times};
-use jose::key::VerifyingKey;
-use jose::time::{Skew, UnixTime};
-use replay::{ReplayKey, ReplayStore};
+use aims_jose::alg::AlgorithmSet;
+use aims_jose::jwk::JwkSet;
+use aims_jose::jws::Unverified;
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times};
+use aims_jose::key::VerifyingKey;
+use aims_jose::time::{Skew, UnixTime};
+use aims_replay::{ReplayKey, ReplayStore};
 use serde::Deserialize;
 
 use crate::Error;
@@ -83,7 +83,7 @@ impl<'a> PresentedAssertion<'a> {
         let unverified = Unverified::parse(text).map_err(Error::AssertionJwt)?;
         let named: Named = unverified
             .unverified_payload()
-            .and_then(jose::json::from_object)
+            .and_then(aims_jose::json::from_object)
             .map_err(Error::AssertionJwt)?;
         let client = named.sub.parse().or(Err(Error::AssertionClient))?;
         Ok(Self {
@@ -129,9 +129,9 @@ struct Claims<'a> {
     aud: Audience<'a>,
     jti: String,
     exp: NumericDate,
-    #[serde(default, deserialize_with = "jose::jwt::present")]
+    #[serde(default, deserialize_with = "aims_jose::jwt::present")]
     nbf: Option<NumericDate>,
-    #[serde(default, deserialize_with = "jose::jwt::present")]
+    #[serde(default, deserialize_with = "aims_jose::jwt::present")]
     iat: Option<NumericDate>,
 }
 
@@ -179,7 +179,7 @@ impl AssertionRules {
             return Err(Error::AssertionType);
         }
         if !self.algorithms.contains(header.alg()) {
-            return Err(Error::AssertionJwt(jose::Error::AlgorithmMismatch {
+            return Err(Error::AssertionJwt(aims_jose::Error::AlgorithmMismatch {
                 algorithm: header.alg(),
             }));
         }
@@ -233,9 +233,9 @@ impl UnspentAssertion {
     ///
     /// `assertion.replayed`; `assertion.unknown` where the store cannot tell.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<ClientAssertion, Error> {
-        match replay::spend(store, &self.name, self.until, now) {
+        match aims_replay::spend(store, &self.name, self.until, now) {
             Ok(()) => Ok(self.assertion),
-            Err(error @ (replay::Error::Replayed | replay::Error::Expired)) => {
+            Err(error @ (aims_replay::Error::Replayed | aims_replay::Error::Expired)) => {
                 Err(Error::AssertionReplayed(error))
             }
             Err(error) => Err(Error::AssertionUnknown(error)),

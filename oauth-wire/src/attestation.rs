@@ -6,12 +6,12 @@
 use core::fmt;
 use core::time::Duration;
 
+use aims_jose::jws::Unverified;
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times};
+use aims_jose::key::VerifyingKey;
+use aims_jose::time::{Skew, UnixTime};
+use aims_replay::{ReplayKey, ReplayStore};
 use http::{HeaderMap, HeaderName};
-use jose::jws::Unverified;
-use jose::jwt::{Audience, NumericDate, TimeRules, Times};
-use jose::key::VerifyingKey;
-use jose::time::{Skew, UnixTime};
-use replay::{ReplayKey, ReplayStore};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -179,8 +179,10 @@ impl UnspentPop {
     ///
     /// `attestation.replayed`; `attestation.unknown` where the store cannot tell.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<(), Error> {
-        replay::spend(store, &self.name, self.until, now).map_err(|error| match error {
-            replay::Error::Replayed | replay::Error::Expired => Error::AttestationReplayed(error),
+        aims_replay::spend(store, &self.name, self.until, now).map_err(|error| match error {
+            aims_replay::Error::Replayed | aims_replay::Error::Expired => {
+                Error::AttestationReplayed(error)
+            }
             other => Error::AttestationUnknown(other),
         })
     }

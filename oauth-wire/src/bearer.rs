@@ -9,7 +9,7 @@ use http::header::AUTHORIZATION;
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
-/// use oauth_wire::bearer::Bearer;
+/// use aims_oauth_wire::bearer::Bearer;
 ///
 /// let mut headers = HeaderMap::new();
 /// headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer mF_9.B5f-4.1JqM"));

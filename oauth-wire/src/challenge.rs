@@ -22,7 +22,7 @@ pub const MAX_CHALLENGE_PARAMETERS: usize = 32;
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
-/// use oauth_wire::challenge::Challenges;
+/// use aims_oauth_wire::challenge::Challenges;
 ///
 /// let mut headers = HeaderMap::new();
 /// let value = r#"Negotiate a5==, Bearer error="invalid_token", scope="read write""#;
@@ -94,13 +94,13 @@ impl Challenges {
 /// One challenge, read or to be written: a scheme with a token68 or with parameters, none of which stands twice.
 ///
 /// ```
-/// use oauth_wire::challenge::Challenge;
+/// use aims_oauth_wire::challenge::Challenge;
 ///
 /// let challenge = Challenge::bearer()
 ///     .with_error("insufficient_scope")?
 ///     .with_scope(&"files:write".parse()?)?;
 /// assert_eq!(challenge.to_string(), r#"Bearer error="insufficient_scope", scope="files:write""#);
-/// # Ok::<(), oauth_wire::Error>(())
+/// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Challenge {

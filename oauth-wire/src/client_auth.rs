@@ -3,11 +3,11 @@
 use core::fmt::Debug;
 use std::error::Error as StdError;
 
+use aims_jose::alg::AlgorithmSet;
+use aims_jose::key::Signer;
+use aims_jose::time::UnixTime;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use jose::alg::AlgorithmSet;
-use jose::key::Signer;
-use jose::time::UnixTime;
 
 use crate::Error;
 use crate::attestation::{ATTESTATION, ATTESTATION_POP};
@@ -28,12 +28,12 @@ pub use spiffe::{JWT_SPIFFE, SpiffeJwt, SpiffeWit, WitCredential};
 /// Adds to a request who the client is.
 ///
 /// ```
-/// use jose::time::UnixTime;
-/// use oauth_wire::client_auth::Authenticate;
-/// use oauth_wire::metadata::ServerMetadata;
-/// use oauth_wire::names::ClientId;
-/// use oauth_wire::token::TokenRequest;
-/// use oauth_wire::Error;
+/// use aims_jose::time::UnixTime;
+/// use aims_oauth_wire::client_auth::Authenticate;
+/// use aims_oauth_wire::metadata::ServerMetadata;
+/// use aims_oauth_wire::names::ClientId;
+/// use aims_oauth_wire::token::TokenRequest;
+/// use aims_oauth_wire::Error;
 ///
 /// /// A public client, which has nothing but its name.
 /// #[derive(Debug)]
@@ -128,7 +128,7 @@ fn expect_algorithm(known: Option<AlgorithmSet>, signer: &dyn Signer) -> Result<
     ))
 }
 
-fn failed(reason: &'static str) -> impl FnOnce(jose::Error) -> Error {
+fn failed(reason: &'static str) -> impl FnOnce(aims_jose::Error) -> Error {
     move |source| Error::Authenticate {
         reason,
         source: Some(source.into()),

@@ -76,7 +76,7 @@ pub enum Error {
     },
     /// A metadata document cannot be read.
     #[error("the metadata cannot be read")]
-    MetadataJson(#[source] jose::Error),
+    MetadataJson(#[source] aims_jose::Error),
     /// A metadata document is another issuer's (RFC 8414 §3.3).
     #[error("the metadata are of another issuer")]
     MetadataIssuer,
@@ -106,13 +106,13 @@ pub enum Error {
     },
     /// The assertion is no JWT that is accepted, or its signature does not hold.
     #[error("the client assertion was refused")]
-    AssertionJwt(#[source] jose::Error),
+    AssertionJwt(#[source] aims_jose::Error),
     /// The assertion has another `typ`.
     #[error("the client assertion has another `typ`")]
     AssertionType,
     /// No key of the client is the one that signed.
     #[error("no key of the client for the client assertion")]
-    AssertionKey(#[source] jose::Error),
+    AssertionKey(#[source] aims_jose::Error),
     /// `iss` or `sub` is not the client (RFC 7523 §3).
     #[error("`iss` and `sub` of the client assertion are not the client")]
     AssertionClient,
@@ -124,16 +124,16 @@ pub enum Error {
     AssertionId,
     /// The assertion is over, not yet valid, or valid for too long.
     #[error("the client assertion is not valid now")]
-    AssertionTime(#[source] jose::Error),
+    AssertionTime(#[source] aims_jose::Error),
     /// The assertion was seen before.
     #[error("the client assertion was used before")]
-    AssertionReplayed(#[source] replay::Error),
+    AssertionReplayed(#[source] aims_replay::Error),
     /// The replay store cannot tell whether the assertion was seen before.
     #[error("whether the client assertion was used before is unknown")]
-    AssertionUnknown(#[source] replay::Error),
+    AssertionUnknown(#[source] aims_replay::Error),
     /// The proof beside a client attestation is no JWT that is accepted, or its signature does not hold.
     #[error("the proof of the client attestation was refused")]
-    AttestationJwt(#[source] jose::Error),
+    AttestationJwt(#[source] aims_jose::Error),
     /// The proof has another `typ`.
     #[error("the proof of the client attestation has another `typ`")]
     AttestationType,
@@ -145,13 +145,13 @@ pub enum Error {
     AttestationId,
     /// The proof is too old, or of the future.
     #[error("the proof of the client attestation is not valid now")]
-    AttestationTime(#[source] jose::Error),
+    AttestationTime(#[source] aims_jose::Error),
     /// The proof was seen before.
     #[error("the proof of the client attestation was used before")]
-    AttestationReplayed(#[source] replay::Error),
+    AttestationReplayed(#[source] aims_replay::Error),
     /// The replay store cannot tell whether the proof was seen before.
     #[error("whether the proof of the client attestation was used before is unknown")]
-    AttestationUnknown(#[source] replay::Error),
+    AttestationUnknown(#[source] aims_replay::Error),
 }
 
 impl Error {

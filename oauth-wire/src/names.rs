@@ -52,12 +52,12 @@ name! {
     /// Whether it ends with `/` matters.
     ///
     /// ```
-    /// use oauth_wire::names::Issuer;
+    /// use aims_oauth_wire::names::Issuer;
     ///
     /// let issuer: Issuer = "https://as.example/tenant".parse()?;
     /// assert_eq!(issuer.as_str(), "https://as.example/tenant");
     /// assert!("http://as.example".parse::<Issuer>().is_err());
-    /// # Ok::<(), oauth_wire::Error>(())
+    /// # Ok::<(), aims_oauth_wire::Error>(())
     /// ```
     Issuer
 }
@@ -102,12 +102,12 @@ name! {
     /// As an https URL it has to be in normal form, as an [`Issuer`]; other schemes (`urn:`, `spiffe:`) name a resource that publishes no metadata.
     ///
     /// ```
-    /// use oauth_wire::names::Resource;
+    /// use aims_oauth_wire::names::Resource;
     ///
     /// let tool: Resource = "https://tools.example/mcp".parse()?;
     /// assert_ne!(tool, "https://tools.example/mcp/".parse()?);
     /// assert!("/mcp".parse::<Resource>().is_err());
-    /// # Ok::<(), oauth_wire::Error>(())
+    /// # Ok::<(), aims_oauth_wire::Error>(())
     /// ```
     Resource
 }

@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use jose::jwk::{JwkSet, SetRules};
-use jose::jws::SigningInput;
-use jose::key::{Signer, SigningKey};
-use jose::time::{Skew, UnixTime};
-use jose::{Algorithm, provider};
-use oauth_wire::Error;
-use oauth_wire::assertion::{AssertionRules, PresentedAssertion};
-use oauth_wire::names::ClientId;
-use oauth_wire::token::Form;
-use replay::{ReplayCache, ReplayKey, ReplayStore};
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::jws::SigningInput;
+use aims_jose::key::{Signer, SigningKey};
+use aims_jose::time::{Skew, UnixTime};
+use aims_jose::{Algorithm, provider};
+use aims_oauth_wire::Error;
+use aims_oauth_wire::assertion::{AssertionRules, PresentedAssertion};
+use aims_oauth_wire::names::ClientId;
+use aims_oauth_wire::token::Form;
+use aims_replay::{ReplayCache, ReplayKey, ReplayStore};
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_764_000_000;
@@ -173,11 +173,14 @@ fn types() {
             "{bad}"
         );
     }
-    let header = jose::base64url::encode(br#"{"alg":"ES256","kid":"k1"}"#);
-    let payload = jose::base64url::encode(claims().to_string().as_bytes());
+    let header = aims_jose::base64url::encode(br#"{"alg":"ES256","kid":"k1"}"#);
+    let payload = aims_jose::base64url::encode(claims().to_string().as_bytes());
     let signed = format!("{header}.{payload}");
     let signature = key.sign(signed.as_bytes()).unwrap();
-    let untyped = format!("{signed}.{}", jose::base64url::encode(signature.as_ref()));
+    let untyped = format!(
+        "{signed}.{}",
+        aims_jose::base64url::encode(signature.as_ref())
+    );
     assert_eq!(judged(&untyped), "ok");
 }
 
@@ -207,7 +210,7 @@ fn signatures() {
     ] {
         assert_eq!(judged(rules(), bad, &[&key]), "assertion.jwt", "{bad}");
     }
-    let header = jose::base64url::encode(br#"{"alg":"none"}"#);
+    let header = aims_jose::base64url::encode(br#"{"alg":"none"}"#);
     let unsigned = text
         .split_once('.')
         .map(|(_, rest)| format!("{header}.{rest}"))
@@ -253,8 +256,8 @@ fn unknown_is_not_accepted() {
     struct Broken;
 
     impl ReplayStore for Broken {
-        fn spend(&self, _: &ReplayKey, _: UnixTime, _: UnixTime) -> Result<(), replay::Error> {
-            Err(replay::Error::Unavailable)
+        fn spend(&self, _: &ReplayKey, _: UnixTime, _: UnixTime) -> Result<(), aims_replay::Error> {
+            Err(aims_replay::Error::Unavailable)
         }
     }
 
@@ -322,7 +325,12 @@ fn remembered_for_as_long_as_it_is_good() {
     struct Expects(UnixTime);
 
     impl ReplayStore for Expects {
-        fn spend(&self, _: &ReplayKey, until: UnixTime, _: UnixTime) -> Result<(), replay::Error> {
+        fn spend(
+            &self,
+            _: &ReplayKey,
+            until: UnixTime,
+            _: UnixTime,
+        ) -> Result<(), aims_replay::Error> {
             assert_eq!(until, self.0);
             Ok(())
         }

@@ -4,17 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_jose::jws::SigningInput;
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::time::UnixTime;
+use aims_jose::{Algorithm, provider};
+use aims_oauth_wire::attestation::{ATTESTATION, ATTESTATION_POP, PopRules, PresentedAttestation};
+use aims_oauth_wire::client_auth::{Authenticate as _, SpiffeWit, WitCredential};
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::{ClientId, Issuer};
+use aims_oauth_wire::token::TokenRequest;
+use aims_replay::ReplayCache;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use jose::jws::SigningInput;
-use jose::key::{Signer as _, SigningKey};
-use jose::time::UnixTime;
-use jose::{Algorithm, provider};
-use oauth_wire::attestation::{ATTESTATION, ATTESTATION_POP, PopRules, PresentedAttestation};
-use oauth_wire::client_auth::{Authenticate as _, SpiffeWit, WitCredential};
-use oauth_wire::metadata::ServerMetadata;
-use oauth_wire::names::{ClientId, Issuer};
-use oauth_wire::token::TokenRequest;
-use replay::ReplayCache;
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_747_124_300;
@@ -163,13 +163,13 @@ fn a_store_that_cannot_tell_refuses() {
     verify("b").unwrap().spend(&store, at(NOW)).unwrap();
     #[derive(Debug)]
     struct Expects(UnixTime);
-    impl replay::ReplayStore for Expects {
+    impl aims_replay::ReplayStore for Expects {
         fn spend(
             &self,
-            _: &replay::ReplayKey,
+            _: &aims_replay::ReplayKey,
             until: UnixTime,
             _: UnixTime,
-        ) -> Result<(), replay::Error> {
+        ) -> Result<(), aims_replay::Error> {
             assert_eq!(until, self.0);
             Ok(())
         }
@@ -179,14 +179,14 @@ fn a_store_that_cannot_tell_refuses() {
     assert!(spent.is_ok());
     #[derive(Debug)]
     struct Broken;
-    impl replay::ReplayStore for Broken {
+    impl aims_replay::ReplayStore for Broken {
         fn spend(
             &self,
-            _: &replay::ReplayKey,
+            _: &aims_replay::ReplayKey,
             _: UnixTime,
             _: UnixTime,
-        ) -> Result<(), replay::Error> {
-            Err(replay::Error::Full)
+        ) -> Result<(), aims_replay::Error> {
+            Err(aims_replay::Error::Full)
         }
     }
     let refused = verify("a").unwrap().spend(&Broken, at(NOW));

@@ -1,9 +1,9 @@
 //! Bearer tokens in a request: found in one place and one form.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+use aims_oauth_wire::bearer::{Bearer, is_b64token};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
-use oauth_wire::bearer::{Bearer, is_b64token};
 
 fn headers(values: &[&[u8]]) -> HeaderMap {
     let mut headers = HeaderMap::new();

@@ -1,9 +1,9 @@
 //! Challenges: the vectors, the grammar, and what is refused.
 
+use aims_oauth_wire::Error;
+use aims_oauth_wire::challenge::{Challenge, Challenges, MAX_CHALLENGE_BYTES, MAX_CHALLENGES};
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue};
-use oauth_wire::Error;
-use oauth_wire::challenge::{Challenge, Challenges, MAX_CHALLENGE_BYTES, MAX_CHALLENGES};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -152,7 +152,7 @@ fn resource_metadata() {
         let error = of(&format!("Bearer resource_metadata=\"{bad}\"")).unwrap_err();
         assert_eq!(error.code(), "oauth.endpoint", "{bad}");
     }
-    let local = oauth_wire::names::Resource::loopback("http://localhost:1/mcp").unwrap();
+    let local = aims_oauth_wire::names::Resource::loopback("http://localhost:1/mcp").unwrap();
     let all = parse(&["Bearer resource_metadata=\"http://localhost:1/m\""]).unwrap();
     assert!(all.resource_metadata(&local).unwrap().is_some());
 }

@@ -4,22 +4,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Request};
-use jose::jwk::{JwkSet, SetRules};
-use jose::jws::{SigningInput, Unverified};
-use jose::key::SigningKey;
-use jose::random::SecureRandom;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use jose::{Algorithm, provider};
-use oauth_wire::Error;
-use oauth_wire::assertion::{AssertionRules, PresentedAssertion};
-use oauth_wire::client_auth::{
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::jws::{SigningInput, Unverified};
+use aims_jose::key::SigningKey;
+use aims_jose::random::SecureRandom;
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_jose::{Algorithm, provider};
+use aims_oauth_wire::Error;
+use aims_oauth_wire::assertion::{AssertionRules, PresentedAssertion};
+use aims_oauth_wire::client_auth::{
     AssertionAudience, Authenticate, ClientSecretBasic, JWT_SPIFFE, PrivateKeyJwt, SpiffeJwt,
     SpiffeWit, WitCredential,
 };
-use oauth_wire::metadata::ServerMetadata;
-use oauth_wire::token::{Form, TokenRequest};
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::token::{Form, TokenRequest};
+use http::{HeaderMap, Request};
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_747_124_300;
@@ -73,7 +73,7 @@ fn claims(token: &str) -> Value {
 struct Sevens;
 
 impl SecureRandom for Sevens {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), jose::Error> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
         buffer.fill(7);
         Ok(())
     }
@@ -83,8 +83,8 @@ impl SecureRandom for Sevens {
 struct Dry;
 
 impl SecureRandom for Dry {
-    fn fill(&self, _: &mut [u8]) -> Result<(), jose::Error> {
-        Err(jose::Error::Random)
+    fn fill(&self, _: &mut [u8]) -> Result<(), aims_jose::Error> {
+        Err(aims_jose::Error::Random)
     }
 }
 

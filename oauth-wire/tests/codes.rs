@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use oauth_wire::Error;
-use oauth_wire::token::TokenError;
+use aims_oauth_wire::Error;
+use aims_oauth_wire::token::TokenError;
 
 fn all() -> Vec<Error> {
     let reason = "";
@@ -27,7 +27,7 @@ fn all() -> Vec<Error> {
             source: None,
         },
         Error::MetadataResponse { reason },
-        Error::MetadataJson(jose::Error::Json),
+        Error::MetadataJson(aims_jose::Error::Json),
         Error::MetadataIssuer,
         Error::MetadataResource,
         Error::MetadataMember { member: "" },
@@ -35,22 +35,22 @@ fn all() -> Vec<Error> {
         Error::ChallengeRepeated,
         Error::ChallengeSize,
         Error::ChallengeValue { parameter: "" },
-        Error::AssertionJwt(jose::Error::Parts),
+        Error::AssertionJwt(aims_jose::Error::Parts),
         Error::AssertionType,
-        Error::AssertionKey(jose::Error::UnknownKey),
+        Error::AssertionKey(aims_jose::Error::UnknownKey),
         Error::AssertionClient,
         Error::AssertionAudience,
         Error::AssertionId,
-        Error::AssertionTime(jose::Error::Expired),
-        Error::AssertionReplayed(replay::Error::Replayed),
-        Error::AssertionUnknown(replay::Error::Full),
-        Error::AttestationJwt(jose::Error::Parts),
+        Error::AssertionTime(aims_jose::Error::Expired),
+        Error::AssertionReplayed(aims_replay::Error::Replayed),
+        Error::AssertionUnknown(aims_replay::Error::Full),
+        Error::AttestationJwt(aims_jose::Error::Parts),
         Error::AttestationType,
         Error::AttestationAudience,
         Error::AttestationId,
-        Error::AttestationTime(jose::Error::Expired),
-        Error::AttestationReplayed(replay::Error::Replayed),
-        Error::AttestationUnknown(replay::Error::Full),
+        Error::AttestationTime(aims_jose::Error::Expired),
+        Error::AttestationReplayed(aims_replay::Error::Replayed),
+        Error::AttestationUnknown(aims_replay::Error::Full),
     ];
     all.extend(refused);
     all

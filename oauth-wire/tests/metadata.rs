@@ -1,12 +1,12 @@
 //! Metadata: where they are, and whose.
 
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
-use oauth_wire::Error;
-use oauth_wire::metadata::{
+use aims_oauth_wire::Error;
+use aims_oauth_wire::metadata::{
     EndpointKind, MAX_METADATA, ResourceMetadata, ServerMetadata, document, well_known,
 };
-use oauth_wire::names::{Issuer, Resource};
+use aims_oauth_wire::names::{Issuer, Resource};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
 
 const GOOD: &str = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
@@ -249,7 +249,7 @@ fn algorithms_of_client_authentication() {
     assert_eq!(code(server(&none)), "metadata.member");
     let some = server(&with(member, json!(["ES256", "HS256"]))).unwrap();
     let all = some.token_endpoint_auth_algorithms().unwrap();
-    assert!(all.iter().eq([jose::Algorithm::Es256]));
+    assert!(all.iter().eq([aims_jose::Algorithm::Es256]));
 }
 
 /// PRM-06: a server that lists resources serves no others.

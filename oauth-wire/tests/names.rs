@@ -1,6 +1,6 @@
 //! Identifiers: what is none.
 
-use oauth_wire::names::{ClientId, Endpoint, Issuer, MAX_SCOPES, Resource, Scope, ScopeSet};
+use aims_oauth_wire::names::{ClientId, Endpoint, Issuer, MAX_SCOPES, Resource, Scope, ScopeSet};
 
 fn issuer(text: &str) -> &'static str {
     text.parse::<Issuer>().map_or_else(|it| it.code(), |_| "ok")

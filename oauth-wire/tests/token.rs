@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use jose::time::UnixTime;
-use oauth_wire::Error;
-use oauth_wire::token::{
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::Error;
+use aims_oauth_wire::token::{
     Form, MAX_FORM, MAX_PARAMETERS, MAX_RESPONSE, TokenError, TokenRequest, TokenResponse,
     TokenType,
 };
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -18,7 +18,7 @@ impl ReplayKey {
     /// Names something of a kind (`wpt`, `client_assertion`), sent by a verified sender.
     ///
     /// ```
-    /// use replay::ReplayKey;
+    /// use aims_replay::ReplayKey;
     ///
     /// let one = ReplayKey::new("wpt", "spiffe://example.org/a", &["jti-1"]);
     /// assert_ne!(one, ReplayKey::new("wpt", "spiffe://example.org/b", &["jti-1"]));

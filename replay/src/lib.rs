@@ -16,7 +16,7 @@ use rustls_pki_types::UnixTime;
 /// ```
 /// use std::{collections::HashSet, sync::Mutex};
 ///
-/// use replay::{Error, ReplayKey, ReplayStore};
+/// use aims_replay::{Error, ReplayKey, ReplayStore};
 /// use rustls_pki_types::UnixTime;
 ///
 /// /// Forgets nothing, for a test.

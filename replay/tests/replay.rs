@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use replay::{Error, ReplayCache, ReplayKey, ReplayStore};
+use aims_replay::{Error, ReplayCache, ReplayKey, ReplayStore};
 use rustls_pki_types::UnixTime;
 
 fn at(seconds: u64) -> UnixTime {
@@ -39,9 +39,9 @@ fn what_has_ended_is_refused_before_the_store_is_asked() {
         }
     }
     let key = key("a", 1);
-    assert_eq!(replay::spend(&Forgets, &key, at(100), at(100)), Ok(()));
+    assert_eq!(aims_replay::spend(&Forgets, &key, at(100), at(100)), Ok(()));
     assert_eq!(
-        replay::spend(&Forgets, &key, at(100), at(101)),
+        aims_replay::spend(&Forgets, &key, at(100), at(101)),
         Err(Error::Expired)
     );
 }

@@ -2,29 +2,29 @@
 
 use std::sync::Arc;
 
-use wimse_id::Origin;
+use aims_wimse_id::Origin;
 
 /// A credential was refused, a bundle was not taken, or a source has nothing to give.
 ///
-/// No message holds a token or a key. None repeats its source: [`jose::Chain`] shows both.
+/// No message holds a token or a key. None repeats its source: [`aims_jose::Chain`] shows both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     // The token.
     /// The WIT is no well-formed JWS, or one of its claims, its times or its signature is wrong.
     #[error("workload identity token")]
-    Wit(#[source] jose::Error),
+    Wit(#[source] aims_jose::Error),
     /// The same of a JWT-SVID.
     #[error("JWT-SVID")]
-    JwtSvid(#[source] jose::Error),
+    JwtSvid(#[source] aims_jose::Error),
     /// `sub` is no workload identifier, or not one of this kind of credential
     /// (draft-ietf-wimse-workload-creds §3.1, WIT-SVID §3).
     #[error("`sub` is no identifier that this credential can name")]
-    Subject(#[source] Option<wimse_id::Error>),
+    Subject(#[source] Option<aims_wimse_id::Error>),
     /// `cnf` has no `jwk`, or also names a key in another way, or the JWK has no `alg`, or is no
     /// public key that can verify (WIT-02).
     #[error("`cnf` does not hold exactly one usable public key with its `alg`")]
-    Confirmation(#[source] Option<jose::Error>),
+    Confirmation(#[source] Option<aims_jose::Error>),
     /// The header of a WIT-SVID has no `kid`, which it always has (SVD-01).
     #[error("a WIT-SVID has a `kid` in its header")]
     KeyIdMissing,
@@ -72,7 +72,7 @@ pub enum Error {
     // The bundle.
     /// The bundle is no key set, or has a malformed `spiffe_…` member (BND-01).
     #[error("malformed bundle")]
-    BundleSyntax(#[source] Option<jose::Error>),
+    BundleSyntax(#[source] Option<aims_jose::Error>),
     /// Two keys of the bundle have one `kid`, even for different uses (BND-01).
     #[error("two keys of the bundle have the same `kid`")]
     BundleKeyId,
@@ -99,7 +99,7 @@ pub enum Error {
     },
     /// The signer failed.
     #[error("signing failed")]
-    Sign(#[source] jose::Error),
+    Sign(#[source] aims_jose::Error),
     /// Key and credential of an identity do not belong together.
     #[error("the key is not the one that the credential confirms")]
     SourceKey,
@@ -155,8 +155,8 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Wit(source) => jose::token_code!("wit", source),
-            Self::JwtSvid(source) => jose::token_code!("svid", source),
+            Self::Wit(source) => aims_jose::token_code!("wit", source),
+            Self::JwtSvid(source) => aims_jose::token_code!("svid", source),
             Self::Subject(_) => "cred.subject",
             Self::Confirmation(_) => "wit.confirmation",
             Self::KeyIdMissing => "wit.kid",

@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jose::alg::AlgorithmSet;
-use jose::digest::sha256;
-use jose::json::Text;
-use jose::jws::{CompactJws, SigningInput, Unverified, Verified};
-use jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
-use jose::key::Signer;
-use jose::time::{self, Skew, UnixTime};
+use aims_jose::alg::AlgorithmSet;
+use aims_jose::digest::sha256;
+use aims_jose::json::Text;
+use aims_jose::jws::{CompactJws, SigningInput, Unverified, Verified};
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
+use aims_jose::key::Signer;
+use aims_jose::time::{self, Skew, UnixTime};
+use aims_wimse_id::{Scheme, WorkloadId};
 use serde::{Deserialize, Serialize};
-use wimse_id::{Scheme, WorkloadId};
 
 use crate::Error;
 use crate::trust::{Trust, select};
@@ -113,11 +113,13 @@ impl JwtSvid {
         let token = Unverified::parse_within(text, rules.max_len).map_err(Error::JwtSvid)?;
         let header = token.header();
         if !matches!(header.typ(), None | Some("JWT" | "JOSE")) {
-            return Err(Error::JwtSvid(jose::Error::Type));
+            return Err(Error::JwtSvid(aims_jose::Error::Type));
         }
         let algorithm = header.alg();
         if !AlgorithmSet::SVID.contains(algorithm) {
-            return Err(Error::JwtSvid(jose::Error::AlgorithmMismatch { algorithm }));
+            return Err(Error::JwtSvid(aims_jose::Error::AlgorithmMismatch {
+                algorithm,
+            }));
         }
         let payload = token.unverified_payload().map_err(Error::JwtSvid)?;
         let id = claimed_id(payload, Error::JwtSvid)?;
@@ -172,8 +174,8 @@ impl JwtSvid {
     ///
     /// # Errors
     ///
-    /// Those of [`jose::json::from_object`].
-    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, jose::Error> {
+    /// Those of [`aims_jose::json::from_object`].
+    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, aims_jose::Error> {
         self.0.verified.claims()
     }
 }

@@ -11,13 +11,13 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::{AWS_LC, RUSTCRYPTO};
+use aims_wimse_cred::{Bundle, Error, JwtSvid, JwtSvidIssuer, TrustStore};
+use aims_wimse_id::WorkloadId;
 use common::{AGENT, NOW, at, claims, code, document, key, origin, sign, trust, verify};
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
-use jose::provider::{AWS_LC, RUSTCRYPTO};
 use serde_json::{Value, json};
-use wimse_cred::{Bundle, Error, JwtSvid, JwtSvidIssuer, TrustStore};
-use wimse_id::WorkloadId;
 
 const TOOL: &str = "https://tools.example/mcp";
 
@@ -172,9 +172,9 @@ fn an_empty_bundle_trusts_nothing() {
         let store = TrustStore::of([parse(&json!({"keys": keys})).unwrap()]);
         assert_eq!(verify(&text, &store), "trust.unknown_key");
     }
-    let rules = wimse_cred::WitRules::wit();
+    let rules = aims_wimse_cred::WitRules::wit();
     let error = |store: &TrustStore| {
-        wimse_cred::Wit::verify(&text, &store.snapshot(), &rules, at(NOW)).unwrap_err()
+        aims_wimse_cred::Wit::verify(&text, &store.snapshot(), &rules, at(NOW)).unwrap_err()
     };
     assert!(error(&trust(&[])).is_key_unknown());
     assert!(!error(&TrustStore::new()).is_key_unknown());

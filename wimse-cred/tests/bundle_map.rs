@@ -2,11 +2,11 @@
 
 mod common;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::provider::AWS_LC;
+use aims_wimse_cred::{BundleMap, Error, TrustStore};
 use common::{claims, code, document, key, sign, verify};
-use jose::alg::Algorithm;
-use jose::provider::AWS_LC;
 use proptest::prelude::*;
-use wimse_cred::{BundleMap, Error, TrustStore};
 
 fn parse(document: &str) -> Result<BundleMap, Error> {
     BundleMap::parse(document.as_bytes(), AWS_LC)

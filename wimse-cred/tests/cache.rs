@@ -4,11 +4,11 @@
 
 mod common;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_wimse_cred::{Bundle, Revocation, TrustStore, Wit, WitCache, WitRules};
 use common::{AGENT, NOW, at, claims, code, document, key, origin, sign, trust};
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
-use wimse_cred::{Bundle, Revocation, TrustStore, Wit, WitCache, WitRules};
 
 /// The order of P-256 (SEC 2 §2.4.2).
 const ORDER: [u8; 32] = [
@@ -114,7 +114,7 @@ fn a_revocation_may_come_first() {
     let store = trust(&[&ca]);
     let text = sign("wit+jwt", &ca, &claims(&agent));
     let (signed, _) = text.rsplit_once('.').unwrap();
-    let hash = jose::digest::sha256(signed.as_bytes());
+    let hash = aims_jose::digest::sha256(signed.as_bytes());
     let cache = WitCache::new(10, WitRules::wit());
     let revocation = Revocation::of_signed_hash(hash, at(NOW + 300));
     cache.revoke(revocation, at(NOW)).unwrap();

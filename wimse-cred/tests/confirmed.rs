@@ -10,11 +10,11 @@ mod common;
 
 use std::error::Error as _;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_wimse_cred::{Bundle, Error, TrustStore, Wit, WitRules};
 use common::{AGENT, NOW, at, bare, claims, code, document, key, origin, sign, trust};
-use jose::alg::Algorithm;
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 use serde_json::{Value, json};
-use wimse_cred::{Bundle, Error, TrustStore, Wit, WitRules};
 
 /// A code and, from `jose`, the code of its cause.
 type Why = (&'static str, Option<&'static str>);
@@ -23,7 +23,7 @@ fn why(error: &Error) -> Why {
     let cause = error
         .source()
         .and_then(<dyn std::error::Error>::downcast_ref);
-    (error.code(), cause.map(jose::Error::code))
+    (error.code(), cause.map(aims_jose::Error::code))
 }
 
 /// What a verifier says of a good WIT with another `cnf`.

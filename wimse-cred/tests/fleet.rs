@@ -14,19 +14,19 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::jwk::Jwk;
+use aims_jose::jws::Unverified;
+use aims_jose::key::{SigningKey, VerifyingKey};
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SecureRandom;
+use aims_jose::secret::SecretText;
+use aims_jose::time::{Clock, UnixTime};
+use aims_wimse_cred::source::{Issue, IssueFuture, RenewingSource};
+use aims_wimse_cred::{Identity, IdentitySource as _};
 use common::{NOW, at, claims, key, sign};
-use jose::alg::Algorithm;
-use jose::jwk::Jwk;
-use jose::jws::Unverified;
-use jose::key::{SigningKey, VerifyingKey};
-use jose::provider::AWS_LC;
-use jose::random::SecureRandom;
-use jose::secret::SecretText;
-use jose::time::{Clock, UnixTime};
 use serde_json::Value;
 use tokio::time::Instant;
-use wimse_cred::source::{Issue, IssueFuture, RenewingSource};
-use wimse_cred::{Identity, IdentitySource as _};
 
 /// Wall time that goes as tokio's does.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +43,7 @@ impl Clock for Paused {
 struct Mixed(AtomicU64);
 
 impl SecureRandom for Mixed {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), jose::Error> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
         let seed = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
         let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -2,12 +2,12 @@
 
 mod common;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_wimse_cred::{Bundle, TrustStore, Wit, WitRules};
 use common::{AGENT, NOW, at, bare, claims, document, key, origin, sign, sign_raw, trust, verify};
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 use serde_json::json;
-use wimse_cred::{Bundle, TrustStore, Wit, WitRules};
 
 const HEADER: &str = r#"{"alg":"ES256","typ":"wit+jwt","kid":"ca"}"#;
 

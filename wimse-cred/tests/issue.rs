@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::jwk::Jwk;
+use aims_jose::key::{Signature, Signer, SigningKey};
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SecureRandom;
+use aims_wimse_cred::{Error, JwtSvidIssuer, Wit, WitIssuer, WitRules};
+use aims_wimse_id::WorkloadId;
 use common::{AGENT, NOW, at, code, key, trust};
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::jwk::Jwk;
-use jose::key::{Signature, Signer, SigningKey};
-use jose::provider::AWS_LC;
-use jose::random::SecureRandom;
 use serde_json::Value;
-use wimse_cred::{Error, JwtSvidIssuer, Wit, WitIssuer, WitRules};
-use wimse_id::WorkloadId;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -52,7 +52,7 @@ fn reason(error: &Error) -> &'static str {
 struct Counting(AtomicUsize);
 
 impl SecureRandom for Counting {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), jose::Error> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
         self.0.fetch_add(buffer.len(), Ordering::SeqCst);
         buffer.fill(0);
         Ok(())
@@ -63,8 +63,8 @@ impl SecureRandom for Counting {
 struct Empty;
 
 impl SecureRandom for Empty {
-    fn fill(&self, _buffer: &mut [u8]) -> Result<(), jose::Error> {
-        Err(jose::Error::Random)
+    fn fill(&self, _buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
+        Err(aims_jose::Error::Random)
     }
 }
 
@@ -78,8 +78,8 @@ impl Signer for Gone {
     fn key_id(&self) -> Option<&str> {
         Some("gone")
     }
-    fn sign(&self, _message: &[u8]) -> Result<Signature, jose::Error> {
-        Err(jose::Error::signer_unavailable("gone"))
+    fn sign(&self, _message: &[u8]) -> Result<Signature, aims_jose::Error> {
+        Err(aims_jose::Error::signer_unavailable("gone"))
     }
 }
 

@@ -6,14 +6,14 @@ mod common;
 
 use std::time::Duration;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_jose::time::Skew;
+use aims_wimse_cred::{Bundle, JwtSvid, JwtSvidRules, TrustStore};
 use common::{AGENT, NOW, at, code, document, key, origin, sign, sign_raw};
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::key::SigningKey;
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
-use jose::time::Skew;
 use serde_json::{Value, json};
-use wimse_cred::{Bundle, JwtSvid, JwtSvidRules, TrustStore};
 
 const TOOL: &str = "https://tools.example/mcp";
 const HEADER: &str = r#"{"alg":"ES256","kid":"ca","typ":"JWT"}"#;
@@ -166,7 +166,7 @@ fn it_says_what_was_signed() {
     let text = sign("JOSE", &ca, &good());
     let trust = store(&[&ca], AWS_LC).snapshot();
     let svid = JwtSvid::verify(&text, &trust, TOOL, at(NOW)).unwrap();
-    assert_eq!(svid.hash(), &jose::digest::sha256(text.as_bytes()));
+    assert_eq!(svid.hash(), &aims_jose::digest::sha256(text.as_bytes()));
     assert_eq!(svid.claims::<Further>().unwrap().x, json!({"unknown": [1]}));
     let shown = format!("{svid:?}");
     assert!(text.split('.').all(|part| !shown.contains(part)));

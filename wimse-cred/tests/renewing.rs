@@ -15,18 +15,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::key::{Signer, SigningKey};
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SecureRandom;
+use aims_jose::secret::SecretText;
+use aims_jose::time::{Clock, UnixTime};
+use aims_wimse_cred::source::{Issue, IssueFuture, RenewingSource};
+use aims_wimse_cred::{Error, Identity, IdentitySource as _};
 use common::{NOW, at, claims, code, key, sign};
-use jose::alg::Algorithm;
-use jose::key::{Signer, SigningKey};
-use jose::provider::AWS_LC;
-use jose::random::SecureRandom;
-use jose::secret::SecretText;
-use jose::time::{Clock, UnixTime};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use wimse_cred::source::{Issue, IssueFuture, RenewingSource};
-use wimse_cred::{Error, Identity, IdentitySource as _};
 
 /// Wall time that goes as tokio's does.
 #[derive(Clone, Copy, Debug)]
@@ -148,8 +148,8 @@ fn join(wit: &str, key: &SigningKey) -> Result<Identity, Error> {
 struct Fixed(Option<u64>);
 
 impl SecureRandom for Fixed {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), jose::Error> {
-        let number = self.0.ok_or(jose::Error::Random)?.to_le_bytes();
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
+        let number = self.0.ok_or(aims_jose::Error::Random)?.to_le_bytes();
         buffer.copy_from_slice(&number);
         Ok(())
     }

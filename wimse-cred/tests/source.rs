@@ -10,11 +10,11 @@ mod common;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::secret::SecretText;
+use aims_wimse_cred::{Error, FixedSource, Identity, IdentitySource as _};
 use common::{NOW, at, claims, code, key, origin, sign};
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
-use jose::secret::SecretText;
-use wimse_cred::{Error, FixedSource, Identity, IdentitySource as _};
 
 fn identity(wit: &str, key: &SigningKey) -> Result<Identity, Error> {
     Identity::new(
@@ -53,7 +53,7 @@ fn an_identity_is_one() {
 /// The codes are unique, and each has its error.
 #[test]
 fn codes_are_unique_and_complete() {
-    use jose::Error as Jose;
+    use aims_jose::Error as Jose;
     let wrapped = [
         Jose::AlgorithmMismatch {
             algorithm: Algorithm::Es256,
@@ -120,11 +120,11 @@ fn a_chain_says_each_thing_once() {
     claims.as_object_mut().unwrap().remove("cnf");
     let refused = identity(&sign("wit+jwt", &ca, &claims), &agent).unwrap_err();
     assert_eq!(
-        jose::Chain(&refused).to_string(),
+        aims_jose::Chain(&refused).to_string(),
         "workload identity token: the claim `cnf` is missing or malformed"
     );
-    let svid = Error::JwtSvid(jose::Error::Expired);
-    assert_eq!(jose::Chain(&svid).to_string(), "JWT-SVID: expired");
+    let svid = Error::JwtSvid(aims_jose::Error::Expired);
+    assert_eq!(aims_jose::Chain(&svid).to_string(), "JWT-SVID: expired");
 }
 
 #[cfg(feature = "tokio")]
@@ -133,9 +133,9 @@ mod renewing {
     use std::sync::{Mutex, PoisonError};
     use std::time::Duration;
 
-    use jose::time::{Clock, UnixTime};
+    use aims_jose::time::{Clock, UnixTime};
+    use aims_wimse_cred::source::{Issue, IssueFuture, RenewingSource};
     use tokio::time::Instant;
-    use wimse_cred::source::{Issue, IssueFuture, RenewingSource};
 
     use super::*;
 
@@ -174,7 +174,7 @@ mod renewing {
         fn be(&self, mood: Mood) {
             *self.0.1.lock().unwrap_or_else(PoisonError::into_inner) = mood;
         }
-        fn source(&self) -> wimse_cred::source::RenewingSourceBuilder {
+        fn source(&self) -> aims_wimse_cred::source::RenewingSourceBuilder {
             RenewingSource::builder(self.clone()).with_clock(Arc::new(Paused(self.0.2)))
         }
     }

@@ -7,13 +7,13 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_wimse_cred::{Bundle, JwtSvid, JwtSvidIssuer, TrustStore, WitIssuer};
+use aims_wimse_id::WorkloadId;
 use common::{AGENT, NOW, at, code, document, key, origin, sign, sign_raw};
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
 use serde_json::{Value, json};
-use wimse_cred::{Bundle, JwtSvid, JwtSvidIssuer, TrustStore, WitIssuer};
-use wimse_id::WorkloadId;
 
 const TOOL: &str = "https://tools.example/mcp";
 
@@ -125,7 +125,7 @@ fn issuers_refuse() {
         WorkloadId::parse("wimse://example.org/a").unwrap(),
     );
     let minute = Duration::from_secs(60);
-    let wit = |ca: &SigningKey, id: &WorkloadId, key: &jose::jwk::Jwk, lifetime| {
+    let wit = |ca: &SigningKey, id: &WorkloadId, key: &aims_jose::jwk::Jwk, lifetime| {
         code(WitIssuer::new(Arc::new(ca.clone()), None).issue(id, key, lifetime, at(NOW)))
     };
     assert_eq!(wit(&ca, &spiffe, agent.public_jwk(), minute), "ok");
@@ -140,7 +140,8 @@ fn issuers_refuse() {
             "cred.issue"
         );
     }
-    let without = jose::jwk::Jwk::from_public_key(agent.public_jwk().public_key().clone()).unwrap();
+    let without =
+        aims_jose::jwk::Jwk::from_public_key(agent.public_jwk().public_key().clone()).unwrap();
     assert_eq!(wit(&ca, &spiffe, &without, minute), "cred.issue");
     let edwards = key(Algorithm::Ed25519, "e");
     assert_eq!(

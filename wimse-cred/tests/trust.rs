@@ -5,11 +5,11 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::provider::AWS_LC;
+use aims_wimse_cred::{Bundle, Error, Revocation, TrustStore, WitCache, WitIssuer, WitRules};
+use aims_wimse_id::WorkloadId;
 use common::{NOW, at, claims, code, document, key, origin, sign, trust, verify};
-use jose::alg::Algorithm;
-use jose::provider::AWS_LC;
-use wimse_cred::{Bundle, Error, Revocation, TrustStore, WitCache, WitIssuer, WitRules};
-use wimse_id::WorkloadId;
 
 fn parse(document: &str) -> Result<Bundle, Error> {
     Bundle::parse(&origin("spiffe://example.org"), document.as_bytes(), AWS_LC)
@@ -19,7 +19,7 @@ fn parse(document: &str) -> Result<Bundle, Error> {
 #[test]
 fn a_bundle_is_read_entry_by_entry() {
     let (one, two) = (key(Algorithm::Es256, "1"), key(Algorithm::Es256, "2"));
-    let jwk = |key: &jose::key::SigningKey, key_use: &str| {
+    let jwk = |key: &aims_jose::key::SigningKey, key_use: &str| {
         key.public_jwk().clone().with_use(key_use).to_json()
     };
     let keys = |keys: &[String]| {

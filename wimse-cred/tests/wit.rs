@@ -8,13 +8,13 @@
 
 mod common;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_wimse_cred::{Bundle, TrustStore, Wit, WitRules};
 use common::{
     AGENT, NOW, at, bare, claims, code, document, key, origin, sign, sign_raw, trust, verify,
 };
-use jose::alg::Algorithm;
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 use serde_json::{Value, json};
-use wimse_cred::{Bundle, TrustStore, Wit, WitRules};
 
 /// WIT-05: on both providers, with every kind of key.
 #[test]
@@ -39,7 +39,7 @@ fn a_good_wit_verifies() {
                 (wit.expires(), wit.jwt_id(), wit.issuer()),
                 (at(NOW + 300), Some("1"), None)
             );
-            assert_eq!(wit.hash(), &jose::digest::sha256(text.as_bytes()));
+            assert_eq!(wit.hash(), &aims_jose::digest::sha256(text.as_bytes()));
             assert!(!format!("{wit:?}").contains(&text));
         }
     }
@@ -158,7 +158,10 @@ fn it_ends_at_its_time() {
     assert_eq!(verify(NOW + 329, WitRules::wit()), "ok");
     assert_eq!(verify(NOW + 330, WitRules::wit()), "wit.expired");
     assert_eq!(
-        verify(NOW + 300, WitRules::wit().with_skew(jose::time::Skew::ZERO)),
+        verify(
+            NOW + 300,
+            WitRules::wit().with_skew(aims_jose::time::Skew::ZERO)
+        ),
         "wit.expired"
     );
     let short = WitRules::wit().with_max_lifetime(std::time::Duration::from_secs(299));

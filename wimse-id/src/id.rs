@@ -61,7 +61,7 @@ impl TryFrom<String> for TrustDomain {
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use wimse_id::{Origin, WorkloadId};
+/// use aims_wimse_id::{Origin, WorkloadId};
 ///
 /// let origin: Origin = "spiffe://example.org".parse()?;
 /// let keys = HashMap::from([(origin, "keys of example.org")]);
@@ -70,7 +70,7 @@ impl TryFrom<String> for TrustDomain {
 /// assert!(keys.contains_key(id.origin_str()));
 /// let other: WorkloadId = "wimse://example.org/pay".parse()?;
 /// assert!(!keys.contains_key(other.origin_str()));
-/// # Ok::<(), wimse_id::Error>(())
+/// # Ok::<(), aims_wimse_id::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq)]
 pub struct Origin {
@@ -128,7 +128,7 @@ impl TryFrom<String> for Origin {
 /// It is a name, not a proof (ID-09): what a credential proved has a type of its own. Equality is that of the bytes.
 ///
 /// ```
-/// use wimse_id::{Scheme, WorkloadId};
+/// use aims_wimse_id::{Scheme, WorkloadId};
 ///
 /// let id = WorkloadId::parse("spiffe://example.org/billing/pay")?;
 /// assert_eq!(id.scheme(), Scheme::Spiffe);
@@ -137,7 +137,7 @@ impl TryFrom<String> for Origin {
 /// assert_eq!(id.segments().collect::<Vec<_>>(), ["billing", "pay"]);
 ///
 /// assert_eq!(WorkloadId::parse("spiffe://Example.org/pay").unwrap_err().code(), "id.trust_domain");
-/// # Ok::<(), wimse_id::Error>(())
+/// # Ok::<(), aims_wimse_id::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq)]
 pub struct WorkloadId {

@@ -9,13 +9,13 @@ use crate::{Error, Origin, WorkloadId};
 /// Matching is on whole segments under one origin (ID-08): `/pay/*` covers `/pay/x` and `/pay/x/y`, never `/payroll` and not `/pay` itself.
 ///
 /// ```
-/// use wimse_id::{IdPattern, WorkloadId};
+/// use aims_wimse_id::{IdPattern, WorkloadId};
 ///
 /// let pattern: IdPattern = "spiffe://example.org/pay/*".parse()?;
 /// assert!(pattern.matches(&WorkloadId::parse("spiffe://example.org/pay/card")?));
 /// assert!(!pattern.matches(&WorkloadId::parse("spiffe://example.org/payroll")?));
 /// assert!(!pattern.matches(&WorkloadId::parse("wimse://example.org/pay/card")?));
-/// # Ok::<(), wimse_id::Error>(())
+/// # Ok::<(), aims_wimse_id::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct IdPattern(Kind);

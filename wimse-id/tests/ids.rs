@@ -1,7 +1,7 @@
 //! Identifiers, origins and patterns: each negative differs from a good text in one thing.
 
+use aims_wimse_id::{Error, IdPattern, Origin, Scheme, TrustDomain, WorkloadId};
 use proptest::prelude::*;
-use wimse_id::{Error, IdPattern, Origin, Scheme, TrustDomain, WorkloadId};
 
 fn code(text: &str) -> &'static str {
     WorkloadId::parse(text).map_or_else(|error| error.code(), |_| "ok")

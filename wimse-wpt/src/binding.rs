@@ -1,6 +1,6 @@
 //! What a proof is bound to.
 
-use jose::digest::{Hashed, sha256};
+use aims_jose::digest::{Hashed, sha256};
 
 /// What a proof is bound to: an audience and the tokens that travel with it. Values, not HTTP, so that any protocol can carry proofs (WPT-10).
 ///

@@ -2,14 +2,14 @@
 
 /// A workload proof token was refused, or could not be made.
 ///
-/// No message holds a token. None repeats its source: [`jose::Chain`] shows both.
+/// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The WPT is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is
     /// wrong.
     #[error("workload proof token")]
-    Wpt(#[source] jose::Error),
+    Wpt(#[source] aims_jose::Error),
     /// `aud` is not what this receiver is configured to be (WPT-02).
     #[error("the proof is for another audience")]
     Audience,
@@ -29,7 +29,7 @@ pub enum Error {
     OtherHash,
     /// The proof was seen before, or the memory of proofs refuses (WPT-04).
     #[error("the proof cannot be spent")]
-    Replay(#[source] replay::Error),
+    Replay(#[source] aims_replay::Error),
     /// One of the two header fields is there without the other (WIT-06, WPT-08).
     #[error("the field `{field}` is missing")]
     FieldMissing {
@@ -96,7 +96,7 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Wpt(source) => jose::token_code!("wpt", source),
+            Self::Wpt(source) => aims_jose::token_code!("wpt", source),
             Self::Audience => "wpt.audience",
             Self::WitHash => "wpt.wth",
             Self::AccessTokenHash => "wpt.ath",

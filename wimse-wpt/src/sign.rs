@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::digest::{sha256, sha256_base64url};
-use jose::jws::SigningInput;
-use jose::random::{self, SecureRandom};
-use jose::time::{self, UnixTime};
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::digest::{sha256, sha256_base64url};
+use aims_jose::jws::SigningInput;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::time::{self, UnixTime};
 use serde::Serialize;
 
 use crate::binding::Token;

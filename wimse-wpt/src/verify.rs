@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jose::base64url;
-use jose::digest::sha256;
-use jose::json::Text;
-use jose::jws::Unverified;
-use jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
-use jose::time::{self, Skew, UnixTime};
-use replay::{ReplayKey, ReplayStore};
+use aims_jose::base64url;
+use aims_jose::digest::sha256;
+use aims_jose::json::Text;
+use aims_jose::jws::Unverified;
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
+use aims_jose::time::{self, Skew, UnixTime};
+use aims_replay::{ReplayKey, ReplayStore};
+use aims_wimse_cred::Wit;
 use serde::Deserialize;
-use wimse_cred::Wit;
 
 use crate::binding::Token;
 use crate::{Binding, Error, TYP};
@@ -175,7 +175,7 @@ impl UnspentWpt {
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<WptProof, Error> {
         let skew = Duration::from_secs(self.skew.as_secs());
         let until = time::after(self.proof.expires, skew);
-        replay::spend(store, &self.key, until, now).map_err(Error::Replay)?;
+        aims_replay::spend(store, &self.key, until, now).map_err(Error::Replay)?;
         Ok(self.proof)
     }
 }

@@ -2,15 +2,15 @@
 
 mod common;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::digest::{sha256, sha256_base64url};
+use aims_jose::random::{SYSTEM, SecureRandom};
+use aims_wimse_wpt::{Binding, Error};
 use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code, sign_raw};
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::digest::{sha256, sha256_base64url};
-use jose::random::{SYSTEM, SecureRandom};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
-use wimse_wpt::{Binding, Error};
 
 fn with(agent: &Agent, binding: &Binding<'_>, changes: &Value) -> &'static str {
     code(agent.verify(&agent.proof(changes), binding))
@@ -187,8 +187,8 @@ fn bad_proofs_are_not_made() {
 struct Broken;
 
 impl SecureRandom for Broken {
-    fn fill(&self, _buffer: &mut [u8]) -> Result<(), jose::Error> {
-        Err(jose::Error::Random)
+    fn fill(&self, _buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
+        Err(aims_jose::Error::Random)
     }
 }
 

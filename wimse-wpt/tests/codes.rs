@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use jose::Error as Jose;
-use jose::alg::Algorithm;
-use wimse_wpt::Error;
+use aims_jose::Error as Jose;
+use aims_jose::alg::Algorithm;
+use aims_wimse_wpt::Error;
 
 /// Each variant, and each error of `jose` that has a name of its own here.
 fn all() -> Vec<Error> {
@@ -50,11 +50,11 @@ fn codes_are_unique_and_all_there() {
 /// WPT-04: what is not of this crate keeps the name that its own crate gave it.
 #[test]
 fn foreign_codes_pass() {
-    let foreign = [Jose::CODES, replay::Error::CODES].concat();
+    let foreign = [Jose::CODES, aims_replay::Error::CODES].concat();
     assert!(foreign.iter().all(|code| !Error::CODES.contains(code)));
     assert_eq!(Error::Wpt(Jose::Parts).code(), "jws.parts");
     assert_eq!(Error::Wpt(Jose::Random).code(), "random.unavailable");
-    for error in [replay::Error::Replayed, replay::Error::Full] {
+    for error in [aims_replay::Error::Replayed, aims_replay::Error::Full] {
         assert_eq!(Error::Replay(error).code(), error.code());
     }
 }
@@ -62,7 +62,7 @@ fn foreign_codes_pass() {
 /// WPT-01: messages start in lower case and end without a full stop.
 #[test]
 fn messages_are_plain() {
-    let replayed = Error::Replay(replay::Error::Replayed);
+    let replayed = Error::Replay(aims_replay::Error::Replayed);
     for error in all().into_iter().chain([replayed]) {
         let text = error.to_string();
         assert!(
@@ -78,12 +78,12 @@ fn messages_are_plain() {
 fn a_chain_says_each_thing_once() {
     let error = Error::Wpt(Jose::Claim { claim: "jti" });
     assert_eq!(
-        jose::Chain(&error).to_string(),
+        aims_jose::Chain(&error).to_string(),
         "workload proof token: the claim `jti` is missing or malformed"
     );
-    let error = Error::Replay(replay::Error::Replayed);
+    let error = Error::Replay(aims_replay::Error::Replayed);
     assert_eq!(
-        jose::Chain(&error).to_string(),
+        aims_jose::Chain(&error).to_string(),
         "the proof cannot be spent: spent before"
     );
 }

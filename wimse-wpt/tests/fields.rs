@@ -3,14 +3,14 @@
 #![cfg(feature = "http")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use http::Uri;
-use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
-use proptest::prelude::*;
-use wimse_wpt::Error;
-use wimse_wpt::fields::{
+use aims_wimse_wpt::Error;
+use aims_wimse_wpt::fields::{
     MAX_FIELD_LEN, Presented, TXN_TOKEN, WORKLOAD_IDENTITY_TOKEN, WORKLOAD_PROOF_TOKEN, apply,
     audience, txn_token,
 };
+use http::Uri;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use proptest::prelude::*;
 
 const WIT: &str = "eyJh.eyJi.wit-_";
 const WPT: &str = "eyJh.eyJi.wpt-_";

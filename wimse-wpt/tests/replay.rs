@@ -8,12 +8,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::time::{Skew, UnixTime};
+use aims_replay::{ReplayCache, ReplayKey, ReplayStore};
+use aims_wimse_wpt::{Binding, WptRules};
 use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code};
-use jose::alg::Algorithm;
-use jose::time::{Skew, UnixTime};
-use replay::{ReplayCache, ReplayKey, ReplayStore};
 use serde_json::json;
-use wimse_wpt::{Binding, WptRules};
 
 const OTHER: &str = "spiffe://example.org/other";
 
@@ -22,7 +22,12 @@ const OTHER: &str = "spiffe://example.org/other";
 struct Asked(Mutex<Vec<(ReplayKey, UnixTime, UnixTime)>>);
 
 impl ReplayStore for Asked {
-    fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), replay::Error> {
+    fn spend(
+        &self,
+        key: &ReplayKey,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), aims_replay::Error> {
         self.0.lock().unwrap().push((*key, until, now));
         Ok(())
     }
@@ -30,7 +35,7 @@ impl ReplayStore for Asked {
 
 fn spend(agent: &Agent, proof: &str, store: &dyn ReplayStore, now: u64) -> &'static str {
     let (binding, rules) = (Binding::to(AUDIENCE), WptRules::default());
-    let verified = wimse_wpt::verify(proof, &agent.wit, &binding, &rules, at(now));
+    let verified = aims_wimse_wpt::verify(proof, &agent.wit, &binding, &rules, at(now));
     code(verified.and_then(|unspent| unspent.spend(store, at(now))))
 }
 
@@ -115,7 +120,7 @@ fn remembered_as_long_as_it_verifies() {
     assert_eq!(spend(&agent, &proof, &asked, NOW + 1), "ok");
     let rules = WptRules::default().with_skew(Skew::ZERO);
     let binding = Binding::to(AUDIENCE);
-    let exact = wimse_wpt::verify(&proof, &agent.wit, &binding, &rules, at(NOW)).unwrap();
+    let exact = aims_wimse_wpt::verify(&proof, &agent.wit, &binding, &rules, at(NOW)).unwrap();
     exact.spend(&asked, at(NOW)).unwrap();
     let key = ReplayKey::new("wpt", AGENT, &["d9b1Y2GSRyqcDv8FQnoQ7A"]);
     let expected = [

@@ -6,13 +6,13 @@ mod common;
 
 use std::collections::BTreeMap;
 
+use aims_jose::digest::sha256_base64url;
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_wimse_cred::{Bundle, TrustStore, Wit, WitRules};
+use aims_wimse_id::Origin;
+use aims_wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
 use common::{at, code};
-use jose::digest::sha256_base64url;
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 use serde_json::value::RawValue;
-use wimse_cred::{Bundle, TrustStore, Wit, WitRules};
-use wimse_id::Origin;
-use wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
 
 const WIT: &str = include_str!("../../testdata/wimse/wit.txt");
 const WPT: &str = include_str!("../../testdata/wimse/wpt.txt");
@@ -36,7 +36,7 @@ fn wit(provider: &'static dyn Provider, now: u64) -> Wit {
 
 fn verify(binding: &Binding<'_>, now: u64) -> Result<UnspentWpt, Error> {
     let (wit, rules) = (wit(AWS_LC, TIME), WptRules::default());
-    wimse_wpt::verify(WPT.trim(), &wit, binding, &rules, at(now))
+    aims_wimse_wpt::verify(WPT.trim(), &wit, binding, &rules, at(now))
 }
 
 fn good() -> Binding<'static> {
@@ -50,8 +50,8 @@ fn the_published_proof_verifies() {
         let wit = wit(provider, TIME);
         assert_eq!(wit.id().as_str(), "wimse://example.com/specific-workload");
         let rules = WptRules::default();
-        let proof = wimse_wpt::verify(WPT.trim(), &wit, &good(), &rules, at(TIME)).unwrap();
-        let store = replay::ReplayCache::in_memory(10);
+        let proof = aims_wimse_wpt::verify(WPT.trim(), &wit, &good(), &rules, at(TIME)).unwrap();
+        let store = aims_replay::ReplayCache::in_memory(10);
         let proof = proof.spend(&store, at(TIME)).unwrap();
         assert_eq!(proof.expires(), at(EXPIRES));
     }

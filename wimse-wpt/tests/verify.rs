@@ -2,18 +2,18 @@
 
 mod common;
 
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::digest::{sha256, sha256_base64url};
+use aims_jose::key::SigningKey;
+use aims_jose::provider::{AWS_LC, RUSTCRYPTO};
+use aims_jose::random::SYSTEM;
+use aims_jose::time::Skew;
+use aims_wimse_wpt::{Binding, WptRules};
 use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code, sign, sign_raw};
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::digest::{sha256, sha256_base64url};
-use jose::key::SigningKey;
-use jose::provider::{AWS_LC, RUSTCRYPTO};
-use jose::random::SYSTEM;
-use jose::time::Skew;
 use proptest::prelude::*;
 use serde_json::json;
 use std::time::Duration;
-use wimse_wpt::{Binding, WptRules};
 
 /// WPT-01, WPT-10: what `prepare` makes verifies, with every kind of key.
 #[test]
@@ -31,10 +31,11 @@ fn a_good_proof_verifies() {
             .header("content-digest", b"sha-256=:YQ==:");
         let minute = Duration::from_secs(60);
         let proof = binding.prepare(&agent.text, algorithm, minute, SYSTEM, at(NOW));
-        let proof = proof.and_then(|input| input.sign(&agent.key).map_err(wimse_wpt::Error::Wpt));
+        let proof =
+            proof.and_then(|input| input.sign(&agent.key).map_err(aims_wimse_wpt::Error::Wpt));
         let proof = proof.unwrap();
         let verified = agent.verify(proof.expose(), &binding).unwrap();
-        let store = replay::ReplayCache::in_memory(10);
+        let store = aims_replay::ReplayCache::in_memory(10);
         let verified = verified.spend(&store, at(NOW)).unwrap();
         assert_eq!(verified.wit().id().as_str(), AGENT);
         assert_eq!(verified.expires(), at(NOW + 60));
@@ -127,7 +128,7 @@ fn the_rules_bounds_hold() {
     let rules = WptRules::default().with_skew(Skew::ZERO);
     let verify = |rules, now| {
         let binding = Binding::to(AUDIENCE);
-        code(wimse_wpt::verify(
+        code(aims_wimse_wpt::verify(
             &proof,
             &agent.wit,
             &binding,

@@ -38,17 +38,17 @@ pub enum Error {
     },
     /// The agent has no identity at the moment.
     #[error(transparent)]
-    Identity(#[from] wimse_cred::Error),
+    Identity(#[from] aims_wimse_cred::Error),
     /// The proof could not be made.
     #[error(transparent)]
-    Proof(#[from] wimse_wpt::Error),
+    Proof(#[from] aims_wimse_wpt::Error),
     /// The identity's WIT is no value of a field.
     #[cfg(feature = "http-sig")]
     #[error("the identity's token cannot stand in a field")]
     Header,
     /// The URI is not in a form in which it can be told whether it is within a resource that tokens are for.
     #[error("it cannot be told whether a token belongs to this URI")]
-    Target(#[source] oauth_wire::Error),
+    Target(#[source] aims_oauth_wire::Error),
     /// The response is signed by another workload than the tool.
     #[cfg(feature = "http-sig")]
     #[error("the response is signed by another workload than the tool")]
@@ -56,20 +56,20 @@ pub enum Error {
     /// The request could not be signed, or the signature of the response is refused.
     #[cfg(feature = "http-sig")]
     #[error(transparent)]
-    Signature(#[from] http_sig::Error),
+    Signature(#[from] aims_http_sig::Error),
     /// The key could not sign.
     #[error("the proof could not be signed")]
-    Sign(#[source] jose::Error),
+    Sign(#[source] aims_jose::Error),
     /// The request or its answer has trailers, which nothing would cover.
     #[cfg(feature = "tower")]
     #[error("the message has trailers")]
     Trailers,
     /// No access token was got.
     #[error(transparent)]
-    Token(#[from] oauth_client::Error),
+    Token(#[from] aims_oauth_client::Error),
     /// Nothing was sent, or no answer came.
     #[error(transparent)]
-    Send(#[from] fetch::Error),
+    Send(#[from] aims_fetch::Error),
 }
 
 impl Error {

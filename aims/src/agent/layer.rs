@@ -57,7 +57,7 @@ impl Agent {
     /// # }
     /// ```
     ///
-    /// Over [`fetch::Fetcher`], or whatever else implements [`fetch::Fetch`], [`send`](Self::send) needs no layer. For anything that is no tower service there are
+    /// Over [`aims_fetch::Fetcher`], or whatever else implements [`aims_fetch::Fetch`], [`send`](Self::send) needs no layer. For anything that is no tower service there are
     /// [`prove`](Self::prove), and `sign` with the feature `http-sig`.
     pub fn layer(&self) -> AgentLayer {
         AgentLayer {

@@ -12,20 +12,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_fetch::Fetcher;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::time::{Clock, SystemClock};
+use aims_oauth_client::TokenSource;
+use aims_oauth_wire::bearer::Bearer;
+use aims_oauth_wire::names::{Resource, ScopeSet};
+use aims_wimse_cred::IdentitySource;
+use aims_wimse_wpt::{Binding, fields};
 pub use error::Error;
-use fetch::Fetcher;
 use http::header::HeaderMap;
 use http::{Request, Uri};
-use jose::random::{self, SecureRandom};
-use jose::time::{Clock, SystemClock};
-use oauth_client::TokenSource;
-use oauth_wire::bearer::Bearer;
-use oauth_wire::names::{Resource, ScopeSet};
 pub use send::TokenTransport;
 #[cfg(feature = "http-sig")]
 pub use sign::{PendingResponse, ProofMethod, SignedResponses};
-use wimse_cred::IdentitySource;
-use wimse_wpt::{Binding, fields};
 
 use crate::trace::CurrentTrace;
 
@@ -44,7 +44,7 @@ struct Inner {
     #[cfg(feature = "http-sig")]
     responses: Option<SignedResponses>,
     tokens: Vec<Authorization>,
-    fetch: Arc<dyn fetch::Fetch>,
+    fetch: Arc<dyn aims_fetch::Fetch>,
     trace: Option<Arc<dyn CurrentTrace>>,
     clock: Arc<dyn Clock>,
     random: &'static dyn SecureRandom,
@@ -68,7 +68,7 @@ pub struct AgentBuilder {
     #[cfg(feature = "http-sig")]
     responses: Option<SignedResponses>,
     tokens: Vec<Authorization>,
-    fetch: Option<Arc<dyn fetch::Fetch>>,
+    fetch: Option<Arc<dyn aims_fetch::Fetch>>,
     trace: Option<Arc<dyn CurrentTrace>>,
     clock: Arc<dyn Clock>,
 }
@@ -186,7 +186,7 @@ impl AgentBuilder {
     }
 
     /// Sends requests by this client; unless said, `https` to public addresses.
-    pub fn client(mut self, fetch: impl fetch::Fetch + 'static) -> Self {
+    pub fn client(mut self, fetch: impl aims_fetch::Fetch + 'static) -> Self {
         self.fetch = Some(Arc::new(fetch));
         self
     }

@@ -2,15 +2,15 @@
 
 use std::future::Future;
 
+use aims_oauth_client::{Token, Transport, TransportFuture};
+use aims_oauth_wire::challenge::Challenges;
+use aims_oauth_wire::names::Resource;
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode, Uri};
-use oauth_client::{Token, Transport, TransportFuture};
-use oauth_wire::challenge::Challenges;
-use oauth_wire::names::Resource;
 
 use super::{Agent, Authorization, Error};
 
-/// Any [`fetch::Fetch`] as the transport of a [`TokenSource`](oauth_client::TokenSource).
+/// Any [`aims_fetch::Fetch`] as the transport of a [`TokenSource`](aims_oauth_client::TokenSource).
 #[derive(Clone, Debug)]
 pub struct TokenTransport<F>(F);
 
@@ -22,7 +22,7 @@ impl<F> TokenTransport<F> {
     }
 }
 
-impl<F: fetch::Fetch> Transport for TokenTransport<F> {
+impl<F: aims_fetch::Fetch> Transport for TokenTransport<F> {
     fn send(&self, request: Request<Vec<u8>>) -> TransportFuture<'_> {
         Box::pin(async move { Ok(self.0.send(request).await?) })
     }
@@ -39,7 +39,7 @@ pub(super) trait Carry: Send {
     ) -> impl Future<Output = Result<Response<Self::Content>, Error>> + Send;
 }
 
-struct Fetching<'a>(&'a dyn fetch::Fetch);
+struct Fetching<'a>(&'a dyn aims_fetch::Fetch);
 
 impl Carry for Fetching<'_> {
     type Content = Vec<u8>;

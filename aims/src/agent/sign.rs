@@ -3,17 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::wimse::{Answer, Content, Pending, RequestSigning, ResponsePolicy};
+use aims_http_sig::{HttpRequest, HttpResponse, Section};
+use aims_jose::key::VerifyingKey;
+use aims_jose::time::{Skew, UnixTime};
+use aims_wimse_cred::{Identity, TrustStore, WitCache, WitRules};
+use aims_wimse_id::IdPattern;
+use aims_wimse_wpt::fields::{self, WORKLOAD_IDENTITY_TOKEN, workload_identity_token};
 use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response};
-use http_sig::digest::ContentDigest;
-use http_sig::profile::wimse::{Answer, Content, Pending, RequestSigning, ResponsePolicy};
-use http_sig::{HttpRequest, HttpResponse, Section};
-use jose::key::VerifyingKey;
-use jose::time::{Skew, UnixTime};
-use wimse_cred::{Identity, TrustStore, WitCache, WitRules};
-use wimse_id::IdPattern;
-use wimse_wpt::fields::{self, WORKLOAD_IDENTITY_TOKEN, workload_identity_token};
 
 use super::{Agent, Error};
 

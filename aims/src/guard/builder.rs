@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use aims_jose::time::{Clock, Skew, SystemClock};
+use aims_oauth_rs::{AccessTokenRules, IssuerStore, ProtectedResource, TokenCache};
+use aims_oauth_wire::metadata::ResourceMetadata;
+use aims_oauth_wire::names::{Endpoint, Resource};
+use aims_replay::{ReplayCache, ReplayStore};
+use aims_wimse_cred::{TrustStore, WitCache, WitRules};
+use aims_wimse_wpt::WptRules;
 use http::header::HeaderName;
-use jose::time::{Clock, Skew, SystemClock};
-use oauth_rs::{AccessTokenRules, IssuerStore, ProtectedResource, TokenCache};
-use oauth_wire::metadata::ResourceMetadata;
-use oauth_wire::names::{Endpoint, Resource};
-use replay::{ReplayCache, ReplayStore};
-use wimse_cred::{TrustStore, WitCache, WitRules};
-use wimse_wpt::WptRules;
 
 #[cfg(feature = "http-sig")]
 use super::HttpSignatures;
@@ -98,7 +98,7 @@ pub enum BuildError {
         /// As it was given.
         resource: String,
         /// What is wrong with it.
-        source: oauth_wire::Error,
+        source: aims_oauth_wire::Error,
     },
     /// The resource has a query, or is no URL of HTTP.
     #[error(
@@ -118,7 +118,7 @@ pub enum BuildError {
     },
     /// The metadata cannot be published.
     #[error("the metadata cannot be published")]
-    Metadata(#[source] oauth_rs::Error),
+    Metadata(#[source] aims_oauth_rs::Error),
     /// Scopes are required, but no issuer of access tokens is configured.
     #[error(
         "scopes are required, but nobody is known who gives out tokens: call `.issuers(..)`, or name an issuer in `PublishedKeys` before `.keys(..)`"
@@ -131,7 +131,7 @@ pub enum BuildError {
     /// A proof audience is empty.
     #[cfg(feature = "http-sig")]
     #[error("signatures cannot be verified: a proof audience is empty")]
-    Signatures(#[source] http_sig::Error),
+    Signatures(#[source] aims_http_sig::Error),
 }
 
 impl Guard {
@@ -302,7 +302,7 @@ impl<T> GuardBuilder<T> {
 
     /// Builds the guard.
     ///
-    /// A `main` that returns an error prints its `Debug` form; [`jose::Chain`] prints the words, with all causes.
+    /// A `main` that returns an error prints its `Debug` form; [`aims_jose::Chain`] prints the words, with all causes.
     ///
     /// # Errors
     ///

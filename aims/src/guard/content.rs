@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use aims_http_sig::Error;
+use aims_http_sig::digest::{BodyError, ContentDigest, VerifiedBody};
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
-use http_sig::Error;
-use http_sig::digest::{BodyError, ContentDigest, VerifiedBody};
 use pin_project_lite::pin_project;
 
 use super::later::LetIn;

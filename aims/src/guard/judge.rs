@@ -1,16 +1,16 @@
 //! One request, judged.
 
+#[cfg(feature = "http-sig")]
+use aims_http_sig::profile::wimse::UnspentRequest;
+use aims_jose::digest::{Fingerprint, Hashed};
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::{AccessToken, bearer_token};
+use aims_wimse_cred::Wit;
+use aims_wimse_id::WorkloadId;
+use aims_wimse_wpt::fields::{Presented, WORKLOAD_PROOF_TOKEN, txn_token, workload_identity_token};
+use aims_wimse_wpt::{Binding, UnspentWpt};
 use http::header::HeaderMap;
 use http::request::Parts;
-#[cfg(feature = "http-sig")]
-use http_sig::profile::wimse::UnspentRequest;
-use jose::digest::{Fingerprint, Hashed};
-use jose::time::UnixTime;
-use oauth_rs::{AccessToken, bearer_token};
-use wimse_cred::Wit;
-use wimse_id::WorkloadId;
-use wimse_wpt::fields::{Presented, WORKLOAD_PROOF_TOKEN, txn_token, workload_identity_token};
-use wimse_wpt::{Binding, UnspentWpt};
 
 use super::{Audience, Guard, Inner, head};
 use crate::decision::{Call, Decision, Denial, Reason};
@@ -135,7 +135,7 @@ impl Guard {
             // Who was refused is known from here on.
             let wit = &*seen.wit.insert(wit.map_err(|error| wit_refused(&error))?);
             if inner.is_revoked(Credential::Wit(wit), now) {
-                return Err(wit_refused(&wimse_cred::Error::Revoked));
+                return Err(wit_refused(&aims_wimse_cred::Error::Revoked));
             }
             if let Some(wpt) = brought.wpt {
                 found.wpt = Some(inner.wpt(wpt, wit, brought, request, now)?);
@@ -144,7 +144,7 @@ impl Guard {
             if brought.signed {
                 found.signature = match inner.signature(request, wit, now) {
                     // A signature of another kind, which is nothing to this guard, beside a proof that is.
-                    Err(http_sig::Error::SignatureMissing) if found.wpt.is_some() => None,
+                    Err(aims_http_sig::Error::SignatureMissing) if found.wpt.is_some() => None,
                     signature => Some(signature.map_err(|error| signature_of(request, &error))?),
                 };
                 if let Some(unspent) = &found.signature {
@@ -164,7 +164,7 @@ impl Guard {
                 .token
                 .insert(token.map_err(|error| self.token(&error))?);
             if inner.is_revoked(Credential::AccessToken(token), now) {
-                return Err(self.token(&oauth_rs::Error::Revoked));
+                return Err(self.token(&aims_oauth_rs::Error::Revoked));
             }
             check_same(token, seen.wit.as_ref()).map_err(|error| self.token(&error))?;
         }
@@ -190,14 +190,14 @@ impl Guard {
             let wit = inner.wits.verify(text, &inner.trust, now);
             let wit = wit.map_err(|error| wit_refused(&error))?;
             if inner.is_revoked(Credential::Wit(&wit), now) {
-                return Err(wit_refused(&wimse_cred::Error::Revoked));
+                return Err(wit_refused(&aims_wimse_cred::Error::Revoked));
             }
         }
         if let (Some(token), Some(issuers)) = (&brought.token, &inner.issuers) {
             let token = inner.tokens.verify_hashed(token, issuers, now);
             let token = token.map_err(|error| self.token(&error))?;
             if inner.is_revoked(Credential::AccessToken(&token), now) {
-                return Err(self.token(&oauth_rs::Error::Revoked));
+                return Err(self.token(&aims_oauth_rs::Error::Revoked));
             }
         }
         Ok(())
@@ -222,7 +222,7 @@ impl Guard {
                 Ok(verified)
             })
             .transpose()
-            .map_err(|error: http_sig::Error| signature_refused(&error))?;
+            .map_err(|error: aims_http_sig::Error| signature_refused(&error))?;
         let wpt = wpt.transpose().map_err(|error| wpt_refused(&error))?;
         let proven = match (seen.wit.clone(), seen.token.clone()) {
             (Some(wit), token) => Proven::Agent {
@@ -246,7 +246,9 @@ impl Guard {
         let token = bearer_token(headers, inner.max_token).map_err(|error| self.token(&error))?;
         let signed = inner.may_be_signed(headers, part);
         let (wit, wpt) = presented(headers, signed).map_err(|error| match error {
-            wimse_wpt::Error::FieldMissing { .. } if headers.contains_key("signature-input") => {
+            aims_wimse_wpt::Error::FieldMissing { .. }
+                if headers.contains_key("signature-input") =>
+            {
                 signature_untaken()
             }
             error => wpt_refused(&error),
@@ -265,7 +267,7 @@ impl Guard {
     /// Whether all is there that the guard asks for.
     fn check_brought(&self, brought: &Brought<'_>) -> Result<(), Refused> {
         match (&brought.token, &self.inner.issuers) {
-            (None, Some(_)) => return Err(self.token(&oauth_rs::Error::Missing)),
+            (None, Some(_)) => return Err(self.token(&aims_oauth_rs::Error::Missing)),
             (Some(_), None) => {
                 let why = "an access token came, but no issuer is configured";
                 return Err(Refused::new(
@@ -284,25 +286,26 @@ impl Guard {
         }
     }
 
-    fn token(&self, error: &oauth_rs::Error) -> Refused {
+    fn token(&self, error: &aims_oauth_rs::Error) -> Refused {
         let scopes = self.route.requirements.required_scopes();
         let metadata = self.inner.metadata_url.as_ref();
         let answer = match error {
-            oauth_rs::Error::TooLong { .. } => Answer::TooLarge,
+            aims_oauth_rs::Error::TooLong { .. } => Answer::TooLarge,
             _ => {
-                let (status, challenge) = oauth_rs::challenge(error, metadata, scopes);
+                let (status, challenge) = aims_oauth_rs::challenge(error, metadata, scopes);
                 Answer::Challenge(status, challenge)
             }
         };
         let keys = match error {
-            oauth_rs::Error::UnknownKey { issuer, .. } | oauth_rs::Error::KeysStale { issuer } => {
+            aims_oauth_rs::Error::UnknownKey { issuer, .. }
+            | aims_oauth_rs::Error::KeysStale { issuer } => {
                 Some(Box::new(Keys::Issuer(issuer.clone())))
             }
             _ => None,
         };
         Refused {
             keys,
-            ..Refused::new(error.code(), answer, jose::Chain(error).to_string())
+            ..Refused::new(error.code(), answer, aims_jose::Chain(error).to_string())
         }
     }
 
@@ -334,7 +337,7 @@ impl Guard {
             Denial::Unavailable => ("guard.unavailable", Answer::Unavailable),
             Denial::InsufficientScope(scopes) => {
                 let url = self.inner.metadata_url.as_ref();
-                let (status, challenge) = oauth_rs::insufficient_scope(url, &scopes);
+                let (status, challenge) = aims_oauth_rs::insufficient_scope(url, &scopes);
                 ("guard.scope", Answer::Challenge(status, challenge))
             }
         };
@@ -385,10 +388,11 @@ impl Inner {
                 binding = binding.header(name.as_str(), value.as_bytes());
             }
             if values.next().is_some() {
-                return Err(wpt_refused(&wimse_wpt::Error::OtherHash));
+                return Err(wpt_refused(&aims_wimse_wpt::Error::OtherHash));
             }
         }
-        wimse_wpt::verify(text, wit, &binding, &self.wpt, now).map_err(|error| wpt_refused(&error))
+        aims_wimse_wpt::verify(text, wit, &binding, &self.wpt, now)
+            .map_err(|error| wpt_refused(&error))
     }
 
     /// Whether a signature of the request is to be looked at.
@@ -413,7 +417,7 @@ impl Inner {
 fn presented(
     headers: &HeaderMap,
     signed: bool,
-) -> Result<(Option<&str>, Option<&str>), wimse_wpt::Error> {
+) -> Result<(Option<&str>, Option<&str>), aims_wimse_wpt::Error> {
     if signed && !headers.contains_key(WORKLOAD_PROOF_TOKEN) {
         return Ok((workload_identity_token(headers)?, None));
     }
@@ -423,11 +427,11 @@ fn presented(
 
 /// The token must be the agent's own: bound to the key that was proven, or issued to the identifier that was proven. Two sources that name different
 /// agents are refused (T-130).
-fn check_same(token: &AccessToken, wit: Option<&Wit>) -> Result<(), oauth_rs::Error> {
+fn check_same(token: &AccessToken, wit: Option<&Wit>) -> Result<(), aims_oauth_rs::Error> {
     let Some(wit) = wit else {
         return match token.confirmation() {
             None => Ok(()),
-            Some(_) => Err(oauth_rs::Error::NotBound),
+            Some(_) => Err(aims_oauth_rs::Error::NotBound),
         };
     };
     if token.confirmation().is_some() {
@@ -435,9 +439,9 @@ fn check_same(token: &AccessToken, wit: Option<&Wit>) -> Result<(), oauth_rs::Er
     }
     match WorkloadId::parse(token.client_id()) {
         Ok(client) if client == *wit.id() => Ok(()),
-        Ok(_another_agent) => Err(oauth_rs::Error::NotBound),
+        Ok(_another_agent) => Err(aims_oauth_rs::Error::NotBound),
         Err(_no_identifier) if token.confirmation().is_some() => Ok(()),
-        Err(_no_identifier) => Err(oauth_rs::Error::NotBound),
+        Err(_no_identifier) => Err(aims_oauth_rs::Error::NotBound),
     }
 }
 
@@ -462,26 +466,25 @@ fn signature_untaken() -> Refused {
 const PROOF_REQUIRED: &str = "a workload identity token and a proof of its key are required";
 
 /// A refused WIT says to the caller only that it was refused, whatever was wrong with it (T-141).
-fn wit_refused(error: &wimse_cred::Error) -> Refused {
+fn wit_refused(error: &aims_wimse_cred::Error) -> Refused {
     let answer = match error.code() {
         "jws.too_long" => Answer::TooLarge,
         _ => Answer::Problem("the workload identity token was not accepted"),
     };
     let keys = match error {
-        wimse_cred::Error::UnknownKey { origin, .. } | wimse_cred::Error::Stale { origin } => {
-            Some(Box::new(Keys::Origin(origin.clone())))
-        }
+        aims_wimse_cred::Error::UnknownKey { origin, .. }
+        | aims_wimse_cred::Error::Stale { origin } => Some(Box::new(Keys::Origin(origin.clone()))),
         _ => None,
     };
     Refused {
         keys,
-        ..Refused::new(error.code(), answer, jose::Chain(error).to_string())
+        ..Refused::new(error.code(), answer, aims_jose::Chain(error).to_string())
     }
 }
 
-fn wpt_refused(error: &wimse_wpt::Error) -> Refused {
-    use replay::Error as Replay;
-    use wimse_wpt::Error as Wpt;
+fn wpt_refused(error: &aims_wimse_wpt::Error) -> Refused {
+    use aims_replay::Error as Replay;
+    use aims_wimse_wpt::Error as Wpt;
     let answer = match error {
         Wpt::FieldTooLong { .. } => Answer::TooLarge,
         Wpt::Replay(Replay::Replayed | Replay::Expired | Replay::Horizon) => {
@@ -490,27 +493,27 @@ fn wpt_refused(error: &wimse_wpt::Error) -> Refused {
         Wpt::Replay(_full_or_away) => Answer::Unavailable,
         _ => Answer::Problem("the workload proof token was not accepted"),
     };
-    Refused::new(error.code(), answer, jose::Chain(error).to_string())
+    Refused::new(error.code(), answer, aims_jose::Chain(error).to_string())
 }
 
 /// A refused signature or content. Whose it is was proven by nobody, so it says no more than that (T-141).
 #[cfg(feature = "http-sig")]
-pub(super) fn signature_refused(error: &http_sig::Error) -> Refused {
-    let status = http_sig::profile::wimse::status(error);
+pub(super) fn signature_refused(error: &aims_http_sig::Error) -> Refused {
+    let status = aims_http_sig::profile::wimse::status(error);
     let answer = match status.as_u16() {
         501 => Answer::Unsigned,
         503 | 500 => Answer::Unavailable,
         _ => Answer::Problem("the signature of the request was not accepted"),
     };
-    Refused::new(error.code(), answer, jose::Chain(error).to_string())
+    Refused::new(error.code(), answer, aims_jose::Chain(error).to_string())
 }
 
 /// The same, for those who hand a guard what no server got.
 #[cfg(feature = "http-sig")]
-fn signature_of(request: &Parts, error: &http_sig::Error) -> Refused {
+fn signature_of(request: &Parts, error: &aims_http_sig::Error) -> Refused {
     let is_absolute = request.uri.authority().is_some() && request.version < http::Version::HTTP_2;
     let mut refused = signature_refused(error);
-    if is_absolute && matches!(error, http_sig::Error::Signature) {
+    if is_absolute && matches!(error, aims_http_sig::Error::Signature) {
         refused.explain("the target is in absolute form, as a client has it: a server gets path and query, and `host`");
     }
     refused

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
+use aims_http_sig::digest::BodyError;
+use aims_jose::digest::Fingerprint;
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::AccessToken;
+use aims_wimse_cred::Wit;
 use http::Request;
 use http::request::Parts;
-use http_sig::digest::BodyError;
-use jose::digest::Fingerprint;
-use jose::time::UnixTime;
-use oauth_rs::AccessToken;
-use wimse_cred::Wit;
 
 use super::Guard;
 use super::judge::CONTENT_UNREAD;
@@ -36,7 +36,9 @@ impl LetIn {
     /// The content is not the one that was signed, or never came to its end.
     pub(super) fn refused<E>(&self, error: &BodyError<E>) {
         let reason = match error {
-            BodyError::Digest(error) => Reason::new(error.code(), jose::Chain(error).to_string()),
+            BodyError::Digest(error) => {
+                Reason::new(error.code(), aims_jose::Chain(error).to_string())
+            }
             _ => Reason::new("guard.content", CONTENT_UNREAD),
         };
         let now = self.guard.inner.clock.now();

@@ -5,12 +5,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use aims_http_sig::digest::BodyError;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt as _, Limited};
-use http_sig::digest::BodyError;
 use tower_layer::Layer;
 use tower_service::Service;
 

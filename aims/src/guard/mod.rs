@@ -22,17 +22,17 @@ mod signed;
 use std::fmt;
 use std::sync::Arc;
 
+use aims_jose::time::{Clock, UnixTime};
+use aims_oauth_rs::{IssuerStore, ProtectedResource, TokenCache};
+use aims_oauth_wire::names::Endpoint;
+use aims_replay::ReplayStore;
+use aims_wimse_cred::{TrustStore, WitCache};
+use aims_wimse_wpt::WptRules;
 pub use builder::{BuildError, GuardBuilder, KnowsWhomToTrust, Trusting, Untrusting};
 use http::header::HeaderName;
 use http::request::Parts;
-use jose::time::{Clock, UnixTime};
-use oauth_rs::{IssuerStore, ProtectedResource, TokenCache};
-use oauth_wire::names::Endpoint;
-use replay::ReplayStore;
 #[cfg(feature = "http-sig")]
 pub use signed::HttpSignatures;
-use wimse_cred::{TrustStore, WitCache};
-use wimse_wpt::WptRules;
 
 use crate::decision::{Authorize, Reason};
 use crate::principal::Principal;
@@ -165,13 +165,16 @@ impl Guard {
                 &refused.reasons,
             ),
         };
-        let agent = seen.wit.as_ref().map(wimse_cred::Wit::id);
+        let agent = seen.wit.as_ref().map(aims_wimse_cred::Wit::id);
         let proven = verdict.as_ref().ok().and_then(|(who, _)| who.agent());
         self.inner.record.record(&Event {
             agent: proven.or(agent),
             proven: proven.is_some(),
-            subject: seen.token.as_ref().map(oauth_rs::AccessToken::subject),
-            client: seen.token.as_ref().map(oauth_rs::AccessToken::client_id),
+            subject: seen.token.as_ref().map(aims_oauth_rs::AccessToken::subject),
+            client: seen
+                .token
+                .as_ref()
+                .map(aims_oauth_rs::AccessToken::client_id),
             resource: &self.inner.resource,
             method: &request.method,
             path: request.uri.path(),

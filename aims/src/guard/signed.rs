@@ -3,18 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::wimse::{
+    Content, RequestPolicy, ResponseSigning, SignedResponse, UnspentRequest, VerifiedRequest,
+};
+use aims_http_sig::{Component, Error, HttpRequest, HttpResponse};
+use aims_jose::random;
+use aims_jose::time::{Skew, UnixTime};
+use aims_wimse_cred::{Identity, IdentitySource, Wit};
+use aims_wimse_wpt::fields::WORKLOAD_IDENTITY_TOKEN;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Method, StatusCode, response};
-use http_sig::digest::ContentDigest;
-use http_sig::profile::wimse::{
-    Content, RequestPolicy, ResponseSigning, SignedResponse, UnspentRequest, VerifiedRequest,
-};
-use http_sig::{Component, Error, HttpRequest, HttpResponse};
-use jose::random;
-use jose::time::{Skew, UnixTime};
-use wimse_cred::{Identity, IdentitySource, Wit};
-use wimse_wpt::fields::WORKLOAD_IDENTITY_TOKEN;
 
 use super::judge::{Examined, Part, Refused, signature_refused};
 use super::{Audience, Guard, Inner};
@@ -125,7 +125,7 @@ pub(super) struct Unsignable(pub(super) String);
 
 impl Unsignable {
     pub(super) fn of(error: &(dyn std::error::Error + 'static)) -> Self {
-        Self(jose::Chain(error).to_string())
+        Self(aims_jose::Chain(error).to_string())
     }
 }
 
@@ -351,7 +351,7 @@ fn has_content(request: &Parts, status: StatusCode) -> bool {
 
 impl Examined {
     /// What the content of a signed request is to be compared with.
-    pub(super) fn content(&self) -> Option<http_sig::profile::wimse::ContentCheck> {
+    pub(super) fn content(&self) -> Option<aims_http_sig::profile::wimse::ContentCheck> {
         let found = self.found.as_ref().ok()?;
         Some(found.signature.as_ref()?.content())
     }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use fetch::{DocumentKey, Documents, DocumentsBuilder, Fetch};
-use jose::provider::Provider;
-use jose::time::{Clock, SystemClock};
-use oauth_rs::IssuerStore;
-use oauth_wire::names::{Endpoint, Issuer};
-use wimse_cred::TrustStore;
-use wimse_id::Origin;
+use aims_fetch::{DocumentKey, Documents, DocumentsBuilder, Fetch};
+use aims_jose::provider::Provider;
+use aims_jose::time::{Clock, SystemClock};
+use aims_oauth_rs::IssuerStore;
+use aims_oauth_wire::names::{Endpoint, Issuer};
+use aims_wimse_cred::TrustStore;
+use aims_wimse_id::Origin;
 
 use super::place::{BUNDLE, JWKS, Place};
 use super::{Inner, PublishedKeys};
@@ -54,7 +54,7 @@ impl PublishedKeysBuilder {
     /// # Errors
     ///
     /// `fetch.url`.
-    pub fn bundle(mut self, origin: Origin, url: &str) -> Result<Self, fetch::Error> {
+    pub fn bundle(mut self, origin: Origin, url: &str) -> Result<Self, aims_fetch::Error> {
         let key = DocumentKey::new(BUNDLE, origin.as_ref(), url)?;
         self.put(Place::origin(origin, key));
         Ok(self)
@@ -71,7 +71,11 @@ impl PublishedKeysBuilder {
     /// # Errors
     ///
     /// `fetch.url`.
-    pub fn issuer_at(mut self, issuer: Issuer, jwks_uri: &Endpoint) -> Result<Self, fetch::Error> {
+    pub fn issuer_at(
+        mut self,
+        issuer: Issuer,
+        jwks_uri: &Endpoint,
+    ) -> Result<Self, aims_fetch::Error> {
         let key = DocumentKey::new(JWKS, issuer.as_str(), jwks_uri.as_str())?;
         self.put(Place::issuer(issuer, Some(key)));
         Ok(self)

@@ -16,15 +16,15 @@ pub struct KeysError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Cause {
     #[error(transparent)]
-    Bundle(#[from] wimse_cred::Error),
+    Bundle(#[from] aims_wimse_cred::Error),
     #[error(transparent)]
-    Fetch(#[from] fetch::Error),
+    Fetch(#[from] aims_fetch::Error),
     #[error("the task that fetches them ended without a result")]
     Interrupted,
     #[error(transparent)]
-    Issuer(#[from] oauth_rs::Error),
+    Issuer(#[from] aims_oauth_rs::Error),
     #[error(transparent)]
-    Metadata(#[from] oauth_wire::Error),
+    Metadata(#[from] aims_oauth_wire::Error),
     #[error("the issuer has metadata at none of its well-known places")]
     NoMetadata,
 }

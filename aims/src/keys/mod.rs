@@ -11,12 +11,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fetch::{Document, Documents};
-use jose::provider::Provider;
-use jose::time::{Clock, UnixTime};
-use oauth_rs::IssuerStore;
+use aims_fetch::{Document, Documents};
+use aims_jose::provider::Provider;
+use aims_jose::time::{Clock, UnixTime};
+use aims_oauth_rs::IssuerStore;
+use aims_wimse_cred::{Bundle, TrustStore};
 use tokio::task::JoinSet;
-use wimse_cred::{Bundle, TrustStore};
 
 pub use builder::PublishedKeysBuilder;
 use error::Cause;
@@ -40,7 +40,7 @@ use crate::refresh::{Keys, Refresh, RefreshFuture};
 ///
 /// use aims::fetch::Fetcher;
 /// use aims::keys::PublishedKeys;
-/// use aims::{Guard, jose::provider};
+/// use aims::{Guard, aims_jose::provider};
 ///
 /// let keys = PublishedKeys::builder(Arc::new(Fetcher::builder().build()?), provider::default())
 ///     .bundle("spiffe://example.org".parse()?, "https://spire.example.org/bundle")?

@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fetch::{Document, DocumentKey};
-use oauth_wire::names::Issuer;
+use aims_fetch::{Document, DocumentKey};
+use aims_oauth_wire::names::Issuer;
+use aims_wimse_id::Origin;
 use tokio::time::Instant;
-use wimse_id::Origin;
 
 use super::error::Cause;
 use crate::refresh::Keys;

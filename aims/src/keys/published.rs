@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use fetch::{Document, DocumentKey};
-use jose::provider::Provider;
-use oauth_rs::IssuerStore;
-use oauth_wire::metadata::{ServerMetadata, well_known};
-use oauth_wire::names::Issuer;
+use aims_fetch::{Document, DocumentKey};
+use aims_jose::provider::Provider;
+use aims_oauth_rs::IssuerStore;
+use aims_oauth_wire::metadata::{ServerMetadata, well_known};
+use aims_oauth_wire::names::Issuer;
+use aims_wimse_cred::Bundle;
 use tokio::time::Instant;
-use wimse_cred::Bundle;
 
 use super::Inner;
 use super::error::Cause;
@@ -52,7 +52,7 @@ impl Inner {
             Age::Anew => self.documents.refresh(key).await,
         };
         found.map_err(|error| {
-            let refused = matches!(error, fetch::Error::Rejected);
+            let refused = matches!(error, aims_fetch::Error::Rejected);
             let known = refused.then(|| memory.refused(key)).flatten();
             known.unwrap_or_else(|| Arc::new(error.into()))
         })
@@ -152,8 +152,8 @@ fn is_nothing_there(cause: &Cause) -> bool {
         return false;
     };
     let error = match error {
-        fetch::Error::BackingOff { cause, .. } => cause,
+        aims_fetch::Error::BackingOff { cause, .. } => cause,
         error => error,
     };
-    matches!(error, fetch::Error::Status { status: 404 })
+    matches!(error, aims_fetch::Error::Status { status: 404 })
 }

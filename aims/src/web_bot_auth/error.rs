@@ -1,6 +1,6 @@
 //! Why a request was not verified.
 
-use http_sig::Error as SignatureError;
+use aims_http_sig::Error as SignatureError;
 
 /// A request was refused, or its agent's directory was not had.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -10,7 +10,7 @@ pub struct AgentError(Cause);
 #[derive(Clone, Debug, thiserror::Error)]
 enum Cause {
     #[error("the directory of the agent was not had")]
-    Fetch(#[source] fetch::Error),
+    Fetch(#[source] aims_fetch::Error),
     #[error(transparent)]
     Signature(SignatureError),
 }
@@ -42,8 +42,8 @@ impl AgentError {
     }
 }
 
-impl From<fetch::Error> for AgentError {
-    fn from(error: fetch::Error) -> Self {
+impl From<aims_fetch::Error> for AgentError {
+    fn from(error: aims_fetch::Error) -> Self {
         Self(Cause::Fetch(error))
     }
 }
@@ -60,9 +60,9 @@ mod tests {
 
     #[test]
     fn a_cause_is_told_once() {
-        let error = AgentError::from(fetch::Error::Timeout);
+        let error = AgentError::from(aims_fetch::Error::Timeout);
         assert_eq!(error.code(), "fetch.timeout");
-        let told = jose::Chain(&error).to_string();
+        let told = aims_jose::Chain(&error).to_string();
         assert_eq!(
             told,
             "the directory of the agent was not had: it took too long"

@@ -3,15 +3,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use fetch::{Error, Fetch, FetchFuture};
-use http::header::ACCEPT;
-use http::{HeaderValue, Request, Response, StatusCode};
-use http_sig::profile::web_bot_auth::{
+use aims_fetch::{Error, Fetch, FetchFuture};
+use aims_http_sig::profile::web_bot_auth::{
     DIRECTORY_MEDIA_TYPE, DIRECTORY_PATH, Directory, DirectoryRules, proven,
 };
-use http_sig::{HttpRequest, HttpResponse};
-use jose::provider::Provider;
-use jose::time::{Clock, Skew};
+use aims_http_sig::{HttpRequest, HttpResponse};
+use aims_jose::provider::Provider;
+use aims_jose::time::{Clock, Skew};
+use http::header::ACCEPT;
+use http::{HeaderValue, Request, Response, StatusCode};
 
 /// Whether the keys of a directory must have signed it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -51,7 +51,7 @@ impl Proving {
             // "Not modified" leaves what was proven; all else is a failure.
             return Ok(answer);
         }
-        let body = fetch::expect_type(&answer, &[DIRECTORY_MEDIA_TYPE])?;
+        let body = aims_fetch::expect_type(&answer, &[DIRECTORY_MEDIA_TYPE])?;
         let now = self.clock.now();
         let rules = DirectoryRules::well_known();
         let directory = Directory::parse(body, &rules, self.provider, now);

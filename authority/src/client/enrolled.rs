@@ -4,14 +4,14 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fetch::Fetch;
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
-use jose::provider::Provider;
-use jose::secret::SecretText;
-use jose::time::{Clock, SystemClock, UnixTime};
-use wimse_cred::Identity;
-use wimse_cred::source::{Issue, IssueFuture};
+use aims_fetch::Fetch;
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::Provider;
+use aims_jose::secret::SecretText;
+use aims_jose::time::{Clock, SystemClock, UnixTime};
+use aims_wimse_cred::Identity;
+use aims_wimse_cred::source::{Issue, IssueFuture};
 
 use super::{IdentityClient, Showing};
 
@@ -19,12 +19,12 @@ use super::{IdentityClient, Showing};
 ///
 /// ```no_run
 /// # async fn example(
-/// #     fetch: std::sync::Arc<dyn fetch::Fetch>,
-/// #     provider: &'static dyn jose::provider::Provider,
-/// #     token: jose::secret::SecretText,
+/// #     fetch: std::sync::Arc<dyn aims_fetch::Fetch>,
+/// #     provider: &'static dyn aims_jose::provider::Provider,
+/// #     token: aims_jose::secret::SecretText,
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
-/// use authority::client::{Enrolled, IdentityClient, Showing};
-/// use wimse_cred::source::RenewingSource;
+/// use aims_authority::client::{Enrolled, IdentityClient, Showing};
+/// use aims_wimse_cred::source::RenewingSource;
 ///
 /// let client = IdentityClient::new("https://authority.example")?;
 /// let issuer = Enrolled::new(client, Showing::Token(token), fetch, provider);

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use jose::jwk::{Jwk, PublicJwkSet};
-use jose::time::UnixTime;
+use aims_jose::jwk::{Jwk, PublicJwkSet};
+use aims_jose::time::UnixTime;
+use aims_wimse_cred::{Bundle, TrustStore};
+use aims_wimse_id::{Origin, Scheme};
 use serde::Serialize;
-use wimse_cred::{Bundle, TrustStore};
-use wimse_id::{Origin, Scheme};
 
 use super::IdentityServer;
 use crate::Error;

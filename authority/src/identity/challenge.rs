@@ -2,10 +2,10 @@
 
 use core::time::Duration;
 
+use aims_jose::base64url;
+use aims_jose::random::SecureRandom;
+use aims_jose::time::UnixTime;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use jose::base64url;
-use jose::random::SecureRandom;
-use jose::time::UnixTime;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -89,7 +89,7 @@ impl core::fmt::Debug for Challenges {
 
 #[cfg(test)]
 mod tests {
-    use jose::random::SYSTEM;
+    use aims_jose::random::SYSTEM;
 
     use super::*;
 

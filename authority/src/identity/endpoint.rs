@@ -1,12 +1,12 @@
 //! The identity server over HTTP: `POST challenge`, `POST wit`, `POST jwt-svid`, `GET bundle`,
 //! `GET jwks`, all beneath `/identity/`.
 
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::bearer::Bearer;
+use aims_oauth_wire::media;
+use aims_wimse_id::Scheme;
 use http::{HeaderMap, Response};
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use oauth_wire::bearer::Bearer;
-use oauth_wire::media;
-use wimse_id::Scheme;
 
 use super::messages::{ChallengeAnswer, CredentialAnswer, SvidBody, WitBody};
 use super::{IdentityServer, LONGEST_TOKEN, Shown, is_token};
@@ -110,7 +110,7 @@ impl IdentityServer {
 
 fn read<'a, T: serde::Deserialize<'a>>(headers: &HeaderMap, body: &'a [u8]) -> Result<T, Error> {
     answer::check_media_type(headers, media::JSON)?;
-    jose::json::from_object(body).map_err(|_may_quote_a_value| Error::IdentityRequest)
+    aims_jose::json::from_object(body).map_err(|_may_quote_a_value| Error::IdentityRequest)
 }
 
 /// The bootstrap token in `Authorization: Bearer` (RFC 6750 §2.1).

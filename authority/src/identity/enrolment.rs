@@ -3,15 +3,15 @@
 use core::fmt;
 use core::time::Duration;
 
-use jose::base64url;
-use jose::digest::sha256;
-use jose::jwk::Thumbprint;
-use jose::key::VerifyingKey;
-use jose::random::SecureRandom;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use oauth_wire::bearer::is_b64token;
-use wimse_id::WorkloadId;
+use aims_jose::base64url;
+use aims_jose::digest::sha256;
+use aims_jose::jwk::Thumbprint;
+use aims_jose::key::VerifyingKey;
+use aims_jose::random::SecureRandom;
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::bearer::is_b64token;
+use aims_wimse_id::WorkloadId;
 use zeroize::Zeroizing;
 
 use crate::Error;
@@ -29,8 +29,8 @@ pub(crate) const LONGEST_TOKEN: usize = 256;
 /// ```
 /// use std::time::Duration;
 ///
-/// let token = authority::Enrolment::random_token(jose::random::SYSTEM)?;
-/// let enrolment = authority::Enrolment::by_token("spiffe://example.org/agent".parse()?, &token)?
+/// let token = aims_authority::Enrolment::random_token(aims_jose::random::SYSTEM)?;
+/// let enrolment = aims_authority::Enrolment::by_token("spiffe://example.org/agent".parse()?, &token)?
 ///     .with_lifetime(Duration::from_secs(600));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -164,7 +164,7 @@ pub(crate) fn is_token(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use jose::random::SYSTEM;
+    use aims_jose::random::SYSTEM;
 
     use super::*;
 

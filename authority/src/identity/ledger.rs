@@ -4,11 +4,11 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use jose::jwk::Thumbprint;
-use jose::key::VerifyingKey;
-use jose::time::{Skew, UnixTime};
+use aims_jose::jwk::Thumbprint;
+use aims_jose::key::VerifyingKey;
+use aims_jose::time::{Skew, UnixTime};
+use aims_wimse_id::WorkloadId;
 use subtle::ConstantTimeEq as _;
-use wimse_id::WorkloadId;
 
 use super::enrolment::{Enrolment, Posture};
 use crate::{Error, Limits};

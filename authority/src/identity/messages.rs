@@ -4,8 +4,8 @@
 //! URL alone; `nonce`, from the server's challenge; `exp`, five minutes ahead at most; and what it
 //! binds. No proof of one kind passes for another (T-014).
 
-use jose::jwk::{Jwk, Thumbprint};
-use jose::jwt::{Audience, NumericDate};
+use aims_jose::jwk::{Jwk, Thumbprint};
+use aims_jose::jwt::{Audience, NumericDate};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -38,13 +38,13 @@ pub(crate) struct WitBody {
     pub(crate) key_proof: String,
     #[serde(
         default,
-        deserialize_with = "jose::jwt::present",
+        deserialize_with = "aims_jose::jwt::present",
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) enrolment_proof: Option<String>,
     #[serde(
         default,
-        deserialize_with = "jose::jwt::present",
+        deserialize_with = "aims_jose::jwt::present",
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) renewal_proof: Option<String>,
@@ -62,13 +62,13 @@ pub(crate) struct SvidBody {
 pub(crate) struct CredentialAnswer {
     #[serde(
         default,
-        deserialize_with = "jose::jwt::present",
+        deserialize_with = "aims_jose::jwt::present",
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) wit: Option<String>,
     #[serde(
         default,
-        deserialize_with = "jose::jwt::present",
+        deserialize_with = "aims_jose::jwt::present",
         skip_serializing_if = "Option::is_none"
     )]
     pub(crate) jwt_svid: Option<String>,
@@ -104,13 +104,13 @@ pub(crate) struct ForeignClaims<'a> {
     pub(crate) aud: Audience<'a>,
     pub(crate) nonce: String,
     pub(crate) exp: NumericDate,
-    #[serde(borrow, default, deserialize_with = "jose::jwt::present")]
+    #[serde(borrow, default, deserialize_with = "aims_jose::jwt::present")]
     pub(crate) cnf: Option<ForeignConfirmation<'a>>,
-    #[serde(default, deserialize_with = "jose::jwt::present")]
+    #[serde(default, deserialize_with = "aims_jose::jwt::present")]
     pub(crate) jkt: Option<Thumbprint>,
-    #[serde(default, deserialize_with = "jose::jwt::present")]
+    #[serde(default, deserialize_with = "aims_jose::jwt::present")]
     pub(crate) wth: Option<String>,
-    #[serde(default, deserialize_with = "jose::jwt::present")]
+    #[serde(default, deserialize_with = "aims_jose::jwt::present")]
     pub(crate) svid_aud: Option<String>,
 }
 

@@ -12,17 +12,17 @@ use core::time::Duration;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use jose::AlgorithmSet;
-use jose::base64url;
-use jose::jws::CompactJws;
-use jose::key::VerifyingKey;
-use jose::provider::Provider;
-use jose::random::SecureRandom;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use replay::{ReplayKey, ReplayStore};
-use wimse_cred::{JwtSvidIssuer, TrustStore, Wit, WitIssuer, WitRules};
-use wimse_id::{Origin, Scheme, TrustDomain, WorkloadId};
+use aims_jose::AlgorithmSet;
+use aims_jose::base64url;
+use aims_jose::jws::CompactJws;
+use aims_jose::key::VerifyingKey;
+use aims_jose::provider::Provider;
+use aims_jose::random::SecureRandom;
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_replay::{ReplayKey, ReplayStore};
+use aims_wimse_cred::{JwtSvidIssuer, TrustStore, Wit, WitIssuer, WitRules};
+use aims_wimse_id::{Origin, Scheme, TrustDomain, WorkloadId};
 
 pub(crate) use self::challenge::Challenges;
 pub use self::enrolment::Enrolment;
@@ -306,8 +306,8 @@ impl IdentityServer {
         self.replay
             .spend(&key, until, now)
             .map_err(|error| match error {
-                replay::Error::Replayed => Error::NonceUsed,
-                replay::Error::Expired => Error::Nonce,
+                aims_replay::Error::Replayed => Error::NonceUsed,
+                aims_replay::Error::Expired => Error::Nonce,
                 other => Error::unavailable(other),
             })
     }

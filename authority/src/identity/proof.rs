@@ -1,10 +1,10 @@
 //! Checking the proofs of `messages`.
 
-use jose::jwk::{Jwk, Thumbprint};
-use jose::jws::Unverified;
-use jose::key::VerifyingKey;
-use jose::provider::Provider;
-use jose::time::{Skew, UnixTime};
+use aims_jose::jwk::{Jwk, Thumbprint};
+use aims_jose::jws::Unverified;
+use aims_jose::key::VerifyingKey;
+use aims_jose::provider::Provider;
+use aims_jose::time::{Skew, UnixTime};
 
 use super::challenge::Challenges;
 use super::messages::{self, ForeignClaims};
@@ -33,10 +33,11 @@ impl Judge<'_> {
             .unverified_payload()
             .map_err(Error::Proof)?
             .to_vec();
-        let claims: ForeignClaims<'_> = jose::json::from_object(&payload).map_err(Error::Proof)?;
+        let claims: ForeignClaims<'_> =
+            aims_jose::json::from_object(&payload).map_err(Error::Proof)?;
         // The cheap checks come first: one that brings no nonce of ours costs no signature (T-021).
         let nonce_expires = self.common(&claims)?;
-        let lacking = || Error::Proof(jose::Error::Claim { claim: "cnf" });
+        let lacking = || Error::Proof(aims_jose::Error::Claim { claim: "cnf" });
         let confirmation = claims.cnf.as_ref().ok_or_else(lacking)?;
         let jwk = Jwk::parse(confirmation.jwk.get().as_bytes()).map_err(Error::Proof)?;
         if jwk.algorithm().is_none() {
@@ -82,7 +83,7 @@ impl Judge<'_> {
         if claims.wth.as_deref() != Some(wit_hash) {
             return Err(Error::ProofBinding);
         }
-        let lacking = || Error::Proof(jose::Error::Claim { claim: "svid_aud" });
+        let lacking = || Error::Proof(aims_jose::Error::Claim { claim: "svid_aud" });
         let audience = claims.svid_aud.ok_or_else(lacking)?;
         Ok(Proven {
             what: audience,
@@ -112,15 +113,15 @@ impl Judge<'_> {
     /// Audience, time and nonce.
     fn common(&self, claims: &ForeignClaims<'_>) -> Result<UnixTime, Error> {
         if claims.aud.sole() != Some(self.audience) {
-            return Err(Error::Proof(jose::Error::Claim { claim: "aud" }));
+            return Err(Error::Proof(aims_jose::Error::Claim { claim: "aud" }));
         }
         let (exp, now) = (claims.exp.as_secs(), self.now.as_secs());
         let skew = Skew::default();
         if skew.has_ended(exp, now) {
-            return Err(Error::Proof(jose::Error::Expired));
+            return Err(Error::Proof(aims_jose::Error::Expired));
         }
         if skew.is_future(exp, now.saturating_add(messages::LONGEST_PROOF)) {
-            return Err(Error::Proof(jose::Error::Lifetime));
+            return Err(Error::Proof(aims_jose::Error::Lifetime));
         }
         self.challenges.check(&claims.nonce, self.now)
     }
@@ -142,13 +143,13 @@ pub(crate) fn bootstrap_key_of(text: &str) -> Result<Thumbprint, Error> {
 
 fn parse<'a>(text: &'a str, typ: &str) -> Result<Unverified<'a>, Error> {
     if text.len() > messages::MAX_PROOF_LEN {
-        return Err(Error::Proof(jose::Error::TooLong {
+        return Err(Error::Proof(aims_jose::Error::TooLong {
             limit: messages::MAX_PROOF_LEN,
         }));
     }
     let unverified = Unverified::parse(text).map_err(Error::Proof)?;
     if !unverified.header().is_typ(typ) {
-        return Err(Error::Proof(jose::Error::Type));
+        return Err(Error::Proof(aims_jose::Error::Type));
     }
     Ok(unverified)
 }

@@ -1,18 +1,18 @@
 //! Who asks: `private_key_jwt`, `spiffe_wit`, `spiffe_jwt`, and exactly one of them.
 
+use aims_jose::jwt::Audience;
+use aims_jose::key::VerifyingKey;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::assertion::PresentedAssertion;
+use aims_oauth_wire::attestation::{ATTESTATION, ATTESTATION_POP, PresentedAttestation};
+use aims_oauth_wire::client_auth::JWT_SPIFFE;
+use aims_oauth_wire::names::ClientId;
+use aims_oauth_wire::token::Form;
+use aims_wimse_cred::{JwtSvid, Wit, WitRules};
+use aims_wimse_id::{Scheme, WorkloadId};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use jose::jwt::Audience;
-use jose::key::VerifyingKey;
-use jose::time::UnixTime;
-use oauth_wire::assertion::PresentedAssertion;
-use oauth_wire::attestation::{ATTESTATION, ATTESTATION_POP, PresentedAttestation};
-use oauth_wire::client_auth::JWT_SPIFFE;
-use oauth_wire::names::ClientId;
-use oauth_wire::token::Form;
 use serde::Deserialize;
-use wimse_cred::{JwtSvid, Wit, WitRules};
-use wimse_id::{Scheme, WorkloadId};
 
 use super::resource::Recognition;
 use super::{Authenticated, AuthorizationServer, Client};
@@ -129,15 +129,15 @@ impl AuthorizationServer {
         if audience.sole() == Some(self.base.as_str()) {
             return Ok(());
         }
-        Err(failed(jose::Error::Claim { claim: "aud" }))
+        Err(failed(aims_jose::Error::Claim { claim: "aud" }))
     }
 }
 
 /// A store that cannot tell is no fault of the client.
-fn unspent_is_unknown(error: oauth_wire::Error) -> Error {
+fn unspent_is_unknown(error: aims_oauth_wire::Error) -> Error {
     match error {
-        oauth_wire::Error::AssertionUnknown(store)
-        | oauth_wire::Error::AttestationUnknown(store) => Error::unavailable(store),
+        aims_oauth_wire::Error::AssertionUnknown(store)
+        | aims_oauth_wire::Error::AttestationUnknown(store) => Error::unavailable(store),
         other => failed(other),
     }
 }

@@ -1,11 +1,11 @@
 //! The authorization server over HTTP: `POST /token`, `GET /jwks`, and the metadata at both
 //! well-known places.
 
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::media;
+use aims_oauth_wire::token::{Form, TokenError};
 use http::header::{CACHE_CONTROL, HeaderValue, PRAGMA, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
-use jose::time::UnixTime;
-use oauth_wire::media;
-use oauth_wire::token::{Form, TokenError};
 use serde::Serialize;
 
 use super::AuthorizationServer;
@@ -146,7 +146,7 @@ const fn description(error: &Error) -> &'static str {
 fn form(body: &[u8]) -> Result<Form, Error> {
     let refused = |reason| Error::TokenRequest { reason };
     let form = Form::parse(body).map_err(|error| match error {
-        oauth_wire::Error::Form { reason } => refused(reason),
+        aims_oauth_wire::Error::Form { reason } => refused(reason),
         _ => refused("a parameter stands twice"),
     })?;
     if form.all("audience").count() > 1 {

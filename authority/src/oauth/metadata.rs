@@ -1,6 +1,6 @@
 //! Authorization server metadata (RFC 8414 §2, RFC 9728 §4).
 
-use jose::Algorithm;
+use aims_jose::Algorithm;
 use serde::Serialize;
 
 use super::AuthorizationServer;
@@ -24,7 +24,7 @@ impl AuthorizationServer {
     /// The metadata document.
     #[must_use]
     pub fn metadata(&self) -> String {
-        let svid = |algorithm: &Algorithm| jose::AlgorithmSet::SVID.contains(*algorithm);
+        let svid = |algorithm: &Algorithm| aims_jose::AlgorithmSet::SVID.contains(*algorithm);
         let supported = Algorithm::ALL
             .iter()
             .filter(|it| self.provider.supports(**it));

@@ -8,17 +8,17 @@ mod resource;
 use core::time::Duration;
 use std::sync::Arc;
 
-use jose::jwk::{PublicJwkSet, Thumbprint};
-use jose::jws::{CompactJws, SigningInput};
-use jose::jwt::NumericDate;
-use jose::key::Signer;
-use jose::provider::Provider;
-use jose::random::{SecureRandom, id128};
-use jose::time::UnixTime;
-use oauth_wire::assertion::AssertionRules;
-use oauth_wire::attestation::PopRules;
-use oauth_wire::token::Form;
-use replay::ReplayStore;
+use aims_jose::jwk::{PublicJwkSet, Thumbprint};
+use aims_jose::jws::{CompactJws, SigningInput};
+use aims_jose::jwt::NumericDate;
+use aims_jose::key::Signer;
+use aims_jose::provider::Provider;
+use aims_jose::random::{SecureRandom, id128};
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::assertion::AssertionRules;
+use aims_oauth_wire::attestation::PopRules;
+use aims_oauth_wire::token::Form;
+use aims_replay::ReplayStore;
 use serde::Serialize;
 
 pub(crate) use self::resource::Registry;
@@ -125,7 +125,7 @@ impl AuthorizationServer {
             client_id = ?who.client_id,
             resource = ?permission.resource,
             ?scope,
-            token = %jose::digest::Fingerprint::of(token.expose().as_bytes()),
+            token = %aims_jose::digest::Fingerprint::of(token.expose().as_bytes()),
             "issued an access token"
         );
         Ok(Issued {

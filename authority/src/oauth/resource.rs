@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use jose::jwk::JwkSet;
-use oauth_wire::names::{self, ScopeSet};
-use wimse_id::{IdPattern, WorkloadId};
+use aims_jose::jwk::JwkSet;
+use aims_oauth_wire::names::{self, ScopeSet};
+use aims_wimse_id::{IdPattern, WorkloadId};
 
 use crate::Error;
 
@@ -39,7 +39,7 @@ impl Resource {
 /// A client of the token endpoint and what it may ask for.
 ///
 /// ```
-/// use authority::Client;
+/// use aims_authority::Client;
 ///
 /// // Every workload beneath /agents, by its WIT-SVID.
 /// let agents = Client::spiffe("spiffe://example.org/agents/*".parse()?)

@@ -1,12 +1,12 @@
 //! Token requests and their answers.
 
-use authority::{Authority, Client};
+use aims_authority::{Authority, Client};
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::jws::Unverified;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
 use http::Response;
-use jose::jwk::{JwkSet, SetRules};
-use jose::jws::Unverified;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::time::UnixTime;
 use serde_json::{Value, json};
 
 use super::{BASE, TOOLS, body, builder, field, key_set, now, request, send, sign};
@@ -82,7 +82,7 @@ pub(crate) fn with_client(key: &SigningKey) -> Authority {
 }
 
 pub(crate) fn assertion_claims(now: UnixTime) -> Value {
-    let jti = jose::random::id128(jose::random::SYSTEM).unwrap();
+    let jti = aims_jose::random::id128(aims_jose::random::SYSTEM).unwrap();
     let seconds = now.as_secs();
     json!({"iss": "batch", "sub": "batch", "aud": BASE, "jti": jti, "iat": seconds, "exp": seconds + 60})
 }

@@ -5,15 +5,15 @@ pub(crate) mod endpoint;
 
 use std::time::Duration;
 
-use authority::{Authority, Builder, Client, Credential, Enrolment, Error, Resource, Shown};
+use aims_authority::{Authority, Builder, Client, Credential, Enrolment, Error, Resource, Shown};
+use aims_jose::Algorithm;
+use aims_jose::jwk::{JwkSet, PublicJwkSet, SetRules};
+use aims_jose::jws::SigningInput;
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::provider::AWS_LC;
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
 use http::{Request, Response};
-use jose::Algorithm;
-use jose::jwk::{JwkSet, PublicJwkSet, SetRules};
-use jose::jws::SigningInput;
-use jose::key::{Signer as _, SigningKey};
-use jose::provider::AWS_LC;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
 use serde_json::{Value, json};
 
 pub(crate) const BASE: &str = "http://127.0.0.1:8080";
@@ -118,7 +118,7 @@ pub(crate) fn enrolment_proof(
 
 pub(crate) fn renewal_claims(nonce: &str, about: &SigningKey, wit: &str, now: UnixTime) -> Value {
     let mut claims = about_claims(nonce, about, now);
-    claims["wth"] = jose::digest::sha256_base64url(wit).into();
+    claims["wth"] = aims_jose::digest::sha256_base64url(wit).into();
     claims
 }
 
@@ -143,7 +143,7 @@ pub(crate) fn svid_request(
     audience: &str,
     now: UnixTime,
 ) -> String {
-    let wth = jose::digest::sha256_base64url(wit);
+    let wth = aims_jose::digest::sha256_base64url(wit);
     let claims = json!({"aud": BASE, "nonce": nonce, "exp": now.as_secs() + 60, "wth": wth, "svid_aud": audience});
     sign("aims-svid-request+jwt", &claims, by)
 }
@@ -183,12 +183,12 @@ pub(crate) fn jwt_svid(
 /// The claims of a token that a test may look into.
 pub(crate) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&jose::base64url::decode(payload).unwrap()).unwrap()
+    serde_json::from_slice(&aims_jose::base64url::decode(payload).unwrap()).unwrap()
 }
 
 pub(crate) fn header(token: &str) -> Value {
     let header = token.split('.').next().unwrap();
-    serde_json::from_slice(&jose::base64url::decode(header).unwrap()).unwrap()
+    serde_json::from_slice(&aims_jose::base64url::decode(header).unwrap()).unwrap()
 }
 
 pub(crate) fn request(

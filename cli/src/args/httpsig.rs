@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
+use aims_http_sig::Component;
+use aims_jose::alg::Algorithm;
+use aims_wimse_id::Origin;
 use clap::{Args, Subcommand, ValueEnum};
-use http_sig::Component;
-use jose::alg::Algorithm;
-use wimse_id::Origin;
 
 use super::Shown;
 

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use http_sig::{BareItem, Key, VerifiedSignature};
-use jose::digest::Fingerprint;
-use jose::time::UnixTime;
+use aims_http_sig::{BareItem, Key, VerifiedSignature};
+use aims_jose::digest::Fingerprint;
+use aims_jose::time::UnixTime;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
@@ -101,7 +101,7 @@ impl<'a> Answer<'a> {
         content: Content,
         remark: &'static str,
     ) -> Self {
-        let shown = |(id, value): (http_sig::ComponentId<'a>, &'a str)| Component {
+        let shown = |(id, value): (aims_http_sig::ComponentId<'a>, &'a str)| Component {
             component: id.as_str(),
             is_of_request: id.is_of_request(),
             value: if SECRET.contains(&id.name()) {

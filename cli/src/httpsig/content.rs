@@ -1,7 +1,7 @@
 //! The content of messages, which no signature covers: its digest does.
 
-use http_sig::digest::ContentDigest;
-use http_sig::{ComponentId, Section, VerifiedSignature};
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::{ComponentId, Section, VerifiedSignature};
 
 use super::answer::Content;
 use super::message::Pair;
@@ -10,7 +10,7 @@ use super::message::Pair;
 pub(super) fn compare(
     pair: &Pair<'_>,
     signature: &VerifiedSignature,
-) -> Result<Content, http_sig::Error> {
+) -> Result<Content, aims_http_sig::Error> {
     let mut content = match pair.content() {
         [] => Content::Empty,
         _ => Content::NotCovered,
@@ -35,7 +35,7 @@ fn covered(
     pair: &Pair<'_>,
     id: &ComponentId<'_>,
     value: &str,
-) -> Result<ContentDigest, http_sig::Error> {
+) -> Result<ContentDigest, aims_http_sig::Error> {
     if let Some(key) = id.key() {
         return ContentDigest::parse([format!("{key}={value}").as_bytes()]);
     }

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use http_sig::digest::ContentDigest;
-use http_sig::profile::{web_bot_auth, wimse};
-use http_sig::{
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::{web_bot_auth, wimse};
+use aims_http_sig::{
     BareItem, ComponentId, Limits, Message, ReceivedFields, Section, UnverifiedSignature,
 };
-use jose::time::UnixTime;
+use aims_jose::time::UnixTime;
 
 use crate::args::{SignatureProfile, Verify};
 use crate::failure::Failure;
@@ -77,7 +77,7 @@ impl<'a> Asked<'a> {
         let missing = failure.code() == "sig.missing";
         let fields = match ReceivedFields::of(message, Section::Headers, &limits) {
             Ok(fields) => fields,
-            Err(http_sig::Error::SignatureMissing) if missing => {
+            Err(aims_http_sig::Error::SignatureMissing) if missing => {
                 return failure.with("it has none at all");
             }
             Err(_) => return failure,
@@ -180,10 +180,10 @@ fn misfit(one: &UnverifiedSignature<'_>) -> String {
 }
 
 /// Of a component that was asked for and is not there: what may have been meant. `adds_digest` where the command could make one.
-pub(super) fn component(error: http_sig::Error, adds_digest: bool) -> Failure {
+pub(super) fn component(error: aims_http_sig::Error, adds_digest: bool) -> Failure {
     let meant = match &error {
-        http_sig::Error::ComponentAbsent { component }
-        | http_sig::Error::ComponentRequired { component } => {
+        aims_http_sig::Error::ComponentAbsent { component }
+        | aims_http_sig::Error::ComponentRequired { component } => {
             ComponentId::parse(component).ok().and_then(|id| {
                 let name = id.name();
                 let is_own = !id.is_of_request() && !id.is_of_trailers();

@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, SignatureAgent};
-use http_sig::{Keys, Message, SharedKey};
-use jose::alg::{Algorithm, AlgorithmSet};
-use jose::jwk::{JwkSet, SetRules};
-use jose::key::VerifyingKey;
-use jose::provider::AWS_LC;
-use jose::time::UnixTime;
+use aims_http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, SignatureAgent};
+use aims_http_sig::{Keys, Message, SharedKey};
+use aims_jose::alg::{Algorithm, AlgorithmSet};
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::key::VerifyingKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
+use aims_wimse_cred::{Trust, Wit, WitRules};
 use serde::Deserialize;
-use wimse_cred::{Trust, Wit, WitRules};
 
 use super::message::lines;
 use crate::args::{Sender, Verify};
@@ -65,7 +65,7 @@ impl Tokens {
         let [token] = tokens.as_slice() else {
             return Err(missing_or_twice(tokens.is_empty()));
         };
-        let text = str::from_utf8(token).or(Err(jose::Error::Parts))?;
+        let text = str::from_utf8(token).or(Err(aims_jose::Error::Parts))?;
         let wit = Wit::verify(text, trust, &WitRules::wit(), now)
             .map_err(|error| hint::token(Failure::from(error), text, hint::WIT, now))?;
         let key = wit.key().clone();
@@ -77,9 +77,9 @@ impl Tokens {
 fn missing_or_twice(missing: bool) -> Failure {
     let component = format!("\"{TOKEN}\"");
     Failure::from(if missing {
-        http_sig::Error::ComponentAbsent { component }
+        aims_http_sig::Error::ComponentAbsent { component }
     } else {
-        http_sig::Error::ComponentAmbiguous { component }
+        aims_http_sig::Error::ComponentAmbiguous { component }
     })
 }
 
@@ -146,17 +146,17 @@ pub(super) fn shared(path: &Path, inputs: &mut Inputs) -> Result<SharedKey, Fail
 
     let text = inputs.bytes(path)?;
     let of = |error: Failure| error.of(path);
-    let oct: Oct<'_> = jose::json::from_object(&text).map_err(|error| of(error.into()))?;
+    let oct: Oct<'_> = aims_jose::json::from_object(&text).map_err(|error| of(error.into()))?;
     let fits = |value: &Option<String>, own: &str| value.as_deref().is_none_or(|it| it == own);
     if oct.kty != "oct" {
-        return Err(of(jose::Error::JwkType.into()));
+        return Err(of(aims_jose::Error::JwkType.into()));
     }
     if !fits(&oct.alg, "HS256") {
-        return Err(of(jose::Error::JwkAlgorithm.into()));
+        return Err(of(aims_jose::Error::JwkAlgorithm.into()));
     }
     if !fits(&oct.used, "sig") {
-        return Err(of(jose::Error::JwkUse.into()));
+        return Err(of(aims_jose::Error::JwkUse.into()));
     }
-    let secret = jose::base64url::decode(oct.k).map_err(|error| of(error.into()))?;
+    let secret = aims_jose::base64url::decode(oct.k).map_err(|error| of(error.into()))?;
     SharedKey::new(oct.kid.unwrap_or_default(), secret).map_err(|error| of(error.into()))
 }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use http_sig::http1::{RawRequest, RawResponse, Reader};
-use http_sig::{Exchange, Message, Section};
+use aims_http_sig::http1::{RawRequest, RawResponse, Reader};
+use aims_http_sig::{Exchange, Message, Section};
 use zeroize::Zeroizing;
 
 use crate::args::{Messages, Scheme};

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
-use http_sig::digest::{Algorithm as DigestAlgorithm, ContentDigest};
-use http_sig::profile::web_bot_auth;
-use http_sig::{
+use aims_http_sig::digest::{Algorithm as DigestAlgorithm, ContentDigest};
+use aims_http_sig::profile::web_bot_auth;
+use aims_http_sig::{
     Algorithm, Limits, Message, PreparedSignature, ReceivedFields, Section, SharedKey,
     SignatureFields, Signing,
 };
-use jose::key::{Signer as _, SigningKey};
-use jose::random::SYSTEM;
-use jose::time::UnixTime;
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::random::SYSTEM;
+use aims_jose::time::UnixTime;
+use http::{HeaderMap, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::hint;
@@ -66,8 +66,8 @@ fn existing(label: Option<&str>, pair: &Pair<'_>) -> Result<Zeroizing<Vec<u8>>, 
         .filter(|one| label.is_none_or(|label| label == one.label()));
     let signature = match (fitting.next(), fitting.next()) {
         (Some(signature), None) => signature,
-        (Some(_), Some(_)) => return Err(http_sig::Error::SignatureAmbiguous.into()),
-        (None, _) => return Err(http_sig::Error::SignatureMissing.into()),
+        (Some(_), Some(_)) => return Err(aims_http_sig::Error::SignatureAmbiguous.into()),
+        (None, _) => return Err(aims_http_sig::Error::SignatureMissing.into()),
     };
     let base = signature.base(&pair.exchange(), &limits)?;
     Ok(Zeroizing::new(base.as_bytes().to_vec()))
@@ -210,7 +210,7 @@ fn plain(
                 ));
             }
         };
-        signing = signing.with_alg(algorithm.ok_or(http_sig::Error::AlgorithmNone)?);
+        signing = signing.with_alg(algorithm.ok_or(aims_http_sig::Error::AlgorithmNone)?);
     }
     if let Some(id) = &sign.keyid {
         signing = signing.with_key_id(id);
@@ -260,7 +260,7 @@ fn checked(message: &dyn Message, fields: SignatureFields) -> Result<(String, St
     for name in ["signature-input", "signature"] {
         for line in lines(message, name) {
             let value = HeaderValue::from_bytes(line);
-            let value = value.or(Err(http_sig::Error::Syntax { field: name }))?;
+            let value = value.or(Err(aims_http_sig::Error::Syntax { field: name }))?;
             headers.append(name, value);
         }
     }

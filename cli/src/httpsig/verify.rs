@@ -1,9 +1,9 @@
 //! `aims httpsig verify`.
 
-use http_sig::digest::ContentDigest;
-use http_sig::profile::{web_bot_auth, wimse};
-use http_sig::{Algorithm, Algorithms, Component, Policy, VerifiedSignature};
-use jose::time::UnixTime;
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::{web_bot_auth, wimse};
+use aims_http_sig::{Algorithm, Algorithms, Component, Policy, VerifiedSignature};
+use aims_jose::time::UnixTime;
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Content, Sender};
@@ -181,7 +181,7 @@ fn workload(
                 now,
             )
         }
-        _ => Err(of(http_sig::Error::ResponseUnsigned)),
+        _ => Err(of(aims_http_sig::Error::ResponseUnsigned)),
     }
 }
 
@@ -233,7 +233,7 @@ fn check_required(required: &[Component], signature: &VerifiedSignature) -> Resu
     {
         Some(component) => {
             let component = component.to_string();
-            let error = http_sig::Error::ComponentRequired { component };
+            let error = aims_http_sig::Error::ComponentRequired { component };
             Err(hint::component(error, false))
         }
         None => Ok(()),

@@ -1,12 +1,12 @@
 //! Signing as a workload: the WIMSE profile.
 
-use http_sig::digest::ContentDigest;
-use http_sig::profile::wimse;
-use http_sig::{PreparedSignature, Section};
-use jose::random::SYSTEM;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
-use wimse_cred::Identity;
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::wimse;
+use aims_http_sig::{PreparedSignature, Section};
+use aims_jose::random::SYSTEM;
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_wimse_cred::Identity;
 use zeroize::Zeroizing;
 
 use super::keys::{TOKEN, Tokens};
@@ -82,7 +82,7 @@ fn add_token(
             given
         }
         (None, [one]) => {
-            let text = str::from_utf8(one).or(Err(jose::Error::Parts))?;
+            let text = str::from_utf8(one).or(Err(aims_jose::Error::Parts))?;
             Zeroizing::new(text.to_owned())
         }
         (Some(given), [one]) if given.as_bytes() == *one => given,
@@ -104,7 +104,7 @@ fn add_token(
     let public = key.public_jwk().clone();
     let identity = Identity::new(SecretText::new(token.as_str()), key.clone(), &public)?;
     if identity.expires() <= now {
-        let failure = wimse_cred::Error::Wit(jose::Error::Expired).into();
+        let failure = aims_wimse_cred::Error::Wit(aims_jose::Error::Expired).into();
         return Err(hint::expired(failure, identity.expires().as_secs(), now));
     }
     Ok(())

@@ -7,11 +7,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use authority::{Client, Enrolment};
-use jose::random;
-use jose::secret::SecretText;
+use aims_authority::{Client, Enrolment};
+use aims_jose::random;
+use aims_jose::secret::SecretText;
+use aims_wimse_id::{IdPattern, WorkloadId};
 use serde::Deserialize;
-use wimse_id::{IdPattern, WorkloadId};
 
 use crate::args::Serve;
 use crate::failure::Failure;
@@ -102,7 +102,7 @@ fn config(path: &Path, inputs: &mut Inputs) -> Result<Config, Failure> {
         0o022,
         "others can write this file, and so declare agents",
     );
-    jose::json::check_object(&bytes).map_err(|error| Failure::from(error).of(path))?;
+    aims_jose::json::check_object(&bytes).map_err(|error| Failure::from(error).of(path))?;
     serde_json::from_slice(&bytes).map_err(|error| Failure::Config {
         path: path.to_owned(),
         error,

@@ -8,10 +8,10 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use authority::{Authority, Server};
-use jose::provider::AWS_LC;
+use aims_authority::{Authority, Server};
+use aims_jose::provider::AWS_LC;
+use aims_wimse_id::TrustDomain;
 use tokio::net::TcpListener;
-use wimse_id::TrustDomain;
 
 use crate::args::Serve;
 use crate::failure::Failure;
@@ -69,7 +69,7 @@ async fn serve(
     let domain: TrustDomain = domain.try_into()?;
     let mut builder = Authority::builder(&base, AWS_LC).trust_domain(domain.as_str());
     for (url, scopes) in &resources {
-        builder = builder.resource(authority::Resource::new(url).with_scopes(scopes));
+        builder = builder.resource(aims_authority::Resource::new(url).with_scopes(scopes));
     }
     for agent in &agents {
         builder = builder.enrol(agent.enrolment()?).client(agent.client()?);

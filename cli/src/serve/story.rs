@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use wimse_id::TrustDomain;
+use aims_wimse_id::TrustDomain;
 use zeroize::Zeroizing;
 
 use super::declared::{Agent, Resources};
@@ -66,7 +66,7 @@ Next, elsewhere:
     curl {issuer}/.well-known/oauth-authorization-server
     aims wit verify --origin spiffe://{} --keys bundle.json WIT-FILE
 
-An agent enrols with its bootstrap token by `authority::client`. Refusals are told on the standard error. Ctrl-C ends this.
+An agent enrols with its bootstrap token by `aims_authority::client`. Refusals are told on the standard error. Ctrl-C ends this.
 ",
         domain.as_str()
     );

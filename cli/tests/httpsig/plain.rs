@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
 use serde_json::{Value, json};
 
 use crate::common::{Folder, NOW};

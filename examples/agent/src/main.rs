@@ -30,7 +30,7 @@ use aims::jose::{Chain, provider};
 use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims::oauth_wire::names::{Issuer, Resource};
-use authority::client::{Enrolled, IdentityClient, Showing};
+use aims_authority::client::{Enrolled, IdentityClient, Showing};
 use http::Request;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -119,7 +119,7 @@ async fn run() -> Result<(), Failure> {
 fn no_identity(authority: &str, error: &aims::cred::Error) -> String {
     let hint = match error {
         aims::cred::Error::SourceUnavailable(cause) => match cause.downcast_ref() {
-            Some(authority::Error::Refused { status: 403, .. }) => {
+            Some(aims_authority::Error::Refused { status: 403, .. }) => {
                 "a bootstrap token is good once at each start of the authority, unless `--reusable-tokens` was said; its standard error says why it refused"
             }
             Some(_) => "its standard error may say more",

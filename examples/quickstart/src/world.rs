@@ -20,8 +20,8 @@ use aims::oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
 use aims::oauth_wire::names::{Issuer, Resource};
 use aims::record::{Event, Record};
 use aims::{Agent, Principal, Requirements};
-use authority::client::{IdentityClient, Showing};
-use authority::{Authority, Client, Enrolment, Purpose, Server};
+use aims_authority::client::{IdentityClient, Showing};
+use aims_authority::{Authority, Client, Enrolment, Purpose, Server};
 use axum::Router;
 use axum::routing::{get, post};
 use http::Request;
@@ -92,7 +92,7 @@ pub(crate) async fn start_authority(
     let mut authority = Authority::builder(&base, provider())
         .trust_domain("example.org")
         .signing_key(Purpose::WitSvid, identity_key.clone())
-        .resource(authority::Resource::new(tool).with_scopes([SCOPE]));
+        .resource(aims_authority::Resource::new(tool).with_scopes([SCOPE]));
     let mut tokens = Vec::new();
     for name in names {
         let token = Enrolment::random_token(random::SYSTEM)?;

@@ -3,12 +3,12 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use http_sig::http1::Reader;
-use http_sig::{
+use aims_http_sig::http1::Reader;
+use aims_http_sig::{
     Algorithm, Component, Error, Exchange, Limits, Message, Offer, Policy, Section,
     SignatureRequest, Start,
 };
-use jose::random::SYSTEM;
+use aims_jose::random::SYSTEM;
 
 use crate::head::lines;
 use crate::known::{NOW, at, known};

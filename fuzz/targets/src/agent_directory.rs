@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use http_sig::Error;
-use http_sig::profile::web_bot_auth::{Directory, DirectoryRules};
-use jose::jwk::Jwk;
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_http_sig::Error;
+use aims_http_sig::profile::web_bot_auth::{Directory, DirectoryRules};
+use aims_jose::jwk::Jwk;
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 use serde_json::Value;
 
 use crate::known::{NOW, at};
@@ -20,13 +20,13 @@ pub fn agent_directory(data: &[u8]) -> Outcome {
         DirectoryRules::key_set().accepting_test_keys(),
     ] {
         if let Err(error) = check(data, rules, &usable) {
-            refused(error.code(), &[Error::CODES, jose::Error::CODES]);
+            refused(error.code(), &[Error::CODES, aims_jose::Error::CODES]);
         }
     }
     match check(data, DirectoryRules::well_known(), &usable) {
         Ok(directory) if directory.keys().is_empty() => Outcome::Refused("no key"),
         Ok(_) => Outcome::Accepted,
-        Err(error) => refused(error.code(), &[Error::CODES, jose::Error::CODES]),
+        Err(error) => refused(error.code(), &[Error::CODES, aims_jose::Error::CODES]),
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
-use jose::AlgorithmSet;
-use jose::jwk::JwkSet;
-use jose::provider::AWS_LC;
-use wimse_cred::{Bundle, Error, TrustStore};
-use wimse_id::Origin;
+use aims_jose::AlgorithmSet;
+use aims_jose::jwk::JwkSet;
+use aims_jose::provider::AWS_LC;
+use aims_wimse_cred::{Bundle, Error, TrustStore};
+use aims_wimse_id::Origin;
 
 use crate::{Outcome, refused};
 
@@ -45,7 +45,7 @@ static ORIGINS: LazyLock<[Origin; 2]> = LazyLock::new(|| {
 });
 
 fn names(keys: &JwkSet) -> Vec<(Option<&str>, String)> {
-    let name = |key: &jose::jwk::Jwk| key.to_json();
+    let name = |key: &aims_jose::jwk::Jwk| key.to_json();
     keys.iter()
         .map(|key| (key.key_id(), name(key.jwk())))
         .collect()

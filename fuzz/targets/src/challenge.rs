@@ -1,11 +1,11 @@
 //! Challenges.
 
-use http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use oauth_wire::Error;
-use oauth_wire::challenge::{
+use aims_oauth_wire::Error;
+use aims_oauth_wire::challenge::{
     Challenge, Challenges, MAX_CHALLENGE_BYTES, MAX_CHALLENGE_PARAMETERS, MAX_CHALLENGES,
 };
-use oauth_wire::names::Resource;
+use aims_oauth_wire::names::Resource;
+use http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 
 use crate::head::lines;
 use crate::{Outcome, refused};

@@ -1,7 +1,7 @@
 //! Digest fields, and the content that they are of.
 
-use http_sig::Error;
-use http_sig::digest::{ContentDigest, ReprDigest, Wanted};
+use aims_http_sig::Error;
+use aims_http_sig::digest::{ContentDigest, ReprDigest, Wanted};
 
 use crate::{Outcome, refused};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use oauth_wire::Error;
-use oauth_wire::token::{Form, MAX_FORM, MAX_PARAMETERS};
+use aims_oauth_wire::Error;
+use aims_oauth_wire::token::{Form, MAX_FORM, MAX_PARAMETERS};
 
 use crate::{Outcome, refused};
 

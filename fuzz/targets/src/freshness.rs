@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use fetch::{DocumentKey, Documents, Error, Fetch, FetchFuture};
+use aims_fetch::{DocumentKey, Documents, Error, Fetch, FetchFuture};
 use http::header::{AGE, CACHE_CONTROL, CONTENT_TYPE, DATE, EXPIRES};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tokio::runtime::{Builder, Runtime};

@@ -1,7 +1,7 @@
 //! Raw HTTP/1.1 messages.
 
-use http_sig::http1::{RawRequest, RawResponse, Reader};
-use http_sig::{Error, Message, Section};
+use aims_http_sig::http1::{RawRequest, RawResponse, Reader};
+use aims_http_sig::{Error, Message, Section};
 
 use crate::{Outcome, refused};
 

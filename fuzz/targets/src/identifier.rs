@@ -3,7 +3,7 @@
 use core::fmt::{Debug, Display};
 use core::str::FromStr;
 
-use wimse_id::{Error, IdPattern, Origin, Scheme, TrustDomain, WorkloadId};
+use aims_wimse_id::{Error, IdPattern, Origin, Scheme, TrustDomain, WorkloadId};
 
 use crate::{NO_TEXT, Outcome, refused, text};
 

@@ -1,9 +1,9 @@
 //! JWK and JWK sets.
 
-use jose::Error;
-use jose::jwk::{Jwk, JwkSet, MAX_SET_KEYS, SetRules, Thumbprint};
-use jose::key::VerifyingKey;
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_jose::Error;
+use aims_jose::jwk::{Jwk, JwkSet, MAX_SET_KEYS, SetRules, Thumbprint};
+use aims_jose::key::VerifyingKey;
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 
 use crate::{Outcome, refused};
 

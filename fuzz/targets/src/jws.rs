@@ -1,8 +1,8 @@
 //! Compact JWS.
 
-use jose::jws::{SigningInput, Unverified};
-use jose::key::{Signer as _, VerifyingKey};
-use jose::{Algorithm, Error, base64url, digest};
+use aims_jose::jws::{SigningInput, Unverified};
+use aims_jose::key::{Signer as _, VerifyingKey};
+use aims_jose::{Algorithm, Error, base64url, digest};
 use serde_json::json;
 
 use crate::known::known;

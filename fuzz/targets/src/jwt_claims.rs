@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use jose::Error;
-use jose::json::{self, Text};
-use jose::jwt::{Audience, MAX_AUDIENCES, NumericDate, TimeRules, Times, present};
-use jose::time::Skew;
+use aims_jose::Error;
+use aims_jose::json::{self, Text};
+use aims_jose::jwt::{Audience, MAX_AUDIENCES, NumericDate, TimeRules, Times, present};
+use aims_jose::time::Skew;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;

@@ -5,15 +5,15 @@ use std::error::Error;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use jose::Algorithm;
-use jose::jwk::{Jwk, PublicJwkSet};
-use jose::jws::SigningInput;
-use jose::key::{Signer, SigningKey, VerifyingKey};
-use jose::provider::{AWS_LC, RUSTCRYPTO};
-use jose::time::UnixTime;
+use aims_jose::Algorithm;
+use aims_jose::jwk::{Jwk, PublicJwkSet};
+use aims_jose::jws::SigningInput;
+use aims_jose::key::{Signer, SigningKey, VerifyingKey};
+use aims_jose::provider::{AWS_LC, RUSTCRYPTO};
+use aims_jose::time::UnixTime;
+use aims_wimse_cred::{Bundle, Trust, TrustStore, Wit, WitRules};
+use aims_wimse_id::Origin;
 use serde_json::value::RawValue;
-use wimse_cred::{Bundle, Trust, TrustStore, Wit, WitRules};
-use wimse_id::Origin;
 
 const KEYS: &str = include_str!("../../../testdata/wimse/keys.json");
 /// The printed WIT, as it is sent.
@@ -68,7 +68,7 @@ fn make() -> Result<Known, Box<dyn Error>> {
         Bundle::parse(&spiffe, spiffe_keys.as_bytes(), AWS_LC)?,
     ]);
     let trust = store.snapshot();
-    let prepare = |jwk: &Jwk| -> Result<[VerifyingKey; 2], jose::Error> {
+    let prepare = |jwk: &Jwk| -> Result<[VerifyingKey; 2], aims_jose::Error> {
         Ok([
             VerifyingKey::from_jwk(jwk, AWS_LC)?,
             VerifyingKey::from_jwk(jwk, RUSTCRYPTO)?,

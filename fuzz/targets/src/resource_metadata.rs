@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use oauth_wire::Error;
-use oauth_wire::metadata::{ResourceMetadata, well_known};
-use oauth_wire::names::Resource;
+use aims_oauth_wire::Error;
+use aims_oauth_wire::metadata::{ResourceMetadata, well_known};
+use aims_oauth_wire::names::Resource;
 use serde_json::Value;
 
 use crate::{Outcome, refused};

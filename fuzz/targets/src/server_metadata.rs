@@ -2,10 +2,10 @@
 
 use std::sync::LazyLock;
 
+use aims_oauth_wire::Error;
+use aims_oauth_wire::metadata::{EndpointKind, MAX_METADATA, ServerMetadata, document, well_known};
+use aims_oauth_wire::names::Issuer;
 use http::Response;
-use oauth_wire::Error;
-use oauth_wire::metadata::{EndpointKind, MAX_METADATA, ServerMetadata, document, well_known};
-use oauth_wire::names::Issuer;
 use serde_json::Value;
 
 use crate::{Outcome, refused};

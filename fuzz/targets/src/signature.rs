@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use http_sig::http1::{RawRequest, Reader};
-use http_sig::{
+use aims_http_sig::http1::{RawRequest, Reader};
+use aims_http_sig::{
     Algorithm, Algorithms, BareItem, Error, Exchange, Key, Keys, Limits, Message, Parameters,
     Policy, ReceivedFields, Section, SharedKey, Start, UnverifiedSignature,
 };
@@ -77,9 +77,9 @@ fn judge(exchange: &Exchange<'_>, message: &dyn Message) -> Outcome {
             BASES.contains(verified.base().as_bytes()),
             "nobody signed this"
         );
-        let in_message = verified
-            .components()
-            .all(|(id, value)| http_sig::component_value(exchange, id).is_ok_and(|it| it == value));
+        let in_message = verified.components().all(|(id, value)| {
+            aims_http_sig::component_value(exchange, id).is_ok_and(|it| it == value)
+        });
         assert!(in_message, "a value is not that of the message");
     }
     Outcome::Accepted

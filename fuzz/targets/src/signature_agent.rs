@@ -1,9 +1,9 @@
 //! `Signature-Agent`: who a stranger says to be.
 
-use http_sig::profile::web_bot_auth::{
+use aims_http_sig::profile::web_bot_auth::{
     DIRECTORY_PATH, Discovery, RequestPolicy, SignatureAgent, TAG,
 };
-use http_sig::{
+use aims_http_sig::{
     Component, Error, Exchange, FieldType, FieldTypes, Message, Section, Start, component_value,
 };
 use url::Url;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use aims_oauth_wire::Error;
+use aims_oauth_wire::token::{MAX_EXPIRES_IN, TokenError, TokenResponse, TokenType};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
-use oauth_wire::Error;
-use oauth_wire::token::{MAX_EXPIRES_IN, TokenError, TokenResponse, TokenType};
 
 use crate::head::whole;
 use crate::known::{NOW, at};

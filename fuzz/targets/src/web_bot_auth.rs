@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
-use http_sig::http1::{RawRequest, Reader};
-use http_sig::profile::web_bot_auth::{
+use aims_http_sig::http1::{RawRequest, Reader};
+use aims_http_sig::profile::web_bot_auth::{
     Agents, Directory, DirectoryRules, RequestPolicy, SignatureAgent, VerifiedRequest,
 };
-use http_sig::{Component, Error, Exchange, Limits, ReceivedFields, Section};
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_http_sig::{Component, Error, Exchange, Limits, ReceivedFields, Section};
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 
 use crate::known::{NOW, at, known};
 use crate::{Outcome, refused};
@@ -118,8 +118,8 @@ static AGENTS: LazyLock<[Agents; 2]> = LazyLock::new(|| {
 /// The bases of what was signed.
 static BASES: LazyLock<BTreeSet<Vec<u8>>> = LazyLock::new(|| {
     let limits = Limits::default();
-    let types =
-        http_sig::FieldTypes::known().with("signature-agent", http_sig::FieldType::Dictionary);
+    let types = aims_http_sig::FieldTypes::known()
+        .with("signature-agent", aims_http_sig::FieldType::Dictionary);
     let mut bases = BTreeSet::new();
     for data in SIGNED {
         let mut add = || -> Result<(), Error> {

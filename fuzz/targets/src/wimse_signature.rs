@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use http_sig::http1::{RawRequest, RawResponse, Reader};
-use http_sig::profile::wimse::{
+use aims_http_sig::http1::{RawRequest, RawResponse, Reader};
+use aims_http_sig::profile::wimse::{
     Answer, RequestPolicy, ResponsePolicy, VerifiedRequest, VerifiedResponse, status,
 };
-use http_sig::{Error, Exchange, Limits, Message, ReceivedFields, Section, VerifiedSignature};
+use aims_http_sig::{Error, Exchange, Limits, Message, ReceivedFields, Section, VerifiedSignature};
 
 use crate::known::{NOW, at, known};
 use crate::{Outcome, refused};

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use jose::digest;
+use aims_jose::digest;
+use aims_wimse_cred::{Error, JwtSvid, Wit, WitRules};
+use aims_wimse_id::Scheme;
 use serde::Deserialize;
-use wimse_cred::{Error, JwtSvid, Wit, WitRules};
-use wimse_id::Scheme;
 
 use crate::known::{NOW, at, known, sign};
 use crate::{NO_TEXT, Outcome, refused, text};
@@ -31,14 +31,14 @@ pub fn wit(data: &[u8]) -> Outcome {
     }
     match read {
         Ok(_) => Outcome::Accepted,
-        Err(error) => refused(error.code(), &[Error::CODES, jose::Error::CODES]),
+        Err(error) => refused(error.code(), &[Error::CODES, aims_jose::Error::CODES]),
     }
 }
 
 fn verify(token: &str, rules: &WitRules, now: u64) -> Result<Wit, Error> {
     let read = Wit::verify(token, &known().trust, rules, at(now));
     if let Err(error) = &read {
-        refused(error.code(), &[Error::CODES, jose::Error::CODES]);
+        refused(error.code(), &[Error::CODES, aims_jose::Error::CODES]);
     }
     read
 }
@@ -62,7 +62,7 @@ fn check(wit: &Wit, token: &str) {
     // What a WIT-SVID is, is a WIT of SPIFFE without Ed25519.
     if let Ok(svid) = verify(token, &WitRules::wit_svid(), NOW) {
         assert_eq!(svid.id().scheme(), Scheme::Spiffe);
-        assert!(jose::AlgorithmSet::SVID.contains(svid.algorithm()));
+        assert!(aims_jose::AlgorithmSet::SVID.contains(svid.algorithm()));
         assert_eq!((svid.id(), svid.hash()), (wit.id(), wit.hash()));
     }
     // It ends, with the skew, and not a second before.
@@ -86,6 +86,9 @@ fn check(wit: &Wit, token: &str) {
 fn jwt_svid(token: &str) {
     match JwtSvid::verify(token, &known().trust, "a", at(NOW)) {
         Ok(svid) => unreachable!("{svid:?} by a key for WITs"),
-        Err(error) => drop(refused(error.code(), &[Error::CODES, jose::Error::CODES])),
+        Err(error) => drop(refused(
+            error.code(),
+            &[Error::CODES, aims_jose::Error::CODES],
+        )),
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use aims_jose::jws::Unverified;
+use aims_wimse_cred::{Wit, WitRules};
+use aims_wimse_wpt::fields::{self, Presented};
+use aims_wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Request};
-use jose::jws::Unverified;
-use wimse_cred::{Wit, WitRules};
-use wimse_wpt::fields::{self, Presented};
-use wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
 
 use crate::head::{append, append_line, lines};
 use crate::known::{NOW, at, known, sign};
@@ -42,7 +42,7 @@ pub fn wpt(data: &[u8]) -> Outcome {
     let covered = parts.headers.get(COVERED).map(HeaderValue::as_bytes);
     let good = bind(Binding::to(AUDIENCE), bearer, txn, covered);
     let verify = |binding: &Binding<'_>, now| {
-        wimse_wpt::verify(
+        aims_wimse_wpt::verify(
             presented.wpt(),
             &wit,
             binding,
@@ -69,7 +69,7 @@ pub fn wpt(data: &[u8]) -> Outcome {
 }
 
 fn refused_for(error: &Error) -> Outcome {
-    refused(error.code(), &[Error::CODES, jose::Error::CODES])
+    refused(error.code(), &[Error::CODES, aims_jose::Error::CODES])
 }
 
 fn code(result: Result<UnspentWpt, Error>) -> &'static str {
@@ -152,7 +152,7 @@ fn check_bound(
 
 /// It is good once, and not at all behind its end.
 fn spend(unspent: UnspentWpt, again: impl Fn(u64) -> Result<UnspentWpt, Error>) {
-    let store = replay::ReplayCache::in_memory(10);
+    let store = aims_replay::ReplayCache::in_memory(10);
     let Ok(proof) = unspent.spend(&store, at(NOW)) else {
         unreachable!("the first of its kind");
     };

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use aims::oauth_rs::{self, IssuerStore};
 use aims::{Guard, Refusal};
+use aims_jose::digest::sha256_base64url;
+use aims_jose::jws::Unverified;
+use aims_jose::key::Signer as _;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::challenge::Challenges;
+use aims_replay::{ReplayCache, ReplayKey, ReplayStore};
+use aims_wimse_wpt::{Binding, fields};
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Method, Request, Uri};
-use jose::digest::sha256_base64url;
-use jose::jws::Unverified;
-use jose::key::Signer as _;
-use jose::provider::AWS_LC;
-use jose::time::UnixTime;
-use oauth_wire::challenge::Challenges;
-use replay::{ReplayCache, ReplayKey, ReplayStore};
 use serde_json::Value;
-use wimse_wpt::{Binding, fields};
 
 use crate::head::{append_line, lines};
 use crate::known::{NOW, WIT, at, known, sign};
@@ -75,11 +75,11 @@ pub fn wpt_http(data: &[u8]) -> Outcome {
                 code,
                 &[
                     Refusal::CODES,
-                    wimse_cred::Error::CODES,
-                    wimse_wpt::Error::CODES,
+                    aims_wimse_cred::Error::CODES,
+                    aims_wimse_wpt::Error::CODES,
                     oauth_rs::Error::CODES,
-                    jose::Error::CODES,
-                    replay::Error::CODES,
+                    aims_jose::Error::CODES,
+                    aims_replay::Error::CODES,
                 ],
             )
         }
@@ -115,7 +115,12 @@ thread_local! {
 struct Seen;
 
 impl ReplayStore for Seen {
-    fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), replay::Error> {
+    fn spend(
+        &self,
+        key: &ReplayKey,
+        until: UnixTime,
+        now: UnixTime,
+    ) -> Result<(), aims_replay::Error> {
         SEEN.with_borrow(|seen| seen.spend(key, until, now))
     }
 }
@@ -164,7 +169,7 @@ impl<'a> Sent<'a> {
         }
         let key = &known().workload;
         let minute = Duration::from_secs(60);
-        let random = jose::random::SYSTEM;
+        let random = aims_jose::random::SYSTEM;
         let input = binding.prepare(WIT.trim(), key.algorithm(), minute, random, at(NOW));
         Some(Made {
             wpt: input.ok()?.sign(key).ok()?.expose().to_owned(),
@@ -265,8 +270,8 @@ fn check_covered(request: &Parts) {
     let txn = sole(&fields::TXN_TOKEN).map(|value| text(Some(value)));
     assert_eq!(claim("tth"), txn.and_then(|token| hash(&token)));
     let covered = claims.get("oth").and_then(|oth| oth.get(COVERED));
-    let value = sole(&HeaderName::from_static(COVERED)).map(jose::digest::sha256);
-    let value = value.map(|hash| Value::from(jose::base64url::encode(&hash)));
+    let value = sole(&HeaderName::from_static(COVERED)).map(aims_jose::digest::sha256);
+    let value = value.map(|hash| Value::from(aims_jose::base64url::encode(&hash)));
     assert_eq!(covered, value.as_ref());
 }
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fuzz_targets::{Outcome, TARGETS};
+use aims_fuzz_targets::{Outcome, TARGETS};
 
 fn folder(kind: &str, target: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -1,6 +1,6 @@
 //! A signature base while it is written.
 
-use jose::time::UnixTime;
+use aims_jose::time::UnixTime;
 
 use super::{PARAMS, SignatureBase, Span};
 use crate::value::{self, Room};

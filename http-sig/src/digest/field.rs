@@ -11,13 +11,13 @@ use crate::{Error, Message, Section};
 /// The digests of the content of one message, as it is sent: behind `Content-Encoding`, before `Transfer-Encoding` (RFC 9530 §2; HMS-10).
 ///
 /// ```
-/// use http_sig::digest::ContentDigest;
+/// use aims_http_sig::digest::ContentDigest;
 ///
 /// let body = b"{\"hello\": \"world\"}\n";
 /// let digest = ContentDigest::parse([&b"sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"[..]])?;
 /// assert_eq!(digest.verify(body)?.length(), 19);
 /// assert_eq!(digest.verify(b"{}").unwrap_err().code(), "digest.mismatch");
-/// # Ok::<(), http_sig::Error>(())
+/// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ContentDigest(pub(super) Digests);

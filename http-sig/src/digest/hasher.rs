@@ -11,7 +11,7 @@ use crate::Error;
 /// Makes digests of content that comes in pieces, in constant memory.
 ///
 /// ```
-/// use http_sig::digest::{Algorithm, ContentDigest, Hasher};
+/// use aims_http_sig::digest::{Algorithm, ContentDigest, Hasher};
 ///
 /// let mut hasher = Hasher::new([Algorithm::Sha256]);
 /// hasher.update(b"{\"hello\": ");
@@ -100,14 +100,14 @@ impl fmt::Debug for Hasher {
 /// What was read before [`finish`](Self::finish) is a part of something that nobody has vouched for.
 ///
 /// ```
-/// use http_sig::digest::ContentDigest;
+/// use aims_http_sig::digest::ContentDigest;
 ///
 /// let digest = ContentDigest::parse([&b"sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"[..]])?;
 /// let mut hashing = digest.hashing()?;
 /// hashing.update(b"{\"hello\": ");
 /// hashing.update(b"\"world\"}");
 /// assert_eq!(hashing.finish()?.length(), 18);
-/// # Ok::<(), http_sig::Error>(())
+/// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 #[must_use = "nothing is compared until `finish` is called"]

@@ -13,12 +13,12 @@ pub const WANT_REPR_DIGEST: &str = "want-repr-digest";
 /// The preferences of a peer: algorithms with a weight from 1 (least) to 10 (most), or 0 for "not acceptable". A hint, which nobody has to follow.
 ///
 /// ```
-/// use http_sig::digest::{Algorithm, Wanted};
+/// use aims_http_sig::digest::{Algorithm, Wanted};
 ///
 /// let wanted = Wanted::parse([&b"sha-512=3, sha-256=10, unixsum=0"[..]])?;
 /// assert_eq!(wanted.best(), Some(Algorithm::Sha256));
 /// assert_eq!(Wanted::new().with(Algorithm::Sha512, 10)?.to_string(), "sha-512=10");
-/// # Ok::<(), http_sig::Error>(())
+/// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Wanted(Vec<(Box<str>, u8)>);

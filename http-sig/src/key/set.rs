@@ -1,7 +1,7 @@
 //! Keys of a JWK set.
 
-use jose::jwk::{JwkSet, Thumbprint};
-use jose::key::VerifyingKey;
+use aims_jose::jwk::{JwkSet, Thumbprint};
+use aims_jose::key::VerifyingKey;
 
 use super::{Key, Keys};
 use crate::{Algorithm, Error, Parameters};

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aims_jose::digest::sha256;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use jose::digest::sha256;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
@@ -20,12 +20,12 @@ const LEAST: usize = 32;
 /// [allows](crate::Policy::with_algorithms) `hmac-sha256`.
 ///
 /// ```
-/// use http_sig::SharedKey;
+/// use aims_http_sig::SharedKey;
 ///
 /// let key = SharedKey::new("gateway-1", [7; 32])?;
 /// assert_eq!(format!("{key:?}"), r#"SharedKey("gateway-1")"#);
 /// assert_eq!(SharedKey::new("short", [7; 31]).unwrap_err().code(), "sig.shared_key");
-/// # Ok::<(), http_sig::Error>(())
+/// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct SharedKey {

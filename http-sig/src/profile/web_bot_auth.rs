@@ -4,9 +4,9 @@
 //! verifier looks a key up by URL *and* thumbprint: by the thumbprint alone, one agent's key would speak for another agent's URL.
 //!
 //! ```
-//! use http_sig::HttpRequest;
-//! use http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, SignatureAgent};
-//! use jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM, time::UnixTime};
+//! use aims_http_sig::HttpRequest;
+//! use aims_http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, SignatureAgent};
+//! use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM, time::UnixTime};
 //! let now = UnixTime::now();
 //!
 //! // The agent publishes its key, and signs.

@@ -4,11 +4,11 @@
 //! WIT: whoever calls it has validated the token before, and gives the key (SIG-06). What it holds is that `workload-identity-token` is covered.
 //!
 //! ```
-//! use http_sig::digest::ContentDigest;
-//! use http_sig::profile::wimse::{Answer, Content, RequestPolicy, RequestSigning, ResponsePolicy, ResponseSigning};
-//! use http_sig::{HttpRequest, HttpResponse};
-//! use jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM, time::UnixTime};
-//! use replay::ReplayCache;
+//! use aims_http_sig::digest::ContentDigest;
+//! use aims_http_sig::profile::wimse::{Answer, Content, RequestPolicy, RequestSigning, ResponsePolicy, ResponseSigning};
+//! use aims_http_sig::{HttpRequest, HttpResponse};
+//! use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM, time::UnixTime};
+//! use aims_replay::ReplayCache;
 //! # let caller = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
 //! # let tool = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
 //!
@@ -72,8 +72,8 @@ pub use status::status;
 use std::borrow::Cow;
 use std::time::Duration;
 
-use jose::random::SecureRandom;
-use jose::time::{Skew, UnixTime};
+use aims_jose::random::SecureRandom;
+use aims_jose::time::{Skew, UnixTime};
 
 use crate::component::Derived;
 use crate::sf::unescape;
@@ -208,7 +208,7 @@ fn sign_response(parameters: &Parameters<'_>) -> Result<SignedResponse, Error> {
 fn fresh_or(given: Option<&str>, random: &dyn SecureRandom) -> Result<String, Error> {
     match given {
         Some(nonce) => Ok(nonce.to_owned()),
-        None => jose::random::id128(random).map_err(Error::Sign),
+        None => aims_jose::random::id128(random).map_err(Error::Sign),
     }
 }
 

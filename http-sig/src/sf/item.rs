@@ -11,13 +11,13 @@ use super::{Cursor, Malformed};
 /// The value of a parameter (RFC 9651 §3.3), as it stands in the field or as it is to be written.
 ///
 /// ```
-/// use http_sig::BareItem;
+/// use aims_http_sig::BareItem;
 ///
 /// assert_eq!(BareItem::string("say \"hi\"")?.to_string(), r#""say \"hi\"""#);
 /// assert_eq!(BareItem::string("say \"hi\"")?.text().as_deref(), Some("say \"hi\""));
 /// assert_eq!(BareItem::Boolean(false).to_string(), "?0");
 /// assert_eq!(BareItem::string("line\n").unwrap_err().code(), "sig.prepare");
-/// # Ok::<(), http_sig::Error>(())
+/// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
+use aims_jose::key::{AsyncSigner, Signer};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use jose::key::{AsyncSigner, Signer};
 
 use crate::received::{lines, members, syntax};
 use crate::sf;

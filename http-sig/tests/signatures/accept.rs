@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use http_sig::{Algorithm, BareItem, Component, Limits, Offer, SignatureRequest};
-use jose::random::SYSTEM;
+use aims_http_sig::{Algorithm, BareItem, Component, Limits, Offer, SignatureRequest};
+use aims_jose::random::SYSTEM;
 use proptest::prelude::*;
 
 use crate::support::{CREATED, Text, at, code, components, policy, post, signed, verdict};
 
-fn read(value: &str) -> Result<Vec<SignatureRequest>, http_sig::Error> {
+fn read(value: &str) -> Result<Vec<SignatureRequest>, aims_http_sig::Error> {
     SignatureRequest::of(
         &post().replacing("Accept-Signature", &[value]),
         &Limits::default(),

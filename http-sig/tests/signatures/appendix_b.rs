@@ -1,13 +1,13 @@
 //! RFC 9421 appendix B: all keys, all signatures, the proxy and the transformations.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http_sig::{
+use aims_http_sig::{
     Algorithm, Algorithms, Component, Exchange, Keys, Limits, Policy, ReceivedFields, Section,
     SharedKey, Signing, VerifiedSignature,
 };
-use jose::key::Signer as _;
-use jose::random::SYSTEM;
+use aims_jose::key::Signer as _;
+use aims_jose::random::SYSTEM;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::support::{
     CREATED, ED25519, P256, PROVIDERS, RSA, RSA_PSS, Text, at, code, components, public_key,

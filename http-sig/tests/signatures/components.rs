@@ -1,10 +1,10 @@
 //! Component values: the examples of RFC 9421 §2, and what has no value.
 
-use http_sig::{Component, Exchange, FieldType, FieldTypes, component_value};
+use aims_http_sig::{Component, Exchange, FieldType, FieldTypes, component_value};
 
 use crate::support::{Text, code};
 
-fn value(message: &Text, component: &str) -> Result<String, http_sig::Error> {
+fn value(message: &Text, component: &str) -> Result<String, aims_http_sig::Error> {
     let types = FieldTypes::known().with("example-dict", FieldType::Dictionary);
     component_value(
         &message.exchange().with_types(&types),

@@ -1,8 +1,8 @@
 //! Content, which is compared with the digest that was signed (HMS-10).
 
-use http_sig::digest::ContentDigest;
-use http_sig::{Policy, Signing, VerifiedSignature};
-use jose::provider::AWS_LC;
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::{Policy, Signing, VerifiedSignature};
+use aims_jose::provider::AWS_LC;
 
 use crate::support::{CREATED, ED25519, Text, at, code, components, public_key, signed};
 

@@ -2,15 +2,15 @@
 
 use std::fmt::Debug;
 
-use http_sig::http1::Reader;
-use http_sig::{
+use aims_http_sig::http1::Reader;
+use aims_http_sig::{
     Component, Exchange, HttpRequest, HttpResponse, Limits, Message as _, Policy, ReceivedFields,
     Section,
 };
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::random::SYSTEM;
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SYSTEM;
 
 use crate::support::{CREATED, at};
 
@@ -92,7 +92,7 @@ fn signatures_print_no_value() {
         Component::TARGET_URI,
         Component::field("authorization").unwrap(),
     ];
-    let signing = http_sig::Signing::new("a").covering(covered.clone());
+    let signing = aims_http_sig::Signing::new("a").covering(covered.clone());
     let signing = signing.with_created().with_random_nonce();
     let mut parts = request();
     let prepared = signing
@@ -123,7 +123,7 @@ fn signatures_print_no_value() {
 #[cfg(feature = "body")]
 #[test]
 fn bodies_print_no_content() {
-    use http_sig::digest::{ContentDigest, VerifiedBody};
+    use aims_http_sig::digest::{ContentDigest, VerifiedBody};
 
     let digest = ContentDigest::of(SECRET.as_bytes());
     let body = http_body_util::Full::new(bytes::Bytes::from_static(SECRET.as_bytes()));

@@ -1,22 +1,22 @@
 //! Errors in words.
 
-use http_sig::Error;
-use jose::Chain;
+use aims_http_sig::Error;
+use aims_jose::Chain;
 
 /// Each cause is said once.
 #[test]
 fn no_cause_is_said_twice() {
     for (error, expected) in [
         (
-            Error::Replay(replay::Error::Replayed),
+            Error::Replay(aims_replay::Error::Replayed),
             "the signature cannot be spent: spent before",
         ),
         (
-            Error::Sign(jose::Error::Random),
+            Error::Sign(aims_jose::Error::Random),
             "signing failed: no random bytes could be drawn",
         ),
         (
-            Error::DirectoryKeys(jose::Error::SetTooLarge),
+            Error::DirectoryKeys(aims_jose::Error::SetTooLarge),
             "the keys of a directory are refused: the JWK set is too large",
         ),
     ] {

@@ -1,6 +1,6 @@
 //! The two fields: labels, spellings, identifiers.
 
-use http_sig::{Limits, Policy, ReceivedFields, Section};
+use aims_http_sig::{Limits, Policy, ReceivedFields, Section};
 
 use crate::support::{CREATED, Text, code, line, policy, post, signed, signing, verdict};
 

@@ -1,15 +1,15 @@
 //! Keys and algorithms: the key decides, and kinds stay apart.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http_sig::{
+use aims_http_sig::{
     Algorithm, Algorithms, Error, Key, Keys, Parameters, Policy, SharedKey, SharedKeys, Signing,
 };
-use jose::alg::Algorithm as Jws;
-use jose::jwk::{JwkSet, SetRules};
-use jose::key::{Signer as _, SigningKey, VerifyingKey};
-use jose::provider::AWS_LC;
-use jose::random::SYSTEM;
+use aims_jose::alg::Algorithm as Jws;
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::key::{Signer as _, SigningKey, VerifyingKey};
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SYSTEM;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::support::{
     CREATED, ED25519, P256, PROVIDERS, RSA_PSS, Text, at, code, post, public_key, signed,
@@ -232,7 +232,7 @@ fn kinds_are_apart() {
     let id = public.key_id().unwrap();
     let x = public.jwk().to_json();
     let (_, x) = x.split_once("\"x\":\"").unwrap();
-    let raw = jose::base64url::decode(x.split('"').next().unwrap()).unwrap();
+    let raw = aims_jose::base64url::decode(x.split('"').next().unwrap()).unwrap();
     let one = set(&[&public]);
     let with_mac = Policy::requiring([]).with_algorithms(Algorithms::of(Algorithm::ALL));
     for secret in [raw, public.jwk().to_json().into_bytes()] {

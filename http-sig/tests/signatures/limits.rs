@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use aims_http_sig::{Limits, Policy, ReceivedFields, Section, Signing};
+use aims_jose::provider::AWS_LC;
 use allocation_counter::measure;
-use http_sig::{Limits, Policy, ReceivedFields, Section, Signing};
-use jose::provider::AWS_LC;
 use proptest::prelude::*;
 
 use crate::support::{
@@ -156,7 +156,7 @@ fn the_base_is_bounded() {
         .covering(components(&["x-large"]))
         .with_created();
     assert_eq!(
-        code(covering.prepare(&large.exchange(), jose::random::SYSTEM, at(CREATED))),
+        code(covering.prepare(&large.exchange(), aims_jose::random::SYSTEM, at(CREATED))),
         "sig.limit"
     );
     let roomy = covering.with_limits(Limits::default().with_base_len(2 << 20));
@@ -179,7 +179,7 @@ fn the_base_is_bounded() {
             .replacing("Accept-CH", &["a"; 30_000]);
         let covering = Signing::new("a").covering(components(&[component]));
         assert_eq!(
-            code(covering.prepare(&flood.exchange(), jose::random::SYSTEM, at(CREATED))),
+            code(covering.prepare(&flood.exchange(), aims_jose::random::SYSTEM, at(CREATED))),
             "sig.limit",
             "{component}"
         );
@@ -187,7 +187,11 @@ fn the_base_is_bounded() {
     let long_target = Text::parse(&format!("GET /{} HTTP/1.1\nHost: a", "a".repeat(1 << 17)));
     let covering = Signing::new("a").covering(components(&["@path"]));
     assert_eq!(
-        code(covering.prepare(&long_target.exchange(), jose::random::SYSTEM, at(CREATED))),
+        code(covering.prepare(
+            &long_target.exchange(),
+            aims_jose::random::SYSTEM,
+            at(CREATED)
+        )),
         "sig.limit"
     );
 }

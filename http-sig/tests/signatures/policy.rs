@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use http_sig::{Component, Error, Key, Keys, Parameters, Policy, Signing};
-use jose::provider::AWS_LC;
-use jose::time::Skew;
-use replay::ReplayCache;
+use aims_http_sig::{Component, Error, Key, Keys, Parameters, Policy, Signing};
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::Skew;
+use aims_replay::ReplayCache;
 
 use crate::support::{
     CREATED, ED25519, Text, at, code, components, policy, post, public_key, signed, signing,

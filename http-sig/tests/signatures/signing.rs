@@ -2,22 +2,22 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
-use http_sig::{
+use aims_http_sig::{
     Algorithm, BareItem, Component, Exchange, HttpRequest, HttpResponse, Policy, SharedKey,
     SignatureFields, Signing,
 };
-use jose::Error as JoseError;
-use jose::key::AsyncSigner;
-use jose::provider::AWS_LC;
-use jose::random::{SYSTEM, SecureRandom};
+use aims_jose::Error as JoseError;
+use aims_jose::key::AsyncSigner;
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::{SYSTEM, SecureRandom};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::support::{
     CREATED, ED25519, Text, at, code, components, policy, post, public_key, signed, signing,
     signing_key, verdict,
 };
 
-fn prepared(signing: &Signing) -> Result<http_sig::PreparedSignature, http_sig::Error> {
+fn prepared(signing: &Signing) -> Result<aims_http_sig::PreparedSignature, aims_http_sig::Error> {
     signing.prepare(&post().exchange(), SYSTEM, at(CREATED))
 }
 
@@ -302,7 +302,8 @@ fn targets_of_the_http_crate() {
             .0
     };
     let target = |request: &HttpRequest<'_>| {
-        http_sig::component_value(&Exchange::of(request), Component::REQUEST_TARGET.id()).unwrap()
+        aims_http_sig::component_value(&Exchange::of(request), Component::REQUEST_TARGET.id())
+            .unwrap()
     };
     let (one, two) = (http::Version::HTTP_11, http::Version::HTTP_2);
     for (method, uri, version, expected) in [
@@ -428,7 +429,7 @@ fn targets_are_signed_as_they_are() {
         let (parts, ()) = http::Request::get(uri).body(()).unwrap().into_parts();
         let request = HttpRequest::to_send(&parts).unwrap();
         let value = |component: Component| {
-            http_sig::component_value(&Exchange::of(&request), component.id()).unwrap()
+            aims_http_sig::component_value(&Exchange::of(&request), component.id()).unwrap()
         };
         assert_eq!(value(Component::REQUEST_TARGET), target);
         assert_eq!(

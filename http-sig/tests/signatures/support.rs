@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use http_sig::{Component, Error, Exchange, Message, Policy, Section, Signing, Start};
-use jose::jwk::Jwk;
-use jose::key::{SigningKey, VerifyingKey};
-use jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
-use jose::random::SYSTEM;
-use jose::time::UnixTime;
+use aims_http_sig::{Component, Error, Exchange, Message, Policy, Section, Signing, Start};
+use aims_jose::jwk::Jwk;
+use aims_jose::key::{SigningKey, VerifyingKey};
+use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
+use aims_jose::random::SYSTEM;
+use aims_jose::time::UnixTime;
 use serde_json::{Map, Value};
 
 pub(crate) const PROVIDERS: [&dyn Provider; 2] = [AWS_LC, RUSTCRYPTO];

@@ -1,7 +1,7 @@
 //! The signatures that the WIMSE drafts print, verified by the general part alone.
 
-use http_sig::{BareItem, Component, Exchange, Policy};
-use jose::key::SigningKey;
+use aims_http_sig::{BareItem, Component, Exchange, Policy};
+use aims_jose::key::SigningKey;
 
 use crate::support::{PROVIDERS, Text, at, code};
 

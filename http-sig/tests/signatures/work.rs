@@ -1,6 +1,6 @@
 //! A component is short to name, however long what is read for it (HMS-08, T-071).
 
-use http_sig::{Limits, Signing};
+use aims_http_sig::{Limits, Signing};
 
 use crate::support::{CREATED, Text, at, code, components, post};
 
@@ -9,7 +9,7 @@ fn covering(message: &Text, named: &[&str], limits: Limits) -> &'static str {
     let signing = Signing::new("a")
         .covering(components(named))
         .with_limits(limits);
-    code(signing.prepare(&message.exchange(), jose::random::SYSTEM, at(CREATED)))
+    code(signing.prepare(&message.exchange(), aims_jose::random::SYSTEM, at(CREATED)))
 }
 
 /// `long` bytes are parsed for each component of a kind, so that there may be few of them.

@@ -1,7 +1,7 @@
 //! `Signature-Agent`, read strictly.
 
-use http_sig::profile::web_bot_auth::{Discovery, SignatureAgent};
-use jose::random::SYSTEM;
+use aims_http_sig::profile::web_bot_auth::{Discovery, SignatureAgent};
+use aims_jose::random::SYSTEM;
 
 use crate::support::*;
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use http::response;
-use http_sig::digest::ContentDigest;
-use http_sig::profile::web_bot_auth::{
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::web_bot_auth::{
     DIRECTORY_MEDIA_TYPE, Directory, DirectoryRules, DirectorySigning, proven,
 };
-use http_sig::{Error, HttpRequest, HttpResponse};
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::time::Skew;
+use aims_http_sig::{Error, HttpRequest, HttpResponse};
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::Skew;
+use http::response;
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -76,7 +76,7 @@ fn a_key_that_cannot_be_used_costs_itself() {
     assert!(directory.find(OTHER.verifying_key().thumbprint()).is_some());
     assert!(directory.find(KEY.verifying_key().thumbprint()).is_none());
     // A key for an algorithm that RFC 9421 does not have.
-    let rsa = SigningKey::generate(jose::alg::Algorithm::Es512, AWS_LC);
+    let rsa = SigningKey::generate(aims_jose::alg::Algorithm::Es512, AWS_LC);
     if let Ok(key) = rsa {
         assert_eq!(parse(well_known, &[jwk(&key)]), Ok(0));
     }
@@ -214,7 +214,7 @@ fn a_proof_is_for_this_authority_document_and_time() {
 
 #[test]
 fn a_bad_signature_costs_its_key() {
-    let stranger = SigningKey::generate(jose::alg::Algorithm::Ed25519, AWS_LC).unwrap();
+    let stranger = SigningKey::generate(aims_jose::alg::Algorithm::Ed25519, AWS_LC).unwrap();
     assert_eq!(refused(&served(&[&stranger])), "sig.key_unknown");
     let with_stranger = served(&[&stranger, &KEY]);
     assert_eq!(proof(&with_stranger, &asked(), NOW).unwrap(), 1);
@@ -222,8 +222,8 @@ fn a_bad_signature_costs_its_key() {
 
 #[test]
 fn a_proof_covers_and_says_what_it_must() {
-    use http_sig::profile::web_bot_auth::DIRECTORY_TAG;
-    use http_sig::{Component, Exchange, Signing};
+    use aims_http_sig::profile::web_bot_auth::DIRECTORY_TAG;
+    use aims_http_sig::{Component, Exchange, Signing};
 
     let authority = || Component::AUTHORITY.of_request().unwrap();
     let digest = || Component::field("content-digest").unwrap();
@@ -280,7 +280,7 @@ fn a_proof_covers_and_says_what_it_must() {
         let asked = asked();
         let request = HttpRequest::to_send(&asked).unwrap();
         let exchange = Exchange::of(&message).answering(&request);
-        let prepared = signing.prepare(&exchange, jose::random::SYSTEM, at(NOW));
+        let prepared = signing.prepare(&exchange, aims_jose::random::SYSTEM, at(NOW));
         let fields = prepared.unwrap().sign(&*KEY).unwrap();
         fields.apply(&mut served.parts.headers).unwrap();
         let found = proof(&served, &asked, NOW).err().map(|error| error.code());

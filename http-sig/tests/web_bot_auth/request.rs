@@ -3,18 +3,18 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue};
-use http_sig::profile::web_bot_auth::{
+use aims_http_sig::profile::web_bot_auth::{
     AgentKeys, Agents, Claim, RequestPolicy, RequestSigning, SignatureAgent, status,
     wanted_signature,
 };
-use http_sig::{
+use aims_http_sig::{
     Algorithm, Algorithms, Component, Error, HttpRequest, Limits, Message, Section, Start,
 };
-use jose::key::{SigningKey, VerifyingKey};
-use jose::random::SYSTEM;
-use jose::time::Skew;
-use replay::ReplayCache;
+use aims_jose::key::{SigningKey, VerifyingKey};
+use aims_jose::random::SYSTEM;
+use aims_jose::time::Skew;
+use aims_replay::ReplayCache;
+use http::{HeaderMap, HeaderValue};
 
 use crate::support::*;
 
@@ -524,8 +524,8 @@ fn a_receiver_asks_and_answers() {
         (Error::Expired, 403),
         (Error::SignatureAgent, 400),
         (Error::Syntax { field: "signature" }, 400),
-        (Error::Replay(replay::Error::Replayed), 429),
-        (Error::Replay(replay::Error::Unavailable), 503),
+        (Error::Replay(aims_replay::Error::Replayed), 429),
+        (Error::Replay(aims_replay::Error::Unavailable), 503),
     ] {
         assert_eq!(status(&error).as_u16(), expected, "{error}");
     }

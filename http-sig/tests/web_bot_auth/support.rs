@@ -3,18 +3,20 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use http::HeaderMap;
-use http::request::Parts;
-use http_sig::profile::web_bot_auth::{
+use aims_http_sig::profile::web_bot_auth::{
     Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, SignatureAgent, TAG,
     UnspentRequest,
 };
-use http_sig::{BareItem, Component, Error, Exchange, FieldType, FieldTypes, HttpRequest, Signing};
-use jose::alg::Algorithm;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::random::SYSTEM;
-use jose::time::UnixTime;
+use aims_http_sig::{
+    BareItem, Component, Error, Exchange, FieldType, FieldTypes, HttpRequest, Signing,
+};
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SYSTEM;
+use aims_jose::time::UnixTime;
+use http::HeaderMap;
+use http::request::Parts;
 
 pub(crate) const NOW: u64 = 1_700_000_000;
 pub(crate) const AGENT: &str = "https://crawler.example";

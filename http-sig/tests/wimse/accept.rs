@@ -1,10 +1,10 @@
 //! `Accept-Signature` (SIG-10, T-077).
 
-use http::{request, response};
-use http_sig::profile::wimse::{
+use aims_http_sig::profile::wimse::{
     LABEL, TAG, is_signature_wanted, wanted_request_signature, wanted_response_signature,
 };
-use http_sig::{HttpResponse, Limits};
+use aims_http_sig::{HttpResponse, Limits};
+use http::{request, response};
 
 use crate::support::*;
 

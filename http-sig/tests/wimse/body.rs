@@ -1,8 +1,8 @@
 //! The body and its digest (SIG-05, T-061).
 
+use aims_http_sig::profile::wimse::RequestHead;
+use aims_http_sig::{Error, HttpResponse};
 use http::request;
-use http_sig::profile::wimse::RequestHead;
-use http_sig::{Error, HttpResponse};
 
 use crate::support::*;
 
@@ -118,8 +118,8 @@ fn a_stream_ends_only_if_it_is_the_signed_one() {
 /// The content of a response to `HEAD`, of 204 and 304 is empty, whatever its fields say: a length without a digest, or a digest of what `GET` would give.
 #[test]
 fn a_response_without_content_has_none() {
-    use http_sig::digest::ContentDigest;
-    use http_sig::profile::wimse::{Answer, Content, RequestSigning, ResponsePolicy};
+    use aims_http_sig::digest::ContentDigest;
+    use aims_http_sig::profile::wimse::{Answer, Content, RequestSigning, ResponsePolicy};
 
     let judge = |method: http::Method, status: u16, digest: bool| {
         let mut to = request();
@@ -129,7 +129,7 @@ fn a_response_without_content_has_none() {
         let own = ContentDigest::of(BODY);
         let signing = RequestSigning::to(AUDIENCE).unwrap();
         let content = Content::Digest(&own);
-        let prepared = signing.prepare(&seen(&to), content, jose::random::SYSTEM, at(NOW));
+        let prepared = signing.prepare(&seen(&to), content, aims_jose::random::SYSTEM, at(NOW));
         let (_, pending) = prepared.unwrap();
         let nonce: &'static str = Box::leak(pending.nonce().to_owned().into_boxed_str());
         let mut made = of_response().with("wimse-req-nonce", text(nonce));

@@ -1,12 +1,12 @@
 //! The examples of draft-ietf-wimse-http-signature-06, as they stand in `testdata/wimse`. That the response is what a caller waits for is in `src/profile/wimse/request/tests.rs`: no nonce of ours is that of the example.
 
-use http_sig::http1::Reader;
-use http_sig::profile::wimse::{Answer, RequestPolicy, ResponsePolicy, SignedResponse};
-use http_sig::{Exchange, Limits, Message, ReceivedFields, Section};
-use jose::jwk::Jwk;
-use jose::key::{SigningKey, VerifyingKey};
-use jose::provider::{AWS_LC, RUSTCRYPTO};
-use replay::ReplayCache;
+use aims_http_sig::http1::Reader;
+use aims_http_sig::profile::wimse::{Answer, RequestPolicy, ResponsePolicy, SignedResponse};
+use aims_http_sig::{Exchange, Limits, Message, ReceivedFields, Section};
+use aims_jose::jwk::Jwk;
+use aims_jose::key::{SigningKey, VerifyingKey};
+use aims_jose::provider::{AWS_LC, RUSTCRYPTO};
+use aims_replay::ReplayCache;
 
 use crate::support::{SENDER, at};
 

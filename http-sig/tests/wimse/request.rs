@@ -1,9 +1,9 @@
 //! What a request has to be (SIG-01, SIG-03, SIG-04, SIG-06, SIG-08).
 
-use http_sig::profile::wimse::{RequestPolicy, SignedResponse};
-use http_sig::{Algorithms, BareItem, Component, Limits};
-use jose::time::Skew;
-use replay::ReplayCache;
+use aims_http_sig::profile::wimse::{RequestPolicy, SignedResponse};
+use aims_http_sig::{Algorithms, BareItem, Component, Limits};
+use aims_jose::time::Skew;
+use aims_replay::ReplayCache;
 use std::time::Duration;
 
 use crate::support::*;
@@ -101,7 +101,7 @@ fn what_was_signed_was_not_changed() {
 #[test]
 fn the_target_is_path_and_query() {
     let parts = good();
-    let elsewhere = http_sig::HttpRequest::received(&parts, "http", "elsewhere.example");
+    let elsewhere = aims_http_sig::HttpRequest::received(&parts, "http", "elsewhere.example");
     let key = CALLER.verifying_key();
     drop(policy().verify(&elsewhere, key, at(NOW)).unwrap());
 }
@@ -143,7 +143,8 @@ fn key_and_algorithm_are_those_of_the_token() {
     let parts = good();
     let error = policy().verify(&seen(&parts), TOOL.verifying_key(), at(NOW));
     assert_eq!(error.unwrap_err().code(), "sig.signature");
-    let few = policy().with_algorithms(Algorithms::of(&[http_sig::Algorithm::EcdsaP256Sha256]));
+    let few =
+        policy().with_algorithms(Algorithms::of(&[aims_http_sig::Algorithm::EcdsaP256Sha256]));
     let error = few.verify(&seen(&parts), CALLER.verifying_key(), at(NOW));
     assert_eq!(error.unwrap_err().code(), "sig.algorithm_forbidden");
 }

@@ -1,13 +1,13 @@
 //! What a response has to be (SIG-02, SIG-03, SIG-04, SIG-09; T-069).
 
-use http::{request, response};
-use http_sig::profile::wimse::{
+use aims_http_sig::profile::wimse::{
     Answer, Content, Pending, RequestSigning, ResponsePolicy, ResponseSigning, TAG, status,
 };
-use http_sig::{BareItem, Component, Error, HttpResponse};
-use jose::key::VerifyingKey;
-use jose::random::{SYSTEM, SecureRandom};
-use replay::ReplayCache;
+use aims_http_sig::{BareItem, Component, Error, HttpResponse};
+use aims_jose::key::VerifyingKey;
+use aims_jose::random::{SYSTEM, SecureRandom};
+use aims_replay::ReplayCache;
+use http::{request, response};
 use std::time::Duration;
 
 use crate::support::*;
@@ -17,7 +17,7 @@ use crate::support::*;
 struct Fixed([u8; 16]);
 
 impl SecureRandom for Fixed {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), jose::Error> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
         buffer.copy_from_slice(&self.0);
         Ok(())
     }
@@ -25,7 +25,7 @@ impl SecureRandom for Fixed {
 
 /// What waits for the response to a request whose nonce is [`NONCE`].
 fn asking(signing: &RequestSigning, parts: &request::Parts) -> Pending {
-    let digest = http_sig::digest::ContentDigest::of(BODY);
+    let digest = aims_http_sig::digest::ContentDigest::of(BODY);
     let random = Fixed([7; 16]);
     let content = Content::Digest(&digest);
     let prepared = signing.prepare(&seen(parts), content, &random, at(NOW));
@@ -256,7 +256,7 @@ fn a_nonce_may_be_spent() {
 fn our_own_response_is_taken() {
     let signing = RequestSigning::to(AUDIENCE).unwrap();
     let mut sent = request();
-    let digest = http_sig::digest::ContentDigest::of(BODY);
+    let digest = aims_http_sig::digest::ContentDigest::of(BODY);
     let (prepared, pending) = signing
         .prepare(&seen(&sent), Content::Digest(&digest), SYSTEM, at(NOW))
         .unwrap();
@@ -291,7 +291,7 @@ fn our_own_response_is_taken() {
 
 #[test]
 fn what_cannot_be_signed_is_not() {
-    let digest = http_sig::digest::ContentDigest::of(BODY);
+    let digest = aims_http_sig::digest::ContentDigest::of(BODY);
     let content = Content::Digest(&digest);
     let code = |signing: &RequestSigning, parts: &request::Parts, content| {
         let prepared = signing.prepare(&seen(parts), content, SYSTEM, at(NOW));
@@ -320,7 +320,7 @@ fn what_cannot_be_signed_is_not() {
         Some("digest.missing"),
         "its length says that there is a body"
     );
-    let other = http_sig::digest::ContentDigest::of(b"else");
+    let other = aims_http_sig::digest::ContentDigest::of(b"else");
     let mismatch = Some("digest.mismatch");
     assert_eq!(
         code(&signing, &request(), Content::Digest(&other)),
@@ -347,7 +347,7 @@ fn an_unsigned_success_is_refused_where_a_signature_was_asked_for() {
         let status = http::StatusCode::from_u16(status).unwrap();
         let error = asked.check_unsigned(status).unwrap_err();
         assert_eq!(error.code(), "sig.response_unsignable");
-        assert_eq!(http_sig::profile::wimse::status(&error), 501);
+        assert_eq!(aims_http_sig::profile::wimse::status(&error), 501);
         unasked.check_unsigned(status).unwrap();
     }
     for status in [400_u16, 404, 501, 503] {
@@ -363,9 +363,9 @@ fn each_error_has_its_status() {
         (Error::Expired, 400),
         (Error::Syntax { field: "signature" }, 400),
         (Error::Audience, 400),
-        (Error::Replay(replay::Error::Replayed), 400),
-        (Error::Replay(replay::Error::Full), 503),
-        (Error::Replay(replay::Error::Unavailable), 503),
+        (Error::Replay(aims_replay::Error::Replayed), 400),
+        (Error::Replay(aims_replay::Error::Full), 503),
+        (Error::Replay(aims_replay::Error::Unavailable), 503),
         (Error::ResponseUnsignable, 501),
         (Error::HeadersFull, 500),
         (Error::LabelTaken, 500),

@@ -1,6 +1,6 @@
 //! Which signature is looked at (SIG-07, T-070).
 
-use http_sig::{BareItem, Exchange};
+use aims_http_sig::{BareItem, Exchange};
 
 use crate::support::*;
 
@@ -90,7 +90,7 @@ fn a_signature_is_of_its_kind_of_message() {
         let value = parts.headers.get(field).unwrap().clone();
         answer.headers.insert(field, value);
     }
-    let answer = http_sig::HttpResponse::new(&answer);
+    let answer = aims_http_sig::HttpResponse::new(&answer);
     let error = policy().verify(&answer, CALLER.verifying_key(), at(NOW));
     assert_eq!(error.unwrap_err().code(), "sig.component_misplaced");
 }

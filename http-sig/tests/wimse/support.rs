@@ -3,17 +3,17 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use http::{HeaderMap, request, response};
-use http_sig::profile::wimse::{RequestPolicy, TAG, UnspentRequest, VerifiedRequest};
-use http_sig::{
+use aims_http_sig::profile::wimse::{RequestPolicy, TAG, UnspentRequest, VerifiedRequest};
+use aims_http_sig::{
     Algorithm, BareItem, Component, Error, Exchange, HttpRequest, HttpResponse, Signing,
 };
-use jose::alg;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::random::SYSTEM;
-use jose::time::UnixTime;
-use replay::{ReplayCache, ReplayKey, ReplayStore};
+use aims_jose::alg;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SYSTEM;
+use aims_jose::time::UnixTime;
+use aims_replay::{ReplayCache, ReplayKey, ReplayStore};
+use http::{HeaderMap, request, response};
 
 pub(crate) const NOW: u64 = 1_700_000_000;
 pub(crate) const AUDIENCE: &str = "https://tools.example/call";
@@ -32,7 +32,7 @@ pub(crate) fn at(seconds: u64) -> UnixTime {
 }
 
 pub(crate) fn digest_of(body: &[u8]) -> String {
-    http_sig::digest::ContentDigest::of(body).to_string()
+    aims_http_sig::digest::ContentDigest::of(body).to_string()
 }
 
 /// A request with every field that the profile knows, as a server has it.
@@ -163,7 +163,7 @@ impl Made {
         &self,
         exchange: &Exchange<'_>,
         key: &SigningKey,
-    ) -> http_sig::SignatureFields {
+    ) -> aims_http_sig::SignatureFields {
         let time = if self.created == 0 { NOW } else { self.created };
         let prepared = self.signing().prepare(exchange, SYSTEM, at(time)).unwrap();
         prepared.sign(key).unwrap()
@@ -238,7 +238,7 @@ impl ReplayStore for Broken {
         _key: &ReplayKey,
         _until: UnixTime,
         _now: UnixTime,
-    ) -> Result<(), replay::Error> {
-        Err(replay::Error::Unavailable)
+    ) -> Result<(), aims_replay::Error> {
+        Err(aims_replay::Error::Unavailable)
     }
 }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use aims_http_sig::http1::{RawRequest, RawResponse, Reader};
+use aims_http_sig::{Algorithm, Component, Exchange, FieldType, FieldTypes, SharedKey};
+use aims_jose::key::SigningKey;
+use aims_jose::provider;
+use aims_jose::time::UnixTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http_sig::http1::{RawRequest, RawResponse, Reader};
-use http_sig::{Algorithm, Component, Exchange, FieldType, FieldTypes, SharedKey};
-use jose::key::SigningKey;
-use jose::provider;
-use jose::time::UnixTime;
 use serde::Deserialize;
 
 use crate::Failure;
@@ -77,7 +77,7 @@ impl Job {
 
     pub(crate) fn components(&self) -> Result<Vec<Component>, Failure> {
         let all = self.cover.iter().map(|text| text.parse());
-        Ok(all.collect::<Result<_, http_sig::Error>>()?)
+        Ok(all.collect::<Result<_, aims_http_sig::Error>>()?)
     }
 
     /// The time of the job, or else that of the clock.
@@ -140,7 +140,7 @@ impl Read<'_> {
         exchange.with_types(self.types)
     }
 
-    pub(crate) fn carrier(&self) -> &dyn http_sig::Message {
+    pub(crate) fn carrier(&self) -> &dyn aims_http_sig::Message {
         match &self.response {
             Some(response) => response,
             None => &self.request,

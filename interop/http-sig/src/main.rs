@@ -36,7 +36,7 @@ fn main() -> Result<(), Failure> {
 
 /// The code of a refusal, and its words.
 fn said(why: &Failure) -> String {
-    match why.downcast_ref::<http_sig::Error>() {
+    match why.downcast_ref::<aims_http_sig::Error>() {
         Some(error) => format!("{}: {error}", error.code()),
         None => why.to_string(),
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http_sig::digest::ContentDigest;
-use http_sig::profile::wimse::{Content, RequestSigning};
-use http_sig::{Algorithm, Section, SignatureFields, Signing};
-use jose::random;
-use jose::time::UnixTime;
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::wimse::{Content, RequestSigning};
+use aims_http_sig::{Algorithm, Section, SignatureFields, Signing};
+use aims_jose::random;
+use aims_jose::time::UnixTime;
 use serde_json::Value;
 
 use crate::Failure;

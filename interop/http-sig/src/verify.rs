@@ -1,11 +1,11 @@
 //! `verify`.
 
-use http_sig::digest::ContentDigest;
-use http_sig::profile::wimse::RequestPolicy;
-use http_sig::{Algorithm, Algorithms, Component, Keys, Policy, Section};
-use jose::jwk::{JwkSet, SetRules};
-use jose::provider;
-use replay::ReplayCache;
+use aims_http_sig::digest::ContentDigest;
+use aims_http_sig::profile::wimse::RequestPolicy;
+use aims_http_sig::{Algorithm, Algorithms, Component, Keys, Policy, Section};
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::provider;
+use aims_replay::ReplayCache;
 
 use crate::Failure;
 use crate::job::Job;

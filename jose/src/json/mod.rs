@@ -16,7 +16,7 @@ use crate::Error;
 /// [`MAX_MEMBERS`] members in an object at most.
 ///
 /// ```
-/// use jose::json::check_object;
+/// use aims_jose::json::check_object;
 ///
 /// assert!(check_object(br#"{"aud":"a","x":[1,{"y":null}]}"#).is_ok());
 /// assert_eq!(check_object(br#"{"aud":"a","\u0061ud":"b"}"#).unwrap_err().code(), "jws.duplicate_member");

@@ -34,13 +34,13 @@ pub const MAX_KEY_ID_LEN: usize = 256;
 /// another object, take a `&serde_json::value::RawValue` there, and parse its text.
 ///
 /// ```
-/// use jose::jwk::Jwk;
+/// use aims_jose::jwk::Jwk;
 /// let jwk = Jwk::parse(br#"{"kty":"OKP","crv":"Ed25519","kid":"1",
 ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#)?;
 /// assert_eq!(jwk.key_id(), Some("1"));
 /// // RFC 8037, appendix A.3
 /// assert_eq!(jwk.thumbprint().to_string(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-/// # Ok::<(), jose::Error>(())
+/// # Ok::<(), aims_jose::Error>(())
 /// ```
 #[derive(Clone, Eq, PartialEq)]
 pub struct Jwk {

@@ -256,12 +256,12 @@ impl<'a> IntoIterator for &'a JwkSet {
 /// A key set to publish: an issuer's JWKS endpoint.
 ///
 /// ```
-/// use jose::jwk::{Jwk, PublicJwkSet};
+/// use aims_jose::jwk::{Jwk, PublicJwkSet};
 /// let jwk = Jwk::parse(br#"{"kty":"OKP","crv":"Ed25519",
 ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#)?;
 /// let set: PublicJwkSet = [jwk.with_key_id("1").with_use("sig")].into_iter().collect();
 /// assert!(set.to_json().starts_with(r#"{"keys":[{"kty":"OKP","use":"sig","kid":"1","#));
-/// # Ok::<(), jose::Error>(())
+/// # Ok::<(), aims_jose::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct PublicJwkSet {

@@ -25,8 +25,8 @@ pub const MAX_LENGTH: usize = 16 * 1024;
 ///
 /// ```
 /// # #[cfg(feature = "aws-lc-rs")] {
-/// use jose::jws::{SigningInput, Unverified};
-/// use jose::{Algorithm, key::SigningKey, provider};
+/// use aims_jose::jws::{SigningInput, Unverified};
+/// use aims_jose::{Algorithm, key::SigningKey, provider};
 ///
 /// let key = SigningKey::generate(Algorithm::Es256, provider::AWS_LC)?;
 /// let claims = std::collections::BTreeMap::from([("sub", "spiffe://example.org/a")]);
@@ -37,7 +37,7 @@ pub const MAX_LENGTH: usize = 16 * 1024;
 /// let verified = unverified.verify(key.verifying_key())?;
 /// assert_eq!(verified.payload(), br#"{"sub":"spiffe://example.org/a"}"#);
 /// # }
-/// # Ok::<(), jose::Error>(())
+/// # Ok::<(), aims_jose::Error>(())
 /// ```
 pub struct Unverified<'a> {
     text: &'a str,

@@ -18,13 +18,13 @@ use crate::Error;
 /// ```
 /// #[derive(serde::Deserialize)]
 /// struct Claims {
-///     #[serde(default, deserialize_with = "jose::jwt::present")]
-///     exp: Option<jose::jwt::NumericDate>,
+///     #[serde(default, deserialize_with = "aims_jose::jwt::present")]
+///     exp: Option<aims_jose::jwt::NumericDate>,
 /// }
 ///
-/// assert!(jose::json::from_object::<Claims>(br#"{}"#)?.exp.is_none());
-/// assert!(jose::json::from_object::<Claims>(br#"{"exp":null}"#).is_err());
-/// # Ok::<(), jose::Error>(())
+/// assert!(aims_jose::json::from_object::<Claims>(br#"{}"#)?.exp.is_none());
+/// assert!(aims_jose::json::from_object::<Claims>(br#"{"exp":null}"#).is_err());
+/// # Ok::<(), aims_jose::Error>(())
 /// ```
 ///
 /// # Errors
@@ -39,12 +39,12 @@ pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 /// A claim that must be there, once the claims were read.
 ///
 /// ```
-/// use jose::jwt::required;
+/// use aims_jose::jwt::required;
 ///
 /// assert_eq!(required(Some("a"), "jti")?, "a");
 /// let missing = required::<&str>(None, "jti").unwrap_err();
 /// assert_eq!(missing.to_string(), "the claim `jti` is missing or malformed");
-/// # Ok::<(), jose::Error>(())
+/// # Ok::<(), aims_jose::Error>(())
 /// ```
 ///
 /// # Errors

@@ -36,8 +36,8 @@ impl Times {
 ///
 /// ```
 /// use std::time::Duration;
-/// use jose::jwt::{NumericDate, TimeRules, Times};
-/// use jose::time::at;
+/// use aims_jose::jwt::{NumericDate, TimeRules, Times};
+/// use aims_jose::time::at;
 ///
 /// let rules = TimeRules::new().with_max_lifetime(Duration::from_secs(300));
 /// let times = Times::new(NumericDate::from_secs(1_000), None, None);

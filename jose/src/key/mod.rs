@@ -52,8 +52,8 @@ impl fmt::Debug for Signature {
 /// [`SigningKey`] is one; a key in a TPM or PKCS#11 token is another:
 ///
 /// ```
-/// use jose::key::{Signature, Signer};
-/// use jose::{Algorithm, Error};
+/// use aims_jose::key::{Signature, Signer};
+/// use aims_jose::{Algorithm, Error};
 ///
 /// struct Device;
 ///
@@ -124,8 +124,8 @@ pub type SignFuture<'a> = Pin<Box<dyn Future<Output = Result<Signature, Error>> 
 /// failures by [`Error::signer_unavailable`], and give the call a timeout.
 ///
 /// ```
-/// use jose::key::{AsyncSigner, SignFuture, Signature};
-/// use jose::Algorithm;
+/// use aims_jose::key::{AsyncSigner, SignFuture, Signature};
+/// use aims_jose::Algorithm;
 ///
 /// struct Kms;
 ///

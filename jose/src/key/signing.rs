@@ -22,7 +22,7 @@ const RSA_BITS: u16 = 2048;
 /// The two halves come and go together, and none can be exchanged for another (T-007):
 ///
 /// ```compile_fail
-/// # use jose::key::{SigningKey, VerifyingKey};
+/// # use aims_jose::key::{SigningKey, VerifyingKey};
 /// fn swap(key: &mut SigningKey, other: VerifyingKey) {
 ///     key.verifying = other; // private
 /// }
@@ -32,14 +32,14 @@ const RSA_BITS: u16 = 2048;
 ///
 /// ```
 /// # #[cfg(feature = "aws-lc-rs")] {
-/// use jose::key::{Signer, SigningKey};
-/// use jose::{Algorithm, provider};
+/// use aims_jose::key::{Signer, SigningKey};
+/// use aims_jose::{Algorithm, provider};
 ///
 /// let key = SigningKey::generate(Algorithm::Es256, provider::AWS_LC)?.with_key_id("2026-11");
 /// let signature = key.sign(b"message")?;
 /// key.verifying_key().verify(Algorithm::Es256, b"message", signature.as_ref())?;
 /// # }
-/// # Ok::<(), jose::Error>(())
+/// # Ok::<(), aims_jose::Error>(())
 /// ```
 #[derive(Clone)]
 pub struct SigningKey {

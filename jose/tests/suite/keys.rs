@@ -1,7 +1,7 @@
 //! Keys: made, read, written, and what is refused on the way.
 
-use jose::key::{Signer as _, SigningKey};
-use jose::{Algorithm, base64url, random};
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::{Algorithm, base64url, random};
 use serde_json::{Value, json};
 
 use super::{algorithms, generate, hex, key, provider, verify};
@@ -385,7 +385,7 @@ fn t023_debug_shows_no_private_part() {
                 !shown.contains(&format!("{bytes:?}")),
                 "{algorithm} {member}"
             );
-            let error = jose::jwk::Jwk::parse(jwk.to_string().as_bytes()).unwrap_err();
+            let error = aims_jose::jwk::Jwk::parse(jwk.to_string().as_bytes()).unwrap_err();
             assert_eq!(error.code(), "jwk.private");
             assert!(!format!("{error} {error:?}").contains(secret));
         }
@@ -401,7 +401,7 @@ fn t028_an_array_is_no_private_key() {
 
 #[test]
 fn an_async_signer_signs_too() {
-    use jose::key::AsyncSigner;
+    use aims_jose::key::AsyncSigner;
     use std::task::{Context, Poll, Waker};
 
     let key = generate(Algorithm::EdDsa);

@@ -2,9 +2,9 @@
 
 use std::sync::LazyLock;
 
-use jose::jwk::Jwk;
-use jose::key::{SigningKey, VerifyingKey};
-use jose::{Algorithm, base64url};
+use aims_jose::jwk::Jwk;
+use aims_jose::key::{SigningKey, VerifyingKey};
+use aims_jose::{Algorithm, base64url};
 use proptest::prelude::*;
 
 use super::{algorithms, generate, provider};

@@ -7,9 +7,9 @@ mod sets;
 mod strict;
 mod wycheproof;
 
-use jose::Algorithm;
-use jose::jwk::Jwk;
-use jose::key::{SigningKey, VerifyingKey};
+use aims_jose::Algorithm;
+use aims_jose::jwk::Jwk;
+use aims_jose::key::{SigningKey, VerifyingKey};
 
 use crate::provider;
 

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use jose::jwk::{Jwk, JwkSet, MAX_SET_KEYS, PublicJwkSet, SetRules};
-use jose::key::{Signer as _, SigningKey};
-use jose::provider::{PreparedKey, PrivateKey, Provider, PublicKey};
-use jose::{Algorithm, AlgorithmSet, Error};
+use aims_jose::jwk::{Jwk, JwkSet, MAX_SET_KEYS, PublicJwkSet, SetRules};
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::provider::{PreparedKey, PrivateKey, Provider, PublicKey};
+use aims_jose::{Algorithm, AlgorithmSet, Error};
 use serde_json::{Value, json};
 
 use super::{generate, provider};
@@ -19,7 +19,7 @@ fn select<'a>(
     set: &'a JwkSet,
     key_id: Option<&str>,
     algorithm: Algorithm,
-) -> Result<&'a jose::key::VerifyingKey, &'static str> {
+) -> Result<&'a aims_jose::key::VerifyingKey, &'static str> {
     set.select(key_id, algorithm).map_err(|error| error.code())
 }
 

@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use jose::key::Signer as _;
-use jose::{Algorithm, base64url};
+use aims_jose::key::Signer as _;
+use aims_jose::{Algorithm, base64url};
 
 use super::{generate, hex, key, verify};
 
@@ -37,7 +37,7 @@ const SMALL_ORDER: [&str; 14] = [
     "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
 ];
 
-fn okp(x: &str) -> Result<jose::key::VerifyingKey, &'static str> {
+fn okp(x: &str) -> Result<aims_jose::key::VerifyingKey, &'static str> {
     let x = base64url::encode(&hex(x));
     key(&format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#))
 }
@@ -241,7 +241,7 @@ fn ec_points_off_the_curve_are_refused() {
             _ => ("P-521", 66),
         };
         let generated = generate(algorithm);
-        let jose::provider::PublicKey::Ec { point, .. } = generated.public_jwk().public_key()
+        let aims_jose::provider::PublicKey::Ec { point, .. } = generated.public_jwk().public_key()
         else {
             panic!()
         };
@@ -264,7 +264,7 @@ fn ec_points_off_the_curve_are_refused() {
     }
 }
 
-fn rsa(n: &[u8], e: &[u8]) -> Result<jose::key::VerifyingKey, &'static str> {
+fn rsa(n: &[u8], e: &[u8]) -> Result<aims_jose::key::VerifyingKey, &'static str> {
     let (n, e) = (base64url::encode(n), base64url::encode(e));
     key(&format!(
         r#"{{"kty":"RSA","alg":"RS256","n":"{n}","e":"{e}"}}"#

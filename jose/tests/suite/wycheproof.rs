@@ -1,7 +1,7 @@
 //! Wycheproof through the JOSE encodings.
 
-use jose::jwk::{JwkSet, SetRules};
-use jose::{Algorithm, base64url};
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::{Algorithm, base64url};
 use serde_json::Value;
 
 use super::{hex, key, provider, verify};

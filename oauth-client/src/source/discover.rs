@@ -4,9 +4,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::names::{Issuer, Resource};
 use http::{Request, Response};
-use oauth_wire::client_auth::Authenticate;
-use oauth_wire::names::{Issuer, Resource};
 use tokio::runtime::Handle;
 
 use super::{TokenSource, Transport};
@@ -20,8 +20,8 @@ impl TokenSource {
     /// The tool does not decide whom the client shows its credentials to: `accepted` does (RFC 9728 §7.6).
     ///
     /// ```
-    /// use oauth_client::{Error, TokenSource, Transport};
-    /// use oauth_wire::client_auth::Authenticate;
+    /// use aims_oauth_client::{Error, TokenSource, Transport};
+    /// use aims_oauth_wire::client_auth::Authenticate;
     ///
     /// async fn tokens(
     ///     client: impl Authenticate + 'static,

@@ -11,13 +11,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aims_jose::jwk::Thumbprint;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::time::{Clock, SystemClock, UnixTime};
+use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 use http::{Request, Response};
-use jose::jwk::Thumbprint;
-use jose::random::{self, SecureRandom};
-use jose::time::{Clock, SystemClock, UnixTime};
-use oauth_wire::client_auth::Authenticate;
-use oauth_wire::metadata::ServerMetadata;
-use oauth_wire::names::{Issuer, Resource, ScopeSet};
 use tokio::runtime::Handle;
 
 use self::slot::{Failed, Kept, Landing, Next, Slot};

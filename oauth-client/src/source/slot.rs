@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use jose::jwk::Thumbprint;
-use jose::random::SecureRandom;
-use jose::time::{self, UnixTime};
+use aims_jose::jwk::Thumbprint;
+use aims_jose::random::SecureRandom;
+use aims_jose::time::{self, UnixTime};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;

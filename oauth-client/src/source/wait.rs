@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use aims_jose::random::SecureRandom;
+use aims_jose::time::UnixTime;
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
-use jose::random::SecureRandom;
-use jose::time::UnixTime;
 
 /// The longest pause of our own.
 const LONGEST: u64 = 60_000;

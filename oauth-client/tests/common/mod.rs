@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aims_jose::random::SecureRandom;
+use aims_jose::secret::SecretText;
+use aims_jose::time::{Clock, UnixTime};
+use aims_oauth_client::{BoxError, Error, TokenSource, Transport, TransportFuture};
+use aims_oauth_wire::client_auth::ClientSecretBasic;
+use aims_oauth_wire::metadata::ServerMetadata;
 use http::{Request, Response};
-use jose::random::SecureRandom;
-use jose::secret::SecretText;
-use jose::time::{Clock, UnixTime};
-use oauth_client::{BoxError, Error, TokenSource, Transport, TransportFuture};
-use oauth_wire::client_auth::ClientSecretBasic;
-use oauth_wire::metadata::ServerMetadata;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -38,7 +38,7 @@ impl Clock for Paused {
 pub(crate) struct Fixed(pub(crate) u64);
 
 impl SecureRandom for Fixed {
-    fn fill(&self, buffer: &mut [u8]) -> Result<(), jose::Error> {
+    fn fill(&self, buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
         buffer.copy_from_slice(&self.0.to_le_bytes());
         Ok(())
     }

@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::jws::SigningInput;
-use jose::key::{Signer as _, SigningKey};
-use jose::provider::{self, AWS_LC, Provider, RUSTCRYPTO};
-use jose::time::UnixTime;
-use oauth_rs::{AccessToken, AccessTokenRules, Error, IssuerStore};
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::jws::SigningInput;
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::provider::{self, AWS_LC, Provider, RUSTCRYPTO};
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::{AccessToken, AccessTokenRules, Error, IssuerStore};
 use serde_json::{Value, json};
 
 pub(crate) const NOW: u64 = 1_800_000_000;

@@ -10,7 +10,7 @@ use crate::names::Endpoint;
 /// can be replayed by whoever makes a client believe that the endpoint is his (audience injection).
 ///
 /// ```
-/// use oauth_wire::client_auth::AssertionAudience;
+/// use aims_oauth_wire::client_auth::AssertionAudience;
 ///
 /// assert_eq!(AssertionAudience::default(), AssertionAudience::issuer());
 /// ```

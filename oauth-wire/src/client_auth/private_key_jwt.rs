@@ -3,10 +3,10 @@
 use core::fmt;
 use std::sync::Arc;
 
-use jose::jws::SigningInput;
-use jose::key::Signer;
-use jose::random::{self, SecureRandom};
-use jose::time::UnixTime;
+use aims_jose::jws::SigningInput;
+use aims_jose::key::Signer;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::time::UnixTime;
 use serde::Serialize;
 
 use super::{
@@ -28,10 +28,10 @@ const LIFETIME: u64 = 60;
 /// ```
 /// use std::sync::Arc;
 ///
-/// use jose::key::SigningKey;
-/// use oauth_wire::client_auth::{Authenticate, PrivateKeyJwt};
-/// # use jose::{Algorithm, provider, time::UnixTime};
-/// # use oauth_wire::{metadata::ServerMetadata, token::TokenRequest};
+/// use aims_jose::key::SigningKey;
+/// use aims_oauth_wire::client_auth::{Authenticate, PrivateKeyJwt};
+/// # use aims_jose::{Algorithm, provider, time::UnixTime};
+/// # use aims_oauth_wire::{metadata::ServerMetadata, token::TokenRequest};
 ///
 /// # let key = SigningKey::generate(Algorithm::Es256, provider::AWS_LC)?;
 /// # let json = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
@@ -126,7 +126,7 @@ impl PrivateKeyJwt {
     pub fn apply(
         &self,
         request: &mut TokenRequest,
-        assertion: jose::jws::CompactJws,
+        assertion: aims_jose::jws::CompactJws,
     ) -> Result<(), Error> {
         expect_unauthenticated(request, &self.client)?;
         request.parameter("client_assertion_type", JWT_BEARER)?;

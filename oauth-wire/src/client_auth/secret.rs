@@ -1,10 +1,10 @@
 //! `client_secret_basic` (RFC 6749 §2.3.1).
 
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 

@@ -3,12 +3,12 @@
 use core::fmt;
 use std::sync::Arc;
 
-use jose::jws::{SigningInput, Unverified};
-use jose::jwt::{Audience, NumericDate};
-use jose::key::Signer;
-use jose::random::{self, SecureRandom};
-use jose::secret::SecretText;
-use jose::time::UnixTime;
+use aims_jose::jws::{SigningInput, Unverified};
+use aims_jose::jwt::{Audience, NumericDate};
+use aims_jose::key::Signer;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
 use serde::Deserialize;
 
 use super::{
@@ -87,7 +87,7 @@ impl Authenticate for SpiffeJwt {
         let token = Unverified::parse(svid.expose()).map_err(failed("not a JWT-SVID"))?;
         let claims: SvidClaims<'_> = token
             .unverified_payload()
-            .and_then(jose::json::from_object)
+            .and_then(aims_jose::json::from_object)
             .map_err(failed("not a JWT-SVID"))?;
         if claims.aud.sole() != Some(audience) {
             return Err(Error::authenticate("a JWT-SVID for another audience"));

@@ -27,7 +27,7 @@ struct Members {
 /// What a resource says about itself: whose tokens it takes, and for which scopes.
 ///
 /// ```
-/// use oauth_wire::metadata::ResourceMetadata;
+/// use aims_oauth_wire::metadata::ResourceMetadata;
 ///
 /// let tool = "https://tools.example/mcp".parse()?;
 /// let published = ResourceMetadata::new(tool)
@@ -36,7 +36,7 @@ struct Members {
 ///     .to_json();
 /// let read = ResourceMetadata::parse(published.as_bytes(), &"https://tools.example/mcp".parse()?)?;
 /// assert_eq!(read.authorization_servers().len(), 1);
-/// # Ok::<(), oauth_wire::Error>(())
+/// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ResourceMetadata {
@@ -119,7 +119,8 @@ impl ResourceMetadata {
         is_expected: impl Fn(&Resource) -> bool,
     ) -> Result<Self, Error> {
         sized(json)?;
-        let mut members: Members = jose::json::from_object(json).map_err(Error::MetadataJson)?;
+        let mut members: Members =
+            aims_jose::json::from_object(json).map_err(Error::MetadataJson)?;
         let transport = Transport::of(asked.as_str());
         let resource = members
             .resource

@@ -1,6 +1,6 @@
 //! Metadata of an authorization server (RFC 8414 §2).
 
-use jose::alg::AlgorithmSet;
+use aims_jose::alg::AlgorithmSet;
 use serde::Deserialize;
 
 use super::{endpoint, sized};
@@ -81,14 +81,14 @@ endpoints! {
 /// Only members named here are read. `None` of a list is a member that is absent.
 ///
 /// ```
-/// use oauth_wire::metadata::ServerMetadata;
+/// use aims_oauth_wire::metadata::ServerMetadata;
 ///
 /// let issuer = "https://as.example".parse()?;
 /// let json = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
 /// let server = ServerMetadata::parse(json, &issuer)?;
 /// assert_eq!(server.token_endpoint()?.as_str(), "https://as.example/token");
 /// assert!(server.code_challenge_methods_supported().is_none());
-/// # Ok::<(), oauth_wire::Error>(())
+/// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerMetadata {
@@ -107,7 +107,7 @@ impl ServerMetadata {
     /// issuer, `metadata.member` for an endpoint that is not https, and for `none` as an algorithm of client authentication (META-07).
     pub fn parse(json: &[u8], expected: &Issuer) -> Result<Self, Error> {
         sized(json)?;
-        let members: Members = jose::json::from_object(json).map_err(Error::MetadataJson)?;
+        let members: Members = aims_jose::json::from_object(json).map_err(Error::MetadataJson)?;
         if members.issuer.as_deref() != Some(expected.as_str()) {
             return Err(Error::MetadataIssuer);
         }
@@ -246,6 +246,6 @@ impl ServerMetadata {
 }
 
 fn known(names: &Option<Vec<String>>) -> Option<AlgorithmSet> {
-    let known = |name: &String| jose::Algorithm::from_name(name);
+    let known = |name: &String| aims_jose::Algorithm::from_name(name);
     Some(names.as_ref()?.iter().filter_map(known).collect())
 }

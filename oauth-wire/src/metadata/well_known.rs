@@ -10,11 +10,11 @@ const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 /// The metadata of an authorization server (RFC 8414 §3.1): inserted between host and path, without the `/` that an issuer may end with.
 ///
 /// ```
-/// use oauth_wire::metadata::well_known;
+/// use aims_oauth_wire::metadata::well_known;
 ///
 /// let url = well_known::server(&"https://as.example/tenant".parse()?)?;
 /// assert_eq!(url.as_str(), "https://as.example/.well-known/oauth-authorization-server/tenant");
-/// # Ok::<(), oauth_wire::Error>(())
+/// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 ///
 /// # Errors
@@ -68,11 +68,11 @@ pub fn server_candidates(issuer: &Issuer) -> Result<Vec<Endpoint>, Error> {
 /// `oauth.resource` for a resource that is no URL of the web; `oauth.endpoint` for one that becomes too long.
 ///
 /// ```
-/// use oauth_wire::metadata::well_known;
+/// use aims_oauth_wire::metadata::well_known;
 ///
 /// let url = well_known::resource(&"https://tools.example/mcp".parse()?)?;
 /// assert_eq!(url.as_str(), "https://tools.example/.well-known/oauth-protected-resource/mcp");
-/// # Ok::<(), oauth_wire::Error>(())
+/// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 pub fn resource(resource: &Resource) -> Result<Endpoint, Error> {
     let text = resource.as_str();

@@ -46,13 +46,13 @@ impl fmt::Display for Scope {
 /// Scope-tokens, in no order: `a b` is `b a`, and a token twice is the token once.
 ///
 /// ```
-/// use oauth_wire::names::ScopeSet;
+/// use aims_oauth_wire::names::ScopeSet;
 ///
 /// let asked: ScopeSet = "write read".parse()?;
 /// let granted: ScopeSet = "read".parse()?;
 /// assert!(granted.is_subset(&asked) && granted.contains("read"));
 /// assert_eq!(asked.to_string(), "read write");
-/// # Ok::<(), oauth_wire::Error>(())
+/// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct ScopeSet(BTreeSet<Scope>);

@@ -11,12 +11,12 @@ use crate::Error;
 /// The words are another party's: they go to a log, never to a decision.
 ///
 /// ```
-/// use oauth_wire::token::TokenError;
+/// use aims_oauth_wire::token::TokenError;
 ///
 /// let refused = TokenError::new("invalid_grant")?.with_description("the code was used before")?;
 /// assert_eq!(refused.to_json(), r#"{"error":"invalid_grant","error_description":"the code was used before"}"#);
 /// assert_eq!(refused.status(), 400);
-/// # Ok::<(), oauth_wire::Error>(())
+/// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct TokenError {
@@ -59,7 +59,7 @@ impl TokenError {
     ///
     /// `oauth.response`
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let mut read: Self = jose::json::from_object(body).or(Err(Error::Response {
+        let mut read: Self = aims_jose::json::from_object(body).or(Err(Error::Response {
             reason: "the refusal cannot be read",
         }))?;
         for words in [&mut read.error_description, &mut read.error_uri] {

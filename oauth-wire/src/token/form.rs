@@ -2,8 +2,8 @@
 
 use core::fmt;
 
+use aims_jose::secret::SecretText;
 use http::HeaderMap;
-use jose::secret::SecretText;
 
 use crate::Error;
 use crate::media;
@@ -20,12 +20,12 @@ const REPEATABLE: [&str; 2] = ["audience", "resource"];
 /// `Debug` shows the names alone.
 ///
 /// ```
-/// use oauth_wire::token::Form;
+/// use aims_oauth_wire::token::Form;
 ///
 /// let form = Form::parse(b"grant_type=client_credentials&scope=read+write")?;
 /// assert_eq!(form.get("scope"), Some("read write"));
 /// assert_eq!(Form::parse(b"scope=a&scope=b").unwrap_err().code(), "oauth.repeated");
-/// # Ok::<(), oauth_wire::Error>(())
+/// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 pub struct Form(Vec<(String, SecretText)>);
 

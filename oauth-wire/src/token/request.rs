@@ -2,9 +2,9 @@
 
 use core::{fmt, mem};
 
+use aims_jose::secret::SecretText;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
-use jose::secret::SecretText;
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
@@ -16,14 +16,14 @@ use crate::{Error, media};
 /// Values are secret in `Debug`.
 ///
 /// ```
-/// use oauth_wire::token::TokenRequest;
+/// use aims_oauth_wire::token::TokenRequest;
 ///
 /// let mut request = TokenRequest::new("client_credentials")?;
 /// request.resource(&"https://tools.example/mcp".parse()?)?;
 /// request.scope(&"read".parse()?)?;
 /// let request = request.into_http(&"https://as.example/token".parse()?)?;
 /// assert_eq!(request.body(), b"grant_type=client_credentials&resource=https%3A%2F%2Ftools.example%2Fmcp&scope=read");
-/// # Ok::<(), oauth_wire::Error>(())
+/// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[must_use = "nothing is asked for until the request is sent"]
 pub struct TokenRequest {

@@ -3,10 +3,10 @@
 use core::fmt;
 use core::time::Duration;
 
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
-use jose::secret::SecretText;
-use jose::time::UnixTime;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -123,7 +123,8 @@ impl TokenResponse {
         if response.status() != http::StatusCode::OK {
             return Err(fail("another status"));
         }
-        let members: Members<'_> = jose::json::from_object(body).or(Err(fail("not readable")))?;
+        let members: Members<'_> =
+            aims_jose::json::from_object(body).or(Err(fail("not readable")))?;
         members.check()
     }
 

@@ -6,16 +6,16 @@ mod renewing;
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-use jose::json::Text;
-use jose::jwk::{Jwk, Thumbprint};
-use jose::jws::Unverified;
-use jose::jwt::{NumericDate, present, required};
-use jose::key::Signer;
-use jose::secret::SecretText;
-use jose::time::UnixTime;
+use aims_jose::json::Text;
+use aims_jose::jwk::{Jwk, Thumbprint};
+use aims_jose::jws::Unverified;
+use aims_jose::jwt::{NumericDate, present, required};
+use aims_jose::key::Signer;
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_wimse_id::WorkloadId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use wimse_id::WorkloadId;
 
 use crate::Error;
 use crate::wit::TYP;
@@ -60,7 +60,7 @@ impl Identity {
         let token = Unverified::parse(wit.expose()).map_err(Error::Wit)?;
         token.header().expect_typ(TYP).map_err(Error::Wit)?;
         let payload = token.unverified_payload().map_err(Error::Wit)?;
-        let claims: Claims<'_> = jose::json::from_object(payload).map_err(Error::Wit)?;
+        let claims: Claims<'_> = aims_jose::json::from_object(payload).map_err(Error::Wit)?;
         let sub = required(claims.sub, "sub").map_err(Error::Wit)?;
         let exp = required(claims.exp, "exp").map_err(Error::Wit)?;
         let cnf = required(claims.cnf, "cnf").map_err(Error::Wit)?;
@@ -127,8 +127,8 @@ impl Debug for Identity {
 /// ```
 /// use std::sync::Arc;
 ///
-/// use jose::time::UnixTime;
-/// use wimse_cred::{Error, Identity, IdentitySource};
+/// use aims_jose::time::UnixTime;
+/// use aims_wimse_cred::{Error, Identity, IdentitySource};
 ///
 /// /// Gives its identity until noon.
 /// #[derive(Debug)]

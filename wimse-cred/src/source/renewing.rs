@@ -7,9 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::time::{Clock, SystemClock, UnixTime, after, until};
 use arc_swap::ArcSwap;
-use jose::random::{self, SecureRandom};
-use jose::time::{Clock, SystemClock, UnixTime, after, until};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::{Identity, IdentitySource, good};

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use jose::alg::{Algorithm, AlgorithmSet};
-use jose::jwk::{JwkSet, SetRules};
-use jose::provider::Provider;
-use jose::time::UnixTime;
+use aims_jose::alg::{Algorithm, AlgorithmSet};
+use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::provider::Provider;
+use aims_jose::time::UnixTime;
+use aims_wimse_id::{Origin, Scheme};
 use serde::Deserialize;
-use wimse_id::{Origin, Scheme};
 
 use crate::Error;
 
@@ -30,9 +30,9 @@ pub struct Bundle {
 
 #[derive(Deserialize)]
 struct Members {
-    #[serde(default, deserialize_with = "jose::jwt::present")]
+    #[serde(default, deserialize_with = "aims_jose::jwt::present")]
     spiffe_sequence: Option<u64>,
-    #[serde(default, deserialize_with = "jose::jwt::present")]
+    #[serde(default, deserialize_with = "aims_jose::jwt::present")]
     spiffe_refresh_hint: Option<u64>,
 }
 
@@ -168,7 +168,7 @@ fn keys(
     provider: &'static dyn Provider,
 ) -> Result<JwkSet, Error> {
     JwkSet::parse(document, rules, provider).map_err(|error| match error {
-        jose::Error::SetDuplicateKeyId => Error::BundleKeyId,
+        aims_jose::Error::SetDuplicateKeyId => Error::BundleKeyId,
         other => Error::BundleSyntax(Some(other)),
     })
 }

@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use jose::json::Text;
-use jose::provider::Provider;
+use aims_jose::json::Text;
+use aims_jose::provider::Provider;
+use aims_wimse_id::{Origin, Scheme, TrustDomain};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use wimse_id::{Origin, Scheme, TrustDomain};
 
 use super::Bundle;
 use crate::Error;
@@ -17,8 +17,8 @@ use crate::Error;
 /// It is the state of the world: what stood in the map before and does not any more is withdrawn. Refresh hints of single bundles say nothing about the map (§5.1.1).
 ///
 /// ```
-/// use jose::provider::AWS_LC;
-/// use wimse_cred::{BundleMap, TrustStore};
+/// use aims_jose::provider::AWS_LC;
+/// use aims_wimse_cred::{BundleMap, TrustStore};
 ///
 /// let map = BundleMap::parse(br#"{"trust_domains":{"example.org":{"keys":[]}}}"#, AWS_LC)?;
 /// let store = TrustStore::new();
@@ -26,7 +26,7 @@ use crate::Error;
 ///     store.set(bundle.clone())?;
 /// }
 /// assert!(map.broken().is_empty());
-/// # Ok::<(), wimse_cred::Error>(())
+/// # Ok::<(), aims_wimse_cred::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct BundleMap {
@@ -127,7 +127,7 @@ fn members(json: &str) -> Result<Vec<Member<'_>>, Error> {
 }
 
 const fn too_large() -> Error {
-    Error::BundleSyntax(Some(jose::Error::JsonTooLarge))
+    Error::BundleSyntax(Some(aims_jose::Error::JsonTooLarge))
 }
 
 struct Members<'a>(Vec<Member<'a>>);

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aims_jose::alg::Algorithm;
+use aims_jose::jwk::JwkSet;
+use aims_jose::key::VerifyingKey;
+use aims_jose::time::UnixTime;
+use aims_wimse_id::{Origin, WorkloadId};
 use arc_swap::{ArcSwap, Guard};
-use jose::alg::Algorithm;
-use jose::jwk::JwkSet;
-use jose::key::VerifyingKey;
-use jose::time::UnixTime;
-use wimse_id::{Origin, WorkloadId};
 
 use super::Bundle;
 use crate::Error;
@@ -57,14 +57,14 @@ pub(crate) fn select<'a>(
     keys: &'a JwkSet,
     origin: &Origin,
     (key_id, algorithm): (Option<&str>, Algorithm),
-    refused: fn(jose::Error) -> Error,
+    refused: fn(aims_jose::Error) -> Error,
 ) -> Result<&'a VerifyingKey, Error> {
     keys.select(key_id, algorithm).map_err(|error| match error {
-        jose::Error::UnknownKey => Error::UnknownKey {
+        aims_jose::Error::UnknownKey => Error::UnknownKey {
             origin: origin.clone(),
             key_id: key_id.map(str::to_owned),
         },
-        jose::Error::AmbiguousKey => Error::AmbiguousKey {
+        aims_jose::Error::AmbiguousKey => Error::AmbiguousKey {
             origin: origin.clone(),
         },
         other => refused(other),

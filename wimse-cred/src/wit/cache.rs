@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use jose::digest::sha256;
-use jose::time::UnixTime;
+use aims_jose::digest::sha256;
+use aims_jose::time::UnixTime;
 use quick_cache::sync::Cache;
 
 use super::{Wit, WitRules};
@@ -67,7 +67,7 @@ impl WitCache {
     pub fn verify(&self, text: &str, trust: &TrustStore, now: UnixTime) -> Result<Wit, Error> {
         if text.len() > self.rules.max_len {
             let limit = self.rules.max_len;
-            return Err(Error::Wit(jose::Error::TooLong { limit }));
+            return Err(Error::Wit(aims_jose::Error::TooLong { limit }));
         }
         let hash = sha256(text.as_bytes());
         let trust = trust.peek();

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jose::alg::AlgorithmSet;
-use jose::jwk::Jwk;
-use jose::jws::{CompactJws, SigningInput};
-use jose::key::Signer;
-use jose::random::{self, SecureRandom};
-use jose::time::{self, UnixTime};
+use aims_jose::alg::AlgorithmSet;
+use aims_jose::jwk::Jwk;
+use aims_jose::jws::{CompactJws, SigningInput};
+use aims_jose::key::Signer;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::time::{self, UnixTime};
+use aims_wimse_id::{Scheme, WorkloadId};
 use serde::Serialize;
-use wimse_id::{Scheme, WorkloadId};
 
 use super::TYP;
 use crate::Error;

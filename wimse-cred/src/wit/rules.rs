@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jose::alg::AlgorithmSet;
-use jose::jwt::TimeRules;
-use jose::time::Skew;
+use aims_jose::alg::AlgorithmSet;
+use aims_jose::jwt::TimeRules;
+use aims_jose::time::Skew;
 
 /// What is asked of a WIT, beside that the bundle of its origin vouches for it.
 #[derive(Clone, Copy, Debug)]

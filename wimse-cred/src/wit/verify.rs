@@ -3,17 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use jose::alg::Algorithm;
-use jose::json::Text;
-use jose::jwk::{Jwk, Thumbprint};
-use jose::jws::{Header, Unverified, Verified};
-use jose::jwt::{NumericDate, Times, present, required};
-use jose::key::VerifyingKey;
-use jose::time::UnixTime;
+use aims_jose::alg::Algorithm;
+use aims_jose::json::Text;
+use aims_jose::jwk::{Jwk, Thumbprint};
+use aims_jose::jws::{Header, Unverified, Verified};
+use aims_jose::jwt::{NumericDate, Times, present, required};
+use aims_jose::key::VerifyingKey;
+use aims_jose::time::UnixTime;
+use aims_wimse_id::{Scheme, WorkloadId};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use wimse_id::{Scheme, WorkloadId};
 
 use super::{TYP, WitRules};
 use crate::Error;
@@ -96,7 +96,7 @@ impl Wit {
         check_header(token.header(), rules)?;
         // Read once, and strictly. Nothing of it is believed before the signature was verified; `sub` chooses the key until then.
         let payload = token.unverified_payload().map_err(Error::Wit)?;
-        let claims: Claims = jose::json::from_object(payload).map_err(Error::Wit)?;
+        let claims: Claims = aims_jose::json::from_object(payload).map_err(Error::Wit)?;
         let sub = required(claims.sub, "sub").map_err(Error::Wit)?;
         let id = WorkloadId::try_from(sub).map_err(|error| Error::Subject(Some(error)))?;
         let bundle = trust.bundle_for(&id, now)?;
@@ -186,8 +186,8 @@ impl Wit {
     ///
     /// # Errors
     ///
-    /// Those of [`jose::json::from_object`].
-    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, jose::Error> {
+    /// Those of [`aims_jose::json::from_object`].
+    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, aims_jose::Error> {
         self.0.verified.claims()
     }
 
@@ -202,7 +202,7 @@ impl Wit {
             .skew()
             .has_ended(self.0.expires.as_secs(), now.as_secs())
         {
-            return Err(Error::Wit(jose::Error::Expired));
+            return Err(Error::Wit(aims_jose::Error::Expired));
         }
         let bundle = trust.bundle_for(&self.0.id, now)?;
         let header = self.0.verified.header();
@@ -211,7 +211,7 @@ impl Wit {
         if *key.thumbprint() == self.0.signed_by {
             Ok(())
         } else {
-            Err(Error::Wit(jose::Error::Signature))
+            Err(Error::Wit(aims_jose::Error::Signature))
         }
     }
 }
@@ -229,7 +229,9 @@ fn check_header(header: &Header, rules: &WitRules) -> Result<(), Error> {
     header.expect_typ(TYP).map_err(Error::Wit)?;
     if !rules.algorithms().contains(header.alg()) {
         let algorithm = header.alg();
-        return Err(Error::Wit(jose::Error::AlgorithmMismatch { algorithm }));
+        return Err(Error::Wit(aims_jose::Error::AlgorithmMismatch {
+            algorithm,
+        }));
     }
     if rules.svid && header.kid().is_none() {
         return Err(Error::KeyIdMissing);
@@ -240,12 +242,12 @@ fn check_header(header: &Header, rules: &WitRules) -> Result<(), Error> {
 /// The identifier that the payload claims: which bundle is to judge it. Not yet believed.
 pub(crate) fn claimed_id(
     payload: &[u8],
-    refused: fn(jose::Error) -> Error,
+    refused: fn(aims_jose::Error) -> Error,
 ) -> Result<WorkloadId, Error> {
     // What is signed is read strictly below; here only what chooses the key, once.
     let claimed: Claimed<'_> = match serde_json::from_slice(payload) {
         Ok(claimed @ Claimed { sub: Some(_) }) => claimed,
-        _ => jose::json::from_object(payload).map_err(refused)?,
+        _ => aims_jose::json::from_object(payload).map_err(refused)?,
     };
     let sub = required(claimed.sub, "sub").map_err(refused)?;
     WorkloadId::parse(&sub).map_err(|error| Error::Subject(Some(error)))
@@ -260,17 +262,17 @@ fn confirmed(
     let refused = |error| Error::Confirmation(Some(error));
     // Members that stand twice were refused with the claims; serde alone would take an array for it.
     if !cnf.get().starts_with('{') {
-        return Err(refused(jose::Error::NotAnObject));
+        return Err(refused(aims_jose::Error::NotAnObject));
     }
     let cnf: Confirmation<'_> =
-        serde_json::from_str(cnf.get()).or(Err(refused(jose::Error::Json)))?;
+        serde_json::from_str(cnf.get()).or(Err(refused(aims_jose::Error::Json)))?;
     let (Some(jwk), None, None) = (cnf.jwk, &cnf.jwe, &cnf.jku) else {
         return Err(Error::Confirmation(None));
     };
     let jwk = Jwk::parse(jwk.get().as_bytes()).map_err(refused)?;
     let algorithm = jwk.algorithm().ok_or(Error::Confirmation(None))?;
     if !rules.algorithms().contains(algorithm) {
-        return Err(refused(jose::Error::AlgorithmMismatch { algorithm }));
+        return Err(refused(aims_jose::Error::AlgorithmMismatch { algorithm }));
     }
     let key = VerifyingKey::from_jwk(&jwk, bundle.provider()).map_err(refused)?;
     Ok((key, algorithm))

@@ -5,15 +5,15 @@
 
 use std::time::Duration;
 
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::jws::SigningInput;
-use jose::key::{Signer as _, SigningKey};
-use jose::provider::AWS_LC;
-use jose::time::UnixTime;
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::jws::SigningInput;
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
+use aims_wimse_cred::{Bundle, Error, TrustStore, Wit, WitRules};
+use aims_wimse_id::Origin;
 use serde_json::{Value, json};
-use wimse_cred::{Bundle, Error, TrustStore, Wit, WitRules};
-use wimse_id::Origin;
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const AGENT: &str = "spiffe://example.org/agent";
@@ -60,7 +60,7 @@ pub(crate) fn claims(agent: &SigningKey) -> Value {
 
 /// The public key with `alg`, without `kid`.
 pub(crate) fn bare(key: &SigningKey) -> String {
-    let jwk = jose::jwk::Jwk::from_public_key(key.public_jwk().public_key().clone()).unwrap();
+    let jwk = aims_jose::jwk::Jwk::from_public_key(key.public_jwk().public_key().clone()).unwrap();
     jwk.with_algorithm(key.algorithm()).unwrap().to_json()
 }
 

@@ -6,18 +6,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jose::alg::Algorithm;
-use jose::base64url;
-use jose::digest::sha256_base64url;
-use jose::jwk::Jwk;
-use jose::jws::SigningInput;
-use jose::key::{Signer as _, SigningKey};
-use jose::provider::AWS_LC;
-use jose::time::UnixTime;
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::digest::sha256_base64url;
+use aims_jose::jwk::Jwk;
+use aims_jose::jws::SigningInput;
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::UnixTime;
+use aims_wimse_cred::{Bundle, TrustStore, Wit, WitIssuer, WitRules};
+use aims_wimse_id::WorkloadId;
+use aims_wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
 use serde_json::{Value, json};
-use wimse_cred::{Bundle, TrustStore, Wit, WitIssuer, WitRules};
-use wimse_id::WorkloadId;
-use wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 pub(crate) const AGENT: &str = "spiffe://example.org/agent";
@@ -79,7 +79,7 @@ impl Agent {
     }
 
     pub(crate) fn verify(&self, text: &str, binding: &Binding<'_>) -> Result<UnspentWpt, Error> {
-        wimse_wpt::verify(text, &self.wit, binding, &WptRules::default(), at(NOW))
+        aims_wimse_wpt::verify(text, &self.wit, binding, &WptRules::default(), at(NOW))
     }
 
     /// `ok`, or the code of the refusal, for a proof to [`AUDIENCE`] without bound tokens.

@@ -1,7 +1,7 @@
-use jose::Algorithm;
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::secret::SecretText;
+use aims_jose::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::secret::SecretText;
 
 use super::*;
 

@@ -39,14 +39,14 @@ impl Discovery {
 /// needless escapes, no fragment.
 ///
 /// ```
-/// use http_sig::profile::web_bot_auth::SignatureAgent;
+/// use aims_http_sig::profile::web_bot_auth::SignatureAgent;
 ///
 /// let agent = SignatureAgent::directory("https://crawler.example")?;
 /// assert_eq!(agent.location(), "https://crawler.example/.well-known/http-message-signatures-directory");
 /// let agent = SignatureAgent::jwks_uri("https://crawler.example/keys?v=2")?;
 /// assert_eq!(agent.identifier(), "https://crawler.example/keys");
 /// assert_eq!(SignatureAgent::directory("http://crawler.example").unwrap_err().code(), "sig.agent");
-/// # Ok::<(), http_sig::Error>(())
+/// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct SignatureAgent {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use jose::jwk::Thumbprint;
-use jose::key::VerifyingKey;
+use aims_jose::jwk::Thumbprint;
+use aims_jose::key::VerifyingKey;
 
 use super::{Directory, SignatureAgent};
 use crate::Error;

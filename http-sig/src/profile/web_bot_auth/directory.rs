@@ -1,9 +1,9 @@
 //! The document with the keys of an agent (draft §"Directory Format").
 
-use jose::jwk::{Jwk, JwkSet, PublicJwkSet, SetRules, Thumbprint};
-use jose::key::VerifyingKey;
-use jose::provider::Provider;
-use jose::time::UnixTime;
+use aims_jose::jwk::{Jwk, JwkSet, PublicJwkSet, SetRules, Thumbprint};
+use aims_jose::key::VerifyingKey;
+use aims_jose::provider::Provider;
+use aims_jose::time::UnixTime;
 
 use crate::{Algorithm, Error, Key, Keys, Parameters};
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use jose::jwk::Thumbprint;
-use jose::key::VerifyingKey;
-use jose::random::SYSTEM;
-use jose::time::{Skew, UnixTime};
+use aims_jose::jwk::Thumbprint;
+use aims_jose::key::VerifyingKey;
+use aims_jose::random::SYSTEM;
+use aims_jose::time::{Skew, UnixTime};
 
 use super::{DIRECTORY_TAG, Directory};
 use crate::digest::ContentDigest;

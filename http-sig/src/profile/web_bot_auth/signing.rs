@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jose::key::VerifyingKey;
-use jose::random::SecureRandom;
-use jose::time::UnixTime;
+use aims_jose::key::VerifyingKey;
+use aims_jose::random::SecureRandom;
+use aims_jose::time::UnixTime;
 
 use super::field::AgentField;
 use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES, required};

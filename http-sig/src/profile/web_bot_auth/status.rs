@@ -26,8 +26,8 @@ pub const fn status(error: &Error) -> StatusCode {
         | Error::ComponentParameter { .. }
         | Error::ComponentRepeated { .. }
         | Error::SignatureAgent => StatusCode::BAD_REQUEST,
-        Error::Replay(replay::Error::Replayed) => StatusCode::TOO_MANY_REQUESTS,
-        Error::Replay(replay::Error::Expired) => StatusCode::FORBIDDEN,
+        Error::Replay(aims_replay::Error::Replayed) => StatusCode::TOO_MANY_REQUESTS,
+        Error::Replay(aims_replay::Error::Expired) => StatusCode::FORBIDDEN,
         Error::Replay(_) => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::FORBIDDEN,
     }

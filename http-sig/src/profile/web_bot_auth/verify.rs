@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jose::jwk::Thumbprint;
-use jose::time::{Skew, UnixTime};
-use replay::ReplayStore;
+use aims_jose::jwk::Thumbprint;
+use aims_jose::time::{Skew, UnixTime};
+use aims_replay::ReplayStore;
 
 use super::field::{AgentField, ReceivedAgents};
 use super::{

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jose::key::VerifyingKey;
-use jose::time::{Skew, UnixTime};
-use replay::{ReplayKey, ReplayStore};
+use aims_jose::key::VerifyingKey;
+use aims_jose::time::{Skew, UnixTime};
+use aims_replay::{ReplayKey, ReplayStore};
 
 use super::content::Framed;
 use super::{
@@ -223,7 +223,7 @@ impl ResponseHead {
     ) -> Result<Self, Error> {
         let key = ReplayKey::new("wimse-http-sig", sender, &[&self.response.nonce]);
         let until = UnixTime::since_unix_epoch(Duration::from_secs(self.until));
-        replay::spend(store, &key, until, now).map_err(Error::Replay)?;
+        aims_replay::spend(store, &key, until, now).map_err(Error::Replay)?;
         Ok(self)
     }
 

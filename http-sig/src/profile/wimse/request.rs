@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use jose::key::VerifyingKey;
-use jose::random::SecureRandom;
-use jose::time::UnixTime;
+use aims_jose::key::VerifyingKey;
+use aims_jose::random::SecureRandom;
+use aims_jose::time::UnixTime;
 
 use super::content::Framed;
 use super::{

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use jose::random::SecureRandom;
-use jose::time::UnixTime;
+use aims_jose::random::SecureRandom;
+use aims_jose::time::UnixTime;
 
 use super::answer::framed;
 use super::{

@@ -21,7 +21,9 @@ use crate::Error;
 pub const fn status(error: &Error) -> StatusCode {
     match error {
         Error::ResponseUnsignable => StatusCode::NOT_IMPLEMENTED,
-        Error::Replay(replay::Error::Replayed | replay::Error::Expired) => StatusCode::BAD_REQUEST,
+        Error::Replay(aims_replay::Error::Replayed | aims_replay::Error::Expired) => {
+            StatusCode::BAD_REQUEST
+        }
         Error::Replay(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Prepare { .. }
         | Error::LabelTaken

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::random::SYSTEM;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SYSTEM;
 use serde_json::Value;
 
 use super::*;

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use jose::jwk::Jwk;
-use jose::key::VerifyingKey;
-use jose::provider::{AWS_LC, RUSTCRYPTO};
+use aims_jose::jwk::Jwk;
+use aims_jose::key::VerifyingKey;
+use aims_jose::provider::{AWS_LC, RUSTCRYPTO};
 use serde_json::Value;
 
 use super::*;

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use jose::key::SigningKey;
-use jose::provider::AWS_LC;
-use jose::random::SYSTEM;
-use jose::time::UnixTime;
+use aims_jose::key::SigningKey;
+use aims_jose::provider::AWS_LC;
+use aims_jose::random::SYSTEM;
+use aims_jose::time::UnixTime;
 
 use super::*;
 use crate::digest::ContentDigest;
