@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The three programs as three processes: an authority, a tool and an agent, on ports of this machine. The agent's identity lives three seconds, so that it is
-# renewed on the way; what each of them says is compared with what it must say. Ends within 30 seconds, or fails.
+# The three programs as three processes: an authority, a tool and an agent, on ports of this
+# machine. The agent's identity lives three seconds, so that it is renewed on the way; what each of
+# them says is compared with what it must say. Ends within 30 seconds, or fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,7 +33,8 @@ says() { # program, pattern
     grep -Eqs -- "$2" "$folder/$1.out"
 }
 
-# The tool's URL is configuration of all three, so its port is chosen first; one that somebody has is chosen again.
+# The tool's URL is configuration of all three, so its port is chosen first; one that somebody has
+# is chosen again.
 for _ in 1 2 3 4 5; do
     export TOOL_URL=http://127.0.0.1:$((20000 + RANDOM % 10000))/mcp
     "$programs/aims" authority serve --listen 127.0.0.1:0 --lifetime 3 \
@@ -57,7 +59,8 @@ port=${TOOL_URL##*:}
 exec 3<>"/dev/tcp/127.0.0.1/${port%%/*}"
 printf 'GET /mcp/whoami HTTP/1.1\r\nHost: ' >&3
 
-# A stranger is told the same at every path, so that nobody without an identity learns which there are.
+# A stranger is told the same at every path, so that nobody without an identity learns which there
+# are.
 stranger() { # path
     exec 4<>"/dev/tcp/127.0.0.1/${port%%/*}"
     printf 'POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n' "$1" >&4
@@ -95,7 +98,8 @@ if grep -Fq -- "$(cat "$folder/agent.token")" "$folder"/*.out; then fail 'the bo
 timeout 8 cat <&3 >"$folder/half.out" 2>&1 || [ $? -ne 124 ] || fail 'half a head keeps its connection'
 exec 3>&-
 
-# The bootstrap token was good once: a second agent that found it gets nothing, and the authority says why.
+# The bootstrap token was good once: a second agent that found it gets nothing, and the authority
+# says why.
 if timeout 10 "$programs/example-agent" >"$folder/second.out" 2>&1; then fail 'the token was good twice'; fi
 expect authority 1 'identity.enrolment_used'
 expect second 1 '^agent +no identity from .*: the authority answered 403$'

@@ -1,7 +1,8 @@
 //! The seam *authorize*: who calls and what is called go in, a decision with its reasons comes out.
 //!
-//! The default is [`Requirements`](crate::Requirements). A policy engine implements [`Authorize`] and is asked after the requirements of the
-//! route were met, so that a policy can only narrow what they allow.
+//! The default is [`Requirements`](crate::Requirements). A policy engine implements [`Authorize`]
+//! and is asked after the requirements of the route were met, so that a policy can only narrow what
+//! they allow.
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -76,7 +77,8 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Decides whether a principal may make a call. Synchronous: what it needs to know it holds as a snapshot.
+/// Decides whether a principal may make a call. Synchronous: what it needs to know it holds as a
+/// snapshot.
 ///
 /// ```
 /// use aims::decision::{Authorize, Call, Decision, Denial, Reason};

@@ -12,7 +12,8 @@ use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::WptProof;
 
-/// Who calls: what a [`Guard`](crate::Guard) has made of a request. Nothing else can make one (T-139):
+/// Who calls: what a [`Guard`](crate::Guard) has made of a request. Nothing else can make one
+/// (T-139):
 ///
 /// ```compile_fail
 /// fn a_principal_is_not_made_by_hand(who: &aims::Principal) -> aims::Principal {
@@ -54,7 +55,8 @@ impl Principal {
         Self(Arc::new(proven))
     }
 
-    /// The agent that holds the proven key. None where only a bearer token came, which a guard must allow by name.
+    /// The agent that holds the proven key. None where only a bearer token came, which a guard must
+    /// allow by name.
     #[must_use]
     pub fn agent(&self) -> Option<&WorkloadId> {
         self.wit().map(Wit::id)
@@ -137,7 +139,8 @@ impl Principal {
         }
     }
 
-    /// When the first of the credentials expires. What a request began may outlive it; a new request will not.
+    /// When the first of the credentials expires. What a request began may outlive it; a new
+    /// request will not.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         match &*self.0 {

@@ -1,4 +1,5 @@
-//! The seam *record*: every acceptance and refusal becomes one typed event, with hashes of the tokens and never the tokens.
+//! The seam *record*: every acceptance and refusal becomes one typed event, with hashes of the
+//! tokens and never the tokens.
 
 mod queue;
 
@@ -11,7 +12,8 @@ pub use queue::{Entries, Entry, Queue, queue};
 
 use crate::{Proof, decision::Reason, trace::TraceContext};
 
-/// What happened to one request: who asked, on whose behalf, for what, what was decided, why and when.
+/// What happened to one request: who asked, on whose behalf, for what, what was decided, why and
+/// when.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
@@ -80,11 +82,12 @@ impl Outcome {
     }
 }
 
-/// Takes each event. It is called on the request's own path: an implementation that writes elsewhere hands the event to a bounded [`queue`](fn@queue), which counts what
-/// does not fit.
+/// Takes each event. It is called on the request's own path: an implementation that writes
+/// elsewhere hands the event to a bounded [`queue`](fn@queue), which counts what does not fit.
 ///
-/// The guard waits for it, so that nothing goes on unrecorded: an implementation that waits holds up its own request and no other, and one that panics costs its request,
-/// which is then not let in (F-24).
+/// The guard waits for it, so that nothing goes on unrecorded: an implementation that waits holds
+/// up its own request and no other, and one that panics costs its request, which is then not let in
+/// (F-24).
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -114,7 +117,8 @@ impl<T: Record + ?Sized> Record for Arc<T> {
     }
 }
 
-/// The default: events go to `tracing`, target `aims`, acceptances at DEBUG and refusals at WARN. Foreign text is escaped.
+/// The default: events go to `tracing`, target `aims`, acceptances at DEBUG and refusals at WARN.
+/// Foreign text is escaped.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ToTracing;

@@ -26,10 +26,12 @@ impl fmt::Display for Keys {
     }
 }
 
-/// Ends when the refresh does, with whether there are other keys than before: only then is a request judged again.
+/// Ends when the refresh does, with whether there are other keys than before: only then is a
+/// request judged again.
 pub type RefreshFuture<'a> = Pin<Box<dyn Future<Output = bool> + Send + 'a>>;
 
-/// Refreshes keys. It must be single-flight, limited in rate and in time: anybody can name an unknown key (T-085, ATJ-11).
+/// Refreshes keys. It must be single-flight, limited in rate and in time: anybody can name an
+/// unknown key (T-085, ATJ-11).
 pub trait Refresh: Debug + Send + Sync {
     /// Refreshes these keys, if it is not too soon.
     fn refresh(&self, keys: Keys) -> RefreshFuture<'_>;

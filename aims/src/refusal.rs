@@ -6,8 +6,8 @@ use http::{HeaderValue, Response, StatusCode, header};
 
 /// A refused request: the answer for the wire, a stable code, and a detail for the record.
 ///
-/// Only the answer is ever sent. It is the same for an unknown and for a wrong credential, so that a caller learns nothing about which agents, keys
-/// or tokens exist.
+/// Only the answer is ever sent. It is the same for an unknown and for a wrong credential, so that
+/// a caller learns nothing about which agents, keys or tokens exist.
 #[derive(Debug)]
 #[must_use = "a refusal is sent with `into_response`"]
 pub struct Refusal {
@@ -19,7 +19,8 @@ pub struct Refusal {
 /// The kinds of answer that the standards give to a refused request.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// 400 with RFC 9457 problem details: what WIT and WPT failures get (draft-ietf-wimse-wpt-02 §2.1).
+    /// 400 with RFC 9457 problem details: what WIT and WPT failures get (draft-ietf-wimse-wpt-02
+    /// §2.1).
     Problem(&'static str),
     /// 400, 401 or 403 with `WWW-Authenticate` (RFC 6750 §3).
     Challenge(StatusCode, HeaderValue),
@@ -29,13 +30,15 @@ pub(crate) enum Answer {
     TooLarge,
     /// 503: it cannot be decided now.
     Unavailable,
-    /// 501: a signed response was asked for, and cannot be given (draft-ietf-wimse-http-signature §"Error Conditions").
+    /// 501: a signed response was asked for, and cannot be given (draft-ietf-wimse-http-signature
+    /// §"Error Conditions").
     #[cfg(feature = "http-sig")]
     Unsigned,
 }
 
 impl Refusal {
-    /// The codes that only a guard gives. Besides, a refusal has those of `wimse-cred`, `wimse-wpt`, `oauth-rs`, `replay` and `jose`.
+    /// The codes that only a guard gives. Besides, a refusal has those of `wimse-cred`,
+    /// `wimse-wpt`, `oauth-rs`, `replay` and `jose`.
     pub const CODES: &'static [&'static str] = &[
         "guard.content",
         "guard.fields",
@@ -93,7 +96,8 @@ impl Refusal {
         &self.detail
     }
 
-    /// The answer for the wire: status, `WWW-Authenticate` or problem details (RFC 9457), never to be stored.
+    /// The answer for the wire: status, `WWW-Authenticate` or problem details (RFC 9457), never to
+    /// be stored.
     pub fn into_response<B: From<Vec<u8>>>(self) -> Response<B> {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Refused");

@@ -40,7 +40,8 @@ impl Requirements {
 
     /// Only callers that were proven in this way, or in another one that was named.
     ///
-    /// [`Proof::HttpSignature`] is judged by [`Guard::check_message`](crate::Guard::check_message) and the layer for messages; [`Proof::Bearer`] is let in by
+    /// [`Proof::HttpSignature`] is judged by [`Guard::check_message`](crate::Guard::check_message)
+    /// and the layer for messages; [`Proof::Bearer`] is let in by
     /// [`dangerous_allow_bearer`](Self::dangerous_allow_bearer) alone.
     #[must_use]
     pub fn proof(mut self, proof: Proof) -> Self {
@@ -48,8 +49,9 @@ impl Requirements {
         self
     }
 
-    /// Lets in access tokens without proof of possession, where they are bound to no key: whoever steals one can use it (RFC 6750 §5).
-    /// With patterns of agents there is nobody whom they could match, and such a request is refused.
+    /// Lets in access tokens without proof of possession, where they are bound to no key: whoever
+    /// steals one can use it (RFC 6750 §5). With patterns of agents there is nobody whom they could
+    /// match, and such a request is refused.
     #[must_use]
     pub const fn dangerous_allow_bearer(mut self) -> Self {
         self.bearer = true;

@@ -1,4 +1,5 @@
-//! The seam *revoked*: asked of every credential that a guard is about to believe, known from before or fresh.
+//! The seam *revoked*: asked of every credential that a guard is about to believe, known from
+//! before or fresh.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -17,7 +18,8 @@ pub enum Credential<'a> {
     Wit(&'a Wit),
 }
 
-/// Says whether a credential was revoked. Called on the request's own path: it answers from what it holds.
+/// Says whether a credential was revoked. Called on the request's own path: it answers from what it
+/// holds.
 ///
 /// ```
 /// use aims::revoked::{Credential, Revoked};

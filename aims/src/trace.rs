@@ -1,6 +1,7 @@
 //! W3C Trace Context: the `traceparent` field, carried from the caller to what is called next.
 //!
-//! `Guard` reads it from a request and puts it into its events; `Agent` writes the one that the program has at the moment into what it sends.
+//! `Guard` reads it from a request and puts it into its events; `Agent` writes the one that the
+//! program has at the moment into what it sends.
 
 use std::{fmt, str::FromStr};
 
@@ -28,7 +29,8 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// Reads the context of a request; a missing, repeated or malformed field gives none, as Trace Context §4.3 has it.
+    /// Reads the context of a request; a missing, repeated or malformed field gives none, as Trace
+    /// Context §4.3 has it.
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT).iter();
@@ -75,7 +77,8 @@ impl TraceContext {
 impl FromStr for TraceContext {
     type Err = NotTraceContext;
 
-    /// Takes version 00 exactly, and of a later version the part that version 00 knows (Trace Context §4.3).
+    /// Takes version 00 exactly, and of a later version the part that version 00 knows (Trace
+    /// Context §4.3).
     ///
     /// # Errors
     ///
@@ -126,7 +129,8 @@ impl fmt::Display for TraceContext {
 #[non_exhaustive]
 pub struct NotTraceContext;
 
-/// Tells the trace context that the program is in at the moment: the seam between an agent and its telemetry.
+/// Tells the trace context that the program is in at the moment: the seam between an agent and its
+/// telemetry.
 ///
 /// ```
 /// use aims::trace::{CurrentTrace, TraceContext};

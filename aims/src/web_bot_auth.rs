@@ -1,7 +1,9 @@
-//! Web Bot Auth, the receiver's side over HTTP: the directories of agents are fetched when a request names them, and kept.
+//! Web Bot Auth, the receiver's side over HTTP: the directories of agents are fetched when a
+//! request names them, and kept.
 //!
-//! A URL in `Signature-Agent` is a stranger's choice. It is fetched over `https` from public addresses alone, no redirect is followed, the answer is bounded in size and
-//! time, one directory is fetched once at a time, and no more of them are kept than there is room for (T-072).
+//! A URL in `Signature-Agent` is a stranger's choice. It is fetched over `https` from public
+//! addresses alone, no redirect is followed, the answer is bounded in size and time, one directory
+//! is fetched once at a time, and no more of them are kept than there is room for (T-072).
 //!
 //! ```no_run
 //! # async fn example(message: aims_http_sig::HttpRequest<'_>) -> Result<(), Box<dyn std::error::Error>> {
@@ -57,7 +59,8 @@ pub struct AgentDirectoriesBuilder {
 }
 
 impl AgentDirectories {
-    /// Directories that are fetched by a client made so, but that it follows no redirect and reads 256 KiB at most.
+    /// Directories that are fetched by a client made so, but that it follows no redirect and reads
+    /// 256 KiB at most.
     ///
     /// # Errors
     ///
@@ -70,8 +73,8 @@ impl AgentDirectories {
         Ok(Self::over(Arc::new(fetcher), provider))
     }
 
-    /// Directories that are fetched by this. It is handed URLs that strangers chose, so it must do what [`Fetcher`](aims_fetch::Fetcher) does: public addresses alone, and
-    /// no redirects.
+    /// Directories that are fetched by this. It is handed URLs that strangers chose, so it must do
+    /// what [`Fetcher`](aims_fetch::Fetcher) does: public addresses alone, and no redirects.
     pub fn over(fetch: Arc<dyn Fetch>, provider: &'static dyn Provider) -> AgentDirectoriesBuilder {
         AgentDirectoriesBuilder {
             fetch,
@@ -83,13 +86,16 @@ impl AgentDirectories {
         }
     }
 
-    /// Verifies the one signature of Web Bot Auth that a request has. Its directory is fetched where it is not at hand, and only when all else that can be judged
-    /// without a key is right; a key that is not in it is looked for once more in a newer one, if that was not done a moment ago.
+    /// Verifies the one signature of Web Bot Auth that a request has. Its directory is fetched
+    /// where it is not at hand, and only when all else that can be judged without a key is right; a
+    /// key that is not in it is looked for once more in a newer one, if that was not done a moment
+    /// ago.
     ///
     /// # Errors
     ///
-    /// The codes of [`RequestPolicy::verify`], and those of [`Documents::get`] where the directory is not to be had: `fetch.address`, `fetch.status` (redirects among
-    /// them), `fetch.content_type`, `fetch.rejected` where it is none or no key in it has signed it.
+    /// The codes of [`RequestPolicy::verify`], and those of [`Documents::get`] where the directory
+    /// is not to be had: `fetch.address`, `fetch.status` (redirects among them),
+    /// `fetch.content_type`, `fetch.rejected` where it is none or no key in it has signed it.
     pub async fn verify(
         &self,
         policy: &RequestPolicy,
@@ -156,8 +162,9 @@ const fn rules(discovery: Discovery) -> DirectoryRules {
 }
 
 impl AgentDirectoriesBuilder {
-    /// Uses keys of a directory that have not signed it, too. What they say is as good for the agent of that URL; what is missing is that whoever serves the directory
-    /// holds them (draft appendix "Possession Proof on the Directory Response").
+    /// Uses keys of a directory that have not signed it, too. What they say is as good for the
+    /// agent of that URL; what is missing is that whoever serves the directory holds them (draft
+    /// appendix "Possession Proof on the Directory Response").
     pub fn accepting_unproven_keys(mut self) -> Self {
         self.proof = Proof::Unneeded;
         self

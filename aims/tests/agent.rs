@@ -127,7 +127,8 @@ fn a_proven_request_is_let_in() {
     }
 }
 
-/// What a proof could not cover is not sent, and neither is anything by an agent whose identity has ended.
+/// What a proof could not cover is not sent, and neither is anything by an agent whose identity has
+/// ended.
 #[test]
 fn what_cannot_be_proven_is_refused() {
     let world = World::new();

@@ -109,7 +109,8 @@ fn code(answer: Answer) -> &'static str {
     answer.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// SIG-05, SIG-09: each request is signed over its collected content, and its signed answer is verified.
+/// SIG-05, SIG-09: each request is signed over its collected content, and its signed answer is
+/// verified.
 #[tokio::test]
 async fn requests_are_signed_and_answers_verified() {
     let meeting = Meeting::answering();
@@ -194,7 +195,8 @@ async fn contents_are_bounded() {
     );
 }
 
-/// What breaks off is no content, what has trailers is not covered, and the client's own error is kept.
+/// What breaks off is no content, what has trailers is not covered, and the client's own error is
+/// kept.
 #[tokio::test]
 async fn each_failure_has_its_code() {
     let meeting = Meeting::taking(aims::guard::HttpSignatures::new());
@@ -277,7 +279,8 @@ fn with_tokens(meeting: &Meeting, tokens: &[&str]) -> Agent {
     meeting.agent_with(|it| it.authorize(TOOL.parse().unwrap(), scopes, source))
 }
 
-/// RFC 6750 §3: a refused token is replaced once, with a new proof, over the same content, through a client that is ready.
+/// RFC 6750 §3: a refused token is replaced once, with a new proof, over the same content, through
+/// a client that is ready.
 #[tokio::test]
 async fn a_refused_token_is_replaced_once() {
     let meeting = Meeting::new(
@@ -311,7 +314,8 @@ async fn a_refused_token_is_replaced_once() {
     assert_eq!(client.sent.load(Ordering::SeqCst), 2);
 }
 
-/// T-138: of a URI that could be read as one within a resource, it is not guessed whether it is; it is not sent.
+/// T-138: of a URI that could be read as one within a resource, it is not guessed whether it is; it
+/// is not sent.
 #[tokio::test]
 async fn a_uri_that_is_not_in_normal_form_is_an_error() {
     let meeting = Meeting::taking(aims::guard::HttpSignatures::new());

@@ -165,7 +165,8 @@ async fn holds(senders: &Senders, way: Way, method: usize, host: &str, target: &
         code = send(agent, way, client, uri.clone()) => code,
         (request, sent, content) = received(&listener) => {
             let target = uri.path_and_query().unwrap().as_str();
-            // An empty path goes out as `/` (RFC 9112 §3.2.1); a signature over one with a query is refused.
+            // An empty path goes out as `/` (RFC 9112 §3.2.1); a signature over one with a query is
+            // refused.
             assert_eq!(sent.strip_prefix('/'), target.strip_prefix('/').or(Some(target)));
             assert_eq!(request.headers()["host"], *uri.authority().unwrap().as_str());
             let audience = fields::audience(&uri).unwrap();

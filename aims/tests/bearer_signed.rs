@@ -1,4 +1,5 @@
-//! Signature fields without a WIT, beside a bearer token: nobody's, so they prove nothing and forbid nothing.
+//! Signature fields without a WIT, beside a bearer token: nobody's, so they prove nothing and
+//! forbid nothing.
 
 #![cfg(all(feature = "http-sig", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -34,7 +35,8 @@ fn request(token: &str, fields: &[(&'static str, &str)]) -> Parts {
     request
 }
 
-/// Of a guard with HTTP signatures or without, by the head alone or with the content: all read them alike.
+/// Of a guard with HTTP signatures or without, by the head alone or with the content: all read them
+/// alike.
 #[test]
 fn dangling_signatures_beside_a_bearer_token_are_nothing() {
     let world = World::new();

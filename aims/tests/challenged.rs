@@ -1,4 +1,5 @@
-//! What an agent makes of a tool's challenges: a token is replaced when it was refused, and for nothing else.
+//! What an agent makes of a tool's challenges: a token is replaced when it was refused, and for
+//! nothing else.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -1,4 +1,5 @@
-//! What goes wrong around a guard: handlers and seams that panic or wait, clocks that are wrong, revocations between two requests, tokens that could go astray.
+//! What goes wrong around a guard: handlers and seams that panic or wait, clocks that are wrong,
+//! revocations between two requests, tokens that could go astray.
 
 #![cfg(all(feature = "axum", feature = "agent"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -136,7 +137,8 @@ impl Clock for Panicking {
     }
 }
 
-/// T-144, F-24: a seam that panics costs its own request, which is not let in, and the next one is judged as ever.
+/// T-144, F-24: a seam that panics costs its own request, which is not let in, and the next one is
+/// judged as ever.
 #[tokio::test]
 async fn a_panicking_seam_costs_its_own_request() {
     quietly();
@@ -204,8 +206,8 @@ impl Record for Waiting {
     }
 }
 
-/// F-24: an event is handed over on the request's own path, before the request goes on. A seam that waits holds up that request, and no other: the guard holds no lock
-/// meanwhile.
+/// F-24: an event is handed over on the request's own path, before the request goes on. A seam that
+/// waits holds up that request, and no other: the guard holds no lock meanwhile.
 #[test]
 fn a_waiting_record_holds_up_its_own_request() {
     let world = World::new();
@@ -220,7 +222,8 @@ fn a_waiting_record_holds_up_its_own_request() {
     std::thread::scope(|scope| {
         let held = scope.spawn(|| told(guard.check(&agent.call(), at(NOW))).0);
         is_here.recv_timeout(Duration::from_secs(10)).unwrap();
-        // With the same credential, so that it goes by the same entries of the caches: refused, and that at once.
+        // With the same credential, so that it goes by the same entries of the caches: refused, and
+        // that at once.
         let mut other = agent.call();
         other.headers.remove("workload-proof-token");
         assert_eq!(told(guard.check(&other, at(NOW))).0, "wpt.field_missing");
@@ -235,7 +238,8 @@ fn a_waiting_record_holds_up_its_own_request() {
     });
 }
 
-/// F-23: whose clock is wrong can be read off the refusal: both times, and the skew, which nothing widens.
+/// F-23: whose clock is wrong can be read off the refusal: both times, and the skew, which nothing
+/// widens.
 #[test]
 fn a_wrong_clock_is_told_with_both_times() {
     let world = World::new();
@@ -360,7 +364,8 @@ impl Fetch for Tokens {
     }
 }
 
-/// T-112: what a listener sees that is not the tool: no token of the tool, not when the agent is sent there, and not when the tool itself redirects there.
+/// T-112: what a listener sees that is not the tool: no token of the tool, not when the agent is
+/// sent there, and not when the tool itself redirects there.
 #[tokio::test]
 async fn a_trap_sees_no_token() {
     let world = World::new();

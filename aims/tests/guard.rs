@@ -1,4 +1,5 @@
-//! The guard without access tokens: each refusal by an input that differs in one thing from one that is let in.
+//! The guard without access tokens: each refusal by an input that differs in one thing from one
+//! that is let in.
 
 #![cfg(feature = "tool")]
 
@@ -49,7 +50,8 @@ fn a_proven_agent_is_let_in() {
     assert_eq!(who.expires(), at(NOW + 3_600));
 }
 
-/// WIT-06, WIT-07, WPT-08: both fields, once each, as compact JWTs; 400, or 431 before anything is read.
+/// WIT-06, WIT-07, WPT-08: both fields, once each, as compact JWTs; 400, or 431 before anything is
+/// read.
 #[test]
 fn the_two_fields_are_there_once() {
     let world = World::new();
@@ -467,7 +469,8 @@ impl Clock for Then {
     }
 }
 
-/// ATJ-11, T-085: an unknown key is asked for once; a key that is still unknown, and every other refusal, is not asked for again.
+/// ATJ-11, T-085: an unknown key is asked for once; a key that is still unknown, and every other
+/// refusal, is not asked for again.
 #[tokio::test]
 async fn an_unknown_key_is_asked_for_once() {
     let mut signer = World::new();

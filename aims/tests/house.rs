@@ -1,4 +1,5 @@
-//! The rules of the house that a compiler does not hold: floors, features, lints, and the tables of SPECS.md.
+//! The rules of the house that a compiler does not hold: floors, features, lints, and the tables of
+//! SPECS.md.
 
 #![cfg(all(
     feature = "agent",
@@ -21,7 +22,8 @@ use std::{
 
 use serde_json::Value;
 
-/// The floor of each crate of the family; what stands beside (programs, examples, benches) may use all.
+/// The floor of each crate of the family; what stands beside (programs, examples, benches) may use
+/// all.
 const FLOORS: &[(&str, u8)] = &[
     ("aims-jose", 0),
     ("aims-replay", 0),
@@ -43,7 +45,8 @@ const BESIDE: &[&str] = &[
     "aims-interop-http-sig",
     "aims-interop-oauth",
 ];
-/// What is not required below the top floor; `fetch` is nothing but I/O and is itself optional everywhere.
+/// What is not required below the top floor; `fetch` is nothing but I/O and is itself optional
+/// everywhere.
 const RIM: &[&str] = &["aims-fetch", "axum", "hyper", "reqwest", "tokio", "tower"];
 
 fn root() -> PathBuf {
@@ -185,7 +188,8 @@ fn providers_are_chosen_in_jose_alone() {
     }
 }
 
-/// T-082: every HTTP client of the project comes from the one constructor in `fetch`, or is the program's own.
+/// T-082: every HTTP client of the project comes from the one constructor in `fetch`, or is the
+/// program's own.
 #[test]
 fn http_clients_come_from_one_constructor() {
     let needles = [

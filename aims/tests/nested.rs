@@ -81,7 +81,8 @@ fn last_code(events: &Events) -> String {
         .to_owned()
 }
 
-/// WPT-02, SIG-08: the prefix of the nest is a part of the target, and the handler sees what its router gives it.
+/// WPT-02, SIG-08: the prefix of the nest is a part of the target, and the handler sees what its
+/// router gives it.
 #[tokio::test]
 async fn proofs_are_about_the_uri_that_came() {
     let events = Events::default();

@@ -1,4 +1,5 @@
-//! A queue before whatever writes events: no request waits for it, and nothing is lost in silence (F-24).
+//! A queue before whatever writes events: no request waits for it, and nothing is lost in silence
+//! (F-24).
 
 #![cfg(feature = "tool")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -131,7 +131,8 @@ async fn an_answer_to_head_has_no_content() {
     assert!(!answer.headers().contains_key("content-digest"));
 }
 
-/// T-062: short contents are compared before anybody is called, long ones are an error in place of their end.
+/// T-062: short contents are compared before anybody is called, long ones are an error in place of
+/// their end.
 #[tokio::test]
 async fn a_content_is_compared_before_its_end() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -260,7 +261,8 @@ async fn a_signed_call_is_recorded() {
     assert!(events[1].contains("proofs: [HttpSignature]") && events[1].contains("code: None"));
 }
 
-/// What is found out after a call was let in is an event of its own: a long content that is another one (T-062), and an answer that cannot be signed (SIG-09).
+/// What is found out after a call was let in is an event of its own: a long content that is another
+/// one (T-062), and an answer that cannot be signed (SIG-09).
 #[tokio::test]
 async fn what_is_found_out_later_is_recorded() {
     let events = Events::default();
@@ -321,7 +323,8 @@ async fn a_content_that_breaks_off_is_recorded() {
     assert!(events[1].contains("outcome: Refused") && events[1].contains("guard.content"));
 }
 
-/// T-023: neither what the service gets nor what the agent keeps prints a token, long as the content may be.
+/// T-023: neither what the service gets nor what the agent keeps prints a token, long as the
+/// content may be.
 #[tokio::test]
 async fn nothing_prints_a_token() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -344,7 +347,8 @@ async fn nothing_prints_a_token() {
     }
 }
 
-/// SIG-09: a tool that has no identity at the moment is not called, as its answer could not be signed.
+/// SIG-09: a tool that has no identity at the moment is not called, as its answer could not be
+/// signed.
 #[tokio::test]
 async fn who_cannot_answer_is_not_called() {
     for (state, status, calls) in [

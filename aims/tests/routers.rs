@@ -1,4 +1,5 @@
-//! Every way in which axum routes a request: no handler that takes a `Principal` is reached without one.
+//! Every way in which axum routes a request: no handler that takes a `Principal` is reached without
+//! one.
 
 #![cfg(feature = "axum")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -295,7 +296,8 @@ async fn send(router: &Router, request: Request<Body>) -> Response {
     answer.unwrap()
 }
 
-/// T-140: with a guard, each shape answers as the table says, and the handler is reached by whoever proved who it is, alone.
+/// T-140: with a guard, each shape answers as the table says, and the handler is reached by whoever
+/// proved who it is, alone.
 #[tokio::test]
 async fn no_shape_is_open() {
     let world = World::new();
@@ -350,7 +352,8 @@ mod imposter {
     pub(super) struct Principal(pub(super) String);
 }
 
-/// T-139: a header is no principal, nor is a type of the same name; and the tool's own people are told what is wrong.
+/// T-139: a header is no principal, nor is a type of the same name; and the tool's own people are
+/// told what is wrong.
 #[tokio::test]
 async fn only_a_guard_makes_a_principal() {
     let count = Count::default();

@@ -40,7 +40,8 @@ fn a_signed_request_is_let_in() {
     assert_eq!(who.expires(), at(NOW + 3_600));
 }
 
-/// Each differs from a good request in one thing, is refused as a problem without a challenge, and spends nothing.
+/// Each differs from a good request in one thing, is refused as a problem without a challenge, and
+/// spends nothing.
 #[test]
 fn what_differs_from_what_was_signed_is_refused() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -113,7 +114,8 @@ fn a_signature_has_its_time() {
     assert_eq!(told(verdict).0, "sig.lifetime");
 }
 
-/// A head without its content is no signed message, and a guard that was not told of signatures takes none.
+/// A head without its content is no signed message, and a guard that was not told of signatures
+/// takes none.
 #[test]
 fn signatures_are_judged_with_the_content_and_where_the_guard_says() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -196,7 +198,8 @@ fn the_access_token_is_covered() {
     );
 }
 
-/// Both proofs are verified and spent where both came, and a signature of another kind beside a WPT is nothing to the guard.
+/// Both proofs are verified and spent where both came, and a signature of another kind beside a WPT
+/// is nothing to the guard.
 #[test]
 fn two_proofs_are_two() {
     let meeting = Meeting::taking(HttpSignatures::new());

@@ -1,4 +1,5 @@
-//! What the project takes from elsewhere: `dependencies.md` and `deny.toml` against what cargo says.
+//! What the project takes from elsewhere: `dependencies.md` and `deny.toml` against what cargo
+//! says.
 
 #![cfg(feature = "tool")]
 #![expect(
@@ -45,7 +46,8 @@ fn name(value: &Value) -> String {
     value["name"].as_str().unwrap().to_owned()
 }
 
-/// The rows of the table under a heading, by the name in their first cell: none twice, no cell empty, in the order of their names.
+/// The rows of the table under a heading, by the name in their first cell: none twice, no cell
+/// empty, in the order of their names.
 fn table(heading: &str) -> BTreeMap<String, Vec<String>> {
     let text = fs::read_to_string(root().join("dependencies.md")).unwrap();
     let (_, behind) = text.split_once(&format!("\n## {heading}\n")).unwrap();
@@ -133,8 +135,8 @@ fn what_runs_at_build_time_is_reviewed() {
     assert!(!found.keys().any(|name| name.starts_with("aims")));
 }
 
-/// T-204: each crate below us that had an advisory on cryptography is banned below the version that mends it, with the advisory's name; and what is
-/// locked is not banned.
+/// T-204: each crate below us that had an advisory on cryptography is banned below the version that
+/// mends it, with the advisory's name; and what is locked is not banned.
 #[test]
 fn crypto_crates_have_a_least_version() {
     let deny = fs::read_to_string(root().join("deny.toml")).unwrap();
@@ -171,7 +173,8 @@ fn crypto_crates_have_a_least_version() {
     }
 }
 
-/// T-200: the check of licences, sources and advisories is strict, CI runs it, and each lock file names one registry and a checksum for each crate.
+/// T-200: the check of licences, sources and advisories is strict, CI runs it, and each lock file
+/// names one registry and a checksum for each crate.
 #[test]
 fn the_supply_check_is_strict_and_run() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();

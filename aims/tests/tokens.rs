@@ -1,4 +1,5 @@
-//! The guard with access tokens: each refusal by a token that differs in one thing from one that is let in.
+//! The guard with access tokens: each refusal by a token that differs in one thing from one that is
+//! let in.
 
 #![cfg(feature = "tool")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -71,7 +72,8 @@ fn an_agent_with_its_token_is_let_in() {
     assert_eq!(who.expires(), at(NOW + 300));
 }
 
-/// BEAR-02, PRM-02, PRM-20: no token: 401 without `error`, with the place of the metadata and the scope.
+/// BEAR-02, PRM-02, PRM-20: no token: 401 without `error`, with the place of the metadata and the
+/// scope.
 #[test]
 fn no_token_is_told_where_to_get_one() {
     let world = World::new();
@@ -169,7 +171,8 @@ fn type_algorithm_and_key_are_checked() {
     );
 }
 
-/// T-130: a token of another agent, bound to another key, or bound to none and issued to somebody else.
+/// T-130: a token of another agent, bound to another key, or bound to none and issued to somebody
+/// else.
 #[test]
 fn token_and_proof_name_one_agent() {
     let world = World::new();
@@ -272,7 +275,8 @@ fn the_token_comes_in_one_field() {
     assert_eq!(code(&guard, &twice).0, "token.authorization");
 }
 
-/// Requirements: a bearer token alone only where it was named, and then only one that is bound to nothing.
+/// Requirements: a bearer token alone only where it was named, and then only one that is bound to
+/// nothing.
 #[test]
 fn bearer_alone_is_refused_unless_named() {
     let world = World::new();
@@ -300,7 +304,8 @@ fn bearer_alone_is_refused_unless_named() {
     );
 }
 
-/// T-038: what was cached ends with its time and with its key; T-085: good keys are not replaced by none.
+/// T-038: what was cached ends with its time and with its key; T-085: good keys are not replaced by
+/// none.
 #[test]
 fn a_cached_token_ends() {
     let world = World::new();

@@ -317,7 +317,8 @@ async fn only_keys_that_signed_it_are_used() {
     verify(&lax, &parts).await.unwrap();
 }
 
-/// A key that is not there is looked for once more, and not again at once; what fails evicts nothing.
+/// A key that is not there is looked for once more, and not again at once; what fails evicts
+/// nothing.
 #[tokio::test]
 async fn a_missing_key_is_looked_for_once() {
     let (old, new) = (key(), key());
@@ -399,7 +400,8 @@ impl Fetch for Hanging {
     }
 }
 
-/// As many URLs that hang as directories are kept, each in a request with a signature that nobody can verify: who is known stays known, and a host of the stranger's choice is asked a few times.
+/// As many URLs that hang as directories are kept, each in a request with a signature that nobody
+/// can verify: who is known stays known, and a host of the stranger's choice is asked a few times.
 #[tokio::test]
 async fn a_stranger_cannot_make_agents_unknown() {
     let key = key();

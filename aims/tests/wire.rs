@@ -1,5 +1,5 @@
-//! Raw bytes over TCP to a guarded axum server: what could be read in two ways, or is too large, does not reach the handler. Each request is proven, and differs from
-//! the good one in one thing.
+//! Raw bytes over TCP to a guarded axum server: what could be read in two ways, or is too large,
+//! does not reach the handler. Each request is proven, and differs from the good one in one thing.
 
 #![cfg(feature = "axum")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -81,7 +81,8 @@ impl Tool {
         format!("Workload-Identity-Token: {wit}\r\nWorkload-Proof-Token: {wpt}\r\n")
     }
 
-    /// Sends a head, with a fresh proof where `PROOF` stands, and a body. Gives the status, the codes of what was judged, and how often the handler was reached.
+    /// Sends a head, with a fresh proof where `PROOF` stands, and a body. Gives the status, the
+    /// codes of what was judged, and how often the handler was reached.
     async fn send(&self, head: &str, body: &str) -> (u16, Vec<String>, usize) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let head = head.replace("PROOF\r\n", &self.proof());
@@ -208,8 +209,10 @@ async fn what_is_no_http_is_refused() {
     }
 }
 
-/// T-064: bare line feeds, a length beside chunks, and a fragment, which the server reads in its own way and shows nobody. The request that it reads is the one that is
-/// judged; what a proxy before it could take for a second one, or hide in a first one, brings no proof, and the same proof serves no second time.
+/// T-064: bare line feeds, a length beside chunks, and a fragment, which the server reads in its
+/// own way and shows nobody. The request that it reads is the one that is judged; what a proxy
+/// before it could take for a second one, or hide in a first one, brings no proof, and the same
+/// proof serves no second time.
 #[tokio::test]
 async fn a_hidden_request_brings_no_proof() {
     let tool = Tool::start().await;

@@ -22,7 +22,8 @@ use crate::{Builder, Error, Limits, answer};
 /// An identity server and an authorization server in one, in memory. Clones share everything.
 ///
 /// It does no I/O: [`handle`](Self::handle) takes a request and the time and gives the answer.
-/// [`router`](Self::router) brings it into an axum program, [`Server`](crate::Server) onto a socket.
+/// [`router`](Self::router) brings it into an axum program, [`Server`](crate::Server) onto a
+/// socket.
 #[derive(Clone, Debug)]
 pub struct Authority(Arc<Inner>);
 
@@ -53,9 +54,9 @@ impl Operation {
         }
     }
 
-    /// Whether a bootstrap token is shown, the one credential here that could be guessed. All others
-    /// are signatures, which guessing does not make, and a failed one must not keep out who signs well
-    /// from the same address (T-049).
+    /// Whether a bootstrap token is shown, the one credential here that could be guessed. All
+    /// others are signatures, which guessing does not make, and a failed one must not keep out who
+    /// signs well from the same address (T-049).
     fn shows_token(self, request: &Request<Vec<u8>>) -> bool {
         matches!(self, Self::Identity(operation) if operation.takes_token())
             && request.headers().contains_key(AUTHORIZATION)
@@ -266,8 +267,8 @@ impl Authority {
     }
 }
 
-/// Whatever can be wrong with a bootstrap token alike, so that being slowed down tells nothing of it
-/// either (T-141).
+/// Whatever can be wrong with a bootstrap token alike, so that being slowed down tells nothing of
+/// it either (T-141).
 const fn is_wrong_token(error: &Error) -> bool {
     matches!(
         error,

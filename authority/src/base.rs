@@ -4,7 +4,8 @@ use aims_oauth_wire::names::Issuer;
 
 use crate::Error;
 
-/// A base URL that was checked: an issuer beneath which paths can stand. Compared as its text; never normalised (T-017).
+/// A base URL that was checked: an issuer beneath which paths can stand. Compared as its text;
+/// never normalised (T-017).
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
     issuer: Issuer,

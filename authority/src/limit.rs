@@ -29,8 +29,9 @@ pub struct Limits {
     /// minute.
     pub requests: Rate,
     /// Bootstrap tokens of one source that were not good: 60 at once, 60 a minute. After that no
-    /// bootstrap token of that source is looked at until there is room again (T-049). What is signed
-    /// (bootstrap keys, renewals, client authentication) cannot be guessed, and counts as any request.
+    /// bootstrap token of that source is looked at until there is room again (T-049). What is
+    /// signed (bootstrap keys, renewals, client authentication) cannot be guessed, and counts as
+    /// any request.
     pub failures: Rate,
     /// Enrolments that can be declared: 4,096.
     pub enrolments: usize,

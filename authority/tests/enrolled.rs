@@ -115,7 +115,8 @@ async fn each_identity_has_a_new_key_and_the_bootstrap_secret_is_shown_once() {
     assert_eq!((world.shown(&token), world.shown(first.wit())), (1, 1));
 }
 
-/// WIT-08: an agent that slept too long has no WIT that says who it is. The authority's word on a token that is shown twice stands.
+/// WIT-08: an agent that slept too long has no WIT that says who it is. The authority's word on a
+/// token that is shown twice stands.
 #[tokio::test]
 async fn after_the_wit_has_expired_the_bootstrap_secret_is_shown_again() {
     for reusable in [false, true] {
@@ -140,7 +141,8 @@ async fn after_the_wit_has_expired_the_bootstrap_secret_is_shown_again() {
     }
 }
 
-/// F-02: what a failed renewal has asked for is not shown: the next one shows the WIT that the agent has.
+/// F-02: what a failed renewal has asked for is not shown: the next one shows the WIT that the
+/// agent has.
 #[tokio::test]
 async fn a_lost_answer_costs_one_renewal() {
     let (world, enrolled, token) = world(|single_use| single_use);

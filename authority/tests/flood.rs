@@ -86,7 +86,8 @@ fn good_agent(authority: &Authority, wit: &str, key: &SigningKey, batch: &Signin
     ]
 }
 
-/// T-049: malformed requests and bad signatures are no guesses, so that a neighbour who sends them keeps nobody out, not even who enrols.
+/// T-049: malformed requests and bad signatures are no guesses, so that a neighbour who sends them
+/// keeps nobody out, not even who enrols.
 #[test]
 fn a_flood_of_nonsense_keeps_nobody_out() {
     let batch = es256();
@@ -146,7 +147,8 @@ fn a_flood_of_nonsense_keeps_nobody_out() {
     assert_eq!(status(&authority, "/identity/wit", &fields, &body), 200);
 }
 
-/// T-049: who guesses bootstrap tokens is stopped, and with it whoever shows one from there; what is signed goes on.
+/// T-049: who guesses bootstrap tokens is stopped, and with it whoever shows one from there; what
+/// is signed goes on.
 #[test]
 fn guesses_stop_bootstrap_tokens_alone() {
     let batch = es256();

@@ -1,4 +1,5 @@
-//! The proof of the key that a WIT is asked for: each negative differs from a good request in one thing.
+//! The proof of the key that a WIT is asked for: each negative differs from a good request in one
+//! thing.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

@@ -69,7 +69,8 @@ fn logged(what: impl FnOnce()) -> String {
     lines[0].clone()
 }
 
-/// T-141: the peer reads `invalid_client` whatever is wrong; the log says what, down to the last source, and no token.
+/// T-141: the peer reads `invalid_client` whatever is wrong; the log says what, down to the last
+/// source, and no token.
 #[test]
 fn why_a_client_failed_is_logged_and_not_answered() {
     let key = es256();

@@ -30,7 +30,8 @@ fn claims(identity: &Identity) -> Value {
     serde_json::from_slice(&aims_jose::base64url::decode(payload).unwrap()).unwrap()
 }
 
-/// F-02, WIT-08: it renews before it expires, for a new key; while the authority is away it is kept until it expires, and not longer.
+/// F-02, WIT-08: it renews before it expires, for a new key; while the authority is away it is kept
+/// until it expires, and not longer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_identity_renews_itself_and_ends_without_its_authority() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();

@@ -1,4 +1,5 @@
-//! A WIT has twins: the same header and payload under the signature (r, n − s). A proof is bound to the text that was received (T-055).
+//! A WIT has twins: the same header and payload under the signature (r, n − s). A proof is bound to
+//! the text that was received (T-055).
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -30,7 +31,8 @@ fn twin(token: &str) -> String {
     format!("{signed}.{}", base64url::encode(&signature))
 }
 
-/// T-055: the twin is as good a WIT as the first, with a proof over its own text; with the proof over the other text it is refused.
+/// T-055: the twin is as good a WIT as the first, with a proof over its own text; with the proof
+/// over the other text it is refused.
 #[test]
 fn a_proof_is_over_the_text_that_is_shown() {
     let authority = authority();

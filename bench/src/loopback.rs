@@ -62,7 +62,8 @@ impl Connection {
     }
 }
 
-/// Sends all requests, spread over so many connections that were opened before the clock starts, and says how long that took.
+/// Sends all requests, spread over so many connections that were opened before the clock starts,
+/// and says how long that took.
 ///
 /// # Errors
 ///

@@ -1,9 +1,10 @@
-//! Costs side by side: in every round each case runs once, so that what disturbs the machine disturbs them all.
+//! Costs side by side: in every round each case runs once, so that what disturbs the machine
+//! disturbs them all.
 
 use std::time::Duration;
 
-/// What is measured: given how many times, it does it so often and says how long that took. What must be made anew for every batch is made
-/// inside, before the clock starts.
+/// What is measured: given how many times, it does it so often and says how long that took. What
+/// must be made anew for every batch is made inside, before the clock starts.
 pub type Case<'a> = Box<dyn FnMut(usize) -> Duration + 'a>;
 
 /// The costs of one operation of each case, round by round.

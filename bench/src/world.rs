@@ -108,7 +108,8 @@ impl World {
         })
     }
 
-    /// This many proofs for one place and the access token that goes along, each with its own `jti`.
+    /// This many proofs for one place and the access token that goes along, each with its own
+    /// `jti`.
     ///
     /// # Errors
     ///

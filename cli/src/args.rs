@@ -16,11 +16,13 @@ pub(crate) use httpsig::{
     Digest, HttpSig, Messages, Scheme, Sender, Sign, SignatureProfile, Verify,
 };
 
-/// Keys, identifiers, workload identity tokens, their proofs, signed HTTP messages, and an authority for development.
+/// Keys, identifiers, workload identity tokens, their proofs, signed HTTP messages, and an
+/// authority for development.
 ///
-/// No option takes a key or a token, only the FILE that it is in: other users can read a command line.
-/// Exit status: 0 for verified or done, 1 for refused, 2 for a wrong command line, or a file that cannot be read or written. A FILE of `-` is the standard
-/// input. One newline at the end of a file is no part of what it holds.
+/// No option takes a key or a token, only the FILE that it is in: other users can read a command
+/// line. Exit status: 0 for verified or done, 1 for refused, 2 for a wrong command line, or a file
+/// that cannot be read or written. A FILE of `-` is the standard input. One newline at the end of a
+/// file is no part of what it holds.
 #[derive(Debug, Parser)]
 #[command(name = "aims", version)]
 pub(crate) struct Cli {
@@ -63,7 +65,8 @@ pub(crate) enum Key {
         /// The key's `kid`
         #[arg(long, value_name = "ID", value_parser = key_id)]
         kid: Option<String>,
-        /// A new file that only its owner can read; one that is there is not overwritten. Else the standard output
+        /// A new file that only its owner can read; one that is there is not overwritten. Else the
+        /// standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -80,7 +83,8 @@ pub(crate) enum Key {
         /// The algorithm of private keys in PEM, as for `aims key generate`
         #[arg(long, value_name = "ALG")]
         pem_alg: Option<Algorithm>,
-        /// A JWK, private or public; or PKCS#8 in PEM. May be given several times; the `kid` of each is its own
+        /// A JWK, private or public; or PKCS#8 in PEM. May be given several times; the `kid` of
+        /// each is its own
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
@@ -146,7 +150,8 @@ pub(crate) enum Wit {
         profile: Profile,
         #[command(flatten)]
         shown: Shown,
-        /// The workload identity token, as `aims wit issue` prints it and the field Workload-Identity-Token carries it
+        /// The workload identity token, as `aims wit issue` prints it and the field
+        /// Workload-Identity-Token carries it
         file: PathBuf,
     },
 }
@@ -178,7 +183,8 @@ pub(crate) enum Wpt {
         #[arg(long, value_name = "SECONDS")]
         now: Option<u64>,
     },
-    /// Verifies a proof and the token that came with it. Whether the proof was seen before, it cannot know
+    /// Verifies a proof and the token that came with it. Whether the proof was seen before, it
+    /// cannot know
     Verify {
         /// The workload identity token that came with the proof
         #[arg(long, value_name = "FILE")]
@@ -196,30 +202,36 @@ pub(crate) enum Wpt {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Authority {
-    /// Serves it until it is interrupted or terminated. Everything is in memory: keys are new at each start, and what it issued ends with it
+    /// Serves it until it is interrupted or terminated. Everything is in memory: keys are new at
+    /// each start, and what it issued ends with it
     Serve(Serve),
 }
 
 /// Where the authority listens, and whom it knows.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The address to listen on; port 0 for any that is free. Only this machine can reach the default
+    /// The address to listen on; port 0 for any that is free. Only this machine can reach the
+    /// default
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8400")]
     pub(crate) listen: SocketAddr,
-    /// The URL by which agents and tools reach it, where that is not http:// and the address: behind something that speaks TLS
+    /// The URL by which agents and tools reach it, where that is not http:// and the address:
+    /// behind something that speaks TLS
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// Listens on an address that other machines can reach. They can then ask for identities, over HTTP in clear
+    /// Listens on an address that other machines can reach. They can then ask for identities, over
+    /// HTTP in clear
     #[arg(long)]
     pub(crate) dangerous_reachable_from_network: bool,
     /// The trust domain of its identifiers; unless said, that of the first agent
     #[arg(long, value_name = "NAME")]
     pub(crate) trust_domain: Option<String>,
-    /// An agent that may enrol, once, and the file with its bootstrap token. A file that is not there is made, with a new token, for its owner alone;
-    /// without =FILE a new token is printed. May be given several times
+    /// An agent that may enrol, once, and the file with its bootstrap token. A file that is not
+    /// there is made, with a new token, for its owner alone; without =FILE a new token is printed.
+    /// May be given several times
     #[arg(long = "agent", value_name = "ID[=FILE]", value_parser = agent)]
     pub(crate) agents: Vec<(WorkloadId, Option<PathBuf>)>,
-    /// A tool, by its URL, and the scopes there that each `--agent` may ask for, with blanks between. May be given several times
+    /// A tool, by its URL, and the scopes there that each `--agent` may ask for, with blanks
+    /// between. May be given several times
     #[arg(long = "resource", value_name = "URL [SCOPE]...", value_parser = resource)]
     pub(crate) resources: Vec<(String, Vec<String>)>,
     /// How long the identities of each `--agent` live
@@ -236,11 +248,13 @@ pub(crate) struct Serve {
 /// Whose keys are trusted.
 #[derive(Debug, Args)]
 pub(crate) struct Trusted {
-    /// An origin, such as spiffe://example.org; its keys follow as `--keys`. Both may be given several times, in pairs
+    /// An origin, such as spiffe://example.org; its keys follow as `--keys`. Both may be given
+    /// several times, in pairs
     #[arg(long = "origin", value_name = "ORIGIN", required = true)]
     pub(crate) origins: Vec<Origin>,
-    /// The keys of the origin: a JWK set or a SPIFFE bundle. For a spiffe origin the document is read as a SPIFFE bundle when it has a member
-    /// `spiffe_sequence`, or a key whose `use` is `wit-svid`; else as a plain JWK set. For a wimse origin it is a plain JWK set
+    /// The keys of the origin: a JWK set or a SPIFFE bundle. For a spiffe origin the document is
+    /// read as a SPIFFE bundle when it has a member `spiffe_sequence`, or a key whose `use` is
+    /// `wit-svid`; else as a plain JWK set. For a wimse origin it is a plain JWK set
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) keys: Vec<PathBuf>,
 }
@@ -257,7 +271,8 @@ pub(crate) struct Bound {
     /// The transaction token of the message
     #[arg(long, value_name = "FILE")]
     pub(crate) txn_token: Option<PathBuf>,
-    /// A header field, its name in lower case, and a file that holds its value. May be given several times
+    /// A header field, its name in lower case, and a file that holds its value. May be given
+    /// several times
     #[arg(long = "header", value_name = "NAME=FILE", value_parser = header)]
     pub(crate) headers: Vec<(String, PathBuf)>,
 }
@@ -341,7 +356,8 @@ mod tests {
         assert!(seen > 50, "{seen}");
     }
 
-    /// T-166: an option whose name has to do with secrets takes the name of a file. What else an option may take is written here, so that a new one is looked at.
+    /// T-166: an option whose name has to do with secrets takes the name of a file. What else an
+    /// option may take is written here, so that a new one is looked at.
     #[test]
     fn no_option_takes_a_secret() {
         const HARMLESS: &[&str] = &[

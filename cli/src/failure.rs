@@ -65,7 +65,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// A file that cannot be opened or made. Its name is not repeated where it may be a secret that was meant to be in it (T-166).
+    /// A file that cannot be opened or made. Its name is not repeated where it may be a secret that
+    /// was meant to be in it (T-166).
     pub(crate) fn file(path: &Path, error: io::Error) -> Self {
         if secret::may_be_file(path) {
             return Self::SecretInArguments;

@@ -17,7 +17,8 @@ const MAX_SHOWN: usize = 64;
 pub(crate) const WIT: &str = "wit+jwt";
 pub(crate) const WPT: &str = "wpt+jwt";
 
-/// Of a token that was refused: the type that it has, or when it expired. Nothing of that was verified.
+/// Of a token that was refused: the type that it has, or when it expired. Nothing of that was
+/// verified.
 pub(crate) fn token(failure: Failure, text: &str, expected: &str, now: UnixTime) -> Failure {
     let Ok((header, claims)) = decoded(text) else {
         return failure;
@@ -65,7 +66,8 @@ pub(crate) fn line_end(failure: Failure, bytes: &[u8], unix_lines: bool) -> Fail
     }
 }
 
-/// Of a message with more bytes than its own: how long it says that it is, and how many follow. `method` is that of the request which a response answers.
+/// Of a message with more bytes than its own: how long it says that it is, and how many follow.
+/// `method` is that of the request which a response answers.
 pub(crate) fn surplus(
     failure: Failure,
     bytes: &[u8],
@@ -159,7 +161,8 @@ pub(crate) fn key_set(failure: Failure, document: &[u8]) -> Failure {
     failure.with("this is one key, and a set of keys is wanted: `aims key set` makes it")
 }
 
-/// Refuses a document that is trusted and has a private key in it, wherever that is: whoever has the file can sign.
+/// Refuses a document that is trusted and has a private key in it, wherever that is: whoever has
+/// the file can sign.
 pub(crate) fn no_private_key(document: &[u8]) -> Result<(), Failure> {
     if !private::is_in(document) {
         return Ok(());

@@ -62,7 +62,8 @@ impl Inputs {
     }
 }
 
-/// Everything, or nothing where there is more than the limit. The buffer never grows, so that no copy of a key stays behind.
+/// Everything, or nothing where there is more than the limit. The buffer never grows, so that no
+/// copy of a key stays behind.
 fn read(from: impl Read, limit: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let room = usize::try_from(limit)
         .unwrap_or(usize::MAX)

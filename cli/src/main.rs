@@ -71,7 +71,8 @@ fn given(arguments: &[OsString]) -> impl Iterator<Item = &OsString> {
     arguments.iter().skip(1)
 }
 
-/// Help and version as they are. A mistake in words that no terminal obeys, and without what may be a secret (T-166, T-167).
+/// Help and version as they are. A mistake in words that no terminal obeys, and without what may be
+/// a secret (T-166, T-167).
 fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let text = error.render().to_string();
     if !error.use_stderr() {
@@ -83,7 +84,8 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if given(arguments).any(is_secret) {
         return failed(&Failure::SecretInArguments);
     }
-    // What is quoted may have line breaks of its own: so the mistake is made again, by arguments that have none.
+    // What is quoted may have line breaks of its own: so the mistake is made again, by arguments
+    // that have none.
     let harmless = arguments
         .iter()
         .map(|argument| text::escaped(&argument.to_string_lossy()));
@@ -143,7 +145,8 @@ pub(crate) fn bytes(mut text: Zeroizing<String>) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(std::mem::take(&mut *text).into_bytes())
 }
 
-/// Prints all of it, or ends with 2: who relies on the status must have got the answer. A reader that has gone is told nothing.
+/// Prints all of it, or ends with 2: who relies on the status must have got the answer. A reader
+/// that has gone is told nothing.
 pub(crate) fn print(bytes: &[u8], status: u8) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {

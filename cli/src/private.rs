@@ -5,10 +5,12 @@ use std::fmt;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// What only private keys have: EC, OKP and RSA (RFC 7518 §6, RFC 8037 §2), and AKP (draft-ietf-cose-dilithium).
+/// What only private keys have: EC, OKP and RSA (RFC 7518 §6, RFC 8037 §2), and AKP
+/// (draft-ietf-cose-dilithium).
 const MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"];
 
-/// Whether an object in this JSON, however deep, has a `kty` and a private member. No value is kept.
+/// Whether an object in this JSON, however deep, has a `kty` and a private member. No value is
+/// kept.
 pub(crate) fn is_in(json: &[u8]) -> bool {
     serde_json::from_slice(json).is_ok_and(|Found(found)| found)
 }

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use aims_jose::base64url;
 
-/// Whether a token in compact form, or a private key in JSON or PEM, stands anywhere in this argument: what nobody means as a name.
+/// Whether a token in compact form, or a private key in JSON or PEM, stands anywhere in this
+/// argument: what nobody means as a name.
 pub(crate) fn is_in(argument: &OsStr) -> bool {
     let text = argument.to_string_lossy();
     let has = |name: &str| text.contains(name);
@@ -25,7 +26,8 @@ pub(crate) fn may_be_in(argument: &OsStr) -> bool {
         || is_in(argument)
 }
 
-/// Whether the name of a file that cannot be opened may be one: the name alone, since folders above it may well be named by hashes.
+/// Whether the name of a file that cannot be opened may be one: the name alone, since folders above
+/// it may well be named by hashes.
 pub(crate) fn may_be_file(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::to_string_lossy);
     may_be_in(path.as_os_str()) || name.is_some_and(|name| may_be_drawn(&name))
@@ -36,7 +38,8 @@ pub(crate) fn may_be_drawn(text: &str) -> bool {
     drawn(text).next().is_some()
 }
 
-/// Whether this is no file's name but 256 bits in base64url, such as this program makes for bootstrap tokens.
+/// Whether this is no file's name but 256 bits in base64url, such as this program makes for
+/// bootstrap tokens.
 pub(crate) fn looks_drawn(text: &str) -> bool {
     text.len() == 43 && text.chars().all(is_digit)
 }
@@ -47,7 +50,8 @@ pub(crate) fn is_drawn_and_repeated(argument: &OsStr, text: &str) -> bool {
     drawn(&argument).any(|piece| text.contains(piece))
 }
 
-/// What looks drawn in it, also behind the dashes of an option; the first digits of what was drawn may be dashes as well.
+/// What looks drawn in it, also behind the dashes of an option; the first digits of what was drawn
+/// may be dashes as well.
 fn drawn(text: &str) -> impl Iterator<Item = &str> {
     pieces(text).filter_map(|piece| {
         let bare = [
@@ -79,7 +83,8 @@ const fn is_digit(char: char) -> bool {
 mod tests {
     use super::*;
 
-    /// T-166: what is a secret, alone or within something else; and what merely looks a little like one.
+    /// T-166: what is a secret, alone or within something else; and what merely looks a little like
+    /// one.
     #[test]
     fn secrets_are_told_from_names() {
         const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.e30.AAAA";

@@ -7,8 +7,9 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Writes as `\uXXXX` whatever a terminal obeys instead of showing: control characters, and what changes the direction of text or is not seen at all. In
-/// JSON, where such characters occur only in strings, the value stays the same.
+/// Writes as `\uXXXX` whatever a terminal obeys instead of showing: control characters, and what
+/// changes the direction of text or is not seen at all. In JSON, where such characters occur only
+/// in strings, the value stays the same.
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
@@ -34,7 +35,8 @@ pub(crate) fn word(text: &str) -> String {
     escaped(&serde_json::to_string(text).unwrap_or_default())
 }
 
-/// Control characters, bidirectional and other invisible formatting, line separators, tags, variation selectors and blank letters.
+/// Control characters, bidirectional and other invisible formatting, line separators, tags,
+/// variation selectors and blank letters.
 fn is_hidden(char: char) -> bool {
     char.is_control()
         || matches!(char,

@@ -38,7 +38,8 @@ fn span(seconds: u64) -> String {
 /// The date in the Gregorian calendar (RFC 3339).
 fn utc(seconds: u64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, in cycles of 400 years; years begin in March, so that the odd day is a year's last.
+    // Days since 0000-03-01, in cycles of 400 years; years begin in March, so that the odd day is a
+    // year's last.
     let days = days.saturating_add(719_468);
     let (cycle, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

@@ -51,7 +51,8 @@ pub(crate) fn run(command: Token, inputs: &mut Inputs) -> Result<Zeroizing<Strin
     )))
 }
 
-/// Header and claims of any JWS in compact form whose parts are JSON objects, whatever its algorithm.
+/// Header and claims of any JWS in compact form whose parts are JSON objects, whatever its
+/// algorithm.
 pub(crate) fn decoded(text: &str) -> Result<(Members, Members), aims_jose::Error> {
     let mut parts = text.split('.');
     let (Some(header), Some(claims), Some(_), None) =

@@ -48,7 +48,8 @@ pub(crate) fn pairs(
     Ok(TrustStore::of(bundles))
 }
 
-/// Whether the document says that it is a SPIFFE bundle: by a `spiffe_sequence`, or a key for WIT-SVIDs.
+/// Whether the document says that it is a SPIFFE bundle: by a `spiffe_sequence`, or a key for
+/// WIT-SVIDs.
 fn is_spiffe_bundle(document: &[u8]) -> bool {
     let Ok(document) = serde_json::from_slice::<Value>(document) else {
         return false;

@@ -18,7 +18,8 @@ fn told(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// T-166: wherever a token or a private key stands, nothing of it is repeated, and nothing is made of it.
+/// T-166: wherever a token or a private key stands, nothing of it is repeated, and nothing is made
+/// of it.
 #[test]
 fn secrets_are_not_repeated_wherever_they_stand() {
     let folder = Folder::with_agent();
@@ -59,7 +60,8 @@ fn secrets_are_not_repeated_wherever_they_stand() {
     assert!(!folder.path("new.jwk").exists());
 }
 
-/// T-166: what may be one is not repeated either, where it was not understood: a part of a key, a bootstrap token.
+/// T-166: what may be one is not repeated either, where it was not understood: a part of a key, a
+/// bootstrap token.
 #[test]
 fn doubtful_arguments_are_not_repeated() {
     let folder = Folder::with_agent();
@@ -92,7 +94,8 @@ fn doubtful_arguments_are_not_repeated() {
     );
 }
 
-/// T-166: what was drawn is not repeated either where a file is wanted, or an option; its first digits may be dashes.
+/// T-166: what was drawn is not repeated either where a file is wanted, or an option; its first
+/// digits may be dashes.
 #[test]
 fn drawn_secrets_are_not_repeated_as_names() {
     let folder = Folder::with_agent();
@@ -125,7 +128,8 @@ fn drawn_secrets_are_not_repeated_as_names() {
     assert!(err.starts_with("aims: failed: cli.file: "), "{err}");
 }
 
-/// T-167: what a terminal obeys is shown as `\uXXXX`, line breaks within an argument too; the lines of the message itself stay.
+/// T-167: what a terminal obeys is shown as `\uXXXX`, line breaks within an argument too; the lines
+/// of the message itself stay.
 #[test]
 fn hostile_arguments_are_escaped() {
     let folder = Folder::new();

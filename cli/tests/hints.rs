@@ -29,7 +29,8 @@ fn folder() -> Folder {
     folder
 }
 
-/// T-167: a token of another type: the type that it has and the one that it should have, whatever somebody wrote there.
+/// T-167: a token of another type: the type that it has and the one that it should have, whatever
+/// somebody wrote there.
 #[test]
 fn the_type_is_told() {
     let folder = folder();
@@ -75,7 +76,8 @@ fn the_type_is_told() {
     );
 }
 
-/// What expired says when: tokens, proofs, signatures, and a token that nobody should make a proof for any more.
+/// What expired says when: tokens, proofs, signatures, and a token that nobody should make a proof
+/// for any more.
 #[test]
 fn the_time_is_told() {
     let folder = folder();
@@ -141,7 +143,8 @@ fn the_time_is_told() {
     );
 }
 
-/// T-019: a private key where a public one is wanted, alone or in a set, and one key where a set is wanted; nothing of a key is repeated.
+/// T-019: a private key where a public one is wanted, alone or in a set, and one key where a set is
+/// wanted; nothing of a key is repeated.
 #[test]
 fn wrong_keys_are_told() {
     let folder = folder();

@@ -93,7 +93,8 @@ fn only_the_public_part_is_shown() {
     }
 }
 
-/// T-019, T-023: a set has the public part of each key, in their order, and verifies what they signed; no two keys of it can be mistaken for one another.
+/// T-019, T-023: a set has the public part of each key, in their order, and verifies what they
+/// signed; no two keys of it can be mistaken for one another.
 #[test]
 fn sets_are_made_of_keys() {
     let folder = Folder::with_agent();

@@ -89,7 +89,8 @@ impl Drop for Served {
     }
 }
 
-/// The status of a run that must end by itself, and what it said on the standard error; nothing else is said.
+/// The status of a run that must end by itself, and what it said on the standard error; nothing
+/// else is said.
 fn ended(folder: &Folder, args: &str) -> (Option<i32>, String) {
     let piped = Stdio::piped;
     let mut command = folder.command(args);
@@ -146,7 +147,8 @@ async fn token(issuer: &str, key: SigningKey, wit: SecretText, scope: &str) -> R
     token.map(drop).map_err(|error| error.code().to_owned())
 }
 
-/// The whole use of it: the bundle over HTTP, an identity for the token that was printed, verified by the program itself, and an access token.
+/// The whole use of it: the bundle over HTTP, an identity for the token that was printed, verified
+/// by the program itself, and an access token.
 #[tokio::test]
 async fn an_agent_gets_its_identity_and_a_token() {
     let folder = Folder::new();
@@ -222,7 +224,8 @@ async fn keys_are_new_at_each_start() {
     );
 }
 
-/// T-166, T-168: a token in a file is made once, for its owner alone, used again at the next start, and printed never.
+/// T-166, T-168: a token in a file is made once, for its owner alone, used again at the next start,
+/// and printed never.
 #[tokio::test]
 async fn tokens_come_from_files() {
     let folder = Folder::new();
@@ -254,7 +257,8 @@ async fn tokens_come_from_files() {
     assert!(!folder.path(&made).exists());
 }
 
-/// T-168: a token that others can read or write, or that a link stands for, is taken with a warning; one that is the owner's alone without.
+/// T-168: a token that others can read or write, or that a link stands for, is taken with a
+/// warning; one that is the owner's alone without.
 #[cfg(unix)]
 #[test]
 fn files_that_others_have_are_warned_of() {
@@ -378,7 +382,8 @@ async fn a_file_declares_agents() {
     }
 }
 
-/// T-160: what other machines can reach is refused, and the reason is told; the word for it needs a URL, and is warned of.
+/// T-160: what other machines can reach is refused, and the reason is told; the word for it needs a
+/// URL, and is warned of.
 #[test]
 fn the_network_needs_a_word() {
     let folder = Folder::new();

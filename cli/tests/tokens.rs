@@ -68,7 +68,8 @@ fn json_is_one_object() {
     assert_eq!(ran.json(), expected);
 }
 
-/// T-009, T-167: nothing that a terminal obeys is printed: names and values, in header and claims, raw and in messages.
+/// T-009, T-167: nothing that a terminal obeys is printed: names and values, in header and claims,
+/// raw and in messages.
 #[test]
 fn hostile_text_is_escaped() {
     let folder = Folder::new();

@@ -82,7 +82,8 @@ fn refusals_have_codes() {
     }
 }
 
-/// BND-01: a document with `spiffe_sequence` or a key for WIT-SVIDs is a SPIFFE bundle, in which a key for signatures vouches for nothing.
+/// BND-01: a document with `spiffe_sequence` or a key for WIT-SVIDs is a SPIFFE bundle, in which a
+/// key for signatures vouches for nothing.
 #[test]
 fn bundles_are_told_from_sets() {
     let folder = Folder::with_agent();

@@ -113,7 +113,8 @@ fn a_proof_is_for_its_token() {
     assert_eq!(folder.refused(&verify(AUDIENCE, "")), "jws.parts");
 }
 
-/// WPT-03, WPT-07, WIT-08: what is not made: a foreign key, an expired token, a long life, a repeated or ill-named field.
+/// WPT-03, WPT-07, WIT-08: what is not made: a foreign key, an expired token, a long life, a
+/// repeated or ill-named field.
 #[test]
 fn bad_proofs_are_not_made() {
     let folder = folder();

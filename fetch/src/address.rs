@@ -4,9 +4,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whether an address is on the public internet: what a URL from a stranger may lead to.
 ///
-/// Refused are, by the IANA special-purpose registries (RFC 6890): unspecified, private, loopback, link-local (with it the metadata services of clouds), shared (RFC 6598), multicast,
-/// documentation, benchmarking and reserved addresses, unique local and site-local ones, and every IPv6 address that carries an IPv4 address within, such as mapped, translated
-/// (RFC 6052), 6to4 and Teredo ones: who wants that address can name it.
+/// Refused are, by the IANA special-purpose registries (RFC 6890): unspecified, private, loopback,
+/// link-local (with it the metadata services of clouds), shared (RFC 6598), multicast,
+/// documentation, benchmarking and reserved addresses, unique local and site-local ones, and every
+/// IPv6 address that carries an IPv4 address within, such as mapped, translated (RFC 6052), 6to4
+/// and Teredo ones: who wants that address can name it.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -15,7 +17,8 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address belongs to a network of one's own: private (RFC 1918), shared (RFC 6598), loopback or unique local (RFC 4193). Not link-local, multicast or reserved; and not
+/// Whether an address belongs to a network of one's own: private (RFC 1918), shared (RFC 6598),
+/// loopback or unique local (RFC 4193). Not link-local, multicast or reserved; and not
 /// `fd00:ec2::/32`, where clouds have their metadata services.
 #[must_use]
 pub fn is_private(address: IpAddr) -> bool {
@@ -54,11 +57,13 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    // Global unicast is 2000::/3 alone: everything outside of it is local, multicast, reserved, or carries an IPv4 address.
+    // Global unicast is 2000::/3 alone: everything outside of it is local, multicast, reserved, or
+    // carries an IPv4 address.
     let [first, second, ..] = address.segments();
     let global = first & 0xe000 == 0x2000;
     let special = match first {
-        // IETF protocol assignments with Teredo, benchmarking and ORCHID (2001::/23), and documentation.
+        // IETF protocol assignments with Teredo, benchmarking and ORCHID (2001::/23), and
+        // documentation.
         0x2001 => second < 0x0200 || second == 0x0db8,
         // 6to4.
         0x2002 => true,

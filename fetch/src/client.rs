@@ -38,7 +38,8 @@ pub struct FetcherBuilder {
 }
 
 impl Fetcher {
-    /// `https` to public addresses, no redirects, no proxy, 5 s to connect, 15 s in all, 1 MiB of answer.
+    /// `https` to public addresses, no redirects, no proxy, 5 s to connect, 15 s in all, 1 MiB of
+    /// answer.
     pub fn builder() -> FetcherBuilder {
         FetcherBuilder {
             policy: Policy::default(),
@@ -56,7 +57,8 @@ impl Fetcher {
         loop {
             let given = request.uri().to_string();
             let url = self.policy.check(&given)?;
-            // What was proven or signed for a request is about the URL that it has (RFC 9421 §7.4.3).
+            // What was proven or signed for a request is about the URL that it has (RFC 9421
+            // §7.4.3).
             if url.as_str() != given {
                 return Err(Error::Rewritten);
             }
@@ -132,7 +134,8 @@ impl FetcherBuilder {
         self
     }
 
-    /// Follows so many redirects of a `GET` or `HEAD`, each judged as the first URL was. To another origin goes no header but `Accept`.
+    /// Follows so many redirects of a `GET` or `HEAD`, each judged as the first URL was. To another
+    /// origin goes no header but `Accept`.
     pub const fn redirects(mut self, most: usize) -> Self {
         self.redirects = most;
         self
@@ -144,8 +147,9 @@ impl FetcherBuilder {
         self
     }
 
-    /// Connects to private addresses too ([`address::is_private`](crate::address::is_private)), still not to a cloud's metadata service: for URLs that are configuration,
-    /// in a network of one's own. Never for a URL from a stranger.
+    /// Connects to private addresses too ([`address::is_private`](crate::address::is_private)),
+    /// still not to a cloud's metadata service: for URLs that are configuration, in a network of
+    /// one's own. Never for a URL from a stranger.
     pub const fn allow_private_networks(mut self) -> Self {
         self.policy.private_networks = true;
         self
@@ -178,9 +182,11 @@ impl FetcherBuilder {
         })
     }
 
-    /// A bare client made as the fetcher's own is: no proxy, no redirects, no referrer, only TLS 1.2 and later, these timeouts and root certificates, and names that lead to judged addresses.
-    /// It does not judge a URL: scheme, user information and a host that is an address are as the caller says, and bodies have no bound. For a program's own requests to URLs from its
-    /// configuration; a URL from a stranger is for [`build`](Self::build).
+    /// A bare client made as the fetcher's own is: no proxy, no redirects, no referrer, only TLS
+    /// 1.2 and later, these timeouts and root certificates, and names that lead to judged
+    /// addresses. It does not judge a URL: scheme, user information and a host that is an address
+    /// are as the caller says, and bodies have no bound. For a program's own requests to URLs from
+    /// its configuration; a URL from a stranger is for [`build`](Self::build).
     ///
     /// # Errors
     ///
@@ -250,7 +256,8 @@ fn failed(error: reqwest::Error) -> Error {
             Some(LookupError::Resolve) => return Error::Resolve,
             None => {}
         }
-        // This is how a TLS stack says that it does not like the peer; nothing else that happens before a request is sent has this kind.
+        // This is how a TLS stack says that it does not like the peer; nothing else that happens
+        // before a request is sent has this kind.
         let kind = it.downcast_ref::<io::Error>().map(io::Error::kind);
         tls |= error.is_connect() && kind == Some(io::ErrorKind::InvalidData);
         // An I/O error has what it wraps as no source, only what that one wraps.

@@ -16,10 +16,11 @@ use tokio::time::Instant;
 
 use crate::{Error, Fetch};
 
-/// Keeps the JSON documents that others publish (key sets, metadata), and fetches each once at a time.
+/// Keeps the JSON documents that others publish (key sets, metadata), and fetches each once at a
+/// time.
 ///
-/// A fetch is a task of its own: the caller that started it may go away, and one URL that hangs delays no other. Clones share what is kept. All of it runs within a tokio
-/// runtime with timers.
+/// A fetch is a task of its own: the caller that started it may go away, and one URL that hangs
+/// delays no other. Clones share what is kept. All of it runs within a tokio runtime with timers.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), aims_fetch::Error> {
@@ -67,12 +68,16 @@ impl Documents {
         }))
     }
 
-    /// The document, from memory while it is fresh. A document that is not fresh is given only where [`serve_stale`](DocumentsBuilder::serve_stale) allows it and it cannot be fetched anew.
+    /// The document, from memory while it is fresh. A document that is not fresh is given only
+    /// where [`serve_stale`](DocumentsBuilder::serve_stale) allows it and it cannot be fetched
+    /// anew.
     ///
     /// # Errors
     ///
-    /// What the [`Fetch`] gives; `fetch.status`, `fetch.content_type`, `fetch.body_too_long`, `fetch.rejected` for the answer; `fetch.backing_off` for some time after a
-    /// failure; `fetch.busy` where as many are being fetched as may be, in all or from this host; `fetch.interrupted`.
+    /// What the [`Fetch`] gives; `fetch.status`, `fetch.content_type`, `fetch.body_too_long`,
+    /// `fetch.rejected` for the answer; `fetch.backing_off` for some time after a failure;
+    /// `fetch.busy` where as many are being fetched as may be, in all or from this host;
+    /// `fetch.interrupted`.
     pub async fn get(&self, key: &DocumentKey) -> Result<Arc<Document>, Error> {
         let now = Instant::now();
         let step = self.0.slots().get(key, &self.0.settings, now);
@@ -82,8 +87,10 @@ impl Documents {
         }
     }
 
-    /// Fetches the document though it is fresh: for a key that is not in it. Once per interval and document; in between, the one at hand is given, so that whoever makes up key names
-    /// makes nobody fetch. Joins the fetch that is under way, if any. When the fetch fails, what is kept stays, for [`get`](Self::get).
+    /// Fetches the document though it is fresh: for a key that is not in it. Once per interval and
+    /// document; in between, the one at hand is given, so that whoever makes up key names makes
+    /// nobody fetch. Joins the fetch that is under way, if any. When the fetch fails, what is kept
+    /// stays, for [`get`](Self::get).
     ///
     /// # Errors
     ///
@@ -94,7 +101,8 @@ impl Documents {
         self.0.take(key, step).await
     }
 
-    /// How many documents, or failures to get one, are kept, and how many are being fetched for the first time.
+    /// How many documents, or failures to get one, are kept, and how many are being fetched for the
+    /// first time.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.slots().len()

@@ -13,7 +13,8 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The URL is not in normal form: what would be sent is another one than the request was made for.
+    /// The URL is not in normal form: what would be sent is another one than the request was made
+    /// for.
     #[error("the URL is not in normal form, and would be sent as another one")]
     Rewritten,
     /// Neither `https`, nor `http` to loopback where that was allowed.
@@ -30,7 +31,8 @@ pub enum Error {
     /// No connection, or one that broke.
     #[error("the connection failed")]
     Connect(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// TLS could not be agreed on: a certificate that is not trusted, expired or for another name, or a peer that speaks no TLS 1.2.
+    /// TLS could not be agreed on: a certificate that is not trusted, expired or for another name,
+    /// or a peer that speaks no TLS 1.2.
     #[error("no trusted TLS connection")]
     Tls(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// It took too long.
@@ -75,7 +77,8 @@ pub enum Error {
     /// As many documents are being fetched at this moment as may be, in all or from this host.
     #[error("too many documents are being fetched")]
     Busy,
-    /// The fetch ended without a result: its task panicked, its runtime stopped, or there is no runtime.
+    /// The fetch ended without a result: its task panicked, its runtime stopped, or there is no
+    /// runtime.
     #[error("the fetch was interrupted")]
     Interrupted,
     /// The client could not be made of this configuration.

@@ -11,12 +11,14 @@ use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderName};
 pub(crate) struct Freshness {
     /// How long it may be given without asking again.
     pub(crate) lifetime: Duration,
-    /// Whether it must not be given once it is older than that (`no-store`, `no-cache`, `must-revalidate`).
+    /// Whether it must not be given once it is older than that (`no-store`, `no-cache`,
+    /// `must-revalidate`).
     pub(crate) strict: bool,
 }
 
 impl Freshness {
-    /// Reads the headers. What is unreadable counts as stale (RFC 9111 §4.2.1); what is absent, as `unsaid`; and the bounds hold whatever a server says.
+    /// Reads the headers. What is unreadable counts as stale (RFC 9111 §4.2.1); what is absent, as
+    /// `unsaid`; and the bounds hold whatever a server says.
     pub(crate) fn of(
         headers: &HeaderMap,
         unsaid: Duration,

@@ -36,7 +36,8 @@ pub use resolve::{Resolve, ResolveFuture};
 pub type FetchFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, Error>> + Send + 'a>>;
 
-/// Sends one request and gives the whole answer, whatever its status. One method, so that any HTTP client fits.
+/// Sends one request and gives the whole answer, whatever its status. One method, so that any HTTP
+/// client fits.
 ///
 /// ```
 /// use aims_fetch::{Fetch, FetchFuture};
@@ -64,7 +65,8 @@ impl<T: Fetch + ?Sized> Fetch for Arc<T> {
     }
 }
 
-/// The body of an answer that must be a JSON document: 200, `application/json` or `application/…+json`.
+/// The body of an answer that must be a JSON document: 200, `application/json` or
+/// `application/…+json`.
 ///
 /// # Errors
 ///
@@ -77,7 +79,8 @@ pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     })
 }
 
-/// The body of an answer that must be of one of these types: 200, and a media type of the list, which is in lower case and without parameters.
+/// The body of an answer that must be of one of these types: 200, and a media type of the list,
+/// which is in lower case and without parameters.
 ///
 /// ```
 /// let answer = http::Response::builder()

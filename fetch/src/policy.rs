@@ -15,7 +15,8 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// Reads a URL that may be fetched. A host that is an address is judged here; a name, when it is resolved.
+    /// Reads a URL that may be fetched. A host that is an address is judged here; a name, when it
+    /// is resolved.
     pub(crate) fn check(self, url: &str) -> Result<Url, Error> {
         let url = parse(url)?;
         let host = url.host().ok_or(Error::Url { reason: "no host" })?;
@@ -41,7 +42,8 @@ impl Policy {
         }
     }
 
-    /// Whether an address may be connected to. Loopback only where the URL named it: another name that leads there is a trap.
+    /// Whether an address may be connected to. Loopback only where the URL named it: another name
+    /// that leads there is a trap.
     pub(crate) fn allows(self, address: IpAddr, named_local: bool) -> bool {
         is_public(address)
             || (self.private_networks && is_private(address))

@@ -15,13 +15,15 @@ use crate::policy::Policy;
 /// What [`Resolve::resolve`] gives.
 pub type ResolveFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
 
-/// Finds the addresses of a name. Whatever it gives is still judged, on the very address that is connected to.
+/// Finds the addresses of a name. Whatever it gives is still judged, on the very address that is
+/// connected to.
 pub trait Resolve: fmt::Debug + Send + Sync {
     /// All addresses of this name; ports are ignored.
     fn resolve<'a>(&'a self, name: &'a str) -> ResolveFuture<'a>;
 }
 
-/// The system's resolver. A lookup that hangs holds a thread, and no timeout frees it: so many hang at once and no more, and the rest of the program keeps its threads.
+/// The system's resolver. A lookup that hangs holds a thread, and no timeout frees it: so many hang
+/// at once and no more, and the rest of the program keeps its threads.
 #[derive(Clone, Debug)]
 pub(crate) struct SystemResolver {
     lookups: Arc<Semaphore>,
@@ -52,8 +54,9 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Asks the resolver so often at a time and no more, whoever it is (F-16), and drops every address that the policy does not allow: nothing that was not judged is
-/// connected to, whatever the name leads to the next time (no rebinding).
+/// Asks the resolver so often at a time and no more, whoever it is (F-16), and drops every address
+/// that the policy does not allow: nothing that was not judged is connected to, whatever the name
+/// leads to the next time (no rebinding).
 #[derive(Clone, Debug)]
 pub(crate) struct Judging {
     policy: Policy,
@@ -139,7 +142,8 @@ mod tests {
         Ok(vec![SocketAddr::from(([192, 0, 2, 1], 0))])
     }
 
-    /// F-16: lookups that nobody waits for any more still count: they hold threads, so many and no more.
+    /// F-16: lookups that nobody waits for any more still count: they hold threads, so many and no
+    /// more.
     #[tokio::test]
     async fn given_up_lookups_hold_few_threads() {
         let resolver = SystemResolver {

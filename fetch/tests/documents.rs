@@ -1,4 +1,5 @@
-//! The cache of documents over a client that counts, fails, hangs and panics when told to. Time is paused: nothing here waits.
+//! The cache of documents over a client that counts, fails, hangs and panics when told to. Time is
+//! paused: nothing here waits.
 
 #![cfg(feature = "client")]
 #![expect(
@@ -320,7 +321,8 @@ async fn pauses_have_jitter() {
     assert!(seen.len() > 4, "{seen:?}");
 }
 
-/// T-085: a thousand made-up key names make us fetch once an interval, whatever the server does, and the known document stays.
+/// T-085: a thousand made-up key names make us fetch once an interval, whatever the server does,
+/// and the known document stays.
 #[tokio::test(start_paused = true)]
 async fn refreshes_are_rate_limited() {
     for act in [
@@ -363,7 +365,8 @@ async fn refreshes_are_rate_limited() {
     }
 }
 
-/// T-085a: who asks early for a key that is still to come delays it by the interval and no more: the next refresh that succeeds has it, and so has everybody from then on.
+/// T-085a: who asks early for a key that is still to come delays it by the interval and no more:
+/// the next refresh that succeeds has it, and so has everybody from then on.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_was_asked_for_early_comes() {
     const OLD: &str = "{\"keys\":[1]}";
@@ -432,7 +435,8 @@ async fn a_leader_that_leaves_takes_nothing_along() {
     assert_eq!(script.count(), 1);
 }
 
-/// F-03: followers of a flight that panics or hangs get an error, and after the pause it is tried anew.
+/// F-03: followers of a flight that panics or hangs get an error, and after the pause it is tried
+/// anew.
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_fails_ends_for_all() {
     for (act, expected) in [

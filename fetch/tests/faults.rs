@@ -1,4 +1,5 @@
-//! Names that do not resolve, addresses that do not answer, and peers that leave in the midst of it.
+//! Names that do not resolve, addresses that do not answer, and peers that leave in the midst of
+//! it.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -65,7 +66,8 @@ impl Resolve for Silent {
     }
 }
 
-/// F-16: a thousand requests for names that never resolve: a few lookups at a time, the deadline covers them, and what needs no name or a thread goes on.
+/// F-16: a thousand requests for names that never resolve: a few lookups at a time, the deadline
+/// covers them, and what needs no name or a thread goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lookups_that_hang_are_few_and_end() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -119,7 +121,8 @@ impl Resolve for Addresses {
     }
 }
 
-/// F-25: when nobody listens at the first address, the next one is tried within the deadline, and each is judged.
+/// F-25: when nobody listens at the first address, the next one is tried within the deadline, and
+/// each is judged.
 #[tokio::test]
 async fn the_next_address_is_tried() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -154,7 +157,8 @@ async fn the_next_address_is_tried() {
     }
 }
 
-/// F-13: a peer that leaves after it has read a request, on a new connection or on one that was kept, is told so: a `POST` is not sent a second time.
+/// F-13: a peer that leaves after it has read a request, on a new connection or on one that was
+/// kept, is told so: a `POST` is not sent a second time.
 #[tokio::test]
 async fn a_post_is_sent_once() {
     for kept in [false, true] {

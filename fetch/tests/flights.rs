@@ -1,4 +1,5 @@
-//! Strangers choose what is fetched: how much of it at a time, and at whose expense (F-18, T-072). Time is paused: nothing here waits.
+//! Strangers choose what is fetched: how much of it at a time, and at whose expense (F-18, T-072).
+//! Time is paused: nothing here waits.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -11,7 +12,8 @@ use http::{Request, Response};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::advance;
 
-/// What is under `/hang` never comes, what is under `/break` fails, and all else is good for ten minutes.
+/// What is under `/hang` never comes, what is under `/break` fails, and all else is good for ten
+/// minutes.
 #[derive(Debug, Default)]
 struct Web {
     seen: Mutex<Vec<String>>,
@@ -84,7 +86,8 @@ fn urls(count: usize, of: impl Fn(usize) -> String) -> Vec<String> {
     (0..count).map(of).collect()
 }
 
-/// As many URLs that hang as there is room for: what is kept is given, nothing is asked for again, and one host is asked a few times.
+/// As many URLs that hang as there is room for: what is kept is given, nothing is asked for again,
+/// and one host is asked a few times.
 #[tokio::test(start_paused = true)]
 async fn what_hangs_evicts_nothing() {
     let web = Arc::new(Web::default());
@@ -135,7 +138,8 @@ async fn what_is_known_is_fetched_anew() {
     assert_eq!(how_many(strangers, "fetch.timeout").await, 2);
 }
 
-/// What is fetched anew is bounded as well: two documents that were good, and a host that then hangs.
+/// What is fetched anew is bounded as well: two documents that were good, and a host that then
+/// hangs.
 #[tokio::test(start_paused = true)]
 async fn renewals_are_bounded() {
     #[derive(Debug, Default)]
@@ -185,7 +189,8 @@ async fn a_host_is_counted_once() {
     assert_eq!(how_many(first, "fetch.timeout").await, 1);
 }
 
-/// The room is for documents: a failure takes it from none, and a document that has arrived from what was longest not asked for.
+/// The room is for documents: a failure takes it from none, and a document that has arrived from
+/// what was longest not asked for.
 #[tokio::test(start_paused = true)]
 async fn a_failure_takes_no_room_from_a_document() {
     let web = Arc::new(Web::default());

@@ -1,4 +1,5 @@
-//! What a stranger's URL, name or server can try, against listeners on loopback that count what reaches them.
+//! What a stranger's URL, name or server can try, against listeners on loopback that count what
+//! reaches them.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -131,7 +132,8 @@ async fn no_spelling_of_an_address_gets_through() {
     assert_eq!(count.load(Ordering::SeqCst), 0);
 }
 
-/// T-081: one lookup, and what it gave is what is connected to; forbidden addresses among allowed ones are dropped.
+/// T-081: one lookup, and what it gave is what is connected to; forbidden addresses among allowed
+/// ones are dropped.
 #[tokio::test]
 async fn the_address_that_was_judged_is_the_one_connected_to() {
     let (port, count) = counter().await;
@@ -274,7 +276,8 @@ async fn answers_without_end() {
     assert_eq!(code(local(), &url.await).await, "fetch.connect");
 }
 
-/// T-083: what is compressed stays so: 1,000 bytes are 1,000 bytes, and nobody said that we take it.
+/// T-083: what is compressed stays so: 1,000 bytes are 1,000 bytes, and nobody said that we take
+/// it.
 #[tokio::test]
 async fn nothing_is_inflated() {
     let body = b"\x1f\x8b\x08\x00\x00\x00\x00\x00";
@@ -299,7 +302,8 @@ async fn nothing_is_inflated() {
     assert!(!asked.contains("referer"), "{asked}");
 }
 
-/// T-086: a proxy named in the environment takes nothing. The test runs itself again with a trap there.
+/// T-086: a proxy named in the environment takes nothing. The test runs itself again with a trap
+/// there.
 #[tokio::test]
 async fn no_proxy_from_the_environment() {
     const MARK: &str = "AIMS_FETCH_TARGET";

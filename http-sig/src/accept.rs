@@ -1,4 +1,5 @@
-//! `Accept-Signature` (RFC 9421 §5): asking for a signature, and answering within one's own profile.
+//! `Accept-Signature` (RFC 9421 §5): asking for a signature, and answering within one's own
+//! profile.
 
 mod offer;
 
@@ -11,7 +12,8 @@ use crate::{Component, Error, Limits, Message, Section};
 
 const FIELD: &str = "accept-signature";
 
-/// A signature that somebody wants: of the response where it stands in a request, of the next request where it stands in a response.
+/// A signature that somebody wants: of the response where it stands in a request, of the next
+/// request where it stands in a response.
 ///
 /// ```
 /// use aims_http_sig::{Component, SignatureRequest};
@@ -46,12 +48,14 @@ impl SignatureRequest {
 
     /// Reads the field of a message. Without the field nothing is wanted.
     ///
-    /// What the components mean is not asked here but by [`components`](Self::components): a wish for somebody else may name some that are not known here, and the
-    /// field may be one of several parties.
+    /// What the components mean is not asked here but by [`components`](Self::components): a wish
+    /// for somebody else may name some that are not known here, and the field may be one of several
+    /// parties.
     ///
     /// # Errors
     ///
-    /// `sig.syntax`, `sig.label_repeated`, `sig.parameter_repeated`, `sig.parameter_type`, `sig.limit`.
+    /// `sig.syntax`, `sig.label_repeated`, `sig.parameter_repeated`, `sig.parameter_type`,
+    /// `sig.limit`.
     pub fn of(message: &dyn Message, limits: &Limits) -> Result<Vec<Self>, Error> {
         let mut wanted: Vec<Self> = Vec::new();
         for line in lines(message, Section::Headers, FIELD, limits)? {
@@ -159,7 +163,8 @@ impl SignatureRequest {
     ///
     /// # Errors
     ///
-    /// `sig.component_unknown`, `sig.component_parameter`, `sig.component_repeated`: nobody can sign such a list.
+    /// `sig.component_unknown`, `sig.component_parameter`, `sig.component_repeated`: nobody can
+    /// sign such a list.
     pub fn components(&self) -> Result<Vec<Component>, Error> {
         let mut components = Vec::with_capacity(self.identifiers.len());
         for identifier in &self.identifiers {
@@ -190,7 +195,8 @@ impl SignatureRequest {
     ///
     /// # Errors
     ///
-    /// `sig.prepare` where the label or the name of a parameter is no key, or a value not what its type says; what [`components`](Self::components) says.
+    /// `sig.prepare` where the label or the name of a parameter is no key, or a value not what its
+    /// type says; what [`components`](Self::components) says.
     pub fn to_field_value(&self) -> Result<String, Error> {
         let mut parameters = self.parameters.iter();
         let fits =
@@ -214,7 +220,8 @@ impl SignatureRequest {
 }
 
 impl std::fmt::Display for SignatureRequest {
-    /// The member of `Accept-Signature`, not checked: what goes out is [`to_field_value`](SignatureRequest::to_field_value).
+    /// The member of `Accept-Signature`, not checked: what goes out is
+    /// [`to_field_value`](SignatureRequest::to_field_value).
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text())
     }

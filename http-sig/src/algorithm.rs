@@ -6,7 +6,8 @@ use aims_jose::alg::{Algorithm as JwsAlgorithm, AlgorithmSet as JwsAlgorithms};
 
 /// An algorithm of the registry "HTTP Signature Algorithms", which is open: more may come.
 ///
-/// It is another thing than the `alg` of a JWK, [`aims_jose::alg::Algorithm`]: [`of_jws`](Self::of_jws) leads from that one to this one.
+/// It is another thing than the `alg` of a JWK, [`aims_jose::alg::Algorithm`]:
+/// [`of_jws`](Self::of_jws) leads from that one to this one.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Algorithm {

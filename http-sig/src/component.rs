@@ -91,7 +91,8 @@ impl Component {
         Self::of(format!("\"{name}\""))
     }
 
-    /// `@query-param` of this name, as it is and not as it stands in a query: `a b` becomes `"@query-param";name="a%20b"` (RFC 9421 §2.2.8).
+    /// `@query-param` of this name, as it is and not as it stands in a query: `a b` becomes
+    /// `"@query-param";name="a%20b"` (RFC 9421 §2.2.8).
     #[must_use]
     pub fn query_param(name: &str) -> Self {
         const NAME: &str = "@query-param";
@@ -216,7 +217,8 @@ fn extended(identifier: &str, parameter: &str, text: &str) -> Result<Component, 
 impl FromStr for Component {
     type Err = Error;
 
-    /// Reads an identifier, with the name between quotes or without them: `@method`, `"content-digest";req`.
+    /// Reads an identifier, with the name between quotes or without them: `@method`,
+    /// `"content-digest";req`.
     fn from_str(text: &str) -> Result<Self, Error> {
         if text.starts_with('"') {
             return Self::of(text.to_owned());

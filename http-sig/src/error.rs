@@ -2,8 +2,9 @@
 
 /// A message, a signature or a field was refused, or a signature could not be made.
 ///
-/// No message holds the value of a field, but for [`AgentKeyUnknown`](Self::AgentKeyUnknown), which names the `https` URL that a request gave as its agent. `component`
-/// is an identifier as it stands in `Signature-Input`: printable ASCII, cut to 100 bytes.
+/// No message holds the value of a field, but for [`AgentKeyUnknown`](Self::AgentKeyUnknown), which
+/// names the `https` URL that a request gave as its agent. `component` is an identifier as it
+/// stands in `Signature-Input`: printable ASCII, cut to 100 bytes.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -20,7 +21,8 @@ pub enum Error {
         /// Its name, in lower case.
         field: &'static str,
     },
-    /// `Signature` and `Signature-Input` do not have the same labels, or one of the two is missing (HMS-07).
+    /// `Signature` and `Signature-Input` do not have the same labels, or one of the two is missing
+    /// (HMS-07).
     #[error("`signature` and `signature-input` differ in their labels, or one of them is missing")]
     LabelsDiffer,
     /// A parameter stands twice, of a signature or of a member of `Signature-Agent` (T-063).
@@ -42,13 +44,15 @@ pub enum Error {
     },
 
     // Components.
-    /// The name is none of a derived component, or no field name in lower case, or `@signature-params` (HMS-01, HMS-04).
+    /// The name is none of a derived component, or no field name in lower case, or
+    /// `@signature-params` (HMS-01, HMS-04).
     #[error("`{component}` is no component: neither a derived one nor a field name in lower case")]
     ComponentUnknown {
         /// The identifier.
         component: String,
     },
-    /// A parameter that the component does not have, of another type, twice, or not together with another one (HMS-03).
+    /// A parameter that the component does not have, of another type, twice, or not together with
+    /// another one (HMS-03).
     #[error("the parameters of the component `{component}` are wrong")]
     ComponentParameter {
         /// The identifier.
@@ -66,13 +70,15 @@ pub enum Error {
         /// The identifier.
         component: String,
     },
-    /// A query parameter of that name occurs more than once (HMS-02), or a field that cannot be joined does: `Set-Cookie` (HMS-03).
+    /// A query parameter of that name occurs more than once (HMS-02), or a field that cannot be
+    /// joined does: `Set-Cookie` (HMS-03).
     #[error("the component `{component}` has more than one value")]
     ComponentAmbiguous {
         /// The identifier.
         component: String,
     },
-    /// The component is not one of such a message: `@status` of a request, `@method` of a response, `req` without a request (RFC 9421 §2.4).
+    /// The component is not one of such a message: `@status` of a request, `@method` of a response,
+    /// `req` without a request (RFC 9421 §2.4).
     #[error("the component `{component}` is not one of this message")]
     ComponentMisplaced {
         /// The identifier.
@@ -104,7 +110,8 @@ pub enum Error {
     },
 
     // What is required.
-    /// The message has no signature, or none with that label or tag. Where neither is required, those that have a tag are of another purpose (T-070).
+    /// The message has no signature, or none with that label or tag. Where neither is required,
+    /// those that have a tag are of another purpose (T-070).
     #[error(
         "the message has no signature with the required label or tag, or, if neither is required, none without a tag"
     )]
@@ -179,8 +186,10 @@ pub enum Error {
     },
     /// The signature is not one of this message by this key.
     ///
-    /// Which of these it is, is not told; what is usually wrong: the key is another one; scheme or authority are not those that the sender addressed; the target is in
-    /// absolute form, as of a request that was not reduced to path and query on its way to the receiver; a covered component was changed on its way.
+    /// Which of these it is, is not told; what is usually wrong: the key is another one; scheme or
+    /// authority are not those that the sender addressed; the target is in absolute form, as of a
+    /// request that was not reduced to path and query on its way to the receiver; a covered
+    /// component was changed on its way.
     #[error("the signature does not fit")]
     Signature,
     /// The nonce was seen before, or the memory of nonces refuses.
@@ -281,10 +290,12 @@ pub enum Error {
     /// A signed response was asked for, and it is not signed (SIG-09).
     #[error("the response is not signed, as was asked for")]
     ResponseUnsigned,
-    /// A signed response was asked for, and cannot be given: the answer is an error, no unsigned success (SIG-09).
+    /// A signed response was asked for, and cannot be given: the answer is an error, no unsigned
+    /// success (SIG-09).
     #[error("a signed response was asked for, and cannot be given")]
     ResponseUnsignable,
-    /// `Signature-Agent` is malformed, has no member of that key, or one that is no `https` URL of a known type.
+    /// `Signature-Agent` is malformed, has no member of that key, or one that is no `https` URL of
+    /// a known type.
     #[error("`signature-agent` is malformed")]
     SignatureAgent,
     /// A signature covers several members of `Signature-Agent`, none of them under its own label.
@@ -312,7 +323,8 @@ pub enum Error {
     DirectoryUnproven,
 
     // Raw HTTP/1.1 messages.
-    /// A line ends otherwise than the rules have it: a bare CR, a bare LF, or CRLF where LF was named (RFC 9112 §2.2).
+    /// A line ends otherwise than the rules have it: a bare CR, a bare LF, or CRLF where LF was
+    /// named (RFC 9112 §2.2).
     #[error("a line ends in the wrong way")]
     Http1LineEnd,
     /// The first line is no request line, or no status line (RFC 9112 §3, §4).
@@ -324,7 +336,8 @@ pub enum Error {
     /// The method is no token (RFC 9110 §9.1).
     #[error("the method is no token")]
     Http1Method,
-    /// The target has a character that is none of a URI, a fragment, or a form that is not the method's (RFC 9112 §3.2).
+    /// The target has a character that is none of a URI, a fragment, or a form that is not the
+    /// method's (RFC 9112 §3.2).
     #[error("the request target is malformed")]
     Http1Target,
     /// A field line has no colon, or a name that is no token (RFC 9112 §5).
@@ -348,7 +361,8 @@ pub enum Error {
     /// `Host` is no host with, at most, a port (RFC 9110 §7.2).
     #[error("`host` is malformed")]
     Http1Host,
-    /// The target names another authority than `Host`, or another scheme than the configured one (T-064).
+    /// The target names another authority than `Host`, or another scheme than the configured one
+    /// (T-064).
     #[error("the request target and `host` differ")]
     Http1HostMismatch,
     /// The head, or the trailer section, is longer than the limit.
@@ -366,7 +380,8 @@ pub enum Error {
     /// The message ends before the empty line behind its head.
     #[error("the head has no end")]
     Http1HeadIncomplete,
-    /// `Content-Length` is no decimal number, stands twice, or is there where none may be (RFC 9112 §6.2, §6.3).
+    /// `Content-Length` is no decimal number, stands twice, or is there where none may be (RFC 9112
+    /// §6.2, §6.3).
     #[error("`content-length` is malformed or misplaced")]
     Http1ContentLength,
     /// `Transfer-Encoding` is not `chunked` alone, or is there where none may be (RFC 9112 §6.1).
@@ -387,16 +402,19 @@ pub enum Error {
         /// The limit.
         limit: usize,
     },
-    /// A chunk has no size in hex digits, overlong extensions, or other bytes than its size says (RFC 9112 §7.1).
+    /// A chunk has no size in hex digits, overlong extensions, or other bytes than its size says
+    /// (RFC 9112 §7.1).
     #[error("a chunk is malformed")]
     Http1Chunk,
-    /// A field may not stand behind the content: it frames, routes or describes the message (RFC 9110 §6.5.1).
+    /// A field may not stand behind the content: it frames, routes or describes the message (RFC
+    /// 9110 §6.5.1).
     #[error("a field that may not be a trailer")]
     Http1Trailer,
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `replay`, and those of `jose` where a key does not sign.
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of
+    /// `replay`, and those of `jose` where a key does not sign.
     pub const CODES: &'static [&'static str] = &[
         "sig.syntax",
         "sig.label_repeated",

@@ -1,4 +1,5 @@
-//! The one spelling of names and values of a query: the rules of `application/x-www-form-urlencoded`, without `+` (RFC 9421 §2.2.8).
+//! The one spelling of names and values of a query: the rules of
+//! `application/x-www-form-urlencoded`, without `+` (RFC 9421 §2.2.8).
 
 /// Appends decoded bytes in that spelling.
 pub(crate) fn encode(out: &mut Vec<u8>, decoded: &[u8]) {

@@ -1,8 +1,10 @@
 //! One HTTP/1.1 message in bytes, read strictly (RFC 9112).
 //!
-//! For tools and tests that have a message in a file, and for receivers that see the bytes before a server does. What two readers could take for two messages is
-//! refused, each thing by its own code: two `Host` or none, a length said twice or in two ways, a fragment in the target, line ends of another kind, bytes behind
-//! the end (T-064). No I/O: the bytes are all there, and all are read.
+//! For tools and tests that have a message in a file, and for receivers that see the bytes before a
+//! server does. What two readers could take for two messages is refused, each thing by its own
+//! code: two `Host` or none, a length said twice or in two ways, a fragment in the target, line
+//! ends of another kind, bytes behind the end (T-064). No I/O: the bytes are all there, and all are
+//! read.
 //!
 //! ```
 //! use aims_http_sig::http1::Reader;
@@ -52,7 +54,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// As on the wire: lines end in CRLF, no field is folded. The content has at most `body_limit` bytes, the head 64 KiB and 128 field lines.
+    /// As on the wire: lines end in CRLF, no field is folded. The content has at most `body_limit`
+    /// bytes, the head 64 KiB and 128 field lines.
     #[must_use]
     pub const fn new(body_limit: usize) -> Self {
         Self {
@@ -65,8 +68,9 @@ impl Reader {
         }
     }
 
-    /// For a file that somebody edited: lines end in LF, all of them; and where a request says nothing about its length, all behind the head is its content, as
-    /// specifications print it. Nothing that comes from a network is read so.
+    /// For a file that somebody edited: lines end in LF, all of them; and where a request says
+    /// nothing about its length, all behind the head is its content, as specifications print it.
+    /// Nothing that comes from a network is read so.
     #[must_use]
     pub const fn edited_file(body_limit: usize) -> Self {
         Self {
@@ -76,8 +80,9 @@ impl Reader {
         }
     }
 
-    /// The same, with fields that are folded over lines; a fold is one space (RFC 9421 §2.1). Whoever generates a message must not fold, and a server may refuse it
-    /// (RFC 9112 §5.2), which is the rule without this word.
+    /// The same, with fields that are folded over lines; a fold is one space (RFC 9421 §2.1).
+    /// Whoever generates a message must not fold, and a server may refuse it (RFC 9112 §5.2), which
+    /// is the rule without this word.
     #[must_use]
     pub const fn with_folded_fields(mut self) -> Self {
         self.folded = true;
@@ -98,12 +103,13 @@ impl Reader {
         self
     }
 
-    /// Reads a request that came over `scheme`, `https` or `http`, which is not in the message. Its authority is that of `Host`, and an absolute target has to agree
-    /// with both.
+    /// Reads a request that came over `scheme`, `https` or `http`, which is not in the message. Its
+    /// authority is that of `Host`, and an absolute target has to agree with both.
     ///
     /// # Errors
     ///
-    /// `http1.…`, a code for each thing that is wrong; `sig.target` where the scheme is another one.
+    /// `http1.…`, a code for each thing that is wrong; `sig.target` where the scheme is another
+    /// one.
     pub fn request<'m>(&self, bytes: &'m [u8], scheme: &'m str) -> Result<RawRequest<'m>, Error> {
         if !is_scheme(scheme) {
             return Err(no_scheme());
@@ -131,7 +137,8 @@ impl Reader {
         })
     }
 
-    /// Reads the response to a request of that method; without a length, all behind the head is its content.
+    /// Reads the response to a request of that method; without a length, all behind the head is its
+    /// content.
     ///
     /// # Errors
     ///

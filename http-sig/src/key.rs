@@ -1,6 +1,7 @@
 //! Keys, and where they are found.
 //!
-//! The two kinds are apart: a public key never becomes a shared one, whatever a message calls it (RFC 9421 §7.3.3, T-073).
+//! The two kinds are apart: a public key never becomes a shared one, whatever a message calls it
+//! (RFC 9421 §7.3.3, T-073).
 
 mod set;
 mod shared;
@@ -25,7 +26,8 @@ pub enum Key {
 }
 
 impl Key {
-    /// The algorithm of this key, which `alg` can only repeat (T-068). Where a key has several, `alg` chooses one of them.
+    /// The algorithm of this key, which `alg` can only repeat (T-068). Where a key has several,
+    /// `alg` chooses one of them.
     ///
     /// # Errors
     ///
@@ -88,12 +90,16 @@ impl From<SharedKey> for Key {
     }
 }
 
-/// Finds the key of a signature, by `keyid`, by `tag` or by whatever else its parameters say. Nothing of them is verified yet.
+/// Finds the key of a signature, by `keyid`, by `tag` or by whatever else its parameters say.
+/// Nothing of them is verified yet.
 ///
-/// [`VerifyingKey`] and [`SharedKey`] are the one key there is, [`JwkSet`](aims_jose::jwk::JwkSet) and [`SharedKeys`] are looked up by `keyid`.
+/// [`VerifyingKey`] and [`SharedKey`] are the one key there is, [`JwkSet`](aims_jose::jwk::JwkSet)
+/// and [`SharedKeys`] are looked up by `keyid`.
 ///
-/// A JWK set that belongs to none of the protocols that [`SetRules`](aims_jose::jwk::SetRules) names is read by `SetRules::wimse()`: `use` is absent or `sig`, no `kid`
-/// stands twice, and an RSA key says by `alg` what it is for (`PS512` for `rsa-pss-sha512`, `RS256` for `rsa-v1_5-sha256`).
+/// A JWK set that belongs to none of the protocols that [`SetRules`](aims_jose::jwk::SetRules)
+/// names is read by `SetRules::wimse()`: `use` is absent or `sig`, no `kid` stands twice, and an
+/// RSA key says by `alg` what it is for (`PS512` for `rsa-pss-sha512`, `RS256` for
+/// `rsa-v1_5-sha256`).
 ///
 /// Another one, which has a key for each purpose:
 ///
@@ -135,7 +141,8 @@ impl<K: Keys + ?Sized> Keys for Arc<K> {
 }
 
 impl Keys for VerifyingKey {
-    /// This key, unless `keyid` names another one: it must be the `kid` or the thumbprint, where the key has a `kid` (RFC 9421 §3.2, step 5).
+    /// This key, unless `keyid` names another one: it must be the `kid` or the thumbprint, where
+    /// the key has a `kid` (RFC 9421 §3.2, step 5).
     fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
         match (parameters.key_id(), self.key_id()) {
             (Some(id), Some(own)) if id != own && !set::is_thumbprint(&id, self) => {

@@ -11,7 +11,8 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 8 signatures, 64 components and 32 parameters each, 16 KiB for each of the two fields, 64 KiB for a signature base.
+    /// 8 signatures, 64 components and 32 parameters each, 16 KiB for each of the two fields, 64
+    /// KiB for a signature base.
     fn default() -> Self {
         Self {
             signatures: 8,
@@ -45,15 +46,17 @@ impl Limits {
         self
     }
 
-    /// At most that many bytes in all lines of `Signature-Input`, and as many in those of `Signature`.
+    /// At most that many bytes in all lines of `Signature-Input`, and as many in those of
+    /// `Signature`.
     #[must_use]
     pub const fn with_field_len(mut self, most: usize) -> Self {
         self.field_len = most;
         self
     }
 
-    /// At most that many bytes in a signature base, so in all covered values together; and as many are parsed for it: a field for each of its members that is covered, and the
-    /// query for each of its parameters (T-071).
+    /// At most that many bytes in a signature base, so in all covered values together; and as many
+    /// are parsed for it: a field for each of its members that is covered, and the query for each
+    /// of its parameters (T-071).
     #[must_use]
     pub const fn with_base_len(mut self, most: usize) -> Self {
         self.base_len = most;

@@ -17,12 +17,14 @@ pub enum Start<'a> {
     Request {
         /// In its own case: `GET`.
         method: &'a str,
-        /// As it stands on the wire: origin form (`/path?query`), absolute form, authority form (`CONNECT`) or `*` (RFC 9112 §3.2). Of HTTP/2 and HTTP/3 it is
-        /// `:path`, for `CONNECT` `:authority`.
+        /// As it stands on the wire: origin form (`/path?query`), absolute form, authority form
+        /// (`CONNECT`) or `*` (RFC 9112 §3.2). Of HTTP/2 and HTTP/3 it is `:path`, for `CONNECT`
+        /// `:authority`.
         target: &'a str,
         /// `https` or `http`: how the sender came here, from configuration, not from the message.
         scheme: &'a str,
-        /// Host and, unless it is the default one of the scheme, port: what the sender addressed, checked against configuration by the caller.
+        /// Host and, unless it is the default one of the scheme, port: what the sender addressed,
+        /// checked against configuration by the caller.
         authority: &'a str,
     },
     /// A response.
@@ -93,7 +95,8 @@ pub trait Message {
     /// The request line or the status, and how the request came.
     fn start(&self) -> Start<'_>;
 
-    /// Gives the value of each field line of that name, in the order in which they came. `name` is in lower case; field names are compared without case.
+    /// Gives the value of each field line of that name, in the order in which they came. `name` is
+    /// in lower case; field names are compared without case.
     fn lines<'m>(&'m self, section: Section, name: &str, each: &mut dyn FnMut(&'m [u8]));
 }
 

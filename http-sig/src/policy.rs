@@ -11,8 +11,9 @@ use crate::{
 
 /// What is required of a signature, and which of a message's signatures is looked at.
 ///
-/// The components that must be covered have no default, so they are named where a policy is made. The rest has: the one signature without a tag, `created` at
-/// most 5 minutes ago, 30 s of skew, the five algorithms with public keys, in the headers, [`Limits::default`].
+/// The components that must be covered have no default, so they are named where a policy is made.
+/// The rest has: the one signature without a tag, `created` at most 5 minutes ago, 30 s of skew,
+/// the five algorithms with public keys, in the headers, [`Limits::default`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,7 +49,8 @@ enum Tag {
 impl Policy {
     /// A signature that covers these components, and perhaps more.
     ///
-    /// An empty list requires nothing: a signature that covers nothing is then taken with every message, and nothing of the message is proven but what
+    /// An empty list requires nothing: a signature that covers nothing is then taken with every
+    /// message, and nothing of the message is proven but what
     /// [`covers`](crate::VerifiedSignature::covers) names.
     #[must_use]
     pub fn requiring(components: impl IntoIterator<Item = Component>) -> Self {
@@ -66,7 +68,8 @@ impl Policy {
         }
     }
 
-    /// The signature with this label. A label is the sender's word for one message; what a signature is for is in its tag (RFC 9421 §7.2.5).
+    /// The signature with this label. A label is the sender's word for one message; what a
+    /// signature is for is in its tag (RFC 9421 §7.2.5).
     #[must_use]
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
@@ -176,7 +179,8 @@ impl Policy {
         }
     }
 
-    /// The purpose, the times and the presence of parameters; gives until when the signature could be sent again.
+    /// The purpose, the times and the presence of parameters; gives until when the signature could
+    /// be sent again.
     pub(crate) fn check_parameters(
         &self,
         parameters: &Parameters<'_>,

@@ -22,7 +22,8 @@ impl<'m> ReceivedFields<'m> {
     ///
     /// # Errors
     ///
-    /// `sig.missing` where there are none, `sig.labels_differ` where only one field is there, `sig.limit`.
+    /// `sig.missing` where there are none, `sig.labels_differ` where only one field is there,
+    /// `sig.limit`.
     pub fn of(message: &'m dyn Message, section: Section, limits: &Limits) -> Result<Self, Error> {
         let input = lines(message, section, INPUT, limits)?;
         let signature = lines(message, section, SIGNATURE, limits)?;
@@ -33,11 +34,13 @@ impl<'m> ReceivedFields<'m> {
         }
     }
 
-    /// The signatures, in the order of `Signature-Input`. All of both fields is read, and nothing is verified.
+    /// The signatures, in the order of `Signature-Input`. All of both fields is read, and nothing
+    /// is verified.
     ///
     /// # Errors
     ///
-    /// `sig.syntax`, `sig.label_repeated`, `sig.labels_differ`, `sig.parameter_repeated`, `sig.parameter_type`, `sig.limit`.
+    /// `sig.syntax`, `sig.label_repeated`, `sig.labels_differ`, `sig.parameter_repeated`,
+    /// `sig.parameter_type`, `sig.limit`.
     pub fn signatures(&self, limits: &Limits) -> Result<Vec<UnverifiedSignature<'_>>, Error> {
         let mut bytes: Vec<(&str, Vec<u8>)> = Vec::with_capacity(1);
         for line in &self.signature {
@@ -120,11 +123,13 @@ impl<'a> UnverifiedSignature<'a> {
         self.list.components()
     }
 
-    /// The signature base that it would have over this message (RFC 9421 §2.5), with `@signature-params` byte for byte as it came.
+    /// The signature base that it would have over this message (RFC 9421 §2.5), with
+    /// `@signature-params` byte for byte as it came.
     ///
     /// # Errors
     ///
-    /// Those of [`components`](Self::components) and of [`component_value`](crate::component_value); `sig.limit`.
+    /// Those of [`components`](Self::components) and of
+    /// [`component_value`](crate::component_value); `sig.limit`.
     pub fn base(&self, exchange: &Exchange<'_>, limits: &Limits) -> Result<SignatureBase, Error> {
         self.base_of(&self.components()?, exchange, limits)
     }

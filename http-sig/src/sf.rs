@@ -1,7 +1,8 @@
 //! Structured fields (RFC 9651), in their canonical text alone and without copying.
 //!
-//! The value of `@signature-params` is what the sender serialised, so any other spelling of the same structure (blanks, `?1`, leading zeros, loose base64) is no
-//! signature here: two texts never stand for one (T-074).
+//! The value of `@signature-params` is what the sender serialised, so any other spelling of the
+//! same structure (blanks, `?1`, leading zeros, loose base64) is no signature here: two texts never
+//! stand for one (T-074).
 
 mod item;
 
@@ -124,7 +125,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next parameter, behind its `;`: key and value, which is `?1` where there is none (RFC 9651 §4.2.3.2).
+    /// The next parameter, behind its `;`: key and value, which is `?1` where there is none (RFC
+    /// 9651 §4.2.3.2).
     pub(crate) fn parameter(&mut self) -> Result<Option<(&'a str, BareItem<'a>)>, Malformed> {
         if !self.take(b';') {
             return Ok(None);

@@ -1,4 +1,5 @@
-//! Signing (RFC 9421 §3.1): what is to be signed is a value, made once; a message is prepared, signed by whatever holds the key, and gets two fields.
+//! Signing (RFC 9421 §3.1): what is to be signed is a value, made once; a message is prepared,
+//! signed by whatever holds the key, and gets two fields.
 
 mod prepared;
 
@@ -14,7 +15,8 @@ use crate::base::Draft;
 use crate::sf::{BareItem, is_whole_key, write_parameter};
 use crate::{Algorithm, Component, Error, Exchange, Limits};
 
-/// What signatures of one kind cover and say. The parameters stand in the order in which they are given here.
+/// What signatures of one kind cover and say. The parameters stand in the order in which they are
+/// given here.
 ///
 /// ```
 /// use std::time::Duration;
@@ -58,10 +60,12 @@ enum Value {
 }
 
 impl Signing {
-    /// Signatures with this label, covering nothing yet: one that covers no component fits every message, so it says nothing of any.
+    /// Signatures with this label, covering nothing yet: one that covers no component fits every
+    /// message, so it says nothing of any.
     ///
-    /// A verifier of this crate refuses a signature without [`created`](Self::with_created), and [`spend`](crate::UnspentSignature::spend) one without a
-    /// [nonce](Self::with_random_nonce); neither is there unless it is named.
+    /// A verifier of this crate refuses a signature without [`created`](Self::with_created), and
+    /// [`spend`](crate::UnspentSignature::spend) one without a [nonce](Self::with_random_nonce);
+    /// neither is there unless it is named.
     pub fn new(label: impl Into<String>) -> Self {
         let label = label.into();
         let problem = (!is_whole_key(&label)).then_some(Error::Prepare {
@@ -195,7 +199,8 @@ impl Signing {
     ///
     /// # Errors
     ///
-    /// `sig.prepare` and `sig.component_repeated` for what was given; what [`component_value`](crate::component_value) says where a component has no value;
+    /// `sig.prepare` and `sig.component_repeated` for what was given; what
+    /// [`component_value`](crate::component_value) says where a component has no value;
     /// `sig.limit`; `random.unavailable`.
     pub fn prepare(
         &self,

@@ -23,7 +23,8 @@ pub(crate) struct Authority<'a> {
 impl<'a> Target<'a> {
     /// Takes a request's own words apart.
     ///
-    /// A target in absolute form must name the scheme and the authority under which the request came (T-064).
+    /// A target in absolute form must name the scheme and the authority under which the request
+    /// came (T-064).
     pub(crate) fn of(
         method: &str,
         target: &'a str,
@@ -147,8 +148,9 @@ pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A name, an IPv4 address, or an IPv6 address in brackets (RFC 3986 §3.2.2). Of a name only what names have in DNS and in container networks: what is
-/// percent-encoded is another name to another reader.
+/// A name, an IPv4 address, or an IPv6 address in brackets (RFC 3986 §3.2.2). Of a name only what
+/// names have in DNS and in container networks: what is percent-encoded is another name to another
+/// reader.
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address

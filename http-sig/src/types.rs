@@ -14,7 +14,8 @@ pub enum FieldType {
 
 /// The structured types of fields: those that standards give, and those that the application adds.
 ///
-/// A field that is not here cannot be covered with `sf` or `key`, because a verifier must know its type (RFC 9421 §2.1.1).
+/// A field that is not here cannot be covered with `sf` or `key`, because a verifier must know its
+/// type (RFC 9421 §2.1.1).
 ///
 /// ```
 /// use aims_http_sig::{FieldType, FieldTypes};
@@ -56,7 +57,8 @@ impl FieldTypes {
     }
 }
 
-/// RFC 8942, 9209, 9211, 9213, 9218, 9297, 9421, 9440, 9530, 9745, 9842, 9875 and the specifications of WHATWG and W3C for the rest.
+/// RFC 8942, 9209, 9211, 9213, 9218, 9297, 9421, 9440, 9530, 9745, 9842, 9875 and the
+/// specifications of WHATWG and W3C for the rest.
 const KNOWN: &[(FieldType, &[&str])] = &[
     (
         FieldType::Dictionary,

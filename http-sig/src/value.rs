@@ -29,7 +29,8 @@ use crate::{ComponentId, Error, Exchange, Start};
 ///
 /// # Errors
 ///
-/// `sig.component_absent`, `sig.component_ambiguous`, `sig.component_misplaced`, `sig.field_type_unknown`, `sig.field_type`, `sig.value`, `sig.target`.
+/// `sig.component_absent`, `sig.component_ambiguous`, `sig.component_misplaced`,
+/// `sig.field_type_unknown`, `sig.field_type`, `sig.value`, `sig.target`.
 pub fn component_value(exchange: &Exchange<'_>, id: ComponentId<'_>) -> Result<String, Error> {
     let mut out = Vec::with_capacity(64);
     if !write(&mut out, &mut Room::of(usize::MAX), exchange, id)? {
@@ -58,7 +59,8 @@ impl Room {
         Self { limit, parsed: 0 }
     }
 
-    /// Counts what is parsed for one component: a member or a query parameter is little to write, but all of the field or the query is read for it.
+    /// Counts what is parsed for one component: a member or a query parameter is little to write,
+    /// but all of the field or the query is read for it.
     fn parse(&mut self, len: usize) -> Result<(), Error> {
         self.parsed = self.parsed.saturating_add(len);
         if self.parsed <= self.limit {
@@ -71,7 +73,8 @@ impl Room {
     }
 }
 
-/// Appends the value of a component, if there is room for all of `out`; `false` where there is no such field.
+/// Appends the value of a component, if there is room for all of `out`; `false` where there is no
+/// such field.
 pub(crate) fn write(
     out: &mut Vec<u8>,
     room: &mut Room,

@@ -22,8 +22,9 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// The codes `sig.…`: what the fields say, then what the policy requires, then the key, then the message, then the signature. `sig.missing` where no signature
-    /// has the label or the tag, `sig.ambiguous` where several have.
+    /// The codes `sig.…`: what the fields say, then what the policy requires, then the key, then
+    /// the message, then the signature. `sig.missing` where no signature has the label or the tag,
+    /// `sig.ambiguous` where several have.
     pub fn verify(
         &self,
         exchange: &Exchange<'_>,
@@ -40,7 +41,8 @@ impl Policy {
         }
     }
 
-    /// Verifies each signature of a message that this policy is about: all of them are good, and there is at least one.
+    /// Verifies each signature of a message that this policy is about: all of them are good, and
+    /// there is at least one.
     ///
     /// # Errors
     ///
@@ -64,7 +66,8 @@ impl Policy {
         Ok(verified)
     }
 
-    /// Cheap checks first: no key is looked up for what the policy refuses, and no value is read for what has no key.
+    /// Cheap checks first: no key is looked up for what the policy refuses, and no value is read
+    /// for what has no key.
     pub(crate) fn verify_one(
         &self,
         signature: &UnverifiedSignature<'_>,
@@ -106,11 +109,13 @@ pub struct UnspentSignature {
 }
 
 impl UnspentSignature {
-    /// Spends the nonce, scoped to the key (RFC 9421 §7.2.2). It is remembered for as long as the policy would take the signature.
+    /// Spends the nonce, scoped to the key (RFC 9421 §7.2.2). It is remembered for as long as the
+    /// policy would take the signature.
     ///
     /// # Errors
     ///
-    /// `sig.parameter_required` where there is no nonce; `replay.replayed` and all other `replay.…`: what cannot be remembered is refused.
+    /// `sig.parameter_required` where there is no nonce; `replay.replayed` and all other
+    /// `replay.…`: what cannot be remembered is refused.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<VerifiedSignature, Error> {
         let nonce = self.verified.parameters().nonce();
         let Some(nonce) = nonce else {
@@ -125,17 +130,20 @@ impl UnspentSignature {
         Ok(self.verified)
     }
 
-    /// Takes the signature although the same message may come again, until `created` is too old: for what may happen twice.
+    /// Takes the signature although the same message may come again, until `created` is too old:
+    /// for what may happen twice.
     #[must_use]
     pub fn accept_replays(self) -> VerifiedSignature {
         self.verified
     }
 }
 
-/// Proof that the holder of a key signed these components of a message, with these values. Only verification makes one.
+/// Proof that the holder of a key signed these components of a message, with these values. Only
+/// verification makes one.
 ///
-/// What is not covered is not proven: act on [`value`](Self::value), or on parts of the message that [`covers`](Self::covers) names, and on content that
-/// [`check_content`](Self::check_content) has compared.
+/// What is not covered is not proven: act on [`value`](Self::value), or on parts of the message
+/// that [`covers`](Self::covers) names, and on content that [`check_content`](Self::check_content)
+/// has compared.
 #[derive(Clone, Debug)]
 pub struct VerifiedSignature {
     label: String,
@@ -157,13 +165,14 @@ impl VerifiedSignature {
         self.base.value(component.id())
     }
 
-    /// The digests of the content as they were signed: those of the covered field, not of one that stands in the message by now. For content that comes in pieces; what
-    /// is in memory is compared by [`check_content`](Self::check_content).
+    /// The digests of the content as they were signed: those of the covered field, not of one that
+    /// stands in the message by now. For content that comes in pieces; what is in memory is
+    /// compared by [`check_content`](Self::check_content).
     ///
     /// # Errors
     ///
-    /// `sig.component_required` where `content-digest` is not covered without parameters: with `key`, `req` or `tr` it is another component; those of
-    /// [`ContentDigest::parse`].
+    /// `sig.component_required` where `content-digest` is not covered without parameters: with
+    /// `key`, `req` or `tr` it is another component; those of [`ContentDigest::parse`].
     pub fn content_digest(&self) -> Result<ContentDigest, Error> {
         let covered = self.covered_digest()?;
         covered.ok_or_else(|| Error::ComponentRequired {
@@ -178,7 +187,8 @@ impl VerifiedSignature {
         covered.map(parse).transpose()
     }
 
-    /// Compares content with the digests that were signed (RFC 9421 §7.2.8), as it was sent: before `Content-Encoding` is undone.
+    /// Compares content with the digests that were signed (RFC 9421 §7.2.8), as it was sent: before
+    /// `Content-Encoding` is undone.
     ///
     /// # Errors
     ///

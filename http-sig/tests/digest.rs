@@ -54,7 +54,8 @@ fn published_digests() {
     assert_eq!(accepted, 14);
 }
 
-/// The response that the WIMSE draft prints has the digest of its body: a line and the two line feeds behind it.
+/// The response that the WIMSE draft prints has the digest of its body: a line and the two line
+/// feeds behind it.
 #[test]
 fn the_published_response_has_its_digest() {
     let message = include_bytes!("../../testdata/wimse/sigs-response.txt");

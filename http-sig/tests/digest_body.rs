@@ -148,7 +148,8 @@ fn a_body_is_read_as_it_came() {
     assert_eq!((empty.code(), empty.content.len()), (None, 0));
 }
 
-/// T-062: an error stands instead of the end, and what is read before it is never all of the content.
+/// T-062: an error stands instead of the end, and what is read before it is never all of the
+/// content.
 #[test]
 fn an_error_stands_instead_of_the_end() {
     let digest = ContentDigest::of(b"hello world");

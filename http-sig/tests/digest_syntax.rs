@@ -1,4 +1,5 @@
-//! How digest fields are read: strictly, from their raw lines (RFC 9530 §2, §4; HMS-08, HMS-10, T-061, T-063, T-074).
+//! How digest fields are read: strictly, from their raw lines (RFC 9530 §2, §4; HMS-08, HMS-10,
+//! T-061, T-063, T-074).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -59,7 +60,8 @@ fn the_field_is_a_dictionary_of_byte_sequences() {
     }
     let bytes = ContentDigest::parse([&b"sha-256=:\xff:"[..]]);
     assert_eq!(bytes.unwrap_err().code(), "digest.syntax");
-    // Lines are joined by a comma, so an empty one among others makes an empty member, and none goes on in the next.
+    // Lines are joined by a comma, so an empty one among others makes an empty member, and none
+    // goes on in the next.
     for lines in [[SHA256, ""], ["", SHA256]] {
         assert_eq!(refused(&lines), "digest.syntax");
     }

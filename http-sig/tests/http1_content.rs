@@ -1,4 +1,5 @@
-//! The content of raw HTTP/1.1 messages: how long it is, and that nothing else says otherwise (RFC 9112 §6, §7; HMS-08, T-064).
+//! The content of raw HTTP/1.1 messages: how long it is, and that nothing else says otherwise (RFC
+//! 9112 §6, §7; HMS-08, T-064).
 
 #![expect(
     clippy::string_slice,

@@ -1,4 +1,5 @@
-//! Heads of raw HTTP/1.1 messages (RFC 9112; HMS-08, HMS-12, T-064). Each message differs from a good one in just one thing.
+//! Heads of raw HTTP/1.1 messages (RFC 9112; HMS-08, HMS-12, T-064). Each message differs from a
+//! good one in just one thing.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,5 +1,6 @@
-//! The workload identity token and the proof that the WIMSE drafts print: each verified with the key that is trusted for it, and then refused with one
-//! thing changed. Ends with an error when any step did not go as it should.
+//! The workload identity token and the proof that the WIMSE drafts print: each verified with the
+//! key that is trusted for it, and then refused with one thing changed. Ends with an error when any
+//! step did not go as it should.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 

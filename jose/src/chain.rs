@@ -5,8 +5,9 @@ use std::fmt;
 
 /// Shows an error and its sources in one line, joined by `: `.
 ///
-/// No error of this family repeats its source in its own message, so each says one thing and is said
-/// once. Nor does any have the text of a token in it; what comes from elsewhere may have anything.
+/// No error of this family repeats its source in its own message, so each says one thing and is
+/// said once. Nor does any have the text of a token in it; what comes from elsewhere may have
+/// anything.
 ///
 /// ```
 /// #[derive(Debug, thiserror::Error)]

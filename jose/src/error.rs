@@ -71,7 +71,8 @@ pub enum Error {
     /// `exp` has passed (RFC 7519 §4.1.4).
     #[error("expired")]
     Expired,
-    /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5). Whose clock is wrong can be read off both times.
+    /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5). Whose clock is wrong can be read off both
+    /// times.
     #[error("not yet valid: from {from}, and it is {now}, with a skew of {skew} s")]
     NotYetValid {
         /// The later of `nbf` and `iat`, in Unix seconds.
@@ -217,7 +218,8 @@ macro_rules! codes {
 }
 
 /// The code of what is wrong with one kind of token: an error that every kind of JWT can have gets
-/// the kind's own name, such as `wit.expired`; any other, which is of a malformed token, keeps its own.
+/// the kind's own name, such as `wit.expired`; any other, which is of a malformed token, keeps its
+/// own.
 ///
 /// ```
 /// let code = |error: aims_jose::Error| aims_jose::token_code!("wit", error);

@@ -6,7 +6,8 @@ pub use rustls_pki_types::UnixTime;
 
 use crate::Error;
 
-/// The time of so many seconds since 1970-01-01T00:00:00Z, as `exp` and `iat` count them (RFC 7519 §2).
+/// The time of so many seconds since 1970-01-01T00:00:00Z, as `exp` and `iat` count them (RFC 7519
+/// §2).
 ///
 /// ```
 /// use aims_jose::time;
@@ -17,8 +18,8 @@ pub const fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-/// The time so much later, in whole seconds: `expires_in` after an answer, a lifetime after `iat`. It
-/// saturates, whatever number a peer sends (T-027).
+/// The time so much later, in whole seconds: `expires_in` after an answer, a lifetime after `iat`.
+/// It saturates, whatever number a peer sends (T-027).
 ///
 /// ```
 /// use core::time::Duration;

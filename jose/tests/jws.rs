@@ -55,7 +55,8 @@ fn signs_what_it_verifies() {
     assert_eq!(array.unwrap_err().code(), "jws.serialize");
 }
 
-/// T-002, T-008, T-009, T-010, T-011, T-013a, T-028, WIT-01, ATJ-12: one thing is wrong in each header.
+/// T-002, T-008, T-009, T-010, T-011, T-013a, T-028, WIT-01, ATJ-12: one thing is wrong in each
+/// header.
 #[test]
 fn each_bad_header_has_its_error() {
     let key = key();
@@ -293,7 +294,8 @@ fn no_mac_verifies_under_any_key() {
     }
 }
 
-/// The JWTs of the RFCs and drafts whose keys are published verify, and fail with one octet changed; those that bring their key are refused (T-008).
+/// The JWTs of the RFCs and drafts whose keys are published verify, and fail with one octet
+/// changed; those that bring their key are refused (T-008).
 #[test]
 fn published_tokens_verify() {
     const PRIVATE: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
@@ -347,7 +349,8 @@ fn published_tokens_verify() {
     assert_eq!((verified, refused), (14, 3));
 }
 
-/// The workload identity token that draft-ietf-wimse-workload-creds prints, byte for byte, and the proof that goes with it.
+/// The workload identity token that draft-ietf-wimse-workload-creds prints, byte for byte, and the
+/// proof that goes with it.
 #[test]
 fn the_tokens_of_the_wimse_drafts_verify() {
     let read = |name: &str| {

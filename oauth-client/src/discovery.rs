@@ -1,6 +1,7 @@
 //! Finding the authorization server of a tool, step by step (RFC 9728, RFC 8414).
 //!
-//! Each step gives a request and what judges its answer; nothing is sent here. A document counts only for the identifier that it was asked for.
+//! Each step gives a request and what judges its answer; nothing is sent here. A document counts
+//! only for the identifier that it was asked for.
 
 use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata, document, well_known};
 use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
@@ -48,7 +49,8 @@ pub fn server(issuer: &Issuer) -> Result<(Request<Vec<u8>>, PendingServer), Erro
     Ok((get(&first)?, pending))
 }
 
-/// As [`server`], for the one that [`choose`] gives; and it must be a server for this resource, where it says which ones it serves (RFC 9728 §4, PRM-06).
+/// As [`server`], for the one that [`choose`] gives; and it must be a server for this resource,
+/// where it says which ones it serves (RFC 9728 §4, PRM-06).
 ///
 /// # Errors
 ///
@@ -69,12 +71,14 @@ pub fn server_for(
 }
 
 impl PendingServer {
-    /// Takes the answer. Only a 404 leads to the next place: any other refusal or a document that is wrong ends it (META-01).
+    /// Takes the answer. Only a 404 leads to the next place: any other refusal or a document that
+    /// is wrong ends it (META-01).
     ///
     /// # Errors
     ///
-    /// `discovery.not_found` after the last place; `discovery.not_served` where it was asked for a resource that the server does not serve; those of `oauth-wire`,
-    /// `metadata.issuer` where the document is another issuer's.
+    /// `discovery.not_found` after the last place; `discovery.not_served` where it was asked for a
+    /// resource that the server does not serve; those of `oauth-wire`, `metadata.issuer` where the
+    /// document is another issuer's.
     pub fn finish(
         mut self,
         answer: &Response<Vec<u8>>,
@@ -100,8 +104,9 @@ pub struct PendingResource {
     left: std::vec::IntoIter<Endpoint>,
 }
 
-/// Asks for the metadata of a resource: at the URL of its challenge, where it gave one, or else at the one that is derived from its identifier. The document must
-/// name this very resource, `/` at the end and all (RFC 9728 §3.3, PRM-03).
+/// Asks for the metadata of a resource: at the URL of its challenge, where it gave one, or else at
+/// the one that is derived from its identifier. The document must name this very resource, `/` at
+/// the end and all (RFC 9728 §3.3, PRM-03).
 ///
 /// # Errors
 ///
@@ -117,8 +122,10 @@ pub fn resource(
     ask(places, requested, ResourceMetadata::parse)
 }
 
-/// As [`resource`](fn@resource), for tools that publish a broader name than RFC 9728 §3.3 permits, as many MCP servers do: the document may name what the resource is
-/// within, on the same origin, and may be at the place of its host. The token is then for all that is within what the document names.
+/// As [`resource`](fn@resource), for tools that publish a broader name than RFC 9728 §3.3 permits,
+/// as many MCP servers do: the document may name what the resource is within, on the same origin,
+/// and may be at the place of its host. The token is then for all that is within what the document
+/// names.
 ///
 /// # Errors
 ///
@@ -150,11 +157,13 @@ fn ask(
 }
 
 impl PendingResource {
-    /// Takes the answer. The document must be of the resource that was asked for; after [`resource_within`], it may be of one that this is within (PRM-03).
+    /// Takes the answer. The document must be of the resource that was asked for; after
+    /// [`resource_within`], it may be of one that this is within (PRM-03).
     ///
     /// # Errors
     ///
-    /// `discovery.not_found` after the last place; those of `oauth-wire`, `metadata.resource` where the document is another resource's.
+    /// `discovery.not_found` after the last place; those of `oauth-wire`, `metadata.resource` where
+    /// the document is another resource's.
     pub fn finish(
         mut self,
         answer: &Response<Vec<u8>>,
@@ -168,7 +177,8 @@ impl PendingResource {
     }
 }
 
-/// The first authorization server of a resource that this client accepts. A tool does not decide whom the agent shows its credentials to (PRM-06).
+/// The first authorization server of a resource that this client accepts. A tool does not decide
+/// whom the agent shows its credentials to (PRM-06).
 ///
 /// # Errors
 ///

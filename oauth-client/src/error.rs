@@ -8,7 +8,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A message was refused, by us or by the server: its code is that of `oauth-wire`, such as `oauth.refused`.
+    /// A message was refused, by us or by the server: its code is that of `oauth-wire`, such as
+    /// `oauth.refused`.
     #[error(transparent)]
     Wire(Arc<aims_oauth_wire::Error>),
     /// The server says which grant types it takes, and this is none of them (RFC 8414 §2).
@@ -26,7 +27,8 @@ pub enum Error {
     /// None of the tool's authorization servers is one that this client accepts.
     #[error("the resource names no authorization server that this client accepts")]
     NoServer,
-    /// The authorization server says which resources it serves, and the tool is none of them (RFC 9728 §4, PRM-06).
+    /// The authorization server says which resources it serves, and the tool is none of them (RFC
+    /// 9728 §4, PRM-06).
     #[error("the authorization server does not serve the resource")]
     NotServed,
     /// No document was found at any of the places where the standards put it.
@@ -42,7 +44,8 @@ pub enum Error {
         #[source]
         last: Arc<Self>,
     },
-    /// The request was given up: its task ended without an outcome, or the identity's key changed again and again.
+    /// The request was given up: its task ended without an outcome, or the identity's key changed
+    /// again and again.
     #[error("the request was given up")]
     Interrupted,
     /// As many tokens are being asked for as can be kept.
@@ -57,7 +60,8 @@ impl From<aims_oauth_wire::Error> for Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `oauth-wire`.
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of
+    /// `oauth-wire`.
     pub const CODES: &'static [&'static str] = &[
         "grant.unsupported",
         "grant.token_type",

@@ -40,14 +40,16 @@ impl ClientCredentials {
         }
     }
 
-    /// With these scopes. A token with others is not taken; where none are asked for, the server's choice is.
+    /// With these scopes. A token with others is not taken; where none are asked for, the server's
+    /// choice is.
     #[must_use]
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = scopes;
         self
     }
 
-    /// Takes a token whose scopes are more than was asked for, too: for a server that adds some of its own. Whoever gets hold of the token can then do more than this call needed.
+    /// Takes a token whose scopes are more than was asked for, too: for a server that adds some of
+    /// its own. Whoever gets hold of the token can then do more than this call needed.
     #[must_use]
     pub const fn accepting_wider_scopes(mut self) -> Self {
         self.scope_bound = ScopeBound::Any;
@@ -58,8 +60,9 @@ impl ClientCredentials {
     ///
     /// # Errors
     ///
-    /// `grant.unsupported` where the server says which grant types it takes, and this is none of them (RFC 8414 §2); those of `oauth-wire`: the server has no
-    /// token endpoint, or the way to authenticate does not suit it.
+    /// `grant.unsupported` where the server says which grant types it takes, and this is none of
+    /// them (RFC 8414 §2); those of `oauth-wire`: the server has no token endpoint, or the way to
+    /// authenticate does not suit it.
     pub fn prepare(
         &self,
         client: &dyn Authenticate,
@@ -82,7 +85,8 @@ impl ClientCredentials {
         Ok((request.into_http(server.token_endpoint()?)?, pending))
     }
 
-    /// Whether scopes that were granted are such as were asked for. Where the answer names none, they are the same (RFC 6749 §5.1).
+    /// Whether scopes that were granted are such as were asked for. Where the answer names none,
+    /// they are the same (RFC 6749 §5.1).
     fn takes(&self, granted: Option<&ScopeSet>) -> bool {
         self.scopes.is_empty()
             || self.scope_bound == ScopeBound::Any
@@ -105,7 +109,8 @@ impl PendingToken {
     /// # Errors
     ///
     /// `oauth.refused` with the server's error (RFC 6749 §5.2), and the others of
-    /// [`TokenResponse::parse`]; `grant.token_type` where it is not `Bearer`; `grant.scope` where it has scopes that were not asked for (RFC 6749 §3.3), unless that is
+    /// [`TokenResponse::parse`]; `grant.token_type` where it is not `Bearer`; `grant.scope` where
+    /// it has scopes that were not asked for (RFC 6749 §3.3), unless that is
     /// [accepted](ClientCredentials::accepting_wider_scopes); `grant.expired`.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
         let answer = TokenResponse::parse(answer)?;

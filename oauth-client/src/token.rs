@@ -11,7 +11,8 @@ use http::header::{AUTHORIZATION, HeaderMap};
 
 use crate::Error;
 
-/// An access token, for one resource. Opaque: nothing in it is read (ATJ-20). Zeroized when it is dropped.
+/// An access token, for one resource. Opaque: nothing in it is read (ATJ-20). Zeroized when it is
+/// dropped.
 ///
 /// Its text goes into a request to its resource, and nowhere else (T-138):
 ///
@@ -28,7 +29,8 @@ pub struct Token {
 }
 
 impl Token {
-    /// Puts it into a request to its resource, instead of any `Authorization` that is there, and marks it as sensitive. The one place where the text leaves this type.
+    /// Puts it into a request to its resource, instead of any `Authorization` that is there, and
+    /// marks it as sensitive. The one place where the text leaves this type.
     ///
     /// # Errors
     ///
@@ -47,7 +49,8 @@ impl Token {
         &self.resource
     }
 
-    /// What was granted, which may be less than was asked for; more, only where that was [accepted](crate::ClientCredentials::accepting_wider_scopes).
+    /// What was granted, which may be less than was asked for; more, only where that was
+    /// [accepted](crate::ClientCredentials::accepting_wider_scopes).
     #[must_use]
     pub const fn scopes(&self) -> &ScopeSet {
         &self.scopes

@@ -79,7 +79,8 @@ async fn a_wider_token_is_not_kept() {
     assert_eq!(ask(&source).await.unwrap(), token(0));
 }
 
-/// When the identity has a new key, what is bound to the old one is given no more: not even while it is good, and not after the key is back.
+/// When the identity has a new key, what is bound to the old one is given no more: not even while
+/// it is good, and not after the key is back.
 #[tokio::test(start_paused = true)]
 async fn a_new_key_gets_new_tokens() {
     let (server, keys) = (Server::of(&[]), Keys::new());
@@ -143,7 +144,8 @@ impl Authenticate for Rotating {
     }
 }
 
-/// A request of which nobody knows by which key it was made is not sent, but made again, a few times.
+/// A request of which nobody knows by which key it was made is not sent, but made again, a few
+/// times.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_changes_while_the_request_is_made() {
     for (rotations, expected) in [(1, "ok"), (2, "ok"), (3, "grant.interrupted")] {

@@ -57,7 +57,8 @@ fn code<T>(result: Result<T, Error>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// RSC-01, RSC-02: the request names the resource, the scope and the client, at the server's own endpoint.
+/// RSC-01, RSC-02: the request names the resource, the scope and the client, at the server's own
+/// endpoint.
 #[test]
 fn the_request_is_for_one_resource() {
     let (request, _pending) = wanted().prepare(&client(), &server(), at(NOW)).unwrap();
@@ -106,7 +107,8 @@ fn the_answer_is_judged() {
     );
 }
 
-/// T-109: a token that is good for more than was asked for is not used unless that was allowed; for less, or for what was not said, it is.
+/// T-109: a token that is good for more than was asked for is not used unless that was allowed; for
+/// less, or for what was not said, it is.
 #[test]
 fn wider_scopes_are_not_taken() {
     let tool = || ClientCredentials::new("https://tools.example/mcp".parse().unwrap());
@@ -182,7 +184,8 @@ fn a_server_is_found_in_turn() {
     assert_eq!(code(pending.finish(&nothing)), "discovery.not_found");
 }
 
-/// PRM-03: a resource speaks for itself, to the last `/`, and nothing else is asked. What is broader counts by a word alone, and never on another origin.
+/// PRM-03: a resource speaks for itself, to the last `/`, and nothing else is asked. What is
+/// broader counts by a word alone, and never on another origin.
 #[test]
 fn a_resource_is_the_one_that_was_asked_for() {
     let challenged = || "https://tools.example/its/metadata".parse().unwrap();
@@ -297,7 +300,8 @@ fn a_resource_names_servers_and_the_agent_chooses() {
     );
 }
 
-/// PRM-06: a server that says which resources it serves is taken for no other; one that is named by the caller alone is taken for any.
+/// PRM-06: a server that says which resources it serves is taken for no other; one that is named by
+/// the caller alone is taken for any.
 #[test]
 fn a_server_serves_what_it_says() {
     let tool = ResourceMetadata::new("https://tools.example/mcp".parse().unwrap())

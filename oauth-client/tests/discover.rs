@@ -94,7 +94,8 @@ async fn a_tool_leads_to_its_tokens() {
     assert_eq!(openid.asked(), [TOOL_AT, SERVER_AT, OPENID_AT]);
 }
 
-/// PRM-03, PRM-06, META-02: each document that is of something else ends it, and nothing is asked for after that.
+/// PRM-03, PRM-06, META-02: each document that is of something else ends it, and nothing is asked
+/// for after that.
 #[tokio::test(start_paused = true)]
 async fn each_document_is_judged() {
     for (web, expected, asked) in [

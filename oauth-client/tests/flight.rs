@@ -38,7 +38,8 @@ async fn one_request_for_many_callers() {
     assert_eq!(server.calls(), 1);
 }
 
-/// F-02, F-03: the caller whose request it was goes away, at any point; the others get its outcome, and nothing is sent again.
+/// F-02, F-03: the caller whose request it was goes away, at any point; the others get its outcome,
+/// and nothing is sent again.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_goes_away_takes_nothing_along() {
     for polls in 0..12 {
@@ -173,7 +174,8 @@ fn a_runtime_that_stops_poisons_nothing() {
     assert_eq!(asked.unwrap(), token(1));
 }
 
-/// F-18: so many tokens and no more. The one that ends first makes room; what is being asked for does not.
+/// F-18: so many tokens and no more. The one that ends first makes room; what is being asked for
+/// does not.
 #[tokio::test(start_paused = true)]
 async fn the_room_is_bounded() {
     let (a, b, c) = (

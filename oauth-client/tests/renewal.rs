@@ -1,4 +1,5 @@
-//! When a token is renewed, what is given meanwhile, and how long a server that cannot answer is left alone.
+//! When a token is renewed, what is given meanwhile, and how long a server that cannot answer is
+//! left alone.
 
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -13,7 +14,8 @@ use aims_jose::random::SecureRandom;
 use aims_jose::time::{Clock, UnixTime};
 use common::{Answer, Fixed, NOW, Server, ask, at, code, sleep, token};
 
-/// F-02: from two thirds of its lifetime on it is renewed by a task; the old one is given meanwhile.
+/// F-02: from two thirds of its lifetime on it is renewed by a task; the old one is given
+/// meanwhile.
 #[tokio::test(start_paused = true)]
 async fn the_old_token_is_given_until_the_new_one_is_there() {
     let server = Server::of(&[]);
@@ -71,7 +73,8 @@ async fn pauses_double_up_to_a_minute() {
     assert_eq!(server.calls(), before + 2);
 }
 
-/// F-02: chance shortens a pause by up to a half, and moves a renewal forward by up to a tenth of the lifetime.
+/// F-02: chance shortens a pause by up to a half, and moves a renewal forward by up to a tenth of
+/// the lifetime.
 #[tokio::test(start_paused = true)]
 async fn chance_shortens() {
     static HALF: Fixed = Fixed(500);
@@ -95,7 +98,8 @@ async fn chance_shortens() {
     assert_eq!(server.asked()[..2], [0, 171_000]);
 }
 
-/// F-02: `Retry-After` of a 429 or 503 is kept to, within ten minutes, and never shortens a pause; what is malformed says nothing.
+/// F-02: `Retry-After` of a 429 or 503 is kept to, within ten minutes, and never shortens a pause;
+/// what is malformed says nothing.
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured_within_bounds() {
     // `NOW` is 2027-01-15 08:00:00.
@@ -149,7 +153,8 @@ impl SecureRandom for Mixed {
     }
 }
 
-/// F-20: of 1,000 clients that got their tokens in one second, or were told the same `Retry-After` in one, no second has more than a tenth.
+/// F-20: of 1,000 clients that got their tokens in one second, or were told the same `Retry-After`
+/// in one, no second has more than a tenth.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_does_not_come_at_once() {
     static CHANCE: Mixed = Mixed(AtomicU64::new(1));

@@ -9,10 +9,13 @@ use quick_cache::sync::Cache;
 
 use crate::{AccessToken, AccessTokenRules, Error, IssuerStore};
 
-/// Remembers access tokens that were verified: the second time, a token costs a SHA-256 and a lookup.
+/// Remembers access tokens that were verified: the second time, a token costs a SHA-256 and a
+/// lookup.
 ///
-/// An entry is made only by a verification, and is not used past its `exp`, when the key that signed it is no longer its issuer's, when its issuer's keys are
-/// believed no longer, or when it was [revoked](Self::revoke) (T-038). Rules belong to the cache, so that an entry never passes laxer rules than a fresh token.
+/// An entry is made only by a verification, and is not used past its `exp`, when the key that
+/// signed it is no longer its issuer's, when its issuer's keys are believed no longer, or when it
+/// was [revoked](Self::revoke) (T-038). Rules belong to the cache, so that an entry never passes
+/// laxer rules than a fresh token.
 #[derive(Debug)]
 pub struct TokenCache {
     rules: AccessTokenRules,
@@ -22,7 +25,8 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// Keeps at most so many verified tokens, and at most so many revocations. Everything it gives passes these rules.
+    /// Keeps at most so many verified tokens, and at most so many revocations. Everything it gives
+    /// passes these rules.
     #[must_use]
     pub fn new(capacity: usize, rules: AccessTokenRules) -> Self {
         Self {
@@ -78,11 +82,13 @@ impl TokenCache {
         Ok(token)
     }
 
-    /// Accepts the token with this [`signed_hash`](AccessToken::signed_hash) no longer, cached or not. Remembered until it expires.
+    /// Accepts the token with this [`signed_hash`](AccessToken::signed_hash) no longer, cached or
+    /// not. Remembered until it expires.
     ///
     /// # Errors
     ///
-    /// `token.revocations_full` when there are as many live revocations as the cache has room for: then this one is **not** in force.
+    /// `token.revocations_full` when there are as many live revocations as the cache has room for:
+    /// then this one is **not** in force.
     pub fn revoke(
         &self,
         signed_hash: [u8; 32],

@@ -8,7 +8,8 @@ use http::{HeaderValue, StatusCode};
 
 use crate::Error;
 
-/// The access token of a request: from one `Authorization` field with the scheme `Bearer`, and from nowhere else (RFC 6750 §2.1, BEAR-01).
+/// The access token of a request: from one `Authorization` field with the scheme `Bearer`, and from
+/// nowhere else (RFC 6750 §2.1, BEAR-01).
 ///
 /// # Errors
 ///
@@ -23,11 +24,12 @@ pub fn bearer_token(headers: &HeaderMap, limit: usize) -> Result<Option<&str>, E
     }
 }
 
-/// The status and `WWW-Authenticate` for a request whose access token is missing or was refused (RFC 6750 §3, RFC 9728 §5.1). It says no more than the kind of
-/// failure (T-141).
+/// The status and `WWW-Authenticate` for a request whose access token is missing or was refused
+/// (RFC 6750 §3, RFC 9728 §5.1). It says no more than the kind of failure (T-141).
 ///
-/// 401 without `error` where there was no token, 400 `invalid_request` where the request is malformed, 401 `invalid_token` for every other refusal.
-/// [`insufficient_scope`] is a decision, not an error. Scopes that are longer than a challenge can be are left out.
+/// 401 without `error` where there was no token, 400 `invalid_request` where the request is
+/// malformed, 401 `invalid_token` for every other refusal. [`insufficient_scope`] is a decision,
+/// not an error. Scopes that are longer than a challenge can be are left out.
 #[must_use]
 pub fn challenge(
     error: &Error,
@@ -44,7 +46,8 @@ pub fn challenge(
     (status, written(code, metadata, scopes))
 }
 
-/// The status and `WWW-Authenticate` for a good token that lacks scopes (RFC 6750 §3.1). Scopes that are longer than a challenge can be are left out.
+/// The status and `WWW-Authenticate` for a good token that lacks scopes (RFC 6750 §3.1). Scopes
+/// that are longer than a challenge can be are left out.
 #[must_use]
 pub fn insufficient_scope(
     metadata: Option<&Endpoint>,

@@ -13,8 +13,8 @@ use crate::Error;
 /// `cnf` (RFC 7800 §3.1): the key whose possession makes the token usable, as a thumbprint (`jkt`,
 /// RFC 9449 §6.1, or that of `jwk`).
 ///
-/// A method that this crate cannot check, such as `x5t#S256`, is refused: a token that is bound is not
-/// taken for one that is not.
+/// A method that this crate cannot check, such as `x5t#S256`, is refused: a token that is bound is
+/// not taken for one that is not.
 #[derive(Clone, Copy, Eq, PartialEq)]
 pub struct Confirmation(Thumbprint);
 

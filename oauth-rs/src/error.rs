@@ -6,8 +6,8 @@
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The token is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is
-    /// wrong.
+    /// The token is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its
+    /// times is wrong.
     #[error("access token")]
     Token(#[source] aims_jose::Error),
     /// `aud` holds none of this resource's identifiers (ATJ-04).
@@ -76,8 +76,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a
-    /// malformed token, and those of `oauth-wire`.
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose`
+    /// for a malformed token, and those of `oauth-wire`.
     pub const CODES: &'static [&'static str] = &[
         "token.algorithm",
         "token.claim",

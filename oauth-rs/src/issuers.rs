@@ -33,7 +33,8 @@ impl Issuers {
         Some(&self.keys.get(issuer)?.as_ref()?.keys)
     }
 
-    /// The one key of an issuer for a token's `kid` and `alg`, where its keys are still believed. The keys of one issuer never vouch for another (T-132).
+    /// The one key of an issuer for a token's `kid` and `alg`, where its keys are still believed.
+    /// The keys of one issuer never vouch for another (T-132).
     pub(crate) fn select(
         &self,
         issuer: &str,
@@ -75,11 +76,13 @@ impl IssuerStore {
         Self::default()
     }
 
-    /// Sets the keys of an issuer from its `jwks_uri` document, to be believed until they are set again. Good keys are never replaced by none (T-085).
+    /// Sets the keys of an issuer from its `jwks_uri` document, to be believed until they are set
+    /// again. Good keys are never replaced by none (T-085).
     ///
     /// # Errors
     ///
-    /// `token.key_set` where the document is malformed, `token.no_keys` where it has no usable key; the keys from before stay.
+    /// `token.key_set` where the document is malformed, `token.no_keys` where it has no usable key;
+    /// the keys from before stay.
     pub fn set(
         &self,
         issuer: &Issuer,
@@ -89,8 +92,9 @@ impl IssuerStore {
         self.put(issuer, document, provider, None)
     }
 
-    /// As [`set`](Self::set), for keys that have to be confirmed: `until` is the last moment at which they are believed when nothing newer could be had. After it, every
-    /// token of the issuer is refused with `token.keys_stale`, verified before or not.
+    /// As [`set`](Self::set), for keys that have to be confirmed: `until` is the last moment at
+    /// which they are believed when nothing newer could be had. After it, every token of the issuer
+    /// is refused with `token.keys_stale`, verified before or not.
     ///
     /// # Errors
     ///
@@ -125,7 +129,8 @@ impl IssuerStore {
         Ok(())
     }
 
-    /// Names an issuer whose keys are still to be fetched: its tokens are refused with `token.unknown_key` until then.
+    /// Names an issuer whose keys are still to be fetched: its tokens are refused with
+    /// `token.unknown_key` until then.
     pub fn name(&self, issuer: &Issuer) {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());

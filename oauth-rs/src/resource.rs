@@ -33,7 +33,8 @@ impl ProtectedResource {
         &self.url
     }
 
-    /// The path of [`url`](Self::url), such as `/.well-known/oauth-protected-resource/mcp` (PRM-01).
+    /// The path of [`url`](Self::url), such as `/.well-known/oauth-protected-resource/mcp`
+    /// (PRM-01).
     #[must_use]
     pub fn path(&self) -> &str {
         let url = self.url.as_str();

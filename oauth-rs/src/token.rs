@@ -24,8 +24,8 @@ pub struct AccessTokenRules {
 }
 
 impl AccessTokenRules {
-    /// For a resource with this identifier (RFC 8707): tokens of at most 8 KiB, any algorithm of the
-    /// issuer's keys, 30 s of skew.
+    /// For a resource with this identifier (RFC 8707): tokens of at most 8 KiB, any algorithm of
+    /// the issuer's keys, 30 s of skew.
     #[must_use]
     pub fn new(audience: impl Into<String>) -> Self {
         Self {
@@ -94,8 +94,8 @@ pub struct Actor {
     pub issuer: Option<String>,
 }
 
-/// The claims, read once. Nothing of them is believed before the signature was verified; `iss` chooses
-/// the key until then.
+/// The claims, read once. Nothing of them is believed before the signature was verified; `iss`
+/// chooses the key until then.
 #[derive(Deserialize)]
 struct Claims {
     #[serde(default, deserialize_with = "present")]
@@ -150,14 +150,15 @@ struct Act<'a> {
 const MAX_ACTORS: usize = 8;
 
 impl AccessToken {
-    /// Verifies an access token: `typ` `at+jwt`; the signature by the one key of its issuer that fits
-    /// `kid` and `alg`, where `iss` only chooses among the configured issuers; `aud`; `exp`, `nbf`, `iat`;
-    /// all claims that RFC 9068 §2.2 requires; `cnf`, `act`, `scope`.
+    /// Verifies an access token: `typ` `at+jwt`; the signature by the one key of its issuer that
+    /// fits `kid` and `alg`, where `iss` only chooses among the configured issuers; `aud`; `exp`,
+    /// `nbf`, `iat`; all claims that RFC 9068 §2.2 requires; `cnf`, `act`, `scope`.
     ///
     /// # Errors
     ///
-    /// The codes `token.…`; for a malformed token those of `jose`. After [`UnknownKey`](Error::UnknownKey) and
-    /// [`KeysStale`](Error::KeysStale), a refresh of the issuer's keys may help.
+    /// The codes `token.…`; for a malformed token those of `jose`. After
+    /// [`UnknownKey`](Error::UnknownKey) and [`KeysStale`](Error::KeysStale), a refresh of the
+    /// issuer's keys may help.
     pub fn verify(
         text: &str,
         issuers: &Issuers,
@@ -258,8 +259,8 @@ impl AccessToken {
         self.0.confirmation.as_ref()
     }
 
-    /// `act`: who acts for the subject, the current actor first. Only the first decides anything; the
-    /// others tell how it came about (RFC 8693 §4.1).
+    /// `act`: who acts for the subject, the current actor first. Only the first decides anything;
+    /// the others tell how it came about (RFC 8693 §4.1).
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
         &self.0.actors

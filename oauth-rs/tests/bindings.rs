@@ -97,7 +97,8 @@ fn an_unknown_method_is_refused() {
     }
 }
 
-/// T-130: a `cnf` that is no object, is empty, or holds no key, is no binding and not the lack of one.
+/// T-130: a `cnf` that is no object, is empty, or holds no key, is no binding and not the lack of
+/// one.
 #[test]
 fn a_malformed_confirmation_is_refused() {
     let world = World::new();

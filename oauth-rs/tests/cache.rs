@@ -178,7 +178,8 @@ fn another_store_is_asked_anew() {
     );
 }
 
-/// T-142, T-029: a revocation holds for an entry, for a fresh token, and for the twin of the signature.
+/// T-142, T-029: a revocation holds for an entry, for a fresh token, and for the twin of the
+/// signature.
 #[test]
 fn a_revocation_holds_for_every_text() {
     let world = World::new();

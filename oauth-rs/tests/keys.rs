@@ -93,7 +93,8 @@ fn the_key_is_one() {
     assert_eq!((issuer.as_str(), key_id), (ISSUER, None));
 }
 
-/// ATJ-05: an algorithm outside the rules is refused, though the issuer has such a key; `none` is no algorithm.
+/// ATJ-05: an algorithm outside the rules is refused, though the issuer has such a key; `none` is
+/// no algorithm.
 #[test]
 fn the_algorithm_is_allowed() {
     let mut world = World::new();
@@ -133,7 +134,8 @@ fn good_keys_are_not_replaced_by_none() {
     assert!(world.issuers.snapshot().keys(ISSUER).is_some());
 }
 
-/// BND-02 for issuers, T-085: keys that could not be confirmed are believed to the last second that was said and no longer; a refresh may help, and does.
+/// BND-02 for issuers, T-085: keys that could not be confirmed are believed to the last second that
+/// was said and no longer; a refresh may help, and does.
 #[test]
 fn stale_keys_fail_closed() {
     let world = World::new();

@@ -1,4 +1,5 @@
-//! What a resource says to clients: its metadata (RFC 9728), and the challenges (RFC 6750 §3, RFC 9728 §5.1).
+//! What a resource says to clients: its metadata (RFC 9728), and the challenges (RFC 6750 §3, RFC
+//! 9728 §5.1).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -54,7 +55,8 @@ fn the_metadata_is_at_its_well_known_place() {
     assert_eq!(code(ProtectedResource::new(&urn)), "oauth.resource");
 }
 
-/// PRM-20: the document names the very resource, its servers and scopes, as JSON that may be kept for an hour.
+/// PRM-20: the document names the very resource, its servers and scopes, as JSON that may be kept
+/// for an hour.
 #[test]
 fn the_document_is_served() {
     let metadata = ResourceMetadata::new(RESOURCE.parse().unwrap())

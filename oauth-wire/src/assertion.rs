@@ -1,4 +1,5 @@
-//! Servers verify `private_key_jwt` (RFC 7523 §3, draft-ietf-oauth-rfc7523bis §4): find whose it is said to be, verify with that client's keys, spend.
+//! Servers verify `private_key_jwt` (RFC 7523 §3, draft-ietf-oauth-rfc7523bis §4): find whose it is
+//! said to be, verify with that client's keys, spend.
 
 use core::fmt;
 use core::time::Duration;
@@ -47,12 +48,13 @@ struct Named {
 }
 
 impl<'a> PresentedAssertion<'a> {
-    /// Finds the assertion in a request: `None` where there is none, or one of another type (JWTA-01).
+    /// Finds the assertion in a request: `None` where there is none, or one of another type
+    /// (JWTA-01).
     ///
     /// # Errors
     ///
-    /// `oauth.request` for an assertion without type, or a type without assertion; `assertion.client` where `client_id` is another client; else as
-    /// [`parse`](Self::parse).
+    /// `oauth.request` for an assertion without type, or a type without assertion;
+    /// `assertion.client` where `client_id` is another client; else as [`parse`](Self::parse).
     pub fn from_form(form: &'a Form) -> Result<Option<Self>, Error> {
         let text = match (
             form.get("client_assertion_type"),
@@ -78,7 +80,8 @@ impl<'a> PresentedAssertion<'a> {
     ///
     /// # Errors
     ///
-    /// `assertion.jwt` for what is no JWT; `assertion.client` for a `sub` that is no client identifier.
+    /// `assertion.jwt` for what is no JWT; `assertion.client` for a `sub` that is no client
+    /// identifier.
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         let unverified = Unverified::parse(text).map_err(Error::AssertionJwt)?;
         let named: Named = unverified
@@ -136,7 +139,8 @@ struct Claims<'a> {
 }
 
 impl AssertionRules {
-    /// For a server of this name, which has to be the sole audience; at most five minutes, and 30 seconds for clocks that differ.
+    /// For a server of this name, which has to be the sole audience; at most five minutes, and 30
+    /// seconds for clocks that differ.
     #[must_use]
     pub fn new(issuer: Issuer) -> Self {
         Self {
@@ -164,8 +168,8 @@ impl AssertionRules {
     ///
     /// # Errors
     ///
-    /// `assertion.type`, `assertion.key` (its source says whether the keys should be fetched anew), `assertion.jwt`, `assertion.client`,
-    /// `assertion.audience`, `assertion.id`, `assertion.time`.
+    /// `assertion.type`, `assertion.key` (its source says whether the keys should be fetched anew),
+    /// `assertion.jwt`, `assertion.client`, `assertion.audience`, `assertion.id`, `assertion.time`.
     pub fn verify(
         &self,
         text: &str,

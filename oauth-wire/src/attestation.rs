@@ -1,5 +1,7 @@
-//! Servers verify the proof of possession beside a client attestation (draft-ietf-oauth-attestation-based-client-auth §5.2), which for `spiffe_wit` is a
-//! WIT-SVID (draft-ietf-oauth-spiffe-client-auth-02 §3.2): read both fields, verify the attestation elsewhere, then the proof with its key, spend.
+//! Servers verify the proof of possession beside a client attestation
+//! (draft-ietf-oauth-attestation-based-client-auth §5.2), which for `spiffe_wit` is a WIT-SVID
+//! (draft-ietf-oauth-spiffe-client-auth-02 §3.2): read both fields, verify the attestation
+//! elsewhere, then the proof with its key, spend.
 //!
 //! The client's side is [`SpiffeWit`](crate::client_auth::SpiffeWit).
 
@@ -56,7 +58,8 @@ impl<'a> PresentedAttestation<'a> {
     ///
     /// # Errors
     ///
-    /// `oauth.request` for one without the other, and for a field that stands twice or is not ASCII (ATT-08).
+    /// `oauth.request` for one without the other, and for a field that stands twice or is not ASCII
+    /// (ATT-08).
     pub fn from_headers(headers: &'a HeaderMap) -> Result<Option<Self>, Error> {
         match (
             field(headers, &ATTESTATION)?,
@@ -107,7 +110,8 @@ pub struct PopRules {
 }
 
 impl PopRules {
-    /// For a server of this name, which has to be the sole audience; at most five minutes old, and 30 seconds for clocks that differ.
+    /// For a server of this name, which has to be the sole audience; at most five minutes old, and
+    /// 30 seconds for clocks that differ.
     #[must_use]
     pub fn new(issuer: Issuer) -> Self {
         Self {
@@ -127,7 +131,8 @@ impl PopRules {
     ///
     /// # Errors
     ///
-    /// `attestation.type`, `attestation.jwt`, `attestation.audience`, `attestation.id`, `attestation.time`.
+    /// `attestation.type`, `attestation.jwt`, `attestation.audience`, `attestation.id`,
+    /// `attestation.time`.
     pub fn verify(
         &self,
         text: &str,

@@ -34,7 +34,8 @@ pub enum Bearer<'a> {
 }
 
 impl<'a> Bearer<'a> {
-    /// Reads the one `Authorization` field, for a token of at most `limit` bytes. The case of the scheme does not matter.
+    /// Reads the one `Authorization` field, for a token of at most `limit` bytes. The case of the
+    /// scheme does not matter.
     #[must_use]
     pub fn read(headers: &'a HeaderMap, limit: usize) -> Self {
         let mut fields = headers.get_all(AUTHORIZATION).iter();

@@ -1,4 +1,5 @@
-//! Challenges: what a server says in `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3, RFC 9728 §5.1).
+//! Challenges: what a server says in `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3, RFC 9728
+//! §5.1).
 
 use core::fmt;
 
@@ -71,8 +72,9 @@ impl Challenges {
         self.iter().find(|it| it.is("Bearer"))
     }
 
-    /// Where the metadata of the resource is said to be, with whatever scheme (PRM-02). Another party's word: what is found there has to name the
-    /// resource that was asked for. Over http only where `requested` itself is on loopback.
+    /// Where the metadata of the resource is said to be, with whatever scheme (PRM-02). Another
+    /// party's word: what is found there has to name the resource that was asked for. Over http
+    /// only where `requested` itself is on loopback.
     ///
     /// # Errors
     ///
@@ -91,7 +93,8 @@ impl Challenges {
     }
 }
 
-/// One challenge, read or to be written: a scheme with a token68 or with parameters, none of which stands twice.
+/// One challenge, read or to be written: a scheme with a token68 or with parameters, none of which
+/// stands twice.
 ///
 /// ```
 /// use aims_oauth_wire::challenge::Challenge;
@@ -190,8 +193,9 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// `challenge.value` for a name that is no token, and for other characters; `challenge.repeated`; `challenge.size` for more than
-    /// [`MAX_CHALLENGE_PARAMETERS`] or a value of more than 4096 bytes.
+    /// `challenge.value` for a name that is no token, and for other characters;
+    /// `challenge.repeated`; `challenge.size` for more than [`MAX_CHALLENGE_PARAMETERS`] or a value
+    /// of more than 4096 bytes.
     pub fn with(mut self, name: &'static str, value: &str) -> Result<Self, Error> {
         let printable = value.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
         if !parse::is_token(name) || !printable || self.token68.is_some() {

@@ -1,4 +1,5 @@
-//! How a client says who it is (RFC 6749 §2.3): one way a request, chosen beforehand and never tried in turn.
+//! How a client says who it is (RFC 6749 §2.3): one way a request, chosen beforehand and never
+//! tried in turn.
 
 use core::fmt::Debug;
 use std::error::Error as StdError;
@@ -63,8 +64,8 @@ pub trait Authenticate: Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// `oauth.authenticate` where the way does not suit the server or nothing can be signed; `oauth.request` for a request that authenticates already
-    /// or is another client's.
+    /// `oauth.authenticate` where the way does not suit the server or nothing can be signed;
+    /// `oauth.request` for a request that authenticates already or is another client's.
     fn authenticate(
         &self,
         request: &mut TokenRequest,
@@ -90,7 +91,8 @@ impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// RFC 6749 §2.3: no more than one way a request; and `client_id`, where it is set, is this client (JWTA-01).
+/// RFC 6749 §2.3: no more than one way a request; and `client_id`, where it is set, is this client
+/// (JWTA-01).
 fn expect_unauthenticated(request: &TokenRequest, client: &ClientId) -> Result<(), Error> {
     let parameters = ["client_assertion", "client_assertion_type", "client_secret"];
     let headers = [AUTHORIZATION, ATTESTATION, ATTESTATION_POP];

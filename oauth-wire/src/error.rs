@@ -131,7 +131,8 @@ pub enum Error {
     /// The replay store cannot tell whether the assertion was seen before.
     #[error("whether the client assertion was used before is unknown")]
     AssertionUnknown(#[source] aims_replay::Error),
-    /// The proof beside a client attestation is no JWT that is accepted, or its signature does not hold.
+    /// The proof beside a client attestation is no JWT that is accepted, or its signature does not
+    /// hold.
     #[error("the proof of the client attestation was refused")]
     AttestationJwt(#[source] aims_jose::Error),
     /// The proof has another `typ`.
@@ -242,8 +243,9 @@ impl Error {
         }
     }
 
-    /// What a server answers at its token endpoint because of this: an `error` of RFC 6749 §5.2 or RFC 8707 §2 (JWTA-22, RSC-03). `None` where
-    /// the request is not at fault: the answer is then a status of 500 or 503.
+    /// What a server answers at its token endpoint because of this: an `error` of RFC 6749 §5.2 or
+    /// RFC 8707 §2 (JWTA-22, RSC-03). `None` where the request is not at fault: the answer is then
+    /// a status of 500 or 503.
     #[must_use]
     pub const fn answer(&self) -> Option<&'static str> {
         match self {

@@ -8,7 +8,8 @@ pub const FORM: &str = "application/x-www-form-urlencoded";
 /// JSON (RFC 8259 §11).
 pub const JSON: &str = "application/json";
 
-/// Whether the one `Content-Type` is this; neither its case nor its parameters matter (RFC 9110 §8.3.1).
+/// Whether the one `Content-Type` is this; neither its case nor its parameters matter (RFC 9110
+/// §8.3.1).
 #[must_use]
 pub fn is(headers: &HeaderMap, expected: &str) -> bool {
     let mut all = headers.get_all(CONTENT_TYPE).iter();

@@ -1,7 +1,8 @@
 //! Metadata of authorization servers (RFC 8414) and of protected resources (RFC 9728).
 //!
-//! A document counts for the identifier that it was asked for, and for no other: both `parse` take that identifier and compare it byte by byte.
-//! `signed_metadata` is not read, as RFC 8414 §2.1 and RFC 9728 §2.2 permit: what counts is what the host of the identifier says over TLS.
+//! A document counts for the identifier that it was asked for, and for no other: both `parse` take
+//! that identifier and compare it byte by byte. `signed_metadata` is not read, as RFC 8414 §2.1 and
+//! RFC 9728 §2.2 permit: what counts is what the host of the identifier says over TLS.
 
 use http::{Response, StatusCode};
 
@@ -18,7 +19,8 @@ pub use server::{EndpointKind, ServerMetadata};
 /// The longest document that is read, in bytes.
 pub const MAX_METADATA: usize = 256 * 1024;
 
-/// The document in a response: status 200 and `application/json` (RFC 8414 §3.2, RFC 9728 §3.2). Redirects are not documents.
+/// The document in a response: status 200 and `application/json` (RFC 8414 §3.2, RFC 9728 §3.2).
+/// Redirects are not documents.
 ///
 /// # Errors
 ///

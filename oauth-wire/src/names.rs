@@ -48,8 +48,9 @@ macro_rules! name {
 name! {
     /// An authorization server: an https URL without query and fragment (RFC 8414 §2, META-01).
     ///
-    /// It has to be in normal form (lower-case host of letters, digits and hyphens, no default port, no `..`), so that what is compared byte by byte is also what is asked for.
-    /// Whether it ends with `/` matters.
+    /// It has to be in normal form (lower-case host of letters, digits and hyphens, no default
+    /// port, no `..`), so that what is compared byte by byte is also what is asked for. Whether it
+    /// ends with `/` matters.
     ///
     /// ```
     /// use aims_oauth_wire::names::Issuer;
@@ -63,7 +64,8 @@ name! {
 }
 
 impl Issuer {
-    /// An issuer over http on this machine: `localhost`, 127.0.0.0/8 or `[::1]`, for development and tests. Any https issuer is taken as well.
+    /// An issuer over http on this machine: `localhost`, 127.0.0.0/8 or `[::1]`, for development
+    /// and tests. Any https issuer is taken as well.
     ///
     /// # Errors
     ///
@@ -99,7 +101,8 @@ impl FromStr for Issuer {
 name! {
     /// What a token is for: an absolute URI without fragment (RFC 8707 §2, RSC-01).
     ///
-    /// As an https URL it has to be in normal form, as an [`Issuer`]; other schemes (`urn:`, `spiffe:`) name a resource that publishes no metadata.
+    /// As an https URL it has to be in normal form, as an [`Issuer`]; other schemes (`urn:`,
+    /// `spiffe:`) name a resource that publishes no metadata.
     ///
     /// ```
     /// use aims_oauth_wire::names::Resource;
@@ -113,7 +116,8 @@ name! {
 }
 
 impl Resource {
-    /// A resource over http on this machine: `localhost`, 127.0.0.0/8 or `[::1]`, for development and tests. What [`FromStr`] takes is taken as well.
+    /// A resource over http on this machine: `localhost`, 127.0.0.0/8 or `[::1]`, for development
+    /// and tests. What [`FromStr`] takes is taken as well.
     ///
     /// # Errors
     ///
@@ -134,9 +138,11 @@ impl Resource {
         Ok(Self(text.into()))
     }
 
-    /// Whether this resource is `other`, or beneath it: one origin, and a path prefix that ends at a `/`. `/mcp` is not beneath `/mcp/`, whose token is not for it.
+    /// Whether this resource is `other`, or beneath it: one origin, and a path prefix that ends at
+    /// a `/`. `/mcp` is not beneath `/mcp/`, whose token is not for it.
     ///
-    /// Else never true where `other` has a query, or is of another scheme than http and https (PRM-03).
+    /// Else never true where `other` has a query, or is of another scheme than http and https
+    /// (PRM-03).
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         let (Ok(own), Ok(outer)) = (Url::parse(&self.0), Url::parse(&other.0)) else {
@@ -165,12 +171,14 @@ impl FromStr for Resource {
 name! {
     /// Where requests are sent: an https URL without fragment (RFC 6749 §3.1, §3.2).
     ///
-    /// Over http on loopback only where [`Endpoint::loopback`] made it, or metadata of an issuer that is itself there.
+    /// Over http on loopback only where [`Endpoint::loopback`] made it, or metadata of an issuer
+    /// that is itself there.
     Endpoint
 }
 
 impl Endpoint {
-    /// An endpoint over http on this machine, for development and tests. Any https endpoint is taken as well.
+    /// An endpoint over http on this machine, for development and tests. Any https endpoint is
+    /// taken as well.
     ///
     /// # Errors
     ///
@@ -241,7 +249,8 @@ impl Transport {
     }
 }
 
-/// RFC 3986 §4.3, without what makes two readers see two things: blanks, user information, backslashes.
+/// RFC 3986 §4.3, without what makes two readers see two things: blanks, user information,
+/// backslashes.
 pub(crate) fn absolute(text: &str) -> Result<Url, &'static str> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
     if text.len() > MAX_NAME {
@@ -270,7 +279,8 @@ pub(crate) fn secure(url: &Url, transport: Transport) -> Result<(), &'static str
     }
 }
 
-/// Whether a URL of the web stands as the parser would write it, apart from the `/` of an empty path.
+/// Whether a URL of the web stands as the parser would write it, apart from the `/` of an empty
+/// path.
 pub(crate) fn normal(text: &str, url: &Url) -> Result<(), &'static str> {
     let written = url.as_str();
     let bare = written.strip_suffix('/').filter(|_| url.path() == "/");

@@ -1,4 +1,5 @@
-//! Token requests and their answers (RFC 6749 §3.2, §5): clients write requests and read answers, servers read forms and write refusals.
+//! Token requests and their answers (RFC 6749 §3.2, §5): clients write requests and read answers,
+//! servers read forms and write refusals.
 
 mod error;
 mod form;

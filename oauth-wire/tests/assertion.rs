@@ -270,7 +270,8 @@ fn unknown_is_not_accepted() {
     assert_eq!((error.code(), error.answer()), ("assertion.unknown", None));
 }
 
-/// JWTA-01: type and assertion together, and `client_id` the same or absent. JWTA-22: what the server answers.
+/// JWTA-01: type and assertion together, and `client_id` the same or absent. JWTA-22: what the
+/// server answers.
 #[test]
 fn in_a_form() {
     let key = key();
@@ -318,7 +319,8 @@ fn in_a_form() {
     assert!(presented.verify(&set(&[&key]), &rules(), at(NOW)).is_ok());
 }
 
-/// JWTA-20: it is remembered for as long as it could be accepted, which is until `exp` and what clocks may differ.
+/// JWTA-20: it is remembered for as long as it could be accepted, which is until `exp` and what
+/// clocks may differ.
 #[test]
 fn remembered_for_as_long_as_it_is_good() {
     #[derive(Debug)]

@@ -57,7 +57,8 @@ fn vectors() {
     }
 }
 
-/// BEAR-03: several challenges in a field, several fields, token68, quoted commas, unknown schemes, empty elements.
+/// BEAR-03: several challenges in a field, several fields, token68, quoted commas, unknown schemes,
+/// empty elements.
 #[test]
 fn list_grammar() {
     for (value, expected) in [

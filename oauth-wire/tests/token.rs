@@ -80,7 +80,8 @@ fn token_types() {
     }
 }
 
-/// BEAR-01: an access token is a b64token, so that it fits its field; RFC 6749 appendix A.12 for the others.
+/// BEAR-01: an access token is a b64token, so that it fits its field; RFC 6749 appendix A.12 for
+/// the others.
 #[test]
 fn token_characters() {
     for bad in ["", "=", "a b", "a\r\nb", "a=b", "a,b", "\u{e4}", "a\u{0}"] {

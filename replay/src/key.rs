@@ -6,8 +6,9 @@ use sha2::{Digest, Sha256};
 
 /// The name of something that may be seen only once.
 ///
-/// It is the SHA-256 over its parts, each behind its length, so that no two lists of parts give one name (T-037). The sender is kept apart as well,
-/// as a short tag, so that a store can give each sender a share of its room.
+/// It is the SHA-256 over its parts, each behind its length, so that no two lists of parts give one
+/// name (T-037). The sender is kept apart as well, as a short tag, so that a store can give each
+/// sender a share of its room.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct ReplayKey {
     hash: [u8; 32],
@@ -46,7 +47,8 @@ impl ReplayKey {
         &self.hash
     }
 
-    /// A short tag of the sender. Two senders may have the same one: it is for shares, not for identity.
+    /// A short tag of the sender. Two senders may have the same one: it is for shares, not for
+    /// identity.
     #[must_use]
     pub const fn sender(&self) -> [u8; 4] {
         self.sender

@@ -31,7 +31,8 @@ use rustls_pki_types::UnixTime;
 /// }
 /// ```
 pub trait ReplayStore: Debug + Send + Sync {
-    /// Spends a key that must not be seen again up to and including `until`. Of all calls with one key, one at most succeeds within that time.
+    /// Spends a key that must not be seen again up to and including `until`. Of all calls with one
+    /// key, one at most succeeds within that time.
     ///
     /// # Errors
     ///
@@ -39,7 +40,8 @@ pub trait ReplayStore: Debug + Send + Sync {
     fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error>;
 }
 
-/// Spends a key in a store, unless its time is over: what has ended is refused before the store is asked, which may keep a time of its own and have let the key go.
+/// Spends a key in a store, unless its time is over: what has ended is refused before the store is
+/// asked, which may keep a time of its own and have let the key go.
 ///
 /// Give the time at which the thing is acted on, not the one at which its verification began.
 ///

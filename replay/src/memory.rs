@@ -12,13 +12,17 @@ use crate::{Error, ReplayKey, ReplayStore};
 
 /// A bounded store in the memory of one process.
 ///
-/// A key belongs to two buckets of a shard, chosen by a hash that is seeded anew for each store; it is put into the emptier one. Looking up is
-/// therefore a scan of two short rows under the shard's lock, whatever the number of entries, and a slot whose time is over is simply free: nothing
+/// A key belongs to two buckets of a shard, chosen by a hash that is seeded anew for each store; it
+/// is put into the emptier one. Looking up is therefore a scan of two short rows under the shard's
+/// lock, whatever the number of entries, and a slot whose time is over is simply free: nothing
 /// sweeps. A slot has 24 bytes, 32 for each entry of the capacity.
 ///
-/// - **Full**: when both buckets of a key hold only what still lives. Nothing that lives is ever forgotten.
-/// - **Share**: a sender may hold [half](Self::with_share) of the slots that a key can go to, and so about half of the whole.
-/// - **Clock**: when the clock goes back behind what was let go already, the store says [`Error::Unavailable`] instead of guessing.
+/// - **Full**: when both buckets of a key hold only what still lives. Nothing that lives is ever
+///   forgotten.
+/// - **Share**: a sender may hold [half](Self::with_share) of the slots that a key can go to, and
+///   so about half of the whole.
+/// - **Clock**: when the clock goes back behind what was let go already, the store says
+///   [`Error::Unavailable`] instead of guessing.
 pub struct ReplayCache {
     shards: Vec<Mutex<Shard>>,
     /// Buckets in a shard.
@@ -30,7 +34,8 @@ pub struct ReplayCache {
 
 struct Shard {
     slots: Vec<Slot>,
-    /// The latest expiry, in Unix seconds, among what was overwritten: an older thing may have been here.
+    /// The latest expiry, in Unix seconds, among what was overwritten: an older thing may have been
+    /// here.
     forgotten: u32,
 }
 
@@ -43,7 +48,8 @@ struct Slot {
 }
 
 impl ReplayCache {
-    /// A store with room for at least this many entries, when many senders use it. It takes 32 bytes an entry at once.
+    /// A store with room for at least this many entries, when many senders use it. It takes 32
+    /// bytes an entry at once.
     #[must_use]
     pub fn in_memory(capacity: usize) -> Self {
         let slots = capacity.saturating_add(capacity / 3).max(1);
@@ -63,7 +69,8 @@ impl ReplayCache {
         }
     }
 
-    /// Gives each sender at most this many of every 64 slots: 32 unless set, 64 for no limit, at least 1.
+    /// Gives each sender at most this many of every 64 slots: 32 unless set, 64 for no limit, at
+    /// least 1.
     #[must_use]
     pub fn with_share(mut self, of_64: usize) -> Self {
         self.share = of_64.clamp(1, BUCKET * 2);
@@ -184,7 +191,8 @@ fn halves(key: &ReplayKey) -> [u64; 2] {
     [u64::from_le_bytes(*first), u64::from_le_bytes(*second)]
 }
 
-/// Unix seconds as far as the store counts them; later times make everything in it expired and nothing spendable.
+/// Unix seconds as far as the store counts them; later times make everything in it expired and
+/// nothing spendable.
 fn seconds(time: UnixTime) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }

@@ -87,7 +87,8 @@ fn exactly_one_of_many_threads_passes() {
     );
 }
 
-/// T-035: a full store refuses and forgets nothing that lives; when time passes there is room again.
+/// T-035: a full store refuses and forgets nothing that lives; when time passes there is room
+/// again.
 #[test]
 fn a_full_store_refuses() {
     let store = ReplayCache::in_memory(1_000).with_share(64);

@@ -76,8 +76,8 @@ pub enum Error {
     /// Two keys of the bundle have one `kid`, even for different uses (BND-01).
     #[error("two keys of the bundle have the same `kid`")]
     BundleKeyId,
-    /// A trust domain, or another member, stands twice in a bundle map (SPIFFE Trust Domain and Bundle
-    /// §5.1.1).
+    /// A trust domain, or another member, stands twice in a bundle map (SPIFFE Trust Domain and
+    /// Bundle §5.1.1).
     #[error("a member of the bundle map is there twice")]
     BundleRepeated,
     /// A bundle with a lower sequence number does not replace a higher one (BND-02).
@@ -112,8 +112,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for
-    /// a malformed token.
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose`
+    /// for a malformed token.
     pub const CODES: &'static [&'static str] = &[
         "wit.algorithm",
         "wit.claim",

@@ -18,8 +18,8 @@ use crate::Error;
 use crate::trust::{Trust, select};
 use crate::wit::{check_lifetime, check_svid_signer, claimed_id};
 
-/// What is asked of a JWT-SVID, beside that the bundle of its origin vouches for it and that it is for
-/// this audience.
+/// What is asked of a JWT-SVID, beside that the bundle of its origin vouches for it and that it is
+/// for this audience.
 #[derive(Clone, Copy, Debug)]
 pub struct JwtSvidRules {
     max_len: usize,
@@ -59,8 +59,8 @@ impl JwtSvidRules {
     }
 }
 
-/// A verified JWT-SVID (JWT-SVID §3). Whoever holds its text can use it: it is accepted only where a
-/// deployment says so (SVD-02).
+/// A verified JWT-SVID (JWT-SVID §3). Whoever holds its text can use it: it is accepted only where
+/// a deployment says so (SVD-02).
 #[derive(Clone)]
 pub struct JwtSvid(Arc<Inner>);
 
@@ -96,9 +96,9 @@ impl JwtSvid {
         Self::verify_with(text, trust, audience, &JwtSvidRules::default(), now)
     }
 
-    /// Verifies a JWT-SVID for this audience, which is configuration: `typ` absent, `JWT` or `JOSE`; the
-    /// signature by the key of the origin's bundle; `sub` a SPIFFE ID; `aud` holding the audience; `exp`,
-    /// `nbf`, `iat`.
+    /// Verifies a JWT-SVID for this audience, which is configuration: `typ` absent, `JWT` or
+    /// `JOSE`; the signature by the key of the origin's bundle; `sub` a SPIFFE ID; `aud` holding
+    /// the audience; `exp`, `nbf`, `iat`.
     ///
     /// # Errors
     ///
@@ -209,12 +209,14 @@ impl JwtSvidIssuer {
         Self { signer }
     }
 
-    /// Issues a JWT-SVID for at least one audience. The lifetime is in whole seconds, from 1 s to 24 h.
+    /// Issues a JWT-SVID for at least one audience. The lifetime is in whole seconds, from 1 s to
+    /// 24 h.
     ///
     /// # Errors
     ///
-    /// `cred.issue` where the identifier is no SPIFFE ID, there is no audience, the lifetime is out of
-    /// bounds, the signer has no key id or is of an algorithm outside [`AlgorithmSet::SVID`]; `cred.sign`.
+    /// `cred.issue` where the identifier is no SPIFFE ID, there is no audience, the lifetime is out
+    /// of bounds, the signer has no key id or is of an algorithm outside [`AlgorithmSet::SVID`];
+    /// `cred.sign`.
     pub fn issue(
         &self,
         id: &WorkloadId,

@@ -51,7 +51,8 @@ fn count(entry_: &Value) -> (usize, usize) {
     (wits.len(), svids.len())
 }
 
-/// BND-01, T-042: each entry that is no key costs itself and no other; X.509 keys vouch for no token.
+/// BND-01, T-042: each entry that is no key costs itself and no other; X.509 keys vouch for no
+/// token.
 #[test]
 fn a_foreign_entry_costs_itself() {
     let ca = key(Algorithm::Es256, "x");
@@ -104,7 +105,8 @@ fn an_rsa_key_without_alg_is_for_rs256() {
     assert_eq!(verify(&text, &store), "ok");
 }
 
-/// BND-01: what a `wimse` origin publishes is a plain set: `use` absent or `sig`, one `kid` once, and no JWT-SVIDs.
+/// BND-01: what a `wimse` origin publishes is a plain set: `use` absent or `sig`, one `kid` once,
+/// and no JWT-SVIDs.
 #[test]
 fn a_wimse_origin_has_a_plain_set() {
     let (one, two) = (key(Algorithm::Es256, "1"), key(Algorithm::Ed25519, "2"));
@@ -126,7 +128,8 @@ fn a_wimse_origin_has_a_plain_set() {
     assert_eq!(code(parse(json!("x"))), "bundle.syntax");
 }
 
-/// BND-02: an equal or higher number replaces; an operator's `replace` heeds none; the epoch grows with each change alone.
+/// BND-02: an equal or higher number replaces; an operator's `replace` heeds none; the epoch grows
+/// with each change alone.
 #[test]
 fn what_replaces_a_bundle() {
     let (old, new) = (key(Algorithm::Es256, "old"), key(Algorithm::Es256, "new"));
@@ -163,7 +166,8 @@ fn what_replaces_a_bundle() {
     assert!(!store.remove(&origin("wimse://other.example")) && store.epoch() == epoch);
 }
 
-/// BND-02, T-042: an empty set, or one without a usable key, trusts nothing, and says that a refresh may help.
+/// BND-02, T-042: an empty set, or one without a usable key, trusts nothing, and says that a
+/// refresh may help.
 #[test]
 fn an_empty_bundle_trusts_nothing() {
     let ca = key(Algorithm::Es256, "ca");
@@ -180,7 +184,8 @@ fn an_empty_bundle_trusts_nothing() {
     assert!(!error(&TrustStore::new()).is_key_unknown());
 }
 
-/// T-032, T-042: of three domains, the JWT-SVID keys of one vouch for no other, and a stale bundle for none.
+/// T-032, T-042: of three domains, the JWT-SVID keys of one vouch for no other, and a stale bundle
+/// for none.
 #[test]
 fn jwt_svids_are_never_pooled() {
     let names = ["spiffe://a.example", "spiffe://b.example", "spiffe://a"];

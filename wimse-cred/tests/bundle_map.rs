@@ -44,7 +44,8 @@ fn a_map_holds_bundles_by_trust_domain() {
     assert_eq!(verify(&by(&two), &store), "wit.signature");
 }
 
-/// BND-03: the form of a map: an object with `trust_domains`, an object, which may be empty; other members mean nothing here.
+/// BND-03: the form of a map: an object with `trust_domains`, an object, which may be empty; other
+/// members mean nothing here.
 #[test]
 fn the_form_is_checked() {
     for (document, expected) in [
@@ -73,7 +74,8 @@ fn the_form_is_checked() {
     assert_eq!(code(BundleMap::parse(latin, AWS_LC)), "bundle.syntax");
 }
 
-/// BND-03, T-042: no trust domain twice, however it is spelled in JSON, and no other member of the map either.
+/// BND-03, T-042: no trust domain twice, however it is spelled in JSON, and no other member of the
+/// map either.
 #[test]
 fn nothing_stands_twice() {
     let twice = |first, second| code(parse(&map(&[(first, EMPTY), (second, EMPTY)])));
@@ -138,7 +140,8 @@ fn a_broken_bundle_costs_itself() {
     }
 }
 
-/// T-042: in a map too an empty bundle is one, which trusts nothing, and a lower sequence number replaces no higher one.
+/// T-042: in a map too an empty bundle is one, which trusts nothing, and a lower sequence number
+/// replaces no higher one.
 #[test]
 fn bundles_of_a_map_are_bundles() {
     let ca = key(Algorithm::Es256, "k");

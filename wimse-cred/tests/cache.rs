@@ -80,7 +80,8 @@ fn another_store_is_asked_anew() {
     }
 }
 
-/// T-029, T-038, T-142: a twin (r, n − s) verifies, is another text, and does not escape a revocation.
+/// T-029, T-038, T-142: a twin (r, n − s) verifies, is another text, and does not escape a
+/// revocation.
 #[test]
 fn a_revocation_holds_for_the_twin() {
     for provider in [AWS_LC, RUSTCRYPTO] {
@@ -124,7 +125,8 @@ fn a_revocation_may_come_first() {
     assert_eq!(code(cache.verify(&other, &store, at(NOW))), "ok");
 }
 
-/// T-039: 90 % well-formed garbage, signed by strangers: nothing of it enters, and every good one is still known.
+/// T-039: 90 % well-formed garbage, signed by strangers: nothing of it enters, and every good one
+/// is still known.
 #[test]
 fn garbage_does_not_displace() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

@@ -43,7 +43,8 @@ fn jwk(algorithm: Algorithm) -> Value {
     serde_json::from_str(&bare(&key(algorithm, "a"))).unwrap()
 }
 
-/// WIT-02, T-019: each thing that is wrong with `cnf.jwk`, and that it is this that is wrong, on both providers.
+/// WIT-02, T-019: each thing that is wrong with `cnf.jwk`, and that it is this that is wrong, on
+/// both providers.
 #[test]
 fn a_confirmed_key_is_refused_for_its_fault() {
     let good = jwk(Algorithm::Es256);

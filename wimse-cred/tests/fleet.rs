@@ -96,7 +96,8 @@ fn join((wit, key): &(String, SigningKey)) -> Identity {
     Identity::new(SecretText::new(wit), signer, key.public_jwk()).unwrap()
 }
 
-/// F-20: of 1,000 sources that started in one second no second sees more than a tenth, when they renew and while their issuer fails.
+/// F-20: of 1,000 sources that started in one second no second sees more than a tenth, when they
+/// renew and while their issuer fails.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_does_not_renew_at_once() {
     let lifetime = 3_600;
@@ -147,7 +148,8 @@ fn confirmed(wit: &str) -> VerifyingKey {
     VerifyingKey::from_jwk(&Jwk::parse(jwk.as_bytes()).unwrap(), AWS_LC).unwrap()
 }
 
-/// F-21: while an identity rotates as fast as it can, each snapshot's key is the one that its WIT confirms.
+/// F-21: while an identity rotates as fast as it can, each snapshot's key is the one that its WIT
+/// confirms.
 #[test]
 fn key_and_wit_are_of_one_snapshot() {
     const SIGNATURES: usize = 1_500;

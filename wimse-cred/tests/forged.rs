@@ -1,4 +1,5 @@
-//! WITs that somebody forged or bent: signatures, headers, spellings, and members that `null` would hide.
+//! WITs that somebody forged or bent: signatures, headers, spellings, and members that `null` would
+//! hide.
 
 mod common;
 
@@ -67,7 +68,8 @@ fn the_text_has_one_form() {
     }
 }
 
-/// T-008: a token does not bring its own key, even where the signature is good; `null` is no absence.
+/// T-008: a token does not bring its own key, even where the signature is good; `null` is no
+/// absence.
 #[test]
 fn the_header_brings_no_key() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -84,7 +86,8 @@ fn the_header_brings_no_key() {
     assert_eq!(verify(&text, &store), "jws.duplicate_member");
 }
 
-/// WIT-02, T-011: `sub` stands once, in whatever spelling of its name, before and after the signature is checked.
+/// WIT-02, T-011: `sub` stands once, in whatever spelling of its name, before and after the
+/// signature is checked.
 #[test]
 fn sub_has_one_spelling() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

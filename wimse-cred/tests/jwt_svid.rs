@@ -134,7 +134,8 @@ fn the_header_is_checked() {
     assert_eq!(verify_at("a.b", &store, NOW), "jws.parts");
 }
 
-/// SVD-02, WIT-04: on both providers, the key of the `kid`, or the only one that fits; and no changed byte.
+/// SVD-02, WIT-04: on both providers, the key of the `kid`, or the only one that fits; and no
+/// changed byte.
 #[test]
 fn the_key_and_the_signature_are_checked() {
     for provider in [AWS_LC, RUSTCRYPTO] {

@@ -163,7 +163,8 @@ async fn sleep(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-/// F-03: of a lifetime of 300 s, it asks at 200 s at the latest and at 170 s at the earliest; without chance, at the latest.
+/// F-03: of a lifetime of 300 s, it asks at 200 s at the latest and at 170 s at the earliest;
+/// without chance, at the latest.
 #[tokio::test(start_paused = true)]
 async fn chance_moves_the_renewal() {
     for (random, expected) in [(&LATEST, 200), (&EARLIEST, 170), (&NONE, 200)] {
@@ -193,8 +194,8 @@ async fn waits_double_up_to_a_minute() {
     assert_eq!(asked[10..], [583, 584, 586]);
 }
 
-/// F-03, F-04: after a jump of the clock what is due is asked for within half a minute, before the end and
-/// after it, in the wait for the next renewal and in a pause.
+/// F-03, F-04: after a jump of the clock what is due is asked for within half a minute, before the
+/// end and after it, in the wait for the next renewal and in a pause.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_is_followed() {
     for (jump, expected) in [(3_000, "ok"), (10_000, "source.expired")] {
@@ -328,7 +329,8 @@ async fn the_last_clone_ends_the_task() {
     assert_eq!(script.asked(), [0, 200, 400]);
 }
 
-/// WIT-02, WIT-08: each thing that an identity refuses of its WIT; the same key for another algorithm is another.
+/// WIT-02, WIT-08: each thing that an identity refuses of its WIT; the same key for another
+/// algorithm is another.
 #[test]
 fn an_identity_refuses_what_does_not_fit() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Ed25519, "a"));

@@ -111,8 +111,8 @@ fn codes_are_unique_and_complete() {
     );
 }
 
-/// Nothing is said twice: a message does not repeat its source, and the chain shows both in one line. A
-/// claim that is missing is named.
+/// Nothing is said twice: a message does not repeat its source, and the chain shows both in one
+/// line. A claim that is missing is named.
 #[test]
 fn a_chain_says_each_thing_once() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -208,7 +208,8 @@ mod renewing {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
-    /// F-03, WIT-08: it renews at two thirds of the lifetime, a tenth earlier at most, with a new key.
+    /// F-03, WIT-08: it renews at two thirds of the lifetime, a tenth earlier at most, with a new
+    /// key.
     #[tokio::test(start_paused = true)]
     async fn it_renews_in_time() {
         let issuer = Issuer::new();

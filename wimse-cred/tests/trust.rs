@@ -15,7 +15,8 @@ fn parse(document: &str) -> Result<Bundle, Error> {
     Bundle::parse(&origin("spiffe://example.org"), document.as_bytes(), AWS_LC)
 }
 
-/// BND-01, T-042: entries for other uses, of unknown kinds or without `kid` are no keys; a `kid` stands once.
+/// BND-01, T-042: entries for other uses, of unknown kinds or without `kid` are no keys; a `kid`
+/// stands once.
 #[test]
 fn a_bundle_is_read_entry_by_entry() {
     let (one, two) = (key(Algorithm::Es256, "1"), key(Algorithm::Es256, "2"));
@@ -79,7 +80,8 @@ fn a_bundle_is_read_entry_by_entry() {
     }
 }
 
-/// BND-02, T-042: an empty bundle trusts nothing; a lower sequence number, or none, does not replace a higher one.
+/// BND-02, T-042: an empty bundle trusts nothing; a lower sequence number, or none, does not
+/// replace a higher one.
 #[test]
 fn a_bundle_replaces_an_older_one() {
     let (old, new) = (key(Algorithm::Es256, "old"), key(Algorithm::Es256, "new"));

@@ -214,7 +214,8 @@ fn the_confirmed_key_is_checked() {
     assert_eq!(cnf(&|cnf| cnf["jwe"] = json!("a")), "wit.confirmation");
 }
 
-/// WIT-01, T-011: a claim that stands twice is not chosen from, at any depth; too long a text is not read at all.
+/// WIT-01, T-011: a claim that stands twice is not chosen from, at any depth; too long a text is
+/// not read at all.
 #[test]
 fn the_text_is_read_strictly() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

@@ -34,7 +34,8 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// The authority part of an identifier: `example.org`. It is no host name, and alone it is no anchor of trust: see [`Origin`].
+/// The authority part of an identifier: `example.org`. It is no host name, and alone it is no
+/// anchor of trust: see [`Origin`].
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TrustDomain(String);
 
@@ -125,7 +126,8 @@ impl TryFrom<String> for Origin {
 
 /// A workload identifier: `spiffe://example.org/pay` or `wimse://example.org/pay`.
 ///
-/// It is a name, not a proof (ID-09): what a credential proved has a type of its own. Equality is that of the bytes.
+/// It is a name, not a proof (ID-09): what a credential proved has a type of its own. Equality is
+/// that of the bytes.
 ///
 /// ```
 /// use aims_wimse_id::{Scheme, WorkloadId};
@@ -224,7 +226,8 @@ fn after(text: &str, at: usize) -> &str {
     text.get(at..).unwrap_or_default()
 }
 
-/// What every textual type here has: the same text, order, equality and hash as its `str`, so that maps can be asked by `&str`.
+/// What every textual type here has: the same text, order, equality and hash as its `str`, so that
+/// maps can be asked by `&str`.
 macro_rules! textual {
     ($($type:ty),+) => {$(
         impl FromStr for $type {

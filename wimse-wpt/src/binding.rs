@@ -2,9 +2,11 @@
 
 use aims_jose::digest::{Hashed, sha256};
 
-/// What a proof is bound to: an audience and the tokens that travel with it. Values, not HTTP, so that any protocol can carry proofs (WPT-10).
+/// What a proof is bound to: an audience and the tokens that travel with it. Values, not HTTP, so
+/// that any protocol can carry proofs (WPT-10).
 ///
-/// Both sides make the same binding: the sender of what it sends, the receiver of its own configuration and what it received.
+/// Both sides make the same binding: the sender of what it sends, the receiver of its own
+/// configuration and what it received.
 #[derive(Clone)]
 pub struct Binding<'a> {
     pub(crate) audiences: Vec<&'a str>,
@@ -30,8 +32,9 @@ impl Token<'_> {
 }
 
 impl<'a> Binding<'a> {
-    /// To this audience: the target URI without query and fragment, or a name that both sides agreed upon. On the receiver's side it is configuration,
-    /// and never taken from the request (WPT-02).
+    /// To this audience: the target URI without query and fragment, or a name that both sides
+    /// agreed upon. On the receiver's side it is configuration, and never taken from the request
+    /// (WPT-02).
     #[must_use]
     pub fn to(audience: &'a str) -> Self {
         Self {
@@ -70,8 +73,9 @@ impl<'a> Binding<'a> {
         self
     }
 
-    /// With this header field (`oth`): its name in lower case and its value. The receiver names each field that it uses and understands; the proof then must cover it,
-    /// and must cover no other (WPT-07).
+    /// With this header field (`oth`): its name in lower case and its value. The receiver names
+    /// each field that it uses and understands; the proof then must cover it, and must cover no
+    /// other (WPT-07).
     #[must_use]
     pub fn header(mut self, name: &'a str, value: &'a [u8]) -> Self {
         self.others.push((name, trimmed(value)));

@@ -6,8 +6,8 @@
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The WPT is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its times is
-    /// wrong.
+    /// The WPT is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its
+    /// times is wrong.
     #[error("workload proof token")]
     Wpt(#[source] aims_jose::Error),
     /// `aud` is not what this receiver is configured to be (WPT-02).
@@ -20,7 +20,8 @@ pub enum Error {
     /// (WPT-06).
     #[error("`ath` does not fit the access token")]
     AccessTokenHash,
-    /// `tth` is missing, or not the hash of the transaction token, or is there without one (WPT-06).
+    /// `tth` is missing, or not the hash of the transaction token, or is there without one
+    /// (WPT-06).
     #[error("`tth` does not fit the transaction token")]
     TxnTokenHash,
     /// `oth` does not cover a field, has another hash, or names a field that is not there or not
@@ -59,8 +60,8 @@ pub enum Error {
     /// The target is no absolute URI with a host, or has user information.
     #[error("no audience can be made of this target")]
     Target,
-    /// A proof cannot be made so: no audience or several, a lifetime out of bounds, a repeated or ill-named
-    /// field.
+    /// A proof cannot be made so: no audience or several, a lifetime out of bounds, a repeated or
+    /// ill-named field.
     #[error("the proof cannot be made: {reason}")]
     Prepare {
         /// What is wrong.
@@ -69,8 +70,8 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose` for a
-    /// malformed token and those of `replay`.
+    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose`
+    /// for a malformed token and those of `replay`.
     pub const CODES: &'static [&'static str] = &[
         "wpt.algorithm",
         "wpt.claim",

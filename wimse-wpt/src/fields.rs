@@ -1,4 +1,5 @@
-//! The two header fields of HTTP requests (draft-ietf-wimse-workload-creds §3.2, draft-ietf-wimse-wpt §3).
+//! The two header fields of HTTP requests (draft-ietf-wimse-workload-creds §3.2,
+//! draft-ietf-wimse-wpt §3).
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::Uri;
@@ -25,7 +26,8 @@ pub struct Presented<'a> {
 }
 
 impl<'a> Presented<'a> {
-    /// Finds the two fields: both once, or neither. Their length and shape are looked at before anything else (WIT-06, WPT-08).
+    /// Finds the two fields: both once, or neither. Their length and shape are looked at before
+    /// anything else (WIT-06, WPT-08).
     ///
     /// # Errors
     ///
@@ -64,7 +66,8 @@ impl std::fmt::Debug for Presented<'_> {
     }
 }
 
-/// Finds the `Workload-Identity-Token` field alone, for a proof that is no WPT: once, or not at all (WIT-06).
+/// Finds the `Workload-Identity-Token` field alone, for a proof that is no WPT: once, or not at all
+/// (WIT-06).
 ///
 /// # Errors
 ///
@@ -82,7 +85,8 @@ pub fn txn_token(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     sole_jwt(headers, &TXN_TOKEN, "txn-token")
 }
 
-/// Puts both tokens into a request's headers, instead of any that are there, and marks them as sensitive.
+/// Puts both tokens into a request's headers, instead of any that are there, and marks them as
+/// sensitive.
 ///
 /// # Errors
 ///
@@ -95,8 +99,8 @@ pub fn apply(headers: &mut HeaderMap, wit: &str, wpt: &str) -> Result<(), Error>
     Ok(())
 }
 
-/// The audience of a proof for a request to this URI: the URI without query and fragment (WPT-02). For the sender; a receiver knows its own from its
-/// configuration.
+/// The audience of a proof for a request to this URI: the URI without query and fragment (WPT-02).
+/// For the sender; a receiver knows its own from its configuration.
 ///
 /// # Errors
 ///

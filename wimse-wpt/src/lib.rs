@@ -13,5 +13,6 @@ pub use binding::Binding;
 pub use error::Error;
 pub use verify::{UnspentWpt, WptProof, WptRules, verify};
 
-/// The `typ` of a WPT (draft-ietf-wimse-wpt §2). The older `wimse-proof+jwt` is not accepted (WPT-01).
+/// The `typ` of a WPT (draft-ietf-wimse-wpt §2). The older `wimse-proof+jwt` is not accepted
+/// (WPT-01).
 pub(crate) const TYP: &str = "wpt+jwt";

@@ -29,9 +29,9 @@ struct Claims<'a> {
 }
 
 impl Binding<'_> {
-    /// Prepares the proof that goes with this WIT: what is left to do is to sign it with the WIT's key,
-    /// whose algorithm this is. The lifetime is in whole seconds, from 1 s to 5 min; a minute is ample.
-    /// `jti` is drawn with 128 bits (WPT-04).
+    /// Prepares the proof that goes with this WIT: what is left to do is to sign it with the WIT's
+    /// key, whose algorithm this is. The lifetime is in whole seconds, from 1 s to 5 min; a minute
+    /// is ample. `jti` is drawn with 128 bits (WPT-04).
     ///
     /// # Errors
     ///

@@ -78,9 +78,10 @@ struct Claims<'a> {
     oth: Option<BTreeMap<Text<'a>, Text<'a>>>,
 }
 
-/// Verifies a proof against the WIT that came with it: `typ`, `alg` equal to `cnf.jwk.alg`, the signature
-/// by the WIT's key, `exp`, `wth`, and the binding: `aud`, and `ath`, `tth` and `oth` exactly where the
-/// tokens are there (draft-ietf-wimse-wpt §2). Unknown claims are ignored (WPT-09).
+/// Verifies a proof against the WIT that came with it: `typ`, `alg` equal to `cnf.jwk.alg`, the
+/// signature by the WIT's key, `exp`, `wth`, and the binding: `aud`, and `ath`, `tth` and `oth`
+/// exactly where the tokens are there (draft-ietf-wimse-wpt §2). Unknown claims are ignored
+/// (WPT-09).
 ///
 /// It is not yet spent: only [`UnspentWpt::spend`] gives the proof.
 ///
@@ -166,8 +167,8 @@ pub struct UnspentWpt {
 }
 
 impl UnspentWpt {
-    /// Spends the proof's `jti`, scoped to its sender (WPT-04). It is remembered until `exp` plus the
-    /// skew.
+    /// Spends the proof's `jti`, scoped to its sender (WPT-04). It is remembered until `exp` plus
+    /// the skew.
     ///
     /// # Errors
     ///
@@ -180,8 +181,8 @@ impl UnspentWpt {
     }
 }
 
-/// Proof that the sender of one message holds the key of a WIT: now, to this receiver, with these tokens,
-/// and for the first time.
+/// Proof that the sender of one message holds the key of a WIT: now, to this receiver, with these
+/// tokens, and for the first time.
 #[derive(Clone, Debug)]
 pub struct WptProof {
     wit: Wit,

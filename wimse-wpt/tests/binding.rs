@@ -192,7 +192,8 @@ impl SecureRandom for Broken {
     }
 }
 
-/// WPT-04, T-037a: `jti` has 22 characters, all from the random source, and no proof is made without it.
+/// WPT-04, T-037a: `jti` has 22 characters, all from the random source, and no proof is made
+/// without it.
 #[test]
 fn ids_are_drawn() {
     let good = Binding::to(AUDIENCE);

@@ -73,7 +73,8 @@ fn messages_are_plain() {
     }
 }
 
-/// Nothing is said twice: a message does not repeat its source, and the chain shows both in one line.
+/// Nothing is said twice: a message does not repeat its source, and the chain shows both in one
+/// line.
 #[test]
 fn a_chain_says_each_thing_once() {
     let error = Error::Wpt(Jose::Claim { claim: "jti" });

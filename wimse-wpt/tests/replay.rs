@@ -72,7 +72,8 @@ fn one_of_many_threads_passes() {
     assert_eq!(replayed.into_inner(), (THREADS - 1) * ROUNDS);
 }
 
-/// WPT-04: two senders may use one `jti`; one sender may not, with another WIT and another key neither.
+/// WPT-04: two senders may use one `jti`; one sender may not, with another WIT and another key
+/// neither.
 #[test]
 fn ids_belong_to_their_sender() {
     let store = ReplayCache::in_memory(1000);
@@ -161,7 +162,8 @@ fn only_what_verifies_is_stored() {
     assert_eq!(store.live(at(NOW)), 1);
 }
 
-/// T-035, T-036: a store without room refuses, a sender over its share likewise, and nothing is forgotten for them.
+/// T-035, T-036: a store without room refuses, a sender over its share likewise, and nothing is
+/// forgotten for them.
 #[test]
 fn a_full_store_refuses() {
     let agent = agent();

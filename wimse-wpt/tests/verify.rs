@@ -63,7 +63,8 @@ fn the_type_is_checked() {
     assert_eq!(agent.code(&typed), "ok");
 }
 
-/// WPT-01: `alg` is the very name in `cnf.jwk.alg`: `EdDSA` is not `Ed25519`, though the signature is the same.
+/// WPT-01: `alg` is the very name in `cnf.jwk.alg`: `EdDSA` is not `Ed25519`, though the signature
+/// is the same.
 #[test]
 fn the_algorithm_is_the_confirmed_one() {
     for (confirmed, other) in [(Algorithm::EdDsa, "Ed25519"), (Algorithm::Ed25519, "EdDSA")] {
@@ -101,7 +102,8 @@ fn the_signature_is_the_workloads() {
     assert_eq!(agent.code(&good), "ok");
 }
 
-/// WPT-03: `exp` is there, not past, and not further ahead than the rules say; the skew counts on both sides.
+/// WPT-03: `exp` is there, not past, and not further ahead than the rules say; the skew counts on
+/// both sides.
 #[test]
 fn expiry_is_checked() {
     let agent = agent();

@@ -3,7 +3,8 @@
 #[cfg(feature = "tower")]
 use std::error::Error as StdError;
 
-/// A request was not proven or not sent, or its answer not taken. The code is that of the part that failed.
+/// A request was not proven or not sent, or its answer not taken. The code is that of the part that
+/// failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,7 +19,8 @@ pub enum Error {
         /// In bytes.
         limit: usize,
     },
-    /// `Authorization` is repeated, or no bearer token as it should be written: the proof could not cover it.
+    /// `Authorization` is repeated, or no bearer token as it should be written: the proof could not
+    /// cover it.
     #[error("the `Authorization` of the request cannot be covered by a proof")]
     Authorization,
     /// The HTTP client that the agent is a layer around has failed; the source is its error.
@@ -46,7 +48,8 @@ pub enum Error {
     #[cfg(feature = "http-sig")]
     #[error("the identity's token cannot stand in a field")]
     Header,
-    /// The URI is not in a form in which it can be told whether it is within a resource that tokens are for.
+    /// The URI is not in a form in which it can be told whether it is within a resource that tokens
+    /// are for.
     #[error("it cannot be told whether a token belongs to this URI")]
     Target(#[source] aims_oauth_wire::Error),
     /// The response is signed by another workload than the tool.

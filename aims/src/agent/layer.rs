@@ -20,12 +20,15 @@ use super::{Agent, Error};
 type Cause = Box<dyn StdError + Send + Sync>;
 
 impl Agent {
-    /// A layer that does around any tower HTTP client what [`send`](Self::send) does: an access token where one is [configured](super::AgentBuilder::authorize), a proof for
-    /// each request, one more try with a new token, and signed responses verified.
+    /// A layer that does around any tower HTTP client what [`send`](Self::send) does: an access
+    /// token where one is [configured](super::AgentBuilder::authorize), a proof for each request,
+    /// one more try with a new token, and signed responses verified.
     ///
-    /// Contents are collected, [1 MiB each way](AgentLayer) unless said: a signature is over the whole of them. What the service below gets must go out as it is, and what
-    /// comes back must come up as it is: redirects, decompression and anything else that changes a message belongs above this layer. A client that rewrites URLs
-    /// must refuse instead, as below; what was proven is about the URI that the request has (RFC 9421 §7.4.3).
+    /// Contents are collected, [1 MiB each way](AgentLayer) unless said: a signature is over the
+    /// whole of them. What the service below gets must go out as it is, and what comes back must
+    /// come up as it is: redirects, decompression and anything else that changes a message belongs
+    /// above this layer. A client that rewrites URLs must refuse instead, as below; what was proven
+    /// is about the URI that the request has (RFC 9421 §7.4.3).
     ///
     /// Over a client of the crate `reqwest`:
     ///
@@ -57,7 +60,8 @@ impl Agent {
     /// # }
     /// ```
     ///
-    /// Over [`aims_fetch::Fetcher`], or whatever else implements [`aims_fetch::Fetch`], [`send`](Self::send) needs no layer. For anything that is no tower service there are
+    /// Over [`aims_fetch::Fetcher`], or whatever else implements [`aims_fetch::Fetch`],
+    /// [`send`](Self::send) needs no layer. For anything that is no tower service there are
     /// [`prove`](Self::prove), and `sign` with the feature `http-sig`.
     pub fn layer(&self) -> AgentLayer {
         AgentLayer {
@@ -104,8 +108,10 @@ impl<S> Layer<S> for AgentLayer {
 
 /// An HTTP client whose requests prove who sends them.
 ///
-/// Its errors are those of [`Agent::send`], but for `fetch.…`; besides `agent.client` with the client's own error as source, `agent.content` and `agent.answer` where a
-/// content broke off, `agent.content_too_long`, `agent.answer_too_long`, and `agent.trailers`, as nothing would cover them.
+/// Its errors are those of [`Agent::send`], but for `fetch.…`; besides `agent.client` with the
+/// client's own error as source, `agent.content` and `agent.answer` where a content broke off,
+/// `agent.content_too_long`, `agent.answer_too_long`, and `agent.trailers`, as nothing would cover
+/// them.
 #[derive(Clone)]
 pub struct Proving<S> {
     layer: AgentLayer,

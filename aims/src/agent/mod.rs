@@ -29,10 +29,11 @@ pub use sign::{PendingResponse, ProofMethod, SignedResponses};
 
 use crate::trace::CurrentTrace;
 
-/// Makes HTTP requests prove who sends them: the WIT and a fresh WPT, bound to the target and to the tokens that go with it; and an access token where the
-/// tool wants one.
+/// Makes HTTP requests prove who sends them: the WIT and a fresh WPT, bound to the target and to
+/// the tokens that go with it; and an access token where the tool wants one.
 ///
-/// What an agent's tool-calling loop is given is this handle, never a credential. Clones share everything.
+/// What an agent's tool-calling loop is given is this handle, never a credential. Clones share
+/// everything.
 #[derive(Clone, Debug)]
 pub struct Agent(Arc<Inner>);
 
@@ -90,16 +91,19 @@ impl Agent {
         }
     }
 
-    /// Proves a request: adds WIT and WPT for its URI, bound to the `Authorization: Bearer` and `Txn-Token` that it has, and the trace context that the program has. A
-    /// plain function, for any HTTP client; whatever it covers must not change afterwards, and the request is good for one sending.
+    /// Proves a request: adds WIT and WPT for its URI, bound to the `Authorization: Bearer` and
+    /// `Txn-Token` that it has, and the trace context that the program has. A plain function, for
+    /// any HTTP client; whatever it covers must not change afterwards, and the request is good for
+    /// one sending.
     ///
-    /// An agent that signs its requests adds the WIT and a signature, over the `Content-Digest` that is there or else over an empty content, and asks for no signed
-    /// response: [`sign`](Self::sign) does all of that.
+    /// An agent that signs its requests adds the WIT and a signature, over the `Content-Digest`
+    /// that is there or else over an empty content, and asks for no signed response:
+    /// [`sign`](Self::sign) does all of that.
     ///
     /// # Errors
     ///
-    /// `source.expired` where the agent has no identity at the moment; `wpt.target`, `wpt.field_repeated` and other `wpt.…` where the request cannot be covered;
-    /// `agent.sign`.
+    /// `source.expired` where the agent has no identity at the moment; `wpt.target`,
+    /// `wpt.field_repeated` and other `wpt.…` where the request cannot be covered; `agent.sign`.
     pub fn prove<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
         #[cfg(feature = "http-sig")]
         if self.0.method == ProofMethod::HttpSignature {
@@ -143,11 +147,14 @@ impl Agent {
 }
 
 impl AgentBuilder {
-    /// Gets access tokens from this source for requests to the resource and whatever is within it, with these scopes.
+    /// Gets access tokens from this source for requests to the resource and whatever is within it,
+    /// with these scopes.
     ///
-    /// When the agent's key is renewed, tokens that were got before are not used any more: they are bound to the key before (T-112).
+    /// When the agent's key is renewed, tokens that were got before are not used any more: they are
+    /// bound to the key before (T-112).
     ///
-    /// Whose tokens a tool takes, it says itself; [`TokenSource::discover`] asks it, and the agent says whom it believes:
+    /// Whose tokens a tool takes, it says itself; [`TokenSource::discover`] asks it, and the agent
+    /// says whom it believes:
     ///
     /// ```
     /// use aims::Agent;

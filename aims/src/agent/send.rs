@@ -68,12 +68,16 @@ impl Judge {
 }
 
 impl Agent {
-    /// Sends a request: with an access token, where one is [configured](super::AgentBuilder::authorize) for its URI, and proven. When the tool refuses the token (401 and
-    /// a `Bearer` challenge that says `invalid_token` or nothing, RFC 6750 §3), it is forgotten and the request is sent once more with a new one; with a new proof each time.
+    /// Sends a request: with an access token, where one is
+    /// [configured](super::AgentBuilder::authorize) for its URI, and proven. When the tool refuses
+    /// the token (401 and a `Bearer` challenge that says `invalid_token` or nothing, RFC 6750 §3),
+    /// it is forgotten and the request is sent once more with a new one; with a new proof each
+    /// time.
     ///
     /// # Errors
     ///
-    /// Those of [`prove`](Self::prove), of the token source, and `fetch.…`; `agent.target` where tokens are configured, and the URI is not in normal form, so that it cannot be told whether
+    /// Those of [`prove`](Self::prove), of the token source, and `fetch.…`; `agent.target` where
+    /// tokens are configured, and the URI is not in normal form, so that it cannot be told whether
     /// one belongs to it. A refusal by the tool is an answer, not an error.
     pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
         self.exchange(request, &mut Fetching(&*self.0.fetch)).await
@@ -132,7 +136,8 @@ impl Agent {
 
     /// The tokens for the innermost resource that the URI is within. Never those of another origin.
     ///
-    /// A URI of another scheme is within none. Of the others, one that is not in normal form could be, for a reader who normalises it, and is an error.
+    /// A URI of another scheme is within none. Of the others, one that is not in normal form could
+    /// be, for a reader who normalises it, and is an error.
     fn authorization(&self, uri: &Uri) -> Result<Option<&Authorization>, Error> {
         let scheme = uri.scheme_str().unwrap_or_default();
         let scheme_of = |it: &Authorization| {
@@ -154,8 +159,9 @@ impl Agent {
     }
 }
 
-/// Whether the token was refused that came with the request. A challenge that cannot be read, is of another scheme or says another error is about something else, which a
-/// new token would not change.
+/// Whether the token was refused that came with the request. A challenge that cannot be read, is of
+/// another scheme or says another error is about something else, which a new token would not
+/// change.
 fn refuses_token<B>(answer: &Response<B>) -> bool {
     let is_about_token = |challenges: Challenges| {
         let mut errors = challenges.of("Bearer").map(|it| it.error());

@@ -1,4 +1,5 @@
-//! HTTP message signatures instead of a WPT, and the responses that a tool signs (draft-ietf-wimse-http-signature).
+//! HTTP message signatures instead of a WPT, and the responses that a tool signs
+//! (draft-ietf-wimse-http-signature).
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,7 +22,8 @@ use super::{Agent, Error};
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ProofMethod {
-    /// A signature over method, target, content and what goes with them, which holds through proxies.
+    /// A signature over method, target, content and what goes with them, which holds through
+    /// proxies.
     HttpSignature,
     /// A workload proof token, for the target and the tokens.
     #[default]
@@ -64,7 +66,8 @@ impl SignedResponses {
         self
     }
 
-    /// The key of the response's WIT, which is validated before anything else of the response is looked at (SIG-06).
+    /// The key of the response's WIT, which is validated before anything else of the response is
+    /// looked at (SIG-06).
     fn key(&self, headers: &HeaderMap, now: UnixTime) -> Result<Option<VerifyingKey>, Error> {
         let Some(text) = workload_identity_token(headers)? else {
             return Ok(None);
@@ -104,12 +107,14 @@ impl fmt::Debug for PendingResponse {
 }
 
 impl PendingResponse {
-    /// Judges the response: a signature that is there is verified, and where [signed responses](super::AgentBuilder::signed_responses) are asked for, there must be one,
-    /// over this content, in answer to this request, by a tool that is believed (SIG-09).
+    /// Judges the response: a signature that is there is verified, and where [signed
+    /// responses](super::AgentBuilder::signed_responses) are asked for, there must be one, over
+    /// this content, in answer to this request, by a tool that is believed (SIG-09).
     ///
     /// # Errors
     ///
-    /// `sig.response_unsigned`, `sig.request_nonce`, `digest.mismatch` and other `sig.…` and `digest.…`; `agent.tool` where another workload signed; `wit.…`.
+    /// `sig.response_unsigned`, `sig.request_nonce`, `digest.mismatch` and other `sig.…` and
+    /// `digest.…`; `agent.tool` where another workload signed; `wit.…`.
     pub fn finish<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<Response<B>, Error> {
         let inner = &*self.agent.0;
         let now = inner.clock.now();
@@ -136,12 +141,15 @@ impl PendingResponse {
 }
 
 impl Agent {
-    /// Proves a request with its content by an HTTP signature, whatever the agent's [method](super::AgentBuilder::proof) is: sets `Content-Digest` and
-    /// `Workload-Identity-Token`, and signs. What is covered must not change afterwards, and the request is good for one sending.
+    /// Proves a request with its content by an HTTP signature, whatever the agent's
+    /// [method](super::AgentBuilder::proof) is: sets `Content-Digest` and
+    /// `Workload-Identity-Token`, and signs. What is covered must not change afterwards, and the
+    /// request is good for one sending.
     ///
     /// # Errors
     ///
-    /// `source.expired` where the agent has no identity at the moment; `sig.target` for a URI that is not absolute, and other `sig.…`.
+    /// `source.expired` where the agent has no identity at the moment; `sig.target` for a URI that
+    /// is not absolute, and other `sig.…`.
     pub fn sign<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<PendingResponse, Error> {
         let inner = &*self.0;
         let now = inner.clock.now();

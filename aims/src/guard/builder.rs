@@ -135,7 +135,8 @@ pub enum BuildError {
 }
 
 impl Guard {
-    /// A guard for a tool that callers address by this URL. It is configuration: never taken from a request (WPT-02, T-136).
+    /// A guard for a tool that callers address by this URL. It is configuration: never taken from a
+    /// request (WPT-02, T-136).
     pub fn builder(resource: impl Into<String>) -> GuardBuilder<Untrusting> {
         let resource = resource.into();
         GuardBuilder {
@@ -190,7 +191,8 @@ impl<T> GuardBuilder<T> {
         }
     }
 
-    /// Trusts the bundles and issuers whose keys are published, and asks there for a key that is not known.
+    /// Trusts the bundles and issuers whose keys are published, and asks there for a key that is
+    /// not known.
     #[cfg(feature = "fetch")]
     pub fn keys(self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting> {
         let builder = self.refresh(keys.clone()).trust(keys.trust());
@@ -207,13 +209,15 @@ impl<T> GuardBuilder<T> {
         self
     }
 
-    /// Publishes this document: challenges name where it is, and a refused agent finds its authorization server by it (RFC 9728).
+    /// Publishes this document: challenges name where it is, and a refused agent finds its
+    /// authorization server by it (RFC 9728).
     pub fn metadata(mut self, metadata: ResourceMetadata) -> Self {
         self.metadata = Some(metadata);
         self
     }
 
-    /// Expects this fixed `aud` in proofs, instead of the configured origin with the path of the request. May be repeated.
+    /// Expects this fixed `aud` in proofs, instead of the configured origin with the path of the
+    /// request. May be repeated.
     pub fn proof_audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
@@ -249,7 +253,8 @@ impl<T> GuardBuilder<T> {
         self
     }
 
-    /// Takes HTTP message signatures as a proof, beside or instead of a WPT, and says how responses are signed.
+    /// Takes HTTP message signatures as a proof, beside or instead of a WPT, and says how responses
+    /// are signed.
     #[cfg(feature = "http-sig")]
     #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
     pub fn http_signatures(mut self, signatures: HttpSignatures) -> Self {
@@ -257,14 +262,15 @@ impl<T> GuardBuilder<T> {
         self
     }
 
-    /// How many verified WITs and how many access tokens are remembered; 10,000 of each unless said.
+    /// How many verified WITs and how many access tokens are remembered; 10,000 of each unless
+    /// said.
     pub fn cache(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// A further header field that carries a token which the tool uses: where it is there, the WPT must cover it by `oth` (WPT-07), or without a WPT the
-    /// signature must.
+    /// A further header field that carries a token which the tool uses: where it is there, the WPT
+    /// must cover it by `oth` (WPT-07), or without a WPT the signature must.
     pub fn token_field(mut self, name: HeaderName) -> Self {
         self.token_fields.push(name);
         self
@@ -302,7 +308,8 @@ impl<T> GuardBuilder<T> {
 
     /// Builds the guard.
     ///
-    /// A `main` that returns an error prints its `Debug` form; [`aims_jose::Chain`] prints the words, with all causes.
+    /// A `main` that returns an error prints its `Debug` form; [`aims_jose::Chain`] prints the
+    /// words, with all causes.
     ///
     /// # Errors
     ///

@@ -16,9 +16,11 @@ use super::later::LetIn;
 pin_project! {
     /// The body that the inner service of a [`MessageLayer`](super::message::MessageLayer) gets.
     ///
-    /// That of a signed request was compared with its digest before, up to 64 KiB. What is longer is compared while it is read, and ends in an error where it is another
-    /// content than was signed (T-062), or breaks off; the seam *record* is told. One that is dropped before its end was compared by nobody. Its trailers, which nobody signed, are dropped.
-    /// That of any other request is passed on as it is.
+    /// That of a signed request was compared with its digest before, up to 64 KiB. What is longer
+    /// is compared while it is read, and ends in an error where it is another content than was
+    /// signed (T-062), or breaks off; the seam *record* is told. One that is dropped before its end
+    /// was compared by nobody. Its trailers, which nobody signed, are dropped. That of any other
+    /// request is passed on as it is.
     #[derive(Debug)]
     pub struct Content<B> {
         ahead: VecDeque<Bytes>,
@@ -55,7 +57,8 @@ impl<B: Body<Data = Bytes>> Content<B> {
         }
     }
 
-    /// The content of a signed request, of at most `limit` bytes. Without a digest that was signed there must be none.
+    /// The content of a signed request, of at most `limit` bytes. Without a digest that was signed
+    /// there must be none.
     ///
     /// # Errors
     ///

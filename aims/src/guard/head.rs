@@ -1,7 +1,7 @@
 //! A request's head, as far as two readers could read it differently.
 //!
-//! A proxy before the tool, or the tool's own router, must not act on another request than the one that is judged. What a server keeps to itself, such as bare line feeds, is
-//! not seen here.
+//! A proxy before the tool, or the tool's own router, must not act on another request than the one
+//! that is judged. What a server keeps to itself, such as bare line feeds, is not seen here.
 
 use http::header::HOST;
 use http::request::Parts;

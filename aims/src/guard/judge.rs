@@ -143,7 +143,8 @@ impl Guard {
             #[cfg(feature = "http-sig")]
             if brought.signed {
                 found.signature = match inner.signature(request, wit, now) {
-                    // A signature of another kind, which is nothing to this guard, beside a proof that is.
+                    // A signature of another kind, which is nothing to this guard, beside a proof
+                    // that is.
                     Err(aims_http_sig::Error::SignatureMissing) if found.wpt.is_some() => None,
                     signature => Some(signature.map_err(|error| signature_of(request, &error))?),
                 };
@@ -171,7 +172,8 @@ impl Guard {
         Ok(found)
     }
 
-    /// Looks at the credentials once more, after a while in which a content came: they may have ended, lost their keys or been revoked. What was verified is known, so it costs no
+    /// Looks at the credentials once more, after a while in which a content came: they may have
+    /// ended, lost their keys or been revoked. What was verified is known, so it costs no
     /// public-key operation.
     #[cfg(feature = "http-sig")]
     pub(super) fn examine_again(&self, examined: &mut Examined, request: &Parts, now: UnixTime) {
@@ -203,7 +205,8 @@ impl Guard {
         Ok(())
     }
 
-    /// Spends the proofs and decides. Last: what is refused for another reason is not remembered, and what is remembered was good.
+    /// Spends the proofs and decides. Last: what is refused for another reason is not remembered,
+    /// and what is remembered was good.
     pub(super) fn conclude(
         &self,
         found: Found,
@@ -425,8 +428,8 @@ fn presented(
     Ok(presented.map_or((None, None), |it| (Some(it.wit()), Some(it.wpt()))))
 }
 
-/// The token must be the agent's own: bound to the key that was proven, or issued to the identifier that was proven. Two sources that name different
-/// agents are refused (T-130).
+/// The token must be the agent's own: bound to the key that was proven, or issued to the identifier
+/// that was proven. Two sources that name different agents are refused (T-130).
 fn check_same(token: &AccessToken, wit: Option<&Wit>) -> Result<(), aims_oauth_rs::Error> {
     let Some(wit) = wit else {
         return match token.confirmation() {
@@ -496,7 +499,8 @@ fn wpt_refused(error: &aims_wimse_wpt::Error) -> Refused {
     Refused::new(error.code(), answer, aims_jose::Chain(error).to_string())
 }
 
-/// A refused signature or content. Whose it is was proven by nobody, so it says no more than that (T-141).
+/// A refused signature or content. Whose it is was proven by nobody, so it says no more than that
+/// (T-141).
 #[cfg(feature = "http-sig")]
 pub(super) fn signature_refused(error: &aims_http_sig::Error) -> Refused {
     let status = aims_http_sig::profile::wimse::status(error);

@@ -1,4 +1,5 @@
-//! What is found out after a request was let in: its content is another one, or its response cannot be signed. It becomes an event of its own.
+//! What is found out after a request was let in: its content is another one, or its response cannot
+//! be signed. It becomes an event of its own.
 
 use std::fmt;
 

@@ -14,21 +14,26 @@ use tower_service::Service;
 use super::Guard;
 
 impl Guard {
-    /// A layer that lets through what this guard admits, with the [`Principal`](crate::Principal) in the request's extensions, and answers everything else
-    /// itself.
+    /// A layer that lets through what this guard admits, with the [`Principal`](crate::Principal)
+    /// in the request's extensions, and answers everything else itself.
     ///
-    /// Whatever is routed within the layer is guarded: with axum's `Router::layer`, the routes, nested and merged routers, services and the fallback that the router has
-    /// at that moment, for every method, also where none of them fits. By axum's nature these are not within it:
+    /// Whatever is routed within the layer is guarded: with axum's `Router::layer`, the routes,
+    /// nested and merged routers, services and the fallback that the router has at that moment, for
+    /// every method, also where none of them fits. By axum's nature these are not within it:
     ///
     /// - what is added after it: `route`, `merge`, `nest`, `fallback`;
-    /// - the fallback, where the layer is added by `route_layer`, or to one nested router or one method router.
+    /// - the fallback, where the layer is added by `route_layer`, or to one nested router or one
+    ///   method router.
     ///
-    /// A handler there that takes a [`Principal`](crate::Principal) is never reached, and answers 500; one that takes none is open to everybody. So add the layer last, and let
-    /// handlers take a `Principal` (T-140).
+    /// A handler there that takes a [`Principal`](crate::Principal) is never reached, and answers
+    /// 500; one that takes none is open to everybody. So add the layer last, and let handlers take
+    /// a `Principal` (T-140).
     ///
-    /// A proof is about the URI by which the tool was called. Within axum's `nest` a layer sees a path without the prefix of the nest: with the feature `axum` it judges by the URI that the
-    /// request came with all the same (axum's `OriginalUri`), and the service gets the shorter one. Whatever else takes a prefix off must stand within this layer: outside of it, every
-    /// proof is refused, with `wpt.audience` or `sig.audience`.
+    /// A proof is about the URI by which the tool was called. Within axum's `nest` a layer sees a
+    /// path without the prefix of the nest: with the feature `axum` it judges by the URI that the
+    /// request came with all the same (axum's `OriginalUri`), and the service gets the shorter one.
+    /// Whatever else takes a prefix off must stand within this layer: outside of it, every proof is
+    /// refused, with `wpt.audience` or `sig.audience`.
     #[must_use]
     pub fn layer(&self) -> GuardLayer {
         GuardLayer(self.clone())

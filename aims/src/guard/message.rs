@@ -1,4 +1,5 @@
-//! The guard as a tower layer for whole messages: requests with their content, and responses that are signed.
+//! The guard as a tower layer for whole messages: requests with their content, and responses that
+//! are signed.
 
 use std::fmt;
 use std::future::Future;
@@ -24,14 +25,17 @@ use crate::principal::Principal;
 use crate::refusal::Refusal;
 
 impl Guard {
-    /// The layer that guards a service as [`layer`](Self::layer) does, and takes HTTP signatures as well, where the guard was
-    /// [given](super::GuardBuilder::http_signatures) how.
+    /// The layer that guards a service as [`layer`](Self::layer) does, and takes HTTP signatures as
+    /// well, where the guard was [given](super::GuardBuilder::http_signatures) how.
     ///
-    /// The content of a signed request is compared with the digest that was signed: up to 64 KiB before the service is called, beyond that while it is read, with an
-    /// error in place of its end (T-062). Where the caller asks for a signed response, the response is read whole, signed, and answered with 501 instead where that
-    /// cannot be done (SIG-09). Both come after the request was accepted, and the seam *record* is told of them by an event of their own.
+    /// The content of a signed request is compared with the digest that was signed: up to 64 KiB
+    /// before the service is called, beyond that while it is read, with an error in place of its
+    /// end (T-062). Where the caller asks for a signed response, the response is read whole,
+    /// signed, and answered with 501 instead where that cannot be done (SIG-09). Both come after
+    /// the request was accepted, and the seam *record* is told of them by an event of their own.
     ///
-    /// A response that never ends is waited for as long as whatever is around this layer allows: put a time limit there, such as `tower_http::timeout::TimeoutLayer`.
+    /// A response that never ends is waited for as long as whatever is around this layer allows:
+    /// put a time limit there, such as `tower_http::timeout::TimeoutLayer`.
     ///
     /// ```
     /// # fn example(guard: aims::Guard) -> axum::Router {
@@ -112,7 +116,8 @@ impl Guard {
     }
 }
 
-/// A request for the inner service, and where its response is to be signed, the head that this is about.
+/// A request for the inner service, and where its response is to be signed, the head that this is
+/// about.
 struct Admitted<B> {
     request: Request<Content<B>>,
     came: Option<Parts>,

@@ -48,8 +48,9 @@ use signed::Signatures;
 
 /// Turns a request into a [`Principal`] or a precise [`Refusal`].
 ///
-/// It verifies the WIT and the WPT, and the access token where issuers are configured; checks that they name one agent and one key; spends the proof; asks
-/// what the route requires, then the seam *authorize*; and tells the seam *record* what it did. Clones share everything.
+/// It verifies the WIT and the WPT, and the access token where issuers are configured; checks that
+/// they name one agent and one key; spends the proof; asks what the route requires, then the seam
+/// *authorize*; and tells the seam *record* what it did. Clones share everything.
 #[derive(Clone)]
 pub struct Guard {
     inner: Arc<Inner>,
@@ -91,7 +92,8 @@ enum Audience {
 }
 
 impl Guard {
-    /// The same guard, with its caches and its memory of proofs, for a route that requires something else.
+    /// The same guard, with its caches and its memory of proofs, for a route that requires
+    /// something else.
     #[must_use]
     pub fn requiring(&self, requirements: Requirements) -> Self {
         Self {
@@ -112,8 +114,8 @@ impl Guard {
         self.finish(request, examined, now)
     }
 
-    /// As [`check`](Self::check) at the time of the guard's clock; when a key is unknown, the seam *refresh* is asked once, and then the request is judged
-    /// again.
+    /// As [`check`](Self::check) at the time of the guard's clock; when a key is unknown, the seam
+    /// *refresh* is asked once, and then the request is judged again.
     ///
     /// # Errors
     ///
@@ -123,7 +125,8 @@ impl Guard {
         self.finish(request, examined, now)
     }
 
-    /// Examines a request, once more where the keys that it names are not known and a refresh brought some.
+    /// Examines a request, once more where the keys that it names are not known and a refresh
+    /// brought some.
     async fn examine_fresh(&self, request: &Parts, part: Part) -> (Examined, UnixTime) {
         let now = self.inner.clock.now();
         let examined = self.examine(request, part, now);
@@ -136,7 +139,8 @@ impl Guard {
         (examined, now)
     }
 
-    /// The document that tells agents where to get a token, for the path [`ProtectedResource::path`]; where one was [configured](GuardBuilder::metadata).
+    /// The document that tells agents where to get a token, for the path
+    /// [`ProtectedResource::path`]; where one was [configured](GuardBuilder::metadata).
     #[must_use]
     pub fn published(&self) -> Option<&ProtectedResource> {
         self.inner.published.as_ref()

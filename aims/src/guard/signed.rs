@@ -22,10 +22,11 @@ use crate::decision::Reason;
 use crate::principal::Principal;
 use crate::refusal::{Answer, Refusal};
 
-/// How a guard takes HTTP signatures as a proof beside the WPT, and whether it signs its responses (draft-ietf-wimse-http-signature).
+/// How a guard takes HTTP signatures as a proof beside the WPT, and whether it signs its responses
+/// (draft-ietf-wimse-http-signature).
 ///
-/// A signature covers the head, and `Content-Digest` the content: so these requests are judged whole, by
-/// [`Guard::check_message`] or by [`Guard::message_layer`](Guard::message_layer).
+/// A signature covers the head, and `Content-Digest` the content: so these requests are judged
+/// whole, by [`Guard::check_message`] or by [`Guard::message_layer`](Guard::message_layer).
 #[derive(Clone, Debug)]
 #[must_use = "a guard takes signatures when it is given this"]
 pub struct HttpSignatures {
@@ -37,7 +38,8 @@ pub struct HttpSignatures {
 }
 
 impl HttpSignatures {
-    /// `expires` at most 5 min ahead; contents of up to 2 MiB. A request that asks for a signed response is refused with 501.
+    /// `expires` at most 5 min ahead; contents of up to 2 MiB. A request that asks for a signed
+    /// response is refused with 501.
     pub fn new() -> Self {
         Self {
             lifetime: Duration::from_secs(300),
@@ -60,7 +62,8 @@ impl HttpSignatures {
         self
     }
 
-    /// Another limit to the content of signed responses, in bytes, which are kept whole until they are signed; 1 MiB unless said.
+    /// Another limit to the content of signed responses, in bytes, which are kept whole until they
+    /// are signed; 1 MiB unless said.
     pub const fn with_max_answer(mut self, most: usize) -> Self {
         self.max_answer = most;
         self
@@ -72,7 +75,8 @@ impl HttpSignatures {
         self
     }
 
-    /// Signs the response to every signed request, asked or not. Needs [`answering_as`](Self::answering_as).
+    /// Signs the response to every signed request, asked or not. Needs
+    /// [`answering_as`](Self::answering_as).
     pub const fn signing_every_response(mut self) -> Self {
         self.every = SignedResponse::Asked;
         self
@@ -196,7 +200,8 @@ impl Inner {
         }
     }
 
-    /// A field that carries a token which the tool uses is covered, and stands once (WPT-07 says so of a WPT).
+    /// A field that carries a token which the tool uses is covered, and stands once (WPT-07 says so
+    /// of a WPT).
     pub(super) fn check_token_fields(
         &self,
         request: &Parts,
@@ -217,12 +222,15 @@ impl Inner {
 }
 
 impl Guard {
-    /// Judges a request with its content, as it was received: before any `Content-Encoding` is undone, empty where there is none.
+    /// Judges a request with its content, as it was received: before any `Content-Encoding` is
+    /// undone, empty where there is none.
     ///
-    /// The request is one that a server got: in HTTP/1.1 its URI is path and query, beside `Host`. A test that hands over a request of an agent reduces its URI first.
+    /// The request is one that a server got: in HTTP/1.1 its URI is path and query, beside `Host`.
+    /// A test that hands over a request of an agent reduces its URI first.
     ///
-    /// Beside what [`check`](Self::check) takes, it takes HTTP signatures, where the guard was [given](super::GuardBuilder::http_signatures) how. When the caller
-    /// asks for a signed response, [`sign_response`](Self::sign_response) signs it.
+    /// Beside what [`check`](Self::check) takes, it takes HTTP signatures, where the guard was
+    /// [given](super::GuardBuilder::http_signatures) how. When the caller asks for a signed
+    /// response, [`sign_response`](Self::sign_response) signs it.
     ///
     /// # Errors
     ///
@@ -238,7 +246,8 @@ impl Guard {
         self.finish(request, examined, now)
     }
 
-    /// As [`check_message`](Self::check_message), with the guard's clock and one refresh of unknown keys, as [`admit`](Self::admit).
+    /// As [`check_message`](Self::check_message), with the guard's clock and one refresh of unknown
+    /// keys, as [`admit`](Self::admit).
     ///
     /// # Errors
     ///
@@ -253,12 +262,14 @@ impl Guard {
         self.finish(request, examined, now)
     }
 
-    /// Signs a response to a signed request, where the caller asked for it or this guard [signs every one](HttpSignatures::signing_every_response): sets
-    /// `Content-Digest` and `Workload-Identity-Token`, and adds the signature. Any other response is left as it is.
+    /// Signs a response to a signed request, where the caller asked for it or this guard [signs
+    /// every one](HttpSignatures::signing_every_response): sets `Content-Digest` and
+    /// `Workload-Identity-Token`, and adds the signature. Any other response is left as it is.
     ///
     /// # Errors
     ///
-    /// `sig.response_unsignable`, answered with 501 instead of the response: there is no identity at the moment, or the key does not sign.
+    /// `sig.response_unsignable`, answered with 501 instead of the response: there is no identity
+    /// at the moment, or the key does not sign.
     pub fn sign_response(
         &self,
         request: &Parts,

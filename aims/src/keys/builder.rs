@@ -30,8 +30,8 @@ impl PublishedKeys {
         Self::builder_over(Documents::builder(fetch), provider)
     }
 
-    /// As [`builder`](Self::builder), with other rules for how documents are fetched and kept. What is of no use is not kept, and there is room for what is, whatever these rules
-    /// say.
+    /// As [`builder`](Self::builder), with other rules for how documents are fetched and kept. What
+    /// is of no use is not kept, and there is room for what is, whatever these rules say.
     pub fn builder_over(
         documents: DocumentsBuilder,
         provider: &'static dyn Provider,
@@ -48,8 +48,8 @@ impl PublishedKeys {
 
 /// Whoever is named twice counts as named the last time.
 impl PublishedKeysBuilder {
-    /// Trusts an origin by the bundle at this URL: of SPIFFE for `spiffe`, a JWK set for `wimse`. The URL is configuration, authenticated by TLS (`https_web`, SPIFFE
-    /// Federation §5.2.1).
+    /// Trusts an origin by the bundle at this URL: of SPIFFE for `spiffe`, a JWK set for `wimse`.
+    /// The URL is configuration, authenticated by TLS (`https_web`, SPIFFE Federation §5.2.1).
     ///
     /// # Errors
     ///
@@ -60,13 +60,15 @@ impl PublishedKeysBuilder {
         Ok(self)
     }
 
-    /// Believes the access tokens of an issuer; its metadata says where its keys are (RFC 8414, or OpenID Connect Discovery).
+    /// Believes the access tokens of an issuer; its metadata says where its keys are (RFC 8414, or
+    /// OpenID Connect Discovery).
     pub fn issuer(mut self, issuer: Issuer) -> Self {
         self.put(Place::issuer(issuer, None));
         self
     }
 
-    /// Believes the access tokens of an issuer whose keys are at this `jwks_uri`; no metadata is asked.
+    /// Believes the access tokens of an issuer whose keys are at this `jwks_uri`; no metadata is
+    /// asked.
     ///
     /// # Errors
     ///
@@ -87,7 +89,8 @@ impl PublishedKeysBuilder {
         self.places.push(place);
     }
 
-    /// How long keys are believed that cannot be confirmed, because their owner is away: a day unless set.
+    /// How long keys are believed that cannot be confirmed, because their owner is away: a day
+    /// unless set.
     pub const fn max_age(mut self, most: Duration) -> Self {
         self.max_age = most;
         self

@@ -30,7 +30,8 @@ pub(super) enum Cause {
 }
 
 impl KeysError {
-    /// The codes that this error has of its own. Besides, it gives those of what went wrong beneath it.
+    /// The codes that this error has of its own. Besides, it gives those of what went wrong beneath
+    /// it.
     pub const CODES: &'static [&'static str] = &["keys.interrupted", "keys.no_metadata"];
 
     pub(super) const fn new(keys: Keys, cause: Arc<Cause>) -> Self {

@@ -1,4 +1,5 @@
-//! Keys as their owners publish them, over HTTP: the bundles of origins, and the JWK sets of issuers, whose metadata says where these are.
+//! Keys as their owners publish them, over HTTP: the bundles of origins, and the JWK sets of
+//! issuers, whose metadata says where these are.
 
 mod builder;
 mod error;
@@ -29,10 +30,13 @@ use crate::refresh::{Keys, Refresh, RefreshFuture};
 
 /// The stores that a [`Guard`](crate::Guard) believes, filled from where the keys are published.
 ///
-/// Three things fill them: [`load`](Self::load) at the start, [`watch`](Self::watch) as documents age, and the guard when a token names a key that is not known
-/// ([`Refresh`]). Each document is fetched once at a time, seldom enough that nobody who makes up key names makes it be fetched, and good keys are never replaced
-/// by none. Keys that could not be confirmed for the [longest age](PublishedKeysBuilder::max_age) are believed no longer, with or without a watch: the guard refuses what they vouch
-/// for with `trust.stale` or `token.keys_stale`, and asks for them. Clones share all.
+/// Three things fill them: [`load`](Self::load) at the start, [`watch`](Self::watch) as documents
+/// age, and the guard when a token names a key that is not known ([`Refresh`]). Each document is
+/// fetched once at a time, seldom enough that nobody who makes up key names makes it be fetched,
+/// and good keys are never replaced by none. Keys that could not be confirmed for the [longest
+/// age](PublishedKeysBuilder::max_age) are believed no longer, with or without a watch: the guard
+/// refuses what they vouch for with `trust.stale` or `token.keys_stale`, and asks for them. Clones
+/// share all.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -84,7 +88,8 @@ impl PublishedKeys {
         self.0.places.iter().any(issuer)
     }
 
-    /// Fetches all keys, from every place at once. What could be had is in the stores even when this fails; with [`watch`](Self::watch), the rest follows.
+    /// Fetches all keys, from every place at once. What could be had is in the stores even when
+    /// this fails; with [`watch`](Self::watch), the rest follows.
     ///
     /// # Errors
     ///
@@ -162,7 +167,8 @@ impl Refresh for PublishedKeys {
                 return false;
             };
             let before = place.memory().version();
-            // That it failed is the watch's to tell: here it would be told whenever somebody makes up a name.
+            // That it failed is the watch's to tell: here it would be told whenever somebody makes
+            // up a name.
             let _ = self.0.have(place, Age::Anew).await;
             place.memory().is_newer_than(before)
         })

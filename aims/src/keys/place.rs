@@ -105,7 +105,8 @@ impl Memory {
         (refused == key).then(|| Arc::clone(cause))
     }
 
-    /// Hands a document to `store`, which says how often the owner wants to be asked. One that came before the last one is left.
+    /// Hands a document to `store`, which says how often the owner wants to be asked. One that came
+    /// before the last one is left.
     pub(super) fn take(
         &self,
         document: Arc<Document>,
@@ -133,8 +134,8 @@ impl Memory {
         self.held().version
     }
 
-    /// Whether there are other keys than those of that version, or may have been when that version was asked for: who found a key unknown a moment ago has looked at the keys
-    /// from before.
+    /// Whether there are other keys than those of that version, or may have been when that version
+    /// was asked for: who found a key unknown a moment ago has looked at the keys from before.
     pub(super) fn is_newer_than(&self, version: u64) -> bool {
         let held = self.held();
         let just_now = |at: Instant| at.elapsed() < JUST_NOW;
@@ -155,7 +156,8 @@ impl Memory {
         left.clamp(SOONEST, LATEST)
     }
 
-    /// A panic elsewhere leaves nothing half-done in here: `store` either fails or replaces a whole.
+    /// A panic elsewhere leaves nothing half-done in here: `store` either fails or replaces a
+    /// whole.
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

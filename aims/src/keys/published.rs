@@ -58,8 +58,9 @@ impl Inner {
         })
     }
 
-    /// Where an issuer says that its keys are. Its metadata is read as long as it is fresh, and anew when there were no keys where it said: they may have moved. When it cannot be had,
-    /// what it said last holds for as long as keys do.
+    /// Where an issuer says that its keys are. Its metadata is read as long as it is fresh, and
+    /// anew when there were no keys where it said: they may have moved. When it cannot be had, what
+    /// it said last holds for as long as keys do.
     async fn whereabouts(
         &self,
         issuer: &Issuer,
@@ -84,7 +85,8 @@ impl Inner {
         }
     }
 
-    /// Asks by RFC 8414, then by OpenID Connect Discovery. Only a 404 leads from one place to the next (META-01).
+    /// Asks by RFC 8414, then by OpenID Connect Discovery. Only a 404 leads from one place to the
+    /// next (META-01).
     async fn discover(
         &self,
         issuer: &Issuer,
@@ -108,7 +110,8 @@ impl Inner {
 }
 
 impl Place {
-    /// Whether a document may be kept. What is of no use here is asked for again, however long its server wants it to be kept (F-19).
+    /// Whether a document may be kept. What is of no use here is asked for again, however long its
+    /// server wants it to be kept (F-19).
     pub(super) fn may_keep(
         &self,
         key: &DocumentKey,

@@ -16,8 +16,10 @@ pub struct Watch {
 }
 
 impl PublishedKeys {
-    /// Fetches each document again when it is due: at the end of its freshness, or as often as a bundle's `spiffe_refresh_hint` wants, within 30 s and an hour; 30 s after
-    /// a failure. One task for each place, on the tokio runtime that this is called in. What panics in one is a failure.
+    /// Fetches each document again when it is due: at the end of its freshness, or as often as a
+    /// bundle's `spiffe_refresh_hint` wants, within 30 s and an hour; 30 s after a failure. One
+    /// task for each place, on the tokio runtime that this is called in. What panics in one is a
+    /// failure.
     pub fn watch(&self) -> Watch {
         let mut tasks = JoinSet::new();
         for number in 0..self.0.places.len() {
@@ -40,7 +42,8 @@ async fn follow(keys: Weak<Inner>, number: usize) {
         let Some(place) = keys.places.get(number) else {
             return;
         };
-        // A task of its own, because that may panic, and within a set, because that must end with this one.
+        // A task of its own, because that may panic, and within a set, because that must end with
+        // this one.
         let mut round = JoinSet::new();
         let inner = Arc::clone(&keys);
         round.spawn(async move {

@@ -7,10 +7,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::{Event, Record};
 
-/// A queue for at least one event and at most `capacity`, and its end to read from. `keep` takes of each event what is to be kept; it is called on the request's own path.
+/// A queue for at least one event and at most `capacity`, and its end to read from. `keep` takes of
+/// each event what is to be kept; it is called on the request's own path.
 ///
-/// A request never waits for the reader. When the queue is full, or its reader is gone, the event is lost: [`Queue::lost`] counts it, and the next one that gets through
-/// says how many were lost before it, so that the gap is in the record itself (F-24).
+/// A request never waits for the reader. When the queue is full, or its reader is gone, the event
+/// is lost: [`Queue::lost`] counts it, and the next one that gets through says how many were lost
+/// before it, so that the gap is in the record itself (F-24).
 ///
 /// ```
 /// use aims::record::{Event, queue};
@@ -110,7 +112,8 @@ pub struct Entry<T> {
     pub lost_before: u64,
 }
 
-/// The end of a [`queue`](fn@queue) to read from, for a thread of its own: as an iterator it waits for the next event, and ends when no [`Queue`] is left.
+/// The end of a [`queue`](fn@queue) to read from, for a thread of its own: as an iterator it waits
+/// for the next event, and ends when no [`Queue`] is left.
 #[derive(Debug)]
 #[must_use = "events that nobody reads are lost"]
 pub struct Entries<T>(Receiver<Entry<T>>);

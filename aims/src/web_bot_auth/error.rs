@@ -25,8 +25,8 @@ impl AgentError {
         }
     }
 
-    /// Whether nothing was found out: the directory was not to be had, or does not have the key. It speaks neither for the request nor against it (draft appendix
-    /// "Verifier Outcomes").
+    /// Whether nothing was found out: the directory was not to be had, or does not have the key. It
+    /// speaks neither for the request nor against it (draft appendix "Verifier Outcomes").
     #[must_use]
     pub const fn is_undecided(&self) -> bool {
         matches!(

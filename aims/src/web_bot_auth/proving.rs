@@ -1,4 +1,5 @@
-//! A client that takes a directory only as it should be, and of it only the keys that have signed it.
+//! A client that takes a directory only as it should be, and of it only the keys that have signed
+//! it.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! A small world: an issuer of identities, an authorization server, agents, a tool's guard, all in memory and at one moment.
+//! A small world: an issuer of identities, an authorization server, agents, a tool's guard, all in
+//! memory and at one moment.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]

@@ -7,8 +7,8 @@ use crate::support::{
     AS, BUNDLE, JWKS, ORIGIN, Page, Web, admit, bundle, key, late_set, secs, set,
 };
 
-/// F-01, T-085: without a watch too, an issuer's keys are believed to the last second of their age; after it every token is refused, verified before or not, until
-/// they are confirmed.
+/// F-01, T-085: without a watch too, an issuer's keys are believed to the last second of their age;
+/// after it every token is refused, verified before or not, until they are confirmed.
 #[tokio::test(start_paused = true)]
 async fn keys_of_an_issuer_get_too_old() {
     let (web, known) = (Web::new(), key("known"));
@@ -61,7 +61,8 @@ async fn a_bundle_gets_too_old() {
     assert_eq!(web.asked(BUNDLE), [0, 7_201, 7_232]);
 }
 
-/// F-01, F-19: refreshes that fail or bring nonsense keep the keys to their age, whatever goes wrong; then they fail closed; and they come back.
+/// F-01, F-19: refreshes that fail or bring nonsense keep the keys to their age, whatever goes
+/// wrong; then they fail closed; and they come back.
 #[tokio::test(start_paused = true)]
 async fn failed_refreshes_keep_keys_to_their_age() {
     let known = key("known");

@@ -62,7 +62,8 @@ async fn nothing_at_any_place() {
     assert_eq!((web.count(OAUTH), web.count(OPENID)), (1, 1));
 }
 
-/// T-100, META-02: metadata that names another issuer, which differs in just that, leads nowhere: not to its keys, and not to the next place.
+/// T-100, META-02: metadata that names another issuer, which differs in just that, leads nowhere:
+/// not to its keys, and not to the next place.
 #[tokio::test(start_paused = true)]
 async fn metadata_of_another_issuer_is_refused() {
     let known = key("known");
@@ -83,7 +84,8 @@ async fn metadata_of_another_issuer_is_refused() {
     }
 }
 
-/// A place that had nothing a moment ago has nothing now: the pause after its 404 hides no metadata that is elsewhere.
+/// A place that had nothing a moment ago has nothing now: the pause after its 404 hides no metadata
+/// that is elsewhere.
 #[tokio::test(start_paused = true)]
 async fn a_404_leads_on_in_its_pause_too() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -128,7 +130,8 @@ async fn keys_that_moved_are_found() {
     );
 }
 
-/// F-01: metadata that is away, or became nonsense, costs no keys: where they were the last time holds, as long as keys do.
+/// F-01: metadata that is away, or became nonsense, costs no keys: where they were the last time
+/// holds, as long as keys do.
 #[tokio::test(start_paused = true)]
 async fn keys_stay_where_they_were() {
     let (old, new) = (key("old"), key("new"));

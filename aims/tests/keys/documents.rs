@@ -10,7 +10,8 @@ use crate::support::{
 const OAUTH: &str = "https://as.example/.well-known/oauth-authorization-server";
 const OPENID: &str = "https://as.example/.well-known/openid-configuration";
 
-/// F-19: a document that is of no use is not kept, though its server wants it to be for a day; the error says what is wrong with it.
+/// F-19: a document that is of no use is not kept, though its server wants it to be for a day; the
+/// error says what is wrong with it.
 #[tokio::test(start_paused = true)]
 async fn nonsense_is_not_kept() {
     let known = key("known");
@@ -98,7 +99,8 @@ async fn rules_for_documents_hold() {
     assert_eq!(code(keys.load().await), "token.key_set");
 }
 
-/// F-18, T-085: there is room for the documents of all, so that no owner's being asked for makes another's be fetched out of turn.
+/// F-18, T-085: there is room for the documents of all, so that no owner's being asked for makes
+/// another's be fetched out of turn.
 #[tokio::test(start_paused = true)]
 async fn there_is_room_for_every_owner() {
     let (web, known) = (Web::new(), key("known"));

@@ -1,4 +1,5 @@
-//! Keys as they are published, from pages that change, fail, hang and panic when told to, with a guard on top. Time is paused: nothing here waits.
+//! Keys as they are published, from pages that change, fail, hang and panic when told to, with a
+//! guard on top. Time is paused: nothing here waits.
 
 #![cfg(feature = "fetch")]
 #![expect(

@@ -16,7 +16,8 @@ fn at_jwks(web: &std::sync::Arc<Web>) -> PublishedKeys {
     keys.unwrap().build()
 }
 
-/// T-085, ATJ-11: a key that is not known is fetched once, however many ask for it, and verifies for all of them.
+/// T-085, ATJ-11: a key that is not known is fetched once, however many ask for it, and verifies
+/// for all of them.
 #[tokio::test(start_paused = true)]
 async fn an_unknown_key_is_fetched_once() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -42,7 +43,8 @@ async fn an_unknown_key_is_fetched_once() {
     assert_eq!(web.asked(JWKS), [0, 31]);
 }
 
-/// F-03: who asked and left takes nothing along: the next one has the key that came meanwhile, without another fetch.
+/// F-03: who asked and left takes nothing along: the next one has the key that came meanwhile,
+/// without another fetch.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_leaves_costs_no_fetch() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -60,7 +62,8 @@ async fn a_caller_that_leaves_costs_no_fetch() {
     assert_eq!(web.asked(JWKS), [0, 31]);
 }
 
-/// T-085, F-01: a thousand made-up names make us fetch once a window, whatever comes of it; known keys verify throughout, at once; and nobody waits in between.
+/// T-085, F-01: a thousand made-up names make us fetch once a window, whatever comes of it; known
+/// keys verify throughout, at once; and nobody waits in between.
 #[tokio::test(start_paused = true)]
 async fn made_up_names_cost_one_fetch() {
     let known = key("known");
@@ -109,7 +112,8 @@ async fn made_up_names_cost_one_fetch() {
     }
 }
 
-/// A request is judged again only where there are other keys than before; everybody who waited for them is told.
+/// A request is judged again only where there are other keys than before; everybody who waited for
+/// them is told.
 #[tokio::test(start_paused = true)]
 async fn only_other_keys_are_news() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -139,7 +143,8 @@ async fn only_other_keys_are_news() {
     assert!(!keys.refresh(Keys::Origin(ORIGIN.parse().unwrap())).await);
 }
 
-/// T-038: a key that was withdrawn is refused from the refresh on, though its token was verified before.
+/// T-038: a key that was withdrawn is refused from the refresh on, though its token was verified
+/// before.
 #[tokio::test(start_paused = true)]
 async fn a_withdrawn_key_is_refused() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -184,7 +189,8 @@ async fn a_bundle_rotates() {
     assert_eq!(web.asked(BUNDLE), [0, 31, 62]);
 }
 
-/// T-091: two issuers that name one `jwks_uri` have it fetched each for itself, and what is fetched for one changes nothing for the other.
+/// T-091: two issuers that name one `jwks_uri` have it fetched each for itself, and what is fetched
+/// for one changes nothing for the other.
 #[tokio::test(start_paused = true)]
 async fn issuers_with_one_key_set_stay_apart() {
     const OTHER: &str = "https://other.example";

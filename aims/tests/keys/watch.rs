@@ -30,7 +30,8 @@ impl Clock for Broken {
     }
 }
 
-/// SPIFFE Trust Domain and Bundle §4.1.2: as often as the bundle wants, within bounds; where it says nothing, when it is no longer fresh, within the same bounds.
+/// SPIFFE Trust Domain and Bundle §4.1.2: as often as the bundle wants, within bounds; where it
+/// says nothing, when it is no longer fresh, within the same bounds.
 #[tokio::test(start_paused = true)]
 async fn bundles_say_how_often() {
     let ca = key("ca");
@@ -156,7 +157,8 @@ async fn a_panic_is_no_success() {
     assert_eq!(code(keys.load().await), "ok");
 }
 
-/// F-22: with the watch, its tasks end, in a pause as well as in the midst of a fetch; and with the keys.
+/// F-22: with the watch, its tasks end, in a pause as well as in the midst of a fetch; and with the
+/// keys.
 #[tokio::test(start_paused = true)]
 async fn the_end_leaves_no_task() {
     let alive = || Handle::current().metrics().num_alive_tasks();

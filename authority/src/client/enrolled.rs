@@ -15,7 +15,8 @@ use aims_wimse_cred::source::{Issue, IssueFuture};
 
 use super::{IdentityClient, Showing};
 
-/// Gets WITs for an enrolled agent, each for a new ES256 key: the first by the bootstrap secret, the others by the WIT and key that it has then.
+/// Gets WITs for an enrolled agent, each for a new ES256 key: the first by the bootstrap secret,
+/// the others by the WIT and key that it has then.
 ///
 /// ```no_run
 /// # async fn example(
@@ -74,7 +75,8 @@ impl Enrolled {
         self
     }
 
-    /// The WIT while it is good. After that only the bootstrap secret is left, which the server may take a second time or not.
+    /// The WIT while it is good. After that only the bootstrap secret is left, which the server may
+    /// take a second time or not.
     fn showing(&self) -> Showing {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {

@@ -1,8 +1,8 @@
 //! What agent and identity server say to each other. Both sides of this crate use these types.
 //!
-//! A proof is a compact JWS with a `typ` of its own and four common claims: `aud`, the server's base
-//! URL alone; `nonce`, from the server's challenge; `exp`, five minutes ahead at most; and what it
-//! binds. No proof of one kind passes for another (T-014).
+//! A proof is a compact JWS with a `typ` of its own and four common claims: `aud`, the server's
+//! base URL alone; `nonce`, from the server's challenge; `exp`, five minutes ahead at most; and
+//! what it binds. No proof of one kind passes for another (T-014).
 
 use aims_jose::jwk::{Jwk, Thumbprint};
 use aims_jose::jwt::{Audience, NumericDate};

@@ -36,9 +36,9 @@ use crate::keys::KeyRing;
 
 /// Issues WITs, WIT-SVIDs and JWT-SVIDs to those whom the operator has declared.
 ///
-/// A caller fetches a [challenge](Self::challenge), proves with it that it holds a key, and shows by
-/// what it was [declared](Self::declare): a bootstrap token, a bootstrap key, or the WIT that it has
-/// and wants renewed. The identifier follows from that; the caller does not name one (T-046).
+/// A caller fetches a [challenge](Self::challenge), proves with it that it holds a key, and shows
+/// by what it was [declared](Self::declare): a bootstrap token, a bootstrap key, or the WIT that it
+/// has and wants renewed. The identifier follows from that; the caller does not name one (T-046).
 ///
 /// The functions here are synchronous and take the time; [`Authority::handle`](crate::Authority)
 /// brings them to HTTP.

@@ -159,7 +159,8 @@ fn form(body: &[u8]) -> Result<Form, Error> {
 mod tests {
     use super::*;
 
-    /// CORE-01: no parameter twice but `resource`, not even when one of the two is empty; 32 at most.
+    /// CORE-01: no parameter twice but `resource`, not even when one of the two is empty; 32 at
+    /// most.
     #[test]
     fn malformed_forms_are_refused() {
         let all = |count: usize| (0..count).map(|n| format!("p{n}=1&")).collect::<String>();

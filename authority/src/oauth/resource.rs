@@ -263,7 +263,8 @@ impl Registry {
     }
 }
 
-/// What clients can name: a resource, over http on loopback alone, and no more scopes than are read in one set.
+/// What clients can name: a resource, over http on loopback alone, and no more scopes than are read
+/// in one set.
 fn is_nameable(resource: &Resource) -> bool {
     let mut set = ScopeSet::new();
     let mut add = |scope: &String| set.insert(scope.parse()?);

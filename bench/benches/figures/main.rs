@@ -1,5 +1,5 @@
-//! Prints what each thing costs beside what it cannot do without. `--quick` takes few samples: enough to see that it runs. The names of groups, such as `tokens`, print
-//! these alone.
+//! Prints what each thing costs beside what it cannot do without. `--quick` takes few samples:
+//! enough to see that it runs. The names of groups, such as `tokens`, print these alone.
 
 #![expect(clippy::expect_used, reason = "what goes wrong has no figure")]
 #![expect(clippy::print_stdout, reason = "a program that prints its figures")]

@@ -62,7 +62,8 @@ fn requests(world: &World, count: usize) -> Result<Vec<Vec<u8>>, Box<dyn Error>>
 }
 
 pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
-    // Callers and tool take turns on one thread: what is measured is work, and not how threads are woken.
+    // Callers and tool take turns on one thread: what is measured is work, and not how threads are
+    // woken.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let world = World::new(UnixTime::now())?;
     let guard = world

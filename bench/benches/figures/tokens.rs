@@ -125,7 +125,8 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
                 black_box(token.expect("a good token"));
             })
         }),
-        // 7: the backend, one verification of the very proofs: each signature differs, and so does what it costs
+        // 7: the backend, one verification of the very proofs: each signature differs, and so does
+        // what it costs
         Box::new(|n| {
             let mut proofs = raw_proofs.iter().cycle();
             timed(n, |_| {

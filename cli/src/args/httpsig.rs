@@ -11,11 +11,13 @@ use super::Shown;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum HttpSig {
-    /// Verifies the signature of a request, or of a response. Whether it was seen before, it cannot know
+    /// Verifies the signature of a request, or of a response. Whether it was seen before, it cannot
+    /// know
     Verify(Box<Verify>),
     /// Signs a request, or a response, and prints the message with the fields that it then has
     Sign(Box<Sign>),
-    /// Prints the signature base, byte for byte: of what `sign` would sign, or of the signature that is there, where neither `--cover` nor a profile is given
+    /// Prints the signature base, byte for byte: of what `sign` would sign, or of the signature
+    /// that is there, where neither `--cover` nor a profile is given
     Base(Box<Sign>),
 }
 
@@ -28,11 +30,13 @@ pub(crate) struct Messages {
     /// A file with the response to it: then the signature is that of the response
     #[arg(long, value_name = "FILE")]
     pub(crate) response: Option<PathBuf>,
-    /// The scheme by which the request came. An HTTP/1.1 message does not state it, and @scheme and @target-uri are made of it: with another one than the signer's,
-    /// a signature that covers these does not fit
+    /// The scheme by which the request came. An HTTP/1.1 message does not state it, and @scheme and
+    /// @target-uri are made of it: with another one than the signer's, a signature that covers
+    /// these does not fit
     #[arg(long, value_enum, value_name = "SCHEME", default_value_t = Scheme::Https)]
     pub(crate) scheme: Scheme,
-    /// Lines end in LF, as editors write them, and all behind the head of a request that says no length is its content
+    /// Lines end in LF, as editors write them, and all behind the head of a request that says no
+    /// length is its content
     #[arg(long)]
     pub(crate) unix_lines: bool,
     /// Takes fields that are folded over lines, which HTTP/1.1 has given up
@@ -60,19 +64,22 @@ pub(crate) enum SignatureProfile {
 /// Who may have signed, and for whom.
 #[derive(Debug, Args)]
 pub(crate) struct Sender {
-    /// The keys that are trusted: a JWK set. For `wimse`, those of the `--origin` before it, or its SPIFFE bundle; may be given several times then, in pairs
+    /// The keys that are trusted: a JWK set. For `wimse`, those of the `--origin` before it, or its
+    /// SPIFFE bundle; may be given several times then, in pairs
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Vec<PathBuf>,
     /// For `wimse`: an origin, such as spiffe://example.org, whose `--keys` follow
     #[arg(long = "origin", value_name = "ORIGIN")]
     pub(crate) origins: Vec<Origin>,
-    /// For `wimse`, instead of `--origin`: takes this public key, a JWK, for that of the request's token, WITHOUT VERIFYING THE TOKEN
+    /// For `wimse`, instead of `--origin`: takes this public key, a JWK, for that of the request's
+    /// token, WITHOUT VERIFYING THE TOKEN
     #[arg(long, value_name = "FILE", conflicts_with_all = ["origins", "keys"])]
     pub(crate) wit_key: Option<PathBuf>,
     /// For `wimse`: the receiver of the request, as it knows itself
     #[arg(long, value_name = "URI")]
     pub(crate) audience: Option<String>,
-    /// For `web-bot-auth`: the origin, such as https://crawler.example, whose directory the keys are
+    /// For `web-bot-auth`: the origin, such as https://crawler.example, whose directory the keys
+    /// are
     #[arg(long, value_name = "URL")]
     pub(crate) directory: Option<String>,
 }
@@ -95,14 +102,16 @@ pub(crate) struct Verify {
     /// The signature with this label; else the one that there is
     #[arg(long, value_name = "NAME")]
     pub(crate) label: Option<String>,
-    /// The signature with this tag; without it, a signature with a tag is taken only by its `--label`
+    /// The signature with this tag; without it, a signature with a tag is taken only by its
+    /// `--label`
     #[arg(long, value_name = "TEXT")]
     pub(crate) tag: Option<String>,
-    /// A component that must be covered, such as @method or '"@query-param";name="q"'. May be given several times
+    /// A component that must be covered, such as @method or '"@query-param";name="q"'. May be given
+    /// several times
     #[arg(long = "require", value_name = "COMPONENT")]
     pub(crate) required: Vec<Component>,
-    /// Takes a signature that covers nothing of the message, or of a response nothing but what it answers. It says nothing of the message: anybody can put it on
-    /// another one
+    /// Takes a signature that covers nothing of the message, or of a response nothing but what it
+    /// answers. It says nothing of the message: anybody can put it on another one
     #[arg(long)]
     pub(crate) allow_nothing_covered: bool,
     #[command(flatten)]
@@ -128,8 +137,8 @@ pub(crate) struct Sign {
     /// A component to cover, such as @method or '"content-digest";req'. May be given several times
     #[arg(long, value_name = "COMPONENT")]
     pub(crate) cover: Vec<Component>,
-    /// Makes a signature that covers nothing of the message, or of a response nothing but what it answers. It says nothing of the message: anybody can put it on
-    /// another one
+    /// Makes a signature that covers nothing of the message, or of a response nothing but what it
+    /// answers. It says nothing of the message: anybody can put it on another one
     #[arg(long)]
     pub(crate) allow_nothing_covered: bool,
     /// The label of the signature; `sig1` unless the profile has its own

@@ -1,4 +1,5 @@
-//! What the refusal of a signature does not say by itself. Nothing of what is told here was verified.
+//! What the refusal of a signature does not say by itself. Nothing of what is told here was
+//! verified.
 
 use std::borrow::Cow;
 
@@ -71,7 +72,8 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The same failure with what there is to say of it, where there is no doubt which signature it is about.
+    /// The same failure with what there is to say of it, where there is no doubt which signature it
+    /// is about.
     pub(super) fn told(&self, failure: Failure, message: &dyn Message, now: UnixTime) -> Failure {
         let limits = Limits::default();
         let missing = failure.code() == "sig.missing";
@@ -179,7 +181,8 @@ fn misfit(one: &UnverifiedSignature<'_>) -> String {
     )
 }
 
-/// Of a component that was asked for and is not there: what may have been meant. `adds_digest` where the command could make one.
+/// Of a component that was asked for and is not there: what may have been meant. `adds_digest`
+/// where the command could make one.
 pub(super) fn component(error: aims_http_sig::Error, adds_digest: bool) -> Failure {
     let meant = match &error {
         aims_http_sig::Error::ComponentAbsent { component }

@@ -85,7 +85,8 @@ impl Files {
         self.response.unwrap_or(self.request).1
     }
 
-    /// Adds lines at the end of the head of the message that the signature is about, which was parsed before. All else stays as it is.
+    /// Adds lines at the end of the head of the message that the signature is about, which was
+    /// parsed before. All else stays as it is.
     pub(super) fn add(&mut self, lines: &[(&str, &str)]) {
         let (_, bytes) = self.response.as_mut().unwrap_or(&mut self.request);
         let end = self.end_of_line.as_bytes();

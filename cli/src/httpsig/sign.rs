@@ -109,7 +109,8 @@ fn check_options(sign: &Sign) -> Result<(), Failure> {
         trusts || sender.audience.is_some() || sign.wit.is_some() || sign.ask_signed_response;
     let named = sign.keyid.is_some() || sign.tag.is_some() || sign.alg;
     let own = named || sign.label.is_some() || sign.nonce.is_some() || !sign.cover.is_empty();
-    // What a response answers is no part of it. A request has nothing of the kind, which is refused where it is signed.
+    // What a response answers is no part of it. A request has nothing of the kind, which is refused
+    // where it is signed.
     let is_response = sign.messages.response.is_some();
     let covers = sign
         .cover

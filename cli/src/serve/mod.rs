@@ -89,7 +89,8 @@ async fn serve(
     Ok(server.serve_until(listener, end).await?)
 }
 
-/// Ready when the process is interrupted or asked to terminate. From the call on, that does not end it at once.
+/// Ready when the process is interrupted or asked to terminate. From the call on, that does not end
+/// it at once.
 #[cfg(unix)]
 fn ended() -> io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};

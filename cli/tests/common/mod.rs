@@ -39,7 +39,8 @@ impl Folder {
         Self(path)
     }
 
-    /// With an issuer `ca.jwk`, its set `keys.json`, an agent `agent.jwk`, `agent.pub`, and its token `wit`, issued at [`NOW`] for an hour.
+    /// With an issuer `ca.jwk`, its set `keys.json`, an agent `agent.jwk`, `agent.pub`, and its
+    /// token `wit`, issued at [`NOW`] for an hour.
     pub(crate) fn with_agent() -> Self {
         let folder = Self::new();
         folder.ok("key generate --kid ca --out ca.jwk");

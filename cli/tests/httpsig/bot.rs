@@ -30,7 +30,8 @@ fn verify(more: &str) -> String {
     )
 }
 
-/// The agent is named by the URL that its member of Signature-Agent has, and by nothing that is not covered.
+/// The agent is named by the URL that its member of Signature-Agent has, and by nothing that is not
+/// covered.
 #[test]
 fn a_request_goes_round() {
     let folder = folder();

@@ -183,7 +183,8 @@ fn refusals_have_codes() {
     assert_eq!(at(1_800_000_331), "sig.too_old");
 }
 
-/// HMS-07, T-070: a signature with a tag is taken by its tag or its label alone; of several, one has to be named.
+/// HMS-07, T-070: a signature with a tag is taken by its tag or its label alone; of several, one
+/// has to be named.
 #[test]
 fn one_signature_is_chosen() {
     let folder = folder();
@@ -222,7 +223,8 @@ fn one_signature_is_chosen() {
     );
 }
 
-/// HMS-07, T-060: a signature that covers no component says nothing of the message, and is neither made nor taken without a word.
+/// HMS-07, T-060: a signature that covers no component says nothing of the message, and is neither
+/// made nor taken without a word.
 #[test]
 fn nothing_covered_wants_a_word() {
     let folder = folder();
@@ -272,7 +274,8 @@ fn nothing_covered_wants_a_word() {
     }
 }
 
-/// HMS-07, T-060: what a response answers is no part of it, so a signature that covers nothing else is neither made nor taken without the word.
+/// HMS-07, T-060: what a response answers is no part of it, so a signature that covers nothing else
+/// is neither made nor taken without the word.
 #[test]
 fn of_a_response_its_request_is_nothing() {
     let folder = folder();
@@ -361,7 +364,8 @@ fn the_answer_says_what_is_covered() {
     );
 }
 
-/// HMS-10: each way to cover a digest holds the content, and one that counts for nothing is refused.
+/// HMS-10: each way to cover a digest holds the content, and one that counts for nothing is
+/// refused.
 #[test]
 fn content_is_compared_however_its_digest_is_covered() {
     let folder = folder();
@@ -487,7 +491,8 @@ fn usage_is_checked() {
     assert_eq!(ran.status, 0);
 }
 
-/// HMS-11: folded lines and LF are read by their words alone; keys are PKCS#8 in PEM or JWK, and shared ones are shared.
+/// HMS-11: folded lines and LF are read by their words alone; keys are PKCS#8 in PEM or JWK, and
+/// shared ones are shared.
 #[test]
 fn keys_and_lines_are_read_as_said() {
     let folder = folder();

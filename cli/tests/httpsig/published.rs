@@ -37,7 +37,8 @@ fn jwk(title: &str, alg: &str) -> Map<String, Value> {
     jwk
 }
 
-/// A folder with the key set `keys.json`, the shared key `shared.jwk`, and the private `ed25519.jwk`.
+/// A folder with the key set `keys.json`, the shared key `shared.jwk`, and the private
+/// `ed25519.jwk`.
 fn folder() -> Folder {
     let folder = Folder::new();
     let mut keys = Vec::new();
@@ -131,7 +132,8 @@ fn printed_requests_verify() {
     }
 }
 
-/// HMS-04: the response of B.2.4 has the list that is printed, and the request that a proxy signed in B.3 verifies; a changed word is refused.
+/// HMS-04: the response of B.2.4 has the list that is printed, and the request that a proxy signed
+/// in B.3 verifies; a changed word is refused.
 #[test]
 fn printed_responses_and_proxies_verify() {
     let folder = folder();

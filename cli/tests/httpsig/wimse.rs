@@ -1,4 +1,5 @@
-//! WIMSE: the messages that draft-ietf-wimse-http-signature-06 prints, and requests and responses of our own.
+//! WIMSE: the messages that draft-ietf-wimse-http-signature-06 prints, and requests and responses
+//! of our own.
 
 use serde_json::json;
 
@@ -41,7 +42,8 @@ fn verify_printed(more: &str) -> String {
     )
 }
 
-/// SIG-01, SIG-02, SIG-09: request and response verify by the keys that are printed; the answer says that the tokens were not looked at.
+/// SIG-01, SIG-02, SIG-09: request and response verify by the keys that are printed; the answer
+/// says that the tokens were not looked at.
 #[test]
 fn the_printed_messages_verify() {
     let folder = printed();
@@ -112,7 +114,8 @@ fn verify(more: &str) -> String {
 
 const TRUST: &str = "--origin spiffe://example.org --keys keys.json";
 
-/// SIG-05, SIG-06, SIG-08: the token is verified first, then the signature by its key, then the content.
+/// SIG-05, SIG-06, SIG-08: the token is verified first, then the signature by its key, then the
+/// content.
 #[test]
 fn a_request_goes_round() {
     let folder = Folder::with_agent();

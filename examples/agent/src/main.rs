@@ -1,5 +1,5 @@
-//! An agent that calls a tool. It begins with one secret, a bootstrap token, which it shows once; from then on it has keys of its own, which it never shows, and
-//! which change while it runs.
+//! An agent that calls a tool. It begins with one secret, a bootstrap token, which it shows once;
+//! from then on it has keys of its own, which it never shows, and which change while it runs.
 //!
 //! ```text
 //! cargo run -p aims-cli -- authority serve \
@@ -8,7 +8,8 @@
 //! cargo run -p example-agent
 //! ```
 //!
-//! `AUTHORITY_URL`, `TOOL_URL`, `BOOTSTRAP_TOKEN_FILE` and `ROUNDS` say otherwise. The README has the whole walk.
+//! `AUTHORITY_URL`, `TOOL_URL`, `BOOTSTRAP_TOKEN_FILE` and `ROUNDS` say otherwise. The README has
+//! the whole walk.
 
 #![expect(
     clippy::print_stdout,
@@ -50,12 +51,14 @@ async fn run() -> Result<(), Failure> {
     let tool = setting("TOOL_URL", "http://127.0.0.1:8402/mcp");
     let rounds = setting("ROUNDS", "1");
     let rounds: u32 = rounds.parse().map_err(|_error| "`ROUNDS` is a number")?;
-    // Requests go to this machine and nowhere else, in this tutorial. Without the word it is `https` to public addresses.
+    // Requests go to this machine and nowhere else, in this tutorial. Without the word it is
+    // `https` to public addresses.
     let fetcher = Fetcher::builder().allow_loopback_http().build()?;
 
-    // 1. Who am I? The agent makes a key, shows the bootstrap token and a proof of the key, and is given a WIT: a token by the authority that says which agent holds
-    //    that key. It does not say who it is; the operator has said that, when the token was made. The source renews key and WIT by itself, before they expire,
-    //    by showing what it has then.
+    // 1. Who am I? The agent makes a key, shows the bootstrap token and a proof of the key, and is
+    //    given a WIT: a token by the authority that says which agent holds that key. It does not
+    //    say who it is; the operator has said that, when the token was made. The source renews key
+    //    and WIT by itself, before they expire, by showing what it has then.
     let client = IdentityClient::new(&authority)?;
     let bootstrap = Showing::Token(bootstrap_token()?);
     let enrolled = Enrolled::new(
@@ -69,8 +72,8 @@ async fn run() -> Result<(), Failure> {
     let identity = source.identity(SystemClock::new().now())?;
     println!("I am       {}", identity.id().as_str());
 
-    // 2. How does the agent prove itself to whoever gives out tokens? By the WIT, and a proof of its key; by whichever it has at that moment. The tokens that it gets are
-    //    bound to the key.
+    // 2. How does the agent prove itself to whoever gives out tokens? By the WIT, and a proof of
+    //    its key; by whichever it has at that moment. The tokens that it gets are bound to the key.
     let identities = source.clone();
     let client = SpiffeWit::new(identity.id().as_str().parse()?, move |now| {
         let identity = identities.identity(now)?;
@@ -80,7 +83,8 @@ async fn run() -> Result<(), Failure> {
         ))
     });
 
-    // 3. Who gives out tokens for the tool? The tool says it (RFC 9728), but the agent decides whom it shows its identity to: none but an authority from this list.
+    // 3. Who gives out tokens for the tool? The tool says it (RFC 9728), but the agent decides whom
+    //    it shows its identity to: none but an authority from this list.
     let (resource, accepted) = (Resource::loopback(&tool)?, [Issuer::loopback(&authority)?]);
     let transport = TokenTransport::new(fetcher.clone());
     let tokens = TokenSource::discover(&resource, &accepted, client, transport).await;
@@ -94,8 +98,9 @@ async fn run() -> Result<(), Failure> {
     })?;
     println!("tokens by  {}", tokens.issuer().as_str());
 
-    // 4. The agent. Whatever it sends to the tool carries an access token, the WIT, and a proof that is good for this one request. This handle is what a model's
-    //    tool-calling loop is given: it can send requests, and it cannot show anybody a credential.
+    // 4. The agent. Whatever it sends to the tool carries an access token, the WIT, and a proof
+    //    that is good for this one request. This handle is what a model's tool-calling loop is
+    //    given: it can send requests, and it cannot show anybody a credential.
     let agent = Agent::builder(source.clone())
         .authorize(resource, "tools:call".parse()?, tokens)
         .client(fetcher)
@@ -109,7 +114,8 @@ async fn run() -> Result<(), Failure> {
         println!("my WIT is  {}", identity.wit().fingerprint());
         call(&agent, Request::get(format!("{tool}/whoami"))).await?;
         call(&agent, Request::post(format!("{tool}/call"))).await?;
-        // Not for this agent, and no token would help: the tool requires an administrator's identity.
+        // Not for this agent, and no token would help: the tool requires an administrator's
+        // identity.
         call(&agent, Request::post(format!("{tool}/admin"))).await?;
     }
     Ok(())
@@ -140,7 +146,8 @@ async fn call(agent: &Agent, request: http::request::Builder) -> Result<(), Fail
     Ok(())
 }
 
-/// What somebody else wrote, for a terminal: what that would obey instead of showing it is written out.
+/// What somebody else wrote, for a terminal: what that would obey instead of showing it is written
+/// out.
 fn shown(text: &[u8]) -> String {
     let mut safe = String::new();
     for char in String::from_utf8_lossy(text).chars() {
@@ -152,7 +159,8 @@ fn shown(text: &[u8]) -> String {
     safe
 }
 
-/// From a file, because everybody on the machine can read a command line, and every child process an environment.
+/// From a file, because everybody on the machine can read a command line, and every child process
+/// an environment.
 fn bootstrap_token() -> Result<SecretText, Failure> {
     let path = setting("BOOTSTRAP_TOKEN_FILE", "agent.token");
     let text = std::fs::read_to_string(&path).map_err(|error| {

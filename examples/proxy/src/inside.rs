@@ -1,4 +1,5 @@
-//! A reverse proxy in this process, where nginx is not installed: ends TLS, does what it is told to by path, and sends on.
+//! A reverse proxy in this process, where nginx is not installed: ends TLS, does what it is told to
+//! by path, and sends on.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -40,7 +41,8 @@ pub(crate) async fn start(tls: &Tls, upstream: SocketAddr) -> Result<Proxy, Fail
         client: Fetcher::builder().allow_loopback_http().build()?,
     };
     let router = Router::new().fallback(pass).with_state(onward);
-    // Without limits, for the one caller in this process: it stands for a proxy, and is none to take along.
+    // Without limits, for the one caller in this process: it stands for a proxy, and is none to
+    // take along.
     tokio::spawn(async move { axum::serve(Secure { tcp, acceptor }, router).await });
     Ok(Proxy::new(
         "a small one in this process, as there is no nginx",

@@ -1,6 +1,8 @@
-//! A reverse proxy stands between agent and tool and ends TLS, as in most deployments. A client certificate ends there; a proof of the WIT's key goes through, and says at the tool
-//! what it said at the agent. Here the proxy does in turn what proxies do, and what they should not, and the table says which of it is noticed: by the tool's guard with a workload
-//! proof token (WPT), by the guard with an HTTP signature, and by the agent that wants its answers signed.
+//! A reverse proxy stands between agent and tool and ends TLS, as in most deployments. A client
+//! certificate ends there; a proof of the WIT's key goes through, and says at the tool what it said
+//! at the agent. Here the proxy does in turn what proxies do, and what they should not, and the
+//! table says which of it is noticed: by the tool's guard with a workload proof token (WPT), by the
+//! guard with an HTTP signature, and by the agent that wants its answers signed.
 //!
 //! ```text
 //! agent ── https ──▶ proxy ── http on loopback ──▶ guard ──▶ tool
@@ -8,7 +10,8 @@
 //! cargo run -p example-proxy
 //! ```
 //!
-//! The proxy is nginx, where one is installed, or else a small one of this process. Ends with an error when any row is not as it should be.
+//! The proxy is nginx, where one is installed, or else a small one of this process. Ends with an
+//! error when any row is not as it should be.
 
 #![expect(clippy::print_stdout, reason = "it is a program that tells a story")]
 
@@ -48,7 +51,8 @@ async fn main() -> Result<(), Failure> {
 }
 
 async fn story() -> Result<(), Failure> {
-    // 1. The tool's port and the proxy. Only the proxy has a certificate; the tool hears plain HTTP on loopback.
+    // 1. The tool's port and the proxy. Only the proxy has a certificate; the tool hears plain HTTP
+    //    on loopback.
     let tls = Tls::new()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let upstream = listener.local_addr()?;
@@ -60,11 +64,13 @@ async fn story() -> Result<(), Failure> {
     println!("proxy      {url}, {}", proxy.name);
     println!("tool       http://{upstream}, which nobody calls by this name\n");
 
-    // 2. The tool. Its guard is told the URL by which callers address it, which is that of the proxy: neither `Host` nor the port that it hears on says so.
+    // 2. The tool. Its guard is told the URL by which callers address it, which is that of the
+    //    proxy: neither `Host` nor the port that it hears on says so.
     let (issuer, reasons) = (Issuer::new()?, Reasons::default());
     issuer.start_tool(listener, &format!("{url}/mcp"), &reasons)?;
 
-    // 3. The agent, once with each kind of proof. It trusts the certification authority of the proxy, and the bundle of the tool's origin.
+    // 3. The agent, once with each kind of proof. It trusts the certification authority of the
+    //    proxy, and the bundle of the tool's origin.
     let client = Fetcher::builder().allow_loopback_http();
     let client = client.root_certificate_pem(tls.ca.clone()).build()?;
     let [tokens, signatures] = issuer.agents(&client)?;

@@ -1,4 +1,5 @@
-//! What a proxy may do to what passes it. Each kind has a path of its own, so that one proxy does them all.
+//! What a proxy may do to what passes it. Each kind has a path of its own, so that one proxy does
+//! them all.
 
 /// What the proxy does to requests of a path, and to their answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -1,4 +1,5 @@
-//! nginx as the proxy: found on `PATH`, started with a configuration of its own in a folder of its own, and ended with the story.
+//! nginx as the proxy: found on `PATH`, started with a configuration of its own in a folder of its
+//! own, and ended with the story.
 
 use std::fs;
 use std::io;

@@ -54,7 +54,8 @@ impl Issuer {
         Ok(FixedSource::new(identity))
     }
 
-    /// The agent twice: with tokens as proofs, and with signatures, for which it wants signed answers.
+    /// The agent twice: with tokens as proofs, and with signatures, for which it wants signed
+    /// answers.
     pub(crate) fn agents(&self, client: &Fetcher) -> Result<[Agent; 2], Failure> {
         let agent = |source| Agent::builder(source).client(client.clone());
         let tools = SignedResponses::of(TOOL.parse()?, Arc::clone(&self.trust));
@@ -67,7 +68,8 @@ impl Issuer {
         ])
     }
 
-    /// Starts the tool, which hears plain HTTP on loopback, and knows by which URL its callers address it: that of the proxy.
+    /// Starts the tool, which hears plain HTTP on loopback, and knows by which URL its callers
+    /// address it: that of the proxy.
     pub(crate) fn start_tool(
         &self,
         listener: TcpListener,
@@ -80,9 +82,11 @@ impl Issuer {
             .http_signatures(signatures)
             .record(reasons.clone())
             .build()?;
-        // Any path and any method: what stands between is to be caught by the guard, not by the routes.
+        // Any path and any method: what stands between is to be caught by the guard, not by the
+        // routes.
         let router = Router::new().fallback(call).layer(guard.message_layer());
-        // `axum::serve` has no limits of its own. Behind a proxy that has some, as nginx does, it will do; `examples/tool` is served without a proxy.
+        // `axum::serve` has no limits of its own. Behind a proxy that has some, as nginx does, it
+        // will do; `examples/tool` is served without a proxy.
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(())
     }
@@ -106,7 +110,8 @@ pub(crate) fn expected(path: &str, content: &str) -> String {
     format!("{AGENT}: POST {path}, application/json: {content}")
 }
 
-/// The seam *record*: the code of the last verdict, which the tool's people see, and the caller does not.
+/// The seam *record*: the code of the last verdict, which the tool's people see, and the caller
+/// does not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reasons(Arc<Mutex<String>>);
 

@@ -1,5 +1,6 @@
-//! An agent gets its identity and a token, and calls a protected tool; then everything that must not work is tried. An authority, a tool and two agents in one
-//! process, with real HTTP between them on loopback.
+//! An agent gets its identity and a token, and calls a protected tool; then everything that must
+//! not work is tried. An authority, a tool and two agents in one process, with real HTTP between
+//! them on loopback.
 //!
 //!     cargo run -p example-quickstart
 //!

@@ -1,4 +1,5 @@
-//! HTTP message signatures: the agent signs its call with the content, and takes only an answer that the tool has signed.
+//! HTTP message signatures: the agent signs its call with the content, and takes only an answer
+//! that the tool has signed.
 
 use std::sync::Arc;
 

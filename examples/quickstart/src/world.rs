@@ -42,7 +42,8 @@ pub(crate) struct World {
     pub(crate) identity_key: SigningKey,
 }
 
-/// The seam *record*, keeping the code of the last refusal: what the tool's people see, and the caller does not.
+/// The seam *record*, keeping the code of the last refusal: what the tool's people see, and the
+/// caller does not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reasons(Arc<Mutex<String>>);
 
@@ -106,7 +107,8 @@ pub(crate) async fn start_authority(
     Ok((base, tokens))
 }
 
-/// Starts the tool, and gives whom it trusts. It knows the authority's URL, and fetches whom to trust.
+/// Starts the tool, and gives whom it trusts. It knows the authority's URL, and fetches whom to
+/// trust.
 pub(crate) async fn start_tool(
     (listener, itself): (TcpListener, &Holder),
     tool: &str,
@@ -147,8 +149,9 @@ pub(crate) async fn start_tool(
             &path,
             get(move || async move { published.to_response::<axum::body::Body>() }),
         );
-    // `axum::serve` has no limits: a caller that sends half a request keeps its connection. It will do here, where the only callers are in this process; a tool that others
-    // reach is served as `examples/tool` is, or by a proxy with limits.
+    // `axum::serve` has no limits: a caller that sends half a request keeps its connection. It will
+    // do here, where the only callers are in this process; a tool that others reach is served as
+    // `examples/tool` is, or by a proxy with limits.
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(trust)
 }
@@ -175,7 +178,8 @@ pub(crate) async fn enrol(
     })
 }
 
-/// The agent of a holder: it finds the authorization server by the tool's own metadata, but only one that it accepts.
+/// The agent of a holder: it finds the authorization server by the tool's own metadata, but only
+/// one that it accepts.
 pub(crate) async fn agent(
     holder: &Holder,
     tool: &str,

@@ -1,4 +1,5 @@
-//! A tool that agents call. It holds no password, no API key and no list of users: it knows which authority it trusts, and what each route requires.
+//! A tool that agents call. It holds no password, no API key and no list of users: it knows which
+//! authority it trusts, and what each route requires.
 //!
 //! ```text
 //! cargo run -p aims-cli -- authority serve \
@@ -48,9 +49,12 @@ async fn run() -> Result<(), Failure> {
     let authority = setting("AUTHORITY_URL", "http://127.0.0.1:8400");
     let tool = setting("TOOL_URL", "http://127.0.0.1:8402/mcp");
 
-    // 1. Whom to trust. An authority publishes two things: the keys that vouch for the agents of its trust domain (the bundle), and the keys that sign its access
-    //    tokens, which the metadata of the issuer names. They are fetched now, and again whenever they are due, as long as `_watch` lives. What is at these URLs
-    //    decides who gets in, so outside of a tutorial they are `https`, and `Issuer` and `Fetcher` take nothing else unless told so by a word.
+    // 1. Whom to trust. An authority publishes two things: the keys that vouch for the agents of
+    //    its trust domain (the bundle), and the keys that sign its access tokens, which the
+    //    metadata of the issuer names. They are fetched now, and again whenever they are due, as
+    //    long as `_watch` lives. What is at these URLs decides who gets in, so outside of a
+    //    tutorial they are `https`, and `Issuer` and `Fetcher` take nothing else unless told so by
+    //    a word.
     let fetcher = Fetcher::builder().allow_loopback_http().build()?;
     let issuer = Issuer::loopback(&authority)?;
     let keys = PublishedKeys::builder(Arc::new(fetcher), provider::default())
@@ -70,9 +74,10 @@ async fn run() -> Result<(), Failure> {
     let metadata = ResourceMetadata::new(Resource::loopback(&tool)?);
     let metadata = metadata.with_authorization_server(issuer);
 
-    // 3. The guard. It is given the URL by which callers know the tool, and never asks a request for it: a proof that was made for another tool is worth nothing
-    //    here, whatever the `Host` field says. Whoever calls must bring an access token of the issuer and prove that it holds the key of its identity; where a route
-    //    says nothing else, the token must have this scope.
+    // 3. The guard. It is given the URL by which callers know the tool, and never asks a request
+    //    for it: a proof that was made for another tool is worth nothing here, whatever the `Host`
+    //    field says. Whoever calls must bring an access token of the issuer and prove that it holds
+    //    the key of its identity; where a route says nothing else, the token must have this scope.
     let guard = Guard::builder(tool.as_str())
         .keys(&keys)
         .metadata(metadata)
@@ -80,16 +85,21 @@ async fn run() -> Result<(), Failure> {
         .record(Story)
         .build()?;
 
-    // 4. `/admin` requires something else, and that stands instead of what the others require: so the scope is said again, and beside it the identity of an
-    //    administrator. All else is shared, the need for an access token as well, and the memory of proofs: none is good twice.
+    // 4. `/admin` requires something else, and that stands instead of what the others require: so
+    //    the scope is said again, and beside it the identity of an administrator. All else is
+    //    shared, the need for an access token as well, and the memory of proofs: none is good
+    //    twice.
     let admins = Requirements::new()
         .scopes("tools:call".parse()?)
         .agents("spiffe://example.org/admin/*".parse()?);
     let admin = guard.requiring(admins);
 
-    // 5. The routes. What stands above `.layer(..)` is guarded, and so is what is not there: an unknown path answers 401, and 404 only to whom the guard lets in. A
-    //    challenge names the scope that a route requires; here it is one for all, so that strangers do not learn from it which paths there are. What stands below has what layer it brings, as `/admin` does, or is open to everybody, and here that is the
-    //    metadata alone. A handler that takes a `Principal` answers nobody without a guard: only a guard can make one.
+    // 5. The routes. What stands above `.layer(..)` is guarded, and so is what is not there: an
+    //    unknown path answers 401, and 404 only to whom the guard lets in. A challenge names the
+    //    scope that a route requires; here it is one for all, so that strangers do not learn from
+    //    it which paths there are. What stands below has what layer it brings, as `/admin` does, or
+    //    is open to everybody, and here that is the metadata alone. A handler that takes a
+    //    `Principal` answers nobody without a guard: only a guard can make one.
     let published = guard.published().cloned().ok_or("no metadata to publish")?;
     let metadata_path = published.path().to_owned();
     let (path, address) = path_and_address(&tool)?;
@@ -115,14 +125,16 @@ async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who the caller is, by its identity and by its access token. The guard has seen to it that both name one agent, and that it holds the key of both.
+/// Who the caller is, by its identity and by its access token. The guard has seen to it that both
+/// name one agent, and that it holds the key of both.
 async fn whoami(who: Principal) -> String {
     let agent = who.agent().map_or("nobody", |agent| agent.as_str());
     let client = who.client().unwrap_or("nobody");
     format!("you are {agent}, with a token for {client}")
 }
 
-/// The tool's work. The handler asks for nothing: who did not prove who it is, or has no right to call, does not get here.
+/// The tool's work. The handler asks for nothing: who did not prove who it is, or has no right to
+/// call, does not get here.
 async fn call(who: Principal) -> String {
     format!("6 times 7 is 42, {}", who.subject())
 }

@@ -1,5 +1,6 @@
-//! Onto a socket, with limits. `axum::serve` has none: there a caller that sends half a request, or nothing at all, keeps its connection for as long as it likes, and
-//! some thousands of those leave none for anybody else. Behind a proxy that has limits of its own, `axum::serve` will do.
+//! Onto a socket, with limits. `axum::serve` has none: there a caller that sends half a request, or
+//! nothing at all, keeps its connection for as long as it likes, and some thousands of those leave
+//! none for anybody else. Behind a proxy that has limits of its own, `axum::serve` will do.
 
 use std::future::Future;
 use std::pin::pin;

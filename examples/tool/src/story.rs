@@ -2,9 +2,11 @@
 
 use aims::record::{Event, Outcome, Record};
 
-/// Prints a line for each request. The caller of a refused request learns little; whoever runs the tool reads here who it was and why.
+/// Prints a line for each request. The caller of a refused request learns little; whoever runs the
+/// tool reads here who it was and why.
 ///
-/// The guard waits for what it tells. A seam that writes to a disk or another machine puts the event into a bounded queue and counts what does not fit.
+/// The guard waits for what it tells. A seam that writes to a disk or another machine puts the
+/// event into a bounded queue and counts what does not fit.
 #[derive(Debug)]
 pub(crate) struct Story;
 

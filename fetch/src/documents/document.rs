@@ -12,7 +12,8 @@ use crate::Error;
 use crate::freshness::Freshness;
 use crate::policy;
 
-/// What a document is asked for under: two owners that name one URL do not share what was fetched, and neither do two purposes.
+/// What a document is asked for under: two owners that name one URL do not share what was fetched,
+/// and neither do two purposes.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct DocumentKey {
     purpose: &'static str,
@@ -22,7 +23,8 @@ pub struct DocumentKey {
 }
 
 impl DocumentKey {
-    /// A document of this purpose (`"jwks"`), of this owner (the issuer or origin whose document it is), at this URL. The URL is without fragment and user information; whether it may be
+    /// A document of this purpose (`"jwks"`), of this owner (the issuer or origin whose document it
+    /// is), at this URL. The URL is without fragment and user information; whether it may be
     /// fetched is up to the [`Fetch`](crate::Fetch).
     ///
     /// # Errors
@@ -111,7 +113,8 @@ impl Document {
         &self.bytes
     }
 
-    /// Whether both are the very same bytes: a server that answers "not modified" leaves nothing to parse again.
+    /// Whether both are the very same bytes: a server that answers "not modified" leaves nothing to
+    /// parse again.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.bytes, &other.bytes)
@@ -129,7 +132,8 @@ impl Document {
         self.fresh_until.into_std()
     }
 
-    /// Whether it is older than it should be: given only because it could not be fetched anew, and because [`serve_stale`](super::DocumentsBuilder::serve_stale) allowed it.
+    /// Whether it is older than it should be: given only because it could not be fetched anew, and
+    /// because [`serve_stale`](super::DocumentsBuilder::serve_stale) allowed it.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.fresh_until <= Instant::now()

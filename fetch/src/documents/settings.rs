@@ -53,33 +53,38 @@ impl DocumentsBuilder {
         Self { fetch, settings }
     }
 
-    /// The bounds of the time for which a document is fresh, whatever its server says; 60 s to 24 h. The least holds for `no-store` and `no-cache` too: nobody makes us fetch for every
+    /// The bounds of the time for which a document is fresh, whatever its server says; 60 s to 24
+    /// h. The least holds for `no-store` and `no-cache` too: nobody makes us fetch for every
     /// request.
     pub fn lifetime(mut self, least: Duration, most: Duration) -> Self {
         self.settings.lifetime = least.min(MOST)..=most.max(least).min(MOST);
         self
     }
 
-    /// For how long a document is fresh whose server says nothing about it, within the bounds; 5 min.
+    /// For how long a document is fresh whose server says nothing about it, within the bounds; 5
+    /// min.
     pub fn unsaid_lifetime(mut self, lifetime: Duration) -> Self {
         self.settings.unsaid = lifetime.min(MOST);
         self
     }
 
-    /// Gives a document for so much longer than it is fresh, where it cannot be fetched anew; none by default. What is revoked at its origin is then good for that much longer. Not for a
+    /// Gives a document for so much longer than it is fresh, where it cannot be fetched anew; none
+    /// by default. What is revoked at its origin is then good for that much longer. Not for a
     /// document whose server forbids it (`no-store`, `no-cache`, `must-revalidate`).
     pub fn serve_stale(mut self, most: Duration) -> Self {
         self.settings.max_stale = most.min(MOST);
         self
     }
 
-    /// The least time between a [`refresh`](Documents::refresh) of a document and the fetch before it; 30 s.
+    /// The least time between a [`refresh`](Documents::refresh) of a document and the fetch before
+    /// it; 30 s.
     pub fn refresh_interval(mut self, least: Duration) -> Self {
         self.settings.refresh_interval = least.min(MOST);
         self
     }
 
-    /// For how long a document is not asked for after a failure: the first time, and at most; 5 s to 5 min. The pause doubles with each failure in a row, and up to half of it is left to
+    /// For how long a document is not asked for after a failure: the first time, and at most; 5 s
+    /// to 5 min. The pause doubles with each failure in a row, and up to half of it is left to
     /// chance.
     pub fn pauses(mut self, first: Duration, most: Duration) -> Self {
         self.settings.pauses = first.min(MOST)..=most.max(first).min(MOST);
@@ -92,14 +97,17 @@ impl DocumentsBuilder {
         self
     }
 
-    /// How many documents are kept, at least one; 256. With [`max_document`](Self::max_document) the bound of the memory: 64 MiB.
+    /// How many documents are kept, at least one; 256. With [`max_document`](Self::max_document)
+    /// the bound of the memory: 64 MiB.
     pub fn capacity(mut self, most: usize) -> Self {
         self.settings.capacity = most.max(1);
         self
     }
 
-    /// As [`capacity`](Self::capacity), where it is less, and as [`flights`](Self::flights) and [`flights_per_host`](Self::flights_per_host): for one who keeps so many documents, whatever was
-    /// set. They are of its own choice, and all of them may be wanted at once, from one host as well.
+    /// As [`capacity`](Self::capacity), where it is less, and as [`flights`](Self::flights) and
+    /// [`flights_per_host`](Self::flights_per_host): for one who keeps so many documents, whatever
+    /// was set. They are of its own choice, and all of them may be wanted at once, from one host as
+    /// well.
     pub fn capacity_at_least(mut self, least: usize) -> Self {
         let settings = &mut self.settings;
         settings.capacity = settings.capacity.max(least);
@@ -108,14 +116,16 @@ impl DocumentsBuilder {
         self
     }
 
-    /// How many documents are fetched at a time that are not kept yet, at least one; 32. As many more may be those that are kept and fetched anew: whoever names URLs that hang delays none
+    /// How many documents are fetched at a time that are not kept yet, at least one; 32. As many
+    /// more may be those that are kept and fetched anew: whoever names URLs that hang delays none
     /// that is known. Beyond that it is `fetch.busy`.
     pub fn flights(mut self, most: usize) -> Self {
         self.settings.flights = most.max(1);
         self
     }
 
-    /// How many of them may be from one host, at least one; 4. A host that hangs takes no more than that from the others, and no host is sent more than twice as many requests at a time.
+    /// How many of them may be from one host, at least one; 4. A host that hangs takes no more than
+    /// that from the others, and no host is sent more than twice as many requests at a time.
     pub fn flights_per_host(mut self, most: usize) -> Self {
         self.settings.flights_per_host = most.max(1);
         self
@@ -127,8 +137,9 @@ impl DocumentsBuilder {
         self
     }
 
-    /// Takes a document only if this says yes: what is no key set, or an empty one, does not replace a good one, and counts as a failure (`fetch.rejected`).
-    /// Of several, each has to say yes.
+    /// Takes a document only if this says yes: what is no key set, or an empty one, does not
+    /// replace a good one, and counts as a failure (`fetch.rejected`). Of several, each has to say
+    /// yes.
     pub fn check(
         mut self,
         check: impl Fn(&DocumentKey, &[u8]) -> bool + Send + Sync + 'static,
@@ -148,7 +159,8 @@ impl DocumentsBuilder {
 }
 
 impl Settings {
-    /// The pause after the failure that `before` others came before: between half and the whole of the doubled first one.
+    /// The pause after the failure that `before` others came before: between half and the whole of
+    /// the doubled first one.
     pub(super) fn pause(&self, before: u32, jitter: u8) -> Duration {
         let doubled = 2_u32.saturating_pow(before.min(30));
         let whole = self.pauses.start().saturating_mul(doubled);

@@ -1,4 +1,5 @@
-//! The memory of the cache: who may fetch when. No clock, no task: each decision is a function of the slot and the time.
+//! The memory of the cache: who may fetch when. No clock, no task: each decision is a function of
+//! the slot and the time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -71,7 +72,8 @@ impl Slot {
         })
     }
 
-    /// For one who takes a fresh document as it is: what is to be done without a fetch of its own, or nothing.
+    /// For one who takes a fresh document as it is: what is to be done without a fetch of its own,
+    /// or nothing.
     fn at_hand(&self, now: Instant) -> Option<Step> {
         let fresh = self.document.as_ref().filter(|it| now < it.fresh_until);
         match fresh {
@@ -136,7 +138,8 @@ impl Slot {
         }
     }
 
-    /// Whether it takes room: what is being fetched for the first time does not, and is bounded by itself.
+    /// Whether it takes room: what is being fetched for the first time does not, and is bounded by
+    /// itself.
     const fn is_kept(&self) -> bool {
         self.document.is_some() || self.flight.is_none()
     }
@@ -179,7 +182,8 @@ impl Slots {
         slot.lead(now)
     }
 
-    /// Whether as many are being fetched as may be. What is kept and fetched anew is counted apart from what is not kept yet: a stranger's choice.
+    /// Whether as many are being fetched as may be. What is kept and fetched anew is counted apart
+    /// from what is not kept yet: a stranger's choice.
     fn is_busy(&self, key: &DocumentKey, settings: &Settings) -> bool {
         let is_known = |slot: &Slot| slot.document.is_some();
         let known = self.slots.get(key).is_some_and(is_known);
@@ -211,7 +215,8 @@ impl Slots {
         }
     }
 
-    /// Makes room for what has landed. A failure takes it from no document that can be given, and nothing takes it from what is being fetched; where there is none, what has landed goes.
+    /// Makes room for what has landed. A failure takes it from no document that can be given, and
+    /// nothing takes it from what is being fetched; where there is none, what has landed goes.
     fn make_room(&mut self, landed: &DocumentKey, now: Instant) {
         let usable = |slot: &Slot| slot.usable(now).is_some();
         let arrived = self.slots.get(landed).is_some_and(usable);

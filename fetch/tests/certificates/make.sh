@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes the certificates of tests/tls.rs anew: one root, whose key is thrown away, and three leaves with one key. They certify nothing.
+# Makes the certificates of tests/tls.rs anew: one root, whose key is thrown away, and three leaves
+# with one key. They certify nothing.
 set -eu
 here=$(pwd)
 work=$(mktemp -d)

@@ -17,7 +17,8 @@ use crate::{Outcome, refused};
 const REQUEST: &[u8] =
     b"GET /path?a=b HTTP/1.1\r\nHost: tools.example\r\nContent-Type: text/plain\r\n\r\n";
 
-/// The lines of a field. Accepted is a field all of whose members read and mean something; each that is within what is offered is signed, and the signature verifies.
+/// The lines of a field. Accepted is a field all of whose members read and mean something; each
+/// that is within what is offered is signed, and the signature verifies.
 pub fn accept_signature(data: &[u8]) -> Outcome {
     let field = Lines(lines(data).filter(|line| !line.is_empty()).collect());
     let limits = Limits::default();

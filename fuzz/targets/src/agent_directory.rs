@@ -11,7 +11,8 @@ use serde_json::Value;
 use crate::known::{NOW, at};
 use crate::{Outcome, refused};
 
-/// A document. Accepted is one that has a key at the well-known place; as a key set elsewhere it is read as well.
+/// A document. Accepted is one that has a key at the well-known place; as a key set elsewhere it is
+/// read as well.
 pub fn agent_directory(data: &[u8]) -> Outcome {
     let usable = usable(data);
     for rules in [

@@ -71,7 +71,8 @@ fn check(bundle: &Bundle, origin: &Origin) {
     assert_eq!(code, if back { "bundle.sequence" } else { "ok" });
 }
 
-/// Each key is for what its `use` says, has a name of its own, and is of an algorithm that SVIDs take.
+/// Each key is for what its `use` says, has a name of its own, and is of an algorithm that SVIDs
+/// take.
 fn check_spiffe(bundle: &Bundle) {
     let sets = [
         ("wit-svid", bundle.wit_keys()),

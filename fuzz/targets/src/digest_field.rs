@@ -5,7 +5,8 @@ use aims_http_sig::digest::{ContentDigest, ReprDigest, Wanted};
 
 use crate::{Outcome, refused};
 
-/// The lines of a field, an empty line, and content. Accepted is content that has the digests; the lines are read as preferences too.
+/// The lines of a field, an empty line, and content. Accepted is content that has the digests; the
+/// lines are read as preferences too.
 pub fn digest_field(data: &[u8]) -> Outcome {
     let end = data.windows(2).position(|two| two == b"\n\n");
     let (head, content) = data.split_at(end.unwrap_or(data.len()));
@@ -50,7 +51,8 @@ pub fn digest_field(data: &[u8]) -> Outcome {
     }
 }
 
-/// What is read as preferences is written so that it reads the same, and the best of them is one that is wanted.
+/// What is read as preferences is written so that it reads the same, and the best of them is one
+/// that is wanted.
 fn check_wanted<'a>(lines: impl Iterator<Item = &'a [u8]>) {
     let wanted = match Wanted::parse(lines) {
         Ok(wanted) => wanted,

@@ -13,8 +13,9 @@ use tokio::time;
 use crate::head::{append_line, lines, whole};
 use crate::{Outcome, refused};
 
-/// An answer whose body is kept: a status in a line, fields, an empty line and the body; or fields alone, a line each, of a JSON document. Accepted is
-/// what is fresh for longer than everything is, and may be given for longer still.
+/// An answer whose body is kept: a status in a line, fields, an empty line and the body; or fields
+/// alone, a line each, of a JSON document. Accepted is what is fresh for longer than everything is,
+/// and may be given for longer still.
 pub fn freshness(data: &[u8]) -> Outcome {
     let answer = whole(data).unwrap_or_else(|| {
         let mut answer = Response::new(b"{}".to_vec());

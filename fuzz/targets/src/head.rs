@@ -30,7 +30,8 @@ pub(crate) fn append(
     }
 }
 
-/// A whole answer: a status in a line, fields, an empty line and the body; none where the first line is no status.
+/// A whole answer: a status in a line, fields, an empty line and the body; none where the first
+/// line is no status.
 pub(crate) fn whole(data: &[u8]) -> Option<Response<Vec<u8>>> {
     let (status, mut rest) = line(data)?;
     let mut answer = Response::new(Vec::new());

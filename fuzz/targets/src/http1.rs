@@ -7,7 +7,8 @@ use crate::{Outcome, refused};
 
 const LIMIT: usize = 64 * 1024;
 
-/// A message: a response where it begins so, else a request; from a file where its first line ends in LF alone.
+/// A message: a response where it begins so, else a request; from a file where its first line ends
+/// in LF alone.
 pub fn http1(data: &[u8]) -> Outcome {
     let first = data.split(|b| *b == b'\n').next().unwrap_or_default();
     let wire = first.ends_with(b"\r");

@@ -7,8 +7,9 @@ use aims_wimse_id::{Error, IdPattern, Origin, Scheme, TrustDomain, WorkloadId};
 
 use crate::{NO_TEXT, Outcome, refused, text};
 
-/// One line is read as an identifier, an origin, a trust domain and a pattern; of two, the first is a pattern and the second an identifier that it
-/// may match. Accepted is an identifier, or a pattern that matches.
+/// One line is read as an identifier, an origin, a trust domain and a pattern; of two, the first is
+/// a pattern and the second an identifier that it may match. Accepted is an identifier, or a
+/// pattern that matches.
 pub fn identifier(data: &[u8]) -> Outcome {
     let Some(text) = text(data) else {
         return NO_TEXT;

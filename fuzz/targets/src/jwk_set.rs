@@ -7,8 +7,8 @@ use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 
 use crate::{Outcome, refused};
 
-/// One document is read as a key and, under the rules of each kind of issuer and by both providers, as a set. Accepted is a set under the rules of
-/// OAuth, be all its entries skipped.
+/// One document is read as a key and, under the rules of each kind of issuer and by both providers,
+/// as a set. Accepted is a set under the rules of OAuth, be all its entries skipped.
 pub fn jwk_set(data: &[u8]) -> Outcome {
     match Jwk::parse(data) {
         Ok(jwk) => check_key(&jwk),

@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::known::known;
 use crate::{NO_TEXT, Outcome, refused, text};
 
-/// One token is split, shown, and verified with two keys by both providers. Accepted is what can be parsed, whether its signature holds or not.
+/// One token is split, shown, and verified with two keys by both providers. Accepted is what can be
+/// parsed, whether its signature holds or not.
 pub fn jws(data: &[u8]) -> Outcome {
     let Some(text) = text(data) else {
         return NO_TEXT;

@@ -27,7 +27,8 @@ struct Claims<'a> {
     iat: Option<NumericDate>,
 }
 
-/// One payload is checked and read, beside what serde alone makes of it. Accepted is what reads as claims that hold at a time.
+/// One payload is checked and read, beside what serde alone makes of it. Accepted is what reads as
+/// claims that hold at a time.
 pub fn jwt_claims(data: &[u8]) -> Outcome {
     let checked = json::check_object(data);
     let value = serde_json::from_slice::<Value>(data).ok();
@@ -65,7 +66,8 @@ pub fn jwt_claims(data: &[u8]) -> Outcome {
     }
 }
 
-/// What is called malformed is malformed, for serde too; the other refusals are of what serde may read.
+/// What is called malformed is malformed, for serde too; the other refusals are of what serde may
+/// read.
 fn check_refusal(error: &Error, data: &[u8], value: Option<&Value>) {
     match error.code() {
         "jws.json" => assert!(value.is_none(), "serde reads it"),

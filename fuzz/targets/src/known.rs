@@ -1,4 +1,5 @@
-//! Keys and tokens that the targets share: those that the WIMSE drafts print, and an issuer made for one run.
+//! Keys and tokens that the targets share: those that the WIMSE drafts print, and an issuer made
+//! for one run.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -37,7 +38,8 @@ pub(crate) struct Known {
     pub(crate) printed: [[VerifyingKey; 2]; 2],
     /// What the guards are given; `trust` is what it holds.
     pub(crate) store: Arc<TrustStore>,
-    /// `wimse://example.com` with the printed issuer and ours, `spiffe://example.org` with ours alone.
+    /// `wimse://example.com` with the printed issuer and ours, `spiffe://example.org` with ours
+    /// alone.
     pub(crate) trust: Arc<Trust>,
     /// The printed WIT.
     pub(crate) wit: Wit,

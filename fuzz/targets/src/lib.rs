@@ -1,7 +1,8 @@
 //! What the fuzz targets hold, each a function over bytes.
 //!
-//! A target asserts properties, not only that nothing panics: what was read is written so that it reads the same, what is refused has a code of
-//! the crate's table, and where two ways lead to one answer, the answers are equal. `fuzz/run` feeds them with what libFuzzer makes up;
+//! A target asserts properties, not only that nothing panics: what was read is written so that it
+//! reads the same, what is refused has a code of the crate's table, and where two ways lead to one
+//! answer, the answers are equal. `fuzz/run` feeds them with what libFuzzer makes up;
 //! `tests/replay.rs` with the seeds of `fuzz/corpus`.
 
 mod accept_signature;

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use crate::{Outcome, refused};
 
-/// One document is read for a resource, and as of what that resource is within. Accepted is the first.
+/// One document is read for a resource, and as of what that resource is within. Accepted is the
+/// first.
 pub fn resource_metadata(data: &[u8]) -> Outcome {
     let asked = &*RESOURCE;
     check_resource(data);
@@ -40,7 +41,8 @@ static RESOURCE: LazyLock<Resource> = LazyLock::new(|| match "https://tools.exam
     Err(error) => unreachable!("{error}"),
 });
 
-/// What is written is read as the same and written the same, and says nothing that the document did not say.
+/// What is written is read as the same and written the same, and says nothing that the document did
+/// not say.
 fn check(read: &ResourceMetadata, data: &[u8]) {
     let json = read.to_json();
     let Ok(again) = ResourceMetadata::parse(json.as_bytes(), read.resource()) else {
@@ -76,7 +78,8 @@ fn check(read: &ResourceMetadata, data: &[u8]) {
     }
 }
 
-/// The places where the metadata of a resource are looked for are on the resource's own host, whatever it is.
+/// The places where the metadata of a resource are looked for are on the resource's own host,
+/// whatever it is.
 fn check_resource(data: &[u8]) {
     let value = serde_json::from_slice::<Value>(data).unwrap_or_default();
     let Some(text) = value.get("resource").and_then(Value::as_str) else {

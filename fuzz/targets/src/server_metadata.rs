@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::{Outcome, refused};
 
-/// One document is read for an issuer on the web and for one on this machine. Accepted is one of either.
+/// One document is read for an issuer on the web and for one on this machine. Accepted is one of
+/// either.
 pub fn server_metadata(data: &[u8]) -> Outcome {
     let [web, local] = &*ISSUERS;
     // What was fetched as something else is no document.
@@ -75,7 +76,8 @@ fn check(read: &ServerMetadata, data: &[u8], issuer: &Issuer) {
             assert!(url.as_str().starts_with("https://") || !web);
         }
     }
-    // What serde cannot keep, such as a number out of range in a member that nobody reads, cannot be compared.
+    // What serde cannot keep, such as a number out of range in a member that nobody reads, cannot
+    // be compared.
     let Ok(value) = serde_json::from_slice::<Value>(data) else {
         return;
     };
@@ -119,7 +121,8 @@ fn strings(value: Option<&Value>) -> Option<Vec<String>> {
     Some(all.filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// The places where the metadata of an issuer are looked for are on the issuer's own host, whoever it is.
+/// The places where the metadata of an issuer are looked for are on the issuer's own host, whoever
+/// it is.
 fn check_issuer(data: &[u8]) {
     let value = serde_json::from_slice::<Value>(data).unwrap_or_default();
     let Some(text) = value.get("issuer").and_then(Value::as_str) else {

@@ -14,7 +14,8 @@ use crate::{Outcome, refused};
 
 const LIMIT: usize = 64 * 1024;
 
-/// The messages that the holders of the keys have signed. No others verify, whatever becomes of them on the way.
+/// The messages that the holders of the keys have signed. No others verify, whatever becomes of
+/// them on the way.
 const SIGNED: [&[u8]; 5] = [
     REQUEST,
     include_bytes!("../../corpus/signature/ok-parameters"),
@@ -24,8 +25,9 @@ const SIGNED: [&[u8]; 5] = [
 ];
 const REQUEST: &[u8] = include_bytes!("../../corpus/signature/ok-request");
 
-/// A request, or where it begins so the response to the first of those that are signed. Accepted is a message whose signatures all verify: then their bases are
-/// byte for byte those that were signed.
+/// A request, or where it begins so the response to the first of those that are signed. Accepted is
+/// a message whose signatures all verify: then their bases are byte for byte those that were
+/// signed.
 pub fn signature(data: &[u8]) -> Outcome {
     let reader = Reader::new(LIMIT);
     if !data.starts_with(b"HTTP/") {

@@ -12,7 +12,8 @@ use crate::head::lines;
 use crate::known::{NOW, known};
 use crate::{Outcome, refused};
 
-/// The lines of a field. Accepted is a field whose member `sig1` names an agent; what is signed of it names the same one.
+/// The lines of a field. Accepted is a field whose member `sig1` names an agent; what is signed of
+/// it names the same one.
 pub fn signature_agent(data: &[u8]) -> Outcome {
     let fields = Fields::of(lines(data).filter(|line| !line.is_empty()).collect());
     let agent = match claimed(&fields) {

@@ -11,8 +11,8 @@ use crate::head::whole;
 use crate::known::{NOW, at};
 use crate::{Outcome, refused};
 
-/// An answer: a status in a line, fields, an empty line and the body; or the body alone, of an answer of 200 whose fields are as they should be.
-/// Accepted is a token.
+/// An answer: a status in a line, fields, an empty line and the body; or the body alone, of an
+/// answer of 200 whose fields are as they should be. Accepted is a token.
 pub fn token_response(data: &[u8]) -> Outcome {
     let answer = answer(data);
     check_error(answer.body());
@@ -44,7 +44,8 @@ fn answer(data: &[u8]) -> Response<Vec<u8>> {
     answer
 }
 
-/// A token is one that a field can carry; it is in no text that is made of it, and in no answer that may be stored.
+/// A token is one that a field can carry; it is in no text that is made of it, and in no answer
+/// that may be stored.
 fn check(read: &TokenResponse, answer: &Response<Vec<u8>>) {
     let token = read.access_token().expose();
     let value = HeaderValue::from_str(token);

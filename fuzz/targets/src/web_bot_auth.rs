@@ -89,7 +89,8 @@ fn reader() -> Reader {
     Reader::new(64 * 1024)
 }
 
-/// The published workload is `crawler.example`, and its key is known by itself; the published issuer is `other.example`; each by one of the providers.
+/// The published workload is `crawler.example`, and its key is known by itself; the published
+/// issuer is `other.example`; each by one of the providers.
 static AGENTS: LazyLock<[Agents; 2]> = LazyLock::new(|| {
     let [issuer, workload] = &known().printed;
     let of = |at_provider: usize, provider: &'static dyn Provider| {

@@ -22,7 +22,8 @@ const SIGNED: [&[u8]; 4] = [
 const REQUEST: &[u8] = include_bytes!("../../corpus/wimse_signature/ok-request");
 const AUDIENCE: &str = "https://tools.example/call";
 
-/// A request, or where it begins so the response to the first of those that are signed. Accepted is a message whose signature and body are good.
+/// A request, or where it begins so the response to the first of those that are signed. Accepted is
+/// a message whose signature and body are good.
 pub fn wimse_signature(data: &[u8]) -> Outcome {
     let asked = asked();
     let judged = if data.starts_with(b"HTTP/") {

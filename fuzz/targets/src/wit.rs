@@ -10,7 +10,8 @@ use serde::Deserialize;
 use crate::known::{NOW, at, known, sign};
 use crate::{NO_TEXT, Outcome, refused, text};
 
-/// A token, or claims which are then signed by an issuer that is trusted: read as a WIT, as a WIT-SVID and as a JWT-SVID. Accepted is a WIT.
+/// A token, or claims which are then signed by an issuer that is trusted: read as a WIT, as a
+/// WIT-SVID and as a JWT-SVID. Accepted is a WIT.
 pub fn wit(data: &[u8]) -> Outcome {
     let Some(text) = text(data) else {
         return NO_TEXT;

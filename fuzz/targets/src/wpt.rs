@@ -20,8 +20,8 @@ const COVERED: &str = "x-covered";
 /// Not a field: claims, to be signed by the workload's key and put into the field of the proof.
 const CLAIMS: &[u8] = b"!claims: ";
 
-/// The header section of a request, a field a line. Accepted is a proof that is good for it, by the WIT that came with it or else by the one that
-/// the drafts print.
+/// The header section of a request, a field a line. Accepted is a proof that is good for it, by the
+/// WIT that came with it or else by the one that the drafts print.
 pub fn wpt(data: &[u8]) -> Outcome {
     let parts = request(data);
     let found = Presented::find(&parts.headers);

@@ -27,9 +27,11 @@ const ORIGIN: &str = "https://workload.example.com";
 /// A field that carries a token of the tool's own.
 const COVERED: &str = "x-covered";
 
-/// What an honest agent sends, and what arrives. Lines that begin with `!` say the first: `!path /path`, `!covered value`, `!txn token`, and `!token`
-/// with the claims of an access token. The others are the request line and the fields that arrive; in them stand `{wit}`, `{wpt}` and `{token}` for
-/// what the agent has made. Accepted is what a guard that takes WIT and WPT lets in, or, where a token came, one that wants that too.
+/// What an honest agent sends, and what arrives. Lines that begin with `!` say the first: `!path
+/// /path`, `!covered value`, `!txn token`, and `!token` with the claims of an access token. The
+/// others are the request line and the fields that arrive; in them stand `{wit}`, `{wpt}` and
+/// `{token}` for what the agent has made. Accepted is what a guard that takes WIT and WPT lets in,
+/// or, where a token came, one that wants that too.
 pub fn wpt_http(data: &[u8]) -> Outcome {
     let sent = Sent::of(data);
     let Some(made) = sent.make() else {
@@ -275,7 +277,8 @@ fn check_covered(request: &Parts) {
     assert_eq!(covered, value.as_ref());
 }
 
-/// Every refusal has an answer that nobody stores, and a challenge that a client can read where it is 401.
+/// Every refusal has an answer that nobody stores, and a challenge that a client can read where it
+/// is 401.
 fn check_answer(refusal: Refusal) {
     let status = refusal.status().as_u16();
     let answer = refusal.into_response::<Vec<u8>>();

@@ -24,7 +24,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// T-053: a target for each parser; none panics on what is known, and each property that it asserts holds.
+/// T-053: a target for each parser; none panics on what is known, and each property that it asserts
+/// holds.
 #[test]
 fn every_seed_holds_its_properties() {
     for (name, target) in TARGETS {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::SignatureRequest;
 use crate::{Algorithm, Component, Error, Signing};
 
-/// What one is ready to sign at a peer's request. A peer chooses among these and nothing else, so that nobody gets a signature over what it likes (RFC 9421 §8.3,
-/// T-077).
+/// What one is ready to sign at a peer's request. A peer chooses among these and nothing else, so
+/// that nobody gets a signature over what it likes (RFC 9421 §8.3, T-077).
 ///
 /// ```
 /// use std::time::Duration;
@@ -72,12 +72,13 @@ impl Offer {
         self
     }
 
-    /// The signature that was asked for: the same label, the same components, all parameters (RFC 9421 §5.2), and always `created` and `expires`. A nonce is the
-    /// peer's, or random.
+    /// The signature that was asked for: the same label, the same components, all parameters (RFC
+    /// 9421 §5.2), and always `created` and `expires`. A nonce is the peer's, or random.
     ///
     /// # Errors
     ///
-    /// `sig.not_offered`, also where a component is not known here, and where none is asked for: a signature that covers nothing fits every message.
+    /// `sig.not_offered`, also where a component is not known here, and where none is asked for: a
+    /// signature that covers nothing fits every message.
     pub fn answer(&self, request: &SignatureRequest) -> Result<Signing, Error> {
         let wanted = request
             .components()

@@ -2,10 +2,12 @@
 
 use core::fmt;
 
-/// A hash function of the registry whose status is "Active": the only two that count as verification.
+/// A hash function of the registry whose status is "Active": the only two that count as
+/// verification.
 ///
-/// The registry's others (`md5`, `sha`, `unixsum`, `unixcksum`, `adler`, `crc32c`) are deprecated and stop nobody who wants to change a body; they, and names that
-/// are not registered, are read past.
+/// The registry's others (`md5`, `sha`, `unixsum`, `unixcksum`, `adler`, `crc32c`) are deprecated
+/// and stop nobody who wants to change a body; they, and names that are not registered, are read
+/// past.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -16,7 +18,8 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All, in the order in which they are preferred where nobody says otherwise: SHA-256 is the one that every peer has.
+    /// All, in the order in which they are preferred where nobody says otherwise: SHA-256 is the
+    /// one that every peer has.
     pub const ALL: &'static [Self] = &[Self::Sha256, Self::Sha512];
 
     /// The registered name.

@@ -27,12 +27,15 @@ pub enum BodyError<E> {
 pin_project! {
     /// A body whose end is an end only if its content has the digest that came with it (T-062).
     ///
-    /// While it is read it is hashed, in constant memory. Where a digest does not match, there is an error *instead* of the end, and the last piece of the content
-    /// is never handed out: a piece is held back until another one follows or the comparison is done. Who acts on a part of a body still acts on what nobody has
-    /// vouched for.
+    /// While it is read it is hashed, in constant memory. Where a digest does not match, there is
+    /// an error *instead* of the end, and the last piece of the content is never handed out: a
+    /// piece is held back until another one follows or the comparison is done. Who acts on a part
+    /// of a body still acts on what nobody has vouched for.
     ///
-    /// A sender has to know the digest before the body begins; wrapped in this, a body that has changed since is broken off and not sent to its end. A digest in
-    /// a trailer is neither made nor read here: whatever lies between may drop trailers, and a receiver would have acted on the content before (RFC 9530 §6.4).
+    /// A sender has to know the digest before the body begins; wrapped in this, a body that has
+    /// changed since is broken off and not sent to its end. A digest in a trailer is neither made
+    /// nor read here: whatever lies between may drop trailers, and a receiver would have acted on
+    /// the content before (RFC 9530 §6.4).
     pub struct VerifiedBody<B> {
         #[pin]
         body: B,

@@ -1,7 +1,8 @@
-//! The two dictionaries of RFC 9530: of byte sequences, and of integers from 0 to 10 (RFC 9651 §3.2).
+//! The two dictionaries of RFC 9530: of byte sequences, and of integers from 0 to 10 (RFC 9651
+//! §3.2).
 //!
-//! Read on the raw text: a general reader of structured fields keeps the last of two equal keys and takes base64 in more than one spelling. Members have no
-//! parameters here; RFC 9530 defines none.
+//! Read on the raw text: a general reader of structured fields keeps the last of two equal keys and
+//! takes base64 in more than one spelling. Members have no parameters here; RFC 9530 defines none.
 
 use crate::Error;
 use crate::sf::is_whole_key;
@@ -11,7 +12,8 @@ pub(super) const MAX_BYTES: usize = 4096;
 /// The most members that are read.
 pub(super) const MAX_MEMBERS: usize = 16;
 
-/// The members of a field that came in these lines, in their order; none where there is no line, or one that is empty.
+/// The members of a field that came in these lines, in their order; none where there is no line, or
+/// one that is empty.
 ///
 /// `read` makes a member of key and the text behind `=`.
 pub(super) fn members<'a, T>(

@@ -91,7 +91,8 @@ impl fmt::Display for Digests {
     }
 }
 
-/// The byte sequence of an algorithm, which has one length; room for the longest one needs no memory.
+/// The byte sequence of an algorithm, which has one length; room for the longest one needs no
+/// memory.
 fn sized<const LEN: usize>(
     field: &'static str,
     algorithm: Algorithm,
@@ -110,7 +111,8 @@ fn sized<const LEN: usize>(
     })
 }
 
-/// A byte sequence in its canonical spelling: padded, without trailing bits (RFC 9651 §3.3.5, §4.2.7; T-074).
+/// A byte sequence in its canonical spelling: padded, without trailing bits (RFC 9651 §3.3.5,
+/// §4.2.7; T-074).
 fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, Error> {
     STANDARD
         .decode(between_colons(field, text)?)

@@ -8,7 +8,8 @@ use super::digests::Digests;
 use super::{Algorithm, Hasher, Hashing, Matched};
 use crate::{Error, Message, Section};
 
-/// The digests of the content of one message, as it is sent: behind `Content-Encoding`, before `Transfer-Encoding` (RFC 9530 §2; HMS-10).
+/// The digests of the content of one message, as it is sent: behind `Content-Encoding`, before
+/// `Transfer-Encoding` (RFC 9530 §2; HMS-10).
 ///
 /// ```
 /// use aims_http_sig::digest::ContentDigest;
@@ -22,9 +23,11 @@ use crate::{Error, Message, Section};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ContentDigest(pub(super) Digests);
 
-/// The digests of a whole representation of the resource (RFC 9530 §3): of an answer to `HEAD` or to a range it is not that of the content.
+/// The digests of a whole representation of the resource (RFC 9530 §3): of an answer to `HEAD` or
+/// to a range it is not that of the content.
 ///
-/// It says nothing of the content of a message; use [`ContentDigest`] to hold a body to a signature.
+/// It says nothing of the content of a message; use [`ContentDigest`] to hold a body to a
+/// signature.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReprDigest(pub(super) Digests);
 
@@ -50,11 +53,13 @@ macro_rules! field {
 
             /// Reads the field from the values of its lines, in their order.
             ///
-            /// Algorithms that do not count are kept by name; the value of each has to be a byte sequence all the same.
+            /// Algorithms that do not count are kept by name; the value of each has to be a byte
+            /// sequence all the same.
             ///
             /// # Errors
             ///
-            /// `digest.missing` where there is no line or an empty one, `digest.size`, `digest.syntax`, `digest.base64`, `digest.repeated`, `digest.length`.
+            /// `digest.missing` where there is no line or an empty one, `digest.size`,
+            /// `digest.syntax`, `digest.base64`, `digest.repeated`, `digest.length`.
             pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Error> {
                 Digests::parse(Self::FIELD, lines).map(Self)
             }

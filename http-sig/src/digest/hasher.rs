@@ -95,9 +95,11 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// Hashes content that comes in pieces and compares it, at its end, with the digests that were sent.
+/// Hashes content that comes in pieces and compares it, at its end, with the digests that were
+/// sent.
 ///
-/// What was read before [`finish`](Self::finish) is a part of something that nobody has vouched for.
+/// What was read before [`finish`](Self::finish) is a part of something that nobody has vouched
+/// for.
 ///
 /// ```
 /// use aims_http_sig::digest::ContentDigest;
@@ -156,7 +158,8 @@ impl Hashing {
     }
 }
 
-/// Content, or a representation, had every digest that was sent with it; only a comparison makes one.
+/// Content, or a representation, had every digest that was sent with it; only a comparison makes
+/// one.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Matched {
     length: u64,

@@ -10,7 +10,8 @@ pub const WANT_CONTENT_DIGEST: &str = "want-content-digest";
 /// `Want-Repr-Digest`, in lower case.
 pub const WANT_REPR_DIGEST: &str = "want-repr-digest";
 
-/// The preferences of a peer: algorithms with a weight from 1 (least) to 10 (most), or 0 for "not acceptable". A hint, which nobody has to follow.
+/// The preferences of a peer: algorithms with a weight from 1 (least) to 10 (most), or 0 for "not
+/// acceptable". A hint, which nobody has to follow.
 ///
 /// ```
 /// use aims_http_sig::digest::{Algorithm, Wanted};
@@ -63,7 +64,8 @@ impl Wanted {
         all.find(|(it, _)| **it == *name).map(|(_, weight)| *weight)
     }
 
-    /// The algorithm that the peer likes most among those that count: of equal weights `sha-256`. None where it named none, or would accept none.
+    /// The algorithm that the peer likes most among those that count: of equal weights `sha-256`.
+    /// None where it named none, or would accept none.
     #[must_use]
     pub fn best(&self) -> Option<Algorithm> {
         let weighed = Algorithm::ALL
@@ -89,7 +91,8 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// An integer of RFC 9651 §3.3.1 takes leading zeros and a minus; what is in range has one spelling here.
+/// An integer of RFC 9651 §3.3.1 takes leading zeros and a minus; what is in range has one spelling
+/// here.
 fn weight(text: &str) -> Result<u8, Error> {
     let canonical = text == "0" || !text.starts_with(['0', '+']);
     text.parse()

@@ -13,7 +13,8 @@ const MAX_EXTENSIONS: usize = 16 * 1024;
 /// The most hex digits of a size.
 const MAX_DIGITS: usize = 16;
 
-/// Fields that frame, route, authenticate or describe a message (RFC 9110 §6.5.1): who reads them behind the content has read the content already.
+/// Fields that frame, route, authenticate or describe a message (RFC 9110 §6.5.1): who reads them
+/// behind the content has read the content already.
 const NO_TRAILERS: &[&str] = &[
     "authorization",
     "cache-control",

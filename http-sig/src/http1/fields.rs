@@ -31,7 +31,8 @@ impl<'m> Fields<'m> {
         }
     }
 
-    /// The end of a line, the white space around it and the line before become one space (RFC 9421 §2.1).
+    /// The end of a line, the white space around it and the line before become one space (RFC 9421
+    /// §2.1).
     fn unfold(&mut self, reader: &Reader, line: &[u8]) -> Result<(), Error> {
         let last = self.0.last_mut().filter(|_| reader.folded);
         let (_, value) = last.ok_or(Error::Http1Folded)?;

@@ -63,7 +63,8 @@ impl<'m> RawRequest<'m> {
         &self.authority
     }
 
-    /// The same request as a receiver sees it that is addressed as `authority`, whatever `Host` says: behind a gateway, `Host` may be the gateway's word.
+    /// The same request as a receiver sees it that is addressed as `authority`, whatever `Host`
+    /// says: behind a gateway, `Host` may be the gateway's word.
     #[must_use]
     pub fn with_authority(mut self, authority: &'m str) -> Self {
         self.authority = Cow::Borrowed(authority);

@@ -19,8 +19,9 @@ pub(super) fn check(method: &str, target: &str) -> Result<(), Error> {
     good.then_some(()).ok_or(Error::Http1Target)
 }
 
-/// An absolute form names the configured scheme and the authority of `Host`: what lies between may have looked at either. `CONNECT` names that of `Host` letter by
-/// letter, because it has no scheme whose port could be left out (RFC 9110 §9.3.6).
+/// An absolute form names the configured scheme and the authority of `Host`: what lies between may
+/// have looked at either. `CONNECT` names that of `Host` letter by letter, because it has no scheme
+/// whose port could be left out (RFC 9110 §9.3.6).
 pub(super) fn agrees(method: &str, target: &str, scheme: &str, host: &str) -> bool {
     if method == "CONNECT" {
         return target.eq_ignore_ascii_case(host);

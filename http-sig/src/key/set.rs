@@ -7,7 +7,8 @@ use super::{Key, Keys};
 use crate::{Algorithm, Error, Parameters};
 
 impl Keys for JwkSet {
-    /// The key whose `kid` or thumbprint (RFC 7638) is `keyid`; without `keyid`, the one key of the set. Where several fit, `alg` decides or nobody does.
+    /// The key whose `kid` or thumbprint (RFC 7638) is `keyid`; without `keyid`, the one key of the
+    /// set. Where several fit, `alg` decides or nobody does.
     fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
         let id = parameters.key_id();
         let alg = parameters.alg();

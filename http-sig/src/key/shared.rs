@@ -16,8 +16,8 @@ const LEAST: usize = 32;
 
 /// A key that signer and verifier share, and nobody else: whoever verifies with it can sign.
 ///
-/// Wiped from memory when the last clone is dropped; `Debug` shows the id and nothing of the key. A policy takes it only where it
-/// [allows](crate::Policy::with_algorithms) `hmac-sha256`.
+/// Wiped from memory when the last clone is dropped; `Debug` shows the id and nothing of the key. A
+/// policy takes it only where it [allows](crate::Policy::with_algorithms) `hmac-sha256`.
 ///
 /// ```
 /// use aims_http_sig::SharedKey;

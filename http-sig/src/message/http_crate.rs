@@ -22,12 +22,15 @@ pub struct HttpRequest<'a> {
 }
 
 impl<'a> HttpRequest<'a> {
-    /// A request that a server got, with the scheme and the authority under which it was reached, `"https"` and `"tools.example"`; both are configuration.
+    /// A request that a server got, with the scheme and the authority under which it was reached,
+    /// `"https"` and `"tools.example"`; both are configuration.
     ///
-    /// Components that are made of them are refused (`sig.target`) where the scheme is neither `https` nor `http`, as it is where the two were swapped.
+    /// Components that are made of them are refused (`sig.target`) where the scheme is neither
+    /// `https` nor `http`, as it is where the two were swapped.
     ///
-    /// In HTTP/1.1 an absolute URI is a target in absolute form, written as `http::Uri` writes it; use [`with_target`](Self::with_target) where the very bytes
-    /// are known. From HTTP/2 on the target is the path with the query.
+    /// In HTTP/1.1 an absolute URI is a target in absolute form, written as `http::Uri` writes it;
+    /// use [`with_target`](Self::with_target) where the very bytes are known. From HTTP/2 on the
+    /// target is the path with the query.
     #[must_use]
     pub fn received(parts: &'a request::Parts, scheme: &'a str, authority: &'a str) -> Self {
         let uri = &parts.uri;
@@ -46,12 +49,14 @@ impl<'a> HttpRequest<'a> {
         }
     }
 
-    /// A request that a client is about to send: its URI is absolute, and what goes out is the path with the query (for `CONNECT` the authority).
+    /// A request that a client is about to send: its URI is absolute, and what goes out is the path
+    /// with the query (for `CONNECT` the authority).
     ///
     /// # Errors
     ///
-    /// `sig.target` where the URI is not absolute (that of a request which a server got is not: [`received`](Self::received)), has another scheme than `https` and
-    /// `http`, or has user information.
+    /// `sig.target` where the URI is not absolute (that of a request which a server got is not:
+    /// [`received`](Self::received)), has another scheme than `https` and `http`, or has user
+    /// information.
     pub fn to_send(parts: &'a request::Parts) -> Result<Self, Error> {
         let uri = &parts.uri;
         let connect = parts.method == Method::CONNECT;

@@ -1,7 +1,10 @@
-//! Web Bot Auth: automated clients that say who they are (draft-meunier-webbotauth-httpsig-protocol-02, which became draft-ietf-webbotauth-httpsig-protocol-00).
+//! Web Bot Auth: automated clients that say who they are
+//! (draft-meunier-webbotauth-httpsig-protocol-02, which became
+//! draft-ietf-webbotauth-httpsig-protocol-00).
 //!
-//! A request is signed by a key that is published at an `https` URL; the URL is who the client is, and it stands in `Signature-Agent`, covered by the signature. A
-//! verifier looks a key up by URL *and* thumbprint: by the thumbprint alone, one agent's key would speak for another agent's URL.
+//! A request is signed by a key that is published at an `https` URL; the URL is who the client is,
+//! and it stands in `Signature-Agent`, covered by the signature. A verifier looks a key up by URL
+//! *and* thumbprint: by the thumbprint alone, one agent's key would speak for another agent's URL.
 //!
 //! ```
 //! use aims_http_sig::HttpRequest;

@@ -1,7 +1,10 @@
-//! WIMSE workload-to-workload authentication by HTTP signatures (draft-ietf-wimse-http-signature-06).
+//! WIMSE workload-to-workload authentication by HTTP signatures
+//! (draft-ietf-wimse-http-signature-06).
 //!
-//! The caller signs its request by the key of its workload identity token (WIT), and may ask the called one to sign the response by its own. This module knows no
-//! WIT: whoever calls it has validated the token before, and gives the key (SIG-06). What it holds is that `workload-identity-token` is covered.
+//! The caller signs its request by the key of its workload identity token (WIT), and may ask the
+//! called one to sign the response by its own. This module knows no WIT: whoever calls it has
+//! validated the token before, and gives the key (SIG-06). What it holds is that
+//! `workload-identity-token` is covered.
 //!
 //! ```
 //! use aims_http_sig::digest::ContentDigest;
@@ -83,7 +86,8 @@ use crate::{ComponentId, VerifiedSignature};
 
 /// `tag` of every signature of this profile.
 pub const TAG: &str = "wimse-workload-to-workload";
-/// The label of every signature that is made here, and of those that are taken beside others (SIG-07).
+/// The label of every signature that is made here, and of those that are taken beside others
+/// (SIG-07).
 pub const LABEL: &str = "wimse";
 /// The longest a signature may live, whatever is configured: 10 minutes (SIG-03 wants minutes).
 pub const MAX_LIFETIME: Duration = Duration::from_secs(600);

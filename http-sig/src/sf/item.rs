@@ -26,7 +26,8 @@ pub enum BareItem<'a> {
     Integer(i64),
     /// A decimal, as text: `1.5`.
     Decimal(Cow<'a, str>),
-    /// A string, as it stands between the quotes: `\"` and `\\` are escaped. Use [`text`](Self::text) to read and [`string`](Self::string) to make one.
+    /// A string, as it stands between the quotes: `\"` and `\\` are escaped. Use
+    /// [`text`](Self::text) to read and [`string`](Self::string) to make one.
     String(Cow<'a, str>),
     /// A token.
     Token(Cow<'a, str>),
@@ -214,7 +215,8 @@ fn number<'a>(cursor: &mut Cursor<'a>) -> Result<BareItem<'a>, Malformed> {
     number.map(BareItem::Integer).map_err(|_range| Malformed)
 }
 
-/// What stands between the colons, which is canonical base64 with padding (RFC 9651 §4.1.8), and what it decodes to.
+/// What stands between the colons, which is canonical base64 with padding (RFC 9651 §4.1.8), and
+/// what it decodes to.
 pub(crate) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, Vec<u8>), Malformed> {
     cursor.expect(b':')?;
     let base64 = cursor.take_while(|byte| byte != b':');

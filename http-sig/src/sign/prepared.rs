@@ -39,7 +39,8 @@ impl PreparedSignature {
     ///
     /// # Errors
     ///
-    /// `sig.algorithm` where RFC 9421 has no algorithm for the key, or `alg` names another one; `key.sign`, `key.signer_unavailable`.
+    /// `sig.algorithm` where RFC 9421 has no algorithm for the key, or `alg` names another one;
+    /// `key.sign`, `key.signer_unavailable`.
     pub fn sign(self, signer: &dyn Signer) -> Result<SignatureFields, Error> {
         let algorithm = self.check(Algorithm::of_jws(signer.algorithm()))?;
         let signature = signer.sign(self.base.as_bytes()).map_err(Error::Sign)?;
@@ -73,7 +74,8 @@ impl PreparedSignature {
     ///
     /// # Errors
     ///
-    /// `sig.algorithm` where `alg` names another algorithm, `sig.signature` where its length is not that of the algorithm.
+    /// `sig.algorithm` where `alg` names another algorithm, `sig.signature` where its length is not
+    /// that of the algorithm.
     pub fn finish(self, algorithm: Algorithm, signature: &[u8]) -> Result<SignatureFields, Error> {
         self.check(Some(algorithm))?;
         let fits = match algorithm.signature_len() {
@@ -139,8 +141,10 @@ impl SignatureFields {
     ///
     /// # Errors
     ///
-    /// `sig.label_taken` where one of those has the same label, `sig.syntax` where the fields that are there are malformed, `sig.limit` where they are larger than
-    /// [`Limits::default`] allows, whatever other limits the signature was made by; `sig.headers_full` where the map takes no more (T-076). Nothing is added then.
+    /// `sig.label_taken` where one of those has the same label, `sig.syntax` where the fields that
+    /// are there are malformed, `sig.limit` where they are larger than [`Limits::default`] allows,
+    /// whatever other limits the signature was made by; `sig.headers_full` where the map takes no
+    /// more (T-076). Nothing is added then.
     pub fn apply(self, headers: &mut HeaderMap) -> Result<(), Error> {
         static INPUT: HeaderName = HeaderName::from_static("signature-input");
         static SIGNATURE: HeaderName = HeaderName::from_static("signature");

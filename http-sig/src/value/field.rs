@@ -9,7 +9,8 @@ use crate::component::excerpt;
 use crate::sf::unescape;
 use crate::{ComponentId, Error, FieldType, FieldTypes, Message, Section};
 
-/// Appends the value of the field, in the manner that its parameters ask for; `false` where there is no line of it.
+/// Appends the value of the field, in the manner that its parameters ask for; `false` where there
+/// is no line of it.
 pub(super) fn write(
     out: &mut Vec<u8>,
     room: &mut Room,
@@ -79,7 +80,8 @@ pub(super) fn write(
     Ok(true)
 }
 
-/// Appends a line without blanks at its ends, with each obsolete fold as one blank (RFC 9112 §5.2); `false` where it holds another line end.
+/// Appends a line without blanks at its ends, with each obsolete fold as one blank (RFC 9112 §5.2);
+/// `false` where it holds another line end.
 pub(crate) fn unfold(out: &mut Vec<u8>, line: &[u8]) -> bool {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');

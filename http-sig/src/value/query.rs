@@ -1,4 +1,5 @@
-//! Query parameters (RFC 9421 §2.2.8): decoded by the rules of `application/x-www-form-urlencoded`, and encoded by the same rules without `+`.
+//! Query parameters (RFC 9421 §2.2.8): decoded by the rules of `application/x-www-form-urlencoded`,
+//! and encoded by the same rules without `+`.
 
 use crate::component::excerpt;
 use crate::{ComponentId, Error};

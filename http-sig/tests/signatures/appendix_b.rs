@@ -18,7 +18,8 @@ fn request() -> Text {
     Text::parse(&vector("Test Cases")[0])
 }
 
-/// With the `Content-Digest` of the signature base of B.2.4, which is not the one that the response prints.
+/// With the `Content-Digest` of the signature base of B.2.4, which is not the one that the response
+/// prints.
 fn response() -> Text {
     let digest = "sha-512=:mEWXIS7MaLRuGgxOBdODa3xqM1XdEvxoYhvlCFJ41QJgJc4GTsPp29l5oGX69wWdXymyU0rjJuahq4l5aGgfLQ==:";
     Text::parse(&vector("Test Cases")[1]).replacing("Content-Digest", &[digest])
@@ -188,7 +189,8 @@ fn ed25519() {
     }
 }
 
-/// B.3: the proxy's signature holds over the message as forwarded, and not over the one that the client sent.
+/// B.3: the proxy's signature holds over the message as forwarded, and not over the one that the
+/// client sent.
 #[test]
 fn tls_terminating_proxy() {
     let blocks = vector("TLS-Terminating Proxies");

@@ -399,7 +399,8 @@ fn parameters_are_required_and_forbidden() {
     );
 }
 
-/// A nonce is spent once, for each key, for as long as the policy takes the signature. T-074: by its value, not by its text.
+/// A nonce is spent once, for each key, for as long as the policy takes the signature. T-074: by
+/// its value, not by its text.
 #[test]
 fn nonces_are_spent() {
     let store = ReplayCache::in_memory(100);

@@ -128,7 +128,8 @@ fn the_field_is_read_strictly() {
     assert_eq!(made().code_with(beside), None);
 }
 
-/// A member is of one signature: there are no more of them than signatures, and of each no more parameters than of a signature (HMS-08).
+/// A member is of one signature: there are no more of them than signatures, and of each no more
+/// parameters than of a signature (HMS-08).
 #[test]
 fn the_field_is_bounded() {
     let members = |count: usize| {

@@ -264,7 +264,8 @@ fn several_signatures_are_taken_by_a_word() {
     assert_eq!(each(&request(None)).unwrap_err().code(), "sig.missing");
 }
 
-/// What a stranger has done before a key is looked for does not grow with the number of signatures times the length of the fields (T-071).
+/// What a stranger has done before a key is looked for does not grow with the number of signatures
+/// times the length of the fields (T-071).
 #[test]
 fn fields_are_read_once_for_all_signatures() {
     struct Counted<'a> {
@@ -300,7 +301,8 @@ fn fields_are_read_once_for_all_signatures() {
     assert_eq!(reads, ["signature", "signature-agent", "signature-input"]);
 }
 
-/// A second signer that covers the first signature covers what that is over (draft §"Multiple Signatures").
+/// A second signer that covers the first signature covers what that is over (draft §"Multiple
+/// Signatures").
 #[test]
 fn a_covered_signature_is_covered_with_its_message() {
     let first = || {
@@ -424,7 +426,8 @@ fn an_agent_that_is_named_is_covered() {
     assert_eq!(named, Some("sig.component_required"));
 }
 
-/// The member is one of the header section: of the trailers, another one would be signed than is read.
+/// The member is one of the header section: of the trailers, another one would be signed than is
+/// read.
 #[test]
 fn the_covered_member_is_that_of_the_headers() {
     let mut headers = request(Some(r#"sig1="https://crawler.example""#));

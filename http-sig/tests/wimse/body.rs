@@ -115,7 +115,8 @@ fn a_stream_ends_only_if_it_is_the_signed_one() {
     assert!(!collect(&without_digest(None), b"x"));
 }
 
-/// The content of a response to `HEAD`, of 204 and 304 is empty, whatever its fields say: a length without a digest, or a digest of what `GET` would give.
+/// The content of a response to `HEAD`, of 204 and 304 is empty, whatever its fields say: a length
+/// without a digest, or a digest of what `GET` would give.
 #[test]
 fn a_response_without_content_has_none() {
     use aims_http_sig::digest::ContentDigest;

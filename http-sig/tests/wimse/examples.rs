@@ -1,4 +1,6 @@
-//! The examples of draft-ietf-wimse-http-signature-06, as they stand in `testdata/wimse`. That the response is what a caller waits for is in `src/profile/wimse/request/tests.rs`: no nonce of ours is that of the example.
+//! The examples of draft-ietf-wimse-http-signature-06, as they stand in `testdata/wimse`. That the
+//! response is what a caller waits for is in `src/profile/wimse/request/tests.rs`: no nonce of ours
+//! is that of the example.
 
 use aims_http_sig::http1::Reader;
 use aims_http_sig::profile::wimse::{Answer, RequestPolicy, ResponsePolicy, SignedResponse};

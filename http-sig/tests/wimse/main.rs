@@ -1,4 +1,5 @@
-//! The WIMSE profile: each requirement line (SIG-xx) by messages that differ from a good one in one thing.
+//! The WIMSE profile: each requirement line (SIG-xx) by messages that differ from a good one in one
+//! thing.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

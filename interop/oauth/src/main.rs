@@ -1,4 +1,5 @@
-//! The project's agent and tool with npm `oidc-provider` between them: an authorization server that nobody here wrote.
+//! The project's agent and tool with npm `oidc-provider` between them: an authorization server that
+//! nobody here wrote.
 //!
 //!     interop/run oauth
 //!

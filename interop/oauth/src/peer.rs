@@ -12,7 +12,8 @@ pub(crate) struct Peer {
     answers: BufReader<ChildStdout>,
     /// Its issuer identifier.
     pub(crate) issuer: String,
-    /// Another port with the same answers: what is published there names `issuer`, which is not where it was asked for.
+    /// Another port with the same answers: what is published there names `issuer`, which is not
+    /// where it was asked for.
     pub(crate) mirror: String,
 }
 

@@ -19,7 +19,8 @@ use http::request::Parts;
 use crate::Failure;
 use crate::agent::now;
 
-/// The issuers' keys as they are published, asked for anew as soon as a token names one that is not known.
+/// The issuers' keys as they are published, asked for anew as soon as a token names one that is not
+/// known.
 pub(crate) async fn published(
     fetcher: &Fetcher,
     issuer: &Issuer,

@@ -1,7 +1,8 @@
 //! Strict JSON objects: what serde alone lets pass is refused before serde reads.
 //!
-//! Serde takes an array for a struct, and keeps the last of two members that nobody named. The next reader of the same bytes may keep the first
-//! (RFC 8725 §2.4), so a member that stands twice is refused at every depth, also where nobody here reads it.
+//! Serde takes an array for a struct, and keeps the last of two members that nobody named. The next
+//! reader of the same bytes may keep the first (RFC 8725 §2.4), so a member that stands twice is
+//! refused at every depth, also where nobody here reads it.
 
 mod scan;
 
@@ -12,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// Checks that the bytes are one JSON object (RFC 8259), UTF-8, with no member twice at any depth, [`MAX_DEPTH`] deep at most and with
-/// [`MAX_MEMBERS`] members in an object at most.
+/// Checks that the bytes are one JSON object (RFC 8259), UTF-8, with no member twice at any depth,
+/// [`MAX_DEPTH`] deep at most and with [`MAX_MEMBERS`] members in an object at most.
 ///
 /// ```
 /// use aims_jose::json::check_object;

@@ -67,8 +67,9 @@ impl SetRules {
     }
 
     /// The keys of a SPIFFE bundle for one use, `jwt-svid` or `wit-svid` (SPIFFE bundle §4.2.2):
-    /// exactly that `use`; `kid` required and unique among those keys. Others are skipped, and so are keys for algorithms
-    /// outside [`AlgorithmSet::SVID`] (SVD-01). RSA keys need an `alg`, unless algorithms are [named](Self::with_rsa_algorithms).
+    /// exactly that `use`; `kid` required and unique among those keys. Others are skipped, and so
+    /// are keys for algorithms outside [`AlgorithmSet::SVID`] (SVD-01). RSA keys need an `alg`,
+    /// unless algorithms are [named](Self::with_rsa_algorithms).
     #[must_use]
     pub fn spiffe(key_use: &str) -> Self {
         Self {

@@ -1,8 +1,9 @@
 //! Compact JWS (RFC 7515 §7.1): parse strictly, verify with a key that was chosen beforehand, sign.
 //!
-//! A token never chooses its key or its algorithm: the header is looked at to find a key among those that are trusted, and the key decides whether
-//! the algorithm fits. The text of a token is no unique name for it: an ECDSA signature has a twin that verifies as well (T-029), so what was spent
-//! or revoked is named by what was signed, [`Unverified::signed_hash`].
+//! A token never chooses its key or its algorithm: the header is looked at to find a key among
+//! those that are trusted, and the key decides whether the algorithm fits. The text of a token is
+//! no unique name for it: an ECDSA signature has a twin that verifies as well (T-029), so what was
+//! spent or revoked is named by what was signed, [`Unverified::signed_hash`].
 
 mod header;
 mod sign;
@@ -54,8 +55,9 @@ impl<'a> Unverified<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] before anything else; [`Error::Parts`]; [`Error::Base64`]; what is wrong with the header: [`Error::Header`],
-    /// [`Error::Crit`], [`Error::KeyInHeader`], [`Error::UnknownAlgorithm`], and the errors of [`json::check_object`].
+    /// [`Error::TooLong`] before anything else; [`Error::Parts`]; [`Error::Base64`]; what is wrong
+    /// with the header: [`Error::Header`], [`Error::Crit`], [`Error::KeyInHeader`],
+    /// [`Error::UnknownAlgorithm`], and the errors of [`json::check_object`].
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         Self::parse_within(text, MAX_LENGTH)
     }
@@ -98,7 +100,8 @@ impl<'a> Unverified<'a> {
         self.text
     }
 
-    /// The payload's bytes before any verification: to look for a key by, or to show to a person who was told.
+    /// The payload's bytes before any verification: to look for a key by, or to show to a person
+    /// who was told.
     ///
     /// # Errors
     ///
@@ -111,7 +114,8 @@ impl<'a> Unverified<'a> {
         Ok(self.decoded.get().map_or(&[], Vec::as_slice))
     }
 
-    /// SHA-256 of header and payload as they are signed: the same for every signature over them. ECDSA signatures have twins.
+    /// SHA-256 of header and payload as they are signed: the same for every signature over them.
+    /// ECDSA signatures have twins.
     #[must_use]
     pub fn signed_hash(&self) -> [u8; 32] {
         sha256(self.signed.as_bytes())
@@ -129,7 +133,8 @@ impl<'a> Unverified<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::AlgorithmMismatch`] where the key is for another algorithm, [`Error::Signature`], [`Error::Base64`].
+    /// [`Error::AlgorithmMismatch`] where the key is for another algorithm, [`Error::Signature`],
+    /// [`Error::Base64`].
     pub fn verify(self, key: &VerifyingKey) -> Result<Verified, Error> {
         let mut buffer = [0; MAX_SIGNATURE];
         let signature = base64url::decode_into(self.signature, &mut buffer)?;
@@ -162,7 +167,8 @@ impl std::fmt::Debug for Unverified<'_> {
     }
 }
 
-/// A token whose signature was verified with a key that the caller chose. Its claims are still to be judged.
+/// A token whose signature was verified with a key that the caller chose. Its claims are still to
+/// be judged.
 pub struct Verified {
     header: Header,
     payload: Vec<u8>,
@@ -199,5 +205,6 @@ impl std::fmt::Debug for Verified {
     }
 }
 
-/// RSA with a modulus of 4096 bits has the longest signatures, and base64 decoding wants room to the next three bytes.
+/// RSA with a modulus of 4096 bits has the longest signatures, and base64 decoding wants room to
+/// the next three bytes.
 const MAX_SIGNATURE: usize = 516;

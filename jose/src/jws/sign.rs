@@ -16,7 +16,8 @@ pub struct SigningInput {
 }
 
 impl SigningInput {
-    /// Writes header and claims. `alg` is that of the key that will sign; `typ` is written as it is given.
+    /// Writes header and claims. `alg` is that of the key that will sign; `typ` is written as it is
+    /// given.
     ///
     /// # Errors
     ///
@@ -58,7 +59,8 @@ impl SigningInput {
     ///
     /// # Errors
     ///
-    /// [`Error::AlgorithmMismatch`] where the signer has another algorithm, or the signer's own error.
+    /// [`Error::AlgorithmMismatch`] where the signer has another algorithm, or the signer's own
+    /// error.
     pub fn sign(self, signer: &dyn Signer) -> Result<CompactJws, Error> {
         self.fits(signer.algorithm())?;
         let signature = signer.sign(self.as_bytes())?;

@@ -10,7 +10,8 @@ use crate::json::Text;
 /// How many values `aud` may have.
 pub const MAX_AUDIENCES: usize = 64;
 
-/// One audience or several, as a string or an array of strings; never none. Values are compared byte for byte (T-017).
+/// One audience or several, as a string or an array of strings; never none. Values are compared
+/// byte for byte (T-017).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Audience<'a>(Form<'a>);
 

@@ -6,9 +6,9 @@ use serde_json::value::RawValue;
 
 /// A point in time in whole seconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
 ///
-/// It is read from the number's own text, so that neither the binary fractions of a float nor a feature
-/// of serde_json that another crate switches on changes what is read. Fractions are floored; a negative
-/// number, a string, `null` and later years are refused (T-015).
+/// It is read from the number's own text, so that neither the binary fractions of a float nor a
+/// feature of serde_json that another crate switches on changes what is read. Fractions are
+/// floored; a negative number, a string, `null` and later years are refused (T-015).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct NumericDate(u64);
 

@@ -92,8 +92,9 @@ impl TimeRules {
     ///
     /// # Errors
     ///
-    /// [`Error::Claim`] where `exp`, or with a maximum age `iat`, is missing, or `exp` is before `nbf` or
-    /// `iat`; [`Error::Expired`], [`Error::NotYetValid`], [`Error::Lifetime`], [`Error::TooOld`].
+    /// [`Error::Claim`] where `exp`, or with a maximum age `iat`, is missing, or `exp` is before
+    /// `nbf` or `iat`; [`Error::Expired`], [`Error::NotYetValid`], [`Error::Lifetime`],
+    /// [`Error::TooOld`].
     pub fn check(&self, times: &Times, now: UnixTime) -> Result<(), Error> {
         let (now, skew) = (now.as_secs(), self.skew);
         let exp = times.exp.ok_or(Error::Claim { claim: "exp" })?.as_secs();

@@ -108,8 +108,8 @@ pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the modulus has the mark of the weak generator of CVE-2017-15361 ("ROCA"): modulo each of
-/// these primes it is a power of 65537. A good modulus has it with a chance of 2^-80 or so.
+/// Whether the modulus has the mark of the weak generator of CVE-2017-15361 ("ROCA"): modulo each
+/// of these primes it is a power of 65537. A good modulus has it with a chance of 2^-80 or so.
 fn is_roca(n: &[u8]) -> bool {
     const PRIMES: [u32; 38] = [
         3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,

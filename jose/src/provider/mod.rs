@@ -121,7 +121,8 @@ pub enum PublicKey {
         /// The 32 bytes of RFC 8032.
         point: [u8; 32],
     },
-    /// An RSA key: odd modulus of 2048 to 4096 bits, odd exponent of at least 3 and at most 33 bits.
+    /// An RSA key: odd modulus of 2048 to 4096 bits, odd exponent of at least 3 and at most 33
+    /// bits.
     Rsa {
         /// The modulus, big endian without leading zeros.
         n: Box<[u8]>,

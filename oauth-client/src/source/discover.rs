@@ -14,10 +14,13 @@ use crate::Error;
 use crate::discovery::{self, Step};
 
 impl TokenSource {
-    /// Tokens for a tool, of the authorization server that the tool itself names: reads the metadata of the tool (RFC 9728), chooses the first of its servers that
-    /// this client accepts, and reads the metadata of that one (RFC 8414). Each document counts only for what was asked about, and all of it may take 30 s.
+    /// Tokens for a tool, of the authorization server that the tool itself names: reads the
+    /// metadata of the tool (RFC 9728), chooses the first of its servers that this client accepts,
+    /// and reads the metadata of that one (RFC 8414). Each document counts only for what was asked
+    /// about, and all of it may take 30 s.
     ///
-    /// The tool does not decide whom the client shows its credentials to: `accepted` does (RFC 9728 §7.6).
+    /// The tool does not decide whom the client shows its credentials to: `accepted` does (RFC 9728
+    /// §7.6).
     ///
     /// ```
     /// use aims_oauth_client::{Error, TokenSource, Transport};
@@ -35,9 +38,11 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// `metadata.resource` where the tool speaks of another resource, be it by a `/` at the end; `discovery.no_server` where it names no server that is accepted;
-    /// `metadata.issuer`, `discovery.not_served` where the server is another one, or is not for this tool; `discovery.not_found`; other `metadata.…`;
-    /// `grant.transport` also where it takes too long; `grant.interrupted` where there is no tokio runtime.
+    /// `metadata.resource` where the tool speaks of another resource, be it by a `/` at the end;
+    /// `discovery.no_server` where it names no server that is accepted; `metadata.issuer`,
+    /// `discovery.not_served` where the server is another one, or is not for this tool;
+    /// `discovery.not_found`; other `metadata.…`; `grant.transport` also where it takes too long;
+    /// `grant.interrupted` where there is no tokio runtime.
     pub async fn discover(
         tool: &Resource,
         accepted: &[Issuer],

@@ -38,10 +38,13 @@ pub trait Transport: fmt::Debug + Send + Sync {
 
 /// Gets access tokens from one authorization server for one client, and keeps them.
 ///
-/// One request at a time for each resource and scope. It belongs to a task: whoever asks meanwhile waits for its outcome, and whoever goes away ends nothing but
-/// their own wait (F-02, F-03). A token is renewed from two thirds of its lifetime on, up to a tenth of the lifetime earlier by chance, while it is still given. After a failure
-/// nothing is sent for 1 s, 2 s, 4 s, … 60 s at most, shortened by chance by up to a half, or for as long as the server's `Retry-After` says, ten minutes at most; the old token is
-/// given until it expires, and then the failure. Dropping the source ends its tasks.
+/// One request at a time for each resource and scope. It belongs to a task: whoever asks meanwhile
+/// waits for its outcome, and whoever goes away ends nothing but their own wait (F-02, F-03). A
+/// token is renewed from two thirds of its lifetime on, up to a tenth of the lifetime earlier by
+/// chance, while it is still given. After a failure nothing is sent for 1 s, 2 s, 4 s, … 60 s at
+/// most, shortened by chance by up to a half, or for as long as the server's `Retry-After` says,
+/// ten minutes at most; the old token is given until it expires, and then the failure. Dropping the
+/// source ends its tasks.
 ///
 /// Used where a tokio runtime is.
 pub struct TokenSource {
@@ -76,7 +79,8 @@ type CurrentKey = dyn Fn(UnixTime) -> Option<Thumbprint> + Send + Sync;
 const ROTATIONS: usize = 3;
 
 impl TokenSource {
-    /// Tokens of this server, for this client, over this transport; a request may take 30 s, and at most 1,000 different tokens are kept.
+    /// Tokens of this server, for this client, over this transport; a request may take 30 s, and at
+    /// most 1,000 different tokens are kept.
     pub fn new(
         server: ServerMetadata,
         client: impl Authenticate + 'static,
@@ -99,8 +103,10 @@ impl TokenSource {
         }
     }
 
-    /// The key of the client's identity, as it is now: that of `cnf` in the tokens that it gets. A token that was got with another key is not given any more, so that a rotation of
-    /// the identity ends what is bound to the old key (T-112). It must be the key that the client authenticates with at that moment.
+    /// The key of the client's identity, as it is now: that of `cnf` in the tokens that it gets. A
+    /// token that was got with another key is not given any more, so that a rotation of the
+    /// identity ends what is bound to the old key (T-112). It must be the key that the client
+    /// authenticates with at that moment.
     #[must_use]
     pub fn with_key(
         self,
@@ -109,7 +115,8 @@ impl TokenSource {
         self.with(|asker| asker.key = Some(Arc::new(key)))
     }
 
-    /// Takes tokens whose scopes are more than was asked for, too, as [`ClientCredentials::accepting_wider_scopes`] does.
+    /// Takes tokens whose scopes are more than was asked for, too, as
+    /// [`ClientCredentials::accepting_wider_scopes`] does.
     #[must_use]
     pub fn accepting_wider_scopes(self) -> Self {
         self.with(|asker| asker.accepts_wider = true)
@@ -155,8 +162,10 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// Those of [`ClientCredentials::prepare`] and [`PendingToken::finish`](crate::PendingToken::finish), `grant.transport` also where it takes too long, `grant.backing_off` shortly
-    /// after a failure, `grant.interrupted` where the task ended without an outcome, `grant.busy`.
+    /// Those of [`ClientCredentials::prepare`] and
+    /// [`PendingToken::finish`](crate::PendingToken::finish), `grant.transport` also where it takes
+    /// too long, `grant.backing_off` shortly after a failure, `grant.interrupted` where the task
+    /// ended without an outcome, `grant.busy`.
     pub async fn token_for(
         &self,
         resource: &Resource,
@@ -206,7 +215,8 @@ impl TokenSource {
         }
     }
 
-    /// Starts the request of a slot. Where there is no runtime, the landing is dropped, and that is the outcome.
+    /// Starts the request of a slot. Where there is no runtime, the landing is dropped, and that is
+    /// the outcome.
     fn start(&self, landing: Landing, slot: &Slot, resource: &Resource, scopes: &ScopeSet) {
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -276,7 +286,8 @@ impl Asker {
         Ok(Kept::new(token, key, self.random, now))
     }
 
-    /// The request, and the key that the identity had before and after it was made: so it was made by that one.
+    /// The request, and the key that the identity had before and after it was made: so it was made
+    /// by that one.
     fn prepare(&self, wanted: &ClientCredentials) -> Result<Prepared, Error> {
         for _ in 0..ROTATIONS {
             let now = self.clock.now();

@@ -1,4 +1,5 @@
-//! What is kept for one resource and scope: the token, how renewals failed, and the request that is under way.
+//! What is kept for one resource and scope: the token, how renewals failed, and the request that is
+//! under way.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,7 +22,8 @@ pub(super) struct Kept {
     key: Option<Thumbprint>,
     /// From here on it is renewed, while it is still given.
     renew: UnixTime,
-    /// Its end by the clock that nobody sets: a clock that goes back makes no token last longer (F-04).
+    /// Its end by the clock that nobody sets: a clock that goes back makes no token last longer
+    /// (F-04).
     ends: Instant,
 }
 
@@ -67,7 +69,8 @@ pub(super) enum Next {
     Take(Arc<Token>),
     /// Wait for the request that is under way.
     Wait(watch::Receiver<Option<Outcome>>),
-    /// Start a request, which counts as under way from now on. Meanwhile there is this one, or none.
+    /// Start a request, which counts as under way from now on. Meanwhile there is this one, or
+    /// none.
     Start(watch::Sender<Option<Outcome>>, Option<Arc<Token>>),
 }
 
@@ -182,7 +185,8 @@ impl Slot {
     }
 }
 
-/// Ends a flight in any case: a task that panics or is dropped with its runtime leaves nobody waiting (F-03).
+/// Ends a flight in any case: a task that panics or is dropped with its runtime leaves nobody
+/// waiting (F-03).
 #[derive(Debug)]
 pub(super) struct Landing {
     slot: Arc<Slot>,

@@ -12,8 +12,9 @@ const LONGEST: u64 = 60_000;
 /// The longest that a server can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
-/// The pause after so many failures before this one: 1 s, 2 s, 4 s, … 60 s, shortened by chance by up to a half. What the server asked for is kept to, up to ten minutes, and
-/// lengthened by chance by up to a fifth, so that those who were told the same do not come back together (F-20).
+/// The pause after so many failures before this one: 1 s, 2 s, 4 s, … 60 s, shortened by chance by
+/// up to a half. What the server asked for is kept to, up to ten minutes, and lengthened by chance
+/// by up to a fifth, so that those who were told the same do not come back together (F-20).
 pub(super) fn pause(failures: u32, asked: Option<Duration>, random: &dyn SecureRandom) -> Duration {
     let own = 1_000_u64
         .saturating_mul(1_u64.checked_shl(failures).unwrap_or(u64::MAX))
@@ -36,7 +37,8 @@ pub(super) fn chance(random: &dyn SecureRandom, most: u64) -> u64 {
     number.checked_rem(most.saturating_add(1)).unwrap_or(0)
 }
 
-/// `Retry-After` of a 429 or 503, in seconds or as a date (RFC 9110 §10.2.3, RFC 6585 §4). One that is malformed or there twice says nothing.
+/// `Retry-After` of a 429 or 503, in seconds or as a date (RFC 9110 §10.2.3, RFC 6585 §4). One that
+/// is malformed or there twice says nothing.
 pub(super) fn asked_for(answer: &Response<Vec<u8>>, now: UnixTime) -> Option<Duration> {
     let busy = [
         StatusCode::TOO_MANY_REQUESTS,

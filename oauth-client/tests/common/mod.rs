@@ -66,7 +66,8 @@ pub(crate) enum Answer {
     Panics,
 }
 
-/// Gives its answers in turn, then tokens; remembers when it was asked, in milliseconds, and what for.
+/// Gives its answers in turn, then tokens; remembers when it was asked, in milliseconds, and what
+/// for.
 #[derive(Clone, Debug)]
 pub(crate) struct Server(Arc<Inner>);
 

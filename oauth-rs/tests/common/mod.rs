@@ -1,4 +1,5 @@
-//! An authorization server with one key, a resource that believes it, and tokens that differ in one thing from a good one.
+//! An authorization server with one key, a resource that believes it, and tokens that differ in one
+//! thing from a good one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]

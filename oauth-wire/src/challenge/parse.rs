@@ -1,4 +1,5 @@
-//! The list grammar of challenges (RFC 9110 §5.6.1, §11.3, §11.4): commas part challenges and parameters alike.
+//! The list grammar of challenges (RFC 9110 §5.6.1, §11.3, §11.4): commas part challenges and
+//! parameters alike.
 
 use super::{Challenge, MAX_CHALLENGES};
 use crate::Error;

@@ -4,10 +4,12 @@ use crate::Error;
 use crate::metadata::ServerMetadata;
 use crate::names::Endpoint;
 
-/// What stands in `aud` of a client's assertion: by default the issuer alone, as a string (draft-ietf-oauth-rfc7523bis §4, JWTA-03).
+/// What stands in `aud` of a client's assertion: by default the issuer alone, as a string
+/// (draft-ietf-oauth-rfc7523bis §4, JWTA-03).
 ///
-/// The other forms are for servers that take no other, set for each of them by hand. None is ever tried after another: an assertion for a token endpoint
-/// can be replayed by whoever makes a client believe that the endpoint is his (audience injection).
+/// The other forms are for servers that take no other, set for each of them by hand. None is ever
+/// tried after another: an assertion for a token endpoint can be replayed by whoever makes a client
+/// believe that the endpoint is his (audience injection).
 ///
 /// ```
 /// use aims_oauth_wire::client_auth::AssertionAudience;

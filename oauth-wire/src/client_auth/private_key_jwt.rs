@@ -23,7 +23,8 @@ pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 /// How long an assertion is good, in seconds (JWTA-06).
 const LIFETIME: u64 = 60;
 
-/// Signs an assertion for each request: `iss` and `sub` the client, `aud` the issuer alone, 60 seconds, a fresh `jti`.
+/// Signs an assertion for each request: `iss` and `sub` the client, `aud` the issuer alone, 60
+/// seconds, a fresh `jti`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -82,7 +83,8 @@ impl PrivateKeyJwt {
         self
     }
 
-    /// For a server that refuses the `typ` that draft-ietf-oauth-rfc7523bis §4 gave to assertions: `JWT` instead (JWTA-04).
+    /// For a server that refuses the `typ` that draft-ietf-oauth-rfc7523bis §4 gave to assertions:
+    /// `JWT` instead (JWTA-04).
     #[must_use]
     pub const fn with_legacy_type(mut self) -> Self {
         self.typ = "JWT";
@@ -96,11 +98,13 @@ impl PrivateKeyJwt {
         self
     }
 
-    /// What is to be signed, for a key behind a network. What is signed goes into a request by [`apply`](Self::apply).
+    /// What is to be signed, for a key behind a network. What is signed goes into a request by
+    /// [`apply`](Self::apply).
     ///
     /// # Errors
     ///
-    /// `oauth.authenticate`; `metadata.member` where the audience is an endpoint that the server lacks.
+    /// `oauth.authenticate`; `metadata.member` where the audience is an endpoint that the server
+    /// lacks.
     pub fn prepare(&self, server: &ServerMetadata, now: UnixTime) -> Result<SigningInput, Error> {
         expect_method(server, "private_key_jwt")?;
         expect_algorithm(server.token_endpoint_auth_algorithms(), &*self.signer)?;

@@ -48,7 +48,8 @@ impl Authenticate for ClientSecretBasic {
     }
 }
 
-/// Each half form-urlencoded, so that a colon in a name cannot move the border. All room is there beforehand: a buffer that grows leaves copies behind.
+/// Each half form-urlencoded, so that a colon in a name cannot move the border. All room is there
+/// beforehand: a buffer that grows leaves copies behind.
 fn pair(client: &str, secret: &str) -> Zeroizing<String> {
     let most = client.len().saturating_add(secret.len()).saturating_mul(3);
     let mut pair = Zeroizing::new(String::with_capacity(most.saturating_add(1)));

@@ -29,7 +29,8 @@ type WitSource = dyn Fn(UnixTime) -> Result<WitCredential, BoxError> + Send + Sy
 
 /// `spiffe_jwt`: a JWT-SVID as the assertion (SPF-01).
 ///
-/// The SVID is looked at, unverified, before it leaves: one that is for another audience, another workload, or over, is not sent.
+/// The SVID is looked at, unverified, before it leaves: one that is for another audience, another
+/// workload, or over, is not sent.
 #[derive(Clone)]
 pub struct SpiffeJwt {
     client: ClientId,
@@ -38,8 +39,9 @@ pub struct SpiffeJwt {
 }
 
 impl SpiffeJwt {
-    /// A workload by its SPIFFE ID, and where its JWT-SVIDs come from: a function of the audience and the time. It is called for each request, and may
-    /// give one again that is still good (SPF-06).
+    /// A workload by its SPIFFE ID, and where its JWT-SVIDs come from: a function of the audience
+    /// and the time. It is called for each request, and may give one again that is still good
+    /// (SPF-06).
     #[must_use]
     pub fn new(
         client: ClientId,
@@ -52,8 +54,8 @@ impl SpiffeJwt {
         }
     }
 
-    /// For a server that follows revision 01 of the draft, where the audience is the token endpoint. Whether it stands in an array is for whoever
-    /// issues the SVID.
+    /// For a server that follows revision 01 of the draft, where the audience is the token
+    /// endpoint. Whether it stands in an array is for whoever issues the SVID.
     #[must_use]
     pub fn with_audience(mut self, audience: AssertionAudience) -> Self {
         self.audience = audience;
@@ -139,8 +141,8 @@ impl fmt::Debug for WitCredential {
     }
 }
 
-/// `spiffe_wit`: a WIT-SVID in `OAuth-Client-Attestation`, and a fresh proof of its key in `OAuth-Client-Attestation-PoP` (SPF-03,
-/// draft-ietf-oauth-attestation-based-client-auth §5.1).
+/// `spiffe_wit`: a WIT-SVID in `OAuth-Client-Attestation`, and a fresh proof of its key in
+/// `OAuth-Client-Attestation-PoP` (SPF-03, draft-ietf-oauth-attestation-based-client-auth §5.1).
 #[derive(Clone)]
 pub struct SpiffeWit {
     client: ClientId,
@@ -164,7 +166,8 @@ impl SpiffeWit {
         }
     }
 
-    /// Answers a challenge of the server (ATT-04). Good for one request, so a value of this type made from a kept one is, too.
+    /// Answers a challenge of the server (ATT-04). Good for one request, so a value of this type
+    /// made from a kept one is, too.
     #[must_use]
     pub fn with_challenge(mut self, challenge: impl Into<SecretText>) -> Self {
         self.challenge = Some(challenge.into());

@@ -48,7 +48,8 @@ pub struct ResourceMetadata {
 }
 
 impl ResourceMetadata {
-    /// Metadata to publish at [`well_known::resource`](super::well_known::resource), with `bearer_methods_supported` = `header` (PRM-20).
+    /// Metadata to publish at [`well_known::resource`](super::well_known::resource), with
+    /// `bearer_methods_supported` = `header` (PRM-20).
     #[must_use]
     pub fn new(resource: Resource) -> Self {
         let members = Members {
@@ -92,19 +93,21 @@ impl ResourceMetadata {
         self
     }
 
-    /// Reads a document that was fetched for `expected`: the identifier that the URL was made of, or, where the URL came with a challenge, the URL that
-    /// was requested (RFC 9728 §3.3, PRM-03).
+    /// Reads a document that was fetched for `expected`: the identifier that the URL was made of,
+    /// or, where the URL came with a challenge, the URL that was requested (RFC 9728 §3.3, PRM-03).
     ///
     /// # Errors
     ///
-    /// `metadata.response` for what is too long, `metadata.json` for what is no strict JSON object of these members, `metadata.resource` for another
-    /// resource, `metadata.member` for a member that is not usable.
+    /// `metadata.response` for what is too long, `metadata.json` for what is no strict JSON object
+    /// of these members, `metadata.resource` for another resource, `metadata.member` for a member
+    /// that is not usable.
     pub fn parse(json: &[u8], expected: &Resource) -> Result<Self, Error> {
         Self::read(json, expected, |found| found == expected)
     }
 
-    /// The same for servers that publish a broader name than RFC 9728 §3.3 permits: the document may name what `requested` is within, on the same
-    /// origin. The token is then for what the document names, so it holds for everything there.
+    /// The same for servers that publish a broader name than RFC 9728 §3.3 permits: the document
+    /// may name what `requested` is within, on the same origin. The token is then for what the
+    /// document names, so it holds for everything there.
     ///
     /// # Errors
     ///
@@ -152,7 +155,8 @@ impl ResourceMetadata {
         &self.resource
     }
 
-    /// The authorization servers whose tokens are taken. Which of them is trusted is for the client to decide (RFC 9728 §7.6).
+    /// The authorization servers whose tokens are taken. Which of them is trusted is for the client
+    /// to decide (RFC 9728 §7.6).
     #[must_use]
     pub fn authorization_servers(&self) -> &[Issuer] {
         &self.servers

@@ -58,7 +58,8 @@ endpoints! {
     Authorization = authorization_endpoint,
     /// Where requests to users begin (CIBA §4).
     BackchannelAuthentication = backchannel_authentication_endpoint,
-    /// Where challenges for attestations come from (draft-ietf-oauth-attestation-based-client-auth §8).
+    /// Where challenges for attestations come from (draft-ietf-oauth-attestation-based-client-auth
+    /// §8).
     Challenge = challenge_endpoint,
     /// Where devices begin (RFC 8628 §4).
     DeviceAuthorization = device_authorization_endpoint,
@@ -103,8 +104,9 @@ impl ServerMetadata {
     ///
     /// # Errors
     ///
-    /// `metadata.response` for what is too long, `metadata.json` for what is no strict JSON object of these members, `metadata.issuer` for another
-    /// issuer, `metadata.member` for an endpoint that is not https, and for `none` as an algorithm of client authentication (META-07).
+    /// `metadata.response` for what is too long, `metadata.json` for what is no strict JSON object
+    /// of these members, `metadata.issuer` for another issuer, `metadata.member` for an endpoint
+    /// that is not https, and for `none` as an algorithm of client authentication (META-07).
     pub fn parse(json: &[u8], expected: &Issuer) -> Result<Self, Error> {
         sized(json)?;
         let members: Members = aims_jose::json::from_object(json).map_err(Error::MetadataJson)?;
@@ -177,8 +179,8 @@ impl ServerMetadata {
         &self.grant_types
     }
 
-    /// Whether a grant type is worth to try: it is listed, or the server lists none. Many that take more than the default of RFC 8414 §2 leave the
-    /// list out.
+    /// Whether a grant type is worth to try: it is listed, or the server lists none. Many that take
+    /// more than the default of RFC 8414 §2 leave the list out.
     #[must_use]
     pub fn takes_grant(&self, grant_type: &str) -> bool {
         let listed = |all: &Vec<String>| all.iter().any(|it| it == grant_type);
@@ -186,7 +188,8 @@ impl ServerMetadata {
         grant_types.as_ref().is_none_or(listed)
     }
 
-    /// How clients authenticate at the token endpoint. Left out, RFC 8414 §2 reads it as `client_secret_basic`.
+    /// How clients authenticate at the token endpoint. Left out, RFC 8414 §2 reads it as
+    /// `client_secret_basic`.
     #[must_use]
     pub fn token_endpoint_auth_methods_supported(&self) -> Option<&[String]> {
         self.members
@@ -194,8 +197,8 @@ impl ServerMetadata {
             .as_deref()
     }
 
-    /// Whether a way to authenticate is worth to try: it is listed, or the server lists none. Many that take better ways than the default of
-    /// RFC 8414 §2 leave the list out.
+    /// Whether a way to authenticate is worth to try: it is listed, or the server lists none. Many
+    /// that take better ways than the default of RFC 8414 §2 leave the list out.
     #[must_use]
     pub fn takes_client_auth(&self, method: &str) -> bool {
         let listed = |all: &Vec<String>| all.iter().any(|it| it == method);
@@ -203,7 +206,8 @@ impl ServerMetadata {
         methods.as_ref().is_none_or(listed)
     }
 
-    /// The algorithms of client assertions that are known here, or `None` where the server does not say (JWTA-06).
+    /// The algorithms of client assertions that are known here, or `None` where the server does not
+    /// say (JWTA-06).
     #[must_use]
     pub fn token_endpoint_auth_algorithms(&self) -> Option<AlgorithmSet> {
         known(
@@ -213,8 +217,8 @@ impl ServerMetadata {
         )
     }
 
-    /// The algorithms of proofs beside a client attestation that are known here, or `None` where the server does not say
-    /// (draft-ietf-oauth-attestation-based-client-auth §10).
+    /// The algorithms of proofs beside a client attestation that are known here, or `None` where
+    /// the server does not say (draft-ietf-oauth-attestation-based-client-auth §10).
     #[must_use]
     pub fn client_attestation_pop_algorithms(&self) -> Option<AlgorithmSet> {
         known(
@@ -236,7 +240,8 @@ impl ServerMetadata {
         self.members.scopes_supported.as_deref()
     }
 
-    /// Whether the server serves this resource, as far as it says which ones it does (RFC 9728 §4, PRM-06).
+    /// Whether the server serves this resource, as far as it says which ones it does (RFC 9728 §4,
+    /// PRM-06).
     #[must_use]
     pub fn serves(&self, resource: &Resource) -> bool {
         let listed = |all: &Vec<String>| all.iter().any(|it| it == resource.as_str());

@@ -1,4 +1,5 @@
-//! From an identifier to the URL of its metadata (RFC 8414 §3, RFC 9728 §3.1, OpenID Connect Discovery §4).
+//! From an identifier to the URL of its metadata (RFC 8414 §3, RFC 9728 §3.1, OpenID Connect
+//! Discovery §4).
 
 use crate::Error;
 use crate::names::{Endpoint, Issuer, Resource, Transport};
@@ -7,7 +8,8 @@ const SERVER: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
-/// The metadata of an authorization server (RFC 8414 §3.1): inserted between host and path, without the `/` that an issuer may end with.
+/// The metadata of an authorization server (RFC 8414 §3.1): inserted between host and path, without
+/// the `/` that an issuer may end with.
 ///
 /// ```
 /// use aims_oauth_wire::metadata::well_known;
@@ -44,8 +46,9 @@ pub fn openid_appended(issuer: &Issuer) -> Result<Endpoint, Error> {
     Endpoint::over(&format!("{bare}{OPENID}"), Transport::of(text))
 }
 
-/// Where to look for the metadata of an issuer, in the order of MCP: as an authorization server, then as an OpenID provider. The first one that is
-/// found has to name the issuer; if it names another, none is used.
+/// Where to look for the metadata of an issuer, in the order of MCP: as an authorization server,
+/// then as an OpenID provider. The first one that is found has to name the issuer; if it names
+/// another, none is used.
 ///
 /// # Errors
 ///
@@ -60,12 +63,13 @@ pub fn server_candidates(issuer: &Issuer) -> Result<Vec<Endpoint>, Error> {
     Ok(all)
 }
 
-/// The metadata of a resource (RFC 9728 §3.1): inserted between host and path or query. A `/` that an identifier ends with stays, unless it is the
-/// whole path.
+/// The metadata of a resource (RFC 9728 §3.1): inserted between host and path or query. A `/` that
+/// an identifier ends with stays, unless it is the whole path.
 ///
 /// # Errors
 ///
-/// `oauth.resource` for a resource that is no URL of the web; `oauth.endpoint` for one that becomes too long.
+/// `oauth.resource` for a resource that is no URL of the web; `oauth.endpoint` for one that becomes
+/// too long.
 ///
 /// ```
 /// use aims_oauth_wire::metadata::well_known;
@@ -86,8 +90,9 @@ pub fn resource(resource: &Resource) -> Result<Endpoint, Error> {
     Endpoint::over(&format!("{origin}{RESOURCE}{rest}"), Transport::of(text))
 }
 
-/// Where to look for the metadata of a resource without a challenge that says where, in the order of MCP: the resource's own, then the host's. The
-/// latter names the host, so it is for [`ResourceMetadata::parse_within`](super::ResourceMetadata::parse_within).
+/// Where to look for the metadata of a resource without a challenge that says where, in the order
+/// of MCP: the resource's own, then the host's. The latter names the host, so it is for
+/// [`ResourceMetadata::parse_within`](super::ResourceMetadata::parse_within).
 ///
 /// # Errors
 ///
@@ -109,7 +114,8 @@ fn inserted(issuer: &Issuer, name: &str) -> Result<Endpoint, Error> {
     Endpoint::over(&format!("{origin}{name}{path}"), Transport::of(text))
 }
 
-/// The origin of a URL of the web, and what follows. Identifiers are in normal form, so the text can be cut.
+/// The origin of a URL of the web, and what follows. Identifiers are in normal form, so the text
+/// can be cut.
 fn split(text: &str) -> Option<(&str, &str)> {
     let bare = text
         .strip_prefix("https://")

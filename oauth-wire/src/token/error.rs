@@ -52,8 +52,9 @@ impl TokenError {
         self.checked()
     }
 
-    /// Reads the body of a refusal. The code has to follow the standard; in the words, which many servers write as they like, what is not
-    /// printable ASCII becomes `?`, and they end after 1024 bytes.
+    /// Reads the body of a refusal. The code has to follow the standard; in the words, which many
+    /// servers write as they like, what is not printable ASCII becomes `?`, and they end after 1024
+    /// bytes.
     ///
     /// # Errors
     ///

@@ -15,7 +15,8 @@ pub const MAX_PARAMETERS: usize = 32;
 /// What may stand more than once (RFC 8707 §2, RFC 8693 §2.1).
 const REPEATABLE: [&str; 2] = ["audience", "resource"];
 
-/// The parameters of a request. None stands twice, but `resource` and `audience`; one without a value counts as left out (RFC 6749 §3.2).
+/// The parameters of a request. None stands twice, but `resource` and `audience`; one without a
+/// value counts as left out (RFC 6749 §3.2).
 ///
 /// `Debug` shows the names alone.
 ///
@@ -34,7 +35,8 @@ impl Form {
     ///
     /// # Errors
     ///
-    /// `oauth.form` for what is too long, not percent-encoded UTF-8, or without a name; `oauth.repeated`.
+    /// `oauth.form` for what is too long, not percent-encoded UTF-8, or without a name;
+    /// `oauth.repeated`.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
         if body.len() > MAX_FORM {
             return Err(Error::Form { reason: "too long" });
@@ -64,7 +66,8 @@ impl Form {
         Ok(Self(all))
     }
 
-    /// Reads a request: exactly one `content-type: application/x-www-form-urlencoded`, and the body.
+    /// Reads a request: exactly one `content-type: application/x-www-form-urlencoded`, and the
+    /// body.
     ///
     /// # Errors
     ///

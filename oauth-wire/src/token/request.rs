@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 use crate::names::{Endpoint, Resource, ScopeSet};
 use crate::{Error, media};
 
-/// The parameters of a request to a token endpoint. None stands twice, but `resource` and `audience`.
+/// The parameters of a request to a token endpoint. None stands twice, but `resource` and
+/// `audience`.
 ///
 /// Values are secret in `Debug`.
 ///
@@ -80,7 +81,8 @@ impl TokenRequest {
     ///
     /// # Errors
     ///
-    /// `oauth.repeated` where it is set already; `oauth.request` for an empty name or value, and for `resource` and `audience`.
+    /// `oauth.repeated` where it is set already; `oauth.request` for an empty name or value, and
+    /// for `resource` and `audience`.
     pub fn parameter(
         &mut self,
         name: &str,
@@ -99,7 +101,8 @@ impl TokenRequest {
     ///
     /// # Errors
     ///
-    /// `oauth.repeated` where it is set already; `oauth.request` for `accept` and `content-type`, which are not for the caller to set.
+    /// `oauth.repeated` where it is set already; `oauth.request` for `accept` and `content-type`,
+    /// which are not for the caller to set.
     pub fn header(&mut self, name: HeaderName, value: HeaderValue) -> Result<&mut Self, Error> {
         if name == ACCEPT || name == CONTENT_TYPE {
             return Err(fail("a field that is set already"));
@@ -129,7 +132,8 @@ impl TokenRequest {
         self.headers.contains_key(name)
     }
 
-    /// The request as it is sent. Its body and fields may hold secrets: whoever sends it keeps it no longer than that.
+    /// The request as it is sent. Its body and fields may hold secrets: whoever sends it keeps it
+    /// no longer than that.
     ///
     /// # Errors
     ///

@@ -50,7 +50,8 @@ impl TokenType {
     }
 }
 
-/// A token that was granted. What it says about itself is the server's word, so it is to be compared with what was asked for.
+/// A token that was granted. What it says about itself is the server's word, so it is to be
+/// compared with what was asked for.
 #[derive(Debug)]
 #[must_use = "a granted token is to be kept or revoked"]
 pub struct TokenResponse {
@@ -95,7 +96,8 @@ impl TokenResponse {
     ///
     /// # Errors
     ///
-    /// `oauth.refused` with what the server said; `oauth.response`, `oauth.cacheable`, `oauth.token_type`, `oauth.scope`.
+    /// `oauth.refused` with what the server said; `oauth.response`, `oauth.cacheable`,
+    /// `oauth.token_type`, `oauth.scope`.
     pub fn parse(response: &Response<Vec<u8>>) -> Result<Self, Error> {
         let read = Self::dangerous_parse_cacheable(response)?;
         if !media::is_not_stored(response.headers()) {
@@ -104,7 +106,8 @@ impl TokenResponse {
         Ok(read)
     }
 
-    /// The same for a server that leaves out `no-store`, though it has to send it (RFC 6749 §5.1): a cache on the way may keep the token.
+    /// The same for a server that leaves out `no-store`, though it has to send it (RFC 6749 §5.1):
+    /// a cache on the way may keep the token.
     ///
     /// # Errors
     ///
@@ -146,7 +149,8 @@ impl TokenResponse {
         self.expires_in
     }
 
-    /// When it ends, for an answer to a request that was sent at `sent`, so that time on the way is not counted for it.
+    /// When it ends, for an answer to a request that was sent at `sent`, so that time on the way is
+    /// not counted for it.
     #[must_use]
     pub fn expires_at(&self, sent: UnixTime) -> Option<UnixTime> {
         let seconds = sent.as_secs().saturating_add(self.expires_in?.as_secs());
@@ -177,7 +181,8 @@ impl TokenResponse {
         self.scope.as_ref()
     }
 
-    /// What it was granted for, as far as the server said: no standard has this member yet, so it may be absent (RSC-05).
+    /// What it was granted for, as far as the server said: no standard has this member yet, so it
+    /// may be absent (RSC-05).
     #[must_use]
     pub fn resources(&self) -> &[Resource] {
         &self.resources
@@ -227,7 +232,8 @@ impl Members<'_> {
     }
 }
 
-/// RSC-05: a string or an array; what is neither says nothing. They are for comparing, so names on loopback are read, too.
+/// RSC-05: a string or an array; what is neither says nothing. They are for comparing, so names on
+/// loopback are read, too.
 fn resources(raw: Option<&RawValue>) -> Vec<Resource> {
     let text = raw.map_or("null", RawValue::get);
     let one = serde_json::from_str(text).map(|one: String| vec![one]);

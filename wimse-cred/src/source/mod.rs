@@ -49,8 +49,8 @@ struct Confirmation<'a> {
 }
 
 impl Identity {
-    /// Joins a WIT with its key. The agent does not verify its own WIT, whoever receives it does; but it
-    /// is read, and must confirm this public key for the signer's algorithm.
+    /// Joins a WIT with its key. The agent does not verify its own WIT, whoever receives it does;
+    /// but it is read, and must confirm this public key for the signer's algorithm.
     ///
     /// # Errors
     ///

@@ -21,8 +21,8 @@ pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Issued> + Send + 'a>>;
 /// A new identity, or why there is none.
 pub type Issued = Result<Identity, Arc<dyn StdError + Send + Sync>>;
 
-/// Gets a credential from an issuer, with a new key each time: an identity server, a Workload API, a file
-/// that something else renews.
+/// Gets a credential from an issuer, with a new key each time: an identity server, a Workload API,
+/// a file that something else renews.
 pub trait Issue: fmt::Debug + Send + Sync {
     /// Gets one. May take its time; whoever asks sets a limit.
     fn issue(&self) -> IssueFuture<'_>;
@@ -30,12 +30,12 @@ pub trait Issue: fmt::Debug + Send + Sync {
 
 /// An [`IdentitySource`] that renews its identity before it expires.
 ///
-/// It asks the issuer at two thirds of the lifetime, up to a tenth of the lifetime earlier, so that a
-/// fleet that started together does not ask together. When the issuer fails or panics, it is asked again
-/// after 1 s, 2 s, 4 s, … 60 s at most, each shortened by chance by up to a half; the old identity is
-/// given until it expires, and then none (F-03, BND-02). After the machine was suspended, or its clock was
-/// set forward, what has become due meanwhile is asked for within 30 s. Dropping the last clone ends the
-/// task.
+/// It asks the issuer at two thirds of the lifetime, up to a tenth of the lifetime earlier, so that
+/// a fleet that started together does not ask together. When the issuer fails or panics, it is
+/// asked again after 1 s, 2 s, 4 s, … 60 s at most, each shortened by chance by up to a half; the
+/// old identity is given until it expires, and then none (F-03, BND-02). After the machine was
+/// suspended, or its clock was set forward, what has become due meanwhile is asked for within 30 s.
+/// Dropping the last clone ends the task.
 #[derive(Clone)]
 pub struct RenewingSource(Arc<Shared>);
 
@@ -97,8 +97,8 @@ impl RenewingSourceBuilder {
     ///
     /// # Errors
     ///
-    /// `source.unavailable` when the issuer gives nothing or takes too long, `source.expired` when what it
-    /// gives has expired.
+    /// `source.unavailable` when the issuer gives nothing or takes too long, `source.expired` when
+    /// what it gives has expired.
     pub async fn start(self) -> Result<RenewingSource, Error> {
         let first = self.ask().await?;
         let current = Arc::new(ArcSwap::from_pointee(first));
@@ -107,8 +107,8 @@ impl RenewingSourceBuilder {
     }
 
     async fn ask(&self) -> Result<Identity, Error> {
-        // A task of its own, so that an issuer that panics costs one renewal and not all. It ends with the
-        // set.
+        // A task of its own, so that an issuer that panics costs one renewal and not all. It ends
+        // with the set.
         let mut asking = JoinSet::new();
         let issuer = Arc::clone(&self.issuer);
         asking.spawn(async move { issuer.issue().await });
@@ -143,8 +143,8 @@ impl RenewingSourceBuilder {
 
     /// Waits so many whole seconds, at least one, less up to `earlier` by chance.
     ///
-    /// A machine that slept, or a clock that was set forward, does not make it longer: the runtime's own
-    /// clock may stand still meanwhile, so the time is looked at after each step.
+    /// A machine that slept, or a clock that was set forward, does not make it longer: the
+    /// runtime's own clock may stand still meanwhile, so the time is looked at after each step.
     async fn wait(&self, latest: Duration, earlier: Duration) {
         let latest = Duration::from_secs(latest.as_secs().max(1));
         let mut left = latest.saturating_sub(self.chance(earlier));
@@ -159,8 +159,8 @@ impl RenewingSourceBuilder {
         }
     }
 
-    /// From nothing to `most`, in milliseconds. Without chance it is nothing: moments are merely not
-    /// spread then.
+    /// From nothing to `most`, in milliseconds. Without chance it is nothing: moments are merely
+    /// not spread then.
     fn chance(&self, most: Duration) -> Duration {
         let mut bytes = [0; 8];
         let number = self

@@ -14,9 +14,9 @@ use crate::Error;
 /// The keys that vouch for the identifiers of one origin, and for no other (ID-07).
 ///
 /// For a `spiffe` origin the document is a SPIFFE bundle, a JWK set with `spiffe_sequence` and
-/// `spiffe_refresh_hint`, whose entries say by `use` what they are for: `wit-svid` or `jwt-svid`; all
-/// others are ignored one by one (SPIFFE Trust Domain and Bundle §4). For a `wimse` origin it is a plain
-/// JWK set. A bundle without a usable key is a bundle: it trusts nothing (BND-02).
+/// `spiffe_refresh_hint`, whose entries say by `use` what they are for: `wit-svid` or `jwt-svid`;
+/// all others are ignored one by one (SPIFFE Trust Domain and Bundle §4). For a `wimse` origin it
+/// is a plain JWK set. A bundle without a usable key is a bundle: it trusts nothing (BND-02).
 #[derive(Clone, Debug)]
 pub struct Bundle {
     origin: Origin,
@@ -37,14 +37,15 @@ struct Members {
 }
 
 impl Bundle {
-    /// Reads the document of an origin: a SPIFFE bundle or a JWK set, as its scheme demands. The provider
-    /// prepares these keys, and later those of the tokens that they vouch for.
+    /// Reads the document of an origin: a SPIFFE bundle or a JWK set, as its scheme demands. The
+    /// provider prepares these keys, and later those of the tokens that they vouch for.
     ///
-    /// An entry of a SPIFFE bundle whose `use` is neither `wit-svid` nor `jwt-svid` is passed over (BND-01): of a plain JWK set nothing is left, and nobody is trusted. Such a
-    /// set is read by [`jwk_set`](Self::jwk_set).
+    /// An entry of a SPIFFE bundle whose `use` is neither `wit-svid` nor `jwt-svid` is passed over
+    /// (BND-01): of a plain JWK set nothing is left, and nobody is trusted. Such a set is read by
+    /// [`jwk_set`](Self::jwk_set).
     ///
-    /// A RSA key of a SPIFFE bundle that has no `alg` is taken for RS256, which is what SPIRE publishes
-    /// and signs.
+    /// A RSA key of a SPIFFE bundle that has no `alg` is taken for RS256, which is what SPIRE
+    /// publishes and signs.
     ///
     /// # Errors
     ///
@@ -60,8 +61,8 @@ impl Bundle {
         }
     }
 
-    /// Reads a plain JWK set whose keys vouch for the WITs of this origin: `use` absent or `sig`. For a
-    /// `spiffe` origin that publishes no SPIFFE bundle; no JWT-SVID is accepted by it.
+    /// Reads a plain JWK set whose keys vouch for the WITs of this origin: `use` absent or `sig`.
+    /// For a `spiffe` origin that publishes no SPIFFE bundle; no JWT-SVID is accepted by it.
     ///
     /// # Errors
     ///
@@ -110,8 +111,8 @@ impl Bundle {
         })
     }
 
-    /// The last moment at which this bundle is still believed when no newer one could be had. After it,
-    /// every credential of the origin is refused with `trust.stale` (BND-02).
+    /// The last moment at which this bundle is still believed when no newer one could be had. After
+    /// it, every credential of the origin is refused with `trust.stale` (BND-02).
     #[must_use]
     pub const fn good_until(mut self, until: UnixTime) -> Self {
         self.good_until = Some(until);

@@ -12,9 +12,11 @@ use serde_json::value::RawValue;
 use super::Bundle;
 use crate::Error;
 
-/// A SPIFFE bundle map: an object whose member `trust_domains` holds bundles by the names of their trust domains (SPIFFE Trust Domain and Bundle §5, BND-03).
+/// A SPIFFE bundle map: an object whose member `trust_domains` holds bundles by the names of their
+/// trust domains (SPIFFE Trust Domain and Bundle §5, BND-03).
 ///
-/// It is the state of the world: what stood in the map before and does not any more is withdrawn. Refresh hints of single bundles say nothing about the map (§5.1.1).
+/// It is the state of the world: what stood in the map before and does not any more is withdrawn.
+/// Refresh hints of single bundles say nothing about the map (§5.1.1).
 ///
 /// ```
 /// use aims_jose::provider::AWS_LC;
@@ -34,7 +36,8 @@ pub struct BundleMap {
     broken: Vec<BrokenBundle>,
 }
 
-/// A member of a map that is no bundle. It costs itself alone: whatever was believed of that trust domain before stays until its own limit (BND-02).
+/// A member of a map that is no bundle. It costs itself alone: whatever was believed of that trust
+/// domain before stays until its own limit (BND-02).
 #[derive(Clone, Debug)]
 pub struct BrokenBundle {
     trust_domain: String,
@@ -51,8 +54,9 @@ impl BundleMap {
     ///
     /// # Errors
     ///
-    /// `bundle.syntax` where it is no map, too long, or of too many trust domains; `bundle.repeated` where the name of a trust domain, or another member of the map, stands twice (§6.3). What is
-    /// wrong with a single bundle is in [`broken`](Self::broken).
+    /// `bundle.syntax` where it is no map, too long, or of too many trust domains;
+    /// `bundle.repeated` where the name of a trust domain, or another member of the map, stands
+    /// twice (§6.3). What is wrong with a single bundle is in [`broken`](Self::broken).
     pub fn parse(document: &[u8], provider: &'static dyn Provider) -> Result<Self, Error> {
         if document.len() > Self::MAX_LEN {
             return Err(too_large());
@@ -95,7 +99,8 @@ impl BrokenBundle {
         &self.trust_domain
     }
 
-    /// What is wrong: `bundle.syntax`, also for a name that is none of a trust domain, or `bundle.kid`.
+    /// What is wrong: `bundle.syntax`, also for a name that is none of a trust domain, or
+    /// `bundle.kid`.
     #[must_use]
     pub const fn error(&self) -> &Error {
         &self.error
@@ -112,7 +117,8 @@ fn read(name: &str, bundle: &RawValue, provider: &'static dyn Provider) -> Resul
 
 type Member<'a> = (Text<'a>, &'a RawValue);
 
-/// The members of an object, each once. What they hold is not looked into: that is for whoever reads it.
+/// The members of an object, each once. What they hold is not looked into: that is for whoever
+/// reads it.
 fn members(json: &str) -> Result<Vec<Member<'_>>, Error> {
     let Members(members) = serde_json::from_str(json).or(Err(Error::BundleSyntax(None)))?;
     if members.len() > BundleMap::MAX_TRUST_DOMAINS {

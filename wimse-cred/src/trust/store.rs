@@ -13,7 +13,8 @@ use arc_swap::{ArcSwap, Guard};
 use super::Bundle;
 use crate::Error;
 
-/// The trusted origins at one moment. Never changes; [`TrustStore::snapshot`] gives the current one.
+/// The trusted origins at one moment. Never changes; [`TrustStore::snapshot`] gives the current
+/// one.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     epoch: u64,
@@ -21,9 +22,9 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// Which snapshot this is: it grows with every change of the store. For records and health pages,
-    /// which say by it whose word a decision was taken on, and whether a change has arrived. Nothing is
-    /// decided by it: two stores may have the same epoch and trust others.
+    /// Which snapshot this is: it grows with every change of the store. For records and health
+    /// pages, which say by it whose word a decision was taken on, and whether a change has arrived.
+    /// Nothing is decided by it: two stores may have the same epoch and trust others.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
@@ -74,8 +75,8 @@ pub(crate) fn select<'a>(
 /// Origins and their bundles, replaced while others read.
 ///
 /// Readers take a snapshot and hold no lock; a change makes the next snapshot, with the next epoch.
-/// Bundles of different origins are never pooled: a key vouches for the identifiers of its own origin
-/// alone (T-032).
+/// Bundles of different origins are never pooled: a key vouches for the identifiers of its own
+/// origin alone (T-032).
 #[derive(Debug, Default)]
 pub struct TrustStore {
     now: ArcSwap<Trust>,
@@ -101,8 +102,8 @@ impl TrustStore {
     ///
     /// # Errors
     ///
-    /// `bundle.sequence` where the origin's bundle has a higher `spiffe_sequence`, or has one and this
-    /// one has none; the old one stays (BND-02).
+    /// `bundle.sequence` where the origin's bundle has a higher `spiffe_sequence`, or has one and
+    /// this one has none; the old one stays (BND-02).
     pub fn set(&self, bundle: Bundle) -> Result<(), Error> {
         let _held = self.write();
         let mut next = Trust::clone(&self.now.load());
@@ -119,8 +120,8 @@ impl TrustStore {
         Ok(())
     }
 
-    /// Trusts exactly these bundles from now on, whatever their sequence numbers: an operator's word,
-    /// such as a configuration read again.
+    /// Trusts exactly these bundles from now on, whatever their sequence numbers: an operator's
+    /// word, such as a configuration read again.
     pub fn replace(&self, bundles: impl IntoIterator<Item = Bundle>) {
         let _held = self.write();
         let mut next = Trust {

@@ -13,8 +13,10 @@ use crate::trust::TrustStore;
 
 /// Remembers WITs that were verified: the second time, a WIT costs a SHA-256 and a lookup.
 ///
-/// An entry is made only by a verification (T-039) and is not used past its `exp`, when the key that signed it has left its origin's bundle, when the bundle
-/// is stale, or when it was [revoked](Self::revoke) (T-038). Rules belong to the cache, so that an entry never passes laxer rules than a fresh token.
+/// An entry is made only by a verification (T-039) and is not used past its `exp`, when the key
+/// that signed it has left its origin's bundle, when the bundle is stale, or when it was
+/// [revoked](Self::revoke) (T-038). Rules belong to the cache, so that an entry never passes laxer
+/// rules than a fresh token.
 #[derive(Debug)]
 pub struct WitCache {
     rules: WitRules,
@@ -37,7 +39,8 @@ impl Revocation {
         Self::of_signed_hash(*wit.signed_hash(), wit.expires())
     }
 
-    /// Of the WIT whose header and payload have this SHA-256 ([`Wit::signed_hash`]), until it expires.
+    /// Of the WIT whose header and payload have this SHA-256 ([`Wit::signed_hash`]), until it
+    /// expires.
     #[must_use]
     pub const fn of_signed_hash(signed_hash: [u8; 32], expires: UnixTime) -> Self {
         Self {
@@ -48,7 +51,8 @@ impl Revocation {
 }
 
 impl WitCache {
-    /// Keeps at most so many verified WITs, and at most so many revocations. Everything it gives passes these rules.
+    /// Keeps at most so many verified WITs, and at most so many revocations. Everything it gives
+    /// passes these rules.
     #[must_use]
     pub fn new(capacity: usize, rules: WitRules) -> Self {
         Self {
@@ -91,7 +95,8 @@ impl WitCache {
     ///
     /// # Errors
     ///
-    /// `wit.revocations_full` when there are as many live revocations as the cache has room for: then this one is **not** in force.
+    /// `wit.revocations_full` when there are as many live revocations as the cache has room for:
+    /// then this one is **not** in force.
     pub fn revoke(&self, revocation: Revocation, now: UnixTime) -> Result<(), Error> {
         let mut revoked = self.revoked.write().unwrap_or_else(PoisonError::into_inner);
         if revoked.len() >= self.capacity {

@@ -58,13 +58,14 @@ impl WitIssuer {
         self
     }
 
-    /// Issues a WIT that says: the workload `id` holds `key`. The lifetime is in whole seconds, from 1 s
-    /// to 24 h. Of the key only its public members and its `alg` are written.
+    /// Issues a WIT that says: the workload `id` holds `key`. The lifetime is in whole seconds,
+    /// from 1 s to 24 h. Of the key only its public members and its `alg` are written.
     ///
     /// # Errors
     ///
-    /// `cred.issue` where the key has no `alg`, the lifetime is out of bounds, or for a WIT-SVID the signer
-    /// has no key id, or signer or key are of an algorithm outside [`AlgorithmSet::SVID`]; `cred.sign`.
+    /// `cred.issue` where the key has no `alg`, the lifetime is out of bounds, or for a WIT-SVID
+    /// the signer has no key id, or signer or key are of an algorithm outside
+    /// [`AlgorithmSet::SVID`]; `cred.sign`.
     pub fn issue(
         &self,
         id: &WorkloadId,

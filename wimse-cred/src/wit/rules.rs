@@ -25,7 +25,8 @@ impl WitRules {
         }
     }
 
-    /// WIT-SVIDs alone (SVD-01): a SPIFFE ID, `kid`, no `aud`, and only RS, PS and ES algorithms, for the token and for the key that it confirms.
+    /// WIT-SVIDs alone (SVD-01): a SPIFFE ID, `kid`, no `aud`, and only RS, PS and ES algorithms,
+    /// for the token and for the key that it confirms.
     #[must_use]
     pub fn wit_svid() -> Self {
         Self {

@@ -19,8 +19,8 @@ use super::{TYP, WitRules};
 use crate::Error;
 use crate::trust::{Bundle, Trust, select};
 
-/// A verified workload identity token (draft-ietf-wimse-workload-creds §3.1): the bundle of its origin
-/// vouches that the workload [`id`](Self::id) holds the key [`key`](Self::key).
+/// A verified workload identity token (draft-ietf-wimse-workload-creds §3.1): the bundle of its
+/// origin vouches that the workload [`id`](Self::id) holds the key [`key`](Self::key).
 ///
 /// It says nothing of who sent it: identity comes from a proof of possession of that key (WIT-06).
 /// Clones share what was read.
@@ -78,9 +78,9 @@ struct Confirmation<'a> {
 }
 
 impl Wit {
-    /// Verifies a WIT: `typ`, the signature by the one key of its origin's bundle that fits its `kid` and
-    /// `alg`, `sub`, `exp`, `nbf`, `iat`, and `cnf.jwk`, which is prepared for the proofs to come. Unknown
-    /// claims are ignored (WIT-08).
+    /// Verifies a WIT: `typ`, the signature by the one key of its origin's bundle that fits its
+    /// `kid` and `alg`, `sub`, `exp`, `nbf`, `iat`, and `cnf.jwk`, which is prepared for the proofs
+    /// to come. Unknown claims are ignored (WIT-08).
     ///
     /// # Errors
     ///
@@ -94,7 +94,8 @@ impl Wit {
     ) -> Result<Self, Error> {
         let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Wit)?;
         check_header(token.header(), rules)?;
-        // Read once, and strictly. Nothing of it is believed before the signature was verified; `sub` chooses the key until then.
+        // Read once, and strictly. Nothing of it is believed before the signature was verified;
+        // `sub` chooses the key until then.
         let payload = token.unverified_payload().map_err(Error::Wit)?;
         let claims: Claims = aims_jose::json::from_object(payload).map_err(Error::Wit)?;
         let sub = required(claims.sub, "sub").map_err(Error::Wit)?;
@@ -139,7 +140,8 @@ impl Wit {
         &self.0.id
     }
 
-    /// The workload's public key, `cnf.jwk`, prepared to verify with [`algorithm`](Self::algorithm).
+    /// The workload's public key, `cnf.jwk`, prepared to verify with
+    /// [`algorithm`](Self::algorithm).
     #[must_use]
     pub fn key(&self) -> &VerifyingKey {
         &self.0.key
@@ -163,8 +165,8 @@ impl Wit {
         &self.0.hash
     }
 
-    /// SHA-256 of header and payload: the same for every signature over them, so that another spelling of
-    /// a signature does not escape a revocation.
+    /// SHA-256 of header and payload: the same for every signature over them, so that another
+    /// spelling of a signature does not escape a revocation.
     #[must_use]
     pub fn signed_hash(&self) -> &[u8; 32] {
         &self.0.signed_hash
@@ -191,7 +193,8 @@ impl Wit {
         self.0.verified.claims()
     }
 
-    /// Whether the trust as it is now still vouches with the key that did, and the token has not ended.
+    /// Whether the trust as it is now still vouches with the key that did, and the token has not
+    /// ended.
     pub(super) fn check_still(
         &self,
         trust: &Trust,
@@ -260,7 +263,8 @@ fn confirmed(
     rules: &WitRules,
 ) -> Result<(VerifyingKey, Algorithm), Error> {
     let refused = |error| Error::Confirmation(Some(error));
-    // Members that stand twice were refused with the claims; serde alone would take an array for it.
+    // Members that stand twice were refused with the claims; serde alone would take an array for
+    // it.
     if !cnf.get().starts_with('{') {
         return Err(refused(aims_jose::Error::NotAnObject));
     }

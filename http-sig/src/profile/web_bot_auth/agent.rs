@@ -1,4 +1,5 @@
-//! An agent: where the keys of a signature are published (draft §"Signature-Agent", §"Key Distribution and Discovery").
+//! An agent: where the keys of a signature are published (draft §"Signature-Agent", §"Key
+//! Distribution and Discovery").
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -35,8 +36,8 @@ impl Discovery {
 
 /// A member of `Signature-Agent`, which is a claim until the keys of its URL verify the request.
 ///
-/// URLs are taken in their normal form alone (RFC 3986 §6.2.2, §6.2.3), so that two spellings never are one agent: lower case, no default port, no dot segments, no
-/// needless escapes, no fragment.
+/// URLs are taken in their normal form alone (RFC 3986 §6.2.2, §6.2.3), so that two spellings never
+/// are one agent: lower case, no default port, no dot segments, no needless escapes, no fragment.
 ///
 /// ```
 /// use aims_http_sig::profile::web_bot_auth::SignatureAgent;
@@ -157,7 +158,8 @@ fn is_normal_host(host: &str) -> bool {
         let address = inner.strip_suffix(']').map(str::parse::<Ipv6Addr>);
         return matches!(address, Some(Ok(address)) if format!("[{address}]") == host);
     }
-    // What ends in a number is read as an address by browsers, in whatever spelling (`127.1`, `0x7f.0.0.1`), and here in one.
+    // What ends in a number is read as an address by browsers, in whatever spelling (`127.1`,
+    // `0x7f.0.0.1`), and here in one.
     let name = host.strip_suffix('.').unwrap_or(host);
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());

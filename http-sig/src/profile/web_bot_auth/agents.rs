@@ -17,7 +17,8 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Where the key is said to be published; none where the request does not say it, and the [policy](super::RequestPolicy::accepting_no_agent) takes that.
+    /// Where the key is said to be published; none where the request does not say it, and the
+    /// [policy](super::RequestPolicy::accepting_no_agent) takes that.
     #[must_use]
     pub const fn agent(&self) -> Option<&SignatureAgent> {
         self.agent.as_ref()
@@ -29,7 +30,8 @@ impl Claim {
         &self.key_id
     }
 
-    /// The error for a claim whose key is not known: it names the URL, so that a rim may look there once.
+    /// The error for a claim whose key is not known: it names the URL, so that a rim may look there
+    /// once.
     #[must_use]
     pub fn unknown(&self) -> Error {
         Error::AgentKeyUnknown {
@@ -39,9 +41,11 @@ impl Claim {
     }
 }
 
-/// Finds the key of a claim, by URL and thumbprint together (draft §"Validating Message Signature").
+/// Finds the key of a claim, by URL and thumbprint together (draft §"Validating Message
+/// Signature").
 pub trait AgentKeys: Debug + Send + Sync {
-    /// The key of this thumbprint that is published at this URL; where the claim has no URL, a key that is known by itself.
+    /// The key of this thumbprint that is published at this URL; where the claim has no URL, a key
+    /// that is known by itself.
     ///
     /// # Errors
     ///

@@ -60,12 +60,14 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Reads the document. A key that cannot be used costs itself alone: one without an algorithm of RFC 9421, before its `nbf` or from its `exp` on, whose `kid` is
-    /// not its thumbprint at the well-known place, or one of the published test keys.
+    /// Reads the document. A key that cannot be used costs itself alone: one without an algorithm
+    /// of RFC 9421, before its `nbf` or from its `exp` on, whose `kid` is not its thumbprint at the
+    /// well-known place, or one of the published test keys.
     ///
     /// # Errors
     ///
-    /// What [`JwkSet::parse`] says of the whole: `jwks.json`, `jwks.too_large`, `jwks.duplicate_kid`, `jws.duplicate_member`.
+    /// What [`JwkSet::parse`] says of the whole: `jwks.json`, `jwks.too_large`,
+    /// `jwks.duplicate_kid`, `jws.duplicate_member`.
     pub fn parse(
         json: &[u8],
         rules: &DirectoryRules,
@@ -91,8 +93,10 @@ impl Directory {
         Ok(Self { keys })
     }
 
-    /// The document with these keys, each by its thumbprint: to be served at [`DIRECTORY_PATH`](super::DIRECTORY_PATH) as
-    /// [`DIRECTORY_MEDIA_TYPE`](super::DIRECTORY_MEDIA_TYPE), and [signed](super::DirectorySigning) by each of them.
+    /// The document with these keys, each by its thumbprint: to be served at
+    /// [`DIRECTORY_PATH`](super::DIRECTORY_PATH) as
+    /// [`DIRECTORY_MEDIA_TYPE`](super::DIRECTORY_MEDIA_TYPE), and [signed](super::DirectorySigning)
+    /// by each of them.
     #[must_use]
     pub fn to_publish<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>) -> String {
         let published = |key: &VerifyingKey| -> Jwk {
@@ -103,7 +107,8 @@ impl Directory {
         set.to_json()
     }
 
-    /// The entries of the document that these keys were read from which are these keys, with all that they say: what is left of it to be kept.
+    /// The entries of the document that these keys were read from which are these keys, with all
+    /// that they say: what is left of it to be kept.
     #[must_use]
     pub fn excerpt(&self, json: &[u8]) -> String {
         let document: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
@@ -196,7 +201,8 @@ fn times(json: &[u8]) -> Vec<Times> {
     entries.into_iter().flatten().map(of_entry).collect()
 }
 
-/// The thumbprints of RFC 9421's test-key-ed25519 and test-key-rsa-pss (draft §"Test and Demonstration Keys").
+/// The thumbprints of RFC 9421's test-key-ed25519 and test-key-rsa-pss (draft §"Test and
+/// Demonstration Keys").
 const TEST_KEYS: &[&str] = &[
     "poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U",
     "oD0HwocPBSfpNy5W3bpJeyFGY_IQ_YpqxSjQ3Yd-CLA",

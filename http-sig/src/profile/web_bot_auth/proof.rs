@@ -1,4 +1,5 @@
-//! The signatures of a directory (draft appendix "Possession Proof on the Directory Response"): each key shows that whoever serves it holds it, for this authority.
+//! The signatures of a directory (draft appendix "Possession Proof on the Directory Response"):
+//! each key shows that whoever serves it holds it, for this authority.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::{
     Section, Signing,
 };
 
-/// How the answers of a directory are signed: `@authority` of the request and `content-digest`, with `created`, `expires`, `keyid` and `tag`.
+/// How the answers of a directory are signed: `@authority` of the request and `content-digest`,
+/// with `created`, `expires`, `keyid` and `tag`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct DirectorySigning {
@@ -22,16 +24,19 @@ pub struct DirectorySigning {
 }
 
 impl DirectorySigning {
-    /// Signatures that live that long, in whole seconds; longer than what republishes the document keeps it.
+    /// Signatures that live that long, in whole seconds; longer than what republishes the document
+    /// keeps it.
     pub const fn for_lifetime(lifetime: Duration) -> Self {
         Self { lifetime }
     }
 
-    /// Makes the signature base for one key of the document; each key signs with a label of its own. `Content-Digest` is there already.
+    /// Makes the signature base for one key of the document; each key signs with a label of its
+    /// own. `Content-Digest` is there already.
     ///
     /// # Errors
     ///
-    /// `sig.component_absent` without `Content-Digest`, `sig.prepare` where the lifetime is less than a second, those of [`Signing::prepare`].
+    /// `sig.component_absent` without `Content-Digest`, `sig.prepare` where the lifetime is less
+    /// than a second, those of [`Signing::prepare`].
     pub fn prepare(
         &self,
         label: &str,
@@ -59,12 +64,13 @@ fn covered() -> Result<[Component; 2], Error> {
     ])
 }
 
-/// The keys of a directory that have signed the response it came in, to this request. What is wrong with one signature costs the key that it is of.
+/// The keys of a directory that have signed the response it came in, to this request. What is wrong
+/// with one signature costs the key that it is of.
 ///
 /// # Errors
 ///
-/// `digest.…` where `Content-Digest` is missing or not that of the body, `sig.directory_unproven` where no signature is there, and what is wrong with the first where
-/// none is good.
+/// `digest.…` where `Content-Digest` is missing or not that of the body, `sig.directory_unproven`
+/// where no signature is there, and what is wrong with the first where none is good.
 pub fn proven(
     directory: &Directory,
     response: &dyn Message,

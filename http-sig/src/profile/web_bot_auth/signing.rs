@@ -15,8 +15,9 @@ use crate::{
 
 /// How the requests of an agent are signed.
 ///
-/// Covered are `@authority`, `@method`, `@path`, `content-digest` where it is there, and the agent's member of `signature-agent`; parameters are `created`, `keyid`,
-/// `alg`, `expires`, `nonce` and `tag`.
+/// Covered are `@authority`, `@method`, `@path`, `content-digest` where it is there, and the
+/// agent's member of `signature-agent`; parameters are `created`, `keyid`, `alg`, `expires`,
+/// `nonce` and `tag`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct RequestSigning {
@@ -53,7 +54,8 @@ impl RequestSigning {
         self
     }
 
-    /// Covers `@authority` and nothing else of the request: whoever sees it can send any other request to that authority, until it expires. Add what narrows it.
+    /// Covers `@authority` and nothing else of the request: whoever sees it can send any other
+    /// request to that authority, until it expires. Add what narrows it.
     pub fn covering_authority_alone(mut self) -> Self {
         self.components = vec![Component::AUTHORITY];
         self
@@ -67,14 +69,16 @@ impl RequestSigning {
         self
     }
 
-    /// Covers these components as well. Who covers another signature of the request covers its member of `signature-input` and all that it covers, or `prepare` refuses:
-    /// a signature by itself does not say of what message it is (draft §"Multiple Signatures").
+    /// Covers these components as well. Who covers another signature of the request covers its
+    /// member of `signature-input` and all that it covers, or `prepare` refuses: a signature by
+    /// itself does not say of what message it is (draft §"Multiple Signatures").
     pub fn covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
         self.components.extend(components);
         self
     }
 
-    /// Signatures that live that long, in whole seconds: 1 s to [`MAX_LIFETIME`], or `prepare` refuses.
+    /// Signatures that live that long, in whole seconds: 1 s to [`MAX_LIFETIME`], or `prepare`
+    /// refuses.
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
@@ -86,7 +90,8 @@ impl RequestSigning {
         self
     }
 
-    /// The value of the field `Signature-Agent`, or the line that is added to it. It is in the request before [`prepare`](Self::prepare).
+    /// The value of the field `Signature-Agent`, or the line that is added to it. It is in the
+    /// request before [`prepare`](Self::prepare).
     #[must_use]
     pub fn signature_agent(&self) -> String {
         self.agent.to_member(&self.label)
@@ -96,9 +101,10 @@ impl RequestSigning {
     ///
     /// # Errors
     ///
-    /// `sig.component_absent` where `Signature-Agent` has no member of the label, `sig.agent` where the member is another one, `sig.limit` where it has more members
-    /// than a receiver reads, `sig.lifetime` over a day, `sig.prepare` under a second,
-    /// `sig.component_required` where another signature is covered without all that it covers, and those of [`Signing::prepare`].
+    /// `sig.component_absent` where `Signature-Agent` has no member of the label, `sig.agent` where
+    /// the member is another one, `sig.limit` where it has more members than a receiver reads,
+    /// `sig.lifetime` over a day, `sig.prepare` under a second, `sig.component_required` where
+    /// another signature is covered without all that it covers, and those of [`Signing::prepare`].
     pub fn prepare(
         &self,
         request: &dyn Message,
@@ -174,7 +180,8 @@ fn has(message: &dyn Message, field: &str) -> bool {
     there
 }
 
-/// What a receiver sends as `Accept-Signature`, with 403, so that a client signs (draft §"Requesting a Message Signature").
+/// What a receiver sends as `Accept-Signature`, with 403, so that a client signs (draft
+/// §"Requesting a Message Signature").
 ///
 /// # Errors
 ///

@@ -4,8 +4,9 @@ use http::StatusCode;
 
 use crate::Error;
 
-/// The status of the answer to a request that is refused for its signature (draft §"Requesting a Message Signature", §"Validating Message Signature"). Whether it is
-/// refused at all is up to the receiver: a request that cannot be attributed is not a bad one.
+/// The status of the answer to a request that is refused for its signature (draft §"Requesting a
+/// Message Signature", §"Validating Message Signature"). Whether it is refused at all is up to the
+/// receiver: a request that cannot be attributed is not a bad one.
 ///
 /// | status | where |
 /// |---|---|

@@ -40,7 +40,8 @@ enum NoAgent {
 }
 
 impl RequestPolicy {
-    /// Signatures that cover `@authority` or `@target-uri` and their member of `Signature-Agent`, live a day at most and have a public key; 30 s of skew.
+    /// Signatures that cover `@authority` or `@target-uri` and their member of `Signature-Agent`,
+    /// live a day at most and have a public key; 30 s of skew.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -74,28 +75,32 @@ impl RequestPolicy {
         self
     }
 
-    /// Other limits. `Signature-Agent` is as long as `Signature` at most, and has no more members than there may be signatures.
+    /// Other limits. `Signature-Agent` is as long as `Signature` at most, and has no more members
+    /// than there may be signatures.
     #[must_use]
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Takes `Signature-Agent` as a bare string as well, covered as a whole: what earlier drafts had (draft §"Signature-Agent").
+    /// Takes `Signature-Agent` as a bare string as well, covered as a whole: what earlier drafts
+    /// had (draft §"Signature-Agent").
     #[must_use]
     pub const fn accepting_legacy_agent(mut self) -> Self {
         self.legacy = Legacy::Taken;
         self
     }
 
-    /// Takes a request without `Signature-Agent` as well, from whoever holds a key that is known by itself (draft §"When No URL Is Available").
+    /// Takes a request without `Signature-Agent` as well, from whoever holds a key that is known by
+    /// itself (draft §"When No URL Is Available").
     #[must_use]
     pub const fn accepting_no_agent(mut self) -> Self {
         self.no_agent = NoAgent::Taken;
         self
     }
 
-    /// What the signatures of this profile claim, before anything is verified: the directories that a rim may have to look into.
+    /// What the signatures of this profile claim, before anything is verified: the directories that
+    /// a rim may have to look into.
     ///
     /// # Errors
     ///
@@ -108,8 +113,9 @@ impl RequestPolicy {
     ///
     /// # Errors
     ///
-    /// `sig.missing`, `sig.ambiguous` where there are several, `sig.component_required`, `sig.agent`, `sig.agent_ambiguous`, `sig.agent_key_unknown`, `sig.lifetime`
-    /// and the other codes `sig.…`.
+    /// `sig.missing`, `sig.ambiguous` where there are several, `sig.component_required`,
+    /// `sig.agent`, `sig.agent_ambiguous`, `sig.agent_key_unknown`, `sig.lifetime` and the other
+    /// codes `sig.…`.
     pub fn verify(
         &self,
         request: &dyn Message,
@@ -122,7 +128,8 @@ impl RequestPolicy {
         verified.pop().ok_or(Error::SignatureMissing)
     }
 
-    /// Verifies each signature of this profile that a request has, each by itself: all are good, and there is at least one (draft §"Multiple Signatures").
+    /// Verifies each signature of this profile that a request has, each by itself: all are good,
+    /// and there is at least one (draft §"Multiple Signatures").
     ///
     /// # Errors
     ///
@@ -142,7 +149,8 @@ impl RequestPolicy {
         Ok(verified)
     }
 
-    /// Does this with each signature of this profile, of which there are not more than `most`. The fields are read once for all of them.
+    /// Does this with each signature of this profile, of which there are not more than `most`. The
+    /// fields are read once for all of them.
     fn each<T>(
         &self,
         request: &dyn Message,
@@ -202,7 +210,8 @@ impl RequestPolicy {
             return Err(required(Component::AUTHORITY.id()));
         }
         let members: Vec<&str> = components.iter().filter_map(member_key).collect();
-        // A member under the label is this signature's own; a label may have been changed on the way (RFC 9421 §7.2.5), a covered member may not.
+        // A member under the label is this signature's own; a label may have been changed on the
+        // way (RFC 9421 §7.2.5), a covered member may not.
         let agent = match members.as_slice() {
             [] => self.without_member(agents, covers(WHOLE_FIELD))?,
             [key] => Some(agents.member(key)?),
@@ -249,7 +258,8 @@ fn is_ours(signature: &UnverifiedSignature<'_>) -> bool {
     signature.parameters().tag().as_deref() == Some(TAG)
 }
 
-/// The key of a member of the field in the headers, as it is read here: in the trailers, or serialised anew, it would be another one.
+/// The key of a member of the field in the headers, as it is read here: in the trailers, or
+/// serialised anew, it would be another one.
 fn member_key<'a>(id: &ComponentId<'a>) -> Option<&'a str> {
     let is_plain = id.name() == FIELD && id.flags() == Flags::default();
     id.argument().filter(|_key| is_plain)
@@ -293,7 +303,8 @@ impl UnspentRequest {
     ///
     /// # Errors
     ///
-    /// `sig.parameter_required` where there is no nonce, `replay.replayed`, and all other `replay.…`.
+    /// `sig.parameter_required` where there is no nonce, `replay.replayed`, and all other
+    /// `replay.…`.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<VerifiedRequest, Error> {
         Ok(VerifiedRequest {
             claim: self.claim,
@@ -301,7 +312,8 @@ impl UnspentRequest {
         })
     }
 
-    /// Takes the request although the same may come again, to whatever is not covered, until it expires.
+    /// Takes the request although the same may come again, to whatever is not covered, until it
+    /// expires.
     #[must_use]
     pub fn accept_replays(self) -> VerifiedRequest {
         VerifiedRequest {
@@ -311,7 +323,8 @@ impl UnspentRequest {
     }
 }
 
-/// Proof that a holder of a key that the agent publishes signed this request. Only verification makes one. It says nothing of who runs the agent, or what for.
+/// Proof that a holder of a key that the agent publishes signed this request. Only verification
+/// makes one. It says nothing of who runs the agent, or what for.
 #[derive(Clone, Debug)]
 pub struct VerifiedRequest {
     claim: Claim,
@@ -319,7 +332,8 @@ pub struct VerifiedRequest {
 }
 
 impl VerifiedRequest {
-    /// The URL that stands for the agent, to log, limit or block; none where only the [key](Self::key_id) is known.
+    /// The URL that stands for the agent, to log, limit or block; none where only the
+    /// [key](Self::key_id) is known.
     #[must_use]
     pub fn agent(&self) -> Option<&str> {
         self.claim.agent().map(SignatureAgent::identifier)

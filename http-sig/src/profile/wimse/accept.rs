@@ -5,14 +5,16 @@ use super::{
 };
 use crate::{Component, ComponentId, Error, Limits, Message, SignatureRequest, Start};
 
-/// What a server sends in a response, so that the next requests are signed: every component of [`RequestSigning`](super::RequestSigning).
+/// What a server sends in a response, so that the next requests are signed: every component of
+/// [`RequestSigning`](super::RequestSigning).
 #[must_use]
 pub fn wanted_request_signature() -> SignatureRequest {
     wanted(request_components())
 }
 
-/// What a client sends in a request, so that the response is signed where the server likes to: every component of
-/// [`ResponseSigning`](super::ResponseSigning). To insist, it [asks](super::RequestSigning::asking_for_signed_response).
+/// What a client sends in a request, so that the response is signed where the server likes to:
+/// every component of [`ResponseSigning`](super::ResponseSigning). To insist, it
+/// [asks](super::RequestSigning::asking_for_signed_response).
 #[must_use]
 pub fn wanted_response_signature() -> SignatureRequest {
     wanted(response_components())
@@ -26,14 +28,17 @@ fn wanted(components: Vec<Component>) -> SignatureRequest {
         .with_tag(TAG)
 }
 
-/// Whether the message wants a signature of this profile: of its response where it is a request, of the next request where it is a response.
+/// Whether the message wants a signature of this profile: of its response where it is a request, of
+/// the next request where it is a response.
 ///
-/// What is signed then is what the profile signs, and nothing that a peer chose (T-077). Wishes of other purposes are passed over.
+/// What is signed then is what the profile signs, and nothing that a peer chose (T-077). Wishes of
+/// other purposes are passed over.
 ///
 /// # Errors
 ///
-/// `sig.not_offered` where the wish is of this profile and goes beyond it: another component, or a parameter that the profile does not have or whose value is the
-/// signer's. `sig.syntax` and the others of [`SignatureRequest::of`].
+/// `sig.not_offered` where the wish is of this profile and goes beyond it: another component, or a
+/// parameter that the profile does not have or whose value is the signer's. `sig.syntax` and the
+/// others of [`SignatureRequest::of`].
 pub fn is_signature_wanted(message: &dyn Message, limits: &Limits) -> Result<bool, Error> {
     let allowed = match message.start() {
         Start::Request { .. } => response_components(),

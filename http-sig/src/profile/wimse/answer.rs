@@ -29,7 +29,8 @@ pub struct ResponsePolicy {
 }
 
 impl ResponsePolicy {
-    /// Responses that are signed where the request asked for it; `expires` at most 5 minutes ahead, 30 s of skew.
+    /// Responses that are signed where the request asked for it; `expires` at most 5 minutes ahead,
+    /// 30 s of skew.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -41,7 +42,8 @@ impl ResponsePolicy {
         }
     }
 
-    /// Takes no unsigned response, whether the request asked or not: local policy (draft §"Signing the Response").
+    /// Takes no unsigned response, whether the request asked or not: local policy (draft §"Signing
+    /// the Response").
     #[must_use]
     pub const fn requiring_signature(mut self) -> Self {
         self.response = SignedResponse::Asked;
@@ -199,8 +201,8 @@ impl Keys for Judged<'_> {
 
 /// A signed response that is good, but for its body.
 ///
-/// It answers one request, whose [`Pending`](super::Pending) is gone, so the same response is not taken twice. A caller that also wants to see nonces once
-/// [spends](Self::spend) it.
+/// It answers one request, whose [`Pending`](super::Pending) is gone, so the same response is not
+/// taken twice. A caller that also wants to see nonces once [spends](Self::spend) it.
 #[derive(Debug)]
 #[must_use = "the body is anybody's until `check_body` or `reading_body` is called"]
 pub struct ResponseHead {
@@ -210,7 +212,8 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// Spends the nonce of the response, scoped to who signed it: the workload identifier of its WIT (SIG-08).
+    /// Spends the nonce of the response, scoped to who signed it: the workload identifier of its
+    /// WIT (SIG-08).
     ///
     /// # Errors
     ///
@@ -237,13 +240,15 @@ impl ResponseHead {
         Ok(self.response)
     }
 
-    /// For a body that is still to be read: what was verified of the head, and what the body has to be compared with.
+    /// For a body that is still to be read: what was verified of the head, and what the body has to
+    /// be compared with.
     pub fn reading_body(self) -> (VerifiedResponse, ContentCheck) {
         (self.response, self.content)
     }
 }
 
-/// Proof that the holder of the key signed this response to this request. Only verification makes one.
+/// Proof that the holder of the key signed this response to this request. Only verification makes
+/// one.
 #[derive(Clone, Debug)]
 pub struct VerifiedResponse {
     signature: VerifiedSignature,

@@ -65,8 +65,9 @@ impl Framed {
 
 /// What the body has to be, as it was signed.
 ///
-/// It outlives the verification of the head, so that a body can be read afterwards: in one piece by [`check`](Self::check), in pieces by
-/// [`hashing`](Self::hashing), as `http_body::Body` by `body` (with the feature `body`).
+/// It outlives the verification of the head, so that a body can be read afterwards: in one piece by
+/// [`check`](Self::check), in pieces by [`hashing`](Self::hashing), as `http_body::Body` by `body`
+/// (with the feature `body`).
 #[derive(Clone, Debug)]
 #[must_use = "the body is anybody's until it is compared"]
 pub struct ContentCheck {
@@ -107,7 +108,8 @@ impl ContentCheck {
         }
     }
 
-    /// Compares a body that comes in pieces. Where there is no digest, it is compared with that of the empty body.
+    /// Compares a body that comes in pieces. Where there is no digest, it is compared with that of
+    /// the empty body.
     ///
     /// # Errors
     ///

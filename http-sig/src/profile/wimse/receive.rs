@@ -27,8 +27,8 @@ pub struct RequestPolicy {
 }
 
 impl RequestPolicy {
-    /// Requests to one of these audiences, compared byte by byte (SIG-08): configuration, never taken from a request. `expires` at most 5 minutes ahead, 30 s of
-    /// skew.
+    /// Requests to one of these audiences, compared byte by byte (SIG-08): configuration, never
+    /// taken from a request. `expires` at most 5 minutes ahead, 30 s of skew.
     ///
     /// # Errors
     ///
@@ -45,8 +45,9 @@ impl RequestPolicy {
         Ok(Self::with_audiences(audiences))
     }
 
-    /// Requests to an audience that is given with [each request](Self::verify_to), such as the URL that is configured for its route; otherwise as
-    /// [`for_audiences`](Self::for_audiences). Without one, every request is refused.
+    /// Requests to an audience that is given with [each request](Self::verify_to), such as the URL
+    /// that is configured for its route; otherwise as [`for_audiences`](Self::for_audiences).
+    /// Without one, every request is refused.
     #[must_use]
     pub fn for_given_audience() -> Self {
         Self::with_audiences(Vec::new())
@@ -100,14 +101,17 @@ impl RequestPolicy {
         self
     }
 
-    /// Verifies the one signature of this profile that a request has, by the key of its WIT, which the caller has validated (SIG-06).
+    /// Verifies the one signature of this profile that a request has, by the key of its WIT, which
+    /// the caller has validated (SIG-06).
     ///
     /// It is not yet spent.
     ///
     /// # Errors
     ///
-    /// `sig.missing`, `sig.ambiguous` where several have the tag, `sig.label`, `sig.audience`, `sig.lifetime`, `sig.parameter_required`,
-    /// `sig.parameter_forbidden`, `sig.component_required`, `digest.missing` where the message says that it has a body, and the other codes `sig.…` and `digest.…`.
+    /// `sig.missing`, `sig.ambiguous` where several have the tag, `sig.label`, `sig.audience`,
+    /// `sig.lifetime`, `sig.parameter_required`, `sig.parameter_forbidden`,
+    /// `sig.component_required`, `digest.missing` where the message says that it has a body, and
+    /// the other codes `sig.…` and `digest.…`.
     pub fn verify(
         &self,
         request: &dyn Message,
@@ -117,7 +121,8 @@ impl RequestPolicy {
         self.judge(request, None, key, now)
     }
 
-    /// As [`verify`](Self::verify), for a request to this audience: configuration, as it may depend on the route (SIG-08).
+    /// As [`verify`](Self::verify), for a request to this audience: configuration, as it may depend
+    /// on the route (SIG-08).
     ///
     /// # Errors
     ///
@@ -209,7 +214,8 @@ pub struct UnspentRequest {
 }
 
 impl UnspentRequest {
-    /// Spends the nonce, scoped to the sender: the workload identifier of the WIT (SIG-08). It is remembered until `expires` plus the skew.
+    /// Spends the nonce, scoped to the sender: the workload identifier of the WIT (SIG-08). It is
+    /// remembered until `expires` plus the skew.
     ///
     /// # Errors
     ///
@@ -226,7 +232,8 @@ impl UnspentRequest {
         Ok(self.head)
     }
 
-    /// What the body has to be compared with: a receiver that has the body at hand compares it first, and spends only what is whole.
+    /// What the body has to be compared with: a receiver that has the body at hand compares it
+    /// first, and spends only what is whole.
     pub fn content(&self) -> ContentCheck {
         self.head.content.clone()
     }
@@ -237,13 +244,15 @@ impl UnspentRequest {
         &self.head.request.signature
     }
 
-    /// Whether the caller takes no unsigned response: a receiver that cannot sign refuses before it spends.
+    /// Whether the caller takes no unsigned response: a receiver that cannot sign refuses before it
+    /// spends.
     #[must_use]
     pub const fn signed_response(&self) -> SignedResponse {
         self.head.request.response
     }
 
-    /// Takes the request although the same may come again until it expires: for what may happen twice.
+    /// Takes the request although the same may come again until it expires: for what may happen
+    /// twice.
     pub fn accept_replays(self) -> RequestHead {
         self.head
     }
@@ -258,7 +267,8 @@ pub struct RequestHead {
 }
 
 impl RequestHead {
-    /// Compares the body, as it was received: before `Content-Encoding` is undone; empty where there is none (SIG-05).
+    /// Compares the body, as it was received: before `Content-Encoding` is undone; empty where
+    /// there is none (SIG-05).
     ///
     /// # Errors
     ///
@@ -268,13 +278,15 @@ impl RequestHead {
         Ok(self.request)
     }
 
-    /// For a body that is still to be read: what was verified of the head, and what the body has to be compared with before anything in it is acted on.
+    /// For a body that is still to be read: what was verified of the head, and what the body has to
+    /// be compared with before anything in it is acted on.
     pub fn reading_body(self) -> (VerifiedRequest, ContentCheck) {
         (self.request, self.content)
     }
 }
 
-/// Proof that the holder of the key signed this request, to this receiver. Only verification makes one.
+/// Proof that the holder of the key signed this request, to this receiver. Only verification makes
+/// one.
 #[derive(Clone, Debug)]
 pub struct VerifiedRequest {
     signature: VerifiedSignature,
@@ -308,12 +320,14 @@ impl VerifiedRequest {
         self.digest.as_ref()
     }
 
-    /// What the response to this request is judged by, for whoever sees both and sent neither: a gateway, an auditor. Who sent the request has its own one.
+    /// What the response to this request is judged by, for whoever sees both and sent neither: a
+    /// gateway, an auditor. Who sent the request has its own one.
     pub fn pending(&self) -> Pending {
         Pending::new(self.nonce.clone(), self.response)
     }
 
-    /// Whether a response of this status may go out unsigned: every error may, a success only where no signature was asked for (SIG-09).
+    /// Whether a response of this status may go out unsigned: every error may, a success only where
+    /// no signature was asked for (SIG-09).
     ///
     /// # Errors
     ///

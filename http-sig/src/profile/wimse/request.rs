@@ -18,8 +18,10 @@ use crate::{BareItem, Component, Error, Exchange, Limits, Message, PreparedSigna
 
 /// How requests to one receiver are signed.
 ///
-/// Covered are `@method`, `@request-target`, `workload-identity-token`, which must be there, and where they are there `content-type`, `content-digest`,
-/// `authorization` and `txn-token` (SIG-01). Parameters are `created`, `expires`, `nonce`, `tag` and `wimse-aud`, never `keyid` or `alg` (SIG-03, SIG-04).
+/// Covered are `@method`, `@request-target`, `workload-identity-token`, which must be there, and
+/// where they are there `content-type`, `content-digest`, `authorization` and `txn-token` (SIG-01).
+/// Parameters are `created`, `expires`, `nonce`, `tag` and `wimse-aud`, never `keyid` or `alg`
+/// (SIG-03, SIG-04).
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct RequestSigning {
@@ -30,9 +32,11 @@ pub struct RequestSigning {
 }
 
 impl RequestSigning {
-    /// To this receiver, by the audience that it knows itself by; signatures live 60 s, and the response may be unsigned.
+    /// To this receiver, by the audience that it knows itself by; signatures live 60 s, and the
+    /// response may be unsigned.
     ///
-    /// Where nothing else is agreed, the audience is the target URI without its query (draft §"The wimse-aud Signature Parameter").
+    /// Where nothing else is agreed, the audience is the target URI without its query (draft §"The
+    /// wimse-aud Signature Parameter").
     ///
     /// # Errors
     ///
@@ -53,7 +57,8 @@ impl RequestSigning {
         })
     }
 
-    /// Signatures that live that long, in whole seconds: 1 s to [`MAX_LIFETIME`](super::MAX_LIFETIME), or `prepare` refuses.
+    /// Signatures that live that long, in whole seconds: 1 s to
+    /// [`MAX_LIFETIME`](super::MAX_LIFETIME), or `prepare` refuses.
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
@@ -65,13 +70,16 @@ impl RequestSigning {
         self
     }
 
-    /// Makes the signature base of a request, and what its response is judged by. The fields that are to be covered, `Workload-Identity-Token` and
-    /// `Content-Digest` among them, are there already.
+    /// Makes the signature base of a request, and what its response is judged by. The fields that
+    /// are to be covered, `Workload-Identity-Token` and `Content-Digest` among them, are there
+    /// already.
     ///
     /// # Errors
     ///
-    /// `digest.missing`, `digest.mismatch` where `Content-Digest` is not the given one, or the message says that it has a body; `sig.component_absent` without
-    /// `Workload-Identity-Token`; `sig.lifetime`; `sig.component_misplaced` for a response; those of [`Signing::prepare`](crate::Signing::prepare).
+    /// `digest.missing`, `digest.mismatch` where `Content-Digest` is not the given one, or the
+    /// message says that it has a body; `sig.component_absent` without `Workload-Identity-Token`;
+    /// `sig.lifetime`; `sig.component_misplaced` for a response; those of
+    /// [`Signing::prepare`](crate::Signing::prepare).
     pub fn prepare(
         &self,
         request: &dyn Message,
@@ -139,15 +147,16 @@ impl Pending {
         &self.nonce
     }
 
-    /// Judges the response to the request, which is given as it was sent. `key` is that of the response's WIT, which the caller has validated; none where it has no
-    /// WIT.
+    /// Judges the response to the request, which is given as it was sent. `key` is that of the
+    /// response's WIT, which the caller has validated; none where it has no WIT.
     ///
     /// A signature that is there is verified, asked for or not (SIG-09).
     ///
     /// # Errors
     ///
-    /// `sig.response_unsigned` where it had to be signed, `sig.request_nonce` where it answers another request (T-069), `sig.key_unknown` where it is signed and no
-    /// key was given; the codes `sig.…` for what else is wrong.
+    /// `sig.response_unsigned` where it had to be signed, `sig.request_nonce` where it answers
+    /// another request (T-069), `sig.key_unknown` where it is signed and no key was given; the
+    /// codes `sig.…` for what else is wrong.
     pub fn finish(
         self,
         response: &dyn Message,

@@ -17,8 +17,9 @@ use crate::{BareItem, Component, Error, Exchange, Limits, Message, PreparedSigna
 
 /// How responses are signed.
 ///
-/// Covered are `@status`, `workload-identity-token`, which must be there, `content-type` and `content-digest` where they are there, `@method;req` and
-/// `@request-target;req` (SIG-02). Parameters are `created`, `expires`, `nonce`, `tag` and `wimse-req-nonce`.
+/// Covered are `@status`, `workload-identity-token`, which must be there, `content-type` and
+/// `content-digest` where they are there, `@method;req` and `@request-target;req` (SIG-02).
+/// Parameters are `created`, `expires`, `nonce`, `tag` and `wimse-req-nonce`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct ResponseSigning {
@@ -33,13 +34,15 @@ impl ResponseSigning {
         }
     }
 
-    /// Signatures that live that long, in whole seconds: 1 s to [`MAX_LIFETIME`](super::MAX_LIFETIME), or `prepare` refuses.
+    /// Signatures that live that long, in whole seconds: 1 s to
+    /// [`MAX_LIFETIME`](super::MAX_LIFETIME), or `prepare` refuses.
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Makes the signature base of a response to a request that was verified; `request` is the message, as it was received.
+    /// Makes the signature base of a response to a request that was verified; `request` is the
+    /// message, as it was received.
     ///
     /// # Errors
     ///

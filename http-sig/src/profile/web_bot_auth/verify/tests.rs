@@ -29,7 +29,8 @@ fn parts(vector: &Value) -> http::request::Parts {
     request.body(()).unwrap().into_parts().0
 }
 
-/// All requests that the draft and its authors publish, by both providers. Their signatures live a hundred years, which no policy outside of here takes.
+/// All requests that the draft and its authors publish, by both providers. Their signatures live a
+/// hundred years, which no policy outside of here takes.
 #[test]
 fn published_requests_verify() {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap();

@@ -27,7 +27,8 @@ fn line(message: &dyn Message, name: &str) -> String {
     text
 }
 
-/// Ed25519 gives one signature for one text, so what we sign is byte for byte what the draft prints.
+/// Ed25519 gives one signature for one text, so what we sign is byte for byte what the draft
+/// prints.
 #[test]
 fn the_request_of_the_draft_is_what_we_sign() {
     let request = Reader::edited_file(0).request(REQUEST, "https").unwrap();
@@ -72,7 +73,8 @@ fn the_response_of_the_draft_is_what_we_sign() {
     assert_eq!(fields.signature(), line(&response, "signature"));
 }
 
-/// What the response answers is the request with the nonce `abcd1111`; its digest is over two line feeds as well.
+/// What the response answers is the request with the nonce `abcd1111`; its digest is over two line
+/// feeds as well.
 #[test]
 fn the_response_of_the_draft_is_that_of_its_request() {
     let request = Reader::edited_file(0).request(REQUEST, "https").unwrap();
