@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub use aims_error::ErrorKind;
 #[cfg(any(feature = "agent", feature = "fetch", feature = "web-bot-auth"))]
 pub use aims_fetch as fetch;
 #[cfg(any(feature = "http-sig", feature = "web-bot-auth"))]

@@ -212,67 +212,52 @@ pub(crate) struct Wire {
     pub(crate) title: &'static str,
 }
 
-macro_rules! codes {
-    ($($pattern:pat => $code:literal,)*) => {
-        /// Every code that [`code`](Self::code) can return.
-        pub const CODES: &'static [&'static str] = &[$($code),*];
-
-        /// The stable code of this error, as it stands in tests, records and logs.
-        #[must_use]
-        pub const fn code(&self) -> &'static str {
-            match self {
-                $($pattern => $code,)*
-            }
-        }
-    };
-}
-
 impl Error {
-    codes! {
-        Self::BaseUrl => "authority.base_url",
-        Self::TrustDomain(_) => "authority.trust_domain",
-        Self::EnrolmentOrigin { .. } => "authority.enrolment_origin",
-        Self::IdentifierHeld { .. } => "authority.identifier_held",
-        Self::EnrolmentSecret => "authority.enrolment_secret",
-        Self::EnrolmentsFull => "authority.enrolments_full",
-        Self::Lifetime { .. } => "authority.lifetime",
-        Self::Clients => "authority.clients",
-        Self::Resources => "authority.resources",
-        Self::Key(_) => "authority.key",
-        Self::KeyAlgorithmForSvid => "authority.key_algorithm",
-        Self::RotationEarly => "authority.rotation_early",
-        Self::Bundle(_) => "authority.bundle",
-        Self::Host => "authority.host",
-        Self::Path => "authority.path",
-        Self::Method { .. } => "authority.method",
-        Self::TooLarge { .. } => "authority.too_large",
-        Self::Slow => "authority.slow",
-        Self::MediaType { .. } => "authority.media_type",
-        Self::TooMany { .. } => "authority.too_many",
-        Self::Unavailable(_) => "authority.unavailable",
-        Self::IdentityRequest => "identity.request",
-        Self::Nonce => "identity.nonce",
-        Self::NonceUsed => "identity.nonce_used",
-        Self::Proof(_) => "identity.proof",
-        Self::ProofBinding => "identity.proof_binding",
-        Self::Enrolment => "identity.enrolment",
-        Self::EnrolmentUsed => "identity.enrolment_used",
-        Self::EnrolmentExpired => "identity.enrolment_expired",
-        Self::Withdrawn => "identity.withdrawn",
-        Self::PresentedWit(_) => "identity.presented_wit",
-        Self::KeyAlgorithm => "identity.key_algorithm",
-        Self::KeyTaken => "identity.key_taken",
-        Self::Audience => "identity.audience",
-        Self::CredentialsFull => "identity.credentials_full",
-        Self::TokenRequest { .. } => "as.request",
-        Self::Client { .. } => "as.client",
-        Self::GrantType => "as.grant_type",
-        Self::Target => "as.target",
-        Self::Scope => "as.scope",
-        Self::NotLoopback { .. } => "server.not_loopback",
-        Self::Listener(_) => "server.listener",
-        Self::Refused { .. } => "client.refused",
-        Self::Answer(_) => "client.answer",
+    aims_error::codes! {
+        Self::BaseUrl => Configuration "authority.base_url",
+        Self::TrustDomain(_) => Configuration "authority.trust_domain",
+        Self::EnrolmentOrigin { .. } => Configuration "authority.enrolment_origin",
+        Self::IdentifierHeld { .. } => Configuration "authority.identifier_held",
+        Self::EnrolmentSecret => Configuration "authority.enrolment_secret",
+        Self::EnrolmentsFull => Configuration "authority.enrolments_full",
+        Self::Lifetime { .. } => Configuration "authority.lifetime",
+        Self::Clients => Configuration "authority.clients",
+        Self::Resources => Configuration "authority.resources",
+        Self::Key(_) => Unavailable "authority.key",
+        Self::KeyAlgorithmForSvid => Configuration "authority.key_algorithm",
+        Self::RotationEarly => Unavailable "authority.rotation_early",
+        Self::Bundle(_) => Configuration "authority.bundle",
+        Self::Host => Mismatch "authority.host",
+        Self::Path => Forbidden "authority.path",
+        Self::Method { .. } => Forbidden "authority.method",
+        Self::TooLarge { .. } => TooLarge "authority.too_large",
+        Self::Slow => Unavailable "authority.slow",
+        Self::MediaType { .. } => Malformed "authority.media_type",
+        Self::TooMany { .. } => Unavailable "authority.too_many",
+        Self::Unavailable(_) => Unavailable "authority.unavailable",
+        Self::IdentityRequest => Malformed "identity.request",
+        Self::Nonce => Malformed "identity.nonce",
+        Self::NonceUsed => Replayed "identity.nonce_used",
+        Self::Proof(_) => Malformed "identity.proof",
+        Self::ProofBinding => Mismatch "identity.proof_binding",
+        Self::Enrolment => Untrusted "identity.enrolment",
+        Self::EnrolmentUsed => Replayed "identity.enrolment_used",
+        Self::EnrolmentExpired => Expired "identity.enrolment_expired",
+        Self::Withdrawn => Revoked "identity.withdrawn",
+        Self::PresentedWit(_) => Untrusted "identity.presented_wit",
+        Self::KeyAlgorithm => Forbidden "identity.key_algorithm",
+        Self::KeyTaken => Forbidden "identity.key_taken",
+        Self::Audience => Forbidden "identity.audience",
+        Self::CredentialsFull => Unavailable "identity.credentials_full",
+        Self::TokenRequest { .. } => Malformed "as.request",
+        Self::Client { .. } => Forbidden "as.client",
+        Self::GrantType => Forbidden "as.grant_type",
+        Self::Target => Forbidden "as.target",
+        Self::Scope => Forbidden "as.scope",
+        Self::NotLoopback { .. } => Configuration "server.not_loopback",
+        Self::Listener(_) => Unavailable "server.listener",
+        Self::Refused { .. } => Forbidden "client.refused",
+        Self::Answer(_) => Malformed "client.answer",
     }
 
     /// The `code` members that an identity endpoint's problem can have.

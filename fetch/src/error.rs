@@ -87,50 +87,24 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes that [`code`](Self::code) gives.
-    pub const CODES: &'static [&'static str] = &[
-        "fetch.url",
-        "fetch.rewritten",
-        "fetch.scheme",
-        "fetch.address",
-        "fetch.resolve",
-        "fetch.connect",
-        "fetch.tls",
-        "fetch.timeout",
-        "fetch.redirect",
-        "fetch.body_too_long",
-        "fetch.content_type",
-        "fetch.status",
-        "fetch.rejected",
-        "fetch.too_soon",
-        "fetch.backing_off",
-        "fetch.busy",
-        "fetch.interrupted",
-        "fetch.build",
-    ];
-
-    /// The stable name of this error, for records, tests and tools.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::Url { .. } => "fetch.url",
-            Self::Rewritten => "fetch.rewritten",
-            Self::Scheme => "fetch.scheme",
-            Self::Address => "fetch.address",
-            Self::Resolve => "fetch.resolve",
-            Self::Connect(_) => "fetch.connect",
-            Self::Tls(_) => "fetch.tls",
-            Self::Timeout => "fetch.timeout",
-            Self::Redirect => "fetch.redirect",
-            Self::BodyTooLong { .. } => "fetch.body_too_long",
-            Self::ContentType { .. } => "fetch.content_type",
-            Self::Status { .. } => "fetch.status",
-            Self::Rejected => "fetch.rejected",
-            Self::TooSoon => "fetch.too_soon",
-            Self::BackingOff { .. } => "fetch.backing_off",
-            Self::Busy => "fetch.busy",
-            Self::Interrupted => "fetch.interrupted",
-            Self::Build(_) => "fetch.build",
-        }
+    aims_error::codes! {
+        Self::Url { .. } => Configuration "fetch.url",
+        Self::Rewritten => Mismatch "fetch.rewritten",
+        Self::Scheme => Forbidden "fetch.scheme",
+        Self::Address => Forbidden "fetch.address",
+        Self::Resolve => Unavailable "fetch.resolve",
+        Self::Connect(_) => Unavailable "fetch.connect",
+        Self::Tls(_) => Untrusted "fetch.tls",
+        Self::Timeout => Unavailable "fetch.timeout",
+        Self::Redirect => Forbidden "fetch.redirect",
+        Self::BodyTooLong { .. } => TooLarge "fetch.body_too_long",
+        Self::ContentType { .. } => Malformed "fetch.content_type",
+        Self::Status { .. } => Unavailable "fetch.status",
+        Self::Rejected => Forbidden "fetch.rejected",
+        Self::TooSoon => Unavailable "fetch.too_soon",
+        Self::BackingOff { .. } => Unavailable "fetch.backing_off",
+        Self::Busy => Unavailable "fetch.busy",
+        Self::Interrupted => Unavailable "fetch.interrupted",
+        Self::Build(_) => Configuration "fetch.build",
     }
 }

@@ -201,22 +201,6 @@ pub enum Error {
     Serialize,
 }
 
-/// Each variant and its code: one list gives both, so that none can be missing.
-macro_rules! codes {
-    ($($pattern:pat => $code:literal,)*) => {
-        /// Every code that [`code`](Self::code) can return.
-        pub const CODES: &'static [&'static str] = &[$($code),*];
-
-        /// The stable code of this error, as it stands in vectors, records and logs.
-        #[must_use]
-        pub const fn code(&self) -> &'static str {
-            match self {
-                $($pattern => $code,)*
-            }
-        }
-    };
-}
-
 /// The code of what is wrong with one kind of token: an error that every kind of JWT can have gets
 /// the kind's own name, such as `wit.expired`; any other, which is of a malformed token, keeps its
 /// own.
@@ -245,57 +229,57 @@ macro_rules! token_code {
 }
 
 impl Error {
-    codes! {
-        Self::Parts => "jws.parts",
-        Self::TooLong { .. } => "jws.too_long",
-        Self::Base64 => "jws.base64",
-        Self::Header => "jws.header",
-        Self::DuplicateMember => "jws.duplicate_member",
-        Self::Json => "jws.json",
-        Self::NotAnObject => "jws.not_an_object",
-        Self::JsonTooLarge => "jws.json_too_large",
-        Self::Crit => "jws.crit",
-        Self::UnknownAlgorithm => "jws.unknown_algorithm",
-        Self::AlgorithmMismatch { .. } => "jws.algorithm",
-        Self::KeyInHeader => "jws.key_in_header",
-        Self::Type => "jws.typ",
-        Self::Signature => "jws.signature",
-        Self::Claim { .. } => "jwt.claim",
-        Self::Expired => "jwt.expired",
-        Self::NotYetValid { .. } => "jwt.not_yet_valid",
-        Self::Lifetime => "jwt.lifetime",
-        Self::TooOld => "jwt.too_old",
-        Self::JwkJson => "jwk.json",
-        Self::JwkTooLong { .. } => "jwk.too_long",
-        Self::JwkType => "jwk.kty",
-        Self::JwkCurve => "jwk.crv",
-        Self::JwkMember { .. } => "jwk.member",
-        Self::JwkPoint => "jwk.point",
-        Self::JwkWeakPoint => "jwk.weak_point",
-        Self::JwkPrivate => "jwk.private",
-        Self::JwkNotPrivate => "jwk.not_private",
-        Self::JwkRsaModulus => "jwk.rsa_modulus",
-        Self::JwkRsaExponent => "jwk.rsa_exponent",
-        Self::JwkAlgorithm => "jwk.alg",
-        Self::JwkUse => "jwk.use",
-        Self::JwkKeyOps => "jwk.key_ops",
-        Self::JwkKeyId => "jwk.kid",
-        Self::Thumbprint => "jwk.thumbprint",
-        Self::SetJson => "jwks.json",
-        Self::SetTooLarge => "jwks.too_large",
-        Self::SetDuplicateKeyId => "jwks.duplicate_kid",
-        Self::UnknownKey => "key.unknown",
-        Self::AmbiguousKey => "key.ambiguous",
-        Self::Unsupported { .. } => "key.unsupported",
-        Self::Pkcs8 => "key.pkcs8",
-        Self::Pem => "key.pem",
-        Self::KeyParts => "key.parts",
-        Self::Generate => "key.generate",
-        Self::Sign => "key.sign",
-        Self::SignerUnavailable(_) => "key.signer_unavailable",
-        Self::Random => "random.unavailable",
-        Self::Skew => "time.skew",
-        Self::Serialize => "jws.serialize",
+    aims_error::codes! {
+        Self::Parts => Malformed "jws.parts",
+        Self::TooLong { .. } => TooLarge "jws.too_long",
+        Self::Base64 => Malformed "jws.base64",
+        Self::Header => Malformed "jws.header",
+        Self::DuplicateMember => Malformed "jws.duplicate_member",
+        Self::Json => Malformed "jws.json",
+        Self::NotAnObject => Malformed "jws.not_an_object",
+        Self::JsonTooLarge => TooLarge "jws.json_too_large",
+        Self::Crit => Malformed "jws.crit",
+        Self::UnknownAlgorithm => Untrusted "jws.unknown_algorithm",
+        Self::AlgorithmMismatch { .. } => Untrusted "jws.algorithm",
+        Self::KeyInHeader => Untrusted "jws.key_in_header",
+        Self::Type => Mismatch "jws.typ",
+        Self::Signature => Untrusted "jws.signature",
+        Self::Claim { .. } => Malformed "jwt.claim",
+        Self::Expired => Expired "jwt.expired",
+        Self::NotYetValid { .. } => NotYetValid "jwt.not_yet_valid",
+        Self::Lifetime => Forbidden "jwt.lifetime",
+        Self::TooOld => Expired "jwt.too_old",
+        Self::JwkJson => Malformed "jwk.json",
+        Self::JwkTooLong { .. } => TooLarge "jwk.too_long",
+        Self::JwkType => Malformed "jwk.kty",
+        Self::JwkCurve => Malformed "jwk.crv",
+        Self::JwkMember { .. } => Malformed "jwk.member",
+        Self::JwkPoint => Malformed "jwk.point",
+        Self::JwkWeakPoint => Untrusted "jwk.weak_point",
+        Self::JwkPrivate => Forbidden "jwk.private",
+        Self::JwkNotPrivate => Configuration "jwk.not_private",
+        Self::JwkRsaModulus => Untrusted "jwk.rsa_modulus",
+        Self::JwkRsaExponent => Untrusted "jwk.rsa_exponent",
+        Self::JwkAlgorithm => Malformed "jwk.alg",
+        Self::JwkUse => Forbidden "jwk.use",
+        Self::JwkKeyOps => Forbidden "jwk.key_ops",
+        Self::JwkKeyId => Malformed "jwk.kid",
+        Self::Thumbprint => Malformed "jwk.thumbprint",
+        Self::SetJson => Malformed "jwks.json",
+        Self::SetTooLarge => TooLarge "jwks.too_large",
+        Self::SetDuplicateKeyId => Malformed "jwks.duplicate_kid",
+        Self::UnknownKey => Untrusted "key.unknown",
+        Self::AmbiguousKey => Untrusted "key.ambiguous",
+        Self::Unsupported { .. } => Configuration "key.unsupported",
+        Self::Pkcs8 => Configuration "key.pkcs8",
+        Self::Pem => Configuration "key.pem",
+        Self::KeyParts => Configuration "key.parts",
+        Self::Generate => Unavailable "key.generate",
+        Self::Sign => Unavailable "key.sign",
+        Self::SignerUnavailable(_) => Unavailable "key.signer_unavailable",
+        Self::Random => Unavailable "random.unavailable",
+        Self::Skew => Configuration "time.skew",
+        Self::Serialize => Configuration "jws.serialize",
     }
 
     /// The error of a signer behind a device or network, with its cause.

@@ -60,38 +60,19 @@ impl From<aims_oauth_wire::Error> for Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of
-    /// `oauth-wire`.
-    pub const CODES: &'static [&'static str] = &[
-        "grant.unsupported",
-        "grant.token_type",
-        "grant.scope",
-        "grant.expired",
-        "grant.transport",
-        "grant.backing_off",
-        "grant.interrupted",
-        "grant.busy",
-        "discovery.no_server",
-        "discovery.not_served",
-        "discovery.not_found",
-    ];
-
-    /// The stable name of this error, for records, tests and tools.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Wire(source) => source.code(),
-            Self::GrantType => "grant.unsupported",
-            Self::TokenType => "grant.token_type",
-            Self::Scope => "grant.scope",
-            Self::Expired => "grant.expired",
-            Self::Transport(_) => "grant.transport",
-            Self::BackingOff { .. } => "grant.backing_off",
-            Self::Interrupted => "grant.interrupted",
-            Self::Busy => "grant.busy",
-            Self::NoServer => "discovery.no_server",
-            Self::NotServed => "discovery.not_served",
-            Self::NotFound => "discovery.not_found",
-        }
+    aims_error::codes! {
+        Self::GrantType => Forbidden "grant.unsupported",
+        Self::TokenType => Forbidden "grant.token_type",
+        Self::Scope => Forbidden "grant.scope",
+        Self::Expired => Expired "grant.expired",
+        Self::Transport(_) => Unavailable "grant.transport",
+        Self::BackingOff { .. } => Unavailable "grant.backing_off",
+        Self::Interrupted => Unavailable "grant.interrupted",
+        Self::Busy => Unavailable "grant.busy",
+        Self::NoServer => Mismatch "discovery.no_server",
+        Self::NotServed => Mismatch "discovery.not_served",
+        Self::NotFound => Unavailable "discovery.not_found",
+        ;
+        Self::Wire(source) => source.code(), source.kind();
     }
 }

@@ -76,54 +76,33 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose`
-    /// for a malformed token, and those of `oauth-wire`.
-    pub const CODES: &'static [&'static str] = &[
-        "token.algorithm",
-        "token.claim",
-        "token.expired",
-        "token.lifetime",
-        "token.not_yet_valid",
-        "token.signature",
-        "token.typ",
-        "token.audience",
-        "token.unknown_issuer",
-        "token.unknown_key",
-        "token.keys_stale",
-        "token.ambiguous_key",
-        "token.confirmation",
-        "token.not_bound",
-        "token.revoked",
-        "token.revocations_full",
-        "token.missing",
-        "token.authorization",
-        "token.scheme",
-        "token.too_long",
-        "token.no_keys",
-        "token.key_set",
-    ];
-
-    /// The stable name of this error, for records, tests and tools.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Token(source) => aims_jose::token_code!("token", source),
-            Self::Audience => "token.audience",
-            Self::UnknownIssuer => "token.unknown_issuer",
-            Self::UnknownKey { .. } => "token.unknown_key",
-            Self::KeysStale { .. } => "token.keys_stale",
-            Self::AmbiguousKey { .. } => "token.ambiguous_key",
-            Self::Confirmation => "token.confirmation",
-            Self::NotBound => "token.not_bound",
-            Self::Revoked => "token.revoked",
-            Self::RevocationsFull => "token.revocations_full",
-            Self::Missing => "token.missing",
-            Self::Authorization => "token.authorization",
-            Self::Scheme => "token.scheme",
-            Self::TooLong { .. } => "token.too_long",
-            Self::NoKeys => "token.no_keys",
-            Self::KeySet(_) => "token.key_set",
-            Self::Wire(source) => source.code(),
-        }
+    aims_error::codes! {
+        Self::Audience => Mismatch "token.audience",
+        Self::UnknownIssuer => Untrusted "token.unknown_issuer",
+        Self::UnknownKey { .. } => Untrusted "token.unknown_key",
+        Self::KeysStale { .. } => Unavailable "token.keys_stale",
+        Self::AmbiguousKey { .. } => Untrusted "token.ambiguous_key",
+        Self::Confirmation => Malformed "token.confirmation",
+        Self::NotBound => Mismatch "token.not_bound",
+        Self::Revoked => Revoked "token.revoked",
+        Self::RevocationsFull => TooLarge "token.revocations_full",
+        Self::Missing => Forbidden "token.missing",
+        Self::Authorization => Malformed "token.authorization",
+        Self::Scheme => Forbidden "token.scheme",
+        Self::TooLong { .. } => TooLarge "token.too_long",
+        Self::NoKeys => Untrusted "token.no_keys",
+        Self::KeySet(_) => Malformed "token.key_set",
+        ;
+        Self::Token(source) => aims_jose::token_code!("token", source), source.kind();
+        Self::Wire(source) => source.code(), source.kind();
+        ; [
+            "token.algorithm",
+            "token.claim",
+            "token.expired",
+            "token.lifetime",
+            "token.not_yet_valid",
+            "token.signature",
+            "token.typ",
+        ]
     }
 }

@@ -24,29 +24,13 @@ pub enum Error {
     Unavailable,
 }
 
-/// Each variant and its code: one list gives both, so that none can be missing.
-macro_rules! codes {
-    ($($pattern:pat => $code:literal,)*) => {
-        /// All codes that [`code`](Self::code) gives.
-        pub const CODES: &'static [&'static str] = &[$($code),*];
-
-        /// The stable name of the error.
-        #[must_use]
-        pub const fn code(&self) -> &'static str {
-            match self {
-                $($pattern => $code,)*
-            }
-        }
-    };
-}
-
 impl Error {
-    codes! {
-        Self::Expired => "replay.expired",
-        Self::Full => "replay.full",
-        Self::Horizon => "replay.horizon",
-        Self::Replayed => "replay.replayed",
-        Self::SenderFull => "replay.sender_full",
-        Self::Unavailable => "replay.unavailable",
+    aims_error::codes! {
+        Self::Expired => Expired "replay.expired",
+        Self::Full => Unavailable "replay.full",
+        Self::Horizon => TooLarge "replay.horizon",
+        Self::Replayed => Replayed "replay.replayed",
+        Self::SenderFull => Unavailable "replay.sender_full",
+        Self::Unavailable => Unavailable "replay.unavailable",
     }
 }

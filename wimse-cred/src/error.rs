@@ -112,72 +112,46 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose`
-    /// for a malformed token.
-    pub const CODES: &'static [&'static str] = &[
-        "wit.algorithm",
-        "wit.claim",
-        "wit.expired",
-        "wit.lifetime",
-        "wit.not_yet_valid",
-        "wit.signature",
-        "wit.typ",
-        "cred.subject",
-        "wit.confirmation",
-        "wit.kid",
-        "wit.audience_present",
-        "wit.revoked",
-        "wit.revocations_full",
-        "svid.algorithm",
-        "svid.audience",
-        "svid.claim",
-        "svid.expired",
-        "svid.lifetime",
-        "svid.not_yet_valid",
-        "svid.signature",
-        "svid.typ",
-        "trust.unknown_origin",
-        "trust.unknown_key",
-        "trust.ambiguous_key",
-        "trust.stale",
-        "bundle.syntax",
-        "bundle.kid",
-        "bundle.repeated",
-        "bundle.sequence",
-        "cred.issue",
-        "cred.sign",
-        "source.key",
-        "source.expired",
-        "source.unavailable",
-    ];
-
-    /// The stable name of this error, for records, tests and tools.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Wit(source) => aims_jose::token_code!("wit", source),
-            Self::JwtSvid(source) => aims_jose::token_code!("svid", source),
-            Self::Subject(_) => "cred.subject",
-            Self::Confirmation(_) => "wit.confirmation",
-            Self::KeyIdMissing => "wit.kid",
-            Self::AudiencePresent => "wit.audience_present",
-            Self::Audience => "svid.audience",
-            Self::UnknownOrigin { .. } => "trust.unknown_origin",
-            Self::UnknownKey { .. } => "trust.unknown_key",
-            Self::AmbiguousKey { .. } => "trust.ambiguous_key",
-            Self::Stale { .. } => "trust.stale",
-            Self::Revoked => "wit.revoked",
-            Self::RevocationsFull => "wit.revocations_full",
-            Self::BundleSyntax(_) => "bundle.syntax",
-            Self::BundleKeyId => "bundle.kid",
-            Self::BundleRepeated => "bundle.repeated",
-            Self::BundleSequence { .. } => "bundle.sequence",
-            Self::Issue { .. } => "cred.issue",
-            Self::Sign(_) => "cred.sign",
-            Self::SourceKey => "source.key",
-            Self::SourceExpired => "source.expired",
-            Self::SourceUnavailable(_) => "source.unavailable",
-        }
+    aims_error::codes! {
+        Self::Subject(_) => Mismatch "cred.subject",
+        Self::Confirmation(_) => Malformed "wit.confirmation",
+        Self::KeyIdMissing => Malformed "wit.kid",
+        Self::AudiencePresent => Malformed "wit.audience_present",
+        Self::Audience => Mismatch "svid.audience",
+        Self::UnknownOrigin { .. } => Untrusted "trust.unknown_origin",
+        Self::UnknownKey { .. } => Untrusted "trust.unknown_key",
+        Self::AmbiguousKey { .. } => Untrusted "trust.ambiguous_key",
+        Self::Stale { .. } => Unavailable "trust.stale",
+        Self::Revoked => Revoked "wit.revoked",
+        Self::RevocationsFull => TooLarge "wit.revocations_full",
+        Self::BundleSyntax(_) => Malformed "bundle.syntax",
+        Self::BundleKeyId => Malformed "bundle.kid",
+        Self::BundleRepeated => Malformed "bundle.repeated",
+        Self::BundleSequence { .. } => Replayed "bundle.sequence",
+        Self::Issue { .. } => Configuration "cred.issue",
+        Self::Sign(_) => Unavailable "cred.sign",
+        Self::SourceKey => Mismatch "source.key",
+        Self::SourceExpired => Expired "source.expired",
+        Self::SourceUnavailable(_) => Unavailable "source.unavailable",
+        ;
+        Self::Wit(source) => aims_jose::token_code!("wit", source), source.kind();
+        Self::JwtSvid(source) => aims_jose::token_code!("svid", source), source.kind();
+        ; [
+            "wit.algorithm",
+            "wit.claim",
+            "wit.expired",
+            "wit.lifetime",
+            "wit.not_yet_valid",
+            "wit.signature",
+            "wit.typ",
+            "svid.algorithm",
+            "svid.claim",
+            "svid.expired",
+            "svid.lifetime",
+            "svid.not_yet_valid",
+            "svid.signature",
+            "svid.typ",
+        ]
     }
 
     /// Whether a refresh of the origin's bundle may make this credential good.

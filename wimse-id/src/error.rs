@@ -59,40 +59,24 @@ pub enum Error {
     UserInfo,
 }
 
-/// Each variant and its code: one list gives both, so that none can be missing.
-macro_rules! codes {
-    ($($pattern:pat => $code:literal,)*) => {
-        /// All codes that [`code`](Self::code) gives.
-        pub const CODES: &'static [&'static str] = &[$($code),*];
-
-        /// The stable name of the error.
-        #[must_use]
-        pub const fn code(&self) -> &'static str {
-            match self {
-                $($pattern => $code,)*
-            }
-        }
-    };
-}
-
 impl Error {
-    codes! {
-        Self::Character => "id.character",
-        Self::DotSegment => "id.dot_segment",
-        Self::EmptySegment => "id.empty_segment",
-        Self::Fragment => "id.fragment",
-        Self::Length => "id.length",
-        Self::PathMissing => "id.path_missing",
-        Self::Pattern => "id.pattern",
-        Self::PercentEncoding => "id.percent_encoding",
-        Self::Port => "id.port",
-        Self::Query => "id.query",
-        Self::Scheme => "id.scheme",
-        Self::TrailingSlash => "id.trailing_slash",
-        Self::TrustDomain => "id.trust_domain",
-        Self::TrustDomainEmpty => "id.trust_domain_empty",
-        Self::TrustDomainLength => "id.trust_domain_length",
-        Self::TrustDomainTrailingDot => "id.trust_domain_trailing_dot",
-        Self::UserInfo => "id.user_info",
+    aims_error::codes! {
+        Self::Character => Malformed "id.character",
+        Self::DotSegment => Malformed "id.dot_segment",
+        Self::EmptySegment => Malformed "id.empty_segment",
+        Self::Fragment => Malformed "id.fragment",
+        Self::Length => TooLarge "id.length",
+        Self::PathMissing => Malformed "id.path_missing",
+        Self::Pattern => Malformed "id.pattern",
+        Self::PercentEncoding => Malformed "id.percent_encoding",
+        Self::Port => Malformed "id.port",
+        Self::Query => Malformed "id.query",
+        Self::Scheme => Malformed "id.scheme",
+        Self::TrailingSlash => Malformed "id.trailing_slash",
+        Self::TrustDomain => Malformed "id.trust_domain",
+        Self::TrustDomainEmpty => Malformed "id.trust_domain_empty",
+        Self::TrustDomainLength => TooLarge "id.trust_domain_length",
+        Self::TrustDomainTrailingDot => Malformed "id.trust_domain_trailing_dot",
+        Self::UserInfo => Malformed "id.user_info",
     }
 }

@@ -70,46 +70,29 @@ pub enum Error {
 }
 
 impl Error {
-    /// All codes of this crate that [`code`](Self::code) gives. Besides, it gives those of `jose`
-    /// for a malformed token and those of `replay`.
-    pub const CODES: &'static [&'static str] = &[
-        "wpt.algorithm",
-        "wpt.claim",
-        "wpt.expired",
-        "wpt.lifetime",
-        "wpt.not_yet_valid",
-        "wpt.signature",
-        "wpt.typ",
-        "wpt.audience",
-        "wpt.wth",
-        "wpt.ath",
-        "wpt.tth",
-        "wpt.oth",
-        "wpt.field_missing",
-        "wpt.field_repeated",
-        "wpt.field_syntax",
-        "wpt.field_too_long",
-        "wpt.target",
-        "wpt.prepare",
-    ];
-
-    /// The stable name of this error, for records, tests and tools.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::Wpt(source) => aims_jose::token_code!("wpt", source),
-            Self::Audience => "wpt.audience",
-            Self::WitHash => "wpt.wth",
-            Self::AccessTokenHash => "wpt.ath",
-            Self::TxnTokenHash => "wpt.tth",
-            Self::OtherHash => "wpt.oth",
-            Self::Replay(source) => source.code(),
-            Self::FieldMissing { .. } => "wpt.field_missing",
-            Self::FieldRepeated { .. } => "wpt.field_repeated",
-            Self::FieldSyntax { .. } => "wpt.field_syntax",
-            Self::FieldTooLong { .. } => "wpt.field_too_long",
-            Self::Target => "wpt.target",
-            Self::Prepare { .. } => "wpt.prepare",
-        }
+    aims_error::codes! {
+        Self::Audience => Mismatch "wpt.audience",
+        Self::WitHash => Mismatch "wpt.wth",
+        Self::AccessTokenHash => Mismatch "wpt.ath",
+        Self::TxnTokenHash => Mismatch "wpt.tth",
+        Self::OtherHash => Mismatch "wpt.oth",
+        Self::FieldMissing { .. } => Malformed "wpt.field_missing",
+        Self::FieldRepeated { .. } => Malformed "wpt.field_repeated",
+        Self::FieldSyntax { .. } => Malformed "wpt.field_syntax",
+        Self::FieldTooLong { .. } => TooLarge "wpt.field_too_long",
+        Self::Target => Configuration "wpt.target",
+        Self::Prepare { .. } => Configuration "wpt.prepare",
+        ;
+        Self::Wpt(source) => aims_jose::token_code!("wpt", source), source.kind();
+        Self::Replay(source) => source.code(), source.kind();
+        ; [
+            "wpt.algorithm",
+            "wpt.claim",
+            "wpt.expired",
+            "wpt.lifetime",
+            "wpt.not_yet_valid",
+            "wpt.signature",
+            "wpt.typ",
+        ]
     }
 }

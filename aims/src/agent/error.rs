@@ -76,50 +76,32 @@ pub enum Error {
 }
 
 impl Error {
-    /// The codes that are not those of a part.
-    pub const CODES: &'static [&'static str] = &[
-        "agent.answer",
-        "agent.answer_too_long",
-        "agent.authorization",
-        "agent.client",
-        "agent.content",
-        "agent.content_too_long",
-        "agent.header",
-        "agent.sign",
-        "agent.target",
-        "agent.tool",
-        "agent.trailers",
-    ];
-
-    /// The stable name of this error, for records, tests and tools.
-    #[must_use]
-    pub fn code(&self) -> &'static str {
-        match self {
-            #[cfg(feature = "tower")]
-            Self::Answer(_) => "agent.answer",
-            #[cfg(feature = "tower")]
-            Self::AnswerTooLong { .. } => "agent.answer_too_long",
-            Self::Authorization => "agent.authorization",
-            #[cfg(feature = "tower")]
-            Self::Client(_) => "agent.client",
-            #[cfg(feature = "tower")]
-            Self::Content(_) => "agent.content",
-            #[cfg(feature = "tower")]
-            Self::ContentTooLong { .. } => "agent.content_too_long",
-            Self::Identity(source) => source.code(),
-            Self::Proof(source) => source.code(),
-            #[cfg(feature = "http-sig")]
-            Self::Header => "agent.header",
-            #[cfg(feature = "http-sig")]
-            Self::Tool => "agent.tool",
-            #[cfg(feature = "http-sig")]
-            Self::Signature(source) => source.code(),
-            Self::Sign(_) => "agent.sign",
-            Self::Target(_) => "agent.target",
-            #[cfg(feature = "tower")]
-            Self::Trailers => "agent.trailers",
-            Self::Token(source) => source.code(),
-            Self::Send(source) => source.code(),
-        }
+    aims_error::codes! {
+        #[cfg(feature = "tower")]
+        Self::Answer(_) => Unavailable "agent.answer",
+        #[cfg(feature = "tower")]
+        Self::AnswerTooLong { .. } => TooLarge "agent.answer_too_long",
+        Self::Authorization => Configuration "agent.authorization",
+        #[cfg(feature = "tower")]
+        Self::Client(_) => Unavailable "agent.client",
+        #[cfg(feature = "tower")]
+        Self::Content(_) => Unavailable "agent.content",
+        #[cfg(feature = "tower")]
+        Self::ContentTooLong { .. } => TooLarge "agent.content_too_long",
+        #[cfg(feature = "http-sig")]
+        Self::Header => Configuration "agent.header",
+        #[cfg(feature = "http-sig")]
+        Self::Tool => Mismatch "agent.tool",
+        Self::Sign(_) => Unavailable "agent.sign",
+        Self::Target(_) => Configuration "agent.target",
+        #[cfg(feature = "tower")]
+        Self::Trailers => Configuration "agent.trailers",
+        ;
+        Self::Identity(source) => source.code(), source.kind();
+        Self::Proof(source) => source.code(), source.kind();
+        #[cfg(feature = "http-sig")]
+        Self::Signature(source) => source.code(), source.kind();
+        Self::Token(source) => source.code(), source.kind();
+        Self::Send(source) => source.code(), source.kind();
     }
 }

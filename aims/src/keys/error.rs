@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use aims_error::ErrorKind;
+
 use crate::refresh::Keys;
 
 /// The keys of one owner were not had. What was there before stays, until it is too old.
@@ -29,10 +31,21 @@ pub(super) enum Cause {
     NoMetadata,
 }
 
+impl Cause {
+    aims_error::codes! {
+        Self::Interrupted => Unavailable "keys.interrupted",
+        Self::NoMetadata => Unavailable "keys.no_metadata",
+        ;
+        Self::Bundle(error) => error.code(), error.kind();
+        Self::Fetch(error) => error.code(), error.kind();
+        Self::Issuer(error) => error.code(), error.kind();
+        Self::Metadata(error) => error.code(), error.kind();
+    }
+}
+
 impl KeysError {
-    /// The codes that this error has of its own. Besides, it gives those of what went wrong beneath
-    /// it.
-    pub const CODES: &'static [&'static str] = &["keys.interrupted", "keys.no_metadata"];
+    /// The codes that this error has of its own. It also returns those of the error that caused it.
+    pub const CODES: &'static [&'static str] = Cause::CODES;
 
     pub(super) const fn new(keys: Keys, cause: Arc<Cause>) -> Self {
         Self { keys, cause }
@@ -47,13 +60,12 @@ impl KeysError {
     /// The stable code of what was wrong: of fetching, of the issuer's metadata, or of the keys.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match &*self.cause {
-            Cause::Bundle(error) => error.code(),
-            Cause::Fetch(error) => error.code(),
-            Cause::Interrupted => "keys.interrupted",
-            Cause::Issuer(error) => error.code(),
-            Cause::Metadata(error) => error.code(),
-            Cause::NoMetadata => "keys.no_metadata",
-        }
+        self.cause.code()
+    }
+
+    /// The kind of what was wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.cause.kind()
     }
 }

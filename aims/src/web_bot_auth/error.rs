@@ -1,5 +1,6 @@
 //! Why a request was not verified.
 
+use aims_error::ErrorKind;
 use aims_http_sig::Error as SignatureError;
 
 /// A request was refused, or its agent's directory was not had.
@@ -22,6 +23,15 @@ impl AgentError {
         match &self.0 {
             Cause::Fetch(error) => error.code(),
             Cause::Signature(error) => error.code(),
+        }
+    }
+
+    /// The kind of what was wrong.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match &self.0 {
+            Cause::Fetch(error) => error.kind(),
+            Cause::Signature(error) => error.kind(),
         }
     }
 
