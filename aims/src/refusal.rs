@@ -47,7 +47,7 @@ impl Refusal {
         "guard.method",
         "guard.proof",
         "guard.scope",
-        "guard.signature_untaken",
+        "guard.signature_not_accepted",
         "guard.target",
         "guard.token_unexpected",
         "guard.unavailable",

@@ -100,7 +100,7 @@ fn beside_a_wit_they_are_a_proof_or_a_refusal() {
         let without = codes(plain().build().unwrap(), fields);
         let there = fields.iter().any(|(name, _)| *name == "signature-input");
         let untaken = if there {
-            "guard.signature_untaken"
+            "guard.signature_not_accepted"
         } else {
             "wpt.field_missing"
         };

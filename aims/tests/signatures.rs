@@ -123,10 +123,10 @@ fn signatures_are_judged_with_the_content_and_where_the_guard_says() {
     drop(meeting.agent.sign(&mut request).unwrap());
     let (head, content) = received(request);
     let verdict = meeting.guard.check(&head, at(NOW));
-    assert_eq!(told(verdict).0, "guard.signature_untaken");
+    assert_eq!(told(verdict).0, "guard.signature_not_accepted");
     let plain = meeting.world.guard().build().unwrap();
     let verdict = plain.check_message(&head, &content, at(NOW));
-    assert_eq!(told(verdict).0, "guard.signature_untaken");
+    assert_eq!(told(verdict).0, "guard.signature_not_accepted");
 }
 
 /// A request as its sender has it is told from one that was changed.

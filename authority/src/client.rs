@@ -2,7 +2,7 @@
 //! pending step that judges the answer. Any HTTP client will do.
 //!
 //! ```
-//! use aims_authority::client::{IdentityClient, Showing};
+//! use aims_authority::client::{IdentityClient, EnrolmentProof};
 //! # use aims_authority::{Authority, Enrolment};
 //! use aims_jose::key::SigningKey;
 //! use aims_jose::time::{Clock, SystemClock};
@@ -17,7 +17,7 @@
 //!
 //! let client = IdentityClient::new("http://127.0.0.1:8080")?;
 //! let key = SigningKey::generate(Algorithm::Es256, provider::AWS_LC)?;
-//! let (request, pending) = client.wit(&key, Showing::Token(token));
+//! let (request, pending) = client.wit(&key, EnrolmentProof::Token(token));
 //! let (request, pending) = pending.finish(&send(&request), now)?;
 //! let received = pending.finish(&send(&request), now)?;
 //! # assert_eq!(received.expires.as_secs(), now.as_secs() + 3_600);
@@ -67,7 +67,7 @@ pub struct IdentityClient {
 /// How the agent shows that it is the one of an enrolment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Showing {
+pub enum EnrolmentProof {
     /// By its bootstrap token.
     Token(SecretText),
     /// By its bootstrap key.
@@ -90,7 +90,7 @@ enum Want {
     },
     Wit {
         key: SigningKey,
-        showing: Showing,
+        proof: EnrolmentProof,
     },
 }
 
@@ -133,10 +133,14 @@ impl IdentityClient {
     }
 
     /// Begins to fetch a WIT for a key.
-    pub fn wit(&self, key: &SigningKey, showing: Showing) -> (Request<Vec<u8>>, PendingChallenge) {
+    pub fn wit(
+        &self,
+        key: &SigningKey,
+        proof: EnrolmentProof,
+    ) -> (Request<Vec<u8>>, PendingChallenge) {
         self.begin(Want::Wit {
             key: key.clone(),
-            showing,
+            proof,
         })
     }
 
@@ -182,7 +186,7 @@ impl PendingChallenge {
         let challenge: ChallengeAnswer = read(answer)?;
         let nonce = challenge.nonce.as_str();
         match self.want {
-            Want::Wit { key, showing } => {
+            Want::Wit { key, proof } => {
                 let thumbprint = *key.verifying_key().thumbprint();
                 let prove = Prover {
                     base: &self.base,
@@ -200,12 +204,12 @@ impl PendingChallenge {
                     ..WitBody::default()
                 };
                 let mut field = None;
-                match showing {
-                    Showing::Token(token) => {
+                match proof {
+                    EnrolmentProof::Token(token) => {
                         let value = SecretText::new(format!("Bearer {}", token.expose()));
                         field = Some((AUTHORIZATION, value));
                     }
-                    Showing::BootstrapKey(key) => {
+                    EnrolmentProof::BootstrapKey(key) => {
                         let name = key.verifying_key().thumbprint().to_string();
                         let proof = prove.sign(
                             messages::ENROLMENT_PROOF,
@@ -217,7 +221,7 @@ impl PendingChallenge {
                         )?;
                         body.enrolment_proof = Some(proof);
                     }
-                    Showing::Wit { wit, key } => {
+                    EnrolmentProof::Wit { wit, key } => {
                         let wth = sha256_base64url(wit.expose());
                         let proof =
                             prove.sign(messages::RENEWAL_PROOF, &key, |claims| ProofClaims {

@@ -23,7 +23,7 @@ pub use crate::error::Error;
 #[cfg(feature = "server")]
 #[cfg_attr(docsrs, doc(cfg(feature = "server")))]
 pub use crate::http_server::{Server, serve};
-pub use crate::identity::{Challenge, Credential, Enrolment, IdentityServer, Shown};
+pub use crate::identity::{Challenge, Credential, Enrolment, IdentityServer, PresentedProof};
 pub use crate::keys::Purpose;
 pub use crate::limit::{Limits, Rate};
 pub use crate::oauth::{AuthorizationServer, Client, Resource};

@@ -9,7 +9,7 @@
 
 mod common;
 
-use aims_authority::client::{IdentityClient, Received, Showing};
+use aims_authority::client::{EnrolmentProof, IdentityClient, Received};
 use aims_authority::{Authority, Enrolment, Error};
 use aims_jose::key::SigningKey;
 use aims_jose::secret::SecretText;
@@ -24,11 +24,11 @@ fn client() -> IdentityClient {
 fn fetch(
     authority: &Authority,
     key: &SigningKey,
-    showing: Showing,
+    proof: EnrolmentProof,
     at: u64,
 ) -> Result<Received, Error> {
     let at = common::at(at);
-    let (request, pending) = client().wit(key, showing);
+    let (request, pending) = client().wit(key, proof);
     let (request, pending) = pending.finish(&send(authority, &request, at), at)?;
     pending.finish(&send(authority, &request, at), at)
 }
@@ -37,11 +37,11 @@ fn fetch(
 fn an_agent_enrols_renews_and_fetches_a_jwt_svid() {
     let authority = authority();
     let (key, new) = (es256(), es256());
-    let wit = fetch(&authority, &key, Showing::Token(token("a")), NOW).unwrap();
+    let wit = fetch(&authority, &key, EnrolmentProof::Token(token("a")), NOW).unwrap();
     assert_eq!(wit.expires, at(NOW + 3_600));
     assert_eq!(claims(wit.text.expose())["sub"], AGENT);
-    let showing = Showing::Wit { wit: wit.text, key };
-    let renewed = fetch(&authority, &new, showing, NOW + 1_800).unwrap();
+    let proof = EnrolmentProof::Wit { wit: wit.text, key };
+    let renewed = fetch(&authority, &new, proof, NOW + 1_800).unwrap();
     assert_eq!(renewed.expires, at(NOW + 1_800 + 3_600));
     let later = at(NOW + 1_800);
     let (request, pending) = client().jwt_svid(BASE, &renewed.text, &new);
@@ -61,8 +61,8 @@ fn an_agent_enrols_by_its_bootstrap_key() {
     let enrolment = Enrolment::by_key(id, bootstrap.verifying_key().clone());
     let authority = builder().enrol(enrolment).build(now()).unwrap();
     for key in [&bootstrap, &es256()] {
-        let showing = Showing::BootstrapKey(key.clone());
-        let fetched = fetch(&authority, &es256(), showing, NOW);
+        let proof = EnrolmentProof::BootstrapKey(key.clone());
+        let fetched = fetch(&authority, &es256(), proof, NOW);
         if std::ptr::eq(key, &bootstrap) {
             assert!(fetched.is_ok());
         } else {
@@ -85,7 +85,13 @@ fn an_agent_enrols_by_its_bootstrap_key() {
 #[test]
 fn refusals_are_told_apart() {
     let authority = authority();
-    let refused = fetch(&authority, &es256(), Showing::Token(token("nobody")), NOW).unwrap_err();
+    let refused = fetch(
+        &authority,
+        &es256(),
+        EnrolmentProof::Token(token("nobody")),
+        NOW,
+    )
+    .unwrap_err();
     assert_eq!(refused.code(), "client.refused");
     assert!(matches!(
         refused,
@@ -98,7 +104,7 @@ fn refusals_are_told_apart() {
         .status(500)
         .body(br#"{"code":"x\u001b[2J"}"#.to_vec())
         .unwrap();
-    let (_, pending) = client().wit(&es256(), Showing::Token(token("a")));
+    let (_, pending) = client().wit(&es256(), EnrolmentProof::Token(token("a")));
     let refused = pending.finish(&foreign, now()).unwrap_err();
     assert!(
         matches!(
@@ -123,7 +129,7 @@ fn unusable_answers_are_refused() {
     let good = json!({"nonce": "n", "expires_in": 60}).to_string();
     let long = json!({"nonce": "n", "expires_in": 60, "x": "x".repeat(64 * 1024)}).to_string();
     let json = "application/json";
-    let begin = || client().wit(&es256(), Showing::Token(token("a"))).1;
+    let begin = || client().wit(&es256(), EnrolmentProof::Token(token("a"))).1;
     for media_type in [json, "Application/JSON ; charset=utf-8"] {
         assert!(begin().finish(&answer(media_type, &good), now()).is_ok());
     }
@@ -154,7 +160,7 @@ fn credentials_must_be_what_was_asked_for() {
     let issued = enrol(&authority, "b", &own, now()).unwrap();
     let own_wit = issued.text.expose();
     let finish = |body: &serde_json::Value| {
-        let (_, pending) = client().wit(&own, Showing::Token(token("a")));
+        let (_, pending) = client().wit(&own, EnrolmentProof::Token(token("a")));
         let challenge = json!({"nonce": "n", "expires_in": 60}).to_string();
         let challenge = answer("application/json", &challenge);
         let (_, pending) = pending.finish(&challenge, now()).unwrap();
@@ -182,7 +188,7 @@ fn credentials_must_be_what_was_asked_for() {
 #[test]
 fn requests_print_no_secret() {
     let secret = token("a");
-    let (request, pending) = client().wit(&es256(), Showing::Token(secret.clone()));
+    let (request, pending) = client().wit(&es256(), EnrolmentProof::Token(secret.clone()));
     let challenge = answer(
         "application/json",
         &json!({"nonce": "n", "expires_in": 60}).to_string(),
@@ -194,7 +200,7 @@ fn requests_print_no_secret() {
         assert!(!text.contains(secret.expose()), "{text}");
     }
     let broken = SecretText::new("a\nb");
-    let (_, pending) = client().wit(&es256(), Showing::Token(broken));
+    let (_, pending) = client().wit(&es256(), EnrolmentProof::Token(broken));
     assert_eq!(
         pending.finish(&challenge, now()).unwrap_err().code(),
         "client.answer"

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aims_authority::client::{Enrolled, IdentityClient, Showing};
+use aims_authority::client::{Enrolled, EnrolmentProof, IdentityClient};
 use aims_authority::{Authority, Enrolment};
 use aims_fetch::{Fetch, FetchFuture};
 use aims_jose::provider::AWS_LC;
@@ -94,8 +94,8 @@ fn world(enrolment: impl FnOnce(Enrolment) -> Enrolment) -> (Arc<World>, Enrolle
         losing: AtomicBool::new(false),
     });
     let client = IdentityClient::new(BASE).unwrap();
-    let showing = Showing::Token(token.clone());
-    let enrolled = Enrolled::new(client, showing, world.clone(), AWS_LC);
+    let proof = EnrolmentProof::Token(token.clone());
+    let enrolled = Enrolled::new(client, proof, world.clone(), AWS_LC);
     let enrolled = enrolled.with_clock(world.clone());
     (world, enrolled, token)
 }

@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use aims_authority::{Enrolment, Shown};
+use aims_authority::{Enrolment, PresentedProof};
 use aims_jose::key::SigningKey;
 use aims_wimse_cred::{Wit, WitRules};
 use common::*;
@@ -53,7 +53,7 @@ fn a_bootstrap_key_enrols_as_often_as_it_likes() {
         let proof = key_proof(&nonce, &key, now());
         let issued = authority
             .identity()
-            .issue_wit(&Shown::KeyProof(&shown), &proof, now())
+            .issue_wit(&PresentedProof::KeyProof(&shown), &proof, now())
             .unwrap();
         assert_eq!(issued.id.as_str(), AGENT);
     }
@@ -103,7 +103,7 @@ fn tokens_are_compared_whole() {
         let shown = aims_jose::secret::SecretText::new(shown);
         let refused = authority
             .identity()
-            .issue_wit(&Shown::Token(&shown), &proof, now());
+            .issue_wit(&PresentedProof::Token(&shown), &proof, now());
         assert_eq!(code(refused), "identity.enrolment");
     }
 }
@@ -126,7 +126,7 @@ fn bootstrap_proofs_are_checked_in_everything() {
         let shown = shown(&nonce);
         match authority
             .identity()
-            .issue_wit(&Shown::KeyProof(&shown), &proof, now())
+            .issue_wit(&PresentedProof::KeyProof(&shown), &proof, now())
         {
             Ok(_) => "ok",
             Err(error) => error.code(),
@@ -174,7 +174,7 @@ fn a_caller_names_no_identity() {
     let shown = token("a");
     let issued = authority
         .identity()
-        .issue_wit(&Shown::Token(&shown), &proof, now())
+        .issue_wit(&PresentedProof::Token(&shown), &proof, now())
         .unwrap();
     assert_eq!(common::claims(issued.text.expose())["sub"], AGENT);
 }

@@ -154,7 +154,7 @@ fn refusals_have_their_codes() {
     assert_eq!(answer, refused(503, "identity.unavailable"));
 }
 
-/// T-169: exactly one way of showing who one is, and no member that nobody knows.
+/// T-169: exactly one way of proof who one is, and no member that nobody knows.
 #[test]
 fn malformed_identity_requests_are_refused() {
     let authority = authority();
@@ -453,7 +453,7 @@ fn nothing_prints_a_secret() {
         format!("{authority:?}"),
         format!("{issued:?}"),
         format!("{:?}", builder()),
-        format!("{:?}", aims_authority::Shown::Token(&shown)),
+        format!("{:?}", aims_authority::PresentedProof::Token(&shown)),
         format!("{:?}", enrolment(AGENT)),
     ];
     for text in texts {

@@ -10,7 +10,7 @@
 
 mod common;
 
-use aims_authority::Shown;
+use aims_authority::PresentedProof;
 use aims_jose::Algorithm;
 use aims_wimse_cred::{Wit, WitRules};
 use common::*;
@@ -25,7 +25,7 @@ fn with_claims(change: impl FnOnce(&mut Value)) -> &'static str {
     let proof = sign("aims-key-proof+jwt", &claims, &key);
     match authority
         .identity()
-        .issue_wit(&Shown::Token(&token("a")), &proof, now())
+        .issue_wit(&PresentedProof::Token(&token("a")), &proof, now())
     {
         Ok(_) => "ok",
         Err(error) => error.code(),
@@ -41,7 +41,7 @@ fn nonces_are_good_once() {
     let issue = |at| {
         authority
             .identity()
-            .issue_wit(&Shown::Token(&token("b")), &proof, at)
+            .issue_wit(&PresentedProof::Token(&token("b")), &proof, at)
     };
     let _ = issue(now()).unwrap();
     assert_eq!(code(issue(now())), "identity.nonce_used");
@@ -56,7 +56,7 @@ fn nonces_of_another_server_are_none() {
     let proof = key_proof(&nonce(&there, now()), &key, now());
     let refused = here
         .identity()
-        .issue_wit(&Shown::Token(&token("a")), &proof, now());
+        .issue_wit(&PresentedProof::Token(&token("a")), &proof, now());
     assert_eq!(code(refused), "identity.nonce");
 }
 
@@ -66,15 +66,16 @@ fn a_refused_request_uses_nothing_up() {
     let authority = authority();
     let (nonce, key) = (nonce(&authority, now()), key(Algorithm::EdDsa));
     let proof = key_proof(&nonce, &key, now());
-    let refused = authority
-        .identity()
-        .issue_wit(&Shown::Token(&token("a")), &proof, now());
+    let refused =
+        authority
+            .identity()
+            .issue_wit(&PresentedProof::Token(&token("a")), &proof, now());
     assert_eq!(code(refused), "identity.key_algorithm");
     let good = es256();
     let proof = key_proof(&nonce, &good, now());
     let _ = authority
         .identity()
-        .issue_wit(&Shown::Token(&token("a")), &proof, now())
+        .issue_wit(&PresentedProof::Token(&token("a")), &proof, now())
         .unwrap();
 }
 
@@ -85,9 +86,10 @@ fn a_key_that_is_not_held_gets_nothing() {
     let (own, others) = (es256(), es256());
     let claims = key_claims(&nonce(&authority, now()), &others, now());
     let proof = sign("aims-key-proof+jwt", &claims, &own);
-    let refused = authority
-        .identity()
-        .issue_wit(&Shown::Token(&token("a")), &proof, now());
+    let refused =
+        authority
+            .identity()
+            .issue_wit(&PresentedProof::Token(&token("a")), &proof, now());
     assert_eq!(code(refused), "identity.proof");
 }
 
@@ -161,9 +163,10 @@ fn proofs_of_another_kind_are_refused() {
             &key_claims(&nonce(&authority, now()), &key, now()),
             &key,
         );
-        let refused = authority
-            .identity()
-            .issue_wit(&Shown::Token(&token("a")), &proof, now());
+        let refused =
+            authority
+                .identity()
+                .issue_wit(&PresentedProof::Token(&token("a")), &proof, now());
         assert_eq!(code(refused), "identity.proof", "{typ}");
     }
 }

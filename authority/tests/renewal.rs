@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aims_authority::client::{Enrolled, IdentityClient, Showing};
+use aims_authority::client::{Enrolled, EnrolmentProof, IdentityClient};
 use aims_authority::{Authority, Enrolment, Server};
 use aims_fetch::Fetcher;
 use aims_jose::provider::AWS_LC;
@@ -48,7 +48,12 @@ async fn an_identity_renews_itself_and_ends_without_its_authority() {
     let server = tokio::spawn(Server::new(authority).serve(listener));
     let fetcher = Fetcher::builder().allow_loopback_http().build().unwrap();
     let client = IdentityClient::new(&base).unwrap();
-    let enrolled = Enrolled::new(client, Showing::Token(token), Arc::new(fetcher), AWS_LC);
+    let enrolled = Enrolled::new(
+        client,
+        EnrolmentProof::Token(token),
+        Arc::new(fetcher),
+        AWS_LC,
+    );
     let source = RenewingSource::builder(enrolled).start().await.unwrap();
 
     let first = current(&source).unwrap();

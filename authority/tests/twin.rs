@@ -8,7 +8,7 @@
 
 mod common;
 
-use aims_authority::Shown;
+use aims_authority::PresentedProof;
 use aims_jose::base64url;
 use common::*;
 
@@ -43,7 +43,7 @@ fn a_proof_is_over_the_text_that_is_shown() {
     let renew = |shown: &str, proven: &str| {
         let (nonce, new) = (nonce(&authority, now()), es256());
         let proof = renewal_proof(&nonce, &new, &key, proven, now());
-        let shown = Shown::Wit {
+        let shown = PresentedProof::Wit {
             wit: shown,
             proof: &proof,
         };

@@ -9,7 +9,7 @@
 
 mod common;
 
-use aims_authority::Shown;
+use aims_authority::PresentedProof;
 use aims_jose::key::SigningKey;
 use aims_wimse_id::Scheme;
 use common::*;
@@ -40,7 +40,7 @@ impl Renewal {
         key_proof: &str,
         at: u64,
     ) -> Result<String, aims_authority::Error> {
-        let shown = Shown::Wit {
+        let shown = PresentedProof::Wit {
             wit: &self.wit,
             proof,
         };

@@ -181,7 +181,7 @@ fn trusted_domains_can_be_clients() {
     let nonce = nonce(&authority, now());
     let new = es256();
     let proof = renewal_proof(&nonce, &new, &key, &wit, now());
-    let shown = aims_authority::Shown::Wit {
+    let shown = aims_authority::PresentedProof::Wit {
         wit: &wit,
         proof: &proof,
     };

@@ -21,7 +21,7 @@ use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims::oauth_wire::metadata::ServerMetadata;
 use aims::oauth_wire::names::{Issuer, Resource};
-use aims_authority::client::{IdentityClient, Showing};
+use aims_authority::client::{EnrolmentProof, IdentityClient};
 use common::{AGENT, Folder, ORIGIN};
 use http::Request;
 
@@ -124,7 +124,7 @@ async fn enrol(issuer: &str, token: &str) -> Result<(SigningKey, SecretText), St
     let now = || SystemClock::new().now();
     let client = IdentityClient::new(issuer).unwrap();
     let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
-    let (request, pending) = client.wit(&key, Showing::Token(SecretText::new(token)));
+    let (request, pending) = client.wit(&key, EnrolmentProof::Token(SecretText::new(token)));
     let answer = fetcher().send(request).await.unwrap();
     let (request, pending) = pending.finish(&answer, now()).unwrap();
     let answer = fetcher().send(request).await.unwrap();

@@ -18,10 +18,10 @@ pub(crate) struct Freshness {
 
 impl Freshness {
     /// Reads the headers. What is unreadable counts as stale (RFC 9111 §4.2.1); what is absent, as
-    /// `unsaid`; and the bounds hold whatever a server says.
+    /// `default_freshness`; and the bounds hold whatever a server says.
     pub(crate) fn of(
         headers: &HeaderMap,
-        unsaid: Duration,
+        default_freshness: Duration,
         bounds: &RangeInclusive<Duration>,
     ) -> Self {
         let mut strict = false;
@@ -51,7 +51,7 @@ impl Freshness {
                 Some(age) => age.to_str().ok().and_then(seconds).unwrap_or_default(),
             };
             said.or_else(|| expires(headers))
-                .unwrap_or(unsaid)
+                .unwrap_or(default_freshness)
                 .saturating_sub(age)
         };
         Self {

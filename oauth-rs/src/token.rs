@@ -133,7 +133,7 @@ fn needed<T>(value: Option<T>, claim: &'static str) -> Result<T, Error> {
 }
 
 /// A text that must be there and say something.
-fn said(text: Option<String>, claim: &'static str) -> Result<String, Error> {
+fn required_non_empty(text: Option<String>, claim: &'static str) -> Result<String, Error> {
     needed(text.filter(|text| !text.is_empty()), claim)
 }
 
@@ -184,9 +184,9 @@ impl AccessToken {
         let key = issuers.select(&issuer, header.kid(), algorithm, now)?;
         let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Token)?;
-        let subject = said(claims.sub, "sub")?;
-        let client_id = said(claims.client_id, "client_id")?;
-        let jwt_id = said(claims.jti, "jti")?;
+        let subject = required_non_empty(claims.sub, "sub")?;
+        let client_id = required_non_empty(claims.client_id, "client_id")?;
+        let jwt_id = required_non_empty(claims.jti, "jti")?;
         let exp = needed(claims.exp, "exp")?;
         let iat = needed(claims.iat, "iat")?;
         let audiences = needed(claims.aud, "aud")?;

@@ -23,7 +23,7 @@ use crate::revoked::{NothingRevoked, Revoked};
 /// A guard that does not yet know whom to trust.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Untrusting;
+pub struct NoTrust;
 
 /// A guard that knows whom to trust.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ pub struct Trusting;
     message = "this guard does not yet know whom to trust",
     note = "call `.trust(..)` with the bundles of the origins whose agents may call, or `.keys(..)` with `PublishedKeys` (feature `fetch`), before `.build()`"
 )]
-pub trait KnowsWhomToTrust: sealed::Sealed {}
-impl KnowsWhomToTrust for Trusting {}
+pub trait HasTrust: sealed::Sealed {}
+impl HasTrust for Trusting {}
 
 mod sealed {
     #[expect(unnameable_types, reason = "sealed")]
@@ -137,7 +137,7 @@ pub enum BuildError {
 impl Guard {
     /// A guard for a tool that callers address by this URL. It is configuration: never taken from a
     /// request (WPT-02, T-136).
-    pub fn builder(resource: impl Into<String>) -> GuardBuilder<Untrusting> {
+    pub fn builder(resource: impl Into<String>) -> GuardBuilder<NoTrust> {
         let resource = resource.into();
         GuardBuilder {
             tokens: AccessTokenRules::new(resource.clone()),
@@ -316,7 +316,7 @@ impl<T> GuardBuilder<T> {
     /// [`BuildError`] where the configuration contradicts itself.
     pub fn build(self) -> Result<Guard, BuildError>
     where
-        T: KnowsWhomToTrust,
+        T: HasTrust,
     {
         let resource: Resource = self
             .resource

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use pin_project_lite::pin_project;
 
-use super::later::LetIn;
+use super::post_admission::AdmittedRequest;
 
 pin_project! {
     /// The body that the inner service of a [`MessageLayer`](super::message::MessageLayer) gets.
@@ -27,7 +27,7 @@ pin_project! {
         #[pin]
         rest: Rest<B>,
         // Who was let in before the rest had come.
-        let_in: Option<Box<LetIn>>,
+        admitted: Option<Box<AdmittedRequest>>,
     }
 }
 
@@ -51,9 +51,9 @@ impl<B: Body<Data = Bytes>> Content<B> {
     }
 
     /// Says who was let in, where there is more to compare.
-    pub(super) fn let_in_by(&mut self, who: impl FnOnce() -> Box<LetIn>) {
+    pub(super) fn admitted_by(&mut self, who: impl FnOnce() -> Box<AdmittedRequest>) {
         if matches!(self.rest, Rest::Signed { .. }) {
-            self.let_in = Some(who());
+            self.admitted = Some(who());
         }
     }
 
@@ -89,11 +89,11 @@ impl<B: Body<Data = Bytes>> Content<B> {
     }
 
     const fn new(ahead: VecDeque<Bytes>, rest: Rest<B>) -> Self {
-        let let_in = None;
+        let admitted = None;
         Self {
             ahead,
             rest,
-            let_in,
+            admitted,
         }
     }
 
@@ -138,8 +138,8 @@ impl<B: Body<Data = Bytes>> Body for Content<B> {
                 // Nobody signed them.
                 Some(Ok(frame)) if frame.is_trailers() => Poll::Ready(None),
                 Some(Err(error)) => {
-                    if let Some(let_in) = this.let_in.take() {
-                        let_in.refused(&error);
+                    if let Some(admitted) = this.admitted.take() {
+                        admitted.refused(&error);
                     }
                     Poll::Ready(Some(Err(error)))
                 }

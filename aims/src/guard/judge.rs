@@ -252,7 +252,7 @@ impl Guard {
             aims_wimse_wpt::Error::FieldMissing { .. }
                 if headers.contains_key("signature-input") =>
             {
-                signature_untaken()
+                signature_not_accepted()
             }
             error => wpt_refused(&error),
         })?;
@@ -457,10 +457,10 @@ fn nothing_proven() -> Refused {
 }
 
 /// A signature instead of a WPT, where none is judged.
-fn signature_untaken() -> Refused {
+fn signature_not_accepted() -> Refused {
     let why = "a signature came and no workload proof token: what judges signatures is `message_layer` or `check_message`, of a guard with `http_signatures`";
     Refused::new(
-        "guard.signature_untaken",
+        "guard.signature_not_accepted",
         Answer::Problem(PROOF_REQUIRED),
         why,
     )

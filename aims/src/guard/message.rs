@@ -17,8 +17,8 @@ use tower_service::Service;
 
 pub use super::content::Content;
 use super::judge::{Examined, Part, content_unread, signature_refused};
-use super::later::{LetIn, head_of};
 use super::layer::came_by;
+use super::post_admission::{AdmittedRequest, head_of};
 use super::signed::Unsignable;
 use super::{Guard, Signatures};
 use crate::principal::Principal;
@@ -79,7 +79,7 @@ impl Guard {
         let content = held(&mut examined, content);
         let principal = self.finish(&parts, examined, now)?;
         let mut content = content.ok_or_else(|| content_unread().refusal)?;
-        content.let_in_by(|| LetIn::new(self, &parts, &principal));
+        content.admitted_by(|| AdmittedRequest::new(self, &parts, &principal));
         // The response is signed over the request as it came.
         let signs = self.signs_response_to(&principal);
         let came = signs.then(|| head_of(&parts));

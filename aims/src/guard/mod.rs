@@ -8,14 +8,14 @@ mod content;
 pub mod extract;
 mod head;
 mod judge;
-#[cfg(feature = "http-sig")]
-mod later;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod layer;
 #[cfg(all(feature = "http-sig", feature = "tower"))]
 #[cfg_attr(docsrs, doc(cfg(all(feature = "http-sig", feature = "tower"))))]
 pub mod message;
+#[cfg(feature = "http-sig")]
+mod post_admission;
 #[cfg(feature = "http-sig")]
 mod signed;
 
@@ -28,7 +28,7 @@ use aims_oauth_wire::names::Endpoint;
 use aims_replay::ReplayStore;
 use aims_wimse_cred::{TrustStore, WitCache};
 use aims_wimse_wpt::WptRules;
-pub use builder::{BuildError, GuardBuilder, KnowsWhomToTrust, Trusting, Untrusting};
+pub use builder::{BuildError, GuardBuilder, HasTrust, NoTrust, Trusting};
 use http::header::HeaderName;
 use http::request::Parts;
 #[cfg(feature = "http-sig")]

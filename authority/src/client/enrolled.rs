@@ -13,7 +13,7 @@ use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_wimse_cred::Identity;
 use aims_wimse_cred::source::{Issue, IssueFuture};
 
-use super::{IdentityClient, Showing};
+use super::{EnrolmentProof, IdentityClient};
 
 /// Gets WITs for an enrolled agent, each for a new ES256 key: the first by the bootstrap secret,
 /// the others by the WIT and key that it has then.
@@ -24,18 +24,18 @@ use super::{IdentityClient, Showing};
 /// #     provider: &'static dyn aims_jose::provider::Provider,
 /// #     token: aims_jose::secret::SecretText,
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
-/// use aims_authority::client::{Enrolled, IdentityClient, Showing};
+/// use aims_authority::client::{Enrolled, IdentityClient, EnrolmentProof};
 /// use aims_wimse_cred::source::RenewingSource;
 ///
 /// let client = IdentityClient::new("https://authority.example")?;
-/// let issuer = Enrolled::new(client, Showing::Token(token), fetch, provider);
+/// let issuer = Enrolled::new(client, EnrolmentProof::Token(token), fetch, provider);
 /// let source = RenewingSource::builder(issuer).start().await?;
 /// # Ok(())
 /// # }
 /// ```
 pub struct Enrolled {
     client: IdentityClient,
-    bootstrap: Showing,
+    bootstrap: EnrolmentProof,
     fetch: Arc<dyn Fetch>,
     provider: &'static dyn Provider,
     clock: Arc<dyn Clock>,
@@ -54,7 +54,7 @@ impl Enrolled {
     #[must_use]
     pub fn new(
         client: IdentityClient,
-        bootstrap: Showing,
+        bootstrap: EnrolmentProof,
         fetch: Arc<dyn Fetch>,
         provider: &'static dyn Provider,
     ) -> Self {
@@ -77,10 +77,10 @@ impl Enrolled {
 
     /// The WIT while it is good. After that only the bootstrap secret is left, which the server may
     /// take a second time or not.
-    fn showing(&self) -> Showing {
+    fn proof(&self) -> EnrolmentProof {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
-            Some(held) if self.clock.now() < held.expires => Showing::Wit {
+            Some(held) if self.clock.now() < held.expires => EnrolmentProof::Wit {
                 wit: held.wit.clone(),
                 key: held.key.clone(),
             },
@@ -90,7 +90,7 @@ impl Enrolled {
 
     async fn ask(&self) -> Result<Identity, Box<dyn StdError + Send + Sync>> {
         let key = SigningKey::generate(Algorithm::Es256, self.provider)?;
-        let (request, pending) = self.client.wit(&key, self.showing());
+        let (request, pending) = self.client.wit(&key, self.proof());
         let challenge = self.fetch.send(request).await?;
         let (request, pending) = pending.finish(&challenge, self.clock.now())?;
         let answer = self.fetch.send(request).await?;

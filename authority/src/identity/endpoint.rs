@@ -9,7 +9,7 @@ use aims_wimse_id::Scheme;
 use http::{HeaderMap, Response};
 
 use super::messages::{ChallengeAnswer, CredentialAnswer, SvidBody, WitBody};
-use super::{IdentityServer, LONGEST_TOKEN, Shown, is_token};
+use super::{IdentityServer, LONGEST_TOKEN, PresentedProof, is_token};
 use crate::{Error, answer};
 
 /// The field that a WIT comes in (draft-ietf-wimse-workload-creds §3.1).
@@ -97,11 +97,11 @@ impl IdentityServer {
     ) -> Result<super::Credential, Error> {
         let token = bootstrap_token(headers)?;
         let wit = wit_field(headers)?;
-        // Exactly one way of showing who one is.
+        // Exactly one way of proof who one is.
         let shown = match (&token, &body.enrolment_proof, wit, &body.renewal_proof) {
-            (Some(token), None, None, None) => Shown::Token(token),
-            (None, Some(proof), None, None) => Shown::KeyProof(proof),
-            (None, None, Some(wit), Some(proof)) => Shown::Wit { wit, proof },
+            (Some(token), None, None, None) => PresentedProof::Token(token),
+            (None, Some(proof), None, None) => PresentedProof::KeyProof(proof),
+            (None, None, Some(wit), Some(proof)) => PresentedProof::Wit { wit, proof },
             _ => return Err(Error::IdentityRequest),
         };
         self.issue_wit(&shown, &body.key_proof, now)

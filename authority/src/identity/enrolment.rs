@@ -37,7 +37,7 @@ pub(crate) const LONGEST_TOKEN: usize = 256;
 #[derive(Clone)]
 pub struct Enrolment {
     pub(crate) id: WorkloadId,
-    pub(crate) posture: Posture,
+    pub(crate) bootstrap: BootstrapKind,
     pub(crate) key: Option<VerifyingKey>,
     pub(crate) lifetime: Duration,
     pub(crate) expires: Option<UnixTime>,
@@ -46,12 +46,12 @@ pub struct Enrolment {
 
 /// By what a caller is recognised. Of a token only the hash is kept.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
-pub(crate) enum Posture {
+pub(crate) enum BootstrapKind {
     Key(Thumbprint),
     Token([u8; 32]),
 }
 
-impl Posture {
+impl BootstrapKind {
     pub(crate) fn of_token(token: &str) -> Self {
         Self::Token(sha256(token.as_bytes()))
     }
@@ -65,10 +65,10 @@ impl Enrolment {
     /// TPM or an operator's secret store. It may enrol as often as it likes.
     #[must_use]
     pub fn by_key(id: WorkloadId, bootstrap: VerifyingKey) -> Self {
-        let posture = Posture::Key(*bootstrap.thumbprint());
+        let kind = BootstrapKind::Key(*bootstrap.thumbprint());
         Self {
             key: Some(bootstrap),
-            ..Self::new(id, posture, false)
+            ..Self::new(id, kind, false)
         }
     }
 
@@ -83,14 +83,14 @@ impl Enrolment {
         if !is_token(token.expose()) {
             return Err(Error::EnrolmentSecret);
         }
-        Ok(Self::new(id, Posture::of_token(token.expose()), true))
+        Ok(Self::new(id, BootstrapKind::of_token(token.expose()), true))
     }
 
-    fn new(id: WorkloadId, posture: Posture, single_use: bool) -> Self {
+    fn new(id: WorkloadId, bootstrap: BootstrapKind, single_use: bool) -> Self {
         let lifetime = Self::DEFAULT_LIFETIME;
         Self {
             id,
-            posture,
+            bootstrap,
             key: None,
             lifetime,
             expires: None,
@@ -143,9 +143,9 @@ impl Enrolment {
 
 impl fmt::Debug for Enrolment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let by = match self.posture {
-            Posture::Key(_) => "key",
-            Posture::Token(_) => "token",
+        let by = match self.bootstrap {
+            BootstrapKind::Key(_) => "key",
+            BootstrapKind::Token(_) => "token",
         };
         f.debug_struct("Enrolment")
             .field("id", &self.id)

@@ -10,7 +10,7 @@ use aims_jose::time::{Skew, UnixTime};
 use aims_wimse_id::WorkloadId;
 use subtle::ConstantTimeEq as _;
 
-use super::enrolment::{Enrolment, Posture};
+use super::enrolment::{BootstrapKind, Enrolment};
 use crate::{Error, Limits};
 
 /// The books of the identity server. Every decision is made under one lock and none of them
@@ -24,7 +24,7 @@ pub(crate) struct Ledger {
 #[derive(Debug, Default)]
 struct Books {
     enrolments: HashMap<WorkloadId, Entry>,
-    by_posture: HashMap<Posture, WorkloadId>,
+    by_bootstrap: HashMap<BootstrapKind, WorkloadId>,
     /// A key belongs to one identifier until the last credential for it has expired.
     keys: HashMap<Thumbprint, Holding>,
     /// Withdrawn identifiers whose credentials live, until when.
@@ -57,7 +57,7 @@ pub(crate) struct Grant {
     before: Option<u64>,
 }
 
-impl core::fmt::Debug for Posture {
+impl core::fmt::Debug for BootstrapKind {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
             Self::Key(_) => "Key",
@@ -91,13 +91,13 @@ impl Ledger {
         if books.enrolments.contains_key(&id) || books.withdrawn.contains_key(&id) {
             return Err(Error::IdentifierHeld { id });
         }
-        if books.by_posture.contains_key(&enrolment.posture) {
+        if books.by_bootstrap.contains_key(&enrolment.bootstrap) {
             return Err(Error::EnrolmentSecret);
         }
         if books.enrolments.len() >= self.limits.enrolments {
             return Err(Error::EnrolmentsFull);
         }
-        books.by_posture.insert(enrolment.posture, id.clone());
+        books.by_bootstrap.insert(enrolment.bootstrap, id.clone());
         let entry = Entry {
             enrolment,
             used: false,
@@ -114,7 +114,7 @@ impl Ledger {
         let Some(entry) = books.enrolments.remove(id) else {
             return false;
         };
-        books.by_posture.remove(&entry.enrolment.posture);
+        books.by_bootstrap.remove(&entry.enrolment.bootstrap);
         if !Skew::MAX.has_ended(entry.live_until, now.as_secs()) {
             books.withdrawn.insert(id.clone(), entry.live_until);
         }
@@ -129,24 +129,28 @@ impl Ledger {
     /// The bootstrap key of this thumbprint.
     pub(crate) fn bootstrap_key(&self, thumbprint: Thumbprint) -> Option<VerifyingKey> {
         let books = self.books();
-        let id = books.find(&Posture::Key(thumbprint)).ok()?;
+        let id = books.find(&BootstrapKind::Key(thumbprint)).ok()?;
         books.enrolments.get(id)?.enrolment.key.clone()
     }
 
     /// Whose this key or token is, when it could enrol now. Books nothing.
-    pub(crate) fn recognise(&self, posture: &Posture, now: UnixTime) -> Result<WorkloadId, Error> {
-        self.books().admissible(posture, now)
+    pub(crate) fn recognise(
+        &self,
+        bootstrap: &BootstrapKind,
+        now: UnixTime,
+    ) -> Result<WorkloadId, Error> {
+        self.books().admissible(bootstrap, now)
     }
 
     /// Enrols: books a credential for `key`, and uses a single-use token up.
     pub(crate) fn enrol(
         &self,
-        posture: &Posture,
+        bootstrap: &BootstrapKind,
         key: Thumbprint,
         now: UnixTime,
     ) -> Result<Grant, Error> {
         let mut books = self.books();
-        let id = books.admissible(posture, now)?;
+        let id = books.admissible(bootstrap, now)?;
         let mut grant = books.book(id, key, &self.limits, now)?;
         if let Some(entry) = books.enrolments.get_mut(&grant.id) {
             grant.used_up = !entry.used;
@@ -209,23 +213,23 @@ impl Ledger {
 }
 
 impl Books {
-    /// The identifier behind a posture.
-    fn find(&self, posture: &Posture) -> Result<&WorkloadId, Error> {
+    /// The identifier behind a bootstrap.
+    fn find(&self, bootstrap: &BootstrapKind) -> Result<&WorkloadId, Error> {
         // The map is keyed by SHA-256, of which a caller cannot choose the bits that it would have
         // to guess; what was found is compared once more, in constant time (T-022).
         let (known, id) = self
-            .by_posture
-            .get_key_value(posture)
+            .by_bootstrap
+            .get_key_value(bootstrap)
             .ok_or(Error::Enrolment)?;
-        let equal = match (known, posture) {
-            (Posture::Token(known), Posture::Token(shown)) => known.ct_eq(shown).into(),
+        let equal = match (known, bootstrap) {
+            (BootstrapKind::Token(known), BootstrapKind::Token(shown)) => known.ct_eq(shown).into(),
             (known, shown) => known == shown,
         };
         if equal { Ok(id) } else { Err(Error::Enrolment) }
     }
 
-    fn admissible(&self, posture: &Posture, now: UnixTime) -> Result<WorkloadId, Error> {
-        let id = self.find(posture)?;
+    fn admissible(&self, bootstrap: &BootstrapKind, now: UnixTime) -> Result<WorkloadId, Error> {
+        let id = self.find(bootstrap)?;
         let entry = self.enrolments.get(id).ok_or(Error::Enrolment)?;
         if entry.enrolment.expires.is_some_and(|at| now >= at) {
             return Err(Error::EnrolmentExpired);

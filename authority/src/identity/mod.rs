@@ -25,8 +25,8 @@ use aims_wimse_cred::{JwtSvidIssuer, TrustStore, Wit, WitIssuer, WitRules};
 use aims_wimse_id::{Origin, Scheme, TrustDomain, WorkloadId};
 
 pub(crate) use self::challenge::Challenges;
+use self::enrolment::BootstrapKind;
 pub use self::enrolment::Enrolment;
-use self::enrolment::Posture;
 pub(crate) use self::enrolment::{LONGEST_TOKEN, is_token};
 use self::ledger::Grant;
 pub(crate) use self::ledger::Ledger;
@@ -79,7 +79,7 @@ pub(crate) struct Rings {
 /// How a caller shows that it is the one of an enrolment.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Shown<'a> {
+pub enum PresentedProof<'a> {
     /// By a bootstrap token.
     Token(&'a SecretText),
     /// By a JWS of the bootstrap key about the new key's thumbprint.
@@ -187,7 +187,7 @@ impl IdentityServer {
     /// `identity.key_taken`; `identity.credentials_full`, `authority.unavailable`.
     pub fn issue_wit(
         &self,
-        shown: &Shown<'_>,
+        shown: &PresentedProof<'_>,
         key_proof: &str,
         now: UnixTime,
     ) -> Result<Credential, Error> {
@@ -197,23 +197,23 @@ impl IdentityServer {
         let thumbprint = *key.thumbprint();
         // First who it is, then whether the key will do, then the nonce, then the books: what is
         // not from a known caller costs no memory and uses nothing up (T-036).
-        let (posture, id) = match shown {
-            Shown::Token(token) => {
-                let posture = Posture::of_token(token.expose());
-                let id = self.ledger.recognise(&posture, now)?;
-                (Some(posture), id)
+        let (bootstrap, id) = match shown {
+            PresentedProof::Token(token) => {
+                let bootstrap = BootstrapKind::of_token(token.expose());
+                let id = self.ledger.recognise(&bootstrap, now)?;
+                (Some(bootstrap), id)
             }
-            Shown::KeyProof(text) => {
+            PresentedProof::KeyProof(text) => {
                 let named = proof::bootstrap_key_of(text)?;
                 let bootstrap = self.ledger.bootstrap_key(named).ok_or(Error::Enrolment)?;
                 let typ = messages::ENROLMENT_PROOF;
                 let about = judge.authorizing(text, typ, &bootstrap, &thumbprint, None)?;
                 same_nonce(&about.nonce, &proven.nonce)?;
-                let posture = Posture::Key(named);
-                let id = self.ledger.recognise(&posture, now)?;
-                (Some(posture), id)
+                let bootstrap = BootstrapKind::Key(named);
+                let id = self.ledger.recognise(&bootstrap, now)?;
+                (Some(bootstrap), id)
             }
-            Shown::Wit { wit: text, proof } => {
+            PresentedProof::Wit { wit: text, proof } => {
                 let (wit, hash) = self.own_wit(text, now)?;
                 let typ = messages::RENEWAL_PROOF;
                 let about = judge.authorizing(proof, typ, wit.key(), &thumbprint, Some(&hash))?;
@@ -223,8 +223,8 @@ impl IdentityServer {
         };
         check_algorithm(&id, &key)?;
         self.spend(&id, &proven.nonce, proven.nonce_expires, now)?;
-        let grant = match posture {
-            Some(posture) => self.ledger.enrol(&posture, thumbprint, now)?,
+        let grant = match bootstrap {
+            Some(bootstrap) => self.ledger.enrol(&bootstrap, thumbprint, now)?,
             None => self.ledger.renew(&id, thumbprint, now)?,
         };
         let signed = self.sign_wit(&grant, &key, now);

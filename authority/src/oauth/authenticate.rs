@@ -14,7 +14,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
-use super::resource::Recognition;
+use super::resource::ClientMatcher;
 use super::{Authenticated, AuthorizationServer, Client};
 use crate::Error;
 
@@ -86,7 +86,7 @@ impl AuthorizationServer {
         let claims: OnlyAudience<'_> = svid.claims().map_err(failed)?;
         self.check_audience(&claims.aud)?;
         let client = self.workload(svid.id())?;
-        if !matches!(client.by, Recognition::Spiffe { jwt_svid: true, .. }) {
+        if !matches!(client.by, ClientMatcher::Spiffe { jwt_svid: true, .. }) {
             return Err(failed("JWT-SVIDs are not accepted from this client"));
         }
         Ok(authenticated(client, svid.id().to_string(), None))

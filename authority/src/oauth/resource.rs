@@ -48,13 +48,13 @@ impl Resource {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    pub(crate) by: Recognition,
+    pub(crate) by: ClientMatcher,
     pub(crate) grants: HashMap<String, BTreeSet<String>>,
 }
 
 /// By what a client is recognised.
 #[derive(Clone, Debug)]
-pub(crate) enum Recognition {
+pub(crate) enum ClientMatcher {
     Keys { client_id: String, keys: JwkSet },
     Spiffe { pattern: IdPattern, jwt_svid: bool },
 }
@@ -63,7 +63,7 @@ impl Client {
     /// A client that authenticates by a JWT signed with one of these keys, `private_key_jwt`
     /// (RFC 7523 §2.2). Its tokens are bound to the key that it used.
     pub fn with_keys(client_id: impl Into<String>, keys: JwkSet) -> Self {
-        Self::new(Recognition::Keys {
+        Self::new(ClientMatcher::Keys {
             client_id: client_id.into(),
             keys,
         })
@@ -74,13 +74,13 @@ impl Client {
     /// the token is bound to the WIT-SVID's key.
     #[must_use]
     pub fn spiffe(pattern: IdPattern) -> Self {
-        Self::new(Recognition::Spiffe {
+        Self::new(ClientMatcher::Spiffe {
             pattern,
             jwt_svid: false,
         })
     }
 
-    fn new(by: Recognition) -> Self {
+    fn new(by: ClientMatcher) -> Self {
         Self {
             by,
             grants: HashMap::new(),
@@ -91,7 +91,7 @@ impl Client {
     /// tokens, and these are bound to none (SVD-02). Does nothing to a client with keys.
     #[must_use]
     pub fn or_by_jwt_svid(mut self) -> Self {
-        if let Recognition::Spiffe { jwt_svid, .. } = &mut self.by {
+        if let ClientMatcher::Spiffe { jwt_svid, .. } = &mut self.by {
             *jwt_svid = true;
         }
         self
@@ -162,7 +162,7 @@ impl Registry {
 
     fn add(&mut self, client: Client) -> Result<(), Error> {
         match &client.by {
-            Recognition::Keys { client_id, keys } => {
+            ClientMatcher::Keys { client_id, keys } => {
                 // A client id that looks like a SPIFFE ID could be taken for one in a token.
                 let bad = client_id.is_empty()
                     || client_id.len() > 512
@@ -173,7 +173,7 @@ impl Registry {
                     return Err(Error::Clients);
                 }
             }
-            Recognition::Spiffe { pattern, .. } => {
+            ClientMatcher::Spiffe { pattern, .. } => {
                 if self.by_pattern.iter().any(|(known, _)| known == pattern) {
                     return Err(Error::Clients);
                 }
@@ -187,8 +187,8 @@ impl Registry {
     pub(crate) fn by_client_id(&self, client_id: &str) -> Option<(&Client, &JwkSet)> {
         let client = self.by_id.get(client_id)?;
         match &client.by {
-            Recognition::Keys { keys, .. } => Some((client, keys)),
-            Recognition::Spiffe { .. } => None,
+            ClientMatcher::Keys { keys, .. } => Some((client, keys)),
+            ClientMatcher::Spiffe { .. } => None,
         }
     }
 
@@ -211,7 +211,7 @@ impl Registry {
     pub(crate) fn accepts_jwt_svids(&self) -> bool {
         self.by_pattern
             .iter()
-            .any(|(_, client)| matches!(client.by, Recognition::Spiffe { jwt_svid: true, .. }))
+            .any(|(_, client)| matches!(client.by, ClientMatcher::Spiffe { jwt_svid: true, .. }))
     }
 
     pub(crate) fn resources(&self) -> BTreeSet<&str> {

@@ -5,7 +5,9 @@ pub(crate) mod endpoint;
 
 use std::time::Duration;
 
-use aims_authority::{Authority, Builder, Client, Credential, Enrolment, Error, Resource, Shown};
+use aims_authority::{
+    Authority, Builder, Client, Credential, Enrolment, Error, PresentedProof, Resource,
+};
 use aims_jose::Algorithm;
 use aims_jose::jwk::{JwkSet, PublicJwkSet, SetRules};
 use aims_jose::jws::SigningInput;
@@ -158,7 +160,7 @@ pub(crate) fn enrol(
     let proof = key_proof(&nonce(authority, now), key, now);
     authority
         .identity()
-        .issue_wit(&Shown::Token(&token(name)), &proof, now)
+        .issue_wit(&PresentedProof::Token(&token(name)), &proof, now)
 }
 
 /// A WIT of that name for a new key.

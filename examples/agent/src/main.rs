@@ -31,7 +31,7 @@ use aims::jose::{Chain, provider};
 use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims::oauth_wire::names::{Issuer, Resource};
-use aims_authority::client::{Enrolled, IdentityClient, Showing};
+use aims_authority::client::{Enrolled, EnrolmentProof, IdentityClient};
 use http::Request;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -58,9 +58,9 @@ async fn run() -> Result<(), Failure> {
     // 1. Who am I? The agent makes a key, shows the bootstrap token and a proof of the key, and is
     //    given a WIT: a token by the authority that says which agent holds that key. It does not
     //    say who it is; the operator has said that, when the token was made. The source renews key
-    //    and WIT by itself, before they expire, by showing what it has then.
+    //    and WIT by itself, before they expire, by proof what it has then.
     let client = IdentityClient::new(&authority)?;
-    let bootstrap = Showing::Token(bootstrap_token()?);
+    let bootstrap = EnrolmentProof::Token(bootstrap_token()?);
     let enrolled = Enrolled::new(
         client,
         bootstrap,
@@ -146,7 +146,7 @@ async fn call(agent: &Agent, request: http::request::Builder) -> Result<(), Fail
     Ok(())
 }
 
-/// What somebody else wrote, for a terminal: what that would obey instead of showing it is written
+/// What somebody else wrote, for a terminal: what that would obey instead of proof it is written
 /// out.
 fn shown(text: &[u8]) -> String {
     let mut safe = String::new();

@@ -20,7 +20,7 @@ use aims::oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
 use aims::oauth_wire::names::{Issuer, Resource};
 use aims::record::{Event, Record};
 use aims::{Agent, Principal, Requirements};
-use aims_authority::client::{IdentityClient, Showing};
+use aims_authority::client::{EnrolmentProof, IdentityClient};
 use aims_authority::{Authority, Client, Enrolment, Purpose, Server};
 use axum::Router;
 use axum::routing::{get, post};
@@ -169,7 +169,7 @@ pub(crate) async fn enrol(
 ) -> Result<Holder, Failure> {
     let client = IdentityClient::new(authority)?;
     let key = SigningKey::generate(Algorithm::Es256, provider())?;
-    let (request, pending) = client.wit(&key, Showing::Token(token));
+    let (request, pending) = client.wit(&key, EnrolmentProof::Token(token));
     let (request, pending) = pending.finish(&fetcher.send(request).await?, now())?;
     let received = pending.finish(&fetcher.send(request).await?, now())?;
     Ok(Holder {

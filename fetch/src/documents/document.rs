@@ -86,7 +86,7 @@ impl Document {
         settings: &Settings,
         now: Instant,
     ) -> Self {
-        let freshness = Freshness::of(headers, settings.unsaid, &settings.lifetime);
+        let freshness = Freshness::of(headers, settings.default_freshness, &settings.lifetime);
         let stale = if freshness.strict {
             std::time::Duration::ZERO
         } else {

@@ -15,7 +15,7 @@ type Check = Arc<dyn Fn(&DocumentKey, &[u8]) -> bool + Send + Sync>;
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) lifetime: RangeInclusive<Duration>,
-    pub(super) unsaid: Duration,
+    pub(super) default_freshness: Duration,
     pub(super) max_stale: Duration,
     pub(super) refresh_interval: Duration,
     pub(super) pauses: RangeInclusive<Duration>,
@@ -39,7 +39,7 @@ impl DocumentsBuilder {
     pub(super) fn new(fetch: Arc<dyn Fetch>) -> Self {
         let settings = Settings {
             lifetime: Duration::from_secs(60)..=Duration::from_secs(24 * 3600),
-            unsaid: Duration::from_secs(300),
+            default_freshness: Duration::from_secs(300),
             max_stale: Duration::ZERO,
             refresh_interval: Duration::from_secs(30),
             pauses: Duration::from_secs(5)..=Duration::from_secs(300),
@@ -63,8 +63,8 @@ impl DocumentsBuilder {
 
     /// For how long a document is fresh whose server says nothing about it, within the bounds; 5
     /// min.
-    pub fn unsaid_lifetime(mut self, lifetime: Duration) -> Self {
-        self.settings.unsaid = lifetime.min(MOST);
+    pub fn default_freshness(mut self, lifetime: Duration) -> Self {
+        self.settings.default_freshness = lifetime.min(MOST);
         self
     }
 
@@ -173,7 +173,7 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("lifetime", &self.lifetime)
-            .field("unsaid", &self.unsaid)
+            .field("default_freshness", &self.default_freshness)
             .field("max_stale", &self.max_stale)
             .field("refresh_interval", &self.refresh_interval)
             .field("pauses", &self.pauses)

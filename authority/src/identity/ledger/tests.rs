@@ -17,8 +17,8 @@ fn token(name: &str) -> SecretText {
     SecretText::new(format!("{name}-0123456789012345678901"))
 }
 
-fn posture(name: &str) -> Posture {
-    Posture::of_token(token(name).expose())
+fn bootstrap(name: &str) -> BootstrapKind {
+    BootstrapKind::of_token(token(name).expose())
 }
 
 fn enrolment(name: &str) -> Enrolment {
@@ -44,7 +44,7 @@ fn ledger(limits: Limits, names: &[&str]) -> Ledger {
 
 fn enrol(ledger: &Ledger, name: &str, key: Thumbprint, now: u64) -> Result<Grant, &'static str> {
     ledger
-        .enrol(&posture(name), key, at(now))
+        .enrol(&bootstrap(name), key, at(now))
         .map_err(|error| error.code())
 }
 
@@ -166,10 +166,10 @@ fn recognising_books_nothing() {
     let ledger = Ledger::new(Limits::default());
     ledger.declare(enrolment("a"), at(0)).unwrap();
     for _ in 0..2 {
-        assert_eq!(ledger.recognise(&posture("a"), at(1)).unwrap(), id("a"));
+        assert_eq!(ledger.recognise(&bootstrap("a"), at(1)).unwrap(), id("a"));
     }
     assert_eq!(
-        ledger.recognise(&posture("b"), at(1)).unwrap_err().code(),
+        ledger.recognise(&bootstrap("b"), at(1)).unwrap_err().code(),
         "identity.enrolment"
     );
     enrol(&ledger, "a", key(), 1).unwrap();

@@ -19,13 +19,13 @@ use crate::record::{Event, Fingerprints, Outcome};
 use crate::trace::TraceContext;
 
 /// A request that was let in before its content had come.
-pub(super) struct LetIn {
+pub(super) struct AdmittedRequest {
     guard: Guard,
     request: Parts,
     principal: Principal,
 }
 
-impl LetIn {
+impl AdmittedRequest {
     pub(super) fn new(guard: &Guard, request: &Parts, principal: &Principal) -> Box<Self> {
         Box::new(Self {
             guard: guard.clone(),
@@ -49,9 +49,11 @@ impl LetIn {
 }
 
 /// The head of a request holds its tokens.
-impl fmt::Debug for LetIn {
+impl fmt::Debug for AdmittedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("LetIn").field(&self.principal).finish()
+        f.debug_tuple("AdmittedRequest")
+            .field(&self.principal)
+            .finish()
     }
 }
 
