@@ -27,7 +27,7 @@ impl Subscriber for ToStandardError {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
         metadata.is_event()
             && *metadata.level() <= Level::INFO
-            && metadata.target().starts_with("authority")
+            && metadata.target().starts_with("aims_authority")
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
