@@ -4,7 +4,7 @@
 pub use aims_error::ErrorKind;
 #[cfg(any(feature = "agent", feature = "fetch", feature = "web-bot-auth"))]
 pub use aims_fetch as fetch;
-#[cfg(any(feature = "http-sig", feature = "web-bot-auth"))]
+#[cfg(any(feature = "agent", feature = "tool", feature = "web-bot-auth"))]
 pub use aims_http_sig as http_sig;
 pub use aims_jose as jose;
 #[cfg(feature = "agent")]

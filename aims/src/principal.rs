@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-#[cfg(feature = "http-sig")]
 use aims_http_sig::profile::wimse::VerifiedRequest;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::AccessToken;
@@ -31,7 +30,6 @@ pub(crate) enum Proven {
         /// The WIT whose key was proven.
         wit: Wit,
         wpt: Option<WptProof>,
-        #[cfg(feature = "http-sig")]
         signature: Option<Box<VerifiedRequest>>,
         token: Option<AccessToken>,
     },
@@ -89,10 +87,7 @@ impl Principal {
     /// How the agent was proven: [`Proof::Bearer`] alone, or each proof that came.
     #[must_use]
     pub fn proofs(&self) -> &'static [Proof] {
-        #[cfg(feature = "http-sig")]
         let signed = self.signature().is_some();
-        #[cfg(not(feature = "http-sig"))]
-        let signed = false;
         match (signed, self.wpt().is_some()) {
             (true, true) => &[Proof::HttpSignature, Proof::Wpt],
             (true, false) => &[Proof::HttpSignature],
@@ -120,8 +115,6 @@ impl Principal {
     }
 
     /// The HTTP signature, where one came: what it covers, and its nonce.
-    #[cfg(feature = "http-sig")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
     #[must_use]
     pub fn signature(&self) -> Option<&VerifiedRequest> {
         match &*self.0 {

@@ -32,7 +32,6 @@ pub(crate) enum Answer {
     Unavailable,
     /// 501: a signed response was asked for, and cannot be given (draft-ietf-wimse-http-signature
     /// §"Error Conditions").
-    #[cfg(feature = "http-sig")]
     Unsigned,
 }
 
@@ -65,7 +64,6 @@ impl Refusal {
         }
     }
 
-    #[cfg(feature = "http-sig")]
     pub(crate) fn explain(&mut self, hint: &str) {
         self.detail = format!("{}; {hint}", self.detail).into();
     }
@@ -85,7 +83,6 @@ impl Refusal {
             Answer::Forbidden => StatusCode::FORBIDDEN,
             Answer::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            #[cfg(feature = "http-sig")]
             Answer::Unsigned => StatusCode::NOT_IMPLEMENTED,
         }
     }
@@ -104,7 +101,6 @@ impl Refusal {
         let detail = match &self.answer {
             Answer::Problem(detail) => Some(*detail),
             Answer::Unavailable => Some("the request cannot be judged at the moment"),
-            #[cfg(feature = "http-sig")]
             Answer::Unsigned => Some("a signed response cannot be given"),
             Answer::Challenge(..) | Answer::Forbidden | Answer::TooLarge => None,
         };

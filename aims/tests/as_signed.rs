@@ -1,6 +1,6 @@
 //! What was signed and what a listener gets, byte for byte.
 
-#![cfg(all(feature = "agent", feature = "http-sig", feature = "tool"))]
+#![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,7 +1,7 @@
 //! Signature fields without a WIT, beside a bearer token: nobody's, so they prove nothing and
 //! forbid nothing.
 
-#![cfg(all(feature = "http-sig", feature = "tool"))]
+#![cfg(feature = "tool")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

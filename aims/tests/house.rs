@@ -1,12 +1,7 @@
 //! The rules of the house that a compiler does not hold: floors, features, lints, and the tables of
 //! SPECS.md.
 
-#![cfg(all(
-    feature = "agent",
-    feature = "fetch",
-    feature = "http-sig",
-    feature = "tool"
-))]
+#![cfg(all(feature = "agent", feature = "fetch", feature = "tool"))]
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,

@@ -1,6 +1,6 @@
 //! A guard's layer within a nested router: proofs are about the URI that the request came with.
 
-#![cfg(all(feature = "agent", feature = "axum", feature = "http-sig"))]
+#![cfg(all(feature = "agent", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

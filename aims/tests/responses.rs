@@ -1,6 +1,6 @@
 //! Signed responses, and contents that are read while they are compared.
 
-#![cfg(all(feature = "agent", feature = "http-sig", feature = "tool"))]
+#![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,6 +1,6 @@
 //! HTTP signatures as a proof, and signed responses: agent and guard, without a network in between.
 
-#![cfg(all(feature = "agent", feature = "http-sig", feature = "tool"))]
+#![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,7 +1,7 @@
 //! The WIT is validated first, and nothing else of a signed message is acted on before the whole is
 //! verified (SIG-06).
 
-#![cfg(all(feature = "agent", feature = "http-sig", feature = "tool"))]
+#![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

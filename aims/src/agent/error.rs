@@ -45,7 +45,6 @@ pub enum Error {
     #[error(transparent)]
     Proof(#[from] aims_wimse_wpt::Error),
     /// The identity's WIT is no value of a field.
-    #[cfg(feature = "http-sig")]
     #[error("the identity's token cannot stand in a field")]
     Header,
     /// The URI is not in a form in which it can be told whether it is within a resource that tokens
@@ -53,11 +52,9 @@ pub enum Error {
     #[error("it cannot be told whether a token belongs to this URI")]
     Target(#[source] aims_oauth_wire::Error),
     /// The response is signed by another workload than the tool.
-    #[cfg(feature = "http-sig")]
     #[error("the response is signed by another workload than the tool")]
     Tool,
     /// The request could not be signed, or the signature of the response is refused.
-    #[cfg(feature = "http-sig")]
     #[error(transparent)]
     Signature(#[from] aims_http_sig::Error),
     /// The key could not sign.
@@ -88,9 +85,7 @@ impl Error {
         Self::Content(_) => Unavailable "agent.content",
         #[cfg(feature = "tower")]
         Self::ContentTooLong { .. } => TooLarge "agent.content_too_long",
-        #[cfg(feature = "http-sig")]
         Self::Header => Configuration "agent.header",
-        #[cfg(feature = "http-sig")]
         Self::Tool => Mismatch "agent.tool",
         Self::Sign(_) => Unavailable "agent.sign",
         Self::Target(_) => Configuration "agent.target",
@@ -99,7 +94,6 @@ impl Error {
         ;
         Self::Identity(source) => source.code(), source.kind();
         Self::Proof(source) => source.code(), source.kind();
-        #[cfg(feature = "http-sig")]
         Self::Signature(source) => source.code(), source.kind();
         Self::Token(source) => source.code(), source.kind();
         Self::Send(source) => source.code(), source.kind();

@@ -5,7 +5,6 @@ mod error;
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod layer;
 mod send;
-#[cfg(feature = "http-sig")]
 mod sign;
 
 use std::fmt;
@@ -24,7 +23,6 @@ pub use error::Error;
 use http::header::HeaderMap;
 use http::{Request, Uri};
 pub use send::TokenTransport;
-#[cfg(feature = "http-sig")]
 pub use sign::{PendingResponse, ProofMethod, SignedResponses};
 
 use crate::trace::CurrentTrace;
@@ -40,9 +38,7 @@ pub struct Agent(Arc<Inner>);
 struct Inner {
     source: Arc<dyn IdentitySource>,
     lifetime: Duration,
-    #[cfg(feature = "http-sig")]
     method: ProofMethod,
-    #[cfg(feature = "http-sig")]
     responses: Option<SignedResponses>,
     tokens: Vec<Authorization>,
     fetch: Arc<dyn aims_fetch::Fetch>,
@@ -64,9 +60,7 @@ struct Authorization {
 pub struct AgentBuilder {
     source: Arc<dyn IdentitySource>,
     lifetime: Duration,
-    #[cfg(feature = "http-sig")]
     method: ProofMethod,
-    #[cfg(feature = "http-sig")]
     responses: Option<SignedResponses>,
     tokens: Vec<Authorization>,
     fetch: Option<Arc<dyn aims_fetch::Fetch>>,
@@ -80,9 +74,7 @@ impl Agent {
         AgentBuilder {
             source: Arc::new(source),
             lifetime: Duration::from_secs(60),
-            #[cfg(feature = "http-sig")]
             method: ProofMethod::default(),
-            #[cfg(feature = "http-sig")]
             responses: None,
             tokens: Vec::new(),
             fetch: None,
@@ -105,7 +97,6 @@ impl Agent {
     /// `source.expired` where the agent has no identity at the moment; `wpt.target`,
     /// `wpt.field_repeated` and other `wpt.…` where the request cannot be covered; `agent.sign`.
     pub fn prove<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
-        #[cfg(feature = "http-sig")]
         if self.0.method == ProofMethod::HttpSignature {
             return self.sign_known(request);
         }
@@ -199,16 +190,12 @@ impl AgentBuilder {
     }
 
     /// Proves requests in this way; by a WPT unless said.
-    #[cfg(feature = "http-sig")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
     pub const fn proof(mut self, method: ProofMethod) -> Self {
         self.method = method;
         self
     }
 
     /// Asks for signed responses to signed requests, and takes no others (SIG-09).
-    #[cfg(feature = "http-sig")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
     pub fn signed_responses(mut self, responses: SignedResponses) -> Self {
         self.responses = Some(responses);
         self
@@ -245,9 +232,7 @@ impl AgentBuilder {
         Ok(Agent(Arc::new(Inner {
             source: self.source,
             lifetime: self.lifetime,
-            #[cfg(feature = "http-sig")]
             method: self.method,
-            #[cfg(feature = "http-sig")]
             responses: self.responses,
             tokens: self.tokens,
             fetch,

@@ -53,7 +53,6 @@ impl Carry for Fetching<'_> {
 enum Judge {
     /// Whatever comes over the connection.
     Anything,
-    #[cfg(feature = "http-sig")]
     Signed(Box<super::PendingResponse>),
 }
 
@@ -61,7 +60,6 @@ impl Judge {
     fn finish<B: AsRef<[u8]>>(self, answer: Response<B>) -> Result<Response<B>, Error> {
         match self {
             Self::Anything => Ok(answer),
-            #[cfg(feature = "http-sig")]
             Self::Signed(pending) => pending.finish(answer),
         }
     }
@@ -126,7 +124,6 @@ impl Agent {
     }
 
     fn prove_to_send<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<Judge, Error> {
-        #[cfg(feature = "http-sig")]
         if self.0.method == super::ProofMethod::HttpSignature {
             return Ok(Judge::Signed(Box::new(self.sign(request)?)));
         }

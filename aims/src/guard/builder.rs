@@ -11,7 +11,6 @@ use aims_wimse_cred::{TrustStore, WitCache, WitRules};
 use aims_wimse_wpt::WptRules;
 use http::header::HeaderName;
 
-#[cfg(feature = "http-sig")]
 use super::HttpSignatures;
 use super::{Audience, Guard, Inner, Route};
 use crate::decision::{Authorize, RequirementsAlone};
@@ -59,7 +58,6 @@ pub struct GuardBuilder<T> {
     wit: WitRules,
     wpt: WptRules,
     skew: Option<Skew>,
-    #[cfg(feature = "http-sig")]
     signatures: Option<HttpSignatures>,
     capacity: usize,
     token_fields: Vec<HeaderName>,
@@ -125,11 +123,9 @@ pub enum BuildError {
     )]
     NoIssuer,
     /// Every response is to be signed, but there is no identity to sign as.
-    #[cfg(feature = "http-sig")]
     #[error("every response is to be signed, but by nobody: call `.answering_as(..)`")]
     NoSigner,
     /// A proof audience is empty.
-    #[cfg(feature = "http-sig")]
     #[error("signatures cannot be verified: a proof audience is empty")]
     Signatures(#[source] aims_http_sig::Error),
 }
@@ -151,7 +147,6 @@ impl Guard {
             wit: WitRules::wit(),
             wpt: WptRules::default(),
             skew: None,
-            #[cfg(feature = "http-sig")]
             signatures: None,
             capacity: 10_000,
             token_fields: Vec::new(),
@@ -182,7 +177,6 @@ impl<T> GuardBuilder<T> {
             wit: self.wit,
             wpt: self.wpt,
             skew: self.skew,
-            #[cfg(feature = "http-sig")]
             signatures: self.signatures,
             capacity: self.capacity,
             token_fields: self.token_fields,
@@ -255,8 +249,6 @@ impl<T> GuardBuilder<T> {
 
     /// Takes HTTP message signatures as a proof, beside or instead of a WPT, and says how responses
     /// are signed.
-    #[cfg(feature = "http-sig")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "http-sig")))]
     pub fn http_signatures(mut self, signatures: HttpSignatures) -> Self {
         self.signatures = Some(signatures);
         self
@@ -351,7 +343,6 @@ impl<T> GuardBuilder<T> {
         } else {
             Audience::Named(self.audiences)
         };
-        #[cfg(feature = "http-sig")]
         let signatures = match self.signatures {
             Some(it) if it.signs_every() && !it.can_sign() => return Err(BuildError::NoSigner),
             Some(it) => {
@@ -378,7 +369,6 @@ impl<T> GuardBuilder<T> {
                 wits: WitCache::new(self.capacity, wit),
                 wpt,
                 issuers: self.issuers,
-                #[cfg(feature = "http-sig")]
                 signatures,
                 tokens: TokenCache::new(self.capacity, tokens.with_max_len(max_token)),
                 max_token,

@@ -1,6 +1,5 @@
 //! One request, judged.
 
-#[cfg(feature = "http-sig")]
 use aims_http_sig::profile::wimse::UnspentRequest;
 use aims_jose::digest::{Fingerprint, Hashed};
 use aims_jose::time::UnixTime;
@@ -30,7 +29,6 @@ pub(super) struct Examined {
 /// The proofs that a request brought. All of them are good, if they are the first of their kind.
 pub(super) struct Found {
     wpt: Option<UnspentWpt>,
-    #[cfg(feature = "http-sig")]
     pub(super) signature: Option<UnspentRequest>,
 }
 
@@ -40,7 +38,6 @@ pub(super) enum Part {
     /// The head alone: nobody compares the content, so no signature over a digest proves anything.
     Head,
     /// The head, and then the content.
-    #[cfg(feature = "http-sig")]
     Message,
 }
 
@@ -75,7 +72,6 @@ impl Refused {
     }
 
     /// Adds to the detail.
-    #[cfg(feature = "http-sig")]
     fn explain(&mut self, hint: &str) {
         self.refusal.explain(hint);
         let code = self.refusal.code();
@@ -87,7 +83,6 @@ impl Refused {
 struct Brought<'a> {
     wit: Option<&'a str>,
     wpt: Option<&'a str>,
-    #[cfg(feature = "http-sig")]
     signed: bool,
     token: Option<Hashed<'a>>,
     txn_token: Option<&'a str>,
@@ -127,7 +122,6 @@ impl Guard {
         let inner = &*self.inner;
         let mut found = Found {
             wpt: None,
-            #[cfg(feature = "http-sig")]
             signature: None,
         };
         if let Some(text) = brought.wit {
@@ -140,7 +134,6 @@ impl Guard {
             if let Some(wpt) = brought.wpt {
                 found.wpt = Some(inner.wpt(wpt, wit, brought, request, now)?);
             }
-            #[cfg(feature = "http-sig")]
             if brought.signed {
                 found.signature = match inner.signature(request, wit, now) {
                     // A signature of another kind, which is nothing to this guard, beside a proof
@@ -175,7 +168,6 @@ impl Guard {
     /// Looks at the credentials once more, after a while in which a content came: they may have
     /// ended, lost their keys or been revoked. What was verified is known, so it costs no
     /// public-key operation.
-    #[cfg(feature = "http-sig")]
     pub(super) fn examine_again(&self, examined: &mut Examined, request: &Parts, now: UnixTime) {
         if examined.found.is_ok()
             && let Err(refused) = self.still_good(request, now)
@@ -184,7 +176,6 @@ impl Guard {
         }
     }
 
-    #[cfg(feature = "http-sig")]
     fn still_good(&self, request: &Parts, now: UnixTime) -> Result<(), Refused> {
         let inner = &*self.inner;
         let brought = self.read(&request.headers, Part::Message)?;
@@ -216,7 +207,6 @@ impl Guard {
     ) -> Result<(Principal, Vec<Reason>), Refused> {
         let replay = self.inner.replay.as_ref();
         let wpt = found.wpt.map(|proof| proof.spend(replay, now));
-        #[cfg(feature = "http-sig")]
         let signature = found
             .signature
             .map(|unspent| {
@@ -231,7 +221,6 @@ impl Guard {
             (Some(wit), token) => Proven::Agent {
                 wit,
                 wpt,
-                #[cfg(feature = "http-sig")]
                 signature: signature.map(Box::new),
                 token,
             },
@@ -260,7 +249,6 @@ impl Guard {
         Ok(Brought {
             wit,
             wpt,
-            #[cfg(feature = "http-sig")]
             signed,
             token: token.map(Hashed::of),
             txn_token,
@@ -399,16 +387,10 @@ impl Inner {
     }
 
     /// Whether a signature of the request is to be looked at.
-    #[cfg(feature = "http-sig")]
     fn may_be_signed(&self, headers: &HeaderMap, part: Part) -> bool {
         part == Part::Message
             && self.signatures.is_some()
             && (headers.contains_key("signature-input") || headers.contains_key("signature"))
-    }
-
-    #[cfg(not(feature = "http-sig"))]
-    const fn may_be_signed(&self, _: &HeaderMap, _: Part) -> bool {
-        false
     }
 
     fn is_revoked(&self, credential: Credential<'_>, now: UnixTime) -> bool {
@@ -501,7 +483,6 @@ fn wpt_refused(error: &aims_wimse_wpt::Error) -> Refused {
 
 /// A refused signature or content. Whose it is was proven by nobody, so it says no more than that
 /// (T-141).
-#[cfg(feature = "http-sig")]
 pub(super) fn signature_refused(error: &aims_http_sig::Error) -> Refused {
     let status = aims_http_sig::profile::wimse::status(error);
     let answer = match status.as_u16() {
@@ -513,7 +494,6 @@ pub(super) fn signature_refused(error: &aims_http_sig::Error) -> Refused {
 }
 
 /// The same, for those who hand a guard what no server got.
-#[cfg(feature = "http-sig")]
 fn signature_of(request: &Parts, error: &aims_http_sig::Error) -> Refused {
     let is_absolute = request.uri.authority().is_some() && request.version < http::Version::HTTP_2;
     let mut refused = signature_refused(error);
@@ -523,11 +503,9 @@ fn signature_of(request: &Parts, error: &aims_http_sig::Error) -> Refused {
     refused
 }
 
-#[cfg(feature = "http-sig")]
 pub(super) const CONTENT_UNREAD: &str = "the content of the request could not be read";
 
 /// A content that did not come to its end.
-#[cfg(feature = "http-sig")]
 pub(super) fn content_unread() -> Refused {
     Refused::new(
         "guard.content",

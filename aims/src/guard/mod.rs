@@ -1,7 +1,6 @@
 //! The tool's side: a request becomes a [`Principal`] or a precise [`Refusal`].
 
 mod builder;
-#[cfg(feature = "http-sig")]
 mod content;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
@@ -11,12 +10,10 @@ mod judge;
 #[cfg(feature = "tower")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod layer;
-#[cfg(all(feature = "http-sig", feature = "tower"))]
-#[cfg_attr(docsrs, doc(cfg(all(feature = "http-sig", feature = "tower"))))]
+#[cfg(feature = "tower")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
 pub mod message;
-#[cfg(feature = "http-sig")]
 mod post_admission;
-#[cfg(feature = "http-sig")]
 mod signed;
 
 use std::fmt;
@@ -31,7 +28,6 @@ use aims_wimse_wpt::WptRules;
 pub use builder::{BuildError, GuardBuilder, HasTrust, NoTrust, Trusting};
 use http::header::HeaderName;
 use http::request::Parts;
-#[cfg(feature = "http-sig")]
 pub use signed::HttpSignatures;
 
 use crate::decision::{Authorize, Reason};
@@ -43,7 +39,6 @@ use crate::requirements::Requirements;
 use crate::revoked::Revoked;
 use crate::trace::TraceContext;
 use judge::{Examined, Part};
-#[cfg(feature = "http-sig")]
 use signed::Signatures;
 
 /// Turns a request into a [`Principal`] or a precise [`Refusal`].
@@ -64,7 +59,6 @@ struct Inner {
     wits: WitCache,
     wpt: WptRules,
     issuers: Option<Arc<IssuerStore>>,
-    #[cfg(feature = "http-sig")]
     signatures: Option<Signatures>,
     tokens: TokenCache,
     max_token: usize,
