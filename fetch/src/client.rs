@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::policy::Policy;
 use crate::resolve::{Judging, LookupError, Resolve, SystemResolver};
-use crate::{Error, Fetch, FetchFuture};
+use crate::{Error, Fetch, FetchFuture, FinalUrl, Limits};
 
 /// Fetches from URLs that strangers may have chosen.
 #[derive(Clone, Debug)]
@@ -54,6 +54,8 @@ impl Fetcher {
 
     async fn follow(&self, mut request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
         let mut left = self.redirects;
+        let limit = Limits::of(&request).max_body();
+        let limit = limit.map_or(self.max_body, |limit| limit.min(self.max_body));
         loop {
             let given = request.uri().to_string();
             let url = self.policy.check(&given)?;
@@ -63,8 +65,10 @@ impl Fetcher {
                 return Err(Error::Rewritten);
             }
             let (method, headers) = (request.method().clone(), request.headers().clone());
-            let answer = self.once(&url, request).await?;
+            let uri = request.uri().clone();
+            let mut answer = self.once(&url, request, limit).await?;
             if self.redirects == 0 || !is_redirect(answer.status()) {
+                FinalUrl::set(&mut answer, uri);
                 return Ok(answer);
             }
             left = left.checked_sub(1).ok_or(Error::Redirect)?;
@@ -75,7 +79,12 @@ impl Fetcher {
         }
     }
 
-    async fn once(&self, url: &Url, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
+    async fn once(
+        &self,
+        url: &Url,
+        request: Request<Vec<u8>>,
+        limit: usize,
+    ) -> Result<Response<Vec<u8>>, Error> {
         let (parts, body) = request.into_parts();
         let sent = self
             .client
@@ -85,7 +94,6 @@ impl Fetcher {
             .send()
             .await;
         let mut received = sent.map_err(failed)?;
-        let limit = self.max_body;
         // What is announced as too long is not waited for; what is not, is counted.
         let announced = received.content_length().unwrap_or(0);
         if usize::try_from(announced).map_or(true, |announced| announced > limit) {
@@ -108,7 +116,9 @@ impl Fetcher {
 impl Fetch for Fetcher {
     fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
         Box::pin(async move {
-            tokio::time::timeout(self.timeout, self.follow(request))
+            let timeout = Limits::of(&request).timeout();
+            let timeout = timeout.map_or(self.timeout, |timeout| timeout.min(self.timeout));
+            tokio::time::timeout(timeout, self.follow(request))
                 .await
                 .or(Err(Error::Timeout))?
         })

@@ -7,17 +7,13 @@ mod client;
 #[cfg(feature = "client")]
 mod documents;
 mod error;
+mod exchange;
 #[cfg(feature = "client")]
 mod freshness;
 #[cfg(feature = "client")]
 mod policy;
 #[cfg(feature = "client")]
 mod resolve;
-
-use std::fmt::Debug;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
 
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
@@ -26,44 +22,12 @@ pub use client::{Fetcher, FetcherBuilder};
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use documents::{Document, DocumentKey, Documents, DocumentsBuilder};
 pub use error::Error;
+pub use exchange::{Fetch, FetchFuture, FinalUrl, Limits};
+use http::Response;
 use http::header::CONTENT_TYPE;
-use http::{Request, Response};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use resolve::{Resolve, ResolveFuture};
-
-/// What [`Fetch::send`] gives.
-pub type FetchFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, Error>> + Send + 'a>>;
-
-/// Sends one request and gives the whole answer, whatever its status. One method, so that any HTTP
-/// client fits.
-///
-/// ```
-/// use aims_fetch::{Fetch, FetchFuture};
-///
-/// /// Answers everything with 404.
-/// #[derive(Debug)]
-/// struct Nowhere;
-///
-/// impl Fetch for Nowhere {
-///     fn send(&self, _: http::Request<Vec<u8>>) -> FetchFuture<'_> {
-///         let mut answer = http::Response::new(Vec::new());
-///         *answer.status_mut() = http::StatusCode::NOT_FOUND;
-///         Box::pin(std::future::ready(Ok(answer)))
-///     }
-/// }
-/// ```
-pub trait Fetch: Debug + Send + Sync {
-    /// Sends the request.
-    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_>;
-}
-
-impl<T: Fetch + ?Sized> Fetch for Arc<T> {
-    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
-        (**self).send(request)
-    }
-}
 
 /// The body of an answer that must be a JSON document: 200, `application/json` or
 /// `application/…+json`.

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aims_fetch::{
-    Error, Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFuture, expect_json, expect_type,
+    Error, Fetch as _, Fetcher, FetcherBuilder, FinalUrl, Limits, Resolve, ResolveFuture,
+    expect_json, expect_type,
 };
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -348,4 +349,39 @@ async fn a_url_is_sent_as_it_was_given_or_not_at_all() {
         assert_eq!(error.code(), "fetch.rewritten", "{other}");
     }
     assert!(requests.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn the_limits_of_a_request_narrow_those_of_the_client() {
+    for (limit, expected) in [(2, "ok"), (1, "fetch.body_too_long"), (usize::MAX, "ok")] {
+        let (port, _requests) = server(ok("{}")).await;
+        let mut request = Request::get(format!("http://127.0.0.1:{port}/"))
+            .body(Vec::new())
+            .unwrap();
+        Limits::new().with_max_body(limit).apply(&mut request);
+        let got = local().build().unwrap().send(request).await;
+        assert_eq!(got.map_or_else(|it| it.code(), |_| "ok"), expected);
+    }
+    // And never widen them.
+    let (port, _requests) = server(ok("{}")).await;
+    let mut request = Request::get(format!("http://127.0.0.1:{port}/"))
+        .body(Vec::new())
+        .unwrap();
+    Limits::new().with_max_body(9).apply(&mut request);
+    let fetcher = local().max_body(1).build().unwrap();
+    let error = fetcher.send(request).await.unwrap_err();
+    assert_eq!(error.code(), "fetch.body_too_long");
+}
+
+#[tokio::test]
+async fn the_answer_says_which_url_answered() {
+    let (last, _requests) = server(ok("{}")).await;
+    let target = format!("http://127.0.0.1:{last}/b");
+    let (first, _requests) = server(redirect(&target)).await;
+    let asked = format!("http://127.0.0.1:{first}/a");
+    let answer = get(local().redirects(1), &asked);
+    assert_eq!(
+        FinalUrl::of(&answer.await.unwrap()).unwrap(),
+        target.as_str()
+    );
 }

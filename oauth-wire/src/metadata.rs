@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use crate::names::{Endpoint, Transport};
 use crate::{Error, media};
 
+pub mod attempt;
 mod resource;
 mod server;
 pub mod well_known;

@@ -1,0 +1,178 @@
+//! One request and its whole answer: the trait that every HTTP client can implement.
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response, Uri};
+
+use crate::Error;
+
+/// The future that [`Fetch::send`] returns.
+pub type FetchFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, Error>> + Send + 'a>>;
+
+/// Sends one request and returns the whole answer, whatever its status.
+///
+/// This is the one trait for requests whose answer is a bounded document: discovery, key sets and
+/// token requests. It has one method, so that any HTTP client can implement it. Calls to tools,
+/// whose answers may stream, do not go through it.
+///
+/// - The request has the method, the absolute URL, the headers and the body. It may carry
+///   [`Limits`]; an implementation applies them in addition to its own.
+/// - The answer has the status, the headers and the whole body. Where an implementation follows
+///   redirects, the answer carries the [`FinalUrl`].
+///
+/// An error means that there is no answer; an answer with status 404 or 500 is `Ok`.
+///
+/// ```
+/// use aims_fetch::{Error, Fetch, FetchFuture, FinalUrl, Limits};
+///
+/// /// Answers from memory.
+/// #[derive(Debug)]
+/// struct Fixed(&'static [u8]);
+///
+/// impl Fetch for Fixed {
+///     fn send(&self, request: http::Request<Vec<u8>>) -> FetchFuture<'_> {
+///         Box::pin(async move {
+///             let limits = Limits::of(&request);
+///             if let Some(limit) = limits.max_body().filter(|limit| self.0.len() > *limit) {
+///                 return Err(Error::BodyTooLong { limit });
+///             }
+///             let mut answer = http::Response::new(self.0.to_vec());
+///             FinalUrl::set(&mut answer, request.uri().clone());
+///             Ok(answer)
+///         })
+///     }
+/// }
+/// ```
+pub trait Fetch: Debug + Send + Sync {
+    /// Sends the request and waits for the whole answer.
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_>;
+}
+
+impl<T: Fetch + ?Sized> Fetch for Arc<T> {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        (**self).send(request)
+    }
+}
+
+impl<T: Fetch + ?Sized> Fetch for &T {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        (**self).send(request)
+    }
+}
+
+/// The limits of one request, kept in its [extensions](Request::extensions).
+///
+/// They narrow what the client allows and never widen it.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use aims_fetch::Limits;
+///
+/// let mut request = http::Request::get("https://as.example/jwks").body(Vec::new())?;
+/// let limits = Limits::new().with_max_body(64 * 1024).with_timeout(Duration::from_secs(5));
+/// limits.apply(&mut request);
+/// assert_eq!(Limits::of(&request), limits);
+/// # Ok::<(), http::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Limits {
+    max_body: Option<usize>,
+    timeout: Option<Duration>,
+}
+
+impl Limits {
+    /// No limits beyond those of the client.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            max_body: None,
+            timeout: None,
+        }
+    }
+
+    /// The longest body of the answer, in bytes, after decoding.
+    #[must_use]
+    pub const fn with_max_body(mut self, most: usize) -> Self {
+        self.max_body = Some(most);
+        self
+    }
+
+    /// The longest time for the whole exchange, redirects and body included.
+    #[must_use]
+    pub const fn with_timeout(mut self, most: Duration) -> Self {
+        self.timeout = Some(most);
+        self
+    }
+
+    /// Writes the limits into the request.
+    pub fn apply(self, request: &mut Request<Vec<u8>>) {
+        request.extensions_mut().insert(self);
+    }
+
+    /// The limits of the request, none where it carries none.
+    #[must_use]
+    pub fn of(request: &Request<Vec<u8>>) -> Self {
+        request
+            .extensions()
+            .get::<Self>()
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The longest body of the answer, in bytes.
+    #[must_use]
+    pub const fn max_body(self) -> Option<usize> {
+        self.max_body
+    }
+
+    /// The longest time for the whole exchange.
+    #[must_use]
+    pub const fn timeout(self) -> Option<Duration> {
+        self.timeout
+    }
+}
+
+/// The URL that answered, kept in the [extensions](Response::extensions) of the answer.
+///
+/// It differs from the URL of the request where redirects were followed. An answer without it came
+/// from the URL of the request.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FinalUrl(Uri);
+
+impl FinalUrl {
+    /// Writes the URL into the answer.
+    pub fn set(answer: &mut Response<Vec<u8>>, url: Uri) {
+        answer.extensions_mut().insert(Self(url));
+    }
+
+    /// The URL that answered, where the client says it.
+    #[must_use]
+    pub fn of(answer: &Response<Vec<u8>>) -> Option<&Uri> {
+        answer.extensions().get::<Self>().map(|url| &url.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_and_final_url_travel_in_extensions() {
+        let mut request = Request::new(Vec::new());
+        assert_eq!(Limits::of(&request), Limits::new());
+        let limits = Limits::new().with_max_body(7);
+        limits.apply(&mut request);
+        assert_eq!(Limits::of(&request).max_body(), Some(7));
+        assert_eq!(Limits::of(&request).timeout(), None);
+        let mut answer = Response::new(Vec::new());
+        assert!(FinalUrl::of(&answer).is_none());
+        FinalUrl::set(&mut answer, Uri::from_static("https://as.example/jwks"));
+        assert_eq!(FinalUrl::of(&answer).unwrap(), "https://as.example/jwks");
+    }
+}

@@ -1,0 +1,361 @@
+//! What follows from the answer of one well-known place (RFC 8414 §3, OpenID Connect Discovery
+//! §4).
+//!
+//! Discovery asks one place after the other. The decisions here are pure, and whoever discovers
+//! uses the same ones: [`Follow::of`] for an answer, [`Outcome::of`] for a document that is not
+//! accepted, [`Attempts`] for what the error says.
+
+use core::fmt;
+
+use http::{HeaderMap, StatusCode, header};
+
+use crate::Error;
+
+/// What follows from the answer of one well-known place.
+///
+/// ```
+/// use aims_oauth_wire::metadata::attempt::Follow;
+/// use http::{HeaderMap, StatusCode};
+///
+/// let of = |status, body| Follow::of(status, &HeaderMap::new(), body);
+/// assert_eq!(of(StatusCode::OK, b" {}"), Follow::Read);
+/// assert_eq!(of(StatusCode::OK, b"<!doctype html>"), Follow::AskNext);
+/// assert_eq!(of(StatusCode::BAD_REQUEST, b""), Follow::AskNext);
+/// assert_eq!(of(StatusCode::BAD_GATEWAY, b""), Follow::End);
+/// ```
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
+pub enum Follow {
+    /// The body begins as a JSON object: the caller reads it. It is the document, or it ends the
+    /// attempt.
+    Read,
+    /// There is no document at this place: the caller asks the next one.
+    AskNext,
+    /// The server cannot tell now, or must not be followed: the attempt ends as unavailable.
+    End,
+}
+
+impl Follow {
+    /// Judges an answer.
+    ///
+    /// A 4xx other than 408, 421, 425 and 429, or a 2xx whose body does not begin with `{` after
+    /// blanks and one byte order mark, leads to the next place. Every other status ends the
+    /// attempt, and so does an object that is declared as a web page, a multipart message or a
+    /// form.
+    #[must_use]
+    pub fn of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+        match status.as_u16() {
+            408 | 421 | 425 | 429 => Self::End,
+            400..=499 => Self::AskNext,
+            200..=299 if !begins_with_object(body) => Self::AskNext,
+            // A part of a document is not the document.
+            206 => Self::End,
+            200..=299 if is_readable_type(headers) => Self::Read,
+            _ => Self::End,
+        }
+    }
+}
+
+/// Whether a body begins as a JSON object: `{` after blanks (RFC 8259 §2) and at most one byte
+/// order mark (RFC 8259 §8.1).
+#[must_use]
+pub fn begins_with_object(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    body.iter().find(|byte| !blank(byte)) == Some(&b'{')
+}
+
+/// Whether a body of this content type is read as a document: not a web page, a multipart message
+/// or a form. Any other type, or none, is read.
+#[must_use]
+pub fn is_readable_type(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_TYPE).iter().all(|value| {
+        let text = value.to_str().unwrap_or_default();
+        let essence = text.split(';').next().unwrap_or_default().trim();
+        let essence = essence.to_ascii_lowercase();
+        let refused = matches!(
+            essence.as_str(),
+            "text/html" | "application/xhtml+xml" | crate::media::FORM
+        );
+        !refused && !essence.starts_with("multipart/")
+    })
+}
+
+/// How an attempt ends whose document is not accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
+pub enum Outcome {
+    /// The document could not be read: truncated, oversized or malformed. What was read before
+    /// stays good for its age.
+    Unavailable,
+    /// The document was read, and does not count: it is another issuer's, or a member that decides
+    /// is not usable.
+    Refused,
+}
+
+impl Outcome {
+    /// Judges the error of a document that was read because of [`Follow::Read`].
+    #[must_use]
+    pub const fn of(error: &Error) -> Self {
+        match error {
+            Error::MetadataJson(_) | Error::MetadataResponse { .. } => Self::Unavailable,
+            _ => Self::Refused,
+        }
+    }
+}
+
+/// Whether two identifiers differ in nothing but the `/` of an empty path (RFC 3986 §6.2.3):
+/// `https://as.example` and `https://as.example/`. Equal identifiers are no such pair.
+///
+/// Only discovery takes the one for the other. Everything later compares byte by byte with the
+/// spelling of the server.
+///
+/// ```
+/// use aims_oauth_wire::metadata::attempt::differ_in_root_slash;
+///
+/// assert!(differ_in_root_slash("https://as.example", "https://as.example/"));
+/// assert!(!differ_in_root_slash("https://as.example/a", "https://as.example/a/"));
+/// ```
+#[must_use]
+pub fn differ_in_root_slash(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let is_bare = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#']);
+    long.strip_suffix('/') == Some(short) && short.strip_prefix("https://").is_some_and(is_bare)
+}
+
+/// The places that were asked, and what each answered, for an error to name.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Attempts(Vec<Attempt>);
+
+/// One place that was asked.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Attempt {
+    url: Box<str>,
+    found: Found,
+}
+
+/// What one place answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Found {
+    /// An answer with this status, and its content type where it has one.
+    Answer(StatusCode, Option<Box<str>>),
+    /// No answer: the code of the error.
+    Failure(&'static str),
+}
+
+impl Attempts {
+    /// No place was asked yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds the answer of a place.
+    pub fn answered(&mut self, url: &str, status: StatusCode, headers: &HeaderMap) {
+        let kind = headers.get(header::CONTENT_TYPE);
+        let kind = kind.and_then(|kind| kind.to_str().ok());
+        let kind = kind.map(|kind| kind.chars().take(MAX_TYPE).collect());
+        self.push(url, Found::Answer(status, kind));
+    }
+
+    /// Adds a place that gave no answer, with the code of the error.
+    pub fn failed(&mut self, url: &str, code: &'static str) {
+        self.push(url, Found::Failure(code));
+    }
+
+    fn push(&mut self, url: &str, found: Found) {
+        if self.0.len() < MAX_ATTEMPTS {
+            let url = url.into();
+            self.0.push(Attempt { url, found });
+        }
+    }
+
+    /// The places, in the order in which they were asked.
+    pub fn iter(&self) -> impl Iterator<Item = &Attempt> {
+        self.0.iter()
+    }
+}
+
+impl Attempt {
+    /// The place.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// What it answered.
+    #[must_use]
+    pub const fn found(&self) -> &Found {
+        &self.found
+    }
+}
+
+impl fmt::Display for Attempts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (number, attempt) in self.0.iter().enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            write!(f, "{comma}{attempt}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.found {
+            Found::Answer(status, Some(kind)) if status.is_success() => {
+                write!(f, "{} at {} ({kind})", status.as_u16(), self.url)
+            }
+            Found::Answer(status, _) => write!(f, "{} at {}", status.as_u16(), self.url),
+            Found::Failure(code) => write!(f, "{code} at {}", self.url),
+        }
+    }
+}
+
+/// The most places of one discovery.
+const MAX_ATTEMPTS: usize = 8;
+
+/// The longest content type that is shown, in characters.
+const MAX_TYPE: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    fn follow(status: u16, kind: Option<&'static str>, body: &[u8]) -> Follow {
+        let mut headers = HeaderMap::new();
+        if let Some(kind) = kind {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        Follow::of(StatusCode::from_u16(status).unwrap(), &headers, body)
+    }
+
+    #[test]
+    fn only_four_of_4xx_end_the_attempt() {
+        for status in 400..500 {
+            let expected = match status {
+                408 | 421 | 425 | 429 => Follow::End,
+                _ => Follow::AskNext,
+            };
+            assert_eq!(follow(status, None, b"{}"), expected, "{status}");
+            assert_eq!(follow(status, None, b"<html>"), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn other_statuses_end_the_attempt() {
+        for status in (100..200).chain(300..400).chain(500..600) {
+            assert_eq!(follow(status, None, b"{}"), Follow::End, "{status}");
+            assert_eq!(follow(status, None, b""), Follow::End, "{status}");
+        }
+        assert_eq!(follow(206, None, b"{}"), Follow::End);
+    }
+
+    #[test]
+    fn a_2xx_is_read_where_an_object_begins() {
+        for body in [
+            &b"{}"[..],
+            b" \r\n\t{",
+            b"\xef\xbb\xbf{}",
+            b"\xef\xbb\xbf\n{}",
+            b"{{",
+        ] {
+            for status in [200, 201, 203] {
+                assert_eq!(follow(status, None, body), Follow::Read, "{body:?}");
+            }
+            assert_eq!(follow(200, Some("text/plain"), body), Follow::Read);
+        }
+        let pages: [&[u8]; 7] = [
+            b"",
+            b"<!doctype html>",
+            b"[{}]",
+            b"\"{}\"",
+            b"\xef\xbb\xbf\xef\xbb\xbf{}",
+            b"\0{}",
+            b"\n\xef\xbb\xbf{}",
+        ];
+        for body in pages {
+            assert_eq!(follow(200, None, body), Follow::AskNext, "{body:?}");
+            assert_eq!(follow(204, None, body), Follow::AskNext, "{body:?}");
+            let json = Some("application/json");
+            assert_eq!(follow(200, json, body), Follow::AskNext, "{body:?}");
+        }
+    }
+
+    /// An object in a web page's clothes is neither the document nor a reason to go on.
+    #[test]
+    fn pages_and_forms_are_not_read() {
+        for kind in [
+            "text/html",
+            "Text/HTML; charset=utf-8",
+            "multipart/form-data; boundary=x",
+            "application/x-www-form-urlencoded",
+        ] {
+            assert_eq!(follow(200, Some(kind), b"{}"), Follow::End, "{kind}");
+            assert_eq!(follow(200, Some(kind), b"<p>"), Follow::AskNext, "{kind}");
+        }
+    }
+
+    #[test]
+    fn root_slash() {
+        let pair = differ_in_root_slash;
+        assert!(pair("https://as.example", "https://as.example/"));
+        assert!(pair("https://as.example/", "https://as.example"));
+        assert!(pair("https://as.example:8443/", "https://as.example:8443"));
+        for (one, other) in [
+            ("https://as.example", "https://as.example"),
+            ("https://as.example/", "https://as.example/"),
+            ("https://as.example", "https://as.example//"),
+            ("https://as.example/a", "https://as.example/a/"),
+            ("https://as.example?", "https://as.example?/"),
+            ("http://localhost", "http://localhost/"),
+            ("https://as.example", "https://AS.example/"),
+            ("https://", "https:///"),
+            ("https:/", "https://"),
+            ("", "/"),
+        ] {
+            assert!(!pair(one, other), "{one} {other}");
+            assert!(!pair(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn attempts_name_places_and_statuses() {
+        let mut all = Attempts::new();
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+        all.answered("https://as.example/a", StatusCode::BAD_REQUEST, &headers);
+        all.answered("https://as.example/b", StatusCode::OK, &headers);
+        all.failed("https://as.example/c", "fetch.timeout");
+        assert_eq!(
+            all.to_string(),
+            "400 at https://as.example/a, 200 at https://as.example/b (text/html), \
+             fetch.timeout at https://as.example/c"
+        );
+        for _ in 0..100 {
+            all.failed("https://as.example/d", "fetch.timeout");
+        }
+        assert_eq!(all.iter().count(), MAX_ATTEMPTS);
+    }
+
+    #[test]
+    fn outcomes() {
+        let json = aims_jose::json::from_object::<serde_json::Value>(b"{").unwrap_err();
+        assert_eq!(
+            Outcome::of(&Error::MetadataJson(json)),
+            Outcome::Unavailable
+        );
+        let long = Error::MetadataResponse { reason: "too long" };
+        assert_eq!(Outcome::of(&long), Outcome::Unavailable);
+        assert_eq!(Outcome::of(&Error::MetadataIssuer), Outcome::Refused);
+        let member = Error::MetadataMember { member: "jwks_uri" };
+        assert_eq!(Outcome::of(&member), Outcome::Refused);
+    }
+}
