@@ -12,7 +12,7 @@ mod common;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aims::agent::{AgentBuilder, TokenTransport};
+use aims::agent::AgentBuilder;
 use aims::cred::{FixedSource, Identity, IdentitySource};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::jose::secret::SecretText;
@@ -192,8 +192,7 @@ fn authorized_for(resource: &str, builder: AgentBuilder, net: &Net) -> AgentBuil
     let issuer = common::ISSUER.parse().unwrap();
     let server = ServerMetadata::parse(document.to_string().as_bytes(), &issuer).unwrap();
     let client = ClientSecretBasic::new(AGENT.parse().unwrap(), SecretText::new("s"));
-    let source =
-        TokenSource::new(server, client, TokenTransport::new(net.clone())).with_clock(Then(NOW));
+    let source = TokenSource::new(server, client, net.clone()).with_clock(Then(NOW));
     let scopes = "tools:call".parse().unwrap();
     builder.authorize(resource.parse().unwrap(), scopes, source)
 }

@@ -273,8 +273,7 @@ fn with_tokens(meeting: &Meeting, tokens: &[&str]) -> Agent {
     let secret = SecretText::new("s");
     let client = ClientSecretBasic::new(signed::AGENT.parse().unwrap(), secret);
     let tokens = tokens.iter().map(|&it| it.to_owned()).collect();
-    let transport = aims::agent::TokenTransport::new(Tokens(Mutex::new(tokens)));
-    let source = TokenSource::new(server, client, transport).with_clock(Then(NOW));
+    let source = TokenSource::new(server, client, Tokens(Mutex::new(tokens))).with_clock(Then(NOW));
     let scopes = "tools:call".parse().unwrap();
     meeting.agent_with(|it| it.authorize(TOOL.parse().unwrap(), scopes, source))
 }

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aims::Agent;
-use aims::agent::TokenTransport;
 use aims::cred::{FixedSource, Identity};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::jose::secret::SecretText;
@@ -85,7 +84,7 @@ async fn calls(status: u16, challenges: &'static [&'static str]) -> Vec<String> 
     let issuer = ISSUER.parse().unwrap();
     let server = ServerMetadata::parse(document.to_string().as_bytes(), &issuer).unwrap();
     let client = ClientSecretBasic::new(AGENT.parse().unwrap(), SecretText::new("s"));
-    let source = TokenSource::new(server, client, TokenTransport::new(net.clone()));
+    let source = TokenSource::new(server, client, net.clone());
     let agent = Agent::builder(FixedSource::new(identity.unwrap()))
         .clock(Then)
         .authorize(

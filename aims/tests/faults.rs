@@ -11,7 +11,6 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::{Duration, Instant};
 
-use aims::agent::TokenTransport;
 use aims::cred::{FixedSource, Identity};
 use aims::decision::{Authorize, Call, Decision};
 use aims::fetch::{Fetch, FetchFuture, Fetcher};
@@ -434,7 +433,7 @@ fn agent_for(holder: &common::Agent, resource: &str) -> Agent {
     let issuer = ISSUER.parse().unwrap();
     let server = ServerMetadata::parse(document.to_string().as_bytes(), &issuer).unwrap();
     let client = ClientSecretBasic::new(AGENT.parse().unwrap(), SecretText::new("s"));
-    let source = TokenSource::new(server, client, TokenTransport::new(Tokens));
+    let source = TokenSource::new(server, client, Tokens);
     let scopes = "tools:call".parse().unwrap();
     Agent::builder(FixedSource::new(identity))
         .clock(Then)

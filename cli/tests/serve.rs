@@ -10,7 +10,6 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aims::agent::TokenTransport;
 use aims::fetch::{Fetch as _, Fetcher};
 use aims::jose::alg::Algorithm;
 use aims::jose::key::SigningKey;
@@ -141,7 +140,7 @@ async fn token(issuer: &str, key: SigningKey, wit: SecretText, scope: &str) -> R
     let client = SpiffeWit::new(AGENT.parse().unwrap(), move |_| {
         Ok(WitCredential::new(wit.clone(), signer.clone()))
     });
-    let source = TokenSource::new(server.unwrap(), client, TokenTransport::new(fetcher()));
+    let source = TokenSource::new(server.unwrap(), client, fetcher());
     let resource = Resource::loopback(TOOL).unwrap();
     let token = source.token_for(&resource, &scope.parse().unwrap()).await;
     token.map(drop).map_err(|error| error.code().to_owned())

@@ -36,7 +36,7 @@ pub enum Error {
     NotFound,
     /// The request could not be sent, or no answer came.
     #[error("the request could not be sent")]
-    Transport(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    Transport(#[source] aims_fetch::Error),
     /// It failed shortly before; it is not tried again yet.
     #[error("it failed shortly before")]
     BackingOff {

@@ -12,5 +12,5 @@ pub use error::Error;
 pub use grant::{ClientCredentials, PendingToken};
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
-pub use source::{BoxError, TokenSource, Transport, TransportFuture};
+pub use source::TokenSource;
 pub use token::Token;

@@ -364,7 +364,7 @@ fn codes_are_unique_and_complete() {
         Error::TokenType,
         Error::Scope,
         Error::Expired,
-        Error::Transport(Arc::new(std::io::Error::other("x"))),
+        Error::Transport(aims_fetch::Error::Timeout),
         Error::BackingOff {
             last: Arc::new(Error::Expired),
         },

@@ -8,7 +8,8 @@ mod common;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use aims_oauth_client::{BoxError, Error, TokenSource, Transport, TransportFuture};
+use aims_fetch::{Fetch, FetchFuture};
+use aims_oauth_client::{Error, TokenSource};
 use aims_oauth_wire::names::Issuer;
 use common::{client, code};
 use http::{Request, Response};
@@ -56,8 +57,8 @@ impl Web {
     }
 }
 
-impl Transport for Web {
-    fn send(&self, request: Request<Vec<u8>>) -> TransportFuture<'_> {
+impl Fetch for Web {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
         let url = request.uri().to_string();
         let document = self.at.get(url.as_str()).cloned();
         self.asked.lock().unwrap().push(url);
@@ -66,13 +67,15 @@ impl Transport for Web {
                 std::future::pending::<()>().await;
             }
             if document == Some(json!("away")) {
-                return Err(BoxError::from("no answer"));
+                return Err(aims_fetch::Error::Timeout);
             }
             let status = if document.is_some() { 200 } else { 404 };
             let answer = Response::builder().status(status);
             let answer = answer.header("content-type", "application/json");
             let answer = answer.header("cache-control", "no-store");
-            Ok(answer.body(document.unwrap_or_default().to_string().into_bytes())?)
+            Ok(answer
+                .body(document.unwrap_or_default().to_string().into_bytes())
+                .unwrap())
         })
     }
 }

@@ -22,7 +22,6 @@ use aims_wimse_wpt::{Binding, fields};
 pub use error::Error;
 use http::header::HeaderMap;
 use http::{Request, Uri};
-pub use send::TokenTransport;
 pub use sign::{PendingResponse, ProofMethod, SignedResponses};
 
 use crate::trace::CurrentTrace;
@@ -149,7 +148,6 @@ impl AgentBuilder {
     ///
     /// ```
     /// use aims::Agent;
-    /// use aims::agent::TokenTransport;
     /// use aims::cred::IdentitySource;
     /// use aims::fetch::Fetcher;
     /// use aims::oauth_client::TokenSource;
@@ -163,8 +161,7 @@ impl AgentBuilder {
     ///     client: impl Authenticate + 'static,
     /// ) -> Result<Agent, Box<dyn std::error::Error>> {
     ///     let fetcher = Fetcher::builder().build()?;
-    ///     let transport = TokenTransport::new(fetcher.clone());
-    ///     let tokens = TokenSource::discover(&tool, accepted, client, transport).await?;
+    ///     let tokens = TokenSource::discover(&tool, accepted, client, fetcher.clone()).await?;
     ///     let agent = Agent::builder(source).authorize(tool, "tools:call".parse()?, tokens);
     ///     Ok(agent.client(fetcher).build()?)
     /// }

@@ -2,31 +2,13 @@
 
 use std::future::Future;
 
-use aims_oauth_client::{Token, Transport, TransportFuture};
+use aims_oauth_client::Token;
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::names::Resource;
 use http::header::AUTHORIZATION;
 use http::{Request, Response, StatusCode, Uri};
 
 use super::{Agent, Authorization, Error};
-
-/// Any [`aims_fetch::Fetch`] as the transport of a [`TokenSource`](aims_oauth_client::TokenSource).
-#[derive(Clone, Debug)]
-pub struct TokenTransport<F>(F);
-
-impl<F> TokenTransport<F> {
-    /// Sends token requests by this client.
-    #[must_use]
-    pub const fn new(client: F) -> Self {
-        Self(client)
-    }
-}
-
-impl<F: aims_fetch::Fetch> Transport for TokenTransport<F> {
-    fn send(&self, request: Request<Vec<u8>>) -> TransportFuture<'_> {
-        Box::pin(async move { Ok(self.0.send(request).await?) })
-    }
-}
 
 /// What carries a request to the tool, and brings the whole answer.
 pub(super) trait Carry: Send {

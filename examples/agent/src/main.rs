@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aims::Agent;
-use aims::agent::TokenTransport;
 use aims::cred::IdentitySource;
 use aims::cred::source::RenewingSource;
 use aims::fetch::Fetcher;
@@ -86,8 +85,7 @@ async fn run() -> Result<(), Failure> {
     // 3. Who gives out tokens for the tool? The tool says it (RFC 9728), but the agent decides whom
     //    it shows its identity to: none but an authority from this list.
     let (resource, accepted) = (Resource::loopback(&tool)?, [Issuer::loopback(&authority)?]);
-    let transport = TokenTransport::new(fetcher.clone());
-    let tokens = TokenSource::discover(&resource, &accepted, client, transport).await;
+    let tokens = TokenSource::discover(&resource, &accepted, client, fetcher.clone()).await;
     let tokens = tokens.map_err(|error| {
         let why = Chain(&error);
         let hint = match error.code() {

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aims::agent::TokenTransport;
 use aims::cred::{Bundle, FixedSource, Identity, TrustStore};
 use aims::fetch::{Fetch as _, Fetcher, expect_json};
 use aims::guard::{Guard, HttpSignatures};
@@ -200,11 +199,7 @@ pub(crate) async fn agent(
         let client = SpiffeWit::new(identity.id().as_str().parse()?, move |_| {
             Ok(WitCredential::new(wit.clone(), signer.clone()))
         });
-        Ok(TokenSource::new(
-            server,
-            client,
-            TokenTransport::new(fetcher.clone()),
-        ))
+        Ok(TokenSource::new(server, client, fetcher.clone()))
     };
     let agent = Agent::builder(FixedSource::new(identity(holder)?))
         .authorize(resource, SCOPE.parse()?, source(server.clone())?)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use aims::agent::TokenTransport;
 use aims::fetch::{Fetch as _, Fetcher};
 use aims::jose::key::SigningKey;
 use aims::jose::time::{Clock as _, SystemClock, UnixTime};
@@ -83,8 +82,7 @@ impl Asker<'_> {
 
     /// Two times the token of a source: kept, it is the same one.
     pub(crate) async fn kept(&self, client: PrivateKeyJwt, resource: &str) -> Result<(), Failure> {
-        let transport = TokenTransport::new(self.fetcher.clone());
-        let source = TokenSource::new(self.server.clone(), client, transport);
+        let source = TokenSource::new(self.server.clone(), client, self.fetcher.clone());
         let (resource, scopes): (Resource, _) = (resource.parse()?, "tools:call".parse()?);
         let first = source.token_for(&resource, &scopes).await?;
         let second = source.token_for(&resource, &scopes).await?;

@@ -1,15 +1,15 @@
 //! From a tool to a source of tokens for it.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
+use aims_fetch::Fetch;
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::names::{Issuer, Resource};
 use http::{Request, Response};
 use tokio::runtime::Handle;
 
-use super::{TokenSource, Transport};
+use super::TokenSource;
 use crate::Error;
 use crate::discovery::{self, Step};
 
@@ -23,16 +23,17 @@ impl TokenSource {
     /// §7.6).
     ///
     /// ```
-    /// use aims_oauth_client::{Error, TokenSource, Transport};
+    /// use aims_fetch::Fetch;
+    /// use aims_oauth_client::{Error, TokenSource};
     /// use aims_oauth_wire::client_auth::Authenticate;
     ///
     /// async fn tokens(
     ///     client: impl Authenticate + 'static,
-    ///     transport: impl Transport + 'static,
+    ///     http: impl Fetch + 'static,
     /// ) -> Result<TokenSource, Error> {
     ///     let tool = "https://tools.example/mcp".parse()?;
     ///     let accepted = ["https://as.example".parse()?];
-    ///     TokenSource::discover(&tool, &accepted, client, transport).await
+    ///     TokenSource::discover(&tool, &accepted, client, http).await
     /// }
     /// ```
     ///
@@ -47,18 +48,18 @@ impl TokenSource {
         tool: &Resource,
         accepted: &[Issuer],
         client: impl Authenticate + 'static,
-        transport: impl Transport + 'static,
+        http: impl Fetch + 'static,
     ) -> Result<Self, Error> {
         // Nothing waits without a runtime.
         let _runtime = Handle::try_current().or(Err(Error::Interrupted))?;
         let (request, pending) = discovery::resource(tool, None)?;
         let server = async {
-            let found = all_steps(request, pending, &transport, |it, answer| it.finish(answer));
+            let found = all_steps(request, pending, &http, |it, answer| it.finish(answer));
             let (request, pending) = discovery::server_for(&found.await?, accepted)?;
-            all_steps(request, pending, &transport, |it, answer| it.finish(answer)).await
+            all_steps(request, pending, &http, |it, answer| it.finish(answer)).await
         };
         let server = within(TIMEOUT, server).await?;
-        Ok(Self::new(server, client, transport))
+        Ok(Self::new(server, client, http))
     }
 }
 
@@ -66,12 +67,12 @@ impl TokenSource {
 async fn all_steps<T, P>(
     mut request: Request<Vec<u8>>,
     mut pending: P,
-    transport: &dyn Transport,
+    http: &dyn Fetch,
     finish: impl Fn(P, &Response<Vec<u8>>) -> Result<Step<T, P>, Error>,
 ) -> Result<T, Error> {
     loop {
-        let answer = transport.send(request).await;
-        let answer = answer.map_err(|error| Error::Transport(Arc::from(error)))?;
+        let answer = http.send(request).await;
+        let answer = answer.map_err(Error::Transport)?;
         match finish(pending, &answer)? {
             Step::Found(found) => return Ok(found),
             Step::Next(next, more) => (request, pending) = (next, more),
@@ -84,7 +85,7 @@ async fn within<T>(
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
     let ended = tokio::time::timeout(most, work).await;
-    ended.unwrap_or_else(|elapsed| Err(Error::Transport(Arc::new(elapsed))))
+    ended.unwrap_or_else(|_elapsed| Err(Error::Transport(aims_fetch::Error::Timeout)))
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30);

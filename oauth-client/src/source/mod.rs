@@ -6,35 +6,21 @@ mod wait;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aims_fetch::Fetch;
 use aims_jose::jwk::Thumbprint;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
-use http::{Request, Response};
+use http::Request;
 use tokio::runtime::Handle;
 
 use self::slot::{Failed, Kept, Landing, Next, Slot};
 use crate::{ClientCredentials, Error, PendingToken, Token};
-
-/// Why nothing was sent or received.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// What [`Transport::send`] gives.
-pub type TransportFuture<'a> =
-    Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, BoxError>> + Send + 'a>>;
-
-/// Sends one request, within limits of time and size. One method, so that any HTTP client fits.
-pub trait Transport: fmt::Debug + Send + Sync {
-    /// Sends it.
-    fn send(&self, request: Request<Vec<u8>>) -> TransportFuture<'_>;
-}
 
 /// Gets access tokens from one authorization server for one client, and keeps them.
 ///
@@ -58,7 +44,7 @@ pub struct TokenSource {
 struct Asker {
     server: ServerMetadata,
     client: Arc<dyn Authenticate>,
-    transport: Arc<dyn Transport>,
+    http: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
     random: &'static dyn SecureRandom,
     timeout: Duration,
@@ -79,17 +65,17 @@ type CurrentKey = dyn Fn(UnixTime) -> Option<Thumbprint> + Send + Sync;
 const ROTATIONS: usize = 3;
 
 impl TokenSource {
-    /// Tokens of this server, for this client, over this transport; a request may take 30 s, and at
+    /// Tokens of this server, for this client, over this HTTP client; a request may take 30 s, and at
     /// most 1,000 different tokens are kept.
     pub fn new(
         server: ServerMetadata,
         client: impl Authenticate + 'static,
-        transport: impl Transport + 'static,
+        http: impl Fetch + 'static,
     ) -> Self {
         let asker = Asker {
             server,
             client: Arc::new(client),
-            transport: Arc::new(transport),
+            http: Arc::new(http),
             clock: Arc::new(SystemClock::new()),
             random: random::SYSTEM,
             timeout: Duration::from_secs(30),
@@ -175,7 +161,7 @@ impl TokenSource {
         let _runtime = Handle::try_current().or(Err(Error::Interrupted))?;
         let most = tokio::time::timeout(self.asker.timeout, self.wait_for(resource, scopes));
         most.await
-            .unwrap_or_else(|elapsed| Err(Error::Transport(Arc::new(elapsed))))
+            .unwrap_or_else(|_elapsed| Err(Error::Transport(aims_fetch::Error::Timeout)))
     }
 
     async fn wait_for(&self, resource: &Resource, scopes: &ScopeSet) -> Result<Arc<Token>, Error> {
@@ -228,8 +214,8 @@ impl TokenSource {
         let asker = Arc::clone(&self.asker);
         let task = runtime.spawn(async move {
             let asked = tokio::time::timeout(asker.timeout, asker.ask(&wanted)).await;
-            landing.land(asked.unwrap_or_else(|elapsed| {
-                let error = Error::Transport(Arc::new(elapsed));
+            landing.land(asked.unwrap_or_else(|_elapsed| {
+                let error = Error::Transport(aims_fetch::Error::Timeout);
                 Err(error.into())
             }));
         });
@@ -276,8 +262,8 @@ impl Asker {
             request,
             pending,
         } = self.prepare(wanted)?;
-        let answer = self.transport.send(request).await;
-        let answer = answer.map_err(|error| Error::Transport(Arc::from(error)))?;
+        let answer = self.http.send(request).await;
+        let answer = answer.map_err(Error::Transport)?;
         let now = self.clock.now();
         let token = pending.finish(&answer, now).map_err(|error| Failed {
             retry_after: wait::asked_for(&answer, now),

@@ -7,10 +7,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aims_fetch::{Fetch, FetchFuture};
 use aims_jose::random::SecureRandom;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, UnixTime};
-use aims_oauth_client::{BoxError, Error, TokenSource, Transport, TransportFuture};
+use aims_oauth_client::{Error, TokenSource};
 use aims_oauth_wire::client_auth::ClientSecretBasic;
 use aims_oauth_wire::metadata::ServerMetadata;
 use http::{Request, Response};
@@ -115,8 +116,8 @@ impl Server {
     }
 }
 
-impl Transport for Server {
-    fn send(&self, request: Request<Vec<u8>>) -> TransportFuture<'_> {
+impl Fetch for Server {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
         Box::pin(async move {
             let asked = u64::try_from(self.0.start.elapsed().as_millis()).unwrap();
             let call = self.calls();
@@ -135,13 +136,13 @@ impl Transport for Server {
                 }
                 Answer::Fails => {
                     second().await;
-                    return Err(BoxError::from("no answer"));
+                    return Err(aims_fetch::Error::Timeout);
                 }
                 Answer::Says(status, retry_after) => return Ok(refusal(status, retry_after)),
                 Answer::Hangs => std::future::pending().await,
                 Answer::Blocks(millis) => {
                     std::thread::sleep(Duration::from_millis(millis));
-                    return Err(BoxError::from("no answer"));
+                    return Err(aims_fetch::Error::Timeout);
                 }
                 Answer::Panics => {
                     second().await;
