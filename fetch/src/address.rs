@@ -6,9 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 ///
 /// Refused are, by the IANA special-purpose registries (RFC 6890): unspecified, private, loopback,
 /// link-local (with it the metadata services of clouds), shared (RFC 6598), multicast,
-/// documentation, benchmarking and reserved addresses, unique local and site-local ones, and every
-/// IPv6 address that carries an IPv4 address within, such as mapped, translated (RFC 6052), 6to4
-/// and Teredo ones: who wants that address can name it.
+/// documentation, benchmarking and reserved addresses, unique local and site-local ones, and IPv6
+/// addresses that carry an IPv4 address within, such as mapped, 6to4 and Teredo ones: who wants that
+/// address can name it. Only the well-known prefix 64:ff9b::/96 (RFC 6052 §2.1) is judged by the
+/// IPv4 address within: behind NAT64 and DNS64 every IPv4 server has such an address. The metadata
+/// services of clouds are refused wherever they are.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -18,19 +20,21 @@ pub fn is_public(address: IpAddr) -> bool {
 }
 
 /// Whether an address belongs to a network of one's own: private (RFC 1918), shared (RFC 6598),
-/// loopback or unique local (RFC 4193). Not link-local, multicast or reserved; and not
-/// `fd00:ec2::/32`, where clouds have their metadata services.
+/// loopback or unique local (RFC 4193). Not link-local, multicast or reserved; not the metadata
+/// services of clouds; and not behind 64:ff9b::/96, which stands for public addresses alone (RFC
+/// 6052 §3.1).
 #[must_use]
 pub fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             let [a, b, ..] = address.octets();
             let shared = a == 100 && (64..=127).contains(&b);
-            address.is_private() || address.is_loopback() || shared
+            let own = address.is_private() || address.is_loopback() || shared;
+            own && !METADATA_V4.contains(&address)
         }
         IpAddr::V6(address) => {
             let [first, second, ..] = address.segments();
-            let metadata = (first, second) == (0xfd00, 0x0ec2);
+            let metadata = (first, second) == AMAZON || METADATA_V6.contains(&address);
             address.is_loopback() || (first & 0xfe00 == 0xfc00 && !metadata)
         }
     }
@@ -38,7 +42,7 @@ pub fn is_private(address: IpAddr) -> bool {
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
-    !matches!(
+    let special = matches!(
         (a, b, c),
         (0 | 10 | 127 | 224..=255, _, _)
             | (100, 64..=127, _)
@@ -53,10 +57,15 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
             | (198, 18 | 19, _)
             | (198, 51, 100)
             | (203, 0, 113)
-    )
+    );
+    !special && !METADATA_V4.contains(&address)
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
+    if let [0x0064, 0xff9b, 0, 0, 0, 0, ..] = address.segments() {
+        let [.., a, b, c, d] = address.octets();
+        return is_public_v4(Ipv4Addr::new(a, b, c, d));
+    }
     // Global unicast is 2000::/3 alone: everything outside of it is local, multicast, reserved, or
     // carries an IPv4 address.
     let [first, second, ..] = address.segments();
@@ -73,6 +82,23 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     };
     global && !special
 }
+
+/// Metadata services and agents of hosts, to which programs in a cloud have no business to go for a
+/// URL: Alibaba's, and Azure's, which is a public address.
+const METADATA_V4: [Ipv4Addr; 2] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
+
+/// The same of Google, of Scaleway, and of Oracle, within unique local addresses.
+const METADATA_V6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
+    Ipv6Addr::new(0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042),
+    Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0x0254),
+];
+
+/// Amazon's services are within fd00:ec2::/32.
+const AMAZON: (u16, u16) = (0xfd00, 0x0ec2);
 
 #[cfg(test)]
 mod tests {
@@ -171,6 +197,69 @@ mod tests {
             "ff02::1",
         ] {
             assert!(!private(address), "{address}");
+        }
+    }
+
+    /// Attack L10: no setting leads to a cloud's metadata service, in no spelling.
+    #[test]
+    fn metadata_services_are_refused_everywhere() {
+        for address in [
+            "169.254.169.254",
+            "169.254.170.2",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",
+            "fd00:42::42",
+            "fd00:a9fe:a9fe::254",
+            "64:ff9b::a9fe:a9fe",
+            "64:ff9b::6464:64c8",
+            "64:ff9b::a83f:8110",
+            "::ffff:169.254.169.254",
+            "::ffff:168.63.129.16",
+        ] {
+            assert!(!public(address), "{address}");
+            assert!(!is_private(address.parse().unwrap()), "{address}");
+        }
+        // Their neighbours are addresses like others.
+        assert!(public("168.63.129.17"));
+        for address in ["100.100.100.201", "fd20:ce::255", "fd00:42::43"] {
+            assert!(is_private(address.parse().unwrap()), "{address}");
+        }
+    }
+
+    /// RFC 6052 §2.1: of all IPv6 forms, the well-known prefix alone stands for its IPv4 address.
+    #[test]
+    fn nat64_is_judged_by_the_address_within() {
+        for address in ["64:ff9b::808:808", "64:ff9b::1.1.1.1", "64:ff9b::df00:1"] {
+            assert!(public(address), "{address}");
+            assert!(!is_private(address.parse().unwrap()), "{address}");
+        }
+        for address in [
+            "64:ff9b::",
+            "64:ff9b::10.0.0.1",
+            "64:ff9b::100.64.0.1",
+            "64:ff9b::127.0.0.1",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::192.168.0.1",
+            "64:ff9b::224.0.0.1",
+            "64:ff9b::255.255.255.255",
+            // Other prefixes and other forms carry the same public address.
+            "64:ff9b::1:808:808",
+            "64:ff9b:1::808:808",
+            "64:ff9b:1:808:8:800::",
+            "64:ff9a::808:808",
+            "64:ff9c::808:808",
+            "0:64:ff9b::808:808",
+            "::8.8.8.8",
+            "::ffff:8.8.8.8",
+            "::ffff:0:8.8.8.8",
+            "2002:808:808::",
+        ] {
+            assert!(!public(address), "{address}");
+            assert!(!is_private(address.parse().unwrap()), "{address}");
         }
     }
 

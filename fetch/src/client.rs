@@ -1,23 +1,28 @@
 //! The client, on reqwest with rustls.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT, HeaderMap, LOCATION};
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 use reqwest::redirect;
 use url::Url;
 
+use crate::coding::decoded;
 use crate::policy::Policy;
+use crate::proxy::ProxySetting;
 use crate::resolve::{Judging, LookupError, Resolve, SystemResolver};
 use crate::{Error, Fetch, FetchFuture, FinalUrl, Limits};
 
 /// Fetches from URLs that strangers may have chosen.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Fetcher {
     client: reqwest::Client,
+    /// The name of the proxy, which no URL may have as its host.
+    proxy: Option<String>,
     policy: Policy,
     timeout: Duration,
     max_body: usize,
@@ -35,10 +40,11 @@ pub struct FetcherBuilder {
     redirects: usize,
     roots: Vec<Vec<u8>>,
     resolver: Arc<dyn Resolve>,
+    proxy: Option<ProxySetting>,
 }
 
 impl Fetcher {
-    /// `https` to public addresses, no redirects, no proxy, 5 s to connect, 15 s in all, 1 MiB of
+    /// `https` to public addresses, no redirects, no proxy unless one is named, 5 s to connect, 15 s in all, 1 MiB of
     /// answer.
     pub fn builder() -> FetcherBuilder {
         FetcherBuilder {
@@ -49,6 +55,7 @@ impl Fetcher {
             redirects: 0,
             roots: Vec::new(),
             resolver: Arc::new(SystemResolver::default()),
+            proxy: None,
         }
     }
 
@@ -63,6 +70,10 @@ impl Fetcher {
             // §7.4.3).
             if url.as_str() != given {
                 return Err(Error::Rewritten);
+            }
+            if self.proxy.is_some() && self.proxy.as_deref() == url.host_str() {
+                let reason = "the host is that of the proxy";
+                return Err(Error::Url { reason });
             }
             let (method, headers) = (request.method().clone(), request.headers().clone());
             let uri = request.uri().clone();
@@ -85,7 +96,13 @@ impl Fetcher {
         request: Request<Vec<u8>>,
         limit: usize,
     ) -> Result<Response<Vec<u8>>, Error> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        // A request that names codings of its own decodes the answer itself.
+        let decodes = !parts.headers.contains_key(ACCEPT_ENCODING);
+        if decodes {
+            let identity = HeaderValue::from_static("identity");
+            parts.headers.insert(ACCEPT_ENCODING, identity);
+        }
         let sent = self
             .client
             .request(parts.method, url.clone())
@@ -109,7 +126,13 @@ impl Fetcher {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(answer)
+        // A digest or a signature covers the body as it was sent (RFC 9530 §2).
+        let is_covered = answer.headers().contains_key("content-digest");
+        if decodes && !is_covered {
+            decoded(answer, limit)
+        } else {
+            Ok(answer)
+        }
     }
 }
 
@@ -122,6 +145,19 @@ impl Fetch for Fetcher {
                 .await
                 .or(Err(Error::Timeout))?
         })
+    }
+}
+
+/// Without the client, whose own form may print the credentials of a proxy.
+impl fmt::Debug for Fetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Fetcher")
+            .field("policy", &self.policy)
+            .field("proxy", &self.proxy)
+            .field("timeout", &self.timeout)
+            .field("max_body", &self.max_body)
+            .field("redirects", &self.redirects)
+            .finish_non_exhaustive()
     }
 }
 
@@ -177,22 +213,57 @@ impl FetcherBuilder {
         self
     }
 
+    /// Connects to `https` URLs through this proxy, by `CONNECT` (RFC 9110 §9.3.6): for a network
+    /// whose only way out is one. The URL is `http://host:port` or `https://host:port`, with user
+    /// and password where the proxy asks for them; they are not printed.
+    ///
+    /// The proxy's own address may be private or loopback. What is checked and what is not, with a
+    /// proxy:
+    ///
+    /// - A host that is an address is judged as without a proxy.
+    /// - **A name is not judged.** The proxy resolves it, so the proxy decides whether it may lead
+    ///   to an address that is not public. Where URLs come from strangers, the proxy must refuse
+    ///   its own network.
+    /// - TLS ends at the server and not at the proxy: certificates are checked as without one.
+    /// - Plain `http` to loopback, where that is allowed, goes without the proxy.
+    /// - A URL whose host is the proxy's name is refused.
+    ///
+    /// No proxy is used unless one is named here.
+    pub fn proxy(mut self, url: &str) -> Self {
+        self.proxy = Some(ProxySetting::named(url));
+        self
+    }
+
+    /// As [`proxy`](Self::proxy), with what the environment names: the first one that is set and
+    /// not empty of `https_proxy`, `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY`; none where there is
+    /// none. Hosts that `no_proxy` or `NO_PROXY` lists are connected to directly, and are judged as
+    /// without a proxy. A value without a scheme is an `http` URL.
+    ///
+    /// The environment is read now, and only by this method.
+    pub fn proxy_from_env(mut self) -> Self {
+        self.proxy = ProxySetting::from_env();
+        self
+    }
+
     /// Builds the fetcher.
     ///
     /// # Errors
     ///
-    /// `fetch.build` where a certificate cannot be read or TLS cannot be set up.
+    /// `fetch.build` where a certificate cannot be read or TLS cannot be set up; `fetch.proxy` where
+    /// the proxy is not named by a URL that can be used.
     pub fn build(self) -> Result<Fetcher, Error> {
+        let proxy = self.proxy.as_ref().map(ProxySetting::checked);
         Ok(Fetcher {
             policy: self.policy,
             timeout: self.timeout,
             max_body: self.max_body,
             redirects: self.redirects,
+            proxy: proxy.transpose()?.and_then(|it| it.name),
             client: self.http_client()?,
         })
     }
 
-    /// A bare client made as the fetcher's own is: no proxy, no redirects, no referrer, only TLS
+    /// A bare client made as the fetcher's own is: this proxy or none, no redirects, no referrer, only TLS
     /// 1.2 and later, these timeouts and root certificates, and names that lead to judged
     /// addresses. It does not judge a URL: scheme, user information and a host that is an address
     /// are as the caller says, and bodies have no bound. For a program's own requests to URLs from
@@ -203,13 +274,21 @@ impl FetcherBuilder {
     /// As [`build`](Self::build).
     pub fn http_client(self) -> Result<reqwest::Client, Error> {
         let failed = |error: reqwest::Error| Error::Build(Arc::new(error));
+        let proxy = self.proxy.as_ref().map(ProxySetting::checked);
+        let proxy = proxy.transpose()?;
+        let name = proxy.as_ref().and_then(|it| it.name.as_deref());
+        let judging = Judging::new(self.policy, self.resolver, name);
         let mut client = reqwest::Client::builder()
+            // Nothing from the environment.
             .no_proxy()
             .redirect(redirect::Policy::none())
             .referer(false)
             .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
-            .dns_resolver(Arc::new(Judging::new(self.policy, self.resolver)));
+            .dns_resolver(Arc::new(judging));
+        if let Some(proxy) = proxy {
+            client = client.proxy(proxy.reqwest);
+        }
         for pem in &self.roots {
             let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(failed)?;
             if roots.is_empty() {
@@ -262,7 +341,7 @@ fn failed(error: reqwest::Error) -> Error {
     let mut tls = false;
     while let Some(it) = cause {
         match it.downcast_ref::<LookupError>() {
-            Some(LookupError::Address) => return Error::Address,
+            Some(LookupError::Address(address)) => return Error::Address { address: *address },
             Some(LookupError::Resolve) => return Error::Resolve,
             None => {}
         }

@@ -1,7 +1,10 @@
 //! Why nothing was fetched.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::address::is_private;
 
 /// A request was not sent, or its answer was not taken.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -23,10 +26,15 @@ pub enum Error {
     )]
     Scheme,
     /// The host is, or its name leads only to, an address that is not public.
-    #[error("the address is not a public one")]
-    Address,
+    #[error("expected a public address, found {address}{}", way_out(address))]
+    Address {
+        /// The address, the first one of several.
+        address: IpAddr,
+    },
     /// The name has no address.
-    #[error("the name has no address")]
+    #[error(
+        "the name of the host has no address; where a proxy is the only way out, name it with `proxy`"
+    )]
     Resolve,
     /// No connection, or one that broke.
     #[error("the connection failed")]
@@ -47,11 +55,23 @@ pub enum Error {
         /// In bytes.
         limit: usize,
     },
-    /// The answer is no JSON document by its content type.
-    #[error("{length} bytes of another content type than JSON")]
+    /// The answer is not of the content type that was expected, or is no JSON document and of
+    /// another content type.
+    #[error("expected a JSON document, found {length} bytes of the content type {found}")]
     ContentType {
+        /// The content type that was found, shortened.
+        found: Box<str>,
         /// The length of the body, in bytes.
         length: usize,
+        /// Whether the body begins as a JSON object does.
+        is_object: bool,
+    },
+    /// The body has a content coding that was not asked for and is not decoded: another one than
+    /// `gzip`, several, or one that is malformed.
+    #[error("expected a body without a content coding or one readable as `gzip`, found `{found}`")]
+    ContentEncoding {
+        /// The codings, shortened.
+        found: Box<str>,
     },
     /// The answer has another status than 200.
     #[error("the answer's status is {status}")]
@@ -81,6 +101,12 @@ pub enum Error {
     /// runtime.
     #[error("the fetch was interrupted")]
     Interrupted,
+    /// The proxy is not named by a URL that can be used.
+    #[error("the proxy cannot be used: {reason}")]
+    Proxy {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The client could not be made of this configuration.
     #[error("the client cannot be built")]
     Build(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -91,7 +117,7 @@ impl Error {
         Self::Url { .. } => Configuration "fetch.url",
         Self::Rewritten => Mismatch "fetch.rewritten",
         Self::Scheme => Forbidden "fetch.scheme",
-        Self::Address => Forbidden "fetch.address",
+        Self::Address { .. } => Forbidden "fetch.address",
         Self::Resolve => Unavailable "fetch.resolve",
         Self::Connect(_) => Unavailable "fetch.connect",
         Self::Tls(_) => Untrusted "fetch.tls",
@@ -99,12 +125,42 @@ impl Error {
         Self::Redirect => Forbidden "fetch.redirect",
         Self::BodyTooLong { .. } => TooLarge "fetch.body_too_long",
         Self::ContentType { .. } => Malformed "fetch.content_type",
+        Self::ContentEncoding { .. } => Malformed "fetch.content_encoding",
         Self::Status { .. } => Unavailable "fetch.status",
         Self::Rejected => Forbidden "fetch.rejected",
         Self::TooSoon => Unavailable "fetch.too_soon",
         Self::BackingOff { .. } => Unavailable "fetch.backing_off",
         Self::Busy => Unavailable "fetch.busy",
         Self::Interrupted => Unavailable "fetch.interrupted",
+        Self::Proxy { .. } => Configuration "fetch.proxy",
         Self::Build(_) => Configuration "fetch.build",
     }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn content_encoding(found: &str) -> Self {
+        Self::ContentEncoding {
+            found: shown(found),
+        }
+    }
 }
+
+/// What to do about an address that is not public.
+fn way_out(address: &IpAddr) -> &'static str {
+    if is_private(*address) {
+        "; call `allow_private_networks` where the URL is configuration"
+    } else {
+        ""
+    }
+}
+
+/// A text of somebody else as an error shows it: its first printable ASCII characters.
+pub(crate) fn shown(text: &str) -> Box<str> {
+    let printable = |char: char| match char {
+        ' '..='~' => char,
+        _ => '?',
+    };
+    text.chars().take(MAX_SHOWN).map(printable).collect()
+}
+
+/// The most characters that are shown.
+const MAX_SHOWN: usize = 80;

@@ -38,7 +38,7 @@ impl Policy {
         if self.allows(address, loopback) {
             Ok(url)
         } else {
-            Err(Error::Address)
+            Err(Error::Address { address })
         }
     }
 

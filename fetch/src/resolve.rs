@@ -3,13 +3,14 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::pin::Pin;
 use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolving};
 use tokio::sync::Semaphore;
 
+use crate::address::is_private;
 use crate::policy::Policy;
 
 /// What [`Resolve::resolve`] gives.
@@ -62,16 +63,24 @@ pub(crate) struct Judging {
     policy: Policy,
     resolver: Arc<dyn Resolve>,
     waiting: Arc<Semaphore>,
+    /// The name of the proxy, which is configuration and may lead to a private address.
+    proxy: Option<Arc<str>>,
 }
 
 impl Judging {
-    pub(crate) fn new(policy: Policy, resolver: Arc<dyn Resolve>) -> Self {
+    pub(crate) fn new(policy: Policy, resolver: Arc<dyn Resolve>, proxy: Option<&str>) -> Self {
         let waiting = Arc::new(Semaphore::new(LOOKUPS));
         Self {
             policy,
             resolver,
             waiting,
+            proxy: proxy.map(Arc::from),
         }
+    }
+
+    fn allows(&self, name: &str, address: IpAddr) -> bool {
+        let is_proxy = self.proxy.as_deref() == Some(name);
+        self.policy.allows(address, name == "localhost") || (is_proxy && is_private(address))
     }
 }
 
@@ -79,7 +88,7 @@ impl Judging {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LookupError {
     #[error("no public address")]
-    Address,
+    Address(IpAddr),
     #[error("no address")]
     Resolve,
 }
@@ -93,17 +102,16 @@ impl reqwest::dns::Resolve for Judging {
             let _turn = turn.or(Err(LookupError::Resolve))?;
             let found = this.resolver.resolve(name).await;
             let found = found.or(Err(LookupError::Resolve))?;
-            if found.is_empty() {
+            let Some(first) = found.first().map(SocketAddr::ip) else {
                 return Err(LookupError::Resolve.into());
-            }
-            let local = name == "localhost";
+            };
             let allowed: Vec<_> = found
                 .into_iter()
                 .map(|address| SocketAddr::new(address.ip(), 0))
-                .filter(|address| this.policy.allows(address.ip(), local))
+                .filter(|address| this.allows(name, address.ip()))
                 .collect();
             if allowed.is_empty() {
-                return Err(LookupError::Address.into());
+                return Err(LookupError::Address(first).into());
             }
             let addresses: Addrs = Box::new(allowed.into_iter());
             Ok(addresses)

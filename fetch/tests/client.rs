@@ -243,7 +243,7 @@ async fn time_is_bounded() {
 }
 
 #[test]
-fn documents_are_json_by_their_type() {
+fn documents_are_json_by_their_type_or_their_content() {
     let answer = |status: u16, kind: &str| {
         Response::builder()
             .status(status)
@@ -255,17 +255,23 @@ fn documents_are_json_by_their_type() {
         "application/json",
         "Application/JSON; charset=utf-8",
         "application/jwk-set+json",
+        "text/json",
+        "text/plain",
+        "application/octet-stream",
+        "application/jsonp",
+        "application/x-json",
+        "application/+json",
+        "",
     ] {
         assert!(expect_json(&answer(200, kind)).is_ok(), "{kind}");
     }
     for kind in [
-        "text/json",
         "text/html",
-        "application/jsonp",
-        "application/x-json",
-        "application/+json",
+        "Text/HTML; charset=utf-8",
+        "application/xhtml+xml",
+        "multipart/mixed; boundary=x",
+        "application/x-www-form-urlencoded",
         "application/json, text/html",
-        "",
     ] {
         let error = expect_json(&answer(200, kind)).unwrap_err();
         assert_eq!(error.code(), "fetch.content_type", "{kind}");
@@ -279,7 +285,18 @@ fn documents_are_json_by_their_type() {
     );
     let mut none = answer(200, "x");
     none.headers_mut().clear();
-    assert_eq!(expect_json(&none).unwrap_err().code(), "fetch.content_type");
+    assert!(expect_json(&none).is_ok());
+    // What is no JSON by its beginning is named by its type.
+    *none.body_mut() = b"hello".to_vec();
+    let error = expect_json(&none).unwrap_err();
+    assert_eq!(error.code(), "fetch.content_type");
+    assert!(error.to_string().contains("(none)"), "{error}");
+    let mut plain = answer(200, "text/plain");
+    *plain.body_mut() = b"[{}]".to_vec();
+    let error = expect_json(&plain).unwrap_err();
+    assert_eq!(error.code(), "fetch.content_type");
+    assert!(error.to_string().contains("4 bytes"), "{error}");
+    assert!(error.to_string().contains("`text/plain"), "{error}");
     let jwt = answer(200, "Application/JWT; x=y");
     assert!(expect_type(&jwt, &["text/plain", "application/jwt"]).is_ok());
     let error = expect_type(&jwt, &["application/json"]).unwrap_err();
@@ -299,14 +316,21 @@ fn codes_are_unique_and_complete() {
         Error::Url { reason: "x" },
         Error::Rewritten,
         Error::Scheme,
-        Error::Address,
+        Error::Address {
+            address: [10, 0, 0, 1].into(),
+        },
         Error::Resolve,
         Error::Connect(source.clone()),
         Error::Tls(source.clone()),
         Error::Timeout,
         Error::Redirect,
         Error::BodyTooLong { limit: 1 },
-        Error::ContentType { length: 1 },
+        Error::ContentType {
+            found: "`text/html`".into(),
+            length: 1,
+            is_object: false,
+        },
+        Error::ContentEncoding { found: "br".into() },
         Error::Status { status: 500 },
         Error::Rejected,
         Error::TooSoon,
@@ -316,6 +340,7 @@ fn codes_are_unique_and_complete() {
         },
         Error::Busy,
         Error::Interrupted,
+        Error::Proxy { reason: "x" },
         Error::Build(source),
     ];
     let codes: Vec<_> = all.iter().map(Error::code).collect();

@@ -276,10 +276,10 @@ async fn answers_without_end() {
     assert_eq!(code(local(), &url.await).await, "fetch.connect");
 }
 
-/// T-083: what is compressed stays so: 1,000 bytes are 1,000 bytes, and nobody said that we take
-/// it.
+/// No coding is asked for, and a body that is declared as gzip and is none is refused. No referrer
+/// is sent.
 #[tokio::test]
-async fn nothing_is_inflated() {
+async fn no_coding_is_asked_for() {
     let body = b"\x1f\x8b\x08\x00\x00\x00\x00\x00";
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -296,9 +296,9 @@ async fn nothing_is_inflated() {
     let fetcher = Fetcher::builder().allow_loopback_http().build().unwrap();
     let request = Request::get(format!("http://127.0.0.1:{port}/"));
     let answer = fetcher.send(request.body(Vec::new()).unwrap()).await;
-    assert_eq!(answer.unwrap().body(), body);
+    assert_eq!(answer.unwrap_err().code(), "fetch.content_encoding");
     let asked = asked.await.unwrap().to_ascii_lowercase();
-    assert!(!asked.contains("accept-encoding"), "{asked}");
+    assert!(asked.contains("accept-encoding: identity\r\n"), "{asked}");
     assert!(!asked.contains("referer"), "{asked}");
 }
 

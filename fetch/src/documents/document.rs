@@ -27,6 +27,9 @@ impl DocumentKey {
     /// is), at this URL. The URL is without fragment and user information; whether it may be
     /// fetched is up to the [`Fetch`](crate::Fetch).
     ///
+    /// For the purposes `"jwks"` and `"bundle"`, `application/jwk-set+json` is asked for beside
+    /// `application/json`; for every other purpose, `application/json` alone.
+    ///
     /// # Errors
     ///
     /// `fetch.url`.
@@ -54,6 +57,15 @@ impl DocumentKey {
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
+    }
+
+    /// What is asked for: key sets are published as `application/jwk-set+json` (RFC 7517 §8.5.2),
+    /// and some servers answer 406 to who does not ask for that.
+    pub(super) fn accept(&self) -> &'static str {
+        match self.purpose {
+            "bundle" | "jwks" => "application/jwk-set+json, application/json",
+            _ => "application/json",
+        }
     }
 
     /// Whom the fetch goes to, in one spelling.

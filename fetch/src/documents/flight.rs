@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use http::header::{ACCEPT, IF_NONE_MATCH};
-use http::{HeaderValue, Request, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::slots::Landing;
 use super::{Document, DocumentKey, Shared};
-use crate::{Error, expect_json};
+use crate::content::json_body;
+use crate::{Error, decoded, expect_json};
 
 /// Lands the flight, however the task ends.
 struct Flight {
@@ -50,7 +51,7 @@ async fn fetch(
 ) -> Result<Arc<Document>, Error> {
     let settings = &shared.settings;
     let mut request = Request::get(key.url())
-        .header(ACCEPT, HeaderValue::from_static("application/json"))
+        .header(ACCEPT, HeaderValue::from_static(key.accept()))
         .body(Vec::new())
         .or(Err(Error::Url { reason: "no URI" }))?;
     let etag = known.as_ref().and_then(|it| it.etag.clone());
@@ -59,13 +60,15 @@ async fn fetch(
         request.headers_mut().insert(IF_NONE_MATCH, etag.clone());
     }
     let answer = shared.fetch.send(request).await?;
+    // What another client left coded.
+    let answer = decoded(answer, settings.max_document)?;
     let now = Instant::now();
     if let Some(known) = known.filter(|_| answer.status() == StatusCode::NOT_MODIFIED) {
         let bytes = known.bytes.clone();
         let document = Document::arrived(bytes, answer.headers(), etag, settings, now);
         return Ok(Arc::new(document));
     }
-    let bytes = expect_json(&answer)?;
+    let bytes = document(&answer)?;
     if bytes.len() > settings.max_document {
         let limit = settings.max_document;
         return Err(Error::BodyTooLong { limit });
@@ -79,6 +82,15 @@ async fn fetch(
     }
     let document = Document::arrived(bytes.into(), answer.headers(), None, settings, now);
     Ok(Arc::new(document))
+}
+
+/// The body of a success that has a whole document (RFC 9110 §15.3).
+fn document(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
+    match answer.status().as_u16() {
+        202 | 204 | 205 | 206 => expect_json(answer),
+        200..=299 => json_body(answer),
+        _ => expect_json(answer),
+    }
 }
 
 impl Flight {

@@ -98,7 +98,7 @@ impl Outcome {
     #[must_use]
     pub const fn of(error: &Error) -> Self {
         match error {
-            Error::MetadataJson(_) | Error::MetadataResponse { .. } => Self::Unavailable,
+            Error::MetadataJson { .. } | Error::MetadataResponse { .. } => Self::Unavailable,
             _ => Self::Refused,
         }
     }
@@ -347,13 +347,11 @@ mod tests {
 
     #[test]
     fn outcomes() {
-        let json = aims_jose::json::from_object::<serde_json::Value>(b"{").unwrap_err();
-        assert_eq!(
-            Outcome::of(&Error::MetadataJson(json)),
-            Outcome::Unavailable
-        );
-        let long = Error::MetadataResponse { reason: "too long" };
-        assert_eq!(Outcome::of(&long), Outcome::Unavailable);
+        let issuer = "https://as.example".parse().unwrap();
+        let read = |json: &[u8]| crate::metadata::ServerMetadata::parse(json, &issuer).unwrap_err();
+        assert_eq!(Outcome::of(&read(b"{")), Outcome::Unavailable);
+        let long = vec![b' '; crate::metadata::MAX_METADATA + 1];
+        assert_eq!(Outcome::of(&read(&long)), Outcome::Unavailable);
         assert_eq!(Outcome::of(&Error::MetadataIssuer), Outcome::Refused);
         let member = Error::MetadataMember { member: "jwks_uri" };
         assert_eq!(Outcome::of(&member), Outcome::Refused);

@@ -1,0 +1,207 @@
+//! The gzip format (RFC 1952), read whole within a limit.
+
+use miniz_oxide::inflate::stream::{InflateState, inflate};
+use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
+
+use crate::Error;
+
+/// Decodes all members (RFC 1952 §2.2). No more than `limit` bytes are ever held.
+pub(super) fn decode(coded: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
+    let mut plain = Vec::new();
+    let mut rest = coded;
+    let mut state = InflateState::new_boxed(DataFormat::Raw);
+    let mut chunk = vec![0; CHUNK];
+    for _ in 0..MAX_MEMBERS {
+        if rest.is_empty() {
+            return Ok(plain);
+        }
+        let data = after_header(rest).ok_or_else(malformed)?;
+        let begin = plain.len();
+        state.reset(DataFormat::Raw);
+        let trailer = inflate_member(&mut state, data, &mut chunk, &mut plain, limit)?;
+        let member = plain.get(begin..).unwrap_or_default();
+        rest = after_trailer(trailer, member).ok_or_else(malformed)?;
+    }
+    if rest.is_empty() {
+        Ok(plain)
+    } else {
+        Err(malformed())
+    }
+}
+
+/// Decodes one member's data and returns what follows it.
+fn inflate_member<'a>(
+    state: &mut InflateState,
+    mut data: &'a [u8],
+    chunk: &mut [u8],
+    plain: &mut Vec<u8>,
+    limit: usize,
+) -> Result<&'a [u8], Error> {
+    loop {
+        let step = inflate(state, data, chunk, MZFlush::None);
+        data = data.get(step.bytes_consumed..).unwrap_or_default();
+        let written = chunk.get(..step.bytes_written).unwrap_or_default();
+        if plain.len().saturating_add(written.len()) > limit {
+            return Err(Error::BodyTooLong { limit });
+        }
+        plain.extend_from_slice(written);
+        match step.status {
+            Ok(MZStatus::StreamEnd) => return Ok(data),
+            Ok(_) if step.bytes_written > 0 || step.bytes_consumed > 0 => {}
+            // There may be more to write than the chunk had room for.
+            Err(MZError::Buf) if step.bytes_written > 0 => {}
+            _ => return Err(malformed()),
+        }
+    }
+}
+
+/// What follows the header (RFC 1952 §2.3), whose optional fields are skipped.
+fn after_header(member: &[u8]) -> Option<&[u8]> {
+    let (head, mut rest) = member.split_at_checked(10)?;
+    let [0x1f, 0x8b, 8, flags, ..] = *head else {
+        return None;
+    };
+    if flags & RESERVED != 0 {
+        return None;
+    }
+    if flags & EXTRA != 0 {
+        let (length, after) = rest.split_at_checked(2)?;
+        let length = u16::from_le_bytes(length.try_into().ok()?);
+        rest = after.get(usize::from(length)..)?;
+    }
+    for text in [NAME, COMMENT] {
+        if flags & text != 0 {
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            rest = rest.get(end..)?.get(1..)?;
+        }
+    }
+    if flags & HEADER_CRC != 0 {
+        rest = rest.get(2..)?;
+    }
+    Some(rest)
+}
+
+/// What follows the trailer, where it fits the member.
+fn after_trailer<'a>(rest: &'a [u8], plain: &[u8]) -> Option<&'a [u8]> {
+    let (trailer, rest) = rest.split_at_checked(8)?;
+    let (sum, length) = trailer.split_at_checked(4)?;
+    let sum = u32::from_le_bytes(sum.try_into().ok()?);
+    let length = u32::from_le_bytes(length.try_into().ok()?);
+    // A body is never as long as 4 GiB.
+    let fits = usize::try_from(length).ok()? == plain.len() && sum == crc32(plain);
+    fits.then_some(rest)
+}
+
+/// The cyclic redundancy check of RFC 1952 §8.
+fn crc32(bytes: &[u8]) -> u32 {
+    let sum = bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
+            let low = sum & 1;
+            (sum >> 1) ^ (POLYNOMIAL * low)
+        })
+    });
+    !sum
+}
+
+fn malformed() -> Error {
+    Error::content_encoding("malformed gzip")
+}
+
+const POLYNOMIAL: u32 = 0xedb8_8320;
+
+/// How much is decoded at a time, in bytes.
+const CHUNK: usize = 16 * 1024;
+
+/// How many members are read: each costs a fixed amount of work, however short it is.
+const MAX_MEMBERS: usize = 64;
+
+const HEADER_CRC: u8 = 1 << 1;
+const EXTRA: u8 = 1 << 2;
+const NAME: u8 = 1 << 3;
+const COMMENT: u8 = 1 << 4;
+const RESERVED: u8 = 0b1110_0000;
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// `printf 'hello hello hello hello' | gzip -n`
+    pub(in super::super) const HELLO: &[u8] = &[
+        0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9,
+        0x57, 0xc8, 0x40, 0x27, 0x01, 0xe3, 0x51, 0x3d, 0x8d, 0x17, 0x00, 0x00, 0x00,
+    ];
+
+    const PLAIN: &[u8] = b"hello hello hello hello";
+
+    /// A member whose deflate data are one stored block (RFC 1951 §3.2.4).
+    fn stored(flags: u8, optional: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut member = vec![0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 255];
+        member.extend_from_slice(optional);
+        let length = u16::try_from(plain.len()).unwrap();
+        member.push(1);
+        member.extend_from_slice(&length.to_le_bytes());
+        member.extend_from_slice(&(!length).to_le_bytes());
+        member.extend_from_slice(plain);
+        member.extend_from_slice(&crc32(plain).to_le_bytes());
+        member.extend_from_slice(&u32::from(length).to_le_bytes());
+        member
+    }
+
+    fn code(coded: &[u8], limit: usize) -> &'static str {
+        decode(coded, limit).map_or_else(|error| error.code(), |_| "ok")
+    }
+
+    #[test]
+    fn what_gzip_writes_is_read() {
+        assert_eq!(decode(HELLO, PLAIN.len()).unwrap(), PLAIN);
+        assert_eq!(decode(&stored(0, b"", b"{}"), 2).unwrap(), b"{}");
+        assert_eq!(decode(&stored(0, b"", b""), 0).unwrap(), b"");
+        let optional = b"\x02\x00xyname\0comment\0\0\0";
+        let all = EXTRA | NAME | COMMENT | HEADER_CRC;
+        assert_eq!(decode(&stored(all, optional, b"{}"), 2).unwrap(), b"{}");
+        // Members stand one after the other (RFC 1952 §2.2).
+        let two = [HELLO, &stored(0, b"", b"!")].concat();
+        assert_eq!(decode(&two, 64).unwrap(), [PLAIN, b"!"].concat());
+    }
+
+    #[test]
+    fn what_is_not_gzip_is_refused() {
+        let not = "fetch.content_encoding";
+        for end in 1..HELLO.len() {
+            assert_eq!(code(&HELLO[..end], 64), not, "{end}");
+        }
+        // Each bit of the trailer and of the fixed fields counts.
+        let counted = (0..4).chain(HELLO.len() - 8..HELLO.len());
+        for at in counted {
+            for bit in 0..8 {
+                let mut wrong = HELLO.to_vec();
+                wrong[at] ^= 1 << bit;
+                // The flag of a text is no flag of a field.
+                let expected = if (at, bit) == (3, 0) { "ok" } else { not };
+                assert_eq!(code(&wrong, 1 << 20), expected, "{at} {bit}");
+            }
+        }
+        let trailing = [HELLO, b"{}"].concat();
+        assert_eq!(code(&trailing, 64), not);
+        assert_eq!(code(b"{\"keys\":[]}", 64), not);
+    }
+
+    /// A few bytes that become many cost no more than the limit.
+    #[test]
+    fn a_bomb_is_stopped_at_the_limit() {
+        assert_eq!(code(HELLO, PLAIN.len() - 1), "fetch.body_too_long");
+        let zeros = miniz_oxide::deflate::compress_to_vec(&vec![0; 64 << 20], 9);
+        let mut bomb = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+        bomb.extend_from_slice(&zeros);
+        bomb.extend_from_slice(&[0; 8]);
+        assert!(bomb.len() < 100_000);
+        assert_eq!(code(&bomb, 256 * 1024), "fetch.body_too_long");
+        // Neither do many small members.
+        let many = stored(0, b"", &[0; 16 * 1024]).repeat(17);
+        assert_eq!(code(&many, 256 * 1024), "fetch.body_too_long");
+        let empty = stored(0, b"", b"");
+        assert_eq!(code(&empty.repeat(MAX_MEMBERS), 0), "ok");
+        let more = empty.repeat(MAX_MEMBERS + 1);
+        assert_eq!(code(&more, 0), "fetch.content_encoding");
+    }
+}

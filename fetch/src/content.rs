@@ -1,0 +1,132 @@
+//! What an answer says about its body, and what is read of it.
+
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, StatusCode};
+
+use crate::Error;
+use crate::error::shown;
+
+/// The body of an answer that must be a JSON document, with status 200.
+///
+/// Servers publish JSON documents with many content types, or with none. A body of
+/// `application/json` or `application/…+json` is returned as it is. Of any other type, or of none,
+/// it is returned where it begins as a JSON object; else the error names the type. A web page, a
+/// form and a `multipart` message are refused whatever they begin with.
+///
+/// ```
+/// let answer = |kind: &str, body: &str| {
+///     let answer = http::Response::builder().header("content-type", kind);
+///     answer.body(body.as_bytes().to_vec())
+/// };
+/// assert!(aims_fetch::expect_json(&answer("text/plain", "{}")?).is_ok());
+/// assert!(aims_fetch::expect_json(&answer("text/plain", "hello")?).is_err());
+/// assert!(aims_fetch::expect_json(&answer("text/html", "{}")?).is_err());
+/// # Ok::<(), http::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// `fetch.status`, `fetch.content_type`.
+pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
+    if answer.status() != StatusCode::OK {
+        let status = answer.status().as_u16();
+        return Err(Error::Status { status });
+    }
+    json_body(answer)
+}
+
+/// The body of an answer that must be a JSON document, with any status.
+pub(crate) fn json_body(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
+    let body = answer.body();
+    let all = essences(answer.headers());
+    let is_refused = all.iter().any(|it| is_never_json(it));
+    let is_json = matches!(all.as_slice(), [one] if is_json_type(one));
+    if !is_refused && (is_json || begins_as_object(body)) {
+        Ok(body)
+    } else {
+        Err(other_type(answer))
+    }
+}
+
+/// The body of an answer that must be of one of these types: 200, and a media type of the list,
+/// which is in lower case and without parameters.
+///
+/// ```
+/// let answer = http::Response::builder()
+///     .header("content-type", "application/jwk-set+json; charset=utf-8")
+///     .body(b"{}".to_vec())?;
+/// assert_eq!(aims_fetch::expect_type(&answer, &["application/jwk-set+json"])?, b"{}");
+/// assert!(aims_fetch::expect_type(&answer, &["application/json"]).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// `fetch.status`, `fetch.content_type`.
+pub fn expect_type<'a>(answer: &'a Response<Vec<u8>>, types: &[&str]) -> Result<&'a [u8], Error> {
+    if answer.status() != StatusCode::OK {
+        let status = answer.status().as_u16();
+        return Err(Error::Status { status });
+    }
+    match essences(answer.headers()).as_slice() {
+        // Of two types one would be the reader's choice.
+        [one] if types.contains(&one.as_str()) => Ok(answer.body()),
+        _ => Err(other_type(answer)),
+    }
+}
+
+/// Whether a body begins as a JSON object does: `{` after white space (RFC 8259 §2) and at most one
+/// byte order mark (RFC 8259 §8.1).
+#[must_use]
+pub fn begins_as_object(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    body.iter().find(|byte| !blank(byte)) == Some(&b'{')
+}
+
+/// The media types without parameters, in lower case (RFC 9110 §8.3.1).
+fn essences(headers: &HeaderMap) -> Vec<String> {
+    let all = headers.get_all(CONTENT_TYPE).iter();
+    all.map(|value| {
+        let text = value.to_str().unwrap_or_default();
+        let essence = text.split(';').next().unwrap_or_default();
+        essence.trim().to_ascii_lowercase()
+    })
+    .collect()
+}
+
+fn is_json_type(essence: &str) -> bool {
+    essence
+        .strip_prefix("application/")
+        .is_some_and(|it| it == "json" || (it.ends_with("+json") && it != "+json"))
+}
+
+/// Types that no document has. A field value may list several, of which one would be the reader's
+/// choice.
+fn is_never_json(essence: &str) -> bool {
+    let mut listed = essence.split(',').map(str::trim);
+    listed.any(|it| {
+        matches!(
+            it,
+            "text/html" | "application/xhtml+xml" | "application/x-www-form-urlencoded"
+        ) || it.starts_with("multipart/")
+    })
+}
+
+fn other_type(answer: &Response<Vec<u8>>) -> Error {
+    let mut found = String::new();
+    for value in answer.headers().get_all(CONTENT_TYPE) {
+        if !found.is_empty() {
+            found.push_str(", ");
+        }
+        found.push_str(&String::from_utf8_lossy(value.as_bytes()));
+    }
+    Error::ContentType {
+        found: match found.as_str() {
+            "" => "(none)".into(),
+            found => format!("`{}`", shown(found)).into(),
+        },
+        length: answer.body().len(),
+        is_object: begins_as_object(answer.body()),
+    }
+}
