@@ -174,7 +174,7 @@ impl JwtSvid {
     ///
     /// # Errors
     ///
-    /// Those of [`aims_jose::json::from_object`].
+    /// Those of [`aims_jose::jwt::claims`].
     pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, aims_jose::Error> {
         self.0.verified.claims()
     }

@@ -44,7 +44,7 @@ fn the_claims_are_required() {
         let null = sign("JWT", &ca, &claims);
         claims.as_object_mut().unwrap().remove(claim);
         let missing = sign("JWT", &ca, &claims);
-        assert_eq!(verify_at(&null, &store, NOW), "jws.json", "{claim}");
+        assert_eq!(verify_at(&null, &store, NOW), "svid.claim", "{claim}");
         assert_eq!(verify_at(&missing, &store, NOW), "svid.claim", "{claim}");
     }
     for (claim, value) in [
@@ -58,7 +58,7 @@ fn the_claims_are_required() {
         let mut claims = good();
         claims[claim] = value;
         let text = sign("JWT", &ca, &claims);
-        assert_eq!(verify_at(&text, &store, NOW), "jws.json", "{claims}");
+        assert_eq!(verify_at(&text, &store, NOW), "svid.claim", "{claims}");
     }
     for (claim, value, expected) in [
         ("sub", json!("spiffe://example.org//agent"), "cred.subject"),

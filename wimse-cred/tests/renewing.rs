@@ -344,7 +344,7 @@ fn an_identity_refuses_what_does_not_fit() {
     assert_eq!(with(&|_| {}), "ok");
     assert_eq!(with(&|claims| claims["sub"] = json!("a")), "cred.subject");
     for claim in ["sub", "exp", "cnf"] {
-        assert_eq!(with(&|claims| claims[claim] = Value::Null), "jws.json");
+        assert_eq!(with(&|claims| claims[claim] = Value::Null), "wit.claim");
         let without = |claims: &mut Value| drop(claims.as_object_mut().unwrap().remove(claim));
         assert_eq!(with(&without), "wit.claim", "{claim}");
     }

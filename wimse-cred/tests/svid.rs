@@ -61,7 +61,7 @@ fn a_jwt_svid_is_checked() {
         ),
         "svid.audience"
     );
-    assert_eq!(with("aud", json!([])), "jws.json");
+    assert_eq!(with("aud", json!([])), "svid.claim");
     assert_eq!(with("exp", json!(NOW - 30)), "svid.expired");
     assert_eq!(with("nbf", json!(NOW + 31)), "svid.not_yet_valid");
     assert_eq!(

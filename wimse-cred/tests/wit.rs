@@ -130,19 +130,19 @@ fn each_claim_is_checked() {
     ] {
         assert_eq!(with("sub", json!(sub)), "cred.subject", "{sub}");
     }
-    assert_eq!(with("sub", json!([AGENT])), "jws.json");
+    assert_eq!(with("sub", json!([AGENT])), "wit.claim");
     assert_eq!(with("exp", json!(NOW - 29)), "wit.claim"); // before `iat`
     assert_eq!(with("iat", json!(NOW + 30)), "ok");
     assert_eq!(with("iat", json!(NOW + 31)), "wit.not_yet_valid");
     assert_eq!(with("nbf", json!(NOW + 31)), "wit.not_yet_valid");
-    assert_eq!(with("exp", json!("1800000300")), "jws.json");
+    assert_eq!(with("exp", json!("1800000300")), "wit.claim");
     for claim in ["sub", "exp", "iss", "jti", "iat", "nbf"] {
         let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
         let mut claims = claims(&agent);
         claims[claim] = Value::Null;
         assert_eq!(
             verify(&sign("wit+jwt", &ca, &claims), &trust(&[&ca])),
-            "jws.json",
+            "wit.claim",
             "{claim}"
         );
     }

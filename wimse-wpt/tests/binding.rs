@@ -37,8 +37,8 @@ fn the_audience_is_the_configured_one() {
         ),
         (json!([AUDIENCE, AUDIENCE]), "wpt.audience"),
         (json!([AUDIENCE]), "ok"),
-        (json!([]), "jws.json"),
-        (json!(null), "jws.json"),
+        (json!([]), "wpt.claim"),
+        (json!(null), "wpt.claim"),
         (json!("-"), "wpt.claim"),
     ] {
         assert_eq!(
@@ -78,8 +78,8 @@ fn token_hashes_are_checked() {
         for bad in ["", token, &sha256_base64url("x"), &padded] {
             assert_eq!(with(&agent, its, &json!({claim: bad})), refused, "{bad}");
         }
-        assert_eq!(with(&agent, its, &json!({claim: null})), "jws.json");
-        assert_eq!(with(&agent, &bare, &json!({claim: null})), "jws.json");
+        assert_eq!(with(&agent, its, &json!({claim: null})), "wpt.claim");
+        assert_eq!(with(&agent, &bare, &json!({claim: null})), "wpt.claim");
     }
 }
 
@@ -121,9 +121,9 @@ fn other_fields_are_checked() {
         (&one, &json!({"oth": {"content-digest": ""}}), "wpt.oth"),
         (&one, &json!({"oth": {"Content-Digest": digest}}), "wpt.oth"),
         (&one, &json!({"oth": {"x-unknown": digest}}), "wpt.oth"),
-        (&one, &json!({"oth": {"content-digest": null}}), "jws.json"),
-        (&one, &json!({"oth": [digest]}), "jws.json"),
-        (&bare, &json!({"oth": null}), "jws.json"),
+        (&one, &json!({"oth": {"content-digest": null}}), "wpt.claim"),
+        (&one, &json!({"oth": [digest]}), "wpt.claim"),
+        (&bare, &json!({"oth": null}), "wpt.claim"),
     ] {
         assert_eq!(with(&agent, binding, claims), expected, "{claims}");
     }

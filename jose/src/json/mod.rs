@@ -1,9 +1,19 @@
-//! Strict JSON objects: what serde alone lets pass is refused before serde reads.
+//! Reads JSON objects, more strictly than serde alone.
 //!
-//! Serde takes an array for a struct, and keeps the last of two members that nobody named. The next
-//! reader of the same bytes may keep the first (RFC 8725 §2.4), so a member that stands twice is
-//! refused at every depth, also where nobody here reads it.
+//! Serde takes an array for a struct, and ignores that a member occurs twice. Another reader of the
+//! same bytes may then see something else (RFC 8725 §2.4). This module therefore refuses a member
+//! that occurs twice, at every depth, even if no code reads it.
+//!
+//! Two kinds of text are read:
+//!
+//! - **Signed JSON** (JOSE headers, claims): [`check_object`], [`from_object`] and
+//!   [`jwt::claims`](crate::jwt::claims). White space is accepted where RFC 8259 §2 allows it. A
+//!   byte order mark is refused.
+//! - **Unsigned documents** that a server publishes or answers with (key sets, metadata, token
+//!   responses, bundles): [`document`] and [`from_document`]. They also accept one byte order mark
+//!   before the object.
 
+mod document;
 mod scan;
 
 use std::borrow::Cow;
@@ -11,16 +21,22 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+pub use document::{document, from_document};
+
 use crate::Error;
 
-/// Checks that the bytes are one JSON object (RFC 8259), UTF-8, with no member twice at any depth,
-/// [`MAX_DEPTH`] deep at most and with [`MAX_MEMBERS`] members in an object at most.
+/// Checks that the bytes are one JSON object (RFC 8259) in UTF-8, with white space around it at
+/// most. No member occurs twice at any depth, the object is at most [`MAX_DEPTH`] deep, and each
+/// object has at most [`MAX_MEMBERS`] members.
 ///
 /// ```
 /// use aims_jose::json::check_object;
 ///
-/// assert!(check_object(br#"{"aud":"a","x":[1,{"y":null}]}"#).is_ok());
-/// assert_eq!(check_object(br#"{"aud":"a","\u0061ud":"b"}"#).unwrap_err().code(), "jws.duplicate_member");
+/// assert!(check_object(br#" {"aud":"a","x":[1,{"y":null}]}"#).is_ok());
+/// assert_eq!(
+///     check_object(br#"{"aud":"a","\u0061ud":"b"}"#).unwrap_err().code(),
+///     "jws.duplicate_member",
+/// );
 /// ```
 ///
 /// # Errors
@@ -29,17 +45,18 @@ use crate::Error;
 pub fn check_object(json: &[u8]) -> Result<(), Error> {
     object(json).map(drop)
 }
-
-/// The same, and gives the bytes as the text that they are.
+/// Checks the same, and returns the bytes as text.
 pub(crate) fn object(json: &[u8]) -> Result<&str, Error> {
     scan::object(json)
 }
 
-/// Reads a typed value from an object that [`check_object`] accepts; it may borrow from the bytes.
+/// Reads a typed value from an object that [`check_object`] accepts. The value may borrow from the
+/// bytes. Claims of a token are read by [`jwt::claims`](crate::jwt::claims), which names a claim of
+/// the wrong type.
 ///
 /// # Errors
 ///
-/// Those of [`check_object`], and [`Error::Json`] where members have other types than `T` wants.
+/// Those of [`check_object`], and [`Error::Json`] if a member has another type than `T` expects.
 pub fn from_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Error> {
     serde_json::from_str(object(json)?).or(Err(Error::Json))
 }

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use super::{MAX_DEPTH, MAX_MEMBERS};
 use crate::Error;
 
-/// Checks one object and nothing after it but white space, and gives it as the text that it is.
+/// Checks one object with nothing around it but white space, and returns the bytes as text.
 pub(super) fn object(json: &[u8]) -> Result<&str, Error> {
-    if json.first() != Some(&b'{') {
+    if json.iter().find(|byte| !is_blank(**byte)) != Some(&b'{') {
         return Err(Error::NotAnObject);
     }
     let text = std::str::from_utf8(json).or(Err(Error::Json))?;
@@ -16,6 +16,7 @@ pub(super) fn object(json: &[u8]) -> Result<&str, Error> {
         at: 0,
         names: Vec::with_capacity(16),
     };
+    scan.blanks();
     scan.value(MAX_DEPTH)?;
     scan.blanks();
     if scan.at == scan.bytes.len() {
@@ -203,7 +204,7 @@ impl<'a> Scan<'a> {
     }
 
     fn blanks(&mut self) {
-        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        while self.bytes.get(self.at).copied().is_some_and(is_blank) {
             self.at += 1;
         }
     }
@@ -231,6 +232,11 @@ impl<'a> Scan<'a> {
             Err(Error::Json)
         }
     }
+}
+
+/// Whether the byte is white space of RFC 8259 §2.
+pub(super) const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
 /// How many bytes come before the first quotation mark, backslash or control character.

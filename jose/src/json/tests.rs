@@ -10,7 +10,8 @@ fn code(json: &str) -> &'static str {
 fn takes_objects() {
     for good in [
         "{}",
-        " {}".trim_start(),
+        " {}",
+        "\r\n\t{ }\n",
         r#"{"a":1,"b":[],"c":{}, "d" : -0.5e+3 }"#,
         r#"{"a":{"x":1},"b":{"x":1}}"#,
         r#"{"a":"\u00e9\ud83d\ude00\/","b":true,"c":false,"d":null}"#,
@@ -23,7 +24,19 @@ fn takes_objects() {
 /// T-028: whatever is not an object.
 #[test]
 fn refuses_what_is_no_object() {
-    for bad in ["", "[]", r#"["a"]"#, "1", "null", " {}", "\u{feff}{}"] {
+    for bad in [
+        "",
+        " ",
+        "[]",
+        " []",
+        r#"["a"]"#,
+        "1",
+        "null",
+        "\u{feff}{}",
+        " \u{feff}{}",
+        "\u{a0}{}",
+        "\u{c}{}",
+    ] {
         assert_eq!(code(bad), "jws.not_an_object", "{bad}");
     }
 }
@@ -99,6 +112,52 @@ fn refuses_what_is_too_deep_or_too_wide() {
     assert_eq!(code(&wide(1_000_000)), "jws.json_too_large");
 }
 
+/// Blanks and one byte order mark may stand before the object, blanks after it, and nothing else.
+#[test]
+fn a_document_may_stand_in_a_frame() {
+    let plain = br#"{"a": "\ufeff b"}"#;
+    for before in [
+        "",
+        " ",
+        "\n\n\t\r",
+        "\u{feff}",
+        "\u{feff} \n",
+        "\r\n\u{feff}\t",
+    ] {
+        for after in ["", "\n", " \r\n\t"] {
+            let framed = [before.as_bytes(), plain, after.as_bytes()].concat();
+            assert_eq!(document(&framed).unwrap(), plain, "{before:?} {after:?}");
+            assert!(from_document::<serde::de::IgnoredAny>(&framed).is_ok());
+        }
+    }
+    let code = |text: &str| {
+        from_document::<serde::de::IgnoredAny>(text.as_bytes())
+            .map_or_else(|error| error.code(), |_value| "ok")
+    };
+    for bad in [
+        "",
+        "\u{feff}",
+        "\u{feff}\u{feff}{}",
+        "\u{feff} \u{feff}{}",
+        "\u{200b}{}",
+        "\u{b}{}",
+        "\0{}",
+        ")]}'\n{}",
+        "for(;;);{}",
+        "[{}]",
+        "<html>{}",
+        "\u{feff}[]",
+    ] {
+        assert_eq!(code(bad), "jws.not_an_object", "{bad:?}");
+    }
+    for bad in ["{}{}", "{} x", "{}\u{feff}", "{}\0", "{},", "{}\u{a0}"] {
+        assert_eq!(code(bad), "jws.json", "{bad:?}");
+    }
+    assert_eq!(code(r#"  {"a":1,"a":1}"#), "jws.duplicate_member");
+    let utf16 = [0xfe, 0xff, 0, b'{', 0, b'}'];
+    assert_eq!(document(&utf16).unwrap_err().code(), "jws.not_an_object");
+}
+
 #[test]
 fn text_borrows_within_an_option() {
     #[derive(serde::Deserialize)]
@@ -124,9 +183,23 @@ proptest! {
         }
     }
 
+    /// Blanks around an object change nothing; and what a document's frame holds is what it gives.
+    #[test]
+    fn blanks_change_nothing(before in "[ \\t\\r\\n]{0,4}", after in "[ \\t\\r\\n]{0,4}", inside in "[^\u{feff} \\t\\r\\n]{0,8}") {
+        let bare = format!("{{{inside}}}");
+        let padded = format!("{before}{bare}{after}");
+        let outcome = |text: &str| check_object(text.as_bytes()).map_err(|error| error.code());
+        prop_assert_eq!(outcome(&bare), outcome(&padded));
+        prop_assert_eq!(document(padded.as_bytes()).unwrap(), bare.as_bytes());
+        let marked = format!("\u{feff}{padded}");
+        prop_assert_eq!(outcome(&marked), Err("jws.not_an_object"));
+        prop_assert_eq!(document(marked.as_bytes()).unwrap(), bare.as_bytes());
+    }
+
     #[test]
     fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = check_object(&bytes);
+        let _ = from_document::<serde::de::IgnoredAny>(&bytes);
         let _ = check_object(&[b"{\"".as_slice(), &bytes].concat());
     }
 }

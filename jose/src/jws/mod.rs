@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use crate::digest::{sha256, sha256_of_both};
 use crate::key::VerifyingKey;
-use crate::{Error, base64url, json};
+use crate::{Error, base64url, jwt};
 
 /// The longest token that [`Unverified::parse`] takes, in bytes.
 pub const MAX_LENGTH: usize = 16 * 1024;
@@ -57,7 +57,7 @@ impl<'a> Unverified<'a> {
     ///
     /// [`Error::TooLong`] before anything else; [`Error::Parts`]; [`Error::Base64`]; what is wrong
     /// with the header: [`Error::Header`], [`Error::Crit`], [`Error::KeyInHeader`],
-    /// [`Error::UnknownAlgorithm`], and the errors of [`json::check_object`].
+    /// [`Error::UnknownAlgorithm`], and the errors of [`json::check_object`](crate::json::check_object).
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         Self::parse_within(text, MAX_LENGTH)
     }
@@ -187,13 +187,13 @@ impl Verified {
         &self.payload
     }
 
-    /// Reads the claims from a payload that is a strict JSON object; they may borrow from it.
+    /// Reads the claims from the payload, by [`jwt::claims`]. They may borrow from it.
     ///
     /// # Errors
     ///
-    /// Those of [`json::from_object`].
+    /// Those of [`jwt::claims`].
     pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Error> {
-        json::from_object(&self.payload)
+        jwt::claims(&self.payload)
     }
 }
 

@@ -1,10 +1,12 @@
 //! Claims of a JWT (RFC 7519 §4): dates, audiences, and the rules for time.
 
 mod audience;
+mod claims;
 mod date;
 mod times;
 
 pub use audience::{Audience, MAX_AUDIENCES};
+pub use claims::claims;
 pub use date::NumericDate;
 use serde::{Deserialize, Deserializer};
 pub use times::{TimeRules, Times};

@@ -60,7 +60,7 @@ impl Identity {
         let token = Unverified::parse(wit.expose()).map_err(Error::Wit)?;
         token.header().expect_typ(TYP).map_err(Error::Wit)?;
         let payload = token.unverified_payload().map_err(Error::Wit)?;
-        let claims: Claims<'_> = aims_jose::json::from_object(payload).map_err(Error::Wit)?;
+        let claims: Claims<'_> = aims_jose::jwt::claims(payload).map_err(Error::Wit)?;
         let sub = required(claims.sub, "sub").map_err(Error::Wit)?;
         let exp = required(claims.exp, "exp").map_err(Error::Wit)?;
         let cnf = required(claims.cnf, "cnf").map_err(Error::Wit)?;

@@ -97,7 +97,7 @@ impl Wit {
         // Read once, and strictly. Nothing of it is believed before the signature was verified;
         // `sub` chooses the key until then.
         let payload = token.unverified_payload().map_err(Error::Wit)?;
-        let claims: Claims = aims_jose::json::from_object(payload).map_err(Error::Wit)?;
+        let claims: Claims = aims_jose::jwt::claims(payload).map_err(Error::Wit)?;
         let sub = required(claims.sub, "sub").map_err(Error::Wit)?;
         let id = WorkloadId::try_from(sub).map_err(|error| Error::Subject(Some(error)))?;
         let bundle = trust.bundle_for(&id, now)?;
@@ -188,7 +188,7 @@ impl Wit {
     ///
     /// # Errors
     ///
-    /// Those of [`aims_jose::json::from_object`].
+    /// Those of [`aims_jose::jwt::claims`].
     pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, aims_jose::Error> {
         self.0.verified.claims()
     }
@@ -250,7 +250,7 @@ pub(crate) fn claimed_id(
     // What is signed is read strictly below; here only what chooses the key, once.
     let claimed: Claimed<'_> = match serde_json::from_slice(payload) {
         Ok(claimed @ Claimed { sub: Some(_) }) => claimed,
-        _ => aims_jose::json::from_object(payload).map_err(refused)?,
+        _ => aims_jose::jwt::claims(payload).map_err(refused)?,
     };
     let sub = required(claimed.sub, "sub").map_err(refused)?;
     WorkloadId::parse(&sub).map_err(|error| Error::Subject(Some(error)))
