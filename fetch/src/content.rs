@@ -32,17 +32,24 @@ pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
         let status = answer.status().as_u16();
         return Err(Error::Status { status });
     }
-    json_body(answer)
-}
-
-/// The body of an answer that must be a JSON document, with any status.
-pub(crate) fn json_body(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     let body = answer.body();
     let all = essences(answer.headers());
     let is_refused = all.iter().any(|it| is_never_json(it));
     let is_json = matches!(all.as_slice(), [one] if is_json_type(one));
     if !is_refused && (is_json || begins_as_object(body)) {
         Ok(body)
+    } else {
+        Err(other_type(answer))
+    }
+}
+
+/// The body of an answer that must begin as a JSON object, with any status.
+#[cfg(feature = "client")]
+pub(crate) fn json_object(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
+    let all = essences(answer.headers());
+    let is_refused = all.iter().any(|it| is_never_json(it));
+    if !is_refused && begins_as_object(answer.body()) {
+        Ok(answer.body())
     } else {
         Err(other_type(answer))
     }

@@ -74,7 +74,7 @@ pub enum Error {
         found: Box<str>,
     },
     /// The answer has another status than 200.
-    #[error("the answer's status is {status}")]
+    #[error("expected status 200, found {status}")]
     Status {
         /// The status code.
         status: u16,

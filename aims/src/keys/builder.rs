@@ -12,6 +12,7 @@ use aims_wimse_cred::TrustStore;
 use aims_wimse_id::Origin;
 
 use super::place::{BUNDLE, JWKS, Place};
+use super::watch::Watching;
 use super::{Inner, PublishedKeys};
 
 /// Makes [`PublishedKeys`]. Nothing is fetched before [`load`](PublishedKeys::load).
@@ -108,8 +109,10 @@ impl PublishedKeysBuilder {
         let places: Arc<[Place]> = self.places.into();
         let issuers = IssuerStore::new();
         for place in places.iter() {
-            if let Place::Issuer(issuer, ..) = place {
-                issuers.name(issuer);
+            // Until its server says how it writes itself, a token of either spelling has the keys
+            // fetched.
+            for issuer in place.spellings() {
+                issuers.name(&issuer);
             }
         }
         let (owners, provider) = (Arc::clone(&places), self.provider);
@@ -127,6 +130,7 @@ impl PublishedKeysBuilder {
             trust: Arc::new(TrustStore::new()),
             issuers: Arc::new(issuers),
             places,
+            watch: Watching::default(),
         }))
     }
 }

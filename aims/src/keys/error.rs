@@ -1,18 +1,29 @@
-//! Why keys were not had.
+//! Why keys could not be fetched or used.
 
+use std::fmt;
 use std::sync::Arc;
 
 use aims_error::ErrorKind;
+use aims_oauth_wire::metadata::attempt::Attempts;
 
 use crate::refresh::Keys;
 
-/// The keys of one owner were not had. What was there before stays, until it is too old.
+/// The keys of one owner could not be fetched or used. The keys from before stay, until they are
+/// too old.
 #[derive(Debug, thiserror::Error)]
-#[error("the keys of `{keys}` were not had")]
+#[error("cannot get the keys of `{keys}`{}", InBrackets(&failed.asked))]
 pub struct KeysError {
     keys: Keys,
     #[source]
-    cause: Arc<Cause>,
+    failed: Failed,
+}
+
+/// Why, and which places answered what.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{cause}")]
+pub(super) struct Failed {
+    pub(super) cause: Arc<Cause>,
+    pub(super) asked: Attempts,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +38,9 @@ pub(super) enum Cause {
     Issuer(#[from] aims_oauth_rs::Error),
     #[error(transparent)]
     Metadata(#[from] aims_oauth_wire::Error),
-    #[error("the issuer has metadata at none of its well-known places")]
+    #[error(
+        "expected metadata at a well-known place of the issuer, found none; check the issuer, or name its key set with `issuer_at`"
+    )]
     NoMetadata,
 }
 
@@ -47,8 +60,14 @@ impl KeysError {
     /// The codes that this error has of its own. It also returns those of the error that caused it.
     pub const CODES: &'static [&'static str] = Cause::CODES;
 
-    pub(super) const fn new(keys: Keys, cause: Arc<Cause>) -> Self {
-        Self { keys, cause }
+    pub(super) const fn new(keys: Keys, failed: Failed) -> Self {
+        Self { keys, failed }
+    }
+
+    /// The places that were asked, and what each answered.
+    #[must_use]
+    pub const fn asked(&self) -> &Attempts {
+        &self.failed.asked
     }
 
     /// Whose keys.
@@ -60,12 +79,37 @@ impl KeysError {
     /// The stable code of what was wrong: of fetching, of the issuer's metadata, or of the keys.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.cause.code()
+        self.failed.cause.code()
     }
 
     /// The kind of what was wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        self.cause.kind()
+        self.failed.cause.kind()
+    }
+}
+
+impl From<Cause> for Failed {
+    fn from(cause: Cause) -> Self {
+        Arc::new(cause).into()
+    }
+}
+
+impl From<Arc<Cause>> for Failed {
+    fn from(cause: Arc<Cause>) -> Self {
+        let asked = Attempts::new();
+        Self { cause, asked }
+    }
+}
+
+/// The places in brackets, or nothing.
+struct InBrackets<'a>(&'a Attempts);
+
+impl fmt::Display for InBrackets<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, " ({})", self.0)
     }
 }

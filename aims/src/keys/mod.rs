@@ -2,6 +2,7 @@
 //! issuers, whose metadata says where these are.
 
 mod builder;
+mod discovery;
 mod error;
 mod place;
 mod published;
@@ -9,6 +10,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,15 +18,18 @@ use aims_fetch::{Document, Documents};
 use aims_jose::provider::Provider;
 use aims_jose::time::{Clock, UnixTime};
 use aims_oauth_rs::IssuerStore;
+use aims_oauth_wire::metadata::attempt::differ_in_root_slash;
+use aims_oauth_wire::names::Issuer;
 use aims_wimse_cred::{Bundle, TrustStore};
 use tokio::task::JoinSet;
 
 pub use builder::PublishedKeysBuilder;
-use error::Cause;
 pub use error::KeysError;
+use error::{Cause, Failed};
 use place::Place;
 use published::Age;
 pub use watch::Watch;
+use watch::Watching;
 
 use crate::refresh::{Keys, Refresh, RefreshFuture};
 
@@ -51,7 +56,7 @@ use crate::refresh::{Keys, Refresh, RefreshFuture};
 ///     .issuer("https://as.example".parse()?)
 ///     .build();
 /// keys.load().await?;
-/// let _watch = keys.watch();
+/// keys.watch();
 /// let guard = Guard::builder("https://tools.example/mcp").keys(&keys).build()?;
 /// # Ok(())
 /// # }
@@ -67,6 +72,7 @@ struct Inner {
     trust: Arc<TrustStore>,
     issuers: Arc<IssuerStore>,
     places: Arc<[Place]>,
+    watch: Watching,
 }
 
 impl PublishedKeys {
@@ -88,12 +94,25 @@ impl PublishedKeys {
         self.0.places.iter().any(issuer)
     }
 
-    /// Fetches all keys, from every place at once. What could be had is in the stores even when
-    /// this fails; with [`watch`](Self::watch), the rest follows.
+    /// Two issuers that differ in nothing but the `/` of an empty path (RFC 3986 §6.2.3): discovery
+    /// takes the one for the other, so no guard may have both.
+    #[must_use]
+    pub fn ambiguous_issuers(&self) -> Option<(&Issuer, &Issuer)> {
+        let issuers = || self.0.places.iter().filter_map(Place::issuer_name);
+        issuers().find_map(|one| {
+            let mut others = issuers();
+            let other = others.find(|it| differ_in_root_slash(one.as_str(), it.as_str()))?;
+            Some((one, other))
+        })
+    }
+
+    /// Fetches all keys, from every place at once. The keys of every place that answered are in the
+    /// stores even when this fails; with [`watch`](Self::watch), the rest follows.
     ///
     /// # Errors
     ///
-    /// The first place whose keys were not had.
+    /// That of the first place whose keys could not be fetched or used. It names the places that
+    /// were asked.
     pub async fn load(&self) -> Result<(), KeysError> {
         let mut tasks = JoinSet::new();
         let mut asked = HashMap::new();
@@ -111,7 +130,7 @@ impl PublishedKeys {
         while let Some(ended) = tasks.join_next_with_id().await {
             let had = ended.map_or_else(
                 |error| match asked.get(&error.id()) {
-                    Some(place) => Err(KeysError::new(place.keys(), Arc::new(Cause::Interrupted))),
+                    Some(place) => Err(KeysError::new(place.keys(), Cause::Interrupted.into())),
                     None => Ok(()),
                 },
                 |(_, had)| had,
@@ -126,19 +145,22 @@ impl Inner {
     /// Brings the keys of one place into the stores.
     async fn have(&self, place: &Place, age: Age) -> Result<(), KeysError> {
         let found = self.document(place, age).await;
-        let taken = found.and_then(|document| Ok(self.take(place, document)?));
-        taken.map_err(|cause| KeysError::new(place.keys(), cause))
+        let taken = found.and_then(|document| Ok::<_, Failed>(self.take(place, document)?));
+        taken.map_err(|failed| KeysError::new(place.keys(), failed))
     }
 
     /// Puts a document into the stores, unless one that came later is there already.
     fn take(&self, place: &Place, document: Arc<Document>) -> Result<(), Cause> {
-        let memory = place.memory();
-        memory.take(document, self.max_age, |document| {
-            let until = self.believed_until(document);
+        let (memory, now) = (place.memory(), self.clock.now());
+        let discovered = memory.discovered();
+        memory.take(document, self.max_age, now, |document| {
+            let until = self.believed_until(document, now);
             match place {
                 Place::Issuer(issuer, ..) => {
                     let (bytes, provider) = (document.bytes(), self.provider);
-                    self.issuers.set_until(issuer, bytes, provider, until)?;
+                    let own = discovered.as_ref().map_or(issuer, |it| &it.issuer);
+                    self.issuers.set_until(own, bytes, provider, until)?;
+                    self.forget_other_spellings(place, own);
                     Ok(None)
                 }
                 Place::Origin(origin, ..) => {
@@ -151,18 +173,32 @@ impl Inner {
         })
     }
 
+    /// The time of the clock, which is the program's own: `None` where it panics.
+    fn wall(&self) -> Option<UnixTime> {
+        catch_unwind(AssertUnwindSafe(|| self.clock.now())).ok()
+    }
+
     /// Counted from when it was fetched, which may be a while ago.
-    fn believed_until(&self, document: &Document) -> UnixTime {
+    fn believed_until(&self, document: &Document, now: UnixTime) -> UnixTime {
         let left = self.max_age.saturating_sub(place::age(document));
-        let now = self.clock.now().as_secs();
-        UnixTime::since_unix_epoch(Duration::from_secs(now.saturating_add(left.as_secs())))
+        let until = now.as_secs().saturating_add(left.as_secs());
+        UnixTime::since_unix_epoch(Duration::from_secs(until))
+    }
+
+    /// Forgets the spellings of an issuer that are not its server's own.
+    fn forget_other_spellings(&self, place: &Place, own: &Issuer) {
+        for other in place.spellings() {
+            if other != *own {
+                self.issuers.remove(&other);
+            }
+        }
     }
 }
 
 impl Refresh for PublishedKeys {
     fn refresh(&self, keys: Keys) -> RefreshFuture<'_> {
         Box::pin(async move {
-            let named = |place: &&Place| place.keys() == keys;
+            let named = |place: &&Place| place.has(&keys);
             let Some(place) = self.0.places.iter().find(named) else {
                 return false;
             };

@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aims_fetch::{Document, DocumentKey};
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::metadata::attempt::differ_in_root_slash;
 use aims_oauth_wire::names::Issuer;
 use aims_wimse_id::Origin;
 use tokio::time::Instant;
 
+use super::discovery::Discovered;
 use super::error::Cause;
 use crate::refresh::Keys;
 
@@ -27,21 +30,17 @@ pub(super) struct Memory(Mutex<Held>);
 struct Held {
     discovered: Option<Discovered>,
     document: Option<Arc<Document>>,
+    /// The time of the wall clock at which the document was fetched or confirmed, in seconds. The
+    /// clock of the runtime may stand still while the machine is suspended.
+    confirmed: u64,
+    /// What the document was fetched under.
+    key: Option<DocumentKey>,
     /// How often the owner wants to be asked.
     hint: Option<Duration>,
     /// Which keys these are. Grows with every change.
     version: u64,
     changed: Option<Instant>,
     refused: Option<(DocumentKey, Arc<Cause>)>,
-}
-
-/// Where metadata said that the keys are.
-#[derive(Clone)]
-pub(super) struct Discovered {
-    pub(super) key: DocumentKey,
-    pub(super) said: Instant,
-    /// Whether nothing could be fetched there the last time.
-    pub(super) lost: bool,
 }
 
 impl Place {
@@ -57,6 +56,48 @@ impl Place {
         match self {
             Self::Issuer(issuer, ..) => Keys::Issuer(issuer.as_str().to_owned()),
             Self::Origin(origin, ..) => Keys::Origin(origin.clone()),
+        }
+    }
+
+    /// The issuer as it was configured.
+    pub(super) const fn issuer_name(&self) -> Option<&Issuer> {
+        match self {
+            Self::Issuer(issuer, ..) => Some(issuer),
+            Self::Origin(..) => None,
+        }
+    }
+
+    /// The issuer as it was configured, and its other spelling where discovery takes both (RFC 3986
+    /// §6.2.3).
+    pub(super) fn spellings(&self) -> Vec<Issuer> {
+        let Self::Issuer(issuer, at, _) = self else {
+            return Vec::new();
+        };
+        let text = issuer.as_str();
+        let bare = text.strip_suffix('/').unwrap_or(text);
+        let other = [bare.to_owned(), format!("{bare}/")];
+        let other = other.iter().find(|it| differ_in_root_slash(text, it));
+        let other = other.filter(|_| at.is_none());
+        let other = other.and_then(|it| it.parse().ok());
+        [Some(issuer.clone()), other]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Whether these are the keys of this place. Before metadata says how the server writes its
+    /// issuer, both spellings of an empty path are.
+    pub(super) fn has(&self, keys: &Keys) -> bool {
+        match (self, keys) {
+            (Self::Issuer(issuer, None, memory), Keys::Issuer(asked)) => {
+                match memory.discovered() {
+                    Some(found) => found.issuer.as_str() == asked || issuer.as_str() == asked,
+                    None => {
+                        issuer.as_str() == asked || differ_in_root_slash(issuer.as_str(), asked)
+                    }
+                }
+            }
+            _ => self.keys() == *keys,
         }
     }
 
@@ -93,6 +134,27 @@ impl Memory {
         }
     }
 
+    /// What the keys are fetched under.
+    pub(super) fn set_key(&self, key: &DocumentKey) {
+        let mut held = self.held();
+        if held.key.as_ref() != Some(key) {
+            held.key = Some(key.clone());
+        }
+    }
+
+    /// The document under this key, where it is older than the clock of the runtime says, and by
+    /// its own lifetime too old: the machine was suspended, or its clock was set forward.
+    pub(super) fn overslept(&self, key: &DocumentKey, now: UnixTime) -> Option<Arc<Document>> {
+        let held = self.held();
+        let document = held.document.as_ref()?;
+        let by_wall = Duration::from_secs(now.as_secs().saturating_sub(held.confirmed));
+        let lifetime = document
+            .fresh_until()
+            .saturating_duration_since(document.fetched());
+        let is_old = by_wall > lifetime && by_wall > age(document) + SLACK;
+        (is_old && held.key.as_ref() == Some(key)).then(|| Arc::clone(document))
+    }
+
     /// Why a document is not kept.
     pub(super) fn set_refused(&self, key: &DocumentKey, cause: Cause) {
         self.held().refused = Some((key.clone(), Arc::new(cause)));
@@ -111,16 +173,23 @@ impl Memory {
         &self,
         document: Arc<Document>,
         max_age: Duration,
+        now: UnixTime,
         store: impl FnOnce(&Document) -> Result<Option<Duration>, Cause>,
     ) -> Result<(), Cause> {
         let mut held = self.held();
         let last = held.document.as_ref();
-        if last.is_some_and(|last| last.fetched() >= document.fetched()) {
+        let is_later = |last: &Arc<Document>| {
+            Arc::ptr_eq(last, &document) || last.fetched() > document.fetched()
+        };
+        if last.is_some_and(is_later) {
             return Ok(());
         }
-        // Keys that were believed no longer are news when they are confirmed.
-        let is_known = last.is_some_and(|it| it.bytes() == document.bytes() && age(it) < max_age);
+        // Re-confirming stale keys counts as a change, whichever clock says that they were stale.
+        let by_wall = Duration::from_secs(now.as_secs().saturating_sub(held.confirmed));
+        let was_good = |it: &Document| age(it) < max_age && by_wall < max_age;
+        let is_known = last.is_some_and(|it| it.bytes() == document.bytes() && was_good(it));
         held.hint = store(&document)?;
+        held.confirmed = now.as_secs().saturating_sub(age(&document).as_secs());
         held.document = Some(document);
         if !is_known {
             held.version = held.version.saturating_add(1);
@@ -176,6 +245,9 @@ pub(super) const METADATA: &str = "metadata";
 /// The least and the longest time between two fetches.
 const SOONEST: Duration = Duration::from_secs(30);
 const LATEST: Duration = Duration::from_secs(3_600);
+
+/// By how much the two clocks may differ before a suspension is assumed.
+const SLACK: Duration = Duration::from_secs(60);
 
 /// Longer than it takes to judge a request.
 const JUST_NOW: Duration = Duration::from_secs(1);

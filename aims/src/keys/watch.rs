@@ -1,6 +1,7 @@
 //! Keys that are fetched again before they are old.
 
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -8,24 +9,48 @@ use super::error::{Cause, KeysError};
 use super::published::Age;
 use super::{Inner, PublishedKeys};
 
-/// Keeps the keys fresh until it is dropped.
-#[derive(Debug)]
-#[must_use = "the keys are kept fresh until this is dropped"]
-pub struct Watch {
-    _tasks: JoinSet<()>,
-}
+/// Stops [`PublishedKeys::watch`]. Dropping it changes nothing: the watch belongs to the keys.
+#[derive(Clone, Debug)]
+pub struct Watch(Weak<Inner>);
+
+/// The tasks of a watch. They end with the keys that they belong to.
+#[derive(Default)]
+pub(super) struct Watching(Mutex<JoinSet<()>>);
 
 impl PublishedKeys {
-    /// Fetches each document again when it is due: at the end of its freshness, or as often as a
-    /// bundle's `spiffe_refresh_hint` wants, within 30 s and an hour; 30 s after a failure. One
-    /// task for each place, on the tokio runtime that this is called in. What panics in one is a
-    /// failure.
+    /// Keeps the keys fresh from now on: fetches each document again when it is due, which is at
+    /// the end of its freshness, or as often as a bundle's `spiffe_refresh_hint` wants, within 30 s
+    /// and an hour; 30 s after a failure. What became due while the machine was suspended is
+    /// fetched within 30 s.
+    ///
+    /// One task for each place, on the tokio runtime that this is called in. The tasks belong to
+    /// the keys and end when the last clone of these is dropped; a [`Guard`](crate::Guard) that
+    /// uses the keys holds one. Keys that are watched already stay so: calling this again starts
+    /// nothing.
     pub fn watch(&self) -> Watch {
-        let mut tasks = JoinSet::new();
-        for number in 0..self.0.places.len() {
-            tasks.spawn(follow(Arc::downgrade(&self.0), number));
+        let mut tasks = self.0.watch.tasks();
+        while tasks.try_join_next().is_some() {}
+        if tasks.is_empty() {
+            for number in 0..self.0.places.len() {
+                tasks.spawn(follow(Arc::downgrade(&self.0), number));
+            }
         }
-        Watch { _tasks: tasks }
+        Watch(Arc::downgrade(&self.0))
+    }
+}
+
+impl Watch {
+    /// Ends the watch. The keys stay in the stores until they are too old.
+    pub fn stop(self) {
+        if let Some(keys) = self.0.upgrade() {
+            keys.watch.tasks().abort_all();
+        }
+    }
+}
+
+impl Watching {
+    fn tasks(&self) -> std::sync::MutexGuard<'_, JoinSet<()>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -37,7 +62,7 @@ async fn follow(keys: Weak<Inner>, number: usize) {
             Some(place.memory().due_in())
         });
         let Some(due) = due else { return };
-        tokio::time::sleep(due).await;
+        wait(&keys, due).await;
         let Some(keys) = keys.upgrade() else { return };
         let Some(place) = keys.places.get(number) else {
             return;
@@ -54,10 +79,38 @@ async fn follow(keys: Weak<Inner>, number: usize) {
         });
         let had = match round.join_next().await {
             Some(Ok(had)) => had,
-            _ => Err(KeysError::new(place.keys(), Arc::new(Cause::Interrupted))),
+            _ => Err(KeysError::new(place.keys(), Cause::Interrupted.into())),
         };
         if let Err(error) = had {
-            tracing::warn!(keys = %error.keys(), code = error.code(), "keys were not refreshed");
+            tracing::warn!(
+                keys = %error.keys(), code = error.code(), asked = %error.asked(),
+                "keys were not refreshed"
+            );
         }
     }
 }
+
+/// Waits so long by the clock of the runtime or by the clock of the keys, whichever is over first:
+/// the former may stand still while the machine is suspended.
+async fn wait(keys: &Weak<Inner>, due: Duration) {
+    let begin = now(keys);
+    let mut left = due;
+    while !left.is_zero() {
+        let step = left.min(STEP);
+        tokio::time::sleep(step).await;
+        left = left.saturating_sub(step);
+        let passed = now(keys).zip(begin);
+        let passed = passed.map_or(0, |(now, begin)| now.saturating_sub(begin));
+        if passed > due.as_secs() {
+            return;
+        }
+    }
+}
+
+/// The time of the keys' clock, in seconds.
+fn now(keys: &Weak<Inner>) -> Option<u64> {
+    Some(keys.upgrade()?.wall()?.as_secs())
+}
+
+/// How long the clock of the runtime is trusted at most.
+const STEP: Duration = Duration::from_secs(30);

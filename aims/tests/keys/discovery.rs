@@ -17,35 +17,170 @@ fn discovering(web: &Arc<Web>) -> PublishedKeys {
     web.keys().issuer(AS.parse().unwrap()).build()
 }
 
-/// META-01, META-02: by RFC 8414, and only where nothing is there by OpenID Connect Discovery.
+fn raw(status: u16, kind: &'static str, body: &str) -> Page {
+    Page::Raw(status, kind, body.to_owned())
+}
+
+/// META-01, META-02: a place without a document leads to the next one; a server that cannot tell
+/// now, or that gives a document which does not count, ends the attempt.
 #[tokio::test(start_paused = true)]
-async fn only_a_404_leads_on() {
+async fn only_an_absent_document_leads_on() {
     let known = key("known");
-    for (page, expected) in [
+    let Page::Json(good, _) = metadata(AS, JWKS) else {
+        unreachable!("by its making");
+    };
+    let page = "<!doctype html><title>{}</title>";
+    let spa = |kind| (raw(200, kind, page), "on");
+    let mut pages = vec![
         (metadata(AS, JWKS), "ok"),
-        (Page::Status(404), "ok"),
-        (Page::Status(403), "fetch.status"),
-        (Page::Status(500), "fetch.status"),
+        (raw(200, "text/plain", &good), "ok"),
+        (raw(201, "application/json", &good), "ok"),
+        spa("text/html"),
+        spa("text/html; charset=utf-8"),
+        spa("application/json"),
+        spa("text/plain"),
+        (raw(200, "application/json", ""), "on"),
+        (raw(204, "application/json", ""), "on"),
+        (raw(200, "application/json", "[]"), "on"),
+        (raw(200, "application/json", "null"), "on"),
+        (raw(200, "text/html", &good), "fetch.content_type"),
+        (raw(206, "text/html", page), "on"),
+        (raw(200, "application/json", &good[..20]), "metadata.json"),
+        (
+            raw(200, "application/json", "{\"error\":1}"),
+            "metadata.issuer",
+        ),
         (Page::Break, "fetch.resolve"),
         (Page::Hang, "fetch.timeout"),
         (Page::Json("{}".to_owned(), 60), "metadata.issuer"),
+    ];
+    for status in [
+        400, 401, 403, 404, 405, 406, 409, 410, 414, 418, 422, 451, 499,
     ] {
+        pages.push((Page::Status(status), "on"));
+        pages.push((raw(status, "text/html", page), "on"));
+        pages.push((raw(status, "application/json", &good), "on"));
+    }
+    for status in [
+        301, 302, 304, 307, 308, 408, 421, 425, 429, 500, 501, 502, 503, 504,
+    ] {
+        pages.push((Page::Status(status), "fetch.status"));
+        pages.push((raw(status, "application/json", &good), "fetch.status"));
+    }
+    for (page, expected) in pages {
         let web = Web::new();
         web.serve(OAUTH, page.clone());
         web.serve(OPENID, metadata(AS, JWKS));
         web.serve(JWKS, set(&[&known]));
         let keys = discovering(&web);
-        assert_eq!(code(keys.load().await), expected, "{page:?}");
-        let is_404 = matches!(page, Page::Status(404));
-        assert_eq!(web.count(OPENID), usize::from(is_404), "{page:?}");
-        assert_eq!(web.count(JWKS), usize::from(expected == "ok"), "{page:?}");
-        let told = admit(&web.guard(&keys), &web.bearer(AS, &known)).await;
-        let expected = match expected {
-            "ok" => "ok",
-            _ => "token.unknown_key",
-        };
-        assert_eq!(told, expected, "{page:?}");
+        let loaded = if expected == "on" { "ok" } else { expected };
+        assert_eq!(code(keys.load().await), loaded, "{page:?}");
+        assert_eq!(web.count(OPENID), usize::from(expected == "on"), "{page:?}");
+        assert_eq!(web.count(JWKS), usize::from(loaded == "ok"), "{page:?}");
+        // No document of another place or status stands in for the one that is refused.
+        let told = keys.issuers().snapshot().keys(AS).is_some();
+        assert_eq!(told, loaded == "ok", "{page:?}");
     }
+}
+
+/// A Cognito pool has no document at the inserted places, and says 400 there.
+#[tokio::test(start_paused = true)]
+async fn the_last_place_is_asked_too() {
+    const POOL: &str = "https://cognito-idp.eu-west-9.example/eu-west-9_Abc";
+    const APPENDED: &str =
+        "https://cognito-idp.eu-west-9.example/eu-west-9_Abc/.well-known/openid-configuration";
+    let (web, known) = (Web::new(), key("known"));
+    for place in ["oauth-authorization-server", "openid-configuration"] {
+        let place =
+            format!("https://cognito-idp.eu-west-9.example/.well-known/{place}/eu-west-9_Abc");
+        web.serve(
+            &place,
+            raw(400, "application/json", r#"{"message":"Bad Request"}"#),
+        );
+    }
+    web.serve(APPENDED, metadata(POOL, JWKS));
+    web.serve(JWKS, set(&[&known]));
+    let keys = web.keys().issuer(POOL.parse().unwrap()).build();
+    keys.load().await.unwrap();
+    let told = admit(&web.guard(&keys), &web.bearer(POOL, &known)).await;
+    assert_eq!(told, "ok");
+}
+
+/// Errors name each place and what it answered, and no query.
+#[tokio::test(start_paused = true)]
+async fn errors_name_places_and_statuses() {
+    let web = Web::new();
+    web.serve(OAUTH, Page::Status(400));
+    web.serve(OPENID, raw(200, "text/html", "<html>"));
+    let error = discovering(&web).load().await.unwrap_err();
+    assert_eq!(error.code(), "keys.no_metadata");
+    assert_eq!(
+        error.to_string(),
+        format!("cannot get the keys of `{AS}` (400 at {OAUTH}, 200 at {OPENID} (text/html))")
+    );
+    web.serve(OPENID, Page::Status(503));
+    let error = discovering(&web).load().await.unwrap_err();
+    assert_eq!(error.code(), "fetch.status");
+    assert!(
+        error.to_string().contains(&format!("503 at {OPENID}")),
+        "{error}"
+    );
+    assert_eq!(error.asked().iter().count(), 2);
+    let keyed = format!("{JWKS}?key=secret");
+    web.serve(OAUTH, metadata(AS, &keyed));
+    let error = discovering(&web).load().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("cannot get the keys of `{AS}` (404 at {JWKS}?…)")
+    );
+    let cause = std::error::Error::source(&error).unwrap();
+    assert_eq!(cause.to_string(), "expected status 200, found 404");
+    assert!(!format!("{error}{cause}").contains("secret"));
+}
+
+/// The place that answered is the only one that is asked while what it said holds: a document that
+/// appears elsewhere changes nothing, and nothing is mixed.
+#[tokio::test(start_paused = true)]
+async fn the_place_that_answered_is_remembered() {
+    let (web, old, new) = (Web::new(), key("old"), key("new"));
+    web.serve(OPENID, metadata(AS, JWKS));
+    web.serve(JWKS, set(&[&old]));
+    let keys = web.keys_over(|it| it.lifetime(secs(60), secs(60)));
+    let keys = keys.issuer(AS.parse().unwrap()).max_age(secs(600)).build();
+    keys.load().await.unwrap();
+    assert_eq!((web.count(OAUTH), web.count(OPENID)), (1, 1));
+    // Another document, at the place that is asked first.
+    web.serve(OAUTH, metadata(AS, MOVED));
+    web.serve(MOVED, set(&[&new]));
+    advance(secs(61)).await;
+    keys.load().await.unwrap();
+    assert_eq!((web.count(OAUTH), web.count(OPENID)), (1, 2));
+    assert_eq!((web.count(JWKS), web.count(MOVED)), (2, 0));
+    // The remembered place is away: it is the only one that is asked, and what it said holds.
+    web.serve(OPENID, Page::Status(404));
+    advance(secs(310)).await;
+    assert!(!refresh(&keys, AS).await);
+    assert_eq!((web.count(OAUTH), web.count(OPENID)), (1, 3));
+    assert_eq!((web.count(JWKS), web.count(MOVED)), (3, 0));
+    // After its greatest age, all places are asked again.
+    advance(secs(300)).await;
+    assert!(refresh(&keys, AS).await);
+    assert_eq!((web.count(OAUTH), web.count(MOVED)), (2, 1));
+    assert_eq!(web.count(JWKS), 3);
+    let told = admit(&web.guard(&keys), &web.bearer(AS, &old)).await;
+    assert_eq!(told, "token.unknown_key");
+}
+
+/// A first document without a key set is not completed by the next one.
+#[tokio::test(start_paused = true)]
+async fn documents_are_not_mixed() {
+    let web = Web::new();
+    web.serve(OAUTH, Page::Json(format!(r#"{{"issuer":"{AS}"}}"#), 60));
+    web.serve(OPENID, metadata(AS, JWKS));
+    web.serve(JWKS, set(&[&key("known")]));
+    let keys = discovering(&web);
+    assert_eq!(code(keys.load().await), "metadata.member");
+    assert_eq!((web.count(OPENID), web.count(JWKS)), (0, 0));
 }
 
 /// An issuer without metadata has no keys, by a name of its own.

@@ -14,5 +14,6 @@ mod common;
 mod discovery;
 mod documents;
 mod rotation;
+mod sleep;
 mod support;
 mod watch;

@@ -1,6 +1,7 @@
 //! A web of scripted pages under paused time, and tokens at its time.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(crate) enum Page {
     /// The same after ten seconds.
     Late(String, u64),
     Status(u16),
+    /// A status, a content type and a body.
+    Raw(u16, &'static str, String),
     Hang,
     Break,
     Panic,
@@ -47,6 +50,8 @@ pub(crate) enum Page {
 pub(crate) struct Web {
     pages: Mutex<HashMap<String, Page>>,
     asked: Mutex<Vec<(String, u64)>>,
+    /// By how much the wall clock is ahead, because the machine slept.
+    slept: AtomicU64,
     began: Instant,
 }
 
@@ -55,6 +60,7 @@ impl Web {
         Arc::new(Self {
             pages: Mutex::default(),
             asked: Mutex::default(),
+            slept: AtomicU64::new(0),
             began: Instant::now(),
         })
     }
@@ -76,6 +82,16 @@ impl Web {
 
     pub(crate) fn seconds(&self) -> u64 {
         self.began.elapsed().as_secs()
+    }
+
+    /// The seconds of the wall clock.
+    pub(crate) fn wall(&self) -> u64 {
+        self.seconds() + self.slept.load(Ordering::SeqCst)
+    }
+
+    /// The machine is suspended: the wall clock goes on, the other one stands still.
+    pub(crate) fn sleep(&self, secs: u64) {
+        self.slept.fetch_add(secs, Ordering::SeqCst);
     }
 
     /// Over this web, at its time.
@@ -102,7 +118,7 @@ impl Web {
 
     /// A call with an access token of an issuer.
     pub(crate) fn bearer(&self, issuer: &str, key: &SigningKey) -> Parts {
-        let now = NOW + self.seconds();
+        let now = NOW + self.wall();
         let claims = json!({
             "iss": issuer, "aud": TOOL, "sub": "alice", "client_id": "c1", "iat": now, "exp": now + 300,
             "jti": "t1",
@@ -116,7 +132,7 @@ impl Web {
 
     /// A call that is proven by a WIT of this key, each time another.
     pub(crate) fn call(&self, ca: &SigningKey) -> Parts {
-        let now = at(NOW + self.seconds());
+        let now = at(NOW + self.wall());
         let key = key("agent");
         let issuer = WitIssuer::new(Arc::new(ca.clone()), None);
         let id = WorkloadId::parse(AGENT).unwrap();
@@ -136,6 +152,7 @@ impl Fetch for Web {
         let page = self.pages.lock().unwrap().get(&url).cloned();
         self.asked.lock().unwrap().push((url, self.seconds()));
         Box::pin(async move {
+            let mut kind = "application/json";
             let (status, age, body) = match page.unwrap_or(Page::Status(404)) {
                 Page::Json(body, age) => (200, age, body),
                 Page::Late(body, age) => {
@@ -143,13 +160,17 @@ impl Fetch for Web {
                     (200, age, body)
                 }
                 Page::Status(status) => (status, 0, String::new()),
+                Page::Raw(status, of_type, body) => {
+                    kind = of_type;
+                    (status, 60, body)
+                }
                 Page::Hang => std::future::pending().await,
                 Page::Break => return Err(Error::Resolve),
                 Page::Panic => panic!("as told"),
             };
             let answer = Response::builder()
                 .status(status)
-                .header("content-type", "application/json")
+                .header("content-type", kind)
                 .header("cache-control", format!("max-age={age}"));
             Ok(answer.body(body.into_bytes()).unwrap())
         })
@@ -162,7 +183,7 @@ pub(crate) struct Then(pub(crate) Arc<Web>);
 
 impl Clock for Then {
     fn now(&self) -> UnixTime {
-        at(NOW + self.0.seconds())
+        at(NOW + self.0.wall())
     }
 }
 

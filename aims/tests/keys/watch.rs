@@ -58,7 +58,7 @@ async fn bundles_say_how_often() {
         keys.load().await.unwrap();
         let watch = keys.watch();
         sleep(secs(3 * every - 1)).await;
-        drop(watch);
+        watch.stop();
         assert_eq!(web.asked(BUNDLE), [0, every, 2 * every], "{page:?}");
     }
 }
@@ -178,7 +178,7 @@ async fn the_end_leaves_no_task() {
         sleep(secs(101)).await;
         // A round and its fetch, where it hangs.
         assert_eq!(alive(), if hangs { 4 } else { 2 });
-        drop(watch);
+        watch.stop();
         sleep(secs(1)).await;
         // The fetch is bounded by itself.
         assert_eq!(alive(), usize::from(hangs));

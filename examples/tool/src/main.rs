@@ -68,7 +68,7 @@ async fn run() -> Result<(), Failure> {
         let why = Chain(&error);
         format!("no keys to trust: {why}\nis `aims authority serve` running at {authority}?")
     })?;
-    let _watch = keys.watch();
+    keys.watch();
 
     // 2. What is published: where an agent that comes without a token can get one (RFC 9728).
     let metadata = ResourceMetadata::new(Resource::loopback(&tool)?);

@@ -119,6 +119,17 @@ impl Document {
         }
     }
 
+    /// The same document, fresh until `now` at most.
+    pub(super) fn expired(&self, now: Instant) -> Self {
+        Self {
+            bytes: self.bytes.clone(),
+            fetched: self.fetched,
+            fresh_until: self.fresh_until.min(now),
+            usable_until: self.usable_until.min(now),
+            etag: self.etag.clone(),
+        }
+    }
+
     /// The document.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::slots::Landing;
 use super::{Document, DocumentKey, Shared};
-use crate::content::json_body;
+use crate::content::json_object;
 use crate::{Error, decoded, expect_json};
 
 /// Lands the flight, however the task ends.
@@ -88,7 +88,7 @@ async fn fetch(
 fn document(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     match answer.status().as_u16() {
         202 | 204 | 205 | 206 => expect_json(answer),
-        200..=299 => json_body(answer),
+        200..=299 => json_object(answer),
         _ => expect_json(answer),
     }
 }

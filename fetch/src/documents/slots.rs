@@ -64,6 +64,19 @@ impl Slot {
         self.usable(now).cloned().ok_or(error)
     }
 
+    /// Counts the document as old, where it is still this one.
+    pub(super) fn expire(&mut self, document: &Document, now: Instant) {
+        let Some(own) = self.document.as_mut() else {
+            return;
+        };
+        if own.fetched == document.fetched {
+            *own = Arc::new(own.expired(now));
+            if self.failure.is_none() {
+                self.attempted = None;
+            }
+        }
+    }
+
     fn backing_off(&self, now: Instant) -> Option<Error> {
         let failure = self.failure.as_ref().filter(|it| now < it.until)?;
         Some(Error::BackingOff {

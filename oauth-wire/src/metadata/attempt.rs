@@ -170,9 +170,19 @@ impl Attempts {
 
     fn push(&mut self, url: &str, found: Found) {
         if self.0.len() < MAX_ATTEMPTS {
-            let url = url.into();
+            // A query may hold what is secret.
+            let url = match url.split_once('?') {
+                Some((bare, _)) => format!("{bare}?…").into(),
+                None => url.into(),
+            };
             self.0.push(Attempt { url, found });
         }
+    }
+
+    /// Whether no place was asked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The places, in the order in which they were asked.
@@ -182,7 +192,7 @@ impl Attempts {
 }
 
 impl Attempt {
-    /// The place.
+    /// The place, without its query.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -338,6 +348,13 @@ mod tests {
             all.to_string(),
             "400 at https://as.example/a, 200 at https://as.example/b (text/html), \
              fetch.timeout at https://as.example/c"
+        );
+        let mut queried = Attempts::new();
+        assert!(queried.is_empty());
+        queried.failed("https://as.example/d?key=secret", "fetch.connect");
+        assert_eq!(
+            queried.to_string(),
+            "fetch.connect at https://as.example/d?…"
         );
         for _ in 0..100 {
             all.failed("https://as.example/d", "fetch.timeout");
