@@ -33,8 +33,7 @@ fn a_client_with_keys_gets_a_bound_token() {
     assert_eq!(claims["iat"], NOW);
     assert_eq!(claims["exp"], NOW + 300);
     assert_eq!(claims["jti"].as_str().unwrap().len(), 22);
-    let thumbprint = key.verifying_key().thumbprint().to_string();
-    assert_eq!(claims["cnf"], json!({"jkt": thumbprint}));
+    assert_eq!(claims["cnf"], confirmation(&key));
 }
 
 /// JWTA-20, JWTA-21, JWTA-22, T-102: each claim of the assertion.

@@ -146,10 +146,7 @@ async fn an_agent_gets_its_token_over_the_wire() {
     assert_eq!(status, 200, "{answer}");
     let claims = common::claims(answer["access_token"].as_str().unwrap());
     assert_eq!(claims["aud"], common::TOOLS);
-    assert_eq!(
-        claims["cnf"]["jkt"],
-        key.verifying_key().thumbprint().to_string()
-    );
+    assert_eq!(claims["cnf"], common::confirmation(&key));
 }
 
 #[tokio::test]

@@ -51,8 +51,7 @@ fn a_workload_gets_a_token_bound_to_its_wit() {
     assert_eq!(claims["client_id"], AGENT);
     assert_eq!(claims["sub"], AGENT);
     assert_eq!(claims["aud"], TOOLS);
-    let thumbprint = key.verifying_key().thumbprint().to_string();
-    assert_eq!(claims["cnf"]["jkt"], thumbprint);
+    assert_eq!(claims["cnf"], confirmation(&key));
 }
 
 /// WIT-06, T-033: a WIT-SVID without, with a stale, or with another's proof is nothing.

@@ -16,7 +16,7 @@ use aims::jose::random;
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::IssuerStore;
 use aims::wpt::Binding;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The resource whose identifier callers use.
 pub const TOOL: &str = "https://tools.example/mcp";
@@ -93,7 +93,7 @@ impl World {
         let claims = json!({
             "iss": ISSUER, "aud": TOOL, "sub": id.as_str(), "client_id": id.as_str(), "jti": "0a1b2c3d4e5f60718293a4b5",
             "iat": now.as_secs(), "exp": now.as_secs() + LIFETIME.as_secs(), "scope": "tools:call tools:list",
-            "cnf": {"jkt": agent.verifying_key().thumbprint().to_string()},
+            "cnf": {"jwk": serde_json::from_str::<Value>(&agent.public_jwk().to_json())?},
         });
         let token = SigningInput::new("at+jwt", Algorithm::Es256, Some("as"), &claims)?;
         Ok(Self {

@@ -40,9 +40,9 @@ pub enum Error {
     /// `cnf` is malformed, contradicts itself, or confirms in a way that cannot be checked.
     #[error("`cnf` cannot be checked")]
     Confirmation,
-    /// The request was not proven with the key that the token is bound to.
-    #[error("the access token is bound to another key")]
-    NotBound,
+    /// The request does not prove what the token is bound to, or the token is bound to nothing.
+    #[error("{0}")]
+    NotBound(BindingFailure),
     /// The access token was revoked.
     #[error("the access token was revoked")]
     Revoked,
@@ -83,7 +83,7 @@ impl Error {
         Self::KeysStale { .. } => Unavailable "token.keys_stale",
         Self::AmbiguousKey { .. } => Untrusted "token.ambiguous_key",
         Self::Confirmation => Malformed "token.confirmation",
-        Self::NotBound => Mismatch "token.not_bound",
+        Self::NotBound(_) => Mismatch "token.not_bound",
         Self::Revoked => Revoked "token.revoked",
         Self::RevocationsFull => TooLarge "token.revocations_full",
         Self::Missing => Forbidden "token.missing",
@@ -105,4 +105,32 @@ impl Error {
             "token.typ",
         ]
     }
+}
+
+/// Why a token does not fit the proofs of a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BindingFailure {
+    /// The token has no `cnf`, and the route or the caller asks for one.
+    #[error(
+        "the access token carries no `cnf`: expected a token that is bound to the sender's key"
+    )]
+    NoConfirmation,
+    /// The request has no proof of the kind that this member of `cnf` asks for.
+    #[error("the access token is bound by `cnf.{method}`, and no proof of this kind was presented")]
+    NoProof {
+        /// The member of `cnf`.
+        method: &'static str,
+    },
+    /// A proof of the right kind was presented, by another key or certificate.
+    #[error(
+        "the access token is bound to another key than the one that was proven (`cnf.{method}`)"
+    )]
+    OtherKey {
+        /// The member of `cnf`.
+        method: &'static str,
+    },
+    /// The token names another workload than the proven one.
+    #[error("the access token was issued to another workload than the proven one")]
+    OtherWorkload,
 }

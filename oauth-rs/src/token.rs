@@ -1,5 +1,6 @@
 //! JWT access tokens (RFC 9068).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use aims_oauth_wire::names::ScopeSet;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::{Confirmation, Error, Issuers};
+use crate::{BindingFailure, Confirmation, Error, Issuers, ProfileName, ProvenKey};
 
 /// What a resource asks of access tokens.
 #[derive(Clone, Debug)]
@@ -78,10 +79,23 @@ struct Inner {
     client_id: String,
     jwt_id: String,
     scopes: ScopeSet,
-    confirmation: Option<Confirmation>,
+    roles: BTreeSet<String>,
+    confirmations: Vec<Confirmation>,
     actors: Vec<Actor>,
+    issued_at: Option<UnixTime>,
     expires: UnixTime,
+    profile: ProfileName,
     signed_by: Thumbprint,
+}
+
+/// How the resource server learned what a token says.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "a token is signed or asked about")]
+pub enum TokenSource {
+    /// The token is a JWS, and its signature was verified here (RFC 7515).
+    Jws,
+    /// The issuer answered an introspection request (RFC 7662).
+    Introspected,
 }
 
 /// One who acts for the subject (RFC 8693 §4.1).
@@ -201,11 +215,10 @@ impl AccessToken {
             })))?,
             None => ScopeSet::new(),
         };
-        let confirmation = claims
-            .cnf
-            .as_deref()
-            .map(|raw| Confirmation::read(raw.get().as_bytes()))
-            .transpose()?;
+        let confirmations = match claims.cnf.as_deref() {
+            Some(raw) => Confirmation::read_all(raw.get().as_bytes())?,
+            None => Vec::new(),
+        };
         let actors = actors(claims.act.as_deref())?;
         Ok(Self(Arc::new(Inner {
             hash: hashes.text,
@@ -215,9 +228,12 @@ impl AccessToken {
             client_id,
             jwt_id,
             scopes,
-            confirmation,
+            roles: BTreeSet::new(),
+            confirmations,
             actors,
+            issued_at: Some(iat.into()),
             expires: exp.into(),
+            profile: ProfileName::Rfc9068,
             signed_by: *key.thumbprint(),
             verified,
         })))
@@ -253,10 +269,23 @@ impl AccessToken {
         &self.0.scopes
     }
 
-    /// `cnf`: the key that the token is bound to.
+    /// The rights that the issuer gives the subject outside of scopes, such as roles or groups (RFC
+    /// 9068 §2.2.3.1). They are no scopes: a role with the name of a scope does not grant it.
     #[must_use]
-    pub fn confirmation(&self) -> Option<&Confirmation> {
-        self.0.confirmation.as_ref()
+    pub fn roles(&self) -> &BTreeSet<String> {
+        &self.0.roles
+    }
+
+    /// `cnf`: what the token is bound to. Empty where it is bound to nothing.
+    #[must_use]
+    pub fn confirmations(&self) -> &[Confirmation] {
+        &self.0.confirmations
+    }
+
+    /// Whether the token is bound: not usable by whoever holds its text alone.
+    #[must_use]
+    pub fn is_bound(&self) -> bool {
+        !self.0.confirmations.is_empty()
     }
 
     /// `act`: who acts for the subject, the current actor first. Only the first decides anything;
@@ -264,6 +293,24 @@ impl AccessToken {
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
         &self.0.actors
+    }
+
+    /// `iat`, where the token has one.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<UnixTime> {
+        self.0.issued_at
+    }
+
+    /// How the resource server learned what the token says.
+    #[must_use]
+    pub fn source(&self) -> TokenSource {
+        TokenSource::Jws
+    }
+
+    /// The profile by which the token was accepted.
+    #[must_use]
+    pub fn profile(&self) -> ProfileName {
+        self.0.profile
     }
 
     /// `exp`.
@@ -293,16 +340,20 @@ impl AccessToken {
         self.0.verified.claims()
     }
 
-    /// Checks that a key, whose possession was proven, is the one that the token is bound to.
+    /// Checks that the proofs of a request satisfy every member of `cnf`, each by its own kind of
+    /// proof.
     ///
     /// # Errors
     ///
-    /// `token.not_bound` where it is another one, or the token is bound to none.
-    pub fn confirmed_by(&self, proven: &Thumbprint) -> Result<(), Error> {
-        match self.confirmation() {
-            Some(bound) if bound.thumbprint() == proven => Ok(()),
-            _ => Err(Error::NotBound),
+    /// `token.not_bound` where one member is not satisfied, or the token is bound to nothing.
+    pub fn confirmed_by(&self, proven: &[ProvenKey]) -> Result<(), Error> {
+        if !self.is_bound() {
+            return Err(Error::NotBound(BindingFailure::NoConfirmation));
         }
+        for member in self.confirmations() {
+            member.check(proven).map_err(Error::NotBound)?;
+        }
+        Ok(())
     }
 
     /// Whether it can still be used: not ended, and its key still the issuer's, and still believed.

@@ -3,7 +3,7 @@
 mod common;
 
 use aims_jose::time::Skew;
-use aims_oauth_rs::{AccessToken, AccessTokenRules, IssuerStore};
+use aims_oauth_rs::{AccessToken, AccessTokenRules, IssuerStore, ProfileName, TokenSource};
 use common::{ISSUER, NOW, RESOURCE, World, at, claims, code, sign, sign_raw};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -21,7 +21,10 @@ fn a_good_token_says_what_was_signed() {
     );
     assert_eq!((token.jwt_id(), token.expires()), ("t1", at(NOW + 300)));
     assert_eq!(token.scopes(), &"tools:call tools:list".parse().unwrap());
-    assert!(token.confirmation().is_none());
+    assert!(token.confirmations().is_empty() && token.roles().is_empty());
+    assert_eq!(token.issued_at(), Some(at(NOW)));
+    assert_eq!(token.source(), TokenSource::Jws);
+    assert_eq!(token.profile(), ProfileName::Rfc9068);
     let actors: Vec<_> = token.actors().iter().collect();
     assert_eq!((actors.len(), actors[0].subject.as_str()), (2, "agent"));
     assert_eq!(actors[0].issuer.as_deref(), Some("https://other.example"));

@@ -6,6 +6,7 @@ mod common;
 
 use aims_jose::alg::Algorithm;
 use aims_jose::key::SigningKey;
+use aims_oauth_rs::{CertificateThumbprint, Confirmation, ProvenKey};
 use common::{NOW, World, claims, code, key, sign_raw};
 use serde_json::{Value, json};
 
@@ -17,6 +18,15 @@ fn jwk(key: &SigningKey) -> Value {
     serde_json::from_str(&key.public_jwk().to_json()).unwrap()
 }
 
+/// This key, proven by a DPoP proof and by a signature.
+fn every_kind(by: &SigningKey) -> [ProvenKey; 2] {
+    let thumbprint = *by.verifying_key().thumbprint();
+    [
+        ProvenKey::Dpop(thumbprint),
+        ProvenKey::Signature(thumbprint),
+    ]
+}
+
 /// `ok`, or the code, for a token with this `cnf` that was proven with this key.
 fn proven(world: &World, cnf: &Value, by: &SigningKey) -> &'static str {
     let token = world.token_with(&json!({"cnf": cnf}));
@@ -24,7 +34,7 @@ fn proven(world: &World, cnf: &Value, by: &SigningKey) -> &'static str {
         Ok(token) => token,
         Err(error) => return error.code(),
     };
-    code(token.confirmed_by(by.verifying_key().thumbprint()))
+    code(token.confirmed_by(&every_kind(by)))
 }
 
 /// T-130: `jkt`, `jwk` or both name the one key that proves a request.
@@ -43,8 +53,11 @@ fn a_token_is_confirmed_by_its_key_alone() {
             assert_eq!(proven(&world, &cnf, &world.key), "token.not_bound", "{cnf}");
             let token = world.token_with(&json!({"cnf": cnf}));
             let token = world.verify(&token, NOW).unwrap();
-            let bound = token.confirmation().unwrap().thumbprint();
-            assert_eq!(bound, own.verifying_key().thumbprint());
+            let own = *own.verifying_key().thumbprint();
+            for bound in token.confirmations() {
+                let is_own = [Confirmation::DpopJkt(own), Confirmation::Jwk(own)].contains(bound);
+                assert!(is_own, "{bound:?}");
+            }
         }
     }
 }
@@ -54,9 +67,13 @@ fn a_token_is_confirmed_by_its_key_alone() {
 fn an_unbound_token_is_confirmed_by_nobody() {
     let world = World::new();
     let token = world.verify(&world.token(), NOW).unwrap();
-    assert!(token.confirmation().is_none());
-    let refused = token.confirmed_by(world.key.verifying_key().thumbprint());
-    assert_eq!(code(refused), "token.not_bound");
+    assert!(token.confirmations().is_empty() && !token.is_bound());
+    let refused = token.confirmed_by(&every_kind(&world.key)).unwrap_err();
+    assert_eq!(refused.code(), "token.not_bound");
+    assert!(
+        refused.to_string().contains("carries no `cnf`"),
+        "{refused}"
+    );
 }
 
 /// T-130: `jkt` and `jwk` of two keys are no binding, whichever of them proves.
@@ -76,10 +93,7 @@ fn an_unknown_method_is_refused() {
     let world = World::new();
     let own = key(Algorithm::Es256, "own");
     for (name, value) in [
-        (
-            "x5t#S256",
-            json!("bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"),
-        ),
+        ("x5t", json!("bwcK0esc3ACC3DB2Y5_lESsXE8o")),
         ("kid", json!("own")),
         ("jku", json!("https://as.example/keys")),
         ("jwe", json!("a.b.c.d.e")),
@@ -118,6 +132,11 @@ fn a_malformed_confirmation_is_refused() {
         json!({"jkt": [jkt(&own)]}),
         json!({"jkt": jkt(&own).strip_suffix(|_: char| true)}),
         json!({"jkt": format!("{}=", jkt(&own))}),
+        json!({"x5t#S256": null}),
+        json!({"x5t#S256": ""}),
+        json!({"x5t#S256": "AAAA"}),
+        json!({"x5t#S256": jkt(&own) + "AA"}),
+        json!({"jkt": jkt(&own), "x5t#S256": 1}),
         json!({"jwk": null}),
         json!({"jwk": {}}),
         json!({"jwk": jkt(&own)}),
@@ -127,6 +146,55 @@ fn a_malformed_confirmation_is_refused() {
     ] {
         assert_eq!(proven(&world, &cnf, &own), "token.confirmation", "{cnf}");
     }
+}
+
+/// T-130, MTLS: each member of `cnf` is satisfied by its own kind of proof alone, and all of them
+/// have to be.
+#[test]
+fn each_member_has_its_own_kind_of_proof() {
+    let world = World::new();
+    let (own, other) = (key(Algorithm::Es256, "own"), key(Algorithm::Es256, "own"));
+    let thumbprint = *own.verifying_key().thumbprint();
+    // The same 32 bytes, so that the kind alone decides.
+    let same_bytes: CertificateThumbprint = thumbprint.to_string().parse().unwrap();
+    let certificate = CertificateThumbprint::of_der(b"a certificate");
+    let (dpop, signature) = (
+        ProvenKey::Dpop(thumbprint),
+        ProvenKey::Signature(thumbprint),
+    );
+    let try_with = |cnf: &Value, proven: &[ProvenKey]| {
+        let token = world.token_with(&json!({"cnf": cnf}));
+        code(world.verify(&token, NOW).unwrap().confirmed_by(proven))
+    };
+    let kinds = [
+        (json!({"jkt": jkt(&own)}), dpop),
+        (json!({"jwk": jwk(&own)}), signature),
+        (
+            json!({"x5t#S256": jkt(&own)}),
+            ProvenKey::Certificate(same_bytes),
+        ),
+    ];
+    for (cnf, fitting) in &kinds {
+        assert_eq!(try_with(cnf, &[]), "token.not_bound", "{cnf}");
+        for (_, proven) in &kinds {
+            let expected = if proven == fitting {
+                "ok"
+            } else {
+                "token.not_bound"
+            };
+            assert_eq!(try_with(cnf, &[*proven]), expected, "{cnf} {proven:?}");
+        }
+    }
+    let both = json!({"jwk": jwk(&own), "x5t#S256": certificate.to_string()});
+    let certificate = ProvenKey::Certificate(certificate);
+    assert_eq!(try_with(&both, &[certificate, signature]), "ok");
+    for missing in [&[certificate][..], &[signature], &[certificate, dpop]] {
+        assert_eq!(try_with(&both, missing), "token.not_bound", "{missing:?}");
+    }
+    let wrong = ProvenKey::Signature(*other.verifying_key().thumbprint());
+    assert_eq!(try_with(&both, &[certificate, wrong]), "token.not_bound");
+    // A further proof by another key does no harm beside the right one.
+    assert_eq!(try_with(&both, &[certificate, wrong, signature]), "ok");
 }
 
 /// ATJ-12: of two bindings neither counts.

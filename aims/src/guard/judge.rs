@@ -3,7 +3,7 @@
 use aims_http_sig::profile::wimse::UnspentRequest;
 use aims_jose::digest::{Fingerprint, Hashed};
 use aims_jose::time::UnixTime;
-use aims_oauth_rs::{AccessToken, bearer_token};
+use aims_oauth_rs::{AccessToken, BindingFailure, ProvenKey, bearer_token};
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::fields::{Presented, WORKLOAD_PROOF_TOKEN, txn_token, workload_identity_token};
@@ -413,20 +413,19 @@ fn presented(
 /// The token must be the agent's own: bound to the key that was proven, or issued to the identifier
 /// that was proven. Two sources that name different agents are refused (T-130).
 fn check_same(token: &AccessToken, wit: Option<&Wit>) -> Result<(), aims_oauth_rs::Error> {
-    let Some(wit) = wit else {
-        return match token.confirmation() {
-            None => Ok(()),
-            Some(_) => Err(aims_oauth_rs::Error::NotBound),
-        };
-    };
-    if token.confirmation().is_some() {
-        token.confirmed_by(wit.key().thumbprint())?;
+    let proven = wit.map(|wit| ProvenKey::Signature(*wit.key().thumbprint()));
+    if token.is_bound() {
+        token.confirmed_by(proven.as_slice())?;
     }
+    let Some(wit) = wit else {
+        return Ok(());
+    };
+    let refused = |why| Err(aims_oauth_rs::Error::NotBound(why));
     match WorkloadId::parse(token.client_id()) {
         Ok(client) if client == *wit.id() => Ok(()),
-        Ok(_another_agent) => Err(aims_oauth_rs::Error::NotBound),
-        Err(_no_identifier) if token.confirmation().is_some() => Ok(()),
-        Err(_no_identifier) => Err(aims_oauth_rs::Error::NotBound),
+        Ok(_another_agent) => refused(BindingFailure::OtherWorkload),
+        Err(_no_identifier) if token.is_bound() => Ok(()),
+        Err(_no_identifier) => refused(BindingFailure::NoConfirmation),
     }
 }
 

@@ -97,7 +97,7 @@ impl World {
         json!({
             "iss": ISSUER, "aud": TOOL, "sub": agent.id.as_str(), "client_id": agent.id.as_str(),
             "exp": NOW + 300, "iat": NOW, "jti": "t1", "scope": "tools:call",
-            "cnf": {"jkt": agent.key.verifying_key().thumbprint().to_string()},
+            "cnf": {"jwk": serde_json::to_value(agent.key.public_jwk()).unwrap()},
         })
     }
 

@@ -1,5 +1,6 @@
 //! Who asks: `private_key_jwt`, `spiffe_wit`, `spiffe_jwt`, and exactly one of them.
 
+use aims_jose::jwk::Jwk;
 use aims_jose::jwt::Audience;
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::UnixTime;
@@ -150,8 +151,13 @@ fn authenticated<'a>(
     Authenticated {
         client,
         client_id,
-        key: key.map(|key| *key.thumbprint()),
+        key: key.map(|key| bare(key.jwk())),
     }
+}
+
+/// The key without its `kid`, `use` and other members that say nothing to a resource server.
+fn bare(jwk: &Jwk) -> Jwk {
+    Jwk::from_public_key(jwk.public_key().clone()).unwrap_or_else(|_| jwk.clone())
 }
 
 /// The one way that was chosen (RFC 6749 §2.3: no more than one a request).

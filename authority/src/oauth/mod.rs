@@ -8,7 +8,7 @@ mod resource;
 use core::time::Duration;
 use std::sync::Arc;
 
-use aims_jose::jwk::{PublicJwkSet, Thumbprint};
+use aims_jose::jwk::{Jwk, PublicJwkSet};
 use aims_jose::jws::{CompactJws, SigningInput};
 use aims_jose::jwt::NumericDate;
 use aims_jose::key::Signer;
@@ -57,10 +57,10 @@ pub(crate) struct Authenticated<'a> {
     /// For a workload its own identifier, not the pattern (SPF-07).
     pub(crate) client_id: String,
     /// The key that it has proven.
-    pub(crate) key: Option<Thumbprint>,
+    pub(crate) key: Option<Jwk>,
 }
 
-/// The claims of an access token (RFC 9068 §2.2, RFC 7800 §3.1 with `jkt` of RFC 9449 §6.1).
+/// The claims of an access token (RFC 9068 §2.2, RFC 7800 §3.2).
 #[derive(Debug, Serialize)]
 struct AccessTokenClaims<'a> {
     iss: &'a str,
@@ -73,12 +73,12 @@ struct AccessTokenClaims<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cnf: Option<Confirmation>,
+    cnf: Option<Confirmation<'a>>,
 }
 
 #[derive(Debug, Serialize)]
-struct Confirmation {
-    jkt: Thumbprint,
+struct Confirmation<'a> {
+    jwk: &'a Jwk,
 }
 
 /// An access token and what it is good for.
@@ -156,7 +156,7 @@ impl AuthorizationServer {
             exp: date(expires)?,
             jti: id128(self.random).map_err(Error::unavailable)?,
             scope,
-            cnf: who.key.map(|jkt| Confirmation { jkt }),
+            cnf: who.key.as_ref().map(|jwk| Confirmation { jwk }),
         };
         let signer = self
             .ring

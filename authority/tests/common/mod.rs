@@ -92,6 +92,15 @@ pub(crate) fn key_claims(nonce: &str, key: &SigningKey, now: UnixTime) -> Value 
     json!({"aud": BASE, "nonce": nonce, "exp": now.as_secs() + 60, "cnf": {"jwk": jwk}})
 }
 
+/// The `cnf` of a token that is bound to this key.
+pub(crate) fn confirmation(key: &SigningKey) -> Value {
+    let mut jwk: Value = serde_json::from_str(&key.public_jwk().to_json()).unwrap();
+    for member in ["alg", "kid", "use"] {
+        jwk.as_object_mut().unwrap().remove(member);
+    }
+    json!({"jwk": jwk})
+}
+
 pub(crate) fn key_proof(nonce: &str, key: &SigningKey, now: UnixTime) -> String {
     sign("aims-key-proof+jwt", &key_claims(nonce, key, now), key)
 }
