@@ -1,5 +1,7 @@
-//! The seam *revoked*: asked of every credential that a guard is about to believe, known from
-//! before or fresh.
+//! The seam *revoked*: asked about every credential that a guard is about to trust, known from
+//! before or fresh; and [`RevocationList`], the list that answers it.
+
+mod list;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::AccessToken;
 use aims_wimse_cred::Wit;
+pub use list::{RevocationList, RevokedBy};
 
 /// A credential that verified.
 #[derive(Clone, Copy, Debug)]

@@ -46,9 +46,6 @@ pub enum Error {
     /// The access token was revoked.
     #[error("the access token was revoked")]
     Revoked,
-    /// No more revocations can be kept. What cannot be remembered was not revoked.
-    #[error("no room for another revocation")]
-    RevocationsFull,
     /// The request carries no access token (BEAR-02).
     #[error("no access token")]
     Missing,
@@ -85,7 +82,6 @@ impl Error {
         Self::Confirmation => Malformed "token.confirmation",
         Self::NotBound(_) => Mismatch "token.not_bound",
         Self::Revoked => Revoked "token.revoked",
-        Self::RevocationsFull => TooLarge "token.revocations_full",
         Self::Missing => Forbidden "token.missing",
         Self::Authorization => Malformed "token.authorization",
         Self::Scheme => Forbidden "token.scheme",

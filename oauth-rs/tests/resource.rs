@@ -298,7 +298,6 @@ fn codes_are_all_there() {
         Error::Confirmation.code(),
         Error::NotBound(BindingFailure::OtherWorkload).code(),
         Error::Revoked.code(),
-        Error::RevocationsFull.code(),
         Error::Missing.code(),
         Error::Authorization.code(),
         Error::Scheme.code(),

@@ -65,9 +65,6 @@ pub enum Error {
     /// The credential was revoked.
     #[error("the credential was revoked")]
     Revoked,
-    /// No more revocations can be kept. What cannot be remembered was not revoked.
-    #[error("no room for another revocation")]
-    RevocationsFull,
 
     // The bundle.
     /// The bundle is no key set, or has a malformed `spiffe_…` member (BND-01).
@@ -123,7 +120,6 @@ impl Error {
         Self::AmbiguousKey { .. } => Untrusted "trust.ambiguous_key",
         Self::Stale { .. } => Unavailable "trust.stale",
         Self::Revoked => Revoked "wit.revoked",
-        Self::RevocationsFull => TooLarge "wit.revocations_full",
         Self::BundleSyntax(_) => Malformed "bundle.syntax",
         Self::BundleKeyId => Malformed "bundle.kid",
         Self::BundleRepeated => Malformed "bundle.repeated",

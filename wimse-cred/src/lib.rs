@@ -11,4 +11,4 @@ pub use error::Error;
 pub use source::{FixedSource, Identity, IdentitySource};
 pub use svid::{JwtSvid, JwtSvidIssuer, JwtSvidRules};
 pub use trust::{BrokenBundle, Bundle, BundleMap, Trust, TrustStore};
-pub use wit::{Revocation, Wit, WitCache, WitIssuer, WitRules};
+pub use wit::{Wit, WitCache, WitIssuer, WitRules};

@@ -86,7 +86,6 @@ fn codes_are_unique_and_complete() {
         Error::AmbiguousKey { origin: origin() },
         Error::Stale { origin: origin() },
         Error::Revoked,
-        Error::RevocationsFull,
         Error::BundleSyntax(None),
         Error::BundleKeyId,
         Error::BundleRepeated,

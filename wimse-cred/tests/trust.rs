@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aims_jose::alg::Algorithm;
 use aims_jose::provider::AWS_LC;
-use aims_wimse_cred::{Bundle, Error, Revocation, TrustStore, WitCache, WitIssuer, WitRules};
+use aims_wimse_cred::{Bundle, Error, TrustStore, WitCache, WitIssuer, WitRules};
 use aims_wimse_id::WorkloadId;
 use common::{NOW, at, claims, code, document, key, origin, sign, trust, verify};
 
@@ -211,40 +211,6 @@ fn a_cached_wit_ends() {
     assert_eq!(known(NOW), "wit.signature");
     store.remove(&origin("spiffe://example.org"));
     assert_eq!(known(NOW), "trust.unknown_origin");
-}
-
-/// T-038, T-142: a revoked WIT is refused, cached or not, in any spelling of its signature.
-#[test]
-fn a_revoked_wit_is_refused() {
-    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
-    let (store, claims) = (trust(&[&ca]), claims(&agent));
-    let (text, again) = (sign("wit+jwt", &ca, &claims), sign("wit+jwt", &ca, &claims));
-    assert_ne!(text, again, "ECDSA signs at random");
-    let cache = WitCache::new(10, WitRules::wit());
-    let wit = cache.verify(&text, &store, at(NOW)).unwrap();
-    cache.revoke(Revocation::of(&wit), at(NOW)).unwrap();
-    for text in [&text, &again] {
-        assert_eq!(code(cache.verify(text, &store, at(NOW))), "wit.revoked");
-    }
-}
-
-/// T-038, T-142: a revocation that cannot be remembered says so; one that has ended makes room.
-#[test]
-fn revocations_are_bounded() {
-    let cache = WitCache::new(2, WitRules::wit());
-    let revoke = |name: u8, until, now| {
-        code(cache.revoke(Revocation::of_signed_hash([name; 32], at(until)), at(now)))
-    };
-    assert_eq!(
-        (revoke(1, NOW + 10, NOW), revoke(2, NOW + 99, NOW)),
-        ("ok", "ok")
-    );
-    assert_eq!(
-        (revoke(1, NOW + 20, NOW), revoke(3, NOW + 99, NOW)),
-        ("ok", "wit.revocations_full")
-    );
-    assert_eq!(revoke(3, NOW + 99, NOW + 49), "wit.revocations_full");
-    assert_eq!(revoke(3, NOW + 99, NOW + 50), "ok");
 }
 
 /// T-039: garbage leaves no trace in the cache.

@@ -5,7 +5,7 @@ mod issue;
 mod rules;
 mod verify;
 
-pub use cache::{Revocation, WitCache};
+pub use cache::WitCache;
 pub use issue::WitIssuer;
 pub(crate) use issue::{check_lifetime, check_svid_signer};
 pub use rules::WitRules;

@@ -1,0 +1,275 @@
+//! A bounded list of revocations.
+
+use std::collections::HashMap;
+use std::sync::{PoisonError, RwLock};
+
+use aims_jose::jwt::NumericDate;
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::AccessToken;
+use aims_wimse_cred::Wit;
+use aims_wimse_id::WorkloadId;
+use serde::Deserialize;
+
+use super::{Credential, Revoked};
+
+/// What is revoked: one credential, or everything that was issued to or by somebody until a moment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum RevokedBy {
+    /// The WIT or access token whose header and payload have this SHA-256
+    /// ([`Wit::signed_hash`], [`AccessToken::signed_hash`]): the same in every spelling of its
+    /// signature.
+    SignedHash {
+        /// The hash.
+        hash: [u8; 32],
+        /// When it expires. It is remembered until ten minutes later, which no skew exceeds.
+        expires: UnixTime,
+    },
+    /// Every WIT of this agent.
+    Agent(WorkloadId),
+    /// Every access token of this subject of this issuer.
+    Subject {
+        /// `iss`.
+        issuer: String,
+        /// `sub`.
+        subject: String,
+    },
+    /// Every access token that this issuer issued to this client.
+    Client {
+        /// `iss`.
+        issuer: String,
+        /// The client's identifier.
+        client: String,
+    },
+    /// Every access token of this issuer.
+    Issuer(String),
+}
+
+impl RevokedBy {
+    /// This WIT.
+    #[must_use]
+    pub fn wit(wit: &Wit) -> Self {
+        Self::SignedHash {
+            hash: *wit.signed_hash(),
+            expires: wit.expires(),
+        }
+    }
+
+    /// This access token.
+    #[must_use]
+    pub fn access_token(token: &AccessToken) -> Self {
+        Self::SignedHash {
+            hash: *token.signed_hash(),
+            expires: token.expires(),
+        }
+    }
+}
+
+/// Remembers what was revoked, and answers a guard from memory.
+///
+/// A revocation is in effect when [`revoke`](Self::revoke) returns, for cached credentials as for
+/// fresh ones. Except by [`SignedHash`](RevokedBy::SignedHash), it refuses what was issued at or
+/// before its time; a credential that does not say when it was issued counts as issued before every
+/// revocation. What is issued later is accepted again.
+///
+/// The list is bounded and never forgets: when it is full, it coarsens. Then everything that was
+/// issued at or before the time of the newest revocation is refused, whatever it is.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use aims::Guard;
+/// use aims::cred::TrustStore;
+/// use aims::jose::time::UnixTime;
+/// use aims::revoked::{RevocationList, RevokedBy};
+///
+/// let list = Arc::new(RevocationList::new(10_000));
+/// let guard = Guard::builder("https://tools.example/mcp").trust(Arc::new(TrustStore::new()));
+/// let guard = guard.revoked(Arc::clone(&list)).build()?;
+/// let agent = "spiffe://example.org/agent".parse()?;
+/// list.revoke(RevokedBy::Agent(agent), UnixTime::now());
+/// # drop(guard);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct RevocationList {
+    held: RwLock<Held>,
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    /// Until when each hash is remembered.
+    hashes: HashMap<[u8; 32], u64>,
+    agents: Epochs,
+    issuers: Epochs,
+    subjects: HashMap<String, Epochs>,
+    clients: HashMap<String, Epochs>,
+    entries: usize,
+    /// Everything that was issued until then is revoked.
+    floor: Option<u64>,
+}
+
+/// What was issued until then is revoked. The times only rise.
+type Epochs = HashMap<String, u64>;
+
+/// The greatest skew that a guard can be given, in seconds.
+const GREATEST_SKEW: u64 = 600;
+
+impl RevocationList {
+    /// Remembers at most `capacity` revocations, and at least one.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            held: RwLock::default(),
+            capacity: capacity.max(1),
+        }
+    }
+
+    /// Revokes what was issued at or before `until`, which is `now` in most cases. A later call
+    /// with an earlier time changes nothing.
+    pub fn revoke(&self, by: RevokedBy, until: UnixTime) {
+        let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+        let until = until.as_secs();
+        if held.raise(&by, until) {
+            return;
+        }
+        if held.entries >= self.capacity {
+            held.forget_ended(until);
+        }
+        if held.entries >= self.capacity {
+            held.floor = held.floor.max(Some(until));
+        } else {
+            held.insert(by, until);
+        }
+    }
+
+    /// How many revocations are remembered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.read(|held| held.entries)
+    }
+
+    /// Whether nothing is revoked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.read(|held| held.entries == 0 && held.floor.is_none())
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Held) -> T) -> T {
+        read(&self.held.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Held {
+    /// Raises the time of an entry that is there.
+    fn raise(&mut self, by: &RevokedBy, until: u64) -> bool {
+        let (known, until) = match by {
+            RevokedBy::SignedHash { hash, expires } => {
+                (self.hashes.get_mut(hash), remembered_until(*expires))
+            }
+            RevokedBy::Agent(agent) => (self.agents.get_mut(agent.as_str()), until),
+            RevokedBy::Issuer(issuer) => (self.issuers.get_mut(issuer), until),
+            RevokedBy::Subject { issuer, subject } => {
+                let subjects = self.subjects.get_mut(issuer);
+                (subjects.and_then(|it| it.get_mut(subject)), until)
+            }
+            RevokedBy::Client { issuer, client } => {
+                let clients = self.clients.get_mut(issuer);
+                (clients.and_then(|it| it.get_mut(client)), until)
+            }
+        };
+        match known {
+            Some(known) => {
+                *known = until.max(*known);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn insert(&mut self, by: RevokedBy, until: u64) {
+        self.entries = self.entries.saturating_add(1);
+        match by {
+            RevokedBy::SignedHash { hash, expires } => {
+                self.hashes.insert(hash, remembered_until(expires));
+            }
+            RevokedBy::Agent(agent) => {
+                self.agents.insert(agent.as_str().to_owned(), until);
+            }
+            RevokedBy::Issuer(issuer) => {
+                self.issuers.insert(issuer, until);
+            }
+            RevokedBy::Subject { issuer, subject } => {
+                self.subjects
+                    .entry(issuer)
+                    .or_default()
+                    .insert(subject, until);
+            }
+            RevokedBy::Client { issuer, client } => {
+                self.clients
+                    .entry(issuer)
+                    .or_default()
+                    .insert(client, until);
+            }
+        }
+    }
+
+    /// Forgets the credentials that have ended.
+    fn forget_ended(&mut self, now: u64) {
+        let before = self.hashes.len();
+        self.hashes.retain(|_, until| *until >= now);
+        let forgotten = before.saturating_sub(self.hashes.len());
+        self.entries = self.entries.saturating_sub(forgotten);
+    }
+
+    fn has_wit(&self, wit: &Wit) -> bool {
+        if self.hashes.contains_key(wit.signed_hash()) {
+            return true;
+        }
+        let epoch = self.agents.get(wit.id().as_str()).copied();
+        epoch.max(self.floor).is_some_and(|until| {
+            // Read only where somebody revoked something that may matter.
+            issued_at(wit.claims().ok()) <= until
+        })
+    }
+
+    fn has_token(&self, token: &AccessToken) -> bool {
+        if self.hashes.contains_key(token.signed_hash()) {
+            return true;
+        }
+        let issuer = token.issuer();
+        let of = |epochs: &HashMap<String, Epochs>, name: &str| {
+            epochs.get(issuer).and_then(|it| it.get(name)).copied()
+        };
+        let epoch = of(&self.subjects, token.subject())
+            .max(of(&self.clients, token.client_id()))
+            .max(self.issuers.get(issuer).copied())
+            .max(self.floor);
+        epoch.is_some_and(|until| issued_at(token.claims().ok()) <= until)
+    }
+}
+
+impl Revoked for RevocationList {
+    fn is_revoked(&self, credential: Credential<'_>, _: UnixTime) -> bool {
+        self.read(|held| match credential {
+            Credential::Wit(wit) => held.has_wit(wit),
+            Credential::AccessToken(token) => held.has_token(token),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Issued {
+    iat: Option<NumericDate>,
+}
+
+/// What does not say when it was issued was issued before everything.
+fn issued_at(claims: Option<Issued>) -> u64 {
+    let issued = claims.and_then(|it| it.iat);
+    issued.map_or(0, |iat| UnixTime::from(iat).as_secs())
+}
+
+fn remembered_until(expires: UnixTime) -> u64 {
+    expires.as_secs().saturating_add(GREATEST_SKEW)
+}

@@ -1,0 +1,170 @@
+//! The list of revocations, through a guard (T-142).
+
+#![cfg(feature = "tool")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+
+use aims::Guard;
+use aims::cred::{Wit, WitRules};
+use aims::oauth_rs::{AccessToken, AccessTokenRules};
+use aims::revoked::{RevocationList, RevokedBy};
+use common::{Agent, ISSUER, NOW, TOOL, World, at, told};
+
+const AGENT: &str = "spiffe://example.org/agent";
+
+struct Scene {
+    world: World,
+    me: Agent,
+    list: Arc<RevocationList>,
+    guard: Guard,
+}
+
+impl Scene {
+    fn new(capacity: usize) -> Self {
+        let world = World::new();
+        let list = Arc::new(RevocationList::new(capacity));
+        let guard = world.guard().issuers(Arc::clone(&world.issuers));
+        let guard = guard.revoked(Arc::clone(&list)).build().unwrap();
+        let me = world.agent(AGENT);
+        Self {
+            world,
+            me,
+            list,
+            guard,
+        }
+    }
+
+    fn token(&self) -> String {
+        self.world.token(&World::claims(&self.me))
+    }
+
+    fn verified(&self, token: &str) -> AccessToken {
+        let issuers = self.world.issuers.snapshot();
+        AccessToken::verify(token, &issuers, &AccessTokenRules::new(TOOL), at(NOW)).unwrap()
+    }
+
+    /// What the guard says of a token that it may know from before.
+    fn code(&self, token: &str) -> &'static str {
+        told(self.guard.check(&self.me.call_with(token), at(NOW))).0
+    }
+}
+
+/// T-029, T-142: cached or not, in any spelling of the signature.
+#[test]
+fn a_revocation_holds_for_every_spelling() {
+    let scene = Scene::new(10);
+    let (token, again) = (scene.token(), scene.token());
+    assert_ne!(token, again, "ECDSA signs at random");
+    let mut claims = World::claims(&scene.me);
+    claims["jti"] = "t2".into();
+    let other = scene.world.token(&claims);
+    assert_eq!(scene.code(&token), "ok");
+    let revoked = RevokedBy::access_token(&scene.verified(&token));
+    scene.list.revoke(revoked, at(NOW));
+    for text in [&token, &again, &token] {
+        assert_eq!(scene.code(text), "token.revoked");
+    }
+    assert_eq!(scene.code(&other), "ok");
+    let trust = scene.world.trust.snapshot();
+    let wit = Wit::verify(scene.me.wit.expose(), &trust, &WitRules::wit(), at(NOW)).unwrap();
+    scene.list.revoke(RevokedBy::wit(&wit), at(NOW));
+    assert_eq!(scene.code(&other), "wit.revoked");
+}
+
+/// T-142: what was never seen before is refused as well; others are untouched.
+#[test]
+fn a_revocation_may_come_first() {
+    let scene = Scene::new(10);
+    let token = scene.token();
+    let (signed, _) = token.rsplit_once('.').unwrap();
+    let hash = aims::jose::digest::sha256(signed.as_bytes());
+    let expires = at(NOW + 300);
+    let by = RevokedBy::SignedHash { hash, expires };
+    scene.list.revoke(by, at(NOW));
+    assert_eq!(scene.code(&token), "token.revoked");
+    let mut claims = World::claims(&scene.me);
+    claims["jti"] = "t2".into();
+    assert_eq!(scene.code(&scene.world.token(&claims)), "ok");
+}
+
+/// What was issued until then is refused, what is issued later is not, and epochs only rise.
+#[test]
+fn what_was_issued_before_is_refused() {
+    let (issuer, agent) = (ISSUER.to_owned(), AGENT.to_owned());
+    let kinds = [
+        (RevokedBy::Agent(AGENT.parse().unwrap()), "wit.revoked"),
+        (
+            RevokedBy::Subject {
+                issuer: issuer.clone(),
+                subject: agent.clone(),
+            },
+            "token.revoked",
+        ),
+        (
+            RevokedBy::Client {
+                issuer: issuer.clone(),
+                client: agent,
+            },
+            "token.revoked",
+        ),
+        (RevokedBy::Issuer(issuer), "token.revoked"),
+    ];
+    for (by, code) in kinds {
+        let scene = Scene::new(10);
+        let token = scene.token();
+        scene.list.revoke(by.clone(), at(NOW - 1));
+        assert_eq!(scene.code(&token), "ok", "{by:?}: issued a second later");
+        scene.list.revoke(by.clone(), at(NOW));
+        assert_eq!(scene.code(&token), code, "{by:?}");
+        scene.list.revoke(by.clone(), at(NOW - 1));
+        assert_eq!(scene.code(&token), code, "{by:?}: it only rises");
+        assert_eq!(scene.list.len(), 1);
+    }
+    let scene = Scene::new(10);
+    for by in [
+        RevokedBy::Agent("spiffe://example.org/other".parse().unwrap()),
+        RevokedBy::Issuer("https://other.example".to_owned()),
+        RevokedBy::Subject {
+            issuer: "https://other.example".to_owned(),
+            subject: AGENT.to_owned(),
+        },
+    ] {
+        scene.list.revoke(by, at(NOW + 9));
+    }
+    assert_eq!(scene.code(&scene.token()), "ok");
+}
+
+/// T-038, T-142: what has ended makes room; without room everything issued until now is refused.
+#[test]
+fn a_full_list_coarsens_and_forgets_nothing() {
+    let scene = Scene::new(2);
+    let token = scene.token();
+    let revoke = |name: u8, expires, now| {
+        let by = RevokedBy::SignedHash {
+            hash: [name; 32],
+            expires: at(expires),
+        };
+        scene.list.revoke(by, at(now));
+    };
+    revoke(1, NOW - 601, NOW - 700);
+    revoke(2, NOW + 10, NOW - 700);
+    assert_eq!(scene.list.len(), 2);
+    revoke(3, NOW + 10, NOW);
+    assert_eq!(scene.list.len(), 2, "the first has ended");
+    assert_eq!(scene.code(&token), "ok");
+    revoke(3, NOW + 20, NOW);
+    assert_eq!(scene.code(&token), "ok", "it was known");
+    revoke(4, NOW + 10, NOW);
+    assert_eq!(scene.list.len(), 2);
+    assert_eq!(scene.code(&token), "wit.revoked");
+    let mut claims = World::claims(&scene.me);
+    claims["iat"] = (NOW + 1).into();
+    let later = scene.verified(&scene.world.token(&claims));
+    let credential = aims::revoked::Credential::AccessToken(&later);
+    let revoked =
+        |list: &RevocationList| aims::revoked::Revoked::is_revoked(list, credential, at(NOW));
+    assert!(!revoked(&scene.list), "issued after the list was full");
+}
