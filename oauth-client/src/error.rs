@@ -1,6 +1,12 @@
 //! Why there is no token.
 
+use std::fmt;
 use std::sync::Arc;
+
+use aims_error::ErrorKind;
+use aims_oauth_wire::metadata::attempt::{Attempts, Outcome};
+use aims_oauth_wire::names::Issuer;
+use aims_oauth_wire::token::TokenError;
 
 /// No token was got, or no server was found to get one from.
 ///
@@ -19,21 +25,45 @@ pub enum Error {
     #[error("the server gave a token that cannot be presented")]
     TokenType,
     /// The token is good for more than was asked for (RFC 6749 §3.3).
-    #[error("the server gave a token with scopes that were not asked for")]
+    #[error(
+        "the server gave a token with scopes that were not asked for; call \
+         `accept_wider_scopes` if this server adds scopes of its own"
+    )]
     Scope,
     /// The token has expired on its way, or lasts no time at all.
     #[error("the server gave a token that has expired")]
     Expired,
     /// None of the tool's authorization servers is one that this client accepts.
-    #[error("the resource names no authorization server that this client accepts")]
-    NoServer,
+    #[error(
+        "the resource names no authorization server that this client accepts; it names {}",
+        Listed(named)
+    )]
+    NoServer {
+        /// The servers that the resource names.
+        named: Arc<[Issuer]>,
+    },
     /// The authorization server says which resources it serves, and the tool is none of them (RFC
-    /// 9728 §4, PRM-06).
+    /// 9728 §4).
     #[error("the authorization server does not serve the resource")]
     NotServed,
     /// No document was found at any of the places where the standards put it.
-    #[error("no metadata was found")]
-    NotFound,
+    #[error("no metadata was found; asked: {asked}")]
+    NotFound {
+        /// The places, and what each answered.
+        asked: Attempts,
+    },
+    /// The last place that was asked ended the discovery: its answer cannot be used. The code is
+    /// that of the source.
+    #[error("discovery ended; asked: {asked}")]
+    Metadata {
+        /// The places, and what each answered.
+        asked: Attempts,
+        /// Whether it is unavailable for now, or refused.
+        outcome: Outcome,
+        /// Why the answer cannot be used.
+        #[source]
+        source: Arc<Self>,
+    },
     /// The request could not be sent, or no answer came.
     #[error("the request could not be sent")]
     Transport(#[source] aims_fetch::Error),
@@ -69,10 +99,51 @@ impl Error {
         Self::BackingOff { .. } => Unavailable "grant.backing_off",
         Self::Interrupted => Unavailable "grant.interrupted",
         Self::Busy => Unavailable "grant.busy",
-        Self::NoServer => Mismatch "discovery.no_server",
+        Self::NoServer { .. } => Mismatch "discovery.no_server",
         Self::NotServed => Mismatch "discovery.not_served",
-        Self::NotFound => Unavailable "discovery.not_found",
+        Self::NotFound { .. } => Unavailable "discovery.not_found",
         ;
+        Self::Metadata { source, outcome: Outcome::Refused, .. } => source.code(), source.kind();
+        Self::Metadata { source, outcome: Outcome::Unavailable, .. }
+            => source.code(), unavailable(source);
         Self::Wire(source) => source.code(), source.kind();
     }
+
+    /// What the token endpoint said, where it refused (RFC 6749 §5.2).
+    #[must_use]
+    pub fn refusal(&self) -> Option<&TokenError> {
+        match self {
+            Self::Wire(error) => match &**error {
+                aims_oauth_wire::Error::Refused(refusal) => Some(refusal),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
+
+/// Whatever the answer was, it cannot be used now.
+const fn unavailable(_source: &Error) -> ErrorKind {
+    ErrorKind::Unavailable
+}
+
+/// The first issuers of a list.
+struct Listed<'a>(&'a [Issuer]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        for (number, issuer) in self.0.iter().take(MAX_LISTED).enumerate() {
+            let comma = if number == 0 { "" } else { ", " };
+            write!(f, "{comma}`{}`", issuer.as_str())?;
+        }
+        match self.0.len().saturating_sub(MAX_LISTED) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
+const MAX_LISTED: usize = 4;

@@ -1,139 +1,121 @@
-//! The client credentials grant (RFC 6749 §4.4).
+//! Grants: what a client shows for a token (RFC 6749 §1.3).
 
+use std::fmt::Debug;
 use std::time::Duration;
 
-use aims_jose::time::{self, UnixTime};
-use aims_oauth_wire::client_auth::Authenticate;
+use aims_jose::time::UnixTime;
 use aims_oauth_wire::metadata::ServerMetadata;
-use aims_oauth_wire::names::{Resource, ScopeSet};
-use aims_oauth_wire::token::{TokenRequest, TokenResponse, TokenType};
-use http::{Request, Response};
+use aims_oauth_wire::token::{TokenError, TokenRequest};
 
-use crate::{Error, Token};
+mod client_credentials;
+mod pending;
+mod rules;
+mod target;
 
-/// A token for the agent itself, for one resource (RFC 8707, RSC-02).
-#[derive(Clone, Debug)]
-pub struct ClientCredentials {
-    resource: Resource,
-    scopes: ScopeSet,
-    scope_bound: ScopeBound,
-}
+pub use client_credentials::ClientCredentials;
+pub use pending::{PendingToken, TokenFlow};
+pub use rules::TokenRules;
+pub use target::Target;
 
-/// Which scopes an answer may grant.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum ScopeBound {
-    /// Those that were asked for, or fewer.
-    #[default]
-    Asked,
-    /// Whatever the server grants.
-    Any,
-}
+/// A way to get an access token: what goes into the token request, and what a kept token is kept
+/// by. [`TokenFlow`] and `TokenSource` take any grant.
+///
+/// Client authentication is not part of it: an
+/// [`Authenticate`](aims_oauth_wire::client_auth::Authenticate) adds that to the same request.
+///
+/// ```
+/// use aims_jose::secret::SecretText;
+/// use aims_jose::time::UnixTime;
+/// use aims_oauth_client::{Grant, Target};
+/// use aims_oauth_wire::metadata::ServerMetadata;
+/// use aims_oauth_wire::token::TokenRequest;
+///
+/// /// An assertion of another server (RFC 7523 §2.1).
+/// #[derive(Debug)]
+/// struct JwtBearer {
+///     target: Target,
+///     assertion: SecretText,
+/// }
+///
+/// impl Grant for JwtBearer {
+///     fn grant_type(&self) -> &str {
+///         "urn:ietf:params:oauth:grant-type:jwt-bearer"
+///     }
+///
+///     fn target(&self) -> &Target {
+///         &self.target
+///     }
+///
+///     fn write(
+///         &self,
+///         request: &mut TokenRequest,
+///         _server: &ServerMetadata,
+///         _now: UnixTime,
+///     ) -> Result<(), aims_oauth_wire::Error> {
+///         self.target.write(request)?;
+///         request.parameter("assertion", self.assertion.expose())?;
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait Grant: Debug + Send + Sync {
+    /// The value of `grant_type`.
+    fn grant_type(&self) -> &str;
 
-impl ClientCredentials {
-    /// For this resource, with the scopes that the server gives by itself.
-    #[must_use]
-    pub const fn new(resource: Resource) -> Self {
-        Self {
-            resource,
-            scopes: ScopeSet::new(),
-            scope_bound: ScopeBound::Asked,
-        }
-    }
+    /// What the token is for. Tokens are kept by it and by the grant type.
+    fn target(&self) -> &Target;
 
-    /// With these scopes. A token with others is not taken; where none are asked for, the server's
-    /// choice is.
-    #[must_use]
-    pub fn scopes(mut self, scopes: ScopeSet) -> Self {
-        self.scopes = scopes;
-        self
-    }
-
-    /// Takes a token whose scopes are more than was asked for, too: for a server that adds some of
-    /// its own. Whoever gets hold of the token can then do more than this call needed.
-    #[must_use]
-    pub const fn accepting_wider_scopes(mut self) -> Self {
-        self.scope_bound = ScopeBound::Any;
-        self
-    }
-
-    /// Prepares the request to the server's token endpoint. Nothing is sent.
+    /// Adds the parameters of the grant, `grant_type` aside. [`Target::write`] adds `resource` and
+    /// `scope`. Called for each request.
     ///
     /// # Errors
     ///
-    /// `grant.unsupported` where the server says which grant types it takes, and this is none of
-    /// them (RFC 8414 §2); those of `oauth-wire`: the server has no token endpoint, or the way to
-    /// authenticate does not suit it.
-    pub fn prepare(
+    /// Those of [`TokenRequest`].
+    fn write(
         &self,
-        client: &dyn Authenticate,
+        request: &mut TokenRequest,
         server: &ServerMetadata,
         now: UnixTime,
-    ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
-        if !server.takes_grant(GRANT_TYPE) {
-            return Err(Error::GrantType);
-        }
-        let mut request = TokenRequest::new(GRANT_TYPE)?;
-        request.resource(&self.resource)?;
-        if !self.scopes.is_empty() {
-            request.scope(&self.scopes)?;
-        }
-        client.authenticate(&mut request, server, now)?;
-        let pending = PendingToken {
-            wanted: self.clone(),
-            sent: now,
-        };
-        Ok((request.into_http(server.token_endpoint()?)?, pending))
-    }
+    ) -> Result<(), aims_oauth_wire::Error>;
 
-    /// Whether scopes that were granted are such as were asked for. Where the answer names none,
-    /// they are the same (RFC 6749 §5.1).
-    fn takes(&self, granted: Option<&ScopeSet>) -> bool {
-        self.scopes.is_empty()
-            || self.scope_bound == ScopeBound::Any
-            || granted.is_none_or(|granted| granted.is_subset(&self.scopes))
+    /// How long to wait before the same grant is asked for again, because of this refusal; `None`
+    /// where the refusal is final, which is the default. For grants that poll (RFC 8628 §3.5, CIBA
+    /// §11). `last` is the wait before this request.
+    fn poll_after(
+        &self,
+        refusal: &TokenError,
+        last: Option<Duration>,
+        now: UnixTime,
+    ) -> Option<Duration> {
+        let _unused = (refusal, last, now);
+        None
     }
 }
 
-/// A token was asked for.
-#[derive(Debug)]
-#[must_use = "the answer to the token request is to be given to `finish`"]
-pub struct PendingToken {
-    wanted: ClientCredentials,
-    sent: UnixTime,
-}
+impl<G: Grant + ?Sized> Grant for std::sync::Arc<G> {
+    fn grant_type(&self) -> &str {
+        (**self).grant_type()
+    }
 
-impl PendingToken {
-    /// Takes the server's answer. A refresh token in it is not kept (RFC 6749 §4.4.3). Without
-    /// `expires_in`, the token is taken to last a minute.
-    ///
-    /// # Errors
-    ///
-    /// `oauth.refused` with the server's error (RFC 6749 §5.2), and the others of
-    /// [`TokenResponse::parse`]; `grant.token_type` where it is not `Bearer`; `grant.scope` where
-    /// it has scopes that were not asked for (RFC 6749 §3.3), unless that is
-    /// [accepted](ClientCredentials::accepting_wider_scopes); `grant.expired`.
-    pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
-        let answer = TokenResponse::parse(answer)?;
-        if answer.token_type() != TokenType::Bearer {
-            return Err(Error::TokenType);
-        }
-        if !self.wanted.takes(answer.scope()) {
-            return Err(Error::Scope);
-        }
-        let minute = Duration::from_secs(60);
-        let expires = answer
-            .expires_at(self.sent)
-            .unwrap_or_else(|| time::after(self.sent, minute));
-        if expires <= now {
-            return Err(Error::Expired);
-        }
-        Ok(Token {
-            text: answer.access_token().clone(),
-            scopes: answer.scope().unwrap_or(&self.wanted.scopes).clone(),
-            resource: self.wanted.resource,
-            expires,
-        })
+    fn target(&self) -> &Target {
+        (**self).target()
+    }
+
+    fn write(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(), aims_oauth_wire::Error> {
+        (**self).write(request, server, now)
+    }
+
+    fn poll_after(
+        &self,
+        refusal: &TokenError,
+        last: Option<Duration>,
+        now: UnixTime,
+    ) -> Option<Duration> {
+        (**self).poll_after(refusal, last, now)
     }
 }
-
-const GRANT_TYPE: &str = "client_credentials";

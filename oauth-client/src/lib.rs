@@ -6,11 +6,16 @@ mod error;
 mod grant;
 #[cfg(feature = "tokio")]
 mod source;
+mod step;
 mod token;
 
 pub use error::Error;
-pub use grant::{ClientCredentials, PendingToken};
+pub use grant::{ClientCredentials, Grant, PendingToken, Target, TokenFlow, TokenRules};
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use source::TokenSource;
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use step::drive;
+pub use step::{Event, Flow, Step};
 pub use token::Token;

@@ -9,6 +9,7 @@ use aims_jose::time::UnixTime;
 use aims_oauth_client::discovery::{self, Step};
 use aims_oauth_client::{ClientCredentials, Error, Token};
 use aims_oauth_wire::client_auth::ClientSecretBasic;
+use aims_oauth_wire::metadata::attempt::Attempts;
 use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
 use aims_oauth_wire::names::Issuer;
 use http::Response;
@@ -103,7 +104,7 @@ fn the_answer_is_judged() {
     let token = finish(&answer(200, &eternal), NOW).unwrap();
     assert_eq!(
         (token.expires(), token.scopes().contains("read")),
-        (at(NOW + 60), true)
+        (at(NOW + 300), true)
     );
 }
 
@@ -157,7 +158,7 @@ fn a_server_is_found_in_turn() {
         "/.well-known/oauth-authorization-server"
     );
     let nothing = answer(404, &json!({}));
-    let Step::Next(request, pending) = pending.finish(&nothing).unwrap() else {
+    let Step::Send(request, pending) = pending.finish(&nothing).unwrap() else {
         panic!("there is a second place");
     };
     assert_eq!(request.uri().path(), "/.well-known/openid-configuration");
@@ -165,7 +166,7 @@ fn a_server_is_found_in_turn() {
         json!({"issuer": "https://as.example", "token_endpoint": "https://as.example/token"});
     assert!(matches!(
         pending.finish(&answer(200, &document)).unwrap(),
-        Step::Found(_)
+        Step::Done(_)
     ));
     let first = || discovery::server(&issuer()).unwrap().1;
     let other =
@@ -178,7 +179,7 @@ fn a_server_is_found_in_turn() {
         code(first().finish(&answer(500, &document))),
         "metadata.response"
     );
-    let Step::Next(_, pending) = first().finish(&nothing).unwrap() else {
+    let Step::Send(_, pending) = first().finish(&nothing).unwrap() else {
         panic!("there is a second place");
     };
     assert_eq!(code(pending.finish(&nothing)), "discovery.not_found");
@@ -265,7 +266,7 @@ fn a_resource_is_the_one_that_was_asked_for() {
     );
     assert_eq!(code(pending.finish(&nothing)), "discovery.not_found");
     let (_, pending) = discovery::resource_within(&tool, None).unwrap();
-    let Step::Next(request, pending) = pending.finish(&nothing).unwrap() else {
+    let Step::Send(request, pending) = pending.finish(&nothing).unwrap() else {
         panic!("there is a second place");
     };
     assert_eq!(
@@ -281,7 +282,7 @@ fn a_resource_names_servers_and_the_agent_chooses() {
     let tool = "https://tools.example/mcp".parse().unwrap();
     let (_, pending) = discovery::resource(&tool, None).unwrap();
     let document = json!({"resource": "https://tools.example/mcp", "authorization_servers": ["https://evil.example", "https://as.example"]});
-    let Step::Found(metadata) = pending.finish(&answer(200, &document)).unwrap() else {
+    let Step::Done(metadata) = pending.finish(&answer(200, &document)).unwrap() else {
         panic!("it was there");
     };
     assert_eq!(discovery::choose(&metadata, &[issuer()]).unwrap(), issuer());
@@ -370,9 +371,13 @@ fn codes_are_unique_and_complete() {
         },
         Error::Interrupted,
         Error::Busy,
-        Error::NoServer,
+        Error::NoServer {
+            named: Arc::new([]),
+        },
         Error::NotServed,
-        Error::NotFound,
+        Error::NotFound {
+            asked: Attempts::new(),
+        },
     ];
     let given: BTreeSet<_> = all.iter().map(Error::code).collect();
     let listed: BTreeSet<_> = Error::CODES.iter().copied().collect();

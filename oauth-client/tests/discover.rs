@@ -125,7 +125,7 @@ async fn each_document_is_judged() {
             Web::but(
                 TOOL_AT,
                 "authorization_servers",
-                json!(["https://as.example/"]),
+                json!(["https://as.example/a/"]),
             ),
             "discovery.no_server",
             1,

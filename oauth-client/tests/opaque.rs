@@ -111,15 +111,15 @@ fn documents_are_never_mixed() {
     let first = json!({"issuer": "https://as.example", "jwks_uri": "https://as.example/one"});
     let second =
         json!({"issuer": "https://as.example", "token_endpoint": "https://as.example/token"});
-    let Step::Found(found) = begin().finish(&answer(200, &first)).unwrap() else {
+    let Step::Done(found) = begin().finish(&answer(200, &first)).unwrap() else {
         panic!("it was there");
     };
     assert!(found.token_endpoint().is_err());
     // A 404 is no document, whatever its body says.
-    let Step::Next(_, pending) = begin().finish(&answer(404, &first)).unwrap() else {
+    let Step::Send(_, pending) = begin().finish(&answer(404, &first)).unwrap() else {
         panic!("there is a second place");
     };
-    let Step::Found(found) = pending.finish(&answer(200, &second)).unwrap() else {
+    let Step::Done(found) = pending.finish(&answer(200, &second)).unwrap() else {
         panic!("it was there");
     };
     assert!(found.token_endpoint().is_ok());

@@ -12,7 +12,7 @@ use aims::jose::provider::{self, Provider};
 use aims::jose::random;
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock as _, SystemClock, UnixTime};
-use aims::oauth_client::{TokenSource, discovery};
+use aims::oauth_client::{Step, TokenSource, discovery, drive};
 use aims::oauth_rs::IssuerStore;
 use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims::oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
@@ -187,7 +187,7 @@ pub(crate) async fn agent(
 ) -> Result<(Agent, TokenSource), Failure> {
     let resource = Resource::loopback(tool)?;
     let (request, pending) = discovery::resource(&resource, None)?;
-    let discovery::Step::Found(metadata) = pending.finish(&fetcher.send(request).await?)? else {
+    let Step::Done(metadata) = pending.finish(&fetcher.send(request).await?)? else {
         return Err("the tool publishes no metadata".into());
     };
     let issuer = discovery::choose(&metadata, &[Issuer::loopback(accepted)?])?;
@@ -219,13 +219,9 @@ pub(crate) fn identity(holder: &Holder) -> Result<Identity, Failure> {
 }
 
 async fn discover(fetcher: &Fetcher, issuer: &Issuer) -> Result<ServerMetadata, Failure> {
-    let (mut request, mut pending) = discovery::server(issuer)?;
-    loop {
-        match pending.finish(&fetcher.send(request).await?)? {
-            discovery::Step::Found(server) => return Ok(server),
-            discovery::Step::Next(next, more) => (request, pending) = (next, more),
-        }
-    }
+    let (request, pending) = discovery::server(issuer)?;
+    let first = Step::Send(request, pending);
+    Ok(drive(first, fetcher, &SystemClock::new()).await?)
 }
 
 async fn fetch_json(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, Failure> {

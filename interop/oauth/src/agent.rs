@@ -5,7 +5,7 @@ use std::sync::Arc;
 use aims::fetch::{Fetch as _, Fetcher};
 use aims::jose::key::SigningKey;
 use aims::jose::time::{Clock as _, SystemClock, UnixTime};
-use aims::oauth_client::{ClientCredentials, Error, Token, TokenSource, discovery};
+use aims::oauth_client::{ClientCredentials, Error, Step, Token, TokenSource, discovery, drive};
 use aims::oauth_wire::client_auth::{Authenticate, PrivateKeyJwt};
 use aims::oauth_wire::metadata::ServerMetadata;
 use aims::oauth_wire::names::{Issuer, Resource};
@@ -22,13 +22,9 @@ pub(crate) async fn discover(
     fetcher: &Fetcher,
     issuer: &Issuer,
 ) -> Result<ServerMetadata, Failure> {
-    let (mut request, mut pending) = discovery::server(issuer)?;
-    loop {
-        match pending.finish(&fetcher.send(request).await?)? {
-            discovery::Step::Found(server) => return Ok(server),
-            discovery::Step::Next(next, more) => (request, pending) = (next, more),
-        }
-    }
+    let (request, pending) = discovery::server(issuer)?;
+    let first = Step::Send(request, pending);
+    Ok(drive(first, fetcher, &SystemClock::new()).await?)
 }
 
 /// Asks for tokens at one server.

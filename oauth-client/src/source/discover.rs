@@ -1,17 +1,17 @@
 //! From a tool to a source of tokens for it.
 
-use std::future::Future;
 use std::time::Duration;
 
 use aims_fetch::Fetch;
+use aims_jose::time::SystemClock;
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::names::{Issuer, Resource};
-use http::{Request, Response};
 use tokio::runtime::Handle;
 
-use super::TokenSource;
+use super::{Named, TokenSource};
 use crate::Error;
-use crate::discovery::{self, Step};
+use crate::discovery::Discovery;
+use crate::step::drive;
 
 impl TokenSource {
     /// Tokens for a tool, of the authorization server that the tool itself names: reads the
@@ -39,53 +39,47 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// `metadata.resource` where the tool speaks of another resource, be it by a `/` at the end;
-    /// `discovery.no_server` where it names no server that is accepted; `metadata.issuer`,
-    /// `discovery.not_served` where the server is another one, or is not for this tool;
-    /// `discovery.not_found`; other `metadata.…`; `grant.transport` also where it takes too long;
-    /// `grant.interrupted` where there is no tokio runtime.
+    /// `metadata.resource` where the tool's metadata name another resource, be it by a `/` at the
+    /// end of a path; `discovery.no_server` where they name no server that is accepted;
+    /// `metadata.issuer`, `discovery.not_served` where the server is another one, or is not for
+    /// this tool; `discovery.not_found`; other `metadata.…`; `grant.transport` also where it takes
+    /// too long; `grant.interrupted` where there is no tokio runtime.
     pub async fn discover(
         tool: &Resource,
         accepted: &[Issuer],
         client: impl Authenticate + 'static,
         http: impl Fetch + 'static,
     ) -> Result<Self, Error> {
+        let discovery = Discovery::new(tool.clone(), accepted.iter().cloned());
+        Self::discover_by(&discovery, client, http).await
+    }
+
+    /// As [`discover`](Self::discover), with settings: for a tool that publishes a broader name
+    /// ([`Discovery::resource_within`]), or says in a challenge where its metadata are
+    /// ([`Discovery::challenged`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`discover`](Self::discover).
+    pub async fn discover_by(
+        discovery: &Discovery,
+        client: impl Authenticate + 'static,
+        http: impl Fetch + 'static,
+    ) -> Result<Self, Error> {
         // Nothing waits without a runtime.
         let _runtime = Handle::try_current().or(Err(Error::Interrupted))?;
-        let (request, pending) = discovery::resource(tool, None)?;
-        let server = async {
-            let found = all_steps(request, pending, &http, |it, answer| it.finish(answer));
-            let (request, pending) = discovery::server_for(&found.await?, accepted)?;
-            all_steps(request, pending, &http, |it, answer| it.finish(answer)).await
+        let clock = SystemClock::new();
+        let found = drive(discovery.begin()?, &http, &clock);
+        let found = tokio::time::timeout(TIMEOUT, found).await;
+        let found = found.unwrap_or(Err(Error::Transport(aims_fetch::Error::Timeout)))?;
+        let named = Named {
+            tool: discovery.tool().clone(),
+            name: found.resource().resource().clone(),
         };
-        let server = within(TIMEOUT, server).await?;
-        Ok(Self::new(server, client, http))
+        let mut source = Self::new(found.into_server(), client, http);
+        source.named = Some(named);
+        Ok(source)
     }
-}
-
-/// Asks one place after the other.
-async fn all_steps<T, P>(
-    mut request: Request<Vec<u8>>,
-    mut pending: P,
-    http: &dyn Fetch,
-    finish: impl Fn(P, &Response<Vec<u8>>) -> Result<Step<T, P>, Error>,
-) -> Result<T, Error> {
-    loop {
-        let answer = http.send(request).await;
-        let answer = answer.map_err(Error::Transport)?;
-        match finish(pending, &answer)? {
-            Step::Found(found) => return Ok(found),
-            Step::Next(next, more) => (request, pending) = (next, more),
-        }
-    }
-}
-
-async fn within<T>(
-    most: Duration,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let ended = tokio::time::timeout(most, work).await;
-    ended.unwrap_or_else(|_elapsed| Err(Error::Transport(aims_fetch::Error::Timeout)))
 }
 
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -16,47 +16,56 @@ use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
-use http::Request;
 use tokio::runtime::Handle;
 
 use self::slot::{Failed, Kept, Landing, Next, Slot};
-use crate::{ClientCredentials, Error, PendingToken, Token};
+use crate::step::drive;
+use crate::{
+    ClientCredentials, Error, Event, Flow, Grant, Step, Target, Token, TokenFlow, TokenRules,
+};
 
 /// Gets access tokens from one authorization server for one client, and keeps them.
 ///
-/// One request at a time for each resource and scope. It belongs to a task: whoever asks meanwhile
-/// waits for its outcome, and whoever goes away ends nothing but their own wait (F-02, F-03). A
-/// token is renewed from two thirds of its lifetime on, up to a tenth of the lifetime earlier by
-/// chance, while it is still given. After a failure nothing is sent for 1 s, 2 s, 4 s, … 60 s at
-/// most, shortened by chance by up to a half, or for as long as the server's `Retry-After` says,
-/// ten minutes at most; the old token is given until it expires, and then the failure. Dropping the
-/// source ends its tasks.
+/// There is one request at a time for each grant type and [target](Target). It belongs to a task:
+/// who asks meanwhile waits for its outcome, and a caller that goes away ends nothing but its own
+/// wait. A token is renewed from two thirds of its lifetime on, up to a tenth of the lifetime
+/// earlier by chance, while it is still given. After a failure nothing is sent for 1 s, 2 s, 4 s, …
+/// 60 s at most, shortened by chance by up to a half, or for as long as the server's `Retry-After`
+/// says, ten minutes at most; the old token is given until it expires, and then the failure.
+/// Dropping the source ends its tasks.
 ///
 /// Used where a tokio runtime is.
 pub struct TokenSource {
     asker: Arc<Asker>,
-    slots: Mutex<HashMap<(Resource, ScopeSet), Arc<Slot>>>,
+    slots: Mutex<HashMap<Key, Arc<Slot>>>,
     capacity: usize,
+    named: Option<Named>,
 }
 
 /// What a task needs.
 #[derive(Clone)]
 struct Asker {
-    server: ServerMetadata,
+    server: Arc<ServerMetadata>,
     client: Arc<dyn Authenticate>,
     http: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
     random: &'static dyn SecureRandom,
     timeout: Duration,
     key: Option<Arc<CurrentKey>>,
-    accepts_wider: bool,
+    rules: TokenRules,
 }
 
-/// A request, and by whose key it was made.
-struct Prepared {
-    key: Option<Thumbprint>,
-    request: Request<Vec<u8>>,
-    pending: PendingToken,
+/// What a token is kept by.
+#[derive(Clone, Eq, Hash, PartialEq)]
+struct Key {
+    grant_type: Box<str>,
+    target: Target,
+}
+
+/// How a tool is called, and how its own metadata name it: what tokens are asked for.
+struct Named {
+    tool: Resource,
+    name: Resource,
 }
 
 type CurrentKey = dyn Fn(UnixTime) -> Option<Thumbprint> + Send + Sync;
@@ -65,34 +74,35 @@ type CurrentKey = dyn Fn(UnixTime) -> Option<Thumbprint> + Send + Sync;
 const ROTATIONS: usize = 3;
 
 impl TokenSource {
-    /// Tokens of this server, for this client, over this HTTP client; a request may take 30 s, and at
-    /// most 1,000 different tokens are kept.
+    /// Tokens of this server, for this client, over this HTTP client; a request may take 30 s, and
+    /// at most 1,000 different tokens are kept.
     pub fn new(
         server: ServerMetadata,
         client: impl Authenticate + 'static,
         http: impl Fetch + 'static,
     ) -> Self {
         let asker = Asker {
-            server,
+            server: Arc::new(server),
             client: Arc::new(client),
             http: Arc::new(http),
             clock: Arc::new(SystemClock::new()),
             random: random::SYSTEM,
             timeout: Duration::from_secs(30),
             key: None,
-            accepts_wider: false,
+            rules: TokenRules::new(),
         };
         Self {
             asker: Arc::new(asker),
             slots: Mutex::default(),
             capacity: 1_000,
+            named: None,
         }
     }
 
-    /// The key of the client's identity, as it is now: that of `cnf` in the tokens that it gets. A
-    /// token that was got with another key is not given any more, so that a rotation of the
-    /// identity ends what is bound to the old key (T-112). It must be the key that the client
-    /// authenticates with at that moment.
+    /// Sets the key of the client's identity, as it is now: that of `cnf` in the tokens that it
+    /// gets. A token that was got with another key is not given any more, so that a rotation of the
+    /// identity ends what is bound to the old key. It must be the key that the client authenticates
+    /// with at that moment.
     #[must_use]
     pub fn with_key(
         self,
@@ -101,32 +111,40 @@ impl TokenSource {
         self.with(|asker| asker.key = Some(Arc::new(key)))
     }
 
-    /// Takes tokens whose scopes are more than was asked for, too, as
-    /// [`ClientCredentials::accepting_wider_scopes`] does.
+    /// Accepts tokens with scopes that were not asked for, as
+    /// [`TokenRules::accept_wider_scopes`] does.
     #[must_use]
     pub fn accepting_wider_scopes(self) -> Self {
-        self.with(|asker| asker.accepts_wider = true)
+        self.with(|asker| asker.rules = asker.rules.accept_wider_scopes())
     }
 
-    /// Another clock.
+    /// Sets what is accepted of this server's responses. Defaults to nothing beyond the standard.
+    #[must_use]
+    pub fn with_rules(self, rules: TokenRules) -> Self {
+        self.with(|asker| asker.rules = rules)
+    }
+
+    /// Sets the clock. Defaults to the system clock.
     #[must_use]
     pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
         self.with(|asker| asker.clock = Arc::new(clock))
     }
 
-    /// Another source of chance for the moments of renewal and the pauses.
+    /// Sets the source of chance for the moments of renewal and the pauses. Defaults to the
+    /// system's.
     #[must_use]
     pub fn with_random(self, random: &'static dyn SecureRandom) -> Self {
         self.with(|asker| asker.random = random)
     }
 
-    /// How long a request may take, and how long a caller waits for one.
+    /// Sets how long a grant may take, and how long a caller waits for one. Defaults to 30 s; a
+    /// grant that polls needs more.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         self.with(|asker| asker.timeout = timeout)
     }
 
-    /// At most so many different tokens, by resource and scopes.
+    /// Sets how many different tokens are kept at most. Defaults to 1,000.
     #[must_use]
     pub const fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
@@ -139,33 +157,53 @@ impl TokenSource {
         self.asker.server.issuer()
     }
 
+    /// The metadata of the authorization server.
+    #[must_use]
+    pub fn server(&self) -> &ServerMetadata {
+        &self.asker.server
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Asker)) -> Self {
         change(Arc::make_mut(&mut self.asker));
         self
     }
 
-    /// The token for a resource, kept from before or new.
+    /// The token for a resource by the client credentials grant, kept from before or new. For a
+    /// tool that was [discovered](Self::discover), the token is for the resource that the tool's
+    /// metadata name.
     ///
     /// # Errors
     ///
-    /// Those of [`ClientCredentials::prepare`] and
-    /// [`PendingToken::finish`](crate::PendingToken::finish), `grant.transport` also where it takes
-    /// too long, `grant.backing_off` shortly after a failure, `grant.interrupted` where the task
-    /// ended without an outcome, `grant.busy`.
+    /// As [`token`](Self::token).
     pub async fn token_for(
         &self,
         resource: &Resource,
         scopes: &ScopeSet,
     ) -> Result<Arc<Token>, Error> {
-        // Nothing waits or runs without a runtime.
-        let _runtime = Handle::try_current().or(Err(Error::Interrupted))?;
-        let most = tokio::time::timeout(self.asker.timeout, self.wait_for(resource, scopes));
-        most.await
-            .unwrap_or_else(|_elapsed| Err(Error::Transport(aims_fetch::Error::Timeout)))
+        let named = self.named.as_ref().filter(|it| it.tool == *resource);
+        let resource = named.map_or(resource, |it| &it.name);
+        let grant = ClientCredentials::new(resource.clone()).scopes(scopes.clone());
+        self.token(grant).await
     }
 
-    async fn wait_for(&self, resource: &Resource, scopes: &ScopeSet) -> Result<Arc<Token>, Error> {
-        let slot = self.slot(resource, scopes)?;
+    /// The token of a grant, kept from before or new. A kept one is found by the grant type and the
+    /// [target](Grant::target).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TokenFlow::begin`] and [`PendingToken::finish`](crate::PendingToken::finish),
+    /// `grant.transport` also where it takes too long, `grant.backing_off` shortly after a failure,
+    /// `grant.interrupted` where the task ended without an outcome, `grant.busy`.
+    pub async fn token(&self, grant: impl Grant + 'static) -> Result<Arc<Token>, Error> {
+        // Nothing waits or runs without a runtime.
+        let _runtime = Handle::try_current().or(Err(Error::Interrupted))?;
+        let most = tokio::time::timeout(self.asker.timeout, self.wait_for(Arc::new(grant)));
+        most.await
+            .unwrap_or(Err(Error::Transport(aims_fetch::Error::Timeout)))
+    }
+
+    async fn wait_for(&self, grant: Arc<dyn Grant>) -> Result<Arc<Token>, Error> {
+        let slot = self.slot(&*grant)?;
         for _ in 0..ROTATIONS {
             let now = self.asker.clock.now();
             let mut outcome = match slot.next(self.asker.key(now), now)? {
@@ -174,7 +212,7 @@ impl TokenSource {
                 Next::Start(sender, good) => {
                     let outcome = sender.subscribe();
                     let landing = Landing::new(Arc::clone(&slot), sender, self.asker.random);
-                    self.start(landing, &slot, resource, scopes);
+                    self.start(landing, &slot, &grant);
                     if let Some(good) = good {
                         return Ok(good);
                     }
@@ -203,17 +241,13 @@ impl TokenSource {
 
     /// Starts the request of a slot. Where there is no runtime, the landing is dropped, and that is
     /// the outcome.
-    fn start(&self, landing: Landing, slot: &Slot, resource: &Resource, scopes: &ScopeSet) {
+    fn start(&self, landing: Landing, slot: &Slot, grant: &Arc<dyn Grant>) {
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let mut wanted = ClientCredentials::new(resource.clone()).scopes(scopes.clone());
-        if self.asker.accepts_wider {
-            wanted = wanted.accepting_wider_scopes();
-        }
-        let asker = Arc::clone(&self.asker);
+        let (asker, grant) = (Arc::clone(&self.asker), Arc::clone(grant));
         let task = runtime.spawn(async move {
-            let asked = tokio::time::timeout(asker.timeout, asker.ask(&wanted)).await;
+            let asked = tokio::time::timeout(asker.timeout, asker.ask(&grant)).await;
             landing.land(asked.unwrap_or_else(|_elapsed| {
                 let error = Error::Transport(aims_fetch::Error::Timeout);
                 Err(error.into())
@@ -222,9 +256,12 @@ impl TokenSource {
         slot.started(task.abort_handle());
     }
 
-    fn slot(&self, resource: &Resource, scopes: &ScopeSet) -> Result<Arc<Slot>, Error> {
+    fn slot(&self, grant: &dyn Grant) -> Result<Arc<Slot>, Error> {
         let mut slots = self.lock();
-        let key = (resource.clone(), scopes.clone());
+        let key = Key {
+            grant_type: grant.grant_type().into(),
+            target: grant.target().clone(),
+        };
         if slots.len() >= self.capacity && !slots.contains_key(&key) {
             // What ends first makes room; what is being asked for never does.
             let idle = slots
@@ -238,7 +275,7 @@ impl TokenSource {
         Ok(Arc::clone(slots.entry(key).or_default()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(Resource, ScopeSet), Arc<Slot>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Arc<Slot>>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -256,38 +293,48 @@ impl Asker {
         self.key.as_ref().and_then(|key| key(now))
     }
 
-    async fn ask(&self, wanted: &ClientCredentials) -> Result<Kept, Failed> {
-        let Prepared {
-            key,
-            request,
-            pending,
-        } = self.prepare(wanted)?;
-        let answer = self.http.send(request).await;
-        let answer = answer.map_err(Error::Transport)?;
-        let now = self.clock.now();
-        let token = pending.finish(&answer, now).map_err(|error| Failed {
-            retry_after: wait::asked_for(&answer, now),
-            error,
-        })?;
-        Ok(Kept::new(token, key, self.random, now))
+    async fn ask(&self, grant: &Arc<dyn Grant>) -> Result<Kept, Failed> {
+        let (key, first) = self.begin(grant)?;
+        let first = first.map(Ok, Telling);
+        let token = drive(first, &*self.http, &*self.clock).await??;
+        Ok(Kept::new(token, key, self.random, self.clock.now()))
     }
 
-    /// The request, and the key that the identity had before and after it was made: so it was made
-    /// by that one.
-    fn prepare(&self, wanted: &ClientCredentials) -> Result<Prepared, Error> {
+    /// The first request, and the key that the identity had before and after it was made: so it was
+    /// made by that one.
+    fn begin(
+        &self,
+        grant: &Arc<dyn Grant>,
+    ) -> Result<(Option<Thumbprint>, Step<Token, TokenFlow>), Error> {
         for _ in 0..ROTATIONS {
             let now = self.clock.now();
             let key = self.key(now);
-            let (request, pending) = wanted.prepare(self.client.as_ref(), &self.server, now)?;
+            let (grant, client) = (Arc::clone(grant), Arc::clone(&self.client));
+            let first = TokenFlow::begin(grant, client, self.server.clone(), self.rules, now)?;
             if self.key(now) == key {
-                return Ok(Prepared {
-                    key,
-                    request,
-                    pending,
-                });
+                return Ok((key, first));
             }
         }
         Err(Error::Interrupted)
+    }
+}
+
+/// A flow that also tells for how long its server does not want to be asked.
+struct Telling<F>(F);
+
+impl<F: Flow> Flow for Telling<F> {
+    type Output = Result<F::Output, Failed>;
+
+    fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Self::Output, Self>, Error> {
+        let retry_after = match event {
+            Event::Answer(answer) => wait::asked_for(answer, now),
+            Event::NoAnswer(_) | Event::Waited => None,
+        };
+        let step = self.0.advance(event, now);
+        Ok(step.map_or_else(
+            |error| Step::Done(Err(Failed { error, retry_after })),
+            |step| step.map(Ok, Telling),
+        ))
     }
 }
 

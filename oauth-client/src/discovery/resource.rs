@@ -1,0 +1,147 @@
+//! The metadata of a protected resource (RFC 9728).
+
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::metadata::attempt::{Follow, Outcome};
+use aims_oauth_wire::metadata::{ResourceMetadata, well_known};
+use aims_oauth_wire::names::{Endpoint, Resource};
+use http::{Request, Response};
+
+use super::places::Places;
+use crate::{Error, Event, Flow, Step};
+
+/// How many places of a challenge are asked at most.
+pub const MAX_CHALLENGED: usize = 2;
+
+type Read = fn(&[u8], &Resource) -> Result<ResourceMetadata, aims_oauth_wire::Error>;
+
+/// The metadata of a resource was asked for.
+#[derive(Debug)]
+#[must_use = "the answer is to be given to `finish`"]
+pub struct PendingResource {
+    requested: Resource,
+    read: Read,
+    places: Places,
+    /// The places came with a challenge: each is tried, whatever the one before it had.
+    challenged: bool,
+}
+
+/// Asks for the metadata of a resource: at the URLs of its challenge, where it gave any, or else at
+/// the one that is derived from its identifier.
+///
+/// The document must name this very resource, `/` at the end and all (RFC 9728 §3.3); only the `/`
+/// of an empty path makes no difference. Of the URLs of a challenge, [two](MAX_CHALLENGED) are
+/// tried, and the document's `resource` decides.
+///
+/// # Errors
+///
+/// Those of `oauth-wire`, where no URL can be derived.
+pub fn resource(
+    requested: &Resource,
+    challenged: impl IntoIterator<Item = Endpoint>,
+) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
+    let own = || Ok(vec![well_known::resource(requested)?]);
+    ask(requested, challenged, own, ResourceMetadata::parse)
+}
+
+/// As [`resource`](fn@resource), for tools that publish a broader name than RFC 9728 §3.3 permits,
+/// as many MCP servers do: the document may name what the resource is within, on the same origin,
+/// and may be at the place of its host. The token is then for all that is within what the document
+/// names.
+///
+/// # Errors
+///
+/// Those of `oauth-wire`, where no URL can be derived.
+pub fn resource_within(
+    requested: &Resource,
+    challenged: impl IntoIterator<Item = Endpoint>,
+) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
+    let own = || Ok(well_known::resource_candidates(requested)?);
+    ask(requested, challenged, own, ResourceMetadata::parse_within)
+}
+
+fn ask(
+    requested: &Resource,
+    challenged: impl IntoIterator<Item = Endpoint>,
+    own: impl FnOnce() -> Result<Vec<Endpoint>, Error>,
+    read: Read,
+) -> Result<(Request<Vec<u8>>, PendingResource), Error> {
+    let mut all: Vec<_> = challenged.into_iter().collect();
+    all.dedup();
+    all.truncate(MAX_CHALLENGED);
+    let is_challenged = !all.is_empty();
+    let all = if is_challenged { all } else { own()? };
+    let (request, places) = Places::begin(all)?;
+    let pending = PendingResource {
+        requested: requested.clone(),
+        read,
+        places,
+        challenged: is_challenged,
+    };
+    Ok((request, pending))
+}
+
+impl PendingResource {
+    /// The place that is being asked.
+    #[must_use]
+    pub const fn place(&self) -> &Endpoint {
+        self.places.asking()
+    }
+
+    /// Takes the answer: the document, or the request to the next place. The document must be of
+    /// the resource that was asked for; after [`resource_within`], it may be of one that this is
+    /// within.
+    ///
+    /// # Errors
+    ///
+    /// `discovery.not_found` after the last place; those of `oauth-wire`, such as
+    /// `metadata.response` where the tool cannot tell now, and `metadata.resource` where the
+    /// document is another resource's.
+    pub fn finish(
+        mut self,
+        answer: &Response<Vec<u8>>,
+    ) -> Result<Step<ResourceMetadata, Self>, Error> {
+        match self.places.answered(answer) {
+            Follow::AskNext => self.next(),
+            Follow::End if self.has_alternative() => self.next(),
+            Follow::End => Err(self.places.end(answer)),
+            Follow::Read => match (self.read)(answer.body(), &self.requested) {
+                Ok(found) => Ok(Step::Done(found)),
+                Err(_another) if self.has_alternative() => self.next(),
+                Err(error) => Err(self.places.refuse(error)),
+            },
+        }
+    }
+
+    fn has_alternative(&self) -> bool {
+        self.challenged && self.places.has_more()
+    }
+
+    fn next(mut self) -> Result<Step<ResourceMetadata, Self>, Error> {
+        let (request, places) = self.places.next()?;
+        self.places = places;
+        Ok(Step::Send(request, self))
+    }
+}
+
+impl Flow for PendingResource {
+    type Output = ResourceMetadata;
+
+    fn advance(
+        mut self,
+        event: Event<'_>,
+        _now: UnixTime,
+    ) -> Result<Step<ResourceMetadata, Self>, Error> {
+        match event {
+            Event::Answer(answer) => self.finish(answer),
+            Event::NoAnswer(error) => {
+                self.places.failed(error);
+                if self.has_alternative() {
+                    return self.next();
+                }
+                let source = Error::Transport(error.clone());
+                Err(self.places.error(Outcome::Unavailable, source))
+            }
+            Event::Waited => Err(Error::Interrupted),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! The whole way from a tool to its authorization server.
+
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
+use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
+
+use super::{PendingResource, PendingServer, resource, resource_within, server_at, server_for};
+use crate::{Error, Event, Flow, Step};
+
+/// How the authorization server of a tool is found: reads the metadata of the tool (RFC 9728),
+/// chooses the first of its servers that this client accepts, and reads the metadata of that one
+/// (RFC 8414).
+///
+/// The tool does not decide whom the client shows its credentials to: `accepted` does (RFC 9728
+/// §7.6).
+///
+/// ```
+/// use aims_oauth_client::discovery::{Discovery, Step};
+///
+/// let tool = "https://tools.example/mcp".parse()?;
+/// let discovery = Discovery::new(tool, ["https://as.example".parse()?]).resource_within();
+/// let Step::Send(request, _flow) = discovery.begin()? else { unreachable!() };
+/// assert_eq!(request.uri().path(), "/.well-known/oauth-protected-resource/mcp");
+/// # Ok::<(), aims_oauth_client::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Discovery {
+    tool: Resource,
+    accepted: Vec<Issuer>,
+    challenged: Vec<Endpoint>,
+    names: Names,
+}
+
+/// Which resource the document may name.
+#[derive(Clone, Copy, Debug)]
+enum Names {
+    Exactly,
+    Within,
+}
+
+impl Discovery {
+    /// For this tool; only these issuers are accepted. Two that differ in the `/` of an empty path
+    /// count as one.
+    #[must_use]
+    pub fn new(tool: Resource, accepted: impl IntoIterator<Item = Issuer>) -> Self {
+        Self {
+            tool,
+            accepted: accepted.into_iter().collect(),
+            challenged: Vec::new(),
+            names: Names::Exactly,
+        }
+    }
+
+    /// Accepts a document that names a broader resource on the same origin, as
+    /// [`resource_within`] does: for MCP servers whose document names their host. Tokens are then
+    /// asked for by that name, and are good for all that is within it.
+    #[must_use]
+    pub const fn resource_within(mut self) -> Self {
+        self.names = Names::Within;
+        self
+    }
+
+    /// Asks for the document of the tool where its challenge says (`resource_metadata`, RFC 9728
+    /// §5.1) and not at the derived place. At most [two](super::MAX_CHALLENGED) places are tried.
+    #[must_use]
+    pub fn challenged(mut self, places: impl IntoIterator<Item = Endpoint>) -> Self {
+        self.challenged = places.into_iter().collect();
+        self
+    }
+
+    /// The tool.
+    #[must_use]
+    pub const fn tool(&self) -> &Resource {
+        &self.tool
+    }
+
+    /// Prepares the first request.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`resource`](fn@resource).
+    pub fn begin(&self) -> Result<Step<Discovered, DiscoveryFlow>, Error> {
+        let places = self.challenged.clone();
+        let (request, pending) = match self.names {
+            Names::Exactly => resource(&self.tool, places)?,
+            Names::Within => resource_within(&self.tool, places)?,
+        };
+        let accepted = self.accepted.clone();
+        Ok(Step::Send(
+            request,
+            DiscoveryFlow(At::Tool(pending, accepted)),
+        ))
+    }
+}
+
+/// A [`Discovery`] under way.
+#[derive(Debug)]
+#[must_use = "a flow is advanced by `drive`"]
+pub struct DiscoveryFlow(At);
+
+#[derive(Debug)]
+enum At {
+    Tool(PendingResource, Vec<Issuer>),
+    Server(Box<ResourceMetadata>, PendingServer),
+}
+
+/// What was found for a tool.
+#[derive(Clone, Debug)]
+pub struct Discovered {
+    resource: ResourceMetadata,
+    server: ServerMetadata,
+    place: Endpoint,
+}
+
+impl Discovered {
+    /// What the tool says about itself. Its name is what tokens are asked for.
+    #[must_use]
+    pub const fn resource(&self) -> &ResourceMetadata {
+        &self.resource
+    }
+
+    /// The authorization server.
+    #[must_use]
+    pub const fn server(&self) -> &ServerMetadata {
+        &self.server
+    }
+
+    /// Where the server's document was.
+    #[must_use]
+    pub const fn server_place(&self) -> &Endpoint {
+        &self.place
+    }
+
+    /// The server's document, taken out.
+    #[must_use]
+    pub fn into_server(self) -> ServerMetadata {
+        self.server
+    }
+
+    /// Asks for the server's document again, at the place that had it and at no other.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`server_at`].
+    pub fn refresh(&self) -> Result<Step<ServerMetadata, PendingServer>, Error> {
+        let (request, pending) = server_at(self.server.issuer(), &self.place)?;
+        Ok(Step::Send(request, pending))
+    }
+}
+
+impl Flow for DiscoveryFlow {
+    type Output = Discovered;
+
+    fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Discovered, Self>, Error> {
+        match self.0 {
+            At::Tool(pending, accepted) => match pending.advance(event, now)? {
+                Step::Done(found) => {
+                    let (request, pending) = server_for(&found, &accepted)?;
+                    let at = At::Server(Box::new(found), pending);
+                    Ok(Step::Send(request, Self(at)))
+                }
+                Step::Send(request, pending) => {
+                    Ok(Step::Send(request, Self(At::Tool(pending, accepted))))
+                }
+                Step::Wait(time, pending) => {
+                    Ok(Step::Wait(time, Self(At::Tool(pending, accepted))))
+                }
+            },
+            At::Server(resource, pending) => {
+                let place = pending.place().clone();
+                let found = |server| Discovered {
+                    resource: (*resource).clone(),
+                    server,
+                    place,
+                };
+                Ok(match pending.advance(event, now)? {
+                    Step::Done(server) => Step::Done(found(server)),
+                    Step::Send(request, pending) => {
+                        Step::Send(request, Self(At::Server(resource, pending)))
+                    }
+                    Step::Wait(time, pending) => {
+                        Step::Wait(time, Self(At::Server(resource, pending)))
+                    }
+                })
+            }
+        }
+    }
+}

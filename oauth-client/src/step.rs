@@ -1,0 +1,127 @@
+//! Round trips as values: what is sent and waited for is returned, and the caller does it.
+
+use std::time::Duration;
+
+use aims_jose::time::UnixTime;
+use http::{Request, Response};
+
+use crate::Error;
+
+/// What a flow asks for next.
+///
+/// Discovery, token requests and polling all return it. [`drive`] does what it asks for, and so
+/// does any loop of ten lines over another HTTP client or runtime.
+#[derive(Debug)]
+#[must_use = "a step is to be carried out"]
+#[expect(
+    clippy::exhaustive_enums,
+    clippy::large_enum_variant,
+    reason = "a caller handles every case, and takes a step apart at once"
+)]
+pub enum Step<T, P> {
+    /// The flow has its result.
+    Done(T),
+    /// Send this request, and give what comes of it to the flow.
+    Send(Request<Vec<u8>>, P),
+    /// Wait for this long, and tell the flow.
+    Wait(Duration, P),
+}
+
+impl<T, P> Step<T, P> {
+    /// The same step of a flow around this one.
+    pub fn map<U, Q>(self, done: impl FnOnce(T) -> U, pending: impl FnOnce(P) -> Q) -> Step<U, Q> {
+        match self {
+            Self::Done(result) => Step::Done(done(result)),
+            Self::Send(request, flow) => Step::Send(request, pending(flow)),
+            Self::Wait(time, flow) => Step::Wait(time, pending(flow)),
+        }
+    }
+}
+
+/// What became of a [`Step`].
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a flow handles every case")]
+pub enum Event<'a> {
+    /// The request of [`Step::Send`] was answered.
+    Answer(&'a Response<Vec<u8>>),
+    /// The request of [`Step::Send`] has no answer.
+    NoAnswer(&'a aims_fetch::Error),
+    /// The time of [`Step::Wait`] is over.
+    Waited,
+}
+
+/// A protocol exchange of one or more round trips. It sends nothing and has no clock.
+///
+/// ```
+/// use aims_jose::time::UnixTime;
+/// use aims_oauth_client::{Error, Event, Flow, Step};
+///
+/// /// Asks until the answer is a 200, every ten seconds.
+/// #[derive(Debug)]
+/// struct UntilReady(http::Uri);
+///
+/// impl UntilReady {
+///     fn ask(self) -> Result<Step<Vec<u8>, Self>, Error> {
+///         let mut request = http::Request::new(Vec::new());
+///         *request.uri_mut() = self.0.clone();
+///         Ok(Step::Send(request, self))
+///     }
+/// }
+///
+/// impl Flow for UntilReady {
+///     type Output = Vec<u8>;
+///
+///     fn advance(self, event: Event<'_>, _: UnixTime) -> Result<Step<Vec<u8>, Self>, Error> {
+///         match event {
+///             Event::Answer(answer) if answer.status() == 200 => Ok(Step::Done(answer.body().clone())),
+///             Event::Answer(_) => Ok(Step::Wait(std::time::Duration::from_secs(10), self)),
+///             Event::NoAnswer(error) => Err(Error::Transport(error.clone())),
+///             Event::Waited => self.ask(),
+///         }
+///     }
+/// }
+/// ```
+pub trait Flow: Sized {
+    /// What it comes to.
+    type Output;
+
+    /// Takes what became of the last step, and returns the next one.
+    ///
+    /// # Errors
+    ///
+    /// Those of the flow. An event that does not fit the last step is `grant.interrupted`.
+    fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Self::Output, Self>, Error>;
+}
+
+/// Carries out the steps of a flow until it has its result: the one driver of this crate.
+///
+/// It has no time limit of its own: the client bounds each request, the flow decides how often it
+/// asks, and the caller bounds the whole with a timeout. Dropping the future ends the flow.
+///
+/// Used where a tokio runtime with time is.
+///
+/// # Errors
+///
+/// Those of the flow.
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub async fn drive<F: Flow>(
+    first: Step<F::Output, F>,
+    http: &dyn aims_fetch::Fetch,
+    clock: &dyn aims_jose::time::Clock,
+) -> Result<F::Output, Error> {
+    let mut step = first;
+    loop {
+        step = match step {
+            Step::Done(result) => return Ok(result),
+            Step::Send(request, flow) => match http.send(request).await {
+                Ok(answer) => flow.advance(Event::Answer(&answer), clock.now())?,
+                Err(error) => flow.advance(Event::NoAnswer(&error), clock.now())?,
+            },
+            Step::Wait(time, flow) => {
+                tokio::time::sleep(time).await;
+                flow.advance(Event::Waited, clock.now())?
+            }
+        };
+    }
+}

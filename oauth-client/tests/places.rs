@@ -1,0 +1,165 @@
+//! Which answer of a well-known place leads to the next one, and what the error says of it.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use aims_error::ErrorKind;
+use aims_jose::Chain;
+use aims_oauth_client::discovery::{self, PendingServer, Step};
+use aims_oauth_client::{Error, Event, Flow as _};
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::{Endpoint, Issuer};
+use http::Response;
+
+const OAUTH: &str = "https://as.example/.well-known/oauth-authorization-server";
+const OPENID: &str = "https://as.example/.well-known/openid-configuration";
+const GOOD: &str = r#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
+
+fn issuer() -> Issuer {
+    "https://as.example".parse().unwrap()
+}
+
+fn answer(status: u16, kind: &str, body: &str) -> Response<Vec<u8>> {
+    let answer = Response::builder().status(status);
+    let answer = answer.header("content-type", kind);
+    answer.body(body.as_bytes().to_vec()).unwrap()
+}
+
+fn json(status: u16, body: &str) -> Response<Vec<u8>> {
+    answer(status, "application/json", body)
+}
+
+fn first(answer: &Response<Vec<u8>>) -> Result<Step<ServerMetadata, PendingServer>, Error> {
+    discovery::server(&issuer()).unwrap().1.finish(answer)
+}
+
+/// The next place after this answer.
+fn next(answer: &Response<Vec<u8>>) -> PendingServer {
+    match first(answer) {
+        Ok(Step::Send(request, pending)) => {
+            assert_eq!(request.uri(), OPENID);
+            pending
+        }
+        other => panic!("no next place: {other:?}"),
+    }
+}
+
+/// How the attempt ends: the code, the kind, and what the error says.
+fn end(answer: &Response<Vec<u8>>) -> (&'static str, ErrorKind, String) {
+    let error = first(answer).unwrap_err();
+    (error.code(), error.kind(), Chain(&error).to_string())
+}
+
+/// A 4xx says that there is no document here: Cognito answers 400, others 401, 403, 405 and 410.
+#[test]
+fn a_4xx_leads_to_the_next_place() {
+    for status in (400..500).filter(|it| ![408, 421, 425, 429].contains(it)) {
+        let pending = next(&json(status, r#"{"message":"Bad request"}"#));
+        let found = pending.finish(&json(200, GOOD));
+        assert!(matches!(found, Ok(Step::Done(_))), "{status}");
+    }
+}
+
+/// A web application answers every path with its page.
+#[test]
+fn a_page_leads_to_the_next_place() {
+    for (kind, body) in [
+        (
+            "text/html; charset=utf-8",
+            "<!doctype html><title>App</title>",
+        ),
+        ("application/json", ""),
+        ("application/json", "null"),
+        ("text/plain", "not found"),
+    ] {
+        let pending = next(&answer(200, kind, body));
+        let found = pending.finish(&json(200, GOOD));
+        assert!(matches!(found, Ok(Step::Done(_))), "{kind} {body}");
+    }
+}
+
+/// What is unavailable for now does not lead on: the document may be elsewhere, and a server that
+/// is overloaded must not make clients take a lesser one.
+#[test]
+fn what_is_unavailable_ends_the_attempt() {
+    for status in [302, 307, 408, 421, 425, 429, 500, 502, 503, 504] {
+        let (code, kind, told) = end(&json(status, GOOD));
+        assert_eq!(
+            (code, kind),
+            ("metadata.response", ErrorKind::Unavailable),
+            "{status}"
+        );
+        assert!(
+            told.contains(OAUTH) && told.contains(&status.to_string()),
+            "{told}"
+        );
+    }
+    let (code, kind, told) = end(&json(200, r#"{"issuer":"https://as.example","#));
+    assert_eq!((code, kind), ("metadata.json", ErrorKind::Unavailable));
+    assert!(told.contains(OAUTH), "{told}");
+    let (_, pending) = discovery::server(&issuer()).unwrap();
+    let event = Event::NoAnswer(&aims_fetch::Error::Timeout);
+    let error = pending.advance(event, aims_jose::time::UnixTime::now());
+    let error = error.unwrap_err();
+    assert_eq!(
+        (error.code(), error.kind()),
+        ("grant.transport", ErrorKind::Unavailable)
+    );
+    assert!(error.to_string().contains("fetch.timeout"), "{error}");
+}
+
+/// An attacker who can answer at one place gains nothing: a document of another issuer ends the
+/// attempt, and so does a document in the clothes of a page.
+#[test]
+fn a_document_that_is_wrong_ends_the_attempt() {
+    let other = GOOD.replace("\"https://as.example\"", "\"https://evil.example\"");
+    let (code, kind, told) = end(&json(200, &other));
+    assert_eq!((code, kind), ("metadata.issuer", ErrorKind::Mismatch));
+    assert!(told.contains(OAUTH), "{told}");
+    let (code, _, _) = end(&answer(200, "text/html", GOOD));
+    assert_eq!(code, "metadata.response");
+}
+
+/// The error names each place and its status.
+#[test]
+fn the_error_names_every_place() {
+    let pending = next(&json(403, "{}"));
+    let error = pending
+        .finish(&answer(200, "text/html", "<p>"))
+        .unwrap_err();
+    assert_eq!(error.code(), "discovery.not_found");
+    let told = error.to_string();
+    for part in [OAUTH, OPENID, "403", "200", "text/html"] {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
+/// A refresh asks the place that had the document, and no other.
+#[test]
+fn a_refresh_asks_the_known_place_alone() {
+    let pending = next(&json(404, "{}"));
+    let place: Endpoint = pending.place().clone();
+    assert_eq!(place.as_str(), OPENID);
+    let again = || discovery::server_at(&issuer(), &place).unwrap();
+    let (request, pending) = again();
+    assert_eq!(request.uri(), OPENID);
+    assert!(matches!(
+        pending.finish(&json(200, GOOD)),
+        Ok(Step::Done(_))
+    ));
+    for status in [404, 410, 200] {
+        let error = again().1.finish(&json(status, "")).unwrap_err();
+        assert_eq!(error.code(), "discovery.not_found", "{status}");
+    }
+}
+
+/// A flow that never waits is not told that a wait is over.
+#[test]
+fn a_wait_that_was_not_asked_for_ends_the_flow() {
+    let (_, pending) = discovery::server(&issuer()).unwrap();
+    let ended = pending.advance(Event::Waited, aims_jose::time::UnixTime::now());
+    assert_eq!(ended.unwrap_err().code(), "grant.interrupted");
+}

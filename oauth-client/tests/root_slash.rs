@@ -1,0 +1,83 @@
+//! The `/` of an empty path: one server, and one tool, in discovery alone (RFC 3986 §6.2.3).
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use aims_oauth_client::discovery;
+use aims_oauth_wire::metadata::ResourceMetadata;
+use aims_oauth_wire::names::Issuer;
+use http::Response;
+use serde_json::{Value, json};
+
+fn answer(body: &Value) -> Response<Vec<u8>> {
+    let answer = Response::builder().header("content-type", "application/json");
+    answer.body(body.to_string().into_bytes()).unwrap()
+}
+
+fn tool(server: &str) -> ResourceMetadata {
+    ResourceMetadata::new("https://tools.example/mcp".parse().unwrap())
+        .with_authorization_server(server.parse().unwrap())
+}
+
+fn issuers(all: &[&str]) -> Vec<Issuer> {
+    all.iter().map(|it| it.parse().unwrap()).collect()
+}
+
+fn chosen(server: &str, accepted: &[&str]) -> Result<String, &'static str> {
+    let chosen = discovery::choose(&tool(server), &issuers(accepted));
+    chosen.map(|it| it.to_string()).map_err(|it| it.code())
+}
+
+const BARE: &str = "https://as.example";
+const SLASH: &str = "https://as.example/";
+
+/// The tool's entry and the client's list may differ in the slash; a list with both spellings is a
+/// list of one.
+#[test]
+fn an_accepted_server_is_found_in_either_spelling() {
+    for named in [BARE, SLASH] {
+        for accepted in [&[BARE][..], &[SLASH], &[BARE, SLASH], &[SLASH, BARE]] {
+            let chosen = chosen(named, accepted).unwrap();
+            assert!(accepted.contains(&&*chosen), "{named} {accepted:?}");
+        }
+    }
+}
+
+/// Nothing else is folded.
+#[test]
+fn other_servers_stay_others() {
+    for (named, accepted) in [
+        ("https://as.example/a", "https://as.example/a/"),
+        ("https://as.example", "https://as.example:8443/"),
+        ("https://as.example/", "https://as.example.evil.example"),
+        ("https://as.example/a", "https://as.example/"),
+    ] {
+        assert_eq!(
+            chosen(named, &[accepted]),
+            Err("discovery.no_server"),
+            "{named}"
+        );
+        assert_eq!(
+            chosen(accepted, &[named]),
+            Err("discovery.no_server"),
+            "{accepted}"
+        );
+    }
+}
+
+/// A document of another issuer, or of a path of this one, gains nothing by a slash.
+#[test]
+fn no_other_issuer_comes_in_by_a_slash() {
+    for own in [
+        "https://evil.example/",
+        "https://as.example//",
+        "https://as.example/a",
+        "https://as.example?/",
+        "http://as.example/",
+        "https://AS.example/",
+    ] {
+        let (_, pending) = discovery::server(&BARE.parse().unwrap()).unwrap();
+        let document = json!({"issuer": own, "token_endpoint": "https://as.example/token"});
+        let error = pending.finish(&answer(&document)).unwrap_err();
+        assert_eq!(error.code(), "metadata.issuer", "{own}");
+    }
+}
