@@ -59,7 +59,8 @@ fn with_wpt(meeting: &Meeting, uri: &str) -> (Parts, Vec<u8>) {
     let audience = uri.split('?').next().unwrap();
     let wpt = meeting.me.wpt(&Binding::to(audience));
     let headers = request.headers_mut();
-    aims::wpt::fields::apply(headers, meeting.me.wit.expose(), &wpt).unwrap();
+    let wit = meeting.me.wit.expose();
+    aims::wpt::fields::apply(headers, wit, &wpt, aims::wpt::Revision::Draft01).unwrap();
     received(request)
 }
 

@@ -286,7 +286,8 @@ fn request(asked: (&str, &str), agent: Option<&Agent>) -> Request<Body> {
     if let Some(agent) = agent {
         let wpt = agent.wpt(&aims::wpt::Binding::to("tool"));
         let wit = agent.wit.expose();
-        aims::wpt::fields::apply(request.headers_mut(), wit, &wpt).unwrap();
+        let revision = aims::wpt::Revision::Draft01;
+        aims::wpt::fields::apply(request.headers_mut(), wit, &wpt, revision).unwrap();
     }
     request
 }

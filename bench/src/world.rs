@@ -15,7 +15,7 @@ use aims::jose::provider::AWS_LC;
 use aims::jose::random;
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::IssuerStore;
-use aims::wpt::Binding;
+use aims::wpt::{Binding, Revision};
 use serde_json::{Value, json};
 
 /// The resource whose identifier callers use.
@@ -115,7 +115,8 @@ impl World {
     ///
     /// When the backend does not sign.
     pub fn proofs(&self, audience: &str, count: usize) -> Result<Vec<String>, Box<dyn Error>> {
-        let binding = Binding::to(audience).access_token(&self.token);
+        let draft01 = Binding::to(audience).revision(Revision::Draft01);
+        let binding = draft01.access_token(&self.token);
         (0..count)
             .map(|_| {
                 let lifetime = Duration::from_secs(300);

@@ -195,7 +195,8 @@ pub(crate) enum Wpt {
         bound: Bound,
         #[command(flatten)]
         shown: Shown,
-        /// The proof, as `aims wpt new` prints it and the field Workload-Proof-Token carries it
+        /// The proof, as `aims wpt new` prints it: what follows `WPT` in the field Authorization,
+        /// or with `--revision 01` the field Workload-Proof-Token
         file: PathBuf,
     },
 }
@@ -259,13 +260,25 @@ pub(crate) struct Trusted {
     pub(crate) keys: Vec<PathBuf>,
 }
 
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Revision {
+    #[value(name = "02")]
+    Draft02,
+    #[value(name = "01")]
+    Draft01,
+}
+
 /// What a proof is bound to.
 #[derive(Debug, Args)]
 pub(crate) struct Bound {
     /// The target's URI without query and fragment, or a name that both sides agreed upon
     #[arg(long, value_name = "URI")]
     pub(crate) audience: String,
-    /// The OAuth access token of the message
+    /// The revision of draft-ietf-wimse-wpt: 02 puts the proof into Authorization, 01 into
+    /// Workload-Proof-Token
+    #[arg(long, value_enum, default_value_t = Revision::Draft02)]
+    pub(crate) revision: Revision,
+    /// The OAuth access token of the message, with `--revision 01` alone
     #[arg(long, value_name = "FILE")]
     pub(crate) access_token: Option<PathBuf>,
     /// The transaction token of the message
@@ -369,6 +382,7 @@ mod tests {
             "ORIGIN",
             "PROFILE",
             "SCHEME",
+            "REVISION",
             "SECONDS",
             "TEXT",
             "URI",

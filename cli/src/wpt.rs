@@ -10,10 +10,10 @@ use aims_jose::random::SYSTEM;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_wimse_cred::{Identity, WitRules};
-use aims_wimse_wpt::{Binding, WptRules};
+use aims_wimse_wpt::{Binding, Revision, WptRules};
 use zeroize::Zeroizing;
 
-use crate::args::{Bound, Wpt};
+use crate::args::{self, Bound, Wpt};
 use crate::failure::Failure;
 use crate::input::Inputs;
 use crate::time::{at, now};
@@ -22,6 +22,7 @@ use crate::{hint, key, trust, wit};
 
 /// What the files of a binding hold.
 struct Held {
+    revision: Revision,
     access_token: Option<Zeroizing<String>>,
     txn_token: Option<Zeroizing<String>>,
     headers: Vec<(String, Zeroizing<Vec<u8>>)>,
@@ -29,6 +30,16 @@ struct Held {
 
 impl Held {
     fn read(bound: &Bound, inputs: &mut Inputs) -> Result<Self, Failure> {
+        let revision = match bound.revision {
+            args::Revision::Draft01 => Revision::Draft01,
+            args::Revision::Draft02 => Revision::Draft02,
+        };
+        if revision == Revision::Draft02 && bound.access_token.is_some() {
+            return Err(Failure::Usage(
+                "a proof of revision 02 is bound to no access token: give `--revision 01` with \
+                 `--access-token`, or sign the message by `aims httpsig sign`",
+            ));
+        }
         let mut text =
             |path: &Option<PathBuf>| path.as_ref().map(|path| inputs.text(path)).transpose();
         let (access_token, txn_token) = (text(&bound.access_token)?, text(&bound.txn_token)?);
@@ -37,6 +48,7 @@ impl Held {
             headers.push((name.clone(), inputs.bytes(path)?));
         }
         Ok(Self {
+            revision,
             access_token,
             txn_token,
             headers,
@@ -44,7 +56,7 @@ impl Held {
     }
 
     fn binding<'a>(&'a self, audience: &'a str) -> Binding<'a> {
-        let mut binding = Binding::to(audience);
+        let mut binding = Binding::to(audience).revision(self.revision);
         if let Some(token) = &self.access_token {
             binding = binding.access_token(token);
         }
@@ -66,6 +78,7 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             lifetime,
             now: asked,
         } => {
+            let held = Held::read(&bound, inputs)?;
             let text = inputs.text(&wit)?;
             let key = key::signing(&key, inputs)?;
             let (now, algorithm) = (now(asked), key.algorithm());
@@ -79,7 +92,6 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
                 let expires = identity.expires().as_secs();
                 return Err(hint::expired(Failure::from(error), expires, now).of(&wit));
             }
-            let held = Held::read(&bound, inputs)?;
             let lifetime = Duration::from_secs(lifetime);
             let proof = held
                 .binding(&bound.audience)
@@ -94,13 +106,14 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             shown,
             file,
         } => {
+            let held = Held::read(&bound, inputs)?;
             let trust = trust::read(&trusted, inputs)?;
             let now = now(shown.now);
             let text = inputs.text(&wit_file)?;
-            let held = Held::read(&bound, inputs)?;
             let proof = inputs.text(&file)?;
             let wit = wit::verified(&wit_file, &text, &trust, &WitRules::wit(), now)?;
-            let (binding, rules) = (held.binding(&bound.audience), WptRules::default());
+            let binding = held.binding(&bound.audience);
+            let rules = WptRules::default().with_revisions(held.revision.into());
             let _unspent =
                 aims_wimse_wpt::verify(&proof, &wit, &binding, &rules, now).map_err(|error| {
                     hint::token(Failure::from(error), &proof, hint::WPT, now).of(&file)

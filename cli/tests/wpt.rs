@@ -25,7 +25,8 @@ fn verify(audience: &str, more: &str) -> String {
     )
 }
 
-const ALL: &str = "--access-token access --txn-token txn --header content-digest=digest";
+const ALL: &str =
+    "--revision 01 --access-token access --txn-token txn --header content-digest=digest";
 
 /// WPT-01, WPT-05, WPT-06, WPT-07: what was made verifies, in words and in JSON.
 #[test]
@@ -57,16 +58,16 @@ fn a_proof_is_for_its_message() {
     let folder = folder();
     folder.write("wpt", folder.ok(&new(ALL)));
     let [access, txn, digest] = [
-        "--access-token access",
+        "--revision 01 --access-token access",
         "--txn-token txn",
         "--header content-digest=digest",
     ];
     for (audience, bound, code) in [
         ("https://other.example.com/", ALL.to_owned(), "wpt.audience"),
-        (AUDIENCE, format!("{txn} {digest}"), "wpt.ath"),
+        (AUDIENCE, format!("--revision 01 {txn} {digest}"), "wpt.ath"),
         (
             AUDIENCE,
-            format!("--access-token other {txn} {digest}"),
+            format!("--revision 01 --access-token other {txn} {digest}"),
             "wpt.ath",
         ),
         (AUDIENCE, format!("{access} {digest}"), "wpt.tth"),
@@ -135,14 +136,20 @@ fn bad_proofs_are_not_made() {
         assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{bad}");
     }
     assert_eq!(folder.failed(&new("--header x=missing")), "cli.file");
-    assert_eq!(folder.failed(&new("--access-token missing")), "cli.file");
+    assert_eq!(
+        folder.failed(&new("--revision 01 --access-token missing")),
+        "cli.file"
+    );
 }
 
 /// One newline at the end of a file is no part of a token; anything else is.
 #[test]
 fn one_newline_is_stripped() {
     let folder = folder();
-    folder.write("wpt", folder.ok(&new("--access-token access")));
+    folder.write(
+        "wpt",
+        folder.ok(&new("--revision 01 --access-token access")),
+    );
     for (text, passes) in [
         ("2YotnFZFEjr1zCsicMWpAA", true),
         ("2YotnFZFEjr1zCsicMWpAA\n", true),
@@ -151,12 +158,61 @@ fn one_newline_is_stripped() {
         ("2YotnFZFEjr1zCsicMWpAA\r\n", false),
     ] {
         folder.write("access", text);
-        let ran = folder.run(&verify(AUDIENCE, "--access-token access"));
+        let ran = folder.run(&verify(AUDIENCE, "--revision 01 --access-token access"));
         assert_eq!(ran.status == 0, passes, "{text:?}");
     }
 }
 
-/// WIT-01, WPT-01, WPT-05, WPT-06: the token and the proof that the drafts print.
+/// WPT-06, WPT-13: revision 02 is the default and binds no access token; a proof of one revision is
+/// bound to `ath` in that one alone.
+#[test]
+fn the_revision_is_named() {
+    let folder = folder();
+    for more in [
+        "--access-token access",
+        "--revision 02 --access-token access",
+    ] {
+        assert_eq!(folder.failed(&new(more)), "cli.usage", "{more}");
+        assert_eq!(
+            folder.failed(&verify(AUDIENCE, more)),
+            "cli.usage",
+            "{more}"
+        );
+    }
+    for bad in ["--revision 03", "--revision 1", "--revision"] {
+        let ran = folder.run(&new(bad));
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{bad}");
+    }
+    let both = "--txn-token txn --header content-digest=digest";
+    for more in [both.to_owned(), format!("{both} --revision 02")] {
+        folder.write("wpt", folder.ok(&new(&more)));
+        let answer = folder.ok(&verify(AUDIENCE, &format!("{both} --json")));
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let claims = answer.get("claims").unwrap();
+        assert_eq!(claims.get("iat"), Some(&json!(1_800_000_000)));
+        assert_eq!(claims.get("ath"), None);
+    }
+    folder.write("wpt", folder.ok(&new(ALL)));
+    assert!(folder.ok(&verify(AUDIENCE, both)).starts_with("verified"));
+    let in_01 = verify(AUDIENCE, &format!("--revision 01 {both}"));
+    assert_eq!(folder.refused(&in_01), "wpt.ath");
+}
+
+/// WIT-01, WPT-01, WPT-05: the token and the proof that draft-ietf-wimse-wpt-02 prints.
+#[test]
+fn the_published_pair_of_02_verifies() {
+    let folder = Folder::new();
+    folder.write("wit", include_str!("../../testdata/wimse-2026-09/wit.txt"));
+    folder.write("wpt", include_str!("../../testdata/wimse-2026-09/wpt.txt"));
+    let issuer = include_str!("../../testdata/wimse-2026-09/wit-issuer.jwk.json");
+    folder.write("keys.json", format!("{{\"keys\":[{issuer}]}}"));
+    let trusted = "--origin wimse://example.com --keys keys.json --now 1745510000";
+    let proof = format!("wpt verify --wit wit {trusted} --audience {AUDIENCE} wpt");
+    assert!(folder.ok(&proof).starts_with("verified"));
+    assert_eq!(folder.refused(&proof.replace("/path", "/")), "wpt.audience");
+}
+
+/// WIT-01, WPT-01, WPT-05, WPT-06: the token and the proof that draft-ietf-wimse-wpt-01 prints.
 #[test]
 fn the_published_pair_verifies() {
     let folder = Folder::new();
@@ -171,7 +227,7 @@ fn the_published_pair_verifies() {
     let wit = folder.ok(&format!("wit verify {trusted} wit"));
     assert!(wit.contains("wimse://example.com/specific-workload"));
     assert!(wit.contains("2025-04-24T16:35:10Z"));
-    let bound = format!("--audience {AUDIENCE} --access-token access");
+    let bound = format!("--audience {AUDIENCE} --revision 01 --access-token access");
     let proof = format!("wpt verify --wit wit {trusted} {bound} wpt");
     assert!(folder.ok(&proof).starts_with("verified"));
     assert_eq!(folder.refused(&proof.replace("/path", "/")), "wpt.audience");

@@ -2,20 +2,24 @@
 
 use aims_jose::digest::{Hashed, sha256};
 
+use crate::Revision;
+
 /// What a proof is bound to: an audience and the tokens that travel with it. Values, not HTTP, so
-/// that any protocol can carry proofs (WPT-10).
+/// that any protocol can carry proofs.
 ///
 /// Both sides make the same binding: the sender of what it sends, the receiver of its own
-/// configuration and what it received.
+/// configuration and what it received. It is one of draft-ietf-wimse-wpt-02, unless
+/// [`revision`](Self::revision) names another.
 #[derive(Clone)]
 pub struct Binding<'a> {
+    pub(crate) revision: Revision,
     pub(crate) audiences: Vec<&'a str>,
     pub(crate) access_token: Option<Token<'a>>,
     pub(crate) txn_token: Option<Token<'a>>,
     pub(crate) others: Vec<(&'a str, &'a [u8])>,
 }
 
-/// A token, or its SHA-256 where somebody has it.
+/// A token, or its SHA-256 where that is known.
 #[derive(Clone, Copy)]
 pub(crate) enum Token<'a> {
     Text(&'a str),
@@ -32,12 +36,13 @@ impl Token<'_> {
 }
 
 impl<'a> Binding<'a> {
-    /// To this audience: the target URI without query and fragment, or a name that both sides
-    /// agreed upon. On the receiver's side it is configuration, and never taken from the request
-    /// (WPT-02).
+    /// Binds to this audience: the target URI without query and fragment, or a name that both
+    /// sides agreed upon. On the receiver's side it is configuration, and never taken from the
+    /// request (draft-ietf-wimse-wpt §2).
     #[must_use]
     pub fn to(audience: &'a str) -> Self {
         Self {
+            revision: Revision::default(),
             audiences: vec![audience],
             access_token: None,
             txn_token: None,
@@ -45,37 +50,46 @@ impl<'a> Binding<'a> {
         }
     }
 
-    /// Or to this one: for a receiver with several names.
+    /// Sets the revision of the draft. Defaults to [`Revision::Draft02`].
+    #[must_use]
+    pub const fn revision(mut self, revision: Revision) -> Self {
+        self.revision = revision;
+        self
+    }
+
+    /// Accepts this audience too: for a receiver with several names.
     #[must_use]
     pub fn or_to(mut self, audience: &'a str) -> Self {
         self.audiences.push(audience);
         self
     }
 
-    /// With this OAuth access token (`ath`).
+    /// Binds this OAuth access token by `ath`, in [`Revision::Draft01`] alone: a proof of
+    /// draft-ietf-wimse-wpt-02 is neither made nor accepted for such a binding. There an agent that
+    /// needs a token and a proof uses HTTP message signatures, which cover `authorization`.
     #[must_use]
     pub const fn access_token(mut self, token: &'a str) -> Self {
         self.access_token = Some(Token::Text(token));
         self
     }
 
-    /// The same with a token that was hashed already.
+    /// As [`access_token`](Self::access_token), with a token that was hashed already.
     #[must_use]
     pub const fn access_token_hashed(mut self, token: &Hashed<'_>) -> Self {
         self.access_token = Some(Token::Sha256(*token.sha256()));
         self
     }
 
-    /// With this transaction token (`tth`).
+    /// Binds this transaction token by `tth`.
     #[must_use]
     pub const fn txn_token(mut self, token: &'a str) -> Self {
         self.txn_token = Some(Token::Text(token));
         self
     }
 
-    /// With this header field (`oth`): its name in lower case and its value. The receiver names
+    /// Binds this header field by `oth`: its name in lower case and its value. The receiver names
     /// each field that it uses and understands; the proof then must cover it, and must cover no
-    /// other (WPT-07).
+    /// other.
     #[must_use]
     pub fn header(mut self, name: &'a str, value: &'a [u8]) -> Self {
         self.others.push((name, trimmed(value)));
@@ -86,6 +100,7 @@ impl<'a> Binding<'a> {
 impl std::fmt::Debug for Binding<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Binding")
+            .field("revision", &self.revision)
             .field("audiences", &self.audiences)
             .field("access_token", &self.access_token.is_some())
             .field("txn_token", &self.txn_token.is_some())

@@ -1,5 +1,7 @@
 //! Why a proof is refused.
 
+use crate::Revision;
+
 /// A workload proof token was refused, or could not be made.
 ///
 /// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
@@ -10,40 +12,64 @@ pub enum Error {
     /// times is wrong.
     #[error("workload proof token")]
     Wpt(#[source] aims_jose::Error),
-    /// `aud` is not what this receiver is configured to be (WPT-02).
+    /// `aud` is not what this receiver is configured to be.
     #[error("the proof is for another audience")]
     Audience,
-    /// `wth` is not the hash of the WIT that came with it (WPT-05).
+    /// `wth` is not the hash of the WIT that came with it.
     #[error("`wth` is not the hash of this WIT")]
     WitHash,
     /// `ath` is missing, or not the hash of the access token, or is there without an access token
-    /// (WPT-06).
+    ///.
     #[error("`ath` does not fit the access token")]
     AccessTokenHash,
     /// `tth` is missing, or not the hash of the transaction token, or is there without one
-    /// (WPT-06).
+    ///.
     #[error("`tth` does not fit the transaction token")]
     TxnTokenHash,
     /// `oth` does not cover a field, has another hash, or names a field that is not there or not
-    /// understood (WPT-07).
+    /// understood.
     #[error("`oth` does not fit the other fields")]
     OtherHash,
-    /// The proof was seen before, or the memory of proofs refuses (WPT-04).
+    /// The binding holds an access token, which draft-ietf-wimse-wpt-02 cannot bind.
+    #[error(
+        "a proof of draft-ietf-wimse-wpt-02 does not go with an access token: use HTTP message \
+         signatures for both, or configure `Revision::Draft01` on both sides"
+    )]
+    AccessToken,
+    /// The proof is of a revision that this receiver does not accept.
+    #[error(
+        "a workload proof token of draft-ietf-wimse-wpt-{}, which is not accepted here",
+        found.as_str()
+    )]
+    Revision {
+        /// The revision of the proof.
+        found: Revision,
+    },
+    /// The request has `Authorization: WPT` and `Workload-Proof-Token`.
+    #[error("the request has a proof in `authorization` and another in `workload-proof-token`")]
+    BothForms,
+    /// The request to which a proof is to be added has an `Authorization` field already.
+    #[error(
+        "the request has an `Authorization` field, where the proof would go: remove it, or prove \
+         the request by an HTTP message signature"
+    )]
+    Authorization,
+    /// The proof was seen before, or the memory of proofs refuses.
     #[error("the proof cannot be spent")]
     Replay(#[source] aims_replay::Error),
-    /// One of the two header fields is there without the other (WIT-06, WPT-08).
+    /// One of the two header fields is there without the other.
     #[error("the field `{field}` is missing")]
     FieldMissing {
-        /// Its name, in lower case.
+        /// Its name, in lower case; `authorization: WPT` for the proof of draft-ietf-wimse-wpt-02.
         field: &'static str,
     },
-    /// The field occurs more than once, or holds several values (WIT-06, WPT-08).
+    /// The field occurs more than once, or holds several values.
     #[error("the field `{field}` occurs more than once")]
     FieldRepeated {
         /// Its name, in lower case.
         field: &'static str,
     },
-    /// The field's value is not three parts of base64url (WPT-08).
+    /// The field's value is not three parts of base64url.
     #[error("the field `{field}` does not hold a compact JWT")]
     FieldSyntax {
         /// Its name, in lower case.
@@ -76,6 +102,10 @@ impl Error {
         Self::AccessTokenHash => Mismatch "wpt.ath",
         Self::TxnTokenHash => Mismatch "wpt.tth",
         Self::OtherHash => Mismatch "wpt.oth",
+        Self::AccessToken => Configuration "wpt.access_token",
+        Self::Revision { .. } => Mismatch "wpt.revision",
+        Self::BothForms => Malformed "wpt.both_forms",
+        Self::Authorization => Configuration "wpt.authorization",
         Self::FieldMissing { .. } => Malformed "wpt.field_missing",
         Self::FieldRepeated { .. } => Malformed "wpt.field_repeated",
         Self::FieldSyntax { .. } => Malformed "wpt.field_syntax",

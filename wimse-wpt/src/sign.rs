@@ -12,12 +12,13 @@ use aims_jose::time::{self, UnixTime};
 use serde::Serialize;
 
 use crate::binding::Token;
-use crate::{Binding, Error, TYP};
+use crate::{Binding, Error, TYP, revision};
 
 #[derive(Serialize)]
 struct Claims<'a> {
     aud: &'a str,
     exp: u64,
+    iat: u64,
     jti: String,
     wth: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,11 +32,12 @@ struct Claims<'a> {
 impl Binding<'_> {
     /// Prepares the proof that goes with this WIT: what is left to do is to sign it with the WIT's
     /// key, whose algorithm this is. The lifetime is in whole seconds, from 1 s to 5 min; a minute
-    /// is ample. `jti` is drawn with 128 bits (WPT-04).
+    /// is ample. `iat` is `now`, and `jti` is drawn with 128 bits.
     ///
     /// # Errors
     ///
-    /// `wpt.prepare`; those of the random source.
+    /// `wpt.prepare`; `wpt.access_token` for a binding that its revision cannot express; those of
+    /// the random source.
     pub fn prepare(
         &self,
         wit: &str,
@@ -45,6 +47,7 @@ impl Binding<'_> {
         now: UnixTime,
     ) -> Result<SigningInput, Error> {
         let refused = |reason| Err(Error::Prepare { reason });
+        revision::check(self)?;
         let &[aud] = self.audiences.as_slice() else {
             return refused("a proof is for one audience");
         };
@@ -70,6 +73,7 @@ impl Binding<'_> {
         let claims = Claims {
             aud,
             exp: time::after(now, lifetime).as_secs(),
+            iat: now.as_secs(),
             jti: random::id128(random).map_err(Error::Wpt)?,
             wth: sha256_base64url(wit),
             ath: self.access_token.map(hash),

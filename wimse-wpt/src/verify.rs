@@ -14,19 +14,21 @@ use aims_wimse_cred::Wit;
 use serde::Deserialize;
 
 use crate::binding::Token;
-use crate::{Binding, Error, TYP};
+use crate::{Binding, Error, Revision, Revisions, TYP, revision};
 
 /// What is asked of a proof, beside its binding.
 #[derive(Clone, Copy, Debug)]
 pub struct WptRules {
+    revisions: Revisions,
     times: TimeRules,
     max_len: usize,
 }
 
 impl Default for WptRules {
-    /// An `exp` at most 5 min ahead (WPT-03), 30 s of skew, 8 KiB.
+    /// draft-ietf-wimse-wpt-02 alone, an `exp` at most 5 min ahead, 30 s of skew, 8 KiB.
     fn default() -> Self {
         Self {
+            revisions: Revisions::default(),
             times: TimeRules::new().with_max_lifetime(Duration::from_secs(300)),
             max_len: 8 * 1024,
         }
@@ -34,21 +36,35 @@ impl Default for WptRules {
 }
 
 impl WptRules {
-    /// Another skew.
+    /// Sets the revisions of the draft that are accepted. Defaults to
+    /// [`DRAFT_02`](Revisions::DRAFT_02) alone.
+    #[must_use]
+    pub const fn with_revisions(mut self, revisions: Revisions) -> Self {
+        self.revisions = revisions;
+        self
+    }
+
+    /// The revisions of the draft that are accepted.
+    #[must_use]
+    pub const fn revisions(&self) -> Revisions {
+        self.revisions
+    }
+
+    /// Sets the skew.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.times = self.times.with_skew(skew);
         self
     }
 
-    /// Another limit to how far ahead `exp` may be, in whole seconds.
+    /// Sets how far ahead `exp` may be, in whole seconds.
     #[must_use]
     pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.times = self.times.with_max_lifetime(most);
         self
     }
 
-    /// Another limit to the length of the text, in bytes.
+    /// Sets the greatest length of the text, in bytes.
     #[must_use]
     pub const fn with_max_len(mut self, most: usize) -> Self {
         self.max_len = most;
@@ -71,23 +87,23 @@ struct Claims<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
     wth: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
-    ath: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
     tth: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "present")]
     oth: Option<BTreeMap<Text<'a>, Text<'a>>>,
 }
 
 /// Verifies a proof against the WIT that came with it: `typ`, `alg` equal to `cnf.jwk.alg`, the
-/// signature by the WIT's key, `exp`, `wth`, and the binding: `aud`, and `ath`, `tth` and `oth`
-/// exactly where the tokens are there (draft-ietf-wimse-wpt §2). Unknown claims are ignored
-/// (WPT-09).
+/// signature by the WIT's key, `exp`, `wth`, and the binding: `aud`, and `tth` and `oth` exactly
+/// where the tokens are there (draft-ietf-wimse-wpt §2), in [`Revision::Draft01`] also `ath`.
+/// Unknown claims are ignored, and `ath` is one in [`Revision::Draft02`].
 ///
 /// It is not yet spent: only [`UnspentWpt::spend`] gives the proof.
 ///
 /// # Errors
 ///
-/// The codes `wpt.…`; for a malformed token those of `jose`.
+/// The codes `wpt.…`; for a malformed token those of `jose`. `wpt.revision` and `wpt.access_token`
+/// are mistakes of the caller: the binding is of a revision that the rules do not accept, or holds
+/// an access token that its revision cannot bind.
 pub fn verify(
     text: &str,
     wit: &Wit,
@@ -95,9 +111,14 @@ pub fn verify(
     rules: &WptRules,
     now: UnixTime,
 ) -> Result<UnspentWpt, Error> {
+    let found = binding.revision;
+    if !rules.revisions.accepts(found) {
+        return Err(Error::Revision { found });
+    }
+    revision::check(binding)?;
     let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Wpt)?;
     token.header().expect_typ(TYP).map_err(Error::Wpt)?;
-    // The key was prepared for `cnf.jwk.alg` alone, so no other `alg` passes (WPT-01).
+    // The key was prepared for `cnf.jwk.alg` alone, so no other `alg` passes.
     let verified = token.verify(wit.key()).map_err(Error::Wpt)?;
     let claims: Claims<'_> = verified.claims().map_err(Error::Wpt)?;
     let aud = required(claims.aud, "aud").map_err(Error::Wpt)?;
@@ -114,7 +135,8 @@ pub fn verify(
     if wth.as_str() != base64url::encode(wit.hash()) {
         return Err(Error::WitHash);
     }
-    if !is_hash_of(claims.ath.as_ref(), binding.access_token) {
+    let ath = revision::ath(&verified, found)?;
+    if !is_hash_of(ath.as_ref(), binding.access_token) {
         return Err(Error::AccessTokenHash);
     }
     if !is_hash_of(claims.tth.as_ref(), binding.txn_token) {
@@ -125,13 +147,14 @@ pub fn verify(
         key: ReplayKey::new("wpt", wit.id().as_str(), &[jti.as_str()]),
         skew: rules.times.skew(),
         proof: WptProof {
+            revision: found,
             wit: wit.clone(),
             expires: exp.into(),
         },
     })
 }
 
-/// There exactly when the token is there, and its hash (WPT-06).
+/// There exactly when the token is there, and its hash.
 fn is_hash_of(claimed: Option<&Text<'_>>, token: Option<Token<'_>>) -> bool {
     match (claimed, token) {
         (None, None) => true,
@@ -140,7 +163,7 @@ fn is_hash_of(claimed: Option<&Text<'_>>, token: Option<Token<'_>>) -> bool {
     }
 }
 
-/// WPT-07: the same fields, with the same values.
+/// The same fields, with the same values.
 fn check_others(
     claimed: Option<&BTreeMap<Text<'_>, Text<'_>>>,
     others: &[(&str, &[u8])],
@@ -167,8 +190,7 @@ pub struct UnspentWpt {
 }
 
 impl UnspentWpt {
-    /// Spends the proof's `jti`, scoped to its sender (WPT-04). It is remembered until `exp` plus
-    /// the skew.
+    /// Spends the proof's `jti`, scoped to its sender. It is remembered until `exp` plus the skew.
     ///
     /// # Errors
     ///
@@ -185,11 +207,18 @@ impl UnspentWpt {
 /// tokens, and for the first time.
 #[derive(Clone, Debug)]
 pub struct WptProof {
+    revision: Revision,
     wit: Wit,
     expires: UnixTime,
 }
 
 impl WptProof {
+    /// The revision of the draft by which the proof was accepted.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        self.revision
+    }
+
     /// The credential whose key was proven.
     #[must_use]
     pub const fn wit(&self) -> &Wit {

@@ -6,8 +6,8 @@ use aims_jose::alg::Algorithm;
 use aims_jose::base64url;
 use aims_jose::digest::{sha256, sha256_base64url};
 use aims_jose::random::{SYSTEM, SecureRandom};
-use aims_wimse_wpt::{Binding, Error};
-use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code, sign_raw};
+use aims_wimse_wpt::{Binding, Error, Revision, Revisions, WptRules};
+use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code, draft01, sign_raw};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::time::Duration;
@@ -60,9 +60,9 @@ fn token_hashes_are_checked() {
     let agent = agent();
     let token = "2YotnFZFEjr1zCsicMWpAA";
     let (bare, access, txn) = (
-        Binding::to(AUDIENCE),
-        Binding::to(AUDIENCE).access_token(token),
-        Binding::to(AUDIENCE).txn_token(token),
+        draft01(),
+        draft01().access_token(token),
+        draft01().txn_token(token),
     );
     let cases = [
         ("ath", &access, &txn, "wpt.ath"),
@@ -83,11 +83,58 @@ fn token_hashes_are_checked() {
     }
 }
 
+/// WPT-06, WPT-09: in draft-ietf-wimse-wpt-02 `ath` is an unknown claim, ignored whatever its
+/// value, and no access token is bound: neither is such a proof made, nor does one verify.
+#[test]
+fn draft_02_knows_no_access_token() {
+    let agent = agent();
+    let plain = Binding::to(AUDIENCE);
+    for ath in [json!(sha256_base64url("a")), json!(7), json!(null)] {
+        assert_eq!(with(&agent, &plain, &json!({"ath": ath})), "ok", "{ath}");
+    }
+    let token = plain.clone().access_token("a");
+    let hashed = json!({"ath": sha256_base64url("a")});
+    for claims in [&json!({}), &hashed] {
+        assert_eq!(with(&agent, &token, claims), "wpt.access_token");
+    }
+    let minute = Duration::from_secs(60);
+    assert_eq!(prepare(&token, minute, SYSTEM), "wpt.access_token");
+    assert_eq!(prepare(&draft01().access_token("a"), minute, SYSTEM), "ok");
+}
+
+/// WPT-13: a receiver accepts the revisions that it is configured with, and by default -02 alone.
+#[test]
+fn revisions_are_configured() {
+    let agent = agent();
+    let proof = agent.proof(&json!({}));
+    for (rules, draft02, draft01) in [
+        (WptRules::default(), "ok", "wpt.revision"),
+        (of(Revisions::DRAFT_02), "ok", "wpt.revision"),
+        (of(Revisions::DRAFT_01), "wpt.revision", "ok"),
+        (of(Revisions::BOTH), "ok", "ok"),
+    ] {
+        for (revision, expected) in [(Revision::Draft02, draft02), (Revision::Draft01, draft01)] {
+            let binding = Binding::to(AUDIENCE).revision(revision);
+            let verified = aims_wimse_wpt::verify(&proof, &agent.wit, &binding, &rules, at(NOW));
+            assert_eq!(code(verified), expected, "{rules:?} {revision:?}");
+        }
+        assert!(rules.revisions().accepts(rules.revisions().newest()));
+    }
+    for revision in [Revision::Draft01, Revision::Draft02] {
+        assert_eq!(Revisions::from(revision).newest(), revision);
+    }
+    assert_eq!(Revisions::BOTH.newest(), Revision::default());
+}
+
+fn of(revisions: Revisions) -> WptRules {
+    WptRules::default().with_revisions(revisions)
+}
+
 /// WPT-06: with both tokens, each hash is for its own.
 #[test]
 fn token_hashes_are_not_swapped() {
     let agent = agent();
-    let both = Binding::to(AUDIENCE).access_token("a").txn_token("t");
+    let both = draft01().access_token("a").txn_token("t");
     let (ath, tth) = (sha256_base64url("a"), sha256_base64url("t"));
     assert_eq!(with(&agent, &both, &json!({"ath": ath, "tth": tth})), "ok");
     assert_eq!(
@@ -211,6 +258,7 @@ fn ids_are_drawn() {
         let claims: Value = serde_json::from_slice(&base64url::decode(payload).unwrap()).unwrap();
         let id = claims.get("jti").and_then(Value::as_str).unwrap();
         assert_eq!((id.len(), claims.get("iss")), (22, None));
+        assert_eq!(claims.get("iat"), Some(&json!(NOW)));
         assert!(seen.insert(id.to_owned()), "twice");
     }
     let other = good.prepare(&agent.text, Algorithm::Es384, minute, SYSTEM, at(NOW));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use aims_jose::Error as Jose;
 use aims_jose::alg::Algorithm;
-use aims_wimse_wpt::Error;
+use aims_wimse_wpt::{Error, Revision};
 
 /// Each variant, and each error of `jose` that has a name of its own here.
 fn all() -> Vec<Error> {
@@ -28,6 +28,12 @@ fn all() -> Vec<Error> {
         Error::AccessTokenHash,
         Error::TxnTokenHash,
         Error::OtherHash,
+        Error::AccessToken,
+        Error::Revision {
+            found: Revision::Draft01,
+        },
+        Error::BothForms,
+        Error::Authorization,
         Error::FieldMissing { field },
         Error::FieldRepeated { field },
         Error::FieldSyntax { field },

@@ -1,13 +1,14 @@
-//! The two header fields.
+//! The header fields, with the proof in the form of draft-ietf-wimse-wpt-01; `authorization.rs` has
+//! that of -02.
 
 #![cfg(feature = "http")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use aims_wimse_wpt::Error;
 use aims_wimse_wpt::fields::{
     MAX_FIELD_LEN, Presented, TXN_TOKEN, WORKLOAD_IDENTITY_TOKEN, WORKLOAD_PROOF_TOKEN, apply,
     audience, txn_token,
 };
+use aims_wimse_wpt::{Error, Revision, Revisions};
 use http::Uri;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
@@ -28,7 +29,7 @@ fn code<T>(result: Result<T, Error>) -> &'static str {
 }
 
 fn find(fields: &[(&HeaderName, &[u8])]) -> &'static str {
-    code(Presented::find(&headers(fields)))
+    code(Presented::find(&headers(fields), Revisions::DRAFT_01))
 }
 
 /// WIT-06, WPT-08: what was applied is found, in place of what was there, and is sensitive.
@@ -39,8 +40,8 @@ fn found_as_applied() {
         (&WORKLOAD_IDENTITY_TOKEN, b"old.old.old"),
         (&WORKLOAD_PROOF_TOKEN, b"old.old.old"),
     ]);
-    apply(&mut all, WIT, WPT).unwrap();
-    let found = Presented::find(&all).unwrap().unwrap();
+    apply(&mut all, WIT, WPT, Revision::Draft01).unwrap();
+    let found = Presented::find(&all, Revisions::DRAFT_01).unwrap().unwrap();
     assert_eq!((found.wit(), found.wpt()), (WIT, WPT));
     assert_eq!(all.len(), 2);
     assert!(all.values().all(HeaderValue::is_sensitive));
@@ -61,8 +62,16 @@ fn bad_text_is_not_applied() {
         "a.b.c=",
         "ä.b.c",
     ] {
-        assert_eq!(code(apply(&mut all, bad, WPT)), "wpt.field_syntax", "{bad}");
-        assert_eq!(code(apply(&mut all, WIT, bad)), "wpt.field_syntax", "{bad}");
+        assert_eq!(
+            code(apply(&mut all, bad, WPT, Revision::Draft01)),
+            "wpt.field_syntax",
+            "{bad}"
+        );
+        assert_eq!(
+            code(apply(&mut all, WIT, bad, Revision::Draft01)),
+            "wpt.field_syntax",
+            "{bad}"
+        );
         assert!(all.is_empty());
     }
 }
@@ -71,14 +80,22 @@ fn bad_text_is_not_applied() {
 #[test]
 fn both_or_neither() {
     let (wit, wpt) = (WIT.as_bytes(), WPT.as_bytes());
-    assert!(Presented::find(&HeaderMap::new()).unwrap().is_none());
+    assert!(
+        Presented::find(&HeaderMap::new(), Revisions::DRAFT_01)
+            .unwrap()
+            .is_none()
+    );
     let bearer = headers(&[(&AUTHORIZATION, b"Bearer eyJh.eyJi.wit-_")]);
-    assert!(Presented::find(&bearer).unwrap().is_none());
+    assert!(
+        Presented::find(&bearer, Revisions::DRAFT_01)
+            .unwrap()
+            .is_none()
+    );
     for (one, missing) in [
         ((&WORKLOAD_IDENTITY_TOKEN, wit), "workload-proof-token"),
         ((&WORKLOAD_PROOF_TOKEN, wpt), "workload-identity-token"),
     ] {
-        let error = Presented::find(&headers(&[one])).unwrap_err();
+        let error = Presented::find(&headers(&[one]), Revisions::DRAFT_01).unwrap_err();
         assert_eq!(error.code(), "wpt.field_missing");
         assert!(error.to_string().contains(missing), "{error}");
     }
@@ -235,7 +252,7 @@ proptest! {
                 all.append(name, value);
             }
         }
-        if let Ok(Some(found)) = Presented::find(&all) {
+        if let Ok(Some(found)) = Presented::find(&all, Revisions::DRAFT_01) {
             prop_assert_eq!((found.wit(), found.wpt()), (wit.as_str(), wpt.as_str()));
             prop_assert!(found.wit().split('.').count() == 3 && found.wpt().split('.').count() == 3);
         }

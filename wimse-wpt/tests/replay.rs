@@ -11,8 +11,8 @@ use std::thread;
 use aims_jose::alg::Algorithm;
 use aims_jose::time::{Skew, UnixTime};
 use aims_replay::{ReplayCache, ReplayKey, ReplayStore};
-use aims_wimse_wpt::{Binding, WptRules};
-use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code};
+use aims_wimse_wpt::{Binding, Revisions, WptRules};
+use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code, draft01};
 use serde_json::json;
 
 const OTHER: &str = "spiffe://example.org/other";
@@ -34,7 +34,8 @@ impl ReplayStore for Asked {
 }
 
 fn spend(agent: &Agent, proof: &str, store: &dyn ReplayStore, now: u64) -> &'static str {
-    let (binding, rules) = (Binding::to(AUDIENCE), WptRules::default());
+    let (binding, rules) = (draft01(), WptRules::default());
+    let rules = rules.with_revisions(Revisions::DRAFT_01);
     let verified = aims_wimse_wpt::verify(proof, &agent.wit, &binding, &rules, at(now));
     code(verified.and_then(|unspent| unspent.spend(store, at(now))))
 }

@@ -10,7 +10,7 @@ use aims_jose::provider::{AWS_LC, RUSTCRYPTO};
 use aims_jose::random::SYSTEM;
 use aims_jose::time::Skew;
 use aims_wimse_wpt::{Binding, WptRules};
-use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code, sign, sign_raw};
+use common::{AGENT, AUDIENCE, Agent, NOW, agent, at, code, draft01, sign, sign_raw};
 use proptest::prelude::*;
 use serde_json::json;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn a_good_proof_verifies() {
         Algorithm::EdDsa,
     ] {
         let agent = Agent::new(AGENT, algorithm);
-        let binding = Binding::to(AUDIENCE)
+        let binding = draft01()
             .access_token("2YotnFZFEjr1zCsicMWpAA")
             .txn_token("transaction")
             .header("content-digest", b"sha-256=:YQ==:");

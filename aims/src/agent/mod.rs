@@ -18,7 +18,7 @@ use aims_oauth_client::TokenSource;
 use aims_oauth_wire::bearer::Bearer;
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_wimse_cred::IdentitySource;
-use aims_wimse_wpt::{Binding, fields};
+use aims_wimse_wpt::{Binding, Revision, fields};
 pub use error::Error;
 use http::header::HeaderMap;
 use http::{Request, Uri};
@@ -37,6 +37,7 @@ pub struct Agent(Arc<Inner>);
 struct Inner {
     source: Arc<dyn IdentitySource>,
     lifetime: Duration,
+    revision: Revision,
     method: ProofMethod,
     responses: Option<SignedResponses>,
     tokens: Vec<Authorization>,
@@ -59,6 +60,7 @@ struct Authorization {
 pub struct AgentBuilder {
     source: Arc<dyn IdentitySource>,
     lifetime: Duration,
+    revision: Revision,
     method: ProofMethod,
     responses: Option<SignedResponses>,
     tokens: Vec<Authorization>,
@@ -73,6 +75,7 @@ impl Agent {
         AgentBuilder {
             source: Arc::new(source),
             lifetime: Duration::from_secs(60),
+            revision: Revision::Draft01,
             method: ProofMethod::default(),
             responses: None,
             tokens: Vec::new(),
@@ -109,8 +112,11 @@ impl Agent {
         let identity = inner.source.identity(now)?;
         let audience = fields::audience(target)?;
         let proof = {
-            let mut binding = Binding::to(&audience);
-            if let Some(token) = bearer(headers)? {
+            let mut binding = Binding::to(&audience).revision(inner.revision);
+            // In -02 the proof takes this field, which `apply` refuses to overwrite.
+            if inner.revision == Revision::Draft01
+                && let Some(token) = bearer(headers)?
+            {
                 binding = binding.access_token(token);
             }
             if let Some(token) = fields::txn_token(headers)? {
@@ -122,7 +128,8 @@ impl Agent {
             let input = binding.prepare(wit, algorithm, inner.lifetime, inner.random, now)?;
             input.sign(signer.as_ref()).map_err(Error::Sign)?
         };
-        fields::apply(headers, identity.wit().expose(), proof.expose())?;
+        let wit = identity.wit().expose();
+        fields::apply(headers, wit, proof.expose(), inner.revision)?;
         self.trace(headers);
         Ok(())
     }
@@ -198,6 +205,14 @@ impl AgentBuilder {
         self
     }
 
+    /// Sets the revision of draft-ietf-wimse-wpt by which WPTs are made. With
+    /// [`Revision::Draft02`] a request that has an `Authorization` field is refused
+    /// (`wpt.authorization`): a token and a proof go together by an HTTP signature.
+    pub const fn wpt_revision(mut self, revision: Revision) -> Self {
+        self.revision = revision;
+        self
+    }
+
     /// How long a proof is good, from 1 s to 5 min; a minute unless said.
     pub const fn proof_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
@@ -229,6 +244,7 @@ impl AgentBuilder {
         Ok(Agent(Arc::new(Inner {
             source: self.source,
             lifetime: self.lifetime,
+            revision: self.revision,
             method: self.method,
             responses: self.responses,
             tokens: self.tokens,

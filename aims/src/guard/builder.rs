@@ -8,7 +8,7 @@ use aims_oauth_wire::metadata::ResourceMetadata;
 use aims_oauth_wire::names::{Endpoint, Resource};
 use aims_replay::{ReplayCache, ReplayStore};
 use aims_wimse_cred::{TrustStore, WitCache, WitRules};
-use aims_wimse_wpt::WptRules;
+use aims_wimse_wpt::{Revisions, WptRules};
 use http::header::HeaderName;
 
 use super::HttpSignatures;
@@ -145,7 +145,7 @@ impl Guard {
             requirements: Requirements::new(),
             replay: None,
             wit: WitRules::wit(),
-            wpt: WptRules::default(),
+            wpt: WptRules::default().with_revisions(Revisions::BOTH),
             skew: None,
             signatures: None,
             capacity: 10_000,

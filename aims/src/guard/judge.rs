@@ -6,8 +6,10 @@ use aims_jose::time::UnixTime;
 use aims_oauth_rs::{AccessToken, BindingFailure, ProvenKey, bearer_token};
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
-use aims_wimse_wpt::fields::{Presented, WORKLOAD_PROOF_TOKEN, txn_token, workload_identity_token};
-use aims_wimse_wpt::{Binding, UnspentWpt};
+use aims_wimse_wpt::fields::{
+    Presented, Proof, txn_token, workload_identity_token, workload_proof_token,
+};
+use aims_wimse_wpt::{Binding, Revision, Revisions, UnspentWpt};
 use http::header::HeaderMap;
 use http::request::Parts;
 
@@ -82,7 +84,7 @@ impl Refused {
 /// The texts that a request brings. Nothing of them is verified.
 struct Brought<'a> {
     wit: Option<&'a str>,
-    wpt: Option<&'a str>,
+    wpt: Option<Proof<'a>>,
     signed: bool,
     token: Option<Hashed<'a>>,
     txn_token: Option<&'a str>,
@@ -235,16 +237,23 @@ impl Guard {
     /// Finds what the request brings, within limits, before any cryptography.
     fn read<'a>(&self, headers: &'a HeaderMap, part: Part) -> Result<Brought<'a>, Refused> {
         let inner = &*self.inner;
-        let token = bearer_token(headers, inner.max_token).map_err(|error| self.token(&error))?;
         let signed = inner.may_be_signed(headers, part);
-        let (wit, wpt) = presented(headers, signed).map_err(|error| match error {
-            aims_wimse_wpt::Error::FieldMissing { .. }
-                if headers.contains_key("signature-input") =>
-            {
-                signature_not_accepted()
-            }
-            error => wpt_refused(&error),
-        })?;
+        let proof = workload_proof_token(headers, inner.wpt.revisions());
+        // The field of such a proof holds no token (draft-ietf-wimse-wpt-02).
+        let in_authorization = |proof: &Proof<'_>| proof.revision() == Revision::Draft02;
+        let token = match &proof {
+            Ok(Some(proof)) if in_authorization(proof) => None,
+            _ => bearer_token(headers, inner.max_token).map_err(|error| self.token(&error))?,
+        };
+        let (wit, wpt) =
+            presented(headers, inner.wpt.revisions(), signed).map_err(|error| match error {
+                aims_wimse_wpt::Error::FieldMissing { .. }
+                    if headers.contains_key("signature-input") =>
+                {
+                    signature_not_accepted()
+                }
+                error => wpt_refused(&error),
+            })?;
         let txn_token = txn_token(headers).map_err(|error| wpt_refused(&error))?;
         Ok(Brought {
             wit,
@@ -346,7 +355,7 @@ impl Guard {
 impl Inner {
     fn wpt(
         &self,
-        text: &str,
+        proof: Proof<'_>,
         wit: &Wit,
         brought: &Brought<'_>,
         request: &Parts,
@@ -367,6 +376,7 @@ impl Inner {
                     .fold(Binding::to(first), |binding, name| binding.or_to(name))
             }
         };
+        binding = binding.revision(proof.revision());
         if let Some(token) = &brought.token {
             binding = binding.access_token_hashed(token);
         }
@@ -382,7 +392,7 @@ impl Inner {
                 return Err(wpt_refused(&aims_wimse_wpt::Error::OtherHash));
             }
         }
-        aims_wimse_wpt::verify(text, wit, &binding, &self.wpt, now)
+        aims_wimse_wpt::verify(proof.text(), wit, &binding, &self.wpt, now)
             .map_err(|error| wpt_refused(&error))
     }
 
@@ -401,13 +411,14 @@ impl Inner {
 /// The WIT and the WPT: both, or neither, or the WIT alone where a signature may be the proof.
 fn presented(
     headers: &HeaderMap,
+    accepted: Revisions,
     signed: bool,
-) -> Result<(Option<&str>, Option<&str>), aims_wimse_wpt::Error> {
-    if signed && !headers.contains_key(WORKLOAD_PROOF_TOKEN) {
+) -> Result<(Option<&str>, Option<Proof<'_>>), aims_wimse_wpt::Error> {
+    if signed && workload_proof_token(headers, accepted)?.is_none() {
         return Ok((workload_identity_token(headers)?, None));
     }
-    let presented = Presented::find(headers)?;
-    Ok(presented.map_or((None, None), |it| (Some(it.wit()), Some(it.wpt()))))
+    let presented = Presented::find(headers, accepted)?;
+    Ok(presented.map_or((None, None), |it| (Some(it.wit()), Some(it.proof()))))
 }
 
 /// The token must be the agent's own: bound to the key that was proven, or issued to the identifier
@@ -521,7 +532,7 @@ fn fingerprints(brought: &Brought<'_>, seen: &Seen) -> Fingerprints {
         wit: brought
             .wit
             .map(|text| wit.map_or_else(|| of(text), Fingerprint::of_sha256)),
-        wpt: brought.wpt.map(of),
+        wpt: brought.wpt.map(|proof| of(proof.text())),
         access_token: brought.token.as_ref().map(Hashed::fingerprint),
         txn_token: brought.txn_token.map(of),
     }

@@ -18,7 +18,7 @@ use aims::jose::random;
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::IssuerStore;
 use aims::record::{Event, Record};
-use aims::wpt::{Binding, fields};
+use aims::wpt::{Binding, Revision, fields};
 use aims::{Guard, Principal, Refusal};
 use http::Request;
 use http::request::Parts;
@@ -123,6 +123,7 @@ pub(crate) fn bundle(id: &str, key: &SigningKey, sequence: u64) -> Bundle {
 impl Agent {
     /// A WPT for a call, with what it is bound to.
     pub(crate) fn wpt(&self, binding: &Binding<'_>) -> String {
+        let binding = binding.clone().revision(Revision::Draft01);
         let wit = self.wit.expose();
         let algorithm = self.key.public_jwk().algorithm().unwrap();
         let minute = Duration::from_secs(60);
@@ -146,7 +147,7 @@ impl Agent {
 
 pub(crate) fn proven(wit: &str, wpt: &str, token: Option<&str>) -> Parts {
     let mut request = bare();
-    fields::apply(&mut request.headers, wit, wpt).unwrap();
+    fields::apply(&mut request.headers, wit, wpt, Revision::Draft01).unwrap();
     if let Some(token) = token {
         let value = format!("Bearer {token}").parse().unwrap();
         request.headers.insert("authorization", value);

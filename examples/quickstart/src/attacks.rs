@@ -13,7 +13,7 @@ use aims::jose::time::UnixTime;
 use aims::jose::{base64url, random};
 use aims::oauth_client::TokenSource;
 use aims::oauth_wire::names::Resource;
-use aims::wpt::{Binding, fields};
+use aims::wpt::{Binding, Revision, fields};
 use http::Request;
 use http::header::{AUTHORIZATION, HeaderMap};
 
@@ -216,7 +216,7 @@ fn proven(
         .get(AUTHORIZATION)
         .map(|value| value.to_str())
         .transpose()?;
-    let mut binding = Binding::to(audience);
+    let mut binding = Binding::to(audience).revision(Revision::Draft01);
     if let Some(token) = token.and_then(|value| value.strip_prefix("Bearer ")) {
         binding = binding.access_token(token);
     }
@@ -229,7 +229,8 @@ fn proven(
         world::now(),
     )?;
     let wpt = input.sign(signer)?;
-    fields::apply(request.headers_mut(), wit.expose(), wpt.expose())?;
+    let headers = request.headers_mut();
+    fields::apply(headers, wit.expose(), wpt.expose(), Revision::Draft01)?;
     Ok(request)
 }
 

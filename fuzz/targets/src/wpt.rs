@@ -5,7 +5,7 @@ use std::time::Duration;
 use aims_jose::jws::Unverified;
 use aims_wimse_cred::{Wit, WitRules};
 use aims_wimse_wpt::fields::{self, Presented};
-use aims_wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
+use aims_wimse_wpt::{Binding, Error, Revision, Revisions, UnspentWpt, WptRules};
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::request::Parts;
 use http::{HeaderMap, Request};
@@ -17,14 +17,17 @@ use crate::{Outcome, refused};
 const AUDIENCE: &str = "https://workload.example.com/path";
 /// The field that this receiver understands beside the tokens.
 const COVERED: &str = "x-covered";
-/// Not a field: claims, to be signed by the workload's key and put into the field of the proof.
+/// Not a field: claims, to be signed by the workload's key and put where
+/// draft-ietf-wimse-wpt-01 has the proof.
 const CLAIMS: &[u8] = b"!claims: ";
+/// The same, where draft-ietf-wimse-wpt-02 has it.
+const CLAIMS_02: &[u8] = b"!claims-02: ";
 
 /// The header section of a request, a field a line. Accepted is a proof that is good for it, by the
 /// WIT that came with it or else by the one that the drafts print.
 pub fn wpt(data: &[u8]) -> Outcome {
     let parts = request(data);
-    let found = Presented::find(&parts.headers);
+    let found = Presented::find(&parts.headers, Revisions::BOTH);
     let txn = fields::txn_token(&parts.headers);
     let (presented, txn) = match (found, txn) {
         (Ok(Some(presented)), Ok(txn)) => (presented, txn),
@@ -34,33 +37,36 @@ pub fn wpt(data: &[u8]) -> Outcome {
     check_fields(&presented);
     let sent = Wit::verify(presented.wit(), &known().trust, &WitRules::wit(), at(NOW));
     let wit = sent.unwrap_or_else(|_not_ours| known().wit.clone());
+    let revision = presented.revision();
     let bearer = parts
         .headers
         .get(AUTHORIZATION)
         .and_then(|it| it.to_str().ok());
     let bearer = bearer.and_then(|it| it.strip_prefix("Bearer "));
+    assert!(bearer.is_none() || revision == Revision::Draft01);
     let covered = parts.headers.get(COVERED).map(HeaderValue::as_bytes);
-    let good = bind(Binding::to(AUDIENCE), bearer, txn, covered);
+    let to = |audience| Binding::to(audience).revision(revision);
+    let good = bind(to(AUDIENCE), bearer, txn, covered);
     let verify = |binding: &Binding<'_>, now| {
         aims_wimse_wpt::verify(
             presented.wpt(),
             &wit,
             binding,
-            &WptRules::default(),
+            &WptRules::default().with_revisions(revision.into()),
             at(now),
         )
     };
     match verify(&good, NOW) {
         Ok(unspent) => {
             let code = |binding: &Binding<'_>, now| code(verify(binding, now));
-            let elsewhere = Binding::to("https://other.example/");
+            let elsewhere = to("https://other.example/");
             assert_eq!(
                 code(&bind(elsewhere, bearer, txn, covered), NOW),
                 "wpt.audience"
             );
-            let either = Binding::to("https://other.example/").or_to(AUDIENCE);
+            let either = to("https://other.example/").or_to(AUDIENCE);
             assert_eq!(code(&bind(either, bearer, txn, covered), NOW), "ok");
-            check_bound(&code, bearer, txn, covered);
+            check_bound(&code, &to(AUDIENCE), bearer, txn, covered);
             spend(unspent, |now| verify(&good, now));
             Outcome::Accepted
         }
@@ -80,15 +86,21 @@ fn code(result: Result<UnspentWpt, Error>) -> &'static str {
 fn request(data: &[u8]) -> Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     for line in lines(data) {
-        if let Some(claims) = line.strip_prefix(CLAIMS) {
-            let claims = core::str::from_utf8(claims).ok();
-            let proof = claims.and_then(|claims| sign("wpt+jwt", claims, &known().workload));
-            let value = proof.and_then(|proof| HeaderValue::try_from(proof).ok());
-            append(
-                &mut parts.headers,
-                Some(fields::WORKLOAD_PROOF_TOKEN),
-                value,
-            );
+        let proof = |claims: &[u8]| {
+            let claims = core::str::from_utf8(claims).ok()?;
+            sign("wpt+jwt", claims, &known().workload)
+        };
+        let made = match (line.strip_prefix(CLAIMS), line.strip_prefix(CLAIMS_02)) {
+            (Some(claims), _) => Some((fields::WORKLOAD_PROOF_TOKEN, proof(claims))),
+            (_, Some(claims)) => {
+                let credentials = proof(claims).map(|it| format!("{} {it}", fields::SCHEME));
+                Some((AUTHORIZATION, credentials))
+            }
+            (None, None) => None,
+        };
+        if let Some((name, value)) = made {
+            let value = value.and_then(|value| HeaderValue::try_from(value).ok());
+            append(&mut parts.headers, Some(name), value);
             continue;
         }
         append_line(&mut parts.headers, line);
@@ -105,8 +117,9 @@ fn check_fields(presented: &Presented<'_>) {
         }
     }
     let mut headers = HeaderMap::new();
-    assert!(fields::apply(&mut headers, presented.wit(), presented.wpt()).is_ok());
-    let again = Presented::find(&headers).ok().flatten();
+    let (wit, wpt, revision) = (presented.wit(), presented.wpt(), presented.revision());
+    assert!(fields::apply(&mut headers, wit, wpt, revision).is_ok());
+    let again = Presented::find(&headers, revision.into()).ok().flatten();
     assert!(again.is_some_and(|it| it.wit() == presented.wit() && it.wpt() == presented.wpt()));
 }
 
@@ -131,14 +144,21 @@ fn bind<'a>(
 /// Each thing that the proof is bound to, changed alone or left out, undoes it.
 fn check_bound(
     code: &dyn Fn(&Binding<'_>, u64) -> &'static str,
+    plain: &Binding<'_>,
     bearer: Option<&str>,
     txn: Option<&str>,
     covered: Option<&[u8]>,
 ) {
-    let to = || Binding::to(AUDIENCE);
+    let to = || plain.clone();
+    let without_claim = code(&bind(to(), Some("another"), txn, covered), NOW);
+    let ath = match without_claim {
+        // draft-ietf-wimse-wpt-02 binds no access token.
+        "wpt.access_token" => without_claim,
+        _ => "wpt.ath",
+    };
     for other in [None, Some("another")] {
         if other != bearer {
-            assert_eq!(code(&bind(to(), other, txn, covered), NOW), "wpt.ath");
+            assert_eq!(code(&bind(to(), other, txn, covered), NOW), ath);
         }
         if other != txn {
             assert_eq!(code(&bind(to(), bearer, other, covered), NOW), "wpt.tth");

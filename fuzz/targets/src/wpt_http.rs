@@ -13,7 +13,7 @@ use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::challenge::Challenges;
 use aims_replay::{ReplayCache, ReplayKey, ReplayStore};
-use aims_wimse_wpt::{Binding, fields};
+use aims_wimse_wpt::{Binding, Revision, Revisions, WptRules, fields};
 use http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Method, Request, Uri};
@@ -28,9 +28,9 @@ const ORIGIN: &str = "https://workload.example.com";
 const COVERED: &str = "x-covered";
 
 /// What an honest agent sends, and what arrives. Lines that begin with `!` say the first: `!path
-/// /path`, `!covered value`, `!txn token`, and `!token` with the claims of an access token. The
-/// others are the request line and the fields that arrive; in them stand `{wit}`, `{wpt}` and
-/// `{token}` for what the agent has made. Accepted is what a guard that takes WIT and WPT lets in,
+/// /path`, `!covered value`, `!txn token`, `!token` with the claims of an access token, and
+/// `!revision 02` for a proof of draft-ietf-wimse-wpt-02 in place of one of -01. The others are the request line and the fields that arrive; in them stand `{wit}`, `{wpt}` and
+/// `{token}` for what the agent has made. Accepted is what a guard that takes WIT and WPT admits,
 /// or, where a token came, one that wants that too.
 pub fn wpt_http(data: &[u8]) -> Outcome {
     let sent = Sent::of(data);
@@ -44,21 +44,19 @@ pub fn wpt_http(data: &[u8]) -> Outcome {
     let Some(request) = arrived(data, &made) else {
         return Outcome::Refused("no request");
     };
-    let guard = if request.headers.contains_key(AUTHORIZATION) {
-        tokens
-    } else {
-        bare
-    };
+    let proven = fields::workload_proof_token(&request.headers, Revisions::BOTH);
+    let revision = proven.ok().flatten().map(|proof| proof.revision());
+    // In -02 the proof is in that field.
+    let has_token =
+        request.headers.contains_key(AUTHORIZATION) && revision != Some(Revision::Draft02);
+    let guard = if has_token { tokens } else { bare };
     SEEN.set(ReplayCache::in_memory(10));
     match guard.check(&request, at(NOW)) {
         Ok(principal) => {
             check_covered(&request);
             let wit = principal.wpt().map(|proof| proof.wit().id());
             assert!(wit.is_some() && wit == principal.agent());
-            assert_eq!(
-                principal.client().is_some(),
-                request.headers.contains_key(AUTHORIZATION)
-            );
+            assert_eq!(principal.client().is_some(), has_token);
             let code = |request: &Parts, now| {
                 guard
                     .check(request, at(now))
@@ -67,6 +65,9 @@ pub fn wpt_http(data: &[u8]) -> Outcome {
             assert_eq!(code(&request, NOW), "replay.replayed");
             let mut other = request;
             other.headers.remove(fields::WORKLOAD_PROOF_TOKEN);
+            if revision == Some(Revision::Draft02) {
+                other.headers.remove(AUTHORIZATION);
+            }
             assert_eq!(code(&other, NOW), "wpt.field_missing");
             Outcome::Accepted
         }
@@ -99,6 +100,7 @@ static GUARDS: LazyLock<(Guard, Guard)> = LazyLock::new(|| {
     let builder = || {
         Guard::builder("https://workload.example.com/path")
             .trust(Arc::clone(&known().store))
+            .wpt_rules(WptRules::default().with_revisions(Revisions::BOTH))
             .token_field(HeaderName::from_static(COVERED))
             .replay(Seen)
     };
@@ -134,6 +136,7 @@ struct Sent<'a> {
     covered: Option<&'a [u8]>,
     txn: Option<&'a str>,
     token: Option<String>,
+    draft02: bool,
 }
 
 /// What the agent has made for it.
@@ -153,13 +156,22 @@ impl<'a> Sent<'a> {
             sent.covered = line.strip_prefix(b"!covered ").or(sent.covered);
             let token = said("!token ").and_then(|it| sign("at+jwt", it, &known().issuer));
             sent.token = token.or(sent.token);
+            sent.draft02 |= said("!revision ") == Some("02");
         }
         sent
     }
 
+    const fn revision(&self) -> Revision {
+        if self.draft02 {
+            Revision::Draft02
+        } else {
+            Revision::Draft01
+        }
+    }
+
     fn make(&self) -> Option<Made> {
         let audience = format!("{ORIGIN}{}", self.path.unwrap_or("/path"));
-        let mut binding = Binding::to(&audience);
+        let mut binding = Binding::to(&audience).revision(self.revision());
         if let Some(token) = &self.token {
             binding = binding.access_token(token);
         }
@@ -192,7 +204,7 @@ fn check_honest(guard: &Guard, sent: &Sent<'_>, made: &Made) {
         return;
     }
     headers.insert(HOST, HeaderValue::from_static("workload.example.com"));
-    assert!(fields::apply(headers, WIT.trim(), &made.wpt).is_ok());
+    assert!(fields::apply(headers, WIT.trim(), &made.wpt, sent.revision()).is_ok());
     for (name, value) in [
         (HeaderName::from_static(COVERED), sent.covered),
         (fields::TXN_TOKEN, sent.txn.map(str::as_bytes)),
@@ -252,7 +264,11 @@ fn check_covered(request: &Parts) {
         let value = value.and_then(|it| core::str::from_utf8(it).ok());
         value.unwrap_or_default().to_owned()
     };
-    let wpt = text(sole(&fields::WORKLOAD_PROOF_TOKEN));
+    let proof = fields::workload_proof_token(headers, Revisions::BOTH);
+    let proof = proof.ok().flatten();
+    let revision = proof.as_ref().map(|proof| proof.revision());
+    let wpt = proof.map(|proof| proof.text().to_owned());
+    let wpt = wpt.unwrap_or_default();
     let payload = Unverified::parse(&wpt).ok();
     let payload = payload.and_then(|it| it.unverified_payload().map(<[u8]>::to_vec).ok());
     let claims: Value = serde_json::from_slice(&payload.unwrap_or_default()).unwrap_or_default();
@@ -267,8 +283,16 @@ fn check_covered(request: &Parts) {
         claim("wth"),
         hash(&text(sole(&fields::WORKLOAD_IDENTITY_TOKEN)))
     );
-    let bearer = sole(&AUTHORIZATION).map(|value| text(value.get("Bearer ".len()..)));
-    assert_eq!(claim("ath"), bearer.and_then(|token| hash(&token)));
+    let authorization = sole(&AUTHORIZATION);
+    if revision == Some(Revision::Draft02) {
+        let credentials = text(authorization.and_then(|it| it.get(fields::SCHEME.len()..)));
+        assert_eq!(credentials.trim(), wpt);
+        assert!(sole(&fields::WORKLOAD_PROOF_TOKEN).is_none());
+    } else {
+        let bearer = authorization.map(|value| text(value.get("Bearer ".len()..)));
+        assert_eq!(claim("ath"), bearer.and_then(|token| hash(&token)));
+        assert_eq!(text(sole(&fields::WORKLOAD_PROOF_TOKEN)), wpt);
+    }
     let txn = sole(&fields::TXN_TOKEN).map(|value| text(Some(value)));
     assert_eq!(claim("tth"), txn.and_then(|token| hash(&token)));
     let covered = claims.get("oth").and_then(|oth| oth.get(COVERED));

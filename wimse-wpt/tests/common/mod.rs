@@ -16,7 +16,7 @@ use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
 use aims_wimse_cred::{Bundle, TrustStore, Wit, WitIssuer, WitRules};
 use aims_wimse_id::WorkloadId;
-use aims_wimse_wpt::{Binding, Error, UnspentWpt, WptRules};
+use aims_wimse_wpt::{Binding, Error, Revision, Revisions, UnspentWpt, WptRules};
 use serde_json::{Value, json};
 
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -79,7 +79,8 @@ impl Agent {
     }
 
     pub(crate) fn verify(&self, text: &str, binding: &Binding<'_>) -> Result<UnspentWpt, Error> {
-        aims_wimse_wpt::verify(text, &self.wit, binding, &WptRules::default(), at(NOW))
+        let rules = WptRules::default().with_revisions(Revisions::BOTH);
+        aims_wimse_wpt::verify(text, &self.wit, binding, &rules, at(NOW))
     }
 
     /// `ok`, or the code of the refusal, for a proof to [`AUDIENCE`] without bound tokens.
@@ -91,6 +92,11 @@ impl Agent {
     pub(crate) fn code_of(&self, changes: &Value) -> &'static str {
         self.code(&self.proof(changes))
     }
+}
+
+/// A binding of draft-ietf-wimse-wpt-01, which has `ath`.
+pub(crate) fn draft01<'a>() -> Binding<'a> {
+    Binding::to(AUDIENCE).revision(Revision::Draft01)
 }
 
 pub(crate) fn agent() -> Agent {
