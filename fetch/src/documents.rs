@@ -133,7 +133,7 @@ impl Shared {
     }
 
     async fn take(self: &Arc<Self>, key: &DocumentKey, step: Step) -> Result<Arc<Document>, Error> {
-        let mut flight = match step {
+        let flight = match step {
             Step::Give(document) => return Ok(document),
             Step::Refuse(error) => return Err(error),
             Step::Join(flight) => flight,
@@ -142,10 +142,8 @@ impl Shared {
                 flight
             }
         };
-        match flight.wait_for(Option::is_some).await {
-            Ok(landed) => landed.clone().unwrap_or(Err(Error::Interrupted)),
-            Err(_) => Err(Error::Interrupted),
-        }
+        let landed = flight.outcome().await;
+        landed.unwrap_or(Err(Error::Interrupted))
     }
 
     fn or_stale(&self, key: &DocumentKey, error: Error) -> Result<Arc<Document>, Error> {

@@ -2,6 +2,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod address;
+mod backoff;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
@@ -19,7 +20,10 @@ mod policy;
 mod proxy;
 #[cfg(feature = "client")]
 mod resolve;
+#[cfg(feature = "flight")]
+mod single_flight;
 
+pub use backoff::Backoff;
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use client::{Fetcher, FetcherBuilder};
@@ -35,3 +39,6 @@ pub use exchange::{Fetch, FetchFuture, FinalUrl, Limits};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use resolve::{Resolve, ResolveFuture};
+#[cfg(feature = "flight")]
+#[cfg_attr(docsrs, doc(cfg(feature = "flight")))]
+pub use single_flight::{Landing, SingleFlight, Waiting};

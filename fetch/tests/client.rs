@@ -410,3 +410,26 @@ async fn the_answer_says_which_url_answered() {
         target.as_str()
     );
 }
+
+/// An address that is refused is named, with the way out where there is one.
+#[tokio::test]
+async fn a_refused_address_is_named() {
+    for (host, address, way_out) in [
+        ("10.0.0.1", "10.0.0.1", true),
+        ("127.0.0.1", "127.0.0.1", true),
+        ("[fd12::1]", "fd12::1", true),
+        ("169.254.169.254", "169.254.169.254", false),
+        ("168.63.129.16", "168.63.129.16", false),
+        ("[fd00:ec2::254]", "fd00:ec2::254", false),
+        ("224.0.0.1", "224.0.0.1", false),
+    ] {
+        let url = format!("https://{host}/");
+        let text = get(Fetcher::builder(), &url).await.unwrap_err().to_string();
+        assert!(text.contains(&format!("found {address}")), "{text}");
+        assert_eq!(text.contains("allow_private_networks"), way_out, "{text}");
+    }
+    let resolver = Rebinding(AtomicUsize::new(0), vec!["10.1.2.3"]);
+    let fetcher = Fetcher::builder().resolver(resolver);
+    let error = get(fetcher, "https://idp.internal/").await.unwrap_err();
+    assert!(error.to_string().contains("10.1.2.3"), "{error}");
+}

@@ -575,3 +575,30 @@ fn urls_of_documents() {
         assert!(!error.to_string().contains("as.example"));
     }
 }
+
+/// A caller that knows of a suspension has the document fetched anew, without the least interval;
+/// pauses after failures stay, and what came later is left.
+#[tokio::test(start_paused = true)]
+async fn what_is_expired_is_fetched_anew() {
+    let script = Script::new(&[good("max-age=600"), good("max-age=600"), Act::Break]);
+    let documents = over(&script).build();
+    let first = documents.get(&key()).await.unwrap();
+    assert_eq!(refresh_code(&documents, &key()).await, "ok");
+    assert_eq!(script.count(), 1);
+    documents.expire(&key(), &first);
+    advance(secs(1)).await;
+    let second = documents.get(&key()).await.unwrap();
+    assert_eq!(script.count(), 2);
+    // The first one is no longer what is kept.
+    documents.expire(&key(), &first);
+    assert!(!documents.get(&key()).await.unwrap().is_stale());
+    assert_eq!(script.count(), 2);
+    documents.expire(&key(), &second);
+    assert_eq!(code(&documents, &key()).await, "fetch.resolve");
+    for _ in 0..10 {
+        documents.expire(&key(), &second);
+        assert_eq!(code(&documents, &key()).await, "fetch.backing_off");
+        assert_eq!(refresh_code(&documents, &key()).await, "fetch.backing_off");
+    }
+    assert_eq!(script.count(), 3);
+}

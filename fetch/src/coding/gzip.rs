@@ -204,4 +204,47 @@ pub(super) mod tests {
         let more = empty.repeat(MAX_MEMBERS + 1);
         assert_eq!(code(&more, 0), "fetch.content_encoding");
     }
+
+    fn compressed(plain: &[u8], level: u8) -> Vec<u8> {
+        let mut member = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+        member.extend_from_slice(&miniz_oxide::deflate::compress_to_vec(plain, level));
+        member.extend_from_slice(&crc32(plain).to_le_bytes());
+        member.extend_from_slice(&u32::try_from(plain.len()).unwrap().to_le_bytes());
+        member
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+        /// What was compressed is read, at its own length and not below.
+        #[test]
+        fn what_was_compressed_is_read(
+            plain in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..3_000),
+            repeated in 1_usize..4,
+            level in 0_u8..10,
+        ) {
+            let plain = plain.repeat(repeated);
+            let coded = compressed(&plain, level);
+            proptest::prop_assert_eq!(&decode(&coded, plain.len()).unwrap(), &plain);
+            proptest::prop_assert_eq!(code(&coded, plain.len() - 1), "fetch.body_too_long");
+        }
+
+        /// Whatever arrives, it is one of three outcomes, and never longer than the limit.
+        #[test]
+        fn whatever_arrives_is_bounded(
+            mut coded in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..2_000),
+            begins in 0_usize..11,
+            limit in 0_usize..5_000,
+        ) {
+            let good = compressed(b"{}", 6);
+            coded.splice(0..0, good[..begins].iter().copied());
+            match decode(&coded, limit) {
+                Ok(plain) => proptest::prop_assert!(plain.len() <= limit),
+                Err(error) => proptest::prop_assert!(matches!(
+                    error.code(),
+                    "fetch.body_too_long" | "fetch.content_encoding"
+                )),
+            }
+        }
+    }
 }

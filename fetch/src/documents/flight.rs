@@ -5,19 +5,18 @@ use std::sync::Arc;
 use http::header::{ACCEPT, IF_NONE_MATCH};
 use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::slots::Landing;
+use super::slots::Outcome;
 use super::{Document, DocumentKey, Shared};
 use crate::content::json_object;
-use crate::{Error, decoded, expect_json};
+use crate::{Error, Landing, decoded, expect_json};
 
 /// Lands the flight, however the task ends.
 struct Flight {
     shared: Arc<Shared>,
     key: DocumentKey,
-    landing: watch::Sender<Landing>,
+    landing: Landing<Outcome>,
     landed: bool,
 }
 
@@ -25,7 +24,7 @@ struct Flight {
 pub(super) fn launch(
     shared: Arc<Shared>,
     key: DocumentKey,
-    landing: watch::Sender<Landing>,
+    landing: Landing<Outcome>,
     known: Option<Arc<Document>>,
 ) -> Result<(), Error> {
     let mut flight = Flight {
@@ -96,14 +95,14 @@ fn document(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
 impl Flight {
     fn land(&mut self, result: Result<Arc<Document>, Error>) {
         self.landed = true;
-        let mut jitter = [0];
+        let mut bytes = [0; 8];
         // Without randomness the pause is the longest one.
-        let jitter = getrandom::fill(&mut jitter).map_or(u8::MAX, |()| jitter[0]);
+        let random = getrandom::fill(&mut bytes).map_or(0, |()| u64::from_le_bytes(bytes));
         let (settings, now) = (&self.shared.settings, Instant::now());
         let mut slots = self.shared.slots();
-        slots.land(&self.key, &result, settings, jitter, now);
+        slots.land(&self.key, &result, settings, random, now);
         drop(slots);
-        self.landing.send_replace(Some(result));
+        self.landing.land(result);
     }
 }
 

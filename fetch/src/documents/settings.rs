@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{DocumentKey, Documents};
-use crate::Fetch;
+use crate::{Backoff, Fetch};
 
 /// Whether a document may replace the one before it.
 type Check = Arc<dyn Fn(&DocumentKey, &[u8]) -> bool + Send + Sync>;
@@ -159,13 +159,9 @@ impl DocumentsBuilder {
 }
 
 impl Settings {
-    /// The pause after the failure that `before` others came before: between half and the whole of
-    /// the doubled first one.
-    pub(super) fn pause(&self, before: u32, jitter: u8) -> Duration {
-        let doubled = 2_u32.saturating_pow(before.min(30));
-        let whole = self.pauses.start().saturating_mul(doubled);
-        let half = whole.min(*self.pauses.end()) / 2;
-        half + (half / 255).saturating_mul(u32::from(jitter))
+    /// The pause after the failure that `before` others came before.
+    pub(super) fn pause(&self, before: u32, random: u64) -> Duration {
+        Backoff::new(*self.pauses.start(), *self.pauses.end()).pause(before, random)
     }
 }
 

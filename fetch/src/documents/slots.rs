@@ -5,27 +5,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{Document, DocumentKey, Settings};
-use crate::Error;
+use crate::{Error, Landing, SingleFlight, Waiting};
 
-/// What a flight comes to; `None` while it is under way.
-pub(super) type Landing = Option<Result<Arc<Document>, Error>>;
+/// What a flight comes to.
+pub(super) type Outcome = Result<Arc<Document>, Error>;
 
 /// What to do about a document.
 pub(super) enum Step {
     /// It is here.
     Give(Arc<Document>),
     /// Someone fetches it: wait for that.
-    Join(watch::Receiver<Landing>),
+    Join(Waiting<Outcome>),
     /// The slot is claimed: fetch it, with the document before it.
-    Lead(
-        watch::Sender<Landing>,
-        watch::Receiver<Landing>,
-        Option<Arc<Document>>,
-    ),
+    Lead(Landing<Outcome>, Waiting<Outcome>, Option<Arc<Document>>),
     /// Neither.
     Refuse(Error),
 }
@@ -35,7 +30,7 @@ pub(super) enum Step {
 pub(super) struct Slot {
     document: Option<Arc<Document>>,
     failure: Option<Failure>,
-    flight: Option<watch::Receiver<Landing>>,
+    flight: SingleFlight<Outcome>,
     attempted: Option<Instant>,
     used: u64,
 }
@@ -98,7 +93,7 @@ impl Slot {
     /// For one to whom the document at hand is not enough.
     fn at_hand_anew(&self, interval: Duration, now: Instant) -> Option<Step> {
         let early = |it: Instant| now < it + interval;
-        if self.flight.is_none() && self.attempted.is_some_and(early) {
+        if !self.flight.is_under_way() && self.attempted.is_some_and(early) {
             let error = self.backing_off(now).unwrap_or(Error::TooSoon);
             return Some(self.stale_step(error, now));
         }
@@ -106,8 +101,8 @@ impl Slot {
     }
 
     fn under_way(&self, now: Instant) -> Option<Step> {
-        if let Some(flight) = &self.flight {
-            return Some(Step::Join(flight.clone()));
+        if let Some(flight) = self.flight.join() {
+            return Some(Step::Join(flight));
         }
         let error = self.backing_off(now)?;
         Some(self.stale_step(error, now))
@@ -119,22 +114,21 @@ impl Slot {
     }
 
     fn lead(&mut self, now: Instant) -> Step {
-        let (sender, receiver) = watch::channel(None);
-        self.flight = Some(receiver.clone());
+        let (landing, waiting) = self.flight.lead();
         // Claimed before anything is sent: what hangs or fails counts as well.
         self.attempted = Some(now);
-        Step::Lead(sender, receiver, self.document.clone())
+        Step::Lead(landing, waiting, self.document.clone())
     }
 
-    /// Takes what a flight came to. `jitter` is 0 to 255.
+    /// Takes what a flight came to.
     fn land(
         &mut self,
         result: &Result<Arc<Document>, Error>,
         settings: &Settings,
-        jitter: u8,
+        random: u64,
         now: Instant,
     ) {
-        self.flight = None;
+        self.flight.end();
         match result {
             Ok(document) => {
                 self.failure = None;
@@ -144,7 +138,7 @@ impl Slot {
                 let count = self.failure.as_ref().map_or(0, |it| it.count);
                 self.failure = Some(Failure {
                     cause: Arc::new(error.clone()),
-                    until: now + settings.pause(count, jitter),
+                    until: now + settings.pause(count, random),
                     count: count.saturating_add(1),
                 });
             }
@@ -154,7 +148,7 @@ impl Slot {
     /// Whether it takes room: what is being fetched for the first time does not, and is bounded by
     /// itself.
     const fn is_kept(&self) -> bool {
-        self.document.is_some() || self.flight.is_none()
+        self.document.is_some() || !self.flight.is_under_way()
     }
 
     /// What goes first to make room: what has nothing to give, then what was longest not asked for.
@@ -202,7 +196,7 @@ impl Slots {
         let known = self.slots.get(key).is_some_and(is_known);
         let (mut all, mut of_host) = (0_usize, 0_usize);
         for (other, slot) in &self.slots {
-            if slot.flight.is_some() && is_known(slot) == known {
+            if slot.flight.is_under_way() && is_known(slot) == known {
                 all = all.saturating_add(1);
                 of_host = of_host.saturating_add(usize::from(other.host() == key.host()));
             }
@@ -210,17 +204,17 @@ impl Slots {
         all >= settings.flights || of_host >= settings.flights_per_host
     }
 
-    /// Takes what a flight came to. `jitter` is 0 to 255.
+    /// Takes what a flight came to.
     pub(super) fn land(
         &mut self,
         key: &DocumentKey,
         result: &Result<Arc<Document>, Error>,
         settings: &Settings,
-        jitter: u8,
+        random: u64,
         now: Instant,
     ) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.land(result, settings, jitter, now);
+            slot.land(result, settings, random, now);
         }
         let kept = self.slots.values().filter(|it| it.is_kept()).count();
         if kept > settings.capacity {
@@ -236,7 +230,9 @@ impl Slots {
         let least = self
             .slots
             .iter()
-            .filter(|(key, it)| it.flight.is_none() && *key != landed && (arrived || !usable(it)))
+            .filter(|(key, it)| {
+                !it.flight.is_under_way() && *key != landed && (arrived || !usable(it))
+            })
             .min_by_key(|(_, it)| it.rank(now))
             .map(|(key, _)| key.clone());
         self.slots.remove(least.as_ref().unwrap_or(landed));
@@ -245,7 +241,7 @@ impl Slots {
     /// A flight came to nothing, and is nobody's fault.
     pub(super) fn abandon(&mut self, key: &DocumentKey) {
         if let Some(slot) = self.slots.get_mut(key) {
-            slot.flight = None;
+            slot.flight.end();
             if slot.document.is_none() {
                 self.slots.remove(key);
             }

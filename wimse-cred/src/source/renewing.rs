@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_fetch::Backoff;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::{Clock, SystemClock, UnixTime, after, until};
 use arc_swap::ArcSwap;
@@ -129,25 +130,26 @@ impl RenewingSourceBuilder {
     async fn renew(self, current: Arc<ArcSwap<Identity>>) {
         loop {
             let left = until(current.load().expires(), self.clock.now());
-            self.wait(left.saturating_mul(2) / 3, left / 10).await;
-            let mut pause = Duration::from_secs(1);
+            let latest = Duration::from_secs((left.as_secs().saturating_mul(2) / 3).max(1));
+            let earlier = self.chance(left / 10);
+            self.wait(latest.saturating_sub(earlier)).await;
+            let mut failures = 0;
             loop {
                 match self.ask().await {
                     Ok(identity) => break current.store(Arc::new(identity)),
-                    Err(_kept_until_it_expires) => self.wait(pause, pause / 2).await,
+                    Err(_kept_until_it_expires) => {
+                        self.wait(PAUSES.pause(failures, self.random())).await;
+                    }
                 }
-                pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
+                failures = u32::saturating_add(failures, 1);
             }
         }
     }
 
-    /// Waits so many whole seconds, at least one, less up to `earlier` by chance.
-    ///
-    /// A machine that slept, or a clock that was set forward, does not make it longer: the
+    /// Waits so long. A machine that slept, or a clock that was set forward, does not make it longer: the
     /// runtime's own clock may stand still meanwhile, so the time is looked at after each step.
-    async fn wait(&self, latest: Duration, earlier: Duration) {
-        let latest = Duration::from_secs(latest.as_secs().max(1));
-        let mut left = latest.saturating_sub(self.chance(earlier));
+    async fn wait(&self, time: Duration) {
+        let mut left = time;
         let end = after(
             self.clock.now(),
             left.saturating_add(Duration::from_millis(999)),
@@ -162,13 +164,16 @@ impl RenewingSourceBuilder {
     /// From nothing to `most`, in milliseconds. Without chance it is nothing: moments are merely
     /// not spread then.
     fn chance(&self, most: Duration) -> Duration {
-        let mut bytes = [0; 8];
-        let number = self
-            .random
-            .fill(&mut bytes)
-            .map_or(0, |()| u64::from_le_bytes(bytes));
+        let number = self.random();
         let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(number.checked_rem(most.saturating_add(1)).unwrap_or(0))
+    }
+
+    /// A random number, or 0 without randomness.
+    fn random(&self) -> u64 {
+        let mut bytes = [0; 8];
+        let filled = self.random.fill(&mut bytes);
+        filled.map_or(0, |()| u64::from_le_bytes(bytes))
     }
 }
 
@@ -197,5 +202,5 @@ impl fmt::Debug for RenewingSourceBuilder {
 
 /// How long the runtime's clock is believed at most.
 const STEP: Duration = Duration::from_secs(30);
-/// The longest pause after failures.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The pauses after failures.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
