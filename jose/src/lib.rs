@@ -15,6 +15,7 @@ pub mod provider;
 pub mod random;
 pub mod secret;
 pub mod time;
+pub mod verified;
 
 pub use alg::{Algorithm, AlgorithmSet};
 pub use chain::Chain;

@@ -2,7 +2,7 @@
 
 use aims_jose::digest::Hashed;
 use aims_jose::time::UnixTime;
-use quick_cache::sync::Cache;
+use aims_jose::verified::VerifiedCache;
 
 use crate::{AccessToken, AccessTokenRules, Error, IssuerStore};
 
@@ -16,7 +16,7 @@ use crate::{AccessToken, AccessTokenRules, Error, IssuerStore};
 #[derive(Debug)]
 pub struct TokenCache {
     rules: AccessTokenRules,
-    verified: Cache<[u8; 32], AccessToken>,
+    verified: VerifiedCache<AccessToken>,
 }
 
 impl TokenCache {
@@ -25,7 +25,7 @@ impl TokenCache {
     pub fn new(capacity: usize, rules: AccessTokenRules) -> Self {
         Self {
             rules,
-            verified: Cache::new(capacity.max(1)),
+            verified: VerifiedCache::new(capacity),
         }
     }
 
@@ -58,16 +58,11 @@ impl TokenCache {
         let (text, hash) = (token.text(), token.sha256());
         self.check_length(text)?;
         let issuers = issuers.peek();
-        if let Some(known) = self.verified.get(hash) {
-            match known.check_still(&issuers, &self.rules, now) {
-                Ok(()) => return Ok(known),
-                // Verified again below, which says what is wrong.
-                Err(_) => drop(self.verified.remove(hash)),
-            }
-        }
-        let token = AccessToken::verify(text, &issuers, &self.rules, now)?;
-        self.verified.insert(*hash, token.clone());
-        Ok(token)
+        self.verified.get_or_verify(
+            hash,
+            |known| known.check_still(&issuers, &self.rules, now).is_ok(),
+            || AccessToken::verify(text, &issuers, &self.rules, now),
+        )
     }
 
     /// How many verified tokens are held.

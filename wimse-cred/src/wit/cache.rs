@@ -2,7 +2,7 @@
 
 use aims_jose::digest::sha256;
 use aims_jose::time::UnixTime;
-use quick_cache::sync::Cache;
+use aims_jose::verified::VerifiedCache;
 
 use super::{Wit, WitRules};
 use crate::Error;
@@ -17,7 +17,7 @@ use crate::trust::TrustStore;
 #[derive(Debug)]
 pub struct WitCache {
     rules: WitRules,
-    verified: Cache<[u8; 32], Wit>,
+    verified: VerifiedCache<Wit>,
 }
 
 impl WitCache {
@@ -26,7 +26,7 @@ impl WitCache {
     pub fn new(capacity: usize, rules: WitRules) -> Self {
         Self {
             rules,
-            verified: Cache::new(capacity.max(1)),
+            verified: VerifiedCache::new(capacity),
         }
     }
 
@@ -42,16 +42,11 @@ impl WitCache {
         }
         let hash = sha256(text.as_bytes());
         let trust = trust.peek();
-        if let Some(known) = self.verified.get(&hash) {
-            match known.check_still(&trust, &self.rules, now) {
-                Ok(()) => return Ok(known),
-                // Verified again below, which says what is wrong.
-                Err(_) => drop(self.verified.remove(&hash)),
-            }
-        }
-        let wit = Wit::verify(text, &trust, &self.rules, now)?;
-        self.verified.insert(hash, wit.clone());
-        Ok(wit)
+        self.verified.get_or_verify(
+            &hash,
+            |known| known.check_still(&trust, &self.rules, now).is_ok(),
+            || Wit::verify(text, &trust, &self.rules, now),
+        )
     }
 
     /// How many verified WITs are held.
