@@ -4,11 +4,12 @@
 //! and is asked after the requirements of the route were met, so that a policy can only narrow what
 //! they allow.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::names::ScopeSet;
 use http::Method;
+use http::request::Parts;
 
 use crate::{principal::Principal, trace::TraceContext};
 
@@ -22,8 +23,90 @@ pub struct Call<'a> {
     pub method: &'a Method,
     /// The path of the request's target, without query.
     pub path: &'a str,
+    /// What the program knows of the call beside its head, such as the name of an MCP tool.
+    pub attributes: &'a Attributes,
     /// The trace that the request belongs to.
     pub trace: Option<TraceContext>,
+}
+
+/// What a program knows of a call: names and texts that an [`Extract`] found, or that an outer
+/// layer, which has read the content, inserted into the extensions of the request. They never come
+/// from the guard's own reading of a request.
+///
+/// ```
+/// use aims::decision::Attributes;
+///
+/// let call = Attributes::new().with(Attributes::TOOL, "weather.read");
+/// assert_eq!(call.get(Attributes::TOOL), Some("weather.read"));
+/// ```
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Attributes(BTreeMap<Cow<'static, str>, String>);
+
+impl Attributes {
+    /// The name of the tool that is called, such as `params.name` of MCP's `tools/call`.
+    pub const TOOL: &'static str = "tool";
+    /// The digest of the call: of its tool and its arguments.
+    pub const CALL_DIGEST: &'static str = "call_digest";
+    /// The identifier by which the program correlates the request.
+    pub const REQUEST_ID: &'static str = "request_id";
+
+    /// None.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeMap::new())
+    }
+
+    /// Adds an attribute, in place of one of this name.
+    #[must_use]
+    pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.insert(name, value);
+        self
+    }
+
+    /// Adds an attribute, in place of one of this name.
+    pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
+        self.0.insert(name.into(), value.into());
+    }
+
+    /// The value of an attribute.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, value.as_str()))
+    }
+}
+
+/// Adds what it finds in a request's head to the attributes of its call.
+///
+/// ```
+/// use aims::decision::{Attributes, Extract};
+/// use http::request::Parts;
+///
+/// /// The name of an MCP tool, where a client repeats it in a header field.
+/// #[derive(Debug)]
+/// struct McpName;
+///
+/// impl Extract for McpName {
+///     fn extract(&self, request: &Parts, call: &mut Attributes) {
+///         if let Some(name) = request.headers.get("mcp-name").and_then(|it| it.to_str().ok()) {
+///             call.insert(Attributes::TOOL, name);
+///         }
+///     }
+/// }
+/// ```
+pub trait Extract: fmt::Debug + Send + Sync {
+    /// Looks at a request and adds attributes.
+    fn extract(&self, request: &Parts, call: &mut Attributes);
+}
+
+impl<T: Extract + ?Sized> Extract for Arc<T> {
+    fn extract(&self, request: &Parts, call: &mut Attributes) {
+        (**self).extract(request, call);
+    }
 }
 
 /// What was decided, and why. A caller must handle both arms.
@@ -108,7 +191,7 @@ impl<T: Authorize + ?Sized> Authorize for Arc<T> {
     }
 }
 
-/// The default: whoever meets the requirements of the route may call.
+/// The default: a caller that meets the requirements of the route may call.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct RequirementsAlone;

@@ -31,11 +31,11 @@ mod principal;
 #[cfg(feature = "tool")]
 pub mod record;
 #[cfg(feature = "tool")]
-pub mod refresh;
-#[cfg(feature = "tool")]
 mod refusal;
 #[cfg(feature = "tool")]
 mod requirements;
+#[cfg(feature = "tool")]
+pub mod resolve;
 #[cfg(feature = "tool")]
 pub mod revoked;
 pub mod trace;
@@ -45,9 +45,9 @@ pub mod web_bot_auth;
 #[cfg(feature = "agent")]
 pub use agent::Agent;
 #[cfg(feature = "tool")]
-pub use guard::Guard;
+pub use guard::{Guard, Proof};
 #[cfg(feature = "tool")]
-pub use principal::{Principal, Proof};
+pub use principal::Principal;
 #[cfg(feature = "tool")]
 pub use refusal::Refusal;
 #[cfg(feature = "tool")]

@@ -10,41 +10,87 @@ use aims_wimse_id::WorkloadId;
 use http::Method;
 pub use queue::{Entries, Entry, Queue, queue};
 
-use crate::{Proof, decision::Reason, trace::TraceContext};
+use crate::decision::{Attributes, Reason};
+use crate::guard::ProofMethod;
+use crate::trace::TraceContext;
 
-/// What happened to one request: who asked, on whose behalf, for what, what was decided, why and
-/// when.
+/// What happened to one request. It has a slot for each of the items that an audit of agents needs
+/// (draft-klrc-aiagent-auth, "Monitoring, Observability and Remediation"); what is not known is
+/// absent.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
-    /// The agent whose credential came; believe it only where it is [`proven`](Self::proven).
+    // The authenticated agent.
+    /// The agent that has proven possession of its key. None where nothing was proven.
     pub agent: Option<&'a WorkloadId>,
-    /// Whether the agent has proven that it holds its key.
-    pub proven: bool,
+    /// The agent that a credential names, without an accepted proof: everybody who has seen the
+    /// credential can send it, so it is not the caller. None where the agent was proven.
+    pub claimed_agent: Option<&'a WorkloadId>,
+    /// How the agent was proven; empty where it was not.
+    pub proofs: &'a [ProofMethod],
+
+    // The delegated subject.
     /// On whose behalf: the access token's `sub`.
     pub subject: Option<&'a str>,
     /// The OAuth client that the access token was issued to.
     pub client: Option<&'a str>,
+    /// The access token is bound to no key and to nobody who was proven.
+    pub is_unbound: bool,
+
+    // The resource or tool.
     /// The resource as the guard is configured.
     pub resource: &'a str,
-    /// The request's method.
-    pub method: &'a Method,
     /// The path of the request's target, without query. It is foreign text.
     pub path: &'a str,
+
+    // The action that was asked for, and the decision.
+    /// The request's method.
+    pub method: &'a Method,
+    /// What the program knows of the call, such as the name of an MCP tool.
+    pub attributes: &'a Attributes,
     /// Whether the call goes on.
     pub outcome: Outcome,
     /// The stable code of a refusal.
     pub code: Option<&'a str>,
     /// Why, as the decision has it, or the detail of a refusal.
     pub reasons: &'a [Reason],
+
+    // The time, and the identifier of the request.
     /// When the guard decided.
     pub time: UnixTime,
-    /// The trace that the request belongs to.
+    /// The identifier that the program gave the request ([`Attributes::REQUEST_ID`]).
+    pub request_id: Option<&'a str>,
+    /// The trace that the request belongs to, as the caller says.
     pub trace: Option<TraceContext>,
-    /// How the agent was proven; empty where nobody was.
-    pub proofs: &'static [Proof],
+
+    // The state of attestation or risk that had a part in the decision.
+    /// Posture or risk. No part of the guard knows any yet.
+    pub posture: Option<&'a str>,
+
+    // Remediation, and its cause.
+    /// What was done about a credential, and why.
+    pub remediation: Option<Remediation<'a>>,
+
     /// First 8 bytes of the SHA-256 of each token that was presented.
     pub fingerprints: Fingerprints,
+}
+
+/// What was done about a credential.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Remediation<'a> {
+    /// The request was refused, because a credential was revoked.
+    Revoked {
+        /// The code: `wit.revoked` or `token.revoked`.
+        cause: &'a str,
+    },
+}
+
+impl<'a> Remediation<'a> {
+    pub(crate) fn of(code: &'a str) -> Option<Self> {
+        let revoked = matches!(code, "wit.revoked" | "token.revoked");
+        revoked.then_some(Self::Revoked { cause: code })
+    }
 }
 
 /// The fingerprints of the tokens of a request.
@@ -86,8 +132,7 @@ impl Outcome {
 /// elsewhere hands the event to a bounded [`queue`](fn@queue), which counts what does not fit.
 ///
 /// The guard waits for it, so that nothing goes on unrecorded: an implementation that waits holds
-/// up its own request and no other, and one that panics costs its request, which is then not let in
-/// (F-24).
+/// up its own request and no other. If `record` panics, the request is rejected (F-24).
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -130,16 +175,21 @@ impl Record for ToTracing {
                 tracing::$level!(
                     target: "aims",
                     agent = event.agent.map(WorkloadId::as_str),
-                    proven = event.proven,
+                    claimed_agent = event.claimed_agent.map(WorkloadId::as_str),
                     proofs = ?event.proofs,
                     subject = event.subject.map(tracing::field::debug),
                     client = event.client.map(tracing::field::debug),
+                    unbound = event.is_unbound,
                     resource = event.resource,
                     method = event.method.as_str(),
                     path = ?event.path,
+                    tool = event.attributes.get(Attributes::TOOL).map(tracing::field::debug),
                     outcome = event.outcome.as_str(),
                     code = event.code,
                     reasons = ?event.reasons,
+                    request = event.request_id.map(tracing::field::debug),
+                    posture = event.posture.map(tracing::field::debug),
+                    remediation = event.remediation.as_ref().map(tracing::field::debug),
                     trace = event.trace.as_ref().map(TraceContext::trace_id),
                     wit = event.fingerprints.wit.map(tracing::field::display),
                     wpt = event.fingerprints.wpt.map(tracing::field::display),

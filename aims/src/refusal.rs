@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use aims_error::ErrorKind;
+use aims_wimse_wpt::fields::CHALLENGE;
 use http::{HeaderValue, Response, StatusCode, header};
 
 /// A refused request: the answer for the wire, a stable code, and a detail for the record.
@@ -12,6 +14,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 #[must_use = "a refusal is sent with `into_response`"]
 pub struct Refusal {
     code: &'static str,
+    kind: ErrorKind,
     answer: Answer,
     detail: Cow<'static, str>,
 }
@@ -19,9 +22,10 @@ pub struct Refusal {
 /// The kinds of answer that the standards give to a refused request.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// 400 with RFC 9457 problem details: what WIT and WPT failures get (draft-ietf-wimse-wpt-02
-    /// §2.1).
+    /// 400 with RFC 9457 problem details: what a refused WIT or HTTP signature gets.
     Problem(&'static str),
+    /// 401 with `WWW-Authenticate: WPT` and problem details (draft-ietf-wimse-wpt-02 §3).
+    ProofChallenge(&'static str),
     /// 400, 401 or 403 with `WWW-Authenticate` (RFC 6750 §3).
     Challenge(StatusCode, HeaderValue),
     /// 403 with problem details: nothing the caller can bring helps.
@@ -30,6 +34,8 @@ pub(crate) enum Answer {
     TooLarge,
     /// 503: it cannot be decided now.
     Unavailable,
+    /// 408: the content did not come in time.
+    Timeout,
     /// 501: a signed response was asked for, and cannot be given (draft-ietf-wimse-http-signature
     /// §"Error Conditions").
     Unsigned,
@@ -40,6 +46,7 @@ impl Refusal {
     /// `wimse-wpt`, `oauth-rs`, `replay` and `jose`.
     pub const CODES: &'static [&'static str] = &[
         "guard.content",
+        "guard.content_deadline",
         "guard.fields",
         "guard.forbidden",
         "guard.host",
@@ -47,6 +54,7 @@ impl Refusal {
         "guard.proof",
         "guard.scope",
         "guard.signature_not_accepted",
+        "guard.streams",
         "guard.target",
         "guard.token_unexpected",
         "guard.unavailable",
@@ -54,11 +62,13 @@ impl Refusal {
 
     pub(crate) fn new(
         code: &'static str,
+        kind: ErrorKind,
         answer: Answer,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
             code,
+            kind,
             answer,
             detail: detail.into(),
         }
@@ -74,15 +84,23 @@ impl Refusal {
         self.code
     }
 
+    /// The kind of refusal, for programs to match on.
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
     /// The status of the answer.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match &self.answer {
             Answer::Problem(_) => StatusCode::BAD_REQUEST,
+            Answer::ProofChallenge(_) => StatusCode::UNAUTHORIZED,
             Answer::Challenge(status, _) => *status,
             Answer::Forbidden => StatusCode::FORBIDDEN,
             Answer::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Answer::Timeout => StatusCode::REQUEST_TIMEOUT,
             Answer::Unsigned => StatusCode::NOT_IMPLEMENTED,
         }
     }
@@ -99,10 +117,10 @@ impl Refusal {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Refused");
         let detail = match &self.answer {
-            Answer::Problem(detail) => Some(*detail),
+            Answer::Problem(detail) | Answer::ProofChallenge(detail) => Some(*detail),
             Answer::Unavailable => Some("the request cannot be judged at the moment"),
             Answer::Unsigned => Some("a signed response cannot be given"),
-            Answer::Challenge(..) | Answer::Forbidden | Answer::TooLarge => None,
+            Answer::Challenge(..) | Answer::Forbidden | Answer::TooLarge | Answer::Timeout => None,
         };
         let body = match detail {
             Some(detail) => {
@@ -121,8 +139,19 @@ impl Refusal {
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),
         );
-        if let Answer::Challenge(_, challenge) = self.answer {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        match self.answer {
+            Answer::Challenge(_, challenge) => {
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            Answer::ProofChallenge(_) => {
+                headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+            }
+            Answer::Problem(_)
+            | Answer::Forbidden
+            | Answer::TooLarge
+            | Answer::Unavailable
+            | Answer::Timeout
+            | Answer::Unsigned => {}
         }
         response
     }

@@ -1,20 +1,35 @@
 //! What a route asks of its callers.
 
+use std::collections::BTreeSet;
+
 use aims_oauth_wire::names::ScopeSet;
 use aims_wimse_id::IdPattern;
 
 use crate::decision::{Decision, Denial, Reason};
-use crate::principal::{Principal, Proof};
+use crate::guard::{BuildError, ProofMethod};
+use crate::principal::Principal;
 
 /// What a tool requires. It can differ by route: [`Guard::requiring`](crate::Guard::requiring).
 ///
-/// By default: a proof of possession, any agent that the trusted origins vouch for, no scope.
+/// By default: a proof of possession, any agent that the trusted origins vouch for, an access token
+/// where the guard has issuers, no scope.
 #[derive(Clone, Debug, Default)]
 pub struct Requirements {
     agents: Vec<IdPattern>,
     scopes: Option<ScopeSet>,
-    bearer: bool,
-    proofs: Vec<Proof>,
+    roles: BTreeSet<String>,
+    bearer: Accepts,
+    identity_alone: Accepts,
+    streams: Accepts,
+    proofs: Vec<ProofMethod>,
+}
+
+/// What is accepted by name alone.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Accepts {
+    Yes,
+    #[default]
+    No,
 }
 
 impl Requirements {
@@ -31,58 +46,114 @@ impl Requirements {
         self
     }
 
-    /// An access token with all of these scopes.
+    /// An access token with all of these scopes. Rights outside of scopes, such as roles, do not
+    /// count.
     #[must_use]
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = Some(scopes);
         self
     }
 
+    /// An access token with all of these rights outside of scopes: roles, permissions or groups, as
+    /// the issuer's profile names them. Scopes do not count.
+    #[must_use]
+    pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
+        self.roles.extend(roles.into_iter().map(Into::into));
+        self
+    }
+
     /// Only callers that were proven in this way, or in another one that was named.
     ///
-    /// [`Proof::HttpSignature`] is judged by [`Guard::check_message`](crate::Guard::check_message)
-    /// and the layer for messages; [`Proof::Bearer`] is let in by
-    /// [`dangerous_allow_bearer`](Self::dangerous_allow_bearer) alone.
+    /// [`ProofMethod::HttpSignature`] is the one that covers the content of a request.
     #[must_use]
-    pub fn proof(mut self, proof: Proof) -> Self {
-        self.proofs.push(proof);
+    pub fn proof(mut self, method: ProofMethod) -> Self {
+        self.proofs.push(method);
         self
     }
 
-    /// Lets in access tokens without proof of possession, where they are bound to no key: whoever
-    /// steals one can use it (RFC 6750 §5). With patterns of agents there is nobody whom they could
-    /// match, and such a request is refused.
+    /// Accepts access tokens that are bound to no key, with or without a proof beside them: everybody
+    /// who steals such a token can use it until it expires (RFC 6750 §5).
+    ///
+    /// A route that asks for [agents](Self::agents) or for a [proof](Self::proof) still refuses a
+    /// token that does not belong to the proven agent.
     #[must_use]
-    pub const fn dangerous_allow_bearer(mut self) -> Self {
-        self.bearer = true;
+    pub const fn accept_bearer(mut self) -> Self {
+        self.bearer = Accepts::Yes;
         self
     }
 
-    pub(crate) const fn allows_bearer(&self) -> bool {
-        self.bearer
+    /// Accepts a proven agent without an access token, also where the guard has issuers: the identity
+    /// is all that the route asks for.
+    #[must_use]
+    pub const fn identity_alone(mut self) -> Self {
+        self.identity_alone = Accepts::Yes;
+        self
+    }
+
+    /// Marks a route whose responses stream. A signed response is read whole before it is signed, so
+    /// a request that demands one is refused with 501 before the handler is called.
+    #[must_use]
+    pub const fn streams(mut self) -> Self {
+        self.streams = Accepts::Yes;
+        self
+    }
+
+    pub(crate) fn allows_bearer(&self) -> bool {
+        self.bearer == Accepts::Yes
+    }
+
+    pub(crate) fn allows_identity_alone(&self) -> bool {
+        self.identity_alone == Accepts::Yes
+    }
+
+    pub(crate) fn does_stream(&self) -> bool {
+        self.streams == Accepts::Yes
+    }
+
+    /// Whether the route asks who calls: then a token that belongs to nobody who was proven is
+    /// refused.
+    pub(crate) const fn asks_who_calls(&self) -> bool {
+        !self.agents.is_empty() || !self.proofs.is_empty()
     }
 
     pub(crate) const fn required_scopes(&self) -> Option<&ScopeSet> {
         self.scopes.as_ref()
     }
 
+    /// Whether an access token alone can show what is asked for.
+    pub(crate) fn needs_token(&self) -> bool {
+        self.scopes.is_some() || !self.roles.is_empty()
+    }
+
+    pub(crate) fn check(&self) -> Result<(), BuildError> {
+        let contradiction = |what| Err(BuildError::Requirements { what });
+        if self.allows_identity_alone() && self.needs_token() {
+            return contradiction("`identity_alone` beside scopes or roles, which need a token");
+        }
+        if self.roles.iter().any(String::is_empty) {
+            return contradiction("a role is empty");
+        }
+        if self.scopes.as_ref().is_some_and(ScopeSet::is_empty) {
+            return contradiction("the set of scopes is empty");
+        }
+        Ok(())
+    }
+
     /// The decision by the requirements alone.
     #[must_use]
     pub fn decide(&self, principal: &Principal) -> Decision {
         let reason = |code, detail: &str| vec![Reason::new(code, detail)];
-        let proofs = principal.proofs();
-        if proofs.contains(&Proof::Bearer) && !self.bearer {
-            let why = reason("guard.proof", "a proof of possession is required");
-            return Decision::Deny(Denial::Forbidden, why);
+        let forbidden = |code, detail| Decision::Deny(Denial::Forbidden, reason(code, detail));
+        if principal.agent().is_none() && !self.allows_bearer() {
+            return forbidden("guard.proof", "a proof of possession is required");
         }
-        if !self.proofs.is_empty() && !self.proofs.iter().any(|proof| proofs.contains(proof)) {
-            let why = reason("guard.proof", "the route requires another proof");
-            return Decision::Deny(Denial::Forbidden, why);
+        let proven = |method: &ProofMethod| principal.proof_methods().any(|it| it == *method);
+        if !self.proofs.is_empty() && !self.proofs.iter().any(proven) {
+            return forbidden("guard.proof", "the route requires another proof");
         }
         let matches = |pattern: &IdPattern| principal.agent().is_some_and(|it| pattern.matches(it));
         if !self.agents.is_empty() && !self.agents.iter().any(matches) {
-            let why = reason("guard.agent", "the agent matches no pattern of this route");
-            return Decision::Deny(Denial::Forbidden, why);
+            return forbidden("guard.agent", "the agent matches no pattern of this route");
         }
         if let Some(wanted) = &self.scopes {
             let granted = principal.scopes();
@@ -91,6 +162,10 @@ impl Requirements {
                 let why = reason("guard.scope", "the access token lacks a scope");
                 return Decision::Deny(Denial::InsufficientScope(wanted), why);
             }
+        }
+        let token = principal.access_token();
+        if !self.roles.is_empty() && !token.is_some_and(|it| self.roles.is_subset(it.roles())) {
+            return forbidden("guard.role", "the access token lacks a role");
         }
         Decision::Allow(reason("guard.requirements", "the requirements are met"))
     }

@@ -173,11 +173,12 @@ async fn holds(senders: &Senders, way: Way, method: usize, host: &str, target: &
             let guard = aims::Guard::builder(format!("http://{host}"))
                 .trust(senders.world.trust.clone())
                 .proof_audience(audience)
+                .wpt_revisions(aims::wpt::Revisions::BOTH)
                 .http_signatures(HttpSignatures::new())
                 .build()
                 .unwrap();
             let (head, ()) = request.into_parts();
-            let verdict = guard.check_message(&head, &content, at(NOW));
+            let verdict = guard.check((&head, &content), at(NOW));
             assert_eq!(told(verdict).0, "ok", "{uri}");
             return true;
         }

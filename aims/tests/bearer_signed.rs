@@ -8,8 +8,8 @@ mod common;
 
 use std::sync::Arc;
 
-use aims::guard::HttpSignatures;
-use aims::{Guard, Proof, Requirements};
+use aims::guard::{HttpSignatures, ProofMethod};
+use aims::{Guard, Requirements};
 use common::{NOW, World, at, bare, told};
 use http::request::Parts;
 
@@ -45,24 +45,22 @@ fn dangling_signatures_beside_a_bearer_token_are_nothing() {
     claims.as_object_mut().unwrap().remove("cnf");
     let token = world.token(&claims);
     let plain = || world.guard().issuers(Arc::clone(&world.issuers));
-    let bearer = Requirements::new().dangerous_allow_bearer();
+    let bearer = Requirements::new().accept_bearer();
     let guards = [plain(), plain().http_signatures(HttpSignatures::new())];
     for guard in guards {
         let strict = guard.build().unwrap();
-        let lax = strict.requiring(bearer.clone());
-        let signed = bearer.clone().proof(Proof::HttpSignature);
-        let signed = strict.requiring(signed);
+        let lax = strict.requiring(bearer.clone()).unwrap();
+        let signed = bearer.clone().proof(ProofMethod::HttpSignature);
+        let signed = strict.requiring(signed).unwrap();
         for fields in DANGLING {
             let request = request(&token, fields);
             for who in [
                 lax.check(&request, at(NOW)),
-                lax.check_message(&request, b"x", at(NOW)),
+                lax.check((&request, b"x"), at(NOW)),
             ] {
                 let who = who.unwrap();
-                assert_eq!(
-                    (who.agent(), who.proofs()),
-                    (None, [Proof::Bearer].as_slice())
-                );
+                assert!(who.agent().is_none() && who.proofs().is_empty());
+                assert!(who.is_unbound());
                 assert!(who.signature().is_none());
             }
             // They count for no proof.
@@ -83,12 +81,12 @@ fn beside_a_wit_they_are_a_proof_or_a_refusal() {
     claims.as_object_mut().unwrap().remove("cnf");
     let token = world.token(&claims);
     let plain = || world.guard().issuers(Arc::clone(&world.issuers));
-    let bearer = Requirements::new().dangerous_allow_bearer();
+    let bearer = Requirements::new().accept_bearer();
     let codes = |guard: Guard, fields| {
         let mut request = request(&token, fields);
         let wit = agent.wit.expose().parse().unwrap();
         request.headers.insert("workload-identity-token", wit);
-        both(&guard.requiring(bearer.clone()), &request)
+        both(&guard.requiring(bearer.clone()).unwrap(), &request)
     };
     let taking = || plain().http_signatures(HttpSignatures::new());
     for (fields, judged) in DANGLING.into_iter().zip([
@@ -114,6 +112,6 @@ fn beside_a_wit_they_are_a_proof_or_a_refusal() {
 fn both(guard: &Guard, request: &Parts) -> [&'static str; 2] {
     [
         told(guard.check(request, at(NOW))).0,
-        told(guard.check_message(request, b"", at(NOW))).0,
+        told(guard.check((request, b""), at(NOW))).0,
     ]
 }

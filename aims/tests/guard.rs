@@ -11,17 +11,17 @@ use std::time::Duration;
 
 use aims::cred::{WitIssuer, WitRules};
 use aims::decision::{Authorize, Call, Decision, Denial, Reason};
-use aims::guard::BuildError;
+use aims::guard::{BuildError, ProofMethod};
 use aims::id::IdPattern;
 use aims::jose::alg::Algorithm;
 use aims::jose::key::SigningKey;
 use aims::jose::time::{Clock, Skew, UnixTime};
 use aims::oauth_wire::metadata::ResourceMetadata;
-use aims::refresh::{Keys, Refresh, RefreshFuture};
 use aims::replay::ReplayCache;
+use aims::resolve::{Keys, Need, Resolve, ResolveFuture, Resolved};
 use aims::revoked::{Credential, Revoked};
 use aims::wpt::Binding;
-use aims::{Guard, Principal, Proof, Requirements};
+use aims::{Guard, Principal, Requirements};
 use common::{CALL, Events, NOW, World, at, bare, bundle, key, proven, told};
 use http::HeaderValue;
 use http::request::Parts;
@@ -44,8 +44,8 @@ fn a_proven_agent_is_let_in() {
     let who = guard.check(&world.agent(AGENT).call(), at(NOW)).unwrap();
     assert_eq!(who.agent().unwrap().as_str(), AGENT);
     assert_eq!(
-        (who.subject(), who.proofs()),
-        (AGENT, [Proof::Wpt].as_slice())
+        (who.subject(), common::methods(&who)),
+        (AGENT, vec![ProofMethod::Wpt])
     );
     assert_eq!(who.expires(), at(NOW + 3_600));
 }
@@ -162,7 +162,7 @@ fn a_proof_is_spent() {
     assert_eq!(code(&guard, &request), ("ok", 200));
     assert_eq!(code(&guard, &request), ("replay.replayed", 400));
     assert_eq!(
-        code(&guard.requiring(Requirements::new()), &request),
+        code(&guard.requiring(Requirements::new()).unwrap(), &request),
         ("replay.replayed", 400)
     );
 }
@@ -301,7 +301,14 @@ fn the_seams_are_asked() {
     assert_eq!(code(&guard, &request), ("replay.replayed", 400));
     let events = events.0.lock().unwrap();
     assert_eq!(events.len(), 2);
-    assert!(events[0].contains("outcome: Accepted") && events[0].contains("proven: true"));
+    let proven = "{ agent: Some(";
+    assert!(events[0].contains("outcome: Accepted") && events[0].contains(proven));
+    // Who only shows a credential is never named as the caller.
+    assert!(
+        events[1].contains("{ agent: None, claimed_agent: Some("),
+        "{}",
+        events[1]
+    );
     assert!(events[1].contains("outcome: Refused") && events[1].contains("replay.replayed"));
     for event in events.iter() {
         assert!(event.contains(AGENT));
@@ -315,7 +322,9 @@ fn a_route_names_its_agents() {
     let world = World::new();
     let guard = world.guard().build().unwrap();
     let pattern: IdPattern = "spiffe://example.org/pay/*".parse().unwrap();
-    let pay = guard.requiring(Requirements::new().agents(pattern));
+    let pay = guard
+        .requiring(Requirements::new().agents(pattern))
+        .unwrap();
     assert_eq!(
         code(&pay, &world.agent("spiffe://example.org/pay/x").call()),
         ("ok", 200)
@@ -399,7 +408,7 @@ fn the_answer_does_not_tell_why() {
 #[test]
 fn nobody_is_never_let_in() {
     let world = World::new();
-    let lax = Requirements::new().dangerous_allow_bearer();
+    let lax = Requirements::new().accept_bearer();
     let guard = world.guard().require(lax).build().unwrap();
     assert_eq!(code(&guard, &bare()), ("guard.proof", 400));
 }
@@ -450,13 +459,19 @@ fn the_skew_holds_whatever_the_rules_say() {
 #[derive(Clone, Debug)]
 struct Refreshing(Arc<(World, SigningKey, AtomicUsize)>);
 
-impl Refresh for Refreshing {
-    fn refresh(&self, keys: Keys) -> RefreshFuture<'_> {
+impl Resolve for Refreshing {
+    fn resolve(&self, need: Need) -> ResolveFuture<'_> {
+        let keys = need.keys().unwrap();
         let (world, next, count) = &*self.0;
         assert_eq!(keys, Keys::Origin(bundle(AGENT, next, 2).origin().clone()));
         count.fetch_add(1, Ordering::SeqCst);
         let newer = world.trust.set(bundle(AGENT, next, 2)).is_ok();
-        Box::pin(std::future::ready(newer))
+        let answer = if newer {
+            Resolved::Changed
+        } else {
+            Resolved::Unchanged
+        };
+        Box::pin(std::future::ready(answer))
     }
 }
 
@@ -481,7 +496,7 @@ async fn an_unknown_key_is_asked_for_once() {
         AtomicUsize::new(0),
     )));
     let (world, _, count) = &*refreshing.0;
-    let guard = world.guard().refresh(refreshing.clone()).clock(Then);
+    let guard = world.guard().resolve(refreshing.clone()).clock(Then);
     let guard = guard.build().unwrap();
     let request = signer.agent(AGENT).call();
     assert_eq!(

@@ -29,7 +29,7 @@ fn nested(guard: &Guard) -> Router {
         .layer(guard.layer());
     let whole = Router::new()
         .route("/whole", post(call))
-        .layer(guard.message_layer());
+        .layer(guard.layer());
     let tool = Router::new().merge(plain).merge(whole);
     Router::new().nest("/mcp", Router::new().nest("/v1", tool))
 }

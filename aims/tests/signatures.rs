@@ -6,12 +6,12 @@
 mod common;
 mod signed;
 
+use aims::Requirements;
 use aims::agent::{ProofMethod, SignedResponses};
-use aims::guard::HttpSignatures;
+use aims::guard::{HttpSignatures, ProofMethod as Method};
 use aims::http_sig::digest::ContentDigest;
 use aims::wpt::Binding;
-use aims::{Proof, Requirements};
-use common::{CALL, NOW, World, at, told};
+use common::{CALL, NOW, World, at, methods, told};
 use http::Request;
 use signed::{AGENT, Meeting, TOOL_ID, received};
 
@@ -29,12 +29,9 @@ fn a_signed_request_is_let_in() {
     let mut request = post(ARGUMENTS);
     drop(meeting.agent.sign(&mut request).unwrap());
     let (parts, content) = received(request);
-    let who = meeting
-        .guard
-        .check_message(&parts, &content, at(NOW))
-        .unwrap();
+    let who = meeting.guard.check((&parts, &content), at(NOW)).unwrap();
     assert_eq!(who.agent().unwrap().as_str(), AGENT);
-    assert_eq!(who.proofs(), [Proof::HttpSignature]);
+    assert_eq!(methods(&who), [Method::HttpSignature]);
     assert!(who.signature().unwrap().content_digest().is_some());
     assert!(who.wpt().is_none());
     assert_eq!(who.expires(), at(NOW + 3_600));
@@ -84,11 +81,11 @@ fn what_differs_from_what_was_signed_is_refused() {
     for (code, change) in changes {
         let (mut head, mut body) = (good.clone(), content.clone());
         change(&mut head, &mut body, &meeting);
-        let verdict = meeting.guard.check_message(&head, &body, at(NOW));
+        let verdict = meeting.guard.check((&head, &body), at(NOW));
         assert_eq!(told(verdict), (code, 400, String::new()));
     }
     // The first of its nonce is still good, and the second is not.
-    let check = || told(meeting.guard.check_message(&good, &content, at(NOW))).0;
+    let check = || told(meeting.guard.check((&good, &content), at(NOW))).0;
     assert_eq!(check(), "ok");
     assert_eq!(check(), "replay.replayed");
 }
@@ -100,7 +97,7 @@ fn a_signature_has_its_time() {
     let mut request = post(ARGUMENTS);
     drop(meeting.agent.sign(&mut request).unwrap());
     let (head, content) = received(request);
-    let code = |now| told(meeting.guard.check_message(&head, &content, at(now))).0;
+    let code = |now| told(meeting.guard.check((&head, &content), at(now))).0;
     assert_eq!(code(NOW + 60 + 31), "sig.expired");
     assert_eq!(code(NOW - 31), "sig.created_in_future");
     let short = HttpSignatures::new().with_max_lifetime(std::time::Duration::from_secs(10));
@@ -110,7 +107,7 @@ fn a_signature_has_its_time() {
         .http_signatures(short)
         .build()
         .unwrap();
-    let verdict = strict.check_message(&head, &content, at(NOW));
+    let verdict = strict.check((&head, &content), at(NOW));
     assert_eq!(told(verdict).0, "sig.lifetime");
 }
 
@@ -125,7 +122,7 @@ fn signatures_are_judged_with_the_content_and_where_the_guard_says() {
     let verdict = meeting.guard.check(&head, at(NOW));
     assert_eq!(told(verdict).0, "guard.signature_not_accepted");
     let plain = meeting.world.guard().build().unwrap();
-    let verdict = plain.check_message(&head, &content, at(NOW));
+    let verdict = plain.check((&head, &content), at(NOW));
     assert_eq!(told(verdict).0, "guard.signature_not_accepted");
 }
 
@@ -137,15 +134,12 @@ fn a_request_that_no_server_got_is_explained() {
     drop(meeting.agent.sign(&mut request).unwrap());
     let (mut head, content) = received(request.clone());
     head.method = http::Method::PUT;
-    let refusal = meeting.guard.check_message(&head, &content, at(NOW));
+    let refusal = meeting.guard.check((&head, &content), at(NOW));
     assert!(!refusal.unwrap_err().detail().contains("absolute form"));
     let (mut head, content) = request.into_parts();
     head.headers
         .insert("host", "tools.example".parse().unwrap());
-    let refusal = meeting
-        .guard
-        .check_message(&head, &content, at(NOW))
-        .unwrap_err();
+    let refusal = meeting.guard.check((&head, &content), at(NOW)).unwrap_err();
     assert_eq!(refusal.code(), "sig.signature");
     assert!(refusal.detail().contains("absolute form"), "{refusal}");
 }
@@ -157,12 +151,9 @@ fn a_content_without_digest_is_refused() {
     let mut request = post(b"");
     drop(meeting.agent.sign(&mut request).unwrap());
     let (head, _) = received(request);
-    let verdict = meeting.guard.check_message(&head, b"more", at(NOW));
+    let verdict = meeting.guard.check((&head, b"more"), at(NOW));
     assert_eq!(told(verdict).0, "digest.missing");
-    assert_eq!(
-        told(meeting.guard.check_message(&head, b"", at(NOW))).0,
-        "ok"
-    );
+    assert_eq!(told(meeting.guard.check((&head, b""), at(NOW))).0, "ok");
 }
 
 /// The access token is covered, and belongs to the agent whose key signed (T-130).
@@ -186,15 +177,12 @@ fn the_access_token_is_covered() {
     claims["jti"] = "another".into();
     let mut other = head.clone();
     other.headers.insert("authorization", bearer(&claims));
-    let verdict = meeting.guard.check_message(&other, &content, at(NOW));
+    let verdict = meeting.guard.check((&other, &content), at(NOW));
     assert_eq!(told(verdict).0, "sig.signature");
-    let who = meeting
-        .guard
-        .check_message(&head, &content, at(NOW))
-        .unwrap();
+    let who = meeting.guard.check((&head, &content), at(NOW)).unwrap();
     assert_eq!(
-        (who.client(), who.proofs()),
-        (Some(AGENT), [Proof::HttpSignature].as_slice())
+        (who.client(), methods(&who)),
+        (Some(AGENT), vec![Method::HttpSignature])
     );
 }
 
@@ -213,29 +201,23 @@ fn two_proofs_are_two() {
         received(request)
     };
     let (head, content) = both();
-    let who = meeting
-        .guard
-        .check_message(&head, &content, at(NOW))
-        .unwrap();
-    assert_eq!(who.proofs(), [Proof::HttpSignature, Proof::Wpt]);
+    let who = meeting.guard.check((&head, &content), at(NOW)).unwrap();
+    assert_eq!(methods(&who), [Method::HttpSignature, Method::Wpt]);
 
     let (mut head, content) = both();
     let input = head.headers["signature-input"].to_str().unwrap().to_owned();
     let later = input.replace(&format!("created={NOW}"), &format!("created={}", NOW - 1));
     head.headers
         .insert("signature-input", later.parse().unwrap());
-    let verdict = meeting.guard.check_message(&head, &content, at(NOW));
+    let verdict = meeting.guard.check((&head, &content), at(NOW));
     assert_eq!(told(verdict).0, "sig.signature");
 
     let (mut head, content) = both();
     let other = input.replace("wimse-workload-to-workload", "something-else");
     head.headers
         .insert("signature-input", other.parse().unwrap());
-    let who = meeting
-        .guard
-        .check_message(&head, &content, at(NOW))
-        .unwrap();
-    assert_eq!(who.proofs(), [Proof::Wpt]);
+    let who = meeting.guard.check((&head, &content), at(NOW)).unwrap();
+    assert_eq!(methods(&who), [Method::Wpt]);
 }
 
 /// WPT-07 holds for signatures as well: a token field that is there is covered, or a WPT covers it.
@@ -252,10 +234,10 @@ fn a_token_field_is_covered() {
     };
     let (mut head, content) = signed();
     head.headers.insert("x-tok", "evil".parse().unwrap());
-    let verdict = meeting.guard.check_message(&head, &content, at(NOW));
+    let verdict = meeting.guard.check((&head, &content), at(NOW));
     assert_eq!(told(verdict).0, "sig.component_required");
     let (head, content) = signed();
-    let verdict = meeting.guard.check_message(&head, &content, at(NOW));
+    let verdict = meeting.guard.check((&head, &content), at(NOW));
     assert_eq!(told(verdict).0, "ok");
 }
 
@@ -265,22 +247,20 @@ fn a_route_requires_a_kind_of_proof() {
     let meeting = Meeting::taking(HttpSignatures::new());
     let signed = meeting
         .guard
-        .requiring(Requirements::new().proof(Proof::HttpSignature));
-    let verdict = signed.check_message(&meeting.me.call(), b"", at(NOW));
+        .requiring(Requirements::new().proof(Method::HttpSignature))
+        .unwrap();
+    let verdict = signed.check((&meeting.me.call(), b""), at(NOW));
     assert_eq!(told(verdict).0, "guard.forbidden");
     let mut request = post(ARGUMENTS);
     drop(meeting.agent.sign(&mut request).unwrap());
     let (head, content) = received(request);
     let tokens = meeting
         .guard
-        .requiring(Requirements::new().proof(Proof::Wpt));
-    let verdict = tokens.check_message(&head, &content, at(NOW));
+        .requiring(Requirements::new().proof(Method::Wpt))
+        .unwrap();
+    let verdict = tokens.check((&head, &content), at(NOW));
     assert_eq!(told(verdict).0, "guard.forbidden");
-    assert!(
-        tokens
-            .check_message(&meeting.me.call(), b"", at(NOW))
-            .is_ok()
-    );
+    assert!(tokens.check((&meeting.me.call(), b""), at(NOW)).is_ok());
 }
 
 /// SIG-09: whoever cannot sign says so before anything is done.
@@ -291,7 +271,7 @@ fn a_signed_response_that_cannot_be_given_is_said_at_once() {
     let mut request = post(ARGUMENTS);
     drop(asking.sign(&mut request).unwrap());
     let (head, content) = received(request);
-    let verdict = meeting.guard.check_message(&head, &content, at(NOW));
+    let verdict = meeting.guard.check((&head, &content), at(NOW));
     assert_eq!(
         told(verdict),
         ("sig.response_unsignable", 501, String::new())
@@ -348,10 +328,5 @@ fn a_head_is_signed_over_the_digest_that_is_there() {
         .insert("content-digest", digest.parse().unwrap());
     agent.prove(&mut request).unwrap();
     let (head, content) = received(request);
-    assert!(
-        meeting
-            .guard
-            .check_message(&head, &content, at(NOW))
-            .is_ok()
-    );
+    assert!(meeting.guard.check((&head, &content), at(NOW)).is_ok());
 }

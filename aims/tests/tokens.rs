@@ -8,13 +8,14 @@ mod common;
 
 use std::sync::Arc;
 
+use aims::guard::ProofMethod;
 use aims::jose::alg::Algorithm;
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::{AccessTokenRules, TokenCache};
 use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::revoked::{Credential, Revoked};
 use aims::wpt::Binding;
-use aims::{Guard, Proof, Requirements};
+use aims::{Guard, Requirements};
 use common::{Agent, CALL, ISSUER, NOW, TOOL, World, at, bare, key, proven, sign, told};
 use http::request::Parts;
 use serde_json::{Value, json};
@@ -64,8 +65,8 @@ fn an_agent_with_its_token_is_let_in() {
         (AGENT, "alice")
     );
     assert_eq!(
-        (who.client(), who.proofs()),
-        (Some(AGENT), [Proof::Wpt].as_slice())
+        (who.client(), common::methods(&who)),
+        (Some(AGENT), vec![ProofMethod::Wpt])
     );
     assert!(who.scopes().unwrap().contains("tools:call"));
     assert_eq!(who.access_token().unwrap().actors().len(), 2);
@@ -291,15 +292,16 @@ fn bearer_alone_is_refused_unless_named() {
     };
     let mut claims = World::claims(&agent);
     assert_eq!(code(&guard(&world), &bearer(&claims)).0, "guard.proof");
-    let lax = guard(&world).requiring(Requirements::new().dangerous_allow_bearer());
+    let lax = guard(&world).requiring(Requirements::new().accept_bearer());
+    let lax = lax.unwrap();
     assert_eq!(code(&lax, &bearer(&claims)).0, "token.not_bound");
     claims.as_object_mut().unwrap().remove("cnf");
     assert_eq!(code(&lax, &bearer(&claims)).0, "ok");
     let patterned = Requirements::new()
-        .dangerous_allow_bearer()
+        .accept_bearer()
         .agents("spiffe://example.org/*".parse().unwrap());
     assert_eq!(
-        code(&lax.requiring(patterned), &bearer(&claims)).0,
+        code(&lax.requiring(patterned).unwrap(), &bearer(&claims)).0,
         "guard.forbidden"
     );
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use aims::guard::HttpSignatures;
-use aims::guard::message::Content;
+use aims::guard::layer::RequestBody;
 use bytes::Bytes;
 use common::{CALL, NOW, World, at, told};
 use http::request::Parts;
@@ -75,7 +75,7 @@ fn a_bad_wit_is_told_before_all_else() {
             if let Some(wit) = wit {
                 head.headers.insert(WIT, wit.clone());
             }
-            told(meeting.guard.check_message(&head, &content, at(now))).0
+            told(meeting.guard.check((&head, &content), at(now))).0
         };
         assert_eq!(check(None, NOW), otherwise);
         assert_eq!(check(None, NOW + 3_630), "wit.expired", "{otherwise}");
@@ -120,11 +120,11 @@ async fn a_refused_head_costs_no_content() {
     for (head, is_good) in heads {
         let (touched, calls) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let count = Arc::clone(&calls);
-        let service = tower::service_fn(move |_: Request<Content<Touched>>| {
+        let service = tower::service_fn(move |_: Request<RequestBody<Touched>>| {
             count.fetch_add(1, Ordering::SeqCst);
             async { Ok::<_, Infallible>(Response::new(Full::<Bytes>::default())) }
         });
-        let guarded = meeting.guard.message_layer().layer(service);
+        let guarded = meeting.guard.layer().layer(service);
         let request = Request::from_parts(head, Touched(Arc::clone(&touched)));
         let status = guarded.oneshot(request).await.unwrap().status();
         assert_eq!(status == StatusCode::OK, is_good, "{status}");

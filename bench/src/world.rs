@@ -133,5 +133,6 @@ impl World {
         Guard::builder(TOOL)
             .trust(Arc::clone(&self.trust))
             .issuers(Arc::clone(&self.issuers))
+            .wpt_revisions(Revision::Draft01)
     }
 }

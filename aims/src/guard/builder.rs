@@ -1,37 +1,42 @@
-//! What a guard is made of.
+//! The settings of a guard.
 
+use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aims_jose::time::{Clock, Skew, SystemClock};
 use aims_oauth_rs::{AccessTokenRules, IssuerStore, ProtectedResource, TokenCache};
 use aims_oauth_wire::metadata::ResourceMetadata;
-use aims_oauth_wire::names::{Endpoint, Resource};
+use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
 use aims_replay::{ReplayCache, ReplayStore};
 use aims_wimse_cred::{TrustStore, WitCache, WitRules};
+use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::{Revisions, WptRules};
 use http::header::HeaderName;
 
-use super::HttpSignatures;
-use super::{Audience, Guard, Inner, Route};
-use crate::decision::{Authorize, RequirementsAlone};
+use super::decide::Decides;
+use super::spend::Replay;
+use super::{Audience, BuildError, Deferred, Guard, HttpSignatures, Immediate, Inner, Route};
+use crate::decision::{Authorize, Extract, RequirementsAlone};
 use crate::record::{Record, ToTracing};
-use crate::refresh::{NoRefresh, Refresh};
 use crate::requirements::Requirements;
+use crate::resolve::{Resolve, Unresolved};
 use crate::revoked::{NothingRevoked, Revoked};
 
-/// A guard that does not yet know whom to trust.
+/// The type state of a [`GuardBuilder`] that trusts nobody yet.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NoTrust;
 
-/// A guard that knows whom to trust.
+/// The type state of a [`GuardBuilder`] that has a source of trust.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Trusting;
 
-/// Whether a guard knows whom to trust, and so can be built.
+/// Implemented by the state of a builder that can be built.
 #[diagnostic::on_unimplemented(
-    message = "this guard does not yet know whom to trust",
+    message = "this guard trusts nobody yet",
     note = "call `.trust(..)` with the bundles of the origins whose agents may call, or `.keys(..)` with `PublishedKeys` (feature `fetch`), before `.build()`"
 )]
 pub trait HasTrust: sealed::Sealed {}
@@ -46,150 +51,96 @@ mod sealed {
 /// Makes a [`Guard`]. Everything but the trust has a default.
 #[derive(Debug)]
 #[must_use = "a guard is made by `build`"]
-pub struct GuardBuilder<T> {
+pub struct GuardBuilder<T, M = Immediate> {
+    settings: Settings,
+    state: PhantomData<fn() -> (T, M)>,
+}
+
+#[derive(Debug)]
+struct Settings {
     resource: String,
     trust: Arc<TrustStore>,
     issuers: Option<Arc<IssuerStore>>,
     tokens: AccessTokenRules,
+    max_token: usize,
+    clients: HashMap<String, HashMap<String, WorkloadId>>,
     metadata: Option<ResourceMetadata>,
     audiences: Vec<String>,
     requirements: Requirements,
-    replay: Option<Arc<dyn ReplayStore>>,
+    replay: Option<Replay>,
     wit: WitRules,
     wpt: WptRules,
     skew: Option<Skew>,
     signatures: Option<HttpSignatures>,
     capacity: usize,
     token_fields: Vec<HeaderName>,
-    seams: Seams,
-    trusting: std::marker::PhantomData<T>,
-}
-
-struct Seams {
-    authorize: Arc<dyn Authorize>,
+    extract: Vec<Arc<dyn Extract>>,
+    decides: Decides,
     record: Arc<dyn Record>,
     revoked: Arc<dyn Revoked>,
-    refresh: Arc<dyn Refresh>,
-    clock: Arc<dyn Clock>,
+    resolve: Arc<dyn Resolve>,
+    deadline: Duration,
+    clock: ClockOf,
 }
 
-impl std::fmt::Debug for Seams {
+/// A clock has no `Debug`.
+struct ClockOf(Arc<dyn Clock>);
+
+impl std::fmt::Debug for ClockOf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Seams")
-            .field("authorize", &self.authorize)
-            .field("record", &self.record)
-            .field("revoked", &self.revoked)
-            .field("refresh", &self.refresh)
-            .finish_non_exhaustive()
+        f.write_str("Clock")
     }
-}
-
-/// A guard cannot be built so.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum BuildError {
-    /// The resource is no absolute `https` URL without query and fragment; `http` only on loopback.
-    #[error(
-        "`{resource}` is nothing that a guard protects: an absolute `https` URL, or `http` on loopback"
-    )]
-    Resource {
-        /// As it was given.
-        resource: String,
-        /// What is wrong with it.
-        source: aims_oauth_wire::Error,
-    },
-    /// The resource has a query, or is no URL of HTTP.
-    #[error(
-        "`{resource}` has a query, or is no URL of HTTP: a guard protects one `https` URL, and what is beneath it"
-    )]
-    NotHttp {
-        /// As it was given.
-        resource: String,
-    },
-    /// The metadata that is to be published is that of another resource.
-    #[error("the metadata is of `{metadata}`, but `{guarded}` is guarded")]
-    OtherResource {
-        /// The resource of the metadata.
-        metadata: String,
-        /// The one that is guarded.
-        guarded: String,
-    },
-    /// The metadata cannot be published.
-    #[error("the metadata cannot be published")]
-    Metadata(#[source] aims_oauth_rs::Error),
-    /// Scopes are required, but no issuer of access tokens is configured.
-    #[error(
-        "scopes are required, but nobody is known who gives out tokens: call `.issuers(..)`, or name an issuer in `PublishedKeys` before `.keys(..)`"
-    )]
-    NoIssuer,
-    /// Every response is to be signed, but there is no identity to sign as.
-    #[error("every response is to be signed, but by nobody: call `.answering_as(..)`")]
-    NoSigner,
-    /// A proof audience is empty.
-    #[error("signatures cannot be verified: a proof audience is empty")]
-    Signatures(#[source] aims_http_sig::Error),
 }
 
 impl Guard {
     /// A guard for a tool that callers address by this URL. It is configuration: never taken from a
-    /// request (WPT-02, T-136).
+    /// request (draft-ietf-wimse-wpt §2).
     pub fn builder(resource: impl Into<String>) -> GuardBuilder<NoTrust> {
         let resource = resource.into();
-        GuardBuilder {
+        let settings = Settings {
             tokens: AccessTokenRules::new(resource.clone()),
             resource,
             trust: Arc::default(),
             issuers: None,
+            max_token: 8 * 1024,
+            clients: HashMap::new(),
             metadata: None,
             audiences: Vec::new(),
             requirements: Requirements::new(),
             replay: None,
             wit: WitRules::wit(),
-            wpt: WptRules::default().with_revisions(Revisions::BOTH),
+            wpt: WptRules::default(),
             skew: None,
             signatures: None,
             capacity: 10_000,
             token_fields: Vec::new(),
-            seams: Seams {
-                authorize: Arc::new(RequirementsAlone),
-                record: Arc::new(ToTracing),
-                revoked: Arc::new(NothingRevoked),
-                refresh: Arc::new(NoRefresh),
-                clock: Arc::new(SystemClock::new()),
-            },
-            trusting: std::marker::PhantomData,
+            extract: Vec::new(),
+            decides: Decides::Local(Arc::new(RequirementsAlone)),
+            record: Arc::new(ToTracing),
+            revoked: Arc::new(NothingRevoked),
+            resolve: Arc::new(Unresolved),
+            deadline: Duration::from_secs(30),
+            clock: ClockOf(Arc::new(SystemClock::new())),
+        };
+        GuardBuilder {
+            settings,
+            state: PhantomData,
         }
     }
 }
 
-impl<T> GuardBuilder<T> {
+impl<T, M> GuardBuilder<T, M> {
     /// Trusts the bundles of this store for the agents of their origins.
-    pub fn trust(self, trust: Arc<TrustStore>) -> GuardBuilder<Trusting> {
-        GuardBuilder {
-            resource: self.resource,
-            trust,
-            issuers: self.issuers,
-            tokens: self.tokens,
-            metadata: self.metadata,
-            audiences: self.audiences,
-            requirements: self.requirements,
-            replay: self.replay,
-            wit: self.wit,
-            wpt: self.wpt,
-            skew: self.skew,
-            signatures: self.signatures,
-            capacity: self.capacity,
-            token_fields: self.token_fields,
-            seams: self.seams,
-            trusting: std::marker::PhantomData,
-        }
+    pub fn trust(mut self, trust: Arc<TrustStore>) -> GuardBuilder<Trusting, M> {
+        self.settings.trust = trust;
+        self.into_state()
     }
 
     /// Trusts the bundles and issuers whose keys are published, and asks there for a key that is
     /// not known.
     #[cfg(feature = "fetch")]
-    pub fn keys(self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting> {
-        let builder = self.refresh(keys.clone()).trust(keys.trust());
+    pub fn keys(self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting, M> {
+        let builder = self.resolve(keys.clone()).trust(keys.trust());
         if keys.has_issuers() {
             builder.issuers(keys.issuers())
         } else {
@@ -199,102 +150,178 @@ impl<T> GuardBuilder<T> {
 
     /// Requires an access token of one of these issuers, beside the proof.
     pub fn issuers(mut self, issuers: Arc<IssuerStore>) -> Self {
-        self.issuers = Some(issuers);
+        self.settings.issuers = Some(issuers);
+        self
+    }
+
+    /// Says that tokens of this issuer whose client has this identifier belong to this agent. Such
+    /// a token is accepted beside a proof of the agent although it is bound to no key.
+    pub fn client_is(
+        mut self,
+        issuer: &Issuer,
+        client_id: impl Into<String>,
+        agent: WorkloadId,
+    ) -> Self {
+        let clients = self.settings.clients.entry(issuer.as_str().to_owned());
+        clients.or_default().insert(client_id.into(), agent);
+        self
+    }
+
+    /// Sets the greatest length of an access token, in bytes. Defaults to 8 KiB.
+    pub const fn max_token_len(mut self, most: usize) -> Self {
+        self.settings.max_token = most;
+        self
+    }
+
+    /// Accepts tokens for this identifier of the same tool as well. May be repeated.
+    pub fn token_audience(mut self, audience: impl Into<String>) -> Self {
+        self.settings.tokens = self.settings.tokens.or_for(audience);
         self
     }
 
     /// Publishes this document: challenges name where it is, and a refused agent finds its
-    /// authorization server by it (RFC 9728).
+    /// authorization server by it (RFC 9728). [`Guard::layer`] serves it.
     pub fn metadata(mut self, metadata: ResourceMetadata) -> Self {
-        self.metadata = Some(metadata);
+        self.settings.metadata = Some(metadata);
         self
     }
 
     /// Expects this fixed `aud` in proofs, instead of the configured origin with the path of the
     /// request. May be repeated.
     pub fn proof_audience(mut self, audience: impl Into<String>) -> Self {
-        self.audiences.push(audience.into());
+        self.settings.audiences.push(audience.into());
         self
     }
 
-    /// What is required of callers; other routes can [require otherwise](Guard::requiring).
+    /// Sets what is required of callers; other routes can [require otherwise](Guard::requiring).
     pub fn require(mut self, requirements: Requirements) -> Self {
-        self.requirements = requirements;
+        self.settings.requirements = requirements;
         self
     }
 
-    /// Where spent proofs are remembered; a million in memory unless said.
+    /// Accepts access tokens that are bound to no key, on the routes of this guard that
+    /// [`requiring`](Guard::requiring) does not change: everybody who steals such a token can use it
+    /// until it expires ([`Requirements::accept_bearer`]).
+    pub fn accept_bearer(mut self) -> Self {
+        self.settings.requirements = self.settings.requirements.accept_bearer();
+        self
+    }
+
+    /// Sets where spent proofs are remembered. Defaults to 1,000,000 proofs in memory.
     pub fn replay(mut self, store: impl ReplayStore + 'static) -> Self {
-        self.replay = Some(Arc::new(store));
+        self.settings.replay = Some(Replay::Local(Arc::new(store)));
         self
     }
 
-    /// Other rules for WITs, such as only WIT-SVIDs.
+    /// Sets a store of spent proofs that several servers share, and that has to be waited for: it is
+    /// asked by [`Need::SharedReplay`](crate::resolve::Need::SharedReplay). A guard with it has
+    /// [`admit`](Guard::admit) alone.
+    pub fn shared_replay(mut self, store: impl Resolve + 'static) -> GuardBuilder<T, Deferred> {
+        self.settings.replay = Some(Replay::Shared(Arc::new(store)));
+        self.into_state()
+    }
+
+    /// Sets the rules for WITs, such as only WIT-SVIDs.
     pub fn wit_rules(mut self, rules: WitRules) -> Self {
-        self.wit = rules;
+        self.settings.wit = rules;
         self
     }
 
-    /// Other rules for WPTs.
+    /// Sets the rules for WPTs.
     pub fn wpt_rules(mut self, rules: WptRules) -> Self {
-        self.wpt = rules;
+        self.settings.wpt = rules;
         self
     }
 
-    /// One skew for WITs, proofs and access tokens, whatever their rules say.
+    /// Sets the revisions of draft-ietf-wimse-wpt that are accepted. Defaults to
+    /// [`Revisions::DRAFT_02`], in which the proof stands in `Authorization: WPT`.
+    /// [`Revisions::DRAFT_01`] is the older one, with `Workload-Proof-Token` and `ath`.
+    pub fn wpt_revisions(mut self, revisions: impl Into<Revisions>) -> Self {
+        self.settings.wpt = self.settings.wpt.with_revisions(revisions.into());
+        self
+    }
+
+    /// Sets one skew for WITs, proofs and access tokens, whatever their rules say.
     pub fn skew(mut self, skew: Skew) -> Self {
-        self.skew = Some(skew);
+        self.settings.skew = Some(skew);
         self
     }
 
-    /// Takes HTTP message signatures as a proof, beside or instead of a WPT, and says how responses
-    /// are signed.
+    /// Accepts HTTP message signatures as a proof, beside or instead of a WPT, and says how
+    /// responses are signed.
+    ///
+    /// Where a request has both proofs, the weaker one protects: see [`HttpSignatures`].
     pub fn http_signatures(mut self, signatures: HttpSignatures) -> Self {
-        self.signatures = Some(signatures);
+        self.settings.signatures = Some(signatures);
         self
     }
 
-    /// How many verified WITs and how many access tokens are remembered; 10,000 of each unless
-    /// said.
-    pub fn cache(mut self, capacity: usize) -> Self {
-        self.capacity = capacity;
+    /// Sets how many verified WITs and how many access tokens are remembered. Defaults to 10,000 of
+    /// each.
+    pub const fn cache(mut self, capacity: usize) -> Self {
+        self.settings.capacity = capacity;
         self
     }
 
-    /// A further header field that carries a token which the tool uses: where it is there, the WPT
-    /// must cover it by `oth` (WPT-07), or without a WPT the signature must.
+    /// Names a further header field that carries a token which the tool uses: where it is there, the
+    /// WPT must cover it by `oth`, or without a WPT the signature must.
     pub fn token_field(mut self, name: HeaderName) -> Self {
-        self.token_fields.push(name);
+        self.settings.token_fields.push(name);
         self
     }
 
-    /// Asked for every call that meets the requirements.
+    /// Adds what this finds in a request to the attributes of its [call](crate::decision::Call). May
+    /// be repeated.
+    pub fn extract(mut self, extract: impl Extract + 'static) -> Self {
+        self.settings.extract.push(Arc::new(extract));
+        self
+    }
+
+    /// Sets the seam that is asked about every call that meets the requirements.
     pub fn authorize(mut self, seam: impl Authorize + 'static) -> Self {
-        self.seams.authorize = Arc::new(seam);
+        self.settings.decides = Decides::Local(Arc::new(seam));
         self
     }
 
-    /// Told of every acceptance and refusal.
+    /// Has every call that meets the requirements decided elsewhere, by
+    /// [`Need::Decision`](crate::resolve::Need::Decision). A guard with it has
+    /// [`admit`](Guard::admit) alone.
+    pub fn authorize_elsewhere(
+        mut self,
+        seam: impl Resolve + 'static,
+    ) -> GuardBuilder<T, Deferred> {
+        self.settings.decides = Decides::Elsewhere(Arc::new(seam));
+        self.into_state()
+    }
+
+    /// Sets the seam that is told of every acceptance and refusal.
     pub fn record(mut self, seam: impl Record + 'static) -> Self {
-        self.seams.record = Arc::new(seam);
+        self.settings.record = Arc::new(seam);
         self
     }
 
-    /// Asked of every credential, fresh or known.
+    /// Sets the seam that is asked about every credential, fresh or known.
     pub fn revoked(mut self, seam: impl Revoked + 'static) -> Self {
-        self.seams.revoked = Arc::new(seam);
+        self.settings.revoked = Arc::new(seam);
         self
     }
 
-    /// Asked once when a key is unknown ([`Guard::admit`]).
-    pub fn refresh(mut self, seam: impl Refresh + 'static) -> Self {
-        self.seams.refresh = Arc::new(seam);
+    /// Sets what is asked for keys that are not known, by [`Guard::admit`].
+    pub fn resolve(mut self, seam: impl Resolve + 'static) -> Self {
+        self.settings.resolve = Arc::new(seam);
         self
     }
 
-    /// Another clock, for what the guard does by itself.
+    /// Sets how long [`Guard::admit`] waits for each answer that it needs. Defaults to 30 s. Needs a
+    /// tokio runtime.
+    pub const fn deadline(mut self, most: Duration) -> Self {
+        self.settings.deadline = most;
+        self
+    }
+
+    /// Sets the clock. Defaults to the system clock.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.seams.clock = Arc::new(clock);
+        self.settings.clock = ClockOf(Arc::new(clock));
         self
     }
 
@@ -306,25 +333,24 @@ impl<T> GuardBuilder<T> {
     /// # Errors
     ///
     /// [`BuildError`] where the configuration contradicts itself.
-    pub fn build(self) -> Result<Guard, BuildError>
+    pub fn build(self) -> Result<Guard<M>, BuildError>
     where
         T: HasTrust,
     {
-        let resource: Resource = self
-            .resource
-            .parse()
-            .or_else(|_not_https| Resource::loopback(&self.resource))
-            .map_err(|source| BuildError::Resource {
-                resource: self.resource.clone(),
-                source,
-            })?;
-        let is_http = ["https://", "http://"]
-            .iter()
-            .any(|it| resource.as_str().starts_with(it));
-        if !is_http || resource.as_str().contains('?') {
-            let resource = self.resource;
-            return Err(BuildError::NotHttp { resource });
+        self.settings.build()
+    }
+
+    fn into_state<U, N>(self) -> GuardBuilder<U, N> {
+        GuardBuilder {
+            settings: self.settings,
+            state: PhantomData,
         }
+    }
+}
+
+impl Settings {
+    fn build<M>(self) -> Result<Guard<M>, BuildError> {
+        let resource = self.resource()?;
         if let Some(metadata) = &self.metadata
             && metadata.resource() != &resource
         {
@@ -335,9 +361,6 @@ impl<T> GuardBuilder<T> {
         }
         let published = self.metadata.as_ref().map(ProtectedResource::new);
         let published = published.transpose().map_err(BuildError::Metadata)?;
-        if self.issuers.is_none() && self.requirements.required_scopes().is_some() {
-            return Err(BuildError::NoIssuer);
-        }
         let audience = if self.audiences.is_empty() {
             Audience::Target(external_origin(resource.as_str()).to_owned())
         } else {
@@ -360,34 +383,57 @@ impl<T> GuardBuilder<T> {
             ),
             None => (self.wit, self.wpt, self.tokens),
         };
-        let max_token = 8 * 1024;
+        let in_memory = || Replay::Local(Arc::new(ReplayCache::in_memory(1_000_000)));
+        let inner = Inner {
+            resource: resource.as_str().to_owned(),
+            audience,
+            trust: self.trust,
+            wits: WitCache::new(self.capacity, wit),
+            wpt,
+            issuers: self.issuers,
+            clients: self.clients,
+            signatures,
+            tokens: TokenCache::new(self.capacity, tokens.with_max_len(self.max_token)),
+            max_token: self.max_token,
+            metadata_url: published.as_ref().map(|it| Endpoint::clone(it.url())),
+            published: published.map(Arc::new),
+            replay: self.replay.unwrap_or_else(in_memory),
+            token_fields: self.token_fields,
+            extract: self.extract,
+            decides: self.decides,
+            record: self.record,
+            revoked: self.revoked,
+            resolve: self.resolve,
+            deadline: self.deadline,
+            clock: self.clock.0,
+        };
+        let requirements = self.requirements;
+        inner.check_requirements(&requirements)?;
         Ok(Guard {
-            inner: Arc::new(Inner {
-                resource: resource.as_str().to_owned(),
-                audience,
-                trust: self.trust,
-                wits: WitCache::new(self.capacity, wit),
-                wpt,
-                issuers: self.issuers,
-                signatures,
-                tokens: TokenCache::new(self.capacity, tokens.with_max_len(max_token)),
-                max_token,
-                metadata_url: published.as_ref().map(|it| Endpoint::clone(it.url())),
-                published,
-                replay: self
-                    .replay
-                    .unwrap_or_else(|| Arc::new(ReplayCache::in_memory(1_000_000))),
-                token_fields: self.token_fields,
-                authorize: self.seams.authorize,
-                record: self.seams.record,
-                revoked: self.seams.revoked,
-                refresh: self.seams.refresh,
-                clock: self.seams.clock,
-            }),
-            route: Arc::new(Route {
-                requirements: self.requirements,
-            }),
+            inner: Arc::new(inner),
+            route: Arc::new(Route { requirements }),
+            answers: PhantomData,
         })
+    }
+
+    fn resource(&self) -> Result<Resource, BuildError> {
+        let resource: Resource = self
+            .resource
+            .parse()
+            .or_else(|_not_https| Resource::loopback(&self.resource))
+            .map_err(|source| BuildError::Resource {
+                resource: self.resource.clone(),
+                source,
+            })?;
+        let is_http = ["https://", "http://"]
+            .iter()
+            .any(|it| resource.as_str().starts_with(it));
+        if is_http && !resource.as_str().contains('?') {
+            Ok(resource)
+        } else {
+            let resource = self.resource.clone();
+            Err(BuildError::NotHttp { resource })
+        }
     }
 }
 

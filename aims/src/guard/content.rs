@@ -1,4 +1,5 @@
-//! The content of a request, held to its digest where a signature covers that.
+//! The body of a request: passed on as it is, or compared with its digest where an accepted proof
+//! covers that.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -6,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use aims_http_sig::Error;
 use aims_http_sig::digest::{BodyError, ContentDigest, VerifiedBody};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use pin_project_lite::pin_project;
@@ -14,19 +15,19 @@ use pin_project_lite::pin_project;
 use super::post_admission::AdmittedRequest;
 
 pin_project! {
-    /// The body that the inner service of a [`MessageLayer`](super::message::MessageLayer) gets.
+    /// The body of a request behind a [`Guard::layer`](crate::Guard::layer).
     ///
-    /// That of a signed request was compared with its digest before, up to 64 KiB. What is longer
-    /// is compared while it is read, and ends in an error where it is another content than was
-    /// signed (T-062), or breaks off; the seam *record* is told. One that is dropped before its end
-    /// was compared by nobody. Its trailers, which nobody signed, are dropped. That of any other
-    /// request is passed on as it is.
+    /// A content that no accepted proof covers was not read, and streams as it comes. One that an
+    /// HTTP signature covers was compared with its digest before, up to 64 KiB. What is longer is
+    /// compared while it is read, and ends in an error where it is another content than was signed,
+    /// or breaks off; the seam *record* is told. A body that is dropped before its end was not
+    /// compared. Trailers, which no signature covers, are dropped where the content is covered.
     #[derive(Debug)]
-    pub struct Content<B> {
+    pub struct RequestBody<B> {
         ahead: VecDeque<Bytes>,
         #[pin]
         rest: Rest<B>,
-        // Who was let in before the rest had come.
+        // Who was accepted before the rest had come.
         admitted: Option<Box<AdmittedRequest>>,
     }
 }
@@ -36,41 +37,38 @@ pin_project! {
     #[project = RestProjection]
     enum Rest<B> {
         Read,
-        Unsigned { #[pin] body: B },
-        Signed { #[pin] body: VerifiedBody<B> },
+        Uncovered { #[pin] body: B },
+        Covered { #[pin] body: VerifiedBody<Pin<Box<B>>> },
     }
 }
 
 /// What is compared before the inner service is called, in bytes.
 const AHEAD: u64 = 64 * 1024;
 
-impl<B: Body<Data = Bytes>> Content<B> {
-    /// The content of a request that no signature is about.
-    pub(super) const fn unsigned(body: B) -> Self {
-        Self::new(VecDeque::new(), Rest::Unsigned { body })
+impl<B: Body> RequestBody<B> {
+    /// A content that no accepted proof covers.
+    pub(super) const fn uncovered(body: B) -> Self {
+        Self::new(VecDeque::new(), Rest::Uncovered { body })
     }
 
-    /// Says who was let in, where there is more to compare.
+    /// Says who was accepted, where there is more to compare.
     pub(super) fn admitted_by(&mut self, who: impl FnOnce() -> Box<AdmittedRequest>) {
-        if matches!(self.rest, Rest::Signed { .. }) {
+        if matches!(self.rest, Rest::Covered { .. }) {
             self.admitted = Some(who());
         }
     }
 
-    /// The content of a signed request, of at most `limit` bytes. Without a digest that was signed
-    /// there must be none.
+    /// A content that a proof covers, of at most `limit` bytes. Without a digest there must be none.
     ///
     /// # Errors
     ///
     /// `digest.mismatch`, `digest.missing`, `digest.insecure`, `digest.body_size`.
-    pub(super) async fn signed(
+    pub(super) async fn covered(
         body: B,
         digest: Option<&ContentDigest>,
         limit: u64,
-    ) -> Result<Self, BodyError<B::Error>>
-    where
-        B: Unpin,
-    {
+    ) -> Result<Self, BodyError<B::Error>> {
+        let body = Box::pin(body);
         let Some(digest) = digest else {
             return Self::empty(body).await;
         };
@@ -80,12 +78,12 @@ impl<B: Body<Data = Bytes>> Content<B> {
             let Some(frame) = body.frame().await else {
                 return Ok(Self::new(ahead.finish(), Rest::Read));
             };
-            // Trailers are nothing that was signed.
+            // Trailers are not covered.
             if let Ok(data) = frame?.into_data() {
                 ahead.push(data);
             }
         }
-        Ok(Self::new(ahead.finish(), Rest::Signed { body }))
+        Ok(Self::new(ahead.finish(), Rest::Covered { body }))
     }
 
     const fn new(ahead: VecDeque<Bytes>, rest: Rest<B>) -> Self {
@@ -97,17 +95,14 @@ impl<B: Body<Data = Bytes>> Content<B> {
         }
     }
 
-    /// A body that must be empty, as nobody signed any (SIG-05).
-    async fn empty(mut body: B) -> Result<Self, BodyError<B::Error>>
-    where
-        B: Unpin,
-    {
+    /// A body that must be empty, as none was signed (SIG-05).
+    async fn empty(mut body: Pin<Box<B>>) -> Result<Self, BodyError<B::Error>> {
         while !body.is_end_stream()
             && let Some(frame) = body.frame().await
         {
             let frame = frame.map_err(BodyError::Body)?;
-            // Trailers without content would be what nobody signed either.
-            if frame.data_ref().is_none_or(|data| !data.is_empty()) {
+            // Trailers without content would not be covered either.
+            if frame.data_ref().is_none_or(Buf::has_remaining) {
                 let field = "content-digest";
                 return Err(BodyError::Digest(Error::DigestMissing { field }));
             }
@@ -116,7 +111,8 @@ impl<B: Body<Data = Bytes>> Content<B> {
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for Content<B> {
+/// The pieces come as [`Bytes`], which costs nothing where they were such before.
+impl<B: Body> Body for RequestBody<B> {
     type Data = Bytes;
     type Error = BodyError<B::Error>;
 
@@ -130,12 +126,17 @@ impl<B: Body<Data = Bytes>> Body for Content<B> {
         }
         match this.rest.project() {
             RestProjection::Read => Poll::Ready(None),
-            RestProjection::Unsigned { body } => {
+            RestProjection::Uncovered { body } => {
                 let frame = ready!(body.poll_frame(context));
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Body)))
+                Poll::Ready(frame.map(|frame| match frame {
+                    Ok(frame) => {
+                        Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
+                    }
+                    Err(error) => Err(BodyError::Body(error)),
+                }))
             }
-            RestProjection::Signed { body } => match ready!(body.poll_frame(context)) {
-                // Nobody signed them.
+            RestProjection::Covered { body } => match ready!(body.poll_frame(context)) {
+                // They are not covered.
                 Some(Ok(frame)) if frame.is_trailers() => Poll::Ready(None),
                 Some(Err(error)) => {
                     if let Some(admitted) = this.admitted.take() {
@@ -152,16 +153,16 @@ impl<B: Body<Data = Bytes>> Body for Content<B> {
         self.ahead.is_empty()
             && match &self.rest {
                 Rest::Read => true,
-                Rest::Unsigned { body } => body.is_end_stream(),
-                Rest::Signed { body } => body.is_end_stream(),
+                Rest::Uncovered { body } => body.is_end_stream(),
+                Rest::Covered { body } => body.is_end_stream(),
             }
     }
 
     fn size_hint(&self) -> SizeHint {
         let rest = match &self.rest {
             Rest::Read => SizeHint::with_exact(0),
-            Rest::Unsigned { body } => body.size_hint(),
-            Rest::Signed { body } => body.size_hint(),
+            Rest::Uncovered { body } => body.size_hint(),
+            Rest::Covered { body } => body.size_hint(),
         };
         let ahead = self.ahead.iter().fold(0_u64, |sum, data| {
             sum.saturating_add(u64::try_from(data.len()).unwrap_or(u64::MAX))

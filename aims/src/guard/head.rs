@@ -3,9 +3,11 @@
 //! A proxy before the tool, or the tool's own router, must not act on another request than the one
 //! that is judged. What a server keeps to itself, such as bare line feeds, is not seen here.
 
+use std::net::Ipv6Addr;
+
+use aims_error::ErrorKind;
 use http::header::HOST;
 use http::request::Parts;
-use http::uri::Authority;
 use http::{HeaderMap, Method, Uri};
 
 use crate::refusal::Answer;
@@ -15,28 +17,32 @@ const MOST_FIELDS: usize = 100;
 /// The most bytes of its fields, names and values.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Code, answer and detail of a refusal.
-type Unreadable = (&'static str, Answer, &'static str);
+/// Code, kind, answer and detail of a refusal.
+type Unreadable = (&'static str, ErrorKind, Answer, &'static str);
 
 /// Refuses what is too large, and what could be read in two ways (T-064, T-131).
 pub(super) fn check(request: &Parts) -> Result<(), Unreadable> {
     if !fits(&request.headers) {
         let why = "the header fields are too many or too long";
-        return Err(("guard.fields", Answer::TooLarge, why));
+        return Err(("guard.fields", ErrorKind::TooLarge, Answer::TooLarge, why));
     }
     if is_misspelled(&request.method) {
         let why = "the method is a standard one in other letters";
-        return Err(("guard.method", Answer::Problem(why), why));
+        return Err(malformed("guard.method", why));
     }
     if !is_ascii(&request.uri) {
         let why = "the target has characters that must be percent-encoded";
-        return Err(("guard.target", Answer::Problem(why), why));
+        return Err(malformed("guard.target", why));
     }
     if !names_one_host(&request.headers, &request.uri) {
         let why = "the host is named not at all, or twice, or in two ways";
-        return Err(("guard.host", Answer::Problem(why), why));
+        return Err(malformed("guard.host", why));
     }
     Ok(())
+}
+
+const fn malformed(code: &'static str, why: &'static str) -> Unreadable {
+    (code, ErrorKind::Malformed, Answer::Problem(why), why)
 }
 
 fn fits(headers: &HeaderMap) -> bool {
@@ -46,7 +52,7 @@ fn fits(headers: &HeaderMap) -> bool {
     headers.len() <= MOST_FIELDS && bytes.fold(0, usize::saturating_add) <= MOST_BYTES
 }
 
-/// Methods are told apart by case (RFC 9110 §9.1); whoever folds it reads another one.
+/// Methods are told apart by case (RFC 9110 §9.1); a reader that folds it reads another one.
 fn is_misspelled(method: &Method) -> bool {
     const STANDARD: [Method; 9] = [
         Method::CONNECT,
@@ -69,9 +75,35 @@ fn is_ascii(uri: &Uri) -> bool {
     target.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// RFC 9110 §7.2: a host and, at most, a port.
+/// A host and, at most, a port (RFC 9110 §7.2): a name or IPv4 address of letters, digits, `.`, `-`
+/// and `_`, or an IPv6 address in brackets, and a port from 1 to 65535.
+///
+/// RFC 3986 §3.2.2 allows more in a name, such as a comma, which is also what two joined fields look
+/// like: readers differ about it, and no host on the web has it.
 fn is_host(host: &[u8]) -> bool {
-    !host.contains(&b'@') && Authority::try_from(host).is_ok()
+    let Ok(text) = str::from_utf8(host) else {
+        return false;
+    };
+    let (name, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((address, port)) if address.parse::<Ipv6Addr>().is_ok() => (None, port),
+            _ => return false,
+        },
+        None => match text.find(':') {
+            Some(at) => {
+                let (name, port) = text.split_at(at);
+                (Some(name), port)
+            }
+            None => (Some(text), ""),
+        },
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    name.is_none_or(|name| !name.is_empty() && name.bytes().all(is_plain))
+        && (port.is_empty() || port.strip_prefix(':').is_some_and(is_port))
+}
+
+fn is_port(port: &str) -> bool {
+    port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|it| it > 0)
 }
 
 /// RFC 9112 §3.2, RFC 9113 §8.3.1: `Host` once, or the authority of the target, or both alike.
@@ -81,9 +113,51 @@ fn names_one_host(headers: &HeaderMap, uri: &Uri) -> bool {
     match (fields.next().map(http::HeaderValue::as_bytes), authority) {
         (None, None) | (Some(b""), _) => false,
         (Some(host), Some(authority)) => {
-            fields.next().is_none() && host.eq_ignore_ascii_case(authority)
+            fields.next().is_none() && is_host(host) && host.eq_ignore_ascii_case(authority)
         }
         (Some(host), None) => fields.next().is_none() && is_host(host),
         (None, Some(authority)) => is_host(authority),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_at_most_a_port() {
+        for good in [
+            "tools.example",
+            "TOOLS.example:443",
+            "127.0.0.1:8499",
+            "my_tool",
+            "[::1]",
+            "[2001:db8::1]:65535",
+        ] {
+            assert!(is_host(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "",
+            ":1",
+            "a:",
+            "a:b",
+            "a:0",
+            "a:99999",
+            "a:+1",
+            "a:1:2",
+            "a,b",
+            "127.0.0.1:8499,evil",
+            "a b",
+            "user@a",
+            "a/b",
+            "[::1",
+            "[::1]x",
+            "[v1.a]",
+            "[]",
+            "\u{e9}.example",
+            "a%2e",
+        ] {
+            assert!(!is_host(bad.as_bytes()), "{bad}");
+        }
     }
 }

@@ -1,56 +1,94 @@
 //! The tool's side: a request becomes a [`Principal`] or a precise [`Refusal`].
+//!
+//! The steps, each in a file of its own: *parse* what the request presents, *verify* it, *bind*
+//! token, agent and keys to each other, *spend* the proofs, *decide*, *record*.
 
+mod admission;
+mod bind;
+mod body;
+mod build_error;
 mod builder;
 mod content;
+mod decide;
+mod evidence;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub mod extract;
 mod head;
-mod judge;
-#[cfg(feature = "tower")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
+pub mod head_layer;
 pub mod layer;
-#[cfg(feature = "tower")]
-#[cfg_attr(docsrs, doc(cfg(feature = "tower")))]
-pub mod message;
+mod metadata;
+mod parse;
 mod post_admission;
+mod received;
+mod record;
+mod refused;
 mod signed;
+mod spend;
+mod verify;
 
+use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
 use aims_jose::time::{Clock, UnixTime};
 use aims_oauth_rs::{IssuerStore, ProtectedResource, TokenCache};
 use aims_oauth_wire::names::Endpoint;
-use aims_replay::ReplayStore;
 use aims_wimse_cred::{TrustStore, WitCache};
+use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::WptRules;
-pub use builder::{BuildError, GuardBuilder, HasTrust, NoTrust, Trusting};
+pub use build_error::BuildError;
+pub use builder::{GuardBuilder, HasTrust, NoTrust, Trusting};
+pub use evidence::{AgentCredential, Proof, ProofMethod};
 use http::header::HeaderName;
-use http::request::Parts;
+pub use received::Received;
 pub use signed::HttpSignatures;
 
-use crate::decision::{Authorize, Reason};
+use crate::decision::Extract;
 use crate::principal::Principal;
-use crate::record::{Event, Outcome, Record};
-use crate::refresh::Refresh;
+use crate::record::Record;
 use crate::refusal::Refusal;
 use crate::requirements::Requirements;
+use crate::resolve::Resolve;
 use crate::revoked::Revoked;
-use crate::trace::TraceContext;
-use judge::{Examined, Part};
+use admission::Admission;
+use decide::Decides;
 use signed::Signatures;
+use spend::Replay;
 
 /// Turns a request into a [`Principal`] or a precise [`Refusal`].
 ///
-/// It verifies the WIT and the WPT, and the access token where issuers are configured; checks that
-/// they name one agent and one key; spends the proof; asks what the route requires, then the seam
-/// *authorize*; and tells the seam *record* what it did. Clones share everything.
-#[derive(Clone)]
-pub struct Guard {
+/// It verifies the credentials and proofs that the request presents, and the access token where
+/// issuers are configured; checks that they name one agent and one key; spends the proofs; asks
+/// what the route requires, then the seam *authorize*; and tells the seam *record* what it did.
+/// Clones share everything.
+///
+/// `M` says how it answers: [`Immediate`] has [`check`](Self::check), which waits for nothing, beside
+/// [`admit`](Self::admit). A guard that shares its memory of proofs with other servers, or whose
+/// decisions are taken elsewhere, is [`Deferred`] and has `admit` alone:
+///
+/// ```compile_fail
+/// # fn example(guard: aims::Guard<aims::guard::Deferred>, head: http::request::Parts) {
+/// guard.check(&head, aims::jose::time::UnixTime::now()); // no such method
+/// # }
+/// ```
+pub struct Guard<M = Immediate> {
     inner: Arc<Inner>,
     route: Arc<Route>,
+    answers: PhantomData<fn() -> M>,
 }
+
+/// The guard answers at once, from what it holds.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Immediate;
+
+/// The guard has to wait for other machines.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Deferred;
 
 struct Inner {
     resource: String,
@@ -59,17 +97,21 @@ struct Inner {
     wits: WitCache,
     wpt: WptRules,
     issuers: Option<Arc<IssuerStore>>,
+    /// By issuer and client: the agent to which the client belongs.
+    clients: HashMap<String, HashMap<String, WorkloadId>>,
     signatures: Option<Signatures>,
     tokens: TokenCache,
     max_token: usize,
     metadata_url: Option<Endpoint>,
-    published: Option<ProtectedResource>,
-    replay: Arc<dyn ReplayStore>,
+    published: Option<Arc<ProtectedResource>>,
+    replay: Replay,
     token_fields: Vec<HeaderName>,
-    authorize: Arc<dyn Authorize>,
+    extract: Vec<Arc<dyn Extract>>,
+    decides: Decides,
     record: Arc<dyn Record>,
     revoked: Arc<dyn Revoked>,
-    refresh: Arc<dyn Refresh>,
+    resolve: Arc<dyn Resolve>,
+    deadline: Duration,
     clock: Arc<dyn Clock>,
 }
 
@@ -86,58 +128,64 @@ enum Audience {
 }
 
 impl Guard {
-    /// The same guard, with its caches and its memory of proofs, for a route that requires
-    /// something else.
-    #[must_use]
-    pub fn requiring(&self, requirements: Requirements) -> Self {
-        Self {
-            inner: Arc::clone(&self.inner),
-            route: Arc::new(Route { requirements }),
-        }
-    }
-
     /// Judges a request. A plain function: it waits for nothing and fetches nothing.
     ///
-    /// The proof is spent: asked twice about one request, it refuses the second time.
+    /// The proofs are spent: asked twice about one request, it refuses the second time. When the
+    /// caller demands a signed response, [`sign_response`](Self::sign_response) signs it.
     ///
     /// # Errors
     ///
     /// The [`Refusal`], with its answer for the wire.
-    pub fn check(&self, request: &Parts, now: UnixTime) -> Result<Principal, Refusal> {
-        let examined = self.examine(request, Part::Head, now);
-        self.finish(request, examined, now)
+    pub fn check<'a>(
+        &self,
+        request: impl Into<Received<'a>>,
+        now: UnixTime,
+    ) -> Result<Principal, Refusal> {
+        let mut admission = Admission::new(request.into());
+        // What it needs to know it cannot ask for: the refusal stands.
+        let _keys = self.verify_step(&mut admission, now);
+        let _nothing = self.conclude_step(&mut admission, now);
+        self.finish(admission, now)
+    }
+}
+
+impl<M> Guard<M> {
+    /// The same guard, with its caches and its memory of proofs, for a route that requires
+    /// something else.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] where the requirements contradict themselves, or the guard cannot meet them.
+    pub fn requiring(&self, requirements: Requirements) -> Result<Self, BuildError> {
+        self.inner.check_requirements(&requirements)?;
+        Ok(Self {
+            inner: Arc::clone(&self.inner),
+            route: Arc::new(Route { requirements }),
+            answers: PhantomData,
+        })
     }
 
-    /// As [`check`](Self::check) at the time of the guard's clock; when a key is unknown, the seam
-    /// *refresh* is asked once, and then the request is judged again.
+    /// As [`check`](Guard::check) at the time of the guard's clock. What the guard does not know, it
+    /// asks for, and judges again: keys of credentials at [`Resolve`], a shared memory of proofs, a
+    /// decision that is taken elsewhere.
+    ///
+    /// It waits for at most the [deadline](GuardBuilder::deadline) each time, and a bounded number of
+    /// times.
     ///
     /// # Errors
     ///
     /// The [`Refusal`], with its answer for the wire.
-    pub async fn admit(&self, request: &Parts) -> Result<Principal, Refusal> {
-        let (examined, now) = self.examine_fresh(request, Part::Head).await;
-        self.finish(request, examined, now)
-    }
-
-    /// Examines a request, once more where the keys that it names are not known and a refresh
-    /// brought some.
-    async fn examine_fresh(&self, request: &Parts, part: Part) -> (Examined, UnixTime) {
-        let now = self.inner.clock.now();
-        let examined = self.examine(request, part, now);
-        if let Some(keys) = examined.unknown_keys()
-            && self.inner.refresh.refresh(keys).await
-        {
-            let now = self.inner.clock.now();
-            return (self.examine(request, part, now), now);
-        }
-        (examined, now)
+    pub async fn admit<'a>(&self, request: impl Into<Received<'a>>) -> Result<Principal, Refusal> {
+        let mut admission = Admission::new(request.into());
+        let now = self.verify_fresh(&mut admission).await;
+        self.conclude(admission, now).await
     }
 
     /// The document that tells agents where to get a token, for the path
     /// [`ProtectedResource::path`]; where one was [configured](GuardBuilder::metadata).
     #[must_use]
     pub fn published(&self) -> Option<&ProtectedResource> {
-        self.inner.published.as_ref()
+        self.inner.published.as_deref()
     }
 
     /// The URL by which callers address the tool.
@@ -146,54 +194,46 @@ impl Guard {
         &self.inner.resource
     }
 
-    /// Spends, decides and records.
-    fn finish(
-        &self,
-        request: &Parts,
-        examined: Examined,
-        now: UnixTime,
-    ) -> Result<Principal, Refusal> {
-        let Examined { found, seen } = examined;
-        let verdict = found.and_then(|found| self.conclude(found, &seen, request, now));
-        let (outcome, code, reasons): (_, _, &[Reason]) = match &verdict {
-            Ok((_, reasons)) => (Outcome::Accepted, None, reasons),
-            Err(refused) => (
-                Outcome::Refused,
-                Some(refused.refusal.code()),
-                &refused.reasons,
-            ),
-        };
-        let agent = seen.wit.as_ref().map(aims_wimse_cred::Wit::id);
-        let proven = verdict.as_ref().ok().and_then(|(who, _)| who.agent());
-        self.inner.record.record(&Event {
-            agent: proven.or(agent),
-            proven: proven.is_some(),
-            subject: seen.token.as_ref().map(aims_oauth_rs::AccessToken::subject),
-            client: seen
-                .token
-                .as_ref()
-                .map(aims_oauth_rs::AccessToken::client_id),
-            resource: &self.inner.resource,
-            method: &request.method,
-            path: request.uri.path(),
-            outcome,
-            code,
-            reasons,
-            time: now,
-            trace: TraceContext::of(&request.headers),
-            proofs: verdict
-                .as_ref()
-                .map_or(&[], |(principal, _)| principal.proofs()),
-            fingerprints: seen.fingerprints,
-        });
-        match verdict {
-            Ok((principal, _)) => Ok(principal),
-            Err(refused) => Err(refused.refusal),
+    /// The same guard, of which only `admit` is used.
+    fn deferred(&self) -> Guard<Deferred> {
+        Guard {
+            inner: Arc::clone(&self.inner),
+            route: Arc::clone(&self.route),
+            answers: PhantomData,
         }
     }
 }
 
-impl fmt::Debug for Guard {
+impl Inner {
+    fn check_requirements(&self, requirements: &Requirements) -> Result<(), BuildError> {
+        requirements.check()?;
+        if self.issuers.is_none() && requirements.needs_token() {
+            return Err(BuildError::NoIssuer);
+        }
+        let signs_every = self
+            .signatures
+            .as_ref()
+            .is_some_and(Signatures::signs_every);
+        if requirements.does_stream() && signs_every {
+            return Err(BuildError::Requirements {
+                what: "`streams` beside `signing_every_response`: a signed response does not stream",
+            });
+        }
+        Ok(())
+    }
+}
+
+impl<M> Clone for Guard<M> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            route: Arc::clone(&self.route),
+            answers: PhantomData,
+        }
+    }
+}
+
+impl<M> fmt::Debug for Guard<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guard")
             .field("resource", &self.inner.resource)

@@ -1,36 +1,29 @@
-//! What is found out after a request was let in: its content is another one, or its response cannot
-//! be signed. It becomes an event of its own.
+//! What is found out after a request was accepted: its content is another one, or its response
+//! cannot be signed. It becomes an event of its own.
 
 use std::fmt;
 
 use aims_http_sig::digest::BodyError;
-use aims_jose::digest::Fingerprint;
-use aims_jose::time::UnixTime;
-use aims_oauth_rs::AccessToken;
-use aims_wimse_cred::Wit;
 use http::Request;
 use http::request::Parts;
 
-use super::Guard;
-use super::judge::CONTENT_UNREAD;
-use crate::decision::Reason;
+use super::{Deferred, Guard};
+use crate::decision::{Attributes, Reason};
 use crate::principal::Principal;
-use crate::record::{Event, Fingerprints, Outcome};
-use crate::trace::TraceContext;
 
-/// A request that was let in before its content had come.
+/// A request that was accepted before its content had come.
 pub(super) struct AdmittedRequest {
-    guard: Guard,
+    guard: Guard<Deferred>,
     request: Parts,
     principal: Principal,
 }
 
 impl AdmittedRequest {
-    pub(super) fn new(guard: &Guard, request: &Parts, principal: &Principal) -> Box<Self> {
+    pub(super) fn new(guard: &Guard<Deferred>, request: &Parts, who: &Principal) -> Box<Self> {
         Box::new(Self {
             guard: guard.clone(),
             request: head_of(request),
-            principal: principal.clone(),
+            principal: who.clone(),
         })
     }
 
@@ -57,45 +50,17 @@ impl fmt::Debug for AdmittedRequest {
     }
 }
 
-impl Guard {
-    /// Tells the seam *record* what became of a request that was accepted.
-    pub(super) fn record_later(
-        &self,
-        request: &Parts,
-        principal: &Principal,
-        reason: Reason,
-        now: UnixTime,
-    ) {
-        let token = principal.access_token();
-        self.inner.record.record(&Event {
-            agent: principal.agent(),
-            proven: principal.agent().is_some(),
-            subject: token.map(AccessToken::subject),
-            client: principal.client(),
-            resource: &self.inner.resource,
-            method: &request.method,
-            path: request.uri.path(),
-            outcome: Outcome::Refused,
-            code: Some(&reason.code),
-            reasons: std::slice::from_ref(&reason),
-            time: now,
-            trace: TraceContext::of(&request.headers),
-            proofs: principal.proofs(),
-            fingerprints: Fingerprints {
-                wit: principal.wit().map(Wit::hash).map(Fingerprint::of_sha256),
-                access_token: token.map(AccessToken::hash).map(Fingerprint::of_sha256),
-                ..Fingerprints::default()
-            },
-        });
-    }
-}
+pub(super) const CONTENT_UNREAD: &str = "the content of the request could not be read";
 
-/// A request's head, without its extensions.
+/// A request's head with what the program knows of the call, and without its other extensions.
 pub(super) fn head_of(request: &Parts) -> Parts {
     let mut head = Request::new(()).into_parts().0;
     head.method = request.method.clone();
     head.uri = request.uri.clone();
     head.version = request.version;
     head.headers = request.headers.clone();
+    if let Some(attributes) = request.extensions.get::<Attributes>() {
+        head.extensions.insert(attributes.clone());
+    }
     head
 }

@@ -3,33 +3,41 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_error::ErrorKind;
 use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::profile::wimse::{
-    Content, RequestPolicy, ResponseSigning, SignedResponse, UnspentRequest, VerifiedRequest,
+    Content, RequestPolicy, ResponseSigning, SignedResponse, VerifiedRequest,
 };
-use aims_http_sig::{Component, Error, HttpRequest, HttpResponse};
+use aims_http_sig::{Error, HttpRequest, HttpResponse};
 use aims_jose::random;
 use aims_jose::time::{Skew, UnixTime};
-use aims_wimse_cred::{Identity, IdentitySource, Wit};
+use aims_wimse_cred::{Identity, IdentitySource};
 use aims_wimse_wpt::fields::WORKLOAD_IDENTITY_TOKEN;
 use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Method, StatusCode, response};
 
-use super::judge::{Examined, Part, Refused, signature_refused};
-use super::{Audience, Guard, Inner};
+use super::refused::Refused;
+use super::{Audience, Guard};
 use crate::decision::Reason;
 use crate::principal::Principal;
 use crate::refusal::{Answer, Refusal};
 
-/// How a guard takes HTTP signatures as a proof beside the WPT, and whether it signs its responses
+/// How a guard accepts HTTP signatures as a proof beside the WPT, and whether it signs its responses
 /// (draft-ietf-wimse-http-signature).
 ///
-/// A signature covers the head, and `Content-Digest` the content: so these requests are judged
-/// whole, by [`Guard::check_message`] or by [`Guard::message_layer`](Guard::message_layer).
+/// A signature covers the head, and by `Content-Digest` the content: so these requests are judged
+/// whole, by [`Guard::layer`], or by [`Guard::check`] with the content.
+///
+/// A request may have a signature and a WPT. Then the weaker one protects: an attacker on the way can
+/// take the signature away, and the WPT covers no content. A `Content-Digest` that no accepted proof
+/// covers proves nothing and refuses nothing. Where the content matters, ask
+/// [`Principal::covers_content`], or require the method by
+/// [`Requirements::proof`](crate::Requirements::proof).
 #[derive(Clone, Debug)]
-#[must_use = "a guard takes signatures when it is given this"]
+#[must_use = "a guard accepts signatures when it is given this"]
 pub struct HttpSignatures {
+    content_deadline: Duration,
     lifetime: Duration,
     max_content: u64,
     max_answer: usize,
@@ -38,10 +46,11 @@ pub struct HttpSignatures {
 }
 
 impl HttpSignatures {
-    /// `expires` at most 5 min ahead; contents of up to 2 MiB. A request that asks for a signed
-    /// response is refused with 501.
+    /// `expires` at most 5 min ahead; contents of up to 2 MiB, of which the first 64 KiB come within
+    /// 10 s. A request that asks for a signed response is refused with 501.
     pub fn new() -> Self {
         Self {
+            content_deadline: Duration::from_secs(10),
             lifetime: Duration::from_secs(300),
             max_content: 2 * 1024 * 1024,
             max_answer: 1024 * 1024,
@@ -50,20 +59,28 @@ impl HttpSignatures {
         }
     }
 
-    /// Another limit to how far ahead `expires` may be, in whole seconds, up to 10 min.
+    /// Sets how far ahead `expires` may be, in whole seconds, up to 10 min. Defaults to 5 min.
     pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.lifetime = most;
         self
     }
 
-    /// Another limit to the content of signed requests, in bytes.
+    /// Sets for how long the layer waits for the content of a signed request before the handler is
+    /// called: for its first 64 KiB, or its end. Defaults to 10 s. After it, the request is refused
+    /// with `guard.content_deadline`, and nothing is spent.
+    pub const fn with_content_deadline(mut self, most: Duration) -> Self {
+        self.content_deadline = most;
+        self
+    }
+
+    /// Sets the limit to the content of signed requests, in bytes. Defaults to 2 MiB.
     pub const fn with_max_content(mut self, most: u64) -> Self {
         self.max_content = most;
         self
     }
 
-    /// Another limit to the content of signed responses, in bytes, which are kept whole until they
-    /// are signed; 1 MiB unless said.
+    /// Sets the limit to the content of signed responses, in bytes, which are kept whole until they
+    /// are signed. Defaults to 1 MiB.
     pub const fn with_max_answer(mut self, most: usize) -> Self {
         self.max_answer = most;
         self
@@ -86,7 +103,7 @@ impl HttpSignatures {
         self.source.is_some()
     }
 
-    /// Who signs at the moment.
+    /// The identity that signs at the moment.
     fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Unsignable> {
         let source = self.source.as_ref();
         let source = source.ok_or_else(|| Unsignable("no identity to answer as".to_owned()))?;
@@ -152,7 +169,30 @@ impl Signatures {
         self.config.max_answer
     }
 
-    fn message<'a>(&'a self, request: &'a Parts) -> HttpRequest<'a> {
+    pub(super) const fn content_deadline(&self) -> Duration {
+        self.config.content_deadline
+    }
+
+    pub(super) const fn signs_every(&self) -> bool {
+        self.config.signs_every()
+    }
+
+    pub(super) const fn policy(&self) -> &RequestPolicy {
+        &self.policy
+    }
+
+    /// A guard that cannot sign says so before anything is done.
+    pub(super) fn check_answerable(&self, demanded: bool, now: UnixTime) -> Result<(), Refused> {
+        if !demanded && !self.signs_every() {
+            return Ok(());
+        }
+        let identity = self.config.identity(now).map(drop);
+        identity.map_err(|Unsignable(why)| {
+            Refused::new(UNSIGNABLE, ErrorKind::Unavailable, Answer::Unsigned, why)
+        })
+    }
+
+    pub(super) fn message<'a>(&'a self, request: &'a Parts) -> HttpRequest<'a> {
         HttpRequest::received(request, &self.scheme, &self.authority)
     }
 
@@ -162,106 +202,7 @@ impl Signatures {
     }
 }
 
-impl Inner {
-    /// Verifies the signature by the key of the WIT, which was validated before (SIG-06).
-    pub(super) fn signature(
-        &self,
-        request: &Parts,
-        wit: &Wit,
-        now: UnixTime,
-    ) -> Result<UnspentRequest, Error> {
-        let signatures = self.signatures.as_ref().ok_or(Error::SignatureMissing)?;
-        let message = signatures.message(request);
-        let policy = &signatures.policy;
-        let unspent = match &self.audience {
-            Audience::Named(_) => policy.verify(&message, wit.key(), now)?,
-            Audience::Target(origin) => {
-                let target = format!("{origin}{}", request.uri.path());
-                policy.verify_to(&target, &message, wit.key(), now)?
-            }
-        };
-        Ok(unspent)
-    }
-
-    /// Whoever cannot sign says so before anything is done (SIG-09).
-    pub(super) fn check_answerable(
-        &self,
-        unspent: &UnspentRequest,
-        now: UnixTime,
-    ) -> Result<(), Refused> {
-        match &self.signatures {
-            Some(signatures) if signatures.signs(unspent.signed_response()) => {
-                let identity = signatures.config.identity(now);
-                identity
-                    .map(drop)
-                    .map_err(|Unsignable(why)| Refused::new(UNSIGNABLE, Answer::Unsigned, why))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// A field that carries a token which the tool uses is covered, and stands once (WPT-07 says so
-    /// of a WPT).
-    pub(super) fn check_token_fields(
-        &self,
-        request: &Parts,
-        unspent: &UnspentRequest,
-    ) -> Result<(), Error> {
-        for name in &self.token_fields {
-            let mut values = request.headers.get_all(name).iter();
-            let component = Component::field(name.as_str())?;
-            let covered = || unspent.signature().covers(&component);
-            if values.next().is_some() && (values.next().is_some() || !covered()) {
-                return Err(Error::ComponentRequired {
-                    component: component.to_string(),
-                });
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Guard {
-    /// Judges a request with its content, as it was received: before any `Content-Encoding` is
-    /// undone, empty where there is none.
-    ///
-    /// The request is one that a server got: in HTTP/1.1 its URI is path and query, beside `Host`.
-    /// A test that hands over a request of an agent reduces its URI first.
-    ///
-    /// Beside what [`check`](Self::check) takes, it takes HTTP signatures, where the guard was
-    /// [given](super::GuardBuilder::http_signatures) how. When the caller asks for a signed
-    /// response, [`sign_response`](Self::sign_response) signs it.
-    ///
-    /// # Errors
-    ///
-    /// The [`Refusal`], with its answer for the wire.
-    pub fn check_message(
-        &self,
-        request: &Parts,
-        content: &[u8],
-        now: UnixTime,
-    ) -> Result<Principal, Refusal> {
-        let mut examined = self.examine(request, Part::Message, now);
-        examined.hold(content);
-        self.finish(request, examined, now)
-    }
-
-    /// As [`check_message`](Self::check_message), with the guard's clock and one refresh of unknown
-    /// keys, as [`admit`](Self::admit).
-    ///
-    /// # Errors
-    ///
-    /// The [`Refusal`], with its answer for the wire.
-    pub async fn admit_message(
-        &self,
-        request: &Parts,
-        content: &[u8],
-    ) -> Result<Principal, Refusal> {
-        let (mut examined, now) = self.examine_fresh(request, Part::Message).await;
-        examined.hold(content);
-        self.finish(request, examined, now)
-    }
-
+impl<M> Guard<M> {
     /// Signs a response to a signed request, where the caller asked for it or this guard [signs
     /// every one](HttpSignatures::signing_every_response): sets `Content-Digest` and
     /// `Workload-Identity-Token`, and adds the signature. Any other response is left as it is.
@@ -303,7 +244,7 @@ impl Guard {
             Reason::new(UNSIGNABLE, why.clone()),
             now,
         );
-        Refusal::new(UNSIGNABLE, Answer::Unsigned, why)
+        Refusal::new(UNSIGNABLE, ErrorKind::Unavailable, Answer::Unsigned, why)
     }
 
     pub(super) fn signs_response_to(&self, principal: &Principal) -> bool {
@@ -358,21 +299,4 @@ fn has_content(request: &Parts, status: StatusCode) -> bool {
     request.method != Method::HEAD
         && !status.is_informational()
         && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-}
-
-impl Examined {
-    /// What the content of a signed request is to be compared with.
-    pub(super) fn content(&self) -> Option<aims_http_sig::profile::wimse::ContentCheck> {
-        let found = self.found.as_ref().ok()?;
-        Some(found.signature.as_ref()?.content())
-    }
-
-    /// Refuses where the content is not the one that was signed.
-    fn hold(&mut self, content: &[u8]) {
-        if let Some(check) = self.content()
-            && let Err(error) = check.check(content)
-        {
-            self.found = Err(signature_refused(&error));
-        }
-    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use aims_error::ErrorKind;
 use aims_oauth_wire::metadata::attempt::Attempts;
 
-use crate::refresh::Keys;
+use crate::resolve::Keys;
 
 /// The keys of one owner could not be fetched or used. The keys from before stay, until they are
 /// too old.

@@ -31,12 +31,12 @@ use published::Age;
 pub use watch::Watch;
 use watch::Watching;
 
-use crate::refresh::{Keys, Refresh, RefreshFuture};
+use crate::resolve::{Keys, Need, Resolve, ResolveFuture, Resolved};
 
 /// The stores that a [`Guard`](crate::Guard) believes, filled from where the keys are published.
 ///
 /// Three things fill them: [`load`](Self::load) at the start, [`watch`](Self::watch) as documents
-/// age, and the guard when a token names a key that is not known ([`Refresh`]). Each document is
+/// age, and the guard when a token names a key that is not known ([`Resolve`]). Each document is
 /// fetched once at a time, seldom enough that nobody who makes up key names makes it be fetched,
 /// and good keys are never replaced by none. Keys that could not be confirmed for the [longest
 /// age](PublishedKeysBuilder::max_age) are believed no longer, with or without a watch: the guard
@@ -195,18 +195,33 @@ impl Inner {
     }
 }
 
-impl Refresh for PublishedKeys {
-    fn refresh(&self, keys: Keys) -> RefreshFuture<'_> {
+impl PublishedKeys {
+    /// Fetches the keys of one owner, unless that is too soon. Says whether there are other keys
+    /// than before, or the same ones were confirmed after they had become stale.
+    pub async fn refresh(&self, keys: Keys) -> bool {
+        let named = |place: &&Place| place.has(&keys);
+        let Some(place) = self.0.places.iter().find(named) else {
+            return false;
+        };
+        let before = place.memory().version();
+        // That it failed is the watch's to tell: here it would be told whenever somebody makes
+        // up a name.
+        let _ = self.0.have(place, Age::Anew).await;
+        place.memory().is_newer_than(before)
+    }
+}
+
+impl Resolve for PublishedKeys {
+    fn resolve(&self, need: Need) -> ResolveFuture<'_> {
         Box::pin(async move {
-            let named = |place: &&Place| place.has(&keys);
-            let Some(place) = self.0.places.iter().find(named) else {
-                return false;
+            let Some(keys) = need.keys() else {
+                return Resolved::Unavailable;
             };
-            let before = place.memory().version();
-            // That it failed is the watch's to tell: here it would be told whenever somebody makes
-            // up a name.
-            let _ = self.0.have(place, Age::Anew).await;
-            place.memory().is_newer_than(before)
+            if self.refresh(keys).await {
+                Resolved::Changed
+            } else {
+                Resolved::Unchanged
+            }
         })
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::discovery::Discovered;
 use super::error::Cause;
-use crate::refresh::Keys;
+use crate::resolve::Keys;
 
 /// Whose keys, and where they are.
 pub(super) enum Place {

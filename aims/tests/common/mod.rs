@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aims::cred::{Bundle, TrustStore, WitIssuer};
-use aims::guard::{GuardBuilder, Trusting};
+use aims::guard::{GuardBuilder, ProofMethod, Trusting};
 use aims::id::WorkloadId;
 use aims::jose::alg::Algorithm;
 use aims::jose::jws::{CompactJws, SigningInput};
@@ -19,7 +19,7 @@ use aims::jose::time::UnixTime;
 use aims::oauth_rs::IssuerStore;
 use aims::record::{Event, Record};
 use aims::wpt::{Binding, Revision, fields};
-use aims::{Guard, Principal, Refusal};
+use aims::{Guard, Principal, Proof, Refusal};
 use http::Request;
 use http::request::Parts;
 use serde_json::{Value, json};
@@ -88,7 +88,13 @@ impl World {
         Agent { id, key, wit }
     }
 
+    /// A guard that accepts proofs of draft-ietf-wimse-wpt-01, as most of these tests send them.
     pub(crate) fn guard(&self) -> GuardBuilder<Trusting> {
+        let guard = self.guard_by_default();
+        guard.wpt_revisions(Revision::Draft01)
+    }
+
+    pub(crate) fn guard_by_default(&self) -> GuardBuilder<Trusting> {
         Guard::builder(TOOL).trust(Arc::clone(&self.trust))
     }
 
@@ -121,9 +127,13 @@ pub(crate) fn bundle(id: &str, key: &SigningKey, sequence: u64) -> Bundle {
 }
 
 impl Agent {
-    /// A WPT for a call, with what it is bound to.
+    /// A WPT of -01 for a call, with what it is bound to.
     pub(crate) fn wpt(&self, binding: &Binding<'_>) -> String {
-        let binding = binding.clone().revision(Revision::Draft01);
+        self.wpt_of(&binding.clone().revision(Revision::Draft01))
+    }
+
+    /// A WPT of the binding's revision.
+    pub(crate) fn wpt_of(&self, binding: &Binding<'_>) -> String {
         let wit = self.wit.expose();
         let algorithm = self.key.public_jwk().algorithm().unwrap();
         let minute = Duration::from_secs(60);
@@ -158,6 +168,11 @@ pub(crate) fn proven(wit: &str, wpt: &str, token: Option<&str>) -> Parts {
 pub(crate) fn bare() -> Parts {
     let request = Request::post("/mcp/call?x=1").header("host", "tools.example");
     request.body(()).unwrap().into_parts().0
+}
+
+/// How a caller was proven.
+pub(crate) fn methods(who: &Principal) -> Vec<ProofMethod> {
+    who.proofs().iter().map(Proof::method).collect()
 }
 
 /// The code, the status and the challenge of a verdict.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use aims::fetch::DocumentsBuilder;
 use aims::keys::PublishedKeys;
-use aims::refresh::Keys;
+use aims::resolve::Keys;
 use tokio::time::advance;
 
 use crate::support::{AS, JWKS, Page, Web, admit, code, key, metadata, refresh, secs, set};

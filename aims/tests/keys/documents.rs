@@ -1,6 +1,6 @@
 //! What is kept of the documents of others, and what is not.
 
-use aims::refresh::Keys;
+use aims::resolve::Keys;
 use tokio::time::advance;
 
 use crate::support::{

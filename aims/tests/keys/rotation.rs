@@ -1,7 +1,7 @@
 //! Keys come and go, and a token that names one that is not known has it fetched.
 
 use aims::keys::PublishedKeys;
-use aims::refresh::{Keys, Refresh};
+use aims::resolve::Keys;
 use tokio::time::{Instant, advance, sleep, timeout};
 
 use crate::common::at;

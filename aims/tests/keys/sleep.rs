@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aims::keys::PublishedKeys;
-use aims::refresh::{Keys, Refresh as _};
+use aims::resolve::Keys;
 use tokio::time::{advance, sleep};
 
 use crate::support::{

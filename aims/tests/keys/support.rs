@@ -14,7 +14,7 @@ use aims::jose::provider::{self, Provider};
 use aims::jose::random;
 use aims::jose::time::{Clock, UnixTime};
 use aims::keys::{KeysError, PublishedKeys, PublishedKeysBuilder};
-use aims::refresh::{Keys, Refresh};
+use aims::resolve::Keys;
 use aims::wpt::Binding;
 use aims::{Guard, Requirements};
 use http::request::Parts;
@@ -112,7 +112,8 @@ impl Web {
     /// A guard that lets in whoever has a token of an issuer, or of nobody where there is none.
     pub(crate) fn guard(self: &Arc<Self>, keys: &PublishedKeys) -> Guard {
         let guard = Guard::builder(TOOL).keys(keys).clock(Then(self.clone()));
-        let bearers = Requirements::new().dangerous_allow_bearer();
+        let guard = guard.wpt_revisions(aims::wpt::Revision::Draft01);
+        let bearers = Requirements::new().accept_bearer();
         guard.require(bearers).build().unwrap()
     }
 

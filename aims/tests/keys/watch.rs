@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use aims::jose::time::{Clock, UnixTime};
 use aims::keys::PublishedKeys;
-use aims::refresh::Keys;
+use aims::resolve::Keys;
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 

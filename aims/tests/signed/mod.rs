@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use aims::agent::{AgentBuilder, Error, ProofMethod, SignedResponses};
 use aims::cred::{FixedSource, Identity, TrustStore};
 use aims::fetch::{Fetch, FetchFuture};
-use aims::guard::message::Content;
+use aims::guard::layer::RequestBody;
 use aims::guard::{GuardBuilder, HttpSignatures, Trusting};
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock, UnixTime};
@@ -161,7 +161,7 @@ impl Net {
             *calls.lock().unwrap() += 1;
             tell(request)
         });
-        let guarded = self.guard.message_layer().layer(service);
+        let guarded = self.guard.layer().layer(service);
         let request = Request::from_parts(head, Full::<Bytes>::from(content));
         let answer = guarded.oneshot(request).await.unwrap();
         let (head, body) = answer.into_parts();
@@ -173,7 +173,9 @@ impl Net {
 }
 
 /// Says who sent how much.
-async fn tell(request: Request<Content<Full<Bytes>>>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn tell(
+    request: Request<RequestBody<Full<Bytes>>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let who = request.extensions().get::<Principal>().unwrap().clone();
     let content = request.into_body().collect().await;
     let told = match content {

@@ -13,6 +13,7 @@ use aims::jose::key::SigningKey;
 use aims::jose::provider;
 use aims::jose::time::UnixTime;
 use aims::record::{Event, Record};
+use aims::wpt::Revisions;
 use aims::{Agent, Guard, Principal};
 use axum::Router;
 use http::header::{CONTENT_TYPE, HeaderMap};
@@ -80,11 +81,12 @@ impl Issuer {
         let guard = Guard::builder(url)
             .trust(Arc::clone(&self.trust))
             .http_signatures(signatures)
+            .wpt_revisions(Revisions::BOTH)
             .record(reasons.clone())
             .build()?;
         // Any path and any method: what stands between is to be caught by the guard, not by the
         // routes.
-        let router = Router::new().fallback(call).layer(guard.message_layer());
+        let router = Router::new().fallback(call).layer(guard.layer());
         // `axum::serve` has no limits of its own. Behind a proxy that has some, as nginx does, it
         // will do; `examples/tool` is served without a proxy.
         tokio::spawn(async move { axum::serve(listener, router).await });

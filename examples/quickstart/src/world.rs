@@ -18,11 +18,12 @@ use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims::oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
 use aims::oauth_wire::names::{Issuer, Resource};
 use aims::record::{Event, Record};
+use aims::wpt::Revisions;
 use aims::{Agent, Principal, Requirements};
 use aims_authority::client::{EnrolmentProof, IdentityClient};
 use aims_authority::{Authority, Client, Enrolment, Purpose, Server};
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::post;
 use http::Request;
 use tokio::net::TcpListener;
 
@@ -136,18 +137,14 @@ pub(crate) async fn start_tool(
         .metadata(metadata.with_authorization_server(issuer))
         .require(Requirements::new().scopes(SCOPE.parse()?))
         .http_signatures(HttpSignatures::new().answering_as(FixedSource::new(identity(itself)?)))
+        .wpt_revisions(Revisions::BOTH)
         .record(reasons)
         .build()?;
 
-    let published = guard.published().cloned().ok_or("no metadata to publish")?;
-    let path = published.path().to_owned();
+    // The layer serves the metadata as well.
     let router = Router::new()
         .route("/mcp/call", post(call))
-        .layer(guard.message_layer())
-        .route(
-            &path,
-            get(move || async move { published.to_response::<axum::body::Body>() }),
-        );
+        .layer(guard.layer());
     // `axum::serve` has no limits: a caller that sends half a request keeps its connection. It will
     // do here, where the only callers are in this process; a tool that others reach is served as
     // `examples/tool` is, or by a proxy with limits.

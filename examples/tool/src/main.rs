@@ -21,13 +21,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use aims::fetch::Fetcher;
+use aims::guard::HttpSignatures;
 use aims::jose::{Chain, provider};
 use aims::keys::PublishedKeys;
 use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::oauth_wire::names::{Issuer, Resource};
+use aims::wpt::Revisions;
 use aims::{Guard, Principal, Requirements};
 use axum::Router;
-use axum::body::Body;
 use axum::routing::{get, post};
 use server::Limits;
 use story::Story;
@@ -82,6 +83,8 @@ async fn run() -> Result<(), Failure> {
         .keys(&keys)
         .metadata(metadata)
         .require(Requirements::new().scopes("tools:call".parse()?))
+        .http_signatures(HttpSignatures::new())
+        .wpt_revisions(Revisions::BOTH)
         .record(Story)
         .build()?;
 
@@ -92,16 +95,14 @@ async fn run() -> Result<(), Failure> {
     let admins = Requirements::new()
         .scopes("tools:call".parse()?)
         .agents("spiffe://example.org/admin/*".parse()?);
-    let admin = guard.requiring(admins);
+    let admin = guard.requiring(admins)?;
 
     // 5. The routes. What stands above `.layer(..)` is guarded, and so is what is not there: an
     //    unknown path answers 401, and 404 only to whom the guard lets in. A challenge names the
     //    scope that a route requires; here it is one for all, so that strangers do not learn from
-    //    it which paths there are. What stands below has what layer it brings, as `/admin` does, or
-    //    is open to everybody, and here that is the metadata alone. A handler that takes a
+    //    it which paths there are. The layer serves the metadata as well. What stands below has the
+    //    layer that it brings, as `/admin` does, or is open to everybody. A handler that takes a
     //    `Principal` answers nobody without a guard: only a guard can make one.
-    let published = guard.published().cloned().ok_or("no metadata to publish")?;
-    let metadata_path = published.path().to_owned();
     let (path, address) = path_and_address(&tool)?;
     let router = Router::new()
         .route(&format!("{path}/whoami"), get(whoami))
@@ -110,10 +111,6 @@ async fn run() -> Result<(), Failure> {
         .route(
             &format!("{path}/admin"),
             post(close_down).layer(admin.layer()),
-        )
-        .route(
-            &metadata_path,
-            get(move || async move { published.to_response::<Body>() }),
         );
 
     let listener = TcpListener::bind(&address)

@@ -207,9 +207,7 @@ impl World {
         issuers.name(&mirror);
         let scopes = Requirements::new().scopes("tools:call".parse()?);
         let other = Guard::builder(TOOL).trust(std::sync::Arc::default());
-        let other = other
-            .issuers(issuers)
-            .require(scopes.dangerous_allow_bearer());
+        let other = other.issuers(issuers).require(scopes.accept_bearer());
         let seen = tool::judge(&other.build()?, &token, now())?;
         table.row(
             "where another issuer is configured",
@@ -282,6 +280,7 @@ impl World {
         let guard = Guard::builder(TOOL)
             .keys(&keys)
             .trust(identities.trust.clone())
+            .wpt_revisions(aims::wpt::Revision::Draft01)
             .require(Requirements::new().scopes("tools:call".parse()?))
             .build()?;
         let url = format!("{TOOL}/call");

@@ -38,7 +38,7 @@ pub(crate) async fn published(
 pub(crate) fn for_bearers(resource: &str, keys: &PublishedKeys) -> Result<Guard, Failure> {
     let scopes = Requirements::new().scopes("tools:call".parse()?);
     let guard = Guard::builder(resource).keys(keys);
-    Ok(guard.require(scopes.dangerous_allow_bearer()).build()?)
+    Ok(guard.require(scopes.accept_bearer()).build()?)
 }
 
 /// A call with a bearer token.

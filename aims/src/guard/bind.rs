@@ -1,0 +1,62 @@
+//! *Bind*: every `cnf` is a proven key, and agent and token name one workload.
+
+use aims_oauth_rs::{AccessToken, BindingFailure, Error, ProvenKey};
+use aims_wimse_id::WorkloadId;
+
+use super::Guard;
+use super::evidence::{AgentCredential, UnspentProof};
+
+impl<M> Guard<M> {
+    /// Decides whether the token belongs to the agent that was proven: bound to its key, or issued
+    /// to its identifier. Sources that name two agents are refused (T-130).
+    ///
+    /// Says whether the token is unbound: accepted on a route that would accept it alone, and said
+    /// to be nobody's.
+    pub(super) fn bind(
+        &self,
+        token: &AccessToken,
+        agent: Option<&AgentCredential>,
+        unspent: &[UnspentProof],
+    ) -> Result<bool, Error> {
+        if token.is_bound() {
+            let thumbprint = agent.map(|it| *it.key().thumbprint());
+            let proven: Vec<ProvenKey> = thumbprint
+                .into_iter()
+                .flat_map(|it| unspent.iter().map(move |proof| proof.key(it)))
+                .collect();
+            token.confirmed_by(&proven)?;
+        }
+        let Some(agent) = agent else {
+            return Ok(!token.is_bound());
+        };
+        let refused = |why| Err(Error::NotBound(why));
+        if names_another(token, agent.id()) {
+            return refused(BindingFailure::OtherWorkload);
+        }
+        if token.is_bound() || self.belongs_to(token, agent.id()) {
+            return Ok(false);
+        }
+        let requirements = &self.route.requirements;
+        if requirements.allows_bearer() && !requirements.asks_who_calls() {
+            Ok(true)
+        } else {
+            refused(BindingFailure::NoConfirmation)
+        }
+    }
+
+    /// Whether the issuer says that the token is the agent's: its client is the agent's identifier,
+    /// or was mapped to it.
+    fn belongs_to(&self, token: &AccessToken, agent: &WorkloadId) -> bool {
+        let client = token.client_id();
+        let mapped = || {
+            let clients = self.inner.clients.get(token.issuer());
+            clients.and_then(|it| it.get(client)) == Some(agent)
+        };
+        WorkloadId::parse(client).is_ok_and(|it| it == *agent) || mapped()
+    }
+}
+
+/// Whether the token was issued to another workload than the one that was proven.
+fn names_another(token: &AccessToken, agent: &WorkloadId) -> bool {
+    WorkloadId::parse(token.client_id()).is_ok_and(|it| it != *agent)
+}

@@ -1,0 +1,54 @@
+//! Why a guard cannot be built.
+
+/// Error returned by [`GuardBuilder::build`](super::GuardBuilder::build) and
+/// [`Guard::requiring`](super::Guard::requiring).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The resource is no absolute `https` URL without query and fragment; `http` only on loopback.
+    #[error(
+        "invalid resource URL `{resource}`: expected absolute https, or http on loopback, without query or fragment"
+    )]
+    Resource {
+        /// As it was given.
+        resource: String,
+        /// What is wrong with it.
+        source: aims_oauth_wire::Error,
+    },
+    /// The resource has a query, or is no URL of HTTP.
+    #[error(
+        "invalid resource URL `{resource}`: expected absolute https, or http on loopback, without query; a guard protects one URL and what is beneath it"
+    )]
+    NotHttp {
+        /// As it was given.
+        resource: String,
+    },
+    /// The metadata that is to be published is that of another resource.
+    #[error("the metadata is of `{metadata}`, but the guard protects `{guarded}`")]
+    OtherResource {
+        /// The resource of the metadata.
+        metadata: String,
+        /// The one that is guarded.
+        guarded: String,
+    },
+    /// The metadata cannot be published.
+    #[error("the metadata cannot be published")]
+    Metadata(#[source] aims_oauth_rs::Error),
+    /// Scopes or roles are required, but no issuer of access tokens is configured.
+    #[error(
+        "scopes or roles are required, but the guard has no issuer of access tokens: call `.issuers(..)`, or name an issuer in `PublishedKeys` before `.keys(..)`"
+    )]
+    NoIssuer,
+    /// Every response is to be signed, but there is no identity to sign as.
+    #[error("every response is to be signed, but there is no identity: call `.answering_as(..)`")]
+    NoSigner,
+    /// A proof audience is empty.
+    #[error("signatures cannot be verified: a proof audience is empty")]
+    Signatures(#[source] aims_http_sig::Error),
+    /// The requirements contradict themselves, or the guard cannot meet them.
+    #[error("the requirements cannot be met: {what}")]
+    Requirements {
+        /// What contradicts what.
+        what: &'static str,
+    },
+}

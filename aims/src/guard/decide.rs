@@ -1,0 +1,100 @@
+//! *Decide*: the requirements of the route, then the seam *authorize*.
+
+use std::sync::Arc;
+
+use aims_error::ErrorKind;
+use aims_jose::time::UnixTime;
+use http::request::Parts;
+
+use super::Guard;
+use super::refused::Refused;
+use crate::decision::{Attributes, Authorize, Call, Decision, Denial, Reason};
+use crate::principal::Principal;
+use crate::refusal::{Answer, Refusal};
+use crate::resolve::{DecisionRequest, Resolve};
+use crate::trace::TraceContext;
+
+/// Who decides after the requirements.
+#[derive(Debug)]
+pub(super) enum Decides {
+    /// A seam that answers at once.
+    Local(Arc<dyn Authorize>),
+    /// One that has to be waited for.
+    Elsewhere(Arc<dyn Resolve>),
+}
+
+impl<M> Guard<M> {
+    /// What the program knows of the call: what an outer layer inserted, and what the guard's own
+    /// extractors find.
+    pub(super) fn attributes(&self, request: &Parts) -> Attributes {
+        let mut attributes = request.extensions.get::<Attributes>().cloned();
+        for extract in &self.inner.extract {
+            extract.extract(request, attributes.get_or_insert_default());
+        }
+        attributes.unwrap_or_default()
+    }
+
+    /// The decision, or what has to be asked elsewhere.
+    pub(super) fn decide(
+        &self,
+        principal: &Principal,
+        request: &Parts,
+        attributes: &Attributes,
+        now: UnixTime,
+    ) -> Result<Decided, Refused> {
+        let call = Call {
+            resource: &self.inner.resource,
+            method: &request.method,
+            path: request.uri.path(),
+            attributes,
+            trace: TraceContext::of(&request.headers),
+        };
+        let mut reasons = self.reasons(self.route.requirements.decide(principal))?;
+        match &self.inner.decides {
+            Decides::Local(seam) => {
+                reasons.extend(self.reasons(seam.authorize(principal, &call, now))?);
+                Ok(Decided::Allowed(reasons))
+            }
+            Decides::Elsewhere(_) => {
+                let request = DecisionRequest::new(principal, &call);
+                Ok(Decided::Asked(reasons, Box::new(request)))
+            }
+        }
+    }
+
+    pub(super) fn reasons(&self, decision: Decision) -> Result<Vec<Reason>, Refused> {
+        let (denial, reasons) = match decision {
+            Decision::Allow(reasons) => return Ok(reasons),
+            Decision::Deny(denial, reasons) => (denial, reasons),
+        };
+        let (code, kind, answer) = match denial {
+            Denial::Forbidden => ("guard.forbidden", ErrorKind::Forbidden, Answer::Forbidden),
+            Denial::Unavailable => (
+                "guard.unavailable",
+                ErrorKind::Unavailable,
+                Answer::Unavailable,
+            ),
+            Denial::InsufficientScope(scopes) => {
+                let url = self.inner.metadata_url.as_ref();
+                let (status, challenge) = aims_oauth_rs::insufficient_scope(url, &scopes);
+                let answer = Answer::Challenge(status, challenge);
+                ("guard.scope", ErrorKind::Forbidden, answer)
+            }
+        };
+        let detail = reasons.first().map_or_else(String::new, |reason| {
+            if reason.code == code {
+                reason.detail.clone()
+            } else {
+                reason.to_string()
+            }
+        });
+        let refusal = Refusal::new(code, kind, answer, detail);
+        Err(Refused::decided(refusal, reasons))
+    }
+}
+
+/// What came of the requirements and of a seam that answers at once.
+pub(super) enum Decided {
+    Allowed(Vec<Reason>),
+    Asked(Vec<Reason>, Box<DecisionRequest>),
+}

@@ -1,0 +1,57 @@
+//! Access tokens.
+
+use aims_jose::Chain;
+use aims_jose::digest::Hashed;
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::{AccessToken, Error, IssuerStore};
+
+use crate::guard::refused::Refused;
+use crate::guard::{Guard, Inner};
+use crate::refusal::Answer;
+use crate::resolve::Need;
+use crate::revoked::Credential;
+
+/// Verifies an access token by the keys of its issuer.
+pub(in crate::guard) fn verify(
+    guard: &Inner,
+    token: &Hashed<'_>,
+    issuers: &IssuerStore,
+    now: UnixTime,
+) -> Result<AccessToken, Error> {
+    guard.tokens.verify_hashed(token, issuers, now)
+}
+
+/// Asks whether it was revoked, known from before or fresh.
+pub(in crate::guard) fn check_revoked(
+    guard: &Inner,
+    token: &AccessToken,
+    now: UnixTime,
+) -> Result<(), Error> {
+    let credential = Credential::AccessToken(token);
+    if guard.revoked.is_revoked(credential, now) {
+        return Err(Error::Revoked);
+    }
+    Ok(())
+}
+
+impl<M> Guard<M> {
+    /// The answer to a request whose token is missing or refused.
+    pub(in crate::guard) fn token_refused(&self, error: &Error) -> Refused {
+        let scopes = self.route.requirements.required_scopes();
+        let metadata = self.inner.metadata_url.as_ref();
+        let answer = match error {
+            Error::TooLong { .. } => Answer::TooLarge,
+            _ => {
+                let (status, challenge) = aims_oauth_rs::challenge(error, metadata, scopes);
+                Answer::Challenge(status, challenge)
+            }
+        };
+        let need = match error {
+            Error::UnknownKey { issuer, .. } | Error::KeysStale { issuer } => {
+                Some(Need::IssuerKeys(issuer.clone()))
+            }
+            _ => None,
+        };
+        Refused::new(error.code(), error.kind(), answer, Chain(error).to_string()).or_after(need)
+    }
+}

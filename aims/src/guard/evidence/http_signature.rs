@@ -1,0 +1,86 @@
+//! HTTP message signatures as a proof.
+
+use aims_http_sig::profile::wimse::{self, UnspentRequest};
+use aims_http_sig::{Component, Error};
+use aims_jose::time::UnixTime;
+use aims_replay::ReplayStore;
+use http::request::Parts;
+
+use super::{AgentCredential, Proof};
+use crate::guard::refused::Refused;
+use crate::guard::{Audience, Inner};
+use crate::refusal::Answer;
+
+/// Verifies the signature by the key of the credential, which was validated before (SIG-06).
+pub(in crate::guard) fn verify(
+    guard: &Inner,
+    request: &Parts,
+    agent: &AgentCredential,
+    now: UnixTime,
+) -> Result<UnspentRequest, Error> {
+    let signatures = guard.signatures.as_ref().ok_or(Error::SignatureMissing)?;
+    let message = signatures.message(request);
+    let policy = signatures.policy();
+    match &guard.audience {
+        Audience::Named(_) => policy.verify(&message, agent.key(), now),
+        Audience::Target(origin) => {
+            let target = format!("{origin}{}", request.uri.path());
+            policy.verify_to(&target, &message, agent.key(), now)
+        }
+    }
+}
+
+/// A field that carries a token which the tool uses is covered, and stands once (draft-ietf-wimse-wpt
+/// §2 says so of a WPT).
+pub(in crate::guard) fn check_token_fields(
+    guard: &Inner,
+    request: &Parts,
+    unspent: &UnspentRequest,
+) -> Result<(), Error> {
+    for name in &guard.token_fields {
+        let mut values = request.headers.get_all(name).iter();
+        let component = Component::field(name.as_str())?;
+        let covered = || unspent.signature().covers(&component);
+        if values.next().is_some() && (values.next().is_some() || !covered()) {
+            return Err(Error::ComponentRequired {
+                component: component.to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn spend(
+    unspent: UnspentRequest,
+    store: &dyn ReplayStore,
+    sender: &str,
+    now: UnixTime,
+) -> Result<Proof, Refused> {
+    let head = unspent.spend(store, sender, now);
+    let head = head.map_err(|error| refused(&error))?;
+    let (verified, _compared) = head.reading_body();
+    Ok(Proof::HttpSignature(Box::new(verified)))
+}
+
+/// A refused signature or content. Its sender was not proven, so the answer says no more than that
+/// (T-141).
+pub(in crate::guard) fn refused(error: &Error) -> Refused {
+    let answer = match wimse::status(error).as_u16() {
+        501 => Answer::Unsigned,
+        503 | 500 => Answer::Unavailable,
+        _ => Answer::Problem("the signature of the request was not accepted"),
+    };
+    Refused::of(error.code(), error.kind(), answer, error)
+}
+
+/// The same, with a hint where the guard was given what no server receives.
+pub(in crate::guard) fn refused_in(request: &Parts, error: &Error) -> Refused {
+    let is_absolute = request.uri.authority().is_some() && request.version < http::Version::HTTP_2;
+    let mut refused = refused(error);
+    if is_absolute && matches!(error, Error::Signature) {
+        refused.explain(
+            "the target is in absolute form, as a client has it: a server receives path and query, and `host`",
+        );
+    }
+    refused
+}

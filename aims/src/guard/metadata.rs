@@ -1,0 +1,62 @@
+//! The metadata of the protected resource (RFC 9728), which the guard serves itself.
+
+use http::{Method, Request, Response, StatusCode, header};
+
+use super::Guard;
+use super::layer::original;
+
+impl<M> Guard<M> {
+    /// The answer to a request for the metadata of the resource: at the one path that
+    /// challenges name, by `GET` and `HEAD`.
+    pub(super) fn metadata_response<B>(&self, request: &Request<B>) -> Option<Response<Vec<u8>>> {
+        let published = self.inner.published.as_deref()?;
+        let came = original(request.extensions());
+        let path = came.as_ref().unwrap_or_else(|| request.uri()).path();
+        if path != published.path() {
+            return None;
+        }
+        Some(match *request.method() {
+            Method::GET => published.to_response(),
+            Method::HEAD => {
+                let mut response: Response<Vec<u8>> = published.to_response();
+                let length = response.body().len().into();
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_LENGTH, length);
+                response.map(|_| Vec::new())
+            }
+            _ => {
+                let mut response = Response::new(Vec::new());
+                *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+                let allowed = header::HeaderValue::from_static("GET, HEAD");
+                response.headers_mut().insert(header::ALLOW, allowed);
+                response
+            }
+        })
+    }
+
+    /// A router that serves the metadata of the resource, for the outermost router of a program in
+    /// which [`layer`](Self::layer) stands around a nested router: the path of the metadata begins
+    /// at the root of the host (RFC 9728 §3.1). It is empty where the guard has no metadata.
+    ///
+    /// ```
+    /// # fn example(guard: aims::Guard, tool: axum::Router) -> axum::Router {
+    /// axum::Router::new()
+    ///     .nest("/mcp", tool.layer(guard.layer()))
+    ///     .merge(guard.metadata_routes())
+    /// # }
+    /// ```
+    #[cfg(feature = "axum")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+    pub fn metadata_routes<T: Clone + Send + Sync + 'static>(&self) -> axum::Router<T> {
+        let Some(published) = self.inner.published.clone() else {
+            return axum::Router::new();
+        };
+        let path = published.path().to_owned();
+        let serve = move || {
+            let published = std::sync::Arc::clone(&published);
+            async move { published.to_response::<axum::body::Body>() }
+        };
+        axum::Router::new().route(&path, axum::routing::get(serve))
+    }
+}

@@ -1,0 +1,69 @@
+//! A refusal within the guard: with its reasons for the record, and with what may change it.
+
+use aims_error::ErrorKind;
+use aims_jose::Chain;
+
+use crate::decision::Reason;
+use crate::refusal::{Answer, Refusal};
+use crate::resolve::Need;
+
+/// Why a request is refused, as far as it is known inside of the guard.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) refusal: Refusal,
+    pub(super) reasons: Box<[Reason]>,
+    /// What the network may know, and the guard does not: with it, the request is judged again.
+    need: Option<Box<Need>>,
+}
+
+impl Refused {
+    pub(super) fn new(
+        code: &'static str,
+        kind: ErrorKind,
+        answer: Answer,
+        detail: impl Into<String>,
+    ) -> Self {
+        let detail = detail.into();
+        Self {
+            reasons: [Reason::new(code, detail.clone())].into(),
+            refusal: Refusal::new(code, kind, answer, detail),
+            need: None,
+        }
+    }
+
+    /// With an error and its causes as the detail.
+    pub(super) fn of(
+        code: &'static str,
+        kind: ErrorKind,
+        answer: Answer,
+        error: &(dyn std::error::Error + 'static),
+    ) -> Self {
+        Self::new(code, kind, answer, Chain(error).to_string())
+    }
+
+    /// With the reasons of a decision.
+    pub(super) fn decided(refusal: Refusal, reasons: Vec<Reason>) -> Self {
+        Self {
+            refusal,
+            reasons: reasons.into_boxed_slice(),
+            need: None,
+        }
+    }
+
+    /// It may be judged otherwise after this was answered.
+    pub(super) fn or_after(mut self, need: Option<Need>) -> Self {
+        self.need = need.map(Box::new);
+        self
+    }
+
+    pub(super) fn need(&self) -> Option<&Need> {
+        self.need.as_deref()
+    }
+
+    /// Adds to the detail.
+    pub(super) fn explain(&mut self, hint: &str) {
+        self.refusal.explain(hint);
+        let code = self.refusal.code();
+        self.reasons = [Reason::new(code, self.refusal.detail())].into();
+    }
+}

@@ -1,0 +1,124 @@
+//! *Verify*: what a request presents becomes evidence. Nothing is spent or decided yet.
+
+use aims_error::ErrorKind;
+use aims_http_sig::Error;
+use aims_jose::time::UnixTime;
+
+use super::Guard;
+use super::evidence::{
+    AgentCredential, Evidence, UnspentProof, access_token, http_signature, wit, wpt,
+};
+use super::parse::{self, Credentials};
+use super::received::{Content, Received};
+use super::refused::Refused;
+use crate::refusal::Answer;
+
+impl<M> Guard<M> {
+    /// Parses, verifies and binds. What was verified is in the evidence also when this refuses.
+    pub(super) fn examine(
+        &self,
+        received: Received<'_>,
+        evidence: &mut Evidence,
+        now: UnixTime,
+    ) -> Result<Vec<UnspentProof>, Refused> {
+        let presented = self.parse(received)?;
+        let examined = self
+            .check_presented(&presented)
+            .and_then(|()| self.verify(&presented, received, evidence, now));
+        evidence.fingerprints = parse::fingerprints(&presented, evidence);
+        let unspent = examined?;
+        if let Content::Whole(content) = received.content {
+            for check in unspent.iter().filter_map(UnspentProof::content) {
+                let compared = check.check(content);
+                compared.map_err(|error| http_signature::refused(&error))?;
+            }
+        }
+        Ok(unspent)
+    }
+
+    fn verify(
+        &self,
+        presented: &Credentials<'_>,
+        received: Received<'_>,
+        evidence: &mut Evidence,
+        now: UnixTime,
+    ) -> Result<Vec<UnspentProof>, Refused> {
+        let inner = &*self.inner;
+        let mut unspent = Vec::new();
+        if let Some(text) = presented.wit {
+            // The agent of a refused request is known from here on.
+            let agent = &*evidence.agent.insert(wit::verify(inner, text, now)?);
+            let AgentCredential::Wit(wit) = agent;
+            wit::check_revoked(inner, wit, now)?;
+            let request = received.head;
+            if presented.signed {
+                match http_signature::verify(inner, request, agent, now) {
+                    Ok(signature) => {
+                        if presented.wpt.is_none() {
+                            http_signature::check_token_fields(inner, request, &signature)
+                                .map_err(|error| http_signature::refused(&error))?;
+                        }
+                        unspent.push(UnspentProof::HttpSignature(Box::new(signature)));
+                    }
+                    // A signature with another tag is no proof, and forbids none.
+                    Err(Error::SignatureMissing) if presented.wpt.is_some() => {}
+                    Err(error) => return Err(http_signature::refused_in(request, &error)),
+                }
+            }
+            if let Some(proof) = presented.wpt {
+                let revision = proof.revision();
+                let proof = wpt::verify(inner, proof, wit, presented, request, now)?;
+                unspent.push(UnspentProof::Wpt(proof, revision));
+            }
+            self.check_answerable(&unspent, now)?;
+        }
+        if let (Some(token), Some(issuers)) = (&presented.token, &inner.issuers) {
+            let token = access_token::verify(inner, token, issuers, now);
+            let token = token.map_err(|error| self.token_refused(&error))?;
+            let token = &*evidence.token.insert(token);
+            access_token::check_revoked(inner, token, now)
+                .map_err(|error| self.token_refused(&error))?;
+            let bound = self.bind(token, evidence.agent.as_ref(), &unspent);
+            evidence.unbound = bound.map_err(|error| self.token_refused(&error))?;
+        }
+        Ok(unspent)
+    }
+
+    /// A guard that cannot answer as it is asked to says so before anything is done.
+    fn check_answerable(&self, unspent: &[UnspentProof], now: UnixTime) -> Result<(), Refused> {
+        let demanded = unspent.iter().any(UnspentProof::demands_signed_response);
+        if demanded && self.route.requirements.does_stream() {
+            return Err(Refused::new(
+                "guard.streams",
+                ErrorKind::Forbidden,
+                Answer::Unsigned,
+                "the caller demands a signed response, and the responses of this route stream",
+            ));
+        }
+        let signed = unspent
+            .iter()
+            .any(|it| matches!(it, UnspentProof::HttpSignature(_)));
+        match &self.inner.signatures {
+            Some(signatures) if signed => signatures.check_answerable(demanded, now),
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at the credentials once more, after a time in which the guard waited: they may have
+    /// ended, lost their keys or been revoked. What was verified is known, so it costs no
+    /// public-key operation.
+    pub(super) fn still_good(&self, received: Received<'_>, now: UnixTime) -> Result<(), Refused> {
+        let inner = &*self.inner;
+        let presented = self.read(&received.head.headers, received.content)?;
+        if let Some(text) = presented.wit {
+            let AgentCredential::Wit(wit) = wit::verify(inner, text, now)?;
+            wit::check_revoked(inner, &wit, now)?;
+        }
+        if let (Some(token), Some(issuers)) = (&presented.token, &inner.issuers) {
+            access_token::verify(inner, token, issuers, now)
+                .and_then(|token| access_token::check_revoked(inner, &token, now))
+                .map_err(|error| self.token_refused(&error))?;
+        }
+        Ok(())
+    }
+}
