@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-/// Why the authority refused, could not be built, or could not be reached.
+/// Why the authority refused, or could not be built.
 ///
 /// Each variant has a stable [`code`](Self::code). What goes over the wire is coarser: see
 /// [`wire`](Self::wire); the precise code goes to `tracing` alone, so that an answer never tells
@@ -188,19 +188,6 @@ pub enum Error {
     /// The listener failed.
     #[error("the listener failed")]
     Listener(#[source] std::io::Error),
-
-    // The client of the identity server.
-    /// The authority refused.
-    #[error("the authority answered {status}")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The `code` of its answer, where it is one of those in [`Error::WIRE_CODES`].
-        code: Option<&'static str>,
-    },
-    /// The authority's answer is not what it must be.
-    #[error("the authority's answer is not usable")]
-    Answer(#[source] Option<Box<dyn std::error::Error + Send + Sync>>),
 }
 
 /// What a caller is told of a refusal at the identity endpoints: status and `code` of the RFC 9457
@@ -256,27 +243,11 @@ impl Error {
         Self::Scope => Forbidden "as.scope",
         Self::NotLoopback { .. } => Configuration "server.not_loopback",
         Self::Listener(_) => Unavailable "server.listener",
-        Self::Refused { .. } => Forbidden "client.refused",
-        Self::Answer(_) => Malformed "client.answer",
     }
 
     /// The `code` members that an identity endpoint's problem can have.
-    pub const WIRE_CODES: &'static [&'static str] = &[
-        "identity.challenge",
-        "identity.key",
-        "identity.key_algorithm",
-        "identity.proof",
-        "identity.refused",
-        "identity.request",
-        "identity.unavailable",
-        "authority.host",
-        "authority.media_type",
-        "authority.method",
-        "authority.path",
-        "authority.slow",
-        "authority.too_large",
-        "authority.too_many",
-    ];
+    pub const WIRE_CODES: &'static [&'static str] =
+        aims_wimse_cred::enrolment::messages::PROBLEM_CODES;
 
     /// Status and `code` of the answer to the caller. Whatever is wrong with an enrolment is one
     /// answer: `403 identity.refused` (T-141).

@@ -5,7 +5,6 @@ mod answer;
 mod authority;
 mod base;
 mod builder;
-pub mod client;
 mod error;
 #[cfg(feature = "server")]
 mod http_server;

@@ -9,10 +9,10 @@
 
 mod common;
 
-use aims_authority::client::{EnrolmentProof, IdentityClient, Received};
-use aims_authority::{Authority, Enrolment, Error};
+use aims_authority::{Authority, Enrolment};
 use aims_jose::key::SigningKey;
 use aims_jose::secret::SecretText;
+use aims_wimse_cred::enrolment::{EnrolmentProof, Error, IdentityClient, Received};
 use common::*;
 use http::{Request, Response};
 use serde_json::json;

@@ -1,6 +1,5 @@
 //! An agent's identities, from its enrolment on: the bootstrap secret once, its own WIT after that.
 
-#![cfg(feature = "renewal")]
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -11,7 +10,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aims_authority::client::{Enrolled, EnrolmentProof, IdentityClient};
 use aims_authority::{Authority, Enrolment};
 use aims_fetch::{Fetch, FetchFuture};
 use aims_jose::provider::AWS_LC;
@@ -19,6 +17,7 @@ use aims_jose::random;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, UnixTime};
 use aims_wimse_cred::Identity;
+use aims_wimse_cred::enrolment::{Enrolled, EnrolmentProof, IdentityClient};
 use aims_wimse_cred::source::Issue as _;
 use http::{Request, Response};
 use serde_json::Value;
@@ -134,7 +133,9 @@ async fn after_the_wit_has_expired_the_bootstrap_secret_is_shown_again() {
         match again {
             Ok(again) => assert!(reusable && again.id() == first.id()),
             Err(refused) => {
-                let refused = refused.downcast_ref::<aims_authority::Error>().unwrap();
+                let refused = refused
+                    .downcast_ref::<aims_wimse_cred::enrolment::Error>()
+                    .unwrap();
                 assert!(!reusable && refused.code() == "client.refused");
             }
         }

@@ -1,17 +1,17 @@
 //! An agent whose identity renews itself from an authority, over loopback.
 
-#![cfg(all(feature = "renewal", feature = "server"))]
+#![cfg(feature = "server")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use aims_authority::client::{Enrolled, EnrolmentProof, IdentityClient};
 use aims_authority::{Authority, Enrolment, Server};
 use aims_fetch::Fetcher;
 use aims_jose::provider::AWS_LC;
 use aims_jose::random;
 use aims_jose::time::{Clock as _, SystemClock};
+use aims_wimse_cred::enrolment::{Enrolled, EnrolmentProof, IdentityClient};
 use aims_wimse_cred::source::RenewingSource;
 use aims_wimse_cred::{Error, Identity, IdentitySource as _};
 use serde_json::Value;

@@ -10,6 +10,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use aims::cred::enrolment::{EnrolmentProof, IdentityClient};
 use aims::fetch::{Fetch as _, Fetcher};
 use aims::jose::alg::Algorithm;
 use aims::jose::key::SigningKey;
@@ -20,7 +21,6 @@ use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims::oauth_wire::metadata::ServerMetadata;
 use aims::oauth_wire::names::{Issuer, Resource};
-use aims_authority::client::{EnrolmentProof, IdentityClient};
 use common::{AGENT, Folder, ORIGIN};
 use http::Request;
 

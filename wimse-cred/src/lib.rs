@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "enrolment")]
+#[cfg_attr(docsrs, doc(cfg(feature = "enrolment")))]
+pub mod enrolment;
 mod error;
 pub mod source;
 mod svid;

@@ -8,12 +8,9 @@ use aims_oauth_wire::media;
 use aims_wimse_id::Scheme;
 use http::{HeaderMap, Response};
 
-use super::messages::{ChallengeAnswer, CredentialAnswer, SvidBody, WitBody};
+use super::messages::{ChallengeAnswer, CredentialAnswer, SvidBody, WIT_FIELD, WitBody};
 use super::{IdentityServer, LONGEST_TOKEN, PresentedProof, is_token};
 use crate::{Error, answer};
-
-/// The field that a WIT comes in (draft-ietf-wimse-workload-creds §3.1).
-pub(crate) const WIT_FIELD: &str = "workload-identity-token";
 
 /// What can be asked here; nothing else is answered (T-169).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -66,7 +66,7 @@ Next, elsewhere:
     curl {issuer}/.well-known/oauth-authorization-server
     aims wit verify --origin spiffe://{} --keys bundle.json WIT-FILE
 
-An agent enrols with its bootstrap token by `aims_authority::client`. Refusals are told on the standard error. Ctrl-C ends this.
+An agent enrols with its bootstrap token by `aims_wimse_cred::enrolment`. Refusals are told on the standard error. Ctrl-C ends this.
 ",
         domain.as_str()
     );

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use aims::Agent;
 use aims::cred::IdentitySource;
-use aims::cred::source::RenewingSource;
+use aims::cred::enrolment::{self, EnrolmentProof, enrol};
 use aims::fetch::Fetcher;
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock as _, SystemClock};
@@ -30,7 +30,6 @@ use aims::jose::{Chain, provider};
 use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims::oauth_wire::names::{Issuer, Resource};
-use aims_authority::client::{Enrolled, EnrolmentProof, IdentityClient};
 use http::Request;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -58,15 +57,8 @@ async fn run() -> Result<(), Failure> {
     //    given a WIT: a token by the authority that says which agent holds that key. It does not
     //    say who it is; the operator has said that, when the token was made. The source renews key
     //    and WIT by itself, before they expire, by proof what it has then.
-    let client = IdentityClient::new(&authority)?;
     let bootstrap = EnrolmentProof::Token(bootstrap_token()?);
-    let enrolled = Enrolled::new(
-        client,
-        bootstrap,
-        Arc::new(fetcher.clone()),
-        provider::default(),
-    );
-    let source = RenewingSource::builder(enrolled).start().await;
+    let source = enrol(&authority, bootstrap, fetcher.clone(), provider::default()).await;
     let source = source.map_err(|error| no_identity(&authority, &error))?;
     let identity = source.identity(SystemClock::new().now())?;
     println!("I am       {}", identity.id().as_str());
@@ -120,15 +112,17 @@ async fn run() -> Result<(), Failure> {
 }
 
 /// Why there is no identity, and what can be done about it.
-fn no_identity(authority: &str, error: &aims::cred::Error) -> String {
+fn no_identity(authority: &str, error: &enrolment::Error) -> String {
     let hint = match error {
-        aims::cred::Error::SourceUnavailable(cause) => match cause.downcast_ref() {
-            Some(aims_authority::Error::Refused { status: 403, .. }) => {
-                "a bootstrap token is good once at each start of the authority, unless `--reusable-tokens` was said; its standard error says why it refused"
+        enrolment::Error::Identity(aims::cred::Error::SourceUnavailable(cause)) => {
+            match cause.downcast_ref() {
+                Some(enrolment::Error::Refused { status: 403, .. }) => {
+                    "a bootstrap token is good once at each start of the authority, unless `--reusable-tokens` was said; its standard error says why it refused"
+                }
+                Some(_) => "its standard error may say more",
+                None => "is `aims authority serve` running there?",
             }
-            Some(_) => "its standard error may say more",
-            None => "is `aims authority serve` running there?",
-        },
+        }
         _ => "the authority gave something else than an identity",
     };
     format!("no identity from {authority}: {}\n{hint}", Chain(error))

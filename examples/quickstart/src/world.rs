@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aims::cred::enrolment::{EnrolmentProof, IdentityClient};
 use aims::cred::{Bundle, FixedSource, Identity, TrustStore};
 use aims::fetch::{Fetch as _, Fetcher, expect_json};
 use aims::guard::{Guard, HttpSignatures};
@@ -20,7 +21,6 @@ use aims::oauth_wire::names::{Issuer, Resource};
 use aims::record::{Event, Record};
 use aims::wpt::Revisions;
 use aims::{Agent, Principal, Requirements};
-use aims_authority::client::{EnrolmentProof, IdentityClient};
 use aims_authority::{Authority, Client, Enrolment, Purpose, Server};
 use axum::Router;
 use axum::routing::post;

@@ -1,31 +1,4 @@
-//! The agent's side of the identity server, without I/O: each step gives a request to send and a
-//! pending step that judges the answer. Any HTTP client will do.
-//!
-//! ```
-//! use aims_authority::client::{IdentityClient, EnrolmentProof};
-//! # use aims_authority::{Authority, Enrolment};
-//! use aims_jose::key::SigningKey;
-//! use aims_jose::time::{Clock, SystemClock};
-//! use aims_jose::{Algorithm, provider, random};
-//! # let now = SystemClock::new().now();
-//! # let token = Enrolment::random_token(random::SYSTEM)?;
-//! # let authority = Authority::builder("http://127.0.0.1:8080", provider::AWS_LC)
-//! #     .trust_domain("example.org")
-//! #     .enrol(Enrolment::by_token("spiffe://example.org/agent".parse()?, &token)?)
-//! #     .build(now)?;
-//! # let send = |request: &http::Request<Vec<u8>>| authority.handle(request, None, now);
-//!
-//! let client = IdentityClient::new("http://127.0.0.1:8080")?;
-//! let key = SigningKey::generate(Algorithm::Es256, provider::AWS_LC)?;
-//! let (request, pending) = client.wit(&key, EnrolmentProof::Token(token));
-//! let (request, pending) = pending.finish(&send(&request), now)?;
-//! let received = pending.finish(&send(&request), now)?;
-//! # assert_eq!(received.expires.as_secs(), now.as_secs() + 3_600);
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
-
-#[cfg(feature = "renewal")]
-mod enrolled;
+//! The two round trips to a credential.
 
 use core::time::Duration;
 
@@ -35,54 +8,23 @@ use aims_jose::jws::{SigningInput, Unverified};
 use aims_jose::jwt::NumericDate;
 use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::secret::SecretText;
-use aims_jose::time::UnixTime;
-use aims_oauth_wire::media;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use aims_jose::time::{UnixTime, after};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
-#[cfg(feature = "renewal")]
-pub use enrolled::Enrolled;
-
-use crate::Error;
-use crate::base::Base;
-use crate::identity::add;
-use crate::identity::endpoint::WIT_FIELD;
-use crate::identity::messages::{
-    self, ChallengeAnswer, Confirmation, CredentialAnswer, ForeignConfirmation, ProofClaims,
-    SvidBody, WitBody,
-};
+use super::base::Base;
+use super::messages::{self, ChallengeAnswer, CredentialAnswer, SvidBody, WIT_FIELD, WitBody};
+use super::{EnrolmentProof, Error, Received};
 
 /// How long a proof is valid: as long as the nonce, and not longer.
 const PROOF_LIFETIME: u64 = 60;
 /// The longest answer that is read, in bytes.
 const MAX_ANSWER_LEN: usize = 64 * 1024;
 
-/// An identity server, as an agent sees it.
-#[derive(Clone, Debug)]
-pub struct IdentityClient {
-    base: Base,
-}
-
-/// How the agent shows that it is the one of an enrolment.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum EnrolmentProof {
-    /// By its bootstrap token.
-    Token(SecretText),
-    /// By its bootstrap key.
-    BootstrapKey(SigningKey),
-    /// By the WIT that it has and its key: a renewal.
-    Wit {
-        /// The current WIT.
-        wit: SecretText,
-        /// Its key.
-        key: SigningKey,
-    },
-}
-
 #[derive(Debug)]
-enum Want {
+pub(super) enum Want {
     JwtSvid {
         audience: String,
         wit: SecretText,
@@ -110,66 +52,41 @@ pub struct PendingCredential {
     key: Option<Thumbprint>,
 }
 
-/// A credential, as the server gave it. It is not verified here: whoever it is shown to does that.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Received {
-    /// The WIT or JWT-SVID.
-    pub text: SecretText,
-    /// When it expires, by the server's word.
-    pub expires: UnixTime,
+/// The claims of a proof as they are written.
+#[derive(Debug, Serialize)]
+struct ProofClaims<'a> {
+    aud: &'a str,
+    nonce: &'a str,
+    exp: NumericDate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Confirmation<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jkt: Option<Thumbprint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wth: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    svid_aud: Option<&'a str>,
 }
 
-impl IdentityClient {
-    /// The identity server at this base URL.
-    ///
-    /// # Errors
-    ///
-    /// `authority.base_url`: `https`, or `http` on loopback.
-    pub fn new(base_url: &str) -> Result<Self, Error> {
-        Ok(Self {
-            base: Base::parse(base_url)?,
-        })
-    }
+/// `cnf` as it is written (RFC 7800 §3.2).
+#[derive(Debug, Serialize)]
+struct Confirmation<'a> {
+    jwk: &'a Jwk,
+}
 
-    /// Begins to fetch a WIT for a key.
-    pub fn wit(
-        &self,
-        key: &SigningKey,
-        proof: EnrolmentProof,
-    ) -> (Request<Vec<u8>>, PendingChallenge) {
-        self.begin(Want::Wit {
-            key: key.clone(),
-            proof,
-        })
-    }
+/// `cnf` as it is read.
+#[derive(Debug, Deserialize)]
+struct ForeignConfirmation<'a> {
+    #[serde(borrow)]
+    jwk: &'a RawValue,
+}
 
-    /// Begins to fetch a JWT-SVID for an audience, with the WIT-SVID and its key.
-    pub fn jwt_svid(
-        &self,
-        audience: impl Into<String>,
-        wit: &SecretText,
-        key: &SigningKey,
-    ) -> (Request<Vec<u8>>, PendingChallenge) {
-        let audience = audience.into();
-        self.begin(Want::JwtSvid {
-            audience,
-            wit: wit.clone(),
-            key: key.clone(),
-        })
-    }
-
-    fn begin(&self, want: Want) -> (Request<Vec<u8>>, PendingChallenge) {
-        // The base URL was checked to be a URL.
-        let request = post(&self.base, "/identity/challenge", Vec::new()).unwrap_or_default();
-        (
-            request,
-            PendingChallenge {
-                base: self.base.clone(),
-                want,
-            },
-        )
-    }
+/// Asks for a challenge.
+pub(super) fn begin(base: &Base, want: Want) -> (Request<Vec<u8>>, PendingChallenge) {
+    // The base URL was checked to be a URL.
+    let request = post(base, "/identity/challenge", Vec::new()).unwrap_or_default();
+    let base = base.clone();
+    (request, PendingChallenge { base, want })
 }
 
 impl PendingChallenge {
@@ -279,7 +196,7 @@ impl PendingCredential {
             (None, None, Some(svid)) => svid,
             _ => return Err(Error::Answer(None)),
         };
-        let expires = add(now, Duration::from_secs(answer.expires_in));
+        let expires = after(now, Duration::from_secs(answer.expires_in));
         Ok(Received {
             text: SecretText::new(text),
             expires,
@@ -330,13 +247,13 @@ fn post(base: &Base, path: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, Erro
 fn with_body(
     base: &Base,
     path: &str,
-    body: &impl serde::Serialize,
+    body: &impl Serialize,
     field: Option<(HeaderName, SecretText)>,
 ) -> Result<Request<Vec<u8>>, Error> {
     let body = serde_json::to_vec(body).map_err(|error| Error::Answer(Some(error.into())))?;
     let mut request = post(base, path, body)?;
     let headers = request.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::JSON));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     if let Some((name, value)) = field {
         let mut value =
             HeaderValue::from_str(value.expose()).map_err(|_would_quote_it| Error::Answer(None))?;
@@ -358,15 +275,10 @@ fn read<'a, T: Deserialize<'a>>(answer: &'a Response<Vec<u8>>) -> Result<T, Erro
     if status != 200 {
         let problem =
             aims_jose::json::from_object::<Problem<'_>>(body.get(..MAX_ANSWER_LEN).unwrap_or(body));
-        let code = problem.ok().and_then(|problem| {
-            Error::WIRE_CODES
-                .iter()
-                .find(|known| **known == problem.code)
-                .copied()
-        });
+        let code = problem.ok().and_then(|it| Error::problem(&it.code));
         return Err(Error::Refused { status, code });
     }
-    if !media::is(answer.headers(), media::JSON) || body.len() > MAX_ANSWER_LEN {
+    if !is_json(answer.headers()) || body.len() > MAX_ANSWER_LEN {
         return Err(Error::Answer(None));
     }
     aims_jose::json::from_object(body).map_err(|error| Error::Answer(Some(error.into())))
@@ -394,3 +306,15 @@ fn check_key(wit: &str, key: &Thumbprint) -> Result<(), Error> {
         Err(Error::Answer(None))
     }
 }
+
+/// One `Content-Type`, and it is JSON.
+fn is_json(headers: &HeaderMap) -> bool {
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(kind), None) = (types.next(), types.next()) else {
+        return false;
+    };
+    let essence = kind.to_str().unwrap_or_default().split(';').next();
+    essence.is_some_and(|it| it.trim().eq_ignore_ascii_case(JSON))
+}
+
+const JSON: &str = "application/json";

@@ -4,16 +4,15 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::{EnrolmentProof, Error, IdentityClient};
+use crate::Identity;
+use crate::source::{Issue, IssueFuture, RenewingSource};
 use aims_fetch::Fetch;
 use aims_jose::alg::Algorithm;
 use aims_jose::key::SigningKey;
 use aims_jose::provider::Provider;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, SystemClock, UnixTime};
-use aims_wimse_cred::Identity;
-use aims_wimse_cred::source::{Issue, IssueFuture};
-
-use super::{EnrolmentProof, IdentityClient};
 
 /// Gets WITs for an enrolled agent, each for a new ES256 key: the first by the bootstrap secret,
 /// the others by the WIT and key that it has then.
@@ -24,7 +23,7 @@ use super::{EnrolmentProof, IdentityClient};
 /// #     provider: &'static dyn aims_jose::provider::Provider,
 /// #     token: aims_jose::secret::SecretText,
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
-/// use aims_authority::client::{Enrolled, IdentityClient, EnrolmentProof};
+/// use aims_wimse_cred::enrolment::{Enrolled, EnrolmentProof, IdentityClient};
 /// use aims_wimse_cred::source::RenewingSource;
 ///
 /// let client = IdentityClient::new("https://authority.example")?;
@@ -68,7 +67,7 @@ impl Enrolled {
         }
     }
 
-    /// Another clock.
+    /// Sets the clock. Defaults to the system clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
@@ -104,6 +103,25 @@ impl Enrolled {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
         Ok(identity)
     }
+}
+
+/// Enrols an agent at the identity server of this base URL, and keeps its identity renewed.
+///
+/// The long form is [`Enrolled`] in a [`RenewingSource::builder`], which sets clock and time-out.
+///
+/// # Errors
+///
+/// `authority.base_url`; `source.unavailable` where there was no first identity: its source says
+/// why.
+pub async fn enrol(
+    base_url: &str,
+    proof: EnrolmentProof,
+    http: impl Fetch + 'static,
+    provider: &'static dyn Provider,
+) -> Result<RenewingSource, Error> {
+    let client = IdentityClient::new(base_url)?;
+    let issuer = Enrolled::new(client, proof, Arc::new(http), provider);
+    Ok(RenewingSource::builder(issuer).start().await?)
 }
 
 impl Issue for Enrolled {

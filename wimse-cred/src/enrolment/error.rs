@@ -1,0 +1,56 @@
+//! Why there is no credential.
+
+use std::error::Error as StdError;
+
+use super::messages::PROBLEM_CODES;
+
+/// An identity server refused, was not reached, or did not answer as it must. No message holds a
+/// token or a key.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The base URL is not `https`, nor `http` on a loopback host, or has a query, fragment, user
+    /// information or a trailing slash.
+    #[error(
+        "invalid base URL of an identity server: expected `https`, or `http` on loopback, without \
+         query, fragment, user or trailing slash"
+    )]
+    BaseUrl,
+    /// A key could not be made, or cannot sign.
+    #[error("a key could not be made or cannot sign")]
+    Key(#[source] aims_jose::Error),
+    /// The identity server refused.
+    #[error("the identity server answered {status}{}", code.map(|it| format!(" `{it}`")).unwrap_or_default())]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The `code` of its problem, where it is one of [`PROBLEM_CODES`].
+        code: Option<&'static str>,
+    },
+    /// The identity server's answer is not what it must be.
+    #[error("the identity server's answer is not usable")]
+    Answer(#[source] Option<Box<dyn StdError + Send + Sync>>),
+    /// No request was sent, or no answer came.
+    #[error(transparent)]
+    Fetch(#[from] aims_fetch::Error),
+    /// The credential that was received makes no identity, or the source could not start.
+    #[error(transparent)]
+    Identity(#[from] crate::Error),
+}
+
+impl Error {
+    aims_error::codes! {
+        Self::Refused { .. } => Forbidden "client.refused",
+        Self::Answer(_) => Malformed "client.answer",
+        ;
+        Self::BaseUrl => "authority.base_url", aims_error::ErrorKind::Configuration;
+        Self::Key(_) => "authority.key", aims_error::ErrorKind::Unavailable;
+        Self::Fetch(source) => source.code(), source.kind();
+        Self::Identity(source) => source.code(), source.kind();
+    }
+
+    /// The known code of a problem.
+    pub(super) fn problem(code: &str) -> Option<&'static str> {
+        PROBLEM_CODES.iter().find(|known| **known == code).copied()
+    }
+}
