@@ -6,9 +6,9 @@ use core::fmt;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue};
 
-use crate::Error;
 use crate::names::{Endpoint, Resource, ScopeSet, Transport};
 use crate::token::sayable;
+use crate::{Diagnostic, Error};
 
 mod parse;
 
@@ -16,6 +16,8 @@ mod parse;
 pub const MAX_CHALLENGE_BYTES: usize = 16 * 1024;
 /// The most challenges that are read.
 pub const MAX_CHALLENGES: usize = 16;
+/// The most places of resource metadata that one answer may name.
+pub const MAX_RESOURCE_METADATA: usize = 2;
 /// The most parameters of one challenge that are read.
 pub const MAX_CHALLENGE_PARAMETERS: usize = 32;
 
@@ -35,30 +37,46 @@ pub const MAX_CHALLENGE_PARAMETERS: usize = 32;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Challenges(Vec<Challenge>);
+pub struct Challenges {
+    all: Vec<Challenge>,
+    diagnostics: Vec<Diagnostic>,
+}
 
 impl Challenges {
     /// Reads all `WWW-Authenticate` fields; none gives no challenge.
     ///
+    /// Each challenge and each parameter is read by itself: a malformed one costs only itself.
+    /// Values need no quotes. A parameter that occurs with different values counts as absent, apart
+    /// from `resource_metadata`, of which two are kept.
+    ///
     /// # Errors
     ///
-    /// `challenge.syntax`, `challenge.repeated`, `challenge.size`.
+    /// `challenge.syntax` if no challenge can be read; `challenge.size`.
     pub fn parse(headers: &HeaderMap) -> Result<Self, Error> {
         let fields = || headers.get_all(WWW_AUTHENTICATE).iter();
         if fields().map(HeaderValue::len).sum::<usize>() > MAX_CHALLENGE_BYTES {
             return Err(Error::ChallengeSize);
         }
-        let mut all = Vec::new();
+        let mut read = Self::default();
         for field in fields() {
-            let text = core::str::from_utf8(field.as_bytes()).or(Err(Error::ChallengeSyntax))?;
-            parse::field(text, &mut all)?;
+            let text = String::from_utf8_lossy(field.as_bytes());
+            parse::field(&text, &mut read.all, &mut read.diagnostics)?;
         }
-        Ok(Self(all))
+        if read.all.is_empty() && !read.diagnostics.is_empty() {
+            return Err(Error::ChallengeSyntax);
+        }
+        Ok(read)
+    }
+
+    /// What was ignored or skipped.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
     }
 
     /// The challenges in their order.
     pub fn iter(&self) -> impl Iterator<Item = &Challenge> {
-        self.0.iter()
+        self.all.iter()
     }
 
     /// The challenges of a scheme; its case does not matter.
@@ -72,29 +90,61 @@ impl Challenges {
         self.iter().find(|it| it.is("Bearer"))
     }
 
-    /// Where the metadata of the resource is said to be, with whatever scheme (PRM-02). Another
-    /// party's word: what is found there has to name the resource that was asked for. Over http
-    /// only where `requested` itself is on loopback.
+    /// The first place where the metadata of the resource is said to be:
+    /// [`resource_metadata_places`](Self::resource_metadata_places).
     ///
     /// # Errors
     ///
-    /// `oauth.endpoint` where it is no https URL.
+    /// `oauth.endpoint` where none that is named is usable.
     pub fn resource_metadata(&self, requested: &Resource) -> Result<Option<Endpoint>, Error> {
-        let mut all = self.iter().filter_map(|it| it.get("resource_metadata"));
+        let mut found = Ok(None);
+        for place in self.places(requested) {
+            match place {
+                Ok(url) => return Ok(Some(url)),
+                Err(error) if found.is_ok() => found = Err(error),
+                Err(_) => {}
+            }
+        }
+        found
+    }
+
+    /// Where the metadata of the resource is said to be, with whatever scheme (RFC 9728 §5.1): at
+    /// most [`MAX_RESOURCE_METADATA`] places, in their order, to be tried in turn.
+    ///
+    /// They are another party's word: a document counts only if it names the resource that was
+    /// requested. Over http only where `requested` itself is on loopback. Places that are not https
+    /// are left out.
+    #[must_use]
+    pub fn resource_metadata_places(&self, requested: &Resource) -> Vec<Endpoint> {
+        let mut places = Vec::new();
+        for url in self.places(requested).flatten() {
+            if places.len() < MAX_RESOURCE_METADATA && !places.contains(&url) {
+                places.push(url);
+            }
+        }
+        places
+    }
+
+    fn places(&self, requested: &Resource) -> impl Iterator<Item = Result<Endpoint, Error>> {
         let transport = Transport::of(requested.as_str());
-        let found = all.next().map(|text| Endpoint::over(text, transport));
-        found.transpose()
+        let all = self.iter().flat_map(Challenge::parameters);
+        let named = all.filter(|(name, _)| *name == RESOURCE_METADATA);
+        named.map(move |(_, text)| {
+            // Some servers write single quotes, which RFC 9110 makes a part of the value.
+            let bare = text.strip_prefix('\'').and_then(|it| it.strip_suffix('\''));
+            Endpoint::over(bare.unwrap_or(text), transport)
+        })
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.all.is_empty()
     }
 }
 
-/// One challenge, read or to be written: a scheme with a token68 or with parameters, none of which
-/// stands twice.
+/// One challenge, read or to be written: a scheme with a token68 or with parameters. No parameter
+/// occurs twice, apart from `resource_metadata` in a challenge that was read.
 ///
 /// ```
 /// use aims_oauth_wire::challenge::Challenge;
@@ -150,7 +200,7 @@ impl Challenge {
         self.with("realm", realm)
     }
 
-    /// Adds `error`: `invalid_request`, `invalid_token`, `insufficient_scope` (BEAR-02).
+    /// Adds `error`: `invalid_request`, `invalid_token`, `insufficient_scope` (RFC 6750 §3.1).
     ///
     /// # Errors
     ///
@@ -186,7 +236,7 @@ impl Challenge {
     ///
     /// As [`with`](Self::with).
     pub fn with_resource_metadata(self, url: &Endpoint) -> Result<Self, Error> {
-        self.with("resource_metadata", url.as_str())
+        self.with(RESOURCE_METADATA, url.as_str())
     }
 
     /// Adds another parameter: printable ASCII, escaped where needed.
@@ -244,7 +294,7 @@ impl Challenge {
         self.token68.as_deref()
     }
 
-    /// The value of a parameter, by its name in lower case.
+    /// The value of a parameter, by its name in lower case; the first one of `resource_metadata`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut all = self.parameters.iter();
@@ -311,3 +361,4 @@ impl fmt::Display for Challenge {
 }
 
 const MAX_VALUE: usize = 4096;
+const RESOURCE_METADATA: &str = "resource_metadata";

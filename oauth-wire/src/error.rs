@@ -7,28 +7,45 @@ use std::error::Error as StdError;
 #[non_exhaustive]
 pub enum Error {
     /// Not an issuer identifier (RFC 8414 §2).
-    #[error("not an issuer identifier: {reason}")]
+    #[error(
+        "invalid issuer `{found}`: expected an absolute https URL without query or fragment; \
+         {reason}"
+    )]
     Issuer {
-        /// What is wrong with it.
+        /// The text, without user information and query, and cut after 100 characters.
+        found: Box<str>,
+        /// What is wrong with it, or what to do.
         reason: &'static str,
     },
     /// Not a resource identifier (RFC 8707 §2, RFC 9728 §1.2).
-    #[error("not a resource identifier: {reason}")]
+    #[error(
+        "invalid resource `{found}`: expected an absolute https URL or another URI, without \
+         fragment; {reason}"
+    )]
     Resource {
-        /// What is wrong with it.
+        /// The text, without user information and query, and cut after 100 characters.
+        found: Box<str>,
+        /// What is wrong with it, or what to do.
         reason: &'static str,
     },
     /// Not an endpoint that a request may be sent to (RFC 6749 §3.2).
-    #[error("not an endpoint: {reason}")]
+    #[error(
+        "invalid endpoint `{found}`: expected an absolute https URL without fragment; {reason}"
+    )]
     Endpoint {
-        /// What is wrong with it.
+        /// The text, without user information and query, and cut after 100 characters.
+        found: Box<str>,
+        /// What is wrong with it, or what to do.
         reason: &'static str,
     },
     /// Not a client identifier (RFC 6749 §2.2).
-    #[error("not a client identifier")]
+    #[error("invalid client identifier: expected 1 to 2048 printable ASCII characters")]
     ClientId,
     /// Not a scope (RFC 6749 §3.3).
-    #[error("not a scope")]
+    #[error(
+        "invalid scope: expected at most 256 tokens of printable ASCII without `\"` and `\\`, with \
+         one blank between them"
+    )]
     Scope,
     /// Not a form (`application/x-www-form-urlencoded`), or one that is not read here.
     #[error("not a form: {reason}")]
@@ -46,18 +63,17 @@ pub enum Error {
         reason: &'static str,
     },
     /// The answer of a token endpoint is none (RFC 6749 §5).
-    #[error("not a token response: {reason}")]
+    #[error("not a token response: {reason}{}", found(answer.as_deref()))]
     Response {
         /// What is wrong with it.
         reason: &'static str,
+        /// What came instead.
+        answer: Option<Box<crate::token::UnreadableResponse>>,
     },
-    /// The answer of a token endpoint may be stored (RFC 6749 §5.1).
-    #[error("the token response lacks `cache-control: no-store`")]
-    Cacheable,
-    /// The token is of a kind that nobody here can use (RFC 6749 §7.1).
-    #[error("the token is of another `token_type`")]
+    /// The token is of a kind that no client here can use (RFC 6749 §7.1).
+    #[error("the token is of another `token_type`: expected `Bearer`, `DPoP` or `N_A`")]
     TokenType,
-    /// The token endpoint refused (RFC 6749 §5.2).
+    /// The token endpoint refused (RFC 6749 §5.2), with whatever status.
     #[error("the token endpoint refused: {0}")]
     Refused(Box<crate::token::TokenError>),
     /// A client cannot authenticate in the way that was chosen.
@@ -69,31 +85,55 @@ pub enum Error {
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
     /// A metadata document was not delivered as one (RFC 8414 §3.2, RFC 9728 §3.2).
-    #[error("no metadata document: {reason}")]
+    #[error("no metadata document: expected {expected}, found {found}")]
     MetadataResponse {
-        /// What is wrong with the response.
-        reason: &'static str,
+        /// What is expected.
+        expected: &'static str,
+        /// What came: status, content type and length.
+        found: Box<str>,
     },
     /// A metadata document cannot be read.
-    #[error("the metadata cannot be read")]
-    MetadataJson(#[source] aims_jose::Error),
+    #[error("the metadata cannot be read: expected {expected}")]
+    MetadataJson {
+        /// What is expected.
+        expected: &'static str,
+        /// Why it is no JSON object, where it is none.
+        #[source]
+        source: Option<aims_jose::Error>,
+    },
     /// A metadata document is another issuer's (RFC 8414 §3.3).
-    #[error("the metadata are of another issuer")]
-    MetadataIssuer,
+    #[error("the metadata are of another issuer: expected `{expected}`, found `{found}`")]
+    MetadataIssuer {
+        /// The issuer that the document was fetched for.
+        expected: Box<str>,
+        /// The issuer in the document.
+        found: Box<str>,
+    },
     /// A metadata document is another resource's (RFC 9728 §3.3).
-    #[error("the metadata are of another resource")]
-    MetadataResource,
+    #[error("the metadata are of another resource: expected `{expected}`, found `{found}`")]
+    MetadataResource {
+        /// The resource that the document was fetched for.
+        expected: Box<str>,
+        /// The resource in the document.
+        found: Box<str>,
+    },
     /// A member of a metadata document is not what it has to be.
-    #[error("the metadata member `{member}` is not usable")]
+    #[error("the metadata member `{member}` is not usable: expected {expected}, found {found}")]
     MetadataMember {
         /// The member.
         member: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+        /// What it is.
+        found: &'static str,
     },
-    /// A `WWW-Authenticate` field does not follow RFC 9110 §11.6.1.
-    #[error("not a challenge")]
+    /// No challenge of an answer follows RFC 9110 §11.6.1.
+    #[error(
+        "no challenge can be read: expected a scheme with parameters, such as `Bearer error=x`"
+    )]
     ChallengeSyntax,
-    /// A parameter of a challenge stands twice (RFC 9110 §11.2).
-    #[error("a parameter of a challenge stands twice")]
+    /// A parameter would occur twice in a challenge (RFC 9110 §11.2).
+    #[error("a parameter occurs twice in a challenge")]
     ChallengeRepeated,
     /// More challenges, parameters or bytes than are read.
     #[error("too many or too long challenges")]
@@ -166,14 +206,13 @@ impl Error {
         Self::Repeated => Malformed "oauth.repeated",
         Self::Request { .. } => Malformed "oauth.request",
         Self::Response { .. } => Malformed "oauth.response",
-        Self::Cacheable => Forbidden "oauth.cacheable",
         Self::TokenType => Forbidden "oauth.token_type",
         Self::Refused(_) => Forbidden "oauth.refused",
         Self::Authenticate { .. } => Configuration "oauth.authenticate",
         Self::MetadataResponse { .. } => Malformed "metadata.response",
-        Self::MetadataJson(_) => Malformed "metadata.json",
-        Self::MetadataIssuer => Mismatch "metadata.issuer",
-        Self::MetadataResource => Mismatch "metadata.resource",
+        Self::MetadataJson { .. } => Malformed "metadata.json",
+        Self::MetadataIssuer { .. } => Mismatch "metadata.issuer",
+        Self::MetadataResource { .. } => Mismatch "metadata.resource",
         Self::MetadataMember { .. } => Malformed "metadata.member",
         Self::ChallengeSyntax => Malformed "challenge.syntax",
         Self::ChallengeRepeated => Malformed "challenge.repeated",
@@ -232,4 +271,8 @@ impl Error {
             source: None,
         }
     }
+}
+
+fn found(answer: Option<&crate::token::UnreadableResponse>) -> String {
+    answer.map_or_else(String::new, |answer| format!(", found {answer}"))
 }

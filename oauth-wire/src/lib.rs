@@ -6,10 +6,16 @@ pub mod attestation;
 pub mod bearer;
 pub mod challenge;
 pub mod client_auth;
+mod diagnostic;
 mod error;
 pub mod media;
+mod members;
 pub mod metadata;
 pub mod names;
+mod received;
+mod shown;
 pub mod token;
 
+pub use diagnostic::Diagnostic;
 pub use error::Error;
+pub use received::Received;

@@ -1,55 +1,124 @@
 //! Metadata of authorization servers (RFC 8414) and of protected resources (RFC 9728).
 //!
-//! A document counts for the identifier that it was asked for, and for no other: both `parse` take
-//! that identifier and compare it byte by byte. `signed_metadata` is not read, as RFC 8414 §2.1 and
-//! RFC 9728 §2.2 permit: what counts is what the host of the identifier says over TLS.
+//! A document counts for the identifier that it was fetched for, and for no other. Both `parse`
+//! take that identifier and compare it byte for byte, apart from the `/` of an empty path (RFC 3986
+//! §6.2.3), which many servers write or leave out.
+//!
+//! A malformed member that the program does not need counts as absent and is kept in
+//! `diagnostics()`. A malformed member that protects or that the program would act on refuses the
+//! document. `signed_metadata` is not evaluated, as RFC 8414 §2.1 and RFC 9728 §2.2 permit: the
+//! plain members that the host of the identifier serves over TLS count.
 
-use http::{Response, StatusCode};
+use http::Response;
 
+use crate::members::{Malformed, Members};
 use crate::names::{Endpoint, Transport};
-use crate::{Error, media};
+use crate::{Error, Received, media};
 
 pub mod attempt;
+mod endpoint;
 mod resource;
 mod server;
+mod switch;
 pub mod well_known;
 
+pub use endpoint::EndpointKind;
 pub use resource::ResourceMetadata;
-pub use server::{EndpointKind, ServerMetadata};
+pub use server::ServerMetadata;
+pub use switch::Switch;
 
 /// The longest document that is read, in bytes.
 pub const MAX_METADATA: usize = 256 * 1024;
 
-/// The document in a response: status 200 and `application/json` (RFC 8414 §3.2, RFC 9728 §3.2).
-/// Redirects are not documents.
+/// The document in a response (RFC 8414 §3.2, RFC 9728 §3.2). Redirects are not documents.
+///
+/// Any status from 200 to 299 with a whole document is accepted, and any content type but HTML,
+/// forms and `multipart`.
 ///
 /// # Errors
 ///
 /// `metadata.response`
 pub fn document(response: &Response<Vec<u8>>) -> Result<&[u8], Error> {
-    let fail = |reason| Error::MetadataResponse { reason };
-    if response.status() != StatusCode::OK {
-        return Err(fail("another status"));
+    let fail = |expected| Error::MetadataResponse {
+        expected,
+        found: Received::of(response).to_string().into(),
+    };
+    if !media::has_document(response.status()) {
+        return Err(fail("status 200"));
     }
-    if !media::is(response.headers(), media::JSON) {
-        return Err(fail("another content type"));
+    if !attempt::is_readable_type(response.headers()) {
+        return Err(fail("the content type `application/json`"));
     }
-    sized(response.body())?;
-    Ok(response.body())
-}
-
-fn sized(json: &[u8]) -> Result<(), Error> {
+    let json = response.body();
     if json.len() > MAX_METADATA {
-        return Err(Error::MetadataResponse { reason: "too long" });
+        return Err(fail("at most 262144 bytes"));
     }
-    Ok(())
+    if !media::is(response.headers(), media::JSON) && !attempt::begins_with_object(json) {
+        return Err(fail("a JSON object"));
+    }
+    Ok(json)
 }
 
-fn endpoint(
-    text: Option<&str>,
-    member: &'static str,
-    transport: Transport,
-) -> Result<Option<Endpoint>, Error> {
-    let read = text.map(|text| Endpoint::over(text, transport));
-    read.transpose().or(Err(Error::MetadataMember { member }))
+/// The members of a document that is not too long.
+fn members(json: &[u8]) -> Result<Members<'_>, Error> {
+    if json.len() > MAX_METADATA {
+        return Err(Error::MetadataResponse {
+            expected: "at most 262144 bytes",
+            found: format!("{} bytes", json.len()).into(),
+        });
+    }
+    Members::of_document(json).map_err(|source| Error::MetadataJson {
+        expected: "one JSON object in UTF-8 without a member that occurs twice",
+        source: Some(source),
+    })
 }
+
+/// A member that is judged: a malformed one refuses the document.
+fn judged<T>(member: &'static str, read: Result<T, Malformed>) -> Result<T, Error> {
+    read.map_err(|malformed| Error::MetadataMember {
+        member,
+        expected: malformed.expected,
+        found: malformed.found,
+    })
+}
+
+/// The URL of an endpoint, if the member is there.
+fn endpoint(
+    members: &Members<'_>,
+    member: &str,
+    transport: Transport,
+) -> Result<Option<Endpoint>, Malformed> {
+    let text = members.text(member).map_err(|malformed| Malformed {
+        expected: URL,
+        ..malformed
+    })?;
+    let read = text.map(|text| Endpoint::over(&text, transport));
+    read.transpose().map_err(|error| Malformed {
+        expected: URL,
+        found: match error {
+            Error::Endpoint { reason, .. } => reason,
+            _ => "another text",
+        },
+    })
+}
+
+/// `signed_metadata` is not evaluated, but it is judged: it is a JWT (RFC 8414 §2.1).
+fn signed_metadata(members: &Members<'_>) -> Result<(), Error> {
+    let text = judged(SIGNED, members.text(SIGNED))?;
+    let part = |part: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        !part.is_empty() && part.bytes().all(plain)
+    };
+    let is_jwt = |text: &String| text.split('.').count() == 3 && text.split('.').all(part);
+    if text.as_ref().is_none_or(is_jwt) {
+        return Ok(());
+    }
+    Err(Error::MetadataMember {
+        member: SIGNED,
+        expected: "a JWT in compact serialization",
+        found: "another text",
+    })
+}
+
+const SIGNED: &str = "signed_metadata";
+const URL: &str = "an absolute https URL without fragment";

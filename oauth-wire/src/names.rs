@@ -8,8 +8,9 @@ use core::str::FromStr;
 
 use url::{Host, Url};
 
-use crate::Error;
+use crate::{Error, shown};
 
+mod root;
 mod scope;
 
 pub use scope::{MAX_SCOPES, Scope, ScopeSet};
@@ -75,14 +76,20 @@ impl Issuer {
     }
 
     pub(crate) fn over(text: &str, transport: Transport) -> Result<Self, Error> {
-        let fail = |reason| Error::Issuer { reason };
+        let fail = |reason| Error::Issuer {
+            found: shown::identifier(text),
+            reason,
+        };
         let url = absolute(text).map_err(fail)?;
+        if transport == Transport::Https && is_local_http(&url) {
+            return Err(fail("`Issuer::loopback` accepts http on this machine"));
+        }
         if !matches!(url.scheme(), "https" | "http") {
-            return Err(fail("not an https URL"));
+            return Err(fail("not https"));
         }
         secure(&url, transport).map_err(fail)?;
         if text.contains(['?', '#']) {
-            return Err(fail("a query or a fragment"));
+            return Err(fail("it has a query or a fragment"));
         }
         plain_host(&url).map_err(fail)?;
         normal(text, &url).map_err(fail)?;
@@ -127,10 +134,16 @@ impl Resource {
     }
 
     pub(crate) fn over(text: &str, transport: Transport) -> Result<Self, Error> {
-        let fail = |reason| Error::Resource { reason };
+        let fail = |reason| Error::Resource {
+            found: shown::identifier(text),
+            reason,
+        };
         let url = absolute(text).map_err(fail)?;
+        if transport == Transport::Https && is_local_http(&url) {
+            return Err(fail("`Resource::loopback` accepts http on this machine"));
+        }
         if text.contains('#') {
-            return Err(fail("a fragment"));
+            return Err(fail("it has a fragment"));
         }
         secure(&url, transport).map_err(fail)?;
         plain_host(&url).map_err(fail)?;
@@ -188,19 +201,25 @@ impl Endpoint {
     }
 
     pub(crate) fn over(text: &str, transport: Transport) -> Result<Self, Error> {
-        let fail = |reason| Error::Endpoint { reason };
+        let fail = |reason| Error::Endpoint {
+            found: shown::identifier(text),
+            reason,
+        };
         let url = absolute(text).map_err(fail)?;
+        if transport == Transport::Https && is_local_http(&url) {
+            return Err(fail("`Endpoint::loopback` accepts http on this machine"));
+        }
         if !matches!(url.scheme(), "https" | "http") {
-            return Err(fail("not an https URL"));
+            return Err(fail("not https"));
         }
         secure(&url, transport).map_err(fail)?;
         if text.contains('#') {
-            return Err(fail("a fragment"));
+            return Err(fail("it has a fragment"));
         }
         // As a request is sent there: the parser's text, which is one with what is connected to.
         let sent = String::from(url);
         if sent.len() > MAX_NAME {
-            return Err(fail("too long"));
+            return Err(fail("longer than 2048 bytes"));
         }
         Ok(Self(sent.into()))
     }
@@ -254,14 +273,14 @@ impl Transport {
 pub(crate) fn absolute(text: &str) -> Result<Url, &'static str> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
     if text.len() > MAX_NAME {
-        return Err("too long");
+        return Err("longer than 2048 bytes");
     }
     if !text.bytes().all(plain) {
-        return Err("a character that a URI cannot have");
+        return Err("it has a character that a URI cannot have");
     }
     let url = Url::parse(text).or(Err("not an absolute URI"))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("user information");
+        return Err("it has user information");
     }
     Ok(url)
 }
@@ -272,11 +291,7 @@ pub(crate) fn secure(url: &Url, transport: Transport) -> Result<(), &'static str
         "http" => transport == Transport::LoopbackToo && is_loopback(url),
         _ => true,
     };
-    if permitted {
-        Ok(())
-    } else {
-        Err("not an https URL")
-    }
+    if permitted { Ok(()) } else { Err("not https") }
 }
 
 /// Whether a URL of the web stands as the parser would write it, apart from the `/` of an empty
@@ -316,10 +331,15 @@ fn plain_host(url: &Url) -> Result<(), &'static str> {
         ("https" | "http", Some(Host::Domain(name)))
             if name.len() > 253 || !name.split('.').all(label) =>
         {
-            Err("a host that is not of letters, digits and hyphens")
+            Err("its host has other characters than letters, digits and hyphens")
         }
         _ => Ok(()),
     }
+}
+
+/// Whether it is over http to this machine.
+fn is_local_http(url: &Url) -> bool {
+    url.scheme() == "http" && is_loopback(url)
 }
 
 fn is_loopback(url: &Url) -> bool {

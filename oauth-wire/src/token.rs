@@ -3,11 +3,16 @@
 
 mod error;
 mod form;
+mod redact;
 mod request;
 mod response;
+mod rules;
+mod unreadable;
 
 pub use error::TokenError;
 pub(crate) use error::sayable;
 pub use form::{Form, MAX_FORM, MAX_PARAMETERS};
 pub use request::TokenRequest;
 pub use response::{MAX_EXPIRES_IN, MAX_RESPONSE, TokenResponse, TokenType};
+pub use rules::ResponseRules;
+pub use unreadable::UnreadableResponse;

@@ -1,7 +1,7 @@
 //! Challenges: the vectors, the grammar, and what is refused.
 
-use aims_oauth_wire::Error;
 use aims_oauth_wire::challenge::{Challenge, Challenges, MAX_CHALLENGE_BYTES, MAX_CHALLENGES};
+use aims_oauth_wire::{Diagnostic, Error};
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
@@ -75,53 +75,148 @@ fn list_grammar() {
         ("A a=\"\"", "A(a=)"),
         ("Newauth Realm=\"x\"", "Newauth(realm=x)"),
         ("A b c=d", "challenge.syntax"),
+        ("A b c=d, B e=f", "B(e=f)"),
     ] {
         assert_eq!(shown(&[value]), expected, "{value}");
     }
     assert_eq!(shown(&["A a=b", "Bearer"]), "A(a=b) Bearer()");
     assert_eq!(shown(&[]), "");
     // A parameter does not reach over the border of a field.
-    assert_eq!(shown(&["A a=b", "c=d"]), "challenge.syntax");
+    assert_eq!(shown(&["A a=b", "c=d"]), "A(a=b)");
 }
 
-/// BEAR-02: each parameter at most once, in whatever case.
+/// BEAR-02: each parameter at most once, in whatever case; one with two values counts as absent.
 #[test]
-fn duplicates_are_refused() {
-    for bad in [
-        "Bearer error=a, error=b",
-        "Bearer error=a, error=a",
-        "Bearer error=a, ERROR=b",
-        "Bearer scope=\"a\", realm=x, scope=\"a\"",
+fn contradictions_count_as_absent() {
+    for (value, expected) in [
+        ("Bearer error=a, error=b", "Bearer()"),
+        ("Bearer error=a, error=b, error=a", "Bearer()"),
+        ("Bearer error=a, ERROR=b, realm=c", "Bearer(realm=c)"),
     ] {
-        assert_eq!(shown(&[bad]), "challenge.repeated", "{bad}");
+        assert_eq!(shown(&[value]), expected, "{value}");
+        let read = parse(&[value]).unwrap();
+        let name = "error".into();
+        assert_eq!(read.diagnostics(), [Diagnostic::Contradiction { name }]);
     }
-    assert_eq!(shown(&["A a=b, B a=c"]), "A(a=b) B(a=c)");
+    for (value, expected) in [
+        ("Bearer error=a, error=a", "Bearer(error=a)"),
+        ("Bearer error=a, Error=\"a\"", "Bearer(error=a)"),
+        (
+            "Bearer scope=\"a\", realm=x, scope=\"a\"",
+            "Bearer(scope=a|realm=x)",
+        ),
+        ("A a=b, B a=c", "A(a=b) B(a=c)"),
+    ] {
+        assert_eq!(shown(&[value]), expected, "{value}");
+        assert!(parse(&[value]).unwrap().diagnostics().is_empty());
+    }
 }
 
 /// BEAR-03: what follows no grammar is no challenge.
 #[test]
 fn syntax() {
-    for bad in [
-        "=",
-        "\"Bearer\"",
-        "Bearer a=\"b",
-        "Bearer a=\"b\\",
-        "Bearer a=b c=d",
-        "Bearer a=\"b\"c",
-        "Bearer a=, b=c=d",
-        "Bearer =b",
-        "Bearer a=b;c=d",
-        "Be(arer a=b",
-        "Bearer\"a\"",
-        "Bearer a=@",
-    ] {
+    for bad in ["=", "\"Bearer\"", "Bearer =b", "Be(arer a=b", "Bearer\"a\""] {
         assert_eq!(shown(&[bad]), "challenge.syntax", "{bad}");
+        // It does not cost another challenge.
+        let beside = format!("{bad}, DPoP algs=ES256");
+        assert_eq!(shown(&[&beside]), "DPoP(algs=ES256)", "{beside}");
+        assert_eq!(shown(&[bad, "DPoP algs=ES256"]), "DPoP(algs=ES256)");
+        assert_eq!(parse(&[&beside]).unwrap().diagnostics().len(), 1);
+    }
+}
+
+/// A malformed parameter costs itself alone.
+#[test]
+fn malformed_parameters_are_dropped() {
+    for (value, expected) in [
+        ("Bearer a=\"b", "Bearer()"),
+        ("Bearer a=\"b\\", "Bearer()"),
+        ("Bearer a=\"b\"c", "Bearer()"),
+        ("Bearer a=\"b\"c, d=e", "Bearer(d=e)"),
+        ("Bearer a=, b=c=d", "Bearer(b=c=d)"),
+        ("Bearer a=\"b, c=\"d\"", "Bearer(c=d)"),
+        (
+            "Basic realm=\"a, Bearer error=\"x\"",
+            "Basic() Bearer(error=x)",
+        ),
+        ("Bearer a=b\"c, d=e", "Bearer(d=e)"),
+        ("Bearer a=\"\u{80}\", d=e", "Bearer(d=e)"),
+        ("Bearer a=b junk, d=e", "Bearer(a=b|d=e)"),
+    ] {
+        let read = shown(&[value]);
+        assert_eq!(read, expected, "{value}");
     }
     let mut headers = HeaderMap::new();
-    let value = HeaderValue::from_bytes(b"Bearer a=\"\xff\"").unwrap();
+    let value = HeaderValue::from_bytes(b"Basic realm=\"Caf\xe9\", Bearer error=x").unwrap();
     headers.insert(WWW_AUTHENTICATE, value);
-    let error = Challenges::parse(&headers).unwrap_err();
-    assert_eq!(error.code(), "challenge.syntax");
+    let read = Challenges::parse(&headers).unwrap();
+    assert_eq!(read.bearer().and_then(Challenge::error), Some("x"));
+    assert!(read.of("basic").all(|it| it.get("realm").is_none()));
+    assert_eq!(read.diagnostics().len(), 1);
+}
+
+/// Many servers write values without quotes, blanks around `=`, and no commas.
+#[test]
+fn loose_parameters_are_read() {
+    for (value, expected) in [
+        (
+            "Bearer a=https://t.example/m?x=1",
+            "Bearer(a=https://t.example/m?x=1)",
+        ),
+        ("Bearer a=@", "Bearer(a=@)"),
+        ("Bearer a = \"b\" , c = d", "Bearer(a=b|c=d)"),
+        ("Bearer a=b c=d", "Bearer(a=b|c=d)"),
+        ("Bearer a=\"b\" c=\"d\"", "Bearer(a=b|c=d)"),
+        ("Bearer a=b;c=d", "Bearer(a=b;c=d)"),
+        ("Bearer a=b; c=d", "Bearer(a=b|c=d)"),
+        ("Bearer a=\"b\"; c=d", "Bearer(a=b|c=d)"),
+    ] {
+        assert_eq!(shown(&[value]), expected, "{value}");
+    }
+}
+
+/// Several places of metadata: at most two are offered, in their order. The document found there
+/// decides, so that a place of another party gains nothing.
+#[test]
+fn at_most_two_places_of_metadata_are_offered() {
+    let tool = "https://tools.example/mcp".parse().unwrap();
+    let places = |values: &[&str]| {
+        let all = parse(values).unwrap().resource_metadata_places(&tool);
+        let all: Vec<_> = all.iter().map(ToString::to_string).collect();
+        all.join(" ")
+    };
+    let url = |path: &str| format!("resource_metadata=\"https://tools.example/{path}\"");
+    let (a, b, c) = (url("a"), url("b"), url("c"));
+    for values in [
+        vec![format!("Bearer {a}, error=x, {b}")],
+        vec![format!("Bearer {a}, {a}, {b}, {c}")],
+        vec![format!("Bearer {a}, DPoP {b}, X {c}")],
+        vec![
+            format!("Bearer {a}"),
+            format!("DPoP {a}"),
+            format!("DPoP {b}"),
+        ],
+        vec![
+            format!("Bearer resource_metadata=http://tools.example/x, {a}"),
+            format!("DPoP {b}"),
+        ],
+    ] {
+        let values: Vec<_> = values.iter().map(String::as_str).collect();
+        let expected = "https://tools.example/a https://tools.example/b";
+        assert_eq!(places(&values), expected, "{values:?}");
+        let first = parse(&values).unwrap().resource_metadata(&tool).unwrap();
+        assert_eq!(first.unwrap().as_str(), "https://tools.example/a");
+    }
+    assert_eq!(
+        places(&["Bearer resource_metadata=https://t.example/a"]),
+        "https://t.example/a"
+    );
+    assert_eq!(
+        places(&["Bearer resource_metadata='https://t.example/a'"]),
+        "https://t.example/a"
+    );
+    assert_eq!(places(&["Bearer resource_metadata=http://t.example/a"]), "");
+    assert_eq!(places(&["Bearer"]), "");
 }
 
 /// BEAR-03: bounded in challenges, parameters and bytes.

@@ -11,26 +11,53 @@ fn all() -> Vec<Error> {
         .map(Box::new)
         .map(Error::Refused);
     let mut all = vec![
-        Error::Issuer { reason },
-        Error::Resource { reason },
-        Error::Endpoint { reason },
+        Error::Issuer {
+            found: "".into(),
+            reason,
+        },
+        Error::Resource {
+            found: "".into(),
+            reason,
+        },
+        Error::Endpoint {
+            found: "".into(),
+            reason,
+        },
         Error::ClientId,
         Error::Scope,
         Error::Form { reason },
         Error::Repeated,
         Error::Request { reason },
-        Error::Response { reason },
-        Error::Cacheable,
+        Error::Response {
+            reason,
+            answer: None,
+        },
         Error::TokenType,
         Error::Authenticate {
             reason,
             source: None,
         },
-        Error::MetadataResponse { reason },
-        Error::MetadataJson(aims_jose::Error::Json),
-        Error::MetadataIssuer,
-        Error::MetadataResource,
-        Error::MetadataMember { member: "" },
+        Error::MetadataResponse {
+            expected: "",
+            found: "".into(),
+        },
+        Error::MetadataJson {
+            expected: "",
+            source: None,
+        },
+        Error::MetadataIssuer {
+            expected: "".into(),
+            found: "".into(),
+        },
+        Error::MetadataResource {
+            expected: "".into(),
+            found: "".into(),
+        },
+        Error::MetadataMember {
+            member: "",
+            expected: "",
+            found: "",
+        },
         Error::ChallengeSyntax,
         Error::ChallengeRepeated,
         Error::ChallengeSize,

@@ -95,7 +95,7 @@ fn places(issuer: &Issuer) -> Result<Vec<DocumentKey>, Cause> {
 }
 
 fn read(issuer: &Issuer, place: DocumentKey, document: &Document) -> Result<Discovered, Cause> {
-    let metadata = ServerMetadata::parse(document.bytes(), issuer)?;
+    let metadata = ServerMetadata::parse_for(document.bytes(), issuer, &[])?;
     Ok(Discovered {
         keys: keys_of(issuer, &metadata)?,
         issuer: metadata.issuer().clone(),
@@ -107,7 +107,7 @@ fn read(issuer: &Issuer, place: DocumentKey, document: &Document) -> Result<Disc
 
 /// Whether a document of a well-known place may be kept.
 pub(super) fn check(issuer: &Issuer, bytes: &[u8]) -> Result<(), Cause> {
-    keys_of(issuer, &ServerMetadata::parse(bytes, issuer)?)?;
+    keys_of(issuer, &ServerMetadata::parse_for(bytes, issuer, &[])?)?;
     Ok(())
 }
 

@@ -73,6 +73,14 @@ fn check(read: &ResourceMetadata, data: &[u8]) {
             }
             // As a request is sent there.
             "jwks_uri" => assert!(value.get(name).is_some_and(Value::is_string)),
+            // Without what cannot be used.
+            "authorization_servers" | "bearer_methods_supported" => {
+                let all = value.get(name).and_then(Value::as_array);
+                let own = member.as_array().map(Vec::as_slice).unwrap_or_default();
+                assert!(own.iter().all(|it| all.is_some_and(|all| all.contains(it))));
+            }
+            // A switch that is malformed is on.
+            _ if member.is_boolean() => assert_ne!(value.get(name), Some(&Value::Bool(false))),
             _ => assert_eq!(value.get(name), Some(member), "{name}"),
         }
     }

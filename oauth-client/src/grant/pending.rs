@@ -7,8 +7,8 @@ use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::ScopeSet;
-use aims_oauth_wire::token::{TokenRequest, TokenResponse, TokenType};
-use http::{HeaderName, Request, Response};
+use aims_oauth_wire::token::{ResponseRules, TokenRequest, TokenResponse, TokenType};
+use http::{Request, Response};
 
 use super::{Grant, Target, TokenRules};
 use crate::{Error, Event, Flow, Step, Token};
@@ -22,6 +22,8 @@ const UNKNOWN_LIFETIME: Duration = Duration::from_secs(300);
 pub struct PendingToken {
     target: Target,
     rules: TokenRules,
+    /// How the answer is read. It knows the secrets of the request.
+    response: ResponseRules,
     sent: UnixTime,
 }
 
@@ -30,7 +32,7 @@ pub(super) fn prepare(
     grant: &dyn Grant,
     client: &dyn Authenticate,
     server: &ServerMetadata,
-    mut rules: TokenRules,
+    rules: TokenRules,
     now: UnixTime,
 ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
     let grant_type = grant.grant_type();
@@ -40,16 +42,14 @@ pub(super) fn prepare(
     let mut request = TokenRequest::new(grant_type)?;
     grant.write(&mut request, server, now)?;
     client.authenticate(&mut request, server, now)?;
-    if request.has_header(&HeaderName::from_static("dpop")) {
-        // What was asked for with a key is not taken as a bearer token (RFC 9449 §5).
-        rules.missing_token_type = false;
-    }
+    let request = request.into_http(server.token_endpoint()?)?;
     let pending = PendingToken {
         target: grant.target().clone(),
         rules,
+        response: rules.of_response().after(&request),
         sent: now,
     };
-    Ok((request.into_http(server.token_endpoint()?)?, pending))
+    Ok((request, pending))
 }
 
 impl PendingToken {
@@ -59,11 +59,11 @@ impl PendingToken {
     /// # Errors
     ///
     /// `oauth.refused` with the server's error (RFC 6749 §5.2), and the others of
-    /// [`TokenResponse::parse`]; `grant.token_type` where it is not `Bearer`; `grant.scope` where
+    /// [`TokenResponse::parse_with`]; `grant.token_type` where it is not `Bearer`; `grant.scope` where
     /// it has scopes that were not asked for (RFC 6749 §3.3), unless that is
     /// [accepted](TokenRules::accept_wider_scopes); `grant.expired`.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
-        let answer = self.rules.read(answer)?;
+        let answer = TokenResponse::parse_with(answer, &self.response)?;
         if answer.token_type() != TokenType::Bearer {
             return Err(Error::TokenType);
         }
@@ -98,8 +98,15 @@ impl PendingToken {
 }
 
 impl TokenRules {
-    fn read(self, answer: &Response<Vec<u8>>) -> Result<TokenResponse, aims_oauth_wire::Error> {
-        TokenResponse::parse(answer)
+    fn of_response(self) -> ResponseRules {
+        let mut rules = ResponseRules::new();
+        if self.comma_separated_scopes {
+            rules = rules.accept_commas_in_scope();
+        }
+        if self.missing_token_type {
+            rules = rules.accept_missing_token_type();
+        }
+        rules
     }
 }
 

@@ -1,11 +1,18 @@
-//! The list grammar of challenges (RFC 9110 §5.6.1, §11.3, §11.4): commas part challenges and
+//! The list grammar of challenges (RFC 9110 §5.6.1, §11.3, §11.4): commas separate challenges and
 //! parameters alike.
+//!
+//! Each challenge and each parameter is read by itself. Behind something malformed, reading goes on
+//! at the next comma.
 
-use super::{Challenge, MAX_CHALLENGES};
-use crate::Error;
+use super::{Challenge, MAX_CHALLENGE_PARAMETERS, MAX_CHALLENGES, RESOURCE_METADATA};
+use crate::{Diagnostic, Error, shown};
 
 /// Adds the challenges of one field.
-pub(super) fn field(text: &str, all: &mut Vec<Challenge>) -> Result<(), Error> {
+pub(super) fn field(
+    text: &str,
+    all: &mut Vec<Challenge>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Result<(), Error> {
     let mut rest = Rest(text);
     loop {
         rest.skip(&[' ', '\t', ',']);
@@ -15,7 +22,7 @@ pub(super) fn field(text: &str, all: &mut Vec<Challenge>) -> Result<(), Error> {
         if all.len() == MAX_CHALLENGES {
             return Err(Error::ChallengeSize);
         }
-        all.push(rest.challenge()?);
+        all.extend(rest.challenge(diagnostics)?);
     }
 }
 
@@ -29,38 +36,53 @@ pub(super) fn is_token(text: &str) -> bool {
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
-    fn challenge(&mut self) -> Result<Challenge, Error> {
-        let mut challenge = Challenge::of_scheme(self.token()?.to_owned());
-        let blank = self.0.starts_with([' ', '\t']);
+    /// The next challenge, or nothing if it is malformed before its first parameter.
+    fn challenge(&mut self, notes: &mut Vec<Diagnostic>) -> Result<Option<Challenge>, Error> {
+        let Some(scheme) = self.token() else {
+            self.unreadable("", "expected a scheme", notes);
+            return Ok(None);
+        };
+        let mut read = Read {
+            challenge: Challenge::of_scheme(scheme.to_owned()),
+            contradicted: Vec::new(),
+        };
+        let blank = self.0.starts_with(BLANK);
         self.skip(BLANK);
         if self.at_end() {
-            return Ok(challenge);
+            return Ok(Some(read.challenge));
         }
         if !blank {
-            return Err(Error::ChallengeSyntax);
+            self.unreadable(scheme, "expected a blank behind the scheme", notes);
+            return Ok(None);
         }
         if let Some(token) = self.token68() {
-            challenge.token68 = Some(token.to_owned());
-            return Ok(challenge);
+            read.challenge.token68 = Some(token.to_owned());
+            return Ok(Some(read.challenge));
         }
-        loop {
-            let (name, value) = self.parameter()?;
-            challenge.push(name, value)?;
-            self.skip(BLANK);
-            if !self.at_end() {
-                return Err(Error::ChallengeSyntax);
-            }
+        if !self.is_parameter() {
+            self.unreadable(scheme, "expected a parameter behind the scheme", notes);
+            return Ok(None);
+        }
+        while self.is_parameter() {
+            self.parameter_of(&mut read, notes)?;
             // A parameter of this challenge follows, or the next challenge.
             let mut ahead = *self;
-            ahead.skip(&[' ', '\t', ',']);
-            if !ahead.is_parameter() {
-                return Ok(challenge);
+            ahead.skip(&[' ', '\t', ',', ';']);
+            if ahead.is_parameter() {
+                *self = ahead;
+            } else if !self.at_end() {
+                self.unreadable(scheme, "expected a comma behind a parameter", notes);
+                ahead = *self;
+                ahead.skip(&[' ', '\t', ',', ';']);
+                if ahead.is_parameter() {
+                    *self = ahead;
+                }
             }
-            *self = ahead;
         }
+        Ok(Some(read.challenge))
     }
 
-    /// Taken only where the element ends behind it: `a=` may be one, `a=b` cannot.
+    /// Read only where the element ends behind it: `a=` may be one, `a=b` cannot.
     fn token68(&mut self) -> Option<&'a str> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~+/".contains(c);
         let bare = self.0.trim_start_matches(plain);
@@ -70,7 +92,11 @@ impl<'a> Rest<'a> {
         let mut ahead = Self(bare.trim_start_matches('='));
         let token = self.0.strip_suffix(ahead.0)?;
         ahead.skip(BLANK);
-        if !ahead.at_end() {
+        let mut next = ahead;
+        next.skip(&[' ', '\t', ',']);
+        // No parameter follows a token68: `a=, b=c` is a parameter without a value, and another.
+        let is_named = token.ends_with('=') && !token.ends_with("==");
+        if !ahead.at_end() || (is_named && next.is_parameter()) {
             return None;
         }
         *self = ahead;
@@ -78,38 +104,71 @@ impl<'a> Rest<'a> {
     }
 
     fn is_parameter(mut self) -> bool {
-        let named = self.token().is_ok();
+        let is_named = self.token().is_some();
         self.skip(BLANK);
-        named && self.0.starts_with('=')
+        is_named && self.0.starts_with('=')
     }
 
-    fn parameter(&mut self) -> Result<(String, String), Error> {
-        let name = self.token()?.to_ascii_lowercase();
-        self.skip(BLANK);
-        self.0 = self.0.strip_prefix('=').ok_or(Error::ChallengeSyntax)?;
-        self.skip(BLANK);
-        let value = match self.0.strip_prefix('"') {
-            Some(quoted) => {
-                self.0 = quoted;
-                self.quoted()?
+    /// Reads a parameter into a challenge. Behind a malformed one, goes on at the next comma.
+    fn parameter_of(&mut self, read: &mut Read, notes: &mut Vec<Diagnostic>) -> Result<(), Error> {
+        let mut ahead = *self;
+        let name = ahead.token().unwrap_or_default().to_ascii_lowercase();
+        ahead.skip(BLANK);
+        ahead.0 = ahead.0.strip_prefix('=').unwrap_or(ahead.0);
+        ahead.skip(BLANK);
+        let found = match ahead.value() {
+            Ok(value) => {
+                *self = ahead;
+                self.skip(BLANK);
+                return read.push(name, value, notes);
             }
-            None => self.token()?.to_owned(),
+            Err(found) => found,
         };
-        Ok((name, value))
+        notes.push(Diagnostic::Ignored {
+            name: shown::value(&name).into_string().into(),
+            expected: "a quoted value or a token",
+            found,
+        });
+        self.0 = self.0.trim_start_matches(|c| c != ',');
+        Ok(())
+    }
+
+    /// A quoted value, or whatever stands without quotes up to a blank or a comma.
+    fn value(&mut self) -> Result<String, &'static str> {
+        if let Some(quoted) = self.0.strip_prefix('"') {
+            self.0 = quoted;
+            let value = self.quoted()?;
+            return if self.at_end() || self.0.starts_with([' ', '\t', ';']) {
+                Ok(value)
+            } else {
+                Err("something behind the closing quote")
+            };
+        }
+        let rest = self.0.trim_start_matches(is_unquoted);
+        let value = self.0.strip_suffix(rest).unwrap_or_default();
+        self.0 = rest;
+        if !self.at_end() && !self.0.starts_with(BLANK) {
+            return Err("a character that needs quotes");
+        }
+        let value = value.strip_suffix(';').unwrap_or(value);
+        if value.is_empty() {
+            return Err("no value");
+        }
+        Ok(value.to_owned())
     }
 
     /// Behind the opening quote (RFC 9110 §5.6.4).
-    fn quoted(&mut self) -> Result<String, Error> {
+    fn quoted(&mut self) -> Result<String, &'static str> {
         let mut value = String::new();
         let mut chars = self.0.chars();
         loop {
-            let c = match chars.next().ok_or(Error::ChallengeSyntax)? {
+            let c = match chars.next().ok_or("no closing quote")? {
                 '"' => break,
-                '\\' => chars.next().ok_or(Error::ChallengeSyntax)?,
+                '\\' => chars.next().ok_or("no closing quote")?,
                 c => c,
             };
-            if c.is_control() && c != '\t' {
-                return Err(Error::ChallengeSyntax);
+            if c == char::REPLACEMENT_CHARACTER || (c.is_control() && c != '\t') {
+                return Err("a control character, or bytes that are not UTF-8");
             }
             value.push(c);
         }
@@ -117,14 +176,20 @@ impl<'a> Rest<'a> {
         Ok(value)
     }
 
-    fn token(&mut self) -> Result<&'a str, Error> {
+    fn token(&mut self) -> Option<&'a str> {
         let rest = self.0.trim_start_matches(is_tchar);
-        let token = self.0.strip_suffix(rest).unwrap_or_default();
-        if token.is_empty() {
-            return Err(Error::ChallengeSyntax);
-        }
+        let token = self.0.strip_suffix(rest).filter(|it| !it.is_empty())?;
         self.0 = rest;
-        Ok(token)
+        Some(token)
+    }
+
+    /// Skips what is malformed, up to the next comma.
+    fn unreadable(&mut self, scheme: &str, found: &'static str, notes: &mut Vec<Diagnostic>) {
+        notes.push(Diagnostic::Unreadable {
+            scheme: shown::value(scheme),
+            found,
+        });
+        self.0 = self.0.trim_start_matches(|c| c != ',');
     }
 
     fn skip(&mut self, chars: &[char]) {
@@ -136,8 +201,53 @@ impl<'a> Rest<'a> {
     }
 }
 
+/// A challenge that is being read.
+struct Read {
+    challenge: Challenge,
+    /// Parameters that occurred with different values.
+    contradicted: Vec<String>,
+}
+
+impl Read {
+    /// Adds a parameter. One that occurs twice with one value counts once. `resource_metadata` may
+    /// have two values, of which the document decides; any other contradiction counts as absent.
+    fn push(
+        &mut self,
+        name: String,
+        value: String,
+        notes: &mut Vec<Diagnostic>,
+    ) -> Result<(), Error> {
+        let all = &mut self.challenge.parameters;
+        let is_same = |(own, text): &(String, String)| *own == name && *text == value;
+        if self.contradicted.contains(&name) || all.iter().any(is_same) {
+            return Ok(());
+        }
+        let before = all.iter().filter(|(own, _)| *own == name).count();
+        if before == 0 || (before == 1 && name == RESOURCE_METADATA) {
+            if all.len() == MAX_CHALLENGE_PARAMETERS {
+                return Err(Error::ChallengeSize);
+            }
+            all.push((name, value));
+            return Ok(());
+        }
+        notes.push(Diagnostic::Contradiction {
+            name: shown::value(&name).into_string().into(),
+        });
+        if name != RESOURCE_METADATA {
+            all.retain(|(own, _)| *own != name);
+        }
+        self.contradicted.push(name);
+        Ok(())
+    }
+}
+
 const BLANK: &[char] = &[' ', '\t'];
 
 fn is_tchar(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
+/// What many servers write without quotes: tokens, and URLs.
+const fn is_unquoted(c: char) -> bool {
+    c.is_ascii_graphic() && !matches!(c, ',' | '"' | '\\')
 }

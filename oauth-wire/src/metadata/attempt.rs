@@ -369,8 +369,9 @@ mod tests {
         assert_eq!(Outcome::of(&read(b"{")), Outcome::Unavailable);
         let long = vec![b' '; crate::metadata::MAX_METADATA + 1];
         assert_eq!(Outcome::of(&read(&long)), Outcome::Unavailable);
-        assert_eq!(Outcome::of(&Error::MetadataIssuer), Outcome::Refused);
-        let member = Error::MetadataMember { member: "jwks_uri" };
-        assert_eq!(Outcome::of(&member), Outcome::Refused);
+        let other = br#"{"issuer":"https://other.example"}"#;
+        assert_eq!(Outcome::of(&read(other)), Outcome::Refused);
+        let member = br#"{"issuer":"https://as.example","jwks_uri":"http://as.example"}"#;
+        assert_eq!(Outcome::of(&read(member)), Outcome::Refused);
     }
 }

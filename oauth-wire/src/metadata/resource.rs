@@ -1,28 +1,11 @@
 //! Metadata of a protected resource (RFC 9728 §2).
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{endpoint, sized};
-use crate::Error;
+use super::Switch;
+use crate::members::Members;
 use crate::names::{Endpoint, Issuer, Resource, Scope, ScopeSet, Transport};
-
-/// The members as they are written.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(default)]
-struct Members {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authorization_servers: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jwks_uri: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scopes_supported: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bearer_methods_supported: Option<Vec<String>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource_name: Option<String>,
-}
+use crate::{Diagnostic, Error, shown};
 
 /// What a resource says about itself: whose tokens it takes, and for which scopes.
 ///
@@ -34,7 +17,8 @@ struct Members {
 ///     .with_authorization_server("https://as.example".parse()?)
 ///     .with_scopes(&"read write".parse()?)
 ///     .to_json();
-/// let read = ResourceMetadata::parse(published.as_bytes(), &"https://tools.example/mcp".parse()?)?;
+/// let tool = "https://tools.example/mcp".parse()?;
+/// let read = ResourceMetadata::parse(published.as_bytes(), &tool)?;
 /// assert_eq!(read.authorization_servers().len(), 1);
 /// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
@@ -44,24 +28,26 @@ pub struct ResourceMetadata {
     servers: Vec<Issuer>,
     jwks_uri: Option<Endpoint>,
     scopes: Option<ScopeSet>,
-    members: Members,
+    bearer_methods: Option<Vec<String>>,
+    name: Option<String>,
+    switches: Vec<Switch>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl ResourceMetadata {
     /// Metadata to publish at [`well_known::resource`](super::well_known::resource), with
-    /// `bearer_methods_supported` = `header` (PRM-20).
+    /// `bearer_methods_supported` = `header`.
     #[must_use]
     pub fn new(resource: Resource) -> Self {
-        let members = Members {
-            bearer_methods_supported: Some(vec!["header".to_owned()]),
-            ..Members::default()
-        };
         Self {
             resource,
             servers: Vec::new(),
             jwks_uri: None,
             scopes: None,
-            members,
+            bearer_methods: Some(vec!["header".to_owned()]),
+            name: None,
+            switches: Vec::new(),
+            diagnostics: Vec::new(),
         }
     }
 
@@ -89,25 +75,31 @@ impl ResourceMetadata {
     /// Sets a name for people.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.members.resource_name = Some(name.into());
+        self.name = Some(name.into());
         self
     }
 
     /// Reads a document that was fetched for `expected`: the identifier that the URL was made of,
-    /// or, where the URL came with a challenge, the URL that was requested (RFC 9728 §3.3, PRM-03).
+    /// or, where the URL came with a challenge, the URL that was requested (RFC 9728 §3.3).
+    ///
+    /// The `resource` of the document must be `expected` byte for byte, apart from the `/` of an
+    /// empty path. [`resource`](Self::resource) is what the document says.
+    ///
+    /// Members that are always judged: `resource`, `jwks_uri`, `signed_metadata`, and
+    /// `authorization_servers`, of which at least one must be usable if there are any.
     ///
     /// # Errors
     ///
-    /// `metadata.response` for what is too long, `metadata.json` for what is no strict JSON object
-    /// of these members, `metadata.resource` for another resource, `metadata.member` for a member
-    /// that is not usable.
+    /// `metadata.response` for more than 256 KiB; `metadata.json` if the document is not one strict
+    /// JSON object; `metadata.resource` for another resource; `metadata.member` if a member that is
+    /// judged is malformed.
     pub fn parse(json: &[u8], expected: &Resource) -> Result<Self, Error> {
-        Self::read(json, expected, |found| found == expected)
+        Self::read(json, expected, |_| false)
     }
 
     /// The same for servers that publish a broader name than RFC 9728 §3.3 permits: the document
     /// may name what `requested` is within, on the same origin. The token is then for what the
-    /// document names, so it holds for everything there.
+    /// document names, so it is good for everything there.
     ///
     /// # Errors
     ///
@@ -118,38 +110,30 @@ impl ResourceMetadata {
 
     fn read(
         json: &[u8],
-        asked: &Resource,
-        is_expected: impl Fn(&Resource) -> bool,
+        expected: &Resource,
+        is_accepted: impl Fn(&Resource) -> bool,
     ) -> Result<Self, Error> {
-        sized(json)?;
-        let mut members: Members =
-            aims_jose::json::from_object(json).map_err(Error::MetadataJson)?;
-        let transport = Transport::of(asked.as_str());
-        let resource = members
-            .resource
-            .take()
-            .and_then(|text| Resource::over(&text, transport).ok())
-            .filter(is_expected)
-            .ok_or(Error::MetadataResource)?;
-        let servers = members.authorization_servers.take().unwrap_or_default();
-        let servers: Result<_, Error> = servers
-            .iter()
-            .map(|text| Issuer::over(text, transport))
-            .collect();
-        let scopes = members.scopes_supported.take();
-        let jwks_uri = endpoint(members.jwks_uri.take().as_deref(), "jwks_uri", transport)?;
+        let mut members = super::members(json)?;
+        let transport = Transport::of(expected.as_str());
+        let resource = resource(&mut members, expected, transport, is_accepted)?;
+        let jwks_uri = super::endpoint(&members, "jwks_uri", transport);
+        let jwks_uri = super::judged("jwks_uri", jwks_uri)?;
+        super::signed_metadata(&members)?;
+        let switches = Switch::ALL.iter().copied();
         Ok(Self {
+            servers: servers(&mut members, transport)?,
+            scopes: scopes(&mut members),
+            // An empty list says that no method is supported (RFC 9728 §2).
+            bearer_methods: members.optional_texts("bearer_methods_supported"),
+            name: members.optional_text("resource_name"),
+            switches: switches.filter(|it| members.switch(it.member())).collect(),
+            diagnostics: members.into_diagnostics(),
             resource,
-            servers: servers.or(Err(Error::MetadataMember {
-                member: "authorization_servers",
-            }))?,
             jwks_uri,
-            scopes: scopes.map(scope_set).transpose()?,
-            members,
         })
     }
 
-    /// The resource, as the document names it: what a token is to be asked for (PRM-07).
+    /// The resource in the spelling of the document: what a token is asked for.
     #[must_use]
     pub const fn resource(&self) -> &Resource {
         &self.resource
@@ -160,6 +144,18 @@ impl ResourceMetadata {
     #[must_use]
     pub fn authorization_servers(&self) -> &[Issuer] {
         &self.servers
+    }
+
+    /// What was ignored or tolerated in the document.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Whether a switch is on: it is `true`, or malformed.
+    #[must_use]
+    pub fn is_on(&self, switch: Switch) -> bool {
+        self.switches.contains(&switch)
     }
 
     /// Where the keys of the resource are.
@@ -177,40 +173,117 @@ impl ResourceMetadata {
     /// How a bearer token may be sent: `header`, `body`, `query`.
     #[must_use]
     pub fn bearer_methods_supported(&self) -> Option<&[String]> {
-        self.members.bearer_methods_supported.as_deref()
+        self.bearer_methods.as_deref()
     }
 
     /// A name for people. Another party's words.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.members.resource_name.as_deref()
+        self.name.as_deref()
     }
 
     /// The document.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let texts = |all: &[Issuer]| all.iter().map(ToString::to_string).collect();
-        let servers = Some(self.servers.as_slice()).filter(|all| !all.is_empty());
-        let scopes = self.scopes.as_ref().filter(|all| !all.is_empty());
-        let members = Members {
-            resource: Some(self.resource.to_string()),
-            authorization_servers: servers.map(texts),
-            jwks_uri: self.jwks_uri.as_ref().map(ToString::to_string),
-            scopes_supported: scopes.map(|all| all.iter().map(ToString::to_string).collect()),
-            ..self.members.clone()
+        let scopes = self.scopes.iter().flat_map(ScopeSet::iter);
+        let is_on = |switch| self.is_on(switch).then_some(true);
+        let written = Written {
+            resource: self.resource.as_str(),
+            authorization_servers: self.servers.iter().map(Issuer::as_str).collect(),
+            jwks_uri: self.jwks_uri.as_ref().map(Endpoint::as_str),
+            scopes_supported: scopes.map(Scope::as_str).collect(),
+            bearer_methods_supported: self.bearer_methods_supported(),
+            resource_name: self.name(),
+            tls_client_certificate_bound_access_tokens: is_on(Switch::CertificateBoundTokens),
+            dpop_bound_access_tokens_required: is_on(Switch::DpopBoundTokens),
         };
         // Strings always serialize.
-        serde_json::to_string(&members).unwrap_or_default()
+        serde_json::to_string(&written).unwrap_or_default()
     }
 }
 
-fn scope_set(tokens: Vec<String>) -> Result<ScopeSet, Error> {
-    let mut set = ScopeSet::new();
-    for token in tokens {
-        let added = token.parse::<Scope>().and_then(|scope| set.insert(scope));
-        added.or(Err(Error::MetadataMember {
-            member: "scopes_supported",
-        }))?;
-    }
-    Ok(set)
+/// The members as they are written.
+#[derive(Serialize)]
+struct Written<'a> {
+    resource: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    authorization_servers: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks_uri: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    scopes_supported: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bearer_methods_supported: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_certificate_bound_access_tokens: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dpop_bound_access_tokens_required: Option<bool>,
 }
+
+/// The resource as the document spells it.
+fn resource(
+    members: &mut Members<'_>,
+    expected: &Resource,
+    transport: Transport,
+    is_accepted: impl Fn(&Resource) -> bool,
+) -> Result<Resource, Error> {
+    let text = members.text("resource").ok().flatten().unwrap_or_default();
+    let fail = || Error::MetadataResource {
+        expected: shown::identifier(expected.as_str()),
+        found: shown::identifier(&text),
+    };
+    let found = Resource::over(&text, transport).or(Err(fail()))?;
+    if &found == expected {
+        return Ok(found);
+    }
+    if found.equals_in_discovery(expected) {
+        members.note(Diagnostic::RootSlash {
+            name: "resource",
+            expected: expected.as_str().into(),
+            found: found.as_str().into(),
+        });
+        return Ok(found);
+    }
+    if is_accepted(&found) {
+        return Ok(found);
+    }
+    Err(fail())
+}
+
+/// The servers whose names are usable. A list of which none is usable is malformed.
+fn servers(members: &mut Members<'_>, transport: Transport) -> Result<Vec<Issuer>, Error> {
+    let texts = super::judged(SERVERS, members.texts(SERVERS))?.unwrap_or_default();
+    let read = |text: &String| Issuer::over(text, transport).ok();
+    let servers: Vec<_> = texts.iter().filter_map(read).collect();
+    if servers.is_empty() && !texts.is_empty() {
+        return Err(Error::MetadataMember {
+            member: SERVERS,
+            expected: "absolute https URLs without query or fragment",
+            found: "none of them",
+        });
+    }
+    let count = texts.len().saturating_sub(servers.len());
+    members.dropped(
+        SERVERS,
+        count,
+        "an absolute https URL without query or fragment",
+    );
+    Ok(servers)
+}
+
+fn scopes(members: &mut Members<'_>) -> Option<ScopeSet> {
+    let texts = members.optional_texts(SCOPES)?;
+    let mut set = ScopeSet::new();
+    let mut dropped = 0_usize;
+    for text in &texts {
+        let added = text.parse::<Scope>().and_then(|scope| set.insert(scope));
+        dropped = dropped.saturating_add(usize::from(added.is_err()));
+    }
+    members.dropped(SCOPES, dropped, "a scope token");
+    Some(set).filter(|_| !texts.is_empty())
+}
+
+const SCOPES: &str = "scopes_supported";
+const SERVERS: &str = "authorization_servers";

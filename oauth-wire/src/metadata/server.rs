@@ -1,83 +1,13 @@
 //! Metadata of an authorization server (RFC 8414 §2).
 
 use aims_jose::alg::AlgorithmSet;
-use serde::Deserialize;
 
-use super::{endpoint, sized};
-use crate::Error;
+use super::{EndpointKind, Switch};
+use crate::members::Members;
 use crate::names::{Endpoint, Issuer, Resource, Transport};
+use crate::{Diagnostic, Error, shown};
 
-macro_rules! endpoints {
-    ($($(#[$doc:meta])* $kind:ident = $member:ident,)*) => {
-        /// What an endpoint of an authorization server is for.
-        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-        #[non_exhaustive]
-        pub enum EndpointKind {
-            $($(#[$doc])* $kind,)*
-        }
-
-        impl EndpointKind {
-            /// The member of the metadata.
-            #[must_use]
-            pub const fn member(self) -> &'static str {
-                match self {
-                    $(Self::$kind => stringify!($member),)*
-                }
-            }
-        }
-
-        /// What is read of a document.
-        #[derive(Clone, Debug, Deserialize)]
-        struct Members {
-            issuer: Option<String>,
-            code_challenge_methods_supported: Option<Vec<String>>,
-            client_attestation_pop_signing_alg_values_supported: Option<Vec<String>>,
-            grant_types_supported: Option<Vec<String>>,
-            protected_resources: Option<Vec<String>>,
-            scopes_supported: Option<Vec<String>>,
-            token_endpoint_auth_methods_supported: Option<Vec<String>>,
-            token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
-            $($member: Option<String>,)*
-        }
-
-        impl Members {
-            fn endpoints(&self, transport: Transport) -> Result<Vec<(EndpointKind, Endpoint)>, Error> {
-                let mut all = Vec::new();
-                $(
-                    let read = endpoint(self.$member.as_deref(), stringify!($member), transport)?;
-                    all.extend(read.map(|url| (EndpointKind::$kind, url)));
-                )*
-                Ok(all)
-            }
-        }
-    };
-}
-
-endpoints! {
-    /// Where users consent (RFC 6749 §3.1).
-    Authorization = authorization_endpoint,
-    /// Where requests to users begin (CIBA §4).
-    BackchannelAuthentication = backchannel_authentication_endpoint,
-    /// Where challenges for attestations come from (draft-ietf-oauth-attestation-based-client-auth
-    /// §8).
-    Challenge = challenge_endpoint,
-    /// Where devices begin (RFC 8628 §4).
-    DeviceAuthorization = device_authorization_endpoint,
-    /// Where tokens are introspected (RFC 7662).
-    Introspection = introspection_endpoint,
-    /// The keys of the server.
-    Jwks = jwks_uri,
-    /// Where authorization requests are pushed to (RFC 9126 §5).
-    PushedAuthorizationRequest = pushed_authorization_request_endpoint,
-    /// Where clients register (RFC 7591).
-    Registration = registration_endpoint,
-    /// Where tokens are revoked (RFC 7009).
-    Revocation = revocation_endpoint,
-    /// Where tokens come from (RFC 6749 §3.2).
-    Token = token_endpoint,
-}
-
-/// What an authorization server says about itself, for the issuer that was asked about (META-02).
+/// What an authorization server says about itself, for the issuer that was asked for.
 ///
 /// Only members named here are read. `None` of a list is a member that is absent.
 ///
@@ -85,63 +15,112 @@ endpoints! {
 /// use aims_oauth_wire::metadata::ServerMetadata;
 ///
 /// let issuer = "https://as.example".parse()?;
-/// let json = br#"{"issuer":"https://as.example","token_endpoint":"https://as.example/token"}"#;
+/// let json = br#"{
+///     "issuer": "https://as.example",
+///     "token_endpoint": "https://as.example/token",
+///     "scopes_supported": {"read": "a description where a list belongs"}
+/// }"#;
 /// let server = ServerMetadata::parse(json, &issuer)?;
 /// assert_eq!(server.token_endpoint()?.as_str(), "https://as.example/token");
 /// assert!(server.code_challenge_methods_supported().is_none());
+/// assert_eq!(server.diagnostics().len(), 1);
 /// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct ServerMetadata {
     issuer: Issuer,
     endpoints: Vec<(EndpointKind, Endpoint)>,
-    members: Members,
-    grant_types: Vec<String>,
+    mtls_aliases: Vec<(EndpointKind, Endpoint)>,
+    switches: Vec<Switch>,
+    lists: Lists,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// The members that are lists of texts.
+#[derive(Clone, Debug)]
+struct Lists {
+    client_attestation_pop_algorithms: Option<Vec<String>>,
+    code_challenge_methods: Option<Vec<String>>,
+    grant_types: Option<Vec<String>>,
+    grant_types_or_default: Vec<String>,
+    protected_resources: Option<Vec<String>>,
+    scopes: Option<Vec<String>>,
+    token_endpoint_auth_algorithms: Option<Vec<String>>,
+    token_endpoint_auth_methods: Option<Vec<String>>,
 }
 
 impl ServerMetadata {
-    /// Reads a document that was fetched for `expected`.
+    /// Reads a document that was fetched for `expected`, for a program that calls the token
+    /// endpoint and no other: [`parse_for`](Self::parse_for) with [`EndpointKind::Token`].
     ///
     /// # Errors
     ///
-    /// `metadata.response` for what is too long, `metadata.json` for what is no strict JSON object
-    /// of these members, `metadata.issuer` for another issuer, `metadata.member` for an endpoint
-    /// that is not https, and for `none` as an algorithm of client authentication (META-07).
+    /// As [`parse_for`](Self::parse_for).
     pub fn parse(json: &[u8], expected: &Issuer) -> Result<Self, Error> {
-        sized(json)?;
-        let members: Members = aims_jose::json::from_object(json).map_err(Error::MetadataJson)?;
-        if members.issuer.as_deref() != Some(expected.as_str()) {
-            return Err(Error::MetadataIssuer);
-        }
-        let algorithms = &members.token_endpoint_auth_signing_alg_values_supported;
-        if algorithms.iter().flatten().any(|it| it == "none") {
-            return Err(Error::MetadataMember {
-                member: "token_endpoint_auth_signing_alg_values_supported",
-            });
-        }
-        let default = || ["authorization_code", "implicit"].map(String::from).into();
+        Self::parse_for(json, expected, &[EndpointKind::Token])
+    }
+
+    /// Reads a document that was fetched for `expected`, for a program that calls these endpoints.
+    ///
+    /// The `issuer` of the document must be `expected` byte for byte, apart from the `/` of an
+    /// empty path. [`issuer`](Self::issuer) is what the document says.
+    ///
+    /// Members that are always judged: `issuer`, `jwks_uri`, the endpoints that are called,
+    /// `mtls_endpoint_aliases`, `protected_resources`, `signed_metadata`. Another endpoint that is
+    /// malformed counts as absent, and [`required`](Self::required) of it fails.
+    ///
+    /// # Errors
+    ///
+    /// `metadata.response` for more than 256 KiB; `metadata.json` if the document is not one strict
+    /// JSON object; `metadata.issuer` for another issuer; `metadata.member` if a member that is
+    /// judged is malformed, and for `none` as an algorithm of client authentication.
+    pub fn parse_for(
+        json: &[u8],
+        expected: &Issuer,
+        called: &[EndpointKind],
+    ) -> Result<Self, Error> {
+        let mut members = super::members(json)?;
+        let issuer = issuer(&mut members, expected)?;
+        let transport = Transport::of(issuer.as_str());
+        let endpoints = endpoints(&mut members, transport, called)?;
+        super::signed_metadata(&members)?;
         Ok(Self {
-            issuer: expected.clone(),
-            endpoints: members.endpoints(Transport::of(expected.as_str()))?,
-            grant_types: members
-                .grant_types_supported
-                .clone()
-                .unwrap_or_else(default),
-            members,
+            endpoints,
+            mtls_aliases: mtls_aliases(&members, transport)?,
+            switches: switches(&mut members),
+            lists: Lists::read(&mut members)?,
+            diagnostics: members.into_diagnostics(),
+            issuer,
         })
     }
 
-    /// The issuer, byte by byte what was asked for.
+    /// The issuer, in the spelling of the document. It counts from here on, byte for byte: in
+    /// tokens, in assertions, and in authorization responses.
     #[must_use]
     pub const fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
-    /// An endpoint.
+    /// What was ignored or tolerated in the document.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// An endpoint, if the document has it and it is well-formed.
     #[must_use]
     pub fn endpoint(&self, kind: EndpointKind) -> Option<&Endpoint> {
         let mut all = self.endpoints.iter();
         all.find(|(own, _)| *own == kind).map(|(_, url)| url)
+    }
+
+    /// The endpoint for clients that authenticate with a certificate (RFC 8705 §5): its alias, or
+    /// the endpoint itself where it has none.
+    #[must_use]
+    pub fn mtls_endpoint(&self, kind: EndpointKind) -> Option<&Endpoint> {
+        let mut all = self.mtls_aliases.iter();
+        let alias = all.find(|(own, _)| *own == kind).map(|(_, url)| url);
+        alias.or_else(|| self.endpoint(kind))
     }
 
     /// The token endpoint.
@@ -166,91 +145,203 @@ impl ServerMetadata {
     ///
     /// # Errors
     ///
-    /// `metadata.member` where the server has none.
+    /// `metadata.member` where the server has none, or a malformed one.
     pub fn required(&self, kind: EndpointKind) -> Result<&Endpoint, Error> {
-        self.endpoint(kind).ok_or(Error::MetadataMember {
+        self.endpoint(kind).ok_or_else(|| Error::MetadataMember {
             member: kind.member(),
+            expected: super::URL,
+            found: self.ignored(kind.member()).unwrap_or("no such member"),
         })
     }
 
-    /// The grant types; left out, they are `authorization_code` and `implicit` (RFC 8414 §2).
-    #[must_use]
-    pub fn grant_types_supported(&self) -> &[String] {
-        &self.grant_types
+    /// What a member is that was ignored.
+    fn ignored(&self, member: &str) -> Option<&'static str> {
+        self.diagnostics.iter().find_map(|it| match it {
+            Diagnostic::Ignored { name, found, .. } if name == member => Some(*found),
+            _ => None,
+        })
     }
 
-    /// Whether a grant type is worth to try: it is listed, or the server lists none. Many that take
-    /// more than the default of RFC 8414 §2 leave the list out.
+    /// Whether a switch is on: it is `true`, or malformed.
+    #[must_use]
+    pub fn is_on(&self, switch: Switch) -> bool {
+        self.switches.contains(&switch)
+    }
+
+    /// The grant types. If the server lists none, they are `authorization_code` and `implicit` (RFC
+    /// 8414 §2).
+    #[must_use]
+    pub fn grant_types_supported(&self) -> &[String] {
+        &self.lists.grant_types_or_default
+    }
+
+    /// Whether a grant type is worth trying: it is listed, or the server lists none. Many servers
+    /// that support more than the default of RFC 8414 §2 leave the list out.
     #[must_use]
     pub fn takes_grant(&self, grant_type: &str) -> bool {
-        let listed = |all: &Vec<String>| all.iter().any(|it| it == grant_type);
-        let grant_types = &self.members.grant_types_supported;
-        grant_types.as_ref().is_none_or(listed)
+        lists(&self.lists.grant_types, grant_type)
     }
 
     /// How clients authenticate at the token endpoint. Left out, RFC 8414 §2 reads it as
     /// `client_secret_basic`.
     #[must_use]
     pub fn token_endpoint_auth_methods_supported(&self) -> Option<&[String]> {
-        self.members
-            .token_endpoint_auth_methods_supported
-            .as_deref()
+        self.lists.token_endpoint_auth_methods.as_deref()
     }
 
-    /// Whether a way to authenticate is worth to try: it is listed, or the server lists none. Many
-    /// that take better ways than the default of RFC 8414 §2 leave the list out.
+    /// Whether a way to authenticate is worth trying: it is listed, or the server has no list. An
+    /// empty list allows none.
     #[must_use]
     pub fn takes_client_auth(&self, method: &str) -> bool {
-        let listed = |all: &Vec<String>| all.iter().any(|it| it == method);
-        let methods = &self.members.token_endpoint_auth_methods_supported;
-        methods.as_ref().is_none_or(listed)
+        lists(&self.lists.token_endpoint_auth_methods, method)
     }
 
     /// The algorithms of client assertions that are known here, or `None` where the server does not
-    /// say (JWTA-06).
+    /// say.
     #[must_use]
     pub fn token_endpoint_auth_algorithms(&self) -> Option<AlgorithmSet> {
-        known(
-            &self
-                .members
-                .token_endpoint_auth_signing_alg_values_supported,
-        )
+        known(&self.lists.token_endpoint_auth_algorithms)
     }
 
     /// The algorithms of proofs beside a client attestation that are known here, or `None` where
     /// the server does not say (draft-ietf-oauth-attestation-based-client-auth §10).
     #[must_use]
     pub fn client_attestation_pop_algorithms(&self) -> Option<AlgorithmSet> {
-        known(
-            &self
-                .members
-                .client_attestation_pop_signing_alg_values_supported,
-        )
+        known(&self.lists.client_attestation_pop_algorithms)
     }
 
-    /// Methods of PKCE (RFC 8414 §2). Absent means no PKCE.
+    /// Methods of PKCE (RFC 8414 §2). Absent or malformed means no PKCE.
     #[must_use]
     pub fn code_challenge_methods_supported(&self) -> Option<&[String]> {
-        self.members.code_challenge_methods_supported.as_deref()
+        self.lists.code_challenge_methods.as_deref()
     }
 
-    /// Scopes that the server speaks of. There may be more.
+    /// Scopes that the server names. There may be more.
     #[must_use]
     pub fn scopes_supported(&self) -> Option<&[String]> {
-        self.members.scopes_supported.as_deref()
+        self.lists.scopes.as_deref()
     }
 
-    /// Whether the server serves this resource, as far as it says which ones it does (RFC 9728 §4,
-    /// PRM-06).
+    /// Whether the server serves this resource, as far as it says which ones it serves (RFC 9728
+    /// §4). An empty list serves none.
     #[must_use]
     pub fn serves(&self, resource: &Resource) -> bool {
-        let listed = |all: &Vec<String>| all.iter().any(|it| it == resource.as_str());
-        let resources = &self.members.protected_resources;
-        resources.as_ref().is_none_or(listed)
+        lists(&self.lists.protected_resources, resource.as_str())
     }
+}
+
+impl Lists {
+    fn read(members: &mut Members<'_>) -> Result<Self, Error> {
+        let resources = members.texts("protected_resources");
+        let protected_resources = super::judged("protected_resources", resources)?;
+        let algorithms = members.optional_texts(AUTH_ALGORITHMS);
+        if algorithms.iter().flatten().any(|it| it == "none") {
+            return Err(Error::MetadataMember {
+                member: AUTH_ALGORITHMS,
+                expected: "algorithms of signatures",
+                found: "`none`",
+            });
+        }
+        let grant_types = members.optional_texts("grant_types_supported");
+        let default = || ["authorization_code", "implicit"].map(String::from).into();
+        // Of these lists, an empty one says no more than an absent one. The others stay empty:
+        // absent, they would allow more.
+        let mut filled = |member| {
+            let list = members.optional_texts(member);
+            list.filter(|all| !all.is_empty())
+        };
+        Ok(Self {
+            code_challenge_methods: filled("code_challenge_methods_supported"),
+            scopes: filled("scopes_supported"),
+            client_attestation_pop_algorithms: members.optional_texts(POP_ALGORITHMS),
+            grant_types_or_default: grant_types.clone().unwrap_or_else(default),
+            grant_types,
+            protected_resources,
+            token_endpoint_auth_algorithms: algorithms,
+            token_endpoint_auth_methods: members
+                .optional_texts("token_endpoint_auth_methods_supported"),
+        })
+    }
+}
+
+/// The issuer as the document spells it.
+fn issuer(members: &mut Members<'_>, expected: &Issuer) -> Result<Issuer, Error> {
+    let text = members.text("issuer").or(Err(Error::MetadataJson {
+        expected: "a text as `issuer`",
+        source: None,
+    }))?;
+    let found = text.unwrap_or_default();
+    if found == expected.as_str() {
+        return Ok(expected.clone());
+    }
+    let variant = expected.root_slash_variant();
+    if let Some(issuer) = variant.filter(|it| it.as_str() == found) {
+        members.note(Diagnostic::RootSlash {
+            name: "issuer",
+            expected: expected.as_str().into(),
+            found: issuer.as_str().into(),
+        });
+        return Ok(issuer);
+    }
+    Err(Error::MetadataIssuer {
+        expected: shown::identifier(expected.as_str()),
+        found: shown::identifier(&found),
+    })
+}
+
+/// The endpoints that are well-formed. One that is called, or that keys come from, has to be.
+fn endpoints(
+    members: &mut Members<'_>,
+    transport: Transport,
+    called: &[EndpointKind],
+) -> Result<Vec<(EndpointKind, Endpoint)>, Error> {
+    let mut all = Vec::new();
+    for kind in EndpointKind::ALL {
+        let read = super::endpoint(members, kind.member(), transport);
+        let is_judged = *kind == EndpointKind::Jwks || called.contains(kind);
+        let url = if is_judged {
+            super::judged(kind.member(), read)?
+        } else {
+            members.or_ignored(kind.member(), read)
+        };
+        all.extend(url.map(|url| (*kind, url)));
+    }
+    Ok(all)
+}
+
+/// RFC 8705 §5. Every alias of a known endpoint is judged: a client with a certificate would be
+/// sent there.
+fn mtls_aliases(
+    members: &Members<'_>,
+    transport: Transport,
+) -> Result<Vec<(EndpointKind, Endpoint)>, Error> {
+    let aliases = super::judged(MTLS_ALIASES, members.object(MTLS_ALIASES))?;
+    let mut all = Vec::new();
+    for kind in EndpointKind::ALL {
+        let Some(aliases) = &aliases else { break };
+        let read = super::endpoint(aliases, kind.member(), transport);
+        let url = super::judged(MTLS_ALIASES, read)?;
+        all.extend(url.map(|url| (*kind, url)));
+    }
+    Ok(all)
+}
+
+fn switches(members: &mut Members<'_>) -> Vec<Switch> {
+    let all = Switch::ALL.iter().copied();
+    all.filter(|it| members.switch(it.member())).collect()
+}
+
+/// Whether a list has this text, or is absent.
+fn lists(list: &Option<Vec<String>>, text: &str) -> bool {
+    let listed = |all: &Vec<String>| all.iter().any(|it| it == text);
+    list.as_ref().is_none_or(listed)
 }
 
 fn known(names: &Option<Vec<String>>) -> Option<AlgorithmSet> {
     let known = |name: &String| aims_jose::Algorithm::from_name(name);
     Some(names.as_ref()?.iter().filter_map(known).collect())
 }
+
+const AUTH_ALGORITHMS: &str = "token_endpoint_auth_signing_alg_values_supported";
+const POP_ALGORITHMS: &str = "client_attestation_pop_signing_alg_values_supported";
+const MTLS_ALIASES: &str = "mtls_endpoint_aliases";

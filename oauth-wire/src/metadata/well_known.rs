@@ -1,8 +1,8 @@
 //! From an identifier to the URL of its metadata (RFC 8414 §3, RFC 9728 §3.1, OpenID Connect
 //! Discovery §4).
 
-use crate::Error;
 use crate::names::{Endpoint, Issuer, Resource, Transport};
+use crate::{Error, shown};
 
 const SERVER: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
@@ -80,8 +80,9 @@ pub fn server_candidates(issuer: &Issuer) -> Result<Vec<Endpoint>, Error> {
 /// ```
 pub fn resource(resource: &Resource) -> Result<Endpoint, Error> {
     let text = resource.as_str();
-    let (origin, rest) = split(text).ok_or(Error::Resource {
-        reason: "not a URL of the web",
+    let (origin, rest) = split(text).ok_or_else(|| Error::Resource {
+        found: shown::identifier(text),
+        reason: "only an https URL publishes metadata",
     })?;
     let rest = match rest.strip_prefix('/') {
         Some(bare) if bare.is_empty() || bare.starts_with('?') => bare,

@@ -2,28 +2,33 @@
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use aims_jose::secret::SecretText;
+use serde::Serialize;
 
+use super::redact::{has_secret, redacted};
 use crate::Error;
+use crate::members::Members;
 
 /// Why a token endpoint refused: `error`, and perhaps words for a developer.
 ///
-/// The words are another party's: they go to a log, never to a decision.
+/// The words are another party's: they go to a log, never to a decision. Words that were read are
+/// redacted: `…` stands for what may be a token or a secret.
 ///
 /// ```
 /// use aims_oauth_wire::token::TokenError;
 ///
 /// let refused = TokenError::new("invalid_grant")?.with_description("the code was used before")?;
-/// assert_eq!(refused.to_json(), r#"{"error":"invalid_grant","error_description":"the code was used before"}"#);
+/// let json = r#"{"error":"invalid_grant","error_description":"the code was used before"}"#;
+/// assert_eq!(refused.to_json(), json);
 /// assert_eq!(refused.status(), 400);
 /// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct TokenError {
     error: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     error_description: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     error_uri: Option<String>,
 }
 
@@ -52,21 +57,46 @@ impl TokenError {
         self.checked()
     }
 
-    /// Reads the body of a refusal. The code has to follow the standard; in the words, which many
-    /// servers write as they like, what is not printable ASCII becomes `?`, and they end after 1024
-    /// bytes.
+    /// Reads the body of a refusal. The code has to follow the standard. In the words, which many
+    /// servers write as they like, what is not printable ASCII becomes `?`, and what may be a token
+    /// becomes `…`. They end after 1024 characters.
     ///
     /// # Errors
     ///
     /// `oauth.response`
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
-        let mut read: Self = aims_jose::json::from_object(body).or(Err(Error::Response {
-            reason: "the refusal cannot be read",
-        }))?;
-        for words in [&mut read.error_description, &mut read.error_uri] {
-            *words = words.take().map(|words| printable(&words));
+        let members = Members::of_document(body);
+        let mut members = members.map_err(|_source| fail("expected one JSON object"))?;
+        let read = Self::read(&mut members, &[]).map_err(fail)?;
+        read.ok_or_else(|| fail("`error` is missing"))
+    }
+
+    /// Reads the refusal in an answer, if there is one. Words with one of these secrets are
+    /// redacted, too.
+    pub(super) fn read(
+        members: &mut Members<'_>,
+        secrets: &[SecretText],
+    ) -> Result<Option<Self>, &'static str> {
+        let error = members.text("error").or(Err("`error` is not a text"))?;
+        let Some(error) = error else { return Ok(None) };
+        if !sayable(&error) {
+            return Err("`error` has a character or a length that it cannot have");
         }
-        read.checked()
+        let mut words = |name| {
+            let words = members.optional_text(name)?;
+            Some(printable(&redacted(&words, secrets)))
+        };
+        Ok(Some(Self {
+            error_description: words("error_description"),
+            error_uri: words("error_uri"),
+            error: if REGISTERED.contains(&&*error)
+                || (is_name(&error) && !has_secret(&error, secrets))
+            {
+                error
+            } else {
+                redacted(&error, secrets)
+            },
+        }))
     }
 
     /// The code.
@@ -114,9 +144,9 @@ impl TokenError {
     fn checked(self) -> Result<Self, Error> {
         let words = [Some(self.error()), self.description(), self.uri()];
         if self.error.is_empty() || !words.into_iter().flatten().all(sayable) {
-            return Err(Error::Response {
-                reason: "a member of the refusal has a character or a length that it cannot have",
-            });
+            return Err(fail(
+                "a member has a character or a length that it cannot have",
+            ));
         }
         Ok(self)
     }
@@ -124,12 +154,47 @@ impl TokenError {
 
 impl fmt::Display for TokenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.error)
+        f.write_str(&self.error)?;
+        match &self.error_description {
+            Some(words) => write!(f, " ({words})"),
+            None => Ok(()),
+        }
     }
 }
 
+fn fail(reason: &'static str) -> Error {
+    Error::Response {
+        reason,
+        answer: None,
+    }
+}
+
+/// Whether a code is words, however long: `incorrect_client_credentials`, `InvalidClientException`.
+/// Anything else that is as long may be a token.
+fn is_name(error: &str) -> bool {
+    let is_word = |word: &str| {
+        let is_lower = word.bytes().all(|byte| byte.is_ascii_lowercase());
+        let is_upper = word.bytes().all(|byte| byte.is_ascii_uppercase());
+        word.len() < MAX_WORD && (is_lower || is_upper || is_camel_case(word))
+    };
+    error.len() <= 64 && error.split(['_', '-', '.', ' ']).all(is_word)
+}
+
+/// Words of at least three letters, each with a capital at its beginning alone.
+fn is_camel_case(word: &str) -> bool {
+    let mut letters = 3;
+    for byte in word.bytes() {
+        match byte {
+            b'A'..=b'Z' if letters >= 3 => letters = 1,
+            b'a'..=b'z' => letters += 1,
+            _ => return false,
+        }
+    }
+    letters >= 3
+}
+
 fn printable(words: &str) -> String {
-    let plain = |c| if is_plain(c) { c } else { '?' };
+    let plain = |c| if is_plain(c) || c == '…' { c } else { '?' };
     words.chars().take(MAX_WORDS).map(plain).collect()
 }
 
@@ -142,4 +207,29 @@ const fn is_plain(c: char) -> bool {
     matches!(c, ' ' | '!' | '#'..='[' | ']'..='~')
 }
 
+/// Codes of the registry "OAuth Extensions Error" that a token endpoint gives. They decide what
+/// follows, so they are never redacted, whatever a secret is.
+const REGISTERED: [&str; 19] = [
+    "access_denied",
+    "authorization_pending",
+    "expired_token",
+    "insufficient_user_authentication",
+    "invalid_authorization_details",
+    "invalid_client",
+    "invalid_dpop_proof",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_scope",
+    "invalid_target",
+    "invalid_token",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_token_type",
+    "use_dpop_nonce",
+];
 const MAX_WORDS: usize = 1024;
+/// The longest word in a code.
+const MAX_WORD: usize = 32;

@@ -9,7 +9,7 @@ use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
 use crate::names::{Endpoint, Resource, ScopeSet};
-use crate::{Error, media};
+use crate::{Error, media, shown};
 
 /// The parameters of a request to a token endpoint. None stands twice, but `resource` and
 /// `audience`.
@@ -23,7 +23,10 @@ use crate::{Error, media};
 /// request.resource(&"https://tools.example/mcp".parse()?)?;
 /// request.scope(&"read".parse()?)?;
 /// let request = request.into_http(&"https://as.example/token".parse()?)?;
-/// assert_eq!(request.body(), b"grant_type=client_credentials&resource=https%3A%2F%2Ftools.example%2Fmcp&scope=read");
+/// assert_eq!(
+///     String::from_utf8_lossy(request.body()),
+///     "grant_type=client_credentials&resource=https%3A%2F%2Ftools.example%2Fmcp&scope=read",
+/// );
 /// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
 #[must_use = "nothing is asked for until the request is sent"]
@@ -139,9 +142,13 @@ impl TokenRequest {
     ///
     /// `oauth.endpoint` for an endpoint that HTTP cannot express.
     pub fn into_http(self, endpoint: &Endpoint) -> Result<Request<Vec<u8>>, Error> {
-        let uri = endpoint.as_str().parse().or(Err(Error::Endpoint {
-            reason: "not expressible in HTTP",
-        }))?;
+        let uri = endpoint
+            .as_str()
+            .parse()
+            .map_err(|_invalid| Error::Endpoint {
+                found: shown::identifier(endpoint.as_str()),
+                reason: "HTTP cannot express it",
+            })?;
         let mut body = self.body();
         let mut request = Request::new(mem::take(&mut *body).into_bytes());
         *request.method_mut() = Method::POST;

@@ -7,13 +7,14 @@ use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
-use super::TokenError;
-use crate::bearer::is_b64token;
+use super::{ResponseRules, TokenError, UnreadableResponse};
+use crate::members::Members;
+use crate::metadata::attempt::is_readable_type;
 use crate::names::{Resource, ScopeSet};
-use crate::{Error, media};
+use crate::{Diagnostic, Error, media};
+
+mod read;
 
 /// The longest answer that is read, in bytes.
 pub const MAX_RESPONSE: usize = 128 * 1024;
@@ -24,7 +25,7 @@ pub const MAX_EXPIRES_IN: u64 = 315_360_000;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TokenType {
-    /// Whoever has it may use it (RFC 6750).
+    /// Every party that has it may use it (RFC 6750).
     Bearer,
     /// With a proof of possession of the client's key (RFC 9449).
     Dpop,
@@ -64,71 +65,54 @@ pub struct TokenResponse {
     scope: Option<ScopeSet>,
     resources: Vec<Resource>,
     authorization_details: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Members<'a> {
-    access_token: SecretMember,
-    token_type: String,
-    expires_in: Option<u64>,
-    refresh_token: Option<SecretMember>,
-    id_token: Option<SecretMember>,
-    issued_token_type: Option<String>,
-    scope: Option<String>,
-    #[serde(borrow)]
-    resource: Option<&'a RawValue>,
-    #[serde(borrow)]
-    authorization_details: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(from = "String")]
-struct SecretMember(SecretText);
-
-impl From<String> for SecretMember {
-    fn from(text: String) -> Self {
-        Self(SecretText::new(text))
-    }
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl TokenResponse {
-    /// Reads an answer: 200, `application/json`, `cache-control: no-store`, and no member twice.
+    /// Reads an answer by the default rules: [`parse_with`](Self::parse_with).
     ///
     /// # Errors
     ///
-    /// `oauth.refused` with what the server said; `oauth.response`, `oauth.cacheable`,
-    /// `oauth.token_type`, `oauth.scope`.
+    /// As [`parse_with`](Self::parse_with).
     pub fn parse(response: &Response<Vec<u8>>) -> Result<Self, Error> {
-        let read = Self::dangerous_parse_cacheable(response)?;
-        if !media::is_not_stored(response.headers()) {
-            return Err(Error::Cacheable);
-        }
-        Ok(read)
+        Self::parse_with(response, &ResponseRules::new())
     }
 
-    /// The same for a server that leaves out `no-store`, though it has to send it (RFC 6749 §5.1):
-    /// a cache on the way may keep the token.
+    /// Reads an answer: a JSON object without a member that occurs twice, with a status from 200 to
+    /// 299. `error` makes it a refusal, at any status and beside a token.
+    ///
+    /// Give the request to the rules ([`ResponseRules::after`]), so that no error quotes its
+    /// secrets.
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse), without `oauth.cacheable`.
-    pub fn dangerous_parse_cacheable(response: &Response<Vec<u8>>) -> Result<Self, Error> {
+    /// `oauth.refused` with what the server said; `oauth.response` for what cannot be read;
+    /// `oauth.token_type`; `oauth.scope`.
+    pub fn parse_with(response: &Response<Vec<u8>>, rules: &ResponseRules) -> Result<Self, Error> {
+        let fail = |reason| Error::Response {
+            reason,
+            answer: Some(Box::new(UnreadableResponse::of(response, rules))),
+        };
         let body = response.body();
         if body.len() > MAX_RESPONSE {
-            return Err(fail("too long"));
+            return Err(fail("more than 131072 bytes"));
         }
-        if !media::is(response.headers(), media::JSON) {
-            return Err(fail("another content type"));
+        if !is_readable_type(response.headers()) {
+            return Err(fail("another content type than JSON"));
         }
-        if response.status().is_client_error() || response.status().is_server_error() {
-            return Err(Error::Refused(Box::new(TokenError::parse(body)?)));
+        let mut members = Members::of_document(body).map_err(|_source| {
+            fail("expected one JSON object in UTF-8 without a member that occurs twice")
+        })?;
+        if let Some(refusal) = TokenError::read(&mut members, &rules.secrets).map_err(fail)? {
+            return Err(Error::Refused(Box::new(refusal)));
         }
-        if response.status() != http::StatusCode::OK {
-            return Err(fail("another status"));
+        if !media::has_document(response.status()) {
+            return Err(fail("expected status 200, or `error`"));
         }
-        let members: Members<'_> =
-            aims_jose::json::from_object(body).or(Err(fail("not readable")))?;
-        members.check()
+        if !media::is_not_stored(response.headers()) {
+            members.note(Diagnostic::Storable);
+        }
+        read::token(members, rules, fail)
     }
 
     /// The token: the access token, or whatever `issued_token_type` says.
@@ -143,7 +127,15 @@ impl TokenResponse {
         self.token_type
     }
 
-    /// How long it lives from the time of the answer, as far as the server said.
+    /// What was ignored or tolerated in the answer.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// How long it lives from the time of the answer, as far as the server said. Fractions are
+    /// rounded down. A value that is negative, not finite, or more than ten years counts as absent:
+    /// ask again after minutes.
     #[must_use]
     pub const fn expires_in(&self) -> Option<Duration> {
         self.expires_in
@@ -182,7 +174,7 @@ impl TokenResponse {
     }
 
     /// What it was granted for, as far as the server said: no standard has this member yet, so it
-    /// may be absent (RSC-05).
+    /// may be absent.
     #[must_use]
     pub fn resources(&self) -> &[Resource] {
         &self.resources
@@ -195,70 +187,13 @@ impl TokenResponse {
     }
 }
 
-impl Members<'_> {
-    fn check(self) -> Result<TokenResponse, Error> {
-        let token_type = TokenType::from_name(&self.token_type).ok_or(Error::TokenType)?;
-        let token = self.access_token.0;
-        let fits = match token_type {
-            TokenType::Bearer | TokenType::Dpop => is_b64token(token.expose()),
-            TokenType::NotApplicable => is_printable(&token),
-        };
-        if !fits {
-            return Err(fail("`access_token` has a character that it cannot have"));
-        }
-        let others = [&self.refresh_token, &self.id_token];
-        if !others.into_iter().flatten().all(|it| is_printable(&it.0)) {
-            return Err(fail("a token has a character that it cannot have"));
-        }
-        if self.expires_in.is_some_and(|it| it > MAX_EXPIRES_IN) {
-            return Err(fail("`expires_in` is too far away"));
-        }
-        let scope = match self.scope.as_deref() {
-            None => None,
-            Some("") => Some(ScopeSet::new()),
-            Some(scope) => Some(scope.parse()?),
-        };
-        Ok(TokenResponse {
-            access_token: token,
-            token_type,
-            expires_in: self.expires_in.map(Duration::from_secs),
-            refresh_token: self.refresh_token.map(|it| it.0),
-            id_token: self.id_token.map(|it| it.0),
-            issued_token_type: self.issued_token_type,
-            scope,
-            resources: resources(self.resource),
-            authorization_details: self.authorization_details.map(|it| it.get().to_owned()),
-        })
-    }
-}
-
-/// RSC-05: a string or an array; what is neither says nothing. They are for comparing, so names on
-/// loopback are read, too.
-fn resources(raw: Option<&RawValue>) -> Vec<Resource> {
-    let text = raw.map_or("null", RawValue::get);
-    let one = serde_json::from_str(text).map(|one: String| vec![one]);
-    let all = one.or_else(|_| serde_json::from_str(text));
-    let read = |all: Vec<String>| all.iter().map(|it| Resource::loopback(it).ok()).collect();
-    all.ok().and_then(read).unwrap_or_default()
-}
-
-/// RFC 6749 appendix A.12.
-fn is_printable(token: &SecretText) -> bool {
-    let mut bytes = token.expose().bytes();
-    !token.is_empty() && bytes.all(|byte| matches!(byte, 0x20..=0x7e))
-}
-
-fn fail(reason: &'static str) -> Error {
-    Error::Response { reason }
-}
-
 impl fmt::Display for TokenType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
     }
 }
 
-/// An answer of JSON that nobody stores (RFC 6749 §5.1).
+/// An answer of JSON that no cache stores (RFC 6749 §5.1).
 pub(super) fn json_response(body: String) -> Response<Vec<u8>> {
     let mut response = Response::new(body.into_bytes());
     let headers = response.headers_mut();

@@ -1,0 +1,57 @@
+//! What is told of a response that cannot be read: never its content.
+
+use core::fmt;
+
+use http::header::CONTENT_TYPE;
+use http::{Response, StatusCode};
+
+use crate::shown;
+
+/// The status, the content type and the length of a response.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Received {
+    status: StatusCode,
+    content_type: Option<Box<str>>,
+    length: usize,
+}
+
+impl Received {
+    pub(crate) fn of(response: &Response<Vec<u8>>) -> Self {
+        let content_type = response.headers().get(CONTENT_TYPE);
+        Self {
+            status: response.status(),
+            content_type: content_type
+                .map(|value| shown::value(&String::from_utf8_lossy(value.as_bytes()))),
+            length: response.body().len(),
+        }
+    }
+
+    /// The status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The first content type, escaped, and cut after 100 characters.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        self.content_type.as_deref()
+    }
+
+    /// The length of the content in bytes.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        self.length
+    }
+}
+
+impl fmt::Display for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "status {}, ", self.status.as_u16())?;
+        match &self.content_type {
+            Some(it) => write!(f, "content type `{it}`, ")?,
+            None => f.write_str("no content type, ")?,
+        }
+        write!(f, "{} bytes", self.length)
+    }
+}

@@ -1,0 +1,336 @@
+//! What may be shown of a body that another party sent: never a token, and no secret of ours.
+
+use std::borrow::Cow;
+
+use aims_jose::secret::SecretText;
+use zeroize::Zeroizing;
+
+use crate::shown;
+
+/// The longest excerpt, in characters.
+const MAX_EXCERPT: usize = 200;
+/// The shortest run of token characters that may be a token.
+const MIN_TOKEN: usize = 16;
+/// Parts of names whose values are secret.
+const SECRET_NAMES: [&str; 5] = ["token", "code", "secret", "assertion", "password"];
+
+/// The beginning of a body, redacted and escaped; nothing of an empty one.
+pub(super) fn excerpt(body: &[u8], secrets: &[SecretText]) -> Option<Box<str>> {
+    let text = String::from_utf8_lossy(body);
+    let text = shown::escaped(redacted(text.trim(), secrets).trim());
+    let short = shown::cut(&text, MAX_EXCERPT - 1);
+    Some(short).filter(|it| !it.is_empty()).map(Into::into)
+}
+
+/// The text with `…` in place of each of these secrets, of the values of members that are named
+/// like a secret, and of each run of characters that may be a token.
+pub(super) fn redacted(text: &str, secrets: &[SecretText]) -> String {
+    let text = unescaped(text);
+    let text = without_secrets(text.into_owned(), secrets);
+    without_runs(&without_named(&text))
+}
+
+/// Whether the text has one of these secrets, as it is or encoded.
+pub(super) fn has_secret(text: &str, secrets: &[SecretText]) -> bool {
+    let plain = |secret: &SecretText| !secret.is_empty();
+    let has = |secret: &SecretText| {
+        variants(secret.expose())
+            .iter()
+            .any(|it| text.contains(&**it))
+    };
+    secrets.iter().filter(|it| plain(it)).any(has)
+}
+
+/// What JSON writers escape though they need not: `\/`, and Latin-1 as `\u00xx`.
+fn unescaped(text: &str) -> Cow<'_, str> {
+    if !text.contains('\\') {
+        return text.into();
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('\\') {
+        plain.push_str(before);
+        let escape = after
+            .strip_prefix("u00")
+            .and_then(|it| it.split_at_checked(2));
+        let byte = escape.and_then(|(hex, after)| Some((u8::from_str_radix(hex, 16).ok()?, after)));
+        rest = match byte {
+            Some((byte @ (b' '..=b'~' | 0xa0..=0xff), after)) => {
+                plain.push(char::from(byte));
+                after
+            }
+            _ if after.starts_with('/') => after,
+            _ => {
+                plain.push('\\');
+                after
+            }
+        };
+    }
+    plain.push_str(rest);
+    plain.into()
+}
+
+fn without_secrets(text: String, secrets: &[SecretText]) -> String {
+    let mut all: Vec<_> = secrets
+        .iter()
+        .flat_map(|it| variants(it.expose()))
+        .collect();
+    all.retain(|it| !it.is_empty());
+    // A secret that has another one within is replaced first.
+    all.sort_by_key(|it| core::cmp::Reverse(it.len()));
+    all.iter().fold(text, |text, secret| {
+        if text.contains(&***secret) {
+            text.replace(&***secret, "…")
+        } else {
+            text
+        }
+    })
+}
+
+/// How an echo may write a secret: as it is, in a form, in a URL, in JSON, in HTML.
+fn variants(secret: &str) -> Vec<Zeroizing<String>> {
+    let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let form = Zeroizing::new(form);
+    let in_url = Zeroizing::new(form.replace('+', "%20"));
+    let in_json = Zeroizing::new(serde_json::to_string(secret).unwrap_or_default());
+    let bare = in_json
+        .strip_prefix('"')
+        .and_then(|it| it.strip_suffix('"'));
+    let bare = bare.unwrap_or_default().to_owned();
+    let plain = unescaped(secret).into_owned();
+    let mut in_html = Zeroizing::new(String::with_capacity(secret.len()));
+    for char in secret.chars() {
+        match char {
+            '&' => in_html.push_str("&amp;"),
+            '<' => in_html.push_str("&lt;"),
+            '>' => in_html.push_str("&gt;"),
+            '"' => in_html.push_str("&quot;"),
+            '\'' => in_html.push_str("&#39;"),
+            char => in_html.push(char),
+        }
+    }
+    let lower = Zeroizing::new(form.to_ascii_lowercase());
+    let mut all = vec![
+        secret.to_owned().into(),
+        plain.into(),
+        form,
+        in_url,
+        bare.into(),
+        in_html,
+    ];
+    // Percent-encoding in lower case, where nothing else changes.
+    if secret.bytes().all(|byte| !byte.is_ascii_uppercase()) {
+        all.push(lower);
+    }
+    all
+}
+
+/// Redacts values behind names such as `access_token`, in JSON, forms, XML and plain words, also
+/// where the text ends within a value.
+fn without_named(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_name) {
+        let (before, named) = split(rest, start);
+        let (name, after) = split(named, named.find(|c| !is_name(c)).unwrap_or(named.len()));
+        out.push_str(before);
+        out.push_str(name);
+        rest = after;
+        let lower = name.to_ascii_lowercase();
+        if !SECRET_NAMES.iter().any(|it| lower.contains(it)) {
+            continue;
+        }
+        let Some(separator) = separator(after) else {
+            continue;
+        };
+        let (between, value) = split(after, separator);
+        let (secret, after) = split(value, value_len(value, between));
+        out.push_str(between);
+        if !secret.is_empty() {
+            out.push('…');
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The length of what stands between a name and its value: `": "`, `=`, `%3D`, `>`.
+fn separator(text: &str) -> Option<usize> {
+    let bare = text.trim_start_matches(['\\', '"', '\'']).trim_start();
+    let encoded = ["%3D", "%3d", "%3A", "%3a", "=>", ":", "=", ">"];
+    let value = encoded.iter().find_map(|it| bare.strip_prefix(it))?;
+    text.len().checked_sub(value.trim_start().len())
+}
+
+fn value_len(value: &str, between: &str) -> usize {
+    let end = |found: Option<usize>| found.unwrap_or(value.len());
+    if between.trim_end().ends_with('>') && !between.contains('=') {
+        return end(value.find('<'));
+    }
+    if value.starts_with(['{', '[']) {
+        return nested_len(value);
+    }
+    let bare = value.trim_start_matches('\\');
+    let escapes = value.len().saturating_sub(bare.len());
+    let Some(quote) = bare.chars().next().filter(|it| matches!(it, '"' | '\'')) else {
+        return end(value.find(|c: char| c.is_whitespace() || "&,;<>\"'}])".contains(c)));
+    };
+    // The end is a quote behind as many backslashes as the beginning has.
+    let mut before = 0_usize;
+    for (at, char) in value.char_indices().skip(escapes.saturating_add(1)) {
+        if char == quote && before <= escapes {
+            return at.saturating_add(1);
+        }
+        before = if char == '\\' {
+            before.saturating_add(1)
+        } else {
+            0
+        };
+        if escapes == 0 && before == 2 {
+            before = 0;
+        }
+    }
+    value.len()
+}
+
+/// The length of an object or a list, or of what is there of it.
+fn nested_len(value: &str) -> usize {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for (at, char) in value.char_indices() {
+        match char {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '"' => quoted = !quoted,
+            '{' | '[' if !quoted => depth = depth.saturating_add(1),
+            '}' | ']' if !quoted => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return at.saturating_add(1);
+                }
+            }
+            _ => {}
+        }
+    }
+    value.len()
+}
+
+fn without_runs(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_token) {
+        let (before, run) = split(rest, start);
+        let (run, after) = split(run, run.find(|c| !is_token(c)).unwrap_or(run.len()));
+        out.push_str(before);
+        out.push_str(if run.len() < MIN_TOKEN { run } else { "…" });
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn split(text: &str, at: usize) -> (&str, &str) {
+    text.split_at_checked(at).unwrap_or((text, ""))
+}
+
+const fn is_name(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.')
+}
+
+/// RFC 6750 §2.1, and `%` for what is percent-encoded.
+const fn is_token(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_' | '~' | '+' | '/' | '=' | '%')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn values_of_secret_members_are_redacted() {
+        for (text, expected) in [
+            (
+                r#"{"access_token":"abc","a":"b"}"#,
+                r#"{"access_token":…,"a":"b"}"#,
+            ),
+            (r#"{"access_token" : "a\"bc" }"#, r#"{"access_token" : … }"#),
+            (
+                r#"{"x":"{\"refresh_token\":\"abc\",\"y\":1}"}"#,
+                r#"{"x":"{\"refresh_token\":…,\"y\":1}"}"#,
+            ),
+            (r#"{"Token":{"v":["a]",1]},"a":2}"#, r#"{"Token":…,"a":2}"#),
+            (r#"{"access_token":"abc"#, r#"{"access_token":…"#),
+            (r#"{"user_code":123,"a":2}"#, r#"{"user_code":…,"a":2}"#),
+            ("access_token=abc&a=b", "access_token=…&a=b"),
+            ("a=b&client_secret=x", "a=b&client_secret=…"),
+            (
+                "<access_token>abc</access_token>",
+                "<access_token>…</access_token>",
+            ),
+            ("password: abc, sorry", "password: …, sorry"),
+            ("assertion%3Dabc", "assertion%3D…"),
+            ("{'token' => 'a b'}", "{'token' => …}"),
+            (r#"{"access\u005ftoken":"abc"}"#, r#"{"access_token":…}"#),
+            ("the secret is wrong", "the secret is wrong"),
+            ("<h1>502 Bad Gateway</h1>", "<h1>502 Bad Gateway</h1>"),
+        ] {
+            assert_eq!(redacted(text, &[]), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn runs_of_token_characters_are_redacted() {
+        assert_eq!(redacted("a 0123456789abcde b", &[]), "a 0123456789abcde b");
+        assert_eq!(redacted("a 0123456789abcdef b", &[]), "a … b");
+        assert_eq!(redacted(r"x abcdefgh\/ijklmnop\u002Bqr y", &[]), "x … y");
+    }
+
+    #[test]
+    fn secrets_of_the_request_are_redacted_in_every_encoding() {
+        let secret = [SecretText::new("p\u{e4} &/\"s")];
+        for text in [
+            "p\u{e4} &/\"s",
+            "p%C3%A4+%26%2F%22s",
+            "p%C3%A4%20%26%2F%22s",
+            "p%c3%a4+%26%2f%22s",
+            r#"p\u00e4 &/\"s"#,
+            r#"pä &\/\"s"#,
+            "p\u{e4} &amp;/&quot;s",
+        ] {
+            assert_eq!(redacted(&format!("a {text} b"), &secret), "a … b", "{text}");
+        }
+        let nested = [SecretText::new("abc"), SecretText::new("abcdef")];
+        assert_eq!(redacted("x abcdef y", &nested), "x … y");
+    }
+
+    #[test]
+    fn an_excerpt_is_short_and_escaped() {
+        let long = "ab ".repeat(500);
+        assert_eq!(excerpt(long.as_bytes(), &[]).unwrap().chars().count(), 200);
+        assert_eq!(
+            &*excerpt("a\u{202e}b\u{1b}\r\nc".as_bytes(), &[]).unwrap(),
+            "a\\u{202e}b\\u{1b}\\r\\nc"
+        );
+        assert!(excerpt(b" \r\n", &[]).is_none());
+    }
+
+    proptest! {
+        /// Wherever a token is in a text, no 16 characters of it are in what is shown.
+        #[test]
+        fn no_token_is_shown(before in "\\PC{0,40}", token in "[A-Za-z0-9._~+/-]{16,80}", after in "\\PC{0,40}") {
+            let text = format!("{before}{token}{after}");
+            let shown = excerpt(text.as_bytes(), &[]).unwrap_or_default();
+            prop_assert!(shown.chars().count() <= 200);
+            prop_assert!(!shown.contains(&token));
+        }
+
+        #[test]
+        fn a_secret_is_not_shown(before in "[a-z =\":&{]{0,20}", secret in "[ -~]{4,30}", after in "[a-z \":&}]{0,20}") {
+            let text = format!("{before}{secret}{after}");
+            let secrets = [SecretText::new(secret.clone())];
+            prop_assert!(!redacted(&text, &secrets).contains(&secret));
+        }
+    }
+}
