@@ -8,13 +8,13 @@ mod common;
 
 use std::sync::Arc;
 
-use aims::guard::ProofMethod;
+use aims::guard::{BuildError, ProofMethod};
 use aims::jose::alg::Algorithm;
 use aims::jose::time::UnixTime;
-use aims::oauth_rs::{AccessTokenRules, TokenCache};
+use aims::oauth_rs::{AccessTokenRules, IssuerRules, JwtProfile, TokenCache};
 use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::revoked::{Credential, Revoked};
-use aims::wpt::Binding;
+use aims::wpt::{Binding, Revision};
 use aims::{Guard, Requirements};
 use common::{Agent, CALL, ISSUER, NOW, TOOL, World, at, bare, key, proven, sign, told};
 use http::request::Parts;
@@ -123,7 +123,8 @@ fn each_claim_is_checked() {
     assert_eq!(with("iat", json!(NOW + 31)), "token.not_yet_valid");
     assert_eq!(with("nbf", json!(NOW + 31)), "token.not_yet_valid");
     assert_eq!(with("scope", json!("")), "token.claim");
-    assert_eq!(with("scope", json!(["tools:call"])), "jws.json");
+    assert_eq!(with("scope", json!(["tools:call"])), "ok");
+    assert_eq!(with("scope", json!(["tools:call a"])), "token.claim");
     assert_eq!(with("scope", json!("tools:read")), "guard.scope");
     assert_eq!(with("scope", Value::Null), "guard.scope");
     let deep = (0..9).fold(
@@ -396,4 +397,74 @@ fn a_cached_token_is_of_the_store_at_hand() {
     assert!(cache.verify(&token, &world.issuers, at(NOW)).is_ok());
     let refused = cache.verify(&token, &other.issuers, at(NOW)).unwrap_err();
     assert_eq!(refused.code(), "token.signature");
+}
+
+/// Rules of an issuer: a token by its server's own profile is accepted, and one of another issuer
+/// is not.
+#[test]
+fn an_issuer_has_its_own_profile() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let mut claims = World::claims(&agent);
+    claims["azp"] = claims["client_id"].take();
+    claims.as_object_mut().unwrap().remove("client_id");
+    claims["typ"] = json!("Bearer");
+    let token = sign("JWT", &world.server, &claims);
+    let builder = || world.guard().issuers(Arc::clone(&world.issuers));
+    let plain = builder().build().unwrap();
+    assert_eq!(code(&plain, &agent.call_with(&token)).0, "token.typ");
+    let keycloak = IssuerRules::new().profile(JwtProfile::keycloak("tool"));
+    let guard = builder().issuer_rules(ISSUER.parse().unwrap(), keycloak.clone());
+    let guard = guard.build().unwrap();
+    assert_eq!(code(&guard, &agent.call_with(&token)).0, "ok");
+    claims["typ"] = json!("ID");
+    let id_token = sign("JWT", &world.server, &claims);
+    let refused = code(&guard, &agent.call_with(&id_token));
+    assert_eq!((refused.0, refused.1), ("token.not_access_token", 401));
+    let without = world
+        .guard()
+        .issuer_rules(ISSUER.parse().unwrap(), keycloak);
+    assert!(matches!(without.build(), Err(BuildError::NoIssuer)));
+}
+
+/// Rules that do not fit their issuer, and one issuer in two spellings, are errors of `build`.
+#[test]
+fn issuers_that_cannot_be_are_build_errors() {
+    let world = World::new();
+    let builder = || world.guard().issuers(Arc::clone(&world.issuers));
+    let tenant = "11111111-2222-4333-8444-555555555555";
+    let entra = IssuerRules::new().profile(JwtProfile::entra_v2(tenant).unwrap());
+    let refused = builder()
+        .issuer_rules(ISSUER.parse().unwrap(), entra)
+        .build();
+    assert!(matches!(refused, Err(BuildError::IssuerRules(_))));
+    world.issuers.name(&format!("{ISSUER}/").parse().unwrap());
+    let refused = builder().build().unwrap_err();
+    assert!(
+        matches!(refused, BuildError::IssuerTwice { .. }),
+        "{refused}"
+    );
+}
+
+/// RFC 3986 §6.2.3: a tool without a path takes both spellings of itself in `aud`.
+#[test]
+fn a_tool_without_a_path_has_two_spellings() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    for url in ["https://tools.example", "https://tools.example/"] {
+        let guard = Guard::builder(url).trust(Arc::clone(&world.trust));
+        let guard = guard.wpt_revisions(Revision::Draft01);
+        let guard = guard.issuers(Arc::clone(&world.issuers)).build().unwrap();
+        for (aud, expected) in [
+            ("https://tools.example", "ok"),
+            ("https://tools.example/", "ok"),
+            ("https://tools.example/mcp", "token.audience"),
+            ("https://tools.example.evil/", "token.audience"),
+        ] {
+            let mut claims = World::claims(&agent);
+            claims["aud"] = json!(aud);
+            let request = agent.call_with(&world.token(&claims));
+            assert_eq!(code(&guard, &request).0, expected, "{url} {aud}");
+        }
+    }
 }

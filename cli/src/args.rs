@@ -1,6 +1,7 @@
 //! The command line.
 
 mod httpsig;
+mod token;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::secret;
 pub(crate) use httpsig::{
     Digest, HttpSig, Messages, Scheme, Sender, Sign, SignatureProfile, Verify,
 };
+pub(crate) use token::{AccessProfile, Token, VerifyToken};
 
 /// Keys, identifiers, workload identity tokens, their proofs, signed HTTP messages, and an
 /// authority for development.
@@ -104,17 +106,6 @@ pub(crate) enum Id {
     Check {
         /// What may be one, such as spiffe://example.org/agent
         uri: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Token {
-    /// Shows header and claims of a JWT, without verifying anything
-    Inspect {
-        #[command(flatten)]
-        shown: Shown,
-        /// The token, as it is sent: three parts with dots between
-        file: PathBuf,
     },
 }
 
@@ -379,10 +370,12 @@ mod tests {
             "COMPONENT",
             "ID",
             "NAME",
+            "NAME[=VALUE]",
             "ORIGIN",
             "PROFILE",
             "SCHEME",
             "REVISION",
+            "SCOPE",
             "SECONDS",
             "TEXT",
             "URI",

@@ -31,6 +31,9 @@ pub(crate) enum Failure {
     },
     #[error("{}: longer than {limit} bytes", path.display())]
     TooLong { path: PathBuf, limit: u64 },
+    /// A token is longer than any that is accepted.
+    #[error("{}: the token is longer than {limit} bytes", path.display())]
+    TokenTooLong { path: PathBuf, limit: u64 },
     #[error("{}: not UTF-8", path.display())]
     NotText { path: PathBuf },
     /// What was given is a secret itself. It is not repeated.
@@ -82,7 +85,7 @@ impl Failure {
             Self::Usage(_) => "cli.usage",
             Self::NothingCovered { .. } => "cli.nothing_covered",
             Self::File { .. } => "cli.file",
-            Self::TooLong { .. } => "cli.too_long",
+            Self::TokenTooLong { .. } | Self::TooLong { .. } => "cli.too_long",
             Self::NotText { .. } => "cli.not_text",
             Self::SecretInArguments => "cli.secret_in_arguments",
             Self::Listen { .. } => "cli.listen",
@@ -96,7 +99,7 @@ impl Failure {
 
     pub(crate) const fn exit_status(&self) -> u8 {
         match self {
-            Self::NothingCovered { .. } | Self::Refused { .. } => 1,
+            Self::NothingCovered { .. } | Self::Refused { .. } | Self::TokenTooLong { .. } => 1,
             _ => 2,
         }
     }
@@ -146,6 +149,7 @@ macro_rules! refused {
 refused!(
     aims_http_sig::Error,
     aims_jose::Error,
+    aims_oauth_rs::Error,
     aims_wimse_cred::Error,
     aims_wimse_id::Error,
     aims_wimse_wpt::Error

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::failure::Failure;
 
 /// The most that a file may hold, in bytes.
-const MAX_LEN: u64 = 64 * 1024;
+pub(crate) const MAX_LEN: u64 = 64 * 1024;
 
 /// Reads files, and the standard input once.
 #[derive(Debug, Default)]
@@ -29,6 +29,15 @@ impl Inputs {
                 Err(Failure::NotText { path })
             }
         }
+    }
+
+    /// The text of a file that holds a token. A longer one is refused as a token, since its sender
+    /// made it so long.
+    pub(crate) fn token(&mut self, path: &Path) -> Result<Zeroizing<String>, Failure> {
+        self.text(path).map_err(|failure| match failure {
+            Failure::TooLong { path, limit } => Failure::TokenTooLong { path, limit },
+            other => other,
+        })
     }
 
     /// The bytes of a file of at most 64 KiB, without one newline at its end.

@@ -26,7 +26,7 @@ use clap::Parser as _;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::args::{Authority, Cli, Command, HttpSig, Id, Token, Wit, Wpt};
+use crate::args::{Authority, Cli, Command, HttpSig, Id, Token, VerifyToken, Wit, Wpt};
 use crate::failure::Failure;
 use crate::input::Inputs;
 
@@ -107,7 +107,7 @@ fn failed(failure: &Failure) -> ExitCode {
 
 fn wants_json(command: &Command) -> bool {
     match command {
-        Command::Token(Token::Inspect { shown, .. })
+        Command::Token(Token::Inspect { shown, .. } | Token::Verify(VerifyToken { shown, .. }))
         | Command::Wit(Wit::Verify { shown, .. })
         | Command::Wpt(Wpt::Verify { shown, .. }) => shown.json,
         Command::HttpSig(HttpSig::Verify(verify)) => verify.shown.json,

@@ -1,5 +1,7 @@
 //! `aims token`, and how tokens are shown.
 
+mod verify;
+
 use aims_jose::base64url;
 use aims_jose::jwt::NumericDate;
 use aims_jose::time::UnixTime;
@@ -33,8 +35,11 @@ pub(crate) struct Verified<'a> {
 }
 
 pub(crate) fn run(command: Token, inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
-    let Token::Inspect { shown, file } = command;
-    let text = inputs.text(&file)?;
+    let (shown, file) = match command {
+        Token::Inspect { shown, file } => (shown, file),
+        Token::Verify(verify) => return verify::run(&verify, inputs),
+    };
+    let text = inputs.token(&file)?;
     let (header, claims) = decoded(&text).map_err(|error| Failure::from(error).of(&file))?;
     if shown.json {
         return json(&Inspected {

@@ -46,7 +46,7 @@ pub(crate) fn run(command: Wit, inputs: &mut Inputs) -> Result<Zeroizing<String>
                 Profile::WitSvid => WitRules::wit_svid(),
             };
             let now = now(shown.now);
-            let text = inputs.text(&file)?;
+            let text = inputs.token(&file)?;
             let wit = verified(&file, &text, &trust, &rules, now)?;
             let answer = Verified::new(wit.id(), wit.expires(), &text)?;
             if shown.json {

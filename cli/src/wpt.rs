@@ -41,7 +41,7 @@ impl Held {
             ));
         }
         let mut text =
-            |path: &Option<PathBuf>| path.as_ref().map(|path| inputs.text(path)).transpose();
+            |path: &Option<PathBuf>| path.as_ref().map(|path| inputs.token(path)).transpose();
         let (access_token, txn_token) = (text(&bound.access_token)?, text(&bound.txn_token)?);
         let mut headers = Vec::new();
         for (name, path) in &bound.headers {
@@ -79,7 +79,7 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             now: asked,
         } => {
             let held = Held::read(&bound, inputs)?;
-            let text = inputs.text(&wit)?;
+            let text = inputs.token(&wit)?;
             let key = key::signing(&key, inputs)?;
             let (now, algorithm) = (now(asked), key.algorithm());
             // Whether token and key belong together, and for how long.
@@ -109,8 +109,8 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             let held = Held::read(&bound, inputs)?;
             let trust = trust::read(&trusted, inputs)?;
             let now = now(shown.now);
-            let text = inputs.text(&wit_file)?;
-            let proof = inputs.text(&file)?;
+            let text = inputs.token(&wit_file)?;
+            let proof = inputs.token(&file)?;
             let wit = wit::verified(&wit_file, &text, &trust, &WitRules::wit(), now)?;
             let binding = held.binding(&bound.audience);
             let rules = WptRules::default().with_revisions(held.revision.into());

@@ -55,9 +55,9 @@ fn long_files_are_refused() {
     folder.write("most", "a".repeat(65_536));
     folder.write("more", "a".repeat(65_537));
     assert_eq!(folder.refused("token inspect most"), "jws.parts");
-    assert_eq!(folder.failed("token inspect more"), "cli.too_long");
+    assert_eq!(folder.refused("token inspect more"), "cli.too_long");
     let piped = folder.run_with("token inspect -", &[b'a'; 70_000]);
-    assert_eq!(piped.code(2, "aims: failed: "), "cli.too_long");
+    assert_eq!(piped.code(1, "aims: refused: "), "cli.too_long");
     let verify = |keys: &str, file: &str| {
         format!("wit verify --origin {ORIGIN} --keys {keys} --now {NOW} {file}")
     };
@@ -73,7 +73,7 @@ fn long_files_are_refused() {
         assert_eq!(folder.failed(args), "cli.too_long");
     }
     #[cfg(target_os = "linux")]
-    assert_eq!(folder.failed("token inspect /dev/zero"), "cli.too_long");
+    assert_eq!(folder.refused("token inspect /dev/zero"), "cli.too_long");
 }
 
 /// What cannot be read, is no text, or is the standard input a second time: 2, also in JSON.

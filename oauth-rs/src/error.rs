@@ -1,5 +1,7 @@
 //! Why an access token is refused.
 
+use std::fmt;
+
 /// An access token was refused, or a request does not carry one as it should.
 ///
 /// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
@@ -10,12 +12,52 @@ pub enum Error {
     /// times is wrong.
     #[error("access token")]
     Token(#[source] aims_jose::Error),
-    /// `aud` holds none of this resource's identifiers (ATJ-04).
-    #[error("the access token is for another resource")]
-    Audience,
-    /// `iss` is not one of the configured issuers (ATJ-03).
-    #[error("the access token is not of a configured issuer")]
-    UnknownIssuer,
+    /// The header `typ` is none of the issuer's profile (RFC 9068 §2.1, RFC 8725 §3.11).
+    #[error("unexpected `typ` {}, expected {expected}", Typ(found.as_deref()))]
+    HeaderType {
+        /// The token's `typ`, of 128 bytes at most.
+        found: Option<String>,
+        /// The types that the profile accepts, and what to do.
+        expected: String,
+    },
+    /// The token is of another kind than an access token, or has no marker of one.
+    #[error("not an access token: {0}")]
+    NotAccessToken(NotAccessToken),
+    /// A claim is missing, or has not the value that the issuer's profile expects.
+    #[error("access token: the claim `{claim}` is missing or malformed, expected {expected}")]
+    Claim {
+        /// The name of the claim.
+        claim: String,
+        /// What the profile expects.
+        expected: String,
+    },
+    /// `aud` holds none of this resource's identifiers.
+    #[error(
+        "the access token is for another resource: found {}, expected {}",
+        List(found),
+        List(expected)
+    )]
+    Audience {
+        /// `aud` of the token.
+        found: Vec<String>,
+        /// What the resource is called.
+        expected: Vec<String>,
+    },
+    /// `iss` is not one of the configured issuers.
+    #[error(
+        "the access token is not of a configured issuer: found {}",
+        List(std::slice::from_ref(found))
+    )]
+    UnknownIssuer {
+        /// `iss` of the token. It is not verified.
+        found: String,
+    },
+    /// A token profile, or the rules of an issuer, cannot be.
+    #[error("invalid token profile: {reason}")]
+    Profile {
+        /// What is wrong, and what was expected.
+        reason: &'static str,
+    },
     /// The issuer has no such key. A refresh of its keys may help.
     #[error("the issuer `{issuer}` has no such key")]
     UnknownKey {
@@ -74,8 +116,12 @@ pub enum Error {
 
 impl Error {
     aims_error::codes! {
-        Self::Audience => Mismatch "token.audience",
-        Self::UnknownIssuer => Untrusted "token.unknown_issuer",
+        Self::HeaderType { .. } => Mismatch "token.typ",
+        Self::NotAccessToken(_) => Mismatch "token.not_access_token",
+        Self::Claim { .. } => Malformed "token.claim",
+        Self::Profile { .. } => Configuration "token.profile",
+        Self::Audience { .. } => Mismatch "token.audience",
+        Self::UnknownIssuer { .. } => Untrusted "token.unknown_issuer",
         Self::UnknownKey { .. } => Untrusted "token.unknown_key",
         Self::KeysStale { .. } => Unavailable "token.keys_stale",
         Self::AmbiguousKey { .. } => Untrusted "token.ambiguous_key",
@@ -93,12 +139,10 @@ impl Error {
         Self::Wire(source) => source.code(), source.kind();
         ; [
             "token.algorithm",
-            "token.claim",
             "token.expired",
             "token.lifetime",
             "token.not_yet_valid",
             "token.signature",
-            "token.typ",
         ]
     }
 }
@@ -129,4 +173,77 @@ pub enum BindingFailure {
     /// The token names another workload than the proven one.
     #[error("the access token was issued to another workload than the proven one")]
     OtherWorkload,
+}
+
+/// Why a token is not taken for an access token.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotAccessToken {
+    /// A claim of ID tokens, logout tokens or security event tokens.
+    #[error("it has `{claim}`, which access tokens do not have")]
+    ForeignClaim {
+        /// The name of the claim.
+        claim: &'static str,
+    },
+    /// The claim says what the token is for, and that is something else.
+    #[error("its claim `{claim}` says that it is another kind of token")]
+    OtherUse {
+        /// The name of the claim.
+        claim: &'static str,
+    },
+    /// None of the profile's markers is there.
+    #[error("it has no marker of one, expected {expected}, or header `typ` \"at+jwt\"")]
+    NoMarker {
+        /// The markers of the profile.
+        expected: String,
+    },
+    /// `aud` names the token's own client alone, as that of an ID token does.
+    #[error(
+        "its `aud` names its own client alone, as that of an ID token does; `JwtProfile::allow_own_client_as_audience` accepts it"
+    )]
+    ForItsClient,
+}
+
+impl Error {
+    pub(crate) fn claim(claim: &str, expected: impl Into<String>) -> Self {
+        Self::Claim {
+            claim: claim.to_owned(),
+            expected: expected.into(),
+        }
+    }
+}
+
+/// A header `typ`, or its absence.
+struct Typ<'a>(Option<&'a str>);
+
+impl fmt::Display for Typ<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(typ) => write!(f, "{typ:?}"),
+            None => f.write_str("(none)"),
+        }
+    }
+}
+
+/// Foreign texts, escaped, of [`MAX_SHOWN`] characters in all.
+struct List<'a>(&'a [String]);
+
+const MAX_SHOWN: usize = 200;
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self
+            .0
+            .iter()
+            .map(|text| format!("{text:?}"))
+            .collect::<Vec<_>>()
+            .join(" or ");
+        if all.is_empty() {
+            return f.write_str("nothing");
+        }
+        match all.char_indices().nth(MAX_SHOWN) {
+            Some((end, _)) => write!(f, "{}…", all.get(..end).unwrap_or_default()),
+            None => f.write_str(&all),
+        }
+    }
 }

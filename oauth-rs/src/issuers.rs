@@ -5,18 +5,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aims_jose::alg::Algorithm;
 use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::jws::Header;
 use aims_jose::key::VerifyingKey;
 use aims_jose::provider::Provider;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::names::Issuer;
 use arc_swap::{ArcSwap, Guard};
 
-use crate::Error;
+use crate::rules::root_slash_twin;
+use crate::{Error, IssuerRules, TokenProfile};
 
 /// The configured issuers and their keys at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Issuers {
-    keys: HashMap<String, Option<Arc<Held>>>,
+    entries: HashMap<String, Entry>,
+}
+
+/// One configured issuer.
+#[derive(Clone, Debug, Default)]
+struct Entry {
+    held: Option<Arc<Held>>,
+    rules: Arc<IssuerRules>,
 }
 
 /// The keys of one issuer.
@@ -27,10 +36,42 @@ struct Held {
 }
 
 impl Issuers {
+    fn entry(&mut self, issuer: &Issuer) -> &mut Entry {
+        self.entries.entry(issuer.as_str().to_owned()).or_default()
+    }
+
     /// The keys of an issuer, once they are known, whether or not they are still believed.
     #[must_use]
     pub fn keys(&self, issuer: &str) -> Option<&JwkSet> {
-        Some(&self.keys.get(issuer)?.as_ref()?.keys)
+        Some(&self.entries.get(issuer)?.held.as_ref()?.keys)
+    }
+
+    /// The rules of an issuer, once it is configured.
+    pub(crate) fn rules(&self, issuer: &str) -> Option<&Arc<IssuerRules>> {
+        Some(&self.entries.get(issuer)?.rules)
+    }
+
+    /// Whether the header `typ` is that of an access token of any issuer: for a token that does not
+    /// name its issuer.
+    pub(crate) fn check_type(&self, header: &Header) -> Result<(), Error> {
+        let mut profiles = self.entries.values().map(|entry| &entry.rules.profile);
+        if profiles.any(|profile| profile.check_type(header).is_ok()) {
+            return Ok(());
+        }
+        TokenProfile::Rfc9068.check_type(header)
+    }
+
+    /// Two configured issuers that differ in the root slash alone, if there are any. They are one
+    /// server in two spellings (RFC 3986 §6.2.3), and tokens of one would be refused.
+    #[must_use]
+    pub fn root_slash_twins(&self) -> Option<(&str, &str)> {
+        self.entries.keys().find_map(|issuer| {
+            let bare = issuer.strip_suffix('/')?;
+            let twin = root_slash_twin(issuer).filter(|twin| twin == bare)?;
+            self.entries
+                .contains_key(&twin)
+                .then_some((bare, issuer.as_str()))
+        })
     }
 
     /// The one key of an issuer for a token's `kid` and `alg`, where its keys are still believed.
@@ -47,8 +88,9 @@ impl Issuers {
             issuer: named(),
             key_id: key_id.map(str::to_owned),
         };
-        let keys = self.keys.get(issuer).ok_or(Error::UnknownIssuer)?;
-        let held = keys.as_deref().ok_or_else(unknown_key)?;
+        let entry = self.entries.get(issuer);
+        let entry = entry.ok_or_else(|| Error::UnknownIssuer { found: named() })?;
+        let held = entry.held.as_deref().ok_or_else(unknown_key)?;
         if held.good_until.is_some_and(|until| now > until) {
             return Err(Error::KeysStale { issuer: named() });
         }
@@ -123,8 +165,22 @@ impl IssuerStore {
         let held = Held { keys, good_until };
         let _writing = self.write();
         let mut next = Issuers::clone(&self.now.load());
-        next.keys
-            .insert(issuer.as_str().to_owned(), Some(Arc::new(held)));
+        next.entry(issuer).held = Some(Arc::new(held));
+        self.publish(next);
+        Ok(())
+    }
+
+    /// Sets the rules for the tokens of an issuer, and names it. Tokens that were verified by other
+    /// rules are judged again. Until this is called, the issuer's tokens follow RFC 9068.
+    ///
+    /// # Errors
+    ///
+    /// `token.profile` where the profile is for another issuer, such as another tenant.
+    pub fn set_rules(&self, issuer: &Issuer, rules: IssuerRules) -> Result<(), Error> {
+        rules.check(issuer)?;
+        let _held = self.write();
+        let mut next = Issuers::clone(&self.now.load());
+        next.entry(issuer).rules = Arc::new(rules);
         self.publish(next);
         Ok(())
     }
@@ -134,7 +190,7 @@ impl IssuerStore {
     pub fn name(&self, issuer: &Issuer) {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
-        next.keys.entry(issuer.as_str().to_owned()).or_default();
+        next.entry(issuer);
         self.publish(next);
     }
 
@@ -142,7 +198,7 @@ impl IssuerStore {
     pub fn remove(&self, issuer: &Issuer) -> bool {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
-        let known = next.keys.remove(issuer.as_str()).is_some();
+        let known = next.entries.remove(issuer.as_str()).is_some();
         if known {
             self.publish(next);
         }

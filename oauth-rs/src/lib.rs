@@ -7,13 +7,15 @@ mod error;
 mod issuers;
 mod profile;
 mod resource;
+mod rules;
 mod token;
 
 pub use cache::TokenCache;
 pub use challenge::{bearer_token, challenge, insufficient_scope};
 pub use confirmation::{CertificateThumbprint, Confirmation, ProvenKey};
-pub use error::{BindingFailure, Error};
+pub use error::{BindingFailure, Error, NotAccessToken};
 pub use issuers::{IssuerStore, Issuers};
-pub use profile::ProfileName;
+pub use profile::{JwtProfile, Marker, ProfileName, TokenProfile};
 pub use resource::ProtectedResource;
-pub use token::{AccessToken, AccessTokenRules, Actor, TokenSource};
+pub use rules::{AccessTokenRules, IssuerRules};
+pub use token::{AccessToken, Actor, TokenSource};

@@ -1,6 +1,112 @@
 //! The profiles of JWT access tokens.
 
+mod jwt;
+mod marker;
+mod members;
+mod presets;
+mod scopes;
+
+use std::collections::BTreeSet;
 use std::fmt;
+
+use aims_jose::jws::Header;
+use aims_oauth_wire::names::ScopeSet;
+
+pub use self::jwt::JwtProfile;
+pub(crate) use self::jwt::Roles;
+pub use self::marker::Marker;
+pub(crate) use self::members::Members;
+pub(crate) use self::scopes::Scopes;
+use crate::Error;
+
+/// How the access tokens of an issuer are written.
+#[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a token follows the standard or its server's own profile"
+)]
+pub enum TokenProfile {
+    /// The JWT profile for access tokens (RFC 9068): header `typ` `at+jwt`, and every claim of §2.2.
+    #[default]
+    Rfc9068,
+    /// What one authorization server writes instead.
+    Jwt(JwtProfile),
+}
+
+impl TokenProfile {
+    /// The name of the profile.
+    #[must_use]
+    pub const fn name(&self) -> ProfileName {
+        match self {
+            Self::Rfc9068 => ProfileName::Rfc9068,
+            Self::Jwt(profile) => profile.name(),
+        }
+    }
+
+    /// The settings, where the profile has any.
+    pub(crate) const fn jwt(&self) -> Option<&JwtProfile> {
+        match self {
+            Self::Rfc9068 => None,
+            Self::Jwt(profile) => Some(profile),
+        }
+    }
+
+    /// Whether the header `typ` is one of this profile. It is no proof of an access token yet.
+    pub(crate) fn check_type(&self, header: &Header) -> Result<(), Error> {
+        let accepted = match self {
+            Self::Rfc9068 => header.is_typ("at+jwt"),
+            Self::Jwt(profile) => profile.accepts_type(header),
+        };
+        if accepted {
+            return Ok(());
+        }
+        Err(Error::HeaderType {
+            found: header.typ().map(str::to_owned),
+            expected: match self {
+                Self::Rfc9068 => "\"at+jwt\"; set the issuer's `IssuerRules::profile` to \
+                     `TokenProfile::Jwt` if this server does not follow RFC 9068"
+                    .to_owned(),
+                Self::Jwt(profile) => profile.expected_types(),
+            },
+        })
+    }
+
+    /// What the profile reads of a payload whose signature was verified.
+    pub(crate) fn read(&self, header: &Header, payload: &[u8]) -> Result<Option<Read>, Error> {
+        let Self::Jwt(profile) = self else {
+            return Ok(None);
+        };
+        let members = Members::read(payload)?;
+        profile.check_kind(header, &members)?;
+        Ok(Some(Read {
+            client_id: profile.client(&members)?.into_owned(),
+            scopes: profile.scopes(&members)?,
+            roles: profile.roles(&members)?,
+        }))
+    }
+
+    /// Whether `aud` names the token's own client alone, as that of an ID token does.
+    pub(crate) fn check_sole_audience(&self, client: &str, aud: &[String]) -> Result<(), Error> {
+        match self {
+            Self::Rfc9068 => Ok(()),
+            Self::Jwt(profile) => profile.check_sole_audience(client, aud),
+        }
+    }
+}
+
+impl From<JwtProfile> for TokenProfile {
+    fn from(profile: JwtProfile) -> Self {
+        Self::Jwt(profile)
+    }
+}
+
+/// What a profile of its own reads from the claims that it names.
+#[derive(Debug)]
+pub(crate) struct Read {
+    pub(crate) client_id: String,
+    pub(crate) scopes: ScopeSet,
+    pub(crate) roles: BTreeSet<String>,
+}
 
 /// The name of the profile by which an access token was accepted.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -8,14 +114,35 @@ use std::fmt;
 pub enum ProfileName {
     /// The JWT profile for access tokens (RFC 9068).
     Rfc9068,
+    /// A profile of the resource server's own making ([`JwtProfile::new`]).
+    Jwt,
+    /// Microsoft Entra ID, version 1.0.
+    EntraV1,
+    /// Microsoft Entra ID, version 2.0.
+    EntraV2,
+    /// Auth0.
+    Auth0,
+    /// A custom authorization server of Okta.
+    Okta,
+    /// Keycloak.
+    Keycloak,
+    /// Amazon Cognito.
+    Cognito,
 }
 
 impl ProfileName {
-    /// The name as text: `rfc9068`.
+    /// The name as text, in lower case, such as `rfc9068` or `entra_v2`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rfc9068 => "rfc9068",
+            Self::Jwt => "jwt",
+            Self::EntraV1 => "entra_v1",
+            Self::EntraV2 => "entra_v2",
+            Self::Auth0 => "auth0",
+            Self::Okta => "okta",
+            Self::Keycloak => "keycloak",
+            Self::Cognito => "cognito",
         }
     }
 }

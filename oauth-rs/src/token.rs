@@ -1,4 +1,6 @@
-//! JWT access tokens (RFC 9068).
+//! JWT access tokens.
+
+mod claims;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,66 +9,22 @@ use std::sync::Arc;
 use aims_jose::alg::AlgorithmSet;
 use aims_jose::jwk::Thumbprint;
 use aims_jose::jws::{Unverified, Verified};
-use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
-use aims_jose::time::{Skew, UnixTime};
+use aims_jose::jwt::{self, Times, required};
+use aims_jose::time::UnixTime;
 use aims_oauth_wire::names::ScopeSet;
-use serde::{Deserialize, Deserializer};
+use aims_wimse_id::WorkloadId;
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::{BindingFailure, Confirmation, Error, Issuers, ProfileName, ProvenKey};
+pub use self::claims::Actor;
+use self::claims::{Claims, actors};
+use crate::profile::Roles;
+use crate::{
+    AccessTokenRules, BindingFailure, Confirmation, Error, IssuerRules, Issuers, JwtProfile,
+    ProfileName, ProvenKey,
+};
 
-/// What a resource asks of access tokens.
-#[derive(Clone, Debug)]
-pub struct AccessTokenRules {
-    pub(crate) audiences: Vec<String>,
-    pub(crate) algorithms: AlgorithmSet,
-    pub(crate) times: TimeRules,
-    pub(crate) max_len: usize,
-}
-
-impl AccessTokenRules {
-    /// For a resource with this identifier (RFC 8707): tokens of at most 8 KiB, any algorithm of
-    /// the issuer's keys, 30 s of skew.
-    #[must_use]
-    pub fn new(audience: impl Into<String>) -> Self {
-        Self {
-            audiences: vec![audience.into()],
-            algorithms: AlgorithmSet::ALL,
-            times: TimeRules::new(),
-            max_len: 8 * 1024,
-        }
-    }
-
-    /// Another identifier of the same resource.
-    #[must_use]
-    pub fn or_for(mut self, audience: impl Into<String>) -> Self {
-        self.audiences.push(audience.into());
-        self
-    }
-
-    /// Only these algorithms, of those that the issuer's keys are for.
-    #[must_use]
-    pub const fn with_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
-        self.algorithms = algorithms;
-        self
-    }
-
-    /// Another skew.
-    #[must_use]
-    pub const fn with_skew(mut self, skew: Skew) -> Self {
-        self.times = self.times.with_skew(skew);
-        self
-    }
-
-    /// Another limit to the length of the text, in bytes.
-    #[must_use]
-    pub const fn with_max_len(mut self, most: usize) -> Self {
-        self.max_len = most;
-        self
-    }
-}
-
-/// A verified access token (RFC 9068 §4). Clones share what was read.
+/// A verified access token. Clones share what was read.
 #[derive(Clone)]
 pub struct AccessToken(Arc<Inner>);
 
@@ -77,14 +35,15 @@ struct Inner {
     issuer: String,
     subject: String,
     client_id: String,
-    jwt_id: String,
+    jwt_id: Option<String>,
+    audiences: Vec<String>,
     scopes: ScopeSet,
     roles: BTreeSet<String>,
     confirmations: Vec<Confirmation>,
     actors: Vec<Actor>,
     issued_at: Option<UnixTime>,
     expires: UnixTime,
-    profile: ProfileName,
+    rules: Arc<IssuerRules>,
     signed_by: Thumbprint,
 }
 
@@ -98,49 +57,6 @@ pub enum TokenSource {
     Introspected,
 }
 
-/// One who acts for the subject (RFC 8693 §4.1).
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub struct Actor {
-    /// `sub` of the actor.
-    pub subject: String,
-    /// `iss` of the actor, where it has one.
-    pub issuer: Option<String>,
-}
-
-/// The claims, read once. Nothing of them is believed before the signature was verified; `iss`
-/// chooses the key until then.
-#[derive(Deserialize)]
-struct Claims {
-    #[serde(default, deserialize_with = "present")]
-    iss: Option<String>,
-    #[serde(default, deserialize_with = "audiences")]
-    aud: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "present")]
-    exp: Option<NumericDate>,
-    #[serde(default, deserialize_with = "present")]
-    nbf: Option<NumericDate>,
-    #[serde(default, deserialize_with = "present")]
-    iat: Option<NumericDate>,
-    #[serde(default, deserialize_with = "present")]
-    sub: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    client_id: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    jti: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    scope: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    cnf: Option<Box<RawValue>>,
-    #[serde(default, deserialize_with = "present")]
-    act: Option<Box<RawValue>>,
-}
-
-fn audiences<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
-    let audience = Audience::deserialize(deserializer)?;
-    Ok(Some(audience.iter().map(str::to_owned).collect()))
-}
-
 /// A claim that must be there.
 fn needed<T>(value: Option<T>, claim: &'static str) -> Result<T, Error> {
     required(value, claim).map_err(Error::Token)
@@ -151,22 +67,14 @@ fn required_non_empty(text: Option<String>, claim: &'static str) -> Result<Strin
     needed(text.filter(|text| !text.is_empty()), claim)
 }
 
-#[derive(Deserialize)]
-struct Act<'a> {
-    sub: String,
-    #[serde(default, deserialize_with = "present")]
-    iss: Option<String>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    act: Option<&'a RawValue>,
-}
-
-/// The deepest chain of actors that is read.
-const MAX_ACTORS: usize = 8;
-
 impl AccessToken {
-    /// Verifies an access token: `typ` `at+jwt`; the signature by the one key of its issuer that
-    /// fits `kid` and `alg`, where `iss` only chooses among the configured issuers; `aud`; `exp`,
-    /// `nbf`, `iat`; all claims that RFC 9068 §2.2 requires; `cnf`, `act`, `scope`.
+    /// Verifies an access token.
+    ///
+    /// `iss` only chooses among the configured issuers, and with the issuer its rules: by default
+    /// those of RFC 9068 §4. Checked are the header `typ`, the signature by the one key of the issuer
+    /// that fits `kid` and `alg`, what the [profile](crate::TokenProfile) says, `aud`, `exp`, `nbf`,
+    /// `iat`, `sub`, the client, `jti`, `cnf`, `act` and scopes. The header members `jku`, `x5u`,
+    /// `x5c`, `x5t` and `x5t#S256` are ignored, and nothing is fetched from them.
     ///
     /// # Errors
     ///
@@ -179,42 +87,69 @@ impl AccessToken {
         rules: &AccessTokenRules,
         now: UnixTime,
     ) -> Result<Self, Error> {
-        if text.len() > rules.max_len {
-            let limit = rules.max_len;
+        let limit = rules.max_len;
+        if text.len() > limit {
             return Err(Error::TooLong { limit });
         }
-        let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Token)?;
+        let token = Unverified::parse_ignoring_key_references(text, limit);
+        let token = token.map_err(Error::Token)?;
         let header = token.header();
-        header.expect_typ("at+jwt").map_err(Error::Token)?;
+        let claims = token
+            .unverified_payload()
+            .and_then(jwt::claims::<Claims>)
+            .map_err(Error::Token);
+        let own = match &claims {
+            Ok(claims) => claims.iss.as_deref().and_then(|iss| issuers.rules(iss)),
+            Err(_) => None,
+        };
+        let own = own.cloned();
+        // A token of another kind is told as that before anything else of it is judged.
+        match &own {
+            Some(own) => own.profile.check_type(header)?,
+            None => issuers.check_type(header)?,
+        }
         let algorithm = header.alg();
-        if !rules.algorithms.contains(algorithm) {
+        let allowed = own.as_ref().map_or(AlgorithmSet::ALL, |own| own.algorithms);
+        if !rules.algorithms.contains(algorithm) || !allowed.contains(algorithm) {
             return Err(Error::Token(aims_jose::Error::AlgorithmMismatch {
                 algorithm,
             }));
         }
-        let payload = token.unverified_payload().map_err(Error::Token)?;
-        let claims: Claims = aims_jose::json::from_object(payload).map_err(Error::Token)?;
+        let claims = claims?;
         let issuer = needed(claims.iss, "iss")?;
+        let Some(own) = own else {
+            return Err(Error::UnknownIssuer { found: issuer });
+        };
         let key = issuers.select(&issuer, header.kid(), algorithm, now)?;
         let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Token)?;
         let subject = required_non_empty(claims.sub, "sub")?;
-        let client_id = required_non_empty(claims.client_id, "client_id")?;
-        let jwt_id = required_non_empty(claims.jti, "jti")?;
-        let exp = needed(claims.exp, "exp")?;
-        let iat = needed(claims.iat, "iat")?;
-        let audiences = needed(claims.aud, "aud")?;
-        if !rules.audiences.iter().any(|own| audiences.contains(own)) {
-            return Err(Error::Audience);
-        }
-        let times = Times::new(Some(exp), claims.nbf, Some(iat));
-        rules.times.check(&times, now).map_err(Error::Token)?;
-        let scopes = match &claims.scope {
-            Some(text) => text.parse().or(Err(Error::Token(aims_jose::Error::Claim {
-                claim: "scope",
-            })))?,
-            None => ScopeSet::new(),
+        let read = own.profile.read(verified.header(), verified.payload())?;
+        let (client_id, jwt_id, issued_at, scopes, roles) = match read {
+            None => (
+                required_non_empty(claims.client_id, "client_id")?,
+                Some(required_non_empty(claims.jti, "jti")?),
+                Some(needed(claims.iat, "iat")?),
+                claims.scope.map(|scopes| scopes.0).unwrap_or_default(),
+                roles(claims.roles.as_deref())?,
+            ),
+            Some(read) => {
+                let jwt_id = claims.jti.map(|it| required_non_empty(Some(it), "jti"));
+                let jwt_id = jwt_id.transpose()?;
+                (read.client_id, jwt_id, claims.iat, read.scopes, read.roles)
+            }
         };
+        let audiences = claims.aud;
+        check_audience(audiences.as_deref(), &client_id, &own, rules)?;
+        let audiences = audiences.unwrap_or_default();
+        own.profile.check_sole_audience(&client_id, &audiences)?;
+        let exp = needed(claims.exp, "exp")?;
+        let times = Times::new(Some(exp), claims.nbf, issued_at);
+        let time_rules = match own.max_lifetime {
+            Some(most) => rules.times.with_max_lifetime(most),
+            None => rules.times,
+        };
+        time_rules.check(&times, now).map_err(Error::Token)?;
         let confirmations = match claims.cnf.as_deref() {
             Some(raw) => Confirmation::read_all(raw.get().as_bytes())?,
             None => Vec::new(),
@@ -227,13 +162,14 @@ impl AccessToken {
             subject,
             client_id,
             jwt_id,
+            audiences,
             scopes,
-            roles: BTreeSet::new(),
+            roles,
             confirmations,
             actors,
-            issued_at: Some(iat.into()),
+            issued_at: issued_at.map(Into::into),
             expires: exp.into(),
-            profile: ProfileName::Rfc9068,
+            rules: own,
             signed_by: *key.thumbprint(),
             verified,
         })))
@@ -251,16 +187,36 @@ impl AccessToken {
         &self.0.subject
     }
 
-    /// `client_id`: to whom it was issued.
+    /// The client that the token was issued to: `client_id`, or the claim that the issuer's profile
+    /// names.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.0.client_id
     }
 
-    /// `jti`.
+    /// `jti`. Always there under RFC 9068.
     #[must_use]
-    pub fn jwt_id(&self) -> &str {
-        &self.0.jwt_id
+    pub fn jwt_id(&self) -> Option<&str> {
+        self.0.jwt_id.as_deref()
+    }
+
+    /// `aud`: the resources that the token is for. Empty where its server writes none.
+    #[must_use]
+    pub fn audiences(&self) -> &[String] {
+        &self.0.audiences
+    }
+
+    /// Whether the token was issued to this workload: its `client_id` is the workload's
+    /// identifier, or the issuer's rules say so ([`IssuerRules::client_is`]).
+    #[must_use]
+    pub fn issued_to(&self, workload: &WorkloadId) -> bool {
+        let is_own = WorkloadId::parse(self.client_id()).is_ok_and(|id| id == *workload);
+        is_own || self.workloads().any(|it| it == workload)
+    }
+
+    /// The workloads that the issuer's rules say the token's client to be.
+    pub fn workloads(&self) -> impl Iterator<Item = &WorkloadId> {
+        self.0.rules.workloads_of(&self.0.client_id)
     }
 
     /// `scope`; empty where the token has none.
@@ -310,7 +266,7 @@ impl AccessToken {
     /// The profile by which the token was accepted.
     #[must_use]
     pub fn profile(&self) -> ProfileName {
-        self.0.profile
+        self.0.rules.profile.name()
     }
 
     /// `exp`.
@@ -363,6 +319,13 @@ impl AccessToken {
         rules: &AccessTokenRules,
         now: UnixTime,
     ) -> Result<(), Error> {
+        // Rules that were set again may be narrower.
+        let current = issuers.rules(&self.0.issuer);
+        if !current.is_some_and(|current| Arc::ptr_eq(current, &self.0.rules)) {
+            return Err(Error::UnknownIssuer {
+                found: self.0.issuer.clone(),
+            });
+        }
         let ends = self.0.expires.as_secs();
         if rules.times.skew().has_ended(ends, now.as_secs()) {
             return Err(Error::Token(aims_jose::Error::Expired));
@@ -387,21 +350,44 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// The chain, outermost first, bounded (T-117).
-fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
-    let mut actors = Vec::new();
-    while let Some(raw) = next {
-        let malformed = Error::Token(aims_jose::Error::Claim { claim: "act" });
-        if actors.len() >= MAX_ACTORS {
-            return Err(malformed);
-        }
-        // Serde alone would take an array for it.
-        let act: Act<'_> = aims_jose::json::from_object(raw.get().as_bytes()).or(Err(malformed))?;
-        actors.push(Actor {
-            subject: act.sub,
-            issuer: act.iss,
+/// `aud` names this resource, or where the server writes none, the client is one of those that the
+/// profile names.
+fn check_audience(
+    aud: Option<&[String]>,
+    client_id: &str,
+    own: &IssuerRules,
+    rules: &AccessTokenRules,
+) -> Result<(), Error> {
+    let clients = own.profile.jwt().map_or(&[][..], JwtProfile::client_ids);
+    if !clients.is_empty() && !clients.iter().any(|client| client == client_id) {
+        return Err(Error::Audience {
+            found: vec![client_id.to_owned()],
+            expected: clients.to_vec(),
         });
-        next = act.act;
     }
-    Ok(actors)
+    let expected = if own.audiences.is_empty() {
+        &rules.audiences
+    } else {
+        &own.audiences
+    };
+    match aud {
+        None if !clients.is_empty() => Ok(()),
+        None => needed(None, "aud"),
+        Some(found) if expected.iter().any(|own| found.contains(own)) => Ok(()),
+        Some(found) => Err(Error::Audience {
+            found: found.to_vec(),
+            expected: expected.clone(),
+        }),
+    }
+}
+
+/// `roles` of a token by RFC 9068 (§2.2.3.1).
+fn roles(raw: Option<&RawValue>) -> Result<BTreeSet<String>, Error> {
+    let roles = raw.map(|raw| serde_json::from_str::<Roles>(raw.get()));
+    let roles = roles
+        .transpose()
+        .or(Err(Error::Token(aims_jose::Error::Claim {
+            claim: "roles",
+        })))?;
+    Ok(roles.map(|roles| roles.0).unwrap_or_default())
 }

@@ -8,7 +8,8 @@ mod common;
 use std::collections::BTreeSet;
 
 use aims_oauth_rs::{
-    BindingFailure, Error, ProtectedResource, bearer_token, challenge, insufficient_scope,
+    BindingFailure, Error, NotAccessToken, ProtectedResource, bearer_token, challenge,
+    insufficient_scope,
 };
 use aims_oauth_wire::metadata::ResourceMetadata;
 use aims_oauth_wire::names::{Endpoint, ScopeSet};
@@ -191,6 +192,13 @@ fn a_malformed_request_is_an_invalid_request() {
     }
 }
 
+fn audience() -> Error {
+    Error::Audience {
+        found: vec!["https://secret.example".to_owned()],
+        expected: vec![RESOURCE.to_owned()],
+    }
+}
+
 /// ATJ-10, BEAR-02, T-141: every refusal of a token is 401 with `invalid_token`, and says no more.
 #[test]
 fn a_refused_token_is_an_invalid_token() {
@@ -201,8 +209,15 @@ fn a_refused_token_is_an_invalid_token() {
         Error::Token(aims_jose::Error::Signature),
         Error::Token(aims_jose::Error::Claim { claim: "sub" }),
         Error::Token(aims_jose::Error::Parts),
-        Error::Audience,
-        Error::UnknownIssuer,
+        audience(),
+        Error::UnknownIssuer {
+            found: issuer.clone(),
+        },
+        Error::HeaderType {
+            found: Some("JWT".to_owned()),
+            expected: "secret".to_owned(),
+        },
+        Error::NotAccessToken(NotAccessToken::ForItsClient),
         Error::UnknownKey {
             issuer: issuer.clone(),
             key_id,
@@ -257,7 +272,7 @@ fn too_many_scopes_are_not_said() {
     let metadata = metadata();
     let metadata = Some(&metadata);
     let expected = format!(r#"Bearer error="invalid_token", resource_metadata="{METADATA}""#);
-    let answer = challenge(&Error::Audience, metadata, Some(&many));
+    let answer = challenge(&audience(), metadata, Some(&many));
     assert_eq!(told(answer), (401, expected));
     let expected = format!(r#"Bearer error="insufficient_scope", resource_metadata="{METADATA}""#);
     assert_eq!(told(insufficient_scope(metadata, &many)), (403, expected));
@@ -280,8 +295,13 @@ fn codes_are_all_there() {
         }),
         token(aims_jose::Error::Signature),
         token(aims_jose::Error::Type),
-        Error::Audience.code(),
-        Error::UnknownIssuer.code(),
+        audience().code(),
+        Error::UnknownIssuer {
+            found: String::new(),
+        }
+        .code(),
+        Error::NotAccessToken(NotAccessToken::ForItsClient).code(),
+        Error::Profile { reason: "" }.code(),
         Error::UnknownKey {
             issuer: String::new(),
             key_id: None,

@@ -47,12 +47,11 @@ impl<M> Guard<M> {
     /// Whether the issuer says that the token is the agent's: its client is the agent's identifier,
     /// or was mapped to it.
     fn belongs_to(&self, token: &AccessToken, agent: &WorkloadId) -> bool {
-        let client = token.client_id();
         let mapped = || {
             let clients = self.inner.clients.get(token.issuer());
-            clients.and_then(|it| it.get(client)) == Some(agent)
+            clients.and_then(|it| it.get(token.client_id())) == Some(agent)
         };
-        WorkloadId::parse(client).is_ok_and(|it| it == *agent) || mapped()
+        token.issued_to(agent) || mapped()
     }
 }
 

@@ -39,6 +39,20 @@ pub enum BuildError {
         "scopes or roles are required, but the guard has no issuer of access tokens: call `.issuers(..)`, or name an issuer in `PublishedKeys` before `.keys(..)`"
     )]
     NoIssuer,
+    /// The rules of an issuer do not fit the issuer.
+    #[error("the rules of an issuer cannot be met")]
+    IssuerRules(#[source] aims_oauth_rs::Error),
+    /// Two issuers differ in the root slash alone: they are one server in two spellings (RFC 3986
+    /// §6.2.3).
+    #[error(
+        "the issuers `{bare}` and `{slash}` are one server in two spellings: name the one that its tokens have in `iss`"
+    )]
+    IssuerTwice {
+        /// The spelling without the slash.
+        bare: String,
+        /// The spelling with it.
+        slash: String,
+    },
     /// Every response is to be signed, but there is no identity to sign as.
     #[error("every response is to be signed, but there is no identity: call `.answering_as(..)`")]
     NoSigner,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aims_jose::time::{Clock, Skew, SystemClock};
-use aims_oauth_rs::{AccessTokenRules, IssuerStore, ProtectedResource, TokenCache};
+use aims_oauth_rs::{AccessTokenRules, IssuerRules, IssuerStore, ProtectedResource, TokenCache};
 use aims_oauth_wire::metadata::ResourceMetadata;
 use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
 use aims_replay::{ReplayCache, ReplayStore};
@@ -63,6 +63,7 @@ struct Settings {
     issuers: Option<Arc<IssuerStore>>,
     tokens: AccessTokenRules,
     max_token: usize,
+    rules: Vec<(Issuer, IssuerRules)>,
     clients: HashMap<String, HashMap<String, WorkloadId>>,
     metadata: Option<ResourceMetadata>,
     audiences: Vec<String>,
@@ -98,11 +99,12 @@ impl Guard {
     pub fn builder(resource: impl Into<String>) -> GuardBuilder<NoTrust> {
         let resource = resource.into();
         let settings = Settings {
-            tokens: AccessTokenRules::new(resource.clone()),
+            tokens: AccessTokenRules::for_url(resource.clone()),
             resource,
             trust: Arc::default(),
             issuers: None,
             max_token: 8 * 1024,
+            rules: Vec::new(),
             clients: HashMap::new(),
             metadata: None,
             audiences: Vec::new(),
@@ -151,6 +153,13 @@ impl<T, M> GuardBuilder<T, M> {
     /// Requires an access token of one of these issuers, beside the proof.
     pub fn issuers(mut self, issuers: Arc<IssuerStore>) -> Self {
         self.settings.issuers = Some(issuers);
+        self
+    }
+
+    /// Sets the rules for the tokens of one of the issuers: how they are written, their audiences,
+    /// algorithms and lifetime. Without this call they follow RFC 9068. May be repeated.
+    pub fn issuer_rules(mut self, issuer: Issuer, rules: IssuerRules) -> Self {
+        self.settings.rules.push((issuer, rules));
         self
     }
 
@@ -359,6 +368,7 @@ impl Settings {
                 guarded: self.resource,
             });
         }
+        self.set_rules()?;
         let published = self.metadata.as_ref().map(ProtectedResource::new);
         let published = published.transpose().map_err(BuildError::Metadata)?;
         let audience = if self.audiences.is_empty() {
@@ -414,6 +424,29 @@ impl Settings {
             route: Arc::new(Route { requirements }),
             answers: PhantomData,
         })
+    }
+
+    /// Gives the issuers their rules. Two spellings of one issuer cannot both be meant.
+    fn set_rules(&self) -> Result<(), BuildError> {
+        let Some(issuers) = &self.issuers else {
+            let none = self.rules.is_empty();
+            return if none {
+                Ok(())
+            } else {
+                Err(BuildError::NoIssuer)
+            };
+        };
+        for (issuer, rules) in &self.rules {
+            let set = issuers.set_rules(issuer, rules.clone());
+            set.map_err(BuildError::IssuerRules)?;
+        }
+        match issuers.snapshot().root_slash_twins() {
+            Some((bare, slash)) => Err(BuildError::IssuerTwice {
+                bare: bare.to_owned(),
+                slash: slash.to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn resource(&self) -> Result<Resource, BuildError> {

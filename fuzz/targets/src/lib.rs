@@ -6,6 +6,7 @@
 //! `tests/replay.rs` with the seeds of `fuzz/corpus`.
 
 mod accept_signature;
+mod access_token;
 mod agent_directory;
 mod bundle;
 mod challenge;
@@ -32,6 +33,7 @@ mod wpt;
 mod wpt_http;
 
 pub use accept_signature::accept_signature;
+pub use access_token::access_token;
 pub use agent_directory::agent_directory;
 pub use bundle::bundle;
 pub use challenge::challenge;
@@ -61,6 +63,7 @@ pub type Target = fn(&[u8]) -> Outcome;
 /// All targets, by the name that their corpus and their binary have.
 pub const TARGETS: &[(&str, Target)] = &[
     ("accept_signature", accept_signature),
+    ("access_token", access_token),
     ("agent_directory", agent_directory),
     ("bundle", bundle),
     ("challenge", challenge),

@@ -15,15 +15,24 @@ pub struct Header {
     typ: Option<Box<str>>,
 }
 
+/// What becomes of `jku`, `x5u` and `x5c`, which name a key or certificate elsewhere. Neither is
+/// ever fetched or used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum KeyReferences {
+    Refused,
+    Ignored,
+}
+
 impl Header {
     /// Reads a header's JSON.
-    pub(super) fn parse(json: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(json: &[u8], references: KeyReferences) -> Result<Self, Error> {
         let text = json::object(json)?;
         let raw: Members<'_> = serde_json::from_str(text).or(Err(Error::Header))?;
         if raw.crit.is_some() || raw.b64.is_some() {
             return Err(Error::Crit);
         }
-        if raw.jwk.is_some() || raw.jku.is_some() || raw.x5u.is_some() || raw.x5c.is_some() {
+        let refers = raw.jku.is_some() || raw.x5u.is_some() || raw.x5c.is_some();
+        if raw.jwk.is_some() || (refers && references == KeyReferences::Refused) {
             return Err(Error::KeyInHeader);
         }
         if raw.zip.is_some() || raw.enc.is_some() {

@@ -9,6 +9,7 @@ mod header;
 mod sign;
 
 pub use header::Header;
+use header::KeyReferences;
 pub use sign::{CompactJws, SigningInput};
 
 use std::cell::OnceCell;
@@ -68,6 +69,21 @@ impl<'a> Unverified<'a> {
     ///
     /// Those of [`parse`](Self::parse).
     pub fn parse_within(text: &'a str, limit: usize) -> Result<Self, Error> {
+        Self::split(text, limit, KeyReferences::Refused)
+    }
+
+    /// The same for a token of a server that names its key or certificate in the header as well:
+    /// `jku`, `x5u` and `x5c` are ignored, and nothing is fetched from them. `jwk`, which is a key
+    /// itself, is refused as before.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn parse_ignoring_key_references(text: &'a str, limit: usize) -> Result<Self, Error> {
+        Self::split(text, limit, KeyReferences::Ignored)
+    }
+
+    fn split(text: &'a str, limit: usize, references: KeyReferences) -> Result<Self, Error> {
         if text.len() > limit {
             return Err(Error::TooLong { limit });
         }
@@ -77,7 +93,7 @@ impl<'a> Unverified<'a> {
         {
             return Err(Error::Parts);
         }
-        let header = Header::parse(&base64url::decode(header)?)?;
+        let header = Header::parse(&base64url::decode(header)?, references)?;
         Ok(Self {
             text,
             signed,

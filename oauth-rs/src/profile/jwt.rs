@@ -1,0 +1,389 @@
+//! A profile of JWT access tokens that do not follow RFC 9068.
+
+use std::collections::BTreeSet;
+
+use aims_jose::json::Text;
+use aims_jose::jws::Header;
+use aims_oauth_wire::names::ScopeSet;
+use serde::Deserialize;
+
+use super::marker::{Marker, is_other_kind, short_typ};
+use super::members::Members;
+use super::scopes::Scopes;
+use crate::error::NotAccessToken;
+use crate::{Error, ProfileName};
+
+/// How one authorization server writes its JWT access tokens, where it does not follow RFC 9068.
+///
+/// Such a server signs its ID tokens with the same keys, often for the same audience. So a profile
+/// begins with a [`Marker`] that access tokens of this server have and its other JWTs do not. The
+/// header `typ` `at+jwt` (RFC 9068 §2.1) is a marker under every profile.
+///
+/// Every profile refuses a token with `at_hash`, `c_hash`, `s_hash` or `events`, with `nonce`
+/// ([`allow_nonce`](Self::allow_nonce)), with a `token_use` other than `access`, with a claim `typ`
+/// other than `Bearer` or `DPoP`, and with an `aud` that is the token's own client alone
+/// ([`allow_own_client_as_audience`](Self::allow_own_client_as_audience)).
+///
+/// The presets are [`entra_v1`](Self::entra_v1), [`entra_v2`](Self::entra_v2),
+/// [`auth0`](Self::auth0), [`okta`](Self::okta), [`keycloak`](Self::keycloak) and
+/// [`cognito`](Self::cognito). There is none for Google: its access tokens are opaque to
+/// everybody else, and the JWTs that it issues to applications are ID tokens.
+///
+/// ```
+/// use aims_oauth_rs::{IssuerRules, JwtProfile, Marker};
+///
+/// // A server that writes `use: "access"` into its access tokens, and rights into `permissions`.
+/// let profile = JwtProfile::new(Marker::claim_value("use", "access")?)
+///     .client_in(["client_id"])
+///     .roles_in(["permissions"]);
+/// let rules = IssuerRules::new().profile(profile);
+/// # let _ = rules;
+/// # Ok::<(), aims_oauth_rs::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct JwtProfile {
+    pub(super) name: ProfileName,
+    pub(super) types: Vec<String>,
+    pub(super) markers: Vec<Marker>,
+    pub(super) required: Vec<(String, Option<String>)>,
+    pub(super) client_in: Vec<String>,
+    pub(super) scopes_in: Vec<String>,
+    pub(super) roles_in: Vec<Vec<String>>,
+    pub(super) client_ids: Vec<String>,
+    pub(super) nonce: Nonce,
+    pub(super) sole_audience: SoleAudience,
+    pub(super) tenant: Option<String>,
+}
+
+/// Whether access tokens of this server may carry `nonce`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Nonce {
+    Refused,
+    Allowed,
+}
+
+/// What an `aud` that is the token's own client alone means.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum SoleAudience {
+    /// An ID token, which is for its client (OpenID Connect Core 1.0 §2).
+    ClientRefused,
+    /// An application that calls itself.
+    ClientAllowed,
+}
+
+impl JwtProfile {
+    /// A profile whose access tokens have this marker, or the header `typ` `at+jwt`.
+    ///
+    /// Until it is set otherwise, the header `typ` is `JWT` or missing; the client is in
+    /// `client_id`, `azp`, `cid` or `appid`; scopes are in `scope` and `scp`, rights in `roles`,
+    /// `permissions` and `groups`; `jti` and `iat` are not required.
+    #[must_use]
+    pub fn new(marker: Marker) -> Self {
+        let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            name: ProfileName::Jwt,
+            types: vec!["jwt".to_owned(), String::new()],
+            markers: vec![marker],
+            required: Vec::new(),
+            client_in: texts(&["client_id", "azp", "cid", "appid"]),
+            scopes_in: texts(&["scope", "scp"]),
+            roles_in: ["roles", "permissions", "groups"]
+                .map(|name| vec![name.to_owned()])
+                .into(),
+            client_ids: Vec::new(),
+            nonce: Nonce::Refused,
+            sole_audience: SoleAudience::ClientRefused,
+            tenant: None,
+        }
+    }
+
+    /// Accepts another marker as well.
+    #[must_use]
+    pub fn or_marker(mut self, marker: Marker) -> Self {
+        self.markers.push(marker);
+        self
+    }
+
+    /// Accepts these header `typ` alone, besides `at+jwt` and the types of markers. They are no
+    /// markers: a token needs one in any case. The empty text stands for a header without `typ`.
+    ///
+    /// # Errors
+    ///
+    /// `token.profile` for the type of another kind of token, such as `logout+jwt`.
+    pub fn header_types<'t>(
+        mut self,
+        types: impl IntoIterator<Item = &'t str>,
+    ) -> Result<Self, Error> {
+        self.types = types.into_iter().map(short_typ).collect();
+        if self.types.iter().any(|typ| is_other_kind(typ)) {
+            return Err(Error::Profile {
+                reason: "the header `typ` is that of another kind of token",
+            });
+        }
+        Ok(self)
+    }
+
+    /// The claims that name the client, such as `azp`. Those that are there must agree, and one
+    /// must be there.
+    #[must_use]
+    pub fn client_in<'c>(mut self, claims: impl IntoIterator<Item = &'c str>) -> Self {
+        self.client_in = claims.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// The claims that hold scopes: a text of scope tokens with blanks between, or an array of
+    /// scope tokens. Several claims are read together.
+    #[must_use]
+    pub fn scopes_in<'c>(mut self, claims: impl IntoIterator<Item = &'c str>) -> Self {
+        self.scopes_in = claims.into_iter().map(str::to_owned).collect();
+        self
+    }
+
+    /// Reads rights from this claim as well: a text or an array of texts. A path of several names
+    /// leads into objects, such as `["realm_access", "roles"]`.
+    #[must_use]
+    pub fn or_roles_in<'c>(mut self, path: impl IntoIterator<Item = &'c str>) -> Self {
+        self.roles_in
+            .push(path.into_iter().map(str::to_owned).collect());
+        self
+    }
+
+    /// Reads rights from this claim alone. See [`or_roles_in`](Self::or_roles_in).
+    #[must_use]
+    pub fn roles_in<'c>(mut self, path: impl IntoIterator<Item = &'c str>) -> Self {
+        self.roles_in.clear();
+        self.or_roles_in(path)
+    }
+
+    /// Requires the claim `jti`.
+    #[must_use]
+    pub fn require_jwt_id(mut self) -> Self {
+        self.required.push(("jti".to_owned(), None));
+        self
+    }
+
+    /// Requires the claim `iat`.
+    #[must_use]
+    pub fn require_issued_at(mut self) -> Self {
+        self.required.push(("iat".to_owned(), None));
+        self
+    }
+
+    /// Requires a claim with this value, a text.
+    #[must_use]
+    pub fn require_claim(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.required.push((name.into(), Some(value.into())));
+        self
+    }
+
+    /// Accepts `nonce`, for a server that writes it into access tokens too, such as Keycloak before
+    /// version 25. The marker alone then tells ID tokens apart.
+    #[must_use]
+    pub const fn allow_nonce(mut self) -> Self {
+        self.nonce = Nonce::Allowed;
+        self
+    }
+
+    /// Accepts an `aud` that is the token's own client alone, for an application that calls
+    /// itself. The marker alone then tells ID tokens apart.
+    #[must_use]
+    pub const fn allow_own_client_as_audience(mut self) -> Self {
+        self.sole_audience = SoleAudience::ClientAllowed;
+        self
+    }
+
+    /// Accepts tokens without `aud` if they were issued to one of these clients: for a server that
+    /// writes no `aud`. An `aud` that is there is checked as well.
+    ///
+    /// # Errors
+    ///
+    /// `token.profile` where the list is empty, or a client identifier is.
+    pub fn client_ids_as_audience<C: Into<String>>(
+        mut self,
+        clients: impl IntoIterator<Item = C>,
+    ) -> Result<Self, Error> {
+        self.client_ids = clients.into_iter().map(Into::into).collect();
+        if self.client_ids.is_empty() || self.client_ids.iter().any(String::is_empty) {
+            return Err(Error::Profile {
+                reason: "the list of client identifiers that takes the place of `aud` is empty, or one of them is",
+            });
+        }
+        Ok(self)
+    }
+
+    /// The name of the profile.
+    #[must_use]
+    pub const fn name(&self) -> ProfileName {
+        self.name
+    }
+
+    /// The client identifiers that take the place of `aud`.
+    pub(crate) fn client_ids(&self) -> &[String] {
+        &self.client_ids
+    }
+
+    pub(crate) fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
+    pub(super) fn accepts_type(&self, header: &Header) -> bool {
+        let of_marker = self.markers.iter().filter_map(Marker::header_typ);
+        match header.typ() {
+            None => self.types.iter().any(String::is_empty),
+            Some(_) => {
+                let named = self.types.iter().map(String::as_str);
+                let mut all = named.chain(of_marker).filter(|typ| !typ.is_empty());
+                header.is_typ("at+jwt") || all.any(|typ| header.is_typ(typ))
+            }
+        }
+    }
+
+    /// The header types that are accepted, for a message.
+    pub(super) fn expected_types(&self) -> String {
+        let mut all = vec!["\"at+jwt\"".to_owned()];
+        for typ in &self.types {
+            all.push(if typ.is_empty() {
+                "none".to_owned()
+            } else {
+                format!("{typ:?}")
+            });
+        }
+        all.extend(
+            self.markers
+                .iter()
+                .filter_map(Marker::header_typ)
+                .map(|it| format!("{it:?}")),
+        );
+        all.join(" or ")
+    }
+
+    /// Whether it is an access token at all.
+    pub(super) fn check_kind(&self, header: &Header, members: &Members<'_>) -> Result<(), Error> {
+        let refused = |why| Err(Error::NotAccessToken(why));
+        for claim in ["at_hash", "c_hash", "s_hash", "events"] {
+            if members.stands(claim) {
+                return refused(NotAccessToken::ForeignClaim { claim });
+            }
+        }
+        if members.stands("nonce") && self.nonce == Nonce::Refused {
+            return refused(NotAccessToken::ForeignClaim { claim: "nonce" });
+        }
+        if members.stands("token_use") && !members.is_text("token_use", "access") {
+            return refused(NotAccessToken::OtherUse { claim: "token_use" });
+        }
+        let is_bearer = ["Bearer", "DPoP"]
+            .iter()
+            .any(|it| members.is_text("typ", it));
+        if members.stands("typ") && !is_bearer {
+            return refused(NotAccessToken::OtherUse { claim: "typ" });
+        }
+        let marked = self
+            .markers
+            .iter()
+            .any(|marker| marker.is_in(header, members));
+        if !marked && !header.is_typ("at+jwt") {
+            let names: Vec<String> = self.markers.iter().map(ToString::to_string).collect();
+            return refused(NotAccessToken::NoMarker {
+                expected: names.join(" or "),
+            });
+        }
+        for (name, value) in &self.required {
+            match value {
+                None if members.has(name) => {}
+                Some(value) if members.is_text(name, value) => {}
+                None => return Err(Error::claim(name, "a claim that this profile requires")),
+                Some(value) => return Err(Error::claim(name, format!("{value:?}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// The one client that the token names.
+    pub(super) fn client<'a>(&self, members: &Members<'a>) -> Result<Text<'a>, Error> {
+        let mut found: Option<Text<'a>> = None;
+        for name in &self.client_in {
+            let Some(client) = members.text(name)? else {
+                continue;
+            };
+            match &found {
+                Some(other) if *other != client => {
+                    return Err(Error::claim(name, "the client that the other claims name"));
+                }
+                _ => found = Some(client),
+            }
+        }
+        let claims = self.client_in.join("` or `");
+        found.ok_or_else(|| Error::claim(&claims, "the client"))
+    }
+
+    pub(super) fn check_sole_audience(&self, client: &str, aud: &[String]) -> Result<(), Error> {
+        let sole = !aud.is_empty() && aud.iter().all(|it| it == client);
+        if sole && self.sole_audience == SoleAudience::ClientRefused {
+            return Err(Error::NotAccessToken(NotAccessToken::ForItsClient));
+        }
+        Ok(())
+    }
+
+    pub(super) fn scopes(&self, members: &Members<'_>) -> Result<ScopeSet, Error> {
+        let mut all = ScopeSet::new();
+        for name in &self.scopes_in {
+            let scopes = members.value::<Scopes>(name, "scope tokens")?;
+            for scope in scopes.iter().flat_map(|it| it.0.iter()) {
+                let added = all.insert(scope.clone());
+                added.or(Err(Error::claim(name, "fewer scope tokens")))?;
+            }
+        }
+        Ok(all)
+    }
+
+    pub(super) fn roles(&self, members: &Members<'_>) -> Result<BTreeSet<String>, Error> {
+        let mut all = BTreeSet::new();
+        for path in &self.roles_in {
+            if let Some(roles) = roles_at(members, path)? {
+                all.extend(roles.0);
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn roles_at(members: &Members<'_>, path: &[String]) -> Result<Option<Roles>, Error> {
+    match path {
+        [] => Ok(None),
+        [name] => members.value(name, "a text or an array of texts"),
+        [name, rest @ ..] => match members.within(name)? {
+            Some(inner) => roles_at(&inner, rest),
+            None => Ok(None),
+        },
+    }
+}
+
+/// Rights: a text, or an array of texts or of objects with a text `value` (RFC 9068 §2.2.3.1, RFC
+/// 7643 §2.4).
+pub(crate) struct Roles(pub(crate) BTreeSet<String>);
+
+impl<'de> Deserialize<'de> for Roles {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            One(String),
+            Several(Vec<Role>),
+        }
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Role {
+            Text(String),
+            Object { value: String },
+        }
+        Ok(Self(match Form::deserialize(deserializer)? {
+            Form::One(role) => BTreeSet::from([role]),
+            Form::Several(roles) => roles
+                .into_iter()
+                .map(|role| match role {
+                    Role::Text(value) | Role::Object { value } => value,
+                })
+                .collect(),
+        }))
+    }
+}

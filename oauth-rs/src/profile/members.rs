@@ -1,0 +1,68 @@
+//! Claims by names that a profile chooses.
+
+use std::collections::BTreeMap;
+
+use aims_jose::json::Text;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::Error;
+
+/// All members of a payload, none of them twice, each as it was written.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Members<'a>(#[serde(borrow)] BTreeMap<Text<'a>, &'a RawValue>);
+
+impl<'a> Members<'a> {
+    /// Reads a payload.
+    pub(crate) fn read(payload: &'a [u8]) -> Result<Self, Error> {
+        aims_jose::json::from_object(payload).map_err(Error::Token)
+    }
+
+    fn raw(&self, name: &str) -> Option<&'a str> {
+        let found = self.0.iter().find(|(key, _)| key.as_str() == name);
+        found.map(|(_, value)| value.get())
+    }
+
+    /// Whether the claim is there and is not `null`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.raw(name).is_some_and(|value| value != "null")
+    }
+
+    /// Whether the claim is there, with whatever value.
+    pub(crate) fn stands(&self, name: &str) -> bool {
+        self.raw(name).is_some()
+    }
+
+    /// Whether the claim is this text.
+    pub(crate) fn is_text(&self, name: &str, expected: &str) -> bool {
+        let text = self.raw(name).map(serde_json::from_str::<Text<'_>>);
+        text.is_some_and(|text| text.is_ok_and(|text| text.as_str() == expected))
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<Text<'a>>, Error> {
+        let Some(raw) = self.raw(name) else {
+            return Ok(None);
+        };
+        match serde_json::from_str::<Text<'a>>(raw) {
+            Ok(text) if !text.is_empty() => Ok(Some(text)),
+            Ok(_) | Err(_) => Err(Error::claim(name, "a text that is not empty")),
+        }
+    }
+
+    /// A value of any type.
+    pub(crate) fn value<T: Deserialize<'a>>(
+        &self,
+        name: &str,
+        expected: &'static str,
+    ) -> Result<Option<T>, Error> {
+        let value = self.raw(name).map(serde_json::from_str);
+        value.transpose().or(Err(Error::claim(name, expected)))
+    }
+
+    /// The members of an object within a claim.
+    pub(crate) fn within(&self, name: &str) -> Result<Option<Self>, Error> {
+        self.value(name, "an object")
+    }
+}

@@ -1,0 +1,155 @@
+//! Profiles of authorization servers that many use, each by its vendor's own documentation.
+
+use super::JwtProfile;
+use super::marker::Marker;
+use crate::{Error, ProfileName};
+
+impl JwtProfile {
+    fn preset(name: ProfileName, markers: &[(&str, Option<&str>)]) -> Self {
+        let mut markers = markers
+            .iter()
+            .map(|(name, value)| Marker::vendor(name, *value));
+        // Every preset has one.
+        let first = markers
+            .next()
+            .unwrap_or_else(|| Marker::vendor("token_use", Some("access")));
+        let profile = markers.fold(Self::new(first), Self::or_marker);
+        Self {
+            name,
+            roles_in: Vec::new(),
+            ..profile
+        }
+    }
+
+    /// Access tokens of version 2.0 of Microsoft Entra ID, of one tenant.
+    ///
+    /// The marker is `azpacr`, "only present in v2.0 tokens" by "Access token claims reference",
+    /// and not among the claims of "ID token claims reference" (both Microsoft Learn, Microsoft
+    /// identity platform). The client is in `azp`, scopes are in `scp`, rights in `roles`. `tid`
+    /// must be the tenant and `ver` `2.0`. The issuer is
+    /// `https://login.microsoftonline.com/TENANT/v2.0`, and `aud` the application ID of the API.
+    ///
+    /// # Errors
+    ///
+    /// `token.profile` unless the tenant is a GUID: `common`, `organizations`, `consumers` and
+    /// templates stand for every tenant.
+    pub fn entra_v2(tenant: &str) -> Result<Self, Error> {
+        let profile = Self::preset(ProfileName::EntraV2, &[("azpacr", None)]);
+        profile.entra(tenant, "2.0", "azp")
+    }
+
+    /// Access tokens of version 1.0 of Microsoft Entra ID, of one tenant.
+    ///
+    /// The marker is `appidacr`, "only present in v1.0 tokens" by "Access token claims reference"
+    /// (Microsoft Learn, Microsoft identity platform). The client is in `appid`, scopes are in
+    /// `scp`, rights in `roles`. `tid` must be the tenant and `ver` `1.0`. The issuer is
+    /// `https://sts.windows.net/TENANT/`, and `aud` the application ID URI of the API.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`entra_v2`](Self::entra_v2).
+    pub fn entra_v1(tenant: &str) -> Result<Self, Error> {
+        let profile = Self::preset(ProfileName::EntraV1, &[("appidacr", None)]);
+        profile.entra(tenant, "1.0", "appid")
+    }
+
+    fn entra(mut self, tenant: &str, version: &str, client: &str) -> Result<Self, Error> {
+        if !is_guid(tenant) {
+            return Err(Error::Profile {
+                reason: "the tenant of Entra ID is no GUID: `common`, `organizations`, `consumers` and templates stand for every tenant",
+            });
+        }
+        let tenant = tenant.to_ascii_lowercase();
+        self.tenant = Some(tenant.clone());
+        Ok(self
+            .client_in([client, "client_id"])
+            .scopes_in(["scp"])
+            .roles_in(["roles"])
+            .require_issued_at()
+            .require_claim("tid", tenant)
+            .require_claim("ver", version))
+    }
+
+    /// Access tokens of Auth0, of its own profile and of its RFC 9068 profile.
+    ///
+    /// The markers are `scope`, `permissions` and `gty` by "Access Token Profiles" (Auth0 Docs),
+    /// which are not among the claims of "ID Token Structure" there. The client is in `azp` or
+    /// `client_id`, scopes are in `scope`, rights in `permissions`.
+    #[must_use]
+    pub fn auth0() -> Self {
+        let markers = [("scope", None), ("permissions", None), ("gty", None)];
+        Self::preset(ProfileName::Auth0, &markers)
+            .client_in(["azp", "client_id"])
+            .scopes_in(["scope"])
+            .roles_in(["permissions"])
+            .require_issued_at()
+    }
+
+    /// Access tokens of custom authorization servers of Okta. Those of the org authorization server
+    /// are for Okta alone and cannot be verified by others.
+    ///
+    /// The marker is `cid`, the client's identifier, which is among the access token claims and
+    /// not among the ID token claims of "OpenID Connect & OAuth 2.0 API" (Okta Developer). The
+    /// client is in `cid`, scopes are in `scp`, rights in `groups`.
+    #[must_use]
+    pub fn okta() -> Self {
+        Self::preset(ProfileName::Okta, &[("cid", None)])
+            .client_in(["cid", "client_id"])
+            .scopes_in(["scp"])
+            .roles_in(["groups"])
+            .require_jwt_id()
+            .require_issued_at()
+    }
+
+    /// Access tokens of Keycloak, whether `typ` is `JWT` or `at+jwt`.
+    ///
+    /// The marker is the claim `typ` `Bearer` or `DPoP`: Keycloak writes `ID`, `Refresh`,
+    /// `Offline` and `Logout` into its other tokens (`TokenUtil` of Keycloak's sources, and
+    /// "Server Administration Guide"). The client is in `azp`, scopes are in `scope`, rights in
+    /// `realm_access.roles` and, for the client `api` that stands for the resource server, in
+    /// `resource_access.API.roles`. Keycloak writes `aud` only where an audience mapper says so.
+    #[must_use]
+    pub fn keycloak(api: &str) -> Self {
+        let markers = [("typ", Some("Bearer")), ("typ", Some("DPoP"))];
+        Self::preset(ProfileName::Keycloak, &markers)
+            .client_in(["azp", "client_id"])
+            .scopes_in(["scope"])
+            .or_roles_in(["realm_access", "roles"])
+            .or_roles_in(["resource_access", api, "roles"])
+            .require_jwt_id()
+            .require_issued_at()
+    }
+
+    /// Access tokens of an Amazon Cognito user pool, of these app clients.
+    ///
+    /// The marker is `token_use` `access` by "Understanding the access token" (Amazon Cognito
+    /// Developer Guide); ID tokens have `id`. An access token has no `aud`, so that the app
+    /// clients whose tokens are accepted take its place; where a token is bound to a resource,
+    /// its `aud` is checked as well. The client is in `client_id`, scopes are in `scope`, rights
+    /// in `cognito:groups`.
+    ///
+    /// # Errors
+    ///
+    /// `token.profile` where no app client is named.
+    pub fn cognito<C: Into<String>>(clients: impl IntoIterator<Item = C>) -> Result<Self, Error> {
+        Self::preset(ProfileName::Cognito, &[("token_use", Some("access"))])
+            .client_in(["client_id"])
+            .scopes_in(["scope"])
+            .roles_in(["cognito:groups"])
+            .require_jwt_id()
+            .require_issued_at()
+            .client_ids_as_audience(clients)
+    }
+}
+
+/// Whether this is 32 hexadecimal digits in the groups of a GUID.
+fn is_guid(text: &str) -> bool {
+    let mut groups = text.split('-');
+    let fits = |len: usize, group: Option<&str>| {
+        group.is_some_and(|it| it.len() == len && it.bytes().all(|it| it.is_ascii_hexdigit()))
+    };
+    [8, 4, 4, 4, 12]
+        .into_iter()
+        .all(|len| fits(len, groups.next()))
+        && groups.next().is_none()
+}

@@ -1,0 +1,197 @@
+//! What a resource asks of access tokens: of all, and of those of one issuer.
+
+use std::time::Duration;
+
+use aims_jose::alg::AlgorithmSet;
+use aims_jose::jwt::TimeRules;
+use aims_jose::time::Skew;
+use aims_oauth_wire::names::Issuer;
+use aims_wimse_id::WorkloadId;
+
+use crate::{Error, TokenProfile};
+
+/// What a resource asks of access tokens, whoever issues them.
+#[derive(Clone, Debug)]
+pub struct AccessTokenRules {
+    pub(crate) audiences: Vec<String>,
+    pub(crate) algorithms: AlgorithmSet,
+    pub(crate) times: TimeRules,
+    pub(crate) max_len: usize,
+}
+
+impl AccessTokenRules {
+    /// Rules for a resource with this identifier (RFC 8707). A token has at most 8 KiB, any
+    /// algorithm of its issuer's keys, and 30 s of skew.
+    #[must_use]
+    pub fn new(audience: impl Into<String>) -> Self {
+        Self {
+            audiences: vec![audience.into()],
+            algorithms: AlgorithmSet::ALL,
+            times: TimeRules::new(),
+            max_len: 8 * 1024,
+        }
+    }
+
+    /// Rules for the resource server at this URL. An http or https URL without a path is one
+    /// resource with and without its root slash (RFC 3986 §6.2.3), so `aud` may have either
+    /// spelling.
+    #[must_use]
+    pub fn for_url(url: impl Into<String>) -> Self {
+        let url = url.into();
+        let twin = root_slash_twin(&url);
+        let rules = Self::new(url);
+        match twin {
+            Some(twin) => rules.or_for(twin),
+            None => rules,
+        }
+    }
+
+    /// Adds another identifier of the same resource.
+    #[must_use]
+    pub fn or_for(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// Accepts these algorithms alone, of those that the issuer's keys are for.
+    #[must_use]
+    pub const fn with_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
+        self.algorithms = algorithms;
+        self
+    }
+
+    /// Sets the skew. Defaults to 30 s.
+    #[must_use]
+    pub const fn with_skew(mut self, skew: Skew) -> Self {
+        self.times = self.times.with_skew(skew);
+        self
+    }
+
+    /// Sets the limit of a token's text, in bytes. Defaults to 8 KiB. Tokens with many group claims
+    /// can be longer.
+    #[must_use]
+    pub const fn with_max_len(mut self, most: usize) -> Self {
+        self.max_len = most;
+        self
+    }
+
+    /// The limit of a token's text, in bytes.
+    #[must_use]
+    pub const fn max_len(&self) -> usize {
+        self.max_len
+    }
+}
+
+/// What a resource asks of the access tokens of one issuer, beside its [`AccessTokenRules`].
+///
+/// ```
+/// use aims_oauth_rs::{IssuerRules, IssuerStore, JwtProfile};
+///
+/// let issuers = IssuerStore::new();
+/// let issuer = "https://tenant.eu.auth0.com/".parse()?;
+/// let rules = IssuerRules::new().profile(JwtProfile::auth0());
+/// issuers.set_rules(&issuer, rules)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "rules have an effect once `IssuerStore::set_rules` got them"]
+pub struct IssuerRules {
+    pub(crate) profile: TokenProfile,
+    pub(crate) audiences: Vec<String>,
+    pub(crate) algorithms: AlgorithmSet,
+    pub(crate) max_lifetime: Option<Duration>,
+    pub(crate) clients: Vec<(String, WorkloadId)>,
+}
+
+impl Default for IssuerRules {
+    fn default() -> Self {
+        Self {
+            profile: TokenProfile::Rfc9068,
+            audiences: Vec::new(),
+            algorithms: AlgorithmSet::ALL,
+            max_lifetime: None,
+            clients: Vec::new(),
+        }
+    }
+}
+
+impl IssuerRules {
+    /// Rules for an issuer of tokens by RFC 9068.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how the issuer's tokens are written. Defaults to [`TokenProfile::Rfc9068`].
+    pub fn profile(mut self, profile: impl Into<TokenProfile>) -> Self {
+        self.profile = profile.into();
+        self
+    }
+
+    /// Expects this value in `aud`, in place of the resource's identifiers: for a server that names
+    /// resources in its own way. May be called several times.
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audiences.push(audience.into());
+        self
+    }
+
+    /// Accepts these algorithms alone, of those that the issuer's keys are for.
+    pub const fn algorithms(mut self, algorithms: AlgorithmSet) -> Self {
+        self.algorithms = algorithms;
+        self
+    }
+
+    /// Sets the greatest lifetime of a token: from `iat`, and from now.
+    pub const fn max_lifetime(mut self, most: Duration) -> Self {
+        self.max_lifetime = Some(most);
+        self
+    }
+
+    /// Says that this client of the issuer is this workload: its tokens may then be used beside the
+    /// workload's proof although they carry no `cnf`. May be called several times.
+    pub fn client_is(mut self, client_id: impl Into<String>, workload: WorkloadId) -> Self {
+        self.clients.push((client_id.into(), workload));
+        self
+    }
+
+    /// The profile of the issuer's tokens.
+    #[must_use]
+    pub const fn token_profile(&self) -> &TokenProfile {
+        &self.profile
+    }
+
+    /// The workloads that a client of the issuer was said to be.
+    pub fn workloads_of(&self, client_id: &str) -> impl Iterator<Item = &WorkloadId> {
+        let own = self.clients.iter().filter(move |(one, _)| one == client_id);
+        own.map(|(_, workload)| workload)
+    }
+
+    /// Whether the rules fit the issuer.
+    pub(crate) fn check(&self, issuer: &Issuer) -> Result<(), Error> {
+        let tenant = self.profile.jwt().and_then(|profile| profile.tenant());
+        let fits = |tenant: &str| {
+            let parts = issuer.as_str().split('/');
+            parts.skip(3).any(|part| part.eq_ignore_ascii_case(tenant))
+        };
+        if tenant.is_some_and(|tenant| !fits(tenant)) {
+            return Err(Error::Profile {
+                reason: "the issuer is not of the tenant that the profile is for",
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The same URL with or without the slash of its root, where it has no other path.
+pub(crate) fn root_slash_twin(url: &str) -> Option<String> {
+    let host = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"))?;
+    if host.is_empty() || host.contains(['?', '#']) {
+        return None;
+    }
+    match host.find('/') {
+        None => Some(format!("{url}/")),
+        Some(at) if at.saturating_add(1) == host.len() => url.strip_suffix('/').map(str::to_owned),
+        Some(_) => None,
+    }
+}

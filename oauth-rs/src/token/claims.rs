@@ -1,0 +1,86 @@
+//! The registered claims of an access token.
+
+use aims_jose::jwt::{Audience, NumericDate, present};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::Error;
+use crate::profile::Scopes;
+
+/// The registered claims, read once. Nothing of them is trusted before the signature was verified;
+/// `iss` chooses the key until then.
+#[derive(Deserialize)]
+pub(super) struct Claims {
+    #[serde(default, deserialize_with = "present")]
+    pub(super) iss: Option<String>,
+    #[serde(default, deserialize_with = "audiences")]
+    pub(super) aud: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) exp: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) nbf: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) iat: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) sub: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) client_id: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) jti: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) scope: Option<Scopes>,
+    /// Read under RFC 9068 alone; a profile of its own names the claims of rights itself.
+    #[serde(default, deserialize_with = "present")]
+    pub(super) roles: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) cnf: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) act: Option<Box<RawValue>>,
+}
+
+fn audiences<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let audience = Audience::deserialize(deserializer)?;
+    Ok(Some(audience.iter().map(str::to_owned).collect()))
+}
+
+/// One who acts for the subject (RFC 8693 §4.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Actor {
+    /// `sub` of the actor.
+    pub subject: String,
+    /// `iss` of the actor, where it has one.
+    pub issuer: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Act<'a> {
+    sub: String,
+    #[serde(default, deserialize_with = "present")]
+    iss: Option<String>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    act: Option<&'a RawValue>,
+}
+
+/// The deepest chain of actors that is read.
+const MAX_ACTORS: usize = 8;
+
+/// The chain, outermost first, bounded (T-117).
+pub(super) fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
+    let mut actors = Vec::new();
+    while let Some(raw) = next {
+        let malformed = || Error::Token(aims_jose::Error::Claim { claim: "act" });
+        if actors.len() >= MAX_ACTORS {
+            return Err(malformed());
+        }
+        // Serde alone would take an array for it.
+        let act: Act<'_> =
+            aims_jose::json::from_object(raw.get().as_bytes()).or(Err(malformed()))?;
+        actors.push(Actor {
+            subject: act.sub,
+            issuer: act.iss,
+        });
+        next = act.act;
+    }
+    Ok(actors)
+}

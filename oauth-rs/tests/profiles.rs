@@ -1,0 +1,729 @@
+//! Token profiles: what each preset accepts, and what none of them takes for an access token.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use aims_jose::alg::Algorithm;
+use aims_jose::key::SigningKey;
+use aims_oauth_rs::{
+    AccessToken, AccessTokenRules, IssuerRules, IssuerStore, JwtProfile, Marker, ProfileName,
+    TokenProfile,
+};
+use common::{NOW, at, code, key, laid_over, set, sign_raw};
+use serde_json::{Value, json};
+
+const API: &str = "https://api.example";
+const TENANT: &str = "11111111-2222-4333-8444-555555555555";
+
+/// One server, its profile, and its tokens as its vendor documents them.
+struct Server {
+    name: &'static str,
+    issuer: &'static str,
+    profile: TokenProfile,
+    typ: Option<&'static str>,
+    access: Value,
+    id_token: Value,
+    /// What the access token grants.
+    client: &'static str,
+    scopes: &'static str,
+    roles: &'static [&'static str],
+    /// The claim that tells an access token, and its value in an ID token.
+    marker: &'static [&'static str],
+    key: SigningKey,
+    store: IssuerStore,
+}
+
+impl Server {
+    fn code(&self, typ: Option<&str>, claims: &Value) -> &'static str {
+        code(self.verify(typ, claims))
+    }
+
+    fn verify(
+        &self,
+        typ: Option<&str>,
+        claims: &Value,
+    ) -> Result<AccessToken, aims_oauth_rs::Error> {
+        let header = match typ {
+            Some(typ) => json!({"alg": "ES256", "kid": "k", "typ": typ}),
+            None => json!({"alg": "ES256", "kid": "k"}),
+        };
+        let text = sign_raw(&header.to_string(), &claims.to_string(), &self.key);
+        let rules = AccessTokenRules::new(API);
+        AccessToken::verify(&text, &self.store.snapshot(), &rules, at(NOW))
+    }
+
+    /// The good token with these claims laid over.
+    fn with(&self, changes: Value) -> &'static str {
+        self.code(self.typ, &laid_over(self.access.clone(), &changes))
+    }
+
+    fn refuses(&self, changes: Value, expected: &str) {
+        let claims = changes.to_string();
+        assert_eq!(self.with(changes), expected, "{} {claims}", self.name);
+    }
+}
+
+/// The claims that every token of a server has.
+fn common_claims(issuer: &str) -> Value {
+    json!({"iss": issuer, "aud": API, "sub": "u-17", "exp": NOW + 300, "iat": NOW, "jti": "j-1"})
+}
+
+fn server(
+    name: &'static str,
+    issuer: &'static str,
+    profile: impl Into<TokenProfile>,
+    typ: Option<&'static str>,
+) -> Server {
+    let profile = profile.into();
+    let key = key(Algorithm::Es256, "k");
+    let store = IssuerStore::new();
+    set(&store, issuer, &[&key]);
+    let rules = IssuerRules::new().profile(profile.clone());
+    store.set_rules(&issuer.parse().unwrap(), rules).unwrap();
+    Server {
+        name,
+        issuer,
+        profile,
+        typ,
+        access: common_claims(issuer),
+        id_token: common_claims(issuer),
+        client: "agent-1",
+        scopes: "read",
+        roles: &["admin"],
+        marker: &[],
+        key,
+        store,
+    }
+}
+
+fn entra_v2() -> Server {
+    const ISSUER: &str =
+        "https://login.microsoftonline.com/11111111-2222-4333-8444-555555555555/v2.0";
+    let server = server(
+        "entra v2",
+        ISSUER,
+        JwtProfile::entra_v2(TENANT).unwrap(),
+        Some("JWT"),
+    );
+    let own = json!({
+        "tid": TENANT, "ver": "2.0", "oid": "o-1", "nbf": NOW, "name": "A", "uti": "x",
+        "preferred_username": "a@example.org", "roles": ["admin"], "jti": "-",
+    });
+    let access = json!({"azp": "agent-1", "azpacr": "1", "scp": "read", "rh": "0."});
+    Server {
+        access: laid_over(laid_over(common_claims(ISSUER), &own), &access),
+        id_token: laid_over(common_claims(ISSUER), &own),
+        marker: &["azpacr"],
+        ..server
+    }
+}
+
+fn entra_v1() -> Server {
+    const ISSUER: &str = "https://sts.windows.net/11111111-2222-4333-8444-555555555555/";
+    let server = server(
+        "entra v1",
+        ISSUER,
+        JwtProfile::entra_v1(TENANT).unwrap(),
+        Some("JWT"),
+    );
+    let own = json!({
+        "tid": TENANT, "ver": "1.0", "oid": "o-1", "nbf": NOW, "unique_name": "a", "jti": "-",
+        "roles": ["admin"], "amr": ["pwd"],
+    });
+    let access = json!({"appid": "agent-1", "appidacr": "0", "scp": "read"});
+    Server {
+        access: laid_over(laid_over(common_claims(ISSUER), &own), &access),
+        id_token: laid_over(common_claims(ISSUER), &own),
+        marker: &["appidacr"],
+        ..server
+    }
+}
+
+fn auth0() -> Server {
+    const ISSUER: &str = "https://tenant.eu.auth0.com/";
+    let server = server("auth0", ISSUER, JwtProfile::auth0(), Some("JWT"));
+    let access = json!({
+        "azp": "agent-1", "scope": "read", "permissions": ["admin"], "jti": "-",
+        "aud": [API, "https://tenant.eu.auth0.com/userinfo"],
+    });
+    let id_token = json!({"name": "A", "nickname": "a", "sid": "s", "jti": "-"});
+    Server {
+        access: laid_over(common_claims(ISSUER), &access),
+        id_token: laid_over(common_claims(ISSUER), &id_token),
+        marker: &["scope", "permissions"],
+        ..server
+    }
+}
+
+fn okta() -> Server {
+    const ISSUER: &str = "https://org.okta.com/oauth2/aus1";
+    let server = server("okta", ISSUER, JwtProfile::okta(), None);
+    let access = json!({
+        "ver": 1, "cid": "agent-1", "uid": "00u", "scp": ["read"], "auth_time": NOW,
+        "groups": ["admin"],
+    });
+    let id_token = json!({
+        "ver": 1, "name": "A", "amr": ["pwd"], "idp": "00o", "auth_time": NOW, "groups": ["admin"],
+    });
+    Server {
+        access: laid_over(common_claims(ISSUER), &access),
+        id_token: laid_over(common_claims(ISSUER), &id_token),
+        marker: &["cid"],
+        ..server
+    }
+}
+
+fn keycloak() -> Server {
+    const ISSUER: &str = "https://sso.example/realms/r";
+    let server = server("keycloak", ISSUER, JwtProfile::keycloak(API), Some("JWT"));
+    let own = json!({"azp": "agent-1", "sid": "s", "acr": "1", "auth_time": NOW});
+    let access = json!({
+        "typ": "Bearer", "scope": "read", "allowed-origins": ["*"],
+        "realm_access": {"roles": ["admin"]}, "resource_access": {"account": {"roles": ["own"]}},
+    });
+    let id_token = json!({"typ": "ID", "email_verified": true});
+    Server {
+        access: laid_over(laid_over(common_claims(ISSUER), &own), &access),
+        id_token: laid_over(laid_over(common_claims(ISSUER), &own), &id_token),
+        marker: &["typ"],
+        ..server
+    }
+}
+
+fn cognito() -> Server {
+    const ISSUER: &str = "https://cognito-idp.eu-west-9.amazonaws.com/eu-west-9_Abc";
+    let server = server(
+        "cognito",
+        ISSUER,
+        JwtProfile::cognito(["agent-1"]).unwrap(),
+        None,
+    );
+    let own = json!({
+        "origin_jti": "o", "event_id": "e", "auth_time": NOW, "cognito:groups": ["admin"],
+    });
+    let access = json!({
+        "aud": "-", "token_use": "access", "client_id": "agent-1", "scope": "read", "version": 2,
+        "username": "u",
+    });
+    let id_token = json!({"token_use": "id", "cognito:username": "u"});
+    Server {
+        access: laid_over(laid_over(common_claims(ISSUER), &own), &access),
+        id_token: laid_over(laid_over(common_claims(ISSUER), &own), &id_token),
+        marker: &["token_use"],
+        ..server
+    }
+}
+
+fn custom() -> Server {
+    const ISSUER: &str = "https://own.example";
+    let marker = Marker::claim_value("use", "access").unwrap();
+    let server = server("custom", ISSUER, JwtProfile::new(marker), Some("JWT"));
+    let access = json!({
+        "use": "access", "client_id": "agent-1", "scope": "read", "roles": "admin", "iat": "-",
+        "jti": "-",
+    });
+    Server {
+        access: laid_over(common_claims(ISSUER), &access),
+        id_token: laid_over(common_claims(ISSUER), &json!({"use": "id"})),
+        marker: &["use"],
+        ..server
+    }
+}
+
+fn servers() -> [Server; 7] {
+    [
+        entra_v2(),
+        entra_v1(),
+        auth0(),
+        okta(),
+        keycloak(),
+        cognito(),
+        custom(),
+    ]
+}
+
+/// One more, whose tokens follow the standard.
+fn by_the_standard() -> Server {
+    const ISSUER: &str = "https://as.example";
+    let server = server("rfc9068", ISSUER, TokenProfile::Rfc9068, Some("at+jwt"));
+    let access = json!({"client_id": "agent-1", "scope": "read", "roles": ["admin"]});
+    Server {
+        access: laid_over(common_claims(ISSUER), &access),
+        ..server
+    }
+}
+
+/// ATJ-01, ATJ-09: the access tokens of each server, in its own form.
+#[test]
+fn each_preset_accepts_its_access_tokens() {
+    for server in servers().into_iter().chain([by_the_standard()]) {
+        let token = server.verify(server.typ, &server.access);
+        let token = token.unwrap_or_else(|error| panic!("{}: {error}", server.name));
+        assert_eq!(token.profile(), server.profile.name(), "{}", server.name);
+        let found = (token.issuer(), token.subject(), token.client_id());
+        assert_eq!(
+            found,
+            (server.issuer, "u-17", server.client),
+            "{}",
+            server.name
+        );
+        assert_eq!(token.scopes().to_string(), server.scopes, "{}", server.name);
+        let roles: Vec<&str> = token.roles().iter().map(String::as_str).collect();
+        assert_eq!(roles, server.roles, "{}", server.name);
+        assert_eq!(token.audiences().is_empty(), server.name == "cognito");
+    }
+}
+
+/// The real forms that differ from the first: without a user, by DPoP, with the other type.
+#[test]
+fn each_preset_accepts_the_other_forms() {
+    let m2m = json!({"scope": "-", "permissions": "-", "gty": "client-credentials"});
+    assert_eq!(auth0().with(m2m), "ok");
+    assert_eq!(auth0().with(json!({"permissions": [], "scope": "-"})), "ok");
+    assert_eq!(keycloak().with(json!({"typ": "DPoP"})), "ok");
+    let api = json!({"resource_access": {API: {"roles": ["call"]}}, "realm_access": "-"});
+    let claims = laid_over(keycloak().access, &api);
+    let keycloak = keycloak();
+    let token = keycloak.verify(Some("JWT"), &claims).unwrap();
+    assert_eq!(token.roles().iter().collect::<Vec<_>>(), ["call"]);
+    assert_eq!(entra_v2().with(json!({"scp": "-", "azpacr": "2"})), "ok");
+    assert_eq!(okta().with(json!({"groups": "-", "scp": []})), "ok");
+}
+
+/// `typ` `at+jwt` is enough alone under every profile (RFC 9068 §2.1).
+#[test]
+fn at_jwt_is_a_marker_under_every_profile() {
+    for server in servers() {
+        let mut claims = server.access.clone();
+        for marker in server.marker {
+            claims.as_object_mut().unwrap().remove(*marker);
+        }
+        claims["client_id"] = json!("agent-1");
+        assert_eq!(
+            server.code(Some("at+jwt"), &claims),
+            "ok",
+            "{}",
+            server.name
+        );
+        let typ = Some("application/AT+JWT");
+        assert_eq!(server.code(typ, &claims), "ok", "{}", server.name);
+        let without = server.code(server.typ, &claims);
+        assert_eq!(without, "token.not_access_token", "{}", server.name);
+    }
+}
+
+/// ATJ-01: an ID token of the same user, client and audience, signed by the same key, is no access
+/// token: with and without `nonce`, for the API or for its client.
+#[test]
+fn no_profile_accepts_an_id_token() {
+    for server in servers() {
+        for changes in [
+            json!({}),
+            json!({"nonce": "n"}),
+            json!({"azp": "agent-1"}),
+            json!({"at_hash": "h"}),
+            json!({"aud": [API, "agent-1"], "azp": "agent-1"}),
+        ] {
+            let claims = laid_over(server.id_token.clone(), &changes);
+            for typ in [server.typ, Some("JWT")] {
+                let found = server.code(typ, &claims);
+                assert_eq!(found, "token.not_access_token", "{} {claims}", server.name);
+            }
+        }
+    }
+    let server = by_the_standard();
+    for typ in [Some("JWT"), None] {
+        assert_eq!(server.code(typ, &server.access), "token.typ");
+    }
+}
+
+/// Refresh tokens, logout tokens, security event tokens, WITs and WPTs, by header or by claims.
+#[test]
+fn no_profile_accepts_another_kind_of_token() {
+    for server in servers() {
+        for typ in [
+            "logout+jwt",
+            "secevent+jwt",
+            "wit+jwt",
+            "wpt+jwt",
+            "dpop+jwt",
+            "refresh+jwt",
+            "application/logout+jwt",
+            "JOSE",
+        ] {
+            let found = server.code(Some(typ), &server.access);
+            assert_eq!(found, "token.typ", "{} {typ}", server.name);
+        }
+        let events = json!({"http://schemas.openid.net/event/backchannel-logout": {}});
+        for changes in [
+            json!({"events": events}),
+            json!({"events": null}),
+            json!({"typ": "Refresh"}),
+            json!({"typ": "Offline"}),
+            json!({"typ": "ID"}),
+            json!({"typ": "Logout"}),
+            json!({"typ": "bearer"}),
+            json!({"typ": null}),
+            json!({"typ": ["Bearer"]}),
+            json!({"token_use": "id"}),
+            json!({"token_use": "refresh"}),
+            json!({"token_use": null}),
+            json!({"token_use": ["access"]}),
+            json!({"nonce": "n"}),
+            json!({"nonce": null}),
+            json!({"at_hash": "h"}),
+            json!({"c_hash": "h"}),
+            json!({"s_hash": "h"}),
+            json!({"s_hash": null}),
+        ] {
+            server.refuses(changes.clone(), "token.not_access_token");
+            // Nor with the type that is a marker alone.
+            let claims = laid_over(server.access.clone(), &changes);
+            let found = server.code(Some("at+jwt"), &claims);
+            assert_eq!(found, "token.not_access_token", "{} {claims}", server.name);
+        }
+    }
+    // A WIT and a WPT as they are, with the issuer's key.
+    for server in servers().into_iter().chain([by_the_standard()]) {
+        let cnf = json!({"jwk": {"kty": "EC"}});
+        let wit = json!({"sub": "spiffe://example.org/a", "exp": NOW + 300, "cnf": cnf});
+        let wpt = json!({"aud": API, "exp": NOW + 60, "jti": "j", "wth": "h"});
+        assert_eq!(
+            server.code(Some("wit+jwt"), &wit),
+            "token.typ",
+            "{}",
+            server.name
+        );
+        assert_eq!(
+            server.code(Some("wpt+jwt"), &wpt),
+            "token.typ",
+            "{}",
+            server.name
+        );
+    }
+}
+
+/// An `aud` that is the token's own client alone is that of an ID token, unless it was named.
+#[test]
+fn the_own_client_is_no_audience() {
+    for server in servers() {
+        let own = |aud: Value| {
+            let issuer = server.issuer.parse().unwrap();
+            let TokenProfile::Jwt(profile) = server.profile.clone() else {
+                unreachable!("a profile of its own");
+            };
+            let rules = IssuerRules::new().audience("agent-1");
+            server
+                .store
+                .set_rules(&issuer, rules.clone().profile(profile.clone()))
+                .unwrap();
+            let refused = server.with(json!({"aud": aud}));
+            let profile = profile.allow_own_client_as_audience();
+            server
+                .store
+                .set_rules(&issuer, rules.profile(profile))
+                .unwrap();
+            (refused, server.with(json!({"aud": aud})))
+        };
+        for aud in [
+            json!("agent-1"),
+            json!(["agent-1"]),
+            json!(["agent-1", "agent-1"]),
+        ] {
+            let expected = ("token.not_access_token", "ok");
+            assert_eq!(own(aud), expected, "{}", server.name);
+        }
+        assert_eq!(
+            own(json!(["agent-1", API])),
+            ("ok", "ok"),
+            "{}",
+            server.name
+        );
+    }
+}
+
+/// ATJ-04: the audience is checked under every profile; where the server writes none, the client.
+#[test]
+fn the_audience_is_checked_under_every_profile() {
+    for server in servers() {
+        for aud in [
+            json!("https://other.example"),
+            json!("https://api.example/"),
+            json!(""),
+        ] {
+            server.refuses(json!({"aud": aud}), "token.audience");
+        }
+        server.refuses(json!({"aud": null}), "token.claim");
+        server.refuses(json!({"aud": []}), "token.claim");
+        if server.name != "cognito" {
+            server.refuses(json!({"aud": "-"}), "token.claim");
+        }
+    }
+    let cognito = cognito();
+    cognito.refuses(json!({"client_id": "other"}), "token.audience");
+    assert_eq!(cognito.with(json!({"aud": API})), "ok");
+    cognito.refuses(json!({"aud": API, "client_id": "other"}), "token.audience");
+    assert_eq!(code(JwtProfile::cognito::<String>([])), "token.profile");
+    assert_eq!(code(JwtProfile::cognito([""])), "token.profile");
+}
+
+/// Tokens of Entra ID are of one tenant and one version.
+#[test]
+fn entra_is_one_tenant() {
+    for tenant in [
+        "common",
+        "organizations",
+        "consumers",
+        "{tenantid}",
+        "contoso.onmicrosoft.com",
+        "",
+        "11111111-2222-4333-8444-55555555555",
+        "11111111-2222-4333-8444-5555555555555",
+        "11111111-2222-4333-8444-55555555555g",
+        "11111111-2222-4333-8444-555555555555-",
+    ] {
+        assert_eq!(
+            code(JwtProfile::entra_v2(tenant)),
+            "token.profile",
+            "{tenant}"
+        );
+        assert_eq!(
+            code(JwtProfile::entra_v1(tenant)),
+            "token.profile",
+            "{tenant}"
+        );
+    }
+    let other = "99999999-2222-4333-8444-555555555555";
+    for server in [entra_v2(), entra_v1()] {
+        server.refuses(json!({"tid": other}), "token.claim");
+        server.refuses(json!({"tid": "-"}), "token.claim");
+        server.refuses(json!({"tid": null}), "token.claim");
+        server.refuses(json!({"ver": "3.0"}), "token.claim");
+        server.refuses(json!({"ver": "-"}), "token.claim");
+        server.refuses(json!({"iat": "-"}), "token.claim");
+    }
+    entra_v2().refuses(json!({"ver": "1.0"}), "token.claim");
+    entra_v1().refuses(json!({"ver": "2.0"}), "token.claim");
+    // The issuer is of the tenant too.
+    let store = IssuerStore::new();
+    let rules = || IssuerRules::new().profile(JwtProfile::entra_v2(TENANT).unwrap());
+    let set = |issuer: String| code(store.set_rules(&issuer.parse().unwrap(), rules()));
+    let of = |tenant: &str| format!("https://login.microsoftonline.com/{tenant}/v2.0");
+    assert_eq!(set(of(other)), "token.profile");
+    assert_eq!(set(of("common")), "token.profile");
+    assert_eq!(
+        set("https://login.microsoftonline.com".to_owned()),
+        "token.profile"
+    );
+    assert_eq!(set(of(TENANT)), "ok");
+}
+
+/// Scopes and rights are two sets: a role with the name of a scope grants no scope, and the other
+/// way round.
+#[test]
+fn scopes_and_roles_are_apart() {
+    for (server, scope, role) in [
+        (entra_v2(), "scp", "roles"),
+        (auth0(), "scope", "permissions"),
+        (okta(), "scp", "groups"),
+        (cognito(), "scope", "cognito:groups"),
+        (custom(), "scope", "roles"),
+        (by_the_standard(), "scope", "roles"),
+    ] {
+        let only_role = json!({scope: "-", role: ["write"]});
+        let token = server.verify(server.typ, &laid_over(server.access.clone(), &only_role));
+        let token = token.unwrap();
+        assert!(
+            token.scopes().is_empty() && token.roles().contains("write"),
+            "{}",
+            server.name
+        );
+        let only_scope = json!({scope: "write", role: "-"});
+        let token = server.verify(server.typ, &laid_over(server.access.clone(), &only_scope));
+        let token = token.unwrap();
+        assert!(
+            token.roles().is_empty() && token.scopes().contains("write"),
+            "{}",
+            server.name
+        );
+        // A blank is in the name of a role, and between scopes.
+        let blank = json!({scope: "a b", role: ["a b"]});
+        let token = server.verify(server.typ, &laid_over(server.access.clone(), &blank));
+        let token = token.unwrap();
+        let roles: Vec<&str> = token.roles().iter().map(String::as_str).collect();
+        assert_eq!(
+            (token.scopes().len(), roles),
+            (2, vec!["a b"]),
+            "{}",
+            server.name
+        );
+        for malformed in [
+            json!(1),
+            json!(null),
+            json!({}),
+            json!(["a b"]),
+            json!([1]),
+            json!(""),
+        ] {
+            server.refuses(json!({scope: malformed}), "token.claim");
+        }
+        for malformed in [json!(1), json!(null), json!({}), json!([1]), json!([["a"]])] {
+            server.refuses(json!({role: malformed}), "token.claim");
+        }
+    }
+}
+
+/// The client is named once, or several times alike.
+#[test]
+fn the_client_is_one() {
+    for (server, claim) in [
+        (entra_v2(), "azp"),
+        (entra_v1(), "appid"),
+        (auth0(), "azp"),
+        (keycloak(), "azp"),
+        (cognito(), "client_id"),
+        (custom(), "client_id"),
+    ] {
+        for malformed in [
+            json!("-"),
+            json!(""),
+            json!(null),
+            json!(1),
+            json!(["agent-1"]),
+        ] {
+            server.refuses(json!({claim: malformed}), "token.claim");
+        }
+        if claim != "client_id" {
+            assert_eq!(server.with(json!({"client_id": "agent-1"})), "ok");
+            server.refuses(json!({"client_id": "agent-2"}), "token.claim");
+        }
+    }
+}
+
+/// What profiles require beside, and the claims of the standard.
+#[test]
+fn other_claims_are_checked_under_every_profile() {
+    for server in servers() {
+        for claim in ["iss", "sub", "exp"] {
+            server.refuses(json!({claim: "-"}), "token.claim");
+        }
+        for claim in ["iss", "sub", "exp", "iat", "nbf", "jti"] {
+            for malformed in [json!(null), json!({}), json!([])] {
+                server.refuses(json!({claim: malformed}), "token.claim");
+            }
+        }
+        server.refuses(json!({"sub": ""}), "token.claim");
+        server.refuses(json!({"jti": ""}), "token.claim");
+        server.refuses(
+            json!({"exp": NOW - 300, "iat": NOW - 900, "nbf": NOW - 900}),
+            "token.expired",
+        );
+        server.refuses(
+            json!({"iat": NOW + 31, "nbf": NOW + 31}),
+            "token.not_yet_valid",
+        );
+        server.refuses(json!({"cnf": {}}), "token.confirmation");
+        server.refuses(json!({"act": {}}), "token.claim");
+        let other = json!({"iss": "https://other.example"});
+        server.refuses(other, "token.unknown_issuer");
+    }
+    for server in [okta(), keycloak(), cognito()] {
+        server.refuses(json!({"jti": "-"}), "token.claim");
+        server.refuses(json!({"iat": "-"}), "token.claim");
+    }
+    assert_eq!(custom().with(json!({"iat": NOW, "jti": "a"})), "ok");
+}
+
+/// The settings of a profile of one's own.
+#[test]
+fn a_profile_of_ones_own_is_set() {
+    let server = custom();
+    let issuer = server.issuer.parse().unwrap();
+    let marker = || Marker::claim_value("use", "access").unwrap();
+    let try_with = |profile: JwtProfile, typ: Option<&str>, changes: Value| {
+        let rules = IssuerRules::new().profile(profile);
+        server.store.set_rules(&issuer, rules).unwrap();
+        server.code(typ, &laid_over(server.access.clone(), &changes))
+    };
+    let own = || JwtProfile::new(marker());
+    assert_eq!(own().name(), ProfileName::Jwt);
+    assert_eq!(try_with(own(), None, json!({})), "ok");
+    assert_eq!(try_with(own(), Some("x+jwt"), json!({})), "token.typ");
+    let typed = || own().header_types(["X+jwt"]).unwrap();
+    assert_eq!(
+        try_with(typed(), Some("application/x+jwt"), json!({})),
+        "ok"
+    );
+    assert_eq!(try_with(typed(), Some("JWT"), json!({})), "token.typ");
+    assert_eq!(try_with(typed(), None, json!({})), "token.typ");
+    let without = json!({"use": "-"});
+    let refused = try_with(typed(), Some("x+jwt"), without.clone());
+    assert_eq!(refused, "token.not_access_token");
+    let by_type = own().or_marker(Marker::typ("x+jwt").unwrap());
+    assert_eq!(try_with(by_type, Some("X+JWT"), without.clone()), "ok");
+    let refused = try_with(own(), None, json!({"use": "id"}));
+    assert_eq!(refused, "token.not_access_token");
+    for typ in ["logout+jwt", "wit+jwt", "application/secevent+jwt"] {
+        assert_eq!(code(own().header_types([typ])), "token.profile", "{typ}");
+    }
+    assert_eq!(
+        try_with(own().require_jwt_id(), None, json!({})),
+        "token.claim"
+    );
+    assert_eq!(
+        try_with(own().require_jwt_id(), None, json!({"jti": "a"})),
+        "ok"
+    );
+    assert_eq!(
+        try_with(own().require_issued_at(), None, json!({})),
+        "token.claim"
+    );
+    assert_eq!(
+        try_with(own().require_issued_at(), None, json!({"iat": NOW})),
+        "ok"
+    );
+    let nonce = json!({"nonce": "n"});
+    assert_eq!(try_with(own().allow_nonce(), None, nonce), "ok");
+    let elsewhere = own()
+        .client_in(["by"])
+        .scopes_in(["may"])
+        .roles_in(["x", "y"]);
+    let claims = json!({"by": "c", "client_id": "-", "may": "s", "x": {"y": ["r"]}});
+    assert_eq!(try_with(elsewhere, None, claims.clone()), "ok");
+    let token = server
+        .verify(None, &laid_over(server.access.clone(), &claims))
+        .unwrap();
+    let roles: Vec<&str> = token.roles().iter().map(String::as_str).collect();
+    assert_eq!((token.client_id(), roles), ("c", vec!["r"]));
+    assert_eq!(token.scopes().to_string(), "s");
+}
+
+/// What is wrong is told with what was expected and what was found.
+#[test]
+fn refusals_say_what_to_do() {
+    let standard = by_the_standard();
+    let told = standard.verify(Some("JWT"), &standard.access).unwrap_err();
+    let text = told.to_string();
+    assert!(
+        text.contains(r#"unexpected `typ` "JWT", expected "at+jwt""#),
+        "{text}"
+    );
+    assert!(text.contains("TokenProfile::Jwt"), "{text}");
+    let okta = okta();
+    let told = okta.verify(None, &okta.id_token).unwrap_err().to_string();
+    assert!(told.contains("claim `cid`"), "{told}");
+    let other = laid_over(
+        okta.access.clone(),
+        &json!({"aud": "https://x.example/\u{202e}"}),
+    );
+    let told = okta.verify(None, &other).unwrap_err().to_string();
+    assert!(
+        told.contains("https://x.example/") && told.contains(API),
+        "{told}"
+    );
+    assert!(!told.contains('\u{202e}'), "{told}");
+    let long = laid_over(okta.access.clone(), &json!({"aud": "x".repeat(4_000)}));
+    let told = okta.verify(None, &long).unwrap_err().to_string();
+    assert!(told.len() < 400, "{told}");
+}

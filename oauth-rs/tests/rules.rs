@@ -1,0 +1,336 @@
+//! The rules of one issuer, and those of the resource.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use aims_jose::alg::{Algorithm, AlgorithmSet};
+use aims_oauth_rs::{
+    AccessToken, AccessTokenRules, IssuerRules, IssuerStore, JwtProfile, TokenCache,
+};
+use common::{ISSUER, NOW, RESOURCE, World, at, claims, code, key, laid_over, set, sign, sign_raw};
+use serde_json::json;
+
+const OTHER: &str = "https://other.example";
+
+fn set_rules(world: &World, issuer: &str, rules: IssuerRules) -> &'static str {
+    code(world.issuers.set_rules(&issuer.parse().unwrap(), rules))
+}
+
+/// Each of several issuers is judged by its own rules; one without follows RFC 9068.
+#[test]
+fn rules_are_of_one_issuer() {
+    let world = World::new();
+    let other = key(Algorithm::Es256, "other");
+    set(&world.issuers, OTHER, &[&other]);
+    let rules = IssuerRules::new().profile(JwtProfile::auth0());
+    assert_eq!(set_rules(&world, OTHER, rules), "ok");
+    let plain = laid_over(
+        claims(),
+        &json!({"iss": OTHER, "azp": "c", "client_id": "-", "jti": "-"}),
+    );
+    assert_eq!(world.code(&sign("JWT", &other, &plain)), "ok");
+    // The first issuer does not get the second one's profile, nor its keys.
+    assert_eq!(world.code(&sign("JWT", &world.key, &claims())), "token.typ");
+    let forged = laid_over(claims(), &json!({"iss": OTHER}));
+    assert_eq!(
+        world.code(&sign("JWT", &world.key, &forged)),
+        "token.unknown_key"
+    );
+    assert_eq!(world.code(&world.token()), "ok");
+}
+
+/// An issuer that names the resource in its own way; the resource's own identifiers are then not
+/// those of its tokens.
+#[test]
+fn an_issuer_has_its_own_audiences() {
+    let world = World::new();
+    let guid = "0b0f3a1c-1111-4222-8333-444444444444";
+    let rules = IssuerRules::new().audience(guid).audience("api://tool");
+    assert_eq!(set_rules(&world, ISSUER, rules), "ok");
+    for (aud, expected) in [
+        (guid, "ok"),
+        ("api://tool", "ok"),
+        (RESOURCE, "token.audience"),
+        ("api://tool/", "token.audience"),
+    ] {
+        assert_eq!(world.code_of(&json!({"aud": aud})), expected, "{aud}");
+    }
+}
+
+/// ATJ-05: an issuer's rules narrow the algorithms of its keys and never widen those of the
+/// resource.
+#[test]
+fn an_issuer_has_its_own_algorithms() {
+    let mut world = World::new();
+    let edwards = key(Algorithm::Ed25519, "edwards");
+    set(&world.issuers, ISSUER, &[&world.key, &edwards]);
+    let by_edwards = sign("at+jwt", &edwards, &claims());
+    let only = AlgorithmSet::of(&[Algorithm::Ed25519]);
+    assert_eq!(
+        set_rules(&world, ISSUER, IssuerRules::new().algorithms(only)),
+        "ok"
+    );
+    assert_eq!(world.code(&world.token()), "token.algorithm");
+    assert_eq!(world.code(&by_edwards), "ok");
+    let none_fits = AlgorithmSet::of(&[Algorithm::Es256]);
+    world.rules = AccessTokenRules::new(RESOURCE).with_algorithms(none_fits);
+    assert_eq!(world.code(&by_edwards), "token.algorithm");
+}
+
+/// The greatest lifetime counts from `iat` and from now.
+#[test]
+fn a_lifetime_is_bounded() {
+    let world = World::new();
+    let most = Duration::from_secs(300);
+    assert_eq!(
+        set_rules(&world, ISSUER, IssuerRules::new().max_lifetime(most)),
+        "ok"
+    );
+    assert_eq!(world.code(&world.token()), "ok");
+    assert_eq!(world.code_of(&json!({"exp": NOW + 301})), "token.lifetime");
+    let early = json!({"iat": NOW - 200, "exp": NOW + 101});
+    assert_eq!(world.code_of(&early), "token.lifetime");
+}
+
+/// A client is the workload that the rules name, or the one that its identifier is.
+#[test]
+fn a_client_is_a_workload_by_name_alone() {
+    let world = World::new();
+    let workload = |name: &str| {
+        let id = format!("spiffe://example.org/{name}");
+        aims_wimse_id::WorkloadId::parse(&id).unwrap()
+    };
+    let rules = IssuerRules::new().client_is("s6BhdRkqt3", workload("agent"));
+    assert_eq!(rules.workloads_of("s6BhdRkqt3").count(), 1);
+    let token = world.verify(&world.token(), NOW).unwrap();
+    assert!(!token.issued_to(&workload("agent")) && token.workloads().count() == 0);
+    assert_eq!(set_rules(&world, ISSUER, rules), "ok");
+    let token = world.verify(&world.token(), NOW).unwrap();
+    assert!(token.issued_to(&workload("agent")) && !token.issued_to(&workload("other")));
+    for client in ["S6BhdRkqt3", "s6BhdRkqt3 ", "other"] {
+        let text = world.token_with(&json!({"client_id": client}));
+        let token = world.verify(&text, NOW).unwrap();
+        assert!(!token.issued_to(&workload("agent")), "{client}");
+    }
+    let text = world.token_with(&json!({"client_id": "spiffe://example.org/own"}));
+    let token = world.verify(&text, NOW).unwrap();
+    assert!(token.issued_to(&workload("own")) && !token.issued_to(&workload("agent")));
+    // The same client of another issuer is nobody.
+    let other = key(Algorithm::Es256, "other");
+    set(&world.issuers, OTHER, &[&other]);
+    let text = sign(
+        "at+jwt",
+        &other,
+        &laid_over(claims(), &json!({"iss": OTHER})),
+    );
+    assert!(
+        !world
+            .verify(&text, NOW)
+            .unwrap()
+            .issued_to(&workload("agent"))
+    );
+}
+
+/// T-038: what was verified by other rules is judged again.
+#[test]
+fn new_rules_end_cached_tokens() {
+    let world = World::new();
+    let cache = TokenCache::new(10, AccessTokenRules::new(RESOURCE));
+    let text = world.token();
+    let try_it = || code(cache.verify(&text, &world.issuers, at(NOW)));
+    assert_eq!(try_it(), "ok");
+    let only = AlgorithmSet::of(&[Algorithm::Ed25519]);
+    set_rules(&world, ISSUER, IssuerRules::new().algorithms(only));
+    assert_eq!(try_it(), "token.algorithm");
+    set_rules(&world, ISSUER, IssuerRules::new().audience("api://tool"));
+    assert_eq!(try_it(), "token.audience");
+    set_rules(&world, ISSUER, IssuerRules::new());
+    assert_eq!(try_it(), "ok");
+    // New keys leave the rules as they are.
+    set(&world.issuers, ISSUER, &[&world.key]);
+    assert_eq!(try_it(), "ok");
+    // Removed and configured again, an issuer has the rules of RFC 9068.
+    set_rules(&world, ISSUER, IssuerRules::new().audience("api://tool"));
+    assert!(world.issuers.remove(&ISSUER.parse().unwrap()));
+    set(&world.issuers, ISSUER, &[&world.key]);
+    assert_eq!(try_it(), "ok");
+}
+
+/// One server in two spellings is found; nothing else is folded.
+#[test]
+fn issuers_that_differ_in_the_root_slash_are_found() {
+    let found = |issuers: &[&str]| {
+        let store = IssuerStore::new();
+        for issuer in issuers {
+            store.name(&issuer.parse().unwrap());
+        }
+        let snapshot = store.snapshot();
+        snapshot
+            .root_slash_twins()
+            .map(|(bare, slash)| (bare.to_owned(), slash.to_owned()))
+    };
+    let twins = (
+        "https://as.example".to_owned(),
+        "https://as.example/".to_owned(),
+    );
+    assert_eq!(
+        found(&["https://as.example/", "https://as.example"]),
+        Some(twins)
+    );
+    assert_eq!(
+        found(&["https://as.example", "https://other.example/"]),
+        None
+    );
+    assert_eq!(
+        found(&["https://as.example/a", "https://as.example/a/"]),
+        None
+    );
+    assert_eq!(
+        found(&["https://as.example", "https://as.example:8443/"]),
+        None
+    );
+    // Tokens are compared byte by byte all the same.
+    let world = World::new();
+    assert_eq!(
+        world.code_of(&json!({"iss": format!("{ISSUER}/")})),
+        "token.unknown_issuer"
+    );
+}
+
+/// A resource without a path is one with and without its root slash, and nothing else is folded.
+#[test]
+fn a_resource_without_a_path_has_two_spellings() {
+    let mut world = World::new();
+    for url in ["https://tools.example", "https://tools.example/"] {
+        world.rules = AccessTokenRules::for_url(url);
+        for (aud, expected) in [
+            ("https://tools.example", "ok"),
+            ("https://tools.example/", "ok"),
+            ("https://tools.example//", "token.audience"),
+            ("https://TOOLS.example", "token.audience"),
+            ("https://tools.example:443", "token.audience"),
+            ("http://tools.example", "token.audience"),
+            ("https://tools.example/mcp", "token.audience"),
+        ] {
+            assert_eq!(world.code_of(&json!({"aud": aud})), expected, "{url} {aud}");
+        }
+        world.rules = AccessTokenRules::new(url);
+        let other = url
+            .strip_suffix('/')
+            .map_or_else(|| format!("{url}/"), str::to_owned);
+        assert_eq!(world.code_of(&json!({"aud": other})), "token.audience");
+    }
+    world.rules = AccessTokenRules::for_url(RESOURCE);
+    assert_eq!(world.code_of(&json!({"aud": RESOURCE})), "ok");
+    assert_eq!(
+        world.code_of(&json!({"aud": format!("{RESOURCE}/")})),
+        "token.audience"
+    );
+    for url in [
+        "https://tools.example?a",
+        "https://tools.example/?a",
+        "urn:tool",
+        "https://",
+    ] {
+        world.rules = AccessTokenRules::for_url(url);
+        assert_eq!(world.code_of(&json!({"aud": url})), "ok", "{url}");
+        assert_eq!(
+            world.code_of(&json!({"aud": format!("{url}/")})),
+            "token.audience",
+            "{url}"
+        );
+    }
+}
+
+/// RFC 7515 §4.1.2 to §4.1.8: references to keys are ignored under every profile, so that they
+/// choose no key; `jwk`, which is a key, is refused.
+#[test]
+fn references_to_keys_are_ignored() {
+    let world = World::new();
+    let thief = key(Algorithm::Es256, "as");
+    let jwk: serde_json::Value = serde_json::from_str(&thief.public_jwk().to_json()).unwrap();
+    let with =
+        |typ: &str, name: &str, value: &serde_json::Value, by: &aims_jose::key::SigningKey| {
+            let mut header = json!({"alg": "ES256", "typ": typ, "kid": "as"});
+            header[name] = value.clone();
+            world.code(&sign_raw(&header.to_string(), &claims().to_string(), by))
+        };
+    for (rules, typ) in [
+        (IssuerRules::new(), "at+jwt"),
+        (IssuerRules::new().profile(JwtProfile::auth0()), "JWT"),
+    ] {
+        set_rules(&world, ISSUER, rules);
+        for (name, value) in [
+            ("jku", json!("https://thief.example/jwks")),
+            ("x5u", json!("https://thief.example/cert")),
+            ("x5c", json!(["MIIB"])),
+            ("x5t", json!("dGhpZWY")),
+            ("x5t#S256", json!("dGhpZWY")),
+        ] {
+            assert_eq!(with(typ, name, &value, &world.key), "ok", "{name}");
+            // The key of the thief, to whom they lead, signs nothing.
+            assert_eq!(with(typ, name, &value, &thief), "token.signature", "{name}");
+        }
+        for value in [jwk.clone(), json!(null)] {
+            assert_eq!(with(typ, "jwk", &value, &world.key), "jws.key_in_header");
+        }
+        assert_eq!(with(typ, "jwk", &jwk, &thief), "jws.key_in_header");
+        assert_eq!(with(typ, "crit", &json!(["exp"]), &world.key), "jws.crit");
+    }
+}
+
+/// Blanks that RFC 8259 allows are read, a byte order mark is not.
+#[test]
+fn blanks_are_read() {
+    let world = World::new();
+    let header = "\n {\"alg\":\"ES256\", \"typ\":\"at+jwt\",\t\"kid\":\"as\"} \r\n";
+    let payload = format!(" \t\r\n{} \n", claims());
+    assert_eq!(world.code(&sign_raw(header, &payload, &world.key)), "ok");
+    let marked = format!("\u{feff}{}", claims());
+    let refused = world.code(&sign_raw(header, &marked, &world.key));
+    assert_eq!(refused, "jws.not_an_object");
+}
+
+/// A claim that is `null` is one of the wrong type, and is named.
+#[test]
+fn a_claim_of_the_wrong_type_is_named() {
+    let world = World::new();
+    for claim in [
+        "iss",
+        "aud",
+        "exp",
+        "iat",
+        "nbf",
+        "sub",
+        "client_id",
+        "jti",
+        "scope",
+        "roles",
+    ] {
+        for value in [json!(null), json!({}), json!(true)] {
+            let text = world.token_with(&json!({claim: value}));
+            let refused = world.verify(&text, NOW).unwrap_err();
+            assert_eq!(refused.code(), "token.claim", "{claim} {value}");
+            let told = aims_jose::Chain(&refused).to_string();
+            assert!(told.contains(&format!("`{claim}`")), "{told}");
+        }
+    }
+}
+
+/// The length is bounded by the resource's rules alone.
+#[test]
+fn long_tokens_need_a_greater_limit() {
+    let mut world = World::new();
+    let groups: Vec<String> = (0..300).map(|it| format!("{it:036}")).collect();
+    let text = world.token_with(&json!({"groups": groups}));
+    assert!(text.len() > 8 * 1024);
+    assert_eq!(world.code(&text), "token.too_long");
+    world.rules = AccessTokenRules::new(RESOURCE).with_max_len(32 * 1024);
+    assert_eq!(world.rules.max_len(), 32 * 1024);
+    assert_eq!(world.code(&text), "ok");
+    let snapshot = world.issuers.snapshot();
+    assert!(AccessToken::verify(&text, &snapshot, &world.rules, at(NOW)).is_ok());
+}
