@@ -155,7 +155,7 @@ pub(crate) fn key_set(failure: Failure, document: &[u8]) -> Failure {
     if is_pem(document) {
         return failure.with("this is PEM, and a set of keys is wanted: of private keys, `aims key set --pem-alg` makes it");
     }
-    if Jwk::parse(document.trim_ascii()).is_err() {
+    if Jwk::parse_published(document).is_err() {
         return failure;
     }
     failure.with("this is one key, and a set of keys is wanted: `aims key set` makes it")

@@ -143,10 +143,11 @@ pub(crate) fn document(path: &Path, inputs: &mut Inputs) -> Result<Zeroizing<Vec
     Ok(document)
 }
 
-/// The public key of a JWK, private or public.
+/// The public key of a JWK, private or public, in the exact form of the standards.
 pub(crate) fn public(path: &Path, inputs: &mut Inputs) -> Result<Jwk, Failure> {
     let text = inputs.bytes(path)?;
-    of_jwk(&text).map_err(|failure| hint::no_pem(failure, &text).of(path))
+    let key = public_or_private(&text, Jwk::parse(&text));
+    key.map_err(|failure| hint::no_pem(failure, &text).of(path))
 }
 
 /// The same, or that of a private key in PEM of this algorithm.
@@ -162,8 +163,15 @@ fn parsed(text: &[u8], pem: Option<Algorithm>) -> Result<Jwk, Failure> {
     }
 }
 
+/// The public key of a JWK to inspect: a public one may be spelled as servers publish it.
 fn of_jwk(text: &[u8]) -> Result<Jwk, Failure> {
-    match Jwk::parse(text) {
+    let jwk = public_or_private(text, Jwk::parse_published(text))?;
+    jwk.check_point(AWS_LC)?;
+    Ok(jwk)
+}
+
+fn public_or_private(text: &[u8], parsed: Result<Jwk, aims_jose::Error>) -> Result<Jwk, Failure> {
+    match parsed {
         Err(aims_jose::Error::JwkPrivate) => {
             let key = SigningKey::from_jwk(text, AWS_LC)?;
             Ok(key.public_jwk().clone())

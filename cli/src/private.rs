@@ -9,13 +9,30 @@ use serde::{Deserialize, Deserializer};
 /// (draft-ietf-cose-dilithium).
 const MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"];
 
-/// Whether an object in this JSON, however deep, has a `kty` and a private member. No value is
-/// kept.
-pub(crate) fn is_in(json: &[u8]) -> bool {
-    serde_json::from_slice(json).is_ok_and(|Found(found)| found)
+/// Whether an object in this document, however deep, has a `kty` and a private member with a value.
+/// `null`, `""`, `[]` and `{}` are no values. Nothing is kept.
+pub(crate) fn is_in(document: &[u8]) -> bool {
+    let json = aims_jose::json::document(document).unwrap_or(document);
+    serde_json::from_slice(json).is_ok_and(|found: Found| found.private_key)
 }
 
-struct Found(bool);
+/// What a JSON value holds.
+#[derive(Clone, Copy)]
+struct Found {
+    private_key: bool,
+    empty: bool,
+}
+
+impl Found {
+    const EMPTY: Self = Self {
+        private_key: false,
+        empty: true,
+    };
+    const VALUE: Self = Self {
+        private_key: false,
+        empty: false,
+    };
+}
 
 impl<'de> Deserialize<'de> for Found {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -33,45 +50,55 @@ impl<'de> Visitor<'de> for Look {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
-        let (mut found, mut is_key, mut is_private) = (false, false, false);
+        let (mut found, mut is_key, mut is_private, mut empty) = (false, false, false, true);
         while let Some(name) = map.next_key::<String>()? {
+            let value = map.next_value::<Found>()?;
+            empty = false;
             is_key |= name == "kty";
-            is_private |= MEMBERS.contains(&name.as_str());
-            found |= map.next_value::<Found>()?.0;
+            is_private |= MEMBERS.contains(&name.as_str()) && !value.empty;
+            found |= value.private_key;
         }
-        Ok(Found(found || (is_key && is_private)))
+        Ok(Found {
+            private_key: found || (is_key && is_private),
+            empty,
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Found, A::Error> {
-        let mut found = false;
-        while let Some(Found(one)) = seq.next_element()? {
-            found |= one;
+        let mut found = Found::EMPTY;
+        while let Some(one) = seq.next_element::<Found>()? {
+            found.private_key |= one.private_key;
+            found.empty = false;
         }
-        Ok(Found(found))
+        Ok(found)
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<Found, E> {
-        Ok(Found(false))
+        Ok(Found::VALUE)
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Found, E> {
-        Ok(Found(false))
+        Ok(Found::VALUE)
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<Found, E> {
-        Ok(Found(false))
+        Ok(Found::VALUE)
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Found, E> {
-        Ok(Found(false))
+        Ok(Found::VALUE)
     }
 
-    fn visit_str<E>(self, _: &str) -> Result<Found, E> {
-        Ok(Found(false))
+    fn visit_str<E>(self, text: &str) -> Result<Found, E> {
+        Ok(if text.is_empty() {
+            Found::EMPTY
+        } else {
+            Found::VALUE
+        })
     }
 
     fn visit_unit<E>(self) -> Result<Found, E> {
-        Ok(Found(false))
+        Ok(Found::EMPTY)
     }
 }
 
@@ -79,7 +106,7 @@ impl<'de> Visitor<'de> for Look {
 mod tests {
     use super::*;
 
-    /// T-019: by any private member, at any depth, in any order, also where a member stands twice.
+    /// T-019: by any private member with a value, at any depth, in any order, also where a member stands twice.
     #[test]
     fn private_keys_are_found_wherever_they_are() {
         for member in MEMBERS {
@@ -87,13 +114,16 @@ mod tests {
             let escaped: String = member.bytes().map(escape).collect();
             for key in [
                 format!(r#"{{"kty":"AKP","{member}":"x"}}"#),
-                format!(r#"{{"{member}":null,"kty":"AKP"}}"#),
-                format!(r#"{{"kty":"AKP","{member}":{{}},"{member}":""}}"#),
-                format!(r#"{{"kty":"AKP","{escaped}":""}}"#),
+                format!(r#"{{"{member}":[1],"kty":"AKP"}}"#),
+                format!(r#"{{"{member}":0,"kty":"AKP"}}"#),
+                format!(r#"{{"kty":"AKP","{member}":{{"a":null}},"{member}":""}}"#),
+                format!(r#"{{"kty":"AKP","{member}":"","{member}":" "}}"#),
+                format!(r#"{{"kty":"AKP","{escaped}":"x"}}"#),
             ] {
                 for document in [
                     key.clone(),
                     format!("\n {key} \n"),
+                    format!("\u{feff}\n{key}"),
                     format!(r#"{{"keys":[{{"kty":"EC"}},{key}]}}"#),
                     format!(r#"{{"keys":[],"old":{{"x":[[1,-1,0.5,true,null,"s",{key}]]}}}}"#),
                     format!(r#"{{"keys":[{key}],"keys":[]}}"#),
@@ -111,6 +141,8 @@ mod tests {
             r#"{"d":"x","keys":[{"kty":"EC","x":""}]}"#,
             r#"{"kty":"EC","of":{"d":"x"}}"#,
             r#"{"kty":"EC","d":"x""#,
+            r#"{"kty":"RSA","d":null,"p":"","q":[],"oth":{},"dp": [ ] }"#,
+            r#"{"keys":[{"d":null,"kty":"RSA"},{"kty":"EC","d":""}]}"#,
         ] {
             assert!(!is_in(document.as_bytes()), "{document}");
         }

@@ -51,10 +51,13 @@ pub(crate) fn pairs(
 /// Whether the document says that it is a SPIFFE bundle: by a `spiffe_sequence`, or a key for
 /// WIT-SVIDs.
 fn is_spiffe_bundle(document: &[u8]) -> bool {
-    let Ok(document) = serde_json::from_slice::<Value>(document) else {
+    let Ok(document) = aims_jose::json::from_document::<Value>(document) else {
         return false;
     };
     let keys = document.get("keys").and_then(Value::as_array);
     let of_wit = |key: &Value| key.get("use").is_some_and(|used| used == "wit-svid");
-    document.get("spiffe_sequence").is_some() || keys.is_some_and(|keys| keys.iter().any(of_wit))
+    document
+        .get("spiffe_sequence")
+        .is_some_and(|it| !it.is_null())
+        || keys.is_some_and(|keys| keys.iter().any(of_wit))
 }

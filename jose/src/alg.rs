@@ -190,6 +190,16 @@ impl AlgorithmSet {
     /// Both names of an Ed25519 signature.
     pub const ED25519: Self = Self::of(&[Algorithm::EdDsa, Algorithm::Ed25519]);
 
+    /// The six RSA algorithms.
+    pub const RSA: Self = Self::of(&[
+        Algorithm::Ps256,
+        Algorithm::Ps384,
+        Algorithm::Ps512,
+        Algorithm::Rs256,
+        Algorithm::Rs384,
+        Algorithm::Rs512,
+    ]);
+
     /// What SPIFFE allows in a JWT-SVID and in a WIT-SVID: RS, PS and ES 256 to 512, so not EdDSA
     /// (JWT-SVID §2.1; SVD-01).
     pub const SVID: Self = Self::of(&[
@@ -232,6 +242,12 @@ impl AlgorithmSet {
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
+    }
+
+    /// Whether the other set holds every algorithm of this one.
+    #[must_use]
+    pub const fn is_subset(self, other: Self) -> bool {
+        self.0 & !other.0 == 0
     }
 
     /// The algorithms in the order of [`Algorithm::ALL`].

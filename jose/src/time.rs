@@ -158,6 +158,20 @@ impl Skew {
         now >= at.saturating_add(self.0)
     }
 
+    /// Until when a replay store has to remember what ends at `at`: the last second at which it could
+    /// still be accepted.
+    #[must_use]
+    pub const fn remember_until(self, at: u64) -> UnixTime {
+        self::at(at.saturating_add(self.0))
+    }
+
+    /// Whether `at` is further ahead of `now` than `most` seconds and the tolerance: the limit to a
+    /// lifetime.
+    #[must_use]
+    pub const fn is_beyond(self, at: u64, most: u64, now: u64) -> bool {
+        self.is_future(at, now.saturating_add(most))
+    }
+
     /// Whether `at` is ahead of `now` by more than the tolerance: `nbf`, `iat` (RFC 7519 §4.1.5).
     #[must_use]
     pub const fn is_future(self, at: u64, now: u64) -> bool {

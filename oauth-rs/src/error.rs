@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use aims_jose::jwk::SkippedKeys;
+
 /// An access token was refused, or a request does not carry one as it should.
 ///
 /// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
@@ -59,12 +61,14 @@ pub enum Error {
         reason: &'static str,
     },
     /// The issuer has no such key. A refresh of its keys may help.
-    #[error("the issuer `{issuer}` has no such key")]
+    #[error("the issuer `{issuer}` has no such key{skipped}")]
     UnknownKey {
         /// The configured issuer.
         issuer: String,
         /// The token's `kid`.
         key_id: Option<String>,
+        /// The entries of the issuer's key set that are not used, and why.
+        skipped: SkippedKeys,
     },
     /// The issuer's keys could not be confirmed for too long, and are believed no longer
     /// ([`IssuerStore::set_until`](crate::IssuerStore::set_until)). A refresh of them may help.
@@ -103,9 +107,12 @@ pub enum Error {
         /// In bytes.
         limit: usize,
     },
-    /// The key set has no usable key, and does not replace one that has (T-085).
-    #[error("the key set of the issuer has no usable key")]
-    NoKeys,
+    /// The key set has no usable key, and does not replace one that has.
+    #[error("the key set of the issuer has no usable key{skipped}")]
+    NoKeys {
+        /// Its entries, and why they are not used.
+        skipped: SkippedKeys,
+    },
     /// The key set is malformed.
     #[error("the key set of the issuer is malformed")]
     KeySet(#[source] aims_jose::Error),
@@ -132,7 +139,7 @@ impl Error {
         Self::Authorization => Malformed "token.authorization",
         Self::Scheme => Forbidden "token.scheme",
         Self::TooLong { .. } => TooLarge "token.too_long",
-        Self::NoKeys => Untrusted "token.no_keys",
+        Self::NoKeys { .. } => Untrusted "token.no_keys",
         Self::KeySet(_) => Malformed "token.key_set",
         ;
         Self::Token(source) => aims_jose::token_code!("token", source), source.kind();

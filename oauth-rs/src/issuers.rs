@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aims_jose::alg::Algorithm;
-use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::jwk::{JwkSet, MAX_SET_KEYS, SetRules, SkippedKeys};
 use aims_jose::jws::Header;
 use aims_jose::key::VerifyingKey;
 use aims_jose::provider::Provider;
@@ -84,20 +84,22 @@ impl Issuers {
         now: UnixTime,
     ) -> Result<&VerifyingKey, Error> {
         let named = || issuer.to_owned();
-        let unknown_key = || Error::UnknownKey {
+        let unknown_key = |skipped| Error::UnknownKey {
             issuer: named(),
             key_id: key_id.map(str::to_owned),
+            skipped,
         };
         let entry = self.entries.get(issuer);
         let entry = entry.ok_or_else(|| Error::UnknownIssuer { found: named() })?;
-        let held = entry.held.as_deref().ok_or_else(unknown_key)?;
+        let held = entry.held.as_deref();
+        let held = held.ok_or_else(|| unknown_key(SkippedKeys::default()))?;
         if held.good_until.is_some_and(|until| now > until) {
             return Err(Error::KeysStale { issuer: named() });
         }
         held.keys
             .select(key_id, algorithm)
             .map_err(|error| match error {
-                aims_jose::Error::UnknownKey => unknown_key(),
+                aims_jose::Error::UnknownKey => unknown_key(held.keys.skipped_keys()),
                 aims_jose::Error::AmbiguousKey => Error::AmbiguousKey { issuer: named() },
                 other => Error::Token(other),
             })
@@ -105,17 +107,36 @@ impl Issuers {
 }
 
 /// Issuers and their keys, replaced while others read. Readers take a snapshot and hold no lock.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct IssuerStore {
     now: ArcSwap<Issuers>,
     writing: Mutex<()>,
+    max_keys: usize,
+}
+
+impl Default for IssuerStore {
+    fn default() -> Self {
+        Self {
+            now: ArcSwap::default(),
+            writing: Mutex::default(),
+            max_keys: MAX_SET_KEYS,
+        }
+    }
 }
 
 impl IssuerStore {
-    /// Believes nobody.
+    /// Trusts no issuer.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets how many entries the key set of an issuer may have, usable or not. Defaults to
+    /// [`MAX_SET_KEYS`].
+    #[must_use]
+    pub const fn with_max_keys(mut self, most: usize) -> Self {
+        self.max_keys = most;
+        self
     }
 
     /// Sets the keys of an issuer from its `jwks_uri` document, to be believed until they are set
@@ -158,9 +179,11 @@ impl IssuerStore {
         provider: &'static dyn Provider,
         good_until: Option<UnixTime>,
     ) -> Result<(), Error> {
-        let keys = JwkSet::parse(document, &SetRules::oauth(), provider).map_err(Error::KeySet)?;
+        let rules = SetRules::oauth().with_max_keys(self.max_keys);
+        let keys = JwkSet::parse(document, &rules, provider).map_err(Error::KeySet)?;
         if keys.is_empty() {
-            return Err(Error::NoKeys);
+            let skipped = keys.skipped_keys();
+            return Err(Error::NoKeys { skipped });
         }
         let held = Held { keys, good_until };
         let _writing = self.write();

@@ -87,7 +87,7 @@ fn the_key_is_one() {
     world.issuers.name(&ISSUER.parse().unwrap());
     let unknown = world.verify(&text, NOW).unwrap_err();
     assert_eq!(unknown.code(), "token.unknown_key");
-    let Error::UnknownKey { issuer, key_id } = unknown else {
+    let Error::UnknownKey { issuer, key_id, .. } = unknown else {
         unreachable!("by its code");
     };
     assert_eq!((issuer.as_str(), key_id), (ISSUER, None));
@@ -160,4 +160,41 @@ fn stale_keys_fail_closed() {
     assert_eq!(stale.code(), "token.keys_stale");
     set(&world.issuers, ISSUER, &[&world.key]);
     assert!(world.verify(&text, NOW + 21).is_ok());
+}
+
+/// An issuer none of whose keys is usable: the error says which entries were skipped and why, and
+/// the limit to their number can be set.
+#[test]
+fn the_reasons_of_skipped_keys_are_told() {
+    let world = World::new();
+    let issuer = ISSUER.parse().unwrap();
+    let short = br#"{"keys":[{"kty":"RSA","kid":"planted","n":"AAEAAQ","e":"AQAB"}]}"#;
+    let refused = world.issuers.set(&issuer, short, provider()).unwrap_err();
+    assert_eq!(refused.code(), "token.no_keys");
+    let told = refused.to_string();
+    assert!(
+        told.contains("(entry 0 is skipped: the RSA modulus must be"),
+        "{told}"
+    );
+    assert!(!told.contains("planted"), "{told}");
+    let mut keys: serde_json::Value = serde_json::from_str(&document(&[&world.key])).unwrap();
+    keys["keys"][0]["kid"] = "other".into();
+    keys["keys"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"kty": "oct"}));
+    let keys = keys.to_string();
+    world
+        .issuers
+        .set(&issuer, keys.as_bytes(), provider())
+        .unwrap();
+    let unknown = world.verify(&world.token(), NOW).unwrap_err();
+    assert_eq!(unknown.code(), "token.unknown_key");
+    let told = unknown.to_string();
+    assert!(told.contains("(entry 1 is skipped: `kty` is not"), "{told}");
+    let narrow = IssuerStore::new().with_max_keys(1);
+    let refused = narrow.set(&issuer, keys.as_bytes(), provider());
+    assert_eq!(code(refused), "token.key_set");
+    let null = world.issuers.set(&issuer, br#"{"keys":null}"#, provider());
+    assert_eq!(code(null), "token.no_keys");
 }

@@ -7,6 +7,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
+use aims_jose::jwk::SkippedKeys;
 use aims_oauth_rs::{
     BindingFailure, Error, NotAccessToken, ProtectedResource, bearer_token, challenge,
     insufficient_scope,
@@ -221,6 +222,7 @@ fn a_refused_token_is_an_invalid_token() {
         Error::UnknownKey {
             issuer: issuer.clone(),
             key_id,
+            skipped: SkippedKeys::default(),
         },
         Error::KeysStale {
             issuer: issuer.clone(),
@@ -305,6 +307,7 @@ fn codes_are_all_there() {
         Error::UnknownKey {
             issuer: String::new(),
             key_id: None,
+            skipped: SkippedKeys::default(),
         }
         .code(),
         Error::KeysStale {
@@ -322,7 +325,10 @@ fn codes_are_all_there() {
         Error::Authorization.code(),
         Error::Scheme.code(),
         Error::TooLong { limit: 1 }.code(),
-        Error::NoKeys.code(),
+        Error::NoKeys {
+            skipped: SkippedKeys::default(),
+        }
+        .code(),
         Error::KeySet(aims_jose::Error::Json).code(),
     ];
     let all = |codes: &[&'static str]| BTreeSet::from_iter(codes.iter().copied());

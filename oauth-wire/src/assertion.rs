@@ -204,8 +204,6 @@ impl AssertionRules {
         self.times
             .check(&times, now)
             .map_err(Error::AssertionTime)?;
-        let until = claims.exp.as_secs();
-        let until = until.saturating_add(self.times.skew().as_secs());
         Ok(UnspentAssertion {
             assertion: ClientAssertion {
                 client: client.clone(),
@@ -216,7 +214,7 @@ impl AssertionRules {
                 client.as_str(),
                 &[self.issuer.as_str(), &claims.jti],
             ),
-            until: UnixTime::since_unix_epoch(Duration::from_secs(until)),
+            until: self.times.skew().remember_until(claims.exp.as_secs()),
         })
     }
 }

@@ -6,7 +6,6 @@
 //! The client's side is [`SpiffeWit`](crate::client_auth::SpiffeWit).
 
 use core::fmt;
-use core::time::Duration;
 
 use aims_jose::jws::Unverified;
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times};
@@ -157,14 +156,13 @@ impl PopRules {
         self.times
             .check(&times, now)
             .map_err(Error::AttestationTime)?;
-        let until = until.saturating_add(self.times.skew().as_secs());
         Ok(UnspentPop {
             name: ReplayKey::new(
                 "client-attestation-pop",
                 client.as_str(),
                 &[self.issuer.as_str(), &claims.jti],
             ),
-            until: UnixTime::since_unix_epoch(Duration::from_secs(until)),
+            until: self.times.skew().remember_until(until),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use aims_jose::jwk::SkippedKeys;
 use aims_wimse_id::Origin;
 
 /// A credential was refused, a bundle was not taken, or a source has nothing to give.
@@ -43,12 +44,16 @@ pub enum Error {
         origin: Origin,
     },
     /// The bundle of this origin has no such key. A refresh of the bundle may help.
-    #[error("the bundle of `{origin}` has no such key")]
+    #[error("the bundle of `{origin}` has no such key: it has {usable} usable keys{skipped}")]
     UnknownKey {
         /// The origin that the token claims.
         origin: Origin,
         /// The token's `kid`.
         key_id: Option<String>,
+        /// How many keys of the bundle are usable for this kind of credential.
+        usable: usize,
+        /// The entries of the bundle that are not used for this kind of credential, and why.
+        skipped: SkippedKeys,
     },
     /// Several keys of the bundle fit, and none is tried at random (WIT-04).
     #[error("several keys of the bundle of `{origin}` fit")]
@@ -70,7 +75,8 @@ pub enum Error {
     /// The bundle is no key set, or has a malformed `spiffe_…` member (BND-01).
     #[error("malformed bundle")]
     BundleSyntax(#[source] Option<aims_jose::Error>),
-    /// Two keys of the bundle have one `kid`, even for different uses (BND-01).
+    /// Two different keys of the bundle have one `kid`, or one key has it for different uses (SPIFFE
+    /// Trust Domain and Bundle §4.2.2).
     #[error("two keys of the bundle have the same `kid`")]
     BundleKeyId,
     /// A trust domain, or another member, stands twice in a bundle map (SPIFFE Trust Domain and
@@ -100,6 +106,10 @@ pub enum Error {
     /// Key and credential of an identity do not belong together.
     #[error("the key is not the one that the credential confirms")]
     SourceKey,
+    /// The key of the identity is behind a device or a network, and the caller cannot wait for its
+    /// signature ([`Identity::signer`](crate::Identity::signer) can be awaited).
+    #[error("the key of the identity signs asynchronously, and a signature is needed at once")]
+    RemoteSigner,
     /// The source's credential has expired, and no new one was got.
     #[error("the identity has expired and could not be renewed")]
     SourceExpired,
@@ -127,6 +137,7 @@ impl Error {
         Self::Issue { .. } => Configuration "cred.issue",
         Self::Sign(_) => Unavailable "cred.sign",
         Self::SourceKey => Mismatch "source.key",
+        Self::RemoteSigner => Configuration "source.remote_signer",
         Self::SourceExpired => Expired "source.expired",
         Self::SourceUnavailable(_) => Unavailable "source.unavailable",
         ;

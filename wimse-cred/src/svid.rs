@@ -9,14 +9,14 @@ use aims_jose::digest::sha256;
 use aims_jose::json::Text;
 use aims_jose::jws::{CompactJws, SigningInput, Unverified, Verified};
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
-use aims_jose::key::Signer;
+use aims_jose::key::AnySigner;
 use aims_jose::time::{self, Skew, UnixTime};
 use aims_wimse_id::{Scheme, WorkloadId};
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::trust::{Trust, select};
-use crate::wit::{check_lifetime, check_svid_signer, claimed_id};
+use crate::wit::{check_lifetime, check_svid_signer, claimed_id, sign};
 
 /// What is asked of a JWT-SVID, beside that the bundle of its origin vouches for it and that it is
 /// for this audience.
@@ -191,7 +191,7 @@ impl fmt::Debug for JwtSvid {
 
 /// Signs JWT-SVIDs with one key.
 pub struct JwtSvidIssuer {
-    signer: Arc<dyn Signer>,
+    signer: AnySigner,
 }
 
 #[derive(Serialize)]
@@ -203,9 +203,11 @@ struct Issued<'a> {
 }
 
 impl JwtSvidIssuer {
-    /// Signs with this key.
+    /// Signs with this key. The key may be behind a device or a network ([`AnySigner::remote`]);
+    /// JWT-SVIDs are then issued by [`issue_async`](Self::issue_async).
     #[must_use]
-    pub fn new(signer: Arc<dyn Signer>) -> Self {
+    pub fn new(signer: impl Into<AnySigner>) -> Self {
+        let signer = signer.into();
         Self { signer }
     }
 
@@ -214,9 +216,9 @@ impl JwtSvidIssuer {
     ///
     /// # Errors
     ///
-    /// `cred.issue` where the identifier is no SPIFFE ID, there is no audience, the lifetime is out
-    /// of bounds, the signer has no key id or is of an algorithm outside [`AlgorithmSet::SVID`];
-    /// `cred.sign`.
+    /// `cred.issue` if the identifier is no SPIFFE ID, there is no audience, the lifetime is out of
+    /// bounds, the signer has no key id, is of an algorithm outside [`AlgorithmSet::SVID`] or has
+    /// to be awaited; `cred.sign`.
     pub fn issue(
         &self,
         id: &WorkloadId,
@@ -224,6 +226,33 @@ impl JwtSvidIssuer {
         lifetime: Duration,
         now: UnixTime,
     ) -> Result<CompactJws, Error> {
+        let input = self.prepare(id, audiences, lifetime, now)?;
+        sign(input, &self.signer)
+    }
+
+    /// Issues the same JWT-SVID with any signer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`issue`](Self::issue), except for a signer that has to be awaited.
+    pub async fn issue_async(
+        &self,
+        id: &WorkloadId,
+        audiences: &[&str],
+        lifetime: Duration,
+        now: UnixTime,
+    ) -> Result<CompactJws, Error> {
+        let input = self.prepare(id, audiences, lifetime, now)?;
+        input.sign_async(&self.signer).await.map_err(Error::Sign)
+    }
+
+    fn prepare(
+        &self,
+        id: &WorkloadId,
+        audiences: &[&str],
+        lifetime: Duration,
+        now: UnixTime,
+    ) -> Result<SigningInput, Error> {
         if id.scheme() != Scheme::Spiffe {
             let reason = "a JWT-SVID is for a SPIFFE ID";
             return Err(Error::Issue { reason });
@@ -232,21 +261,15 @@ impl JwtSvidIssuer {
             let reason = "a JWT-SVID names its audiences";
             return Err(Error::Issue { reason });
         }
-        check_svid_signer(self.signer.as_ref())?;
+        check_svid_signer(&self.signer)?;
         let claims = Issued {
             sub: id.as_str(),
             aud: audiences,
             iat: now.as_secs(),
             exp: time::after(now, check_lifetime(lifetime)?).as_secs(),
         };
-        SigningInput::new(
-            "JWT",
-            self.signer.algorithm(),
-            self.signer.key_id(),
-            &claims,
-        )
-        .and_then(|input| input.sign(self.signer.as_ref()))
-        .map_err(Error::Sign)
+        let (algorithm, key_id) = (self.signer.algorithm(), self.signer.key_id());
+        SigningInput::new("JWT", algorithm, key_id, &claims).map_err(Error::Sign)
     }
 }
 

@@ -124,7 +124,10 @@ fn a_wimse_origin_has_a_plain_set() {
     let sizes = (bundle.wit_keys().keys().len(), bundle.jwt_svid_keys());
     assert!(sizes.0 == 2 && sizes.1.is_empty());
     assert_eq!((bundle.sequence(), bundle.origin()), (None, &of));
-    assert_eq!(code(parse(json!([plain, plain]))), "bundle.kid");
+    let twice = parse(json!([plain, plain])).unwrap();
+    assert_eq!(twice.wit_keys().keys().len(), 1);
+    let other = entry(&key(Algorithm::Es256, "1"), json!({}));
+    assert_eq!(code(parse(json!([plain, other]))), "bundle.kid");
     assert_eq!(code(parse(json!("x"))), "bundle.syntax");
 }
 

@@ -96,7 +96,7 @@ fn nothing_stands_twice() {
 fn a_broken_bundle_costs_itself() {
     let ca = key(Algorithm::Es256, "k");
     let good = document(&[&ca], "wit-svid", 1);
-    let twice = document(&[&ca, &ca], "wit-svid", 1);
+    let twice = document(&[&ca, &key(Algorithm::Es256, "k")], "wit-svid", 1);
     for (name, bundle, expected) in [
         ("b.example", "1", "bundle.syntax"),
         ("b.example", "null", "bundle.syntax"),

@@ -182,7 +182,7 @@ fn key_and_wit_are_of_one_snapshot() {
                         }
                         let identity = source.identity(at(NOW)).unwrap();
                         changes += usize::from(!Arc::ptr_eq(&identity, &last));
-                        let signature = identity.signer().sign(b"request").unwrap();
+                        let signature = identity.local_signer().unwrap().sign(b"request").unwrap();
                         let key = confirmed(identity.wit().expose());
                         key.verify(Algorithm::Es256, b"request", signature.as_ref())
                             .unwrap();

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use aims_jose::alg::Algorithm;
+use aims_jose::jwk::SkippedKeys;
 use aims_jose::key::SigningKey;
 use aims_jose::secret::SecretText;
 use aims_wimse_cred::{Error, FixedSource, Identity, IdentitySource as _};
@@ -82,6 +83,8 @@ fn codes_are_unique_and_complete() {
         Error::UnknownKey {
             origin: origin(),
             key_id: None,
+            usable: 0,
+            skipped: SkippedKeys::default(),
         },
         Error::AmbiguousKey { origin: origin() },
         Error::Stale { origin: origin() },
@@ -96,6 +99,7 @@ fn codes_are_unique_and_complete() {
         Error::Issue { reason: "x" },
         Error::Sign(Jose::Sign),
         Error::SourceKey,
+        Error::RemoteSigner,
         Error::SourceExpired,
         Error::SourceUnavailable(Arc::new(std::io::Error::other("x"))),
     ]);

@@ -8,7 +8,7 @@ use aims_jose::digest::sha256;
 use aims_jose::json::Text;
 use aims_jose::jws::Unverified;
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
-use aims_jose::time::{self, Skew, UnixTime};
+use aims_jose::time::{Skew, UnixTime};
 use aims_replay::{ReplayKey, ReplayStore};
 use aims_wimse_cred::Wit;
 use serde::Deserialize;
@@ -196,8 +196,7 @@ impl UnspentWpt {
     ///
     /// `replay.replayed`, and all other `replay.…`: what cannot be remembered is refused.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<WptProof, Error> {
-        let skew = Duration::from_secs(self.skew.as_secs());
-        let until = time::after(self.proof.expires, skew);
+        let until = self.skew.remember_until(self.proof.expires.as_secs());
         aims_replay::spend(store, &self.key, until, now).map_err(Error::Replay)?;
         Ok(self.proof)
     }

@@ -122,7 +122,7 @@ impl Agent {
             if let Some(token) = fields::txn_token(headers)? {
                 binding = binding.txn_token(token);
             }
-            let signer = identity.signer();
+            let signer = identity.local_signer()?;
             let wit = identity.wit().expose();
             let algorithm = signer.algorithm();
             let input = binding.prepare(wit, algorithm, inner.lifetime, inner.random, now)?;

@@ -214,7 +214,7 @@ impl Agent {
         }
         let content = digest.map_or(Content::Empty, Content::Digest);
         let (prepared, pending) = signing.prepare(&message, content, inner.random, now)?;
-        let fields = prepared.sign(identity.signer().as_ref())?;
+        let fields = prepared.sign(identity.local_signer()?.as_ref())?;
         fields.apply(&mut head.headers)?;
         Ok(pending)
     }

@@ -288,7 +288,9 @@ impl Signatures {
             random::SYSTEM,
             now,
         );
-        let signed = prepared.and_then(|prepared| prepared.sign(identity.signer().as_ref()));
+        let signer = identity.local_signer();
+        let signer = signer.map_err(|error| Unsignable::of(&error))?;
+        let signed = prepared.and_then(|prepared| prepared.sign(signer.as_ref()));
         let applied = signed.and_then(|fields| fields.apply(&mut response.headers));
         applied.map_err(|error| Unsignable::of(&error))
     }

@@ -1,10 +1,13 @@
 //! Checking the proofs of `messages`.
 
+use std::time::Duration;
+
 use aims_jose::jwk::{Jwk, Thumbprint};
 use aims_jose::jws::Unverified;
+use aims_jose::jwt::{TimeRules, Times};
 use aims_jose::key::VerifyingKey;
 use aims_jose::provider::Provider;
-use aims_jose::time::{Skew, UnixTime};
+use aims_jose::time::UnixTime;
 
 use super::challenge::Challenges;
 use super::messages::{self, ForeignClaims};
@@ -115,14 +118,10 @@ impl Judge<'_> {
         if claims.aud.sole() != Some(self.audience) {
             return Err(Error::Proof(aims_jose::Error::Claim { claim: "aud" }));
         }
-        let (exp, now) = (claims.exp.as_secs(), self.now.as_secs());
-        let skew = Skew::default();
-        if skew.has_ended(exp, now) {
-            return Err(Error::Proof(aims_jose::Error::Expired));
-        }
-        if skew.is_future(exp, now.saturating_add(messages::LONGEST_PROOF)) {
-            return Err(Error::Proof(aims_jose::Error::Lifetime));
-        }
+        TimeRules::new()
+            .with_max_lifetime(Duration::from_secs(messages::LONGEST_PROOF))
+            .check(&Times::new(Some(claims.exp), None, None), self.now)
+            .map_err(Error::Proof)?;
         self.challenges.check(&claims.nonce, self.now)
     }
 }

@@ -98,7 +98,7 @@ pub(super) fn known(verify: &Verify, inputs: &mut Inputs) -> Result<Box<dyn Keys
         return Err(Failure::Usage("one `--keys`, or `--shared-key`, is needed"));
     };
     let document = document(path, inputs)?;
-    let rules = SetRules::oauth()
+    let rules = SetRules::client()
         .with_rsa_algorithms(AlgorithmSet::of(&[Algorithm::Ps512, Algorithm::Rs256]));
     let keys = JwkSet::parse(&document, &rules, AWS_LC);
     let of = |error| hint::key_set(Failure::from(error), &document).of(path);

@@ -70,7 +70,7 @@ async fn run() -> Result<(), Failure> {
         let identity = identities.identity(now)?;
         Ok(WitCredential::new(
             identity.wit().clone(),
-            Arc::clone(identity.signer()),
+            Arc::clone(identity.local_signer()?),
         ))
     });
 

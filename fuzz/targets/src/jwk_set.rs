@@ -10,9 +10,19 @@ use crate::{Outcome, refused};
 /// One document is read as a key and, under the rules of each kind of issuer and by both providers,
 /// as a set. Accepted is a set under the rules of OAuth, be all its entries skipped.
 pub fn jwk_set(data: &[u8]) -> Outcome {
-    match Jwk::parse(data) {
-        Ok(jwk) => check_key(&jwk),
-        Err(error) => drop(refused(error.code(), &[Error::CODES])),
+    let exact = Jwk::parse(data);
+    match Jwk::parse_published(data) {
+        Ok(jwk) => {
+            check_key(&jwk);
+            assert!(exact.is_err() || exact.is_ok_and(|exact| exact == jwk));
+        }
+        Err(error) => {
+            refused(error.code(), &[Error::CODES]);
+            assert!(exact.is_err(), "what is exact can be published");
+        }
+    }
+    if let Ok(set) = both(data, &SetRules::client()) {
+        check_set(&set, &SetRules::client());
     }
     for rules in [SetRules::wimse(), SetRules::spiffe("jwt-svid")] {
         if let Ok(set) = both(data, &rules) {

@@ -22,8 +22,11 @@ pub fn wit(data: &[u8]) -> Outcome {
     let read = verify(&token, &WitRules::wit(), NOW);
     match &read {
         Ok(wit) => check(wit, &token),
+        // A WIT-SVID alone may have been issued in the future.
         Err(error) => assert!(
-            verify(&token, &WitRules::wit_svid(), NOW).is_err(),
+            error.code() == "wit.not_yet_valid"
+                || error.code() == "wit.claim"
+                || verify(&token, &WitRules::wit_svid(), NOW).is_err(),
             "{error}"
         ),
     }

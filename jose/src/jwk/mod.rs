@@ -1,10 +1,13 @@
 //! Public keys as JSON (RFC 7517), key sets, thumbprints (RFC 7638).
 //!
-//! Reading is strict: exact lengths, canonical base64url, no member twice, nothing private where a
-//! public key is due. Members that nobody here knows are ignored (RFC 7517 §4).
+//! Keys that belong to a proof or to a client are read exactly ([`Jwk::parse`]): exact lengths, no
+//! `null`. Keys that a server publishes are read tolerantly ([`Jwk::parse_published`], [`JwkSet`]):
+//! other spellings of the same key are accepted. Both refuse non-canonical base64url, a member that
+//! occurs twice, and a private member with a value. Unknown members are ignored (RFC 7517 §4).
 
 mod parse;
 mod set;
+mod skipped;
 mod thumbprint;
 
 use core::fmt;
@@ -13,12 +16,14 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 pub(crate) use parse::PrivateMembers;
-pub use set::{JwkSet, MAX_SET_KEYS, MAX_SET_LEN, PublicJwkSet, SetRules, Skipped};
+use parse::Spelling;
+pub use set::{JwkSet, MAX_SET_KEYS, MAX_SET_LEN, PublicJwkSet, SetRules};
+pub use skipped::{Skipped, SkippedKeys};
 pub use thumbprint::Thumbprint;
 
 use crate::alg::{Algorithm, AlgorithmSet};
 use crate::key::{check_ed25519, check_rsa};
-use crate::provider::PublicKey;
+use crate::provider::{Provider, PublicKey};
 use crate::{Error, base64url};
 
 /// The largest JWK that is read: 16 KiB.
@@ -52,7 +57,8 @@ pub struct Jwk {
 }
 
 impl Jwk {
-    /// Reads a public key, of at most [`MAX_JWK_LEN`] bytes.
+    /// Reads a public key, of at most [`MAX_JWK_LEN`] bytes, in the exact form of the standards.
+    /// For keys in tokens, proofs and registrations of clients.
     ///
     /// # Errors
     ///
@@ -61,7 +67,51 @@ impl Jwk {
     /// `jwk.weak_point`, `jwk.rsa_modulus`, `jwk.rsa_exponent`, `jwk.alg`, `jwk.use`,
     /// `jwk.key_ops`, `jwk.kid`.
     pub fn parse(json: &[u8]) -> Result<Self, Error> {
-        parse::public(json)
+        parse::public(json, Spelling::Exact)
+    }
+
+    /// Reads a public key as servers publish it, of at most [`MAX_JWK_LEN`] bytes.
+    ///
+    /// In addition to what [`parse`](Self::parse) accepts:
+    ///
+    /// - the key may stand in the [frame](crate::json::document) of a document;
+    /// - a member that is `null`, or a text that is empty, counts as absent, also a private one;
+    /// - `n` and `e` may have leading zero bytes, which are removed before their sizes are checked;
+    /// - `x` and `y` of a key on a NIST curve may lack leading zero bytes, and are never longer than
+    ///   the field.
+    ///
+    /// The result is the key in its canonical form, so thumbprint and equality do not depend on the
+    /// spelling. [`check_point`](Self::check_point) tells whether a point lies on its curve.
+    ///
+    /// ```
+    /// use aims_jose::jwk::Jwk;
+    ///
+    /// let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    /// let published = key.replacen('{', "{\"d\":null,\"alg\":null,\"kid\":\"\",", 1);
+    ///
+    /// assert_eq!(Jwk::parse_published(published.as_bytes())?, Jwk::parse(key.as_bytes())?);
+    /// assert_eq!(Jwk::parse(published.as_bytes()).unwrap_err().code(), "jwk.private");
+    /// # Ok::<(), aims_jose::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn parse_published(json: &[u8]) -> Result<Self, Error> {
+        parse::public(json, Spelling::Published)
+    }
+
+    /// Checks that the point of an EC key lies on its curve. Keys of the other types have been
+    /// checked when they were read.
+    ///
+    /// # Errors
+    ///
+    /// `jwk.point`; `key.unsupported` if the provider does not have the curve.
+    pub fn check_point(&self, provider: &dyn Provider) -> Result<(), Error> {
+        match &self.key {
+            PublicKey::Ec { curve, .. } => provider.prepare(curve.algorithm(), &self.key).map(drop),
+            PublicKey::Ed25519 { .. } | PublicKey::Rsa { .. } => Ok(()),
+        }
     }
 
     pub(crate) fn parse_private(json: &[u8]) -> Result<(Self, PrivateMembers), Error> {

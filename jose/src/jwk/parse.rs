@@ -1,9 +1,10 @@
-//! Reading one JWK.
+//! Reads one JWK.
 
 use core::fmt;
 
-use serde::de::{self, IgnoredAny};
+use serde::de;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{Jwk, MAX_JWK_LEN, MAX_KEY_ID_LEN};
@@ -25,45 +26,109 @@ pub(crate) enum PrivateMembers {
     Rsa([Zeroizing<Vec<u8>>; 6]),
 }
 
+/// How the members of a key may be spelled.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Spelling {
+    /// In the one form of the standards.
+    Exact,
+    /// As servers publish keys: a member may be `null`, a text may be empty, numbers may have
+    /// leading zeros or lack them.
+    Published,
+}
+
 #[derive(Deserialize)]
 struct Members<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    kty: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    crv: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    x: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    y: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    n: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    e: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    alg: Option<Text<'a>>,
-    #[serde(default, deserialize_with = "present")]
-    kid: Option<String>,
-    #[serde(default, deserialize_with = "present", rename = "use")]
-    key_use: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    key_ops: Option<Vec<String>>,
-    // What has no place in a public key. Values are skipped, never kept.
-    #[serde(default, deserialize_with = "seen")]
-    d: bool,
-    #[serde(default, deserialize_with = "seen")]
-    p: bool,
-    #[serde(default, deserialize_with = "seen")]
-    q: bool,
-    #[serde(default, deserialize_with = "seen")]
-    dp: bool,
-    #[serde(default, deserialize_with = "seen")]
-    dq: bool,
-    #[serde(default, deserialize_with = "seen")]
-    qi: bool,
-    #[serde(default, deserialize_with = "seen")]
-    oth: bool,
-    #[serde(default, deserialize_with = "seen")]
-    k: bool,
+    #[serde(borrow, default)]
+    kty: Member<Text<'a>>,
+    #[serde(borrow, default)]
+    crv: Member<Text<'a>>,
+    #[serde(borrow, default)]
+    x: Member<Text<'a>>,
+    #[serde(borrow, default)]
+    y: Member<Text<'a>>,
+    #[serde(borrow, default)]
+    n: Member<Text<'a>>,
+    #[serde(borrow, default)]
+    e: Member<Text<'a>>,
+    #[serde(borrow, default)]
+    alg: Member<Text<'a>>,
+    #[serde(borrow, default)]
+    kid: Member<Text<'a>>,
+    #[serde(borrow, default, rename = "use")]
+    key_use: Member<Text<'a>>,
+    #[serde(default)]
+    key_ops: Member<Vec<String>>,
+    // Members that have no place in a public key. Their values are not kept.
+    #[serde(default)]
+    d: PrivateMember,
+    #[serde(default)]
+    p: PrivateMember,
+    #[serde(default)]
+    q: PrivateMember,
+    #[serde(default)]
+    dp: PrivateMember,
+    #[serde(default)]
+    dq: PrivateMember,
+    #[serde(default)]
+    qi: PrivateMember,
+    #[serde(default)]
+    oth: PrivateMember,
+    #[serde(default)]
+    k: PrivateMember,
+}
+
+/// A member as it stands in the JSON.
+#[derive(Default)]
+enum Member<T> {
+    #[default]
+    Absent,
+    Null,
+    Value(T),
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Member<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Option::deserialize(deserializer)?.map_or(Self::Null, Self::Value))
+    }
+}
+
+impl<T> Member<T> {
+    fn read(self, spelling: Spelling) -> Result<Option<T>, Error> {
+        match (self, spelling) {
+            (Self::Value(value), _) => Ok(Some(value)),
+            (Self::Absent, _) | (Self::Null, Spelling::Published) => Ok(None),
+            (Self::Null, Spelling::Exact) => Err(Error::JwkJson),
+        }
+    }
+}
+
+impl<'a> Member<Text<'a>> {
+    fn text(self, spelling: Spelling) -> Result<Option<Text<'a>>, Error> {
+        let empty = |text: &Text<'_>| spelling == Spelling::Published && text.is_empty();
+        Ok(self.read(spelling)?.filter(|text| !empty(text)))
+    }
+}
+
+/// Whether a private member stands there, without its value.
+#[derive(Clone, Copy, Default, Eq, PartialEq)]
+enum PrivateMember {
+    #[default]
+    Absent,
+    /// `null`, `""`, `[]` or `{}`.
+    Empty,
+    Value,
+}
+
+impl<'de> Deserialize<'de> for PrivateMember {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = <&RawValue>::deserialize(deserializer)?.get();
+        let empty = match value.as_bytes() {
+            b"null" | br#""""# => true,
+            [b'[', inside @ .., b']'] | [b'{', inside @ .., b'}'] => inside.trim_ascii().is_empty(),
+            _ => false,
+        };
+        Ok(if empty { Self::Empty } else { Self::Value })
+    }
 }
 
 #[derive(Deserialize)]
@@ -105,11 +170,11 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-fn seen<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(d).map(|IgnoredAny| true)
-}
-
-pub(super) fn public(json: &[u8]) -> Result<Jwk, Error> {
+pub(super) fn public(json: &[u8], spelling: Spelling) -> Result<Jwk, Error> {
+    let json = match spelling {
+        Spelling::Exact => json,
+        Spelling::Published => json::document(json).or(Err(Error::JwkJson))?,
+    };
     let members: Members<'_> = read(check(json)?)?;
     let Members {
         d,
@@ -122,22 +187,26 @@ pub(super) fn public(json: &[u8]) -> Result<Jwk, Error> {
         k,
         ..
     } = members;
-    if d || p || q || dp || dq || qi || oth || k {
+    let private = |member| match spelling {
+        Spelling::Exact => member != PrivateMember::Absent,
+        Spelling::Published => member == PrivateMember::Value,
+    };
+    if [d, p, q, dp, dq, qi, oth, k].into_iter().any(private) {
         return Err(Error::JwkPrivate);
     }
-    key(members)
+    key(members, spelling)
 }
 
 pub(super) fn private(json: &[u8]) -> Result<(Jwk, PrivateMembers), Error> {
     let json = check(json)?;
     let members: Members<'_> = read(json)?;
-    if members.k {
+    if members.k != PrivateMember::Absent {
         return Err(Error::JwkType);
     }
-    if members.oth {
+    if members.oth != PrivateMember::Absent {
         return Err(Error::JwkMember { member: "oth" });
     }
-    let jwk = key(members)?;
+    let jwk = key(members, Spelling::Exact)?;
     let Private {
         d,
         p,
@@ -194,20 +263,17 @@ fn read<'a, T: Deserialize<'a>>(json: &'a str) -> Result<T, Error> {
     serde_json::from_str(json).map_err(|_may_quote_a_value| Error::JwkJson)
 }
 
-fn key(members: Members<'_>) -> Result<Jwk, Error> {
-    let Members {
-        kty,
-        crv,
-        x,
-        y,
-        n,
-        e,
-        alg,
-        kid,
-        key_use,
-        key_ops,
-        ..
-    } = members;
+fn key(members: Members<'_>, spelling: Spelling) -> Result<Jwk, Error> {
+    let kty = members.kty.text(spelling)?;
+    let crv = members.crv.text(spelling)?;
+    let x = members.x.text(spelling)?;
+    let y = members.y.text(spelling)?;
+    let n = members.n.text(spelling)?;
+    let e = members.e.text(spelling)?;
+    let alg = members.alg.text(spelling)?;
+    let kid = members.kid.text(spelling)?.map(Text::into_owned);
+    let key_use = members.key_use.text(spelling)?.map(Text::into_owned);
+    let key_ops = members.key_ops.read(spelling)?;
     let out_of_place = |member, found: bool| {
         if found {
             Err(Error::JwkMember { member })
@@ -225,10 +291,11 @@ fn key(members: Members<'_>) -> Result<Jwk, Error> {
                 Some("P-521") => Curve::P521,
                 _ => return Err(Error::JwkCurve),
             };
-            let (x, y) = (
-                exact("x", x, curve.field_len())?,
-                exact("y", y, curve.field_len())?,
-            );
+            let coordinate = |member, text| match spelling {
+                Spelling::Exact => exact(member, text, curve.field_len()),
+                Spelling::Published => padded(member, text, curve.field_len()),
+            };
+            let (x, y) = (coordinate("x", x)?, coordinate("y", y)?);
             let point = [&[4], x.as_slice(), &y].concat();
             PublicKey::Ec {
                 curve,
@@ -252,9 +319,16 @@ fn key(members: Members<'_>) -> Result<Jwk, Error> {
             out_of_place("crv", crv.is_some())?;
             out_of_place("x", x.is_some())?;
             out_of_place("y", y.is_some())?;
+            let number = |member, text| {
+                let bytes = bytes(member, text)?;
+                Ok::<_, Error>(match spelling {
+                    Spelling::Exact => bytes.into(),
+                    Spelling::Published => without_leading_zeros(&bytes).into(),
+                })
+            };
             PublicKey::Rsa {
-                n: bytes("n", n)?.into(),
-                e: bytes("e", e)?.into(),
+                n: number("n", n)?,
+                e: number("e", e)?,
             }
         }
         _ => return Err(Error::JwkType),
@@ -315,4 +389,20 @@ fn exact(member: &'static str, text: Option<Text<'_>>, len: usize) -> Result<Vec
     } else {
         Err(Error::JwkMember { member })
     }
+}
+
+/// A coordinate that may lack leading zeros. It is never longer than the field.
+fn padded(member: &'static str, text: Option<Text<'_>>, len: usize) -> Result<Vec<u8>, Error> {
+    let bytes = bytes(member, text)?;
+    let missing = len
+        .checked_sub(bytes.len())
+        .ok_or(Error::JwkMember { member })?;
+    Ok([vec![0; missing], bytes].concat())
+}
+
+fn without_leading_zeros(mut bytes: &[u8]) -> &[u8] {
+    while let [0, rest @ ..] = bytes {
+        bytes = rest;
+    }
+    bytes
 }

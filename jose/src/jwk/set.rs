@@ -1,11 +1,12 @@
-//! Sets of keys.
+//! Key sets.
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::Jwk;
+use super::parse::Spelling;
+use super::{Jwk, Skipped, SkippedKeys};
 use crate::alg::{Algorithm, AlgorithmSet};
 use crate::key::VerifyingKey;
 use crate::provider::Provider;
@@ -14,8 +15,9 @@ use crate::{Error, json};
 /// The largest set that is read: 256 KiB.
 pub const MAX_SET_LEN: usize = 256 * 1024;
 
-/// The most entries that a set may have, whatever they are: 100.
-pub const MAX_SET_KEYS: usize = 100;
+/// How many entries a set may have by default, usable or not: 1,000. Another limit is set by
+/// [`SetRules::with_max_keys`].
+pub const MAX_SET_KEYS: usize = 1_000;
 
 /// What a kind of key set demands of its keys.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub struct SetRules {
     rsa: AlgorithmSet,
     /// What a key may be for at all.
     allowed: AlgorithmSet,
+    spelling: Spelling,
+    max_keys: usize,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -40,47 +44,72 @@ enum KeyIds {
 }
 
 impl SetRules {
-    /// The set of an OAuth issuer (RFC 7517 §5, RFC 8414 §2): `use` absent or `sig`; `kid`
-    /// optional and perhaps repeated during a rollover, in which case `kty` and `alg` narrow the
-    /// choice. An RSA key without `alg` is taken for RS256, the default of OpenID Connect and of
-    /// RFC 9068 §2.1, and for nothing else unless [named](Self::with_rsa_algorithms).
+    /// The set that an OAuth issuer publishes (RFC 7517 §5, RFC 8414 §2): `use` absent or `sig`;
+    /// `kid` optional, and perhaps repeated during a rollover, in which case `kty` and `alg` narrow
+    /// the choice. An RSA key without `alg` verifies RS256, RS384, RS512, PS256, PS384 and PS512,
+    /// unless algorithms are [named](Self::with_rsa_algorithms).
     #[must_use]
     pub const fn oauth() -> Self {
         Self {
             key_use: None,
             key_id: KeyIds::Narrow,
-            rsa: AlgorithmSet::of(&[Algorithm::Rs256]),
+            rsa: AlgorithmSet::RSA,
             allowed: AlgorithmSet::ALL,
+            spelling: Spelling::Published,
+            max_keys: MAX_SET_KEYS,
         }
     }
 
-    /// The set of a WIMSE trust domain: `use` absent or `sig`; two equal `kid` spoil the set. RSA
-    /// keys need an `alg`.
+    /// The keys of an OAuth client (RFC 7591 §2): as [`oauth`](Self::oauth), but each key is read
+    /// [exactly](Self::exact), and an RSA key without `alg` verifies RS256 alone.
+    #[must_use]
+    pub const fn client() -> Self {
+        let mut rules = Self::oauth();
+        rules.rsa = AlgorithmSet::of(&[Algorithm::Rs256]);
+        rules.exact()
+    }
+
+    /// The set of a WIMSE trust domain: `use` absent or `sig`; two different keys with the same
+    /// `kid` make the set unusable. RSA keys need an `alg`.
     #[must_use]
     pub const fn wimse() -> Self {
-        Self {
-            key_use: None,
-            key_id: KeyIds::Unique,
-            rsa: AlgorithmSet::EMPTY,
-            allowed: AlgorithmSet::ALL,
-        }
+        let mut rules = Self::oauth();
+        rules.key_id = KeyIds::Unique;
+        rules.rsa = AlgorithmSet::EMPTY;
+        rules
     }
 
-    /// The keys of a SPIFFE bundle for one use, `jwt-svid` or `wit-svid` (SPIFFE bundle §4.2.2):
-    /// exactly that `use`; `kid` required and unique among those keys. Others are skipped, and so
-    /// are keys for algorithms outside [`AlgorithmSet::SVID`] (SVD-01). RSA keys need an `alg`,
-    /// unless algorithms are [named](Self::with_rsa_algorithms).
+    /// The keys of a SPIFFE bundle for one use, `jwt-svid` or `wit-svid` (SPIFFE Trust Domain and
+    /// Bundle §4.2.2): exactly that `use`; `kid` required, and unique among those keys. Other
+    /// entries are skipped, and so are keys for algorithms outside [`AlgorithmSet::SVID`]. RSA keys
+    /// need an `alg`, unless algorithms are [named](Self::with_rsa_algorithms).
     #[must_use]
     pub fn spiffe(key_use: &str) -> Self {
         Self {
             key_use: Some(key_use.to_owned()),
             key_id: KeyIds::Required,
-            rsa: AlgorithmSet::EMPTY,
             allowed: AlgorithmSet::SVID,
+            ..Self::wimse()
         }
     }
 
-    /// What an RSA key without `alg` may be used with. Names outside RSA are ignored.
+    /// Reads each key in the exact form of the standards, as [`Jwk::parse`] does, and counts each
+    /// entry. Without it, keys are read as by [`Jwk::parse_published`], and entries that hold the
+    /// same key under the same `kid` count once.
+    #[must_use]
+    pub const fn exact(mut self) -> Self {
+        self.spelling = Spelling::Exact;
+        self
+    }
+
+    /// Sets how many entries a set may have. Defaults to [`MAX_SET_KEYS`].
+    #[must_use]
+    pub const fn with_max_keys(mut self, most: usize) -> Self {
+        self.max_keys = most;
+        self
+    }
+
+    /// Sets what an RSA key without `alg` may be used with. Algorithms outside RSA are ignored.
     #[must_use]
     pub fn with_rsa_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
         self.rsa = algorithms
@@ -91,7 +120,10 @@ impl SetRules {
     }
 
     fn admit(&self, json: &[u8], provider: &'static dyn Provider) -> Result<VerifyingKey, Error> {
-        let jwk = Jwk::parse(json)?;
+        let jwk = match self.spelling {
+            Spelling::Exact => Jwk::parse(json)?,
+            Spelling::Published => Jwk::parse_published(json)?,
+        };
         let fits = match (&self.key_use, jwk.key_use()) {
             (None, None | Some("sig")) => true,
             (Some(wanted), Some(found)) => wanted == found,
@@ -109,79 +141,98 @@ impl SetRules {
         };
         VerifyingKey::with_algorithms(jwk, algorithms.intersection(self.allowed), provider)
     }
+
+    /// Adds a usable key to those before it.
+    fn add(&self, keys: &mut Vec<VerifyingKey>, key: VerifyingKey) -> Result<(), Error> {
+        if self.spelling == Spelling::Published
+            && let Some(known) = keys.iter_mut().find(|known| is_again(known, &key))
+        {
+            if !known.algorithms().is_subset(key.algorithms()) {
+                *known = key;
+            }
+            return Ok(());
+        }
+        let repeated = |known: &VerifyingKey| known.key_id() == key.key_id();
+        if self.key_id != KeyIds::Narrow && key.key_id().is_some() && keys.iter().any(repeated) {
+            return Err(Error::SetDuplicateKeyId);
+        }
+        keys.push(key);
+        Ok(())
+    }
 }
 
-/// An entry of a set that is not used, and why.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Skipped {
-    /// Its place in the array, from 0.
-    pub index: usize,
-    /// What was wrong with it.
-    pub reason: Error,
+/// Whether both are one key under one `kid`, for algorithms that do not contradict each other. Both
+/// are usable, so neither do their `use` and `key_ops`.
+fn is_again(known: &VerifyingKey, key: &VerifyingKey) -> bool {
+    let (one, other) = (known.algorithms(), key.algorithms());
+    known.key_id() == key.key_id()
+        && known.jwk().public_key() == key.jwk().public_key()
+        && (one.is_subset(other) || other.is_subset(one))
+}
+
+fn null_is_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Option::deserialize(deserializer)
 }
 
 /// The usable keys of a set, prepared.
 ///
-/// One broken or foreign entry costs that entry and no other (RFC 7517 §5); the reasons are
+/// A malformed or unknown entry is skipped; the others are unaffected (RFC 7517 §5). The reasons are
 /// [kept](Self::skipped). A token costs at most one signature check, because
-/// [`select`](Self::select) gives one key or an error (T-021).
+/// [`select`](Self::select) gives one key or an error.
+///
+/// Entries that hold the same key under the same `kid`, or both without one, count once if they do
+/// not contradict each other. If only one of them has `alg`, the key is for that algorithm alone.
+/// Entries with different `alg` stay apart.
 #[derive(Clone, Debug)]
 pub struct JwkSet {
     keys: Vec<VerifyingKey>,
-    skipped: Vec<Skipped>,
+    skipped: SkippedKeys,
 }
 
 impl JwkSet {
-    /// Reads a set of at most [`MAX_SET_LEN`] bytes and [`MAX_SET_KEYS`] entries. A set that is
-    /// empty, or has no usable key, is a set: it trusts nothing.
+    /// Reads a [document](json::document) of at most [`MAX_SET_LEN`] bytes, with as many entries as
+    /// the rules allow. A set without a usable key is a set: it trusts nothing. `"keys":null` is the
+    /// empty set.
     ///
     /// # Errors
     ///
-    /// `jwks.too_large`, `jwks.json`, `jws.duplicate_member`, `jwks.duplicate_kid`. What is wrong
-    /// with one entry is no error here.
+    /// `jwks.too_large`; `jwks.json`, also if `keys` is missing; `jws.duplicate_member`;
+    /// `jwks.duplicate_kid`. A malformed entry is no error.
     pub fn parse(
-        json: &[u8],
+        document: &[u8],
         rules: &SetRules,
         provider: &'static dyn Provider,
     ) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Members<'a> {
-            #[serde(borrow)]
-            keys: Vec<&'a RawValue>,
+            // Not a bare `Option`, which may be missing.
+            #[serde(borrow, deserialize_with = "null_is_none")]
+            keys: Option<Vec<&'a RawValue>>,
         }
 
-        if json.len() > MAX_SET_LEN {
+        if document.len() > MAX_SET_LEN {
             return Err(Error::SetTooLarge);
         }
-        json::check_object(json).map_err(|error| match error {
+        let members: Members<'_> = json::from_document(document).map_err(|error| match error {
             Error::DuplicateMember => error,
             _ => Error::SetJson,
         })?;
-        let members: Members<'_> =
-            serde_json::from_slice(json).map_err(|_may_quote_a_value| Error::SetJson)?;
-        if members.keys.len() > MAX_SET_KEYS {
+        let entries = members.keys.unwrap_or_default();
+        if entries.len() > rules.max_keys {
             return Err(Error::SetTooLarge);
         }
-        let mut set = Self {
-            keys: Vec::with_capacity(members.keys.len()),
-            skipped: Vec::new(),
-        };
-        for (index, entry) in members.keys.into_iter().enumerate() {
+        let mut keys = Vec::with_capacity(entries.len());
+        let mut skipped = Vec::new();
+        for (index, entry) in entries.into_iter().enumerate() {
             match rules.admit(entry.get().as_bytes(), provider) {
-                Ok(key) => {
-                    let repeated = |other: &VerifyingKey| {
-                        other.key_id().is_some() && other.key_id() == key.key_id()
-                    };
-                    if rules.key_id != KeyIds::Narrow && set.keys.iter().any(repeated) {
-                        return Err(Error::SetDuplicateKeyId);
-                    }
-                    set.keys.push(key);
-                }
-                Err(reason) => set.skipped.push(Skipped { index, reason }),
+                Ok(key) => rules.add(&mut keys, key)?,
+                Err(reason) => skipped.push(Skipped { index, reason }),
             }
         }
-        Ok(set)
+        let skipped = skipped.into();
+        Ok(Self { keys, skipped })
     }
 
     /// The usable keys, in the order of the document.
@@ -193,7 +244,13 @@ impl JwkSet {
     /// The entries that are not used, and why.
     #[must_use]
     pub fn skipped(&self) -> &[Skipped] {
-        &self.skipped
+        self.skipped.as_slice()
+    }
+
+    /// The same, to be kept in an error.
+    #[must_use]
+    pub fn skipped_keys(&self) -> SkippedKeys {
+        self.skipped.clone()
     }
 
     /// Whether no key is usable.

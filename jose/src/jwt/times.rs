@@ -51,6 +51,7 @@ pub struct TimeRules {
     skew: Skew,
     max_lifetime: Option<u64>,
     max_age: Option<u64>,
+    future_iat: bool,
 }
 
 impl TimeRules {
@@ -82,6 +83,14 @@ impl TimeRules {
         self
     }
 
+    /// Accepts an `iat` in the future: the token is valid from its `nbf`, or at once without one
+    /// (WIT-SVID §3). By default, a token is not valid before its `iat` either.
+    #[must_use]
+    pub const fn with_future_iat(mut self) -> Self {
+        self.future_iat = true;
+        self
+    }
+
     /// The skew.
     #[must_use]
     pub const fn skew(&self) -> Skew {
@@ -98,7 +107,8 @@ impl TimeRules {
     pub fn check(&self, times: &Times, now: UnixTime) -> Result<(), Error> {
         let (now, skew) = (now.as_secs(), self.skew);
         let exp = times.exp.ok_or(Error::Claim { claim: "exp" })?.as_secs();
-        let starts = [times.nbf, times.iat].map(|date| date.map_or(0, NumericDate::as_secs));
+        let iat = times.iat.filter(|_| !self.future_iat);
+        let starts = [times.nbf, iat].map(|date| date.map_or(0, NumericDate::as_secs));
         if starts.iter().any(|start| *start > exp) {
             return Err(Error::Claim { claim: "exp" });
         }
@@ -112,7 +122,7 @@ impl TimeRules {
         }
         if let Some(most) = self.max_lifetime {
             let whole = times.iat.map_or(0, |iat| exp.saturating_sub(iat.as_secs()));
-            if whole > most || skew.is_future(exp, now.saturating_add(most)) {
+            if whole > most || skew.is_beyond(exp, most, now) {
                 return Err(Error::Lifetime);
             }
         }
@@ -186,6 +196,27 @@ mod tests {
             ),
             "jwt.claim"
         );
+    }
+
+    /// An `iat` in the future is no reason to refuse if the rules say so; `nbf` and `exp` stay.
+    #[test]
+    fn an_iat_in_the_future_may_be_accepted() {
+        let rules = TimeRules::new().with_skew(Skew::ZERO);
+        let svid = rules.with_future_iat();
+        for iat in [1_001, 1_500, 2_500] {
+            assert_ne!(code(rules, times(2_000, 0, iat), 1_000), "ok", "{iat}");
+            assert_eq!(code(svid, times(2_000, 0, iat), 1_000), "ok", "{iat}");
+            assert_eq!(
+                code(svid, times(2_000, 1_001, iat), 1_000),
+                "jwt.not_yet_valid"
+            );
+            assert_eq!(code(svid, times(1_000, 0, iat), 1_000), "jwt.expired");
+            assert_eq!(code(svid, times(1_000, 1_001, iat), 1_000), "jwt.claim");
+            let short = svid.with_max_lifetime(Duration::from_secs(999));
+            assert_eq!(code(short, times(2_000, 0, iat), 1_000), "jwt.lifetime");
+        }
+        let old = svid.with_max_lifetime(Duration::from_secs(1_500));
+        assert_eq!(code(old, times(2_000, 0, 400), 1_000), "jwt.lifetime");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! An algorithm is a property of a key: from its `alg`, or implied by its curve. A token's header
 //! can only agree with it (WIT-05).
 
+mod any;
 mod checks;
 pub(crate) mod der;
 mod field;
@@ -14,6 +15,7 @@ mod verifying;
 use core::fmt;
 use core::pin::Pin;
 
+pub use any::AnySigner;
 pub use signing::SigningKey;
 pub use verifying::VerifyingKey;
 

@@ -1,4 +1,4 @@
-//! Where an agent's own identity comes from.
+//! Sources of an agent's own identity.
 
 #[cfg(feature = "tokio")]
 mod renewing;
@@ -10,7 +10,7 @@ use aims_jose::json::Text;
 use aims_jose::jwk::{Jwk, Thumbprint};
 use aims_jose::jws::Unverified;
 use aims_jose::jwt::{NumericDate, present, required};
-use aims_jose::key::Signer;
+use aims_jose::key::{AnySigner, Signer};
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_wimse_id::WorkloadId;
@@ -23,12 +23,12 @@ use crate::wit::TYP;
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use renewing::{Issue, IssueFuture, Issued, RenewingSource, RenewingSourceBuilder};
 
-/// A WIT and the key that it confirms: all that an agent needs to prove who it is.
+/// A WIT and the key that it confirms: what an agent needs to prove its identity.
 pub struct Identity {
     wit: SecretText,
     id: WorkloadId,
     expires: UnixTime,
-    signer: Arc<dyn Signer>,
+    signer: AnySigner,
     thumbprint: Thumbprint,
 }
 
@@ -49,14 +49,37 @@ struct Confirmation<'a> {
 }
 
 impl Identity {
-    /// Joins a WIT with its key. The agent does not verify its own WIT, whoever receives it does;
-    /// but it is read, and must confirm this public key for the signer's algorithm.
+    /// Joins a WIT with its key. The WIT must confirm this public key for the signer's algorithm.
+    /// Its signature is not verified: that is for the receivers.
+    ///
+    /// The signer is an `Arc` of a [`Signer`], or an [`AnySigner`] for a key in a device or behind a
+    /// network:
+    ///
+    /// ```
+    /// use aims_jose::jwk::Jwk;
+    /// use aims_jose::key::{AnySigner, AsyncSigner};
+    /// use aims_jose::secret::SecretText;
+    /// use aims_wimse_cred::{Error, Identity};
+    ///
+    /// fn identity(
+    ///     wit: SecretText,
+    ///     kms: impl AsyncSigner + 'static,
+    ///     public_key: &Jwk,
+    /// ) -> Result<Identity, Error> {
+    ///     Identity::new(wit, AnySigner::remote(kms), public_key)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
     /// `source.key` where the WIT confirms another key or algorithm; `wit.typ`, `wit.claim`,
     /// `cred.subject`, `wit.confirmation`, and for a malformed token those of `jose`.
-    pub fn new(wit: SecretText, signer: Arc<dyn Signer>, public_key: &Jwk) -> Result<Self, Error> {
+    pub fn new(
+        wit: SecretText,
+        signer: impl Into<AnySigner>,
+        public_key: &Jwk,
+    ) -> Result<Self, Error> {
+        let signer = signer.into();
         let token = Unverified::parse(wit.expose()).map_err(Error::Wit)?;
         token.header().expect_typ(TYP).map_err(Error::Wit)?;
         let payload = token.unverified_payload().map_err(Error::Wit)?;
@@ -81,22 +104,31 @@ impl Identity {
         })
     }
 
-    /// Who the agent is: `sub`.
+    /// The agent's identifier: `sub`.
     #[must_use]
     pub const fn id(&self) -> &WorkloadId {
         &self.id
     }
 
-    /// The WIT, which is shown to whoever is to believe it.
+    /// The WIT, which the agent sends with its requests.
     #[must_use]
     pub const fn wit(&self) -> &SecretText {
         &self.wit
     }
 
-    /// The key that signs the proofs.
+    /// The key that signs the proofs, in this process or behind a network.
     #[must_use]
-    pub const fn signer(&self) -> &Arc<dyn Signer> {
+    pub const fn signer(&self) -> &AnySigner {
         &self.signer
+    }
+
+    /// The key that signs the proofs, for code that cannot wait for a signature.
+    ///
+    /// # Errors
+    ///
+    /// `source.remote_signer` if the key is behind a device or a network.
+    pub fn local_signer(&self) -> Result<&Arc<dyn Signer>, Error> {
+        self.signer.local().ok_or(Error::RemoteSigner)
     }
 
     /// The thumbprint of the key (RFC 7638): the `jkt` of tokens that are bound to it.
@@ -105,7 +137,7 @@ impl Identity {
         &self.thumbprint
     }
 
-    /// `exp` of the WIT. The key is not used past it (WIT-08).
+    /// `exp` of the WIT. The key is not used past it.
     #[must_use]
     pub const fn expires(&self) -> UnixTime {
         self.expires
@@ -122,7 +154,7 @@ impl Debug for Identity {
     }
 }
 
-/// Gives an agent's current identity. Called for every request: it does not wait.
+/// Returns an agent's current identity. It is called for every request and does not wait.
 ///
 /// ```
 /// use std::sync::Arc;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use aims_jose::alg::{Algorithm, AlgorithmSet};
-use aims_jose::jwk::{JwkSet, SetRules};
+use aims_jose::json;
+use aims_jose::jwk::{JwkSet, MAX_SET_KEYS, SetRules};
 use aims_jose::provider::Provider;
 use aims_jose::time::UnixTime;
 use aims_wimse_id::{Origin, Scheme};
@@ -30,9 +31,8 @@ pub struct Bundle {
 
 #[derive(Deserialize)]
 struct Members {
-    #[serde(default, deserialize_with = "aims_jose::jwt::present")]
+    // `null` is absent, as everywhere in an unsigned document.
     spiffe_sequence: Option<u64>,
-    #[serde(default, deserialize_with = "aims_jose::jwt::present")]
     spiffe_refresh_hint: Option<u64>,
 }
 
@@ -40,24 +40,44 @@ impl Bundle {
     /// Reads the document of an origin: a SPIFFE bundle or a JWK set, as its scheme demands. The
     /// provider prepares these keys, and later those of the tokens that they vouch for.
     ///
-    /// An entry of a SPIFFE bundle whose `use` is neither `wit-svid` nor `jwt-svid` is passed over
-    /// (BND-01): of a plain JWK set nothing is left, and nobody is trusted. Such a set is read by
-    /// [`jwk_set`](Self::jwk_set).
+    /// The document and its keys may be spelled as servers write them ([`aims_jose::json::document`],
+    /// [`aims_jose::jwk::Jwk::parse_published`]). A `spiffe_…` member that is `null` is absent, and
+    /// `"keys":null` is the empty set: the bundle trusts nothing. The document may have
+    /// [`MAX_SET_KEYS`] entries.
     ///
-    /// A RSA key of a SPIFFE bundle that has no `alg` is taken for RS256, which is what SPIRE
-    /// publishes and signs.
+    /// An entry of a SPIFFE bundle whose `use` is neither `wit-svid` nor `jwt-svid` is skipped. A
+    /// plain JWK set has no other entries, so as a SPIFFE bundle it trusts nothing. Read such a set
+    /// with [`jwk_set`](Self::jwk_set).
+    ///
+    /// An RSA key of a SPIFFE bundle that has no `alg` is for RS256, which is what SPIRE publishes
+    /// and signs with.
     ///
     /// # Errors
     ///
-    /// `bundle.syntax`; `bundle.kid` where a `kid` stands twice, be it for different uses.
+    /// `bundle.syntax`; `bundle.kid` if two keys have the same `kid`, or one key has it for
+    /// different uses.
     pub fn parse(
         origin: &Origin,
         document: &[u8],
         provider: &'static dyn Provider,
     ) -> Result<Self, Error> {
+        Self::parse_within(origin, document, MAX_SET_KEYS, provider)
+    }
+
+    /// Reads the same document, with at most `max_keys` entries of whatever kind.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn parse_within(
+        origin: &Origin,
+        document: &[u8],
+        max_keys: usize,
+        provider: &'static dyn Provider,
+    ) -> Result<Self, Error> {
         match origin.scheme() {
-            Scheme::Spiffe => Self::spiffe(origin, document, provider),
-            Scheme::Wimse => Self::jwk_set(origin, document, provider),
+            Scheme::Spiffe => Self::spiffe(origin, document, max_keys, provider),
+            Scheme::Wimse => Self::jwk_set_within(origin, document, max_keys, provider),
         }
     }
 
@@ -72,8 +92,23 @@ impl Bundle {
         document: &[u8],
         provider: &'static dyn Provider,
     ) -> Result<Self, Error> {
-        let wit_keys = keys(document, &SetRules::wimse(), provider)?;
-        let jwt_svid_keys = keys(br#"{"keys":[]}"#, &SetRules::wimse(), provider)?;
+        Self::jwk_set_within(origin, document, MAX_SET_KEYS, provider)
+    }
+
+    /// Reads the same set, with at most `max_keys` entries of whatever kind.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse).
+    pub fn jwk_set_within(
+        origin: &Origin,
+        document: &[u8],
+        max_keys: usize,
+        provider: &'static dyn Provider,
+    ) -> Result<Self, Error> {
+        let rules = SetRules::wimse().with_max_keys(max_keys);
+        let wit_keys = keys(document, &rules, provider)?;
+        let jwt_svid_keys = keys(br#"{"keys":[]}"#, &rules, provider)?;
         Ok(Self {
             origin: origin.clone(),
             wit_keys,
@@ -88,10 +123,14 @@ impl Bundle {
     fn spiffe(
         origin: &Origin,
         document: &[u8],
+        max_keys: usize,
         provider: &'static dyn Provider,
     ) -> Result<Self, Error> {
         let rsa = AlgorithmSet::of(&[Algorithm::Rs256]);
-        let rules = |key_use| SetRules::spiffe(key_use).with_rsa_algorithms(rsa);
+        let rules = |key_use| {
+            let rules = SetRules::spiffe(key_use).with_rsa_algorithms(rsa);
+            rules.with_max_keys(max_keys)
+        };
         let wit_keys = keys(document, &rules("wit-svid"), provider)?;
         let jwt_svid_keys = keys(document, &rules("jwt-svid"), provider)?;
         let twice = |id: Option<&str>| jwt_svid_keys.iter().any(|key| key.key_id() == id);
@@ -99,7 +138,7 @@ impl Bundle {
             return Err(Error::BundleKeyId);
         }
         let members: Members =
-            serde_json::from_slice(document).or(Err(Error::BundleSyntax(None)))?;
+            json::from_document(document).map_err(|error| Error::BundleSyntax(Some(error)))?;
         Ok(Self {
             origin: origin.clone(),
             wit_keys,
@@ -111,8 +150,8 @@ impl Bundle {
         })
     }
 
-    /// The last moment at which this bundle is still believed when no newer one could be had. After
-    /// it, every credential of the origin is refused with `trust.stale` (BND-02).
+    /// Sets the last moment at which this bundle is still trusted if no newer one could be fetched.
+    /// After it, every credential of the origin is refused with `trust.stale`.
     #[must_use]
     pub const fn good_until(mut self, until: UnixTime) -> Self {
         self.good_until = Some(until);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use aims_jose::json::Text;
+use aims_jose::json::{self, Text};
 use aims_jose::provider::Provider;
 use aims_wimse_id::{Origin, Scheme, TrustDomain};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -50,7 +50,8 @@ impl BundleMap {
     /// The most trust domains of a map.
     pub const MAX_TRUST_DOMAINS: usize = 1_000;
 
-    /// Reads a map. The provider prepares the keys, as for [`Bundle::parse`].
+    /// Reads a map, which may stand in the [frame](json::document) of a document. The provider
+    /// prepares the keys, as for [`Bundle::parse`].
     ///
     /// # Errors
     ///
@@ -61,6 +62,8 @@ impl BundleMap {
         if document.len() > Self::MAX_LEN {
             return Err(too_large());
         }
+        let document =
+            json::document(document).map_err(|error| Error::BundleSyntax(Some(error)))?;
         let document = std::str::from_utf8(document).or(Err(Error::BundleSyntax(None)))?;
         let map = members(document)?;
         let domains = map.into_iter().find(|(name, _)| &**name == "trust_domains");

@@ -64,6 +64,8 @@ pub(crate) fn select<'a>(
         aims_jose::Error::UnknownKey => Error::UnknownKey {
             origin: origin.clone(),
             key_id: key_id.map(str::to_owned),
+            usable: keys.keys().len(),
+            skipped: keys.skipped_keys(),
         },
         aims_jose::Error::AmbiguousKey => Error::AmbiguousKey {
             origin: origin.clone(),

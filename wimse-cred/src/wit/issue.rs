@@ -1,12 +1,11 @@
 //! Issuing WITs.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aims_jose::alg::AlgorithmSet;
 use aims_jose::jwk::Jwk;
 use aims_jose::jws::{CompactJws, SigningInput};
-use aims_jose::key::Signer;
+use aims_jose::key::AnySigner;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::{self, UnixTime};
 use aims_wimse_id::{Scheme, WorkloadId};
@@ -19,7 +18,7 @@ use crate::Error;
 ///
 /// It signs what it is told: who may have which identifier is the caller's to know (T-046).
 pub struct WitIssuer {
-    signer: Arc<dyn Signer>,
+    signer: AnySigner,
     issuer: Option<String>,
     random: &'static dyn SecureRandom,
 }
@@ -41,11 +40,12 @@ struct Confirmation {
 }
 
 impl WitIssuer {
-    /// Signs with this key; `issuer` becomes `iss`.
+    /// Signs with this key; `issuer` becomes `iss`. The key may be behind a device or a network
+    /// ([`AnySigner::remote`]); WITs are then issued by [`issue_async`](Self::issue_async).
     #[must_use]
-    pub fn new(signer: Arc<dyn Signer>, issuer: Option<String>) -> Self {
+    pub fn new(signer: impl Into<AnySigner>, issuer: Option<String>) -> Self {
         Self {
-            signer,
+            signer: signer.into(),
             issuer,
             random: random::SYSTEM,
         }
@@ -63,9 +63,9 @@ impl WitIssuer {
     ///
     /// # Errors
     ///
-    /// `cred.issue` where the key has no `alg`, the lifetime is out of bounds, or for a WIT-SVID
-    /// the signer has no key id, or signer or key are of an algorithm outside
-    /// [`AlgorithmSet::SVID`]; `cred.sign`.
+    /// `cred.issue` if the key has no `alg`, the lifetime is out of bounds, or for a WIT-SVID the
+    /// signer has no key id, or signer or key are of an algorithm outside [`AlgorithmSet::SVID`],
+    /// or if the signer has to be awaited; `cred.sign`.
     pub fn issue(
         &self,
         id: &WorkloadId,
@@ -73,12 +73,39 @@ impl WitIssuer {
         lifetime: Duration,
         now: UnixTime,
     ) -> Result<CompactJws, Error> {
+        let input = self.prepare(id, key, lifetime, now)?;
+        sign(input, &self.signer)
+    }
+
+    /// Issues the same WIT with any signer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`issue`](Self::issue), except for a signer that has to be awaited.
+    pub async fn issue_async(
+        &self,
+        id: &WorkloadId,
+        key: &Jwk,
+        lifetime: Duration,
+        now: UnixTime,
+    ) -> Result<CompactJws, Error> {
+        let input = self.prepare(id, key, lifetime, now)?;
+        input.sign_async(&self.signer).await.map_err(Error::Sign)
+    }
+
+    fn prepare(
+        &self,
+        id: &WorkloadId,
+        key: &Jwk,
+        lifetime: Duration,
+        now: UnixTime,
+    ) -> Result<SigningInput, Error> {
         let refused = |reason| Err(Error::Issue { reason });
         let Some(algorithm) = key.algorithm() else {
             return refused("the workload's key has no `alg`");
         };
         if id.scheme() == Scheme::Spiffe {
-            check_svid_signer(self.signer.as_ref())?;
+            check_svid_signer(&self.signer)?;
             if !AlgorithmSet::SVID.contains(algorithm) {
                 return refused(
                     "the workload's key is of an algorithm that a WIT-SVID does not take",
@@ -99,9 +126,8 @@ impl WitIssuer {
             jti: random::id128(self.random).map_err(Error::Sign)?,
             cnf: Confirmation { jwk },
         };
-        SigningInput::new(TYP, self.signer.algorithm(), self.signer.key_id(), &claims)
-            .and_then(|input| input.sign(self.signer.as_ref()))
-            .map_err(Error::Sign)
+        let (algorithm, key_id) = (self.signer.algorithm(), self.signer.key_id());
+        SigningInput::new(TYP, algorithm, key_id, &claims).map_err(Error::Sign)
     }
 }
 
@@ -114,8 +140,17 @@ impl std::fmt::Debug for WitIssuer {
     }
 }
 
+/// Signs with a signer that need not be awaited.
+pub(crate) fn sign(input: SigningInput, signer: &AnySigner) -> Result<CompactJws, Error> {
+    let Some(signer) = signer.local() else {
+        let reason = "the signer has to be awaited: call `issue_async`";
+        return Err(Error::Issue { reason });
+    };
+    input.sign(signer).map_err(Error::Sign)
+}
+
 /// SVD-01, SVD-02: a `kid`, and no Ed25519.
-pub(crate) fn check_svid_signer(signer: &dyn Signer) -> Result<(), Error> {
+pub(crate) fn check_svid_signer(signer: &AnySigner) -> Result<(), Error> {
     let reason = if signer.key_id().is_none() {
         "an SVID's signer needs a key id"
     } else if !AlgorithmSet::SVID.contains(signer.algorithm()) {

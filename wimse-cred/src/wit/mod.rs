@@ -7,7 +7,7 @@ mod verify;
 
 pub use cache::WitCache;
 pub use issue::WitIssuer;
-pub(crate) use issue::{check_lifetime, check_svid_signer};
+pub(crate) use issue::{check_lifetime, check_svid_signer, sign};
 pub use rules::WitRules;
 pub use verify::Wit;
 pub(crate) use verify::claimed_id;

@@ -25,13 +25,16 @@ impl WitRules {
         }
     }
 
-    /// WIT-SVIDs alone (SVD-01): a SPIFFE ID, `kid`, no `aud`, and only RS, PS and ES algorithms,
-    /// for the token and for the key that it confirms.
+    /// WIT-SVIDs alone: a SPIFFE ID, `kid`, no `aud`, and only RS, PS and ES algorithms, for the
+    /// token and for the key that it confirms. `nbf` limits the earliest validity, and `iat` does
+    /// not: an `iat` in the future is accepted (WIT-SVID §3).
     #[must_use]
     pub fn wit_svid() -> Self {
+        let rules = Self::wit();
         Self {
             svid: true,
-            ..Self::wit()
+            times: rules.times.with_future_iat(),
+            ..rules
         }
     }
 

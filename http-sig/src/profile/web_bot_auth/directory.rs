@@ -75,8 +75,8 @@ impl Directory {
         now: UnixTime,
     ) -> Result<Self, Error> {
         let set_rules = match rules.place {
-            Place::WellKnown => SetRules::wimse(),
-            Place::Elsewhere => SetRules::oauth(),
+            Place::WellKnown => SetRules::wimse().exact(),
+            Place::Elsewhere => SetRules::client(),
         };
         let set = JwkSet::parse(json, &set_rules, provider).map_err(Error::DirectoryKeys)?;
         let times = times(json);
