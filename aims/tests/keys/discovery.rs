@@ -45,7 +45,10 @@ async fn only_an_absent_document_leads_on() {
         (raw(200, "application/json", "null"), "on"),
         (raw(200, "text/html", &good), "fetch.content_type"),
         (raw(206, "text/html", page), "on"),
-        (raw(200, "application/json", &good[..20]), "metadata.json"),
+        (
+            raw(200, "application/json", good.get(..20).unwrap()),
+            "metadata.json",
+        ),
         (
             raw(200, "application/json", "{\"error\":1}"),
             "metadata.issuer",
