@@ -64,6 +64,10 @@ pub enum Error {
         #[source]
         source: Arc<Self>,
     },
+    /// The workload has no identity to authenticate with.
+    #[cfg(feature = "workload")]
+    #[error(transparent)]
+    Identity(aims_wimse_cred::Error),
     /// The request could not be sent, or no answer came.
     #[error("the request could not be sent")]
     Transport(#[source] aims_fetch::Error),
@@ -107,6 +111,8 @@ impl Error {
         Self::Metadata { source, outcome: Outcome::Unavailable, .. }
             => source.code(), unavailable(source);
         Self::Wire(source) => source.code(), source.kind();
+        #[cfg(feature = "workload")]
+        Self::Identity(source) => source.code(), source.kind();
     }
 
     /// What the token endpoint said, where it refused (RFC 6749 §5.2).

@@ -8,6 +8,8 @@ mod grant;
 mod source;
 mod step;
 mod token;
+#[cfg(feature = "workload")]
+mod workload;
 
 pub use error::Error;
 pub use grant::{ClientCredentials, Grant, PendingToken, Target, TokenFlow, TokenRules};
@@ -19,3 +21,6 @@ pub use source::TokenSource;
 pub use step::drive;
 pub use step::{Event, Flow, Step};
 pub use token::Token;
+#[cfg(feature = "workload")]
+#[cfg_attr(docsrs, doc(cfg(feature = "workload")))]
+pub use workload::OfIdentity;

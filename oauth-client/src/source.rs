@@ -206,12 +206,11 @@ impl TokenSource {
         let slot = self.slot(&*grant)?;
         for _ in 0..ROTATIONS {
             let now = self.asker.clock.now();
-            let mut outcome = match slot.next(self.asker.key(now), now)? {
+            let outcome = match slot.next(self.asker.key(now), now)? {
                 Next::Take(token) => return Ok(token),
                 Next::Wait(outcome) => outcome,
-                Next::Start(sender, good) => {
-                    let outcome = sender.subscribe();
-                    let landing = Landing::new(Arc::clone(&slot), sender, self.asker.random);
+                Next::Start(landing, outcome, good) => {
+                    let landing = Landing::new(Arc::clone(&slot), landing, self.asker.random);
                     self.start(landing, &slot, &grant);
                     if let Some(good) = good {
                         return Ok(good);
@@ -219,8 +218,7 @@ impl TokenSource {
                     outcome
                 }
             };
-            let landed = outcome.wait_for(Option::is_some).await;
-            let landed = landed.ok().and_then(|outcome| outcome.clone());
+            let landed = outcome.outcome().await;
             let kept = landed.unwrap_or_else(|| Err(Arc::new(Error::Interrupted)));
             let kept = kept.map_err(|error| Error::clone(&error))?;
             let now = self.asker.clock.now();

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use aims_oauth_client::discovery;
+use aims_oauth_client::discovery::{self, Step};
 use aims_oauth_wire::metadata::ResourceMetadata;
 use aims_oauth_wire::names::Issuer;
 use http::Response;
@@ -64,6 +64,28 @@ fn other_servers_stay_others() {
     }
 }
 
+/// From its document on, the server's own spelling is the issuer.
+#[test]
+fn the_server_spells_itself() {
+    for (named, accepted, own) in [
+        (SLASH, &[BARE][..], BARE),
+        (SLASH, &[SLASH, BARE], BARE),
+        (BARE, &[BARE], SLASH),
+        (SLASH, &[SLASH], BARE),
+    ] {
+        let (request, pending) = discovery::server_for(&tool(named), &issuers(accepted)).unwrap();
+        assert_eq!(
+            request.uri(),
+            "https://as.example/.well-known/oauth-authorization-server"
+        );
+        let document = json!({"issuer": own, "token_endpoint": "https://as.example/token"});
+        let Step::Done(found) = pending.finish(&answer(&document)).unwrap() else {
+            panic!("it was there");
+        };
+        assert_eq!(found.issuer().as_str(), own);
+    }
+}
+
 /// A document of another issuer, or of a path of this one, gains nothing by a slash.
 #[test]
 fn no_other_issuer_comes_in_by_a_slash() {
@@ -79,5 +101,36 @@ fn no_other_issuer_comes_in_by_a_slash() {
         let document = json!({"issuer": own, "token_endpoint": "https://as.example/token"});
         let error = pending.finish(&answer(&document)).unwrap_err();
         assert_eq!(error.code(), "metadata.issuer", "{own}");
+    }
+}
+
+/// A tool without a path, in either spelling; a path keeps its slash.
+#[test]
+fn a_tool_without_path_is_found_in_either_spelling() {
+    for (asked, own, expected) in [
+        ("https://tools.example", "https://tools.example/", "ok"),
+        ("https://tools.example/", "https://tools.example", "ok"),
+        (
+            "https://tools.example/mcp",
+            "https://tools.example/mcp/",
+            "metadata.resource",
+        ),
+        (
+            "https://tools.example",
+            "https://tools.example/mcp",
+            "metadata.resource",
+        ),
+    ] {
+        let (_, pending) = discovery::resource(&asked.parse().unwrap(), None).unwrap();
+        let found = pending.finish(&answer(&json!({"resource": own})));
+        let told = match found {
+            Ok(Step::Done(found)) => {
+                assert_eq!(found.resource().as_str(), own);
+                "ok"
+            }
+            Ok(_) => "another place",
+            Err(error) => error.code(),
+        };
+        assert_eq!(told, expected, "{asked} {own}");
     }
 }

@@ -17,7 +17,6 @@
 )]
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use aims::Agent;
@@ -27,8 +26,8 @@ use aims::fetch::Fetcher;
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock as _, SystemClock};
 use aims::jose::{Chain, provider};
-use aims::oauth_client::TokenSource;
-use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
+use aims::oauth_client::{OfIdentity as _, TokenSource};
+use aims::oauth_wire::client_auth::SpiffeWit;
 use aims::oauth_wire::names::{Issuer, Resource};
 use http::Request;
 
@@ -65,14 +64,7 @@ async fn run() -> Result<(), Failure> {
 
     // 2. How does the agent prove itself to whoever gives out tokens? By the WIT, and a proof of
     //    its key; by whichever it has at that moment. The tokens that it gets are bound to the key.
-    let identities = source.clone();
-    let client = SpiffeWit::new(identity.id().as_str().parse()?, move |now| {
-        let identity = identities.identity(now)?;
-        Ok(WitCredential::new(
-            identity.wit().clone(),
-            Arc::clone(identity.local_signer()?),
-        ))
-    });
+    let client = SpiffeWit::of(source.clone())?;
 
     // 3. Who gives out tokens for the tool? The tool says it (RFC 9728), but the agent decides whom
     //    it shows its identity to: none but an authority from this list.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
-use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::metadata::{ServerMetadata, Switch};
 use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::{ResponseRules, TokenRequest, TokenResponse, TokenType};
 use http::{Request, Response};
@@ -46,7 +46,7 @@ pub(super) fn prepare(
     let pending = PendingToken {
         target: grant.target().clone(),
         rules,
-        response: rules.of_response().after(&request),
+        response: rules.of_response(server).after(&request),
         sent: now,
     };
     Ok((request, pending))
@@ -59,8 +59,8 @@ impl PendingToken {
     /// # Errors
     ///
     /// `oauth.refused` with the server's error (RFC 6749 §5.2), and the others of
-    /// [`TokenResponse::parse_with`]; `grant.token_type` where it is not `Bearer`; `grant.scope` where
-    /// it has scopes that were not asked for (RFC 6749 §3.3), unless that is
+    /// [`TokenResponse::parse_with`]; `grant.token_type` where it is not `Bearer`; `grant.scope`
+    /// where it has scopes that were not asked for (RFC 6749 §3.3), unless that is
     /// [accepted](TokenRules::accept_wider_scopes); `grant.expired`.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
         let answer = TokenResponse::parse_with(answer, &self.response)?;
@@ -98,8 +98,11 @@ impl PendingToken {
 }
 
 impl TokenRules {
-    fn of_response(self) -> ResponseRules {
+    fn of_response(self, server: &ServerMetadata) -> ResponseRules {
         let mut rules = ResponseRules::new();
+        if server.is_on(Switch::CertificateBoundTokens) {
+            rules = rules.after_client_certificate();
+        }
         if self.comma_separated_scopes {
             rules = rules.accept_commas_in_scope();
         }

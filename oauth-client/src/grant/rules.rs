@@ -37,8 +37,8 @@ impl TokenRules {
     }
 
     /// Reads a response without `token_type` as `Bearer`: for a server that leaves it out. It never
-    /// applies to a request that carried a DPoP proof. Do not set it for a client that
-    /// authenticates with a certificate.
+    /// applies to a request that carried a DPoP proof, or at a server that binds tokens to
+    /// certificates. Do not set it for a client that authenticates with a certificate.
     #[must_use]
     pub const fn accept_missing_token_type(mut self) -> Self {
         self.missing_token_type = true;

@@ -4,10 +4,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use aims_fetch::{SingleFlight, Waiting};
 use aims_jose::jwk::Thumbprint;
 use aims_jose::random::SecureRandom;
 use aims_jose::time::{self, UnixTime};
-use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -53,12 +53,8 @@ struct State {
     failures: u32,
     /// The last failure, and when it may be tried again.
     last: Option<(Arc<Error>, Instant)>,
-    flight: Option<Flight>,
-}
-
-#[derive(Debug)]
-struct Flight {
-    outcome: watch::Receiver<Option<Outcome>>,
+    flight: SingleFlight<Outcome>,
+    /// The task of the flight.
     task: Option<AbortHandle>,
 }
 
@@ -68,10 +64,14 @@ pub(super) enum Next {
     /// Take this one.
     Take(Arc<Token>),
     /// Wait for the request that is under way.
-    Wait(watch::Receiver<Option<Outcome>>),
+    Wait(Waiting<Outcome>),
     /// Start a request, which counts as under way from now on. Meanwhile there is this one, or
     /// none.
-    Start(watch::Sender<Option<Outcome>>, Option<Arc<Token>>),
+    Start(
+        aims_fetch::Landing<Outcome>,
+        Waiting<Outcome>,
+        Option<Arc<Token>>,
+    ),
 }
 
 impl Kept {
@@ -108,16 +108,15 @@ impl Slot {
             .last
             .as_ref()
             .filter(|(_, until)| Instant::now() < *until);
-        if is_due && state.flight.is_none() && paused.is_none() {
-            let (sender, outcome) = watch::channel(None);
-            let task = None;
-            state.flight = Some(Flight { outcome, task });
-            return Ok(Next::Start(sender, good.map(|kept| kept.token)));
+        if is_due && !state.flight.is_under_way() && paused.is_none() {
+            let (landing, outcome) = state.flight.lead();
+            let meanwhile = good.map(|kept| kept.token);
+            return Ok(Next::Start(landing, outcome, meanwhile));
         }
         // Whoever has a good one does not wait for the next.
-        match (good, &state.flight, paused) {
+        match (good, state.flight.join(), paused) {
             (Some(kept), _, _) => Ok(Next::Take(kept.token)),
-            (None, Some(flight), _) => Ok(Next::Wait(flight.outcome.clone())),
+            (None, Some(outcome), _) => Ok(Next::Wait(outcome)),
             (None, None, Some((last, _))) => Err(Error::BackingOff {
                 last: Arc::clone(last),
             }),
@@ -127,15 +126,17 @@ impl Slot {
 
     /// The task of the request that is under way, which may have ended already.
     pub(super) fn started(&self, task: AbortHandle) {
-        if let Some(flight) = &mut self.lock().flight {
-            flight.task = Some(task);
+        let mut state = self.lock();
+        if state.flight.is_under_way() {
+            state.task = Some(task);
         }
     }
 
     /// Ends the request that is under way.
     fn land(&self, result: Result<Kept, Failed>, random: &dyn SecureRandom) -> Outcome {
         let mut state = self.lock();
-        state.flight = None;
+        state.flight.end();
+        state.task = None;
         match result {
             Ok(kept) => {
                 (state.failures, state.last) = (0, None);
@@ -168,12 +169,13 @@ impl Slot {
             .kept
             .as_ref()
             .map(|kept| kept.token.expires().as_secs());
-        state.flight.is_none().then_some(ends.unwrap_or(0))
+        let is_idle = !state.flight.is_under_way();
+        is_idle.then_some(ends.unwrap_or(0))
     }
 
     /// Stops the request that is under way.
     pub(super) fn abort(&self) {
-        let task = self.lock().flight.as_mut().and_then(|it| it.task.take());
+        let task = self.lock().task.take();
         // Not under the lock: the task's end takes it.
         if let Some(task) = task {
             task.abort();
@@ -190,7 +192,7 @@ impl Slot {
 #[derive(Debug)]
 pub(super) struct Landing {
     slot: Arc<Slot>,
-    sender: watch::Sender<Option<Outcome>>,
+    landing: aims_fetch::Landing<Outcome>,
     random: &'static dyn SecureRandom,
     landed: bool,
 }
@@ -198,12 +200,12 @@ pub(super) struct Landing {
 impl Landing {
     pub(super) fn new(
         slot: Arc<Slot>,
-        sender: watch::Sender<Option<Outcome>>,
+        landing: aims_fetch::Landing<Outcome>,
         random: &'static dyn SecureRandom,
     ) -> Self {
         Self {
             slot,
-            sender,
+            landing,
             random,
             landed: false,
         }
@@ -216,7 +218,7 @@ impl Landing {
     fn finish(&mut self, result: Result<Kept, Failed>) {
         self.landed = true;
         let outcome = self.slot.land(result, self.random);
-        self.sender.send_replace(Some(outcome));
+        self.landing.land(outcome);
     }
 }
 

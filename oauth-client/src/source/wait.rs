@@ -2,39 +2,34 @@
 
 use std::time::Duration;
 
+use aims_fetch::Backoff;
 use aims_jose::random::SecureRandom;
 use aims_jose::time::UnixTime;
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 
-/// The longest pause of our own.
-const LONGEST: u64 = 60_000;
+/// The pauses of our own: 1 s, 2 s, 4 s, … 60 s.
+const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 /// The longest that a server can ask for.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
-/// The pause after so many failures before this one: 1 s, 2 s, 4 s, … 60 s, shortened by chance by
-/// up to a half. What the server asked for is kept to, up to ten minutes, and lengthened by chance
-/// by up to a fifth, so that those who were told the same do not come back together (F-20).
+/// The pause after so many failures before this one. What the server asked for is kept to, up to
+/// ten minutes.
 pub(super) fn pause(failures: u32, asked: Option<Duration>, random: &dyn SecureRandom) -> Duration {
-    let own = 1_000_u64
-        .saturating_mul(1_u64.checked_shl(failures).unwrap_or(u64::MAX))
-        .min(LONGEST);
-    let own = Duration::from_millis(own.saturating_sub(chance(random, own / 2)));
-    let asked = asked.map(|asked| {
-        let asked = asked.min(LONGEST_ASKED);
-        let fifth = u64::try_from(asked.as_millis() / 5).unwrap_or(0);
-        asked.saturating_add(Duration::from_millis(chance(random, fifth)))
-    });
-    asked.map_or(own, |asked| asked.max(own))
+    BACKOFF.pause_as_asked(failures, asked, LONGEST_ASKED, number(random))
 }
 
 /// From 0 to `most`. Without chance it is 0: moments are merely not spread then.
 pub(super) fn chance(random: &dyn SecureRandom, most: u64) -> u64 {
+    let range = most.saturating_add(1);
+    number(random).checked_rem(range).unwrap_or(0)
+}
+
+fn number(random: &dyn SecureRandom) -> u64 {
     let mut bytes = [0; 8];
-    let number = random
+    random
         .fill(&mut bytes)
-        .map_or(0, |()| u64::from_le_bytes(bytes));
-    number.checked_rem(most.saturating_add(1)).unwrap_or(0)
+        .map_or(0, |()| u64::from_le_bytes(bytes))
 }
 
 /// `Retry-After` of a 429 or 503, in seconds or as a date (RFC 9110 §10.2.3, RFC 6585 §4). One that

@@ -1,0 +1,43 @@
+//! A workload's own identity as the authentication of a client.
+
+use std::sync::Arc;
+
+use aims_jose::time::{Clock as _, SystemClock};
+use aims_oauth_wire::client_auth::{SpiffeWit, WitCredential};
+use aims_wimse_cred::IdentitySource;
+
+use crate::Error;
+
+/// Client authentication by an identity that renews itself.
+///
+/// ```
+/// use aims_oauth_client::{Error, OfIdentity as _};
+/// use aims_oauth_wire::client_auth::SpiffeWit;
+/// use aims_wimse_cred::source::IdentitySource;
+///
+/// fn client(source: impl IdentitySource + 'static) -> Result<SpiffeWit, Error> {
+///     SpiffeWit::of(source)
+/// }
+/// ```
+pub trait OfIdentity: Sized {
+    /// The client whose identifier is that of the identity. Each request is authenticated by the
+    /// identity that the source has at that moment.
+    ///
+    /// # Errors
+    ///
+    /// `source.expired`, `source.unavailable` where there is no identity now.
+    fn of(source: impl IdentitySource + 'static) -> Result<Self, Error>;
+}
+
+impl OfIdentity for SpiffeWit {
+    fn of(source: impl IdentitySource + 'static) -> Result<Self, Error> {
+        let identity = source.identity(SystemClock::new().now());
+        let identity = identity.map_err(Error::Identity)?;
+        let client = identity.id().as_str().parse()?;
+        Ok(Self::new(client, move |now| {
+            let identity = source.identity(now)?;
+            let signer = Arc::clone(identity.local_signer()?);
+            Ok(WitCredential::new(identity.wit().clone(), signer))
+        }))
+    }
+}
