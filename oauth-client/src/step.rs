@@ -73,7 +73,9 @@ pub enum Event<'a> {
 ///
 ///     fn advance(self, event: Event<'_>, _: UnixTime) -> Result<Step<Vec<u8>, Self>, Error> {
 ///         match event {
-///             Event::Answer(answer) if answer.status() == 200 => Ok(Step::Done(answer.body().clone())),
+///             Event::Answer(answer) if answer.status() == 200 => {
+///                 Ok(Step::Done(answer.body().clone()))
+///             }
 ///             Event::Answer(_) => Ok(Step::Wait(std::time::Duration::from_secs(10), self)),
 ///             Event::NoAnswer(error) => Err(Error::Transport(error.clone())),
 ///             Event::Waited => self.ask(),

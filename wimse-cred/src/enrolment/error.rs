@@ -20,7 +20,10 @@ pub enum Error {
     #[error("a key could not be made or cannot sign")]
     Key(#[source] aims_jose::Error),
     /// The identity server refused.
-    #[error("the identity server answered {status}{}", code.map(|it| format!(" `{it}`")).unwrap_or_default())]
+    #[error(
+        "the identity server answered {status} with the code `{}`",
+        code.unwrap_or("unknown")
+    )]
     Refused {
         /// The HTTP status.
         status: u16,
