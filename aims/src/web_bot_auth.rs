@@ -145,19 +145,11 @@ impl AgentDirectories {
         document: &Document,
         now: UnixTime,
     ) -> Result<Agents, AgentError> {
-        let rules = rules(agent.discovery());
+        let rules = DirectoryRules::of(agent);
         let directory = Directory::parse(document.bytes(), &rules, self.provider, now)?;
         let mut agents = Agents::new();
         agents.insert(agent, directory);
         Ok(agents)
-    }
-}
-
-/// A client ID metadata document is not looked into, so what is no directory is a key set.
-const fn rules(discovery: Discovery) -> DirectoryRules {
-    match discovery {
-        Discovery::Directory => DirectoryRules::well_known(),
-        _ => DirectoryRules::key_set(),
     }
 }
 

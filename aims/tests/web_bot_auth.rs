@@ -17,7 +17,7 @@ use aims::web_bot_auth::{AgentDirectories, AgentError};
 use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::profile::web_bot_auth::{
     Agents, DIRECTORY_MEDIA_TYPE, Directory, DirectoryRules, DirectorySigning, RequestPolicy,
-    RequestSigning, SignatureAgent,
+    RequestSigning, Revision, SignatureAgent,
 };
 use aims_http_sig::{HttpRequest, HttpResponse};
 use axum::response::IntoResponse as _;
@@ -177,7 +177,7 @@ fn agent() -> SignatureAgent {
 
 async fn verify(directories: &AgentDirectories, parts: &Parts) -> Result<String, AgentError> {
     let message = HttpRequest::to_send(parts).unwrap();
-    let policy = RequestPolicy::new();
+    let policy = RequestPolicy::new().with_revision(Revision::Draft00);
     let unspent = directories.verify(&policy, &message, at(NOW)).await?;
     Ok(unspent.accept_replays().agent().unwrap().to_owned())
 }

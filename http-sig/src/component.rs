@@ -74,6 +74,10 @@ impl Component {
         STATUS = "@status", Status;
     }
 
+    /// [`STATUS`](Self::STATUS).
+    pub(crate) const STATUS_ID: ComponentId<'static> =
+        ComponentId::fixed("\"@status\"", "@status", Derived::Status);
+
     /// A component that needs no reading.
     pub(crate) const fn fixed(id: ComponentId<'static>) -> Self {
         Self(Text::Fixed(id))

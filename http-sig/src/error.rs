@@ -25,6 +25,13 @@ pub enum Error {
     /// (HMS-07).
     #[error("`signature` and `signature-input` differ in their labels, or one of them is missing")]
     LabelsDiffer,
+    /// The message is signed by draft-cavage-http-signatures, the draft before RFC 9421, whose
+    /// signatures are another format.
+    #[error(
+        "the message is signed by draft-cavage-http-signatures, the draft before RFC 9421: expected the fields \
+         `signature-input` and `signature` of RFC 9421; ask the sender to sign by it"
+    )]
+    Cavage,
     /// A parameter stands twice, of a signature or of a member of `Signature-Agent` (T-063).
     #[error("a parameter stands twice")]
     ParameterRepeated,
@@ -281,9 +288,6 @@ pub enum Error {
     /// `wimse-aud` is none of the configured audiences (SIG-08).
     #[error("the signature is for another audience")]
     Audience,
-    /// Beside other signatures, the one of the profile has another label than `wimse` (SIG-07).
-    #[error("among several signatures, that of the profile is not labelled `wimse`")]
-    Label,
     /// `wimse-req-nonce` is not the nonce of the request: the response answers another one (T-069).
     #[error("the response answers another request")]
     RequestNonce,
@@ -417,6 +421,7 @@ impl Error {
         Self::Syntax { .. } => Malformed "sig.syntax",
         Self::LabelRepeated { .. } => Malformed "sig.label_repeated",
         Self::LabelsDiffer => Mismatch "sig.labels_differ",
+        Self::Cavage => Malformed "sig.cavage",
         Self::ParameterRepeated => Malformed "sig.parameter_repeated",
         Self::ParameterType { .. } => Malformed "sig.parameter_type",
         Self::Limit { .. } => TooLarge "sig.limit",
@@ -462,7 +467,6 @@ impl Error {
         Self::DigestPreference => Configuration "digest.preference",
         Self::DigestBodySize { .. } => TooLarge "digest.body_size",
         Self::Audience => Mismatch "sig.audience",
-        Self::Label => Mismatch "sig.label",
         Self::RequestNonce => Mismatch "sig.request_nonce",
         Self::ResponseUnsigned => Forbidden "sig.response_unsigned",
         Self::ResponseUnsignable => Unavailable "sig.response_unsignable",

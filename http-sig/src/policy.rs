@@ -19,7 +19,8 @@ use crate::{
 /// use std::time::Duration;
 /// use aims_http_sig::{Component, Policy};
 ///
-/// let policy = Policy::requiring([Component::METHOD, Component::TARGET_URI, Component::field("content-digest")?])
+/// let digest = Component::field("content-digest")?;
+/// let policy = Policy::requiring([Component::METHOD, Component::TARGET_URI, digest])
 ///     .with_tag("payments")
 ///     .with_max_age(Duration::from_secs(60))
 ///     .requiring_parameters(["nonce", "keyid"]);
@@ -135,6 +136,12 @@ impl Policy {
     #[must_use]
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// Requires these components, in place of those that were named before.
+    pub(crate) fn with_components(mut self, all: impl IntoIterator<Item = Component>) -> Self {
+        self.components = all.into_iter().collect();
         self
     }
 

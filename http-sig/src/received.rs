@@ -23,11 +23,13 @@ impl<'m> ReceivedFields<'m> {
     /// # Errors
     ///
     /// `sig.missing` where there are none, `sig.labels_differ` where only one field is there,
-    /// `sig.limit`.
+    /// `sig.cavage` where the signature is of the draft before RFC 9421, `sig.limit`.
     pub fn of(message: &'m dyn Message, section: Section, limits: &Limits) -> Result<Self, Error> {
         let input = lines(message, section, INPUT, limits)?;
         let signature = lines(message, section, SIGNATURE, limits)?;
         match (input.is_empty(), signature.is_empty()) {
+            _ if signature.iter().any(|line| is_cavage(line)) => Err(Error::Cavage),
+            (true, true) if is_authorized_by_cavage(message, section) => Err(Error::Cavage),
             (true, true) => Err(Error::SignatureMissing),
             (false, false) => Ok(Self { input, signature }),
             _ => Err(Error::LabelsDiffer),
@@ -91,6 +93,23 @@ impl fmt::Debug for ReceivedFields<'_> {
             .field("signature", &self.signature.len())
             .finish()
     }
+}
+
+/// Whether a line is a signature of draft-cavage-http-signatures §4: `keyId="…",signature="…"`. In
+/// RFC 9421 no label has a capital letter and no value is a text.
+fn is_cavage(line: &[u8]) -> bool {
+    let has = |parameter: &[u8]| line.windows(parameter.len()).any(|part| part == parameter);
+    has(b"keyId=\"") && has(b"signature=\"")
+}
+
+/// The same signature in `Authorization: Signature` (draft-cavage-http-signatures §3).
+fn is_authorized_by_cavage(message: &dyn Message, section: Section) -> bool {
+    let mut found = false;
+    message.lines(section, "authorization", &mut |line| {
+        let scheme = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+        found |= scheme.eq_ignore_ascii_case(b"Signature") && is_cavage(line);
+    });
+    found
 }
 
 /// One signature of a message, of which only the shape was looked at.

@@ -34,8 +34,9 @@ use crate::{Algorithm, Component, Error, Exchange, Limits};
 /// let now = UnixTime::now();
 /// let key = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
 /// let (mut parts, ()) = http::Request::post("https://tools.example/pay").body(())?.into_parts();
-/// let fields = signing.prepare(&Exchange::of(&HttpRequest::to_send(&parts)?), random::SYSTEM, now)?.sign(&key)?;
-/// fields.apply(&mut parts.headers)?;
+/// let message = HttpRequest::to_send(&parts)?;
+/// let prepared = signing.prepare(&Exchange::of(&message), random::SYSTEM, now)?;
+/// prepared.sign(&key)?.apply(&mut parts.headers)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
@@ -92,6 +93,10 @@ impl Signing {
             self.components.push(component);
         }
         self
+    }
+
+    pub(crate) fn covers(&self, component: &Component) -> bool {
+        self.components.contains(component)
     }
 
     /// `created`: the time of signing.

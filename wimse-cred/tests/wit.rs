@@ -272,6 +272,27 @@ fn the_svid_profile_is_narrower() {
     assert_eq!(svid(&sign("wit+jwt", &edwards, &good)), "wit.algorithm");
 }
 
+/// SVD-01: `iat` of a WIT-SVID does not limit its earliest validity, `nbf` does. A token that is no
+/// WIT-SVID is held to both.
+#[test]
+fn an_iat_in_the_future_refuses_no_svid() {
+    let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
+    let trust = trust(&[&ca]);
+    let codes = |claim: &str, time: u64| {
+        let mut claims = claims(&agent);
+        claims[claim] = json!(time);
+        let text = sign("wit+jwt", &ca, &claims);
+        let rules = WitRules::wit_svid();
+        let svid = Wit::verify(&text, &trust.snapshot(), &rules, at(NOW));
+        (code(svid), verify(&text, &trust))
+    };
+    assert_eq!(codes("iat", NOW + 31), ("ok", "wit.not_yet_valid"));
+    assert_eq!(codes("iat", NOW + 86_400).0, "ok");
+    assert_eq!(codes("nbf", NOW + 30), ("ok", "ok"));
+    let refused = "wit.not_yet_valid";
+    assert_eq!(codes("nbf", NOW + 31), (refused, refused));
+}
+
 /// WIT-04, WIT-05: the draft's own example, with the key that the draft prints.
 #[test]
 fn the_published_wit_verifies() {

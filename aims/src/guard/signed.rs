@@ -8,10 +8,11 @@ use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::profile::wimse::{
     Content, RequestPolicy, ResponseSigning, SignedResponse, VerifiedRequest,
 };
-use aims_http_sig::{Error, HttpRequest, HttpResponse};
+use aims_http_sig::{Algorithms, Error, HttpRequest, HttpResponse};
 use aims_jose::random;
 use aims_jose::time::{Skew, UnixTime};
 use aims_wimse_cred::{Identity, IdentitySource};
+use aims_wimse_id::Origin;
 use aims_wimse_wpt::fields::WORKLOAD_IDENTITY_TOKEN;
 use http::header::HeaderValue;
 use http::request::Parts;
@@ -39,6 +40,8 @@ use crate::refusal::{Answer, Refusal};
 pub struct HttpSignatures {
     content_deadline: Duration,
     lifetime: Duration,
+    algorithms: Vec<(String, Algorithms)>,
+    uncovered_encoding: bool,
     max_content: u64,
     max_answer: usize,
     source: Option<Arc<dyn IdentitySource>>,
@@ -52,6 +55,8 @@ impl HttpSignatures {
         Self {
             content_deadline: Duration::from_secs(10),
             lifetime: Duration::from_secs(300),
+            algorithms: Vec::new(),
+            uncovered_encoding: false,
             max_content: 2 * 1024 * 1024,
             max_answer: 1024 * 1024,
             source: None,
@@ -62,6 +67,21 @@ impl HttpSignatures {
     /// Sets how far ahead `expires` may be, in whole seconds, up to 10 min. Defaults to 5 min.
     pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.lifetime = most;
+        self
+    }
+
+    /// Accepts these algorithms alone from workloads of this origin. From others, every algorithm
+    /// with a public key that RFC 9421 registers is accepted.
+    pub fn with_algorithms_of(mut self, origin: &Origin, algorithms: Algorithms) -> Self {
+        self.algorithms
+            .push((origin.as_str().to_owned(), algorithms));
+        self
+    }
+
+    /// Accepts a request whose `Content-Encoding` the signature does not cover: see
+    /// [`RequestPolicy`](RequestPolicy::accepting_uncovered_content_encoding).
+    pub const fn accepting_uncovered_content_encoding(mut self) -> Self {
+        self.uncovered_encoding = true;
         self
     }
 
@@ -126,10 +146,17 @@ impl HttpSignatures {
             Audience::Named(names) => RequestPolicy::for_audiences(names.iter().cloned())?,
             Audience::Target(_) => RequestPolicy::for_given_audience(),
         };
+        let mut policy = policy.with_skew(skew).with_max_lifetime(self.lifetime);
+        for (origin, algorithms) in &self.algorithms {
+            policy = policy.with_algorithms_of(origin, *algorithms);
+        }
+        if self.uncovered_encoding {
+            policy = policy.accepting_uncovered_content_encoding();
+        }
         Ok(Signatures {
             scheme: scheme.to_owned(),
             authority: authority.to_owned(),
-            policy: policy.with_skew(skew).with_max_lifetime(self.lifetime),
+            policy,
             config: self,
         })
     }

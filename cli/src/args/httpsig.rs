@@ -78,8 +78,8 @@ pub(crate) struct Sender {
     /// For `wimse`: the receiver of the request, as it knows itself
     #[arg(long, value_name = "URI")]
     pub(crate) audience: Option<String>,
-    /// For `web-bot-auth`: the origin, such as https://crawler.example, whose directory the keys
-    /// are
+    /// For `web-bot-auth`: the URL of the JWK Set with the agent's keys, such as
+    /// https://crawler.example/keys.json, which Signature-Agent names
     #[arg(long, value_name = "URL")]
     pub(crate) directory: Option<String>,
 }

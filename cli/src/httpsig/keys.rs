@@ -118,17 +118,17 @@ pub(super) fn agents(
     };
     let agent = agent(url)?;
     let document = document(path, inputs)?;
-    let directory = Directory::parse(&document, &DirectoryRules::well_known(), AWS_LC, now);
+    let directory = Directory::parse(&document, &DirectoryRules::of(&agent), AWS_LC, now);
     let mut agents = Agents::new();
     let of = |error| hint::key_set(Failure::from(error), &document).of(path);
     agents.insert(&agent, directory.map_err(of)?);
     Ok(agents)
 }
 
-/// The agent whose directory an origin has.
-pub(super) fn agent(origin: &str) -> Result<SignatureAgent, Failure> {
-    SignatureAgent::directory(origin).or(Err(Failure::Usage(
-        "`--directory` is an https origin, such as https://crawler.example",
+/// The agent whose keys are at this URL.
+pub(super) fn agent(url: &str) -> Result<SignatureAgent, Failure> {
+    SignatureAgent::jwk_set(url).or(Err(Failure::Usage(
+        "`--directory` is an https URL of a JWK Set, such as https://crawler.example/keys.json",
     )))
 }
 

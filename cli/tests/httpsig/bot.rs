@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::common::{Folder, NOW};
 
 const REQUEST: &str = "GET /offers HTTP/1.1\r\nHost: shop.example\r\n\r\n";
-const AGENT: &str = "https://crawler.example";
+const AGENT: &str = "https://crawler.example/keys.json";
 
 /// A signed request, and the directory `keys.json`.
 fn folder() -> Folder {
@@ -38,11 +38,10 @@ fn a_request_goes_round() {
     assert!(
         folder
             .read("signed")
-            .contains("\r\nSignature-Agent: sig1=\"https://crawler.example\"")
+            .contains("\r\nSignature-Agent: sig1=\"https://crawler.example/keys.json\"")
     );
     let answer = folder.run(&verify("--json")).json();
-    let agent = "https://crawler.example/.well-known/http-message-signatures-directory";
-    assert_eq!(answer.get("sender"), Some(&json!({"agent": agent})));
+    assert_eq!(answer.get("sender"), Some(&json!({"agent": AGENT})));
     let words = folder.ok(&verify("--require @path"));
     assert!(words.contains("\n  \"@path\": /offers\n"), "{words}");
     folder.write(
@@ -90,20 +89,31 @@ fn refusals_have_codes() {
     assert_eq!(folder.refused(&late), "sig.expired");
 }
 
-/// Another URL than an https origin is a wrong command line, and no fault of the message.
+/// Web Bot Auth -01: a member with parameters, which earlier drafts had, is ignored.
 #[test]
-fn the_directory_is_of_an_origin() {
+fn members_have_no_parameters() {
+    let folder = folder();
+    let good = folder.read("signed");
+    let typed = good.replacen("keys.json\"", "keys.json\";type=jwks_uri", 1);
+    assert_ne!(typed, good);
+    folder.write("signed", typed);
+    assert_eq!(folder.refused(&verify("")), "sig.agent");
+}
+
+/// What is no https URL in normal form is a wrong command line, and no fault of the message.
+#[test]
+fn the_directory_is_a_url() {
     let folder = folder();
     for other in [
         "crawler.example",
         "http://crawler.example",
-        "https://crawler.example/keys",
+        "https://crawler.example/./keys",
     ] {
         for args in [sign(""), verify("")] {
             let args = args.replace(AGENT, other);
             assert_eq!(folder.failed(&args), "cli.usage", "{args}");
             let err = folder.run(&args).err;
-            assert!(err.contains("`--directory` is an https origin"), "{err}");
+            assert!(err.contains("`--directory` is an https URL"), "{err}");
         }
     }
 }

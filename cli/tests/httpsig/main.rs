@@ -4,6 +4,7 @@
 mod common;
 
 mod bot;
+mod cavage;
 mod hints;
 mod plain;
 mod published;

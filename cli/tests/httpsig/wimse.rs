@@ -1,4 +1,4 @@
-//! WIMSE: the messages that draft-ietf-wimse-http-signature-06 prints, and requests and responses
+//! WIMSE: the messages that draft-ietf-wimse-http-signature-07 prints, and requests and responses
 //! of our own.
 
 use serde_json::json;
@@ -8,19 +8,19 @@ use crate::common::{AGENT, Folder, NOW, ORIGIN};
 const PRINTED: [(&str, &str); 4] = [
     (
         "request",
-        include_str!("../../../testdata/wimse/sigs-request.txt"),
+        include_str!("../../../testdata/wimse-2026-09/svca-svcb-request.http"),
     ),
     (
         "response",
-        include_str!("../../../testdata/wimse/sigs-response.txt"),
+        include_str!("../../../testdata/wimse-2026-09/svca-svcb-response.http"),
     ),
     (
         "a.jwk",
-        include_str!("../../../testdata/wimse/sigs-svca-jwk.txt"),
+        include_str!("../../../testdata/wimse-2026-09/svca.private.jwk.json"),
     ),
     (
         "b.jwk",
-        include_str!("../../../testdata/wimse/sigs-svcb-jwk.txt"),
+        include_str!("../../../testdata/wimse-2026-09/svcb.private.jwk.json"),
     ),
 ];
 const AUDIENCE: &str = "https://tools.example/call";
@@ -37,7 +37,7 @@ fn printed() -> Folder {
 
 fn verify_printed(more: &str) -> String {
     format!(
-        "httpsig verify --profile wimse --unix-lines --request request --now 1785155800 \
+        "httpsig verify --profile wimse --request request --now 1789405138 \
          --audience https://svcb.example.com/gimme-ice-cream {more}"
     )
 }
@@ -72,8 +72,8 @@ fn the_printed_messages_verify() {
         ("response", "No ice", "Ice", "digest.mismatch"),
         (
             "response",
-            "Signature: wimse",
-            "Other: wimse",
+            "Signature: sig1",
+            "Other: sig1",
             "sig.labels_differ",
         ),
     ] {
@@ -96,7 +96,7 @@ fn the_printed_messages_verify() {
         let args = verify_printed(args);
         assert_eq!(folder.refused(&args), code, "{args}");
     }
-    let late = verify_printed("--wit-key a.jwk").replace("1785155800", "1785156128");
+    let late = verify_printed("--wit-key a.jwk").replace("1789405138", "1789405466");
     assert_eq!(folder.refused(&late), "sig.expired");
 }
 

@@ -1,7 +1,7 @@
 //! `Signature-Agent`: who a stranger says to be.
 
 use aims_http_sig::profile::web_bot_auth::{
-    DIRECTORY_PATH, Discovery, RequestPolicy, SignatureAgent, TAG,
+    DIRECTORY_PATH, Discovery, RequestPolicy, Revision, SignatureAgent, TAG,
 };
 use aims_http_sig::{
     Component, Error, Exchange, FieldType, FieldTypes, Message, Section, Start, component_value,
@@ -66,7 +66,9 @@ fn check_place(agent: &SignatureAgent) {
 
 /// The agent of the one signature.
 fn claimed(fields: &Fields<'_>) -> Result<SignatureAgent, Error> {
-    let claims = RequestPolicy::new().claims(fields)?;
+    let claims = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .claims(fields)?;
     let [claim] = claims.as_slice() else {
         unreachable!("one signature has {} claims", claims.len());
     };

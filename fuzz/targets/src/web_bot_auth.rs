@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use aims_http_sig::http1::{RawRequest, Reader};
 use aims_http_sig::profile::web_bot_auth::{
-    Agents, Directory, DirectoryRules, RequestPolicy, SignatureAgent, VerifiedRequest,
+    Agents, Directory, DirectoryRules, RequestPolicy, Revision, SignatureAgent, VerifiedRequest,
 };
 use aims_http_sig::{Component, Error, Exchange, Limits, ReceivedFields, Section};
 use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
@@ -27,8 +27,9 @@ pub fn web_bot_auth(data: &[u8]) -> Outcome {
         Ok(request) => request,
         Err(error) => return refused(error.code(), &[Error::CODES]),
     };
-    let strict = RequestPolicy::new();
+    let strict = RequestPolicy::new().with_revision(Revision::Draft00);
     let lenient = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
         .accepting_legacy_agent()
         .accepting_no_agent();
     let taken = judge(&lenient, &request);

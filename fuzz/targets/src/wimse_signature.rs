@@ -106,7 +106,12 @@ fn check_signed(signature: &VerifiedSignature, message: &dyn Message, content: &
     let body = BASES.get(signature.base().as_bytes());
     assert_eq!(body.map(Vec::as_slice), Some(content), "nobody signed this");
     // What the profile makes a receiver act on is covered where it is there.
-    for field in ["workload-identity-token", "authorization", "content-digest"] {
+    for field in [
+        "workload-identity-token",
+        "authorization",
+        "content-digest",
+        "content-encoding",
+    ] {
         let mut there = false;
         message.lines(Section::Headers, field, &mut |_line| there = true);
         let covered = signature.components().any(|(id, _)| id.name() == field);

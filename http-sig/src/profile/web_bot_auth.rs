@@ -1,33 +1,38 @@
 //! Web Bot Auth: automated clients that say who they are
-//! (draft-meunier-webbotauth-httpsig-protocol-02, which became
-//! draft-ietf-webbotauth-httpsig-protocol-00).
+//! (draft-ietf-webbotauth-httpsig-protocol-01).
 //!
-//! A request is signed by a key that is published at an `https` URL; the URL is who the client is,
-//! and it stands in `Signature-Agent`, covered by the signature. A verifier looks a key up by URL
-//! *and* thumbprint: by the thumbprint alone, one agent's key would speak for another agent's URL.
+//! A request is signed by a key of a JWK Set at an `https` URL. The URL identifies the client, and
+//! stands in `Signature-Agent`, covered by the signature. A verifier looks a key up by URL *and*
+//! thumbprint: by the thumbprint alone, one agent's key would speak for another agent's URL. What
+//! earlier drafts had in `Signature-Agent` is read where the policy names [`Revision::Draft00`].
 //!
 //! ```
 //! use aims_http_sig::HttpRequest;
-//! use aims_http_sig::profile::web_bot_auth::{Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, SignatureAgent};
-//! use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM, time::UnixTime};
+//! use aims_http_sig::profile::web_bot_auth::{
+//!     Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, SignatureAgent,
+//! };
+//! use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM};
+//! use aims_jose::time::UnixTime;
 //! let now = UnixTime::now();
 //!
 //! // The agent publishes its key, and signs.
 //! let key = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
 //! let directory = Directory::to_publish([key.verifying_key()]);
-//! let agent = SignatureAgent::directory("https://crawler.example")?;
+//! let agent = SignatureAgent::jwk_set("https://crawler.example/keys.json")?;
 //! let signing = RequestSigning::new(agent.clone(), key.verifying_key())?;
 //! let (mut parts, ()) = http::Request::get("https://shop.example/offers").body(())?.into_parts();
 //! parts.headers.insert("signature-agent", signing.signature_agent().parse()?);
-//! signing.prepare(&HttpRequest::to_send(&parts)?, SYSTEM, now)?.sign(&key)?.apply(&mut parts.headers)?;
+//! let prepared = signing.prepare(&HttpRequest::to_send(&parts)?, SYSTEM, now)?;
+//! prepared.sign(&key)?.apply(&mut parts.headers)?;
 //!
-//! // The shop has fetched the directory, from `agent.location()`, and knows how it is reached itself.
+//! // The shop has fetched the keys, from `agent.location()`, and knows how it is reached itself.
 //! # parts.uri = "/offers".parse()?; // as a server has it
 //! let mut agents = Agents::new();
-//! agents.insert(&agent, Directory::parse(directory.as_bytes(), &DirectoryRules::well_known(), AWS_LC, now)?);
+//! let rules = DirectoryRules::of(&agent);
+//! agents.insert(&agent, Directory::parse(directory.as_bytes(), &rules, AWS_LC, now)?);
 //! let request = HttpRequest::received(&parts, "https", "shop.example");
 //! let verified = RequestPolicy::new().verify(&request, &agents, now)?.accept_replays();
-//! assert_eq!(verified.agent(), Some("https://crawler.example/.well-known/http-message-signatures-directory"));
+//! assert_eq!(verified.agent(), Some("https://crawler.example/keys.json"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -43,7 +48,7 @@ mod verify;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-pub use agent::{Discovery, SignatureAgent};
+pub use agent::{Discovery, Revision, SignatureAgent};
 pub use agents::{AgentKeys, Agents, Claim};
 pub use directory::{Directory, DirectoryRules};
 pub use proof::{DirectorySigning, proven};

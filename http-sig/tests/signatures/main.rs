@@ -8,6 +8,7 @@
 
 mod accept;
 mod appendix_b;
+mod cavage;
 mod components;
 mod content;
 mod debug;
@@ -16,6 +17,7 @@ mod fields;
 mod keys;
 mod limits;
 mod policy;
+mod short;
 mod signing;
 mod support;
 mod wimse;

@@ -5,12 +5,12 @@ use aims_jose::key::SigningKey;
 
 use crate::support::{PROVIDERS, Text, at, code};
 
-const REQUEST: &str = include_str!("../../../testdata/wimse/sigs-request.txt");
-const RESPONSE: &str = include_str!("../../../testdata/wimse/sigs-response.txt");
-const CALLER: &str = include_str!("../../../testdata/wimse/sigs-svca-jwk.txt");
-const CALLEE: &str = include_str!("../../../testdata/wimse/sigs-svcb-jwk.txt");
+const REQUEST: &str = include_str!("../../../testdata/wimse-2026-09/svca-svcb-request.http");
+const RESPONSE: &str = include_str!("../../../testdata/wimse-2026-09/svca-svcb-response.http");
+const CALLER: &str = include_str!("../../../testdata/wimse-2026-09/svca.private.jwk.json");
+const CALLEE: &str = include_str!("../../../testdata/wimse-2026-09/svcb.private.jwk.json");
 const TAG: &str = "wimse-workload-to-workload";
-const CREATED: u64 = 1_785_155_797;
+const CREATED: u64 = 1_789_405_135;
 
 fn policy(components: &[&str]) -> Policy {
     Policy::requiring(
@@ -19,17 +19,17 @@ fn policy(components: &[&str]) -> Policy {
             .map(|name| name.parse::<Component>().unwrap()),
     )
     .with_tag(TAG)
-    .with_label("wimse")
+    .with_label("sig1")
     .requiring_parameters(["expires", "nonce"])
     .forbidding_parameters(["keyid", "alg"])
 }
 
 #[test]
 fn the_request_verifies() {
-    let request = Text::parse(REQUEST);
+    let request = Text::parse(&REQUEST.replace("\r\n", "\n"));
     for provider in PROVIDERS {
         let key = SigningKey::from_jwk(CALLER.as_bytes(), provider).unwrap();
-        let policy = policy(&["@method", "@request-target", "workload-identity-token"])
+        let policy = policy(&["@method", "@path", "@query", "workload-identity-token"])
             .requiring_parameters(["wimse-aud"]);
         let verified = policy.verify(&request.exchange(), key.verifying_key(), at(CREATED));
         let verified = verified.unwrap().accept_replays();
@@ -44,10 +44,8 @@ fn the_request_verifies() {
             Some(BareItem::Boolean(true))
         );
         assert_eq!(parameters.nonce().as_deref(), Some("abcd1111"));
-        assert_eq!(
-            verified.value(&Component::REQUEST_TARGET),
-            Some("/gimme-ice-cream?flavor=vanilla")
-        );
+        assert_eq!(verified.value(&Component::PATH), Some("/gimme-ice-cream"));
+        assert_eq!(verified.value(&Component::QUERY), Some("?flavor=vanilla"));
         let late = policy.verify(&request.exchange(), key.verifying_key(), at(CREATED + 331));
         assert_eq!(code(late), "sig.expired");
     }
@@ -56,7 +54,8 @@ fn the_request_verifies() {
 /// T-069
 #[test]
 fn the_response_verifies_with_its_request() {
-    let (request, response) = (Text::parse(REQUEST), Text::parse(RESPONSE));
+    let request = Text::parse(&REQUEST.replace("\r\n", "\n"));
+    let response = Text::parse(&RESPONSE.replace("\r\n", "\n"));
     for provider in PROVIDERS {
         let key = SigningKey::from_jwk(CALLEE.as_bytes(), provider).unwrap();
         let key = key.verifying_key();
@@ -65,7 +64,8 @@ fn the_response_verifies_with_its_request() {
             "workload-identity-token",
             "content-digest",
             "@method;req",
-            "@request-target;req",
+            "@path;req",
+            "@query;req",
         ]);
         let exchange = Exchange::of(&response).answering(&request);
         let verified = policy

@@ -4,5 +4,6 @@
 
 mod agent;
 mod directory;
+mod draft01;
 mod request;
 mod support;

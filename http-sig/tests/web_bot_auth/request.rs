@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use aims_http_sig::profile::web_bot_auth::{
-    AgentKeys, Agents, Claim, RequestPolicy, RequestSigning, SignatureAgent, status,
+    AgentKeys, Agents, Claim, RequestPolicy, RequestSigning, Revision, SignatureAgent, status,
     wanted_signature,
 };
 use aims_http_sig::{
@@ -80,7 +80,9 @@ fn key_and_algorithm_fit() {
     let other = OTHER.verifying_key().thumbprint().to_string();
     assert_eq!(with(Some(&other)).code(), Some("sig.agent_key_unknown"));
 
-    let few = RequestPolicy::new().with_algorithms(Algorithms::of(&[Algorithm::RsaPssSha512]));
+    let few = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .with_algorithms(Algorithms::of(&[Algorithm::RsaPssSha512]));
     let error = few.verify(&seen(&good()), &agents(), at(NOW)).unwrap_err();
     assert_eq!(error.code(), "sig.algorithm_forbidden");
     let mut parts = request(Some(r#"sig1="https://crawler.example""#));
@@ -103,7 +105,10 @@ fn keys_are_found_by_url_and_thumbprint() {
     assert_eq!(agent.as_deref(), Some(expected));
     assert_eq!(*key_id, KEY.verifying_key().thumbprint().to_string());
     // What a rim looks up is the same, before anything is verified.
-    let claims = RequestPolicy::new().claims(&seen(&parts)).unwrap();
+    let claims = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .claims(&seen(&parts))
+        .unwrap();
     let located: Vec<_> = claims
         .iter()
         .filter_map(|claim| claim.agent().map(SignatureAgent::location))
@@ -164,7 +169,7 @@ fn a_signature_lives_a_day_at_most() {
         let result = policy.verify(&seen(&parts), &agents(), at(now));
         result.err().map(|error| error.code())
     };
-    let new = RequestPolicy::new;
+    let new = || RequestPolicy::new().with_revision(Revision::Draft00);
     assert_eq!(code(new(), 60, NOW + 90), None);
     assert_eq!(code(new(), 60, NOW + 91), Some("sig.expired"));
     assert_eq!(
@@ -232,7 +237,9 @@ fn the_agent_is_a_covered_member() {
     let mut agents = agents();
     let other = SignatureAgent::directory("https://other.example").unwrap();
     agents.insert(&other, directory_of(&[&KEY]));
-    let result = RequestPolicy::new().verify(&seen(&parts), &agents, at(NOW));
+    let result = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .verify(&seen(&parts), &agents, at(NOW));
     assert_eq!(result.unwrap_err().code(), "sig.signature");
 }
 
@@ -252,7 +259,11 @@ fn several_signatures_are_taken_by_a_word() {
     second.apply(&mut parts, &OTHER);
     second.apply(&mut bad, &KEY);
     assert_eq!(code(&parts), Some("sig.ambiguous"));
-    let each = |parts| RequestPolicy::new().verify_each(&seen(parts), &agents(), at(NOW));
+    let each = |parts| {
+        RequestPolicy::new()
+            .with_revision(Revision::Draft00)
+            .verify_each(&seen(parts), &agents(), at(NOW))
+    };
     let agents: Vec<_> = each(&parts)
         .unwrap()
         .into_iter()
@@ -294,7 +305,10 @@ fn fields_are_read_once_for_all_signatures() {
         request: seen(&parts),
         reads: Mutex::default(),
     };
-    let claims = RequestPolicy::new().claims(&counted).unwrap();
+    let claims = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .claims(&counted)
+        .unwrap();
     assert_eq!(claims.len(), LABELS.len());
     let mut reads = counted.reads.into_inner().unwrap();
     reads.sort();
@@ -324,7 +338,9 @@ fn a_covered_signature_is_covered_with_its_message() {
         let prepared = signing.prepare(&seen(&parts), SYSTEM, at(NOW))?;
         let fields = prepared.sign(&*OTHER).unwrap();
         fields.apply(&mut parts.headers).unwrap();
-        let each = RequestPolicy::new().verify_each(&seen(&parts), &agents(), at(NOW))?;
+        let each = RequestPolicy::new()
+            .with_revision(Revision::Draft00)
+            .verify_each(&seen(&parts), &agents(), at(NOW))?;
         Ok::<_, Error>(each.len())
     };
     const AGENT: &str = "signature-agent;key=\"sig1\"";
@@ -352,7 +368,9 @@ fn older_forms_are_taken_by_a_word() {
     let mut parts = request(Some(r#""https://crawler.example""#));
     legacy.apply(&mut parts, &KEY);
     assert_eq!(code(&parts), Some("sig.component_required"));
-    let policy = RequestPolicy::new().accepting_legacy_agent();
+    let policy = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .accepting_legacy_agent();
     let verified = policy.verify(&seen(&parts), &agents(), at(NOW)).unwrap();
     assert_eq!(verified.accept_replays().agent(), Some(IDENTIFIER));
     // It does not make the dictionary one.
@@ -367,7 +385,9 @@ fn older_forms_are_taken_by_a_word() {
     };
     let mut parts = request(None);
     without.apply(&mut parts, &KEY);
-    let policy = RequestPolicy::new().accepting_no_agent();
+    let policy = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .accepting_no_agent();
     let error = policy.verify(&seen(&parts), &agents(), at(NOW));
     // A key of a directory is not one that is known by itself.
     assert_eq!(error.unwrap_err().code(), "sig.agent_key_unknown");
@@ -380,7 +400,9 @@ fn older_forms_are_taken_by_a_word() {
 /// An older form is taken where it is covered, and whole.
 #[test]
 fn the_older_string_is_covered_and_alone() {
-    let policy = RequestPolicy::new().accepting_legacy_agent();
+    let policy = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .accepting_legacy_agent();
     let code = |value: &str, components: &[&'static str]| {
         let mut parts = request(Some(value));
         let made = Made {
@@ -408,7 +430,9 @@ fn the_older_string_is_covered_and_alone() {
 /// That no agent need be named does not let one be named without being signed.
 #[test]
 fn an_agent_that_is_named_is_covered() {
-    let policy = RequestPolicy::new().accepting_no_agent();
+    let policy = RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .accepting_no_agent();
     let mut known = agents();
     known.insert_key(KEY.verifying_key().clone());
     let code = |signature_agent: Option<&str>| {
@@ -446,7 +470,9 @@ fn the_covered_member_is_that_of_the_headers() {
         };
         made.apply_to(&message, &mut parts.headers, &KEY);
         let message = seen(&parts).with_trailers(&trailers);
-        let result = RequestPolicy::new().verify(&message, &agents(), at(NOW));
+        let result = RequestPolicy::new()
+            .with_revision(Revision::Draft00)
+            .verify(&message, &agents(), at(NOW));
         result.err().map(|error| error.code())
     };
     let required = Some("sig.component_required");
@@ -476,7 +502,9 @@ fn a_key_has_the_thumbprint_of_the_claim() {
             ..made()
         };
         made.apply(&mut parts, &OTHER);
-        let result = RequestPolicy::new().verify(&seen(&parts), &Deaf, at(NOW));
+        let result = RequestPolicy::new()
+            .with_revision(Revision::Draft00)
+            .verify(&seen(&parts), &Deaf, at(NOW));
         result.err().map(|error| error.code())
     };
     assert_eq!(code(&OTHER), None);

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use aims_http_sig::profile::web_bot_auth::{
-    Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, SignatureAgent, TAG,
-    UnspentRequest,
+    Agents, Directory, DirectoryRules, RequestPolicy, RequestSigning, Revision, SignatureAgent,
+    TAG, UnspentRequest,
 };
 use aims_http_sig::{
     BareItem, Component, Error, Exchange, FieldType, FieldTypes, HttpRequest, Signing,
@@ -154,7 +154,9 @@ impl Made {
 }
 
 pub(crate) fn verify(parts: &Parts) -> Result<UnspentRequest, Error> {
-    RequestPolicy::new().verify(&seen(parts), &agents(), at(NOW))
+    RequestPolicy::new()
+        .with_revision(Revision::Draft00)
+        .verify(&seen(parts), &agents(), at(NOW))
 }
 
 pub(crate) fn code(parts: &Parts) -> Option<&'static str> {

@@ -36,14 +36,14 @@ fn what_we_ask_for_lists_every_component() {
     assert_eq!(
         wanted_response_signature().to_field_value().unwrap(),
         concat!(
-            r#"wimse=("@status" "@method";req "@request-target";req "workload-identity-token" "content-type" "content-digest")"#,
+            r#"wimse=("@status" "workload-identity-token" "content-type" "content-digest" "content-encoding" "@method";req "@path";req "@query";req)"#,
             r#";created;expires;tag="wimse-workload-to-workload""#
         )
     );
     assert_eq!(
         wanted_request_signature().to_field_value().unwrap(),
         concat!(
-            r#"wimse=("@method" "@request-target" "workload-identity-token" "content-type" "content-digest" "authorization" "txn-token")"#,
+            r#"wimse=("@method" "@path" "@query" "workload-identity-token" "content-type" "content-digest" "authorization" "txn-token" "content-encoding")"#,
             r#";created;expires;tag="wimse-workload-to-workload""#
         )
     );

@@ -1,7 +1,7 @@
 //! What a request has to be (SIG-01, SIG-03, SIG-04, SIG-06, SIG-08).
 
-use aims_http_sig::profile::wimse::{RequestPolicy, SignedResponse};
-use aims_http_sig::{Algorithms, BareItem, Component, Limits};
+use aims_http_sig::profile::wimse::{Peer, RequestPolicy, SignedResponse};
+use aims_http_sig::{Algorithm, Algorithms, BareItem, Component, Limits};
 use aims_jose::time::Skew;
 use aims_replay::ReplayCache;
 use std::time::Duration;
@@ -15,10 +15,8 @@ fn a_good_request_says_what_was_signed() {
     assert_eq!(verified.signed_response(), SignedResponse::Unasked);
     let signature = verified.signature();
     assert_eq!(signature.value(&Component::METHOD), Some("POST"));
-    assert_eq!(
-        signature.value(&Component::REQUEST_TARGET),
-        Some("/call?x=y")
-    );
+    assert_eq!(signature.value(&Component::PATH), Some("/call"));
+    assert_eq!(signature.value(&Component::QUERY), Some("?x=y"));
     let other = Component::field("x-other").unwrap();
     assert!(!signature.covers(&other), "nobody signed it");
     assert_eq!(
@@ -97,7 +95,138 @@ fn what_was_signed_was_not_changed() {
     taken(&parts);
 }
 
-/// `@request-target` has neither scheme nor authority; who is meant is in `wimse-aud`.
+/// SIG-01: `@request-target`, which -07 removed, does not stand in for `@path` and `@query`, and
+/// neither of them for the other.
+#[test]
+fn path_and_query_are_covered_each() {
+    let of_06 = of_request().without("@path").without("@query");
+    let mut instead = of_06.clone();
+    instead.components.push("@request-target");
+    instead.components.push("@target-uri");
+    for made in [
+        of_06,
+        instead,
+        of_request().without("@path"),
+        of_request().without("@query"),
+    ] {
+        assert_eq!(refused_as(&made), "sig.component_required");
+    }
+    // More may be covered.
+    let mut more = of_request();
+    more.components.push("@request-target");
+    more.components.push("@authority");
+    let mut parts = request();
+    more.apply(&mut parts);
+    taken(&parts);
+}
+
+/// SIG-01: a request without a query covers `?`, and one with a query is another one.
+#[test]
+fn an_absent_query_is_covered() {
+    let mut parts = request();
+    parts.uri = "/call".parse().unwrap();
+    of_request().without("@query").apply(&mut parts);
+    assert_eq!(refused(&parts), "sig.component_required");
+    let mut parts = request();
+    parts.uri = "/call".parse().unwrap();
+    of_request().apply(&mut parts);
+    assert_eq!(
+        verified(&parts).signature().value(&Component::QUERY),
+        Some("?")
+    );
+    parts.uri = "/call?x=y".parse().unwrap();
+    assert_eq!(refused(&parts), "sig.signature");
+}
+
+/// A `CONNECT` has an authority for a target, and covers it (-08, at second hand).
+#[test]
+fn a_connect_covers_its_authority() {
+    let connect = || {
+        let mut parts = request();
+        parts.method = http::Method::CONNECT;
+        parts.uri = "tools.example:8443".parse().unwrap();
+        parts
+    };
+    let mut made = of_request().without("@path").without("@query");
+    made.components.push("@authority");
+    let mut parts = connect();
+    made.apply(&mut parts);
+    taken(&parts);
+    parts.uri = "other.example:8443".parse().unwrap();
+    assert_ne!(verify(&parts).err().map(|error| error.code()), None);
+    let mut parts = connect();
+    made.clone().without("@authority").apply(&mut parts);
+    assert_eq!(refused(&parts), "sig.component_required");
+    // Another method is not a `CONNECT`.
+    assert_eq!(refused_as(&made), "sig.component_required");
+}
+
+/// L6: `Content-Encoding` says what the bytes mean that `Content-Digest` is over. It is covered
+/// where it is present, or the request is refused unless the policy says otherwise.
+#[test]
+fn a_content_encoding_is_covered() {
+    let mut parts = good();
+    let gzip = http::HeaderValue::from_static("gzip");
+    parts.headers.insert("content-encoding", gzip.clone());
+    let error = verify(&parts).unwrap_err();
+    assert_eq!(error.code(), "sig.component_required");
+    assert!(error.to_string().contains("content-encoding"), "{error}");
+    let by_name = policy().accepting_uncovered_content_encoding();
+    let key = CALLER.verifying_key();
+    drop(by_name.verify(&seen(&parts), key, at(NOW)).unwrap());
+
+    let mut made = of_request();
+    made.components.push("content-encoding");
+    let mut parts = request();
+    parts.headers.insert("content-encoding", gzip);
+    made.apply(&mut parts);
+    taken(&parts);
+    for policy in [policy(), by_name] {
+        let mut parts = parts.clone();
+        set(&mut parts.headers, "content-encoding", "br");
+        let error = policy.verify(&seen(&parts), key, at(NOW)).unwrap_err();
+        assert_eq!(error.code(), "sig.signature");
+        parts.headers.remove("content-encoding");
+        let error = policy.verify(&seen(&parts), key, at(NOW)).unwrap_err();
+        assert_eq!(error.code(), "sig.component_absent");
+    }
+}
+
+/// SIG-04: which algorithms are accepted depends on the sender's origin.
+#[test]
+fn algorithms_are_those_of_the_origin() {
+    const STRICT: &str = "wimse://strict.example";
+    let parts = good();
+    let key = CALLER.verifying_key();
+    let code = |policy: &RequestPolicy, sender: Peer<'_>| {
+        let result = policy.verify(&seen(&parts), sender, at(NOW));
+        result.err().map(|error| error.code())
+    };
+    let es256 = Algorithms::of(&[Algorithm::EcdsaP256Sha256]);
+    let strict = policy().with_algorithms_of(STRICT, es256);
+    assert_eq!(
+        code(&strict, Peer::of(STRICT, key)),
+        Some("sig.algorithm_forbidden")
+    );
+    assert_eq!(code(&strict, Peer::of("wimse://other.example", key)), None);
+    assert_eq!(
+        code(&strict, Peer::of("spiffe://strict.example", key)),
+        None
+    );
+    // Whose origin is not given may be of the strict one.
+    assert_eq!(code(&strict, Peer::from(key)), Some("sig.prepare"));
+    let lenient = policy()
+        .with_algorithms(es256)
+        .with_algorithms_of(STRICT, es256)
+        .with_algorithms_of(STRICT, Algorithms::PUBLIC_KEY);
+    assert_eq!(code(&lenient, Peer::of(STRICT, key)), None);
+    assert_eq!(
+        code(&lenient, Peer::of("wimse://other.example", key)),
+        Some("sig.algorithm_forbidden")
+    );
+}
+
+/// `@path` and `@query` have neither scheme nor authority; who is meant is in `wimse-aud`.
 #[test]
 fn the_target_is_path_and_query() {
     let parts = good();
@@ -143,8 +272,7 @@ fn key_and_algorithm_are_those_of_the_token() {
     let parts = good();
     let error = policy().verify(&seen(&parts), TOOL.verifying_key(), at(NOW));
     assert_eq!(error.unwrap_err().code(), "sig.signature");
-    let few =
-        policy().with_algorithms(Algorithms::of(&[aims_http_sig::Algorithm::EcdsaP256Sha256]));
+    let few = policy().with_algorithms(Algorithms::of(&[Algorithm::EcdsaP256Sha256]));
     let error = few.verify(&seen(&parts), CALLER.verifying_key(), at(NOW));
     assert_eq!(error.unwrap_err().code(), "sig.algorithm_forbidden");
 }
@@ -270,7 +398,7 @@ fn rules_are_changed_by_words() {
     let error = hours.verify(&seen(&parts), key, at(NOW)).unwrap_err();
     assert_eq!(error.code(), "sig.lifetime");
 
-    let few = policy().with_limits(Limits::default().with_components(6));
+    let few = policy().with_limits(Limits::default().with_components(7));
     let error = few.verify(&seen(&good()), key, at(NOW)).unwrap_err();
     assert_eq!(error.code(), "sig.limit");
 }

@@ -1,7 +1,8 @@
 //! What a response has to be (SIG-02, SIG-03, SIG-04, SIG-09; T-069).
 
 use aims_http_sig::profile::wimse::{
-    Answer, Content, Pending, RequestSigning, ResponsePolicy, ResponseSigning, TAG, status,
+    Answer, Content, PROBLEM_SIGNATURE_INVALID, PROBLEM_SIGNED_RESPONSE_UNSUPPORTED, Peer, Pending,
+    RequestSigning, ResponsePolicy, ResponseSigning, TAG, problem_type, status,
 };
 use aims_http_sig::{BareItem, Component, Error, HttpResponse};
 use aims_jose::key::VerifyingKey;
@@ -214,7 +215,7 @@ fn a_signature_is_there_where_it_was_asked_for() {
 }
 
 #[test]
-fn among_several_it_has_its_label() {
+fn among_several_it_has_any_label() {
     let mut parts = response();
     let own = Made {
         label: "sig1",
@@ -227,7 +228,7 @@ fn among_several_it_has_its_label() {
     own.apply_to_response(&mut parts, &request());
     drop(finish(asked(), &parts).unwrap());
     cdn.apply_to_response(&mut parts, &request());
-    assert_eq!(refused(&parts), "sig.label");
+    drop(finish(asked(), &parts).unwrap());
     let mut parts = signed(&made());
     cdn.apply_to_response(&mut parts, &request());
     drop(finish(asked(), &parts).unwrap());
@@ -353,6 +354,74 @@ fn an_unsigned_success_is_refused_where_a_signature_was_asked_for() {
     for status in [400_u16, 404, 501, 503] {
         let status = http::StatusCode::from_u16(status).unwrap();
         asked.check_unsigned(status).unwrap();
+    }
+}
+
+/// L6: the `Content-Encoding` of a response is covered where it is present.
+#[test]
+fn a_content_encoding_is_covered() {
+    let mut parts = signed(&made());
+    let gzip = http::HeaderValue::from_static("gzip");
+    parts.headers.insert("content-encoding", gzip.clone());
+    assert_eq!(refused(&parts), "sig.component_required");
+    let by_name = ResponsePolicy::new().accepting_uncovered_content_encoding();
+    let key = Some(TOOL.verifying_key());
+    let answer = asked().finish(
+        &HttpResponse::new(&parts),
+        &seen(&request()),
+        key,
+        &by_name,
+        at(NOW),
+    );
+    assert!(matches!(answer.unwrap(), Answer::Signed(_)));
+
+    let mut parts = response();
+    parts.headers.insert("content-encoding", gzip);
+    let mut covering = made();
+    covering.components.push("content-encoding");
+    covering.apply_to_response(&mut parts, &request());
+    drop(finish(asked(), &parts).unwrap());
+    set(&mut parts.headers, "content-encoding", "br");
+    assert_eq!(refused(&parts), "sig.signature");
+}
+
+/// SIG-04: which algorithms are accepted of a response depends on the signer's origin.
+#[test]
+fn algorithms_are_those_of_the_origin() {
+    const STRICT: &str = "wimse://strict.example";
+    let parts = signed(&made());
+    let key = TOOL.verifying_key();
+    let strict = ResponsePolicy::new().with_algorithms_of(
+        STRICT,
+        aims_http_sig::Algorithms::of(&[aims_http_sig::Algorithm::EcdsaP256Sha256]),
+    );
+    let code = |peer: Peer<'_>| {
+        let (response, request) = (HttpResponse::new(&parts), request());
+        let pending = asked();
+        let answer = pending.finish_from(&response, &seen(&request), Some(&peer), &strict, at(NOW));
+        answer.err().map(|error| error.code())
+    };
+    assert_eq!(code(Peer::of(STRICT, key)), Some("sig.algorithm_forbidden"));
+    assert_eq!(code(Peer::of("wimse://other.example", key)), None);
+    assert_eq!(code(Peer::from(key)), Some("sig.prepare"));
+}
+
+/// -08, at second hand: every failed check of a signed request has one problem type.
+#[test]
+fn each_error_has_its_problem_type() {
+    for error in [
+        Error::Signature,
+        Error::Expired,
+        Error::Audience,
+        Error::SignatureMissing,
+        Error::Replay(aims_replay::Error::Replayed),
+    ] {
+        assert_eq!(problem_type(&error), Some(PROBLEM_SIGNATURE_INVALID));
+    }
+    let unsignable = problem_type(&Error::ResponseUnsignable);
+    assert_eq!(unsignable, Some(PROBLEM_SIGNED_RESPONSE_UNSUPPORTED));
+    for error in [Error::HeadersFull, Error::Replay(aims_replay::Error::Full)] {
+        assert_eq!(problem_type(&error), None, "{error}");
     }
 }
 

@@ -86,7 +86,8 @@ pub(crate) fn of_request() -> Made {
         label: "wimse",
         components: vec![
             "@method",
-            "@request-target",
+            "@path",
+            "@query",
             "workload-identity-token",
             "content-type",
             "content-digest",
@@ -109,7 +110,8 @@ pub(crate) fn of_response() -> Made {
         components: vec![
             "@status",
             "@method;req",
-            "@request-target;req",
+            "@path;req",
+            "@query;req",
             "workload-identity-token",
             "content-type",
             "content-digest",

@@ -108,9 +108,12 @@ impl Wit {
         let exp = required(claims.exp, "exp").map_err(Error::Wit)?;
         let cnf = claims.cnf.filter(|cnf| cnf.get() != "null");
         let cnf = required(cnf, "cnf").map_err(Error::Wit)?;
+        // `iat` of a WIT-SVID does not limit its earliest validity; `nbf` does.
+        let is_past = |iat: &NumericDate| iat.as_secs() <= now.as_secs();
+        let iat = claims.iat.filter(|iat| !rules.svid || is_past(iat));
         rules
             .times
-            .check(&Times::new(Some(exp), claims.nbf, claims.iat), now)
+            .check(&Times::new(Some(exp), claims.nbf, iat), now)
             .map_err(Error::Wit)?;
         if rules.svid && (claims.aud.is_some() || id.scheme() != Scheme::Spiffe) {
             return Err(if claims.aud.is_some() {

@@ -1,6 +1,6 @@
 //! HTTP message signatures as a proof.
 
-use aims_http_sig::profile::wimse::{self, UnspentRequest};
+use aims_http_sig::profile::wimse::{self, Peer, UnspentRequest};
 use aims_http_sig::{Component, Error};
 use aims_jose::time::UnixTime;
 use aims_replay::ReplayStore;
@@ -21,11 +21,12 @@ pub(in crate::guard) fn verify(
     let signatures = guard.signatures.as_ref().ok_or(Error::SignatureMissing)?;
     let message = signatures.message(request);
     let policy = signatures.policy();
+    let sender = Peer::of(agent.id().origin_str(), agent.key());
     match &guard.audience {
-        Audience::Named(_) => policy.verify(&message, agent.key(), now),
+        Audience::Named(_) => policy.verify(&message, sender, now),
         Audience::Target(origin) => {
             let target = format!("{origin}{}", request.uri.path());
-            policy.verify_to(&target, &message, agent.key(), now)
+            policy.verify_to(&target, &message, sender, now)
         }
     }
 }

@@ -1,52 +1,73 @@
-//! An agent: where the keys of a signature are published (draft §"Signature-Agent", §"Key
-//! Distribution and Discovery").
+//! An agent: where the keys of a signature are published
+//! (draft-ietf-webbotauth-httpsig-protocol-01 §5.2.1, §5.5).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::DIRECTORY_PATH;
 use crate::Error;
 
+/// A revision of draft-ietf-webbotauth-httpsig-protocol, which says what a member of
+/// `Signature-Agent` is.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Revision {
+    /// -00 and before: a member is an origin, whose directory is at the well-known place, or has a
+    /// parameter `type`.
+    Draft00,
+    /// -01 (October 2026): each member is the URL of a JWK Set, and has no parameters.
+    #[default]
+    Draft01,
+}
+
 /// How the URL of an agent leads to keys.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Discovery {
-    /// A client ID metadata document.
+    /// The URL is that of a JWK Set ([`Revision::Draft01`]).
+    JwkSet,
+    /// A client ID metadata document ([`Revision::Draft00`], `type=cimd`).
     Cimd,
-    /// The directory at the well-known place of an origin; where no type is said.
+    /// The directory at the well-known place of an origin ([`Revision::Draft00`], no `type`).
     Directory,
-    /// A JWK set.
+    /// A JWK set ([`Revision::Draft00`], `type=jwks_uri`).
     JwksUri,
 }
 
 impl Discovery {
-    const fn name(self) -> &'static str {
+    const fn name(self) -> Option<&'static str> {
         match self {
-            Self::Cimd => "cimd",
-            Self::Directory => "directory",
-            Self::JwksUri => "jwks_uri",
+            Self::JwkSet | Self::Directory => None,
+            Self::Cimd => Some("cimd"),
+            Self::JwksUri => Some("jwks_uri"),
         }
     }
 
-    /// None where nobody here knows it.
+    /// `type` of a member in [`Revision::Draft00`]; none where it is unknown.
     pub(super) fn of_name(name: &str) -> Option<Self> {
-        let known = [Self::Cimd, Self::Directory, Self::JwksUri];
-        known.into_iter().find(|one| one.name() == name)
+        match name {
+            "cimd" => Some(Self::Cimd),
+            "directory" => Some(Self::Directory),
+            "jwks_uri" => Some(Self::JwksUri),
+            _ => None,
+        }
     }
 }
 
 /// A member of `Signature-Agent`, which is a claim until the keys of its URL verify the request.
 ///
-/// URLs are taken in their normal form alone (RFC 3986 §6.2.2, §6.2.3), so that two spellings never
-/// are one agent: lower case, no default port, no dot segments, no needless escapes, no fragment.
+/// Only URLs in normal form are accepted (RFC 3986 §6.2.2, §6.2.3), so that two spellings are never
+/// one agent: lower case, no default port, no dot segments, no needless escapes, no fragment. An
+/// empty path alone counts as `/`, because the draft's own examples have it.
 ///
 /// ```
 /// use aims_http_sig::profile::web_bot_auth::SignatureAgent;
 ///
-/// let agent = SignatureAgent::directory("https://crawler.example")?;
-/// assert_eq!(agent.location(), "https://crawler.example/.well-known/http-message-signatures-directory");
-/// let agent = SignatureAgent::jwks_uri("https://crawler.example/keys?v=2")?;
+/// let agent = SignatureAgent::jwk_set("https://crawler.example/keys?v=2")?;
+/// assert_eq!(agent.location(), "https://crawler.example/keys?v=2");
 /// assert_eq!(agent.identifier(), "https://crawler.example/keys");
-/// assert_eq!(SignatureAgent::directory("http://crawler.example").unwrap_err().code(), "sig.agent");
+/// assert_eq!(agent.to_member("sig1"), r#"sig1="https://crawler.example/keys?v=2""#);
+/// let error = SignatureAgent::jwk_set("http://crawler.example/keys").unwrap_err();
+/// assert_eq!(error.code(), "sig.agent");
 /// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -57,7 +78,18 @@ pub struct SignatureAgent {
 }
 
 impl SignatureAgent {
-    /// The directory of an origin: `https://host` or `https://host:port`.
+    /// The JWK Set at this URL, or in draft terms the key directory: any `https` URL, or the
+    /// [well-known one](super::DIRECTORY_PATH) of a domain.
+    ///
+    /// # Errors
+    ///
+    /// `sig.agent`
+    pub fn jwk_set(url: &str) -> Result<Self, Error> {
+        Self::new(url, Discovery::JwkSet)
+    }
+
+    /// The directory of an origin, `https://host` or `https://host:port`, as
+    /// [`Revision::Draft00`] names it.
     ///
     /// # Errors
     ///
@@ -66,7 +98,7 @@ impl SignatureAgent {
         Self::new(origin, Discovery::Directory)
     }
 
-    /// A JWK set at this URL.
+    /// A JWK set at this URL, as [`Revision::Draft00`] names it.
     ///
     /// # Errors
     ///
@@ -75,7 +107,7 @@ impl SignatureAgent {
         Self::new(url, Discovery::JwksUri)
     }
 
-    /// A client ID metadata document at this URL.
+    /// A client ID metadata document at this URL, as [`Revision::Draft00`] names it.
     ///
     /// # Errors
     ///
@@ -91,7 +123,10 @@ impl SignatureAgent {
                 let origin = value.strip_suffix('/').unwrap_or(value);
                 format!("{origin}{DIRECTORY_PATH}")
             }
-            Discovery::Cimd | Discovery::JwksUri if is_normal_path(rest) => value.to_owned(),
+            Discovery::JwkSet if rest.is_empty() => format!("{value}/"),
+            Discovery::JwkSet | Discovery::Cimd | Discovery::JwksUri if is_normal_path(rest) => {
+                value.to_owned()
+            }
             _ => return Err(Error::SignatureAgent),
         };
         Ok(Self {
@@ -99,6 +134,23 @@ impl SignatureAgent {
             location,
             discovery,
         })
+    }
+
+    /// Whether the keys are at the well-known place of a domain, where a `kid` is the thumbprint of
+    /// its key.
+    #[must_use]
+    pub fn is_well_known(&self) -> bool {
+        let path = self.identifier().splitn(4, '/').nth(3).unwrap_or_default();
+        DIRECTORY_PATH.strip_prefix('/') == Some(path)
+    }
+
+    /// The revision of the draft that has such a member.
+    #[must_use]
+    pub const fn revision(&self) -> Revision {
+        match self.discovery {
+            Discovery::JwkSet => Revision::Draft01,
+            Discovery::Cimd | Discovery::Directory | Discovery::JwksUri => Revision::Draft00,
+        }
     }
 
     /// How it leads to keys.
@@ -122,9 +174,9 @@ impl SignatureAgent {
     /// The member of the field: `sig1="https://crawler.example"`.
     #[must_use]
     pub fn to_member(&self, key: &str) -> String {
-        let parameter = match self.discovery {
-            Discovery::Directory => String::new(),
-            other => format!(";type={}", other.name()),
+        let parameter = match self.discovery.name() {
+            None => String::new(),
+            Some(name) => format!(";type={name}"),
         };
         format!("{key}=\"{}\"{parameter}", self.value)
     }

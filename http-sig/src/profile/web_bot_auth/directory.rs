@@ -36,7 +36,17 @@ impl DirectoryRules {
         }
     }
 
-    /// A key set elsewhere (`jwks_uri`, `cimd`), which may have other users and names of its own.
+    /// The rules for the document of this agent, by where it is.
+    #[must_use]
+    pub fn of(agent: &super::SignatureAgent) -> Self {
+        if agent.is_well_known() {
+            Self::well_known()
+        } else {
+            Self::key_set()
+        }
+    }
+
+    /// A key set elsewhere, which may have other users and names of its own.
     #[must_use]
     pub const fn key_set() -> Self {
         Self {

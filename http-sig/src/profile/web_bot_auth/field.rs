@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Discovery, FIELD, SignatureAgent};
+use super::{Discovery, FIELD, Revision, SignatureAgent};
 use crate::received::{lines, members, syntax};
 use crate::sf::{BareItem, Cursor, unescape};
 use crate::{Error, Limits, Message, Section};
@@ -22,14 +22,15 @@ impl<'m> AgentField<'m> {
     }
 
     /// What they say; what is malformed is told to who asks for a member.
-    pub(super) fn read(&self, limits: &Limits) -> ReceivedAgents<'_> {
+    pub(super) fn read(&self, revision: Revision, limits: &Limits) -> ReceivedAgents<'_> {
         ReceivedAgents {
+            revision,
             lines: &self.lines,
-            members: self.members(limits),
+            members: self.members(revision, limits),
         }
     }
 
-    fn members(&self, limits: &Limits) -> Result<Vec<Member<'_>>, Error> {
+    fn members(&self, revision: Revision, limits: &Limits) -> Result<Vec<Member<'_>>, Error> {
         let mut found: Vec<Member<'_>> = Vec::with_capacity(1);
         for line in &self.lines {
             members(line, FIELD, |name, cursor| {
@@ -42,7 +43,7 @@ impl<'m> AgentField<'m> {
                     "members of `signature-agent`",
                     limits.signatures,
                 )?;
-                found.push(Member::read(name, cursor, limits)?);
+                found.push(Member::read(name, cursor, revision, limits)?);
                 Ok(())
             })?;
         }
@@ -53,6 +54,7 @@ impl<'m> AgentField<'m> {
 /// What a message says of agents, of which nothing is verified.
 #[derive(Debug)]
 pub(super) struct ReceivedAgents<'a> {
+    revision: Revision,
     lines: &'a [Cow<'a, [u8]>],
     members: Result<Vec<Member<'a>>, Error>,
 }
@@ -87,7 +89,11 @@ impl ReceivedAgents<'_> {
         if !cursor.is_empty() {
             return Err(Error::SignatureAgent);
         }
-        SignatureAgent::directory(&value).map(Some)
+        let discovery = match self.revision {
+            Revision::Draft00 => Discovery::Directory,
+            Revision::Draft01 => Discovery::JwkSet,
+        };
+        SignatureAgent::new(&value, discovery).map(Some)
     }
 }
 
@@ -97,14 +103,23 @@ struct Member<'a> {
     name: &'a str,
     /// Still escaped.
     value: &'a str,
-    /// None where it is one that nobody here knows.
+    /// None where the type is unknown, or the member has parameters that its revision does not
+    /// allow: it is ignored.
     discovery: Option<Discovery>,
 }
 
 impl<'a> Member<'a> {
-    fn read(name: &'a str, cursor: &mut Cursor<'a>, limits: &Limits) -> Result<Self, Error> {
+    fn read(
+        name: &'a str,
+        cursor: &mut Cursor<'a>,
+        revision: Revision,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
         let value = cursor.string().map_err(syntax(FIELD))?;
-        let mut discovery = Some(Discovery::Directory);
+        let mut discovery = match revision {
+            Revision::Draft00 => Some(Discovery::Directory),
+            Revision::Draft01 => Some(Discovery::JwkSet),
+        };
         let mut seen: Vec<&str> = Vec::new();
         while let Some((parameter, value)) = cursor.parameter().map_err(syntax(FIELD))? {
             // Readers differ in which of two they take, and only one of them is signed.
@@ -113,7 +128,9 @@ impl<'a> Member<'a> {
             }
             check_count(seen.len(), "parameters", limits.parameters)?;
             seen.push(parameter);
-            if parameter == "type" {
+            if revision == Revision::Draft01 {
+                discovery = None;
+            } else if parameter == "type" {
                 let BareItem::Token(token) = value else {
                     return Err(Error::SignatureAgent);
                 };

@@ -118,7 +118,11 @@ impl RequestSigning {
         let prepared = self.prepare_for(request, random, now)?;
         let limits = Limits::default();
         let field = AgentField::of(request, &limits)?;
-        if field.read(&limits).member(&self.label)? != self.agent {
+        if field
+            .read(self.agent.revision(), &limits)
+            .member(&self.label)?
+            != self.agent
+        {
             return Err(Error::SignatureAgent);
         }
         Ok(prepared)

@@ -8,7 +8,8 @@ use aims_replay::ReplayStore;
 
 use super::field::{AgentField, ReceivedAgents};
 use super::{
-    AgentKeys, Claim, FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES, WHOLE_FIELD, required,
+    AgentKeys, Claim, FIELD, MAX_LIFETIME, Revision, SignatureAgent, TAG, TYPES, WHOLE_FIELD,
+    required,
 };
 use crate::component::Flags;
 use crate::{
@@ -23,6 +24,7 @@ pub struct RequestPolicy {
     skew: Skew,
     algorithms: Algorithms,
     limits: Limits,
+    revision: Revision,
     legacy: Legacy,
     no_agent: NoAgent,
 }
@@ -49,6 +51,7 @@ impl RequestPolicy {
             skew: Skew::default(),
             algorithms: Algorithms::PUBLIC_KEY,
             limits: Limits::default(),
+            revision: Revision::default(),
             legacy: Legacy::Refused,
             no_agent: NoAgent::Refused,
         }
@@ -83,8 +86,17 @@ impl RequestPolicy {
         self
     }
 
+    /// Reads the members of `Signature-Agent` as this revision of the draft has them, and no others.
+    /// Defaults to [`Revision::Draft01`]: direct URLs of JWK Sets. A member with parameters is
+    /// ignored there.
+    #[must_use]
+    pub const fn with_revision(mut self, revision: Revision) -> Self {
+        self.revision = revision;
+        self
+    }
+
     /// Takes `Signature-Agent` as a bare string as well, covered as a whole: what earlier drafts
-    /// had (draft §"Signature-Agent").
+    /// had (draft §5.2.1).
     #[must_use]
     pub const fn accepting_legacy_agent(mut self) -> Self {
         self.legacy = Legacy::Taken;
@@ -167,7 +179,7 @@ impl RequestPolicy {
             return Err(Error::SignatureAmbiguous);
         }
         let field = AgentField::of(request, &self.limits)?;
-        let agents = field.read(&self.limits);
+        let agents = field.read(self.revision, &self.limits);
         let ours = ours.into_iter();
         ours.map(|signature| one(signature, self.claim(&agents, signature)?))
             .collect()

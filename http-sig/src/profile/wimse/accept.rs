@@ -1,15 +1,13 @@
-//! `Accept-Signature` (SIG-10): a wish, which obliges nobody.
+//! `Accept-Signature`: states a preference, which obliges nobody.
 
-use super::{
-    LABEL, METHOD_OF_REQUEST, REQUEST_FIELDS, RESPONSE_FIELDS, TAG, TARGET_OF_REQUEST, TOKEN_FIELD,
-};
-use crate::{Component, ComponentId, Error, Limits, Message, SignatureRequest, Start};
+use super::{LABEL, TAG, revision};
+use crate::{Component, Error, Limits, Message, SignatureRequest, Start};
 
 /// What a server sends in a response, so that the next requests are signed: every component of
 /// [`RequestSigning`](super::RequestSigning).
 #[must_use]
 pub fn wanted_request_signature() -> SignatureRequest {
-    wanted(request_components())
+    wanted(revision::all_of_request())
 }
 
 /// What a client sends in a request, so that the response is signed where the server likes to:
@@ -17,7 +15,7 @@ pub fn wanted_request_signature() -> SignatureRequest {
 /// [asks](super::RequestSigning::asking_for_signed_response).
 #[must_use]
 pub fn wanted_response_signature() -> SignatureRequest {
-    wanted(response_components())
+    wanted(revision::all_of_response())
 }
 
 fn wanted(components: Vec<Component>) -> SignatureRequest {
@@ -41,8 +39,8 @@ fn wanted(components: Vec<Component>) -> SignatureRequest {
 /// others of [`SignatureRequest::of`].
 pub fn is_signature_wanted(message: &dyn Message, limits: &Limits) -> Result<bool, Error> {
     let allowed = match message.start() {
-        Start::Request { .. } => response_components(),
-        Start::Response { .. } => request_components(),
+        Start::Request { .. } => revision::all_of_response(),
+        Start::Response { .. } => revision::all_of_request(),
     };
     let mut found = false;
     for wish in SignatureRequest::of(message, limits)? {
@@ -59,24 +57,4 @@ pub fn is_signature_wanted(message: &dyn Message, limits: &Limits) -> Result<boo
         found = true;
     }
     Ok(found)
-}
-
-fn request_components() -> Vec<Component> {
-    let start = [Component::METHOD, Component::REQUEST_TARGET];
-    start.into_iter().chain(fields(REQUEST_FIELDS)).collect()
-}
-
-fn response_components() -> Vec<Component> {
-    let start = [
-        Component::STATUS,
-        Component::fixed(METHOD_OF_REQUEST),
-        Component::fixed(TARGET_OF_REQUEST),
-    ];
-    start.into_iter().chain(fields(RESPONSE_FIELDS)).collect()
-}
-
-fn fields(rest: &'static [ComponentId<'static>]) -> impl Iterator<Item = Component> {
-    std::iter::once(&TOKEN_FIELD)
-        .chain(rest)
-        .map(|id| Component::fixed(*id))
 }

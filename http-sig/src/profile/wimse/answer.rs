@@ -7,10 +7,11 @@ use aims_jose::time::{Skew, UnixTime};
 use aims_replay::{ReplayKey, ReplayStore};
 
 use super::content::Framed;
+use super::peer::AlgorithmRules;
+use super::revision::ContentEncoding;
 use super::{
-    AUDIENCE, ContentCheck, MAX_LIFETIME, METHOD_OF_REQUEST, REQUEST_NONCE, RESPONSE_FIELDS,
-    SIGN_RESPONSE, SignedResponse, TAG, TARGET_OF_REQUEST, TOKEN_FIELD, check_label,
-    check_lifetime, check_present, text,
+    AUDIENCE, ContentCheck, MAX_LIFETIME, Peer, REQUEST_NONCE, SIGN_RESPONSE, SignedResponse, TAG,
+    check_lifetime, revision, text,
 };
 use crate::digest::{ContentDigest, Matched};
 use crate::{
@@ -25,6 +26,8 @@ pub struct ResponsePolicy {
     skew: Skew,
     lifetime: Duration,
     algorithms: Algorithms,
+    of_origins: AlgorithmRules,
+    encoding: ContentEncoding,
     limits: Limits,
 }
 
@@ -38,6 +41,8 @@ impl ResponsePolicy {
             skew: Skew::default(),
             lifetime: Duration::from_secs(300),
             algorithms: Algorithms::PUBLIC_KEY,
+            of_origins: AlgorithmRules::default(),
+            encoding: ContentEncoding::Covered,
             limits: Limits::default(),
         }
     }
@@ -50,49 +55,66 @@ impl ResponsePolicy {
         self
     }
 
-    /// Another skew.
+    /// Sets the skew.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.skew = skew;
         self
     }
 
-    /// Another limit to how far ahead `expires` may be, in whole seconds: up to [`MAX_LIFETIME`].
+    /// Sets how far ahead `expires` may be, in whole seconds: up to [`MAX_LIFETIME`].
     #[must_use]
     pub fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.lifetime = most.min(MAX_LIFETIME);
         self
     }
 
-    /// Other algorithms. One with a shared key is never taken.
+    /// Sets the algorithms that are accepted. One with a shared key is never accepted.
     #[must_use]
     pub const fn with_algorithms(mut self, algorithms: Algorithms) -> Self {
         self.algorithms = algorithms;
         self
     }
 
-    /// Other limits.
+    /// Sets the algorithms that are accepted from workloads of this origin, such as
+    /// `wimse://example.org`, in place of [those for all others](Self::with_algorithms). The
+    /// response is then judged by [`finish_from`](super::Pending::finish_from).
+    #[must_use]
+    pub fn with_algorithms_of(mut self, origin: impl Into<String>, algorithms: Algorithms) -> Self {
+        self.of_origins.set(origin.into(), algorithms);
+        self
+    }
+
+    /// Accepts a response whose `Content-Encoding` the signature does not cover: see
+    /// [`RequestPolicy`](super::RequestPolicy::accepting_uncovered_content_encoding).
+    #[must_use]
+    pub const fn accepting_uncovered_content_encoding(mut self) -> Self {
+        self.encoding = ContentEncoding::Uncovered;
+        self
+    }
+
+    /// Sets the limits.
     #[must_use]
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    fn policy(&self) -> Policy {
-        let covered = [
-            Component::STATUS,
-            Component::fixed(METHOD_OF_REQUEST),
-            Component::fixed(TARGET_OF_REQUEST),
-            Component::fixed(TOKEN_FIELD),
-        ];
-        Policy::requiring(covered)
-            .with_tag(TAG)
-            .requiring_parameters(["nonce"])
-            .forbidding_parameters(["keyid", "alg", AUDIENCE, SIGN_RESPONSE])
-            .with_skew(self.skew)
-            .with_max_age(self.lifetime)
-            .with_algorithms(self.algorithms)
-            .with_limits(self.limits)
+    fn policy(&self, exchange: &Exchange<'_>, algorithms: Algorithms) -> Policy {
+        let answered = revision::answered(exchange.request());
+        Policy::requiring(
+            revision::RESPONSE
+                .into_iter()
+                .chain(answered)
+                .map(Component::fixed),
+        )
+        .with_tag(TAG)
+        .requiring_parameters(["nonce"])
+        .forbidding_parameters(["keyid", "alg", AUDIENCE, SIGN_RESPONSE])
+        .with_skew(self.skew)
+        .with_max_age(self.lifetime)
+        .with_algorithms(algorithms)
+        .with_limits(self.limits)
     }
 }
 
@@ -121,17 +143,22 @@ pub(super) fn judge(
     exchange: &Exchange<'_>,
     nonce: &str,
     asked: SignedResponse,
-    key: Option<&VerifyingKey>,
+    peer: Option<&Peer<'_>>,
     rules: &ResponsePolicy,
     now: UnixTime,
 ) -> Result<Answer, Error> {
+    let of_origin = peer.map(|peer| rules.of_origins.of(peer)).transpose()?;
+    let algorithms = of_origin.flatten().unwrap_or(rules.algorithms);
     let judged = Judged {
-        key,
+        key: peer.map(Peer::key),
         nonce,
         rules,
         now,
     };
-    let signature = match rules.policy().verify(exchange, &judged, now) {
+    let signature = match rules
+        .policy(exchange, algorithms)
+        .verify(exchange, &judged, now)
+    {
         Ok(unspent) => unspent.accept_replays(),
         Err(Error::SignatureMissing) => {
             let unasked = SignedResponse::Unasked;
@@ -144,8 +171,12 @@ pub(super) fn judge(
         Err(error) => return Err(error),
     };
     let response = exchange.message();
-    check_label(response, &signature, &rules.limits)?;
-    check_present(response, &signature, RESPONSE_FIELDS)?;
+    revision::check_present(
+        response,
+        &signature,
+        revision::RESPONSE_FIELDS,
+        rules.encoding,
+    )?;
     let framed = framed(exchange);
     framed.check(response)?;
     let content = ContentCheck::of(&signature, framed)?;
@@ -213,7 +244,7 @@ pub struct ResponseHead {
 
 impl ResponseHead {
     /// Spends the nonce of the response, scoped to who signed it: the workload identifier of its
-    /// WIT (SIG-08).
+    /// WIT.
     ///
     /// # Errors
     ///
@@ -230,7 +261,7 @@ impl ResponseHead {
         Ok(self)
     }
 
-    /// Compares the body, as it was received; empty where there is none (SIG-05).
+    /// Compares the body, as it was received; empty where there is none.
     ///
     /// # Errors
     ///

@@ -1,5 +1,6 @@
-//! The called one: verifies a request.
+//! The receiver: verifies a request.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use aims_jose::key::VerifyingKey;
@@ -7,27 +8,30 @@ use aims_jose::time::{Skew, UnixTime};
 use aims_replay::{ReplayKey, ReplayStore};
 
 use super::content::Framed;
+use super::peer::AlgorithmRules;
+use super::revision::ContentEncoding;
 use super::{
-    AUDIENCE, ContentCheck, MAX_LIFETIME, Pending, REQUEST_FIELDS, REQUEST_NONCE, SignedResponse,
-    TAG, TOKEN_FIELD, check_label, check_lifetime, check_present, sign_response, text,
+    AUDIENCE, ContentCheck, MAX_LIFETIME, Peer, Pending, REQUEST_NONCE, SignedResponse, TAG,
+    check_lifetime, revision, sign_response, text,
 };
 use crate::digest::{ContentDigest, Matched};
 use crate::{
-    Algorithms, Component, Error, Exchange, Key, Keys, Limits, Message, Parameters, Policy,
-    VerifiedSignature,
+    Algorithms, Error, Exchange, Key, Keys, Limits, Message, Parameters, Policy, VerifiedSignature,
 };
 
 /// What a receiver takes: made once, used for every request.
 #[derive(Clone, Debug)]
 pub struct RequestPolicy {
     audiences: Vec<String>,
+    /// For every method but `CONNECT`.
     policy: Policy,
-    limits: Limits,
+    algorithms: AlgorithmRules,
+    encoding: ContentEncoding,
     lifetime: Duration,
 }
 
 impl RequestPolicy {
-    /// Requests to one of these audiences, compared byte by byte (SIG-08): configuration, never
+    /// Requests to one of these audiences, compared byte by byte: configuration, never
     /// taken from a request. `expires` at most 5 minutes ahead, 30 s of skew.
     ///
     /// # Errors
@@ -54,31 +58,27 @@ impl RequestPolicy {
     }
 
     fn with_audiences(audiences: Vec<String>) -> Self {
-        let covered = [
-            Component::METHOD,
-            Component::REQUEST_TARGET,
-            Component::fixed(TOKEN_FIELD),
-        ];
-        let policy = Policy::requiring(covered)
+        let policy = Policy::requiring(revision::REQUEST)
             .with_tag(TAG)
             .requiring_parameters(["nonce"])
             .forbidding_parameters(["keyid", "alg", REQUEST_NONCE]);
         Self {
             audiences,
             policy,
-            limits: Limits::default(),
+            algorithms: AlgorithmRules::default(),
+            encoding: ContentEncoding::Covered,
             lifetime: Duration::from_secs(300),
         }
     }
 
-    /// Another skew.
+    /// Sets the skew.
     #[must_use]
     pub fn with_skew(mut self, skew: Skew) -> Self {
         self.policy = self.policy.with_skew(skew);
         self
     }
 
-    /// Another limit to how far ahead `expires` may be, in whole seconds: up to [`MAX_LIFETIME`].
+    /// Sets how far ahead `expires` may be, in whole seconds: up to [`MAX_LIFETIME`].
     #[must_use]
     pub fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.lifetime = most.min(MAX_LIFETIME);
@@ -86,77 +86,100 @@ impl RequestPolicy {
         self
     }
 
-    /// Other algorithms. One with a shared key is never taken: a WIT has a public key.
+    /// Sets the algorithms that are accepted. One with a shared key is never accepted: a WIT has a
+    /// public key.
     #[must_use]
     pub fn with_algorithms(mut self, algorithms: Algorithms) -> Self {
         self.policy = self.policy.with_algorithms(algorithms);
         self
     }
 
-    /// Other limits.
+    /// Sets the algorithms that are accepted from workloads of this origin, such as
+    /// `wimse://example.org`, in place of [those for all others](Self::with_algorithms). The origin
+    /// of the sender is then given with its key, as a [`Peer`].
     #[must_use]
-    pub fn with_limits(mut self, limits: Limits) -> Self {
-        self.policy = self.policy.with_limits(limits);
-        self.limits = limits;
+    pub fn with_algorithms_of(mut self, origin: impl Into<String>, algorithms: Algorithms) -> Self {
+        self.algorithms.set(origin.into(), algorithms);
         self
     }
 
-    /// Verifies the one signature of this profile that a request has, by the key of its WIT, which
-    /// the caller has validated (SIG-06).
+    /// Accepts a request whose `Content-Encoding` the signature does not cover, which others' signers
+    /// may leave out as the draft has it in no list. Who passes the message on can then add, change
+    /// or remove the field, so that the content is decoded to something that was not meant.
+    #[must_use]
+    pub const fn accepting_uncovered_content_encoding(mut self) -> Self {
+        self.encoding = ContentEncoding::Uncovered;
+        self
+    }
+
+    /// Sets the limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.policy = self.policy.with_limits(limits);
+        self
+    }
+
+    /// Verifies the one signature with the tag of this profile, by the key of the request's WIT,
+    /// which the caller has validated: a key, or a [`Peer`], a key with the origin of its workload.
     ///
     /// It is not yet spent.
     ///
     /// # Errors
     ///
-    /// `sig.missing`, `sig.ambiguous` where several have the tag, `sig.label`, `sig.audience`,
-    /// `sig.lifetime`, `sig.parameter_required`, `sig.parameter_forbidden`,
+    /// `sig.missing`, `sig.ambiguous` where several have the tag, `sig.audience`, `sig.lifetime`,
+    /// `sig.algorithm_forbidden`, `sig.parameter_required`, `sig.parameter_forbidden`,
     /// `sig.component_required`, `digest.missing` where the message says that it has a body, and
     /// the other codes `sig.…` and `digest.…`.
-    pub fn verify(
+    pub fn verify<'p>(
         &self,
         request: &dyn Message,
-        key: &VerifyingKey,
+        sender: impl Into<Peer<'p>>,
         now: UnixTime,
     ) -> Result<UnspentRequest, Error> {
-        self.judge(request, None, key, now)
+        self.judge(request, None, &sender.into(), now)
     }
 
     /// As [`verify`](Self::verify), for a request to this audience: configuration, as it may depend
-    /// on the route (SIG-08).
+    /// on the route.
     ///
     /// # Errors
     ///
     /// Those of [`verify`](Self::verify).
-    pub fn verify_to(
+    pub fn verify_to<'p>(
         &self,
         audience: &str,
         request: &dyn Message,
-        key: &VerifyingKey,
+        sender: impl Into<Peer<'p>>,
         now: UnixTime,
     ) -> Result<UnspentRequest, Error> {
-        self.judge(request, Some(audience), key, now)
+        self.judge(request, Some(audience), &sender.into(), now)
     }
 
     fn judge(
         &self,
         request: &dyn Message,
         audience: Option<&str>,
-        key: &VerifyingKey,
+        sender: &Peer<'_>,
         now: UnixTime,
     ) -> Result<UnspentRequest, Error> {
         let judged = Judged {
-            key,
+            key: sender.key(),
             policy: self,
             audience,
             now,
         };
         // Spending is this module's: nonces are remembered by sender.
-        let signature = self
-            .policy
+        let mut policy = Cow::Borrowed(&self.policy);
+        if revision::is_connect(request) {
+            policy = Cow::Owned(self.policy.clone().with_components(revision::CONNECT));
+        }
+        if let Some(algorithms) = self.algorithms.of(sender)? {
+            policy = Cow::Owned(policy.into_owned().with_algorithms(algorithms));
+        }
+        let signature = policy
             .verify(&Exchange::of(request), &judged, now)?
             .accept_replays();
-        check_label(request, &signature, &self.limits)?;
-        check_present(request, &signature, REQUEST_FIELDS)?;
+        revision::check_present(request, &signature, revision::REQUEST_FIELDS, self.encoding)?;
         Framed::ByFields.check(request)?;
         let content = ContentCheck::of(&signature, Framed::ByFields)?;
         let parameters = signature.parameters();
@@ -214,7 +237,7 @@ pub struct UnspentRequest {
 }
 
 impl UnspentRequest {
-    /// Spends the nonce, scoped to the sender: the workload identifier of the WIT (SIG-08). It is
+    /// Spends the nonce, scoped to the sender: the workload identifier of the WIT. It is
     /// remembered until `expires` plus the skew.
     ///
     /// # Errors
@@ -268,7 +291,7 @@ pub struct RequestHead {
 
 impl RequestHead {
     /// Compares the body, as it was received: before `Content-Encoding` is undone; empty where
-    /// there is none (SIG-05).
+    /// there is none.
     ///
     /// # Errors
     ///
@@ -327,7 +350,7 @@ impl VerifiedRequest {
     }
 
     /// Whether a response of this status may go out unsigned: every error may, a success only where
-    /// no signature was asked for (SIG-09).
+    /// no signature was asked for.
     ///
     /// # Errors
     ///

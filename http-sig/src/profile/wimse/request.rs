@@ -9,24 +9,26 @@ use aims_jose::time::UnixTime;
 
 use super::content::Framed;
 use super::{
-    AUDIENCE, Answer, Content, LABEL, REQUEST_FIELDS, ResponsePolicy, SIGN_RESPONSE,
-    SignedResponse, TAG, TOKEN_FIELD, answer, fresh_or, within_limit,
+    AUDIENCE, Answer, Content, LABEL, Peer, ResponsePolicy, SIGN_RESPONSE, SignedResponse, TAG,
+    answer, check_label, fresh_or, revision, within_limit,
 };
 use crate::base::Draft;
 use crate::sf::write_parameter;
-use crate::{BareItem, Component, Error, Exchange, Limits, Message, PreparedSignature};
+use crate::{BareItem, Error, Exchange, Limits, Message, PreparedSignature};
 
 /// How requests to one receiver are signed.
 ///
-/// Covered are `@method`, `@request-target`, `workload-identity-token`, which must be there, and
-/// where they are there `content-type`, `content-digest`, `authorization` and `txn-token` (SIG-01).
-/// Parameters are `created`, `expires`, `nonce`, `tag` and `wimse-aud`, never `keyid` or `alg`
-/// (SIG-03, SIG-04).
+/// Covers `@method`, `@path`, `@query` (`?` where the request has none) and
+/// `workload-identity-token`, which must be present, and where they are present `content-type`,
+/// `content-digest`, `authorization`, `txn-token` and `content-encoding`. A `CONNECT` covers
+/// `@authority` in place of `@path` and `@query`. Parameters are `created`, `expires`, `nonce`,
+/// `tag` and `wimse-aud`, never `keyid` or `alg`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct RequestSigning {
     /// The parameters that are the same in each request: `tag` and `wimse-aud`.
     constant: String,
+    label: Cow<'static, str>,
     lifetime: Duration,
     response: SignedResponse,
 }
@@ -52,6 +54,7 @@ impl RequestSigning {
         write_parameter(&mut constant, AUDIENCE, &BareItem::string(audience)?);
         Ok(Self {
             constant,
+            label: Cow::Borrowed(LABEL),
             lifetime: Duration::from_secs(60),
             response: SignedResponse::Unasked,
         })
@@ -64,7 +67,14 @@ impl RequestSigning {
         self
     }
 
-    /// Takes no response that is not signed (`wimse-sign-response`, SIG-09).
+    /// Sets the label, which means nothing to a receiver; [`LABEL`] unless set. A label that is no
+    /// key of a structured field is refused by `prepare`.
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = Cow::Owned(label.into());
+        self
+    }
+
+    /// Takes no response that is not signed (`wimse-sign-response`).
     pub const fn asking_for_signed_response(mut self) -> Self {
         self.response = SignedResponse::Asked;
         self
@@ -100,17 +110,18 @@ impl RequestSigning {
     ) -> Result<(PreparedSignature, Pending), Error> {
         content.check(request, Framed::ByFields)?;
         let lifetime = within_limit(self.lifetime)?.as_secs();
+        check_label(&self.label)?;
         let exchange = Exchange::of(request);
         let mut draft = Draft::new(
             &exchange,
             &Limits::default(),
-            7,
+            9,
             self.constant.len().saturating_add(96),
         );
-        draft.cover(Component::METHOD.id())?;
-        draft.cover(Component::REQUEST_TARGET.id())?;
-        draft.cover(TOKEN_FIELD)?;
-        for field in REQUEST_FIELDS {
+        for component in revision::request(request) {
+            draft.cover(component.id())?;
+        }
+        for field in revision::REQUEST_FIELDS {
             draft.cover_present(*field)?;
         }
         let nonce = fresh_or(nonce, random)?;
@@ -123,7 +134,7 @@ impl RequestSigning {
             draft.parameters(";");
             draft.parameters(SIGN_RESPONSE);
         }
-        let prepared = PreparedSignature::new(Cow::Borrowed(LABEL), draft.finish(), None);
+        let prepared = PreparedSignature::new(self.label.clone(), draft.finish(), None);
         Ok((prepared, Pending::new(nonce, self.response)))
     }
 }
@@ -150,7 +161,8 @@ impl Pending {
     /// Judges the response to the request, which is given as it was sent. `key` is that of the
     /// response's WIT, which the caller has validated; none where it has no WIT.
     ///
-    /// A signature that is there is verified, asked for or not (SIG-09).
+    /// A signature that is present is verified, asked for or not. Without one, the response is
+    /// accepted where none was asked for.
     ///
     /// # Errors
     ///
@@ -165,8 +177,26 @@ impl Pending {
         policy: &ResponsePolicy,
         now: UnixTime,
     ) -> Result<Answer, Error> {
+        let peer = key.map(Peer::from);
+        self.finish_from(response, request, peer.as_ref(), policy, now)
+    }
+
+    /// As [`finish`](Self::finish), with the origin of the response's WIT beside its key: for a
+    /// policy that accepts other algorithms from some origins.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`finish`](Self::finish).
+    pub fn finish_from(
+        self,
+        response: &dyn Message,
+        request: &dyn Message,
+        peer: Option<&Peer<'_>>,
+        policy: &ResponsePolicy,
+        now: UnixTime,
+    ) -> Result<Answer, Error> {
         let exchange = Exchange::of(response).answering(request);
-        answer::judge(&exchange, &self.nonce, self.response, key, policy, now)
+        answer::judge(&exchange, &self.nonce, self.response, peer, policy, now)
     }
 }
 

@@ -8,21 +8,23 @@ use aims_jose::time::UnixTime;
 
 use super::answer::framed;
 use super::{
-    Content, LABEL, METHOD_OF_REQUEST, REQUEST_NONCE, RESPONSE_FIELDS, TAG, TARGET_OF_REQUEST,
-    TOKEN_FIELD, VerifiedRequest, fresh_or, within_limit,
+    Content, LABEL, REQUEST_NONCE, TAG, VerifiedRequest, check_label, fresh_or, revision,
+    within_limit,
 };
 use crate::base::Draft;
 use crate::sf::write_parameter;
-use crate::{BareItem, Component, Error, Exchange, Limits, Message, PreparedSignature};
+use crate::{BareItem, Error, Exchange, Limits, Message, PreparedSignature};
 
 /// How responses are signed.
 ///
-/// Covered are `@status`, `workload-identity-token`, which must be there, `content-type` and
-/// `content-digest` where they are there, `@method;req` and `@request-target;req` (SIG-02).
-/// Parameters are `created`, `expires`, `nonce`, `tag` and `wimse-req-nonce`.
+/// Covers `@status`, `workload-identity-token`, which must be present, `content-type`,
+/// `content-digest` and `content-encoding` where they are present, `@method;req`, `@path;req` and
+/// `@query;req` (of a `CONNECT`, `@authority;req` in place of these two). Parameters are `created`,
+/// `expires`, `nonce`, `tag` and `wimse-req-nonce`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct ResponseSigning {
+    label: Cow<'static, str>,
     lifetime: Duration,
 }
 
@@ -30,6 +32,7 @@ impl ResponseSigning {
     /// Signatures that live 60 s.
     pub const fn new() -> Self {
         Self {
+            label: Cow::Borrowed(LABEL),
             lifetime: Duration::from_secs(60),
         }
     }
@@ -38,6 +41,13 @@ impl ResponseSigning {
     /// [`MAX_LIFETIME`](super::MAX_LIFETIME), or `prepare` refuses.
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
+        self
+    }
+
+    /// Sets the label, which means nothing to a receiver; [`LABEL`] unless set. A label that is no
+    /// key of a structured field is refused by `prepare`.
+    pub fn with_label(mut self, label: impl Into<String>) -> Self {
+        self.label = Cow::Owned(label.into());
         self
     }
 
@@ -72,14 +82,17 @@ impl ResponseSigning {
         let response = exchange.message();
         content.check(response, framed(exchange))?;
         let lifetime = within_limit(self.lifetime)?.as_secs();
-        let mut draft = Draft::new(exchange, &Limits::default(), 6, 256);
-        draft.cover(Component::STATUS.id())?;
-        draft.cover(TOKEN_FIELD)?;
-        for field in RESPONSE_FIELDS {
+        check_label(&self.label)?;
+        let mut draft = Draft::new(exchange, &Limits::default(), 8, 256);
+        for id in revision::RESPONSE {
+            draft.cover(id)?;
+        }
+        for field in revision::RESPONSE_FIELDS {
             draft.cover_present(*field)?;
         }
-        draft.cover(METHOD_OF_REQUEST)?;
-        draft.cover(TARGET_OF_REQUEST)?;
+        for id in revision::answered(exchange.request()) {
+            draft.cover(id)?;
+        }
         let nonce = fresh_or(nonce, random)?;
         draft.list();
         draft.time("created", now, 0)?;
@@ -90,8 +103,11 @@ impl ResponseSigning {
         let request_nonce = BareItem::string(request_nonce)?;
         write_parameter(&mut answered, REQUEST_NONCE, &request_nonce);
         draft.parameters(&answered);
-        let label = Cow::Borrowed(LABEL);
-        Ok(PreparedSignature::new(label, draft.finish(), None))
+        Ok(PreparedSignature::new(
+            self.label.clone(),
+            draft.finish(),
+            None,
+        ))
     }
 }
 
