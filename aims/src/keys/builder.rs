@@ -1,4 +1,4 @@
-//! Whose keys, from where.
+//! The owners of keys, and where these are published.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::watch::Watching;
 use super::{Inner, PublishedKeys};
 
 /// Makes [`PublishedKeys`]. Nothing is fetched before [`load`](PublishedKeys::load).
-#[must_use = "nothing is believed before `build`"]
+#[must_use = "nothing is trusted before `build`"]
 pub struct PublishedKeysBuilder {
     documents: DocumentsBuilder,
     provider: &'static dyn Provider,
@@ -31,8 +31,9 @@ impl PublishedKeys {
         Self::builder_over(Documents::builder(fetch), provider)
     }
 
-    /// As [`builder`](Self::builder), with other rules for how documents are fetched and kept. What
-    /// is of no use is not kept, and there is room for what is, whatever these rules say.
+    /// As [`builder`](Self::builder), with other rules for how documents are fetched and kept. A
+    /// document that cannot be used is not kept, and there is room for those of every owner,
+    /// whatever these rules say.
     pub fn builder_over(
         documents: DocumentsBuilder,
         provider: &'static dyn Provider,
@@ -47,7 +48,7 @@ impl PublishedKeys {
     }
 }
 
-/// Whoever is named twice counts as named the last time.
+/// If an owner is added twice, the last call wins.
 impl PublishedKeysBuilder {
     /// Trusts an origin by the bundle at this URL: of SPIFFE for `spiffe`, a JWK set for `wimse`.
     /// The URL is configuration, authenticated by TLS (`https_web`, SPIFFE Federation §5.2.1).
@@ -61,15 +62,18 @@ impl PublishedKeysBuilder {
         Ok(self)
     }
 
-    /// Believes the access tokens of an issuer; its metadata says where its keys are (RFC 8414, or
-    /// OpenID Connect Discovery).
+    /// Trusts an issuer for access tokens. Its metadata says where its keys are (RFC 8414, or OpenID
+    /// Connect Discovery).
+    ///
+    /// Discovery takes `https://as.example` and `https://as.example/` for one issuer (RFC 3986
+    /// §6.2.3). From then on the spelling in the server's metadata is the issuer, compared byte for
+    /// byte.
     pub fn issuer(mut self, issuer: Issuer) -> Self {
         self.put(Place::issuer(issuer, None));
         self
     }
 
-    /// Believes the access tokens of an issuer whose keys are at this `jwks_uri`; no metadata is
-    /// asked.
+    /// Trusts an issuer for access tokens, whose keys are at this `jwks_uri`. No metadata is fetched.
     ///
     /// # Errors
     ///
@@ -90,20 +94,20 @@ impl PublishedKeysBuilder {
         self.places.push(place);
     }
 
-    /// How long keys are believed that cannot be confirmed, because their owner is away: a day
-    /// unless set.
+    /// How long keys are trusted that cannot be confirmed, because their owner does not answer.
+    /// Defaults to a day.
     pub const fn max_age(mut self, most: Duration) -> Self {
         self.max_age = most;
         self
     }
 
-    /// Another clock.
+    /// Sets the clock. Defaults to the system clock.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Box::new(clock);
         self
     }
 
-    /// Names the issuers, and trusts nobody yet.
+    /// Builds the stores. They name the issuers and hold no keys yet.
     #[must_use]
     pub fn build(self) -> PublishedKeys {
         let places: Arc<[Place]> = self.places.into();

@@ -166,6 +166,7 @@ impl Inner {
                 Place::Origin(origin, ..) => {
                     let bundle = Bundle::parse(origin, document.bytes(), self.provider)?;
                     let hint = bundle.refresh_hint();
+                    tell_of_empty(&bundle);
                     self.trust.set(bundle.good_until(until))?;
                     Ok(hint)
                 }
@@ -232,3 +233,24 @@ impl fmt::Debug for PublishedKeys {
         f.debug_list().entries(places).finish()
     }
 }
+
+/// A bundle without a usable key withdraws all trust, and may as well be a document of another kind
+/// by mistake: a log says which of the two.
+fn tell_of_empty(bundle: &Bundle) {
+    let sets = [bundle.wit_keys(), bundle.jwt_svid_keys()];
+    if sets.iter().any(|set| !set.is_empty()) {
+        return;
+    }
+    let skipped = sets.iter().flat_map(|set| set.skipped());
+    let reasons: Vec<_> = skipped
+        .take(MAX_REASONS)
+        .map(|it| format!("#{} {}", it.index, it.reason.code()))
+        .collect();
+    tracing::warn!(
+        origin = %bundle.origin(), skipped = reasons.join(", "),
+        "the bundle has no usable key: nobody of this origin is trusted"
+    );
+}
+
+/// How many reasons a log names.
+const MAX_REASONS: usize = 4;
