@@ -19,6 +19,8 @@ use crate::{Error, IssuerRules, TokenProfile};
 #[derive(Clone, Debug, Default)]
 pub struct Issuers {
     entries: HashMap<String, Entry>,
+    /// How an issuer that was configured in another spelling writes itself.
+    respelled: HashMap<String, Issuer>,
 }
 
 /// One configured issuer.
@@ -203,7 +205,8 @@ impl IssuerStore {
         rules.check(issuer)?;
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
-        next.entry(issuer).rules = Arc::new(rules);
+        let own = next.respelled.get(issuer.as_str()).cloned();
+        next.entry(own.as_ref().unwrap_or(issuer)).rules = Arc::new(rules);
         self.publish(next);
         Ok(())
     }
@@ -214,6 +217,26 @@ impl IssuerStore {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
         next.entry(issuer);
+        self.publish(next);
+    }
+
+    /// Replaces an issuer's spelling by the one that its server writes, with its keys and rules: for
+    /// a caller whose discovery takes the two for one (RFC 3986 §6.2.3). From now on tokens are
+    /// compared with `own`, byte for byte, and rules that are set for `configured` are those of
+    /// `own`. Does nothing where `configured` is not named.
+    pub fn respell(&self, configured: &Issuer, own: &Issuer) {
+        let _held = self.write();
+        let mut next = Issuers::clone(&self.now.load());
+        if configured == own {
+            return;
+        }
+        let Some(entry) = next.entries.remove(configured.as_str()) else {
+            return;
+        };
+        next.entries.entry(own.as_str().to_owned()).or_insert(entry);
+        next.respelled.remove(own.as_str());
+        let from = configured.as_str().to_owned();
+        next.respelled.insert(from, own.clone());
         self.publish(next);
     }
 

@@ -113,10 +113,8 @@ impl PublishedKeysBuilder {
         let places: Arc<[Place]> = self.places.into();
         let issuers = IssuerStore::new();
         for place in places.iter() {
-            // Until its server says how it writes itself, a token of either spelling has the keys
-            // fetched.
-            for issuer in place.spellings() {
-                issuers.name(&issuer);
+            if let Place::Issuer(issuer, ..) = place {
+                issuers.name(issuer);
             }
         }
         let (owners, provider) = (Arc::clone(&places), self.provider);

@@ -153,6 +153,12 @@ impl Inner {
     fn take(&self, place: &Place, document: Arc<Document>) -> Result<(), Cause> {
         let (memory, now) = (place.memory(), self.clock.now());
         let discovered = memory.discovered();
+        if let Some(found) = &discovered {
+            for other in place.spellings() {
+                // With the rules that were set for it, before there are keys.
+                self.issuers.respell(&other, &found.issuer);
+            }
+        }
         memory.take(document, self.max_age, now, |document| {
             let until = self.believed_until(document, now);
             match place {
@@ -160,7 +166,6 @@ impl Inner {
                     let (bytes, provider) = (document.bytes(), self.provider);
                     let own = discovered.as_ref().map_or(issuer, |it| &it.issuer);
                     self.issuers.set_until(own, bytes, provider, until)?;
-                    self.forget_other_spellings(place, own);
                     Ok(None)
                 }
                 Place::Origin(origin, ..) => {
@@ -184,15 +189,6 @@ impl Inner {
         let left = self.max_age.saturating_sub(place::age(document));
         let until = now.as_secs().saturating_add(left.as_secs());
         UnixTime::since_unix_epoch(Duration::from_secs(until))
-    }
-
-    /// Forgets the spellings of an issuer that are not its server's own.
-    fn forget_other_spellings(&self, place: &Place, own: &Issuer) {
-        for other in place.spellings() {
-            if other != *own {
-                self.issuers.remove(&other);
-            }
-        }
     }
 }
 

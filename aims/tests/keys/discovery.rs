@@ -207,7 +207,9 @@ async fn metadata_of_another_issuer_is_refused() {
     let known = key("known");
     for issuer in [
         "https://other.example",
-        "https://as.example/",
+        "https://as.example//",
+        "https://as.example/a",
+        "https://as.example:8443/",
         "https://AS.example",
     ] {
         let web = Web::new();
@@ -296,4 +298,88 @@ async fn keys_stay_where_they_were() {
         assert_eq!(web.asked(JWKS), [0, 599], "{page:?}");
         assert_eq!(web.count(MOVED), 0);
     }
+}
+
+/// RFC 3986 §6.2.3: a server that writes its issuer with the `/` of an empty path, or without, is
+/// found by either spelling. Its own spelling is the issuer from then on, byte for byte.
+#[tokio::test(start_paused = true)]
+async fn the_spelling_of_the_server_counts() {
+    const SLASH: &str = "https://as.example/";
+    for (configured, own, other) in [(AS, SLASH, AS), (SLASH, AS, SLASH)] {
+        let (web, known) = (Web::new(), key("known"));
+        web.serve(OAUTH, metadata(own, JWKS));
+        web.serve(JWKS, set(&[&known]));
+        let keys = web.keys().issuer(configured.parse().unwrap()).build();
+        let early = web.guard(&keys);
+        keys.load().await.unwrap();
+        let guard = web.guard(&keys);
+        assert_eq!(admit(&early, &web.bearer(own, &known)).await, "ok", "{own}");
+        assert_eq!(admit(&guard, &web.bearer(own, &known)).await, "ok", "{own}");
+        let told = admit(&guard, &web.bearer(other, &known)).await;
+        assert_eq!(told, "token.unknown_issuer", "{own}");
+        assert_eq!((web.count(OAUTH), web.count(JWKS)), (1, 1), "{own}");
+        // And so it stays, whoever is asked for.
+        advance(secs(31)).await;
+        assert!(!refresh(&keys, configured).await);
+        assert!(!refresh(&keys, own).await);
+        let told = admit(&guard, &web.bearer(other, &known)).await;
+        assert_eq!(told, "token.unknown_issuer", "{own}");
+        assert_eq!(admit(&guard, &web.bearer(own, &known)).await, "ok", "{own}");
+    }
+}
+
+/// An attacker gains nothing: no other spelling is folded, and a `jwks_uri` that is configured
+/// makes none the same.
+#[tokio::test(start_paused = true)]
+async fn nothing_else_is_folded() {
+    let (web, known) = (Web::new(), key("known"));
+    web.serve(JWKS, set(&[&known]));
+    let issuer = AS.parse().unwrap();
+    let keys = web.keys().issuer_at(issuer, &JWKS.parse().unwrap());
+    let keys = keys.unwrap().build();
+    keys.load().await.unwrap();
+    let guard = web.guard(&keys);
+    let slash = format!("{AS}/");
+    for issuer in [
+        slash.as_str(),
+        "https://AS.example",
+        "https://as.example:443",
+    ] {
+        let told = admit(&guard, &web.bearer(issuer, &known)).await;
+        assert_eq!(told, "token.unknown_issuer", "{issuer}");
+    }
+    assert!(keys.ambiguous_issuers().is_none());
+    let both = web.keys().issuer(AS.parse().unwrap());
+    let both = both.issuer(slash.parse().unwrap()).build();
+    assert!(both.ambiguous_issuers().is_some());
+}
+
+/// Blanks and a byte order mark before a document change nothing.
+#[tokio::test(start_paused = true)]
+async fn framed_documents_are_read() {
+    let (web, known) = (Web::new(), key("known"));
+    let (Page::Json(good, _), Page::Json(jwks, _)) = (metadata(AS, JWKS), set(&[&known])) else {
+        unreachable!("by their making");
+    };
+    web.serve(OAUTH, raw(200, "", &format!("\u{feff}\r\n {good}\n")));
+    web.serve(JWKS, raw(200, "text/plain", &format!("\n\n  {jwks} ")));
+    let keys = discovering(&web);
+    keys.load().await.unwrap();
+    assert_eq!(
+        admit(&web.guard(&keys), &web.bearer(AS, &known)).await,
+        "ok"
+    );
+}
+
+/// An issuer whose only key cannot be used: the error says why.
+#[tokio::test(start_paused = true)]
+async fn the_reason_of_a_skipped_key_is_told() {
+    let web = Web::new();
+    web.serve(OAUTH, metadata(AS, JWKS));
+    let short = r#"{"keys":[{"kty":"RSA","kid":"1","n":"AQAB","e":"AQAB"}]}"#;
+    web.serve(JWKS, raw(200, "application/json", short));
+    let error = discovering(&web).load().await.unwrap_err();
+    assert_eq!(error.code(), "token.no_keys");
+    let told = aims::jose::Chain(&error).to_string();
+    assert!(told.contains("modulus") && told.contains(JWKS), "{told}");
 }

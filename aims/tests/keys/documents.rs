@@ -31,7 +31,7 @@ async fn nonsense_is_not_kept() {
         (JWKS, day("{"), "token.key_set"),
         (JWKS, day(r#"{"keys":[]}"#), "token.no_keys"),
         (BUNDLE, day("{"), "bundle.syntax"),
-        (BUNDLE, bundle(&[&known, &known], ""), "bundle.kid"),
+        (BUNDLE, bundle(&[&known, &key("known")], ""), "bundle.kid"),
     ] {
         let web = Web::new();
         web.serve(OAUTH, metadata(AS, JWKS));
