@@ -26,7 +26,8 @@ use crate::Error;
     reason = "a token follows the standard or its server's own profile"
 )]
 pub enum TokenProfile {
-    /// The JWT profile for access tokens (RFC 9068): header `typ` `at+jwt`, and every claim of §2.2.
+    /// The JWT profile for access tokens (RFC 9068): header `typ` `at+jwt`, and every claim of its
+    /// §2.2.
     #[default]
     Rfc9068,
     /// What one authorization server writes instead.

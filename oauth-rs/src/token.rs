@@ -71,10 +71,10 @@ impl AccessToken {
     /// Verifies an access token.
     ///
     /// `iss` only chooses among the configured issuers, and with the issuer its rules: by default
-    /// those of RFC 9068 §4. Checked are the header `typ`, the signature by the one key of the issuer
-    /// that fits `kid` and `alg`, what the [profile](crate::TokenProfile) says, `aud`, `exp`, `nbf`,
-    /// `iat`, `sub`, the client, `jti`, `cnf`, `act` and scopes. The header members `jku`, `x5u`,
-    /// `x5c`, `x5t` and `x5t#S256` are ignored, and nothing is fetched from them.
+    /// those of RFC 9068 §4. Checked are the header `typ`, the signature by the one key of the
+    /// issuer that fits `kid` and `alg`, what the [profile](crate::TokenProfile) says, `aud`,
+    /// `exp`, `nbf`, `iat`, `sub`, the client, `jti`, `cnf`, `act` and scopes. The header members
+    /// `jku`, `x5u`, `x5c`, `x5t` and `x5t#S256` are ignored, and nothing is fetched from them.
     ///
     /// # Errors
     ///

@@ -104,9 +104,9 @@ impl JwtProfile {
     /// Access tokens of Keycloak, whether `typ` is `JWT` or `at+jwt`.
     ///
     /// The marker is the claim `typ` `Bearer` or `DPoP`: Keycloak writes `ID`, `Refresh`,
-    /// `Offline` and `Logout` into its other tokens (`TokenUtil` of Keycloak's sources, and
-    /// "Server Administration Guide"). The client is in `azp`, scopes are in `scope`, rights in
-    /// `realm_access.roles` and, for the client `api` that stands for the resource server, in
+    /// `Offline` and `Logout` into its other tokens (the constants of `TokenUtil` in Keycloak's
+    /// sources). The client is in `azp`, scopes are in `scope`, rights in `realm_access.roles` and,
+    /// for the client `api` that stands for the resource server, in
     /// `resource_access.API.roles`. Keycloak writes `aud` only where an audience mapper says so.
     #[must_use]
     pub fn keycloak(api: &str) -> Self {
