@@ -461,7 +461,9 @@ struct Refreshing(Arc<(World, SigningKey, AtomicUsize)>);
 
 impl Resolve for Refreshing {
     fn resolve(&self, need: Need) -> ResolveFuture<'_> {
-        let keys = need.keys().unwrap();
+        let Some(keys) = need.keys() else {
+            return Box::pin(std::future::ready(Resolved::Unavailable));
+        };
         let (world, next, count) = &*self.0;
         assert_eq!(keys, Keys::Origin(bundle(AGENT, next, 2).origin().clone()));
         count.fetch_add(1, Ordering::SeqCst);

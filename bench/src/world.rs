@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use aims::Guard;
 use aims::cred::{Bundle, TrustStore, WitIssuer};
-use aims::guard::{GuardBuilder, Trusting};
+use aims::guard::{GuardBuilder, HttpSignatures, Trusting};
+use aims::http_sig::HttpRequest;
+use aims::http_sig::profile::wimse::{Content, RequestSigning};
 use aims::id::WorkloadId;
 use aims::jose::alg::Algorithm;
 use aims::jose::jws::SigningInput;
@@ -16,6 +18,8 @@ use aims::jose::random;
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::IssuerStore;
 use aims::wpt::{Binding, Revision};
+use http::Request;
+use http::request::Parts;
 use serde_json::{Value, json};
 
 /// The resource whose identifier callers use.
@@ -128,11 +132,39 @@ impl World {
             .collect()
     }
 
+    /// This many calls with the WIT, the access token and an HTTP signature over them, each with its
+    /// own nonce and without content, as a server receives them.
+    ///
+    /// # Errors
+    ///
+    /// When the backend does not sign.
+    pub fn calls(&self, count: usize) -> Result<Vec<Parts>, Box<dyn Error>> {
+        let bearer = format!("Bearer {}", self.token);
+        let request = Request::post("/mcp/call")
+            .header("host", "tools.example")
+            .header("workload-identity-token", &self.wit)
+            .header("authorization", bearer);
+        let unsigned = request.body(())?.into_parts().0;
+        let signing = RequestSigning::to(CALL)?;
+        (0..count)
+            .map(|_| {
+                let mut head = unsigned.clone();
+                let message = HttpRequest::received(&unsigned, "https", "tools.example");
+                let content = Content::Empty;
+                let (prepared, _unasked) =
+                    signing.prepare(&message, content, random::SYSTEM, self.now)?;
+                prepared.sign(&self.agent)?.apply(&mut head.headers)?;
+                Ok(head)
+            })
+            .collect()
+    }
+
     /// A guard for this world.
     pub fn guard(&self) -> GuardBuilder<Trusting> {
         Guard::builder(TOOL)
             .trust(Arc::clone(&self.trust))
             .issuers(Arc::clone(&self.issuers))
+            .http_signatures(HttpSignatures::new())
             .wpt_revisions(Revision::Draft01)
     }
 }

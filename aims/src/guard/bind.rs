@@ -33,7 +33,7 @@ impl<M> Guard<M> {
         if names_another(token, agent.id()) {
             return refused(BindingFailure::OtherWorkload);
         }
-        if token.is_bound() || self.belongs_to(token, agent.id()) {
+        if token.is_bound() || token.issued_to(agent.id()) {
             return Ok(false);
         }
         let requirements = &self.route.requirements;
@@ -42,16 +42,6 @@ impl<M> Guard<M> {
         } else {
             refused(BindingFailure::NoConfirmation)
         }
-    }
-
-    /// Whether the issuer says that the token is the agent's: its client is the agent's identifier,
-    /// or was mapped to it.
-    fn belongs_to(&self, token: &AccessToken, agent: &WorkloadId) -> bool {
-        let mapped = || {
-            let clients = self.inner.clients.get(token.issuer());
-            clients.and_then(|it| it.get(token.client_id())) == Some(agent)
-        };
-        token.issued_to(agent) || mapped()
     }
 }
 

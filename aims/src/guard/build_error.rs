@@ -53,6 +53,27 @@ pub enum BuildError {
         /// The spelling with it.
         slash: String,
     },
+    /// The scopes that are required are no list of scopes.
+    #[error("invalid list of scopes: expected names separated by single spaces")]
+    Scopes(#[source] aims_oauth_wire::Error),
+    /// The text names no issuer.
+    #[error(
+        "invalid issuer `{issuer}`: expected absolute https, or http on loopback, without query or fragment"
+    )]
+    Issuer {
+        /// As it was given.
+        issuer: String,
+        /// What is wrong with it.
+        source: aims_oauth_wire::Error,
+    },
+    /// A URL from which keys are to be fetched cannot be used, or there is no HTTP client.
+    #[cfg(feature = "fetch")]
+    #[error("keys cannot be fetched")]
+    Fetch(#[from] aims_fetch::Error),
+    /// The keys of an owner could not be fetched.
+    #[cfg(feature = "fetch")]
+    #[error(transparent)]
+    Keys(#[from] crate::keys::KeysError),
     /// Every response is to be signed, but there is no identity to sign as.
     #[error("every response is to be signed, but there is no identity: call `.answering_as(..)`")]
     NoSigner,

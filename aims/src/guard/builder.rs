@@ -1,6 +1,5 @@
 //! The settings of a guard.
 
-use std::collections::HashMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +7,10 @@ use std::time::Duration;
 use aims_jose::time::{Clock, Skew, SystemClock};
 use aims_oauth_rs::{AccessTokenRules, IssuerRules, IssuerStore, ProtectedResource, TokenCache};
 use aims_oauth_wire::metadata::ResourceMetadata;
+use aims_oauth_wire::metadata::attempt::differ_in_root_slash;
 use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
 use aims_replay::{ReplayCache, ReplayStore};
 use aims_wimse_cred::{TrustStore, WitCache, WitRules};
-use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::{Revisions, WptRules};
 use http::header::HeaderName;
 
@@ -52,20 +51,23 @@ mod sealed {
 #[derive(Debug)]
 #[must_use = "a guard is made by `build`"]
 pub struct GuardBuilder<T, M = Immediate> {
-    settings: Settings,
+    pub(super) settings: Settings,
     state: PhantomData<fn() -> (T, M)>,
 }
 
 #[derive(Debug)]
-struct Settings {
+pub(super) struct Settings {
     resource: String,
     trust: Arc<TrustStore>,
     issuers: Option<Arc<IssuerStore>>,
     tokens: AccessTokenRules,
     max_token: usize,
-    rules: Vec<(Issuer, IssuerRules)>,
-    clients: HashMap<String, HashMap<String, WorkloadId>>,
-    metadata: Option<ResourceMetadata>,
+    pub(super) rules: Vec<(Issuer, IssuerRules)>,
+    /// The issuers are those of [`PublishedKeys`](crate::keys::PublishedKeys).
+    discovers: bool,
+    /// Two of these that are one server.
+    twins: Option<(String, String)>,
+    pub(super) metadata: Option<ResourceMetadata>,
     audiences: Vec<String>,
     requirements: Requirements,
     replay: Option<Replay>,
@@ -82,6 +84,8 @@ struct Settings {
     resolve: Arc<dyn Resolve>,
     deadline: Duration,
     clock: ClockOf,
+    #[cfg(feature = "fetch")]
+    pub(super) sources: super::start::Sources,
 }
 
 /// A clock has no `Debug`.
@@ -105,7 +109,8 @@ impl Guard {
             issuers: None,
             max_token: 8 * 1024,
             rules: Vec::new(),
-            clients: HashMap::new(),
+            discovers: false,
+            twins: None,
             metadata: None,
             audiences: Vec::new(),
             requirements: Requirements::new(),
@@ -123,6 +128,8 @@ impl Guard {
             resolve: Arc::new(Unresolved),
             deadline: Duration::from_secs(30),
             clock: ClockOf(Arc::new(SystemClock::new())),
+            #[cfg(feature = "fetch")]
+            sources: super::start::Sources::default(),
         };
         GuardBuilder {
             settings,
@@ -142,17 +149,21 @@ impl<T, M> GuardBuilder<T, M> {
     /// not known.
     #[cfg(feature = "fetch")]
     pub fn keys(self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting, M> {
-        let builder = self.resolve(keys.clone()).trust(keys.trust());
+        let mut builder = self.resolve(keys.clone()).trust(keys.trust());
+        builder.settings.discovers = true;
+        let twins = keys.ambiguous_issuers();
+        builder.settings.twins =
+            twins.map(|(one, other)| (one.as_str().to_owned(), other.as_str().to_owned()));
         if keys.has_issuers() {
-            builder.issuers(keys.issuers())
-        } else {
-            builder
+            builder.settings.issuers = Some(keys.issuers());
         }
+        builder
     }
 
     /// Requires an access token of one of these issuers, beside the proof.
     pub fn issuers(mut self, issuers: Arc<IssuerStore>) -> Self {
         self.settings.issuers = Some(issuers);
+        self.settings.discovers = false;
         self
     }
 
@@ -160,19 +171,6 @@ impl<T, M> GuardBuilder<T, M> {
     /// algorithms and lifetime. Without this call they follow RFC 9068. May be repeated.
     pub fn issuer_rules(mut self, issuer: Issuer, rules: IssuerRules) -> Self {
         self.settings.rules.push((issuer, rules));
-        self
-    }
-
-    /// Says that tokens of this issuer whose client has this identifier belong to this agent. Such
-    /// a token is accepted beside a proof of the agent although it is bound to no key.
-    pub fn client_is(
-        mut self,
-        issuer: &Issuer,
-        client_id: impl Into<String>,
-        agent: WorkloadId,
-    ) -> Self {
-        let clients = self.settings.clients.entry(issuer.as_str().to_owned());
-        clients.or_default().insert(client_id.into(), agent);
         self
     }
 
@@ -206,6 +204,18 @@ impl<T, M> GuardBuilder<T, M> {
     pub fn require(mut self, requirements: Requirements) -> Self {
         self.settings.requirements = requirements;
         self
+    }
+
+    /// Requires an access token with these scopes, separated by spaces, beside what was required
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Scopes`] where it is no list of scopes (RFC 6749 §3.3).
+    pub fn scopes(mut self, scopes: &str) -> Result<Self, BuildError> {
+        let scopes = scopes.parse().map_err(BuildError::Scopes)?;
+        self.settings.requirements = self.settings.requirements.scopes(scopes);
+        Ok(self)
     }
 
     /// Accepts access tokens that are bound to no key, on the routes of this guard that
@@ -349,7 +359,7 @@ impl<T, M> GuardBuilder<T, M> {
         self.settings.build()
     }
 
-    fn into_state<U, N>(self) -> GuardBuilder<U, N> {
+    pub(super) fn into_state<U, N>(self) -> GuardBuilder<U, N> {
         GuardBuilder {
             settings: self.settings,
             state: PhantomData,
@@ -401,7 +411,6 @@ impl Settings {
             wits: WitCache::new(self.capacity, wit),
             wpt,
             issuers: self.issuers,
-            clients: self.clients,
             signatures,
             tokens: TokenCache::new(self.capacity, tokens.with_max_len(self.max_token)),
             max_token: self.max_token,
@@ -437,19 +446,28 @@ impl Settings {
             };
         };
         for (issuer, rules) in &self.rules {
-            let set = issuers.set_rules(issuer, rules.clone());
-            set.map_err(BuildError::IssuerRules)?;
+            // Discovery may find that the server spells itself otherwise.
+            let discovered = self.discovers.then(|| other_spelling(issuer)).flatten();
+            for issuer in std::iter::once(issuer).chain(&discovered) {
+                let set = issuers.set_rules(issuer, rules.clone());
+                set.map_err(BuildError::IssuerRules)?;
+            }
         }
-        match issuers.snapshot().root_slash_twins() {
-            Some((bare, slash)) => Err(BuildError::IssuerTwice {
-                bare: bare.to_owned(),
-                slash: slash.to_owned(),
-            }),
+        let twins = if self.discovers {
+            // There, an issuer has both spellings until its server says which is its own.
+            self.twins.clone()
+        } else {
+            let snapshot = issuers.snapshot();
+            let twins = snapshot.root_slash_twins();
+            twins.map(|(bare, slash)| (bare.to_owned(), slash.to_owned()))
+        };
+        match twins {
+            Some((bare, slash)) => Err(BuildError::IssuerTwice { bare, slash }),
             None => Ok(()),
         }
     }
 
-    fn resource(&self) -> Result<Resource, BuildError> {
+    pub(super) fn resource(&self) -> Result<Resource, BuildError> {
         let resource: Resource = self
             .resource
             .parse()
@@ -468,6 +486,18 @@ impl Settings {
             Err(BuildError::NotHttp { resource })
         }
     }
+}
+
+/// The spelling of an issuer that differs in the root slash alone, if it has one.
+fn other_spelling(issuer: &Issuer) -> Option<Issuer> {
+    let text = issuer.as_str();
+    let other = match text.strip_suffix('/') {
+        Some(bare) => bare.to_owned(),
+        None => format!("{text}/"),
+    };
+    differ_in_root_slash(text, &other)
+        .then(|| other.parse().ok())
+        .flatten()
 }
 
 /// Scheme and authority of a URL.

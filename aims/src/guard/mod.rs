@@ -25,9 +25,10 @@ mod record;
 mod refused;
 mod signed;
 mod spend;
+#[cfg(feature = "fetch")]
+mod start;
 mod verify;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -37,7 +38,6 @@ use aims_jose::time::{Clock, UnixTime};
 use aims_oauth_rs::{IssuerStore, ProtectedResource, TokenCache};
 use aims_oauth_wire::names::Endpoint;
 use aims_wimse_cred::{TrustStore, WitCache};
-use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::WptRules;
 pub use build_error::BuildError;
 pub use builder::{GuardBuilder, HasTrust, NoTrust, Trusting};
@@ -97,8 +97,6 @@ struct Inner {
     wits: WitCache,
     wpt: WptRules,
     issuers: Option<Arc<IssuerStore>>,
-    /// By issuer and client: the agent to which the client belongs.
-    clients: HashMap<String, HashMap<String, WorkloadId>>,
     signatures: Option<Signatures>,
     tokens: TokenCache,
     max_token: usize,

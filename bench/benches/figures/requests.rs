@@ -15,6 +15,7 @@ use aims_bench::world::{CALL, World};
 use axum::Router;
 use axum::extract::State;
 use axum::routing::post;
+use http::request::Parts;
 use tokio::runtime::Builder;
 
 use super::{Effort, Figure};
@@ -48,17 +49,20 @@ async fn verifying(State(backend): State<Arc<Backend>>) -> &'static str {
     BODY
 }
 
-/// Requests with fresh proofs, as bytes.
+/// Requests with an access token and a fresh HTTP signature each, as bytes.
 fn requests(world: &World, count: usize) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
-    let World { wit, token, .. } = world;
-    let whole = |proof: &String| {
-        format!(
-            "POST /mcp/call HTTP/1.1\r\nhost: tools.example\r\nworkload-identity-token: {wit}\r\n\
-             workload-proof-token: {proof}\r\nauthorization: Bearer {token}\r\ncontent-length: 0\r\n\r\n"
-        )
-        .into_bytes()
+    let whole = |head: &Parts| {
+        let mut bytes = b"POST /mcp/call HTTP/1.1\r\ncontent-length: 0\r\n".to_vec();
+        for (name, value) in &head.headers {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+        bytes.extend_from_slice(b"\r\n");
+        bytes
     };
-    Ok(world.proofs(CALL, count)?.iter().map(whole).collect())
+    Ok(world.calls(count)?.iter().map(whole).collect())
 }
 
 pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {

@@ -34,6 +34,7 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
     let world = World::new(UnixTime::now())?;
     let now = world.now;
     let proofs = world.proofs(CALL, effort.batch)?;
+    let calls = world.calls(effort.batch.saturating_add(1))?;
     let draft01 = Binding::to(CALL).revision(Revision::Draft01);
     let binding = draft01.access_token(&world.token);
     let (wit_rules, wpt_rules) = (WitRules::wit(), WptRules::default());
@@ -143,6 +144,17 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
                 black_box(token.expect("a good token").claims.sub);
             })
         }),
+        // 9: a guard's whole judgement of a request, whose WIT and token it knows
+        Box::new(|n| {
+            let guard = world.guard().build().expect("a guard");
+            let check = |call| guard.check((call, b""), now).expect("a good call");
+            let (first, others) = calls.split_first().expect("calls");
+            black_box(check(first));
+            let mut others = others.iter();
+            timed(n, |_| {
+                black_box(check(black_box(others.next().expect("a call"))));
+            })
+        }),
     ];
     let samples = Samples::take(&mut cases, effort.rounds, effort.batch);
     let ratio =
@@ -169,5 +181,8 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
         Figure::new("access token, cold", cost(5))
             .to("jsonwebtoken 11", ratio(5, 8))
             .at_most(1.0),
+        Figure::new("check in process with HTTP signature and token", cost(9))
+            .to("one verification, of proofs", ratio(9, 7))
+            .at_most(1.09),
     ])
 }

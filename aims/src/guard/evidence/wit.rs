@@ -52,9 +52,10 @@ pub(in crate::guard) fn refused(error: &Error) -> Refused {
         _ => Answer::Problem("the workload identity token was not accepted"),
     };
     let need = match error {
-        Error::UnknownKey { origin, .. } | Error::Stale { origin } => {
-            Some(Need::Bundle(origin.clone()))
-        }
+        // An origin is unknown also where its bundle was never loaded.
+        Error::UnknownOrigin { origin }
+        | Error::UnknownKey { origin, .. }
+        | Error::Stale { origin } => Some(Need::Bundle(origin.clone())),
         _ => None,
     };
     Refused::of(error.code(), error.kind(), answer, error).or_after(need)

@@ -1,0 +1,87 @@
+//! Workload proof tokens of draft-ietf-wimse-wpt-02: in `Authorization: WPT`, the default.
+
+#![cfg(feature = "tool")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::sync::Arc;
+
+use aims::Requirements;
+use aims::wpt::{Binding, Revision, Revisions, fields};
+use common::{Agent, CALL, NOW, World, at, bare, told};
+use http::request::Parts;
+
+const AGENT: &str = "spiffe://example.org/agent";
+
+fn call(agent: &Agent) -> Parts {
+    let wpt = agent.wpt_of(&Binding::to(CALL));
+    let mut request = bare();
+    let wit = agent.wit.expose();
+    fields::apply(&mut request.headers, wit, &wpt, Revision::Draft02).unwrap();
+    request
+}
+
+/// A good proof is accepted once; each refusal of a proof asks for one, and a bad WIT does not.
+#[test]
+fn a_proof_in_authorization_is_the_default() {
+    let world = World::new();
+    let guard = world.guard_by_default().build().unwrap();
+    let agent = world.agent(AGENT);
+    let good = call(&agent);
+    let code = |request: &Parts| told(guard.check(request, at(NOW)));
+    assert_eq!(code(&good).0, "ok");
+    let asked = |code| (code, 401, "WPT".to_owned());
+    assert_eq!(code(&good), asked("replay.replayed"));
+    let mut bad = call(&agent);
+    bad.uri = "/mcp/other".parse().unwrap();
+    assert_eq!(code(&bad), asked("wpt.audience"));
+    let mut bad = call(&agent);
+    bad.headers.remove("authorization");
+    assert_eq!(code(&bad), asked("wpt.field_missing"));
+    assert_eq!(code(&bare()), asked("guard.proof"));
+    let mut bad = call(&agent);
+    let other = World::new().agent(AGENT);
+    let wit = other.wit.expose().parse().unwrap();
+    bad.headers.insert("workload-identity-token", wit);
+    assert_eq!(code(&bad), ("wit.signature", 400, String::new()));
+}
+
+/// -01 is accepted by name alone, and a request with both forms never.
+#[test]
+fn the_older_form_is_accepted_by_name() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let guard = |accepted: Revisions| world.guard().wpt_revisions(accepted).build().unwrap();
+    let mut both = call(&agent);
+    let older = agent.wpt(&Binding::to(CALL)).parse().unwrap();
+    both.headers.insert("workload-proof-token", older);
+    for (accepted, first, second) in [
+        (Revisions::DRAFT_01, "ok", "wpt.revision"),
+        (Revisions::DRAFT_02, "wpt.revision", "ok"),
+        (Revisions::BOTH, "ok", "ok"),
+    ] {
+        let guard = guard(accepted);
+        let code = |request: &Parts| told(guard.check(request, at(NOW))).0;
+        assert_eq!(code(&agent.call()), first);
+        // Where -02 is not accepted, `Authorization: WPT` is a field of another scheme.
+        if accepted != Revisions::DRAFT_01 {
+            assert_eq!(code(&call(&agent)), second);
+        }
+        assert_ne!(code(&both), "ok");
+    }
+}
+
+/// The proof takes the field of the access token: a tool that wants both gets an HTTP signature.
+#[test]
+fn a_token_and_a_proof_do_not_share_the_field() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let issuers = Arc::clone(&world.issuers);
+    let guard = world.guard_by_default().issuers(issuers).build().unwrap();
+    let verdict = told(guard.check(&call(&agent), at(NOW)));
+    assert_eq!((verdict.0, verdict.1), ("token.missing", 401));
+    let alone = Requirements::new().identity_alone();
+    let alone = guard.requiring(alone).unwrap();
+    assert_eq!(told(alone.check(&call(&agent), at(NOW))).0, "ok");
+}
