@@ -1,5 +1,8 @@
 //! The client, on reqwest with rustls.
 
+mod call;
+mod idle;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -7,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderMap, HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use reqwest::redirect;
 use url::Url;
 
@@ -25,6 +28,7 @@ pub struct Fetcher {
     proxy: Option<String>,
     policy: Policy,
     timeout: Duration,
+    idle_timeout: Duration,
     max_body: usize,
     redirects: usize,
 }
@@ -36,6 +40,7 @@ pub struct FetcherBuilder {
     policy: Policy,
     connect_timeout: Duration,
     timeout: Duration,
+    idle_timeout: Duration,
     max_body: usize,
     redirects: usize,
     roots: Vec<Vec<u8>>,
@@ -51,6 +56,7 @@ impl Fetcher {
             policy: Policy::default(),
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(60),
             max_body: 1024 * 1024,
             redirects: 0,
             roots: Vec::new(),
@@ -64,17 +70,7 @@ impl Fetcher {
         let limit = Limits::of(&request).max_body();
         let limit = limit.map_or(self.max_body, |limit| limit.min(self.max_body));
         loop {
-            let given = request.uri().to_string();
-            let url = self.policy.check(&given)?;
-            // What was proven or signed for a request is about the URL that it has (RFC 9421
-            // §7.4.3).
-            if url.as_str() != given {
-                return Err(Error::Rewritten);
-            }
-            if self.proxy.is_some() && self.proxy.as_deref() == url.host_str() {
-                let reason = "the host is that of the proxy";
-                return Err(Error::Url { reason });
-            }
+            let url = self.judged(request.uri())?;
             let (method, headers) = (request.method().clone(), request.headers().clone());
             let uri = request.uri().clone();
             let mut answer = self.once(&url, request, limit).await?;
@@ -88,6 +84,21 @@ impl Fetcher {
             }
             request = next(&url, &answer, method, headers)?;
         }
+    }
+
+    /// The URL of a request, if it may be fetched and would be sent as it is given.
+    fn judged(&self, given: &Uri) -> Result<Url, Error> {
+        let given = given.to_string();
+        let url = self.policy.check(&given)?;
+        // What was proven or signed for a request is about the URL that it has (RFC 9421 §7.4.3).
+        if url.as_str() != given {
+            return Err(Error::Rewritten);
+        }
+        if self.proxy.is_some() && self.proxy.as_deref() == url.host_str() {
+            let reason = "the host is that of the proxy";
+            return Err(Error::Url { reason });
+        }
+        Ok(url)
     }
 
     async fn once(
@@ -174,6 +185,16 @@ impl FetcherBuilder {
         self
     }
 
+    /// Sets how long the body of a [call](crate::Call) may stand still. Defaults to 60 s.
+    ///
+    /// A call has no limit for its whole time: [`timeout`](Self::timeout) applies to the head of
+    /// the answer, counted from the end of the request, and this limit to each piece of either
+    /// body. A server that streams slowly keeps its stream open by comments or empty messages.
+    pub const fn idle_timeout(mut self, most: Duration) -> Self {
+        self.idle_timeout = most;
+        self
+    }
+
     /// The longest body of an answer, in bytes, counted while it arrives.
     pub const fn max_body(mut self, most: usize) -> Self {
         self.max_body = most;
@@ -256,10 +277,12 @@ impl FetcherBuilder {
         Ok(Fetcher {
             policy: self.policy,
             timeout: self.timeout,
+            idle_timeout: self.idle_timeout,
             max_body: self.max_body,
             redirects: self.redirects,
             proxy: proxy.transpose()?.and_then(|it| it.name),
-            client: self.http_client()?,
+            // The fetcher has its own clock: a total of reqwest's would end streamed bodies.
+            client: self.client(None)?,
         })
     }
 
@@ -273,6 +296,11 @@ impl FetcherBuilder {
     ///
     /// As [`build`](Self::build).
     pub fn http_client(self) -> Result<reqwest::Client, Error> {
+        let total = self.timeout;
+        self.client(Some(total))
+    }
+
+    fn client(self, total: Option<Duration>) -> Result<reqwest::Client, Error> {
         let failed = |error: reqwest::Error| Error::Build(Arc::new(error));
         let proxy = self.proxy.as_ref().map(ProxySetting::checked);
         let proxy = proxy.transpose()?;
@@ -283,11 +311,13 @@ impl FetcherBuilder {
             .no_proxy()
             .redirect(redirect::Policy::none())
             .referer(false)
-            .timeout(self.timeout)
             .connect_timeout(self.connect_timeout)
             .dns_resolver(Arc::new(judging));
         if let Some(proxy) = proxy {
             client = client.proxy(proxy.reqwest);
+        }
+        if let Some(total) = total {
+            client = client.timeout(total);
         }
         for pem in &self.roots {
             let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(failed)?;

@@ -3,6 +3,7 @@
 
 pub mod address;
 mod backoff;
+mod call;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(feature = "client")]
@@ -24,6 +25,7 @@ mod resolve;
 mod single_flight;
 
 pub use backoff::Backoff;
+pub use call::{Body, BoxError, Call, CallFuture};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use client::{Fetcher, FetcherBuilder};

@@ -1,0 +1,187 @@
+//! Calls whose bodies stream: the trait, and the body that it takes and gives.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+
+/// The cause of a failure, of whatever type.
+pub type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// The future of [`Call::call`].
+pub type CallFuture<'a> =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send + 'a>>;
+
+/// Sends one request and returns the head of the answer; both bodies stream.
+///
+/// This is the trait for calls to tools. It has one method, so that any HTTP client can implement
+/// it. [`Fetcher`](crate::Fetcher) does, with the feature `client`. For whole documents there is
+/// [`Fetch`](crate::Fetch).
+///
+/// The caller may have proven or signed the request, so an implementation sends the method, the URL
+/// and the headers as they are, or fails. It follows no redirect, and decodes no content.
+///
+/// ```
+/// use aims_fetch::{Body, Call, CallFuture};
+/// use http::{Request, Response};
+///
+/// /// Answers each call with the content of its request.
+/// #[derive(Debug)]
+/// struct Echo;
+///
+/// impl Call for Echo {
+///     fn call(&self, request: Request<Body>) -> CallFuture<'_> {
+///         Box::pin(std::future::ready(Ok(Response::new(request.into_body()))))
+///     }
+/// }
+/// ```
+pub trait Call: fmt::Debug + Send + Sync {
+    /// Sends the request and waits for the head of the answer.
+    fn call(&self, request: Request<Body>) -> CallFuture<'_>;
+}
+
+impl<T: Call + ?Sized> Call for Arc<T> {
+    fn call(&self, request: Request<Body>) -> CallFuture<'_> {
+        (**self).call(request)
+    }
+}
+
+/// The body of a call or of its answer, which streams.
+///
+/// ```
+/// use aims_fetch::Body;
+/// use http_body::Body as _;
+///
+/// assert!(Body::empty().is_end_stream());
+/// assert_eq!(Body::from("{}").size_hint().exact(), Some(2));
+/// let any: Body = Body::new(String::from("a body of any type"));
+/// # drop(any);
+/// ```
+pub struct Body(Content);
+
+enum Content {
+    /// At hand. None: it was handed out, or there was none.
+    Whole(Option<Bytes>),
+    /// The lock is never waited for. It makes the body `Sync`, as HTTP clients require.
+    Stream(Mutex<UnsyncBoxBody<Bytes, BoxError>>),
+}
+
+impl Body {
+    /// A body without content.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self(Content::Whole(None))
+    }
+
+    /// Wraps a body of any type.
+    #[must_use]
+    pub fn new<B>(body: B) -> Self
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let body =
+            body.map_frame(|frame| frame.map_data(|mut it| it.copy_to_bytes(it.remaining())));
+        Self(Content::Stream(Mutex::new(
+            body.map_err(Into::into).boxed_unsync(),
+        )))
+    }
+
+    /// The content, if it is at hand.
+    #[cfg(feature = "client")]
+    pub(crate) fn into_whole(self) -> Result<Bytes, Self> {
+        match self.0 {
+            Content::Whole(bytes) => Ok(bytes.unwrap_or_default()),
+            stream @ Content::Stream(_) => Err(Self(stream)),
+        }
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        Self(Content::Whole(Some(bytes).filter(|it| !it.is_empty())))
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes::from(bytes).into()
+    }
+}
+
+impl From<String> for Body {
+    fn from(text: String) -> Self {
+        Bytes::from(text).into()
+    }
+}
+
+impl From<&'static str> for Body {
+    fn from(text: &'static str) -> Self {
+        Bytes::from_static(text.as_bytes()).into()
+    }
+}
+
+/// Whether the content is at hand, and nothing of it.
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.0 {
+            Content::Whole(_) => "Body(whole)",
+            Content::Stream(_) => "Body(stream)",
+        })
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match &mut self.0 {
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
+            Content::Stream(body) => {
+                let body = body.get_mut().unwrap_or_else(PoisonError::into_inner);
+                Pin::new(body).poll_frame(cx)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Content::Whole(bytes) => bytes.is_none(),
+            Content::Stream(body) => body
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Content::Whole(bytes) => {
+                let length = bytes.as_ref().map_or(0, Bytes::len);
+                SizeHint::with_exact(u64::try_from(length).unwrap_or(u64::MAX))
+            }
+            Content::Stream(body) => body
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .size_hint(),
+        }
+    }
+}
