@@ -21,8 +21,9 @@ use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::ClientSecretBasic;
 use aims::oauth_wire::metadata::ServerMetadata;
 use aims::trace::{CurrentTrace, TraceContext};
+use aims::wpt::Revision;
 use aims::{Agent, Guard};
-use common::{CALL, NOW, TOOL, World, at, told};
+use common::{CALL, Calls, NOW, TOOL, World, at, told};
 use http::{HeaderValue, Request, Response};
 use serde_json::json;
 
@@ -106,15 +107,15 @@ fn agent(holder: &common::Agent) -> AgentBuilder {
     Agent::builder(FixedSource::new(identity(holder))).clock(Then(NOW))
 }
 
-fn call(uri: &str) -> Request<Vec<u8>> {
-    Request::post(uri).body(Vec::new()).unwrap()
+fn call(uri: &str) -> Request<String> {
+    Request::post(uri).body(String::new()).unwrap()
 }
 
 /// WPT-02, WPT-06: what an agent proves, a guard lets in, once for each proof.
 #[test]
 fn a_proven_request_is_let_in() {
     let world = World::new();
-    let guard = world.guard().build().unwrap();
+    let guard = world.guard_by_default().build().unwrap();
     let agent = agent(&world.agent(AGENT)).trace(Fixed).build().unwrap();
     for _ in 0..2 {
         let mut request = call(&format!("{CALL}?x=1"));
@@ -145,7 +146,10 @@ fn what_cannot_be_proven_is_refused() {
             .prove(&mut request)
             .map_or_else(|error| error.code(), |()| "ok")
     };
-    assert_eq!((with(&[]), with(&["Bearer t"])), ("ok", "ok"));
+    assert_eq!(
+        (with(&[]), with(&["Bearer t"])),
+        ("ok", "agent.token_with_wpt")
+    );
     assert_eq!(with(&["Basic YTpi"]), "agent.authorization");
     assert_eq!(with(&["Bearer t", "Bearer u"]), "agent.authorization");
     for odd in [
@@ -180,7 +184,7 @@ fn net(world: &World, tokens: Vec<String>) -> Net {
 
 fn with_tokens(holder: &common::Agent, net: &Net) -> Agent {
     let builder = authorized(agent(holder), net);
-    builder.client(net.clone()).build().unwrap()
+    builder.client(Calls(net.clone())).build().unwrap()
 }
 
 fn authorized(builder: AgentBuilder, net: &Net) -> AgentBuilder {
@@ -194,6 +198,8 @@ fn authorized_for(resource: &str, builder: AgentBuilder, net: &Net) -> AgentBuil
     let client = ClientSecretBasic::new(AGENT.parse().unwrap(), SecretText::new("s"));
     let source = TokenSource::new(server, client, net.clone()).with_clock(Then(NOW));
     let scopes = "tools:call".parse().unwrap();
+    // The guard of these tests judges heads, so that the proof is a WPT.
+    let builder = builder.wpt_revision(Revision::Draft01);
     builder.authorize(resource.parse().unwrap(), scopes, source)
 }
 
@@ -217,7 +223,8 @@ async fn a_renewed_key_gets_a_token_of_its_own() {
     let turn = Arc::new(AtomicUsize::new(0));
     let identities = holders.each_ref().map(|it| Arc::new(identity(it)));
     let source = Renewed(identities.to_vec(), Arc::clone(&turn));
-    let builder = Agent::builder(source).clock(Then(NOW)).client(net.clone());
+    let client = Calls(net.clone());
+    let builder = Agent::builder(source).clock(Then(NOW)).client(client);
     let agent = authorized(builder, &net).build().unwrap();
     for renewed in [0, 0, 1] {
         turn.store(renewed, Ordering::SeqCst);
@@ -289,7 +296,7 @@ async fn a_slash_makes_another_resource() {
     ] {
         let net = net(&world, vec![world.token(&World::claims(&holder))]);
         let agent = authorized_for(resource, agent(&holder), &net);
-        let agent = agent.client(net.clone()).build().unwrap();
+        let agent = agent.client(Calls(net.clone())).build().unwrap();
         drop(agent.send(call(uri)).await);
         assert_eq!(net.calls(), [expected], "{resource} {uri}");
     }

@@ -7,14 +7,14 @@ mod common;
 mod signed;
 
 use aims::Agent;
-use aims::agent::ProofMethod;
+use aims::agent::{Body, ProofMethod};
 use aims::fetch::Fetcher;
 use aims::guard::HttpSignatures;
 use aims::wpt::fields;
 use bytes::Bytes;
 use common::{NOW, World, at, told};
 use http::{Request, Response, Uri};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use signed::{AGENT, Then, source};
@@ -97,7 +97,7 @@ async fn send(agent: &Agent, way: Way, client: reqwest::Client, uri: Uri) -> &'s
     let request = Request::post(uri).header("content-type", "application/json");
     match way {
         Way::Send => {
-            let request = request.body(CONTENT.to_vec()).unwrap();
+            let request = request.body(Full::<Bytes>::from(CONTENT)).unwrap();
             let sent = agent.send(request).await;
             sent.map_or_else(|error| error.code(), |_| "ok")
         }
@@ -114,12 +114,10 @@ async fn send(agent: &Agent, way: Way, client: reqwest::Client, uri: Uri) -> &'s
 /// As the documentation of `Agent::layer` has it.
 async fn carry(
     client: reqwest::Client,
-    request: Request<Full<Bytes>>,
+    request: Request<Body>,
 ) -> Result<Response<reqwest::Body>, BoxError> {
-    let (head, content) = request.into_parts();
-    let target = head.uri.to_string();
-    let content = content.collect().await?.to_bytes();
-    let request: reqwest::Request = Request::from_parts(head, content).try_into()?;
+    let target = request.uri().to_string();
+    let request: reqwest::Request = request.map(reqwest::Body::wrap).try_into()?;
     if request.url().as_str() != target {
         return Err("the URL would be sent as another one".into());
     }

@@ -411,7 +411,7 @@ async fn a_trap_sees_no_token() {
         let seen = [trap.seen(), tool.seen()].concat();
         assert_eq!(seen.len(), 3);
         for text in seen {
-            assert!(text.contains("workload-proof-token: "), "{text}");
+            assert!(text.contains("signature-input: "), "{text}");
             assert!(
                 !text.contains("SECRET") && !text.contains("authorization"),
                 "{text}"
@@ -420,8 +420,8 @@ async fn a_trap_sees_no_token() {
     }
 }
 
-fn call(url: &str) -> Request<Vec<u8>> {
-    Request::post(url).body(Vec::new()).unwrap()
+fn call(url: &str) -> Request<String> {
+    Request::post(url).body(String::new()).unwrap()
 }
 
 /// An agent with tokens for one tool, over real HTTP.

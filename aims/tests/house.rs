@@ -32,6 +32,7 @@ const FLOORS: &[(&str, i8)] = &[
     ("aims-oauth-rs", 3),
     ("aims-wimse-wpt", 3),
     ("aims", 4),
+    ("aims-rmcp", 5),
 ];
 const BESIDE: &[&str] = &[
     "aims-authority",

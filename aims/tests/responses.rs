@@ -21,7 +21,7 @@ use aims::http_sig::digest::BodyError;
 use aims::jose::time::{Clock, UnixTime};
 use aims::revoked::{Credential, Revoked};
 use bytes::Bytes;
-use common::{CALL, Events, NOW, World, at};
+use common::{CALL, Calls, Events, NOW, World, at};
 use http::{Method, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Full};
@@ -34,8 +34,8 @@ async fn judged(
     change: impl Fn(&mut Response<Vec<u8>>) + Send + Sync + 'static,
 ) -> &'static str {
     let net = Net::changing(&meeting.guard, change);
-    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(net));
-    let request = Request::post(CALL).body(b"{}".to_vec()).unwrap();
+    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(Calls(net)));
+    let request = Request::post(CALL).body("{}".to_owned()).unwrap();
     match agent.send(request).await {
         Ok(_) => "ok",
         Err(error) => error.code(),
@@ -90,8 +90,8 @@ async fn an_answer_is_to_one_request() {
         }
     };
     let net = Net::changing(&meeting.guard, swap);
-    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(net));
-    let send = || agent.send(Request::post(CALL).body(Vec::new()).unwrap());
+    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(Calls(net)));
+    let send = || agent.send(Request::post(CALL).body(String::new()).unwrap());
     assert!(send().await.is_ok());
     assert_eq!(send().await.unwrap_err().code(), "sig.request_nonce");
 }
@@ -125,9 +125,12 @@ async fn what_cannot_be_signed_is_not_said() {
 async fn an_answer_to_head_has_no_content() {
     let meeting = Meeting::answering();
     let net = Net::changing(&meeting.guard, |answer| answer.body_mut().clear());
-    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(net));
+    let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(Calls(net)));
     let request = Request::builder().method(Method::HEAD).uri(CALL);
-    let answer = agent.send(request.body(Vec::new()).unwrap()).await.unwrap();
+    let answer = agent
+        .send(request.body(String::new()).unwrap())
+        .await
+        .unwrap();
     assert!(!answer.headers().contains_key("content-digest"));
 }
 

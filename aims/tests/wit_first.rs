@@ -148,8 +148,12 @@ async fn a_bad_wit_of_an_answer_is_told_before_all_else() {
                 answer.headers_mut().insert(WIT, wit.clone());
                 change(answer);
             });
-            let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()).client(net));
-            let request = Request::post(CALL).body(CONTENT.to_vec()).unwrap();
+            let agent = meeting.agent_with(|it| {
+                it.signed_responses(meeting.tools())
+                    .client(common::Calls(net))
+            });
+            let content = Full::<Bytes>::from(CONTENT.to_vec());
+            let request = Request::post(CALL).body(content).unwrap();
             let refused = agent.send(request).await.unwrap_err();
             assert_eq!(refused.code(), code);
         }

@@ -10,8 +10,6 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
-use http_body_util::BodyExt as _;
-use http_body_util::combinators::UnsyncBoxBody;
 
 /// The cause of a failure, of whatever type.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
@@ -62,8 +60,8 @@ impl<T: Call + ?Sized> Call for Arc<T> {
 ///
 /// assert!(Body::empty().is_end_stream());
 /// assert_eq!(Body::from("{}").size_hint().exact(), Some(2));
-/// let any: Body = Body::new(String::from("a body of any type"));
-/// # drop(any);
+/// let any = Body::new(String::from("a body of any type"));
+/// assert_eq!(any.size_hint().exact(), Some(18));
 /// ```
 pub struct Body(Content);
 
@@ -71,8 +69,10 @@ enum Content {
     /// At hand. None: it was handed out, or there was none.
     Whole(Option<Bytes>),
     /// The lock is never waited for. It makes the body `Sync`, as HTTP clients require.
-    Stream(Mutex<UnsyncBoxBody<Bytes, BoxError>>),
+    Stream(Mutex<Pieces>),
 }
+
+type Pieces = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>;
 
 impl Body {
     /// A body without content.
@@ -88,11 +88,9 @@ impl Body {
         B: http_body::Body + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        let body =
-            body.map_frame(|frame| frame.map_data(|mut it| it.copy_to_bytes(it.remaining())));
-        Self(Content::Stream(Mutex::new(
-            body.map_err(Into::into).boxed_unsync(),
-        )))
+        Self(Content::Stream(Mutex::new(Box::pin(Erased(Box::pin(
+            body,
+        ))))))
     }
 
     /// The content, if it is at hand.
@@ -157,7 +155,7 @@ impl http_body::Body for Body {
             Content::Whole(bytes) => Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
             Content::Stream(body) => {
                 let body = body.get_mut().unwrap_or_else(PoisonError::into_inner);
-                Pin::new(body).poll_frame(cx)
+                body.as_mut().poll_frame(cx)
             }
         }
     }
@@ -183,5 +181,38 @@ impl http_body::Body for Body {
                 .unwrap_or_else(PoisonError::into_inner)
                 .size_hint(),
         }
+    }
+}
+
+/// A body of any type as one of bytes, which keeps what is known of its length.
+struct Erased<B>(Pin<Box<B>>);
+
+impl<B> http_body::Body for Erased<B>
+where
+    B: http_body::Body,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let frame = self.0.as_mut().poll_frame(cx);
+        frame.map(|frame| {
+            frame.map(|frame| {
+                let frame = frame.map_err(Into::into)?;
+                Ok(frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
+            })
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
     }
 }

@@ -1,123 +1,169 @@
-//! Sending.
+//! Sending, and one more try with a new token.
 
 use std::future::Future;
 
+use aims_fetch::{Body, BoxError, Call};
 use aims_oauth_client::Token;
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::names::Resource;
 use http::header::AUTHORIZATION;
+use http::request::Parts;
 use http::{Request, Response, StatusCode, Uri};
 
-use super::{Agent, Authorization, Error};
+use super::body::{Answer, Kept, Outgoing, Uncollected, collected, told};
+use super::{Agent, Authorization, Content, Error, Limits, PendingResponse};
 
-/// What carries a request to the tool, and brings the whole answer.
+/// Brings a request to the tool, and the head of its answer back.
 pub(super) trait Carry: Send {
-    /// The content of both.
-    type Content: AsRef<[u8]> + Clone + Send;
-
     fn carry(
         &mut self,
-        request: Request<Self::Content>,
-    ) -> impl Future<Output = Result<Response<Self::Content>, Error>> + Send;
+        request: Request<Body>,
+    ) -> impl Future<Output = Result<Response<Body>, Error>> + Send;
 }
 
-struct Fetching<'a>(&'a dyn aims_fetch::Fetch);
+struct Calling<'a>(&'a dyn Call);
 
-impl Carry for Fetching<'_> {
-    type Content = Vec<u8>;
-
-    async fn carry(&mut self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
-        Ok(self.0.send(request).await?)
-    }
-}
-
-/// What says whether an answer is one.
-enum Judge {
-    /// Whatever comes over the connection.
-    Anything,
-    Signed(Box<super::PendingResponse>),
-}
-
-impl Judge {
-    fn finish<B: AsRef<[u8]>>(self, answer: Response<B>) -> Result<Response<B>, Error> {
-        match self {
-            Self::Anything => Ok(answer),
-            Self::Signed(pending) => pending.finish(answer),
-        }
+impl Carry for Calling<'_> {
+    async fn carry(&mut self, request: Request<Body>) -> Result<Response<Body>, Error> {
+        let answer = self.0.call(request).await;
+        answer.map_err(|cause| told(cause, Error::Client))
     }
 }
 
 impl Agent {
     /// Sends a request: with an access token, where one is
-    /// [configured](super::AgentBuilder::authorize) for its URI, and proven. When the tool refuses
-    /// the token (401 and a `Bearer` challenge that says `invalid_token` or nothing, RFC 6750 §3),
-    /// it is forgotten and the request is sent once more with a new one; with a new proof each
-    /// time.
+    /// [configured](super::AgentBuilder::authorize) for its URI, and proven.
+    ///
+    /// **Bodies.** The request has a body of any type, which streams unless the proof covers its
+    /// content: then it is read before, up to
+    /// [`max_content`](super::AgentBuilder::max_content). The answer streams, unless signed
+    /// answers are [asked for](super::AgentBuilder::signed_responses): then it is read and
+    /// verified before, up to [`max_answer`](super::AgentBuilder::max_answer).
+    ///
+    /// **Time.** The client's total limit applies to the head of the answer, its idle limit to
+    /// each piece of a body: 15 s and 60 s for a [`Fetcher`](aims_fetch::Fetcher).
+    ///
+    /// **A second try.** If the tool refuses the token (401 and a `Bearer` challenge that says
+    /// `invalid_token` or nothing, RFC 6750 §3), the agent forgets it. It sends the request once
+    /// more, with a new token and a new proof, if the body can be sent again: what was sent of a
+    /// body that streams is kept for that, up to `max_content`. Otherwise the refusal is the
+    /// answer.
+    ///
+    /// ```
+    /// # async fn example(agent: aims::Agent) -> Result<(), Box<dyn std::error::Error>> {
+    /// use http_body_util::BodyExt as _;
+    ///
+    /// let request = http::Request::post("https://tools.example/mcp/call").body("{}".to_owned())?;
+    /// let mut answer = agent.send(request).await?.into_body();
+    /// while let Some(frame) = answer.frame().await {
+    ///     println!("{:?}", frame?.data_ref());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// Those of [`prove`](Self::prove), of the token source, and `fetch.…`; `agent.target` where
-    /// tokens are configured, and the URI is not in normal form, so that it cannot be told whether
-    /// one belongs to it. A refusal by the tool is an answer, not an error.
-    pub async fn send(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Error> {
-        self.exchange(request, &mut Fetching(&*self.0.fetch)).await
+    /// Those of [`prepare`](Self::prepare), of the token source, and `fetch.…`;
+    /// `agent.content`, `agent.content_too_long` and `agent.trailers` where the content has to be
+    /// read; `agent.target` where tokens are configured, and the URI is not in normal form, so that
+    /// it cannot be told whether one belongs to it. A refusal by the tool is an answer, not an
+    /// error.
+    pub async fn send<B>(&self, request: Request<B>) -> Result<Response<Answer>, Error>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let mut calling = Calling(&*self.0.call);
+        self.exchange(request, &mut calling, self.0.limits).await
     }
 
     /// What [`send`](Self::send) does, over whatever carries the request.
-    pub(super) async fn exchange<C: Carry>(
+    pub(super) async fn exchange<B, C>(
         &self,
-        request: Request<C::Content>,
+        request: Request<B>,
         carrier: &mut C,
-    ) -> Result<Response<C::Content>, Error> {
-        let Some(authorization) = self.authorization(request.uri())? else {
-            let (answer, judge) = self.exchange_once(request, None, carrier).await?;
-            return judge.finish(answer);
+        limits: Limits,
+    ) -> Result<Response<Answer>, Error>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<BoxError>,
+        C: Carry,
+    {
+        let (head, body) = request.into_parts();
+        let authorization = self.authorization(&head.uri)?;
+        let mut body = self.outgoing(body, authorization.is_some(), limits).await?;
+        let Some(authorization) = authorization else {
+            let (answer, judge) = self.attempt(head, None, &mut body, carrier).await?;
+            return judged(judge, answer, limits).await;
         };
-        let Authorization {
-            resource,
-            scopes,
-            source,
-        } = authorization;
-        let token = source.token_for(resource, scopes).await?;
-        let again = request.clone();
-        let (answer, judge) = self.exchange_once(request, Some(&token), carrier).await?;
+        let token = authorization.token().await?;
+        let again = head.clone();
+        let first = self.attempt(head, Some(&token), &mut body, carrier).await?;
+        let (answer, judge) = first;
         if !refuses_token(&answer) {
-            return judge.finish(answer);
+            return judged(judge, answer, limits).await;
         }
         // Whoever answered so, it costs a token and one more try.
-        source.forget(&token);
-        let token = source.token_for(resource, scopes).await?;
-        let (answer, judge) = self.exchange_once(again, Some(&token), carrier).await?;
-        judge.finish(answer)
+        authorization.source.forget(&token);
+        if !body.is_repeatable() {
+            return judged(judge, answer, limits).await;
+        }
+        drop((answer, judge));
+        let token = authorization.token().await?;
+        let second = self
+            .attempt(again, Some(&token), &mut body, carrier)
+            .await?;
+        let (answer, judge) = second;
+        judged(judge, answer, limits).await
     }
 
-    async fn exchange_once<C: Carry>(
+    async fn outgoing<B>(&self, body: B, has_token: bool, limits: Limits) -> Result<Outgoing, Error>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (body, limit) = (Body::new(body), limits.content);
+        if self.0.method.covers_content() {
+            let content = collected(body, limit).await;
+            return content.map(Outgoing::Whole).map_err(|it| match it {
+                Uncollected::Broken(cause) => Error::Content(cause),
+                Uncollected::TooLong => Error::ContentTooLong { limit },
+                Uncollected::Trailers => Error::Trailers,
+            });
+        }
+        Ok(match has_token {
+            true => Outgoing::Kept(Kept::new(body, limit)),
+            false => Outgoing::Once(Some(body)),
+        })
+    }
+
+    async fn attempt<C: Carry>(
         &self,
-        mut request: Request<C::Content>,
+        head: Parts,
         token: Option<&Token>,
+        body: &mut Outgoing,
         carrier: &mut C,
-    ) -> Result<(Response<C::Content>, Judge), Error> {
+    ) -> Result<(Response<Body>, Option<PendingResponse>), Error> {
+        let mut request = Request::from_parts(head, ());
         if let Some(token) = token {
             request.headers_mut().remove(AUTHORIZATION);
             token.apply(request.headers_mut())?;
         }
-        let judge = self.prove_to_send(&mut request)?;
-        Ok((carrier.carry(request).await?, judge))
-    }
-
-    fn prove_to_send<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<Judge, Error> {
-        if self.0.method == super::ProofMethod::HttpSignature {
-            return Ok(Judge::Signed(Box::new(self.sign(request)?)));
-        }
-        self.prove(request)?;
-        Ok(Judge::Anything)
+        let content = match body {
+            Outgoing::Whole(bytes) => Content::Bytes(bytes),
+            Outgoing::Once(_) | Outgoing::Kept(_) => Content::Unread,
+        };
+        let pending = self.prove_waiting(&mut request, content).await?;
+        let body = body.next().unwrap_or_default();
+        Ok((carrier.carry(request.map(|()| body)).await?, pending))
     }
 
     /// The tokens for the innermost resource that the URI is within. Never those of another origin.
     ///
     /// A URI of another scheme is within none. Of the others, one that is not in normal form could
     /// be, for a reader who normalises it, and is an error.
-    fn authorization(&self, uri: &Uri) -> Result<Option<&Authorization>, Error> {
+    pub(super) fn authorization(&self, uri: &Uri) -> Result<Option<&Authorization>, Error> {
         let scheme = uri.scheme_str().unwrap_or_default();
         let scheme_of = |it: &Authorization| {
             let resource = it.resource.as_str().split_once(':');
@@ -135,6 +181,18 @@ impl Agent {
         Ok(tokens
             .filter(|it| requested.is_within(&it.resource))
             .max_by_key(|it| it.resource.as_str().len()))
+    }
+}
+
+/// An answer that was judged where its proof asked for that, or one that streams.
+async fn judged(
+    judge: Option<PendingResponse>,
+    answer: Response<Body>,
+    limits: Limits,
+) -> Result<Response<Answer>, Error> {
+    match judge {
+        Some(pending) => pending.finish_streaming(answer, limits.answer).await,
+        None => Ok(answer.map(Answer::new)),
     }
 }
 

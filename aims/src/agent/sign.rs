@@ -4,9 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aims_fetch::Body;
 use aims_http_sig::digest::ContentDigest;
-use aims_http_sig::profile::wimse::{Answer, Content, Pending, RequestSigning, ResponsePolicy};
-use aims_http_sig::{HttpRequest, HttpResponse, Section};
+use aims_http_sig::profile::wimse::{self, Content, Pending, RequestSigning, ResponsePolicy};
+use aims_http_sig::{HttpRequest, HttpResponse, PreparedSignature, Section};
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::{Skew, UnixTime};
 use aims_wimse_cred::{Identity, TrustStore, WitCache, WitRules};
@@ -14,25 +15,14 @@ use aims_wimse_id::IdPattern;
 use aims_wimse_wpt::fields::{self, WORKLOAD_IDENTITY_TOKEN, workload_identity_token};
 use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response};
+use http::{Request, Response, response};
 
-use super::{Agent, Error};
-
-/// How an [`Agent`] proves that it holds its key.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum ProofMethod {
-    /// A signature over method, target, content and what goes with them, which holds through
-    /// proxies.
-    HttpSignature,
-    /// A workload proof token, for the target and the tokens.
-    #[default]
-    Wpt,
-}
+use super::body::{Uncollected, collected};
+use super::{Agent, Answer, Error};
 
 /// Whose signatures an agent believes on responses, and that it takes no others.
 ///
-/// Asked for with every request that is [signed](ProofMethod::HttpSignature).
+/// Asked for with every request that is [signed](super::ProofMethod::HttpSignature).
 #[derive(Clone)]
 #[must_use = "an agent asks for signed responses when it is given this"]
 pub struct SignedResponses {
@@ -90,7 +80,7 @@ impl fmt::Debug for SignedResponses {
 }
 
 /// A request that was signed, and what its response is judged by.
-#[must_use = "a response is anybody's until `finish` has judged it; where no signed responses are asked for, drop it"]
+#[must_use = "the response is unauthenticated until `finish` verifies it"]
 pub struct PendingResponse {
     agent: Agent,
     pending: Pending,
@@ -116,27 +106,50 @@ impl PendingResponse {
     /// `sig.response_unsigned`, `sig.request_nonce`, `digest.mismatch` and other `sig.…` and
     /// `digest.…`; `agent.tool` where another workload signed; `wit.…`.
     pub fn finish<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<Response<B>, Error> {
+        let (parts, content) = response.into_parts();
+        match self.judge(&parts)? {
+            wimse::Answer::Signed(head) => drop(head.check_body(content.as_ref())?),
+            wimse::Answer::Unsigned => {}
+        }
+        Ok(Response::from_parts(parts, content))
+    }
+
+    /// As [`finish`](Self::finish), for a content that is still to come: it is read if it is
+    /// signed, and streams otherwise.
+    pub(super) async fn finish_streaming(
+        self,
+        response: Response<Body>,
+        limit: usize,
+    ) -> Result<Response<Answer>, Error> {
+        let (parts, body) = response.into_parts();
+        let body = match self.judge(&parts)? {
+            wimse::Answer::Signed(head) => {
+                let content = collected(body, limit).await.map_err(|it| match it {
+                    Uncollected::Broken(cause) => super::body::told(cause, Error::Answer),
+                    Uncollected::TooLong => Error::AnswerTooLong { limit },
+                    Uncollected::Trailers => Error::Trailers,
+                })?;
+                drop(head.check_body(&content)?);
+                content.into()
+            }
+            wimse::Answer::Unsigned => body,
+        };
+        Ok(Response::from_parts(parts, Answer::new(body)))
+    }
+
+    fn judge(self, parts: &response::Parts) -> Result<wimse::Answer, Error> {
         let inner = &*self.agent.0;
         let now = inner.clock.now();
-        let (parts, content) = response.into_parts();
         let responses = inner.responses.as_ref();
         let key = responses
             .map(|it| it.key(&parts.headers, now))
             .transpose()?;
         let plain = ResponsePolicy::new();
         let policy = responses.map_or(&plain, |it| &it.policy);
-        let answer = self.pending.finish(
-            &HttpResponse::new(&parts),
-            &HttpRequest::to_send(&self.sent)?,
-            key.flatten().as_ref(),
-            policy,
-            now,
-        )?;
-        match answer {
-            Answer::Signed(head) => drop(head.check_body(content.as_ref())?),
-            Answer::Unsigned => {}
-        }
-        Ok(Response::from_parts(parts, content))
+        let message = HttpRequest::to_send(&self.sent)?;
+        let (response, key) = (HttpResponse::new(parts), key.flatten());
+        let pending = self.pending;
+        Ok(pending.finish(&response, &message, key.as_ref(), policy, now)?)
     }
 }
 
@@ -151,62 +164,81 @@ impl Agent {
     /// `source.expired` where the agent has no identity at the moment; `sig.target` for a URI that
     /// is not absolute, and other `sig.…`.
     pub fn sign<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<PendingResponse, Error> {
-        let inner = &*self.0;
-        let now = inner.clock.now();
-        let identity = inner.source.identity(now)?;
         let content = request.body().as_ref();
         let digest = (!content.is_empty()).then(|| ContentDigest::of(content));
-        let headers = request.headers_mut();
-        headers.remove(ContentDigest::FIELD);
-        if let Some(digest) = &digest {
-            let value = HeaderValue::try_from(digest.to_string());
-            headers.insert(ContentDigest::FIELD, value.or(Err(Error::Header))?);
-        }
-        let mut head = head_of(request);
-        let responses = inner.responses.as_ref();
-        let pending = self.sign_head(&mut head, &identity, digest.as_ref(), responses, now)?;
-        *request.headers_mut() = head.headers.clone();
-        Ok(PendingResponse {
-            agent: self.clone(),
-            pending,
-            sent: head,
-        })
+        let (ready, identity) = self.ready_to_sign(request, digest)?;
+        let fields = ready.prepared.sign(identity.local_signer()?.as_ref())?;
+        fields.apply(request.headers_mut())?;
+        Ok(self.pending(ready.pending, request))
+    }
+
+    /// As [`sign`](Self::sign), with the digest of the content, and for keys that take their time.
+    pub(super) async fn sign_waiting<B>(
+        &self,
+        request: &mut Request<B>,
+        digest: Option<ContentDigest>,
+    ) -> Result<PendingResponse, Error> {
+        let (ready, identity) = self.ready_to_sign(request, digest)?;
+        let fields = ready.prepared.sign_async(identity.signer()).await?;
+        fields.apply(request.headers_mut())?;
+        Ok(self.pending(ready.pending, request))
     }
 
     /// Signs a request whose content is known by its `Content-Digest`, or else empty.
     pub(super) fn sign_known<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
-        let inner = &*self.0;
-        let now = inner.clock.now();
-        let identity = inner.source.identity(now)?;
-        let mut head = head_of(request);
-        let digest = request
-            .headers()
+        let head = head_of(request);
+        let digest = head
+            .headers
             .contains_key(ContentDigest::FIELD)
             .then(|| {
                 let message = HttpRequest::to_send(&head)?;
                 ContentDigest::from_message(&message, Section::Headers)
             })
             .transpose()?;
+        let now = self.0.clock.now();
+        let identity = self.0.source.identity(now)?;
         // Nobody keeps what a signed response would be judged by.
-        let _unasked = self.sign_head(&mut head, &identity, digest.as_ref(), None, now)?;
-        *request.headers_mut() = head.headers;
-        Ok(())
+        let ready = self.prepare_signature(request, &identity, digest.as_ref(), None, now)?;
+        let fields = ready.prepared.sign(identity.local_signer()?.as_ref())?;
+        Ok(fields.apply(request.headers_mut())?)
     }
 
-    fn sign_head(
+    /// Sets `Content-Digest`, and makes what is left to sign, with the identity that signs.
+    fn ready_to_sign<B>(
         &self,
-        head: &mut Parts,
+        request: &mut Request<B>,
+        digest: Option<ContentDigest>,
+    ) -> Result<(Ready, Arc<Identity>), Error> {
+        let inner = &*self.0;
+        let now = inner.clock.now();
+        let identity = inner.source.identity(now)?;
+        let headers = request.headers_mut();
+        headers.remove(ContentDigest::FIELD);
+        if let Some(digest) = &digest {
+            let value = HeaderValue::try_from(digest.to_string());
+            headers.insert(ContentDigest::FIELD, value.or(Err(Error::Header))?);
+        }
+        let responses = inner.responses.as_ref();
+        let ready = self.prepare_signature(request, &identity, digest.as_ref(), responses, now)?;
+        Ok((ready, identity))
+    }
+
+    fn prepare_signature<B>(
+        &self,
+        request: &mut Request<B>,
         identity: &Identity,
         digest: Option<&ContentDigest>,
         responses: Option<&SignedResponses>,
         now: UnixTime,
-    ) -> Result<Pending, Error> {
+    ) -> Result<Ready, Error> {
         let inner = &*self.0;
         let mut wit = HeaderValue::from_str(identity.wit().expose()).or(Err(Error::Header))?;
         wit.set_sensitive(true);
-        head.headers.insert(WORKLOAD_IDENTITY_TOKEN, wit);
-        self.trace(&mut head.headers);
-        let message = HttpRequest::to_send(head)?;
+        let headers = request.headers_mut();
+        headers.insert(WORKLOAD_IDENTITY_TOKEN, wit);
+        self.trace(headers);
+        let head = head_of(request);
+        let message = HttpRequest::to_send(&head)?;
         let audience = fields::audience(&head.uri)?;
         let mut signing = RequestSigning::to(&audience)?.with_lifetime(inner.lifetime);
         if responses.is_some() {
@@ -214,10 +246,22 @@ impl Agent {
         }
         let content = digest.map_or(Content::Empty, Content::Digest);
         let (prepared, pending) = signing.prepare(&message, content, inner.random, now)?;
-        let fields = prepared.sign(identity.local_signer()?.as_ref())?;
-        fields.apply(&mut head.headers)?;
-        Ok(pending)
+        Ok(Ready { prepared, pending })
     }
+
+    fn pending<B>(&self, pending: Pending, sent: &Request<B>) -> PendingResponse {
+        PendingResponse {
+            agent: self.clone(),
+            pending,
+            sent: head_of(sent),
+        }
+    }
+}
+
+/// A signature that is left to make, and what the response will be judged by.
+struct Ready {
+    prepared: PreparedSignature,
+    pending: Pending,
 }
 
 fn head_of<B>(request: &Request<B>) -> Parts {

@@ -190,6 +190,23 @@ pub(crate) fn told(verdict: Result<Principal, Refusal>) -> (&'static str, u16, S
     }
 }
 
+/// A client of whole documents as one whose bodies stream.
+#[cfg(feature = "agent")]
+#[derive(Clone, Debug)]
+pub(crate) struct Calls<F>(pub(crate) F);
+
+#[cfg(feature = "agent")]
+impl<F: aims::fetch::Fetch> aims::agent::Call for Calls<F> {
+    fn call(&self, request: Request<aims::agent::Body>) -> aims::agent::CallFuture<'_> {
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let content = http_body_util::BodyExt::collect(body).await?.to_bytes();
+            let request = Request::from_parts(head, content.to_vec());
+            Ok(self.0.send(request).await?.map(aims::agent::Body::from))
+        })
+    }
+}
+
 /// Keeps what it is told.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Events(pub(crate) Arc<Mutex<Vec<String>>>);

@@ -100,9 +100,11 @@ impl Meeting {
         content: &[u8],
     ) -> Result<Vec<u8>, Error> {
         let net = Net::of(&self.guard);
-        let agent = self.agent_with(|it| with(it).client(net));
-        let request = Request::post(common::CALL).body(content.to_vec()).unwrap();
-        Ok(agent.send(request).await?.into_body())
+        let agent = self.agent_with(|it| with(it).client(common::Calls(net)));
+        let content = Full::<Bytes>::from(content.to_vec());
+        let request = Request::post(common::CALL).body(content).unwrap();
+        let answer = agent.send(request).await?.into_body();
+        Ok(answer.bytes(1024 * 1024).await?.to_vec())
     }
 }
 

@@ -122,10 +122,11 @@ fn no_identity(authority: &str, error: &enrolment::Error) -> String {
 
 /// Sends one request, and prints what came back. A refusal is an answer like any other.
 async fn call(agent: &Agent, request: http::request::Builder) -> Result<(), Failure> {
-    let request = request.body(Vec::new())?;
+    let request = request.body(String::new())?;
     let sent = format!("{} {}", request.method(), request.uri().path());
     let answer = agent.send(request).await?;
-    let (status, body) = (answer.status().as_u16(), shown(answer.body()));
+    let status = answer.status().as_u16();
+    let body = shown(&answer.into_body().bytes(64 * 1024).await?);
     println!("{sent:<18} {status} {body}");
     Ok(())
 }

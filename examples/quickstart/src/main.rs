@@ -50,13 +50,11 @@ async fn main() -> Result<(), Failure> {
     let trust = world::start_tool(parties, &tool, &authority, &fetcher, reasons.clone()).await?;
     let (agent, source) = world::agent(planner, &tool, &authority, &fetcher).await?;
     let answer = agent
-        .send(Request::post(format!("{tool}/call")).body(Vec::new())?)
+        .send(Request::post(format!("{tool}/call")).body(String::new())?)
         .await?;
-    let body = String::from_utf8_lossy(answer.body()).into_owned();
-    println!(
-        "called     {tool}/call: {} {body}\n",
-        answer.status().as_u16()
-    );
+    let (head, body) = answer.into_parts();
+    let body = String::from_utf8_lossy(&body.bytes(1024 * 1024).await?).into_owned();
+    println!("called     {tool}/call: {} {body}\n", head.status.as_u16());
     if reasons.take() != "accepted" || body != format!("done for {AGENT}") {
         return Err("the agent was not let in".into());
     }

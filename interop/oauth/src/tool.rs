@@ -12,6 +12,7 @@ use aims::jose::provider;
 use aims::jose::time::UnixTime;
 use aims::keys::PublishedKeys;
 use aims::oauth_wire::names::Issuer;
+use aims::wpt::Revision;
 use aims::{Agent, Guard, Principal, Refusal, Requirements};
 use http::Request;
 use http::request::Parts;
@@ -102,7 +103,9 @@ impl Identities {
         let wit = self.issuer.issue(&id, key.public_jwk(), minute, now())?;
         let public = key.public_jwk().clone();
         let identity = Identity::new(wit.into_secret(), Arc::new(key), &public)?;
-        let agent = Agent::builder(FixedSource::new(identity)).build()?;
+        let agent = Agent::builder(FixedSource::new(identity));
+        // The guard of this program judges heads, so that token and proof go by the older draft.
+        let agent = agent.wpt_revision(Revision::Draft01).build()?;
         let request = Request::post(url).header("authorization", format!("Bearer {token}"));
         let mut request = request.body(())?;
         agent.prove(&mut request)?;

@@ -1,0 +1,116 @@
+//! Tools, by their URL: whose tokens they accept is found out.
+
+use std::sync::Arc;
+
+use aims_fetch::Fetcher;
+use aims_oauth_client::TokenSource;
+use aims_oauth_wire::client_auth::{SpiffeWit, WitCredential};
+use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
+
+use super::builder::AgentBuilder;
+use super::{Agent, Error};
+
+/// The tools whose authorization servers [`AgentBuilder::build`] looks for.
+#[derive(Debug, Default)]
+pub struct Tools(Vec<Tool>);
+
+#[derive(Debug)]
+struct Tool {
+    resource: Resource,
+    accepted: Vec<Issuer>,
+    scopes: ScopeSet,
+}
+
+impl From<()> for Tools {
+    fn from((): ()) -> Self {
+        Self::default()
+    }
+}
+
+impl<T: Into<Tools>> AgentBuilder<T> {
+    /// Gets access tokens for the tool at this URL and for whatever is within it, with these
+    /// scopes, separated by blanks.
+    ///
+    /// [`build`](AgentBuilder::<Tools>::build) asks the tool whose tokens it accepts (RFC 9728), and
+    /// takes the first of these issuers that it names: the tool does not decide whom the agent
+    /// shows its identity to. The agent authenticates there by its WIT
+    /// (draft-ietf-oauth-spiffe-client-auth); for another client authentication there is
+    /// [`authorize`](Self::authorize).
+    ///
+    /// ```
+    /// # async fn example(identity: impl aims::cred::IdentitySource + 'static) -> Result<(), aims::agent::Error> {
+    /// let agent = aims::Agent::builder(identity)
+    ///     .tool("https://tools.example/mcp", ["https://as.example"], "tools:call")?
+    ///     .build()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `metadata.…` and `oauth.…` for a text that is no URL of a tool or of an issuer, or no list
+    /// of scopes. Plain `http` is for loopback alone.
+    pub fn tool(
+        self,
+        url: &str,
+        issuers: impl IntoIterator<Item = impl AsRef<str>>,
+        scopes: &str,
+    ) -> Result<AgentBuilder<Tools>, Error> {
+        let accepted = issuers.into_iter().map(|issuer| {
+            let issuer = issuer.as_ref();
+            let parsed = issuer.parse();
+            parsed.or_else(|error| Issuer::loopback(issuer).or(Err(error)))
+        });
+        let parsed = url.parse();
+        let tool = Tool {
+            resource: parsed.or_else(|error| Resource::loopback(url).or(Err(error)))?,
+            accepted: accepted.collect::<Result<_, _>>()?,
+            scopes: scopes.parse()?,
+        };
+        let (mut builder, tools) = self.with_tools(Tools::default());
+        builder.tools = tools.into();
+        builder.tools.0.push(tool);
+        Ok(builder)
+    }
+}
+
+impl AgentBuilder<Tools> {
+    /// Finds the authorization server of each tool, and builds the agent.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TokenSource::discover`]; `source.expired` where the agent has no identity at the
+    /// moment; `fetch.build`.
+    pub async fn build(self) -> Result<Agent, Error> {
+        let (mut builder, tools) = self.with_tools(());
+        if builder.fetch.is_none() {
+            builder = builder.fetch(Fetcher::builder().build()?);
+        }
+        for tool in tools.0 {
+            let tokens = builder.discover(&tool).await?;
+            builder = builder.authorize(tool.resource, tool.scopes, tokens);
+        }
+        builder.build()
+    }
+}
+
+impl AgentBuilder {
+    async fn discover(&self, tool: &Tool) -> Result<TokenSource, Error> {
+        let identities = Arc::clone(&self.source);
+        let id = identities.identity(self.clock.now())?.id().to_string();
+        let client = SpiffeWit::new(id.parse::<ClientId>()?, move |now| {
+            let identity = identities.identity(now)?;
+            Ok(WitCredential::new(
+                identity.wit().clone(),
+                Arc::clone(identity.local_signer()?),
+            ))
+        });
+        let Some(fetch) = self.fetch.clone() else {
+            return Err(Error::Send(aims_fetch::Error::Interrupted));
+        };
+        let clock = Arc::clone(&self.clock);
+        let tokens = TokenSource::discover(&tool.resource, &tool.accepted, client, fetch).await?;
+        Ok(tokens.with_clock(clock))
+    }
+}

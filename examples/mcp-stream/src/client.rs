@@ -1,0 +1,96 @@
+//! The agents, and how they call.
+
+use aims::Agent;
+use aims::agent::ProofMethod;
+use aims::cred::FixedSource;
+use aims::fetch::Fetcher;
+use aims::oauth_client::TokenSource;
+use aims::oauth_wire::client_auth::SpiffeJwt;
+use aims::oauth_wire::names::{Issuer, Resource};
+use rmcp::model::{CallToolRequestParams, ProgressNotificationParam};
+use rmcp::service::NotificationContext;
+use rmcp::{ClientHandler, RoleClient, ServiceExt as _};
+
+use crate::authority::Authority;
+use crate::{AGENT, Failure, SCOPE};
+
+/// An agent that signs its requests, and gets access tokens for the server.
+pub(crate) async fn signing(
+    base: &str,
+    authority: &Authority,
+    fetcher: &Fetcher,
+) -> Result<(Agent, String), Failure> {
+    let url = format!("{base}/mcp");
+    let agent = Agent::builder(FixedSource::new(authority.identity()?))
+        .fetcher(fetcher.clone())
+        .tool(&url, [&authority.url], SCOPE)?
+        .build()
+        .await?;
+    Ok((agent, url))
+}
+
+/// An agent that proves its identity by a WPT, and has no token.
+pub(crate) fn by_wpt(
+    base: &str,
+    authority: &Authority,
+    fetcher: &Fetcher,
+) -> Result<(Agent, String), Failure> {
+    let agent = Agent::builder(FixedSource::new(authority.identity()?));
+    let agent = agent.fetcher(fetcher.clone()).build()?;
+    Ok((agent, format!("{base}/agents")))
+}
+
+/// An agent with an access token that is bound to no key, as most servers issue them today: here by
+/// a JWT-SVID, which proves no key.
+pub(crate) async fn bearer(
+    base: &str,
+    authority: &Authority,
+    fetcher: &Fetcher,
+) -> Result<(Agent, String), Failure> {
+    let url = format!("{base}/mcp");
+    let (tool, issuers) = (
+        Resource::loopback(&url)?,
+        [Issuer::loopback(&authority.url)?],
+    );
+    let svid = authority.jwt_svid(fetcher).await?;
+    let client = SpiffeJwt::new(AGENT.parse()?, move |_audience, _now| Ok(svid.clone()));
+    let tokens = TokenSource::discover(&tool, &issuers, client, fetcher.clone()).await?;
+    let agent = Agent::builder(FixedSource::new(authority.identity()?))
+        .authorize(tool, SCOPE.parse()?, tokens)
+        .proof(ProofMethod::Bearer)
+        .fetcher(fetcher.clone())
+        .build()?;
+    Ok((agent, url))
+}
+
+/// A client that prints the progress of its call.
+struct Watching(&'static str);
+
+impl ClientHandler for Watching {
+    async fn on_progress(
+        &self,
+        progress: ProgressNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
+        println!("{:<20} {} s", self.0, progress.progress);
+    }
+}
+
+/// Calls the tool, and waits for its answer.
+pub(crate) async fn call(
+    name: &'static str,
+    agent: Agent,
+    url: String,
+    seconds: u32,
+) -> Result<(), Failure> {
+    let client = Watching(name)
+        .serve(aims_rmcp::transport(agent, url))
+        .await?;
+    let arguments = rmcp::object!({ "seconds": seconds });
+    let count = CallToolRequestParams::new("count").with_arguments(arguments);
+    let answer = client.call_tool(count).await?;
+    let told = answer.content.first().and_then(|it| it.as_text());
+    println!("{name:<20} {}", told.map_or("", |it| it.text.as_str()));
+    client.cancel().await?;
+    Ok(())
+}

@@ -1,0 +1,53 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod answer;
+mod client;
+mod events;
+
+use std::sync::Arc;
+
+use aims::Agent;
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+
+/// An agent as the HTTP client of rmcp's transport over streamable HTTP.
+///
+/// [`transport`] makes the transport with rmcp's defaults. For other settings:
+///
+/// ```
+/// use rmcp::transport::StreamableHttpClientTransport;
+/// use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+///
+/// # fn example(agent: aims::Agent) -> StreamableHttpClientTransport<aims_rmcp::AgentClient> {
+/// let mut config = StreamableHttpClientTransportConfig::with_uri("https://tools.example/mcp");
+/// config.max_json_response_size = 1024 * 1024;
+/// StreamableHttpClientTransport::with_client(aims_rmcp::AgentClient::new(agent), config)
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct AgentClient(Agent);
+
+impl AgentClient {
+    /// Sends requests as this agent.
+    #[must_use]
+    pub const fn new(agent: Agent) -> Self {
+        Self(agent)
+    }
+}
+
+impl From<Agent> for AgentClient {
+    fn from(agent: Agent) -> Self {
+        Self(agent)
+    }
+}
+
+/// A transport to the MCP server at this URL, as this agent, with the defaults of rmcp.
+#[must_use]
+pub fn transport(
+    agent: Agent,
+    url: impl Into<Arc<str>>,
+) -> StreamableHttpClientTransport<AgentClient> {
+    let config = StreamableHttpClientTransportConfig::with_uri(url);
+    StreamableHttpClientTransport::with_client(agent.into(), config)
+}
