@@ -7,10 +7,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// Refused are, by the IANA special-purpose registries (RFC 6890): unspecified, private, loopback,
 /// link-local (with it the metadata services of clouds), shared (RFC 6598), multicast,
 /// documentation, benchmarking and reserved addresses, unique local and site-local ones, and IPv6
-/// addresses that carry an IPv4 address within, such as mapped, 6to4 and Teredo ones: who wants that
-/// address can name it. Only the well-known prefix 64:ff9b::/96 (RFC 6052 §2.1) is judged by the
-/// IPv4 address within: behind NAT64 and DNS64 every IPv4 server has such an address. The metadata
-/// services of clouds are refused wherever they are.
+/// addresses that carry an IPv4 address within, such as mapped, 6to4 and Teredo ones: who wants
+/// that address can name it. Only the well-known prefix 64:ff9b::/96 (RFC 6052 §2.1) is judged by
+/// the IPv4 address within: behind NAT64 and DNS64 every IPv4 server has such an address. The
+/// metadata services of clouds are refused wherever they are.
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {

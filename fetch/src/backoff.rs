@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Pauses that double with each failure in a row, up to a maximum, and that chance shortens by up to
-/// a half, so that many clients which failed together do not come back together.
+/// Pauses that double with each failure in a row, up to a maximum, and that chance shortens by up
+/// to a half, so that many clients which failed together do not come back together.
 ///
 /// A value without a clock and without randomness: the caller passes both in.
 ///

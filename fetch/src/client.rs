@@ -49,8 +49,8 @@ pub struct FetcherBuilder {
 }
 
 impl Fetcher {
-    /// `https` to public addresses, no redirects, no proxy unless one is named, 5 s to connect, 15 s in all, 1 MiB of
-    /// answer.
+    /// `https` to public addresses, no redirects, no proxy unless one is named, 5 s to connect, 15
+    /// s in all, 1 MiB of answer.
     pub fn builder() -> FetcherBuilder {
         FetcherBuilder {
             policy: Policy::default(),
@@ -270,8 +270,8 @@ impl FetcherBuilder {
     ///
     /// # Errors
     ///
-    /// `fetch.build` where a certificate cannot be read or TLS cannot be set up; `fetch.proxy` where
-    /// the proxy is not named by a URL that can be used.
+    /// `fetch.build` where a certificate cannot be read or TLS cannot be set up; `fetch.proxy`
+    /// where the proxy is not named by a URL that can be used.
     pub fn build(self) -> Result<Fetcher, Error> {
         let proxy = self.proxy.as_ref().map(ProxySetting::checked);
         Ok(Fetcher {
@@ -286,8 +286,8 @@ impl FetcherBuilder {
         })
     }
 
-    /// A bare client made as the fetcher's own is: this proxy or none, no redirects, no referrer, only TLS
-    /// 1.2 and later, these timeouts and root certificates, and names that lead to judged
+    /// A bare client made as the fetcher's own is: this proxy or none, no redirects, no referrer,
+    /// only TLS 1.2 and later, these timeouts and root certificates, and names that lead to judged
     /// addresses. It does not judge a URL: scheme, user information and a host that is an address
     /// are as the caller says, and bodies have no bound. For a program's own requests to URLs from
     /// its configuration; a URL from a stranger is for [`build`](Self::build).

@@ -101,10 +101,10 @@ impl Documents {
         self.0.take(key, step).await
     }
 
-    /// Counts this document as no longer fresh, and as fetched long ago: for a caller who knows that
-    /// more time has passed than the clock of the runtime says, because the machine was suspended.
-    /// The next [`get`](Self::get) or [`refresh`](Self::refresh) fetches it anew. Pauses after
-    /// failures stay, and a document that came later is left as it is.
+    /// Counts this document as no longer fresh, and as fetched long ago: for a caller who knows
+    /// that more time has passed than the clock of the runtime says, because the machine was
+    /// suspended. The next [`get`](Self::get) or [`refresh`](Self::refresh) fetches it anew. Pauses
+    /// after failures stay, and a document that came later is left as it is.
     pub fn expire(&self, key: &DocumentKey, document: &Document) {
         let now = Instant::now();
         if let Some(slot) = self.0.slots().find(key) {

@@ -71,8 +71,8 @@ impl<T: Clone> SingleFlight<T> {
         (Landing(sender), Waiting(receiver))
     }
 
-    /// No work is under way any more. Call it under the owner's lock when the outcome is stored, and
-    /// before it [lands](Landing::land).
+    /// No work is under way any more. Call it under the owner's lock when the outcome is stored,
+    /// and before it [lands](Landing::land).
     pub fn end(&mut self) {
         self.0 = None;
     }

@@ -64,7 +64,8 @@ async fn the_way_out_is_named() {
     assert!(error.to_string().contains("`proxy`"), "{error}");
 }
 
-/// `https` goes through the proxy by CONNECT, with its credentials, and the proxy resolves the name.
+/// `https` goes through the proxy by CONNECT, with its credentials, and the proxy resolves the
+/// name.
 #[tokio::test]
 async fn https_goes_through_the_proxy() {
     let (port, mut requests) = proxy().await;

@@ -8,8 +8,8 @@ use quick_cache::sync::Cache;
 ///
 /// An entry is made only by a verification that succeeded. An entry that is found is asked whether
 /// it still holds (its end, the key that signed it); one that does not is forgotten and verified
-/// anew, so that the error says what is wrong. A failure makes no entry. The memory knows nothing of
-/// revocations, and nothing of rules: one memory belongs to one set of rules.
+/// anew, so that the error says what is wrong. A failure makes no entry. The memory knows nothing
+/// of revocations, and nothing of rules: one memory belongs to one set of rules.
 ///
 /// ```
 /// use aims_jose::digest::sha256;

@@ -62,8 +62,8 @@ impl PublishedKeysBuilder {
         Ok(self)
     }
 
-    /// Trusts an issuer for access tokens. Its metadata says where its keys are (RFC 8414, or OpenID
-    /// Connect Discovery).
+    /// Trusts an issuer for access tokens. Its metadata says where its keys are (RFC 8414, or
+    /// OpenID Connect Discovery).
     ///
     /// Discovery takes `https://as.example` and `https://as.example/` for one issuer (RFC 3986
     /// §6.2.3). From then on the spelling in the server's metadata is the issuer, compared byte for
@@ -73,7 +73,8 @@ impl PublishedKeysBuilder {
         self
     }
 
-    /// Trusts an issuer for access tokens, whose keys are at this `jwks_uri`. No metadata is fetched.
+    /// Trusts an issuer for access tokens, whose keys are at this `jwks_uri`. No metadata is
+    /// fetched.
     ///
     /// # Errors
     ///

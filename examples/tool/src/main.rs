@@ -53,7 +53,7 @@ async fn run() -> Result<(), Failure> {
     // 1. Whom to trust. An authority publishes two things: the keys that vouch for the agents of
     //    its trust domain (the bundle), and the keys that sign its access tokens, which the
     //    metadata of the issuer names. They are fetched now, and again whenever they are due, as
-    //    long as `_watch` lives. What is at these URLs decides who gets in, so outside of a
+    //    long as the keys are in use. What is at these URLs decides who gets in, so outside of a
     //    tutorial they are `https`, and `Issuer` and `Fetcher` take nothing else unless told so by
     //    a word.
     let fetcher = Fetcher::builder().allow_loopback_http().build()?;
