@@ -69,7 +69,7 @@ fn the_printed_messages_verify() {
         ("request", "abcd1111", "abcd1112", "sig.signature"),
         ("response", "404", "403", "sig.signature"),
         ("response", "abcd1111", "abcd1112", "sig.request_nonce"),
-        ("response", "No ice", "Ice", "digest.mismatch"),
+        ("response", "No ice", "No ace", "digest.mismatch"),
         (
             "response",
             "Signature: sig1",
