@@ -98,12 +98,12 @@ pub(crate) async fn start(
         .require(Requirements::new().agents("spiffe://example.org/agent/*".parse()?))
         .build()?;
 
-    // The layer of the outermost router serves the metadata as well.
     let by_identity = Router::new().route_service("/agents", mcp());
     let router = Router::new()
         .route_service("/mcp", mcp())
         .layer(tokens.layer())
-        .merge(by_identity.layer(agents.layer()));
+        .merge(by_identity.layer(agents.layer()))
+        .merge(tokens.metadata_routes());
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(watch)
 }
