@@ -49,7 +49,7 @@ use crate::resolve::{Keys, Need, Resolve, ResolveFuture, Resolved};
 ///
 /// use aims::fetch::Fetcher;
 /// use aims::keys::PublishedKeys;
-/// use aims::{Guard, aims_jose::provider};
+/// use aims::{Guard, jose::provider};
 ///
 /// let keys = PublishedKeys::builder(Arc::new(Fetcher::builder().build()?), provider::default())
 ///     .bundle("spiffe://example.org".parse()?, "https://spire.example.org/bundle")?
