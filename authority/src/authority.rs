@@ -1,4 +1,4 @@
-//! The whole: paths, hosts, limits, and the two servers behind them.
+//! Checks hosts, paths and limits, and passes requests to the two servers.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -11,15 +11,14 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
 use http::{Method, Request, Response};
 
 use crate::base::Base;
+use crate::endpoint::{Call, Endpoint, RefusalForm};
 use crate::identity::IdentityServer;
-use crate::identity::endpoint::Operation as IdentityOperation;
 use crate::limit::Meter;
 use crate::oauth::AuthorizationServer;
-use crate::oauth::endpoint::{self as oauth, Operation as OauthOperation};
 use crate::reason::Reason;
 use crate::{Builder, Error, Limits, answer};
 
-/// An identity server and an authorization server in one, in memory. Clones share everything.
+/// An identity server and an authorization server in one, in memory. Clones share their state.
 ///
 /// It does no I/O: [`handle`](Self::handle) takes a request and the time and gives the answer.
 /// [`router`](Self::router) brings it into an axum program, [`Server`](crate::Server) onto a
@@ -36,44 +35,13 @@ pub(crate) struct Inner {
     pub(crate) failures: Meter,
     pub(crate) identity: Arc<IdentityServer>,
     pub(crate) oauth: AuthorizationServer,
-    pub(crate) paths: HashMap<String, Operation>,
-}
-
-/// Everything that can be asked (T-169).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Operation {
-    Identity(IdentityOperation),
-    Oauth(OauthOperation),
-}
-
-impl Operation {
-    const fn allow(self) -> &'static str {
-        match self {
-            Self::Identity(operation) => operation.allow(),
-            Self::Oauth(operation) => operation.allow(),
-        }
-    }
-
-    /// Whether a bootstrap token is shown, the one credential here that could be guessed. All
-    /// others are signatures, which guessing does not make, and a failed one must not keep out who
-    /// signs well from the same address (T-049).
-    fn shows_token(self, request: &Request<Vec<u8>>) -> bool {
-        matches!(self, Self::Identity(operation) if operation.takes_token())
-            && request.headers().contains_key(AUTHORIZATION)
-    }
-
-    /// The refusal in the form of this endpoint.
-    fn refusal(self, error: &Error) -> Response<Vec<u8>> {
-        match self {
-            Self::Oauth(OauthOperation::Token) => oauth::refusal(error),
-            Self::Oauth(_) | Self::Identity(_) => answer::problem(error),
-        }
-    }
+    /// The endpoint at each path.
+    pub(crate) paths: HashMap<String, &'static Endpoint>,
 }
 
 impl Authority {
-    /// Begins one that is reached at this base URL, which is also its `issuer` and the audience of
-    /// every proof: `https`, or `http` on a loopback host, no trailing slash.
+    /// Starts an authority that is reached at this base URL, which is also its `issuer` and the
+    /// audience of every proof: `https`, or `http` on a loopback host, without a trailing slash.
     pub fn builder(base_url: &str, provider: &'static dyn Provider) -> Builder {
         Builder::new(base_url, provider)
     }
@@ -100,13 +68,13 @@ impl Authority {
         &self.0.oauth
     }
 
-    /// The bounds that it was built with.
+    /// The limits that it was built with.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// The paths that it answers, for routers.
+    /// The paths of all endpoints, for routers.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.paths.keys().map(String::as_str)
     }
@@ -128,8 +96,8 @@ impl Authority {
         rings.iter().try_for_each(|ring| ring.rotate(now))
     }
 
-    /// Drops all signing keys at once for new ones, when old ones may be known to others. Every
-    /// credential and token that lives is worth nothing as soon as its readers refresh.
+    /// Replaces all signing keys at once, for the case that others may know the old ones. Every
+    /// credential and token issued so far becomes invalid as soon as its verifiers refresh.
     ///
     /// # Errors
     ///
@@ -154,7 +122,7 @@ impl Authority {
         self.0.identity.refresh_hint
     }
 
-    /// Answers a request from this address. Never fails: what is wrong is an answer too.
+    /// Answers a request from this address. It never fails: a refusal is an answer too.
     ///
     /// The body must not have been read beyond [`Limits::body`](crate::Limits); a longer one is
     /// refused here once more.
@@ -165,20 +133,14 @@ impl Authority {
         source: Option<IpAddr>,
         now: UnixTime,
     ) -> Response<Vec<u8>> {
-        let operation = self.0.paths.get(request.uri().path()).copied();
-        let mut response = match self.admit(operation, request, source, now) {
-            Ok(operation) => match self.run(operation, request, source, now) {
-                Ok(response) => response,
-                Err(error) => {
-                    refused(request, &error);
-                    operation.refusal(&error)
-                }
-            },
-            Err(error) => {
-                refused(request, &error);
-                operation.map_or_else(|| answer::problem(&error), |it| it.refusal(&error))
-            }
-        };
+        let path = request.uri().path();
+        let answered = self
+            .admit(path, request, source, now)
+            .and_then(|endpoint| self.run(endpoint, request, source, now));
+        let mut response = answered.unwrap_or_else(|error| {
+            log_refusal(request, &error);
+            self.refuse(path, &error)
+        });
         if request.method() == Method::HEAD {
             let length = response.body().len();
             if response.status() == 200 {
@@ -189,45 +151,43 @@ impl Authority {
         response
     }
 
-    /// The refusal of a request that could not be read, in the form of its endpoint.
-    #[cfg(feature = "server")]
+    /// A refusal in the form of the endpoint at this path, or as a problem where there is none.
     pub(crate) fn refuse(&self, path: &str, error: &Error) -> Response<Vec<u8>> {
-        match self.0.paths.get(path) {
-            Some(operation) => operation.refusal(error),
-            None => answer::problem(error),
-        }
+        let endpoint = self.0.paths.get(path);
+        endpoint
+            .map_or(RefusalForm::Problem, |endpoint| endpoint.refusal)
+            .response(error)
     }
 
     /// Host, path, method, size and rate, in this order.
     fn admit(
         &self,
-        operation: Option<Operation>,
+        path: &str,
         request: &Request<Vec<u8>>,
         source: Option<IpAddr>,
         now: UnixTime,
-    ) -> Result<Operation, Error> {
+    ) -> Result<&'static Endpoint, Error> {
         self.check_host(request)?;
         self.0.requests.take(source, now)?;
-        let operation = operation.ok_or(Error::Path)?;
-        let allow = operation.allow();
-        if !allow
-            .split(", ")
-            .any(|method| method == request.method().as_str())
-        {
-            return Err(Error::Method { allow });
+        let endpoint = *self.0.paths.get(path).ok_or(Error::Path)?;
+        if !endpoint.methods.contain(request.method()) {
+            return Err(Error::Method {
+                allow: endpoint.methods.allow(),
+            });
         }
         if request.body().len() > self.0.limits.body {
             return Err(Error::TooLarge {
                 limit: self.0.limits.body,
             });
         }
-        if operation.shows_token(request) {
+        if presents_token(endpoint, request) {
             self.0.failures.check(source, now)?;
         }
-        Ok(operation)
+        Ok(endpoint)
     }
 
-    /// T-090: the host that is asked is one of ours, by `Host` and by the target alike.
+    /// Checks `Host` and the host of the target (RFC 9112 §3.2) against the configured hosts, so
+    /// that a page cannot reach a local authority by DNS rebinding.
     fn check_host(&self, request: &Request<Vec<u8>>) -> Result<(), Error> {
         let field = answer::sole(request.headers(), HOST.as_str(), Error::Host)?;
         let target = request.uri().authority().map(http::uri::Authority::as_str);
@@ -246,29 +206,30 @@ impl Authority {
 
     fn run(
         &self,
-        operation: Operation,
+        endpoint: &Endpoint,
         request: &Request<Vec<u8>>,
         source: Option<IpAddr>,
         now: UnixTime,
     ) -> Result<Response<Vec<u8>>, Error> {
-        let (headers, body) = (request.headers(), request.body());
-        let answer = match operation {
-            Operation::Identity(it) => self.0.identity.answer(it, headers, body, now),
-            Operation::Oauth(it) => self.0.oauth.answer(it, headers, body, now),
-        };
+        let answer = (endpoint.handler)(&self.0, &Call { request, now });
         if let Err(error) = &answer
-            && operation.shows_token(request)
+            && presents_token(endpoint, request)
             && is_wrong_token(error)
         {
-            // Only a full bucket can be the reason why this fails, and then it is empty anyway.
+            // This fails only if the bucket is empty, and then there is nothing left to take.
             let _ = self.0.failures.take(source, now);
         }
         answer
     }
 }
 
-/// Whatever can be wrong with a bootstrap token alike, so that being slowed down tells nothing of
-/// it either (T-141).
+/// Whether a bootstrap token is presented at an endpoint that takes one.
+fn presents_token(endpoint: &Endpoint, request: &Request<Vec<u8>>) -> bool {
+    endpoint.takes_bootstrap_token && request.headers().contains_key(AUTHORIZATION)
+}
+
+/// Whether a bootstrap token was refused. Every reason counts alike, so that the limit does not
+/// tell which tokens exist.
 const fn is_wrong_token(error: &Error) -> bool {
     matches!(
         error,
@@ -276,7 +237,7 @@ const fn is_wrong_token(error: &Error) -> bool {
     )
 }
 
-fn refused(request: &Request<Vec<u8>>, error: &Error) {
+fn log_refusal(request: &Request<Vec<u8>>, error: &Error) {
     let reason = Reason(error);
     tracing::info!(
         code = error.code(),

@@ -1,4 +1,4 @@
-//! Putting an authority together.
+//! [`Builder`]: the configuration of an authority.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -14,25 +14,25 @@ use aims_replay::{ReplayCache, ReplayStore};
 use aims_wimse_cred::{Bundle, TrustStore, WitRules};
 use aims_wimse_id::TrustDomain;
 
-use crate::authority::{Inner, Operation};
+use crate::authority::Inner;
 use crate::base::Base;
-use crate::identity::endpoint::Operation as IdentityOperation;
+use crate::endpoint::{ENDPOINTS, grant_types};
 use crate::identity::{Challenges, IdentityServer, Ledger, Origins, Rings};
 use crate::keys::KeyRing;
 use crate::limit::Meter;
-use crate::oauth::endpoint::Operation as OauthOperation;
+use crate::oauth::grant::{GrantType, GrantTypes};
 use crate::oauth::{AuthorizationServer, Registry};
 use crate::{Authority, Client, Enrolment, Error, Limits, Purpose, Resource};
 
 /// How many nonces and assertions are remembered.
 const REPLAY_CAPACITY: usize = 65_536;
 
-/// An authority in the making; see [`Authority::builder`].
+/// Configures an authority; see [`Authority::builder`].
 ///
-/// What is not said has a default: signing keys are ES256 and new, access tokens and JWT-SVIDs live
-/// for 5 minutes, documents are fresh for 5 minutes, replays are remembered in memory.
+/// Defaults: new ES256 signing keys, access tokens and JWT-SVIDs that live for 5 minutes, documents
+/// that stay fresh for 5 minutes, and replay protection in memory.
 #[derive(Debug)]
-#[must_use = "an authority is made by `build`"]
+#[must_use = "call `build` to make the authority"]
 pub struct Builder {
     base_url: String,
     provider: &'static dyn Provider,
@@ -50,6 +50,8 @@ pub struct Builder {
     svid_lifetime: Duration,
     refresh_hint: Duration,
     replay: Option<Arc<dyn ReplayStore>>,
+    /// The grants of the token endpoint.
+    pub(crate) grants: Vec<Box<dyn GrantType>>,
 }
 
 impl Builder {
@@ -72,35 +74,37 @@ impl Builder {
             svid_lifetime: FIVE_MINUTES,
             refresh_hint: FIVE_MINUTES,
             replay: None,
+            grants: grant_types(),
         }
     }
 
-    /// The trust domain whose identifiers it issues, beneath `spiffe://` and `wimse://`. Required.
+    /// Sets the trust domain whose identifiers it issues, beneath `spiffe://` and `wimse://`.
+    /// Required.
     pub fn trust_domain(mut self, trust_domain: impl Into<String>) -> Self {
         self.trust_domain = Some(trust_domain.into());
         self
     }
 
-    /// Who gets which identifier. More can be declared later, by
+    /// Adds an enrolment: who gets which identifier. More can be declared later, by
     /// [`IdentityServer::declare`](crate::IdentityServer::declare).
     pub fn enrol(mut self, enrolment: Enrolment) -> Self {
         self.enrolments.push(enrolment);
         self
     }
 
-    /// A resource that access tokens are issued for.
+    /// Adds a resource that access tokens are issued for.
     pub fn resource(mut self, resource: Resource) -> Self {
         self.resources.push(resource);
         self
     }
 
-    /// A client of the token endpoint.
+    /// Adds a client of the token endpoint.
     pub fn client(mut self, client: Client) -> Self {
         self.clients.push(client);
         self
     }
 
-    /// The bundle of another trust domain, whose workloads may then be clients. To follow that
+    /// Adds the bundle of another trust domain, whose workloads may then be clients. To follow that
     /// domain's rotations, set newer ones in
     /// [`IdentityServer::refreshed_trust`](crate::IdentityServer::refreshed_trust).
     pub fn trust(mut self, bundle: Bundle) -> Self {
@@ -108,64 +112,64 @@ impl Builder {
         self
     }
 
-    /// A signing key of your own instead of a new one at each start. Its successors, after a
-    /// rotation, are generated for the same algorithm and kept nowhere.
+    /// Sets a signing key, instead of a new one at each start. After a rotation its successors are
+    /// generated for the same algorithm and stored nowhere.
     pub fn signing_key(mut self, purpose: Purpose, key: SigningKey) -> Self {
         self.keys.insert(purpose, key);
         self
     }
 
-    /// Another `host[:port]` that callers may use in `Host`, besides the base URL's.
+    /// Adds a `host[:port]` that callers may use in `Host`, besides the base URL's.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
         self
     }
 
-    /// Another audience that JWT-SVIDs are issued for, besides this authority's issuer: the issuer
+    /// Adds an audience that JWT-SVIDs are issued for, besides this authority's issuer: the issuer
     /// of another authorization server.
     pub fn jwt_svid_audience(mut self, audience: impl Into<String>) -> Self {
         self.svid_audiences.push(audience.into());
         self
     }
 
-    /// Bounds other than the defaults.
+    /// Sets the limits.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// How long access tokens live: 5 minutes unless set.
+    /// Sets how long access tokens live. Defaults to 5 minutes.
     pub const fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
         self
     }
 
-    /// How long JWT-SVIDs live: 5 minutes unless set.
+    /// Sets how long JWT-SVIDs live. Defaults to 5 minutes.
     pub const fn jwt_svid_lifetime(mut self, lifetime: Duration) -> Self {
         self.svid_lifetime = lifetime;
         self
     }
 
-    /// How long readers may keep bundles and key sets, and how long a new key is published before
-    /// it signs: 5 minutes unless set.
+    /// Sets how long readers may keep bundles and key sets, and how long a new key is published
+    /// before it signs. Defaults to 5 minutes.
     pub const fn refresh_hint(mut self, hint: Duration) -> Self {
         self.refresh_hint = hint;
         self
     }
 
-    /// Remembers spent nonces and assertions elsewhere than in this process.
+    /// Sets the store of spent nonces and assertions. Defaults to the memory of this process.
     pub fn replay(mut self, store: Arc<dyn ReplayStore>) -> Self {
         self.replay = Some(store);
         self
     }
 
-    /// Draws nonces and token ids from here: for tests.
+    /// Sets the source of nonces and token ids, for tests. Defaults to the system's.
     pub fn random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
         self
     }
 
-    /// Builds it. `now` becomes the bundle's first `spiffe_sequence`.
+    /// Builds the authority. `now` becomes the bundle's first `spiffe_sequence`.
     ///
     /// # Errors
     ///
@@ -223,13 +227,14 @@ impl Builder {
         for bundle in self.bundles {
             trust.set(bundle).map_err(Error::Bundle)?;
         }
-        // Own bundles last: nobody else's can stand for this trust domain.
+        // Own bundles last: no other bundle can stand for this trust domain.
         identity.refreshed_trust(now)?;
         for enrolment in self.enrolments {
             identity.declare(enrolment, now)?;
         }
         let oauth = AuthorizationServer {
             registry: Registry::new(self.resources, self.clients)?,
+            grants: GrantTypes::new(self.grants),
             ring: token_ring,
             lifetime: self.token_lifetime,
             refresh_hint: self.refresh_hint,
@@ -243,10 +248,7 @@ impl Builder {
         };
         let mut hosts = self.hosts;
         hosts.push(base.authority().to_owned());
-        let identity_paths = IdentityOperation::ALL
-            .map(|(path, it)| (format!("{}{path}", base.path()), Operation::Identity(it)));
-        let oauth_paths =
-            OauthOperation::paths(&base).map(|(path, it)| (path, Operation::Oauth(it)));
+        let paths = ENDPOINTS.iter().map(|it| (it.path(&base), it)).collect();
         Ok(Authority::from_inner(Inner {
             hosts,
             requests: Meter::new(self.limits.requests),
@@ -254,7 +256,7 @@ impl Builder {
             limits: self.limits,
             identity,
             oauth,
-            paths: identity_paths.into_iter().chain(oauth_paths).collect(),
+            paths,
             base,
         }))
     }

@@ -166,8 +166,11 @@ pub enum Error {
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
     /// The grant type is not supported (`unsupported_grant_type`).
-    #[error("the grant type is not supported")]
-    GrantType,
+    #[error("the grant type is not supported, expected one of {supported:?}")]
+    GrantType {
+        /// The grant types that there are.
+        supported: Vec<&'static str>,
+    },
     /// The resource is unknown, malformed, several, missing, or not for this client
     /// (`invalid_target`).
     #[error("the resource is unknown, or not for this client")]
@@ -238,7 +241,7 @@ impl Error {
         Self::CredentialsFull => Unavailable "identity.credentials_full",
         Self::TokenRequest { .. } => Malformed "as.request",
         Self::Client { .. } => Forbidden "as.client",
-        Self::GrantType => Forbidden "as.grant_type",
+        Self::GrantType { .. } => Forbidden "as.grant_type",
         Self::Target => Forbidden "as.target",
         Self::Scope => Forbidden "as.scope",
         Self::NotLoopback { .. } => Configuration "server.not_loopback",
@@ -297,7 +300,7 @@ impl Error {
     pub const fn oauth(&self) -> &'static str {
         match self {
             Self::Client { .. } => "invalid_client",
-            Self::GrantType => "unsupported_grant_type",
+            Self::GrantType { .. } => "unsupported_grant_type",
             Self::Target => "invalid_target",
             Self::Scope => "invalid_scope",
             Self::TokenRequest { .. }

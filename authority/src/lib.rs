@@ -5,6 +5,7 @@ mod answer;
 mod authority;
 mod base;
 mod builder;
+mod endpoint;
 mod error;
 #[cfg(feature = "server")]
 mod http_server;

@@ -238,3 +238,32 @@ fn jwt_svids_that_are_not_good_are_refused() {
         .withdraw(&AGENT.parse().unwrap(), now());
     assert_eq!(by_svid(&authority, &good, now()), invalid);
 }
+
+/// RFC 7800 §3.2, RFC 9449 §7.1: a token is bound to the key of the WIT by `cnf.jwk` and has the
+/// type `Bearer`; `cnf.jkt` and the type `DPoP` are for a key that was proven by DPoP. No member of
+/// the request changes that.
+#[test]
+fn a_wit_binds_by_its_key_and_never_as_dpop() {
+    let authority = authority();
+    let (wit, key) = wit(&authority, "a", now());
+    let jkt = key.verifying_key().thumbprint().to_string();
+    for more in [
+        None,
+        Some(("token_type", "DPoP")),
+        Some(("dpop_jkt", jkt.as_str())),
+    ] {
+        let proof = pop(&key, now());
+        let fields = [
+            ("oauth-client-attestation", wit.as_str()),
+            ("oauth-client-attestation-pop", proof.as_str()),
+        ];
+        let mut parameters = vec![("grant_type", "client_credentials"), ("resource", TOOLS)];
+        parameters.extend(more);
+        let answer = ask(&authority, &fields, &parameters, now()).unwrap();
+        assert_eq!(answer["token_type"], "Bearer");
+        let claims = verified(&authority, answer["access_token"].as_str().unwrap(), now());
+        let cnf = claims["cnf"].as_object().unwrap();
+        assert_eq!(cnf.keys().collect::<Vec<_>>(), ["jwk"]);
+        assert_eq!(claims["cnf"], confirmation(&key));
+    }
+}

@@ -1,8 +1,6 @@
-//! The identity server over HTTP: `POST challenge`, `POST wit`, `POST jwt-svid`, `GET bundle`,
-//! `GET jwks`, all beneath `/identity/`.
+//! The identity server over HTTP: the handlers of its endpoints.
 
 use aims_jose::secret::SecretText;
-use aims_jose::time::UnixTime;
 use aims_oauth_wire::bearer::Bearer;
 use aims_oauth_wire::media;
 use aims_wimse_id::Scheme;
@@ -10,99 +8,71 @@ use http::{HeaderMap, Response};
 
 use super::messages::{ChallengeAnswer, CredentialAnswer, SvidBody, WIT_FIELD, WitBody};
 use super::{IdentityServer, LONGEST_TOKEN, PresentedProof, is_token};
+use crate::authority::Inner;
+use crate::endpoint::Call;
 use crate::{Error, answer};
 
-/// What can be asked here; nothing else is answered (T-169).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Operation {
-    Bundle(Scheme),
-    Challenge,
-    JwtSvid,
-    Wit,
+/// The SPIFFE bundle of the `spiffe` origin.
+pub(crate) fn bundle(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
+    Ok(published(&inner.identity, Scheme::Spiffe, call))
 }
 
-impl Operation {
-    pub(crate) const ALL: [(&'static str, Self); 5] = [
-        ("/identity/bundle", Self::Bundle(Scheme::Spiffe)),
-        ("/identity/jwks", Self::Bundle(Scheme::Wimse)),
-        ("/identity/challenge", Self::Challenge),
-        ("/identity/jwt-svid", Self::JwtSvid),
-        ("/identity/wit", Self::Wit),
-    ];
-
-    /// The methods in the words of `Allow`.
-    pub(crate) const fn allow(self) -> &'static str {
-        match self {
-            Self::Bundle(_) => "GET, HEAD",
-            Self::Challenge | Self::JwtSvid | Self::Wit => "POST",
-        }
-    }
-
-    /// Whether a bootstrap token may be shown here.
-    pub(crate) const fn takes_token(self) -> bool {
-        matches!(self, Self::Wit)
-    }
+/// The JWK Set of the `wimse` origin.
+pub(crate) fn jwks(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
+    Ok(published(&inner.identity, Scheme::Wimse, call))
 }
 
-impl IdentityServer {
-    pub(crate) fn answer(
-        &self,
-        operation: Operation,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: UnixTime,
-    ) -> Result<Response<Vec<u8>>, Error> {
-        match operation {
-            Operation::Bundle(scheme) => {
-                let max_age = self.refresh_hint.as_secs();
-                Ok(answer::document(self.bundle(scheme, now), max_age, headers))
-            }
-            Operation::Challenge => {
-                let challenge = self.challenge(now)?;
-                Ok(answer::secret(&ChallengeAnswer {
-                    nonce: challenge.nonce,
-                    expires_in: challenge.expires_in.as_secs(),
-                }))
-            }
-            Operation::JwtSvid => {
-                let body: SvidBody = read(headers, body)?;
-                let wit = wit_field(headers)?.ok_or(Error::IdentityRequest)?;
-                let issued = self.issue_jwt_svid(wit, &body.svid_request, now)?;
-                Ok(answer::secret(&CredentialAnswer {
-                    wit: None,
-                    jwt_svid: Some(issued.text.expose().to_owned()),
-                    expires_in: issued.expires_in.as_secs(),
-                }))
-            }
-            Operation::Wit => {
-                let body: WitBody = read(headers, body)?;
-                let issued = self.wit_operation(headers, &body, now)?;
-                Ok(answer::secret(&CredentialAnswer {
-                    wit: Some(issued.text.expose().to_owned()),
-                    jwt_svid: None,
-                    expires_in: issued.expires_in.as_secs(),
-                }))
-            }
-        }
-    }
+fn published(identity: &IdentityServer, scheme: Scheme, call: &Call<'_>) -> Response<Vec<u8>> {
+    let bundle = identity.bundle(scheme, call.now);
+    let max_age = identity.refresh_hint.as_secs();
+    answer::document(bundle, max_age, call.request.headers())
+}
 
-    fn wit_operation(
-        &self,
-        headers: &HeaderMap,
-        body: &WitBody,
-        now: UnixTime,
-    ) -> Result<super::Credential, Error> {
-        let token = bootstrap_token(headers)?;
-        let wit = wit_field(headers)?;
-        // Exactly one way of proof who one is.
-        let shown = match (&token, &body.enrolment_proof, wit, &body.renewal_proof) {
-            (Some(token), None, None, None) => PresentedProof::Token(token),
-            (None, Some(proof), None, None) => PresentedProof::KeyProof(proof),
-            (None, None, Some(wit), Some(proof)) => PresentedProof::Wit { wit, proof },
-            _ => return Err(Error::IdentityRequest),
-        };
-        self.issue_wit(&shown, &body.key_proof, now)
-    }
+/// Issues a nonce.
+pub(crate) fn challenge(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
+    let challenge = inner.identity.challenge(call.now)?;
+    Ok(answer::secret(&ChallengeAnswer {
+        nonce: challenge.nonce,
+        expires_in: challenge.expires_in.as_secs(),
+    }))
+}
+
+/// Issues a JWT-SVID.
+pub(crate) fn jwt_svid(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
+    let (headers, now) = (call.request.headers(), call.now);
+    let body: SvidBody = read(headers, call.request.body())?;
+    let wit = wit_field(headers)?.ok_or(Error::IdentityRequest)?;
+    let issued = inner
+        .identity
+        .issue_jwt_svid(wit, &body.svid_request, now)?;
+    Ok(answer::secret(&CredentialAnswer {
+        wit: None,
+        jwt_svid: Some(issued.text.expose().to_owned()),
+        expires_in: issued.expires_in.as_secs(),
+    }))
+}
+
+/// Issues a WIT.
+pub(crate) fn wit(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
+    let headers = call.request.headers();
+    let body: WitBody = read(headers, call.request.body())?;
+    let token = bootstrap_token(headers)?;
+    let current = wit_field(headers)?;
+    // Exactly one way to prove who the caller is.
+    let presented = match (&token, &body.enrolment_proof, current, &body.renewal_proof) {
+        (Some(token), None, None, None) => PresentedProof::Token(token),
+        (None, Some(proof), None, None) => PresentedProof::KeyProof(proof),
+        (None, None, Some(wit), Some(proof)) => PresentedProof::Wit { wit, proof },
+        _ => return Err(Error::IdentityRequest),
+    };
+    let issued = inner
+        .identity
+        .issue_wit(&presented, &body.key_proof, call.now)?;
+    Ok(answer::secret(&CredentialAnswer {
+        wit: Some(issued.text.expose().to_owned()),
+        jwt_svid: None,
+        expires_in: issued.expires_in.as_secs(),
+    }))
 }
 
 fn read<'a, T: serde::Deserialize<'a>>(headers: &HeaderMap, body: &'a [u8]) -> Result<T, Error> {

@@ -27,10 +27,11 @@ pub(crate) const LONGEST_TOKEN: usize = 256;
 /// one enrolment for an identifier (ID-11).
 ///
 /// ```
+/// use aims_authority::Enrolment;
 /// use std::time::Duration;
 ///
-/// let token = aims_authority::Enrolment::random_token(aims_jose::random::SYSTEM)?;
-/// let enrolment = aims_authority::Enrolment::by_token("spiffe://example.org/agent".parse()?, &token)?
+/// let token = Enrolment::random_token(aims_jose::random::SYSTEM)?;
+/// let enrolment = Enrolment::by_token("spiffe://example.org/agent".parse()?, &token)?
 ///     .with_lifetime(Duration::from_secs(600));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -58,7 +59,7 @@ impl BootstrapKind {
 }
 
 impl Enrolment {
-    /// How long credentials live unless [said otherwise](Self::with_lifetime): one hour.
+    /// Default lifetime of credentials: one hour. See [`with_lifetime`](Self::with_lifetime).
     pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3_600);
 
     /// For whoever holds the private half of a bootstrap key: a key made by the platform, kept in a

@@ -1,24 +1,18 @@
-//! The authorization server over HTTP: `POST /token`, `GET /jwks`, and the metadata at both
-//! well-known places.
+//! The authorization server over HTTP: the handlers of its endpoints, and refusals as OAuth has
+//! them.
 
-use aims_jose::time::UnixTime;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use aims_oauth_wire::media;
 use aims_oauth_wire::token::{Form, TokenError};
 use http::header::{CACHE_CONTROL, HeaderValue, PRAGMA, WWW_AUTHENTICATE};
-use http::{HeaderMap, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde::Serialize;
 
-use super::AuthorizationServer;
-use crate::base::Base;
+use crate::authority::Inner;
+use crate::endpoint::Call;
 use crate::{Error, answer};
-
-/// What can be asked here; nothing else is answered (T-169).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Operation {
-    Jwks,
-    Metadata,
-    Token,
-}
 
 /// RFC 6749 §5.1.
 #[derive(Serialize)]
@@ -28,85 +22,58 @@ struct TokenAnswer<'a> {
     expires_in: u64,
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
+    #[serde(flatten)]
+    members: BTreeMap<&'static str, &'static str>,
 }
 
-impl Operation {
-    /// Where each is. The metadata stands at both well-known places, and at the third that
-    /// RFC 8414 §5 knows (META-07).
-    pub(crate) fn paths(base: &Base) -> [(String, Self); 5] {
-        let path = base.path();
-        [
-            (format!("{path}/jwks"), Self::Jwks),
-            (format!("{path}/token"), Self::Token),
-            (
-                format!("/.well-known/oauth-authorization-server{path}"),
-                Self::Metadata,
-            ),
-            (
-                format!("/.well-known/openid-configuration{path}"),
-                Self::Metadata,
-            ),
-            (
-                format!("{path}/.well-known/openid-configuration"),
-                Self::Metadata,
-            ),
-        ]
-    }
-
-    pub(crate) const fn allow(self) -> &'static str {
-        match self {
-            Self::Jwks | Self::Metadata => "GET, HEAD",
-            Self::Token => "POST",
-        }
-    }
+/// The keys that access tokens are verified with.
+pub(crate) fn jwks(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
+    Ok(document(inner, inner.oauth.jwks(call.now), call))
 }
 
-impl AuthorizationServer {
-    pub(crate) fn answer(
-        &self,
-        operation: Operation,
-        headers: &HeaderMap,
-        body: &[u8],
-        now: UnixTime,
-    ) -> Result<Response<Vec<u8>>, Error> {
-        let max_age = self.refresh_hint.as_secs();
-        match operation {
-            Operation::Jwks => Ok(answer::document(self.jwks(now), max_age, headers)),
-            Operation::Metadata => Ok(answer::document(self.metadata(), max_age, headers)),
-            Operation::Token => {
-                answer::check_media_type(headers, media::FORM)?;
-                let issued = self.token(headers, &form(body)?, now)?;
-                let mut response = answer::secret(&TokenAnswer {
-                    access_token: issued.token.expose(),
-                    // The binding is in the token's `cnf`, as with RFC 8705 §3; a DPoP proof is
-                    // not what confirms it.
-                    token_type: "Bearer",
-                    expires_in: issued.expires_in.as_secs(),
-                    scope: &issued.scope,
-                });
-                response
-                    .headers_mut()
-                    .insert(PRAGMA, HeaderValue::from_static("no-cache"));
-                Ok(response)
-            }
-        }
-    }
+/// The metadata document.
+pub(crate) fn metadata(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
+    Ok(document(inner, inner.oauth.metadata(), call))
 }
 
-/// A refusal of the token endpoint.
+fn document(inner: &Inner, document: String, call: &Call<'_>) -> Response<Vec<u8>> {
+    let max_age = inner.oauth.refresh_hint.as_secs();
+    answer::document(document, max_age, call.request.headers())
+}
+
+/// Issues a token by the grant that the request names.
+pub(crate) fn token(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
+    let headers = call.request.headers();
+    answer::check_media_type(headers, media::FORM)?;
+    let form = form(call.request.body())?;
+    let granted = inner.oauth.token(headers, &form, call.now)?;
+    let mut response = answer::secret(&TokenAnswer {
+        access_token: granted.token.expose(),
+        token_type: granted.token_type,
+        expires_in: granted.expires_in.as_secs(),
+        scope: &granted.scope,
+        members: granted.members.iter().copied().collect(),
+    });
+    response
+        .headers_mut()
+        .insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    Ok(response)
+}
+
+/// A refusal in the form of RFC 6749 §5.2.
 pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     let status = match error {
         Error::Client { .. } => StatusCode::UNAUTHORIZED,
-        Error::GrantType | Error::Scope | Error::Target | Error::TokenRequest { .. } => {
+        Error::GrantType { .. } | Error::Scope | Error::Target | Error::TokenRequest { .. } => {
             StatusCode::BAD_REQUEST
         }
         other => StatusCode::from_u16(other.wire().0).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
     };
-    // Both are of this crate, and in the characters that they may have.
-    let said = TokenError::new(error.oauth())
-        .and_then(|said| said.with_description(description(error)))
-        .map_or_else(|_never| String::new(), |said| said.to_json());
-    let mut response = answer::json(status, said, "no-store");
+    // Code and description are this crate's own, within the characters that RFC 6749 allows.
+    let body = TokenError::new(error.oauth())
+        .and_then(|body| body.with_description(description(error)))
+        .map_or_else(|_never| String::new(), |body| body.to_json());
+    let mut response = answer::json(status, body, "no-store");
     let headers = response.headers_mut();
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     if let Error::Client {
@@ -125,11 +92,14 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     response
 }
 
-/// In the characters of RFC 6749 §5.2, and nothing of the request (T-141).
-const fn description(error: &Error) -> &'static str {
-    match error {
+/// The value of `error_description`. It repeats nothing of the request.
+fn description(error: &Error) -> Cow<'static, str> {
+    let fixed = match error {
         Error::Client { .. } => "the client could not be authenticated",
-        Error::GrantType => "the one grant type is client_credentials",
+        Error::GrantType { supported } => {
+            let supported = supported.join(", ");
+            return format!("the grant type is not supported, expected one of: {supported}").into();
+        }
         Error::Scope => "a scope is unknown or not for this client",
         Error::Target => "name one resource that this client may use",
         Error::TokenRequest { reason } => reason,
@@ -137,12 +107,14 @@ const fn description(error: &Error) -> &'static str {
         Error::TooLarge { .. } => "the body is too long",
         Error::TooMany { .. } => "too many requests",
         Error::Host => "the request is for another host",
-        Error::Method { .. } => "the method is POST",
+        Error::Method { allow } => return format!("expected the method {allow}").into(),
         _ => "not available now",
-    }
+    };
+    fixed.into()
 }
 
-/// Each parameter once, `resource` excepted: this server knows no grant with several audiences.
+/// Parses the parameters. Each may be there once, `resource` excepted (RFC 6749 §3.2): no grant of
+/// this server takes several values of `audience`.
 fn form(body: &[u8]) -> Result<Form, Error> {
     let refused = |reason| Error::TokenRequest { reason };
     let form = Form::parse(body).map_err(|error| match error {

@@ -1,17 +1,21 @@
 //! Authorization server metadata (RFC 8414 §2, RFC 9728 §4).
 
+use std::collections::BTreeMap;
+
 use aims_jose::Algorithm;
 use serde::Serialize;
 
 use super::AuthorizationServer;
+use crate::endpoint::ENDPOINTS;
 
 #[derive(Serialize)]
 struct Metadata<'a> {
     issuer: &'a str,
-    token_endpoint: String,
-    jwks_uri: String,
+    /// `token_endpoint`, `jwks_uri` and the like.
+    #[serde(flatten)]
+    endpoints: BTreeMap<&'a str, String>,
     response_types_supported: [&'a str; 0],
-    grant_types_supported: [&'a str; 1],
+    grant_types_supported: Vec<&'a str>,
     token_endpoint_auth_methods_supported: Vec<&'a str>,
     token_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
     client_attestation_signing_alg_values_supported: Vec<&'a str>,
@@ -39,12 +43,14 @@ impl AuthorizationServer {
         }
         let metadata = Metadata {
             issuer: self.base.as_str(),
-            token_endpoint: self.base.join("/token"),
-            jwks_uri: self.base.join("/jwks"),
+            endpoints: ENDPOINTS
+                .iter()
+                .filter_map(|endpoint| endpoint.metadata_member(&self.base))
+                .collect(),
             response_types_supported: [],
-            grant_types_supported: ["client_credentials"],
+            grant_types_supported: self.grants.names().collect(),
             token_endpoint_auth_methods_supported: methods,
-            // META-07: there for the JWT methods, and never `none`.
+            // RFC 8414 §2 requires it for methods that sign a JWT, and forbids `none`.
             token_endpoint_auth_signing_alg_values_supported: all,
             client_attestation_signing_alg_values_supported: svids.clone(),
             client_attestation_pop_signing_alg_values_supported: svids,

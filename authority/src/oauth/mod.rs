@@ -2,6 +2,7 @@
 
 mod authenticate;
 pub(crate) mod endpoint;
+pub(crate) mod grant;
 mod metadata;
 mod resource;
 
@@ -21,6 +22,8 @@ use aims_oauth_wire::token::Form;
 use aims_replay::ReplayStore;
 use serde::Serialize;
 
+pub(crate) use self::endpoint::refusal;
+use self::grant::{GrantTypes, Granted, TokenRequest};
 pub(crate) use self::resource::Registry;
 pub use self::resource::{Client, Resource};
 use crate::Error;
@@ -37,6 +40,7 @@ use crate::keys::KeyRing;
 pub struct AuthorizationServer {
     pub(crate) base: Base,
     pub(crate) registry: Registry,
+    pub(crate) grants: GrantTypes,
     pub(crate) ring: KeyRing,
     pub(crate) lifetime: Duration,
     pub(crate) refresh_hint: Duration,
@@ -44,9 +48,9 @@ pub struct AuthorizationServer {
     pub(crate) provider: &'static dyn Provider,
     pub(crate) random: &'static dyn SecureRandom,
     pub(crate) replay: Arc<dyn ReplayStore>,
-    /// What a `private_key_jwt` has to be: for this server alone.
+    /// The rules of `private_key_jwt`: for this server alone.
     pub(crate) assertions: AssertionRules,
-    /// What the proof beside a WIT-SVID has to be: for this server alone.
+    /// The rules of the proof beside a WIT-SVID: for this server alone.
     pub(crate) pops: PopRules,
 }
 
@@ -54,7 +58,7 @@ pub struct AuthorizationServer {
 #[derive(Debug)]
 pub(crate) struct Authenticated<'a> {
     pub(crate) client: &'a Client,
-    /// For a workload its own identifier, not the pattern (SPF-07).
+    /// For a workload its own identifier, not the pattern that it matches.
     pub(crate) client_id: String,
     /// The key that it has proven.
     pub(crate) key: Option<Jwk>,
@@ -81,14 +85,6 @@ struct Confirmation<'a> {
     jwk: &'a Jwk,
 }
 
-/// An access token and what it is good for.
-#[derive(Debug)]
-pub(crate) struct Issued {
-    pub(crate) token: CompactJws,
-    pub(crate) scope: String,
-    pub(crate) expires_in: Duration,
-}
-
 impl AuthorizationServer {
     /// The public keys that access tokens are verified with (RFC 7517 §5).
     #[must_use]
@@ -101,40 +97,29 @@ impl AuthorizationServer {
         &self.ring
     }
 
-    /// Answers the parameters of a token request.
+    /// Answers a token request by the grant that it names.
     pub(crate) fn token(
         &self,
         headers: &http::HeaderMap,
         form: &Form,
         now: UnixTime,
-    ) -> Result<Issued, Error> {
+    ) -> Result<Granted, Error> {
         let grant_type = form.get("grant_type").ok_or(Error::TokenRequest {
             reason: "no grant_type",
         })?;
-        if grant_type != "client_credentials" {
-            return Err(Error::GrantType);
-        }
-        let who = self.authenticate(headers, form, now)?;
-        let asked: Vec<&str> = form.all("resource").collect();
-        let permission = self
-            .registry
-            .permit(who.client, &asked, form.get("scope"))?;
-        let scope = permission.scopes.join(" ");
-        let token = self.sign(&who, permission.resource, &scope, now)?;
-        tracing::info!(
-            client_id = ?who.client_id,
-            resource = ?permission.resource,
-            ?scope,
-            token = %aims_jose::digest::Fingerprint::of(token.expose().as_bytes()),
-            "issued an access token"
-        );
-        Ok(Issued {
-            token,
-            scope,
-            expires_in: self.lifetime,
-        })
+        let grant = self.grants.find(grant_type)?;
+        let client = self.authenticate(headers, form, now)?;
+        grant.grant(
+            self,
+            &TokenRequest {
+                client: &client,
+                form,
+                now,
+            },
+        )
     }
 
+    /// Signs an access token for a client, bound to the key that it has proven.
     fn sign(
         &self,
         who: &Authenticated<'_>,
@@ -162,8 +147,16 @@ impl AuthorizationServer {
             .ring
             .signer(expires, now)
             .ok_or_else(|| Error::unavailable("no key"))?;
-        SigningInput::new("at+jwt", signer.algorithm(), signer.key_id(), &claims)
+        let token = SigningInput::new("at+jwt", signer.algorithm(), signer.key_id(), &claims)
             .and_then(|input| input.sign(&*signer))
-            .map_err(Error::unavailable)
+            .map_err(Error::unavailable)?;
+        tracing::info!(
+            client_id = ?who.client_id,
+            ?resource,
+            ?scope,
+            token = %aims_jose::digest::Fingerprint::of(token.expose().as_bytes()),
+            "issued an access token"
+        );
+        Ok(token)
     }
 }

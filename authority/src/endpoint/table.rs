@@ -1,0 +1,100 @@
+//! The table of endpoints, and the grants of the token endpoint.
+//!
+//! A new endpoint is a file with its handler and a row of [`ENDPOINTS`]. A new grant is a file
+//! with its [`GrantType`] and an entry of [`grant_types`]. A path, method or grant that is in
+//! neither list is refused.
+
+use super::{Endpoint, Methods, Place, RefusalForm};
+use crate::identity::endpoint as identity;
+use crate::oauth::endpoint as oauth;
+use crate::oauth::grant::{ClientCredentials, GrantType};
+
+/// Every endpoint of the authority.
+pub(crate) const ENDPOINTS: &[Endpoint] = &[
+    // The identity server.
+    Endpoint {
+        place: Place::Beneath("/identity/bundle"),
+        methods: Methods::Read,
+        refusal: RefusalForm::Problem,
+        metadata: None,
+        takes_bootstrap_token: false,
+        handler: identity::bundle,
+    },
+    Endpoint {
+        place: Place::Beneath("/identity/jwks"),
+        methods: Methods::Read,
+        refusal: RefusalForm::Problem,
+        metadata: None,
+        takes_bootstrap_token: false,
+        handler: identity::jwks,
+    },
+    Endpoint {
+        place: Place::Beneath("/identity/challenge"),
+        methods: Methods::Post,
+        refusal: RefusalForm::Problem,
+        metadata: None,
+        takes_bootstrap_token: false,
+        handler: identity::challenge,
+    },
+    Endpoint {
+        place: Place::Beneath("/identity/jwt-svid"),
+        methods: Methods::Post,
+        refusal: RefusalForm::Problem,
+        metadata: None,
+        takes_bootstrap_token: false,
+        handler: identity::jwt_svid,
+    },
+    Endpoint {
+        place: Place::Beneath("/identity/wit"),
+        methods: Methods::Post,
+        refusal: RefusalForm::Problem,
+        metadata: None,
+        takes_bootstrap_token: true,
+        handler: identity::wit,
+    },
+    // The authorization server.
+    Endpoint {
+        place: Place::Beneath("/token"),
+        methods: Methods::Post,
+        refusal: RefusalForm::Oauth,
+        metadata: Some("token_endpoint"),
+        takes_bootstrap_token: false,
+        handler: oauth::token,
+    },
+    Endpoint {
+        place: Place::Beneath("/jwks"),
+        methods: Methods::Read,
+        refusal: RefusalForm::Problem,
+        metadata: Some("jwks_uri"),
+        takes_bootstrap_token: false,
+        handler: oauth::jwks,
+    },
+    // RFC 8414 §3.1, and the two places of §5 for clients that know OpenID Connect Discovery.
+    Endpoint {
+        place: Place::WellKnown("oauth-authorization-server"),
+        ..METADATA
+    },
+    Endpoint {
+        place: Place::WellKnown("openid-configuration"),
+        ..METADATA
+    },
+    Endpoint {
+        place: Place::Beneath("/.well-known/openid-configuration"),
+        ..METADATA
+    },
+];
+
+/// The metadata document, without the place of a row.
+const METADATA: Endpoint = Endpoint {
+    place: Place::WellKnown("oauth-authorization-server"),
+    methods: Methods::Read,
+    refusal: RefusalForm::Problem,
+    metadata: None,
+    takes_bootstrap_token: false,
+    handler: oauth::metadata,
+};
+
+/// Every grant of the token endpoint, in the order of `grant_types_supported`.
+pub(crate) fn grant_types() -> Vec<Box<dyn GrantType>> {
+    vec![Box::new(ClientCredentials)]
+}

@@ -1,0 +1,114 @@
+//! Grants of the token endpoint: [`GrantType`], and what it is given and returns.
+
+mod client_credentials;
+
+use core::fmt::Debug;
+use core::time::Duration;
+
+use aims_jose::jws::CompactJws;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::token::Form;
+
+pub(crate) use self::client_credentials::ClientCredentials;
+use super::{Authenticated, AuthorizationServer};
+use crate::Error;
+
+/// One grant of the token endpoint (RFC 6749 §1.3, extension grants of §4.5).
+///
+/// The token endpoint chooses the grant by `grant_type` and authenticates the client. A grant is
+/// called for an authenticated client alone, also where its standard leaves authentication open
+/// (RFC 7523 §3.1). What a grant is configured with are its own fields; it lives as long as the
+/// server. [`grant_types`](crate::endpoint::grant_types) has every grant of the server, and the
+/// metadata and the refusal of an unknown grant name what is in there.
+///
+/// ```text
+/// #[derive(Debug)]
+/// struct TokenExchange { issuers: Vec<TrustedIssuer> }
+///
+/// impl GrantType for TokenExchange {
+///     fn name(&self) -> &'static str {
+///         "urn:ietf:params:oauth:grant-type:token-exchange"
+///     }
+///
+///     fn grant(
+///         &self,
+///         server: &AuthorizationServer,
+///         request: &TokenRequest<'_>,
+///     ) -> Result<Granted, Error> {
+///         let subject = self.subject(request.form, request.now)?;
+///         …
+///     }
+/// }
+/// ```
+pub(crate) trait GrantType: Debug + Send + Sync {
+    /// The value of `grant_type` in requests and in `grant_types_supported` of the metadata.
+    ///
+    /// It has no other characters than `error_description` may have (RFC 6749 §5.2).
+    fn name(&self) -> &'static str;
+
+    /// Issues a token, or refuses.
+    ///
+    /// # Errors
+    ///
+    /// `as.request`, `as.scope` and `as.target`, and others that `Error::oauth` has a code for.
+    fn grant(
+        &self,
+        server: &AuthorizationServer,
+        request: &TokenRequest<'_>,
+    ) -> Result<Granted, Error>;
+}
+
+/// A token request of an authenticated client.
+pub(crate) struct TokenRequest<'a> {
+    /// The client, and the key that it has proven.
+    pub(crate) client: &'a Authenticated<'a>,
+    /// The parameters. None is there twice, `resource` excepted.
+    pub(crate) form: &'a Form,
+    /// The time at which the request is judged.
+    pub(crate) now: UnixTime,
+}
+
+/// A token and what the answer says of it (RFC 6749 §5.1).
+#[derive(Debug)]
+pub(crate) struct Granted {
+    /// The token.
+    pub(crate) token: CompactJws,
+    /// `token_type`.
+    pub(crate) token_type: &'static str,
+    /// `scope`, empty where the token has none.
+    pub(crate) scope: String,
+    /// `expires_in`.
+    pub(crate) expires_in: Duration,
+    /// Further members of the answer, such as `issued_token_type` (RFC 8693 §2.2.1).
+    pub(crate) members: &'static [(&'static str, &'static str)],
+}
+
+/// The grants of a server.
+#[derive(Debug)]
+pub(crate) struct GrantTypes(Vec<Box<dyn GrantType>>);
+
+impl GrantTypes {
+    pub(crate) const fn new(grants: Vec<Box<dyn GrantType>>) -> Self {
+        Self(grants)
+    }
+
+    /// The values of `grant_types_supported`.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|grant| grant.name())
+    }
+
+    /// The grant of this name, compared as it is.
+    ///
+    /// # Errors
+    ///
+    /// `as.grant_type`, with the names of the grants that there are.
+    pub(crate) fn find(&self, name: &str) -> Result<&dyn GrantType, Error> {
+        let found = self.0.iter().find(|grant| grant.name() == name);
+        found.map(AsRef::as_ref).ok_or_else(|| Error::GrantType {
+            supported: self.names().collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! Client credentials (RFC 6749 §4.4): a token for the client itself.
+
+use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
+
+/// Issues an access token (RFC 9068) for one resource (RFC 8707), whose subject is the client.
+///
+/// The key that the client has proven is the token's `cnf.jwk` (RFC 7800 §3.2). `cnf.jkt` would say
+/// that the token is for DPoP (RFC 9449 §6), which no request here has proven, and `token_type`
+/// `DPoP` with it; so the type is `Bearer`, as RFC 8705 §3 has it for another kind of binding.
+#[derive(Debug)]
+pub(crate) struct ClientCredentials;
+
+impl GrantType for ClientCredentials {
+    fn name(&self) -> &'static str {
+        "client_credentials"
+    }
+
+    fn grant(
+        &self,
+        server: &AuthorizationServer,
+        request: &TokenRequest<'_>,
+    ) -> Result<Granted, Error> {
+        let TokenRequest { client, form, now } = request;
+        let asked: Vec<&str> = form.all("resource").collect();
+        let permission = server
+            .registry
+            .permit(client.client, &asked, form.get("scope"))?;
+        let scope = permission.scopes.join(" ");
+        let token = server.sign(client, permission.resource, &scope, *now)?;
+        Ok(Granted {
+            token,
+            token_type: "Bearer",
+            scope,
+            expires_in: server.lifetime,
+            members: &[],
+        })
+    }
+}
