@@ -1,4 +1,4 @@
-//! Answers, and what is read of a request's head.
+//! Responses, and the fields that are read of a request's head.
 
 use aims_jose::digest::sha256_base64url;
 use aims_oauth_wire::media;
@@ -47,7 +47,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// An answer that nobody keeps.
+/// A response with a secret: `no-store`.
 pub(crate) fn secret<T: Serialize>(body: &T) -> Response<Vec<u8>> {
     match serde_json::to_string(body) {
         Ok(body) => json(StatusCode::OK, body, "no-store"),
@@ -77,7 +77,7 @@ pub(crate) fn document(body: String, max_age: u64, request: &HeaderMap) -> Respo
     response
 }
 
-/// A refusal as RFC 9457 problem. It says the coarse code and nothing else.
+/// A refusal as RFC 9457 problem. It has the coarse code and nothing else.
 pub(crate) fn problem(error: &Error) -> Response<Vec<u8>> {
     let wire = error.wire_form();
     let body = Problem {

@@ -1,11 +1,11 @@
-//! The base URL: issuer, audience, and where the paths begin.
+//! The base URL: issuer, audience and prefix of all paths.
 
 use aims_oauth_wire::names::Issuer;
 
 use crate::Error;
 
-/// A base URL that was checked: an issuer beneath which paths can stand. Compared as its text;
-/// never normalised (T-017).
+/// A validated base URL: an issuer beneath which paths can stand. It is compared as its text and
+/// never normalised.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
     issuer: Issuer,

@@ -1,4 +1,4 @@
-//! The one error of the crate, and what a caller gets to see of it.
+//! The error of the crate, and what a caller sees of it.
 
 use core::time::Duration;
 
@@ -6,7 +6,7 @@ use core::time::Duration;
 ///
 /// Each variant has a stable [`code`](Self::code). What goes over the wire is coarser: see
 /// [`wire`](Self::wire); the precise code goes to `tracing` alone, so that an answer never tells
-/// which enrolments or clients exist (T-141).
+/// which enrolments or clients exist.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -26,7 +26,7 @@ pub enum Error {
         /// The identifier.
         id: aims_wimse_id::WorkloadId,
     },
-    /// The identifier has an enrolment, or credentials of its former holder live (ID-11).
+    /// The identifier has an enrolment, or credentials of its former holder live.
     #[error("`{id}` has a holder whose enrolment or credentials still live")]
     IdentifierHeld {
         /// The identifier.
@@ -36,7 +36,7 @@ pub enum Error {
     /// token or key serves another enrolment.
     #[error("the bootstrap secret is too short, too long, or serves another enrolment")]
     EnrolmentSecret,
-    /// As many enrolments as configured.
+    /// The limit of enrolments is reached.
     #[error("no room for another enrolment")]
     EnrolmentsFull,
     /// A lifetime of zero, or longer than allowed.
@@ -55,27 +55,27 @@ pub enum Error {
     /// A key could not be made, or does not fit its purpose.
     #[error("a signing key could not be made or does not fit its purpose")]
     Key(#[source] aims_jose::Error),
-    /// The signing key for WIT-SVIDs or JWT-SVIDs must be RS, PS or ES (SVD-01).
+    /// The signing key for WIT-SVIDs or JWT-SVIDs must be RS, PS or ES.
     #[error("SVIDs are signed with RS, PS or ES algorithms only")]
     KeyAlgorithmForSvid,
     /// The last rotation's key is not yet in use.
     #[error("the key published last is not yet in use")]
     RotationEarly,
-    /// A bundle could not be taken over.
+    /// A bundle is not usable.
     #[error("a bundle is not usable")]
     Bundle(#[source] aims_wimse_cred::Error),
 
     // Any request.
-    /// `Host` is missing, repeated, or none of the configured ones (T-090).
+    /// `Host` is missing, repeated, or none of the configured hosts (RFC 9110 §7.4).
     #[error("the request is for another host")]
     Host,
-    /// Nothing at this path.
+    /// No endpoint has this path.
     #[error("no such path")]
     Path,
-    /// Not a method of this path.
-    #[error("no such method here")]
+    /// The endpoint at this path does not have this method.
+    #[error("the method is not allowed, expected {allow}")]
     Method {
-        /// The methods that there are.
+        /// The methods that it has, as in `Allow`.
         allow: &'static str,
     },
     /// The body is longer than allowed.
@@ -114,7 +114,7 @@ pub enum Error {
     #[error("the nonce was used")]
     NonceUsed,
     /// A proof is malformed, of another kind, for another audience, expired, too long-lived, or not
-    /// signed by the key it is about (T-047).
+    /// signed by the key it is about.
     #[error("a proof of possession is not valid")]
     Proof(#[source] aims_jose::Error),
     /// The authorizing proof is about another key or credential.
@@ -123,7 +123,7 @@ pub enum Error {
     /// No enrolment has this token or key.
     #[error("no such enrolment")]
     Enrolment,
-    /// The enrolment's token is used up (T-049).
+    /// The enrolment's token is used up.
     #[error("the bootstrap token was used")]
     EnrolmentUsed,
     /// The enrolment's time is over.
@@ -136,10 +136,10 @@ pub enum Error {
     #[error("the presented WIT is not valid")]
     PresentedWit(#[source] aims_wimse_cred::Error),
     /// The key's algorithm is not allowed in the credential asked for: a WIT-SVID takes RS, PS and
-    /// ES only (SVD-01).
+    /// ES only.
     #[error("the key's `alg` is missing or not allowed in this kind of credential")]
     KeyAlgorithm,
-    /// The key belongs to another identifier (T-047).
+    /// The key belongs to another identifier.
     #[error("the key belongs to another identifier")]
     KeyTaken,
     /// A JWT-SVID for an audience that the operator did not name.
@@ -159,7 +159,8 @@ pub enum Error {
     /// The client could not be authenticated (`invalid_client`).
     #[error("the client could not be authenticated")]
     Client {
-        /// Whether it tried to by `Authorization`: decides about `WWW-Authenticate` (CORE-11).
+        /// Whether it tried to by `Authorization`: decides about `WWW-Authenticate`
+        /// (RFC 6749 §5.2).
         by_authorization: bool,
         /// Why not.
         #[source]
@@ -180,7 +181,7 @@ pub enum Error {
     Scope,
 
     // The server.
-    /// The listener is reachable from the network (T-160).
+    /// The listener is reachable from the network.
     #[error(
         "refusing to listen on `{address}`: an authority that holds its keys and enrolments in memory is meant for one machine; `Server::reachable_from_network` overrules this"
     )]
@@ -253,7 +254,7 @@ impl Error {
         aims_wimse_cred::enrolment::messages::PROBLEM_CODES;
 
     /// Status and `code` of the answer to the caller. Whatever is wrong with an enrolment is one
-    /// answer: `403 identity.refused` (T-141).
+    /// answer: `403 identity.refused`.
     #[must_use]
     pub fn wire(&self) -> (u16, &'static str) {
         let wire = self.wire_form();

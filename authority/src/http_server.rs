@@ -1,5 +1,5 @@
-//! Onto a socket, with limits: `axum::serve` sets none for headers, idle connections or their
-//! number (F-10).
+//! An HTTP/1.1 server with limits. `axum::serve` sets none for headers, idle connections or the
+//! number of connections.
 
 use core::future::{Future, pending};
 use core::net::SocketAddr;
@@ -39,9 +39,9 @@ pub async fn serve(listener: TcpListener, authority: Authority) -> Result<(), Er
     Server::new(authority).serve(listener).await
 }
 
-/// An HTTP/1.1 server for one authority, bounded in everything.
+/// An HTTP/1.1 server for one authority, with limits on everything.
 ///
-/// | what | bound |
+/// | what | limit |
 /// |---|---|
 /// | connections at a time | 256 |
 /// | a request's head, and an idle connection | 5 s, 64 fields, 16 KiB |
@@ -60,7 +60,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with the bounds of the table above.
+    /// Makes a server with the limits of the table above.
     pub fn new(authority: Authority) -> Self {
         Self {
             authority,
@@ -73,39 +73,39 @@ impl Server {
         }
     }
 
-    /// At most this many connections at a time; further callers wait to be accepted.
+    /// Sets the maximum number of connections at a time. Further callers wait to be accepted.
     pub const fn with_connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// How long a caller may take for a request's head, and how long a connection may be idle.
+    /// Sets how long a caller may take for a request's head, and how long a connection may be idle.
     pub const fn with_head_timeout(mut self, timeout: Duration) -> Self {
         self.head = timeout;
         self
     }
 
-    /// How long a connection may live, whatever it does.
+    /// Sets the maximum lifetime of a connection.
     pub const fn with_connection_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Rotates the signing keys this often; best many times the refresh hint.
+    /// Rotates the signing keys this often. Choose a multiple of the refresh hint.
     pub const fn rotating_every(mut self, period: Duration) -> Self {
         self.rotation = Some(period);
         self
     }
 
-    /// Tells the time by another clock.
+    /// Sets the clock. Defaults to the system clock.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
     /// Allows a listener that other machines can reach. Then this process's memory holds the keys
-    /// to every identity of the trust domain, over plain HTTP unless something before it speaks
-    /// TLS: bootstrap tokens and JWT-SVIDs are then read by whoever reads the network.
+    /// to every identity of the trust domain, over plain HTTP unless a proxy in front speaks TLS:
+    /// anyone who can read the network can then read bootstrap tokens and JWT-SVIDs.
     pub fn reachable_from_network(mut self) -> Self {
         self.network = true;
         self
@@ -116,7 +116,7 @@ impl Server {
     /// # Errors
     ///
     /// `server.not_loopback` for a listener that other machines can reach, unless
-    /// [allowed](Self::reachable_from_network) (T-160); `server.listener`.
+    /// [allowed](Self::reachable_from_network); `server.listener`.
     pub async fn serve(self, listener: TcpListener) -> Result<(), Error> {
         self.serve_until(listener, pending()).await
     }
@@ -171,7 +171,7 @@ impl Server {
                         });
                     }
                     Err(error) => {
-                        // F-09: out of descriptors is no reason to stop.
+                        // Running out of file descriptors is no reason to stop.
                         tracing::warn!(%error, "cannot accept for the moment");
                         sleep(ACCEPT_PAUSE).await;
                     }

@@ -1,4 +1,4 @@
-//! Signing keys that rotate without a gap: published ahead of use, kept until the last thing that
+//! Signing keys that rotate without a gap: published ahead of use, kept until the last token that
 //! they signed has expired.
 
 use core::time::Duration;
@@ -12,7 +12,7 @@ use aims_jose::{Algorithm, AlgorithmSet};
 
 use crate::Error;
 
-/// What a signing key is for. No key serves two purposes.
+/// The purpose of a signing key. No key serves two purposes.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Purpose {
@@ -36,7 +36,7 @@ impl Purpose {
         }
     }
 
-    /// What its keys may sign with (SVD-01, SVD-02).
+    /// The algorithms of its keys. SPIFFE allows RS, PS and ES for SVIDs.
     const fn algorithms(self) -> AlgorithmSet {
         match self {
             Self::AccessToken | Self::WimseWit => AlgorithmSet::ALL,
@@ -135,7 +135,7 @@ impl KeyRing {
         ring.changes
     }
 
-    /// Publishes a new key, which comes into use when everybody can have read of it.
+    /// Publishes a new key, which comes into use when every reader can have fetched it.
     ///
     /// # Errors
     ///

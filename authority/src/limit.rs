@@ -1,4 +1,4 @@
-//! Limits, and how many requests one source may make.
+//! Limits, and the rate of requests of one source.
 
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
@@ -9,7 +9,7 @@ use aims_jose::time::UnixTime;
 
 use crate::Error;
 
-/// How often something may happen: `burst` times at once, then `per_minute`.
+/// A rate: `burst` times at once, then `per_minute`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "two numbers, and never more")]
 pub struct Rate {
@@ -28,10 +28,9 @@ pub struct Limits {
     /// Requests of one source address (an IPv6 address counts by its /64): 400 at once, 6,000 a
     /// minute.
     pub requests: Rate,
-    /// Bootstrap tokens of one source that were not good: 60 at once, 60 a minute. After that no
-    /// bootstrap token of that source is looked at until there is room again (T-049). What is
-    /// signed (bootstrap keys, renewals, client authentication) cannot be guessed, and counts as
-    /// any request.
+    /// Wrong bootstrap tokens of one source: 60 at once, 60 a minute. Beyond that, bootstrap tokens
+    /// of that source are refused unread until there is room again. Signatures (bootstrap keys,
+    /// renewals, client authentication) cannot be guessed, and count as any request.
     pub failures: Rate,
     /// Enrolments that can be declared: 4,096.
     pub enrolments: usize,
@@ -159,7 +158,7 @@ impl Meter {
     }
 }
 
-/// Whoever has one IPv6 address has the /64 around it.
+/// Counts an IPv6 address as its /64: the holder of one address has them all.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {

@@ -1,4 +1,4 @@
-//! Why something was refused, for the log alone: the peer is told the coarse code (T-141).
+//! Why something was refused, for the log alone. The peer gets the coarse code.
 
 use core::error::Error as StdError;
 use core::fmt;

@@ -1,4 +1,4 @@
-//! Into an axum program.
+//! The authority as an axum router.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -23,9 +23,9 @@ struct Mounted {
 }
 
 impl Authority {
-    /// A router with the authority's paths and no fallback, to be merged into the router of a
-    /// program that is reached at the base URL. Paths are those of the base URL: `merge` it, do
-    /// not `nest` it.
+    /// Returns a router with the authority's paths and no fallback, to be merged into the router of
+    /// a program that is reached at the base URL. The paths include that of the base URL: use
+    /// `merge`, not `nest`.
     ///
     /// Bodies are limited here; header, idle and connection limits are the server's, and
     /// `axum::serve` has none: use [`Server`](crate::Server), or set them. To tell callers apart by
@@ -34,7 +34,7 @@ impl Authority {
         self.router_with_clock(Arc::new(SystemClock::new()))
     }
 
-    /// As [`router`](Self::router), with a clock of your own.
+    /// Returns a [`router`](Self::router) with another clock.
     pub fn router_with_clock(&self, clock: Arc<dyn Clock>) -> Router {
         self.routes().with_state(Mounted {
             authority: self.clone(),
@@ -42,7 +42,7 @@ impl Authority {
         })
     }
 
-    /// For a server of its own: every other path is answered too, and by the same rules.
+    /// Returns a router that also answers every other path, by the same rules.
     pub(crate) fn whole_router(&self, clock: Arc<dyn Clock>) -> Router {
         self.routes().fallback(answer).with_state(Mounted {
             authority: self.clone(),
@@ -83,13 +83,13 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
 }
 
 async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
-    // Who announces too much is not waited for.
+    // A body that is announced as too long is not read.
     if usize::try_from(body.size_hint().lower()).map_or(true, |announced| announced > limit) {
         return Err(Error::TooLarge { limit });
     }
     match tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, limit)).await {
         Ok(Ok(body)) => Ok(body.into()),
-        // Too long, or a caller that went away and reads no answer.
+        // Too long, or the caller went away and reads no answer.
         Ok(Err(_)) => Err(Error::TooLarge { limit }),
         Err(_elapsed) => Err(Error::Slow),
     }

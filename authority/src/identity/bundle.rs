@@ -1,4 +1,4 @@
-//! What the identity server publishes: the keys of its origins.
+//! The keys that the identity server publishes for its origins.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl IdentityServer {
     /// The bundle of one origin as JSON: for `spiffe` a SPIFFE bundle, for `wimse` a JWK set
     /// (RFC 7517 §5), empty where the trust domain is none for that scheme.
     ///
-    /// The sequence begins with the time of the start, so that it rises over restarts too (BND-01).
+    /// The sequence starts at the time of the start, so that it also rises over restarts.
     #[must_use]
     pub fn bundle(&self, scheme: Scheme, now: UnixTime) -> String {
         match scheme {

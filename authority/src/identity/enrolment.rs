@@ -1,4 +1,4 @@
-//! What an operator declares: who gets which identifier, and by what it is recognised.
+//! [`Enrolment`]: an operator's declaration of who gets which identifier.
 
 use core::fmt;
 use core::time::Duration;
@@ -16,15 +16,15 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// The fewest characters of a bootstrap token: 128 bits in base64url.
+/// The minimum length of a bootstrap token: 128 bits in base64url.
 const SHORTEST_TOKEN: usize = 22;
-/// The most.
+/// The maximum length of a bootstrap token.
 pub(crate) const LONGEST_TOKEN: usize = 256;
 
-/// An operator's declaration that whoever shows this bootstrap key or token gets this identifier.
+/// An operator's declaration that a caller with this bootstrap key or token gets this identifier.
 ///
-/// The identifier comes from here alone; a caller has no way to name one (T-046). There is at most
-/// one enrolment for an identifier (ID-11).
+/// The identifier comes from the enrolment alone; a caller cannot name one. An identifier has at
+/// most one enrolment.
 ///
 /// ```
 /// use aims_authority::Enrolment;
@@ -45,7 +45,7 @@ pub struct Enrolment {
     pub(crate) single_use: bool,
 }
 
-/// By what a caller is recognised. Of a token only the hash is kept.
+/// How a caller is recognised. Only the hash of a token is kept.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub(crate) enum BootstrapKind {
     Key(Thumbprint),
@@ -62,8 +62,8 @@ impl Enrolment {
     /// Default lifetime of credentials: one hour. See [`with_lifetime`](Self::with_lifetime).
     pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3_600);
 
-    /// For whoever holds the private half of a bootstrap key: a key made by the platform, kept in a
-    /// TPM or an operator's secret store. It may enrol as often as it likes.
+    /// Declares an identifier for the holder of a bootstrap key: a key made by the platform, kept
+    /// in a TPM or an operator's secret store. The holder may enrol any number of times.
     #[must_use]
     pub fn by_key(id: WorkloadId, bootstrap: VerifyingKey) -> Self {
         let kind = BootstrapKind::Key(*bootstrap.thumbprint());
@@ -73,13 +73,13 @@ impl Enrolment {
         }
     }
 
-    /// For whoever shows this bootstrap token, once. After that the holder renews.
+    /// Declares an identifier for a caller that presents this bootstrap token, once. After that the
+    /// holder renews.
     ///
     /// # Errors
     ///
     /// `authority.enrolment_secret` where the token has fewer than 22 or more than 256 characters,
-    /// or others than those of RFC 6750 §2.1; see [`random_token`](Self::random_token) for a good
-    /// one.
+    /// or characters outside RFC 6750 §2.1. [`random_token`](Self::random_token) makes a good one.
     pub fn by_token(id: WorkloadId, token: &SecretText) -> Result<Self, Error> {
         if !is_token(token.expose()) {
             return Err(Error::EnrolmentSecret);
@@ -99,7 +99,7 @@ impl Enrolment {
         }
     }
 
-    /// A token of 256 random bits in base64url.
+    /// Returns a token of 256 random bits in base64url.
     ///
     /// # Errors
     ///
@@ -112,14 +112,14 @@ impl Enrolment {
         Ok(SecretText::new(base64url::encode(bytes.as_slice())))
     }
 
-    /// How long each credential lives.
+    /// Sets the lifetime of each credential.
     #[must_use]
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// When enrolling by it ends. Renewal goes on; to end that too,
+    /// Sets the time after which it enrols nobody. Renewal goes on; to end that too,
     /// [withdraw](crate::IdentityServer::withdraw) the identifier.
     #[must_use]
     pub const fn expiring(mut self, at: UnixTime) -> Self {
@@ -128,14 +128,14 @@ impl Enrolment {
     }
 
     /// Lets a bootstrap token be used more than once, for example by the replicas of one workload.
-    /// Whoever finds the token then is that workload, until the enrolment is withdrawn.
+    /// Anyone who finds the token can act as that workload until the enrolment is withdrawn.
     #[must_use]
     pub const fn reusable(mut self) -> Self {
         self.single_use = false;
         self
     }
 
-    /// The identifier that it gives.
+    /// The identifier that a caller gets.
     #[must_use]
     pub const fn id(&self) -> &WorkloadId {
         &self.id

@@ -1,4 +1,4 @@
-//! Who has which identifier, and which key belongs to whom, for as long as credentials live.
+//! Enrolments, and the keys that hold live credentials of each identifier.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -216,7 +216,7 @@ impl Books {
     /// The identifier behind a bootstrap.
     fn find(&self, bootstrap: &BootstrapKind) -> Result<&WorkloadId, Error> {
         // The map is keyed by SHA-256, of which a caller cannot choose the bits that it would have
-        // to guess; what was found is compared once more, in constant time (T-022).
+        // to guess; the found token is compared once more, in constant time.
         let (known, id) = self
             .by_bootstrap
             .get_key_value(bootstrap)

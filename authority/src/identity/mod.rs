@@ -1,4 +1,4 @@
-//! The identity server: who is who. See [`IdentityServer`].
+//! The identity server. See [`IdentityServer`].
 
 mod bundle;
 mod challenge;
@@ -34,11 +34,11 @@ use self::proof::Judge;
 use crate::Error;
 use crate::keys::KeyRing;
 
-/// Issues WITs, WIT-SVIDs and JWT-SVIDs to those whom the operator has declared.
+/// Issues WITs, WIT-SVIDs and JWT-SVIDs to the workloads that the operator has declared.
 ///
-/// A caller fetches a [challenge](Self::challenge), proves with it that it holds a key, and shows
-/// by what it was [declared](Self::declare): a bootstrap token, a bootstrap key, or the WIT that it
-/// has and wants renewed. The identifier follows from that; the caller does not name one (T-046).
+/// A caller fetches a [challenge](Self::challenge) and proves with it that it holds a key. It also
+/// presents what it was [declared](Self::declare) with: a bootstrap token or a bootstrap key, or
+/// its current WIT for a renewal. The identifier follows from that; the caller does not name one.
 ///
 /// The functions here are synchronous and take the time; [`Authority::handle`](crate::Authority)
 /// brings them to HTTP.
@@ -62,7 +62,7 @@ pub struct IdentityServer {
     pub(crate) published: Mutex<Option<(u64, u64)>>,
 }
 
-/// The origins of one trust domain. Each has its own keys (T-032).
+/// The origins of one trust domain. Each has its own keys.
 #[derive(Debug)]
 pub(crate) struct Origins {
     pub(crate) spiffe: Origin,
@@ -76,7 +76,7 @@ pub(crate) struct Rings {
     pub(crate) wimse_wit: KeyRing,
 }
 
-/// How a caller shows that it is the one of an enrolment.
+/// How a caller proves that an enrolment is its own.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PresentedProof<'a> {
@@ -99,19 +99,19 @@ pub enum PresentedProof<'a> {
 pub struct Challenge {
     /// 54 characters of base64url.
     pub nonce: String,
-    /// From now on.
+    /// The time from now until it expires.
     pub expires_in: Duration,
 }
 
-/// What was issued.
+/// An issued credential.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Credential {
     /// The token.
     pub text: CompactJws,
-    /// Whose it is.
+    /// The identifier of its holder.
     pub id: WorkloadId,
-    /// From now on.
+    /// The time from now until it expires.
     pub expires_in: Duration,
 }
 
@@ -119,7 +119,7 @@ impl Origins {
     pub(crate) fn of(trust_domain: &TrustDomain) -> Result<Self, Error> {
         let spiffe = Origin::new(Scheme::Spiffe, trust_domain)
             .map_err(|error| Error::TrustDomain(Some(error)))?;
-        // A trust domain may be one for `spiffe` only (ID-04).
+        // Some names are a trust domain for `spiffe` only.
         Ok(Self {
             spiffe,
             wimse: Origin::new(Scheme::Wimse, trust_domain).ok(),
@@ -137,11 +137,11 @@ impl Origins {
 }
 
 impl IdentityServer {
-    /// Declares who gets an identifier, at any time.
+    /// Declares who gets an identifier. Can be called at any time.
     ///
     /// # Errors
     ///
-    /// `authority.enrolment_origin`, `authority.identifier_held` (ID-11),
+    /// `authority.enrolment_origin`, `authority.identifier_held`,
     /// `authority.enrolment_secret`, `authority.enrolments_full`, `authority.lifetime`.
     pub fn declare(&self, enrolment: Enrolment, now: UnixTime) -> Result<(), Error> {
         // An identifier without a path names the trust domain itself, which is no workload.
@@ -151,9 +151,9 @@ impl IdentityServer {
         self.ledger.declare(enrolment, now)
     }
 
-    /// Ends an identity: nothing is issued or renewed to it from here on, and the authorization
-    /// server refuses it. What it holds lives until it expires; the identifier is free for another
-    /// after that. Says whether there was such an enrolment.
+    /// Ends an identity: from now on nothing is issued or renewed to it, and the authorization
+    /// server refuses it. Its credentials stay valid until they expire; after that the identifier
+    /// can be declared again. Returns whether there was such an enrolment.
     pub fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> bool {
         self.ledger.withdraw(id, now)
     }
@@ -183,7 +183,7 @@ impl IdentityServer {
     ///
     /// `identity.proof`, `identity.nonce`, `identity.nonce_used`, `identity.proof_binding`;
     /// `identity.enrolment`, `identity.enrolment_used`, `identity.enrolment_expired`,
-    /// `identity.presented_wit`, `identity.withdrawn`; `identity.key_algorithm` (SVD-01),
+    /// `identity.presented_wit`, `identity.withdrawn`; `identity.key_algorithm`,
     /// `identity.key_taken`; `identity.credentials_full`, `authority.unavailable`.
     pub fn issue_wit(
         &self,
@@ -196,7 +196,7 @@ impl IdentityServer {
         let key = proven.what;
         let thumbprint = *key.thumbprint();
         // First who it is, then whether the key will do, then the nonce, then the books: what is
-        // not from a known caller costs no memory and uses nothing up (T-036).
+        // not from a known caller costs no memory and uses nothing up.
         let (bootstrap, id) = match shown {
             PresentedProof::Token(token) => {
                 let bootstrap = BootstrapKind::of_token(token.expose());
@@ -239,7 +239,7 @@ impl IdentityServer {
     }
 
     /// Issues a JWT-SVID to the holder of a WIT-SVID, for one of the audiences that the operator
-    /// named. A JWT-SVID is a bearer credential: whoever has it is its subject (SVD-02).
+    /// named. A JWT-SVID is a bearer credential: anyone who has it can act as its subject.
     ///
     /// # Errors
     ///
@@ -339,7 +339,8 @@ fn same_nonce(one: &str, other: &str) -> Result<(), Error> {
     }
 }
 
-/// SVD-01: no Ed25519 key in a WIT-SVID; a `wimse` identifier's WIT takes one.
+/// Refuses an Ed25519 key in a WIT-SVID, as SPIFFE does; the WIT of a `wimse` identifier may have
+/// one.
 fn check_algorithm(id: &WorkloadId, key: &VerifyingKey) -> Result<(), Error> {
     let allowed = match id.scheme() {
         Scheme::Spiffe => AlgorithmSet::SVID,

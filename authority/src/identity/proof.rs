@@ -1,4 +1,4 @@
-//! Checking the proofs of `messages`.
+//! Verifies the proofs of `messages`.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::challenge::Challenges;
 use super::messages::{self, ForeignClaims};
 use crate::Error;
 
-/// What every proof is judged by.
+/// What every proof is verified against.
 pub(crate) struct Judge<'a> {
     pub(crate) audience: &'a str,
     pub(crate) challenges: &'a Challenges,
@@ -21,7 +21,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) now: UnixTime,
 }
 
-/// A proof that is good, with the nonce that is yet to be spent.
+/// A verified proof, with its nonce, which is not spent yet.
 pub(crate) struct Proven<T> {
     pub(crate) what: T,
     pub(crate) nonce: String,
@@ -29,7 +29,7 @@ pub(crate) struct Proven<T> {
 }
 
 impl Judge<'_> {
-    /// The key that a credential is asked for, held by the caller (T-047).
+    /// Verifies that the caller holds the key that a credential is asked for, and returns the key.
     pub(crate) fn key_proof(&self, text: &str) -> Result<Proven<VerifyingKey>, Error> {
         let unverified = parse(text, messages::KEY_PROOF)?;
         let payload = unverified
@@ -38,7 +38,7 @@ impl Judge<'_> {
             .to_vec();
         let claims: ForeignClaims<'_> =
             aims_jose::json::from_object(&payload).map_err(Error::Proof)?;
-        // The cheap checks come first: one that brings no nonce of ours costs no signature (T-021).
+        // The cheap checks come first: a proof without a nonce of ours costs no verification.
         let nonce_expires = self.common(&claims)?;
         let lacking = || Error::Proof(aims_jose::Error::Claim { claim: "cnf" });
         let confirmation = claims.cnf.as_ref().ok_or_else(lacking)?;
@@ -55,7 +55,7 @@ impl Judge<'_> {
         })
     }
 
-    /// A proof about the new key by a key that is known; for renewal, about the WIT too.
+    /// Verifies a proof about the new key by a known key; for a renewal, about the WIT too.
     pub(crate) fn authorizing(
         &self,
         text: &str,

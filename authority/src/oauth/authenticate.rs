@@ -1,4 +1,4 @@
-//! Who asks: `private_key_jwt`, `spiffe_wit`, `spiffe_jwt`, and exactly one of them.
+//! Client authentication: exactly one of `private_key_jwt`, `spiffe_wit` and `spiffe_jwt`.
 
 use aims_jose::jwk::Jwk;
 use aims_jose::jwt::Audience;
@@ -25,7 +25,7 @@ struct OnlyAudience<'a> {
     aud: Audience<'a>,
 }
 
-/// One way of authenticating, as it was offered.
+/// One method of client authentication, as presented.
 enum Offered<'a> {
     Assertion(PresentedAssertion<'a>),
     JwtSvid(&'a str),
@@ -33,7 +33,8 @@ enum Offered<'a> {
 }
 
 impl AuthorizationServer {
-    /// Finds out who asks. Every failure is `as.client`, the reason inside it for the log.
+    /// Authenticates the client. Every failure is `as.client`, with the reason as its source for
+    /// the log.
     ///
     /// # Errors
     ///
@@ -50,7 +51,7 @@ impl AuthorizationServer {
             Offered::JwtSvid(text) => self.by_jwt_svid(text, now)?,
             Offered::WitSvid(presented) => self.by_wit_svid(&presented, now)?,
         };
-        // SPF-01: optional, and then the same.
+        // `client_id` is optional beside these methods (RFC 7521 §4.2).
         if form
             .get("client_id")
             .is_some_and(|named| named != who.client_id)
@@ -60,7 +61,7 @@ impl AuthorizationServer {
         Ok(who)
     }
 
-    /// JWTA-20, JWTA-21.
+    /// Verifies a `private_key_jwt` (RFC 7523 §3).
     fn by_assertion(
         &self,
         presented: &PresentedAssertion<'_>,
@@ -79,7 +80,8 @@ impl AuthorizationServer {
         Ok(authenticated(client, client_id, Some(proven.key())))
     }
 
-    /// SPF-01, SVD-02: no replay protection, because workloads use one until it expires (SPF-06).
+    /// Verifies a JWT-SVID (draft-ietf-oauth-spiffe-client-auth). It has no replay protection:
+    /// workloads use one JWT-SVID until it expires.
     fn by_jwt_svid(&self, text: &str, now: UnixTime) -> Result<Authenticated<'_>, Error> {
         let trust = self.identity.refreshed_trust(now)?.snapshot();
         let issuer = self.base.as_str();
@@ -93,7 +95,7 @@ impl AuthorizationServer {
         Ok(authenticated(client, svid.id().to_string(), None))
     }
 
-    /// SPF-03, ATT-08.
+    /// Verifies a WIT-SVID and its proof (draft-ietf-oauth-attestation-based-client-auth).
     fn by_wit_svid(
         &self,
         presented: &PresentedAttestation<'_>,
@@ -112,7 +114,7 @@ impl AuthorizationServer {
         Ok(authenticated(client, wit.id().to_string(), Some(wit.key())))
     }
 
-    /// The client that a verified workload is.
+    /// Returns the client whose pattern a verified workload matches.
     fn workload(&self, id: &WorkloadId) -> Result<&Client, Error> {
         if id.scheme() != Scheme::Spiffe {
             return Err(failed("only SPIFFE identifiers are clients"));
@@ -125,7 +127,8 @@ impl AuthorizationServer {
             .ok_or_else(|| failed("beneath no client's pattern"))
     }
 
-    /// JWTA-21, T-102: this issuer, alone. Never the token endpoint's URL.
+    /// Checks that the audience is this issuer alone, and not the token endpoint's URL
+    /// (draft-ietf-oauth-rfc7523bis).
     fn check_audience(&self, audience: &Audience<'_>) -> Result<(), Error> {
         if audience.sole() == Some(self.base.as_str()) {
             return Ok(());
@@ -134,7 +137,7 @@ impl AuthorizationServer {
     }
 }
 
-/// A store that cannot tell is no fault of the client.
+/// A failing replay store is no fault of the client.
 fn unspent_is_unknown(error: aims_oauth_wire::Error) -> Error {
     match error {
         aims_oauth_wire::Error::AssertionUnknown(store)
@@ -155,12 +158,12 @@ fn authenticated<'a>(
     }
 }
 
-/// The key without its `kid`, `use` and other members that say nothing to a resource server.
+/// Returns the key without `kid`, `use` and other members that a resource server does not need.
 fn bare(jwk: &Jwk) -> Jwk {
     Jwk::from_public_key(jwk.public_key().clone()).unwrap_or_else(|_| jwk.clone())
 }
 
-/// The one way that was chosen (RFC 6749 §2.3: no more than one a request).
+/// Returns the method that the request uses: exactly one (RFC 6749 §2.3).
 fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Error> {
     let by_authorization = headers.contains_key(AUTHORIZATION);
     let by_attestation = headers.contains_key(ATTESTATION) || headers.contains_key(ATTESTATION_POP);

@@ -1,4 +1,4 @@
-//! Resources, clients, and what the one may do at the other.
+//! Resources, clients, and the scopes that a client may have at a resource.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -52,7 +52,7 @@ pub struct Client {
     pub(crate) grants: HashMap<String, BTreeSet<String>>,
 }
 
-/// By what a client is recognised.
+/// How a client is recognised.
 #[derive(Clone, Debug)]
 pub(crate) enum ClientMatcher {
     Keys { client_id: String, keys: JwkSet },
@@ -70,7 +70,7 @@ impl Client {
     }
 
     /// Workloads that authenticate by a WIT-SVID and a proof of its key, `spiffe_wit`. `client_id`
-    /// and `sub` of a token are the workload's own identifier, whatever the pattern (SPF-07), and
+    /// and `sub` of a token are the workload's own identifier, whatever the pattern, and
     /// the token is bound to the WIT-SVID's key.
     #[must_use]
     pub fn spiffe(pattern: IdPattern) -> Self {
@@ -87,8 +87,8 @@ impl Client {
         }
     }
 
-    /// Accepts JWT-SVIDs as well, `spiffe_jwt`. A JWT-SVID proves no key, so whoever has it gets
-    /// tokens, and these are bound to none (SVD-02). Does nothing to a client with keys.
+    /// Accepts JWT-SVIDs as well, `spiffe_jwt`. A JWT-SVID proves no key, so anyone who has it gets
+    /// tokens, and these are bound to none. Has no effect on a client with keys.
     #[must_use]
     pub fn or_by_jwt_svid(mut self) -> Self {
         if let ClientMatcher::Spiffe { jwt_svid, .. } = &mut self.by {
@@ -110,7 +110,7 @@ impl Client {
     }
 }
 
-/// What the operator has registered.
+/// The resources and clients that the operator has registered.
 #[derive(Debug)]
 pub(crate) struct Registry {
     resources: HashMap<String, BTreeSet<String>>,
@@ -118,7 +118,7 @@ pub(crate) struct Registry {
     by_pattern: Vec<(IdPattern, Client)>,
 }
 
-/// What a token is to be good for.
+/// The resource and the scopes that a token is issued for.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Permission<'a> {
     pub(crate) resource: &'a str,
@@ -226,12 +226,12 @@ impl Registry {
             .collect()
     }
 
-    /// What the client gets of what it asks for: exactly that, or nothing. Without a resource, the
-    /// only one that it may use; without scopes, all that it may have there.
+    /// Grants exactly what the client asks for, or refuses. Without a resource, it is the only one
+    /// that the client may use; without scopes, all that the client may have there.
     ///
     /// # Errors
     ///
-    /// `as.target` (RSC-03), `as.scope` (CORE-23).
+    /// `as.target` (RFC 8707 §2), `as.scope` (RFC 6749 §5.2).
     pub(crate) fn permit<'a>(
         &self,
         client: &'a Client,
@@ -242,7 +242,7 @@ impl Registry {
         let granted = match asked {
             [] if client.grants.len() == 1 => client.grants.iter().next(),
             [resource] => client.grants.get_key_value(*resource),
-            // RFC 8707 §2 lets a server refuse several: a token is good at one place (ATJ-30).
+            // RFC 8707 §2 lets a server refuse several: a token is good at one place.
             _ => None,
         };
         let (resource, allowed) = granted.ok_or(Error::Target)?;
