@@ -74,10 +74,6 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn explain(&mut self, hint: &str) {
-        self.detail = format!("{}; {hint}", self.detail).into();
-    }
-
     /// The stable code, such as `wpt.audience`; SPECS.md has the table.
     #[must_use]
     pub const fn code(&self) -> &'static str {

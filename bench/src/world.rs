@@ -132,8 +132,8 @@ impl World {
             .collect()
     }
 
-    /// This many calls with the WIT, the access token and an HTTP signature over them, each with its
-    /// own nonce and without content, as a server receives them.
+    /// This many calls with the WIT, the access token and an HTTP signature over them, each with
+    /// its own nonce and without content, as a server receives them.
     ///
     /// # Errors
     ///

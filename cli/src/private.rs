@@ -106,7 +106,8 @@ impl<'de> Visitor<'de> for Look {
 mod tests {
     use super::*;
 
-    /// T-019: by any private member with a value, at any depth, in any order, also where a member stands twice.
+    /// T-019: by any private member with a value, at any depth, in any order, also where a member
+    /// stands twice.
     #[test]
     fn private_keys_are_found_wherever_they_are() {
         for member in MEMBERS {

@@ -17,7 +17,8 @@ use crate::sf::Cursor;
 /// ```
 /// use aims_http_sig::Component;
 ///
-/// assert_eq!(Component::field("content-digest")?.of_request()?.as_str(), r#""content-digest";req"#);
+/// let digest = Component::field("content-digest")?.of_request()?;
+/// assert_eq!(digest.as_str(), r#""content-digest";req"#);
 /// assert_eq!(Component::METHOD.as_str(), r#""@method""#);
 /// assert_eq!("@query-param;name=\"Pet\"".parse::<Component>()?, Component::query_param("Pet"));
 /// assert_eq!(Component::field("Content-Type").unwrap_err().code(), "sig.component_unknown");

@@ -18,7 +18,7 @@
 //!     {\"hello\": \"world\"}\n";
 //! let request = Reader::new(1024).request(bytes, "https")?;
 //! assert_eq!((request.method(), request.target()), ("POST", "/call?a=b"));
-//! // The content came whole. Nobody signed this digest, so whoever changed the one can have changed the other.
+//! // The content came whole. No signature covers this digest: an attacker can have changed both.
 //! ContentDigest::from_message(&request, Section::Headers)?.verify(request.content())?;
 //! # Ok::<(), aims_http_sig::Error>(())
 //! ```

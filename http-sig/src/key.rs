@@ -97,8 +97,8 @@ impl From<SharedKey> for Key {
 /// and [`SharedKeys`] are looked up by `keyid`.
 ///
 /// A JWK set that belongs to none of the protocols that [`SetRules`](aims_jose::jwk::SetRules)
-/// names is read by `SetRules::wimse().exact()`: `use` is absent or `sig`, no `kid` stands twice, and an
-/// RSA key says by `alg` what it is for (`PS512` for `rsa-pss-sha512`, `RS256` for
+/// names is read by `SetRules::wimse().exact()`: `use` is absent or `sig`, no `kid` stands twice,
+/// and an RSA key says by `alg` what it is for (`PS512` for `rsa-pss-sha512`, `RS256` for
 /// `rsa-v1_5-sha256`).
 ///
 /// Another one, which has a key for each purpose:

@@ -80,12 +80,18 @@ pub enum Section {
 ///
 /// impl Message for Seen {
 ///     fn start(&self) -> Start<'_> {
-///         Start::Request { method: "GET", target: &self.path, scheme: "https", authority: "tools.example" }
+///         Start::Request {
+///             method: "GET",
+///             target: &self.path,
+///             scheme: "https",
+///             authority: "tools.example",
+///         }
 ///     }
 ///
 ///     fn lines<'m>(&'m self, section: Section, name: &str, each: &mut dyn FnMut(&'m [u8])) {
 ///         if section == Section::Headers {
-///             self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).for_each(|(_, value)| each(value));
+///             let named = self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name));
+///             named.for_each(|(_, value)| each(value));
 ///         }
 ///     }
 /// }

@@ -15,10 +15,15 @@ use crate::{ComponentId, Error, Exchange, Start};
 /// ```
 /// use aims_http_sig::{Component, Exchange, HttpRequest, component_value};
 ///
-/// let request = http::Request::get("/search?q=a+b&lang=en").header("accept", "text/html").header("accept", "*/*").body(())?;
+/// let request = http::Request::get("/search?q=a+b&lang=en")
+///     .header("accept", "text/html")
+///     .header("accept", "*/*")
+///     .body(())?;
 /// let (parts, ()) = request.into_parts();
 /// let request = HttpRequest::received(&parts, "https", "Tools.Example:443");
-/// let value = |component: &str| component_value(&Exchange::of(&request), component.parse::<Component>()?.id());
+/// let value = |component: &str| {
+///     component_value(&Exchange::of(&request), component.parse::<Component>()?.id())
+/// };
 ///
 /// assert_eq!(value("@authority")?, "tools.example");
 /// assert_eq!(value("@query-param;name=\"q\"")?, "a%20b");

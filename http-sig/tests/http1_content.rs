@@ -351,8 +351,10 @@ proptest! {
         prop_assert_eq!((read.method(), read.target()), (&*method, &*path));
         prop_assert_eq!(read.authority(), "a.example:1");
         prop_assert_eq!(read.content(), content);
-        let found: Vec<(&str, &[u8])> = read.fields(Section::Headers).skip(1).take(fields.len()).collect();
-        let written: Vec<(&str, &[u8])> = fields.iter().map(|(name, value)| (&**name, value.as_bytes())).collect();
+        let found = read.fields(Section::Headers).skip(1).take(fields.len());
+        let found: Vec<(&str, &[u8])> = found.collect();
+        let written = fields.iter().map(|(name, value)| (&**name, value.as_bytes()));
+        let written: Vec<(&str, &[u8])> = written.collect();
         prop_assert_eq!(found, written);
     }
 

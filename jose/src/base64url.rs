@@ -22,7 +22,8 @@ pub fn encode(bytes: &[u8]) -> String {
 ///
 /// ```
 /// assert_eq!(aims_jose::base64url::decode("_-A")?, [0xff, 0xe0]);
-/// assert_eq!(aims_jose::base64url::decode("_-B").unwrap_err().code(), "jws.base64"); // trailing bits
+/// // Trailing bits.
+/// assert_eq!(aims_jose::base64url::decode("_-B").unwrap_err().code(), "jws.base64");
 /// # Ok::<(), aims_jose::Error>(())
 /// ```
 ///

@@ -158,8 +158,8 @@ impl Skew {
         now >= at.saturating_add(self.0)
     }
 
-    /// Until when a replay store has to remember what ends at `at`: the last second at which it could
-    /// still be accepted.
+    /// Until when a replay store has to remember what ends at `at`: the last second at which it
+    /// could still be accepted.
     #[must_use]
     pub const fn remember_until(self, at: u64) -> UnixTime {
         self::at(at.saturating_add(self.0))

@@ -86,7 +86,9 @@ proptest! {
     fn damaged_signatures_get_the_same_answer(
         at in any::<prop::sample::Index>(),
         bit in 0..8_u8,
-        fill in prop::option::of((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>())),
+        fill in prop::option::of(
+            (any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()),
+        ),
     ) {
         for pair in PAIRS.iter() {
             let mut signature = pair.signature.clone();
@@ -138,7 +140,10 @@ proptest! {
 
     /// A private key damaged by a bit is taken by both or by none.
     #[test]
-    fn damaged_private_keys_get_the_same_answer(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
+    fn damaged_private_keys_get_the_same_answer(
+        at in any::<prop::sample::Index>(),
+        bit in 0..8_u8,
+    ) {
         static KEYS: LazyLock<Vec<(Algorithm, Vec<u8>)>> = LazyLock::new(|| {
             [Algorithm::Es256, Algorithm::Es384, Algorithm::Ed25519, Algorithm::Rs256]
                 .map(|algorithm| {

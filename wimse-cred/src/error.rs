@@ -75,8 +75,8 @@ pub enum Error {
     /// The bundle is no key set, or has a malformed `spiffe_…` member (BND-01).
     #[error("malformed bundle")]
     BundleSyntax(#[source] Option<aims_jose::Error>),
-    /// Two different keys of the bundle have one `kid`, or one key has it for different uses (SPIFFE
-    /// Trust Domain and Bundle §4.2.2).
+    /// Two different keys of the bundle have one `kid`, or one key has it for different uses
+    /// (SPIFFE Trust Domain and Bundle §4.2.2).
     #[error("two keys of the bundle have the same `kid`")]
     BundleKeyId,
     /// A trust domain, or another member, stands twice in a bundle map (SPIFFE Trust Domain and

@@ -191,7 +191,8 @@ proptest! {
         for bundle in [bundle.as_str(), EMPTY] {
             let members: Vec<_> = names.iter().map(|it| (it.as_str(), bundle)).collect();
             if let Ok(read) = parse(&map(&members)) {
-                let mut origins: Vec<_> = read.bundles().iter().map(|it| it.origin().as_str()).collect();
+                let origins = read.bundles().iter().map(|it| it.origin().as_str());
+                let mut origins: Vec<_> = origins.collect();
                 origins.sort_unstable();
                 origins.dedup();
                 prop_assert_eq!(origins.len(), read.bundles().len());

@@ -138,7 +138,8 @@ impl TryFrom<String> for Origin {
 /// assert_eq!(id.path(), "/billing/pay");
 /// assert_eq!(id.segments().collect::<Vec<_>>(), ["billing", "pay"]);
 ///
-/// assert_eq!(WorkloadId::parse("spiffe://Example.org/pay").unwrap_err().code(), "id.trust_domain");
+/// let upper_case = WorkloadId::parse("spiffe://Example.org/pay");
+/// assert_eq!(upper_case.unwrap_err().code(), "id.trust_domain");
 /// # Ok::<(), aims_wimse_id::Error>(())
 /// ```
 #[derive(Clone, Debug, Eq)]

@@ -50,6 +50,8 @@ impl<M> Guard<M> {
         let token = match &proof {
             // The one `Authorization` field holds the proof (draft-ietf-wimse-wpt-02 §3).
             Ok(Some(proof)) if proof.revision() == Revision::Draft02 => None,
+            // Two readers could take one or the other.
+            Err(error @ Error::BothForms) => return Err(wpt::refused(error, accepted.newest())),
             _ => bearer_token(headers, inner.max_token)
                 .map_err(|error| self.token_refused(&error))?,
         };

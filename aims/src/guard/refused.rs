@@ -59,11 +59,4 @@ impl Refused {
     pub(super) fn need(&self) -> Option<&Need> {
         self.need.as_deref()
     }
-
-    /// Adds to the detail.
-    pub(super) fn explain(&mut self, hint: &str) {
-        self.refusal.explain(hint);
-        let code = self.refusal.code();
-        self.reasons = [Reason::new(code, self.refusal.detail())].into();
-    }
 }

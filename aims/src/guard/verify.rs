@@ -62,7 +62,7 @@ impl<M> Guard<M> {
                     }
                     // A signature with another tag is no proof, and forbids none.
                     Err(Error::SignatureMissing) if presented.wpt.is_some() => {}
-                    Err(error) => return Err(http_signature::refused_in(request, &error)),
+                    Err(error) => return Err(http_signature::refused(&error)),
                 }
             }
             if let Some(proof) = presented.wpt {

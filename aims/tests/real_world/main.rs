@@ -59,7 +59,8 @@ struct Case {
     redirects: Option<usize>,
 }
 
-/// A step of a case with a token source: the wall clock goes on, and so many calls are made at once.
+/// A step of a case with a token source: the wall clock goes on, and so many calls are made at
+/// once.
 #[derive(Debug, Deserialize)]
 struct Step {
     #[serde(default)]

@@ -59,14 +59,16 @@ pub(super) fn tell(
     let _ = write!(
         told,
         "
-Keys are new: what an earlier start issued is worth nothing now, and what this one issues ends with it.
+Keys are new: what an earlier start issued is worth nothing now, \
+and what this one issues ends with it.
 
 Next, elsewhere:
     curl {issuer}/identity/bundle > bundle.json
     curl {issuer}/.well-known/oauth-authorization-server
     aims wit verify --origin spiffe://{} --keys bundle.json WIT-FILE
 
-An agent enrols with its bootstrap token by `aims_wimse_cred::enrolment`. Refusals are told on the standard error. Ctrl-C ends this.
+An agent enrols with its bootstrap token by `aims_wimse_cred::enrolment`. \
+Refusals are told on the standard error. Ctrl-C ends this.
 ",
         domain.as_str()
     );

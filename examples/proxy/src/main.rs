@@ -37,8 +37,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// How the table is to be read.
 const LEGEND: &str = "\
 What the proxy does; what the tool's guard says of a request that is proven by a WPT, and of one that is proven by an HTTP
-signature; and what the agent that signs makes of the answer. `accepted`: let in, and the tool acted on what the agent sent.
-`NOT NOTICED`: the tool or the agent took what the proxy had changed, because that proof does not cover it. A guard signs no
+signature; and what the agent that signs makes of the answer. \
+`accepted`: let in, and the tool acted on what the agent sent.
+`NOT NOTICED`: the tool or the agent took what the proxy had changed, \
+because that proof does not cover it. A guard signs no
 refusal, so this agent takes none for the tool's word: `sig.response_unsigned`.
 ";
 

@@ -29,9 +29,10 @@ const COVERED: &str = "x-covered";
 
 /// What an honest agent sends, and what arrives. Lines that begin with `!` say the first: `!path
 /// /path`, `!covered value`, `!txn token`, `!token` with the claims of an access token, and
-/// `!revision 02` for a proof of draft-ietf-wimse-wpt-02 in place of one of -01. The others are the request line and the fields that arrive; in them stand `{wit}`, `{wpt}` and
-/// `{token}` for what the agent has made. Accepted is what a guard that takes WIT and WPT admits,
-/// or, where a token came, one that wants that too.
+/// `!revision 02` for a proof of draft-ietf-wimse-wpt-02 in place of one of -01. The others are the
+/// request line and the fields that arrive; in them stand `{wit}`, `{wpt}` and `{token}` for what
+/// the agent has made. Accepted is what a guard that takes WIT and WPT admits, or, where a token
+/// came, one that wants that too.
 pub fn wpt_http(data: &[u8]) -> Outcome {
     let sent = Sent::of(data);
     let Some(made) = sent.make() else {

@@ -12,11 +12,15 @@ use crate::{Algorithm, Component, Error, Signing};
 /// use std::time::Duration;
 /// use aims_http_sig::{Algorithm, Component, Offer, SignatureRequest};
 ///
-/// let offer = Offer::new(Algorithm::Ed25519, Duration::from_secs(60)).with_components([Component::METHOD, Component::AUTHORITY]).with_tag("app-123");
+/// let offer = Offer::new(Algorithm::Ed25519, Duration::from_secs(60))
+///     .with_components([Component::METHOD, Component::AUTHORITY])
+///     .with_tag("app-123");
 /// let wanted = SignatureRequest::new("sig1").covering([Component::METHOD]).with_tag("app-123");
 /// assert_eq!(offer.answer(&wanted)?.label(), "sig1");
 ///
-/// let too_much = SignatureRequest::new("sig1").covering([Component::TARGET_URI]).with_tag("app-123");
+/// let too_much = SignatureRequest::new("sig1")
+///     .covering([Component::TARGET_URI])
+///     .with_tag("app-123");
 /// assert_eq!(offer.answer(&too_much).unwrap_err().code(), "sig.not_offered");
 /// # Ok::<(), aims_http_sig::Error>(())
 /// ```

@@ -15,7 +15,8 @@ use crate::{Error, Message, Section};
 /// use aims_http_sig::digest::ContentDigest;
 ///
 /// let body = b"{\"hello\": \"world\"}\n";
-/// let digest = ContentDigest::parse([&b"sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"[..]])?;
+/// let field = b"sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:";
+/// let digest = ContentDigest::parse([&field[..]])?;
 /// assert_eq!(digest.verify(body)?.length(), 19);
 /// assert_eq!(digest.verify(b"{}").unwrap_err().code(), "digest.mismatch");
 /// # Ok::<(), aims_http_sig::Error>(())

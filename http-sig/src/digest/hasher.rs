@@ -104,7 +104,8 @@ impl fmt::Debug for Hasher {
 /// ```
 /// use aims_http_sig::digest::ContentDigest;
 ///
-/// let digest = ContentDigest::parse([&b"sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:"[..]])?;
+/// let field = b"sha-256=:X48E9qOokqqrvdts8nOJRJN3OWDUoyWxBf7kbu9DBPE=:";
+/// let digest = ContentDigest::parse([&field[..]])?;
 /// let mut hashing = digest.hashing()?;
 /// hashing.update(b"{\"hello\": ");
 /// hashing.update(b"\"world\"}");

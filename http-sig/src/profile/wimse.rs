@@ -14,7 +14,8 @@
 //!     Answer, Content, RequestPolicy, RequestSigning, ResponsePolicy, ResponseSigning,
 //! };
 //! use aims_http_sig::{HttpRequest, HttpResponse};
-//! use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, random::SYSTEM, time::UnixTime};
+//! use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC};
+//! use aims_jose::{random::SYSTEM, time::UnixTime};
 //! use aims_replay::ReplayCache;
 //! # let caller = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
 //! # let tool = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;

@@ -31,7 +31,7 @@ fn ask(keys: &dyn Keys, message: &Text) -> &'static str {
 fn set(keys: &[&VerifyingKey]) -> JwkSet {
     let keys: Vec<String> = keys.iter().map(|key| key.jwk().to_json()).collect();
     let json = format!("{{\"keys\":[{}]}}", keys.join(","));
-    JwkSet::parse(json.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap()
+    JwkSet::parse(json.as_bytes(), &SetRules::oauth().exact(), AWS_LC).unwrap()
 }
 
 fn ed25519() -> VerifyingKey {

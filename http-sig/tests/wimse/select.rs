@@ -32,8 +32,8 @@ fn alone_it_has_any_label() {
     taken(&parts);
 }
 
-/// SIG-07: a label means nothing, beside others neither: whoever relabels a signature changes nothing
-/// that was signed.
+/// SIG-07: a label means nothing, beside others neither: whoever relabels a signature changes
+/// nothing that was signed.
 #[test]
 fn among_several_it_has_any_label() {
     for label in ["wimse", "sig1", "x-1", "a.b"] {

@@ -77,8 +77,8 @@ impl Jwk {
     /// - the key may stand in the [frame](crate::json::document) of a document;
     /// - a member that is `null`, or a text that is empty, counts as absent, also a private one;
     /// - `n` and `e` may have leading zero bytes, which are removed before their sizes are checked;
-    /// - `x` and `y` of a key on a NIST curve may lack leading zero bytes, and are never longer than
-    ///   the field.
+    /// - `x` and `y` of a key on a NIST curve may lack leading zero bytes, and are never longer
+    ///   than the field.
     ///
     /// The result is the key in its canonical form, so thumbprint and equality do not depend on the
     /// spelling. [`check_point`](Self::check_point) tells whether a point lies on its curve.
@@ -86,7 +86,8 @@ impl Jwk {
     /// ```
     /// use aims_jose::jwk::Jwk;
     ///
-    /// let key = r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
+    /// let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+    /// let key = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{x}"}}"#);
     /// let published = key.replacen('{', "{\"d\":null,\"alg\":null,\"kid\":\"\",", 1);
     ///
     /// assert_eq!(Jwk::parse_published(published.as_bytes())?, Jwk::parse(key.as_bytes())?);

@@ -178,8 +178,8 @@ fn null_is_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 
 /// The usable keys of a set, prepared.
 ///
-/// A malformed or unknown entry is skipped; the others are unaffected (RFC 7517 §5). The reasons are
-/// [kept](Self::skipped). A token costs at most one signature check, because
+/// A malformed or unknown entry is skipped; the others are unaffected (RFC 7517 §5). The reasons
+/// are [kept](Self::skipped). A token costs at most one signature check, because
 /// [`select`](Self::select) gives one key or an error.
 ///
 /// Entries that hold the same key under the same `kid`, or both without one, count once if they do
@@ -193,8 +193,8 @@ pub struct JwkSet {
 
 impl JwkSet {
     /// Reads a [document](json::document) of at most [`MAX_SET_LEN`] bytes, with as many entries as
-    /// the rules allow. A set without a usable key is a set: it trusts nothing. `"keys":null` is the
-    /// empty set.
+    /// the rules allow. A set without a usable key is a set: it trusts nothing. `"keys":null` is
+    /// the empty set.
     ///
     /// # Errors
     ///

@@ -18,9 +18,9 @@ pub struct Skipped {
 /// The entries of a set that are not used, for the text of an error about that set.
 ///
 /// `Display` writes nothing if there are none. Otherwise it writes a sentence in parentheses with a
-/// blank before it, so that it can end a message. Entries with the same reason are written together;
-/// of many entries, the first are named and the others counted. The text names places, members and
-/// limits. It quotes nothing of the set.
+/// blank before it, so that it can end a message. Entries with the same reason are written
+/// together; of many entries, the first are named and the others counted. The text names places,
+/// members and limits. It quotes nothing of the set.
 ///
 /// ```
 /// use aims_jose::jwk::{JwkSet, SetRules};

@@ -58,7 +58,8 @@ impl<'a> Unverified<'a> {
     ///
     /// [`Error::TooLong`] before anything else; [`Error::Parts`]; [`Error::Base64`]; what is wrong
     /// with the header: [`Error::Header`], [`Error::Crit`], [`Error::KeyInHeader`],
-    /// [`Error::UnknownAlgorithm`], and the errors of [`json::check_object`](crate::json::check_object).
+    /// [`Error::UnknownAlgorithm`], and the errors of
+    /// [`json::check_object`](crate::json::check_object).
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         Self::parse_within(text, MAX_LENGTH)
     }

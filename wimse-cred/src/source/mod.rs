@@ -52,8 +52,8 @@ impl Identity {
     /// Joins a WIT with its key. The WIT must confirm this public key for the signer's algorithm.
     /// Its signature is not verified: that is for the receivers.
     ///
-    /// The signer is an `Arc` of a [`Signer`], or an [`AnySigner`] for a key in a device or behind a
-    /// network:
+    /// The signer is an `Arc` of a [`Signer`], or an [`AnySigner`] for a key in a device or behind
+    /// a network:
     ///
     /// ```
     /// use aims_jose::jwk::Jwk;

@@ -146,8 +146,9 @@ impl RenewingSourceBuilder {
         }
     }
 
-    /// Waits so long. A machine that slept, or a clock that was set forward, does not make it longer: the
-    /// runtime's own clock may stand still meanwhile, so the time is looked at after each step.
+    /// Waits so long. A machine that slept, or a clock that was set forward, does not make it
+    /// longer: the runtime's own clock may stand still meanwhile, so the time is looked at after
+    /// each step.
     async fn wait(&self, time: Duration) {
         let mut left = time;
         let end = after(

@@ -40,10 +40,10 @@ impl Bundle {
     /// Reads the document of an origin: a SPIFFE bundle or a JWK set, as its scheme demands. The
     /// provider prepares these keys, and later those of the tokens that they vouch for.
     ///
-    /// The document and its keys may be spelled as servers write them ([`aims_jose::json::document`],
-    /// [`aims_jose::jwk::Jwk::parse_published`]). A `spiffe_…` member that is `null` is absent, and
-    /// `"keys":null` is the empty set: the bundle trusts nothing. The document may have
-    /// [`MAX_SET_KEYS`] entries.
+    /// The document and its keys may be spelled as servers write them
+    /// ([`aims_jose::json::document`], [`aims_jose::jwk::Jwk::parse_published`]). A `spiffe_…`
+    /// member that is `null` is absent, and `"keys":null` is the empty set: the bundle trusts
+    /// nothing. The document may have [`MAX_SET_KEYS`] entries.
     ///
     /// An entry of a SPIFFE bundle whose `use` is neither `wit-svid` nor `jwt-svid` is skipped. A
     /// plain JWK set has no other entries, so as a SPIFFE bundle it trusts nothing. Read such a set

@@ -73,15 +73,3 @@ pub(in crate::guard) fn refused(error: &Error) -> Refused {
     };
     Refused::of(error.code(), error.kind(), answer, error)
 }
-
-/// The same, with a hint where the guard was given what no server receives.
-pub(in crate::guard) fn refused_in(request: &Parts, error: &Error) -> Refused {
-    let is_absolute = request.uri.authority().is_some() && request.version < http::Version::HTTP_2;
-    let mut refused = refused(error);
-    if is_absolute && matches!(error, Error::Signature) {
-        refused.explain(
-            "the target is in absolute form, as a client has it: a server receives path and query, and `host`",
-        );
-    }
-    refused
-}

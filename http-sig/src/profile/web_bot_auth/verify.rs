@@ -86,9 +86,9 @@ impl RequestPolicy {
         self
     }
 
-    /// Reads the members of `Signature-Agent` as this revision of the draft has them, and no others.
-    /// Defaults to [`Revision::Draft01`]: direct URLs of JWK Sets. A member with parameters is
-    /// ignored there.
+    /// Reads the members of `Signature-Agent` as this revision of the draft has them, and no
+    /// others. Defaults to [`Revision::Draft01`]: direct URLs of JWK Sets. A member with parameters
+    /// is ignored there.
     #[must_use]
     pub const fn with_revision(mut self, revision: Revision) -> Self {
         self.revision = revision;

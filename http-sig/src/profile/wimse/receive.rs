@@ -103,9 +103,10 @@ impl RequestPolicy {
         self
     }
 
-    /// Accepts a request whose `Content-Encoding` the signature does not cover, which others' signers
-    /// may leave out as the draft has it in no list. Who passes the message on can then add, change
-    /// or remove the field, so that the content is decoded to something that was not meant.
+    /// Accepts a request whose `Content-Encoding` the signature does not cover, which others'
+    /// signers may leave out as the draft has it in no list. Who passes the message on can then
+    /// add, change or remove the field, so that the content is decoded to something that was not
+    /// meant.
     #[must_use]
     pub const fn accepting_uncovered_content_encoding(mut self) -> Self {
         self.encoding = ContentEncoding::Uncovered;

@@ -41,7 +41,8 @@ pub(super) const RESPONSE_FIELDS: &[ComponentId<'static>] =
     &[field!("content-type"), DIGEST, CONTENT_ENCODING];
 
 /// What every request covers, in the order in which it is signed. `@authority` is left out, because
-/// proxies rewrite it; `wimse-aud` names the receiver. `@query` of a request without a query is `?`.
+/// proxies rewrite it; `wimse-aud` names the receiver. `@query` of a request without a query is
+/// `?`.
 pub(super) const REQUEST: [Component; 4] = [
     Component::METHOD,
     Component::PATH,
