@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use aims_jose::time::{Clock as _, SystemClock};
+use aims_jose::time::{Clock as _, SystemClock, UnixTime};
 use aims_oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims_wimse_cred::IdentitySource;
 
@@ -25,14 +25,26 @@ pub trait OfIdentity: Sized {
     ///
     /// # Errors
     ///
-    /// `source.expired`, `source.unavailable` where there is no identity now.
-    fn of(source: impl IdentitySource + 'static) -> Result<Self, Error>;
+    /// Those of [`of_at`](Self::of_at).
+    fn of(source: impl IdentitySource + 'static) -> Result<Self, Error> {
+        Self::of_at(source, SystemClock::new().now())
+    }
+
+    /// As [`of`](Self::of), for a program whose clock is not the system's: the identifier is that
+    /// of the identity at this time.
+    ///
+    /// # Errors
+    ///
+    /// `source.expired`, `source.unavailable` where there is no identity then;
+    /// `source.remote_signer` where its key is behind a device or a network: a client
+    /// authenticates without waiting.
+    fn of_at(source: impl IdentitySource + 'static, now: UnixTime) -> Result<Self, Error>;
 }
 
 impl OfIdentity for SpiffeWit {
-    fn of(source: impl IdentitySource + 'static) -> Result<Self, Error> {
-        let identity = source.identity(SystemClock::new().now());
-        let identity = identity.map_err(Error::Identity)?;
+    fn of_at(source: impl IdentitySource + 'static, now: UnixTime) -> Result<Self, Error> {
+        let identity = source.identity(now).map_err(Error::Identity)?;
+        identity.local_signer().map_err(Error::Identity)?;
         let client = identity.id().as_str().parse()?;
         Ok(Self::new(client, move |now| {
             let identity = source.identity(now)?;

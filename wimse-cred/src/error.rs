@@ -108,7 +108,10 @@ pub enum Error {
     SourceKey,
     /// The key of the identity is behind a device or a network, and the caller cannot wait for its
     /// signature ([`Identity::signer`](crate::Identity::signer) can be awaited).
-    #[error("the key of the identity signs asynchronously, and a signature is needed at once")]
+    #[error(
+        "the key of the identity signs asynchronously, and a signature is needed at once; use what \
+         waits for it: `Identity::signer`, an agent's `prepare`, `send` or `layer`, a guard's `layer`"
+    )]
     RemoteSigner,
     /// The source's credential has expired, and no new one was got.
     #[error("the identity has expired and could not be renewed")]

@@ -116,9 +116,13 @@ impl Agent {
     /// and asks for no signed response: [`sign`](Self::sign) and [`prepare`](Self::prepare) do all
     /// of that.
     ///
+    /// It cannot wait for a signature: an identity whose key is behind a device or a network is
+    /// proven by [`prepare`](Self::prepare), [`send`](Self::send) or [`layer`](Self::layer).
+    ///
     /// # Errors
     ///
-    /// `source.expired` where the agent has no identity at the moment; `wpt.target`,
+    /// `source.expired` where the agent has no identity at the moment; `source.remote_signer` where
+    /// its key signs asynchronously; `wpt.target`,
     /// `wpt.field_repeated` and other `wpt.…` where the request cannot be covered;
     /// `agent.token_with_wpt`; `agent.sign`.
     pub fn prove<B>(&self, request: &mut Request<B>) -> Result<(), Error> {

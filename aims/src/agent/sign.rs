@@ -159,10 +159,13 @@ impl Agent {
     /// `Workload-Identity-Token`, and signs. What is covered must not change afterwards, and the
     /// request is good for one sending.
     ///
+    /// It cannot wait for a signature: an identity whose key is behind a device or a network is
+    /// proven by [`prepare`](Self::prepare), [`send`](Self::send) or [`layer`](Self::layer).
+    ///
     /// # Errors
     ///
-    /// `source.expired` where the agent has no identity at the moment; `sig.target` for a URI that
-    /// is not absolute, and other `sig.…`.
+    /// `source.expired` where the agent has no identity at the moment; `source.remote_signer` where
+    /// its key signs asynchronously; `sig.target` for a URI that is not absolute, and other `sig.…`.
     pub fn sign<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<PendingResponse, Error> {
         let content = request.body().as_ref();
         let digest = (!content.is_empty()).then(|| ContentDigest::of(content));

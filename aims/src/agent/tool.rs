@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use aims_fetch::Fetcher;
-use aims_oauth_client::TokenSource;
-use aims_oauth_wire::client_auth::{SpiffeWit, WitCredential};
-use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
+use aims_oauth_client::{OfIdentity as _, TokenSource};
+use aims_oauth_wire::client_auth::SpiffeWit;
+use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 
 use super::builder::AgentBuilder;
 use super::{Agent, Error};
@@ -81,7 +81,8 @@ impl AgentBuilder<Tools> {
     /// # Errors
     ///
     /// Those of [`TokenSource::discover`]; `source.expired` where the agent has no identity at the
-    /// moment; `fetch.build`.
+    /// moment; `source.remote_signer` where its key is behind a device or a network, which cannot
+    /// authenticate a client yet; `fetch.build`.
     pub async fn build(self) -> Result<Agent, Error> {
         let (mut builder, tools) = self.with_tools(());
         if builder.fetch.is_none() {
@@ -97,15 +98,7 @@ impl AgentBuilder<Tools> {
 
 impl AgentBuilder {
     async fn discover(&self, tool: &Tool) -> Result<TokenSource, Error> {
-        let identities = Arc::clone(&self.source);
-        let id = identities.identity(self.clock.now())?.id().to_string();
-        let client = SpiffeWit::new(id.parse::<ClientId>()?, move |now| {
-            let identity = identities.identity(now)?;
-            Ok(WitCredential::new(
-                identity.wit().clone(),
-                Arc::clone(identity.local_signer()?),
-            ))
-        });
+        let client = SpiffeWit::of_at(Arc::clone(&self.source), self.clock.now())?;
         let Some(fetch) = self.fetch.clone() else {
             return Err(Error::Send(aims_fetch::Error::Interrupted));
         };

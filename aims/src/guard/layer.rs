@@ -142,7 +142,8 @@ impl Guard<Deferred> {
         let content = content.to_bytes();
         parts.headers.remove(header::TRANSFER_ENCODING);
         let now = self.inner.clock.now();
-        self.sign_response(request, principal, &mut parts, &content, now)?;
+        self.sign_response_waiting(request, principal, &mut parts, &content, now)
+            .await?;
         Ok(Response::from_parts(
             parts,
             ResponseBody::guard(content.to_vec()),

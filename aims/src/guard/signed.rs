@@ -8,7 +8,7 @@ use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::profile::wimse::{
     Content, RequestPolicy, ResponseSigning, SignedResponse, VerifiedRequest,
 };
-use aims_http_sig::{Algorithms, Error, HttpRequest, HttpResponse};
+use aims_http_sig::{Algorithms, Error, HttpRequest, HttpResponse, PreparedSignature};
 use aims_jose::random;
 use aims_jose::time::{Skew, UnixTime};
 use aims_wimse_cred::{Identity, IdentitySource};
@@ -106,7 +106,8 @@ impl HttpSignatures {
         self
     }
 
-    /// Signs responses as this workload, where a caller asks for it (SIG-09).
+    /// Signs responses as this workload, where a caller asks for it (SIG-09). Its key may be behind
+    /// a device or a network: [`Guard::layer`] waits for its signatures.
     pub fn answering_as(mut self, source: impl IdentitySource + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
@@ -237,7 +238,8 @@ impl<M> Guard<M> {
     /// # Errors
     ///
     /// `sig.response_unsignable`, answered with 501 instead of the response: there is no identity
-    /// at the moment, or the key does not sign.
+    /// at the moment, or the key does not sign. A key that is behind a device or a network does not
+    /// sign here, without waiting; [`Guard::layer`] waits for it.
     pub fn sign_response(
         &self,
         request: &Parts,
@@ -254,6 +256,27 @@ impl<M> Guard<M> {
             return Ok(());
         }
         let signed = signatures.sign(request, verified, response, content, now);
+        signed.map_err(|why| self.unsignable(request, principal, why, now))
+    }
+
+    /// As [`sign_response`](Self::sign_response), for keys that take their time.
+    pub(super) async fn sign_response_waiting(
+        &self,
+        request: &Parts,
+        principal: &Principal,
+        response: &mut response::Parts,
+        content: &[u8],
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let (Some(signatures), Some(verified)) = (&self.inner.signatures, principal.signature())
+        else {
+            return Ok(());
+        };
+        if !signatures.signs(verified.signed_response()) {
+            return Ok(());
+        }
+        let signed = signatures.sign_waiting(request, verified, response, content, now);
+        let signed = signed.await;
         signed.map_err(|why| self.unsignable(request, principal, why, now))
     }
 
@@ -293,6 +316,39 @@ impl Signatures {
         now: UnixTime,
     ) -> Result<(), Unsignable> {
         let identity = self.config.identity(now)?;
+        let signer = identity.local_signer();
+        let signer = signer.map_err(|error| Unsignable::of(&error))?;
+        let prepared = self.prepare(&identity, request, verified, response, content, now)?;
+        let signed = prepared.sign(signer.as_ref());
+        let applied = signed.and_then(|fields| fields.apply(&mut response.headers));
+        applied.map_err(|error| Unsignable::of(&error))
+    }
+
+    async fn sign_waiting(
+        &self,
+        request: &Parts,
+        verified: &VerifiedRequest,
+        response: &mut response::Parts,
+        content: &[u8],
+        now: UnixTime,
+    ) -> Result<(), Unsignable> {
+        let identity = self.config.identity(now)?;
+        let prepared = self.prepare(&identity, request, verified, response, content, now)?;
+        let signed = prepared.sign_async(identity.signer()).await;
+        let applied = signed.and_then(|fields| fields.apply(&mut response.headers));
+        applied.map_err(|error| Unsignable::of(&error))
+    }
+
+    /// Sets what is covered, and makes what is left to sign.
+    fn prepare(
+        &self,
+        identity: &Identity,
+        request: &Parts,
+        verified: &VerifiedRequest,
+        response: &mut response::Parts,
+        content: &[u8],
+        now: UnixTime,
+    ) -> Result<PreparedSignature, Unsignable> {
         let wit = HeaderValue::from_str(identity.wit().expose());
         let mut wit = wit.map_err(|error| Unsignable::of(&error))?;
         wit.set_sensitive(true);
@@ -315,11 +371,7 @@ impl Signatures {
             random::SYSTEM,
             now,
         );
-        let signer = identity.local_signer();
-        let signer = signer.map_err(|error| Unsignable::of(&error))?;
-        let signed = prepared.and_then(|prepared| prepared.sign(signer.as_ref()));
-        let applied = signed.and_then(|fields| fields.apply(&mut response.headers));
-        applied.map_err(|error| Unsignable::of(&error))
+        prepared.map_err(|error| Unsignable::of(&error))
     }
 }
 

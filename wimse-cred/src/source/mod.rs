@@ -181,6 +181,12 @@ pub trait IdentitySource: Debug + Send + Sync {
     fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Error>;
 }
 
+impl<S: IdentitySource + ?Sized> IdentitySource for Arc<S> {
+    fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Error> {
+        (**self).identity(now)
+    }
+}
+
 /// One identity, until it expires.
 #[derive(Clone, Debug)]
 pub struct FixedSource(Arc<Identity>);

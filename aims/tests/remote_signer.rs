@@ -1,0 +1,176 @@
+//! Identities whose keys are behind a device or a network: an agent's, and a tool's.
+
+#![cfg(all(feature = "agent", feature = "tool"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+mod signed;
+
+use aims::agent::{Answer, ProofMethod};
+use aims::cred::{FixedSource, Identity};
+use aims::guard::HttpSignatures;
+use aims::jose::Algorithm;
+use aims::jose::key::{AnySigner, AsyncSigner, SignFuture, Signer, SigningKey};
+use aims::jose::secret::SecretText;
+use aims::{Agent, Guard};
+use common::{CALL, Calls, NOW, World, at, told};
+use http::{Request, Response};
+use signed::{AGENT, Meeting, Net, TOOL_ID, Then, received};
+use tower::{Layer as _, ServiceExt as _, service_fn};
+
+/// A key that answers when it is asked again, or that is out of reach.
+struct Kms {
+    key: SigningKey,
+    reached: bool,
+}
+
+impl AsyncSigner for Kms {
+    fn algorithm(&self) -> Algorithm {
+        Signer::algorithm(&self.key)
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        Signer::key_id(&self.key)
+    }
+
+    fn sign_async<'a>(&'a self, message: &'a [u8]) -> SignFuture<'a> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            if self.reached {
+                self.key.sign(message)
+            } else {
+                Err(aims::jose::Error::signer_unavailable("out of reach"))
+            }
+        })
+    }
+}
+
+fn remote(holder: &common::Agent, reached: bool) -> FixedSource {
+    let wit = SecretText::new(holder.wit.expose());
+    let key = holder.key.clone();
+    let signer = AnySigner::remote(Kms { key, reached });
+    FixedSource::new(Identity::new(wit, signer, holder.key.public_jwk()).unwrap())
+}
+
+const METHODS: [ProofMethod; 2] = [ProofMethod::Wpt, ProofMethod::HttpSignature];
+
+fn tool(world: &World) -> Guard {
+    let guard = world.guard_by_default().clock(Then(NOW));
+    let guard = guard.http_signatures(HttpSignatures::new());
+    guard.build().unwrap()
+}
+
+fn request() -> Request<String> {
+    Request::post(CALL).body("{}".to_owned()).unwrap()
+}
+
+/// Each way that can wait proves by either method.
+#[tokio::test]
+async fn an_agent_waits_for_its_key() {
+    let world = World::new();
+    let holder = world.agent(AGENT);
+    for method in METHODS {
+        let guard = tool(&world);
+        let net = Calls(Net::of(&guard));
+        let agent = Agent::builder(remote(&holder, true)).clock(Then(NOW));
+        let agent = agent.proof(method).client(net.clone()).build().unwrap();
+        let answer: Response<Answer> = agent.send(request()).await.unwrap();
+        assert_eq!(answer.status(), 200, "{method:?}");
+
+        let client = service_fn(move |request| {
+            let net = net.clone();
+            async move { aims::agent::Call::call(&net, request).await }
+        });
+        let answer = agent.layer().layer(client).oneshot(request()).await;
+        assert_eq!(answer.unwrap().status(), 200, "{method:?}");
+
+        let mut prepared = request().map(String::into_bytes);
+        let content = prepared.body().clone();
+        agent.prepare(&mut prepared, &content).await.unwrap();
+        let (head, content) = received(prepared);
+        let verdict = guard.check((&head, &*content), at(NOW));
+        assert_eq!(told(verdict).0, "ok", "{method:?}");
+    }
+}
+
+/// What cannot wait says what to use instead.
+#[tokio::test]
+async fn what_cannot_wait_names_what_can() {
+    let world = World::new();
+    let holder = world.agent(AGENT);
+    for method in METHODS {
+        let agent = Agent::builder(remote(&holder, true)).clock(Then(NOW));
+        let agent = agent.proof(method).build().unwrap();
+        for error in [
+            agent.prove(&mut request()).unwrap_err(),
+            agent.sign(&mut request()).unwrap_err(),
+        ] {
+            assert_eq!(error.code(), "source.remote_signer");
+            assert!(error.to_string().contains("`prepare`"), "{error}");
+        }
+    }
+    // A client authenticates without waiting: said at the start, not at the first request.
+    let agent = Agent::builder(remote(&holder, true)).clock(Then(NOW));
+    let agent = agent.tool(common::TOOL, [common::ISSUER], "tools:call");
+    let refused = agent.unwrap().build().await.unwrap_err();
+    assert_eq!(refused.code(), "source.remote_signer");
+}
+
+/// A key that is out of reach sends nothing.
+#[tokio::test]
+async fn a_key_out_of_reach_is_an_error() {
+    let world = World::new();
+    let holder = world.agent(AGENT);
+    for (method, code) in [
+        (ProofMethod::Wpt, "agent.sign"),
+        (ProofMethod::HttpSignature, "key.signer_unavailable"),
+    ] {
+        let net = Net::of(&tool(&world));
+        let agent = Agent::builder(remote(&holder, false)).clock(Then(NOW));
+        let agent = agent.proof(method).client(Calls(net.clone()));
+        let refused = agent.build().unwrap().send(request()).await.unwrap_err();
+        assert_eq!(refused.code(), code);
+        assert_eq!(*net.calls.lock().unwrap(), 0);
+    }
+}
+
+/// A tool's layer waits for the key that signs its responses.
+#[tokio::test]
+async fn a_tool_waits_for_its_key() {
+    let mut meeting = Meeting::taking(HttpSignatures::new());
+    let tool = meeting.world.agent(TOOL_ID);
+    for (reached, status) in [(true, 200), (false, 501)] {
+        let signatures = HttpSignatures::new().answering_as(remote(&tool, reached));
+        let guard = meeting.world.guard().clock(Then(NOW));
+        meeting.guard = guard.http_signatures(signatures).build().unwrap();
+        let net = Calls(Net::of(&meeting.guard));
+        let agent = meeting.agent_with(|it| it.client(net).signed_responses(meeting.tools()));
+        match agent.send(request()).await {
+            Ok(answer) => assert_eq!(answer.status(), status),
+            // The refusal is unsigned, and the agent takes no unsigned answer.
+            Err(error) => assert_eq!((error.code(), status), ("sig.response_unsigned", 501)),
+        }
+    }
+}
+
+/// Signing a response without waiting needs a key in this process, and the record says so.
+#[test]
+fn signing_at_once_needs_a_local_key() {
+    let meeting = Meeting::answering_with(|it| {
+        let tool = World::new().agent(TOOL_ID);
+        it.answering_as(remote(&tool, true))
+            .signing_every_response()
+    });
+    let mut sent = request().map(String::into_bytes);
+    let _pending = meeting.agent.sign(&mut sent).unwrap();
+    let (head, content) = received(sent);
+    let who = meeting.guard.check((&head, &*content), at(NOW)).unwrap();
+    let mut answer = Response::new(()).into_parts().0;
+    let refused = meeting
+        .guard
+        .sign_response(&head, &who, &mut answer, b"", at(NOW));
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), "sig.response_unsignable");
+    assert!(refused.detail().contains("`layer`"), "{refused}");
+    assert!(answer.headers.is_empty());
+}
