@@ -21,12 +21,21 @@ pub struct Requirements {
     bearer: Accepts,
     identity_alone: Accepts,
     streams: Accepts,
+    actor: Asks,
     proofs: Vec<ProofMethod>,
 }
 
 /// What is accepted by name alone.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Accepts {
+    Yes,
+    #[default]
+    No,
+}
+
+/// What is asked for by name alone.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Asks {
     Yes,
     #[default]
     No,
@@ -62,6 +71,14 @@ impl Requirements {
         self
     }
 
+    /// An access token that names who acts for its subject: `act` (RFC 8693 §4.1). It must be bound
+    /// to a key, or belong to the proven agent.
+    #[must_use]
+    pub const fn actor(mut self) -> Self {
+        self.actor = Asks::Yes;
+        self
+    }
+
     /// Only callers that were proven in this way, or in another one that was named.
     ///
     /// [`ProofMethod::HttpSignature`] is the one that covers the content of a request.
@@ -74,8 +91,8 @@ impl Requirements {
     /// Accepts access tokens that are bound to no key, with or without a proof beside them: everybody
     /// who steals such a token can use it until it expires (RFC 6750 §5).
     ///
-    /// A route that asks for [agents](Self::agents) or for a [proof](Self::proof) still refuses a
-    /// token that does not belong to the proven agent.
+    /// A route that asks for [agents](Self::agents), for an [actor](Self::actor) or for a
+    /// [proof](Self::proof) still refuses a token that does not belong to the proven agent.
     #[must_use]
     pub const fn accept_bearer(mut self) -> Self {
         self.bearer = Accepts::Yes;
@@ -112,8 +129,12 @@ impl Requirements {
 
     /// Whether the route asks who calls: then a token that belongs to nobody who was proven is
     /// refused.
-    pub(crate) const fn asks_who_calls(&self) -> bool {
-        !self.agents.is_empty() || !self.proofs.is_empty()
+    pub(crate) fn asks_who_calls(&self) -> bool {
+        !self.agents.is_empty() || !self.proofs.is_empty() || self.asks_for_actor()
+    }
+
+    pub(crate) fn asks_for_actor(&self) -> bool {
+        self.actor == Asks::Yes
     }
 
     pub(crate) const fn required_scopes(&self) -> Option<&ScopeSet> {
@@ -122,13 +143,15 @@ impl Requirements {
 
     /// Whether an access token alone can show what is asked for.
     pub(crate) fn needs_token(&self) -> bool {
-        self.scopes.is_some() || !self.roles.is_empty()
+        self.scopes.is_some() || !self.roles.is_empty() || self.asks_for_actor()
     }
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let contradiction = |what| Err(BuildError::Requirements { what });
         if self.allows_identity_alone() && self.needs_token() {
-            return contradiction("`identity_alone` beside scopes or roles, which need a token");
+            return contradiction(
+                "`identity_alone` beside scopes, roles or an actor, which need a token",
+            );
         }
         if self.roles.iter().any(String::is_empty) {
             return contradiction("a role is empty");
@@ -166,6 +189,9 @@ impl Requirements {
         let token = principal.access_token();
         if !self.roles.is_empty() && !token.is_some_and(|it| self.roles.is_subset(it.roles())) {
             return forbidden("guard.role", "the access token lacks a role");
+        }
+        if self.asks_for_actor() && token.is_none_or(|it| it.actors().is_empty()) {
+            return forbidden("guard.actor", "the access token names no actor");
         }
         Decision::Allow(reason("guard.requirements", "the requirements are met"))
     }

@@ -1,7 +1,11 @@
 //! Access tokens that are bound to no key, beside a good proof.
 
 #![cfg(feature = "tool")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -68,12 +72,14 @@ fn a_stolen_unbound_token_with_the_thiefs_own_proof() {
     let stolen = scene.unbound("web-client");
     let asks_agent = bearer().agents("spiffe://example.org/*".parse().unwrap());
     let asks_proof = bearer().proof(ProofMethod::Wpt);
+    let asks_actor = bearer().actor();
     for (route, code) in [
         (Requirements::new(), "token.not_bound"),
         (bearer(), "ok"),
         (bearer().scopes("tools:call".parse().unwrap()), "ok"),
         (asks_agent, "token.not_bound"),
         (asks_proof, "token.not_bound"),
+        (asks_actor, "token.not_bound"),
     ] {
         let found = scene.code(route.clone(), &scene.thief, &stolen);
         assert_eq!(found, code, "{route:?}");
@@ -156,6 +162,7 @@ fn requirements_are_validated() {
     let scope = || "tools:call".parse().unwrap();
     for route in [
         Requirements::new().identity_alone().scopes(scope()),
+        Requirements::new().identity_alone().actor(),
         Requirements::new().roles([""]),
     ] {
         assert!(scene.guard.requiring(route).is_err());
@@ -164,6 +171,7 @@ fn requirements_are_validated() {
     for route in [
         Requirements::new().scopes(scope()),
         Requirements::new().roles(["admin"]),
+        Requirements::new().actor(),
     ] {
         let refused = without.requiring(route);
         assert!(matches!(refused, Err(aims::guard::BuildError::NoIssuer)));

@@ -26,17 +26,20 @@ impl<M> Guard<M> {
                 .collect();
             token.confirmed_by(&proven)?;
         }
+        let refused = |why| Err(Error::NotBound(why));
+        let requirements = &self.route.requirements;
         let Some(agent) = agent else {
+            if !token.is_bound() && requirements.asks_for_actor() {
+                return refused(BindingFailure::NoConfirmation);
+            }
             return Ok(!token.is_bound());
         };
-        let refused = |why| Err(Error::NotBound(why));
         if names_another(token, agent.id()) {
             return refused(BindingFailure::OtherWorkload);
         }
         if token.is_bound() || token.issued_to(agent.id()) {
             return Ok(false);
         }
-        let requirements = &self.route.requirements;
         if requirements.allows_bearer() && !requirements.asks_who_calls() {
             Ok(true)
         } else {
@@ -45,7 +48,10 @@ impl<M> Guard<M> {
     }
 }
 
-/// Whether the token was issued to another workload than the one that was proven.
+/// Whether the token was issued to another workload than the one that was proven, or says that
+/// another one acts now (RFC 8693 §4.1). The actors before that are history.
 fn names_another(token: &AccessToken, agent: &WorkloadId) -> bool {
-    WorkloadId::parse(token.client_id()).is_ok_and(|it| it != *agent)
+    let actor = token.actors().first().map(|it| it.subject.as_str());
+    let mut named = [Some(token.client_id()), actor].into_iter().flatten();
+    named.any(|it| WorkloadId::parse(it).is_ok_and(|it| it != *agent))
 }

@@ -1,0 +1,110 @@
+//! Access tokens that name who acts for their subject (RFC 8693 §4.1).
+
+#![cfg(feature = "tool")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::sync::Arc;
+
+use aims::{Guard, Requirements};
+use common::{Agent, NOW, World, at, told};
+use serde_json::{Value, json};
+
+const AGENT: &str = "spiffe://example.org/agent";
+const OTHER: &str = "spiffe://example.org/other";
+
+struct Scene {
+    world: World,
+    agent: Agent,
+    guard: Guard,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let world = World::new();
+        let guard = world.guard().issuers(Arc::clone(&world.issuers));
+        Self {
+            guard: guard.build().unwrap(),
+            agent: world.agent(AGENT),
+            world,
+        }
+    }
+
+    /// A bound token of alice, for whom this actor acts.
+    fn claims(&self, act: Option<Value>) -> Value {
+        let mut claims = World::claims(&self.agent);
+        claims["sub"] = json!("alice");
+        if let Some(act) = act {
+            claims["act"] = act;
+        }
+        claims
+    }
+
+    fn code(&self, route: Requirements, claims: &Value) -> &'static str {
+        let call = self.agent.call_with(&self.world.token(claims));
+        let guard = self.guard.requiring(route).unwrap();
+        told(guard.check(&call, at(NOW))).0
+    }
+}
+
+/// A route that asks for an actor refuses a token that names none, and one that is nobody's.
+#[test]
+fn a_route_can_ask_for_an_actor() {
+    let scene = Scene::new();
+    let asks = || Requirements::new().actor();
+    let acted = scene.claims(Some(json!({"sub": AGENT})));
+    assert_eq!(scene.code(asks(), &acted), "ok");
+    assert_eq!(scene.code(asks(), &scene.claims(None)), "guard.forbidden");
+    assert_eq!(scene.code(Requirements::new(), &scene.claims(None)), "ok");
+    // Unbound, and of a client that is no workload: nobody's.
+    let mut unbound = acted;
+    unbound["client_id"] = json!("web-client");
+    assert_eq!(scene.code(asks().accept_bearer(), &unbound), "ok");
+    unbound.as_object_mut().unwrap().remove("cnf");
+    let bearer = Requirements::new().accept_bearer();
+    assert_eq!(scene.code(bearer.clone(), &unbound), "ok");
+    assert_eq!(
+        scene.code(bearer.clone().actor(), &unbound),
+        "token.not_bound"
+    );
+    // The same without a proof beside it.
+    let alone = |route: Requirements| {
+        let mut call = common::bare();
+        let token = format!("Bearer {}", scene.world.token(&unbound));
+        call.headers.insert("authorization", token.parse().unwrap());
+        told(scene.guard.requiring(route).unwrap().check(&call, at(NOW))).0
+    };
+    assert_eq!(alone(bearer.clone()), "ok");
+    assert_eq!(alone(bearer.actor()), "token.not_bound");
+}
+
+/// The one who acts now is the proven agent, where it is a workload at all, on every route. The
+/// actors before it are history.
+#[test]
+fn the_actor_is_the_proven_agent() {
+    let scene = Scene::new();
+    for (act, expected) in [
+        (json!({"sub": AGENT}), "ok"),
+        (json!({"sub": OTHER}), "token.not_bound"),
+        (json!({"sub": "orchestrator"}), "ok"),
+        (json!({"sub": AGENT, "act": {"sub": OTHER}}), "ok"),
+        (
+            json!({"sub": OTHER, "act": {"sub": AGENT}}),
+            "token.not_bound",
+        ),
+    ] {
+        let mut claims = scene.claims(Some(act));
+        for route in [Requirements::new(), Requirements::new().actor()] {
+            assert_eq!(scene.code(route, &claims), expected, "{claims}");
+        }
+        // Bound to nothing, on a route that would take it alone.
+        claims.as_object_mut().unwrap().remove("cnf");
+        let bearer = Requirements::new().accept_bearer();
+        assert_eq!(scene.code(bearer, &claims), expected, "{claims}");
+    }
+}
