@@ -240,11 +240,14 @@ impl IssuerStore {
         self.publish(next);
     }
 
-    /// Believes an issuer no longer. Says whether it was believed.
+    /// Believes an issuer no longer, by its own spelling or the one that was
+    /// [replaced](Self::respell). Says whether it was believed.
     pub fn remove(&self, issuer: &Issuer) -> bool {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
-        let known = next.entries.remove(issuer.as_str()).is_some();
+        let own = next.respelled.get(issuer.as_str()).cloned();
+        let own = own.as_ref().unwrap_or(issuer);
+        let known = next.entries.remove(own.as_str()).is_some();
         if known {
             self.publish(next);
         }

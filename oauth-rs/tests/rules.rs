@@ -334,3 +334,30 @@ fn long_tokens_need_a_greater_limit() {
     let snapshot = world.issuers.snapshot();
     assert!(AccessToken::verify(&text, &snapshot, &world.rules, at(NOW)).is_ok());
 }
+
+/// RFC 3986 §6.2.3: what was configured for one spelling of the root holds for the server's own,
+/// and for nothing else.
+#[test]
+fn rules_move_with_the_spelling() {
+    const OWN: &str = "https://as.example/";
+    let world = World::new();
+    let (configured, own) = (ISSUER.parse().unwrap(), OWN.parse().unwrap());
+    let lifetime = |secs| IssuerRules::new().max_lifetime(Duration::from_secs(secs));
+    assert_eq!(set_rules(&world, ISSUER, lifetime(300)), "ok");
+    let longer = json!({"iss": OWN, "exp": NOW + 301});
+    let good = json!({"iss": OWN});
+    assert_eq!(world.code_of(&good), "token.unknown_issuer");
+    world.issuers.respell(&configured, &own);
+    assert_eq!(world.code_of(&good), "ok");
+    assert_eq!(world.code_of(&longer), "token.lifetime");
+    assert_eq!(world.code(&world.token()), "token.unknown_issuer");
+    // Rules that come later, by either spelling, are those of the same issuer.
+    assert_eq!(set_rules(&world, ISSUER, lifetime(301)), "ok");
+    assert_eq!(world.code_of(&longer), "ok");
+    assert_eq!(set_rules(&world, OWN, lifetime(300)), "ok");
+    assert_eq!(world.code_of(&longer), "token.lifetime");
+    // Whoever takes the trust away by the configured spelling has taken it away.
+    assert!(world.issuers.remove(&configured));
+    assert_eq!(world.code_of(&good), "token.unknown_issuer");
+    assert!(!world.issuers.remove(&own));
+}
