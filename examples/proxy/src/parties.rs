@@ -13,7 +13,6 @@ use aims::jose::key::SigningKey;
 use aims::jose::provider;
 use aims::jose::time::UnixTime;
 use aims::record::{Event, Record};
-use aims::wpt::Revisions;
 use aims::{Agent, Guard, Principal};
 use axum::Router;
 use http::header::{CONTENT_TYPE, HeaderMap};
@@ -81,7 +80,6 @@ impl Issuer {
         let guard = Guard::builder(url)
             .trust(Arc::clone(&self.trust))
             .http_signatures(signatures)
-            .wpt_revisions(Revisions::BOTH)
             .record(reasons.clone())
             .build()?;
         // Any path and any method: what stands between is to be caught by the guard, not by the

@@ -26,7 +26,6 @@ use aims::jose::{Chain, provider};
 use aims::keys::PublishedKeys;
 use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::oauth_wire::names::{Issuer, Resource};
-use aims::wpt::Revisions;
 use aims::{Guard, Principal, Requirements};
 use axum::Router;
 use axum::routing::{get, post};
@@ -84,7 +83,6 @@ async fn run() -> Result<(), Failure> {
         .metadata(metadata)
         .require(Requirements::new().scopes("tools:call".parse()?))
         .http_signatures(HttpSignatures::new())
-        .wpt_revisions(Revisions::BOTH)
         .record(Story)
         .build()?;
 
