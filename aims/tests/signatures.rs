@@ -10,6 +10,7 @@ use aims::Requirements;
 use aims::agent::{ProofMethod, SignedResponses};
 use aims::guard::{HttpSignatures, ProofMethod as Method};
 use aims::http_sig::digest::ContentDigest;
+use aims::http_sig::{Algorithm, Algorithms};
 use aims::wpt::Binding;
 use common::{CALL, NOW, World, at, methods, told};
 use http::Request;
@@ -88,6 +89,60 @@ fn what_differs_from_what_was_signed_is_refused() {
     let check = || told(meeting.guard.check((&good, &content), at(NOW))).0;
     assert_eq!(check(), "ok");
     assert_eq!(check(), "replay.replayed");
+}
+
+/// A `Content-Encoding` that was added on the way changes what the content means: it is accepted by
+/// name alone.
+#[test]
+fn an_uncovered_content_encoding_is_accepted_by_name() {
+    let by_name = HttpSignatures::new().accepting_uncovered_content_encoding();
+    for (signatures, expected) in [
+        (HttpSignatures::new(), "sig.component_required"),
+        (by_name, "ok"),
+    ] {
+        let meeting = Meeting::taking(signatures);
+        let code = |added: Option<&str>, covered: Option<&str>| {
+            let mut request = post(ARGUMENTS);
+            let field = |value: &str| value.parse().unwrap();
+            if let Some(coding) = covered {
+                let headers = request.headers_mut();
+                headers.insert("content-encoding", field(coding));
+            }
+            drop(meeting.agent.sign(&mut request).unwrap());
+            let (mut head, content) = received(request);
+            if let Some(coding) = added {
+                head.headers.insert("content-encoding", field(coding));
+            }
+            told(meeting.guard.check((&head, &content), at(NOW))).0
+        };
+        assert_eq!(code(None, None), "ok");
+        assert_eq!(code(None, Some("gzip")), "ok");
+        assert_eq!(code(Some("gzip"), None), expected);
+        // What is covered is what was signed, by name or not.
+        assert_eq!(code(Some("br"), Some("gzip")), "sig.signature");
+    }
+}
+
+/// The policy of an origin is about its workloads alone.
+#[test]
+fn an_origin_has_its_algorithms() {
+    let own: aims::id::WorkloadId = AGENT.parse().unwrap();
+    let other: aims::id::WorkloadId = "spiffe://other.example/x".parse().unwrap();
+    let (es256, ed25519) = (Algorithm::EcdsaP256Sha256, Algorithm::Ed25519);
+    for (origin, allowed, expected) in [
+        (own.origin(), es256, "ok"),
+        (own.origin(), ed25519, "sig.algorithm_forbidden"),
+        (other.origin(), ed25519, "ok"),
+    ] {
+        let allowed = Algorithms::of(&[allowed]);
+        let signatures = HttpSignatures::new().with_algorithms_of(&origin, allowed);
+        let meeting = Meeting::taking(signatures);
+        let mut request = post(ARGUMENTS);
+        drop(meeting.agent.sign(&mut request).unwrap());
+        let (head, content) = received(request);
+        let verdict = meeting.guard.check((&head, &content), at(NOW));
+        assert_eq!(told(verdict).0, expected, "{origin}");
+    }
 }
 
 /// SIG-03: minutes, and not longer than the guard says.

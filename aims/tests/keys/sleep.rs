@@ -6,6 +6,7 @@ use aims::keys::PublishedKeys;
 use aims::resolve::Keys;
 use tokio::time::{advance, sleep};
 
+use crate::common::{NOW, at};
 use crate::support::{
     AS, BUNDLE, JWKS, ORIGIN, Page, Web, admit, bundle, key, metadata, refresh, secs, set,
 };
@@ -153,4 +154,31 @@ async fn a_forgotten_load_heals() {
     assert_eq!(web.count(BUNDLE), 0);
     assert!(keys.refresh(of(ORIGIN)).await);
     assert!(keys.trust().snapshot().bundle(ORIGIN).is_some());
+}
+
+/// The same of a bundle: the guard asks for it when a credential of its origin comes, and judges
+/// the request again. A credential of another key is refused all the same.
+#[tokio::test(start_paused = true)]
+async fn a_forgotten_load_of_a_bundle_heals() {
+    let (web, ca) = (Web::new(), key("ca"));
+    web.serve(BUNDLE, bundle(&[&ca], ""));
+    let keys = web.keys().bundle(ORIGIN.parse().unwrap(), BUNDLE).unwrap();
+    let keys = keys.build();
+    let guard = web.guard(&keys);
+    let call = web.call(&ca);
+    let refused = guard.check(&call, at(NOW)).unwrap_err();
+    assert_eq!(
+        (refused.code(), web.count(BUNDLE)),
+        ("trust.unknown_origin", 0)
+    );
+    assert_eq!(admit(&guard, &call).await, "ok");
+    assert_eq!(web.count(BUNDLE), 1);
+    assert_eq!(admit(&guard, &web.call(&key("ca"))).await, "wit.signature");
+    assert_eq!(
+        guard
+            .check(&web.call(&ca), at(NOW))
+            .map(drop)
+            .map_err(|it| it.code()),
+        Ok(())
+    );
 }
