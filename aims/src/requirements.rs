@@ -88,8 +88,8 @@ impl Requirements {
         self
     }
 
-    /// Accepts access tokens that are bound to no key, with or without a proof beside them: everybody
-    /// who steals such a token can use it until it expires (RFC 6750 §5).
+    /// Accepts access tokens that are bound to no key, with or without a proof beside them:
+    /// everybody who steals such a token can use it until it expires (RFC 6750 §5).
     ///
     /// A route that asks for [agents](Self::agents), for an [actor](Self::actor) or for a
     /// [proof](Self::proof) still refuses a token that does not belong to the proven agent.
@@ -99,16 +99,16 @@ impl Requirements {
         self
     }
 
-    /// Accepts a proven agent without an access token, also where the guard has issuers: the identity
-    /// is all that the route asks for.
+    /// Accepts a proven agent without an access token, also where the guard has issuers: the
+    /// identity is all that the route asks for.
     #[must_use]
     pub const fn identity_alone(mut self) -> Self {
         self.identity_alone = Accepts::Yes;
         self
     }
 
-    /// Marks a route whose responses stream. A signed response is read whole before it is signed, so
-    /// a request that demands one is refused with 501 before the handler is called.
+    /// Marks a route whose responses stream. A signed response is read whole before it is signed,
+    /// so a request that demands one is refused with 501 before the handler is called.
     #[must_use]
     pub const fn streams(mut self) -> Self {
         self.streams = Accepts::Yes;

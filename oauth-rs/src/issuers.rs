@@ -220,8 +220,8 @@ impl IssuerStore {
         self.publish(next);
     }
 
-    /// Replaces an issuer's spelling by the one that its server writes, with its keys and rules: for
-    /// a caller whose discovery takes the two for one (RFC 3986 §6.2.3). From now on tokens are
+    /// Replaces an issuer's spelling by the one that its server writes, with its keys and rules:
+    /// for a caller whose discovery takes the two for one (RFC 3986 §6.2.3). From now on tokens are
     /// compared with `own`, byte for byte, and rules that are set for `configured` are those of
     /// `own`. Does nothing where `configured` is not named.
     pub fn respell(&self, configured: &Issuer, own: &Issuer) {

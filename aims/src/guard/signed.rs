@@ -24,15 +24,15 @@ use crate::decision::Reason;
 use crate::principal::Principal;
 use crate::refusal::{Answer, Refusal};
 
-/// How a guard accepts HTTP signatures as a proof beside the WPT, and whether it signs its responses
-/// (draft-ietf-wimse-http-signature).
+/// How a guard accepts HTTP signatures as a proof beside the WPT, and whether it signs its
+/// responses (draft-ietf-wimse-http-signature).
 ///
 /// A signature covers the head, and by `Content-Digest` the content: so these requests are judged
 /// whole, by [`Guard::layer`], or by [`Guard::check`] with the content.
 ///
-/// A request may have a signature and a WPT. Then the weaker one protects: an attacker on the way can
-/// take the signature away, and the WPT covers no content. A `Content-Digest` that no accepted proof
-/// covers proves nothing and refuses nothing. Where the content matters, ask
+/// A request may have a signature and a WPT. Then the weaker one protects: an attacker on the way
+/// can take the signature away, and the WPT covers no content. A `Content-Digest` that no accepted
+/// proof covers proves nothing and refuses nothing. Where the content matters, ask
 /// [`Principal::covers_content`], or require the method by
 /// [`Requirements::proof`](crate::Requirements::proof).
 #[derive(Clone, Debug)]
@@ -49,8 +49,8 @@ pub struct HttpSignatures {
 }
 
 impl HttpSignatures {
-    /// `expires` at most 5 min ahead; contents of up to 2 MiB, of which the first 64 KiB come within
-    /// 10 s. A request that asks for a signed response is refused with 501.
+    /// `expires` at most 5 min ahead; contents of up to 2 MiB, of which the first 64 KiB come
+    /// within 10 s. A request that asks for a signed response is refused with 501.
     pub fn new() -> Self {
         Self {
             content_deadline: Duration::from_secs(10),
