@@ -175,7 +175,10 @@ impl fmt::Display for Reason {
 ///     fn authorize(&self, _: &Principal, _: &Call<'_>, now: UnixTime) -> Decision {
 ///         match now.as_secs() / 3600 % 24 {
 ///             8..18 => Decision::Allow(vec![Reason::new("office.open", "within office hours")]),
-///             _ => Decision::Deny(Denial::Forbidden, vec![Reason::new("office.closed", "after hours")]),
+///             _ => {
+///                 let reason = Reason::new("office.closed", "after hours");
+///                 Decision::Deny(Denial::Forbidden, vec![reason])
+///             }
 ///         }
 ///     }
 /// }

@@ -6,7 +6,9 @@
 //! is fetched once at a time, and no more of them are kept than there is room for (T-072).
 //!
 //! ```no_run
-//! # async fn example(message: aims_http_sig::HttpRequest<'_>) -> Result<(), Box<dyn std::error::Error>> {
+//! # async fn example(
+//! #     message: aims_http_sig::HttpRequest<'_>,
+//! # ) -> Result<(), Box<dyn std::error::Error>> {
 //! use aims::fetch::Fetcher;
 //! use aims::jose::{provider, time::{Clock as _, SystemClock}};
 //! use aims::web_bot_auth::AgentDirectories;

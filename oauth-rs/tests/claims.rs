@@ -21,29 +21,31 @@ const API: &str = "https://api.example";
 const TENANT: &str = "11111111-2222-4333-8444-555555555555";
 
 /// A store in which each profile has an issuer, and their key.
-static WORLD: LazyLock<(IssuerStore, SigningKey, Vec<(String, TokenProfile)>)> =
-    LazyLock::new(|| {
-        let (store, key) = (IssuerStore::new(), key(Algorithm::Es256, "k"));
-        let profiles: Vec<TokenProfile> = vec![
-            TokenProfile::Rfc9068,
-            JwtProfile::entra_v1(TENANT).unwrap().into(),
-            JwtProfile::entra_v2(TENANT).unwrap().into(),
-            JwtProfile::auth0().into(),
-            JwtProfile::okta().into(),
-            JwtProfile::keycloak(API).into(),
-            JwtProfile::cognito(["c"]).unwrap().into(),
-            JwtProfile::new(Marker::claim("use").unwrap()).into(),
-        ];
-        let named = profiles.into_iter().map(|profile| {
-            let issuer = format!("https://as.example/{}/{TENANT}", profile.name());
-            set(&store, &issuer, &[&key]);
-            let rules = IssuerRules::new().profile(profile.clone());
-            store.set_rules(&issuer.parse().unwrap(), rules).unwrap();
-            (issuer, profile)
-        });
-        let named = named.collect();
-        (store, key, named)
+/// The issuers, their key, and each issuer with its profile.
+type World = (IssuerStore, SigningKey, Vec<(String, TokenProfile)>);
+
+static WORLD: LazyLock<World> = LazyLock::new(|| {
+    let (store, key) = (IssuerStore::new(), key(Algorithm::Es256, "k"));
+    let profiles: Vec<TokenProfile> = vec![
+        TokenProfile::Rfc9068,
+        JwtProfile::entra_v1(TENANT).unwrap().into(),
+        JwtProfile::entra_v2(TENANT).unwrap().into(),
+        JwtProfile::auth0().into(),
+        JwtProfile::okta().into(),
+        JwtProfile::keycloak(API).into(),
+        JwtProfile::cognito(["c"]).unwrap().into(),
+        JwtProfile::new(Marker::claim("use").unwrap()).into(),
+    ];
+    let named = profiles.into_iter().map(|profile| {
+        let issuer = format!("https://as.example/{}/{TENANT}", profile.name());
+        set(&store, &issuer, &[&key]);
+        let rules = IssuerRules::new().profile(profile.clone());
+        store.set_rules(&issuer.parse().unwrap(), rules).unwrap();
+        (issuer, profile)
     });
+    let named = named.collect();
+    (store, key, named)
+});
 
 /// Each claim that any profile looks at, with values that some accept and others that none does.
 fn pool() -> Vec<(&'static str, Value)> {

@@ -2,8 +2,8 @@
 
 /// How an [`Agent`](super::Agent) proves that it holds its key.
 ///
-/// Unless [one is set](super::AgentBuilder::proof), an agent that has access tokens for a tool signs
-/// its requests, and any other makes WPTs: a WPT stands where the access token would.
+/// Unless [one is set](super::AgentBuilder::proof), an agent that has access tokens for a tool
+/// signs its requests, and any other makes WPTs: a WPT stands where the access token would.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ProofMethod {

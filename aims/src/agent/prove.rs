@@ -91,7 +91,8 @@ impl Agent {
     /// `agent.content_unread` for [`Content::Unread`] where the proof covers the content;
     /// `source.expired` where the agent has no identity at the moment; those of the token source;
     /// `agent.token_with_wpt`; `agent.target`, `wpt.target`, `sig.target` for a URI that is not
-    /// absolute or not in normal form; `agent.authorization`; other `wpt.…` and `sig.…`; `agent.sign`.
+    /// absolute or not in normal form; `agent.authorization`; other `wpt.…` and `sig.…`;
+    /// `agent.sign`.
     pub async fn prepare<'a, B>(
         &self,
         request: &mut Request<B>,

@@ -31,14 +31,16 @@ impl<T: Into<Tools>> AgentBuilder<T> {
     /// Gets access tokens for the tool at this URL and for whatever is within it, with these
     /// scopes, separated by blanks.
     ///
-    /// [`build`](AgentBuilder::<Tools>::build) asks the tool whose tokens it accepts (RFC 9728), and
-    /// takes the first of these issuers that it names: the tool does not decide whom the agent
+    /// [`build`](AgentBuilder::<Tools>::build) asks the tool whose tokens it accepts (RFC 9728),
+    /// and takes the first of these issuers that it names: the tool does not decide whom the agent
     /// shows its identity to. The agent authenticates there by its WIT
     /// (draft-ietf-oauth-spiffe-client-auth); for another client authentication there is
     /// [`authorize`](Self::authorize).
     ///
     /// ```
-    /// # async fn example(identity: impl aims::cred::IdentitySource + 'static) -> Result<(), aims::agent::Error> {
+    /// # async fn example(
+    /// #     identity: impl aims::cred::IdentitySource + 'static,
+    /// # ) -> Result<(), aims::agent::Error> {
     /// let agent = aims::Agent::builder(identity)
     ///     .tool("https://tools.example/mcp", ["https://as.example"], "tools:call")?
     ///     .build()

@@ -10,8 +10,8 @@ use pin_project_lite::pin_project;
 
 pin_project! {
     /// The body of a response behind a [`Guard::layer`](crate::Guard::layer): that of the service,
-    /// which streams as it comes, or one that the guard wrote, which is a refusal, a signed response
-    /// or the metadata of the resource.
+    /// which streams as it comes, or one that the guard wrote, which is a refusal, a signed
+    /// response or the metadata of the resource.
     #[derive(Debug)]
     #[project = Projection]
     pub struct ResponseBody<R> {

@@ -219,8 +219,8 @@ impl<T, M> GuardBuilder<T, M> {
     }
 
     /// Accepts access tokens that are bound to no key, on the routes of this guard that
-    /// [`requiring`](Guard::requiring) does not change: everybody who steals such a token can use it
-    /// until it expires ([`Requirements::accept_bearer`]).
+    /// [`requiring`](Guard::requiring) does not change: everybody who steals such a token can use
+    /// it until it expires ([`Requirements::accept_bearer`]).
     pub fn accept_bearer(mut self) -> Self {
         self.settings.requirements = self.settings.requirements.accept_bearer();
         self
@@ -232,8 +232,8 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
-    /// Sets a store of spent proofs that several servers share, and that has to be waited for: it is
-    /// asked by [`Need::SharedReplay`](crate::resolve::Need::SharedReplay). A guard with it has
+    /// Sets a store of spent proofs that several servers share, and that has to be waited for: it
+    /// is asked by [`Need::SharedReplay`](crate::resolve::Need::SharedReplay). A guard with it has
     /// [`admit`](Guard::admit) alone.
     pub fn shared_replay(mut self, store: impl Resolve + 'static) -> GuardBuilder<T, Deferred> {
         self.settings.replay = Some(Replay::Shared(Arc::new(store)));
@@ -282,15 +282,15 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
-    /// Names a further header field that carries a token which the tool uses: where it is there, the
-    /// WPT must cover it by `oth`, or without a WPT the signature must.
+    /// Names a further header field that carries a token which the tool uses: where it is there,
+    /// the WPT must cover it by `oth`, or without a WPT the signature must.
     pub fn token_field(mut self, name: HeaderName) -> Self {
         self.settings.token_fields.push(name);
         self
     }
 
-    /// Adds what this finds in a request to the attributes of its [call](crate::decision::Call). May
-    /// be repeated.
+    /// Adds what this finds in a request to the attributes of its [call](crate::decision::Call).
+    /// May be repeated.
     pub fn extract(mut self, extract: impl Extract + 'static) -> Self {
         self.settings.extract.push(Arc::new(extract));
         self
@@ -331,8 +331,8 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
-    /// Sets how long [`Guard::admit`] waits for each answer that it needs. Defaults to 30 s. Needs a
-    /// tokio runtime.
+    /// Sets how long [`Guard::admit`] waits for each answer that it needs. Defaults to 30 s. Needs
+    /// a tokio runtime.
     pub const fn deadline(mut self, most: Duration) -> Self {
         self.settings.deadline = most;
         self

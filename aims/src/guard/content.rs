@@ -58,7 +58,8 @@ impl<B: Body> RequestBody<B> {
         }
     }
 
-    /// A content that a proof covers, of at most `limit` bytes. Without a digest there must be none.
+    /// A content that a proof covers, of at most `limit` bytes. Without a digest there must be
+    /// none.
     ///
     /// # Errors
     ///

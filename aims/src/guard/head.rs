@@ -78,8 +78,8 @@ fn is_ascii(uri: &Uri) -> bool {
 /// A host and, at most, a port (RFC 9110 §7.2): a name or IPv4 address of letters, digits, `.`, `-`
 /// and `_`, or an IPv6 address in brackets, and a port from 1 to 65535.
 ///
-/// RFC 3986 §3.2.2 allows more in a name, such as a comma, which is also what two joined fields look
-/// like: readers differ about it, and no host on the web has it.
+/// RFC 3986 §3.2.2 allows more in a name, such as a comma, which is also what two joined fields
+/// look like: readers differ about it, and no host on the web has it.
 fn is_host(host: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(host) else {
         return false;

@@ -14,8 +14,9 @@ use super::layer::came_by;
 use super::{Deferred, Guard};
 
 impl<M> Guard<M> {
-    /// As [`layer`](Self::layer), for a service whose request and response bodies must stay of their
-    /// types. It judges heads alone: an HTTP signature, which covers the content, is no proof here.
+    /// As [`layer`](Self::layer), for a service whose request and response bodies must stay of
+    /// their types. It judges heads alone: an HTTP signature, which covers the content, is no proof
+    /// here.
     #[must_use]
     pub fn head_layer(&self) -> HeadLayer {
         HeadLayer(self.deferred())

@@ -35,11 +35,12 @@ impl<M> Guard<M> {
     /// The head of a request is judged, and the content where an accepted proof covers it: up to
     /// 64 KiB before the service is called, beyond that while it is read, with an error in place of
     /// its end. The layer waits for the content for at most the
-    /// [deadline](super::HttpSignatures::with_content_deadline). A content that no proof covers passes
-    /// unread. Responses stream, except where the caller demands a signed response: that is read
-    /// whole, signed, and answered with 501 instead where it cannot be signed. Mark a route whose
-    /// responses have no end by [`Requirements::streams`](crate::Requirements::streams). What is found
-    /// out after a request was accepted is told to the seam *record* by an event of its own.
+    /// [deadline](super::HttpSignatures::with_content_deadline). A content that no proof covers
+    /// passes unread. Responses stream, except where the caller demands a signed response: that is
+    /// read whole, signed, and answered with 501 instead where it cannot be signed. Mark a route
+    /// whose responses have no end by [`Requirements::streams`](crate::Requirements::streams). What
+    /// is found out after a request was accepted is told to the seam *record* by an event of its
+    /// own.
     ///
     /// ```
     /// # fn example(guard: aims::Guard) -> axum::Router {

@@ -65,9 +65,9 @@ use spend::Replay;
 /// what the route requires, then the seam *authorize*; and tells the seam *record* what it did.
 /// Clones share everything.
 ///
-/// `M` says how it answers: [`Immediate`] has [`check`](Self::check), which waits for nothing, beside
-/// [`admit`](Self::admit). A guard that shares its memory of proofs with other servers, or whose
-/// decisions are taken elsewhere, is [`Deferred`] and has `admit` alone:
+/// `M` says how it answers: [`Immediate`] has [`check`](Self::check), which waits for nothing,
+/// beside [`admit`](Self::admit). A guard that shares its memory of proofs with other servers, or
+/// whose decisions are taken elsewhere, is [`Deferred`] and has `admit` alone:
 ///
 /// ```compile_fail
 /// # fn example(guard: aims::Guard<aims::guard::Deferred>, head: http::request::Parts) {
@@ -163,12 +163,12 @@ impl<M> Guard<M> {
         })
     }
 
-    /// As [`check`](Guard::check) at the time of the guard's clock. What the guard does not know, it
-    /// asks for, and judges again: keys of credentials at [`Resolve`], a shared memory of proofs, a
-    /// decision that is taken elsewhere.
+    /// As [`check`](Guard::check) at the time of the guard's clock. What the guard does not know,
+    /// it asks for, and judges again: keys of credentials at [`Resolve`], a shared memory of
+    /// proofs, a decision that is taken elsewhere.
     ///
-    /// It waits for at most the [deadline](GuardBuilder::deadline) each time, and a bounded number of
-    /// times.
+    /// It waits for at most the [deadline](GuardBuilder::deadline) each time, and a bounded number
+    /// of times.
     ///
     /// # Errors
     ///

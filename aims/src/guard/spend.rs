@@ -43,7 +43,8 @@ impl Replay {
     }
 }
 
-/// Collects what a shared store has to be asked. The proofs are not accepted before it has answered.
+/// Collects what a shared store has to be asked. The proofs are not accepted before it has
+/// answered.
 #[derive(Debug, Default)]
 struct Collected(Mutex<Vec<Spending>>);
 

@@ -18,7 +18,8 @@ use super::{Event, Record};
 /// use aims::record::{Event, queue};
 ///
 /// let (queue, entries) = queue(10_000, |event: &Event<'_>| {
-///     format!("{} {} {:?} {:?}", event.time.as_secs(), event.outcome.as_str(), event.code, event.agent)
+///     let (time, outcome) = (event.time.as_secs(), event.outcome.as_str());
+///     format!("{time} {outcome} {:?} {:?}", event.code, event.agent)
 /// });
 /// let writer = std::thread::spawn(move || {
 ///     for entry in entries {

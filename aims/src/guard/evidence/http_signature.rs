@@ -31,8 +31,8 @@ pub(in crate::guard) fn verify(
     }
 }
 
-/// A field that carries a token which the tool uses is covered, and stands once (draft-ietf-wimse-wpt
-/// §2 says so of a WPT).
+/// A field that carries a token which the tool uses is covered, and stands once
+/// (draft-ietf-wimse-wpt §2 says so of a WPT).
 pub(in crate::guard) fn check_token_fields(
     guard: &Inner,
     request: &Parts,
