@@ -6,14 +6,24 @@
 mod common;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aims::Guard;
-use aims::cred::{Wit, WitRules};
+use aims::cred::{Wit, WitIssuer, WitRules};
+use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_rs::{AccessToken, AccessTokenRules};
 use aims::revoked::{RevocationList, RevokedBy};
 use common::{Agent, ISSUER, NOW, TOOL, World, at, told};
 
 const AGENT: &str = "spiffe://example.org/agent";
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> UnixTime {
+        at(NOW)
+    }
+}
 
 struct Scene {
     world: World,
@@ -25,7 +35,7 @@ struct Scene {
 impl Scene {
     fn new(capacity: usize) -> Self {
         let world = World::new();
-        let list = Arc::new(RevocationList::new(capacity));
+        let list = Arc::new(RevocationList::new(capacity).with_clock(Stopped));
         let guard = world.guard().issuers(Arc::clone(&world.issuers));
         let guard = guard.revoked(Arc::clone(&list)).build().unwrap();
         let me = world.agent(AGENT);
@@ -167,4 +177,52 @@ fn a_full_list_coarsens_and_forgets_nothing() {
     let revoked =
         |list: &RevocationList| aims::revoked::Revoked::is_revoked(list, credential, at(NOW));
     assert!(!revoked(&scene.list), "issued after the list was full");
+}
+
+/// T-038, T-142: a revocation of what is issued until a later moment does not end the others.
+#[test]
+fn a_later_moment_forgets_nothing() {
+    let scene = Scene::new(1);
+    let token = scene.token();
+    let verified = scene.verified(&token);
+    scene
+        .list
+        .revoke(RevokedBy::access_token(&verified), at(NOW));
+    assert_eq!(scene.code(&token), "token.revoked");
+    let other = RevokedBy::Issuer("https://other.example".to_owned());
+    scene.list.revoke(other, at(NOW + 100_000));
+    let credential = aims::revoked::Credential::AccessToken(&verified);
+    assert!(aims::revoked::Revoked::is_revoked(
+        &*scene.list,
+        credential,
+        at(NOW)
+    ));
+    assert_ne!(scene.code(&token), "ok");
+}
+
+/// T-142: an `iat` in the future, which a WIT-SVID may have, escapes no revocation.
+#[test]
+fn an_iat_in_the_future_escapes_nothing() {
+    let agent = RevokedBy::Agent(AGENT.parse().unwrap());
+    // The second fills the list, so that everything is revoked that was issued until then.
+    for before in [None, Some(RevokedBy::Issuer(ISSUER.to_owned()))] {
+        let world = World::new();
+        let list = Arc::new(RevocationList::new(1).with_clock(Stopped));
+        let guard = world.guard().wit_rules(WitRules::wit_svid());
+        let guard = guard.revoked(Arc::clone(&list)).build().unwrap();
+        let mut me = world.agent(AGENT);
+        let issuer = WitIssuer::new(Arc::new(world.ca.clone()), None);
+        let lifetime = Duration::from_secs(3_600);
+        let of = |moment| issuer.issue(&me.id, me.key.public_jwk(), lifetime, at(moment));
+        let (ahead, now) = (of(NOW + 1_000).unwrap(), of(NOW).unwrap());
+        me.wit = ahead;
+        assert_eq!(told(guard.check(&me.call(), at(NOW))).0, "ok");
+        if let Some(before) = before {
+            list.revoke(before, at(NOW - 1));
+        }
+        list.revoke(agent.clone(), at(NOW - 1));
+        assert_eq!(told(guard.check(&me.call(), at(NOW))).0, "wit.revoked");
+        me.wit = now;
+        assert_eq!(told(guard.check(&me.call(), at(NOW))).0, "ok");
+    }
 }

@@ -135,6 +135,24 @@ fn the_token_of_the_agents_own_client_is_accepted() {
     );
 }
 
+/// The issuer's rules name the workload of a client as well as its identifier does.
+#[test]
+fn the_token_of_another_workloads_client_is_refused_on_every_route() {
+    let scene = Scene::new();
+    let victims = scene.unbound("app-1");
+    let mut claims: Value = World::claims(&scene.thief);
+    claims["client_id"] = json!("app-1");
+    let bound_to_the_thief = scene.world.token(&claims);
+    for token in [&victims, &bound_to_the_thief] {
+        for route in [Requirements::new(), bearer()] {
+            assert_eq!(scene.code(route, &scene.thief, token), "token.not_bound");
+        }
+    }
+    // A client that the rules do not name is no workload.
+    let others = scene.unbound("app-2");
+    assert_eq!(scene.code(bearer(), &scene.thief, &others), "ok");
+}
+
 /// A route can ask for the identity alone, also of a guard with issuers.
 #[test]
 fn an_identity_alone_is_accepted_by_name() {

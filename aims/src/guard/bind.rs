@@ -48,10 +48,13 @@ impl<M> Guard<M> {
     }
 }
 
-/// Whether the token was issued to another workload than the one that was proven, or says that
-/// another one acts now (RFC 8693 §4.1). The actors before that are history.
+/// Whether the token was issued to another workload than the one that was proven, by its client's
+/// identifier or by the issuer's rules, or says that another one acts now (RFC 8693 §4.1). The
+/// actors before that are history.
 fn names_another(token: &AccessToken, agent: &WorkloadId) -> bool {
     let actor = token.actors().first().map(|it| it.subject.as_str());
     let mut named = [Some(token.client_id()), actor].into_iter().flatten();
+    let is_mapped = token.workloads().next().is_some();
     named.any(|it| WorkloadId::parse(it).is_ok_and(|it| it != *agent))
+        || (is_mapped && !token.issued_to(agent))
 }

@@ -1,10 +1,11 @@
 //! A bounded list of revocations.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
 use aims_jose::jwt::NumericDate;
-use aims_jose::time::UnixTime;
+use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_oauth_rs::AccessToken;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
@@ -70,7 +71,8 @@ impl RevokedBy {
 /// A revocation is in effect when [`revoke`](Self::revoke) returns, for cached credentials as for
 /// fresh ones. Except by [`SignedHash`](RevokedBy::SignedHash), it refuses what was issued at or
 /// before its time; a credential that does not say when it was issued counts as issued before every
-/// revocation. What is issued later is accepted again.
+/// revocation, and so does a WIT-SVID while its `iat` is in the future. What is issued later is
+/// accepted again.
 ///
 /// The list is bounded and never forgets: when it is full, it coarsens. Then everything that was
 /// issued at or before the time of the newest revocation is refused, whatever it is.
@@ -91,10 +93,10 @@ impl RevokedBy {
 /// # drop(guard);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct RevocationList {
     held: RwLock<Held>,
     capacity: usize,
+    clock: Box<dyn Clock>,
 }
 
 #[derive(Debug, Default)]
@@ -123,7 +125,16 @@ impl RevocationList {
         Self {
             held: RwLock::default(),
             capacity: capacity.max(1),
+            clock: Box::new(SystemClock::new()),
         }
+    }
+
+    /// Sets the clock that says which revoked credentials have expired. Defaults to the system
+    /// clock.
+    #[must_use]
+    pub fn with_clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Box::new(clock);
+        self
     }
 
     /// Revokes what was issued at or before `until`, which is `now` in most cases. A later call
@@ -135,7 +146,8 @@ impl RevocationList {
             return;
         }
         if held.entries >= self.capacity {
-            held.forget_ended(until);
+            // `until` may be in the future, where what is still valid has ended.
+            held.forget_ended(self.clock.now().as_secs());
         }
         if held.entries >= self.capacity {
             held.floor = held.floor.max(Some(until));
@@ -158,6 +170,15 @@ impl RevocationList {
 
     fn read<T>(&self, read: impl FnOnce(&Held) -> T) -> T {
         read(&self.held.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for RevocationList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RevocationList")
+            .field("held", &self.held)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
     }
 }
 
@@ -223,14 +244,16 @@ impl Held {
         self.entries = self.entries.saturating_sub(forgotten);
     }
 
-    fn has_wit(&self, wit: &Wit) -> bool {
+    fn has_wit(&self, wit: &Wit, now: u64) -> bool {
         if self.hashes.contains_key(wit.signed_hash()) {
             return true;
         }
         let epoch = self.agents.get(wit.id().as_str()).copied();
         epoch.max(self.floor).is_some_and(|until| {
             // Read only where somebody revoked something that may matter.
-            issued_at(wit.claims().ok()) <= until
+            let issued = issued_at(wit.claims().ok());
+            // A WIT-SVID may have an `iat` in the future, which is not when it was issued.
+            issued > now || issued <= until
         })
     }
 
@@ -251,9 +274,9 @@ impl Held {
 }
 
 impl Revoked for RevocationList {
-    fn is_revoked(&self, credential: Credential<'_>, _: UnixTime) -> bool {
+    fn is_revoked(&self, credential: Credential<'_>, now: UnixTime) -> bool {
         self.read(|held| match credential {
-            Credential::Wit(wit) => held.has_wit(wit),
+            Credential::Wit(wit) => held.has_wit(wit, now.as_secs()),
             Credential::AccessToken(token) => held.has_token(token),
         })
     }
