@@ -194,8 +194,11 @@ const OTHER_KINDS: &[&str] = &[
 /// Claims that ID tokens may have: OpenID Connect Core 1.0 §2, §3.3.2.11, §5.1 and the logout
 /// specifications, and what the vendors of the presets document for their ID tokens.
 const ID_TOKEN_CLAIMS: &[&str] = &[
+    "_claim_names",
+    "_claim_sources",
     "acr",
     "address",
+    "aio",
     "amr",
     "at_hash",
     "aud",
@@ -203,7 +206,9 @@ const ID_TOKEN_CLAIMS: &[&str] = &[
     "azp",
     "birthdate",
     "c_hash",
+    "cnf",
     "cognito:groups",
+    "cognito:preferred_role",
     "cognito:roles",
     "cognito:username",
     "email",
@@ -214,13 +219,16 @@ const ID_TOKEN_CLAIMS: &[&str] = &[
     "gender",
     "given_name",
     "groups",
+    "hasgroups",
     "hd",
     "iat",
     "identities",
     "idp",
+    "ipaddr",
     "iss",
     "jti",
     "locale",
+    "login_hint",
     "middle_name",
     "name",
     "nbf",
@@ -233,6 +241,8 @@ const ID_TOKEN_CLAIMS: &[&str] = &[
     "picture",
     "preferred_username",
     "profile",
+    "realm_access",
+    "resource_access",
     "rh",
     "roles",
     "s_hash",
@@ -241,11 +251,14 @@ const ID_TOKEN_CLAIMS: &[&str] = &[
     "sub",
     "sub_jwk",
     "tid",
+    "unique_name",
     "updated_at",
     "upn",
     "uti",
     "ver",
     "website",
+    "wids",
+    "xms_cc",
     "zoneinfo",
 ];
 
@@ -304,6 +317,24 @@ mod tests {
                 "token.profile",
                 "{claim}"
             );
+        }
+        // Entra, Cognito and Keycloak put these into ID tokens (RFC 7800 §3 for `cnf`).
+        for claim in [
+            "aio",
+            "wids",
+            "unique_name",
+            "ipaddr",
+            "login_hint",
+            "hasgroups",
+            "cnf",
+            "_claim_names",
+            "_claim_sources",
+            "cognito:preferred_role",
+            "realm_access",
+            "resource_access",
+            "xms_cc",
+        ] {
+            assert_eq!(code(Marker::claim(claim)), "token.profile", "{claim}");
         }
         assert_eq!(code(Marker::claim("")), "token.profile");
         assert_eq!(code(Marker::claim("typ")), "token.profile");
