@@ -82,13 +82,20 @@ pub fn expect_type<'a>(answer: &'a Response<Vec<u8>>, types: &[&str]) -> Result<
     }
 }
 
-/// Whether a body begins as a JSON object does: `{` after white space (RFC 8259 §2) and at most one
-/// byte order mark (RFC 8259 §8.1).
+/// Whether a body begins as a JSON object does: `{` after white space (RFC 8259 §2), in which at
+/// most one byte order mark stands (RFC 8259 §8.1).
 #[must_use]
 pub fn begins_as_object(body: &[u8]) -> bool {
+    let body = after_blanks(body);
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    body.iter().find(|byte| !blank(byte)) == Some(&b'{')
+    after_blanks(body).starts_with(b"{")
+}
+
+fn after_blanks(mut body: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = body {
+        body = rest;
+    }
+    body
 }
 
 /// The media types without parameters, in lower case (RFC 9110 §8.3.1).
@@ -135,5 +142,44 @@ fn other_type(answer: &Response<Vec<u8>>) -> Error {
         },
         length: answer.body().len(),
         is_object: begins_as_object(answer.body()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The same inputs as those of the reader of documents (`aims_jose::json::document`).
+    #[test]
+    fn an_object_may_stand_in_a_frame() {
+        for before in [
+            "",
+            " ",
+            "\n\n\t\r",
+            "\u{feff}",
+            "\u{feff} \n",
+            "\n\u{feff}",
+            "\r\n\u{feff}\t",
+        ] {
+            let body = format!("{before}{{}}");
+            assert!(begins_as_object(body.as_bytes()), "{before:?}");
+        }
+        for bad in [
+            "",
+            "\u{feff}",
+            "\u{feff}\u{feff}{}",
+            "\u{feff} \u{feff}{}",
+            "\u{200b}{}",
+            "\u{b}{}",
+            "\0{}",
+            ")]}'\n{}",
+            "for(;;);{}",
+            "[{}]",
+            "<html>{}",
+            "\u{feff}[]",
+        ] {
+            assert!(!begins_as_object(bad.as_bytes()), "{bad:?}");
+        }
+        assert!(!begins_as_object(&[0xfe, 0xff, 0, b'{', 0, b'}']));
     }
 }

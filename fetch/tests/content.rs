@@ -84,6 +84,7 @@ async fn real_answers_are_read() {
         ("content-type: application/octet-stream\r\n", SET),
         ("", SET),
         ("", b"\xef\xbb\xbf \n{}"),
+        ("", b"\n\xef\xbb\xbf{}"),
         ("content-encoding: gzip\r\n", SET_GZIP),
         (
             "content-encoding: x-gzip\r\ncontent-type: text/plain\r\n",

@@ -56,13 +56,11 @@ impl Follow {
     }
 }
 
-/// Whether a body begins as a JSON object: `{` after blanks (RFC 8259 §2) and at most one byte
-/// order mark (RFC 8259 §8.1).
+/// Whether a body begins as a JSON object: `{` after blanks (RFC 8259 §2), among which at most one
+/// byte order mark stands (RFC 8259 §8.1). It is the rule of [`aims_jose::json::document`].
 #[must_use]
 pub fn begins_with_object(body: &[u8]) -> bool {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-    let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
-    body.iter().find(|byte| !blank(byte)) == Some(&b'{')
+    aims_jose::json::document(body).is_ok()
 }
 
 /// Whether a body of this content type is read as a document: not a web page, a multipart message
@@ -275,6 +273,8 @@ mod tests {
             b" \r\n\t{",
             b"\xef\xbb\xbf{}",
             b"\xef\xbb\xbf\n{}",
+            b"\n\xef\xbb\xbf{}",
+            b"\r\n\xef\xbb\xbf\t{}",
             b"{{",
         ] {
             for status in [200, 201, 203] {
@@ -289,7 +289,7 @@ mod tests {
             b"\"{}\"",
             b"\xef\xbb\xbf\xef\xbb\xbf{}",
             b"\0{}",
-            b"\n\xef\xbb\xbf{}",
+            b"\n\xef\xbb\xbf \xef\xbb\xbf{}",
         ];
         for body in pages {
             assert_eq!(follow(200, None, body), Follow::AskNext, "{body:?}");
