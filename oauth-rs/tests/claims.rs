@@ -20,7 +20,6 @@ use serde_json::{Map, Value, json};
 const API: &str = "https://api.example";
 const TENANT: &str = "11111111-2222-4333-8444-555555555555";
 
-/// A store in which each profile has an issuer, and their key.
 /// The issuers, their key, and each issuer with its profile.
 type World = (IssuerStore, SigningKey, Vec<(String, TokenProfile)>);
 

@@ -114,16 +114,17 @@ struct Draft01<'a> {
     ath: Option<Text<'a>>,
 }
 
-/// `ath` of a proof. In -02 it is an unknown claim, which is ignored whatever its value.
+/// `ath` of a proof. In -02 it is an unknown claim, which is ignored whatever its value. A receiver
+/// that accepts both revisions reads it all the same: a proof with `ath` was made for -01, and would
+/// lose its access token if it counted as one of -02.
 pub(crate) fn ath<'a>(
     verified: &'a Verified,
     revision: Revision,
+    accepted: Revisions,
 ) -> Result<Option<Text<'a>>, Error> {
-    match revision {
-        Revision::Draft01 => {
-            let claims: Draft01<'a> = verified.claims().map_err(Error::Wpt)?;
-            Ok(claims.ath)
-        }
-        Revision::Draft02 => Ok(None),
+    if revision == Revision::Draft02 && !accepted.accepts(Revision::Draft01) {
+        return Ok(None);
     }
+    let claims: Draft01<'a> = verified.claims().map_err(Error::Wpt)?;
+    Ok(claims.ath)
 }

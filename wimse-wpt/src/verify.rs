@@ -135,7 +135,7 @@ pub fn verify(
     if wth.as_str() != base64url::encode(wit.hash()) {
         return Err(Error::WitHash);
     }
-    let ath = revision::ath(&verified, found)?;
+    let ath = revision::ath(&verified, found, rules.revisions)?;
     if !is_hash_of(ath.as_ref(), binding.access_token) {
         return Err(Error::AccessTokenHash);
     }

@@ -90,7 +90,10 @@ fn draft_02_knows_no_access_token() {
     let agent = agent();
     let plain = Binding::to(AUDIENCE);
     for ath in [json!(sha256_base64url("a")), json!(7), json!(null)] {
-        assert_eq!(with(&agent, &plain, &json!({"ath": ath})), "ok", "{ath}");
+        let proof = agent.proof(&json!({"ath": ath}));
+        let rules = of(Revisions::DRAFT_02);
+        let verified = aims_wimse_wpt::verify(&proof, &agent.wit, &plain, &rules, at(NOW));
+        assert_eq!(code(verified), "ok", "{ath}");
     }
     let token = plain.clone().access_token("a");
     let hashed = json!({"ath": sha256_base64url("a")});
@@ -124,6 +127,21 @@ fn revisions_are_configured() {
         assert_eq!(Revisions::from(revision).newest(), revision);
     }
     assert_eq!(Revisions::BOTH.newest(), Revision::default());
+}
+
+/// A proof of -01 whose access token was taken away is no proof of -02 for a receiver of both.
+#[test]
+fn a_proof_of_01_does_not_lose_its_token() {
+    let agent = agent();
+    let binding = Binding::to(AUDIENCE);
+    let proof = agent.proof(&json!({"ath": sha256_base64url("a")}));
+    for (rules, expected) in [
+        (of(Revisions::DRAFT_02), "ok"),
+        (of(Revisions::BOTH), "wpt.ath"),
+    ] {
+        let verified = aims_wimse_wpt::verify(&proof, &agent.wit, &binding, &rules, at(NOW));
+        assert_eq!(code(verified), expected, "{rules:?}");
+    }
 }
 
 fn of(revisions: Revisions) -> WptRules {
