@@ -446,6 +446,50 @@ fn issuers_that_cannot_be_are_build_errors() {
     );
 }
 
+/// Guards over one store have one set of rules: the last that is built changes nothing of the
+/// others.
+#[test]
+fn guards_over_one_store_do_not_change_each_other() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let issuer = || ISSUER.parse().unwrap();
+    let builder = || world.guard().issuers(Arc::clone(&world.issuers));
+    let of = |audience: &str| IssuerRules::new().audience(audience);
+    let token_for = |audience: &str| {
+        let mut claims = World::claims(&agent);
+        claims["aud"] = json!(audience);
+        agent.call_with(&world.token(&claims))
+    };
+    let guard = builder().issuer_rules(issuer(), of("a")).build().unwrap();
+    let refused = builder().issuer_rules(issuer(), of("b")).build();
+    let other = |why: &BuildError| matches!(why, BuildError::IssuerRules(it) if it.code() == "token.issuer_rules");
+    assert!(refused.is_err_and(|why| other(&why)));
+    assert_eq!(code(&guard, &token_for("b")).0, "token.audience");
+    assert_eq!(code(&guard, &token_for("a")).0, "ok");
+    // The same rules are no contradiction.
+    let same = builder().issuer_rules(issuer(), of("a")).build().unwrap();
+    assert_eq!(code(&same, &token_for("a")).0, "ok");
+}
+
+/// A guard that is not built leaves the rules of the store as they were.
+#[test]
+fn a_build_error_changes_no_rules() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let builder = || world.guard().issuers(Arc::clone(&world.issuers));
+    let guard = builder().build().unwrap();
+    let call = || agent.call_with(&world.token(&World::claims(&agent)));
+    assert_eq!(code(&guard, &call()).0, "ok");
+    let other = builder()
+        .issuer_rules(ISSUER.parse().unwrap(), IssuerRules::new().audience("b"))
+        .require(Requirements::new().roles([""]));
+    assert!(matches!(
+        other.build(),
+        Err(BuildError::Requirements { .. })
+    ));
+    assert_eq!(code(&guard, &call()).0, "ok");
+}
+
 /// RFC 3986 §6.2.3: a tool without a path takes both spellings of itself in `aud`.
 #[test]
 fn a_tool_without_a_path_has_two_spellings() {

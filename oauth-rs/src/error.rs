@@ -33,6 +33,14 @@ pub enum Error {
         /// What the profile expects.
         expected: String,
     },
+    /// The store has other rules for the issuer already.
+    #[error(
+        "the store of issuers has other rules for `{issuer}` already, and they hold for everybody who uses it: expected the same rules; give each resource its own store"
+    )]
+    OtherRules {
+        /// The issuer.
+        issuer: String,
+    },
     /// `aud` holds none of this resource's identifiers.
     #[error(
         "the access token is for another resource: found {}, expected {}",
@@ -127,6 +135,7 @@ impl Error {
         Self::NotAccessToken(_) => Mismatch "token.not_access_token",
         Self::Claim { .. } => Malformed "token.claim",
         Self::Profile { .. } => Configuration "token.profile",
+        Self::OtherRules { .. } => Configuration "token.issuer_rules",
         Self::Audience { .. } => Mismatch "token.audience",
         Self::UnknownIssuer { .. } => Untrusted "token.unknown_issuer",
         Self::UnknownKey { .. } => Untrusted "token.unknown_key",

@@ -28,6 +28,8 @@ pub struct Issuers {
 struct Entry {
     held: Option<Arc<Held>>,
     rules: Arc<IssuerRules>,
+    /// Whether somebody set the rules.
+    has_rules: bool,
 }
 
 /// The keys of one issuer.
@@ -40,6 +42,45 @@ struct Held {
 impl Issuers {
     fn entry(&mut self, issuer: &Issuer) -> &mut Entry {
         self.entries.entry(issuer.as_str().to_owned()).or_default()
+    }
+
+    /// The entry of an issuer, by its own spelling or the one that was replaced.
+    fn entry_of_either(&mut self, issuer: &Issuer) -> &mut Entry {
+        let own = self.respelled.get(issuer.as_str()).cloned();
+        self.entry(own.as_ref().unwrap_or(issuer))
+    }
+
+    /// The same issuers with these rules as well, as [`IssuerStore::add_rules`] sets them: for a
+    /// caller who looks at the outcome first. Of several rules for one issuer, the last are meant.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`IssuerStore::add_rules`].
+    pub fn with_rules(&self, rules: &[(Issuer, IssuerRules)]) -> Result<Self, Error> {
+        let mut next = self.clone();
+        for (issuer, rules) in rules {
+            next.put_rules(issuer, rules.clone())?;
+        }
+        let mut before = self.clone();
+        for (issuer, _) in rules {
+            let had = before.entry_of_either(issuer);
+            if had.has_rules && had.rules != next.entry_of_either(issuer).rules {
+                let issuer = issuer.as_str().to_owned();
+                return Err(Error::OtherRules { issuer });
+            }
+        }
+        Ok(next)
+    }
+
+    fn put_rules(&mut self, issuer: &Issuer, rules: IssuerRules) -> Result<(), Error> {
+        rules.check(issuer)?;
+        let entry = self.entry_of_either(issuer);
+        // Tokens that were verified by the same rules stay verified.
+        if *entry.rules != rules {
+            entry.rules = Arc::new(rules);
+        }
+        entry.has_rules = true;
+        Ok(())
     }
 
     /// The keys of an issuer, once they are known, whether or not they are still believed.
@@ -202,11 +243,23 @@ impl IssuerStore {
     ///
     /// `token.profile` where the profile is for another issuer, such as another tenant.
     pub fn set_rules(&self, issuer: &Issuer, rules: IssuerRules) -> Result<(), Error> {
-        rules.check(issuer)?;
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
-        let own = next.respelled.get(issuer.as_str()).cloned();
-        next.entry(own.as_ref().unwrap_or(issuer)).rules = Arc::new(rules);
+        next.put_rules(issuer, rules)?;
+        self.publish(next);
+        Ok(())
+    }
+
+    /// As [`set_rules`](Self::set_rules), for several issuers at once and without replacing what
+    /// others set: all of the rules are set, or none.
+    ///
+    /// # Errors
+    ///
+    /// `token.issuer_rules` where other rules were set for an issuer before; those of
+    /// [`set_rules`](Self::set_rules).
+    pub fn add_rules(&self, rules: &[(Issuer, IssuerRules)]) -> Result<(), Error> {
+        let _held = self.write();
+        let next = self.now.load().with_rules(rules)?;
         self.publish(next);
         Ok(())
     }

@@ -20,7 +20,7 @@ pub(crate) use self::scopes::Scopes;
 use crate::Error;
 
 /// How the access tokens of an issuer are written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a token follows the standard or its server's own profile"

@@ -93,7 +93,7 @@ impl AccessTokenRules {
 /// issuers.set_rules(&issuer, rules)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 #[must_use = "rules have an effect once `IssuerStore::set_rules` got them"]
 pub struct IssuerRules {
     pub(crate) profile: TokenProfile,

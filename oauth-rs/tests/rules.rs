@@ -95,6 +95,27 @@ fn a_lifetime_is_bounded() {
     assert_eq!(world.code_of(&early), "token.lifetime");
 }
 
+/// Rules that are added replace none that were set, in either spelling of the issuer, and all are
+/// added or none.
+#[test]
+fn added_rules_replace_none() {
+    let world = World::new();
+    let issuer = |it: &str| -> aims_oauth_wire::names::Issuer { it.parse().unwrap() };
+    let of = |audience: &str| IssuerRules::new().audience(audience);
+    let slash = format!("{ISSUER}/");
+    let add = |rules: &[_]| world.issuers.add_rules(rules).map_err(|it| it.code());
+    let (first, other) = (issuer(ISSUER), issuer(OTHER));
+    assert_eq!(add(&[(first.clone(), of("a"))]), Ok(()));
+    assert_eq!(world.code_of(&json!({"aud": "a"})), "ok");
+    let both = [(other.clone(), of("c")), (first.clone(), of("b"))];
+    assert_eq!(add(&both), Err("token.issuer_rules"));
+    assert_eq!(world.code_of(&json!({"aud": "b"})), "token.audience");
+    assert_eq!(add(&[(other, of("d"))]), Ok(()), "`c` was not added");
+    assert_eq!(add(&[(first.clone(), of("a"))]), Ok(()), "the same");
+    world.issuers.respell(&first, &issuer(&slash));
+    assert_eq!(add(&[(first, of("b"))]), Err("token.issuer_rules"));
+}
+
 /// A client is the workload that the rules name, or the one that its identifier is.
 #[test]
 fn a_client_is_a_workload_by_name_alone() {

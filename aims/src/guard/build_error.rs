@@ -39,8 +39,9 @@ pub enum BuildError {
         "scopes or roles are required, but the guard has no issuer of access tokens: call `.issuers(..)`, or name an issuer in `PublishedKeys` before `.keys(..)`"
     )]
     NoIssuer,
-    /// The rules of an issuer do not fit the issuer.
-    #[error("the rules of an issuer cannot be met")]
+    /// The rules of an issuer do not fit the issuer, or another guard set other rules for it in the
+    /// same [`IssuerStore`](aims_oauth_rs::IssuerStore).
+    #[error("the rules of an issuer cannot be set")]
     IssuerRules(#[source] aims_oauth_rs::Error),
     /// Two issuers differ in the root slash alone: they are one server in two spellings (RFC 3986
     /// §6.2.3).

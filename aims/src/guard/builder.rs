@@ -169,6 +169,9 @@ impl<T, M> GuardBuilder<T, M> {
 
     /// Sets the rules for the tokens of one of the issuers: how they are written, their audiences,
     /// algorithms and lifetime. Without this call they follow RFC 9068. May be repeated.
+    ///
+    /// The rules belong to the store of [`issuers`](Self::issuers), and hold for every guard over
+    /// it: one that sets other rules for the same issuer is not built. Give it a store of its own.
     pub fn issuer_rules(mut self, issuer: Issuer, rules: IssuerRules) -> Self {
         self.settings.rules.push((issuer, rules));
         self
@@ -378,7 +381,7 @@ impl Settings {
                 guarded: self.resource,
             });
         }
-        self.set_rules()?;
+        let rules = self.checked_rules()?;
         let published = self.metadata.as_ref().map(ProtectedResource::new);
         let published = published.transpose().map_err(BuildError::Metadata)?;
         let audience = if self.audiences.is_empty() {
@@ -428,6 +431,10 @@ impl Settings {
         };
         let requirements = self.requirements;
         inner.check_requirements(&requirements)?;
+        // A guard that is not built changes nothing of the store, which others may use.
+        if let Some(issuers) = &inner.issuers {
+            issuers.add_rules(&rules).map_err(BuildError::IssuerRules)?;
+        }
         Ok(Guard {
             inner: Arc::new(inner),
             route: Arc::new(Route { requirements }),
@@ -435,35 +442,36 @@ impl Settings {
         })
     }
 
-    /// Gives the issuers their rules. Two spellings of one issuer cannot both be meant.
-    fn set_rules(&self) -> Result<(), BuildError> {
+    /// The rules that the store of issuers is to get. Two spellings of one issuer cannot both be
+    /// meant.
+    fn checked_rules(&self) -> Result<Vec<(Issuer, IssuerRules)>, BuildError> {
         let Some(issuers) = &self.issuers else {
             let none = self.rules.is_empty();
             return if none {
-                Ok(())
+                Ok(Vec::new())
             } else {
                 Err(BuildError::NoIssuer)
             };
         };
+        let mut added = Vec::new();
         for (issuer, rules) in &self.rules {
             // Discovery may find that the server spells itself otherwise.
             let discovered = self.discovers.then(|| other_spelling(issuer)).flatten();
-            for issuer in std::iter::once(issuer).chain(&discovered) {
-                let set = issuers.set_rules(issuer, rules.clone());
-                set.map_err(BuildError::IssuerRules)?;
-            }
+            let spellings = std::iter::once(issuer.clone()).chain(discovered);
+            added.extend(spellings.map(|it| (it, rules.clone())));
         }
+        let outcome = issuers.snapshot().with_rules(&added);
+        let outcome = outcome.map_err(BuildError::IssuerRules)?;
         let twins = if self.discovers {
             // There, an issuer has both spellings until its server says which is its own.
             self.twins.clone()
         } else {
-            let snapshot = issuers.snapshot();
-            let twins = snapshot.root_slash_twins();
+            let twins = outcome.root_slash_twins();
             twins.map(|(bare, slash)| (bare.to_owned(), slash.to_owned()))
         };
         match twins {
             Some((bare, slash)) => Err(BuildError::IssuerTwice { bare, slash }),
-            None => Ok(()),
+            None => Ok(added),
         }
     }
 

@@ -40,7 +40,7 @@ use crate::{Error, ProfileName};
 /// # let _ = rules;
 /// # Ok::<(), aims_oauth_rs::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct JwtProfile {
     pub(super) name: ProfileName,
     pub(super) types: Vec<String>,
