@@ -75,6 +75,15 @@ pub enum BuildError {
     #[cfg(feature = "fetch")]
     #[error(transparent)]
     Keys(#[from] crate::keys::KeysError),
+    /// A guard that fetches its keys was given others as well.
+    #[cfg(feature = "fetch")]
+    #[error(
+        "`.start()` fetches the keys that the guard trusts, and would drop those of `.{call}(..)`: name the issuers by `.issuer(..)` and the bundles by `.bundle(..)`, or end with `.build()`"
+    )]
+    Started {
+        /// The call that gave them.
+        call: &'static str,
+    },
     /// Every response is to be signed, but there is no identity to sign as.
     #[error("every response is to be signed, but there is no identity: call `.answering_as(..)`")]
     NoSigner,

@@ -141,6 +141,8 @@ impl Guard {
 impl<T, M> GuardBuilder<T, M> {
     /// Trusts the bundles of this store for the agents of their origins.
     pub fn trust(mut self, trust: Arc<TrustStore>) -> GuardBuilder<Trusting, M> {
+        #[cfg(feature = "fetch")]
+        self.settings.sources.given_by("trust");
         self.settings.trust = trust;
         self.into_state()
     }
@@ -148,7 +150,8 @@ impl<T, M> GuardBuilder<T, M> {
     /// Trusts the bundles and issuers whose keys are published, and asks there for a key that is
     /// not known.
     #[cfg(feature = "fetch")]
-    pub fn keys(self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting, M> {
+    pub fn keys(mut self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting, M> {
+        self.settings.sources.given_by("keys");
         let mut builder = self.resolve(keys.clone()).trust(keys.trust());
         builder.settings.discovers = true;
         let twins = keys.ambiguous_issuers();
@@ -162,6 +165,8 @@ impl<T, M> GuardBuilder<T, M> {
 
     /// Requires an access token of one of these issuers, beside the proof.
     pub fn issuers(mut self, issuers: Arc<IssuerStore>) -> Self {
+        #[cfg(feature = "fetch")]
+        self.settings.sources.given_by("issuers");
         self.settings.issuers = Some(issuers);
         self.settings.discovers = false;
         self
@@ -330,6 +335,8 @@ impl<T, M> GuardBuilder<T, M> {
 
     /// Sets what is asked for keys that are not known, by [`Guard::admit`].
     pub fn resolve(mut self, seam: impl Resolve + 'static) -> Self {
+        #[cfg(feature = "fetch")]
+        self.settings.sources.given_by("resolve");
         self.settings.resolve = Arc::new(seam);
         self
     }

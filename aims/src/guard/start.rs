@@ -19,6 +19,17 @@ pub(super) struct Sources {
     issuers: Vec<Issuer>,
     bundles: Vec<(Origin, String)>,
     fetch: Option<Arc<dyn Fetch>>,
+    /// The call by which keys were given, or what is asked for them.
+    given_by: Option<&'static str>,
+}
+
+impl Sources {
+    /// Notes that this call gave keys, of which a start would know nothing.
+    pub(super) const fn given_by(&mut self, call: &'static str) {
+        if self.given_by.is_none() {
+            self.given_by = Some(call);
+        }
+    }
 }
 
 impl fmt::Debug for Sources {
@@ -26,6 +37,7 @@ impl fmt::Debug for Sources {
         f.debug_struct("Sources")
             .field("issuers", &self.issuers)
             .field("bundles", &self.bundles)
+            .field("given_by", &self.given_by)
             .finish_non_exhaustive()
     }
 }
@@ -86,14 +98,18 @@ impl<M> GuardBuilder<Trusting, M> {
     /// [metadata](Self::metadata) was set, the guard publishes its issuers as the authorization
     /// servers of the resource.
     ///
-    /// It takes the place of [`trust`](Self::trust), [`issuers`](Self::issuers) and
-    /// [`keys`](Self::keys).
+    /// It takes the place of [`trust`](Self::trust), [`issuers`](Self::issuers),
+    /// [`resolve`](Self::resolve) and [`keys`](Self::keys).
     ///
     /// # Errors
     ///
-    /// [`BuildError`] where the configuration contradicts itself, or keys could not be fetched.
+    /// [`BuildError::Started`] beside one of these; [`BuildError`] where the configuration
+    /// contradicts itself, or keys could not be fetched.
     pub async fn start(mut self) -> Result<Guard<M>, BuildError> {
         let sources = std::mem::take(&mut self.settings.sources);
+        if let Some(call) = sources.given_by {
+            return Err(BuildError::Started { call });
+        }
         let fetch = match sources.fetch {
             Some(fetch) => fetch,
             None => Arc::new(Fetcher::builder().build()?),

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use aims::Guard;
 use aims::fetch::DocumentsBuilder;
+use aims::guard::BuildError;
 use aims::keys::PublishedKeys;
 use aims::resolve::Keys;
 use tokio::time::advance;
 
-use crate::support::{AS, JWKS, Page, Web, admit, code, key, metadata, refresh, secs, set};
+use crate::common::TOOL;
+use crate::support::{AS, BUNDLE, JWKS, Page, Web, admit, code, key, metadata, refresh, secs, set};
 
 const OAUTH: &str = "https://as.example/.well-known/oauth-authorization-server";
 const OPENID: &str = "https://as.example/.well-known/openid-configuration";
@@ -352,6 +355,35 @@ async fn nothing_else_is_folded() {
     let both = web.keys().issuer(AS.parse().unwrap());
     let both = both.issuer(slash.parse().unwrap()).build();
     assert!(both.ambiguous_issuers().is_some());
+}
+
+/// A start fetches all that the guard trusts: what was given beside it is not dropped silently.
+#[tokio::test(start_paused = true)]
+async fn a_start_drops_nothing_that_was_given() {
+    let web = Web::new();
+    let keys = discovering(&web);
+    let origin = || "spiffe://example.org".parse().unwrap();
+    let of = || Guard::builder(TOOL).issuer(AS).unwrap();
+    for (builder, call) in [
+        (of().trust(keys.trust()), "trust"),
+        (of().issuers(keys.issuers()), "issuers"),
+        (of().resolve(keys.clone()), "resolve"),
+        (of().keys(&keys), "keys"),
+        (
+            Guard::builder(TOOL)
+                .trust(keys.trust())
+                .bundle(origin(), BUNDLE),
+            "trust",
+        ),
+    ] {
+        let refused = builder.start().await.unwrap_err();
+        let BuildError::Started { call: found } = &refused else {
+            unreachable!("{refused}");
+        };
+        assert_eq!(*found, call);
+        let said = refused.to_string();
+        assert!(said.contains(&format!("`.{call}(..)`")) && said.contains("`.bundle(..)`"));
+    }
 }
 
 /// Blanks and a byte order mark before a document change nothing.
