@@ -199,10 +199,30 @@ fn requests_print_no_secret() {
     for text in texts {
         assert!(!text.contains(secret.expose()), "{text}");
     }
-    let broken = SecretText::new("a\nb");
-    let (_, pending) = client().wit(&es256(), EnrolmentProof::Token(broken));
-    assert_eq!(
-        pending.finish(&challenge, now()).unwrap_err().code(),
-        "client.answer"
+}
+
+/// T-023: what cannot be sent is told as that, without a word of it.
+#[test]
+fn a_token_that_cannot_be_sent_is_told() {
+    let challenge = answer(
+        "application/json",
+        &json!({"nonce": "n", "expires_in": 60}).to_string(),
     );
+    for (token, found) in [
+        ("SECRET\n", "a line end after it"),
+        ("SECRET\r\n", "a line end after it"),
+        ("SEC\nRET", "a control character"),
+        ("SEC\nRET\n", "a control character"),
+    ] {
+        let (_, pending) = client().wit(&es256(), EnrolmentProof::Token(SecretText::new(token)));
+        let error = pending.finish(&challenge, now()).unwrap_err();
+        assert_eq!(error.code(), "client.credential", "{token:?}");
+        assert_eq!(error.kind(), aims_error::ErrorKind::Configuration);
+        let text = format!("{error}");
+        assert!(
+            text.contains("bootstrap token") && text.contains(found),
+            "{text}"
+        );
+        assert!(!format!("{text}{error:?}").contains("SEC"), "{text}");
+    }
 }

@@ -30,6 +30,17 @@ pub enum Error {
         /// The `code` of its problem, where it is one of [`PROBLEM_CODES`].
         code: Option<&'static str>,
     },
+    /// A bootstrap token or WIT has a character that no HTTP field can have (RFC 9110 §5.5), so it
+    /// was not sent.
+    #[error(
+        "the {what} cannot be sent in an HTTP field: expected no control character, found {found}"
+    )]
+    Credential {
+        /// What it is: `bootstrap token` or `WIT`.
+        what: &'static str,
+        /// The kind of character, and what to do.
+        found: &'static str,
+    },
     /// The identity server's answer is not what it must be.
     #[error("the identity server's answer is not usable")]
     Answer(#[source] Option<Box<dyn StdError + Send + Sync>>),
@@ -44,6 +55,7 @@ pub enum Error {
 impl Error {
     aims_error::codes! {
         Self::Refused { .. } => Forbidden "client.refused",
+        Self::Credential { .. } => Configuration "client.credential",
         Self::Answer(_) => Malformed "client.answer",
         ;
         Self::BaseUrl => "authority.base_url", aims_error::ErrorKind::Configuration;

@@ -94,7 +94,8 @@ impl PendingChallenge {
     ///
     /// # Errors
     ///
-    /// `client.refused`, `client.answer`; `authority.key` where a key cannot sign.
+    /// `client.refused`, `client.answer`; `authority.key` where a key cannot sign;
+    /// `client.credential` where a bootstrap token or WIT cannot be sent.
     pub fn finish(
         self,
         answer: &Response<Vec<u8>>,
@@ -255,12 +256,29 @@ fn with_body(
     let headers = request.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(JSON));
     if let Some((name, value)) = field {
+        let text = value.expose();
         let mut value =
-            HeaderValue::from_str(value.expose()).map_err(|_would_quote_it| Error::Answer(None))?;
+            HeaderValue::from_str(text).map_err(|_would_quote_it| not_a_field(&name, text))?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }
     Ok(request)
+}
+
+/// Nothing of the text is repeated.
+fn not_a_field(name: &HeaderName, text: &str) -> Error {
+    let what = if *name == AUTHORIZATION {
+        "bootstrap token"
+    } else {
+        "WIT"
+    };
+    let inside = text.trim_end_matches(['\r', '\n']);
+    let found = if inside.len() < text.len() && HeaderValue::from_str(inside).is_ok() {
+        "a line end after it; remove it, as `trim_end` does for a text that was read from a file"
+    } else {
+        "a control character; give it as it was issued"
+    };
+    Error::Credential { what, found }
 }
 
 fn read<'a, T: Deserialize<'a>>(answer: &'a Response<Vec<u8>>) -> Result<T, Error> {
