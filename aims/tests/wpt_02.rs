@@ -8,6 +8,7 @@ mod common;
 use std::sync::Arc;
 
 use aims::Requirements;
+use aims::guard::{BuildError, HttpSignatures};
 use aims::wpt::{Binding, Revision, Revisions, fields};
 use common::{Agent, CALL, NOW, World, at, bare, told};
 use http::request::Parts;
@@ -76,10 +77,40 @@ fn a_token_and_a_proof_do_not_share_the_field() {
     let world = World::new();
     let agent = world.agent(AGENT);
     let issuers = Arc::clone(&world.issuers);
-    let guard = world.guard_by_default().issuers(issuers).build().unwrap();
+    let guard = world.guard_by_default().issuers(issuers);
+    let guard = guard.http_signatures(HttpSignatures::new());
+    let guard = guard.build().unwrap();
     let verdict = told(guard.check(&call(&agent), at(NOW)));
     assert_eq!((verdict.0, verdict.1), ("token.missing", 401));
     let alone = Requirements::new().identity_alone();
     let alone = guard.requiring(alone).unwrap();
     assert_eq!(told(alone.check(&call(&agent), at(NOW))).0, "ok");
+}
+
+/// A guard that no request can satisfy is not built, and a route neither.
+#[test]
+fn a_token_beside_a_proof_needs_a_proof_that_can_travel_with_it() {
+    let world = World::new();
+    let guard = || {
+        let issuers = Arc::clone(&world.issuers);
+        world.guard_by_default().issuers(issuers)
+    };
+    let refused = guard().build().unwrap_err();
+    assert!(matches!(refused, BuildError::Unsatisfiable), "{refused}");
+    for call in [".http_signatures(", ".accept_bearer()", "identity_alone"] {
+        assert!(refused.to_string().contains(call), "{refused}");
+    }
+    let alone = Requirements::new().identity_alone();
+    for satisfiable in [
+        guard().http_signatures(HttpSignatures::new()),
+        guard().wpt_revisions(Revisions::BOTH),
+        guard().accept_bearer(),
+        guard().require(alone),
+        world.guard_by_default(),
+    ] {
+        assert!(satisfiable.build().is_ok());
+    }
+    let bearer = guard().accept_bearer().build().unwrap();
+    let route = bearer.requiring(Requirements::new());
+    assert!(matches!(route, Err(BuildError::Unsatisfiable)));
 }

@@ -39,6 +39,12 @@ pub enum BuildError {
         "scopes or roles are required, but the guard has no issuer of access tokens: call `.issuers(..)`, or name an issuer in `PublishedKeys` before `.keys(..)`"
     )]
     NoIssuer,
+    /// An access token and a proof are asked for, and the guard accepts no proof that can travel
+    /// with a token: a WPT of draft-ietf-wimse-wpt-02 takes its place in `Authorization`.
+    #[error(
+        "no request can satisfy the guard: it asks for an access token and a proof, and a WPT of draft-ietf-wimse-wpt-02 takes the token's place in `Authorization`; call `.http_signatures(HttpSignatures::new())`, `.wpt_revisions(Revisions::BOTH)` for WPTs of -01, `.accept_bearer()` for tokens without a proof, or require `Requirements::identity_alone`"
+    )]
+    Unsatisfiable,
     /// The rules of an issuer do not fit the issuer, or another guard set other rules for it in the
     /// same [`IssuerStore`](aims_oauth_rs::IssuerStore).
     #[error("the rules of an issuer cannot be set")]

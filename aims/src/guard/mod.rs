@@ -38,7 +38,7 @@ use aims_jose::time::{Clock, UnixTime};
 use aims_oauth_rs::{IssuerStore, ProtectedResource, TokenCache};
 use aims_oauth_wire::names::Endpoint;
 use aims_wimse_cred::{TrustStore, WitCache};
-use aims_wimse_wpt::WptRules;
+use aims_wimse_wpt::{Revision, WptRules};
 pub use build_error::BuildError;
 pub use builder::{GuardBuilder, HasTrust, NoTrust, Trusting};
 pub use evidence::{AgentCredential, Proof, ProofMethod};
@@ -207,6 +207,14 @@ impl Inner {
         requirements.check()?;
         if self.issuers.is_none() && requirements.needs_token() {
             return Err(BuildError::NoIssuer);
+        }
+        let wants_both = self.issuers.is_some()
+            && !requirements.allows_bearer()
+            && !requirements.allows_identity_alone();
+        // A WPT of draft-ietf-wimse-wpt-02 takes the field of the access token.
+        let beside_token = self.wpt.revisions().accepts(Revision::Draft01);
+        if wants_both && !beside_token && self.signatures.is_none() {
+            return Err(BuildError::Unsatisfiable);
         }
         let signs_every = self
             .signatures

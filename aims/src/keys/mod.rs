@@ -48,6 +48,7 @@ use crate::resolve::{Keys, Need, Resolve, ResolveFuture, Resolved};
 /// use std::sync::Arc;
 ///
 /// use aims::fetch::Fetcher;
+/// use aims::guard::HttpSignatures;
 /// use aims::keys::PublishedKeys;
 /// use aims::{Guard, jose::provider};
 ///
@@ -57,7 +58,9 @@ use crate::resolve::{Keys, Need, Resolve, ResolveFuture, Resolved};
 ///     .build();
 /// keys.load().await?;
 /// keys.watch();
-/// let guard = Guard::builder("https://tools.example/mcp").keys(&keys).build()?;
+/// let guard = Guard::builder("https://tools.example/mcp").keys(&keys);
+/// // The proof that can travel beside an access token.
+/// let guard = guard.http_signatures(HttpSignatures::new()).build()?;
 /// # Ok(())
 /// # }
 /// ```
