@@ -304,6 +304,10 @@ fn codes_are_all_there() {
         .code(),
         Error::NotAccessToken(NotAccessToken::ForItsClient).code(),
         Error::Profile { reason: "" }.code(),
+        Error::OtherRules {
+            issuer: String::new(),
+        }
+        .code(),
         Error::UnknownKey {
             issuer: String::new(),
             key_id: None,
