@@ -136,6 +136,22 @@ impl From<aims_authority::Error> for Failure {
     }
 }
 
+impl From<aims_wimse_wpt::Error> for Failure {
+    fn from(error: aims_wimse_wpt::Error) -> Self {
+        let detail = match &error {
+            // What somebody gave by mistake is not repeated (T-166).
+            aims_wimse_wpt::Error::Audience { expected, .. } if secret::may_be_drawn(expected) => {
+                "the proof is for another audience".to_owned()
+            }
+            _ => Chain(&error).to_string(),
+        };
+        Self::Refused {
+            code: error.code(),
+            detail,
+        }
+    }
+}
+
 macro_rules! refused {
     ($($error:ty),*) => {$(
         impl From<$error> for Failure {
@@ -151,6 +167,5 @@ refused!(
     aims_jose::Error,
     aims_oauth_rs::Error,
     aims_wimse_cred::Error,
-    aims_wimse_id::Error,
-    aims_wimse_wpt::Error
+    aims_wimse_id::Error
 );

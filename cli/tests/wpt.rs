@@ -235,3 +235,25 @@ fn the_published_pair_verifies() {
     assert_eq!(folder.refused(&now), "wit.expired");
     assert!(folder.ok("token inspect wpt").starts_with("NOT VERIFIED"));
 }
+
+/// WPT-02, T-166: both audiences are told, but not what may be a secret that was given by mistake.
+#[test]
+fn another_audience_is_told() {
+    let folder = Folder::with_agent();
+    let wpt = folder.ok(&new(""));
+    folder.write("wpt", wpt);
+    for (audience, end) in [
+        (
+            "orders".to_owned(),
+            format!(": found {AUDIENCE:?}, expected \"orders\"\n"),
+        ),
+        (
+            "A".repeat(43),
+            ": the proof is for another audience\n".to_owned(),
+        ),
+    ] {
+        let ran = folder.run(&verify(&audience, ""));
+        assert_eq!(ran.code(1, "aims: refused: "), "wpt.audience");
+        assert!(ran.err.ends_with(&end), "{}", ran.err);
+    }
+}

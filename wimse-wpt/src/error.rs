@@ -13,8 +13,13 @@ pub enum Error {
     #[error("workload proof token")]
     Wpt(#[source] aims_jose::Error),
     /// `aud` is not what this receiver is configured to be.
-    #[error("the proof is for another audience")]
-    Audience,
+    #[error("the proof is for another audience: found {found}, expected {expected}")]
+    Audience {
+        /// `aud` of the proof: escaped, at most 200 characters.
+        found: Box<str>,
+        /// What the receiver is called: escaped, at most 200 characters.
+        expected: Box<str>,
+    },
     /// `wth` is not the hash of the WIT that came with it.
     #[error("`wth` is not the hash of this WIT")]
     WitHash,
@@ -97,7 +102,7 @@ pub enum Error {
 
 impl Error {
     aims_error::codes! {
-        Self::Audience => Mismatch "wpt.audience",
+        Self::Audience { .. } => Mismatch "wpt.audience",
         Self::WitHash => Mismatch "wpt.wth",
         Self::AccessTokenHash => Mismatch "wpt.ath",
         Self::TxnTokenHash => Mismatch "wpt.tth",
@@ -126,3 +131,27 @@ impl Error {
         ]
     }
 }
+
+/// Audiences for an error: in quotation marks, escaped, and not many.
+pub(crate) fn shown<'a>(audiences: impl IntoIterator<Item = &'a str>) -> Box<str> {
+    let mut all = String::new();
+    for audience in audiences.into_iter().take(MAX_SHOWN) {
+        if !all.is_empty() {
+            all.push_str(", ");
+        }
+        all.push('"');
+        let start = audience.chars().take(MAX_SHOWN);
+        all.extend(start.flat_map(char::escape_debug));
+        all.push('"');
+    }
+    if all.is_empty() {
+        return "none".into();
+    }
+    match all.char_indices().nth(MAX_SHOWN) {
+        None => all.into(),
+        Some(_) => all.chars().take(MAX_SHOWN - 1).chain(['…']).collect(),
+    }
+}
+
+/// The most characters that are shown.
+const MAX_SHOWN: usize = 200;

@@ -14,6 +14,7 @@ use aims_wimse_cred::Wit;
 use serde::Deserialize;
 
 use crate::binding::Token;
+use crate::error::shown;
 use crate::{Binding, Error, Revision, Revisions, TYP, revision};
 
 /// What is asked of a proof, beside its binding.
@@ -128,9 +129,12 @@ pub fn verify(
     let wth = required(claims.wth, "wth").map_err(Error::Wpt)?;
     let times = Times::new(Some(exp), claims.nbf, claims.iat);
     rules.times.check(&times, now).map_err(Error::Wpt)?;
-    let audience = aud.sole().ok_or(Error::Audience)?;
-    if !binding.audiences.contains(&audience) {
-        return Err(Error::Audience);
+    let is_own = |audience| binding.audiences.contains(&audience);
+    if !aud.sole().is_some_and(is_own) {
+        return Err(Error::Audience {
+            found: shown(aud.iter()),
+            expected: shown(binding.audiences.iter().copied()),
+        });
     }
     if wth.as_str() != base64url::encode(wit.hash()) {
         return Err(Error::WitHash);

@@ -223,7 +223,13 @@ fn the_form_is_the_configured_one() {
 fn statuses() {
     use aims_replay::Error as Replay;
     let all = [
-        (Error::Audience, 401),
+        (
+            Error::Audience {
+                found: "x".into(),
+                expected: "y".into(),
+            },
+            401,
+        ),
         (Error::WitHash, 401),
         (Error::OtherHash, 401),
         (Error::BothForms, 401),

@@ -54,6 +54,34 @@ fn the_audience_is_the_configured_one() {
     assert_eq!(with(&agent, &elsewhere, &json!({})), "wpt.audience");
 }
 
+/// WPT-02: both audiences are told, escaped and bounded.
+#[test]
+fn another_audience_is_told() {
+    let agent = agent();
+    let binding = Binding::to("orders").or_to("billing");
+    let told = |audience: Value| {
+        let proof = agent.proof(&json!({ "aud": audience }));
+        agent.verify(&proof, &binding).unwrap_err().to_string()
+    };
+    let start = "the proof is for another audience: found ";
+    let end = "expected \"orders\", \"billing\"";
+    for (audience, found) in [
+        (json!("https://x.example"), "\"https://x.example\""),
+        (json!(["orders", "b"]), "\"orders\", \"b\""),
+        (json!("a\n\u{1b}\u{202e}"), "\"a\\n\\u{1b}\\u{202e}\""),
+    ] {
+        assert_eq!(told(audience), format!("{start}{found}, {end}"));
+    }
+    for long in [
+        json!("\n".repeat(1000)),
+        json!(["x".repeat(150), "y".repeat(150)]),
+    ] {
+        let text = told(long);
+        assert_eq!(text.chars().count(), start.len() + 200 + 2 + end.len());
+        assert!(text.ends_with(&format!("…, {end}")), "{text}");
+    }
+}
+
 /// WPT-06, T-033: `ath` and `tth` are there exactly when the token is, and its hash.
 #[test]
 fn token_hashes_are_checked() {

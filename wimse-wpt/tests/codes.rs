@@ -23,7 +23,10 @@ fn all() -> Vec<Error> {
         }),
         Error::Wpt(Jose::Signature),
         Error::Wpt(Jose::Type),
-        Error::Audience,
+        Error::Audience {
+            found: "x".into(),
+            expected: "y".into(),
+        },
         Error::WitHash,
         Error::AccessTokenHash,
         Error::TxnTokenHash,
