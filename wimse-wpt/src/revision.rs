@@ -115,8 +115,8 @@ struct Draft01<'a> {
 }
 
 /// `ath` of a proof. In -02 it is an unknown claim, which is ignored whatever its value. A receiver
-/// that accepts both revisions reads it all the same: a proof with `ath` was made for -01, and would
-/// lose its access token if it counted as one of -02.
+/// that accepts both revisions reads it all the same: a proof with `ath` was made for -01, and
+/// would lose its access token if it counted as one of -02.
 pub(crate) fn ath<'a>(
     verified: &'a Verified,
     revision: Revision,

@@ -165,7 +165,8 @@ impl Agent {
     /// # Errors
     ///
     /// `source.expired` where the agent has no identity at the moment; `source.remote_signer` where
-    /// its key signs asynchronously; `sig.target` for a URI that is not absolute, and other `sig.…`.
+    /// its key signs asynchronously; `sig.target` for a URI that is not absolute, and other
+    /// `sig.…`.
     pub fn sign<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<PendingResponse, Error> {
         let content = request.body().as_ref();
         let digest = (!content.is_empty()).then(|| ContentDigest::of(content));

@@ -81,6 +81,12 @@ pub enum BuildError {
     #[cfg(feature = "fetch")]
     #[error(transparent)]
     Keys(#[from] crate::keys::KeysError),
+    /// No crypto provider is compiled in.
+    #[cfg(feature = "fetch")]
+    #[error(
+        "no crypto provider is compiled in: enable the feature `aws-lc-rs` or `rustcrypto`, or end with `.build()` and give keys of your own provider"
+    )]
+    NoProvider,
     /// A guard that fetches its keys was given others as well.
     #[cfg(feature = "fetch")]
     #[error(

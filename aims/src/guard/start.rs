@@ -103,13 +103,15 @@ impl<M> GuardBuilder<Trusting, M> {
     ///
     /// # Errors
     ///
-    /// [`BuildError::Started`] beside one of these; [`BuildError`] where the configuration
+    /// [`BuildError::Started`] beside one of these; [`BuildError::NoProvider`] where no crypto
+    /// provider is compiled in; another [`BuildError`] where the configuration
     /// contradicts itself, or keys could not be fetched.
     pub async fn start(mut self) -> Result<Guard<M>, BuildError> {
         let sources = std::mem::take(&mut self.settings.sources);
         if let Some(call) = sources.given_by {
             return Err(BuildError::Started { call });
         }
+        let provider = provider::compiled().ok_or(BuildError::NoProvider)?;
         let fetch = match sources.fetch {
             Some(fetch) => fetch,
             None => Arc::new(Fetcher::builder().build()?),
@@ -120,7 +122,7 @@ impl<M> GuardBuilder<Trusting, M> {
             let metadata = servers.fold(metadata, ResourceMetadata::with_authorization_server);
             self.settings.metadata = Some(metadata);
         }
-        let mut keys = PublishedKeys::builder(fetch, provider::default());
+        let mut keys = PublishedKeys::builder(fetch, provider);
         for issuer in sources.issuers {
             keys = keys.issuer(issuer);
         }

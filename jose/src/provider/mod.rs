@@ -54,6 +54,20 @@ pub fn default() -> &'static dyn Provider {
     }
 }
 
+/// The provider that `default` returns, or `None` where no provider is compiled in. It is there
+/// with every set of features.
+#[must_use]
+pub fn compiled() -> Option<&'static dyn Provider> {
+    #[cfg(any(feature = "aws-lc-rs", feature = "rustcrypto"))]
+    {
+        Some(default())
+    }
+    #[cfg(not(any(feature = "aws-lc-rs", feature = "rustcrypto")))]
+    {
+        None
+    }
+}
+
 /// An elliptic curve for ECDSA.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(
