@@ -23,6 +23,7 @@ pub struct Skipped {
 /// members and limits. It quotes nothing of the set.
 ///
 /// ```
+/// # #[cfg(feature = "aws-lc-rs")] {
 /// use aims_jose::jwk::{JwkSet, SetRules};
 /// use aims_jose::provider::AWS_LC;
 ///
@@ -33,6 +34,7 @@ pub struct Skipped {
 ///     " (entries 0, 2 are skipped: `kty` is not a supported key type; \
 ///        entry 1 is skipped: `crv` is not a supported curve)",
 /// );
+/// # }
 /// # Ok::<(), aims_jose::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]

@@ -12,6 +12,7 @@ use crate::alg::Algorithm;
 /// [`AsyncSigner::sign_async`], or, if [`local`](Self::local) gives a signer, without waiting.
 ///
 /// ```
+/// # #[cfg(feature = "aws-lc-rs")] {
 /// use std::sync::Arc;
 ///
 /// use aims_jose::Algorithm;
@@ -37,6 +38,7 @@ use crate::alg::Algorithm;
 ///
 /// let local = AnySigner::from(Arc::new(SigningKey::generate(Algorithm::Es256, AWS_LC)?));
 /// assert!(local.local().is_some());
+/// # }
 /// # Ok::<(), aims_jose::Error>(())
 /// ```
 #[derive(Clone)]
