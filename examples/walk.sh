@@ -102,7 +102,7 @@ exec 3>&-
 # says why.
 if timeout 10 "$programs/example-agent" >"$folder/second.out" 2>&1; then fail 'the token was good twice'; fi
 expect authority 1 'identity.enrolment_used'
-expect second 1 '^agent +no identity from .*: the authority answered 403$'
+expect second 1 '^agent +no identity from .*: the identity server answered 403 '
 expect second 1 '^a bootstrap token is good once'
 
 kill -TERM "$authority"
