@@ -13,8 +13,7 @@ use aims_wimse_wpt::WptProof;
 
 use crate::guard::{AgentCredential, Proof, ProofMethod};
 
-/// Who calls: what a [`Guard`](crate::Guard) has made of a request. Nothing else can make one
-/// (T-139):
+/// Who calls: what a [`Guard`](crate::Guard) has made of a request. Nothing else can make one:
 ///
 /// ```compile_fail
 /// fn a_principal_is_not_made_by_hand(who: &aims::Principal) -> aims::Principal {

@@ -132,7 +132,7 @@ impl Outcome {
 /// elsewhere hands the event to a bounded [`queue`](fn@queue), which counts what does not fit.
 ///
 /// The guard waits for it, so that nothing goes on unrecorded: an implementation that waits holds
-/// up its own request and no other. If `record` panics, the request is rejected (F-24).
+/// up its own request and no other. If `record` panics, the request is rejected.
 ///
 /// ```
 /// use std::sync::Mutex;

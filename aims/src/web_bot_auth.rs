@@ -3,7 +3,7 @@
 //!
 //! A URL in `Signature-Agent` is a stranger's choice. It is fetched over `https` from public
 //! addresses alone, no redirect is followed, the answer is bounded in size and time, one directory
-//! is fetched once at a time, and no more of them are kept than there is room for (T-072).
+//! is fetched once at a time, and no more of them are kept than there is room for.
 //!
 //! ```no_run
 //! # async fn example(

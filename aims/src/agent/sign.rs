@@ -57,7 +57,7 @@ impl SignedResponses {
     }
 
     /// The key of the response's WIT, which is validated before anything else of the response is
-    /// looked at (SIG-06).
+    /// looked at.
     fn key(&self, headers: &HeaderMap, now: UnixTime) -> Result<Option<VerifyingKey>, Error> {
         let Some(text) = workload_identity_token(headers)? else {
             return Ok(None);
@@ -99,7 +99,7 @@ impl fmt::Debug for PendingResponse {
 impl PendingResponse {
     /// Judges the response: a signature that is there is verified, and where [signed
     /// responses](super::AgentBuilder::signed_responses) are asked for, there must be one, over
-    /// this content, in answer to this request, by a tool that is believed (SIG-09).
+    /// this content, in answer to this request, by a tool that is believed.
     ///
     /// # Errors
     ///

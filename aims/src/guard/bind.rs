@@ -8,7 +8,7 @@ use super::evidence::{AgentCredential, UnspentProof};
 
 impl<M> Guard<M> {
     /// Decides whether the token belongs to the agent that was proven: bound to its key, or issued
-    /// to its identifier. Sources that name two agents are refused (T-130).
+    /// to its identifier. Sources that name two agents are refused.
     ///
     /// Says whether the token is unbound: accepted on a route that would accept it alone, and said
     /// to be nobody's.

@@ -96,7 +96,7 @@ impl<B: Body> RequestBody<B> {
         }
     }
 
-    /// A body that must be empty, as none was signed (SIG-05).
+    /// A body that must be empty, as none was signed.
     async fn empty(mut body: Pin<Box<B>>) -> Result<Self, BodyError<B::Error>> {
         while !body.is_end_stream()
             && let Some(frame) = body.frame().await

@@ -9,7 +9,7 @@ use crate::principal::Principal;
 use crate::refusal::Refusal;
 
 /// The route is not behind a guard: answered with 500, because it is the tool's own fault and must
-/// be seen (T-139).
+/// be seen.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the route asks for a `Principal`, but no guard stands before it")]
 #[non_exhaustive]

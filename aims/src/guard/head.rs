@@ -20,7 +20,7 @@ const MOST_BYTES: usize = 64 * 1024;
 /// Code, kind, answer and detail of a refusal.
 type Unreadable = (&'static str, ErrorKind, Answer, &'static str);
 
-/// Refuses what is too large, and what could be read in two ways (T-064, T-131).
+/// Refuses what is too large, and what could be read in two ways.
 pub(super) fn check(request: &Parts) -> Result<(), Unreadable> {
     if !fits(&request.headers) {
         let why = "the header fields are too many or too long";

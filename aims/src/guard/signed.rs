@@ -106,7 +106,7 @@ impl HttpSignatures {
         self
     }
 
-    /// Signs responses as this workload, where a caller asks for it (SIG-09). Its key may be behind
+    /// Signs responses as this workload, where a caller asks for it. Its key may be behind
     /// a device or a network: [`Guard::layer`] waits for its signatures.
     pub fn answering_as(mut self, source: impl IdentitySource + 'static) -> Self {
         self.source = Some(Arc::new(source));

@@ -76,7 +76,7 @@ impl Inner {
 
 impl Place {
     /// Whether a document may be kept. What is of no use here is asked for again, however long its
-    /// server wants it to be kept (F-19).
+    /// server wants it to be kept.
     pub(super) fn may_keep(
         &self,
         key: &DocumentKey,

@@ -12,7 +12,7 @@ use super::{Event, Record};
 ///
 /// A request never waits for the reader. When the queue is full, or its reader is gone, the event
 /// is lost: [`Queue::lost`] counts it, and the next one that gets through says how many were lost
-/// before it, so that the gap is in the record itself (F-24).
+/// before it, so that the gap is in the record itself.
 ///
 /// ```
 /// use aims::record::{Event, queue};

@@ -11,7 +11,7 @@ use crate::guard::refused::Refused;
 use crate::guard::{Audience, Inner};
 use crate::refusal::Answer;
 
-/// Verifies the signature by the key of the credential, which was validated before (SIG-06).
+/// Verifies the signature by the key of the credential, which was validated before.
 pub(in crate::guard) fn verify(
     guard: &Inner,
     request: &Parts,
@@ -63,8 +63,7 @@ pub(super) fn spend(
     Ok(Proof::HttpSignature(Box::new(verified)))
 }
 
-/// A refused signature or content. Its sender was not proven, so the answer says no more than that
-/// (T-141).
+/// A refused signature or content. Its sender was not proven, so the answer says no more than that.
 pub(in crate::guard) fn refused(error: &Error) -> Refused {
     let answer = match wimse::status(error).as_u16() {
         501 => Answer::Unsigned,

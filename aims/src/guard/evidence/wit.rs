@@ -45,7 +45,7 @@ pub(super) fn issued_at(wit: &Wit) -> Option<UnixTime> {
     claims.iat.map(Into::into)
 }
 
-/// A refused WIT says to the caller only that it was refused, whatever was wrong with it (T-141).
+/// A refused WIT says to the caller only that it was refused, whatever was wrong with it.
 pub(in crate::guard) fn refused(error: &Error) -> Refused {
     let answer = match error.code() {
         "jws.too_long" => Answer::TooLarge,
