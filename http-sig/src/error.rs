@@ -15,14 +15,14 @@ pub enum Error {
         /// Its name, in lower case.
         field: &'static str,
     },
-    /// A label stands twice, in one field or in two lines of it (T-063).
+    /// A label stands twice, in one field or in two lines of it (RFC 9421 §4.1).
     #[error("the field `{field}` has a label twice")]
     LabelRepeated {
         /// Its name, in lower case.
         field: &'static str,
     },
     /// `Signature` and `Signature-Input` do not have the same labels, or one of the two is missing
-    /// (HMS-07).
+    /// (RFC 9421 §4.2).
     #[error("`signature` and `signature-input` differ in their labels, or one of them is missing")]
     LabelsDiffer,
     /// The message is signed by draft-cavage-http-signatures, the draft before RFC 9421, whose
@@ -32,7 +32,7 @@ pub enum Error {
          `signature-input` and `signature` of RFC 9421; ask the sender to sign by it"
     )]
     Cavage,
-    /// A parameter stands twice, of a signature or of a member of `Signature-Agent` (T-063).
+    /// A parameter stands twice, of a signature or of a member of `Signature-Agent`.
     #[error("a parameter stands twice")]
     ParameterRepeated,
     /// A registered parameter has another type than its own, or an empty value (RFC 9421 §2.3).
@@ -41,7 +41,7 @@ pub enum Error {
         /// Its name.
         parameter: &'static str,
     },
-    /// More than the limits allow (HMS-08).
+    /// More than the limits allow.
     #[error("more {what} than the limit of {limit}")]
     Limit {
         /// What there is too much of.
@@ -52,33 +52,34 @@ pub enum Error {
 
     // Components.
     /// The name is none of a derived component, or no field name in lower case, or
-    /// `@signature-params` (HMS-01, HMS-04).
+    /// `@signature-params` (RFC 9421 §2, §2.3).
     #[error("`{component}` is no component: neither a derived one nor a field name in lower case")]
     ComponentUnknown {
         /// The identifier.
         component: String,
     },
     /// A parameter that the component does not have, of another type, twice, or not together with
-    /// another one (HMS-03).
+    /// another one (RFC 9421 §2.1, §2.5).
     #[error("the parameters of the component `{component}` are wrong")]
     ComponentParameter {
         /// The identifier.
         component: String,
     },
-    /// A component is covered twice (HMS-01).
+    /// A component is covered twice (RFC 9421 §2.5).
     #[error("the component `{component}` stands twice")]
     ComponentRepeated {
         /// The identifier.
         component: String,
     },
-    /// The message does not have the field, the member or the query parameter (HMS-03).
+    /// The message does not have the field, the member or the query parameter (RFC 9421
+    /// §2.5).
     #[error("the component `{component}` is not there")]
     ComponentAbsent {
         /// The identifier.
         component: String,
     },
-    /// A query parameter of that name occurs more than once (HMS-02), or a field that cannot be
-    /// joined does: `Set-Cookie` (HMS-03).
+    /// A query parameter of that name occurs more than once (RFC 9421 §2.2.8), or a field that
+    /// cannot be joined does: `Set-Cookie` (§7.5.6).
     #[error("the component `{component}` has more than one value")]
     ComponentAmbiguous {
         /// The identifier.
@@ -91,19 +92,20 @@ pub enum Error {
         /// The identifier.
         component: String,
     },
-    /// Nobody said of which structured type the field is, so `sf` and `key` cannot be (HMS-03).
+    /// The structured type of the field is not known, so `sf` and `key` cannot be computed (RFC
+    /// 9421 §2.1.1, §2.1.2).
     #[error("the structured type of the component `{component}` is not known")]
     FieldTypeUnknown {
         /// The identifier.
         component: String,
     },
-    /// The field is not valid for its structured type (HMS-03).
+    /// The field is not valid for its structured type (RFC 9421 §2.1.1).
     #[error("the field of the component `{component}` is not of its structured type")]
     FieldType {
         /// The identifier.
         component: String,
     },
-    /// The value has a line end or another byte outside printable ASCII (HMS-04).
+    /// The value has a line end or another byte outside printable ASCII (RFC 9421 §2.5).
     #[error("the value of the component `{component}` cannot be signed")]
     Value {
         /// The identifier.
@@ -118,21 +120,21 @@ pub enum Error {
 
     // What is required.
     /// The message has no signature, or none with that label or tag. Where neither is required,
-    /// those that have a tag are of another purpose (T-070).
+    /// those that have a tag are of another purpose (RFC 9421 §7.2.7).
     #[error(
         "the message has no signature with the required label or tag, or, if neither is required, none without a tag"
     )]
     SignatureMissing,
-    /// Several signatures fit, and only one was asked for (HMS-07).
+    /// Several signatures fit, and only one was asked for (RFC 9421 §3.2).
     #[error("several signatures fit")]
     SignatureAmbiguous,
-    /// The signature does not cover what is required (HMS-07).
+    /// The signature does not cover what is required (RFC 9421 §3.2, §7.2.1).
     #[error("the signature does not cover `{component}`")]
     ComponentRequired {
         /// The identifier, as the policy has it.
         component: String,
     },
-    /// The signature has not a parameter that is required (HMS-07).
+    /// The signature has not a parameter that is required (RFC 9421 §3.2).
     #[error("the signature has no `{parameter}`")]
     ParameterRequired {
         /// Its name, as the policy has it.
@@ -144,7 +146,7 @@ pub enum Error {
         /// Its name, as the policy has it.
         parameter: String,
     },
-    /// The signature has another tag (T-070).
+    /// The signature has another tag (RFC 9421 §2.3, §7.2.7).
     #[error("the signature is for another purpose")]
     Tag,
     /// `created` is in the future by more than the skew.
@@ -164,7 +166,7 @@ pub enum Error {
     Lifetime,
 
     // Keys.
-    /// `alg` is not the algorithm of the key (T-068).
+    /// `alg` is not the algorithm of the key (RFC 9421 §3.2, §7.3.6).
     #[error("the algorithm is not that of the key")]
     Algorithm,
     /// The key has no algorithm of RFC 9421: ES512, PS256.
@@ -213,18 +215,18 @@ pub enum Error {
     /// The message has a signature of that label already.
     #[error("the message has a signature of that label")]
     LabelTaken,
-    /// No more fields fit into the header map (T-076).
+    /// No more fields fit into the header map.
     #[error("no room for another field")]
     HeadersFull,
     /// The key did not sign, or no randomness is to be had.
     #[error("signing failed")]
     Sign(#[source] aims_jose::Error),
-    /// `Accept-Signature` asks for what the own profile does not give (T-077).
+    /// `Accept-Signature` asks for what the own profile does not give (RFC 9421 §5.2).
     #[error("the signature asked for is not one of this profile")]
     NotOffered,
 
     // Digest fields.
-    /// The message has no such field, or an empty one (T-061).
+    /// The message has no such field, or an empty one.
     #[error("the field `{field}` is missing")]
     DigestMissing {
         /// Its name, in lower case.
@@ -236,13 +238,13 @@ pub enum Error {
         /// Its name, in lower case.
         field: &'static str,
     },
-    /// A digest is not in canonical base64 (T-074).
+    /// A digest is not in canonical base64 (RFC 9651 §4.1.8).
     #[error("a digest of `{field}` is not in canonical base64")]
     DigestBase64 {
         /// Its name, in lower case.
         field: &'static str,
     },
-    /// An algorithm stands twice, in one line of the field or in two (T-063).
+    /// An algorithm stands twice, in one line of the field or in two (RFC 9530 §2).
     #[error("the field `{field}` has an algorithm twice")]
     DigestRepeated {
         /// Its name, in lower case.
@@ -262,13 +264,13 @@ pub enum Error {
         /// The length, in bytes.
         found: usize,
     },
-    /// The field has no digest that counts (HMS-10).
+    /// The field has no digest that counts: `sha-256` or `sha-512` (RFC 9530 §5).
     #[error("the field `{field}` has neither `sha-256` nor `sha-512`")]
     DigestInsecure {
         /// Its name, in lower case.
         field: &'static str,
     },
-    /// The content is not the one of the digest (SIG-05).
+    /// The content is not the one of the digest (RFC 9530 §2).
     #[error("the content does not have its `{algorithm}` digest")]
     DigestMismatch {
         /// The algorithm.
@@ -285,17 +287,19 @@ pub enum Error {
     },
 
     // Profiles.
-    /// `wimse-aud` is none of the configured audiences (SIG-08).
+    /// `wimse-aud` is none of the configured audiences (draft-ietf-wimse-http-signature §3.1).
     #[error("the signature is for another audience")]
     Audience,
-    /// `wimse-req-nonce` is not the nonce of the request: the response answers another one (T-069).
+    /// `wimse-req-nonce` is not the nonce of the request: the response answers another one
+    /// (draft-ietf-wimse-http-signature §3.3).
     #[error("the response answers another request")]
     RequestNonce,
-    /// A signed response was asked for, and it is not signed (SIG-09).
+    /// A signed response was asked for, and it is not signed (draft-ietf-wimse-http-signature
+    /// §3.4).
     #[error("the response is not signed, as was asked for")]
     ResponseUnsigned,
     /// A signed response was asked for, and cannot be given: the answer is an error, no unsigned
-    /// success (SIG-09).
+    /// success (draft-ietf-wimse-http-signature §3.4).
     #[error("a signed response was asked for, and cannot be given")]
     ResponseUnsignable,
     /// `Signature-Agent` is malformed, has no member of that key, or one that is no `https` URL of
@@ -366,7 +370,7 @@ pub enum Error {
     #[error("`host` is malformed")]
     Http1Host,
     /// The target names another authority than `Host`, or another scheme than the configured one
-    /// (T-064).
+    /// (RFC 9112 §3.2.2).
     #[error("the request target and `host` differ")]
     Http1HostMismatch,
     /// The head, or the trailer section, is longer than the limit.
@@ -391,7 +395,7 @@ pub enum Error {
     /// `Transfer-Encoding` is not `chunked` alone, or is there where none may be (RFC 9112 §6.1).
     #[error("`transfer-encoding` is not `chunked`, or misplaced")]
     Http1TransferEncoding,
-    /// `Content-Length` and `Transfer-Encoding` are both there (RFC 9112 §6.1; T-064).
+    /// `Content-Length` and `Transfer-Encoding` are both there (RFC 9112 §6.1).
     #[error("`content-length` and `transfer-encoding` are both there")]
     Http1LengthAndCoding,
     /// The content ends before its length says so.

@@ -3,8 +3,8 @@
 //! For tools and tests that have a message in a file, and for receivers that see the bytes before a
 //! server does. What two readers could take for two messages is refused, each thing by its own
 //! code: two `Host` or none, a length said twice or in two ways, a fragment in the target, line
-//! ends of another kind, bytes behind the end (T-064). No I/O: the bytes are all there, and all are
-//! read.
+//! ends of another kind, bytes behind the end (RFC 9112 §11). No I/O: the bytes are all there, and
+//! all are read.
 //!
 //! ```
 //! use aims_http_sig::http1::Reader;

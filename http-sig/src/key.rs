@@ -1,7 +1,7 @@
 //! Keys, and where they are found.
 //!
 //! The two kinds are apart: a public key never becomes a shared one, whatever a message calls it
-//! (RFC 9421 §7.3.3, T-073).
+//! (RFC 9421 §7.3.3).
 
 mod set;
 mod shared;
@@ -26,8 +26,8 @@ pub enum Key {
 }
 
 impl Key {
-    /// The algorithm of this key, which `alg` can only repeat (T-068). Where a key has several,
-    /// `alg` chooses one of them.
+    /// The algorithm of this key, which `alg` can only repeat (RFC 9421 §7.3.6). Where a key has
+    /// several, `alg` chooses one of them.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! How much is looked at (HMS-08).
+//! How much is looked at.
 
 /// The most that is read of a message's signatures. What is more is refused while it is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,7 +56,7 @@ impl Limits {
 
     /// At most that many bytes in a signature base, so in all covered values together; and as many
     /// are parsed for it: a field for each of its members that is covered, and the query for each
-    /// of its parameters (T-071).
+    /// of its parameters.
     #[must_use]
     pub const fn with_base_len(mut self, most: usize) -> Self {
         self.base_len = most;

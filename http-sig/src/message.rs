@@ -35,7 +35,7 @@ pub enum Start<'a> {
 }
 
 impl fmt::Debug for Start<'_> {
-    /// The target by its length: a query may have a token in it (T-023).
+    /// The target by its length: a query may have a token in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request {

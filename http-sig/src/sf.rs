@@ -2,7 +2,7 @@
 //!
 //! The value of `@signature-params` is what the sender serialised, so any other spelling of the
 //! same structure (blanks, `?1`, leading zeros, loose base64) is no signature here: two texts never
-//! stand for one (T-074).
+//! stand for one (RFC 9651 §4.1).
 
 mod item;
 

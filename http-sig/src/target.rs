@@ -24,7 +24,7 @@ impl<'a> Target<'a> {
     /// Takes a request's own words apart.
     ///
     /// A target in absolute form must name the scheme and the authority under which the request
-    /// came (T-064).
+    /// came.
     pub(crate) fn of(
         method: &str,
         target: &'a str,

@@ -6,7 +6,7 @@ use super::SignatureRequest;
 use crate::{Algorithm, Component, Error, Signing};
 
 /// What one is ready to sign at a peer's request. A peer chooses among these and nothing else, so
-/// that nobody gets a signature over what it likes (RFC 9421 §8.3, T-077).
+/// that nobody gets a signature over what it likes (RFC 9421 §8.3).
 ///
 /// ```
 /// use std::time::Duration;

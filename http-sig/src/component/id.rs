@@ -125,7 +125,7 @@ impl<'a> ComponentId<'a> {
         }
     }
 
-    /// Looks at what an identifier means (HMS-01 to HMS-03).
+    /// Looks at what an identifier means (RFC 9421 §2).
     pub(crate) fn of(raw: super::Raw<'a>) -> Result<Self, Error> {
         // `@` is no character of a field name.
         let kind = if is_field_name(raw.name) {

@@ -25,7 +25,7 @@ pub enum BodyError<E> {
 }
 
 pin_project! {
-    /// A body whose end is an end only if its content has the digest that came with it (T-062).
+    /// A body whose end is an end only if its content has the digest that came with it.
     ///
     /// While it is read it is hashed, in constant memory. Where a digest does not match, there is
     /// an error *instead* of the end, and the last piece of the content is never handed out: a
@@ -48,7 +48,7 @@ pin_project! {
 }
 
 impl<B> fmt::Debug for VerifiedBody<B> {
-    /// Without the body, the piece that is held back, and the trailers (T-023).
+    /// Without the body, the piece that is held back, and the trailers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedBody")
             .field("limit", &self.limit)

@@ -112,7 +112,7 @@ fn sized<const LEN: usize>(
 }
 
 /// A byte sequence in its canonical spelling: padded, without trailing bits (RFC 9651 §3.3.5,
-/// §4.2.7; T-074).
+/// §4.2.7).
 fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, Error> {
     STANDARD
         .decode(between_colons(field, text)?)

@@ -9,7 +9,7 @@ use super::{Algorithm, Hasher, Hashing, Matched};
 use crate::{Error, Message, Section};
 
 /// The digests of the content of one message, as it is sent: behind `Content-Encoding`, before
-/// `Transfer-Encoding` (RFC 9530 §2; HMS-10).
+/// `Transfer-Encoding` (RFC 9530 §2).
 ///
 /// ```
 /// use aims_http_sig::digest::ContentDigest;

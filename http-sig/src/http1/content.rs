@@ -79,7 +79,8 @@ impl Framing {
         }
     }
 
-    /// Two ways to say a length, or one said twice, are two readings of one message (T-064).
+    /// Two ways to say a length, or one said twice, are two readings of one message (RFC 9112 §6.3,
+    /// §11.2).
     fn declared(fields: &Fields<'_>) -> Result<Option<Self>, Error> {
         let only = |name: &str| {
             let mut values = fields.values(name);

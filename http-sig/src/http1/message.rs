@@ -96,7 +96,7 @@ macro_rules! parts {
         }
 
         impl fmt::Debug for $it<'_> {
-            /// Fields by their number, the content by its length: a value may be a token (T-023).
+            /// Fields by their number, the content by its length: a value may be a token.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($it))
                     .field("start", &self.start())

@@ -178,7 +178,7 @@ impl fmt::Debug for HttpResponse<'_> {
     }
 }
 
-/// Fields by their number: a value may be a token (T-023).
+/// Fields by their number: a value may be a token.
 fn print(
     f: &mut fmt::Formatter<'_>,
     name: &str,

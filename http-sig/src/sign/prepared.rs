@@ -144,7 +144,7 @@ impl SignatureFields {
     /// `sig.label_taken` where one of those has the same label, `sig.syntax` where the fields that
     /// are there are malformed, `sig.limit` where they are larger than [`Limits::default`] allows,
     /// whatever other limits the signature was made by; `sig.headers_full` where the map takes no
-    /// more (T-076). Nothing is added then.
+    /// more. Nothing is added then.
     pub fn apply(self, headers: &mut HeaderMap) -> Result<(), Error> {
         static INPUT: HeaderName = HeaderName::from_static("signature-input");
         static SIGNATURE: HeaderName = HeaderName::from_static("signature");

@@ -29,8 +29,8 @@ fn wanted(components: Vec<Component>) -> SignatureRequest {
 /// Whether the message wants a signature of this profile: of its response where it is a request, of
 /// the next request where it is a response.
 ///
-/// What is signed then is what the profile signs, and nothing that a peer chose (T-077). Wishes of
-/// other purposes are passed over.
+/// What is signed then is what the profile signs, and nothing that a peer chose (RFC 9421 §8.3).
+/// Wishes of other purposes are passed over.
 ///
 /// # Errors
 ///

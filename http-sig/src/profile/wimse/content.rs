@@ -1,4 +1,5 @@
-//! The body of a message, which no signature covers: its digest does (SIG-05, T-061).
+//! The body of a message, which no signature covers: its digest does
+//! (draft-ietf-wimse-http-signature §3).
 
 use crate::digest::{ContentDigest, Hashing, Matched};
 use crate::{Error, Message, Section, VerifiedSignature};

@@ -167,7 +167,7 @@ impl Pending {
     /// # Errors
     ///
     /// `sig.response_unsigned` where it had to be signed, `sig.request_nonce` where it answers
-    /// another request (T-069), `sig.key_unknown` where it is signed and no key was given; the
+    /// another request, `sig.key_unknown` where it is signed and no key was given; the
     /// codes `sig.…` for what else is wrong.
     pub fn finish(
         self,
