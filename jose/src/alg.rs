@@ -201,7 +201,7 @@ impl AlgorithmSet {
     ]);
 
     /// What SPIFFE allows in a JWT-SVID and in a WIT-SVID: RS, PS and ES 256 to 512, so not EdDSA
-    /// (JWT-SVID §2.1; SVD-01).
+    /// (JWT-SVID §2.1, WIT-SVID §2.3).
     pub const SVID: Self = Self::of(&[
         Algorithm::Es256,
         Algorithm::Es384,

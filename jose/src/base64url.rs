@@ -1,7 +1,7 @@
 //! Base64url without padding, and only its canonical form (RFC 7515 §2, RFC 4648 §3.5).
 //!
 //! Padding, the other alphabet, white space and non-zero trailing bits are refused: one value has
-//! one text (T-012).
+//! one text (RFC 4648 §3.5, §5).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -51,7 +51,7 @@ pub enum Error {
         /// What the token named.
         algorithm: Algorithm,
     },
-    /// The header brings or points to a key: `jwk`, `jku`, `x5u`, `x5c` (T-008).
+    /// The header brings or points to a key: `jwk`, `jku`, `x5u`, `x5c` (RFC 8725 §3.10).
     #[error("the header brings its own key")]
     KeyInHeader,
     /// `typ` is not the expected one (RFC 8725 §3.11).
@@ -114,10 +114,10 @@ pub enum Error {
     /// The coordinates are no point of the curve.
     #[error("the coordinates are no point of the curve")]
     JwkPoint,
-    /// An Ed25519 key of small order, or written in a non-canonical way (T-004).
+    /// An Ed25519 key of small order, or written in a non-canonical way.
     #[error("the Ed25519 key is of small order or not canonical")]
     JwkWeakPoint,
-    /// A private member in what must be a public key (T-019).
+    /// A private member in what must be a public key.
     #[error("a private member in a public key")]
     JwkPrivate,
     /// A public key where a private one is due.

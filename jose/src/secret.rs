@@ -9,8 +9,8 @@ use crate::digest::{Fingerprint, sha256};
 
 /// A secret text: wiped when dropped, printed as a fingerprint, compared in constant time.
 ///
-/// Two of them are compared by their SHA-256, so that the time taken depends on the lengths alone
-/// (T-022). There is no `Display` and no `Serialize`; [`expose`](Self::expose) is the one way out.
+/// Two of them are compared by their SHA-256, so that the time taken depends on the lengths alone.
+/// There is no `Display` and no `Serialize`; [`expose`](Self::expose) is the one way out.
 ///
 /// ```
 /// use aims_jose::secret::SecretText;

@@ -19,7 +19,7 @@ pub const fn at(seconds: u64) -> UnixTime {
 }
 
 /// The time so much later, in whole seconds: `expires_in` after an answer, a lifetime after `iat`.
-/// It saturates, whatever number a peer sends (T-027).
+/// It saturates, whatever number a peer sends.
 ///
 /// ```
 /// use core::time::Duration;
@@ -108,7 +108,7 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
 
 /// By how much two clocks may disagree: whole seconds, 0 to 60, 30 by default.
 ///
-/// The arithmetic saturates, whatever numbers a foreign token brings (T-027).
+/// The arithmetic saturates, whatever numbers a foreign token brings.
 ///
 /// ```
 /// use aims_jose::time::Skew;

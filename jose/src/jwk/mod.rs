@@ -177,7 +177,7 @@ impl Jwk {
         }
     }
 
-    /// `kid`: opaque, 1 to 256 bytes, for comparison only (T-009).
+    /// `kid`: opaque, 1 to 256 bytes, for comparison only (RFC 7517 §4.5).
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()

@@ -35,7 +35,7 @@ pub struct SetRules {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum KeyIds {
-    /// Optional; where two are equal, algorithm and use decide (ATJ-11).
+    /// Optional; where two are equal, algorithm and use decide (RFC 7517 §4.5).
     Narrow,
     /// Optional; two equal ones spoil the set.
     Unique,
@@ -271,7 +271,7 @@ impl JwkSet {
     ///
     /// `key.unknown` where none fits (a refresh of the set may help); `jws.algorithm` where the
     /// key of that `kid` is not for this algorithm; `key.ambiguous` where several fit: none is
-    /// tried at random (WIT-04, T-021).
+    /// tried at random.
     pub fn select(
         &self,
         key_id: Option<&str>,

@@ -2,7 +2,7 @@
 //!
 //! A token never chooses its key or its algorithm: the header is looked at to find a key among
 //! those that are trusted, and the key decides whether the algorithm fits. The text of a token is
-//! no unique name for it: an ECDSA signature has a twin that verifies as well (T-029), so what was
+//! no unique name for it: an ECDSA signature has a twin that verifies as well, so what was
 //! spent or revoked is named by what was signed, [`Unverified::signed_hash`].
 
 mod header;
@@ -170,7 +170,7 @@ impl<'a> Unverified<'a> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TokenHashes {
-    /// SHA-256 of header and payload: what a revocation names (T-029).
+    /// SHA-256 of header and payload: what a revocation names.
     pub signed: [u8; 32],
     /// SHA-256 of the text: `ath`, `wth`, `tth`.
     pub text: [u8; 32],

@@ -11,7 +11,7 @@ use crate::json::Text;
 pub const MAX_AUDIENCES: usize = 64;
 
 /// One audience or several, as a string or an array of strings; never none. Values are compared
-/// byte for byte (T-017).
+/// byte for byte (RFC 7519 §4.1.3).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Audience<'a>(Form<'a>);
 

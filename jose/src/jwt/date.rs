@@ -8,7 +8,8 @@ use serde_json::value::RawValue;
 ///
 /// It is read from the number's own text, so that neither the binary fractions of a float nor a
 /// feature of serde_json that another crate switches on changes what is read. Fractions are
-/// floored; a negative number, a string, `null` and later years are refused (T-015).
+/// floored; a negative number, a string, `null` and later years are refused (RFC 7519 §2,
+/// `NumericDate`).
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct NumericDate(u64);
 

@@ -14,8 +14,8 @@ pub use times::{TimeRules, Times};
 use crate::Error;
 
 /// Reads an optional member that may be absent but not `null`: `null` is a wrong type, not absence
-/// (T-015). A claim that is required is read so as well and then asked for by [`required`], so that
-/// its absence is told from malformed JSON.
+/// (RFC 7519 §4). A claim that is required is read so as well and then asked for by [`required`],
+/// so that its absence is told from malformed JSON.
 ///
 /// ```
 /// #[derive(serde::Deserialize)]

@@ -65,7 +65,7 @@ const P521_N: [u8; 66] = [
     0x64, 0x09,
 ];
 
-/// Refuses an encoded Ed25519 point with y ≥ p, one of small order (T-004), and what is no point.
+/// Refuses an encoded Ed25519 point with y ≥ p, one of small order, and what is no point.
 pub(crate) fn check_ed25519(point: &[u8; 32]) -> Result<(), Error> {
     if !is_strong_ed25519(point) {
         return Err(Error::JwkWeakPoint);
@@ -85,7 +85,7 @@ fn is_strong_ed25519(point: &[u8; 32]) -> bool {
     big_endian < ED25519_P && !ED25519_SMALL_ORDER_Y.contains(&y)
 }
 
-/// Refuses an RSA key by its sizes alone, before any arithmetic (T-005).
+/// Refuses an RSA key by its sizes alone, before any arithmetic.
 pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), Error> {
     let ([n_first, .., n_last], [e_first, .., e_last] | [e_first @ e_last]) = (n, e) else {
         return Err(if n.len() < 2 {
@@ -128,7 +128,8 @@ fn is_roca(n: &[u8]) -> bool {
 }
 
 /// Whether the signature has the one length of algorithm and key, and its numbers are in range:
-/// 1 ≤ r, s < n (T-003), canonical strong R and S < L (T-004), 0 ≤ s < n for RSA.
+/// 1 ≤ r, s < n (FIPS 186-5 §6.4.2), canonical strong R and S < L (RFC 8032 §5.1.7), 0 ≤ s < n for
+/// RSA.
 pub(crate) fn is_well_formed(algorithm: Algorithm, key: &PublicKey, signature: &[u8]) -> bool {
     match (algorithm, key) {
         (Algorithm::EdDsa | Algorithm::Ed25519, _) => {

@@ -1,7 +1,7 @@
 //! Keys that verify and keys that sign.
 //!
 //! An algorithm is a property of a key: from its `alg`, or implied by its curve. A token's header
-//! can only agree with it (WIT-05).
+//! can only agree with it.
 
 mod any;
 mod checks;

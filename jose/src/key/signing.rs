@@ -19,7 +19,7 @@ const RSA_BITS: u16 = 2048;
 
 /// A local private key for one algorithm, with its public half inside.
 ///
-/// The two halves come and go together, and none can be exchanged for another (T-007):
+/// The two halves come and go together, and none can be exchanged for another:
 ///
 /// ```compile_fail
 /// # use aims_jose::key::{SigningKey, VerifyingKey};

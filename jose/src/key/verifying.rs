@@ -95,7 +95,7 @@ impl VerifyingKey {
         self.0.algorithms
     }
 
-    /// Its `kid`: an opaque name, to be compared and nothing else (T-009).
+    /// Its `kid`: an opaque name, to be compared and nothing else (RFC 7517 §4.5).
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.0.jwk.key_id()

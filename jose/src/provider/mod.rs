@@ -166,7 +166,7 @@ pub trait PreparedKey: Debug + Send + Sync {
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool;
 }
 
-/// A private key loaded for one algorithm, with its public half inside (T-007).
+/// A private key loaded for one algorithm, with its public half inside.
 ///
 /// Its `Debug` must not print key material, and dropping it must wipe what it holds.
 pub trait PrivateKey: Debug + Send + Sync {
