@@ -19,20 +19,20 @@ pub enum Error {
     #[error("JWT-SVID")]
     JwtSvid(#[source] aims_jose::Error),
     /// `sub` is no workload identifier, or not one of this kind of credential
-    /// (draft-ietf-wimse-workload-creds §3.1, WIT-SVID §3).
+    /// (draft-ietf-wimse-workload-creds §5.1, WIT-SVID §3).
     #[error("`sub` is no identifier that this credential can name")]
     Subject(#[source] Option<aims_wimse_id::Error>),
     /// `cnf` has no `jwk`, or also names a key in another way, or the JWK has no `alg`, or is no
-    /// public key that can verify (WIT-02).
+    /// public key that can verify (draft-ietf-wimse-workload-creds §5.1).
     #[error("`cnf` does not hold exactly one usable public key with its `alg`")]
     Confirmation(#[source] Option<aims_jose::Error>),
-    /// The header of a WIT-SVID has no `kid`, which it always has (SVD-01).
+    /// The header of a WIT-SVID has no `kid`, which it always has (WIT-SVID §2.1).
     #[error("a WIT-SVID has a `kid` in its header")]
     KeyIdMissing,
-    /// A WIT-SVID has `aud`, which it never has (SVD-01).
+    /// A WIT-SVID has `aud`, which it never has.
     #[error("a WIT-SVID has no `aud`")]
     AudiencePresent,
-    /// The JWT-SVID is for others (SVD-02).
+    /// The JWT-SVID is for others (JWT-SVID §3.2).
     #[error("the JWT-SVID is not for this audience")]
     Audience,
 
@@ -55,13 +55,13 @@ pub enum Error {
         /// The entries of the bundle that are not used for this kind of credential, and why.
         skipped: SkippedKeys,
     },
-    /// Several keys of the bundle fit, and none is tried at random (WIT-04).
+    /// Several keys of the bundle fit, and none is tried at random.
     #[error("several keys of the bundle of `{origin}` fit")]
     AmbiguousKey {
         /// The origin that the token claims.
         origin: Origin,
     },
-    /// The bundle was not refreshed for too long (BND-02).
+    /// The bundle was not refreshed for too long.
     #[error("the bundle of `{origin}` is stale")]
     Stale {
         /// Whose bundle.
@@ -72,7 +72,8 @@ pub enum Error {
     Revoked,
 
     // The bundle.
-    /// The bundle is no key set, or has a malformed `spiffe_…` member (BND-01).
+    /// The bundle is no key set, or has a malformed `spiffe_…` member (SPIFFE Trust
+    /// Domain and Bundle §4.1).
     #[error("malformed bundle")]
     BundleSyntax(#[source] Option<aims_jose::Error>),
     /// Two different keys of the bundle have one `kid`, or one key has it for different uses
@@ -83,7 +84,8 @@ pub enum Error {
     /// Bundle §5.1.1).
     #[error("a member of the bundle map is there twice")]
     BundleRepeated,
-    /// A bundle with a lower sequence number does not replace a higher one (BND-02).
+    /// A bundle with a lower sequence number does not replace a higher one (SPIFFE Trust
+    /// Domain and Bundle §4.1.1).
     #[error("the bundle's sequence number {offered} is below {held}")]
     BundleSequence {
         /// The sequence number of the bundle that is held.

@@ -60,7 +60,7 @@ impl JwtSvidRules {
 }
 
 /// A verified JWT-SVID (JWT-SVID §3). Whoever holds its text can use it: it is accepted only where
-/// a deployment says so (SVD-02).
+/// a deployment says so (JWT-SVID §4).
 #[derive(Clone)]
 pub struct JwtSvid(Arc<Inner>);
 

@@ -34,7 +34,7 @@ pub trait Issue: fmt::Debug + Send + Sync {
 /// It asks the issuer at two thirds of the lifetime, up to a tenth of the lifetime earlier, so that
 /// a fleet that started together does not ask together. When the issuer fails or panics, it is
 /// asked again after 1 s, 2 s, 4 s, … 60 s at most, each shortened by chance by up to a half; the
-/// old identity is given until it expires, and then none (F-03, BND-02). After the machine was
+/// old identity is given until it expires, and then none. After the machine was
 /// suspended, or its clock was set forward, what has become due meanwhile is asked for within 30 s.
 /// Dropping the last clone ends the task.
 #[derive(Clone)]

@@ -12,12 +12,13 @@ use serde::Deserialize;
 
 use crate::Error;
 
-/// The keys that vouch for the identifiers of one origin, and for no other (ID-07).
+/// The keys that vouch for the identifiers of one origin, and for no other
+/// (draft-ietf-wimse-workload-creds §3).
 ///
 /// For a `spiffe` origin the document is a SPIFFE bundle, a JWK set with `spiffe_sequence` and
 /// `spiffe_refresh_hint`, whose entries say by `use` what they are for: `wit-svid` or `jwt-svid`;
 /// all others are ignored one by one (SPIFFE Trust Domain and Bundle §4). For a `wimse` origin it
-/// is a plain JWK set. A bundle without a usable key is a bundle: it trusts nothing (BND-02).
+/// is a plain JWK set. A bundle without a usable key is a bundle: it trusts nothing.
 #[derive(Clone, Debug)]
 pub struct Bundle {
     origin: Origin,

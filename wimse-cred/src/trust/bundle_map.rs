@@ -13,7 +13,7 @@ use super::Bundle;
 use crate::Error;
 
 /// A SPIFFE bundle map: an object whose member `trust_domains` holds bundles by the names of their
-/// trust domains (SPIFFE Trust Domain and Bundle §5, BND-03).
+/// trust domains (SPIFFE Trust Domain and Bundle §5).
 ///
 /// It is the state of the world: what stood in the map before and does not any more is withdrawn.
 /// Refresh hints of single bundles say nothing about the map (§5.1.1).
@@ -37,7 +37,7 @@ pub struct BundleMap {
 }
 
 /// A member of a map that is no bundle. It costs itself alone: whatever was believed of that trust
-/// domain before stays until its own limit (BND-02).
+/// domain before stays until its own limit.
 #[derive(Clone, Debug)]
 pub struct BrokenBundle {
     trust_domain: String,

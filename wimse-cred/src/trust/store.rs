@@ -53,7 +53,7 @@ impl Trust {
     }
 }
 
-/// The one key of a bundle for a token's `kid` and `alg` (WIT-04).
+/// The one key of a bundle for a token's `kid` and `alg`.
 pub(crate) fn select<'a>(
     keys: &'a JwkSet,
     origin: &Origin,
@@ -78,7 +78,7 @@ pub(crate) fn select<'a>(
 ///
 /// Readers take a snapshot and hold no lock; a change makes the next snapshot, with the next epoch.
 /// Bundles of different origins are never pooled: a key vouches for the identifiers of its own
-/// origin alone (T-032).
+/// origin alone (draft-ietf-wimse-workload-creds §3).
 #[derive(Debug, Default)]
 pub struct TrustStore {
     now: ArcSwap<Trust>,
@@ -105,7 +105,7 @@ impl TrustStore {
     /// # Errors
     ///
     /// `bundle.sequence` where the origin's bundle has a higher `spiffe_sequence`, or has one and
-    /// this one has none; the old one stays (BND-02).
+    /// this one has none; the old one stays.
     pub fn set(&self, bundle: Bundle) -> Result<(), Error> {
         let _held = self.write();
         let mut next = Trust::clone(&self.now.load());

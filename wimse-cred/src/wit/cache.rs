@@ -10,8 +10,8 @@ use crate::trust::TrustStore;
 
 /// Remembers WITs that were verified: the second time, a WIT costs a SHA-256 and a lookup.
 ///
-/// An entry is made only by a verification (T-039) and is not used past its `exp`, when the key
-/// that signed it has left its origin's bundle, or when the bundle is stale (T-038). Rules belong
+/// An entry is made only by a verification and is not used past its `exp`, when the key
+/// that signed it has left its origin's bundle, or when the bundle is stale. Rules belong
 /// to the cache, so that an entry never passes laxer rules than a fresh token. The cache knows
 /// nothing of revocations: its user asks about every WIT, fresh or known.
 #[derive(Debug)]

@@ -14,9 +14,9 @@ use serde::Serialize;
 use super::TYP;
 use crate::Error;
 
-/// Signs WITs with one key. Beneath a `spiffe` identifier they are WIT-SVIDs (SVD-01).
+/// Signs WITs with one key. Beneath a `spiffe` identifier they are WIT-SVIDs (SPIFFE WIT-SVID).
 ///
-/// It signs what it is told: who may have which identifier is the caller's to know (T-046).
+/// It signs what it is told: who may have which identifier is the caller's to know.
 pub struct WitIssuer {
     signer: AnySigner,
     issuer: Option<String>,
@@ -149,7 +149,7 @@ pub(crate) fn sign(input: SigningInput, signer: &AnySigner) -> Result<CompactJws
     input.sign(signer).map_err(Error::Sign)
 }
 
-/// SVD-01, SVD-02: a `kid`, and no Ed25519.
+/// WIT-SVID §2.1 and §2.3, JWT-SVID §2.1: a `kid`, and no Ed25519.
 pub(crate) fn check_svid_signer(signer: &AnySigner) -> Result<(), Error> {
     let reason = if signer.key_id().is_none() {
         "an SVID's signer needs a key id"

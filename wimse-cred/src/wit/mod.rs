@@ -12,5 +12,5 @@ pub use rules::WitRules;
 pub use verify::Wit;
 pub(crate) use verify::claimed_id;
 
-/// The `typ` of a WIT (draft-ietf-wimse-workload-creds §3.1).
+/// The `typ` of a WIT (draft-ietf-wimse-workload-creds §5.1).
 pub(crate) const TYP: &str = "wit+jwt";

@@ -15,7 +15,7 @@ pub struct WitRules {
 }
 
 impl WitRules {
-    /// Any WIT (draft-ietf-wimse-workload-creds §3.1), a WIT-SVID too: at most 8 KiB, 30 s of skew.
+    /// Any WIT (draft-ietf-wimse-workload-creds §5.1), a WIT-SVID too: at most 8 KiB, 30 s of skew.
     #[must_use]
     pub fn wit() -> Self {
         Self {

@@ -19,10 +19,10 @@ use super::{TYP, WitRules};
 use crate::Error;
 use crate::trust::{Bundle, Trust, select};
 
-/// A verified workload identity token (draft-ietf-wimse-workload-creds §3.1): the bundle of its
+/// A verified workload identity token (draft-ietf-wimse-workload-creds §5.1): the bundle of its
 /// origin vouches that the workload [`id`](Self::id) holds the key [`key`](Self::key).
 ///
-/// It says nothing of who sent it: identity comes from a proof of possession of that key (WIT-06).
+/// It says nothing of who sent it: identity comes from a proof of possession of that key.
 /// Clones share what was read.
 #[derive(Clone)]
 pub struct Wit(Arc<Inner>);
@@ -80,7 +80,7 @@ struct Confirmation<'a> {
 impl Wit {
     /// Verifies a WIT: `typ`, the signature by the one key of its origin's bundle that fits its
     /// `kid` and `alg`, `sub`, `exp`, `nbf`, `iat`, and `cnf.jwk`, which is prepared for the proofs
-    /// to come. Unknown claims are ignored (WIT-08).
+    /// to come. Unknown claims are ignored (RFC 7519 §4).
     ///
     /// # Errors
     ///
@@ -157,7 +157,7 @@ impl Wit {
         self.0.algorithm
     }
 
-    /// `exp`, in seconds. The key pair is not used past it (WIT-08).
+    /// `exp`, in seconds. The key pair is not used past it.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         self.0.expires
@@ -176,13 +176,13 @@ impl Wit {
         &self.0.signed_hash
     }
 
-    /// `iss`, as the token says. It selected nothing (WIT-03).
+    /// `iss`, as the token says. It selected nothing (draft-ietf-wimse-workload-creds §5.1.3).
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.0.issuer.as_deref()
     }
 
-    /// `jti`. Never used against replay (WPT-04).
+    /// `jti`. Never used against replay: a WIT is presented many times.
     #[must_use]
     pub fn jwt_id(&self) -> Option<&str> {
         self.0.jwt_id.as_deref()
@@ -260,7 +260,7 @@ pub(crate) fn claimed_id(
     WorkloadId::parse(&sub).map_err(|error| Error::Subject(Some(error)))
 }
 
-/// WIT-02, SVD-01.
+/// `cnf.jwk` (draft-ietf-wimse-workload-creds §5.1, WIT-SVID §3.2).
 fn confirmed(
     cnf: &RawValue,
     bundle: &Bundle,
