@@ -18,11 +18,11 @@ use crate::client_auth::JWT_BEARER;
 use crate::names::{ClientId, Issuer};
 use crate::token::Form;
 
-/// The longest an assertion may be good, in seconds (JWTA-06).
+/// The longest an assertion may be good, in seconds.
 pub const MAX_LIFETIME: u64 = 300;
 /// The longest `jti`, in bytes.
 pub const MAX_ID: usize = 256;
-/// What an assertion may be typed as; untyped ones are taken, too (JWTA-21).
+/// What an assertion may be typed as; untyped ones are taken, too (RFC 7523 §3).
 const TYPES: [&str; 2] = ["client-authentication+jwt", "JWT"];
 
 /// An assertion as it came, and whose it says it is: by that name the keys are found.
@@ -49,7 +49,7 @@ struct Named {
 
 impl<'a> PresentedAssertion<'a> {
     /// Finds the assertion in a request: `None` where there is none, or one of another type
-    /// (JWTA-01).
+    /// (RFC 7523 §3).
     ///
     /// # Errors
     ///
@@ -164,7 +164,7 @@ impl AssertionRules {
         self
     }
 
-    /// Verifies an assertion of a client with that client's keys (JWTA-20, JWTA-21).
+    /// Verifies an assertion of a client with that client's keys (RFC 7523 §3).
     ///
     /// # Errors
     ///

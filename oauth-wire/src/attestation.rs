@@ -26,7 +26,7 @@ pub const ATTESTATION_POP: HeaderName = HeaderName::from_static("oauth-client-at
 /// The `typ` of the proof (draft-ietf-oauth-attestation-based-client-auth §5.2).
 pub(crate) const POP_TYPE: &str = "oauth-client-attestation-pop+jwt";
 
-/// The claims of a proof as they are written (ATT-02).
+/// The claims of a proof as they are written (draft-ietf-oauth-attestation-based-client-auth §5.2).
 #[derive(Serialize)]
 pub(crate) struct PopClaims<'a> {
     pub(crate) aud: &'a str,
@@ -36,7 +36,7 @@ pub(crate) struct PopClaims<'a> {
     pub(crate) challenge: Option<&'a str>,
 }
 
-/// The claims as they are read. Without `exp`, so the age is counted from `iat` (ATT-02).
+/// The claims as they are read. Without `exp`, so the age is counted from `iat`.
 #[derive(Deserialize)]
 struct ForeignClaims<'a> {
     #[serde(borrow)]
@@ -57,8 +57,8 @@ impl<'a> PresentedAttestation<'a> {
     ///
     /// # Errors
     ///
-    /// `oauth.request` for one without the other, and for a field that stands twice or is not ASCII
-    /// (ATT-08).
+    /// `oauth.request` for one without the other, and for a field that stands twice or is not
+    /// ASCII.
     pub fn from_headers(headers: &'a HeaderMap) -> Result<Option<Self>, Error> {
         match (
             field(headers, &ATTESTATION)?,
@@ -126,7 +126,7 @@ impl PopRules {
         self
     }
 
-    /// Verifies a proof of a client with the key that its attestation confirms (SPF-03).
+    /// Verifies a proof of a client with the key that its attestation confirms.
     ///
     /// # Errors
     ///

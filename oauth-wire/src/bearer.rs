@@ -1,4 +1,4 @@
-//! Bearer tokens in a request (RFC 6750 §2.1, BEAR-01).
+//! Bearer tokens in a request (RFC 6750 §2.1).
 
 use core::fmt;
 

@@ -92,7 +92,7 @@ impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
 type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// RFC 6749 §2.3: no more than one way a request; and `client_id`, where it is set, is this client
-/// (JWTA-01).
+/// (RFC 7523 §2.2).
 fn expect_unauthenticated(request: &TokenRequest, client: &ClientId) -> Result<(), Error> {
     let parameters = ["client_assertion", "client_assertion_type", "client_secret"];
     let headers = [AUTHORIZATION, ATTESTATION, ATTESTATION_POP];
@@ -120,7 +120,7 @@ fn expect_method(server: &ServerMetadata, method: &str) -> Result<(), Error> {
     Err(Error::authenticate("the server does not take this method"))
 }
 
-/// JWTA-06: an algorithm that the server takes, where it says which.
+/// An algorithm that the server takes, where it says which.
 fn expect_algorithm(known: Option<AlgorithmSet>, signer: &dyn Signer) -> Result<(), Error> {
     if known.is_none_or(|all| all.contains(signer.algorithm())) {
         return Ok(());

@@ -237,7 +237,7 @@ impl Error {
     }
 
     /// What a server answers at its token endpoint because of this: an `error` of RFC 6749 §5.2 or
-    /// RFC 8707 §2 (JWTA-22, RSC-03). `None` where the request is not at fault: the answer is then
+    /// RFC 8707 §2. `None` where the request is not at fault: the answer is then
     /// a status of 500 or 503.
     #[must_use]
     pub const fn answer(&self) -> Option<&'static str> {

@@ -47,7 +47,7 @@ macro_rules! name {
 }
 
 name! {
-    /// An authorization server: an https URL without query and fragment (RFC 8414 §2, META-01).
+    /// An authorization server: an https URL without query and fragment (RFC 8414 §2).
     ///
     /// It has to be in normal form (lower-case host of letters, digits and hyphens, no default
     /// port, no `..`), so that what is compared byte by byte is also what is asked for. Whether it
@@ -106,7 +106,7 @@ impl FromStr for Issuer {
 }
 
 name! {
-    /// What a token is for: an absolute URI without fragment (RFC 8707 §2, RSC-01).
+    /// What a token is for: an absolute URI without fragment (RFC 8707 §2).
     ///
     /// As an https URL it has to be in normal form, as an [`Issuer`]; other schemes (`urn:`,
     /// `spiffe:`) name a resource that publishes no metadata.
@@ -154,8 +154,7 @@ impl Resource {
     /// Whether this resource is `other`, or beneath it: one origin, and a path prefix that ends at
     /// a `/`. `/mcp` is not beneath `/mcp/`, whose token is not for it.
     ///
-    /// Else never true where `other` has a query, or is of another scheme than http and https
-    /// (PRM-03).
+    /// Else never true where `other` has a query, or is of another scheme than http and https.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         let (Ok(own), Ok(outer)) = (Url::parse(&self.0), Url::parse(&other.0)) else {
@@ -318,7 +317,7 @@ pub(crate) fn normal(text: &str, url: &Url) -> Result<(), &'static str> {
     Err("not in normal form")
 }
 
-/// The host of a URL of the web is an address, or labels of letters, digits and hyphens (T-092).
+/// The host of a URL of the web is an address, or labels of letters, digits and hyphens.
 fn plain_host(url: &Url) -> Result<(), &'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let label = |label: &str| {

@@ -5,7 +5,7 @@ use crate::metadata::ServerMetadata;
 use crate::names::Endpoint;
 
 /// What stands in `aud` of a client's assertion: by default the issuer alone, as a string
-/// (draft-ietf-oauth-rfc7523bis §4, JWTA-03).
+/// (draft-ietf-oauth-rfc7523bis §4).
 ///
 /// The other forms are for servers that take no other, set for each of them by hand. None is ever
 /// tried after another: an assertion for a token endpoint can be replayed by whoever makes a client

@@ -20,7 +20,7 @@ use crate::token::TokenRequest;
 
 /// The `client_assertion_type` (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// How long an assertion is good, in seconds (JWTA-06).
+/// How long an assertion is good, in seconds.
 const LIFETIME: u64 = 60;
 
 /// Signs an assertion for each request: `iss` and `sub` the client, `aud` the issuer alone, 60
@@ -84,7 +84,7 @@ impl PrivateKeyJwt {
     }
 
     /// For a server that refuses the `typ` that draft-ietf-oauth-rfc7523bis §4 gave to assertions:
-    /// `JWT` instead (JWTA-04).
+    /// `JWT` instead.
     #[must_use]
     pub const fn with_legacy_type(mut self) -> Self {
         self.typ = "JWT";

@@ -27,7 +27,7 @@ pub const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-sp
 type JwtSource = dyn Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync;
 type WitSource = dyn Fn(UnixTime) -> Result<WitCredential, BoxError> + Send + Sync;
 
-/// `spiffe_jwt`: a JWT-SVID as the assertion (SPF-01).
+/// `spiffe_jwt`: a JWT-SVID as the assertion (draft-ietf-oauth-spiffe-client-auth).
 ///
 /// The SVID is looked at, unverified, before it leaves: one that is for another audience, another
 /// workload, or over, is not sent.
@@ -40,8 +40,7 @@ pub struct SpiffeJwt {
 
 impl SpiffeJwt {
     /// A workload by its SPIFFE ID, and where its JWT-SVIDs come from: a function of the audience
-    /// and the time. It is called for each request, and may give one again that is still good
-    /// (SPF-06).
+    /// and the time. It is called for each request, and may give one again that is still good.
     #[must_use]
     pub fn new(
         client: ClientId,
@@ -142,7 +141,7 @@ impl fmt::Debug for WitCredential {
 }
 
 /// `spiffe_wit`: a WIT-SVID in `OAuth-Client-Attestation`, and a fresh proof of its key in
-/// `OAuth-Client-Attestation-PoP` (SPF-03, draft-ietf-oauth-attestation-based-client-auth §5.1).
+/// `OAuth-Client-Attestation-PoP` (draft-ietf-oauth-attestation-based-client-auth §5.1).
 #[derive(Clone)]
 pub struct SpiffeWit {
     client: ClientId,
@@ -166,8 +165,9 @@ impl SpiffeWit {
         }
     }
 
-    /// Answers a challenge of the server (ATT-04). Good for one request, so a value of this type
-    /// made from a kept one is, too.
+    /// Answers a challenge of the server (draft-ietf-oauth-attestation-based-client-auth,
+    /// `attestation_challenge`). Good for one request, so a value of this type made from a kept one
+    /// is, too.
     #[must_use]
     pub fn with_challenge(mut self, challenge: impl Into<SecretText>) -> Self {
         self.challenge = Some(challenge.into());
