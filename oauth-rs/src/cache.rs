@@ -10,7 +10,7 @@ use crate::{AccessToken, AccessTokenRules, Error, IssuerStore};
 /// lookup.
 ///
 /// An entry is made only by a verification, and is not used past its `exp`, when the key that
-/// signed it is no longer its issuer's, or when its issuer's keys are trusted no longer (T-038).
+/// signed it is no longer its issuer's, or when its issuer's keys are trusted no longer.
 /// Rules belong to the cache, so that an entry never passes laxer rules than a fresh token. The
 /// cache knows nothing of revocations: its user asks about every token, fresh or known.
 #[derive(Debug)]

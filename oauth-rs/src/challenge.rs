@@ -9,7 +9,7 @@ use http::{HeaderValue, StatusCode};
 use crate::Error;
 
 /// The access token of a request: from one `Authorization` field with the scheme `Bearer`, and from
-/// nowhere else (RFC 6750 §2.1, BEAR-01).
+/// nowhere else (RFC 6750 §2.1).
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn bearer_token(headers: &HeaderMap, limit: usize) -> Result<Option<&str>, E
 }
 
 /// The status and `WWW-Authenticate` for a request whose access token is missing or was refused
-/// (RFC 6750 §3, RFC 9728 §5.1). It says no more than the kind of failure (T-141).
+/// (RFC 6750 §3, RFC 9728 §5.1). It says no more than the kind of failure.
 ///
 /// 401 without `error` where there was no token, 400 `invalid_request` where the request is
 /// malformed, 401 `invalid_token` for every other refusal. [`insufficient_scope`] is a decision,

@@ -100,10 +100,10 @@ pub enum Error {
     /// The access token was revoked.
     #[error("the access token was revoked")]
     Revoked,
-    /// The request carries no access token (BEAR-02).
+    /// The request carries no access token (RFC 6750 §3.1).
     #[error("no access token")]
     Missing,
-    /// More than one `Authorization` field, or one that is malformed (BEAR-01).
+    /// More than one `Authorization` field, or one that is malformed (RFC 6750 §2.1).
     #[error("the `Authorization` field is repeated or malformed")]
     Authorization,
     /// `Authorization` has another scheme than `Bearer`.

@@ -118,7 +118,7 @@ impl Issuers {
     }
 
     /// The one key of an issuer for a token's `kid` and `alg`, where its keys are still believed.
-    /// The keys of one issuer never vouch for another (T-132).
+    /// The keys of one issuer never vouch for another (RFC 9068 §4).
     pub(crate) fn select(
         &self,
         issuer: &str,
@@ -183,7 +183,7 @@ impl IssuerStore {
     }
 
     /// Sets the keys of an issuer from its `jwks_uri` document, to be believed until they are set
-    /// again. Good keys are never replaced by none (T-085).
+    /// again. Good keys are never replaced by none.
     ///
     /// # Errors
     ///

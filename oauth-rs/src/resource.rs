@@ -27,14 +27,14 @@ impl ProtectedResource {
         })
     }
 
-    /// Where it is served: for `resource_metadata` of a challenge (PRM-02).
+    /// Where it is served: for `resource_metadata` of a challenge (RFC 9728 §5.1).
     #[must_use]
     pub const fn url(&self) -> &Endpoint {
         &self.url
     }
 
     /// The path of [`url`](Self::url), such as `/.well-known/oauth-protected-resource/mcp`
-    /// (PRM-01).
+    /// (RFC 9728 §3.1).
     #[must_use]
     pub fn path(&self) -> &str {
         let url = self.url.as_str();
@@ -42,7 +42,7 @@ impl ProtectedResource {
         rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/")
     }
 
-    /// The answer to a `GET` (PRM-20): JSON, to be kept for an hour.
+    /// The answer to a `GET` (RFC 9728 §3.2): JSON, to be kept for an hour.
     #[must_use]
     pub fn to_response<B: From<Vec<u8>>>(&self) -> Response<B> {
         let mut response = Response::new(B::from(self.json.clone().into_bytes()));

@@ -65,7 +65,7 @@ struct Act<'a> {
 /// The deepest chain of actors that is read.
 const MAX_ACTORS: usize = 8;
 
-/// The chain, outermost first, bounded (T-117).
+/// The chain, outermost first, bounded (RFC 8693 §4.1).
 pub(super) fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
     let mut actors = Vec::new();
     while let Some(raw) = next {
