@@ -69,7 +69,7 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// A file that cannot be opened or made. Its name is not repeated where it may be a secret that
-    /// was meant to be in it (T-166).
+    /// was meant to be in it.
     pub(crate) fn file(path: &Path, error: io::Error) -> Self {
         if secret::may_be_file(path) {
             return Self::SecretInArguments;
@@ -139,7 +139,7 @@ impl From<aims_authority::Error> for Failure {
 impl From<aims_wimse_wpt::Error> for Failure {
     fn from(error: aims_wimse_wpt::Error) -> Self {
         let detail = match &error {
-            // What somebody gave by mistake is not repeated (T-166).
+            // What somebody gave by mistake is not repeated.
             aims_wimse_wpt::Error::Audience { expected, .. } if secret::may_be_drawn(expected) => {
                 "the proof is for another audience".to_owned()
             }

@@ -51,7 +51,7 @@ fn generate(
     }
 }
 
-/// Makes a file that was not there, for its owner alone (T-168).
+/// Makes a file that was not there, for its owner alone.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

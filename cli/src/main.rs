@@ -72,7 +72,7 @@ fn given(arguments: &[OsString]) -> impl Iterator<Item = &OsString> {
 }
 
 /// Help and version as they are. A mistake in words that no terminal obeys, and without what may be
-/// a secret (T-166, T-167).
+/// a secret.
 fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let text = error.render().to_string();
     if !error.use_stderr() {

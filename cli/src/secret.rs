@@ -1,4 +1,4 @@
-//! Whether somebody gave a secret where others can read it (T-166).
+//! Whether somebody gave a secret where others can read it.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

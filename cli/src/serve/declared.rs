@@ -130,8 +130,7 @@ fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure
     }
 }
 
-/// Warns where others have a file in one of these ways, or can put another one in its place
-/// (T-168).
+/// Warns where others have a file in one of these ways, or can put another one in its place.
 #[cfg(unix)]
 fn warn_of_others(path: &Path, ways: u32, danger: &str) {
     use std::os::unix::fs::PermissionsExt as _;
