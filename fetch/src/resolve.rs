@@ -55,7 +55,7 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Asks the resolver so often at a time and no more, whoever it is (F-16), and drops every address
+/// Asks the resolver so often at a time and no more, whoever it is, and drops every address
 /// that the policy does not allow: nothing that was not judged is connected to, whatever the name
 /// leads to the next time (no rebinding).
 #[derive(Clone, Debug)]

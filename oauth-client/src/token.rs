@@ -11,10 +11,10 @@ use http::header::{AUTHORIZATION, HeaderMap};
 
 use crate::Error;
 
-/// An access token, for one resource. Opaque: nothing in it is read (ATJ-20). Zeroized when it is
-/// dropped.
+/// An access token, for one resource. Opaque: nothing in it is read (RFC 6749 §1.4). Zeroized when
+/// it is dropped.
 ///
-/// Its text goes into a request to its resource, and nowhere else (T-138):
+/// Its text goes into a request to its resource, and nowhere else:
 ///
 /// ```compile_fail
 /// fn the_text_is_not_handed_on(token: &aims_oauth_client::Token) -> String {

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// The name of something that may be seen only once.
 ///
 /// It is the SHA-256 over its parts, each behind its length, so that no two lists of parts give one
-/// name (T-037). The sender is kept apart as well, as a short tag, so that a store can give each
+/// name. The sender is kept apart as well, as a short tag, so that a store can give each
 /// sender a share of its room.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct ReplayKey {

@@ -126,7 +126,7 @@ impl TryFrom<String> for Origin {
 
 /// A workload identifier: `spiffe://example.org/pay` or `wimse://example.org/pay`.
 ///
-/// It is a name, not a proof (ID-09): what a credential proved has a type of its own. Equality is
+/// It is a name, not a proof: what a credential proved has a type of its own. Equality is
 /// that of the bytes.
 ///
 /// ```
@@ -151,7 +151,8 @@ pub struct WorkloadId {
 }
 
 impl WorkloadId {
-    /// Takes a canonical identifier (ID-01 to ID-06). One allocation, for the text.
+    /// Takes a canonical identifier (draft-ietf-wimse-identifier §4, SPIFFE-ID §2). One allocation,
+    /// for the text.
     ///
     /// # Errors
     ///

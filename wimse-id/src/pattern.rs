@@ -6,7 +6,7 @@ use crate::{Error, Origin, WorkloadId};
 
 /// One identifier, those beneath one, or any of an origin.
 ///
-/// Matching is on whole segments under one origin (ID-08): `/pay/*` covers `/pay/x` and `/pay/x/y`,
+/// Matching is on whole segments under one origin: `/pay/*` covers `/pay/x` and `/pay/x/y`,
 /// never `/payroll` and not `/pay` itself.
 ///
 /// ```

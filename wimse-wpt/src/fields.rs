@@ -1,4 +1,4 @@
-//! The header fields of HTTP requests (draft-ietf-wimse-workload-creds §3.2, draft-ietf-wimse-wpt
+//! The header fields of HTTP requests (draft-ietf-wimse-workload-creds §5.1.1, draft-ietf-wimse-wpt
 //! §3).
 
 use http::StatusCode;
@@ -114,7 +114,7 @@ impl std::fmt::Debug for Proof<'_> {
 }
 
 /// Finds the `Workload-Identity-Token` field alone: once, or not at all
-/// (draft-ietf-wimse-workload-creds §3.2).
+/// (draft-ietf-wimse-workload-creds §5.1.1).
 ///
 /// # Errors
 ///

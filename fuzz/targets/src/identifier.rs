@@ -108,7 +108,7 @@ fn check_domain(domain: &TrustDomain) {
     }
 }
 
-/// A pattern matches as its text says, segment by segment (ID-08).
+/// A pattern matches as its text says, segment by segment.
 fn pair(pattern: &str, id: &str) -> Outcome {
     let (read, id) = match (pattern.parse::<IdPattern>(), id.parse::<WorkloadId>()) {
         (Ok(read), Ok(id)) => (read, id),

@@ -22,8 +22,8 @@ pub(super) struct Kept {
     key: Option<Thumbprint>,
     /// From here on it is renewed, while it is still given.
     renew: UnixTime,
-    /// Its end by the clock that nobody sets: a clock that goes back makes no token last longer
-    /// (F-04).
+    /// Its end by the clock that nobody sets: a clock that goes back makes no token last
+    /// longer.
     ends: Instant,
 }
 
@@ -188,7 +188,7 @@ impl Slot {
 }
 
 /// Ends a flight in any case: a task that panics or is dropped with its runtime leaves nobody
-/// waiting (F-03).
+/// waiting.
 #[derive(Debug)]
 pub(super) struct Landing {
     slot: Arc<Slot>,
