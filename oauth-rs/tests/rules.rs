@@ -341,6 +341,32 @@ fn a_claim_of_the_wrong_type_is_named() {
     }
 }
 
+/// The other registered claims may be anything but `null`.
+#[test]
+fn a_registered_claim_that_is_null_is_named() {
+    let world = World::new();
+    for claim in [
+        "acr",
+        "amr",
+        "auth_time",
+        "authorization_details",
+        "azp",
+        "entitlements",
+        "groups",
+        "may_act",
+        "sid",
+        "txn",
+    ] {
+        let text = world.token_with(&json!({claim: "a"}));
+        assert!(world.verify(&text, NOW).is_ok(), "{claim}");
+        let text = world.token_with(&json!({claim: null}));
+        let refused = world.verify(&text, NOW).unwrap_err();
+        assert_eq!(refused.code(), "token.claim", "{claim}");
+        let told = aims_jose::Chain(&refused).to_string();
+        assert!(told.contains(&format!("`{claim}`")), "{told}");
+    }
+}
+
 /// The length is bounded by the resource's rules alone.
 #[test]
 fn long_tokens_need_a_greater_limit() {

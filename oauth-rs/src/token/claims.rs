@@ -1,6 +1,7 @@
 //! The registered claims of an access token.
 
 use aims_jose::jwt::{Audience, NumericDate, present};
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -36,6 +37,38 @@ pub(super) struct Claims {
     pub(super) cnf: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "present")]
     pub(super) act: Option<Box<RawValue>>,
+    #[serde(default, rename = "acr")]
+    _acr: NotNull,
+    #[serde(default, rename = "amr")]
+    _amr: NotNull,
+    #[serde(default, rename = "auth_time")]
+    _auth_time: NotNull,
+    #[serde(default, rename = "authorization_details")]
+    _authorization_details: NotNull,
+    #[serde(default, rename = "azp")]
+    _azp: NotNull,
+    #[serde(default, rename = "entitlements")]
+    _entitlements: NotNull,
+    #[serde(default, rename = "groups")]
+    _groups: NotNull,
+    #[serde(default, rename = "may_act")]
+    _may_act: NotNull,
+    #[serde(default, rename = "sid")]
+    _sid: NotNull,
+    #[serde(default, rename = "txn")]
+    _txn: NotNull,
+}
+
+/// A registered claim that is not read here but is no `null` either: an application that reads it
+/// later would have to guess whether it is absent.
+#[derive(Default)]
+struct NotNull;
+
+impl<'de> Deserialize<'de> for NotNull {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Option::<IgnoredAny>::deserialize(deserializer)?;
+        value.map(|_| Self).ok_or_else(|| D::Error::custom("null"))
+    }
 }
 
 fn audiences<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
