@@ -108,3 +108,44 @@ fn the_actor_is_the_proven_agent() {
         assert_eq!(scene.code(bearer, &claims), expected, "{claims}");
     }
 }
+
+/// A client or an actor that begins as a workload identifier and is none is not taken for the name
+/// of no workload: another reader may see the proven agent in it, or a different one.
+#[test]
+fn a_malformed_workload_identifier_is_refused() {
+    let scene = Scene::new();
+    for (name, expected) in [
+        (AGENT, "ok"),
+        ("orchestrator", "ok"),
+        ("https://example.org/agent", "ok"),
+        ("spiffe-agent", "ok"),
+        ("spiffe://example.org/agent/", "token.claim"),
+        ("spiffe://example.org/agent?x", "token.claim"),
+        ("spiffe://example.org//agent", "token.claim"),
+        ("SPIFFE://example.org/agent", "token.claim"),
+        ("spiffe:example.org/agent", "token.claim"),
+        ("wimse://example.org", "token.claim"),
+    ] {
+        let acted = scene.claims(Some(json!({"sub": name})));
+        let mut issued = scene.claims(None);
+        issued["client_id"] = json!(name);
+        for mut claims in [acted, issued] {
+            assert_eq!(scene.code(Requirements::new(), &claims), expected, "{name}");
+            // Bound to nothing: beside the proof, and alone.
+            claims.as_object_mut().unwrap().remove("cnf");
+            let bearer = Requirements::new().accept_bearer();
+            assert_eq!(scene.code(bearer.clone(), &claims), expected, "{name}");
+            let mut alone = common::bare();
+            let token = format!("Bearer {}", scene.world.token(&claims));
+            alone
+                .headers
+                .insert("authorization", token.parse().unwrap());
+            let guard = scene.guard.requiring(bearer).unwrap();
+            assert_eq!(told(guard.check(&alone, at(NOW))).0, expected, "{name}");
+        }
+    }
+    // The actors before the one that acts now are history.
+    let history = json!({"sub": AGENT, "act": {"sub": "spiffe://example.org//other"}});
+    let claims = scene.claims(Some(history));
+    assert_eq!(scene.code(Requirements::new(), &claims), "ok");
+}

@@ -26,6 +26,7 @@ impl<M> Guard<M> {
                 .collect();
             token.confirmed_by(&proven)?;
         }
+        let names_another = names_another(token, agent.map(AgentCredential::id))?;
         let refused = |why| Err(Error::NotBound(why));
         let requirements = &self.route.requirements;
         let Some(agent) = agent else {
@@ -34,7 +35,7 @@ impl<M> Guard<M> {
             }
             return Ok(!token.is_bound());
         };
-        if names_another(token, agent.id()) {
+        if names_another {
             return refused(BindingFailure::OtherWorkload);
         }
         if token.is_bound() || token.issued_to(agent.id()) {
@@ -51,10 +52,32 @@ impl<M> Guard<M> {
 /// Whether the token was issued to another workload than the one that was proven, by its client's
 /// identifier or by the issuer's rules, or says that another one acts now (RFC 8693 §4.1). The
 /// actors before that are history.
-fn names_another(token: &AccessToken, agent: &WorkloadId) -> bool {
+fn names_another(token: &AccessToken, agent: Option<&WorkloadId>) -> Result<bool, Error> {
     let actor = token.actors().first().map(|it| it.subject.as_str());
-    let mut named = [Some(token.client_id()), actor].into_iter().flatten();
+    let client = is_another("client_id", token.client_id(), agent)?;
+    let actor = actor.map_or(Ok(false), |it| is_another("act.sub", it, agent))?;
     let is_mapped = token.workloads().next().is_some();
-    named.any(|it| WorkloadId::parse(it).is_ok_and(|it| it != *agent))
-        || (is_mapped && !token.issued_to(agent))
+    let mapped = is_mapped && !agent.is_some_and(|it| token.issued_to(it));
+    Ok(client || actor || mapped)
+}
+
+/// Whether a name is that of another workload. One that begins as a workload identifier and is none
+/// is refused, rather than taken for the name of no workload: another reader may see one in it.
+fn is_another(claim: &str, name: &str, agent: Option<&WorkloadId>) -> Result<bool, Error> {
+    if agent.is_some_and(|it| it.as_str() == name) || !begins_as_workload(name) {
+        return Ok(false);
+    }
+    let parsed = WorkloadId::parse(name).map(|_another| true);
+    parsed.map_err(|error| Error::Claim {
+        claim: claim.to_owned(),
+        expected: format!("a workload identifier, as its scheme says: {error}"),
+    })
+}
+
+/// Whether the text has the scheme of workload identifiers, in any case (RFC 3986 §3.1).
+fn begins_as_workload(text: &str) -> bool {
+    ["spiffe:", "wimse:"].iter().any(|scheme| {
+        let start = text.get(..scheme.len());
+        start.is_some_and(|it| it.eq_ignore_ascii_case(scheme))
+    })
 }
