@@ -16,6 +16,7 @@ use http::header::HeaderName;
 
 use super::decide::Decides;
 use super::spend::Replay;
+use super::target::Paths;
 use super::{Audience, BuildError, Deferred, Guard, HttpSignatures, Immediate, Inner, Route};
 use crate::decision::{Authorize, Extract, RequirementsAlone};
 use crate::record::{Record, ToTracing};
@@ -69,6 +70,7 @@ pub(super) struct Settings {
     twins: Option<(String, String)>,
     pub(super) metadata: Option<ResourceMetadata>,
     audiences: Vec<String>,
+    any_path: bool,
     requirements: Requirements,
     replay: Option<Replay>,
     wit: WitRules,
@@ -100,6 +102,13 @@ impl std::fmt::Debug for ClockOf {
 impl Guard {
     /// A guard for a tool that callers address by this URL. It is configuration: never taken from a
     /// request (draft-ietf-wimse-wpt §2).
+    ///
+    /// The path of a request must be that of the URL, with or without a slash at its end, or one
+    /// beneath it, because tokens are for this resource alone (RFC 8707 §2). Any other is refused
+    /// with `guard.target`, and so is one with a segment `..`. A URL without a path stands for the
+    /// whole host. `Host` is checked for its form alone: the URL says by which host the tool is
+    /// addressed. [`accept_any_path`](GuardBuilder::accept_any_path) is for a tool behind a proxy
+    /// that changes paths.
     pub fn builder(resource: impl Into<String>) -> GuardBuilder<NoTrust> {
         let resource = resource.into();
         let settings = Settings {
@@ -113,6 +122,7 @@ impl Guard {
             twins: None,
             metadata: None,
             audiences: Vec::new(),
+            any_path: false,
             requirements: Requirements::new(),
             replay: None,
             wit: WitRules::wit(),
@@ -202,9 +212,20 @@ impl<T, M> GuardBuilder<T, M> {
     }
 
     /// Expects this fixed `aud` in proofs, instead of the configured origin with the path of the
-    /// request. May be repeated.
+    /// request, and [accepts any path](Self::accept_any_path). May be repeated.
     pub fn proof_audience(mut self, audience: impl Into<String>) -> Self {
         self.settings.audiences.push(audience.into());
+        self
+    }
+
+    /// Accepts requests for paths outside of the path of the resource: for a tool behind a proxy or
+    /// a router that changes paths before the guard sees them. Whatever reaches the guard is then a
+    /// request for its resource, so let no route of another resource lead through it.
+    ///
+    /// A proof is still about the path that the guard sees, unless
+    /// [`proof_audience`](Self::proof_audience) names another audience.
+    pub const fn accept_any_path(mut self) -> Self {
+        self.settings.any_path = true;
         self
     }
 
@@ -391,6 +412,11 @@ impl Settings {
         let rules = self.checked_rules()?;
         let published = self.metadata.as_ref().map(ProtectedResource::new);
         let published = published.transpose().map_err(BuildError::Metadata)?;
+        let paths = if self.any_path || !self.audiences.is_empty() {
+            Paths::Any
+        } else {
+            Paths::of(resource.as_str())
+        };
         let audience = if self.audiences.is_empty() {
             Audience::Target(external_origin(resource.as_str()).to_owned())
         } else {
@@ -416,6 +442,7 @@ impl Settings {
         let in_memory = || Replay::Local(Arc::new(ReplayCache::in_memory(1_000_000)));
         let inner = Inner {
             resource: resource.as_str().to_owned(),
+            paths,
             audience,
             trust: self.trust,
             wits: WitCache::new(self.capacity, wit),
@@ -516,7 +543,7 @@ fn other_spelling(issuer: &Issuer) -> Option<Issuer> {
 }
 
 /// Scheme and authority of a URL.
-fn external_origin(url: &str) -> &str {
+pub(super) fn external_origin(url: &str) -> &str {
     let path = url
         .find("://")
         .map(|at| at.saturating_add(3))

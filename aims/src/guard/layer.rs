@@ -51,7 +51,7 @@ impl<M> Guard<M> {
     ///     format!("{} sent {arguments}", who.subject())
     /// }
     ///
-    /// Router::new().route("/call", post(call)).layer(guard.layer())
+    /// Router::new().route("/mcp/call", post(call)).layer(guard.layer())
     /// # }
     /// ```
     ///

@@ -27,6 +27,7 @@ mod signed;
 mod spend;
 #[cfg(feature = "fetch")]
 mod start;
+mod target;
 mod verify;
 
 use std::fmt;
@@ -57,6 +58,7 @@ use admission::Admission;
 use decide::Decides;
 use signed::Signatures;
 use spend::Replay;
+use target::Paths;
 
 /// Turns a request into a [`Principal`] or a precise [`Refusal`].
 ///
@@ -92,6 +94,7 @@ pub struct Deferred;
 
 struct Inner {
     resource: String,
+    paths: Paths,
     audience: Audience,
     trust: Arc<TrustStore>,
     wits: WitCache,

@@ -27,6 +27,8 @@ impl<M> Guard<M> {
             .and_then(|()| self.verify(&presented, received, evidence, now));
         evidence.fingerprints = parse::fingerprints(&presented, evidence);
         let unspent = examined?;
+        let inner = &*self.inner;
+        inner.paths.check(&received.head.uri, &inner.resource)?;
         if let Content::Whole(content) = received.content {
             for check in unspent.iter().filter_map(UnspentProof::content) {
                 let compared = check.check(content);

@@ -99,7 +99,9 @@ static GUARDS: LazyLock<(Guard, Guard)> = LazyLock::new(|| {
     let set = issuer.map(|issuer| issuers.set(&issuer, keys.as_bytes(), AWS_LC).is_ok());
     assert_eq!(set, Some(true));
     let builder = || {
+        // What an honest sender sends is accepted, whatever its path.
         Guard::builder("https://workload.example.com/path")
+            .accept_any_path()
             .trust(Arc::clone(&known().store))
             .wpt_rules(WptRules::default().with_revisions(Revisions::BOTH))
             .token_field(HeaderName::from_static(COVERED))

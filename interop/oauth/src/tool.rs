@@ -42,9 +42,9 @@ pub(crate) fn for_bearers(resource: &str, keys: &PublishedKeys) -> Result<Guard,
     Ok(guard.require(scopes.accept_bearer()).build()?)
 }
 
-/// A call with a bearer token.
-pub(crate) fn call(token: &str) -> Result<Parts, Failure> {
-    let request = Request::post("/call")
+/// A call to the tool of this guard with a bearer token.
+pub(crate) fn call(guard: &Guard, token: &str) -> Result<Parts, Failure> {
+    let request = Request::post(format!("{}/call", guard.resource()))
         .header("host", "tools.example")
         .header("authorization", format!("Bearer {token}"));
     Ok(request.body(())?.into_parts().0)
@@ -57,12 +57,12 @@ pub(crate) fn told(verdict: Result<Principal, Refusal>) -> String {
 
 /// What a guard says of a token at a moment.
 pub(crate) fn judge(guard: &Guard, token: &str, now: UnixTime) -> Result<String, Failure> {
-    Ok(told(guard.check(&call(token)?, now)))
+    Ok(told(guard.check(&call(guard, token)?, now)))
 }
 
 /// The same, with a refresh of the keys where one is unknown.
 pub(crate) async fn admit(guard: &Guard, token: &str) -> Result<String, Failure> {
-    Ok(told(guard.admit(&call(token)?).await))
+    Ok(told(guard.admit(&call(guard, token)?).await))
 }
 
 /// The token with one bit of its signature turned over: the highest of its first byte.
