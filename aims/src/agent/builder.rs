@@ -11,6 +11,7 @@ use aims_oauth_client::TokenSource;
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_wimse_cred::IdentitySource;
 use aims_wimse_wpt::Revision;
+use http::header::HeaderName;
 
 use super::{Agent, Authorization, Error, Inner, Limits, ProofMethod, SignedResponses};
 use crate::trace::CurrentTrace;
@@ -26,6 +27,7 @@ pub struct AgentBuilder<T = ()> {
     method: Option<ProofMethod>,
     revision: Revision,
     responses: Option<SignedResponses>,
+    signed_fields: Vec<HeaderName>,
     tokens: Vec<Authorization>,
     call: Option<Arc<dyn Call>>,
     pub(super) fetch: Option<Arc<dyn Fetch>>,
@@ -44,6 +46,7 @@ impl Agent {
             method: None,
             revision: Revision::Draft02,
             responses: None,
+            signed_fields: Vec::new(),
             tokens: Vec::new(),
             call: None,
             fetch: None,
@@ -139,6 +142,14 @@ impl<T> AgentBuilder<T> {
         self
     }
 
+    /// Covers this field by HTTP signatures as well, in requests that have it: one that carries a
+    /// token for the tool, or by which the tool decides. May be repeated. Other proofs cover no
+    /// such field.
+    pub fn signed_field(mut self, name: HeaderName) -> Self {
+        self.signed_fields.push(name);
+        self
+    }
+
     /// Sets how long a proof is good, from 1 s to 5 min. Defaults to a minute.
     pub const fn proof_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
@@ -181,6 +192,7 @@ impl<T> AgentBuilder<T> {
             method: self.method,
             revision: self.revision,
             responses: self.responses,
+            signed_fields: self.signed_fields,
             tokens: self.tokens,
             call: self.call,
             fetch: self.fetch,
@@ -218,6 +230,7 @@ impl AgentBuilder {
             method,
             revision: self.revision,
             responses: self.responses,
+            signed_fields: self.signed_fields,
             tokens: self.tokens,
             call,
             trace: self.trace,

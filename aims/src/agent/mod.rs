@@ -26,6 +26,7 @@ use aims_wimse_wpt::Revision;
 pub use body::Answer;
 pub use builder::AgentBuilder;
 pub use error::Error;
+use http::header::HeaderName;
 pub use method::ProofMethod;
 pub use prove::Content;
 pub use sign::{PendingResponse, SignedResponses};
@@ -52,6 +53,7 @@ struct Inner {
     method: ProofMethod,
     revision: Revision,
     responses: Option<SignedResponses>,
+    signed_fields: Vec<HeaderName>,
     tokens: Vec<Authorization>,
     call: Arc<dyn Call>,
     trace: Option<Arc<dyn CurrentTrace>>,

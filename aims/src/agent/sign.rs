@@ -245,6 +245,9 @@ impl Agent {
         let message = HttpRequest::to_send(&head)?;
         let audience = fields::audience(&head.uri)?;
         let mut signing = RequestSigning::to(&audience)?.with_lifetime(inner.lifetime);
+        for field in &inner.signed_fields {
+            signing = signing.covering_field(field.as_str())?;
+        }
         if responses.is_some() {
             signing = signing.asking_for_signed_response();
         }

@@ -14,15 +14,16 @@ use super::{
 };
 use crate::base::Draft;
 use crate::sf::write_parameter;
-use crate::{BareItem, Error, Exchange, Limits, Message, PreparedSignature};
+use crate::{BareItem, Component, Error, Exchange, Limits, Message, PreparedSignature};
 
 /// How requests to one receiver are signed.
 ///
 /// Covers `@method`, `@path`, `@query` (`?` where the request has none) and
 /// `workload-identity-token`, which must be present, and where they are present `content-type`,
-/// `content-digest`, `authorization`, `txn-token` and `content-encoding`. A `CONNECT` covers
-/// `@authority` in place of `@path` and `@query`. Parameters are `created`, `expires`, `nonce`,
-/// `tag` and `wimse-aud`, never `keyid` or `alg`.
+/// `content-digest`, `authorization`, `txn-token`, `content-encoding` and
+/// [further fields](Self::covering_field). A `CONNECT` covers `@authority` in place of `@path` and
+/// `@query`. Parameters are `created`, `expires`, `nonce`, `tag` and `wimse-aud`, never `keyid` or
+/// `alg`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct RequestSigning {
@@ -31,6 +32,8 @@ pub struct RequestSigning {
     label: Cow<'static, str>,
     lifetime: Duration,
     response: SignedResponse,
+    /// What is covered beside the fields of the profile, where it is there.
+    fields: Vec<Component>,
 }
 
 impl RequestSigning {
@@ -57,7 +60,24 @@ impl RequestSigning {
             label: Cow::Borrowed(LABEL),
             lifetime: Duration::from_secs(60),
             response: SignedResponse::Unasked,
+            fields: Vec::new(),
         })
+    }
+
+    /// Covers this field as well, where a request has it: one by which the receiver decides, such
+    /// as the name of an MCP tool. May be repeated. The name is in lower case.
+    ///
+    /// # Errors
+    ///
+    /// `sig.component_unknown` where it is no name of a field.
+    pub fn covering_field(mut self, name: &str) -> Result<Self, Error> {
+        let field = Component::field(name)?;
+        let is_field = |it: &Component| it.id() == field.id();
+        let of_profile = revision::all_of_request().iter().any(is_field);
+        if !of_profile && !self.fields.iter().any(is_field) {
+            self.fields.push(field);
+        }
+        Ok(self)
     }
 
     /// Signatures that live that long, in whole seconds: 1 s to
@@ -115,7 +135,7 @@ impl RequestSigning {
         let mut draft = Draft::new(
             &exchange,
             &Limits::default(),
-            9,
+            self.fields.len().saturating_add(9),
             self.constant.len().saturating_add(96),
         );
         for component in revision::request(request) {
@@ -123,6 +143,9 @@ impl RequestSigning {
         }
         for field in revision::REQUEST_FIELDS {
             draft.cover_present(*field)?;
+        }
+        for field in &self.fields {
+            draft.cover_present(field.id())?;
         }
         let nonce = fresh_or(nonce, random)?;
         draft.list();

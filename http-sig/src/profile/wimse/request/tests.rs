@@ -183,6 +183,35 @@ fn a_content_encoding_is_signed() {
     assert!(input.starts_with(expected), "{input}");
 }
 
+/// Further fields are covered where they are there, once, and after those of the profile.
+#[test]
+fn further_fields_are_signed() {
+    let text = "POST /a HTTP/1.1\r\nhost: x.example\r\nmcp-name: weather\r\n\
+                workload-identity-token: a.b.c\r\n\r\n";
+    let request = request(text.as_bytes());
+    let mut signing = RequestSigning::to("https://x.example/a").unwrap();
+    for name in [
+        "mcp-name",
+        "authorization",
+        "mcp-name",
+        "mcp-method",
+        "workload-identity-token",
+    ] {
+        signing = signing.covering_field(name).unwrap();
+    }
+    let prepared = signing.prepare(&request, Content::Empty, SYSTEM, at(0));
+    let (prepared, _pending) = prepared.unwrap();
+    let input = prepared.base().signature_params().to_owned();
+    let expected = "(\"@method\" \"@path\" \"@query\" \"workload-identity-token\" \
+                    \"mcp-name\");created=";
+    assert!(input.starts_with(expected), "{input}");
+    for bad in ["@method", "Mcp-Name", "", "a b"] {
+        let signing = RequestSigning::to("https://x.example/a").unwrap();
+        let refused = signing.covering_field(bad).unwrap_err();
+        assert_eq!(refused.code(), "sig.component_unknown", "{bad}");
+    }
+}
+
 /// A label is a key of a structured field.
 #[test]
 fn a_label_is_a_key() {
