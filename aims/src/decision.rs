@@ -8,8 +8,8 @@ use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::names::ScopeSet;
-use http::Method;
 use http::request::Parts;
+use http::{HeaderName, Method};
 
 use crate::{principal::Principal, trace::TraceContext};
 
@@ -82,28 +82,62 @@ impl Attributes {
 
 /// Adds what it finds in a request's head to the attributes of its call.
 ///
+/// An attribute is worth as much as the part of the request that it comes from. The method and the
+/// path are covered by an HTTP signature, and the path by a workload proof token. A header field is
+/// covered where a proof says so, and whoever passes a request on can change any other one. So an
+/// extractor names the header fields that it reads by [`fields`](Self::fields): the guard refuses a
+/// request that has one of them where no accepted proof covers it.
+///
 /// ```
 /// use aims::decision::{Attributes, Extract};
-/// use http::request::Parts;
+/// use http::{HeaderName, request::Parts};
 ///
-/// /// The name of an MCP tool, where a client repeats it in a header field.
+/// const MCP_NAME: &str = "mcp-name";
+///
+/// /// The name of an MCP tool, which a client repeats in a header field.
 /// #[derive(Debug)]
 /// struct McpName;
 ///
 /// impl Extract for McpName {
+///     fn fields(&self) -> Vec<HeaderName> {
+///         vec![HeaderName::from_static(MCP_NAME)]
+///     }
+///
 ///     fn extract(&self, request: &Parts, call: &mut Attributes) {
-///         if let Some(name) = request.headers.get("mcp-name").and_then(|it| it.to_str().ok()) {
+///         if let Some(name) = request.headers.get(MCP_NAME).and_then(|it| it.to_str().ok()) {
 ///             call.insert(Attributes::TOOL, name);
 ///         }
 ///     }
 /// }
 /// ```
+///
+/// The agent covers the field by
+/// `AgentBuilder::signed_field`. What the caller itself writes is still its own word: a tool that
+/// acts on its content compares it with the field, as MCP asks for.
+///
+/// A bearer token covers nothing, and a workload proof token covers no field but those of
+/// [`token_field`](crate::guard::GuardBuilder::token_field). On a route that accepts these alone,
+/// an extractor that names its fields refuses every request that has one, and the attribute of one
+/// that names none is worth no more than the connection: enough for a record, and for a decision
+/// only where nobody stands between the caller and the tool. Ask
+/// [`Principal::covers_field`] there.
 pub trait Extract: fmt::Debug + Send + Sync {
+    /// The header fields that it reads. Where a request has one of them, an accepted proof must
+    /// cover it, and it must stand once: otherwise the guard refuses the request with
+    /// `guard.field_uncovered`. The guard asks when it is built. Defaults to none.
+    fn fields(&self) -> Vec<HeaderName> {
+        Vec::new()
+    }
+
     /// Looks at a request and adds attributes.
     fn extract(&self, request: &Parts, call: &mut Attributes);
 }
 
 impl<T: Extract + ?Sized> Extract for Arc<T> {
+    fn fields(&self) -> Vec<HeaderName> {
+        (**self).fields()
+    }
+
     fn extract(&self, request: &Parts, call: &mut Attributes) {
         (**self).extract(request, call);
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use aims_http_sig::Component;
 use aims_http_sig::profile::wimse::VerifiedRequest;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::AccessToken;
@@ -10,6 +11,7 @@ use aims_oauth_wire::names::ScopeSet;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::WptProof;
+use http::header::HeaderName;
 
 use crate::guard::{AgentCredential, Proof, ProofMethod};
 
@@ -109,6 +111,18 @@ impl Principal {
     #[must_use]
     pub fn covers_content(&self) -> bool {
         self.0.proofs.iter().any(Proof::covers_content)
+    }
+
+    /// Whether an accepted HTTP signature covers this header field, and so its value is the one
+    /// that the agent sent.
+    #[must_use]
+    pub fn covers_field(&self, name: &HeaderName) -> bool {
+        let field = Component::field(name.as_str());
+        let covers = |field: &Component| {
+            let signature = self.signature();
+            signature.is_some_and(|it| it.signature().covers(field))
+        };
+        field.is_ok_and(|field| covers(&field))
     }
 
     /// The WIT whose key was proven.

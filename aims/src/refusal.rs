@@ -47,6 +47,7 @@ impl Refusal {
     pub const CODES: &'static [&'static str] = &[
         "guard.content",
         "guard.content_deadline",
+        "guard.field_uncovered",
         "guard.fields",
         "guard.forbidden",
         "guard.host",

@@ -102,6 +102,9 @@ pub enum BuildError {
     /// A proof audience is empty.
     #[error("signatures cannot be verified: a proof audience is empty")]
     Signatures(#[source] aims_http_sig::Error),
+    /// A header field that a proof must cover has a name that no signature can cover.
+    #[error("a header field cannot be covered by a signature")]
+    Fields(#[source] aims_http_sig::Error),
     /// The requirements contradict themselves, or the guard cannot meet them.
     #[error("the requirements cannot be met: {what}")]
     Requirements {

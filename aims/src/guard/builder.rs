@@ -15,6 +15,7 @@ use aims_wimse_wpt::{Revisions, WptRules};
 use http::header::HeaderName;
 
 use super::decide::Decides;
+use super::fields::CoveredField;
 use super::spend::Replay;
 use super::target::Paths;
 use super::{Audience, BuildError, Deferred, Guard, HttpSignatures, Immediate, Inner, Route};
@@ -319,7 +320,8 @@ impl<T, M> GuardBuilder<T, M> {
     }
 
     /// Adds what this finds in a request to the attributes of its [call](crate::decision::Call).
-    /// May be repeated.
+    /// Where a request has a field that it [names](Extract::fields), an accepted proof must cover
+    /// that. May be repeated.
     pub fn extract(mut self, extract: impl Extract + 'static) -> Self {
         self.settings.extract.push(Arc::new(extract));
         self
@@ -439,6 +441,10 @@ impl Settings {
             ),
             None => (self.wit, self.wpt, self.tokens),
         };
+        let read = self.extract.iter().flat_map(|it| it.fields());
+        let read: Vec<HeaderName> = read.collect();
+        let fields = CoveredField::all(&self.token_fields, &read);
+        let fields = fields.map_err(BuildError::Fields)?;
         let in_memory = || Replay::Local(Arc::new(ReplayCache::in_memory(1_000_000)));
         let inner = Inner {
             resource: resource.as_str().to_owned(),
@@ -454,7 +460,7 @@ impl Settings {
             metadata_url: published.as_ref().map(|it| Endpoint::clone(it.url())),
             published: published.map(Arc::new),
             replay: self.replay.unwrap_or_else(in_memory),
-            token_fields: self.token_fields,
+            fields,
             extract: self.extract,
             decides: self.decides,
             record: self.record,

@@ -20,6 +20,7 @@ use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::{Revision, UnspentWpt, WptProof};
 
+use super::fields::CoveredField;
 use super::refused::Refused;
 use crate::record::Fingerprints;
 
@@ -133,6 +134,15 @@ impl UnspentProof {
         match self {
             Self::HttpSignature(unspent) => Some(unspent.content()),
             Self::Wpt(..) => None,
+        }
+    }
+
+    /// Whether it covers a header field. A WPT covers those that carry a token (`oth`,
+    /// draft-ietf-wimse-wpt §2), which its verification has compared.
+    pub(super) fn covers(&self, field: &CoveredField) -> bool {
+        match self {
+            Self::HttpSignature(unspent) => unspent.signature().covers(&field.component),
+            Self::Wpt(..) => field.carries_token,
         }
     }
 

@@ -14,6 +14,7 @@ mod evidence;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub mod extract;
+mod fields;
 mod head;
 pub mod head_layer;
 pub mod layer;
@@ -43,7 +44,6 @@ use aims_wimse_wpt::{Revision, WptRules};
 pub use build_error::BuildError;
 pub use builder::{GuardBuilder, HasTrust, NoTrust, Trusting};
 pub use evidence::{AgentCredential, Proof, ProofMethod};
-use http::header::HeaderName;
 pub use received::Received;
 pub use signed::HttpSignatures;
 
@@ -56,6 +56,7 @@ use crate::resolve::Resolve;
 use crate::revoked::Revoked;
 use admission::Admission;
 use decide::Decides;
+use fields::CoveredField;
 use signed::Signatures;
 use spend::Replay;
 use target::Paths;
@@ -106,7 +107,7 @@ struct Inner {
     metadata_url: Option<Endpoint>,
     published: Option<Arc<ProtectedResource>>,
     replay: Replay,
-    token_fields: Vec<HeaderName>,
+    fields: Vec<CoveredField>,
     extract: Vec<Arc<dyn Extract>>,
     decides: Decides,
     record: Arc<dyn Record>,

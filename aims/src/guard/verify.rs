@@ -8,6 +8,7 @@ use super::Guard;
 use super::evidence::{
     AgentCredential, Evidence, UnspentProof, access_token, http_signature, wit, wpt,
 };
+use super::fields::check_extracted;
 use super::parse::{self, Credentials};
 use super::received::{Content, Received};
 use super::refused::Refused;
@@ -29,6 +30,7 @@ impl<M> Guard<M> {
         let unspent = examined?;
         let inner = &*self.inner;
         inner.paths.check(&received.head.uri, &inner.resource)?;
+        check_extracted(&inner.fields, &received.head.headers, &unspent)?;
         if let Content::Whole(content) = received.content {
             for check in unspent.iter().filter_map(UnspentProof::content) {
                 let compared = check.check(content);

@@ -1,12 +1,13 @@
 //! HTTP message signatures as a proof.
 
+use aims_http_sig::Error;
 use aims_http_sig::profile::wimse::{self, Peer, UnspentRequest};
-use aims_http_sig::{Component, Error};
 use aims_jose::time::UnixTime;
 use aims_replay::ReplayStore;
 use http::request::Parts;
 
 use super::{AgentCredential, Proof};
+use crate::guard::fields::CoveredField;
 use crate::guard::refused::Refused;
 use crate::guard::{Audience, Inner};
 use crate::refusal::Answer;
@@ -38,17 +39,14 @@ pub(in crate::guard) fn check_token_fields(
     request: &Parts,
     unspent: &UnspentRequest,
 ) -> Result<(), Error> {
-    for name in &guard.token_fields {
-        let mut values = request.headers.get_all(name).iter();
-        let component = Component::field(name.as_str())?;
-        let covered = || unspent.signature().covers(&component);
-        if values.next().is_some() && (values.next().is_some() || !covered()) {
-            return Err(Error::ComponentRequired {
-                component: component.to_string(),
-            });
-        }
+    let covers = |field: &CoveredField| unspent.signature().covers(&field.component);
+    let mut tokens = guard.fields.iter().filter(|it| it.carries_token);
+    match tokens.find(|field| !field.is_good(&request.headers, covers)) {
+        Some(field) => Err(Error::ComponentRequired {
+            component: field.component.to_string(),
+        }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 pub(super) fn spend(

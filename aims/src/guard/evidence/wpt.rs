@@ -44,10 +44,10 @@ pub(in crate::guard) fn verify(
     if let Some(token) = presented.txn_token {
         binding = binding.txn_token(token);
     }
-    for name in &guard.token_fields {
-        let mut values = request.headers.get_all(name).iter();
+    for field in guard.fields.iter().filter(|it| it.carries_token) {
+        let mut values = request.headers.get_all(&field.name).iter();
         if let Some(value) = values.next() {
-            binding = binding.header(name.as_str(), value.as_bytes());
+            binding = binding.header(field.name.as_str(), value.as_bytes());
         }
         if values.next().is_some() {
             return Err(refused(&Error::OtherHash, proof.revision()));
