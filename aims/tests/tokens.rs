@@ -471,6 +471,49 @@ fn guards_over_one_store_do_not_change_each_other() {
     assert_eq!(code(&same, &token_for("a")).0, "ok");
 }
 
+/// A guard without rules for an issuer does not take those of another guard over the same store,
+/// whichever was built first; what the program set for the store holds for both.
+#[test]
+fn a_guard_takes_no_rules_of_another_guard() {
+    for is_first in [true, false] {
+        let world = World::new();
+        let agent = world.agent(AGENT);
+        let issuer = || ISSUER.parse().unwrap();
+        let builder = || world.guard().issuers(Arc::clone(&world.issuers));
+        let of = |audience: &str| IssuerRules::new().audience(audience);
+        let token_for = |audience: &str| {
+            let mut claims = World::claims(&agent);
+            claims["aud"] = json!(audience);
+            agent.call_with(&world.token(&claims))
+        };
+        let build = |has_rules: bool| match has_rules {
+            true => builder().issuer_rules(issuer(), of("a")).build().unwrap(),
+            false => builder().build().unwrap(),
+        };
+        let guards = [build(is_first), build(!is_first)];
+        let [with, without] = match (guards, is_first) {
+            ([with, without], true) | ([without, with], false) => [with, without],
+        };
+        for (guard, audience, expected) in [
+            (&with, "a", "ok"),
+            (&with, TOOL, "token.audience"),
+            (&without, "a", "token.audience"),
+            (&without, TOOL, "ok"),
+            // Each has a cache of its own, and this is the second time.
+            (&without, "a", "token.audience"),
+            (&with, TOOL, "token.audience"),
+        ] {
+            assert_eq!(code(guard, &token_for(audience)).0, expected, "{audience}");
+        }
+        world.issuers.set_rules(&issuer(), of("b")).unwrap();
+        for guard in [&with, &without] {
+            assert_eq!(code(guard, &token_for("b")).0, "ok");
+            assert_eq!(code(guard, &token_for("a")).0, "token.audience");
+            assert_eq!(code(guard, &token_for(TOOL)).0, "token.audience");
+        }
+    }
+}
+
 /// A guard that is not built leaves the rules of the store as they were.
 #[test]
 fn a_build_error_changes_no_rules() {

@@ -62,6 +62,15 @@ pub enum Error {
         /// `iss` of the token. It is not verified.
         found: String,
     },
+    /// The issuer was removed from the store, or the store has it in another spelling. Its keys are
+    /// not set.
+    #[error(
+        "the keys of `{issuer}` are not set: the issuer was removed from the store; call `IssuerStore::name` or `IssuerStore::set_rules` to trust it again"
+    )]
+    NotConfigured {
+        /// The issuer.
+        issuer: String,
+    },
     /// A token profile, or the rules of an issuer, cannot be.
     #[error("invalid token profile: {reason}")]
     Profile {
@@ -135,6 +144,7 @@ impl Error {
         Self::NotAccessToken(_) => Mismatch "token.not_access_token",
         Self::Claim { .. } => Malformed "token.claim",
         Self::Profile { .. } => Configuration "token.profile",
+        Self::NotConfigured { .. } => Configuration "token.not_configured",
         Self::OtherRules { .. } => Configuration "token.issuer_rules",
         Self::Audience { .. } => Mismatch "token.audience",
         Self::UnknownIssuer { .. } => Untrusted "token.unknown_issuer",

@@ -1,5 +1,6 @@
 //! What a resource asks of access tokens: of all, and of those of one issuer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aims_jose::alg::AlgorithmSet;
@@ -17,6 +18,15 @@ pub struct AccessTokenRules {
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) times: TimeRules,
     pub(crate) max_len: usize,
+    pub(crate) issuers: Option<Arc<OwnRules>>,
+}
+
+/// Rules for issuers that a resource brings, in place of those that others added to the store.
+#[derive(Debug)]
+pub(crate) struct OwnRules {
+    pub(crate) rules: Vec<(Issuer, Arc<IssuerRules>)>,
+    /// For all other issuers.
+    pub(crate) others: Arc<IssuerRules>,
 }
 
 impl AccessTokenRules {
@@ -29,6 +39,7 @@ impl AccessTokenRules {
             algorithms: AlgorithmSet::ALL,
             times: TimeRules::new(),
             max_len: 8 * 1024,
+            issuers: None,
         }
     }
 
@@ -72,6 +83,24 @@ impl AccessTokenRules {
     #[must_use]
     pub const fn with_max_len(mut self, most: usize) -> Self {
         self.max_len = most;
+        self
+    }
+
+    /// Judges the tokens of these issuers by these rules, and those of others by RFC 9068. Of
+    /// several rules for one issuer, the last count.
+    ///
+    /// Rules that others [added](crate::IssuerStore::add_rules) to the store then do not count.
+    /// Those that the program [set](crate::IssuerStore::set_rules) do, before these.
+    #[must_use]
+    pub fn with_issuer_rules(
+        mut self,
+        rules: impl IntoIterator<Item = (Issuer, IssuerRules)>,
+    ) -> Self {
+        let rules = rules.into_iter().map(|(issuer, it)| (issuer, Arc::new(it)));
+        self.issuers = Some(Arc::new(OwnRules {
+            rules: rules.collect(),
+            others: Arc::default(),
+        }));
         self
     }
 

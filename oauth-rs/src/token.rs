@@ -99,14 +99,17 @@ impl AccessToken {
             .and_then(jwt::claims::<Claims>)
             .map_err(Error::Token);
         let own = match &claims {
-            Ok(claims) => claims.iss.as_deref().and_then(|iss| issuers.rules(iss)),
+            Ok(claims) => claims
+                .iss
+                .as_deref()
+                .and_then(|iss| issuers.rules(iss, rules)),
             Err(_) => None,
         };
         let own = own.cloned();
         // A token of another kind is told as that before anything else of it is judged.
         match &own {
             Some(own) => own.profile.check_type(header)?,
-            None => issuers.check_type(header)?,
+            None => issuers.check_type(header, rules)?,
         }
         let algorithm = header.alg();
         let allowed = own.as_ref().map_or(AlgorithmSet::ALL, |own| own.algorithms);
@@ -320,7 +323,7 @@ impl AccessToken {
         now: UnixTime,
     ) -> Result<(), Error> {
         // Rules that were set again may be narrower.
-        let current = issuers.rules(&self.0.issuer);
+        let current = issuers.rules(&self.0.issuer, rules);
         if !current.is_some_and(|current| Arc::ptr_eq(current, &self.0.rules)) {
             return Err(Error::UnknownIssuer {
                 found: self.0.issuer.clone(),

@@ -308,6 +308,10 @@ fn codes_are_all_there() {
             issuer: String::new(),
         }
         .code(),
+        Error::NotConfigured {
+            issuer: String::new(),
+        }
+        .code(),
         Error::UnknownKey {
             issuer: String::new(),
             key_id: None,

@@ -112,7 +112,7 @@ fn added_rules_replace_none() {
     assert_eq!(world.code_of(&json!({"aud": "b"})), "token.audience");
     assert_eq!(add(&[(other, of("d"))]), Ok(()), "`c` was not added");
     assert_eq!(add(&[(first.clone(), of("a"))]), Ok(()), "the same");
-    world.issuers.respell(&first, &issuer(&slash));
+    world.issuers.respell(&first, &issuer(&slash)).unwrap();
     assert_eq!(add(&[(first, of("b"))]), Err("token.issuer_rules"));
 }
 
@@ -176,6 +176,7 @@ fn new_rules_end_cached_tokens() {
     // Removed and configured again, an issuer has the rules of RFC 9068.
     set_rules(&world, ISSUER, IssuerRules::new().audience("api://tool"));
     assert!(world.issuers.remove(&ISSUER.parse().unwrap()));
+    world.issuers.name(&ISSUER.parse().unwrap());
     set(&world.issuers, ISSUER, &[&world.key]);
     assert_eq!(try_it(), "ok");
 }
@@ -394,7 +395,7 @@ fn rules_move_with_the_spelling() {
     let longer = json!({"iss": OWN, "exp": NOW + 301});
     let good = json!({"iss": OWN});
     assert_eq!(world.code_of(&good), "token.unknown_issuer");
-    world.issuers.respell(&configured, &own);
+    world.issuers.respell(&configured, &own).unwrap();
     assert_eq!(world.code_of(&good), "ok");
     assert_eq!(world.code_of(&longer), "token.lifetime");
     assert_eq!(world.code(&world.token()), "token.unknown_issuer");
@@ -403,7 +404,7 @@ fn rules_move_with_the_spelling() {
     assert_eq!(world.code_of(&longer), "ok");
     assert_eq!(set_rules(&world, OWN, lifetime(300)), "ok");
     assert_eq!(world.code_of(&longer), "token.lifetime");
-    // Whoever takes the trust away by the configured spelling has taken it away.
+    // The configured spelling removes the issuer.
     assert!(world.issuers.remove(&configured));
     assert_eq!(world.code_of(&good), "token.unknown_issuer");
     assert!(!world.issuers.remove(&own));

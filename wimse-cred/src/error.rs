@@ -67,6 +67,14 @@ pub enum Error {
         /// Whose bundle.
         origin: Origin,
     },
+    /// The origin was removed from the store. Its bundle is not set.
+    #[error(
+        "the bundle of `{origin}` is not set: the origin was removed from the store; call `TrustStore::name` to trust it again"
+    )]
+    Removed {
+        /// Whose bundle.
+        origin: Origin,
+    },
     /// The credential was revoked.
     #[error("the credential was revoked")]
     Revoked,
@@ -134,6 +142,7 @@ impl Error {
         Self::UnknownKey { .. } => Untrusted "trust.unknown_key",
         Self::AmbiguousKey { .. } => Untrusted "trust.ambiguous_key",
         Self::Stale { .. } => Unavailable "trust.stale",
+        Self::Removed { .. } => Configuration "trust.removed",
         Self::Revoked => Revoked "wit.revoked",
         Self::BundleSyntax(_) => Malformed "bundle.syntax",
         Self::BundleKeyId => Malformed "bundle.kid",

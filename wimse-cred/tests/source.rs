@@ -88,6 +88,7 @@ fn codes_are_unique_and_complete() {
         },
         Error::AmbiguousKey { origin: origin() },
         Error::Stale { origin: origin() },
+        Error::Removed { origin: origin() },
         Error::Revoked,
         Error::BundleSyntax(None),
         Error::BundleKeyId,

@@ -115,6 +115,64 @@ fn a_bundle_replaces_an_older_one() {
     assert_eq!(verify(&text(&new), &store), "trust.unknown_origin");
 }
 
+/// T-038: a bundle that comes after a removal does not bring the origin back; the program does.
+#[test]
+fn a_removal_is_final() {
+    let ca = key(Algorithm::Es256, "ca");
+    let text = sign("wit+jwt", &ca, &claims(&key(Algorithm::Es256, "a")));
+    let bundle = |sequence| parse(&document(&[&ca], "wit-svid", sequence)).unwrap();
+    let own = origin("spiffe://example.org");
+    let other = Bundle::parse(&origin("wimse://example.org"), br#"{"keys":[]}"#, AWS_LC);
+    let other = other.unwrap();
+    for store in [TrustStore::new(), trust(&[&ca])] {
+        let was_trusted = store.snapshot().bundles().count() == 1;
+        assert_eq!(store.remove(&own), was_trusted);
+        for sequence in [0, 9] {
+            assert_eq!(code(store.set(bundle(sequence))), "trust.removed");
+            assert_eq!(verify(&text, &store), "trust.unknown_origin");
+        }
+        assert!(store.snapshot().is_removed(&own));
+        // Other origins come and go.
+        assert_eq!(code(store.set(other.clone())), "ok");
+        store.name(&own);
+        assert_eq!(verify(&text, &store), "trust.unknown_origin");
+        assert_eq!(code(store.set(bundle(0))), "ok");
+        assert_eq!(verify(&text, &store), "ok");
+        assert!(!store.snapshot().is_removed(&own));
+        // What an operator leaves out is removed, and what it names is back.
+        store.replace([other.clone()]);
+        assert_eq!(code(store.set(bundle(9))), "trust.removed");
+        store.replace([bundle(0)]);
+        assert_eq!(verify(&text, &store), "ok");
+        assert_eq!(code(store.set(other.clone())), "trust.removed");
+    }
+}
+
+/// Beyond what the store remembers, no bundle comes in but those of origins that it has or that
+/// were named.
+#[test]
+fn too_many_removals_close_the_store() {
+    let store = trust(&[&key(Algorithm::Es256, "ca")]);
+    let numbered = |number: usize| origin(&format!("wimse://{number}.example"));
+    let set = |of: &_| code(store.set(Bundle::parse(of, br#"{"keys":[]}"#, AWS_LC).unwrap()));
+    for number in 0..1_001 {
+        assert_eq!(set(&numbered(number)), "ok");
+    }
+    for number in 0..1_001 {
+        assert!(store.remove(&numbered(number)));
+    }
+    for number in [0, 1_000, 1_001] {
+        let origin = numbered(number);
+        assert_eq!(set(&origin), "trust.removed", "{number}");
+        store.name(&origin);
+        assert_eq!(set(&origin), "ok", "{number}");
+        assert!(store.remove(&origin));
+        assert_eq!(set(&origin), "trust.removed", "{number}");
+    }
+    let known = parse(&document(&[], "wit-svid", 9)).unwrap();
+    assert_eq!(code(store.set(known)), "ok");
+}
+
 /// BND-02: what was not refreshed for too long trusts nothing.
 #[test]
 fn a_stale_bundle_fails_closed() {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use aims_jose::time::{Clock, Skew, SystemClock};
 use aims_oauth_rs::{AccessTokenRules, IssuerRules, IssuerStore, ProtectedResource, TokenCache};
 use aims_oauth_wire::metadata::ResourceMetadata;
-use aims_oauth_wire::metadata::attempt::differ_in_root_slash;
 use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
 use aims_replay::{ReplayCache, ReplayStore};
 use aims_wimse_cred::{TrustStore, WitCache, WitRules};
@@ -65,9 +64,7 @@ pub(super) struct Settings {
     tokens: AccessTokenRules,
     max_token: usize,
     pub(super) rules: Vec<(Issuer, IssuerRules)>,
-    /// The issuers are those of [`PublishedKeys`](crate::keys::PublishedKeys).
-    discovers: bool,
-    /// Two of these that are one server.
+    /// Two issuers of [`PublishedKeys`](crate::keys::PublishedKeys) that are one server.
     twins: Option<(String, String)>,
     pub(super) metadata: Option<ResourceMetadata>,
     audiences: Vec<String>,
@@ -119,7 +116,6 @@ impl Guard {
             issuers: None,
             max_token: 8 * 1024,
             rules: Vec::new(),
-            discovers: false,
             twins: None,
             metadata: None,
             audiences: Vec::new(),
@@ -164,7 +160,6 @@ impl<T, M> GuardBuilder<T, M> {
     pub fn keys(mut self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting, M> {
         self.settings.sources.given_by("keys");
         let mut builder = self.resolve(keys.clone()).trust(keys.trust());
-        builder.settings.discovers = true;
         let twins = keys.ambiguous_issuers();
         builder.settings.twins =
             twins.map(|(one, other)| (one.as_str().to_owned(), other.as_str().to_owned()));
@@ -179,15 +174,18 @@ impl<T, M> GuardBuilder<T, M> {
         #[cfg(feature = "fetch")]
         self.settings.sources.given_by("issuers");
         self.settings.issuers = Some(issuers);
-        self.settings.discovers = false;
+        self.settings.twins = None;
         self
     }
 
     /// Sets the rules for the tokens of one of the issuers: how they are written, their audiences,
     /// algorithms and lifetime. Without this call they follow RFC 9068. May be repeated.
     ///
-    /// The rules belong to the store of [`issuers`](Self::issuers), and hold for every guard over
-    /// it: one that sets other rules for the same issuer is not built. Give it a store of its own.
+    /// The rules are those of this guard. Another guard over the same store of
+    /// [`issuers`](Self::issuers) without rules for the issuer does not take them: it judges the
+    /// tokens by RFC 9068, or by what [`IssuerStore::set_rules`] set for all. A guard with other
+    /// rules for the issuer than an earlier one over the same store is not built: give it a store
+    /// of its own.
     pub fn issuer_rules(mut self, issuer: Issuer, rules: IssuerRules) -> Self {
         self.settings.rules.push((issuer, rules));
         self
@@ -411,7 +409,7 @@ impl Settings {
                 guarded: self.resource,
             });
         }
-        let rules = self.checked_rules()?;
+        self.check_rules()?;
         let published = self.metadata.as_ref().map(ProtectedResource::new);
         let published = published.transpose().map_err(BuildError::Metadata)?;
         let paths = if self.any_path || !self.audiences.is_empty() {
@@ -445,6 +443,8 @@ impl Settings {
         let read: Vec<HeaderName> = read.collect();
         let fields = CoveredField::all(&self.token_fields, &read);
         let fields = fields.map_err(BuildError::Fields)?;
+        let tokens = tokens.with_max_len(self.max_token);
+        let tokens = tokens.with_issuer_rules(self.rules.iter().cloned());
         let in_memory = || Replay::Local(Arc::new(ReplayCache::in_memory(1_000_000)));
         let inner = Inner {
             resource: resource.as_str().to_owned(),
@@ -455,7 +455,7 @@ impl Settings {
             wpt,
             issuers: self.issuers,
             signatures,
-            tokens: TokenCache::new(self.capacity, tokens.with_max_len(self.max_token)),
+            tokens: TokenCache::new(self.capacity, tokens),
             max_token: self.max_token,
             metadata_url: published.as_ref().map(|it| Endpoint::clone(it.url())),
             published: published.map(Arc::new),
@@ -473,7 +473,8 @@ impl Settings {
         inner.check_requirements(&requirements)?;
         // A guard that is not built changes nothing of the store, which others may use.
         if let Some(issuers) = &inner.issuers {
-            issuers.add_rules(&rules).map_err(BuildError::IssuerRules)?;
+            let added = issuers.add_rules(&self.rules);
+            added.map_err(BuildError::IssuerRules)?;
         }
         Ok(Guard {
             inner: Arc::new(inner),
@@ -482,36 +483,21 @@ impl Settings {
         })
     }
 
-    /// The rules that the store of issuers is to get. Two spellings of one issuer cannot both be
-    /// meant.
-    fn checked_rules(&self) -> Result<Vec<(Issuer, IssuerRules)>, BuildError> {
+    /// Checks that the store of issuers can have these rules, and has no issuer in two spellings.
+    fn check_rules(&self) -> Result<(), BuildError> {
         let Some(issuers) = &self.issuers else {
-            let none = self.rules.is_empty();
-            return if none {
-                Ok(Vec::new())
-            } else {
-                Err(BuildError::NoIssuer)
+            return match self.rules.is_empty() {
+                true => Ok(()),
+                false => Err(BuildError::NoIssuer),
             };
         };
-        let mut added = Vec::new();
-        for (issuer, rules) in &self.rules {
-            // Discovery may find that the server spells itself otherwise.
-            let discovered = self.discovers.then(|| other_spelling(issuer)).flatten();
-            let spellings = std::iter::once(issuer.clone()).chain(discovered);
-            added.extend(spellings.map(|it| (it, rules.clone())));
-        }
-        let outcome = issuers.snapshot().with_rules(&added);
+        let outcome = issuers.snapshot().with_rules(&self.rules);
         let outcome = outcome.map_err(BuildError::IssuerRules)?;
-        let twins = if self.discovers {
-            // There, an issuer has both spellings until its server says which is its own.
-            self.twins.clone()
-        } else {
-            let twins = outcome.root_slash_twins();
-            twins.map(|(bare, slash)| (bare.to_owned(), slash.to_owned()))
-        };
-        match twins {
+        let twins = outcome.root_slash_twins();
+        let twins = twins.map(|(bare, slash)| (bare.to_owned(), slash.to_owned()));
+        match self.twins.clone().or(twins) {
             Some((bare, slash)) => Err(BuildError::IssuerTwice { bare, slash }),
-            None => Ok(added),
+            None => Ok(()),
         }
     }
 
@@ -534,18 +520,6 @@ impl Settings {
             Err(BuildError::NotHttp { resource })
         }
     }
-}
-
-/// The spelling of an issuer that differs in the root slash alone, if it has one.
-fn other_spelling(issuer: &Issuer) -> Option<Issuer> {
-    let text = issuer.as_str();
-    let other = match text.strip_suffix('/') {
-        Some(bare) => bare.to_owned(),
-        None => format!("{text}/"),
-    };
-    differ_in_root_slash(text, &other)
-        .then(|| other.parse().ok())
-        .flatten()
 }
 
 /// Scheme and authority of a URL.

@@ -114,8 +114,13 @@ impl PublishedKeysBuilder {
         let places: Arc<[Place]> = self.places.into();
         let issuers = IssuerStore::new();
         for place in places.iter() {
-            if let Place::Issuer(issuer, ..) = place {
+            if let Place::Issuer(issuer, Some(_), _) = place {
                 issuers.name(issuer);
+            }
+        }
+        for place in places.iter() {
+            if let Place::Issuer(issuer, None, _) = place {
+                issuers.name_undiscovered(issuer);
             }
         }
         let (owners, provider) = (Arc::clone(&places), self.provider);

@@ -145,8 +145,12 @@ impl PublishedKeys {
 }
 
 impl Inner {
-    /// Brings the keys of one place into the stores.
+    /// Brings the keys of one place into the stores, unless the program removed their owner from
+    /// these.
     async fn have(&self, place: &Place, age: Age) -> Result<(), KeysError> {
+        if self.is_removed(place) {
+            return Ok(());
+        }
         let found = self.document(place, age).await;
         let taken = found.and_then(|document| Ok::<_, Failed>(self.take(place, document)?));
         taken.map_err(|failed| KeysError::new(place.keys(), failed))
@@ -159,10 +163,11 @@ impl Inner {
         if let Some(found) = &discovered {
             for other in place.spellings() {
                 // With the rules that were set for it, before there are keys.
-                self.issuers.respell(&other, &found.issuer);
+                self.issuers.respell(&other, &found.issuer)?;
             }
         }
-        memory.take(document, self.max_age, now, |document| {
+        let is_stored = self.is_stored(place);
+        memory.take(document, is_stored, self.max_age, now, |document| {
             let until = self.believed_until(document, now);
             match place {
                 Place::Issuer(issuer, ..) => {
@@ -180,6 +185,27 @@ impl Inner {
                 }
             }
         })
+    }
+
+    /// Whether the program removed the owner of the keys from the store. Nothing is fetched then,
+    /// until the program names the owner again.
+    fn is_removed(&self, place: &Place) -> bool {
+        match place {
+            Place::Issuer(issuer, ..) => !self.issuers.snapshot().is_configured(issuer),
+            Place::Origin(origin, ..) => self.trust.snapshot().is_removed(origin),
+        }
+    }
+
+    /// Whether the store has keys of this owner.
+    fn is_stored(&self, place: &Place) -> bool {
+        match place {
+            Place::Issuer(issuer, _, memory) => {
+                let discovered = memory.discovered();
+                let own = discovered.as_ref().map_or(issuer, |it| &it.issuer);
+                self.issuers.snapshot().keys(own.as_str()).is_some()
+            }
+            Place::Origin(origin, ..) => self.trust.snapshot().bundle(origin.as_ref()).is_some(),
+        }
     }
 
     /// The time of the clock, which is the program's own: `None` where it panics.
@@ -204,8 +230,7 @@ impl PublishedKeys {
             return false;
         };
         let before = place.memory().version();
-        // That it failed is the watch's to tell: here it would be told whenever somebody makes
-        // up a name.
+        // The watch logs the error. Logged here, every made-up key name would write a line.
         let _ = self.0.have(place, Age::Anew).await;
         place.memory().is_newer_than(before)
     }

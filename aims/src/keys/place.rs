@@ -167,11 +167,12 @@ impl Memory {
         (refused == key).then(|| Arc::clone(cause))
     }
 
-    /// Hands a document to `store`, which says how often the owner wants to be asked. One that came
-    /// before the last one is left.
+    /// Passes a document to `store`, which returns how often the owner wants to be asked. Skips a
+    /// document that is older than the last one, and the last one itself while the store has keys.
     pub(super) fn take(
         &self,
         document: Arc<Document>,
+        is_stored: bool,
         max_age: Duration,
         now: UnixTime,
         store: impl FnOnce(&Document) -> Result<Option<Duration>, Cause>,
@@ -179,7 +180,8 @@ impl Memory {
         let mut held = self.held();
         let last = held.document.as_ref();
         let is_later = |last: &Arc<Document>| {
-            Arc::ptr_eq(last, &document) || last.fetched() > document.fetched()
+            let is_same = Arc::ptr_eq(last, &document);
+            is_stored && is_same || last.fetched() > document.fetched()
         };
         if last.is_some_and(is_later) {
             return Ok(());
@@ -188,6 +190,7 @@ impl Memory {
         let by_wall = Duration::from_secs(now.as_secs().saturating_sub(held.confirmed));
         let was_good = |it: &Document| age(it) < max_age && by_wall < max_age;
         let is_known = last.is_some_and(|it| it.bytes() == document.bytes() && was_good(it));
+        let is_known = is_known && is_stored;
         held.hint = store(&document)?;
         held.confirmed = now.as_secs().saturating_sub(age(&document).as_secs());
         held.document = Some(document);

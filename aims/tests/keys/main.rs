@@ -13,6 +13,7 @@ mod age;
 mod common;
 mod discovery;
 mod documents;
+mod removed;
 mod rotation;
 mod sleep;
 mod support;

@@ -119,9 +119,20 @@ impl Web {
 
     /// A call with an access token of an issuer.
     pub(crate) fn bearer(&self, issuer: &str, key: &SigningKey) -> Parts {
-        let now = NOW + self.wall();
+        self.bearer_for(issuer, key, 300)
+    }
+
+    /// The time of the wall clock.
+    pub(crate) fn now(&self) -> u64 {
+        NOW + self.wall()
+    }
+
+    /// The same for so many seconds.
+    pub(crate) fn bearer_for(&self, issuer: &str, key: &SigningKey, lifetime: u64) -> Parts {
+        let now = self.now();
         let claims = json!({
-            "iss": issuer, "aud": TOOL, "sub": "alice", "client_id": "c1", "iat": now, "exp": now + 300,
+            "iss": issuer, "aud": TOOL, "sub": "alice", "client_id": "c1", "iat": now,
+            "exp": now + lifetime,
             "jti": "t1",
         });
         let token = sign("at+jwt", key, &claims);

@@ -1,6 +1,6 @@
 //! The bundles of all trusted origins, read by snapshot.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aims_jose::alg::Algorithm;
@@ -19,6 +19,9 @@ use crate::Error;
 pub struct Trust {
     epoch: u64,
     bundles: HashMap<Origin, Arc<Bundle>>,
+    removed: HashSet<Origin>,
+    /// Where too many origins were removed to remember each: those that may get a bundle.
+    named: Option<HashSet<Origin>>,
 }
 
 impl Trust {
@@ -39,6 +42,30 @@ impl Trust {
     /// All bundles, in no order.
     pub fn bundles(&self) -> impl Iterator<Item = &Bundle> {
         self.bundles.values().map(AsRef::as_ref)
+    }
+
+    /// Whether the program removed the origin, and has not [named](TrustStore::name) it again.
+    #[must_use]
+    pub fn is_removed(&self, origin: &Origin) -> bool {
+        let is_named = |named: &HashSet<Origin>| named.contains(origin);
+        let is_open = self.named.as_ref().is_none_or(is_named);
+        !self.bundles.contains_key(origin) && (!is_open || self.removed.contains(origin))
+    }
+
+    fn name(&mut self, origin: &Origin) {
+        self.removed.remove(origin);
+        if let Some(named) = &mut self.named {
+            named.insert(origin.clone());
+        }
+    }
+
+    fn remove(&mut self, origin: &Origin) -> bool {
+        if self.removed.len() < MAX_REMOVED {
+            self.removed.insert(origin.clone());
+        } else if !self.removed.contains(origin) {
+            self.named.get_or_insert_default().remove(origin);
+        }
+        self.bundles.remove(origin).is_some()
     }
 
     /// The bundle for an identifier, where it is not stale.
@@ -79,6 +106,10 @@ pub(crate) fn select<'a>(
 /// Readers take a snapshot and hold no lock; a change makes the next snapshot, with the next epoch.
 /// Bundles of different origins are never pooled: a key vouches for the identifiers of its own
 /// origin alone (draft-ietf-wimse-workload-creds §3).
+///
+/// A removal is final: a bundle that comes later, from a fetch that was under way or from a task
+/// that refreshes it, is refused with `trust.removed`. The program trusts the origin again by
+/// [`name`](Self::name) or [`replace`](Self::replace).
 #[derive(Debug, Default)]
 pub struct TrustStore {
     now: ArcSwap<Trust>,
@@ -105,10 +136,15 @@ impl TrustStore {
     /// # Errors
     ///
     /// `bundle.sequence` where the origin's bundle has a higher `spiffe_sequence`, or has one and
-    /// this one has none; the old one stays.
+    /// this one has none; the old one stays. `trust.removed` where the origin was
+    /// [removed](Self::remove).
     pub fn set(&self, bundle: Bundle) -> Result<(), Error> {
         let _held = self.write();
         let mut next = Trust::clone(&self.now.load());
+        if next.is_removed(bundle.origin()) {
+            let origin = bundle.origin().clone();
+            return Err(Error::Removed { origin });
+        }
         let held = next.bundles.get(bundle.origin());
         if let Some(held) = held.and_then(|held| held.sequence()) {
             let offered = bundle.sequence().unwrap_or(0);
@@ -122,28 +158,45 @@ impl TrustStore {
         Ok(())
     }
 
-    /// Trusts exactly these bundles from now on, whatever their sequence numbers: an operator's
-    /// word, such as a configuration read again.
+    /// Trusts exactly these bundles from now on, whatever their sequence numbers: the decision of
+    /// an operator, such as a configuration read again. Other origins that had a bundle are
+    /// [removed](Self::remove).
     pub fn replace(&self, bundles: impl IntoIterator<Item = Bundle>) {
         let _held = self.write();
-        let mut next = Trust {
-            epoch: self.epoch(),
-            bundles: HashMap::new(),
-        };
+        let mut next = Trust::clone(&self.now.load());
+        for origin in std::mem::take(&mut next.bundles).into_keys() {
+            next.remove(&origin);
+        }
         for bundle in bundles {
+            next.name(bundle.origin());
             next.bundles
                 .insert(bundle.origin().clone(), Arc::new(bundle));
         }
         self.publish(next);
     }
 
+    /// Permits the origin to have a bundle again after it was [removed](Self::remove). It is
+    /// trusted once its bundle is set.
+    pub fn name(&self, origin: &Origin) {
+        let _held = self.write();
+        let mut next = Trust::clone(&self.now.load());
+        next.name(origin);
+        self.now.store(Arc::new(next));
+    }
+
     /// Trusts an origin no longer. Says whether it was trusted.
+    ///
+    /// This is final, also for an origin whose bundle is still being fetched: it is refused until
+    /// the program [names](Self::name) the origin. The store remembers 1,000 removed origins.
+    /// Beyond these, it refuses the bundle of every origin that has none and was not named.
     pub fn remove(&self, origin: &Origin) -> bool {
         let _held = self.write();
         let mut next = Trust::clone(&self.now.load());
-        let known = next.bundles.remove(origin).is_some();
+        let known = next.remove(origin);
         if known {
             self.publish(next);
+        } else {
+            self.now.store(Arc::new(next));
         }
         known
     }
@@ -174,3 +227,6 @@ impl TrustStore {
         self.now.store(Arc::new(next));
     }
 }
+
+/// How many removed origins a store remembers.
+const MAX_REMOVED: usize = 1_000;
