@@ -96,6 +96,15 @@ pub enum BuildError {
         /// The call that gave them.
         call: &'static str,
     },
+    /// Keys are to be fetched, and a guard that is only built fetches none.
+    #[cfg(feature = "fetch")]
+    #[error(
+        "`.{call}(..)` is for a guard that fetches its keys, and `.build()` fetches none: end with `.start().await`, or give the keys by `.keys(..)`, `.trust(..)` or `.issuers(..)`"
+    )]
+    NotStarted {
+        /// The call that only `start` acts on.
+        call: &'static str,
+    },
     /// Every response is to be signed, but there is no identity to sign as.
     #[error("every response is to be signed, but there is no identity: call `.answering_as(..)`")]
     NoSigner,

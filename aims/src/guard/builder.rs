@@ -387,6 +387,10 @@ impl<T, M> GuardBuilder<T, M> {
     where
         T: HasTrust,
     {
+        #[cfg(feature = "fetch")]
+        if let Some(call) = self.settings.sources.for_start() {
+            return Err(BuildError::NotStarted { call });
+        }
         self.settings.build()
     }
 

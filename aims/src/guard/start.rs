@@ -13,7 +13,7 @@ use aims_wimse_id::Origin;
 use super::{BuildError, Guard, GuardBuilder, Trusting};
 use crate::keys::PublishedKeys;
 
-/// From where the keys are fetched.
+/// Where [`GuardBuilder::start`] fetches the keys from.
 #[derive(Default)]
 pub(super) struct Sources {
     issuers: Vec<Issuer>,
@@ -24,7 +24,18 @@ pub(super) struct Sources {
 }
 
 impl Sources {
-    /// Notes that this call gave keys, of which a start would know nothing.
+    /// The first call that only [`GuardBuilder::start`] acts on, if there is one.
+    pub(super) fn for_start(&self) -> Option<&'static str> {
+        if !self.issuers.is_empty() {
+            Some("issuer")
+        } else if !self.bundles.is_empty() {
+            Some("bundle")
+        } else {
+            self.fetch.is_some().then_some("fetch")
+        }
+    }
+
+    /// Notes that this call gave keys, which `start` would drop.
     pub(super) const fn given_by(&mut self, call: &'static str) {
         if self.given_by.is_none() {
             self.given_by = Some(call);

@@ -386,6 +386,37 @@ async fn a_start_drops_nothing_that_was_given() {
     }
 }
 
+/// A guard that is built without a start fetches nothing: what it was to fetch from is not dropped
+/// silently, also not beside keys that were given.
+#[tokio::test(start_paused = true)]
+async fn a_build_drops_nothing_that_was_to_be_fetched() {
+    let web = Web::new();
+    let keys = discovering(&web);
+    let origin = || "spiffe://example.org".parse().unwrap();
+    let of = || Guard::builder(TOOL);
+    let fetch: Arc<dyn aims::fetch::Fetch> = web.clone();
+    for (builder, call) in [
+        (of().bundle(origin(), BUNDLE), "bundle"),
+        (of().bundle(origin(), BUNDLE).trust(keys.trust()), "bundle"),
+        (of().issuer(AS).unwrap(), "issuer"),
+        (of().issuer(AS).unwrap().keys(&keys), "issuer"),
+        (of().issuer(AS).unwrap().issuers(keys.issuers()), "issuer"),
+        (of().keys(&keys).fetch(fetch), "fetch"),
+    ] {
+        let refused = builder.build().unwrap_err();
+        let BuildError::NotStarted { call: found } = &refused else {
+            unreachable!("{refused}");
+        };
+        assert_eq!(*found, call);
+        assert!(refused.to_string().contains("`.start().await`"));
+    }
+    assert!(
+        web.guard(&keys)
+            .requiring(aims::Requirements::new())
+            .is_ok()
+    );
+}
+
 /// Blanks and a byte order mark before a document change nothing.
 #[tokio::test(start_paused = true)]
 async fn framed_documents_are_read() {
