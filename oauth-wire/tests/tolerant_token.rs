@@ -411,6 +411,40 @@ fn a_planted_token_is_in_no_error() {
     assert!(!format!("{rules:?}").contains(secret));
 }
 
+/// A short secret of the request that the server echoes in an encoding: nothing is shown.
+#[test]
+fn an_encoded_echo_is_not_shown() {
+    let sent = request(&[("client_secret", "p&w<")], &[]);
+    let rules = ResponseRules::new().after(&sent);
+    let shown = |body: &str| {
+        let error = TokenResponse::parse_with(&answer(400, "text/plain", body), &rules);
+        let error = error.unwrap_err();
+        let Error::Response { answer, .. } = error else {
+            panic!("{error}");
+        };
+        answer.unwrap().excerpt().map(str::to_owned)
+    };
+    assert_eq!(shown("p&v< is wrong").as_deref(), Some("p&v< is wrong"));
+    assert_eq!(shown("p&w< is wrong").as_deref(), Some("… is wrong"));
+    for echo in [
+        "%70%26w%3c",
+        "p%2526w%253C",
+        "p&#38;w&#x3c;",
+        "p&amp;amp;w&amp;lt;",
+        r"p\u{26}w\u{3C}",
+        r"\x70\x26\x77\x3c",
+        "cCZ3PA==",
+        "7026773C",
+    ] {
+        assert_eq!(shown(&format!("{echo} is wrong")), None, "{echo}");
+        let described = json!({"error": "invalid_client", "error_description": echo});
+        match TokenResponse::parse_with(&json_answer(401, &described), &rules) {
+            Err(Error::Refused(refusal)) => assert_eq!(refusal.description(), Some("…"), "{echo}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn never_panics(status in 200_u16..600, bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[{}\\[\\]\":,a-z_ ]{0,100}") {

@@ -12,7 +12,8 @@ use crate::members::Members;
 /// Why a token endpoint refused: `error`, and perhaps words for a developer.
 ///
 /// The words are another party's: they go to a log, never to a decision. Words that were read are
-/// redacted: `…` stands for what may be a token or a secret.
+/// redacted: `…` stands for what may be a token or a secret, and for all words where a secret of the
+/// request is in them in an encoding.
 ///
 /// ```
 /// use aims_oauth_wire::token::TokenError;
@@ -82,9 +83,10 @@ impl TokenError {
         if !sayable(&error) {
             return Err("`error` has a character or a length that it cannot have");
         }
+        let shown = |text: &str| redacted(text, secrets).unwrap_or_else(|| "…".into());
         let mut words = |name| {
             let words = members.optional_text(name)?;
-            Some(printable(&redacted(&words, secrets)))
+            Some(printable(&shown(&words)))
         };
         Ok(Some(Self {
             error_description: words("error_description"),
@@ -94,7 +96,7 @@ impl TokenError {
             {
                 error
             } else {
-                redacted(&error, secrets)
+                shown(&error)
             },
         }))
     }

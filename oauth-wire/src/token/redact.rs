@@ -7,6 +7,10 @@ use zeroize::Zeroizing;
 
 use crate::shown;
 
+mod decoded;
+
+use decoded::has_encoded;
+
 /// The longest excerpt, in characters.
 const MAX_EXCERPT: usize = 200;
 /// The shortest run of token characters that may be a token.
@@ -14,31 +18,31 @@ const MIN_TOKEN: usize = 16;
 /// Parts of names whose values are secret.
 const SECRET_NAMES: [&str; 5] = ["token", "code", "secret", "assertion", "password"];
 
-/// The beginning of a body, redacted and escaped; nothing of an empty one.
+/// The beginning of a body, redacted and escaped; nothing of an empty one, and nothing of one with
+/// a secret that is encoded in a way that cannot be cut out.
 pub(super) fn excerpt(body: &[u8], secrets: &[SecretText]) -> Option<Box<str>> {
     let text = String::from_utf8_lossy(body);
-    let text = shown::escaped(redacted(text.trim(), secrets).trim());
+    let text = redacted(text.trim(), secrets)?;
+    let text = shown::escaped(text.trim());
     let short = shown::cut(&text, MAX_EXCERPT - 1);
     Some(short).filter(|it| !it.is_empty()).map(Into::into)
 }
 
 /// The text with `…` in place of each of these secrets, of the values of members that are named
-/// like a secret, and of each run of characters that may be a token.
-pub(super) fn redacted(text: &str, secrets: &[SecretText]) -> String {
+/// like a secret, and of each run of characters that may be a token. `None` where a secret is in it
+/// in an encoding that is not replaced.
+pub(super) fn redacted(text: &str, secrets: &[SecretText]) -> Option<String> {
     let text = unescaped(text);
     let text = without_secrets(text.into_owned(), secrets);
-    without_runs(&without_named(&text))
+    if has_encoded(&text, secrets) {
+        return None;
+    }
+    Some(without_runs(&without_named(&text)))
 }
 
 /// Whether the text has one of these secrets, as it is or encoded.
 pub(super) fn has_secret(text: &str, secrets: &[SecretText]) -> bool {
-    let plain = |secret: &SecretText| !secret.is_empty();
-    let has = |secret: &SecretText| {
-        variants(secret.expose())
-            .iter()
-            .any(|it| text.contains(&**it))
-    };
-    secrets.iter().filter(|it| plain(it)).any(has)
+    has_encoded(text, secrets)
 }
 
 /// What JSON writers escape though they need not: `\/`, and Latin-1 as `\u00xx`.
@@ -276,15 +280,16 @@ mod tests {
             ("the secret is wrong", "the secret is wrong"),
             ("<h1>502 Bad Gateway</h1>", "<h1>502 Bad Gateway</h1>"),
         ] {
-            assert_eq!(redacted(text, &[]), expected, "{text}");
+            assert_eq!(redacted(text, &[]).unwrap(), expected, "{text}");
         }
     }
 
     #[test]
     fn runs_of_token_characters_are_redacted() {
-        assert_eq!(redacted("a 0123456789abcde b", &[]), "a 0123456789abcde b");
-        assert_eq!(redacted("a 0123456789abcdef b", &[]), "a … b");
-        assert_eq!(redacted(r"x abcdefgh\/ijklmnop\u002Bqr y", &[]), "x … y");
+        let redacted = |text| redacted(text, &[]).unwrap();
+        assert_eq!(redacted("a 0123456789abcde b"), "a 0123456789abcde b");
+        assert_eq!(redacted("a 0123456789abcdef b"), "a … b");
+        assert_eq!(redacted(r"x abcdefgh\/ijklmnop\u002Bqr y"), "x … y");
     }
 
     #[test]
@@ -299,10 +304,11 @@ mod tests {
             r#"pä &\/\"s"#,
             "p\u{e4} &amp;/&quot;s",
         ] {
-            assert_eq!(redacted(&format!("a {text} b"), &secret), "a … b", "{text}");
+            let shown = redacted(&format!("a {text} b"), &secret);
+            assert_eq!(shown.as_deref(), Some("a … b"), "{text}");
         }
         let nested = [SecretText::new("abc"), SecretText::new("abcdef")];
-        assert_eq!(redacted("x abcdef y", &nested), "x … y");
+        assert_eq!(redacted("x abcdef y", &nested).unwrap(), "x … y");
     }
 
     #[test]
@@ -330,7 +336,7 @@ mod tests {
         fn a_secret_is_not_shown(before in "[a-z =\":&{]{0,20}", secret in "[ -~]{4,30}", after in "[a-z \":&}]{0,20}") {
             let text = format!("{before}{secret}{after}");
             let secrets = [SecretText::new(secret.clone())];
-            prop_assert!(!redacted(&text, &secrets).contains(&secret));
+            prop_assert!(!redacted(&text, &secrets).unwrap_or_default().contains(&secret));
         }
     }
 }

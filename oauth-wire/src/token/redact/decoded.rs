@@ -1,0 +1,484 @@
+//! Text as a reader of any encoding would see it, to find secrets that were encoded.
+
+use aims_jose::secret::SecretText;
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use zeroize::Zeroizing;
+
+/// How many encodings are undone, one within another.
+const MAX_LAYERS: usize = 3;
+/// The longest text that is searched, in bytes. A longer one counts as one with a secret.
+const MAX_SEARCHED: usize = 64 * 1024;
+/// The shortest secret that is looked for in base64 and hex. Innocent words are full of shorter
+/// ones.
+const MIN_BINARY: usize = 3;
+
+/// Whether one of these secrets is in the text, as it is or encoded: percent-encoding, escapes of
+/// JSON, JavaScript and C, and character references of HTML, up to three one within another; and
+/// base64 or hex beneath them. It errs on the side of finding too much.
+pub(super) fn has_encoded(text: &str, secrets: &[SecretText]) -> bool {
+    if text.len() > MAX_SEARCHED {
+        return true;
+    }
+    let plain = |it: &SecretText| Zeroizing::new(spaced(it.expose()));
+    let mut secrets: Vec<_> = secrets.iter().map(plain).collect();
+    secrets.retain(|it| !it.is_empty());
+    if secrets.is_empty() {
+        return false;
+    }
+    let has = |text: &Zeroizing<String>| {
+        let binary = binary(text);
+        secrets.iter().any(|secret| {
+            text.contains(&***secret)
+                || (secret.len() >= MIN_BINARY && binary.iter().any(|it| contains(it, secret)))
+        })
+    };
+    readings(text).iter().any(has)
+}
+
+/// The text as it is, and with one to three encodings undone, in every order: what looks like one
+/// may be part of what was encoded by another.
+fn readings(text: &str) -> Vec<Zeroizing<String>> {
+    let mut all = vec![Zeroizing::new(spaced(text))];
+    let mut done = 0;
+    for _layer in 0..MAX_LAYERS {
+        let mut next = Vec::new();
+        for text in all.iter().skip(done) {
+            for undo in [percent, escape, reference] {
+                let read = Zeroizing::new(spaced(&undone(text, undo)));
+                if !all.contains(&read) && !next.contains(&read) {
+                    next.push(read);
+                }
+            }
+        }
+        done = all.len();
+        all.append(&mut next);
+    }
+    all
+}
+
+/// A form writes a blank as `+`, so both count as one.
+fn spaced(text: &str) -> String {
+    text.replace('+', " ")
+}
+
+/// Reads what the text begins with as something encoded, and returns what is left.
+type Undo = for<'a> fn(&'a str, &mut String) -> Option<&'a str>;
+
+fn undone(text: &str, undo: Undo) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['%', '\\', '&']) {
+        let (before, encoded) = super::split(rest, at);
+        out.push_str(before);
+        rest = undo(encoded, &mut out).unwrap_or_else(|| {
+            let (mark, after) = super::split(encoded, 1);
+            out.push_str(mark);
+            after
+        });
+    }
+    out.push_str(rest);
+    out
+}
+
+/// Percent-encoding (RFC 3986 §2.1), and `%u0041` of old web servers. Bytes that are no UTF-8 are
+/// read as Latin-1.
+fn percent<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
+    if let Some(after) = text.strip_prefix("%u").or_else(|| text.strip_prefix("%U")) {
+        let (unit, after) = number(after, 16, 4, 4)?;
+        out.push(char::from_u32(unit)?);
+        return Some(after);
+    }
+    bytes(text, &["%"], out)
+}
+
+/// The escapes of JSON, JavaScript, C and shells: `\"`, `\n`, `\x41`, `\u0041`, `\u{41}`,
+/// `\U00000041`, `\101`.
+fn escape<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
+    if let Some(after) = bytes(text, &["\\x", "\\X"], out) {
+        return Some(after);
+    }
+    let escaped = text.strip_prefix('\\')?;
+    if let Some((char, after)) = unicode(escaped).or_else(|| octal(escaped)) {
+        out.push(char);
+        return Some(after);
+    }
+    let char = escaped.chars().next()?;
+    out.push(match char {
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        other => other,
+    });
+    escaped.get(char.len_utf8()..)
+}
+
+/// `u0041`, `u{41}`, `U00000041`, and the two halves of a surrogate pair (RFC 8259 §7).
+fn unicode(text: &str) -> Option<(char, &str)> {
+    if let Some(after) = text.strip_prefix("u{") {
+        let (scalar, after) = number(after, 16, 1, 6)?;
+        return Some((char::from_u32(scalar)?, after.strip_prefix('}')?));
+    }
+    if let Some(after) = text.strip_prefix('U') {
+        let (scalar, after) = number(after, 16, 8, 8)?;
+        return Some((char::from_u32(scalar)?, after));
+    }
+    let (first, after) = number(text.strip_prefix('u')?, 16, 4, 4)?;
+    if let Some(char) = char::from_u32(first) {
+        return Some((char, after));
+    }
+    let (second, after) = number(after.strip_prefix("\\u")?, 16, 4, 4)?;
+    let units = [u16::try_from(first).ok()?, u16::try_from(second).ok()?];
+    let char = char::decode_utf16(units).next()?.ok()?;
+    Some((char, after))
+}
+
+fn octal(text: &str) -> Option<(char, &str)> {
+    let (value, after) = number(text, 8, 3, 3)?;
+    Some((char::from_u32(value)?, after))
+}
+
+/// A character reference of HTML (§13.5 of the HTML standard): `&amp;`, `&#65;`, `&#x41;`. The
+/// semicolon may be missing.
+fn reference<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
+    let text = text.strip_prefix('&')?;
+    let (char, after) = match text.strip_prefix('#') {
+        Some(digits) => {
+            let hex = digits.strip_prefix(['x', 'X']);
+            let (scalar, after) = match hex {
+                Some(digits) => number(digits, 16, 1, 8)?,
+                None => number(digits, 10, 1, 10)?,
+            };
+            (char::from_u32(scalar)?, after)
+        }
+        None => REFERENCES.iter().find_map(|(name, char)| {
+            let after = text.strip_prefix(name)?;
+            Some((*char, after))
+        })?,
+    };
+    out.push(char);
+    Some(after.strip_prefix(';').unwrap_or(after))
+}
+
+/// A run of bytes, each two hexadecimal digits behind one of these marks.
+fn bytes<'a>(text: &'a str, marks: &[&str], out: &mut String) -> Option<&'a str> {
+    let mut run = Zeroizing::new(Vec::new());
+    let mut rest = text;
+    while let Some(digits) = marks.iter().find_map(|mark| rest.strip_prefix(mark))
+        && let Some((byte, after)) = number(digits, 16, 2, 2)
+    {
+        run.extend(u8::try_from(byte));
+        rest = after;
+    }
+    if run.is_empty() {
+        return None;
+    }
+    match core::str::from_utf8(&run) {
+        Ok(text) => out.push_str(text),
+        Err(_latin) => out.extend(run.iter().map(|byte| char::from(*byte))),
+    }
+    Some(rest)
+}
+
+/// The number that the text begins with, of so many digits.
+fn number(text: &str, radix: u32, least: usize, most: usize) -> Option<(u32, &str)> {
+    let is_digit = |byte: &u8| char::from(*byte).is_digit(radix);
+    let count = text
+        .bytes()
+        .take(most)
+        .take_while(|it| is_digit(it))
+        .count();
+    let (digits, after) = text.split_at_checked(count)?;
+    let value = u32::from_str_radix(digits, radix).ok()?;
+    (count >= least).then_some((value, after))
+}
+
+/// What the runs of a text are if they are base64 or hex.
+fn binary(text: &str) -> Vec<Zeroizing<Vec<u8>>> {
+    // Both alphabets of base64 as one; a blank may have been a `+`.
+    let plain = Zeroizing::new(text.replace([' ', '-'], "+").replace('_', "/"));
+    let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
+    let base64 = plain.split(|c| !is_base64(c)).flat_map(|run| {
+        // What stands before it in the same run moves its beginning.
+        let starts = (0..4).filter_map(|start| run.get(start..));
+        starts.filter_map(from_base64)
+    });
+    let hex = text
+        .split(|c: char| !c.is_ascii_hexdigit())
+        .flat_map(|run| {
+            let starts = (0..2).filter_map(|start| run.get(start..));
+            starts.map(from_hex)
+        });
+    let mut all: Vec<_> = base64.chain(hex).map(Zeroizing::new).collect();
+    all.retain(|it| it.len() >= MIN_BINARY);
+    let bytes = all.iter_mut().flat_map(|it| it.iter_mut());
+    bytes.filter(|it| **it == b'+').for_each(|it| *it = b' ');
+    all
+}
+
+fn from_base64(run: &str) -> Option<Vec<u8>> {
+    // One character more than a whole number of bytes is none of base64.
+    let whole = run.len().saturating_sub(usize::from(run.len() % 4 == 1));
+    LENIENT.decode(run.get(..whole)?).ok()
+}
+
+fn from_hex(run: &str) -> Vec<u8> {
+    let mut rest = run;
+    let mut out = Vec::with_capacity(run.len() / 2);
+    while let Some((byte, after)) = number(rest, 16, 2, 2) {
+        out.extend(u8::try_from(byte));
+        rest = after;
+    }
+    out
+}
+
+fn contains(bytes: &[u8], part: &str) -> bool {
+    let part = part.as_bytes();
+    bytes.windows(part.len()).any(|it| it == part)
+}
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// The names of the ASCII characters that need a reference, or have one.
+const REFERENCES: [(&str, char); 44] = [
+    ("amp", '&'),
+    ("AMP", '&'),
+    ("lt", '<'),
+    ("LT", '<'),
+    ("gt", '>'),
+    ("GT", '>'),
+    ("quot", '"'),
+    ("QUOT", '"'),
+    ("apos", '\''),
+    ("nbsp", ' '),
+    ("Tab", '\t'),
+    ("NewLine", '\n'),
+    ("excl", '!'),
+    ("num", '#'),
+    ("dollar", '$'),
+    ("percnt", '%'),
+    ("lpar", '('),
+    ("rpar", ')'),
+    ("ast", '*'),
+    ("midast", '*'),
+    ("plus", '+'),
+    ("comma", ','),
+    ("hyphen", '-'),
+    ("dash", '-'),
+    ("period", '.'),
+    ("sol", '/'),
+    ("colon", ':'),
+    ("semi", ';'),
+    ("equals", '='),
+    ("quest", '?'),
+    ("commat", '@'),
+    ("lsqb", '['),
+    ("lbrack", '['),
+    ("bsol", '\\'),
+    ("rsqb", ']'),
+    ("rbrack", ']'),
+    ("Hat", '^'),
+    ("lowbar", '_'),
+    ("UnderBar", '_'),
+    ("grave", '`'),
+    ("lcub", '{'),
+    ("lbrace", '{'),
+    ("rcub", '}'),
+    ("rbrace", '}'),
+];
+
+#[cfg(test)]
+mod tests {
+    use base64::engine::general_purpose::{STANDARD as BASE64, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
+    use super::super::{excerpt, redacted};
+    use super::*;
+
+    fn is_found(text: &str, secret: &str) -> bool {
+        has_encoded(text, &[secret.into()])
+    }
+
+    /// How a server may write an echo.
+    #[derive(Clone, Copy, Debug)]
+    enum Encoding {
+        Percent,
+        PercentLower,
+        PercentAll,
+        PercentUnicode,
+        Form,
+        Html,
+        HtmlDecimal,
+        HtmlHex,
+        JsonAll,
+        JavaScript,
+        Octal,
+    }
+
+    impl Encoding {
+        const ALL: [Self; 11] = [
+            Self::Percent,
+            Self::PercentLower,
+            Self::PercentAll,
+            Self::PercentUnicode,
+            Self::Form,
+            Self::Html,
+            Self::HtmlDecimal,
+            Self::HtmlHex,
+            Self::JsonAll,
+            Self::JavaScript,
+            Self::Octal,
+        ];
+
+        fn encode(self, text: &str) -> String {
+            let form = || url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+            let reserved = |lower: bool| {
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+                let one = |byte: u8| match (plain(byte), lower) {
+                    (true, _) => char::from(byte).to_string(),
+                    (false, true) => format!("%{byte:02x}"),
+                    (false, false) => format!("%{byte:02X}"),
+                };
+                text.bytes().map(one).collect::<String>()
+            };
+            let bytes = |one: fn(u8) -> String| text.bytes().map(one).collect::<String>();
+            let chars = |one: fn(char) -> String| text.chars().map(one).collect::<String>();
+            match self {
+                Self::Percent => reserved(false),
+                Self::PercentLower => reserved(true),
+                Self::PercentAll => bytes(|it| format!("%{it:02x}")),
+                Self::PercentUnicode => chars(|it| format!("%u{:04x}", u32::from(it))),
+                Self::Form => form(),
+                Self::Html => chars(|it| match it {
+                    '&' => "&amp;".into(),
+                    '<' => "&lt;".into(),
+                    '>' => "&gt;".into(),
+                    '"' => "&quot;".into(),
+                    '\'' => "&apos;".into(),
+                    '+' => "&plus;".into(),
+                    '/' => "&sol;".into(),
+                    '=' => "&equals;".into(),
+                    '_' => "&lowbar;".into(),
+                    other => other.into(),
+                }),
+                Self::HtmlDecimal => chars(|it| format!("&#{};", u32::from(it))),
+                Self::HtmlHex => chars(|it| format!("&#x{:X};", u32::from(it))),
+                Self::JsonAll => text
+                    .encode_utf16()
+                    .map(|it| format!("\\u{it:04x}"))
+                    .collect(),
+                Self::JavaScript => bytes(|it| format!("\\x{it:02X}")),
+                Self::Octal => chars(|it| format!("\\{:03o}", u32::from(it))),
+            }
+        }
+    }
+
+    #[test]
+    fn every_form_is_found() {
+        for text in [
+            "a&#98;c",
+            "a&#98c",
+            "a&#x62;c",
+            "&#0000097;bc",
+            r"\u0061\u0062\u0063",
+            r"\u{61}bc",
+            r"\U00000061bc",
+            r"\x61\x62\x63",
+            r"\141bc",
+            "%61bc",
+            "%u0061bc",
+            "%2561bc",
+            "%252561bc",
+            "%26%2397%3Bbc",
+            "&amp;amp;#97;bc",
+            r"\\u0061bc",
+            "&amp;#97;bc",
+            "YWJj",
+            "Basic YTphYmM=",
+            "YTphYmM%3D",
+            "616263",
+            "x616263",
+        ] {
+            assert!(is_found(text, "abc"), "{text}");
+        }
+        assert!(is_found(&"x".repeat(MAX_SEARCHED + 1), "abc"));
+        for (text, secret) in [
+            (r"p\u00e4ss", "p\u{e4}ss"),
+            ("p%E4ss", "p\u{e4}ss"),
+            (r"\ud83d\udd11 x", "\u{1f511} x"),
+            ("a%2Bb", "a+b"),
+            ("a+b", "a b"),
+            ("a%2Bb", "a b"),
+            ("a%2541b", "a%41b"),
+            (r"a\\nb", r"a\nb"),
+            (r"a\/b", "a/b"),
+            ("&quot;&lt;a&gt;&quot;", "\"<a>\""),
+        ] {
+            assert!(is_found(text, secret), "{text}");
+        }
+    }
+
+    #[test]
+    fn innocent_words_are_no_secrets() {
+        for text in ["", "abd", "the client is not known", "%", "&", "\\", "&#;"] {
+            assert!(!is_found(text, "abc"), "{text}");
+            assert!(!is_found(text, ""), "{text}");
+        }
+    }
+
+    /// Nothing at all is shown, however short the secret is.
+    #[test]
+    fn an_encoded_secret_hides_the_excerpt() {
+        let secret = ["p w/".into()];
+        for text in ["p%20w&#47; is wrong", "70 772f 7020772f"] {
+            assert_eq!(redacted(text, &secret), None, "{text}");
+            assert_eq!(excerpt(text.as_bytes(), &secret), None, "{text}");
+        }
+        assert!(redacted("p q/ is wrong", &secret).is_some());
+    }
+
+    proptest! {
+        /// Up to three encodings, one within another.
+        #[test]
+        fn every_encoding_is_found(
+            before in "[a-z =:]{0,12}",
+            secret in "[ -~]{4,24}",
+            layers in prop::collection::vec(prop::sample::select(&Encoding::ALL[..]), 1..=3),
+            after in "[ .,:}]{0,12}",
+        ) {
+            let encoded = layers.iter().fold(secret.clone(), |text, it| it.encode(&text));
+            let text = format!("{before}{encoded}{after}");
+            prop_assert!(is_found(&text, &secret), "{text}");
+            let shown = redacted(&text, &[secret.as_str().into()]).unwrap_or_default();
+            prop_assert!(!is_found(&shown, &secret), "{text}: {shown}");
+        }
+
+        #[test]
+        fn base64_and_hex_are_found(
+            before in "[a-z :]{0,12}",
+            secret in "[ -~]{4,10}",
+            lower in any::<bool>(),
+        ) {
+            let pair = format!("{before}{secret}");
+            let hex = |it: u8| if lower { format!("{it:02x}") } else { format!("{it:02X}") };
+            let hex: String = secret.bytes().map(hex).collect();
+            let within = URL_SAFE_NO_PAD.encode(&pair);
+            for encoded in [BASE64.encode(&pair), within, BASE64.encode(&secret), hex] {
+                let text = format!("{before}{encoded}");
+                prop_assert!(is_found(&text, &secret), "{text}");
+            }
+        }
+
+        /// What is no secret is no reason to hide, and no input panics.
+        #[test]
+        fn all_texts_are_read(text in any::<String>()) {
+            prop_assert!(!is_found(&text, ""));
+        }
+    }
+}
