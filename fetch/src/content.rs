@@ -33,10 +33,8 @@ pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
         return Err(Error::Status { status });
     }
     let body = answer.body();
-    let all = essences(answer.headers());
-    let is_refused = all.iter().any(|it| is_never_json(it));
-    let is_json = matches!(all.as_slice(), [one] if is_json_type(one));
-    if !is_refused && (is_json || begins_as_object(body)) {
+    let is_json = matches!(essences(answer.headers()).as_slice(), [one] if is_json_type(one));
+    if is_readable_type(answer.headers()) && (is_json || begins_as_object(body)) {
         Ok(body)
     } else {
         Err(other_type(answer))
@@ -46,9 +44,7 @@ pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
 /// The body of an answer that must begin as a JSON object, with any status.
 #[cfg(feature = "client")]
 pub(crate) fn json_object(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
-    let all = essences(answer.headers());
-    let is_refused = all.iter().any(|it| is_never_json(it));
-    if !is_refused && begins_as_object(answer.body()) {
+    if is_readable_type(answer.headers()) && begins_as_object(answer.body()) {
         Ok(answer.body())
     } else {
         Err(other_type(answer))
@@ -82,6 +78,26 @@ pub fn expect_type<'a>(answer: &'a Response<Vec<u8>>, types: &[&str]) -> Result<
     }
 }
 
+/// Whether a body of this content type is read as a document: any, and none, but HTML, `multipart`
+/// and forms. A field value may list several types (RFC 9110 §5.3), of which one would be the
+/// reader's choice; so none of them may be one of those.
+///
+/// ```
+/// use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+///
+/// let is_read = |kind| {
+///     let kind = HeaderValue::from_static(kind);
+///     aims_fetch::is_readable_type(&HeaderMap::from_iter([(CONTENT_TYPE, kind)]))
+/// };
+/// assert!(is_read("text/plain; charset=utf-8"));
+/// assert!(!is_read("text/html"));
+/// assert!(!is_read("application/json, text/html"));
+/// ```
+#[must_use]
+pub fn is_readable_type(headers: &HeaderMap) -> bool {
+    !essences(headers).iter().any(|it| is_never_json(it))
+}
+
 /// Whether a body begins as a JSON object does: `{` after white space (RFC 8259 §2), in which at
 /// most one byte order mark stands (RFC 8259 §8.1).
 #[must_use]
@@ -98,15 +114,15 @@ fn after_blanks(mut body: &[u8]) -> &[u8] {
     body
 }
 
-/// The media types without parameters, in lower case (RFC 9110 §8.3.1).
+/// The media types without parameters, in lower case (RFC 9110 §8.3.1), of all fields and of each
+/// that lists several. A comma in a quoted parameter counts as one between types, which can only
+/// make a type more than there are.
 fn essences(headers: &HeaderMap) -> Vec<String> {
     let all = headers.get_all(CONTENT_TYPE).iter();
-    all.map(|value| {
-        let text = value.to_str().unwrap_or_default();
-        let essence = text.split(';').next().unwrap_or_default();
-        essence.trim().to_ascii_lowercase()
-    })
-    .collect()
+    let texts = all.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
+    let essence = |text: &str| text.split(';').next().unwrap_or_default().trim().to_owned();
+    let listed = texts.flat_map(|text| text.split(',').map(essence).collect::<Vec<_>>());
+    listed.collect()
 }
 
 fn is_json_type(essence: &str) -> bool {
@@ -115,16 +131,12 @@ fn is_json_type(essence: &str) -> bool {
         .is_some_and(|it| it == "json" || (it.ends_with("+json") && it != "+json"))
 }
 
-/// Types that no document has. A field value may list several, of which one would be the reader's
-/// choice.
+/// Types that no document has.
 fn is_never_json(essence: &str) -> bool {
-    let mut listed = essence.split(',').map(str::trim);
-    listed.any(|it| {
-        matches!(
-            it,
-            "text/html" | "application/xhtml+xml" | "application/x-www-form-urlencoded"
-        ) || it.starts_with("multipart/")
-    })
+    matches!(
+        essence,
+        "text/html" | "application/xhtml+xml" | "application/x-www-form-urlencoded"
+    ) || essence.starts_with("multipart/")
 }
 
 fn other_type(answer: &Response<Vec<u8>>) -> Error {

@@ -32,7 +32,7 @@ pub use client::{Fetcher, FetcherBuilder};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use coding::decoded;
-pub use content::{begins_as_object, expect_json, expect_type};
+pub use content::{begins_as_object, expect_json, expect_type, is_readable_type};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use documents::{Document, DocumentKey, Documents, DocumentsBuilder};

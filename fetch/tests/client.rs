@@ -283,6 +283,13 @@ fn documents_are_json_by_their_type_or_their_content() {
         expect_json(&twice).unwrap_err().code(),
         "fetch.content_type"
     );
+    let mut latin = answer(200, "x");
+    let html = http::HeaderValue::from_bytes(b"text/html; title=\xe9").unwrap();
+    latin.headers_mut().insert("content-type", html);
+    assert_eq!(
+        expect_json(&latin).unwrap_err().code(),
+        "fetch.content_type"
+    );
     let mut none = answer(200, "x");
     none.headers_mut().clear();
     assert!(expect_json(&none).is_ok());

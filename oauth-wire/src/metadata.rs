@@ -46,14 +46,14 @@ pub fn document(response: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     if !media::has_document(response.status()) {
         return Err(fail("status 200"));
     }
-    if !attempt::is_readable_type(response.headers()) {
+    if !aims_fetch::is_readable_type(response.headers()) {
         return Err(fail("the content type `application/json`"));
     }
     let json = response.body();
     if json.len() > MAX_METADATA {
         return Err(fail("at most 262144 bytes"));
     }
-    if !media::is(response.headers(), media::JSON) && !attempt::begins_with_object(json) {
+    if !media::is(response.headers(), media::JSON) && !aims_fetch::begins_as_object(json) {
         return Err(fail("a JSON object"));
     }
     Ok(json)

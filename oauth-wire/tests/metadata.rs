@@ -407,6 +407,7 @@ fn responses() {
     }
     for content in [
         "text/html",
+        "application/json, text/html",
         "Text/HTML; charset=utf-8",
         "application/xhtml+xml",
         "multipart/mixed; boundary=x",

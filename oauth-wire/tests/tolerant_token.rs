@@ -92,6 +92,7 @@ fn any_content_type_but_html_forms_and_multipart_is_read() {
     }
     for content_type in [
         "text/html",
+        "application/json, text/html",
         "application/x-www-form-urlencoded; charset=utf-8",
         "multipart/form-data; boundary=x",
     ] {

@@ -7,6 +7,7 @@
 
 use core::fmt;
 
+use aims_fetch::{begins_as_object, is_readable_type};
 use http::{HeaderMap, StatusCode, header};
 
 use crate::Error;
@@ -47,36 +48,13 @@ impl Follow {
         match status.as_u16() {
             408 | 421 | 425 | 429 => Self::End,
             400..=499 => Self::AskNext,
-            200..=299 if !begins_with_object(body) => Self::AskNext,
+            200..=299 if !begins_as_object(body) => Self::AskNext,
             // A part of a document is not the document.
             206 => Self::End,
             200..=299 if is_readable_type(headers) => Self::Read,
             _ => Self::End,
         }
     }
-}
-
-/// Whether a body begins as a JSON object: `{` after blanks (RFC 8259 §2), among which at most one
-/// byte order mark stands (RFC 8259 §8.1). It is the rule of [`aims_jose::json::document`].
-#[must_use]
-pub fn begins_with_object(body: &[u8]) -> bool {
-    aims_jose::json::document(body).is_ok()
-}
-
-/// Whether a body of this content type is read as a document: not a web page, a multipart message
-/// or a form. Any other type, or none, is read.
-#[must_use]
-pub fn is_readable_type(headers: &HeaderMap) -> bool {
-    headers.get_all(header::CONTENT_TYPE).iter().all(|value| {
-        let text = value.to_str().unwrap_or_default();
-        let essence = text.split(';').next().unwrap_or_default().trim();
-        let essence = essence.to_ascii_lowercase();
-        let refused = matches!(
-            essence.as_str(),
-            "text/html" | "application/xhtml+xml" | crate::media::FORM
-        );
-        !refused && !essence.starts_with("multipart/")
-    })
 }
 
 /// How an attempt ends whose document is not accepted.
@@ -307,6 +285,8 @@ mod tests {
             "Text/HTML; charset=utf-8",
             "multipart/form-data; boundary=x",
             "application/x-www-form-urlencoded",
+            "application/json, text/html",
+            "application/json; charset=utf-8 ,Multipart/mixed",
         ] {
             assert_eq!(follow(200, Some(kind), b"{}"), Follow::End, "{kind}");
             assert_eq!(follow(200, Some(kind), b"<p>"), Follow::AskNext, "{kind}");

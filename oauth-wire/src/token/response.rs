@@ -3,6 +3,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use aims_fetch::is_readable_type;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -10,7 +11,6 @@ use http::{HeaderValue, Response};
 
 use super::{ResponseRules, TokenError, UnreadableResponse};
 use crate::members::Members;
-use crate::metadata::attempt::is_readable_type;
 use crate::names::{Resource, ScopeSet};
 use crate::{Diagnostic, Error, media};
 
