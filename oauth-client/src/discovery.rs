@@ -13,7 +13,6 @@
 //! - Errors name each place that was asked, and what it answered.
 
 use aims_oauth_wire::metadata::ResourceMetadata;
-use aims_oauth_wire::metadata::attempt::differ_in_root_slash;
 use aims_oauth_wire::names::Issuer;
 
 use crate::Error;
@@ -46,7 +45,7 @@ pub fn choose(resource: &ResourceMetadata, accepted: &[Issuer]) -> Result<Issuer
 /// that is spelled alike.
 fn accepts<'a>(accepted: &'a [Issuer], named: &Issuer) -> Option<&'a Issuer> {
     let same = |it: &&Issuer| *it == named;
-    let alike = |it: &&Issuer| differ_in_root_slash(it.as_str(), named.as_str());
+    let alike = |it: &&Issuer| it.equals_in_discovery(named);
     let exact = accepted.iter().find(same);
     exact.or_else(|| accepted.iter().find(alike))
 }

@@ -10,10 +10,9 @@ use aims_jose::jwk::{JwkSet, SkippedKeys};
 use aims_jose::jws::Header;
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::UnixTime;
-use aims_oauth_wire::names::Issuer;
+use aims_oauth_wire::names::{Issuer, root_slash_variant};
 
 pub use self::store::IssuerStore;
-use crate::rules::root_slash_twin;
 use crate::{AccessTokenRules, Error, IssuerRules, TokenProfile};
 
 /// The configured issuers and their keys at one moment.
@@ -228,12 +227,10 @@ impl Issuers {
     /// server in two spellings (RFC 3986 §6.2.3), and tokens of one would be refused.
     #[must_use]
     pub fn root_slash_twins(&self) -> Option<(&str, &str)> {
-        self.entries.keys().find_map(|issuer| {
-            let bare = issuer.strip_suffix('/')?;
-            let twin = root_slash_twin(issuer).filter(|twin| twin == bare)?;
-            self.entries
-                .contains_key(&twin)
-                .then_some((bare, issuer.as_str()))
+        self.entries.keys().find_map(|bare| {
+            let slash = root_slash_variant(bare).filter(|it| it.ends_with('/'))?;
+            let (slash, _) = self.entries.get_key_value(&slash)?;
+            Some((bare.as_str(), slash.as_str()))
         })
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aims_jose::alg::AlgorithmSet;
 use aims_jose::jwt::TimeRules;
 use aims_jose::time::Skew;
-use aims_oauth_wire::names::Issuer;
+use aims_oauth_wire::names::{Issuer, root_slash_variant};
 use aims_wimse_id::WorkloadId;
 
 use crate::{Error, TokenProfile};
@@ -49,7 +49,7 @@ impl AccessTokenRules {
     #[must_use]
     pub fn for_url(url: impl Into<String>) -> Self {
         let url = url.into();
-        let twin = root_slash_twin(&url);
+        let twin = root_slash_variant(&url);
         let rules = Self::new(url);
         match twin {
             Some(twin) => rules.or_for(twin),
@@ -207,20 +207,5 @@ impl IssuerRules {
             });
         }
         Ok(())
-    }
-}
-
-/// The same URL with or without the slash of its root, where it has no other path.
-pub(crate) fn root_slash_twin(url: &str) -> Option<String> {
-    let host = url
-        .strip_prefix("https://")
-        .or_else(|| url.strip_prefix("http://"))?;
-    if host.is_empty() || host.contains(['?', '#']) {
-        return None;
-    }
-    match host.find('/') {
-        None => Some(format!("{url}/")),
-        Some(at) if at.saturating_add(1) == host.len() => url.strip_suffix('/').map(str::to_owned),
-        Some(_) => None,
     }
 }

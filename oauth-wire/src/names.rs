@@ -13,6 +13,7 @@ use crate::{Error, shown};
 mod root;
 mod scope;
 
+pub use root::{differ_in_root_slash, root_slash_variant};
 pub use scope::{MAX_SCOPES, Scope, ScopeSet};
 
 /// The longest identifier that is read, in bytes.

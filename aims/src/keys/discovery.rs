@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use aims_fetch::{Document, DocumentKey};
+use aims_oauth_wire::Diagnostic;
 use aims_oauth_wire::metadata::attempt::{Attempts, Follow};
 use aims_oauth_wire::metadata::{ServerMetadata, well_known};
 use aims_oauth_wire::names::Issuer;
@@ -22,6 +23,8 @@ pub(super) struct Discovered {
     pub(super) keys: DocumentKey,
     /// The issuer as its server writes it: from now on it is compared byte for byte.
     pub(super) issuer: Issuer,
+    /// What the metadata has that its server should correct.
+    pub(super) diagnostics: Arc<[Diagnostic]>,
     /// The well-known place that answered.
     place: DocumentKey,
     /// When it was fetched or confirmed.
@@ -43,6 +46,10 @@ impl Inner {
         let before = before.filter(|it| it.said.elapsed() < self.max_age);
         match (self.discover(issuer, memory, before.as_ref()).await, before) {
             (Ok(mut found), before) => {
+                let same = |it: &Discovered| it.diagnostics == found.diagnostics;
+                if !before.as_ref().is_some_and(same) {
+                    log(issuer, &found.diagnostics);
+                }
                 found.lost = before.is_some_and(|it| it.lost && it.keys == found.keys);
                 memory.set_discovered(found.clone());
                 Ok(found)
@@ -85,6 +92,15 @@ impl Inner {
     }
 }
 
+fn log(issuer: &Issuer, diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        tracing::info!(
+            issuer = issuer.as_str(), %diagnostic,
+            "the metadata of the issuer was read with tolerance"
+        );
+    }
+}
+
 fn places(issuer: &Issuer) -> Result<Vec<DocumentKey>, Cause> {
     let candidates = well_known::server_candidates(issuer)?;
     let key = |url: aims_oauth_wire::names::Endpoint| {
@@ -99,6 +115,7 @@ fn read(issuer: &Issuer, place: DocumentKey, document: &Document) -> Result<Disc
     Ok(Discovered {
         keys: keys_of(issuer, &metadata)?,
         issuer: metadata.issuer().clone(),
+        diagnostics: metadata.diagnostics().into(),
         place,
         said: Instant::from_std(document.fetched()),
         lost: false,

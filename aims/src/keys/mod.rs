@@ -18,7 +18,7 @@ use aims_fetch::{Document, Documents};
 use aims_jose::provider::Provider;
 use aims_jose::time::{Clock, UnixTime};
 use aims_oauth_rs::IssuerStore;
-use aims_oauth_wire::metadata::attempt::differ_in_root_slash;
+use aims_oauth_wire::Diagnostic;
 use aims_oauth_wire::names::Issuer;
 use aims_wimse_cred::{Bundle, TrustStore};
 use tokio::task::JoinSet;
@@ -103,10 +103,26 @@ impl PublishedKeys {
     pub fn ambiguous_issuers(&self) -> Option<(&Issuer, &Issuer)> {
         let issuers = || self.0.places.iter().filter_map(Place::issuer_name);
         issuers().find_map(|one| {
+            let variant = one.root_slash_variant()?;
             let mut others = issuers();
-            let other = others.find(|it| differ_in_root_slash(one.as_str(), it.as_str()))?;
-            Some((one, other))
+            Some((one, others.find(|it| **it == variant)?))
         })
+    }
+
+    /// What the issuers' metadata has that its servers should correct, and that was tolerated, such
+    /// as an issuer that differs from the configured one in the root slash
+    /// ([`Diagnostic::RootSlash`]). Empty for an issuer before its metadata was fetched. Also logged
+    /// by `tracing` whenever metadata changes.
+    #[must_use]
+    pub fn diagnostics(&self) -> Vec<(Keys, Diagnostic)> {
+        let of = |place: &Place| {
+            let found = place.memory().discovered();
+            let all = found.map(|it| it.diagnostics).unwrap_or_default();
+            let keys = place.keys();
+            let all = all.iter().map(move |it| (keys.clone(), it.clone()));
+            all.collect::<Vec<_>>()
+        };
+        self.0.places.iter().flat_map(of).collect()
     }
 
     /// Fetches all keys, from every place at once. The keys of every place that answered are in the

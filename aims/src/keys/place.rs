@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use aims_fetch::{Document, DocumentKey};
 use aims_jose::time::UnixTime;
-use aims_oauth_wire::metadata::attempt::differ_in_root_slash;
-use aims_oauth_wire::names::Issuer;
+use aims_oauth_wire::names::{Issuer, differ_in_root_slash};
 use aims_wimse_id::Origin;
 use tokio::time::Instant;
 
@@ -73,12 +72,7 @@ impl Place {
         let Self::Issuer(issuer, at, _) = self else {
             return Vec::new();
         };
-        let text = issuer.as_str();
-        let bare = text.strip_suffix('/').unwrap_or(text);
-        let other = [bare.to_owned(), format!("{bare}/")];
-        let other = other.iter().find(|it| differ_in_root_slash(text, it));
-        let other = other.filter(|_| at.is_none());
-        let other = other.and_then(|it| it.parse().ok());
+        let other = issuer.root_slash_variant().filter(|_| at.is_none());
         [Some(issuer.clone()), other]
             .into_iter()
             .flatten()

@@ -6,6 +6,7 @@ use aims::Guard;
 use aims::fetch::DocumentsBuilder;
 use aims::guard::BuildError;
 use aims::keys::PublishedKeys;
+use aims::oauth_wire::Diagnostic;
 use aims::resolve::Keys;
 use tokio::time::advance;
 
@@ -328,6 +329,43 @@ async fn the_spelling_of_the_server_counts() {
         let told = admit(&guard, &web.bearer(other, &known)).await;
         assert_eq!(told, "token.unknown_issuer", "{own}");
         assert_eq!(admit(&guard, &web.bearer(own, &known)).await, "ok", "{own}");
+    }
+}
+
+/// Another spelling of the root is told, and so is what else of the metadata was tolerated; metadata
+/// without fault has nothing to tell.
+#[tokio::test(start_paused = true)]
+async fn what_was_tolerated_is_told() {
+    const SLASH: &str = "https://as.example/";
+    for (own, more, expected) in [
+        (AS, "", vec![]),
+        (SLASH, "", vec!["issuer"]),
+        (AS, r#","scopes_supported":"a""#, vec!["scopes_supported"]),
+    ] {
+        let (web, known) = (Web::new(), key("known"));
+        let document = format!(r#"{{"issuer":"{own}","jwks_uri":"{JWKS}"{more}}}"#);
+        web.serve(OAUTH, raw(200, "application/json", &document));
+        web.serve(JWKS, set(&[&known]));
+        let keys = discovering(&web);
+        assert!(keys.diagnostics().is_empty(), "nothing was fetched");
+        keys.load().await.unwrap();
+        let told = keys.diagnostics();
+        let names = told.iter().map(|(of, told)| {
+            assert_eq!(*of, Keys::Issuer(AS.to_owned()));
+            match told {
+                Diagnostic::RootSlash {
+                    name,
+                    expected,
+                    found,
+                } => {
+                    assert_eq!((&**expected, &**found), (AS, SLASH));
+                    (*name).to_owned()
+                }
+                Diagnostic::Ignored { name, .. } => name.to_string(),
+                other => unreachable!("{other}"),
+            }
+        });
+        assert_eq!(names.collect::<Vec<_>>(), expected);
     }
 }
 

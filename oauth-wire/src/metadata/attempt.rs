@@ -80,29 +80,6 @@ impl Outcome {
     }
 }
 
-/// Whether two identifiers differ in nothing but the `/` of an empty path (RFC 3986 §6.2.3):
-/// `https://as.example` and `https://as.example/`. Equal identifiers are no such pair.
-///
-/// Only discovery takes the one for the other. Everything later compares byte by byte with the
-/// spelling of the server.
-///
-/// ```
-/// use aims_oauth_wire::metadata::attempt::differ_in_root_slash;
-///
-/// assert!(differ_in_root_slash("https://as.example", "https://as.example/"));
-/// assert!(!differ_in_root_slash("https://as.example/a", "https://as.example/a/"));
-/// ```
-#[must_use]
-pub fn differ_in_root_slash(one: &str, other: &str) -> bool {
-    let (short, long) = if one.len() < other.len() {
-        (one, other)
-    } else {
-        (other, one)
-    };
-    let is_bare = |rest: &str| !rest.is_empty() && !rest.contains(['/', '?', '#']);
-    long.strip_suffix('/') == Some(short) && short.strip_prefix("https://").is_some_and(is_bare)
-}
-
 /// The places that were asked, and what each answered, for an error to name.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Attempts(Vec<Attempt>);
@@ -290,29 +267,6 @@ mod tests {
         ] {
             assert_eq!(follow(200, Some(kind), b"{}"), Follow::End, "{kind}");
             assert_eq!(follow(200, Some(kind), b"<p>"), Follow::AskNext, "{kind}");
-        }
-    }
-
-    #[test]
-    fn root_slash() {
-        let pair = differ_in_root_slash;
-        assert!(pair("https://as.example", "https://as.example/"));
-        assert!(pair("https://as.example/", "https://as.example"));
-        assert!(pair("https://as.example:8443/", "https://as.example:8443"));
-        for (one, other) in [
-            ("https://as.example", "https://as.example"),
-            ("https://as.example/", "https://as.example/"),
-            ("https://as.example", "https://as.example//"),
-            ("https://as.example/a", "https://as.example/a/"),
-            ("https://as.example?", "https://as.example?/"),
-            ("http://localhost", "http://localhost/"),
-            ("https://as.example", "https://AS.example/"),
-            ("https://", "https:///"),
-            ("https:/", "https://"),
-            ("", "/"),
-        ] {
-            assert!(!pair(one, other), "{one} {other}");
-            assert!(!pair(other, one), "{one} {other}");
         }
     }
 

@@ -6,7 +6,6 @@
 //! byte.
 
 use super::{Issuer, Resource};
-use crate::metadata::attempt::differ_in_root_slash;
 
 macro_rules! root_slash {
     ($name:ident) => {
@@ -16,7 +15,8 @@ macro_rules! root_slash {
             /// identifier, also for one with a query.
             #[must_use]
             pub fn root_slash_variant(&self) -> Option<Self> {
-                variant(self.as_str()).map(|text| Self(text.into()))
+                let text = Some(self.as_str()).filter(|text| text.starts_with(HTTPS))?;
+                root_slash_variant(text).map(|text| Self(text.into()))
             }
 
             /// Whether both are one identifier in discovery: they are equal, or differ in the `/`
@@ -35,15 +35,107 @@ macro_rules! root_slash {
 root_slash!(Issuer);
 root_slash!(Resource);
 
-/// Identifiers are in normal form, so the text can be cut.
-fn variant(text: &str) -> Option<String> {
-    let rest = text.strip_prefix("https://")?;
+/// The other spelling of an http or https URL with an empty path, as text: with the `/` where it
+/// has none, and without it where it has one (RFC 3986 §6.2.3). `None` for every other text, also
+/// for a URL with a query or a fragment.
+///
+/// ```
+/// use aims_oauth_wire::names::root_slash_variant;
+///
+/// let variant = root_slash_variant("https://as.example");
+/// assert_eq!(variant.as_deref(), Some("https://as.example/"));
+/// assert_eq!(root_slash_variant("https://as.example/a"), None);
+/// ```
+#[must_use]
+pub fn root_slash_variant(url: &str) -> Option<String> {
+    let rest = url.strip_prefix(HTTPS);
+    let rest = rest.or_else(|| url.strip_prefix("http://"))?;
     if rest.contains(['?', '#']) {
         return None;
     }
     match rest.split_once('/') {
-        None => Some(format!("{text}/")),
-        Some((_, "")) => text.strip_suffix('/').map(str::to_owned),
+        None if rest.is_empty() => None,
+        None => Some(format!("{url}/")),
+        Some((host, "")) if !host.is_empty() => url.strip_suffix('/').map(str::to_owned),
         Some(_) => None,
+    }
+}
+
+/// Whether two https identifiers differ in nothing but the `/` of an empty path (RFC 3986 §6.2.3):
+/// `https://as.example` and `https://as.example/`. Equal identifiers are no such pair.
+///
+/// Only discovery takes the one for the other. Everything later compares byte by byte with the
+/// spelling of the server.
+///
+/// ```
+/// use aims_oauth_wire::names::differ_in_root_slash;
+///
+/// assert!(differ_in_root_slash("https://as.example", "https://as.example/"));
+/// assert!(!differ_in_root_slash("https://as.example/a", "https://as.example/a/"));
+/// ```
+#[must_use]
+pub fn differ_in_root_slash(one: &str, other: &str) -> bool {
+    one.starts_with(HTTPS) && root_slash_variant(one).is_some_and(|it| it == other)
+}
+
+const HTTPS: &str = "https://";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_slash() {
+        let pair = differ_in_root_slash;
+        assert!(pair("https://as.example", "https://as.example/"));
+        assert!(pair("https://as.example/", "https://as.example"));
+        assert!(pair("https://as.example:8443/", "https://as.example:8443"));
+        for (one, other) in [
+            ("https://as.example", "https://as.example"),
+            ("https://as.example/", "https://as.example/"),
+            ("https://as.example", "https://as.example//"),
+            ("https://as.example/a", "https://as.example/a/"),
+            ("https://as.example?", "https://as.example?/"),
+            ("http://localhost", "http://localhost/"),
+            ("https://as.example", "https://AS.example/"),
+            ("https://", "https:///"),
+            ("https:/", "https://"),
+            ("", "/"),
+        ] {
+            assert!(!pair(one, other), "{one} {other}");
+            assert!(!pair(other, one), "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn variants_of_http() {
+        let variant = |url| root_slash_variant(url);
+        assert_eq!(
+            variant("http://[::1]:9").as_deref(),
+            Some("http://[::1]:9/")
+        );
+        assert_eq!(
+            variant("http://[::1]:9/").as_deref(),
+            Some("http://[::1]:9")
+        );
+        for url in [
+            "",
+            "/",
+            "https:",
+            "https:/",
+            "https://",
+            "https:///",
+            "http://",
+            "http:///",
+            "HTTPS://as.example",
+            "urn:tool",
+            "https://as.example//",
+            "https://as.example/a",
+            "https://as.example?",
+            "https://as.example/?",
+            "https://as.example#",
+        ] {
+            assert_eq!(variant(url), None, "{url}");
+        }
     }
 }
