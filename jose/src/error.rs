@@ -54,6 +54,9 @@ pub enum Error {
     /// The header brings or points to a key: `jwk`, `jku`, `x5u`, `x5c` (RFC 8725 §3.10).
     #[error("the header brings its own key")]
     KeyInHeader,
+    /// The header of a proof of possession has no `jwk` (RFC 9449 §4.2).
+    #[error("the header has no `jwk`: expected the public key that verifies this proof")]
+    NoKeyInHeader,
     /// `typ` is not the expected one (RFC 8725 §3.11).
     #[error("`typ` is not the expected one")]
     Type,
@@ -242,6 +245,7 @@ impl Error {
         Self::UnknownAlgorithm => Untrusted "jws.unknown_algorithm",
         Self::AlgorithmMismatch { .. } => Untrusted "jws.algorithm",
         Self::KeyInHeader => Untrusted "jws.key_in_header",
+        Self::NoKeyInHeader => Malformed "jws.no_key_in_header",
         Self::Type => Mismatch "jws.typ",
         Self::Signature => Untrusted "jws.signature",
         Self::Claim { .. } => Malformed "jwt.claim",

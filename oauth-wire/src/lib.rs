@@ -7,6 +7,7 @@ pub mod bearer;
 pub mod challenge;
 pub mod client_auth;
 mod diagnostic;
+pub mod dpop;
 mod error;
 pub mod media;
 mod members;

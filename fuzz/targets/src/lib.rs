@@ -11,6 +11,7 @@ mod agent_directory;
 mod bundle;
 mod challenge;
 mod digest_field;
+mod dpop;
 mod form;
 mod freshness;
 mod head;
@@ -38,6 +39,7 @@ pub use agent_directory::agent_directory;
 pub use bundle::bundle;
 pub use challenge::challenge;
 pub use digest_field::digest_field;
+pub use dpop::dpop;
 pub use form::form;
 pub use freshness::freshness;
 pub use http1::http1;
@@ -68,6 +70,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("bundle", bundle),
     ("challenge", challenge),
     ("digest_field", digest_field),
+    ("dpop", dpop),
     ("form", form),
     ("freshness", freshness),
     ("http1", http1),

@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use crate::json::{self, Text};
-use crate::jwk::MAX_KEY_ID_LEN;
+use crate::jwk::{Jwk, MAX_KEY_ID_LEN};
 use crate::{Algorithm, Error, jwt};
 
 /// A header that was read. It is not to be believed before the signature was verified.
@@ -13,28 +14,40 @@ pub struct Header {
     alg: Algorithm,
     kid: Option<Box<str>>,
     typ: Option<Box<str>>,
+    jwk: Option<Box<Jwk>>,
 }
 
-/// What becomes of `jku`, `x5u` and `x5c`, which name a key or certificate elsewhere. Neither is
-/// ever fetched or used.
+/// What becomes of `jwk`, which is a key, and of `jku`, `x5u` and `x5c`, which name a key or
+/// certificate elsewhere. The last three are never fetched or used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum KeyReferences {
+pub(super) enum KeysInHeader {
     Refused,
-    Ignored,
+    ReferencesIgnored,
+    JwkRequired,
 }
 
 impl Header {
     /// Reads a header's JSON.
-    pub(super) fn parse(json: &[u8], references: KeyReferences) -> Result<Self, Error> {
+    pub(super) fn parse(json: &[u8], keys: KeysInHeader) -> Result<Self, Error> {
         let text = json::object(json)?;
         let raw: Members<'_> = serde_json::from_str(text).or(Err(Error::Header))?;
         if raw.crit.is_some() || raw.b64.is_some() {
             return Err(Error::Crit);
         }
         let refers = raw.jku.is_some() || raw.x5u.is_some() || raw.x5c.is_some();
-        if raw.jwk.is_some() || (refers && references == KeyReferences::Refused) {
+        if refers && keys != KeysInHeader::ReferencesIgnored {
             return Err(Error::KeyInHeader);
         }
+        let jwk = match (raw.jwk, keys) {
+            (None, KeysInHeader::Refused | KeysInHeader::ReferencesIgnored) => None,
+            (Some(_), KeysInHeader::Refused | KeysInHeader::ReferencesIgnored) => {
+                return Err(Error::KeyInHeader);
+            }
+            (Some(jwk), KeysInHeader::JwkRequired) => {
+                Some(Box::new(Jwk::parse(jwk.get().as_bytes())?))
+            }
+            (None, KeysInHeader::JwkRequired) => return Err(Error::NoKeyInHeader),
+        };
         if raw.zip.is_some() || raw.enc.is_some() {
             return Err(Error::Header);
         }
@@ -48,6 +61,7 @@ impl Header {
             alg,
             kid: owned(raw.kid, MAX_KEY_ID_LEN)?,
             typ: owned(raw.typ, MAX_TYP)?,
+            jwk,
         })
     }
 
@@ -67,6 +81,14 @@ impl Header {
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
         self.typ.as_deref()
+    }
+
+    /// `jwk`, where the token was parsed by
+    /// [`parse_with_embedded_key`](super::Unverified::parse_with_embedded_key). It is the sender's
+    /// word: a signature by it proves only that the sender holds its private part.
+    #[must_use]
+    pub fn embedded_key(&self) -> Option<&Jwk> {
+        self.jwk.as_deref()
     }
 
     /// Whether `typ` names this media type: without regard to case, with or without `application/`
@@ -113,8 +135,8 @@ struct Members<'a> {
     enc: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "jwt::present")]
     jku: Option<IgnoredAny>,
-    #[serde(default, deserialize_with = "jwt::present")]
-    jwk: Option<IgnoredAny>,
+    #[serde(borrow, default, deserialize_with = "jwt::present")]
+    jwk: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "jwt::present")]
     x5c: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "jwt::present")]

@@ -9,7 +9,7 @@ mod header;
 mod sign;
 
 pub use header::Header;
-use header::KeyReferences;
+use header::KeysInHeader;
 pub use sign::{CompactJws, SigningInput};
 
 use std::cell::OnceCell;
@@ -70,7 +70,7 @@ impl<'a> Unverified<'a> {
     ///
     /// Those of [`parse`](Self::parse).
     pub fn parse_within(text: &'a str, limit: usize) -> Result<Self, Error> {
-        Self::split(text, limit, KeyReferences::Refused)
+        Self::split(text, limit, KeysInHeader::Refused)
     }
 
     /// The same for a token of a server that names its key or certificate in the header as well:
@@ -81,10 +81,26 @@ impl<'a> Unverified<'a> {
     ///
     /// Those of [`parse`](Self::parse).
     pub fn parse_ignoring_key_references(text: &'a str, limit: usize) -> Result<Self, Error> {
-        Self::split(text, limit, KeyReferences::Ignored)
+        Self::split(text, limit, KeysInHeader::ReferencesIgnored)
     }
 
-    fn split(text: &'a str, limit: usize, references: KeyReferences) -> Result<Self, Error> {
+    /// The same for a token that brings the key that signed it, as proofs of possession do (RFC
+    /// 9449 §4.2): the header has `jwk`, a public key, read as strictly as [`Jwk::parse`] does. The
+    /// references `jku`, `x5u` and `x5c` are refused as before.
+    ///
+    /// [`embedded_key`](Header::embedded_key) is the sender's word. Compare its thumbprint with one
+    /// that is trusted before the signature says anything.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`parse`](Self::parse) and of [`Jwk::parse`]; [`Error::NoKeyInHeader`].
+    ///
+    /// [`Jwk::parse`]: crate::jwk::Jwk::parse
+    pub fn parse_with_embedded_key(text: &'a str, limit: usize) -> Result<Self, Error> {
+        Self::split(text, limit, KeysInHeader::JwkRequired)
+    }
+
+    fn split(text: &'a str, limit: usize, keys: KeysInHeader) -> Result<Self, Error> {
         if text.len() > limit {
             return Err(Error::TooLong { limit });
         }
@@ -94,7 +110,7 @@ impl<'a> Unverified<'a> {
         {
             return Err(Error::Parts);
         }
-        let header = Header::parse(&base64url::decode(header)?, references)?;
+        let header = Header::parse(&base64url::decode(header)?, keys)?;
         Ok(Self {
             text,
             signed,

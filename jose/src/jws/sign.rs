@@ -1,8 +1,10 @@
 //! Signing: what is to be signed is made first, so that a key behind a network can sign it.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::digest::Fingerprint;
+use crate::jwk::Jwk;
 use crate::key::{AsyncSigner, Signature, Signer};
 use crate::secret::SecretText;
 use crate::{Algorithm, Error, base64url};
@@ -32,7 +34,41 @@ impl SigningInput {
             alg: alg.name(),
             kid,
             typ,
+            jwk: None,
         });
+        Self::of(header, alg, claims)
+    }
+
+    /// The same for a token that brings the public key that verifies it, in the header's `jwk`
+    /// (RFC 9449 §4.2). Only what a verifier needs of the key is written, no `kid` and no `use`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new); [`Error::JwkAlgorithm`] where the key is not for `alg`.
+    pub fn with_embedded_key(
+        typ: &str,
+        alg: Algorithm,
+        jwk: &Jwk,
+        claims: &impl Serialize,
+    ) -> Result<Self, Error> {
+        if !jwk.public_key().fits(alg) {
+            return Err(Error::JwkAlgorithm);
+        }
+        let bare = Jwk::from_public_key(jwk.public_key().clone())?.to_json();
+        let header = serde_json::to_vec(&Members {
+            alg: alg.name(),
+            kid: None,
+            typ,
+            jwk: Some(RawValue::from_string(bare).or(Err(Error::Serialize))?),
+        });
+        Self::of(header, alg, claims)
+    }
+
+    fn of(
+        header: serde_json::Result<Vec<u8>>,
+        alg: Algorithm,
+        claims: &impl Serialize,
+    ) -> Result<Self, Error> {
         let header = header.or(Err(Error::Serialize))?;
         let claims = serde_json::to_vec(claims).or(Err(Error::Serialize))?;
         if claims.first() != Some(&b'{') {
@@ -103,6 +139,8 @@ struct Members<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     kid: Option<&'a str>,
     typ: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwk: Option<Box<RawValue>>,
 }
 
 /// A signed token. It is a credential: `Debug` shows its fingerprint, and its memory is wiped.

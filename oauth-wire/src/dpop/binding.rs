@@ -1,0 +1,108 @@
+//! What a proof is for.
+
+use aims_jose::alg::Algorithm;
+use aims_jose::base64url;
+use aims_jose::digest::Hashed;
+use aims_jose::jwk::Jwk;
+use aims_jose::jws::SigningInput;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::time::UnixTime;
+use serde::Serialize;
+
+use super::target::bare;
+use super::{Error, Nonce, TYP};
+
+/// One request, as a proof binds it: method, URI, access token (RFC 9449 §4.2).
+#[derive(Clone, Copy)]
+pub struct Binding<'a> {
+    pub(super) method: &'a str,
+    pub(super) uri: &'a str,
+    pub(super) access_token: Option<[u8; 32]>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    jti: String,
+    htm: &'a str,
+    htu: &'a str,
+    iat: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ath: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nonce: Option<&'a str>,
+}
+
+impl<'a> Binding<'a> {
+    /// A request without access token: to a token endpoint, or to another endpoint of an
+    /// authorization server.
+    ///
+    /// The method is compared as it stands: `GET` is not `get`. The URI is absolute. Its query and
+    /// fragment are left out. A server gives the URI under which clients know it, made of its own
+    /// configuration and the path of the request, never of `Host` or a forwarded field.
+    #[must_use]
+    pub fn to(method: &'a str, uri: &'a str) -> Self {
+        Self {
+            method,
+            uri: bare(uri),
+            access_token: None,
+        }
+    }
+
+    /// The access token that goes with the request: `ath`.
+    #[must_use]
+    pub const fn access_token(mut self, token: &Hashed<'_>) -> Self {
+        self.access_token = Some(*token.sha256());
+        self
+    }
+
+    /// Prepares the proof: what is left to do is to sign it with the private part of this key.
+    /// `jti` is drawn with 128 bits, so every attempt of a request needs a proof of its own (RFC
+    /// 9449 §7.3).
+    ///
+    /// # Errors
+    ///
+    /// `jwk.alg` where the key is not for this algorithm; `random.unavailable`.
+    pub fn prepare(
+        &self,
+        key: &Jwk,
+        algorithm: Algorithm,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Result<SigningInput, Error> {
+        self.prepare_with(None, key, algorithm, random, now)
+    }
+
+    /// The same with a nonce that the server chose (RFC 9449 §8, §9).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`prepare`](Self::prepare).
+    pub fn prepare_with(
+        &self,
+        nonce: Option<&Nonce>,
+        key: &Jwk,
+        algorithm: Algorithm,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Result<SigningInput, Error> {
+        let claims = Claims {
+            jti: random::id128(random).map_err(Error::Prepare)?,
+            htm: self.method,
+            htu: self.uri,
+            iat: now.as_secs(),
+            ath: self.access_token.map(|hash| base64url::encode(&hash)),
+            nonce: nonce.map(Nonce::as_str),
+        };
+        SigningInput::with_embedded_key(TYP, algorithm, key, &claims).map_err(Error::Jws)
+    }
+}
+
+impl core::fmt::Debug for Binding<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Binding")
+            .field("method", &self.method)
+            .field("uri", &self.uri)
+            .field("has_access_token", &self.access_token.is_some())
+            .finish()
+    }
+}

@@ -1,0 +1,132 @@
+//! Why a proof is refused.
+
+/// A DPoP proof was refused, or could not be made.
+///
+/// No message holds a proof, a token or a nonce. None repeats its source: [`aims_jose::Chain`] shows
+/// both.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The field stands more than once (RFC 9449 §4.3).
+    #[error("the field `{field}` stands more than once")]
+    FieldRepeated {
+        /// Its name.
+        field: &'static str,
+    },
+    /// The field holds something else than one compact JWT.
+    #[error("the field `{field}` does not hold one compact JWT")]
+    FieldSyntax {
+        /// Its name.
+        field: &'static str,
+    },
+    /// The proof is no well-formed JWS, its `typ`, `alg`, `jwk`, signature or one of its claims is
+    /// wrong, or no proof can be made with this key.
+    #[error("DPoP proof")]
+    Jws(#[source] aims_jose::Error),
+    /// `alg` is not among those that are accepted here.
+    #[error("the DPoP proof is signed by {found}: expected one of {expected}")]
+    Algorithm {
+        /// `alg` of the proof.
+        found: &'static str,
+        /// What is accepted, with blanks between.
+        expected: Box<str>,
+    },
+    /// The key that was given to verify the proof is not the one that it brings.
+    #[error("the key to verify by is not the one in the DPoP proof")]
+    Key,
+    /// `htm` is not the method of the request.
+    #[error("the DPoP proof is for the method `{found}`: expected `{expected}`")]
+    Method {
+        /// `htm`: escaped, at most 100 characters.
+        found: Box<str>,
+        /// The method of the request.
+        expected: Box<str>,
+    },
+    /// `htu` is not the URI of the request.
+    #[error(
+        "the DPoP proof is for the URI `{found}`: expected `{expected}`, the configured URL with \
+         the path of the request"
+    )]
+    Target {
+        /// `htu`: escaped, without user information, at most 100 characters.
+        found: Box<str>,
+        /// The URI of the request.
+        expected: Box<str>,
+    },
+    /// `ath` is missing, not the hash of the access token, or there without one.
+    #[error("`ath` does not fit the access token")]
+    AccessTokenHash,
+    /// `jti` is empty, or longer than 256 bytes.
+    #[error("`jti` of the DPoP proof is not usable: expected 1 to 256 bytes")]
+    Id,
+    /// `iat` is too long ago, or in the future.
+    #[error(
+        "the DPoP proof was made at {found}: expected within {max_age} s before {now}, with {skew} \
+         s of skew"
+    )]
+    Time {
+        /// `iat` in Unix seconds.
+        found: u64,
+        /// The present time in Unix seconds.
+        now: u64,
+        /// How old a proof may be, in seconds.
+        max_age: u64,
+        /// The skew in seconds.
+        skew: u64,
+    },
+    /// The proof has no nonce, or not one that this server issued for its key lately. The answer is
+    /// `use_dpop_nonce` with a nonce (RFC 9449 §8, §9).
+    #[error("the nonce of the DPoP proof: {reason}")]
+    Nonce {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// `DPoP-Nonce` of a response is no nonce (RFC 9449 §8.1).
+    #[error("`DPoP-Nonce` is not usable: expected 1 to 1024 printable ASCII characters")]
+    NonceSyntax,
+    /// The proof was seen before, or the memory of proofs refuses.
+    #[error("the DPoP proof cannot be spent")]
+    Replay(#[source] aims_replay::Error),
+    /// Random bits cannot be had.
+    #[error("a DPoP proof cannot be made")]
+    Prepare(#[source] aims_jose::Error),
+}
+
+impl Error {
+    aims_error::codes! {
+        Self::FieldRepeated { .. } => Malformed "dpop.field_repeated",
+        Self::FieldSyntax { .. } => Malformed "dpop.field_syntax",
+        Self::Algorithm { .. } => Untrusted "dpop.algorithm",
+        Self::Key => Mismatch "dpop.key",
+        Self::Method { .. } => Mismatch "dpop.htm",
+        Self::Target { .. } => Mismatch "dpop.htu",
+        Self::AccessTokenHash => Mismatch "dpop.ath",
+        Self::Id => Malformed "dpop.jti",
+        Self::Time { .. } => Expired "dpop.time",
+        Self::Nonce { .. } => Mismatch "dpop.nonce",
+        Self::NonceSyntax => Malformed "dpop.nonce_syntax",
+        ;
+        Self::Jws(source) => aims_jose::token_code!("dpop", source), source.kind();
+        Self::Replay(source) => source.code(), source.kind();
+        Self::Prepare(source) => source.code(), source.kind();
+        ; [
+            "dpop.claim",
+            "dpop.signature",
+            "dpop.typ",
+        ]
+    }
+
+    /// `error` of the answer, of a token endpoint or of a resource server (RFC 9449 §5, §7.1, §8).
+    /// `None` where the request is not at fault: the answer is then a status of 500 or 503.
+    #[must_use]
+    pub const fn answer(&self) -> Option<&'static str> {
+        match self {
+            Self::Nonce { .. } => Some("use_dpop_nonce"),
+            Self::Replay(aims_replay::Error::Replayed | aims_replay::Error::Expired) => {
+                Some("invalid_dpop_proof")
+            }
+            Self::Replay(_) | Self::Prepare(_) | Self::Key => None,
+            _ => Some("invalid_dpop_proof"),
+        }
+    }
+}
