@@ -139,16 +139,28 @@ impl From<aims_authority::Error> for Failure {
 impl From<aims_wimse_wpt::Error> for Failure {
     fn from(error: aims_wimse_wpt::Error) -> Self {
         let detail = match &error {
-            // What somebody gave by mistake is not repeated.
+            // A secret that was given as `--audience` by mistake is not repeated.
             aims_wimse_wpt::Error::Audience { expected, .. } if secret::may_be_drawn(expected) => {
                 "the proof is for another audience".to_owned()
             }
             _ => Chain(&error).to_string(),
         };
-        Self::Refused {
-            code: error.code(),
-            detail,
-        }
+        let code = error.code();
+        Self::Refused { code, detail }
+    }
+}
+
+impl From<aims_http_sig::Error> for Failure {
+    fn from(error: aims_http_sig::Error) -> Self {
+        let detail = match &error {
+            // As above.
+            aims_http_sig::Error::Audience { expected, .. } if secret::may_be_drawn(expected) => {
+                "the signature is for another audience".to_owned()
+            }
+            _ => Chain(&error).to_string(),
+        };
+        let code = error.code();
+        Self::Refused { code, detail }
     }
 }
 
@@ -163,7 +175,6 @@ macro_rules! refused {
 }
 
 refused!(
-    aims_http_sig::Error,
     aims_jose::Error,
     aims_oauth_rs::Error,
     aims_wimse_cred::Error,

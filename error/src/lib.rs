@@ -1,7 +1,13 @@
 #![doc = include_str!("../README.md")]
 #![no_std]
 
+extern crate alloc;
+
+mod shown;
+
 use core::fmt;
+
+pub use shown::shown;
 
 /// What kind of error it is: what a program decides by.
 ///

@@ -3,7 +3,8 @@
 /// A message, a signature or a field was refused, or a signature could not be made.
 ///
 /// No message holds the value of a field, but for [`AgentKeyUnknown`](Self::AgentKeyUnknown), which
-/// names the `https` URL that a request gave as its agent. `component` is an identifier as it
+/// names the `https` URL that a request gave as its agent, and [`Audience`](Self::Audience), which
+/// names the audience that a request gave. `component` is an identifier as it
 /// stands in `Signature-Input`: printable ASCII, cut to 100 bytes.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -288,8 +289,13 @@ pub enum Error {
 
     // Profiles.
     /// `wimse-aud` is none of the configured audiences (draft-ietf-wimse-http-signature §3.1).
-    #[error("the signature is for another audience")]
-    Audience,
+    #[error("the signature is for another audience: found {found}, expected {expected}")]
+    Audience {
+        /// `wimse-aud` of the signature: escaped, at most 200 characters.
+        found: Box<str>,
+        /// What the receiver is called: escaped, at most 200 characters.
+        expected: Box<str>,
+    },
     /// `wimse-req-nonce` is not the nonce of the request: the response answers another one
     /// (draft-ietf-wimse-http-signature §3.3).
     #[error("the response answers another request")]
@@ -470,7 +476,7 @@ impl Error {
         Self::DigestMismatch { .. } => Mismatch "digest.mismatch",
         Self::DigestPreference => Configuration "digest.preference",
         Self::DigestBodySize { .. } => TooLarge "digest.body_size",
-        Self::Audience => Mismatch "sig.audience",
+        Self::Audience { .. } => Mismatch "sig.audience",
         Self::RequestNonce => Mismatch "sig.request_nonce",
         Self::ResponseUnsigned => Forbidden "sig.response_unsigned",
         Self::ResponseUnsignable => Unavailable "sig.response_unsignable",

@@ -131,27 +131,3 @@ impl Error {
         ]
     }
 }
-
-/// Audiences for an error: in quotation marks, escaped, and not many.
-pub(crate) fn shown<'a>(audiences: impl IntoIterator<Item = &'a str>) -> Box<str> {
-    let mut all = String::new();
-    for audience in audiences.into_iter().take(MAX_SHOWN) {
-        if !all.is_empty() {
-            all.push_str(", ");
-        }
-        all.push('"');
-        let start = audience.chars().take(MAX_SHOWN);
-        all.extend(start.flat_map(char::escape_debug));
-        all.push('"');
-    }
-    if all.is_empty() {
-        return "none".into();
-    }
-    match all.char_indices().nth(MAX_SHOWN) {
-        None => all.into(),
-        Some(_) => all.chars().take(MAX_SHOWN - 1).chain(['…']).collect(),
-    }
-}
-
-/// The most characters that are shown.
-const MAX_SHOWN: usize = 200;

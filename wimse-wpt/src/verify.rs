@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use aims_error::shown;
 use aims_jose::base64url;
 use aims_jose::digest::sha256;
 use aims_jose::json::Text;
@@ -14,7 +15,6 @@ use aims_wimse_cred::Wit;
 use serde::Deserialize;
 
 use crate::binding::Token;
-use crate::error::shown;
 use crate::{Binding, Error, Revision, Revisions, TYP, revision};
 
 /// What is asked of a proof, beside its binding.

@@ -5,15 +5,12 @@ use std::borrow::Cow;
 
 use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::profile::{web_bot_auth, wimse};
-use aims_http_sig::{
-    BareItem, ComponentId, Limits, Message, ReceivedFields, Section, UnverifiedSignature,
-};
+use aims_http_sig::{ComponentId, Limits, Message, ReceivedFields, Section, UnverifiedSignature};
 use aims_jose::time::UnixTime;
 
 use crate::args::{SignatureProfile, Verify};
 use crate::failure::Failure;
 use crate::hint::shortened;
-use crate::secret;
 use crate::text::word;
 use crate::time::in_words;
 
@@ -39,7 +36,6 @@ pub(super) struct Asked<'a> {
     profile: SignatureProfile,
     label: Option<&'a str>,
     tag: Option<&'a str>,
-    audience: Option<&'a str>,
 }
 
 impl<'a> Asked<'a> {
@@ -48,17 +44,15 @@ impl<'a> Asked<'a> {
             profile: verify.profile,
             label: verify.label.as_deref(),
             tag: verify.tag.as_deref(),
-            audience: verify.sender.audience.as_deref(),
         }
     }
 
-    /// That of a workload, for this audience.
-    pub(super) const fn of_wimse(audience: Option<&'a str>) -> Self {
+    /// That of a workload.
+    pub(super) const fn of_wimse() -> Self {
         Self {
             profile: SignatureProfile::Wimse,
             label: None,
             tag: None,
-            audience,
         }
     }
 
@@ -97,20 +91,6 @@ impl<'a> Asked<'a> {
         let parameters = one.parameters();
         let time = match failure.code() {
             "sig.signature" => return failure.with(misfit(one)),
-            "sig.audience" => {
-                let found = parameters.named("wimse-aud");
-                let found = found.as_ref().and_then(BareItem::text);
-                return match (found, self.audience) {
-                    // What somebody gave by mistake is not repeated.
-                    (Some(_), Some(expected)) if secret::may_be_drawn(expected) => failure,
-                    (Some(found), Some(expected)) => failure.with(format!(
-                        "it is for {}, and `--audience` is {}",
-                        shown(&found),
-                        shown(expected)
-                    )),
-                    _ => failure,
-                };
-            }
             "sig.expired" => parameters.expires().map(|at| ("expires", at)),
             "sig.created_in_future" | "sig.too_old" => {
                 parameters.created().map(|at| ("created", at))

@@ -196,7 +196,7 @@ pub(super) fn request(
     let policy = wimse::RequestPolicy::for_audiences([audience])?;
     let unspent = policy
         .verify(&pair.request, &caller.key, now)
-        .map_err(|error| Asked::of_wimse(Some(audience)).told(error.into(), &pair.request, now))?;
+        .map_err(|error| Asked::of_wimse().told(error.into(), &pair.request, now))?;
     Ok(unspent
         .accept_replays()
         .check_body(pair.request.content())?)

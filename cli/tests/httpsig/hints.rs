@@ -99,7 +99,7 @@ fn a_missing_signature_is_told() {
 #[test]
 fn what_is_there_is_shown_in_bounds() {
     let folder = folder();
-    let long = "x".repeat(200);
+    let long = "x".repeat(300);
     sign(&folder, &format!("--cover @method --tag {long}"));
     let shown = format!("sig1 with the tag {}…: ", "x".repeat(64));
     let found = words(&folder, &verify(""), "sig.missing");
@@ -192,22 +192,19 @@ fn another_audience_is_told() {
         &folder,
         "--profile wimse --wit wit --audience https://tools.example/call",
     );
-    let end = ": it is for https://tools.example/call, and `--audience` is https://other.example";
+    let end = ": found \"https://tools.example/call\", expected \"https://other.example\"";
     told(
         &folder,
         &verify("https://other.example"),
         "sig.audience",
         end,
     );
-    let long = "x".repeat(200);
+    let long = "x".repeat(300);
     sign(
         &folder,
         &format!("--profile wimse --wit wit --audience {long}"),
     );
-    let end = format!(
-        ": it is for {}…, and `--audience` is \"a?\"",
-        "x".repeat(64)
-    );
+    let end = format!(": found \"{}…, expected \"a?\"", "x".repeat(198));
     told(&folder, &verify("a?"), "sig.audience", &end);
     // A bootstrap token that was given as the audience is not repeated (T-166).
     let end = ": the signature is for another audience";

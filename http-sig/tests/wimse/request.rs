@@ -284,6 +284,37 @@ fn a_request_has_no_nonce_of_a_request() {
     assert_eq!(refused_as(&made), "sig.parameter_forbidden");
 }
 
+/// Which audience was found and which were expected: escaped and bounded.
+#[test]
+fn a_wrong_audience_is_named() {
+    let policy = RequestPolicy::for_audiences([AUDIENCE, "a\nb"]).unwrap();
+    let long = "x".repeat(4_000);
+    let words = |audience: BareItem<'static>, given: Option<&str>| {
+        let mut parts = request();
+        of_request().with("wimse-aud", audience).apply(&mut parts);
+        let (message, key) = (seen(&parts), CALLER.verifying_key());
+        let verified = match given {
+            None => policy.verify(&message, key, at(NOW)),
+            Some(given) => policy.verify_to(given, &message, key, at(NOW)),
+        };
+        verified.err().unwrap().to_string()
+    };
+    let start = "the signature is for another audience: ";
+    assert_eq!(
+        words(text("https://other.example"), None),
+        format!("{start}found \"https://other.example\", expected \"{AUDIENCE}\", \"a\\nb\"")
+    );
+    assert_eq!(
+        words(text(AUDIENCE), Some("https://other.example")),
+        format!("{start}found \"{AUDIENCE}\", expected \"https://other.example\"")
+    );
+    let long = words(BareItem::String(long.into()), Some("a"));
+    assert_eq!(
+        long,
+        format!("{start}found \"{}…, expected \"a\"", "x".repeat(198))
+    );
+}
+
 #[test]
 fn the_audience_is_a_configured_one() {
     for (audience, code) in [

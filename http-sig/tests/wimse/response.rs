@@ -406,13 +406,20 @@ fn algorithms_are_those_of_the_origin() {
     assert_eq!(code(Peer::from(key)), Some("sig.prepare"));
 }
 
+fn audience() -> Error {
+    Error::Audience {
+        found: "\"a\"".into(),
+        expected: "\"b\"".into(),
+    }
+}
+
 /// -08, at second hand: every failed check of a signed request has one problem type.
 #[test]
 fn each_error_has_its_problem_type() {
     for error in [
         Error::Signature,
         Error::Expired,
-        Error::Audience,
+        audience(),
         Error::SignatureMissing,
         Error::Replay(aims_replay::Error::Replayed),
     ] {
@@ -431,7 +438,7 @@ fn each_error_has_its_status() {
         (Error::Signature, 400),
         (Error::Expired, 400),
         (Error::Syntax { field: "signature" }, 400),
-        (Error::Audience, 400),
+        (audience(), 400),
         (Error::Replay(aims_replay::Error::Replayed), 400),
         (Error::Replay(aims_replay::Error::Full), 503),
         (Error::Replay(aims_replay::Error::Unavailable), 503),

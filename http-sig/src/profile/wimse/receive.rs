@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use aims_error::shown;
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::{Skew, UnixTime};
 use aims_replay::{ReplayKey, ReplayStore};
@@ -218,12 +219,18 @@ impl Keys for Judged<'_> {
         check_lifetime(parameters, policy.lifetime, policy.policy.skew(), self.now)?;
         sign_response(parameters)?;
         let claimed = text(parameters, AUDIENCE)?;
-        let is_own = match self.audience {
-            Some(audience) => claimed == audience,
-            None => policy.audiences.iter().any(|own| *own == claimed),
+        // The one that is given with the request stands in place of the configured ones.
+        let configured: &[String] = match self.audience {
+            Some(_) => &[],
+            None => &policy.audiences,
         };
-        if !is_own {
-            return Err(Error::Audience);
+        let configured = configured.iter().map(String::as_str);
+        let own = self.audience.into_iter().chain(configured);
+        if !own.clone().any(|own| own == claimed) {
+            return Err(Error::Audience {
+                found: shown([&*claimed]),
+                expected: shown(own),
+            });
         }
         Ok(Key::Public(self.key.clone()))
     }
