@@ -1,13 +1,21 @@
 //! Identities whose keys are behind a device or a network: an agent's, and a tool's.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 mod signed;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use aims::agent::{Answer, ProofMethod};
 use aims::cred::{FixedSource, Identity};
+use aims::fetch::{Fetch, FetchFuture};
 use aims::guard::HttpSignatures;
 use aims::jose::Algorithm;
 use aims::jose::key::{AnySigner, AsyncSigner, SignFuture, Signer, SigningKey};
@@ -15,6 +23,7 @@ use aims::jose::secret::SecretText;
 use aims::{Agent, Guard};
 use common::{CALL, Calls, NOW, World, at, told};
 use http::{Request, Response};
+use serde_json::json;
 use signed::{AGENT, Meeting, Net, TOOL_ID, Then, received};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
@@ -94,8 +103,8 @@ async fn an_agent_waits_for_its_key() {
 }
 
 /// What cannot wait says what to use instead.
-#[tokio::test]
-async fn what_cannot_wait_names_what_can() {
+#[test]
+fn what_cannot_wait_names_what_can() {
     let world = World::new();
     let holder = world.agent(AGENT);
     for method in METHODS {
@@ -109,11 +118,54 @@ async fn what_cannot_wait_names_what_can() {
             assert!(error.to_string().contains("`prepare`"), "{error}");
         }
     }
-    // A client authenticates without waiting: said at the start, not at the first request.
-    let agent = Agent::builder(remote(&holder, true)).clock(Then(NOW));
-    let agent = agent.tool(common::TOOL, [common::ISSUER], "tools:call");
-    let refused = agent.unwrap().build().await.unwrap_err();
-    assert_eq!(refused.code(), "source.remote_signer");
+}
+
+/// A tool's metadata, its authorization server's, and the token endpoint, which counts.
+#[derive(Clone, Debug, Default)]
+struct Web(Arc<AtomicUsize>);
+
+impl Fetch for Web {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        let document = match request.uri().path() {
+            "/token" => {
+                assert!(
+                    request
+                        .headers()
+                        .contains_key("oauth-client-attestation-pop")
+                );
+                self.0.fetch_add(1, Ordering::SeqCst);
+                json!({"access_token": "t", "token_type": "Bearer", "expires_in": 300})
+            }
+            path if path.starts_with("/.well-known/oauth-protected-resource") => {
+                json!({"resource": common::TOOL, "authorization_servers": [common::ISSUER]})
+            }
+            _ => json!({"issuer": common::ISSUER, "token_endpoint": "https://as.example/token"}),
+        };
+        let answer = Response::builder().header("content-type", "application/json");
+        let answer = answer.body(document.to_string().into_bytes()).unwrap();
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+}
+
+/// The same key authenticates the client for the tool's tokens.
+#[tokio::test]
+async fn a_token_waits_for_the_key() {
+    let world = World::new();
+    let holder = world.agent(AGENT);
+    for (reached, expected) in [(true, "Bearer t"), (false, "oauth.authenticate")] {
+        let web = Web::default();
+        let agent = Agent::builder(remote(&holder, reached)).clock(Then(NOW));
+        let agent = agent.fetch(web.clone());
+        let agent = agent.tool(common::TOOL, [common::ISSUER], "tools:call");
+        let agent = agent.unwrap().build().await.unwrap();
+        let mut request = request().map(String::into_bytes);
+        let found = match agent.prepare(&mut request, "{}").await {
+            Ok(_pending) => request.headers()["authorization"].to_str().unwrap(),
+            Err(error) => error.code(),
+        };
+        assert_eq!(found, expected);
+        assert_eq!(web.0.load(Ordering::SeqCst), usize::from(reached));
+    }
 }
 
 /// A key that is out of reach sends nothing.

@@ -324,9 +324,9 @@ impl<F: Flow> Flow for Telling<F> {
     type Output = Result<F::Output, Failed>;
 
     fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Self::Output, Self>, Error> {
-        let retry_after = match event {
+        let retry_after = match &event {
             Event::Answer(answer) => wait::asked_for(answer, now),
-            Event::NoAnswer(_) | Event::Waited => None,
+            Event::NoAnswer(_) | Event::Signed(_) | Event::Waited => None,
         };
         let step = self.0.advance(event, now);
         Ok(step.map_or_else(

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::client_auth::UnsignedRequest;
+use aims_oauth_wire::token::TokenRequest;
 use http::{Request, Response};
 
 use crate::Error;
@@ -13,16 +15,15 @@ use crate::Error;
 /// does any loop of ten lines over another HTTP client or runtime.
 #[derive(Debug)]
 #[must_use = "a step is to be carried out"]
-#[expect(
-    clippy::exhaustive_enums,
-    clippy::large_enum_variant,
-    reason = "a caller handles every case, and takes a step apart at once"
-)]
+#[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
 pub enum Step<T, P> {
     /// The flow has its result.
     Done(T),
     /// Send this request, and give what comes of it to the flow.
     Send(Request<Vec<u8>>, P),
+    /// Sign this token request, and give what comes of it to the flow: the client's key is in a
+    /// device or behind a network.
+    Sign(UnsignedRequest, P),
     /// Wait for this long, and tell the flow.
     Wait(Duration, P),
 }
@@ -33,19 +34,22 @@ impl<T, P> Step<T, P> {
         match self {
             Self::Done(result) => Step::Done(done(result)),
             Self::Send(request, flow) => Step::Send(request, pending(flow)),
+            Self::Sign(request, flow) => Step::Sign(request, pending(flow)),
             Self::Wait(time, flow) => Step::Wait(time, pending(flow)),
         }
     }
 }
 
 /// What became of a [`Step`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a flow handles every case")]
 pub enum Event<'a> {
     /// The request of [`Step::Send`] was answered.
     Answer(&'a Response<Vec<u8>>),
     /// The request of [`Step::Send`] has no answer.
     NoAnswer(&'a aims_fetch::Error),
+    /// The request of [`Step::Sign`] was signed, or could not be.
+    Signed(Result<TokenRequest, aims_oauth_wire::Error>),
     /// The time of [`Step::Wait`] is over.
     Waited,
 }
@@ -79,6 +83,7 @@ pub enum Event<'a> {
 ///             Event::Answer(_) => Ok(Step::Wait(std::time::Duration::from_secs(10), self)),
 ///             Event::NoAnswer(error) => Err(Error::Transport(error.clone())),
 ///             Event::Waited => self.ask(),
+///             Event::Signed(_) => Err(Error::Interrupted),
 ///         }
 ///     }
 /// }
@@ -120,6 +125,10 @@ pub async fn drive<F: Flow>(
                 Ok(answer) => flow.advance(Event::Answer(&answer), clock.now())?,
                 Err(error) => flow.advance(Event::NoAnswer(&error), clock.now())?,
             },
+            Step::Sign(request, flow) => {
+                let signed = request.sign().await;
+                flow.advance(Event::Signed(signed), clock.now())?
+            }
             Step::Wait(time, flow) => {
                 tokio::time::sleep(time).await;
                 flow.advance(Event::Waited, clock.now())?

@@ -1,7 +1,5 @@
 //! A workload's own identity as the authentication of a client.
 
-use std::sync::Arc;
-
 use aims_jose::time::{Clock as _, SystemClock, UnixTime};
 use aims_oauth_wire::client_auth::{SpiffeWit, WitCredential};
 use aims_wimse_cred::IdentitySource;
@@ -21,7 +19,8 @@ use crate::Error;
 /// ```
 pub trait OfIdentity: Sized {
     /// The client whose identifier is that of the identity. Each request is authenticated by the
-    /// identity that the source has at that moment.
+    /// identity that the source has at that moment. Its key may be in a device or behind a network:
+    /// [`TokenFlow`](crate::TokenFlow), and so `TokenSource`, wait for it.
     ///
     /// # Errors
     ///
@@ -35,20 +34,17 @@ pub trait OfIdentity: Sized {
     ///
     /// # Errors
     ///
-    /// `source.expired`, `source.unavailable` where there is no identity then;
-    /// `source.remote_signer` where its key is behind a device or a network: a client
-    /// authenticates without waiting.
+    /// `source.expired`, `source.unavailable` where there is no identity then.
     fn of_at(source: impl IdentitySource + 'static, now: UnixTime) -> Result<Self, Error>;
 }
 
 impl OfIdentity for SpiffeWit {
     fn of_at(source: impl IdentitySource + 'static, now: UnixTime) -> Result<Self, Error> {
         let identity = source.identity(now).map_err(Error::Identity)?;
-        identity.local_signer().map_err(Error::Identity)?;
         let client = identity.id().as_str().parse()?;
         Ok(Self::new(client, move |now| {
             let identity = source.identity(now)?;
-            let signer = Arc::clone(identity.local_signer()?);
+            let signer = identity.signer().clone();
             Ok(WitCredential::new(identity.wit().clone(), signer))
         }))
     }

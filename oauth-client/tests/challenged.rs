@@ -49,7 +49,7 @@ fn run(all: &[&str], answers: &[Response<Vec<u8>>]) -> (Vec<String>, &'static st
                 return (asked, "ok");
             }
             Ok(Step::Send(next, more)) => (request, pending) = (next, more),
-            Ok(Step::Wait(..)) => return (asked, "a wait"),
+            Ok(Step::Wait(..) | Step::Sign(..)) => return (asked, "a wait"),
             Err(error) => return (asked, error.code()),
         }
     }

@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use std::error::Error as StdError;
 
 use aims_jose::alg::AlgorithmSet;
-use aims_jose::key::Signer;
+use aims_jose::key::AnySigner;
 use aims_jose::time::UnixTime;
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
@@ -20,11 +20,13 @@ mod audience;
 mod private_key_jwt;
 mod secret;
 mod spiffe;
+mod unsigned;
 
 pub use audience::AssertionAudience;
 pub use private_key_jwt::{JWT_BEARER, PrivateKeyJwt};
 pub use secret::ClientSecretBasic;
 pub use spiffe::{JWT_SPIFFE, SpiffeJwt, SpiffeWit, WitCredential};
+pub use unsigned::{Authentication, UnsignedRequest};
 
 /// Adds to a request who the client is.
 ///
@@ -72,6 +74,23 @@ pub trait Authenticate: Debug + Send + Sync {
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<(), Error>;
+
+    /// As [`authenticate`](Self::authenticate), for a client whose key may be in a device or behind
+    /// a network: what it has to sign is returned with the request. Clients that sign at once, or
+    /// nothing, leave this as it is.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`authenticate`](Self::authenticate).
+    fn begin(
+        &self,
+        mut request: TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<Authentication, Error> {
+        self.authenticate(&mut request, server, now)?;
+        Ok(Authentication::Done(request))
+    }
 }
 
 impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
@@ -86,6 +105,15 @@ impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
         now: UnixTime,
     ) -> Result<(), Error> {
         (**self).authenticate(request, server, now)
+    }
+
+    fn begin(
+        &self,
+        request: TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<Authentication, Error> {
+        (**self).begin(request, server, now)
     }
 }
 
@@ -121,7 +149,7 @@ fn expect_method(server: &ServerMetadata, method: &str) -> Result<(), Error> {
 }
 
 /// An algorithm that the server takes, where it says which.
-fn expect_algorithm(known: Option<AlgorithmSet>, signer: &dyn Signer) -> Result<(), Error> {
+fn expect_algorithm(known: Option<AlgorithmSet>, signer: &AnySigner) -> Result<(), Error> {
     if known.is_none_or(|all| all.contains(signer.algorithm())) {
         return Ok(());
     }

@@ -83,8 +83,7 @@ impl AgentBuilder<Tools> {
     /// # Errors
     ///
     /// Those of [`TokenSource::discover`]; `source.expired` where the agent has no identity at the
-    /// moment; `source.remote_signer` where its key is behind a device or a network, which cannot
-    /// authenticate a client yet; `fetch.build`.
+    /// moment; `fetch.build`.
     pub async fn build(self) -> Result<Agent, Error> {
         let (mut builder, tools) = self.with_tools(());
         if builder.fetch.is_none() {

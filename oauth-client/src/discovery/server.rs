@@ -124,7 +124,7 @@ impl Flow for PendingServer {
                 let source = Error::Transport(error.clone());
                 Err(self.places.error(Outcome::Unavailable, source))
             }
-            Event::Waited => Err(Error::Interrupted),
+            Event::Signed(_) | Event::Waited => Err(Error::Interrupted),
         }
     }
 }

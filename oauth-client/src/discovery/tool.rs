@@ -165,23 +165,18 @@ impl Flow for DiscoveryFlow {
                 Step::Wait(time, pending) => {
                     Ok(Step::Wait(time, Self(At::Tool(pending, accepted))))
                 }
+                // Discovery signs nothing.
+                Step::Sign(..) => Err(Error::Interrupted),
             },
             At::Server(resource, pending) => {
                 let place = pending.place().clone();
+                let next = pending.advance(event, now)?;
                 let found = |server| Discovered {
                     resource: (*resource).clone(),
                     server,
                     place,
                 };
-                Ok(match pending.advance(event, now)? {
-                    Step::Done(server) => Step::Done(found(server)),
-                    Step::Send(request, pending) => {
-                        Step::Send(request, Self(At::Server(resource, pending)))
-                    }
-                    Step::Wait(time, pending) => {
-                        Step::Wait(time, Self(At::Server(resource, pending)))
-                    }
-                })
+                Ok(next.map(found, |pending| Self(At::Server(resource.clone(), pending))))
             }
         }
     }

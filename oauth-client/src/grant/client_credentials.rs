@@ -50,13 +50,14 @@ impl ClientCredentials {
         self
     }
 
-    /// Prepares the request to the server's token endpoint. Nothing is sent.
+    /// Prepares the request to the server's token endpoint. Nothing is sent. A client whose key is
+    /// in a device or behind a network needs a [`TokenFlow`](crate::TokenFlow).
     ///
     /// # Errors
     ///
     /// `grant.unsupported` where the server says which grant types it takes, and this is none of
-    /// them (RFC 8414 §2); those of `oauth-wire`: the server has no token endpoint, or the way to
-    /// authenticate does not suit it.
+    /// them (RFC 8414 §2); those of `oauth-wire`: the server has no token endpoint, the way to
+    /// authenticate does not suit it, or the client's key signs asynchronously.
     pub fn prepare(
         &self,
         client: &dyn Authenticate,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aims_jose::time::{self, UnixTime};
-use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::client_auth::{Authenticate, Authentication};
 use aims_oauth_wire::metadata::{ServerMetadata, Switch};
 use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::{ResponseRules, TokenRequest, TokenResponse, TokenType};
@@ -35,13 +35,30 @@ pub(super) fn prepare(
     rules: TokenRules,
     now: UnixTime,
 ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
+    let mut request = write(grant, server, now)?;
+    client.authenticate(&mut request, server, now)?;
+    ready(request, grant, server, rules, now)
+}
+
+/// The request for a grant, not authenticated yet.
+fn write(grant: &dyn Grant, server: &ServerMetadata, now: UnixTime) -> Result<TokenRequest, Error> {
     let grant_type = grant.grant_type();
     if !server.takes_grant(grant_type) {
         return Err(Error::GrantType);
     }
     let mut request = TokenRequest::new(grant_type)?;
     grant.write(&mut request, server, now)?;
-    client.authenticate(&mut request, server, now)?;
+    Ok(request)
+}
+
+/// An authenticated request as it is sent, and how its answer is read.
+fn ready(
+    request: TokenRequest,
+    grant: &dyn Grant,
+    server: &ServerMetadata,
+    rules: TokenRules,
+    now: UnixTime,
+) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
     let request = request.into_http(server.token_endpoint()?)?;
     let pending = PendingToken {
         target: grant.target().clone(),
@@ -114,7 +131,8 @@ impl TokenRules {
 }
 
 /// A grant as a [`Flow`]: one request, or several for a grant that polls. Each request is
-/// authenticated anew.
+/// authenticated anew; a client whose key is in a device or behind a network signs it in a
+/// [`Step::Sign`].
 #[derive(Clone, Debug)]
 #[must_use = "a flow is advanced by `drive`"]
 pub struct TokenFlow {
@@ -122,7 +140,8 @@ pub struct TokenFlow {
     client: Arc<dyn Authenticate>,
     server: Arc<ServerMetadata>,
     rules: TokenRules,
-    pending: PendingToken,
+    /// The request that was sent, if there is one.
+    pending: Option<PendingToken>,
     waited: Option<Duration>,
 }
 
@@ -140,16 +159,29 @@ impl TokenFlow {
         rules: TokenRules,
         now: UnixTime,
     ) -> Result<Step<Token, Self>, Error> {
-        let (request, pending) = prepare(&*grant, &*client, &server, rules, now)?;
         let flow = Self {
             grant,
             client,
             server,
             rules,
-            pending,
+            pending: None,
             waited: None,
         };
-        Ok(Step::Send(request, flow))
+        flow.authenticate(now)
+    }
+
+    fn authenticate(self, now: UnixTime) -> Result<Step<Token, Self>, Error> {
+        let request = write(&*self.grant, &self.server, now)?;
+        match self.client.begin(request, &self.server, now)? {
+            Authentication::Done(request) => self.send(request, now),
+            Authentication::Unsigned(request) => Ok(Step::Sign(request, self)),
+        }
+    }
+
+    fn send(mut self, request: TokenRequest, now: UnixTime) -> Result<Step<Token, Self>, Error> {
+        let (request, pending) = ready(request, &*self.grant, &self.server, self.rules, now)?;
+        self.pending = Some(pending);
+        Ok(Step::Send(request, self))
     }
 
     fn answered(
@@ -157,7 +189,8 @@ impl TokenFlow {
         answer: &Response<Vec<u8>>,
         now: UnixTime,
     ) -> Result<Step<Token, Self>, Error> {
-        let error = match self.pending.clone().finish(answer, now) {
+        let pending = self.pending.take().ok_or(Error::Interrupted)?;
+        let error = match pending.finish(answer, now) {
             Ok(token) => return Ok(Step::Done(token)),
             Err(error) => error,
         };
@@ -170,19 +203,6 @@ impl TokenFlow {
         self.waited = Some(wait);
         Ok(Step::Wait(wait, self))
     }
-
-    fn again(mut self, now: UnixTime) -> Result<Step<Token, Self>, Error> {
-        let Self {
-            grant,
-            client,
-            server,
-            rules,
-            ..
-        } = &self;
-        let (request, pending) = prepare(&**grant, &**client, server, *rules, now)?;
-        self.pending = pending;
-        Ok(Step::Send(request, self))
-    }
 }
 
 impl Flow for TokenFlow {
@@ -192,7 +212,8 @@ impl Flow for TokenFlow {
         match event {
             Event::Answer(answer) => self.answered(answer, now),
             Event::NoAnswer(error) => Err(Error::Transport(error.clone())),
-            Event::Waited => self.again(now),
+            Event::Signed(request) => self.send(request?, now),
+            Event::Waited => self.authenticate(now),
         }
     }
 }

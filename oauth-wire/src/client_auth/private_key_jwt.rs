@@ -1,17 +1,16 @@
 //! `private_key_jwt` (RFC 7523 §2.2, draft-ietf-oauth-rfc7523bis §4).
 
 use core::fmt;
-use std::sync::Arc;
 
 use aims_jose::jws::SigningInput;
-use aims_jose::key::Signer;
+use aims_jose::key::AnySigner;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::UnixTime;
 use serde::Serialize;
 
 use super::{
-    AssertionAudience, Authenticate, expect_algorithm, expect_method, expect_unauthenticated,
-    failed,
+    AssertionAudience, Authenticate, Authentication, expect_algorithm, expect_method,
+    expect_unauthenticated, failed, unsigned,
 };
 use crate::Error;
 use crate::metadata::ServerMetadata;
@@ -47,7 +46,7 @@ const LIFETIME: u64 = 60;
 #[derive(Clone)]
 pub struct PrivateKeyJwt {
     client: ClientId,
-    signer: Arc<dyn Signer>,
+    signer: AnySigner,
     audience: AssertionAudience,
     typ: &'static str,
     random: &'static dyn SecureRandom,
@@ -66,10 +65,10 @@ struct Claims<'a> {
 impl PrivateKeyJwt {
     /// A client with a key that the server knows, best under a key id.
     #[must_use]
-    pub fn new(client: ClientId, signer: Arc<dyn Signer>) -> Self {
+    pub fn new(client: ClientId, signer: impl Into<AnySigner>) -> Self {
         Self {
             client,
-            signer,
+            signer: signer.into(),
             audience: AssertionAudience::issuer(),
             typ: "client-authentication+jwt",
             random: random::SYSTEM,
@@ -107,7 +106,7 @@ impl PrivateKeyJwt {
     /// lacks.
     pub fn prepare(&self, server: &ServerMetadata, now: UnixTime) -> Result<SigningInput, Error> {
         expect_method(server, "private_key_jwt")?;
-        expect_algorithm(server.token_endpoint_auth_algorithms(), &*self.signer)?;
+        expect_algorithm(server.token_endpoint_auth_algorithms(), &self.signer)?;
         let iat = now.as_secs();
         let claims = Claims {
             iss: self.client.as_str(),
@@ -152,8 +151,25 @@ impl Authenticate for PrivateKeyJwt {
     ) -> Result<(), Error> {
         expect_unauthenticated(request, &self.client)?;
         let input = self.prepare(server, now)?;
-        let assertion = input.sign(&*self.signer);
-        self.apply(request, assertion.map_err(failed("the key does not sign"))?)
+        let assertion = unsigned::sign(input, &self.signer)?;
+        self.apply(request, assertion)
+    }
+
+    fn begin(
+        &self,
+        request: TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<Authentication, Error> {
+        expect_unauthenticated(&request, &self.client)?;
+        let input = self.prepare(server, now)?;
+        let client = self.clone();
+        unsigned::begin(
+            request,
+            input,
+            self.signer.clone(),
+            move |request, signed| client.apply(request, signed),
+        )
     }
 }
 

@@ -3,17 +3,17 @@
 use core::fmt;
 use std::sync::Arc;
 
-use aims_jose::jws::{SigningInput, Unverified};
+use aims_jose::jws::{CompactJws, SigningInput, Unverified};
 use aims_jose::jwt::{Audience, NumericDate};
-use aims_jose::key::Signer;
+use aims_jose::key::AnySigner;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use serde::Deserialize;
 
 use super::{
-    AssertionAudience, Authenticate, BoxError, expect_algorithm, expect_method,
-    expect_unauthenticated, failed, sensitive,
+    AssertionAudience, Authenticate, Authentication, BoxError, expect_algorithm, expect_method,
+    expect_unauthenticated, failed, sensitive, unsigned,
 };
 use crate::Error;
 use crate::attestation::{ATTESTATION, ATTESTATION_POP, POP_TYPE, PopClaims};
@@ -118,16 +118,18 @@ impl fmt::Debug for SpiffeJwt {
 #[derive(Clone)]
 pub struct WitCredential {
     wit: SecretText,
-    signer: Arc<dyn Signer>,
+    signer: AnySigner,
 }
 
 impl WitCredential {
-    /// Takes the text of a WIT-SVID, and the private half of its `cnf.jwk`.
+    /// Takes the text of a WIT-SVID, and the private half of its `cnf.jwk`: an `Arc` of a
+    /// [`Signer`](aims_jose::key::Signer), or an [`AnySigner`] for a key in a device or behind a
+    /// network.
     #[must_use]
-    pub fn new(wit: impl Into<SecretText>, signer: Arc<dyn Signer>) -> Self {
+    pub fn new(wit: impl Into<SecretText>, signer: impl Into<AnySigner>) -> Self {
         Self {
             wit: wit.into(),
-            signer,
+            signer: signer.into(),
         }
     }
 }
@@ -180,6 +182,29 @@ impl SpiffeWit {
         self.random = random;
         self
     }
+
+    /// The credential of this moment, and what its key has to sign.
+    fn prepare(
+        &self,
+        request: &TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(WitCredential, SigningInput), Error> {
+        expect_method(server, "spiffe_wit")?;
+        expect_unauthenticated(request, &self.client)?;
+        let credential = (self.source)(now).map_err(unavailable)?;
+        let signer = &credential.signer;
+        expect_algorithm(server.client_attestation_pop_algorithms(), signer)?;
+        let claims = PopClaims {
+            aud: server.issuer().as_str(),
+            jti: random::id128(self.random).map_err(failed("no random bytes"))?,
+            iat: now.as_secs(),
+            challenge: self.challenge.as_ref().map(SecretText::expose),
+        };
+        let input = SigningInput::new(POP_TYPE, signer.algorithm(), None, &claims);
+        let input = input.map_err(failed("the proof cannot be written"))?;
+        Ok((credential, input))
+    }
 }
 
 impl Authenticate for SpiffeWit {
@@ -193,28 +218,38 @@ impl Authenticate for SpiffeWit {
         server: &ServerMetadata,
         now: UnixTime,
     ) -> Result<(), Error> {
-        expect_method(server, "spiffe_wit")?;
-        expect_unauthenticated(request, &self.client)?;
-        let credential = (self.source)(now).map_err(unavailable)?;
-        let signer = &*credential.signer;
-        expect_algorithm(server.client_attestation_pop_algorithms(), signer)?;
-        let claims = PopClaims {
-            aud: server.issuer().as_str(),
-            jti: random::id128(self.random).map_err(failed("no random bytes"))?,
-            iat: now.as_secs(),
-            challenge: self.challenge.as_ref().map(SecretText::expose),
-        };
-        let input = SigningInput::new(POP_TYPE, signer.algorithm(), None, &claims);
-        let pop = input.and_then(|input| input.sign(signer));
-        let pop = pop.map_err(failed("the key does not sign"))?;
-        let wit = sensitive(credential.wit.expose())?;
-        request.header(ATTESTATION, wit)?;
-        request.header(ATTESTATION_POP, sensitive(pop.expose())?)?;
-        if !request.has("client_id") {
-            request.parameter("client_id", self.client.as_str())?;
-        }
-        Ok(())
+        let (credential, input) = self.prepare(request, server, now)?;
+        let pop = unsigned::sign(input, &credential.signer)?;
+        present(request, &self.client, &credential.wit, &pop)
     }
+
+    fn begin(
+        &self,
+        request: TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<Authentication, Error> {
+        let (WitCredential { wit, signer }, input) = self.prepare(&request, server, now)?;
+        let client = self.client.clone();
+        unsigned::begin(request, input, signer, move |request, pop| {
+            present(request, &client, &wit, &pop)
+        })
+    }
+}
+
+/// Puts a WIT-SVID and the proof of its key into the request.
+fn present(
+    request: &mut TokenRequest,
+    client: &ClientId,
+    wit: &SecretText,
+    pop: &CompactJws,
+) -> Result<(), Error> {
+    request.header(ATTESTATION, sensitive(wit.expose())?)?;
+    request.header(ATTESTATION_POP, sensitive(pop.expose())?)?;
+    if !request.has("client_id") {
+        request.parameter("client_id", client.as_str())?;
+    }
+    Ok(())
 }
 
 impl fmt::Debug for SpiffeWit {
