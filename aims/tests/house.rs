@@ -272,6 +272,7 @@ fn specs_has_every_error_code_once() {
         aims_oauth_rs::Error::CODES,
         aims_oauth_wire::Error::CODES,
         aims_oauth_wire::dpop::Error::CODES,
+        aims_oauth_wire::introspection::Error::CODES,
         aims_replay::Error::CODES,
         aims_wimse_cred::Error::CODES,
         aims_wimse_cred::enrolment::Error::CODES,

@@ -9,6 +9,7 @@ pub mod client_auth;
 mod diagnostic;
 pub mod dpop;
 mod error;
+pub mod introspection;
 pub mod media;
 mod members;
 pub mod metadata;

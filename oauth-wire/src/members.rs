@@ -40,8 +40,12 @@ impl<'a> Members<'a> {
 
     /// The member as it is written, if it is there and not `null`.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
-        let raw = self.all.get(&Text::from(name)).copied();
-        raw.filter(|raw| raw.get() != "null")
+        self.raw_or_null(name).filter(|raw| raw.get() != "null")
+    }
+
+    /// The member as it is written, if it is there, `null` or not.
+    pub(crate) fn raw_or_null(&self, name: &str) -> Option<&'a RawValue> {
+        self.all.get(&Text::from(name)).copied()
     }
 
     /// A text that is not empty.

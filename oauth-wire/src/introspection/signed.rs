@@ -1,0 +1,123 @@
+//! Signed answers (RFC 9701).
+
+use aims_jose::alg::Algorithm;
+use aims_jose::jws::Unverified;
+use aims_jose::jwt::{Audience, NumericDate, present, required};
+use aims_jose::key::VerifyingKey;
+use aims_jose::time::{Skew, UnixTime};
+use http::Response;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{Error, Introspection, MAX_ANSWER, SIGNED, active, check, unreadable};
+use crate::media;
+use crate::names::Issuer;
+
+/// A signed answer whose header was read. Nothing of it is believed yet.
+///
+/// It is no access token, and an access token is no such answer (RFC 9701 §8.1): each has a `typ` of
+/// its own.
+#[derive(Debug)]
+pub struct SignedIntrospection<'a>(Unverified<'a>);
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(default, deserialize_with = "present")]
+    iss: Option<String>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    aud: Option<Audience<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<NumericDate>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    token_introspection: Option<&'a RawValue>,
+}
+
+impl<'a> SignedIntrospection<'a> {
+    /// Reads the header of a signed answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Introspection::parse`]; `introspection.typ`, and for what is malformed the codes
+    /// `jws.…`.
+    pub fn parse(response: &'a Response<Vec<u8>>) -> Result<Self, Error> {
+        check(response)?;
+        if !media::is(response.headers(), SIGNED) {
+            let reason = "another content type than `application/token-introspection+jwt`";
+            return Err(unreadable(response, reason));
+        }
+        let text = str::from_utf8(response.body());
+        let text = text.or(Err(unreadable(response, "expected a compact JWT")))?;
+        let token = Unverified::parse_within(text, MAX_ANSWER).map_err(Error::Jws)?;
+        token.header().expect_typ(TYP).map_err(Error::Jws)?;
+        Ok(Self(token))
+    }
+
+    /// `kid`, to choose a key of the issuer by.
+    #[must_use]
+    pub fn key_id(&self) -> Option<&str> {
+        self.0.header().kid()
+    }
+
+    /// `alg`, to choose a key of the issuer by.
+    #[must_use]
+    pub const fn algorithm(&self) -> Algorithm {
+        self.0.header().alg()
+    }
+
+    /// Verifies it with a key of the issuer that was asked: the signature, `iss`, `aud`, and `iat`
+    /// within 5 minutes.
+    ///
+    /// `audience` is what this resource server is called at the issuer, as a rule its client
+    /// identifier (RFC 9701 §5).
+    ///
+    /// # Errors
+    ///
+    /// `introspection.signature`, `introspection.algorithm`, `introspection.claim`,
+    /// `introspection.issuer`, `introspection.audience`, `introspection.time`,
+    /// `introspection.member`.
+    pub fn verify(
+        self,
+        key: &VerifyingKey,
+        issuer: &Issuer,
+        audience: &str,
+        skew: Skew,
+        now: UnixTime,
+    ) -> Result<Introspection, Error> {
+        let verified = self.0.verify(key).map_err(Error::Jws)?;
+        let claims: Claims<'_> = verified.claims().map_err(Error::Jws)?;
+        let found = required(claims.iss, "iss").map_err(Error::Jws)?;
+        let aud = required(claims.aud, "aud").map_err(Error::Jws)?;
+        let made = required(claims.iat, "iat").map_err(Error::Jws)?.as_secs();
+        let token = required(claims.token_introspection, "token_introspection");
+        let token = token.map_err(Error::Jws)?;
+        if found != issuer.as_str() {
+            return Err(Error::Issuer {
+                expected: issuer.as_str().into(),
+            });
+        }
+        if aud.sole() != Some(audience) {
+            return Err(Error::Audience {
+                expected: audience.into(),
+            });
+        }
+        let now = now.as_secs();
+        if skew.is_future(made, now) || skew.is_past(made.saturating_add(MAX_AGE), now) {
+            return Err(Error::Time {
+                found: made,
+                now,
+                max_age: MAX_AGE,
+                skew: skew.as_secs(),
+            });
+        }
+        if !token.get().starts_with('{') {
+            let claim = "token_introspection";
+            return Err(Error::Jws(aims_jose::Error::Claim { claim }));
+        }
+        active::read(token.get(), active::Absent::NeverNull)
+    }
+}
+
+/// The `typ` of a signed answer (RFC 9701 §5).
+const TYP: &str = "token-introspection+jwt";
+/// How long ago a signed answer may have been made, in seconds.
+const MAX_AGE: u64 = 300;
