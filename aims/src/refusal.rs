@@ -15,13 +15,13 @@ use http::{HeaderValue, Response, StatusCode, header};
 pub struct Refusal {
     code: &'static str,
     kind: ErrorKind,
-    answer: Answer,
+    answer: ErrorResponse,
     detail: Cow<'static, str>,
 }
 
 /// The kinds of answer that the standards give to a refused request.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum ErrorResponse {
     /// 400 with RFC 9457 problem details: what a refused WIT or HTTP signature gets.
     Problem(&'static str),
     /// 401 with `WWW-Authenticate: WPT` and problem details (draft-ietf-wimse-wpt-02 §3).
@@ -64,7 +64,7 @@ impl Refusal {
     pub(crate) fn new(
         code: &'static str,
         kind: ErrorKind,
-        answer: Answer,
+        answer: ErrorResponse,
         detail: impl Into<Cow<'static, str>>,
     ) -> Self {
         Self {
@@ -91,14 +91,14 @@ impl Refusal {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match &self.answer {
-            Answer::Problem(_) => StatusCode::BAD_REQUEST,
-            Answer::ProofChallenge(_) => StatusCode::UNAUTHORIZED,
-            Answer::Challenge(status, _) => *status,
-            Answer::Forbidden => StatusCode::FORBIDDEN,
-            Answer::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Answer::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Answer::Timeout => StatusCode::REQUEST_TIMEOUT,
-            Answer::Unsigned => StatusCode::NOT_IMPLEMENTED,
+            ErrorResponse::Problem(_) => StatusCode::BAD_REQUEST,
+            ErrorResponse::ProofChallenge(_) => StatusCode::UNAUTHORIZED,
+            ErrorResponse::Challenge(status, _) => *status,
+            ErrorResponse::Forbidden => StatusCode::FORBIDDEN,
+            ErrorResponse::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ErrorResponse::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorResponse::Timeout => StatusCode::REQUEST_TIMEOUT,
+            ErrorResponse::Unsigned => StatusCode::NOT_IMPLEMENTED,
         }
     }
 
@@ -114,10 +114,13 @@ impl Refusal {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Refused");
         let detail = match &self.answer {
-            Answer::Problem(detail) | Answer::ProofChallenge(detail) => Some(*detail),
-            Answer::Unavailable => Some("the request cannot be judged at the moment"),
-            Answer::Unsigned => Some("a signed response cannot be given"),
-            Answer::Challenge(..) | Answer::Forbidden | Answer::TooLarge | Answer::Timeout => None,
+            ErrorResponse::Problem(detail) | ErrorResponse::ProofChallenge(detail) => Some(*detail),
+            ErrorResponse::Unavailable => Some("the request cannot be judged at the moment"),
+            ErrorResponse::Unsigned => Some("a signed response cannot be given"),
+            ErrorResponse::Challenge(..)
+            | ErrorResponse::Forbidden
+            | ErrorResponse::TooLarge
+            | ErrorResponse::Timeout => None,
         };
         let body = match detail {
             Some(detail) => {
@@ -137,18 +140,18 @@ impl Refusal {
             HeaderValue::from_static("application/problem+json"),
         );
         match self.answer {
-            Answer::Challenge(_, challenge) => {
+            ErrorResponse::Challenge(_, challenge) => {
                 headers.insert(header::WWW_AUTHENTICATE, challenge);
             }
-            Answer::ProofChallenge(_) => {
+            ErrorResponse::ProofChallenge(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
             }
-            Answer::Problem(_)
-            | Answer::Forbidden
-            | Answer::TooLarge
-            | Answer::Unavailable
-            | Answer::Timeout
-            | Answer::Unsigned => {}
+            ErrorResponse::Problem(_)
+            | ErrorResponse::Forbidden
+            | ErrorResponse::TooLarge
+            | ErrorResponse::Unavailable
+            | ErrorResponse::Timeout
+            | ErrorResponse::Unsigned => {}
         }
         response
     }

@@ -226,3 +226,32 @@ fn signing_at_once_needs_a_local_key() {
     assert!(refused.detail().contains("`layer`"), "{refused}");
     assert!(answer.headers.is_empty());
 }
+
+/// A program without the layer waits for the key itself.
+#[tokio::test]
+async fn a_response_is_signed_without_the_layer() {
+    let mut meeting = Meeting::taking(HttpSignatures::new());
+    let tool = meeting.world.agent(TOOL_ID);
+    for reached in [true, false] {
+        let signatures = HttpSignatures::new().answering_as(remote(&tool, reached));
+        let guard = meeting.world.guard().clock(Then(NOW));
+        meeting.guard = guard.http_signatures(signatures).build().unwrap();
+        let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()));
+        let mut sent = request().map(String::into_bytes);
+        let pending = agent.sign(&mut sent).unwrap();
+        let (head, content) = received(sent);
+        let who = meeting.guard.check((&head, &*content), at(NOW)).unwrap();
+        let mut answer = Response::new(()).into_parts().0;
+        let signed = meeting
+            .guard
+            .sign_response_async(&head, &who, &mut answer, b"done", at(NOW))
+            .await;
+        if reached {
+            signed.unwrap();
+            let answer = Response::from_parts(answer, b"done".to_vec());
+            pending.finish(answer).unwrap();
+        } else {
+            assert_eq!(signed.unwrap_err().code(), "sig.response_unsignable");
+        }
+    }
+}

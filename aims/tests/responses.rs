@@ -111,7 +111,7 @@ async fn a_signature_that_nobody_asked_for_is_verified() {
 /// SIG-09: what is too long to be signed is an error, never an unsigned success.
 #[tokio::test]
 async fn what_cannot_be_signed_is_not_said() {
-    let meeting = Meeting::answering_with(|it| it.with_max_answer(8));
+    let meeting = Meeting::answering_with(|it| it.with_max_response(8));
     let agent = meeting.agent_with(|it| it.signed_responses(meeting.tools()));
     let answer = answer(&meeting, &agent, Request::post(CALL), Chunks::of([b"{}"])).await;
     assert_eq!(answer.status(), StatusCode::NOT_IMPLEMENTED);
@@ -266,7 +266,9 @@ async fn what_is_found_out_later_is_recorded() {
     let events = Events::default();
     let with = |it: GuardBuilder<Trusting>, world: &World| {
         let tool = source(&world.agent(signed::TOOL_ID));
-        let answering = HttpSignatures::new().answering_as(tool).with_max_answer(8);
+        let answering = HttpSignatures::new()
+            .answering_as(tool)
+            .with_max_response(8);
         it.http_signatures(answering).record(events.clone())
     };
     let meeting = Meeting::new(with, HttpSignatures::new());

@@ -10,17 +10,18 @@ use aims_replay::Error as ReplayError;
 use super::Guard;
 use super::decide::{Decided, Decides};
 use super::evidence::{Evidence, Proof, UnspentProof};
-use super::received::Received;
+use super::received::ReceivedRequest;
+use super::record::Admitted;
 use super::refused::Refused;
 use super::spend::{Replay, not_spent};
 use crate::decision::{Attributes, Reason};
 use crate::principal::{Principal, Proven};
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::{ErrorResponse, Refusal};
 use crate::resolve::{Keys, Need, Resolved};
 
 /// One request on its way.
 pub(super) struct Admission<'a> {
-    pub(super) received: Received<'a>,
+    pub(super) received: ReceivedRequest<'a>,
     pub(super) evidence: Evidence,
     pub(super) attributes: Attributes,
     pub(super) state: State,
@@ -52,7 +53,7 @@ pub(super) enum State {
 const MOST_KEYS: usize = 3;
 
 impl<'a> Admission<'a> {
-    pub(super) fn new(received: Received<'a>) -> Self {
+    pub(super) fn new(received: ReceivedRequest<'a>) -> Self {
         Self {
             received,
             evidence: Evidence::default(),
@@ -221,7 +222,7 @@ impl<M> Guard<M> {
         &self,
         mut admission: Admission<'_>,
         mut now: UnixTime,
-    ) -> Result<Principal, Refusal> {
+    ) -> Result<Admitted, Refusal> {
         while let Some(need) = self.conclude_step(&mut admission, now) {
             let answer = self.resolve(need).await;
             now = self.inner.clock.now();
@@ -263,7 +264,7 @@ fn unavailable() -> Refused {
     Refused::new(
         "guard.unavailable",
         ErrorKind::Unavailable,
-        Answer::Unavailable,
+        ErrorResponse::Unavailable,
         "no decision was given",
     )
 }

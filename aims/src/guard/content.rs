@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use aims_http_sig::Error;
@@ -27,8 +28,8 @@ pin_project! {
         ahead: VecDeque<Bytes>,
         #[pin]
         rest: Rest<B>,
-        // Who was accepted before the rest had come.
-        admitted: Option<Box<AdmittedRequest>>,
+        // The request that was accepted before the rest had come.
+        admitted: Option<Arc<AdmittedRequest>>,
     }
 }
 
@@ -51,11 +52,14 @@ impl<B: Body> RequestBody<B> {
         Self::new(VecDeque::new(), Rest::Uncovered { body })
     }
 
-    /// Says who was accepted, where there is more to compare.
-    pub(super) fn admitted_by(&mut self, who: impl FnOnce() -> Box<AdmittedRequest>) {
-        if matches!(self.rest, Rest::Covered { .. }) {
-            self.admitted = Some(who());
-        }
+    /// Whether a part of it is compared while the service reads it.
+    pub(super) const fn has_more_to_compare(&self) -> bool {
+        matches!(self.rest, Rest::Covered { .. })
+    }
+
+    /// Sets the request that was accepted, whose record is told what the comparison finds.
+    pub(super) fn admitted_by(&mut self, request: &Arc<AdmittedRequest>) {
+        self.admitted = Some(Arc::clone(request));
     }
 
     /// A content that a proof covers, of at most `limit` bytes. Without a digest there must be

@@ -10,7 +10,7 @@ use super::Guard;
 use super::refused::Refused;
 use crate::decision::{Attributes, Authorize, Call, Decision, Denial, Reason};
 use crate::principal::Principal;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::{ErrorResponse, Refusal};
 use crate::resolve::{DecisionRequest, Resolve};
 use crate::trace::TraceContext;
 
@@ -68,16 +68,20 @@ impl<M> Guard<M> {
             Decision::Deny(denial, reasons) => (denial, reasons),
         };
         let (code, kind, answer) = match denial {
-            Denial::Forbidden => ("guard.forbidden", ErrorKind::Forbidden, Answer::Forbidden),
+            Denial::Forbidden => (
+                "guard.forbidden",
+                ErrorKind::Forbidden,
+                ErrorResponse::Forbidden,
+            ),
             Denial::Unavailable => (
                 "guard.unavailable",
                 ErrorKind::Unavailable,
-                Answer::Unavailable,
+                ErrorResponse::Unavailable,
             ),
             Denial::InsufficientScope(scopes) => {
                 let url = self.inner.metadata_url.as_ref();
                 let (status, challenge) = aims_oauth_rs::insufficient_scope(url, &scopes);
-                let answer = Answer::Challenge(status, challenge);
+                let answer = ErrorResponse::Challenge(status, challenge);
                 ("guard.scope", ErrorKind::Forbidden, answer)
             }
         };

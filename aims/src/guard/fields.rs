@@ -7,7 +7,7 @@ use http::header::{HeaderMap, HeaderName};
 
 use super::evidence::UnspentProof;
 use super::refused::Refused;
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 
 /// A header field that must be covered where a request has it.
 #[derive(Debug)]
@@ -73,7 +73,9 @@ fn uncovered(field: &CoveredField, headers: &HeaderMap, proofs: &[UnspentProof])
     Refused::new(
         "guard.field_uncovered",
         ErrorKind::Mismatch,
-        Answer::Problem("a header field that decides about the call is not covered by a proof"),
+        ErrorResponse::Problem(
+            "a header field that decides about the call is not covered by a proof",
+        ),
         format!(
             "{found}, and an extractor reads it: expected it once, covered by an HTTP signature; an agent of this project covers it by `AgentBuilder::signed_field`"
         ),

@@ -10,7 +10,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 
 /// The most fields of a request.
 const MOST_FIELDS: usize = 100;
@@ -18,13 +18,18 @@ const MOST_FIELDS: usize = 100;
 const MOST_BYTES: usize = 64 * 1024;
 
 /// Code, kind, answer and detail of a refusal.
-type Unreadable = (&'static str, ErrorKind, Answer, &'static str);
+type Unreadable = (&'static str, ErrorKind, ErrorResponse, &'static str);
 
 /// Refuses what is too large, and what could be read in two ways.
 pub(super) fn check(request: &Parts) -> Result<(), Unreadable> {
     if !fits(&request.headers) {
         let why = "the header fields are too many or too long";
-        return Err(("guard.fields", ErrorKind::TooLarge, Answer::TooLarge, why));
+        return Err((
+            "guard.fields",
+            ErrorKind::TooLarge,
+            ErrorResponse::TooLarge,
+            why,
+        ));
     }
     if is_misspelled(&request.method) {
         let why = "the method is a standard one in other letters";
@@ -42,7 +47,7 @@ pub(super) fn check(request: &Parts) -> Result<(), Unreadable> {
 }
 
 const fn malformed(code: &'static str, why: &'static str) -> Unreadable {
-    (code, ErrorKind::Malformed, Answer::Problem(why), why)
+    (code, ErrorKind::Malformed, ErrorResponse::Problem(why), why)
 }
 
 fn fits(headers: &HeaderMap) -> bool {

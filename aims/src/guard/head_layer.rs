@@ -1,17 +1,14 @@
 //! The guard as a tower layer for services over a fixed body type.
 
-use std::fmt;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use tower_layer::Layer;
 use tower_service::Service;
 
-use super::layer::came_by;
-use super::{Deferred, Guard};
+use super::Guard;
+use super::layer::{GuardLayer, Guarded, restore_original_uri};
 
 impl<M> Guard<M> {
     /// As [`layer`](Self::layer), for a service whose request and response bodies must stay of
@@ -19,39 +16,20 @@ impl<M> Guard<M> {
     /// here.
     #[must_use]
     pub fn head_layer(&self) -> HeadLayer {
-        HeadLayer(self.deferred())
+        GuardLayer::new(self.deferred())
     }
 }
+
+/// The guard judges the head of a request alone.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HeadAlone;
 
 /// See [`Guard::head_layer`].
-#[derive(Clone, Debug)]
-pub struct HeadLayer(Guard<Deferred>);
+pub type HeadLayer = GuardLayer<HeadAlone>;
 
-impl<S> Layer<S> for HeadLayer {
-    type Service = HeadGuarded<S>;
-
-    fn layer(&self, inner: S) -> HeadGuarded<S> {
-        HeadGuarded {
-            guard: self.0.clone(),
-            inner,
-        }
-    }
-}
-
-/// A service behind a guard.
-#[derive(Clone)]
-pub struct HeadGuarded<S> {
-    guard: Guard<Deferred>,
-    inner: S,
-}
-
-impl<S> fmt::Debug for HeadGuarded<S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeadGuarded")
-            .field("guard", &self.guard)
-            .finish_non_exhaustive()
-    }
-}
+/// A service behind a [`HeadLayer`].
+pub type HeadGuarded<S> = Guarded<S, HeadAlone>;
 
 impl<S, B, R> Service<Request<B>> for HeadGuarded<S>
 where
@@ -65,20 +43,17 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
+        self.service().poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let guard = self.guard.clone();
-        // The service that was asked whether it is ready is the one that is called.
-        let fresh = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, fresh);
+        let (guard, mut inner) = self.take_ready();
         Box::pin(async move {
             if let Some(metadata) = guard.metadata_response(&request) {
                 return Ok(metadata.map(R::from));
             }
             let (mut parts, body) = request.into_parts();
-            let routed = came_by(&mut parts);
+            let routed = restore_original_uri(&mut parts);
             let verdict = guard.admit(&parts).await;
             parts.uri = routed;
             match verdict {

@@ -2,16 +2,17 @@
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::mem;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use aims_error::ErrorKind;
 use aims_http_sig::digest::BodyError;
 use http::request::Parts;
-use http::{Request, Response, Uri, header};
+use http::{Request, Response, Uri};
 use http_body::Body;
-use http_body_util::{BodyExt as _, Limited};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -19,17 +20,15 @@ use super::admission::{Admission, within};
 pub use super::body::ResponseBody;
 pub use super::content::RequestBody;
 use super::evidence::{UnspentProof, http_signature};
-use super::post_admission::{AdmittedRequest, CONTENT_UNREAD, head_of};
-use super::received::Received;
+use super::post_admission::{AdmittedRequest, CONTENT_UNREAD};
+use super::received::ReceivedRequest;
 use super::refused::Refused;
-use super::signed::Unsignable;
 use super::{Deferred, Guard, Signatures};
-use crate::principal::Principal;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::{ErrorResponse, Refusal};
 
 impl<M> Guard<M> {
-    /// A layer that passes on what this guard admits, with the [`Principal`] in the request's
-    /// extensions, and answers everything else itself. Where the guard has
+    /// A layer that passes on what this guard admits, with the [`Principal`](crate::Principal) in
+    /// the request's extensions, and answers everything else itself. Where the guard has
     /// [metadata](super::GuardBuilder::metadata), it answers requests for that as well.
     ///
     /// The head of a request is judged, and the content where an accepted proof covers it: up to
@@ -37,10 +36,12 @@ impl<M> Guard<M> {
     /// its end. The layer waits for the content for at most the
     /// [deadline](super::HttpSignatures::with_content_deadline). A content that no proof covers
     /// passes unread. Responses stream, except where the caller demands a signed response: that is
-    /// read whole, signed, and answered with 501 instead where it cannot be signed. Mark a route
-    /// whose responses have no end by [`Requirements::streams`](crate::Requirements::streams). What
-    /// is found out after a request was accepted is told to the seam *record* by an event of its
-    /// own.
+    /// read whole and signed, by a key that may be behind a device or a network. Where it cannot be
+    /// signed, or its content does not end within the
+    /// [deadline](super::HttpSignatures::with_response_deadline), the answer is 501 instead. Mark a
+    /// route whose responses have no end by
+    /// [`Requirements::streams`](crate::Requirements::streams). What is found out after a request
+    /// was accepted is told to the seam *record* by an event of its own.
     ///
     /// ```
     /// # fn example(guard: aims::Guard) -> axum::Router {
@@ -63,7 +64,7 @@ impl<M> Guard<M> {
     /// - the fallback, where the layer is added by `route_layer`, or to one nested router or one
     ///   method router.
     ///
-    /// A handler there that takes a [`Principal`] is never reached, and answers 500; one that takes
+    /// A handler there that takes a `Principal` is never reached, and answers 500; one that takes
     /// none is open to everybody. So add the layer last, and let handlers take a `Principal`.
     ///
     /// A proof is about the URI by which the tool was called. Within axum's `nest` a layer sees a
@@ -73,7 +74,7 @@ impl<M> Guard<M> {
     /// refused, with `wpt.audience` or `sig.audience`.
     #[must_use]
     pub fn layer(&self) -> GuardLayer {
-        GuardLayer(self.deferred())
+        GuardLayer::new(self.deferred())
     }
 }
 
@@ -81,10 +82,10 @@ impl Guard<Deferred> {
     async fn admit_request<B: Body>(
         &self,
         request: Request<B>,
-    ) -> Result<(Admitted<B>, Principal), Refusal> {
+    ) -> Result<AdmittedCall<B>, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let routed = came_by(&mut parts);
-        let mut admission = Admission::new(Received::later(&parts));
+        let routed = restore_original_uri(&mut parts);
+        let mut admission = Admission::new(ReceivedRequest::with_content_to_come(&parts));
         let mut now = self.verify_fresh(&mut admission).await;
         let check = admission.unspent().iter().find_map(UnspentProof::content);
         let content = match check {
@@ -109,57 +110,31 @@ impl Guard<Deferred> {
             }
             None => Some(RequestBody::uncovered(body)),
         };
-        let principal = self.conclude(admission, now).await?;
+        let admitted = self.conclude(admission, now).await?;
         let mut content = content.ok_or_else(|| content_unread().refusal)?;
-        content.admitted_by(|| AdmittedRequest::new(self, &parts, &principal));
-        // The response is signed over the request as it came.
-        let signs = self.signs_response_to(&principal);
-        let came = signs.then(|| head_of(&parts));
-        parts.uri = routed;
-        let request = Request::from_parts(parts, content);
-        Ok((Admitted { request, came }, principal))
-    }
-
-    /// Reads a response whole and signs it.
-    async fn signed<R>(
-        &self,
-        request: &Parts,
-        principal: &Principal,
-        response: Response<R>,
-    ) -> Result<Response<ResponseBody<R>>, Refusal>
-    where
-        R: Body,
-        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let unsigned = |why| self.unsignable(request, principal, why, self.inner.clock.now());
-        let most = self.inner.signatures.as_ref();
-        let most = most.map_or(0, Signatures::max_answer);
-        let (mut parts, body) = response.into_parts();
-        let content = Limited::new(Box::pin(body), most).collect().await;
-        let content = content.map_err(|error| unsigned(Unsignable::of(error.as_ref())))?;
-        if content.trailers().is_some() {
-            return Err(unsigned(Unsignable("the response has trailers".to_owned())));
+        let principal = admitted.principal.clone();
+        let signs = self.signature_to_answer(&principal).is_some();
+        let mut to_sign = None;
+        if signs || content.has_more_to_compare() {
+            // The response is signed over the request as it came.
+            let admitted = Arc::new(AdmittedRequest::new(self, &parts, admitted));
+            content.admitted_by(&admitted);
+            to_sign = signs.then_some(admitted);
         }
-        let content = content.to_bytes();
-        parts.headers.remove(header::TRANSFER_ENCODING);
-        let now = self.inner.clock.now();
-        self.sign_response_waiting(request, principal, &mut parts, &content, now)
-            .await?;
-        Ok(Response::from_parts(
-            parts,
-            ResponseBody::guard(content.to_vec()),
-        ))
+        parts.uri = routed;
+        parts.extensions.insert(principal);
+        let request = Request::from_parts(parts, content);
+        Ok(AdmittedCall { request, to_sign })
     }
 }
 
-/// A request for the inner service, and where its response is to be signed, the head that this is
-/// about.
-struct Admitted<B> {
+/// A request for the inner service, and where its response is to be signed, what it answers.
+struct AdmittedCall<B> {
     request: Request<RequestBody<B>>,
-    came: Option<Parts>,
+    to_sign: Option<Arc<AdmittedRequest>>,
 }
 
-/// What came of the comparison goes into the admission.
+/// Puts the outcome of the comparison into the admission.
 fn compared<B, E>(
     admission: &mut Admission<'_>,
     content: Option<Result<RequestBody<B>, BodyError<E>>>,
@@ -171,7 +146,7 @@ fn compared<B, E>(
         None => Refused::new(
             "guard.content_deadline",
             ErrorKind::Unavailable,
-            Answer::Timeout,
+            ErrorResponse::Timeout,
             "the content of the signed request did not come in time",
         ),
     };
@@ -184,34 +159,81 @@ fn content_unread() -> Refused {
     Refused::new(
         "guard.content",
         ErrorKind::Malformed,
-        Answer::Problem(CONTENT_UNREAD),
+        ErrorResponse::Problem(CONTENT_UNREAD),
         CONTENT_UNREAD,
     )
 }
 
+/// The guard judges the head of a request, and the content where a proof covers it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct HeadAndContent;
+
 /// See [`Guard::layer`].
-#[derive(Clone, Debug)]
-pub struct GuardLayer(Guard<Deferred>);
+#[derive(Debug)]
+pub struct GuardLayer<J = HeadAndContent> {
+    guard: Guard<Deferred>,
+    judges: PhantomData<fn() -> J>,
+}
 
-impl<S> Layer<S> for GuardLayer {
-    type Service = Guarded<S>;
+impl<J> GuardLayer<J> {
+    pub(super) const fn new(guard: Guard<Deferred>) -> Self {
+        let judges = PhantomData;
+        Self { guard, judges }
+    }
+}
 
-    fn layer(&self, inner: S) -> Guarded<S> {
+impl<J> Clone for GuardLayer<J> {
+    fn clone(&self) -> Self {
+        Self::new(self.guard.clone())
+    }
+}
+
+impl<S, J> Layer<S> for GuardLayer<J> {
+    type Service = Guarded<S, J>;
+
+    fn layer(&self, inner: S) -> Guarded<S, J> {
         Guarded {
-            guard: self.0.clone(),
+            guard: self.guard.clone(),
             inner,
+            judges: PhantomData,
         }
     }
 }
 
 /// A service behind a guard.
-#[derive(Clone)]
-pub struct Guarded<S> {
+pub struct Guarded<S, J = HeadAndContent> {
     guard: Guard<Deferred>,
     inner: S,
+    judges: PhantomData<fn() -> J>,
 }
 
-impl<S> fmt::Debug for Guarded<S> {
+impl<S, J> Guarded<S, J> {
+    pub(super) const fn service(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The guard, and the service that was asked whether it is ready, which is the one to call.
+    pub(super) fn take_ready(&mut self) -> (Guard<Deferred>, S)
+    where
+        S: Clone,
+    {
+        let fresh = self.inner.clone();
+        (self.guard.clone(), mem::replace(&mut self.inner, fresh))
+    }
+}
+
+impl<S: Clone, J> Clone for Guarded<S, J> {
+    fn clone(&self) -> Self {
+        Self {
+            guard: self.guard.clone(),
+            inner: self.inner.clone(),
+            judges: PhantomData,
+        }
+    }
+}
+
+impl<S, J> fmt::Debug for Guarded<S, J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Guarded")
             .field("guard", &self.guard)
@@ -235,49 +257,43 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(context)
+        self.service().poll_ready(context)
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let guard = self.guard.clone();
-        // The service that was asked whether it is ready is the one that is called.
-        let fresh = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, fresh);
+        let (guard, mut inner) = self.take_ready();
         Box::pin(async move {
             if let Some(metadata) = guard.metadata_response(&request) {
                 return Ok(metadata.map(ResponseBody::guard));
             }
             let refused = |it: Refusal| it.into_response().map(ResponseBody::guard);
-            let (Admitted { mut request, came }, principal) =
-                match guard.admit_request(request).await {
-                    Ok(admitted) => admitted,
-                    Err(refusal) => return Ok(refused(refusal)),
-                };
-            request.extensions_mut().insert(principal.clone());
-            let response = inner.call(request).await?;
-            let Some(came) = came else {
-                return Ok(response.map(ResponseBody::service));
+            let admitted = match guard.admit_request(request).await {
+                Ok(admitted) => admitted,
+                Err(refusal) => return Ok(refused(refusal)),
             };
-            let signed = guard.signed(&came, &principal, response).await;
-            Ok(signed.unwrap_or_else(refused))
+            let response = inner.call(admitted.request).await?;
+            Ok(match admitted.to_sign {
+                None => response.map(ResponseBody::service),
+                Some(request) => request.sign(response).await.unwrap_or_else(refused),
+            })
         })
     }
 }
 
-/// Gives a request the URI again that it came with, and takes the one that a router has made of it.
-pub(super) fn came_by(request: &mut Parts) -> Uri {
-    let came = original(&request.extensions).unwrap_or_else(|| request.uri.clone());
-    mem::replace(&mut request.uri, came)
+/// Puts the URI back that the client sent, and returns the one that a router made of it.
+pub(super) fn restore_original_uri(request: &mut Parts) -> Uri {
+    let original = original_uri(&request.extensions).unwrap_or_else(|| request.uri.clone());
+    mem::replace(&mut request.uri, original)
 }
 
 /// Set by axum's outermost router, by nothing that a caller sends.
 #[cfg(feature = "axum")]
-pub(super) fn original(extensions: &http::Extensions) -> Option<Uri> {
+pub(super) fn original_uri(extensions: &http::Extensions) -> Option<Uri> {
     let original = extensions.get::<axum::extract::OriginalUri>();
     original.map(|it| it.0.clone())
 }
 
 #[cfg(not(feature = "axum"))]
-pub(super) const fn original(_: &http::Extensions) -> Option<Uri> {
+pub(super) const fn original_uri(_: &http::Extensions) -> Option<Uri> {
     None
 }

@@ -3,15 +3,15 @@
 use http::{Method, Request, Response, StatusCode, header};
 
 use super::Guard;
-use super::layer::original;
+use super::layer::original_uri;
 
 impl<M> Guard<M> {
     /// The answer to a request for the metadata of the resource: at the one path that
     /// challenges name, by `GET` and `HEAD`.
     pub(super) fn metadata_response<B>(&self, request: &Request<B>) -> Option<Response<Vec<u8>>> {
         let published = self.inner.published.as_deref()?;
-        let came = original(request.extensions());
-        let path = came.as_ref().unwrap_or_else(|| request.uri()).path();
+        let original = original_uri(request.extensions());
+        let path = original.as_ref().unwrap_or_else(|| request.uri()).path();
         if path != published.path() {
             return None;
         }

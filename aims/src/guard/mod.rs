@@ -44,7 +44,7 @@ use aims_wimse_wpt::{Revision, WptRules};
 pub use build_error::BuildError;
 pub use builder::{GuardBuilder, HasTrust, NoTrust, Trusting};
 pub use evidence::{AgentCredential, Proof, ProofMethod};
-pub use received::Received;
+pub use received::ReceivedRequest;
 pub use signed::HttpSignatures;
 
 use crate::decision::Extract;
@@ -140,14 +140,15 @@ impl Guard {
     /// The [`Refusal`], with its answer for the wire.
     pub fn check<'a>(
         &self,
-        request: impl Into<Received<'a>>,
+        request: impl Into<ReceivedRequest<'a>>,
         now: UnixTime,
     ) -> Result<Principal, Refusal> {
         let mut admission = Admission::new(request.into());
-        // What it needs to know it cannot ask for: the refusal stands.
-        let _keys = self.verify_step(&mut admission, now);
-        let _nothing = self.conclude_step(&mut admission, now);
-        self.finish(admission, now)
+        // Keys that are missing cannot be fetched here, so the refusal stands.
+        let _missing_keys = self.verify_step(&mut admission, now);
+        // A guard with a shared store or an outside decision has no `check`, so nothing is asked.
+        let _unasked = self.conclude_step(&mut admission, now);
+        self.finish(admission, now).map(|it| it.principal)
     }
 }
 
@@ -177,10 +178,14 @@ impl<M> Guard<M> {
     /// # Errors
     ///
     /// The [`Refusal`], with its answer for the wire.
-    pub async fn admit<'a>(&self, request: impl Into<Received<'a>>) -> Result<Principal, Refusal> {
+    pub async fn admit<'a>(
+        &self,
+        request: impl Into<ReceivedRequest<'a>>,
+    ) -> Result<Principal, Refusal> {
         let mut admission = Admission::new(request.into());
         let now = self.verify_fresh(&mut admission).await;
-        self.conclude(admission, now).await
+        let admitted = self.conclude(admission, now).await?;
+        Ok(admitted.principal)
     }
 
     /// The document that tells agents where to get a token, for the path
@@ -196,7 +201,7 @@ impl<M> Guard<M> {
         &self.inner.resource
     }
 
-    /// The same guard, of which only `admit` is used.
+    /// The same guard as one that has `admit` alone.
     fn deferred(&self) -> Guard<Deferred> {
         Guard {
             inner: Arc::clone(&self.inner),

@@ -12,11 +12,11 @@ use aims_wimse_wpt::{Error, Revision, Revisions};
 use http::header::HeaderMap;
 
 use super::evidence::{AgentCredential, Evidence, wpt};
-use super::received::{Content, Received};
+use super::received::{ReceivedContent, ReceivedRequest};
 use super::refused::Refused;
 use super::{Guard, head};
 use crate::record::Fingerprints;
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 
 /// The texts that a request presents. Nothing of them is verified.
 pub(super) struct Credentials<'a> {
@@ -30,7 +30,10 @@ pub(super) struct Credentials<'a> {
 
 impl<M> Guard<M> {
     /// Finds what the request presents, and refuses what two readers could read differently.
-    pub(super) fn parse<'a>(&self, received: Received<'a>) -> Result<Credentials<'a>, Refused> {
+    pub(super) fn parse<'a>(
+        &self,
+        received: ReceivedRequest<'a>,
+    ) -> Result<Credentials<'a>, Refused> {
         head::check(received.head)
             .map_err(|(code, kind, answer, why)| Refused::new(code, kind, answer, why))?;
         self.read(&received.head.headers, received.content)
@@ -39,11 +42,11 @@ impl<M> Guard<M> {
     pub(super) fn read<'a>(
         &self,
         headers: &'a HeaderMap,
-        content: Content<'_>,
+        content: ReceivedContent<'_>,
     ) -> Result<Credentials<'a>, Refused> {
         let inner = &*self.inner;
         let accepted = inner.wpt.revisions();
-        let signed = !matches!(content, Content::Unread)
+        let signed = !matches!(content, ReceivedContent::Unread)
             && inner.signatures.is_some()
             && (headers.contains_key("signature-input") || headers.contains_key("signature"));
         let proof = workload_proof_token(headers, accepted);
@@ -86,7 +89,7 @@ impl<M> Guard<M> {
                 return Err(Refused::new(
                     "guard.token_unexpected",
                     ErrorKind::Configuration,
-                    Answer::Forbidden,
+                    ErrorResponse::Forbidden,
                     "the request carries an access token, but this guard has no issuer; call `.issuers(..)` or `.issuer(..)`",
                 ));
             }
@@ -104,8 +107,8 @@ impl<M> Guard<M> {
     pub(super) fn nothing_proven(&self) -> Refused {
         let newest = self.inner.wpt.revisions().newest();
         let answer = match (&self.inner.issuers, newest) {
-            (None, Revision::Draft02) => Answer::ProofChallenge(PROOF_REQUIRED),
-            _ => Answer::Problem(PROOF_REQUIRED),
+            (None, Revision::Draft02) => ErrorResponse::ProofChallenge(PROOF_REQUIRED),
+            _ => ErrorResponse::Problem(PROOF_REQUIRED),
         };
         Refused::new("guard.proof", ErrorKind::Forbidden, answer, PROOF_REQUIRED)
     }
@@ -129,7 +132,7 @@ fn signature_not_accepted() -> Refused {
     Refused::new(
         "guard.signature_not_accepted",
         ErrorKind::Forbidden,
-        Answer::Problem(PROOF_REQUIRED),
+        ErrorResponse::Problem(PROOF_REQUIRED),
         "the request has a signature and no workload proof token: signatures are judged by `layer`, or by `check` with the content, of a guard with `http_signatures`",
     )
 }

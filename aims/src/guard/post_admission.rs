@@ -1,30 +1,42 @@
-//! What is found out after a request was accepted: its content is another one, or its response
-//! cannot be signed. It becomes an event of its own.
+//! What happens after a request was accepted: its content turns out to be another one, or its
+//! response is signed. A failure becomes an event of its own.
 
 use std::fmt;
+use std::time::Duration;
 
 use aims_http_sig::digest::BodyError;
-use http::Request;
 use http::request::Parts;
+use http::{Request, Response, header};
+use http_body::Body;
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 
+use super::admission::within;
+use super::body::ResponseBody;
+use super::record::Admitted;
+use super::signed::{Signatures, Unsignable};
 use super::{Deferred, Guard};
-use crate::decision::{Attributes, Reason};
-use crate::principal::Principal;
+use crate::decision::Reason;
+use crate::refusal::Refusal;
 
-/// A request that was accepted before its content had come.
+/// A request that was accepted, as it came.
 pub(super) struct AdmittedRequest {
     guard: Guard<Deferred>,
-    request: Parts,
-    principal: Principal,
+    head: Parts,
+    admitted: Admitted,
 }
 
 impl AdmittedRequest {
-    pub(super) fn new(guard: &Guard<Deferred>, request: &Parts, who: &Principal) -> Box<Self> {
-        Box::new(Self {
+    pub(super) fn new(guard: &Guard<Deferred>, request: &Parts, admitted: Admitted) -> Self {
+        let mut head = Request::new(()).into_parts().0;
+        head.method = request.method.clone();
+        head.uri = request.uri.clone();
+        head.version = request.version;
+        head.headers = request.headers.clone();
+        Self {
             guard: guard.clone(),
-            request: head_of(request),
-            principal: who.clone(),
-        })
+            head,
+            admitted,
+        }
     }
 
     /// The content is not the one that was signed, or never came to its end.
@@ -36,31 +48,93 @@ impl AdmittedRequest {
             _ => Reason::new("guard.content", CONTENT_UNREAD),
         };
         let now = self.guard.inner.clock.now();
-        self.guard
-            .record_later(&self.request, &self.principal, reason, now);
+        let (head, admitted) = (&self.head, &self.admitted);
+        self.guard.record_later(head, admitted, &reason, now);
     }
+
+    /// Reads a response whole and signs it.
+    pub(super) async fn sign<R>(
+        &self,
+        response: Response<R>,
+    ) -> Result<Response<ResponseBody<R>>, Refusal>
+    where
+        R: Body,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let signed = self.try_sign(response).await;
+        signed.map_err(|why| {
+            let now = self.guard.inner.clock.now();
+            self.guard.unsignable(&self.head, &self.admitted, why, now)
+        })
+    }
+
+    async fn try_sign<R>(
+        &self,
+        response: Response<R>,
+    ) -> Result<Response<ResponseBody<R>>, Unsignable>
+    where
+        R: Body,
+        R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let Some((signatures, verified)) = self.guard.signature_to_answer(&self.admitted.principal)
+        else {
+            return Ok(response.map(ResponseBody::service));
+        };
+        let (mut parts, body) = response.into_parts();
+        let content = whole(body, signatures).await?;
+        parts.headers.remove(header::TRANSFER_ENCODING);
+        let now = self.guard.inner.clock.now();
+        signatures
+            .sign_waiting(&self.head, verified, &mut parts, &content, now)
+            .await?;
+        Ok(Response::from_parts(parts, ResponseBody::guard(content)))
+    }
+}
+
+/// The content of a response that is to be signed.
+async fn whole<R>(body: R, signatures: &Signatures) -> Result<Vec<u8>, Unsignable>
+where
+    R: Body,
+    R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let (most, deadline) = (signatures.max_response(), signatures.response_deadline());
+    let content = Limited::new(Box::pin(body), most).collect();
+    let content = within(deadline, content)
+        .await
+        .ok_or_else(|| not_in_time(deadline))?;
+    let content = content.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            too_long(most)
+        } else {
+            Unsignable::of(error.as_ref())
+        }
+    })?;
+    if content.trailers().is_some() {
+        return Err(Unsignable("the response has trailers".to_owned()));
+    }
+    Ok(content.to_bytes().to_vec())
+}
+
+fn not_in_time(deadline: Duration) -> Unsignable {
+    Unsignable(format!(
+        "the content of the response did not end within {} s; mark a route whose responses stream by `Requirements::streams`, or call `HttpSignatures::with_response_deadline`",
+        deadline.as_secs()
+    ))
+}
+
+fn too_long(most: usize) -> Unsignable {
+    Unsignable(format!(
+        "length limit exceeded: the content of the response has more than {most} bytes; mark a route whose responses stream by `Requirements::streams`, or call `HttpSignatures::with_max_response`"
+    ))
 }
 
 /// The head of a request holds its tokens.
 impl fmt::Debug for AdmittedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AdmittedRequest")
-            .field(&self.principal)
+            .field(&self.admitted.principal)
             .finish()
     }
 }
 
 pub(super) const CONTENT_UNREAD: &str = "the content of the request could not be read";
-
-/// A request's head with what the program knows of the call, and without its other extensions.
-pub(super) fn head_of(request: &Parts) -> Parts {
-    let mut head = Request::new(()).into_parts().0;
-    head.method = request.method.clone();
-    head.uri = request.uri.clone();
-    head.version = request.version;
-    head.headers = request.headers.clone();
-    if let Some(attributes) = request.extensions.get::<Attributes>() {
-        head.extensions.insert(attributes.clone());
-    }
-    head
-}

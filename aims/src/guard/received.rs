@@ -23,47 +23,47 @@ use http::request::Parts;
 /// # }
 /// ```
 #[derive(Clone, Copy)]
-pub struct Received<'a> {
+pub struct ReceivedRequest<'a> {
     pub(super) head: &'a Parts,
-    pub(super) content: Content<'a>,
+    pub(super) content: ReceivedContent<'a>,
 }
 
 /// What is known of the content of a request.
 #[derive(Clone, Copy)]
-pub(super) enum Content<'a> {
-    /// It is not read, so a signature over its digest proves nothing.
+pub(super) enum ReceivedContent<'a> {
+    /// The guard does not read it, so a signature over its digest proves nothing.
     Unread,
-    /// It is here.
+    /// It is in memory.
     Whole(&'a [u8]),
-    /// It is compared after the head was verified.
-    Later,
+    /// The layer compares it after the head was verified.
+    ToCome,
 }
 
-impl<'a> Received<'a> {
-    pub(super) const fn later(head: &'a Parts) -> Self {
-        let content = Content::Later;
+impl<'a> ReceivedRequest<'a> {
+    pub(super) const fn with_content_to_come(head: &'a Parts) -> Self {
+        let content = ReceivedContent::ToCome;
         Self { head, content }
     }
 }
 
-impl<'a> From<&'a Parts> for Received<'a> {
+impl<'a> From<&'a Parts> for ReceivedRequest<'a> {
     fn from(head: &'a Parts) -> Self {
-        let content = Content::Unread;
+        let content = ReceivedContent::Unread;
         Self { head, content }
     }
 }
 
-impl<'a, C: AsRef<[u8]> + ?Sized> From<(&'a Parts, &'a C)> for Received<'a> {
+impl<'a, C: AsRef<[u8]> + ?Sized> From<(&'a Parts, &'a C)> for ReceivedRequest<'a> {
     fn from((head, content): (&'a Parts, &'a C)) -> Self {
-        let content = Content::Whole(content.as_ref());
+        let content = ReceivedContent::Whole(content.as_ref());
         Self { head, content }
     }
 }
 
 /// The head of a request holds its tokens.
-impl fmt::Debug for Received<'_> {
+impl fmt::Debug for ReceivedRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Received")
+        f.debug_struct("ReceivedRequest")
             .field("method", &self.head.method)
             .finish_non_exhaustive()
     }

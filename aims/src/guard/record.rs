@@ -16,13 +16,32 @@ use crate::record::{Event, Fingerprints, Outcome, Remediation};
 use crate::refusal::Refusal;
 use crate::trace::TraceContext;
 
+/// A request that was accepted, as far as a later event tells of it.
+pub(super) struct Admitted {
+    pub(super) principal: Principal,
+    attributes: Attributes,
+    fingerprints: Fingerprints,
+}
+
+/// What is known of a request, whatever its outcome.
+struct Known<'a> {
+    /// Who was proven.
+    principal: Option<&'a Principal>,
+    /// The agent that a credential names.
+    named: Option<&'a AgentCredential>,
+    token: Option<&'a AccessToken>,
+    is_unbound: bool,
+    attributes: &'a Attributes,
+    fingerprints: Fingerprints,
+}
+
 impl<M> Guard<M> {
     /// Tells the seam *record*, and gives the verdict.
     pub(super) fn finish(
         &self,
         admission: Admission<'_>,
         now: UnixTime,
-    ) -> Result<Principal, Refusal> {
+    ) -> Result<Admitted, Refusal> {
         let Admission {
             received,
             evidence,
@@ -36,42 +55,25 @@ impl<M> Guard<M> {
             State::Refused(refused) => Err(*refused),
             _ => Err(self.nothing_proven()),
         };
-        let (outcome, code, reasons): (_, _, &[Reason]) = match &verdict {
-            Ok((_, reasons)) => (Outcome::Accepted, None, reasons),
-            Err(refused) => (
-                Outcome::Refused,
-                Some(refused.refusal.code()),
-                &refused.reasons,
-            ),
+        let (code, reasons): (_, &[Reason]) = match &verdict {
+            Ok((_, reasons)) => (None, reasons),
+            Err(refused) => (Some(refused.refusal.code()), &refused.reasons),
         };
-        let request = received.head;
-        let agent = principal.as_ref().and_then(Principal::agent);
-        let shown = evidence.agent.as_ref().map(AgentCredential::id);
-        let proofs = methods(principal.as_ref());
-        let token = evidence.token.as_ref();
-        self.inner.record.record(&Event {
-            agent,
-            claimed_agent: shown.filter(|_| agent.is_none()),
-            proofs: &proofs,
-            subject: token.map(AccessToken::subject),
-            client: token.map(AccessToken::client_id),
+        let known = Known {
+            principal: principal.as_ref(),
+            named: evidence.agent.as_ref(),
+            token: evidence.token.as_ref(),
             is_unbound: evidence.unbound,
-            resource: &self.inner.resource,
-            path: request.uri.path(),
-            method: &request.method,
             attributes: &attributes,
-            outcome,
-            code,
-            reasons,
-            time: now,
-            request_id: attributes.get(Attributes::REQUEST_ID),
-            trace: TraceContext::of(&request.headers),
-            posture: None,
-            remediation: code.and_then(Remediation::of),
             fingerprints: evidence.fingerprints,
-        });
+        };
+        self.record(received.head, &known, code, reasons, now);
         match verdict {
-            Ok((principal, _)) => Ok(principal),
+            Ok((principal, _)) => Ok(Admitted {
+                principal,
+                attributes,
+                fingerprints: evidence.fingerprints,
+            }),
             Err(refused) => Err(refused.refusal),
         }
     }
@@ -80,40 +82,74 @@ impl<M> Guard<M> {
     pub(super) fn record_later(
         &self,
         request: &Parts,
-        principal: &Principal,
-        reason: Reason,
+        admitted: &Admitted,
+        reason: &Reason,
         now: UnixTime,
     ) {
-        let token = principal.access_token();
-        let attributes = self.attributes(request);
-        self.inner.record.record(&Event {
-            agent: principal.agent(),
-            claimed_agent: None,
-            proofs: &methods(Some(principal)),
-            subject: token.map(AccessToken::subject),
-            client: principal.client(),
+        let principal = &admitted.principal;
+        let known = Known {
+            principal: Some(principal),
+            named: principal.credential(),
+            token: principal.access_token(),
             is_unbound: principal.is_unbound(),
+            attributes: &admitted.attributes,
+            fingerprints: admitted.fingerprints,
+        };
+        let reasons = std::slice::from_ref(reason);
+        self.record(request, &known, Some(&reason.code), reasons, now);
+    }
+
+    /// A request that was accepted, of which the caller kept the head and the principal.
+    pub(super) fn admitted(&self, request: &Parts, principal: &Principal) -> Admitted {
+        let wit = principal.wit().map(Wit::hash);
+        let token = principal.access_token().map(AccessToken::hash);
+        Admitted {
+            principal: principal.clone(),
+            attributes: self.attributes(request),
+            fingerprints: Fingerprints {
+                wit: wit.map(Fingerprint::of_sha256),
+                access_token: token.map(Fingerprint::of_sha256),
+                ..Fingerprints::default()
+            },
+        }
+    }
+
+    fn record(
+        &self,
+        request: &Parts,
+        known: &Known<'_>,
+        code: Option<&str>,
+        reasons: &[Reason],
+        now: UnixTime,
+    ) {
+        let agent = known.principal.and_then(Principal::agent);
+        let named = known.named.map(AgentCredential::id);
+        let proofs: Vec<ProofMethod> = known
+            .principal
+            .map_or_else(Vec::new, |it| it.proof_methods().collect());
+        self.inner.record.record(&Event {
+            agent,
+            claimed_agent: named.filter(|_| agent.is_none()),
+            proofs: &proofs,
+            subject: known.token.map(AccessToken::subject),
+            client: known.token.map(AccessToken::client_id),
+            is_unbound: known.is_unbound,
             resource: &self.inner.resource,
             path: request.uri.path(),
             method: &request.method,
-            attributes: &attributes,
-            outcome: Outcome::Refused,
-            code: Some(&reason.code),
-            reasons: std::slice::from_ref(&reason),
+            attributes: known.attributes,
+            outcome: match code {
+                None => Outcome::Accepted,
+                Some(_) => Outcome::Refused,
+            },
+            code,
+            reasons,
             time: now,
-            request_id: attributes.get(Attributes::REQUEST_ID),
+            request_id: known.attributes.get(Attributes::REQUEST_ID),
             trace: TraceContext::of(&request.headers),
             posture: None,
-            remediation: None,
-            fingerprints: Fingerprints {
-                wit: principal.wit().map(Wit::hash).map(Fingerprint::of_sha256),
-                access_token: token.map(AccessToken::hash).map(Fingerprint::of_sha256),
-                ..Fingerprints::default()
-            },
+            remediation: code.and_then(Remediation::of),
+            fingerprints: known.fingerprints,
         });
     }
-}
-
-fn methods(principal: Option<&Principal>) -> Vec<ProofMethod> {
-    principal.map_or_else(Vec::new, |it| it.proof_methods().collect())
 }

@@ -4,7 +4,7 @@ use aims_error::ErrorKind;
 use aims_jose::Chain;
 
 use crate::decision::Reason;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::{ErrorResponse, Refusal};
 use crate::resolve::Need;
 
 /// Why a request is refused, as far as it is known inside of the guard.
@@ -20,7 +20,7 @@ impl Refused {
     pub(super) fn new(
         code: &'static str,
         kind: ErrorKind,
-        answer: Answer,
+        answer: ErrorResponse,
         detail: impl Into<String>,
     ) -> Self {
         let detail = detail.into();
@@ -35,7 +35,7 @@ impl Refused {
     pub(super) fn of(
         code: &'static str,
         kind: ErrorKind,
-        answer: Answer,
+        answer: ErrorResponse,
         error: &(dyn std::error::Error + 'static),
     ) -> Self {
         Self::new(code, kind, answer, Chain(error).to_string())

@@ -8,7 +8,9 @@ use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::profile::wimse::{
     Content, RequestPolicy, ResponseSigning, SignedResponse, VerifiedRequest,
 };
-use aims_http_sig::{Algorithms, Error, HttpRequest, HttpResponse, PreparedSignature};
+use aims_http_sig::{
+    Algorithms, Error, HttpRequest, HttpResponse, PreparedSignature, SignatureFields,
+};
 use aims_jose::random;
 use aims_jose::time::{Skew, UnixTime};
 use aims_wimse_cred::{Identity, IdentitySource};
@@ -18,11 +20,12 @@ use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Method, StatusCode, response};
 
+use super::record::Admitted;
 use super::refused::Refused;
 use super::{Audience, Guard};
 use crate::decision::Reason;
 use crate::principal::Principal;
-use crate::refusal::{Answer, Refusal};
+use crate::refusal::{ErrorResponse, Refusal};
 
 /// How a guard accepts HTTP signatures as a proof beside the WPT, and whether it signs its
 /// responses (draft-ietf-wimse-http-signature).
@@ -43,7 +46,8 @@ pub struct HttpSignatures {
     algorithms: Vec<(String, Algorithms)>,
     uncovered_encoding: bool,
     max_content: u64,
-    max_answer: usize,
+    max_response: usize,
+    response_deadline: Duration,
     source: Option<Arc<dyn IdentitySource>>,
     every: SignedResponse,
 }
@@ -58,7 +62,8 @@ impl HttpSignatures {
             algorithms: Vec::new(),
             uncovered_encoding: false,
             max_content: 2 * 1024 * 1024,
-            max_answer: 1024 * 1024,
+            max_response: 1024 * 1024,
+            response_deadline: Duration::from_secs(30),
             source: None,
             every: SignedResponse::Unasked,
         }
@@ -101,8 +106,19 @@ impl HttpSignatures {
 
     /// Sets the limit to the content of signed responses, in bytes, which are kept whole until they
     /// are signed. Defaults to 1 MiB.
-    pub const fn with_max_answer(mut self, most: usize) -> Self {
-        self.max_answer = most;
+    pub const fn with_max_response(mut self, most: usize) -> Self {
+        self.max_response = most;
+        self
+    }
+
+    /// Sets for how long the layer waits for the content of a response that it signs, after the
+    /// handler has answered. Defaults to 30 s. After it, the layer answers with 501
+    /// (`sig.response_unsignable`) instead of the response, and tells the record.
+    ///
+    /// A route whose responses have no end is marked by
+    /// [`Requirements::streams`](crate::Requirements::streams). Needs a tokio runtime.
+    pub const fn with_response_deadline(mut self, most: Duration) -> Self {
+        self.response_deadline = most;
         self
     }
 
@@ -193,8 +209,12 @@ impl Signatures {
         self.config.max_content
     }
 
-    pub(super) const fn max_answer(&self) -> usize {
-        self.config.max_answer
+    pub(super) const fn max_response(&self) -> usize {
+        self.config.max_response
+    }
+
+    pub(super) const fn response_deadline(&self) -> Duration {
+        self.config.response_deadline
     }
 
     pub(super) const fn content_deadline(&self) -> Duration {
@@ -216,17 +236,17 @@ impl Signatures {
         }
         let identity = self.config.identity(now).map(drop);
         identity.map_err(|Unsignable(why)| {
-            Refused::new(UNSIGNABLE, ErrorKind::Unavailable, Answer::Unsigned, why)
+            Refused::new(
+                UNSIGNABLE,
+                ErrorKind::Unavailable,
+                ErrorResponse::Unsigned,
+                why,
+            )
         })
     }
 
     pub(super) fn message<'a>(&'a self, request: &'a Parts) -> HttpRequest<'a> {
         HttpRequest::received(request, &self.scheme, &self.authority)
-    }
-
-    /// Whether the response to this request is signed.
-    fn signs(&self, asked: SignedResponse) -> bool {
-        asked == SignedResponse::Asked || self.config.signs_every()
     }
 }
 
@@ -238,8 +258,9 @@ impl<M> Guard<M> {
     /// # Errors
     ///
     /// `sig.response_unsignable`, answered with 501 instead of the response: there is no identity
-    /// at the moment, or the key does not sign. A key that is behind a device or a network does not
-    /// sign here, without waiting; [`Guard::layer`] waits for it.
+    /// at the moment, or the key does not sign. A key that is behind a device or a network
+    /// ([`AsyncSigner`](aims_jose::key::AsyncSigner)) does not sign here: use
+    /// [`sign_response_async`](Self::sign_response_async) or [`Guard::layer`].
     pub fn sign_response(
         &self,
         request: &Parts,
@@ -248,19 +269,20 @@ impl<M> Guard<M> {
         content: &[u8],
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        let (Some(signatures), Some(verified)) = (&self.inner.signatures, principal.signature())
-        else {
+        let Some((signatures, verified)) = self.signature_to_answer(principal) else {
             return Ok(());
         };
-        if !signatures.signs(verified.signed_response()) {
-            return Ok(());
-        }
         let signed = signatures.sign(request, verified, response, content, now);
-        signed.map_err(|why| self.unsignable(request, principal, why, now))
+        signed.map_err(|why| self.unsignable(request, &self.admitted(request, principal), why, now))
     }
 
-    /// As [`sign_response`](Self::sign_response), for keys that take their time.
-    pub(super) async fn sign_response_waiting(
+    /// As [`sign_response`](Self::sign_response), and waits for a key that is behind a device or a
+    /// network.
+    ///
+    /// # Errors
+    ///
+    /// `sig.response_unsignable`, answered with 501 instead of the response.
+    pub async fn sign_response_async(
         &self,
         request: &Parts,
         principal: &Principal,
@@ -268,41 +290,40 @@ impl<M> Guard<M> {
         content: &[u8],
         now: UnixTime,
     ) -> Result<(), Refusal> {
-        let (Some(signatures), Some(verified)) = (&self.inner.signatures, principal.signature())
-        else {
+        let Some((signatures, verified)) = self.signature_to_answer(principal) else {
             return Ok(());
         };
-        if !signatures.signs(verified.signed_response()) {
-            return Ok(());
-        }
         let signed = signatures.sign_waiting(request, verified, response, content, now);
         let signed = signed.await;
-        signed.map_err(|why| self.unsignable(request, principal, why, now))
+        signed.map_err(|why| self.unsignable(request, &self.admitted(request, principal), why, now))
+    }
+
+    /// The signature of a request whose response is to be signed, and what signs it.
+    pub(super) fn signature_to_answer<'a>(
+        &'a self,
+        principal: &'a Principal,
+    ) -> Option<(&'a Signatures, &'a VerifiedRequest)> {
+        let (signatures, verified) = (self.inner.signatures.as_ref()?, principal.signature()?);
+        let asked = verified.signed_response() == SignedResponse::Asked;
+        (asked || signatures.signs_every()).then_some((signatures, verified))
     }
 
     /// Tells the record why a response is not sent. The caller learns that it is not.
     pub(super) fn unsignable(
         &self,
         request: &Parts,
-        principal: &Principal,
+        admitted: &Admitted,
         Unsignable(why): Unsignable,
         now: UnixTime,
     ) -> Refusal {
-        self.record_later(
-            request,
-            principal,
-            Reason::new(UNSIGNABLE, why.clone()),
-            now,
-        );
-        Refusal::new(UNSIGNABLE, ErrorKind::Unavailable, Answer::Unsigned, why)
-    }
-
-    pub(super) fn signs_response_to(&self, principal: &Principal) -> bool {
-        let signs = |signatures: &Signatures| {
-            let signature = principal.signature();
-            signature.is_some_and(|it| signatures.signs(it.signed_response()))
-        };
-        self.inner.signatures.as_ref().is_some_and(signs)
+        let reason = Reason::new(UNSIGNABLE, why.clone());
+        self.record_later(request, admitted, &reason, now);
+        Refusal::new(
+            UNSIGNABLE,
+            ErrorKind::Unavailable,
+            ErrorResponse::Unsigned,
+            why,
+        )
     }
 }
 
@@ -319,12 +340,11 @@ impl Signatures {
         let signer = identity.local_signer();
         let signer = signer.map_err(|error| Unsignable::of(&error))?;
         let prepared = self.prepare(&identity, request, verified, response, content, now)?;
-        let signed = prepared.sign(signer.as_ref());
-        let applied = signed.and_then(|fields| fields.apply(&mut response.headers));
-        applied.map_err(|error| Unsignable::of(&error))
+        apply(prepared.sign(signer.as_ref()), response)
     }
 
-    async fn sign_waiting(
+    /// As [`sign`](Self::sign), for keys that take their time.
+    pub(super) async fn sign_waiting(
         &self,
         request: &Parts,
         verified: &VerifiedRequest,
@@ -334,9 +354,7 @@ impl Signatures {
     ) -> Result<(), Unsignable> {
         let identity = self.config.identity(now)?;
         let prepared = self.prepare(&identity, request, verified, response, content, now)?;
-        let signed = prepared.sign_async(identity.signer()).await;
-        let applied = signed.and_then(|fields| fields.apply(&mut response.headers));
-        applied.map_err(|error| Unsignable::of(&error))
+        apply(prepared.sign_async(identity.signer()).await, response)
     }
 
     /// Sets what is covered, and makes what is left to sign.
@@ -373,6 +391,15 @@ impl Signatures {
         );
         prepared.map_err(|error| Unsignable::of(&error))
     }
+}
+
+/// Adds the signature to a response.
+fn apply(
+    signed: Result<SignatureFields, Error>,
+    response: &mut response::Parts,
+) -> Result<(), Unsignable> {
+    let applied = signed.and_then(|fields| fields.apply(&mut response.headers));
+    applied.map_err(|error| Unsignable::of(&error))
 }
 
 /// Whether a response has content at all (RFC 9112 §6.3).

@@ -9,7 +9,7 @@ use aims_replay::{Error, ReplayKey, ReplayStore};
 
 use super::evidence::{Evidence, Proof, UnspentProof};
 use super::refused::Refused;
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 use crate::resolve::{Resolve, Spending};
 
 /// Where spent proofs are remembered.
@@ -68,8 +68,8 @@ impl ReplayStore for Collected {
 /// The refusal where a shared store did not spend the proofs.
 pub(super) fn not_spent(error: Error) -> Refused {
     let answer = match error.kind() {
-        ErrorKind::Unavailable => Answer::Unavailable,
-        _ => Answer::Problem("the proof was not accepted"),
+        ErrorKind::Unavailable => ErrorResponse::Unavailable,
+        _ => ErrorResponse::Problem("the proof was not accepted"),
     };
     Refused::of(error.code(), error.kind(), answer, &error)
 }

@@ -4,7 +4,7 @@ use aims_error::ErrorKind;
 use http::Uri;
 
 use super::refused::Refused;
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 
 /// The paths that belong to a resource.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Paths {
         Err(Refused::new(
             "guard.target",
             ErrorKind::Mismatch,
-            Answer::Problem("the target is not of the resource that is protected here"),
+            ErrorResponse::Problem("the target is not of the resource that is protected here"),
             format!(
                 "the path {:?} is outside of the resource `{resource}`: expected its path or one beneath it; call `GuardBuilder::accept_any_path` if a proxy changes the paths that callers send",
                 shown(target.path()),

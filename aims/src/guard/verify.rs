@@ -10,15 +10,15 @@ use super::evidence::{
 };
 use super::fields::check_extracted;
 use super::parse::{self, Credentials};
-use super::received::{Content, Received};
+use super::received::{ReceivedContent, ReceivedRequest};
 use super::refused::Refused;
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 
 impl<M> Guard<M> {
     /// Parses, verifies and binds. What was verified is in the evidence also when this refuses.
     pub(super) fn examine(
         &self,
-        received: Received<'_>,
+        received: ReceivedRequest<'_>,
         evidence: &mut Evidence,
         now: UnixTime,
     ) -> Result<Vec<UnspentProof>, Refused> {
@@ -31,7 +31,7 @@ impl<M> Guard<M> {
         let inner = &*self.inner;
         inner.paths.check(&received.head.uri, &inner.resource)?;
         check_extracted(&inner.fields, &received.head.headers, &unspent)?;
-        if let Content::Whole(content) = received.content {
+        if let ReceivedContent::Whole(content) = received.content {
             for check in unspent.iter().filter_map(UnspentProof::content) {
                 let compared = check.check(content);
                 compared.map_err(|error| http_signature::refused(&error))?;
@@ -43,7 +43,7 @@ impl<M> Guard<M> {
     fn verify(
         &self,
         presented: &Credentials<'_>,
-        received: Received<'_>,
+        received: ReceivedRequest<'_>,
         evidence: &mut Evidence,
         now: UnixTime,
     ) -> Result<Vec<UnspentProof>, Refused> {
@@ -95,7 +95,7 @@ impl<M> Guard<M> {
             return Err(Refused::new(
                 "guard.streams",
                 ErrorKind::Forbidden,
-                Answer::Unsigned,
+                ErrorResponse::Unsigned,
                 "the caller demands a signed response, and the responses of this route stream",
             ));
         }
@@ -111,7 +111,11 @@ impl<M> Guard<M> {
     /// Looks at the credentials once more, after a time in which the guard waited: they may have
     /// ended, lost their keys or been revoked. What was verified is known, so it costs no
     /// public-key operation.
-    pub(super) fn still_good(&self, received: Received<'_>, now: UnixTime) -> Result<(), Refused> {
+    pub(super) fn still_good(
+        &self,
+        received: ReceivedRequest<'_>,
+        now: UnixTime,
+    ) -> Result<(), Refused> {
         let inner = &*self.inner;
         let presented = self.read(&received.head.headers, received.content)?;
         if let Some(text) = presented.wit {

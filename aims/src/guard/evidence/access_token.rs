@@ -7,7 +7,7 @@ use aims_oauth_rs::{AccessToken, Error, IssuerStore};
 
 use crate::guard::refused::Refused;
 use crate::guard::{Guard, Inner};
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 use crate::resolve::Need;
 use crate::revoked::Credential;
 
@@ -40,10 +40,10 @@ impl<M> Guard<M> {
         let scopes = self.route.requirements.required_scopes();
         let metadata = self.inner.metadata_url.as_ref();
         let answer = match error {
-            Error::TooLong { .. } => Answer::TooLarge,
+            Error::TooLong { .. } => ErrorResponse::TooLarge,
             _ => {
                 let (status, challenge) = aims_oauth_rs::challenge(error, metadata, scopes);
-                Answer::Challenge(status, challenge)
+                ErrorResponse::Challenge(status, challenge)
             }
         };
         let need = match error {

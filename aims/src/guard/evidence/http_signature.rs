@@ -10,7 +10,7 @@ use super::{AgentCredential, Proof};
 use crate::guard::fields::CoveredField;
 use crate::guard::refused::Refused;
 use crate::guard::{Audience, Inner};
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 
 /// Verifies the signature by the key of the credential, which was validated before.
 pub(in crate::guard) fn verify(
@@ -64,9 +64,9 @@ pub(super) fn spend(
 /// A refused signature or content. Its sender was not proven, so the answer says no more than that.
 pub(in crate::guard) fn refused(error: &Error) -> Refused {
     let answer = match wimse::status(error).as_u16() {
-        501 => Answer::Unsigned,
-        503 | 500 => Answer::Unavailable,
-        _ => Answer::Problem("the signature of the request was not accepted"),
+        501 => ErrorResponse::Unsigned,
+        503 | 500 => ErrorResponse::Unavailable,
+        _ => ErrorResponse::Problem("the signature of the request was not accepted"),
     };
     Refused::of(error.code(), error.kind(), answer, error)
 }

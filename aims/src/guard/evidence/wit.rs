@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::AgentCredential;
 use crate::guard::Inner;
 use crate::guard::refused::Refused;
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 use crate::resolve::Need;
 use crate::revoked::Credential;
 
@@ -48,8 +48,8 @@ pub(super) fn issued_at(wit: &Wit) -> Option<UnixTime> {
 /// A refused WIT says to the caller only that it was refused, whatever was wrong with it.
 pub(in crate::guard) fn refused(error: &Error) -> Refused {
     let answer = match error.code() {
-        "jws.too_long" => Answer::TooLarge,
-        _ => Answer::Problem("the workload identity token was not accepted"),
+        "jws.too_long" => ErrorResponse::TooLarge,
+        _ => ErrorResponse::Problem("the workload identity token was not accepted"),
     };
     let need = match error {
         // An origin is unknown also where its bundle was never loaded.

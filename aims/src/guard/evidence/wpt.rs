@@ -11,7 +11,7 @@ use super::Proof;
 use crate::guard::parse::Credentials;
 use crate::guard::refused::Refused;
 use crate::guard::{Audience, Inner};
-use crate::refusal::Answer;
+use crate::refusal::ErrorResponse;
 
 /// Verifies a WPT by the key of the WIT that came with it.
 pub(in crate::guard) fn verify(
@@ -72,10 +72,10 @@ pub(super) fn spend(
 /// The answer is that of the proof's revision: 400 in -01, 401 with a challenge in -02.
 pub(in crate::guard) fn refused(error: &Error, revision: Revision) -> Refused {
     let answer = match fields::status(error, revision).as_u16() {
-        401 => Answer::ProofChallenge(NOT_ACCEPTED),
-        431 => Answer::TooLarge,
-        503 => Answer::Unavailable,
-        _ => Answer::Problem(NOT_ACCEPTED),
+        401 => ErrorResponse::ProofChallenge(NOT_ACCEPTED),
+        431 => ErrorResponse::TooLarge,
+        503 => ErrorResponse::Unavailable,
+        _ => ErrorResponse::Problem(NOT_ACCEPTED),
     };
     Refused::of(error.code(), error.kind(), answer, error)
 }
