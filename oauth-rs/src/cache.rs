@@ -4,7 +4,7 @@ use aims_jose::digest::Hashed;
 use aims_jose::time::UnixTime;
 use aims_jose::verified::VerifiedCache;
 
-use crate::{AccessToken, AccessTokenRules, Error, IssuerStore};
+use crate::{AccessToken, AccessTokenRules, Error, IssuerStore, Issuers, TokenSource};
 
 /// Remembers access tokens that were verified: the second time, a token costs a SHA-256 and a
 /// lookup.
@@ -60,8 +60,30 @@ impl TokenCache {
         let issuers = issuers.peek();
         self.verified.get_or_verify(
             hash,
-            |known| known.check_still(&issuers, &self.rules, now).is_ok(),
+            |known| self.is_good(known, TokenSource::Jws, &issuers, now),
             || AccessToken::verify(text, &issuers, &self.rules, now),
+        )
+    }
+
+    /// An opaque access token: from before, or as `introspect` describes it now. `introspect` is
+    /// called with the rules of the cache.
+    ///
+    /// # Errors
+    ///
+    /// Those of `introspect`, as a rule of [`AccessToken::introspected`].
+    pub fn introspect_hashed(
+        &self,
+        token: &Hashed<'_>,
+        issuers: &IssuerStore,
+        introspect: impl FnOnce(&Issuers, &AccessTokenRules) -> Result<AccessToken, Error>,
+        now: UnixTime,
+    ) -> Result<AccessToken, Error> {
+        self.check_length(token.text())?;
+        let issuers = issuers.peek();
+        self.verified.get_or_verify(
+            token.sha256(),
+            |known| self.is_good(known, TokenSource::Introspected, &issuers, now),
+            || introspect(&issuers, &self.rules),
         )
     }
 
@@ -75,6 +97,16 @@ impl TokenCache {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.verified.is_empty()
+    }
+
+    fn is_good(
+        &self,
+        known: &AccessToken,
+        source: TokenSource,
+        issuers: &Issuers,
+        now: UnixTime,
+    ) -> bool {
+        known.source() == source && known.check_still(issuers, &self.rules, now).is_ok()
     }
 
     fn check_length(&self, text: &str) -> Result<(), Error> {

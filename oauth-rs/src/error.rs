@@ -109,6 +109,28 @@ pub enum Error {
     /// The access token was revoked.
     #[error("the access token was revoked")]
     Revoked,
+    /// The issuer says that the token is not active: unknown, ended, revoked, or not for this
+    /// resource server (RFC 7662 §2.2).
+    #[error("the issuer `{issuer}` says that the access token is not active")]
+    Inactive {
+        /// The issuer that was asked.
+        issuer: String,
+    },
+    /// The token is opaque, and its issuer has not been asked about it lately. An introspection
+    /// request (RFC 7662) may help.
+    #[error("the access token is opaque, and `{issuer}` has not been asked about it")]
+    NotIntrospected {
+        /// The issuer to ask.
+        issuer: String,
+    },
+    /// The answer of the issuer describes a token that is presented in another way (RFC 7662 §2.2).
+    #[error("the access token is of the type {found:?}, expected {expected}")]
+    PresentedType {
+        /// `token_type` of the answer, at most 100 characters.
+        found: String,
+        /// How tokens with such a `cnf` are presented.
+        expected: &'static str,
+    },
     /// The request carries no access token (RFC 6750 §3.1).
     #[error("no access token")]
     Missing,
@@ -154,6 +176,9 @@ impl Error {
         Self::Confirmation => Malformed "token.confirmation",
         Self::NotBound(_) => Mismatch "token.not_bound",
         Self::Revoked => Revoked "token.revoked",
+        Self::Inactive { .. } => Revoked "token.inactive",
+        Self::NotIntrospected { .. } => Unavailable "token.not_introspected",
+        Self::PresentedType { .. } => Mismatch "token.type",
         Self::Missing => Forbidden "token.missing",
         Self::Authorization => Malformed "token.authorization",
         Self::Scheme => Forbidden "token.scheme",

@@ -86,6 +86,18 @@ impl TokenProfile {
         }))
     }
 
+    /// The rights in an introspection answer.
+    pub(crate) fn introspected_roles(&self, answer: &[u8]) -> Result<BTreeSet<String>, Error> {
+        let members = Members::read(answer)?;
+        match self {
+            Self::Rfc9068 => {
+                let roles: Option<Roles> = members.value("roles", "a text or an array of texts")?;
+                Ok(roles.map(|it| it.0).unwrap_or_default())
+            }
+            Self::Jwt(profile) => profile.roles(&members),
+        }
+    }
+
     /// Whether `aud` names the token's own client alone, as that of an ID token does.
     pub(crate) fn check_sole_audience(&self, client: &str, aud: &[String]) -> Result<(), Error> {
         match self {

@@ -1,6 +1,7 @@
 //! JWT access tokens.
 
 mod claims;
+mod introspected;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -31,7 +32,7 @@ pub struct AccessToken(Arc<Inner>);
 struct Inner {
     hash: [u8; 32],
     signed_hash: [u8; 32],
-    verified: Verified,
+    origin: Origin,
     issuer: String,
     subject: String,
     client_id: String,
@@ -44,7 +45,17 @@ struct Inner {
     issued_at: Option<UnixTime>,
     expires: UnixTime,
     rules: Arc<IssuerRules>,
-    signed_by: Thumbprint,
+}
+
+/// What vouches for the claims.
+enum Origin {
+    /// A signature by a key of the issuer.
+    Jws {
+        verified: Verified,
+        signed_by: Thumbprint,
+    },
+    /// The issuer's answer, one JSON object, which is believed for some time.
+    Introspected { answer: Box<str>, until: UnixTime },
 }
 
 /// How the resource server learned what a token says.
@@ -173,8 +184,10 @@ impl AccessToken {
             issued_at: issued_at.map(Into::into),
             expires: exp.into(),
             rules: own,
-            signed_by: *key.thumbprint(),
-            verified,
+            origin: Origin::Jws {
+                signed_by: *key.thumbprint(),
+                verified,
+            },
         })))
     }
 
@@ -263,7 +276,10 @@ impl AccessToken {
     /// How the resource server learned what the token says.
     #[must_use]
     pub fn source(&self) -> TokenSource {
-        TokenSource::Jws
+        match self.0.origin {
+            Origin::Jws { .. } => TokenSource::Jws,
+            Origin::Introspected { .. } => TokenSource::Introspected,
+        }
     }
 
     /// The profile by which the token was accepted.
@@ -296,7 +312,10 @@ impl AccessToken {
     ///
     /// Those of [`aims_jose::json::from_object`].
     pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, aims_jose::Error> {
-        self.0.verified.claims()
+        match &self.0.origin {
+            Origin::Jws { verified, .. } => verified.claims(),
+            Origin::Introspected { answer, .. } => jwt::claims(answer.as_bytes()),
+        }
     }
 
     /// Checks that the proofs of a request satisfy every member of `cnf`, each by its own kind of
@@ -333,12 +352,23 @@ impl AccessToken {
         if rules.times.skew().has_ended(ends, now.as_secs()) {
             return Err(Error::Token(aims_jose::Error::Expired));
         }
-        let header = self.0.verified.header();
-        let key = issuers.select(&self.0.issuer, header.kid(), header.alg(), now)?;
-        if *key.thumbprint() == self.0.signed_by {
-            Ok(())
-        } else {
-            Err(Error::Token(aims_jose::Error::Signature))
+        match &self.0.origin {
+            Origin::Jws {
+                verified,
+                signed_by,
+            } => {
+                let header = verified.header();
+                let key = issuers.select(&self.0.issuer, header.kid(), header.alg(), now)?;
+                if key.thumbprint() == signed_by {
+                    Ok(())
+                } else {
+                    Err(Error::Token(aims_jose::Error::Signature))
+                }
+            }
+            Origin::Introspected { until, .. } if now < *until => Ok(()),
+            Origin::Introspected { .. } => Err(Error::NotIntrospected {
+                issuer: self.0.issuer.clone(),
+            }),
         }
     }
 }

@@ -1,0 +1,150 @@
+//! Opaque access tokens, as their issuer describes them (RFC 7662).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aims_jose::digest::Hashed;
+use aims_jose::jwt::Times;
+use aims_jose::time::{self, UnixTime};
+use aims_oauth_wire::introspection::Introspection;
+use aims_oauth_wire::names::Issuer;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{AccessToken, Inner, Origin, actors, check_audience, needed};
+use crate::error::NotAccessToken;
+use crate::{AccessTokenRules, Confirmation, Error, Issuers};
+
+/// The members that are read here beside those of RFC 7662. Unsigned, so `null` is absent.
+#[derive(Deserialize)]
+struct Further {
+    cnf: Option<Box<RawValue>>,
+    act: Option<Box<RawValue>>,
+    typ: Option<String>,
+    token_use: Option<String>,
+    events: Option<Box<RawValue>>,
+}
+
+impl AccessToken {
+    /// The access token that an issuer's answer describes, judged like a JWT: `iss` where it is
+    /// there, `aud`, `exp`, `nbf`, `iat`, the client, `cnf`, `act`, `token_type` and scopes. The
+    /// issuer has to be a configured one, and was asked about exactly this text.
+    ///
+    /// Without `sub` the client is the subject, as for client credentials (RFC 9068 §2.2). The
+    /// token ends at its `exp`; the answer is believed for `ceiling`, and without `exp` the token
+    /// ends then.
+    ///
+    /// # Errors
+    ///
+    /// `token.inactive`, `token.unknown_issuer`, `token.claim`, `token.audience`, `token.expired`,
+    /// `token.not_yet_valid`, `token.lifetime`, `token.confirmation`, `token.type`,
+    /// `token.not_access_token`.
+    pub fn introspected(
+        token: &Hashed<'_>,
+        answer: &Introspection,
+        issuer: &Issuer,
+        issuers: &Issuers,
+        rules: &AccessTokenRules,
+        ceiling: Duration,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let issuer = issuer.as_str();
+        let unknown = || Error::UnknownIssuer {
+            found: issuer.to_owned(),
+        };
+        let own = issuers.rules(issuer, rules).cloned().ok_or_else(unknown)?;
+        let Introspection::Active(answer) = answer else {
+            return Err(Error::Inactive {
+                issuer: issuer.to_owned(),
+            });
+        };
+        if let Some(found) = answer.issuer()
+            && found != issuer
+        {
+            return Err(Error::UnknownIssuer {
+                found: found.to_owned(),
+            });
+        }
+        let json = answer.as_json();
+        let further: Further = aims_jose::jwt::claims(json.as_bytes()).map_err(Error::Token)?;
+        check_kind(&further)?;
+        let client_id = needed(answer.client_id(), "client_id")?.to_owned();
+        let subject = answer.subject().unwrap_or(&client_id).to_owned();
+        let audiences = answer.audiences().to_vec();
+        let found = (!audiences.is_empty()).then_some(audiences.as_slice());
+        check_audience(found, &client_id, &own, rules)?;
+        own.profile.check_sole_audience(&client_id, &audiences)?;
+        let until = time::after(now, ceiling);
+        let time_rules = match own.max_lifetime {
+            Some(most) => rules.times.with_max_lifetime(most),
+            None => rules.times,
+        };
+        // Without `exp` the token ends when its answer does.
+        let ends = answer.expires().unwrap_or(until);
+        let exp = aims_jose::jwt::NumericDate::from_secs(ends.as_secs());
+        let times = Times::new(exp, answer.nbf(), answer.iat());
+        time_rules.check(&times, now).map_err(Error::Token)?;
+        let confirmations = match further.cnf.as_deref() {
+            Some(raw) => Confirmation::read_all(raw.get().as_bytes())?,
+            None => Vec::new(),
+        };
+        check_presented_type(answer.token_type(), &confirmations)?;
+        Ok(Self(Arc::new(Inner {
+            hash: *token.sha256(),
+            // An opaque text has no second form.
+            signed_hash: *token.sha256(),
+            issuer: issuer.to_owned(),
+            subject,
+            client_id,
+            jwt_id: answer.jwt_id().map(str::to_owned),
+            scopes: answer.scopes().cloned().unwrap_or_default(),
+            roles: own.profile.introspected_roles(json.as_bytes())?,
+            confirmations,
+            actors: actors(further.act.as_deref())?,
+            issued_at: answer.iat().map(Into::into),
+            expires: ends,
+            audiences,
+            rules: own,
+            origin: Origin::Introspected {
+                answer: json.into(),
+                until,
+            },
+        })))
+    }
+}
+
+/// A server that is asked about any text may describe a refresh token or an ID token as active.
+fn check_kind(further: &Further) -> Result<(), Error> {
+    let is_one_of = |value: &Option<String>, names: &[&str]| {
+        let is_named = |it: &String| names.iter().any(|name| it.eq_ignore_ascii_case(name));
+        value.as_ref().is_none_or(is_named)
+    };
+    let other_use = |claim| Err(Error::NotAccessToken(NotAccessToken::OtherUse { claim }));
+    if !is_one_of(&further.typ, &["Bearer", "DPoP", "at+jwt"]) {
+        return other_use("typ");
+    }
+    if !is_one_of(&further.token_use, &["access", "access_token"]) {
+        return other_use("token_use");
+    }
+    if further.events.is_some() {
+        let claim = "events";
+        return Err(Error::NotAccessToken(NotAccessToken::ForeignClaim {
+            claim,
+        }));
+    }
+    Ok(())
+}
+
+/// `token_type` and `cnf` say the same: a token with `jkt` is presented as `DPoP` (RFC 9449 §6.2),
+/// every other one as `Bearer`.
+fn check_presented_type(found: Option<&str>, cnf: &[Confirmation]) -> Result<(), Error> {
+    let is_dpop = cnf.iter().any(|it| matches!(it, Confirmation::DpopJkt(_)));
+    let expected = if is_dpop { "DPoP" } else { "Bearer" };
+    match found {
+        Some(found) if !found.eq_ignore_ascii_case(expected) => Err(Error::PresentedType {
+            found: found.chars().take(100).collect(),
+            expected,
+        }),
+        _ => Ok(()),
+    }
+}

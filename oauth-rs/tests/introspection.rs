@@ -1,0 +1,293 @@
+//! Opaque access tokens, as their issuer describes them.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::time::Duration;
+
+use aims_jose::digest::Hashed;
+use aims_jose::time::UnixTime;
+use aims_oauth_rs::{
+    AccessToken, Confirmation, Error, IssuerRules, JwtProfile, TokenCache, TokenSource,
+};
+use aims_oauth_wire::introspection::Introspection;
+use common::{ISSUER, NOW, RESOURCE, World, at};
+use http::Response;
+use serde_json::{Value, json};
+
+const TEXT: &str = "opaque-1";
+const CEILING: Duration = Duration::from_secs(60);
+const JKT: &str = "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I";
+
+fn good() -> Value {
+    json!({
+        "active": true, "iss": ISSUER, "sub": "alice", "client_id": "agent", "aud": RESOURCE,
+        "scope": "read write", "exp": NOW + 300, "iat": NOW - 10, "jti": "1",
+        "token_type": "Bearer"
+    })
+}
+
+/// A good answer with these members: `"-"` takes one away.
+fn with(changes: &Value) -> Value {
+    let mut all = good();
+    for (name, value) in changes.as_object().unwrap() {
+        if value == "-" {
+            all.as_object_mut().unwrap().remove(name);
+        } else {
+            all[name] = value.clone();
+        }
+    }
+    all
+}
+
+fn answer(body: &Value) -> Introspection {
+    Introspection::parse(&Response::new(body.to_string().into_bytes())).unwrap()
+}
+
+fn judge(world: &World, body: &Value, now: UnixTime) -> Result<AccessToken, Error> {
+    let issuers = world.issuers.snapshot();
+    AccessToken::introspected(
+        &Hashed::of(TEXT),
+        &answer(body),
+        &ISSUER.parse().unwrap(),
+        &issuers,
+        &world.rules,
+        CEILING,
+        now,
+    )
+}
+
+/// The verdict on a good answer with these changes.
+fn of(changes: &Value) -> &'static str {
+    code(judge(&World::new(), &with(changes), at(NOW)))
+}
+
+fn code(result: Result<AccessToken, Error>) -> &'static str {
+    result.map_or_else(|error| error.code(), |_| "ok")
+}
+
+#[test]
+fn an_active_token_is_an_access_token() {
+    let token = judge(&World::new(), &good(), at(NOW)).unwrap();
+    assert_eq!(token.source(), TokenSource::Introspected);
+    assert_eq!(token.issuer(), ISSUER);
+    assert_eq!((token.subject(), token.client_id()), ("alice", "agent"));
+    assert_eq!(
+        (token.audiences(), token.jwt_id()),
+        (&[RESOURCE.to_owned()][..], Some("1"))
+    );
+    assert_eq!(token.scopes().to_string(), "read write");
+    assert_eq!(
+        (token.expires(), token.issued_at()),
+        (at(NOW + 300), Some(at(NOW - 10)))
+    );
+    assert!(!token.is_bound() && token.actors().is_empty() && token.roles().is_empty());
+    assert_eq!(token.hash(), Hashed::of(TEXT).sha256());
+    let all: Value = token.claims().unwrap();
+    assert_eq!(all["scope"], "read write");
+    assert!(!format!("{token:?}").contains(TEXT));
+}
+
+#[test]
+fn an_inactive_token_is_refused() {
+    let refused = judge(&World::new(), &json!({"active": false}), at(NOW)).unwrap_err();
+    assert_eq!(refused.code(), "token.inactive");
+    assert!(refused.to_string().contains(ISSUER), "{refused}");
+}
+
+/// What a JWT is judged by, an answer is judged by.
+#[test]
+fn the_answer_is_judged_like_a_token() {
+    assert_eq!(of(&json!({})), "ok");
+    assert_eq!(of(&json!({"iss": "-"})), "ok");
+    for iss in ["https://other.example", "https://as.example/"] {
+        assert_eq!(of(&json!({"iss": iss})), "token.unknown_issuer", "{iss}");
+    }
+    for aud in [
+        json!("https://tools.example"),
+        json!(["a", "b"]),
+        json!("agent"),
+    ] {
+        assert_eq!(of(&json!({"aud": aud})), "token.audience", "{aud}");
+    }
+    // Without `aud` nobody says that the token is for this resource.
+    for aud in [json!("-"), json!(null)] {
+        assert_eq!(of(&json!({"aud": aud})), "token.claim");
+    }
+    assert_eq!(of(&json!({"aud": ["a", RESOURCE]})), "ok");
+    assert_eq!(of(&json!({"client_id": "-"})), "token.claim");
+    assert_eq!(of(&json!({"exp": NOW - 29, "iat": "-"})), "ok");
+    assert_eq!(of(&json!({"exp": NOW - 30, "iat": "-"})), "token.expired");
+    assert_eq!(of(&json!({"nbf": NOW + 31})), "token.not_yet_valid");
+    assert_eq!(of(&json!({"iat": NOW + 31})), "token.not_yet_valid");
+    assert_eq!(of(&json!({"scope": "-", "jti": "-", "iat": "-"})), "ok");
+}
+
+/// RFC 9068 §2.2: client credentials have the client as subject.
+#[test]
+fn without_a_subject_the_client_is_it() {
+    let token = judge(&World::new(), &with(&json!({"sub": "-"})), at(NOW)).unwrap();
+    assert_eq!(token.subject(), "agent");
+}
+
+/// `jkt` and `token_type` say the same (RFC 9449 §6.2), and an unknown member of `cnf` refuses.
+#[test]
+fn the_binding_is_read() {
+    let bound = json!({"cnf": {"jkt": JKT}, "token_type": "DPoP"});
+    let token = judge(&World::new(), &with(&bound), at(NOW)).unwrap();
+    let jkt = Confirmation::DpopJkt(JKT.parse().unwrap());
+    assert_eq!(token.confirmations(), [jkt]);
+    for (cnf, presented, expected) in [
+        (json!({"jkt": JKT}), json!("dpop"), "ok"),
+        (json!({"jkt": JKT}), json!("-"), "ok"),
+        (json!({"jkt": JKT}), json!("Bearer"), "token.type"),
+        (json!("-"), json!("DPoP"), "token.type"),
+        (json!("-"), json!("bearer"), "ok"),
+        (json!("-"), json!("-"), "ok"),
+        (json!("-"), json!("N_A"), "token.type"),
+        (json!("-"), json!("mac"), "token.type"),
+        (json!({"x5t#S256": JKT}), json!("Bearer"), "ok"),
+        (json!({"x5t#S256": JKT}), json!("DPoP"), "token.type"),
+        (json!(null), json!("Bearer"), "ok"),
+        (json!({}), json!("Bearer"), "token.confirmation"),
+        (json!({"kid": "1"}), json!("Bearer"), "token.confirmation"),
+        (json!("x"), json!("Bearer"), "token.confirmation"),
+    ] {
+        let changes = json!({"cnf": cnf, "token_type": presented});
+        assert_eq!(of(&changes), expected, "{changes}");
+    }
+}
+
+/// A server that is asked about a refresh token or an ID token may say that it is active.
+#[test]
+fn another_kind_of_token_is_refused() {
+    for changes in [
+        json!({"typ": "Refresh"}),
+        json!({"typ": "ID"}),
+        json!({"token_use": "refresh_token"}),
+        json!({"token_use": "id"}),
+        json!({"events": {}}),
+    ] {
+        assert_eq!(of(&changes), "token.not_access_token", "{changes}");
+    }
+    for changes in [
+        json!({"typ": "Bearer"}),
+        json!({"token_use": "access_token"}),
+        json!({"token_use": "access", "typ": "at+jwt"}),
+    ] {
+        assert_eq!(of(&changes), "ok", "{changes}");
+    }
+}
+
+#[test]
+fn rights_are_read_by_the_profile() {
+    let world = World::new();
+    let roles = json!({"roles": ["a"], "realm_access": {"roles": ["b"]}});
+    let token = judge(&world, &with(&roles), at(NOW)).unwrap();
+    assert_eq!(token.roles().iter().collect::<Vec<_>>(), ["a"]);
+    let issuer = ISSUER.parse().unwrap();
+    let rules = IssuerRules::new().profile(JwtProfile::keycloak("api"));
+    world.issuers.set_rules(&issuer, rules).unwrap();
+    let token = judge(&world, &with(&roles), at(NOW)).unwrap();
+    assert_eq!(token.roles().iter().collect::<Vec<_>>(), ["b"]);
+}
+
+/// Actors as in a JWT (RFC 8693 §4.1).
+#[test]
+fn actors_are_read() {
+    let act = json!({"act": {"sub": "one", "act": {"sub": "two"}}});
+    let token = judge(&World::new(), &with(&act), at(NOW)).unwrap();
+    let subjects: Vec<&str> = token
+        .actors()
+        .iter()
+        .map(|it| it.subject.as_str())
+        .collect();
+    assert_eq!(subjects, ["one", "two"]);
+    assert_eq!(of(&json!({"act": "x"})), "token.claim");
+}
+
+#[test]
+fn the_issuer_is_a_configured_one() {
+    let world = World::new();
+    let other = "https://other.example".parse().unwrap();
+    let refused = AccessToken::introspected(
+        &Hashed::of(TEXT),
+        &answer(&with(&json!({"iss": "-"}))),
+        &other,
+        &world.issuers.snapshot(),
+        &world.rules,
+        CEILING,
+        at(NOW),
+    );
+    assert_eq!(code(refused), "token.unknown_issuer");
+}
+
+/// An answer is believed until the ceiling, and never past `exp`; the issuer is asked anew then.
+#[test]
+fn an_answer_is_believed_for_some_time() {
+    for (exp, last) in [
+        (json!(NOW + 300), NOW + 59),
+        (json!(NOW + 20), NOW + 49),
+        (json!("-"), NOW + 59),
+    ] {
+        let world = World::new();
+        let cache = TokenCache::new(10, world.rules.clone());
+        let body = with(&json!({"exp": exp}));
+        let mut asked = 0;
+        let mut ask = |now: u64| {
+            let token = Hashed::of(TEXT);
+            let described = cache.introspect_hashed(
+                &token,
+                &world.issuers,
+                |_, _| {
+                    asked += 1;
+                    judge(&world, &body, at(now))
+                },
+                at(now),
+            );
+            (code(described), asked)
+        };
+        assert_eq!(ask(NOW), ("ok", 1));
+        assert_eq!(ask(last), ("ok", 1), "{exp}");
+        assert_eq!(ask(last + 1).1, 2, "{exp}");
+    }
+}
+
+/// Rules that were set anew, and an issuer that was removed, end what is known.
+#[test]
+fn a_known_answer_falls_with_its_issuer() {
+    let world = World::new();
+    let cache = TokenCache::new(10, world.rules.clone());
+    let issuer = ISSUER.parse().unwrap();
+    let known = || {
+        let token = Hashed::of(TEXT);
+        let described = cache.introspect_hashed(
+            &token,
+            &world.issuers,
+            |_, _| judge(&world, &good(), at(NOW)),
+            at(NOW),
+        );
+        code(described)
+    };
+    assert_eq!(known(), "ok");
+    world.issuers.remove(&issuer);
+    assert_eq!(known(), "token.unknown_issuer");
+    assert!(cache.is_empty());
+}
+
+/// A text that was introspected does not pass as one whose signature was verified.
+#[test]
+fn an_introspected_text_is_no_verified_jwt() {
+    let world = World::new();
+    let cache = TokenCache::new(10, world.rules.clone());
+    let text = Hashed::of("a.b.c");
+    let described = cache.introspect_hashed(
+        &text,
+        &world.issuers,
+        |_, _| judge(&world, &good(), at(NOW)),
+        at(NOW),
+    );
+    assert_eq!(code(described), "ok");
+    let verified = cache.verify_hashed(&text, &world.issuers, at(NOW));
+    assert_ne!(code(verified), "ok");
+}
