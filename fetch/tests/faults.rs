@@ -13,7 +13,7 @@ use aims_fetch::{Error, Fetch as _, Fetcher, FetcherBuilder, Resolve, ResolveFut
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
 
 const ANSWER: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";
@@ -66,10 +66,24 @@ impl Resolve for Silent {
     }
 }
 
-/// F-16: a thousand requests for names that never resolve: a few lookups at a time, the deadline
-/// covers them, and what needs no name or a thread goes on.
+/// Sends requests for so many names, each in a task of its own.
+fn names(
+    fetcher: &Arc<Fetcher>,
+    count: usize,
+) -> Vec<JoinHandle<Result<Response<Vec<u8>>, Error>>> {
+    let tasks = (0..count).map(|number| {
+        let fetcher = Arc::clone(fetcher);
+        let request = Request::get(format!("https://host{number}.example/"));
+        let request = request.body(Vec::new()).unwrap();
+        tokio::spawn(async move { fetcher.send(request).await })
+    });
+    tasks.collect()
+}
+
+/// F-16: a thousand requests for names that never resolve: a few lookups at a time, and what needs
+/// no name or a thread goes on while all of them wait.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lookups_that_hang_are_few_and_end() {
+async fn lookups_that_hang_are_few() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -78,34 +92,38 @@ async fn lookups_that_hang_are_few_and_end() {
         stream.write_all(ANSWER.as_bytes()).await.unwrap();
     });
     let silent = Silent::default();
-    let timeout = Duration::from_millis(1_000);
-    let fetcher = local().resolver(silent.clone()).timeout(timeout);
+    let fetcher = local().resolver(silent.clone()).timeout(NEVER);
     let fetcher = Arc::new(fetcher.build().unwrap());
-    let start = Instant::now();
-    let requests: Vec<_> = (0..1_000)
-        .map(|number| {
-            let fetcher = Arc::clone(&fetcher);
-            let request = Request::get(format!("https://host{number}.example/"));
-            let request = request.body(Vec::new()).unwrap();
-            tokio::spawn(async move { fetcher.send(request).await })
-        })
-        .collect();
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(silent.most.load(Ordering::SeqCst) > 0, "it is asked");
+    let requests = names(&fetcher, 1_000);
+    while silent.most.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
     // An address is no name.
     let request = Request::get(format!("http://127.0.0.1:{port}/"));
     let answer = fetcher.send(request.body(Vec::new()).unwrap()).await;
     assert_eq!(code(answer), "ok");
     tokio::task::spawn_blocking(|| ()).await.unwrap();
-    assert!(start.elapsed() < timeout, "neither waited for a lookup");
-    for request in requests {
-        assert_eq!(code(request.await.unwrap()), "fetch.timeout");
-    }
-    assert!(start.elapsed() < 5 * timeout);
+    let ended = requests.iter().filter(|it| it.is_finished()).count();
+    assert_eq!(ended, 0, "the others wait for their lookups");
     let most = silent.most.load(Ordering::SeqCst);
     assert!(most <= 32, "{most} lookups at a time");
+    requests.iter().for_each(JoinHandle::abort);
+}
+
+/// F-16: the deadline covers the lookup, and the wait for one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lookups_that_hang_end() {
+    let silent = Silent::default();
+    let fetcher = local().resolver(silent.clone());
+    let fetcher = fetcher.timeout(Duration::from_millis(200)).build();
+    for request in names(&Arc::new(fetcher.unwrap()), 100) {
+        assert_eq!(code(request.await.unwrap()), "fetch.timeout");
+    }
     assert_eq!(silent.waiting.load(Ordering::SeqCst), 0, "none is left");
 }
+
+/// Longer than any test.
+const NEVER: Duration = Duration::from_secs(600);
 
 /// Gives these addresses for any name.
 #[derive(Debug)]
@@ -121,8 +139,7 @@ impl Resolve for Addresses {
     }
 }
 
-/// F-25: when nobody listens at the first address, the next one is tried within the deadline, and
-/// each is judged.
+/// F-25: when nobody listens at the first address, the next one is tried, and each is judged.
 #[tokio::test]
 async fn the_next_address_is_tried() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -144,16 +161,11 @@ async fn the_next_address_is_tried() {
         (&["10.0.0.1", "192.168.0.1"], "fetch.address"),
         (&[], "fetch.resolve"),
     ] {
-        let timeout = Duration::from_secs(2);
-        let fetcher = local()
-            .connect_timeout(timeout)
-            .resolver(Addresses(addresses));
+        let fetcher = local().resolver(Addresses(addresses));
         let request = Request::get(format!("http://localhost:{port}/"));
         let request = request.body(Vec::new()).unwrap();
-        let start = Instant::now();
         let answer = fetcher.build().unwrap().send(request).await;
         assert_eq!(code(answer), expected, "{addresses:?}");
-        assert!(start.elapsed() < timeout, "{addresses:?}");
     }
 }
 

@@ -73,7 +73,7 @@ impl AsyncSigner for Kms {
         Box::pin(async move {
             self.asked.fetch_add(1, Ordering::SeqCst);
             let permit = self.permits.acquire().await;
-            let permit = permit.map_err(|_| aims_jose::Error::signer_unavailable("closed"));
+            let permit = permit.map_err(|_closed| aims_jose::Error::signer_unavailable("closed"));
             permit?.forget();
             self.key.sign(message)
         })

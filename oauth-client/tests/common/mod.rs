@@ -4,7 +4,7 @@
 #![allow(clippy::panic, reason = "one of the answers is a panic")]
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use aims_fetch::{Fetch, FetchFuture};
@@ -61,8 +61,8 @@ pub(crate) enum Answer {
     /// This status, with this field, at once.
     Says(u16, &'static str),
     Hangs,
-    /// It holds its thread for so many milliseconds, and then there is no answer.
-    Blocks(u64),
+    /// It holds its thread until it is [released](Server::release), and then there is no answer.
+    Blocks,
     /// After a second.
     Panics,
 }
@@ -77,6 +77,8 @@ struct Inner {
     answers: Mutex<VecDeque<Answer>>,
     asked: Mutex<Vec<u64>>,
     requests: Mutex<Vec<Request<Vec<u8>>>>,
+    /// How many calls hold their thread, and whether they may go on.
+    blocking: (Mutex<(usize, bool)>, Condvar),
     start: Instant,
 }
 
@@ -86,6 +88,7 @@ impl Server {
             answers: Mutex::new(answers.iter().copied().collect()),
             asked: Mutex::default(),
             requests: Mutex::default(),
+            blocking: Default::default(),
             start: Instant::now(),
         }))
     }
@@ -106,6 +109,27 @@ impl Server {
         let requests = self.0.requests.lock().unwrap();
         let bodies = requests.iter().map(|it| it.body().clone());
         bodies.map(|it| String::from_utf8(it).unwrap()).collect()
+    }
+
+    /// Whether a call holds its thread.
+    pub(crate) fn is_blocking(&self) -> bool {
+        self.0.blocking.0.lock().unwrap().0 > 0
+    }
+
+    /// Lets the calls go on that hold their threads.
+    pub(crate) fn release(&self) {
+        self.0.blocking.0.lock().unwrap().1 = true;
+        self.0.blocking.1.notify_all();
+    }
+
+    /// Holds the thread; not for ever, so that a test that fails ends.
+    fn block(&self) {
+        let (state, released) = &self.0.blocking;
+        let mut state = state.lock().unwrap();
+        state.0 += 1;
+        let longest = Duration::from_secs(60);
+        let waited = released.wait_timeout_while(state, longest, |it| !it.1);
+        waited.unwrap().0.0 -= 1;
     }
 
     /// Exact to the second.
@@ -140,8 +164,8 @@ impl Fetch for Server {
                 }
                 Answer::Says(status, retry_after) => return Ok(refusal(status, retry_after)),
                 Answer::Hangs => std::future::pending().await,
-                Answer::Blocks(millis) => {
-                    std::thread::sleep(Duration::from_millis(millis));
+                Answer::Blocks => {
+                    self.block();
                     return Err(aims_fetch::Error::Timeout);
                 }
                 Answer::Panics => {
