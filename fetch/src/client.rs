@@ -15,6 +15,7 @@ use reqwest::redirect;
 use url::Url;
 
 use crate::coding::decoded;
+use crate::content::begins_visibly;
 use crate::policy::Policy;
 use crate::proxy::ProxySetting;
 use crate::resolve::{Judging, LookupError, Resolve, SystemResolver};
@@ -122,20 +123,22 @@ impl Fetcher {
             .send()
             .await;
         let mut received = sent.map_err(failed)?;
-        // What is announced as too long is not waited for; what is not, is counted.
+        // Of what is announced as too long, the beginning is read; what is not, is counted.
         let announced = received.content_length().unwrap_or(0);
-        if usize::try_from(announced).map_or(true, |announced| announced > limit) {
-            return Err(Error::BodyTooLong { limit });
-        }
+        let is_too_long = usize::try_from(announced).map_or(true, |announced| announced > limit);
         let mut answer = Response::new(Vec::new());
         *answer.status_mut() = received.status();
         *answer.headers_mut() = std::mem::take(received.headers_mut());
         while let Some(chunk) = received.chunk().await.map_err(failed)? {
             let body = answer.body_mut();
-            if body.len().saturating_add(chunk.len()) > limit {
-                return Err(Error::BodyTooLong { limit });
+            let room = limit.saturating_sub(body.len());
+            body.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+            if room < chunk.len() || (is_too_long && begins_visibly(body)) {
+                return Err(Error::body_too_long(limit, &answer));
             }
-            body.extend_from_slice(&chunk);
+        }
+        if is_too_long {
+            return Err(Error::body_too_long(limit, &answer));
         }
         // A digest or a signature covers the body as it was sent (RFC 9530 §2).
         let is_covered = answer.headers().contains_key("content-digest");

@@ -36,8 +36,16 @@ pub fn decoded(mut answer: Response<Vec<u8>>, limit: usize) -> Result<Response<V
     }
     // What has no body has nothing to decode: an answer to HEAD, or 304.
     if !answer.body().is_empty() {
-        let body = gzip::decode(answer.body(), limit)?;
-        *answer.body_mut() = body;
+        let mut plain = Vec::new();
+        let read = gzip::decode(answer.body(), limit, &mut plain);
+        *answer.body_mut() = plain;
+        if let Err(error) = read {
+            answer.headers_mut().remove(CONTENT_ENCODING);
+            return Err(match error {
+                Error::BodyTooLong { .. } => Error::body_too_long(limit, &answer),
+                other => other,
+            });
+        }
     }
     answer.headers_mut().remove(CONTENT_ENCODING);
     answer.headers_mut().remove(CONTENT_LENGTH);

@@ -107,6 +107,16 @@ pub fn begins_as_object(body: &[u8]) -> bool {
     after_blanks(body).starts_with(b"{")
 }
 
+/// Whether so much of a body is there that it is known how it begins.
+#[cfg(feature = "client")]
+pub(crate) fn begins_visibly(body: &[u8]) -> bool {
+    let body = after_blanks(body);
+    match body.strip_prefix(b"\xef\xbb\xbf") {
+        Some(body) => !after_blanks(body).is_empty(),
+        None => !body.is_empty() && !b"\xef\xbb\xbf".starts_with(body),
+    }
+}
+
 fn after_blanks(mut body: &[u8]) -> &[u8] {
     while let [b' ' | b'\t' | b'\n' | b'\r', rest @ ..] = body {
         body = rest;

@@ -4,7 +4,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Response;
+use http::header::CONTENT_ENCODING;
+
 use crate::address::is_private;
+use crate::begins_as_object;
 
 /// A request was not sent, or its answer was not taken.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -54,6 +58,8 @@ pub enum Error {
     BodyTooLong {
         /// In bytes.
         limit: usize,
+        /// What is known of the answer, where its beginning was read.
+        answer: Option<LongAnswer>,
     },
     /// The answer is not of the content type that was expected, or is no JSON document and of
     /// another content type.
@@ -112,7 +118,32 @@ pub enum Error {
     Build(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
+/// What is known of an answer whose body is too long.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct LongAnswer {
+    /// The status code.
+    pub status: u16,
+    /// Whether the body [begins](crate::begins_as_object) as a JSON object does. Where it is coded,
+    /// and so not known, it counts as one.
+    pub is_object: bool,
+}
+
 impl Error {
+    /// The body of this answer is longer than the limit. So much of it was read.
+    #[must_use]
+    pub fn body_too_long<B: AsRef<[u8]>>(limit: usize, answer: &Response<B>) -> Self {
+        let is_coded = answer.headers().contains_key(CONTENT_ENCODING);
+        let is_object = is_coded || begins_as_object(answer.body().as_ref());
+        Self::BodyTooLong {
+            limit,
+            answer: Some(LongAnswer {
+                status: answer.status().as_u16(),
+                is_object,
+            }),
+        }
+    }
+
     aims_error::codes! {
         Self::Url { .. } => Configuration "fetch.url",
         Self::Rewritten => Mismatch "fetch.rewritten",

@@ -38,10 +38,10 @@ pub type FetchFuture<'a> =
 ///     fn send(&self, request: http::Request<Vec<u8>>) -> FetchFuture<'_> {
 ///         Box::pin(async move {
 ///             let limits = Limits::of(&request);
-///             if let Some(limit) = limits.max_body().filter(|limit| self.0.len() > *limit) {
-///                 return Err(Error::BodyTooLong { limit });
-///             }
 ///             let mut answer = http::Response::new(self.0.to_vec());
+///             if let Some(limit) = limits.max_body().filter(|limit| self.0.len() > *limit) {
+///                 return Err(Error::body_too_long(limit, &answer));
+///             }
 ///             FinalUrl::set(&mut answer, request.uri().clone());
 ///             Ok(answer)
 ///         })

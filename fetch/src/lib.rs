@@ -36,7 +36,7 @@ pub use content::{begins_as_object, expect_json, expect_type, is_readable_type};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]
 pub use documents::{Document, DocumentKey, Documents, DocumentsBuilder};
-pub use error::Error;
+pub use error::{Error, LongAnswer};
 pub use exchange::{Fetch, FetchFuture, FinalUrl, Limits};
 #[cfg(feature = "client")]
 #[cfg_attr(docsrs, doc(cfg(feature = "client")))]

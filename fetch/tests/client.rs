@@ -331,7 +331,7 @@ fn codes_are_unique_and_complete() {
         Error::Tls(source.clone()),
         Error::Timeout,
         Error::Redirect,
-        Error::BodyTooLong { limit: 1 },
+        Error::body_too_long(1, &Response::new("{}")),
         Error::ContentType {
             found: "`text/html`".into(),
             length: 1,

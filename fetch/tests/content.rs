@@ -75,6 +75,43 @@ async fn identity_and_key_sets_are_asked_for() {
     );
 }
 
+/// Of a body that is too long, the beginning says whether it is a document: announced or not, and
+/// compressed too.
+#[tokio::test]
+async fn a_body_that_is_too_long_is_known_by_its_beginning() {
+    let limit = SET_GZIP.len();
+    let pages = ["<!doctype html>", "\u{feff}\n<html>", "[", ""];
+    let objects = ["{", " \r\n{", "\u{feff}\n{", "\n\u{feff}{"];
+    let all = pages.iter().map(|it| (it, false));
+    for (beginning, expected) in all.chain(objects.iter().map(|it| (it, true))) {
+        let body = [beginning.as_bytes(), &vec![b' '; 200][..]].concat();
+        let announced = answer("connection: close\r\n", &body);
+        let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+        for bytes in [announced, [&head[..], &body].concat()] {
+            let (url, _requests) = server(bytes).await;
+            let fetcher = local().max_body(limit).build().unwrap();
+            let request = Request::get(url).body(Vec::new()).unwrap();
+            match fetcher.send(request).await.unwrap_err() {
+                Error::BodyTooLong {
+                    answer: Some(found),
+                    ..
+                } => assert_eq!(
+                    (found.status, found.is_object),
+                    (200, expected),
+                    "{beginning:?}"
+                ),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    let coded = answer("content-encoding: gzip\r\nconnection: close\r\n", SET_GZIP);
+    let (url, _requests) = server(coded).await;
+    let fetcher = local().max_body(limit - 1).build().unwrap();
+    let request = Request::get(url).body(Vec::new()).unwrap();
+    let error = fetcher.send(request).await.unwrap_err();
+    assert!(matches!(error, Error::BodyTooLong { answer: Some(it), .. } if it.is_object));
+}
+
 /// Servers that compress whatever was asked, and others that say nothing of their type.
 #[tokio::test]
 async fn real_answers_are_read() {

@@ -81,6 +81,26 @@ fn a_page_leads_to_the_next_place() {
     }
 }
 
+/// So does a page that is longer than any document, and an object that long ends the attempt.
+#[test]
+fn a_page_that_is_too_long_leads_to_the_next_place() {
+    let now = aims_jose::time::UnixTime::now();
+    let failing = |body: &'static str| {
+        let error = aims_fetch::Error::body_too_long(1, &Response::new(body));
+        let pending = discovery::server(&issuer()).unwrap().1;
+        pending.advance(Event::NoAnswer(&error), now)
+    };
+    let Ok(Step::Send(request, pending)) = failing("\n<!doctype html>") else {
+        panic!("no next place")
+    };
+    assert_eq!(request.uri(), OPENID);
+    let found = pending.finish(&json(200, GOOD));
+    assert!(matches!(found, Ok(Step::Done(_))));
+    let ended = failing("{\"issuer\":").unwrap_err();
+    assert_eq!(ended.kind(), ErrorKind::Unavailable);
+    assert_eq!(ended.code(), "grant.transport");
+}
+
 /// What is unavailable for now does not lead on: the document may be elsewhere, and a server that
 /// is overloaded must not make clients take a lesser one.
 #[test]

@@ -136,16 +136,7 @@ fn keys_of(issuer: &Issuer, metadata: &ServerMetadata) -> Result<DocumentKey, Ca
 
 /// What follows where a place gave no document, now or a moment ago.
 fn follow(cause: &Cause) -> Follow {
-    match fetch_error(cause) {
-        Some(aims_fetch::Error::Status { status }) => {
-            let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_GATEWAY);
-            Follow::of(status, &HeaderMap::new(), b"")
-        }
-        Some(aims_fetch::Error::ContentType {
-            is_object: false, ..
-        }) => Follow::AskNext,
-        _ => Follow::End,
-    }
+    fetch_error(cause).map_or(Follow::End, Follow::of_error)
 }
 
 /// Writes down what a place answered.

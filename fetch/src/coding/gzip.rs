@@ -5,25 +5,24 @@ use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 
 use crate::Error;
 
-/// Decodes all members (RFC 1952 §2.2). No more than `limit` bytes are ever held.
-pub(super) fn decode(coded: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
-    let mut plain = Vec::new();
+/// Decodes all members (RFC 1952 §2.2). Little more than `limit` bytes are ever held.
+pub(super) fn decode(coded: &[u8], limit: usize, plain: &mut Vec<u8>) -> Result<(), Error> {
     let mut rest = coded;
     let mut state = InflateState::new_boxed(DataFormat::Raw);
     let mut chunk = vec![0; CHUNK];
     for _ in 0..MAX_MEMBERS {
         if rest.is_empty() {
-            return Ok(plain);
+            return Ok(());
         }
         let data = after_header(rest).ok_or_else(malformed)?;
         let begin = plain.len();
         state.reset(DataFormat::Raw);
-        let trailer = inflate_member(&mut state, data, &mut chunk, &mut plain, limit)?;
+        let trailer = inflate_member(&mut state, data, &mut chunk, plain, limit)?;
         let member = plain.get(begin..).unwrap_or_default();
         rest = after_trailer(trailer, member).ok_or_else(malformed)?;
     }
     if rest.is_empty() {
-        Ok(plain)
+        Ok(())
     } else {
         Err(malformed())
     }
@@ -42,7 +41,11 @@ fn inflate_member<'a>(
         data = data.get(step.bytes_consumed..).unwrap_or_default();
         let written = chunk.get(..step.bytes_written).unwrap_or_default();
         if plain.len().saturating_add(written.len()) > limit {
-            return Err(Error::BodyTooLong { limit });
+            plain.extend_from_slice(written);
+            return Err(Error::BodyTooLong {
+                limit,
+                answer: None,
+            });
         }
         plain.extend_from_slice(written);
         match step.status {
@@ -124,6 +127,11 @@ const RESERVED: u8 = 0b1110_0000;
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+
+    fn decode(coded: &[u8], limit: usize) -> Result<Vec<u8>, Error> {
+        let mut plain = Vec::new();
+        super::decode(coded, limit, &mut plain).map(|()| plain)
+    }
 
     /// `printf 'hello hello hello hello' | gzip -n`
     pub(in super::super) const HELLO: &[u8] = &[

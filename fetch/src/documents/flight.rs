@@ -70,7 +70,7 @@ async fn fetch(
     let bytes = document(&answer)?;
     if bytes.len() > settings.max_document {
         let limit = settings.max_document;
-        return Err(Error::BodyTooLong { limit });
+        return Err(Error::body_too_long(limit, &answer));
     }
     if !settings
         .check

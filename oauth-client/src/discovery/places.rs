@@ -54,9 +54,10 @@ impl Places {
         Follow::of(status, headers, answer.body())
     }
 
-    /// Notes that there is no answer.
-    pub(super) fn failed(&mut self, error: &aims_fetch::Error) {
+    /// Judges that there is no answer that can be used, and notes it.
+    pub(super) fn failed(&mut self, error: &aims_fetch::Error) -> Follow {
         self.attempts.failed(self.asking.as_str(), error.code());
+        Follow::of_error(error)
     }
 
     /// Asks the next place.

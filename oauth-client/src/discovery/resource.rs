@@ -134,8 +134,8 @@ impl Flow for PendingResource {
         match event {
             Event::Answer(answer) => self.finish(answer),
             Event::NoAnswer(error) => {
-                self.places.failed(error);
-                if self.has_alternative() {
+                let follow = self.places.failed(error);
+                if follow == Follow::AskNext || self.has_alternative() {
                     return self.next();
                 }
                 let source = Error::Transport(error.clone());

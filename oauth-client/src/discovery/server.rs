@@ -91,11 +91,7 @@ impl PendingServer {
         answer: &Response<Vec<u8>>,
     ) -> Result<Step<ServerMetadata, Self>, Error> {
         match self.places.answered(answer) {
-            Follow::AskNext => {
-                let (request, places) = self.places.next()?;
-                self.places = places;
-                return Ok(Step::Send(request, self));
-            }
+            Follow::AskNext => return self.next(),
             Follow::End => return Err(self.places.end(answer)),
             Follow::Read => {}
         }
@@ -106,6 +102,12 @@ impl PendingServer {
             }
             Ok(found) => Ok(Step::Done(found)),
         }
+    }
+
+    fn next(mut self) -> Result<Step<ServerMetadata, Self>, Error> {
+        let (request, places) = self.places.next()?;
+        self.places = places;
+        Ok(Step::Send(request, self))
     }
 }
 
@@ -120,7 +122,9 @@ impl Flow for PendingServer {
         match event {
             Event::Answer(answer) => self.finish(answer),
             Event::NoAnswer(error) => {
-                self.places.failed(error);
+                if self.places.failed(error) == Follow::AskNext {
+                    return self.next();
+                }
                 let source = Error::Transport(error.clone());
                 Err(self.places.error(Outcome::Unavailable, source))
             }

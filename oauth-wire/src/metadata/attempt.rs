@@ -57,6 +57,34 @@ impl Follow {
     }
 }
 
+impl Follow {
+    /// Judges a place that gave no answer, or none that can be used: one with an oversized body is
+    /// judged as any other by its status and its beginning, but an oversized object ends the
+    /// attempt. Whatever else failed ends it, too.
+    #[must_use]
+    pub fn of_error(error: &aims_fetch::Error) -> Self {
+        let judge = |status: u16, body: &[u8]| {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            match Self::of(status, &HeaderMap::new(), body) {
+                Self::AskNext => Self::AskNext,
+                Self::Read | Self::End => Self::End,
+            }
+        };
+        match error {
+            aims_fetch::Error::Status { status } => judge(*status, b""),
+            aims_fetch::Error::ContentType {
+                is_object: false, ..
+            } => Self::AskNext,
+            aims_fetch::Error::BodyTooLong {
+                answer: Some(answer),
+                ..
+            } => judge(answer.status, if answer.is_object { b"{" } else { b"" }),
+            aims_fetch::Error::BackingOff { cause, .. } => Self::of_error(cause),
+            _ => Self::End,
+        }
+    }
+}
+
 /// How an attempt ends whose document is not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
@@ -294,6 +322,29 @@ mod tests {
             all.failed("https://as.example/d", "fetch.timeout");
         }
         assert_eq!(all.iter().count(), MAX_ATTEMPTS);
+    }
+
+    #[test]
+    fn an_oversized_page_leads_on_and_an_oversized_object_ends() {
+        use aims_fetch::Error;
+
+        let long = |status: u16, body: &str| {
+            let answer = http::Response::builder().status(status).body(body).unwrap();
+            Follow::of_error(&Error::body_too_long(1, &answer))
+        };
+        assert_eq!(long(200, "\n<!doctype html>"), Follow::AskNext);
+        assert_eq!(long(404, "<!doctype html>"), Follow::AskNext);
+        assert_eq!(long(404, "{"), Follow::AskNext);
+        assert_eq!(long(200, "\u{feff} {"), Follow::End);
+        assert_eq!(long(503, "<!doctype html>"), Follow::End);
+        assert_eq!(long(429, "<!doctype html>"), Follow::End);
+        let unknown = Error::BodyTooLong {
+            limit: 1,
+            answer: None,
+        };
+        for error in [unknown, Error::Timeout, Error::Redirect] {
+            assert_eq!(Follow::of_error(&error), Follow::End, "{error}");
+        }
     }
 
     #[test]
