@@ -514,6 +514,32 @@ fn a_guard_takes_no_rules_of_another_guard() {
     }
 }
 
+/// The detail of a refusal names what is configured, for the log; the answer does not.
+#[test]
+fn the_answer_names_no_configured_issuer() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    world
+        .issuers
+        .name(&"https://hidden.example".parse().unwrap());
+    let mut claims = World::claims(&agent);
+    claims["iss"] = json!("https://other.example");
+    let request = agent.call_with(&world.token(&claims));
+    let refused = guard(&world).check(&request, at(NOW)).unwrap_err();
+    assert_eq!(refused.code(), "token.unknown_issuer");
+    let detail = refused.detail().to_owned();
+    assert!(
+        detail.contains("found \"https://other.example\""),
+        "{detail}"
+    );
+    assert!(detail.contains("or \"https://hidden.example\""), "{detail}");
+    let (head, body) = refused.into_response::<Vec<u8>>().into_parts();
+    let answer = format!("{head:?} {}", String::from_utf8_lossy(&body));
+    for hidden in ["hidden.example", "other.example"] {
+        assert!(!answer.contains(hidden), "{answer}");
+    }
+}
+
 /// A guard that is not built leaves the rules of the store as they were.
 #[test]
 fn a_build_error_changes_no_rules() {

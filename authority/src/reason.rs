@@ -74,20 +74,31 @@ mod tests {
     #[test]
     fn the_whole_chain_is_said_once() {
         let error = client(aims_oauth_wire::Error::AssertionTime(
-            aims_jose::Error::Expired,
+            aims_jose::Error::Expired {
+                until: 1,
+                now: 100,
+                skew: 30,
+            },
         ));
         let reason = Reason(&error);
         assert_eq!(
             reason.to_string(),
-            "the client could not be authenticated: the client assertion is not valid now: expired"
+            "the client could not be authenticated: the client assertion is not valid now: expired at 1, and it is 100, with a skew of 30 s"
         );
         assert_eq!(reason.causes(), ["assertion.time", "jwt.expired"]);
         let proof = Error::Proof(aims_jose::Error::Type);
         assert_eq!(Reason(&proof).causes(), ["jws.typ"]);
-        let wit = Error::PresentedWit(aims_wimse_cred::Error::Wit(aims_jose::Error::Expired));
+        let wit = Error::PresentedWit(aims_wimse_cred::Error::Wit(aims_jose::Error::Expired {
+            until: 1,
+            now: 100,
+            skew: 30,
+        }));
         let text = Reason(&wit).to_string();
         assert!(text.starts_with("the presented WIT is not valid: "));
-        assert!(text.ends_with(": expired") && text.matches("expired").count() == 1);
+        assert!(
+            text.ends_with(": expired at 1, and it is 100, with a skew of 30 s")
+                && text.matches("expired").count() == 1
+        );
         let alone = Error::Enrolment;
         assert_eq!(Reason(&alone).to_string(), "no such enrolment");
         assert!(Reason(&alone).causes().is_empty());

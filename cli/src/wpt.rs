@@ -88,7 +88,11 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             let identity = Identity::new(SecretText::new(text.as_str()), key.clone(), &public);
             let identity = identity.map_err(|error| Failure::from(error).of(&wit))?;
             if identity.expires() <= now {
-                let error = aims_wimse_cred::Error::Wit(aims_jose::Error::Expired);
+                let error = aims_wimse_cred::Error::Wit(aims_jose::Error::Expired {
+                    until: identity.expires().as_secs(),
+                    now: now.as_secs(),
+                    skew: 0,
+                });
                 let expires = identity.expires().as_secs();
                 return Err(hint::expired(Failure::from(error), expires, now).of(&wit));
             }

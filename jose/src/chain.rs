@@ -14,8 +14,9 @@ use std::fmt;
 /// #[error("the credential is refused")]
 /// struct Refused(#[source] aims_jose::Error);
 ///
-/// let refused = Refused(aims_jose::Error::Expired);
-/// assert_eq!(aims_jose::Chain(&refused).to_string(), "the credential is refused: expired");
+/// let refused = Refused(aims_jose::Error::TooOld);
+/// let told = aims_jose::Chain(&refused).to_string();
+/// assert_eq!(told, "the credential is refused: issued too long ago");
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a way to write, not data")]

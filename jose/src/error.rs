@@ -72,8 +72,15 @@ pub enum Error {
         claim: &'static str,
     },
     /// `exp` has passed (RFC 7519 §4.1.4).
-    #[error("expired")]
-    Expired,
+    #[error("expired at {until}, and it is {now}, with a skew of {skew} s")]
+    Expired {
+        /// `exp`, in Unix seconds.
+        until: u64,
+        /// The time of the check, in Unix seconds.
+        now: u64,
+        /// The skew that was allowed, in seconds.
+        skew: u64,
+    },
     /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5). Whose clock is wrong can be read off both
     /// times.
     #[error("not yet valid: from {from}, and it is {now}, with a skew of {skew} s")]
@@ -205,12 +212,12 @@ pub enum Error {
 }
 
 /// The code of what is wrong with one kind of token: an error that every kind of JWT can have gets
-/// the kind's own name, such as `wit.expired`; any other, which is of a malformed token, keeps its
+/// the kind's own name, such as `wit.lifetime`; any other, which is of a malformed token, keeps its
 /// own.
 ///
 /// ```
 /// let code = |error: aims_jose::Error| aims_jose::token_code!("wit", error);
-/// assert_eq!(code(aims_jose::Error::Expired), "wit.expired");
+/// assert_eq!(code(aims_jose::Error::Lifetime), "wit.lifetime");
 /// assert_eq!(code(aims_jose::Error::Parts), "jws.parts");
 /// ```
 #[macro_export]
@@ -221,7 +228,7 @@ macro_rules! token_code {
                 ::core::concat!($kind, ".algorithm")
             }
             $crate::Error::Claim { .. } => ::core::concat!($kind, ".claim"),
-            $crate::Error::Expired => ::core::concat!($kind, ".expired"),
+            $crate::Error::Expired { .. } => ::core::concat!($kind, ".expired"),
             $crate::Error::Lifetime => ::core::concat!($kind, ".lifetime"),
             $crate::Error::NotYetValid { .. } => ::core::concat!($kind, ".not_yet_valid"),
             $crate::Error::Signature => ::core::concat!($kind, ".signature"),
@@ -249,7 +256,7 @@ impl Error {
         Self::Type => Mismatch "jws.typ",
         Self::Signature => Untrusted "jws.signature",
         Self::Claim { .. } => Malformed "jwt.claim",
-        Self::Expired => Expired "jwt.expired",
+        Self::Expired { .. } => Expired "jwt.expired",
         Self::NotYetValid { .. } => NotYetValid "jwt.not_yet_valid",
         Self::Lifetime => Forbidden "jwt.lifetime",
         Self::TooOld => Expired "jwt.too_old",

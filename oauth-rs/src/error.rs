@@ -55,12 +55,18 @@ pub enum Error {
     },
     /// `iss` is not one of the configured issuers.
     #[error(
-        "the access token is not of a configured issuer: found {}",
-        List(std::slice::from_ref(found))
+        "the access token is not of a configured issuer: found {}, expected {}{}",
+        List(std::slice::from_ref(found)),
+        List(expected),
+        if *more == 0 { String::new() } else { format!(" or one of {more} more") }
     )]
     UnknownIssuer {
         /// `iss` of the token. It is not verified.
         found: String,
+        /// The first of the configured issuers, in alphabetical order.
+        expected: Vec<String>,
+        /// How many more are configured.
+        more: usize,
     },
     /// The issuer was removed from the store, or the store has it in another spelling. Its keys are
     /// not set.
@@ -78,7 +84,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The issuer has no such key. A refresh of its keys may help.
-    #[error("the issuer `{issuer}` has no such key{skipped}")]
+    #[error("the issuer `{issuer}` has no key for {}{skipped}", KeyId(key_id.as_deref()))]
     UnknownKey {
         /// The configured issuer.
         issuer: String,
@@ -260,6 +266,18 @@ impl Error {
         Self::Claim {
             claim: claim.to_owned(),
             expected: expected.into(),
+        }
+    }
+}
+
+/// What a token says of its key.
+struct KeyId<'a>(Option<&'a str>);
+
+impl fmt::Display for KeyId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(id) => write!(f, "the `kid` {}", List(&[id.to_owned()])),
+            None => f.write_str("a token without `kid`"),
         }
     }
 }

@@ -159,6 +159,20 @@ impl Issuers {
         self.entries.contains_key(self.own(issuer.as_str()))
     }
 
+    /// Whether the issuer is configured in exactly this spelling.
+    pub(crate) fn has(&self, issuer: &str) -> bool {
+        self.entries.contains_key(issuer)
+    }
+
+    /// The error for a token of this issuer, which is not configured.
+    pub(crate) fn unknown(&self, issuer: &str) -> Error {
+        Error::UnknownIssuer {
+            found: issuer.to_owned(),
+            expected: self.names().take(MAX_NAMED).map(str::to_owned).collect(),
+            more: self.entries.len().saturating_sub(MAX_NAMED),
+        }
+    }
+
     /// The configured issuers, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
@@ -249,9 +263,7 @@ impl Issuers {
             key_id: key_id.map(str::to_owned),
             skipped,
         };
-        let (name, entry) = self
-            .entry(issuer)
-            .ok_or_else(|| Error::UnknownIssuer { found: named() })?;
+        let (name, entry) = self.entry(issuer).ok_or_else(|| self.unknown(issuer))?;
         let held = entry.held.as_deref().filter(|_| name == issuer);
         let held = held.ok_or_else(|| unknown_key(SkippedKeys::default()))?;
         if held.good_until.is_some_and(|until| now > until) {
@@ -266,3 +278,6 @@ impl Issuers {
             })
     }
 }
+
+/// How many configured issuers an error names.
+const MAX_NAMED: usize = 4;

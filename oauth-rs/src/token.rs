@@ -132,7 +132,7 @@ impl AccessToken {
         let claims = claims?;
         let issuer = needed(claims.iss, "iss")?;
         let Some(own) = own else {
-            return Err(Error::UnknownIssuer { found: issuer });
+            return Err(issuers.unknown(&issuer));
         };
         let key = issuers.select(&issuer, header.kid(), algorithm, now)?;
         let hashes = token.hashes();
@@ -344,13 +344,15 @@ impl AccessToken {
         // Rules that were set again may be narrower.
         let current = issuers.rules(&self.0.issuer, rules);
         if !current.is_some_and(|current| Arc::ptr_eq(current, &self.0.rules)) {
-            return Err(Error::UnknownIssuer {
-                found: self.0.issuer.clone(),
-            });
+            return Err(issuers.unknown(&self.0.issuer));
         }
         let ends = self.0.expires.as_secs();
         if rules.times.skew().has_ended(ends, now.as_secs()) {
-            return Err(Error::Token(aims_jose::Error::Expired));
+            return Err(Error::Token(aims_jose::Error::Expired {
+                until: ends,
+                now: now.as_secs(),
+                skew: rules.times.skew().as_secs(),
+            }));
         }
         match &self.0.origin {
             Origin::Jws {

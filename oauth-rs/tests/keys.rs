@@ -6,7 +6,7 @@ mod common;
 
 use aims_jose::alg::{Algorithm, AlgorithmSet};
 use aims_jose::key::SigningKey;
-use aims_oauth_rs::{AccessToken, AccessTokenRules, Error, IssuerStore};
+use aims_oauth_rs::{AccessToken, AccessTokenRules, Error, IssuerStore, Issuers};
 use common::{
     ISSUER, NOW, RESOURCE, World, at, claims, code, document, key, laid_over, provider, providers,
     set, sign, sign_raw, store,
@@ -197,4 +197,50 @@ fn the_reasons_of_skipped_keys_are_told() {
     assert_eq!(code(refused), "token.key_set");
     let null = world.issuers.set(&issuer, br#"{"keys":null}"#, provider());
     assert_eq!(code(null), "token.no_keys");
+}
+
+/// What was found stands beside what was expected, escaped and bounded: for an issuer, a key and a
+/// time.
+#[test]
+fn errors_say_what_was_expected() {
+    let world = World::new();
+    let told = |text: &str, now| world.verify(text, now).unwrap_err().to_string();
+    let other = world.token_with(&json!({"iss": "https://other\n.example"}));
+    let wrong =
+        "the access token is not of a configured issuer: found \"https://other\\n.example\"";
+    assert_eq!(told(&other, NOW), format!("{wrong}, expected {ISSUER:?}"));
+    for number in 0..9 {
+        let name = format!("https://bs.example/{number}");
+        world.issuers.name(&name.parse().unwrap());
+    }
+    let many = told(&other, NOW);
+    assert!(
+        many.starts_with(&format!("{wrong}, expected {ISSUER:?} or ")),
+        "{many}"
+    );
+    assert!(many.ends_with(" or one of 6 more"), "{many}");
+    let none = AccessToken::verify(&other, &Issuers::default(), &world.rules, at(NOW));
+    let none = none.unwrap_err().to_string();
+    assert_eq!(none, format!("{wrong}, expected nothing"));
+
+    let by = |id: &str| sign("at+jwt", &world.key.clone().with_key_id(id), &claims());
+    let unknown = format!("the issuer `{ISSUER}` has no key for ");
+    let told_id = told(&by("a\u{1b}[1m"), NOW);
+    assert_eq!(told_id, format!("{unknown}the `kid` \"a\\u{{1b}}[1m\""));
+    let long = told(&by(&"k".repeat(256)), NOW);
+    assert!(long.starts_with(&unknown) && long.len() < 300, "{long}");
+
+    let late = world.verify(&world.token(), NOW + 330).unwrap_err();
+    assert_eq!(late.code(), "token.expired");
+    let chain = aims_jose::Chain(&late).to_string();
+    let (until, now) = (NOW + 300, NOW + 330);
+    let expected = format!("expired at {until}, and it is {now}, with a skew of 30 s");
+    assert_eq!(chain, format!("access token: {expected}"));
+    let early = world.token_with(&json!({"iat": NOW + 31}));
+    let early = world.verify(&early, NOW).unwrap_err();
+    assert_eq!(early.code(), "token.not_yet_valid");
+    let chain = aims_jose::Chain(&early).to_string();
+    let from = NOW + 31;
+    let expected = format!("from {from}, and it is {NOW}, with a skew of 30 s");
+    assert_eq!(chain, format!("access token: not yet valid: {expected}"));
 }

@@ -206,13 +206,19 @@ fn a_refused_token_is_an_invalid_token() {
     let issuer = "https://secret.example".to_owned();
     let key_id = Some("secret".to_owned());
     for error in [
-        Error::Token(aims_jose::Error::Expired),
+        Error::Token(aims_jose::Error::Expired {
+            until: 1,
+            now: 100,
+            skew: 30,
+        }),
         Error::Token(aims_jose::Error::Signature),
         Error::Token(aims_jose::Error::Claim { claim: "sub" }),
         Error::Token(aims_jose::Error::Parts),
         audience(),
         Error::UnknownIssuer {
             found: issuer.clone(),
+            expected: Vec::new(),
+            more: 0,
         },
         Error::HeaderType {
             found: Some("JWT".to_owned()),
@@ -288,7 +294,11 @@ fn codes_are_all_there() {
     let given = [
         token(aims_jose::Error::AlgorithmMismatch { algorithm }),
         token(aims_jose::Error::Claim { claim: "sub" }),
-        token(aims_jose::Error::Expired),
+        token(aims_jose::Error::Expired {
+            until: 1,
+            now: 100,
+            skew: 30,
+        }),
         token(aims_jose::Error::Lifetime),
         token(aims_jose::Error::NotYetValid {
             from: 2,
@@ -300,6 +310,8 @@ fn codes_are_all_there() {
         audience().code(),
         Error::UnknownIssuer {
             found: String::new(),
+            expected: Vec::new(),
+            more: 0,
         }
         .code(),
         Error::NotAccessToken(NotAccessToken::ForItsClient).code(),
@@ -343,9 +355,13 @@ fn codes_are_all_there() {
     assert_eq!(all(&given), all(Error::CODES));
     assert_eq!(token(aims_jose::Error::UnknownAlgorithm), "token.algorithm");
     assert_eq!(token(aims_jose::Error::Parts), "jws.parts");
-    let expired = Error::Token(aims_jose::Error::Expired);
+    let expired = Error::Token(aims_jose::Error::Expired {
+        until: 1,
+        now: 100,
+        skew: 30,
+    });
     assert_eq!(
         aims_jose::Chain(&expired).to_string(),
-        "access token: expired"
+        "access token: expired at 1, and it is 100, with a skew of 30 s"
     );
 }

@@ -1,5 +1,6 @@
 //! Why a credential, a bundle or a source is refused.
 
+use std::fmt;
 use std::sync::Arc;
 
 use aims_jose::jwk::SkippedKeys;
@@ -44,7 +45,10 @@ pub enum Error {
         origin: Origin,
     },
     /// The bundle of this origin has no such key. A refresh of the bundle may help.
-    #[error("the bundle of `{origin}` has no such key: it has {usable} usable keys{skipped}")]
+    #[error(
+        "the bundle of `{origin}` has no key for {}: it has {usable} usable keys{skipped}",
+        KeyId(key_id.as_deref())
+    )]
     UnknownKey {
         /// The origin that the token claims.
         origin: Origin,
@@ -181,3 +185,19 @@ impl Error {
         matches!(self, Self::UnknownKey { .. })
     }
 }
+
+/// What a token says of its key: foreign text, escaped, of at most [`MAX_SHOWN`] characters.
+struct KeyId<'a>(Option<&'a str>);
+
+impl fmt::Display for KeyId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(id) = self.0 else {
+            return f.write_str("a token without `kid`");
+        };
+        let shown: String = id.chars().take(MAX_SHOWN).collect();
+        let rest = if shown.len() < id.len() { "…" } else { "" };
+        write!(f, "the `kid` {shown:?}{rest}")
+    }
+}
+
+const MAX_SHOWN: usize = 128;

@@ -60,7 +60,11 @@ fn codes_are_unique_and_complete() {
             algorithm: Algorithm::Es256,
         },
         Jose::Claim { claim: "x" },
-        Jose::Expired,
+        Jose::Expired {
+            until: 1,
+            now: 100,
+            skew: 30,
+        },
         Jose::Lifetime,
         Jose::NotYetValid {
             from: 2,
@@ -127,8 +131,15 @@ fn a_chain_says_each_thing_once() {
         aims_jose::Chain(&refused).to_string(),
         "workload identity token: the claim `cnf` is missing or malformed"
     );
-    let svid = Error::JwtSvid(aims_jose::Error::Expired);
-    assert_eq!(aims_jose::Chain(&svid).to_string(), "JWT-SVID: expired");
+    let svid = Error::JwtSvid(aims_jose::Error::Expired {
+        until: 1,
+        now: 100,
+        skew: 30,
+    });
+    assert_eq!(
+        aims_jose::Chain(&svid).to_string(),
+        "JWT-SVID: expired at 1, and it is 100, with a skew of 30 s"
+    );
 }
 
 #[cfg(feature = "tokio")]

@@ -80,7 +80,7 @@ fn null_keys_trust_nothing_and_turn_nothing_back() {
     assert_eq!(verify(&text, &store), "trust.unknown_key");
     let rules = WitRules::wit();
     let told = Wit::verify(&text, &store.snapshot(), &rules, at(NOW)).unwrap_err();
-    let expected = "the bundle of `spiffe://example.org` has no such key: it has 0 usable keys";
+    let expected = "the bundle of `spiffe://example.org` has no key for the `kid` \"ca\": it has 0 usable keys";
     assert_eq!(told.to_string(), expected);
 }
 

@@ -233,7 +233,14 @@ fn statuses() {
         (Error::WitHash, 401),
         (Error::OtherHash, 401),
         (Error::BothForms, 401),
-        (Error::Wpt(aims_jose::Error::Expired), 401),
+        (
+            Error::Wpt(aims_jose::Error::Expired {
+                until: 1,
+                now: 100,
+                skew: 30,
+            }),
+            401,
+        ),
         (Error::Replay(Replay::Replayed), 401),
         (Error::Replay(Replay::Full), 503),
         (proof_missing(&HeaderMap::new(), Revisions::default()), 401),

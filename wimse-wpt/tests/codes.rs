@@ -14,7 +14,11 @@ fn all() -> Vec<Error> {
         Error::Wpt(Jose::AlgorithmMismatch { algorithm }),
         Error::Wpt(Jose::UnknownAlgorithm),
         Error::Wpt(Jose::Claim { claim: "jti" }),
-        Error::Wpt(Jose::Expired),
+        Error::Wpt(Jose::Expired {
+            until: 1,
+            now: 100,
+            skew: 30,
+        }),
         Error::Wpt(Jose::Lifetime),
         Error::Wpt(Jose::NotYetValid {
             from: 2,

@@ -11,16 +11,16 @@ use crate::resolve::Keys;
 /// The keys of one owner could not be fetched or used. The keys from before stay, until they are
 /// too old.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot get the keys of `{keys}`{}", InBrackets(&failed.asked))]
+#[error("cannot get the keys of `{keys}`{}", InBrackets(asked))]
 pub struct KeysError {
     keys: Keys,
     #[source]
-    failed: Failed,
+    cause: Arc<Cause>,
+    asked: Attempts,
 }
 
 /// Why, and which places answered what.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{cause}")]
+#[derive(Clone, Debug)]
 pub(super) struct Failed {
     pub(super) cause: Arc<Cause>,
     pub(super) asked: Attempts,
@@ -60,14 +60,14 @@ impl KeysError {
     /// The codes that this error has of its own. It also returns those of the error that caused it.
     pub const CODES: &'static [&'static str] = Cause::CODES;
 
-    pub(super) const fn new(keys: Keys, failed: Failed) -> Self {
-        Self { keys, failed }
+    pub(super) fn new(keys: Keys, Failed { cause, asked }: Failed) -> Self {
+        Self { keys, cause, asked }
     }
 
     /// The places that were asked, and what each answered.
     #[must_use]
     pub const fn asked(&self) -> &Attempts {
-        &self.failed.asked
+        &self.asked
     }
 
     /// Whose keys.
@@ -79,13 +79,13 @@ impl KeysError {
     /// The stable code of what was wrong: of fetching, of the issuer's metadata, or of the keys.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        self.failed.cause.code()
+        self.cause.code()
     }
 
     /// The kind of what was wrong.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
-        self.failed.cause.kind()
+        self.cause.kind()
     }
 }
 

@@ -111,8 +111,8 @@ impl PublishedKeys {
 
     /// What the issuers' metadata has that its servers should correct, and that was tolerated, such
     /// as an issuer that differs from the configured one in the root slash
-    /// ([`Diagnostic::RootSlash`]). Empty for an issuer before its metadata was fetched. Also logged
-    /// by `tracing` whenever metadata changes.
+    /// ([`Diagnostic::RootSlash`]). Empty for an issuer before its metadata was fetched. `tracing`
+    /// logs it as well, whenever it changes.
     #[must_use]
     pub fn diagnostics(&self) -> Vec<(Keys, Diagnostic)> {
         let of = |place: &Place| {

@@ -332,8 +332,28 @@ async fn the_spelling_of_the_server_counts() {
     }
 }
 
-/// Another spelling of the root is told, and so is what else of the metadata was tolerated; metadata
-/// without fault has nothing to tell.
+/// An error has its causes down to the last one, and names the place that answered so.
+#[tokio::test(start_paused = true)]
+async fn errors_have_their_causes() {
+    let web = Web::new();
+    web.serve(OAUTH, raw(200, "application/json", r#"{"issuer":"#));
+    let error = discovering(&web).load().await.unwrap_err();
+    assert_eq!(error.code(), "metadata.json");
+    let told = aims::jose::Chain(&error).to_string();
+    let first = format!("cannot get the keys of `{AS}` (metadata.json at {OAUTH}): ");
+    assert!(told.starts_with(&first), "{told}");
+    assert!(told.ends_with(": malformed JSON"), "{told}");
+    let mut causes = 0;
+    let mut last: &dyn std::error::Error = &error;
+    while let Some(cause) = last.source() {
+        causes += 1;
+        last = cause;
+    }
+    assert!(causes > 1, "{told}");
+}
+
+/// Another spelling of the root is reported, and so is what else of the metadata was tolerated.
+/// Metadata without a fault has nothing to report.
 #[tokio::test(start_paused = true)]
 async fn what_was_tolerated_is_told() {
     const SLASH: &str = "https://as.example/";

@@ -104,7 +104,12 @@ fn add_token(
     let public = key.public_jwk().clone();
     let identity = Identity::new(SecretText::new(token.as_str()), key.clone(), &public)?;
     if identity.expires() <= now {
-        let failure = aims_wimse_cred::Error::Wit(aims_jose::Error::Expired).into();
+        let failure = aims_wimse_cred::Error::Wit(aims_jose::Error::Expired {
+            until: identity.expires().as_secs(),
+            now: now.as_secs(),
+            skew: 0,
+        })
+        .into();
         return Err(hint::expired(failure, identity.expires().as_secs(), now));
     }
     Ok(())

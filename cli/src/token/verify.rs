@@ -147,7 +147,7 @@ fn told(error: Error, verify: &VerifyToken, text: &str, now: UnixTime) -> Failur
                     .map_or_else(|| "(none)".to_owned(), |typ| format!("{typ:?}"))
             ),
         },
-        Error::Token(aims_jose::Error::Expired) => {
+        Error::Token(aims_jose::Error::Expired { .. }) => {
             hint::token(Failure::from(error), text, "at+jwt", now)
         }
         _ => Failure::from(error),

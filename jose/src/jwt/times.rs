@@ -113,7 +113,11 @@ impl TimeRules {
             return Err(Error::Claim { claim: "exp" });
         }
         if skew.has_ended(exp, now) {
-            return Err(Error::Expired);
+            return Err(Error::Expired {
+                until: exp,
+                now,
+                skew: skew.as_secs(),
+            });
         }
         let from = starts.into_iter().max().unwrap_or(0);
         if skew.is_future(from, now) {

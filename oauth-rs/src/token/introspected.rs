@@ -49,10 +49,10 @@ impl AccessToken {
         now: UnixTime,
     ) -> Result<Self, Error> {
         let issuer = issuer.as_str();
-        let unknown = || Error::UnknownIssuer {
-            found: issuer.to_owned(),
-        };
-        let own = issuers.rules(issuer, rules).cloned().ok_or_else(unknown)?;
+        let own = issuers.rules(issuer, rules).cloned();
+        // Here there is no `iss` that discovery could still find to be the issuer's own spelling.
+        let own = own.filter(|_| issuers.has(issuer));
+        let own = own.ok_or_else(|| issuers.unknown(issuer))?;
         let Introspection::Active(answer) = answer else {
             return Err(Error::Inactive {
                 issuer: issuer.to_owned(),
@@ -63,6 +63,8 @@ impl AccessToken {
         {
             return Err(Error::UnknownIssuer {
                 found: found.to_owned(),
+                expected: vec![issuer.to_owned()],
+                more: 0,
             });
         }
         let json = answer.as_json();

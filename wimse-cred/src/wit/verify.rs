@@ -205,11 +205,13 @@ impl Wit {
         rules: &WitRules,
         now: UnixTime,
     ) -> Result<(), Error> {
-        if rules
-            .skew()
-            .has_ended(self.0.expires.as_secs(), now.as_secs())
-        {
-            return Err(Error::Wit(aims_jose::Error::Expired));
+        let (until, seconds, skew) = (self.0.expires.as_secs(), now.as_secs(), rules.skew());
+        if skew.has_ended(until, seconds) {
+            return Err(Error::Wit(aims_jose::Error::Expired {
+                until,
+                now: seconds,
+                skew: skew.as_secs(),
+            }));
         }
         let bundle = trust.bundle_for(&self.0.id, now)?;
         let header = self.0.verified.header();
