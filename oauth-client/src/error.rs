@@ -115,6 +115,16 @@ impl Error {
         Self::Identity(source) => source.code(), source.kind();
     }
 
+    /// Whether a token endpoint did not answer as one: it may have moved.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Transport(_) => true,
+            Self::Wire(error) => matches!(**error, aims_oauth_wire::Error::Response { .. }),
+            _ => false,
+        }
+    }
+
     /// What the token endpoint said, where it refused (RFC 6749 §5.2).
     #[must_use]
     pub fn refusal(&self) -> Option<&TokenError> {

@@ -1,6 +1,7 @@
 //! Tokens that are got once, kept and renewed.
 
 mod discover;
+mod server;
 mod slot;
 mod wait;
 
@@ -18,6 +19,7 @@ use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 use tokio::runtime::Handle;
 
+use self::server::Known;
 use self::slot::{Failed, Kept, Landing, Next, Slot};
 use crate::step::drive;
 use crate::{
@@ -45,7 +47,7 @@ pub struct TokenSource {
 /// What a task needs.
 #[derive(Clone)]
 struct Asker {
-    server: Arc<ServerMetadata>,
+    server: Arc<Known>,
     client: Arc<dyn Authenticate>,
     http: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
@@ -53,6 +55,7 @@ struct Asker {
     timeout: Duration,
     key: Option<Arc<CurrentKey>>,
     rules: TokenRules,
+    metadata_age: Duration,
 }
 
 /// What a token is kept by.
@@ -75,12 +78,17 @@ const ROTATIONS: usize = 3;
 
 impl TokenSource {
     /// Tokens of this server, for this client, over this HTTP client; a request may take 30 s, and
-    /// at most 1,000 different tokens are kept.
+    /// at most 1,000 different tokens are kept. The metadata stay as they are: those of a source
+    /// that was [discovered](Self::discover) are kept current.
     pub fn new(
         server: ServerMetadata,
         client: impl Authenticate + 'static,
         http: impl Fetch + 'static,
     ) -> Self {
+        Self::of(Known::given(server), client, http)
+    }
+
+    fn of(server: Known, client: impl Authenticate + 'static, http: impl Fetch + 'static) -> Self {
         let asker = Asker {
             server: Arc::new(server),
             client: Arc::new(client),
@@ -90,6 +98,7 @@ impl TokenSource {
             timeout: Duration::from_secs(30),
             key: None,
             rules: TokenRules::new(),
+            metadata_age: Duration::from_secs(24 * 3_600),
         };
         Self {
             asker: Arc::new(asker),
@@ -151,16 +160,25 @@ impl TokenSource {
         self
     }
 
+    /// Sets for how long the server's metadata count that were discovered. Defaults to a day. They
+    /// are asked for again after an hour, or where the token endpoint did not answer as one, at the
+    /// place that had them; past this age all well-known places are asked, and without an answer
+    /// there are no tokens.
+    #[must_use]
+    pub fn with_metadata_age(self, most: Duration) -> Self {
+        self.with(|asker| asker.metadata_age = most)
+    }
+
     /// The authorization server that the tokens are of.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
         self.asker.server.issuer()
     }
 
-    /// The metadata of the authorization server.
+    /// The metadata of the authorization server, as they are now.
     #[must_use]
-    pub fn server(&self) -> &ServerMetadata {
-        &self.asker.server
+    pub fn server(&self) -> Arc<ServerMetadata> {
+        self.asker.server.server()
     }
 
     fn with(mut self, change: impl FnOnce(&mut Asker)) -> Self {
@@ -292,9 +310,22 @@ impl Asker {
     }
 
     async fn ask(&self, grant: &Arc<dyn Grant>) -> Result<Kept, Failed> {
-        let (key, first) = self.begin(grant)?;
+        let server = self
+            .server
+            .current(self.metadata_age, &*self.http, &*self.clock);
+        let server = server.await?;
+        let (key, first) = self.begin(grant, &server)?;
         let first = first.map(Ok, Telling);
-        let token = drive(first, &*self.http, &*self.clock).await??;
+        let asked = drive(first, &*self.http, &*self.clock).await;
+        let failed = match &asked {
+            Ok(Ok(_token)) => None,
+            Ok(Err(failed)) => Some(&failed.error),
+            Err(error) => Some(error),
+        };
+        if failed.is_some_and(Error::is_lost) {
+            self.server.set_lost();
+        }
+        let token = asked??;
         Ok(Kept::new(token, key, self.random, self.clock.now()))
     }
 
@@ -303,12 +334,14 @@ impl Asker {
     fn begin(
         &self,
         grant: &Arc<dyn Grant>,
+        server: &Arc<ServerMetadata>,
     ) -> Result<(Option<Thumbprint>, Step<Token, TokenFlow>), Error> {
         for _ in 0..ROTATIONS {
             let now = self.clock.now();
             let key = self.key(now);
             let (grant, client) = (Arc::clone(grant), Arc::clone(&self.client));
-            let first = TokenFlow::begin(grant, client, self.server.clone(), self.rules, now)?;
+            let server = Arc::clone(server);
+            let first = TokenFlow::begin(grant, client, server, self.rules, now)?;
             if self.key(now) == key {
                 return Ok((key, first));
             }

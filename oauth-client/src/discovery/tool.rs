@@ -1,6 +1,7 @@
 //! The whole way from a tool to its authorization server.
 
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::Diagnostic;
 use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
 use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
 
@@ -123,6 +124,13 @@ impl Discovered {
     #[must_use]
     pub const fn server(&self) -> &ServerMetadata {
         &self.server
+    }
+
+    /// What was read otherwise than it was written, and which members were ignored, in both
+    /// documents.
+    pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
+        let resource = self.resource.diagnostics().iter();
+        resource.chain(self.server.diagnostics())
     }
 
     /// Where the server's document was.

@@ -8,6 +8,7 @@ use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::names::{Issuer, Resource};
 use tokio::runtime::Handle;
 
+use super::server::Known;
 use super::{Named, TokenSource};
 use crate::Error;
 use crate::discovery::Discovery;
@@ -20,7 +21,7 @@ impl TokenSource {
     /// about, and all of it may take 30 s.
     ///
     /// The tool does not decide whom the client shows its credentials to: `accepted` does (RFC 9728
-    /// §7.6).
+    /// §7.6). The server's metadata are [kept current](Self::with_metadata_age).
     ///
     /// ```
     /// use aims_fetch::Fetch;
@@ -76,7 +77,9 @@ impl TokenSource {
             tool: discovery.tool().clone(),
             name: found.resource().resource().clone(),
         };
-        let mut source = Self::new(found.into_server(), client, http);
+        let place = found.server_place().clone();
+        let server = Known::found(found.into_server(), place, named.name.clone());
+        let mut source = Self::of(server, client, http);
         source.named = Some(named);
         Ok(source)
     }

@@ -1,0 +1,195 @@
+//! The metadata of the authorization server, kept current.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aims_fetch::Fetch;
+use aims_jose::time::Clock;
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
+use tokio::time::Instant;
+
+use crate::discovery::{PendingServer, Step, server, server_at};
+use crate::step::drive;
+use crate::{Error, Event, Flow};
+
+/// From this age on a document is asked for again.
+const FRESH: Duration = Duration::from_secs(3_600);
+/// The least time between two attempts.
+const PAUSE: Duration = Duration::from_secs(60);
+/// How long an attempt may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is known of one server.
+pub(super) struct Known {
+    issuer: Issuer,
+    found: Mutex<Found>,
+    /// What the server must serve; `None` for metadata that the caller gave, which are not asked
+    /// for again.
+    resource: Option<Resource>,
+    /// One attempt at a time.
+    attempt: tokio::sync::Mutex<()>,
+}
+
+struct Found {
+    server: Arc<ServerMetadata>,
+    /// The place that had the document.
+    place: Option<Endpoint>,
+    confirmed: Instant,
+    tried: Instant,
+    /// Whether the token endpoint did not answer as one.
+    lost: bool,
+}
+
+impl Known {
+    /// Metadata that the caller gave, and keeps current.
+    pub(super) fn given(server: ServerMetadata) -> Self {
+        Self::new(server, None, None)
+    }
+
+    /// Metadata that were found at this place, for this resource.
+    pub(super) fn found(server: ServerMetadata, place: Endpoint, resource: Resource) -> Self {
+        Self::new(server, Some(place), Some(resource))
+    }
+
+    fn new(server: ServerMetadata, place: Option<Endpoint>, resource: Option<Resource>) -> Self {
+        let now = Instant::now();
+        Self {
+            issuer: server.issuer().clone(),
+            found: Mutex::new(Found {
+                server: Arc::new(server),
+                place,
+                confirmed: now,
+                tried: now,
+                lost: false,
+            }),
+            resource,
+            attempt: tokio::sync::Mutex::default(),
+        }
+    }
+
+    pub(super) const fn issuer(&self) -> &Issuer {
+        &self.issuer
+    }
+
+    /// As it was last found.
+    pub(super) fn server(&self) -> Arc<ServerMetadata> {
+        self.with(|found| Arc::clone(&found.server))
+    }
+
+    /// The token endpoint did not answer as one: it may have moved.
+    pub(super) fn set_lost(&self) {
+        self.with(|found| found.lost = true);
+    }
+
+    /// The metadata, asked for again where they are an hour old or the token endpoint was lost.
+    /// While they have their greatest age, the place that had them is asked and no other, and they
+    /// stay where nothing better comes of it. After that, all places are asked.
+    ///
+    /// # Errors
+    ///
+    /// Those of discovery, past the greatest age.
+    pub(super) async fn current(
+        &self,
+        greatest_age: Duration,
+        http: &dyn Fetch,
+        clock: &dyn Clock,
+    ) -> Result<Arc<ServerMetadata>, Error> {
+        let Some(resource) = &self.resource else {
+            return Ok(self.server());
+        };
+        if !self.is_due(greatest_age) {
+            return Ok(self.server());
+        }
+        let _alone = self.attempt.lock().await;
+        if !self.is_due(greatest_age) {
+            return Ok(self.server());
+        }
+        let is_over = self.with(|found| {
+            found.tried = Instant::now();
+            found.confirmed.elapsed() >= greatest_age
+        });
+        let asked = tokio::time::timeout(TIMEOUT, self.ask(is_over, resource, http, clock)).await;
+        match asked.unwrap_or(Err(Error::Transport(aims_fetch::Error::Timeout))) {
+            Ok((server, place)) => self.with(|found| {
+                *found = Found {
+                    server: Arc::new(server),
+                    place: Some(place),
+                    confirmed: Instant::now(),
+                    tried: Instant::now(),
+                    lost: false,
+                };
+            }),
+            Err(error) if is_over => return Err(error),
+            Err(_kept) => {}
+        }
+        Ok(self.server())
+    }
+
+    fn is_due(&self, greatest_age: Duration) -> bool {
+        self.with(|found| {
+            let age = found.confirmed.elapsed();
+            let is_old = age >= FRESH.min(greatest_age) || found.lost;
+            // Past its greatest age a document is never given.
+            age >= greatest_age || (is_old && found.tried.elapsed() >= PAUSE)
+        })
+    }
+
+    async fn ask(
+        &self,
+        is_over: bool,
+        resource: &Resource,
+        http: &dyn Fetch,
+        clock: &dyn Clock,
+    ) -> Result<(ServerMetadata, Endpoint), Error> {
+        let place = self.with(|found| found.place.clone());
+        let (request, pending) = match place.filter(|_| !is_over) {
+            Some(place) => server_at(&self.issuer, &place)?,
+            None => server(&self.issuer)?,
+        };
+        let first = Step::Send(request, Placed(pending));
+        let (server, place) = drive(first, http, clock).await?;
+        // From discovery on, the server's own spelling counts.
+        if *server.issuer() != self.issuer {
+            let error = aims_oauth_wire::Error::MetadataIssuer {
+                expected: self.issuer.as_str().into(),
+                found: server.issuer().as_str().into(),
+            };
+            return Err(error.into());
+        }
+        if !server.serves(resource) {
+            return Err(Error::NotServed);
+        }
+        Ok((server, place))
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Found) -> T) -> T {
+        look(&mut self.found.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl fmt::Debug for Known {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Known")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A discovery that also tells which place had the document.
+struct Placed(PendingServer);
+
+impl Flow for Placed {
+    type Output = (ServerMetadata, Endpoint);
+
+    fn advance(
+        self,
+        event: Event<'_>,
+        now: aims_jose::time::UnixTime,
+    ) -> Result<Step<Self::Output, Self>, Error> {
+        let place = self.0.place().clone();
+        let next = self.0.advance(event, now)?;
+        Ok(next.map(|server| (server, place), Placed))
+    }
+}
