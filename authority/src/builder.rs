@@ -10,6 +10,7 @@ use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::assertion::AssertionRules;
 use aims_oauth_wire::attestation::PopRules;
+use aims_oauth_wire::dpop::{DpopRules, NonceIssuer};
 use aims_replay::{ReplayCache, ReplayStore};
 use aims_wimse_cred::{Bundle, TrustStore, WitRules};
 use aims_wimse_id::TrustDomain;
@@ -20,6 +21,7 @@ use crate::endpoint::{ENDPOINTS, grant_types};
 use crate::identity::{Challenges, IdentityServer, Ledger, Origins, Rings};
 use crate::keys::KeyRing;
 use crate::limit::Meter;
+use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes};
 use crate::oauth::{AuthorizationServer, Registry};
 use crate::{Authority, Client, Enrolment, Error, Limits, Purpose, Resource};
@@ -50,6 +52,7 @@ pub struct Builder {
     svid_lifetime: Duration,
     refresh_hint: Duration,
     replay: Option<Arc<dyn ReplayStore>>,
+    requires_dpop_nonces: bool,
     /// The grants of the token endpoint.
     pub(crate) grants: Vec<Box<dyn GrantType>>,
 }
@@ -74,6 +77,7 @@ impl Builder {
             svid_lifetime: FIVE_MINUTES,
             refresh_hint: FIVE_MINUTES,
             replay: None,
+            requires_dpop_nonces: false,
             grants: grant_types(),
         }
     }
@@ -163,6 +167,13 @@ impl Builder {
         self
     }
 
+    /// Refuses DPoP proofs without a nonce of this server (RFC 9449 §8). Nonces are known again
+    /// without being remembered, and end with the process.
+    pub const fn require_dpop_nonces(mut self) -> Self {
+        self.requires_dpop_nonces = true;
+        self
+    }
+
     /// Sets the source of nonces and token ids, for tests. Defaults to the system's.
     pub fn random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
@@ -244,6 +255,11 @@ impl Builder {
             replay,
             assertions: AssertionRules::new(base.issuer().clone()),
             pops: PopRules::new(base.issuer().clone()),
+            dpop: DpopPolicy {
+                rules: dpop_rules(&base, self.requires_dpop_nonces, self.random)?,
+                target: base.join("/token"),
+                provider: self.provider,
+            },
             base: base.clone(),
         };
         let mut hosts = self.hosts;
@@ -260,4 +276,14 @@ impl Builder {
             base,
         }))
     }
+}
+
+/// A proof of at most a minute ago, by any algorithm, and with a nonce where one is asked for.
+fn dpop_rules(base: &Base, nonces: bool, random: &dyn SecureRandom) -> Result<DpopRules, Error> {
+    let rules = DpopRules::new();
+    if !nonces {
+        return Ok(rules);
+    }
+    let issuer = NonceIssuer::generate(base.as_str(), random);
+    Ok(rules.requiring_nonces(issuer.map_err(Error::unavailable)?))
 }

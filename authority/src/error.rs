@@ -166,6 +166,17 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
+    /// The DPoP proof of a token request is not good, or one is missing (RFC 9449 §5).
+    #[error("the DPoP proof of the token request was refused")]
+    Dpop {
+        /// `error` of the answer: `invalid_dpop_proof` or `use_dpop_nonce`.
+        answer: &'static str,
+        /// The nonce that the client is to use.
+        nonce: Option<aims_oauth_wire::dpop::Nonce>,
+        /// What is wrong.
+        #[source]
+        source: aims_oauth_wire::dpop::Error,
+    },
     /// The grant type is not supported (`unsupported_grant_type`).
     #[error("the grant type is not supported, expected one of {supported:?}")]
     GrantType {
@@ -242,6 +253,7 @@ impl Error {
         Self::CredentialsFull => Unavailable "identity.credentials_full",
         Self::TokenRequest { .. } => Malformed "as.request",
         Self::Client { .. } => Forbidden "as.client",
+        Self::Dpop { .. } => Forbidden "as.dpop",
         Self::GrantType { .. } => Forbidden "as.grant_type",
         Self::Target => Forbidden "as.target",
         Self::Scope => Forbidden "as.scope",
@@ -301,6 +313,7 @@ impl Error {
     pub const fn oauth(&self) -> &'static str {
         match self {
             Self::Client { .. } => "invalid_client",
+            Self::Dpop { answer, .. } => answer,
             Self::GrantType { .. } => "unsupported_grant_type",
             Self::Target => "invalid_target",
             Self::Scope => "invalid_scope",

@@ -155,6 +155,7 @@ fn authenticated<'a>(
         client,
         client_id,
         key: key.map(|key| bare(key.jwk())),
+        dpop: None,
     }
 }
 

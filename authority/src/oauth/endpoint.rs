@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use aims_oauth_wire::dpop::DPOP_NONCE;
 use aims_oauth_wire::media;
 use aims_oauth_wire::token::{Form, TokenError};
 use http::header::{CACHE_CONTROL, HeaderValue, PRAGMA, WWW_AUTHENTICATE};
@@ -54,9 +55,11 @@ pub(crate) fn token(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>,
         scope: &granted.scope,
         members: granted.members.iter().copied().collect(),
     });
-    response
-        .headers_mut()
-        .insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    let headers = response.headers_mut();
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    if let Some(nonce) = &granted.next_nonce {
+        headers.insert(DPOP_NONCE, nonce.to_header_value());
+    }
     Ok(response)
 }
 
@@ -64,9 +67,11 @@ pub(crate) fn token(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>,
 pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     let status = match error {
         Error::Client { .. } => StatusCode::UNAUTHORIZED,
-        Error::GrantType { .. } | Error::Scope | Error::Target | Error::TokenRequest { .. } => {
-            StatusCode::BAD_REQUEST
-        }
+        Error::GrantType { .. }
+        | Error::Scope
+        | Error::Target
+        | Error::Dpop { .. }
+        | Error::TokenRequest { .. } => StatusCode::BAD_REQUEST,
         other => StatusCode::from_u16(other.wire().0).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
     };
     // Code and description are this crate's own, within the characters that RFC 6749 allows.
@@ -87,6 +92,12 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
             HeaderValue::from_static("Basic realm=\"token\""),
         );
     }
+    if let Error::Dpop {
+        nonce: Some(nonce), ..
+    } = error
+    {
+        headers.insert(DPOP_NONCE, nonce.to_header_value());
+    }
     answer::hints(headers, error);
     debug_assert!(headers.contains_key(CACHE_CONTROL));
     response
@@ -96,6 +107,11 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
 fn description(error: &Error) -> Cow<'static, str> {
     let fixed = match error {
         Error::Client { .. } => "the client could not be authenticated",
+        Error::Dpop {
+            answer: "use_dpop_nonce",
+            ..
+        } => "the DPoP proof needs the nonce of this answer",
+        Error::Dpop { .. } => "the DPoP proof is not good for this request",
         Error::GrantType { supported } => {
             let supported = supported.join(", ");
             return format!("the grant type is not supported, expected one of: {supported}").into();

@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use aims_jose::jws::CompactJws;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::dpop::Nonce;
 use aims_oauth_wire::token::Form;
 
 pub(crate) use self::client_credentials::ClientCredentials;
@@ -81,6 +82,8 @@ pub(crate) struct Granted {
     pub(crate) expires_in: Duration,
     /// Further members of the answer, such as `issued_token_type` (RFC 8693 §2.2.1).
     pub(crate) members: &'static [(&'static str, &'static str)],
+    /// The nonce for the client's next DPoP proof. The token endpoint sets it.
+    pub(crate) next_nonce: Option<Nonce>,
 }
 
 /// The grants of a server.

@@ -20,6 +20,7 @@ struct Metadata<'a> {
     token_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
     client_attestation_signing_alg_values_supported: Vec<&'a str>,
     client_attestation_pop_signing_alg_values_supported: Vec<&'a str>,
+    dpop_signing_alg_values_supported: Vec<&'a str>,
     scopes_supported: Vec<&'a str>,
     protected_resources: Vec<&'a str>,
 }
@@ -51,7 +52,8 @@ impl AuthorizationServer {
             grant_types_supported: self.grants.names().collect(),
             token_endpoint_auth_methods_supported: methods,
             // RFC 8414 §2 requires it for methods that sign a JWT, and forbids `none`.
-            token_endpoint_auth_signing_alg_values_supported: all,
+            token_endpoint_auth_signing_alg_values_supported: all.clone(),
+            dpop_signing_alg_values_supported: all,
             client_attestation_signing_alg_values_supported: svids.clone(),
             client_attestation_pop_signing_alg_values_supported: svids,
             scopes_supported: self.registry.scopes().into_iter().collect(),

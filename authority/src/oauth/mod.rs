@@ -1,6 +1,7 @@
 //! The authorization server: who may do what. See [`AuthorizationServer`].
 
 mod authenticate;
+pub(crate) mod dpop;
 pub(crate) mod endpoint;
 pub(crate) mod grant;
 mod metadata;
@@ -9,7 +10,7 @@ mod resource;
 use core::time::Duration;
 use std::sync::Arc;
 
-use aims_jose::jwk::{Jwk, PublicJwkSet};
+use aims_jose::jwk::{Jwk, PublicJwkSet, Thumbprint};
 use aims_jose::jws::{CompactJws, SigningInput};
 use aims_jose::jwt::NumericDate;
 use aims_jose::key::Signer;
@@ -22,6 +23,7 @@ use aims_oauth_wire::token::Form;
 use aims_replay::ReplayStore;
 use serde::Serialize;
 
+use self::dpop::DpopPolicy;
 pub(crate) use self::endpoint::refusal;
 use self::grant::{GrantTypes, Granted, TokenRequest};
 pub(crate) use self::resource::Registry;
@@ -52,6 +54,7 @@ pub struct AuthorizationServer {
     pub(crate) assertions: AssertionRules,
     /// The rules of the proof beside a WIT-SVID: for this server alone.
     pub(crate) pops: PopRules,
+    pub(crate) dpop: DpopPolicy,
 }
 
 /// A client that has been authenticated.
@@ -62,6 +65,18 @@ pub(crate) struct Authenticated<'a> {
     pub(crate) client_id: String,
     /// The key that it has proven.
     pub(crate) key: Option<Jwk>,
+    /// The key of the request's DPoP proof. A token is then bound to this one: the client chose it.
+    pub(crate) dpop: Option<Thumbprint>,
+}
+
+impl Authenticated<'_> {
+    /// `token_type` of the client's tokens (RFC 9449 §5, RFC 6750).
+    const fn token_type(&self) -> &'static str {
+        match self.dpop {
+            Some(_) => "DPoP",
+            None => "Bearer",
+        }
+    }
 }
 
 /// The claims of an access token (RFC 9068 §2.2, RFC 7800 §3.2).
@@ -80,9 +95,12 @@ struct AccessTokenClaims<'a> {
     cnf: Option<Confirmation<'a>>,
 }
 
+/// RFC 9449 §6.1, RFC 7800 §3.2.
 #[derive(Debug, Serialize)]
-struct Confirmation<'a> {
-    jwk: &'a Jwk,
+#[serde(rename_all = "lowercase")]
+enum Confirmation<'a> {
+    Jkt(Thumbprint),
+    Jwk(&'a Jwk),
 }
 
 impl AuthorizationServer {
@@ -108,15 +126,22 @@ impl AuthorizationServer {
             reason: "no grant_type",
         })?;
         let grant = self.grants.find(grant_type)?;
-        let client = self.authenticate(headers, form, now)?;
-        grant.grant(
-            self,
-            &TokenRequest {
-                client: &client,
-                form,
-                now,
-            },
-        )
+        let mut client = self.authenticate(headers, form, now)?;
+        let proven = self.dpop.verify(headers, self.replay.as_ref(), now)?;
+        client.dpop = proven.as_ref().map(|it| it.thumbprint);
+        if client.client.requires_dpop && client.dpop.is_none() {
+            return Err(Error::TokenRequest {
+                reason: "this client's requests need a DPoP proof",
+            });
+        }
+        let request = TokenRequest {
+            client: &client,
+            form,
+            now,
+        };
+        let mut granted = grant.grant(self, &request)?;
+        granted.next_nonce = proven.and_then(|it| it.next_nonce);
+        Ok(granted)
     }
 
     /// Signs an access token for a client, bound to the key that it has proven.
@@ -141,7 +166,11 @@ impl AuthorizationServer {
             exp: date(expires)?,
             jti: id128(self.random).map_err(Error::unavailable)?,
             scope,
-            cnf: who.key.as_ref().map(|jwk| Confirmation { jwk }),
+            cnf: match (who.dpop, &who.key) {
+                (Some(thumbprint), _) => Some(Confirmation::Jkt(thumbprint)),
+                (None, Some(jwk)) => Some(Confirmation::Jwk(jwk)),
+                (None, None) => None,
+            },
         };
         let signer = self
             .ring

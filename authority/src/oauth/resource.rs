@@ -50,6 +50,7 @@ impl Resource {
 pub struct Client {
     pub(crate) by: ClientMatcher,
     pub(crate) grants: HashMap<String, BTreeSet<String>>,
+    pub(crate) requires_dpop: bool,
 }
 
 /// How a client is recognised.
@@ -84,7 +85,16 @@ impl Client {
         Self {
             by,
             grants: HashMap::new(),
+            requires_dpop: false,
         }
+    }
+
+    /// Refuses token requests of the client that have no DPoP proof (RFC 9449 §5.2). All its tokens
+    /// are then bound to a key by DPoP.
+    #[must_use]
+    pub const fn require_dpop(mut self) -> Self {
+        self.requires_dpop = true;
+        self
     }
 
     /// Accepts JWT-SVIDs as well, `spiffe_jwt`. A JWT-SVID proves no key, so anyone who has it gets

@@ -4,9 +4,10 @@ use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
 
 /// Issues an access token (RFC 9068) for one resource (RFC 8707), whose subject is the client.
 ///
-/// The key that the client has proven is the token's `cnf.jwk` (RFC 7800 §3.2). `cnf.jkt` would say
-/// that the token is for DPoP (RFC 9449 §6), which no request here has proven, and `token_type`
-/// `DPoP` with it; so the type is `Bearer`, as RFC 8705 §3 has it for another kind of binding.
+/// Where the request has a DPoP proof, the token is bound to its key: `cnf.jkt`, with `token_type`
+/// `DPoP` (RFC 9449 §5). Else the key that the client has proven is the token's `cnf.jwk` (RFC 7800
+/// §3.2). That key has proven nothing by DPoP, so the type is then `Bearer`, as RFC 8705 §3 has it
+/// for another kind of binding.
 #[derive(Debug)]
 pub(crate) struct ClientCredentials;
 
@@ -29,10 +30,11 @@ impl GrantType for ClientCredentials {
         let token = server.sign(client, permission.resource, &scope, *now)?;
         Ok(Granted {
             token,
-            token_type: "Bearer",
+            token_type: client.token_type(),
             scope,
             expires_in: server.lifetime,
             members: &[],
+            next_nonce: None,
         })
     }
 }

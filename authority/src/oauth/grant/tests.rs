@@ -44,6 +44,7 @@ impl GrantType for TestGrant {
             scope: scope.to_owned(),
             expires_in: Duration::from_secs(7),
             members: &[("issued_token_type", "urn:example:token-type:test")],
+            next_nonce: None,
         })
     }
 }

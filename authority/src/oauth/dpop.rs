@@ -1,0 +1,82 @@
+//! DPoP at the token endpoint (RFC 9449 §5).
+
+use aims_jose::jwk::Thumbprint;
+use aims_jose::provider::Provider;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::dpop::{self, Binding, DpopRules, Nonce, UnverifiedProof};
+use aims_replay::ReplayStore;
+use http::HeaderMap;
+
+use crate::Error;
+
+/// What is asked of proofs at this server.
+#[derive(Debug)]
+pub(crate) struct DpopPolicy {
+    pub(crate) rules: DpopRules,
+    /// The URL of the token endpoint, as clients know it.
+    pub(crate) target: String,
+    pub(crate) provider: &'static dyn Provider,
+}
+
+/// A proof that was verified and spent.
+#[derive(Debug)]
+pub(crate) struct ProvenDpop {
+    /// The key that the token is bound to.
+    pub(crate) thumbprint: Thumbprint,
+    /// A nonce for the next request (RFC 9449 §8.2).
+    pub(crate) next_nonce: Option<Nonce>,
+}
+
+impl DpopPolicy {
+    /// Verifies and spends the proof of a token request, where it has one.
+    ///
+    /// # Errors
+    ///
+    /// `as.dpop`; `authority.unavailable` where the replay store cannot tell.
+    pub(crate) fn verify(
+        &self,
+        headers: &HeaderMap,
+        store: &dyn ReplayStore,
+        now: UnixTime,
+    ) -> Result<Option<ProvenDpop>, Error> {
+        let Some(text) = dpop::from_headers(headers).map_err(|error| refused(error, None))? else {
+            return Ok(None);
+        };
+        let proof = UnverifiedProof::parse(text, &self.rules);
+        let proof = proof.map_err(|error| refused(error, None))?;
+        let thumbprint = *proof.thumbprint();
+        let proven = self.spend(proof, store, now).map_err(|error| {
+            // Only the holder of the key can use the nonce.
+            let nonce = matches!(error, dpop::Error::Nonce { .. });
+            let nonce = self.rules.nonces().filter(|_| nonce);
+            refused(error, nonce.map(|nonces| nonces.issue(&thumbprint, now)))
+        })?;
+        Ok(Some(ProvenDpop {
+            thumbprint,
+            next_nonce: proven.next_nonce().cloned(),
+        }))
+    }
+
+    fn spend(
+        &self,
+        proof: UnverifiedProof<'_>,
+        store: &dyn ReplayStore,
+        now: UnixTime,
+    ) -> Result<dpop::DpopProof, dpop::Error> {
+        let key = proof.key(self.provider)?;
+        let binding = Binding::to("POST", &self.target);
+        let unspent = proof.verify(&key, &binding, &self.rules, now)?;
+        unspent.spend(store, now)
+    }
+}
+
+fn refused(error: dpop::Error, nonce: Option<Nonce>) -> Error {
+    match error.answer() {
+        Some(answer) => Error::Dpop {
+            answer,
+            nonce,
+            source: error,
+        },
+        None => Error::unavailable(error),
+    }
+}

@@ -1,0 +1,177 @@
+//! DPoP at the token endpoint (RFC 9449 §5): each negative differs from a good request in one thing.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use aims_authority::{Authority, Client};
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::random::SYSTEM;
+use aims_oauth_wire::dpop::{Binding, Nonce};
+use common::endpoint::*;
+use common::*;
+use http::Response;
+use serde_json::{Value, json};
+
+const PLACE: &str = "http://127.0.0.1:8080/token";
+
+fn proof_for(uri: &str, key: &SigningKey, nonce: Option<&Nonce>, now: u64) -> String {
+    let (jwk, algorithm) = (key.public_jwk(), key.algorithm());
+    let made = Binding::to("POST", uri).prepare_with(nonce, jwk, algorithm, SYSTEM, at(now));
+    made.unwrap().sign(key).unwrap().expose().to_owned()
+}
+
+fn proof(key: &SigningKey) -> String {
+    proof_for(PLACE, key, None, NOW)
+}
+
+/// A token request of the client `batch` with these `DPoP` fields.
+fn respond(
+    authority: &Authority,
+    client: &SigningKey,
+    proofs: &[&str],
+    now: u64,
+) -> Response<Vec<u8>> {
+    let assertion = assertion(client, at(now));
+    let parameters = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", JWT_BEARER),
+        ("client_assertion", &assertion),
+        ("resource", TOOLS),
+    ];
+    let fields: Vec<_> = proofs.iter().map(|proof| ("dpop", *proof)).collect();
+    send_form(authority, &fields, &parameters, at(now))
+}
+
+fn request(
+    authority: &Authority,
+    client: &SigningKey,
+    proofs: &[&str],
+) -> Result<Value, (u16, String)> {
+    judged(&respond(authority, client, proofs, NOW))
+}
+
+/// The token is bound to the proof's key alone, and its type is `DPoP`.
+#[test]
+fn a_proof_binds_the_token() {
+    let (client, holder) = (es256(), es256());
+    let authority = with_client(&client);
+    let answer = request(&authority, &client, &[&proof(&holder)]).unwrap();
+    assert_eq!(answer["token_type"], "DPoP");
+    let claims = verified(&authority, answer["access_token"].as_str().unwrap(), now());
+    let jkt = holder.public_jwk().thumbprint().to_string();
+    assert_eq!(claims["cnf"], json!({"jkt": jkt}));
+    // Without one, it is bound to the client's key as before.
+    let answer = request(&authority, &client, &[]).unwrap();
+    assert_eq!(answer["token_type"], "Bearer");
+    let claims = verified(&authority, answer["access_token"].as_str().unwrap(), now());
+    assert_eq!(claims["cnf"], confirmation(&client));
+}
+
+#[test]
+fn proofs_are_checked_in_everything() {
+    let (client, holder) = (es256(), es256());
+    let authority = with_client(&client);
+    let invalid = refused(400, "invalid_dpop_proof");
+    let once = proof(&holder);
+    assert!(request(&authority, &client, &[&once]).is_ok());
+    assert_eq!(request(&authority, &client, &[&once]), invalid, "replayed");
+    for (proofs, why) in [
+        (vec![proof(&holder), proof(&holder)], "two fields"),
+        (
+            vec![proof_for("http://127.0.0.1:8080/jwks", &holder, None, NOW)],
+            "another place",
+        ),
+        (
+            vec![proof_for(
+                "https://127.0.0.1:8080/token",
+                &holder,
+                None,
+                NOW,
+            )],
+            "another scheme",
+        ),
+        (vec![proof_for(PLACE, &holder, None, NOW - 91)], "too old"),
+        (
+            vec![proof_for(PLACE, &holder, None, NOW + 31)],
+            "in the future",
+        ),
+        (vec!["a.b.c".to_owned()], "no JWT"),
+        (vec![assertion(&client, now())], "another kind"),
+    ] {
+        let proofs: Vec<&str> = proofs.iter().map(String::as_str).collect();
+        assert_eq!(request(&authority, &client, &proofs), invalid, "{why}");
+    }
+    let mut forged = proof(&holder);
+    forged.replace_range(forged.len() - 4.., "AAAA");
+    assert_eq!(request(&authority, &client, &[&forged]), invalid, "forged");
+}
+
+/// The client comes first: a good proof says nothing of who sends it.
+#[test]
+fn a_proof_is_no_client_authentication() {
+    let (client, stranger) = (es256(), es256());
+    let authority = with_client(&client);
+    let answer = request(&authority, &stranger, &[&proof(&stranger)]);
+    assert_eq!(answer, refused(401, "invalid_client"));
+}
+
+/// RFC 9449 §5.2: `dpop_bound_access_tokens`.
+#[test]
+fn a_client_may_have_to_bring_one() {
+    let client = es256();
+    let known = Client::with_keys("batch", key_set(&client)).allow(TOOLS, ["call"]);
+    let authority = builder().client(known.require_dpop()).build(now()).unwrap();
+    let answer = request(&authority, &client, &[]);
+    assert_eq!(answer, refused(400, "invalid_request"));
+    assert!(request(&authority, &client, &[&proof(&es256())]).is_ok());
+}
+
+/// RFC 9449 §8: the refusal brings a nonce for the key, and no other key can use it.
+#[test]
+fn nonces_are_demanded_where_they_are_set() {
+    let (client, holder) = (es256(), es256());
+    let known = Client::with_keys("batch", key_set(&client)).allow(TOOLS, ["call"]);
+    let authority = builder().client(known).require_dpop_nonces();
+    let authority = authority.build(now()).unwrap();
+    let first = respond(&authority, &client, &[&proof(&holder)], NOW);
+    assert_eq!(judged(&first), refused(400, "use_dpop_nonce"));
+    let nonce = Nonce::from_headers(first.headers()).unwrap().unwrap();
+    let stolen = proof_for(PLACE, &es256(), Some(&nonce), NOW);
+    assert_eq!(
+        request(&authority, &client, &[&stolen]),
+        refused(400, "use_dpop_nonce")
+    );
+    let good = proof_for(PLACE, &holder, Some(&nonce), NOW);
+    let second = respond(&authority, &client, &[&good], NOW);
+    assert_eq!(judged(&second).unwrap()["token_type"], "DPoP");
+    assert!(!second.headers().contains_key("dpop-nonce"));
+    // In the second half of its life the answer brings the next one.
+    let later = proof_for(PLACE, &holder, Some(&nonce), NOW + 200);
+    let third = respond(&authority, &client, &[&later], NOW + 200);
+    assert!(judged(&third).is_ok());
+    let next = Nonce::from_headers(third.headers()).unwrap().unwrap();
+    assert_ne!(next, nonce);
+    let ended = proof_for(PLACE, &holder, Some(&nonce), NOW + 301);
+    let fourth = respond(&authority, &client, &[&ended], NOW + 301);
+    assert_eq!(judged(&fourth), refused(400, "use_dpop_nonce"));
+    // What is wrong beside the nonce brings none.
+    let elsewhere = proof_for("https://a.example/", &holder, Some(&next), NOW);
+    let fifth = respond(&authority, &client, &[&elsewhere], NOW);
+    assert_eq!(judged(&fifth), refused(400, "invalid_dpop_proof"));
+    assert!(!fifth.headers().contains_key("dpop-nonce"));
+}
+
+#[test]
+fn the_metadata_name_the_algorithms() {
+    let metadata: Value = serde_json::from_str(&authority().oauth().metadata()).unwrap();
+    let all = metadata["dpop_signing_alg_values_supported"]
+        .as_array()
+        .unwrap();
+    assert!(all.contains(&json!("ES256")) && !all.contains(&json!("none")));
+}
