@@ -48,7 +48,7 @@ impl<'a> Presented<'a> {
         match (wit, proof) {
             (Some(wit), Some(proof)) => Ok(Some(Self { wit, proof })),
             (None, None) => Ok(None),
-            (None, Some(_)) => Err(Error::FieldMissing { field: WIT }),
+            (None, Some(_)) => Err(identity_missing()),
             (Some(_), None) => Err(proof_missing(headers, accepted)),
         }
     }
@@ -163,6 +163,12 @@ pub fn proof_missing(headers: &HeaderMap, accepted: Revisions) -> Error {
             },
         },
     }
+}
+
+/// The refusal of a request with a proof and without a WIT: `wpt.field_missing`.
+#[must_use]
+pub const fn identity_missing() -> Error {
+    Error::FieldMissing { field: WIT }
 }
 
 /// Finds the `Txn-Token` field: once, or not at all.

@@ -54,7 +54,7 @@ impl AgentCredential {
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         match self {
-            Self::Wit(wit) => wit::issued_at(wit),
+            Self::Wit(wit) => wit.issued_at(),
         }
     }
 

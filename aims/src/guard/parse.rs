@@ -5,10 +5,8 @@ use aims_error::ErrorKind;
 use aims_jose::digest::{Fingerprint, Hashed};
 use aims_oauth_rs::bearer_token;
 use aims_wimse_cred::Wit;
-use aims_wimse_wpt::fields::{
-    Presented, Proof, txn_token, workload_identity_token, workload_proof_token,
-};
-use aims_wimse_wpt::{Error, Revision, Revisions};
+use aims_wimse_wpt::fields::{self, txn_token, workload_identity_token, workload_proof_token};
+use aims_wimse_wpt::{Error, Revision};
 use http::header::HeaderMap;
 
 use super::evidence::{AgentCredential, Evidence, wpt};
@@ -21,7 +19,7 @@ use crate::refusal::ErrorResponse;
 /// The texts that a request presents. Nothing of them is verified.
 pub(super) struct Credentials<'a> {
     pub(super) wit: Option<&'a str>,
-    pub(super) wpt: Option<Proof<'a>>,
+    pub(super) wpt: Option<fields::Proof<'a>>,
     /// A signature of the request is to be verified.
     pub(super) signed: bool,
     pub(super) token: Option<Hashed<'a>>,
@@ -49,30 +47,33 @@ impl<M> Guard<M> {
         let signed = !matches!(content, ReceivedContent::Unread)
             && inner.signatures.is_some()
             && (headers.contains_key("signature-input") || headers.contains_key("signature"));
-        let proof = workload_proof_token(headers, accepted);
-        let token = match &proof {
+        let refused = |error: Error| wpt::refused(&error, accepted.newest());
+        let wpt = workload_proof_token(headers, accepted);
+        let token = match &wpt {
             // The one `Authorization` field holds the proof (draft-ietf-wimse-wpt-02 §3).
             Ok(Some(proof)) if proof.revision() == Revision::Draft02 => None,
             // Two readers could take one or the other.
-            Err(error @ Error::BothForms) => return Err(wpt::refused(error, accepted.newest())),
+            Err(Error::BothForms) => return Err(refused(Error::BothForms)),
             _ => bearer_token(headers, inner.max_token)
                 .map_err(|error| self.token_refused(&error))?,
         };
-        let (wit, wpt) = presented(headers, accepted, signed).map_err(|error| match error {
-            Error::FieldMissing { .. } | Error::Revision { .. }
-                if headers.contains_key("signature-input") =>
-            {
-                signature_not_accepted()
+        let wit = workload_identity_token(headers).map_err(refused)?;
+        let wpt = wpt.map_err(refused)?;
+        match (wit, wpt) {
+            (Some(_), None) if signed => {}
+            (Some(_), None) if headers.contains_key("signature-input") => {
+                return Err(self.signature_not_accepted());
             }
-            error => wpt::refused(&error, accepted.newest()),
-        })?;
-        let txn_token = txn_token(headers);
+            (Some(_), None) => return Err(refused(fields::proof_missing(headers, accepted))),
+            (None, Some(_)) => return Err(refused(fields::identity_missing())),
+            (Some(_), Some(_)) | (None, None) => {}
+        }
         Ok(Credentials {
             wit,
             wpt,
             signed,
             token: token.map(Hashed::of),
-            txn_token: txn_token.map_err(|error| wpt::refused(&error, accepted.newest()))?,
+            txn_token: txn_token(headers).map_err(refused)?,
         })
     }
 
@@ -103,6 +104,22 @@ impl<M> Guard<M> {
         }
     }
 
+    /// A signature in place of a WPT, where none is judged.
+    fn signature_not_accepted(&self) -> Refused {
+        let todo = match self.inner.signatures {
+            None => "call `GuardBuilder::http_signatures` to accept signatures",
+            Some(_) => {
+                "a signature covers the content: judge it by `Guard::layer`, or by `check` or `admit` with the content"
+            }
+        };
+        Refused::new(
+            "guard.signature_not_accepted",
+            ErrorKind::Forbidden,
+            ErrorResponse::Problem("an HTTP signature is not accepted as a proof here"),
+            format!("the request has an HTTP signature and no workload proof token; {todo}"),
+        )
+    }
+
     /// A sender that presents no access token can be asked for a WPT by a challenge.
     pub(super) fn nothing_proven(&self) -> Refused {
         let newest = self.inner.wpt.revisions().newest();
@@ -112,29 +129,6 @@ impl<M> Guard<M> {
         };
         Refused::new("guard.proof", ErrorKind::Forbidden, answer, PROOF_REQUIRED)
     }
-}
-
-/// The WIT and the WPT: both, or neither, or the WIT alone where a signature may be the proof.
-fn presented(
-    headers: &HeaderMap,
-    accepted: Revisions,
-    signed: bool,
-) -> Result<(Option<&str>, Option<Proof<'_>>), Error> {
-    if signed && workload_proof_token(headers, accepted)?.is_none() {
-        return Ok((workload_identity_token(headers)?, None));
-    }
-    let presented = Presented::find(headers, accepted)?;
-    Ok(presented.map_or((None, None), |it| (Some(it.wit()), Some(it.proof()))))
-}
-
-/// A signature in place of a WPT, where none is judged.
-fn signature_not_accepted() -> Refused {
-    Refused::new(
-        "guard.signature_not_accepted",
-        ErrorKind::Forbidden,
-        ErrorResponse::Problem(PROOF_REQUIRED),
-        "the request has a signature and no workload proof token: signatures are judged by `layer`, or by `check` with the content, of a guard with `http_signatures`",
-    )
 }
 
 const PROOF_REQUIRED: &str = "a workload identity token and a proof of its key are required";

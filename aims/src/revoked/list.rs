@@ -4,12 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
-use aims_jose::jwt::NumericDate;
 use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_oauth_rs::AccessToken;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
-use serde::Deserialize;
 
 use super::{Credential, Revoked};
 
@@ -250,8 +248,7 @@ impl Held {
         }
         let epoch = self.agents.get(wit.id().as_str()).copied();
         epoch.max(self.floor).is_some_and(|until| {
-            // Read only where somebody revoked something that may matter.
-            let issued = issued_at(wit.claims().ok());
+            let issued = issued_at(wit.issued_at());
             // A WIT-SVID may have an `iat` in the future, which is not when it was issued.
             issued > now || issued <= until
         })
@@ -269,7 +266,7 @@ impl Held {
             .max(of(&self.clients, token.client_id()))
             .max(self.issuers.get(issuer).copied())
             .max(self.floor);
-        epoch.is_some_and(|until| issued_at(token.claims().ok()) <= until)
+        epoch.is_some_and(|until| issued_at(token.issued_at()) <= until)
     }
 }
 
@@ -282,15 +279,9 @@ impl Revoked for RevocationList {
     }
 }
 
-#[derive(Deserialize)]
-struct Issued {
-    iat: Option<NumericDate>,
-}
-
 /// What does not say when it was issued was issued before everything.
-fn issued_at(claims: Option<Issued>) -> u64 {
-    let issued = claims.and_then(|it| it.iat);
-    issued.map_or(0, |iat| UnixTime::from(iat).as_secs())
+fn issued_at(iat: Option<UnixTime>) -> u64 {
+    iat.map_or(0, |iat| iat.as_secs())
 }
 
 fn remembered_until(expires: UnixTime) -> u64 {

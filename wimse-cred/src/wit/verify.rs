@@ -35,6 +35,7 @@ struct Inner {
     key: VerifyingKey,
     algorithm: Algorithm,
     expires: UnixTime,
+    issued_at: Option<UnixTime>,
     issuer: Option<String>,
     jwt_id: Option<String>,
     signed_by: Thumbprint,
@@ -108,12 +109,9 @@ impl Wit {
         let exp = required(claims.exp, "exp").map_err(Error::Wit)?;
         let cnf = claims.cnf.filter(|cnf| cnf.get() != "null");
         let cnf = required(cnf, "cnf").map_err(Error::Wit)?;
-        // `iat` of a WIT-SVID does not limit its earliest validity; `nbf` does.
-        let is_past = |iat: &NumericDate| iat.as_secs() <= now.as_secs();
-        let iat = claims.iat.filter(|iat| !rules.svid || is_past(iat));
         rules
             .times
-            .check(&Times::new(Some(exp), claims.nbf, iat), now)
+            .check(&Times::new(Some(exp), claims.nbf, claims.iat), now)
             .map_err(Error::Wit)?;
         if rules.svid && (claims.aud.is_some() || id.scheme() != Scheme::Spiffe) {
             return Err(if claims.aud.is_some() {
@@ -131,6 +129,7 @@ impl Wit {
             key: key_of_workload,
             algorithm,
             expires: exp.into(),
+            issued_at: claims.iat.map(Into::into),
             issuer,
             jwt_id,
             signed_by: *key.thumbprint(),
@@ -161,6 +160,12 @@ impl Wit {
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         self.0.expires
+    }
+
+    /// `iat`, where the token has one. That of a WIT-SVID may be in the future.
+    #[must_use]
+    pub fn issued_at(&self) -> Option<UnixTime> {
+        self.0.issued_at
     }
 
     /// SHA-256 of the token's text: `wth` of a proof is its base64url.

@@ -1,9 +1,7 @@
 //! Workload identity tokens.
 
-use aims_jose::jwt::NumericDate;
 use aims_jose::time::UnixTime;
 use aims_wimse_cred::{Error, Wit};
-use serde::Deserialize;
 
 use super::AgentCredential;
 use crate::guard::Inner;
@@ -33,16 +31,6 @@ pub(in crate::guard) fn check_revoked(
         return Err(refused(&Error::Revoked));
     }
     Ok(())
-}
-
-/// `iat`, where it is there.
-pub(super) fn issued_at(wit: &Wit) -> Option<UnixTime> {
-    #[derive(Deserialize)]
-    struct Issued {
-        iat: Option<NumericDate>,
-    }
-    let claims: Issued = wit.claims().ok()?;
-    claims.iat.map(Into::into)
 }
 
 /// A refused WIT says to the caller only that it was refused, whatever was wrong with it.

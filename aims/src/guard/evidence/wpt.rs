@@ -3,7 +3,7 @@
 use aims_jose::time::UnixTime;
 use aims_replay::ReplayStore;
 use aims_wimse_cred::Wit;
-use aims_wimse_wpt::fields::{self, Proof as Presented};
+use aims_wimse_wpt::fields;
 use aims_wimse_wpt::{Binding, Error, Revision, UnspentWpt};
 use http::request::Parts;
 
@@ -16,7 +16,7 @@ use crate::refusal::ErrorResponse;
 /// Verifies a WPT by the key of the WIT that came with it.
 pub(in crate::guard) fn verify(
     guard: &Inner,
-    proof: Presented<'_>,
+    proof: fields::Proof<'_>,
     wit: &Wit,
     presented: &Credentials<'_>,
     request: &Parts,
