@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
+use aims_error::shown;
 use aims_oauth_wire::names::ScopeSet;
-use aims_wimse_id::IdPattern;
+use aims_wimse_id::{IdPattern, WorkloadId};
 
 use crate::decision::{Decision, Denial, Reason};
 use crate::guard::{BuildError, ProofMethod};
@@ -165,34 +166,88 @@ impl Requirements {
     /// The decision by the requirements alone.
     #[must_use]
     pub fn decide(&self, principal: &Principal) -> Decision {
-        let reason = |code, detail: &str| vec![Reason::new(code, detail)];
-        let forbidden = |code, detail| Decision::Deny(Denial::Forbidden, reason(code, detail));
+        let denied = |denial, code, detail: String| Decision::Deny(denial, reason(code, detail));
+        let forbidden = |code, detail| denied(Denial::Forbidden, code, detail);
         if principal.agent().is_none() && !self.allows_bearer() {
-            return forbidden("guard.proof", "a proof of possession is required");
+            return forbidden(
+                "guard.proof",
+                "no proof of possession was presented, and the route requires one; call `accept_bearer` to accept tokens without a proof".to_owned(),
+            );
         }
         let proven = |method: &ProofMethod| principal.proof_methods().any(|it| it == *method);
         if !self.proofs.is_empty() && !self.proofs.iter().any(proven) {
-            return forbidden("guard.proof", "the route requires another proof");
+            return forbidden("guard.proof", self.other_proof(principal));
         }
         let matches = |pattern: &IdPattern| principal.agent().is_some_and(|it| pattern.matches(it));
         if !self.agents.is_empty() && !self.agents.iter().any(matches) {
-            return forbidden("guard.agent", "the agent matches no pattern of this route");
+            return forbidden("guard.agent", self.other_agent(principal));
         }
         if let Some(wanted) = &self.scopes {
             let granted = principal.scopes();
             if !granted.is_some_and(|granted| wanted.is_subset(granted)) {
-                let wanted = wanted.clone();
-                let why = reason("guard.scope", "the access token lacks a scope");
-                return Decision::Deny(Denial::InsufficientScope(wanted), why);
+                let detail = missing_scope(wanted, principal);
+                let denial = Denial::InsufficientScope(wanted.clone());
+                return denied(denial, "guard.scope", detail);
             }
         }
         let token = principal.access_token();
         if !self.roles.is_empty() && !token.is_some_and(|it| self.roles.is_subset(it.roles())) {
-            return forbidden("guard.role", "the access token lacks a role");
+            return forbidden("guard.role", self.missing_role(principal));
         }
         if self.asks_for_actor() && token.is_none_or(|it| it.actors().is_empty()) {
-            return forbidden("guard.actor", "the access token names no actor");
+            return forbidden(
+                "guard.actor",
+                "the access token names no actor: expected the claim `act` (RFC 8693 §4.1), which a token exchange adds".to_owned(),
+            );
         }
-        Decision::Allow(reason("guard.requirements", "the requirements are met"))
+        let met = "the requirements are met".to_owned();
+        Decision::Allow(reason("guard.requirements", met))
     }
+
+    fn other_proof(&self, principal: &Principal) -> String {
+        let expected = shown(self.proofs.iter().map(|it| it.as_str()));
+        let found = shown(principal.proof_methods().map(ProofMethod::as_str));
+        format!("the route requires another proof: expected {expected}, found {found}")
+    }
+
+    fn other_agent(&self, principal: &Principal) -> String {
+        let expected: Vec<String> = self.agents.iter().map(ToString::to_string).collect();
+        let expected = shown(expected.iter().map(String::as_str));
+        let found = shown(principal.agent().map(WorkloadId::as_str));
+        format!("the agent matches no pattern of this route: expected {expected}, found {found}")
+    }
+
+    fn missing_role(&self, principal: &Principal) -> String {
+        let token = principal.access_token();
+        let expected = shown(self.roles.iter().map(String::as_str));
+        let found = token.into_iter().flat_map(|it| it.roles());
+        let found = shown(found.map(String::as_str));
+        let has = |role: &String| principal.scopes().is_some_and(|it| it.contains(role));
+        let hint = if self.roles.iter().any(has) {
+            "; a scope has this name, and scopes are required by `Requirements::scopes`"
+        } else {
+            ""
+        };
+        format!("the access token lacks a role: expected {expected}, found {found}{hint}")
+    }
+}
+
+fn missing_scope(wanted: &ScopeSet, principal: &Principal) -> String {
+    let scopes = |of: Option<&ScopeSet>| {
+        let of = of.into_iter().flat_map(ScopeSet::iter);
+        shown(of.map(|it| it.as_str()))
+    };
+    let (expected, found) = (scopes(Some(wanted)), scopes(principal.scopes()));
+    let token = principal.access_token();
+    let has = |scope: &str| token.is_some_and(|it| it.roles().contains(scope));
+    let hint = if wanted.iter().any(|it| has(it.as_str())) {
+        "; a role has this name, and roles are required by `Requirements::roles`"
+    } else {
+        ""
+    };
+    format!("the access token lacks a scope: expected {expected}, found {found}{hint}")
+}
+
+fn reason(code: &'static str, detail: String) -> Vec<Reason> {
+    vec![Reason::new(code, detail)]
 }

@@ -1,11 +1,7 @@
 //! Identities whose keys are behind a device or a network: an agent's, and a tool's.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 mod signed;

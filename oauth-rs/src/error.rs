@@ -147,7 +147,9 @@ pub enum Error {
     #[error("the scheme of `Authorization` is not `Bearer`")]
     Scheme,
     /// The access token is longer than this.
-    #[error("the access token is longer than {limit} bytes")]
+    #[error(
+        "the access token is longer than {limit} bytes; where an issuer's tokens are, raise the limit (`AccessTokenRules::with_max_len`, `GuardBuilder::max_token_len`)"
+    )]
     TooLong {
         /// In bytes.
         limit: usize,
@@ -210,26 +212,40 @@ impl Error {
 pub enum BindingFailure {
     /// The token has no `cnf`, and the route or the caller asks for one.
     #[error(
-        "the access token carries no `cnf`: expected a token that is bound to the sender's key"
+        "the access token carries no `cnf`: expected a token that is bound to the sender's key, or one of the sender's own client; get bound tokens, or name the workload of the client by `IssuerRules::client_is`"
     )]
     NoConfirmation,
     /// The request has no proof of the kind that this member of `cnf` asks for.
-    #[error("the access token is bound by `cnf.{method}`, and no proof of this kind was presented")]
+    #[error(
+        "the access token is bound by `cnf.{method}`, and no proof of this kind was presented: expected {}",
+        proof_for(method)
+    )]
     NoProof {
         /// The member of `cnf`.
         method: &'static str,
     },
     /// A proof of the right kind was presented, by another key or certificate.
     #[error(
-        "the access token is bound to another key than the one that was proven (`cnf.{method}`)"
+        "the access token is bound to another key than the one that was proven (`cnf.{method}`): expected the token that was issued for the key of this request's proof"
     )]
     OtherKey {
         /// The member of `cnf`.
         method: &'static str,
     },
     /// The token names another workload than the proven one.
-    #[error("the access token was issued to another workload than the proven one")]
+    #[error(
+        "the access token was issued to another workload than the proven one: expected a token of the proven workload; if the token's client is this workload, name it by `IssuerRules::client_is`"
+    )]
     OtherWorkload,
+}
+
+/// The proof that a member of `cnf` asks for.
+fn proof_for(method: &str) -> &'static str {
+    match method {
+        "jkt" => "a DPoP proof by the bound key (RFC 9449 §6.1)",
+        "x5t#S256" => "mutual TLS with the bound certificate (RFC 8705 §3.1)",
+        _ => "an HTTP signature or a workload proof token by the bound key",
+    }
 }
 
 /// Why a token is not taken for an access token.

@@ -43,8 +43,11 @@ pub enum Error {
     AccessToken,
     /// The proof is of a revision that this receiver does not accept.
     #[error(
-        "a workload proof token of draft-ietf-wimse-wpt-{}, which is not accepted here",
-        found.as_str()
+        "unexpected workload proof token of draft-ietf-wimse-wpt-{}, expected one of -{}; accept \
+         both by `Revisions::BOTH` (`WptRules::with_revisions`, `GuardBuilder::wpt_revisions`), or \
+         let the sender make the other one",
+        found.as_str(),
+        found.other().as_str()
     )]
     Revision {
         /// The revision of the proof.
@@ -89,8 +92,14 @@ pub enum Error {
         limit: usize,
     },
     /// The target is no absolute URI with a host, or has user information.
-    #[error("no audience can be made of this target")]
-    Target,
+    #[error(
+        "no audience can be made of the target, which {reason}: expected an absolute URL with a \
+         host, such as `https://tools.example/mcp`"
+    )]
+    Target {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A proof cannot be made so: no audience or several, a lifetime out of bounds, a repeated or
     /// ill-named field.
     #[error("the proof cannot be made: {reason}")]
@@ -115,7 +124,7 @@ impl Error {
         Self::FieldRepeated { .. } => Malformed "wpt.field_repeated",
         Self::FieldSyntax { .. } => Malformed "wpt.field_syntax",
         Self::FieldTooLong { .. } => TooLarge "wpt.field_too_long",
-        Self::Target => Configuration "wpt.target",
+        Self::Target { .. } => Configuration "wpt.target",
         Self::Prepare { .. } => Configuration "wpt.prepare",
         ;
         Self::Wpt(source) => aims_jose::token_code!("wpt", source), source.kind();

@@ -267,10 +267,12 @@ const fn refused(revision: Revision) -> StatusCode {
 /// `wpt.target` where it is not absolute, or has user information.
 pub fn audience(target: &Uri) -> Result<String, Error> {
     let (Some(scheme), Some(authority)) = (target.scheme_str(), target.authority()) else {
-        return Err(Error::Target);
+        let reason = "is relative";
+        return Err(Error::Target { reason });
     };
     if authority.as_str().contains('@') {
-        return Err(Error::Target);
+        let reason = "has user information";
+        return Err(Error::Target { reason });
     }
     Ok(format!("{scheme}://{authority}{}", target.path()))
 }

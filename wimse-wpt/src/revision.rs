@@ -31,6 +31,13 @@ impl Revision {
             Self::Draft02 => "02",
         }
     }
+
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Draft01 => Self::Draft02,
+            Self::Draft02 => Self::Draft01,
+        }
+    }
 }
 
 /// The revisions that a receiver accepts. Defaults to [`DRAFT_02`](Self::DRAFT_02) alone.

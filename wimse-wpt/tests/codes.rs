@@ -45,7 +45,7 @@ fn all() -> Vec<Error> {
         Error::FieldRepeated { field },
         Error::FieldSyntax { field },
         Error::FieldTooLong { field, limit: 8192 },
-        Error::Target,
+        Error::Target { reason: "x" },
         Error::Prepare { reason: "x" },
     ]
 }

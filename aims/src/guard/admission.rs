@@ -154,7 +154,7 @@ impl<M> Guard<M> {
     ) -> Result<(State, Option<Need>), Refused> {
         let evidence = &admission.evidence;
         if evidence.agent.is_none() && evidence.token.is_none() {
-            return Err(self.nothing_proven());
+            return Err(self.nothing_proven(false));
         }
         let principal = Principal::new(Proven {
             agent: evidence.agent.clone(),

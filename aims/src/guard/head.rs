@@ -10,6 +10,7 @@ use http::header::HOST;
 use http::request::Parts;
 use http::{HeaderMap, Method, Uri};
 
+use super::refused::Refused;
 use crate::refusal::ErrorResponse;
 
 /// The most fields of a request.
@@ -17,37 +18,37 @@ const MOST_FIELDS: usize = 100;
 /// The most bytes of its fields, names and values.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Code, kind, answer and detail of a refusal.
-type Unreadable = (&'static str, ErrorKind, ErrorResponse, &'static str);
-
 /// Refuses what is too large, and what could be read in two ways.
-pub(super) fn check(request: &Parts) -> Result<(), Unreadable> {
+pub(super) fn check(request: &Parts) -> Result<(), Refused> {
     if !fits(&request.headers) {
-        let why = "the header fields are too many or too long";
-        return Err((
+        return Err(Refused::new(
             "guard.fields",
             ErrorKind::TooLarge,
             ErrorResponse::TooLarge,
-            why,
+            format!(
+                "the header fields are too many or too long: expected at most {MOST_FIELDS} fields of {MOST_BYTES} bytes in all"
+            ),
         ));
     }
     if is_misspelled(&request.method) {
         let why = "the method is a standard one in other letters";
-        return Err(malformed("guard.method", why));
+        return Err(malformed("guard.method", why, why.to_owned()));
     }
     if !is_ascii(&request.uri) {
         let why = "the target has characters that must be percent-encoded";
-        return Err(malformed("guard.target", why));
+        return Err(malformed("guard.target", why, why.to_owned()));
     }
-    if !names_one_host(&request.headers, &request.uri) {
-        let why = "the host is named not at all, or twice, or in two ways";
-        return Err(malformed("guard.host", why));
-    }
-    Ok(())
+    check_host(&request.headers, &request.uri)
+        .map_err(|why| malformed("guard.host", "the request must name one host", why))
 }
 
-const fn malformed(code: &'static str, why: &'static str) -> Unreadable {
-    (code, ErrorKind::Malformed, ErrorResponse::Problem(why), why)
+fn malformed(code: &'static str, told: &'static str, why: String) -> Refused {
+    Refused::new(
+        code,
+        ErrorKind::Malformed,
+        ErrorResponse::Problem(told),
+        why,
+    )
 }
 
 fn fits(headers: &HeaderMap) -> bool {
@@ -112,17 +113,37 @@ fn is_port(port: &str) -> bool {
 }
 
 /// RFC 9112 §3.2, RFC 9113 §8.3.1: `Host` once, or the authority of the target, or both alike.
-fn names_one_host(headers: &HeaderMap, uri: &Uri) -> bool {
+fn check_host(headers: &HeaderMap, uri: &Uri) -> Result<(), String> {
     let mut fields = headers.get_all(HOST).iter();
     let authority = uri.authority().map(|it| it.as_str().as_bytes());
-    match (fields.next().map(http::HeaderValue::as_bytes), authority) {
-        (None, None) | (Some(b""), _) => false,
-        (Some(host), Some(authority)) => {
-            fields.next().is_none() && is_host(host) && host.eq_ignore_ascii_case(authority)
-        }
-        (Some(host), None) => fields.next().is_none() && is_host(host),
-        (None, Some(authority)) => is_host(authority),
+    let host = fields.next().map(http::HeaderValue::as_bytes);
+    if fields.next().is_some() {
+        let lines = headers.get_all(HOST).iter().count();
+        return Err(format!(
+            "the request has {lines} `Host` fields: expected one"
+        ));
     }
+    match (host, authority) {
+        (None, None) => Err(
+            "the request names no host: expected a `Host` field, or the authority of the target"
+                .to_owned(),
+        ),
+        (Some(host), Some(other)) if !host.eq_ignore_ascii_case(other) => Err(format!(
+            "`Host` is {}, and the target names {}: expected the same in both",
+            shown(host),
+            shown(other)
+        )),
+        (Some(host), _) | (None, Some(host)) if !is_host(host) => Err(format!(
+            "the host is {}: expected a name or an address, and at most a port",
+            shown(host)
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A foreign text, escaped and bounded.
+fn shown(text: &[u8]) -> Box<str> {
+    aims_error::shown([&*String::from_utf8_lossy(text)])
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use aims_error::ErrorKind;
 use aims_http_sig::digest::BodyError;
@@ -106,7 +107,7 @@ impl Guard<Deferred> {
                 {
                     admission.refuse(refused);
                 }
-                compared(&mut admission, content)
+                compared(&mut admission, content, deadline)
             }
             None => Some(RequestBody::uncovered(body)),
         };
@@ -138,6 +139,7 @@ struct AdmittedCall<B> {
 fn compared<B, E>(
     admission: &mut Admission<'_>,
     content: Option<Result<RequestBody<B>, BodyError<E>>>,
+    deadline: Duration,
 ) -> Option<RequestBody<B>> {
     let refused = match content {
         Some(Ok(content)) => return Some(content),
@@ -147,7 +149,10 @@ fn compared<B, E>(
             "guard.content_deadline",
             ErrorKind::Unavailable,
             ErrorResponse::Timeout,
-            "the content of the signed request did not come in time",
+            format!(
+                "the content of the signed request did not come within {} s; call `HttpSignatures::with_content_deadline` for slower senders",
+                deadline.as_secs()
+            ),
         ),
     };
     admission.refuse(refused);

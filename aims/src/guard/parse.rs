@@ -32,8 +32,7 @@ impl<M> Guard<M> {
         &self,
         received: ReceivedRequest<'a>,
     ) -> Result<Credentials<'a>, Refused> {
-        head::check(received.head)
-            .map_err(|(code, kind, answer, why)| Refused::new(code, kind, answer, why))?;
+        head::check(received.head)?;
         self.read(&received.head.headers, received.content)
     }
 
@@ -100,7 +99,7 @@ impl<M> Guard<M> {
         if presented.wit.is_some() || bearer {
             Ok(())
         } else {
-            Err(self.nothing_proven())
+            Err(self.nothing_proven(presented.token.is_some()))
         }
     }
 
@@ -120,14 +119,28 @@ impl<M> Guard<M> {
         )
     }
 
-    /// A sender that presents no access token can be asked for a WPT by a challenge.
-    pub(super) fn nothing_proven(&self) -> Refused {
+    /// A request without a proof. A sender that presents no access token can be asked for a WPT by
+    /// a challenge.
+    pub(super) fn nothing_proven(&self, has_token: bool) -> Refused {
         let newest = self.inner.wpt.revisions().newest();
         let answer = match (&self.inner.issuers, newest) {
             (None, Revision::Draft02) => ErrorResponse::ProofChallenge(PROOF_REQUIRED),
             _ => ErrorResponse::Problem(PROOF_REQUIRED),
         };
-        Refused::new("guard.proof", ErrorKind::Forbidden, answer, PROOF_REQUIRED)
+        let signature = match self.inner.signatures {
+            Some(_) => " or an HTTP signature",
+            None => "",
+        };
+        let found = if has_token {
+            "the request carries an access token and no proof; call `accept_bearer` to accept tokens without a proof"
+        } else {
+            "the request carries no credential"
+        };
+        let why = format!(
+            "{PROOF_REQUIRED}: expected a WPT of draft-ietf-wimse-wpt-{}{signature}; {found}",
+            newest.as_str()
+        );
+        Refused::new("guard.proof", ErrorKind::Forbidden, answer, why)
     }
 }
 

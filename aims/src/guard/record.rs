@@ -53,7 +53,7 @@ impl<M> Guard<M> {
         let verdict = match state {
             State::Accepted(principal, reasons) => Ok((principal, reasons)),
             State::Refused(refused) => Err(*refused),
-            _ => Err(self.nothing_proven()),
+            _ => Err(self.nothing_proven(false)),
         };
         let (code, reasons): (_, &[Reason]) = match &verdict {
             Ok((_, reasons)) => (None, reasons),

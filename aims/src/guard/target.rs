@@ -1,6 +1,6 @@
 //! The path of a request, as far as it decides whether the request is for the guard's resource.
 
-use aims_error::ErrorKind;
+use aims_error::{ErrorKind, shown};
 use http::Uri;
 
 use super::refused::Refused;
@@ -44,20 +44,11 @@ impl Paths {
             ErrorKind::Mismatch,
             ErrorResponse::Problem("the target is not of the resource that is protected here"),
             format!(
-                "the path {:?} is outside of the resource `{resource}`: expected its path or one beneath it; call `GuardBuilder::accept_any_path` if a proxy changes the paths that callers send",
-                shown(target.path()),
+                "the path {} is outside of the resource `{resource}`: expected its path or one beneath it; call `GuardBuilder::accept_any_path` if a proxy changes the paths that callers send",
+                shown([target.path()]),
             ),
         ))
     }
-}
-
-/// The beginning of a foreign text.
-fn shown(text: &str) -> &str {
-    const MOST: usize = 200;
-    text.char_indices()
-        .nth(MOST)
-        .and_then(|(at, _)| text.get(..at))
-        .unwrap_or(text)
 }
 
 /// Whether a reader could take the path to lead upwards: a segment is `..`, with dots and slashes

@@ -96,7 +96,7 @@ impl<M> Guard<M> {
                 "guard.streams",
                 ErrorKind::Forbidden,
                 ErrorResponse::Unsigned,
-                "the caller demands a signed response, and the responses of this route stream",
+                "the caller demands a signed response, and the route is marked by `Requirements::streams`: expected a caller that accepts unsigned responses",
             ));
         }
         let signed = unspent
