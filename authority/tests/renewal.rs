@@ -16,7 +16,7 @@ use aims_wimse_cred::source::RenewingSource;
 use aims_wimse_cred::{Error, Identity, IdentitySource as _};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 /// Seconds. Sockets are real, and so is the time.
 const LIFETIME: u64 = 3;
@@ -78,7 +78,6 @@ async fn an_identity_renews_itself_and_ends_without_its_authority() {
 
     server.abort();
     assert!(server.await.unwrap_err().is_cancelled());
-    let away = Instant::now();
     let ended = loop {
         match current(&source) {
             Ok(kept) => assert!(Arc::ptr_eq(&kept, &renewed)),
@@ -88,5 +87,4 @@ async fn an_identity_renews_itself_and_ends_without_its_authority() {
     };
     assert_eq!(ended.code(), "source.expired");
     assert!(SystemClock::new().now() >= renewed.expires());
-    assert!(away.elapsed() >= Duration::from_millis(500), "it was kept");
 }

@@ -8,7 +8,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aims::cred::enrolment::{EnrolmentProof, IdentityClient};
 use aims::fetch::{Fetch as _, Fetcher};
@@ -72,9 +72,7 @@ impl Served {
             .args(["-c", &format!("kill -{signal} {id}")])
             .status();
         assert!(sent.unwrap().success());
-        let started = Instant::now();
         let status = self.child.wait().unwrap();
-        assert!(started.elapsed() < Duration::from_secs(8));
         let mut told = String::new();
         self.errors.read_to_string(&mut told).unwrap();
         (status.code(), told)

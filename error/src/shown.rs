@@ -10,7 +10,7 @@ const MAX_SHOWN: usize = 200;
 /// a terminal, and together at most 200 characters. `none` where there are none.
 ///
 /// ```
-/// assert_eq!(&*aims_error::shown(["https://tools.example", "a\nb"]), r#""https://tools.example", "a\nb""#);
+/// assert_eq!(&*aims_error::shown(["https://a.test", "a\nb"]), r#""https://a.test", "a\nb""#);
 /// assert_eq!(&*aims_error::shown([]), "none");
 /// ```
 #[must_use]

@@ -1,7 +1,5 @@
 //! Bounds (HMS-08, T-071), and that no text makes anything panic.
 
-use std::time::{Duration, Instant};
-
 use aims_http_sig::{Limits, Policy, ReceivedFields, Section, Signing};
 use aims_jose::provider::AWS_LC;
 use allocation_counter::measure;
@@ -23,17 +21,11 @@ fn numbered(count: usize, one: impl Fn(usize) -> String, between: &str) -> Strin
     (0..count).map(one).collect::<Vec<_>>().join(between)
 }
 
-/// The verdict, what was allocated for it, in bytes, and the shortest of three times that it took.
-fn cost(message: &Text, limits: &Limits) -> (&'static str, u64, Duration) {
+/// The verdict, and what was allocated for it, in bytes.
+fn cost(message: &Text, limits: &Limits) -> (&'static str, u64) {
     let mut verdict = "";
-    let mut took = Duration::MAX;
-    let mut bytes = 0;
-    for _ in 0..3 {
-        let start = Instant::now();
-        bytes = measure(|| verdict = received(message, limits)).bytes_total;
-        took = took.min(start.elapsed());
-    }
-    (verdict, bytes, took)
+    let bytes = measure(|| verdict = received(message, limits)).bytes_total;
+    (verdict, bytes)
 }
 
 fn with(input: &str, signature: &str) -> Text {
@@ -58,7 +50,7 @@ fn parameters(count: usize) -> String {
     format!("l0=(){}", numbered(count, |n| format!(";p{n}"), ""))
 }
 
-/// Ten thousand of anything are refused while they are read: in little time and memory.
+/// Ten thousand of anything are refused while they are read: in little memory.
 #[test]
 fn floods_are_refused_soon() {
     let large = Limits::default()
@@ -83,15 +75,13 @@ fn floods_are_refused_soon() {
     ];
     for (limits, most) in [(Limits::default(), 1 << 17), (large, 1 << 20)] {
         for (at, flood) in floods.iter().enumerate() {
-            let (verdict, bytes, took) = cost(flood, &limits);
-            println!("{at}: {verdict} {bytes} {took:?}");
+            let (verdict, bytes) = cost(flood, &limits);
             let expected = match at {
                 2 if limits == large => "sig.labels_differ",
                 _ => "sig.limit",
             };
             assert_eq!(verdict, expected, "{at}");
             assert!(bytes <= most, "{at}: {bytes} bytes");
-            assert!(took < Duration::from_millis(250), "{at}: {took:?}");
         }
     }
 }
@@ -108,10 +98,8 @@ fn what_is_read_costs_what_it_is_long() {
     for (what, count) in [("members", 64), ("components", 64), ("parameters", 32)] {
         let one = cost(&message(what, 1), &limits);
         let many = cost(&message(what, count), &limits);
-        println!("{what}: {one:?} {many:?}");
         assert_eq!((one.0, many.0), ("good", "good"), "{what}");
         assert!(many.1 <= 64 * one.1, "{what}: {many:?}, one {one:?}");
-        assert!(many.2 < Duration::from_millis(50), "{what}: {many:?}");
     }
 }
 

@@ -76,10 +76,8 @@ fn a_key_that_cannot_be_used_costs_itself() {
     assert!(directory.find(OTHER.verifying_key().thumbprint()).is_some());
     assert!(directory.find(KEY.verifying_key().thumbprint()).is_none());
     // A key for an algorithm that RFC 9421 does not have.
-    let rsa = SigningKey::generate(aims_jose::alg::Algorithm::Es512, AWS_LC);
-    if let Ok(key) = rsa {
-        assert_eq!(parse(well_known, &[jwk(&key)]), Ok(0));
-    }
+    let es512 = SigningKey::generate(aims_jose::alg::Algorithm::Es512, AWS_LC).unwrap();
+    assert_eq!(parse(well_known, &[jwk(&es512)]), Ok(0));
     // Elsewhere names are the operator's.
     let named = with(key, "kid", json!("key-1"));
     assert_eq!(parse(DirectoryRules::key_set(), &[named]), Ok(1));

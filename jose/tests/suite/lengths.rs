@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use aims_jose::jwk::Jwk;
-use aims_jose::key::{SigningKey, VerifyingKey};
+use aims_jose::key::{Signer as _, SigningKey, VerifyingKey};
 use aims_jose::{Algorithm, base64url};
 use proptest::prelude::*;
 
@@ -45,8 +45,13 @@ proptest! {
             format!(r#"{{"kty":"RSA","alg":"PS256","n":"{bytes}","e":"{more}"}}"#),
             format!(r#"{{"kty":"RSA","alg":"RS512","n":"{bytes}","e":"AQAB"}}"#),
         ] {
-            if let Ok(jwk) = Jwk::parse(json.as_bytes()) {
-                drop(VerifyingKey::from_jwk(&jwk, provider()));
+            // Refused for what it is, or read as what was written.
+            match Jwk::parse(json.as_bytes()) {
+                Err(error) => prop_assert!(error.code().starts_with("jwk."), "{error}"),
+                Ok(jwk) => match VerifyingKey::from_jwk(&jwk, provider()) {
+                    Err(error) => prop_assert!(error.code().starts_with("jwk."), "{error}"),
+                    Ok(key) => prop_assert_eq!(key.thumbprint(), &jwk.thumbprint()),
+                },
             }
         }
     }
@@ -69,7 +74,17 @@ proptest! {
             let mut der = key.to_pkcs8_der();
             let at = at.index(der.len());
             der[at] ^= 1 << bit;
-            drop(SigningKey::from_pkcs8_der(&der, *algorithm, provider()));
+            match SigningKey::from_pkcs8_der(&der, *algorithm, provider()) {
+                Err(error) => {
+                    let codes = ["key.pkcs8", "key.parts"];
+                    prop_assert!(codes.contains(&error.code()), "{error}");
+                }
+                Ok(other) => {
+                    let signature = other.sign(b"message").unwrap();
+                    let public = other.verifying_key();
+                    prop_assert!(public.verify(*algorithm, b"message", signature.as_ref()).is_ok());
+                }
+            }
         }
     }
 }
