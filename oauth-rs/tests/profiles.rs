@@ -443,6 +443,22 @@ fn the_own_client_is_no_audience() {
     }
 }
 
+/// Auth0 lets a tenant write `scope` into ID tokens, which is then no marker: `aud` refuses them.
+#[test]
+fn an_id_token_of_auth0_with_a_scope_is_refused() {
+    let server = auth0();
+    let with_scope = json!({"azp": "agent-1", "scope": "read", "aud": "agent-1"});
+    let id_token = laid_over(server.id_token.clone(), &with_scope);
+    assert_eq!(server.code(server.typ, &id_token), "token.audience");
+    // Where the API is named as its client is, too.
+    let rules = IssuerRules::new()
+        .audience("agent-1")
+        .profile(server.profile.clone());
+    let issuer = server.issuer.parse().unwrap();
+    server.store.set_rules(&issuer, rules).unwrap();
+    assert_eq!(server.code(server.typ, &id_token), "token.not_access_token");
+}
+
 /// ATJ-04: the audience is checked under every profile; where the server writes none, the client.
 #[test]
 fn the_audience_is_checked_under_every_profile() {

@@ -1,4 +1,7 @@
 //! Profiles of authorization servers that many use, each by its vendor's own documentation.
+//!
+//! Each marker was looked up in two pages of the vendor: the claims of access tokens, which have
+//! it, and those of ID tokens, which do not. The pages were read in November 2026.
 
 use super::JwtProfile;
 use super::marker::Marker;
@@ -23,11 +26,22 @@ impl JwtProfile {
 
     /// Access tokens of version 2.0 of Microsoft Entra ID, of one tenant.
     ///
-    /// The marker is `azpacr`, "only present in v2.0 tokens" by "Access token claims reference",
-    /// and not among the claims of "ID token claims reference" (both Microsoft Learn, Microsoft
-    /// identity platform). The client is in `azp`, scopes are in `scp`, rights in `roles`. `tid`
-    /// must be the tenant and `ver` `2.0`. The issuer is
-    /// `https://login.microsoftonline.com/TENANT/v2.0`, and `aud` the application ID of the API.
+    /// The client is in `azp`, scopes are in `scp`, rights in `roles`. `tid` must be the tenant and
+    /// `ver` `2.0`. The issuer is `https://login.microsoftonline.com/TENANT/v2.0`, and `aud` the
+    /// application ID of the API.
+    ///
+    /// The marker is `azpacr`, by these pages of Microsoft Learn:
+    ///
+    /// - [Access token claims reference][access], "Payload claims": "only present in v2.0 tokens".
+    /// - [ID token claims reference][id], "Payload claims": it is not among them, nor in the
+    ///   [Optional claims reference][optional].
+    /// - [Claims customization][custom], "JSON Web Token (JWT) restricted claim set": no policy
+    ///   of a tenant can write it.
+    ///
+    /// [access]: https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference#payload-claims
+    /// [id]: https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference#payload-claims
+    /// [optional]: https://learn.microsoft.com/entra/identity-platform/optional-claims-reference
+    /// [custom]: https://learn.microsoft.com/entra/identity-platform/reference-claims-customization
     ///
     /// # Errors
     ///
@@ -40,10 +54,13 @@ impl JwtProfile {
 
     /// Access tokens of version 1.0 of Microsoft Entra ID, of one tenant.
     ///
-    /// The marker is `appidacr`, "only present in v1.0 tokens" by "Access token claims reference"
-    /// (Microsoft Learn, Microsoft identity platform). The client is in `appid`, scopes are in
-    /// `scp`, rights in `roles`. `tid` must be the tenant and `ver` `1.0`. The issuer is
-    /// `https://sts.windows.net/TENANT/`, and `aud` the application ID URI of the API.
+    /// The client is in `appid`, scopes are in `scp`, rights in `roles`. `tid` must be the tenant
+    /// and `ver` `1.0`. The issuer is `https://sts.windows.net/TENANT/`, and `aud` the application
+    /// ID URI of the API.
+    ///
+    /// The marker is `appidacr`, "only present in v1.0 tokens", by the same pages as that of
+    /// [`entra_v2`](Self::entra_v2): it is among the payload claims of access tokens and of the
+    /// restricted claim set, and not among the payload or optional claims of ID tokens.
     ///
     /// # Errors
     ///
@@ -72,9 +89,21 @@ impl JwtProfile {
 
     /// Access tokens of Auth0, of its own profile and of its RFC 9068 profile.
     ///
-    /// The markers are `scope`, `permissions` and `gty` by "Access Token Profiles" (Auth0 Docs),
-    /// which are not among the claims of "ID Token Structure" there. The client is in `azp` or
-    /// `client_id`, scopes are in `scope`, rights in `permissions`.
+    /// The client is in `azp` or `client_id`, scopes are in `scope`, rights in `permissions`.
+    ///
+    /// The markers are `scope`, `permissions` and `gty`, by these pages of Auth0 Docs:
+    ///
+    /// - [Access Token Profiles][access], "Claims": `scope` is in the tokens of both profiles,
+    ///   `permissions` where RBAC adds it, `gty` in some of the Auth0 profile.
+    /// - [ID Token Structure][id]: they are not among its claims.
+    /// - [Create Custom Claims][custom], "General restrictions": an Action cannot write
+    ///   `permissions` or `gty` into an ID token. `scope` is not in that list: a tenant whose
+    ///   Action writes `scope` into ID tokens takes the marker away. Such an ID token is still
+    ///   refused by its `aud`, which is its client.
+    ///
+    /// [access]: https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles#claims
+    /// [id]: https://auth0.com/docs/secure/tokens/id-tokens/id-token-structure
+    /// [custom]: https://auth0.com/docs/secure/tokens/json-web-tokens/create-custom-claims#general-restrictions
     #[must_use]
     pub fn auth0() -> Self {
         let markers = [("scope", None), ("permissions", None), ("gty", None)];
@@ -88,9 +117,17 @@ impl JwtProfile {
     /// Access tokens of custom authorization servers of Okta. Those of the org authorization server
     /// are for Okta alone and cannot be verified by others.
     ///
-    /// The marker is `cid`, the client's identifier, which is among the access token claims and
-    /// not among the ID token claims of "OpenID Connect & OAuth 2.0 API" (Okta Developer). The
-    /// client is in `cid`, scopes are in `scp`, rights in `groups`.
+    /// The client is in `cid`, scopes are in `scp`, rights in `groups`.
+    ///
+    /// The marker is `cid`, by [OpenID Connect & OAuth 2.0 API][api] of Okta Developer, as
+    /// it stands in the vendor's repository `okta/okta-developer-docs`:
+    ///
+    /// - "Reserved claims in the payload section" of access tokens: "Client ID of the client that
+    ///   requested the access token". Reserved claims "can't be overridden".
+    /// - "Claims in the payload section" of ID tokens: it is neither a base claim nor a
+    ///   scope-dependent one.
+    ///
+    /// [api]: https://developer.okta.com/docs/reference/api/oidc/#tokens-and-claims
     #[must_use]
     pub fn okta() -> Self {
         Self::preset(ProfileName::Okta, &[("cid", None)])
@@ -103,11 +140,15 @@ impl JwtProfile {
 
     /// Access tokens of Keycloak, whether `typ` is `JWT` or `at+jwt`.
     ///
-    /// The marker is the claim `typ` `Bearer` or `DPoP`: Keycloak writes `ID`, `Refresh`,
-    /// `Offline` and `Logout` into its other tokens (the constants of `TokenUtil` in Keycloak's
-    /// sources). The client is in `azp`, scopes are in `scope`, rights in `realm_access.roles` and,
-    /// for the client `api` that stands for the resource server, in
-    /// `resource_access.API.roles`. Keycloak writes `aud` only where an audience mapper says so.
+    /// The client is in `azp`, scopes are in `scope`, rights in `realm_access.roles` and, for the
+    /// client `api` that stands for the resource server, in `resource_access.API.roles`. Keycloak
+    /// writes `aud` only where an audience mapper says so.
+    ///
+    /// The marker is the claim `typ` `Bearer` or `DPoP`: Keycloak writes `ID`, `Refresh`, `Offline`
+    /// and `Logout` into its other tokens. These are the constants of [`TokenUtil`][util] in
+    /// Keycloak's sources; its documentation does not list the claim.
+    ///
+    /// [util]: https://github.com/keycloak/keycloak/blob/main/core/src/main/java/org/keycloak/util/TokenUtil.java
     #[must_use]
     pub fn keycloak(api: &str) -> Self {
         let markers = [("typ", Some("Bearer")), ("typ", Some("DPoP"))];
@@ -122,11 +163,19 @@ impl JwtProfile {
 
     /// Access tokens of an Amazon Cognito user pool, of these app clients.
     ///
-    /// The marker is `token_use` `access` by "Understanding the access token" (Amazon Cognito
-    /// Developer Guide); ID tokens have `id`. An access token has no `aud`, so that the app
-    /// clients whose tokens are accepted take its place; where a token is bound to a resource,
-    /// its `aud` is checked as well. The client is in `client_id`, scopes are in `scope`, rights
-    /// in `cognito:groups`.
+    /// An access token has no `aud`, so that the app clients whose tokens are accepted take its
+    /// place; where a token is bound to a resource, its `aud` is checked as well. The client is in
+    /// `client_id`, scopes are in `scope`, rights in `cognito:groups`.
+    ///
+    /// The marker is `token_use` `access`, by these pages of the Amazon Cognito Developer Guide:
+    ///
+    /// - [The access token][access], "Access token payload": "Its value is always `access` in the
+    ///   case of the access token".
+    /// - [The ID token][id], "ID token payload": "Its value is always `id` in the case of the ID
+    ///   token".
+    ///
+    /// [access]: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
+    /// [id]: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
     ///
     /// # Errors
     ///
