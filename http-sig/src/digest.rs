@@ -1,13 +1,13 @@
 //! Digest fields: `Content-Digest`, `Repr-Digest` and what peers want of them (RFC 9530).
 //!
-//! A signature does not cover a body. It covers `Content-Digest`, and whoever reads the body
-//! compares it (RFC 9421 §7.2.8), by
-//! [`VerifiedSignature::check_content`](crate::VerifiedSignature::check_content): without the
-//! comparison the body is anybody's, and a digest that nobody signed is whoever's. So a comparison
-//! gives a [`Matched`], and what was only parsed verifies nothing.
+//! A signature does not cover a body. It covers `Content-Digest`, and the receiver compares the
+//! body with that digest (RFC 9421 §7.2.8), by
+//! [`VerifiedSignature::check_content`](crate::VerifiedSignature::check_content). Without this
+//! comparison the body is unauthenticated, and so is a digest that no signature covers. A
+//! comparison returns a [`Matched`]; a digest that was only parsed proves nothing.
 //!
 //! - At least one digest has to count (`sha-256`, `sha-512`), and every one that counts has to
-//!   match. The others are read past: a matching `md5` is nothing.
+//!   match. The others are ignored: a matching `md5` does not count.
 //! - The digest is over the content as it is sent: compare before `Content-Encoding` is undone.
 //! - A field is read from its raw lines, in one spelling: no algorithm twice, canonical base64,
 //!   bounded in size.
