@@ -1,16 +1,15 @@
 //! The base URL: issuer, audience and prefix of all paths.
 
 use aims_oauth_wire::names::Issuer;
+use aims_wimse_cred::enrolment::BaseUrl;
 
 use crate::Error;
 
-/// A validated base URL: an issuer beneath which paths can stand. It is compared as its text and
-/// never normalised.
+/// A validated base URL: an issuer beneath which paths can stand.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
     issuer: Issuer,
-    /// Where `host[:port]` begins and ends.
-    authority: (usize, usize),
+    url: BaseUrl,
 }
 
 impl Base {
@@ -18,19 +17,9 @@ impl Base {
     ///
     /// `authority.base_url`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
+        let url = BaseUrl::parse(text).ok_or(Error::BaseUrl)?;
         let issuer = Issuer::loopback(text).or(Err(Error::BaseUrl))?;
-        let (scheme, rest) = text.split_once("://").ok_or(Error::BaseUrl)?;
-        let authority = rest.split('/').next().unwrap_or_default();
-        let path = rest.strip_prefix(authority).unwrap_or_default();
-        // Nobody can be reached at port 0.
-        if authority.ends_with(":0") || !is_path(path) {
-            return Err(Error::BaseUrl);
-        }
-        let start = scheme.len() + "://".len();
-        Ok(Self {
-            issuer,
-            authority: (start, start + authority.len()),
-        })
+        Ok(Self { issuer, url })
     }
 
     pub(crate) const fn issuer(&self) -> &Issuer {
@@ -38,36 +27,23 @@ impl Base {
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        self.issuer.as_str()
+        self.url.as_str()
     }
 
-    /// `host[:port]`, as it comes in `Host`.
+    /// `host[:port]`, as it stands in `Host`.
     pub(crate) fn authority(&self) -> &str {
-        let (start, end) = self.authority;
-        self.as_str().get(start..end).unwrap_or_default()
+        self.url.authority()
     }
 
     /// `""` or `"/a/b"`.
     pub(crate) fn path(&self) -> &str {
-        self.as_str().get(self.authority.1..).unwrap_or_default()
+        self.url.path()
     }
 
     /// An absolute URL beneath it.
     pub(crate) fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.as_str())
+        self.url.join(path)
     }
-}
-
-/// Empty, or segments of unreserved characters, so that a router takes it literally.
-fn is_path(path: &str) -> bool {
-    let segment = |segment: &str| {
-        let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        !segment.is_empty() && segment.bytes().all(good)
-    };
-    path.is_empty()
-        || path
-            .strip_prefix('/')
-            .is_some_and(|rest| rest.split('/').all(segment))
 }
 
 #[cfg(test)]

@@ -37,9 +37,9 @@ use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use http::Request;
 
-use self::base::Base;
 use self::exchange::Want;
 
+pub use base::BaseUrl;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use enrolled::{Enrolled, enrol};
@@ -49,7 +49,7 @@ pub use exchange::{PendingChallenge, PendingCredential};
 /// An identity server, as an agent sees it.
 #[derive(Clone, Debug)]
 pub struct IdentityClient {
-    base: Base,
+    base: BaseUrl,
 }
 
 /// How the agent shows that it is the one of an enrolment.
@@ -86,7 +86,7 @@ impl IdentityClient {
     ///
     /// `authority.base_url`: `https`, or `http` on loopback.
     pub fn new(base_url: &str) -> Result<Self, Error> {
-        let base = Base::parse(base_url).ok_or(Error::BaseUrl)?;
+        let base = BaseUrl::parse(base_url).ok_or(Error::BaseUrl)?;
         Ok(Self { base })
     }
 

@@ -2,13 +2,32 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A base URL that was checked: `https`, or `http` on loopback, beneath which paths can stand.
-/// Compared as its text and never normalised: it is the audience of proofs.
-#[derive(Clone, Debug)]
-pub(super) struct Base(Box<str>);
+/// A validated base URL: `https`, or `http` on loopback, beneath which paths can stand.
+///
+/// It is the audience of proofs, so it has one spelling: a host in normal form, no default port, a
+/// path of unreserved characters without `/` at its end, no query. It is compared as text and never
+/// normalised.
+///
+/// ```
+/// use aims_wimse_cred::enrolment::BaseUrl;
+///
+/// let base = BaseUrl::parse("https://as.example:8443/tenant").ok_or("not a base URL")?;
+/// assert_eq!((base.authority(), base.path()), ("as.example:8443", "/tenant"));
+/// assert_eq!(base.join("/token"), "https://as.example:8443/tenant/token");
+/// assert!(BaseUrl::parse("https://as.example/").is_none());
+/// # Ok::<(), &str>(())
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BaseUrl {
+    text: Box<str>,
+    /// Where `host[:port]` begins and ends.
+    authority: (usize, usize),
+}
 
-impl Base {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+impl BaseUrl {
+    /// Reads a base URL. `None` where the text is no such URL.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
         let authority = rest.split('/').next()?;
         let path = rest.strip_prefix(authority)?;
@@ -20,16 +39,37 @@ impl Base {
             _ => false,
         };
         let fits = scheme_fits && port.is_none_or(is_port) && is_path(path);
-        fits.then(|| Self(text.into()))
+        let path = text.len().checked_sub(path.len())?;
+        let start = path.checked_sub(authority.len())?;
+        fits.then(|| Self {
+            text: text.into(),
+            authority: (start, path),
+        })
     }
 
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
+    /// The URL as it was written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
     }
 
-    /// An absolute URL beneath it.
-    pub(super) fn join(&self, path: &str) -> String {
-        format!("{}{path}", self.0)
+    /// `host[:port]`, as it stands in the field `Host`.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        let (start, end) = self.authority;
+        self.text.get(start..end).unwrap_or_default()
+    }
+
+    /// `""` or `"/a/b"`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.text.get(self.authority.1..).unwrap_or_default()
+    }
+
+    /// An absolute URL beneath it, at this path that begins with `/`.
+    #[must_use]
+    pub fn join(&self, path: &str) -> String {
+        format!("{}{path}", self.text)
     }
 }
 
@@ -91,16 +131,22 @@ mod tests {
 
     #[test]
     fn base_urls() {
-        for text in [
-            "http://127.0.0.1:8080",
-            "http://localhost",
-            "http://[::1]:9/a",
-            "https://as.example",
-            "https://as.example:8443/tenant/1",
-            "https://10.0.0.1",
+        for (text, authority, path) in [
+            ("http://127.0.0.1:8080", "127.0.0.1:8080", ""),
+            ("http://localhost", "localhost", ""),
+            ("http://[::1]:9/a", "[::1]:9", "/a"),
+            ("https://as.example", "as.example", ""),
+            (
+                "https://as.example:8443/tenant/1",
+                "as.example:8443",
+                "/tenant/1",
+            ),
+            ("https://10.0.0.1", "10.0.0.1", ""),
         ] {
-            let base = Base::parse(text).unwrap();
+            let base = BaseUrl::parse(text).unwrap();
             assert_eq!(base.join("/identity/wit"), format!("{text}/identity/wit"));
+            let parts = (base.as_str(), base.authority(), base.path());
+            assert_eq!(parts, (text, authority, path));
         }
     }
 
@@ -138,7 +184,19 @@ mod tests {
             "https://[0::1]",
             "https://[nope]",
         ] {
-            assert!(Base::parse(text).is_none(), "{text}");
+            assert!(BaseUrl::parse(text).is_none(), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        /// Any text is refused, or is exactly its parts.
+        #[test]
+        fn parts_are_the_whole(text in "(https?://)?[a-z0-9.:/\\[\\]@?#%\\-]{0,30}|.*") {
+            if let Some(base) = BaseUrl::parse(&text) {
+                let (scheme, _) = text.split_once("://").unwrap();
+                let parts = format!("{scheme}://{}{}", base.authority(), base.path());
+                proptest::prop_assert_eq!(parts, text);
+            }
         }
     }
 }

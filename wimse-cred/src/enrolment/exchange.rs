@@ -14,7 +14,7 @@ use http::{Method, Request, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::base::Base;
+use super::base::BaseUrl;
 use super::messages::{self, ChallengeAnswer, CredentialAnswer, SvidBody, WIT_FIELD, WitBody};
 use super::{EnrolmentProof, Error, Received};
 
@@ -40,7 +40,7 @@ pub(super) enum Want {
 #[derive(Debug)]
 #[must_use = "the answer to the challenge request is to be given to `finish`"]
 pub struct PendingChallenge {
-    base: Base,
+    base: BaseUrl,
     want: Want,
 }
 
@@ -82,7 +82,7 @@ struct ForeignConfirmation<'a> {
 }
 
 /// Asks for a challenge.
-pub(super) fn begin(base: &Base, want: Want) -> (Request<Vec<u8>>, PendingChallenge) {
+pub(super) fn begin(base: &BaseUrl, want: Want) -> (Request<Vec<u8>>, PendingChallenge) {
     // The base URL was checked to be a URL.
     let request = post(base, "/identity/challenge", Vec::new()).unwrap_or_default();
     let base = base.clone();
@@ -206,7 +206,7 @@ impl PendingCredential {
 }
 
 struct Prover<'a> {
-    base: &'a Base,
+    base: &'a BaseUrl,
     nonce: &'a str,
     now: UnixTime,
 }
@@ -239,14 +239,14 @@ impl<'a> Prover<'a> {
     }
 }
 
-fn post(base: &Base, path: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, Error> {
+fn post(base: &BaseUrl, path: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, Error> {
     let request = Request::builder().method(Method::POST).uri(base.join(path));
     request.body(body).map_err(|_never| Error::BaseUrl)
 }
 
 /// The one place where a credential enters a header.
 fn with_body(
-    base: &Base,
+    base: &BaseUrl,
     path: &str,
     body: &impl Serialize,
     field: Option<(HeaderName, SecretText)>,
