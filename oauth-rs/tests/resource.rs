@@ -344,6 +344,19 @@ fn codes_are_all_there() {
         Error::Missing.code(),
         Error::Authorization.code(),
         Error::Scheme.code(),
+        Error::Inactive {
+            issuer: String::new(),
+        }
+        .code(),
+        Error::NotIntrospected {
+            issuer: String::new(),
+        }
+        .code(),
+        Error::PresentedType {
+            found: String::new(),
+            expected: "",
+        }
+        .code(),
         Error::TooLong { limit: 1 }.code(),
         Error::NoKeys {
             skipped: SkippedKeys::default(),

@@ -24,7 +24,7 @@ use crate::requirements::Requirements;
 use crate::resolve::{Resolve, Unresolved};
 use crate::revoked::{NothingRevoked, Revoked};
 
-/// The type state of a [`GuardBuilder`] that trusts nobody yet.
+/// The type state of a [`GuardBuilder`] that has no source of trust yet.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NoTrust;
@@ -48,7 +48,7 @@ mod sealed {
     impl Sealed for super::Trusting {}
 }
 
-/// Makes a [`Guard`]. Everything but the trust has a default.
+/// Builds a [`Guard`]. Every setting but the source of trust has a default.
 #[derive(Debug)]
 #[must_use = "a guard is made by `build`"]
 pub struct GuardBuilder<T, M = Immediate> {
@@ -154,8 +154,8 @@ impl<T, M> GuardBuilder<T, M> {
         self.into_state()
     }
 
-    /// Trusts the bundles and issuers whose keys are published, and asks there for a key that is
-    /// not known.
+    /// Trusts the origins and issuers of these keys. [`Guard::admit`] fetches keys that a
+    /// credential names and that are not known.
     #[cfg(feature = "fetch")]
     pub fn keys(mut self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting, M> {
         self.settings.sources.given_by("keys");
@@ -247,8 +247,8 @@ impl<T, M> GuardBuilder<T, M> {
     }
 
     /// Accepts access tokens that are bound to no key, on the routes of this guard that
-    /// [`requiring`](Guard::requiring) does not change: everybody who steals such a token can use
-    /// it until it expires ([`Requirements::accept_bearer`]).
+    /// [`requiring`](Guard::requiring) does not change. A thief can use such a token until it
+    /// expires ([`Requirements::accept_bearer`]).
     pub fn accept_bearer(mut self) -> Self {
         self.settings.requirements = self.settings.requirements.accept_bearer();
         self
@@ -325,7 +325,7 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
-    /// Sets the seam that is asked about every call that meets the requirements.
+    /// Sets what decides about every call that meets the requirements.
     pub fn authorize(mut self, seam: impl Authorize + 'static) -> Self {
         self.settings.decides = Decides::Local(Arc::new(seam));
         self
@@ -342,19 +342,20 @@ impl<T, M> GuardBuilder<T, M> {
         self.into_state()
     }
 
-    /// Sets the seam that is told of every acceptance and refusal.
+    /// Sets what records every acceptance and refusal.
     pub fn record(mut self, seam: impl Record + 'static) -> Self {
         self.settings.record = Arc::new(seam);
         self
     }
 
-    /// Sets the seam that is asked about every credential, fresh or known.
+    /// Sets what knows the revoked credentials. The guard asks it about every credential of every
+    /// request.
     pub fn revoked(mut self, seam: impl Revoked + 'static) -> Self {
         self.settings.revoked = Arc::new(seam);
         self
     }
 
-    /// Sets what is asked for keys that are not known, by [`Guard::admit`].
+    /// Sets what [`Guard::admit`] asks for keys that are not known.
     pub fn resolve(mut self, seam: impl Resolve + 'static) -> Self {
         #[cfg(feature = "fetch")]
         self.settings.sources.given_by("resolve");

@@ -14,9 +14,9 @@ use tokio::time::Instant;
 use super::Inner;
 use super::error::{Cause, Failed};
 use super::place::{JWKS, METADATA, Memory};
-use super::published::Age;
+use super::published::Freshness;
 
-/// What metadata said.
+/// What the metadata of an issuer says.
 #[derive(Clone)]
 pub(super) struct Discovered {
     /// Where the keys are.
@@ -27,23 +27,23 @@ pub(super) struct Discovered {
     pub(super) diagnostics: Arc<[Diagnostic]>,
     /// The well-known place that answered.
     place: DocumentKey,
-    /// When it was fetched or confirmed.
-    said: Instant,
-    /// Whether nothing could be fetched there the last time.
+    /// When the metadata was fetched or confirmed.
+    fetched: Instant,
+    /// Whether the last fetch of the keys there failed.
     pub(super) lost: bool,
 }
 
 impl Inner {
-    /// Where an issuer says that its keys are. Its metadata is read as long as it is fresh, and
-    /// anew when there were no keys where it said: they may have moved. When it cannot be fetched,
-    /// what it said last holds for as long as keys do.
-    pub(super) async fn whereabouts(
+    /// Returns where an issuer's keys are. Metadata is used while it is fresh, and fetched again
+    /// when there were no keys where it says: they may have moved. If it cannot be fetched, the
+    /// last metadata is used up to the maximum age of keys.
+    pub(super) async fn key_location(
         &self,
         issuer: &Issuer,
         memory: &Memory,
     ) -> Result<Discovered, Failed> {
         let before = memory.discovered();
-        let before = before.filter(|it| it.said.elapsed() < self.max_age);
+        let before = before.filter(|it| it.fetched.elapsed() < self.max_age);
         match (self.discover(issuer, memory, before.as_ref()).await, before) {
             (Ok(mut found), before) => {
                 let same = |it: &Discovered| it.diagnostics == found.diagnostics;
@@ -59,17 +59,17 @@ impl Inner {
         }
     }
 
-    /// Asks the well-known places one after the other, and only the one that answered before while
-    /// what it said holds. All that is used comes from one document.
+    /// Asks the well-known places one after the other. While earlier metadata is in use, asks only
+    /// the place that it came from. Everything that is used comes from one document.
     async fn discover(
         &self,
         issuer: &Issuer,
         memory: &Memory,
         before: Option<&Discovered>,
     ) -> Result<Discovered, Failed> {
-        let age = match before {
-            Some(before) if before.lost => Age::Anew,
-            _ => Age::Kept,
+        let freshness = match before {
+            Some(before) if before.lost => Freshness::Refreshed,
+            _ => Freshness::Cached,
         };
         let places = match before {
             Some(before) => vec![before.place.clone()],
@@ -77,7 +77,7 @@ impl Inner {
         };
         let mut asked = Attempts::new();
         for place in places {
-            match self.fetch(memory, &place, age).await {
+            match self.fetch(memory, &place, freshness).await {
                 Ok(document) => return Ok(read(issuer, place, &document)?),
                 Err(cause) => {
                     note(&mut asked, &place, &cause);
@@ -117,7 +117,7 @@ fn read(issuer: &Issuer, place: DocumentKey, document: &Document) -> Result<Disc
         issuer: metadata.issuer().clone(),
         diagnostics: metadata.diagnostics().into(),
         place,
-        said: Instant::from_std(document.fetched()),
+        fetched: Instant::from_std(document.fetched()),
         lost: false,
     })
 }
@@ -134,12 +134,12 @@ fn keys_of(issuer: &Issuer, metadata: &ServerMetadata) -> Result<DocumentKey, Ca
     Ok(DocumentKey::new(JWKS, issuer.as_str(), url)?)
 }
 
-/// What follows where a place gave no document, now or a moment ago.
+/// What to do after a place gave no document, now or within the pause after a failure.
 fn follow(cause: &Cause) -> Follow {
     fetch_error(cause).map_or(Follow::End, Follow::of_error)
 }
 
-/// Writes down what a place answered.
+/// Notes what a place answered, for the error.
 pub(super) fn note(asked: &mut Attempts, place: &DocumentKey, cause: &Cause) {
     let url = place.url();
     match fetch_error(cause) {
@@ -157,7 +157,7 @@ pub(super) fn note(asked: &mut Attempts, place: &DocumentKey, cause: &Cause) {
     }
 }
 
-/// The error of fetching, be it one of a moment ago.
+/// The error of fetching, also where it is repeated in the pause after it.
 fn fetch_error(cause: &Cause) -> Option<&aims_fetch::Error> {
     match cause {
         Cause::Fetch(aims_fetch::Error::BackingOff { cause, .. }) => Some(cause),

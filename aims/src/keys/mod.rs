@@ -27,21 +27,27 @@ pub use builder::PublishedKeysBuilder;
 pub use error::KeysError;
 use error::{Cause, Failed};
 use place::Place;
-use published::Age;
+use published::Freshness;
 pub use watch::Watch;
 use watch::Watching;
 
 use crate::resolve::{Keys, Need, Resolve, ResolveFuture, Resolved};
 
-/// The stores that a [`Guard`](crate::Guard) believes, filled from where the keys are published.
+/// The stores that a [`Guard`](crate::Guard) trusts, filled from where the keys are published.
 ///
-/// Three things fill them: [`load`](Self::load) at the start, [`watch`](Self::watch) as documents
-/// age, and the guard when a token names a key that is not known ([`Resolve`]). Each document is
-/// fetched once at a time, seldom enough that nobody who makes up key names makes it be fetched,
-/// and good keys are never replaced by none. Keys that could not be confirmed for the [longest
-/// age](PublishedKeysBuilder::max_age) are believed no longer, with or without a watch: the guard
-/// refuses what they vouch for with `trust.stale` or `token.keys_stale`, and asks for them. Clones
-/// share all.
+/// [`load`](Self::load) fills them at the start. [`watch`](Self::watch) fetches documents again
+/// before they are too old. The guard asks for a key that a token names and the stores do not have
+/// ([`Resolve`]).
+///
+/// - A document is fetched by one request at a time, with a pause after it, so that made-up key
+///   names cause no flood of requests.
+/// - Good keys are never replaced by an empty set.
+/// - Keys that could not be confirmed for the [maximum age](PublishedKeysBuilder::max_age) are no
+///   longer trusted, with or without a watch. The guard refuses their tokens with `trust.stale` or
+///   `token.keys_stale`, and asks for the keys.
+/// - An owner that the program removes from a store stays removed until the program names it again.
+///
+/// Clones share everything.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -91,7 +97,7 @@ impl PublishedKeys {
         Arc::clone(&self.0.issuers)
     }
 
-    /// Whether access tokens of any issuer are believed.
+    /// Whether access tokens of any issuer are accepted.
     pub(crate) fn has_issuers(&self) -> bool {
         let issuer = |place: &Place| matches!(place, Place::Issuer(..));
         self.0.places.iter().any(issuer)
@@ -139,7 +145,7 @@ impl PublishedKeys {
             let inner = Arc::clone(&self.0);
             let task = tasks.spawn(async move {
                 match inner.places.get(number) {
-                    Some(place) => inner.have(place, Age::Kept).await,
+                    Some(place) => inner.have(place, Freshness::Cached).await,
                     None => Ok(()),
                 }
             });
@@ -163,11 +169,11 @@ impl PublishedKeys {
 impl Inner {
     /// Brings the keys of one place into the stores, unless the program removed their owner from
     /// these.
-    async fn have(&self, place: &Place, age: Age) -> Result<(), KeysError> {
+    async fn have(&self, place: &Place, freshness: Freshness) -> Result<(), KeysError> {
         if self.is_removed(place) {
             return Ok(());
         }
-        let found = self.document(place, age).await;
+        let found = self.document(place, freshness).await;
         let taken = found.and_then(|document| Ok::<_, Failed>(self.take(place, document)?));
         taken.map_err(|failed| KeysError::new(place.keys(), failed))
     }
@@ -184,7 +190,7 @@ impl Inner {
         }
         let is_stored = self.is_stored(place);
         memory.take(document, is_stored, self.max_age, now, |document| {
-            let until = self.believed_until(document, now);
+            let until = self.trusted_until(document, now);
             match place {
                 Place::Issuer(issuer, ..) => {
                     let (bytes, provider) = (document.bytes(), self.provider);
@@ -229,8 +235,8 @@ impl Inner {
         catch_unwind(AssertUnwindSafe(|| self.clock.now())).ok()
     }
 
-    /// Counted from when it was fetched, which may be a while ago.
-    fn believed_until(&self, document: &Document, now: UnixTime) -> UnixTime {
+    /// Until when the keys of a document are trusted, counted from its fetch.
+    fn trusted_until(&self, document: &Document, now: UnixTime) -> UnixTime {
         let left = self.max_age.saturating_sub(place::age(document));
         let until = now.as_secs().saturating_add(left.as_secs());
         UnixTime::since_unix_epoch(Duration::from_secs(until))
@@ -247,7 +253,7 @@ impl PublishedKeys {
         };
         let before = place.memory().version();
         // The watch logs the error. Logged here, every made-up key name would write a line.
-        let _ = self.0.have(place, Age::Anew).await;
+        let _ = self.0.have(place, Freshness::Refreshed).await;
         place.memory().is_newer_than(before)
     }
 }
@@ -274,8 +280,8 @@ impl fmt::Debug for PublishedKeys {
     }
 }
 
-/// A bundle without a usable key withdraws all trust, and may as well be a document of another kind
-/// by mistake: a log says which of the two.
+/// Logs that a bundle has no usable key, and why. Such a bundle withdraws all trust; it may also be
+/// a document of another kind by mistake.
 fn tell_of_empty(bundle: &Bundle) {
     let sets = [bundle.wit_keys(), bundle.jwt_svid_keys()];
     if sets.iter().any(|set| !set.is_empty()) {

@@ -21,7 +21,7 @@ pub(super) enum Place {
     Issuer(Issuer, Option<DocumentKey>, Memory),
 }
 
-/// What is remembered of a place.
+/// What was fetched from a place.
 #[derive(Default)]
 pub(super) struct Memory(Mutex<Held>);
 
@@ -32,11 +32,11 @@ struct Held {
     /// The time of the wall clock at which the document was fetched or confirmed, in seconds. The
     /// clock of the runtime may stand still while the machine is suspended.
     confirmed: u64,
-    /// What the document was fetched under.
+    /// The key that the document was fetched by.
     key: Option<DocumentKey>,
     /// How often the owner wants to be asked.
     hint: Option<Duration>,
-    /// Which keys these are. Grows with every change.
+    /// The version of the keys. It grows with every change.
     version: u64,
     changed: Option<Instant>,
     refused: Option<(DocumentKey, Arc<Cause>)>,
@@ -103,7 +103,7 @@ impl Place {
         }
     }
 
-    /// What is remembered of it.
+    /// What was fetched from it.
     pub(super) const fn memory(&self) -> &Memory {
         match self {
             Self::Issuer(_, _, memory) | Self::Origin(_, _, memory) => memory,
@@ -128,7 +128,7 @@ impl Memory {
         }
     }
 
-    /// What the keys are fetched under.
+    /// Sets the key of the document that has the keys.
     pub(super) fn set_key(&self, key: &DocumentKey) {
         let mut held = self.held();
         if held.key.as_ref() != Some(key) {
@@ -136,9 +136,13 @@ impl Memory {
         }
     }
 
-    /// The document under this key, where it is older than the clock of the runtime says, and by
-    /// its own lifetime too old: the machine was suspended, or its clock was set forward.
-    pub(super) fn overslept(&self, key: &DocumentKey, now: UnixTime) -> Option<Arc<Document>> {
+    /// The document under this key, if its lifetime is over by the wall clock although it is not by
+    /// the clock of the runtime: the machine was suspended, or its clock was set forward.
+    pub(super) fn outdated_by_clock(
+        &self,
+        key: &DocumentKey,
+        now: UnixTime,
+    ) -> Option<Arc<Document>> {
         let held = self.held();
         let document = held.document.as_ref()?;
         let by_wall = Duration::from_secs(now.as_secs().saturating_sub(held.confirmed));
@@ -149,12 +153,12 @@ impl Memory {
         (is_old && held.key.as_ref() == Some(key)).then(|| Arc::clone(document))
     }
 
-    /// Why a document is not kept.
+    /// Sets why a document is not kept.
     pub(super) fn set_refused(&self, key: &DocumentKey, cause: Cause) {
         self.held().refused = Some((key.clone(), Arc::new(cause)));
     }
 
-    /// Why this document was not kept, if it was the last one of which that is so.
+    /// Why this document was not kept, if no other one was rejected after it.
     pub(super) fn refused(&self, key: &DocumentKey) -> Option<Arc<Cause>> {
         let held = self.held();
         let (refused, cause) = held.refused.as_ref()?;
@@ -195,20 +199,20 @@ impl Memory {
         Ok(())
     }
 
-    /// Which keys these are.
+    /// The version of the keys. It grows with every change.
     pub(super) fn version(&self) -> u64 {
         self.held().version
     }
 
-    /// Whether there are other keys than those of that version, or may have been when that version
-    /// was asked for: who found a key unknown a moment ago has looked at the keys from before.
+    /// Whether the keys have changed since this version, or changed less than a second ago: a
+    /// request that found its key unknown just before the change has to be judged again.
     pub(super) fn is_newer_than(&self, version: u64) -> bool {
         let held = self.held();
         let just_now = |at: Instant| at.elapsed() < JUST_NOW;
         held.version != version || held.changed.is_some_and(just_now)
     }
 
-    /// When to fetch again: as soon as may be, where the last time was in vain.
+    /// The time until the next fetch. The shortest where there is no document yet.
     pub(super) fn due_in(&self) -> Duration {
         let held = self.held();
         let Some(document) = &held.document else {
@@ -222,8 +226,8 @@ impl Memory {
         left.clamp(SOONEST, LATEST)
     }
 
-    /// A panic elsewhere leaves nothing half-done in here: `store` either fails or replaces a
-    /// whole.
+    /// A panic while the lock was held leaves no half-written state: `store` either fails or
+    /// replaces everything.
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

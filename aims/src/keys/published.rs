@@ -12,23 +12,29 @@ use super::error::{Cause, Failed};
 use super::place::{METADATA, Memory, Place};
 use super::{Inner, discovery};
 
-/// Whether what is kept will do.
+/// Whether a kept document is enough.
 #[derive(Clone, Copy)]
-pub(super) enum Age {
-    Kept,
-    Anew,
+pub(super) enum Freshness {
+    /// A kept document is enough while it is fresh.
+    Cached,
+    /// The document is fetched again, unless that is too soon.
+    Refreshed,
 }
 
 impl Inner {
     /// The document that has the keys of a place.
-    pub(super) async fn document(&self, place: &Place, age: Age) -> Result<Arc<Document>, Failed> {
+    pub(super) async fn document(
+        &self,
+        place: &Place,
+        freshness: Freshness,
+    ) -> Result<Arc<Document>, Failed> {
         match place {
             Place::Origin(_, key, memory) | Place::Issuer(_, Some(key), memory) => {
-                self.fetch_keys(memory, key, age).await
+                self.fetch_keys(memory, key, freshness).await
             }
             Place::Issuer(issuer, None, memory) => {
-                let discovered = self.whereabouts(issuer, memory).await?;
-                let found = self.fetch_keys(memory, &discovered.keys, age).await;
+                let discovered = self.key_location(issuer, memory).await?;
+                let found = self.fetch_keys(memory, &discovered.keys, freshness).await;
                 memory.set_lost(found.is_err());
                 found
             }
@@ -39,13 +45,13 @@ impl Inner {
         &self,
         memory: &Memory,
         key: &DocumentKey,
-        age: Age,
+        freshness: Freshness,
     ) -> Result<Arc<Document>, Failed> {
         let now = self.wall();
-        if let Some(document) = now.and_then(|now| memory.overslept(key, now)) {
+        if let Some(document) = now.and_then(|now| memory.outdated_by_clock(key, now)) {
             self.documents.expire(key, &document);
         }
-        let found = self.fetch(memory, key, age).await;
+        let found = self.fetch(memory, key, freshness).await;
         if found.is_ok() {
             memory.set_key(key);
         }
@@ -60,11 +66,11 @@ impl Inner {
         &self,
         memory: &Memory,
         key: &DocumentKey,
-        age: Age,
+        freshness: Freshness,
     ) -> Result<Arc<Document>, Arc<Cause>> {
-        let found = match age {
-            Age::Kept => self.documents.get(key).await,
-            Age::Anew => self.documents.refresh(key).await,
+        let found = match freshness {
+            Freshness::Cached => self.documents.get(key).await,
+            Freshness::Refreshed => self.documents.refresh(key).await,
         };
         found.map_err(|error| {
             let refused = matches!(error, aims_fetch::Error::Rejected);
@@ -75,8 +81,8 @@ impl Inner {
 }
 
 impl Place {
-    /// Whether a document may be kept. What is of no use here is asked for again, however long its
-    /// server wants it to be kept.
+    /// Whether a document may be kept. A document that cannot be used is fetched again, whatever
+    /// lifetime its server gives it.
     pub(super) fn may_keep(
         &self,
         key: &DocumentKey,
@@ -101,7 +107,7 @@ impl Place {
             Self::Issuer(issuer, ..) if key.purpose() == METADATA => {
                 discovery::check(issuer, bytes)?;
             }
-            // By the rules of the store that they are for.
+            // By the rules of the store that the keys are for.
             Self::Issuer(issuer, ..) => IssuerStore::new().set(issuer, bytes, provider)?,
         }
         Ok(())

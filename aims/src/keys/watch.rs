@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::error::{Cause, KeysError};
-use super::published::Age;
+use super::published::Freshness;
 use super::{Inner, PublishedKeys};
 
 /// Stops [`PublishedKeys::watch`]. Dropping it changes nothing: the watch belongs to the keys.
@@ -73,7 +73,7 @@ async fn follow(keys: Weak<Inner>, number: usize) {
         let inner = Arc::clone(&keys);
         round.spawn(async move {
             match inner.places.get(number) {
-                Some(place) => inner.have(place, Age::Anew).await,
+                Some(place) => inner.have(place, Freshness::Refreshed).await,
                 None => Ok(()),
             }
         });

@@ -116,17 +116,17 @@ pub struct Attempts(Vec<Attempt>);
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Attempt {
     url: Box<str>,
-    found: Found,
+    reply: Reply,
 }
 
 /// What one place answered.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum Found {
-    /// An answer with this status, and its content type where it has one.
-    Answer(StatusCode, Option<Box<str>>),
-    /// No answer: the code of the error.
-    Failure(&'static str),
+pub enum Reply {
+    /// A response with this status, and its content type if it has one.
+    Status(StatusCode, Option<Box<str>>),
+    /// No response: the code of the error.
+    Error(&'static str),
 }
 
 impl Attempts {
@@ -141,22 +141,22 @@ impl Attempts {
         let kind = headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok());
         let kind = kind.map(|kind| kind.chars().take(MAX_TYPE).collect());
-        self.push(url, Found::Answer(status, kind));
+        self.push(url, Reply::Status(status, kind));
     }
 
     /// Adds a place that gave no answer, with the code of the error.
     pub fn failed(&mut self, url: &str, code: &'static str) {
-        self.push(url, Found::Failure(code));
+        self.push(url, Reply::Error(code));
     }
 
-    fn push(&mut self, url: &str, found: Found) {
+    fn push(&mut self, url: &str, reply: Reply) {
         if self.0.len() < MAX_ATTEMPTS {
             // A query may hold what is secret.
             let url = match url.split_once('?') {
                 Some((bare, _)) => format!("{bare}?…").into(),
                 None => url.into(),
             };
-            self.0.push(Attempt { url, found });
+            self.0.push(Attempt { url, reply });
         }
     }
 
@@ -181,8 +181,8 @@ impl Attempt {
 
     /// What it answered.
     #[must_use]
-    pub const fn found(&self) -> &Found {
-        &self.found
+    pub const fn reply(&self) -> &Reply {
+        &self.reply
     }
 }
 
@@ -198,12 +198,12 @@ impl fmt::Display for Attempts {
 
 impl fmt::Display for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.found {
-            Found::Answer(status, Some(kind)) if status.is_success() => {
+        match &self.reply {
+            Reply::Status(status, Some(kind)) if status.is_success() => {
                 write!(f, "{} at {} ({kind})", status.as_u16(), self.url)
             }
-            Found::Answer(status, _) => write!(f, "{} at {}", status.as_u16(), self.url),
-            Found::Failure(code) => write!(f, "{code} at {}", self.url),
+            Reply::Status(status, _) => write!(f, "{} at {}", status.as_u16(), self.url),
+            Reply::Error(code) => write!(f, "{code} at {}", self.url),
         }
     }
 }
