@@ -77,6 +77,11 @@ impl Places {
         self.error(Outcome::Unavailable, source)
     }
 
+    /// Ends the attempt: there is no answer.
+    pub(super) fn unanswered(self, error: &aims_fetch::Error) -> Error {
+        self.error(Outcome::Unavailable, Error::Transport(error.clone()))
+    }
+
     /// Ends the attempt: the document cannot be used.
     pub(super) fn refuse(self, source: aims_oauth_wire::Error) -> Error {
         self.error(Outcome::of(&source), source.into())

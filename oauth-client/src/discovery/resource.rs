@@ -1,7 +1,7 @@
 //! The metadata of a protected resource (RFC 9728).
 
 use aims_jose::time::UnixTime;
-use aims_oauth_wire::metadata::attempt::{Follow, Outcome};
+use aims_oauth_wire::metadata::attempt::Follow;
 use aims_oauth_wire::metadata::{ResourceMetadata, well_known};
 use aims_oauth_wire::names::{Endpoint, Resource};
 use http::{Request, Response};
@@ -138,8 +138,7 @@ impl Flow for PendingResource {
                 if follow == Follow::AskNext || self.has_alternative() {
                     return self.next();
                 }
-                let source = Error::Transport(error.clone());
-                Err(self.places.error(Outcome::Unavailable, source))
+                Err(self.places.unanswered(error))
             }
             Event::Signed(_) | Event::Waited => Err(Error::Interrupted),
         }

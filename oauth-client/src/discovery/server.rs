@@ -125,8 +125,7 @@ impl Flow for PendingServer {
                 if self.places.failed(error) == Follow::AskNext {
                     return self.next();
                 }
-                let source = Error::Transport(error.clone());
-                Err(self.places.error(Outcome::Unavailable, source))
+                Err(self.places.unanswered(error))
             }
             Event::Signed(_) | Event::Waited => Err(Error::Interrupted),
         }
