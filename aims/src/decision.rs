@@ -82,11 +82,11 @@ impl Attributes {
 
 /// Adds what it finds in a request's head to the attributes of its call.
 ///
-/// An attribute is worth as much as the part of the request that it comes from. The method and the
-/// path are covered by an HTTP signature, and the path by a workload proof token. A header field is
-/// covered where a proof says so, and whoever passes a request on can change any other one. So an
-/// extractor names the header fields that it reads by [`fields`](Self::fields): the guard refuses a
-/// request that has one of them where no accepted proof covers it.
+/// An attribute is worth as much as the part of the request that it comes from. An HTTP signature
+/// covers the method and the path, a workload proof token the path. A header field is covered only
+/// where a proof says so, and an intermediary can change any other one. So an extractor names the
+/// header fields that it reads by [`fields`](Self::fields): the guard refuses a request that has
+/// one of them where no accepted proof covers it.
 ///
 /// ```
 /// use aims::decision::{Attributes, Extract};
@@ -111,16 +111,16 @@ impl Attributes {
 /// }
 /// ```
 ///
-/// The agent covers the field by
-/// `AgentBuilder::signed_field`. What the caller itself writes is still its own word: a tool that
-/// acts on its content compares it with the field, as MCP asks for.
+/// The agent covers the field by `AgentBuilder::signed_field`. The value is still the caller's own
+/// word: a tool that acts on its content compares the content with the field. A caller can also
+/// leave the field out, so a policy decides about calls without the attribute as well.
 ///
 /// A bearer token covers nothing, and a workload proof token covers no field but those of
 /// [`token_field`](crate::guard::GuardBuilder::token_field). On a route that accepts these alone,
-/// an extractor that names its fields refuses every request that has one, and the attribute of one
-/// that names none is worth no more than the connection: enough for a record, and for a decision
-/// only where nobody stands between the caller and the tool. Ask
-/// [`Principal::covers_field`] there.
+/// an extractor that names its fields refuses every request that has one. An extractor that names
+/// none hands on what the last intermediary wrote: use such an attribute for the record, and for a
+/// decision only where TLS ends at the tool or every intermediary is trusted.
+/// [`Principal::covers_field`] says which case it is.
 pub trait Extract: fmt::Debug + Send + Sync {
     /// The header fields that it reads. Where a request has one of them, an accepted proof must
     /// cover it, and it must stand once: otherwise the guard refuses the request with

@@ -34,7 +34,7 @@ pub(crate) struct Proven {
     /// By what it was proven.
     pub(crate) proofs: Vec<Proof>,
     pub(crate) token: Option<AccessToken>,
-    /// The token is bound to nothing, and belongs to nobody who was proven.
+    /// The token is bound to no key, and its client is not the proven agent.
     pub(crate) unbound: bool,
 }
 

@@ -10,8 +10,8 @@ impl<M> Guard<M> {
     /// Decides whether the token belongs to the agent that was proven: bound to its key, or issued
     /// to its identifier. Sources that name two agents are refused.
     ///
-    /// Says whether the token is unbound: accepted on a route that would accept it alone, and said
-    /// to be nobody's.
+    /// Returns whether the token is unbound: it is bound to no key, its client is not the proven
+    /// agent, and the route accepts bearer tokens.
     pub(super) fn bind(
         &self,
         token: &AccessToken,

@@ -57,7 +57,7 @@ impl<B: Body> RequestBody<B> {
         matches!(self.rest, Rest::Covered { .. })
     }
 
-    /// Sets the request that was accepted, whose record is told what the comparison finds.
+    /// Sets the accepted request, for the event about a content that does not match.
     pub(super) fn admitted_by(&mut self, request: &Arc<AdmittedRequest>) {
         self.admitted = Some(Arc::clone(request));
     }

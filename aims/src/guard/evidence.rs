@@ -181,6 +181,6 @@ pub(super) struct Evidence {
     pub(super) fingerprints: Fingerprints,
     pub(super) agent: Option<AgentCredential>,
     pub(super) token: Option<AccessToken>,
-    /// The token is bound to nothing, and belongs to nobody who was proven.
+    /// The token is bound to no key, and its client is not the proven agent.
     pub(super) unbound: bool,
 }

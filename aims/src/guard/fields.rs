@@ -39,7 +39,7 @@ impl CoveredField {
     }
 
     /// Whether a request does not have it, or has it once and covered. Two lines are one value to a
-    /// signature, and whoever passes a request on can split it into two.
+    /// signature, and an intermediary can split it into two.
     pub(super) fn is_good(&self, headers: &HeaderMap, covers: impl Fn(&Self) -> bool) -> bool {
         let mut values = headers.get_all(&self.name).iter();
         values.next().is_none() || (values.next().is_none() && covers(self))

@@ -42,12 +42,12 @@ pub(super) fn check(request: &Parts) -> Result<(), Refused> {
         .map_err(|why| malformed("guard.host", "the request must name one host", why))
 }
 
-fn malformed(code: &'static str, told: &'static str, why: String) -> Refused {
+fn malformed(code: &'static str, answer: &'static str, detail: String) -> Refused {
     Refused::new(
         code,
         ErrorKind::Malformed,
-        ErrorResponse::Problem(told),
-        why,
+        ErrorResponse::Problem(answer),
+        detail,
     )
 }
 
