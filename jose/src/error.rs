@@ -39,6 +39,10 @@ pub enum Error {
     /// Nested deeper, or with more members, than is ever needed.
     #[error("the JSON is too deep or has too many members")]
     JsonTooLarge,
+    /// A number that an IEEE 754 double cannot hold, where JSON is to be digested (RFC 8785, RFC
+    /// 7493 §2.2).
+    #[error("a number of the JSON is beyond what a double can hold: write it as a text")]
+    JsonNumber,
     /// The header asks for an extension (RFC 7515 §4.1.11): none is supported.
     #[error("`crit` names an extension that is not supported")]
     Crit,
@@ -248,6 +252,7 @@ impl Error {
         Self::Json => Malformed "jws.json",
         Self::NotAnObject => Malformed "jws.not_an_object",
         Self::JsonTooLarge => TooLarge "jws.json_too_large",
+        Self::JsonNumber => Malformed "json.number",
         Self::Crit => Malformed "jws.crit",
         Self::UnknownAlgorithm => Untrusted "jws.unknown_algorithm",
         Self::AlgorithmMismatch { .. } => Untrusted "jws.algorithm",

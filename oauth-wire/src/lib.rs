@@ -4,6 +4,7 @@
 pub mod assertion;
 pub mod attestation;
 pub mod bearer;
+pub mod call;
 pub mod challenge;
 pub mod client_auth;
 mod diagnostic;

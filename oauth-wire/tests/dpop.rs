@@ -1,5 +1,9 @@
 //! DPoP proofs: those that RFC 9449 prints, what a client makes and a server takes, and each check.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of tests"
+)]
 
 use std::time::Duration;
 

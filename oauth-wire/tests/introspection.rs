@@ -1,5 +1,9 @@
 //! Answers of an introspection endpoint: what is read, what is tolerated, and what is refused.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of tests"
+)]
 
 use aims_jose::jws::SigningInput;
 use aims_jose::key::{Signer as _, SigningKey};
@@ -42,7 +46,7 @@ fn code(result: Result<Introspection, Error>) -> &'static str {
 fn active(body: &Value) -> Box<ActiveToken> {
     match read(&body.to_string()).unwrap() {
         Introspection::Active(token) => token,
-        Introspection::Inactive => panic!("inactive"),
+        Introspection::Inactive => unreachable!("inactive"),
     }
 }
 

@@ -13,6 +13,7 @@
 //!   responses, bundles): [`document`] and [`from_document`]. They also accept one byte order mark
 //!   before the object.
 
+mod canonical;
 mod document;
 mod scan;
 
@@ -21,6 +22,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+pub use canonical::canonical;
 pub use document::{document, from_document};
 
 use crate::Error;
