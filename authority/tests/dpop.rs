@@ -1,4 +1,5 @@
-//! DPoP at the token endpoint (RFC 9449 §5): each negative differs from a good request in one thing.
+//! DPoP at the token endpoint (RFC 9449 §5): each negative differs from a good request in one
+//! thing.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,

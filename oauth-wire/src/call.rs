@@ -38,8 +38,8 @@ struct Call<'a> {
 }
 
 impl CallDigest {
-    /// The digest of a call of this tool with these arguments, a JSON object. Absent arguments count
-    /// as `{}`.
+    /// The digest of a call of this tool with these arguments, a JSON object. Absent arguments
+    /// count as `{}`.
     ///
     /// # Errors
     ///

@@ -1,10 +1,10 @@
 //! DPoP (RFC 9449): proofs that the sender of a request holds a private key.
 //!
 //! A [`Binding`] says what a proof is for: a method, a URI, and where there is one an access token
-//! and a nonce. The client makes a proof of it with [`Binding::prepare`]. The server finds the field
-//! with [`from_headers`], reads it with [`UnverifiedProof::parse`], compares
-//! [`thumbprint`](UnverifiedProof::thumbprint) with `cnf.jkt` of the token, then verifies and spends
-//! it.
+//! and a nonce. The client makes a proof of it with [`Binding::prepare`]. The server finds the
+//! field with [`from_headers`], reads it with [`UnverifiedProof::parse`], compares
+//! [`thumbprint`](UnverifiedProof::thumbprint) with `cnf.jkt` of the token, then verifies and
+//! spends it.
 //!
 //! A proof covers neither content nor fields (RFC 9449 §11.7).
 //!

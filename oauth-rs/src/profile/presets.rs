@@ -38,8 +38,10 @@ impl JwtProfile {
     /// - [Claims customization][custom], "JSON Web Token (JWT) restricted claim set": no policy
     ///   of a tenant can write it.
     ///
-    /// [access]: https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference#payload-claims
-    /// [id]: https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference#payload-claims
+    /// [access]:
+    /// https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference#payload-claims
+    /// [id]:
+    /// https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference#payload-claims
     /// [optional]: https://learn.microsoft.com/entra/identity-platform/optional-claims-reference
     /// [custom]: https://learn.microsoft.com/entra/identity-platform/reference-claims-customization
     ///
@@ -103,7 +105,8 @@ impl JwtProfile {
     ///
     /// [access]: https://auth0.com/docs/secure/tokens/access-tokens/access-token-profiles#claims
     /// [id]: https://auth0.com/docs/secure/tokens/id-tokens/id-token-structure
-    /// [custom]: https://auth0.com/docs/secure/tokens/json-web-tokens/create-custom-claims#general-restrictions
+    /// [custom]:
+    /// https://auth0.com/docs/secure/tokens/json-web-tokens/create-custom-claims#general-restrictions
     #[must_use]
     pub fn auth0() -> Self {
         let markers = [("scope", None), ("permissions", None), ("gty", None)];
@@ -148,7 +151,8 @@ impl JwtProfile {
     /// and `Logout` into its other tokens. These are the constants of [`TokenUtil`][util] in
     /// Keycloak's sources; its documentation does not list the claim.
     ///
-    /// [util]: https://github.com/keycloak/keycloak/blob/main/core/src/main/java/org/keycloak/util/TokenUtil.java
+    /// [util]:
+    /// https://github.com/keycloak/keycloak/blob/main/core/src/main/java/org/keycloak/util/TokenUtil.java
     #[must_use]
     pub fn keycloak(api: &str) -> Self {
         let markers = [("typ", Some("Bearer")), ("typ", Some("DPoP"))];
@@ -174,8 +178,10 @@ impl JwtProfile {
     /// - [The ID token][id], "ID token payload": "Its value is always `id` in the case of the ID
     ///   token".
     ///
-    /// [access]: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
-    /// [id]: https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
+    /// [access]:
+    /// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-access-token.html
+    /// [id]:
+    /// https://docs.aws.amazon.com/cognito/latest/developerguide/amazon-cognito-user-pools-using-the-id-token.html
     ///
     /// # Errors
     ///

@@ -2,8 +2,8 @@
 
 /// A DPoP proof was refused, or could not be made.
 ///
-/// No message holds a proof, a token or a nonce. None repeats its source: [`aims_jose::Chain`] shows
-/// both.
+/// No message holds a proof, a token or a nonce. None repeats its source: [`aims_jose::Chain`]
+/// shows both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -80,8 +80,8 @@ pub struct NonceIssuer {
 }
 
 impl NonceIssuer {
-    /// Issues nonces in the name of a server, such as its URL, under a secret that it keeps. A nonce
-    /// is taken for 5 minutes.
+    /// Issues nonces in the name of a server, such as its URL, under a secret that it keeps. A
+    /// nonce is taken for 5 minutes.
     #[must_use]
     pub fn new(server: &str, secret: &[u8; 32]) -> Self {
         let mut key = Zeroizing::new([0; 32]);

@@ -10,8 +10,8 @@ pub(super) fn bare(uri: &str) -> &str {
 }
 
 /// Whether two URIs are the same after the normalization of RFC 3986 §6.2.2 and §6.2.3, as RFC 9449
-/// §4.3 asks for. Query and fragment do not count. What is no absolute http or https URI is the same
-/// as nothing.
+/// §4.3 asks for. Query and fragment do not count. What is no absolute http or https URI is the
+/// same as nothing.
 pub(super) fn is_same(expected: &str, found: &str) -> bool {
     let (expected, found) = (bare(expected), bare(found));
     match (parsed(expected), parsed(found)) {

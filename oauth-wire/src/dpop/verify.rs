@@ -35,8 +35,8 @@ impl Default for DpopRules {
 }
 
 impl DpopRules {
-    /// All signature algorithms that the provider has, a proof of at most 60 s ago, 30 s of skew, no
-    /// nonce, 4 KiB.
+    /// All signature algorithms that the provider has, a proof of at most 60 s ago, 30 s of skew,
+    /// no nonce, 4 KiB.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -283,8 +283,8 @@ impl UnspentProof {
     }
 }
 
-/// Proof that the sender of one request holds a private key: now, for this method and URI, with this
-/// access token, and for the first time.
+/// Proof that the sender of one request holds a private key: now, for this method and URI, with
+/// this access token, and for the first time.
 #[derive(Clone, Debug)]
 pub struct DpopProof {
     key: VerifyingKey,

@@ -15,8 +15,8 @@ use crate::names::Issuer;
 
 /// A signed answer whose header was read. Nothing of it is believed yet.
 ///
-/// It is no access token, and an access token is no such answer (RFC 9701 §8.1): each has a `typ` of
-/// its own.
+/// It is no access token, and an access token is no such answer (RFC 9701 §8.1): each has a `typ`
+/// of its own.
 #[derive(Debug)]
 pub struct SignedIntrospection<'a>(Unverified<'a>);
 

@@ -12,8 +12,8 @@ use crate::members::Members;
 /// Why a token endpoint refused: `error`, and perhaps words for a developer.
 ///
 /// The words are another party's: they go to a log, never to a decision. Words that were read are
-/// redacted: `…` stands for what may be a token or a secret, and for all words where a secret of the
-/// request is in them in an encoding.
+/// redacted: `…` stands for what may be a token or a secret, and for all words where a secret of
+/// the request is in them in an encoding.
 ///
 /// ```
 /// use aims_oauth_wire::token::TokenError;

@@ -13,8 +13,9 @@ use crate::Received;
 ///
 /// The excerpt has at most 200 characters. Control and bidirectional characters are escaped. `…`
 /// stands for each secret of the request, for the values of members that are named like a token,
-/// code, secret, assertion or password, and for 16 or more token characters in a row. Where a secret
-/// is in the body in an encoding, there is no excerpt; nor where the body is longer than 64 KiB.
+/// code, secret, assertion or password, and for 16 or more token characters in a row. Where a
+/// secret is in the body in an encoding, there is no excerpt; nor where the body is longer than 64
+/// KiB.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UnreadableResponse {
     received: Received,
