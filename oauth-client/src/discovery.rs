@@ -37,6 +37,8 @@ pub fn choose(resource: &ResourceMetadata, accepted: &[Issuer]) -> Result<Issuer
     let servers = resource.authorization_servers().iter();
     let mut known = servers.filter_map(|named| accepts(accepted, named));
     known.next().cloned().ok_or_else(|| Error::NoServer {
+        tool: resource.resource().clone(),
+        accepted: accepted.into(),
         named: resource.authorization_servers().into(),
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aims_error::ErrorKind;
 use aims_oauth_wire::metadata::attempt::{Attempts, Outcome};
-use aims_oauth_wire::names::Issuer;
+use aims_oauth_wire::names::{Issuer, Resource};
 use aims_oauth_wire::token::TokenError;
 
 /// No token was got, or no server was found to get one from.
@@ -35,10 +35,15 @@ pub enum Error {
     Expired,
     /// None of the tool's authorization servers is one that this client accepts.
     #[error(
-        "the resource names no authorization server that this client accepts; it names {}",
-        Listed(named)
+        "the tool `{}` names no authorization server that this client accepts: it names {}, and \
+         accepted are {}; add the one that you trust to the accepted issuers",
+        tool.as_str(), Listed(named), Listed(accepted)
     )]
     NoServer {
+        /// The tool, as its metadata name it.
+        tool: Resource,
+        /// The servers that this client accepts.
+        accepted: Arc<[Issuer]>,
         /// The servers that the resource names.
         named: Arc<[Issuer]>,
     },
@@ -47,8 +52,10 @@ pub enum Error {
     #[error("the authorization server does not serve the resource")]
     NotServed,
     /// No document was found at any of the places where the standards put it.
-    #[error("no metadata was found; asked: {asked}")]
+    #[error("no metadata of {sought} were found; asked: {asked}; {}", sought.advice())]
     NotFound {
+        /// Whose metadata were looked for.
+        sought: Sought,
         /// The places, and what each answered.
         asked: Attempts,
     },
@@ -141,6 +148,40 @@ impl Error {
 /// Whatever the answer was, it cannot be used now.
 const fn unavailable(_source: &Error) -> ErrorKind {
     ErrorKind::Unavailable
+}
+
+/// Whose metadata were looked for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Sought {
+    /// A tool's (RFC 9728).
+    Tool(Resource),
+    /// An authorization server's (RFC 8414, OpenID Connect Discovery).
+    Server(Issuer),
+}
+
+impl Sought {
+    const fn advice(&self) -> &'static str {
+        match self {
+            Self::Tool(_) => {
+                "expected a document whose `resource` is byte for byte the tool's URL; check the \
+                 URL, and that the tool serves its metadata (`Guard::layer`, \
+                 `Guard::metadata_routes`)"
+            }
+            Self::Server(_) => {
+                "expected a document whose `issuer` is byte for byte this one; check the issuer"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Sought {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tool(tool) => write!(f, "the tool `{}`", tool.as_str()),
+            Self::Server(issuer) => write!(f, "the authorization server `{}`", issuer.as_str()),
+        }
+    }
 }
 
 /// The first issuers of a list.

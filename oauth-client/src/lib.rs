@@ -11,7 +11,7 @@ mod token;
 #[cfg(feature = "workload")]
 mod workload;
 
-pub use error::Error;
+pub use error::{Error, Sought};
 pub use grant::{ClientCredentials, Grant, PendingToken, Target, TokenFlow, TokenRules};
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]

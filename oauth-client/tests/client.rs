@@ -7,7 +7,7 @@ use std::time::Duration;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_client::discovery::{self, Step};
-use aims_oauth_client::{ClientCredentials, Error, Token};
+use aims_oauth_client::{ClientCredentials, Error, Sought, Token};
 use aims_oauth_wire::client_auth::ClientSecretBasic;
 use aims_oauth_wire::metadata::attempt::Attempts;
 use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
@@ -372,10 +372,13 @@ fn codes_are_unique_and_complete() {
         Error::Interrupted,
         Error::Busy,
         Error::NoServer {
+            tool: "https://tools.example/mcp".parse().unwrap(),
+            accepted: Arc::new([]),
             named: Arc::new([]),
         },
         Error::NotServed,
         Error::NotFound {
+            sought: Sought::Server("https://as.example".parse().unwrap()),
             asked: Attempts::new(),
         },
     ];

@@ -165,6 +165,34 @@ async fn each_document_is_judged() {
     }
 }
 
+/// The errors say what was expected, what was found, and what to do.
+#[tokio::test(start_paused = true)]
+async fn errors_name_the_tool_and_the_servers() {
+    let told = |error: Error| aims_jose::Chain(&error).to_string();
+    let mut web = Web::good();
+    web.at.remove(TOOL_AT);
+    let error = told(web.source().await.unwrap_err());
+    for part in [TOOL, TOOL_AT, "404", "byte for byte the tool's URL"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let web = Web::but(TOOL_AT, "resource", json!("https://tools.example/mcp/"));
+    let error = told(web.source().await.unwrap_err());
+    for part in [
+        TOOL,
+        "`https://tools.example/mcp/`",
+        "byte for byte",
+        TOOL_AT,
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    let other = json!(["https://evil.example"]);
+    let web = Web::but(TOOL_AT, "authorization_servers", other);
+    let error = told(web.source().await.unwrap_err());
+    for part in [TOOL, "`https://evil.example`", "`https://as.example`"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
+
 /// What does not answer is not waited for.
 #[tokio::test(start_paused = true)]
 async fn it_ends_in_any_case() {

@@ -110,7 +110,10 @@ pub enum Error {
         found: Box<str>,
     },
     /// A metadata document is another resource's (RFC 9728 §3.3).
-    #[error("the metadata are of another resource: expected `{expected}`, found `{found}`")]
+    #[error(
+        "the metadata are of another resource: expected `resource` to be byte for byte the tool's \
+         URL `{expected}`, found `{found}`"
+    )]
     MetadataResource {
         /// The resource that the document was fetched for.
         expected: Box<str>,

@@ -9,11 +9,12 @@ use aims_oauth_wire::names::Endpoint;
 use http::header::{ACCEPT, HeaderValue};
 use http::{Request, Response};
 
-use crate::Error;
+use crate::{Error, Sought};
 
 /// The places that are left, the one that is being asked, and what the others answered.
 #[derive(Debug)]
 pub(super) struct Places {
+    sought: Sought,
     asking: Endpoint,
     left: std::vec::IntoIter<Endpoint>,
     attempts: Attempts,
@@ -21,14 +22,21 @@ pub(super) struct Places {
 
 impl Places {
     /// Asks the first place.
-    pub(super) fn begin(all: Vec<Endpoint>) -> Result<(Request<Vec<u8>>, Self), Error> {
+    pub(super) fn begin(
+        all: Vec<Endpoint>,
+        sought: Sought,
+    ) -> Result<(Request<Vec<u8>>, Self), Error> {
         let mut left = all.into_iter();
         let attempts = Attempts::new();
         let Some(asking) = left.next() else {
-            return Err(Error::NotFound { asked: attempts });
+            return Err(Error::NotFound {
+                sought,
+                asked: attempts,
+            });
         };
-        let request = get(&asking)?;
+        let request = get(&asking, &sought)?;
         let places = Self {
+            sought,
             asking,
             left,
             attempts,
@@ -63,10 +71,10 @@ impl Places {
     /// Asks the next place.
     pub(super) fn next(mut self) -> Result<(Request<Vec<u8>>, Self), Error> {
         let Some(next) = self.left.next() else {
-            let asked = self.attempts;
-            return Err(Error::NotFound { asked });
+            let (sought, asked) = (self.sought, self.attempts);
+            return Err(Error::NotFound { sought, asked });
         };
-        let request = get(&next)?;
+        let request = get(&next, &self.sought)?;
         self.asking = next;
         Ok((request, self))
     }
@@ -97,10 +105,11 @@ impl Places {
     }
 }
 
-fn get(url: &Endpoint) -> Result<Request<Vec<u8>>, Error> {
-    let uri = url.as_str().parse().or(Err(Error::NotFound {
+fn get(url: &Endpoint, sought: &Sought) -> Result<Request<Vec<u8>>, Error> {
+    let uri = url.as_str().parse().map_err(|_invalid| Error::NotFound {
+        sought: sought.clone(),
         asked: Attempts::new(),
-    }))?;
+    })?;
     let mut request = Request::new(Vec::new());
     *request.uri_mut() = uri;
     let json = HeaderValue::from_static("application/json");

@@ -7,7 +7,7 @@ use aims_oauth_wire::names::{Endpoint, Resource};
 use http::{Request, Response};
 
 use super::places::Places;
-use crate::{Error, Event, Flow, Step};
+use crate::{Error, Event, Flow, Sought, Step};
 
 /// How many places of a challenge are asked at most.
 pub const MAX_CHALLENGED: usize = 2;
@@ -70,7 +70,7 @@ fn ask(
     all.truncate(MAX_CHALLENGED);
     let is_challenged = !all.is_empty();
     let all = if is_challenged { all } else { own()? };
-    let (request, places) = Places::begin(all)?;
+    let (request, places) = Places::begin(all, Sought::Tool(requested.clone()))?;
     let pending = PendingResource {
         requested: requested.clone(),
         read,

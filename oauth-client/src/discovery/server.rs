@@ -8,7 +8,7 @@ use http::{Request, Response};
 
 use super::choose;
 use super::places::Places;
-use crate::{Error, Event, Flow, Step};
+use crate::{Error, Event, Flow, Sought, Step};
 
 /// The metadata of an authorization server was asked for.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ fn ask(
     resource: Option<&Resource>,
     places: Vec<Endpoint>,
 ) -> Result<(Request<Vec<u8>>, PendingServer), Error> {
-    let (request, places) = Places::begin(places)?;
+    let (request, places) = Places::begin(places, Sought::Server(issuer.clone()))?;
     let pending = PendingServer {
         issuer: issuer.clone(),
         resource: resource.cloned(),
