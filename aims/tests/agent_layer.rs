@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use aims::Agent;
-use aims::agent::{self, Error, ProofMethod};
+use aims::agent::{self, Error, RequestAuth};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::jose::secret::SecretText;
 use aims::oauth_client::TokenSource;
@@ -154,7 +154,7 @@ async fn requests_are_proven_by_a_wpt() {
     let meeting = Meeting::answering();
     let agent = meeting.agent_with(|it| {
         let older = aims::wpt::Revision::Draft01;
-        it.proof(ProofMethod::Wpt).wpt_revision(older)
+        it.proof(RequestAuth::Wpt).wpt_revision(older)
     });
     let tool = ServiceBuilder::new()
         .layer(agent.layer())

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use aims::Agent;
-use aims::agent::{AgentBuilder, Body, Call, CallFuture, Content, ProofMethod};
+use aims::agent::{AgentBuilder, Body, Call, CallFuture, Content, RequestAuth};
 use aims::cred::{FixedSource, Identity};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::http_sig::digest::ContentDigest;
@@ -201,7 +201,7 @@ async fn answers_stream() {
 /// A request streams where its proof covers no content: the tool answers before it has ended.
 #[tokio::test]
 async fn requests_stream_unless_their_content_is_covered() {
-    for method in [ProofMethod::Wpt, ProofMethod::Bearer] {
+    for method in [RequestAuth::Wpt, RequestAuth::Bearer] {
         let net = Net::refusing(0, &[1]);
         let agent = builder(&net).proof(method).build().unwrap();
         let (sender, body) = channel();
@@ -212,7 +212,7 @@ async fn requests_stream_unless_their_content_is_covered() {
         drop(sender);
     }
     let net = Net::default();
-    let agent = builder(&net).proof(ProofMethod::HttpSignature);
+    let agent = builder(&net).proof(RequestAuth::HttpSignature);
     let agent = agent.build().unwrap();
     let (sender, body) = channel();
     sender.send("one").unwrap();
@@ -234,7 +234,7 @@ async fn requests_stream_unless_their_content_is_covered() {
 async fn a_body_is_sent_again_from_its_start() {
     let net = Net::refusing(1, &[2, 2]);
     let agent = with_tokens(&net)
-        .proof(ProofMethod::Bearer)
+        .proof(RequestAuth::Bearer)
         .build()
         .unwrap();
     let (sender, body) = channel();
@@ -250,7 +250,7 @@ async fn a_body_is_sent_again_from_its_start() {
     // The tool refuses after the first piece, and reads all of it the second time.
     let net = Net::refusing(1, &[1]);
     let agent = with_tokens(&net)
-        .proof(ProofMethod::Bearer)
+        .proof(RequestAuth::Bearer)
         .build()
         .unwrap();
     let (sender, body) = channel();
@@ -269,7 +269,7 @@ async fn a_body_is_sent_again_from_its_start() {
 #[tokio::test]
 async fn a_body_that_cannot_be_sent_again_is_sent_once() {
     let net = Net::refusing(1, &[]);
-    let agent = with_tokens(&net).proof(ProofMethod::Bearer).max_content(6);
+    let agent = with_tokens(&net).proof(RequestAuth::Bearer).max_content(6);
     let agent = agent.build().unwrap();
     let send = |pieces: &'static [&'static str]| {
         let (sender, body) = channel();
@@ -295,7 +295,7 @@ async fn a_body_that_cannot_be_sent_again_is_sent_once() {
 async fn a_bearer_token_goes_alone() {
     let net = Net::default();
     let agent = with_tokens(&net)
-        .proof(ProofMethod::Bearer)
+        .proof(RequestAuth::Bearer)
         .build()
         .unwrap();
     let request = Request::post(CALL).body("{}".to_owned()).unwrap();
@@ -326,7 +326,7 @@ async fn a_request_is_prepared_for_any_client() {
     let identity = Identity::new(wit, Arc::new(holder.key.clone()), holder.key.public_jwk());
     let source = FixedSource::new(identity.unwrap());
     let agent = Agent::builder(source.clone()).clock(Then);
-    let signing = agent.proof(ProofMethod::HttpSignature).build().unwrap();
+    let signing = agent.proof(RequestAuth::HttpSignature).build().unwrap();
     let digest = ContentDigest::of(b"{}");
     let ways: [(Content<'_>, &[u8]); 4] = [
         (Content::Empty, b""),
@@ -358,7 +358,7 @@ async fn a_request_is_prepared_for_any_client() {
     }
 
     let by_wpt = Agent::builder(source).clock(Then);
-    let by_wpt = by_wpt.proof(ProofMethod::Wpt).build().unwrap();
+    let by_wpt = by_wpt.proof(RequestAuth::Wpt).build().unwrap();
     let mut request = Request::post(CALL).body(()).unwrap();
     let pending = by_wpt.prepare(&mut request, Content::Unread).await.unwrap();
     assert!(pending.is_none());
@@ -369,7 +369,7 @@ async fn a_request_is_prepared_for_any_client() {
 #[tokio::test]
 async fn a_prepared_request_has_a_token() {
     let net = Net::default();
-    let agent = with_tokens(&net).proof(ProofMethod::HttpSignature);
+    let agent = with_tokens(&net).proof(RequestAuth::HttpSignature);
     let agent = agent.build().unwrap();
     let prepare = async |uri: &str| {
         let request = Request::post(uri).header("authorization", "Bearer mine");
@@ -388,7 +388,7 @@ async fn a_prepared_request_has_a_token() {
 #[tokio::test]
 async fn a_tool_is_all_that_an_agent_is_told() {
     let net = Net::default();
-    let agent = builder(&net).proof(ProofMethod::HttpSignature);
+    let agent = builder(&net).proof(RequestAuth::HttpSignature);
     let agent = agent.tool(TOOL, [ISSUER], "tools:call").unwrap();
     let agent = agent.build().await.unwrap();
     let request = Request::post(CALL).body("{}".to_owned()).unwrap();

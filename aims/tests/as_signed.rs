@@ -7,7 +7,7 @@ mod common;
 mod signed;
 
 use aims::Agent;
-use aims::agent::{Body, ProofMethod};
+use aims::agent::{Body, RequestAuth};
 use aims::fetch::Fetcher;
 use aims::guard::HttpSignatures;
 use aims::wpt::fields;
@@ -142,7 +142,7 @@ impl Senders {
             agent.build().unwrap()
         };
         Self {
-            agents: [agent(ProofMethod::HttpSignature), agent(ProofMethod::Wpt)],
+            agents: [agent(RequestAuth::HttpSignature), agent(RequestAuth::Wpt)],
             client: local().http_client().unwrap(),
             world,
         }

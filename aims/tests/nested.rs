@@ -6,7 +6,7 @@
 mod common;
 mod signed;
 
-use aims::agent::{PendingResponse, ProofMethod};
+use aims::agent::{PendingResponse, RequestAuth};
 use aims::guard::HttpSignatures;
 use aims::wpt::Binding;
 use aims::{Guard, Principal};
@@ -66,7 +66,7 @@ fn with_wpt(meeting: &Meeting, uri: &str) -> (Parts, Vec<u8>) {
 
 fn with_signature(meeting: &Meeting, uri: &str) -> (Parts, Vec<u8>, PendingResponse) {
     let agent = meeting.agent_with(|it| {
-        it.proof(ProofMethod::HttpSignature)
+        it.proof(RequestAuth::HttpSignature)
             .signed_responses(meeting.tools())
     });
     let mut request = Request::post(uri).body(b"{}".to_vec()).unwrap();

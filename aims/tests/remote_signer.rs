@@ -9,7 +9,7 @@ mod signed;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aims::agent::{Answer, ProofMethod};
+use aims::agent::{Answer, RequestAuth};
 use aims::cred::{FixedSource, Identity};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::guard::HttpSignatures;
@@ -57,7 +57,7 @@ fn remote(holder: &common::Agent, reached: bool) -> FixedSource {
     FixedSource::new(Identity::new(wit, signer, holder.key.public_jwk()).unwrap())
 }
 
-const METHODS: [ProofMethod; 2] = [ProofMethod::Wpt, ProofMethod::HttpSignature];
+const METHODS: [RequestAuth; 2] = [RequestAuth::Wpt, RequestAuth::HttpSignature];
 
 fn tool(world: &World) -> Guard {
     let guard = world.guard_by_default().clock(Then(NOW));
@@ -170,8 +170,8 @@ async fn a_key_out_of_reach_is_an_error() {
     let world = World::new();
     let holder = world.agent(AGENT);
     for (method, code) in [
-        (ProofMethod::Wpt, "agent.sign"),
-        (ProofMethod::HttpSignature, "key.signer_unavailable"),
+        (RequestAuth::Wpt, "agent.sign"),
+        (RequestAuth::HttpSignature, "key.signer_unavailable"),
     ] {
         let net = Net::of(&tool(&world));
         let agent = Agent::builder(remote(&holder, false)).clock(Then(NOW));

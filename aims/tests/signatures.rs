@@ -7,8 +7,8 @@ mod common;
 mod signed;
 
 use aims::Requirements;
-use aims::agent::{ProofMethod, SignedResponses};
-use aims::guard::{HttpSignatures, ProofMethod as Method};
+use aims::agent::{RequestAuth, SignedResponses};
+use aims::guard::{HttpSignatures, ProofMethod};
 use aims::http_sig::digest::ContentDigest;
 use aims::http_sig::{Algorithm, Algorithms};
 use aims::wpt::Binding;
@@ -32,7 +32,7 @@ fn a_signed_request_is_let_in() {
     let (parts, content) = received(request);
     let who = meeting.guard.check((&parts, &content), at(NOW)).unwrap();
     assert_eq!(who.agent().unwrap().as_str(), AGENT);
-    assert_eq!(methods(&who), [Method::HttpSignature]);
+    assert_eq!(methods(&who), [ProofMethod::HttpSignature]);
     assert!(who.signature().unwrap().content_digest().is_some());
     assert!(who.wpt().is_none());
     assert_eq!(who.expires(), at(NOW + 3_600));
@@ -237,7 +237,7 @@ fn the_access_token_is_covered() {
     let who = meeting.guard.check((&head, &content), at(NOW)).unwrap();
     assert_eq!(
         (who.client(), methods(&who)),
-        (Some(AGENT), vec![Method::HttpSignature])
+        (Some(AGENT), vec![ProofMethod::HttpSignature])
     );
 }
 
@@ -257,7 +257,10 @@ fn two_proofs_are_two() {
     };
     let (head, content) = both();
     let who = meeting.guard.check((&head, &content), at(NOW)).unwrap();
-    assert_eq!(methods(&who), [Method::HttpSignature, Method::Wpt]);
+    assert_eq!(
+        methods(&who),
+        [ProofMethod::HttpSignature, ProofMethod::Wpt]
+    );
 
     let (mut head, content) = both();
     let input = head.headers["signature-input"].to_str().unwrap().to_owned();
@@ -272,7 +275,7 @@ fn two_proofs_are_two() {
     head.headers
         .insert("signature-input", other.parse().unwrap());
     let who = meeting.guard.check((&head, &content), at(NOW)).unwrap();
-    assert_eq!(methods(&who), [Method::Wpt]);
+    assert_eq!(methods(&who), [ProofMethod::Wpt]);
 }
 
 /// WPT-07 holds for signatures as well: a token field that is there is covered, or a WPT covers it.
@@ -302,7 +305,7 @@ fn a_route_requires_a_kind_of_proof() {
     let meeting = Meeting::taking(HttpSignatures::new());
     let signed = meeting
         .guard
-        .requiring(Requirements::new().proof(Method::HttpSignature))
+        .requiring(Requirements::new().proof(ProofMethod::HttpSignature))
         .unwrap();
     let verdict = signed.check((&meeting.me.call(), b""), at(NOW));
     assert_eq!(told(verdict).0, "guard.forbidden");
@@ -311,7 +314,7 @@ fn a_route_requires_a_kind_of_proof() {
     let (head, content) = received(request);
     let tokens = meeting
         .guard
-        .requiring(Requirements::new().proof(Method::Wpt))
+        .requiring(Requirements::new().proof(ProofMethod::Wpt))
         .unwrap();
     let verdict = tokens.check((&head, &content), at(NOW));
     assert_eq!(told(verdict).0, "guard.forbidden");
@@ -375,7 +378,7 @@ async fn a_response_is_the_tools() {
 #[test]
 fn a_head_is_signed_over_the_digest_that_is_there() {
     let meeting = Meeting::taking(HttpSignatures::new());
-    let agent = meeting.agent_with(|it| it.proof(ProofMethod::HttpSignature));
+    let agent = meeting.agent_with(|it| it.proof(RequestAuth::HttpSignature));
     let digest = ContentDigest::of(ARGUMENTS).to_string();
     let mut request = post(ARGUMENTS);
     request

@@ -55,9 +55,9 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Asks the resolver so often at a time and no more, whoever it is, and drops every address
-/// that the policy does not allow: nothing that was not judged is connected to, whatever the name
-/// leads to the next time (no rebinding).
+/// Bounds the lookups that run at a time, and drops every address that the policy does not allow.
+/// The client connects only to addresses that were judged here, so a name that resolves to another
+/// address later changes nothing (no DNS rebinding).
 #[derive(Clone, Debug)]
 pub(crate) struct Judging {
     policy: Policy,

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aims::Agent;
-use aims::agent::{Body, Call, CallFuture, ProofMethod};
+use aims::agent::{Body, Call, CallFuture, RequestAuth};
 use aims::cred::{FixedSource, Identity, WitIssuer};
 use aims::http_sig::digest::ContentDigest;
 use aims::jose::alg::Algorithm;
@@ -94,7 +94,7 @@ fn client(answer: Response<Body>) -> (AgentClient, Server) {
     let identity = Identity::new(wit.into_secret(), Arc::new(own), &public).unwrap();
     let agent = Agent::builder(FixedSource::new(identity));
     let agent = agent
-        .proof(ProofMethod::HttpSignature)
+        .proof(RequestAuth::HttpSignature)
         .client(server.clone());
     (AgentClient::new(agent.build().unwrap()), server)
 }

@@ -13,7 +13,7 @@ use aims_wimse_cred::IdentitySource;
 use aims_wimse_wpt::Revision;
 use http::header::HeaderName;
 
-use super::{Agent, Authorization, Error, Inner, Limits, ProofMethod, SignedResponses};
+use super::{Agent, Authorization, Error, Inner, Limits, RequestAuth, SignedResponses};
 use crate::trace::CurrentTrace;
 
 /// Makes an [`Agent`].
@@ -24,7 +24,7 @@ use crate::trace::CurrentTrace;
 pub struct AgentBuilder<T = ()> {
     pub(super) source: Arc<dyn IdentitySource>,
     lifetime: Duration,
-    method: Option<ProofMethod>,
+    method: Option<RequestAuth>,
     revision: Revision,
     responses: Option<SignedResponses>,
     signed_fields: Vec<HeaderName>,
@@ -122,7 +122,7 @@ impl<T> AgentBuilder<T> {
 
     /// Sets how requests are proven. Defaults to an HTTP signature if the agent has tokens for a
     /// tool, and to a WPT otherwise.
-    pub const fn proof(mut self, method: ProofMethod) -> Self {
+    pub const fn proof(mut self, method: RequestAuth) -> Self {
         self.method = Some(method);
         self
     }
@@ -215,10 +215,10 @@ impl AgentBuilder {
     pub fn build(self) -> Result<Agent, Error> {
         let both = self.revision == Revision::Draft02 && !self.tokens.is_empty();
         let method = match self.method {
-            Some(ProofMethod::Wpt) if both => return Err(Error::TokenWithWpt),
+            Some(RequestAuth::Wpt) if both => return Err(Error::TokenWithWpt),
             Some(method) => method,
-            None if both => ProofMethod::HttpSignature,
-            None => ProofMethod::Wpt,
+            None if both => RequestAuth::HttpSignature,
+            None => RequestAuth::Wpt,
         };
         let call = match self.call {
             Some(call) => call,

@@ -43,7 +43,7 @@ pub enum Error {
     #[error(
         "the proof covers the content, which is unread; give `prepare` the bytes or their digest, \
          use `Agent::send` or `Agent::layer`, which read it, or choose a proof that covers no \
-         content, such as `.proof(ProofMethod::Wpt)`"
+         content, such as `.proof(RequestAuth::Wpt)`"
     )]
     ContentUnread,
     /// The identity's WIT has a character that no header field can have.
@@ -81,7 +81,7 @@ pub enum Error {
     /// `Authorization`.
     #[error(
         "an access token and a WPT of draft-ietf-wimse-wpt-02 both stand in `Authorization`; \
-         prove the request by `.proof(ProofMethod::HttpSignature)`, which covers the token, or \
+         prove the request by `.proof(RequestAuth::HttpSignature)`, which covers the token, or \
          name the older draft on both sides, here by `.wpt_revision(Revision::Draft01)`"
     )]
     TokenWithWpt,

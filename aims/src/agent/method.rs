@@ -1,12 +1,13 @@
-//! How a request is proven.
+//! How a request is authenticated.
 
-/// How an [`Agent`](super::Agent) proves that it holds its key.
+/// How an [`Agent`](super::Agent) authenticates a request: by which proof of its key, or by the
+/// access token alone.
 ///
 /// Unless [one is set](super::AgentBuilder::proof), an agent that has access tokens for a tool
 /// signs its requests, and any other makes WPTs: a WPT stands where the access token would.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
-pub enum ProofMethod {
+pub enum RequestAuth {
     /// A signature over method, target, content and what goes with them, an access token too, which
     /// holds through proxies (draft-ietf-wimse-http-signature).
     HttpSignature,
@@ -19,7 +20,7 @@ pub enum ProofMethod {
     Bearer,
 }
 
-impl ProofMethod {
+impl RequestAuth {
     /// Whether the proof is over the content of the request, which must be known then.
     pub(super) const fn covers_content(self) -> bool {
         matches!(self, Self::HttpSignature)

@@ -27,7 +27,7 @@ pub use body::Answer;
 pub use builder::AgentBuilder;
 pub use error::Error;
 use http::header::HeaderName;
-pub use method::ProofMethod;
+pub use method::RequestAuth;
 pub use prove::Content;
 pub use sign::{PendingResponse, SignedResponses};
 pub use tool::Tools;
@@ -50,7 +50,7 @@ pub struct Agent(Arc<Inner>);
 struct Inner {
     source: Arc<dyn IdentitySource>,
     lifetime: Duration,
-    method: ProofMethod,
+    method: RequestAuth,
     revision: Revision,
     responses: Option<SignedResponses>,
     signed_fields: Vec<HeaderName>,

@@ -1,7 +1,9 @@
 //! Proving a request, without sending it.
 
+use std::sync::Arc;
+
 use aims_http_sig::digest::ContentDigest;
-use aims_jose::jws::SigningInput;
+use aims_jose::jws::{CompactJws, SigningInput};
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::bearer::Bearer;
 use aims_wimse_cred::Identity;
@@ -9,7 +11,7 @@ use aims_wimse_wpt::{Binding, Revision, fields};
 use http::header::{AUTHORIZATION, HeaderMap};
 use http::{Request, Uri};
 
-use super::{Agent, Error, PendingResponse, ProofMethod};
+use super::{Agent, Error, PendingResponse, RequestAuth};
 
 /// What [`Agent::prepare`] is told of the content of a request.
 #[derive(Clone, Copy, Debug)]
@@ -25,7 +27,7 @@ pub enum Content<'a> {
     /// The bytes with this digest, which was made elsewhere.
     Digest(&'a ContentDigest),
     /// It is not known: it streams, or another part of the program has it. Only for
-    /// [proofs](ProofMethod) that do not cover the content.
+    /// [proofs](RequestAuth) that do not cover the content.
     Unread,
 }
 
@@ -128,21 +130,13 @@ impl Agent {
     /// `agent.token_with_wpt`; `agent.sign`.
     pub fn prove<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
         match self.0.method {
-            ProofMethod::HttpSignature => self.sign_known(request),
-            ProofMethod::Wpt => {
-                let now = self.0.clock.now();
-                let identity = self.0.source.identity(now)?;
-                let (uri, headers) = (request.uri().clone(), request.headers_mut());
-                let input = self.wpt(&uri, headers, &identity, now)?;
-                let proof = input
-                    .sign(identity.local_signer()?.as_ref())
-                    .map_err(Error::Sign)?;
-                let wit = identity.wit().expose();
-                fields::apply(headers, wit, proof.expose(), self.0.revision)?;
-                self.trace(headers);
-                Ok(())
+            RequestAuth::HttpSignature => self.sign_known(request),
+            RequestAuth::Wpt => {
+                let (input, identity) = self.begin_wpt(request)?;
+                let proof = input.sign(identity.local_signer()?.as_ref());
+                self.apply_wpt(request, &identity, &proof.map_err(Error::Sign)?)
             }
-            ProofMethod::Bearer => {
+            RequestAuth::Bearer => {
                 self.trace(request.headers_mut());
                 Ok(())
             }
@@ -157,7 +151,7 @@ impl Agent {
     ) -> Result<Option<PendingResponse>, Error> {
         self.check_content(content)?;
         match self.0.method {
-            ProofMethod::HttpSignature => {
+            RequestAuth::HttpSignature => {
                 let digest = match content {
                     Content::Bytes([]) | Content::Empty | Content::Unread => None,
                     Content::Bytes(bytes) => Some(ContentDigest::of(bytes)),
@@ -165,21 +159,13 @@ impl Agent {
                 };
                 self.sign_waiting(request, digest).await.map(Some)
             }
-            ProofMethod::Wpt => {
-                let now = self.0.clock.now();
-                let identity = self.0.source.identity(now)?;
-                let (uri, headers) = (request.uri().clone(), request.headers_mut());
-                let input = self.wpt(&uri, headers, &identity, now)?;
-                let proof = input
-                    .sign_async(identity.signer())
-                    .await
-                    .map_err(Error::Sign)?;
-                let wit = identity.wit().expose();
-                fields::apply(headers, wit, proof.expose(), self.0.revision)?;
-                self.trace(headers);
+            RequestAuth::Wpt => {
+                let (input, identity) = self.begin_wpt(request)?;
+                let proof = input.sign_async(identity.signer()).await;
+                self.apply_wpt(request, &identity, &proof.map_err(Error::Sign)?)?;
                 Ok(None)
             }
-            ProofMethod::Bearer => {
+            RequestAuth::Bearer => {
                 self.trace(request.headers_mut());
                 Ok(None)
             }
@@ -191,6 +177,30 @@ impl Agent {
             Content::Unread if self.0.method.covers_content() => Err(Error::ContentUnread),
             _ => Ok(()),
         }
+    }
+
+    /// A WPT that is left to sign, and the identity that signs it.
+    fn begin_wpt<B>(
+        &self,
+        request: &mut Request<B>,
+    ) -> Result<(SigningInput, Arc<Identity>), Error> {
+        let now = self.0.clock.now();
+        let identity = self.0.source.identity(now)?;
+        let (uri, headers) = (request.uri().clone(), request.headers_mut());
+        let input = self.wpt(&uri, headers, &identity, now)?;
+        Ok((input, identity))
+    }
+
+    fn apply_wpt<B>(
+        &self,
+        request: &mut Request<B>,
+        identity: &Identity,
+        proof: &CompactJws,
+    ) -> Result<(), Error> {
+        let (wit, headers) = (identity.wit().expose(), request.headers_mut());
+        fields::apply(headers, wit, proof.expose(), self.0.revision)?;
+        self.trace(headers);
+        Ok(())
     }
 
     /// A WPT for the target and the tokens, which is left to sign.

@@ -20,9 +20,9 @@ use http::{Request, Response, response};
 use super::body::{Uncollected, collected};
 use super::{Agent, Answer, Error};
 
-/// Whose signatures an agent believes on responses, and that it takes no others.
+/// The tools whose signed responses an agent accepts. It accepts no unsigned ones.
 ///
-/// Asked for with every request that is [signed](super::ProofMethod::HttpSignature).
+/// Asked for with every request that is [signed](super::RequestAuth::HttpSignature).
 #[derive(Clone)]
 #[must_use = "an agent asks for signed responses when it is given this"]
 pub struct SignedResponses {
@@ -33,7 +33,8 @@ pub struct SignedResponses {
 }
 
 impl SignedResponses {
-    /// Those of tools with an identifier that this pattern matches, by the bundles of this store.
+    /// Accepts responses of tools whose identifier matches this pattern, verified by the bundles of
+    /// this store.
     pub fn of(tools: IdPattern, trust: Arc<TrustStore>) -> Self {
         Self {
             wits: Arc::new(WitCache::new(1_000, WitRules::wit())),
@@ -43,13 +44,13 @@ impl SignedResponses {
         }
     }
 
-    /// Those of tools that this pattern matches as well.
+    /// Adds tools whose identifier matches this pattern.
     pub fn or_of(mut self, tools: IdPattern) -> Self {
         self.tools.push(tools);
         self
     }
 
-    /// Another skew, for signatures and WITs.
+    /// Sets the clock skew for signatures and WITs.
     pub fn with_skew(mut self, skew: Skew) -> Self {
         self.wits = Arc::new(WitCache::new(1_000, WitRules::wit().with_skew(skew)));
         self.policy = self.policy.with_skew(skew);

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use aims::agent::{AgentBuilder, Error, ProofMethod, SignedResponses};
+use aims::agent::{AgentBuilder, Error, RequestAuth, SignedResponses};
 use aims::cred::{FixedSource, Identity, TrustStore};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::guard::layer::RequestBody;
@@ -110,7 +110,7 @@ impl Meeting {
 
 fn builder(me: &common::Agent) -> AgentBuilder {
     let builder = Agent::builder(source(me));
-    builder.clock(Then(NOW)).proof(ProofMethod::HttpSignature)
+    builder.clock(Then(NOW)).proof(RequestAuth::HttpSignature)
 }
 
 /// The identity of an agent of the small world.

@@ -1,9 +1,9 @@
-//! The setting: an authority that knows one agent, and what this one holds.
+//! The setting: an authority that knows two agents, and how they enrol.
 
 use std::sync::Arc;
 
-use aims::cred::Identity;
-use aims::cred::enrolment::{EnrolmentProof, IdentityClient};
+use aims::cred::enrolment::{EnrolmentProof, IdentityClient, enrol};
+use aims::cred::source::RenewingSource;
 use aims::fetch::{Fetch as _, Fetcher};
 use aims::jose::alg::Algorithm;
 use aims::jose::key::SigningKey;
@@ -13,52 +13,55 @@ use aims::jose::{provider, random};
 use aims_authority::{Client, Enrolment, Purpose, Resource, Server};
 use tokio::net::TcpListener;
 
-use crate::{AGENT, Failure, SCOPE};
+use crate::{AGENTS, Failure, LEGACY, PLANNER, SCOPE};
 
-/// A running authority, and the credentials of the agent that it knows.
+/// A running authority that knows two agents, and their bootstrap tokens.
 pub(crate) struct Authority {
     pub(crate) url: String,
-    key: SigningKey,
-    wit: SecretText,
+    planner: SecretText,
+    legacy: SecretText,
 }
 
-/// Starts the authority, and enrols the agent.
-pub(crate) async fn start(server: &str, fetcher: &Fetcher) -> Result<Authority, Failure> {
+/// Starts the authority.
+pub(crate) async fn start(server: &str) -> Result<Authority, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let tool = format!("{server}/mcp");
-    let token = Enrolment::random_token(random::SYSTEM)?;
+    let planner = Enrolment::random_token(random::SYSTEM)?;
+    let legacy = Enrolment::random_token(random::SYSTEM)?;
     let signing = SigningKey::generate(Algorithm::Es256, provider::default())?;
-    let agent = Client::spiffe(AGENT.parse()?).or_by_jwt_svid();
+    let agents = Client::spiffe(AGENTS.parse()?).or_by_jwt_svid();
     let authority = aims_authority::Authority::builder(&url, provider::default())
         .trust_domain("example.org")
         .signing_key(Purpose::WitSvid, signing.with_key_id("example"))
         .resource(Resource::new(tool.as_str()).with_scopes([SCOPE]))
-        .enrol(Enrolment::by_token(AGENT.parse()?, &token)?)
-        .client(agent.allow(tool, [SCOPE]));
+        .enrol(Enrolment::by_token(PLANNER.parse()?, &planner)?)
+        .enrol(Enrolment::by_token(LEGACY.parse()?, &legacy)?)
+        .client(agents.allow(tool, [SCOPE]));
     tokio::spawn(Server::new(authority.build(now())?).serve(listener));
-
-    let key = SigningKey::generate(Algorithm::Es256, provider::default())?;
-    let client = IdentityClient::new(&url)?;
-    let (request, pending) = client.wit(&key, EnrolmentProof::Token(token));
-    let (request, pending) = pending.finish(&fetcher.send(request).await?, now())?;
-    let received = pending.finish(&fetcher.send(request).await?, now())?;
-    let wit = received.text;
-    Ok(Authority { url, key, wit })
+    Ok(Authority {
+        url,
+        planner,
+        legacy,
+    })
 }
 
 impl Authority {
-    /// The identity of the agent: its WIT and its key.
-    pub(crate) fn identity(&self) -> Result<Identity, Failure> {
-        let signer = Arc::new(self.key.clone());
-        let public = self.key.public_jwk();
-        Ok(Identity::new(self.wit.clone(), signer, public)?)
+    /// Enrols the planner: its identity, which renews itself.
+    pub(crate) async fn enrol(&self, fetcher: &Fetcher) -> Result<Arc<RenewingSource>, Failure> {
+        let proof = EnrolmentProof::Token(self.planner.clone());
+        let source = enrol(&self.url, proof, fetcher.clone(), provider::default());
+        Ok(Arc::new(source.await?))
     }
 
-    /// A JWT-SVID of the agent for the authorization server.
+    /// Enrols the legacy agent step by step, and gets a JWT-SVID for the authorization server.
     pub(crate) async fn jwt_svid(&self, fetcher: &Fetcher) -> Result<SecretText, Failure> {
         let client = IdentityClient::new(&self.url)?;
-        let (request, pending) = client.jwt_svid(&self.url, &self.wit, &self.key);
+        let key = SigningKey::generate(Algorithm::Es256, provider::default())?;
+        let (request, pending) = client.wit(&key, EnrolmentProof::Token(self.legacy.clone()));
+        let (request, pending) = pending.finish(&fetcher.send(request).await?, now())?;
+        let wit = pending.finish(&fetcher.send(request).await?, now())?.text;
+        let (request, pending) = client.jwt_svid(&self.url, &wit, &key);
         let (request, pending) = pending.finish(&fetcher.send(request).await?, now())?;
         Ok(pending.finish(&fetcher.send(request).await?, now())?.text)
     }

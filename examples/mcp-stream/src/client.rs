@@ -1,8 +1,11 @@
-//! The agents, and how they call.
+//! The agents, and how they call. The glue of the example is in `call`: `aims_rmcp::transport` takes
+//! the place of the transport of rmcp, and everything else is what any client of rmcp writes.
+
+use std::sync::Arc;
 
 use aims::Agent;
-use aims::agent::ProofMethod;
-use aims::cred::FixedSource;
+use aims::agent::RequestAuth;
+use aims::cred::source::RenewingSource;
 use aims::fetch::Fetcher;
 use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::SpiffeJwt;
@@ -12,16 +15,17 @@ use rmcp::service::NotificationContext;
 use rmcp::{ClientHandler, RoleClient, ServiceExt as _};
 
 use crate::authority::Authority;
-use crate::{AGENT, Failure, SCOPE};
+use crate::{Failure, LEGACY, SCOPE};
 
 /// An agent that signs its requests, and gets access tokens for the server.
 pub(crate) async fn signing(
     base: &str,
     authority: &Authority,
+    identity: &Arc<RenewingSource>,
     fetcher: &Fetcher,
 ) -> Result<(Agent, String), Failure> {
     let url = format!("{base}/mcp");
-    let agent = Agent::builder(FixedSource::new(authority.identity()?))
+    let agent = Agent::builder(Arc::clone(identity))
         .fetcher(fetcher.clone())
         .tool(&url, [&authority.url], SCOPE)?
         .build()
@@ -32,10 +36,10 @@ pub(crate) async fn signing(
 /// An agent that proves its identity by a WPT, and has no token.
 pub(crate) fn by_wpt(
     base: &str,
-    authority: &Authority,
+    identity: &Arc<RenewingSource>,
     fetcher: &Fetcher,
 ) -> Result<(Agent, String), Failure> {
-    let agent = Agent::builder(FixedSource::new(authority.identity()?));
+    let agent = Agent::builder(Arc::clone(identity));
     let agent = agent.fetcher(fetcher.clone()).build()?;
     Ok((agent, format!("{base}/agents")))
 }
@@ -45,6 +49,7 @@ pub(crate) fn by_wpt(
 pub(crate) async fn bearer(
     base: &str,
     authority: &Authority,
+    identity: &Arc<RenewingSource>,
     fetcher: &Fetcher,
 ) -> Result<(Agent, String), Failure> {
     let url = format!("{base}/mcp");
@@ -53,11 +58,11 @@ pub(crate) async fn bearer(
         [Issuer::loopback(&authority.url)?],
     );
     let svid = authority.jwt_svid(fetcher).await?;
-    let client = SpiffeJwt::new(AGENT.parse()?, move |_audience, _now| Ok(svid.clone()));
+    let client = SpiffeJwt::new(LEGACY.parse()?, move |_audience, _now| Ok(svid.clone()));
     let tokens = TokenSource::discover(&tool, &issuers, client, fetcher.clone()).await?;
-    let agent = Agent::builder(FixedSource::new(authority.identity()?))
+    let agent = Agent::builder(Arc::clone(identity))
         .authorize(tool, SCOPE.parse()?, tokens)
-        .proof(ProofMethod::Bearer)
+        .proof(RequestAuth::Bearer)
         .fetcher(fetcher.clone())
         .build()?;
     Ok((agent, url))

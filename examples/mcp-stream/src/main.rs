@@ -23,7 +23,9 @@ use tokio::net::TcpListener;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-const AGENT: &str = "spiffe://example.org/agent/planner";
+const PLANNER: &str = "spiffe://example.org/agent/planner";
+const LEGACY: &str = "spiffe://example.org/agent/legacy";
+const AGENTS: &str = "spiffe://example.org/agent/*";
 const SCOPE: &str = "tools:call";
 
 #[tokio::main]
@@ -35,19 +37,20 @@ async fn main() -> Result<(), Failure> {
     let fetcher = Fetcher::builder().allow_loopback_http().build()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
-    let authority = authority::start(&base, &fetcher).await?;
+    let authority = authority::start(&base).await?;
+    let identity = authority.enrol(&fetcher).await?;
     let _serving = server::start(listener, &base, &authority, &fetcher).await?;
     println!("authority  {}\nserver     {base}\n", authority.url);
 
     let agents = [
         (
             "signature and token",
-            client::signing(&base, &authority, &fetcher).await?,
+            client::signing(&base, &authority, &identity, &fetcher).await?,
         ),
-        ("WPT alone", client::by_wpt(&base, &authority, &fetcher)?),
+        ("WPT alone", client::by_wpt(&base, &identity, &fetcher)?),
         (
             "bearer token",
-            client::bearer(&base, &authority, &fetcher).await?,
+            client::bearer(&base, &authority, &identity, &fetcher).await?,
         ),
     ];
     // A call takes its time, so they call at once.

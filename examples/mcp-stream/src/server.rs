@@ -23,7 +23,7 @@ use rmcp::{
 use tokio::net::TcpListener;
 
 use crate::authority::Authority;
-use crate::{Failure, SCOPE};
+use crate::{AGENTS, Failure, SCOPE};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Counter;
@@ -46,7 +46,7 @@ impl Counter {
         meta: RequestMetaObject,
         client: Peer<RoleServer>,
     ) -> Result<String, ErrorData> {
-        // The guard has put it there, and nothing else can.
+        // The glue of the server, these two lines: the guard has put the caller there.
         let who = request.extensions.get::<Principal>();
         let who = who.ok_or_else(|| ErrorData::internal_error("there is no guard", None))?;
         for second in 1..=count.seconds {
@@ -60,7 +60,7 @@ impl Counter {
         Ok(format!(
             "counted for {}, proven by {:?}",
             who.subject(),
-            who.proofs()
+            who.proof_methods().collect::<Vec<_>>()
         ))
     }
 }
@@ -95,7 +95,7 @@ pub(crate) async fn start(
     // Here the identity is all that is asked for.
     let agents = Guard::builder(format!("{base}/agents"))
         .trust(keys.trust())
-        .require(Requirements::new().agents("spiffe://example.org/agent/*".parse()?))
+        .require(Requirements::new().agents(AGENTS.parse()?))
         .build()?;
 
     let by_identity = Router::new().route_service("/agents", mcp());

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aims::agent::{ProofMethod, SignedResponses};
+use aims::agent::{RequestAuth, SignedResponses};
 use aims::cred::{Bundle, FixedSource, Identity, TrustStore, WitIssuer};
 use aims::fetch::Fetcher;
 use aims::guard::HttpSignatures;
@@ -62,7 +62,7 @@ impl Issuer {
         Ok([
             agent(self.identity(AGENT)?).build()?,
             agent(self.identity(AGENT)?)
-                .proof(ProofMethod::HttpSignature)
+                .proof(RequestAuth::HttpSignature)
                 .signed_responses(tools)
                 .build()?,
         ])

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use aims::Agent;
-use aims::agent::{PendingResponse, ProofMethod, SignedResponses};
+use aims::agent::{PendingResponse, RequestAuth, SignedResponses};
 use aims::cred::FixedSource;
 use aims::fetch::Fetch as _;
 use aims::oauth_client::TokenSource;
@@ -24,7 +24,7 @@ pub(crate) async fn lines(
     let tools = SignedResponses::of(TOOL.parse()?, Arc::clone(&world.trust));
     let agent = Agent::builder(FixedSource::new(world::identity(planner)?))
         .client(world.fetcher.clone())
-        .proof(ProofMethod::HttpSignature)
+        .proof(RequestAuth::HttpSignature)
         .signed_responses(tools)
         .build()?;
     let (resource, scope) = (Resource::loopback(&world.tool)?, SCOPE.parse()?);

@@ -73,21 +73,21 @@ impl RenewingSource {
 }
 
 impl RenewingSourceBuilder {
-    /// Another clock.
+    /// Sets the clock. Defaults to the system clock.
     #[must_use]
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// Another source of chance for the moments of renewal.
+    /// Sets the source of randomness for the moments of renewal. Defaults to the system's.
     #[must_use]
     pub fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
         self
     }
 
-    /// How long one call to the issuer may take; 30 s unless said.
+    /// Sets how long one call to the issuer may take. Defaults to 30 s.
     #[must_use]
     pub const fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
