@@ -1,5 +1,5 @@
-//! The agents, and how they call. The glue of the example is in `call`: `aims_rmcp::transport` takes
-//! the place of the transport of rmcp, and everything else is what any client of rmcp writes.
+//! The agents, and how they call. The glue of the example is in `call`: `aims_rmcp::transport` is
+//! the transport, and everything else is what any client of rmcp writes.
 
 use std::sync::Arc;
 
