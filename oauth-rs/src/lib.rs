@@ -2,7 +2,6 @@
 
 mod cache;
 mod challenge;
-mod confirmation;
 mod error;
 mod issuers;
 mod profile;
@@ -10,9 +9,9 @@ mod resource;
 mod rules;
 mod token;
 
+pub use aims_oauth_wire::confirmation::{CertificateThumbprint, Confirmation, ProvenKey};
 pub use cache::TokenCache;
 pub use challenge::{bearer_token, challenge, insufficient_scope};
-pub use confirmation::{CertificateThumbprint, Confirmation, ProvenKey};
 pub use error::{BindingFailure, Error, NotAccessToken};
 pub use issuers::{IssuerStore, Issuers};
 pub use profile::{JwtProfile, Marker, ProfileName, TokenProfile};

@@ -12,6 +12,7 @@ use aims_jose::jwk::Thumbprint;
 use aims_jose::jws::{Unverified, Verified};
 use aims_jose::jwt::{self, Times, required};
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::confirmation::Satisfied;
 use aims_oauth_wire::names::ScopeSet;
 use aims_wimse_id::WorkloadId;
 use serde::Deserialize;
@@ -164,8 +165,8 @@ impl AccessToken {
             None => rules.times,
         };
         time_rules.check(&times, now).map_err(Error::Token)?;
-        let confirmations = match claims.cnf.as_deref() {
-            Some(raw) => Confirmation::read_all(raw.get().as_bytes())?,
+        let bound_to = match claims.cnf.as_deref() {
+            Some(raw) => confirmations(raw)?,
             None => Vec::new(),
         };
         let actors = actors(claims.act.as_deref())?;
@@ -179,7 +180,7 @@ impl AccessToken {
             audiences,
             scopes,
             roles,
-            confirmations,
+            confirmations: bound_to,
             actors,
             issued_at: issued_at.map(Into::into),
             expires: exp.into(),
@@ -329,7 +330,16 @@ impl AccessToken {
             return Err(Error::NotBound(BindingFailure::NoConfirmation));
         }
         for member in self.confirmations() {
-            member.check(proven).map_err(Error::NotBound)?;
+            let method = member.method();
+            match member.compare(proven) {
+                Satisfied::Yes => {}
+                Satisfied::NoProof => {
+                    return Err(Error::NotBound(BindingFailure::NoProof { method }));
+                }
+                Satisfied::OtherKey => {
+                    return Err(Error::NotBound(BindingFailure::OtherKey { method }));
+                }
+            }
         }
         Ok(())
     }
@@ -414,6 +424,11 @@ fn check_audience(
             expected: expected.clone(),
         }),
     }
+}
+
+/// The members of `cnf`.
+fn confirmations(raw: &RawValue) -> Result<Vec<Confirmation>, Error> {
+    Confirmation::read_all(raw.get().as_bytes()).or(Err(Error::Confirmation))
 }
 
 /// `roles` of a token by RFC 9068 (§2.2.3.1).

@@ -130,6 +130,9 @@ pub enum Error {
         /// What it is.
         found: &'static str,
     },
+    /// `cnf` is malformed, contradicts itself, or confirms in a way that cannot be checked.
+    #[error("`cnf` cannot be checked: expected `jkt`, `jwk` or `x5t#S256`, and nothing else")]
+    Confirmation,
     /// No challenge of an answer follows RFC 9110 §11.6.1.
     #[error(
         "no challenge can be read: expected a scheme with parameters, such as `Bearer error=x`"
@@ -217,6 +220,7 @@ impl Error {
         Self::MetadataIssuer { .. } => Mismatch "metadata.issuer",
         Self::MetadataResource { .. } => Mismatch "metadata.resource",
         Self::MetadataMember { .. } => Malformed "metadata.member",
+        Self::Confirmation => Malformed "oauth.confirmation",
         Self::ChallengeSyntax => Malformed "challenge.syntax",
         Self::ChallengeRepeated => Malformed "challenge.repeated",
         Self::ChallengeSize => TooLarge "challenge.size",

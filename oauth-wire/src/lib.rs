@@ -7,6 +7,7 @@ pub mod bearer;
 pub mod call;
 pub mod challenge;
 pub mod client_auth;
+pub mod confirmation;
 mod diagnostic;
 pub mod dpop;
 mod error;

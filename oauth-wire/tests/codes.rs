@@ -24,6 +24,7 @@ fn all() -> Vec<Error> {
             reason,
         },
         Error::ClientId,
+        Error::Confirmation,
         Error::Scope,
         Error::Form { reason },
         Error::Repeated,

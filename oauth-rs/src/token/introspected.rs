@@ -11,7 +11,7 @@ use aims_oauth_wire::names::Issuer;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{AccessToken, Inner, Origin, actors, check_audience, needed};
+use super::{AccessToken, Inner, Origin, actors, check_audience, confirmations, needed};
 use crate::error::NotAccessToken;
 use crate::{AccessTokenRules, Confirmation, Error, Issuers};
 
@@ -86,11 +86,11 @@ impl AccessToken {
         let exp = aims_jose::jwt::NumericDate::from_secs(ends.as_secs());
         let times = Times::new(exp, answer.nbf(), answer.iat());
         time_rules.check(&times, now).map_err(Error::Token)?;
-        let confirmations = match further.cnf.as_deref() {
-            Some(raw) => Confirmation::read_all(raw.get().as_bytes())?,
+        let bound_to = match further.cnf.as_deref() {
+            Some(raw) => confirmations(raw)?,
             None => Vec::new(),
         };
-        check_presented_type(answer.token_type(), &confirmations)?;
+        check_presented_type(answer.token_type(), &bound_to)?;
         Ok(Self(Arc::new(Inner {
             hash: *token.sha256(),
             // An opaque text has no second form.
@@ -101,7 +101,7 @@ impl AccessToken {
             jwt_id: answer.jwt_id().map(str::to_owned),
             scopes: answer.scopes().cloned().unwrap_or_default(),
             roles: own.profile.introspected_roles(json.as_bytes())?,
-            confirmations,
+            confirmations: bound_to,
             actors: actors(further.act.as_deref())?,
             issued_at: answer.iat().map(Into::into),
             expires: ends,

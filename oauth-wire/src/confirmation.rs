@@ -1,4 +1,4 @@
-//! What an access token is bound to.
+//! What a token is bound to: `cnf` (RFC 7800 §3.1), and the proofs that satisfy it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,6 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Error;
-use crate::error::BindingFailure;
 
 /// One member of `cnf` (RFC 7800 §3.1): what the sender must prove to use the token.
 ///
@@ -44,6 +43,18 @@ pub enum ProvenKey {
     Signature(Thumbprint),
     /// The certificate of a mutual TLS connection. It satisfies [`Confirmation::CertificateS256`].
     Certificate(CertificateThumbprint),
+}
+
+/// Whether the proofs of a request satisfy a member of `cnf`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "each outcome must be matched")]
+pub enum Satisfied {
+    /// One proof is of the member's kind and by its key.
+    Yes,
+    /// There is no proof of this kind.
+    NoProof,
+    /// There is one, by another key or certificate.
+    OtherKey,
 }
 
 /// The SHA-256 digest of a certificate in DER (RFC 8705 §3.1): 43 characters of base64url as text.
@@ -99,8 +110,13 @@ struct Methods<'a> {
 }
 
 impl Confirmation {
-    /// Reads `cnf`. The result has one element at least.
-    pub(crate) fn read_all(json: &[u8]) -> Result<Vec<Self>, Error> {
+    /// Reads `cnf`. The result has one element at least. A member that is not named here refuses
+    /// the whole: a bound token never passes for an unbound one.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.confirmation`.
+    pub fn read_all(json: &[u8]) -> Result<Vec<Self>, Error> {
         // Serde alone would take an array for it.
         if json.first() != Some(&b'{') {
             return Err(Error::Confirmation);
@@ -139,11 +155,10 @@ impl Confirmation {
         }
     }
 
-    /// Checks that one of the proofs is of this member's kind and by its key.
-    pub(crate) fn check(&self, proven: &[ProvenKey]) -> Result<(), BindingFailure> {
-        let mut failure = BindingFailure::NoProof {
-            method: self.method(),
-        };
+    /// Compares the member with the proofs of a request: one of its own kind has to be by its key.
+    #[must_use]
+    pub fn compare(&self, proven: &[ProvenKey]) -> Satisfied {
+        let mut found = Satisfied::NoProof;
         for key in proven {
             let fits = match (self, key) {
                 (Self::DpopJkt(bound), ProvenKey::Dpop(key))
@@ -152,13 +167,11 @@ impl Confirmation {
                 (Self::DpopJkt(_) | Self::Jwk(_) | Self::CertificateS256(_), _) => continue,
             };
             if fits {
-                return Ok(());
+                return Satisfied::Yes;
             }
-            failure = BindingFailure::OtherKey {
-                method: self.method(),
-            };
+            found = Satisfied::OtherKey;
         }
-        Err(failure)
+        found
     }
 }
 

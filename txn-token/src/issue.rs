@@ -1,0 +1,179 @@
+//! Making transaction tokens.
+
+use std::time::Duration;
+
+use aims_jose::Algorithm;
+use aims_jose::json;
+use aims_jose::jws::SigningInput;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::time::{self, UnixTime};
+use aims_oauth_wire::call::CallDigest;
+use aims_oauth_wire::names::ScopeSet;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::Error;
+use crate::revision::{MAX_LIFETIME, SIGNING, TYP};
+
+/// What a new transaction token says (draft-ietf-oauth-transaction-tokens §9.2).
+///
+/// It is what the transaction token service has decided, not what a caller asked for.
+#[derive(Clone, Debug)]
+#[must_use = "a token comes into being with `prepare` and a signature"]
+pub struct TxnTokenRequest {
+    domain: String,
+    subject: String,
+    scope: String,
+    requester: String,
+    txn: Option<String>,
+    issuer: Option<String>,
+    tctx: Map<String, Value>,
+    rctx: Map<String, Value>,
+    cnf: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+struct Claims<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    aud: &'a str,
+    iat: u64,
+    exp: u64,
+    txn: &'a str,
+    sub: &'a str,
+    scope: &'a str,
+    req_wl: &'a str,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    tctx: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    rctx: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<&'a RawValue>,
+}
+
+impl TxnTokenRequest {
+    /// A token for this trust domain (`aud`), on behalf of `subject`, for this scope, asked for by
+    /// this workload (`req_wl`).
+    pub fn new(
+        domain: impl Into<String>,
+        subject: impl Into<String>,
+        scope: impl Into<String>,
+        requester: impl Into<String>,
+    ) -> Self {
+        Self {
+            domain: domain.into(),
+            subject: subject.into(),
+            scope: scope.into(),
+            requester: requester.into(),
+            txn: None,
+            issuer: None,
+            tctx: Map::new(),
+            rctx: Map::new(),
+            cnf: None,
+        }
+    }
+
+    /// Sets `txn`. Without it one is drawn, of 128 bits.
+    pub fn txn(mut self, txn: impl Into<String>) -> Self {
+        self.txn = Some(txn.into());
+        self
+    }
+
+    /// Sets `iss`.
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Adds a member of `tctx`: details of the transaction that do not change on its way.
+    pub fn transaction(mut self, member: impl Into<String>, value: Value) -> Self {
+        self.tctx.insert(member.into(), value);
+        self
+    }
+
+    /// Adds a member of `rctx`: the environment in which the transaction was asked for.
+    pub fn request(mut self, member: impl Into<String>, value: Value) -> Self {
+        self.rctx.insert(member.into(), value);
+        self
+    }
+
+    /// Binds the token to one call of a tool: `tctx.call_digest`.
+    pub fn call(self, call: &CallDigest) -> Self {
+        self.transaction("call_digest", Value::String(call.to_string()))
+    }
+
+    /// Sets `cnf` (RFC 7800 §3.1): a JSON object.
+    ///
+    /// # Errors
+    ///
+    /// `txn.confirmation`.
+    pub fn confirmation(mut self, cnf: &str) -> Result<Self, Error> {
+        aims_oauth_wire::confirmation::Confirmation::read_all(cnf.as_bytes())
+            .or(Err(Error::Confirmation))?;
+        let raw = RawValue::from_string(cnf.to_owned());
+        self.cnf = Some(raw.or(Err(Error::Confirmation))?);
+        Ok(self)
+    }
+
+    /// Prepares the token: what is left to do is to sign it. The lifetime is in whole seconds, from
+    /// 1 s to an hour; a minute is ample.
+    ///
+    /// # Errors
+    ///
+    /// `txn.prepare` for an empty text, a malformed scope, a lifetime out of bounds, or an
+    /// algorithm that new tokens are not signed with (RS256 among them); those of the random
+    /// source.
+    pub fn prepare(
+        &self,
+        algorithm: Algorithm,
+        key_id: Option<&str>,
+        lifetime: Duration,
+        random: &dyn SecureRandom,
+        now: UnixTime,
+    ) -> Result<SigningInput, Error> {
+        let refused = |reason| Err(Error::Prepare { reason });
+        let unwritten = Error::Prepare {
+            reason: "the context cannot be written",
+        };
+        if !SIGNING.contains(algorithm) {
+            return refused("the algorithm is not one of ES256, ES384, EdDSA, Ed25519 and PS256");
+        }
+        if !(1..=MAX_LIFETIME).contains(&lifetime.as_secs()) {
+            return refused("the lifetime must be from 1 second to an hour");
+        }
+        let drawn;
+        let txn = match &self.txn {
+            Some(txn) => txn.as_str(),
+            None => {
+                drawn = random::id128(random).map_err(Error::Token)?;
+                &drawn
+            }
+        };
+        let texts = [txn, &self.domain, &self.subject, &self.requester];
+        if texts.iter().any(|text| text.is_empty()) {
+            return refused("`txn`, `aud`, `sub` or `req_wl` is empty");
+        }
+        if self.scope.parse::<ScopeSet>().is_err() {
+            return refused("the scope is empty or malformed");
+        }
+        let claims = Claims {
+            iss: self.issuer.as_deref(),
+            aud: &self.domain,
+            iat: now.as_secs(),
+            exp: time::after(now, lifetime).as_secs(),
+            txn,
+            sub: &self.subject,
+            scope: &self.scope,
+            req_wl: &self.requester,
+            tctx: &self.tctx,
+            rctx: &self.rctx,
+            cnf: self.cnf.as_deref(),
+        };
+        let written = serde_json::to_vec(&claims).or(Err(unwritten))?;
+        if json::check_object(&written).is_err() {
+            return refused("the context is too deep or has too many members");
+        }
+        SigningInput::new(TYP, algorithm, key_id, &claims).map_err(Error::Token)
+    }
+}

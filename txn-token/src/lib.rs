@@ -1,0 +1,14 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod error;
+mod fields;
+mod issue;
+mod revision;
+mod token;
+
+pub use error::Error;
+pub use fields::{TXN_TOKEN, from_headers};
+pub use issue::TxnTokenRequest;
+pub use revision::{REVISION, TOKEN_TYPE};
+pub use token::{TxnToken, TxnTokenRules};

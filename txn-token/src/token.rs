@@ -1,0 +1,347 @@
+//! Verified transaction tokens.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aims_jose::digest::sha256;
+use aims_jose::json::{self, Text};
+use aims_jose::jwk::JwkSet;
+use aims_jose::jws::{Unverified, Verified};
+use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
+use aims_jose::time::{Skew, UnixTime};
+use aims_oauth_wire::call::CallDigest;
+use aims_oauth_wire::confirmation::Confirmation;
+use aims_oauth_wire::names::ScopeSet;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+use crate::Error;
+use crate::revision::{ALGORITHMS, MAX_LIFETIME, TYP};
+
+/// What a service asks of transaction tokens.
+#[derive(Clone, Debug)]
+pub struct TxnTokenRules {
+    domain: String,
+    issuer: Option<String>,
+    times: TimeRules,
+    max_len: usize,
+}
+
+impl TxnTokenRules {
+    /// Tokens for this trust domain, by any signer whose keys are given; 30 s of skew, 8 KiB.
+    #[must_use]
+    pub fn new(domain: impl Into<String>) -> Self {
+        Self {
+            domain: domain.into(),
+            issuer: None,
+            times: TimeRules::new().with_max_lifetime(Duration::from_secs(MAX_LIFETIME)),
+            max_len: 8 * 1024,
+        }
+    }
+
+    /// Asks for this `iss`. Without it, any or none is accepted: the keys say who signed.
+    #[must_use]
+    pub fn with_issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Sets the skew. It does not lengthen the greatest lifetime.
+    #[must_use]
+    pub const fn with_skew(mut self, skew: Skew) -> Self {
+        self.times = self.times.with_skew(skew);
+        self
+    }
+
+    /// Sets the greatest length of the text, in bytes.
+    #[must_use]
+    pub const fn with_max_len(mut self, most: usize) -> Self {
+        self.max_len = most;
+        self
+    }
+}
+
+/// A verified transaction token: it was issued in this trust domain, for this transaction, and has
+/// not ended. Clones share what was read.
+#[derive(Clone)]
+pub struct TxnToken(Arc<Inner>);
+
+struct Inner {
+    hash: [u8; 32],
+    verified: Verified,
+    txn: String,
+    subject: String,
+    domain: String,
+    scopes: ScopeSet,
+    requester: String,
+    issuer: Option<String>,
+    confirmations: Vec<Confirmation>,
+    call: Option<CallDigest>,
+    issued: UnixTime,
+    expires: UnixTime,
+}
+
+#[derive(Deserialize)]
+struct Claims<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    aud: Option<Audience<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    iat: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    exp: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    nbf: Option<NumericDate>,
+    #[serde(default, deserialize_with = "present")]
+    txn: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    sub: Option<String>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    scope: Option<Text<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    req_wl: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    iss: Option<String>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    tctx: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    rctx: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    cnf: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    events: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Context<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    call_digest: Option<Text<'a>>,
+}
+
+/// A text that is there and says something.
+fn non_empty(text: Option<String>, claim: &'static str) -> Result<String, Error> {
+    required(text.filter(|text| !text.is_empty()), claim).map_err(Error::Token)
+}
+
+const fn malformed(claim: &'static str) -> Error {
+    Error::Token(aims_jose::Error::Claim { claim })
+}
+
+impl TxnToken {
+    /// Verifies a transaction token with the keys of the domain's transaction token service
+    /// (draft-ietf-oauth-transaction-tokens §12.2).
+    ///
+    /// The header `typ` is exactly `txntoken+jwt`, the signature is by the one key that fits `kid`
+    /// and `alg`; without `kid` exactly one key may fit. `aud` is the domain alone; `txn`, `sub`,
+    /// `scope` and `req_wl` say something; `exp` is after `iat`, and at most an hour. Unknown
+    /// claims are ignored, `act` and `agentic_ctx` among them.
+    ///
+    /// # Errors
+    ///
+    /// The codes `txn.…`; for a malformed token those of `jose`.
+    pub fn verify(
+        text: &str,
+        keys: &JwkSet,
+        rules: &TxnTokenRules,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Token)?;
+        let header = token.header();
+        if header.typ() != Some(TYP) {
+            return Err(Error::Type {
+                found: header.typ().map(Into::into),
+            });
+        }
+        let algorithm = header.alg();
+        if !ALGORITHMS.contains(algorithm) {
+            let names: Vec<&str> = ALGORITHMS.iter().map(|it| it.name()).collect();
+            return Err(Error::Algorithm {
+                found: algorithm.name(),
+                expected: names.join(" ").into(),
+            });
+        }
+        let key = keys.select(header.kid(), algorithm).map_err(Error::Token)?;
+        let verified = token.verify(key).map_err(Error::Token)?;
+        let inner = read(text, verified, rules, now)?;
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// `txn`: names the transaction within the domain. Several tokens may share it.
+    #[must_use]
+    pub fn txn(&self) -> &str {
+        &self.0.txn
+    }
+
+    /// `sub`: on whose behalf the transaction is carried out.
+    #[must_use]
+    pub fn subject(&self) -> &str {
+        &self.0.subject
+    }
+
+    /// `aud`: the trust domain.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.0.domain
+    }
+
+    /// `scope`: what the transaction is for. It is never empty.
+    #[must_use]
+    pub fn scopes(&self) -> &ScopeSet {
+        &self.0.scopes
+    }
+
+    /// `req_wl`: the workload that asked for the token.
+    #[must_use]
+    pub fn requester(&self) -> &str {
+        &self.0.requester
+    }
+
+    /// `iss`, where the token has one.
+    #[must_use]
+    pub fn issuer(&self) -> Option<&str> {
+        self.0.issuer.as_deref()
+    }
+
+    /// `iat`.
+    #[must_use]
+    pub fn issued_at(&self) -> UnixTime {
+        self.0.issued
+    }
+
+    /// `exp`.
+    #[must_use]
+    pub fn expires(&self) -> UnixTime {
+        self.0.expires
+    }
+
+    /// `cnf`: what the token is bound to. Empty where it is bound to nothing.
+    #[must_use]
+    pub fn confirmations(&self) -> &[Confirmation] {
+        &self.0.confirmations
+    }
+
+    /// `tctx.call_digest`: the one call of a tool that the token is for.
+    #[must_use]
+    pub fn call_digest(&self) -> Option<&CallDigest> {
+        self.0.call.as_ref()
+    }
+
+    /// Checks that the token is for exactly this call of a tool.
+    ///
+    /// # Errors
+    ///
+    /// `txn.no_call` where it is bound to no call; `txn.call` where it is bound to another one.
+    pub fn check_call(&self, call: &CallDigest) -> Result<(), Error> {
+        match &self.0.call {
+            Some(bound) if bound == call => Ok(()),
+            Some(_) => Err(Error::OtherCall),
+            None => Err(Error::NoCall),
+        }
+    }
+
+    /// SHA-256 of the token's text: `tth` of a proof is its base64url.
+    #[must_use]
+    pub fn hash(&self) -> &[u8; 32] {
+        &self.0.hash
+    }
+
+    /// Reads further claims: `tctx`, `rctx`, and those of the domain's own.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`aims_jose::jwt::claims`].
+    pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, aims_jose::Error> {
+        self.0.verified.claims()
+    }
+}
+
+fn read(
+    text: &str,
+    verified: Verified,
+    rules: &TxnTokenRules,
+    now: UnixTime,
+) -> Result<Inner, Error> {
+    let claims: Claims<'_> = verified.claims().map_err(Error::Token)?;
+    if claims.events.is_some() {
+        return Err(Error::Events);
+    }
+    let aud = required(claims.aud, "aud").map_err(Error::Token)?;
+    if aud.sole() != Some(rules.domain.as_str()) {
+        return Err(Error::Domain {
+            found: shown(&aud.iter().collect::<Vec<_>>().join(" ")),
+            expected: rules.domain.as_str().into(),
+        });
+    }
+    if let Some(expected) = &rules.issuer
+        && claims.iss.as_ref() != Some(expected)
+    {
+        return Err(Error::Issuer {
+            found: claims.iss.map_or_else(|| "none".into(), |it| shown(&it)),
+            expected: expected.as_str().into(),
+        });
+    }
+    let issued = required(claims.iat, "iat").map_err(Error::Token)?;
+    let expires = required(claims.exp, "exp").map_err(Error::Token)?;
+    if expires.as_secs() <= issued.as_secs() {
+        return Err(malformed("exp"));
+    }
+    // The skew is for clocks that differ, not for a longer life.
+    if expires.as_secs() - issued.as_secs() > MAX_LIFETIME {
+        return Err(Error::Token(aims_jose::Error::Lifetime));
+    }
+    let times = Times::new(Some(expires), claims.nbf, Some(issued));
+    rules.times.check(&times, now).map_err(Error::Token)?;
+    let scopes: ScopeSet = match claims.scope.as_deref() {
+        Some(text) => text.parse().or(Err(malformed("scope")))?,
+        None => return Err(malformed("scope")),
+    };
+    for (context, claim) in [(claims.tctx, "tctx"), (claims.rctx, "rctx")] {
+        if context.is_some_and(|it| !it.get().starts_with('{')) {
+            return Err(malformed(claim));
+        }
+    }
+    let call = claims.tctx.map(call_digest).transpose()?.flatten();
+    let confirmations = claims
+        .cnf
+        .map(|raw| Confirmation::read_all(raw.get().as_bytes()))
+        .transpose()
+        .or(Err(Error::Confirmation))?;
+    Ok(Inner {
+        hash: sha256(text.as_bytes()),
+        txn: non_empty(claims.txn, "txn")?,
+        subject: non_empty(claims.sub, "sub")?,
+        domain: rules.domain.clone(),
+        scopes,
+        requester: non_empty(claims.req_wl, "req_wl")?,
+        issuer: claims.iss,
+        confirmations: confirmations.unwrap_or_default(),
+        call,
+        issued: issued.into(),
+        expires: expires.into(),
+        verified,
+    })
+}
+
+fn call_digest(tctx: &RawValue) -> Result<Option<CallDigest>, Error> {
+    let context: Context<'_> =
+        json::from_object(tctx.get().as_bytes()).or(Err(malformed("tctx")))?;
+    let digest = context.call_digest.map(|text| text.parse());
+    digest.transpose().or(Err(malformed("tctx")))
+}
+
+/// A foreign text for an error: in quotation marks, escaped, at most 200 characters.
+fn shown(text: &str) -> Box<str> {
+    let short: String = text.chars().take(200).collect();
+    format!("{short:?}").into()
+}
+
+impl fmt::Debug for TxnToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TxnToken")
+            .field("txn", &self.0.txn)
+            .field("domain", &self.0.domain)
+            .field("requester", &self.0.requester)
+            .finish_non_exhaustive()
+    }
+}
