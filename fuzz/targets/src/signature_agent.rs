@@ -12,11 +12,15 @@ use crate::head::lines;
 use crate::known::{NOW, known};
 use crate::{Outcome, refused};
 
-/// The lines of a field. Accepted is a field whose member `sig1` names an agent; what is signed of
-/// it names the same one.
+/// The lines of a field, by both revisions of the draft. Accepted is a field whose member `sig1`
+/// names an agent in the earlier one; what is signed of it names the same one.
 pub fn signature_agent(data: &[u8]) -> Outcome {
     let fields = Fields::of(lines(data).filter(|line| !line.is_empty()).collect());
-    let agent = match claimed(&fields) {
+    if let Ok(agent) = claimed(&fields, Revision::Draft01) {
+        check_key_set(&agent);
+    }
+    let earlier = |fields: &_| claimed(fields, Revision::Draft00);
+    let agent = match earlier(&fields) {
         Ok(agent) => agent,
         Err(error) => return refused(error.code(), &[Error::CODES]),
     };
@@ -24,7 +28,7 @@ pub fn signature_agent(data: &[u8]) -> Outcome {
 
     // What is read is what is written, and what is signed.
     let member = agent.to_member("sig1");
-    let again = claimed(&Fields::of(vec![member.as_bytes()]));
+    let again = earlier(&Fields::of(vec![member.as_bytes()]));
     assert_eq!(again.ok().as_ref(), Some(&agent));
     let types = FieldTypes::known().with("signature-agent", FieldType::Dictionary);
     let exchange = Exchange::of(&fields).with_types(&types);
@@ -40,7 +44,7 @@ pub fn signature_agent(data: &[u8]) -> Outcome {
         .rsplit_once('"')
         .map_or(member.as_str(), |(url, _)| url);
     assert!(signed.starts_with(url), "{signed} is not {member}");
-    let again = claimed(&Fields::of(vec![signed.as_bytes()]));
+    let again = earlier(&Fields::of(vec![signed.as_bytes()]));
     assert_eq!(again.ok().as_ref(), Some(&agent));
     Outcome::Accepted
 }
@@ -64,10 +68,28 @@ fn check_place(agent: &SignatureAgent) {
     }
 }
 
+/// In the current revision a member is the URL of a key set: one spelling, no parameter.
+fn check_key_set(agent: &SignatureAgent) {
+    assert_eq!(agent.revision(), Revision::Draft01);
+    let same = SignatureAgent::jwk_set(agent.location());
+    assert!(same.is_ok_and(|same| same.location() == agent.location()));
+    let member = agent.to_member("sig1");
+    assert!(
+        !member.contains(';') || agent.location().contains(';'),
+        "{member}"
+    );
+    let again = claimed(&Fields::of(vec![member.as_bytes()]), Revision::Draft01);
+    assert_eq!(again.ok().as_ref(), Some(agent));
+    if let Ok(url) = Url::parse(agent.location()) {
+        assert_eq!(url.scheme(), "https");
+        assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none());
+    }
+}
+
 /// The agent of the one signature.
-fn claimed(fields: &Fields<'_>) -> Result<SignatureAgent, Error> {
+fn claimed(fields: &Fields<'_>, revision: Revision) -> Result<SignatureAgent, Error> {
     let claims = RequestPolicy::new()
-        .with_revision(Revision::Draft00)
+        .with_revision(revision)
         .claims(fields)?;
     let [claim] = claims.as_slice() else {
         unreachable!("one signature has {} claims", claims.len());
