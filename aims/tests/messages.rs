@@ -202,7 +202,7 @@ fn which_target_is_wrong() {
         ("https://user@tools.example/mcp", "has user information"),
     ] {
         let mut request = Request::post(uri).body(()).unwrap();
-        let agent = meeting.agent_with(|it| it.proof(aims::agent::ProofMethod::Wpt));
+        let agent = meeting.agent_with(|it| it.proof(aims::agent::RequestAuth::Wpt));
         let error = agent.prove(&mut request).unwrap_err();
         assert_eq!(error.code(), "wpt.target");
         let told = aims::jose::Chain(&error).to_string();

@@ -17,7 +17,7 @@ use aims::jose::provider::AWS_LC;
 use aims::jose::random;
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::IssuerStore;
-use aims::wpt::{Binding, Revision};
+use aims::wpt::Binding;
 use http::Request;
 use http::request::Parts;
 use serde_json::{Value, json};
@@ -112,15 +112,13 @@ impl World {
         })
     }
 
-    /// This many proofs for one place and the access token that goes along, each with its own
-    /// `jti`.
+    /// This many proofs for one place, each with its own `jti`.
     ///
     /// # Errors
     ///
     /// When the backend does not sign.
     pub fn proofs(&self, audience: &str, count: usize) -> Result<Vec<String>, Box<dyn Error>> {
-        let draft01 = Binding::to(audience).revision(Revision::Draft01);
-        let binding = draft01.access_token(&self.token);
+        let binding = Binding::to(audience);
         (0..count)
             .map(|_| {
                 let lifetime = Duration::from_secs(300);
@@ -165,6 +163,5 @@ impl World {
             .trust(Arc::clone(&self.trust))
             .issuers(Arc::clone(&self.issuers))
             .http_signatures(HttpSignatures::new())
-            .wpt_revisions(Revision::Draft01)
     }
 }

@@ -2,6 +2,7 @@
 
 mod httpsig;
 mod token;
+mod txn;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ pub(crate) use httpsig::{
     Digest, HttpSig, Messages, Scheme, Sender, Sign, SignatureProfile, Verify,
 };
 pub(crate) use token::{AccessProfile, Token, VerifyToken};
+pub(crate) use txn::{IssueTxn, Txn, VerifyTxn};
 
 /// Keys, identifiers, workload identity tokens, their proofs, signed HTTP messages, and an
 /// authority for development.
@@ -49,6 +51,9 @@ pub(crate) enum Command {
     /// Workload proof tokens
     #[command(subcommand)]
     Wpt(Wpt),
+    /// Transaction tokens
+    #[command(subcommand)]
+    Txn(Txn),
     /// Signed HTTP messages (RFC 9421), in files
     #[command(subcommand, name = "httpsig")]
     HttpSig(HttpSig),
@@ -376,8 +381,10 @@ mod tests {
             "SCHEME",
             "REVISION",
             "SCOPE",
+            "SCOPES",
             "SECONDS",
             "TEXT",
+            "TRUST_DOMAIN",
             "URI",
             "URL",
             "URL [SCOPE]...",

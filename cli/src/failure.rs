@@ -60,6 +60,16 @@ pub(crate) enum Failure {
         #[source]
         error: serde_json::Error,
     },
+    /// A file of `--parameters` is not the one call that it has to hold.
+    #[error(
+        "{}: expected one JSON object with exactly `tool`, a text, and `arguments`, an object: {}",
+        path.display(), Chain(error)
+    )]
+    Parameters {
+        path: PathBuf,
+        #[source]
+        error: aims_jose::Error,
+    },
     /// Nobody reads the standard output.
     #[error("nobody was told how to use it")]
     Told,
@@ -93,6 +103,7 @@ impl Failure {
             Self::Declared { code, .. } => code,
             Self::Runtime(_) => "cli.runtime",
             Self::Config { .. } => "cli.config",
+            Self::Parameters { .. } => "cli.parameters",
             Self::Told => "cli.told",
         }
     }
@@ -177,6 +188,7 @@ macro_rules! refused {
 refused!(
     aims_jose::Error,
     aims_oauth_rs::Error,
+    aims_txn_token::Error,
     aims_wimse_cred::Error,
     aims_wimse_id::Error
 );

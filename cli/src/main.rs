@@ -14,6 +14,7 @@ mod text;
 mod time;
 mod token;
 mod trust;
+mod txn;
 mod wit;
 mod wpt;
 
@@ -26,7 +27,9 @@ use clap::Parser as _;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::args::{Authority, Cli, Command, HttpSig, Id, Token, VerifyToken, Wit, Wpt};
+use crate::args::{
+    Authority, Cli, Command, HttpSig, Id, Token, Txn, VerifyToken, VerifyTxn, Wit, Wpt,
+};
 use crate::failure::Failure;
 use crate::input::Inputs;
 
@@ -109,6 +112,7 @@ fn wants_json(command: &Command) -> bool {
     match command {
         Command::Token(Token::Inspect { shown, .. } | Token::Verify(VerifyToken { shown, .. }))
         | Command::Wit(Wit::Verify { shown, .. })
+        | Command::Txn(Txn::Verify(VerifyTxn { shown, .. }))
         | Command::Wpt(Wpt::Verify { shown, .. }) => shown.json,
         Command::HttpSig(HttpSig::Verify(verify)) => verify.shown.json,
         _ => false,
@@ -130,6 +134,7 @@ fn run(command: Command) -> Result<Zeroizing<Vec<u8>>, Failure> {
         }
         Command::Token(command) => token::run(command, &mut inputs),
         Command::Wit(command) => wit::run(command, &mut inputs),
+        Command::Txn(command) => txn::run(command, &mut inputs),
         Command::Wpt(command) => wpt::run(command, &mut inputs),
         Command::HttpSig(command) => return httpsig::run(&command, &mut inputs),
         Command::Authority(Authority::Serve(serve)) => {

@@ -5,6 +5,8 @@ mod verify;
 use aims_jose::base64url;
 use aims_jose::jwt::NumericDate;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::confirmation::Confirmation;
+use aims_oauth_wire::names::{Scope, ScopeSet};
 use aims_wimse_id::WorkloadId;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -100,8 +102,33 @@ impl<'a> Verified<'a> {
     }
 }
 
+/// What a token is bound to, and whether that was proven, which a file cannot do.
+pub(crate) fn binding(confirmations: &[Confirmation]) -> (String, Option<bool>) {
+    let methods: Vec<&str> = confirmations.iter().map(Confirmation::method).collect();
+    if methods.is_empty() {
+        ("none".to_owned(), None)
+    } else {
+        (methods.join(" "), Some(false))
+    }
+}
+
+/// Whether a token, `what`, has each of these scopes.
+pub(crate) fn require_scopes(
+    what: &str,
+    found: &ScopeSet,
+    required: &[Scope],
+) -> Result<(), Failure> {
+    match required.iter().find(|it| !found.contains(it.as_str())) {
+        None => Ok(()),
+        Some(scope) => Err(Failure::Refused {
+            code: "cli.scope",
+            detail: format!("{what} lacks the scope `{scope}`, found `{found}`"),
+        }),
+    }
+}
+
 /// The words for a value that is a time.
-fn date(name: &str, value: &str, now: UnixTime) -> Option<String> {
+pub(crate) fn date(name: &str, value: &str, now: UnixTime) -> Option<String> {
     if !DATES.contains(&name) {
         return None;
     }

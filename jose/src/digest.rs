@@ -5,6 +5,7 @@
 //! processor's SHA instructions where there are some.
 
 use core::fmt;
+use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
@@ -39,18 +40,18 @@ pub fn sha256_base64url(text: &str) -> String {
     base64url::encode(&sha256(text.as_bytes()))
 }
 
-/// A text and its SHA-256, computed once for all who ask.
-#[derive(Clone, Copy)]
+/// A text and its SHA-256, computed once for all who ask, and not before one asks.
+#[derive(Clone)]
 pub struct Hashed<'a> {
     text: &'a str,
-    sha256: [u8; 32],
+    sha256: OnceLock<[u8; 32]>,
 }
 
 impl<'a> Hashed<'a> {
-    /// Hashes a text.
+    /// A text whose hash may be asked for.
     #[must_use]
-    pub fn of(text: &'a str) -> Self {
-        let sha256 = sha256(text.as_bytes());
+    pub const fn of(text: &'a str) -> Self {
+        let sha256 = OnceLock::new();
         Self { text, sha256 }
     }
 
@@ -62,14 +63,14 @@ impl<'a> Hashed<'a> {
 
     /// Its SHA-256.
     #[must_use]
-    pub const fn sha256(&self) -> &[u8; 32] {
-        &self.sha256
+    pub fn sha256(&self) -> &[u8; 32] {
+        self.sha256.get_or_init(|| sha256(self.text.as_bytes()))
     }
 
     /// Its fingerprint.
     #[must_use]
-    pub const fn fingerprint(&self) -> Fingerprint {
-        Fingerprint::of_sha256(&self.sha256)
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_sha256(self.sha256())
     }
 }
 

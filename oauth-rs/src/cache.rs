@@ -1,13 +1,11 @@
 //! Access tokens that were verified before.
 
-use aims_jose::digest::Hashed;
 use aims_jose::time::UnixTime;
 use aims_jose::verified::VerifiedCache;
 
 use crate::{AccessToken, AccessTokenRules, Error, IssuerStore, Issuers, TokenSource};
 
-/// Remembers access tokens that were verified: the second time, a token costs a SHA-256 and a
-/// lookup.
+/// Remembers access tokens that were verified: the second time, a token costs a lookup.
 ///
 /// An entry is made only by a verification, and is not used past its `exp`, when the key that
 /// signed it is no longer its issuer's, or when its issuer's keys are trusted no longer.
@@ -41,25 +39,9 @@ impl TokenCache {
         now: UnixTime,
     ) -> Result<AccessToken, Error> {
         self.check_length(text)?;
-        self.verify_hashed(&Hashed::of(text), issuers, now)
-    }
-
-    /// The same for a text that was hashed already.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`verify`](Self::verify).
-    pub fn verify_hashed(
-        &self,
-        token: &Hashed<'_>,
-        issuers: &IssuerStore,
-        now: UnixTime,
-    ) -> Result<AccessToken, Error> {
-        let (text, hash) = (token.text(), token.sha256());
-        self.check_length(text)?;
         let issuers = issuers.peek();
         self.verified.get_or_verify(
-            hash,
+            text,
             |known| self.is_good(known, TokenSource::Jws, &issuers, now),
             || AccessToken::verify(text, &issuers, &self.rules, now),
         )
@@ -71,17 +53,17 @@ impl TokenCache {
     /// # Errors
     ///
     /// Those of `introspect`, as a rule of [`AccessToken::introspected`].
-    pub fn introspect_hashed(
+    pub fn introspect(
         &self,
-        token: &Hashed<'_>,
+        text: &str,
         issuers: &IssuerStore,
         introspect: impl FnOnce(&Issuers, &AccessTokenRules) -> Result<AccessToken, Error>,
         now: UnixTime,
     ) -> Result<AccessToken, Error> {
-        self.check_length(token.text())?;
+        self.check_length(text)?;
         let issuers = issuers.peek();
         self.verified.get_or_verify(
-            token.sha256(),
+            text,
             |known| self.is_good(known, TokenSource::Introspected, &issuers, now),
             || introspect(&issuers, &self.rules),
         )

@@ -239,9 +239,8 @@ fn an_answer_is_believed_for_some_time() {
         let body = with(&json!({"exp": exp}));
         let mut asked = 0;
         let mut ask = |now: u64| {
-            let token = Hashed::of(TEXT);
-            let described = cache.introspect_hashed(
-                &token,
+            let described = cache.introspect(
+                TEXT,
                 &world.issuers,
                 |_, _| {
                     asked += 1;
@@ -264,9 +263,8 @@ fn a_known_answer_falls_with_its_issuer() {
     let cache = TokenCache::new(10, world.rules.clone());
     let issuer = ISSUER.parse().unwrap();
     let known = || {
-        let token = Hashed::of(TEXT);
-        let described = cache.introspect_hashed(
-            &token,
+        let described = cache.introspect(
+            TEXT,
             &world.issuers,
             |_, _| judge(&world, &good(), at(NOW)),
             at(NOW),
@@ -284,14 +282,14 @@ fn a_known_answer_falls_with_its_issuer() {
 fn an_introspected_text_is_no_verified_jwt() {
     let world = World::new();
     let cache = TokenCache::new(10, world.rules.clone());
-    let text = Hashed::of("a.b.c");
-    let described = cache.introspect_hashed(
-        &text,
+    let text = "a.b.c";
+    let described = cache.introspect(
+        text,
         &world.issuers,
         |_, _| judge(&world, &good(), at(NOW)),
         at(NOW),
     );
     assert_eq!(code(described), "ok");
-    let verified = cache.verify_hashed(&text, &world.issuers, at(NOW));
+    let verified = cache.verify(text, &world.issuers, at(NOW));
     assert_ne!(code(verified), "ok");
 }

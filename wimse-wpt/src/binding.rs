@@ -75,7 +75,7 @@ impl<'a> Binding<'a> {
 
     /// As [`access_token`](Self::access_token), with a token that was hashed already.
     #[must_use]
-    pub const fn access_token_hashed(mut self, token: &Hashed<'_>) -> Self {
+    pub fn access_token_hashed(mut self, token: &Hashed<'_>) -> Self {
         self.access_token = Some(Token::Sha256(*token.sha256()));
         self
     }

@@ -3,7 +3,7 @@
 
 use aims_error::ErrorKind;
 use aims_jose::digest::{Fingerprint, Hashed};
-use aims_oauth_rs::bearer_token;
+use aims_oauth_rs::{AccessToken, bearer_token};
 use aims_wimse_cred::Wit;
 use aims_wimse_wpt::fields::{self, txn_token, workload_identity_token, workload_proof_token};
 use aims_wimse_wpt::{Error, Revision};
@@ -151,12 +151,16 @@ pub(super) fn fingerprints(presented: &Credentials<'_>, evidence: &Evidence) -> 
     let of = |text: &str| Fingerprint::of(text.as_bytes());
     let wit = evidence.agent.as_ref().map(|AgentCredential::Wit(wit)| wit);
     let wit = wit.map(Wit::hash);
+    let token = evidence.token.as_ref().map(AccessToken::hash);
     Fingerprints {
         wit: presented
             .wit
             .map(|text| wit.map_or_else(|| of(text), Fingerprint::of_sha256)),
         wpt: presented.wpt.map(|it| of(it.text())),
-        access_token: presented.token.as_ref().map(Hashed::fingerprint),
+        access_token: presented
+            .token
+            .as_ref()
+            .map(|it| token.map_or_else(|| it.fingerprint(), Fingerprint::of_sha256)),
         txn_token: presented.txn_token.map(of),
     }
 }

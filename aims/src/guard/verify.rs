@@ -77,7 +77,7 @@ impl<M> Guard<M> {
             self.check_answerable(&unspent, now)?;
         }
         if let (Some(token), Some(issuers)) = (&presented.token, &inner.issuers) {
-            let token = access_token::verify(inner, token, issuers, now);
+            let token = access_token::verify(inner, token.text(), issuers, now);
             let token = token.map_err(|error| self.token_refused(&error))?;
             let token = &*evidence.token.insert(token);
             access_token::check_revoked(inner, token, now)
@@ -123,7 +123,7 @@ impl<M> Guard<M> {
             wit::check_revoked(inner, &wit, now)?;
         }
         if let (Some(token), Some(issuers)) = (&presented.token, &inner.issuers) {
-            access_token::verify(inner, token, issuers, now)
+            access_token::verify(inner, token.text(), issuers, now)
                 .and_then(|token| access_token::check_revoked(inner, &token, now))
                 .map_err(|error| self.token_refused(&error))?;
         }

@@ -9,7 +9,7 @@ use aims_oauth_rs::{
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{date, decoded, json};
+use super::{binding, date, decoded, json, require_scopes};
 use crate::args::{AccessProfile, VerifyToken};
 use crate::failure::Failure;
 use crate::input::{self, Inputs};
@@ -55,15 +55,7 @@ pub(super) fn run(verify: &VerifyToken, inputs: &mut Inputs) -> Result<Zeroizing
     store.set_rules(&verify.issuer, rules).map_err(usage)?;
     let token = AccessToken::verify(&text, &store.snapshot(), &rules_of(verify), now);
     let token = token.map_err(|error| refused(told(error, verify, &text, now)))?;
-    for scope in &verify.scopes {
-        if !token.scopes().contains(scope.as_str()) {
-            let found = token.scopes();
-            return Err(refused(Failure::Refused {
-                code: "cli.scope",
-                detail: format!("the access token lacks the scope `{scope}`, found `{found}`"),
-            }));
-        }
-    }
+    require_scopes("the access token", token.scopes(), &verify.scopes).map_err(refused)?;
     let answer = answer(&token, verify);
     if verify.shown.json {
         return json(&answer);
@@ -73,7 +65,7 @@ pub(super) fn run(verify: &VerifyToken, inputs: &mut Inputs) -> Result<Zeroizing
 }
 
 fn answer<'a>(token: &'a AccessToken, verify: &VerifyToken) -> Answer<'a> {
-    let methods: Vec<&str> = token.confirmations().iter().map(|it| it.method()).collect();
+    let (binding, proven) = binding(token.confirmations());
     Answer {
         verified: true,
         issuer: token.issuer(),
@@ -84,12 +76,8 @@ fn answer<'a>(token: &'a AccessToken, verify: &VerifyToken) -> Answer<'a> {
         audiences: token.audiences(),
         expires: token.expires().as_secs(),
         profile: verify.profile.name(),
-        binding: if methods.is_empty() {
-            "none".to_owned()
-        } else {
-            methods.join(" ")
-        },
-        proven: token.is_bound().then_some(false),
+        binding,
+        proven,
     }
 }
 

@@ -50,7 +50,7 @@ impl<'a> Binding<'a> {
 
     /// The access token that goes with the request: `ath`.
     #[must_use]
-    pub const fn access_token(mut self, token: &Hashed<'_>) -> Self {
+    pub fn access_token(mut self, token: &Hashed<'_>) -> Self {
         self.access_token = Some(*token.sha256());
         self
     }

@@ -1,6 +1,5 @@
 //! WITs that were verified before.
 
-use aims_jose::digest::sha256;
 use aims_jose::time::UnixTime;
 use aims_jose::verified::VerifiedCache;
 
@@ -8,7 +7,7 @@ use super::{Wit, WitRules};
 use crate::Error;
 use crate::trust::TrustStore;
 
-/// Remembers WITs that were verified: the second time, a WIT costs a SHA-256 and a lookup.
+/// Remembers WITs that were verified: the second time, a WIT costs a lookup.
 ///
 /// An entry is made only by a verification and is not used past its `exp`, when the key
 /// that signed it has left its origin's bundle, or when the bundle is stale. Rules belong
@@ -40,10 +39,9 @@ impl WitCache {
             let limit = self.rules.max_len;
             return Err(Error::Wit(aims_jose::Error::TooLong { limit }));
         }
-        let hash = sha256(text.as_bytes());
         let trust = trust.peek();
         self.verified.get_or_verify(
-            &hash,
+            text,
             |known| known.check_still(&trust, &self.rules, now).is_ok(),
             || Wit::verify(text, &trust, &self.rules, now),
         )

@@ -1,7 +1,6 @@
 //! Access tokens.
 
 use aims_jose::Chain;
-use aims_jose::digest::Hashed;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::{AccessToken, Error, IssuerStore};
 
@@ -14,11 +13,11 @@ use crate::revoked::Credential;
 /// Verifies an access token by the keys of its issuer.
 pub(in crate::guard) fn verify(
     guard: &Inner,
-    token: &Hashed<'_>,
+    token: &str,
     issuers: &IssuerStore,
     now: UnixTime,
 ) -> Result<AccessToken, Error> {
-    guard.tokens.verify_hashed(token, issuers, now)
+    guard.tokens.verify(token, issuers, now)
 }
 
 /// Asks whether it was revoked, known from before or fresh.
