@@ -52,3 +52,8 @@ pub use principal::Principal;
 pub use refusal::Refusal;
 #[cfg(feature = "tool")]
 pub use requirements::Requirements;
+
+/// The programs of the project's README compile as they stand there.
+#[cfg(all(doctest, feature = "agent", feature = "axum", feature = "fetch"))]
+#[doc = include_str!("../../README.md")]
+struct Readme;

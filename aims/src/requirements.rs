@@ -120,6 +120,11 @@ impl Requirements {
         self.bearer == Accepts::Yes
     }
 
+    /// Whether only a request with the proof of an agent can meet them.
+    pub(crate) fn needs_agent(&self) -> bool {
+        !self.agents.is_empty() || !self.proofs.is_empty()
+    }
+
     pub(crate) fn allows_identity_alone(&self) -> bool {
         self.identity_alone == Accepts::Yes
     }

@@ -12,7 +12,7 @@ mod common;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aims::agent::AgentBuilder;
+use aims::agent::{AgentBuilder, Content, RequestAuth};
 use aims::cred::{FixedSource, Identity, IdentitySource};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::jose::secret::SecretText;
@@ -300,4 +300,25 @@ async fn a_slash_makes_another_resource() {
         drop(agent.send(call(uri)).await);
         assert_eq!(net.calls(), [expected], "{resource} {uri}");
     }
+}
+
+/// An agent without an identity sends the token alone, and proves nothing.
+#[tokio::test]
+async fn an_agent_without_identity_proves_nothing() {
+    let agent = Agent::without_identity().build().unwrap();
+    let mut request = Request::post("https://tools.example/mcp/call")
+        .body(())
+        .unwrap();
+    agent.prepare(&mut request, Content::Empty).await.unwrap();
+    assert!(!request.headers().contains_key("workload-identity-token"));
+    assert!(!request.headers().contains_key("signature"));
+    let proving = Agent::without_identity()
+        .proof(RequestAuth::Wpt)
+        .build()
+        .unwrap();
+    let refused = proving
+        .prepare(&mut request, Content::Empty)
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), "source.none");
 }

@@ -581,3 +581,38 @@ fn a_tool_without_a_path_has_two_spellings() {
         }
     }
 }
+
+/// What contradicts itself, or says nothing, is an error of the build.
+#[test]
+fn an_empty_audience_and_two_profiles_are_build_errors() {
+    let world = World::new();
+    let builder = || world.guard().issuers(Arc::clone(&world.issuers));
+    let refused = builder().token_audience("").build().unwrap_err();
+    assert!(matches!(refused, BuildError::TokenAudience), "{refused}");
+    let issuer = || ISSUER.parse().unwrap();
+    let of = |audience: &str| IssuerRules::new().audience(audience);
+    let two = builder().issuer_rules(issuer(), of("a"));
+    let refused = two.issuer_rules(issuer(), of("b")).build().unwrap_err();
+    assert!(
+        matches!(refused, BuildError::RulesTwice { .. }),
+        "{refused}"
+    );
+    assert!(refused.to_string().contains(ISSUER), "{refused}");
+    let same = builder().issuer_rules(issuer(), of("a"));
+    assert!(same.issuer_rules(issuer(), of("a")).build().is_ok());
+}
+
+/// An empty `aud` names no resource, also where rules name an empty one.
+#[test]
+fn an_empty_audience_is_nobodys() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let builder = world.guard().issuers(Arc::clone(&world.issuers));
+    let rules = IssuerRules::new().audience("");
+    let guard = builder.issuer_rules(ISSUER.parse().unwrap(), rules);
+    let guard = guard.build().unwrap();
+    let mut claims = World::claims(&agent);
+    claims["aud"] = json!("");
+    let call = agent.call_with(&world.token(&claims));
+    assert_eq!(code(&guard, &call).0, "token.audience");
+}

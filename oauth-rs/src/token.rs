@@ -418,7 +418,14 @@ fn check_audience(
     match aud {
         None if !clients.is_empty() => Ok(()),
         None => needed(None, "aud"),
-        Some(found) if expected.iter().any(|own| found.contains(own)) => Ok(()),
+        // No resource has an empty name: it would be that of an unset variable.
+        Some(found)
+            if expected
+                .iter()
+                .any(|own| !own.is_empty() && found.contains(own)) =>
+        {
+            Ok(())
+        }
         Some(found) => Err(Error::Audience {
             found: found.to_vec(),
             expected: expected.clone(),

@@ -130,6 +130,12 @@ pub enum Error {
     /// The source's credential has expired, and no new one was got.
     #[error("the identity has expired and could not be renewed")]
     SourceExpired,
+    /// The program has no identity.
+    #[error(
+        "there is no identity to prove: expected an `IdentitySource`, such as the one that \
+         `enrolment::enrol` gives"
+    )]
+    NoIdentity,
     /// The issuer of the source gave nothing.
     #[error("the issuer gave no credential")]
     SourceUnavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -157,6 +163,7 @@ impl Error {
         Self::SourceKey => Mismatch "source.key",
         Self::RemoteSigner => Configuration "source.remote_signer",
         Self::SourceExpired => Expired "source.expired",
+        Self::NoIdentity => Configuration "source.none",
         Self::SourceUnavailable(_) => Unavailable "source.unavailable",
         ;
         Self::Wit(source) => aims_jose::token_code!("wit", source), source.kind();

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use aims_fetch::{Call, Fetch, Fetcher};
 use aims_jose::random;
-use aims_jose::time::{Clock, SystemClock};
+use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_oauth_client::TokenSource;
 use aims_oauth_wire::names::{Resource, ScopeSet};
-use aims_wimse_cred::IdentitySource;
+use aims_wimse_cred::{Identity, IdentitySource};
 use aims_wimse_wpt::Revision;
 use http::header::HeaderName;
 
@@ -38,6 +38,16 @@ pub struct AgentBuilder<T = ()> {
 }
 
 impl Agent {
+    /// An agent without an identity: it sends access tokens as bearer tokens (RFC 6750) and proves
+    /// nothing, so that whoever steals a token can use it. For tools that accept bearer tokens.
+    ///
+    /// Its tokens come from sources whose client authenticates in another way than by the agent's
+    /// identity: name them by [`authorize`](AgentBuilder::authorize). A
+    /// [proof](AgentBuilder::proof) of a key is refused when a request is made (`source.none`).
+    pub fn without_identity() -> AgentBuilder {
+        Self::builder(NoIdentity).proof(RequestAuth::Bearer)
+    }
+
     /// An agent whose identity comes from this source.
     pub fn builder(source: impl IdentitySource + 'static) -> AgentBuilder {
         AgentBuilder {
@@ -55,6 +65,15 @@ impl Agent {
             limits: Limits::default(),
             tools: (),
         }
+    }
+}
+
+#[derive(Debug)]
+struct NoIdentity;
+
+impl IdentitySource for NoIdentity {
+    fn identity(&self, _: UnixTime) -> Result<Arc<Identity>, aims_wimse_cred::Error> {
+        Err(aims_wimse_cred::Error::NoIdentity)
     }
 }
 

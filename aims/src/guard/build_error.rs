@@ -45,6 +45,25 @@ pub enum BuildError {
         "no request can satisfy the guard: it asks for an access token and a proof, and a WPT of draft-ietf-wimse-wpt-02 takes the token's place in `Authorization`; call `.http_signatures(HttpSignatures::new())`, `.wpt_revisions(Revisions::BOTH)` for WPTs of -01, `.accept_bearer()` for tokens without a proof, or require `Requirements::identity_alone`"
     )]
     Unsatisfiable,
+    /// A proof by a key of an agent is asked for, and the guard trusts no origin of agents.
+    #[error(
+        "no request can satisfy the guard: it asks for the proof of an agent, and trusts no agents; \
+         call `.bundle(origin, url)` for those that it trusts, or `.accept_bearer()` for tokens \
+         without a proof"
+    )]
+    NoAgents,
+    /// An identifier of the tool in access tokens is empty.
+    #[error("an empty `token_audience`: expected what `aud` of access tokens names this tool by")]
+    TokenAudience,
+    /// Two profiles were named for the tokens of one issuer.
+    #[error(
+        "two different rules for the issuer `{issuer}`: expected one call of `.issuer(..)`, \
+         `.issuer_with(..)` or `.issuer_rules(..)` for it"
+    )]
+    RulesTwice {
+        /// The issuer.
+        issuer: String,
+    },
     /// The rules of an issuer do not fit the issuer, or another guard set other rules for it in the
     /// same [`IssuerStore`](aims_oauth_rs::IssuerStore).
     #[error("the rules of an issuer cannot be set")]

@@ -66,6 +66,10 @@ pub(super) struct Settings {
     pub(super) rules: Vec<(Issuer, IssuerRules)>,
     /// Two issuers of [`PublishedKeys`](crate::keys::PublishedKeys) that are one server.
     twins: Option<(String, String)>,
+    /// Whether some origin of agents may be trusted, now or later.
+    agents: bool,
+    /// A `token_audience` is empty.
+    empty_audience: bool,
     pub(super) metadata: Option<ResourceMetadata>,
     audiences: Vec<String>,
     any_path: bool,
@@ -117,6 +121,8 @@ impl Guard {
             max_token: 8 * 1024,
             rules: Vec::new(),
             twins: None,
+            agents: true,
+            empty_audience: false,
             metadata: None,
             audiences: Vec::new(),
             any_path: false,
@@ -151,6 +157,7 @@ impl<T, M> GuardBuilder<T, M> {
         #[cfg(feature = "fetch")]
         self.settings.sources.given_by("trust");
         self.settings.trust = trust;
+        self.settings.agents = true;
         self.into_state()
     }
 
@@ -163,6 +170,7 @@ impl<T, M> GuardBuilder<T, M> {
         let twins = keys.ambiguous_issuers();
         builder.settings.twins =
             twins.map(|(one, other)| (one.as_str().to_owned(), other.as_str().to_owned()));
+        builder.settings.agents = keys.has_bundles();
         if keys.has_issuers() {
             builder.settings.issuers = Some(keys.issuers());
         }
@@ -199,6 +207,8 @@ impl<T, M> GuardBuilder<T, M> {
 
     /// Accepts tokens for this identifier of the same tool as well. May be repeated.
     pub fn token_audience(mut self, audience: impl Into<String>) -> Self {
+        let audience = audience.into();
+        self.settings.empty_audience |= audience.is_empty();
         self.settings.tokens = self.settings.tokens.or_for(audience);
         self
     }
@@ -456,6 +466,7 @@ impl Settings {
             paths,
             audience,
             trust: self.trust,
+            agents: self.agents,
             wits: WitCache::new(self.capacity, wit),
             wpt,
             issuers: self.issuers,
@@ -490,6 +501,16 @@ impl Settings {
 
     /// Checks that the store of issuers can have these rules, and has no issuer in two spellings.
     fn check_rules(&self) -> Result<(), BuildError> {
+        if self.empty_audience {
+            return Err(BuildError::TokenAudience);
+        }
+        for (index, (issuer, rules)) in self.rules.iter().enumerate() {
+            let mut before = self.rules.iter().take(index);
+            if before.any(|(other, others)| other == issuer && others != rules) {
+                let issuer = issuer.as_str().to_owned();
+                return Err(BuildError::RulesTwice { issuer });
+            }
+        }
         let Some(issuers) = &self.issuers else {
             return match self.rules.is_empty() {
                 true => Ok(()),

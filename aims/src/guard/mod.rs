@@ -98,6 +98,8 @@ struct Inner {
     paths: Paths,
     audience: Audience,
     trust: Arc<TrustStore>,
+    /// Whether some origin of agents may be trusted, now or later.
+    agents: bool,
     wits: WitCache,
     wpt: WptRules,
     issuers: Option<Arc<IssuerStore>>,
@@ -224,6 +226,10 @@ impl Inner {
         let beside_token = self.wpt.revisions().accepts(Revision::Draft01);
         if wants_both && !beside_token && self.signatures.is_none() {
             return Err(BuildError::Unsatisfiable);
+        }
+        let wants_agent = !requirements.allows_bearer() || requirements.needs_agent();
+        if wants_agent && !self.agents {
+            return Err(BuildError::NoAgents);
         }
         let signs_every = self
             .signatures

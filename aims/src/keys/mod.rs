@@ -103,6 +103,12 @@ impl PublishedKeys {
         self.0.places.iter().any(issuer)
     }
 
+    /// Whether the bundle of any origin is fetched.
+    pub(crate) fn has_bundles(&self) -> bool {
+        let bundle = |place: &Place| matches!(place, Place::Origin(..));
+        self.0.places.iter().any(bundle)
+    }
+
     /// Two issuers that differ in nothing but the `/` of an empty path (RFC 3986 §6.2.3): discovery
     /// takes the one for the other, so no guard may have both.
     #[must_use]

@@ -470,7 +470,7 @@ async fn a_build_drops_nothing_that_was_to_be_fetched() {
     }
     assert!(
         web.guard(&keys)
-            .requiring(aims::Requirements::new())
+            .requiring(aims::Requirements::new().accept_bearer())
             .is_ok()
     );
 }
@@ -503,4 +503,23 @@ async fn the_reason_of_a_skipped_key_is_told() {
     assert_eq!(error.code(), "token.no_keys");
     let told = aims::jose::Chain(&error).to_string();
     assert!(told.contains("modulus") && told.contains(JWKS), "{told}");
+}
+
+/// A guard that asks for the proof of an agent and trusts none can be satisfied by nobody.
+#[tokio::test(start_paused = true)]
+async fn a_guard_without_agents_takes_bearer_tokens_alone() {
+    let web = Web::new();
+    let keys = discovering(&web);
+    let of = || Guard::builder(TOOL).keys(&keys);
+    let signed = || of().http_signatures(aims::guard::HttpSignatures::new());
+    let refused = signed().build().unwrap_err();
+    assert!(matches!(refused, BuildError::NoAgents), "{refused}");
+    assert!(refused.to_string().contains("`.bundle(origin, url)`"));
+    let bearer = signed().accept_bearer().build().unwrap();
+    let agents = || "spiffe://example.org/*".parse().unwrap();
+    let route = aims::Requirements::new().accept_bearer().agents(agents());
+    let refused = bearer.requiring(route).unwrap_err();
+    assert!(matches!(refused, BuildError::NoAgents), "{refused}");
+    // Agents that are trusted by other means, or later, are the program's own affair.
+    assert!(signed().trust(keys.trust()).build().is_ok());
 }
