@@ -1,7 +1,11 @@
 //! Guards that wait for other machines: a shared memory of proofs, a decision elsewhere.
 
 #![cfg(feature = "tool")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -169,5 +173,33 @@ async fn what_is_unknown_counts_as_spent() {
         assert!(events.0.lock().unwrap()[0].contains("{ agent: None"));
         elsewhere.0.lock().unwrap().mood = Mood::Good;
         assert_eq!(code(&guard, &request).await, "replay.replayed");
+    }
+}
+
+/// A clock that shows each of these seconds once, and the last one from then on.
+#[derive(Debug)]
+struct Shown(Mutex<Vec<u64>>);
+
+impl Clock for Shown {
+    fn now(&self) -> UnixTime {
+        let mut left = self.0.lock().unwrap();
+        let next = if left.len() > 1 {
+            left.remove(0)
+        } else {
+            left[0]
+        };
+        at(next)
+    }
+}
+
+/// A store that answers after a proof has ended may have forgotten it: the proof counts no more.
+#[tokio::test]
+async fn a_proof_that_ends_while_it_is_spent_is_refused() {
+    for (answered, expected) in [(NOW + 90, "ok"), (NOW + 91, "replay.expired")] {
+        let (world, elsewhere) = (World::new(), Elsewhere::default());
+        let guard = world.guard().clock(Shown(Mutex::new(vec![NOW, answered])));
+        let guard = guard.shared_replay(elsewhere.clone()).build().unwrap();
+        let request = world.agent(AGENT).call();
+        assert_eq!(code(&guard, &request).await, expected);
     }
 }

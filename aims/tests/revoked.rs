@@ -131,6 +131,39 @@ fn a_revocation_may_come_first() {
     assert_eq!(scene.code(&scene.world.token(&claims)), "ok");
 }
 
+/// Discovery may find that an issuer writes the root slash: it is one server in either spelling.
+#[test]
+fn an_issuer_is_revoked_in_either_spelling() {
+    for by_slash in [true, false] {
+        let issuer = if by_slash {
+            format!("{ISSUER}/")
+        } else {
+            ISSUER.to_owned()
+        };
+        for by in [
+            RevokedBy::Issuer(issuer.clone()),
+            RevokedBy::Subject {
+                issuer: issuer.clone(),
+                subject: AGENT.to_owned(),
+            },
+            RevokedBy::Client {
+                issuer: issuer.clone(),
+                client: AGENT.to_owned(),
+            },
+        ] {
+            let scene = Scene::new(10);
+            scene.list.revoke(by.clone(), at(NOW));
+            assert_eq!(scene.code(&scene.token()), "token.revoked", "{by:?}");
+        }
+    }
+    // A path is another server.
+    let scene = Scene::new(10);
+    scene
+        .list
+        .revoke(RevokedBy::Issuer(format!("{ISSUER}/a/")), at(NOW));
+    assert_eq!(scene.code(&scene.token()), "ok");
+}
+
 /// What was issued until then is refused, what is issued later is not, and epochs only rise.
 #[test]
 fn what_was_issued_before_is_refused() {

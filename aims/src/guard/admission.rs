@@ -39,7 +39,7 @@ pub(super) enum State {
     /// All of it is good, if the proofs are the first of their kind.
     Verified(Vec<UnspentProof>),
     /// A shared store is asked about the proofs.
-    Spending(Vec<Proof>),
+    Spending(Vec<Proof>, UnixTime),
     /// The proofs are spent.
     Spent(Vec<Proof>),
     /// A decision is asked for elsewhere.
@@ -123,7 +123,8 @@ impl<M> Guard<M> {
                             admission.state = State::Spent(proofs);
                         }
                         Ok((proofs, asked)) => {
-                            admission.state = State::Spending(proofs);
+                            let ends = asked.iter().map(|it| it.until).min();
+                            admission.state = State::Spending(proofs, ends.unwrap_or(now));
                             return Some(Need::SharedReplay(asked));
                         }
                         Err(refused) => admission.refuse(refused),
@@ -182,9 +183,13 @@ impl<M> Guard<M> {
             // Judged again from the start: nothing was spent.
             (State::Refused(_), Resolved::Changed) => return,
             (State::Refused(refused), _) => Err(*refused),
-            (State::Spending(proofs), Resolved::Spent(Ok(()))) => Ok(State::Spent(proofs)),
-            (State::Spending(_), Resolved::Spent(Err(error))) => Err(not_spent(error)),
-            (State::Spending(_), _) => Err(not_spent(ReplayError::Unavailable)),
+            // The store may have forgotten what had ended when it answered.
+            (State::Spending(_, ends), Resolved::Spent(Ok(()))) if now > ends => {
+                Err(not_spent(ReplayError::Expired))
+            }
+            (State::Spending(proofs, _), Resolved::Spent(Ok(()))) => Ok(State::Spent(proofs)),
+            (State::Spending(..), Resolved::Spent(Err(error))) => Err(not_spent(error)),
+            (State::Spending(..), _) => Err(not_spent(ReplayError::Unavailable)),
             (State::Deciding(principal, mut reasons), Resolved::Decided(decision)) => {
                 self.reasons(decision).map(|further| {
                     reasons.extend(further);

@@ -1,5 +1,7 @@
 //! The path of a request, as far as it decides whether the request is for the guard's resource.
 
+use std::borrow::Cow;
+
 use aims_error::{ErrorKind, shown};
 use http::Uri;
 
@@ -52,27 +54,58 @@ impl Paths {
 }
 
 /// Whether a reader could take the path to lead upwards: a segment is `..`, with dots and slashes
-/// as they are, percent-encoded, or with backslashes in their place.
+/// as they are, percent-encoded once or several times, in overlong UTF-8, with backslashes in the
+/// place of slashes, or followed by parameters (`..;x`), blanks or control characters.
 fn climbs(path: &str) -> bool {
-    let mut rest = path.as_bytes();
-    let mut dots = Some(0_u8);
-    loop {
-        let (byte, length) = match rest {
-            [] => return dots == Some(2),
-            [b'%', b'2', b'e' | b'E', ..] => (b'.', 3),
-            [b'%', b'2', b'f' | b'F', ..] | [b'%', b'5', b'c' | b'C', ..] => (b'/', 3),
-            [b'\\', ..] => (b'/', 1),
-            [byte, ..] => (*byte, 1),
-        };
-        match byte {
-            b'/' if dots == Some(2) => return true,
-            b'/' => dots = Some(0),
-            b'.' => dots = dots.map(|it| it.saturating_add(1)),
-            _ => dots = None,
+    let mut bytes = Cow::Borrowed(path.as_bytes());
+    for _ in 0..MOST_ENCODINGS {
+        if !bytes.contains(&b'%') {
+            break;
         }
-        rest = rest.get(length..).unwrap_or_default();
+        bytes = Cow::Owned(decoded(&bytes));
+    }
+    let is_separator = |byte: &u8| matches!(byte, b'/' | b'\\' | 0xaf);
+    bytes.split(is_separator).any(|segment| {
+        let name = segment.split(|byte| *byte == b';').next();
+        let shown = |byte: &&u8| !matches!(**byte, 0..=b' ' | 0x7f | 0xc0);
+        let mut name = name.unwrap_or_default().iter().filter(shown);
+        let is_dot = |byte: Option<&u8>| matches!(byte, Some(b'.' | 0xae));
+        is_dot(name.next()) && is_dot(name.next()) && name.next().is_none()
+    })
+}
+
+/// The bytes with each percent-encoding undone once.
+fn decoded(bytes: &[u8]) -> Vec<u8> {
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|it| u8::try_from(it).ok())
+    };
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    loop {
+        match rest {
+            [] => return plain,
+            [b'%', high, low, after @ ..] => match (digit(*high), digit(*low)) {
+                (Some(high), Some(low)) => {
+                    plain.push(high << 4 | low);
+                    rest = after;
+                }
+                _ => {
+                    plain.push(b'%');
+                    rest = rest.get(1..).unwrap_or_default();
+                }
+            },
+            [byte, after @ ..] => {
+                plain.push(*byte);
+                rest = after;
+            }
+        }
     }
 }
+
+/// So many layers of percent-encoding are undone.
+const MOST_ENCODINGS: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -92,6 +125,10 @@ mod tests {
                 "/mcp/a..b",
                 "/mcp/.../x",
                 "/mcp/./x",
+                "/mcp/a;b/..c",
+                "/mcp/100%25",
+                "/mcp/%zz",
+                "/mcp/%e2%80%ae",
             ] {
                 assert!(contains(resource, good), "{good}");
             }
@@ -126,6 +163,17 @@ mod tests {
             "/mcp\\..\\admin",
             "/mcp%2f../admin",
             "/mcp/x%2F..",
+            "/mcp/..;/admin",
+            "/mcp/..;a=b/admin",
+            "/mcp/%2e%2e;/admin",
+            "/mcp/..%3b/admin",
+            "/mcp/..%00/admin",
+            "/mcp/..%09/admin",
+            "/mcp/..%20/admin",
+            "/mcp/%252e%252e/admin",
+            "/mcp/%25252e./admin",
+            "/mcp/%c0%ae%c0%ae/admin",
+            "/mcp/..%c0%afadmin",
         ] {
             assert!(!contains("https://a.example/mcp", bad), "{bad}");
         }

@@ -70,7 +70,10 @@ impl RevokedBy {
 /// fresh ones. Except by [`SignedHash`](RevokedBy::SignedHash), it refuses what was issued at or
 /// before its time; a credential that does not say when it was issued counts as issued before every
 /// revocation, and so does a WIT-SVID while its `iat` is in the future. What is issued later is
-/// accepted again.
+/// accepted again. Where an issuer's clock may be ahead of this one, revoke until that much later: a
+/// token that it issued shortly before has a later `iat`.
+///
+/// An issuer is one server with and without its root slash.
 ///
 /// The list is bounded and never forgets: when it is full, it coarsens. Then everything that was
 /// issued at or before the time of the newest revocation is refused, whatever it is.
@@ -188,13 +191,13 @@ impl Held {
                 (self.hashes.get_mut(hash), remembered_until(*expires))
             }
             RevokedBy::Agent(agent) => (self.agents.get_mut(agent.as_str()), until),
-            RevokedBy::Issuer(issuer) => (self.issuers.get_mut(issuer), until),
+            RevokedBy::Issuer(issuer) => (self.issuers.get_mut(server(issuer)), until),
             RevokedBy::Subject { issuer, subject } => {
-                let subjects = self.subjects.get_mut(issuer);
+                let subjects = self.subjects.get_mut(server(issuer));
                 (subjects.and_then(|it| it.get_mut(subject)), until)
             }
             RevokedBy::Client { issuer, client } => {
-                let clients = self.clients.get_mut(issuer);
+                let clients = self.clients.get_mut(server(issuer));
                 (clients.and_then(|it| it.get_mut(client)), until)
             }
         };
@@ -217,17 +220,17 @@ impl Held {
                 self.agents.insert(agent.as_str().to_owned(), until);
             }
             RevokedBy::Issuer(issuer) => {
-                self.issuers.insert(issuer, until);
+                self.issuers.insert(server(&issuer).to_owned(), until);
             }
             RevokedBy::Subject { issuer, subject } => {
                 self.subjects
-                    .entry(issuer)
+                    .entry(server(&issuer).to_owned())
                     .or_default()
                     .insert(subject, until);
             }
             RevokedBy::Client { issuer, client } => {
                 self.clients
-                    .entry(issuer)
+                    .entry(server(&issuer).to_owned())
                     .or_default()
                     .insert(client, until);
             }
@@ -258,7 +261,7 @@ impl Held {
         if self.hashes.contains_key(token.signed_hash()) {
             return true;
         }
-        let issuer = token.issuer();
+        let issuer = server(token.issuer());
         let of = |epochs: &HashMap<String, Epochs>, name: &str| {
             epochs.get(issuer).and_then(|it| it.get(name)).copied()
         };
@@ -277,6 +280,16 @@ impl Revoked for RevocationList {
             Credential::AccessToken(token) => held.has_token(token),
         })
     }
+}
+
+/// An issuer by the one spelling that its entries have: discovery may have found that the server
+/// writes the root slash where the configuration does not, or the other way round.
+fn server(issuer: &str) -> &str {
+    let bare = issuer.strip_suffix('/').unwrap_or(issuer);
+    let is_origin = bare
+        .split_once("://")
+        .is_some_and(|(_, rest)| !rest.contains('/'));
+    if is_origin { bare } else { issuer }
 }
 
 /// What does not say when it was issued was issued before everything.
