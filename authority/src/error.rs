@@ -166,7 +166,7 @@ pub enum Error {
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// The DPoP proof of a token request is not good, or one is missing (RFC 9449 §5).
+    /// The DPoP proof of a token request is not good (RFC 9449 §5).
     #[error("the DPoP proof of the token request was refused")]
     Dpop {
         /// `error` of the answer: `invalid_dpop_proof` or `use_dpop_nonce`.

@@ -126,6 +126,14 @@ impl Failure {
         }
     }
 
+    /// The same, of a declaration on the command line or in its file: a mistake, and no refusal.
+    pub(crate) fn declared(self) -> Self {
+        match self {
+            Self::Refused { code, detail } => Self::Declared { code, detail },
+            other => other,
+        }
+    }
+
     /// The same, of what this file holds.
     pub(crate) fn of(self, path: &Path) -> Self {
         match self {

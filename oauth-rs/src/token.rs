@@ -311,7 +311,7 @@ impl AccessToken {
     ///
     /// # Errors
     ///
-    /// Those of [`aims_jose::json::from_object`].
+    /// Those of [`aims_jose::jwt::claims`].
     pub fn claims<'a, T: Deserialize<'a>>(&'a self) -> Result<T, aims_jose::Error> {
         match &self.0.origin {
             Origin::Jws { verified, .. } => verified.claims(),

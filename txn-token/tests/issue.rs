@@ -120,3 +120,12 @@ fn one_field_holds_one_token() {
         assert_eq!(found(&[value]), Err("txn.field_syntax"));
     }
 }
+
+/// A context that its own reader would refuse is not written.
+#[test]
+fn a_context_that_cannot_be_read_is_not_made() {
+    let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
+    let request = request().transaction("deep", deep);
+    let made = request.prepare(Algorithm::Es256, None, MINUTE, SYSTEM, at(NOW));
+    assert_eq!(made.unwrap_err().code(), "txn.prepare");
+}

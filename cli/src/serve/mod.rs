@@ -57,7 +57,7 @@ async fn serve(
         .url
         .clone()
         .unwrap_or_else(|| format!("http://{bound}"));
-    let (agents, resources) = declared::read(&asked, inputs)?;
+    let (agents, resources) = declared::read(&asked, inputs).map_err(Failure::declared)?;
     let first = agents
         .first()
         .map(|agent| agent.id.trust_domain().to_owned());

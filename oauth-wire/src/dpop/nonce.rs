@@ -140,7 +140,12 @@ impl NonceIssuer {
         let mac = self.mac(time, key);
         mac.verify_truncated_left(tag).map_err(|_other| other())?;
         let (issued, now) = (u64::from_be_bytes(*time), now.as_secs());
-        if skew.is_future(issued, now) || now.saturating_sub(issued) > self.lifetime {
+        if skew.is_future(issued, now) {
+            return Err(Error::Nonce {
+                reason: "issued in the future: the clock went back",
+            });
+        }
+        if now.saturating_sub(issued) > self.lifetime {
             return Err(Error::Nonce {
                 reason: "issued too long ago",
             });

@@ -126,6 +126,7 @@ mod tests {
             "https://tool.example:444/mcp/call",
             "https://tool.example./mcp/call",
             "https://a@tool.example/mcp/call",
+            "https://:p@tool.example/mcp/call",
             "https://tool.example.evil.example/mcp/call",
             "https:tool.example/mcp/call",
             "https:///tool.example/mcp/call",

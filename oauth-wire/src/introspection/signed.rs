@@ -37,7 +37,7 @@ impl<'a> SignedIntrospection<'a> {
     ///
     /// # Errors
     ///
-    /// Those of [`Introspection::parse`]; `introspection.typ`, and for what is malformed the codes
+    /// `introspection.caller`, `introspection.response`, `introspection.typ`, and for what is malformed the codes
     /// `jws.…`.
     pub fn parse(response: &'a Response<Vec<u8>>) -> Result<Self, Error> {
         check(response)?;
