@@ -193,6 +193,9 @@ fn other_credentials_cover_what_they_cover() {
     };
     let refused = bearer(deciding(world.guard()));
     assert_eq!(told(refused).0, "guard.field_uncovered");
+    // A field that carries a token and that no extractor reads is the token's own affair.
+    let token_field = HeaderName::from_static(NAME);
+    assert!(bearer(world.guard().token_field(token_field)).is_ok());
     // An extractor that names nothing hands on what came, and the principal says what it is worth.
     let who = bearer(world.guard().extract(AnyName)).unwrap();
     assert!(!who.covers_field(&HeaderName::from_static(NAME)));

@@ -275,6 +275,21 @@ fn a_resource_with_its_own_rules_takes_no_added_ones() {
         .set_rules(&issuer(ISSUER), lifetime(299))
         .unwrap();
     assert_eq!(judge(&none()), "token.lifetime");
+    // What the program set stays so where another guard asks for the same.
+    let same = [(issuer(ISSUER), lifetime(299))];
+    world.issuers.add_rules(&same).unwrap();
+    assert_eq!(judge(&none()), "token.lifetime");
+}
+
+/// Keys that come before discovery has decided are those of the spelling that they are set for.
+#[test]
+fn keys_before_discovery_are_of_one_spelling() {
+    let mut world = World::new();
+    world.issuers = IssuerStore::new();
+    world.issuers.name_undiscovered(&issuer(ISSUER));
+    assert_eq!(refresh(&world, ISSUER), "ok");
+    assert_eq!(world.code_of(&json!({"iss": ISSUER})), "ok");
+    assert_eq!(world.code_of(&json!({"iss": SLASH})), "token.unknown_key");
 }
 
 /// Beyond what the store remembers, no keys come in but those of issuers that it names.

@@ -70,8 +70,8 @@ impl RevokedBy {
 /// fresh ones. Except by [`SignedHash`](RevokedBy::SignedHash), it refuses what was issued at or
 /// before its time; a credential that does not say when it was issued counts as issued before every
 /// revocation, and so does a WIT-SVID while its `iat` is in the future. What is issued later is
-/// accepted again. Where an issuer's clock may be ahead of this one, revoke until that much later: a
-/// token that it issued shortly before has a later `iat`.
+/// accepted again. Where an issuer's clock may be ahead of this one, revoke until that much later:
+/// a token that it issued shortly before has a later `iat`.
 ///
 /// An issuer is one server with and without its root slash.
 ///

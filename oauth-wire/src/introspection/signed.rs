@@ -37,8 +37,8 @@ impl<'a> SignedIntrospection<'a> {
     ///
     /// # Errors
     ///
-    /// `introspection.caller`, `introspection.response`, `introspection.typ`, and for what is malformed the codes
-    /// `jws.…`.
+    /// `introspection.caller`, `introspection.response`, `introspection.typ`, and for what is
+    /// malformed the codes `jws.…`.
     pub fn parse(response: &'a Response<Vec<u8>>) -> Result<Self, Error> {
         check(response)?;
         if !media::is(response.headers(), SIGNED) {
