@@ -162,6 +162,12 @@ impl<T: Record + ?Sized> Record for Arc<T> {
     }
 }
 
+/// The reasons as one text, where there are any.
+fn joined(reasons: &[Reason]) -> Option<String> {
+    let all: Vec<String> = reasons.iter().map(Reason::to_string).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 /// The default: events go to `tracing`, target `aims`, acceptances at DEBUG and refusals at WARN.
 /// Foreign text is escaped.
 #[derive(Clone, Copy, Debug, Default)]
@@ -186,7 +192,7 @@ impl Record for ToTracing {
                     tool = event.attributes.get(Attributes::TOOL).map(tracing::field::debug),
                     outcome = event.outcome.as_str(),
                     code = event.code,
-                    reasons = ?event.reasons,
+                    detail = joined(event.reasons).map(tracing::field::debug),
                     request = event.request_id.map(tracing::field::debug),
                     posture = event.posture.map(tracing::field::debug),
                     remediation = event.remediation.as_ref().map(tracing::field::debug),

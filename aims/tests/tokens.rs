@@ -424,7 +424,37 @@ fn an_issuer_has_its_own_profile() {
     let without = world
         .guard()
         .issuer_rules(ISSUER.parse().unwrap(), keycloak);
-    assert!(matches!(without.build(), Err(BuildError::NoIssuer)));
+    let refused = without.build().unwrap_err();
+    assert!(matches!(refused, BuildError::NoIssuer));
+    assert!(
+        refused
+            .to_string()
+            .contains("`.issuer(..)` and end with `.start().await`")
+    );
+}
+
+/// A token for another resource: the detail says how the resource is given another identifier, and
+/// the answer to the caller does not.
+#[test]
+fn another_audience_is_told() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let mut claims = World::claims(&agent);
+    claims["aud"] = json!("api://tools");
+    let request = agent.call_with(&world.token(&claims));
+    let refused = guard(&world).check(&request, at(NOW)).unwrap_err();
+    assert_eq!(refused.code(), "token.audience");
+    let told = refused.detail();
+    assert!(
+        told.contains("api://tools") && told.contains("`.token_audience(..)`"),
+        "{told}"
+    );
+    let (head, body) = refused.into_response::<Vec<u8>>().into_parts();
+    let answer = format!("{head:?} {}", String::from_utf8_lossy(&body));
+    assert!(
+        !answer.contains("audience") && !answer.contains("api://"),
+        "{answer}"
+    );
 }
 
 /// Rules that do not fit their issuer, and one issuer in two spellings, are errors of `build`.

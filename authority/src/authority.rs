@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use aims_error::shown;
 use aims_jose::provider::Provider;
 use aims_jose::time::UnixTime;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HOST};
@@ -189,7 +190,12 @@ impl Authority {
     /// Checks `Host` and the host of the target (RFC 9112 §3.2) against the configured hosts, so
     /// that a page cannot reach a local authority by DNS rebinding.
     fn check_host(&self, request: &Request<Vec<u8>>) -> Result<(), Error> {
-        let field = answer::sole(request.headers(), HOST.as_str(), Error::Host)?;
+        let other_host = |found: [Option<&str>; 2]| Error::Host {
+            found: shown(found.into_iter().flatten()),
+            expected: shown(self.0.hosts.iter().map(String::as_str)),
+        };
+        let repeated = other_host([Some("a repeated or malformed `host`"), None]);
+        let field = answer::sole(request.headers(), HOST.as_str(), repeated)?;
         let target = request.uri().authority().map(http::uri::Authority::as_str);
         let ours = |host: &str| {
             self.0
@@ -199,7 +205,7 @@ impl Authority {
         };
         let named = [field, target];
         if named.iter().all(Option::is_none) || !named.into_iter().flatten().all(ours) {
-            return Err(Error::Host);
+            return Err(other_host(named));
         }
         Ok(())
     }

@@ -17,8 +17,11 @@ impl Base {
     ///
     /// `authority.base_url`.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
-        let url = BaseUrl::parse(text).ok_or(Error::BaseUrl)?;
-        let issuer = Issuer::loopback(text).or(Err(Error::BaseUrl))?;
+        let refused = || Error::BaseUrl {
+            found: BaseUrl::shown(text),
+        };
+        let url = BaseUrl::parse(text).ok_or_else(refused)?;
+        let issuer = Issuer::loopback(text).map_err(|_malformed| refused())?;
         Ok(Self { issuer, url })
     }
 

@@ -14,9 +14,12 @@ pub enum Error {
     /// The base URL is not `https`, nor `http` on a loopback host, or has a query, fragment, user
     /// information or a trailing slash.
     #[error(
-        "the base URL must be `https`, or `http` on loopback, without query, fragment, user or trailing slash"
+        "invalid base URL: found {found}, expected `https`, or `http` on loopback, without query, fragment, user, default port or trailing slash"
     )]
-    BaseUrl,
+    BaseUrl {
+        /// The text, without user information and query: escaped, at most 200 characters.
+        found: Box<str>,
+    },
     /// No trust domain, or one that is not valid.
     #[error("the trust domain is missing or not valid")]
     TrustDomain(#[source] Option<aims_wimse_id::Error>),
@@ -67,8 +70,13 @@ pub enum Error {
 
     // Any request.
     /// `Host` is missing, repeated, or none of the configured hosts (RFC 9110 §7.4).
-    #[error("the request is for another host")]
-    Host,
+    #[error("the request is for another host: found {found}, expected {expected}")]
+    Host {
+        /// What the request names: escaped, at most 200 characters.
+        found: Box<str>,
+        /// The configured hosts.
+        expected: Box<str>,
+    },
     /// No endpoint has this path.
     #[error("no such path")]
     Path,
@@ -105,8 +113,11 @@ pub enum Error {
 
     // The identity server.
     /// The request is not one of the known forms.
-    #[error("the identity request is malformed")]
-    IdentityRequest,
+    #[error("the identity request is malformed: {reason}")]
+    IdentityRequest {
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// The nonce is not of this server, or has expired.
     #[error("the nonce is not of this server or has expired")]
     Nonce,
@@ -190,6 +201,20 @@ pub enum Error {
     /// A scope is malformed, unknown, or not for this client (`invalid_scope`).
     #[error("a scope is unknown, or not for this client")]
     Scope,
+    /// The same of a client and a resource that are known.
+    #[error(
+        "a scope is unknown, or not for the client {client} at `{resource}`: asked for {asked}, expected some of {allowed}"
+    )]
+    ScopeNotAllowed {
+        /// The client, as the message shows it.
+        client: Box<str>,
+        /// The resource that the client asked for.
+        resource: Box<str>,
+        /// The scopes that were asked for: escaped, at most 200 characters.
+        asked: Box<str>,
+        /// The scopes that the client may have there.
+        allowed: Box<str>,
+    },
 
     // The server.
     /// The listener is reachable from the network.
@@ -216,7 +241,7 @@ pub(crate) struct Wire {
 
 impl Error {
     aims_error::codes! {
-        Self::BaseUrl => Configuration "authority.base_url",
+        Self::BaseUrl { .. } => Configuration "authority.base_url",
         Self::TrustDomain(_) => Configuration "authority.trust_domain",
         Self::EnrolmentOrigin { .. } => Configuration "authority.enrolment_origin",
         Self::IdentifierHeld { .. } => Configuration "authority.identifier_held",
@@ -229,7 +254,7 @@ impl Error {
         Self::KeyAlgorithmForSvid => Configuration "authority.key_algorithm",
         Self::RotationEarly => Unavailable "authority.rotation_early",
         Self::Bundle(_) => Configuration "authority.bundle",
-        Self::Host => Mismatch "authority.host",
+        Self::Host { .. } => Mismatch "authority.host",
         Self::Path => Forbidden "authority.path",
         Self::Method { .. } => Forbidden "authority.method",
         Self::TooLarge { .. } => TooLarge "authority.too_large",
@@ -237,7 +262,7 @@ impl Error {
         Self::MediaType { .. } => Malformed "authority.media_type",
         Self::TooMany { .. } => Unavailable "authority.too_many",
         Self::Unavailable(_) => Unavailable "authority.unavailable",
-        Self::IdentityRequest => Malformed "identity.request",
+        Self::IdentityRequest { .. } => Malformed "identity.request",
         Self::Nonce => Malformed "identity.nonce",
         Self::NonceUsed => Replayed "identity.nonce_used",
         Self::Proof(_) => Malformed "identity.proof",
@@ -256,7 +281,7 @@ impl Error {
         Self::Dpop { .. } => Forbidden "as.dpop",
         Self::GrantType { .. } => Forbidden "as.grant_type",
         Self::Target => Forbidden "as.target",
-        Self::Scope => Forbidden "as.scope",
+        Self::Scope | Self::ScopeNotAllowed { .. } => Forbidden "as.scope",
         Self::NotLoopback { .. } => Configuration "server.not_loopback",
         Self::Listener(_) => Unavailable "server.listener",
     }
@@ -275,14 +300,14 @@ impl Error {
 
     pub(crate) fn wire_form(&self) -> Wire {
         let (status, code, title) = match self {
-            Self::Host => (421, "authority.host", "Misdirected request"),
+            Self::Host { .. } => (421, "authority.host", "Misdirected request"),
             Self::Path => (404, "authority.path", "Not found"),
             Self::Method { .. } => (405, "authority.method", "Method not allowed"),
             Self::TooLarge { .. } => (413, "authority.too_large", "Content too large"),
             Self::Slow => (408, "authority.slow", "Request timeout"),
             Self::MediaType { .. } => (415, "authority.media_type", "Unsupported media type"),
             Self::TooMany { .. } => (429, "authority.too_many", "Too many requests"),
-            Self::IdentityRequest => (400, "identity.request", "Malformed identity request"),
+            Self::IdentityRequest { .. } => (400, "identity.request", "Malformed identity request"),
             Self::Nonce | Self::NonceUsed => (400, "identity.challenge", "A fresh nonce is needed"),
             Self::Proof(_) | Self::ProofBinding => {
                 (400, "identity.proof", "Proof of possession not valid")
@@ -316,7 +341,7 @@ impl Error {
             Self::Dpop { answer, .. } => answer,
             Self::GrantType { .. } => "unsupported_grant_type",
             Self::Target => "invalid_target",
-            Self::Scope => "invalid_scope",
+            Self::Scope | Self::ScopeNotAllowed { .. } => "invalid_scope",
             Self::TokenRequest { .. }
             | Self::Slow
             | Self::MediaType { .. }

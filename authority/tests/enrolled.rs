@@ -12,13 +12,14 @@ use std::time::Duration;
 
 use aims_authority::{Authority, Enrolment};
 use aims_fetch::{Fetch, FetchFuture};
+use aims_jose::Chain;
 use aims_jose::provider::AWS_LC;
 use aims_jose::random;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, UnixTime};
 use aims_wimse_cred::Identity;
 use aims_wimse_cred::enrolment::{Enrolled, EnrolmentProof, IdentityClient};
-use aims_wimse_cred::source::Issue as _;
+use aims_wimse_cred::source::{Issue as _, RenewingSource};
 use http::{Request, Response};
 use serde_json::Value;
 
@@ -140,6 +141,27 @@ async fn after_the_wit_has_expired_the_bootstrap_secret_is_shown_again() {
             }
         }
     }
+}
+
+/// An operator reads which identity server refused, and why.
+#[tokio::test]
+async fn a_refusal_names_the_identity_server() {
+    let (_world, enrolled, _token) = world(|single_use| single_use);
+    enrolled.issue().await.unwrap();
+    let again = world(|single_use| single_use);
+    let wrong = EnrolmentProof::Token(Enrolment::random_token(random::SYSTEM).unwrap());
+    let client = IdentityClient::new(BASE).unwrap();
+    let enrolled = Enrolled::new(client, wrong, again.0.clone(), AWS_LC);
+    let enrolled = enrolled.with_clock(again.0.clone());
+    let source = RenewingSource::builder(enrolled).start().await;
+    let told = Chain(&source.unwrap_err()).to_string();
+    assert_eq!(
+        told,
+        format!(
+            "the issuer gave no credential: asked `{BASE}`: the identity server answered 403 with \
+             the code `identity.refused`"
+        )
+    );
 }
 
 /// F-02: what a failed renewal has asked for is not shown: the next one shows the WIT that the

@@ -120,3 +120,41 @@ fn why_a_proof_failed_is_logged_and_not_answered() {
     assert!(line.contains("`typ` is not the expected one"), "{line}");
     assert!(!line.contains(&proof) && !line.contains(token("b").expose()));
 }
+
+/// A bootstrap token that is none, and a request for another host: the log says what is wrong, and
+/// nothing of the token.
+#[test]
+fn what_is_malformed_is_logged_and_not_answered() {
+    let authority = authority();
+    let line = logged(|| {
+        let fields = [
+            ("authorization", "Bearer too-short"),
+            ("content-type", "application/json"),
+        ];
+        let body = json!({ "key_proof": "a" }).to_string();
+        let answer = send(
+            &authority,
+            &request("POST", "/identity/wit", &fields, &body),
+            now(),
+        );
+        assert!(!String::from_utf8_lossy(answer.body()).contains("bootstrap"));
+        assert_eq!(problem(&answer), (400, "identity.request".to_owned()));
+    });
+    assert!(
+        line.contains("bootstrap token malformed: expected"),
+        "{line}"
+    );
+    assert!(!line.contains("too-short"), "{line}");
+    let line = logged(|| {
+        let mut elsewhere = request("POST", "/identity/challenge", &[], "");
+        let host = "evil.example".parse().unwrap();
+        elsewhere.headers_mut().insert("host", host);
+        let answer = send(&authority, &elsewhere, now());
+        assert!(!String::from_utf8_lossy(answer.body()).contains("evil"));
+        assert_eq!(problem(&answer), (421, "authority.host".to_owned()));
+    });
+    assert!(
+        line.contains(r#"found "evil.example", expected "127.0.0.1"#),
+        "{line}"
+    );
+}

@@ -84,6 +84,15 @@ impl Failure {
         if secret::may_be_file(path) {
             return Self::SecretInArguments;
         }
+        let is_url = ["https://", "http://"]
+            .iter()
+            .any(|it| path.to_string_lossy().starts_with(it));
+        let error = if is_url {
+            let more = "this is a URL, and a file is wanted: fetch it first, such as by `curl`";
+            io::Error::new(error.kind(), format!("{error}; {more}"))
+        } else {
+            error
+        };
         let path = path.to_owned();
         Self::File { path, error }
     }

@@ -21,7 +21,7 @@ pub(crate) const WPT: &str = "wpt+jwt";
 /// verified.
 pub(crate) fn token(failure: Failure, text: &str, expected: &str, now: UnixTime) -> Failure {
     let Ok((header, claims)) = decoded(text) else {
-        return failure;
+        return no_token(failure, text);
     };
     if failure.code().ends_with(".typ") {
         let found = header.value("typ").map(|typ| shortened(compact(typ)));
@@ -35,6 +35,25 @@ pub(crate) fn token(failure: Failure, text: &str, expected: &str, now: UnixTime)
     match date {
         Some(Ok(date)) => expired(failure, date.as_secs(), now),
         _ => failure,
+    }
+}
+
+/// Of a text that is no token: what it is instead, where that can be seen. Nothing of it is
+/// repeated.
+pub(crate) fn no_token(failure: Failure, text: &str) -> Failure {
+    if !["jws.parts", "jws.base64"].contains(&failure.code()) {
+        return failure;
+    }
+    let text = text.trim();
+    let scheme = text.split_once(' ').map(|(scheme, _)| scheme);
+    if text.is_empty() {
+        failure.with("the input is empty, and a token is wanted")
+    } else if text.starts_with(['{', '[']) {
+        failure.with("this is JSON, and a token is wanted: of an answer, the text of its member")
+    } else if scheme.is_some_and(|it| it.eq_ignore_ascii_case("bearer")) {
+        failure.with("this begins with `Bearer`, and the token alone is wanted")
+    } else {
+        failure
     }
 }
 

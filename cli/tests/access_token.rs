@@ -195,6 +195,57 @@ fn a_wrong_type_is_explained() {
     assert!(detail.contains("--profile"), "{detail}");
 }
 
+/// A workload identity token is told as one under every profile, and no advice is Rust.
+#[test]
+fn a_workload_identity_token_is_told() {
+    let world = World::new();
+    let detail = |typ, profile| {
+        world.write(Some(typ), &claims());
+        let (_, answer) = world.json(&format!("{PLAIN} --profile {profile}"));
+        assert_eq!(answer["error"], "token.typ");
+        answer["detail"].as_str().unwrap().to_owned()
+    };
+    for profile in ["rfc9068", "keycloak", "auth0"] {
+        let wit = detail("wit+jwt", profile);
+        assert!(wit.contains("use `aims wit verify`"), "{wit}");
+        let other = detail("x+jwt", profile);
+        assert!(
+            other.contains(r#"unexpected `typ` "x+jwt", expected"#),
+            "{other}"
+        );
+        assert!(!format!("{wit}{other}").contains("IssuerRules"), "{other}");
+    }
+}
+
+/// What is no token is told as what it is, and so is a URL in place of a file.
+#[test]
+fn what_is_no_token_is_told() {
+    let world = World::new();
+    for (text, expected) in [
+        ("", "the input is empty"),
+        (r#"{"access_token":"a"}"#, "this is JSON"),
+        ("Bearer a.b.c", "this begins with `Bearer`"),
+    ] {
+        world.folder.write("token", text);
+        let (status, answer) = world.json(PLAIN);
+        assert_eq!(status, 1, "{answer}");
+        assert!(
+            answer["detail"].as_str().unwrap().contains(expected),
+            "{answer}"
+        );
+    }
+    let keys = "--keys https://as.example/jwks";
+    let ran = world
+        .folder
+        .run(&format!("token verify {keys} {PLAIN} token"));
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.err.contains("this is a URL, and a file is wanted"),
+        "{}",
+        ran.err
+    );
+}
+
 /// `--audience` may be repeated, and one must fit; every `--require-scope` must.
 #[test]
 fn audiences_and_scopes_may_be_several() {

@@ -20,13 +20,19 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The text is no absolute URL.
+    #[error("the URL cannot be fetched: expected an absolute URL, found {found}")]
+    NotUrl {
+        /// The text, without user information and query: escaped, at most 200 characters.
+        found: Box<str>,
+    },
     /// The URL is not in normal form: what would be sent is another one than the request was made
     /// for.
     #[error("the URL is not in normal form, and would be sent as another one")]
     Rewritten,
     /// Neither `https`, nor `http` to loopback where that was allowed.
     #[error(
-        "only `https` is fetched; plain `http` only to loopback, and only where `allow_loopback_http` was called"
+        "only `https` is fetched; plain `http` only to loopback, and only where `allow_loopback_http` was called on the builder of the `Fetcher` that is given to `.fetcher(..)` of the agent or `.fetch(..)` of the guard"
     )]
     Scheme,
     /// The host is, or its name leads only to, an address that is not public.
@@ -45,7 +51,7 @@ pub enum Error {
     Connect(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// TLS could not be agreed on: a certificate that is not trusted, expired or for another name,
     /// or a peer that speaks no TLS 1.2.
-    #[error("no trusted TLS connection")]
+    #[error("no trusted TLS connection{}", no_tls(&**.0))]
     Tls(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// It took too long.
     #[error("it took too long")]
@@ -145,7 +151,7 @@ impl Error {
     }
 
     aims_error::codes! {
-        Self::Url { .. } => Configuration "fetch.url",
+        Self::Url { .. } | Self::NotUrl { .. } => Configuration "fetch.url",
         Self::Rewritten => Mismatch "fetch.rewritten",
         Self::Scheme => Forbidden "fetch.scheme",
         Self::Address { .. } => Forbidden "fetch.address",
@@ -175,12 +181,31 @@ impl Error {
     }
 }
 
+/// What to do where the peer did not answer in TLS at all.
+fn no_tls(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    if causes.any(|it| it.to_string().contains("InvalidContentType")) {
+        "; does the server speak http at this port?"
+    } else {
+        ""
+    }
+}
+
 /// What to do about an address that is not public.
 fn way_out(address: &IpAddr) -> &'static str {
     if is_private(*address) {
         "; call `allow_private_networks` where the URL is configuration"
     } else {
         ""
+    }
+}
+
+/// A text that is no URL, without what may be a password or a secret.
+pub(crate) fn public(text: &str) -> Box<str> {
+    let public = text.split(['?', '#']).next().unwrap_or_default();
+    match public.rsplit_once('@') {
+        Some((_secret, rest)) => aims_error::shown([format!("…@{rest}").as_str()]),
+        None => aims_error::shown([public]),
     }
 }
 

@@ -55,7 +55,9 @@ impl Policy {
 pub(crate) fn parse(url: &str) -> Result<Url, Error> {
     let refused = |reason| Err(Error::Url { reason });
     let Ok(url) = Url::parse(url) else {
-        return refused("not an absolute URL");
+        return Err(Error::NotUrl {
+            found: crate::error::public(url),
+        });
     };
     if !url.username().is_empty() || url.password().is_some() {
         return refused("user information");

@@ -166,6 +166,32 @@ async fn the_address_that_was_judged_is_the_one_connected_to() {
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
 
+/// `https` to a port that speaks `http`, and `http` where only `https` is fetched: what to do is
+/// said.
+#[tokio::test]
+async fn the_wrong_scheme_is_told() {
+    let (port, _count) = counter().await;
+    let told = async |fetcher: FetcherBuilder, url: &str| {
+        let request = Request::get(url).body(Vec::new()).unwrap();
+        fetcher
+            .build()
+            .unwrap()
+            .send(request)
+            .await
+            .unwrap_err()
+            .to_string()
+    };
+    let names = Names::new(&[&["127.0.0.1"]]);
+    let private = Fetcher::builder().allow_private_networks().resolver(names);
+    let https = told(private, &format!("https://as.internal:{port}/")).await;
+    assert!(
+        https.ends_with("does the server speak http at this port?"),
+        "{https}"
+    );
+    let http = told(Fetcher::builder(), &format!("http://127.0.0.1:{port}/")).await;
+    assert!(http.contains("`.fetcher(..)` of the agent"), "{http}");
+}
+
 /// Private networks by name, and still no metadata service, and still `https`.
 #[tokio::test]
 async fn private_networks_are_not_all_networks() {

@@ -2,10 +2,9 @@
 
 /// A message, a signature or a field was refused, or a signature could not be made.
 ///
-/// No message holds the value of a field, but for [`AgentKeyUnknown`](Self::AgentKeyUnknown), which
-/// names the `https` URL that a request gave as its agent, and [`Audience`](Self::Audience), which
-/// names the audience that a request gave. `component` is an identifier as it
-/// stands in `Signature-Input`: printable ASCII, cut to 100 bytes.
+/// No message holds the value of a field, but for what a request says of its signature: the URL of
+/// its agent, its audience, and the labels, tags, `alg` and `keyid` of its signatures. `component`
+/// is an identifier as it stands in `Signature-Input`: printable ASCII, cut to 100 bytes.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -123,9 +122,12 @@ pub enum Error {
     /// The message has no signature, or none with that label or tag. Where neither is required,
     /// those that have a tag are of another purpose (RFC 9421 §7.2.7).
     #[error(
-        "the message has no signature with the required label or tag, or, if neither is required, none without a tag"
+        "the message has no signature with the required label or tag, or, if neither is required, none without a tag: found {found}"
     )]
-    SignatureMissing,
+    SignatureMissing {
+        /// The labels and tags that there are: escaped, at most 200 characters.
+        found: Box<str>,
+    },
     /// Several signatures fit, and only one was asked for (RFC 9421 §3.2).
     #[error("several signatures fit")]
     SignatureAmbiguous,
@@ -160,16 +162,30 @@ pub enum Error {
     #[error("the signature expires before it was created")]
     ExpiresBeforeCreated,
     /// `created` is longer ago than the policy allows.
-    #[error("the signature is too old")]
-    TooOld,
+    #[error(
+        "the signature is too old: `created` is {created}, and it is {now}; expected at most {max_age} s; sign anew, or check both clocks"
+    )]
+    TooOld {
+        /// `created`, in Unix seconds.
+        created: u64,
+        /// The time of the check, in Unix seconds.
+        now: u64,
+        /// The age that the policy allows, in seconds.
+        max_age: u64,
+    },
     /// `expires` is later than the policy allows.
     #[error("the signature is valid for too long")]
     Lifetime,
 
     // Keys.
     /// `alg` is not the algorithm of the key (RFC 9421 §3.2, §7.3.6).
-    #[error("the algorithm is not that of the key")]
-    Algorithm,
+    #[error("the algorithm is not that of the key: found {found}, expected {expected}")]
+    Algorithm {
+        /// `alg` of the signature: escaped, at most 200 characters.
+        found: Box<str>,
+        /// The algorithms of the key.
+        expected: Box<str>,
+    },
     /// The key has no algorithm of RFC 9421: ES512, PS256.
     #[error("there is no algorithm of RFC 9421 for the key")]
     AlgorithmNone,
@@ -185,6 +201,12 @@ pub enum Error {
     /// There is no key for this signature.
     #[error("no key for this signature")]
     KeyUnknown,
+    /// There is no key of this `keyid`.
+    #[error("no key has the `keyid` {found} of this signature")]
+    KeyIdUnknown {
+        /// `keyid` of the signature: escaped, at most 200 characters.
+        found: Box<str>,
+    },
     /// Several keys fit; none is tried at random.
     #[error("several keys fit this signature")]
     KeyAmbiguous,
@@ -212,6 +234,14 @@ pub enum Error {
     Prepare {
         /// What is wrong.
         reason: &'static str,
+    },
+    /// The label is no key of a structured field (RFC 9651 §3.2).
+    #[error(
+        "the signature cannot be made: the label {found} is no key of a structured field, which begins with a lower-case letter or `*`, and has lower-case letters, digits, `_`, `-`, `.` and `*`"
+    )]
+    Label {
+        /// The label: escaped, at most 200 characters.
+        found: Box<str>,
     },
     /// The message has a signature of that label already.
     #[error("the message has a signature of that label")]
@@ -445,7 +475,7 @@ impl Error {
         Self::FieldType { .. } => Malformed "sig.field_type",
         Self::Value { .. } => Malformed "sig.value",
         Self::Target { .. } => Malformed "sig.target",
-        Self::SignatureMissing => Forbidden "sig.missing",
+        Self::SignatureMissing { .. } => Forbidden "sig.missing",
         Self::SignatureAmbiguous => Malformed "sig.ambiguous",
         Self::ComponentRequired { .. } => Forbidden "sig.component_required",
         Self::ParameterRequired { .. } => Forbidden "sig.parameter_required",
@@ -454,15 +484,15 @@ impl Error {
         Self::CreatedInFuture => NotYetValid "sig.created_in_future",
         Self::Expired => Expired "sig.expired",
         Self::ExpiresBeforeCreated => Malformed "sig.expires_before_created",
-        Self::TooOld => Expired "sig.too_old",
+        Self::TooOld { .. } => Expired "sig.too_old",
         Self::Lifetime => Forbidden "sig.lifetime",
-        Self::Algorithm | Self::AlgorithmNone => Untrusted "sig.algorithm",
+        Self::Algorithm { .. } | Self::AlgorithmNone => Untrusted "sig.algorithm",
         Self::AlgorithmForbidden { .. } => Untrusted "sig.algorithm_forbidden",
-        Self::KeyUnknown => Untrusted "sig.key_unknown",
+        Self::KeyUnknown | Self::KeyIdUnknown { .. } => Untrusted "sig.key_unknown",
         Self::AlgorithmAmbiguous | Self::KeyAmbiguous => Untrusted "sig.key_ambiguous",
         Self::SharedKey { .. } => Untrusted "sig.shared_key",
         Self::Signature => Untrusted "sig.signature",
-        Self::Prepare { .. } => Configuration "sig.prepare",
+        Self::Prepare { .. } | Self::Label { .. } => Configuration "sig.prepare",
         Self::LabelTaken => Configuration "sig.label_taken",
         Self::HeadersFull => Configuration "sig.headers_full",
         Self::NotOffered => Configuration "sig.not_offered",

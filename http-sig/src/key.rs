@@ -9,6 +9,7 @@ mod shared;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use aims_error::shown;
 use aims_jose::key::VerifyingKey;
 
 pub use shared::{SharedKey, SharedKeys};
@@ -40,7 +41,7 @@ impl Key {
         if let Some(name) = alg {
             return Algorithm::from_name(name)
                 .filter(has)
-                .ok_or(Error::Algorithm);
+                .ok_or_else(|| self.other_algorithm(Some(name)));
         }
         let mut all = Algorithm::ALL.iter().copied().filter(has);
         match (all.next(), all.next()) {
@@ -61,11 +62,23 @@ impl Key {
     ) -> Result<(), Error> {
         match self {
             Self::Public(key) => {
-                let name = algorithm.within(key.algorithms()).ok_or(Error::Algorithm)?;
+                let name = algorithm.within(key.algorithms());
+                let name = name.ok_or_else(|| self.other_algorithm(Some(algorithm.name())))?;
                 key.verify(name, base, signature)
                     .map_err(|_opaque| Error::Signature)
             }
             Self::Shared(key) => key.verify(base, signature),
+        }
+    }
+
+    /// The signature names this algorithm, and the key has others.
+    pub(crate) fn other_algorithm(&self, found: Option<&str>) -> Error {
+        match self {
+            Self::Public(key) => other_algorithm(found, &[key]),
+            Self::Shared(_) => Error::Algorithm {
+                found: shown(found),
+                expected: shown([Algorithm::HmacSha256.name()]),
+            },
         }
     }
 
@@ -150,5 +163,17 @@ impl Keys for VerifyingKey {
             }
             _ => Ok(Key::Public(self.clone())),
         }
+    }
+}
+
+/// The signature names this algorithm, and these keys have others.
+fn other_algorithm(found: Option<&str>, keys: &[&VerifyingKey]) -> Error {
+    let has = |algorithm: &&Algorithm| {
+        let mut keys = keys.iter();
+        keys.any(|key| algorithm.within(key.algorithms()).is_some())
+    };
+    Error::Algorithm {
+        found: shown(found),
+        expected: shown(Algorithm::ALL.iter().filter(has).map(|it| it.name())),
     }
 }

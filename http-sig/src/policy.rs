@@ -234,7 +234,11 @@ impl Policy {
         }
         let end = created.saturating_add(self.max_age);
         if self.skew.is_past(end, now) {
-            return Err(Error::TooOld);
+            return Err(Error::TooOld {
+                created,
+                now,
+                max_age: self.max_age,
+            });
         }
         let end = parameters.expires().map_or(end, |expires| expires.min(end));
         Ok(end.saturating_add(self.skew.as_secs()))

@@ -30,7 +30,7 @@ impl<'m> ReceivedFields<'m> {
         match (input.is_empty(), signature.is_empty()) {
             _ if signature.iter().any(|line| is_cavage(line)) => Err(Error::Cavage),
             (true, true) if is_authorized_by_cavage(message, section) => Err(Error::Cavage),
-            (true, true) => Err(Error::SignatureMissing),
+            (true, true) => Err(crate::verify::missing(&[])),
             (false, false) => Ok(Self { input, signature }),
             _ => Err(Error::LabelsDiffer),
         }

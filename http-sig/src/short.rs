@@ -27,6 +27,9 @@ use crate::{Component, Error, Exchange, HttpRequest, Signing};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// Receivers of this crate always require `created`, and it is there only where the settings name
+/// it ([`Signing::with_created`]): a signature without it is made, and refused by them.
+///
 /// # Errors
 ///
 /// `sig.target` for a URI that is not absolute; those of [`Signing::prepare`], of the key and of

@@ -6,6 +6,7 @@ mod prepared;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use aims_error::shown;
 use aims_jose::random::SecureRandom;
 use aims_jose::time::UnixTime;
 
@@ -69,8 +70,8 @@ impl Signing {
     /// neither is there unless it is named.
     pub fn new(label: impl Into<String>) -> Self {
         let label = label.into();
-        let problem = (!is_whole_key(&label)).then_some(Error::Prepare {
-            reason: "the label is no key of a structured field",
+        let problem = (!is_whole_key(&label)).then(|| Error::Label {
+            found: shown([label.as_str()]),
         });
         Self {
             label,

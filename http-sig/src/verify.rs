@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aims_error::shown;
 use aims_jose::time::UnixTime;
 use aims_replay::{ReplayKey, ReplayStore};
 
@@ -37,7 +38,7 @@ impl Policy {
         match (selected.next(), selected.next()) {
             (Some(signature), None) => self.verify_one(signature, exchange, keys, now),
             (Some(_), Some(_)) => Err(Error::SignatureAmbiguous),
-            (None, _) => Err(Error::SignatureMissing),
+            (None, _) => Err(missing(&signatures)),
         }
     }
 
@@ -61,7 +62,7 @@ impl Policy {
             .map(|signature| self.verify_one(signature, exchange, keys, now))
             .collect::<Result<_, _>>()?;
         if verified.is_empty() {
-            return Err(Error::SignatureMissing);
+            return Err(missing(&signatures));
         }
         Ok(verified)
     }
@@ -79,7 +80,9 @@ impl Policy {
         let until = self.check_parameters(parameters, now)?;
         let components = signature.components()?;
         self.check_components(&components)?;
-        let key = keys.find(parameters)?;
+        let key = keys
+            .find(parameters)
+            .map_err(|error| named(error, parameters))?;
         let algorithm = key.algorithm(parameters.alg().as_deref())?;
         if !self.algorithms().contains(algorithm) {
             return Err(Error::AlgorithmForbidden {
@@ -97,6 +100,34 @@ impl Policy {
                 algorithm,
             },
         })
+    }
+}
+
+/// None of these signatures is the one that is asked for.
+pub(crate) fn missing(signatures: &[UnverifiedSignature<'_>]) -> Error {
+    let described: Vec<String> = signatures
+        .iter()
+        .take(MAX_NAMED)
+        .map(|one| match one.parameters().tag() {
+            Some(tag) => format!("{};tag={tag}", one.label()),
+            None => one.label().to_owned(),
+        })
+        .collect();
+    Error::SignatureMissing {
+        found: shown(described.iter().map(String::as_str)),
+    }
+}
+
+/// How many signatures an error names.
+const MAX_NAMED: usize = 8;
+
+/// The same error with the `keyid` that was looked for.
+fn named(error: Error, parameters: &Parameters<'_>) -> Error {
+    match (error, parameters.key_id()) {
+        (Error::KeyUnknown, Some(id)) => Error::KeyIdUnknown {
+            found: shown([&*id]),
+        },
+        (error, _) => error,
     }
 }
 

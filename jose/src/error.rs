@@ -75,6 +75,16 @@ pub enum Error {
         /// Its name.
         claim: &'static str,
     },
+    /// `exp` is before `nbf` or `iat`, so the token is valid at no time.
+    #[error("`exp` {exp} is before `{claim}` {start}: expected it after")]
+    EndsFirst {
+        /// `exp`, in Unix seconds.
+        exp: u64,
+        /// The claim that is later: `nbf` or `iat`.
+        claim: &'static str,
+        /// Its value, in Unix seconds.
+        start: u64,
+    },
     /// `exp` has passed (RFC 7519 §4.1.4).
     #[error("expired at {until}, and it is {now}, with a skew of {skew} s")]
     Expired {
@@ -231,7 +241,9 @@ macro_rules! token_code {
             $crate::Error::AlgorithmMismatch { .. } | $crate::Error::UnknownAlgorithm => {
                 ::core::concat!($kind, ".algorithm")
             }
-            $crate::Error::Claim { .. } => ::core::concat!($kind, ".claim"),
+            $crate::Error::Claim { .. } | $crate::Error::EndsFirst { .. } => {
+                ::core::concat!($kind, ".claim")
+            }
             $crate::Error::Expired { .. } => ::core::concat!($kind, ".expired"),
             $crate::Error::Lifetime => ::core::concat!($kind, ".lifetime"),
             $crate::Error::NotYetValid { .. } => ::core::concat!($kind, ".not_yet_valid"),
@@ -260,7 +272,7 @@ impl Error {
         Self::NoKeyInHeader => Malformed "jws.no_key_in_header",
         Self::Type => Mismatch "jws.typ",
         Self::Signature => Untrusted "jws.signature",
-        Self::Claim { .. } => Malformed "jwt.claim",
+        Self::Claim { .. } | Self::EndsFirst { .. } => Malformed "jwt.claim",
         Self::Expired { .. } => Expired "jwt.expired",
         Self::NotYetValid { .. } => NotYetValid "jwt.not_yet_valid",
         Self::Lifetime => Forbidden "jwt.lifetime",

@@ -208,7 +208,8 @@ fn codes_are_unique_and_well_formed() {
     assert_eq!(codes.len(), Error::CODES.len());
     for code in &codes {
         let (area, name) = code.split_once('.').unwrap();
-        assert!(["jws", "jwt", "jwk", "jwks", "key", "random", "time"].contains(&area));
+        let areas = ["json", "jws", "jwt", "jwk", "jwks", "key", "random", "time"];
+        assert!(areas.contains(&area), "{code}");
         assert!(
             name.bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte == b'_' || byte.is_ascii_digit())

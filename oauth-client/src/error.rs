@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aims_error::ErrorKind;
+use aims_error::{ErrorKind, shown};
+use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::metadata::attempt::{Attempts, Outcome};
 use aims_oauth_wire::names::{Issuer, Resource};
 use aims_oauth_wire::token::TokenError;
@@ -26,10 +27,14 @@ pub enum Error {
     TokenType,
     /// The token is good for more than was asked for (RFC 6749 §3.3).
     #[error(
-        "the server gave a token with scopes that were not asked for; call \
-         `accept_wider_scopes` if this server adds scopes of its own"
+        "the server gave a token with scopes that were not asked for: {wider}; if this server adds \
+         scopes of its own, accept them by \
+         `TokenSource::with_rules(TokenRules::new().accept_wider_scopes())`"
     )]
-    Scope,
+    Scope {
+        /// Those scopes, as the message shows them.
+        wider: Box<str>,
+    },
     /// The token has expired on its way, or lasts no time at all.
     #[error("the server gave a token that has expired")]
     Expired,
@@ -49,8 +54,17 @@ pub enum Error {
     },
     /// The authorization server says which resources it serves, and the tool is none of them (RFC
     /// 9728 §4).
-    #[error("the authorization server does not serve the resource")]
-    NotServed,
+    #[error(
+        "the authorization server does not serve the resource `{}`: it serves {served}; name one of \
+         these, or have the server list the resource",
+        resource.as_str()
+    )]
+    NotServed {
+        /// The tool.
+        resource: Resource,
+        /// The first of the resources that the server says it serves, as the message shows them.
+        served: Box<str>,
+    },
     /// No document was found at any of the places where the standards put it.
     #[error("no metadata of {sought} were found; asked: {asked}; {}", sought.advice())]
     NotFound {
@@ -104,14 +118,14 @@ impl Error {
     aims_error::codes! {
         Self::GrantType => Forbidden "grant.unsupported",
         Self::TokenType => Forbidden "grant.token_type",
-        Self::Scope => Forbidden "grant.scope",
+        Self::Scope { .. } => Forbidden "grant.scope",
         Self::Expired => Expired "grant.expired",
         Self::Transport(_) => Unavailable "grant.transport",
         Self::BackingOff { .. } => Unavailable "grant.backing_off",
         Self::Interrupted => Unavailable "grant.interrupted",
         Self::Busy => Unavailable "grant.busy",
         Self::NoServer { .. } => Mismatch "discovery.no_server",
-        Self::NotServed => Mismatch "discovery.not_served",
+        Self::NotServed { .. } => Mismatch "discovery.not_served",
         Self::NotFound { .. } => Unavailable "discovery.not_found",
         ;
         Self::Metadata { source, outcome: Outcome::Refused, .. } => source.code(), source.kind();
@@ -120,6 +134,14 @@ impl Error {
         Self::Wire(source) => source.code(), source.kind();
         #[cfg(feature = "workload")]
         Self::Identity(source) => source.code(), source.kind();
+    }
+
+    pub(crate) fn not_served(resource: &Resource, server: &ServerMetadata) -> Self {
+        let served = server.protected_resources().into_iter().flatten();
+        Self::NotServed {
+            resource: resource.clone(),
+            served: shown(served.map(String::as_str)),
+        }
     }
 
     /// Whether a token endpoint did not answer as one: it may have moved.

@@ -136,6 +136,41 @@ fn wider_scopes_are_not_taken() {
     }
 }
 
+/// What the server granted beyond the request is told, and how it is accepted.
+#[test]
+fn wider_scopes_are_told() {
+    let asked = ClientCredentials::new("https://tools.example/mcp".parse().unwrap());
+    let asked = asked.scopes("read".parse().unwrap());
+    let (_, pending) = asked.prepare(&client(), &server(), at(NOW)).unwrap();
+    let body = json!({"access_token": "t", "token_type": "Bearer", "expires_in": 300, "scope": "read write"});
+    let told = pending
+        .finish(&answer(200, &body), at(NOW))
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains(r#"not asked for: "write"; if"#), "{told}");
+    assert!(told.contains("`TokenSource::with_rules(TokenRules::new().accept_wider_scopes())`"));
+}
+
+/// A server that does not serve the tool: both are named.
+#[test]
+fn what_a_server_serves_is_told() {
+    let tool = ResourceMetadata::new("https://tools.example/mcp".parse().unwrap())
+        .with_authorization_server(issuer());
+    let document = json!({
+        "issuer": "https://as.example", "token_endpoint": "https://as.example/token",
+        "protected_resources": ["https://a.example"],
+    });
+    let (_, pending) = discovery::server_for(&tool, &[issuer()]).unwrap();
+    let refused = pending.finish(&answer(200, &document)).err().unwrap();
+    let told = aims_jose::Chain(&refused).to_string();
+    assert!(
+        told.contains(
+            r#"the resource `https://tools.example/mcp`: it serves "https://a.example";"#
+        ),
+        "{told}"
+    );
+}
+
 /// A token is shown by its fingerprint alone.
 #[test]
 fn a_token_is_not_printed() {
@@ -363,7 +398,9 @@ fn codes_are_unique_and_complete() {
     let all = [
         Error::GrantType,
         Error::TokenType,
-        Error::Scope,
+        Error::Scope {
+            wider: "none".into(),
+        },
         Error::Expired,
         Error::Transport(aims_fetch::Error::Timeout),
         Error::BackingOff {
@@ -376,7 +413,10 @@ fn codes_are_unique_and_complete() {
             accepted: Arc::new([]),
             named: Arc::new([]),
         },
-        Error::NotServed,
+        Error::NotServed {
+            resource: "https://tools.example/mcp".parse().unwrap(),
+            served: "none".into(),
+        },
         Error::NotFound {
             sought: Sought::Server("https://as.example".parse().unwrap()),
             asked: Attempts::new(),

@@ -26,12 +26,17 @@ pub enum Error {
     #[error("not an access token: {0}")]
     NotAccessToken(NotAccessToken),
     /// A claim is missing, or has not the value that the issuer's profile expects.
-    #[error("access token: the claim `{claim}` is missing or malformed, expected {expected}")]
+    #[error(
+        "access token: the claim `{claim}` is missing or malformed, expected {expected}{}",
+        Found(found.as_deref())
+    )]
     Claim {
         /// The name of the claim.
         claim: String,
-        /// What the profile expects.
+        /// What the profile expects, and what to do.
         expected: String,
+        /// What was found, as the message shows it, where one value is expected.
+        found: Option<Box<str>>,
     },
     /// The store has other rules for the issuer already.
     #[error(
@@ -84,12 +89,17 @@ pub enum Error {
         reason: &'static str,
     },
     /// The issuer has no such key. A refresh of its keys may help.
-    #[error("the issuer `{issuer}` has no key for {}{skipped}", KeyId(key_id.as_deref()))]
+    #[error(
+        "the issuer `{issuer}` has no key for {}: its keys have the `kid` {known}{skipped}",
+        KeyId(key_id.as_deref())
+    )]
     UnknownKey {
         /// The configured issuer.
         issuer: String,
         /// The token's `kid`.
         key_id: Option<String>,
+        /// The `kid` of some of the keys that there are, as the message shows them.
+        known: Box<str>,
         /// The entries of the issuer's key set that are not used, and why.
         skipped: SkippedKeys,
     },
@@ -259,16 +269,24 @@ pub enum NotAccessToken {
         claim: &'static str,
     },
     /// The claim says what the token is for, and that is something else.
-    #[error("its claim `{claim}` says that it is another kind of token")]
+    #[error(
+        "its claim `{claim}` says that it is another kind of token: expected {expected}, found {found}"
+    )]
     OtherUse {
         /// The name of the claim.
         claim: &'static str,
+        /// What access tokens have in it.
+        expected: &'static str,
+        /// What was found, as the message shows it.
+        found: Box<str>,
     },
     /// None of the profile's markers is there.
-    #[error("it has no marker of one, expected {expected}, or header `typ` \"at+jwt\"")]
+    #[error("it has no marker of one, expected {expected}, or header `typ` \"at+jwt\"{advice}")]
     NoMarker {
         /// The markers of the profile.
         expected: String,
+        /// What to do, where another profile is known to fit.
+        advice: &'static str,
     },
     /// `aud` names the token's own client alone, as that of an ID token does.
     #[error(
@@ -282,6 +300,19 @@ impl Error {
         Self::Claim {
             claim: claim.to_owned(),
             expected: expected.into(),
+            found: None,
+        }
+    }
+}
+
+/// A value that was found, where it is shown.
+struct Found<'a>(Option<&'a str>);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(found) => write!(f, ", found {found}"),
+            None => Ok(()),
         }
     }
 }

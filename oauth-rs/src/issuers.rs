@@ -5,8 +5,9 @@ mod store;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+use aims_error::shown;
 use aims_jose::alg::Algorithm;
-use aims_jose::jwk::{JwkSet, SkippedKeys};
+use aims_jose::jwk::JwkSet;
 use aims_jose::jws::Header;
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::UnixTime;
@@ -258,26 +259,33 @@ impl Issuers {
         now: UnixTime,
     ) -> Result<&VerifyingKey, Error> {
         let named = || issuer.to_owned();
-        let unknown_key = |skipped| Error::UnknownKey {
+        let unknown_key = |held: Option<&JwkSet>| Error::UnknownKey {
             issuer: named(),
             key_id: key_id.map(str::to_owned),
-            skipped,
+            known: {
+                let keys = held.into_iter().flatten();
+                shown(keys.filter_map(VerifyingKey::key_id).take(MAX_KEYS_NAMED))
+            },
+            skipped: held.map(JwkSet::skipped_keys).unwrap_or_default(),
         };
         let (name, entry) = self.entry(issuer).ok_or_else(|| self.unknown(issuer))?;
         let held = entry.held.as_deref().filter(|_| name == issuer);
-        let held = held.ok_or_else(|| unknown_key(SkippedKeys::default()))?;
+        let held = held.ok_or_else(|| unknown_key(None))?;
         if held.good_until.is_some_and(|until| now > until) {
             return Err(Error::KeysStale { issuer: named() });
         }
         held.keys
             .select(key_id, algorithm)
             .map_err(|error| match error {
-                aims_jose::Error::UnknownKey => unknown_key(held.keys.skipped_keys()),
+                aims_jose::Error::UnknownKey => unknown_key(Some(&held.keys)),
                 aims_jose::Error::AmbiguousKey => Error::AmbiguousKey { issuer: named() },
                 other => Error::Token(other),
             })
     }
 }
+
+/// How many keys an error names.
+const MAX_KEYS_NAMED: usize = 8;
 
 /// How many configured issuers an error names.
 const MAX_NAMED: usize = 4;

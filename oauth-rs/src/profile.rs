@@ -64,8 +64,9 @@ impl TokenProfile {
         Err(Error::HeaderType {
             found: header.typ().map(str::to_owned),
             expected: match self {
-                Self::Rfc9068 => "\"at+jwt\"; set the issuer's `IssuerRules::profile` to \
-                     `TokenProfile::Jwt` if this server does not follow RFC 9068"
+                Self::Rfc9068 => "\"at+jwt\"; if this server does not follow RFC 9068, name it by \
+                     `.issuer_with(url, JwtProfile::…)`, or set `IssuerRules::profile` to a \
+                     `TokenProfile::Jwt`"
                     .to_owned(),
                 Self::Jwt(profile) => profile.expected_types(),
             },

@@ -417,6 +417,10 @@ fn check_audience(
     };
     match aud {
         None if !clients.is_empty() => Ok(()),
+        None if own.profile.name() == ProfileName::Keycloak => Err(Error::claim(
+            "aud",
+            "an identifier of the resource; Keycloak writes `aud` only by an audience mapper",
+        )),
         None => needed(None, "aud"),
         // No resource has an empty name: it would be that of an unset variable.
         Some(found)

@@ -226,7 +226,11 @@ fn errors_say_what_was_expected() {
     let by = |id: &str| sign("at+jwt", &world.key.clone().with_key_id(id), &claims());
     let unknown = format!("the issuer `{ISSUER}` has no key for ");
     let told_id = told(&by("a\u{1b}[1m"), NOW);
-    assert_eq!(told_id, format!("{unknown}the `kid` \"a\\u{{1b}}[1m\""));
+    let known = "its keys have the `kid` \"as\"";
+    assert_eq!(
+        told_id,
+        format!("{unknown}the `kid` \"a\\u{{1b}}[1m\": {known}")
+    );
     let long = told(&by(&"k".repeat(256)), NOW);
     assert!(long.starts_with(&unknown) && long.len() < 300, "{long}");
 

@@ -292,6 +292,40 @@ fn entra_is_one_tenant() {
     assert_eq!(set(of(TENANT)), "ok");
 }
 
+/// A refusal by a claim says what was found, escaped and bounded, and what to do.
+#[test]
+fn what_a_claim_says_is_told() {
+    let told = |server: &Server, changes: Value| {
+        let claims = laid_over(server.access.clone(), &changes);
+        server.verify(server.typ, &claims).unwrap_err().to_string()
+    };
+    let other = told(&entra_v2(), json!({"tid": "99\u{1b}"}));
+    let (_, found) = other.split_once(", found ").unwrap();
+    assert_eq!(found, r#""99\u{1b}""#);
+    let long = told(&entra_v2(), json!({"tid": "9".repeat(5_000)}));
+    assert!(long.contains(TENANT) && long.len() < 500, "{long}");
+    let none = told(&entra_v2(), json!({"tid": "-"}));
+    assert!(none.ends_with("found none"), "{none}");
+    let old = told(&entra_v2(), json!({"ver": "1.0"}));
+    assert!(old.contains("use `entra_v1`") && old.ends_with("found \"1.0\""));
+    let unmarked = told(&entra_v2(), json!({"ver": "1.0", "azpacr": "-"}));
+    assert!(unmarked.contains("no marker") && unmarked.contains("use `entra_v1`"));
+    let new = told(&entra_v1(), json!({"ver": "2.0"}));
+    assert!(new.contains("use `entra_v2`"), "{new}");
+    let id = told(&keycloak(), json!({"typ": "ID"}));
+    assert!(
+        id.ends_with("expected \"Bearer\" or \"DPoP\", found \"ID\""),
+        "{id}"
+    );
+    let id = told(&cognito(), json!({"token_use": "id"}));
+    assert!(id.ends_with("expected \"access\", found \"id\""), "{id}");
+    let unmapped = told(&keycloak(), json!({"aud": "-"}));
+    assert!(
+        unmapped.contains("`aud` only by an audience mapper"),
+        "{unmapped}"
+    );
+}
+
 /// Scopes and rights are two sets: a role with the name of a scope grants no scope, and the other
 /// way round.
 #[test]

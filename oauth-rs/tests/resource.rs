@@ -228,6 +228,7 @@ fn a_refused_token_is_an_invalid_token() {
         Error::UnknownKey {
             issuer: issuer.clone(),
             key_id,
+            known: "secret".into(),
             skipped: SkippedKeys::default(),
         },
         Error::KeysStale {
@@ -327,6 +328,7 @@ fn codes_are_all_there() {
         Error::UnknownKey {
             issuer: String::new(),
             key_id: None,
+            known: "none".into(),
             skipped: SkippedKeys::default(),
         }
         .code(),

@@ -44,9 +44,12 @@ pub enum Error {
     /// Not a scope (RFC 6749 §3.3).
     #[error(
         "invalid scope: expected at most 256 tokens of printable ASCII without `\"` and `\\`, with \
-         one blank between them"
+         one blank between them, found {found}"
     )]
-    Scope,
+    Scope {
+        /// The text, or how many tokens there are: escaped, at most 200 characters.
+        found: Box<str>,
+    },
     /// Not a form (`application/x-www-form-urlencoded`), or one that is not read here.
     #[error("not a form: {reason}")]
     Form {
@@ -202,12 +205,18 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn scope(text: &str) -> Self {
+        Self::Scope {
+            found: aims_error::shown([text]),
+        }
+    }
+
     aims_error::codes! {
         Self::Issuer { .. } => Malformed "oauth.issuer",
         Self::Resource { .. } => Malformed "oauth.resource",
         Self::Endpoint { .. } => Malformed "oauth.endpoint",
         Self::ClientId => Malformed "oauth.client_id",
-        Self::Scope => Malformed "oauth.scope",
+        Self::Scope { .. } => Malformed "oauth.scope",
         Self::Form { .. } => Malformed "oauth.form",
         Self::Repeated => Malformed "oauth.repeated",
         Self::Request { .. } => Malformed "oauth.request",
@@ -267,7 +276,7 @@ impl Error {
                 Some("invalid_request")
             }
             Self::Resource { .. } => Some("invalid_target"),
-            Self::Scope => Some("invalid_scope"),
+            Self::Scope { .. } => Some("invalid_scope"),
             _ => None,
         }
     }

@@ -25,7 +25,9 @@ fn all() -> Vec<Error> {
         },
         Error::ClientId,
         Error::Confirmation,
-        Error::Scope,
+        Error::Scope {
+            found: "none".into(),
+        },
         Error::Form { reason },
         Error::Repeated,
         Error::Request { reason },

@@ -231,3 +231,15 @@ fn deserializing_checks() {
     assert_eq!(serde_json::to_string(&scopes).unwrap(), r#""a b""#);
     assert!(serde_json::from_str::<ScopeSet>(r#""a  b""#).is_err());
 }
+
+/// A scope that is none is shown, escaped and bounded.
+#[test]
+fn a_refused_scope_is_shown() {
+    let told = |text: &str| text.parse::<ScopeSet>().unwrap_err().to_string();
+    assert!(told("read  wr\u{1b}ite").ends_with(r#"found "read  wr\u{1b}ite""#));
+    assert!(told("").ends_with(r#"found """#));
+    assert!(told(&"\u{1b}".repeat(5_000)).len() < 400);
+    let many: Vec<String> = (0..300).map(|it| format!("s{it}")).collect();
+    let many = told(&many.join(" "));
+    assert!(many.ends_with("found more than 256 tokens"), "{many}");
+}

@@ -86,7 +86,7 @@ impl IdentityClient {
     ///
     /// `authority.base_url`: `https`, or `http` on loopback.
     pub fn new(base_url: &str) -> Result<Self, Error> {
-        let base = BaseUrl::parse(base_url).ok_or(Error::BaseUrl)?;
+        let base = BaseUrl::parse(base_url).ok_or_else(|| Error::base_url(base_url))?;
         Ok(Self { base })
     }
 

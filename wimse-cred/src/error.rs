@@ -39,15 +39,20 @@ pub enum Error {
 
     // The trust.
     /// Nothing is known of the origin of `sub`: its bundle was never given, or was removed.
-    #[error("no bundle for the origin `{origin}`")]
+    #[error(
+        "no bundle for the origin `{origin}`: expected one of {known}; check the origin, or trust it by its bundle"
+    )]
     UnknownOrigin {
         /// The origin that the token claims.
         origin: Origin,
+        /// Some of the origins that have a bundle, as the message shows them.
+        known: Box<str>,
     },
     /// The bundle of this origin has no such key. A refresh of the bundle may help.
     #[error(
-        "the bundle of `{origin}` has no key for {}: it has {usable} usable keys{skipped}",
-        KeyId(key_id.as_deref())
+        "the bundle of `{origin}` has no key for {}: it has {usable} usable keys{}{skipped}",
+        KeyId(key_id.as_deref()),
+        Known(known)
     )]
     UnknownKey {
         /// The origin that the token claims.
@@ -56,6 +61,8 @@ pub enum Error {
         key_id: Option<String>,
         /// How many keys of the bundle are usable for this kind of credential.
         usable: usize,
+        /// The `kid` of some of them, as the message shows them; empty where none is usable.
+        known: Box<str>,
         /// The entries of the bundle that are not used for this kind of credential, and why.
         skipped: SkippedKeys,
     },
@@ -204,6 +211,18 @@ impl fmt::Display for KeyId<'_> {
         let shown: String = id.chars().take(MAX_SHOWN).collect();
         let rest = if shown.len() < id.len() { "…" } else { "" };
         write!(f, "the `kid` {shown:?}{rest}")
+    }
+}
+
+/// The `kid` of the keys that there are, or nothing.
+struct Known<'a>(&'a str);
+
+impl fmt::Display for Known<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        write!(f, ", `kid` {}", self.0)
     }
 }
 

@@ -83,11 +83,15 @@ fn codes_are_unique_and_complete() {
         Error::KeyIdMissing,
         Error::AudiencePresent,
         Error::Audience,
-        Error::UnknownOrigin { origin: origin() },
+        Error::UnknownOrigin {
+            origin: origin(),
+            known: "none".into(),
+        },
         Error::UnknownKey {
             origin: origin(),
             key_id: None,
             usable: 0,
+            known: "".into(),
             skipped: SkippedKeys::default(),
         },
         Error::AmbiguousKey { origin: origin() },

@@ -138,6 +138,34 @@ fn a_bundle_may_have_many_entries() {
 
 /// The error names the entries that are skipped, and why; it quotes nothing of them.
 #[test]
+fn an_unknown_origin_or_key_tells_the_known_ones() {
+    let (ca, other) = (
+        key(Algorithm::Es256, "ca"),
+        key(Algorithm::Es256, "ot\u{1b}her"),
+    );
+    let text = sign("wit+jwt", &ca, &claims(&key(Algorithm::Es256, "a")));
+    let told = |store: &TrustStore| {
+        let rules = WitRules::wit();
+        let refused = Wit::verify(&text, &store.snapshot(), &rules, at(NOW));
+        refused.unwrap_err().to_string()
+    };
+    assert_eq!(
+        told(&trust(&[&other])),
+        "the bundle of `spiffe://example.org` has no key for the `kid` \"ca\": \
+         it has 1 usable keys, `kid` \"ot\\u{1b}her\""
+    );
+    let none = told(&TrustStore::new());
+    assert!(none.ends_with("expected one of none; check the origin, or trust it by its bundle"));
+    let many = (0..50).map(|it| {
+        let origin = format!("spiffe://{it}.example").parse().unwrap();
+        Bundle::parse(&origin, br#"{"keys":[]}"#, AWS_LC).unwrap()
+    });
+    let many = told(&TrustStore::of(many));
+    assert!(many.contains("`spiffe://example.org`: expected one of \"spiffe://"));
+    assert!(many.len() < 400, "{many}");
+}
+
+#[test]
 fn an_unknown_key_tells_what_was_skipped() {
     let ca = key(Algorithm::Es256, "ca");
     let text = sign("wit+jwt", &ca, &claims(&key(Algorithm::Es256, "a")));

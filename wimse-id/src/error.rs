@@ -18,6 +18,11 @@ pub enum Error {
     /// `#`: an identifier has no fragment.
     #[error("an identifier has no fragment")]
     Fragment,
+    /// An origin is an identifier's text up to the path.
+    #[error(
+        "an origin has no path: expected `spiffe://` or `wimse://` and a trust domain, such as `spiffe://example.org`"
+    )]
+    OriginPath,
     /// More than 2048 octets.
     #[error("longer than 2048 octets")]
     Length,
@@ -37,10 +42,12 @@ pub enum Error {
     #[error("an identifier has no query")]
     Query,
     /// Neither `spiffe://` nor `wimse://`, in lower case.
-    #[error("the scheme is neither `spiffe` nor `wimse`")]
+    #[error(
+        "the scheme is neither `spiffe` nor `wimse`: expected text that begins with `spiffe://` or `wimse://`, in lower case"
+    )]
     Scheme,
     /// A slash at the end.
-    #[error("the path ends in a slash")]
+    #[error("the path ends in a slash: write it without")]
     TrailingSlash,
     /// A trust domain has only lower-case letters, digits, `.`, `-` and `_`.
     #[error("a trust domain has only lower-case letters, digits, `.`, `-` and `_`")]
@@ -61,7 +68,7 @@ pub enum Error {
 
 impl Error {
     aims_error::codes! {
-        Self::Character => Malformed "id.character",
+        Self::Character | Self::OriginPath => Malformed "id.character",
         Self::DotSegment => Malformed "id.dot_segment",
         Self::EmptySegment => Malformed "id.empty_segment",
         Self::Fragment => Malformed "id.fragment",

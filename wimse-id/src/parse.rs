@@ -39,7 +39,7 @@ pub(crate) fn origin(text: &str) -> Result<Parts, Error> {
             origin: text.len(),
         }),
         "/" => Err(Error::TrailingSlash),
-        _ => Err(Error::Character),
+        _ => Err(Error::OriginPath),
     }
 }
 

@@ -82,7 +82,7 @@ impl FromStr for IdPattern {
         // Without a path it is an origin; `split` of the grammar decides, not a count of slashes.
         match above.parse::<Origin>() {
             Ok(origin) => Ok(Self::any_of(origin)),
-            Err(Error::Character) => above.parse().map(Self::beneath),
+            Err(Error::Character | Error::OriginPath) => above.parse().map(Self::beneath),
             Err(error) => Err(error),
         }
     }

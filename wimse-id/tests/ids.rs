@@ -101,7 +101,7 @@ fn an_origin_is_scheme_and_trust_domain() -> Result<(), Error> {
     );
     assert_eq!(id.origin().trust_domain(), "example.org");
     for (bad, expected) in [
-        ("spiffe://example.org/pay", Error::Character),
+        ("spiffe://example.org/pay", Error::OriginPath),
         ("spiffe://example.org/", Error::TrailingSlash),
         ("wimse://example.org.", Error::TrustDomainTrailingDot),
         ("example.org", Error::Scheme),
@@ -214,4 +214,17 @@ proptest! {
         let _ = text.parse::<IdPattern>();
         let _ = format!("spiffe://{text}").parse::<Origin>();
     }
+}
+
+/// What to do is said.
+#[test]
+fn a_refusal_says_what_is_expected() {
+    let told = |text: &str| text.parse::<Origin>().unwrap_err().to_string();
+    let path = told("spiffe://example.org/agent");
+    assert!(path.starts_with("an origin has no path") && path.contains("`spiffe://example.org`"));
+    assert_eq!(
+        told("spiffe://example.org/"),
+        "the path ends in a slash: write it without"
+    );
+    assert!(told("https://example.org").contains("begins with `spiffe://` or `wimse://`"));
 }

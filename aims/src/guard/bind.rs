@@ -1,5 +1,6 @@
 //! *Bind*: every `cnf` is a proven key, and agent and token name one workload.
 
+use aims_error::shown;
 use aims_oauth_rs::{AccessToken, BindingFailure, Error, ProvenKey};
 use aims_wimse_id::WorkloadId;
 
@@ -71,6 +72,7 @@ fn is_another(claim: &str, name: &str, agent: Option<&WorkloadId>) -> Result<boo
     parsed.map_err(|error| Error::Claim {
         claim: claim.to_owned(),
         expected: format!("a workload identifier, as its scheme says: {error}"),
+        found: Some(shown([name])),
     })
 }
 

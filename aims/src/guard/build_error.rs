@@ -6,9 +6,7 @@
 #[non_exhaustive]
 pub enum BuildError {
     /// The resource is no absolute `https` URL without query and fragment; `http` only on loopback.
-    #[error(
-        "invalid resource URL `{resource}`: expected absolute https, or http on loopback, without query or fragment"
-    )]
+    #[error("a guard cannot protect `{resource}`")]
     Resource {
         /// As it was given.
         resource: String,
@@ -36,7 +34,7 @@ pub enum BuildError {
     Metadata(#[source] aims_oauth_rs::Error),
     /// Scopes or roles are required, but no issuer of access tokens is configured.
     #[error(
-        "scopes or roles are required, but the guard has no issuer of access tokens: call `.issuers(..)`, or name an issuer in `PublishedKeys` before `.keys(..)`"
+        "scopes or roles are required, but the guard has no issuer of access tokens: name one by `.issuer(..)` and end with `.start().await`, or with `.build()` give `.issuers(..)`, or an issuer in `PublishedKeys` before `.keys(..)`"
     )]
     NoIssuer,
     /// An access token and a proof are asked for, and the guard accepts no proof that can travel
@@ -83,9 +81,7 @@ pub enum BuildError {
     #[error("invalid list of scopes: expected names separated by single spaces")]
     Scopes(#[source] aims_oauth_wire::Error),
     /// The text names no issuer.
-    #[error(
-        "invalid issuer `{issuer}`: expected absolute https, or http on loopback, without query or fragment"
-    )]
+    #[error("a guard cannot accept tokens of `{issuer}`")]
     Issuer {
         /// As it was given.
         issuer: String,

@@ -37,7 +37,7 @@ pub struct Trusting;
 /// Implemented by the state of a builder that can be built.
 #[diagnostic::on_unimplemented(
     message = "this guard trusts nobody yet",
-    note = "call `.trust(..)` with the bundles of the origins whose agents may call, or `.keys(..)` with `PublishedKeys` (feature `fetch`), before `.build()`"
+    note = "name the issuers by `.issuer(..)` and the bundles of the agents' origins by `.bundle(..)`, and end with `.start().await` (feature `fetch`); or, before `.build()`, call `.trust(..)` with the bundles or `.keys(..)` with `PublishedKeys`"
 )]
 pub trait HasTrust: sealed::Sealed {}
 impl HasTrust for Trusting {}

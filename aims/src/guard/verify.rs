@@ -65,7 +65,7 @@ impl<M> Guard<M> {
                         unspent.push(UnspentProof::HttpSignature(Box::new(signature)));
                     }
                     // A signature with another tag is no proof, and forbids none.
-                    Err(Error::SignatureMissing) if presented.wpt.is_some() => {}
+                    Err(Error::SignatureMissing { .. }) if presented.wpt.is_some() => {}
                     Err(error) => return Err(http_signature::refused(&error)),
                 }
             }

@@ -66,7 +66,8 @@ impl PublishedKeysBuilder {
     /// OpenID Connect Discovery).
     ///
     /// Discovery takes `https://as.example` and `https://as.example/` for one issuer (RFC 3986
-    /// §6.2.3). From then on the spelling in the server's metadata is the issuer, compared byte for
+    /// §6.2.3), for `https` alone: an issuer on loopback over `http` is named as its server writes
+    /// it. From then on the spelling in the server's metadata is the issuer, compared byte for
     /// byte.
     pub fn issuer(mut self, issuer: Issuer) -> Self {
         self.put(Place::issuer(issuer, None));

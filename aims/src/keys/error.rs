@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aims_error::ErrorKind;
+use aims_jose::jwk::SkippedKeys;
 use aims_oauth_wire::metadata::attempt::Attempts;
 
 use crate::resolve::Keys;
@@ -39,7 +40,16 @@ pub(super) enum Cause {
     #[error(transparent)]
     Metadata(#[from] aims_oauth_wire::Error),
     #[error(
-        "expected metadata at a well-known place of the issuer, found none; check the issuer, or name its key set with `issuer_at`"
+        "the bundle at `{url}` has no usable key: expected {expected}, found `use` {found}{skipped}"
+    )]
+    Unusable {
+        url: Box<str>,
+        expected: &'static str,
+        found: Box<str>,
+        skipped: SkippedKeys,
+    },
+    #[error(
+        "expected metadata at a well-known place of the issuer, found none; check the issuer, or name its key set with `PublishedKeys::builder().issuer_at`"
     )]
     NoMetadata,
 }
@@ -48,6 +58,7 @@ impl Cause {
     aims_error::codes! {
         Self::Interrupted => Unavailable "keys.interrupted",
         Self::NoMetadata => Unavailable "keys.no_metadata",
+        Self::Unusable { .. } => Untrusted "keys.unusable",
         ;
         Self::Bundle(error) => error.code(), error.kind();
         Self::Fetch(error) => error.code(), error.kind();

@@ -143,7 +143,8 @@ impl PublishedKeys {
     /// # Errors
     ///
     /// That of the first place whose keys could not be fetched or used. It names the places that
-    /// were asked.
+    /// were asked. A bundle without a usable key is one of these (`keys.unusable`), though in a
+    /// later refresh it withdraws trust.
     pub async fn load(&self) -> Result<(), KeysError> {
         let mut tasks = JoinSet::new();
         let mut asked = HashMap::new();
@@ -151,7 +152,10 @@ impl PublishedKeys {
             let inner = Arc::clone(&self.0);
             let task = tasks.spawn(async move {
                 match inner.places.get(number) {
-                    Some(place) => inner.have(place, Freshness::Cached).await,
+                    Some(place) => {
+                        let had = inner.have(place, Freshness::Cached).await;
+                        had.and_then(|()| inner.check_usable(place))
+                    }
                     None => Ok(()),
                 }
             });
@@ -289,10 +293,10 @@ impl fmt::Debug for PublishedKeys {
 /// Logs that a bundle has no usable key, and why. Such a bundle withdraws all trust; it may also be
 /// a document of another kind by mistake.
 fn tell_of_empty(bundle: &Bundle) {
-    let sets = [bundle.wit_keys(), bundle.jwt_svid_keys()];
-    if sets.iter().any(|set| !set.is_empty()) {
+    if bundle.is_usable() {
         return;
     }
+    let sets = [bundle.wit_keys(), bundle.jwt_svid_keys()];
     let skipped = sets.iter().flat_map(|set| set.skipped());
     let reasons: Vec<_> = skipped
         .take(MAX_REASONS)

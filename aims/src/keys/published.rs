@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use aims_error::shown;
 use aims_fetch::{Document, DocumentKey};
 use aims_jose::provider::Provider;
 use aims_oauth_rs::IssuerStore;
 use aims_oauth_wire::metadata::attempt::Attempts;
 use aims_wimse_cred::Bundle;
+use aims_wimse_id::Scheme;
 
-use super::error::{Cause, Failed};
+use super::error::{Cause, Failed, KeysError};
 use super::place::{METADATA, Memory, Place};
 use super::{Inner, discovery};
 
@@ -22,6 +24,33 @@ pub(super) enum Freshness {
 }
 
 impl Inner {
+    /// Whether there is a key to trust in the bundle that was fetched from a place. One that is
+    /// empty from the start is more likely a document of another kind than a withdrawal of trust.
+    pub(super) fn check_usable(&self, place: &Place) -> Result<(), KeysError> {
+        let Place::Origin(origin, at, _) = place else {
+            return Ok(());
+        };
+        let trust = self.trust.snapshot();
+        let Some(bundle) = trust.bundle(origin.as_ref()) else {
+            return Ok(());
+        };
+        if bundle.is_usable() {
+            return Ok(());
+        }
+        let unusable = Cause::Unusable {
+            url: shown([at.url()]),
+            expected: match origin.scheme() {
+                Scheme::Spiffe => {
+                    "keys with `use` `wit-svid` or `jwt-svid` (a plain JWK set is for `wimse://`)"
+                }
+                Scheme::Wimse => "keys with `use` `sig` or without it",
+            },
+            found: shown(bundle.uses().iter().map(String::as_str)),
+            skipped: bundle.wit_keys().skipped_keys(),
+        };
+        Err(KeysError::new(place.keys(), unusable.into()))
+    }
+
     /// The document that has the keys of a place.
     pub(super) async fn document(
         &self,

@@ -46,7 +46,7 @@ impl AgentError {
                     SignatureError::AgentKeyUnknown { .. }
                         | SignatureError::Directory { .. }
                         | SignatureError::DirectoryKeys(_)
-                        | SignatureError::SignatureMissing
+                        | SignatureError::SignatureMissing { .. }
                 )
         )
     }

@@ -1,5 +1,6 @@
 //! What is kept of the documents of others, and what is not.
 
+use aims::jose::Chain;
 use aims::resolve::Keys;
 use tokio::time::advance;
 
@@ -64,6 +65,54 @@ async fn nonsense_is_not_kept() {
         assert!(told && keys.issuers().snapshot().keys(AS).is_some());
         assert_eq!(web.count(OPENID), 0);
     }
+}
+
+/// A bundle URL that gives a plain JWK set trusts nobody: the first load says so, and what to do.
+#[tokio::test(start_paused = true)]
+async fn a_plain_set_is_no_spiffe_bundle() {
+    let (web, known) = (Web::new(), key("known"));
+    let plain = |purpose: &str| {
+        let key = known.public_jwk().clone().with_use(purpose).to_json();
+        Page::Json(format!(r#"{{"keys":[{key}]}}"#), 3_600)
+    };
+    for (page, found) in [
+        (plain("sig"), r#"found `use` "sig" (entry 0 is skipped"#),
+        (plain("\u{1b}["), r#"found `use` "\u{1b}[" (entry 0"#),
+        (set(&[&known]), "found `use` none (entry 0 is skipped"),
+        (set(&[]), "found `use` none"),
+    ] {
+        web.serve(BUNDLE, page);
+        let keys = web.keys().bundle(ORIGIN.parse().unwrap(), BUNDLE);
+        let error = keys.unwrap().build().load().await.unwrap_err();
+        assert_eq!(error.code(), "keys.unusable");
+        let told = Chain(&error).to_string();
+        assert!(told.contains(found) && told.contains(BUNDLE), "{told}");
+        assert!(told.contains("`use` `wit-svid`") && told.contains("`wimse://`"));
+    }
+    // The same set is what an origin of `wimse` publishes.
+    web.serve(BUNDLE, plain("sig"));
+    let keys = web
+        .keys()
+        .bundle("wimse://example.org".parse().unwrap(), BUNDLE);
+    assert_eq!(code(keys.unwrap().build().load().await), "ok");
+}
+
+/// A bundle that becomes empty in a refresh withdraws trust, and is no failure of that refresh.
+#[tokio::test(start_paused = true)]
+async fn an_empty_bundle_withdraws_trust() {
+    let (web, known) = (Web::new(), key("known"));
+    web.serve(BUNDLE, bundle(&[&known], ""));
+    let origin = Keys::Origin(ORIGIN.parse().unwrap());
+    let keys = web.keys().bundle(ORIGIN.parse().unwrap(), BUNDLE);
+    let keys = keys.unwrap().build();
+    keys.load().await.unwrap();
+    let guard = web.guard(&keys);
+    assert_eq!(admit(&guard, &web.call(&known)).await, "ok");
+    web.serve(BUNDLE, bundle(&[], ""));
+    advance(secs(31)).await;
+    assert!(keys.refresh(origin).await);
+    let refused = admit(&guard, &web.call(&known)).await;
+    assert_eq!(refused, "trust.unknown_key");
 }
 
 /// The rules for documents that were given hold, a check of the program's own among them.

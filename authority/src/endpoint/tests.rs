@@ -87,7 +87,10 @@ fn the_table_has_the_form_of_refusals() {
     for endpoint in ENDPOINTS {
         let path = endpoint.path(&base);
         for error in [
-            Error::Host,
+            Error::Host {
+                found: "none".into(),
+                expected: "none".into(),
+            },
             Error::Slow,
             Error::TooLarge { limit: 1 },
             Error::TooMany { retry_after: 1 },

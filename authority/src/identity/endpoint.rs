@@ -41,7 +41,9 @@ pub(crate) fn challenge(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u
 pub(crate) fn jwt_svid(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
     let (headers, now) = (call.request.headers(), call.now);
     let body: SvidBody = read(headers, call.request.body())?;
-    let wit = wit_field(headers)?.ok_or(Error::IdentityRequest)?;
+    let wit = wit_field(headers)?.ok_or(Error::IdentityRequest {
+        reason: "expected the field `workload-identity-token` with the WIT, found none",
+    })?;
     let issued = inner
         .identity
         .issue_jwt_svid(wit, &body.svid_request, now)?;
@@ -63,7 +65,12 @@ pub(crate) fn wit(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, E
         (Some(token), None, None, None) => PresentedProof::Token(token),
         (None, Some(proof), None, None) => PresentedProof::KeyProof(proof),
         (None, None, Some(wit), Some(proof)) => PresentedProof::Wit { wit, proof },
-        _ => return Err(Error::IdentityRequest),
+        _ => {
+            return Err(Error::IdentityRequest {
+                reason: "expected one of bootstrap token, enrolment proof, and WIT with renewal \
+                         proof, found none or several",
+            });
+        }
     };
     let issued = inner
         .identity
@@ -77,7 +84,9 @@ pub(crate) fn wit(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, E
 
 fn read<'a, T: serde::Deserialize<'a>>(headers: &HeaderMap, body: &'a [u8]) -> Result<T, Error> {
     answer::check_media_type(headers, media::JSON)?;
-    aims_jose::json::from_object(body).map_err(|_may_quote_a_value| Error::IdentityRequest)
+    aims_jose::json::from_object(body).map_err(|_may_quote_a_value| Error::IdentityRequest {
+        reason: "expected a JSON object with the members of this endpoint",
+    })
 }
 
 /// The bootstrap token in `Authorization: Bearer` (RFC 6750 §2.1).
@@ -85,10 +94,16 @@ fn bootstrap_token(headers: &HeaderMap) -> Result<Option<SecretText>, Error> {
     match Bearer::read(headers, LONGEST_TOKEN) {
         Bearer::Absent => Ok(None),
         Bearer::Token(token) if is_token(token) => Ok(Some(SecretText::new(token))),
-        _ => Err(Error::IdentityRequest),
+        _ => Err(Error::IdentityRequest {
+            reason: "bootstrap token malformed: expected one `Authorization: Bearer` with 22 to 256 \
+                     characters, as the token was given",
+        }),
     }
 }
 
 fn wit_field(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    answer::sole(headers, WIT_FIELD, Error::IdentityRequest)
+    let repeated = Error::IdentityRequest {
+        reason: "expected one field `workload-identity-token`, found several or a malformed one",
+    };
+    answer::sole(headers, WIT_FIELD, repeated)
 }

@@ -69,6 +69,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         Error::Client { .. } => StatusCode::UNAUTHORIZED,
         Error::GrantType { .. }
         | Error::Scope
+        | Error::ScopeNotAllowed { .. }
         | Error::Target
         | Error::Dpop { .. }
         | Error::TokenRequest { .. } => StatusCode::BAD_REQUEST,
@@ -116,13 +117,13 @@ fn description(error: &Error) -> Cow<'static, str> {
             let supported = supported.join(", ");
             return format!("the grant type is not supported, expected one of: {supported}").into();
         }
-        Error::Scope => "a scope is unknown or not for this client",
+        Error::Scope | Error::ScopeNotAllowed { .. } => "a scope is unknown or not for this client",
         Error::Target => "name one resource that this client may use",
         Error::TokenRequest { reason } => reason,
         Error::MediaType { .. } => "the body must be application/x-www-form-urlencoded",
         Error::TooLarge { .. } => "the body is too long",
         Error::TooMany { .. } => "too many requests",
-        Error::Host => "the request is for another host",
+        Error::Host { .. } => "the request is for another host",
         Error::Method { allow } => return format!("expected the method {allow}").into(),
         _ => "not available now",
     };

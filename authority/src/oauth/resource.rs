@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use aims_error::shown;
 use aims_jose::jwk::JwkSet;
 use aims_oauth_wire::names::{self, ScopeSet};
 use aims_wimse_id::{IdPattern, WorkloadId};
@@ -68,6 +69,14 @@ impl Client {
             client_id: client_id.into(),
             keys,
         })
+    }
+
+    /// Who it is, for a message.
+    fn shown(&self) -> Box<str> {
+        match &self.by {
+            ClientMatcher::Keys { client_id, .. } => shown([client_id.as_str()]),
+            ClientMatcher::Spiffe { pattern, .. } => shown([pattern.to_string().as_str()]),
+        }
     }
 
     /// Workloads that authenticate by a WIT-SVID and a proof of its key, `spiffe_wit`. `client_id`
@@ -261,7 +270,12 @@ impl Registry {
             Some(scope) => {
                 let mut scopes = Vec::new();
                 for name in scope.split(' ') {
-                    let name = allowed.get(name).ok_or(Error::Scope)?;
+                    let name = allowed.get(name).ok_or_else(|| Error::ScopeNotAllowed {
+                        client: client.shown(),
+                        resource: resource.as_str().into(),
+                        asked: shown([scope]),
+                        allowed: shown(allowed.iter().map(String::as_str)),
+                    })?;
                     if !scopes.contains(&name.as_str()) {
                         scopes.push(name.as_str());
                     }

@@ -73,7 +73,7 @@ impl<'a> Asked<'a> {
         let missing = failure.code() == "sig.missing";
         let fields = match ReceivedFields::of(message, Section::Headers, &limits) {
             Ok(fields) => fields,
-            Err(aims_http_sig::Error::SignatureMissing) if missing => {
+            Err(aims_http_sig::Error::SignatureMissing { .. }) if missing => {
                 return failure.with("it has none at all");
             }
             Err(_) => return failure,

@@ -67,7 +67,12 @@ fn existing(label: Option<&str>, pair: &Pair<'_>) -> Result<Zeroizing<Vec<u8>>, 
     let signature = match (fitting.next(), fitting.next()) {
         (Some(signature), None) => signature,
         (Some(_), Some(_)) => return Err(aims_http_sig::Error::SignatureAmbiguous.into()),
-        (None, _) => return Err(aims_http_sig::Error::SignatureMissing.into()),
+        (None, _) => {
+            // Labels are keys of a structured field, so there is nothing to escape.
+            let labels: Vec<&str> = signatures.iter().map(|one| one.label()).take(8).collect();
+            let found = labels.join(", ").into();
+            return Err(aims_http_sig::Error::SignatureMissing { found }.into());
+        }
     };
     let base = signature.base(&pair.exchange(), &limits)?;
     Ok(Zeroizing::new(base.as_bytes().to_vec()))

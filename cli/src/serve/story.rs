@@ -65,9 +65,10 @@ and what this one issues ends with it.
 Next, elsewhere:
     curl {issuer}/identity/bundle > bundle.json
     curl {issuer}/.well-known/oauth-authorization-server
-    aims wit verify --origin spiffe://{} --keys bundle.json WIT-FILE
 
-An agent enrols with its bootstrap token by `aims_wimse_cred::enrolment`. \
+An agent enrols with its bootstrap token by the library `aims_wimse_cred::enrolment`. \
+Whoever has its WIT in a file verifies it by \
+`aims wit verify --origin spiffe://{} --keys bundle.json`. \
 Refusals are told on the standard error. Ctrl-C ends this.
 ",
         domain.as_str()

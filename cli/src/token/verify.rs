@@ -126,6 +126,27 @@ fn rules_of(verify: &VerifyToken) -> AccessTokenRules {
 fn told(error: Error, verify: &VerifyToken, text: &str, now: UnixTime) -> Failure {
     let standard = verify.profile == AccessProfile::Rfc9068;
     match &error {
+        Error::HeaderType { found, .. } if found.as_deref() == Some(hint::WIT) => {
+            Failure::Refused {
+                code: error.code(),
+                detail: "unexpected `typ` \"wit+jwt\", expected an access token; this is a \
+                         workload identity token: use `aims wit verify`"
+                    .to_owned(),
+            }
+        }
+        // The rules of an issuer are an option here.
+        Error::HeaderType { found, expected } if expected.contains("`IssuerRules") && !standard => {
+            Failure::Refused {
+                code: error.code(),
+                detail: format!(
+                    "unexpected `typ` {}, expected one of the profile {}",
+                    found
+                        .as_ref()
+                        .map_or_else(|| "(none)".to_owned(), |typ| format!("{typ:?}")),
+                    verify.profile.name()
+                ),
+            }
+        }
         Error::HeaderType { found, .. } if standard => Failure::Refused {
             code: error.code(),
             detail: format!(
@@ -138,7 +159,7 @@ fn told(error: Error, verify: &VerifyToken, text: &str, now: UnixTime) -> Failur
         Error::Token(aims_jose::Error::Expired { .. }) => {
             hint::token(Failure::from(error), text, "at+jwt", now)
         }
-        _ => Failure::from(error),
+        _ => hint::no_token(Failure::from(error), text),
     }
 }
 

@@ -3,7 +3,7 @@
 use aims_jose::jwk::{JwkSet, Thumbprint};
 use aims_jose::key::VerifyingKey;
 
-use super::{Key, Keys};
+use super::{Key, Keys, other_algorithm};
 use crate::{Algorithm, Error, Parameters};
 
 impl Keys for JwkSet {
@@ -25,8 +25,13 @@ impl Keys for JwkSet {
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Ok(Key::Public(key.clone())),
             (Some(_), Some(_)) => Err(Error::KeyAmbiguous),
-            (None, _) if self.iter().any(|key| named(&key)) => Err(Error::Algorithm),
-            (None, _) => Err(Error::KeyUnknown),
+            (None, _) => {
+                let others: Vec<&VerifyingKey> = self.iter().filter(named).collect();
+                if others.is_empty() {
+                    return Err(Error::KeyUnknown);
+                }
+                Err(other_algorithm(alg.as_deref(), &others))
+            }
         }
     }
 }

@@ -98,6 +98,7 @@ pub use status::status;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use aims_error::shown;
 use aims_jose::random::SecureRandom;
 use aims_jose::time::{Skew, UnixTime};
 
@@ -185,8 +186,8 @@ fn check_label(label: &str) -> Result<(), Error> {
     if is_whole_key(label) {
         return Ok(());
     }
-    Err(Error::Prepare {
-        reason: "the label is no key of a structured field",
+    Err(Error::Label {
+        found: shown([label]),
     })
 }
 

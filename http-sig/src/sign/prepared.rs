@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use aims_error::shown;
 use aims_jose::key::{AsyncSigner, Signer};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -108,8 +109,11 @@ impl PreparedSignature {
 
     fn check(&self, algorithm: Option<Algorithm>) -> Result<Algorithm, Error> {
         let algorithm = algorithm.ok_or(Error::AlgorithmNone)?;
-        if self.alg.is_some_and(|alg| alg != algorithm) {
-            return Err(Error::Algorithm);
+        if let Some(alg) = self.alg.filter(|alg| *alg != algorithm) {
+            return Err(Error::Algorithm {
+                found: shown([alg.name()]),
+                expected: shown([algorithm.name()]),
+            });
         }
         Ok(algorithm)
     }

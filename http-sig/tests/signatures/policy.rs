@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aims_http_sig::{Component, Error, Key, Keys, Parameters, Policy, Signing};
+use aims_http_sig::{Algorithm, Component, Error, Key, Keys, Parameters, Policy, Signing};
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::Skew;
 use aims_replay::ReplayCache;
@@ -110,6 +110,55 @@ fn keys_are_looked_for_last() {
     );
     assert_eq!(asked.0.load(Ordering::Relaxed), 1);
     assert_eq!(verdict(&policy(), &bare, CREATED), "sig.component_absent");
+}
+
+/// A refusal says what was found, escaped and bounded, and what was expected.
+#[test]
+fn a_refusal_says_what_was_found() {
+    let key = public_key(ED25519, "EdDSA", AWS_LC);
+    let told = |policy: &Policy, keys: &dyn Keys, signing: &Signing, seconds| {
+        let message = signed(post(), signing, CREATED);
+        let refused = policy.verify(&message.exchange(), keys, at(seconds));
+        refused.unwrap_err().to_string()
+    };
+    let bare = || {
+        let all = ["@method", "@target-uri", "content-digest", "authorization"];
+        let signing = Signing::new("sig1").covering(components(&all));
+        signing.with_created().with_tag("payments")
+    };
+    let late = CREATED + 10_000;
+    let old = told(&policy(), &key, &bare(), late);
+    assert!(
+        old.contains(&format!(
+            "`created` is {CREATED}, and it is {late}; expected at most "
+        )),
+        "{old}"
+    );
+    let named = bare().with_key_id("a\\b");
+    let unknown = told(&policy(), &Asked::default(), &named, CREATED);
+    assert_eq!(
+        unknown,
+        r#"no key has the `keyid` "a\\b" of this signature"#
+    );
+    let long = bare().with_key_id(&"k".repeat(1_000));
+    let long = told(&policy(), &Asked::default(), &long, CREATED);
+    assert!(long.len() < 260, "{long}");
+    let missing = told(&policy().with_tag("payouts"), &key, &bare(), CREATED);
+    assert!(
+        missing.ends_with(r#"found "sig1;tag=payments""#),
+        "{missing}"
+    );
+    let unsigned = policy().verify(&post().exchange(), &key, at(CREATED));
+    assert!(unsigned.unwrap_err().to_string().ends_with("found none"));
+    let message = signed(post(), &bare().with_alg(Algorithm::Ed25519), CREATED);
+    let message = message.changed("alg=\"ed25519\"", "alg=\"none\"");
+    let other = policy().verify(&message.exchange(), &key, at(CREATED));
+    assert!(
+        other
+            .unwrap_err()
+            .to_string()
+            .ends_with(r#"found "none", expected "ed25519""#)
+    );
 }
 
 /// T-060: only what is covered can be read, as it was signed.

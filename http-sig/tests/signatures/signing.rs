@@ -91,6 +91,18 @@ fn nonces_are_fresh() {
 }
 
 #[test]
+fn a_label_that_is_no_key_is_shown() {
+    let refused = prepared(&Signing::new("Sig\u{1b}"))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains(r#"the label "Sig\u{1b}" is no key"#)
+            && refused.contains("begins with a lower-case letter"),
+        "{refused}"
+    );
+}
+
+#[test]
 fn what_cannot_be_signed() {
     let bad = |signing: Signing| code(prepared(&signing));
     for label in ["", "A", "1", "a b", "a=", "ü"] {

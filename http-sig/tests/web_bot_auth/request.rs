@@ -550,7 +550,12 @@ fn a_receiver_asks_and_answers() {
         r#"sig1=("@authority" "@method" "@path" "signature-agent";key="sig1");created;expires;tag="web-bot-auth""#
     );
     for (error, expected) in [
-        (Error::SignatureMissing, 403),
+        (
+            Error::SignatureMissing {
+                found: "none".into(),
+            },
+            403,
+        ),
         (Error::Signature, 403),
         (Error::Expired, 403),
         (Error::SignatureAgent, 400),

@@ -151,7 +151,9 @@ fn a_response_without_content_has_none() {
             )
             .and_then(|answer| match answer {
                 Answer::Signed(head) => head.check_body(b""),
-                Answer::Unsigned => Err(Error::SignatureMissing),
+                Answer::Unsigned => Err(Error::SignatureMissing {
+                    found: "none".into(),
+                }),
             })
             .err()
             .map(|error| error.code())

@@ -420,7 +420,9 @@ fn each_error_has_its_problem_type() {
         Error::Signature,
         Error::Expired,
         audience(),
-        Error::SignatureMissing,
+        Error::SignatureMissing {
+            found: "none".into(),
+        },
         Error::Replay(aims_replay::Error::Replayed),
     ] {
         assert_eq!(problem_type(&error), Some(PROBLEM_SIGNATURE_INVALID));

@@ -101,16 +101,18 @@ impl TimeRules {
     ///
     /// # Errors
     ///
-    /// [`Error::Claim`] where `exp`, or with a maximum age `iat`, is missing, or `exp` is before
-    /// `nbf` or `iat`; [`Error::Expired`], [`Error::NotYetValid`], [`Error::Lifetime`],
-    /// [`Error::TooOld`].
+    /// [`Error::Claim`] where `exp`, or with a maximum age `iat`, is missing; [`Error::EndsFirst`]
+    /// where `exp` is before `nbf` or `iat`; [`Error::Expired`], [`Error::NotYetValid`],
+    /// [`Error::Lifetime`], [`Error::TooOld`].
     pub fn check(&self, times: &Times, now: UnixTime) -> Result<(), Error> {
         let (now, skew) = (now.as_secs(), self.skew);
         let exp = times.exp.ok_or(Error::Claim { claim: "exp" })?.as_secs();
         let iat = times.iat.filter(|_| !self.future_iat);
         let starts = [times.nbf, iat].map(|date| date.map_or(0, NumericDate::as_secs));
-        if starts.iter().any(|start| *start > exp) {
-            return Err(Error::Claim { claim: "exp" });
+        for (claim, start) in ["nbf", "iat"].into_iter().zip(starts) {
+            if start > exp {
+                return Err(Error::EndsFirst { exp, claim, start });
+            }
         }
         if skew.has_ended(exp, now) {
             return Err(Error::Expired {
@@ -234,6 +236,18 @@ mod tests {
             code(TimeRules::new(), times(1_000, 0, 1_001), 1_000),
             "jwt.claim"
         );
+    }
+
+    #[test]
+    fn both_dates_are_told_where_they_contradict() {
+        let told = |times: Times| {
+            let refused = TimeRules::new().check(&times, at(1_000)).unwrap_err();
+            refused.to_string()
+        };
+        let iat = told(times(1_000, 0, 1_001));
+        assert_eq!(iat, "`exp` 1000 is before `iat` 1001: expected it after");
+        let nbf = told(times(1_000, 1_002, 0));
+        assert_eq!(nbf, "`exp` 1000 is before `nbf` 1002: expected it after");
     }
 
     /// T-027: no number makes the arithmetic overflow.

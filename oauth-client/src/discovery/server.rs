@@ -97,10 +97,13 @@ impl PendingServer {
         }
         match ServerMetadata::parse(answer.body(), &self.issuer) {
             Err(error) => Err(self.places.refuse(error)),
-            Ok(found) if self.resource.as_ref().is_some_and(|it| !found.serves(it)) => {
-                Err(self.places.error(Outcome::Refused, Error::NotServed))
-            }
-            Ok(found) => Ok(Step::Done(found)),
+            Ok(found) => match self.resource.as_ref().filter(|it| !found.serves(it)) {
+                Some(resource) => {
+                    let refused = Error::not_served(resource, &found);
+                    Err(self.places.error(Outcome::Refused, refused))
+                }
+                None => Ok(Step::Done(found)),
+            },
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_error::shown;
 use aims_jose::time::{self, UnixTime};
 use aims_oauth_wire::client_auth::{Authenticate, Authentication};
 use aims_oauth_wire::metadata::{ServerMetadata, Switch};
@@ -85,7 +86,14 @@ impl PendingToken {
             return Err(Error::TokenType);
         }
         if !self.accepts(answer.scope()) {
-            return Err(Error::Scope);
+            let asked = self.target.scopes();
+            let granted = answer.scope().into_iter().flat_map(ScopeSet::iter);
+            let wider = granted
+                .map(|it| it.as_str())
+                .filter(|it| !asked.contains(it));
+            return Err(Error::Scope {
+                wider: shown(wider),
+            });
         }
         let expires = answer
             .expires_at(self.sent)

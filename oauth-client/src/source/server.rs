@@ -159,7 +159,7 @@ impl Known {
             return Err(error.into());
         }
         if !server.serves(resource) {
-            return Err(Error::NotServed);
+            return Err(Error::not_served(resource, &server));
         }
         Ok((server, place))
     }

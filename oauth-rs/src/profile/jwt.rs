@@ -269,13 +269,21 @@ impl JwtProfile {
             return refused(NotAccessToken::ForeignClaim { claim: "nonce" });
         }
         if members.stands("token_use") && !members.is_text("token_use", "access") {
-            return refused(NotAccessToken::OtherUse { claim: "token_use" });
+            return refused(NotAccessToken::OtherUse {
+                claim: "token_use",
+                expected: "\"access\"",
+                found: members.found("token_use"),
+            });
         }
         let is_bearer = ["Bearer", "DPoP"]
             .iter()
             .any(|it| members.is_text("typ", it));
         if members.stands("typ") && !is_bearer {
-            return refused(NotAccessToken::OtherUse { claim: "typ" });
+            return refused(NotAccessToken::OtherUse {
+                claim: "typ",
+                expected: "\"Bearer\" or \"DPoP\"",
+                found: members.found("typ"),
+            });
         }
         let marked = self
             .markers
@@ -285,6 +293,7 @@ impl JwtProfile {
             let names: Vec<String> = self.markers.iter().map(ToString::to_string).collect();
             return refused(NotAccessToken::NoMarker {
                 expected: names.join(" or "),
+                advice: self.other_version(members),
             });
         }
         for (name, value) in &self.required {
@@ -292,10 +301,30 @@ impl JwtProfile {
                 None if members.has(name) => {}
                 Some(value) if members.is_text(name, value) => {}
                 None => return Err(Error::claim(name, "a claim that this profile requires")),
-                Some(value) => return Err(Error::claim(name, format!("{value:?}"))),
+                Some(value) => {
+                    let advice = self.other_version(members);
+                    return Err(Error::Claim {
+                        claim: name.clone(),
+                        expected: format!("{value:?}{advice}"),
+                        found: Some(members.found(name)),
+                    });
+                }
             }
         }
         Ok(())
+    }
+
+    /// What to do about a token of the other version of Entra ID.
+    fn other_version(&self, members: &Members<'_>) -> &'static str {
+        match self.name {
+            ProfileName::EntraV2 if members.is_text("ver", "1.0") => {
+                "; for tokens of version 1.0, use `entra_v1` and their issuer"
+            }
+            ProfileName::EntraV1 if members.is_text("ver", "2.0") => {
+                "; for tokens of version 2.0, use `entra_v2` and their issuer"
+            }
+            _ => "",
+        }
     }
 
     /// The one client that the token names.

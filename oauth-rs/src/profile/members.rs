@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aims_error::shown;
 use aims_jose::json::Text;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -32,6 +33,13 @@ impl<'a> Members<'a> {
     /// Whether the claim is there, with whatever value.
     pub(crate) fn stands(&self, name: &str) -> bool {
         self.raw(name).is_some()
+    }
+
+    /// The value of the claim as a message shows it.
+    pub(crate) fn found(&self, name: &str) -> Box<str> {
+        let raw = self.raw(name);
+        let text = raw.and_then(|raw| serde_json::from_str::<Text<'_>>(raw).ok());
+        shown(text.as_ref().map(Text::as_str).or(raw))
     }
 
     /// Whether the claim is this text.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_error::shown;
 use aims_jose::digest::Hashed;
 use aims_jose::jwt::Times;
 use aims_jose::time::{self, UnixTime};
@@ -121,12 +122,20 @@ fn check_kind(further: &Further) -> Result<(), Error> {
         let is_named = |it: &String| names.iter().any(|name| it.eq_ignore_ascii_case(name));
         value.as_ref().is_none_or(is_named)
     };
-    let other_use = |claim| Err(Error::NotAccessToken(NotAccessToken::OtherUse { claim }));
+    let other_use = |claim, expected, found: &Option<String>| {
+        Err(Error::NotAccessToken(NotAccessToken::OtherUse {
+            claim,
+            expected,
+            found: shown(found.as_deref()),
+        }))
+    };
     if !is_one_of(&further.typ, &["Bearer", "DPoP", "at+jwt"]) {
-        return other_use("typ");
+        let expected = "\"Bearer\", \"DPoP\" or \"at+jwt\"";
+        return other_use("typ", expected, &further.typ);
     }
     if !is_one_of(&further.token_use, &["access", "access_token"]) {
-        return other_use("token_use");
+        let expected = "\"access\" or \"access_token\"";
+        return other_use("token_use", expected, &further.token_use);
     }
     if further.events.is_some() {
         let claim = "events";

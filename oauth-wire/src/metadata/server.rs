@@ -222,6 +222,12 @@ impl ServerMetadata {
         self.lists.scopes.as_deref()
     }
 
+    /// The resources that the server says it serves (RFC 9728 §4).
+    #[must_use]
+    pub fn protected_resources(&self) -> Option<&[String]> {
+        self.lists.protected_resources.as_deref()
+    }
+
     /// Whether the server serves this resource, as far as it says which ones it serves (RFC 9728
     /// §4). An empty list serves none.
     #[must_use]

@@ -31,7 +31,7 @@ impl FromStr for Scope {
     fn from_str(text: &str) -> Result<Self, Error> {
         let token = |byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
         if text.is_empty() || text.len() > MAX_SCOPE || !text.bytes().all(token) {
-            return Err(Error::Scope);
+            return Err(Error::scope(text));
         }
         Ok(Self(text.into()))
     }
@@ -71,7 +71,8 @@ impl ScopeSet {
     /// `oauth.scope` for more than [`MAX_SCOPES`].
     pub fn insert(&mut self, scope: Scope) -> Result<(), Error> {
         if self.0.len() >= MAX_SCOPES && !self.0.contains(&scope) {
-            return Err(Error::Scope);
+            let found = format!("more than {MAX_SCOPES} tokens").into();
+            return Err(Error::Scope { found });
         }
         self.0.insert(scope);
         Ok(())
@@ -120,7 +121,8 @@ impl FromStr for ScopeSet {
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut set = Self::new();
         for token in text.split(' ') {
-            set.insert(token.parse()?)?;
+            let token = token.parse().map_err(|_alone| Error::scope(text))?;
+            set.insert(token)?;
         }
         Ok(set)
     }

@@ -47,6 +47,16 @@ impl BaseUrl {
         })
     }
 
+    /// A text that is no base URL, for a message: without what may be a password or a secret.
+    #[must_use]
+    pub fn shown(text: &str) -> Box<str> {
+        let public = text.split(['?', '#']).next().unwrap_or_default();
+        match public.rsplit_once('@') {
+            Some((_secret, rest)) => aims_error::shown([format!("…@{rest}").as_str()]),
+            None => aims_error::shown([public]),
+        }
+    }
+
     /// The URL as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -186,6 +196,21 @@ mod tests {
         ] {
             assert!(BaseUrl::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_refused_url_is_shown_without_secrets() {
+        for (text, shown) in [
+            ("https://as.example/", r#""https://as.example/""#),
+            ("as\u{1b}", r#""as\u{1b}""#),
+            ("https://me:pa@ss@as.example/a?key=1", r#""…@as.example/a""#),
+            ("https://as.example#t", r#""https://as.example""#),
+            ("", r#""""#),
+        ] {
+            assert_eq!(&*BaseUrl::shown(text), shown);
+        }
+        let long = "x".repeat(10_000);
+        assert_eq!(BaseUrl::shown(&long).chars().count(), 200);
     }
 
     proptest::proptest! {

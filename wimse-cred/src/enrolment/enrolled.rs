@@ -128,6 +128,10 @@ impl Issue for Enrolled {
     fn issue(&self) -> IssueFuture<'_> {
         Box::pin(async { self.ask().await.map_err(Arc::from) })
     }
+
+    fn name(&self) -> Option<&str> {
+        Some(self.client.base.as_str())
+    }
 }
 
 impl fmt::Debug for Enrolled {

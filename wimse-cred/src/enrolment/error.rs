@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use super::base::BaseUrl;
 use super::messages::PROBLEM_CODES;
 
 /// An identity server refused, was not reached, or did not answer as it must. No message holds a
@@ -12,10 +13,13 @@ pub enum Error {
     /// The base URL is not `https`, nor `http` on a loopback host, or has a query, fragment, user
     /// information or a trailing slash.
     #[error(
-        "invalid base URL of an identity server: expected `https`, or `http` on loopback, without \
-         query, fragment, user or trailing slash"
+        "invalid base URL of an identity server: found {found}, expected `https`, or `http` on \
+         loopback, without query, fragment, user, default port or trailing slash"
     )]
-    BaseUrl,
+    BaseUrl {
+        /// The text, without user information and query: escaped, at most 200 characters.
+        found: Box<str>,
+    },
     /// A key could not be made, or cannot sign.
     #[error("a key could not be made or cannot sign")]
     Key(#[source] aims_jose::Error),
@@ -58,10 +62,15 @@ impl Error {
         Self::Credential { .. } => Configuration "client.credential",
         Self::Answer(_) => Malformed "client.answer",
         ;
-        Self::BaseUrl => "authority.base_url", aims_error::ErrorKind::Configuration;
+        Self::BaseUrl { .. } => "authority.base_url", aims_error::ErrorKind::Configuration;
         Self::Key(_) => "authority.key", aims_error::ErrorKind::Unavailable;
         Self::Fetch(source) => source.code(), source.kind();
         Self::Identity(source) => source.code(), source.kind();
+    }
+
+    pub(super) fn base_url(text: &str) -> Self {
+        let found = BaseUrl::shown(text);
+        Self::BaseUrl { found }
     }
 
     /// The known code of a problem.

@@ -241,7 +241,9 @@ impl<'a> Prover<'a> {
 
 fn post(base: &BaseUrl, path: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, Error> {
     let request = Request::builder().method(Method::POST).uri(base.join(path));
-    request.body(body).map_err(|_never| Error::BaseUrl)
+    request
+        .body(body)
+        .map_err(|_never| Error::base_url(base.as_str()))
 }
 
 /// The one place where a credential enters a header.

@@ -27,6 +27,20 @@ pub type Issued = Result<Identity, Arc<dyn StdError + Send + Sync>>;
 pub trait Issue: fmt::Debug + Send + Sync {
     /// Gets one. May take its time; whoever asks sets a limit.
     fn issue(&self) -> IssueFuture<'_>;
+
+    /// What is asked, such as a URL, for the message of a failure. It must hold no secret. Defaults
+    /// to nothing.
+    fn name(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// Which issuer gave nothing, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("asked `{issuer}`")]
+struct Asked {
+    issuer: Box<str>,
+    source: Arc<dyn StdError + Send + Sync>,
 }
 
 /// An [`IdentitySource`] that renews its identity before it expires.
@@ -115,16 +129,26 @@ impl RenewingSourceBuilder {
         asking.spawn(async move { issuer.issue().await });
         let ended = tokio::time::timeout(self.timeout, asking.join_next()).await;
         let identity = match ended {
-            Ok(Some(Ok(issued))) => issued.map_err(Error::SourceUnavailable)?,
-            Ok(Some(Err(panicked))) => return Err(Error::SourceUnavailable(Arc::new(panicked))),
+            Ok(Some(Ok(issued))) => issued.map_err(|source| self.unavailable(source))?,
+            Ok(Some(Err(panicked))) => return Err(self.unavailable(Arc::new(panicked))),
             Ok(None) => return Err(Error::SourceExpired),
-            Err(elapsed) => return Err(Error::SourceUnavailable(Arc::new(elapsed))),
+            Err(elapsed) => return Err(self.unavailable(Arc::new(elapsed))),
         };
         if self.clock.now() < identity.expires() {
             Ok(identity)
         } else {
             Err(Error::SourceExpired)
         }
+    }
+
+    fn unavailable(&self, source: Arc<dyn StdError + Send + Sync>) -> Error {
+        Error::SourceUnavailable(match self.issuer.name() {
+            Some(name) => Arc::new(Asked {
+                issuer: name.into(),
+                source,
+            }),
+            None => source,
+        })
     }
 
     async fn renew(self, current: Arc<ArcSwap<Identity>>) {

@@ -1,5 +1,6 @@
 //! The keys of one origin.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aims_jose::alg::{Algorithm, AlgorithmSet};
@@ -28,6 +29,7 @@ pub struct Bundle {
     sequence: Option<u64>,
     refresh_hint: Option<Duration>,
     good_until: Option<UnixTime>,
+    uses: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -112,6 +114,7 @@ impl Bundle {
         let jwt_svid_keys = keys(br#"{"keys":[]}"#, &rules, provider)?;
         Ok(Self {
             origin: origin.clone(),
+            uses: uses_if(wit_keys.is_empty(), document),
             wit_keys,
             jwt_svid_keys,
             provider,
@@ -142,6 +145,7 @@ impl Bundle {
             json::from_document(document).map_err(|error| Error::BundleSyntax(Some(error)))?;
         Ok(Self {
             origin: origin.clone(),
+            uses: uses_if(wit_keys.is_empty() && jwt_svid_keys.is_empty(), document),
             wit_keys,
             jwt_svid_keys,
             provider,
@@ -177,6 +181,20 @@ impl Bundle {
         &self.jwt_svid_keys
     }
 
+    /// Whether there is a key for any kind of credential. Without one, the bundle trusts nothing.
+    #[must_use]
+    pub fn is_usable(&self) -> bool {
+        !self.wit_keys.is_empty() || !self.jwt_svid_keys.is_empty()
+    }
+
+    /// What the entries of a bundle have in `use`, each once, where none of them is
+    /// [usable](Self::is_usable): for a message that says which kind of document it is. It is
+    /// foreign text. Empty for every other bundle.
+    #[must_use]
+    pub fn uses(&self) -> &[String] {
+        &self.uses
+    }
+
     /// `spiffe_sequence`: grows with every change of the bundle.
     #[must_use]
     pub const fn sequence(&self) -> Option<u64> {
@@ -201,6 +219,28 @@ impl Bundle {
     pub(crate) fn provider(&self) -> &'static dyn Provider {
         self.provider
     }
+}
+
+/// Each `use` of the entries of a document, if it is asked for.
+fn uses_if(is_asked: bool, document: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Option<Vec<Entry>>,
+    }
+    #[derive(Deserialize)]
+    struct Entry {
+        #[serde(rename = "use")]
+        key_use: Option<String>,
+    }
+
+    if !is_asked {
+        return Vec::new();
+    }
+    // Where an entry is of another form, nothing is said of any.
+    let set = json::from_document::<Set>(document);
+    let entries = set.ok().and_then(|it| it.keys).unwrap_or_default();
+    let uses: BTreeSet<String> = entries.into_iter().filter_map(|it| it.key_use).collect();
+    uses.into_iter().collect()
 }
 
 fn keys(

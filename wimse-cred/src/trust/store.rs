@@ -1,8 +1,9 @@
 //! The bundles of all trusted origins, read by snapshot.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aims_error::shown;
 use aims_jose::alg::Algorithm;
 use aims_jose::jwk::JwkSet;
 use aims_jose::key::VerifyingKey;
@@ -68,12 +69,19 @@ impl Trust {
         self.bundles.remove(origin).is_some()
     }
 
+    /// Some of the origins, for a message.
+    fn some_origins(&self) -> Box<str> {
+        let some = self.bundles.keys().take(MAX_NAMED).map(AsRef::as_ref);
+        shown(some.collect::<BTreeSet<&str>>())
+    }
+
     /// The bundle for an identifier, where it is not stale.
     pub(crate) fn bundle_for(&self, id: &WorkloadId, now: UnixTime) -> Result<&Bundle, Error> {
         let bundle = self
             .bundle(id.origin_str())
             .ok_or_else(|| Error::UnknownOrigin {
                 origin: id.origin(),
+                known: self.some_origins(),
             })?;
         bundle.check_fresh(now)?;
         Ok(bundle)
@@ -92,6 +100,7 @@ pub(crate) fn select<'a>(
             origin: origin.clone(),
             key_id: key_id.map(str::to_owned),
             usable: keys.keys().len(),
+            known: key_ids(keys),
             skipped: keys.skipped_keys(),
         },
         aims_jose::Error::AmbiguousKey => Error::AmbiguousKey {
@@ -100,6 +109,17 @@ pub(crate) fn select<'a>(
         other => refused(other),
     })
 }
+
+/// The `kid` of some of these keys, for a message.
+fn key_ids(keys: &JwkSet) -> Box<str> {
+    if keys.is_empty() {
+        return Box::default();
+    }
+    shown(keys.iter().filter_map(VerifyingKey::key_id).take(MAX_NAMED))
+}
+
+/// How many origins or keys an error names.
+const MAX_NAMED: usize = 8;
 
 /// Origins and their bundles, replaced while others read.
 ///

@@ -51,6 +51,10 @@ impl<M> Guard<M> {
             }
             _ => None,
         };
-        Refused::new(error.code(), error.kind(), answer, Chain(error).to_string()).or_after(need)
+        let mut detail = Chain(error).to_string();
+        if matches!(error, Error::Audience { .. }) {
+            detail.push_str("; `.token_audience(..)` names another identifier of the resource");
+        }
+        Refused::new(error.code(), error.kind(), answer, detail).or_after(need)
     }
 }

@@ -1,5 +1,6 @@
 //! HTTP message signatures as a proof.
 
+use aims_error::shown;
 use aims_http_sig::Error;
 use aims_http_sig::profile::wimse::{self, Peer, UnspentRequest};
 use aims_jose::time::UnixTime;
@@ -19,7 +20,8 @@ pub(in crate::guard) fn verify(
     agent: &AgentCredential,
     now: UnixTime,
 ) -> Result<UnspentRequest, Error> {
-    let signatures = guard.signatures.as_ref().ok_or(Error::SignatureMissing)?;
+    let signatures = guard.signatures.as_ref();
+    let signatures = signatures.ok_or_else(|| Error::SignatureMissing { found: shown([]) })?;
     let message = signatures.message(request);
     let policy = signatures.policy();
     let sender = Peer::of(agent.id().origin_str(), agent.key());

@@ -41,7 +41,7 @@ pub(in crate::guard) fn refused(error: &Error) -> Refused {
     };
     let need = match error {
         // An origin is unknown also where its bundle was never loaded.
-        Error::UnknownOrigin { origin }
+        Error::UnknownOrigin { origin, .. }
         | Error::UnknownKey { origin, .. }
         | Error::Stale { origin } => Some(Need::Bundle(origin.clone())),
         _ => None,

@@ -174,3 +174,18 @@ fn a_token_is_for_one_resource_and_the_scopes_allowed_there() {
         "as.target"
     );
 }
+
+/// The log names the client, the resource and the scopes, escaped.
+#[test]
+fn a_scope_that_is_not_allowed_is_told() {
+    let registry = registry(vec![]).unwrap();
+    let client = Client::spiffe(pattern("spiffe://example.org/a")).allow(TOOLS, ["call"]);
+    let refused = registry.permit(&client, &[TOOLS], Some("call wr\u{1b}ite"));
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        format!(
+            "a scope is unknown, or not for the client \"spiffe://example.org/a\" at `{TOOLS}`: \
+             asked for \"call wr\\u{{1b}}ite\", expected some of \"call\""
+        )
+    );
+}

@@ -81,7 +81,7 @@ pub fn proven(
 ) -> Result<Directory, Error> {
     let limits = Limits::default();
     let fields = match ReceivedFields::of(response, Section::Headers, &limits) {
-        Err(Error::SignatureMissing) => return Err(Error::DirectoryUnproven),
+        Err(Error::SignatureMissing { .. }) => return Err(Error::DirectoryUnproven),
         other => other?,
     };
     let _matched = ContentDigest::from_message(response, Section::Headers)?.verify(body)?;

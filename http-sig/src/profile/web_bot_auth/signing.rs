@@ -8,6 +8,7 @@ use aims_jose::time::UnixTime;
 
 use super::field::AgentField;
 use super::{FIELD, MAX_LIFETIME, SignatureAgent, TAG, TYPES, required};
+use crate::verify::missing;
 use crate::{
     Algorithm, Component, ComponentId, Error, Exchange, Key, Limits, Message, PreparedSignature,
     ReceivedFields, Section, SignatureRequest, Signing,
@@ -170,7 +171,7 @@ fn check_chained(request: &dyn Message, components: &[Component]) -> Result<(), 
         let fields = ReceivedFields::of(request, Section::Headers, &limits)?;
         let signatures = fields.signatures(&limits)?;
         let inner = signatures.iter().find(|one| one.label() == label);
-        let inner = inner.ok_or(Error::SignatureMissing)?.components()?;
+        let inner = inner.ok_or_else(|| missing(&signatures))?.components()?;
         if let Some(missing) = inner.into_iter().find(|id| !covers(*id)) {
             return Err(required(missing));
         }

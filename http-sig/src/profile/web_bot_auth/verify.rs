@@ -12,6 +12,7 @@ use super::{
     required,
 };
 use crate::component::Flags;
+use crate::verify::missing;
 use crate::{
     Algorithms, Component, ComponentId, Error, Exchange, Key, Keys, Limits, Message, Parameters,
     Policy, ReceivedFields, Section, UnspentSignature, UnverifiedSignature, VerifiedSignature,
@@ -137,7 +138,7 @@ impl RequestPolicy {
         let mut verified = self.each(request, 1, |signature, claim| {
             self.verify_one(request, signature, claim, keys, now)
         })?;
-        verified.pop().ok_or(Error::SignatureMissing)
+        verified.pop().ok_or_else(|| missing(&[]))
     }
 
     /// Verifies each signature of this profile that a request has, each by itself: all are good,
@@ -156,7 +157,7 @@ impl RequestPolicy {
             self.verify_one(request, signature, claim, keys, now)
         })?;
         if verified.is_empty() {
-            return Err(Error::SignatureMissing);
+            return Err(missing(&[]));
         }
         Ok(verified)
     }
@@ -173,7 +174,7 @@ impl RequestPolicy {
         let signatures = fields.signatures(&self.limits)?;
         let ours: Vec<_> = signatures.iter().filter(|one| is_ours(one)).collect();
         if ours.is_empty() {
-            return Ok(Vec::new());
+            return Err(missing(&signatures));
         }
         if ours.len() > most {
             return Err(Error::SignatureAmbiguous);

@@ -160,7 +160,7 @@ pub(super) fn judge(
         .verify(exchange, &judged, now)
     {
         Ok(unspent) => unspent.accept_replays(),
-        Err(Error::SignatureMissing) => {
+        Err(Error::SignatureMissing { .. }) => {
             let unasked = SignedResponse::Unasked;
             return if asked == unasked && rules.response == unasked {
                 Ok(Answer::Unsigned)

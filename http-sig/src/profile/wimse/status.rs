@@ -27,6 +27,7 @@ pub const fn status(error: &Error) -> StatusCode {
         }
         Error::Replay(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Prepare { .. }
+        | Error::Label { .. }
         | Error::LabelTaken
         | Error::HeadersFull
         | Error::Sign(_)

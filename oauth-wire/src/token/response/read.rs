@@ -121,7 +121,8 @@ fn scope(members: &Members<'_>, rules: &ResponseRules) -> Result<Option<ScopeSet
         }
         return Ok(Some(set));
     }
-    let list: Vec<Option<String>> = serde_json::from_str(raw.get()).or(Err(Error::Scope))?;
+    let list: Result<Vec<Option<String>>, _> = serde_json::from_str(raw.get());
+    let list = list.map_err(|_other_type| Error::scope(raw.get()))?;
     for token in list.iter().flatten().filter(|it| !it.is_empty()) {
         set.insert(token.parse()?)?;
     }
