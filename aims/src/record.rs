@@ -210,3 +210,19 @@ impl Record for ToTracing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_logged_as_one_text() {
+        assert_eq!(joined(&[]), None);
+        let reasons = [
+            Reason::new("a.b", "expected c"),
+            Reason::new("d.e", "found f"),
+        ];
+        let told = joined(&reasons);
+        assert_eq!(told.as_deref(), Some("a.b: expected c; d.e: found f"));
+    }
+}

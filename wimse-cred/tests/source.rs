@@ -110,6 +110,7 @@ fn codes_are_unique_and_complete() {
         Error::SourceKey,
         Error::RemoteSigner,
         Error::SourceExpired,
+        Error::NoIdentity,
         Error::SourceUnavailable(Arc::new(std::io::Error::other("x"))),
     ]);
     let given: BTreeSet<_> = all.iter().map(Error::code).collect();

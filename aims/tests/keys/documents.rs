@@ -185,3 +185,15 @@ async fn the_last_place_counts() {
     keys.build().load().await.unwrap();
     assert_eq!((web.count(OAUTH), web.count(JWKS)), (0, 1));
 }
+
+/// A text that names no issuer or no resource is told once, with one expectation.
+#[test]
+#[tokio::test(start_paused = true)]
+async fn a_refused_url_is_told_once() {
+    let builder = aims::Guard::builder("https://tools.example/mcp");
+    let issuer = Chain(&builder.issuer("as.example").unwrap_err()).to_string();
+    assert_eq!(issuer.matches("expected").count(), 1, "{issuer}");
+    let unnamed = aims::Guard::builder("as.example").trust(Web::new().keys().build().trust());
+    let resource = Chain(&unnamed.build().unwrap_err()).to_string();
+    assert_eq!(resource.matches("expected").count(), 1, "{resource}");
+}

@@ -109,22 +109,26 @@ fn seconds(number: &str) -> Option<Duration> {
 }
 
 /// A text with scope tokens between blanks, or a list of scope tokens. An empty one grants nothing.
+/// Nothing of one that is malformed is repeated: it may be a token in the wrong place.
 fn scope(members: &Members<'_>, rules: &ResponseRules) -> Result<Option<ScopeSet>, Error> {
     let Some(raw) = members.raw("scope") else {
         return Ok(None);
+    };
+    let refused = || Error::Scope {
+        found: "a member `scope` of another form in the response".into(),
     };
     let mut set = ScopeSet::new();
     if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
         let is_between = |c: char| c.is_ascii_whitespace() || (rules.has_commas && c == ',');
         for token in text.split(is_between).filter(|it| !it.is_empty()) {
-            set.insert(token.parse()?)?;
+            set.insert(token.parse().map_err(|_token| refused())?)?;
         }
         return Ok(Some(set));
     }
     let list: Result<Vec<Option<String>>, _> = serde_json::from_str(raw.get());
-    let list = list.map_err(|_other_type| Error::scope(raw.get()))?;
+    let list = list.map_err(|_other_type| refused())?;
     for token in list.iter().flatten().filter(|it| !it.is_empty()) {
-        set.insert(token.parse()?)?;
+        set.insert(token.parse().map_err(|_token| refused())?)?;
     }
     Ok(Some(set))
 }
