@@ -188,8 +188,8 @@ async fn the_last_place_counts() {
 
 /// A text that names no issuer or no resource is told once, with one expectation.
 #[test]
-#[tokio::test(start_paused = true)]
-async fn a_refused_url_is_told_once() {
+#[test]
+fn a_refused_url_is_told_once() {
     let builder = aims::Guard::builder("https://tools.example/mcp");
     let issuer = Chain(&builder.issuer("as.example").unwrap_err()).to_string();
     assert_eq!(issuer.matches("expected").count(), 1, "{issuer}");
