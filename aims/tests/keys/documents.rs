@@ -188,7 +188,6 @@ async fn the_last_place_counts() {
 
 /// A text that names no issuer or no resource is told once, with one expectation.
 #[test]
-#[test]
 fn a_refused_url_is_told_once() {
     let builder = aims::Guard::builder("https://tools.example/mcp");
     let issuer = Chain(&builder.issuer("as.example").unwrap_err()).to_string();
