@@ -10,10 +10,13 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use aims_authority::{Authority, Client};
 use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::random::SYSTEM;
 use aims_oauth_wire::dpop::{Binding, Nonce};
+use aims_replay::ReplayCache;
 use common::endpoint::*;
 use common::*;
 use http::Response;
@@ -166,6 +169,39 @@ fn nonces_are_demanded_where_they_are_set() {
     let fifth = respond(&authority, &client, &[&elsewhere], NOW);
     assert_eq!(judged(&fifth), refused(400, "invalid_dpop_proof"));
     assert!(!fifth.headers().contains_key("dpop-nonce"));
+}
+
+/// RFC 9449 §11.1: a client makes as many keys as it likes, and uses up its own share of the
+/// replay store alone.
+#[test]
+fn one_client_with_many_keys_keeps_no_other_out() {
+    let (noisy, quiet) = (es256(), es256());
+    let client = |id: &str, key| Client::with_keys(id, key_set(key)).allow(TOOLS, ["call"]);
+    let authority = builder()
+        .client(client("noisy", &noisy))
+        .client(client("quiet", &quiet))
+        .replay(Arc::new(ReplayCache::in_memory(64)))
+        .build(now())
+        .unwrap();
+    let request = |id: &str, key: &SigningKey| {
+        let mut claims = assertion_claims(now());
+        (claims["iss"], claims["sub"]) = (json!(id), json!(id));
+        let assertion = sign("client-authentication+jwt", &claims, key);
+        let parameters = [
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &assertion),
+            ("resource", TOOLS),
+        ];
+        let field = ("dpop", &*proof(&es256()));
+        let answer = send_form(&authority, &[field], &parameters, now());
+        answer.status().as_u16()
+    };
+    let answers: Vec<u16> = (0..128).map(|_| request("noisy", &noisy)).collect();
+    assert!(answers.contains(&503), "{answers:?}");
+    for _ in 0..8 {
+        assert_eq!(request("quiet", &quiet), 200);
+    }
 }
 
 #[test]

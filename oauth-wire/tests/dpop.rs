@@ -363,6 +363,39 @@ fn a_jti_is_its_holders() {
     }
 }
 
+/// Keys cost nothing, so their number is no way around a client's share of the store.
+#[test]
+fn a_client_with_many_keys_has_one_share() {
+    let (rules, store) = (DpopRules::new(), ReplayCache::in_memory(64));
+    let spend_for = |sender: &str, text: &str| {
+        let proof = UnverifiedProof::parse(text, &rules)?;
+        let key = proof.key(provider::AWS_LC)?;
+        let unspent = proof.verify(&key, &binding(), &rules, at(NOW))?;
+        unspent.spend_for(sender, &store, at(NOW))
+    };
+    let fresh = || signed(&key(Algorithm::Es256), &claims());
+    let first = fresh();
+    assert_eq!(code(spend_for("one", &first)), "ok");
+    let codes: Vec<_> = (0..128).map(|_| code(spend_for("one", &fresh()))).collect();
+    assert!(codes.contains(&"replay.sender_full"), "{codes:?}");
+    assert!(!codes.contains(&"replay.full"), "{codes:?}");
+    let second = fresh();
+    assert_eq!(code(spend_for("two", &second)), "ok");
+    // The sender is no part of the name.
+    for sender in ["one", "two", "three"] {
+        assert_eq!(
+            code(spend_for(sender, &first)),
+            "replay.replayed",
+            "{sender}"
+        );
+        assert_eq!(
+            code(spend_for(sender, &second)),
+            "replay.replayed",
+            "{sender}"
+        );
+    }
+}
+
 /// A key from elsewhere, such as a cache, has to be the one that the proof brings.
 #[test]
 fn another_key_does_not_verify() {

@@ -41,6 +41,29 @@ impl ReplayKey {
         }
     }
 
+    /// Counts the entry for another sender than the one in its name, such as the authenticated
+    /// client that sends something by a key that anybody can make. The name stays the same: what
+    /// two senders send is still one entry.
+    ///
+    /// ```
+    /// use aims_replay::ReplayKey;
+    ///
+    /// let own = ReplayKey::new("dpop", "thumbprint", &["jti-1"]);
+    /// let counted = own.counted_for("client");
+    /// assert_eq!(counted.as_bytes(), own.as_bytes());
+    /// assert_ne!(counted.sender(), own.sender());
+    /// ```
+    #[must_use]
+    pub fn counted_for(self, sender: &str) -> Self {
+        let mut tag = Sha256::new();
+        part(&mut tag, sender);
+        let [a, b, c, d, ..] = <[u8; 32]>::from(tag.finalize());
+        Self {
+            sender: [a, b, c, d],
+            ..self
+        }
+    }
+
     /// The whole hash, for stores that several servers share.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {

@@ -28,7 +28,9 @@ pub(crate) struct ProvenDpop {
 }
 
 impl DpopPolicy {
-    /// Verifies and spends the proof of a token request, where it has one.
+    /// Verifies and spends the proof of a token request, where it has one. The replay store counts
+    /// it for the authenticated client: the key of the proof is one that the client can make anew
+    /// for every request.
     ///
     /// # Errors
     ///
@@ -36,6 +38,7 @@ impl DpopPolicy {
     pub(crate) fn verify(
         &self,
         headers: &HeaderMap,
+        client_id: &str,
         store: &dyn ReplayStore,
         now: UnixTime,
     ) -> Result<Option<ProvenDpop>, Error> {
@@ -45,7 +48,7 @@ impl DpopPolicy {
         let proof = UnverifiedProof::parse(text, &self.rules);
         let proof = proof.map_err(|error| refused(error, None))?;
         let thumbprint = *proof.thumbprint();
-        let proven = self.spend(proof, store, now).map_err(|error| {
+        let proven = self.spend(proof, client_id, store, now).map_err(|error| {
             // Only the holder of the key can use the nonce.
             let nonce = matches!(error, dpop::Error::Nonce { .. });
             let nonce = self.rules.nonces().filter(|_| nonce);
@@ -60,13 +63,14 @@ impl DpopPolicy {
     fn spend(
         &self,
         proof: UnverifiedProof<'_>,
+        client_id: &str,
         store: &dyn ReplayStore,
         now: UnixTime,
     ) -> Result<dpop::DpopProof, dpop::Error> {
         let key = proof.key(self.provider)?;
         let binding = Binding::to("POST", &self.target);
         let unspent = proof.verify(&key, &binding, &self.rules, now)?;
-        unspent.spend(store, now)
+        unspent.spend_for(client_id, store, now)
     }
 }
 

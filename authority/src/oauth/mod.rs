@@ -127,7 +127,8 @@ impl AuthorizationServer {
         })?;
         let grant = self.grants.find(grant_type)?;
         let mut client = self.authenticate(headers, form, now)?;
-        let proven = self.dpop.verify(headers, self.replay.as_ref(), now)?;
+        let store = self.replay.as_ref();
+        let proven = self.dpop.verify(headers, &client.client_id, store, now)?;
         client.dpop = proven.as_ref().map(|it| it.thumbprint);
         if client.client.requires_dpop && client.dpop.is_none() {
             return Err(Error::TokenRequest {

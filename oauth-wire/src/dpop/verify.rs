@@ -274,12 +274,38 @@ impl UnspentProof {
     /// Spends the proof's `jti`, scoped to its key (RFC 9449 §11.1). It is remembered until `iat`
     /// plus the greatest age plus the skew.
     ///
+    /// The store counts the entry for the key, and a client can make as many keys as it likes. So
+    /// use this only where the key costs something: at a resource server, after the key was
+    /// compared with `cnf.jkt` of a verified access token. Where the sender was authenticated in
+    /// another way, use [`spend_for`](Self::spend_for): an authorization server passes the client
+    /// identifier, and a resource server whose clients get tokens for any key passes `iss` and
+    /// `client_id` of the access token.
+    ///
     /// # Errors
     ///
     /// `replay.replayed`, and all other `replay.…`: what cannot be remembered is refused.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<DpopProof, Error> {
         aims_replay::spend(store, &self.name, self.until, now).map_err(Error::Replay)?;
         Ok(self.proof)
+    }
+
+    /// Spends the proof like [`spend`](Self::spend), and counts the entry for this authenticated
+    /// sender: one client with many keys uses up its own share of the store alone.
+    ///
+    /// The sender is no part of the name: a proof that one sender spent is a replay from every
+    /// other one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`spend`](Self::spend).
+    pub fn spend_for(
+        mut self,
+        sender: &str,
+        store: &dyn ReplayStore,
+        now: UnixTime,
+    ) -> Result<DpopProof, Error> {
+        self.name = self.name.counted_for(sender);
+        self.spend(store, now)
     }
 }
 
