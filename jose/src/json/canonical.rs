@@ -7,11 +7,20 @@ use serde_json::value::RawValue;
 use super::Text;
 use crate::Error;
 
-/// The canonical form of an object: one text for all spellings of one value (RFC 8785).
+/// Returns the canonical form of an object: one text for all spellings of the same members, texts
+/// and doubles (RFC 8785).
 ///
-/// A number that an IEEE 754 double cannot hold is refused: two programs could read it as two
-/// numbers (RFC 7493 §2.2). That is a whole number that is not exact, a fraction of more than 17
-/// significant digits, and what is out of range. A member that occurs twice is refused as well.
+/// Numbers are IEEE 754 doubles, so fractions that round to one double have one text:
+/// `333333333.33333329` is `333333333.3333333`. A number that a double cannot hold is refused,
+/// because two programs could read it as two numbers (RFC 7493 §2.2):
+///
+/// - a whole number that is not exact;
+/// - a fraction of more than 17 significant digits, unless it is exactly a double;
+/// - a fraction that rounds to a whole number or to one with another whole part, as every fraction
+///   from 2^53 on does;
+/// - what is out of range.
+///
+/// A member that occurs twice is refused as well.
 ///
 /// ```
 /// use aims_jose::json::canonical;
@@ -92,9 +101,10 @@ fn number(text: &str, out: &mut String) -> Result<(), Error> {
     // A number that programs print for the double, or exactly the double.
     let is = |text: &str| Decimal::of(text).as_ref() == Some(&found);
     let shown = [shortest, &format!("{double:e}")];
-    // A fraction of 17 digits is within the precision of a double; a whole number is exact.
-    let is_close = double.is_normal() && found.exponent < 0 && found.digits.len() <= 17;
-    if !is_close && !shown.into_iter().any(is) && !is(&format!("{double:.MAX_DIGITS$e}")) {
+    if !found.is_fraction_of(double)
+        && !shown.into_iter().any(is)
+        && !is(&format!("{double:.MAX_DIGITS$e}"))
+    {
         return Err(Error::JsonNumber);
     }
     out.push_str(shortest);
@@ -133,10 +143,27 @@ impl Decimal {
             exponent,
         })
     }
+
+    /// Whether this is a fraction of at most 17 digits, and the double to which it rounds is still
+    /// a fraction with the same whole part. The two then differ by less than half of the last place
+    /// of a double.
+    fn is_fraction_of(&self, double: f64) -> bool {
+        let double = double.abs();
+        let keeps_a_fraction = double.is_normal() && double.fract() > 0.0;
+        if self.exponent >= 0 || self.digits.len() > MAX_FRACTION_DIGITS || !keeps_a_fraction {
+            return false;
+        }
+        let places = usize::try_from(self.exponent.unsigned_abs()).unwrap_or(usize::MAX);
+        let whole = self.digits.len().saturating_sub(places);
+        let whole = self.digits.get(..whole).filter(|it| !it.is_empty());
+        whole.unwrap_or("0") == format!("{:.0}", double.trunc())
+    }
 }
 
 /// The longest number that is looked at, in bytes.
 const MAX_NUMBER: usize = 1_100;
+/// So many significant decimal digits tell every double from its neighbours.
+const MAX_FRACTION_DIGITS: usize = 17;
 /// A double has at most so many significant decimal digits.
 const MAX_DIGITS: usize = 767;
 
@@ -235,6 +262,41 @@ mod tests {
         assert_eq!(of(&long), Err("json.number"));
         let zeros = format!("0.{}1", "0".repeat(2_000));
         assert_eq!(of(&zeros), Err("json.number"));
+    }
+
+    /// A fraction is no other spelling of a whole number, nor of one with another whole part.
+    #[test]
+    fn a_fraction_keeps_its_whole_part() {
+        for (written, canonical) in [
+            ("333333333.33333329", "333333333.3333333"),
+            ("0.30000000000000001", "0.3"),
+            ("-0.30000000000000001", "-0.3"),
+            ("9007199254740992.0", "9007199254740992"),
+            ("9007199254740992", "9007199254740992"),
+            ("9007199254740991", "9007199254740991"),
+            // The last place of a double is 1/2 here, and 1/8.
+            ("4503599627370495.5", "4503599627370495.5"),
+            ("1125899906842623.9", "1125899906842623.9"),
+            ("12345.6789e-10", "0.00000123456789"),
+        ] {
+            assert_eq!(of(written).as_deref(), Ok(canonical), "{written}");
+        }
+        for written in [
+            "9007199254740992.9",
+            "9007199254740992.1",
+            "-9007199254740992.9",
+            "90071992547409929e-1",
+            "9007199254740991.9",
+            "9007199254740991.5",
+            "4503599627370495.9",
+            "4503599627370496.4",
+            "2251799813685249.1",
+            "0.99999999999999999",
+            "1.0000000000000001",
+            "18014398509481984.5",
+        ] {
+            assert_eq!(of(written), Err("json.number"), "{written}");
+        }
     }
 
     /// RFC 8785 §3.2.2 and §3.2.3, the printed examples.
