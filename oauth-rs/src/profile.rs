@@ -87,15 +87,29 @@ impl TokenProfile {
         }))
     }
 
+    /// What the profile says of an introspection answer that names this client.
+    pub(crate) fn check_introspected(
+        &self,
+        members: &Members<'_>,
+        client_id: &str,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Rfc9068 => Ok(()),
+            Self::Jwt(profile) => profile.check_introspected(members, client_id),
+        }
+    }
+
     /// The rights in an introspection answer.
-    pub(crate) fn introspected_roles(&self, answer: &[u8]) -> Result<BTreeSet<String>, Error> {
-        let members = Members::read(answer)?;
+    pub(crate) fn introspected_roles(
+        &self,
+        members: &Members<'_>,
+    ) -> Result<BTreeSet<String>, Error> {
         match self {
             Self::Rfc9068 => {
                 let roles: Option<Roles> = members.value("roles", "a text or an array of texts")?;
                 Ok(roles.map(|it| it.0).unwrap_or_default())
             }
-            Self::Jwt(profile) => profile.roles(&members),
+            Self::Jwt(profile) => profile.roles(members),
         }
     }
 

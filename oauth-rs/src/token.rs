@@ -45,6 +45,7 @@ struct Inner {
     actors: Vec<Actor>,
     issued_at: Option<UnixTime>,
     expires: UnixTime,
+    exp: Option<UnixTime>,
     rules: Arc<IssuerRules>,
 }
 
@@ -184,6 +185,7 @@ impl AccessToken {
             actors,
             issued_at: issued_at.map(Into::into),
             expires: exp.into(),
+            exp: Some(exp.into()),
             rules: own,
             origin: Origin::Jws {
                 signed_by: *key.thumbprint(),
@@ -289,10 +291,18 @@ impl AccessToken {
         self.0.rules.profile.name()
     }
 
-    /// `exp`.
+    /// When this token is no longer accepted without being asked about anew: `exp`, or where an
+    /// introspection answer has none, the end of that answer.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         self.0.expires
+    }
+
+    /// `exp`. Absent where an introspection answer has none: the issuer may then describe the token
+    /// as active at any later time.
+    #[must_use]
+    pub fn exp(&self) -> Option<UnixTime> {
+        self.0.exp
     }
 
     /// SHA-256 of the token's text: `ath` of a proof is its base64url.

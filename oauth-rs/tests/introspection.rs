@@ -9,14 +9,19 @@ mod common;
 
 use std::time::Duration;
 
+use aims_jose::Algorithm;
 use aims_jose::digest::Hashed;
-use aims_jose::time::UnixTime;
+use aims_jose::jws::SigningInput;
+use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::provider::AWS_LC;
+use aims_jose::time::{Skew, UnixTime};
 use aims_oauth_rs::{
-    AccessToken, Confirmation, Error, IssuerRules, JwtProfile, TokenCache, TokenSource,
+    AccessToken, Confirmation, Error, IssuerRules, JwtProfile, Marker, TokenCache, TokenSource,
 };
-use aims_oauth_wire::introspection::Introspection;
+use aims_oauth_wire::introspection::{Introspection, SIGNED, SignedIntrospection};
 use common::{ISSUER, NOW, RESOURCE, World, at};
 use http::Response;
+use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 const TEXT: &str = "opaque-1";
@@ -181,6 +186,151 @@ fn another_kind_of_token_is_refused() {
     ] {
         assert_eq!(of(&changes), "ok", "{changes}");
     }
+}
+
+/// Claims of ID tokens and other kinds are in no access token, whatever the profile.
+#[test]
+fn claims_of_other_tokens_are_refused() {
+    for claim in ["at_hash", "c_hash", "s_hash", "events"] {
+        assert_eq!(
+            of(&json!({claim: "x"})),
+            "token.not_access_token",
+            "{claim}"
+        );
+        // An unsigned `null` is absent.
+        assert_eq!(of(&json!({claim: null})), "ok", "{claim}");
+    }
+}
+
+/// The verdict under a profile on a good answer with these changes.
+fn under(profile: JwtProfile, changes: &Value) -> &'static str {
+    let world = World::new();
+    let rules = IssuerRules::new().profile(profile);
+    world
+        .issuers
+        .set_rules(&ISSUER.parse().unwrap(), rules)
+        .unwrap();
+    code(judge(&world, &with(changes), at(NOW)))
+}
+
+/// A marker that no answer here has.
+fn profile() -> JwtProfile {
+    JwtProfile::new(Marker::typ("x+jwt").unwrap())
+}
+
+#[test]
+fn required_claims_are_required_of_an_answer() {
+    assert_eq!(under(profile(), &json!({})), "ok");
+    let tenant = || profile().require_claim("tid", "t1");
+    assert_eq!(under(tenant(), &json!({"tid": "t1"})), "ok");
+    for tid in [json!("-"), json!("t2"), json!(null), json!(["t1"])] {
+        assert_eq!(
+            under(tenant(), &json!({"tid": tid})),
+            "token.claim",
+            "{tid}"
+        );
+    }
+    for value in [json!("-"), json!(null), json!("")] {
+        let changes = json!({"jti": value});
+        assert_eq!(under(profile(), &changes), "ok", "{changes}");
+        let refused = under(profile().require_jwt_id(), &changes);
+        assert_eq!(refused, "token.claim", "{changes}");
+    }
+    for value in [json!("-"), json!(null)] {
+        let changes = json!({"iat": value});
+        assert_eq!(under(profile(), &changes), "ok", "{changes}");
+        let refused = under(profile().require_issued_at(), &changes);
+        assert_eq!(refused, "token.claim", "{changes}");
+    }
+}
+
+#[test]
+fn a_nonce_is_refused_unless_the_profile_allows_it() {
+    let nonce = json!({"nonce": "n"});
+    assert_eq!(under(profile(), &nonce), "token.not_access_token");
+    assert_eq!(under(profile().allow_nonce(), &nonce), "ok");
+    assert_eq!(under(profile(), &json!({"nonce": null})), "ok");
+    for claim in ["at_hash", "c_hash", "s_hash", "events"] {
+        let refused = under(profile().allow_nonce(), &json!({claim: "x"}));
+        assert_eq!(refused, "token.not_access_token", "{claim}");
+    }
+    for changes in [json!({"typ": "ID"}), json!({"token_use": "id"})] {
+        assert_eq!(under(profile(), &changes), "token.not_access_token");
+    }
+}
+
+#[test]
+fn claims_that_name_the_client_agree_in_an_answer() {
+    for claim in ["azp", "cid", "appid"] {
+        assert_eq!(under(profile(), &json!({claim: "agent"})), "ok", "{claim}");
+        for other in [json!("other"), json!(1)] {
+            let changes = json!({claim: other});
+            assert_eq!(under(profile(), &changes), "token.claim", "{changes}");
+        }
+        assert_eq!(under(profile(), &json!({claim: null})), "ok", "{claim}");
+    }
+    let own = profile().client_in(["party"]);
+    assert_eq!(
+        under(own.clone(), &json!({"party": "other"})),
+        "token.claim"
+    );
+    assert_eq!(under(own, &json!({"azp": "other"})), "ok");
+}
+
+/// The same answer, signed by its issuer (RFC 9701).
+fn signed_answer(body: &Value) -> Introspection {
+    let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
+    let claims = json!({
+        "iss": ISSUER, "aud": "tool", "iat": NOW, "token_introspection": body
+    });
+    let typ = "token-introspection+jwt";
+    let input = SigningInput::new(typ, key.algorithm(), key.key_id(), &claims).unwrap();
+    let text = input.sign(&key).unwrap();
+    let mut response = Response::new(text.expose().as_bytes().to_vec());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, SIGNED.parse().unwrap());
+    let read = SignedIntrospection::parse(&response).unwrap();
+    let issuer = ISSUER.parse().unwrap();
+    let (key, skew) = (key.verifying_key(), Skew::default());
+    read.verify(key, &issuer, "tool", skew, at(NOW)).unwrap()
+}
+
+/// What is signed has no `null`: it would turn a bound token into an unbound one.
+#[test]
+fn a_signed_null_is_refused_and_an_unsigned_one_is_absent() {
+    let world = World::new();
+    let of_signed = |changes: &Value| {
+        code(AccessToken::introspected(
+            &Hashed::of(TEXT),
+            &signed_answer(&with(changes)),
+            &ISSUER.parse().unwrap(),
+            &world.issuers.snapshot(),
+            &world.rules,
+            CEILING,
+            at(NOW),
+        ))
+    };
+    assert_eq!(of_signed(&json!({})), "ok");
+    for member in ["cnf", "act", "typ", "token_use", "may_act", "roles"] {
+        let null = json!({member: null});
+        assert_eq!(of_signed(&null), "token.claim", "{member}");
+        assert_eq!(of(&null), "ok", "{member}");
+    }
+    let bound = json!({"cnf": {"jkt": JKT}, "token_type": "DPoP"});
+    assert_eq!(of_signed(&bound), "ok");
+    assert_eq!(
+        of_signed(&json!({"events": null})),
+        "token.not_access_token"
+    );
+}
+
+/// Without `exp` the answer ends, the token does not.
+#[test]
+fn an_answer_without_an_end_has_no_exp() {
+    let token = judge(&World::new(), &with(&json!({"exp": "-"})), at(NOW)).unwrap();
+    assert_eq!((token.exp(), token.expires()), (None, at(NOW + 60)));
+    let token = judge(&World::new(), &good(), at(NOW)).unwrap();
+    assert_eq!(token.exp(), Some(at(NOW + 300)));
 }
 
 #[test]

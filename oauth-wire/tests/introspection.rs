@@ -274,6 +274,19 @@ fn a_signed_answer_is_of_this_issuer_for_this_server_and_of_now() {
     }
 }
 
+#[test]
+fn an_active_token_knows_whether_it_was_signed() {
+    let Ok(Introspection::Active(token)) = with(&json!({})) else {
+        panic!("not active");
+    };
+    assert!(token.is_signed());
+    let unsigned = response(200, None, br#"{"active":true,"cnf":null}"#);
+    let Ok(Introspection::Active(token)) = Introspection::parse(&unsigned) else {
+        panic!("not active");
+    };
+    assert!(!token.is_signed());
+}
+
 /// RFC 9701 §8.1: no token of another kind is an answer.
 #[test]
 fn a_signed_answer_has_its_own_type() {

@@ -170,6 +170,11 @@ impl JwtProfile {
     }
 
     /// Requires a claim with this value, a text.
+    ///
+    /// Required claims are required of an introspection answer, too
+    /// ([`AccessToken::introspected`](crate::AccessToken::introspected)), and so is the rest of the
+    /// profile: claims of ID tokens are refused, and claims that name the client agree. Only the
+    /// markers and the header types do not apply, because an opaque token has neither.
     #[must_use]
     pub fn require_claim(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.required.push((name.into(), Some(value.into())));
@@ -296,6 +301,10 @@ impl JwtProfile {
                 advice: self.other_version(members),
             });
         }
+        self.check_required(members)
+    }
+
+    fn check_required(&self, members: &Members<'_>) -> Result<(), Error> {
         for (name, value) in &self.required {
             match value {
                 None if members.has(name) => {}
@@ -325,6 +334,30 @@ impl JwtProfile {
             }
             _ => "",
         }
+    }
+
+    /// Checks an introspection answer, whose absent members are not among these. It has no header
+    /// and no marker.
+    pub(super) fn check_introspected(
+        &self,
+        members: &Members<'_>,
+        client_id: &str,
+    ) -> Result<(), Error> {
+        if members.stands("nonce") && self.nonce == Nonce::Refused {
+            let claim = "nonce";
+            return Err(Error::NotAccessToken(NotAccessToken::ForeignClaim {
+                claim,
+            }));
+        }
+        self.check_required(members)?;
+        for name in &self.client_in {
+            if let Some(client) = members.text(name)?
+                && client.as_str() != client_id
+            {
+                return Err(Error::claim(name, "the client that `client_id` names"));
+            }
+        }
+        Ok(())
     }
 
     /// The one client that the token names.

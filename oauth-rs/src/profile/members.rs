@@ -20,6 +20,19 @@ impl<'a> Members<'a> {
         aims_jose::json::from_object(payload).map_err(Error::Token)
     }
 
+    /// Leaves out what counts as absent in an unsigned answer: `null`, and an empty text.
+    pub(crate) fn without_empty(mut self) -> Self {
+        self.0
+            .retain(|_, value| !matches!(value.get(), "null" | "\"\""));
+        self
+    }
+
+    /// The first of these claims that is `null`.
+    pub(crate) fn first_null<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
+        let is_null = |name: &&&str| self.raw(name) == Some("null");
+        names.iter().find(is_null).copied()
+    }
+
     fn raw(&self, name: &str) -> Option<&'a str> {
         let found = self.0.iter().find(|(key, _)| key.as_str() == name);
         found.map(|(_, value)| value.get())

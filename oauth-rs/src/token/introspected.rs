@@ -14,22 +14,28 @@ use serde_json::value::RawValue;
 
 use super::{AccessToken, Inner, Origin, actors, check_audience, confirmations, needed};
 use crate::error::NotAccessToken;
+use crate::profile::Members;
 use crate::{AccessTokenRules, Confirmation, Error, Issuers};
 
-/// The members that are read here beside those of RFC 7662. Unsigned, so `null` is absent.
+/// The members that are read here beside those of RFC 7662. `null` is absent; a signed answer that
+/// has it was refused.
 #[derive(Deserialize)]
 struct Further {
     cnf: Option<Box<RawValue>>,
     act: Option<Box<RawValue>>,
     typ: Option<String>,
     token_use: Option<String>,
-    events: Option<Box<RawValue>>,
 }
 
 impl AccessToken {
     /// The access token that an issuer's answer describes, judged like a JWT: `iss` where it is
     /// there, `aud`, `exp`, `nbf`, `iat`, the client, `cnf`, `act`, `token_type` and scopes. The
     /// issuer has to be a configured one, and was asked about exactly this text.
+    ///
+    /// The issuer's [profile](crate::TokenProfile) holds for the answer, without its markers and
+    /// header types: required claims, `nonce`, claims that name the client, and an `aud` that is
+    /// the client alone. Members that are `null` are absent, and wrong in an answer that was signed
+    /// (RFC 9701).
     ///
     /// Without `sub` the client is the subject, as for client credentials (RFC 9068 §2.2). The
     /// token ends at its `exp`; the answer is believed for `ceiling`, and without `exp` the token
@@ -69,9 +75,16 @@ impl AccessToken {
             });
         }
         let json = answer.as_json();
+        let mut members = Members::read(json.as_bytes())?;
+        if !answer.is_signed() {
+            members = members.without_empty();
+        } else if let Some(claim) = members.first_null(&NEVER_NULL) {
+            return Err(Error::claim(claim, "a value other than `null`"));
+        }
         let further: Further = aims_jose::jwt::claims(json.as_bytes()).map_err(Error::Token)?;
-        check_kind(&further)?;
+        check_kind(&further, &members)?;
         let client_id = needed(answer.client_id(), "client_id")?.to_owned();
+        own.profile.check_introspected(&members, &client_id)?;
         let subject = answer.subject().unwrap_or(&client_id).to_owned();
         let audiences = answer.audiences().to_vec();
         let found = (!audiences.is_empty()).then_some(audiences.as_slice());
@@ -101,11 +114,12 @@ impl AccessToken {
             client_id,
             jwt_id: answer.jwt_id().map(str::to_owned),
             scopes: answer.scopes().cloned().unwrap_or_default(),
-            roles: own.profile.introspected_roles(json.as_bytes())?,
+            roles: own.profile.introspected_roles(&members)?,
             confirmations: bound_to,
             actors: actors(further.act.as_deref())?,
             issued_at: answer.iat().map(Into::into),
             expires: ends,
+            exp: answer.expires(),
             audiences,
             rules: own,
             origin: Origin::Introspected {
@@ -117,7 +131,7 @@ impl AccessToken {
 }
 
 /// A server that is asked about any text may describe a refresh token or an ID token as active.
-fn check_kind(further: &Further) -> Result<(), Error> {
+fn check_kind(further: &Further, members: &Members<'_>) -> Result<(), Error> {
     let is_one_of = |value: &Option<String>, names: &[&str]| {
         let is_named = |it: &String| names.iter().any(|name| it.eq_ignore_ascii_case(name));
         value.as_ref().is_none_or(is_named)
@@ -137,14 +151,34 @@ fn check_kind(further: &Further) -> Result<(), Error> {
         let expected = "\"access\" or \"access_token\"";
         return other_use("token_use", expected, &further.token_use);
     }
-    if further.events.is_some() {
-        let claim = "events";
-        return Err(Error::NotAccessToken(NotAccessToken::ForeignClaim {
+    let foreign = ["at_hash", "c_hash", "s_hash", "events"];
+    match foreign.into_iter().find(|claim| members.stands(claim)) {
+        Some(claim) => Err(Error::NotAccessToken(NotAccessToken::ForeignClaim {
             claim,
-        }));
+        })),
+        None => Ok(()),
     }
-    Ok(())
 }
+
+/// The members of a signed answer that are no `null`: those that bind or limit the token, or that
+/// an application may read later. Those of RFC 7662 are checked when the answer is read.
+const NEVER_NULL: [&str; 15] = [
+    "cnf",
+    "act",
+    "typ",
+    "token_use",
+    "acr",
+    "amr",
+    "auth_time",
+    "authorization_details",
+    "azp",
+    "entitlements",
+    "groups",
+    "may_act",
+    "roles",
+    "sid",
+    "txn",
+];
 
 /// `token_type` and `cnf` say the same: a token with `jkt` is presented as `DPoP` (RFC 9449 §6.2),
 /// every other one as `Bearer`.

@@ -32,6 +32,7 @@ pub struct ActiveToken {
     jwt_id: Option<String>,
     audiences: Vec<String>,
     times: [Option<NumericDate>; 3],
+    absent: Absent,
 }
 
 impl ActiveToken {
@@ -104,6 +105,13 @@ impl ActiveToken {
         self.exp().map(Into::into)
     }
 
+    /// Whether the answer was signed, and its signature verified (RFC 9701). Then a member that is
+    /// `null` is not absent: it has the wrong type.
+    #[must_use]
+    pub const fn is_signed(&self) -> bool {
+        matches!(self.absent, Absent::NeverNull)
+    }
+
     /// All members as they came, one JSON object without a member that occurs twice: for `cnf`,
     /// `act`, `acr`, `auth_time`, `authorization_details` and others.
     #[must_use]
@@ -155,6 +163,7 @@ pub(super) fn read(text: &str, absent: Absent) -> Result<Introspection, Error> {
         audiences: audiences.map(str::to_owned).collect(),
         times: [date("exp")?, date("nbf")?, date("iat")?],
         json: text.into(),
+        absent,
     })))
 }
 
