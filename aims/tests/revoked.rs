@@ -11,9 +11,11 @@ use std::time::Duration;
 use aims::Guard;
 use aims::cred::{Wit, WitIssuer, WitRules};
 use aims::jose::base64url;
+use aims::jose::digest::Hashed;
 use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_rs::{AccessToken, AccessTokenRules};
-use aims::revoked::{RevocationList, RevokedBy};
+use aims::oauth_wire::introspection::Introspection;
+use aims::revoked::{Credential, RevocationList, Revoked as _, RevokedBy};
 use common::{Agent, ISSUER, NOW, TOOL, World, at, told};
 
 const AGENT: &str = "spiffe://example.org/agent";
@@ -113,6 +115,52 @@ fn a_revocation_holds_for_every_spelling() {
     let wit = Wit::verify(scene.me.wit.expose(), &trust, &WitRules::wit(), at(NOW)).unwrap();
     scene.list.revoke(RevokedBy::wit(&wit), at(NOW));
     assert_eq!(scene.code(&other), "wit.revoked");
+}
+
+/// An issuer may call a token without `exp` active at any later time, so its revocation has no end.
+#[test]
+fn an_introspected_token_without_an_end_stays_revoked() {
+    /// Long after every token of the test ended, and every answer.
+    struct Later;
+    impl Clock for Later {
+        fn now(&self) -> UnixTime {
+            at(NOW + 1_000_000)
+        }
+    }
+    let scene = Scene::new(10);
+    let introspected = |text: &str, exp: Option<u64>| {
+        let mut body = serde_json::json!({
+            "active": true, "client_id": "agent", "aud": TOOL, "iat": NOW - 10
+        });
+        if let Some(exp) = exp {
+            body["exp"] = exp.into();
+        }
+        let response = http::Response::new(body.to_string().into_bytes());
+        let token = AccessToken::introspected(
+            &Hashed::of(text),
+            &Introspection::parse(&response).unwrap(),
+            &ISSUER.parse().unwrap(),
+            &scene.world.issuers.snapshot(),
+            &AccessTokenRules::new(TOOL),
+            Duration::from_secs(60),
+            at(NOW),
+        );
+        token.unwrap()
+    };
+    let ending = introspected("ending", Some(NOW + 300));
+    let endless = introspected("endless", None);
+    let list = RevocationList::new(2).with_clock(Later);
+    list.revoke(RevokedBy::access_token(&ending), at(NOW));
+    list.revoke(RevokedBy::access_token(&endless), at(NOW));
+    let is_revoked = |token: &AccessToken| {
+        let later = at(NOW + 1_000_000);
+        list.is_revoked(Credential::AccessToken(token), later)
+    };
+    assert!(is_revoked(&ending) && is_revoked(&endless));
+    // The full list makes room: what has ended goes, what has no end stays.
+    list.revoke(RevokedBy::Issuer("https://x.example".into()), at(NOW));
+    assert_eq!(list.len(), 2);
+    assert!(!is_revoked(&ending) && is_revoked(&endless));
 }
 
 /// T-142: what was never seen before is refused as well; others are untouched.
@@ -237,7 +285,7 @@ fn a_full_list_coarsens_and_forgets_nothing() {
     let mut claims = World::claims(&scene.me);
     claims["iat"] = (NOW + 1).into();
     let later = scene.verified(&scene.world.token(&claims));
-    let credential = aims::revoked::Credential::AccessToken(&later);
+    let credential = Credential::AccessToken(&later);
     let revoked =
         |list: &RevocationList| aims::revoked::Revoked::is_revoked(list, credential, at(NOW));
     assert!(!revoked(&scene.list), "issued after the list was full");
@@ -255,7 +303,7 @@ fn a_later_moment_forgets_nothing() {
     assert_eq!(scene.code(&token), "token.revoked");
     let other = RevokedBy::Issuer("https://other.example".to_owned());
     scene.list.revoke(other, at(NOW + 100_000));
-    let credential = aims::revoked::Credential::AccessToken(&verified);
+    let credential = Credential::AccessToken(&verified);
     assert!(aims::revoked::Revoked::is_revoked(
         &*scene.list,
         credential,

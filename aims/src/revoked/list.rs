@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
-use aims_jose::time::{Clock, SystemClock, UnixTime};
+use aims_jose::time::{self, Clock, SystemClock, UnixTime};
 use aims_oauth_rs::AccessToken;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
@@ -21,7 +21,8 @@ pub enum RevokedBy {
     SignedHash {
         /// The hash.
         hash: [u8; 32],
-        /// When it expires. It is remembered until ten minutes later, which no skew exceeds.
+        /// When it expires. It is remembered until ten minutes later, which no skew exceeds. For a
+        /// credential without an end, give the greatest time: it is then remembered forever.
         expires: UnixTime,
     },
     /// Every WIT of this agent.
@@ -54,12 +55,13 @@ impl RevokedBy {
         }
     }
 
-    /// This access token.
+    /// This access token. One without `exp`, as an introspection answer may describe it, is
+    /// remembered forever: its issuer may call it active at any later time.
     #[must_use]
     pub fn access_token(token: &AccessToken) -> Self {
         Self::SignedHash {
             hash: *token.signed_hash(),
-            expires: token.expires(),
+            expires: token.exp().unwrap_or(time::at(u64::MAX)),
         }
     }
 }
