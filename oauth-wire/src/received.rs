@@ -2,10 +2,12 @@
 
 use core::fmt;
 
+use aims_jose::secret::SecretText;
 use http::header::CONTENT_TYPE;
 use http::{Response, StatusCode};
 
 use crate::shown;
+use crate::token::media_type;
 
 /// The status, the content type and the length of a response.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -17,11 +19,17 @@ pub struct Received {
 
 impl Received {
     pub(crate) fn of(response: &Response<Vec<u8>>) -> Self {
+        Self::without(response, &[])
+    }
+
+    /// The same, with `…` for a content type that has one of these secrets.
+    pub(crate) fn without(response: &Response<Vec<u8>>, secrets: &[SecretText]) -> Self {
         let content_type = response.headers().get(CONTENT_TYPE);
+        let shown =
+            |bytes: &[u8]| shown::value(&media_type(&String::from_utf8_lossy(bytes), secrets));
         Self {
             status: response.status(),
-            content_type: content_type
-                .map(|value| shown::value(&String::from_utf8_lossy(value.as_bytes()))),
+            content_type: content_type.map(|value| shown(value.as_bytes())),
             length: response.body().len(),
         }
     }
@@ -32,7 +40,8 @@ impl Received {
         self.status
     }
 
-    /// The first content type, escaped, and cut after 100 characters.
+    /// The first content type, escaped, and cut after 100 characters. `…` stands for what may be a
+    /// token in its parameters, and for all of it where it has a secret of a token request.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()

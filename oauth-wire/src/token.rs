@@ -9,6 +9,7 @@ mod response;
 mod rules;
 mod unreadable;
 
+pub(crate) use self::redact::media_type;
 pub use error::TokenError;
 pub(crate) use error::sayable;
 pub use form::{Form, MAX_FORM, MAX_PARAMETERS};

@@ -446,6 +446,24 @@ fn an_encoded_echo_is_not_shown() {
     }
 }
 
+/// A secret is in no content type that an error shows, and another value of the request is no way
+/// to cut an echo of it in pieces.
+#[test]
+fn neither_the_content_type_nor_a_short_value_shows_a_secret() {
+    let sent = request(&[("max_age", "2"), ("client_secret", "p/w word")], &[]);
+    let rules = ResponseRules::new().after(&sent);
+    let content_type = "text/html; echo=\"p&#x2f;w word\"";
+    for body in ["p&#x2f;w word", "P/W WORD", "p/w\n  word"] {
+        let response = answer(400, content_type, body);
+        let error = TokenResponse::parse_with(&response, &rules).unwrap_err();
+        let shown = format!("{error} {error:?}");
+        for part in ["echo", "w word", "WORD"] {
+            assert!(!shown.contains(part), "{shown}");
+        }
+        assert!(shown.contains("content type `…`"), "{shown}");
+    }
+}
+
 proptest! {
     #[test]
     fn never_panics(status in 200_u16..600, bytes in prop::collection::vec(any::<u8>(), 0..200), text in "[{}\\[\\]\":,a-z_ ]{0,100}") {

@@ -9,7 +9,7 @@ use crate::shown;
 
 mod decoded;
 
-use decoded::has_encoded;
+use decoded::{MAX_SEARCHED, Search, has_encoded};
 
 /// The longest excerpt, in characters.
 const MAX_EXCERPT: usize = 200;
@@ -18,9 +18,12 @@ const MIN_TOKEN: usize = 16;
 /// Parts of names whose values are secret.
 const SECRET_NAMES: [&str; 5] = ["token", "code", "secret", "assertion", "password"];
 
-/// The beginning of a body, redacted and escaped; nothing of an empty one, and nothing of one with
-/// a secret that is encoded in a way that cannot be cut out.
+/// The beginning of a body, redacted and escaped; nothing of an empty one or of one of more than 16
+/// KiB, and nothing of one with a secret that is encoded in a way that cannot be cut out.
 pub(super) fn excerpt(body: &[u8], secrets: &[SecretText]) -> Option<Box<str>> {
+    if body.len() > MAX_SEARCHED {
+        return None;
+    }
     let text = String::from_utf8_lossy(body);
     let text = redacted(text.trim(), secrets)?;
     let text = shown::escaped(text.trim());
@@ -30,8 +33,11 @@ pub(super) fn excerpt(body: &[u8], secrets: &[SecretText]) -> Option<Box<str>> {
 
 /// The text with `…` in place of each of these secrets, of the values of members that are named
 /// like a secret, and of each run of characters that may be a token. `None` where a secret is in it
-/// in an encoding that is not replaced.
+/// in an encoding that is not replaced, and for a text of more than 16 KiB.
 pub(super) fn redacted(text: &str, secrets: &[SecretText]) -> Option<String> {
+    if has_hidden(text, secrets) {
+        return None;
+    }
     let text = unescaped(text);
     let text = without_secrets(text.into_owned(), secrets);
     if has_encoded(&text, secrets) {
@@ -43,6 +49,39 @@ pub(super) fn redacted(text: &str, secrets: &[SecretText]) -> Option<String> {
 /// Whether the text has one of these secrets, as it is or encoded.
 pub(super) fn has_secret(text: &str, secrets: &[SecretText]) -> bool {
     has_encoded(text, secrets)
+}
+
+/// A content type, redacted: `…` if one of these secrets is in it, and its parameters as in an
+/// excerpt.
+pub(crate) fn media_type(text: &str, secrets: &[SecretText]) -> String {
+    if text.len() > MAX_SEARCHED || has_secret(text, secrets) {
+        return "…".to_owned();
+    }
+    let (essence, parameters) = split(text, text.find(';').unwrap_or(text.len()));
+    let parameters = without_runs(&without_named(parameters));
+    let is_type = essence.split(',').all(|it| it.split('/').count() == 2);
+    if is_type {
+        [essence, &parameters].concat()
+    } else {
+        [&*without_runs(essence), &parameters].concat()
+    }
+}
+
+/// Whether a secret is in the text in a form that is not replaced. Each is looked for in the whole
+/// text: a short value that is taken out first would cut the encoding of another one in pieces.
+fn has_hidden(text: &str, secrets: &[SecretText]) -> bool {
+    if secrets.is_empty() {
+        return text.len() > MAX_SEARCHED;
+    }
+    let Some(search) = Search::of(text) else {
+        return true;
+    };
+    let mut found = secrets.iter().filter(|it| search.finds(it));
+    found.any(|secret| {
+        let own = core::slice::from_ref(secret);
+        let rest = without_secrets(unescaped(text).into_owned(), own);
+        has_encoded(&rest, own)
+    })
 }
 
 /// What JSON writers escape though they need not: `\/`, and Latin-1 as `\u00xx`.
@@ -309,6 +348,65 @@ mod tests {
         }
         let nested = [SecretText::new("abc"), SecretText::new("abcdef")];
         assert_eq!(redacted("x abcdef y", &nested).unwrap(), "x … y");
+    }
+
+    /// `max_age=4` is a value of the request, too, and is no way to cut another one in pieces.
+    #[test]
+    fn a_short_value_cuts_no_encoded_secret() {
+        let secrets = [SecretText::new("4"), SecretText::new("p/w word")];
+        for text in [
+            "p&#47;w word",
+            r"p\057w\040word",
+            "702f7720776f7264",
+            "p%252fw word",
+        ] {
+            assert_eq!(redacted(text, &secrets), None, "{text}");
+            assert_eq!(excerpt(text.as_bytes(), &secrets), None, "{text}");
+        }
+        assert_eq!(redacted("4 p/w word 4", &secrets).unwrap(), "… … …");
+        assert_eq!(redacted("at most 4", &secrets).unwrap(), "at most …");
+    }
+
+    #[test]
+    fn a_content_type_shows_no_secret() {
+        let secrets = [SecretText::new("p/w word")];
+        for (text, expected) in [
+            ("application/json", "application/json"),
+            ("text/html; charset=utf-8", "text/html; charset=utf-8"),
+            ("application/json, text/html", "application/json, text/html"),
+            ("text/p/w word", "…"),
+            ("text/html; x=p%2Fw+word", "…"),
+            ("text/html; x=\"p&#47;w word\"", "…"),
+            ("text/html; x=0123456789abcdef", "text/html; …"),
+            ("text/html; token=abc", "text/html; token=…"),
+            ("0123456789abcdef", "…"),
+        ] {
+            assert_eq!(media_type(text, &secrets), expected, "{text}");
+        }
+        assert_eq!(media_type(&"x/".repeat(MAX_SEARCHED), &[]), "…");
+    }
+
+    /// The work is bounded: what is long, or unfolds into too much, is not shown.
+    #[test]
+    fn of_a_long_body_nothing_is_shown() {
+        let secrets = [SecretText::new("secret-word"), SecretText::new("4")];
+        let fits = "a ".repeat(MAX_SEARCHED / 2);
+        assert!(excerpt(fits.as_bytes(), &secrets).is_some());
+        let long = format!("{fits}b");
+        assert_eq!(excerpt(long.as_bytes(), &secrets), None);
+        assert_eq!(excerpt(long.as_bytes(), &[]), None);
+        assert_eq!(redacted(&long, &[]), None);
+        assert_eq!(excerpt("x".repeat(65_000).as_bytes(), &secrets), None);
+        for part in [
+            "%255c&amp;",
+            r"\\u0026#37;41",
+            "&#38;amp;%2525",
+            "%5c%5c&#92;",
+        ] {
+            let full = part.repeat(MAX_SEARCHED / part.len());
+            let shown = excerpt(full.as_bytes(), &secrets).unwrap_or_default();
+            assert!(shown.chars().count() <= 200);
+        }
     }
 
     #[test]

@@ -14,8 +14,8 @@ use crate::Received;
 /// The excerpt has at most 200 characters. Control and bidirectional characters are escaped. `…`
 /// stands for each secret of the request, for the values of members that are named like a token,
 /// code, secret, assertion or password, and for 16 or more token characters in a row. Where a
-/// secret is in the body in an encoding, there is no excerpt; nor where the body is longer than 64
-/// KiB.
+/// secret is in the body in an encoding, or with other white space or case, there is no excerpt;
+/// nor where the body is longer than 16 KiB.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UnreadableResponse {
     received: Received,
@@ -27,7 +27,7 @@ impl UnreadableResponse {
         let is_shown = !response.status().is_success();
         let shown = || excerpt(response.body(), &rules.secrets);
         Self {
-            received: Received::of(response),
+            received: Received::without(response, &rules.secrets),
             excerpt: is_shown.then(shown).flatten(),
         }
     }

@@ -9,38 +9,71 @@ use zeroize::Zeroizing;
 /// How many encodings are undone, one within another.
 const MAX_LAYERS: usize = 3;
 /// The longest text that is searched, in bytes. A longer one counts as one with a secret.
-const MAX_SEARCHED: usize = 64 * 1024;
+pub(super) const MAX_SEARCHED: usize = 16 * 1024;
+/// The most that is searched of all readings of a text together, in bytes. What has more counts as
+/// a text with a secret.
+const MAX_DECODED: usize = 256 * 1024;
+/// The shortest secret that is looked for without its white space and in either case.
+const MIN_FOLDED: usize = 6;
 /// The shortest secret that is looked for in base64 and hex. Innocent words are full of shorter
 /// ones.
 const MIN_BINARY: usize = 3;
 
 /// Whether one of these secrets is in the text, as it is or encoded: percent-encoding, escapes of
 /// JSON, JavaScript and C, and character references of HTML, up to three one within another; and
-/// base64 or hex beneath them. It errs on the side of finding too much.
+/// base64 or hex beneath them. White space and case do not matter for secrets of six characters and
+/// more. It errs on the side of finding too much.
 pub(super) fn has_encoded(text: &str, secrets: &[SecretText]) -> bool {
-    if text.len() > MAX_SEARCHED {
-        return true;
-    }
-    let plain = |it: &SecretText| Zeroizing::new(spaced(it.expose()));
-    let mut secrets: Vec<_> = secrets.iter().map(plain).collect();
-    secrets.retain(|it| !it.is_empty());
     if secrets.is_empty() {
-        return false;
+        return text.len() > MAX_SEARCHED;
     }
-    let has = |text: &Zeroizing<String>| {
-        let binary = binary(text);
-        secrets.iter().any(|secret| {
-            text.contains(&***secret)
-                || (secret.len() >= MIN_BINARY && binary.iter().any(|it| contains(it, secret)))
+    Search::of(text).is_none_or(|search| secrets.iter().any(|it| search.finds(it)))
+}
+
+/// A text, decoded to look for several secrets in it.
+pub(super) struct Search(Vec<Reading>);
+
+/// One way to read a text.
+struct Reading {
+    text: Zeroizing<String>,
+    folded: Zeroizing<String>,
+    binary: Zeroizing<String>,
+}
+
+impl Search {
+    /// Decodes a text. `None` for one that is too long, or has too many readings.
+    pub(super) fn of(text: &str) -> Option<Self> {
+        if text.len() > MAX_SEARCHED {
+            return None;
+        }
+        let reading = |text: Zeroizing<String>| Reading {
+            folded: folded(&text),
+            binary: binary(&text),
+            text,
+        };
+        Some(Self(readings(text)?.into_iter().map(reading).collect()))
+    }
+
+    pub(super) fn finds(&self, secret: &SecretText) -> bool {
+        let plain = Zeroizing::new(spaced(secret.expose()));
+        if plain.is_empty() {
+            return false;
+        }
+        let folded = folded(&plain);
+        let is_long = folded.chars().count() >= MIN_FOLDED;
+        self.0.iter().any(|it| {
+            it.text.contains(&**plain)
+                || (is_long && it.folded.contains(&**folded))
+                || (plain.len() >= MIN_BINARY && it.binary.contains(&**plain))
         })
-    };
-    readings(text).iter().any(has)
+    }
 }
 
 /// The text as it is, and with one to three encodings undone, in every order: what looks like one
-/// may be part of what was encoded by another.
-fn readings(text: &str) -> Vec<Zeroizing<String>> {
+/// may be part of what was encoded by another. `None` where that is too much.
+fn readings(text: &str) -> Option<Vec<Zeroizing<String>>> {
     let mut all = vec![Zeroizing::new(spaced(text))];
+    let mut left = MAX_DECODED.checked_sub(text.len())?;
     let mut done = 0;
     for _layer in 0..MAX_LAYERS {
         let mut next = Vec::new();
@@ -48,6 +81,7 @@ fn readings(text: &str) -> Vec<Zeroizing<String>> {
             for undo in [percent, escape, reference] {
                 let read = Zeroizing::new(spaced(&undone(text, undo)));
                 if !all.contains(&read) && !next.contains(&read) {
+                    left = left.checked_sub(read.len())?;
                     next.push(read);
                 }
             }
@@ -55,7 +89,26 @@ fn readings(text: &str) -> Vec<Zeroizing<String>> {
         done = all.len();
         all.append(&mut next);
     }
-    all
+    Some(all)
+}
+
+/// The text in lower case, without white space, invisible characters, and the tags of HTML that
+/// break a line.
+fn folded(text: &str) -> Zeroizing<String> {
+    let mut lower = Zeroizing::new(text.to_lowercase());
+    for tag in ["<wbr>", "<wbr/>", "<wbr />", "<br>", "<br/>", "<br />"] {
+        if lower.contains(tag) {
+            lower = Zeroizing::new(lower.replace(tag, ""));
+        }
+    }
+    let is_shown = |c: &char| {
+        let is_invisible = matches!(
+            c,
+            '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}'
+        );
+        !c.is_whitespace() && !is_invisible
+    };
+    Zeroizing::new(lower.chars().filter(is_shown).collect())
 }
 
 /// A form writes a blank as `+`, so both count as one.
@@ -194,8 +247,10 @@ fn number(text: &str, radix: u32, least: usize, most: usize) -> Option<(u32, &st
     (count >= least).then_some((value, after))
 }
 
-/// What the runs of a text are if they are base64 or hex.
-fn binary(text: &str) -> Vec<Zeroizing<Vec<u8>>> {
+/// What the runs of a text are if they are base64 or hex, each on a line of its own. A run may go
+/// on in the next line of the text.
+fn binary(text: &str) -> Zeroizing<String> {
+    let text = Zeroizing::new(text.replace(['\r', '\n'], ""));
     // Both alphabets of base64 as one; a blank may have been a `+`.
     let plain = Zeroizing::new(text.replace([' ', '-'], "+").replace('_', "/"));
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
@@ -210,11 +265,15 @@ fn binary(text: &str) -> Vec<Zeroizing<Vec<u8>>> {
             let starts = (0..2).filter_map(|start| run.get(start..));
             starts.map(from_hex)
         });
-    let mut all: Vec<_> = base64.chain(hex).map(Zeroizing::new).collect();
-    all.retain(|it| it.len() >= MIN_BINARY);
-    let bytes = all.iter_mut().flat_map(|it| it.iter_mut());
-    bytes.filter(|it| **it == b'+').for_each(|it| *it = b' ');
-    all
+    // Each byte of a run is in at most four of base64 and two of hex; no buffer grows.
+    let mut all = Zeroizing::new(String::with_capacity(text.len().saturating_mul(5)));
+    for bytes in base64.chain(hex).map(Zeroizing::new) {
+        if bytes.len() >= MIN_BINARY {
+            all.push_str(&String::from_utf8_lossy(&bytes));
+            all.push('\n');
+        }
+    }
+    Zeroizing::new(spaced(&all))
 }
 
 fn from_base64(run: &str) -> Option<Vec<u8>> {
@@ -233,11 +292,6 @@ fn from_hex(run: &str) -> Vec<u8> {
     out
 }
 
-fn contains(bytes: &[u8], part: &str) -> bool {
-    let part = part.as_bytes();
-    bytes.windows(part.len()).any(|it| it == part)
-}
-
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new()
@@ -245,8 +299,8 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The names of the ASCII characters that need a reference, or have one.
-const REFERENCES: [(&str, char); 44] = [
+/// The names of the ASCII characters that need a reference, or have one, and of blanks.
+const REFERENCES: [(&str, char); 48] = [
     ("amp", '&'),
     ("AMP", '&'),
     ("lt", '<'),
@@ -257,6 +311,10 @@ const REFERENCES: [(&str, char); 44] = [
     ("QUOT", '"'),
     ("apos", '\''),
     ("nbsp", ' '),
+    ("NonBreakingSpace", ' '),
+    ("shy", '\u{ad}'),
+    ("zwnj", '\u{200c}'),
+    ("zwj", '\u{200d}'),
     ("Tab", '\t'),
     ("NewLine", '\n'),
     ("excl", '!'),
@@ -422,6 +480,38 @@ mod tests {
         ] {
             assert!(is_found(text, secret), "{text}");
         }
+    }
+
+    /// What an echo changes that a reader would not notice.
+    #[test]
+    fn white_space_and_case_do_not_matter() {
+        let secret = "Correct horse-battery";
+        for text in [
+            "Correct\r\n    horse-battery",
+            "Correct  horse-battery",
+            "Correct\u{a0}horse-battery",
+            "Correct&nbsp;horse-battery",
+            "Correct&#160;horse-battery",
+            "Correcthorse-battery",
+            "CORRECT HORSE-BATTERY",
+            "correct horse-battery",
+            "Correct horse-<wbr>battery",
+            "Correct<br />horse-<BR>battery",
+            "Correct horse-&lt;wbr&gt;battery",
+            "Correct horse-bat&shy;tery",
+            "Correct horse-bat\u{200b}tery",
+            r"Correct\nhorse-battery",
+            "CORRECT%0AHORSE-BATTERY",
+        ] {
+            assert!(is_found(text, secret), "{text}");
+            assert_eq!(redacted(text, &[secret.into()]), None, "{text}");
+        }
+        assert!(!is_found("the correct horse", secret));
+        // Innocent words are full of short ones.
+        assert!(!is_found("i n t o", "in to"));
+        assert!(is_found("I N T O W N", "in town"));
+        // A secret in base64 whose lines are wrapped.
+        assert!(is_found("Q29ycmVjdCBo\r\nb3JzZS1iYXR0\r\nZXJ5", secret));
     }
 
     #[test]
