@@ -201,6 +201,7 @@ fn way_out(address: &IpAddr) -> &'static str {
 }
 
 /// A text that is no URL, without what may be a password or a secret.
+#[cfg(feature = "client")]
 pub(crate) fn public(text: &str) -> Box<str> {
     let public = text.split(['?', '#']).next().unwrap_or_default();
     match public.rsplit_once('@') {
