@@ -35,7 +35,7 @@ impl Scene {
         }
     }
 
-    /// A bound token of alice, for whom this actor acts.
+    /// A bound token of alice with this actor in `act`.
     fn claims(&self, act: Option<Value>) -> Value {
         let mut claims = World::claims(&self.agent);
         claims["sub"] = json!("alice");
@@ -52,7 +52,7 @@ impl Scene {
     }
 }
 
-/// A route that asks for an actor refuses a token that names none, and one that is nobody's.
+/// A route that asks for an actor refuses a token that names none, and one of an unproven client.
 #[test]
 fn a_route_can_ask_for_an_actor() {
     let scene = Scene::new();
@@ -61,7 +61,7 @@ fn a_route_can_ask_for_an_actor() {
     assert_eq!(scene.code(asks(), &acted), "ok");
     assert_eq!(scene.code(asks(), &scene.claims(None)), "guard.forbidden");
     assert_eq!(scene.code(Requirements::new(), &scene.claims(None)), "ok");
-    // Unbound, and of a client that is no workload: nobody's.
+    // Unbound, and of a client that is no workload.
     let mut unbound = acted;
     unbound["client_id"] = json!("web-client");
     assert_eq!(scene.code(asks().accept_bearer(), &unbound), "ok");

@@ -13,10 +13,12 @@ mod common;
 use std::sync::Arc;
 
 use aims_authority::{Authority, Client};
+use aims_jose::base64url;
 use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::random::SYSTEM;
+use aims_jose::time::UnixTime;
 use aims_oauth_wire::dpop::{Binding, Nonce};
-use aims_replay::ReplayCache;
+use aims_replay::{Error, ReplayCache, ReplayKey, ReplayStore};
 use common::endpoint::*;
 use common::*;
 use http::Response;
@@ -211,4 +213,46 @@ fn the_metadata_name_the_algorithms() {
         .as_array()
         .unwrap();
     assert!(all.contains(&json!("ES256")) && !all.contains(&json!("none")));
+}
+
+/// A proof beside credentials that are not the client's is not spent: a stranger cannot use up the
+/// proofs of others.
+#[test]
+fn a_strangers_request_spends_no_proof() {
+    let (client, stranger, holder) = (es256(), es256(), es256());
+    let authority = with_client(&client);
+    let proof = proof(&holder);
+    let refusal = request(&authority, &stranger, &[&proof]);
+    assert_eq!(refusal, refused(401, "invalid_client"));
+    assert!(request(&authority, &client, &[&proof]).is_ok());
+}
+
+/// Remembers assertions, and cannot tell of proofs.
+#[derive(Debug)]
+struct Forgetful(ReplayCache, ReplayKey);
+
+impl ReplayStore for Forgetful {
+    fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error> {
+        if key.as_bytes() == self.1.as_bytes() {
+            return Err(Error::Unavailable);
+        }
+        self.0.spend(key, until, now)
+    }
+}
+
+/// A store that cannot tell is not the client's fault.
+#[test]
+fn a_store_that_cannot_tell_is_the_servers_fault() {
+    let (client, holder) = (es256(), es256());
+    let proof = proof(&holder);
+    let claims = proof.split('.').nth(1).unwrap();
+    let claims: Value = serde_json::from_slice(&base64url::decode(claims).unwrap()).unwrap();
+    let thumbprint = holder.public_jwk().thumbprint().to_string();
+    let name = ReplayKey::new("dpop", &thumbprint, &[claims["jti"].as_str().unwrap()]);
+    let store = Forgetful(ReplayCache::in_memory(10), name);
+    let known = Client::with_keys("batch", key_set(&client)).allow(TOOLS, ["call"]);
+    let authority = builder().client(known).replay(Arc::new(store));
+    let authority = authority.build(now()).unwrap();
+    let answer = request(&authority, &client, &[&proof]);
+    assert_eq!(answer, refused(503, "server_error"));
 }

@@ -7,29 +7,12 @@
 )]
 
 mod common;
+#[path = "../../jose/tests/twin/mod.rs"]
+mod ecdsa;
 
 use aims_authority::PresentedProof;
-use aims_jose::base64url;
 use common::*;
-
-/// n, the order of P-256, in the last 32 of its bytes.
-const ORDER: &str = "ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551";
-
-/// The token with the signature (r, n − s).
-fn twin(token: &str) -> String {
-    let (signed, signature) = token.rsplit_once('.').unwrap();
-    let mut signature = base64url::decode(signature).unwrap();
-    let (_, s) = signature.split_at_mut(32);
-    let mut borrow = 0;
-    for (place, digit) in s.iter_mut().enumerate().rev() {
-        let order = ORDER.get(2 * place..2 * place + 2).unwrap();
-        let order = i16::from(u8::from_str_radix(order, 16).unwrap());
-        let difference = order - i16::from(*digit) - borrow;
-        borrow = i16::from(difference < 0);
-        *digit = u8::try_from(difference.rem_euclid(256)).unwrap();
-    }
-    format!("{signed}.{}", base64url::encode(&signature))
-}
+use ecdsa::twin;
 
 /// T-055: the twin is as good a WIT as the first, with a proof over its own text; with the proof
 /// over the other text it is refused.

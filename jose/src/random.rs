@@ -33,7 +33,7 @@ impl SecureRandom for System {
 
 /// A fresh identifier of 128 random bits: 22 characters of base64url, for `jti`, `state`, nonces.
 ///
-/// Sixteen bytes are drawn, and all of them are in the text (T-037a).
+/// Sixteen bytes are drawn, and all of them are in the text.
 ///
 /// # Errors
 ///

@@ -16,7 +16,8 @@ use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::{Skew, UnixTime};
 use aims_oauth_rs::{
-    AccessToken, Confirmation, Error, IssuerRules, JwtProfile, Marker, TokenCache, TokenSource,
+    AccessToken, Confirmation, Error, IssuerRules, IssuerStore, JwtProfile, Marker, TokenCache,
+    TokenSource,
 };
 use aims_oauth_wire::introspection::{Introspection, SIGNED, SignedIntrospection};
 use common::{ISSUER, NOW, RESOURCE, World, at};
@@ -442,4 +443,47 @@ fn an_introspected_text_is_no_verified_jwt() {
     assert_eq!(code(described), "ok");
     let verified = cache.verify(text, &world.issuers, at(NOW));
     assert_ne!(code(verified), "ok");
+}
+
+/// An issuer's greatest lifetime bounds its opaque tokens as well.
+#[test]
+fn a_lifetime_is_bounded() {
+    for (most, expected) in [(310, "ok"), (309, "token.lifetime")] {
+        let world = World::new();
+        let rules = IssuerRules::new().max_lifetime(Duration::from_secs(most));
+        world
+            .issuers
+            .set_rules(&ISSUER.parse().unwrap(), rules)
+            .unwrap();
+        assert_eq!(code(judge(&world, &good(), at(NOW))), expected, "{most}");
+    }
+}
+
+/// An `aud` that is the token's own client alone is that of an ID token.
+#[test]
+fn the_own_client_is_no_audience() {
+    let own = json!({"client_id": RESOURCE});
+    assert_eq!(under(profile(), &own), "token.not_access_token");
+    let allowed = profile().allow_own_client_as_audience();
+    assert_eq!(under(allowed, &own), "ok");
+}
+
+/// Until discovery has decided, the issuer that is asked has the spelling of its configuration.
+#[test]
+fn the_issuer_is_spelled_as_it_was_configured() {
+    let mut world = World::new();
+    world.issuers = IssuerStore::new();
+    world.issuers.name_undiscovered(&ISSUER.parse().unwrap());
+    let asked = |issuer: &str| {
+        let answer = answer(&with(&json!({"iss": "-"})));
+        let issuers = world.issuers.snapshot();
+        let issuer = issuer.parse().unwrap();
+        let token = Hashed::of(TEXT);
+        let (rules, now) = (&world.rules, at(NOW));
+        code(AccessToken::introspected(
+            &token, &answer, &issuer, &issuers, rules, CEILING, now,
+        ))
+    };
+    assert_eq!(asked(ISSUER), "ok");
+    assert_eq!(asked(&format!("{ISSUER}/")), "token.unknown_issuer");
 }

@@ -39,7 +39,7 @@ pub struct AgentBuilder<T = ()> {
 
 impl Agent {
     /// An agent without an identity: it sends access tokens as bearer tokens (RFC 6750) and proves
-    /// nothing, so that whoever steals a token can use it. For tools that accept bearer tokens.
+    /// nothing, so that a thief can use a stolen token. For tools that accept bearer tokens.
     ///
     /// Its tokens come from sources whose client authenticates in another way than by the agent's
     /// identity: name them by [`authorize`](AgentBuilder::authorize). A

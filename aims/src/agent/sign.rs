@@ -100,7 +100,7 @@ impl fmt::Debug for PendingResponse {
 impl PendingResponse {
     /// Judges the response: a signature that is there is verified, and where [signed
     /// responses](super::AgentBuilder::signed_responses) are asked for, there must be one, over
-    /// this content, in answer to this request, by a tool that is believed.
+    /// this content, in answer to this request, by a tool that the agent trusts.
     ///
     /// # Errors
     ///

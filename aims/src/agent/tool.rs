@@ -32,8 +32,8 @@ impl<T: Into<Tools>> AgentBuilder<T> {
     /// scopes, separated by blanks.
     ///
     /// [`build`](AgentBuilder::<Tools>::build) asks the tool whose tokens it accepts (RFC 9728),
-    /// and takes the first of these issuers that it names: the tool does not decide whom the agent
-    /// shows its identity to. The agent authenticates there by its WIT
+    /// and uses the first of these issuers that the tool names. The agent shows its identity to
+    /// these issuers alone, whatever the tool names. It authenticates there by its WIT
     /// (draft-ietf-oauth-spiffe-client-auth); for another client authentication there is
     /// [`authorize`](Self::authorize).
     ///

@@ -42,7 +42,7 @@ impl<M> Guard<M> {
     /// [deadline](super::HttpSignatures::with_response_deadline), the answer is 501 instead. Mark a
     /// route whose responses have no end by
     /// [`Requirements::streams`](crate::Requirements::streams). What is found out after a request
-    /// was accepted is told to the seam *record* by an event of its own.
+    /// was accepted goes to the [`Record`](crate::record::Record) as an event of its own.
     ///
     /// ```
     /// # fn example(guard: aims::Guard) -> axum::Router {

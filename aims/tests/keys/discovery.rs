@@ -505,7 +505,7 @@ async fn the_reason_of_a_skipped_key_is_told() {
     assert!(told.contains("modulus") && told.contains(JWKS), "{told}");
 }
 
-/// A guard that asks for the proof of an agent and trusts none can be satisfied by nobody.
+/// A guard that asks for the proof of an agent and trusts no agents is not built.
 #[tokio::test(start_paused = true)]
 async fn a_guard_without_agents_takes_bearer_tokens_alone() {
     let web = Web::new();
