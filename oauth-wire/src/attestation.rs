@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::assertion::{MAX_ID, MAX_LIFETIME};
+use crate::media;
 use crate::names::{ClientId, Issuer};
 
 /// The field of the attestation (draft-ietf-oauth-attestation-based-client-auth §6).
@@ -196,10 +197,6 @@ fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str
     let refused = || Error::Request {
         reason: "a field of the client attestation stands twice or is not ASCII",
     };
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(value), None) => value.to_str().map(Some).or(Err(refused())),
-        (Some(_), Some(_)) => Err(refused()),
-    }
+    let value = media::sole(headers, name).or(Err(refused()))?;
+    value.map(|it| it.to_str().or(Err(refused()))).transpose()
 }

@@ -42,6 +42,8 @@ mod verify;
 
 use http::{HeaderMap, HeaderName};
 
+use crate::media::{self, compact_token};
+
 pub use self::binding::Binding;
 pub use self::error::Error;
 pub use self::nonce::{Nonce, NonceIssuer};
@@ -71,13 +73,8 @@ const MAX_LEN: usize = 4 * 1024;
 /// `dpop.field_repeated` for several fields; `dpop.field_syntax` for one that is not ASCII or holds
 /// several values.
 pub fn from_headers(headers: &HeaderMap) -> Result<Option<&str>, Error> {
-    let mut values = headers.get_all(&DPOP).iter();
-    let value = match (values.next(), values.next()) {
-        (None, _) => return Ok(None),
-        (Some(value), None) => value,
-        (Some(_), Some(_)) => return Err(Error::FieldRepeated { field: "DPoP" }),
-    };
-    let text = value.to_str().ok();
-    let text = text.filter(|text| !text.is_empty() && !text.contains([',', ' ', '\t']));
-    text.map(Some).ok_or(Error::FieldSyntax { field: "DPoP" })
+    let field = "DPoP";
+    let value = media::sole(headers, &DPOP).map_err(|_several| Error::FieldRepeated { field })?;
+    let text = value.map(|it| compact_token(it).ok_or(Error::FieldSyntax { field }));
+    text.transpose()
 }

@@ -1,7 +1,7 @@
 //! What the fields of HTTP say about a body.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 /// Forms (RFC 6749 appendix B).
 pub const FORM: &str = "application/x-www-form-urlencoded";
@@ -18,6 +18,48 @@ pub fn is(headers: &HeaderMap, expected: &str) -> bool {
     };
     let essence = value.to_str().ok().and_then(|text| text.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected))
+}
+
+/// A field that may stand once stands several times.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "it says all that there is")]
+pub struct Repeated;
+
+/// The value of a field that may stand once: `None` where it does not stand at all.
+///
+/// ```
+/// use aims_oauth_wire::media::{Repeated, sole};
+/// use http::{HeaderMap, HeaderName, HeaderValue};
+///
+/// let name = HeaderName::from_static("dpop");
+/// let mut headers = HeaderMap::new();
+/// assert_eq!(sole(&headers, &name), Ok(None));
+/// headers.append(name.clone(), HeaderValue::from_static("a.b.c"));
+/// assert!(sole(&headers, &name).is_ok_and(|value| value.is_some()));
+/// headers.append(name.clone(), HeaderValue::from_static("a.b.c"));
+/// assert_eq!(sole(&headers, &name), Err(Repeated));
+/// ```
+///
+/// # Errors
+///
+/// [`Repeated`].
+pub fn sole<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, Repeated> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        (_, Some(_)) => Err(Repeated),
+    }
+}
+
+/// The value of a field that holds one compact token: visible ASCII without a comma. `None` for
+/// anything else.
+#[must_use]
+pub fn compact_token(value: &HeaderValue) -> Option<&str> {
+    let text = value.to_str().ok();
+    text.filter(|text| !text.is_empty() && !text.contains([',', ' ', '\t']))
 }
 
 /// Whether a response with this status has a document: 200 to 299, except those that have none

@@ -13,6 +13,7 @@ use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use super::{DPOP_NONCE, Error};
+use crate::media;
 
 /// A nonce as it stands in `DPoP-Nonce`, 1 to 1024 characters (RFC 9449 §8.1).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,17 +42,12 @@ impl Nonce {
     ///
     /// `dpop.field_repeated`, `dpop.nonce_syntax`.
     pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, Error> {
-        let mut values = headers.get_all(&DPOP_NONCE).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Ok(None),
-            (Some(value), None) => {
-                let text = value.to_str().or(Err(Error::NonceSyntax))?;
-                Self::parse(text).map(Some)
-            }
-            (Some(_), Some(_)) => Err(Error::FieldRepeated {
-                field: "DPoP-Nonce",
-            }),
-        }
+        let repeated = Error::FieldRepeated {
+            field: "DPoP-Nonce",
+        };
+        let value = media::sole(headers, &DPOP_NONCE).or(Err(repeated))?;
+        let text = value.map(|it| it.to_str().or(Err(Error::NonceSyntax)));
+        text.transpose()?.map(Self::parse).transpose()
     }
 
     /// The text.
