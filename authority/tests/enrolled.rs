@@ -18,7 +18,7 @@ use aims_jose::random;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, UnixTime};
 use aims_wimse_cred::Identity;
-use aims_wimse_cred::enrolment::{Enrolled, EnrolmentProof, IdentityClient};
+use aims_wimse_cred::enrolment::{self, Enrolled, EnrolmentProof, IdentityClient};
 use aims_wimse_cred::source::{Issue as _, RenewingSource};
 use http::{Request, Response};
 use serde_json::Value;
@@ -153,14 +153,25 @@ async fn a_refusal_names_the_identity_server() {
     let client = IdentityClient::new(BASE).unwrap();
     let enrolled = Enrolled::new(client, wrong, again.0.clone(), AWS_LC);
     let enrolled = enrolled.with_clock(again.0.clone());
-    let source = RenewingSource::builder(enrolled).start().await;
-    let told = Chain(&source.unwrap_err()).to_string();
+    let refused = RenewingSource::builder(enrolled).start().await.unwrap_err();
+    let told = Chain(&refused).to_string();
     assert_eq!(
         told,
         format!(
             "the issuer gave no credential: asked `{BASE}`: the identity server answered 403 with \
              the code `identity.refused`"
         )
+    );
+    // A program finds the answer below the name, to say what helps.
+    let aims_wimse_cred::Error::SourceUnavailable(asked) = refused else {
+        panic!("{refused:?}");
+    };
+    let answer = asked
+        .source()
+        .and_then(<dyn std::error::Error>::downcast_ref);
+    assert!(
+        matches!(answer, Some(enrolment::Error::Refused { status: 403, .. })),
+        "{answer:?}"
     );
 }
 

@@ -107,7 +107,11 @@ async fn run() -> Result<(), Failure> {
 fn no_identity(authority: &str, error: &enrolment::Error) -> String {
     let hint = match error {
         enrolment::Error::Identity(aims::cred::Error::SourceUnavailable(cause)) => {
-            match cause.downcast_ref() {
+            // What the server said lies below the name of the server.
+            match cause
+                .source()
+                .and_then(<dyn std::error::Error>::downcast_ref)
+            {
                 Some(enrolment::Error::Refused { status: 403, .. }) => {
                     "a bootstrap token is good once at each start of the authority, unless `--reusable-tokens` was said; its standard error says why it refused"
                 }

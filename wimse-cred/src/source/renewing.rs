@@ -36,11 +36,23 @@ pub trait Issue: fmt::Debug + Send + Sync {
 }
 
 /// Which issuer gave nothing, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("asked `{issuer}`")]
+#[derive(Debug)]
 struct Asked {
     issuer: Box<str>,
-    source: Arc<dyn StdError + Send + Sync>,
+    cause: Arc<dyn StdError + Send + Sync>,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "asked `{}`", self.issuer)
+    }
+}
+
+impl StdError for Asked {
+    /// The error itself and not its `Arc`, so that a caller can downcast it.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.cause)
+    }
 }
 
 /// An [`IdentitySource`] that renews its identity before it expires.
@@ -141,13 +153,13 @@ impl RenewingSourceBuilder {
         }
     }
 
-    fn unavailable(&self, source: Arc<dyn StdError + Send + Sync>) -> Error {
+    fn unavailable(&self, cause: Arc<dyn StdError + Send + Sync>) -> Error {
         Error::SourceUnavailable(match self.issuer.name() {
             Some(name) => Arc::new(Asked {
                 issuer: name.into(),
-                source,
+                cause,
             }),
-            None => source,
+            None => cause,
         })
     }
 
