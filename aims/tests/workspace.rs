@@ -1,5 +1,5 @@
-//! The rules of the house that a compiler does not hold: floors, features, lints, and the tables of
-//! SPECS.md.
+//! Checks rules of the workspace that the compiler does not check: layers, features, lints, and
+//! the tables of SPECS.md.
 
 #![cfg(all(feature = "agent", feature = "fetch", feature = "tool"))]
 #![expect(
@@ -17,9 +17,8 @@ use std::{
 
 use serde_json::Value;
 
-/// The floor of each crate of the family; what stands beside (programs, examples, benches) may use
-/// all.
-const FLOORS: &[(&str, i8)] = &[
+/// The layer of each library crate. Crates of `BESIDE` and the examples may use all of them.
+const LAYERS: &[(&str, i8)] = &[
     ("aims-error", -1),
     ("aims-jose", 0),
     ("aims-replay", 0),
@@ -43,9 +42,9 @@ const BESIDE: &[&str] = &[
     "aims-interop-http-sig",
     "aims-interop-oauth",
 ];
-/// What is not required below the top floor; `fetch` is nothing but I/O and is itself optional
-/// everywhere.
-const RIM: &[&str] = &["aims-fetch", "axum", "hyper", "reqwest", "tokio", "tower"];
+/// Crates that do I/O. No library below the top layer requires one of them; `aims-fetch` is itself
+/// optional everywhere.
+const IO: &[&str] = &["aims-fetch", "axum", "hyper", "reqwest", "tokio", "tower"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -88,50 +87,50 @@ fn normal(package: &Value) -> impl Iterator<Item = &Value> {
         .filter(|d| d["kind"].is_null())
 }
 
-fn floor(name: &str) -> Option<i8> {
-    FLOORS
+fn layer(name: &str) -> Option<i8> {
+    LAYERS
         .iter()
         .find(|(n, _)| *n == name)
-        .map(|(_, floor)| *floor)
+        .map(|(_, layer)| *layer)
 }
 
 #[test]
-fn edges_go_down_at_least_one_floor() {
+fn dependencies_go_down_at_least_one_layer() {
     for package in packages() {
         let name = text(&package["name"]);
-        let Some(own) = floor(name) else {
+        let Some(own) = layer(name) else {
             assert!(
                 BESIDE.contains(&name) || name.starts_with("example-"),
-                "`{name}` stands on no floor: name its place here and in ARCHITECTURE.md"
+                "`{name}` has no layer: add it to `LAYERS` and to ARCHITECTURE.md"
             );
             continue;
         };
         for dependency in normal(&package) {
             let to = text(&dependency["name"]);
-            if let Some(other) = floor(to) {
+            if let Some(other) = layer(to) {
                 assert!(
                     other < own,
-                    "`{name}` (floor {own}) uses `{to}` (floor {other})"
+                    "`{name}` (layer {own}) depends on `{to}` (layer {other})"
                 );
             }
             assert!(
                 !BESIDE.contains(&to),
-                "`{name}` uses `{to}`, which stands beside the house"
+                "`{name}` depends on `{to}`, which is not a library of the workspace"
             );
         }
     }
 }
 
 #[test]
-fn every_floor_is_inhabited() {
+fn every_crate_of_a_layer_exists() {
     let names: BTreeSet<String> = packages()
         .iter()
         .map(|p| text(&p["name"]).to_owned())
         .collect();
-    for (name, _) in FLOORS {
+    for (name, _) in LAYERS {
         assert!(
             names.contains(*name),
-            "`{name}` is on a floor but not in the workspace"
+            "`{name}` has a layer but is not in the workspace"
         );
     }
 }
@@ -140,7 +139,7 @@ fn every_floor_is_inhabited() {
 fn nothing_below_the_top_requires_a_runtime() {
     for package in packages() {
         let name = text(&package["name"]);
-        if !matches!(floor(name), Some(-1..=3)) || name == "aims-fetch" {
+        if !matches!(layer(name), Some(-1..=3)) || name == "aims-fetch" {
             continue;
         }
         let defaults = package["features"]["default"]
@@ -153,7 +152,7 @@ fn nothing_below_the_top_requires_a_runtime() {
             let is_trait_alone = to == "aims-fetch" && features(dependency).is_empty();
             let optional = dependency["optional"].as_bool().unwrap();
             assert!(
-                !RIM.contains(&to) || optional || is_trait_alone,
+                !IO.contains(&to) || optional || is_trait_alone,
                 "`{name}` requires `{to}`"
             );
         }
@@ -180,7 +179,7 @@ fn every_member_inherits_the_lints() {
 #[test]
 fn providers_are_chosen_in_jose_alone() {
     for (path, source) in sources() {
-        if path.starts_with("jose") || path.ends_with("tests/house.rs") {
+        if path.starts_with("jose") || path.ends_with("tests/workspace.rs") {
             continue;
         }
         for feature in ["aws-lc-rs", "rustcrypto"] {
