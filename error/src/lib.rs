@@ -9,40 +9,54 @@ use core::fmt;
 
 pub use shown::shown;
 
-/// What kind of error it is: what a program decides by.
+/// The kind of an error: the value that a program matches on to decide what to do.
 ///
-/// Every `Error` of the `aims` crates has a method `kind()`. Its `code()` says more, for people.
+/// Every `Error` of the `aims` crates has a method `kind()` that returns it, and a method `code()`
+/// that names the exact cause for people and logs. Many codes share one kind. A minor release never
+/// moves an error to another kind.
+///
+/// ```
+/// use aims_error::ErrorKind;
+///
+/// /// Whether the caller may send the same input again later.
+/// fn may_retry(kind: ErrorKind) -> bool {
+///     matches!(kind, ErrorKind::Unavailable | ErrorKind::NotYetValid)
+/// }
+///
+/// assert!(may_retry(ErrorKind::Unavailable));
+/// assert!(!may_retry(ErrorKind::Replayed));
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The input is not of the form that its standard prescribes.
+    /// The input does not have the form that its standard prescribes.
     Malformed,
-    /// The input is well-formed, but no trusted key or issuer vouches for it.
+    /// The input is well-formed, but no trusted key or issuer confirms it.
     Untrusted,
-    /// The input was good, and its time is over.
+    /// The input was valid and has expired.
     Expired,
-    /// The input will be good at a later time.
+    /// The input is not valid yet.
     NotYetValid,
     /// The input is for another audience, key, resource, issuer, request or content.
     Mismatch,
     /// The input was used before.
     Replayed,
-    /// The input was withdrawn.
+    /// The input was revoked.
     Revoked,
-    /// The input is good, and a rule or policy does not allow what it asks for.
+    /// The input is valid, but a rule or policy does not allow what it asks for.
     Forbidden,
     /// The input exceeds a limit.
     TooLarge,
-    /// It cannot be decided or done at the moment: a peer, a store or a key is out of reach, or a
+    /// The operation is not possible at the moment: a peer, a store or a key is unreachable, or a
     /// limit on concurrent work is reached. Trying again later may help.
     Unavailable,
-    /// The calling program asked for something that cannot be: its configuration or its call is
-    /// wrong.
+    /// The configuration or the call of the program is wrong. The input of the peer is not the
+    /// cause.
     Configuration,
 }
 
 impl ErrorKind {
-    /// The name of the kind, in lower case with underscores, such as `not_yet_valid`.
+    /// Returns the name of the kind, in lower case with underscores, such as `not_yet_valid`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -67,12 +81,15 @@ impl fmt::Display for ErrorKind {
     }
 }
 
-/// Writes `CODES`, `code()` and `kind()` of an error from one table, so that no variant lacks one.
+/// Generates `CODES`, `code()` and `kind()` of an error type from one table.
 ///
-/// Use it inside of `impl Error`. Each row is a pattern, an [`ErrorKind`] and a code. After a `;`
-/// stand the variants that hold the error of another crate: a pattern, its code and its kind. After
-/// a second `;` stand further codes, in brackets, that those variants give and that belong to this
-/// crate.
+/// Use it inside an `impl` block of the error. The generated `match` has no wildcard, so a variant
+/// without a row does not compile. The table has up to three parts, separated by `;`:
+///
+/// 1. A row for each variant of this crate: a pattern, an [`ErrorKind`] and a code.
+/// 2. A row for each variant that holds the error of another crate: a pattern, its code and its
+///    kind.
+/// 3. In brackets, further codes of this crate that the variants of part 2 return.
 ///
 /// ```
 /// # #[derive(Debug)] pub struct Inner;
@@ -100,7 +117,7 @@ macro_rules! codes {
         /// Every code that [`code`](Self::code) returns.
         pub const CODES: &'static [&'static str] = &[$($(#[$attribute])* $code),*];
 
-        /// The stable code of this error, for logs, records and tests.
+        /// Returns the stable code of this error, for logs, records and tests.
         #[must_use]
         pub const fn code(&self) -> &'static str {
             match self {
@@ -108,7 +125,7 @@ macro_rules! codes {
             }
         }
 
-        /// The kind of this error, for programs to match on.
+        /// Returns the kind of this error, for programs to match on.
         #[must_use]
         pub const fn kind(&self) -> $crate::ErrorKind {
             match self {
@@ -122,12 +139,12 @@ macro_rules! codes {
         $($(#[$inner_attribute:meta])* $inner:pat => $inner_code:expr, $inner_kind:expr;)*
         $(; [$($further:literal),* $(,)?])?
     ) => {
-        /// The codes of this crate that [`code`](Self::code) returns. It also returns those of the
-        /// errors that this one holds.
+        /// The codes of this crate that [`code`](Self::code) returns. `code` also returns the codes
+        /// of errors of other crates that this error holds.
         pub const CODES: &'static [&'static str] =
             &[$($(#[$attribute])* $code,)* $($($further,)*)?];
 
-        /// The stable code of this error, for logs, records and tests.
+        /// Returns the stable code of this error, for logs, records and tests.
         #[must_use]
         pub fn code(&self) -> &'static str {
             match self {
@@ -136,7 +153,7 @@ macro_rules! codes {
             }
         }
 
-        /// The kind of this error, for programs to match on.
+        /// Returns the kind of this error, for programs to match on.
         #[must_use]
         pub fn kind(&self) -> $crate::ErrorKind {
             match self {

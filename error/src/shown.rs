@@ -1,13 +1,16 @@
-//! Texts of other parties, made fit for an error message.
+//! Prepares text of other parties for an error message.
 
 use alloc::boxed::Box;
 use alloc::string::String;
 
-/// The most characters that are shown, of one text and of all of them.
+/// Maximum number of characters of one text, and of all texts together.
 const MAX_SHOWN: usize = 200;
 
-/// Texts for an error message: each in quotation marks and escaped, so that nothing in them acts on
-/// a terminal, and together at most 200 characters. `none` where there are none.
+/// Formats text of other parties for an error message.
+///
+/// Each text is in quotation marks and escaped, so that control characters do not reach a terminal.
+/// The result has at most 200 characters and ends in `…` if more were given. Without any text it is
+/// `none`.
 ///
 /// ```
 /// assert_eq!(&*aims_error::shown(["https://a.test", "a\nb"]), r#""https://a.test", "a\nb""#);

@@ -1,25 +1,25 @@
-//! Why something was not spent.
+//! Errors of replay stores.
 
-/// The thing was not spent, so what it belongs to is refused.
+/// The key was not spent. The caller must refuse the proof, nonce or assertion that it names.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Its time is over: there is nothing to remember any more.
+    /// The validity has ended, so the store has nothing to remember.
     #[error("expired before it was spent")]
     Expired,
-    /// No room is left. Nothing is forgotten to make room.
+    /// The store has no room. It never forgets a live entry to make room.
     #[error("the replay store is full")]
     Full,
-    /// It would have to be remembered beyond what the store can express.
+    /// The expiry is later than the store can represent.
     #[error("valid for longer than the replay store can remember")]
     Horizon,
-    /// It was spent before.
+    /// The key was spent before: this is a replay.
     #[error("spent before")]
     Replayed,
-    /// The sender has used up its share of the room.
+    /// The sender has used up its share of the store.
     #[error("the sender's share of the replay store is full")]
     SenderFull,
-    /// The store cannot be asked at the moment, or cannot tell whether this was spent.
+    /// The store is unreachable, or cannot tell whether the key was spent.
     #[error("the replay store cannot tell")]
     Unavailable,
 }

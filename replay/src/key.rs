@@ -1,14 +1,14 @@
-//! What is remembered: a hash of fixed length over a kind, a sender and the parts of an id.
+//! Keys of replay stores: a hash of fixed length over a kind, a sender and the parts of an id.
 
 use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-/// The name of something that may be seen only once.
+/// The name of something that may be used only once.
 ///
-/// It is the SHA-256 over its parts, each behind its length, so that no two lists of parts give one
-/// name. The sender is kept apart as well, as a short tag, so that a store can give each
-/// sender a share of its room.
+/// The key is a SHA-256 over its parts. Each part is preceded by its length, so two different lists
+/// of parts never give the same key. The key also holds a short tag of the sender, so that a store
+/// can limit each sender to a share of its room.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct ReplayKey {
     hash: [u8; 32],
@@ -16,7 +16,10 @@ pub struct ReplayKey {
 }
 
 impl ReplayKey {
-    /// Names something of a kind (`wpt`, `client_assertion`), sent by a verified sender.
+    /// Creates the key of something of a kind, such as `wpt` or `client_assertion`, from a verified
+    /// sender.
+    ///
+    /// The parts identify it within kind and sender, such as the `jti` of a proof.
     ///
     /// ```
     /// use aims_replay::ReplayKey;
@@ -41,9 +44,11 @@ impl ReplayKey {
         }
     }
 
-    /// Counts the entry for another sender than the one in its name, such as the authenticated
-    /// client that sends something by a key that anybody can make. The name stays the same: what
-    /// two senders send is still one entry.
+    /// Counts the entry against the share of another sender.
+    ///
+    /// Use it where an attacker can create any number of senders, such as the key of a DPoP proof
+    /// (RFC 9449): count the entry for the authenticated client instead. The hash stays the same,
+    /// so the same proof from two clients is still one entry.
     ///
     /// ```
     /// use aims_replay::ReplayKey;
@@ -64,14 +69,14 @@ impl ReplayKey {
         }
     }
 
-    /// The whole hash, for stores that several servers share.
+    /// Returns the whole hash, for stores that several servers share.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.hash
     }
 
-    /// A short tag of the sender. Two senders may have the same one: it is for shares, not for
-    /// identity.
+    /// Returns a short tag of the sender. Two senders may have the same tag, so it suits shares and
+    /// not identity.
     #[must_use]
     pub const fn sender(&self) -> [u8; 4] {
         self.sender

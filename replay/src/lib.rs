@@ -11,7 +11,10 @@ pub use key::ReplayKey;
 pub use memory::ReplayCache;
 use rustls_pki_types::UnixTime;
 
-/// Remembers what was spent. One method, so that several servers can share a store.
+/// Remembers which keys were spent.
+///
+/// [`ReplayCache`] implements it in the memory of one process. Implement it yourself to share a
+/// store among several servers, for example with the command `SET` and its option `NX` of Redis.
 ///
 /// ```
 /// use std::{collections::HashSet, sync::Mutex};
@@ -19,7 +22,7 @@ use rustls_pki_types::UnixTime;
 /// use aims_replay::{Error, ReplayKey, ReplayStore};
 /// use rustls_pki_types::UnixTime;
 ///
-/// /// Forgets nothing, for a test.
+/// /// Never forgets an entry. For a test.
 /// #[derive(Debug, Default)]
 /// struct Forever(Mutex<HashSet<[u8; 32]>>);
 ///
@@ -31,23 +34,40 @@ use rustls_pki_types::UnixTime;
 /// }
 /// ```
 pub trait ReplayStore: Debug + Send + Sync {
-    /// Spends a key that must not be seen again up to and including `until`. Of all calls with one
-    /// key, one at most succeeds within that time.
+    /// Spends a key, and remembers it up to and including `until`.
+    ///
+    /// Of all calls with one key within that time, at most one succeeds. This must also hold for
+    /// calls at the same moment.
     ///
     /// # Errors
     ///
-    /// Every error means that the thing is to be refused; see [`Error`].
+    /// [`Error::Replayed`] if the key was spent before; other errors if the store cannot tell or
+    /// has no room. The caller refuses the request for each of them.
     fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error>;
 }
 
-/// Spends a key in a store, unless its time is over: what has ended is refused before the store is
-/// asked, which may keep a time of its own and have let the key go.
+/// Spends a key in a store, unless its validity has ended.
 ///
-/// Give the time at which the thing is acted on, not the one at which its verification began.
+/// The function checks `until` before it asks the store, because the store may have its own clock
+/// and may have forgotten the key already. Pass as `now` the time at which the program acts on the
+/// request, not the time at which verification began.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use aims_replay::{Error, ReplayCache, ReplayKey};
+/// use rustls_pki_types::UnixTime;
+///
+/// let store = ReplayCache::in_memory(1_000);
+/// let key = ReplayKey::new("wpt", "spiffe://example.org/a", &["jti-1"]);
+/// let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+/// assert_eq!(aims_replay::spend(&store, &key, at(100), at(101)), Err(Error::Expired));
+/// assert_eq!(aims_replay::spend(&store, &key, at(100), at(100)), Ok(()));
+/// ```
 ///
 /// # Errors
 ///
-/// [`Error::Expired`], and those of [`ReplayStore::spend`].
+/// [`Error::Expired`] if `now` is after `until`, and the errors of [`ReplayStore::spend`].
 pub fn spend(
     store: &dyn ReplayStore,
     key: &ReplayKey,

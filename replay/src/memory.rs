@@ -1,4 +1,4 @@
-//! The store in memory: a table of slots that never grows and never forgets early.
+//! The replay store in memory: a table of fixed size that never forgets a live entry.
 
 use std::{
     fmt,
@@ -10,46 +10,47 @@ use rustls_pki_types::UnixTime;
 
 use crate::{Error, ReplayKey, ReplayStore};
 
-/// A bounded store in the memory of one process.
+/// A replay store of fixed capacity in the memory of one process.
 ///
-/// A key belongs to two buckets of a shard, chosen by a hash that is seeded anew for each store; it
-/// is put into the emptier one. Looking up is therefore a scan of two short rows under the shard's
-/// lock, whatever the number of entries, and a slot whose time is over is simply free: nothing
-/// sweeps. A slot has 24 bytes, 32 for each entry of the capacity.
+/// A key belongs to two buckets of a shard, chosen by a hash with a random seed for each store. The
+/// store puts the key into the emptier one. A lookup scans two short rows under the lock of the
+/// shard, however many entries there are. A slot whose entry has expired is free, so no background
+/// task is needed. A slot has 24 bytes, which is 32 bytes for each entry of the capacity.
 ///
-/// - **Full**: when both buckets of a key hold only what still lives. Nothing that lives is ever
-///   forgotten.
-/// - **Share**: a sender may hold [half](Self::with_share) of the slots that a key can go to, and
-///   so about half of the whole.
-/// - **Clock**: when the clock goes back behind what was let go already, the store says
-///   [`Error::Unavailable`] instead of guessing.
+/// - **Full**: the store returns [`Error::Full`] if both buckets of a key hold live entries only.
+///   It never forgets a live entry.
+/// - **Share**: a sender may hold [half](Self::with_share) of the slots that are possible for a
+///   key, and so about half of the whole store.
+/// - **Clock**: if the clock goes back to a time whose entries may be overwritten, the store
+///   returns [`Error::Unavailable`].
 pub struct ReplayCache {
     shards: Vec<Mutex<Shard>>,
-    /// Buckets in a shard.
+    /// Number of buckets in a shard.
     buckets: usize,
-    /// Live slots of one sender within the two buckets of a key.
+    /// Maximum number of live slots of one sender within the two buckets of a key.
     share: usize,
     seed: RandomState,
 }
 
 struct Shard {
     slots: Vec<Slot>,
-    /// The latest expiry, in Unix seconds, among what was overwritten: an older thing may have been
-    /// here.
+    /// The latest expiry, in Unix seconds, among overwritten entries. An entry that expired before
+    /// it may be missing.
     forgotten: u32,
 }
 
 #[derive(Clone, Copy)]
 struct Slot {
     key: [u64; 2],
-    /// Unix seconds until which the slot lives; 0 in a slot that was never used.
+    /// Unix seconds until which the slot is live; 0 in a slot that was never used.
     until: u32,
     sender: [u8; 4],
 }
 
 impl ReplayCache {
-    /// A store with room for at least this many entries, when many senders use it. It takes 32
-    /// bytes an entry at once.
+    /// Creates a store with room for at least `capacity` entries of many senders.
+    ///
+    /// It allocates 32 bytes for each entry at once.
     #[must_use]
     pub fn in_memory(capacity: usize) -> Self {
         let slots = capacity.saturating_add(capacity / 3).max(1);
@@ -69,15 +70,16 @@ impl ReplayCache {
         }
     }
 
-    /// Gives each sender at most this many of every 64 slots: 32 unless set, 64 for no limit, at
-    /// least 1.
+    /// Sets how many of every 64 slots one sender may hold. Defaults to 32. The minimum is 1; 64
+    /// means no limit.
     #[must_use]
     pub fn with_share(mut self, of_64: usize) -> Self {
         self.share = of_64.clamp(1, BUCKET * 2);
         self
     }
 
-    /// How many entries live at a time. It looks at every slot: for health pages and tests.
+    /// Returns the number of live entries at `now`. It scans every slot, so call it for health
+    /// pages and tests only.
     #[must_use]
     pub fn live(&self, now: UnixTime) -> usize {
         let now = seconds(now);
@@ -90,13 +92,13 @@ impl ReplayCache {
             .sum()
     }
 
-    /// The shard and the two buckets of a key.
+    /// Returns the shard and the two buckets of a key.
     fn place(&self, key: [u64; 2]) -> (usize, usize, usize) {
         let hash = self.seed.hash_one(key);
         let other = self.seed.hash_one([key[1], hash]);
         let shard = reduce(hash, self.shards.len());
         let first = reduce(other, self.buckets);
-        // Never the same bucket twice: the second one is 1 to n-1 further on.
+        // The second bucket is 1 to n-1 further on, so it is never the first one.
         let step = 1 + reduce(other.rotate_left(32) ^ hash, self.buckets - 1);
         (shard, first, (first + step) % self.buckets)
     }
@@ -178,21 +180,21 @@ impl Slot {
     }
 }
 
-/// A hash spread evenly over `0..n`.
+/// Spreads a hash evenly over `0..n`.
 fn reduce(hash: u64, n: usize) -> usize {
     let n = u64::try_from(n).unwrap_or(u64::MAX);
     usize::try_from(hash.checked_rem(n).unwrap_or(0)).unwrap_or(0)
 }
 
-/// Half of the key's hash: 128 bits are enough where a collision costs one refusal.
+/// Returns half of the key's hash. 128 bits are enough: a collision refuses one valid request.
 fn halves(key: &ReplayKey) -> [u64; 2] {
     let (first, rest) = key.as_bytes().split_first_chunk().unwrap_or((&[0; 8], &[]));
     let second = rest.first_chunk().unwrap_or(&[0; 8]);
     [u64::from_le_bytes(*first), u64::from_le_bytes(*second)]
 }
 
-/// Unix seconds as far as the store counts them; later times make everything in it expired and
-/// nothing spendable.
+/// Converts to the seconds that the store counts. Later times become the maximum, at which every
+/// entry is expired and no key can be spent.
 fn seconds(time: UnixTime) -> u32 {
     u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
 }
@@ -205,6 +207,6 @@ impl fmt::Debug for ReplayCache {
     }
 }
 
-/// Slots in a bucket.
+/// Number of slots in a bucket.
 const BUCKET: usize = 32;
 const MAX_SHARDS: usize = 64;

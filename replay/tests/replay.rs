@@ -1,4 +1,5 @@
-//! What may be seen once is seen once, whatever the threads, the clock and the senders do.
+//! Tests that a key is spent only once, with many threads, a clock that goes back, and many
+//! senders.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -28,7 +29,8 @@ fn a_key_is_spent_once_up_to_its_end() {
     assert_eq!(store.spend(&key, at(200), at(101)), Ok(()));
 }
 
-/// T-035: a store that let a key go by a time of its own is not asked of what has ended.
+/// T-035: the store is not asked about an expired key, because it may have forgotten the key
+/// already.
 #[test]
 fn what_has_ended_is_refused_before_the_store_is_asked() {
     #[derive(Debug)]
@@ -46,7 +48,7 @@ fn what_has_ended_is_refused_before_the_store_is_asked() {
     );
 }
 
-/// T-037: the parts of a key cannot be shifted into each other.
+/// T-037: moving a character between two parts of a key gives another key.
 #[test]
 fn keys_do_not_collide() {
     let keys = [
@@ -87,7 +89,7 @@ fn exactly_one_of_many_threads_passes() {
     );
 }
 
-/// T-035: a full store refuses and forgets nothing that lives; when time passes there is room
+/// T-035: a full store refuses and forgets no live entry; when time passes there is room
 /// again.
 #[test]
 fn a_full_store_refuses() {
@@ -134,7 +136,7 @@ fn a_sender_has_a_share() {
     }
 }
 
-/// T-035: when the clock goes back behind what was let go, the store does not guess.
+/// T-035: when the clock goes back to a time of overwritten entries, the store refuses.
 #[test]
 fn a_clock_that_goes_back_lets_nothing_in() {
     let store = ReplayCache::in_memory(10).with_share(64);
@@ -153,7 +155,7 @@ fn a_clock_that_goes_back_lets_nothing_in() {
     }
 }
 
-/// T-027: no time makes the arithmetic overflow, and none beyond what can be kept is spent.
+/// T-027: no time makes the arithmetic overflow, and no time beyond the maximum is accepted.
 #[test]
 fn times_at_the_edge() {
     let store = ReplayCache::in_memory(10);
@@ -174,7 +176,7 @@ fn times_at_the_edge() {
     assert_eq!(store.spend(&key("a", 3), at(0), at(1)), Err(Error::Expired));
 }
 
-/// At most 48 bytes an entry, of all the memory that the store takes.
+/// Each entry takes at most 48 bytes of all the memory that the store allocates.
 #[test]
 fn an_entry_takes_at_most_48_bytes() {
     let capacity = 1_000_000;

@@ -1,55 +1,57 @@
-//! Why a text is no identifier, no trust domain or no pattern.
+//! Errors of parsing identifiers, trust domains, origins and patterns.
 
 /// The text is not a canonical workload identifier, trust domain, origin or pattern.
 ///
-/// Nothing is ever repaired: what is not canonical is refused (draft-ietf-wimse-identifier §4).
+/// The parser normalizes nothing: it refuses every text that is not canonical
+/// (draft-ietf-wimse-identifier §4).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A character that this part of an identifier never has, such as one outside ASCII.
+    /// A character that is not allowed in this part of an identifier, such as one outside ASCII.
     #[error("a character that the path of an identifier cannot have")]
     Character,
-    /// A segment `.` or `..`.
+    /// A path segment is `.` or `..`.
     #[error("a path segment is `.` or `..`")]
     DotSegment,
-    /// Two slashes in a row.
+    /// A path segment is empty: the text has two slashes in a row.
     #[error("a path segment is empty")]
     EmptySegment,
-    /// `#`: an identifier has no fragment.
+    /// The text has a fragment (`#`), which no identifier has.
     #[error("an identifier has no fragment")]
     Fragment,
-    /// An origin is an identifier's text up to the path.
+    /// The text of an origin has a path. An origin ends where the path of an identifier begins.
     #[error(
         "an origin has no path: expected `spiffe://` or `wimse://` and a trust domain, such as `spiffe://example.org`"
     )]
     OriginPath,
-    /// More than 2048 octets.
+    /// The text has more than 2048 octets.
     #[error("longer than 2048 octets")]
     Length,
-    /// A `wimse` identifier names something within its trust domain.
+    /// A `wimse` identifier has no path. Only a `spiffe` identifier may name the trust domain
+    /// itself.
     #[error("a `wimse` identifier has a path")]
     PathMissing,
-    /// A wildcard elsewhere than as the last segment, or a pattern that is none.
+    /// The text is not a pattern: a wildcard is allowed only as the last segment.
     #[error("a pattern is an identifier, or ends in `/*`")]
     Pattern,
-    /// `%`: an identifier has no percent-encoding.
+    /// The text has percent-encoding (`%`), which no identifier has.
     #[error("an identifier has no percent-encoding")]
     PercentEncoding,
-    /// `:` after the trust domain: an identifier has no port.
+    /// The text has a port (`:` after the trust domain), which no identifier has.
     #[error("an identifier has no port")]
     Port,
-    /// `?`: an identifier has no query.
+    /// The text has a query (`?`), which no identifier has.
     #[error("an identifier has no query")]
     Query,
-    /// Neither `spiffe://` nor `wimse://`, in lower case.
+    /// The text does not begin with `spiffe://` or `wimse://` in lower case.
     #[error(
         "the scheme is neither `spiffe` nor `wimse`: expected text that begins with `spiffe://` or `wimse://`, in lower case"
     )]
     Scheme,
-    /// A slash at the end.
+    /// The text ends with a slash.
     #[error("the path ends in a slash: write it without")]
     TrailingSlash,
-    /// A trust domain has only lower-case letters, digits, `.`, `-` and `_`.
+    /// The trust domain has another character than lower-case letters, digits, `.`, `-` and `_`.
     #[error("a trust domain has only lower-case letters, digits, `.`, `-` and `_`")]
     TrustDomain,
     /// The trust domain is empty.
@@ -61,7 +63,7 @@ pub enum Error {
     /// The trust domain of a `wimse` identifier ends in a dot.
     #[error("the trust domain of a `wimse` identifier ends in a dot")]
     TrustDomainTrailingDot,
-    /// `@`: an identifier has no user information.
+    /// The text has user information (`@`), which no identifier has.
     #[error("an identifier has no user information")]
     UserInfo,
 }

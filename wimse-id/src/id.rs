@@ -4,21 +4,21 @@ use std::{borrow::Borrow, fmt, hash::Hash, str::FromStr};
 
 use crate::{Error, parse};
 
-/// The scheme of an identifier.
+/// The scheme of a workload identifier.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "another scheme is another grammar: callers handle both in full"
 )]
 pub enum Scheme {
-    /// `spiffe`, by the SPIFFE-ID standard.
+    /// `spiffe`, defined by the SPIFFE-ID standard.
     Spiffe,
-    /// `wimse`, by draft-ietf-wimse-identifier.
+    /// `wimse`, defined by draft-ietf-wimse-identifier.
     Wimse,
 }
 
 impl Scheme {
-    /// The scheme's name, in lower case as it stands in an identifier.
+    /// Returns the name of the scheme in lower case, as it is written in an identifier.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -34,13 +34,25 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// The authority part of an identifier: `example.org`. It is no host name, and alone it is no
-/// anchor of trust: see [`Origin`].
+/// The authority part of an identifier, such as `example.org`.
+///
+/// A trust domain is not a host name. Bind keys and policies to an [`Origin`] instead, because the
+/// same trust domain exists under both schemes.
+///
+/// ```
+/// use aims_wimse_id::{Origin, Scheme, TrustDomain};
+///
+/// let domain: TrustDomain = "example.org".parse()?;
+/// let origin = Origin::new(Scheme::Spiffe, &domain)?;
+/// assert_eq!(origin.as_str(), "spiffe://example.org");
+/// assert!("Example.org".parse::<TrustDomain>().is_err());
+/// # Ok::<(), aims_wimse_id::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct TrustDomain(String);
 
 impl TrustDomain {
-    /// The trust domain as text.
+    /// Returns the trust domain as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -56,7 +68,8 @@ impl TryFrom<String> for TrustDomain {
     }
 }
 
-/// Scheme and trust domain, `spiffe://example.org`: what keys, issuers and policies are bound to.
+/// Scheme and trust domain, such as `spiffe://example.org`. Keys, issuers and policies are bound to
+/// it.
 ///
 /// The same trust domain under another scheme is another origin.
 ///
@@ -80,7 +93,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of a trust domain under a scheme.
+    /// Creates the origin of a trust domain under a scheme.
     ///
     /// # Errors
     ///
@@ -93,19 +106,19 @@ impl Origin {
         })
     }
 
-    /// The origin as text: scheme, `://`, trust domain.
+    /// Returns the origin as text: scheme, `://`, trust domain.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The scheme.
+    /// Returns the scheme.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The trust domain.
+    /// Returns the trust domain.
     #[must_use]
     pub fn trust_domain(&self) -> &str {
         after(&self.text, self.scheme.as_str().len() + 3)
@@ -126,8 +139,8 @@ impl TryFrom<String> for Origin {
 
 /// A workload identifier: `spiffe://example.org/pay` or `wimse://example.org/pay`.
 ///
-/// It is a name, not a proof: what a credential proved has a type of its own. Equality is
-/// that of the bytes.
+/// It is a name and proves nothing: types such as `Wit` hold an identifier that a credential
+/// proved. Two identifiers are equal if their bytes are equal.
 ///
 /// ```
 /// use aims_wimse_id::{Scheme, WorkloadId};
@@ -151,12 +164,12 @@ pub struct WorkloadId {
 }
 
 impl WorkloadId {
-    /// Takes a canonical identifier (draft-ietf-wimse-identifier §4, SPIFFE-ID §2). One allocation,
-    /// for the text.
+    /// Parses a canonical identifier (draft-ietf-wimse-identifier §4, SPIFFE-ID §2). It makes one
+    /// allocation, for the text.
     ///
     /// # Errors
     ///
-    /// The first thing that is not canonical; nothing is repaired.
+    /// The first part of the text that is not canonical. The parser normalizes nothing.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let parts = parse::identifier(text)?;
         Ok(Self {
@@ -166,19 +179,19 @@ impl WorkloadId {
         })
     }
 
-    /// The identifier as text.
+    /// Returns the identifier as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The scheme.
+    /// Returns the scheme.
     #[must_use]
     pub const fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The origin, as a value of its own.
+    /// Returns the origin as an owned value.
     #[must_use]
     pub fn origin(&self) -> Origin {
         Origin {
@@ -187,25 +200,26 @@ impl WorkloadId {
         }
     }
 
-    /// The origin as text, to look up what is keyed by [`Origin`] without allocating.
+    /// Returns the origin as text, without an allocation. Use it to look up a map that is keyed by
+    /// [`Origin`].
     #[must_use]
     pub fn origin_str(&self) -> &str {
         self.text.get(..self.origin).unwrap_or_default()
     }
 
-    /// The trust domain.
+    /// Returns the trust domain as text.
     #[must_use]
     pub fn trust_domain(&self) -> &str {
         after(self.origin_str(), self.scheme.as_str().len() + 3)
     }
 
-    /// The path with its leading slash; empty for the identifier of a trust domain itself.
+    /// Returns the path with its leading slash. It is empty for the identifier of a trust domain.
     #[must_use]
     pub fn path(&self) -> &str {
         after(&self.text, self.origin)
     }
 
-    /// The segments of the path, from the left.
+    /// Returns the segments of the path, from the left.
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.path().split('/').skip(1)
     }
@@ -228,8 +242,8 @@ fn after(text: &str, at: usize) -> &str {
     text.get(at..).unwrap_or_default()
 }
 
-/// What every textual type here has: the same text, order, equality and hash as its `str`, so that
-/// maps can be asked by `&str`.
+/// Implements the conversions from and to text. Order, equality and hash are those of the `str`, so
+/// that maps can be queried by `&str`.
 macro_rules! textual {
     ($($type:ty),+) => {$(
         impl FromStr for $type {
@@ -268,7 +282,8 @@ macro_rules! textual {
     )+};
 }
 
-/// Order, equality and hash by the text alone, where a type keeps more than its text.
+/// Implements order, equality and hash by the text alone, for a type that stores more than its
+/// text.
 macro_rules! by_text {
     ($($type:ty),+) => {$(
         impl PartialEq for $type {

@@ -1,17 +1,17 @@
-//! The grammar, once for all types: one pass over the bytes, no allocation.
+//! The grammar that all types share: one pass over the bytes, without allocation.
 
 use crate::{Error, Scheme};
 
-/// The longest identifier in octets (SPIFFE-ID §2.3, draft-ietf-wimse-identifier §4.1).
+/// Maximum length of an identifier in octets (SPIFFE-ID §2.3, draft-ietf-wimse-identifier §4.1).
 pub(crate) const MAX_LENGTH: usize = 2048;
-/// The longest trust domain in octets.
+/// Maximum length of a trust domain in octets.
 pub(crate) const MAX_TRUST_DOMAIN: usize = 255;
 
-/// Where the parts of a canonical identifier lie in its text.
+/// The positions of the parts of a canonical identifier in its text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Parts {
     pub(crate) scheme: Scheme,
-    /// Length of the scheme, `://` and the trust domain: the origin.
+    /// Length of the origin: scheme, `://` and trust domain.
     pub(crate) origin: usize,
 }
 
@@ -29,7 +29,7 @@ pub(crate) fn identifier(text: &str) -> Result<Parts, Error> {
     })
 }
 
-/// Splits an origin: an identifier's text up to the path, for both schemes.
+/// Splits an origin, which is the text of an identifier up to the path. Accepts both schemes.
 pub(crate) fn origin(text: &str) -> Result<Parts, Error> {
     let (scheme, authority, path) = split(text)?;
     trust_domain_of(scheme, authority)?;
@@ -43,7 +43,7 @@ pub(crate) fn origin(text: &str) -> Result<Parts, Error> {
     }
 }
 
-/// Checks a trust domain that stands alone, by what both schemes have in common.
+/// Checks a trust domain without a scheme, by the rules that both schemes share.
 pub(crate) fn trust_domain(text: &str) -> Result<(), Error> {
     if text.is_empty() {
         return Err(Error::TrustDomainEmpty);
@@ -70,7 +70,7 @@ pub(crate) fn trust_domain_of(scheme: Scheme, text: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Scheme, authority and path; the last with its leading slash, or empty.
+/// Splits into scheme, authority and path. The path has its leading slash, or is empty.
 fn split(text: &str) -> Result<(Scheme, &str, &str), Error> {
     if text.len() > MAX_LENGTH {
         return Err(Error::Length);
@@ -90,20 +90,20 @@ fn split(text: &str) -> Result<(Scheme, &str, &str), Error> {
     Ok((scheme, authority, path))
 }
 
-/// Checks a path: empty, or segments each behind a slash.
+/// Checks a path: it is empty, or each segment follows a slash.
 fn path(scheme: Scheme, path: &str) -> Result<(), Error> {
     let Some(segments) = path.strip_prefix('/') else {
         return Ok(());
     };
     if segments.is_empty() || segments.ends_with('/') {
-        // `//` at the end is an empty segment first of all.
+        // Report `//` at the end as an empty segment, not as a trailing slash.
         return Err(if segments.ends_with("//") || segments == "/" {
             Error::EmptySegment
         } else {
             Error::TrailingSlash
         });
     }
-    // One pass: the segment that begins at `start` ends at a slash.
+    // One pass: the segment that begins at `start` ends at the next slash.
     let mut start = 0;
     for (at, byte) in segments.bytes().enumerate() {
         if byte == b'/' {
@@ -121,7 +121,7 @@ fn path(scheme: Scheme, path: &str) -> Result<(), Error> {
     segment(segments.get(start..).unwrap_or_default())
 }
 
-/// Checks a segment as a whole; its octets were looked at.
+/// Checks a segment as a whole. The caller has checked its octets.
 fn segment(segment: &str) -> Result<(), Error> {
     match segment {
         "" => Err(Error::EmptySegment),
@@ -152,7 +152,8 @@ const DOMAIN: u8 = 1;
 const SPIFFE_SEGMENT: u8 = 1 << 1;
 const WIMSE_SEGMENT: u8 = 1 << 2;
 
-/// Where each octet may stand: a lookup is several times faster than comparing ranges.
+/// The parts in which each octet is allowed. A table lookup is several times faster than comparing
+/// ranges.
 static CLASSES: [u8; 256] = {
     let mut classes = [0; 256];
     let mut rest: &mut [u8] = &mut classes;

@@ -1,13 +1,13 @@
-//! Which identifiers a rule is about.
+//! Patterns that match identifiers.
 
 use std::{fmt, str::FromStr};
 
 use crate::{Error, Origin, WorkloadId};
 
-/// One identifier, those beneath one, or any of an origin.
+/// A pattern that matches one identifier, all identifiers beneath one, or all of an origin.
 ///
-/// Matching is on whole segments under one origin: `/pay/*` covers `/pay/x` and `/pay/x/y`,
-/// never `/payroll` and not `/pay` itself.
+/// Patterns match whole segments within one origin: `/pay/*` matches `/pay/x` and `/pay/x/y`. It
+/// matches neither `/payroll` nor `/pay` itself.
 ///
 /// ```
 /// use aims_wimse_id::{IdPattern, WorkloadId};
@@ -29,13 +29,13 @@ enum Kind {
 }
 
 impl IdPattern {
-    /// This identifier alone.
+    /// Matches this identifier only.
     #[must_use]
     pub const fn exact(id: WorkloadId) -> Self {
         Self(Kind::Exact(id))
     }
 
-    /// Every identifier whose path goes on where this one ends; not this one itself.
+    /// Matches every identifier whose path continues below this one, but not this one itself.
     #[must_use]
     pub fn beneath(id: WorkloadId) -> Self {
         if id.path().is_empty() {
@@ -45,13 +45,13 @@ impl IdPattern {
         }
     }
 
-    /// Every identifier of the origin, that of the trust domain itself included.
+    /// Matches every identifier of the origin, including the identifier of the trust domain itself.
     #[must_use]
     pub const fn any_of(origin: Origin) -> Self {
         Self(Kind::AnyOf(origin))
     }
 
-    /// Whether the identifier is one of those meant.
+    /// Returns whether the pattern matches the identifier.
     #[must_use]
     pub fn matches(&self, id: &WorkloadId) -> bool {
         match &self.0 {
@@ -68,7 +68,8 @@ impl IdPattern {
 impl FromStr for IdPattern {
     type Err = Error;
 
-    /// An identifier; `…/*` for what is beneath it; `scheme://trust-domain/*` for any of an origin.
+    /// Parses an identifier, `…/*` for all identifiers beneath it, or `scheme://trust-domain/*` for
+    /// all identifiers of an origin.
     fn from_str(text: &str) -> Result<Self, Error> {
         let Some(above) = text.strip_suffix("/*") else {
             if text.contains('*') {
@@ -79,7 +80,7 @@ impl FromStr for IdPattern {
         if above.contains('*') {
             return Err(Error::Pattern);
         }
-        // Without a path it is an origin; `split` of the grammar decides, not a count of slashes.
+        // A text without a path is an origin. The grammar decides that, not the number of slashes.
         match above.parse::<Origin>() {
             Ok(origin) => Ok(Self::any_of(origin)),
             Err(Error::Character | Error::OriginPath) => above.parse().map(Self::beneath),

@@ -1,4 +1,4 @@
-//! Serde: every type as its text, checked again when it is read.
+//! Serde support: each type is written as its text, and parsed again when it is read.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 

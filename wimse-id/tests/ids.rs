@@ -28,7 +28,7 @@ fn takes_canonical_identifiers() {
     }
 }
 
-/// ID-01, ID-03 to ID-06, T-030: nothing is folded, decoded or repaired.
+/// ID-01, ID-03 to ID-06, T-030: the parser does not change case, decode or normalize.
 #[test]
 fn refuses_what_is_not_canonical() {
     for (bad, expected) in [
@@ -216,7 +216,7 @@ proptest! {
     }
 }
 
-/// What to do is said.
+/// A message says what is expected.
 #[test]
 fn a_refusal_says_what_is_expected() {
     let told = |text: &str| text.parse::<Origin>().unwrap_err().to_string();
