@@ -1,12 +1,12 @@
-//! Why a transaction token is refused.
+//! Errors of verifying and making transaction tokens.
 
 /// A transaction token was refused, or could not be made.
 ///
-/// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
+/// No message contains a token. No message repeats its source; [`aims_jose::Chain`] prints both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The token is no well-formed JWS, or its signature, one of its claims or its times is wrong.
+    /// The token is not a well-formed JWS, or its signature, a claim or a time is wrong.
     #[error("transaction token")]
     Token(#[source] aims_jose::Error),
     /// The header `typ` is not exactly `txntoken+jwt`.
@@ -15,18 +15,18 @@ pub enum Error {
         found.as_deref().map_or_else(|| "none".to_owned(), |it| format!("{it:?}"))
     )]
     Type {
-        /// The token's `typ`, of 128 bytes at most.
+        /// `typ` of the token, at most 128 bytes.
         found: Option<Box<str>>,
     },
-    /// `alg` is none of those that transaction tokens are verified with.
+    /// `alg` is not an algorithm that transaction tokens are verified with.
     #[error("the transaction token is signed by {found}: expected one of {expected}")]
     Algorithm {
         /// `alg` of the token.
         found: &'static str,
-        /// What is accepted, with blanks between.
+        /// The accepted algorithms, separated by spaces.
         expected: Box<str>,
     },
-    /// `aud` is not this trust domain alone.
+    /// `aud` is not exactly this trust domain.
     #[error("the transaction token is for {found}: expected the trust domain {expected:?} alone")]
     Domain {
         /// `aud` of the token: in quotation marks, escaped, at most 200 characters.
@@ -34,21 +34,21 @@ pub enum Error {
         /// The trust domain.
         expected: Box<str>,
     },
-    /// `iss` is missing or another one, where an issuer is asked for.
+    /// `iss` is missing or different, and the rules require an issuer.
     #[error("the transaction token is of another issuer: found {found}, expected {expected:?}")]
     Issuer {
         /// `iss` of the token: escaped, at most 200 characters.
         found: Box<str>,
-        /// The issuer that is asked for.
+        /// The required issuer.
         expected: Box<str>,
     },
     /// The token has `events`, so it is a security event token (RFC 8417 §2.2).
     #[error("not a transaction token: it has `events`, which security event tokens have")]
     Events,
-    /// `cnf` is malformed, or confirms in a way that cannot be checked.
+    /// `cnf` is malformed, or uses a confirmation method that cannot be checked.
     #[error("`cnf` of the transaction token cannot be checked")]
     Confirmation,
-    /// The token is bound to no call of a tool.
+    /// The token is not bound to a call of a tool.
     #[error("the transaction token is bound to no call: expected `tctx.call_digest`")]
     NoCall,
     /// The token is bound to another call of a tool.
@@ -57,16 +57,16 @@ pub enum Error {
          were asked for"
     )]
     OtherCall,
-    /// The field stands more than once.
+    /// The field occurs more than once.
     #[error("the field `Txn-Token` stands more than once")]
     FieldRepeated,
-    /// The field holds something else than one compact JWT.
+    /// The field does not hold exactly one compact JWT.
     #[error("the field `Txn-Token` does not hold one compact JWT")]
     FieldSyntax,
-    /// A token cannot be made so.
+    /// The request does not allow a token.
     #[error("the transaction token cannot be made: {reason}")]
     Prepare {
-        /// What is wrong.
+        /// The defect.
         reason: &'static str,
     },
 }

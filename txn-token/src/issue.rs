@@ -1,4 +1,4 @@
-//! Making transaction tokens.
+//! Makes new transaction tokens.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ use serde_json::{Map, Value};
 use crate::Error;
 use crate::revision::{MAX_LIFETIME, SIGNING, TYP};
 
-/// What a new transaction token says (draft-ietf-oauth-transaction-tokens §9.2).
+/// The content of a new transaction token (draft-ietf-oauth-transaction-tokens §9.2).
 ///
-/// It is what the transaction token service has decided, not what a caller asked for.
+/// A transaction token service fills it with its own decisions, not with what a client asked for.
 #[derive(Clone, Debug)]
 #[must_use = "a token comes into being with `prepare` and a signature"]
 pub struct TxnTokenRequest {
@@ -53,8 +53,8 @@ struct Claims<'a> {
 }
 
 impl TxnTokenRequest {
-    /// A token for this trust domain (`aud`), on behalf of `subject`, for this scope, asked for by
-    /// this workload (`req_wl`).
+    /// Creates a token for this trust domain (`aud`), on behalf of `subject`, for this scope.
+    /// `requester` is the workload that asked for it (`req_wl`).
     pub fn new(
         domain: impl Into<String>,
         subject: impl Into<String>,
@@ -74,7 +74,7 @@ impl TxnTokenRequest {
         }
     }
 
-    /// Sets `txn`. Without it one is drawn, of 128 bits.
+    /// Sets `txn`, the id of the transaction. Defaults to a random value of 128 bits.
     pub fn txn(mut self, txn: impl Into<String>) -> Self {
         self.txn = Some(txn.into());
         self
@@ -86,28 +86,29 @@ impl TxnTokenRequest {
         self
     }
 
-    /// Adds a member of `tctx`: details of the transaction that do not change on its way.
+    /// Adds a member of `tctx`: details of the transaction that stay the same along the call chain.
     pub fn transaction(mut self, member: impl Into<String>, value: Value) -> Self {
         self.tctx.insert(member.into(), value);
         self
     }
 
-    /// Adds a member of `rctx`: the environment in which the transaction was asked for.
+    /// Adds a member of `rctx`: the environment in which the transaction was requested.
     pub fn request(mut self, member: impl Into<String>, value: Value) -> Self {
         self.rctx.insert(member.into(), value);
         self
     }
 
-    /// Binds the token to one call of a tool: `tctx.call_digest`.
+    /// Binds the token to one call of a tool, as `tctx.call_digest`.
     pub fn call(self, call: &CallDigest) -> Self {
         self.transaction("call_digest", Value::String(call.to_string()))
     }
 
-    /// Sets `cnf` (RFC 7800 §3.1): a JSON object.
+    /// Sets `cnf` (RFC 7800 §3.1), given as the text of a JSON object.
     ///
     /// # Errors
     ///
-    /// `txn.confirmation`.
+    /// `txn.confirmation` if the text is not an object with a confirmation method that can be
+    /// checked.
     pub fn confirmation(mut self, cnf: &str) -> Result<Self, Error> {
         aims_oauth_wire::confirmation::Confirmation::read_all(cnf.as_bytes())
             .or(Err(Error::Confirmation))?;
@@ -116,14 +117,14 @@ impl TxnTokenRequest {
         Ok(self)
     }
 
-    /// Prepares the token: what is left to do is to sign it. The lifetime is in whole seconds, from
-    /// 1 s to an hour; a minute is ample.
+    /// Prepares the token. The caller then signs it.
+    ///
+    /// The lifetime is in whole seconds, from 1 s to an hour; one minute suits most uses.
     ///
     /// # Errors
     ///
-    /// `txn.prepare` for an empty text, a malformed scope, a lifetime out of bounds, or an
-    /// algorithm that new tokens are not signed with (RS256 among them); those of the random
-    /// source.
+    /// `txn.prepare` for an empty text, a malformed scope, a lifetime outside the limits, or an
+    /// algorithm that new tokens may not use, such as RS256; the errors of the random source.
     pub fn prepare(
         &self,
         algorithm: Algorithm,

@@ -1,4 +1,4 @@
-//! Verified transaction tokens.
+//! Verifies transaction tokens.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,14 @@ use serde_json::value::RawValue;
 use crate::Error;
 use crate::revision::{ALGORITHMS, MAX_LIFETIME, TYP};
 
-/// What a service asks of transaction tokens.
+/// Rules for verifying transaction tokens.
+///
+/// ```
+/// use aims_txn_token::TxnTokenRules;
+///
+/// let rules = TxnTokenRules::new("example.org").with_issuer("https://tts.example.org");
+/// # let _ = rules;
+/// ```
 #[derive(Clone, Debug)]
 pub struct TxnTokenRules {
     domain: String,
@@ -30,7 +37,8 @@ pub struct TxnTokenRules {
 }
 
 impl TxnTokenRules {
-    /// Tokens for this trust domain, by any signer whose keys are given; 30 s of skew, 8 KiB.
+    /// Accepts tokens for this trust domain, from every signer whose keys the caller passes. The
+    /// skew is 30 s and the maximum length 8 KiB.
     #[must_use]
     pub fn new(domain: impl Into<String>) -> Self {
         Self {
@@ -41,21 +49,22 @@ impl TxnTokenRules {
         }
     }
 
-    /// Asks for this `iss`. Without it, any or none is accepted: the keys say who signed.
+    /// Requires this `iss`. By default any `iss` or none is accepted, because the keys identify the
+    /// signer.
     #[must_use]
     pub fn with_issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
         self
     }
 
-    /// Sets the skew. It does not lengthen the greatest lifetime.
+    /// Sets the clock skew. Defaults to 30 s. It does not extend the maximum lifetime.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.times = self.times.with_skew(skew);
         self
     }
 
-    /// Sets the greatest length of the text, in bytes.
+    /// Sets the maximum length of the text in bytes. Defaults to 8 KiB.
     #[must_use]
     pub const fn with_max_len(mut self, most: usize) -> Self {
         self.max_len = most;
@@ -63,8 +72,9 @@ impl TxnTokenRules {
     }
 }
 
-/// A verified transaction token: it was issued in this trust domain, for this transaction, and has
-/// not ended. Clones share what was read.
+/// A verified transaction token: it was issued in this trust domain and has not expired.
+///
+/// Clones share their data.
 #[derive(Clone)]
 pub struct TxnToken(Arc<Inner>);
 
@@ -119,7 +129,7 @@ struct Context<'a> {
     call_digest: Option<Text<'a>>,
 }
 
-/// A text that is there and says something.
+/// Returns the claim, or an error if it is missing or empty.
 fn non_empty(text: Option<String>, claim: &'static str) -> Result<String, Error> {
     required(text.filter(|text| !text.is_empty()), claim).map_err(Error::Token)
 }
@@ -132,16 +142,16 @@ impl TxnToken {
     /// Verifies a transaction token with the keys of the domain's transaction token service
     /// (draft-ietf-oauth-transaction-tokens §12.2).
     ///
-    /// The header `typ` is exactly `txntoken+jwt`, the signature is by the one key that fits `kid`
-    /// and `alg`; without `kid` exactly one key may fit. `aud` is the domain alone; `txn`, `sub`,
-    /// `scope` and `req_wl` say something; `exp` is after `iat`, and at most an hour. Unknown
-    /// claims are ignored, `act` and `agentic_ctx` among them.
+    /// The header `typ` must be exactly `txntoken+jwt`. The signature must be by the one key that
+    /// fits `kid` and `alg`; without `kid`, exactly one key may fit. `aud` must be exactly the
+    /// domain. `txn`, `sub`, `scope` and `req_wl` must not be empty. `exp` must be after `iat`, by
+    /// at most an hour. Unknown claims are ignored, including `act` and `agentic_ctx`.
     ///
     /// # Errors
     ///
     /// `txn.typ`, `txn.algorithm`, `txn.signature`, `txn.claim`, `txn.domain`, `txn.issuer`,
-    /// `txn.events`, `txn.expired`, `txn.not_yet_valid`, `txn.lifetime`, `txn.confirmation`; for a
-    /// malformed token and a key that is not there the codes of `jose`.
+    /// `txn.events`, `txn.expired`, `txn.not_yet_valid`, `txn.lifetime`, `txn.confirmation`. For a
+    /// malformed token or a missing key, the codes of `jose`.
     pub fn verify(
         text: &str,
         keys: &JwkSet,
@@ -169,61 +179,62 @@ impl TxnToken {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// `txn`: names the transaction within the domain. Several tokens may share it.
+    /// Returns `txn`, the name of the transaction within the domain. Several tokens may share it.
     #[must_use]
     pub fn txn(&self) -> &str {
         &self.0.txn
     }
 
-    /// `sub`: on whose behalf the transaction is carried out.
+    /// Returns `sub`, the party on whose behalf the transaction runs.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// `aud`: the trust domain.
+    /// Returns `aud`, the trust domain.
     #[must_use]
     pub fn domain(&self) -> &str {
         &self.0.domain
     }
 
-    /// `scope`: what the transaction is for. It is never empty.
+    /// Returns `scope`, the purpose of the transaction. It is never empty.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.0.scopes
     }
 
-    /// `req_wl`: the workload that asked for the token.
+    /// Returns `req_wl`, the workload that asked for the token.
     #[must_use]
     pub fn requester(&self) -> &str {
         &self.0.requester
     }
 
-    /// `iss`, where the token has one.
+    /// Returns `iss`, if the token has one.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.0.issuer.as_deref()
     }
 
-    /// `iat`.
+    /// Returns `iat`.
     #[must_use]
     pub fn issued_at(&self) -> UnixTime {
         self.0.issued
     }
 
-    /// `exp`.
+    /// Returns `exp`.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         self.0.expires
     }
 
-    /// `cnf`: what the token is bound to. Empty where it is bound to nothing.
+    /// Returns `cnf`, the keys or certificates that the token is bound to. Empty if it is not
+    /// bound.
     #[must_use]
     pub fn confirmations(&self) -> &[Confirmation] {
         &self.0.confirmations
     }
 
-    /// `tctx.call_digest`: the one call of a tool that the token is for.
+    /// Returns `tctx.call_digest`, the only call of a tool that the token is valid for.
     #[must_use]
     pub fn call_digest(&self) -> Option<&CallDigest> {
         self.0.call.as_ref()
@@ -233,7 +244,7 @@ impl TxnToken {
     ///
     /// # Errors
     ///
-    /// `txn.no_call` where it is bound to no call; `txn.call` where it is bound to another one.
+    /// `txn.no_call` if the token is not bound to a call; `txn.call` if it is bound to another one.
     pub fn check_call(&self, call: &CallDigest) -> Result<(), Error> {
         match &self.0.call {
             Some(bound) if bound == call => Ok(()),
@@ -242,13 +253,13 @@ impl TxnToken {
         }
     }
 
-    /// SHA-256 of the token's text: `tth` of a proof is its base64url.
+    /// Returns the SHA-256 of the token's text. The `tth` claim of a proof is its base64url.
     #[must_use]
     pub fn hash(&self) -> &[u8; 32] {
         &self.0.hash
     }
 
-    /// Reads further claims: `tctx`, `rctx`, and those of the domain's own.
+    /// Deserializes further claims, such as `tctx`, `rctx`, and those that the domain defines.
     ///
     /// # Errors
     ///
@@ -328,7 +339,7 @@ fn call_digest(tctx: &RawValue) -> Result<Option<CallDigest>, Error> {
     digest.transpose().or(Err(malformed("tctx")))
 }
 
-/// A foreign text for an error: in quotation marks, escaped, at most 200 characters.
+/// Formats text of another party for an error: in quotation marks, escaped, at most 200 characters.
 fn shown(text: &str) -> Box<str> {
     let short: String = text.chars().take(200).collect();
     format!("{short:?}").into()

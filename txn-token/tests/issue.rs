@@ -1,4 +1,4 @@
-//! What is made is what is verified, and what cannot be made.
+//! Tests that issued tokens verify, and that invalid requests are refused.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::Duration;

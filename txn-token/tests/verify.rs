@@ -357,7 +357,7 @@ fn messages_say_what_was_expected() {
 }
 
 proptest! {
-    /// No text panics, and nothing that is not signed passes.
+    /// No text panics, and no unsigned text is accepted.
     #[test]
     fn no_text_passes(text in "\\PC{0,200}", parts in proptest::collection::vec("[A-Za-z0-9_-]{0,40}", 0..5)) {
         let key = key(Algorithm::Ed25519, "1");

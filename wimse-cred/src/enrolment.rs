@@ -1,7 +1,7 @@
-//! The agent's side of an identity server: from a bootstrap secret to an identity that renews
+//! The agent's side of an identity server: exchanges a bootstrap secret for an identity that renews
 //! itself.
 //!
-//! In one call, with the feature `tokio`:
+//! [`enrol`] does it in one call, with the feature `tokio`:
 //!
 //! ```
 //! # #[cfg(feature = "tokio")]
@@ -22,8 +22,8 @@
 //! # }
 //! ```
 //!
-//! The long form is without I/O: each step of [`IdentityClient`] returns a request to send and a
-//! pending step that judges the answer.
+//! [`IdentityClient`] does the same without I/O: each step returns a request to send, and a pending
+//! step that verifies the response.
 
 mod base;
 #[cfg(feature = "tokio")]
@@ -46,51 +46,51 @@ pub use enrolled::{Enrolled, enrol};
 pub use error::Error;
 pub use exchange::{PendingChallenge, PendingCredential};
 
-/// An identity server, as an agent sees it.
+/// A client of an identity server, without I/O.
 #[derive(Clone, Debug)]
 pub struct IdentityClient {
     base: BaseUrl,
 }
 
-/// How the agent shows that it is the one of an enrolment.
+/// The secret by which an agent proves that it belongs to an enrolment.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum EnrolmentProof {
-    /// By its bootstrap token.
+    /// The bootstrap token of the enrolment.
     Token(SecretText),
-    /// By its bootstrap key.
+    /// The bootstrap key of the enrolment.
     BootstrapKey(SigningKey),
-    /// By the WIT that it has and its key: a renewal.
+    /// The agent's current WIT and its key, for a renewal.
     Wit {
         /// The current WIT.
         wit: SecretText,
-        /// Its key.
+        /// The key of the current WIT.
         key: SigningKey,
     },
 }
 
-/// A credential, as the server gave it. It is not verified here: its recipients do that.
+/// A credential that the server issued. It is not verified here; its recipients verify it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Received {
     /// The WIT or JWT-SVID.
     pub text: SecretText,
-    /// When it expires, by the server's word.
+    /// The expiry, as the server stated it.
     pub expires: UnixTime,
 }
 
 impl IdentityClient {
-    /// The identity server at this base URL.
+    /// Creates a client for the identity server at this base URL.
     ///
     /// # Errors
     ///
-    /// `authority.base_url`: `https`, or `http` on loopback.
+    /// `authority.base_url` unless the URL is `https`, or `http` with a loopback host.
     pub fn new(base_url: &str) -> Result<Self, Error> {
         let base = BaseUrl::parse(base_url).ok_or_else(|| Error::base_url(base_url))?;
         Ok(Self { base })
     }
 
-    /// Begins to fetch a WIT for a key.
+    /// Begins to request a WIT for a key.
     pub fn wit(
         &self,
         key: &SigningKey,
@@ -100,7 +100,7 @@ impl IdentityClient {
         exchange::begin(&self.base, Want::Wit { key, proof })
     }
 
-    /// Begins to fetch a JWT-SVID for an audience, with the WIT-SVID and its key.
+    /// Begins to request a JWT-SVID for an audience, with the WIT-SVID and its key.
     pub fn jwt_svid(
         &self,
         audience: impl Into<String>,

@@ -1,4 +1,4 @@
-//! Why a credential, a bundle or a source is refused.
+//! Errors of verifying and issuing credentials, of bundles and of identity sources.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,49 +6,52 @@ use std::sync::Arc;
 use aims_jose::jwk::SkippedKeys;
 use aims_wimse_id::Origin;
 
-/// A credential was refused, a bundle was not taken, or a source has nothing to give.
+/// A credential or bundle was refused, or a source has no identity.
 ///
-/// No message holds a token or a key. None repeats its source: [`aims_jose::Chain`] shows both.
+/// No message contains a token or a key. No message repeats its source; [`aims_jose::Chain`] prints
+/// both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    // The token.
-    /// The WIT is no well-formed JWS, or one of its claims, its times or its signature is wrong.
+    // Errors of the token.
+    /// The WIT is not a well-formed JWS, or a claim, a time or its signature is wrong.
     #[error("workload identity token")]
     Wit(#[source] aims_jose::Error),
-    /// The same of a JWT-SVID.
+    /// The JWT-SVID is not a well-formed JWS, or a claim, a time or its signature is wrong.
     #[error("JWT-SVID")]
     JwtSvid(#[source] aims_jose::Error),
-    /// `sub` is no workload identifier, or not one of this kind of credential
+    /// `sub` is not a workload identifier, or not one that this kind of credential may have
     /// (draft-ietf-wimse-workload-creds §5.1, WIT-SVID §3).
     #[error("`sub` is no identifier that this credential can name")]
     Subject(#[source] Option<aims_wimse_id::Error>),
-    /// `cnf` has no `jwk`, or also names a key in another way, or the JWK has no `alg`, or is no
-    /// public key that can verify (draft-ietf-wimse-workload-creds §5.1).
+    /// `cnf` does not contain exactly one usable key (draft-ietf-wimse-workload-creds §5.1).
+    ///
+    /// It has no `jwk`, or also names a key in another way, or the JWK has no `alg` or is not a
+    /// public key that can verify.
     #[error("`cnf` does not hold exactly one usable public key with its `alg`")]
     Confirmation(#[source] Option<aims_jose::Error>),
-    /// The header of a WIT-SVID has no `kid`, which it always has (WIT-SVID §2.1).
+    /// The header of a WIT-SVID has no `kid`, which is required (WIT-SVID §2.1).
     #[error("a WIT-SVID has a `kid` in its header")]
     KeyIdMissing,
-    /// A WIT-SVID has `aud`, which it never has.
+    /// A WIT-SVID has `aud`, which is not allowed.
     #[error("a WIT-SVID has no `aud`")]
     AudiencePresent,
-    /// The JWT-SVID is for others (JWT-SVID §3.2).
+    /// The JWT-SVID is for another audience (JWT-SVID §3.2).
     #[error("the JWT-SVID is not for this audience")]
     Audience,
 
-    // The trust.
-    /// Nothing is known of the origin of `sub`: its bundle was never given, or was removed.
+    // Errors of the trust store.
+    /// The store has no bundle for the origin of `sub`: it was never set, or was removed.
     #[error(
         "no bundle for the origin `{origin}`: expected one of {known}; check the origin, or trust it by its bundle"
     )]
     UnknownOrigin {
         /// The origin that the token claims.
         origin: Origin,
-        /// Some of the origins that have a bundle, as the message shows them.
+        /// Some of the origins that have a bundle, formatted for the message.
         known: Box<str>,
     },
-    /// The bundle of this origin has no such key. A refresh of the bundle may help.
+    /// The bundle of this origin has no key that fits. A refresh of the bundle may help.
     #[error(
         "the bundle of `{origin}` has no key for {}: it has {usable} usable keys{}{skipped}",
         KeyId(key_id.as_deref()),
@@ -57,84 +60,84 @@ pub enum Error {
     UnknownKey {
         /// The origin that the token claims.
         origin: Origin,
-        /// The token's `kid`.
+        /// `kid` of the token.
         key_id: Option<String>,
-        /// How many keys of the bundle are usable for this kind of credential.
+        /// Number of keys in the bundle that are usable for this kind of credential.
         usable: usize,
-        /// The `kid` of some of them, as the message shows them; empty where none is usable.
+        /// `kid` of some usable keys, formatted for the message. Empty if no key is usable.
         known: Box<str>,
         /// The entries of the bundle that are not used for this kind of credential, and why.
         skipped: SkippedKeys,
     },
-    /// Several keys of the bundle fit, and none is tried at random.
+    /// Several keys of the bundle fit. The verifier does not try them in turn.
     #[error("several keys of the bundle of `{origin}` fit")]
     AmbiguousKey {
         /// The origin that the token claims.
         origin: Origin,
     },
-    /// The bundle was not refreshed for too long.
+    /// The bundle was not refreshed in time.
     #[error("the bundle of `{origin}` is stale")]
     Stale {
-        /// Whose bundle.
+        /// The origin of the bundle.
         origin: Origin,
     },
-    /// The origin was removed from the store. Its bundle is not set.
+    /// The bundle was not set, because the program removed its origin from the store.
     #[error(
         "the bundle of `{origin}` is not set: the origin was removed from the store; call `TrustStore::name` to trust it again"
     )]
     Removed {
-        /// Whose bundle.
+        /// The origin of the bundle.
         origin: Origin,
     },
     /// The credential was revoked.
     #[error("the credential was revoked")]
     Revoked,
 
-    // The bundle.
-    /// The bundle is no key set, or has a malformed `spiffe_…` member (SPIFFE Trust
-    /// Domain and Bundle §4.1).
+    // Errors of bundles.
+    /// The bundle is not a key set, or has a malformed `spiffe_…` member (SPIFFE Trust Domain and
+    /// Bundle §4.1).
     #[error("malformed bundle")]
     BundleSyntax(#[source] Option<aims_jose::Error>),
-    /// Two different keys of the bundle have one `kid`, or one key has it for different uses
+    /// Two different keys of the bundle have the same `kid`, or one key has it for different uses
     /// (SPIFFE Trust Domain and Bundle §4.2.2).
     #[error("two keys of the bundle have the same `kid`")]
     BundleKeyId,
-    /// A trust domain, or another member, stands twice in a bundle map (SPIFFE Trust Domain and
+    /// A trust domain, or another member, occurs twice in a bundle map (SPIFFE Trust Domain and
     /// Bundle §5.1.1).
     #[error("a member of the bundle map is there twice")]
     BundleRepeated,
-    /// A bundle with a lower sequence number does not replace a higher one (SPIFFE Trust
+    /// The sequence number is lower than that of the current bundle, which stays (SPIFFE Trust
     /// Domain and Bundle §4.1.1).
     #[error("the bundle's sequence number {offered} is below {held}")]
     BundleSequence {
-        /// The sequence number of the bundle that is held.
+        /// The sequence number of the current bundle.
         held: u64,
-        /// The one that was offered.
+        /// The sequence number of the refused bundle.
         offered: u64,
     },
 
-    // Our own caller, or our own means.
-    /// A credential cannot be issued so: no or too long a lifetime, a key without `alg` or of an
-    /// algorithm that the profile does not take, an identifier of another kind.
+    // Errors of the calling program, or of its signer and source.
+    /// The arguments do not allow a credential: a lifetime outside the limits, a key without `alg`
+    /// or with an algorithm that the profile does not allow, or an identifier of another kind.
     #[error("the credential cannot be issued: {reason}")]
     Issue {
-        /// What is wrong.
+        /// The defect.
         reason: &'static str,
     },
     /// The signer failed.
     #[error("signing failed")]
     Sign(#[source] aims_jose::Error),
-    /// Key and credential of an identity do not belong together.
+    /// The key of an identity is not the key that its WIT confirms.
     #[error("the key is not the one that the credential confirms")]
     SourceKey,
-    /// The key of the identity is behind a device or a network, and the caller cannot wait for its
-    /// signature ([`Identity::signer`](crate::Identity::signer) can be awaited).
+    /// The key of the identity is in a device or behind a network, and this call cannot wait for
+    /// its signature. [`Identity::signer`](crate::Identity::signer) can be awaited.
     #[error(
         "the key of the identity signs asynchronously, and a signature is needed at once; use what \
          waits for it: `Identity::signer`, an agent's `prepare`, `send` or `layer`, a guard's `layer`"
     )]
     RemoteSigner,
-    /// The source's credential has expired, and no new one was got.
+    /// The source's credential has expired and could not be renewed.
     #[error("the identity has expired and could not be renewed")]
     SourceExpired,
     /// The program has no identity.
@@ -143,7 +146,7 @@ pub enum Error {
          `enrolment::enrol` gives"
     )]
     NoIdentity,
-    /// The issuer of the source gave nothing.
+    /// The issuer of the source returned no credential.
     #[error("the issuer gave no credential")]
     SourceUnavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
@@ -193,14 +196,14 @@ impl Error {
         ]
     }
 
-    /// Whether a refresh of the origin's bundle may make this credential good.
+    /// Returns whether a refresh of the origin's bundle may make this credential valid.
     #[must_use]
     pub const fn is_key_unknown(&self) -> bool {
         matches!(self, Self::UnknownKey { .. })
     }
 }
 
-/// What a token says of its key: foreign text, escaped, of at most [`MAX_SHOWN`] characters.
+/// `kid` of a token: untrusted text, escaped, at most [`MAX_SHOWN`] characters.
 struct KeyId<'a>(Option<&'a str>);
 
 impl fmt::Display for KeyId<'_> {
@@ -214,7 +217,7 @@ impl fmt::Display for KeyId<'_> {
     }
 }
 
-/// The `kid` of the keys that there are, or nothing.
+/// `kid` of the usable keys, or an empty text.
 struct Known<'a>(&'a str);
 
 impl fmt::Display for Known<'_> {

@@ -1,4 +1,4 @@
-//! JWT-SVIDs: bearer tokens for deployments that say so.
+//! JWT-SVIDs: bearer tokens, for deployments that enable them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,8 +18,7 @@ use crate::Error;
 use crate::trust::{Trust, select};
 use crate::wit::{check_lifetime, check_svid_signer, claimed_id, sign};
 
-/// What is asked of a JWT-SVID, beside that the bundle of its origin vouches for it and that it is
-/// for this audience.
+/// Rules for verifying JWT-SVIDs, in addition to the signature and the audience.
 #[derive(Clone, Copy, Debug)]
 pub struct JwtSvidRules {
     max_len: usize,
@@ -37,21 +36,22 @@ impl Default for JwtSvidRules {
 }
 
 impl JwtSvidRules {
-    /// Another skew.
+    /// Sets the clock skew. Defaults to 30 s.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.times = self.times.with_skew(skew);
         self
     }
 
-    /// Refuses what expires further ahead than this.
+    /// Sets the maximum time until `exp`. A token that expires later is refused.
     #[must_use]
     pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.times = self.times.with_max_lifetime(most);
         self
     }
 
-    /// Refuses a longer text before anything of it is read. In bytes.
+    /// Sets the maximum length of the text in bytes. Defaults to 8 KiB. A longer text is refused
+    /// unread.
     #[must_use]
     pub const fn with_max_len(mut self, most: usize) -> Self {
         self.max_len = most;
@@ -59,8 +59,10 @@ impl JwtSvidRules {
     }
 }
 
-/// A verified JWT-SVID (JWT-SVID §3). Whoever holds its text can use it: it is accepted only where
-/// a deployment says so (JWT-SVID §4).
+/// A verified JWT-SVID (JWT-SVID §3).
+///
+/// It is a bearer token: every holder of its text can use it. Accept it only if the deployment
+/// requires it (JWT-SVID §4).
 #[derive(Clone)]
 pub struct JwtSvid(Arc<Inner>);
 
@@ -86,8 +88,9 @@ struct Claims<'a> {
 }
 
 impl JwtSvid {
-    /// Verifies a JWT-SVID for this audience, which is configuration, by the rules of
-    /// [`JwtSvidRules::default`].
+    /// Verifies a JWT-SVID for this audience by the rules of [`JwtSvidRules::default`].
+    ///
+    /// The audience is configuration of the receiver.
     ///
     /// # Errors
     ///
@@ -96,9 +99,11 @@ impl JwtSvid {
         Self::verify_with(text, trust, audience, &JwtSvidRules::default(), now)
     }
 
-    /// Verifies a JWT-SVID for this audience, which is configuration: `typ` absent, `JWT` or
-    /// `JOSE`; the signature by the key of the origin's bundle; `sub` a SPIFFE ID; `aud` holding
-    /// the audience; `exp`, `nbf`, `iat`.
+    /// Verifies a JWT-SVID for this audience, which is configuration of the receiver.
+    ///
+    /// It checks `typ`, which is absent, `JWT` or `JOSE`; the signature by the key of the origin's
+    /// bundle; `sub`, which is a SPIFFE ID; `aud`, which contains the audience; and `exp`, `nbf`
+    /// and `iat`.
     ///
     /// # Errors
     ///
@@ -152,25 +157,25 @@ impl JwtSvid {
         })))
     }
 
-    /// Who it is about: `sub`.
+    /// Returns `sub`, the identifier of the workload.
     #[must_use]
     pub fn id(&self) -> &WorkloadId {
         &self.0.id
     }
 
-    /// `exp`.
+    /// Returns `exp`.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         self.0.expires
     }
 
-    /// SHA-256 of the token's text.
+    /// Returns the SHA-256 of the token's text.
     #[must_use]
     pub fn hash(&self) -> &[u8; 32] {
         &self.0.hash
     }
 
-    /// Reads further claims.
+    /// Deserializes further claims.
     ///
     /// # Errors
     ///
@@ -189,7 +194,7 @@ impl fmt::Debug for JwtSvid {
     }
 }
 
-/// Signs JWT-SVIDs with one key.
+/// Issues JWT-SVIDs, signed with one key.
 pub struct JwtSvidIssuer {
     signer: AnySigner,
 }
@@ -203,22 +208,24 @@ struct Issued<'a> {
 }
 
 impl JwtSvidIssuer {
-    /// Signs with this key. The key may be behind a device or a network ([`AnySigner::remote`]);
-    /// JWT-SVIDs are then issued by [`issue_async`](Self::issue_async).
+    /// Creates an issuer that signs with this key.
+    ///
+    /// If the key is in a device or behind a network ([`AnySigner::remote`]), call
+    /// [`issue_async`](Self::issue_async) to issue JWT-SVIDs.
     #[must_use]
     pub fn new(signer: impl Into<AnySigner>) -> Self {
         let signer = signer.into();
         Self { signer }
     }
 
-    /// Issues a JWT-SVID for at least one audience. The lifetime is in whole seconds, from 1 s to
+    /// Issues a JWT-SVID for one or more audiences. The lifetime is in whole seconds, from 1 s to
     /// 24 h.
     ///
     /// # Errors
     ///
-    /// `cred.issue` if the identifier is no SPIFFE ID, there is no audience, the lifetime is out of
-    /// bounds, the signer has no key id, is of an algorithm outside [`AlgorithmSet::SVID`] or has
-    /// to be awaited; `cred.sign`.
+    /// `cred.issue` if the identifier is not a SPIFFE ID, there is no audience, the lifetime is
+    /// outside the limits, or the signer has no key id, has an algorithm outside
+    /// [`AlgorithmSet::SVID`] or must be awaited; `cred.sign` if signing fails.
     pub fn issue(
         &self,
         id: &WorkloadId,
@@ -230,11 +237,11 @@ impl JwtSvidIssuer {
         sign(input, &self.signer)
     }
 
-    /// Issues the same JWT-SVID with any signer.
+    /// Issues a JWT-SVID like [`issue`](Self::issue), with any signer.
     ///
     /// # Errors
     ///
-    /// Those of [`issue`](Self::issue), except for a signer that has to be awaited.
+    /// Those of [`issue`](Self::issue), except for a signer that must be awaited.
     pub async fn issue_async(
         &self,
         id: &WorkloadId,

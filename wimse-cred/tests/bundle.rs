@@ -51,7 +51,7 @@ fn count(entry_: &Value) -> (usize, usize) {
     (wits.len(), svids.len())
 }
 
-/// BND-01, T-042: each entry that is no key costs itself and no other; X.509 keys vouch for no
+/// BND-01, T-042: an entry that is not a key is skipped and the others stay; X.509 keys sign no
 /// token.
 #[test]
 fn a_foreign_entry_costs_itself() {
@@ -187,8 +187,8 @@ fn an_empty_bundle_trusts_nothing() {
     assert!(!error(&TrustStore::new()).is_key_unknown());
 }
 
-/// T-032, T-042: of three domains, the JWT-SVID keys of one vouch for no other, and a stale bundle
-/// for none.
+/// T-032, T-042: of three domains, the JWT-SVID keys of one sign for no other, and those of a stale
+/// bundle for none.
 #[test]
 fn jwt_svids_are_never_pooled() {
     let names = ["spiffe://a.example", "spiffe://b.example", "spiffe://a"];

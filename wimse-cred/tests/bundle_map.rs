@@ -23,7 +23,7 @@ fn map(members: &[(&str, &str)]) -> String {
 
 const EMPTY: &str = r#"{"keys":[]}"#;
 
-/// BND-03: each bundle vouches for its own trust domain alone.
+/// BND-03: each bundle is trusted for its own trust domain only.
 #[test]
 fn a_map_holds_bundles_by_trust_domain() {
     let (one, two) = (key(Algorithm::Es256, "k"), key(Algorithm::Es256, "k"));
@@ -91,7 +91,8 @@ fn nothing_stands_twice() {
     assert_eq!(code(parse(other)), "bundle.repeated");
 }
 
-/// BND-03: a bundle that is broken costs itself alone; a name that is none is no trust domain.
+/// BND-03: a malformed bundle is skipped and the others stay; so is one whose name is not a trust
+/// domain.
 #[test]
 fn a_broken_bundle_costs_itself() {
     let ca = key(Algorithm::Es256, "k");

@@ -1,4 +1,4 @@
-//! The cache against twins of a signature, other stores, and well-formed garbage.
+//! Tests of the cache: a second signature over the same WIT, other stores, and well-formed garbage.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -37,7 +37,7 @@ fn a_hit_gives_the_same_wit() {
     assert!(!is_same(&first, &fresh));
 }
 
-/// T-032, T-038: what one store vouched for, another store of the same epoch does not.
+/// T-032, T-038: a WIT that one store trusts is not trusted by another store of the same epoch.
 #[test]
 fn another_store_is_asked_anew() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -54,8 +54,8 @@ fn another_store_is_asked_anew() {
     }
 }
 
-/// T-029, T-142: a twin (r, n − s) verifies, is another text, and has the hash by which it is
-/// revoked.
+/// T-029, T-142: the second signature (r, n − s) verifies, is another text, and has the hash by
+/// which it is revoked.
 #[test]
 fn a_twin_has_the_same_signed_hash() {
     for provider in [AWS_LC, RUSTCRYPTO] {
@@ -78,8 +78,8 @@ fn a_twin_has_the_same_signed_hash() {
     }
 }
 
-/// T-039: 90 % well-formed garbage, signed by strangers: nothing of it enters, and every good one
-/// is still known.
+/// T-039: with 90 % well-formed garbage from untrusted signers, no garbage is cached and every
+/// valid WIT stays cached.
 #[test]
 fn garbage_does_not_displace() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

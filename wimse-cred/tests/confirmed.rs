@@ -26,7 +26,7 @@ fn why(error: &Error) -> Why {
     (error.code(), cause.map(aims_jose::Error::code))
 }
 
-/// What a verifier says of a good WIT with another `cnf`.
+/// Returns the result of verifying a valid WIT with another `cnf`.
 fn with_cnf(cnf: &Value, provider: &'static dyn Provider, rules: &WitRules) -> Why {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
     let mut claims = claims(&agent);

@@ -66,7 +66,7 @@ fn identities(count: usize, ends: u64) -> Vec<(String, SigningKey)> {
     (0..count).map(|_| one()).collect()
 }
 
-/// What the whole fleet asks.
+/// The issuer of the whole fleet.
 #[derive(Clone, Debug)]
 struct Issuer(Arc<Inner>);
 

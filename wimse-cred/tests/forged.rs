@@ -1,5 +1,4 @@
-//! WITs that somebody forged or bent: signatures, headers, spellings, and members that `null` would
-//! hide.
+//! WITs that are forged or malformed: signatures, headers, spellings, and `null` members.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What issuers write, and that they sign nothing when a means of theirs fails.
+//! Tests of issued tokens, and of issuers whose signer or random source fails.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

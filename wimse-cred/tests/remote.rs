@@ -82,7 +82,7 @@ fn an_issuer_signs_with_a_remote_key() {
     // What is refused is refused before the signer is asked.
     let edwards = key(Algorithm::Ed25519, "ca");
     assert_eq!(code(issue(&issuer(remote(&edwards, true)))), "cred.issue");
-    // It is not awaited where nobody can wait; a local key is signed with both ways.
+    // The synchronous call does not wait for a remote signer; a local key signs in both ways.
     let now = |issuer: WitIssuer| issuer.issue(&id, agent.public_jwk(), MINUTE, at(NOW));
     let refused = now(issuer(remote(&ca, false)));
     assert!(

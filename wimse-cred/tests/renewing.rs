@@ -50,7 +50,7 @@ impl Clock for Jumping {
 
 #[derive(Clone, Copy, Debug)]
 enum Answer {
-    /// An identity for so many seconds.
+    /// An identity for this many seconds.
     For(u64),
     Fails,
     Hangs,

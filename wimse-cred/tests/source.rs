@@ -289,7 +289,7 @@ mod renewing {
         assert!(source.identity(at(NOW)).unwrap().expires() > at(NOW + 400));
     }
 
-    /// F-03: nobody is asked for a source that is gone.
+    /// F-03: the issuer is not asked again after the source is dropped.
     #[tokio::test(start_paused = true)]
     async fn dropping_it_ends_the_task() {
         let issuer = Issuer::new();

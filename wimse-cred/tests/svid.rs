@@ -116,7 +116,7 @@ fn what_is_issued_verifies() {
     assert_eq!((svid.id(), svid.expires()), (&id, at(NOW + 60)));
 }
 
-/// SVD-01, SVD-02, ID-11: an issuer signs nothing that a verifier would refuse.
+/// SVD-01, SVD-02, ID-11: an issuer signs no token that a verifier refuses.
 #[test]
 fn issuers_refuse() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

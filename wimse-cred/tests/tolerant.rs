@@ -15,7 +15,7 @@ fn parse(document: &str) -> Result<Bundle, Error> {
     Bundle::parse(&origin("spiffe://example.org"), document.as_bytes(), AWS_LC)
 }
 
-/// What may stand around a bundle and around a bundle map.
+/// A bundle and a bundle map may be within a frame.
 #[test]
 fn a_bundle_may_stand_in_a_frame() {
     let ca = key(Algorithm::Es256, "ca");

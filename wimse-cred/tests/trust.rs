@@ -197,7 +197,7 @@ fn a_stale_bundle_fails_closed() {
     );
 }
 
-/// T-032, ID-07: of three domains under two schemes, the keys of one vouch for no other.
+/// T-032, ID-07: of three domains under two schemes, the keys of one sign for no other.
 #[test]
 fn origins_are_never_pooled() {
     let origins: Vec<String> = ["spiffe", "wimse"]

@@ -1,15 +1,25 @@
-//! What a proof is bound to.
+//! The values that a proof is bound to.
 
 use aims_jose::digest::{Hashed, sha256};
 
 use crate::Revision;
 
-/// What a proof is bound to: an audience and the tokens that travel with it. Values, not HTTP, so
-/// that any protocol can carry proofs.
+/// The values that a proof is bound to: an audience, and the tokens and header fields sent with it.
 ///
-/// Both sides make the same binding: the sender of what it sends, the receiver of its own
-/// configuration and what it received. It is one of draft-ietf-wimse-wpt-02, unless
-/// [`revision`](Self::revision) names another.
+/// A binding consists of plain values and not of HTTP types, so any protocol can carry proofs. Both
+/// sides build the same binding. The sender uses what it sends; the receiver uses its own
+/// configuration and what it received. A binding is of draft-ietf-wimse-wpt-02 unless
+/// [`revision`](Self::revision) sets another.
+///
+/// ```
+/// use aims_wimse_wpt::Binding;
+///
+/// let txn_token = "eyJ0eXAiOiJ0eG50b2tlbitqd3QifQ.e30.c2ln"; // sent in the same request
+/// let binding = Binding::to("https://tool.example/search")
+///     .txn_token(txn_token)
+///     .header("x-tenant", b"acme");
+/// # let _ = binding;
+/// ```
 #[derive(Clone)]
 pub struct Binding<'a> {
     pub(crate) revision: Revision,
@@ -19,7 +29,7 @@ pub struct Binding<'a> {
     pub(crate) others: Vec<(&'a str, &'a [u8])>,
 }
 
-/// A token, or its SHA-256 where that is known.
+/// A token, or its SHA-256 if the caller has computed it.
 #[derive(Clone, Copy)]
 pub(crate) enum Token<'a> {
     Text(&'a str),
@@ -36,9 +46,11 @@ impl Token<'_> {
 }
 
 impl<'a> Binding<'a> {
-    /// Binds to this audience: the target URI without query and fragment, or a name that both
-    /// sides agreed upon. On the receiver's side it is configuration, and never taken from the
-    /// request (draft-ietf-wimse-wpt §2).
+    /// Binds to this audience: the target URI without query and fragment, or a name that both sides
+    /// have agreed on.
+    ///
+    /// A receiver takes the audience from its configuration and never from the request
+    /// (draft-ietf-wimse-wpt §2).
     #[must_use]
     pub fn to(audience: &'a str) -> Self {
         Self {
@@ -57,23 +69,24 @@ impl<'a> Binding<'a> {
         self
     }
 
-    /// Accepts this audience too: for a receiver with several names.
+    /// Accepts this audience too, for a receiver with several names.
     #[must_use]
     pub fn or_to(mut self, audience: &'a str) -> Self {
         self.audiences.push(audience);
         self
     }
 
-    /// Binds this OAuth access token by `ath`, in [`Revision::Draft01`] alone: a proof of
-    /// draft-ietf-wimse-wpt-02 is neither made nor accepted for such a binding. There an agent that
-    /// needs a token and a proof uses HTTP message signatures, which cover `authorization`.
+    /// Binds this OAuth access token by `ath`. Only [`Revision::Draft01`] can express it.
+    ///
+    /// With [`Revision::Draft02`], such a binding can neither be signed nor accepted. There, an
+    /// agent that sends an access token uses HTTP message signatures, which cover `authorization`.
     #[must_use]
     pub const fn access_token(mut self, token: &'a str) -> Self {
         self.access_token = Some(Token::Text(token));
         self
     }
 
-    /// As [`access_token`](Self::access_token), with a token that was hashed already.
+    /// Binds an access token like [`access_token`](Self::access_token), from its existing hash.
     #[must_use]
     pub fn access_token_hashed(mut self, token: &Hashed<'_>) -> Self {
         self.access_token = Some(Token::Sha256(*token.sha256()));
@@ -87,9 +100,10 @@ impl<'a> Binding<'a> {
         self
     }
 
-    /// Binds this header field by `oth`: its name in lower case and its value. The receiver names
-    /// each field that it uses and understands; the proof then must cover it, and must cover no
-    /// other.
+    /// Binds this header field by `oth`: its name in lower case, and its value.
+    ///
+    /// The receiver adds each field that it uses and understands. The proof must then cover exactly
+    /// these fields.
     #[must_use]
     pub fn header(mut self, name: &'a str, value: &'a [u8]) -> Self {
         self.others.push((name, trimmed(value)));
@@ -109,7 +123,7 @@ impl std::fmt::Debug for Binding<'_> {
     }
 }
 
-/// Without surrounding spaces and tabs (RFC 9110 §5.5).
+/// Removes surrounding spaces and tabs (RFC 9110 §5.5).
 fn trimmed(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;

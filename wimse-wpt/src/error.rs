@@ -1,26 +1,26 @@
-//! Why a proof is refused.
+//! Errors of verifying and making proofs.
 
 use crate::Revision;
 
 /// A workload proof token was refused, or could not be made.
 ///
-/// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
+/// No message contains a token. No message repeats its source; [`aims_jose::Chain`] prints both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The WPT is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its
-    /// times is wrong.
+    /// The WPT is not a well-formed JWS, or its `typ`, `alg`, signature, a claim or a time is
+    /// wrong.
     #[error("workload proof token")]
     Wpt(#[source] aims_jose::Error),
-    /// `aud` is not what this receiver is configured to be.
+    /// `aud` is not an audience that this receiver is configured with.
     #[error("the proof is for another audience: found {found}, expected {expected}")]
     Audience {
-        /// `aud` of the proof: escaped, at most 200 characters.
+        /// `aud` of the proof, escaped, at most 200 characters.
         found: Box<str>,
-        /// What the receiver is called: escaped, at most 200 characters.
+        /// The configured audiences of the receiver, escaped, at most 200 characters.
         expected: Box<str>,
     },
-    /// `wth` is not the hash of the WIT that came with it.
+    /// `wth` is not the hash of the WIT in the same request.
     #[error("`wth` is not the hash of this WIT")]
     WitHash,
     /// `ath` is missing, or not the hash of the access token, or is there without an access token
@@ -31,8 +31,8 @@ pub enum Error {
     ///.
     #[error("`tth` does not fit the transaction token")]
     TxnTokenHash,
-    /// `oth` does not cover a field, has another hash, or names a field that is not there or not
-    /// understood.
+    /// `oth` does not cover a required field, has another hash for it, or names a field that is
+    /// absent or unknown to the receiver.
     #[error("`oth` does not fit the other fields")]
     OtherHash,
     /// The binding holds an access token, which draft-ietf-wimse-wpt-02 cannot bind.
@@ -53,58 +53,59 @@ pub enum Error {
         /// The revision of the proof.
         found: Revision,
     },
-    /// The request has `Authorization: WPT` and `Workload-Proof-Token`.
+    /// The request has both `Authorization: WPT` and `Workload-Proof-Token`.
     #[error("the request has a proof in `authorization` and another in `workload-proof-token`")]
     BothForms,
-    /// The request to which a proof is to be added has an `Authorization` field already.
+    /// The request already has an `Authorization` field, so the proof cannot be added.
     #[error(
         "the request has an `Authorization` field, where the proof would go: remove it, or prove \
          the request by an HTTP message signature"
     )]
     Authorization,
-    /// The proof was seen before, or the memory of proofs refuses.
+    /// The proof was seen before, or the replay store refuses it.
     #[error("the proof cannot be spent")]
     Replay(#[source] aims_replay::Error),
-    /// One of the two header fields is there without the other.
+    /// One of the two header fields is missing.
     #[error("the field `{field}` is missing")]
     FieldMissing {
-        /// Its name, in lower case; `authorization: WPT` for the proof of draft-ietf-wimse-wpt-02.
+        /// The name of the missing field in lower case; `authorization: WPT` for the proof of
+        /// draft-ietf-wimse-wpt-02.
         field: &'static str,
     },
     /// The field occurs more than once, or holds several values.
     #[error("the field `{field}` occurs more than once")]
     FieldRepeated {
-        /// Its name, in lower case.
+        /// The name of the field, in lower case.
         field: &'static str,
     },
-    /// The field's value is not three parts of base64url.
+    /// The value of the field is not three parts of base64url.
     #[error("the field `{field}` does not hold a compact JWT")]
     FieldSyntax {
-        /// Its name, in lower case.
+        /// The name of the field, in lower case.
         field: &'static str,
     },
-    /// The field's value is too long to be looked at.
+    /// The value of the field is longer than the limit.
     #[error("the field `{field}` is longer than {limit} bytes")]
     FieldTooLong {
-        /// Its name, in lower case.
+        /// The name of the field, in lower case.
         field: &'static str,
-        /// In bytes.
+        /// The limit in bytes.
         limit: usize,
     },
-    /// The target is no absolute URI with a host, or has user information.
+    /// The target is not an absolute URI with a host, or has user information.
     #[error(
         "no audience can be made of the target, which {reason}: expected an absolute URL with a \
          host, such as `https://tools.example/mcp`"
     )]
     Target {
-        /// What is wrong with it.
+        /// The defect of the target.
         reason: &'static str,
     },
-    /// A proof cannot be made so: no audience or several, a lifetime out of bounds, a repeated or
-    /// ill-named field.
+    /// The binding or the lifetime does not allow a proof: no audience or several, a lifetime
+    /// outside the limits, a repeated field, or an invalid field name.
     #[error("the proof cannot be made: {reason}")]
     Prepare {
-        /// What is wrong.
+        /// The defect.
         reason: &'static str,
     },
 }

@@ -7,26 +7,39 @@ use http::uri::Uri;
 
 use crate::{Error, Revision, Revisions};
 
-/// `Workload-Identity-Token`.
+/// The field `Workload-Identity-Token`.
 pub const WORKLOAD_IDENTITY_TOKEN: HeaderName = HeaderName::from_static("workload-identity-token");
 
-/// `Workload-Proof-Token`, the field of a proof of draft-ietf-wimse-wpt-01.
+/// The field `Workload-Proof-Token`, for a proof of draft-ietf-wimse-wpt-01.
 pub const WORKLOAD_PROOF_TOKEN: HeaderName = HeaderName::from_static("workload-proof-token");
 
-/// `WPT`, the scheme of `Authorization` for a proof of draft-ietf-wimse-wpt-02.
+/// The scheme `WPT` of `Authorization`, for a proof of draft-ietf-wimse-wpt-02.
 pub const SCHEME: &str = "WPT";
 
 /// The value of `WWW-Authenticate` that asks for a proof of draft-ietf-wimse-wpt-02. The challenge
 /// has no parameters.
 pub const CHALLENGE: HeaderValue = HeaderValue::from_static(SCHEME);
 
-/// `Txn-Token`.
+/// The field `Txn-Token`.
 pub const TXN_TOKEN: HeaderName = HeaderName::from_static("txn-token");
 
-/// The longest token in any of these fields, in bytes.
+/// Maximum length in bytes of a token in any of these fields.
 pub const MAX_FIELD_LEN: usize = 8 * 1024;
 
-/// The WIT and the proof of a request. Nothing of them is verified.
+/// The WIT and the proof of a request, not verified.
+///
+/// ```
+/// use aims_wimse_wpt::{Revisions, fields::Presented};
+/// use http::HeaderMap;
+///
+/// let mut headers = HeaderMap::new();
+/// assert!(Presented::find(&headers, Revisions::default())?.is_none());
+///
+/// headers.insert("workload-identity-token", "e30.e30.c2ln".parse()?);
+/// let error = Presented::find(&headers, Revisions::default()).unwrap_err();
+/// assert_eq!(error.code(), "wpt.field_missing"); // a WIT without its proof
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Presented<'a> {
     wit: &'a str,
@@ -34,14 +47,16 @@ pub struct Presented<'a> {
 }
 
 impl<'a> Presented<'a> {
-    /// Finds the WIT and a proof of one of these revisions: both once, or neither. Their length and
-    /// shape are checked before anything else.
+    /// Finds the WIT and a proof of one of these revisions. Returns `None` if the request has
+    /// neither.
+    ///
+    /// It checks length and shape of the fields, and nothing else.
     ///
     /// # Errors
     ///
     /// `wpt.field_missing`, `wpt.field_repeated`, `wpt.field_too_long`, `wpt.field_syntax`,
-    /// `wpt.both_forms`; `wpt.revision` where the request has a WIT and a proof of a revision that
-    /// is not accepted.
+    /// `wpt.both_forms`; `wpt.revision` if the request has a WIT and a proof of a revision that is
+    /// not accepted.
     pub fn find(headers: &'a HeaderMap, accepted: Revisions) -> Result<Option<Self>, Error> {
         let wit = workload_identity_token(headers)?;
         let proof = workload_proof_token(headers, accepted)?;
@@ -53,25 +68,25 @@ impl<'a> Presented<'a> {
         }
     }
 
-    /// The WIT's text.
+    /// Returns the text of the WIT.
     #[must_use]
     pub const fn wit(&self) -> &'a str {
         self.wit
     }
 
-    /// The WPT's text.
+    /// Returns the text of the WPT.
     #[must_use]
     pub const fn wpt(&self) -> &'a str {
         self.proof.text
     }
 
-    /// The revision of the draft by whose form the proof was sent.
+    /// Returns the revision of the draft, as given by the form in which the proof was sent.
     #[must_use]
     pub const fn revision(&self) -> Revision {
         self.proof.revision
     }
 
-    /// The WPT with its revision.
+    /// Returns the WPT with its revision.
     #[must_use]
     pub const fn proof(&self) -> Proof<'a> {
         self.proof
@@ -84,7 +99,7 @@ impl std::fmt::Debug for Presented<'_> {
     }
 }
 
-/// A proof as it stands in a request, of which nothing is verified.
+/// A proof as it was sent in a request, not verified.
 #[derive(Clone, Copy)]
 pub struct Proof<'a> {
     text: &'a str,
@@ -92,13 +107,13 @@ pub struct Proof<'a> {
 }
 
 impl<'a> Proof<'a> {
-    /// The WPT's text.
+    /// Returns the text of the WPT.
     #[must_use]
     pub const fn text(&self) -> &'a str {
         self.text
     }
 
-    /// The revision of the draft by whose form the proof was sent.
+    /// Returns the revision of the draft, as given by the form in which the proof was sent.
     #[must_use]
     pub const fn revision(&self) -> Revision {
         self.revision
@@ -113,7 +128,7 @@ impl std::fmt::Debug for Proof<'_> {
     }
 }
 
-/// Finds the `Workload-Identity-Token` field alone: once, or not at all
+/// Returns the value of `Workload-Identity-Token`, or `None` without that field
 /// (draft-ietf-wimse-workload-creds §5.1.1).
 ///
 /// # Errors
@@ -123,13 +138,15 @@ pub fn workload_identity_token(headers: &HeaderMap) -> Result<Option<&str>, Erro
     sole_jwt(headers, &WORKLOAD_IDENTITY_TOKEN, WIT)
 }
 
-/// Finds the proof alone: `Authorization: WPT` as the one `Authorization` field
-/// (draft-ietf-wimse-wpt-02), or one `Workload-Proof-Token` field (-01). The form of a revision
-/// that is not accepted is no proof.
+/// Finds the proof alone, without a WIT.
+///
+/// The proof is `Authorization: WPT` as the only `Authorization` field (draft-ietf-wimse-wpt-02),
+/// or one `Workload-Proof-Token` field (-01). The form of a revision that is not accepted counts as
+/// no proof.
 ///
 /// # Errors
 ///
-/// `wpt.both_forms` where the request has both, whatever is accepted; `wpt.field_repeated`,
+/// `wpt.both_forms` if the request has both forms, whichever are accepted; `wpt.field_repeated`,
 /// `wpt.field_too_long`, `wpt.field_syntax`.
 pub fn workload_proof_token(
     headers: &HeaderMap,
@@ -150,8 +167,8 @@ pub fn workload_proof_token(
     Ok(text.map(|text| Proof { text, revision }))
 }
 
-/// Why a request with a WIT has no proof that this receiver accepts: it has none, or one of another
-/// revision.
+/// Returns the error for a request with a WIT and without an accepted proof: the proof is missing,
+/// or is of another revision.
 #[must_use]
 pub fn proof_missing(headers: &HeaderMap, accepted: Revisions) -> Error {
     match Forms::of(headers).sole() {
@@ -165,13 +182,13 @@ pub fn proof_missing(headers: &HeaderMap, accepted: Revisions) -> Error {
     }
 }
 
-/// The refusal of a request with a proof and without a WIT: `wpt.field_missing`.
+/// Returns the error for a request with a proof and without a WIT: `wpt.field_missing`.
 #[must_use]
 pub const fn identity_missing() -> Error {
     Error::FieldMissing { field: WIT }
 }
 
-/// Finds the `Txn-Token` field: once, or not at all.
+/// Returns the value of `Txn-Token`, or `None` without that field.
 ///
 /// # Errors
 ///
@@ -180,14 +197,16 @@ pub fn txn_token(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     sole_jwt(headers, &TXN_TOKEN, TXN)
 }
 
-/// Adds the WIT and a proof of this revision to a request's headers, in place of a WIT or
-/// `Workload-Proof-Token` that is there, and marks them as sensitive.
+/// Adds the WIT and a proof of this revision to the headers of a request.
+///
+/// It replaces a WIT and a `Workload-Proof-Token` that the headers already have, and marks the new
+/// values as sensitive.
 ///
 /// # Errors
 ///
-/// `wpt.authorization` where the proof would share the request with another credential: in
-/// [`Revision::Draft02`] any `Authorization` field, in [`Revision::Draft01`] one of the scheme
-/// `WPT`. `wpt.field_syntax` where a text is no compact JWT. The headers are unchanged then.
+/// `wpt.authorization` if the request already has credentials that conflict: any `Authorization`
+/// field in [`Revision::Draft02`], one of the scheme `WPT` in [`Revision::Draft01`].
+/// `wpt.field_syntax` if a text is not a compact JWT. On an error the headers are unchanged.
 pub fn apply(
     headers: &mut HeaderMap,
     wit: &str,
@@ -216,8 +235,9 @@ pub fn apply(
     Ok(())
 }
 
-/// Whether a response asks for a proof by `WWW-Authenticate: WPT`. Parameters of the challenge are
-/// ignored, and so are challenges of other schemes.
+/// Returns whether a response asks for a proof by `WWW-Authenticate: WPT`.
+///
+/// It ignores parameters of the challenge, and challenges of other schemes.
 #[must_use]
 pub fn is_challenged(headers: &HeaderMap) -> bool {
     let values = headers.get_all(WWW_AUTHENTICATE).iter();
@@ -225,15 +245,17 @@ pub fn is_challenged(headers: &HeaderMap) -> bool {
     texts.any(|text| elements(text).any(is_wpt_challenge))
 }
 
-/// The status of the answer to a request that is refused for its WIT, its proof or its transaction
-/// token, where `revision` is the one of the proof, or the one that the receiver asks for.
+/// Returns the HTTP status for a request that is refused for its WIT, its proof or its transaction
+/// token.
 ///
-/// | status | where |
+/// `revision` is the revision of the proof, or the one that the receiver asks for.
+///
+/// | status | reason |
 /// |---|---|
-/// | 400 | the WIT or the transaction token is malformed; in -01 also where the proof is not accepted |
-/// | 401 | in -02, the proof is missing or not accepted; with [`CHALLENGE`] as `WWW-Authenticate` |
+/// | 400 | the WIT or the transaction token is malformed; in -01 also: the proof is not accepted |
+/// | 401 | in -02: the proof is missing or not accepted; send [`CHALLENGE`] as `WWW-Authenticate` |
 /// | 431 | a field is too long |
-/// | 503 | the replay store cannot tell |
+/// | 503 | the replay store cannot tell whether the proof was used |
 #[must_use]
 pub fn status(error: &Error, revision: Revision) -> StatusCode {
     use aims_replay::Error as Replay;
@@ -259,12 +281,20 @@ const fn refused(revision: Revision) -> StatusCode {
     }
 }
 
-/// The audience of a proof for a request to this URI: the URI without query and fragment. For the
-/// sender; a receiver knows its own from its configuration (draft-ietf-wimse-wpt §2).
+/// Returns the audience of a proof for a request to this URI: the URI without query and fragment.
+///
+/// It is for senders. A receiver takes its audience from its configuration (draft-ietf-wimse-wpt
+/// §2).
+///
+/// ```
+/// let target = "https://tool.example/search?q=1".parse()?;
+/// assert_eq!(aims_wimse_wpt::fields::audience(&target)?, "https://tool.example/search");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 ///
-/// `wpt.target` where it is not absolute, or has user information.
+/// `wpt.target` if the URI is not absolute or has user information.
 pub fn audience(target: &Uri) -> Result<String, Error> {
     let (Some(scheme), Some(authority)) = (target.scheme_str(), target.authority()) else {
         let reason = "is relative";
@@ -282,7 +312,7 @@ const WPT: &str = "authorization: WPT";
 const WPT_DRAFT_01: &str = "workload-proof-token";
 const TXN: &str = "txn-token";
 
-/// In which forms a request has proofs, well-formed or not.
+/// The forms in which a request has proofs, whether well-formed or not.
 #[derive(Clone, Copy, Eq, PartialEq)]
 struct Forms {
     draft01: bool,
@@ -312,7 +342,7 @@ impl Forms {
     }
 }
 
-/// Whether credentials or a challenge are of the scheme `WPT`, in any case.
+/// Returns whether credentials or a challenge have the scheme `WPT`, in any case.
 fn has_scheme(value: &[u8]) -> bool {
     let (scheme, rest) = value.split_at_checked(SCHEME.len()).unwrap_or((value, b""));
     scheme.eq_ignore_ascii_case(SCHEME.as_bytes())
@@ -321,7 +351,7 @@ fn has_scheme(value: &[u8]) -> bool {
             .is_none_or(|next| matches!(next, b' ' | b'\t' | b','))
 }
 
-/// The JWT of `Authorization: WPT`, which is the one field of this name.
+/// Returns the JWT of `Authorization: WPT`, which must be the only field of this name.
 fn sole_credentials(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let field = WPT;
     let mut values = headers.get_all(AUTHORIZATION).iter();
@@ -344,7 +374,7 @@ fn sole_credentials(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     }
 }
 
-/// A field's value that holds this token.
+/// Creates the field value of a token and marks it as sensitive.
 fn sensitive(token: &str, text: &str, field: &'static str) -> Result<HeaderValue, Error> {
     if !is_compact(token) {
         return Err(Error::FieldSyntax { field });
@@ -354,7 +384,7 @@ fn sensitive(token: &str, text: &str, field: &'static str) -> Result<HeaderValue
     Ok(value)
 }
 
-/// The elements of a list, which commas separate that are in no quoted string (RFC 9110 §5.6.1).
+/// Splits a list at commas outside quoted strings (RFC 9110 §5.6.1).
 fn elements(text: &str) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);
     text.split(move |letter| {
@@ -370,8 +400,8 @@ fn elements(text: &str) -> impl Iterator<Item = &str> {
     .map(str::trim)
 }
 
-/// Whether an element begins a challenge of this scheme, and is not the parameter `wpt=…` of
-/// another one (RFC 9110 §11.3).
+/// Returns whether an element begins a challenge of this scheme, and is not the parameter `wpt=…`
+/// of another challenge (RFC 9110 §11.3).
 fn is_wpt_challenge(element: &str) -> bool {
     let rest = element.get(SCHEME.len()..).unwrap_or_default();
     has_scheme(element.as_bytes()) && !rest.trim_start().starts_with('=')
@@ -395,7 +425,7 @@ fn sole_jwt<'a>(
     }
     match str::from_utf8(value.as_bytes()) {
         Ok(text) if is_compact(text) => Ok(Some(text)),
-        // A list of fields that something on the way has joined.
+        // An intermediary has joined several fields to a list.
         Ok(text) if text.contains(',') && text.split(',').all(|part| is_compact(part.trim())) => {
             Err(Error::FieldRepeated { field })
         }
@@ -403,7 +433,7 @@ fn sole_jwt<'a>(
     }
 }
 
-/// `base64url "." base64url "." base64url`, none of them empty.
+/// Returns whether the text is `base64url "." base64url "." base64url` with no empty part.
 fn is_compact(text: &str) -> bool {
     let Some((signed, signature)) = text.rsplit_once('.') else {
         return false;
@@ -411,7 +441,7 @@ fn is_compact(text: &str) -> bool {
     let Some((header, payload)) = signed.split_once('.') else {
         return false;
     };
-    // Every byte is looked at, so that many can be at once.
+    // Check every byte without an early exit, so that the compiler can vectorize the loop.
     let known = text
         .bytes()
         .fold(true, |all, byte| all & is_base64url_or_dot(byte));
@@ -419,7 +449,7 @@ fn is_compact(text: &str) -> bool {
     known && !empty && !payload.contains('.')
 }
 
-/// `-`, `.` and the digits stand in one row but for the slash.
+/// `-`, `.` and the digits are adjacent in ASCII, except for the slash.
 const fn is_base64url_or_dot(byte: u8) -> bool {
     (byte | 0x20).wrapping_sub(b'a') < 26
         || byte.wrapping_sub(b'-') < 13 && byte != b'/'

@@ -1,5 +1,5 @@
-//! What the revisions of draft-ietf-wimse-wpt change: the one place that a new revision touches,
-//! beside the two forms of the header field in `fields`.
+//! Differences between the revisions of draft-ietf-wimse-wpt. A new revision changes this file, and
+//! the forms of the header field in `fields`.
 
 use aims_jose::json::Text;
 use aims_jose::jws::Verified;
@@ -8,22 +8,23 @@ use serde::Deserialize;
 
 use crate::{Binding, Error};
 
-/// A revision of draft-ietf-wimse-wpt. The two are not compatible: a receiver of one does not
-/// understand proofs of the other.
+/// A revision of draft-ietf-wimse-wpt.
+///
+/// The two revisions are not compatible: a receiver of one does not understand proofs of the other.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Revision {
-    /// draft-ietf-wimse-wpt-01: the proof is in `Workload-Proof-Token`, and binds an access token
-    /// in `Authorization` by `ath`.
+    /// draft-ietf-wimse-wpt-01: the proof is in `Workload-Proof-Token`. It binds an access token in
+    /// `Authorization` by `ath`.
     Draft01,
-    /// draft-ietf-wimse-wpt-02 (27 August 2026): the proof is in `Authorization: WPT`, so that no
-    /// access token goes with it.
+    /// draft-ietf-wimse-wpt-02 (27 August 2026): the proof is in `Authorization: WPT`, so a request
+    /// cannot have an access token as well.
     #[default]
     Draft02,
 }
 
 impl Revision {
-    /// `01` or `02`.
+    /// Returns `01` or `02`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -40,7 +41,15 @@ impl Revision {
     }
 }
 
-/// The revisions that a receiver accepts. Defaults to [`DRAFT_02`](Self::DRAFT_02) alone.
+/// The revisions that a receiver accepts. Defaults to [`DRAFT_02`](Self::DRAFT_02).
+///
+/// ```
+/// use aims_wimse_wpt::{Revision, Revisions};
+///
+/// assert!(!Revisions::default().accepts(Revision::Draft01));
+/// assert!(Revisions::BOTH.accepts(Revision::Draft01));
+/// assert_eq!(Revisions::BOTH.newest(), Revision::Draft02);
+/// ```
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Revisions {
     draft01: Accepted,
@@ -54,24 +63,24 @@ enum Accepted {
 }
 
 impl Revisions {
-    /// draft-ietf-wimse-wpt-01 alone.
+    /// Accepts draft-ietf-wimse-wpt-01 only.
     pub const DRAFT_01: Self = Self {
         draft01: Accepted::Yes,
         draft02: Accepted::No,
     };
-    /// draft-ietf-wimse-wpt-02 alone.
+    /// Accepts draft-ietf-wimse-wpt-02 only.
     pub const DRAFT_02: Self = Self {
         draft01: Accepted::No,
         draft02: Accepted::Yes,
     };
-    /// Both, for the time in which senders change from one to the other. A request with proofs of
-    /// both is refused.
+    /// Accepts both, while senders change from one to the other. A request with proofs of both
+    /// revisions is refused.
     pub const BOTH: Self = Self {
         draft01: Accepted::Yes,
         draft02: Accepted::Yes,
     };
 
-    /// Whether a proof of this revision is accepted.
+    /// Returns whether a proof of this revision is accepted.
     #[must_use]
     pub const fn accepts(self, revision: Revision) -> bool {
         let accepted = match revision {
@@ -81,7 +90,7 @@ impl Revisions {
         matches!(accepted, Accepted::Yes)
     }
 
-    /// The newest of them, which a sender is asked for.
+    /// Returns the newest accepted revision, which a receiver asks senders for.
     #[must_use]
     pub const fn newest(self) -> Revision {
         match self.draft02 {
@@ -121,9 +130,11 @@ struct Draft01<'a> {
     ath: Option<Text<'a>>,
 }
 
-/// `ath` of a proof. In -02 it is an unknown claim, which is ignored whatever its value. A receiver
-/// that accepts both revisions reads it all the same: a proof with `ath` was made for -01, and
-/// would lose its access token if it counted as one of -02.
+/// Returns `ath` of a proof.
+///
+/// In -02 it is an unknown claim and is ignored whatever its value. A receiver that accepts both
+/// revisions still reads it: a proof with `ath` was made for -01, and counting it as -02 would drop
+/// its binding to the access token.
 pub(crate) fn ath<'a>(
     verified: &'a Verified,
     revision: Revision,

@@ -1,4 +1,4 @@
-//! Making proofs.
+//! Prepares new proofs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,14 +30,16 @@ struct Claims<'a> {
 }
 
 impl Binding<'_> {
-    /// Prepares the proof that goes with this WIT: what is left to do is to sign it with the WIT's
-    /// key, whose algorithm this is. The lifetime is in whole seconds, from 1 s to 5 min; a minute
-    /// is ample. `iat` is `now`, and `jti` is drawn with 128 bits.
+    /// Prepares the proof for this WIT. The caller then signs it with the key of the WIT, whose
+    /// algorithm is `algorithm`.
+    ///
+    /// The lifetime is in whole seconds, from 1 s to 5 min; one minute suits most uses. `iat` is
+    /// `now`, and `jti` has 128 random bits.
     ///
     /// # Errors
     ///
-    /// `wpt.prepare`; `wpt.access_token` for a binding that its revision cannot express; those of
-    /// the random source.
+    /// `wpt.prepare`; `wpt.access_token` for a binding that its revision cannot express; the errors
+    /// of the random source.
     pub fn prepare(
         &self,
         wit: &str,
@@ -84,7 +86,7 @@ impl Binding<'_> {
     }
 }
 
-/// A field name (RFC 9110 §5.1) in lower case.
+/// Returns whether the text is a field name (RFC 9110 §5.1) in lower case.
 fn is_field_name(name: &str) -> bool {
     !name.is_empty()
         && name.bytes().all(|byte| {

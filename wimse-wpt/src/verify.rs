@@ -1,4 +1,4 @@
-//! Verifying proofs.
+//! Verifies proofs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +17,19 @@ use serde::Deserialize;
 use crate::binding::Token;
 use crate::{Binding, Error, Revision, Revisions, TYP, revision};
 
-/// What is asked of a proof, beside its binding.
+/// Rules for verifying proofs, in addition to the binding.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use aims_wimse_wpt::{Revisions, WptRules};
+///
+/// // Accepts both revisions of the draft, and proofs of at most one minute.
+/// let rules = WptRules::default()
+///     .with_revisions(Revisions::BOTH)
+///     .with_max_lifetime(Duration::from_secs(60));
+/// assert_eq!(rules.revisions(), Revisions::BOTH);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct WptRules {
     revisions: Revisions,
@@ -26,7 +38,7 @@ pub struct WptRules {
 }
 
 impl Default for WptRules {
-    /// draft-ietf-wimse-wpt-02 alone, an `exp` at most 5 min ahead, 30 s of skew, 8 KiB.
+    /// Accepts draft-ietf-wimse-wpt-02 only, an `exp` at most 5 min ahead, 30 s of skew, and 8 KiB.
     fn default() -> Self {
         Self {
             revisions: Revisions::default(),
@@ -37,35 +49,34 @@ impl Default for WptRules {
 }
 
 impl WptRules {
-    /// Sets the revisions of the draft that are accepted. Defaults to
-    /// [`DRAFT_02`](Revisions::DRAFT_02) alone.
+    /// Sets the accepted revisions of the draft. Defaults to [`DRAFT_02`](Revisions::DRAFT_02).
     #[must_use]
     pub const fn with_revisions(mut self, revisions: Revisions) -> Self {
         self.revisions = revisions;
         self
     }
 
-    /// The revisions of the draft that are accepted.
+    /// Returns the accepted revisions of the draft.
     #[must_use]
     pub const fn revisions(&self) -> Revisions {
         self.revisions
     }
 
-    /// Sets the skew.
+    /// Sets the clock skew. Defaults to 30 s.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.times = self.times.with_skew(skew);
         self
     }
 
-    /// Sets how far ahead `exp` may be, in whole seconds.
+    /// Sets how far `exp` may be in the future, in whole seconds. Defaults to 5 min.
     #[must_use]
     pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.times = self.times.with_max_lifetime(most);
         self
     }
 
-    /// Sets the greatest length of the text, in bytes.
+    /// Sets the maximum length of the text in bytes. Defaults to 8 KiB.
     #[must_use]
     pub const fn with_max_len(mut self, most: usize) -> Self {
         self.max_len = most;
@@ -93,18 +104,21 @@ struct Claims<'a> {
     oth: Option<BTreeMap<Text<'a>, Text<'a>>>,
 }
 
-/// Verifies a proof against the WIT that came with it: `typ`, `alg` equal to `cnf.jwk.alg`, the
-/// signature by the WIT's key, `exp`, `wth`, and the binding: `aud`, and `tth` and `oth` exactly
-/// where the tokens are there (draft-ietf-wimse-wpt §2), in [`Revision::Draft01`] also `ath`.
-/// Unknown claims are ignored, and `ath` is one in [`Revision::Draft02`].
+/// Verifies a proof against the WIT that was sent with it.
 ///
-/// It is not yet spent: only [`UnspentWpt::spend`] gives the proof.
+/// It checks `typ`; `alg`, which must equal `cnf.jwk.alg`; the signature by the key of the WIT;
+/// `exp`; `wth`; and the binding. The binding requires `aud`, and `tth` and `oth` exactly if the
+/// request has these tokens (draft-ietf-wimse-wpt §2). [`Revision::Draft01`] also requires `ath`.
+/// Unknown claims are ignored; in [`Revision::Draft02`], `ath` is an unknown claim.
+///
+/// The result is not yet protected against replay. [`UnspentWpt::spend`] spends it and returns the
+/// [`WptProof`].
 ///
 /// # Errors
 ///
 /// The codes `wpt.…`; for a malformed token those of `jose`. `wpt.revision` and `wpt.access_token`
-/// are mistakes of the caller: the binding is of a revision that the rules do not accept, or holds
-/// an access token that its revision cannot bind.
+/// are mistakes of the calling program: the rules do not accept the revision of the binding, or the
+/// binding holds an access token that its revision cannot bind.
 pub fn verify(
     text: &str,
     wit: &Wit,
@@ -119,7 +133,7 @@ pub fn verify(
     revision::check(binding)?;
     let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Wpt)?;
     token.header().expect_typ(TYP).map_err(Error::Wpt)?;
-    // The key was prepared for `cnf.jwk.alg` alone, so no other `alg` passes.
+    // The key was prepared for `cnf.jwk.alg` only, so no other `alg` passes.
     let verified = token.verify(wit.key()).map_err(Error::Wpt)?;
     let claims: Claims<'_> = verified.claims().map_err(Error::Wpt)?;
     let aud = required(claims.aud, "aud").map_err(Error::Wpt)?;
@@ -158,7 +172,7 @@ pub fn verify(
     })
 }
 
-/// There exactly when the token is there, and its hash.
+/// Returns whether the claim is present exactly if the token is, and is its hash.
 fn is_hash_of(claimed: Option<&Text<'_>>, token: Option<Token<'_>>) -> bool {
     match (claimed, token) {
         (None, None) => true,
@@ -167,7 +181,7 @@ fn is_hash_of(claimed: Option<&Text<'_>>, token: Option<Token<'_>>) -> bool {
     }
 }
 
-/// The same fields, with the same values.
+/// Checks that `oth` has the same fields with the same values.
 fn check_others(
     claimed: Option<&BTreeMap<Text<'_>, Text<'_>>>,
     others: &[(&str, &[u8])],
@@ -184,7 +198,7 @@ fn check_others(
     }
 }
 
-/// A proof that is good, if it is the first of its `jti`.
+/// A verified proof that is not yet checked for replay.
 #[derive(Debug)]
 #[must_use = "a proof that was not spent can be replayed"]
 pub struct UnspentWpt {
@@ -194,11 +208,13 @@ pub struct UnspentWpt {
 }
 
 impl UnspentWpt {
-    /// Spends the proof's `jti`, scoped to its sender. It is remembered until `exp` plus the skew.
+    /// Spends the `jti` of the proof, within the scope of its sender. The store remembers it until
+    /// `exp` plus the skew.
     ///
     /// # Errors
     ///
-    /// `replay.replayed`, and all other `replay.…`: what cannot be remembered is refused.
+    /// `replay.replayed` if the proof was used before; other `replay.…` codes if the store cannot
+    /// remember it. The caller refuses the request for each of them.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<WptProof, Error> {
         let until = self.skew.remember_until(self.proof.expires.as_secs());
         aims_replay::spend(store, &self.key, until, now).map_err(Error::Replay)?;
@@ -206,8 +222,8 @@ impl UnspentWpt {
     }
 }
 
-/// Proof that the sender of one message holds the key of a WIT: now, to this receiver, with these
-/// tokens, and for the first time.
+/// Proof that the sender of one message holds the key of a WIT. It is fresh, for this receiver,
+/// bound to these tokens, and used for the first time.
 #[derive(Clone, Debug)]
 pub struct WptProof {
     revision: Revision,
@@ -216,19 +232,19 @@ pub struct WptProof {
 }
 
 impl WptProof {
-    /// The revision of the draft by which the proof was accepted.
+    /// Returns the revision of the draft by which the proof was accepted.
     #[must_use]
     pub const fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// The credential whose key was proven.
+    /// Returns the credential whose key was proven.
     #[must_use]
     pub const fn wit(&self) -> &Wit {
         &self.wit
     }
 
-    /// `exp` of the proof.
+    /// Returns `exp` of the proof.
     #[must_use]
     pub const fn expires(&self) -> UnixTime {
         self.expires

@@ -162,7 +162,7 @@ fn one_field_of_one_jwt() {
     );
 }
 
-/// WIT-06: a proof in `Authorization` without a WIT is nobody's.
+/// WIT-06: a proof in `Authorization` without a WIT is refused.
 #[test]
 fn the_wit_is_there() {
     let alone = headers(&[(&AUTHORIZATION, "WPT a.b.c")]);

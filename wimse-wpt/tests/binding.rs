@@ -1,4 +1,4 @@
-//! What a proof is bound to, and what `prepare` does not make.
+//! Tests of the binding of proofs, and of bindings that `prepare` refuses.
 
 mod common;
 

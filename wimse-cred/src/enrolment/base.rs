@@ -2,11 +2,11 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A validated base URL: `https`, or `http` on loopback, beneath which paths can stand.
+/// A validated base URL: `https`, or `http` with a loopback host.
 ///
-/// It is the audience of proofs, so it has one spelling: a host in normal form, no default port, a
-/// path of unreserved characters without `/` at its end, no query. It is compared as text and never
-/// normalised.
+/// The URL is the audience of proofs, so each URL has exactly one spelling. The host is in normal
+/// form, without a default port. The path has unreserved characters only, and no `/` at its end.
+/// There is no query. Two URLs are compared as text.
 ///
 /// ```
 /// use aims_wimse_cred::enrolment::BaseUrl;
@@ -20,12 +20,12 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BaseUrl {
     text: Box<str>,
-    /// Where `host[:port]` begins and ends.
+    /// The start and end of `host[:port]` in the text.
     authority: (usize, usize),
 }
 
 impl BaseUrl {
-    /// Reads a base URL. `None` where the text is no such URL.
+    /// Parses a base URL. Returns `None` if the text is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (scheme, rest) = text.split_once("://")?;
@@ -47,7 +47,8 @@ impl BaseUrl {
         })
     }
 
-    /// A text that is no base URL, for a message: without what may be a password or a secret.
+    /// Formats a text that is not a base URL for a message. It removes parts that may be a password
+    /// or a secret.
     #[must_use]
     pub fn shown(text: &str) -> Box<str> {
         let public = text.split(['?', '#']).next().unwrap_or_default();
@@ -57,33 +58,33 @@ impl BaseUrl {
         }
     }
 
-    /// The URL as it was written.
+    /// Returns the URL as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// `host[:port]`, as it stands in the field `Host`.
+    /// Returns `host[:port]`, the value of the field `Host`.
     #[must_use]
     pub fn authority(&self) -> &str {
         let (start, end) = self.authority;
         self.text.get(start..end).unwrap_or_default()
     }
 
-    /// `""` or `"/a/b"`.
+    /// Returns the path: `""`, or such as `"/a/b"`.
     #[must_use]
     pub fn path(&self) -> &str {
         self.text.get(self.authority.1..).unwrap_or_default()
     }
 
-    /// An absolute URL beneath it, at this path that begins with `/`.
+    /// Returns the absolute URL of a path beneath this URL. `path` begins with `/`.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.text)
     }
 }
 
-/// The host, in brackets where it is, and the text after its `:`.
+/// Splits into the host, with its brackets if any, and the text after `:`.
 fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     let host_ends = match authority.starts_with('[') {
         true => authority.find(']')?.checked_add(1)?,
@@ -96,7 +97,7 @@ fn split_port(authority: &str) -> Option<(&str, Option<&str>)> {
     }
 }
 
-/// Whether the host is on this machine; `None` where it is no host in normal form.
+/// Returns whether the host is a loopback host, or `None` if it is not a host in normal form.
 fn loopback(host: &str) -> Option<bool> {
     if let Some(rest) = host.strip_prefix('[') {
         let text = rest.strip_suffix(']')?;
@@ -119,13 +120,13 @@ fn loopback(host: &str) -> Option<bool> {
     fits.then(|| host == "localhost")
 }
 
-/// From 1 to 65535, without leading zeros.
+/// Returns whether the text is a number from 1 to 65535 without leading zeros.
 fn is_port(text: &str) -> bool {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     digits && !text.starts_with('0') && text.parse::<u16>().is_ok()
 }
 
-/// Empty, or segments of unreserved characters.
+/// Returns whether the path is empty, or consists of segments of unreserved characters.
 fn is_path(path: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let segment = |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(good);
@@ -214,7 +215,7 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// Any text is refused, or is exactly its parts.
+        /// The parser either refuses a text, or its parts make up the whole text.
         #[test]
         fn parts_are_the_whole(text in "(https?://)?[a-z0-9.:/\\[\\]@?#%\\-]{0,30}|.*") {
             if let Some(base) = BaseUrl::parse(&text) {

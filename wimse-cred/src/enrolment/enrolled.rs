@@ -1,4 +1,4 @@
-//! An enrolled agent's identities, for a source that renews itself.
+//! An issuer of identities for an enrolled agent, for a source that renews itself.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,8 +14,9 @@ use aims_jose::provider::Provider;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, SystemClock, UnixTime};
 
-/// Gets WITs for an enrolled agent, each for a new ES256 key: the first by the bootstrap secret,
-/// the others by the WIT and key that it has then.
+/// Requests WITs for an enrolled agent, each for a new ES256 key.
+///
+/// The first request uses the bootstrap secret. Later requests use the current WIT and its key.
 ///
 /// ```no_run
 /// # async fn example(
@@ -38,7 +39,7 @@ pub struct Enrolled {
     fetch: Arc<dyn Fetch>,
     provider: &'static dyn Provider,
     clock: Arc<dyn Clock>,
-    /// What the last answer gave.
+    /// The WIT and key of the last answer.
     last: Mutex<Option<Held>>,
 }
 
@@ -49,7 +50,8 @@ struct Held {
 }
 
 impl Enrolled {
-    /// An agent that first shows this to the identity server, over this client.
+    /// Creates an issuer that presents `proof` to the identity server first, and sends its requests
+    /// with this HTTP client.
     #[must_use]
     pub fn new(
         client: IdentityClient,
@@ -74,8 +76,8 @@ impl Enrolled {
         self
     }
 
-    /// The WIT while it is good. After that only the bootstrap secret is left, which the server may
-    /// take a second time or not.
+    /// Returns the current WIT and key until they expire, then the bootstrap secret. A server may
+    /// refuse a bootstrap secret that was used before.
     fn proof(&self) -> EnrolmentProof {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match &*last {
@@ -107,12 +109,12 @@ impl Enrolled {
 
 /// Enrols an agent at the identity server of this base URL, and keeps its identity renewed.
 ///
-/// The long form is [`Enrolled`] in a [`RenewingSource::builder`], which sets clock and time-out.
+/// Use [`Enrolled`] in a [`RenewingSource::builder`] to set the clock or the timeout.
 ///
 /// # Errors
 ///
-/// `authority.base_url`; `source.unavailable` where there was no first identity: its source says
-/// why.
+/// `authority.base_url` if the URL is invalid; `source.unavailable` if there was no first identity.
+/// Its source names the cause.
 pub async fn enrol(
     base_url: &str,
     proof: EnrolmentProof,

@@ -1,26 +1,27 @@
-//! Why there is no credential.
+//! Errors of requesting a credential.
 
 use std::error::Error as StdError;
 
 use super::base::BaseUrl;
 use super::messages::PROBLEM_CODES;
 
-/// An identity server refused, was not reached, or did not answer as it must. No message holds a
-/// token or a key.
+/// The identity server refused, was not reached, or gave an unusable answer.
+///
+/// No message contains a token or a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The base URL is not `https`, nor `http` on a loopback host, or has a query, fragment, user
-    /// information or a trailing slash.
+    /// The base URL is neither `https` nor `http` with a loopback host, or has a query, a fragment,
+    /// user information or a trailing slash.
     #[error(
         "invalid base URL of an identity server: found {found}, expected `https`, or `http` on \
          loopback, without query, fragment, user, default port or trailing slash"
     )]
     BaseUrl {
-        /// The text, without user information and query: escaped, at most 200 characters.
+        /// The text without user information and query, escaped, at most 200 characters.
         found: Box<str>,
     },
-    /// A key could not be made, or cannot sign.
+    /// The program could not generate a key, or the key cannot sign.
     #[error("a key could not be made or cannot sign")]
     Key(#[source] aims_jose::Error),
     /// The identity server refused.
@@ -31,27 +32,27 @@ pub enum Error {
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The `code` of its problem, where it is one of [`PROBLEM_CODES`].
+        /// The `code` of the server's problem document, if it is one of [`PROBLEM_CODES`].
         code: Option<&'static str>,
     },
-    /// A bootstrap token or WIT has a character that no HTTP field can have (RFC 9110 §5.5), so it
+    /// A bootstrap token or WIT has a character that an HTTP field cannot have (RFC 9110 §5.5). It
     /// was not sent.
     #[error(
         "the {what} cannot be sent in an HTTP field: expected no control character, found {found}"
     )]
     Credential {
-        /// What it is: `bootstrap token` or `WIT`.
+        /// The kind of secret: `bootstrap token` or `WIT`.
         what: &'static str,
         /// The kind of character, and what to do.
         found: &'static str,
     },
-    /// The identity server's answer is not what it must be.
+    /// The identity server's answer does not have the expected form.
     #[error("the identity server's answer is not usable")]
     Answer(#[source] Option<Box<dyn StdError + Send + Sync>>),
-    /// No request was sent, or no answer came.
+    /// The request was not sent, or no response was received.
     #[error(transparent)]
     Fetch(#[from] aims_fetch::Error),
-    /// The credential that was received makes no identity, or the source could not start.
+    /// The received credential does not make an identity, or the source could not start.
     #[error(transparent)]
     Identity(#[from] crate::Error),
 }
@@ -73,7 +74,7 @@ impl Error {
         Self::BaseUrl { found }
     }
 
-    /// The known code of a problem.
+    /// Returns the static text of a known problem code.
     pub(super) fn problem(code: &str) -> Option<&'static str> {
         PROBLEM_CODES.iter().find(|known| **known == code).copied()
     }

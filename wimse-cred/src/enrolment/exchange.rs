@@ -1,4 +1,4 @@
-//! The two round trips to a credential.
+//! The two round trips that lead to a credential: challenge and request.
 
 use core::time::Duration;
 
@@ -18,9 +18,9 @@ use super::base::BaseUrl;
 use super::messages::{self, ChallengeAnswer, CredentialAnswer, SvidBody, WIT_FIELD, WitBody};
 use super::{EnrolmentProof, Error, Received};
 
-/// How long a proof is valid: as long as the nonce, and not longer.
+/// Lifetime of a proof in seconds. It equals the lifetime of the nonce.
 const PROOF_LIFETIME: u64 = 60;
-/// The longest answer that is read, in bytes.
+/// Maximum length of an answer, in bytes.
 const MAX_ANSWER_LEN: usize = 64 * 1024;
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(super) enum Want {
     },
 }
 
-/// A challenge was asked for.
+/// A request for a challenge that has no answer yet.
 #[derive(Debug)]
 #[must_use = "the answer to the challenge request is to be given to `finish`"]
 pub struct PendingChallenge {
@@ -44,15 +44,15 @@ pub struct PendingChallenge {
     want: Want,
 }
 
-/// A credential was asked for.
+/// A request for a credential that has no answer yet.
 #[derive(Debug)]
 #[must_use = "the answer with the credential is to be given to `finish`"]
 pub struct PendingCredential {
-    /// The key that a WIT must be for; none for a JWT-SVID.
+    /// The key that a WIT must confirm. `None` for a JWT-SVID.
     key: Option<Thumbprint>,
 }
 
-/// The claims of a proof as they are written.
+/// The claims of a new proof.
 #[derive(Debug, Serialize)]
 struct ProofClaims<'a> {
     aud: &'a str,
@@ -68,34 +68,34 @@ struct ProofClaims<'a> {
     svid_aud: Option<&'a str>,
 }
 
-/// `cnf` as it is written (RFC 7800 §3.2).
+/// `cnf` of a new proof (RFC 7800 §3.2).
 #[derive(Debug, Serialize)]
 struct Confirmation<'a> {
     jwk: &'a Jwk,
 }
 
-/// `cnf` as it is read.
+/// `cnf` of a received credential.
 #[derive(Debug, Deserialize)]
 struct ForeignConfirmation<'a> {
     #[serde(borrow)]
     jwk: &'a RawValue,
 }
 
-/// Asks for a challenge.
+/// Builds the request for a challenge.
 pub(super) fn begin(base: &BaseUrl, want: Want) -> (Request<Vec<u8>>, PendingChallenge) {
-    // The base URL was checked to be a URL.
+    // The base URL was validated, so the request is valid.
     let request = post(base, "/identity/challenge", Vec::new()).unwrap_or_default();
     let base = base.clone();
     (request, PendingChallenge { base, want })
 }
 
 impl PendingChallenge {
-    /// Takes the challenge and proves.
+    /// Reads the challenge, signs the proof and builds the request for the credential.
     ///
     /// # Errors
     ///
-    /// `client.refused`, `client.answer`; `authority.key` where a key cannot sign;
-    /// `client.credential` where a bootstrap token or WIT cannot be sent.
+    /// `client.refused`, `client.answer`; `authority.key` if a key cannot sign; `client.credential`
+    /// if a bootstrap token or WIT cannot be sent in a header field.
     pub fn finish(
         self,
         answer: &Response<Vec<u8>>,
@@ -182,7 +182,7 @@ impl PendingChallenge {
 }
 
 impl PendingCredential {
-    /// Takes the credential. A WIT must be for the key that it was asked for.
+    /// Reads the credential. A WIT must confirm the key that it was requested for.
     ///
     /// # Errors
     ///
@@ -246,7 +246,7 @@ fn post(base: &BaseUrl, path: &str, body: Vec<u8>) -> Result<Request<Vec<u8>>, E
         .map_err(|_never| Error::base_url(base.as_str()))
 }
 
-/// The one place where a credential enters a header.
+/// The only function that writes a credential into a header field.
 fn with_body(
     base: &BaseUrl,
     path: &str,
@@ -267,7 +267,7 @@ fn with_body(
     Ok(request)
 }
 
-/// Nothing of the text is repeated.
+/// The error does not contain any of the text.
 fn not_a_field(name: &HeaderName, text: &str) -> Error {
     let what = if *name == AUTHORIZATION {
         "bootstrap token"
@@ -327,7 +327,7 @@ fn check_key(wit: &str, key: &Thumbprint) -> Result<(), Error> {
     }
 }
 
-/// One `Content-Type`, and it is JSON.
+/// Returns whether there is exactly one `Content-Type`, and it is JSON.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(kind), None) = (types.next(), types.next()) else {

@@ -1,24 +1,26 @@
-//! What an agent and an identity server send to each other.
+//! Messages between an agent and an identity server.
 //!
-//! A proof is a compact JWS with a `typ` of its own and four common claims: `aud`, the server's
-//! base URL alone; `nonce`, from the server's challenge; `exp`, five minutes ahead at most; and
-//! what it binds. No proof of one kind passes for another.
+//! A proof is a compact JWS with its own `typ` and four common claims. `aud` is exactly the base
+//! URL of the server. `nonce` comes from the server's challenge. `exp` is at most five minutes
+//! ahead. The fourth claim binds a key, a thumbprint or an audience. A proof of one kind is not
+//! accepted as another kind.
 
 use serde::{Deserialize, Serialize};
 
-/// Signed by the key that a credential is asked for; shows that the caller holds it.
+/// A proof signed by the key that the credential is requested for. It shows that the agent holds
+/// the key.
 pub const KEY_PROOF: &str = "aims-key-proof+jwt";
-/// Signed by the bootstrap key of an enrolment, over the thumbprint of the new key.
+/// A proof signed by the bootstrap key of an enrolment, over the thumbprint of the new key.
 pub const ENROLMENT_PROOF: &str = "aims-enrolment-proof+jwt";
-/// Signed by the key of the current WIT, over the thumbprint of the new key.
+/// A proof signed by the key of the current WIT, over the thumbprint of the new key.
 pub const RENEWAL_PROOF: &str = "aims-renewal-proof+jwt";
-/// Signed by the key of the current WIT, over the audience of a JWT-SVID.
+/// A request signed by the key of the current WIT, over the audience of a JWT-SVID.
 pub const SVID_REQUEST: &str = "aims-svid-request+jwt";
 
-/// The field that a WIT is presented in.
+/// The header field that presents a WIT.
 pub const WIT_FIELD: &str = "workload-identity-token";
 
-/// The `code` members that the problem of an identity endpoint can have.
+/// The values of `code` in the problem documents of an identity endpoint.
 pub const PROBLEM_CODES: &[&str] = &[
     "identity.challenge",
     "identity.key",
@@ -36,32 +38,34 @@ pub const PROBLEM_CODES: &[&str] = &[
     "authority.too_many",
 ];
 
-/// `POST /identity/challenge`: the answer.
+/// The answer to `POST /identity/challenge`.
 #[derive(Debug, Deserialize, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "both sides write and read it")]
 pub struct ChallengeAnswer {
-    /// A value that each proof has to carry.
+    /// The nonce that each proof must contain.
     pub nonce: String,
-    /// Its lifetime, in seconds.
+    /// Lifetime of the nonce, in seconds.
     pub expires_in: u64,
 }
 
-/// `POST /identity/wit`: the body. Enrolment by token comes with the token in `Authorization`,
-/// renewal with the WIT in `Workload-Identity-Token`.
+/// The body of `POST /identity/wit`.
+///
+/// Enrolment by token sends the token in `Authorization`. Renewal sends the WIT in
+/// `Workload-Identity-Token`.
 #[derive(Debug, Default, Deserialize, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "both sides write and read it")]
 #[serde(deny_unknown_fields)]
 pub struct WitBody {
-    /// By the key that the WIT is asked for.
+    /// The proof by the key that the WIT is requested for.
     pub key_proof: String,
-    /// By the bootstrap key of the enrolment.
+    /// The proof by the bootstrap key of the enrolment.
     #[serde(
         default,
         deserialize_with = "aims_jose::jwt::present",
         skip_serializing_if = "Option::is_none"
     )]
     pub enrolment_proof: Option<String>,
-    /// By the key of the WIT that is renewed.
+    /// The proof by the key of the WIT that is renewed.
     #[serde(
         default,
         deserialize_with = "aims_jose::jwt::present",
@@ -70,16 +74,16 @@ pub struct WitBody {
     pub renewal_proof: Option<String>,
 }
 
-/// `POST /identity/jwt-svid`: the body, with the WIT in `Workload-Identity-Token`.
+/// The body of `POST /identity/jwt-svid`. The WIT is in `Workload-Identity-Token`.
 #[derive(Debug, Deserialize, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "both sides write and read it")]
 #[serde(deny_unknown_fields)]
 pub struct SvidBody {
-    /// By the key of the WIT.
+    /// The request, signed by the key of the WIT.
     pub svid_request: String,
 }
 
-/// The answer to both.
+/// The answer to both requests for a credential.
 #[derive(Debug, Deserialize, Serialize)]
 #[expect(clippy::exhaustive_structs, reason = "both sides write and read it")]
 pub struct CredentialAnswer {
@@ -97,6 +101,6 @@ pub struct CredentialAnswer {
         skip_serializing_if = "Option::is_none"
     )]
     pub jwt_svid: Option<String>,
-    /// Its lifetime, in seconds.
+    /// Lifetime of the credential, in seconds.
     pub expires_in: u64,
 }

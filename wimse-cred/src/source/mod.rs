@@ -23,7 +23,7 @@ use crate::wit::TYP;
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use renewing::{Issue, IssueFuture, Issued, RenewingSource, RenewingSourceBuilder};
 
-/// A WIT and the key that it confirms: what an agent needs to prove its identity.
+/// A WIT and its private key, with which an agent proves its identity.
 pub struct Identity {
     wit: SecretText,
     id: WorkloadId,
@@ -49,11 +49,11 @@ struct Confirmation<'a> {
 }
 
 impl Identity {
-    /// Joins a WIT with its key. The WIT must confirm this public key for the signer's algorithm.
-    /// Its signature is not verified: that is for the receivers.
+    /// Joins a WIT with its key. The WIT must confirm this public key for the algorithm of the
+    /// signer.
     ///
-    /// The signer is an `Arc` of a [`Signer`], or an [`AnySigner`] for a key in a device or behind
-    /// a network:
+    /// The signature of the WIT is not verified here; its receivers verify it. The signer is an
+    /// `Arc` of a [`Signer`], or an [`AnySigner`] for a key in a device or behind a network:
     ///
     /// ```
     /// use aims_jose::jwk::Jwk;
@@ -72,8 +72,8 @@ impl Identity {
     ///
     /// # Errors
     ///
-    /// `source.key` where the WIT confirms another key or algorithm; `wit.typ`, `wit.claim`,
-    /// `cred.subject`, `wit.confirmation`, and for a malformed token those of `jose`.
+    /// `source.key` if the WIT confirms another key or algorithm; `wit.typ`, `wit.claim`,
+    /// `cred.subject`, `wit.confirmation`; for a malformed token those of `jose`.
     pub fn new(
         wit: SecretText,
         signer: impl Into<AnySigner>,
@@ -104,40 +104,40 @@ impl Identity {
         })
     }
 
-    /// The agent's identifier: `sub`.
+    /// Returns the agent's identifier, `sub` of the WIT.
     #[must_use]
     pub const fn id(&self) -> &WorkloadId {
         &self.id
     }
 
-    /// The WIT, which the agent sends with its requests.
+    /// Returns the WIT, which the agent sends with its requests.
     #[must_use]
     pub const fn wit(&self) -> &SecretText {
         &self.wit
     }
 
-    /// The key that signs the proofs, in this process or behind a network.
+    /// Returns the key that signs proofs, in this process or behind a network.
     #[must_use]
     pub const fn signer(&self) -> &AnySigner {
         &self.signer
     }
 
-    /// The key that signs the proofs, for code that cannot wait for a signature.
+    /// Returns the key that signs proofs, for code that cannot wait for a signature.
     ///
     /// # Errors
     ///
-    /// `source.remote_signer` if the key is behind a device or a network.
+    /// `source.remote_signer` if the key is in a device or behind a network.
     pub fn local_signer(&self) -> Result<&Arc<dyn Signer>, Error> {
         self.signer.local().ok_or(Error::RemoteSigner)
     }
 
-    /// The thumbprint of the key (RFC 7638): the `jkt` of tokens that are bound to it.
+    /// Returns the thumbprint of the key (RFC 7638), the `jkt` of tokens that are bound to it.
     #[must_use]
     pub const fn thumbprint(&self) -> &Thumbprint {
         &self.thumbprint
     }
 
-    /// `exp` of the WIT. The key is not used past it.
+    /// Returns `exp` of the WIT. The key is not used after it.
     #[must_use]
     pub const fn expires(&self) -> UnixTime {
         self.expires
@@ -154,7 +154,9 @@ impl Debug for Identity {
     }
 }
 
-/// Returns an agent's current identity. It is called for every request and does not wait.
+/// Returns an agent's current identity.
+///
+/// The agent calls it for every request. An implementation must not wait or do I/O.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -162,22 +164,23 @@ impl Debug for Identity {
 /// use aims_jose::time::UnixTime;
 /// use aims_wimse_cred::{Error, Identity, IdentitySource};
 ///
-/// /// Gives its identity until noon.
+/// /// Returns its identity until a fixed time.
 /// #[derive(Debug)]
-/// struct Mornings(Arc<Identity>, UnixTime);
+/// struct Until(Arc<Identity>, UnixTime);
 ///
-/// impl IdentitySource for Mornings {
+/// impl IdentitySource for Until {
 ///     fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Error> {
 ///         if now < self.1 { Ok(self.0.clone()) } else { Err(Error::SourceExpired) }
 ///     }
 /// }
 /// ```
 pub trait IdentitySource: Debug + Send + Sync {
-    /// The identity as it is now.
+    /// Returns the current identity.
     ///
     /// # Errors
     ///
-    /// `source.expired` where there is none that is still good; `source.unavailable`.
+    /// `source.expired` if the identity has expired and there is no new one; `source.unavailable`
+    /// if there is none yet.
     fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Error>;
 }
 
@@ -187,12 +190,12 @@ impl<S: IdentitySource + ?Sized> IdentitySource for Arc<S> {
     }
 }
 
-/// One identity, until it expires.
+/// A source that returns one identity until it expires.
 #[derive(Clone, Debug)]
 pub struct FixedSource(Arc<Identity>);
 
 impl FixedSource {
-    /// Always gives this identity.
+    /// Creates a source that always returns this identity.
     #[must_use]
     pub fn new(identity: Identity) -> Self {
         Self(Arc::new(identity))
@@ -205,7 +208,7 @@ impl IdentitySource for FixedSource {
     }
 }
 
-/// The identity, unless its WIT has ended.
+/// Returns the identity, unless its WIT has expired.
 fn good(identity: &Arc<Identity>, now: UnixTime) -> Result<Arc<Identity>, Error> {
     if now < identity.expires {
         Ok(Arc::clone(identity))

@@ -1,4 +1,4 @@
-//! An identity that renews itself.
+//! A source that renews its identity.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -16,26 +16,26 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::{Identity, IdentitySource, good};
 use crate::Error;
 
-/// What [`Issue::issue`] gives.
+/// The future that [`Issue::issue`] returns.
 pub type IssueFuture<'a> = Pin<Box<dyn Future<Output = Issued> + Send + 'a>>;
 
-/// A new identity, or why there is none.
+/// A new identity, or the cause of the failure.
 pub type Issued = Result<Identity, Arc<dyn StdError + Send + Sync>>;
 
-/// Gets a credential from an issuer, with a new key each time: an identity server, a Workload API,
-/// a file that something else renews.
+/// Requests an identity with a new key from an issuer, such as an identity server, a Workload API,
+/// or a file that another process renews.
 pub trait Issue: fmt::Debug + Send + Sync {
-    /// Gets one. May take its time; whoever asks sets a limit.
+    /// Requests one identity. It may take time; the caller sets the limit.
     fn issue(&self) -> IssueFuture<'_>;
 
-    /// What is asked, such as a URL, for the message of a failure. It must hold no secret. Defaults
-    /// to nothing.
+    /// Returns the name of the issuer, such as a URL, for error messages. It must not contain a
+    /// secret. Defaults to `None`.
     fn name(&self) -> Option<&str> {
         None
     }
 }
 
-/// Which issuer gave nothing, and why.
+/// The failure of an issuer, with its name.
 #[derive(Debug)]
 struct Asked {
     issuer: Box<str>,
@@ -49,7 +49,7 @@ impl fmt::Display for Asked {
 }
 
 impl StdError for Asked {
-    /// The error itself and not its `Arc`, so that a caller can downcast it.
+    /// Returns the error itself and not its `Arc`, so that a caller can downcast it.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         Some(&*self.cause)
     }
@@ -57,12 +57,15 @@ impl StdError for Asked {
 
 /// An [`IdentitySource`] that renews its identity before it expires.
 ///
-/// It asks the issuer at two thirds of the lifetime, up to a tenth of the lifetime earlier, so that
-/// a fleet that started together does not ask together. When the issuer fails or panics, it is
-/// asked again after 1 s, 2 s, 4 s, … 60 s at most, each shortened by chance by up to a half; the
-/// old identity is given until it expires, and then none. After the machine was
-/// suspended, or its clock was set forward, what has become due meanwhile is asked for within 30 s.
-/// Dropping the last clone ends the task.
+/// It asks the issuer at two thirds of the lifetime. A random part of up to a tenth of the lifetime
+/// moves this earlier, so that many agents that started together do not ask at the same moment.
+///
+/// If the issuer fails or panics, the source asks again after 1 s, 2 s, 4 s and so on, up to 60 s.
+/// Each pause is shortened at random by up to a half. The source returns the old identity until it
+/// expires, and then an error.
+///
+/// After the machine was suspended, or its clock was set forward, an overdue renewal starts within
+/// 30 s. Dropping the last clone ends the background task.
 #[derive(Clone)]
 pub struct RenewingSource(Arc<Shared>);
 
@@ -77,7 +80,7 @@ impl Drop for Shared {
     }
 }
 
-/// How a [`RenewingSource`] is made.
+/// Builds a [`RenewingSource`].
 #[derive(Clone)]
 pub struct RenewingSourceBuilder {
     issuer: Arc<dyn Issue>,
@@ -87,7 +90,7 @@ pub struct RenewingSourceBuilder {
 }
 
 impl RenewingSource {
-    /// Renews from this issuer.
+    /// Creates a builder of a source that renews from this issuer.
     pub fn builder(issuer: impl Issue + 'static) -> RenewingSourceBuilder {
         RenewingSourceBuilder {
             issuer: Arc::new(issuer),
@@ -106,7 +109,7 @@ impl RenewingSourceBuilder {
         self
     }
 
-    /// Sets the source of randomness for the moments of renewal. Defaults to the system's.
+    /// Sets the source of randomness for the time of renewals. Defaults to that of the system.
     #[must_use]
     pub fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
@@ -120,12 +123,12 @@ impl RenewingSourceBuilder {
         self
     }
 
-    /// Gets the first identity and starts the task, on the current tokio runtime.
+    /// Requests the first identity and starts the background task on the current tokio runtime.
     ///
     /// # Errors
     ///
-    /// `source.unavailable` when the issuer gives nothing or takes too long, `source.expired` when
-    /// what it gives has expired.
+    /// `source.unavailable` if the issuer fails or takes too long; `source.expired` if the identity
+    /// that it returned has expired.
     pub async fn start(self) -> Result<RenewingSource, Error> {
         let first = self.ask().await?;
         let current = Arc::new(ArcSwap::from_pointee(first));
@@ -134,8 +137,8 @@ impl RenewingSourceBuilder {
     }
 
     async fn ask(&self) -> Result<Identity, Error> {
-        // A task of its own, so that an issuer that panics costs one renewal and not all. It ends
-        // with the set.
+        // The issuer runs in its own task, so a panic fails one renewal only. The task ends with
+        // the set.
         let mut asking = JoinSet::new();
         let issuer = Arc::clone(&self.issuer);
         asking.spawn(async move { issuer.issue().await });
@@ -182,9 +185,8 @@ impl RenewingSourceBuilder {
         }
     }
 
-    /// Waits so long. A machine that slept, or a clock that was set forward, does not make it
-    /// longer: the runtime's own clock may stand still meanwhile, so the time is looked at after
-    /// each step.
+    /// Waits for this time. The runtime's clock may stop while the machine is suspended, so the
+    /// wall clock is read after each step.
     async fn wait(&self, time: Duration) {
         let mut left = time;
         let end = after(
@@ -198,15 +200,15 @@ impl RenewingSourceBuilder {
         }
     }
 
-    /// From nothing to `most`, in milliseconds. Without chance it is nothing: moments are merely
-    /// not spread then.
+    /// Returns a random duration from zero to `most`, in milliseconds. Returns zero without
+    /// randomness; renewals are then not spread.
     fn chance(&self, most: Duration) -> Duration {
         let number = self.random();
         let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(number.checked_rem(most.saturating_add(1)).unwrap_or(0))
     }
 
-    /// A random number, or 0 without randomness.
+    /// Returns a random number, or 0 without randomness.
     fn random(&self) -> u64 {
         let mut bytes = [0; 8];
         let filled = self.random.fill(&mut bytes);
@@ -237,7 +239,7 @@ impl fmt::Debug for RenewingSourceBuilder {
     }
 }
 
-/// How long the runtime's clock is believed at most.
+/// Maximum time for which the runtime's clock is trusted.
 const STEP: Duration = Duration::from_secs(30);
 /// The pauses after failures.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));

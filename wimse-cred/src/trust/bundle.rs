@@ -13,13 +13,26 @@ use serde::Deserialize;
 
 use crate::Error;
 
-/// The keys that vouch for the identifiers of one origin, and for no other
+/// The public keys that sign credentials of one origin, and of no other
 /// (draft-ietf-wimse-workload-creds §3).
 ///
-/// For a `spiffe` origin the document is a SPIFFE bundle, a JWK set with `spiffe_sequence` and
-/// `spiffe_refresh_hint`, whose entries say by `use` what they are for: `wit-svid` or `jwt-svid`;
-/// all others are ignored one by one (SPIFFE Trust Domain and Bundle §4). For a `wimse` origin it
-/// is a plain JWK set. A bundle without a usable key is a bundle: it trusts nothing.
+/// For a `spiffe` origin the document is a SPIFFE bundle: a JWK set with `spiffe_sequence` and
+/// `spiffe_refresh_hint`. The `use` of an entry is `wit-svid` or `jwt-svid`; other entries are
+/// ignored (SPIFFE Trust Domain and Bundle §4). For a `wimse` origin the document is a plain JWK
+/// set.
+///
+/// A bundle without a usable key is valid. It trusts no credential.
+///
+/// ```
+/// use aims_jose::provider::AWS_LC;
+/// use aims_wimse_cred::Bundle;
+///
+/// let origin = "spiffe://example.org".parse()?;
+/// let bundle = Bundle::parse(&origin, br#"{"keys":[],"spiffe_refresh_hint":300}"#, AWS_LC)?;
+/// assert!(!bundle.is_usable());
+/// assert_eq!(bundle.refresh_hint().map(|hint| hint.as_secs()), Some(300));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Bundle {
     origin: Origin,
@@ -34,31 +47,30 @@ pub struct Bundle {
 
 #[derive(Deserialize)]
 struct Members {
-    // `null` is absent, as everywhere in an unsigned document.
+    // `null` counts as absent, as in every unsigned document.
     spiffe_sequence: Option<u64>,
     spiffe_refresh_hint: Option<u64>,
 }
 
 impl Bundle {
-    /// Reads the document of an origin: a SPIFFE bundle or a JWK set, as its scheme demands. The
-    /// provider prepares these keys, and later those of the tokens that they vouch for.
+    /// Parses the document of an origin: a SPIFFE bundle or a JWK set, as the scheme of the origin
+    /// demands. The provider prepares these keys, and later the keys that their tokens confirm.
     ///
-    /// The document and its keys may be spelled as servers write them
-    /// ([`aims_jose::json::document`], [`aims_jose::jwk::Jwk::parse_published`]). A `spiffe_…`
-    /// member that is `null` is absent, and `"keys":null` is the empty set: the bundle trusts
-    /// nothing. The document may have [`MAX_SET_KEYS`] entries.
+    /// The parser accepts the spellings of common servers ([`aims_jose::json::document`],
+    /// [`aims_jose::jwk::Jwk::parse_published`]). A `spiffe_…` member that is `null` counts as
+    /// absent. `"keys":null` is the empty set. The document may have [`MAX_SET_KEYS`] entries.
     ///
-    /// An entry of a SPIFFE bundle whose `use` is neither `wit-svid` nor `jwt-svid` is skipped. A
-    /// plain JWK set has no other entries, so as a SPIFFE bundle it trusts nothing. Read such a set
-    /// with [`jwk_set`](Self::jwk_set).
+    /// An entry of a SPIFFE bundle with another `use` than `wit-svid` or `jwt-svid` is skipped. A
+    /// plain JWK set has no entries with these uses, so as a SPIFFE bundle it trusts no credential.
+    /// Parse such a set with [`jwk_set`](Self::jwk_set).
     ///
-    /// An RSA key of a SPIFFE bundle that has no `alg` is for RS256, which is what SPIRE publishes
-    /// and signs with.
+    /// An RSA key of a SPIFFE bundle without `alg` is for RS256, which SPIRE publishes and signs
+    /// with.
     ///
     /// # Errors
     ///
-    /// `bundle.syntax`; `bundle.kid` if two keys have the same `kid`, or one key has it for
-    /// different uses.
+    /// `bundle.syntax` for a malformed document; `bundle.kid` if two keys have the same `kid`, or
+    /// one key has it for different uses.
     pub fn parse(
         origin: &Origin,
         document: &[u8],
@@ -67,7 +79,8 @@ impl Bundle {
         Self::parse_within(origin, document, MAX_SET_KEYS, provider)
     }
 
-    /// Reads the same document, with at most `max_keys` entries of whatever kind.
+    /// Parses the document like [`parse`](Self::parse), with at most `max_keys` entries of any
+    /// kind.
     ///
     /// # Errors
     ///
@@ -84,8 +97,10 @@ impl Bundle {
         }
     }
 
-    /// Reads a plain JWK set whose keys vouch for the WITs of this origin: `use` absent or `sig`.
-    /// For a `spiffe` origin that publishes no SPIFFE bundle; no JWT-SVID is accepted by it.
+    /// Parses a plain JWK set whose keys sign the WITs of this origin. `use` is absent or `sig`.
+    ///
+    /// It is for a `spiffe` origin that publishes no SPIFFE bundle. JWT-SVIDs of such an origin are
+    /// not accepted.
     ///
     /// # Errors
     ///
@@ -98,7 +113,7 @@ impl Bundle {
         Self::jwk_set_within(origin, document, MAX_SET_KEYS, provider)
     }
 
-    /// Reads the same set, with at most `max_keys` entries of whatever kind.
+    /// Parses the set like [`jwk_set`](Self::jwk_set), with at most `max_keys` entries of any kind.
     ///
     /// # Errors
     ///
@@ -155,7 +170,8 @@ impl Bundle {
         })
     }
 
-    /// Sets the last moment at which this bundle is still trusted if no newer one could be fetched.
+    /// Sets the time until which this bundle is trusted if no newer one can be fetched.
+    ///
     /// After it, every credential of the origin is refused with `trust.stale`.
     #[must_use]
     pub const fn good_until(mut self, until: UnixTime) -> Self {
@@ -163,45 +179,47 @@ impl Bundle {
         self
     }
 
-    /// Whose keys these are.
+    /// Returns the origin that the keys belong to.
     #[must_use]
     pub const fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The keys that sign WITs and WIT-SVIDs.
+    /// Returns the keys that sign WITs and WIT-SVIDs.
     #[must_use]
     pub const fn wit_keys(&self) -> &JwkSet {
         &self.wit_keys
     }
 
-    /// The keys that sign JWT-SVIDs.
+    /// Returns the keys that sign JWT-SVIDs.
     #[must_use]
     pub const fn jwt_svid_keys(&self) -> &JwkSet {
         &self.jwt_svid_keys
     }
 
-    /// Whether there is a key for any kind of credential. Without one, the bundle trusts nothing.
+    /// Returns whether the bundle has a key for any kind of credential. Without one, it trusts no
+    /// credential.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         !self.wit_keys.is_empty() || !self.jwt_svid_keys.is_empty()
     }
 
-    /// What the entries of a bundle have in `use`, each once, where none of them is
-    /// [usable](Self::is_usable): for a message that says which kind of document it is. It is
-    /// foreign text. Empty for every other bundle.
+    /// Returns the values of `use` in a bundle without a [usable](Self::is_usable) key, each once.
+    ///
+    /// A program can name them in a message about the wrong kind of document. The texts are
+    /// untrusted. The list is empty for every other bundle.
     #[must_use]
     pub fn uses(&self) -> &[String] {
         &self.uses
     }
 
-    /// `spiffe_sequence`: grows with every change of the bundle.
+    /// Returns `spiffe_sequence`, which grows with every change of the bundle.
     #[must_use]
     pub const fn sequence(&self) -> Option<u64> {
         self.sequence
     }
 
-    /// `spiffe_refresh_hint`: how often to ask for a newer bundle.
+    /// Returns `spiffe_refresh_hint`, the time after which to fetch a newer bundle.
     #[must_use]
     pub const fn refresh_hint(&self) -> Option<Duration> {
         self.refresh_hint
@@ -221,7 +239,7 @@ impl Bundle {
     }
 }
 
-/// Each `use` of the entries of a document, if it is asked for.
+/// Returns each `use` of the entries of a document, if the caller asks for it.
 fn uses_if(is_asked: bool, document: &[u8]) -> Vec<String> {
     #[derive(Deserialize)]
     struct Set {
@@ -236,7 +254,7 @@ fn uses_if(is_asked: bool, document: &[u8]) -> Vec<String> {
     if !is_asked {
         return Vec::new();
     }
-    // Where an entry is of another form, nothing is said of any.
+    // If any entry has another form, the list is empty.
     let set = json::from_document::<Set>(document);
     let entries = set.ok().and_then(|it| it.keys).unwrap_or_default();
     let uses: BTreeSet<String> = entries.into_iter().filter_map(|it| it.key_use).collect();

@@ -15,8 +15,8 @@ use crate::Error;
 /// A SPIFFE bundle map: an object whose member `trust_domains` holds bundles by the names of their
 /// trust domains (SPIFFE Trust Domain and Bundle §5).
 ///
-/// It is the state of the world: what stood in the map before and does not any more is withdrawn.
-/// Refresh hints of single bundles say nothing about the map (§5.1.1).
+/// A map lists all trusted domains: a bundle that is missing in a newer map is withdrawn. Refresh
+/// hints of single bundles do not apply to the map (§5.1.1).
 ///
 /// ```
 /// use aims_jose::provider::AWS_LC;
@@ -36,8 +36,8 @@ pub struct BundleMap {
     broken: Vec<BrokenBundle>,
 }
 
-/// A member of a map that is no bundle. It costs itself alone: whatever was believed of that trust
-/// domain before stays until its own limit.
+/// A member of a map that is not a bundle. The other members are unaffected, and an earlier bundle
+/// of this trust domain stays trusted until its own limit.
 #[derive(Clone, Debug)]
 pub struct BrokenBundle {
     trust_domain: String,
@@ -45,19 +45,20 @@ pub struct BrokenBundle {
 }
 
 impl BundleMap {
-    /// The longest map, in bytes.
+    /// Maximum length of a map, in bytes.
     pub const MAX_LEN: usize = 4 * 1024 * 1024;
-    /// The most trust domains of a map.
+    /// Maximum number of trust domains in a map.
     pub const MAX_TRUST_DOMAINS: usize = 1_000;
 
-    /// Reads a map, which may stand in the [frame](json::document) of a document. The provider
-    /// prepares the keys, as for [`Bundle::parse`].
+    /// Parses a map, which may have the [frame](json::document) of a document.
+    ///
+    /// The provider prepares the keys, as for [`Bundle::parse`].
     ///
     /// # Errors
     ///
-    /// `bundle.syntax` where it is no map, too long, or of too many trust domains;
-    /// `bundle.repeated` where the name of a trust domain, or another member of the map, stands
-    /// twice (§6.3). What is wrong with a single bundle is in [`broken`](Self::broken).
+    /// `bundle.syntax` if the document is not a map, is too long, or has too many trust domains;
+    /// `bundle.repeated` if the name of a trust domain, or another member of the map, occurs twice
+    /// (§6.3). Defects of a single bundle are in [`broken`](Self::broken).
     pub fn parse(document: &[u8], provider: &'static dyn Provider) -> Result<Self, Error> {
         if document.len() > Self::MAX_LEN {
             return Err(too_large());
@@ -82,13 +83,13 @@ impl BundleMap {
         Ok(Self { bundles, broken })
     }
 
-    /// The bundles, of one origin each, in the order of the document.
+    /// Returns the bundles, each of one origin, in the order of the document.
     #[must_use]
     pub fn bundles(&self) -> &[Bundle] {
         &self.bundles
     }
 
-    /// What is no bundle, in the order of the document.
+    /// Returns the members that are not bundles, in the order of the document.
     #[must_use]
     pub fn broken(&self) -> &[BrokenBundle] {
         &self.broken
@@ -96,14 +97,13 @@ impl BundleMap {
 }
 
 impl BrokenBundle {
-    /// The member's name, as it came.
+    /// Returns the name of the member, as received.
     #[must_use]
     pub fn trust_domain(&self) -> &str {
         &self.trust_domain
     }
 
-    /// What is wrong: `bundle.syntax`, also for a name that is none of a trust domain, or
-    /// `bundle.kid`.
+    /// Returns the defect: `bundle.kid`, or `bundle.syntax`, which also covers an invalid name.
     #[must_use]
     pub const fn error(&self) -> &Error {
         &self.error
@@ -120,8 +120,7 @@ fn read(name: &str, bundle: &RawValue, provider: &'static dyn Provider) -> Resul
 
 type Member<'a> = (Text<'a>, &'a RawValue);
 
-/// The members of an object, each once. What they hold is not looked into: that is for whoever
-/// reads it.
+/// Returns the members of an object, each once. Their values are not parsed here.
 fn members(json: &str) -> Result<Vec<Member<'_>>, Error> {
     let Members(members) = serde_json::from_str(json).or(Err(Error::BundleSyntax(None)))?;
     if members.len() > BundleMap::MAX_TRUST_DOMAINS {
@@ -153,7 +152,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                // One too many is enough to know.
+                // Stop at one member more than the limit.
                 while members.len() <= BundleMap::MAX_TRUST_DOMAINS
                     && let Some(member) = map.next_entry()?
                 {

@@ -1,4 +1,4 @@
-//! Whom we trust: one bundle of keys for each origin.
+//! Trusted origins: one bundle of keys for each origin.
 
 mod bundle;
 mod bundle_map;

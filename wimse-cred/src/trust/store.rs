@@ -14,38 +14,41 @@ use arc_swap::{ArcSwap, Guard};
 use super::Bundle;
 use crate::Error;
 
-/// The trusted origins at one moment. Never changes; [`TrustStore::snapshot`] gives the current
-/// one.
+/// The trusted origins at one moment. It never changes; [`TrustStore::snapshot`] returns the
+/// current one.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
     epoch: u64,
     bundles: HashMap<Origin, Arc<Bundle>>,
     removed: HashSet<Origin>,
-    /// Where too many origins were removed to remember each: those that may get a bundle.
+    /// The origins that may get a bundle, once too many were removed to remember each.
     named: Option<HashSet<Origin>>,
 }
 
 impl Trust {
-    /// Which snapshot this is: it grows with every change of the store. For records and health
-    /// pages, which say by it whose word a decision was taken on, and whether a change has arrived.
-    /// Nothing is decided by it: two stores may have the same epoch and trust others.
+    /// Returns the number of this snapshot, which grows with every change of the store.
+    ///
+    /// Records and health pages use it to say which keys a decision was based on, and whether a
+    /// change has arrived. Do not compare epochs of two stores: they may be equal while the stores
+    /// trust different keys.
     #[must_use]
     pub const fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// The bundle of an origin, by its text, such as `spiffe://example.org`.
+    /// Returns the bundle of an origin, given by its text, such as `spiffe://example.org`.
     #[must_use]
     pub fn bundle(&self, origin: &str) -> Option<&Bundle> {
         self.bundles.get(origin).map(AsRef::as_ref)
     }
 
-    /// All bundles, in no order.
+    /// Returns all bundles, in no particular order.
     pub fn bundles(&self) -> impl Iterator<Item = &Bundle> {
         self.bundles.values().map(AsRef::as_ref)
     }
 
-    /// Whether the program removed the origin, and has not [named](TrustStore::name) it again.
+    /// Returns whether the program removed the origin and has not [named](TrustStore::name) it
+    /// again.
     #[must_use]
     pub fn is_removed(&self, origin: &Origin) -> bool {
         let is_named = |named: &HashSet<Origin>| named.contains(origin);
@@ -69,13 +72,13 @@ impl Trust {
         self.bundles.remove(origin).is_some()
     }
 
-    /// Some of the origins, for a message.
+    /// Returns some of the origins, formatted for a message.
     fn some_origins(&self) -> Box<str> {
         let some = self.bundles.keys().take(MAX_NAMED).map(AsRef::as_ref);
         shown(some.collect::<BTreeSet<&str>>())
     }
 
-    /// The bundle for an identifier, where it is not stale.
+    /// Returns the bundle for an identifier, unless it is stale.
     pub(crate) fn bundle_for(&self, id: &WorkloadId, now: UnixTime) -> Result<&Bundle, Error> {
         let bundle = self
             .bundle(id.origin_str())
@@ -88,7 +91,7 @@ impl Trust {
     }
 }
 
-/// The one key of a bundle for a token's `kid` and `alg`.
+/// Selects the one key of a bundle for the `kid` and `alg` of a token.
 pub(crate) fn select<'a>(
     keys: &'a JwkSet,
     origin: &Origin,
@@ -110,7 +113,7 @@ pub(crate) fn select<'a>(
     })
 }
 
-/// The `kid` of some of these keys, for a message.
+/// Returns the `kid` of some of these keys, formatted for a message.
 fn key_ids(keys: &JwkSet) -> Box<str> {
     if keys.is_empty() {
         return Box::default();
@@ -118,18 +121,33 @@ fn key_ids(keys: &JwkSet) -> Box<str> {
     shown(keys.iter().filter_map(VerifyingKey::key_id).take(MAX_NAMED))
 }
 
-/// How many origins or keys an error names.
+/// Maximum number of origins or keys that an error names.
 const MAX_NAMED: usize = 8;
 
-/// Origins and their bundles, replaced while others read.
+/// A set of origins and their bundles that can be replaced while other threads read.
 ///
-/// Readers take a snapshot and hold no lock; a change makes the next snapshot, with the next epoch.
-/// Bundles of different origins are never pooled: a key vouches for the identifiers of its own
-/// origin alone (draft-ietf-wimse-workload-creds §3).
+/// A reader takes a snapshot and holds no lock. A change makes a new snapshot with the next epoch.
+/// Bundles of different origins are kept apart: a key signs credentials of its own origin only
+/// (draft-ietf-wimse-workload-creds §3).
 ///
-/// A removal is final: a bundle that comes later, from a fetch that was under way or from a task
-/// that refreshes it, is refused with `trust.removed`. The program trusts the origin again by
+/// A removal is final. A bundle that arrives later, from a fetch in progress or from a task that
+/// refreshes it, is refused with `trust.removed`. The program trusts the origin again by
 /// [`name`](Self::name) or [`replace`](Self::replace).
+///
+/// ```
+/// use aims_jose::provider::AWS_LC;
+/// use aims_wimse_cred::{Bundle, TrustStore};
+///
+/// let origin = "wimse://example.org".parse()?;
+/// let bundle = || Bundle::parse(&origin, br#"{"keys":[]}"#, AWS_LC);
+/// let store = TrustStore::of([bundle()?]);
+/// store.remove(&origin);
+/// assert_eq!(store.set(bundle()?).unwrap_err().code(), "trust.removed");
+///
+/// store.name(&origin);
+/// store.set(bundle()?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Default)]
 pub struct TrustStore {
     now: ArcSwap<Trust>,
@@ -137,13 +155,13 @@ pub struct TrustStore {
 }
 
 impl TrustStore {
-    /// Trusts nobody.
+    /// Creates a store that trusts no origin.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Trusts exactly these bundles; of two for one origin, the last.
+    /// Creates a store that trusts exactly these bundles. If an origin has two, the last one wins.
     #[must_use]
     pub fn of(bundles: impl IntoIterator<Item = Bundle>) -> Self {
         let store = Self::new();
@@ -151,12 +169,12 @@ impl TrustStore {
         store
     }
 
-    /// Sets the bundle of its origin, known before or not.
+    /// Sets the bundle of its origin, whether the origin was known before or not.
     ///
     /// # Errors
     ///
-    /// `bundle.sequence` where the origin's bundle has a higher `spiffe_sequence`, or has one and
-    /// this one has none; the old one stays. `trust.removed` where the origin was
+    /// `bundle.sequence` if the current bundle of the origin has a higher `spiffe_sequence`, or has
+    /// one and the new bundle has none; the current bundle stays. `trust.removed` if the origin was
     /// [removed](Self::remove).
     pub fn set(&self, bundle: Bundle) -> Result<(), Error> {
         let _held = self.write();
@@ -178,9 +196,10 @@ impl TrustStore {
         Ok(())
     }
 
-    /// Trusts exactly these bundles from now on, whatever their sequence numbers: the decision of
-    /// an operator, such as a configuration read again. Other origins that had a bundle are
-    /// [removed](Self::remove).
+    /// Trusts exactly these bundles from now on, whatever their sequence numbers.
+    ///
+    /// It is for a decision of an operator, such as a configuration that is read again. Other
+    /// origins that had a bundle are [removed](Self::remove).
     pub fn replace(&self, bundles: impl IntoIterator<Item = Bundle>) {
         let _held = self.write();
         let mut next = Trust::clone(&self.now.load());
@@ -195,8 +214,9 @@ impl TrustStore {
         self.publish(next);
     }
 
-    /// Permits the origin to have a bundle again after it was [removed](Self::remove). It is
-    /// trusted once its bundle is set.
+    /// Allows the origin to have a bundle again after it was [removed](Self::remove).
+    ///
+    /// The origin is trusted once its bundle is set.
     pub fn name(&self, origin: &Origin) {
         let _held = self.write();
         let mut next = Trust::clone(&self.now.load());
@@ -204,11 +224,12 @@ impl TrustStore {
         self.now.store(Arc::new(next));
     }
 
-    /// Trusts an origin no longer. Says whether it was trusted.
+    /// Removes an origin from the trusted origins. Returns whether it was trusted.
     ///
-    /// This is final, also for an origin whose bundle is still being fetched: it is refused until
-    /// the program [names](Self::name) the origin. The store remembers 1,000 removed origins.
-    /// Beyond these, it refuses the bundle of every origin that has none and was not named.
+    /// The removal is final, also for an origin whose bundle is still being fetched: bundles are
+    /// refused until the program [names](Self::name) the origin. The store remembers 1,000 removed
+    /// origins. Beyond these, it refuses the bundle of every origin that has none and was not
+    /// named.
     pub fn remove(&self, origin: &Origin) -> bool {
         let _held = self.write();
         let mut next = Trust::clone(&self.now.load());
@@ -221,19 +242,20 @@ impl TrustStore {
         known
     }
 
-    /// The trust as it is now.
+    /// Returns the current snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Trust> {
         self.now.load_full()
     }
 
-    /// The [epoch](Trust::epoch) of the current snapshot.
+    /// Returns the [epoch](Trust::epoch) of the current snapshot.
     #[must_use]
     pub fn epoch(&self) -> u64 {
         self.now.load().epoch
     }
 
-    /// The current snapshot for a moment, cheaper than [`snapshot`](Self::snapshot).
+    /// Borrows the current snapshot for a short time. It is cheaper than
+    /// [`snapshot`](Self::snapshot).
     pub(crate) fn peek(&self) -> Guard<Arc<Trust>> {
         self.now.load()
     }
@@ -248,5 +270,5 @@ impl TrustStore {
     }
 }
 
-/// How many removed origins a store remembers.
+/// Number of removed origins that a store remembers.
 const MAX_REMOVED: usize = 1_000;

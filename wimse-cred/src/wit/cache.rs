@@ -1,4 +1,4 @@
-//! WITs that were verified before.
+//! A cache of verified WITs.
 
 use aims_jose::time::UnixTime;
 use aims_jose::verified::VerifiedCache;
@@ -7,12 +7,22 @@ use super::{Wit, WitRules};
 use crate::Error;
 use crate::trust::TrustStore;
 
-/// Remembers WITs that were verified: the second time, a WIT costs a lookup.
+/// A cache of verified WITs: verifying the same WIT again is a lookup.
 ///
-/// An entry is made only by a verification and is not used past its `exp`, when the key
-/// that signed it has left its origin's bundle, or when the bundle is stale. Rules belong
-/// to the cache, so that an entry never passes laxer rules than a fresh token. The cache knows
-/// nothing of revocations: its user asks about every WIT, fresh or known.
+/// Only a verification adds an entry. The cache does not use an entry after its `exp`, after the
+/// key that signed it has left its origin's bundle, or while the bundle is stale. The rules belong
+/// to the cache, so an entry never passes weaker rules than a new token. The cache does not check
+/// revocations: its caller checks them for every WIT, whether cached or not.
+///
+/// ```
+/// use aims_jose::time::at;
+/// use aims_wimse_cred::{TrustStore, WitCache, WitRules};
+///
+/// let cache = WitCache::new(10_000, WitRules::wit());
+/// let trust = TrustStore::new();
+/// assert!(cache.verify("not a WIT", &trust, at(1_800_000_000)).is_err());
+/// assert!(cache.is_empty());
+/// ```
 #[derive(Debug)]
 pub struct WitCache {
     rules: WitRules,
@@ -20,7 +30,7 @@ pub struct WitCache {
 }
 
 impl WitCache {
-    /// Keeps at most so many verified WITs. Everything it gives passes these rules.
+    /// Creates a cache of at most `capacity` WITs. Each WIT that it returns passes these rules.
     #[must_use]
     pub fn new(capacity: usize, rules: WitRules) -> Self {
         Self {
@@ -29,7 +39,7 @@ impl WitCache {
         }
     }
 
-    /// The WIT, from before or verified now.
+    /// Returns the verified WIT, from the cache or by verifying it now.
     ///
     /// # Errors
     ///
@@ -47,19 +57,19 @@ impl WitCache {
         )
     }
 
-    /// How many verified WITs are held.
+    /// Returns the number of cached WITs.
     #[must_use]
     pub fn len(&self) -> usize {
         self.verified.len()
     }
 
-    /// Whether none is held.
+    /// Returns whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.verified.is_empty()
     }
 
-    /// The rules.
+    /// Returns the rules of this cache.
     #[must_use]
     pub const fn rules(&self) -> &WitRules {
         &self.rules

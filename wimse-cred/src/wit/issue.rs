@@ -1,4 +1,4 @@
-//! Issuing WITs.
+//! Issues WITs.
 
 use std::time::Duration;
 
@@ -14,9 +14,11 @@ use serde::Serialize;
 use super::TYP;
 use crate::Error;
 
-/// Signs WITs with one key. Beneath a `spiffe` identifier they are WIT-SVIDs (SPIFFE WIT-SVID).
+/// Issues WITs, signed with one key. For a `spiffe` identifier they are WIT-SVIDs (SPIFFE
+/// WIT-SVID).
 ///
-/// It signs what it is told: who may have which identifier is the caller's to know.
+/// It issues any identifier that the caller passes. The caller must know which workload may have
+/// it.
 pub struct WitIssuer {
     signer: AnySigner,
     issuer: Option<String>,
@@ -40,8 +42,10 @@ struct Confirmation {
 }
 
 impl WitIssuer {
-    /// Signs with this key; `issuer` becomes `iss`. The key may be behind a device or a network
-    /// ([`AnySigner::remote`]); WITs are then issued by [`issue_async`](Self::issue_async).
+    /// Creates an issuer that signs with this key; `issuer` becomes `iss`.
+    ///
+    /// If the key is in a device or behind a network ([`AnySigner::remote`]), call
+    /// [`issue_async`](Self::issue_async) to issue WITs.
     #[must_use]
     pub fn new(signer: impl Into<AnySigner>, issuer: Option<String>) -> Self {
         Self {
@@ -51,21 +55,23 @@ impl WitIssuer {
         }
     }
 
-    /// Draws `jti` from another source.
+    /// Sets the source of randomness for `jti`. Defaults to that of the system.
     #[must_use]
     pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
         self
     }
 
-    /// Issues a WIT that says: the workload `id` holds `key`. The lifetime is in whole seconds,
-    /// from 1 s to 24 h. Of the key only its public members and its `alg` are written.
+    /// Issues a WIT which states that the workload `id` holds `key`.
+    ///
+    /// The lifetime is in whole seconds, from 1 s to 24 h. Only the public members of the key and
+    /// its `alg` are written.
     ///
     /// # Errors
     ///
-    /// `cred.issue` if the key has no `alg`, the lifetime is out of bounds, or for a WIT-SVID the
-    /// signer has no key id, or signer or key are of an algorithm outside [`AlgorithmSet::SVID`],
-    /// or if the signer has to be awaited; `cred.sign`.
+    /// `cred.issue` if the key has no `alg`, the lifetime is outside the limits, or the signer must
+    /// be awaited. For a WIT-SVID also if the signer has no key id, or if signer or key have an
+    /// algorithm outside [`AlgorithmSet::SVID`]. `cred.sign` if signing fails.
     pub fn issue(
         &self,
         id: &WorkloadId,
@@ -77,11 +83,11 @@ impl WitIssuer {
         sign(input, &self.signer)
     }
 
-    /// Issues the same WIT with any signer.
+    /// Issues a WIT like [`issue`](Self::issue), with any signer.
     ///
     /// # Errors
     ///
-    /// Those of [`issue`](Self::issue), except for a signer that has to be awaited.
+    /// Those of [`issue`](Self::issue), except for a signer that must be awaited.
     pub async fn issue_async(
         &self,
         id: &WorkloadId,
@@ -149,7 +155,7 @@ pub(crate) fn sign(input: SigningInput, signer: &AnySigner) -> Result<CompactJws
     input.sign(signer).map_err(Error::Sign)
 }
 
-/// WIT-SVID §2.1 and §2.3, JWT-SVID §2.1: a `kid`, and no Ed25519.
+/// Requires a `kid` and no Ed25519 (WIT-SVID §2.1 and §2.3, JWT-SVID §2.1).
 pub(crate) fn check_svid_signer(signer: &AnySigner) -> Result<(), Error> {
     let reason = if signer.key_id().is_none() {
         "an SVID's signer needs a key id"
@@ -161,7 +167,7 @@ pub(crate) fn check_svid_signer(signer: &AnySigner) -> Result<(), Error> {
     Err(Error::Issue { reason })
 }
 
-/// From a second to a day.
+/// Requires a lifetime from one second to one day.
 pub(crate) fn check_lifetime(lifetime: Duration) -> Result<Duration, Error> {
     match lifetime.as_secs() {
         1..=86_400 => Ok(lifetime),

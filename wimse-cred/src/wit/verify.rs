@@ -1,4 +1,4 @@
-//! WITs that were verified.
+//! Verifies WITs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use super::{TYP, WitRules};
 use crate::Error;
 use crate::trust::{Bundle, Trust, select};
 
-/// A verified workload identity token (draft-ietf-wimse-workload-creds §5.1): the bundle of its
-/// origin vouches that the workload [`id`](Self::id) holds the key [`key`](Self::key).
+/// A verified workload identity token (draft-ietf-wimse-workload-creds §5.1).
 ///
-/// It says nothing of who sent it: identity comes from a proof of possession of that key.
-/// Clones share what was read.
+/// A key of its origin's bundle signed that the workload [`id`](Self::id) holds the key
+/// [`key`](Self::key). It does not say which client sent it: only a proof of possession of that key
+/// does. Clones share their data.
 #[derive(Clone)]
 pub struct Wit(Arc<Inner>);
 
@@ -41,7 +41,7 @@ struct Inner {
     signed_by: Thumbprint,
 }
 
-/// What is needed to find the key, before anything is believed.
+/// The claims that select the key. They are not trusted yet.
 #[derive(Deserialize)]
 struct Claimed<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -79,14 +79,16 @@ struct Confirmation<'a> {
 }
 
 impl Wit {
-    /// Verifies a WIT: `typ`, the signature by the one key of its origin's bundle that fits its
-    /// `kid` and `alg`, `sub`, `exp`, `nbf`, `iat`, and `cnf.jwk`, which is prepared for the proofs
-    /// to come. Unknown claims are ignored (RFC 7519 §4).
+    /// Verifies a WIT.
+    ///
+    /// It checks `typ`; the signature by the one key of its origin's bundle that fits `kid` and
+    /// `alg`; `sub`; `exp`, `nbf` and `iat`; and `cnf.jwk`, which it prepares to verify proofs.
+    /// Unknown claims are ignored (RFC 7519 §4).
     ///
     /// # Errors
     ///
-    /// The codes `wit.…`, `trust.…` and `cred.subject`; for a malformed token those of `jose`. With
-    /// [`is_key_unknown`](Error::is_key_unknown), a refresh of the bundle may help.
+    /// The codes `wit.…`, `trust.…` and `cred.subject`; for a malformed token those of `jose`. If
+    /// [`is_key_unknown`](Error::is_key_unknown) returns true, a refresh of the bundle may help.
     pub fn verify(
         text: &str,
         trust: &Trust,
@@ -95,8 +97,8 @@ impl Wit {
     ) -> Result<Self, Error> {
         let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Wit)?;
         check_header(token.header(), rules)?;
-        // Read once, and strictly. Nothing of it is believed before the signature was verified;
-        // `sub` chooses the key until then.
+        // The claims are read once, strictly. They are not trusted before the signature is
+        // verified; until then `sub` only selects the key.
         let payload = token.unverified_payload().map_err(Error::Wit)?;
         let claims: Claims = aims_jose::jwt::claims(payload).map_err(Error::Wit)?;
         let sub = required(claims.sub, "sub").map_err(Error::Wit)?;
@@ -137,63 +139,66 @@ impl Wit {
         })))
     }
 
-    /// Who it is about: `sub`.
+    /// Returns `sub`, the identifier of the workload.
     #[must_use]
     pub fn id(&self) -> &WorkloadId {
         &self.0.id
     }
 
-    /// The workload's public key, `cnf.jwk`, prepared to verify with
+    /// Returns `cnf.jwk`, the workload's public key, prepared to verify with
     /// [`algorithm`](Self::algorithm).
     #[must_use]
     pub fn key(&self) -> &VerifyingKey {
         &self.0.key
     }
 
-    /// The algorithm of the workload's proofs: `cnf.jwk.alg`.
+    /// Returns `cnf.jwk.alg`, the algorithm of the workload's proofs.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         self.0.algorithm
     }
 
-    /// `exp`, in seconds. The key pair is not used past it.
+    /// Returns `exp`, in seconds. The key pair is not used after it.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         self.0.expires
     }
 
-    /// `iat`, where the token has one. That of a WIT-SVID may be in the future.
+    /// Returns `iat`, if the token has one. In a WIT-SVID it may be in the future.
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         self.0.issued_at
     }
 
-    /// SHA-256 of the token's text: `wth` of a proof is its base64url.
+    /// Returns the SHA-256 of the token's text. The `wth` claim of a proof is its base64url.
     #[must_use]
     pub fn hash(&self) -> &[u8; 32] {
         &self.0.hash
     }
 
-    /// SHA-256 of header and payload: the same for every signature over them, so that another
-    /// spelling of a signature does not escape a revocation.
+    /// Returns the SHA-256 of header and payload.
+    ///
+    /// It is the same for every signature over them, so a revocation by this hash also covers
+    /// another encoding of the signature.
     #[must_use]
     pub fn signed_hash(&self) -> &[u8; 32] {
         &self.0.signed_hash
     }
 
-    /// `iss`, as the token says. It selected nothing (draft-ietf-wimse-workload-creds §5.1.3).
+    /// Returns `iss`, as the token states it. It does not select a key
+    /// (draft-ietf-wimse-workload-creds §5.1.3).
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.0.issuer.as_deref()
     }
 
-    /// `jti`. Never used against replay: a WIT is presented many times.
+    /// Returns `jti`. It is not used against replay, because a WIT is sent many times.
     #[must_use]
     pub fn jwt_id(&self) -> Option<&str> {
         self.0.jwt_id.as_deref()
     }
 
-    /// Reads further claims.
+    /// Deserializes further claims.
     ///
     /// # Errors
     ///
@@ -202,8 +207,8 @@ impl Wit {
         self.0.verified.claims()
     }
 
-    /// Whether the trust as it is now still vouches with the key that did, and the token has not
-    /// ended.
+    /// Checks that the current trust still has the key that signed the token, and that the token
+    /// has not expired.
     pub(super) fn check_still(
         &self,
         trust: &Trust,
@@ -253,12 +258,13 @@ fn check_header(header: &Header, rules: &WitRules) -> Result<(), Error> {
     Ok(())
 }
 
-/// The identifier that the payload claims: which bundle is to judge it. Not yet believed.
+/// Returns the identifier that the payload claims, which selects the bundle. It is not trusted yet.
 pub(crate) fn claimed_id(
     payload: &[u8],
     refused: fn(aims_jose::Error) -> Error,
 ) -> Result<WorkloadId, Error> {
-    // What is signed is read strictly below; here only what chooses the key, once.
+    // The signed claims are read strictly below. Here only the members that select the key are
+    // read, once.
     let claimed: Claimed<'_> = match serde_json::from_slice(payload) {
         Ok(claimed @ Claimed { sub: Some(_) }) => claimed,
         _ => aims_jose::jwt::claims(payload).map_err(refused)?,
@@ -267,15 +273,14 @@ pub(crate) fn claimed_id(
     WorkloadId::parse(&sub).map_err(|error| Error::Subject(Some(error)))
 }
 
-/// `cnf.jwk` (draft-ietf-wimse-workload-creds §5.1, WIT-SVID §3.2).
+/// Reads `cnf.jwk` (draft-ietf-wimse-workload-creds §5.1, WIT-SVID §3.2).
 fn confirmed(
     cnf: &RawValue,
     bundle: &Bundle,
     rules: &WitRules,
 ) -> Result<(VerifyingKey, Algorithm), Error> {
     let refused = |error| Error::Confirmation(Some(error));
-    // Members that stand twice were refused with the claims; serde alone would take an array for
-    // it.
+    // Repeated members were refused with the claims. Serde alone would accept an array here.
     if !cnf.get().starts_with('{') {
         return Err(refused(aims_jose::Error::NotAnObject));
     }
