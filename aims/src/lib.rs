@@ -1,21 +1,32 @@
 #![doc = include_str!("../README.md")]
+#![doc(html_root_url = "https://docs.rs/aims/0.1")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use aims_error::ErrorKind;
 #[cfg(any(feature = "agent", feature = "fetch", feature = "web-bot-auth"))]
+#[doc(inline)]
 pub use aims_fetch as fetch;
 #[cfg(any(feature = "agent", feature = "tool", feature = "web-bot-auth"))]
+#[doc(inline)]
 pub use aims_http_sig as http_sig;
+#[doc(inline)]
 pub use aims_jose as jose;
 #[cfg(feature = "agent")]
+#[doc(inline)]
 pub use aims_oauth_client as oauth_client;
 #[cfg(feature = "tool")]
+#[doc(inline)]
 pub use aims_oauth_rs as oauth_rs;
 #[cfg(any(feature = "agent", feature = "tool"))]
+#[doc(inline)]
 pub use aims_oauth_wire as oauth_wire;
+#[doc(inline)]
 pub use aims_replay as replay;
+#[doc(inline)]
 pub use aims_wimse_cred as cred;
+#[doc(inline)]
 pub use aims_wimse_id as id;
+#[doc(inline)]
 pub use aims_wimse_wpt as wpt;
 
 #[cfg(feature = "agent")]

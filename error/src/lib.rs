@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![doc(html_root_url = "https://docs.rs/aims-error/0.1")]
 #![no_std]
 
 extern crate alloc;

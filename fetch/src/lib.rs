@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![doc(html_root_url = "https://docs.rs/aims-fetch/0.1")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod address;

@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![doc(html_root_url = "https://docs.rs/aims-oauth-rs/0.1")]
 
 mod cache;
 mod challenge;

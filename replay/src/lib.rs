@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![doc(html_root_url = "https://docs.rs/aims-replay/0.1")]
 
 mod error;
 mod key;

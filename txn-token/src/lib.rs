@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![doc(html_root_url = "https://docs.rs/aims-txn-token/0.1")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod error;
