@@ -1,5 +1,4 @@
-//! `Accept-Signature` (RFC 9421 §5): asking for a signature, and answering within one's own
-//! profile.
+//! `Accept-Signature` (RFC 9421 §5): requests a signature, and answers such a request.
 
 mod offer;
 
@@ -12,8 +11,8 @@ use crate::{Component, Error, Limits, Message, Section};
 
 const FIELD: &str = "accept-signature";
 
-/// A signature that somebody wants: of the response where it stands in a request, of the next
-/// request where it stands in a response.
+/// A request for a signature. In a request it asks to sign the response; in a response it asks to
+/// sign the next request.
 ///
 /// ```
 /// use aims_http_sig::{Component, SignatureRequest};
@@ -26,17 +25,17 @@ const FIELD: &str = "accept-signature";
 /// # Ok::<(), aims_http_sig::Error>(())
 /// ```
 ///
-/// Two are equal that are written alike.
+/// Two requests are equal if their texts are equal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignatureRequest {
     label: String,
-    /// As they are written; what they mean is asked later.
+    /// The identifiers as written. [`components`](SignatureRequest::components) parses them.
     identifiers: Vec<String>,
     parameters: Vec<(String, BareItem<'static>)>,
 }
 
 impl SignatureRequest {
-    /// A signature with this label, covering nothing yet.
+    /// Creates a request for a signature with this label that covers no component yet.
     #[must_use]
     pub fn new(label: impl Into<String>) -> Self {
         Self {
@@ -46,11 +45,10 @@ impl SignatureRequest {
         }
     }
 
-    /// Reads the field of a message. Without the field nothing is wanted.
+    /// Reads the field of a message. Returns an empty list without the field.
     ///
-    /// What the components mean is not asked here but by [`components`](Self::components): a wish
-    /// for somebody else may name some that are not known here, and the field may be one of several
-    /// parties.
+    /// This does not parse the components; [`components`](Self::components) does. The field may
+    /// hold requests for several parties, and some may name components that are unknown here.
     ///
     /// # Errors
     ///
@@ -114,7 +112,7 @@ impl SignatureRequest {
         Ok(())
     }
 
-    /// Covers these components as well, in this order.
+    /// Adds components to cover, in this order.
     #[must_use]
     pub fn covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
         let texts = components.into_iter().map(|one| one.as_str().to_owned());
@@ -122,22 +120,22 @@ impl SignatureRequest {
         self
     }
 
-    /// `created` is wanted.
+    /// Requests the parameter `created`.
     #[must_use]
     pub fn with_created(self) -> Self {
         self.with_parameter("created", BareItem::Boolean(true))
     }
 
-    /// `expires` is wanted.
+    /// Requests the parameter `expires`.
     #[must_use]
     pub fn with_expires(self) -> Self {
         self.with_parameter("expires", BareItem::Boolean(true))
     }
 
-    /// This `tag` is wanted.
+    /// Requests this `tag`.
     #[must_use]
     pub fn with_tag(self, tag: &str) -> Self {
-        // What is no string is said when the field is written.
+        // An invalid string is reported when the field is written.
         let value = BareItem::string(tag).map_or_else(
             |_not_printable| BareItem::String(tag.to_owned().into()),
             BareItem::into_owned,
@@ -145,7 +143,7 @@ impl SignatureRequest {
         self.with_parameter("tag", value)
     }
 
-    /// A parameter with this value is wanted: `nonce`, `alg`, `keyid` or another one.
+    /// Requests a parameter with this value: `nonce`, `alg`, `keyid` or another one.
     #[must_use]
     pub fn with_parameter(mut self, name: &str, value: BareItem<'_>) -> Self {
         self.parameters.retain(|(other, _)| other != name);
@@ -153,17 +151,17 @@ impl SignatureRequest {
         self
     }
 
-    /// The label that the signature must have.
+    /// Returns the label that the signature must have.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// The components that it must cover: these and no others.
+    /// Returns the components that the signature must cover, and no others.
     ///
     /// # Errors
     ///
-    /// `sig.component_unknown`, `sig.component_parameter`, `sig.component_repeated`: nobody can
+    /// `sig.component_unknown`, `sig.component_parameter`, `sig.component_repeated`. No signer can
     /// sign such a list.
     pub fn components(&self) -> Result<Vec<Component>, Error> {
         let mut components = Vec::with_capacity(self.identifiers.len());
@@ -179,24 +177,24 @@ impl SignatureRequest {
         Ok(components)
     }
 
-    /// A parameter; `created` and `expires` are `?1` where they are wanted.
+    /// Returns the value of a parameter. `created` and `expires` are `?1` if they are requested.
     #[must_use]
     pub fn parameter(&self, name: &str) -> Option<&BareItem<'static>> {
         let named = self.parameters.iter().find(|(own, _)| own == name);
         named.map(|(_, value)| value)
     }
 
-    /// All parameters in their order.
+    /// Returns all parameters in their order.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, &BareItem<'static>)> {
         self.parameters.iter().map(|(name, value)| (&**name, value))
     }
 
-    /// The member of `Accept-Signature`, checked.
+    /// Returns the member of `Accept-Signature`, after checking it.
     ///
     /// # Errors
     ///
-    /// `sig.prepare` where the label or the name of a parameter is no key, or a value not what its
-    /// type says; what [`components`](Self::components) says.
+    /// `sig.prepare` if the label or the name of a parameter is not a key, or a value does not have
+    /// its type; the errors of [`components`](Self::components).
     pub fn to_field_value(&self) -> Result<String, Error> {
         let mut parameters = self.parameters.iter();
         let fits =
@@ -220,7 +218,7 @@ impl SignatureRequest {
 }
 
 impl std::fmt::Display for SignatureRequest {
-    /// The member of `Accept-Signature`, not checked: what goes out is
+    /// Writes the member of `Accept-Signature` without checking it. To send it, use
     /// [`to_field_value`](SignatureRequest::to_field_value).
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text())

@@ -4,10 +4,11 @@ use std::fmt;
 
 use aims_jose::alg::{Algorithm as JwsAlgorithm, AlgorithmSet as JwsAlgorithms};
 
-/// An algorithm of the registry "HTTP Signature Algorithms", which is open: more may come.
+/// An algorithm of the registry "HTTP Signature Algorithms". More algorithms may be registered
+/// later.
 ///
-/// It is another thing than the `alg` of a JWK, [`aims_jose::alg::Algorithm`]:
-/// [`of_jws`](Self::of_jws) leads from that one to this one.
+/// It differs from the `alg` of a JWK, [`aims_jose::alg::Algorithm`]. [`of_jws`](Self::of_jws)
+/// converts from that type.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -19,14 +20,14 @@ pub enum Algorithm {
     Ed25519,
     /// `hmac-sha256`, for a [`SharedKey`](crate::SharedKey) (RFC 9421 §3.3.3).
     HmacSha256,
-    /// `rsa-pss-sha512`, salt of 64 bytes (RFC 9421 §3.3.1).
+    /// `rsa-pss-sha512` with a salt of 64 bytes (RFC 9421 §3.3.1).
     RsaPssSha512,
     /// `rsa-v1_5-sha256` (RFC 9421 §3.3.2).
     RsaV15Sha256,
 }
 
 impl Algorithm {
-    /// All that are known here.
+    /// All algorithms that this crate supports.
     pub const ALL: &'static [Self] = &[
         Self::EcdsaP256Sha256,
         Self::EcdsaP384Sha384,
@@ -36,7 +37,7 @@ impl Algorithm {
         Self::RsaV15Sha256,
     ];
 
-    /// The registered name, as it stands in `alg`.
+    /// Returns the registered name, the value of the parameter `alg`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -49,13 +50,13 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that name, compared byte for byte.
+    /// Returns the algorithm with this name, compared byte for byte.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|known| known.name() == name)
     }
 
-    /// The algorithm that a key of this JWS algorithm signs with, where there is one.
+    /// Returns the algorithm of a key with this JWS algorithm, or `None` if RFC 9421 has none.
     #[must_use]
     pub const fn of_jws(algorithm: JwsAlgorithm) -> Option<Self> {
         match algorithm {
@@ -68,7 +69,7 @@ impl Algorithm {
         }
     }
 
-    /// The JWS algorithms that are this one; none for `hmac-sha256`.
+    /// Returns the JWS algorithms that correspond to this one; none for `hmac-sha256`.
     pub(crate) const fn jws(self) -> &'static [JwsAlgorithm] {
         match self {
             Self::EcdsaP256Sha256 => &[JwsAlgorithm::Es256],
@@ -80,12 +81,12 @@ impl Algorithm {
         }
     }
 
-    /// The name that a key has for this algorithm.
+    /// Returns the JWS name that a key has for this algorithm.
     pub(crate) fn within(self, key: JwsAlgorithms) -> Option<JwsAlgorithm> {
         self.jws().iter().copied().find(|name| key.contains(*name))
     }
 
-    /// The length of a signature in bytes, where it does not depend on the key (RSA: `None`).
+    /// Returns the length of a signature in bytes, or `None` if it depends on the key (RSA).
     #[must_use]
     pub const fn signature_len(self) -> Option<usize> {
         match self {
@@ -114,7 +115,7 @@ impl fmt::Display for Algorithm {
     }
 }
 
-/// A set of algorithms: what a policy allows.
+/// A set of algorithms that a policy allows.
 ///
 /// ```
 /// use aims_http_sig::{Algorithm, Algorithms};
@@ -125,7 +126,7 @@ impl fmt::Display for Algorithm {
 pub struct Algorithms(u8);
 
 impl Algorithms {
-    /// All five that have a public key: not `hmac-sha256`.
+    /// The five algorithms with a public key, which excludes `hmac-sha256`.
     pub const PUBLIC_KEY: Self = Self::of(&[
         Algorithm::EcdsaP256Sha256,
         Algorithm::EcdsaP384Sha384,
@@ -134,7 +135,7 @@ impl Algorithms {
         Algorithm::RsaV15Sha256,
     ]);
 
-    /// The set of these.
+    /// Creates a set of these algorithms.
     #[must_use]
     pub const fn of(algorithms: &[Algorithm]) -> Self {
         let mut bits = 0;
@@ -146,7 +147,7 @@ impl Algorithms {
         Self(bits)
     }
 
-    /// Whether the set holds this one.
+    /// Returns whether the set contains this algorithm.
     #[must_use]
     pub const fn contains(self, algorithm: Algorithm) -> bool {
         self.0 & algorithm.bit() != 0

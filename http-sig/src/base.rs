@@ -1,4 +1,4 @@
-//! The signature base (RFC 9421 §2.5): the second of three layers.
+//! The signature base (RFC 9421 §2.5). It is the second of three layers.
 
 mod draft;
 
@@ -10,18 +10,18 @@ use crate::{ComponentId, Error, Exchange, Limits, Parameters};
 
 const PARAMS: &[u8] = b"\"@signature-params\": ";
 
-/// The bytes that are signed, and where in them each component is.
+/// The bytes that are signed, with the position of each component.
 #[derive(Clone)]
 pub struct SignatureBase {
     bytes: Vec<u8>,
     spans: Vec<Span>,
-    /// Where the list of `@signature-params` begins.
+    /// The position of the list in `@signature-params`.
     list: usize,
-    /// Where its parameters begin, and what was read of them.
+    /// The position of its parameters, and the index of the parameters.
     read: Option<(usize, Index)>,
 }
 
-/// A line, with what its identifier means.
+/// A line of the base with its parsed identifier.
 #[derive(Clone, Copy)]
 struct Span {
     identifier: usize,
@@ -34,7 +34,8 @@ struct Span {
 }
 
 impl SignatureBase {
-    /// `text` is the list of these components with these parameters, in canonical text.
+    /// Builds the base of a received signature. `text` is the canonical text of the list of
+    /// components with its parameters.
     pub(crate) fn of_received(
         exchange: &Exchange<'_>,
         components: &[ComponentId<'_>],
@@ -55,20 +56,20 @@ impl SignatureBase {
         Ok(base)
     }
 
-    /// The bytes that are signed.
+    /// Returns the bytes that are signed.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The covered components in their order, each with its value as signed.
+    /// Returns the covered components in their order, each with its value as signed.
     pub fn components(&self) -> impl Iterator<Item = (ComponentId<'_>, &str)> {
         self.spans
             .iter()
             .map(|span| (self.id(span), self.text(span.value, span.end)))
     }
 
-    /// The value of a covered component, as signed.
+    /// Returns the value of a covered component, as signed.
     #[must_use]
     pub fn value(&self, component: ComponentId<'_>) -> Option<&str> {
         let mut spans = self.spans.iter();
@@ -76,12 +77,12 @@ impl SignatureBase {
         Some(self.text(span.value, span.end))
     }
 
-    /// Whether a component is covered; its value is not looked at.
+    /// Returns whether a component is covered, without reading its value.
     pub(crate) fn covers(&self, component: ComponentId<'_>) -> bool {
         self.spans.iter().any(|span| self.is(span, component))
     }
 
-    /// Equality as that of [`ComponentId`], on bytes.
+    /// Compares like [`ComponentId`], but on bytes.
     fn is(&self, span: &Span, component: ComponentId<'_>) -> bool {
         let start = span.identifier.saturating_add(1);
         let name = || self.bytes.get(start..start.saturating_add(span.name_len));
@@ -98,7 +99,7 @@ impl SignatureBase {
     fn id(&self, span: &Span) -> ComponentId<'_> {
         let text = self.text(span.identifier, span.identifier_end());
         let name = text.get(1..span.name_len.saturating_add(1));
-        // Only one parameter has a value: it ends at the last quote.
+        // Only one parameter has a value, so the value ends at the last quote.
         let argument = span.argument_len.map(|len| {
             let end = text.rfind('"').unwrap_or_default();
             text.get(end.saturating_sub(len)..end).unwrap_or_default()
@@ -107,20 +108,20 @@ impl SignatureBase {
         ComponentId::assembled(text, name, span.kind, span.flags, argument)
     }
 
-    /// The value of `@signature-params`: what stands in `Signature-Input` behind the label.
+    /// Returns the value of `@signature-params`, which follows the label in `Signature-Input`.
     #[must_use]
     pub fn signature_params(&self) -> &str {
         self.text(self.list, self.bytes.len())
     }
 
-    /// The parameters of the signature.
+    /// Returns the parameters of the signature.
     #[must_use]
     pub fn parameters(&self) -> Parameters<'_> {
         if let Some((at, index)) = self.read {
             return Parameters::indexed(self.text(at, self.bytes.len()), index);
         }
         let text = self.signature_params();
-        // The list ends at the first `)` outside of strings.
+        // The list ends at the first `)` outside strings.
         let mut in_string = false;
         let mut escaped = false;
         let end = text.bytes().position(|byte| {
@@ -133,7 +134,7 @@ impl SignatureBase {
         Parameters::again(text.get(after..).unwrap_or_default())
     }
 
-    /// All is ASCII, so every place is between characters.
+    /// The text is ASCII, so every position is a character boundary.
     fn text(&self, start: usize, end: usize) -> &str {
         let bytes = self.bytes.get(start..end).unwrap_or_default();
         str::from_utf8(bytes).unwrap_or_default()
@@ -147,7 +148,7 @@ impl Span {
 }
 
 impl std::fmt::Debug for SignatureBase {
-    /// Names the components, not their values.
+    /// Prints the names of the components, not their values.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("SignatureBase")
             .field(&self.signature_params())
@@ -155,7 +156,7 @@ impl std::fmt::Debug for SignatureBase {
     }
 }
 
-/// Whether all of these are covered, and what is missing first.
+/// Returns the first of these components that is not covered, if any.
 pub(crate) fn first_missing<'a>(
     covered: &[ComponentId<'_>],
     required: impl IntoIterator<Item = ComponentId<'a>>,

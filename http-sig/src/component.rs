@@ -34,7 +34,7 @@ enum Text {
     Own(Own),
 }
 
-/// An identifier with where its parts are, so that it is read once.
+/// An identifier with the positions of its parts, so that it is parsed once.
 #[derive(Clone)]
 struct Own {
     text: String,
@@ -57,38 +57,38 @@ macro_rules! derived {
 
 impl Component {
     derived! {
-        /// `@method` (RFC 9421 §2.2.1).
+        /// `@method`, the HTTP method (RFC 9421 §2.2.1).
         METHOD = "@method", Method;
-        /// `@target-uri` (RFC 9421 §2.2.2).
+        /// `@target-uri`, the full URI of the request (RFC 9421 §2.2.2).
         TARGET_URI = "@target-uri", TargetUri;
-        /// `@authority` (RFC 9421 §2.2.3).
+        /// `@authority`, host and port (RFC 9421 §2.2.3).
         AUTHORITY = "@authority", Authority;
-        /// `@scheme` (RFC 9421 §2.2.4).
+        /// `@scheme`, `http` or `https` (RFC 9421 §2.2.4).
         SCHEME = "@scheme", Scheme;
-        /// `@request-target` (RFC 9421 §2.2.5).
+        /// `@request-target`, the target as sent (RFC 9421 §2.2.5).
         REQUEST_TARGET = "@request-target", RequestTarget;
-        /// `@path` (RFC 9421 §2.2.6).
+        /// `@path`, the path of the target (RFC 9421 §2.2.6).
         PATH = "@path", Path;
-        /// `@query` (RFC 9421 §2.2.7).
+        /// `@query`, the query with its `?` (RFC 9421 §2.2.7).
         QUERY = "@query", Query;
-        /// `@status` (RFC 9421 §2.2.9).
+        /// `@status`, the status code of a response (RFC 9421 §2.2.9).
         STATUS = "@status", Status;
     }
 
-    /// [`STATUS`](Self::STATUS).
+    /// The identifier of [`STATUS`](Self::STATUS).
     pub(crate) const STATUS_ID: ComponentId<'static> =
         ComponentId::fixed("\"@status\"", "@status", Derived::Status);
 
-    /// A component that needs no reading.
+    /// Creates a component from a parsed identifier.
     pub(crate) const fn fixed(id: ComponentId<'static>) -> Self {
         Self(Text::Fixed(id))
     }
 
-    /// A field, by its name in lower case (RFC 9421 §2.1).
+    /// Creates a component for a header field, by its name in lower case (RFC 9421 §2.1).
     ///
     /// # Errors
     ///
-    /// `sig.component_unknown` where it is no such name.
+    /// `sig.component_unknown` if the text is not such a name.
     pub fn field(name: &str) -> Result<Self, Error> {
         if name.starts_with('@') {
             return Err(id::unknown(name));
@@ -96,8 +96,9 @@ impl Component {
         Self::of(format!("\"{name}\""))
     }
 
-    /// `@query-param` of this name, as it is and not as it stands in a query: `a b` becomes
-    /// `"@query-param";name="a%20b"` (RFC 9421 §2.2.8).
+    /// Creates `@query-param` for the parameter with this name, given decoded (RFC 9421 §2.2.8).
+    ///
+    /// `a b` becomes `"@query-param";name="a%20b"`.
     #[must_use]
     pub fn query_param(name: &str) -> Self {
         const NAME: &str = "@query-param";
@@ -117,47 +118,51 @@ impl Component {
         }))
     }
 
-    /// The same field, serialised anew by its structured type (`sf`, RFC 9421 §2.1.1).
+    /// Returns the same field in the canonical form of its structured type (`sf`, RFC 9421 §2.1.1).
     ///
     /// # Errors
     ///
-    /// `sig.component_parameter`: not of a derived component, not with `bs`, not twice.
+    /// `sig.component_parameter` for a derived component, with `bs`, or if the parameter is set
+    /// already.
     pub fn structured(&self) -> Result<Self, Error> {
         self.with("sf")
     }
 
-    /// One member of the same field, which is a dictionary (`key`, RFC 9421 §2.1.2).
+    /// Returns one member of the same field, which is a dictionary (`key`, RFC 9421 §2.1.2).
     ///
     /// # Errors
     ///
-    /// `sig.component_parameter`: not of a derived component, not with `bs`, not twice.
+    /// `sig.component_parameter` for a derived component, with `bs`, or if the parameter is set
+    /// already.
     pub fn member(&self, key: &str) -> Result<Self, Error> {
         extended(self.as_str(), "key", key)
     }
 
-    /// The lines of the same field, each as bytes (`bs`, RFC 9421 §2.1.3).
+    /// Returns the same field with each line as a byte sequence (`bs`, RFC 9421 §2.1.3).
     ///
     /// # Errors
     ///
-    /// `sig.component_parameter`: not of a derived component, not with `sf` or `key`, not twice.
+    /// `sig.component_parameter` for a derived component, with `sf` or `key`, or if the parameter
+    /// is set already.
     pub fn binary(&self) -> Result<Self, Error> {
         self.with("bs")
     }
 
-    /// The same field from the trailers (`tr`, RFC 9421 §2.1.4).
+    /// Returns the same field of the trailers (`tr`, RFC 9421 §2.1.4).
     ///
     /// # Errors
     ///
-    /// `sig.component_parameter`: not of a derived component, not twice.
+    /// `sig.component_parameter` for a derived component, or if the parameter is set already.
     pub fn of_trailers(&self) -> Result<Self, Error> {
         self.with("tr")
     }
 
-    /// The same component of the request, in the signature of its response (`req`, RFC 9421 §2.4).
+    /// Returns the same component of the request, for the signature of its response (`req`, RFC
+    /// 9421 §2.4).
     ///
     /// # Errors
     ///
-    /// `sig.component_parameter`: not of `@status`, not twice.
+    /// `sig.component_parameter` for `@status`, or if the parameter is set already.
     pub fn of_request(&self) -> Result<Self, Error> {
         self.with("req")
     }
@@ -168,7 +173,8 @@ impl Component {
 
     fn of(text: String) -> Result<Self, Error> {
         let id = ComponentId::parse(&text)?;
-        // No name holds a quote, and only one parameter has a value: it ends at the last quote.
+        // A name contains no quote. Only one parameter has a value, so the value ends at the last
+        // quote.
         let name = 1..id.name().len().saturating_add(1);
         let argument = id.argument().map(|argument| {
             let end = text.rfind('"').unwrap_or_default();
@@ -184,7 +190,7 @@ impl Component {
         })))
     }
 
-    /// The identifier as it stands in `Signature-Input`: `"content-digest";req`.
+    /// Returns the identifier as written in `Signature-Input`, such as `"content-digest";req`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match &self.0 {
@@ -193,7 +199,7 @@ impl Component {
         }
     }
 
-    /// The identifier, taken apart.
+    /// Returns the parsed identifier.
     #[must_use]
     pub fn id(&self) -> ComponentId<'_> {
         match &self.0 {
@@ -211,7 +217,7 @@ impl Component {
     }
 }
 
-/// With a parameter that has a text.
+/// Adds a parameter with a text value.
 fn extended(identifier: &str, parameter: &str, text: &str) -> Result<Component, Error> {
     let value = crate::BareItem::string(text).map_err(|_why| Error::ComponentParameter {
         component: excerpt(identifier),
@@ -222,8 +228,7 @@ fn extended(identifier: &str, parameter: &str, text: &str) -> Result<Component, 
 impl FromStr for Component {
     type Err = Error;
 
-    /// Reads an identifier, with the name between quotes or without them: `@method`,
-    /// `"content-digest";req`.
+    /// Parses an identifier, with the name in quotes or without: `@method`, `"content-digest";req`.
     fn from_str(text: &str) -> Result<Self, Error> {
         if text.starts_with('"') {
             return Self::of(text.to_owned());
@@ -242,7 +247,7 @@ impl TryFrom<&str> for Component {
 }
 
 impl PartialEq for Component {
-    /// In any order of the parameters (RFC 9421 §2).
+    /// Ignores the order of parameters (RFC 9421 §2).
     fn eq(&self, other: &Self) -> bool {
         self.id() == other.id()
     }
@@ -262,7 +267,7 @@ impl fmt::Display for Component {
     }
 }
 
-/// Reads the identifier at a place; what it means is asked later (`ComponentId::of`).
+/// Reads the shape of an identifier. `ComponentId::of` checks its meaning.
 pub(crate) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<Raw<'a>, crate::sf::Malformed> {
     let start = *cursor;
     let name = cursor.string()?;
@@ -275,7 +280,7 @@ pub(crate) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<Raw<'a>, crate::sf::Ma
     })
 }
 
-/// An identifier of which only the shape was looked at.
+/// An identifier whose shape was checked, and nothing else.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Raw<'a> {
     pub(crate) text: &'a str,

@@ -1,19 +1,19 @@
-//! Digest fields: `Content-Digest`, `Repr-Digest` and what peers want of them (RFC 9530).
+//! Digest fields: `Content-Digest`, `Repr-Digest`, and preferences for them (RFC 9530).
 //!
-//! A signature does not cover a body. It covers `Content-Digest`, and the receiver compares the
-//! body with that digest (RFC 9421 §7.2.8), by
+//! A signature covers `Content-Digest` and not the body itself. The receiver compares the body with
+//! that digest (RFC 9421 §7.2.8), by
 //! [`VerifiedSignature::check_content`](crate::VerifiedSignature::check_content). Without this
-//! comparison the body is unauthenticated, and so is a digest that no signature covers. A
-//! comparison returns a [`Matched`]; a digest that was only parsed proves nothing.
+//! comparison the body is unauthenticated. So is a digest that no signature covers. A comparison
+//! returns a [`Matched`]; a parsed digest proves nothing.
 //!
-//! - At least one digest has to count (`sha-256`, `sha-512`), and every one that counts has to
-//!   match. The others are ignored: a matching `md5` does not count.
-//! - The digest is over the content as it is sent: compare before `Content-Encoding` is undone.
-//! - A field is read from its raw lines, in one spelling: no algorithm twice, canonical base64,
-//!   bounded in size.
+//! - A field must have a `sha-256` or `sha-512` digest, and each of these must match. Other
+//!   algorithms are ignored: a matching `md5` is not enough.
+//! - The digest is over the content as sent. Compare it before you decode `Content-Encoding`.
+//! - A field is parsed from its raw lines and has one valid spelling: no repeated algorithm,
+//!   canonical base64, limited size.
 //!
-//! A body in memory is compared by [`ContentDigest::verify`], one that comes in pieces by
-//! [`ContentDigest::hashing`], an `http_body::Body` by `VerifiedBody` (with the feature `body`).
+//! Use [`ContentDigest::verify`] for a body in memory, [`ContentDigest::hashing`] for a body in
+//! pieces, and `VerifiedBody` (feature `body`) for an `http_body::Body`.
 
 mod algorithm;
 #[cfg(feature = "body")]

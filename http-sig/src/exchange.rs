@@ -1,4 +1,4 @@
-//! The message that a signature is about, with all that its components are taken from.
+//! The message of a signature, with everything that its components are taken from.
 
 use std::fmt;
 
@@ -25,7 +25,8 @@ pub struct Exchange<'m> {
 }
 
 impl<'m> Exchange<'m> {
-    /// A request, or a response of which no component of the request is covered.
+    /// Creates an exchange of a request, or of a response whose signature covers no component of
+    /// the request.
     #[must_use]
     pub fn of(message: &'m dyn Message) -> Self {
         Self {
@@ -35,14 +36,14 @@ impl<'m> Exchange<'m> {
         }
     }
 
-    /// A response to this request: the one that was sent, as it was sent (RFC 9421 §2.4).
+    /// Adds the request that the response answers, as it was sent (RFC 9421 §2.4).
     #[must_use]
     pub const fn answering(mut self, request: &'m dyn Message) -> Self {
         self.request = Some(request);
         self
     }
 
-    /// With structured types of more fields.
+    /// Sets the structured types of fields. Defaults to [`FieldTypes::known`].
     #[must_use]
     pub const fn with_types(mut self, types: &'m FieldTypes) -> Self {
         self.types = types;

@@ -1,7 +1,7 @@
-//! The one spelling of names and values of a query: the rules of
-//! `application/x-www-form-urlencoded`, without `+` (RFC 9421 §2.2.8).
+//! The encoding of query names and values: the rules of `application/x-www-form-urlencoded`, but
+//! `%20` instead of `+` (RFC 9421 §2.2.8).
 
-/// Appends decoded bytes in that spelling.
+/// Appends decoded bytes in this encoding.
 pub(crate) fn encode(out: &mut Vec<u8>, decoded: &[u8]) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in decoded {

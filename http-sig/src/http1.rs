@@ -1,10 +1,10 @@
-//! One HTTP/1.1 message in bytes, read strictly (RFC 9112).
+//! A strict parser for one HTTP/1.1 message in bytes (RFC 9112).
 //!
-//! For tools and tests that have a message in a file, and for receivers that see the bytes before a
-//! server does. What two readers could take for two messages is refused, each thing by its own
-//! code: two `Host` or none, a length said twice or in two ways, a fragment in the target, line
-//! ends of another kind, bytes behind the end (RFC 9112 §11). No I/O: the bytes are all there, and
-//! all are read.
+//! It is for tools and tests that have a message in a file, and for receivers that see the bytes
+//! before a server does. It refuses everything that two parsers could read as two different
+//! messages, each with its own code (RFC 9112 §11): two `Host` fields or none, a length stated
+//! twice or in two ways, a fragment in the target, other line ends, and bytes after the end. It
+//! does no I/O; the caller passes all bytes, and the parser reads all of them.
 //!
 //! ```
 //! use aims_http_sig::http1::Reader;
@@ -18,7 +18,7 @@
 //!     {\"hello\": \"world\"}\n";
 //! let request = Reader::new(1024).request(bytes, "https")?;
 //! assert_eq!((request.method(), request.target()), ("POST", "/call?a=b"));
-//! // The content came whole. No signature covers this digest: an attacker can have changed both.
+//! // The content is complete. No signature covers this digest: an attacker can have changed both.
 //! ContentDigest::from_message(&request, Section::Headers)?.verify(request.content())?;
 //! # Ok::<(), aims_http_sig::Error>(())
 //! ```
@@ -42,7 +42,7 @@ use message::Parts;
 
 pub use message::{RawRequest, RawResponse};
 
-/// The rules by which messages are read, strict unless a word says otherwise.
+/// Rules for parsing messages. They are strict unless a method loosens them.
 #[derive(Clone, Debug)]
 pub struct Reader {
     ends: Ends,
@@ -54,8 +54,9 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// As on the wire: lines end in CRLF, no field is folded. The content has at most `body_limit`
-    /// bytes, the head 64 KiB and 128 field lines.
+    /// Creates rules for messages from a network: lines end in CRLF, and no field is folded.
+    ///
+    /// The content has at most `body_limit` bytes, the head at most 64 KiB and 128 field lines.
     #[must_use]
     pub const fn new(body_limit: usize) -> Self {
         Self {
@@ -68,9 +69,10 @@ impl Reader {
         }
     }
 
-    /// For a file that somebody edited: lines end in LF, all of them; and where a request says
-    /// nothing about its length, all behind the head is its content, as specifications print it.
-    /// Nothing that comes from a network is read so.
+    /// Creates rules for a file that was edited by hand: all lines end in LF.
+    ///
+    /// If a request states no length, everything after the head is its content, as specifications
+    /// print it. Do not use these rules for bytes from a network.
     #[must_use]
     pub const fn edited_file(body_limit: usize) -> Self {
         Self {
@@ -80,36 +82,38 @@ impl Reader {
         }
     }
 
-    /// The same, with fields that are folded over lines; a fold is one space (RFC 9421 §2.1).
-    /// Whoever generates a message must not fold, and a server may refuse it (RFC 9112 §5.2), which
-    /// is the rule without this word.
+    /// Accepts fields that are folded over lines. A fold counts as one space (RFC 9421 §2.1).
+    ///
+    /// By default a folded field is refused: a sender must not fold, and a server may refuse it
+    /// (RFC 9112 §5.2).
     #[must_use]
     pub const fn with_folded_fields(mut self) -> Self {
         self.folded = true;
         self
     }
 
-    /// The same with another limit of the head, with the trailers, in bytes.
+    /// Sets the maximum length in bytes of the head, and of the trailers. Defaults to 64 KiB.
     #[must_use]
     pub const fn with_head_limit(mut self, bytes: usize) -> Self {
         self.head_limit = bytes;
         self
     }
 
-    /// The same with another limit of field lines, trailers included.
+    /// Sets the maximum number of field lines, including trailers. Defaults to 128.
     #[must_use]
     pub const fn with_field_limit(mut self, lines: usize) -> Self {
         self.field_limit = lines;
         self
     }
 
-    /// Reads a request that came over `scheme`, `https` or `http`, which is not in the message. Its
-    /// authority is that of `Host`, and an absolute target has to agree with both.
+    /// Parses a request that was sent over `scheme`, `https` or `http`. The message itself does not
+    /// state it.
+    ///
+    /// The authority is that of `Host`. A target in absolute form must agree with both.
     ///
     /// # Errors
     ///
-    /// `http1.…`, a code for each thing that is wrong; `sig.target` where the scheme is another
-    /// one.
+    /// `http1.…`, one code for each defect; `sig.target` for another scheme.
     pub fn request<'m>(&self, bytes: &'m [u8], scheme: &'m str) -> Result<RawRequest<'m>, Error> {
         if !is_scheme(scheme) {
             return Err(no_scheme());
@@ -137,12 +141,12 @@ impl Reader {
         })
     }
 
-    /// Reads the response to a request of that method; without a length, all behind the head is its
-    /// content.
+    /// Parses the response to a request with this method. Without a length, everything after the
+    /// head is its content.
     ///
     /// # Errors
     ///
-    /// As [`request`](Self::request).
+    /// Those of [`request`](Self::request).
     pub fn response<'m>(&self, bytes: &'m [u8], method: &str) -> Result<RawResponse<'m>, Error> {
         let mut rest = Rest::new(bytes, self.ends);
         let mut room = Room::of(self);
@@ -161,7 +165,7 @@ impl Reader {
     }
 }
 
-/// The one `Host` that a request has (RFC 9112 §3.2).
+/// Returns the only `Host` of a request (RFC 9112 §3.2).
 fn host(headers: &Fields<'_>, scheme: &str) -> Result<String, Error> {
     let mut values = headers.values("host");
     let value = values.next().ok_or(Error::Http1HostMissing)?;

@@ -1,7 +1,7 @@
-//! Keys, and where they are found.
+//! Keys, and the lookup of keys.
 //!
-//! The two kinds are apart: a public key never becomes a shared one, whatever a message calls it
-//! (RFC 9421 §7.3.3).
+//! Public and shared keys are different types: a public key is never used as a shared key, whatever
+//! a message states (RFC 9421 §7.3.3).
 
 mod set;
 mod shared;
@@ -22,17 +22,18 @@ use crate::{Algorithm, Error, Parameters};
 pub enum Key {
     /// The public key of the signer.
     Public(VerifyingKey),
-    /// A key that the signer has as well.
+    /// A secret key that the signer has as well.
     Shared(SharedKey),
 }
 
 impl Key {
-    /// The algorithm of this key, which `alg` can only repeat (RFC 9421 §7.3.6). Where a key has
-    /// several, `alg` chooses one of them.
+    /// Returns the algorithm of this key. `alg` may only repeat it (RFC 9421 §7.3.6), or choose one
+    /// if the key has several.
     ///
     /// # Errors
     ///
-    /// `sig.algorithm`; `sig.key_ambiguous` where it has several and `alg` is not there.
+    /// `sig.algorithm` for another `alg`; `sig.key_ambiguous` if the key has several algorithms and
+    /// the signature has no `alg`.
     pub(crate) fn algorithm(&self, alg: Option<&str>) -> Result<Algorithm, Error> {
         let has = |algorithm: &Algorithm| match self {
             Self::Public(key) => algorithm.within(key.algorithms()).is_some(),
@@ -51,9 +52,11 @@ impl Key {
         }
     }
 
+    /// Verifies a signature over these bytes.
+    ///
     /// # Errors
     ///
-    /// `sig.signature`, opaque on purpose.
+    /// `sig.signature`, deliberately unspecific.
     pub(crate) fn verify(
         &self,
         algorithm: Algorithm,
@@ -71,7 +74,7 @@ impl Key {
         }
     }
 
-    /// The signature names this algorithm, and the key has others.
+    /// Returns the error for a signature whose `alg` is not an algorithm of the key.
     pub(crate) fn other_algorithm(&self, found: Option<&str>) -> Error {
         match self {
             Self::Public(key) => other_algorithm(found, &[key]),
@@ -82,7 +85,7 @@ impl Key {
         }
     }
 
-    /// What stands for the key where nonces are remembered.
+    /// Returns the name of the key that scopes its nonces in a replay store.
     pub(crate) fn identity(&self) -> String {
         match self {
             Self::Public(key) => key.thumbprint().to_string(),
@@ -103,18 +106,18 @@ impl From<SharedKey> for Key {
     }
 }
 
-/// Finds the key of a signature, by `keyid`, by `tag` or by whatever else its parameters say.
-/// Nothing of them is verified yet.
+/// Finds the key of a signature by its parameters, such as `keyid` or `tag`. The parameters are not
+/// verified yet.
 ///
-/// [`VerifyingKey`] and [`SharedKey`] are the one key there is, [`JwkSet`](aims_jose::jwk::JwkSet)
-/// and [`SharedKeys`] are looked up by `keyid`.
+/// [`VerifyingKey`] and [`SharedKey`] implement it for a single key.
+/// [`JwkSet`](aims_jose::jwk::JwkSet) and [`SharedKeys`] look a key up by `keyid`.
 ///
-/// A JWK set that belongs to none of the protocols that [`SetRules`](aims_jose::jwk::SetRules)
-/// names is read by `SetRules::wimse().exact()`: `use` is absent or `sig`, no `kid` stands twice,
-/// and an RSA key says by `alg` what it is for (`PS512` for `rsa-pss-sha512`, `RS256` for
+/// Parse a JWK set of another protocol than those that [`SetRules`](aims_jose::jwk::SetRules) names
+/// with `SetRules::wimse().exact()`. There `use` is absent or `sig`, no `kid` occurs twice, and an
+/// RSA key states its algorithm in `alg` (`PS512` for `rsa-pss-sha512`, `RS256` for
 /// `rsa-v1_5-sha256`).
 ///
-/// Another one, which has a key for each purpose:
+/// This example selects a key by purpose:
 ///
 /// ```
 /// use aims_http_sig::{Error, Key, Keys, Parameters};
@@ -133,7 +136,7 @@ impl From<SharedKey> for Key {
 /// }
 /// ```
 pub trait Keys: Debug + Send + Sync {
-    /// The one key of this signature.
+    /// Returns the one key of this signature.
     ///
     /// # Errors
     ///
@@ -154,8 +157,8 @@ impl<K: Keys + ?Sized> Keys for Arc<K> {
 }
 
 impl Keys for VerifyingKey {
-    /// This key, unless `keyid` names another one: it must be the `kid` or the thumbprint, where
-    /// the key has a `kid` (RFC 9421 §3.2, step 5).
+    /// Returns this key, unless `keyid` names another one. If the key has a `kid`, `keyid` must be
+    /// the `kid` or the thumbprint (RFC 9421 §3.2, step 5).
     fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
         match (parameters.key_id(), self.key_id()) {
             (Some(id), Some(own)) if id != own && !set::is_thumbprint(&id, self) => {
@@ -166,7 +169,7 @@ impl Keys for VerifyingKey {
     }
 }
 
-/// The signature names this algorithm, and these keys have others.
+/// Returns the error for a signature whose `alg` is not an algorithm of these keys.
 fn other_algorithm(found: Option<&str>, keys: &[&VerifyingKey]) -> Error {
     let has = |algorithm: &&Algorithm| {
         let mut keys = keys.iter();

@@ -1,4 +1,4 @@
-//! What a signature looks at: a request or a response, read without copying.
+//! The view of a request or a response that signatures are made from, without copying.
 
 use std::fmt;
 
@@ -15,16 +15,17 @@ pub use http_crate::{HttpRequest, HttpResponse};
 pub enum Start<'a> {
     /// A request.
     Request {
-        /// In its own case: `GET`.
+        /// The method in its own case, such as `GET`.
         method: &'a str,
-        /// As it stands on the wire: origin form (`/path?query`), absolute form, authority form
-        /// (`CONNECT`) or `*` (RFC 9112 §3.2). Of HTTP/2 and HTTP/3 it is `:path`, for `CONNECT`
-        /// `:authority`.
+        /// The target as sent: origin form (`/path?query`), absolute form, authority form
+        /// (`CONNECT`) or `*` (RFC 9112 §3.2). In HTTP/2 and HTTP/3 it is `:path`, and `:authority`
+        /// for `CONNECT`.
         target: &'a str,
-        /// `https` or `http`: how the sender came here, from configuration, not from the message.
+        /// `https` or `http`, the scheme that the sender used. It comes from configuration, not
+        /// from the message.
         scheme: &'a str,
-        /// Host and, unless it is the default one of the scheme, port: what the sender addressed,
-        /// checked against configuration by the caller.
+        /// Host, and the port unless it is the default of the scheme: the authority that the sender
+        /// addressed. The caller has checked it against configuration.
         authority: &'a str,
     },
     /// A response.
@@ -35,7 +36,7 @@ pub enum Start<'a> {
 }
 
 impl fmt::Debug for Start<'_> {
-    /// The target by its length: a query may have a token in it.
+    /// Prints the length of the target, because a query may contain a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Request {
@@ -57,22 +58,25 @@ impl fmt::Debug for Start<'_> {
     }
 }
 
-/// Where a field stands.
+/// The section of a message that a field is in.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a message has these two sections")]
 pub enum Section {
-    /// Before the content.
+    /// The header section, before the content.
     Headers,
-    /// Behind the content (RFC 9110 §6.5).
+    /// The trailer section, after the content (RFC 9110 §6.5).
     Trailers,
 }
 
-/// A request or a response, as a view.
+/// A view of a request or a response.
+///
+/// Implement it for the message type of your server or gateway. For the crate `http` use
+/// [`HttpRequest`](crate::HttpRequest) and [`HttpResponse`](crate::HttpResponse).
 ///
 /// ```
 /// use aims_http_sig::{Message, Section, Start};
 ///
-/// /// A request as a gateway has it.
+/// /// A request as a gateway stores it.
 /// struct Seen {
 ///     path: String,
 ///     fields: Vec<(String, Vec<u8>)>,
@@ -98,11 +102,11 @@ pub enum Section {
 /// # let _: &dyn Message = &Seen { path: "/".to_owned(), fields: Vec::new() };
 /// ```
 pub trait Message {
-    /// The request line or the status, and how the request came.
+    /// Returns the request line and the origin of a request, or the status of a response.
     fn start(&self) -> Start<'_>;
 
-    /// Gives the value of each field line of that name, in the order in which they came. `name` is
-    /// in lower case; field names are compared without case.
+    /// Calls `each` with the value of each field line with this name, in the order of the message.
+    /// `name` is in lower case; field names are compared without case.
     fn lines<'m>(&'m self, section: Section, name: &str, each: &mut dyn FnMut(&'m [u8]));
 }
 

@@ -5,14 +5,15 @@ use std::borrow::Cow;
 use crate::sf::{BareItem, Cursor, unescape};
 use crate::{Error, Limits};
 
-/// The parameters of a signature, in the order in which they stand there.
+/// The parameters of a signature, in the order of the message. They are untrusted until the
+/// signature is verified.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parameters<'a> {
     text: &'a str,
     index: Index,
 }
 
-/// What was read of a text of parameters, so that it is read once.
+/// An index of the parameters, so that their text is parsed once.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Index {
     created: Option<u64>,
@@ -21,20 +22,20 @@ pub(crate) struct Index {
     alg: Option<Place>,
     keyid: Option<Place>,
     tag: Option<Place>,
-    /// Those that are not registered, as far as there is room.
+    /// The unregistered parameters, as many as fit.
     others: [Option<Other>; 3],
-    /// Where the first of them stands for which there is none.
+    /// The position of the first unregistered parameter that does not fit.
     more: Option<usize>,
 }
 
-/// Where a parameter begins, with its `;`, and how long its name is.
+/// The position of a parameter at its `;`, and the length of its name.
 #[derive(Clone, Copy, Debug)]
 struct Other {
     start: usize,
     name_len: usize,
 }
 
-/// What stands between the quotes of a string.
+/// The position of the text between the quotes of a string.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     start: usize,
@@ -42,7 +43,7 @@ struct Place {
 }
 
 impl<'a> Parameters<'a> {
-    /// Reads what stands behind an inner list.
+    /// Reads the parameters after an inner list.
     pub(crate) fn read(
         cursor: &mut Cursor<'a>,
         limits: &Limits,
@@ -50,7 +51,7 @@ impl<'a> Parameters<'a> {
     ) -> Result<Self, Error> {
         let start = *cursor;
         let mut read = Index::default();
-        // Names for which the index has no room.
+        // Names that do not fit into the index.
         let mut keys = Vec::new();
         let mut count = 0_usize;
         loop {
@@ -90,7 +91,7 @@ impl<'a> Parameters<'a> {
         })
     }
 
-    /// Parameters that were read before.
+    /// Creates parameters from a text that was checked before.
     pub(crate) fn again(text: &'a str) -> Self {
         let limits = Limits {
             parameters: usize::MAX,
@@ -103,7 +104,7 @@ impl<'a> Parameters<'a> {
         Self::read(&mut cursor, &limits, syntax).unwrap_or_default()
     }
 
-    /// Parameters of which this was read before.
+    /// Creates parameters from a text and its index.
     pub(crate) const fn indexed(text: &'a str, index: Index) -> Self {
         Self { text, index }
     }
@@ -116,37 +117,37 @@ impl<'a> Parameters<'a> {
         self.text
     }
 
-    /// `created`, in seconds.
+    /// Returns `created`, in Unix seconds.
     #[must_use]
     pub const fn created(&self) -> Option<u64> {
         self.index.created
     }
 
-    /// `expires`, in seconds.
+    /// Returns `expires`, in Unix seconds.
     #[must_use]
     pub const fn expires(&self) -> Option<u64> {
         self.index.expires
     }
 
-    /// `nonce`, never empty.
+    /// Returns `nonce`, which is never empty.
     #[must_use]
     pub fn nonce(&self) -> Option<Cow<'a, str>> {
         self.at(self.index.nonce)
     }
 
-    /// `alg`.
+    /// Returns `alg`.
     #[must_use]
     pub fn alg(&self) -> Option<Cow<'a, str>> {
         self.at(self.index.alg)
     }
 
-    /// `keyid`: an opaque name.
+    /// Returns `keyid`, an opaque name.
     #[must_use]
     pub fn key_id(&self) -> Option<Cow<'a, str>> {
         self.at(self.index.keyid)
     }
 
-    /// `tag`: what the signature is for.
+    /// Returns `tag`, the purpose of the signature.
     #[must_use]
     pub fn tag(&self) -> Option<Cow<'a, str>> {
         self.at(self.index.tag)
@@ -157,14 +158,14 @@ impl<'a> Parameters<'a> {
         self.text.get(place.start..place.end).map(unescape)
     }
 
-    /// Whether there is one of that name.
+    /// Returns whether there is a parameter with this name.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.index
             .registered(name)
             .unwrap_or_else(|| self.named(name).is_some())
     }
 
-    /// A parameter of that name.
+    /// Returns the value of the parameter with this name.
     #[must_use]
     pub fn named(&self, name: &str) -> Option<BareItem<'a>> {
         let from = match self.index.registered(name) {
@@ -177,7 +178,7 @@ impl<'a> Parameters<'a> {
             .map(|(_, value)| value)
     }
 
-    /// Where the parameter of this name begins, if it is one of those for which there was room.
+    /// Returns the position of this parameter, if it fit into the index.
     fn other(&self, name: &str) -> Option<usize> {
         let mut others = self.index.others.iter().flatten();
         let is_named = |other: &&Other| {
@@ -188,14 +189,14 @@ impl<'a> Parameters<'a> {
         others.find(is_named).map(|other| other.start)
     }
 
-    /// All of them.
+    /// Returns all parameters, each with its name.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, BareItem<'a>)> + use<'a> {
         items(self.text)
     }
 }
 
 impl Index {
-    /// Keeps where a parameter stands that is not registered; `false` where there is no room.
+    /// Adds an unregistered parameter to the index. Returns `false` if it is full.
     fn insert(&mut self, start: usize, name_len: usize) -> bool {
         if let Some(room) = self.others.iter_mut().find(|other| other.is_none()) {
             *room = Some(Other { start, name_len });
@@ -205,7 +206,7 @@ impl Index {
         false
     }
 
-    /// Whether a registered parameter is there; none for the name of another one.
+    /// Returns whether a registered parameter is present, or `None` for another name.
     fn registered(&self, name: &str) -> Option<bool> {
         Some(match name {
             "created" => self.created.is_some(),
@@ -232,7 +233,7 @@ fn time(parameter: &'static str, value: &BareItem<'_>) -> Result<u64, Error> {
     .ok_or(Error::ParameterType { parameter })
 }
 
-/// A string whose closing quote is the last byte before `end`.
+/// Locates a string whose closing quote is the last byte before `end`.
 fn string(parameter: &'static str, value: &BareItem<'_>, end: usize) -> Result<Place, Error> {
     match value {
         BareItem::String(raw) if !raw.is_empty() => {

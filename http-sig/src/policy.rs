@@ -1,4 +1,4 @@
-//! What a verifier requires (RFC 9421 §3.2.1): a value, made once.
+//! The requirements of a verifier (RFC 9421 §3.2.1).
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::{
     Algorithms, Component, ComponentId, Error, Limits, Parameters, Section, UnverifiedSignature,
 };
 
-/// What is required of a signature, and which of a message's signatures is looked at.
+/// Requirements for a signature, and the selection of one signature of a message.
 ///
-/// The components that must be covered have no default, so they are named where a policy is made.
-/// The rest has: the one signature without a tag, `created` at most 5 minutes ago, 30 s of skew,
-/// the five algorithms with public keys, in the headers, [`Limits::default`].
+/// The covered components have no default, so every policy names them. The other settings default
+/// to: the only signature without a tag, `created` at most 5 minutes ago, 30 s of skew, the five
+/// algorithms with public keys, the header section, and [`Limits::default`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,10 +48,10 @@ enum Tag {
 }
 
 impl Policy {
-    /// A signature that covers these components, and perhaps more.
+    /// Requires a signature that covers at least these components.
     ///
-    /// An empty list requires nothing: a signature that covers nothing is then taken with every
-    /// message, and nothing of the message is proven but what
+    /// An empty list requires no component. A signature that covers no component is then accepted
+    /// with every message. It proves only the parts of the message that
     /// [`covers`](crate::VerifiedSignature::covers) names.
     #[must_use]
     pub fn requiring(components: impl IntoIterator<Item = Component>) -> Self {
@@ -69,29 +69,30 @@ impl Policy {
         }
     }
 
-    /// The signature with this label. A label is the sender's word for one message; what a
-    /// signature is for is in its tag (RFC 9421 §7.2.5).
+    /// Selects the signature with this label. The sender chooses a label for one message only; the
+    /// purpose of a signature is in its tag (RFC 9421 §7.2.5).
     #[must_use]
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// The signature with this tag, and of no other purpose (RFC 9421 §7.2.7).
+    /// Selects the signature with this tag. Signatures of other purposes are not accepted (RFC 9421
+    /// §7.2.7).
     #[must_use]
     pub fn with_tag(mut self, tag: impl Into<String>) -> Self {
         self.tag = Tag::Is(tag.into());
         self
     }
 
-    /// A signature of whatever purpose, with a tag or without one.
+    /// Selects a signature of any purpose, with or without a tag.
     #[must_use]
     pub fn with_any_tag(mut self) -> Self {
         self.tag = Tag::Any;
         self
     }
 
-    /// Parameters that must be there, beside `created`, which always must.
+    /// Requires these parameters. `created` is always required.
     #[must_use]
     pub fn requiring_parameters<P: Into<String>>(
         mut self,
@@ -101,7 +102,7 @@ impl Policy {
         self
     }
 
-    /// Parameters that must not be there.
+    /// Refuses a signature with one of these parameters.
     #[must_use]
     pub fn forbidding_parameters<P: Into<String>>(
         mut self,
@@ -111,48 +112,50 @@ impl Policy {
         self
     }
 
-    /// `created` at most that long ago, in whole seconds, whatever `expires` says.
+    /// Sets the maximum age of `created` in whole seconds, whatever `expires` states. Defaults to 5
+    /// min.
     #[must_use]
     pub const fn with_max_age(mut self, age: Duration) -> Self {
         self.max_age = age.as_secs();
         self
     }
 
-    /// Another skew.
+    /// Sets the clock skew. Defaults to 30 s.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.skew = skew;
         self
     }
 
-    /// Other algorithms. `hmac-sha256` is only taken where it is named here.
+    /// Sets the accepted algorithms. Defaults to [`Algorithms::PUBLIC_KEY`]. `hmac-sha256` is
+    /// accepted only if it is named here.
     #[must_use]
     pub const fn with_algorithms(mut self, algorithms: Algorithms) -> Self {
         self.algorithms = algorithms;
         self
     }
 
-    /// Other limits.
+    /// Sets the limits. Defaults to [`Limits::default`].
     #[must_use]
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Requires these components, in place of those that were named before.
+    /// Requires these components, instead of those that were set before.
     pub(crate) fn with_components(mut self, all: impl IntoIterator<Item = Component>) -> Self {
         self.components = all.into_iter().collect();
         self
     }
 
-    /// A signature whose two fields are in the trailers (RFC 9421 §4.1).
+    /// Reads the two fields from the trailers (RFC 9421 §4.1).
     #[must_use]
     pub const fn in_trailers(mut self) -> Self {
         self.section = Section::Trailers;
         self
     }
 
-    /// The skew.
+    /// Returns the clock skew.
     #[must_use]
     pub const fn skew(&self) -> Skew {
         self.skew
@@ -170,7 +173,7 @@ impl Policy {
         self.algorithms
     }
 
-    /// Whether the signature is one of those that this policy is about.
+    /// Returns whether this policy selects the signature.
     pub(crate) fn selects(&self, signature: &UnverifiedSignature<'_>) -> bool {
         match &self.label {
             Some(label) => label == signature.label(),
@@ -186,8 +189,8 @@ impl Policy {
         }
     }
 
-    /// The purpose, the times and the presence of parameters; gives until when the signature could
-    /// be sent again.
+    /// Checks the purpose, the times and the presence of parameters. Returns the time until which
+    /// the signature could be sent again.
     pub(crate) fn check_parameters(
         &self,
         parameters: &Parameters<'_>,
@@ -244,7 +247,7 @@ impl Policy {
         Ok(end.saturating_add(self.skew.as_secs()))
     }
 
-    /// Whether what must be covered is.
+    /// Checks that the required components are covered.
     pub(crate) fn check_components(&self, covered: &[ComponentId<'_>]) -> Result<(), Error> {
         match first_missing(covered, self.components.iter().map(Component::id)) {
             Some(component) => Err(Error::ComponentRequired { component }),

@@ -1,12 +1,14 @@
-//! What is signed when a peer asks for it.
+//! Limits the signatures that a peer can request.
 
 use std::time::Duration;
 
 use super::SignatureRequest;
 use crate::{Algorithm, Component, Error, Signing};
 
-/// What one is ready to sign at a peer's request. A peer chooses among these and nothing else, so
-/// that nobody gets a signature over what it likes (RFC 9421 §8.3).
+/// The signatures that a signer is willing to make at a peer's request.
+///
+/// A peer can choose among these only. Otherwise it could obtain a signature over content of its
+/// own choice (RFC 9421 §8.3).
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,7 +37,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// Signatures by this algorithm, which expire after this time.
+    /// Offers signatures with this algorithm that expire after this time.
     #[must_use]
     pub const fn new(algorithm: Algorithm, lifetime: Duration) -> Self {
         Self {
@@ -48,41 +50,41 @@ impl Offer {
         }
     }
 
-    /// Components that a peer may choose.
+    /// Adds components that a peer may choose.
     #[must_use]
     pub fn with_components(mut self, components: impl IntoIterator<Item = Component>) -> Self {
         self.components.extend(components);
         self
     }
 
-    /// Components without which nothing is signed.
+    /// Adds components that every signature covers. A request without them is refused.
     #[must_use]
     pub fn always_covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
         self.always.extend(components);
         self
     }
 
-    /// The purpose of the signatures. It is in each, and a peer may not ask for another one.
+    /// Sets the tag of each signature. A peer may not ask for another one.
     #[must_use]
     pub fn with_tag(mut self, tag: impl Into<String>) -> Self {
         self.tag = Some(tag.into());
         self
     }
 
-    /// The name of the key. It is in each signature, and a peer may not ask for another one.
+    /// Sets the `keyid` of each signature. A peer may not ask for another one.
     #[must_use]
     pub fn with_key_id(mut self, key_id: impl Into<String>) -> Self {
         self.key_id = Some(key_id.into());
         self
     }
 
-    /// The signature that was asked for: the same label, the same components, all parameters (RFC
-    /// 9421 §5.2), and always `created` and `expires`. A nonce is the peer's, or random.
+    /// Returns the settings of the requested signature: the same label, components and parameters
+    /// (RFC 9421 §5.2), and always `created` and `expires`. The nonce is the peer's, or random.
     ///
     /// # Errors
     ///
-    /// `sig.not_offered`, also where a component is not known here, and where none is asked for: a
-    /// signature that covers nothing fits every message.
+    /// `sig.not_offered` if the request exceeds the offer, names an unknown component, or names no
+    /// component. A signature that covers no component would be valid for every message.
     pub fn answer(&self, request: &SignatureRequest) -> Result<Signing, Error> {
         let wanted = request
             .components()

@@ -1,4 +1,4 @@
-//! A signature base while it is written.
+//! A builder of signature bases.
 
 use aims_jose::time::UnixTime;
 
@@ -6,7 +6,8 @@ use super::{PARAMS, SignatureBase, Span};
 use crate::value::{self, Room};
 use crate::{ComponentId, Error, Exchange, Limits};
 
-/// First the lines of components, then the list of them, then its parameters.
+/// A signature base under construction: the lines of components, then their list, then its
+/// parameters.
 pub(crate) struct Draft<'e> {
     exchange: &'e Exchange<'e>,
     room: Room,
@@ -14,7 +15,8 @@ pub(crate) struct Draft<'e> {
 }
 
 impl<'e> Draft<'e> {
-    /// Nothing yet, with room for so many components and about `more` bytes behind them.
+    /// Creates an empty base with room for this number of components and about `more` further
+    /// bytes.
     pub(crate) fn new(
         exchange: &'e Exchange<'e>,
         limits: &Limits,
@@ -44,7 +46,7 @@ impl<'e> Draft<'e> {
         }
     }
 
-    /// Adds the line of a component where it is there.
+    /// Adds the line of a component if the message has it. Returns whether it does.
     pub(crate) fn cover_present(&mut self, id: ComponentId<'_>) -> Result<bool, Error> {
         let bytes = &mut self.base.bytes;
         let identifier = bytes.len();
@@ -68,7 +70,7 @@ impl<'e> Draft<'e> {
         Ok(true)
     }
 
-    /// Begins the last line with the list of what is covered; the parameters follow.
+    /// Begins the last line with the list of covered components. Parameters follow.
     pub(crate) fn list(&mut self) {
         let SignatureBase {
             bytes, spans, list, ..
@@ -85,7 +87,7 @@ impl<'e> Draft<'e> {
         bytes.push(b')');
     }
 
-    /// Adds parameters, as they are written.
+    /// Adds parameters from their text.
     pub(crate) fn parameters(&mut self, text: &str) {
         self.base.bytes.extend_from_slice(text.as_bytes());
     }
@@ -124,7 +126,7 @@ impl<'e> Draft<'e> {
         Ok(())
     }
 
-    /// The base.
+    /// Returns the finished base.
     pub(crate) fn finish(self) -> SignatureBase {
         self.base
     }

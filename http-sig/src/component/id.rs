@@ -1,11 +1,11 @@
-//! Identifiers, read without copying.
+//! Component identifiers, parsed without copying.
 
 use std::borrow::Cow;
 
 use crate::Error;
 use crate::sf::{BareItem, Cursor, unescape};
 
-/// What a component name means.
+/// The kind of a component.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     Derived(Derived),
@@ -43,7 +43,7 @@ impl Derived {
     }
 }
 
-/// The parameters of a component without a value.
+/// The parameters of a component that have no value.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Flags {
     pub(crate) structured: bool,
@@ -54,14 +54,15 @@ pub(crate) struct Flags {
 
 /// A component identifier within a text.
 ///
-/// Two are equal that have the same name and the same parameters in any order (RFC 9421 §2).
+/// Two identifiers are equal if they have the same name and the same parameters in any order (RFC
+/// 9421 §2).
 #[derive(Clone, Copy, Debug)]
 pub struct ComponentId<'a> {
     text: &'a str,
     name: &'a str,
     kind: Kind,
     flags: Flags,
-    /// Of `key` or `name`: what stands between the quotes, still escaped.
+    /// The value of `key` or `name`: the text between the quotes, still escaped.
     argument: Option<&'a str>,
 }
 
@@ -79,12 +80,12 @@ impl<'a> ComponentId<'a> {
         Self::assembled(text, name, Kind::Derived(derived), Flags::NONE, None)
     }
 
-    /// A field without parameters; `text` is its name between quotes.
+    /// Creates a field without parameters; `text` is its name in quotes.
     pub(crate) const fn plain_field(text: &'a str, name: &'a str) -> Self {
         Self::assembled(text, name, Kind::Field, Flags::NONE, None)
     }
 
-    /// A derived component of the request; `text` is its name between quotes with `;req`.
+    /// Creates a derived component of the request; `text` is its name in quotes with `;req`.
     pub(crate) const fn of_request(text: &'a str, name: &'a str, derived: Derived) -> Self {
         let flags = Flags {
             request: true,
@@ -93,11 +94,12 @@ impl<'a> ComponentId<'a> {
         Self::assembled(text, name, Kind::Derived(derived), flags, None)
     }
 
-    /// Reads an identifier as it stands in `Signature-Input`.
+    /// Parses an identifier as written in `Signature-Input`.
     ///
     /// # Errors
     ///
-    /// `sig.component_unknown`, also where the text is no identifier; `sig.component_parameter`.
+    /// `sig.component_unknown` for an unknown name or a malformed text; `sig.component_parameter`
+    /// for its parameters.
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         let raw = Cursor::new(text.as_bytes())
             .and_then(|mut cursor| {
@@ -108,7 +110,7 @@ impl<'a> ComponentId<'a> {
         Self::of(raw)
     }
 
-    /// The parts of an identifier that was parsed before.
+    /// Creates an identifier from parts that were parsed before.
     pub(crate) const fn assembled(
         text: &'a str,
         name: &'a str,
@@ -125,9 +127,9 @@ impl<'a> ComponentId<'a> {
         }
     }
 
-    /// Looks at what an identifier means (RFC 9421 §2).
+    /// Checks the meaning of an identifier (RFC 9421 §2).
     pub(crate) fn of(raw: super::Raw<'a>) -> Result<Self, Error> {
-        // `@` is no character of a field name.
+        // `@` is not a character of field names.
         let kind = if is_field_name(raw.name) {
             Kind::Field
         } else {
@@ -151,7 +153,8 @@ impl<'a> ComponentId<'a> {
         Ok(id)
     }
 
-    /// `None` for what is unknown, of another type, twice, or not together with another one.
+    /// Returns `None` for a parameter that is unknown, of another type, repeated, or in conflict
+    /// with another one.
     fn read_parameters(&mut self, parameters: &'a str) -> Option<()> {
         let field = self.kind == Kind::Field;
         let query_param = self.kind == Kind::Derived(Derived::QueryParam);
@@ -181,43 +184,43 @@ impl<'a> ComponentId<'a> {
         (named && !(self.flags.binary && parsed)).then_some(())
     }
 
-    /// The identifier as it stands in `Signature-Input`: `"content-digest";req`.
+    /// Returns the identifier as written in `Signature-Input`, such as `"content-digest";req`.
     #[must_use]
     pub const fn as_str(&self) -> &'a str {
         self.text
     }
 
-    /// The name alone: `content-digest`, `@method`.
+    /// Returns the name without parameters: `content-digest`, `@method`.
     #[must_use]
     pub const fn name(&self) -> &'a str {
         self.name
     }
 
-    /// Whether it is a component of the request, in the signature of its response (`req`).
+    /// Returns whether it is a component of the request, in the signature of its response (`req`).
     #[must_use]
     pub const fn is_of_request(&self) -> bool {
         self.flags.request
     }
 
-    /// Whether it is a field of the trailers (`tr`).
+    /// Returns whether it is a field of the trailers (`tr`).
     #[must_use]
     pub const fn is_of_trailers(&self) -> bool {
         self.flags.trailers
     }
 
-    /// Whether the field is serialised anew by its structured type (`sf`).
+    /// Returns whether the field is signed in the canonical form of its structured type (`sf`).
     #[must_use]
     pub const fn is_structured(&self) -> bool {
         self.flags.structured
     }
 
-    /// Whether each line of the field is a byte sequence (`bs`).
+    /// Returns whether each line of the field is signed as a byte sequence (`bs`).
     #[must_use]
     pub const fn is_binary(&self) -> bool {
         self.flags.binary
     }
 
-    /// The key of the one member that is covered of a dictionary (`key`).
+    /// Returns the key of the covered member of a dictionary (`key`).
     #[must_use]
     pub fn key(&self) -> Option<Cow<'a, str>> {
         self.argument
@@ -225,7 +228,7 @@ impl<'a> ComponentId<'a> {
             .map(unescape)
     }
 
-    /// The name of the query parameter that is covered (`name`), form-encoded: `a%20b`.
+    /// Returns the name of the covered query parameter (`name`), form-encoded: `a%20b`.
     #[must_use]
     pub fn query_param(&self) -> Option<Cow<'a, str>> {
         self.argument
@@ -264,7 +267,7 @@ fn set_argument<'a>(argument: &mut Option<&'a str>, value: BareItem<'a>) -> Opti
     }
 }
 
-/// A field name (RFC 9110 §5.1) in lower case.
+/// Returns whether the text is a field name (RFC 9110 §5.1) in lower case.
 fn is_field_name(name: &str) -> bool {
     let fits = |byte: u8| crate::sf::is_tchar(byte) && !byte.is_ascii_uppercase();
     !name.is_empty() && name.bytes().all(fits)
@@ -276,7 +279,7 @@ pub(super) fn unknown(text: &str) -> Error {
     }
 }
 
-/// An identifier for an error: printable ASCII, 100 bytes at most.
+/// Formats an identifier for an error: printable ASCII, at most 100 bytes.
 pub(crate) fn excerpt(text: &str) -> String {
     text.chars()
         .filter(|char| matches!(char, ' '..='~'))

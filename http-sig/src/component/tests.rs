@@ -7,7 +7,7 @@ fn code(text: &str) -> &'static str {
     ComponentId::parse(text).map_or_else(|error| error.code(), |_id| "good")
 }
 
-/// HMS-01, T-066: what is a component, and what differs from one in one thing.
+/// Valid components, and invalid ones that differ from a valid one in one property.
 #[test]
 fn names_are_known_and_lower_case() {
     for good in [
@@ -39,7 +39,7 @@ fn names_are_known_and_lower_case() {
     }
 }
 
-/// HMS-03, T-066
+/// Unknown, repeated and conflicting parameters are refused.
 #[test]
 fn parameters_are_known_and_go_together() {
     for good in [
@@ -192,7 +192,7 @@ fn an_error_has_a_short_excerpt() {
 }
 
 proptest! {
-    /// parse(serialise(x)) = x
+    /// A serialized identifier parses to itself.
     #[test]
     fn identifiers_come_back(name in "[a-z][a-z0-9_-]{0,12}", key in "[ -~]{0,12}", tr in any::<bool>(), req in any::<bool>()) {
         let mut component = Component::field(&name).unwrap().member(&key).unwrap();

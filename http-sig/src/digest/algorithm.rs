@@ -1,13 +1,12 @@
-//! The hash functions that count (RFC 9530 §5, §7.2).
+//! The hash functions that count as verification (RFC 9530 §5, §7.2).
 
 use core::fmt;
 
-/// A hash function of the registry whose status is "Active": the only two that count as
-/// verification.
+/// A hash function with the registry status "Active". Only these two count as verification.
 ///
-/// The registry's others (`md5`, `sha`, `unixsum`, `unixcksum`, `adler`, `crc32c`) are deprecated
-/// and stop nobody who wants to change a body; they, and names that are not registered, are read
-/// past.
+/// The other registered algorithms (`md5`, `sha`, `unixsum`, `unixcksum`, `adler`, `crc32c`) are
+/// deprecated and do not stop an attacker who changes a body. They are ignored, and so are
+/// unregistered names.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Algorithm {
@@ -18,11 +17,11 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// All, in the order in which they are preferred where nobody says otherwise: SHA-256 is the
-    /// one that every peer has.
+    /// All algorithms, in the order of default preference. SHA-256 is first, because every peer
+    /// supports it.
     pub const ALL: &'static [Self] = &[Self::Sha256, Self::Sha512];
 
-    /// The registered name.
+    /// Returns the registered name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -31,13 +30,13 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that name; names are in lower case.
+    /// Returns the algorithm with this name, in lower case.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|one| one.name() == name)
     }
 
-    /// The length of a digest, in bytes.
+    /// Returns the length of a digest in bytes.
     #[must_use]
     pub const fn length(self) -> usize {
         match self {

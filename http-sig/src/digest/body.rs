@@ -12,30 +12,30 @@ use pin_project_lite::pin_project;
 use super::{ContentDigest, Hashing, Matched};
 use crate::Error;
 
-/// Why a [`VerifiedBody`] broke off.
+/// Error of reading a [`VerifiedBody`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyError<E> {
-    /// The content is not the one of its digest, or too long.
+    /// The content does not match its digest, or is too long.
     #[error(transparent)]
     Digest(Error),
-    /// The body itself could not be read.
+    /// The underlying body could not be read.
     #[error("the body could not be read")]
     Body(#[source] E),
 }
 
 pin_project! {
-    /// A body whose end is an end only if its content has the digest that came with it.
+    /// A body that ends successfully only if its content matches the given digest.
     ///
-    /// While it is read it is hashed, in constant memory. Where a digest does not match, there is
-    /// an error *instead* of the end, and the last piece of the content is never handed out: a
-    /// piece is held back until another one follows or the comparison is done. Who acts on a part
-    /// of a body still acts on what nobody has vouched for.
+    /// It hashes the body while it is read, in constant memory. If a digest does not match, the
+    /// body yields an error *instead* of its end, and never yields the last piece of content. To
+    /// make that possible, it holds each piece back until the next one arrives or the comparison is
+    /// done. A reader that acts on a part of the body before the end acts on unverified content.
     ///
-    /// A sender has to know the digest before the body begins; wrapped in this, a body that has
-    /// changed since is broken off and not sent to its end. A digest in a trailer is neither made
-    /// nor read here: whatever lies between may drop trailers, and a receiver would have acted on
-    /// the content before (RFC 9530 §6.4).
+    /// A sender must know the digest before the body begins. Wrapped in this type, a body that has
+    /// changed since then is aborted. Digests in trailers are neither written nor read: an
+    /// intermediary may drop trailers, and a receiver has used the content before they arrive (RFC
+    /// 9530 §6.4).
     pub struct VerifiedBody<B> {
         #[pin]
         body: B,
@@ -48,7 +48,7 @@ pin_project! {
 }
 
 impl<B> fmt::Debug for VerifiedBody<B> {
-    /// Without the body, the piece that is held back, and the trailers.
+    /// Prints neither the body, nor the piece that is held back, nor the trailers.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedBody")
             .field("limit", &self.limit)
@@ -58,11 +58,11 @@ impl<B> fmt::Debug for VerifiedBody<B> {
 }
 
 impl<B: Body> VerifiedBody<B> {
-    /// A body that must have this digest, and is at most `limit` bytes long.
+    /// Wraps a body that must match this digest and has at most `limit` bytes.
     ///
     /// # Errors
     ///
-    /// `digest.insecure` where no digest counts.
+    /// `digest.insecure` if the field has neither `sha-256` nor `sha-512`.
     pub fn new(body: B, digest: &ContentDigest, limit: u64) -> Result<Self, Error> {
         Ok(Self {
             body,
@@ -74,16 +74,16 @@ impl<B: Body> VerifiedBody<B> {
         })
     }
 
-    /// What matched; none before the content was read to its end.
+    /// Returns the result of the comparison, or `None` before the content was read to its end.
     #[must_use]
     pub const fn matched(&self) -> Option<&Matched> {
         self.matched.as_ref()
     }
 }
 
-/// The pieces come as [`Bytes`], which costs nothing where they were such before.
+/// Yields the pieces as [`Bytes`], without a copy if the inner body yields `Bytes`.
 ///
-/// After an error there are no more frames.
+/// After an error it yields no more frames.
 impl<B: Body> Body for VerifiedBody<B> {
     type Data = Bytes;
     type Error = BodyError<B::Error>;
@@ -124,7 +124,7 @@ impl<B: Body> Body for VerifiedBody<B> {
                         }
                         *this.hashing = Some(hashing);
                         if piece.is_empty() {
-                            // Not the last piece, and no reason to poll without end.
+                            // This is not the last piece. Yield it, so that polling ends.
                             return Poll::Ready(Some(Ok(Frame::data(piece))));
                         }
                         match this.held.replace(piece) {
@@ -169,7 +169,7 @@ const fn too_long<E>(limit: u64) -> BodyError<E> {
     BodyError::Digest(Error::DigestBodySize { limit })
 }
 
-/// The last word: what is held back is never handed out.
+/// Ends the body with an error. The piece that is held back is dropped.
 fn fail<E>(
     held: &mut Option<Bytes>,
     error: BodyError<E>,

@@ -1,21 +1,22 @@
 //! The two dictionaries of RFC 9530: of byte sequences, and of integers from 0 to 10 (RFC 9651
 //! §3.2).
 //!
-//! Read on the raw text: a general reader of structured fields keeps the last of two equal keys and
-//! takes base64 in more than one spelling. Members have no parameters here; RFC 9530 defines none.
+//! They are parsed from the raw text, because a general parser of structured fields keeps the last
+//! of two equal keys and accepts several spellings of base64. Members have no parameters, as RFC
+//! 9530 defines none.
 
 use crate::Error;
 use crate::sf::is_whole_key;
 
-/// The most bytes of all lines of a field that are read.
+/// Maximum number of bytes in all lines of a field.
 pub(super) const MAX_BYTES: usize = 4096;
-/// The most members that are read.
+/// Maximum number of members.
 pub(super) const MAX_MEMBERS: usize = 16;
 
-/// The members of a field that came in these lines, in their order; none where there is no line, or
-/// one that is empty.
+/// Reads the members of a field from its lines, in their order. Returns none if there is no line,
+/// or one empty line.
 ///
-/// `read` makes a member of key and the text behind `=`.
+/// `read` makes a member from its key and the text after `=`.
 pub(super) fn members<'a, T>(
     field: &'static str,
     lines: impl IntoIterator<Item = &'a [u8]>,
@@ -48,14 +49,14 @@ pub(super) fn members<'a, T>(
             if keys.contains(&key) {
                 return Err(Error::DigestRepeated { field });
             }
-            // No key is empty, so what is empty is room.
+            // No key is empty, so an empty entry is free.
             if let Some(room) = keys.get_mut(found.len()) {
                 *room = key;
             }
             found.push(read(key, value)?);
         }
     }
-    // Joined with the others, an empty line makes an empty member (RFC 9651 §4.2).
+    // Joined with other lines, an empty line makes an empty member (RFC 9651 §4.2).
     if empty && count > 1 {
         return Err(Error::DigestSyntax { field });
     }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Algorithm, dictionary};
 use crate::Error;
 
-/// Digests by algorithm: those that count, of their length, and the others as they came.
+/// Digests by algorithm: `sha-256` and `sha-512` decoded, the others as received.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Digests {
     pub(super) sha256: Option<[u8; 32]>,
@@ -18,7 +18,7 @@ pub(super) struct Digests {
 }
 
 impl Digests {
-    /// Digests that count, and no others.
+    /// Creates digests of `sha-256` and `sha-512` only.
     pub(super) const fn counting(sha256: Option<[u8; 32]>, sha512: Option<[u8; 64]>) -> Self {
         Self {
             sha256,
@@ -52,7 +52,7 @@ impl Digests {
         Ok(())
     }
 
-    /// The algorithms that count.
+    /// Returns the algorithms that count as verification.
     pub(super) fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         let sha256 = self.sha256.map(|_| Algorithm::Sha256);
         sha256
@@ -72,7 +72,7 @@ impl Digests {
     }
 }
 
-/// In the one order in which we write: `sha-256`, `sha-512`, the others as they came.
+/// Writes `sha-256`, then `sha-512`, then the others as received.
 impl fmt::Display for Digests {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let own = self
@@ -91,8 +91,7 @@ impl fmt::Display for Digests {
     }
 }
 
-/// The byte sequence of an algorithm, which has one length; room for the longest one needs no
-/// memory.
+/// Decodes the byte sequence of an algorithm, whose length is fixed. It needs no allocation.
 fn sized<const LEN: usize>(
     field: &'static str,
     algorithm: Algorithm,
@@ -102,7 +101,7 @@ fn sized<const LEN: usize>(
     let inner = between_colons(field, text)?;
     let value = match STANDARD.decode_slice(inner, &mut room) {
         Ok(len) => room.get(..len).unwrap_or_default().try_into(),
-        // What is too long for the room, or malformed, is read as any other one.
+        // A text that is too long or malformed is decoded in the general way, for its error.
         Err(_why) => bytes(field, text)?.as_slice().try_into(),
     };
     value.map_err(|_wrong_length| Error::DigestLength {
@@ -111,8 +110,8 @@ fn sized<const LEN: usize>(
     })
 }
 
-/// A byte sequence in its canonical spelling: padded, without trailing bits (RFC 9651 §3.3.5,
-/// §4.2.7).
+/// Decodes a byte sequence in its canonical spelling: with padding and zero trailing bits (RFC 9651
+/// §3.3.5, §4.2.7).
 fn bytes(field: &'static str, text: &str) -> Result<Vec<u8>, Error> {
     STANDARD
         .decode(between_colons(field, text)?)

@@ -8,7 +8,7 @@ use super::digests::Digests;
 use super::{Algorithm, Hasher, Hashing, Matched};
 use crate::{Error, Message, Section};
 
-/// The digests of the content of one message, as it is sent: behind `Content-Encoding`, before
+/// The digests of the content of one message as sent: after `Content-Encoding`, before
 /// `Transfer-Encoding` (RFC 9530 §2).
 ///
 /// ```
@@ -24,10 +24,10 @@ use crate::{Error, Message, Section};
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ContentDigest(pub(super) Digests);
 
-/// The digests of a whole representation of the resource (RFC 9530 §3): of an answer to `HEAD` or
-/// to a range it is not that of the content.
+/// The digests of a whole representation of the resource (RFC 9530 §3). In a response to `HEAD`, or
+/// to a range request, they are not the digests of the content.
 ///
-/// It says nothing of the content of a message; use [`ContentDigest`] to hold a body to a
+/// They do not protect the content of a message. Use [`ContentDigest`] to bind a body to a
 /// signature.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct ReprDigest(pub(super) Digests);
@@ -38,13 +38,14 @@ macro_rules! field {
             /// The name of the field, in lower case.
             pub const FIELD: &'static str = $name;
 
-            /// The `sha-256` digest of these bytes.
+            /// Computes the `sha-256` digest of these bytes.
             #[must_use]
             pub fn of(bytes: &[u8]) -> Self {
                 Self::with(&[Algorithm::Sha256], bytes)
             }
 
-            /// The digests of these bytes; of `sha-256` where no algorithm is named.
+            /// Computes the digests of these bytes, or the `sha-256` digest if no algorithm is
+            /// named.
             #[must_use]
             pub fn with(algorithms: &[Algorithm], bytes: &[u8]) -> Self {
                 let mut hasher = Hasher::new(algorithms.iter().copied());
@@ -52,39 +53,39 @@ macro_rules! field {
                 hasher.$make()
             }
 
-            /// Reads the field from the values of its lines, in their order.
+            /// Parses the field from the values of its lines, in their order.
             ///
-            /// Algorithms that do not count are kept by name; the value of each has to be a byte
-            /// sequence all the same.
+            /// Algorithms other than `sha-256` and `sha-512` are kept by name. Their values must be
+            /// byte sequences too.
             ///
             /// # Errors
             ///
-            /// `digest.missing` where there is no line or an empty one, `digest.size`,
+            /// `digest.missing` if there is no line or an empty one, `digest.size`,
             /// `digest.syntax`, `digest.base64`, `digest.repeated`, `digest.length`.
             pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Error> {
                 Digests::parse(Self::FIELD, lines).map(Self)
             }
 
-            /// Reads the field from headers.
+            /// Parses the field from headers.
             ///
             /// # Errors
             ///
-            /// As [`parse`](Self::parse).
+            /// Those of [`parse`](Self::parse).
             pub fn from_headers(headers: &HeaderMap) -> Result<Self, Error> {
                 let lines = headers.get_all(Self::FIELD).iter();
                 Self::parse(lines.map(http::HeaderValue::as_bytes))
             }
 
-            /// Reads the field from a section of a message.
+            /// Parses the field from a section of a message.
             ///
             /// # Errors
             ///
-            /// As [`parse`](Self::parse).
+            /// Those of [`parse`](Self::parse).
             pub fn from_message(
                 message: &(impl Message + ?Sized),
                 section: Section,
             ) -> Result<Self, Error> {
-                // Mostly there is one line, and that needs no memory.
+                // Usually there is one line, which needs no allocation.
                 let (mut first, mut others) = (None, Vec::new());
                 message.lines(section, Self::FIELD, &mut |line| match first {
                     None => first = Some(line),
@@ -93,34 +94,36 @@ macro_rules! field {
                 Self::parse(first.into_iter().chain(others))
             }
 
-            /// The algorithms that count; where there is none, nothing verifies.
+            /// Returns the algorithms that count as verification. If there is none,
+            /// [`verify`](Self::verify) fails.
             pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
                 self.0.algorithms()
             }
 
-            /// The names of the algorithms that do not count, as they came.
+            /// Returns the names of the other algorithms, as received.
             pub fn others(&self) -> impl Iterator<Item = &str> {
                 self.0.others()
             }
 
-            /// A digest that counts, of [`Algorithm::length`] bytes.
+            /// Returns the digest of an algorithm, [`Algorithm::length`] bytes long.
             #[must_use]
             pub fn get(&self, algorithm: Algorithm) -> Option<&[u8]> {
                 self.0.get(algorithm)
             }
 
-            /// Compares every digest that counts with these bytes.
+            /// Compares the `sha-256` and `sha-512` digests of the field with these bytes.
             ///
             /// # Errors
             ///
-            /// `digest.insecure` where there is none that counts, `digest.mismatch`.
+            /// `digest.insecure` if the field has neither; `digest.mismatch` if one of them
+            /// differs.
             pub fn verify(&self, bytes: &[u8]) -> Result<Matched, Error> {
                 let mut hashing = self.hashing()?;
                 hashing.update(bytes);
                 hashing.finish()
             }
 
-            /// Whether there is one that counts.
+            /// Checks that the field has a `sha-256` or `sha-512` digest.
             ///
             /// # Errors
             ///
@@ -132,18 +135,18 @@ macro_rules! field {
                 }
             }
 
-            /// The same for bytes that come in pieces.
+            /// Begins a comparison with bytes that arrive in pieces.
             ///
             /// # Errors
             ///
-            /// `digest.insecure` where there is no digest that counts.
+            /// `digest.insecure` if the field has neither `sha-256` nor `sha-512`.
             pub fn hashing(&self) -> Result<Hashing, Error> {
                 self.check_counts()?;
                 Ok(Hashing::of(&self.0))
             }
         }
 
-        /// The value of the field.
+        /// Writes the value of the field.
         impl fmt::Display for $it {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)

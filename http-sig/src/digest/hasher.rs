@@ -1,4 +1,4 @@
-//! Hashing piece by piece: to make digests, and to compare them at the end.
+//! Hashes content in pieces: to compute digests, and to compare them at the end.
 
 use core::fmt;
 
@@ -8,7 +8,7 @@ use super::digests::Digests;
 use super::{Algorithm, ContentDigest, ReprDigest};
 use crate::Error;
 
-/// Makes digests of content that comes in pieces, in constant memory.
+/// Computes digests of content that arrives in pieces, in constant memory.
 ///
 /// ```
 /// use aims_http_sig::digest::{Algorithm, ContentDigest, Hasher};
@@ -28,7 +28,7 @@ pub struct Hasher {
 }
 
 impl Hasher {
-    /// For these algorithms; for `sha-256` where there is none.
+    /// Creates a hasher for these algorithms, or for `sha-256` if there is none.
     #[must_use]
     pub fn new(algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         let mut hasher = Self {
@@ -48,7 +48,7 @@ impl Hasher {
         hasher
     }
 
-    /// Adds the next piece. Allocates nothing.
+    /// Adds the next piece, without an allocation.
     pub fn update(&mut self, piece: &[u8]) {
         if let Some(hash) = &mut self.sha256 {
             hash.update(piece);
@@ -60,19 +60,19 @@ impl Hasher {
         self.length = self.length.saturating_add(length);
     }
 
-    /// How much was added, in bytes.
+    /// Returns the number of bytes added so far.
     #[must_use]
     pub const fn length(&self) -> u64 {
         self.length
     }
 
-    /// The digests of what was added, as content.
+    /// Returns the digests of the added bytes as content.
     #[must_use]
     pub fn content_digest(self) -> ContentDigest {
         ContentDigest(self.finish())
     }
 
-    /// The digests of what was added, as representation.
+    /// Returns the digests of the added bytes as representation.
     #[must_use]
     pub fn repr_digest(self) -> ReprDigest {
         ReprDigest(self.finish())
@@ -86,7 +86,7 @@ impl Hasher {
     }
 }
 
-/// Without what is being hashed.
+/// Prints none of the hashed content.
 impl fmt::Debug for Hasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hasher")
@@ -95,11 +95,9 @@ impl fmt::Debug for Hasher {
     }
 }
 
-/// Hashes content that comes in pieces and compares it, at its end, with the digests that were
-/// sent.
+/// Hashes content that arrives in pieces, and compares it at its end with the received digests.
 ///
-/// What was read before [`finish`](Self::finish) is a part of something that nobody has vouched
-/// for.
+/// The content is unverified until [`finish`](Self::finish) succeeds.
 ///
 /// ```
 /// use aims_http_sig::digest::ContentDigest;
@@ -120,7 +118,7 @@ pub struct Hashing {
 }
 
 impl Hashing {
-    /// For digests of which one counts.
+    /// Creates it for digests with `sha-256` or `sha-512`.
     pub(super) fn of(digests: &Digests) -> Self {
         Self {
             hasher: Hasher::new(digests.algorithms()),
@@ -128,18 +126,18 @@ impl Hashing {
         }
     }
 
-    /// Adds the next piece. Allocates nothing.
+    /// Adds the next piece, without an allocation.
     pub fn update(&mut self, piece: &[u8]) {
         self.hasher.update(piece);
     }
 
-    /// How much was added, in bytes.
+    /// Returns the number of bytes added so far.
     #[must_use]
     pub const fn length(&self) -> u64 {
         self.hasher.length()
     }
 
-    /// The end: every digest that counts has to be the one of what was added.
+    /// Ends the content, and compares each `sha-256` and `sha-512` digest with it.
     ///
     /// # Errors
     ///
@@ -159,8 +157,8 @@ impl Hashing {
     }
 }
 
-/// Content, or a representation, had every digest that was sent with it; only a comparison makes
-/// one.
+/// Proof that a content or representation matches all `sha-256` and `sha-512` digests that were
+/// sent with it. Only a comparison creates it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Matched {
     length: u64,
@@ -168,18 +166,18 @@ pub struct Matched {
 }
 
 impl Matched {
-    /// Its length in bytes.
+    /// Returns the length of the content in bytes.
     #[must_use]
     pub const fn length(&self) -> u64 {
         self.length
     }
 
-    /// The algorithms that were compared; at least one.
+    /// Returns the compared algorithms, at least one.
     pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         self.digests.algorithms()
     }
 
-    /// The digest that was compared, of [`Algorithm::length`] bytes.
+    /// Returns the compared digest, [`Algorithm::length`] bytes long.
     #[must_use]
     pub fn get(&self, algorithm: Algorithm) -> Option<&[u8]> {
         self.digests.get(algorithm)

@@ -1,17 +1,17 @@
-//! `Want-Content-Digest` and `Want-Repr-Digest`: which algorithms a peer would like (RFC 9530 §4).
+//! `Want-Content-Digest` and `Want-Repr-Digest`: the algorithms that a peer prefers (RFC 9530 §4).
 
 use core::fmt;
 
 use super::{Algorithm, dictionary};
 use crate::Error;
 
-/// `Want-Content-Digest`, in lower case.
+/// The field `Want-Content-Digest`, in lower case.
 pub const WANT_CONTENT_DIGEST: &str = "want-content-digest";
-/// `Want-Repr-Digest`, in lower case.
+/// The field `Want-Repr-Digest`, in lower case.
 pub const WANT_REPR_DIGEST: &str = "want-repr-digest";
 
 /// The preferences of a peer: algorithms with a weight from 1 (least) to 10 (most), or 0 for "not
-/// acceptable". A hint, which nobody has to follow.
+/// acceptable". They are a hint that the receiver may ignore.
 ///
 /// ```
 /// use aims_http_sig::digest::{Algorithm, Wanted};
@@ -25,17 +25,17 @@ pub const WANT_REPR_DIGEST: &str = "want-repr-digest";
 pub struct Wanted(Vec<(Box<str>, u8)>);
 
 impl Wanted {
-    /// No preference.
+    /// Creates an empty list of preferences.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Adds a preference, from 0 to 10, or changes it.
+    /// Sets the preference for an algorithm, from 0 to 10.
     ///
     /// # Errors
     ///
-    /// `digest.preference`.
+    /// `digest.preference` if the weight is above 10.
     pub fn with(mut self, algorithm: Algorithm, weight: u8) -> Result<Self, Error> {
         if weight > 10 {
             return Err(Error::DigestPreference);
@@ -45,7 +45,7 @@ impl Wanted {
         Ok(self)
     }
 
-    /// Reads the field, either of the two, from the values of its lines; none is no preference.
+    /// Parses either field from the values of its lines. No line means no preference.
     ///
     /// # Errors
     ///
@@ -57,22 +57,22 @@ impl Wanted {
         .map(Self)
     }
 
-    /// The weight of a name, where it is there.
+    /// Returns the weight of an algorithm, if the field names it.
     #[must_use]
     pub fn weight(&self, name: &str) -> Option<u8> {
         let mut all = self.0.iter();
         all.find(|(it, _)| **it == *name).map(|(_, weight)| *weight)
     }
 
-    /// The algorithm that the peer likes most among those that count: of equal weights `sha-256`.
-    /// None where it named none, or would accept none.
+    /// Returns the algorithm with the highest weight among `sha-256` and `sha-512`; `sha-256` if
+    /// both have the same. Returns `None` if the peer names neither, or accepts neither.
     #[must_use]
     pub fn best(&self) -> Option<Algorithm> {
         let weighed = Algorithm::ALL
             .iter()
             .filter_map(|it| Some((self.weight(it.name())?, *it)))
             .filter(|(weight, _)| *weight > 0);
-        // The last of equal ones is taken: from the least preferred on.
+        // `max_by_key` takes the last of equal weights, so iterate from the least preferred.
         weighed
             .rev()
             .max_by_key(|(weight, _)| *weight)
@@ -80,7 +80,7 @@ impl Wanted {
     }
 }
 
-/// The value of the field.
+/// Writes the value of the field.
 impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (name, weight)) in self.0.iter().enumerate() {
@@ -91,8 +91,8 @@ impl fmt::Display for Wanted {
     }
 }
 
-/// An integer of RFC 9651 §3.3.1 takes leading zeros and a minus; what is in range has one spelling
-/// here.
+/// Parses a weight. RFC 9651 §3.3.1 allows leading zeros and a minus for integers; here each weight
+/// has one spelling.
 fn weight(text: &str) -> Result<u8, Error> {
     let canonical = text == "0" || !text.starts_with(['0', '+']);
     text.parse()

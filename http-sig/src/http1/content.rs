@@ -1,4 +1,4 @@
-//! Where the content begins and ends (RFC 9112 §6, §7.1).
+//! Finds the start and the end of the content (RFC 9112 §6, §7.1).
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use super::fields::{Fields, Room};
 use super::lines::{Rest, trim};
 use crate::Error;
 
-/// The longest line with the size of a chunk, and the most bytes of all extensions.
+/// Maximum length of a line with the size of a chunk, and of all extensions together, in bytes.
 const MAX_CHUNK_LINE: usize = 1024;
 const MAX_EXTENSIONS: usize = 16 * 1024;
-/// The most hex digits of a size.
+/// Maximum number of hex digits of a size.
 const MAX_DIGITS: usize = 16;
 
-/// Fields that frame, route, authenticate or describe a message (RFC 9110 §6.5.1): who reads them
-/// behind the content has read the content already.
+/// Fields that frame, route, authenticate or describe a message (RFC 9110 §6.5.1). As trailers they
+/// arrive after the content was read.
 const NO_TRAILERS: &[&str] = &[
     "authorization",
     "cache-control",
@@ -37,16 +37,16 @@ const NO_TRAILERS: &[&str] = &[
     "www-authenticate",
 ];
 
-/// What says how long the content is.
+/// The way in which a message states the length of its content.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Framing {
-    /// There is none, whatever `Content-Length` says of what would have been there.
+    /// There is no content, whatever `Content-Length` states.
     Empty,
-    /// `Content-Length`, or its absence from a request.
+    /// `Content-Length`, or zero for a request without it.
     Length(usize),
     /// `Transfer-Encoding: chunked`.
     Chunked,
-    /// The end of what there is.
+    /// Everything up to the end of the input.
     Rest,
 }
 
@@ -79,8 +79,8 @@ impl Framing {
         }
     }
 
-    /// Two ways to say a length, or one said twice, are two readings of one message (RFC 9112 §6.3,
-    /// §11.2).
+    /// Refuses a length that is stated twice or in two ways: two parsers could read two different
+    /// messages (RFC 9112 §6.3, §11.2).
     fn declared(fields: &Fields<'_>) -> Result<Option<Self>, Error> {
         let only = |name: &str| {
             let mut values = fields.values(name);
@@ -105,7 +105,7 @@ impl Framing {
         }
     }
 
-    /// The content and the trailers; behind them is nothing.
+    /// Reads the content and the trailers. No bytes may follow them.
     pub(super) fn read<'m>(
         self,
         reader: &Reader,
@@ -138,7 +138,7 @@ fn at_end<T>(rest: Rest<'_>, read: T) -> Result<T, Error> {
     Ok(read)
 }
 
-/// All chunks up to the one of size 0.
+/// Reads all chunks up to the one of size 0.
 fn chunks(rest: &mut Rest<'_>, limit: usize) -> Result<Vec<u8>, Error> {
     let (mut content, mut extensions) = (Vec::new(), 0_usize);
     loop {
@@ -161,7 +161,7 @@ fn chunks(rest: &mut Rest<'_>, limit: usize) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// A line of at most so many bytes, its end included.
+/// Reads a line of at most `limit` bytes, including its end.
 fn whole<'m>(rest: &mut Rest<'m>, limit: usize) -> Result<&'m [u8], Error> {
     rest.line(limit)?.ok_or(if rest.bytes().len() < limit {
         Error::Http1Truncated
@@ -170,7 +170,7 @@ fn whole<'m>(rest: &mut Rest<'m>, limit: usize) -> Result<&'m [u8], Error> {
     })
 }
 
-/// The size of a chunk, and the length of its extensions, which say nothing to us.
+/// Parses the size of a chunk. Also returns the length of its extensions, which are ignored.
 fn size(line: &[u8]) -> Result<(usize, usize), Error> {
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     let (digits, extensions) = line.split_at_checked(digits).ok_or(Error::Http1Chunk)?;

@@ -11,7 +11,8 @@ use crate::Error;
 pub(super) struct Fields<'m>(Vec<(&'m str, Cow<'m, [u8]>)>);
 
 impl<'m> Fields<'m> {
-    /// All lines up to the empty one. `room` is what is left of the limits: bytes and lines.
+    /// Reads all lines up to the empty one. `room` is the remainder of the limits on bytes and
+    /// lines.
     pub(super) fn read(
         reader: &Reader,
         rest: &mut Rest<'m>,
@@ -31,8 +32,8 @@ impl<'m> Fields<'m> {
         }
     }
 
-    /// The end of a line, the white space around it and the line before become one space (RFC 9421
-    /// §2.1).
+    /// Replaces the line end and the white space around it with one space, and appends to the line
+    /// before (RFC 9421 §2.1).
     fn unfold(&mut self, reader: &Reader, line: &[u8]) -> Result<(), Error> {
         let last = self.0.last_mut().filter(|_| reader.folded);
         let (_, value) = last.ok_or(Error::Http1Folded)?;
@@ -44,7 +45,7 @@ impl<'m> Fields<'m> {
         Ok(())
     }
 
-    /// A fold at the beginning or the end of a value is white space around it.
+    /// Trims a fold at the beginning or the end of a value, which is white space.
     fn trim(mut self) -> Self {
         for (_, value) in &mut self.0 {
             if let Cow::Owned(folded) = value {
@@ -58,7 +59,7 @@ impl<'m> Fields<'m> {
         self.0.iter().map(|(name, value)| (*name, &**value))
     }
 
-    /// The values of a name, in whatever case.
+    /// Returns the values of a field, whatever the case of its name.
     pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &[u8]> {
         self.iter()
             .filter(move |(it, _)| it.eq_ignore_ascii_case(name))
@@ -66,7 +67,7 @@ impl<'m> Fields<'m> {
     }
 }
 
-/// What is left of the limits on a message's head and trailers.
+/// The remainder of the limits on the head and the trailers of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     bytes: usize,
@@ -85,7 +86,7 @@ impl Room {
         }
     }
 
-    /// The next line; it has to end within the limit.
+    /// Reads the next line, which must end within the limit.
     pub(super) fn line<'m>(&mut self, rest: &mut Rest<'m>) -> Result<&'m [u8], Error> {
         let before = rest.bytes().len();
         let line = rest.line(self.bytes)?.ok_or(if before < self.bytes {
@@ -124,7 +125,7 @@ fn field(line: &[u8]) -> Result<(&str, Cow<'_, [u8]>), Error> {
     Ok((name, Cow::Borrowed(value)))
 }
 
-/// Visible characters, blanks, tabs, and bytes beyond ASCII (RFC 9110 §5.5).
+/// Accepts visible characters, spaces, tabs, and bytes beyond ASCII (RFC 9110 §5.5).
 fn check(value: &[u8]) -> Result<(), Error> {
     let control = value.iter().any(|b| b.is_ascii_control() && *b != b'\t');
     if control {

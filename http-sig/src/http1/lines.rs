@@ -1,18 +1,18 @@
-//! Lines of a message, by the one rule for their ends (RFC 9112 §2.2).
+//! Lines of a message, with one rule for their ends (RFC 9112 §2.2).
 
 use crate::Error;
 use crate::sf::is_tchar;
 
-/// How lines end.
+/// The line end that a reader requires.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Ends {
-    /// CRLF, as on the wire.
+    /// CRLF, as sent over a network.
     CrLf,
-    /// LF alone, as in a file that was edited by hand.
+    /// LF only, as in a file that was edited by hand.
     Lf,
 }
 
-/// What was not read yet of a message.
+/// The unread rest of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest<'m> {
     bytes: &'m [u8],
@@ -28,7 +28,7 @@ impl<'m> Rest<'m> {
         self.bytes
     }
 
-    /// The next line without its end; none where no line is whole within `limit` bytes or the rest.
+    /// Reads the next line without its end. Returns `None` if no line ends within `limit` bytes.
     pub(super) fn line(&mut self, limit: usize) -> Result<Option<&'m [u8]>, Error> {
         let window = self.bytes.get(..limit).unwrap_or(self.bytes);
         let Some(at) = window.iter().position(|b| *b == b'\n') else {
@@ -47,7 +47,7 @@ impl<'m> Rest<'m> {
         Ok(Some(line))
     }
 
-    /// The next so many bytes.
+    /// Reads the next `length` bytes.
     pub(super) fn take(&mut self, length: usize) -> Result<&'m [u8], Error> {
         let (taken, rest) = self
             .bytes
@@ -58,13 +58,13 @@ impl<'m> Rest<'m> {
     }
 }
 
-/// The bytes as a token.
+/// Returns the bytes as a token.
 pub(super) fn token(bytes: &[u8]) -> Option<&str> {
     let text = core::str::from_utf8(bytes).ok()?;
     (!text.is_empty() && text.bytes().all(is_tchar)).then_some(text)
 }
 
-/// Without the optional white space around it (RFC 9110 §5.6.3).
+/// Removes the optional white space around it (RFC 9110 §5.6.3).
 pub(super) fn trim(bytes: &[u8]) -> &[u8] {
     let blank = |b: &u8| !matches!(b, b' ' | b'\t');
     let Some(first) = bytes.iter().position(blank) else {

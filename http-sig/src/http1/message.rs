@@ -1,4 +1,4 @@
-//! Messages as they were read.
+//! Parsed messages.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use super::fields::Fields;
 use crate::{Message, Section, Start};
 
-/// What requests and responses share: two sections of fields, and between them the content.
+/// The common parts of requests and responses: the header fields, the content and the trailers.
 #[derive(Clone)]
 pub(super) struct Parts<'m> {
     pub(super) headers: Fields<'m>,
@@ -27,7 +27,7 @@ impl Parts<'_> {
     }
 }
 
-/// A request as it stood in bytes.
+/// A request that [`Reader`](super::Reader) parsed.
 #[derive(Clone)]
 pub struct RawRequest<'m> {
     pub(super) method: &'m str,
@@ -37,7 +37,7 @@ pub struct RawRequest<'m> {
     pub(super) parts: Parts<'m>,
 }
 
-/// A response as it stood in bytes.
+/// A response that [`Reader`](super::Reader) parsed.
 #[derive(Clone)]
 pub struct RawResponse<'m> {
     pub(super) status: u16,
@@ -45,26 +45,27 @@ pub struct RawResponse<'m> {
 }
 
 impl<'m> RawRequest<'m> {
-    /// The method, in its own case.
+    /// Returns the method, in its own case.
     #[must_use]
     pub const fn method(&self) -> &'m str {
         self.method
     }
 
-    /// The target, byte for byte.
+    /// Returns the target, byte for byte.
     #[must_use]
     pub const fn target(&self) -> &'m str {
         self.target
     }
 
-    /// The authority that is signed: that of `Host`, or the one that was configured.
+    /// Returns the authority that is signed: that of `Host`, or the one that the caller set.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The same request as a receiver sees it that is addressed as `authority`, whatever `Host`
-    /// says: behind a gateway, `Host` may be the gateway's word.
+    /// Sets the authority by which a receiver is addressed, instead of `Host`.
+    ///
+    /// Use it behind a gateway that rewrites `Host`.
     #[must_use]
     pub fn with_authority(mut self, authority: &'m str) -> Self {
         self.authority = Cow::Borrowed(authority);
@@ -73,7 +74,7 @@ impl<'m> RawRequest<'m> {
 }
 
 impl RawResponse<'_> {
-    /// The status code.
+    /// Returns the status code.
     #[must_use]
     pub const fn status(&self) -> u16 {
         self.status
@@ -83,20 +84,22 @@ impl RawResponse<'_> {
 macro_rules! parts {
     ($it:ident) => {
         impl $it<'_> {
-            /// The content, without its transfer coding.
+            /// Returns the content without its transfer coding.
             #[must_use]
             pub fn content(&self) -> &[u8] {
                 &self.parts.content
             }
 
-            /// Name, in its own case, and value of each field line of a section, in their order.
+            /// Returns name and value of each field line of a section, in their order. The name has
+            /// its own case.
             pub fn fields(&self, section: Section) -> impl Iterator<Item = (&str, &[u8])> {
                 self.parts.section(section).iter()
             }
         }
 
         impl fmt::Debug for $it<'_> {
-            /// Fields by their number, the content by its length: a value may be a token.
+            /// Prints the number of fields and the length of the content, because a value may be a
+            /// token.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.debug_struct(stringify!($it))
                     .field("start", &self.start())

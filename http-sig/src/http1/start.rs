@@ -6,7 +6,7 @@ use crate::Error;
 
 const VERSION: &[u8] = b"HTTP/1.1";
 
-/// Method and target; single spaces part the three (RFC 9112 §3).
+/// Parses method and target. Exactly one space separates the three parts (RFC 9112 §3).
 pub(super) fn request(line: &[u8]) -> Result<(&str, &str), Error> {
     let mut parts = line.split(|b| *b == b' ');
     let mut next = || parts.next();
@@ -22,7 +22,8 @@ pub(super) fn request(line: &[u8]) -> Result<(&str, &str), Error> {
     Ok((method, target))
 }
 
-/// The status code; a reason may be empty, but not the space before it (RFC 9112 §4).
+/// Parses the status code. The reason may be empty, but the space before it is required (RFC 9112
+/// §4).
 pub(super) fn status(line: &[u8]) -> Result<u16, Error> {
     let (version, rest) = line
         .split_at_checked(VERSION.len())

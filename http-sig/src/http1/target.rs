@@ -3,7 +3,8 @@
 use crate::Error;
 use crate::target::{Authority, split_absolute, split_port};
 
-/// A target has a form that its method may have, and the characters of a URI without a fragment.
+/// Checks that the target has a form that its method allows, and the characters of a URI without a
+/// fragment.
 pub(super) fn check(method: &str, target: &str) -> Result<(), Error> {
     let is_authority = |text| Authority::parse(text, "").is_some();
     let good = match method {
@@ -19,9 +20,11 @@ pub(super) fn check(method: &str, target: &str) -> Result<(), Error> {
     good.then_some(()).ok_or(Error::Http1Target)
 }
 
-/// An absolute form names the configured scheme and the authority of `Host`: what lies between may
-/// have looked at either. `CONNECT` names that of `Host` letter by letter, because it has no scheme
-/// whose port could be left out (RFC 9110 §9.3.6).
+/// Checks that a target in absolute form names the configured scheme and the authority of `Host`.
+/// An intermediary may have used either of them.
+///
+/// The target of `CONNECT` must equal `Host` exactly, because without a scheme there is no default
+/// port to leave out (RFC 9110 §9.3.6).
 pub(super) fn agrees(method: &str, target: &str, scheme: &str, host: &str) -> bool {
     if method == "CONNECT" {
         return target.eq_ignore_ascii_case(host);

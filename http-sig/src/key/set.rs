@@ -1,4 +1,4 @@
-//! Keys of a JWK set.
+//! Lookup of keys in a JWK set.
 
 use aims_jose::jwk::{JwkSet, Thumbprint};
 use aims_jose::key::VerifyingKey;
@@ -7,8 +7,8 @@ use super::{Key, Keys, other_algorithm};
 use crate::{Algorithm, Error, Parameters};
 
 impl Keys for JwkSet {
-    /// The key whose `kid` or thumbprint (RFC 7638) is `keyid`; without `keyid`, the one key of the
-    /// set. Where several fit, `alg` decides or nobody does.
+    /// Returns the key whose `kid` or thumbprint (RFC 7638) is `keyid`; without `keyid`, the only
+    /// key of the set. If several fit, `alg` must select one.
     fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
         let id = parameters.key_id();
         let alg = parameters.alg();
@@ -36,7 +36,7 @@ impl Keys for JwkSet {
     }
 }
 
-/// Only a text of its shape is compared, so that no other one costs a hash.
+/// Compares only a text with the shape of a thumbprint, so that other texts cost no hash.
 pub(super) fn is_thumbprint(id: &str, key: &VerifyingKey) -> bool {
     id.parse::<Thumbprint>()
         .is_ok_and(|thumbprint| thumbprint == *key.thumbprint())

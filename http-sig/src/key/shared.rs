@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 use super::{Key, Keys};
 use crate::{Error, Parameters};
 
-/// The least length of a shared key: 32 bytes, the length of the MAC (RFC 2104 §3).
+/// Minimum length of a shared key: 32 bytes, the length of the MAC (RFC 2104 §3).
 const LEAST: usize = 32;
 
-/// A key that signer and verifier share, and nobody else: whoever verifies with it can sign.
+/// A secret key that signer and verifier share. Each verifier can also sign with it.
 ///
-/// Wiped from memory when the last clone is dropped; `Debug` shows the id and nothing of the key. A
-/// policy takes it only where it [allows](crate::Policy::with_algorithms) `hmac-sha256`.
+/// It is wiped from memory when the last clone is dropped. `Debug` prints the id only. A policy
+/// accepts it only if it [allows](crate::Policy::with_algorithms) `hmac-sha256`.
 ///
 /// ```
 /// use aims_http_sig::SharedKey;
@@ -30,16 +30,16 @@ const LEAST: usize = 32;
 #[derive(Clone)]
 pub struct SharedKey {
     id: Arc<str>,
-    /// The key as one block: filled with zeros, or its hash where it is longer (RFC 2104 §2).
+    /// The key as one block: padded with zeros, or hashed if it is longer (RFC 2104 §2).
     block: Arc<Zeroizing<[u8; 64]>>,
 }
 
 impl SharedKey {
-    /// A key of at least 32 bytes of full entropy, with the `keyid` that it goes by.
+    /// Creates a key from at least 32 random bytes, with its `keyid`.
     ///
     /// # Errors
     ///
-    /// `sig.shared_key` where it is shorter.
+    /// `sig.shared_key` if it is shorter.
     pub fn new(id: impl Into<Arc<str>>, secret: impl Into<Vec<u8>>) -> Result<Self, Error> {
         let secret = Zeroizing::new(secret.into());
         if secret.len() < LEAST {
@@ -62,7 +62,7 @@ impl SharedKey {
         })
     }
 
-    /// The `keyid`.
+    /// Returns the `keyid`.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.id
@@ -72,7 +72,7 @@ impl SharedKey {
         self.mac(base).finalize().into_bytes().to_vec()
     }
 
-    /// In constant time.
+    /// Verifies in constant time.
     pub(super) fn verify(&self, base: &[u8], signature: &[u8]) -> Result<(), Error> {
         self.mac(base)
             .verify_slice(signature)
@@ -97,7 +97,7 @@ impl fmt::Debug for SharedKey {
 }
 
 impl Keys for SharedKey {
-    /// This key, unless `keyid` names another one.
+    /// Returns this key, unless `keyid` names another one.
     fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
         match parameters.key_id() {
             Some(id) if id != self.id() => Err(Error::KeyUnknown),
@@ -106,12 +106,12 @@ impl Keys for SharedKey {
     }
 }
 
-/// Several shared keys, found by `keyid`.
+/// Several shared keys, looked up by `keyid`.
 #[derive(Clone, Debug, Default)]
 pub struct SharedKeys(Vec<SharedKey>);
 
 impl Keys for SharedKeys {
-    /// The key of that id; without `keyid`, the one key there is.
+    /// Returns the key with this id; without `keyid`, the only key.
     fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
         let id = parameters.key_id();
         let mut fitting = self

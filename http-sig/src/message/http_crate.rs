@@ -22,14 +22,15 @@ pub struct HttpRequest<'a> {
 }
 
 impl<'a> HttpRequest<'a> {
-    /// A request that a server got, with the scheme and the authority under which it was reached,
-    /// `"https"` and `"tools.example"`; both are configuration.
+    /// Creates the view of a request that a server received. `scheme` and `authority` are those by
+    /// which the server is reached, such as `"https"` and `"tools.example"`. Both are
+    /// configuration.
     ///
-    /// Components that are made of them are refused (`sig.target`) where the scheme is neither
-    /// `https` nor `http`, as it is where the two were swapped.
+    /// If `scheme` is neither `https` nor `http`, components that depend on it are refused with
+    /// `sig.target`. This also detects swapped arguments.
     ///
-    /// In HTTP/1.1 an absolute URI is a target in absolute form, written as `http::Uri` writes it;
-    /// use [`with_target`](Self::with_target) where the very bytes are known. From HTTP/2 on the
+    /// In HTTP/1.1 an absolute URI is a target in absolute form, in the spelling of `http::Uri`.
+    /// Use [`with_target`](Self::with_target) if you have the original bytes. From HTTP/2 on, the
     /// target is the path with the query.
     #[must_use]
     pub fn received(parts: &'a request::Parts, scheme: &'a str, authority: &'a str) -> Self {
@@ -49,14 +50,14 @@ impl<'a> HttpRequest<'a> {
         }
     }
 
-    /// A request that a client is about to send: its URI is absolute, and what goes out is the path
-    /// with the query (for `CONNECT` the authority).
+    /// Creates the view of a request that a client is about to send. Its URI is absolute. The
+    /// target is the path with the query, or the authority for `CONNECT`.
     ///
     /// # Errors
     ///
-    /// `sig.target` where the URI is not absolute (that of a request which a server got is not:
-    /// [`received`](Self::received)), has another scheme than `https` and `http`, or has user
-    /// information.
+    /// `sig.target` if the URI is not absolute, has another scheme than `https` and `http`, or has
+    /// user information. The URI of a received request is not absolute; use
+    /// [`received`](Self::received).
     pub fn to_send(parts: &'a request::Parts) -> Result<Self, Error> {
         let uri = &parts.uri;
         let connect = parts.method == Method::CONNECT;
@@ -84,14 +85,14 @@ impl<'a> HttpRequest<'a> {
         })
     }
 
-    /// The same request with the target as it stood on the wire.
+    /// Sets the target as sent, byte for byte.
     #[must_use]
     pub fn with_target(mut self, target: &'a str) -> Self {
         self.target = Cow::Borrowed(target);
         self
     }
 
-    /// The same request with its trailers.
+    /// Adds the trailers of the request.
     #[must_use]
     pub const fn with_trailers(mut self, trailers: &'a HeaderMap) -> Self {
         self.trailers = Some(trailers);
@@ -99,7 +100,7 @@ impl<'a> HttpRequest<'a> {
     }
 }
 
-/// Authority form for `CONNECT`, origin or asterisk form for all else.
+/// Returns the authority form for `CONNECT`, and otherwise the origin or asterisk form.
 fn short_target(uri: &http::Uri, connect: bool) -> Cow<'_, str> {
     let authority = uri.authority().map(http::uri::Authority::as_str);
     let path = uri
@@ -142,7 +143,7 @@ pub struct HttpResponse<'a> {
 }
 
 impl<'a> HttpResponse<'a> {
-    /// A response, received or about to be sent.
+    /// Creates the view of a response that was received or is about to be sent.
     #[must_use]
     pub const fn new(parts: &'a response::Parts) -> Self {
         Self {
@@ -152,7 +153,7 @@ impl<'a> HttpResponse<'a> {
         }
     }
 
-    /// The same response with its trailers.
+    /// Adds the trailers of the response.
     #[must_use]
     pub const fn with_trailers(mut self, trailers: &'a HeaderMap) -> Self {
         self.trailers = Some(trailers);
@@ -178,7 +179,7 @@ impl fmt::Debug for HttpResponse<'_> {
     }
 }
 
-/// Fields by their number: a value may be a token.
+/// Prints the number of fields, because a value may be a token.
 fn print(
     f: &mut fmt::Formatter<'_>,
     name: &str,
@@ -213,7 +214,7 @@ fn lines<'m>(
     }
 }
 
-/// The names that most signatures ask for, which need not be read again each time.
+/// The names that most signatures cover, parsed once.
 fn known(name: &str) -> Option<&'static HeaderName> {
     static CONTENT_DIGEST: HeaderName = HeaderName::from_static("content-digest");
     static SIGNATURE: HeaderName = HeaderName::from_static("signature");
