@@ -10,7 +10,7 @@ pub use http_crate::{HttpRequest, HttpResponse};
 #[derive(Clone, Copy, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
-    reason = "whoever implements `Message` makes one"
+    reason = "implementations of `Message` create it"
 )]
 pub enum Start<'a> {
     /// A request.

@@ -1,8 +1,8 @@
-//! Profiles: which signatures one kind of peer makes and takes, whole.
+//! Profiles: complete rules for the signatures of one kind of peer.
 //!
-//! RFC 9421 leaves open what is covered, which parameters there are and where the key comes from;
-//! two peers that fill this in differently are not safe together. A profile fills it in, and its
-//! types let no check of it be forgotten.
+//! RFC 9421 does not fix the covered components, the parameters and the source of the key. Two
+//! peers that choose differently are not safe together. A profile fixes them, and its types make
+//! every check mandatory.
 
 pub mod web_bot_auth;
 pub mod wimse;

@@ -1,4 +1,4 @@
-//! The fields `Signature-Input` and `Signature` of a message (RFC 9421 §4), read strictly.
+//! The fields `Signature-Input` and `Signature` of a message (RFC 9421 §4), parsed strictly.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use crate::{ComponentId, Error, Exchange, Limits, Message, Parameters, Section, 
 const INPUT: &str = "signature-input";
 const SIGNATURE: &str = "signature";
 
-/// The lines of the two fields, as they came.
+/// The lines of the two fields, as received.
 #[derive(Clone)]
 pub struct ReceivedFields<'m> {
     input: Vec<Cow<'m, [u8]>>,
@@ -18,12 +18,12 @@ pub struct ReceivedFields<'m> {
 }
 
 impl<'m> ReceivedFields<'m> {
-    /// Those of a section of a message.
+    /// Returns the fields of a section of a message.
     ///
     /// # Errors
     ///
-    /// `sig.missing` where there are none, `sig.labels_differ` where only one field is there,
-    /// `sig.cavage` where the signature is of the draft before RFC 9421, `sig.limit`.
+    /// `sig.missing` if there are none, `sig.labels_differ` if one of the two is missing,
+    /// `sig.cavage` if the signature is of the draft before RFC 9421, `sig.limit`.
     pub fn of(message: &'m dyn Message, section: Section, limits: &Limits) -> Result<Self, Error> {
         let input = lines(message, section, INPUT, limits)?;
         let signature = lines(message, section, SIGNATURE, limits)?;
@@ -36,8 +36,8 @@ impl<'m> ReceivedFields<'m> {
         }
     }
 
-    /// The signatures, in the order of `Signature-Input`. All of both fields is read, and nothing
-    /// is verified.
+    /// Parses the signatures, in the order of `Signature-Input`. It parses all of both fields and
+    /// verifies nothing.
     ///
     /// # Errors
     ///
@@ -86,7 +86,7 @@ impl<'m> ReceivedFields<'m> {
 }
 
 impl fmt::Debug for ReceivedFields<'_> {
-    /// Lines by their number: nothing of them was read yet.
+    /// Prints the number of lines, because they are not parsed yet.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceivedFields")
             .field("input", &self.input.len())
@@ -95,14 +95,16 @@ impl fmt::Debug for ReceivedFields<'_> {
     }
 }
 
-/// Whether a line is a signature of draft-cavage-http-signatures §4: `keyId="…",signature="…"`. In
-/// RFC 9421 no label has a capital letter and no value is a text.
+/// Returns whether a line is a signature of draft-cavage-http-signatures §4:
+/// `keyId="…",signature="…"`. In RFC 9421 no label has a capital letter, and no value of
+/// `Signature` is a string.
 fn is_cavage(line: &[u8]) -> bool {
     let has = |parameter: &[u8]| line.windows(parameter.len()).any(|part| part == parameter);
     has(b"keyId=\"") && has(b"signature=\"")
 }
 
-/// The same signature in `Authorization: Signature` (draft-cavage-http-signatures §3).
+/// Returns whether `Authorization: Signature` has such a signature (draft-cavage-http-signatures
+/// §3).
 fn is_authorized_by_cavage(message: &dyn Message, section: Section) -> bool {
     let mut found = false;
     message.lines(section, "authorization", &mut |line| {
@@ -112,7 +114,7 @@ fn is_authorized_by_cavage(message: &dyn Message, section: Section) -> bool {
     found
 }
 
-/// One signature of a message, of which only the shape was looked at.
+/// One signature of a message. Only its shape was checked.
 #[derive(Clone)]
 pub struct UnverifiedSignature<'a> {
     label: &'a str,
@@ -121,19 +123,19 @@ pub struct UnverifiedSignature<'a> {
 }
 
 impl<'a> UnverifiedSignature<'a> {
-    /// Its label.
+    /// Returns the label.
     #[must_use]
     pub const fn label(&self) -> &'a str {
         self.label
     }
 
-    /// Its parameters.
+    /// Returns the parameters.
     #[must_use]
     pub const fn parameters(&self) -> &Parameters<'a> {
         &self.list.parameters
     }
 
-    /// The components that it says to cover.
+    /// Returns the components that the signature claims to cover.
     ///
     /// # Errors
     ///
@@ -142,8 +144,8 @@ impl<'a> UnverifiedSignature<'a> {
         self.list.components()
     }
 
-    /// The signature base that it would have over this message (RFC 9421 §2.5), with
-    /// `@signature-params` byte for byte as it came.
+    /// Returns the signature base over this message (RFC 9421 §2.5). `@signature-params` is taken
+    /// from the field, byte for byte.
     ///
     /// # Errors
     ///
@@ -171,7 +173,7 @@ impl<'a> UnverifiedSignature<'a> {
 }
 
 impl fmt::Debug for UnverifiedSignature<'_> {
-    /// What it says to cover and its parameters, as text.
+    /// Prints the components and the parameters, as text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UnverifiedSignature")
             .field("label", &self.label)
@@ -206,7 +208,7 @@ impl<'a> List<'a> {
     }
 }
 
-/// What the identifiers mean, each once.
+/// Parses the identifiers, and refuses repeated ones.
 pub(crate) fn distinct<'a>(identifiers: &[Raw<'a>]) -> Result<Vec<ComponentId<'a>>, Error> {
     let mut components: Vec<ComponentId<'a>> = Vec::with_capacity(identifiers.len());
     for raw in identifiers {
@@ -221,7 +223,7 @@ pub(crate) fn distinct<'a>(identifiers: &[Raw<'a>]) -> Result<Vec<ComponentId<'a
     Ok(components)
 }
 
-/// `(`, identifiers with one blank between them, `)`.
+/// Reads `(`, identifiers with one space between them, and `)`.
 pub(crate) fn identifiers<'a>(
     cursor: &mut Cursor<'a>,
     field: &'static str,
@@ -247,7 +249,7 @@ pub(crate) fn identifiers<'a>(
     }
 }
 
-/// Reads `label=value` between commas; `value` reads the value.
+/// Reads `label=value` between commas. `value` reads the value.
 pub(crate) fn members<'a>(
     line: &'a [u8],
     field: &'static str,
@@ -282,7 +284,7 @@ pub(crate) const fn syntax(field: &'static str) -> impl Fn(Malformed) -> Error {
     move |_malformed| Error::Syntax { field }
 }
 
-/// The lines of a field of bounded length, unfolded.
+/// Returns the unfolded lines of a field, whose length is limited.
 pub(crate) fn lines<'m>(
     message: &'m dyn Message,
     section: Section,

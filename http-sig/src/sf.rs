@@ -1,26 +1,26 @@
-//! Structured fields (RFC 9651), in their canonical text alone and without copying.
+//! Structured fields (RFC 9651), in their canonical text only and without copying.
 //!
-//! The value of `@signature-params` is what the sender serialised, so any other spelling of the
-//! same structure (blanks, `?1`, leading zeros, loose base64) is no signature here: two texts never
-//! stand for one (RFC 9651 §4.1).
+//! The value of `@signature-params` is the text that the sender serialized. Another spelling of the
+//! same structure (spaces, `?1`, leading zeros, other base64) is refused, so that two texts never
+//! have the same meaning (RFC 9651 §4.1).
 
 mod item;
 
 pub use item::BareItem;
 pub(crate) use item::{bytes, is_tchar, unescape, write_parameter};
 
-/// What reading gives where the text is not canonical.
+/// The error for a text that is not canonical.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Malformed;
 
-/// A place in a text.
+/// A position in a text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cursor<'a> {
     rest: &'a str,
 }
 
 impl<'a> Cursor<'a> {
-    /// The beginning of an ASCII text.
+    /// Creates a cursor at the beginning of an ASCII text.
     pub(crate) fn new(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let text = str::from_utf8(bytes).map_err(|_no_text| Malformed)?;
         if text.is_ascii() {
@@ -30,12 +30,13 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The beginning of a text that a cursor was at before; what is no ASCII reads as malformed.
+    /// Creates a cursor at the beginning of a text that was read before. A text outside ASCII is
+    /// read as malformed.
     pub(crate) const fn again(text: &'a str) -> Self {
         Self { rest: text }
     }
 
-    /// How much was read since an earlier place, in bytes.
+    /// Returns the number of bytes read since an earlier position.
     pub(crate) const fn distance(&self, earlier: &Self) -> usize {
         earlier.rest.len().saturating_sub(self.rest.len())
     }
@@ -48,7 +49,7 @@ impl<'a> Cursor<'a> {
         self.rest.as_bytes().first().copied()
     }
 
-    /// Moves past this character, if it is the next.
+    /// Moves past this character if it is the next one.
     pub(crate) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
@@ -71,7 +72,7 @@ impl<'a> Cursor<'a> {
         before
     }
 
-    /// What was read since an earlier place.
+    /// Returns the text since an earlier position.
     pub(crate) fn since(&self, earlier: &Self) -> &'a str {
         earlier
             .rest
@@ -79,7 +80,7 @@ impl<'a> Cursor<'a> {
             .unwrap_or_default()
     }
 
-    /// All characters up to the first that is not one of these.
+    /// Reads all characters up to the first that does not match.
     pub(crate) fn take_while(&mut self, is: impl Fn(u8) -> bool) -> &'a str {
         let len = self
             .rest
@@ -89,12 +90,12 @@ impl<'a> Cursor<'a> {
         self.advance(len)
     }
 
-    /// Blanks between the members of a dictionary (RFC 9651 §4.2.2).
+    /// Skips white space between the members of a dictionary (RFC 9651 §4.2.2).
     pub(crate) fn skip_blanks(&mut self) {
         self.take_while(|byte| matches!(byte, b' ' | b'\t'));
     }
 
-    /// A key (RFC 9651 §4.2.3.3).
+    /// Reads a key (RFC 9651 §4.2.3.3).
     pub(crate) fn key(&mut self) -> Result<&'a str, Malformed> {
         if !matches!(self.peek(), Some(b'a'..=b'z' | b'*')) {
             return Err(Malformed);
@@ -102,7 +103,7 @@ impl<'a> Cursor<'a> {
         Ok(self.take_while(is_key))
     }
 
-    /// What stands between the quotes of a string, still escaped (RFC 9651 §4.2.5).
+    /// Reads a string. Returns the text between the quotes, still escaped (RFC 9651 §4.2.5).
     pub(crate) fn string(&mut self) -> Result<&'a str, Malformed> {
         self.expect(b'"')?;
         let start = *self;
@@ -125,8 +126,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The next parameter, behind its `;`: key and value, which is `?1` where there is none (RFC
-    /// 9651 §4.2.3.2).
+    /// Reads the next parameter after its `;`: key and value. The value is `?1` if there is none
+    /// (RFC 9651 §4.2.3.2).
     pub(crate) fn parameter(&mut self) -> Result<Option<(&'a str, BareItem<'a>)>, Malformed> {
         if !self.take(b';') {
             return Ok(None);
@@ -136,7 +137,7 @@ impl<'a> Cursor<'a> {
             return Ok(Some((key, BareItem::Boolean(true))));
         }
         match item::read(self)? {
-            // Canonical is the key alone.
+            // The canonical form of `?1` is the key alone.
             BareItem::Boolean(true) => Err(Malformed),
             value => Ok(Some((key, value))),
         }
@@ -147,7 +148,7 @@ const fn is_key(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'*')
 }
 
-/// Whether the text is a key: a label, or the name of a parameter.
+/// Returns whether the text is a key: a label, or the name of a parameter.
 pub(crate) fn is_whole_key(text: &str) -> bool {
     let mut cursor = Cursor::again(text);
     cursor.key().is_ok() && cursor.is_empty()

@@ -1,4 +1,4 @@
-//! Signing an `http::Request` in one call.
+//! Signs an `http::Request` in one call.
 
 use aims_jose::key::Signer;
 use aims_jose::random;
@@ -9,9 +9,10 @@ use http::{Request, request};
 use crate::digest::ContentDigest;
 use crate::{Component, Error, Exchange, HttpRequest, Signing};
 
-/// Signs a request with its content, as it is to be sent (RFC 9421 §3.1): sets `Content-Digest`
-/// where the body is not empty, covers it beside what `signing` covers, and adds `Signature-Input`
-/// and `Signature`.
+/// Signs a request with its content, as it is to be sent (RFC 9421 §3.1).
+///
+/// If the body is not empty, it sets `Content-Digest` and covers it in addition to the components
+/// of `signing`. Then it adds `Signature-Input` and `Signature`.
 ///
 /// ```
 /// use aims_http_sig::{Component, Signing, sign_request};
@@ -27,13 +28,14 @@ use crate::{Component, Error, Exchange, HttpRequest, Signing};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// Receivers of this crate always require `created`, and it is there only where the settings name
-/// it ([`Signing::with_created`]): a signature without it is made, and refused by them.
+/// Receivers of this crate require `created`. The function does not add it by itself: call
+/// [`Signing::with_created`].
 ///
 /// # Errors
 ///
-/// `sig.target` for a URI that is not absolute; those of [`Signing::prepare`], of the key and of
-/// [`SignatureFields::apply`](crate::SignatureFields::apply). The request is unchanged then.
+/// `sig.target` for a URI that is not absolute; the errors of [`Signing::prepare`], of the key and
+/// of [`SignatureFields::apply`](crate::SignatureFields::apply). On an error the request is
+/// unchanged.
 pub fn sign_request<B: AsRef<[u8]>>(
     request: &mut Request<B>,
     signing: &Signing,

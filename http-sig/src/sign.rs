@@ -1,5 +1,5 @@
-//! Signing (RFC 9421 §3.1): what is to be signed is a value, made once; a message is prepared,
-//! signed by whatever holds the key, and gets two fields.
+//! Signs messages (RFC 9421 §3.1). Settings are created once; each message is prepared, signed by
+//! the holder of the key, and gets two fields.
 
 mod prepared;
 
@@ -16,8 +16,8 @@ use crate::base::Draft;
 use crate::sf::{BareItem, is_whole_key, write_parameter};
 use crate::{Algorithm, Component, Error, Exchange, Limits};
 
-/// What signatures of one kind cover and say. The parameters stand in the order in which they are
-/// given here.
+/// Settings for signatures of one kind: the covered components and the parameters. The parameters
+/// are written in the order of the calls.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,7 +48,7 @@ pub struct Signing {
     parameters: Vec<(String, Value)>,
     alg: Option<Algorithm>,
     limits: Limits,
-    /// What was wrong first; said by `prepare`.
+    /// The first invalid setting, which `prepare` returns.
     problem: Option<Error>,
 }
 
@@ -56,18 +56,18 @@ pub struct Signing {
 enum Value {
     Created,
     ExpiresAfter(u64),
-    /// All of `;name=value`.
+    /// The complete text `;name=value`.
     Given(String),
     RandomNonce,
 }
 
 impl Signing {
-    /// Signatures with this label, covering nothing yet: one that covers no component fits every
-    /// message, so it says nothing of any.
+    /// Creates settings with this label that cover no component yet. A signature without components
+    /// is valid for every message, so call [`covering`](Self::covering).
     ///
-    /// A verifier of this crate refuses a signature without [`created`](Self::with_created), and
-    /// [`spend`](crate::UnspentSignature::spend) one without a [nonce](Self::with_random_nonce);
-    /// neither is there unless it is named.
+    /// A verifier of this crate requires [`created`](Self::with_created), and
+    /// [`spend`](crate::UnspentSignature::spend) requires a [nonce](Self::with_random_nonce).
+    /// Neither is added by default.
     pub fn new(label: impl Into<String>) -> Self {
         let label = label.into();
         let problem = (!is_whole_key(&label)).then(|| Error::Label {
@@ -83,7 +83,7 @@ impl Signing {
         }
     }
 
-    /// Covers these components as well, in this order.
+    /// Adds components to cover, in this order.
     pub fn covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
         for component in components {
             if self.components.contains(&component) {
@@ -100,12 +100,12 @@ impl Signing {
         self.components.contains(component)
     }
 
-    /// `created`: the time of signing.
+    /// Adds `created`, the time of signing.
     pub fn with_created(self) -> Self {
         self.with("created", Value::Created)
     }
 
-    /// `expires`: that long after the time of signing, in whole seconds, at least one.
+    /// Adds `expires`: this long after the time of signing, in whole seconds, at least one.
     pub fn with_expires_after(mut self, lifetime: Duration) -> Self {
         if lifetime.as_secs() == 0 {
             self.problem.get_or_insert(Error::Prepare {
@@ -115,33 +115,34 @@ impl Signing {
         self.with("expires", Value::ExpiresAfter(lifetime.as_secs()))
     }
 
-    /// `nonce`: 128 random bits, new for each signature.
+    /// Adds `nonce`: 128 random bits, new for each signature.
     pub fn with_random_nonce(self) -> Self {
         self.with("nonce", Value::RandomNonce)
     }
 
-    /// `nonce`: this text, asked for by the verifier.
+    /// Adds `nonce` with this text, which the verifier asked for.
     pub fn with_nonce(self, nonce: &str) -> Self {
         self.with_text("nonce", nonce)
     }
 
-    /// `alg`: the name of the algorithm; no key of another one signs then.
+    /// Adds `alg`, the name of the algorithm. A key of another algorithm is then refused.
     pub fn with_alg(mut self, algorithm: Algorithm) -> Self {
         self.alg = Some(algorithm);
         self.with_text("alg", algorithm.name())
     }
 
-    /// `keyid`: the name of the key.
+    /// Adds `keyid`, the name of the key.
     pub fn with_key_id(self, key_id: &str) -> Self {
         self.with_text("keyid", key_id)
     }
 
-    /// `tag`: what the signature is for.
+    /// Adds `tag`, the purpose of the signature.
     pub fn with_tag(self, tag: &str) -> Self {
         self.with_text("tag", tag)
     }
 
-    /// A parameter of a profile: not one of the six above, which have their own methods.
+    /// Adds a parameter of a profile. The six registered parameters have their own methods and are
+    /// refused here.
     pub fn with_parameter(mut self, name: &str, value: BareItem<'_>) -> Self {
         if ["created", "expires", "nonce", "alg", "keyid", "tag"].contains(&name) {
             self.problem.get_or_insert(Error::Prepare {
@@ -151,7 +152,7 @@ impl Signing {
         self.with_item(name, &value)
     }
 
-    /// Other limits to the signature base.
+    /// Sets the limits on the signature base. Defaults to [`Limits::default`].
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
@@ -195,19 +196,19 @@ impl Signing {
         self
     }
 
-    /// The label.
+    /// Returns the label.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// Makes the signature base of a message.
+    /// Prepares the signature of a message.
     ///
     /// # Errors
     ///
-    /// `sig.prepare` and `sig.component_repeated` for what was given; what
-    /// [`component_value`](crate::component_value) says where a component has no value;
-    /// `sig.limit`; `random.unavailable`.
+    /// `sig.prepare` and `sig.component_repeated` for invalid settings; the errors of
+    /// [`component_value`](crate::component_value) if a component has no value; `sig.limit`;
+    /// `random.unavailable`.
     pub fn prepare(
         &self,
         exchange: &Exchange<'_>,

@@ -1,19 +1,19 @@
-//! A request target, taken apart as it stands on the wire (RFC 9112 §3.2-3.3).
+//! Parses a request target as sent (RFC 9112 §3.2-3.3).
 
 use crate::Error;
 
-/// The parts of the target URI; nothing is decoded.
+/// The parts of the target URI, not decoded.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Target<'a> {
     pub(crate) scheme: &'a str,
     pub(crate) authority: Authority<'a>,
-    /// Without the query; empty for the authority and asterisk forms.
+    /// The path without the query; empty for the authority and asterisk forms.
     pub(crate) path: &'a str,
-    /// Without its `?`.
+    /// The query without its `?`.
     pub(crate) query: Option<&'a str>,
 }
 
-/// A host and a port that is not the default one.
+/// A host, and a port unless it is the default one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Authority<'a> {
     host: &'a str,
@@ -21,10 +21,8 @@ pub(crate) struct Authority<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Takes a request's own words apart.
-    ///
-    /// A target in absolute form must name the scheme and the authority under which the request
-    /// came.
+    /// Parses the target of a request. A target in absolute form must name the scheme and the
+    /// authority of the request.
     pub(crate) fn of(
         method: &str,
         target: &'a str,
@@ -77,7 +75,8 @@ impl<'a> Target<'a> {
 }
 
 impl<'a> Authority<'a> {
-    /// Host and port; the port of the scheme, and an empty one, are none (RFC 9110 §4.2.3).
+    /// Parses host and port. The default port of the scheme and an empty port count as absent (RFC
+    /// 9110 §4.2.3).
     pub(crate) fn parse(text: &'a str, scheme: &str) -> Option<Self> {
         let (host, port) = split_port(text);
         let port = port.unwrap_or_default();
@@ -95,14 +94,14 @@ impl<'a> Authority<'a> {
         })
     }
 
-    /// Whether a text of the same scheme names this authority.
+    /// Returns whether a text of the same scheme names this authority.
     pub(crate) fn is(&self, text: &str, scheme: &str) -> bool {
         Authority::parse(text, scheme).is_some_and(|other| {
             self.host.eq_ignore_ascii_case(other.host) && self.port == other.port
         })
     }
 
-    /// Appends host, in lower case, and port.
+    /// Appends the host in lower case, and the port.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.extend(self.host.bytes().map(|byte| byte.to_ascii_lowercase()));
         if let Some(port) = self.port {
@@ -117,7 +116,7 @@ fn split_query(text: &str) -> (&str, Option<&str>) {
         .map_or((text, None), |(path, query)| (path, Some(query)))
 }
 
-/// How a request can come that has an authority.
+/// Returns whether the scheme is one of a request with an authority.
 pub(crate) const fn is_scheme(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
 }
@@ -128,7 +127,7 @@ pub(crate) const fn no_scheme() -> Error {
     }
 }
 
-/// Scheme, authority and the rest of a target in absolute form.
+/// Splits a target in absolute form into scheme, authority and rest.
 pub(crate) fn split_absolute(target: &str) -> Option<(&str, &str, &str)> {
     let (scheme, rest) = target.split_once("://")?;
     let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -140,7 +139,7 @@ pub(crate) fn split_absolute(target: &str) -> Option<(&str, &str, &str)> {
     named.then_some((scheme, authority, rest))
 }
 
-/// Host and port; the colons of an IPv6 address stand in brackets.
+/// Splits into host and port. The colons of an IPv6 address are in brackets.
 pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
     match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -148,9 +147,9 @@ pub(crate) fn split_port(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// A name, an IPv4 address, or an IPv6 address in brackets (RFC 3986 §3.2.2). Of a name only what
-/// names have in DNS and in container networks: what is percent-encoded is another name to another
-/// reader.
+/// Returns whether the text is a name, an IPv4 address, or an IPv6 address in brackets (RFC 3986
+/// §3.2.2). A name may have only the characters that DNS and container networks use.
+/// Percent-encoding is refused, because parsers disagree on its meaning.
 fn is_host(host: &str) -> bool {
     if let Some(address) = host.strip_prefix('[') {
         return address

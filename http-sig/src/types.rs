@@ -1,4 +1,4 @@
-//! Of which structured type a field is, for `sf` and `key`.
+//! The structured types of fields, for `sf` and `key`.
 
 /// A structured type (RFC 9651 §3).
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -12,10 +12,11 @@ pub enum FieldType {
     List,
 }
 
-/// The structured types of fields: those that standards give, and those that the application adds.
+/// The structured types of fields: those of published standards, and those that the application
+/// adds.
 ///
-/// A field that is not here cannot be covered with `sf` or `key`, because a verifier must know its
-/// type (RFC 9421 §2.1.1).
+/// `sf` and `key` require the type of a field, so an unknown field cannot be covered with them (RFC
+/// 9421 §2.1.1).
 ///
 /// ```
 /// use aims_http_sig::{FieldType, FieldTypes};
@@ -31,20 +32,20 @@ pub struct FieldTypes {
 }
 
 impl FieldTypes {
-    /// The fields that a published standard defines as structured.
+    /// Creates the types of the fields that a published standard defines as structured.
     #[must_use]
     pub const fn known() -> Self {
         Self { own: Vec::new() }
     }
 
-    /// With one more field, by its name in lower case. What is said here goes before what is known.
+    /// Sets the type of a field, by its name in lower case. It overrides a known type.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, field_type: FieldType) -> Self {
         self.own.push((name.into(), field_type));
         self
     }
 
-    /// The type of the field of that name.
+    /// Returns the type of the field with this name.
     #[must_use]
     pub fn of(&self, name: &str) -> Option<FieldType> {
         let own = self.own.iter().rev().find(|(own, _)| own == name);
@@ -57,8 +58,8 @@ impl FieldTypes {
     }
 }
 
-/// RFC 8942, 9209, 9211, 9213, 9218, 9297, 9421, 9440, 9530, 9745, 9842, 9875 and the
-/// specifications of WHATWG and W3C for the rest.
+/// The types of RFC 8942, 9209, 9211, 9213, 9218, 9297, 9421, 9440, 9530, 9745, 9842 and 9875, and
+/// of WHATWG and W3C specifications.
 const KNOWN: &[(FieldType, &[&str])] = &[
     (
         FieldType::Dictionary,

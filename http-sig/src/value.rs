@@ -1,4 +1,4 @@
-//! Component values (RFC 9421 §2.1-2.2): the first of three layers.
+//! Component values (RFC 9421 §2.1-2.2). This is the first of three layers.
 
 mod field;
 mod query;
@@ -10,7 +10,7 @@ use crate::sf::is_tchar;
 use crate::target::Target;
 use crate::{ComponentId, Error, Exchange, Start};
 
-/// The value of a component of a message, as it would be signed.
+/// Returns the value of a component of a message, as it would be signed.
 ///
 /// ```
 /// use aims_http_sig::{Component, Exchange, HttpRequest, component_value};
@@ -46,14 +46,14 @@ pub fn component_value(exchange: &Exchange<'_>, id: ComponentId<'_>) -> Result<S
     })
 }
 
-/// A field that is not there.
+/// Returns the error for a missing field.
 pub(crate) fn absent(id: ComponentId<'_>) -> Error {
     Error::ComponentAbsent {
         component: excerpt(id.as_str()),
     }
 }
 
-/// How much there is room for in a signature base, and to parse for it.
+/// The remaining room for a signature base, and for parsing for it.
 pub(crate) struct Room {
     limit: usize,
     parsed: usize,
@@ -64,8 +64,8 @@ impl Room {
         Self { limit, parsed: 0 }
     }
 
-    /// Counts what is parsed for one component: a member or a query parameter is little to write,
-    /// but all of the field or the query is read for it.
+    /// Counts the bytes that are parsed for one component. A member or a query parameter is short,
+    /// but the whole field or query is parsed for it.
     fn parse(&mut self, len: usize) -> Result<(), Error> {
         self.parsed = self.parsed.saturating_add(len);
         if self.parsed <= self.limit {
@@ -78,8 +78,8 @@ impl Room {
     }
 }
 
-/// Appends the value of a component, if there is room for all of `out`; `false` where there is no
-/// such field.
+/// Appends the value of a component, if `out` has room for it. Returns `false` if there is no such
+/// field.
 pub(crate) fn write(
     out: &mut Vec<u8>,
     room: &mut Room,
@@ -90,7 +90,7 @@ pub(crate) fn write(
         component: excerpt(id.as_str()),
     };
     let message = if id.flags().request {
-        // Of a response alone, and of a response to a request.
+        // Components of a response only, then of a response to a request.
         match (exchange.message().start(), exchange.request()) {
             (Start::Response { .. }, Some(request)) => request,
             _ => return Err(misplaced()),
@@ -145,7 +145,7 @@ pub(crate) fn write(
         });
     }
     let written = out.get(start..).unwrap_or_default();
-    // `field-content` has blanks and tabs (RFC 9421 §2.5).
+    // `field-content` has spaces and tabs (RFC 9421 §2.5).
     let fits = match id.kind() {
         Kind::Field => all(written, |byte| matches!(byte, b' '..=b'~' | b'\t')),
         Kind::Derived(Derived::Method) => !written.is_empty() && all(written, is_tchar),
@@ -183,7 +183,8 @@ fn write_part(out: &mut Vec<u8>, target: &Target<'_>, derived: Derived) {
     }
 }
 
-/// Whether all bytes are such; without an early end, so that many are looked at together.
+/// Returns whether all bytes match. It has no early exit, so that the compiler can vectorize the
+/// loop.
 fn all(bytes: &[u8], is: impl Fn(u8) -> bool) -> bool {
     bytes
         .iter()

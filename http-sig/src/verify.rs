@@ -1,4 +1,4 @@
-//! Verifying (RFC 9421 §3.2): the third of three layers.
+//! Verifies signatures (RFC 9421 §3.2). This is the third of three layers.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::{
     ReceivedFields, SignatureBase, UnverifiedSignature,
 };
 
-/// `content-digest`, as it is.
+/// The component `content-digest` without parameters.
 pub(crate) const DIGEST: ComponentId<'static> =
     ComponentId::plain_field("\"content-digest\"", ContentDigest::FIELD);
 
 impl Policy {
-    /// Verifies the one signature of a message that this policy is about.
+    /// Verifies the one signature of a message that this policy selects.
     ///
-    /// It is not yet spent; see [`UnspentSignature`].
+    /// The result is not yet checked for replay; see [`UnspentSignature`].
     ///
     /// # Errors
     ///
-    /// The codes `sig.…`: what the fields say, then what the policy requires, then the key, then
-    /// the message, then the signature. `sig.missing` where no signature has the label or the tag,
-    /// `sig.ambiguous` where several have.
+    /// The codes `sig.…`, in this order: defects of the fields, the policy, the key, the message,
+    /// the signature. `sig.missing` if no signature has the label or the tag, `sig.ambiguous` if
+    /// several have.
     pub fn verify(
         &self,
         exchange: &Exchange<'_>,
@@ -42,12 +42,12 @@ impl Policy {
         }
     }
 
-    /// Verifies each signature of a message that this policy is about: all of them are good, and
-    /// there is at least one.
+    /// Verifies every signature of a message that this policy selects. There must be at least one,
+    /// and all must be valid.
     ///
     /// # Errors
     ///
-    /// As [`verify`](Self::verify), for the first that is refused; never `sig.ambiguous`.
+    /// Those of [`verify`](Self::verify) for the first refused signature, except `sig.ambiguous`.
     pub fn verify_each(
         &self,
         exchange: &Exchange<'_>,
@@ -67,8 +67,8 @@ impl Policy {
         Ok(verified)
     }
 
-    /// Cheap checks first: no key is looked up for what the policy refuses, and no value is read
-    /// for what has no key.
+    /// Runs cheap checks first. The key is looked up only if the policy accepts the parameters, and
+    /// values are read only if there is a key.
     pub(crate) fn verify_one(
         &self,
         signature: &UnverifiedSignature<'_>,
@@ -103,7 +103,7 @@ impl Policy {
     }
 }
 
-/// None of these signatures is the one that is asked for.
+/// Returns the error for a message without the requested signature.
 pub(crate) fn missing(signatures: &[UnverifiedSignature<'_>]) -> Error {
     let described: Vec<String> = signatures
         .iter()
@@ -118,10 +118,10 @@ pub(crate) fn missing(signatures: &[UnverifiedSignature<'_>]) -> Error {
     }
 }
 
-/// How many signatures an error names.
+/// Maximum number of signatures that an error names.
 const MAX_NAMED: usize = 8;
 
-/// The same error with the `keyid` that was looked for.
+/// Adds the `keyid` to the error.
 fn named(error: Error, parameters: &Parameters<'_>) -> Error {
     match (error, parameters.key_id()) {
         (Error::KeyUnknown, Some(id)) => Error::KeyIdUnknown {
@@ -131,7 +131,30 @@ fn named(error: Error, parameters: &Parameters<'_>) -> Error {
     }
 }
 
-/// A signature that is good, if it is the first with its nonce.
+/// A valid signature that is not yet checked for replay.
+///
+/// ```
+/// use aims_http_sig::{Component, Exchange, HttpRequest, Policy, Signing, sign_request};
+/// use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, time::UnixTime};
+/// use aims_replay::ReplayCache;
+///
+/// let (key, now) = (SigningKey::generate(Algorithm::Ed25519, AWS_LC)?, UnixTime::now());
+/// let covered = [Component::METHOD, Component::TARGET_URI];
+/// let signing = Signing::new("sig1").covering(covered.clone()).with_created().with_random_nonce();
+/// let mut request = http::Request::get("https://tools.example/pay").body("")?;
+/// sign_request(&mut request, &signing, &key, now)?;
+///
+/// let (parts, _) = request.into_parts();
+/// let message = HttpRequest::received(&parts, "https", "tools.example").with_target("/pay");
+/// let policy = Policy::requiring(covered);
+/// let store = ReplayCache::in_memory(1_000);
+/// let signature = policy.verify(&Exchange::of(&message), key.verifying_key(), now)?;
+/// assert!(signature.spend(&store, now).is_ok());
+///
+/// let again = policy.verify(&Exchange::of(&message), key.verifying_key(), now)?;
+/// assert_eq!(again.spend(&store, now).unwrap_err().code(), "replay.replayed");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a signature that was not spent can be replayed"]
 pub struct UnspentSignature {
@@ -140,13 +163,13 @@ pub struct UnspentSignature {
 }
 
 impl UnspentSignature {
-    /// Spends the nonce, scoped to the key (RFC 9421 §7.2.2). It is remembered for as long as the
-    /// policy would take the signature.
+    /// Spends the nonce, within the scope of the key (RFC 9421 §7.2.2). The store remembers it for
+    /// as long as the policy would accept the signature.
     ///
     /// # Errors
     ///
-    /// `sig.parameter_required` where there is no nonce; `replay.replayed` and all other
-    /// `replay.…`: what cannot be remembered is refused.
+    /// `sig.parameter_required` without a nonce; `replay.replayed` if it was used before; other
+    /// `replay.…` codes if the store cannot remember it.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<VerifiedSignature, Error> {
         let nonce = self.verified.parameters().nonce();
         let Some(nonce) = nonce else {
@@ -161,8 +184,8 @@ impl UnspentSignature {
         Ok(self.verified)
     }
 
-    /// Takes the signature although the same message may come again, until `created` is too old:
-    /// for what may happen twice.
+    /// Accepts the signature without a check for replay. The same message may arrive again until
+    /// `created` is too old, so use it for repeatable operations only.
     #[must_use]
     pub fn accept_replays(self) -> VerifiedSignature {
         self.verified
@@ -170,11 +193,11 @@ impl UnspentSignature {
 }
 
 /// Proof that the holder of a key signed these components of a message, with these values. Only
-/// verification makes one.
+/// verification creates it.
 ///
-/// What is not covered is not proven: act on [`value`](Self::value), or on parts of the message
-/// that [`covers`](Self::covers) names, and on content that [`check_content`](Self::check_content)
-/// has compared.
+/// Components that are not covered are unauthenticated. Act on [`value`](Self::value), on parts of
+/// the message that [`covers`](Self::covers) names, and on content that
+/// [`check_content`](Self::check_content) has compared.
 #[derive(Clone, Debug)]
 pub struct VerifiedSignature {
     label: String,
@@ -184,26 +207,29 @@ pub struct VerifiedSignature {
 }
 
 impl VerifiedSignature {
-    /// Whether the component is covered.
+    /// Returns whether the component is covered.
     #[must_use]
     pub fn covers(&self, component: &Component) -> bool {
         self.value(component).is_some()
     }
 
-    /// The value of a covered component, as it was signed: the lines of a field joined with `, `.
+    /// Returns the value of a covered component as signed. The lines of a field are joined with `,
+    /// `.
     #[must_use]
     pub fn value(&self, component: &Component) -> Option<&str> {
         self.base.value(component.id())
     }
 
-    /// The digests of the content as they were signed: those of the covered field, not of one that
-    /// stands in the message by now. For content that comes in pieces; what is in memory is
-    /// compared by [`check_content`](Self::check_content).
+    /// Returns the signed digests of the content: those of the covered field, not of the field that
+    /// the message has now.
+    ///
+    /// Use it for content that arrives in pieces. For content in memory, use
+    /// [`check_content`](Self::check_content).
     ///
     /// # Errors
     ///
-    /// `sig.component_required` where `content-digest` is not covered without parameters: with
-    /// `key`, `req` or `tr` it is another component; those of [`ContentDigest::parse`].
+    /// `sig.component_required` if `content-digest` is not covered without parameters (with `key`,
+    /// `req` or `tr` it is another component); the errors of [`ContentDigest::parse`].
     pub fn content_digest(&self) -> Result<ContentDigest, Error> {
         let covered = self.covered_digest()?;
         covered.ok_or_else(|| Error::ComponentRequired {
@@ -211,15 +237,15 @@ impl VerifiedSignature {
         })
     }
 
-    /// The same; none where it is not covered.
+    /// Returns the signed digests, or `None` if they are not covered.
     pub(crate) fn covered_digest(&self) -> Result<Option<ContentDigest>, Error> {
         let covered = self.base.value(DIGEST);
         let parse = |value: &str| ContentDigest::parse([value.as_bytes()]);
         covered.map(parse).transpose()
     }
 
-    /// Compares content with the digests that were signed (RFC 9421 §7.2.8), as it was sent: before
-    /// `Content-Encoding` is undone.
+    /// Compares content with the signed digests (RFC 9421 §7.2.8). Pass it as sent, before
+    /// `Content-Encoding` is decoded.
     ///
     /// # Errors
     ///
@@ -228,36 +254,36 @@ impl VerifiedSignature {
         self.content_digest()?.verify(content)
     }
 
-    /// The covered components in their order, each with its value.
+    /// Returns the covered components in their order, each with its value.
     pub fn components(&self) -> impl Iterator<Item = (ComponentId<'_>, &str)> {
         self.base.components()
     }
 
-    /// The parameters, all of which are signed.
+    /// Returns the parameters, all of which are signed.
     #[must_use]
     pub fn parameters(&self) -> Parameters<'_> {
         self.base.parameters()
     }
 
-    /// The label, which is not signed.
+    /// Returns the label, which is not signed.
     #[must_use]
     pub fn label(&self) -> &str {
         &self.label
     }
 
-    /// The key that verified it.
+    /// Returns the key that verified the signature.
     #[must_use]
     pub const fn key(&self) -> &Key {
         &self.key
     }
 
-    /// The algorithm.
+    /// Returns the algorithm.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// The bytes that were signed.
+    /// Returns the signed bytes.
     #[must_use]
     pub const fn base(&self) -> &SignatureBase {
         &self.base

@@ -21,7 +21,7 @@ fn unhex(text: &str) -> Vec<u8> {
         .collect()
 }
 
-/// A member of so many zero bytes.
+/// A member with this number of zero bytes.
 fn zeros(name: &str, bytes: usize) -> String {
     let mut text = "A".repeat((bytes * 4).div_ceil(3));
     while !text.len().is_multiple_of(4) {

@@ -16,7 +16,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Empty, Full};
 use proptest::prelude::*;
 
-/// What a body does, in turn.
+/// The frames of a body, in order.
 enum Step<D> {
     Data(D),
     Trailers,
@@ -190,7 +190,7 @@ fn a_body_without_a_secure_digest_is_refused() {
     assert_eq!(error.code(), "digest.insecure");
 }
 
-/// Who looks only whether the end is there, does not see it before the comparison.
+/// `is_end_stream` is false until the comparison is done.
 #[test]
 fn the_end_is_not_announced_before_it_is_checked() {
     let digest = ContentDigest::of(b"other");
@@ -282,7 +282,7 @@ fn scattered_data_is_hashed_whole() {
     assert_eq!(seen.content, b"hello worldhello world");
 }
 
-/// What collects a body, as most handlers do, gets the error.
+/// A handler that collects the body gets the error.
 #[test]
 fn collecting_fails() {
     let collect = |digest| {

@@ -27,7 +27,7 @@ fn changed_bytes(from: &str, to: &[u8]) -> &'static str {
     request(&text).map_or_else(|error| error.code(), |read| signable(&read))
 }
 
-/// What is read can be signed: there are not two rules for targets and hosts.
+/// Every parsed message can be signed: parser and signer have the same rules for targets and hosts.
 fn signable(read: &RawRequest<'_>) -> &'static str {
     for component in [Component::TARGET_URI, Component::AUTHORITY] {
         component_value(&Exchange::of(read), component.id()).unwrap();

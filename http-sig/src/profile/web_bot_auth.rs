@@ -1,10 +1,11 @@
-//! Web Bot Auth: automated clients that say who they are
+//! Web Bot Auth: automated clients that identify themselves
 //! (draft-ietf-webbotauth-httpsig-protocol-01).
 //!
-//! A request is signed by a key of a JWK Set at an `https` URL. The URL identifies the client, and
-//! stands in `Signature-Agent`, covered by the signature. A verifier looks a key up by URL *and*
-//! thumbprint: by the thumbprint alone, one agent's key would speak for another agent's URL. What
-//! earlier drafts had in `Signature-Agent` is read where the policy names [`Revision::Draft00`].
+//! A client signs its request with a key of a JWK Set at an `https` URL. The URL identifies the
+//! client. It is in the field `Signature-Agent`, which the signature covers. A verifier looks a key
+//! up by URL *and* thumbprint: with the thumbprint alone, a key of one agent would be accepted for
+//! the URL of another. A policy with [`Revision::Draft00`] accepts the form of `Signature-Agent` in
+//! earlier drafts.
 //!
 //! ```
 //! use aims_http_sig::HttpRequest;
@@ -25,7 +26,7 @@
 //! let prepared = signing.prepare(&HttpRequest::to_send(&parts)?, SYSTEM, now)?;
 //! prepared.sign(&key)?.apply(&mut parts.headers)?;
 //!
-//! // The shop has fetched the keys, from `agent.location()`, and knows how it is reached itself.
+//! // The shop has fetched the keys from `agent.location()`, and knows its own authority.
 //! # parts.uri = "/offers".parse()?; // as a server has it
 //! let mut agents = Agents::new();
 //! let rules = DirectoryRules::of(&agent);
@@ -58,15 +59,15 @@ pub use verify::{RequestPolicy, UnspentRequest, VerifiedRequest};
 
 use crate::{ComponentId, Error, FieldType, FieldTypes};
 
-/// `tag` of the signatures of requests.
+/// The `tag` of the signatures of requests.
 pub const TAG: &str = "web-bot-auth";
-/// `tag` of the signatures of directories.
+/// The `tag` of the signatures of directories.
 pub const DIRECTORY_TAG: &str = "http-message-signatures-directory";
-/// Where an origin has its directory.
+/// The path of the directory of an origin.
 pub const DIRECTORY_PATH: &str = "/.well-known/http-message-signatures-directory";
 /// The media type of a directory.
 pub const DIRECTORY_MEDIA_TYPE: &str = "application/http-message-signatures-directory+json";
-/// The longest that a signature of a request may live, whatever is configured: a day.
+/// Maximum lifetime of the signature of a request, whatever is configured: one day.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 const FIELD: &str = "signature-agent";

@@ -1,12 +1,12 @@
 //! WIMSE workload-to-workload authentication by HTTP signatures
 //! (draft-ietf-wimse-http-signature-07).
 //!
-//! The caller signs its request by the key of its workload identity token (WIT), and may ask the
-//! receiver to sign the response by its own. This module knows no WIT: its caller has validated the
-//! token before, and gives the key. What the module holds is that `workload-identity-token` is
-//! covered.
+//! The client signs its request with the key of its workload identity token (WIT). It may ask the
+//! receiver to sign the response as well. This module does not validate WITs: its caller validates
+//! the token first, and passes the key. The module checks that the signature covers
+//! `workload-identity-token`.
 //!
-//! The signature of this profile is the one with the tag [`TAG`]; its label means nothing.
+//! The signature of this profile is the one with the tag [`TAG`]. Its label has no meaning.
 //!
 //! ```
 //! use aims_http_sig::digest::ContentDigest;
@@ -21,7 +21,7 @@
 //! # let tool = SigningKey::generate(Algorithm::Ed25519, AWS_LC)?;
 //!
 //! let now = UnixTime::now();
-//! // The caller signs, and asks for a signed response.
+//! // The client signs, and asks for a signed response.
 //! let body = br#"{"city":"Oslo"}"#;
 //! let digest = ContentDigest::of(body);
 //! let request = http::Request::post("https://tools.example/weather?units=si")
@@ -34,7 +34,7 @@
 //!     .prepare(&HttpRequest::to_send(&sent)?, Content::Digest(&digest), SYSTEM, now)?;
 //! prepared.sign(&caller)?.apply(&mut sent.headers)?;
 //!
-//! // The tool verifies: the caller's key is that of the WIT, which it has validated.
+//! // The tool has validated the WIT, and verifies the signature with the key of the WIT.
 //! let policy = RequestPolicy::for_audiences(["https://tools.example/weather"])?;
 //! let seen = ReplayCache::in_memory(1000);
 //! let message =
@@ -63,7 +63,7 @@
 //!     .sign(&tool)?
 //!     .apply(&mut answer.headers)?;
 //!
-//! // And the caller knows that this is the answer to its request.
+//! // The client verifies that this is the response to its request.
 //! let (response, request) = (HttpResponse::new(&answer), HttpRequest::to_send(&sent)?);
 //! let (key, policy) = (Some(tool.verifying_key()), ResponsePolicy::new());
 //! match pending.finish(&response, &request, key, &policy, now)? {
@@ -105,36 +105,36 @@ use aims_jose::time::{Skew, UnixTime};
 use crate::sf::{is_whole_key, unescape};
 use crate::{BareItem, Error, Message, Parameters, Section};
 
-/// `tag` of every signature of this profile.
+/// The `tag` of every signature of this profile.
 pub const TAG: &str = "wimse-workload-to-workload";
-/// The label of the signatures that are made here, unless another one is set. It says nothing about
-/// a signature: a receiver looks at the tag.
+/// The default label of the signatures that this module makes. A receiver ignores it and uses the
+/// tag.
 pub const LABEL: &str = "wimse";
-/// The longest a signature may live, whatever is configured: 10 minutes.
+/// Maximum lifetime of a signature, whatever is configured: 10 minutes.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(600);
 
 const AUDIENCE: &str = "wimse-aud";
 const SIGN_RESPONSE: &str = "wimse-sign-response";
 const REQUEST_NONCE: &str = "wimse-req-nonce";
 
-/// Whether a party wants the response signed.
+/// Whether a party asks for a signed response.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a request asks or does not")]
 pub enum SignedResponse {
-    /// It must be.
+    /// The response must be signed.
     Asked,
-    /// It may be.
+    /// The response may be signed.
     Unasked,
 }
 
-/// Whether the message has the field.
+/// Returns whether the message has the field.
 fn has(message: &dyn Message, field: &str) -> bool {
     let mut there = false;
     message.lines(Section::Headers, field, &mut |_line| there = true);
     there
 }
 
-/// `expires` is at most that far ahead.
+/// Checks that `expires` is not too far in the future.
 fn check_lifetime(
     parameters: &Parameters<'_>,
     most: Duration,
@@ -151,7 +151,7 @@ fn check_lifetime(
     }
 }
 
-/// A parameter that is a string, and not empty.
+/// Returns a parameter that must be a string and not empty.
 fn text<'a>(parameters: &Parameters<'a>, parameter: &'static str) -> Result<Cow<'a, str>, Error> {
     match parameters.named(parameter) {
         Some(BareItem::String(Cow::Borrowed(raw))) if !raw.is_empty() => Ok(unescape(raw)),
@@ -162,7 +162,7 @@ fn text<'a>(parameters: &Parameters<'a>, parameter: &'static str) -> Result<Cow<
     }
 }
 
-/// `wimse-sign-response`, a boolean (draft §"The wimse-sign-response Signature Parameter").
+/// Returns `wimse-sign-response`, a boolean (draft §"The wimse-sign-response Signature Parameter").
 fn sign_response(parameters: &Parameters<'_>) -> Result<SignedResponse, Error> {
     match parameters.named(SIGN_RESPONSE) {
         None | Some(BareItem::Boolean(false)) => Ok(SignedResponse::Unasked),
@@ -173,7 +173,7 @@ fn sign_response(parameters: &Parameters<'_>) -> Result<SignedResponse, Error> {
     }
 }
 
-/// The nonce that is given, which is printable without quotes, or a new one.
+/// Returns the given nonce, which must be printable without quotes, or a new one.
 fn fresh_or(given: Option<&str>, random: &dyn SecureRandom) -> Result<String, Error> {
     match given {
         Some(nonce) => Ok(nonce.to_owned()),
@@ -181,7 +181,7 @@ fn fresh_or(given: Option<&str>, random: &dyn SecureRandom) -> Result<String, Er
     }
 }
 
-/// A label to sign with.
+/// Checks a label for a new signature.
 fn check_label(label: &str) -> Result<(), Error> {
     if is_whole_key(label) {
         return Ok(());
@@ -191,7 +191,7 @@ fn check_label(label: &str) -> Result<(), Error> {
     })
 }
 
-/// A lifetime that the profile allows to sign with.
+/// Checks that the profile allows to sign with this lifetime.
 fn within_limit(lifetime: Duration) -> Result<Duration, Error> {
     if lifetime.as_secs() == 0 {
         return Err(Error::Prepare {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Cursor, Malformed};
 
-/// The value of a parameter (RFC 9651 §3.3), as it stands in the field or as it is to be written.
+/// The value of a parameter (RFC 9651 §3.3), as written in a field.
 ///
 /// ```
 /// use aims_http_sig::BareItem;
@@ -26,27 +26,27 @@ pub enum BareItem<'a> {
     Integer(i64),
     /// A decimal, as text: `1.5`.
     Decimal(Cow<'a, str>),
-    /// A string, as it stands between the quotes: `\"` and `\\` are escaped. Use
-    /// [`text`](Self::text) to read and [`string`](Self::string) to make one.
+    /// A string, as written between the quotes: `\"` and `\\` are escaped. Read it with
+    /// [`text`](Self::text), and create it with [`string`](Self::string).
     String(Cow<'a, str>),
     /// A token.
     Token(Cow<'a, str>),
-    /// A byte sequence, as canonical base64.
+    /// A byte sequence, in canonical base64.
     Bytes(Cow<'a, str>),
     /// `?1` or `?0`.
     Boolean(bool),
-    /// A date in seconds.
+    /// A date, in Unix seconds.
     Date(i64),
-    /// A display string, as it stands between the quotes: percent-encoded.
+    /// A display string, as written between the quotes: percent-encoded.
     DisplayString(Cow<'a, str>),
 }
 
 impl<'a> BareItem<'a> {
-    /// A string.
+    /// Creates a string.
     ///
     /// # Errors
     ///
-    /// `sig.prepare` where the text is not printable ASCII.
+    /// `sig.prepare` if the text is not printable ASCII.
     pub fn string(text: &'a str) -> Result<Self, crate::Error> {
         if !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return Err(crate::Error::Prepare {
@@ -60,7 +60,7 @@ impl<'a> BareItem<'a> {
         }))
     }
 
-    /// The text of a string, without its escapes.
+    /// Returns the text of a string without its escapes.
     #[must_use]
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self {
@@ -69,7 +69,7 @@ impl<'a> BareItem<'a> {
         }
     }
 
-    /// Whether the variant holds what it says: its text reads as itself.
+    /// Returns whether the text of the variant is canonical for its type.
     pub(crate) fn is_canonical(&self) -> bool {
         let text = self.to_string();
         Cursor::new(text.as_bytes())
@@ -92,7 +92,7 @@ impl<'a> BareItem<'a> {
     }
 }
 
-/// Drops the backslashes of escapes.
+/// Removes the backslashes of escapes.
 pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
     if !raw.as_bytes().contains(&b'\\') {
         return Cow::Borrowed(raw);
@@ -110,7 +110,7 @@ pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
 }
 
 impl fmt::Display for BareItem<'_> {
-    /// The canonical text.
+    /// Writes the canonical text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Integer(number) => write!(f, "{number}"),
@@ -129,7 +129,7 @@ pub(crate) fn write_parameter(out: &mut String, key: &str, value: &BareItem<'_>)
     out.push(';');
     out.push_str(key);
     if *value != BareItem::Boolean(true) {
-        // Writing into a string does not fail.
+        // Writing to a string does not fail.
         let _infallible = write!(out, "={value}");
     }
 }
@@ -166,7 +166,7 @@ pub(super) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<BareItem<'a>, Malforme
     }
 }
 
-/// `tchar` (RFC 9110 §5.6.2).
+/// Returns whether the byte is a `tchar` (RFC 9110 §5.6.2).
 #[inline]
 pub(crate) const fn is_tchar(byte: u8) -> bool {
     byte.is_ascii_lowercase()
@@ -215,13 +215,13 @@ fn number<'a>(cursor: &mut Cursor<'a>) -> Result<BareItem<'a>, Malformed> {
     number.map(BareItem::Integer).map_err(|_range| Malformed)
 }
 
-/// What stands between the colons, which is canonical base64 with padding (RFC 9651 §4.1.8), and
-/// what it decodes to.
+/// Reads canonical base64 with padding between colons (RFC 9651 §4.1.8). Returns its text and the
+/// decoded bytes.
 pub(crate) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, Vec<u8>), Malformed> {
     cursor.expect(b':')?;
     let base64 = cursor.take_while(|byte| byte != b':');
     cursor.expect(b':')?;
-    // The engine takes its alphabet, padding and zero trailing bits alone.
+    // The decoder accepts only its alphabet, padding, and zero trailing bits.
     let decoded = STANDARD.decode(base64).map_err(|_why| Malformed)?;
     Ok((base64, decoded))
 }
@@ -237,7 +237,7 @@ fn display_string<'a>(cursor: &mut Cursor<'a>) -> Result<BareItem<'a>, Malformed
         decoded.push(if byte == b'%' {
             let (high, low) = (hex(bytes.next())?, hex(bytes.next())?);
             let byte = (high << 4) | low;
-            // Canonical is the character itself (RFC 9651 §4.1.11).
+            // The canonical form of these is the character itself (RFC 9651 §4.1.11).
             if matches!(byte, b' '..=b'~') && !matches!(byte, b'%' | b'"') {
                 return Err(Malformed);
             }

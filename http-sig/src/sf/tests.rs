@@ -13,7 +13,7 @@ fn item(text: &str) -> Result<BareItem<'_>, Malformed> {
     }
 }
 
-/// T-074: what is read is what would be written.
+/// A canonical text parses and is written the same.
 #[test]
 fn canonical_items_are_read() {
     for text in [
@@ -42,7 +42,7 @@ fn canonical_items_are_read() {
     }
 }
 
-/// T-074: each spelling differs from a canonical one in one thing.
+/// Each text differs from a canonical one in one property.
 #[test]
 fn other_spellings_are_refused() {
     for text in [
@@ -122,7 +122,7 @@ fn keys_have_their_alphabet() {
 }
 
 proptest! {
-    /// What is read is written the same.
+    /// A parsed text is written the same.
     #[test]
     fn reading_and_writing_agree(text in "[ -~]{0,24}") {
         if let Ok(read) = item(&text) {

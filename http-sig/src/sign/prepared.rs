@@ -1,4 +1,4 @@
-//! A signature base that waits for its signature, and the two fields that come of it.
+//! A signature base without its signature, and the two fields of a finished signature.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use crate::received::{lines, members, syntax};
 use crate::sf;
 use crate::{Algorithm, Error, Limits, Message, Section, SharedKey, SignatureBase, Start};
 
-/// A message of which the signature base is made; what is missing is the signature.
+/// The signature base of a message, ready to be signed.
 #[derive(Debug)]
 #[must_use = "nothing is signed until one of the `sign` methods or `finish` is called"]
 pub struct PreparedSignature {
@@ -30,7 +30,7 @@ impl PreparedSignature {
         Self { label, base, alg }
     }
 
-    /// The signature base: its [bytes](SignatureBase::as_bytes) are what is signed.
+    /// Returns the signature base. Sign its [bytes](SignatureBase::as_bytes).
     #[must_use]
     pub const fn base(&self) -> &SignatureBase {
         &self.base
@@ -40,19 +40,19 @@ impl PreparedSignature {
     ///
     /// # Errors
     ///
-    /// `sig.algorithm` where RFC 9421 has no algorithm for the key, or `alg` names another one;
-    /// `key.sign`, `key.signer_unavailable`.
+    /// `sig.algorithm` if RFC 9421 has no algorithm for the key, or `alg` names another one;
+    /// `key.sign`, `key.signer_unavailable` if the key fails.
     pub fn sign(self, signer: &dyn Signer) -> Result<SignatureFields, Error> {
         let algorithm = self.check(Algorithm::of_jws(signer.algorithm()))?;
         let signature = signer.sign(self.base.as_bytes()).map_err(Error::Sign)?;
         self.finish(algorithm, signature.as_ref())
     }
 
-    /// Signs with a private key behind a network.
+    /// Signs with a private key in a device or behind a network.
     ///
     /// # Errors
     ///
-    /// As [`sign`](Self::sign).
+    /// Those of [`sign`](Self::sign).
     pub async fn sign_async(self, signer: &dyn AsyncSigner) -> Result<SignatureFields, Error> {
         let algorithm = self.check(Algorithm::of_jws(signer.algorithm()))?;
         let signature = signer.sign_async(self.base.as_bytes()).await;
@@ -64,19 +64,19 @@ impl PreparedSignature {
     ///
     /// # Errors
     ///
-    /// `sig.algorithm` where `alg` names another algorithm.
+    /// `sig.algorithm` if `alg` names another algorithm.
     pub fn sign_with_shared_key(self, key: &SharedKey) -> Result<SignatureFields, Error> {
         let algorithm = self.check(Some(Algorithm::HmacSha256))?;
         let mac = key.sign(self.base.as_bytes());
         self.finish(algorithm, &mac)
     }
 
-    /// Takes a signature over the [base](Self::base) that was made elsewhere.
+    /// Adds a signature over the [base](Self::base) that another program made.
     ///
     /// # Errors
     ///
-    /// `sig.algorithm` where `alg` names another algorithm, `sig.signature` where its length is not
-    /// that of the algorithm.
+    /// `sig.algorithm` if `alg` names another algorithm; `sig.signature` if the length is not that
+    /// of the algorithm.
     pub fn finish(self, algorithm: Algorithm, signature: &[u8]) -> Result<SignatureFields, Error> {
         self.check(Some(algorithm))?;
         let fits = match algorithm.signature_len() {
@@ -129,26 +129,26 @@ pub struct SignatureFields {
 }
 
 impl SignatureFields {
-    /// A member of `Signature-Input`: `sig1=("@method");created=1618884473`.
+    /// Returns the member of `Signature-Input`, such as `sig1=("@method");created=1618884473`.
     #[must_use]
     pub fn signature_input(&self) -> &str {
         &self.input
     }
 
-    /// A member of `Signature`: `sig1=:…:`.
+    /// Returns the member of `Signature`, such as `sig1=:…:`.
     #[must_use]
     pub fn signature(&self) -> &str {
         &self.signature
     }
 
-    /// Adds a line of each field to headers or trailers, beside the signatures that are there.
+    /// Adds a line of each field to headers or trailers. Existing signatures stay.
     ///
     /// # Errors
     ///
-    /// `sig.label_taken` where one of those has the same label, `sig.syntax` where the fields that
-    /// are there are malformed, `sig.limit` where they are larger than [`Limits::default`] allows,
-    /// whatever other limits the signature was made by; `sig.headers_full` where the map takes no
-    /// more. Nothing is added then.
+    /// `sig.label_taken` if an existing signature has the same label; `sig.syntax` if the existing
+    /// fields are malformed; `sig.limit` if they exceed [`Limits::default`], whatever limits the
+    /// signature was made with; `sig.headers_full` if the map has no room. On an error no field is
+    /// added.
     pub fn apply(self, headers: &mut HeaderMap) -> Result<(), Error> {
         static INPUT: HeaderName = HeaderName::from_static("signature-input");
         static SIGNATURE: HeaderName = HeaderName::from_static("signature");
@@ -174,7 +174,7 @@ impl SignatureFields {
     }
 }
 
-/// Whether no signature that is there has this label.
+/// Checks that no existing signature has this label.
 fn check_label(headers: &HeaderMap, field: &'static str, label: &str) -> Result<(), Error> {
     let limits = Limits::default();
     for line in lines(&Headers(headers), Section::Headers, field, &limits)? {

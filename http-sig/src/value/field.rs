@@ -9,8 +9,8 @@ use crate::component::excerpt;
 use crate::sf::unescape;
 use crate::{ComponentId, Error, FieldType, FieldTypes, Message, Section};
 
-/// Appends the value of the field, in the manner that its parameters ask for; `false` where there
-/// is no line of it.
+/// Appends the value of the field in the form that its parameters select. Returns `false` if the
+/// message has no line of it.
 pub(super) fn write(
     out: &mut Vec<u8>,
     room: &mut Room,
@@ -31,7 +31,7 @@ pub(super) fn write(
     let mut well_formed = true;
     message.lines(section, id.name(), &mut |line| {
         lines = lines.saturating_add(1);
-        // Too much is not even copied; the caller reports it.
+        // Do not copy a line that is too long. The caller reports it.
         if out.len().saturating_add(line.len()) > limit {
             out.resize(limit.saturating_add(1), b'.');
             return;
@@ -57,7 +57,8 @@ pub(super) fn write(
     if lines == 0 {
         return Ok(false);
     }
-    // RFC 6265 §3: its lines must not be joined, so what was joined says nothing (RFC 9421 §7.5.6).
+    // The lines of `Set-Cookie` must not be joined (RFC 6265 §3), so the joined value is ambiguous
+    // (RFC 9421 §7.5.6).
     if lines > 1 && id.name() == "set-cookie" && !flags.binary {
         return Err(Error::ComponentAmbiguous {
             component: component(),
@@ -80,8 +81,8 @@ pub(super) fn write(
     Ok(true)
 }
 
-/// Appends a line without blanks at its ends, with each obsolete fold as one blank (RFC 9112 §5.2);
-/// `false` where it holds another line end.
+/// Appends a line without surrounding white space. Each obsolete fold becomes one space (RFC 9112
+/// §5.2). Returns `false` if the line contains another line end.
 pub(crate) fn unfold(out: &mut Vec<u8>, line: &[u8]) -> bool {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
@@ -121,7 +122,7 @@ fn trim(mut bytes: &[u8], is: impl Fn(&u8) -> bool) -> &[u8] {
     bytes
 }
 
-/// The canonical text of the whole field or of one member (RFC 9421 §2.1.1-2.1.2).
+/// Returns the canonical text of the whole field or of one member (RFC 9421 §2.1.1-2.1.2).
 fn serialize(text: &[u8], field_type: FieldType, id: ComponentId<'_>) -> Result<String, Error> {
     let wrong = |_parse| Error::FieldType {
         component: excerpt(id.as_str()),
@@ -135,7 +136,7 @@ fn serialize(text: &[u8], field_type: FieldType, id: ComponentId<'_>) -> Result<
                 .ok_or_else(|| Error::ComponentAbsent {
                     component: excerpt(id.as_str()),
                 })?;
-            // A list of that one member is the member.
+            // A list of one member is serialized like the member.
             let list: List = vec![match member {
                 ListEntry::Item(item) => ListEntry::Item(item.clone()),
                 ListEntry::InnerList(list) => ListEntry::InnerList(list.clone()),

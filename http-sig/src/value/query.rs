@@ -4,7 +4,7 @@
 use crate::component::excerpt;
 use crate::{ComponentId, Error};
 
-/// Appends the value of the one query parameter that the identifier names.
+/// Appends the value of the query parameter that the identifier names, which must occur once.
 pub(super) fn write_parameter(
     out: &mut Vec<u8>,
     query: &str,
@@ -17,7 +17,7 @@ pub(super) fn write_parameter(
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (raw_name, value) = pair.split_once('=').unwrap_or((pair, ""));
         name.clear();
-        // A name that is no UTF-8 may be any name to another reader.
+        // Parsers disagree on a name that is not UTF-8.
         encode_again(&mut name, raw_name).ok_or_else(|| Error::Value {
             component: component(),
         })?;
@@ -35,7 +35,7 @@ pub(super) fn write_parameter(
     })
 }
 
-/// Decodes and encodes; `None` where it is no UTF-8.
+/// Decodes and encodes. Returns `None` if the text is not UTF-8.
 fn encode_again(out: &mut Vec<u8>, raw: &str) -> Option<()> {
     let decoded = decode(raw.as_bytes());
     str::from_utf8(&decoded).ok()?;
@@ -43,7 +43,7 @@ fn encode_again(out: &mut Vec<u8>, raw: &str) -> Option<()> {
     Some(())
 }
 
-/// `+` is a blank; a `%` without two hexadecimal digits is itself.
+/// Decodes `+` to a space. A `%` without two hexadecimal digits stays.
 fn decode(raw: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(raw.len());
     let mut rest = raw;

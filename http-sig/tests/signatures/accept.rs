@@ -68,8 +68,8 @@ fn malformed_fields_are_refused() {
     assert_eq!(code(read(&format!("a=(){many}"))), "sig.limit");
 }
 
-/// HMS-09: what a member means is asked of that member alone, so that the wish of somebody else
-/// does not undo ours.
+/// HMS-09: each member is parsed by itself, so an unknown member for another party does not affect
+/// ours.
 #[test]
 fn a_wish_for_others_is_passed_over() {
     for (list, expected) in [

@@ -45,7 +45,7 @@ fn each_form_is_named() {
     }
 }
 
-/// What is not of that draft keeps its own code.
+/// Fields that are not of that draft keep their own code.
 #[test]
 fn others_are_not() {
     for (field, code) in [

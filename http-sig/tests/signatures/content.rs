@@ -31,7 +31,7 @@ fn content_is_that_of_the_signed_digest() {
     assert_eq!(verified.content_digest().unwrap(), digest);
 }
 
-/// The digest is in the message, and fits, but nobody signed it.
+/// The message has a matching digest, but no signature covers it.
 #[test]
 fn a_digest_that_nobody_signed_is_none() {
     let digest = ContentDigest::of(BODY).to_string();

@@ -133,7 +133,7 @@ fn other_spellings_are_refused() {
     );
 }
 
-/// What stands around a member, or how it is divided into lines, is not signed. HMS-11
+/// White space around a member, and the division into lines, are not signed. HMS-11
 #[test]
 fn blanks_around_members_do_not_matter() {
     let message = good();
@@ -244,7 +244,7 @@ fn parameters_have_their_types() {
     );
 }
 
-/// What is read is not yet believed, but can be looked at.
+/// Parsed signatures are untrusted, but can be listed.
 #[test]
 fn unverified_signatures_can_be_listed() {
     let message =

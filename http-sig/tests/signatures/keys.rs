@@ -190,7 +190,7 @@ fn keys_are_found_by_id() {
         ask(&one, &plain(bare().with_key_id("another"))),
         "sig.key_unknown"
     );
-    // A set whose keys share a name: `alg` decides, or nobody does.
+    // In a set whose keys share a name, `alg` must select the key.
     let same_name = two.jwk().clone().with_key_id("test-key-ed25519");
     let same_name = VerifyingKey::from_jwk(&same_name, AWS_LC).unwrap();
     let both = set(&[&one, &same_name]);

@@ -1,4 +1,4 @@
-//! What a policy requires, one thing taken away at a time.
+//! The requirements of a policy, each removed in turn.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -23,7 +23,7 @@ fn sign(signing: &Signing, body: &str) -> Result<(SigningKey, Request<String>), 
     Ok((key, request))
 }
 
-/// What it signs verifies, with the content.
+/// A request that it signs verifies, with the content.
 #[test]
 fn a_request_goes_round() {
     for (body, covered) in [("{}", true), ("", false)] {
@@ -54,7 +54,7 @@ fn the_digest_is_covered_once() {
     assert_eq!(input.matches("content-digest").count(), 1, "{input}");
 }
 
-/// What cannot be signed is left as it was.
+/// On an error the request is unchanged.
 #[test]
 fn nothing_is_changed_where_it_fails() {
     assert_eq!(sign(&Signing::new("Sig"), "{}").unwrap_err(), "sig.prepare");

@@ -426,8 +426,8 @@ fn signatures_in_trailers() {
     );
 }
 
-/// What is signed is what goes out: `http` keeps each byte of path and query, and so does this
-/// crate.
+/// The signed target is the target that is sent: `http` keeps each byte of path and query, and so
+/// does this crate.
 #[test]
 fn targets_are_signed_as_they_are() {
     for target in [

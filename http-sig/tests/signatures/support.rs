@@ -211,7 +211,7 @@ pub(crate) fn post() -> Text {
     )
 }
 
-/// What the tests' signatures cover and say.
+/// The settings for the signatures of the tests.
 pub(crate) fn signing() -> Signing {
     Signing::new("sig1")
         .covering(components(&[

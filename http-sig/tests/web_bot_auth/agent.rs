@@ -107,7 +107,7 @@ fn the_field_is_read_strictly() {
             "sig.label_repeated",
         ),
         (r#"sig1=token"#, "sig.syntax"),
-        // Between the two of them lies somebody who may take one away: only the last is signed.
+        // An intermediary could remove one of the two: only the last is signed.
         (
             r#"sig1="https://crawler.example";type=jwks_uri;type=directory"#,
             "sig.parameter_repeated",
@@ -123,7 +123,7 @@ fn the_field_is_read_strictly() {
     ] {
         assert_eq!(made().code_with(value), Some(code), "{value}");
     }
-    // A member of a type that nobody here knows costs itself alone.
+    // A member of an unknown type is skipped; the others are unaffected.
     let beside = r#"b="https://x.example";type=other, sig1="https://crawler.example""#;
     assert_eq!(made().code_with(beside), None);
 }

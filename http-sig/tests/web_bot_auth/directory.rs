@@ -108,7 +108,7 @@ fn a_document_that_is_none_is_refused() {
     }
 }
 
-/// Everybody has the private halves of the keys that RFC 9421 prints.
+/// The private keys that RFC 9421 prints are public.
 #[test]
 fn published_test_keys_are_skipped() {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap();

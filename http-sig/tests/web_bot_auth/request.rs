@@ -1,4 +1,4 @@
-//! What a signed request has to be.
+//! Requirements for signed requests.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -104,7 +104,7 @@ fn keys_are_found_by_url_and_thumbprint() {
     let expected = "https://nobody.example/.well-known/http-message-signatures-directory";
     assert_eq!(agent.as_deref(), Some(expected));
     assert_eq!(*key_id, KEY.verifying_key().thumbprint().to_string());
-    // What a rim looks up is the same, before anything is verified.
+    // `claims` returns the same URL before any verification.
     let claims = RequestPolicy::new()
         .with_revision(Revision::Draft00)
         .claims(&seen(&parts))
@@ -275,8 +275,8 @@ fn several_signatures_are_taken_by_a_word() {
     assert_eq!(each(&request(None)).unwrap_err().code(), "sig.missing");
 }
 
-/// What a stranger has done before a key is looked for does not grow with the number of signatures
-/// times the length of the fields (T-071).
+/// The work for an unauthenticated client, before a key is looked up, does not grow with the number
+/// of signatures times the length of the fields (T-071).
 #[test]
 fn fields_are_read_once_for_all_signatures() {
     struct Counted<'a> {
@@ -416,7 +416,7 @@ fn the_older_string_is_covered_and_alone() {
     let string = r#""https://crawler.example""#;
     let covered = &["@authority", "signature-agent"];
     assert_eq!(code(string, covered), None);
-    // Whoever lies between could write any other agent into it that has published this key.
+    // An intermediary could otherwise insert any other agent that has published this key.
     assert_eq!(
         code(string, &["@authority"]),
         Some("sig.component_required")
@@ -483,7 +483,7 @@ fn the_covered_member_is_that_of_the_headers() {
     assert_eq!(code("content-digest;key=\"sig1\""), required);
 }
 
-/// What gives the keys is asked by thumbprint, and has to have listened.
+/// A key source that returns another key than the requested thumbprint is refused.
 #[test]
 fn a_key_has_the_thumbprint_of_the_claim() {
     #[derive(Debug)]

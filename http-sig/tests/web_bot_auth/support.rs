@@ -80,7 +80,7 @@ pub(crate) fn good() -> Parts {
     parts
 }
 
-/// What a signature covers and says, as the test likes.
+/// The covered components and parameters of a test's signature.
 #[derive(Clone)]
 pub(crate) struct Made {
     pub(crate) label: &'static str,

@@ -64,7 +64,7 @@ fn nothing_is_wanted_without_the_field_or_the_tag() {
     assert_eq!(wants(r#"wimse=("@status" "x-any");tag="cdn""#), Ok(false));
 }
 
-/// HMS-09, SIG-10: whatever else stands in the field, of components that nobody here knows.
+/// HMS-09, SIG-10: other members of the field, with unknown components, do not affect ours.
 #[test]
 fn a_wish_for_others_does_not_undo_ours() {
     let ours = wanted_response_signature();

@@ -110,7 +110,7 @@ fn the_requests_verify_at_their_time() {
     }
 }
 
-/// SIG-02, SIG-09: both responses answer their requests, also for whoever sent neither.
+/// SIG-02, SIG-09: both responses answer their requests, also for an observer that sent neither.
 #[test]
 fn the_responses_answer_their_requests() {
     for (printed, other) in [(A_TO_B, B_TO_C), (B_TO_C, A_TO_B)] {
@@ -140,7 +140,7 @@ fn the_responses_answer_their_requests() {
     }
 }
 
-/// What each message is signed over, byte for byte.
+/// The signature base of each message, byte for byte.
 #[test]
 fn the_bases_are_those_of_the_messages() {
     let limits = Limits::default();

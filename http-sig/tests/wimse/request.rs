@@ -1,4 +1,4 @@
-//! What a request has to be (SIG-01, SIG-03, SIG-04, SIG-06, SIG-08).
+//! Requirements for requests (SIG-01, SIG-03, SIG-04, SIG-06, SIG-08).
 
 use aims_http_sig::profile::wimse::{Peer, RequestPolicy, SignedResponse};
 use aims_http_sig::{Algorithm, Algorithms, BareItem, Component, Limits};
@@ -277,14 +277,14 @@ fn key_and_algorithm_are_those_of_the_token() {
     assert_eq!(error.unwrap_err().code(), "sig.algorithm_forbidden");
 }
 
-/// What belongs to responses alone.
+/// Parameters of responses only.
 #[test]
 fn a_request_has_no_nonce_of_a_request() {
     let made = of_request().with("wimse-req-nonce", text("n-0"));
     assert_eq!(refused_as(&made), "sig.parameter_forbidden");
 }
 
-/// Which audience was found and which were expected: escaped and bounded.
+/// The error names the audience that was found and those that were expected: escaped and bounded.
 #[test]
 fn a_wrong_audience_is_named() {
     let policy = RequestPolicy::for_audiences([AUDIENCE, "a\nb"]).unwrap();
@@ -344,7 +344,7 @@ fn a_receiver_has_an_audience() {
     }
 }
 
-/// The audience of a route is configuration as well; without one there is nobody to be.
+/// The audience of a route is configuration as well; without one every request is refused.
 #[test]
 fn an_audience_can_be_given_with_the_request() {
     let parts = good();
@@ -469,6 +469,6 @@ fn a_nonce_is_spent_once_by_its_sender() {
     let unspent = verify(&good()).unwrap();
     let error = unspent.spend(&Broken, SENDER, at(NOW)).unwrap_err();
     assert_eq!(error.code(), "replay.unavailable");
-    // Whoever may do a thing twice says so.
+    // A receiver can accept replays explicitly.
     drop(verify(&good()).unwrap().accept_replays());
 }

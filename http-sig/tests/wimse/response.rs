@@ -1,4 +1,4 @@
-//! What a response has to be (SIG-02, SIG-03, SIG-04, SIG-09; T-069).
+//! Requirements for responses (SIG-02, SIG-03, SIG-04, SIG-09; T-069).
 
 use aims_http_sig::profile::wimse::{
     Answer, Content, PROBLEM_SIGNATURE_INVALID, PROBLEM_SIGNED_RESPONSE_UNSUPPORTED, Peer, Pending,
@@ -24,7 +24,7 @@ impl SecureRandom for Fixed {
     }
 }
 
-/// What waits for the response to a request whose nonce is [`NONCE`].
+/// Returns the state for the response to a request whose nonce is [`NONCE`].
 fn asking(signing: &RequestSigning, parts: &request::Parts) -> Pending {
     let digest = aims_http_sig::digest::ContentDigest::of(BODY);
     let random = Fixed([7; 16]);
@@ -252,7 +252,7 @@ fn a_nonce_may_be_spent() {
     assert_eq!(spend(), Some("replay.replayed"));
 }
 
-/// What we sign is what we take, with and without a body.
+/// A response that we sign is accepted, with and without a body.
 #[test]
 fn our_own_response_is_taken() {
     let signing = RequestSigning::to(AUDIENCE).unwrap();

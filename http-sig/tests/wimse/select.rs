@@ -1,4 +1,4 @@
-//! Which signature is looked at (SIG-07, T-070).
+//! Selection of the signature (SIG-07, T-070).
 
 use aims_http_sig::{BareItem, Exchange};
 
@@ -32,8 +32,8 @@ fn alone_it_has_any_label() {
     taken(&parts);
 }
 
-/// SIG-07: a label means nothing, beside others neither: whoever relabels a signature changes
-/// nothing that was signed.
+/// SIG-07: a label has no meaning, also among several signatures. Changing it changes nothing that
+/// was signed.
 #[test]
 fn among_several_it_has_any_label() {
     for label in ["wimse", "sig1", "x-1", "a.b"] {
@@ -79,7 +79,7 @@ fn the_label_alone_does_not_make_it() {
     taken(&parts);
 }
 
-/// T-070: nobody looks for one that verifies.
+/// T-070: the verifier does not try several signatures to find a valid one.
 #[test]
 fn two_that_fit_are_refused_even_if_one_is_good() {
     for bad_first in [false, true] {

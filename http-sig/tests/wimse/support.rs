@@ -67,7 +67,7 @@ pub(crate) fn seen(parts: &request::Parts) -> HttpRequest<'_> {
     HttpRequest::received(parts, "https", "tools.example")
 }
 
-/// What a signature covers and says; a good one, until something is changed.
+/// The covered components and parameters of a signature; valid until a test changes something.
 #[derive(Clone)]
 pub(crate) struct Made {
     pub(crate) label: &'static str,

@@ -1,4 +1,4 @@
-//! An agent: where the keys of a signature are published
+//! The agent: the URL at which the keys of a signature are published
 //! (draft-ietf-webbotauth-httpsig-protocol-01 §5.2.1, §5.5).
 
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -6,20 +6,20 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::DIRECTORY_PATH;
 use crate::Error;
 
-/// A revision of draft-ietf-webbotauth-httpsig-protocol, which says what a member of
-/// `Signature-Agent` is.
+/// A revision of draft-ietf-webbotauth-httpsig-protocol, which defines the members of
+/// `Signature-Agent`.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Revision {
-    /// -00 and before: a member is an origin, whose directory is at the well-known place, or has a
+    /// -00 and before: a member is an origin with a directory at the well-known path, or has a
     /// parameter `type`.
     Draft00,
-    /// -01 (October 2026): each member is the URL of a JWK Set, and has no parameters.
+    /// -01 (October 2026): each member is the URL of a JWK Set and has no parameters.
     #[default]
     Draft01,
 }
 
-/// How the URL of an agent leads to keys.
+/// The way from the URL of an agent to its keys.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Discovery {
@@ -27,9 +27,9 @@ pub enum Discovery {
     JwkSet,
     /// A client ID metadata document ([`Revision::Draft00`], `type=cimd`).
     Cimd,
-    /// The directory at the well-known place of an origin ([`Revision::Draft00`], no `type`).
+    /// The directory at the well-known path of an origin ([`Revision::Draft00`], no `type`).
     Directory,
-    /// A JWK set ([`Revision::Draft00`], `type=jwks_uri`).
+    /// A JWK Set ([`Revision::Draft00`], `type=jwks_uri`).
     JwksUri,
 }
 
@@ -42,7 +42,8 @@ impl Discovery {
         }
     }
 
-    /// `type` of a member in [`Revision::Draft00`]; none where it is unknown.
+    /// Returns the discovery for a `type` of [`Revision::Draft00`], or `None` if the type is
+    /// unknown.
     pub(super) fn of_name(name: &str) -> Option<Self> {
         match name {
             "cimd" => Some(Self::Cimd),
@@ -53,11 +54,11 @@ impl Discovery {
     }
 }
 
-/// A member of `Signature-Agent`, which is a claim until the keys of its URL verify the request.
+/// A member of `Signature-Agent`. It is a claim until a key of its URL verifies the request.
 ///
-/// Only URLs in normal form are accepted (RFC 3986 §6.2.2, §6.2.3), so that two spellings are never
-/// one agent: lower case, no default port, no dot segments, no needless escapes, no fragment. An
-/// empty path alone counts as `/`, because the draft's own examples have it.
+/// Only URLs in normal form are accepted (RFC 3986 §6.2.2, §6.2.3), so that an agent has one
+/// spelling: lower case, no default port, no dot segments, no needless escapes, no fragment. As the
+/// only exception, an empty path counts as `/`, because the examples of the draft have it.
 ///
 /// ```
 /// use aims_http_sig::profile::web_bot_auth::SignatureAgent;
@@ -78,40 +79,41 @@ pub struct SignatureAgent {
 }
 
 impl SignatureAgent {
-    /// The JWK Set at this URL, or in draft terms the key directory: any `https` URL, or the
-    /// [well-known one](super::DIRECTORY_PATH) of a domain.
+    /// Creates an agent whose JWK Set is at this URL: any `https` URL, or the [well-known
+    /// one](super::DIRECTORY_PATH) of a domain. The draft calls it key directory.
     ///
     /// # Errors
     ///
-    /// `sig.agent`
+    /// `sig.agent` if it is not an `https` URL in normal form.
     pub fn jwk_set(url: &str) -> Result<Self, Error> {
         Self::new(url, Discovery::JwkSet)
     }
 
-    /// The directory of an origin, `https://host` or `https://host:port`, as
-    /// [`Revision::Draft00`] names it.
+    /// Creates an agent with the directory of an origin, `https://host` or `https://host:port`, as
+    /// [`Revision::Draft00`] defines it.
     ///
     /// # Errors
     ///
-    /// `sig.agent`
+    /// `sig.agent` if the text is not such an origin in normal form.
     pub fn directory(origin: &str) -> Result<Self, Error> {
         Self::new(origin, Discovery::Directory)
     }
 
-    /// A JWK set at this URL, as [`Revision::Draft00`] names it.
+    /// Creates an agent with a JWK Set at this URL, as [`Revision::Draft00`] defines it.
     ///
     /// # Errors
     ///
-    /// `sig.agent`
+    /// `sig.agent` if it is not an `https` URL in normal form.
     pub fn jwks_uri(url: &str) -> Result<Self, Error> {
         Self::new(url, Discovery::JwksUri)
     }
 
-    /// A client ID metadata document at this URL, as [`Revision::Draft00`] names it.
+    /// Creates an agent with a client ID metadata document at this URL, as [`Revision::Draft00`]
+    /// defines it.
     ///
     /// # Errors
     ///
-    /// `sig.agent`
+    /// `sig.agent` if it is not an `https` URL in normal form.
     pub fn cimd(url: &str) -> Result<Self, Error> {
         Self::new(url, Discovery::Cimd)
     }
@@ -136,15 +138,15 @@ impl SignatureAgent {
         })
     }
 
-    /// Whether the keys are at the well-known place of a domain, where a `kid` is the thumbprint of
-    /// its key.
+    /// Returns whether the keys are at the well-known path of a domain, where each `kid` is a
+    /// thumbprint.
     #[must_use]
     pub fn is_well_known(&self) -> bool {
         let path = self.identifier().splitn(4, '/').nth(3).unwrap_or_default();
         DIRECTORY_PATH.strip_prefix('/') == Some(path)
     }
 
-    /// The revision of the draft that has such a member.
+    /// Returns the revision of the draft that defines this kind of member.
     #[must_use]
     pub const fn revision(&self) -> Revision {
         match self.discovery {
@@ -153,25 +155,25 @@ impl SignatureAgent {
         }
     }
 
-    /// How it leads to keys.
+    /// Returns the way from the URL to the keys.
     #[must_use]
     pub const fn discovery(&self) -> Discovery {
         self.discovery
     }
 
-    /// The URL to fetch: by `GET`, only 200 counts, no redirect is followed.
+    /// Returns the URL to fetch with `GET`. Accept status 200 only, and follow no redirect.
     #[must_use]
     pub fn location(&self) -> &str {
         &self.location
     }
 
-    /// The URL that stands for the agent: the [location](Self::location) without its query.
+    /// Returns the URL that identifies the agent: the [location](Self::location) without its query.
     #[must_use]
     pub fn identifier(&self) -> &str {
         self.location.split('?').next().unwrap_or_default()
     }
 
-    /// The member of the field: `sig1="https://crawler.example"`.
+    /// Returns the member of the field, such as `sig1="https://crawler.example"`.
     #[must_use]
     pub fn to_member(&self, key: &str) -> String {
         let parameter = match self.discovery.name() {
@@ -182,7 +184,7 @@ impl SignatureAgent {
     }
 }
 
-/// What stands behind `https://host:port`, where that is in normal form.
+/// Returns the text after `https://host:port`, if that part is in normal form.
 fn after_authority(url: &str) -> Option<&str> {
     let rest = url.strip_prefix("https://")?;
     if url.len() > MAX_URL {
@@ -204,14 +206,14 @@ fn after_authority(url: &str) -> Option<&str> {
     (is_normal_host(host) && normal_port).then_some(rest)
 }
 
-/// A name, or an address in the one spelling that it has.
+/// Returns whether the host is a name, or an address in its canonical spelling.
 fn is_normal_host(host: &str) -> bool {
     if let Some(inner) = host.strip_prefix('[') {
         let address = inner.strip_suffix(']').map(str::parse::<Ipv6Addr>);
         return matches!(address, Some(Ok(address)) if format!("[{address}]") == host);
     }
-    // What ends in a number is read as an address by browsers, in whatever spelling (`127.1`,
-    // `0x7f.0.0.1`), and here in one.
+    // Browsers parse a name that ends in a number as an address, in many spellings (`127.1`,
+    // `0x7f.0.0.1`). Here only the canonical one is accepted.
     let name = host.strip_suffix('.').unwrap_or(host);
     let last = name.rsplit('.').next().unwrap_or_default();
     let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -224,7 +226,7 @@ fn is_normal_host(host: &str) -> bool {
     !host.is_empty() && host.bytes().all(fits)
 }
 
-/// A path, and perhaps a query, in normal form.
+/// Returns whether the path, with its optional query, is in normal form.
 fn is_normal_path(rest: &str) -> bool {
     let path = rest.split('?').next().unwrap_or_default();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?".contains(&byte);
@@ -245,7 +247,7 @@ fn is_normal_path(rest: &str) -> bool {
             .all(|segment| segment != "." && segment != "..")
 }
 
-/// An escape in upper case, of what cannot stand there itself.
+/// Returns whether an escape is in upper case and of a character that must be escaped.
 fn is_needed_escape(high: Option<u8>, low: Option<u8>) -> bool {
     let digit = |byte: Option<u8>| match byte {
         Some(byte @ b'0'..=b'9') => Some(byte - b'0'),

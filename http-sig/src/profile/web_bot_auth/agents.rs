@@ -1,4 +1,4 @@
-//! Finding the key of an agent.
+//! Lookup of the key of an agent.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -9,7 +9,7 @@ use aims_jose::key::VerifyingKey;
 use super::{Directory, SignatureAgent};
 use crate::Error;
 
-/// What a signature says of its key, of which nothing is verified yet.
+/// The statement of a signature about its key, not verified.
 #[derive(Clone, Debug)]
 pub struct Claim {
     pub(super) agent: Option<SignatureAgent>,
@@ -17,21 +17,21 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Where the key is said to be published; none where the request does not say it, and the
-    /// [policy](super::RequestPolicy::accepting_no_agent) takes that.
+    /// Returns the agent that is said to publish the key. `None` if the request names no agent, and
+    /// the [policy](super::RequestPolicy::accepting_no_agent) accepts that.
     #[must_use]
     pub const fn agent(&self) -> Option<&SignatureAgent> {
         self.agent.as_ref()
     }
 
-    /// The thumbprint of the key.
+    /// Returns the thumbprint of the key.
     #[must_use]
     pub const fn key_id(&self) -> &Thumbprint {
         &self.key_id
     }
 
-    /// The error for a claim whose key is not known: it names the URL, so that a rim may look there
-    /// once.
+    /// Returns the error for a claim whose key is unknown. It names the URL, so that the caller can
+    /// fetch the keys once and verify again.
     #[must_use]
     pub fn unknown(&self) -> Error {
         Error::AgentKeyUnknown {
@@ -44,16 +44,16 @@ impl Claim {
 /// Finds the key of a claim, by URL and thumbprint together (draft §"Validating Message
 /// Signature").
 pub trait AgentKeys: Debug + Send + Sync {
-    /// The key of this thumbprint that is published at this URL; where the claim has no URL, a key
-    /// that is known by itself.
+    /// Returns the key with this thumbprint that is published at this URL. For a claim without URL,
+    /// returns a key that the receiver knows by itself.
     ///
     /// # Errors
     ///
-    /// `sig.agent_key_unknown`, by [`Claim::unknown`].
+    /// `sig.agent_key_unknown`, made by [`Claim::unknown`].
     fn find(&self, claim: &Claim) -> Result<VerifyingKey, Error>;
 }
 
-/// Agents whose directories are at hand.
+/// The known agents with their directories.
 #[derive(Clone, Debug, Default)]
 pub struct Agents {
     directories: BTreeMap<String, Directory>,
@@ -61,7 +61,7 @@ pub struct Agents {
 }
 
 impl Agents {
-    /// None.
+    /// Creates an empty set.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -70,13 +70,13 @@ impl Agents {
         }
     }
 
-    /// The keys of this agent are those, and no others.
+    /// Sets the keys of this agent. They replace its earlier keys.
     pub fn insert(&mut self, agent: &SignatureAgent, directory: Directory) {
         self.directories
             .insert(agent.identifier().to_owned(), directory);
     }
 
-    /// A key that is known by itself, for requests that name no agent.
+    /// Adds a key that is accepted in requests that name no agent.
     pub fn insert_key(&mut self, key: VerifyingKey) {
         self.keys.push(key);
     }

@@ -7,7 +7,7 @@ use aims_jose::time::UnixTime;
 
 use crate::{Algorithm, Error, Key, Keys, Parameters};
 
-/// What is asked of the keys of a directory.
+/// Rules for the keys of a directory.
 #[derive(Clone, Copy, Debug)]
 pub struct DirectoryRules {
     place: Place,
@@ -27,7 +27,8 @@ enum TestKeys {
 }
 
 impl DirectoryRules {
-    /// A document at the well-known place: a `kid` is the thumbprint of its key.
+    /// Creates rules for a document at the well-known path: each `kid` is the thumbprint of its
+    /// key.
     #[must_use]
     pub const fn well_known() -> Self {
         Self {
@@ -36,7 +37,7 @@ impl DirectoryRules {
         }
     }
 
-    /// The rules for the document of this agent, by where it is.
+    /// Creates the rules for the document of this agent, by its location.
     #[must_use]
     pub fn of(agent: &super::SignatureAgent) -> Self {
         if agent.is_well_known() {
@@ -46,7 +47,8 @@ impl DirectoryRules {
         }
     }
 
-    /// A key set elsewhere, which may have other users and names of its own.
+    /// Creates rules for a key set at another URL, which may have other users and its own key
+    /// names.
     #[must_use]
     pub const fn key_set() -> Self {
         Self {
@@ -55,7 +57,8 @@ impl DirectoryRules {
         }
     }
 
-    /// Takes the keys that RFC 9421 prints as well, whose private halves everybody has: for tests.
+    /// Accepts the test keys of RFC 9421 too. Their private keys are public, so use it in tests
+    /// only.
     #[must_use]
     pub const fn accepting_test_keys(mut self) -> Self {
         self.test_keys = TestKeys::Taken;
@@ -63,20 +66,22 @@ impl DirectoryRules {
     }
 }
 
-/// The usable keys of one agent, each found by its thumbprint.
+/// The usable keys of one agent, looked up by thumbprint.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
     keys: Vec<VerifyingKey>,
 }
 
 impl Directory {
-    /// Reads the document. A key that cannot be used costs itself alone: one without an algorithm
-    /// of RFC 9421, before its `nbf` or from its `exp` on, whose `kid` is not its thumbprint at the
-    /// well-known place, or one of the published test keys.
+    /// Parses the document. Unusable keys are skipped; the others are unaffected.
+    ///
+    /// A key is unusable if RFC 9421 has no algorithm for it, it is before its `nbf` or at or after
+    /// its `exp`, its `kid` differs from its thumbprint at the well-known path, or it is a
+    /// published test key.
     ///
     /// # Errors
     ///
-    /// What [`JwkSet::parse`] says of the whole: `jwks.json`, `jwks.too_large`,
+    /// Those of [`JwkSet::parse`] for the whole document: `jwks.json`, `jwks.too_large`,
     /// `jwks.duplicate_kid`, `jws.duplicate_member`.
     pub fn parse(
         json: &[u8],
@@ -103,10 +108,11 @@ impl Directory {
         Ok(Self { keys })
     }
 
-    /// The document with these keys, each by its thumbprint: to be served at
-    /// [`DIRECTORY_PATH`](super::DIRECTORY_PATH) as
-    /// [`DIRECTORY_MEDIA_TYPE`](super::DIRECTORY_MEDIA_TYPE), and [signed](super::DirectorySigning)
-    /// by each of them.
+    /// Returns the document with these keys, each named by its thumbprint.
+    ///
+    /// Serve it at [`DIRECTORY_PATH`](super::DIRECTORY_PATH) as
+    /// [`DIRECTORY_MEDIA_TYPE`](super::DIRECTORY_MEDIA_TYPE), and [sign](super::DirectorySigning)
+    /// each response with each of the keys.
     #[must_use]
     pub fn to_publish<'a>(keys: impl IntoIterator<Item = &'a VerifyingKey>) -> String {
         let published = |key: &VerifyingKey| -> Jwk {
@@ -117,8 +123,8 @@ impl Directory {
         set.to_json()
     }
 
-    /// The entries of the document that these keys were read from which are these keys, with all
-    /// that they say: what is left of it to be kept.
+    /// Returns the entries of the parsed document that became these keys, with all their members. A
+    /// caller can store this instead of the whole document.
     #[must_use]
     pub fn excerpt(&self, json: &[u8]) -> String {
         let document: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
@@ -137,13 +143,13 @@ impl Directory {
         serde_json::Value::Object(keys).to_string()
     }
 
-    /// The key of that thumbprint.
+    /// Returns the key with this thumbprint.
     #[must_use]
     pub fn find(&self, key_id: &Thumbprint) -> Option<&VerifyingKey> {
         self.keys.iter().find(|key| key.thumbprint() == key_id)
     }
 
-    /// The keys, in the order of the document.
+    /// Returns the keys, in the order of the document.
     #[must_use]
     pub fn keys(&self) -> &[VerifyingKey] {
         &self.keys
@@ -168,7 +174,7 @@ impl DirectoryRules {
 }
 
 impl Keys for Directory {
-    /// The key whose thumbprint is `keyid`.
+    /// Returns the key whose thumbprint is `keyid`.
     fn find(&self, parameters: &Parameters<'_>) -> Result<Key, Error> {
         let id = parameters.key_id();
         let id = id.and_then(|id| id.parse::<Thumbprint>().ok());
@@ -195,7 +201,7 @@ impl Times {
     }
 }
 
-/// Those of each entry, in the order of the document, which was read before.
+/// Returns the times of each entry, in the order of the parsed document.
 fn times(json: &[u8]) -> Vec<Times> {
     let document: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
     let entries = document.get("keys").and_then(serde_json::Value::as_array);
@@ -211,7 +217,7 @@ fn times(json: &[u8]) -> Vec<Times> {
     entries.into_iter().flatten().map(of_entry).collect()
 }
 
-/// The thumbprints of RFC 9421's test-key-ed25519 and test-key-rsa-pss (draft §"Test and
+/// The thumbprints of test-key-ed25519 and test-key-rsa-pss of RFC 9421 (draft §"Test and
 /// Demonstration Keys").
 const TEST_KEYS: &[&str] = &[
     "poqkLGiymh_W0uP6PZFw-dvez3QJT5SolqXBCW38r0U",

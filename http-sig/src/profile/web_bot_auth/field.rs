@@ -1,4 +1,4 @@
-//! `Signature-Agent` as a message has it, read once and strictly (draft §"Signature-Agent").
+//! Parses `Signature-Agent` of a message, once and strictly (draft §"Signature-Agent").
 
 use std::borrow::Cow;
 
@@ -7,21 +7,21 @@ use crate::received::{lines, members, syntax};
 use crate::sf::{BareItem, Cursor, unescape};
 use crate::{Error, Limits, Message, Section};
 
-/// The lines of the field, as they came.
+/// The lines of the field, as received.
 #[derive(Debug)]
 pub(super) struct AgentField<'m> {
     lines: Vec<Cow<'m, [u8]>>,
 }
 
 impl<'m> AgentField<'m> {
-    /// Those of a message.
+    /// Returns the lines of a message.
     pub(super) fn of(message: &'m dyn Message, limits: &Limits) -> Result<Self, Error> {
         Ok(Self {
             lines: lines(message, Section::Headers, FIELD, limits)?,
         })
     }
 
-    /// What they say; what is malformed is told to who asks for a member.
+    /// Parses the lines. A caller that asks for a member gets the error of a malformed field.
     pub(super) fn read(&self, revision: Revision, limits: &Limits) -> ReceivedAgents<'_> {
         ReceivedAgents {
             revision,
@@ -37,7 +37,7 @@ impl<'m> AgentField<'m> {
                 if found.iter().any(|other| other.name == name) {
                     return Err(Error::LabelRepeated { field: FIELD });
                 }
-                // A member is of one signature, so there are no more of them.
+                // Each member belongs to one signature, so the same limit applies.
                 check_count(
                     found.len(),
                     "members of `signature-agent`",
@@ -51,7 +51,7 @@ impl<'m> AgentField<'m> {
     }
 }
 
-/// What a message says of agents, of which nothing is verified.
+/// The members of `Signature-Agent` in a message, not verified.
 #[derive(Debug)]
 pub(super) struct ReceivedAgents<'a> {
     revision: Revision,
@@ -60,12 +60,12 @@ pub(super) struct ReceivedAgents<'a> {
 }
 
 impl ReceivedAgents<'_> {
-    /// Whether the message has the field.
+    /// Returns whether the message has the field.
     pub(super) const fn is_there(&self) -> bool {
         !self.lines.is_empty()
     }
 
-    /// The member of this key.
+    /// Returns the member with this key.
     pub(super) fn member(&self, key: &str) -> Result<SignatureAgent, Error> {
         let members = self.members.as_ref().map_err(Error::clone)?;
         let member = members.iter().find(|member| member.name == key);
@@ -74,7 +74,7 @@ impl ReceivedAgents<'_> {
         SignatureAgent::new(&unescape(member.value), discovery)
     }
 
-    /// The bare string that earlier drafts had; none where the field is a dictionary.
+    /// Returns the bare string of earlier drafts, or `None` if the field is a dictionary.
     pub(super) fn legacy(&self) -> Result<Option<SignatureAgent>, Error> {
         let [line] = self.lines else {
             return Ok(None);
@@ -101,10 +101,10 @@ impl ReceivedAgents<'_> {
 #[derive(Debug)]
 struct Member<'a> {
     name: &'a str,
-    /// Still escaped.
+    /// The text between the quotes, still escaped.
     value: &'a str,
-    /// None where the type is unknown, or the member has parameters that its revision does not
-    /// allow: it is ignored.
+    /// `None` if the type is unknown, or the member has parameters that its revision does not
+    /// allow. Such a member is ignored.
     discovery: Option<Discovery>,
 }
 
@@ -122,7 +122,8 @@ impl<'a> Member<'a> {
         };
         let mut seen: Vec<&str> = Vec::new();
         while let Some((parameter, value)) = cursor.parameter().map_err(syntax(FIELD))? {
-            // Readers differ in which of two they take, and only one of them is signed.
+            // Parsers differ in which of two equal parameters they use, and only one of them is
+            // signed.
             if seen.contains(&parameter) {
                 return Err(Error::ParameterRepeated);
             }

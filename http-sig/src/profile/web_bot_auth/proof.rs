@@ -1,5 +1,5 @@
-//! The signatures of a directory (draft appendix "Possession Proof on the Directory Response"):
-//! each key shows that whoever serves it holds it, for this authority.
+//! The signatures of a directory (draft appendix "Possession Proof on the Directory Response").
+//! Each key proves that the server of the directory holds it, for this authority.
 
 use std::time::Duration;
 
@@ -15,8 +15,10 @@ use crate::{
     Section, Signing,
 };
 
-/// How the answers of a directory are signed: `@authority` of the request and `content-digest`,
-/// with `created`, `expires`, `keyid` and `tag`.
+/// Settings for signing the responses of a directory.
+///
+/// The signature covers `@authority` of the request and `content-digest`. Its parameters are
+/// `created`, `expires`, `keyid` and `tag`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct DirectorySigning {
@@ -24,19 +26,19 @@ pub struct DirectorySigning {
 }
 
 impl DirectorySigning {
-    /// Signatures that live that long, in whole seconds; longer than what republishes the document
-    /// keeps it.
+    /// Creates settings for signatures with this lifetime, in whole seconds. Choose more than the
+    /// time for which clients cache the document.
     pub const fn for_lifetime(lifetime: Duration) -> Self {
         Self { lifetime }
     }
 
-    /// Makes the signature base for one key of the document; each key signs with a label of its
-    /// own. `Content-Digest` is there already.
+    /// Prepares the signature of one key of the document. Each key signs under its own label. The
+    /// response must already have `Content-Digest`.
     ///
     /// # Errors
     ///
-    /// `sig.component_absent` without `Content-Digest`, `sig.prepare` where the lifetime is less
-    /// than a second, those of [`Signing::prepare`].
+    /// `sig.component_absent` without `Content-Digest`; `sig.prepare` if the lifetime is less than
+    /// a second; the errors of [`Signing::prepare`].
     pub fn prepare(
         &self,
         label: &str,
@@ -52,7 +54,7 @@ impl DirectorySigning {
             .with_expires_after(self.lifetime)
             .with_key_id(&key.thumbprint().to_string())
             .with_tag(DIRECTORY_TAG)
-            // Without a nonce nothing is drawn.
+            // Without a nonce, no random bytes are needed.
             .prepare(&Exchange::of(response).answering(request), SYSTEM, now)
     }
 }
@@ -64,13 +66,14 @@ fn covered() -> Result<[Component; 2], Error> {
     ])
 }
 
-/// The keys of a directory that have signed the response it came in, to this request. What is wrong
-/// with one signature costs the key that it is of.
+/// Returns the keys of a directory that signed its response to this request.
+///
+/// An invalid signature excludes its own key only.
 ///
 /// # Errors
 ///
-/// `digest.…` where `Content-Digest` is missing or not that of the body, `sig.directory_unproven`
-/// where no signature is there, and what is wrong with the first where none is good.
+/// `digest.…` if `Content-Digest` is missing or does not match the body; `sig.directory_unproven`
+/// if there is no signature; the error of the first signature if none is valid.
 pub fn proven(
     directory: &Directory,
     response: &dyn Message,
@@ -92,7 +95,7 @@ pub fn proven(
         if signature.parameters().tag().as_deref() != Some(DIRECTORY_TAG) {
             continue;
         }
-        // How old it may be is said by `expires` alone.
+        // Only `expires` limits the age.
         let policy = Policy::requiring(covered()?)
             .with_label(signature.label())
             .with_tag(DIRECTORY_TAG)

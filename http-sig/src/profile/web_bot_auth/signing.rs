@@ -1,4 +1,4 @@
-//! The agent: signs a request.
+//! Signs the requests of an agent.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::{
     ReceivedFields, Section, SignatureRequest, Signing,
 };
 
-/// How the requests of an agent are signed.
+/// Settings for signing the requests of an agent.
 ///
-/// Covered are `@authority`, `@method`, `@path`, `content-digest` where it is there, and the
-/// agent's member of `signature-agent`; parameters are `created`, `keyid`, `alg`, `expires`,
-/// `nonce` and `tag`.
+/// The signature covers `@authority`, `@method`, `@path`, `content-digest` if the request has it,
+/// and the agent's member of `signature-agent`. Its parameters are `created`, `keyid`, `alg`,
+/// `expires`, `nonce` and `tag`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct RequestSigning {
@@ -32,11 +32,12 @@ pub struct RequestSigning {
 }
 
 impl RequestSigning {
-    /// By this key, which is published at the URL of the agent; with the label `sig1`, for 60 s.
+    /// Creates settings for this key, which is published at the URL of the agent. The label is
+    /// `sig1` and the lifetime 60 s.
     ///
     /// # Errors
     ///
-    /// `sig.algorithm` where RFC 9421 has no algorithm for the key.
+    /// `sig.algorithm` if RFC 9421 has no algorithm for the key.
     pub fn new(agent: SignatureAgent, key: &VerifyingKey) -> Result<Self, Error> {
         Ok(Self {
             label: "sig1".to_owned(),
@@ -49,20 +50,22 @@ impl RequestSigning {
         })
     }
 
-    /// Another label, which is the key of the member of `Signature-Agent` as well.
+    /// Sets the label, which is also the key of the member of `Signature-Agent`.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
         self
     }
 
-    /// Covers `@authority` and nothing else of the request: whoever sees it can send any other
-    /// request to that authority, until it expires. Add what narrows it.
+    /// Covers `@authority` only.
+    ///
+    /// An attacker who sees the request can then send any other request to that authority until the
+    /// signature expires. Add components that restrict it.
     pub fn covering_authority_alone(mut self) -> Self {
         self.components = vec![Component::AUTHORITY];
         self
     }
 
-    /// Covers `@target-uri` in place of `@authority` and `@path`, so the query as well.
+    /// Covers `@target-uri` instead of `@authority` and `@path`, and so the query too.
     pub fn covering_target_uri(mut self) -> Self {
         self.components
             .retain(|one| *one != Component::AUTHORITY && *one != Component::PATH);
@@ -70,42 +73,45 @@ impl RequestSigning {
         self
     }
 
-    /// Covers these components as well. Who covers another signature of the request covers its
-    /// member of `signature-input` and all that it covers, or `prepare` refuses: a signature by
-    /// itself does not say of what message it is (draft §"Multiple Signatures").
+    /// Covers these components too.
+    ///
+    /// To cover another signature of the request, cover its member of `signature-input` and all
+    /// components that it covers. Otherwise `prepare` refuses, because a signature alone does not
+    /// identify its message (draft §"Multiple Signatures").
     pub fn covering(mut self, components: impl IntoIterator<Item = Component>) -> Self {
         self.components.extend(components);
         self
     }
 
-    /// Signatures that live that long, in whole seconds: 1 s to [`MAX_LIFETIME`], or `prepare`
-    /// refuses.
+    /// Sets the lifetime in whole seconds, from 1 s to [`MAX_LIFETIME`]. `prepare` refuses other
+    /// values.
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// A nonce that the receiver asked for, in place of a random one.
+    /// Sets a nonce that the receiver asked for, instead of a random one.
     pub fn with_nonce(mut self, nonce: impl Into<String>) -> Self {
         self.nonce = Some(nonce.into());
         self
     }
 
-    /// The value of the field `Signature-Agent`, or the line that is added to it. It is in the
+    /// Returns the value of the field `Signature-Agent`, or the line to add to it. Add it to the
     /// request before [`prepare`](Self::prepare).
     #[must_use]
     pub fn signature_agent(&self) -> String {
         self.agent.to_member(&self.label)
     }
 
-    /// Makes the signature base of a request.
+    /// Prepares the signature of a request.
     ///
     /// # Errors
     ///
-    /// `sig.component_absent` where `Signature-Agent` has no member of the label, `sig.agent` where
-    /// the member is another one, `sig.limit` where it has more members than a receiver reads,
-    /// `sig.lifetime` over a day, `sig.prepare` under a second, `sig.component_required` where
-    /// another signature is covered without all that it covers, and those of [`Signing::prepare`].
+    /// `sig.component_absent` if `Signature-Agent` has no member with the label; `sig.agent` if
+    /// that member is another agent; `sig.limit` if the field has more members than a receiver
+    /// reads; `sig.lifetime` for more than a day and `sig.prepare` for less than a second;
+    /// `sig.component_required` if another signature is covered without all of its components; the
+    /// errors of [`Signing::prepare`].
     pub fn prepare(
         &self,
         request: &dyn Message,
@@ -156,12 +162,12 @@ impl RequestSigning {
     }
 }
 
-/// Another signature is covered together with what it is over.
+/// Checks that another signature is covered together with its components.
 fn check_chained(request: &dyn Message, components: &[Component]) -> Result<(), Error> {
     let covers = |id: ComponentId<'_>| components.iter().any(|one| one.id() == id);
     let chained = components.iter().map(Component::id);
     for id in chained.filter(|id| id.name() == "signature") {
-        // The whole field, or its lines as bytes, is every signature there is, and names none.
+        // The whole field, or its lines as bytes, contains all signatures and identifies none.
         let label = id.argument().ok_or_else(|| required(id))?;
         let input = Component::field("signature-input")?.member(label)?;
         if !covers(input.id()) {
@@ -185,12 +191,12 @@ fn has(message: &dyn Message, field: &str) -> bool {
     there
 }
 
-/// What a receiver sends as `Accept-Signature`, with 403, so that a client signs (draft
-/// §"Requesting a Message Signature").
+/// Returns the value of `Accept-Signature` that a receiver sends with status 403 to ask for a
+/// signature (draft §"Requesting a Message Signature").
 ///
 /// # Errors
 ///
-/// `sig.component_parameter` where the label is no key.
+/// `sig.component_parameter` if the label is not a key of a structured field.
 pub fn wanted_signature(label: &str) -> Result<SignatureRequest, Error> {
     Ok(SignatureRequest::new(label)
         .covering([

@@ -1,19 +1,21 @@
-//! The status that an error is answered with.
+//! The HTTP status for an error.
 
 use http::StatusCode;
 
 use crate::Error;
 
-/// The status of the answer to a request that is refused for its signature (draft §"Requesting a
-/// Message Signature", §"Validating Message Signature"). Whether it is refused at all is up to the
-/// receiver: a request that cannot be attributed is not a bad one.
+/// Returns the HTTP status for a request that is refused for its signature (draft §"Requesting a
+/// Message Signature", §"Validating Message Signature").
 ///
-/// | status | where |
+/// The receiver decides whether to refuse it: a request from an unknown client is not necessarily
+/// invalid.
+///
+/// | status | reason |
 /// |---|---|
 /// | 400 | a field is malformed |
-/// | 403 | there is no signature, or not a good one; with [`wanted_signature`](super::wanted_signature) as `Accept-Signature` |
+/// | 403 | there is no valid signature; send [`wanted_signature`](super::wanted_signature) as `Accept-Signature` |
 /// | 429 | the nonce was seen before |
-/// | 503 | the memory of nonces cannot tell |
+/// | 503 | the replay store cannot tell whether the nonce was used |
 #[must_use]
 pub const fn status(error: &Error) -> StatusCode {
     match error {

@@ -1,4 +1,4 @@
-//! The receiver: verifies a request.
+//! Verifies the requests of agents.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     Policy, ReceivedFields, Section, UnspentSignature, UnverifiedSignature, VerifiedSignature,
 };
 
-/// What a receiver takes: made once, used for every request.
+/// Rules of a receiver, created once and used for every request.
 #[derive(Clone, Debug)]
 pub struct RequestPolicy {
     lifetime: Duration,
@@ -43,8 +43,9 @@ enum NoAgent {
 }
 
 impl RequestPolicy {
-    /// Signatures that cover `@authority` or `@target-uri` and their member of `Signature-Agent`,
-    /// live a day at most and have a public key; 30 s of skew.
+    /// Accepts signatures that cover `@authority` or `@target-uri` and their member of
+    /// `Signature-Agent`, have a lifetime of at most a day, and are by a public key. The skew is 30
+    /// s.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -58,75 +59,79 @@ impl RequestPolicy {
         }
     }
 
-    /// Another limit to how long a signature may live, in whole seconds: up to [`MAX_LIFETIME`].
+    /// Sets the maximum lifetime of a signature, in whole seconds, up to [`MAX_LIFETIME`]. Defaults
+    /// to one day.
     #[must_use]
     pub fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.lifetime = most.min(MAX_LIFETIME);
         self
     }
 
-    /// Another skew.
+    /// Sets the clock skew. Defaults to 30 s.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.skew = skew;
         self
     }
 
-    /// Other algorithms. A shared key is never taken.
+    /// Sets the accepted algorithms. Defaults to [`Algorithms::PUBLIC_KEY`]. Shared keys are never
+    /// accepted.
     #[must_use]
     pub const fn with_algorithms(mut self, algorithms: Algorithms) -> Self {
         self.algorithms = algorithms;
         self
     }
 
-    /// Other limits. `Signature-Agent` is as long as `Signature` at most, and has no more members
-    /// than there may be signatures.
+    /// Sets the limits. Defaults to [`Limits::default`].
+    ///
+    /// `Signature-Agent` may be as long as `Signature`, and may have as many members as there may
+    /// be signatures.
     #[must_use]
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Reads the members of `Signature-Agent` as this revision of the draft has them, and no
-    /// others. Defaults to [`Revision::Draft01`]: direct URLs of JWK Sets. A member with parameters
-    /// is ignored there.
+    /// Sets the revision of the draft by which the members of `Signature-Agent` are parsed.
+    /// Defaults to
+    /// [`Revision::Draft01`]: URLs of JWK Sets, where a member with parameters is ignored.
     #[must_use]
     pub const fn with_revision(mut self, revision: Revision) -> Self {
         self.revision = revision;
         self
     }
 
-    /// Takes `Signature-Agent` as a bare string as well, covered as a whole: what earlier drafts
-    /// had (draft §5.2.1).
+    /// Also accepts `Signature-Agent` as a bare string that is covered as a whole, as earlier
+    /// drafts define it (draft §5.2.1).
     #[must_use]
     pub const fn accepting_legacy_agent(mut self) -> Self {
         self.legacy = Legacy::Taken;
         self
     }
 
-    /// Takes a request without `Signature-Agent` as well, from whoever holds a key that is known by
-    /// itself (draft §"When No URL Is Available").
+    /// Also accepts a request without `Signature-Agent` that is signed by a key which the receiver
+    /// knows by itself (draft §"When No URL Is Available").
     #[must_use]
     pub const fn accepting_no_agent(mut self) -> Self {
         self.no_agent = NoAgent::Taken;
         self
     }
 
-    /// What the signatures of this profile claim, before anything is verified: the directories that
-    /// a rim may have to look into.
+    /// Returns the claims of the signatures of this profile, not verified. The caller can fetch the
+    /// directories that they name before it calls [`verify`](Self::verify).
     ///
     /// # Errors
     ///
-    /// As [`verify`](Self::verify), without what needs a key.
+    /// Those of [`verify`](Self::verify) that do not depend on a key.
     pub fn claims(&self, request: &dyn Message) -> Result<Vec<Claim>, Error> {
         self.each(request, usize::MAX, |_signature, claim| Ok(claim))
     }
 
-    /// Verifies the one signature of this profile that a request has.
+    /// Verifies the only signature of this profile in a request.
     ///
     /// # Errors
     ///
-    /// `sig.missing`, `sig.ambiguous` where there are several, `sig.component_required`,
+    /// `sig.missing` without a signature, `sig.ambiguous` for several; `sig.component_required`,
     /// `sig.agent`, `sig.agent_ambiguous`, `sig.agent_key_unknown`, `sig.lifetime` and the other
     /// codes `sig.…`.
     pub fn verify(
@@ -141,12 +146,12 @@ impl RequestPolicy {
         verified.pop().ok_or_else(|| missing(&[]))
     }
 
-    /// Verifies each signature of this profile that a request has, each by itself: all are good,
-    /// and there is at least one (draft §"Multiple Signatures").
+    /// Verifies every signature of this profile in a request. There must be at least one, and all
+    /// must be valid (draft §"Multiple Signatures").
     ///
     /// # Errors
     ///
-    /// As [`verify`](Self::verify), for the first that is refused; never `sig.ambiguous`.
+    /// Those of [`verify`](Self::verify) for the first refused signature, except `sig.ambiguous`.
     pub fn verify_each(
         &self,
         request: &dyn Message,
@@ -162,8 +167,8 @@ impl RequestPolicy {
         Ok(verified)
     }
 
-    /// Does this with each signature of this profile, of which there are not more than `most`. The
-    /// fields are read once for all of them.
+    /// Calls a function for each signature of this profile, of which there may be at most `most`.
+    /// The fields are parsed once for all of them.
     fn each<T>(
         &self,
         request: &dyn Message,
@@ -211,7 +216,7 @@ impl RequestPolicy {
         Ok(UnspentRequest { claim, unspent })
     }
 
-    /// What is covered, and whose key it is said to be.
+    /// Checks the covered components and returns the claim about the key.
     fn claim(
         &self,
         agents: &ReceivedAgents<'_>,
@@ -223,8 +228,8 @@ impl RequestPolicy {
             return Err(required(Component::AUTHORITY.id()));
         }
         let members: Vec<&str> = components.iter().filter_map(member_key).collect();
-        // A member under the label is this signature's own; a label may have been changed on the
-        // way (RFC 9421 §7.2.5), a covered member may not.
+        // The member under the label belongs to this signature. An intermediary may change a label
+        // (RFC 9421 §7.2.5), but not a covered member.
         let agent = match members.as_slice() {
             [] => self.without_member(agents, covers(WHOLE_FIELD))?,
             [key] => Some(agents.member(key)?),
@@ -271,14 +276,14 @@ fn is_ours(signature: &UnverifiedSignature<'_>) -> bool {
     signature.parameters().tag().as_deref() == Some(TAG)
 }
 
-/// The key of a member of the field in the headers, as it is read here: in the trailers, or
-/// serialised anew, it would be another one.
+/// Returns the key of a member of the field in the headers. A member in the trailers, or in
+/// canonical form, would be another one.
 fn member_key<'a>(id: &ComponentId<'a>) -> Option<&'a str> {
     let is_plain = id.name() == FIELD && id.flags() == Flags::default();
     id.argument().filter(|_key| is_plain)
 }
 
-/// The key of a claim, for parameters that fit.
+/// Returns the key of a claim if the parameters are acceptable.
 #[derive(Debug)]
 struct Found<'a> {
     keys: &'a dyn AgentKeys,
@@ -303,7 +308,7 @@ impl Keys for Found<'_> {
     }
 }
 
-/// A request whose signature is good, if it is the first with its nonce.
+/// A request with a valid signature that is not yet checked for replay.
 #[derive(Debug)]
 #[must_use = "a request that was not spent can be replayed"]
 pub struct UnspentRequest {
@@ -312,12 +317,12 @@ pub struct UnspentRequest {
 }
 
 impl UnspentRequest {
-    /// Spends the nonce, scoped to the key.
+    /// Spends the nonce, within the scope of the key.
     ///
     /// # Errors
     ///
-    /// `sig.parameter_required` where there is no nonce, `replay.replayed`, and all other
-    /// `replay.…`.
+    /// `sig.parameter_required` without a nonce; `replay.replayed` if it was used before; other
+    /// `replay.…` codes if the store cannot remember it.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<VerifiedRequest, Error> {
         Ok(VerifiedRequest {
             claim: self.claim,
@@ -325,8 +330,10 @@ impl UnspentRequest {
         })
     }
 
-    /// Takes the request although the same may come again, to whatever is not covered, until it
-    /// expires.
+    /// Accepts the request without a check for replay.
+    ///
+    /// An attacker can send the same signature again until it expires, also with changes of
+    /// everything that it does not cover.
     #[must_use]
     pub fn accept_replays(self) -> VerifiedRequest {
         VerifiedRequest {
@@ -336,8 +343,8 @@ impl UnspentRequest {
     }
 }
 
-/// Proof that a holder of a key that the agent publishes signed this request. Only verification
-/// makes one. It says nothing of who runs the agent, or what for.
+/// Proof that a holder of a key which the agent publishes signed this request. Only verification
+/// creates it. It does not say who runs the agent, or why.
 #[derive(Clone, Debug)]
 pub struct VerifiedRequest {
     claim: Claim,
@@ -345,26 +352,26 @@ pub struct VerifiedRequest {
 }
 
 impl VerifiedRequest {
-    /// The URL that stands for the agent, to log, limit or block; none where only the
+    /// Returns the URL that identifies the agent, to log, limit or block it. `None` if only the
     /// [key](Self::key_id) is known.
     #[must_use]
     pub fn agent(&self) -> Option<&str> {
         self.claim.agent().map(SignatureAgent::identifier)
     }
 
-    /// The member of `Signature-Agent` that was covered.
+    /// Returns the covered member of `Signature-Agent`.
     #[must_use]
     pub const fn signature_agent(&self) -> Option<&SignatureAgent> {
         self.claim.agent()
     }
 
-    /// The thumbprint of the key.
+    /// Returns the thumbprint of the key.
     #[must_use]
     pub const fn key_id(&self) -> &Thumbprint {
         self.claim.key_id()
     }
 
-    /// What was covered, with its values, and the parameters.
+    /// Returns the signature with the covered components, their values, and the parameters.
     #[must_use]
     pub const fn signature(&self) -> &VerifiedSignature {
         &self.signature

@@ -1,18 +1,20 @@
-//! `Accept-Signature`: states a preference, which obliges nobody.
+//! `Accept-Signature`: states a preference that the peer may ignore.
 
 use super::{LABEL, TAG, revision};
 use crate::{Component, Error, Limits, Message, SignatureRequest, Start};
 
-/// What a server sends in a response, so that the next requests are signed: every component of
-/// [`RequestSigning`](super::RequestSigning).
+/// Returns the value that a server sends in a response to ask for signed requests. It names every
+/// component of [`RequestSigning`](super::RequestSigning).
 #[must_use]
 pub fn wanted_request_signature() -> SignatureRequest {
     wanted(revision::all_of_request())
 }
 
-/// What a client sends in a request, so that the response is signed where the server likes to:
-/// every component of [`ResponseSigning`](super::ResponseSigning). To insist, it
-/// [asks](super::RequestSigning::asking_for_signed_response).
+/// Returns the value that a client sends in a request to prefer a signed response. It names every
+/// component of [`ResponseSigning`](super::ResponseSigning).
+///
+/// To require a signed response, use
+/// [`asking_for_signed_response`](super::RequestSigning::asking_for_signed_response).
 #[must_use]
 pub fn wanted_response_signature() -> SignatureRequest {
     wanted(revision::all_of_response())
@@ -26,17 +28,17 @@ fn wanted(components: Vec<Component>) -> SignatureRequest {
         .with_tag(TAG)
 }
 
-/// Whether the message wants a signature of this profile: of its response where it is a request, of
-/// the next request where it is a response.
+/// Returns whether the message asks for a signature of this profile. A request asks for a signed
+/// response; a response asks for a signed next request.
 ///
-/// What is signed then is what the profile signs, and nothing that a peer chose (RFC 9421 §8.3).
-/// Wishes of other purposes are passed over.
+/// The signer always signs the components of the profile, and not a list that the peer chose (RFC
+/// 9421 §8.3). Requests for signatures of other purposes are ignored.
 ///
 /// # Errors
 ///
-/// `sig.not_offered` where the wish is of this profile and goes beyond it: another component, or a
-/// parameter that the profile does not have or whose value is the signer's. `sig.syntax` and the
-/// others of [`SignatureRequest::of`].
+/// `sig.not_offered` if the request is for this profile and exceeds it: another component, a
+/// parameter that the profile does not have, or a value that the signer chooses. `sig.syntax` and
+/// the other errors of [`SignatureRequest::of`].
 pub fn is_signature_wanted(message: &dyn Message, limits: &Limits) -> Result<bool, Error> {
     let allowed = match message.start() {
         Start::Request { .. } => revision::all_of_response(),

@@ -1,4 +1,4 @@
-//! The caller: judges the response to its request.
+//! Verifies the response to a request.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::{
     VerifiedSignature,
 };
 
-/// What a caller takes: made once, used for every response.
+/// Rules of a client, created once and used for every response.
 #[derive(Clone, Debug)]
 pub struct ResponsePolicy {
     response: SignedResponse,
@@ -32,8 +32,8 @@ pub struct ResponsePolicy {
 }
 
 impl ResponsePolicy {
-    /// Responses that are signed where the request asked for it; `expires` at most 5 minutes ahead,
-    /// 30 s of skew.
+    /// Requires a signed response if the request asked for it. `expires` is at most 5 minutes
+    /// ahead; the skew is 30 s.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -47,38 +47,40 @@ impl ResponsePolicy {
         }
     }
 
-    /// Takes no unsigned response, whether the request asked or not: local policy (draft §"Signing
-    /// the Response").
+    /// Refuses every unsigned response, whether the request asked for a signature or not (draft
+    /// §"Signing the Response").
     #[must_use]
     pub const fn requiring_signature(mut self) -> Self {
         self.response = SignedResponse::Asked;
         self
     }
 
-    /// Sets the skew.
+    /// Sets the clock skew. Defaults to 30 s.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.skew = skew;
         self
     }
 
-    /// Sets how far ahead `expires` may be, in whole seconds: up to [`MAX_LIFETIME`].
+    /// Sets how far `expires` may be in the future, in whole seconds, up to [`MAX_LIFETIME`].
+    /// Defaults to 5 min.
     #[must_use]
     pub fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.lifetime = most.min(MAX_LIFETIME);
         self
     }
 
-    /// Sets the algorithms that are accepted. One with a shared key is never accepted.
+    /// Sets the accepted algorithms. Algorithms with a shared key are never accepted.
     #[must_use]
     pub const fn with_algorithms(mut self, algorithms: Algorithms) -> Self {
         self.algorithms = algorithms;
         self
     }
 
-    /// Sets the algorithms that are accepted from workloads of this origin, such as
-    /// `wimse://example.org`, in place of [those for all others](Self::with_algorithms). The
-    /// response is then judged by [`finish_from`](super::Pending::finish_from).
+    /// Sets the accepted algorithms for workloads of this origin, such as `wimse://example.org`.
+    /// They replace [those for all others](Self::with_algorithms).
+    ///
+    /// Verify the response with [`finish_from`](super::Pending::finish_from) then.
     #[must_use]
     pub fn with_algorithms_of(mut self, origin: impl Into<String>, algorithms: Algorithms) -> Self {
         self.of_origins.set(origin.into(), algorithms);
@@ -93,7 +95,7 @@ impl ResponsePolicy {
         self
     }
 
-    /// Sets the limits.
+    /// Sets the limits. Defaults to [`Limits::default`].
     #[must_use]
     pub const fn with_limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
@@ -124,18 +126,18 @@ impl Default for ResponsePolicy {
     }
 }
 
-/// What a response is.
+/// The result of verifying a response.
 #[derive(Debug)]
-#[must_use = "the body is anybody's until it is checked"]
+#[must_use = "the body is unauthenticated until it is checked"]
 #[expect(
     clippy::exhaustive_enums,
     clippy::large_enum_variant,
     reason = "a caller handles both; the large one is the usual one"
 )]
 pub enum Answer {
-    /// Signed by the key, in answer to this request.
+    /// The key signed the response to this request.
     Signed(ResponseHead),
-    /// Not signed, and it did not have to be: nothing says who it is from.
+    /// The response is not signed, and need not be. Its sender is unauthenticated.
     Unsigned,
 }
 
@@ -194,7 +196,7 @@ pub(super) fn judge(
     }))
 }
 
-/// What says whether a response has a body (RFC 9112 §6.3).
+/// Returns whether the framing of a response tells if it has a body (RFC 9112 §6.3).
 pub(super) fn framed(exchange: &Exchange<'_>) -> Framed {
     let to_head = matches!(
         exchange.request().map(crate::Message::start),
@@ -211,7 +213,7 @@ pub(super) fn framed(exchange: &Exchange<'_>) -> Framed {
     }
 }
 
-/// Gives the key for parameters that fit.
+/// Returns the key if the parameters are acceptable.
 #[derive(Debug)]
 struct Judged<'a> {
     key: Option<&'a VerifyingKey>,
@@ -230,12 +232,12 @@ impl Keys for Judged<'_> {
     }
 }
 
-/// A signed response that is good, but for its body.
+/// A response with a valid signature whose body is not compared yet.
 ///
-/// It answers one request, whose [`Pending`](super::Pending) is gone, so the same response is not
-/// taken twice. A caller that also wants to see nonces once [spends](Self::spend) it.
+/// It answers one request. Its [`Pending`](super::Pending) is consumed, so the same response is not
+/// accepted twice. A client that also wants to see each nonce only once [spends](Self::spend) it.
 #[derive(Debug)]
-#[must_use = "the body is anybody's until `check_body` or `reading_body` is called"]
+#[must_use = "the body is unauthenticated until `check_body` or `reading_body` is called"]
 pub struct ResponseHead {
     until: u64,
     response: VerifiedResponse,
@@ -243,12 +245,13 @@ pub struct ResponseHead {
 }
 
 impl ResponseHead {
-    /// Spends the nonce of the response, scoped to who signed it: the workload identifier of its
-    /// WIT.
+    /// Spends the nonce of the response, within the scope of its signer: the workload identifier of
+    /// its WIT.
     ///
     /// # Errors
     ///
-    /// `replay.replayed`, and all other `replay.…`.
+    /// `replay.replayed` if the nonce was used before; other `replay.…` codes if the store cannot
+    /// remember it.
     pub fn spend(
         self,
         store: &dyn ReplayStore,
@@ -261,25 +264,24 @@ impl ResponseHead {
         Ok(self)
     }
 
-    /// Compares the body, as it was received; empty where there is none.
+    /// Compares the body, as it was received. Pass an empty slice if there is none.
     ///
     /// # Errors
     ///
-    /// `digest.missing` where there is a body without digest, `digest.mismatch`.
+    /// `digest.missing` for a body without digest, `digest.mismatch` for another body.
     pub fn check_body(self, body: &[u8]) -> Result<VerifiedResponse, Error> {
         let _matched: Matched = self.content.check(body)?;
         Ok(self.response)
     }
 
-    /// For a body that is still to be read: what was verified of the head, and what the body has to
-    /// be compared with.
+    /// Returns the verified head, and a check for a body that is read later.
     pub fn reading_body(self) -> (VerifiedResponse, ContentCheck) {
         (self.response, self.content)
     }
 }
 
-/// Proof that the holder of the key signed this response to this request. Only verification makes
-/// one.
+/// Proof that the holder of the key signed this response to this request. Only verification creates
+/// it.
 #[derive(Clone, Debug)]
 pub struct VerifiedResponse {
     signature: VerifiedSignature,
@@ -289,25 +291,25 @@ pub struct VerifiedResponse {
 }
 
 impl VerifiedResponse {
-    /// What was covered, with its values, and the parameters.
+    /// Returns the signature with the covered components, their values, and the parameters.
     #[must_use]
     pub const fn signature(&self) -> &VerifiedSignature {
         &self.signature
     }
 
-    /// The nonce of the response.
+    /// Returns the nonce of the response.
     #[must_use]
     pub fn nonce(&self) -> &str {
         &self.nonce
     }
 
-    /// The nonce of the request that it answers.
+    /// Returns the nonce of the request that it answers.
     #[must_use]
     pub fn request_nonce(&self) -> &str {
         &self.request_nonce
     }
 
-    /// The digest of the body; none where there is no body.
+    /// Returns the digest of the body, or `None` if there is no body.
     #[must_use]
     pub const fn content_digest(&self) -> Option<&ContentDigest> {
         self.digest.as_ref()

@@ -1,21 +1,21 @@
-//! The body of a message, which no signature covers: its digest does
+//! The body of a message. A signature covers its digest and not the body itself
 //! (draft-ietf-wimse-http-signature §3).
 
 use crate::digest::{ContentDigest, Hashing, Matched};
 use crate::{Error, Message, Section, VerifiedSignature};
 
-/// The body of a message that is about to be signed.
+/// The body of a message to be signed.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "there is a body or there is none")]
 pub enum Content<'a> {
-    /// There is one, and this is the digest that stands in `Content-Digest`.
+    /// There is a body, and `Content-Digest` has this digest of it.
     Digest(&'a ContentDigest),
-    /// There is none.
+    /// There is no body.
     Empty,
 }
 
 impl Content<'_> {
-    /// Whether the message says the same of its body.
+    /// Checks that the fields of the message agree.
     ///
     /// # Errors
     ///
@@ -38,17 +38,17 @@ impl Content<'_> {
     }
 }
 
-/// Whether the framing of a message says of a body.
+/// Whether the framing of a message tells if it has a body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Framed {
-    /// `Content-Length` and `Transfer-Encoding` are about the body.
+    /// `Content-Length` and `Transfer-Encoding` describe the body.
     ByFields,
-    /// There is no body, whatever fields there are: an answer to `HEAD`, 204, 304 (RFC 9112 §6.3).
+    /// There is no body, whatever the fields state: a response to `HEAD`, 204, 304 (RFC 9112 §6.3).
     Never,
 }
 
 impl Framed {
-    /// A message whose framing announces a body has a digest of it.
+    /// Requires a digest in a message whose framing announces a body.
     pub(super) fn check(self, message: &dyn Message) -> Result<(), Error> {
         if super::has(message, ContentDigest::FIELD) {
             return Ok(());
@@ -64,43 +64,43 @@ impl Framed {
     }
 }
 
-/// What the body has to be, as it was signed.
+/// The digest that the body must match, as it was signed.
 ///
-/// It outlives the verification of the head, so that a body can be read afterwards: in one piece by
-/// [`check`](Self::check), in pieces by [`hashing`](Self::hashing), as `http_body::Body` by `body`
-/// (with the feature `body`).
+/// It outlives the verification of the head, so that the body can be read afterwards. Use
+/// [`check`](Self::check) for a body in memory, [`hashing`](Self::hashing) for a body in pieces,
+/// and `body` (feature `body`) for an `http_body::Body`.
 #[derive(Clone, Debug)]
-#[must_use = "the body is anybody's until it is compared"]
+#[must_use = "the body is unauthenticated until it is compared"]
 pub struct ContentCheck {
-    /// None: there must not be a body.
+    /// `None` means that there must be no body.
     digest: Option<ContentDigest>,
 }
 
 impl ContentCheck {
-    /// Takes the digest from what was signed, not from the message.
+    /// Takes the digest from the signed values, not from the message.
     pub(super) fn of(signature: &VerifiedSignature, framed: Framed) -> Result<Self, Error> {
         if framed == Framed::Never {
             return Ok(Self { digest: None });
         }
         let digest = signature.covered_digest()?;
         if let Some(digest) = &digest {
-            // A digest that cannot be compared is refused before anybody reads a body.
+            // Refuse a digest that cannot be compared before the body is read.
             digest.check_counts()?;
         }
         Ok(Self { digest })
     }
 
-    /// The digest, where there is one; without one there must be no body.
+    /// Returns the digest. Without one, there must be no body.
     #[must_use]
     pub const fn digest(&self) -> Option<&ContentDigest> {
         self.digest.as_ref()
     }
 
-    /// Compares a body in memory, as it was sent: before `Content-Encoding` is undone.
+    /// Compares a body in memory as it was sent, before `Content-Encoding` is decoded.
     ///
     /// # Errors
     ///
-    /// `digest.missing` where there is a body without digest, `digest.mismatch`.
+    /// `digest.missing` for a body without digest, `digest.mismatch` for another body.
     pub fn check(self, body: &[u8]) -> Result<Matched, Error> {
         match self.digest {
             Some(digest) => digest.verify(body),
@@ -109,8 +109,8 @@ impl ContentCheck {
         }
     }
 
-    /// Compares a body that comes in pieces. Where there is no digest, it is compared with that of
-    /// the empty body.
+    /// Begins a comparison with a body that arrives in pieces. Without a digest, the body must be
+    /// empty.
     ///
     /// # Errors
     ///
@@ -119,7 +119,7 @@ impl ContentCheck {
         self.or_empty().hashing()
     }
 
-    /// A body whose end is an end only if it is the one that was signed; at most `limit` bytes.
+    /// Wraps a body of at most `limit` bytes. It ends successfully only if it is the signed body.
     ///
     /// # Errors
     ///

@@ -1,11 +1,11 @@
-//! Whose key verifies a signature, and which algorithms are accepted from it.
+//! The sender of a message, and the algorithms that are accepted from it.
 
 use aims_jose::key::VerifyingKey;
 
 use crate::{Algorithms, Error};
 
-/// The sender of a message: the key of its WIT, which was validated before, and the origin of the
-/// WIT's subject where the policy has algorithms by origin.
+/// The sender of a message: the key of its WIT, which the caller has validated. If the policy has
+/// algorithms by origin, it also holds the origin of the WIT's subject.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer<'a> {
     key: &'a VerifyingKey,
@@ -13,7 +13,7 @@ pub struct Peer<'a> {
 }
 
 impl<'a> Peer<'a> {
-    /// The key of a workload of this origin, such as `wimse://example.org`.
+    /// Creates a peer from the key of a workload and its origin, such as `wimse://example.org`.
     #[must_use]
     pub const fn of(origin: &'a str, key: &'a VerifyingKey) -> Self {
         Self {
@@ -33,19 +33,19 @@ impl<'a> From<&'a VerifyingKey> for Peer<'a> {
     }
 }
 
-/// The algorithms that are accepted from the origins that have rules of their own.
+/// The accepted algorithms of origins with their own rule.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AlgorithmRules(Vec<(String, Algorithms)>);
 
 impl AlgorithmRules {
-    /// The last call for an origin counts.
+    /// Sets the rule of an origin. If an origin is set twice, the last call wins.
     pub(super) fn set(&mut self, origin: String, algorithms: Algorithms) {
         self.0.retain(|(other, _)| *other != origin);
         self.0.push((origin, algorithms));
     }
 
-    /// The rule for this sender, if its origin has one. A sender of an unknown origin is refused
-    /// where there are rules, because they may accept less from it.
+    /// Returns the rule for this sender, if its origin has one. If there are rules, a sender of
+    /// unknown origin is refused, because its rule may be stricter.
     pub(super) fn of(&self, sender: &Peer<'_>) -> Result<Option<Algorithms>, Error> {
         match sender.origin {
             Some(origin) => {

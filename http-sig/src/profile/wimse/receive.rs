@@ -1,4 +1,4 @@
-//! The receiver: verifies a request.
+//! Verifies a request.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -20,11 +20,11 @@ use crate::{
     Algorithms, Error, Exchange, Key, Keys, Limits, Message, Parameters, Policy, VerifiedSignature,
 };
 
-/// What a receiver takes: made once, used for every request.
+/// Rules of a receiver, created once and used for every request.
 #[derive(Clone, Debug)]
 pub struct RequestPolicy {
     audiences: Vec<String>,
-    /// For every method but `CONNECT`.
+    /// The policy for every method except `CONNECT`.
     policy: Policy,
     algorithms: AlgorithmRules,
     encoding: ContentEncoding,
@@ -32,12 +32,14 @@ pub struct RequestPolicy {
 }
 
 impl RequestPolicy {
-    /// Requests to one of these audiences, compared byte by byte: configuration, never
-    /// taken from a request. `expires` at most 5 minutes ahead, 30 s of skew.
+    /// Accepts requests to one of these audiences, which are compared byte by byte.
+    ///
+    /// The audiences are configuration, never taken from a request. `expires` is at most 5 minutes
+    /// ahead; the skew is 30 s.
     ///
     /// # Errors
     ///
-    /// `sig.prepare` where there is none, or one is empty.
+    /// `sig.prepare` if there is no audience, or one is empty.
     pub fn for_audiences<A: Into<String>>(
         audiences: impl IntoIterator<Item = A>,
     ) -> Result<Self, Error> {
@@ -50,9 +52,11 @@ impl RequestPolicy {
         Ok(Self::with_audiences(audiences))
     }
 
-    /// Requests to an audience that is given with [each request](Self::verify_to), such as the URL
-    /// that is configured for its route; otherwise as [`for_audiences`](Self::for_audiences).
-    /// Without one, every request is refused.
+    /// Accepts requests to an audience that is passed with [each request](Self::verify_to), such as
+    /// the URL that is configured for its route.
+    ///
+    /// The other settings are those of [`for_audiences`](Self::for_audiences).
+    /// [`verify`](Self::verify) without an audience refuses every request.
     #[must_use]
     pub fn for_given_audience() -> Self {
         Self::with_audiences(Vec::new())
@@ -72,14 +76,15 @@ impl RequestPolicy {
         }
     }
 
-    /// Sets the skew.
+    /// Sets the clock skew. Defaults to 30 s.
     #[must_use]
     pub fn with_skew(mut self, skew: Skew) -> Self {
         self.policy = self.policy.with_skew(skew);
         self
     }
 
-    /// Sets how far ahead `expires` may be, in whole seconds: up to [`MAX_LIFETIME`].
+    /// Sets how far `expires` may be in the future, in whole seconds, up to [`MAX_LIFETIME`].
+    /// Defaults to 5 min.
     #[must_use]
     pub fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.lifetime = most.min(MAX_LIFETIME);
@@ -87,51 +92,54 @@ impl RequestPolicy {
         self
     }
 
-    /// Sets the algorithms that are accepted. One with a shared key is never accepted: a WIT has a
-    /// public key.
+    /// Sets the accepted algorithms. Algorithms with a shared key are never accepted, because a WIT
+    /// has a public key.
     #[must_use]
     pub fn with_algorithms(mut self, algorithms: Algorithms) -> Self {
         self.policy = self.policy.with_algorithms(algorithms);
         self
     }
 
-    /// Sets the algorithms that are accepted from workloads of this origin, such as
-    /// `wimse://example.org`, in place of [those for all others](Self::with_algorithms). The origin
-    /// of the sender is then given with its key, as a [`Peer`].
+    /// Sets the accepted algorithms for workloads of this origin, such as `wimse://example.org`.
+    /// They replace [those for all others](Self::with_algorithms).
+    ///
+    /// Pass the origin of the sender with its key, as a [`Peer`].
     #[must_use]
     pub fn with_algorithms_of(mut self, origin: impl Into<String>, algorithms: Algorithms) -> Self {
         self.algorithms.set(origin.into(), algorithms);
         self
     }
 
-    /// Accepts a request whose `Content-Encoding` the signature does not cover, which others'
-    /// signers may leave out as the draft has it in no list. Who passes the message on can then
-    /// add, change or remove the field, so that the content is decoded to something that was not
-    /// meant.
+    /// Accepts a request whose `Content-Encoding` the signature does not cover. The draft does not
+    /// list the field, so other signers may leave it out.
+    ///
+    /// An intermediary can then add, change or remove the field, so that the receiver decodes the
+    /// content to something else.
     #[must_use]
     pub const fn accepting_uncovered_content_encoding(mut self) -> Self {
         self.encoding = ContentEncoding::Uncovered;
         self
     }
 
-    /// Sets the limits.
+    /// Sets the limits. Defaults to [`Limits::default`].
     #[must_use]
     pub fn with_limits(mut self, limits: Limits) -> Self {
         self.policy = self.policy.with_limits(limits);
         self
     }
 
-    /// Verifies the one signature with the tag of this profile, by the key of the request's WIT,
-    /// which the caller has validated: a key, or a [`Peer`], a key with the origin of its workload.
+    /// Verifies the one signature with the tag of this profile, with the key of the request's WIT.
+    /// The caller has validated the WIT. `key` is a key, or a [`Peer`] with the origin of its
+    /// workload.
     ///
-    /// It is not yet spent.
+    /// The result is not yet checked for replay.
     ///
     /// # Errors
     ///
-    /// `sig.missing`, `sig.ambiguous` where several have the tag, `sig.audience`, `sig.lifetime`,
-    /// `sig.algorithm_forbidden`, `sig.parameter_required`, `sig.parameter_forbidden`,
-    /// `sig.component_required`, `digest.missing` where the message says that it has a body, and
-    /// the other codes `sig.…` and `digest.…`.
+    /// `sig.missing`; `sig.ambiguous` if several signatures have the tag; `sig.audience`,
+    /// `sig.lifetime`, `sig.algorithm_forbidden`, `sig.parameter_required`,
+    /// `sig.parameter_forbidden`, `sig.component_required`; `digest.missing` if the message states
+    /// that it has a body; and the other codes `sig.…` and `digest.…`.
     pub fn verify<'p>(
         &self,
         request: &dyn Message,
@@ -141,8 +149,8 @@ impl RequestPolicy {
         self.judge(request, None, &sender.into(), now)
     }
 
-    /// As [`verify`](Self::verify), for a request to this audience: configuration, as it may depend
-    /// on the route.
+    /// Verifies like [`verify`](Self::verify), for a request to this audience. The audience is
+    /// configuration, and may depend on the route.
     ///
     /// # Errors
     ///
@@ -170,7 +178,7 @@ impl RequestPolicy {
             audience,
             now,
         };
-        // Spending is this module's: nonces are remembered by sender.
+        // This module spends the nonce itself, within the scope of the sender.
         let mut policy = Cow::Borrowed(&self.policy);
         if revision::is_connect(request) {
             policy = Cow::Owned(self.policy.clone().with_components(revision::CONNECT));
@@ -203,12 +211,12 @@ impl RequestPolicy {
     }
 }
 
-/// Gives the key for parameters that fit, so that nothing is computed with it for others.
+/// Returns the key if the parameters are acceptable. Otherwise nothing is computed with it.
 #[derive(Debug)]
 struct Judged<'a> {
     key: &'a VerifyingKey,
     policy: &'a RequestPolicy,
-    /// Given with the request, instead of those of the policy.
+    /// The audience that was passed with the request, which replaces those of the policy.
     audience: Option<&'a str>,
     now: UnixTime,
 }
@@ -219,7 +227,7 @@ impl Keys for Judged<'_> {
         check_lifetime(parameters, policy.lifetime, policy.policy.skew(), self.now)?;
         sign_response(parameters)?;
         let claimed = text(parameters, AUDIENCE)?;
-        // The one that is given with the request stands in place of the configured ones.
+        // The audience of the request replaces the configured ones.
         let configured: &[String] = match self.audience {
             Some(_) => &[],
             None => &policy.audiences,
@@ -236,7 +244,7 @@ impl Keys for Judged<'_> {
     }
 }
 
-/// A request whose signature is good, if it is the first with its nonce.
+/// A request with a valid signature that is not yet checked for replay.
 #[derive(Debug)]
 #[must_use = "a request that was not spent can be replayed"]
 pub struct UnspentRequest {
@@ -245,12 +253,13 @@ pub struct UnspentRequest {
 }
 
 impl UnspentRequest {
-    /// Spends the nonce, scoped to the sender: the workload identifier of the WIT. It is
-    /// remembered until `expires` plus the skew.
+    /// Spends the nonce, within the scope of the sender: the workload identifier of the WIT. The
+    /// store remembers it until `expires` plus the skew.
     ///
     /// # Errors
     ///
-    /// `replay.replayed`, and all other `replay.…`: what cannot be remembered is refused.
+    /// `replay.replayed` if the nonce was used before; other `replay.…` codes if the store cannot
+    /// remember it.
     pub fn spend(
         self,
         store: &dyn ReplayStore,
@@ -263,61 +272,62 @@ impl UnspentRequest {
         Ok(self.head)
     }
 
-    /// What the body has to be compared with: a receiver that has the body at hand compares it
-    /// first, and spends only what is whole.
+    /// Returns the check for the body. A receiver that has the whole body compares it first, and
+    /// spends only requests with the right body.
     pub fn content(&self) -> ContentCheck {
         self.head.content.clone()
     }
 
-    /// What was covered, with its values: to require more before it is spent.
+    /// Returns the signature with the covered components and their values, for further requirements
+    /// before it is spent.
     #[must_use]
     pub const fn signature(&self) -> &VerifiedSignature {
         &self.head.request.signature
     }
 
-    /// Whether the caller takes no unsigned response: a receiver that cannot sign refuses before it
-    /// spends.
+    /// Returns whether the client requires a signed response. A receiver that cannot sign refuses
+    /// before it spends the nonce.
     #[must_use]
     pub const fn signed_response(&self) -> SignedResponse {
         self.head.request.response
     }
 
-    /// Takes the request although the same may come again until it expires: for what may happen
-    /// twice.
+    /// Accepts the request without a check for replay. The same request may arrive again until the
+    /// signature expires, so use it for repeatable operations only.
     pub fn accept_replays(self) -> RequestHead {
         self.head
     }
 }
 
-/// A request that is good, but for its body.
+/// A request with a valid signature whose body is not compared yet.
 #[derive(Debug)]
-#[must_use = "the body is anybody's until `check_body` or `reading_body` is called"]
+#[must_use = "the body is unauthenticated until `check_body` or `reading_body` is called"]
 pub struct RequestHead {
     request: VerifiedRequest,
     content: ContentCheck,
 }
 
 impl RequestHead {
-    /// Compares the body, as it was received: before `Content-Encoding` is undone; empty where
-    /// there is none.
+    /// Compares the body as it was received, before `Content-Encoding` is decoded. Pass an empty
+    /// slice if there is none.
     ///
     /// # Errors
     ///
-    /// `digest.missing` where there is a body without digest, `digest.mismatch`.
+    /// `digest.missing` for a body without digest, `digest.mismatch` for another body.
     pub fn check_body(self, body: &[u8]) -> Result<VerifiedRequest, Error> {
         let _matched: Matched = self.content.check(body)?;
         Ok(self.request)
     }
 
-    /// For a body that is still to be read: what was verified of the head, and what the body has to
-    /// be compared with before anything in it is acted on.
+    /// Returns the verified head, and a check for a body that is read later. Do not act on the body
+    /// before the check.
     pub fn reading_body(self) -> (VerifiedRequest, ContentCheck) {
         (self.request, self.content)
     }
 }
 
-/// Proof that the holder of the key signed this request, to this receiver. Only verification makes
-/// one.
+/// Proof that the holder of the key signed this request to this receiver. Only verification creates
+/// it.
 #[derive(Clone, Debug)]
 pub struct VerifiedRequest {
     signature: VerifiedSignature,
@@ -327,38 +337,38 @@ pub struct VerifiedRequest {
 }
 
 impl VerifiedRequest {
-    /// What was covered, with its values, and the parameters.
+    /// Returns the signature with the covered components, their values, and the parameters.
     #[must_use]
     pub const fn signature(&self) -> &VerifiedSignature {
         &self.signature
     }
 
-    /// The nonce, which a signed response repeats.
+    /// Returns the nonce, which a signed response repeats.
     #[must_use]
     pub fn nonce(&self) -> &str {
         &self.nonce
     }
 
-    /// Whether the caller takes no unsigned response.
+    /// Returns whether the client requires a signed response.
     #[must_use]
     pub const fn signed_response(&self) -> SignedResponse {
         self.response
     }
 
-    /// The digest of the body; none where there is no body.
+    /// Returns the digest of the body, or `None` if there is no body.
     #[must_use]
     pub const fn content_digest(&self) -> Option<&ContentDigest> {
         self.digest.as_ref()
     }
 
-    /// What the response to this request is judged by, for whoever sees both and sent neither: a
-    /// gateway, an auditor. Who sent the request has its own one.
+    /// Returns the state to verify the response to this request, for a gateway or an auditor that
+    /// sees both messages. The client that sent the request has its own [`Pending`].
     pub fn pending(&self) -> Pending {
         Pending::new(self.nonce.clone(), self.response)
     }
 
-    /// Whether a response of this status may go out unsigned: every error may, a success only where
-    /// no signature was asked for.
+    /// Checks whether a response with this status may be unsigned. Every error may be; a success
+    /// only if the client did not ask for a signature.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The caller: signs a request, and keeps what its response is judged by.
+//! Signs a request, and keeps the state to verify its response.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -16,14 +16,15 @@ use crate::base::Draft;
 use crate::sf::write_parameter;
 use crate::{BareItem, Component, Error, Exchange, Limits, Message, PreparedSignature};
 
-/// How requests to one receiver are signed.
+/// Settings for signing requests to one receiver.
 ///
-/// Covers `@method`, `@path`, `@query` (`?` where the request has none) and
-/// `workload-identity-token`, which must be present, and where they are present `content-type`,
-/// `content-digest`, `authorization`, `txn-token`, `content-encoding` and
-/// [further fields](Self::covering_field). A `CONNECT` covers `@authority` in place of `@path` and
-/// `@query`. Parameters are `created`, `expires`, `nonce`, `tag` and `wimse-aud`, never `keyid` or
-/// `alg`.
+/// The signature covers `@method`, `@path`, `@query` (`?` for a request without query) and
+/// `workload-identity-token`, which the request must have. It covers `content-type`,
+/// `content-digest`, `authorization`, `txn-token`, `content-encoding` and [further
+/// fields](Self::covering_field) if the request has them. For `CONNECT` it covers `@authority`
+/// instead of `@path` and `@query`.
+///
+/// The parameters are `created`, `expires`, `nonce`, `tag` and `wimse-aud`, never `keyid` or `alg`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct RequestSigning {
@@ -32,20 +33,20 @@ pub struct RequestSigning {
     label: Cow<'static, str>,
     lifetime: Duration,
     response: SignedResponse,
-    /// What is covered beside the fields of the profile, where it is there.
+    /// Further fields to cover if a request has them.
     fields: Vec<Component>,
 }
 
 impl RequestSigning {
-    /// To this receiver, by the audience that it knows itself by; signatures live 60 s, and the
-    /// response may be unsigned.
+    /// Creates settings for the receiver with this audience. The lifetime is 60 s, and the response
+    /// may be unsigned.
     ///
-    /// Where nothing else is agreed, the audience is the target URI without its query (draft §"The
-    /// wimse-aud Signature Parameter").
+    /// If both sides have not agreed on another audience, it is the target URI without its query
+    /// (draft §"The wimse-aud Signature Parameter").
     ///
     /// # Errors
     ///
-    /// `sig.prepare` where the audience is empty or not printable ASCII.
+    /// `sig.prepare` if the audience is empty or not printable ASCII.
     pub fn to(audience: &str) -> Result<Self, Error> {
         if audience.is_empty() {
             return Err(Error::Prepare {
@@ -64,12 +65,13 @@ impl RequestSigning {
         })
     }
 
-    /// Covers this field as well, where a request has it: one by which the receiver decides, such
-    /// as the name of an MCP tool. May be repeated. The name is in lower case.
+    /// Covers this field too, if a request has it. Use it for a field by which the receiver
+    /// decides, such as the name of an MCP tool. The name is in lower case. It may be called
+    /// several times.
     ///
     /// # Errors
     ///
-    /// `sig.component_unknown` where it is no name of a field.
+    /// `sig.component_unknown` if the text is not a field name in lower case.
     pub fn covering_field(mut self, name: &str) -> Result<Self, Error> {
         let field = Component::field(name)?;
         let is_field = |it: &Component| it.id() == field.id();
@@ -80,35 +82,36 @@ impl RequestSigning {
         Ok(self)
     }
 
-    /// Signatures that live that long, in whole seconds: 1 s to
-    /// [`MAX_LIFETIME`](super::MAX_LIFETIME), or `prepare` refuses.
+    /// Sets the lifetime in whole seconds, from 1 s to [`MAX_LIFETIME`](super::MAX_LIFETIME).
+    /// `prepare` refuses other values. Defaults to 60 s.
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Sets the label, which means nothing to a receiver; [`LABEL`] unless set. A label that is no
-    /// key of a structured field is refused by `prepare`.
+    /// Sets the label, which a receiver ignores. Defaults to [`LABEL`]. `prepare` refuses a label
+    /// that is not a key of a structured field.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = Cow::Owned(label.into());
         self
     }
 
-    /// Takes no response that is not signed (`wimse-sign-response`).
+    /// Requires a signed response (`wimse-sign-response`).
     pub const fn asking_for_signed_response(mut self) -> Self {
         self.response = SignedResponse::Asked;
         self
     }
 
-    /// Makes the signature base of a request, and what its response is judged by. The fields that
-    /// are to be covered, `Workload-Identity-Token` and `Content-Digest` among them, are there
-    /// already.
+    /// Prepares the signature of a request, and the state to verify its response.
+    ///
+    /// The request must already have the fields to be covered, including `Workload-Identity-Token`
+    /// and `Content-Digest`.
     ///
     /// # Errors
     ///
-    /// `digest.missing`, `digest.mismatch` where `Content-Digest` is not the given one, or the
-    /// message says that it has a body; `sig.component_absent` without `Workload-Identity-Token`;
-    /// `sig.lifetime`; `sig.component_misplaced` for a response; those of
+    /// `digest.missing`, and `digest.mismatch` if `Content-Digest` is not the given digest, or the
+    /// message states that it has a body; `sig.component_absent` without `Workload-Identity-Token`;
+    /// `sig.lifetime`; `sig.component_misplaced` for a response; the errors of
     /// [`Signing::prepare`](crate::Signing::prepare).
     pub fn prepare(
         &self,
@@ -162,7 +165,7 @@ impl RequestSigning {
     }
 }
 
-/// A request that was signed, and waits for its response.
+/// A signed request that waits for its response.
 #[derive(Debug)]
 #[must_use = "a response is not the answer to this request until `finish` says so"]
 pub struct Pending {
@@ -175,23 +178,23 @@ impl Pending {
         Self { nonce, response }
     }
 
-    /// The nonce of the request.
+    /// Returns the nonce of the request.
     #[must_use]
     pub fn nonce(&self) -> &str {
         &self.nonce
     }
 
-    /// Judges the response to the request, which is given as it was sent. `key` is that of the
-    /// response's WIT, which the caller has validated; none where it has no WIT.
+    /// Verifies the response to the request. `request` is the request as it was sent.
     ///
-    /// A signature that is present is verified, asked for or not. Without one, the response is
-    /// accepted where none was asked for.
+    /// `key` is the key of the response's WIT, which the caller has validated, or `None` without a
+    /// WIT. A signature that is present is verified even if the request did not ask for one.
+    /// Without a signature, the response is accepted if none was asked for.
     ///
     /// # Errors
     ///
-    /// `sig.response_unsigned` where it had to be signed, `sig.request_nonce` where it answers
-    /// another request, `sig.key_unknown` where it is signed and no key was given; the
-    /// codes `sig.…` for what else is wrong.
+    /// `sig.response_unsigned` if the response must be signed; `sig.request_nonce` if it belongs to
+    /// another request; `sig.key_unknown` if it is signed and no key was passed; other codes
+    /// `sig.…` for other defects.
     pub fn finish(
         self,
         response: &dyn Message,
@@ -204,8 +207,8 @@ impl Pending {
         self.finish_from(response, request, peer.as_ref(), policy, now)
     }
 
-    /// As [`finish`](Self::finish), with the origin of the response's WIT beside its key: for a
-    /// policy that accepts other algorithms from some origins.
+    /// Verifies like [`finish`](Self::finish), with the key and the origin of the response's WIT.
+    /// Use it with a policy that has algorithms by origin.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! The called one: signs its response.
+//! Signs a response.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -15,12 +15,14 @@ use crate::base::Draft;
 use crate::sf::write_parameter;
 use crate::{BareItem, Error, Exchange, Limits, Message, PreparedSignature};
 
-/// How responses are signed.
+/// Settings for signing responses.
 ///
-/// Covers `@status`, `workload-identity-token`, which must be present, `content-type`,
-/// `content-digest` and `content-encoding` where they are present, `@method;req`, `@path;req` and
-/// `@query;req` (of a `CONNECT`, `@authority;req` in place of these two). Parameters are `created`,
-/// `expires`, `nonce`, `tag` and `wimse-req-nonce`.
+/// The signature covers `@status`, and `workload-identity-token`, which the response must have. It
+/// covers `content-type`, `content-digest` and `content-encoding` if the response has them. Of the
+/// request it covers `@method;req`, `@path;req` and `@query;req`; for `CONNECT` it covers
+/// `@authority;req` instead of the last two.
+///
+/// The parameters are `created`, `expires`, `nonce`, `tag` and `wimse-req-nonce`.
 #[derive(Clone, Debug)]
 #[must_use = "nothing is signed until `prepare` is called"]
 pub struct ResponseSigning {
@@ -29,7 +31,7 @@ pub struct ResponseSigning {
 }
 
 impl ResponseSigning {
-    /// Signatures that live 60 s.
+    /// Creates settings with a lifetime of 60 s.
     pub const fn new() -> Self {
         Self {
             label: Cow::Borrowed(LABEL),
@@ -37,26 +39,26 @@ impl ResponseSigning {
         }
     }
 
-    /// Signatures that live that long, in whole seconds: 1 s to
-    /// [`MAX_LIFETIME`](super::MAX_LIFETIME), or `prepare` refuses.
+    /// Sets the lifetime in whole seconds, from 1 s to [`MAX_LIFETIME`](super::MAX_LIFETIME).
+    /// `prepare` refuses other values. Defaults to 60 s.
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Sets the label, which means nothing to a receiver; [`LABEL`] unless set. A label that is no
-    /// key of a structured field is refused by `prepare`.
+    /// Sets the label, which a receiver ignores. Defaults to [`LABEL`]. `prepare` refuses a label
+    /// that is not a key of a structured field.
     pub fn with_label(mut self, label: impl Into<String>) -> Self {
         self.label = Cow::Owned(label.into());
         self
     }
 
-    /// Makes the signature base of a response to a request that was verified; `request` is the
-    /// message, as it was received.
+    /// Prepares the signature of a response to a verified request. `request` is the message as it
+    /// was received.
     ///
     /// # Errors
     ///
-    /// As [`RequestSigning::prepare`](super::RequestSigning::prepare).
+    /// Those of [`RequestSigning::prepare`](super::RequestSigning::prepare).
     pub fn prepare(
         &self,
         response: &dyn Message,

@@ -1,8 +1,8 @@
-//! What a revision of draft-ietf-wimse-http-signature changes: the components that are covered, and
-//! the problem types of refusals. This is -07 (20 September 2026).
+//! Values that depend on the revision of draft-ietf-wimse-http-signature: the covered components,
+//! and the problem types of refusals. This is -07 (20 September 2026).
 //!
-//! Two things are of -08, which is known here at second hand alone, from the published crate
-//! `wimsey-httpsig` 0.9.0: what a `CONNECT` covers, and the problem types.
+//! Two values are of -08, as the published crate `wimsey-httpsig` 0.9.0 has them: the components of
+//! a `CONNECT`, and the problem types.
 
 use super::has;
 use crate::component::Derived;
@@ -23,11 +23,12 @@ macro_rules! of_request {
 
 pub(super) const TOKEN_FIELD: ComponentId<'static> = field!("workload-identity-token");
 
-/// `Content-Encoding` is in no list of the draft. It is covered where it is present, because
-/// `Content-Digest` is over the coded bytes: whoever adds the field would change what they mean.
+/// The draft does not list `Content-Encoding`. This crate covers it if it is present, because
+/// `Content-Digest` is over the encoded bytes: an attacker who adds the field would change their
+/// meaning.
 pub(super) const CONTENT_ENCODING: ComponentId<'static> = field!("content-encoding");
 
-/// What is covered of a request where it is present.
+/// The fields of a request that are covered if present.
 pub(super) const REQUEST_FIELDS: &[ComponentId<'static>] = &[
     field!("content-type"),
     DIGEST,
@@ -36,13 +37,12 @@ pub(super) const REQUEST_FIELDS: &[ComponentId<'static>] = &[
     CONTENT_ENCODING,
 ];
 
-/// What is covered of a response where it is present.
+/// The fields of a response that are covered if present.
 pub(super) const RESPONSE_FIELDS: &[ComponentId<'static>] =
     &[field!("content-type"), DIGEST, CONTENT_ENCODING];
 
-/// What every request covers, in the order in which it is signed. `@authority` is left out, because
-/// proxies rewrite it; `wimse-aud` names the receiver. `@query` of a request without a query is
-/// `?`.
+/// The components that every request covers, in the order of signing. `@authority` is left out,
+/// because proxies rewrite it; `wimse-aud` names the receiver. Without a query, `@query` is `?`.
 pub(super) const REQUEST: [Component; 4] = [
     Component::METHOD,
     Component::PATH,
@@ -50,7 +50,8 @@ pub(super) const REQUEST: [Component; 4] = [
     Component::fixed(TOKEN_FIELD),
 ];
 
-/// What every `CONNECT` covers: its target is an authority, without path and query (-08).
+/// The components that every `CONNECT` covers. Its target is an authority, without path and query
+/// (-08).
 pub(super) const CONNECT: [Component; 3] = [
     Component::METHOD,
     Component::AUTHORITY,
@@ -63,21 +64,21 @@ const CONNECT_TARGET_OF_REQUEST: &[ComponentId<'static>] = &[of_request!("@autho
 
 const METHOD_OF_REQUEST: ComponentId<'static> = of_request!("@method", Method);
 
-/// `type` of the RFC 9457 problem (status 400) for a signed request of which any check failed (-08,
-/// at second hand).
+/// The `type` of the RFC 9457 problem (status 400) for a signed request that failed a check (-08).
 pub const PROBLEM_SIGNATURE_INVALID: &str =
     "https://iana.org/assignments/http-problem-types#wimse-signature-invalid";
 
-/// `type` of the RFC 9457 problem (status 501) of a server that was asked for a signed response and
-/// signs none (-08, at second hand).
+/// The `type` of the RFC 9457 problem (status 501) of a server that was asked for a signed response
+/// and cannot sign (-08).
 pub const PROBLEM_SIGNED_RESPONSE_UNSUPPORTED: &str =
     "https://iana.org/assignments/http-problem-types#wimse-signed-response-unsupported";
 
-/// `type` of the RFC 9457 problem for this error: one for every failed check of a signed request,
-/// one where a signed response was asked for and cannot be given. None for an error that is no
-/// fault of the request.
+/// Returns the `type` of the RFC 9457 problem for this error, or `None` if the request is not the
+/// cause.
 ///
-/// Both are of draft-ietf-wimse-http-signature-08, which is known at second hand alone.
+/// There are two types: one for every failed check of a signed request, and one if the client asked
+/// for a signed response that the server cannot give. Both are of
+/// draft-ietf-wimse-http-signature-08, as the published crate `wimsey-httpsig` 0.9.0 has them.
 #[must_use]
 pub fn problem_type(error: &Error) -> Option<&'static str> {
     match super::status(error).as_u16() {
@@ -97,7 +98,7 @@ pub(super) fn is_connect(request: &dyn Message) -> bool {
     )
 }
 
-/// What this request covers.
+/// Returns the components that this request covers.
 pub(super) fn request(request: &dyn Message) -> &'static [Component] {
     const USUAL: &[Component] = &REQUEST;
     const TO_CONNECT: &[Component] = &CONNECT;
@@ -108,10 +109,10 @@ pub(super) fn request(request: &dyn Message) -> &'static [Component] {
     }
 }
 
-/// What every response covers of itself, in the order in which it is signed.
+/// The components of itself that every response covers, in the order of signing.
 pub(super) const RESPONSE: [ComponentId<'static>; 2] = [Component::STATUS_ID, TOKEN_FIELD];
 
-/// What every response covers of the request that it answers.
+/// Returns the components of the request that every response covers.
 pub(super) fn answered(
     request: Option<&dyn Message>,
 ) -> impl Iterator<Item = ComponentId<'static>> + use<> {
@@ -122,13 +123,13 @@ pub(super) fn answered(
     std::iter::once(METHOD_OF_REQUEST).chain(target.iter().copied())
 }
 
-/// Every component that a wish for a signed request may name.
+/// Returns every component that a peer may name when it asks for a signed request.
 pub(super) fn all_of_request() -> Vec<Component> {
     let fields = REQUEST_FIELDS.iter().map(|id| Component::fixed(*id));
     REQUEST.into_iter().chain(fields).collect()
 }
 
-/// Every component that a wish for a signed response may name.
+/// Returns every component that a peer may name when it asks for a signed response.
 pub(super) fn all_of_response() -> Vec<Component> {
     RESPONSE
         .into_iter()
@@ -145,7 +146,7 @@ pub(super) enum ContentEncoding {
     Uncovered,
 }
 
-/// Refuses a message with a field that must be covered where it is present, and is not.
+/// Refuses a message with a field that must be covered if present, and is not covered.
 pub(super) fn check_present(
     message: &dyn Message,
     signature: &VerifiedSignature,

@@ -1,23 +1,24 @@
-//! The status that an error is answered with.
+//! The HTTP status for an error.
 
 use http::StatusCode;
 
 use crate::Error;
 
-/// The status of the answer to a request that was refused with this error (draft §"Error
-/// Conditions"), for an RFC 9457 problem. Never 401, which would need a challenge.
+/// Returns the HTTP status for a request that was refused with this error, for an RFC 9457 problem
+/// (draft §"Error Conditions"). It is never 401, which would need a challenge.
 ///
-/// | status | where |
+/// | status | reason |
 /// |---|---|
 /// | 400 | the signature or the body of the request is refused |
-/// | 501 | a signed response was asked for and cannot be given: `sig.response_unsignable` |
-/// | 503 | the memory of nonces cannot tell: `replay.…` but for `replay.replayed` and `replay.expired` |
-/// | 500 | what signing alone says: `sig.prepare`, `sig.label_taken`, `sig.headers_full`, the codes of the signing key |
+/// | 501 | the client asked for a signed response, and the server cannot sign: `sig.response_unsignable` |
+/// | 503 | the replay store cannot tell: `replay.…`, except `replay.replayed` and `replay.expired` |
+/// | 500 | errors of signing: `sig.prepare`, `sig.label_taken`, `sig.headers_full`, the codes of the signing key |
 ///
-/// It is for what [`RequestPolicy`](super::RequestPolicy) says of a request. What
-/// [`ResponseSigning::prepare`](super::ResponseSigning::prepare) says is no fault of the request
-/// whatever its code is (`sig.component_absent` where the response lacks its token): answer 500, or
-/// [`ResponseUnsignable`](Error::ResponseUnsignable) where a signed response was asked for.
+/// Use it for errors of [`RequestPolicy`](super::RequestPolicy). Errors of
+/// [`ResponseSigning::prepare`](super::ResponseSigning::prepare) are never caused by the request,
+/// whatever their code, such as `sig.component_absent` for a response without its token. Answer
+/// those with 500, or with [`ResponseUnsignable`](Error::ResponseUnsignable) if the client asked
+/// for a signed response.
 #[must_use]
 pub const fn status(error: &Error) -> StatusCode {
     match error {

@@ -16,8 +16,7 @@ pub(crate) fn test_key() -> SigningKey {
     SigningKey::from_jwk(jwk, AWS_LC).unwrap()
 }
 
-/// Ed25519 gives one signature for one text; the label, which the examples have otherwise, is not
-/// part of it.
+/// Ed25519 gives one signature for one text. The label of the examples differs, and is not signed.
 #[test]
 fn the_request_of_the_draft_is_what_we_sign() {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap();

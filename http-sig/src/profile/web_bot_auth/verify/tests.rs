@@ -29,8 +29,8 @@ fn parts(vector: &Value) -> http::request::Parts {
     request.body(()).unwrap().into_parts().0
 }
 
-/// The requests that draft-ietf-webbotauth-httpsig-protocol-01 prints, by both providers. Their
-/// agent is a URL with an empty path, which counts as `/`.
+/// The requests in draft-ietf-webbotauth-httpsig-protocol-01, with both providers. Their agent is a
+/// URL with an empty path, which counts as `/`.
 #[test]
 fn the_requests_of_draft_01_verify() {
     let vectors = include_str!("../../../../../testdata/web-bot-auth/vectors-01.json");
@@ -58,8 +58,8 @@ fn the_requests_of_draft_01_verify() {
     }
 }
 
-/// All requests that the draft and its authors publish, by both providers. Their signatures live a
-/// hundred years, which no policy outside of here takes.
+/// All requests that the draft and its authors publish, with both providers. Their signatures have
+/// a lifetime of a hundred years, which only the policy of this test accepts.
 #[test]
 fn published_requests_verify() {
     let vectors: Value = serde_json::from_str(VECTORS).unwrap();
@@ -101,7 +101,7 @@ fn published_requests_verify() {
         let authority = verified.signature().value(&Component::AUTHORITY);
         assert_eq!(authority, Some("example.com"));
 
-        // One that lives a hundred years is refused by every policy that can be made outside.
+        // Every policy that the public API can create refuses a lifetime of a hundred years.
         let outside = RequestPolicy::new()
             .with_revision(Revision::Draft00)
             .accepting_no_agent()

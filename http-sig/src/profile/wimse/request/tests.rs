@@ -49,7 +49,7 @@ fn line(message: &dyn Message, name: &str) -> String {
     text
 }
 
-/// The fields are those that the message has, byte for byte.
+/// Checks that the fields equal those of the message, byte for byte.
 fn assert_same(fields: &SignatureFields, message: &dyn Message) {
     assert_eq!(fields.signature_input(), line(message, "signature-input"));
     assert_eq!(fields.signature(), line(message, "signature"));
@@ -73,8 +73,8 @@ fn sign_request(audience: &str, nonce: &str, lifetime: u64, message: &RawRequest
 
 type Signed = (PreparedSignature, Pending);
 
-/// Ed25519 gives one signature for one text, so what we sign is byte for byte what the draft
-/// prints.
+/// Ed25519 gives one signature for one text, so the result equals the text of the draft byte for
+/// byte.
 #[test]
 fn the_requests_of_the_draft_are_what_we_sign() {
     for (bytes, audience, nonce, lifetime, signer) in [
@@ -130,13 +130,13 @@ fn the_responses_of_the_draft_are_what_we_sign() {
     let of_b = response(B_TO_A, "GET");
     let nonces = ("abcd1111", "abcd2222");
     assert_same(&sign_response(&to_b, &of_b, nonces, 302, SVCB), &of_b);
-    // ECDSA draws a number for each signature: what is signed is the same.
+    // ECDSA signatures contain a random number, so only the signature bases are compared.
     let of_c = response(C_TO_B, "POST");
     let fields = sign_response(&to_c, &of_c, ("abcd3333", "abcd4444"), 304, SVCC);
     assert_eq!(fields.signature_input(), line(&of_c, "signature-input"));
 }
 
-/// What the response answers is the request with the nonce `abcd1111`.
+/// The response of the draft answers the request with the nonce `abcd1111`.
 #[test]
 fn the_response_of_the_draft_is_that_of_its_request() {
     let (request, response) = (request(A_TO_B), response(B_TO_A, "GET"));
@@ -170,7 +170,7 @@ fn the_response_of_the_draft_is_that_of_its_request() {
     assert_eq!(code("abcd1111", &called, 333), "sig.expired");
 }
 
-/// L6: our signer covers `Content-Encoding` where it is present.
+/// The signer covers `Content-Encoding` if the request has it.
 #[test]
 fn a_content_encoding_is_signed() {
     let text = "POST /a HTTP/1.1\r\nhost: x.example\r\ncontent-encoding: gzip\r\n\
@@ -183,7 +183,7 @@ fn a_content_encoding_is_signed() {
     assert!(input.starts_with(expected), "{input}");
 }
 
-/// Further fields are covered where they are there, once, and after those of the profile.
+/// Further fields are covered if the request has them, once, and after those of the profile.
 #[test]
 fn further_fields_are_signed() {
     let text = "POST /a HTTP/1.1\r\nhost: x.example\r\nmcp-name: weather\r\n\
@@ -212,7 +212,7 @@ fn further_fields_are_signed() {
     }
 }
 
-/// A label is a key of a structured field.
+/// A label must be a key of a structured field.
 #[test]
 fn a_label_is_a_key() {
     let request = request(A_TO_B);
