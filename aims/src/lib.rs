@@ -3,6 +3,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use aims_error::ErrorKind;
+#[doc(inline)]
+pub use aims_error::index as errors;
 #[cfg(any(feature = "agent", feature = "fetch", feature = "web-bot-auth"))]
 #[doc(inline)]
 pub use aims_fetch as fetch;

@@ -75,7 +75,7 @@ impl Refusal {
         }
     }
 
-    /// The stable code, such as `wpt.audience`; SPECS.md has the table.
+    /// The stable code, such as `wpt.audience`; [`errors`](crate::errors) explains it.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.code

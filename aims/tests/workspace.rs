@@ -15,6 +15,7 @@ use std::{
     process::Command,
 };
 
+use aims::errors::{Entry, entries, explain};
 use serde_json::Value;
 
 /// The layer of each library crate. Crates of `BESIDE` and the examples may use all of them.
@@ -251,44 +252,126 @@ fn specs_names_tests_that_exist() {
     assert!(seen > 50, "SPECS.md names only {seen} tests");
 }
 
-/// The table of error codes is closed: every code of every crate, once.
+/// The codes that stand in records alone, as the reason of `guard.forbidden`.
+const IN_RECORDS: &[&str] = &["guard.actor", "guard.agent", "guard.role"];
+
+/// The index of errors is closed: every code of every crate, once, with the kind that the crate
+/// gives it. The program's own codes are compared where the program is.
 #[test]
-fn specs_has_every_error_code_once() {
-    let specs = fs::read_to_string(root().join("SPECS.md")).unwrap();
-    let (_, table) = specs.split_once("## Error codes").unwrap();
-    let mut written: Vec<&str> = table
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+fn the_index_has_every_error_code_once() {
+    let crates = [
+        (aims::agent::Error::CODES, aims::agent::Error::KINDS),
+        (aims::keys::KeysError::CODES, aims::keys::KeysError::KINDS),
+        (aims::Refusal::CODES, &[]),
+        (IN_RECORDS, &[]),
+        (aims_authority::Error::CODES, aims_authority::Error::KINDS),
+        (aims_fetch::Error::CODES, aims_fetch::Error::KINDS),
+        (aims_http_sig::Error::CODES, aims_http_sig::Error::KINDS),
+        (aims_jose::Error::CODES, aims_jose::Error::KINDS),
+        (
+            aims_oauth_client::Error::CODES,
+            aims_oauth_client::Error::KINDS,
+        ),
+        (aims_oauth_rs::Error::CODES, aims_oauth_rs::Error::KINDS),
+        (aims_oauth_wire::Error::CODES, aims_oauth_wire::Error::KINDS),
+        (
+            aims_oauth_wire::dpop::Error::CODES,
+            aims_oauth_wire::dpop::Error::KINDS,
+        ),
+        (
+            aims_oauth_wire::introspection::Error::CODES,
+            aims_oauth_wire::introspection::Error::KINDS,
+        ),
+        (aims_replay::Error::CODES, aims_replay::Error::KINDS),
+        (aims_txn_token::Error::CODES, aims_txn_token::Error::KINDS),
+        (aims_wimse_cred::Error::CODES, aims_wimse_cred::Error::KINDS),
+        (
+            aims_wimse_cred::enrolment::Error::CODES,
+            aims_wimse_cred::enrolment::Error::KINDS,
+        ),
+        (aims_wimse_id::Error::CODES, aims_wimse_id::Error::KINDS),
+        (aims_wimse_wpt::Error::CODES, aims_wimse_wpt::Error::KINDS),
+    ];
+    let mut there: Vec<&str> = crates
+        .iter()
+        .flat_map(|(codes, _)| *codes)
+        .copied()
         .collect();
-    let mut there = [
-        aims::agent::Error::CODES,
-        aims::keys::KeysError::CODES,
-        aims::Refusal::CODES,
-        aims_authority::Error::CODES,
-        aims_fetch::Error::CODES,
-        aims_http_sig::Error::CODES,
-        aims_jose::Error::CODES,
-        aims_oauth_client::Error::CODES,
-        aims_oauth_rs::Error::CODES,
-        aims_oauth_wire::Error::CODES,
-        aims_oauth_wire::dpop::Error::CODES,
-        aims_oauth_wire::introspection::Error::CODES,
-        aims_replay::Error::CODES,
-        aims_txn_token::Error::CODES,
-        aims_wimse_cred::Error::CODES,
-        aims_wimse_cred::enrolment::Error::CODES,
-        aims_wimse_id::Error::CODES,
-        aims_wimse_wpt::Error::CODES,
-    ]
-    .concat();
     // What an identity endpoint says instead of a finer code.
     let coarse = aims_authority::Error::WIRE_CODES.iter();
     there.extend(coarse.filter(|code| !aims_authority::Error::CODES.contains(code)));
-    written.sort_unstable();
     there.sort_unstable();
+    let is_library = |entry: &Entry| !entry.code.starts_with("cli.");
+    let mut written: Vec<&str> = entries().filter(is_library).map(|it| it.code).collect();
+    written.sort_unstable();
     assert_eq!(written, there);
     there.dedup();
     assert_eq!(written.len(), there.len());
+
+    for (code, kind) in crates.iter().flat_map(|(_, kinds)| *kinds) {
+        assert_eq!(explain(code).unwrap().kind, *kind, "{code}");
+    }
+    // A token's own name for what every JWT can have wrong.
+    for (of_token, of_jwt) in [
+        (".algorithm", "jws.algorithm"),
+        (".claim", "jwt.claim"),
+        (".expired", "jwt.expired"),
+        (".lifetime", "jwt.lifetime"),
+        (".not_yet_valid", "jwt.not_yet_valid"),
+        (".signature", "jws.signature"),
+        (".typ", "jws.typ"),
+    ] {
+        let of_jwt = explain(of_jwt).unwrap();
+        let kinds = [
+            "wit",
+            "svid",
+            "wpt",
+            "txn",
+            "token",
+            "dpop",
+            "introspection",
+        ];
+        for entry in kinds
+            .iter()
+            .filter_map(|kind| explain(&format!("{kind}{of_token}")))
+        {
+            assert_eq!(entry.kind, of_jwt.kind, "{}", entry.code);
+        }
+    }
+}
+
+/// What the index of errors tells a reader to call is there.
+#[test]
+fn the_index_names_what_exists() {
+    let sources: String = sources().into_iter().map(|(_, source)| source).collect();
+    let mut named = 0;
+    for entry in entries() {
+        let cells = [entry.meaning, entry.cause, entry.remedy];
+        for cell in cells
+            .iter()
+            .flat_map(|text| text.split('`').skip(1).step_by(2))
+        {
+            let Some((of, name)) = cell.split_once("::") else {
+                continue;
+            };
+            let (name, _) = name.split_once('(').unwrap_or((name, ""));
+            let is_function = name.starts_with(|first: char| first.is_ascii_lowercase());
+            let is_there = if is_function {
+                sources.contains(&format!("fn {name}(")) || sources.contains(&format!("fn {name}<"))
+            } else {
+                sources.contains(&format!("    {name},"))
+                    || sources.contains(&format!("    {name}\n"))
+            };
+            assert!(is_there, "`{cell}` in the entry of {}", entry.code);
+            assert!(
+                sources.contains(of),
+                "`{cell}` in the entry of {}",
+                entry.code
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 30, "{named}");
 }
 
 /// All Rust sources of the workspace and of `fuzz/`, by their path from the root.

@@ -60,6 +60,11 @@ pub(crate) enum Command {
     /// An identity server and an authorization server in one, for development
     #[command(subcommand)]
     Authority(Authority),
+    /// Explains an error code: what it means, its likely cause, and what to do
+    Explain {
+        /// A code of a refusal, a log or a record, such as wpt.audience
+        code: String,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -372,6 +377,7 @@ mod tests {
         const HARMLESS: &[&str] = &[
             "ADDRESS:PORT",
             "ALG",
+            "CODE",
             "COMPONENT",
             "ID",
             "NAME",

@@ -15,6 +15,9 @@ pub(crate) enum Failure {
     /// A token, key, identifier or key set was refused, or our own was not made.
     #[error("{detail}")]
     Refused { code: &'static str, detail: String },
+    /// `aims explain` was given what is no code.
+    #[error("no error has the code {found}: {near}")]
+    UnknownCode { found: Box<str>, near: String },
     /// The command line does not fit together.
     #[error("{0}")]
     Usage(&'static str),
@@ -100,8 +103,9 @@ impl Failure {
     /// The stable name: of the error of whoever refused, or one of our own.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
-            Self::Refused { code, .. } => code,
+            Self::Refused { code, .. } | Self::Declared { code, .. } => code,
             Self::Usage(_) => "cli.usage",
+            Self::UnknownCode { .. } => "cli.unknown_code",
             Self::NothingCovered { .. } => "cli.nothing_covered",
             Self::File { .. } => "cli.file",
             Self::TokenTooLong { .. } | Self::TooLong { .. } => "cli.too_long",
@@ -109,13 +113,30 @@ impl Failure {
             Self::SecretInArguments => "cli.secret_in_arguments",
             Self::Listen { .. } => "cli.listen",
             Self::Network { .. } => "cli.network",
-            Self::Declared { code, .. } => code,
             Self::Runtime(_) => "cli.runtime",
             Self::Config { .. } => "cli.config",
             Self::Parameters { .. } => "cli.parameters",
             Self::Told => "cli.told",
         }
     }
+
+    /// Every code that is one of our own.
+    #[cfg(test)]
+    pub(crate) const CODES: &[&str] = &[
+        "cli.config",
+        "cli.file",
+        "cli.listen",
+        "cli.network",
+        "cli.not_text",
+        "cli.nothing_covered",
+        "cli.parameters",
+        "cli.runtime",
+        "cli.secret_in_arguments",
+        "cli.told",
+        "cli.too_long",
+        "cli.unknown_code",
+        "cli.usage",
+    ];
 
     pub(crate) const fn exit_status(&self) -> u8 {
         match self {

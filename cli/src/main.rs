@@ -1,6 +1,7 @@
 //! The program `aims`: see the README beside it.
 
 mod args;
+mod explain;
 mod failure;
 mod hint;
 mod httpsig;
@@ -136,6 +137,7 @@ fn run(command: Command) -> Result<Zeroizing<Vec<u8>>, Failure> {
         Command::Wit(command) => wit::run(command, &mut inputs),
         Command::Txn(command) => txn::run(command, &mut inputs),
         Command::Wpt(command) => wpt::run(command, &mut inputs),
+        Command::Explain { code } => explain::run(&code),
         Command::HttpSig(command) => return httpsig::run(&command, &mut inputs),
         Command::Authority(Authority::Serve(serve)) => {
             serve::run(serve, &mut inputs)?;

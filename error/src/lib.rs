@@ -4,6 +4,7 @@
 
 extern crate alloc;
 
+pub mod index;
 mod shown;
 
 use core::fmt;
@@ -57,6 +58,21 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: &'static [Self] = &[
+        Self::Malformed,
+        Self::Untrusted,
+        Self::Expired,
+        Self::NotYetValid,
+        Self::Mismatch,
+        Self::Replayed,
+        Self::Revoked,
+        Self::Forbidden,
+        Self::TooLarge,
+        Self::Unavailable,
+        Self::Configuration,
+    ];
+
     /// Returns the name of the kind, in lower case with underscores, such as `not_yet_valid`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -118,6 +134,11 @@ macro_rules! codes {
         /// Every code that [`code`](Self::code) returns.
         pub const CODES: &'static [&'static str] = &[$($(#[$attribute])* $code),*];
 
+        #[doc(hidden)]
+        #[allow(dead_code, reason = "read by the test that compares the index of errors")]
+        pub const KINDS: &'static [(&'static str, $crate::ErrorKind)] =
+            &[$($(#[$attribute])* ($code, $crate::ErrorKind::$kind)),*];
+
         /// Returns the stable code of this error, for logs, records and tests.
         #[must_use]
         pub const fn code(&self) -> &'static str {
@@ -144,6 +165,11 @@ macro_rules! codes {
         /// of errors of other crates that this error holds.
         pub const CODES: &'static [&'static str] =
             &[$($(#[$attribute])* $code,)* $($($further,)*)?];
+
+        #[doc(hidden)]
+        #[allow(dead_code, reason = "read by the test that compares the index of errors")]
+        pub const KINDS: &'static [(&'static str, $crate::ErrorKind)] =
+            &[$($(#[$attribute])* ($code, $crate::ErrorKind::$kind)),*];
 
         /// Returns the stable code of this error, for logs, records and tests.
         #[must_use]

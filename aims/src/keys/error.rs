@@ -71,6 +71,9 @@ impl KeysError {
     /// The codes that this error has of its own. It also returns those of the error that caused it.
     pub const CODES: &'static [&'static str] = Cause::CODES;
 
+    #[doc(hidden)]
+    pub const KINDS: &'static [(&'static str, ErrorKind)] = Cause::KINDS;
+
     pub(super) fn new(keys: Keys, Failed { cause, asked }: Failed) -> Self {
         Self { keys, cause, asked }
     }
