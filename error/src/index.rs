@@ -28,7 +28,7 @@ const PAGES: &[&str] = &[
     include_str!("index/authority.md"),
 ];
 
-/// What is known of one error code.
+/// The entry of one error code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Entry {
@@ -36,15 +36,15 @@ pub struct Entry {
     pub code: &'static str,
     /// The kind that errors of this code have.
     pub kind: ErrorKind,
-    /// What it means.
+    /// The meaning, in one or two sentences.
     pub meaning: &'static str,
-    /// What most often leads to it.
+    /// The most likely cause.
     pub cause: &'static str,
-    /// What to do.
+    /// The action that resolves it.
     pub remedy: &'static str,
 }
 
-/// The entry of a code, or `None` for text that is no code.
+/// Returns the entry of a code, or `None` for an unknown code.
 ///
 /// ```
 /// let entry = aims_error::index::explain("wpt.audience").unwrap();
@@ -56,7 +56,7 @@ pub fn explain(code: &str) -> Option<Entry> {
     entries().find(|entry| entry.code == code)
 }
 
-/// All entries, in the order of the page.
+/// Returns all entries, in the order of the page.
 pub fn entries() -> impl Iterator<Item = Entry> {
     PAGES.iter().flat_map(|page| {
         let mut reader = Reader {
