@@ -37,6 +37,14 @@ pub mod agent;
 pub mod decision;
 #[cfg(feature = "tool")]
 pub mod guard;
+#[cfg(all(
+    any(doc, doctest),
+    feature = "agent",
+    feature = "axum",
+    feature = "testing",
+    feature = "web-bot-auth"
+))]
+pub mod guide;
 #[cfg(feature = "fetch")]
 pub mod keys;
 #[cfg(feature = "tool")]
@@ -51,6 +59,9 @@ mod requirements;
 pub mod resolve;
 #[cfg(feature = "tool")]
 pub mod revoked;
+#[cfg(feature = "testing")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testing")))]
+pub mod testing;
 pub mod trace;
 #[cfg(feature = "web-bot-auth")]
 pub mod web_bot_auth;

@@ -87,13 +87,13 @@ pub(super) struct Settings {
     revoked: Arc<dyn Revoked>,
     resolve: Arc<dyn Resolve>,
     deadline: Duration,
-    clock: ClockOf,
+    pub(super) clock: ClockOf,
     #[cfg(feature = "fetch")]
     pub(super) sources: super::start::Sources,
 }
 
 /// A clock has no `Debug`.
-struct ClockOf(Arc<dyn Clock>);
+pub(super) struct ClockOf(pub(super) Arc<dyn Clock>);
 
 impl std::fmt::Debug for ClockOf {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

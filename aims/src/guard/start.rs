@@ -133,7 +133,9 @@ impl<M> GuardBuilder<Trusting, M> {
             let metadata = servers.fold(metadata, ResourceMetadata::with_authorization_server);
             self.settings.metadata = Some(metadata);
         }
-        let mut keys = PublishedKeys::builder(fetch, provider);
+        // Keys age by the clock that judges them.
+        let clock = Arc::clone(&self.settings.clock.0);
+        let mut keys = PublishedKeys::builder(fetch, provider).clock(clock);
         for issuer in sources.issuers {
             keys = keys.issuer(issuer);
         }

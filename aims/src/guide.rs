@@ -1,0 +1,52 @@
+//! [Keycloak]: keycloak
+//! [Entra ID]: entra
+//! [Auth0]: auth0
+//! [Okta]: okta
+//! [Cognito]: cognito
+//! [Require proof of possession]: proof_of_possession
+//! [Call a tool]: call_a_tool
+//! [Stream from an MCP server]: mcp
+//! [Behind a proxy]: proxies
+//! [Verify a WIT]: verify_wit
+//! [Sign a request]: http_signatures
+//! [Web Bot Auth]: web_bot_auth
+//! [Rotate keys]: rotate_keys
+//! [Test my tool]: testing
+//! [Move from API keys]: from_api_keys
+//! [Read the records]: records
+//! [Find why a request is refused]: refused
+#![doc = ""]
+#![doc = include_str!("../guide/README.md")]
+
+// Each text has links to files, for those who read it in the repository. Where a link is defined
+// twice, the first definition counts: here, those above and those
+// of `guide/links.md`.
+
+/// A page: a module whose documentation is the text of a file.
+macro_rules! pages {
+    ($($name:ident $file:literal)*) => {$(
+        #[doc = include_str!("guide/links.md")]
+        #[doc = include_str!(concat!("../guide/", $file))]
+        pub mod $name {}
+    )*};
+}
+
+pages! {
+    keycloak "keycloak.md"
+    entra "entra.md"
+    auth0 "auth0.md"
+    okta "okta.md"
+    cognito "cognito.md"
+    proof_of_possession "proof_of_possession.md"
+    call_a_tool "call_a_tool.md"
+    mcp "mcp.md"
+    proxies "proxies.md"
+    verify_wit "verify_wit.md"
+    http_signatures "http_signatures.md"
+    web_bot_auth "web_bot_auth.md"
+    rotate_keys "rotate_keys.md"
+    testing "testing.md"
+    from_api_keys "from_api_keys.md"
+    records "records.md"
+    refused "refused.md"
+}
