@@ -1,3 +1,12 @@
+#![cfg_attr(
+    all(
+        feature = "agent",
+        feature = "axum",
+        feature = "testing",
+        feature = "web-bot-auth"
+    ),
+    doc = "[task index]: guide\n"
+)]
 #![doc = include_str!("../README.md")]
 #![doc(html_root_url = "https://docs.rs/aims/0.1")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -77,7 +86,7 @@ pub use refusal::Refusal;
 #[cfg(feature = "tool")]
 pub use requirements::Requirements;
 
-/// The programs of the project's README compile as they stand there.
+/// The programs of the project's README compile as they are there.
 #[cfg(all(doctest, feature = "agent", feature = "axum", feature = "fetch"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

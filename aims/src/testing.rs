@@ -115,10 +115,7 @@ impl FakeIssuer {
     /// # Errors
     ///
     /// Those of [`new`](Self::new).
-    pub fn with_clock(
-        name: impl Into<String>,
-        clock: impl Clock + 'static,
-    ) -> Result<Self, Error> {
+    pub fn with_clock(name: impl Into<String>, clock: impl Clock + 'static) -> Result<Self, Error> {
         let provider = provider::compiled().ok_or(Error::Generate)?;
         Ok(Self(Arc::new(Inner {
             name: name.into(),
@@ -189,7 +186,7 @@ impl FakeIssuer {
         Identity::new(wit.into_secret(), Arc::new(key), &public)
     }
 
-    /// The URL at which this issuer answers with a bundle: the public key that vouches for its
+    /// The URL at which this issuer answers with a bundle: the public key of its
     /// [identities](Self::identity).
     #[must_use]
     pub fn bundle_url(&self) -> String {
@@ -228,7 +225,9 @@ impl Fetch for FakeIssuer {
                 .status(status)
                 .header(header::CONTENT_TYPE, "application/json");
             let body = document.unwrap_or_default().into_bytes();
-            answer.body(body).map_err(|_unbuilt| FetchError::Interrupted)
+            answer
+                .body(body)
+                .map_err(|_unbuilt| FetchError::Interrupted)
         })
     }
 }
@@ -265,7 +264,7 @@ pub fn bearer_call(url: &str, token: &str) -> http::request::Builder {
 /// How long tokens and identities are valid.
 const LIFETIME: Duration = Duration::from_secs(300);
 
-/// What the URL of the metadata of an issuer has in its path (RFC 8414 §3, OpenID Connect Discovery
+/// The parts of URLs at which an issuer has its metadata (RFC 8414 §3, OpenID Connect Discovery
 /// 1.0 §4).
 const METADATA: [&str; 2] = [
     "/.well-known/oauth-authorization-server",
