@@ -1,7 +1,7 @@
 //! Signature algorithms and sets of them.
 //!
-//! There are no MACs, no `none` and no encryption: a name outside [`Algorithm::ALL`] is not an
-//! algorithm here (RFC 8725 §3.1-3.2).
+//! The crate supports no MAC, no `none` and no encryption: a name outside [`Algorithm::ALL`] is not
+//! an algorithm (RFC 8725 §3.1-3.2).
 
 use core::fmt;
 use core::str::FromStr;
@@ -12,14 +12,14 @@ use crate::Error;
 
 /// A JWS signature algorithm, by its registered `alg` name (RFC 7518 §3.1, RFC 8037, RFC 9864).
 ///
-/// Exhaustive on purpose: who matches on it decides something about each one.
+/// The enum is exhaustive, so that code which matches on it handles each algorithm.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a new algorithm must be decided on wherever one matches"
 )]
 pub enum Algorithm {
-    /// `EdDSA` with Ed25519 (RFC 8037 §3.1); Ed448 is not supported.
+    /// `EdDSA` with Ed25519 (RFC 8037 §3.1). Ed448 is not supported.
     EdDsa,
     /// `Ed25519`, the fully specified name of the same signature (RFC 9864 §2.2).
     Ed25519,
@@ -29,11 +29,11 @@ pub enum Algorithm {
     Es384,
     /// `ES512`: ECDSA on P-521 with SHA-512.
     Es512,
-    /// `PS256`: RSASSA-PSS with SHA-256, salt of 32 bytes (RFC 7518 §3.5).
+    /// `PS256`: RSASSA-PSS with SHA-256 and a salt of 32 bytes (RFC 7518 §3.5).
     Ps256,
-    /// `PS384`: RSASSA-PSS with SHA-384, salt of 48 bytes.
+    /// `PS384`: RSASSA-PSS with SHA-384 and a salt of 48 bytes.
     Ps384,
-    /// `PS512`: RSASSA-PSS with SHA-512, salt of 64 bytes.
+    /// `PS512`: RSASSA-PSS with SHA-512 and a salt of 64 bytes.
     Ps512,
     /// `RS256`: RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 §3.3).
     Rs256,
@@ -44,7 +44,7 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// Every algorithm there is.
+    /// All supported algorithms.
     pub const ALL: [Self; 11] = [
         Self::EdDsa,
         Self::Ed25519,
@@ -59,7 +59,7 @@ impl Algorithm {
         Self::Rs512,
     ];
 
-    /// The registered name, as it stands in `alg`.
+    /// Returns the registered name, the value of `alg`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -77,7 +77,7 @@ impl Algorithm {
         }
     }
 
-    /// The algorithm of that name, compared byte for byte.
+    /// Returns the algorithm with this name, compared byte for byte.
     ///
     /// ```
     /// use aims_jose::alg::Algorithm;
@@ -92,7 +92,7 @@ impl Algorithm {
             .find(|algorithm| algorithm.name() == name)
     }
 
-    /// The length of a signature in bytes, where it does not depend on the key (RSA: `None`).
+    /// Returns the length of a signature in bytes, or `None` if it depends on the key (RSA).
     #[must_use]
     pub const fn signature_len(self) -> Option<usize> {
         match self {
@@ -103,7 +103,7 @@ impl Algorithm {
         }
     }
 
-    /// Whether this is one of the six RSA algorithms.
+    /// Returns whether this is one of the six RSA algorithms.
     #[must_use]
     pub const fn is_rsa(self) -> bool {
         matches!(
@@ -169,7 +169,7 @@ impl<'de> Deserialize<'de> for Algorithm {
     }
 }
 
-/// A set of algorithms: what a key may be used with, or what a profile allows.
+/// A set of algorithms, such as those of a key or those that a profile allows.
 ///
 /// ```
 /// use aims_jose::alg::{Algorithm, AlgorithmSet};
@@ -181,7 +181,7 @@ impl<'de> Deserialize<'de> for Algorithm {
 pub struct AlgorithmSet(u16);
 
 impl AlgorithmSet {
-    /// No algorithm.
+    /// The empty set.
     pub const EMPTY: Self = Self(0);
 
     /// Every algorithm of [`Algorithm::ALL`].
@@ -200,8 +200,8 @@ impl AlgorithmSet {
         Algorithm::Rs512,
     ]);
 
-    /// What SPIFFE allows in a JWT-SVID and in a WIT-SVID: RS, PS and ES 256 to 512, so not EdDSA
-    /// (JWT-SVID §2.1, WIT-SVID §2.3).
+    /// The algorithms that SPIFFE allows in a JWT-SVID and a WIT-SVID: RS, PS and ES 256 to 512,
+    /// which excludes EdDSA (JWT-SVID §2.1, WIT-SVID §2.3).
     pub const SVID: Self = Self::of(&[
         Algorithm::Es256,
         Algorithm::Es384,
@@ -214,7 +214,7 @@ impl AlgorithmSet {
         Algorithm::Rs512,
     ]);
 
-    /// The set of these algorithms.
+    /// Creates a set of these algorithms.
     #[must_use]
     pub const fn of(algorithms: &[Algorithm]) -> Self {
         let mut bits = 0;
@@ -226,31 +226,31 @@ impl AlgorithmSet {
         Self(bits)
     }
 
-    /// Whether the set holds this algorithm.
+    /// Returns whether the set contains this algorithm.
     #[must_use]
     pub const fn contains(self, algorithm: Algorithm) -> bool {
         self.0 & algorithm.bit() != 0
     }
 
-    /// Whether the set holds nothing.
+    /// Returns whether the set is empty.
     #[must_use]
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The algorithms that are in both sets.
+    /// Returns the algorithms that are in both sets.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
-    /// Whether the other set holds every algorithm of this one.
+    /// Returns whether the other set contains every algorithm of this one.
     #[must_use]
     pub const fn is_subset(self, other: Self) -> bool {
         self.0 & !other.0 == 0
     }
 
-    /// The algorithms in the order of [`Algorithm::ALL`].
+    /// Returns the algorithms in the order of [`Algorithm::ALL`].
     pub fn iter(self) -> impl Iterator<Item = Algorithm> {
         Algorithm::ALL
             .into_iter()

@@ -1,7 +1,7 @@
-//! Base64url without padding, and only its canonical form (RFC 7515 §2, RFC 4648 §3.5).
+//! Base64url without padding, in its canonical form only (RFC 7515 §2, RFC 4648 §3.5).
 //!
-//! Padding, the other alphabet, white space and non-zero trailing bits are refused: one value has
-//! one text (RFC 4648 §3.5, §5).
+//! Padding, the other alphabet, white space and non-zero trailing bits are refused, so that each
+//! value has one text.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -29,16 +29,16 @@ pub fn encode(bytes: &[u8]) -> String {
 ///
 /// # Errors
 ///
-/// [`Error::Base64`].
+/// [`Error::Base64`] for any other text.
 pub fn decode(text: &str) -> Result<Vec<u8>, Error> {
     URL_SAFE_NO_PAD.decode(text).or(Err(Error::Base64))
 }
 
-/// Decodes canonical text into a buffer and gives the part of the buffer that was written.
+/// Decodes canonical text into a buffer, and returns the part of the buffer that was written.
 ///
 /// # Errors
 ///
-/// [`Error::Base64`], also where the buffer is too short.
+/// [`Error::Base64`] for any other text, or if the buffer is too short.
 pub fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Error> {
     let length = URL_SAFE_NO_PAD
         .decode_slice(text, buffer)
@@ -50,7 +50,7 @@ pub fn decode_into<'b>(text: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Err
 mod tests {
     use super::*;
 
-    /// T-012: each text differs from a good one in one thing.
+    /// Each text differs from a canonical one in one property.
     #[test]
     fn refuses_what_is_not_canonical() {
         assert_eq!(decode("AAA").unwrap(), [0, 0]);

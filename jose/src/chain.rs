@@ -1,13 +1,12 @@
-//! An error in words, with what led to it.
+//! Formats an error together with its sources.
 
 use std::error::Error;
 use std::fmt;
 
-/// Shows an error and its sources in one line, joined by `: `.
+/// Formats an error and its sources in one line, joined by `: `.
 ///
-/// No error of this family repeats its source in its own message, so each says one thing and is
-/// said once. Nor does any have the text of a token in it; what comes from elsewhere may have
-/// anything.
+/// No error of the `aims` crates repeats its source in its own message, so each fact appears once.
+/// None of them contains the text of a token. Errors of other crates may contain anything.
 ///
 /// ```
 /// #[derive(Debug, thiserror::Error)]

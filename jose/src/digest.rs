@@ -1,8 +1,8 @@
 //! SHA-256, for hashes of tokens and for fingerprints in logs.
 //!
-//! Always computed by the `sha2` crate, whichever provider is in use: a digest has no key to
-//! protect and one right answer, so a choice would only add a way to fail. `sha2` uses the
-//! processor's SHA instructions where there are some.
+//! The `sha2` crate computes it with every provider. A digest has no key and one correct result, so
+//! a choice of implementation would add only failures. `sha2` uses the SHA instructions of the
+//! processor if it has them.
 
 use core::fmt;
 use std::sync::OnceLock;
@@ -11,13 +11,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base64url;
 
-/// The SHA-256 of some bytes.
+/// Returns the SHA-256 of these bytes.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// The SHA-256 of some bytes, and that of the same bytes with more behind them, in one pass.
+/// Returns the SHA-256 of `start`, and that of `start` followed by `rest`, in one pass.
 #[must_use]
 pub(crate) fn sha256_of_both(start: &[u8], rest: &[u8]) -> ([u8; 32], [u8; 32]) {
     let mut hash = Sha256::new_with_prefix(start);
@@ -26,8 +26,8 @@ pub(crate) fn sha256_of_both(start: &[u8], rest: &[u8]) -> ([u8; 32], [u8; 32]) 
     (of_start, hash.finalize().into())
 }
 
-/// The SHA-256 of a text in base64url, 43 characters: `wth`, `ath`, `tth` (RFC 9449 §4.2,
-/// draft-ietf-wimse-wpt-02 §3).
+/// Returns the SHA-256 of a text in base64url, 43 characters. It is the value of the claims `wth`,
+/// `ath` and `tth` (RFC 9449 §4.2, draft-ietf-wimse-wpt-02 §3).
 ///
 /// ```
 /// assert_eq!(
@@ -40,7 +40,15 @@ pub fn sha256_base64url(text: &str) -> String {
     base64url::encode(&sha256(text.as_bytes()))
 }
 
-/// A text and its SHA-256, computed once for all who ask, and not before one asks.
+/// A text with its SHA-256, which is computed once, when it is first needed.
+///
+/// ```
+/// use aims_jose::digest::{Hashed, sha256};
+///
+/// let token = Hashed::of("abc");
+/// assert_eq!(token.sha256(), &sha256(b"abc"));
+/// assert_eq!(token.fingerprint().to_string(), "ba7816bf8f01cfea");
+/// ```
 #[derive(Clone)]
 pub struct Hashed<'a> {
     text: &'a str,
@@ -48,26 +56,26 @@ pub struct Hashed<'a> {
 }
 
 impl<'a> Hashed<'a> {
-    /// A text whose hash may be asked for.
+    /// Wraps a text. The hash is not computed yet.
     #[must_use]
     pub const fn of(text: &'a str) -> Self {
         let sha256 = OnceLock::new();
         Self { text, sha256 }
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub const fn text(&self) -> &'a str {
         self.text
     }
 
-    /// Its SHA-256.
+    /// Returns the SHA-256 of the text.
     #[must_use]
     pub fn sha256(&self) -> &[u8; 32] {
         self.sha256.get_or_init(|| sha256(self.text.as_bytes()))
     }
 
-    /// Its fingerprint.
+    /// Returns the fingerprint of the text.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of_sha256(self.sha256())
@@ -80,7 +88,7 @@ impl fmt::Debug for Hashed<'_> {
     }
 }
 
-/// How a secret shows up in logs, errors and records: the first 8 bytes of its SHA-256 in hex.
+/// The form of a secret in logs, errors and records: the first 8 bytes of its SHA-256 in hex.
 ///
 /// ```
 /// assert_eq!(aims_jose::digest::Fingerprint::of(b"abc").to_string(), "ba7816bf8f01cfea");
@@ -89,13 +97,13 @@ impl fmt::Debug for Hashed<'_> {
 pub struct Fingerprint([u8; 8]);
 
 impl Fingerprint {
-    /// The fingerprint of these bytes.
+    /// Returns the fingerprint of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         Self::of_sha256(&sha256(bytes))
     }
 
-    /// The fingerprint of what has this SHA-256.
+    /// Returns the fingerprint of a text with this SHA-256.
     #[must_use]
     pub const fn of_sha256(hash: &[u8; 32]) -> Self {
         let [a, b, c, d, e, f, g, h, ..] = *hash;

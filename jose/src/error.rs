@@ -1,61 +1,61 @@
-//! The one error of the crate.
+//! The error type of the crate.
 
 use std::sync::Arc;
 
 use crate::alg::Algorithm;
 
-/// Why something was refused.
+/// A token, key, key set or signing request was refused.
 ///
-/// Each variant has a stable [`code`](Self::code). Messages name members and limits, never the
-/// text of a token or of a key. A bad signature says no more than that it is bad.
+/// Each variant has a stable [`code`](Self::code). Messages name members and limits, never the text
+/// of a token or of a key. The error of an invalid signature is deliberately unspecific.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    // A peer's JWS or JSON breaks the standard.
-    /// Not three non-empty parts joined by dots (RFC 7515 §7.1).
+    // Errors of a peer's JWS or JSON.
+    /// The text is not three non-empty parts joined by dots (RFC 7515 §7.1).
     #[error("a compact JWS has three parts, none of them empty")]
     Parts,
-    /// Longer than the limit.
+    /// The token is longer than the limit.
     #[error("the token is longer than {limit} bytes")]
     TooLong {
         /// The limit in bytes.
         limit: usize,
     },
-    /// Not canonical base64url without padding (RFC 7515 §2, RFC 4648 §3.5).
+    /// The text is not canonical base64url without padding (RFC 7515 §2, RFC 4648 §3.5).
     #[error("not canonical base64url without padding")]
     Base64,
-    /// The JOSE header is not what it must be.
+    /// The JOSE header is malformed.
     #[error("the JOSE header is malformed")]
     Header,
-    /// A member stands twice in one JSON object, at whatever depth (RFC 7515 §4, RFC 7519 §4).
+    /// A member occurs twice in one JSON object, at any depth (RFC 7515 §4, RFC 7519 §4).
     #[error("a member stands twice in one JSON object")]
     DuplicateMember,
-    /// Not JSON, or members of other types than the standard's.
+    /// The text is not JSON, or a member has another type than its standard defines.
     #[error("malformed JSON")]
     Json,
-    /// JSON, yet no object where an object is due.
+    /// The text is JSON but not an object, where an object is required.
     #[error("a JSON object is due")]
     NotAnObject,
-    /// Nested deeper, or with more members, than is ever needed.
+    /// The JSON exceeds the limits on depth or members.
     #[error("the JSON is too deep or has too many members")]
     JsonTooLarge,
-    /// A number that an IEEE 754 double cannot hold, where JSON is to be digested (RFC 8785, RFC
-    /// 7493 §2.2).
+    /// JSON that is to be digested has a number that an IEEE 754 double cannot represent (RFC 8785,
+    /// RFC 7493 §2.2).
     #[error("a number of the JSON is beyond what a double can hold: write it as a text")]
     JsonNumber,
-    /// The header asks for an extension (RFC 7515 §4.1.11): none is supported.
+    /// The header requires an extension (RFC 7515 §4.1.11). No extension is supported.
     #[error("`crit` names an extension that is not supported")]
     Crit,
-    /// `alg` is none of the supported signature algorithms.
+    /// `alg` is not a supported signature algorithm.
     #[error("`alg` is not a supported signature algorithm")]
     UnknownAlgorithm,
-    /// The token names an algorithm that the key does not carry.
+    /// The token names an algorithm that the key is not for.
     #[error("the key is not for `{algorithm}`")]
     AlgorithmMismatch {
-        /// What the token named.
+        /// The algorithm of the token.
         algorithm: Algorithm,
     },
-    /// The header brings or points to a key: `jwk`, `jku`, `x5u`, `x5c` (RFC 8725 §3.10).
+    /// The header contains or points to a key: `jwk`, `jku`, `x5u`, `x5c` (RFC 8725 §3.10).
     #[error("the header brings its own key")]
     KeyInHeader,
     /// The header of a proof of possession has no `jwk` (RFC 9449 §4.2).
@@ -64,25 +64,25 @@ pub enum Error {
     /// `typ` is not the expected one (RFC 8725 §3.11).
     #[error("`typ` is not the expected one")]
     Type,
-    /// The signature does not fit message and key.
+    /// The signature is not by this key over this message.
     #[error("the signature is not valid")]
     Signature,
 
-    // Claims.
+    // Errors of claims.
     /// A claim is missing or malformed.
     #[error("the claim `{claim}` is missing or malformed")]
     Claim {
-        /// Its name.
+        /// The name of the claim.
         claim: &'static str,
     },
-    /// `exp` is before `nbf` or `iat`, so the token is valid at no time.
+    /// `exp` is before `nbf` or `iat`, so the token is never valid.
     #[error("`exp` {exp} is before `{claim}` {start}: expected it after")]
     EndsFirst {
         /// `exp`, in Unix seconds.
         exp: u64,
-        /// The claim that is later: `nbf` or `iat`.
+        /// The later claim: `nbf` or `iat`.
         claim: &'static str,
-        /// Its value, in Unix seconds.
+        /// The value of the later claim, in Unix seconds.
         start: u64,
     },
     /// `exp` has passed (RFC 7519 §4.1.4).
@@ -92,29 +92,29 @@ pub enum Error {
         until: u64,
         /// The time of the check, in Unix seconds.
         now: u64,
-        /// The skew that was allowed, in seconds.
+        /// The allowed skew, in seconds.
         skew: u64,
     },
-    /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5). Whose clock is wrong can be read off both
-    /// times.
+    /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5). Compare both times to see whose clock is
+    /// wrong.
     #[error("not yet valid: from {from}, and it is {now}, with a skew of {skew} s")]
     NotYetValid {
         /// The later of `nbf` and `iat`, in Unix seconds.
         from: u64,
         /// The time of the check, in Unix seconds.
         now: u64,
-        /// The skew that was allowed, in seconds.
+        /// The allowed skew, in seconds.
         skew: u64,
     },
-    /// Valid for longer than is accepted.
+    /// The token is valid for longer than the rules allow.
     #[error("the lifetime is longer than accepted")]
     Lifetime,
-    /// Issued longer ago than is accepted.
+    /// The token was issued earlier than the rules allow.
     #[error("issued too long ago")]
     TooOld,
 
-    // A peer's key or key set.
-    /// Not a JSON object with members of the right types (RFC 7517 §4).
+    // Errors of a peer's key or key set.
+    /// The key is not a JSON object with members of the right types (RFC 7517 §4).
     #[error("malformed JWK")]
     JwkJson,
     /// The JWK is longer than the limit.
@@ -123,38 +123,38 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// `kty` is not one of `EC`, `OKP`, `RSA`.
+    /// `kty` is not `EC`, `OKP` or `RSA`.
     #[error("`kty` is not a supported key type")]
     JwkType,
-    /// `crv` is not a supported curve of that key type.
+    /// `crv` is not a supported curve of this key type.
     #[error("`crv` is not a supported curve")]
     JwkCurve,
-    /// A member is missing, malformed, or has no place in a key of that type.
+    /// A member is missing, malformed, or not allowed in a key of this type.
     #[error("the JWK member `{member}` is missing, malformed or out of place")]
     JwkMember {
-        /// Its name.
+        /// The name of the member.
         member: &'static str,
     },
-    /// The coordinates are no point of the curve.
+    /// The coordinates are not a point of the curve.
     #[error("the coordinates are no point of the curve")]
     JwkPoint,
-    /// An Ed25519 key of small order, or written in a non-canonical way.
+    /// An Ed25519 key is of small order, or has a non-canonical encoding.
     #[error("the Ed25519 key is of small order or not canonical")]
     JwkWeakPoint,
-    /// A private member in what must be a public key.
+    /// A public key has a private member.
     #[error("a private member in a public key")]
     JwkPrivate,
-    /// A public key where a private one is due.
+    /// The key is public, and a private key is required.
     #[error("not a private key")]
     JwkNotPrivate,
-    /// An RSA modulus below 2048 or above 4096 bits, an even one, or one of the weak generator of
-    /// CVE-2017-15361.
+    /// The RSA modulus has less than 2048 or more than 4096 bits, is even, or was made by the weak
+    /// generator of CVE-2017-15361.
     #[error("the RSA modulus must be odd, of 2048 to 4096 bits, and not of a weak generator")]
     JwkRsaModulus,
-    /// An RSA exponent that is even, below 3 or above 33 bits.
+    /// The RSA exponent is even, less than 3, or has more than 33 bits.
     #[error("the RSA exponent must be odd, 3 at least and of 33 bits at most")]
     JwkRsaExponent,
-    /// `alg` is unknown, does not fit the key, or is missing where nothing implies it.
+    /// `alg` is unknown, does not match the key, or is missing for a key that does not imply one.
     #[error("the JWK's `alg` is missing, unknown or not of its key type")]
     JwkAlgorithm,
     /// `use` is not for this purpose.
@@ -163,71 +163,72 @@ pub enum Error {
     /// `key_ops` does not allow the operation, repeats a value, or contradicts `use`.
     #[error("the JWK's `key_ops` does not allow this")]
     JwkKeyOps,
-    /// `kid` is missing where it is required, empty, or longer than 256 bytes.
+    /// `kid` is missing where it is required, is empty, or is longer than 256 bytes.
     #[error("the JWK's `kid` is missing, empty or too long")]
     JwkKeyId,
-    /// Not a thumbprint (RFC 7638): 43 characters of base64url.
+    /// The text is not a thumbprint (RFC 7638): 43 characters of base64url.
     #[error("not a JWK thumbprint")]
     Thumbprint,
     /// The key set is not an object with an array `keys` (RFC 7517 §5).
     #[error("malformed JWK set")]
     SetJson,
-    /// The key set is longer, or has more keys, than the limits.
+    /// The key set exceeds the limit on its length or on its number of keys.
     #[error("the JWK set is too large")]
     SetTooLarge,
-    /// Two keys of the set have the same `kid`, which the rules forbid.
+    /// Two keys of the set have the same `kid`, and the rules forbid that.
     #[error("two keys of the set have the same `kid`")]
     SetDuplicateKeyId,
 
-    // Choosing a key.
+    // Errors of selecting a key.
     /// No key of the set fits. A refresh of the set may help.
     #[error("no key of the set fits")]
     UnknownKey,
-    /// Several keys fit, and none is tried at random.
+    /// Several keys fit. The verifier does not try them in turn.
     #[error("several keys of the set fit")]
     AmbiguousKey,
 
-    // Our own caller, or our own means.
-    /// The provider cannot do that algorithm.
+    // Errors of the calling program, its provider, or its signer.
+    /// The provider does not support the algorithm.
     #[error("the provider `{provider}` does not support `{algorithm}`")]
     Unsupported {
         /// The algorithm.
         algorithm: Algorithm,
-        /// The provider's name.
+        /// The name of the provider.
         provider: &'static str,
     },
-    /// Not a PKCS#8 private key that fits the algorithm (RFC 5958).
+    /// The input is not a PKCS#8 private key for the algorithm (RFC 5958).
     #[error("not a PKCS#8 private key of that algorithm")]
     Pkcs8,
-    /// Not exactly one PEM block `PRIVATE KEY` (RFC 7468 §10).
+    /// The input is not exactly one PEM block `PRIVATE KEY` (RFC 7468 §10).
     #[error("not one PEM block `PRIVATE KEY`")]
     Pem,
-    /// The private key's numbers do not fit together.
+    /// The numbers of the private key do not match each other.
     #[error("the parts of the private key do not belong together")]
     KeyParts,
-    /// A key could not be generated.
+    /// The key could not be generated.
     #[error("no key could be generated")]
     Generate,
     /// A local key could not sign.
     #[error("signing failed")]
     Sign,
-    /// A key behind a device or network could not sign.
+    /// A key in a device or behind a network could not sign.
     #[error("the signer is unavailable")]
     SignerUnavailable(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// No random bytes.
+    /// The source returned no random bytes.
     #[error("no random bytes could be drawn")]
     Random,
-    /// A skew above 60 seconds.
+    /// The skew is above 60 seconds.
     #[error("the skew must be 60 seconds at most")]
     Skew,
-    /// Claims could not be serialized to a JSON object.
+    /// The claims could not be serialized to a JSON object.
     #[error("the claims could not be written as a JSON object")]
     Serialize,
 }
 
-/// The code of what is wrong with one kind of token: an error that every kind of JWT can have gets
-/// the kind's own name, such as `wit.lifetime`; any other, which is of a malformed token, keeps its
-/// own.
+/// Returns the code of an error for one kind of token.
+///
+/// An error that every kind of JWT can have gets the prefix of the kind, such as `wit.lifetime`. An
+/// error of a malformed token keeps its own code.
 ///
 /// ```
 /// let code = |error: aims_jose::Error| aims_jose::token_code!("wit", error);
@@ -310,13 +311,13 @@ impl Error {
         Self::Serialize => Configuration "jws.serialize",
     }
 
-    /// The error of a signer behind a device or network, with its cause.
+    /// Creates the error of a signer in a device or behind a network, with its cause.
     pub fn signer_unavailable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::SignerUnavailable(Arc::from(source.into()))
     }
 
-    /// Whether a fresh key set may help: the one error that a rim answers with one single-flight
-    /// refresh and one retry.
+    /// Returns whether a newer key set may help. The caller then refreshes the set once and tries
+    /// again once.
     #[must_use]
     pub const fn is_key_unknown(&self) -> bool {
         matches!(self, Self::UnknownKey)

@@ -1,4 +1,4 @@
-//! Random bytes as a value, so that tests and vectors are exact.
+//! Random bytes as a value, so that tests and vectors are reproducible.
 
 use core::fmt::Debug;
 
@@ -8,14 +8,13 @@ use crate::{Error, base64url};
 
 /// A source of unpredictable bytes.
 ///
-/// Implementations must be cryptographically secure; a counting one is for tests alone.
+/// Implementations must be cryptographically secure, except in tests.
 pub trait SecureRandom: Debug + Send + Sync {
     /// Fills the whole buffer.
     ///
     /// # Errors
     ///
-    /// `random.unavailable` where the source cannot deliver; nothing in the buffer is to be used
-    /// then.
+    /// `random.unavailable` if the source fails. The buffer must not be used then.
     fn fill(&self, buffer: &mut [u8]) -> Result<(), Error>;
 }
 
@@ -31,13 +30,14 @@ impl SecureRandom for System {
     }
 }
 
-/// A fresh identifier of 128 random bits: 22 characters of base64url, for `jti`, `state`, nonces.
+/// Returns a new identifier of 128 random bits, as 22 characters of base64url. Use it for `jti`,
+/// `state` and nonces.
 ///
-/// Sixteen bytes are drawn, and all of them are in the text.
+/// It draws exactly 16 bytes, and encodes all of them.
 ///
 /// # Errors
 ///
-/// `random.unavailable` where the source cannot deliver.
+/// `random.unavailable` if the source fails.
 ///
 /// ```
 /// let id = aims_jose::random::id128(aims_jose::random::SYSTEM)?;

@@ -1,4 +1,4 @@
-//! Text that must not be seen: tokens, client secrets, `state`, user codes.
+//! Text that must stay secret: tokens, client secrets, `state`, user codes.
 
 use core::fmt;
 
@@ -7,10 +7,11 @@ use zeroize::Zeroizing;
 
 use crate::digest::{Fingerprint, sha256};
 
-/// A secret text: wiped when dropped, printed as a fingerprint, compared in constant time.
+/// A secret text. It is wiped when dropped, printed as a fingerprint, and compared in constant
+/// time.
 ///
-/// Two of them are compared by their SHA-256, so that the time taken depends on the lengths alone.
-/// There is no `Display` and no `Serialize`; [`expose`](Self::expose) is the one way out.
+/// Two secrets are compared by their SHA-256, so the time depends on their lengths only. The type
+/// implements neither `Display` nor `Serialize`; only [`expose`](Self::expose) returns the text.
 ///
 /// ```
 /// use aims_jose::secret::SecretText;
@@ -24,30 +25,30 @@ use crate::digest::{Fingerprint, sha256};
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
-    /// Takes over a text. Give an owned `String` where there is one: it is not copied then.
+    /// Wraps a text. An owned `String` is not copied.
     pub fn new(text: impl Into<String>) -> Self {
         Self(Zeroizing::new(text.into()))
     }
 
-    /// The text itself. Whoever calls this answers for where it goes.
+    /// Returns the text. The caller must not log or store it.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// What may be logged of it.
+    /// Returns the fingerprint, which may be logged.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.0.as_bytes())
     }
 
-    /// Whether the text is empty.
+    /// Returns whether the text is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The length in bytes.
+    /// Returns the length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()

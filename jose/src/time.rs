@@ -1,4 +1,4 @@
-//! Time as a value: a clock at the rim, and the one setting for skew.
+//! Time as a value: a clock for the I/O layer, and the setting for clock skew.
 
 use core::time::Duration;
 
@@ -6,8 +6,8 @@ pub use rustls_pki_types::UnixTime;
 
 use crate::Error;
 
-/// The time of so many seconds since 1970-01-01T00:00:00Z, as `exp` and `iat` count them (RFC 7519
-/// §2).
+/// Returns the time at this number of seconds since 1970-01-01T00:00:00Z, as in `exp` and `iat`
+/// (RFC 7519 §2).
 ///
 /// ```
 /// use aims_jose::time;
@@ -18,8 +18,8 @@ pub const fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-/// The time so much later, in whole seconds: `expires_in` after an answer, a lifetime after `iat`.
-/// It saturates, whatever number a peer sends.
+/// Returns the time after a duration in whole seconds, such as `expires_in` of a response. It
+/// saturates instead of overflowing.
 ///
 /// ```
 /// use core::time::Duration;
@@ -34,7 +34,7 @@ pub const fn after(start: UnixTime, lifetime: Duration) -> UnixTime {
     at(start.as_secs().saturating_add(lifetime.as_secs()))
 }
 
-/// How long it is until then, in whole seconds; nothing where it is past.
+/// Returns the duration from `now` until `end` in whole seconds, or zero if `end` has passed.
 ///
 /// ```
 /// use core::time::Duration;
@@ -49,7 +49,7 @@ pub const fn until(end: UnixTime, now: UnixTime) -> Duration {
     Duration::from_secs(end.as_secs().saturating_sub(now.as_secs()))
 }
 
-/// What tells the time. Only rims hold one; everything in the core takes `now`.
+/// Returns the current time. Only code that does I/O holds a clock; all other functions take `now`.
 ///
 /// ```
 /// use aims_jose::time::{self, Clock, UnixTime};
@@ -66,7 +66,7 @@ pub const fn until(end: UnixTime, now: UnixTime) -> Duration {
 /// assert_eq!(clock.now().as_secs(), 1_700_000_000);
 /// ```
 pub trait Clock: Send + Sync {
-    /// The present time.
+    /// Returns the current time.
     fn now(&self) -> UnixTime;
 }
 
@@ -76,7 +76,7 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl SystemClock {
-    /// The clock of the operating system.
+    /// Creates the clock.
     #[must_use]
     pub const fn new() -> Self {
         Self
@@ -84,7 +84,8 @@ impl SystemClock {
 }
 
 impl Clock for SystemClock {
-    /// The present time; a clock set before 1970 reads as 1970, at which nothing is valid yet.
+    /// Returns the current time. A clock that is set before 1970 returns 1970, at which no token is
+    /// valid.
     fn now(&self) -> UnixTime {
         UnixTime::since_unix_epoch(
             std::time::SystemTime::now()
@@ -106,9 +107,9 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
     }
 }
 
-/// By how much two clocks may disagree: whole seconds, 0 to 60, 30 by default.
+/// The maximum difference between two clocks: 0 to 60 whole seconds. Defaults to 30.
 ///
-/// The arithmetic saturates, whatever numbers a foreign token brings.
+/// Its arithmetic saturates, so numbers of untrusted tokens cannot overflow it.
 ///
 /// ```
 /// use aims_jose::time::Skew;
@@ -121,13 +122,13 @@ impl<C: Clock + ?Sized> Clock for std::sync::Arc<C> {
 pub struct Skew(u64);
 
 impl Skew {
-    /// No tolerance at all.
+    /// No tolerance.
     pub const ZERO: Self = Self(0);
 
-    /// The largest tolerance: 60 seconds.
+    /// The maximum tolerance: 60 seconds.
     pub const MAX: Self = Self(60);
 
-    /// A tolerance of that many seconds.
+    /// Creates a tolerance of this number of seconds.
     ///
     /// # Errors
     ///
@@ -139,40 +140,42 @@ impl Skew {
         Ok(Self(seconds))
     }
 
-    /// The tolerance in seconds.
+    /// Returns the tolerance in seconds.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0
     }
 
-    /// Whether the second `at` is behind `now` by more than the tolerance. What ends at `at` is
-    /// valid through that second plus the tolerance; see [`Skew::has_ended`] for the strict form.
+    /// Returns whether the second `at` is before `now` by more than the tolerance. The second `at`
+    /// itself is still valid; see [`Skew::has_ended`] for the strict form.
     #[must_use]
     pub const fn is_past(self, at: u64, now: u64) -> bool {
         now > at.saturating_add(self.0)
     }
 
-    /// Whether `now` is on or after `at` plus the tolerance: `exp` (RFC 7519 §4.1.4).
+    /// Returns whether `now` is at or after `at` plus the tolerance, the rule for `exp` (RFC 7519
+    /// §4.1.4).
     #[must_use]
     pub const fn has_ended(self, at: u64, now: u64) -> bool {
         now >= at.saturating_add(self.0)
     }
 
-    /// Until when a replay store has to remember what ends at `at`: the last second at which it
-    /// could still be accepted.
+    /// Returns the last second at which something that ends at `at` could still be accepted. A
+    /// replay store must remember it until then.
     #[must_use]
     pub const fn remember_until(self, at: u64) -> UnixTime {
         self::at(at.saturating_add(self.0))
     }
 
-    /// Whether `at` is further ahead of `now` than `most` seconds and the tolerance: the limit to a
-    /// lifetime.
+    /// Returns whether `at` is after `now` by more than `most` seconds and the tolerance. It limits
+    /// lifetimes.
     #[must_use]
     pub const fn is_beyond(self, at: u64, most: u64, now: u64) -> bool {
         self.is_future(at, now.saturating_add(most))
     }
 
-    /// Whether `at` is ahead of `now` by more than the tolerance: `nbf`, `iat` (RFC 7519 §4.1.5).
+    /// Returns whether `at` is after `now` by more than the tolerance, the rule for `nbf` and `iat`
+    /// (RFC 7519 §4.1.5).
     #[must_use]
     pub const fn is_future(self, at: u64, now: u64) -> bool {
         at > now.saturating_add(self.0)

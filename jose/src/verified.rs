@@ -1,4 +1,4 @@
-//! Things that were verified before, under a keyed hash of their text.
+//! A cache of verified values, under a keyed hash of their text.
 
 use core::fmt;
 use core::hash::{BuildHasher as _, Hasher as _};
@@ -7,16 +7,16 @@ use std::hash::RandomState;
 use quick_cache::sync::Cache;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
-/// A bounded memory of verified things, such as tokens: the second time, one costs a lookup.
+/// A bounded cache of verified values, such as tokens: verifying the same text again is a lookup.
 ///
-/// An entry is made only by a verification that succeeded. An entry that is found is asked whether
-/// it still holds (its end, the key that signed it); one that does not is forgotten and verified
-/// anew, so that the error says what is wrong. A failure makes no entry. The memory knows nothing
-/// of revocations, and nothing of rules: one memory belongs to one set of rules.
+/// Only a successful verification adds an entry. For each hit the caller checks whether the entry
+/// is still valid, by its expiry and the key that signed it. If not, the entry is dropped and the
+/// text is verified again, so that the error names the defect. A failure adds no entry. The cache
+/// knows neither revocations nor rules: use one cache for one set of rules.
 ///
-/// No text is kept. A thing has the name that SipHash-2-4 gives its text, 128 bits under a key that
-/// is drawn for each memory: who does not know the key cannot make two texts of one name. It is
-/// several times faster than SHA-256 on processors without instructions for that.
+/// The cache stores no text. It identifies a value by the SipHash-2-4 of its text, 128 bits under a
+/// random key of each cache. An attacker who does not know the key cannot make two texts with one
+/// name. SipHash is several times faster than SHA-256 on processors without SHA instructions.
 ///
 /// ```
 /// use aims_jose::verified::VerifiedCache;
@@ -24,10 +24,10 @@ use siphasher::sip128::{Hasher128 as _, SipHasher24};
 /// let known = VerifiedCache::new(100);
 /// let first = known.get_or_verify("text", |_| true, || Ok::<_, ()>("verified"));
 /// assert_eq!(first, Ok("verified"));
-/// // Found: nothing is verified.
+/// // A hit: nothing is verified.
 /// let again = known.get_or_verify("text", |_| true, || Err(()));
 /// assert_eq!(again, Ok("verified"));
-/// // Found, and no longer good.
+/// // A hit that is no longer valid.
 /// assert_eq!(known.get_or_verify("text", |_| false, || Err(())), Err(()));
 /// assert!(known.is_empty());
 /// ```
@@ -37,10 +37,11 @@ pub struct VerifiedCache<T> {
 }
 
 impl<T: Clone> VerifiedCache<T> {
-    /// Keeps at most so many, at least one. When it is full, what is asked for least goes first.
+    /// Creates a cache of at most `capacity` values, at least one. If it is full, the least used
+    /// values are dropped.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        // Each of the two is a hash under keys that the standard library drew.
+        // Each half of the key is a hash under random keys of the standard library.
         let drawn = || RandomState::new().build_hasher().finish();
         Self {
             known: Cache::new(capacity.max(1)),
@@ -48,8 +49,7 @@ impl<T: Clone> VerifiedCache<T> {
         }
     }
 
-    /// The thing with this text: from before where `is_good` says that it still holds, or
-    /// verified now.
+    /// Returns the value for this text: from the cache if `is_good` accepts it, or verified now.
     ///
     /// # Errors
     ///
@@ -74,20 +74,20 @@ impl<T: Clone> VerifiedCache<T> {
         Ok(verified)
     }
 
-    /// How many are held.
+    /// Returns the number of cached values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// Whether none is held.
+    /// Returns whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 }
 
-/// Without what is held.
+/// Prints no cached value.
 impl<T: Clone> fmt::Debug for VerifiedCache<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("VerifiedCache")
@@ -118,7 +118,7 @@ mod tests {
             Ok(())
         );
         assert_eq!(known.len(), 1);
-        // One text vouches for no other.
+        // The hit of one text does not apply to another text.
         assert_eq!(
             known.get_or_verify(&text(2), |()| true, || Err("bad")),
             Err("bad")
@@ -160,7 +160,7 @@ mod tests {
         }
     }
 
-    /// Two memories name one text differently, so that no name is known beforehand.
+    /// Two caches give one text different names, so that no name can be predicted.
     #[test]
     fn names_are_drawn() {
         let name = |known: &VerifiedCache<()>| {

@@ -1,4 +1,4 @@
-//! What the crate does not have.
+//! Items that the public API must not have.
 #![allow(
     clippy::as_conversions,
     clippy::indexing_slicing,

@@ -114,7 +114,7 @@ fn good_keys_come_back() {
     }
 }
 
-/// Members that nobody here knows are ignored, with whatever is in them.
+/// Unknown members are ignored, whatever their values.
 #[test]
 fn unknown_members_are_ignored() {
     let jwk = with(
@@ -481,7 +481,7 @@ proptest! {
         prop_assert!(Jwk::parse(&bytes).is_err());
     }
 
-    /// What is read writes itself, and reads the same again.
+    /// A parsed key is written, and parses to the same key.
     #[test]
     fn what_is_read_comes_back(kid in "\\PC{1,60}", x in any::<[u8; 32]>(), y in any::<[u8; 32]>()) {
         let (x, y) = (aims_jose::base64url::encode(&x), aims_jose::base64url::encode(&y));

@@ -67,7 +67,7 @@ fn public(algorithm: Algorithm) -> Value {
     serde_json::from_str(&key.unwrap().to_json()).unwrap()
 }
 
-/// What may stand around a document, and around a key alone.
+/// White space and a byte order mark are accepted around a document and around a key.
 #[test]
 fn the_frame_of_a_document_is_accepted() {
     let document = json!({"keys": [rsa()]}).to_string();

@@ -32,8 +32,8 @@ fn alone_it_has_any_label() {
     taken(&parts);
 }
 
-/// SIG-07: a label has no meaning, also among several signatures. Changing it changes nothing that
-/// was signed.
+/// SIG-07: a label has no meaning, also among several signatures. A new label leaves the
+/// signed values unchanged.
 #[test]
 fn among_several_it_has_any_label() {
     for label in ["wimse", "sig1", "x-1", "a.b"] {

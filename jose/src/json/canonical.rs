@@ -7,18 +7,18 @@ use serde_json::value::RawValue;
 use super::Text;
 use crate::Error;
 
-/// Returns the canonical form of an object: one text for all spellings of the same members, texts
+/// Returns the canonical form of an object: one text for all spellings of the same members, strings
 /// and doubles (RFC 8785).
 ///
-/// Numbers are IEEE 754 doubles, so fractions that round to one double have one text:
-/// `333333333.33333329` is `333333333.3333333`. A number that a double cannot hold is refused,
+/// Numbers are IEEE 754 doubles, so fractions that round to the same double have one text:
+/// `333333333.33333329` is `333333333.3333333`. A number that a double cannot represent is refused,
 /// because two programs could read it as two numbers (RFC 7493 §2.2):
 ///
 /// - a whole number that is not exact;
 /// - a fraction of more than 17 significant digits, unless it is exactly a double;
 /// - a fraction that rounds to a whole number or to one with another whole part, as every fraction
 ///   from 2^53 on does;
-/// - what is out of range.
+/// - a number that is out of range.
 ///
 /// A member that occurs twice is refused as well.
 ///
@@ -41,13 +41,13 @@ pub fn canonical(json: &[u8]) -> Result<String, Error> {
     Ok(out)
 }
 
-/// The text is one JSON value, which was checked.
+/// Writes one JSON value. The caller has checked its grammar.
 fn value(text: &str, out: &mut String) -> Result<(), Error> {
     match text.as_bytes().first() {
         Some(b'{') => {
             let members: BTreeMap<Text<'_>, &RawValue> = read(text)?;
             let mut members: Vec<_> = members.iter().collect();
-            // RFC 8785 §3.2.3: by UTF-16 code units.
+            // Sort by UTF-16 code units (RFC 8785 §3.2.3).
             members.sort_by(|(one, _), (other, _)| one.encode_utf16().cmp(other.encode_utf16()));
             out.push('{');
             for (index, (name, member)) in members.into_iter().enumerate() {
@@ -83,13 +83,13 @@ fn read<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Error> {
     serde_json::from_str(text).or(Err(Error::Json))
 }
 
-/// RFC 8785 §3.2.2.2, which is how serde writes a string.
+/// Writes a string by RFC 8785 §3.2.2.2, which is how serde writes it.
 fn string(text: &str, out: &mut String) -> Result<(), Error> {
     out.push_str(&serde_json::to_string(text).or(Err(Error::Json))?);
     Ok(())
 }
 
-/// RFC 8785 §3.2.2.3: as ECMAScript writes the double.
+/// Writes a number by RFC 8785 §3.2.2.3, which is how ECMAScript writes a double.
 fn number(text: &str, out: &mut String) -> Result<(), Error> {
     let double: f64 = text.parse().or(Err(Error::JsonNumber))?;
     if !double.is_finite() || text.len() > MAX_NUMBER {
@@ -98,7 +98,7 @@ fn number(text: &str, out: &mut String) -> Result<(), Error> {
     let found = Decimal::of(text).ok_or(Error::JsonNumber)?;
     let mut buffer = ryu_js::Buffer::new();
     let shortest = buffer.format_finite(double);
-    // A number that programs print for the double, or exactly the double.
+    // Accept a number that programs print for the double, or that is exactly the double.
     let is = |text: &str| Decimal::of(text).as_ref() == Some(&found);
     let shown = [shortest, &format!("{double:e}")];
     if !found.is_fraction_of(double)
@@ -144,9 +144,9 @@ impl Decimal {
         })
     }
 
-    /// Whether this is a fraction of at most 17 digits, and the double to which it rounds is still
-    /// a fraction with the same whole part. The two then differ by less than half of the last place
-    /// of a double.
+    /// Returns whether this is a fraction of at most 17 digits that rounds to a fraction with the
+    /// same whole part. Fraction and double then differ by less than half of the last place of a
+    /// double.
     fn is_fraction_of(&self, double: f64) -> bool {
         let double = double.abs();
         let keeps_a_fraction = double.is_normal() && double.fract() > 0.0;
@@ -160,11 +160,11 @@ impl Decimal {
     }
 }
 
-/// The longest number that is looked at, in bytes.
+/// Maximum length of a number in bytes.
 const MAX_NUMBER: usize = 1_100;
-/// So many significant decimal digits tell every double from its neighbours.
+/// Number of significant decimal digits that distinguish every double from its neighbours.
 const MAX_FRACTION_DIGITS: usize = 17;
-/// A double has at most so many significant decimal digits.
+/// Maximum number of significant decimal digits of a double.
 const MAX_DIGITS: usize = 767;
 
 #[cfg(test)]
@@ -182,7 +182,7 @@ mod tests {
         Ok(inner.unwrap().to_owned())
     }
 
-    /// RFC 8785 appendix B, those that JSON can write.
+    /// The numbers of RFC 8785 appendix B that JSON can represent.
     #[test]
     fn numbers_are_those_of_ecmascript() {
         for (bits, text) in [
@@ -230,7 +230,7 @@ mod tests {
             ("2e-3", "0.002"),
             ("1e23", "1e+23"),
             ("333333333.33333329", "333333333.3333333"),
-            // Exactly the double of 0.1, and of 1e23.
+            // Exactly the doubles of 0.1 and of 1e23.
             (
                 "0.1000000000000000055511151231257827021181583404541015625",
                 "0.1",
@@ -264,7 +264,7 @@ mod tests {
         assert_eq!(of(&zeros), Err("json.number"));
     }
 
-    /// A fraction is no other spelling of a whole number, nor of one with another whole part.
+    /// A fraction is not a spelling of a whole number, nor of a fraction with another whole part.
     #[test]
     fn a_fraction_keeps_its_whole_part() {
         for (written, canonical) in [
@@ -299,7 +299,7 @@ mod tests {
         }
     }
 
-    /// RFC 8785 §3.2.2 and §3.2.3, the printed examples.
+    /// The examples of RFC 8785 §3.2.2 and §3.2.3.
     #[test]
     fn the_printed_examples_are_reproduced() {
         let input = r#"{
@@ -345,7 +345,7 @@ mod tests {
     }
 
     proptest! {
-        /// It is canonical already, and says what the input says.
+        /// The result is canonical, and has the same values as the input.
         #[test]
         fn the_form_is_stable(
             members in proptest::collection::btree_map(".{0,4}", -1e15f64..1e15, 0..6),

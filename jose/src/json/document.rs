@@ -7,13 +7,13 @@ use super::{Error, from_object};
 
 /// Removes the frame of an unsigned document, and returns the bytes from its `{` to its end.
 ///
-/// This is the one rule for every document that a server publishes or answers with: key sets,
-/// bundles, metadata, token, registration and introspection responses. White space (RFC 8259 §2)
-/// and one UTF-8 byte order mark (§8.1) may stand before the `{`, and white space after the `}`.
-/// Anything else before the `{` is refused. What stands after the `}` is refused by the reader of
-/// the returned bytes, such as [`from_object`].
+/// It applies to every document that a server publishes or answers with: key sets, bundles,
+/// metadata, and token, registration and introspection responses. White space (RFC 8259 §2) and one
+/// UTF-8 byte order mark (§8.1) may precede the `{`, and white space may follow the `}`. Anything
+/// else before the `{` is refused. The parser of the returned bytes, such as [`from_object`],
+/// refuses other bytes after the `}`.
 ///
-/// Signed JSON is not read by this function: no byte order mark stands in a token.
+/// Do not use it for signed JSON: a token has no byte order mark.
 ///
 /// ```
 /// use aims_jose::json::document;
@@ -25,8 +25,8 @@ use super::{Error, from_object};
 ///
 /// # Errors
 ///
-/// [`Error::NotAnObject`] if something else than white space and one byte order mark stands before
-/// the first `{`.
+/// [`Error::NotAnObject`] if anything other than white space and one byte order mark precedes the
+/// first `{`.
 pub fn document(bytes: &[u8]) -> Result<&[u8], Error> {
     let text = blanks_removed(bytes);
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
@@ -38,8 +38,8 @@ pub fn document(bytes: &[u8]) -> Result<&[u8], Error> {
     }
 }
 
-/// Reads a typed value from an unsigned document: its [frame](document) is removed, and the object
-/// is read by [`from_object`].
+/// Deserializes an unsigned document: removes its [frame](document), and reads the object by
+/// [`from_object`].
 ///
 /// # Errors
 ///

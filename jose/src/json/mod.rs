@@ -1,10 +1,10 @@
-//! Reads JSON objects, more strictly than serde alone.
+//! A reader of JSON objects that is stricter than serde.
 //!
-//! Serde takes an array for a struct, and ignores that a member occurs twice. Another reader of the
-//! same bytes may then see something else (RFC 8725 §2.4). This module therefore refuses a member
-//! that occurs twice, at every depth, even if no code reads it.
+//! Serde accepts an array for a struct, and ignores repeated members. Another parser may then read
+//! something else from the same bytes (RFC 8725 §2.4). This module refuses repeated members at
+//! every depth, even if no code uses them.
 //!
-//! Two kinds of text are read:
+//! It reads two kinds of text:
 //!
 //! - **Signed JSON** (JOSE headers, claims): [`check_object`], [`from_object`] and
 //!   [`jwt::claims`](crate::jwt::claims). White space is accepted where RFC 8259 §2 allows it. A
@@ -27,9 +27,11 @@ pub use document::{document, from_document};
 
 use crate::Error;
 
-/// Checks that the bytes are one JSON object (RFC 8259) in UTF-8, with white space around it at
-/// most. No member occurs twice at any depth, the object is at most [`MAX_DEPTH`] deep, and each
-/// object has at most [`MAX_MEMBERS`] members.
+/// Checks that the bytes are one JSON object (RFC 8259) in UTF-8, with optional white space around
+/// it.
+///
+/// No member occurs twice at any depth. The object is at most [`MAX_DEPTH`] deep, and each object
+/// has at most [`MAX_MEMBERS`] members.
 ///
 /// ```
 /// use aims_jose::json::check_object;
@@ -52,8 +54,9 @@ pub(crate) fn object(json: &[u8]) -> Result<&str, Error> {
     scan::object(json)
 }
 
-/// Reads a typed value from an object that [`check_object`] accepts. The value may borrow from the
-/// bytes. Claims of a token are read by [`jwt::claims`](crate::jwt::claims), which names a claim of
+/// Deserializes an object that [`check_object`] accepts. The value may borrow from the bytes.
+///
+/// For the claims of a token use [`jwt::claims`](crate::jwt::claims), whose error names a claim of
 /// the wrong type.
 ///
 /// # Errors
@@ -63,21 +66,21 @@ pub fn from_object<'a, T: Deserialize<'a>>(json: &'a [u8]) -> Result<T, Error> {
     serde_json::from_str(object(json)?).or(Err(Error::Json))
 }
 
-/// A JSON string that borrows from the input unless it was written with escapes.
+/// A JSON string that borrows from the input, unless the input has escapes.
 ///
-/// Unlike a bare `Cow`, it borrows within `Option` and `Vec` as well.
+/// Unlike a plain `Cow`, it also borrows within `Option` and `Vec`.
 #[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Text<'_> {
-    /// The text as a value of its own.
+    /// Returns the text as an owned value.
     #[must_use]
     pub fn into_owned(self) -> String {
         self.0.into_owned()
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -104,9 +107,9 @@ impl Deref for Text<'_> {
     }
 }
 
-/// How deep objects and arrays may nest.
+/// Maximum depth of objects and arrays.
 pub const MAX_DEPTH: usize = 32;
-/// How many members one object may have.
+/// Maximum number of members of one object.
 pub const MAX_MEMBERS: usize = 256;
 
 #[cfg(test)]

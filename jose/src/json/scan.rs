@@ -1,11 +1,11 @@
-//! One pass over the bytes: grammar, depth, and no member twice.
+//! Checks grammar, depth and repeated members in one pass over the bytes.
 
 use std::borrow::Cow;
 
 use super::{MAX_DEPTH, MAX_MEMBERS};
 use crate::Error;
 
-/// Checks one object with nothing around it but white space, and returns the bytes as text.
+/// Checks one object with optional white space around it, and returns the bytes as text.
 pub(super) fn object(json: &[u8]) -> Result<&str, Error> {
     if json.iter().find(|byte| !is_blank(**byte)) != Some(&b'{') {
         return Err(Error::NotAnObject);
@@ -29,7 +29,7 @@ pub(super) fn object(json: &[u8]) -> Result<&str, Error> {
 struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
-    /// The names of the open objects' members, the innermost object's last.
+    /// The names of the members of the open objects. Those of the innermost object are last.
     names: Vec<Cow<'a, [u8]>>,
 }
 
@@ -96,7 +96,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A string's contents after unescaping; borrowed where there was no escape.
+    /// Reads the contents of a string without escapes. They are borrowed if there is no escape.
     fn string(&mut self) -> Result<Cow<'a, [u8]>, Error> {
         self.expect(b'"')?;
         let start = self.at;
@@ -234,12 +234,12 @@ impl<'a> Scan<'a> {
     }
 }
 
-/// Whether the byte is white space of RFC 8259 §2.
+/// Returns whether the byte is white space of RFC 8259 §2.
 pub(super) const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// How many bytes come before the first quotation mark, backslash or control character.
+/// Returns the number of bytes before the first quotation mark, backslash or control character.
 fn plain(bytes: &[u8]) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut before = 0;
@@ -254,7 +254,7 @@ fn plain(bytes: &[u8]) -> Option<usize> {
     Some(before + rest.iter().position(is_special)?)
 }
 
-/// Eight bytes at once: the high bit of the first special one is set, and none below it.
+/// Checks eight bytes at once. The high bit of the first special byte is set, and no bit below it.
 const fn special(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
     const fn zero(word: u64) -> u64 {

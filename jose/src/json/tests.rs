@@ -21,7 +21,7 @@ fn takes_objects() {
     }
 }
 
-/// T-028: whatever is not an object.
+/// Texts that are not objects.
 #[test]
 fn refuses_what_is_no_object() {
     for bad in [
@@ -77,7 +77,7 @@ fn refuses_what_is_no_json() {
     );
 }
 
-/// T-011: at every depth, in every spelling, also where nobody reads.
+/// A repeated member is refused at every depth and in every spelling, even if no code uses it.
 #[test]
 fn refuses_a_member_that_stands_twice() {
     for bad in [
@@ -93,7 +93,7 @@ fn refuses_a_member_that_stands_twice() {
     }
 }
 
-/// T-013: deep and wide input is refused where the limit is, and just below it taken.
+/// Input at the limits on depth and width is accepted, and input beyond them refused.
 #[test]
 fn refuses_what_is_too_deep_or_too_wide() {
     let deep = |n: usize| format!("{{\"a\":{}{}}}", "[".repeat(n), "]".repeat(n));
@@ -112,7 +112,7 @@ fn refuses_what_is_too_deep_or_too_wide() {
     assert_eq!(code(&wide(1_000_000)), "jws.json_too_large");
 }
 
-/// Blanks and one byte order mark may stand before the object, blanks after it, and nothing else.
+/// White space and one byte order mark may precede the object, and white space may follow it.
 #[test]
 fn a_document_may_stand_in_a_frame() {
     let plain = br#"{"a": "\ufeff b"}"#;
@@ -173,7 +173,7 @@ fn text_borrows_within_an_option() {
 }
 
 proptest! {
-    /// On objects without a repeated member, both agree on what is JSON.
+    /// On objects without a repeated member, both parsers agree on what is JSON.
     #[test]
     fn agrees_with_serde_json(text in r#"\{("[a-c]":([0-9.e-]{1,4}|"[\\"u0-9a]{0,6}"|\[[1,]{0,3}\]|null|\{\}|tru|true),?){0,2}\}?"#) {
         let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
@@ -183,7 +183,8 @@ proptest! {
         }
     }
 
-    /// Blanks around an object change nothing; and what a document's frame holds is what it gives.
+    /// White space around an object has no effect, and `document` returns exactly the object in a
+    /// frame.
     #[test]
     fn blanks_change_nothing(before in "[ \\t\\r\\n]{0,4}", after in "[ \\t\\r\\n]{0,4}", inside in "[^\u{feff} \\t\\r\\n]{0,8}") {
         let bare = format!("{{{inside}}}");

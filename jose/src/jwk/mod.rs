@@ -1,9 +1,9 @@
-//! Public keys as JSON (RFC 7517), key sets, thumbprints (RFC 7638).
+//! Public keys as JSON (RFC 7517), key sets, and thumbprints (RFC 7638).
 //!
-//! Keys that belong to a proof or to a client are read exactly ([`Jwk::parse`]): exact lengths, no
-//! `null`. Keys that a server publishes are read tolerantly ([`Jwk::parse_published`], [`JwkSet`]):
-//! other spellings of the same key are accepted. Both refuse non-canonical base64url, a member that
-//! occurs twice, and a private member with a value. Unknown members are ignored (RFC 7517 §4).
+//! Keys in a proof or of a client are parsed exactly ([`Jwk::parse`]): exact lengths, no `null`.
+//! Keys that a server publishes are parsed tolerantly ([`Jwk::parse_published`], [`JwkSet`]): other
+//! spellings of the same key are accepted. Both refuse non-canonical base64url, repeated members,
+//! and private members with a value. Unknown members are ignored (RFC 7517 §4).
 
 mod parse;
 mod set;
@@ -26,17 +26,17 @@ use crate::key::{check_ed25519, check_rsa};
 use crate::provider::{Provider, PublicKey};
 use crate::{Error, base64url};
 
-/// The largest JWK that is read: 16 KiB.
+/// Maximum length of a JWK: 16 KiB.
 pub const MAX_JWK_LEN: usize = 16 * 1024;
 
-/// The longest `kid` that is read: 256 bytes.
+/// Maximum length of a `kid`: 256 bytes.
 pub const MAX_KEY_ID_LEN: usize = 256;
 
-/// A public key as JSON, parsed and not yet prepared: see
+/// A public key as JSON, parsed and not yet prepared. To verify with it, use
 /// [`VerifyingKey::from_jwk`](crate::key::VerifyingKey::from_jwk).
 ///
-/// There is no `Deserialize`, which would lose the code of an error: where a key stands inside
-/// another object, take a `&serde_json::value::RawValue` there, and parse its text.
+/// The type does not implement `Deserialize`, which would lose the code of an error. For a key
+/// within another object, deserialize a `&serde_json::value::RawValue` and parse its text.
 ///
 /// ```
 /// use aims_jose::jwk::Jwk;
@@ -57,8 +57,8 @@ pub struct Jwk {
 }
 
 impl Jwk {
-    /// Reads a public key, of at most [`MAX_JWK_LEN`] bytes, in the exact form of the standards.
-    /// For keys in tokens, proofs and registrations of clients.
+    /// Parses a public key of at most [`MAX_JWK_LEN`] bytes, in the exact form of the standards.
+    /// Use it for keys in tokens, proofs and registrations of clients.
     ///
     /// # Errors
     ///
@@ -70,18 +70,19 @@ impl Jwk {
         parse::public(json, Spelling::Exact)
     }
 
-    /// Reads a public key as servers publish it, of at most [`MAX_JWK_LEN`] bytes.
+    /// Parses a public key of at most [`MAX_JWK_LEN`] bytes, in the forms in which servers publish
+    /// keys.
     ///
-    /// In addition to what [`parse`](Self::parse) accepts:
+    /// In addition to the input of [`parse`](Self::parse), it accepts:
     ///
-    /// - the key may stand in the [frame](crate::json::document) of a document;
-    /// - a member that is `null`, or a text that is empty, counts as absent, also a private one;
-    /// - `n` and `e` may have leading zero bytes, which are removed before their sizes are checked;
-    /// - `x` and `y` of a key on a NIST curve may lack leading zero bytes, and are never longer
-    ///   than the field.
+    /// - a key in the [frame](crate::json::document) of a document;
+    /// - a member that is `null` or an empty string, which counts as absent, also if it is private;
+    /// - leading zero bytes in `n` and `e`, which are removed before their sizes are checked;
+    /// - `x` and `y` of a key on a NIST curve without their leading zero bytes. They are never
+    ///   longer than the field.
     ///
-    /// The result is the key in its canonical form, so thumbprint and equality do not depend on the
-    /// spelling. [`check_point`](Self::check_point) tells whether a point lies on its curve.
+    /// The result has the canonical form, so thumbprint and equality do not depend on the spelling.
+    /// [`check_point`](Self::check_point) checks whether a point lies on its curve.
     ///
     /// ```
     /// use aims_jose::jwk::Jwk;
@@ -102,12 +103,12 @@ impl Jwk {
         parse::public(json, Spelling::Published)
     }
 
-    /// Checks that the point of an EC key lies on its curve. Keys of the other types have been
-    /// checked when they were read.
+    /// Checks that the point of an EC key lies on its curve. Keys of other types were checked when
+    /// they were parsed.
     ///
     /// # Errors
     ///
-    /// `jwk.point`; `key.unsupported` if the provider does not have the curve.
+    /// `jwk.point` if it does not; `key.unsupported` if the provider does not support the curve.
     pub fn check_point(&self, provider: &dyn Provider) -> Result<(), Error> {
         match &self.key {
             PublicKey::Ec { curve, .. } => provider.prepare(curve.algorithm(), &self.key).map(drop),
@@ -119,7 +120,7 @@ impl Jwk {
         parse::private(json)
     }
 
-    /// A JWK of this key and nothing else.
+    /// Creates a JWK from key material, without further members.
     ///
     /// # Errors
     ///
@@ -143,7 +144,7 @@ impl Jwk {
         })
     }
 
-    /// `kty`: `EC`, `OKP` or `RSA`.
+    /// Returns `kty`: `EC`, `OKP` or `RSA`.
     #[must_use]
     pub const fn key_type(&self) -> &'static str {
         match self.key {
@@ -153,20 +154,22 @@ impl Jwk {
         }
     }
 
-    /// The key material.
+    /// Returns the key material.
     #[must_use]
     pub const fn public_key(&self) -> &PublicKey {
         &self.key
     }
 
-    /// `alg`, where the key says it.
+    /// Returns `alg`, if the key has one.
     #[must_use]
     pub const fn algorithm(&self) -> Option<Algorithm> {
         self.algorithm
     }
 
-    /// What the key may be used with: its `alg` alone; without one what the curve implies, which
-    /// for Ed25519 is both names of the same algorithm (RFC 9864 §2.2) and for RSA nothing.
+    /// Returns the algorithms that the key may be used with.
+    ///
+    /// They are its `alg`, or without one the algorithms of its curve. For Ed25519 these are both
+    /// names of the same algorithm (RFC 9864 §2.2). An RSA key without `alg` has none.
     #[must_use]
     pub fn algorithms(&self) -> AlgorithmSet {
         match (self.algorithm, &self.key) {
@@ -177,35 +180,36 @@ impl Jwk {
         }
     }
 
-    /// `kid`: opaque, 1 to 256 bytes, for comparison only (RFC 7517 §4.5).
+    /// Returns `kid`: opaque, 1 to 256 bytes, for comparison only (RFC 7517 §4.5).
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.key_id.as_deref()
     }
 
-    /// `use`: `sig`, `enc`, or what a profile defines (SPIFFE: `jwt-svid`, `wit-svid`).
+    /// Returns `use`: `sig`, `enc`, or a value that a profile defines (SPIFFE: `jwt-svid`,
+    /// `wit-svid`).
     #[must_use]
     pub fn key_use(&self) -> Option<&str> {
         self.key_use.as_deref()
     }
 
-    /// `key_ops`, each value once.
+    /// Returns `key_ops`, each value once.
     #[must_use]
     pub fn key_ops(&self) -> Option<&[String]> {
         self.key_ops.as_deref()
     }
 
-    /// The SHA-256 thumbprint over the required members alone (RFC 7638 §3).
+    /// Returns the SHA-256 thumbprint over the required members (RFC 7638 §3).
     #[must_use]
     pub fn thumbprint(&self) -> Thumbprint {
         thumbprint::of(&self.key)
     }
 
-    /// The same key with this `alg`.
+    /// Sets `alg`.
     ///
     /// # Errors
     ///
-    /// `jwk.alg` where the key is not of that kind.
+    /// `jwk.alg` if the algorithm does not fit the key.
     pub fn with_algorithm(mut self, algorithm: Algorithm) -> Result<Self, Error> {
         if !self.key.fits(algorithm) {
             return Err(Error::JwkAlgorithm);
@@ -214,21 +218,21 @@ impl Jwk {
         Ok(self)
     }
 
-    /// The same key with this `kid`.
+    /// Sets `kid`.
     #[must_use]
     pub fn with_key_id(mut self, key_id: impl Into<String>) -> Self {
         self.key_id = Some(key_id.into());
         self
     }
 
-    /// The same key with this `use`.
+    /// Sets `use`.
     #[must_use]
     pub fn with_use(mut self, key_use: impl Into<String>) -> Self {
         self.key_use = Some(key_use.into());
         self
     }
 
-    /// The JSON text, without blanks, members in the order of [`Serialize`].
+    /// Returns the JSON text without white space, with members in the order of [`Serialize`].
     #[must_use]
     pub fn to_json(&self) -> String {
         // Strings and base64url always serialize.
@@ -237,7 +241,7 @@ impl Jwk {
 }
 
 impl Serialize for Jwk {
-    /// `kty`, `use`, `key_ops`, `alg`, `kid` where set, then the key's own members.
+    /// Writes `kty`, then `use`, `key_ops`, `alg` and `kid` if set, then the key material.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("kty", self.key_type())?;

@@ -1,4 +1,4 @@
-//! Reads one JWK.
+//! Parses one JWK.
 
 use core::fmt;
 
@@ -14,7 +14,7 @@ use crate::jwt::present;
 use crate::provider::{Curve, PublicKey};
 use crate::{Error, base64url, json};
 
-/// Values of `use`, and how many values `key_ops` may have (RFC 7517 registers eight).
+/// Maximum length of `use`, and maximum number of values of `key_ops` (RFC 7517 registers eight).
 const MAX_USE_LEN: usize = 64;
 const MAX_KEY_OPS: usize = 16;
 
@@ -26,13 +26,13 @@ pub(crate) enum PrivateMembers {
     Rsa([Zeroizing<Vec<u8>>; 6]),
 }
 
-/// How the members of a key may be spelled.
+/// The accepted spellings of the members of a key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Spelling {
-    /// In the one form of the standards.
+    /// The exact form of the standards.
     Exact,
-    /// As servers publish keys: a member may be `null`, a text may be empty, numbers may have
-    /// leading zeros or lack them.
+    /// The forms in which servers publish keys: a member may be `null`, a string may be empty,
+    /// numbers may have leading zeros or lack them.
     Published,
 }
 
@@ -58,7 +58,7 @@ struct Members<'a> {
     key_use: Member<Text<'a>>,
     #[serde(default)]
     key_ops: Member<Vec<String>>,
-    // Members that have no place in a public key. Their values are not kept.
+    // Members that a public key must not have. Their values are not kept.
     #[serde(default)]
     d: PrivateMember,
     #[serde(default)]
@@ -77,7 +77,7 @@ struct Members<'a> {
     k: PrivateMember,
 }
 
-/// A member as it stands in the JSON.
+/// The state of a member in the JSON.
 #[derive(Default)]
 enum Member<T> {
     #[default]
@@ -109,7 +109,7 @@ impl<'a> Member<Text<'a>> {
     }
 }
 
-/// Whether a private member stands there, without its value.
+/// Whether a private member is present, without its value.
 #[derive(Clone, Copy, Default, Eq, PartialEq)]
 enum PrivateMember {
     #[default]
@@ -147,7 +147,7 @@ struct Private {
     qi: Option<Secret>,
 }
 
-/// The text of a private member, copied once, into wiped memory.
+/// The text of a private member, copied once into memory that is wiped.
 struct Secret(Zeroizing<String>);
 
 impl<'de> Deserialize<'de> for Secret {
@@ -359,7 +359,7 @@ fn key(members: Members<'_>, spelling: Spelling) -> Result<Jwk, Error> {
     Ok(jwk)
 }
 
-/// Each value once, and none that `use` excludes (RFC 7517 §4.3).
+/// Checks that each value occurs once, and that `use` excludes none (RFC 7517 §4.3).
 fn check_key_ops(ops: &[String], key_use: Option<&str>) -> Result<(), Error> {
     let signs = |op: &String| op == "sign" || op == "verify";
     let repeated = ops
@@ -391,7 +391,7 @@ fn exact(member: &'static str, text: Option<Text<'_>>, len: usize) -> Result<Vec
     }
 }
 
-/// A coordinate that may lack leading zeros. It is never longer than the field.
+/// Decodes a coordinate that may lack leading zeros. It is never longer than the field.
 fn padded(member: &'static str, text: Option<Text<'_>>, len: usize) -> Result<Vec<u8>, Error> {
     let bytes = bytes(member, text)?;
     let missing = len

@@ -12,22 +12,36 @@ use crate::key::VerifyingKey;
 use crate::provider::Provider;
 use crate::{Error, json};
 
-/// The largest set that is read: 256 KiB.
+/// Maximum length of a set: 256 KiB.
 pub const MAX_SET_LEN: usize = 256 * 1024;
 
-/// How many entries a set may have by default, usable or not: 1,000. Another limit is set by
-/// [`SetRules::with_max_keys`].
+/// Default maximum number of entries in a set, usable or not: 1,000. [`SetRules::with_max_keys`]
+/// sets another one.
 pub const MAX_SET_KEYS: usize = 1_000;
 
-/// What a kind of key set demands of its keys.
+/// Rules for the keys of a set, by the protocol that it belongs to.
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")] {
+/// use aims_jose::jwk::{JwkSet, SetRules};
+/// use aims_jose::provider::AWS_LC;
+///
+/// let set = br#"{"keys":[{"kty":"OKP","crv":"Ed25519","kid":"1",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+/// assert_eq!(JwkSet::parse(set, &SetRules::oauth(), AWS_LC)?.keys().len(), 1);
+/// // The entry does not have this `use`, so it is skipped.
+/// assert!(JwkSet::parse(set, &SetRules::spiffe("jwt-svid"), AWS_LC)?.is_empty());
+/// # }
+/// # Ok::<(), aims_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct SetRules {
-    /// `use` must be exactly this; `None`: absent or `sig`.
+    /// The required value of `use`. `None` means absent or `sig`.
     key_use: Option<String>,
     key_id: KeyIds,
-    /// What an RSA key without `alg` is for.
+    /// The algorithms of an RSA key without `alg`.
     rsa: AlgorithmSet,
-    /// What a key may be for at all.
+    /// The algorithms that any key may have.
     allowed: AlgorithmSet,
     spelling: Spelling,
     max_keys: usize,
@@ -35,19 +49,21 @@ pub struct SetRules {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum KeyIds {
-    /// Optional; where two are equal, algorithm and use decide (RFC 7517 §4.5).
+    /// Optional. If two are equal, algorithm and use decide (RFC 7517 §4.5).
     Narrow,
-    /// Optional; two equal ones spoil the set.
+    /// Optional. Two equal ones make the set unusable.
     Unique,
     /// Required and unique.
     Required,
 }
 
 impl SetRules {
-    /// The set that an OAuth issuer publishes (RFC 7517 §5, RFC 8414 §2): `use` absent or `sig`;
-    /// `kid` optional, and perhaps repeated during a rollover, in which case `kty` and `alg` narrow
-    /// the choice. An RSA key without `alg` verifies RS256, RS384, RS512, PS256, PS384 and PS512,
-    /// unless algorithms are [named](Self::with_rsa_algorithms).
+    /// Creates rules for the set that an OAuth issuer publishes (RFC 7517 §5, RFC 8414 §2).
+    ///
+    /// `use` is absent or `sig`. `kid` is optional, and may be repeated during a rollover; `kty`
+    /// and `alg` then narrow the choice. An RSA key without `alg` verifies RS256, RS384, RS512,
+    /// PS256, PS384 and PS512, unless [`with_rsa_algorithms`](Self::with_rsa_algorithms) sets
+    /// others.
     #[must_use]
     pub const fn oauth() -> Self {
         Self {
@@ -60,8 +76,9 @@ impl SetRules {
         }
     }
 
-    /// The keys of an OAuth client (RFC 7591 §2): as [`oauth`](Self::oauth), but each key is read
-    /// [exactly](Self::exact), and an RSA key without `alg` verifies RS256 alone.
+    /// Creates rules for the keys of an OAuth client (RFC 7591 §2). They differ from
+    /// [`oauth`](Self::oauth) in two points: each key is parsed [exactly](Self::exact), and an RSA
+    /// key without `alg` verifies RS256 only.
     #[must_use]
     pub const fn client() -> Self {
         let mut rules = Self::oauth();
@@ -69,8 +86,10 @@ impl SetRules {
         rules.exact()
     }
 
-    /// The set of a WIMSE trust domain: `use` absent or `sig`; two different keys with the same
-    /// `kid` make the set unusable. RSA keys need an `alg`.
+    /// Creates rules for the set of a WIMSE trust domain.
+    ///
+    /// `use` is absent or `sig`. Two different keys with the same `kid` make the set unusable. RSA
+    /// keys need an `alg`.
     #[must_use]
     pub const fn wimse() -> Self {
         let mut rules = Self::oauth();
@@ -79,10 +98,12 @@ impl SetRules {
         rules
     }
 
-    /// The keys of a SPIFFE bundle for one use, `jwt-svid` or `wit-svid` (SPIFFE Trust Domain and
-    /// Bundle §4.2.2): exactly that `use`; `kid` required, and unique among those keys. Other
-    /// entries are skipped, and so are keys for algorithms outside [`AlgorithmSet::SVID`]. RSA keys
-    /// need an `alg`, unless algorithms are [named](Self::with_rsa_algorithms).
+    /// Creates rules for the keys of a SPIFFE bundle with one use, `jwt-svid` or `wit-svid` (SPIFFE
+    /// Trust Domain and Bundle §4.2.2).
+    ///
+    /// `use` must be exactly that. `kid` is required, and unique among those keys. Other entries
+    /// are skipped, and so are keys for algorithms outside [`AlgorithmSet::SVID`]. RSA keys need an
+    /// `alg`, unless [`with_rsa_algorithms`](Self::with_rsa_algorithms) sets their algorithms.
     #[must_use]
     pub fn spiffe(key_use: &str) -> Self {
         Self {
@@ -93,23 +114,25 @@ impl SetRules {
         }
     }
 
-    /// Reads each key in the exact form of the standards, as [`Jwk::parse`] does, and counts each
-    /// entry. Without it, keys are read as by [`Jwk::parse_published`], and entries that hold the
-    /// same key under the same `kid` count once.
+    /// Parses each key in the exact form of the standards, like [`Jwk::parse`], and counts each
+    /// entry.
+    ///
+    /// By default, keys are parsed like [`Jwk::parse_published`], and entries with the same key
+    /// under the same `kid` count once.
     #[must_use]
     pub const fn exact(mut self) -> Self {
         self.spelling = Spelling::Exact;
         self
     }
 
-    /// Sets how many entries a set may have. Defaults to [`MAX_SET_KEYS`].
+    /// Sets the maximum number of entries. Defaults to [`MAX_SET_KEYS`].
     #[must_use]
     pub const fn with_max_keys(mut self, most: usize) -> Self {
         self.max_keys = most;
         self
     }
 
-    /// Sets what an RSA key without `alg` may be used with. Algorithms outside RSA are ignored.
+    /// Sets the algorithms of an RSA key without `alg`. Algorithms outside RSA are ignored.
     #[must_use]
     pub fn with_rsa_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
         self.rsa = algorithms
@@ -142,7 +165,7 @@ impl SetRules {
         VerifyingKey::with_algorithms(jwk, algorithms.intersection(self.allowed), provider)
     }
 
-    /// Adds a usable key to those before it.
+    /// Adds a usable key to the keys before it.
     fn add(&self, keys: &mut Vec<VerifyingKey>, key: VerifyingKey) -> Result<(), Error> {
         if self.spelling == Spelling::Published
             && let Some(known) = keys.iter_mut().find(|known| is_again(known, &key))
@@ -161,8 +184,8 @@ impl SetRules {
     }
 }
 
-/// Whether both are one key under one `kid`, for algorithms that do not contradict each other. Both
-/// are usable, so neither do their `use` and `key_ops`.
+/// Returns whether both are the same key under the same `kid`, for algorithms that do not conflict.
+/// Both are usable, so their `use` and `key_ops` do not conflict either.
 fn is_again(known: &VerifyingKey, key: &VerifyingKey) -> bool {
     let (one, other) = (known.algorithms(), key.algorithms());
     known.key_id() == key.key_id()
@@ -176,15 +199,15 @@ fn null_is_none<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     Option::deserialize(deserializer)
 }
 
-/// The usable keys of a set, prepared.
+/// The usable keys of a set, prepared to verify.
 ///
-/// A malformed or unknown entry is skipped; the others are unaffected (RFC 7517 §5). The reasons
-/// are [kept](Self::skipped). A token costs at most one signature check, because
-/// [`select`](Self::select) gives one key or an error.
+/// A malformed or unknown entry is skipped; the others are unaffected (RFC 7517 §5). The set
+/// [keeps](Self::skipped) the reasons. A token costs at most one signature check, because
+/// [`select`](Self::select) returns one key or an error.
 ///
-/// Entries that hold the same key under the same `kid`, or both without one, count once if they do
-/// not contradict each other. If only one of them has `alg`, the key is for that algorithm alone.
-/// Entries with different `alg` stay apart.
+/// Entries with the same key count once if they have the same `kid`, or both have none, and do not
+/// conflict. If only one of them has `alg`, the key is for that algorithm only. Entries with
+/// different `alg` stay apart.
 #[derive(Clone, Debug)]
 pub struct JwkSet {
     keys: Vec<VerifyingKey>,
@@ -192,14 +215,15 @@ pub struct JwkSet {
 }
 
 impl JwkSet {
-    /// Reads a [document](json::document) of at most [`MAX_SET_LEN`] bytes, with as many entries as
-    /// the rules allow. A set without a usable key is a set: it trusts nothing. `"keys":null` is
-    /// the empty set.
+    /// Parses a [document](json::document) of at most [`MAX_SET_LEN`] bytes, with as many entries
+    /// as the rules allow.
+    ///
+    /// A set without a usable key is valid; it trusts no token. `"keys":null` is the empty set.
     ///
     /// # Errors
     ///
     /// `jwks.too_large`; `jwks.json`, also if `keys` is missing; `jws.duplicate_member`;
-    /// `jwks.duplicate_kid`. A malformed entry is no error.
+    /// `jwks.duplicate_kid`. A malformed entry is not an error.
     pub fn parse(
         document: &[u8],
         rules: &SetRules,
@@ -207,7 +231,7 @@ impl JwkSet {
     ) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Members<'a> {
-            // Not a bare `Option`, which may be missing.
+            // A plain `Option` would accept a missing member.
             #[serde(borrow, deserialize_with = "null_is_none")]
             keys: Option<Vec<&'a RawValue>>,
         }
@@ -235,25 +259,25 @@ impl JwkSet {
         Ok(Self { keys, skipped })
     }
 
-    /// The usable keys, in the order of the document.
+    /// Returns the usable keys, in the order of the document.
     #[must_use]
     pub fn keys(&self) -> &[VerifyingKey] {
         &self.keys
     }
 
-    /// The entries that are not used, and why.
+    /// Returns the entries that are not used, each with the reason.
     #[must_use]
     pub fn skipped(&self) -> &[Skipped] {
         self.skipped.as_slice()
     }
 
-    /// The same, to be kept in an error.
+    /// Returns the entries that are not used, to be stored in an error.
     #[must_use]
     pub fn skipped_keys(&self) -> SkippedKeys {
         self.skipped.clone()
     }
 
-    /// Whether no key is usable.
+    /// Returns whether no key is usable.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.keys.is_empty()
@@ -264,14 +288,13 @@ impl JwkSet {
         self.keys.iter()
     }
 
-    /// The one key for a token with this `kid` and `alg`; without `kid`, the one key for this
-    /// `alg`.
+    /// Selects the one key for a token with this `kid` and `alg`; without `kid`, the one key for
+    /// this `alg`.
     ///
     /// # Errors
     ///
-    /// `key.unknown` where none fits (a refresh of the set may help); `jws.algorithm` where the
-    /// key of that `kid` is not for this algorithm; `key.ambiguous` where several fit: none is
-    /// tried at random.
+    /// `key.unknown` if none fits (a refresh of the set may help); `jws.algorithm` if the key with
+    /// that `kid` is not for this algorithm; `key.ambiguous` if several fit.
     pub fn select(
         &self,
         key_id: Option<&str>,
@@ -292,7 +315,7 @@ impl JwkSet {
         }
     }
 
-    /// The usable keys as a document.
+    /// Returns the usable keys as a document.
     #[must_use]
     pub fn to_json(&self) -> String {
         self.iter()
@@ -311,7 +334,7 @@ impl<'a> IntoIterator for &'a JwkSet {
     }
 }
 
-/// A key set to publish: an issuer's JWKS endpoint.
+/// A key set to publish at the JWKS endpoint of an issuer.
 ///
 /// ```
 /// use aims_jose::jwk::{Jwk, PublicJwkSet};
@@ -327,13 +350,13 @@ pub struct PublicJwkSet {
 }
 
 impl PublicJwkSet {
-    /// The keys.
+    /// Returns the keys.
     #[must_use]
     pub fn keys(&self) -> &[Jwk] {
         &self.keys
     }
 
-    /// The JSON text, `application/jwk-set+json`.
+    /// Returns the JSON text, of media type `application/jwk-set+json`.
     #[must_use]
     pub fn to_json(&self) -> String {
         // Strings and base64url always serialize.

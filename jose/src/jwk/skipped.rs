@@ -5,22 +5,22 @@ use std::sync::Arc;
 
 use crate::Error;
 
-/// An entry of a set that is not used, and why.
+/// An entry of a set that is not used, with the reason.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Its place in the array, from 0.
+    /// Index of the entry in the array, from 0.
     pub index: usize,
-    /// What is wrong with it.
+    /// The defect of the entry.
     pub reason: Error,
 }
 
-/// The entries of a set that are not used, for the text of an error about that set.
+/// The entries of a set that are not used, for the message of an error about that set.
 ///
-/// `Display` writes nothing if there are none. Otherwise it writes a sentence in parentheses with a
-/// blank before it, so that it can end a message. Entries with the same reason are written
-/// together; of many entries, the first are named and the others counted. The text names places,
-/// members and limits. It quotes nothing of the set.
+/// `Display` writes nothing if there are none. Otherwise it writes a space and a sentence in
+/// parentheses, to end a message. Entries with the same reason share a sentence. If there are many,
+/// the first are named and the others counted. The text names positions, members and limits, and
+/// quotes nothing from the set.
 ///
 /// ```
 /// # #[cfg(feature = "aws-lc-rs")] {
@@ -41,7 +41,7 @@ pub struct Skipped {
 pub struct SkippedKeys(Arc<[Skipped]>);
 
 impl SkippedKeys {
-    /// The entries, in the order of the document.
+    /// Returns the entries, in the order of the document.
     #[must_use]
     pub fn as_slice(&self) -> &[Skipped] {
         &self.0
@@ -82,5 +82,5 @@ impl fmt::Display for SkippedKeys {
     }
 }
 
-/// How many entries are named for one reason.
+/// Maximum number of entries that are named for one reason.
 const MAX_PLACES: usize = 8;

@@ -9,20 +9,32 @@ use crate::digest::sha256;
 use crate::provider::PublicKey;
 use crate::{Error, base64url};
 
-/// The SHA-256 thumbprint of a public key (RFC 7638), 43 characters of base64url as text: `jkt`,
-/// and a good `kid`.
+/// The SHA-256 thumbprint of a public key (RFC 7638). As text it has 43 characters of base64url.
+///
+/// It is the value of `jkt` (RFC 9449 §6.1), and suitable as a `kid`.
+///
+/// ```
+/// use aims_jose::jwk::{Jwk, Thumbprint};
+///
+/// let jwk = Jwk::parse(br#"{"kty":"OKP","crv":"Ed25519",
+///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#)?;
+/// let jkt: Thumbprint = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k".parse()?;
+/// assert_eq!(jwk.thumbprint(), jkt);
+/// # Ok::<(), aims_jose::Error>(())
+/// ```
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Thumbprint([u8; 32]);
 
 impl Thumbprint {
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-/// The required members in lexicographic order, no blanks (RFC 7638 §3.2, RFC 8037 §2).
+/// Hashes the required members in lexicographic order, without white space (RFC 7638 §3.2, RFC 8037
+/// §2).
 pub(super) fn of(key: &PublicKey) -> Thumbprint {
     let text = match key {
         PublicKey::Ec { curve, point } => {

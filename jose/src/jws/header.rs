@@ -1,4 +1,4 @@
-//! The JOSE header (RFC 7515 §4), as strict as a verifier can be.
+//! The JOSE header (RFC 7515 §4), parsed strictly.
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -8,7 +8,7 @@ use crate::json::{self, Text};
 use crate::jwk::{Jwk, MAX_KEY_ID_LEN};
 use crate::{Algorithm, Error, jwt};
 
-/// A header that was read. It is not to be believed before the signature was verified.
+/// A parsed header. It is untrusted until the signature is verified.
 #[derive(Clone, Debug)]
 pub struct Header {
     alg: Algorithm,
@@ -17,7 +17,7 @@ pub struct Header {
     jwk: Option<Box<Jwk>>,
 }
 
-/// What becomes of `jwk`, which is a key, and of `jku`, `x5u` and `x5c`, which name a key or
+/// The treatment of `jwk`, which is a key, and of `jku`, `x5u` and `x5c`, which refer to a key or
 /// certificate elsewhere. The last three are never fetched or used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum KeysInHeader {
@@ -27,7 +27,7 @@ pub(super) enum KeysInHeader {
 }
 
 impl Header {
-    /// Reads a header's JSON.
+    /// Parses the JSON of a header.
     pub(super) fn parse(json: &[u8], keys: KeysInHeader) -> Result<Self, Error> {
         let text = json::object(json)?;
         let raw: Members<'_> = serde_json::from_str(text).or(Err(Error::Header))?;
@@ -65,34 +65,36 @@ impl Header {
         })
     }
 
-    /// `alg`: what the token claims; the key decides (RFC 8725 §3.1).
+    /// Returns `alg`, as the token claims it. The key decides whether it fits (RFC 8725 §3.1).
     #[must_use]
     pub const fn alg(&self) -> Algorithm {
         self.alg
     }
 
-    /// `kid`: opaque, compared as bytes, 256 of them at most. It is foreign text.
+    /// Returns `kid`: opaque, at most 256 bytes, compared as bytes. It is untrusted text.
     #[must_use]
     pub fn kid(&self) -> Option<&str> {
         self.kid.as_deref()
     }
 
-    /// `typ` as it stands there. It is foreign text.
+    /// Returns `typ`, as written. It is untrusted text.
     #[must_use]
     pub fn typ(&self) -> Option<&str> {
         self.typ.as_deref()
     }
 
-    /// `jwk`, where the token was parsed by
-    /// [`parse_with_embedded_key`](super::Unverified::parse_with_embedded_key). It is the sender's
-    /// word: a signature by it proves only that the sender holds its private part.
+    /// Returns `jwk`, if the token was parsed by
+    /// [`parse_with_embedded_key`](super::Unverified::parse_with_embedded_key).
+    ///
+    /// The sender chose this key. A signature by it proves only that the sender holds its private
+    /// key.
     #[must_use]
     pub fn embedded_key(&self) -> Option<&Jwk> {
         self.jwk.as_deref()
     }
 
-    /// Whether `typ` names this media type: without regard to case, with or without `application/`
-    /// (RFC 7515 §4.1.9, RFC 2045 §5.1).
+    /// Returns whether `typ` names this media type. Case does not matter, and `application/` may be
+    /// left out (RFC 7515 §4.1.9, RFC 2045 §5.1).
     #[must_use]
     pub fn is_typ(&self, expected: &str) -> bool {
         self.typ().is_some_and(|typ| {
@@ -104,11 +106,11 @@ impl Header {
         })
     }
 
-    /// Refuses another `typ`, or none (RFC 8725 §3.11).
+    /// Checks that `typ` names this media type (RFC 8725 §3.11).
     ///
     /// # Errors
     ///
-    /// [`Error::Type`].
+    /// [`Error::Type`] for another `typ` or none.
     pub fn expect_typ(&self, expected: &str) -> Result<(), Error> {
         if self.is_typ(expected) {
             Ok(())
@@ -118,7 +120,8 @@ impl Header {
     }
 }
 
-/// Every member that a header may not have is read as well, so that `null` does not hide it.
+/// The members of a header. Members that are not allowed are parsed too, so that `null` does not
+/// hide them.
 #[derive(Deserialize)]
 struct Members<'a> {
     #[serde(borrow, default, deserialize_with = "jwt::present")]
@@ -146,5 +149,5 @@ struct Members<'a> {
 }
 
 const PREFIX: &str = "application/";
-/// The longest `typ` in bytes.
+/// Maximum length of `typ` in bytes.
 const MAX_TYP: usize = 128;

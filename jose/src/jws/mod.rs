@@ -1,9 +1,12 @@
-//! Compact JWS (RFC 7515 §7.1): parse strictly, verify with a key that was chosen beforehand, sign.
+//! Compact JWS (RFC 7515 §7.1): parses strictly, verifies with a key that the caller chose, and
+//! signs.
 //!
-//! A token never chooses its key or its algorithm: the header is looked at to find a key among
-//! those that are trusted, and the key decides whether the algorithm fits. The text of a token is
-//! no unique name for it: an ECDSA signature has a twin that verifies as well, so what was
-//! spent or revoked is named by what was signed, [`Unverified::signed_hash`].
+//! A token never chooses its key or its algorithm. The caller uses the header to find a key among
+//! trusted keys, and the key decides whether the algorithm fits.
+//!
+//! The text of a token does not identify it: for every ECDSA signature there is a second valid one
+//! over the same content. Identify a spent or revoked token by what was signed,
+//! [`Unverified::signed_hash`].
 
 mod header;
 mod sign;
@@ -20,10 +23,10 @@ use crate::digest::{sha256, sha256_of_both};
 use crate::key::VerifyingKey;
 use crate::{Error, base64url, jwt};
 
-/// The longest token that [`Unverified::parse`] takes, in bytes.
+/// Maximum length in bytes of a token for [`Unverified::parse`].
 pub const MAX_LENGTH: usize = 16 * 1024;
 
-/// A token that was split and whose header was read. Nothing in it is to be believed yet.
+/// A token that was split and whose header was parsed. None of it is trusted yet.
 ///
 /// ```
 /// # #[cfg(feature = "aws-lc-rs")] {
@@ -52,19 +55,19 @@ pub struct Unverified<'a> {
 }
 
 impl<'a> Unverified<'a> {
-    /// Splits a token of [`MAX_LENGTH`] bytes at most and reads its header.
+    /// Splits a token of at most [`MAX_LENGTH`] bytes and parses its header.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLong`] before anything else; [`Error::Parts`]; [`Error::Base64`]; what is wrong
-    /// with the header: [`Error::Header`], [`Error::Crit`], [`Error::KeyInHeader`],
+    /// [`Error::TooLong`], which is checked first; [`Error::Parts`]; [`Error::Base64`]; for the
+    /// header [`Error::Header`], [`Error::Crit`], [`Error::KeyInHeader`],
     /// [`Error::UnknownAlgorithm`], and the errors of
     /// [`json::check_object`](crate::json::check_object).
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         Self::parse_within(text, MAX_LENGTH)
     }
 
-    /// The same with another limit in bytes.
+    /// Parses a token like [`parse`](Self::parse), with another limit in bytes.
     ///
     /// # Errors
     ///
@@ -73,9 +76,10 @@ impl<'a> Unverified<'a> {
         Self::split(text, limit, KeysInHeader::Refused)
     }
 
-    /// The same for a token of a server that names its key or certificate in the header as well:
-    /// `jku`, `x5u` and `x5c` are ignored, and nothing is fetched from them. `jwk`, which is a key
-    /// itself, is refused as before.
+    /// Parses a token of a server that also refers to its key or certificate in the header.
+    ///
+    /// `jku`, `x5u` and `x5c` are ignored and never fetched. `jwk`, which is a key itself, is
+    /// refused.
     ///
     /// # Errors
     ///
@@ -84,16 +88,18 @@ impl<'a> Unverified<'a> {
         Self::split(text, limit, KeysInHeader::ReferencesIgnored)
     }
 
-    /// The same for a token that brings the key that signed it, as proofs of possession do (RFC
-    /// 9449 §4.2): the header has `jwk`, a public key, read as strictly as [`Jwk::parse`] does. The
-    /// references `jku`, `x5u` and `x5c` are refused as before.
+    /// Parses a token that contains the key that signed it, such as a proof of possession (RFC 9449
+    /// §4.2).
     ///
-    /// [`embedded_key`](Header::embedded_key) is the sender's word. Compare its thumbprint with one
-    /// that is trusted before the signature says anything.
+    /// The header must have `jwk`, a public key, which is parsed like [`Jwk::parse`]. The
+    /// references `jku`, `x5u` and `x5c` are refused. The sender chose the
+    /// [`embedded_key`](Header::embedded_key): compare its thumbprint with a trusted one before you
+    /// rely on the signature.
     ///
     /// # Errors
     ///
-    /// Those of [`parse`](Self::parse) and of [`Jwk::parse`]; [`Error::NoKeyInHeader`].
+    /// Those of [`parse`](Self::parse) and of [`Jwk::parse`]; [`Error::NoKeyInHeader`] without
+    /// `jwk`.
     ///
     /// [`Jwk::parse`]: crate::jwk::Jwk::parse
     pub fn parse_with_embedded_key(text: &'a str, limit: usize) -> Result<Self, Error> {
@@ -121,40 +127,42 @@ impl<'a> Unverified<'a> {
         })
     }
 
-    /// The header, to choose a key by.
+    /// Returns the header, by which the caller selects a key.
     #[must_use]
     pub const fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The token as it came.
+    /// Returns the token as received.
     #[must_use]
     pub const fn text(&self) -> &'a str {
         self.text
     }
 
-    /// The payload's bytes before any verification: to look for a key by, or to show to a person
-    /// who was told.
+    /// Returns the bytes of the payload before verification. Use them to select a key, or to show
+    /// them to a user as unverified.
     ///
     /// # Errors
     ///
     /// [`Error::Base64`].
     pub fn unverified_payload(&self) -> Result<&[u8], Error> {
         if self.decoded.get().is_none() {
-            // Nobody else can have set it: it is no cell for several threads.
+            // The cell is not shared between threads, so it is still empty.
             let _set = self.decoded.set(base64url::decode(self.payload)?);
         }
         Ok(self.decoded.get().map_or(&[], Vec::as_slice))
     }
 
-    /// SHA-256 of header and payload as they are signed: the same for every signature over them.
-    /// ECDSA signatures have twins.
+    /// Returns the SHA-256 of header and payload as they are signed.
+    ///
+    /// It is the same for every signature over them. For every ECDSA signature there is a second
+    /// valid one.
     #[must_use]
     pub fn signed_hash(&self) -> [u8; 32] {
         sha256(self.signed.as_bytes())
     }
 
-    /// [`signed_hash`](Self::signed_hash), and the SHA-256 of the whole text, in one pass.
+    /// Returns [`signed_hash`](Self::signed_hash) and the SHA-256 of the whole text, in one pass.
     #[must_use]
     pub fn hashes(&self) -> TokenHashes {
         let rest = self.text.get(self.signed.len()..).unwrap_or_default();
@@ -162,11 +170,11 @@ impl<'a> Unverified<'a> {
         TokenHashes { signed, text }
     }
 
-    /// Verifies the signature: one public-key operation at most.
+    /// Verifies the signature, with at most one public-key operation.
     ///
     /// # Errors
     ///
-    /// [`Error::AlgorithmMismatch`] where the key is for another algorithm, [`Error::Signature`],
+    /// [`Error::AlgorithmMismatch`] if the key is for another algorithm, [`Error::Signature`],
     /// [`Error::Base64`].
     pub fn verify(self, key: &VerifyingKey) -> Result<Verified, Error> {
         let mut buffer = [0; MAX_SIGNATURE];
@@ -182,13 +190,13 @@ impl<'a> Unverified<'a> {
     }
 }
 
-/// The two hashes that a token is known by.
+/// The two hashes that identify a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct TokenHashes {
-    /// SHA-256 of header and payload: what a revocation names.
+    /// SHA-256 of header and payload, which a revocation names.
     pub signed: [u8; 32],
-    /// SHA-256 of the text: `ath`, `wth`, `tth`.
+    /// SHA-256 of the text, the value of `ath`, `wth` and `tth`.
     pub text: [u8; 32],
 }
 
@@ -200,27 +208,27 @@ impl std::fmt::Debug for Unverified<'_> {
     }
 }
 
-/// A token whose signature was verified with a key that the caller chose. Its claims are still to
-/// be judged.
+/// A token whose signature was verified with a key that the caller chose. Its claims are not
+/// checked yet.
 pub struct Verified {
     header: Header,
     payload: Vec<u8>,
 }
 
 impl Verified {
-    /// The header.
+    /// Returns the header.
     #[must_use]
     pub const fn header(&self) -> &Header {
         &self.header
     }
 
-    /// The payload's bytes.
+    /// Returns the bytes of the payload.
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.payload
     }
 
-    /// Reads the claims from the payload, by [`jwt::claims`]. They may borrow from it.
+    /// Deserializes the claims of the payload by [`jwt::claims`]. They may borrow from it.
     ///
     /// # Errors
     ///
@@ -238,6 +246,6 @@ impl std::fmt::Debug for Verified {
     }
 }
 
-/// RSA with a modulus of 4096 bits has the longest signatures, and base64 decoding wants room to
-/// the next three bytes.
+/// Maximum length of a signature. RSA with 4096 bits has the longest, and the base64 decoder needs
+/// room up to a multiple of three bytes.
 const MAX_SIGNATURE: usize = 516;

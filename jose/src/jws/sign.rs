@@ -1,4 +1,4 @@
-//! Signing: what is to be signed is made first, so that a key behind a network can sign it.
+//! Signs tokens. The signed bytes are prepared first, so that a key behind a network can sign them.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -18,12 +18,12 @@ pub struct SigningInput {
 }
 
 impl SigningInput {
-    /// Writes header and claims. `alg` is that of the key that will sign; `typ` is written as it is
-    /// given.
+    /// Serializes header and claims. `alg` is the algorithm of the key that will sign; `typ` is
+    /// written as given.
     ///
     /// # Errors
     ///
-    /// [`Error::Serialize`] where the claims are no JSON object.
+    /// [`Error::Serialize`] if the claims do not serialize to a JSON object.
     pub fn new(
         typ: &str,
         alg: Algorithm,
@@ -39,12 +39,12 @@ impl SigningInput {
         Self::of(header, alg, claims)
     }
 
-    /// The same for a token that brings the public key that verifies it, in the header's `jwk`
-    /// (RFC 9449 §4.2). Only what a verifier needs of the key is written, no `kid` and no `use`.
+    /// Serializes a token that contains the public key that verifies it, in `jwk` of the header
+    /// (RFC 9449 §4.2). Only the required members of the key are written, without `kid` and `use`.
     ///
     /// # Errors
     ///
-    /// Those of [`new`](Self::new); [`Error::JwkAlgorithm`] where the key is not for `alg`.
+    /// Those of [`new`](Self::new); [`Error::JwkAlgorithm`] if the key is not for `alg`.
     pub fn with_embedded_key(
         typ: &str,
         alg: Algorithm,
@@ -85,25 +85,24 @@ impl SigningInput {
         })
     }
 
-    /// The bytes that are signed (RFC 7515 §5.1).
+    /// Returns the bytes that are signed (RFC 7515 §5.1).
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.text.expose().as_bytes()
     }
 
-    /// Signs with a key at hand.
+    /// Signs with a local key.
     ///
     /// # Errors
     ///
-    /// [`Error::AlgorithmMismatch`] where the signer has another algorithm, or the signer's own
-    /// error.
+    /// [`Error::AlgorithmMismatch`] if the signer has another algorithm; the errors of the signer.
     pub fn sign(self, signer: &dyn Signer) -> Result<CompactJws, Error> {
         self.fits(signer.algorithm())?;
         let signature = signer.sign(self.as_bytes())?;
         Ok(self.with(&signature))
     }
 
-    /// Signs with a key behind a device or a network.
+    /// Signs with a key in a device or behind a network.
     ///
     /// # Errors
     ///
@@ -143,24 +142,24 @@ struct Members<'a> {
     jwk: Option<Box<RawValue>>,
 }
 
-/// A signed token. It is a credential: `Debug` shows its fingerprint, and its memory is wiped.
+/// A signed token. It is a credential: `Debug` prints its fingerprint, and its memory is wiped.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CompactJws(SecretText);
 
 impl CompactJws {
-    /// The token's text, for the one place where it goes into a message.
+    /// Returns the text of the token. Use it only to write the token into a message.
     #[must_use]
     pub fn expose(&self) -> &str {
         self.0.expose()
     }
 
-    /// What stands for the token in records.
+    /// Returns the fingerprint of the token, for records.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint()
     }
 
-    /// The token as a secret text.
+    /// Returns the token as a secret text.
     #[must_use]
     pub fn into_secret(self) -> SecretText {
         self.0

@@ -7,11 +7,20 @@ use serde::{Deserialize, Deserializer};
 
 use crate::json::Text;
 
-/// How many values `aud` may have.
+/// Maximum number of values of `aud`.
 pub const MAX_AUDIENCES: usize = 64;
 
-/// One audience or several, as a string or an array of strings; never none. Values are compared
-/// byte for byte (RFC 7519 §4.1.3).
+/// One or more audiences, written as a string or an array of strings. Values are compared byte for
+/// byte (RFC 7519 §4.1.3).
+///
+/// ```
+/// use aims_jose::jwt::Audience;
+///
+/// let audience: Audience<'_> = serde_json::from_str(r#"["https://tool.example"]"#)?;
+/// assert!(audience.contains("https://tool.example"));
+/// assert_eq!(audience.sole(), Some("https://tool.example"));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Audience<'a>(Form<'a>);
 
@@ -22,13 +31,13 @@ enum Form<'a> {
 }
 
 impl Audience<'_> {
-    /// Whether the value is among them.
+    /// Returns whether the value is one of the audiences.
     #[must_use]
     pub fn contains(&self, value: &str) -> bool {
         self.iter().any(|audience| audience == value)
     }
 
-    /// The value, where it is the only one.
+    /// Returns the audience, if there is exactly one.
     #[must_use]
     pub fn sole(&self) -> Option<&str> {
         let mut values = self.iter();
@@ -36,7 +45,7 @@ impl Audience<'_> {
         if values.next().is_none() { first } else { None }
     }
 
-    /// All values in their order.
+    /// Returns all audiences in their order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         let (one, many) = match &self.0 {
             Form::String(one) => (Some(one), [].as_slice()),
@@ -105,7 +114,7 @@ mod tests {
         assert!(two.aud.contains("b") && two.aud.sole().is_none());
     }
 
-    /// T-017: nothing is folded.
+    /// The comparison does not change case or normalize.
     #[test]
     fn values_are_compared_as_they_are() {
         let claims: Claims<'_> = from_object(br#"{"aud":"https://as.example"}"#).unwrap();
@@ -119,7 +128,7 @@ mod tests {
         }
     }
 
-    /// T-016.
+    /// Values that are not an audience.
     #[test]
     fn refuses_what_is_no_audience() {
         let many = format!("{{\"aud\":[{}\"a\"]}}", "\"b\",".repeat(10_000));

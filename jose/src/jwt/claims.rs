@@ -1,4 +1,4 @@
-//! Reading claims, so that an error names the claim.
+//! Deserializes claims. Its error names the malformed claim.
 
 use std::cell::Cell;
 use std::fmt;
@@ -12,12 +12,14 @@ use serde_json::value::RawValue;
 use crate::Error;
 use crate::json::{self, Text};
 
-/// Reads the claims of a token from its payload. A claim that is `null`, or of another type than
-/// `T` expects, is [`Error::Claim`] with its name, so that it is told from malformed JSON.
+/// Deserializes the claims of a token from its payload.
 ///
-/// Every claim of `T` is optional here: write it as an `Option` that [`present`](super::present)
-/// reads, and ask for it by [`required`](super::required). If `T` cannot be read from an object
-/// without members, or has a member that serde flattens, a wrong type is [`Error::Json`].
+/// If a claim is `null`, or of another type than `T` expects, the error is [`Error::Claim`] with
+/// its name. That distinguishes it from malformed JSON.
+///
+/// Declare every claim of `T` as an `Option` that [`present`](super::present) reads, and get
+/// required ones with [`required`](super::required). If `T` cannot be deserialized from an object
+/// without members, or has a flattened member, a wrong type is [`Error::Json`].
 ///
 /// ```
 /// use aims_jose::jwt::{self, Audience, NumericDate, present, required};
@@ -48,7 +50,7 @@ pub fn claims<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, Error> {
     serde_json::from_str(text).map_err(|_may_quote_a_value| malformed_claim::<T>(text))
 }
 
-/// Finds the claim for which `T` cannot be read: each member is read alone.
+/// Finds the claim for which `T` cannot be deserialized, by reading each member alone.
 fn malformed_claim<'a, T: Deserialize<'a>>(text: &'a str) -> Error {
     let Ok(Members(members)) = serde_json::from_str(text) else {
         return Error::Json;
@@ -72,7 +74,7 @@ fn malformed_claim<'a, T: Deserialize<'a>>(text: &'a str) -> Error {
     }
 }
 
-/// An object of one member, or of none. It notes the name that `T` has for that member.
+/// An object with one member or none. It records the name that `T` has for that member.
 struct One<'a, 'm> {
     member: Option<&'m (Text<'a>, &'a RawValue)>,
     name: &'m Cell<Option<&'static str>>,
@@ -194,7 +196,7 @@ mod tests {
             (r#"{"cnf":"a"}"#, "cnf"),
             (r#"{"cnf":{"jwk":{},"jkt":1}}"#, "cnf"),
             (r#"{"at_use":"true"}"#, "at_use"),
-            // The first of several, in the order of the token.
+            // The first malformed claim, in the order of the token.
             (r#"{"aud":1,"sub":1}"#, "aud"),
         ] {
             assert_eq!(outcome(payload), expected, "{payload}");
@@ -212,14 +214,14 @@ mod tests {
         ] {
             assert_eq!(outcome(payload), expected, "{payload}");
         }
-        // Types of which no member can be read alone.
+        // Types whose members cannot be read one by one.
         let code = |error: Error| error.code();
         let map = claims::<HashMap<String, u8>>(br#"{"a":1,"b":"x"}"#);
         assert_eq!(map.map_err(code), Err("jws.json"));
     }
 
     proptest! {
-        /// It refuses just what the plain reader refuses.
+        /// It refuses exactly the texts that the plain parser refuses.
         #[test]
         fn agrees_with_the_plain_reader(text in r#"\{ ?("(sub|aud|exp|cnf|x)": ?("a"|\["a"\]|\[\]|1|-1|null|\{\}|\{"jwk":1\}),?){0,3}\}"#) {
             let plain = json::from_object::<Claims<'_>>(text.as_bytes());

@@ -4,12 +4,20 @@ use rustls_pki_types::UnixTime;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::value::RawValue;
 
-/// A point in time in whole seconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
+/// A time in whole seconds since 1970-01-01T00:00:00Z, up to the end of the year 9999.
 ///
-/// It is read from the number's own text, so that neither the binary fractions of a float nor a
-/// feature of serde_json that another crate switches on changes what is read. Fractions are
-/// floored; a negative number, a string, `null` and later years are refused (RFC 7519 §2,
-/// `NumericDate`).
+/// It is parsed from the text of the number. Neither the rounding of floats nor a feature of
+/// serde_json that another crate enables changes the result. Fractions are rounded down. A negative
+/// number, a string, `null` and later years are refused (RFC 7519 §2, `NumericDate`).
+///
+/// ```
+/// use aims_jose::jwt::NumericDate;
+///
+/// let date: NumericDate = serde_json::from_str("1800000000.9")?;
+/// assert_eq!(date.as_secs(), 1_800_000_000);
+/// assert!(serde_json::from_str::<NumericDate>("-1").is_err());
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct NumericDate(u64);
 
@@ -17,7 +25,7 @@ impl NumericDate {
     /// The last second of the year 9999.
     pub const MAX: Self = Self(253_402_300_799);
 
-    /// A date of whole seconds since 1970; none beyond the year 9999.
+    /// Creates a date from seconds since 1970. Returns `None` after the year 9999.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Option<Self> {
         if seconds > Self::MAX.0 {
@@ -27,13 +35,13 @@ impl NumericDate {
         }
     }
 
-    /// Seconds since 1970.
+    /// Returns the seconds since 1970.
     #[must_use]
     pub const fn as_secs(self) -> u64 {
         self.0
     }
 
-    /// The floor of a JSON number, by its digits.
+    /// Rounds a JSON number down, by its digits.
     fn of_number(text: &str) -> Option<Self> {
         let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -88,7 +96,7 @@ impl<'de> Deserialize<'de> for NumericDate {
     }
 }
 
-/// Far more than any date needs.
+/// More than any date needs.
 const MAX_EXPONENT: i32 = 20;
 
 #[cfg(test)]
@@ -123,7 +131,7 @@ mod tests {
         }
     }
 
-    /// T-015, T-027, T-025a.
+    /// Values that are not a date.
     #[test]
     fn refuses_what_is_no_date() {
         for bad in [

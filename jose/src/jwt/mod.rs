@@ -1,4 +1,4 @@
-//! Claims of a JWT (RFC 7519 §4): dates, audiences, and the rules for time.
+//! Claims of a JWT (RFC 7519 §4): dates, audiences, and the rules for times.
 
 mod audience;
 mod claims;
@@ -13,9 +13,11 @@ pub use times::{TimeRules, Times};
 
 use crate::Error;
 
-/// Reads an optional member that may be absent but not `null`: `null` is a wrong type, not absence
-/// (RFC 7519 §4). A claim that is required is read so as well and then asked for by [`required`],
-/// so that its absence is told from malformed JSON.
+/// Deserializes an optional member that may be absent but not `null`. `null` is a wrong type and
+/// not absence (RFC 7519 §4).
+///
+/// Use it for required claims too, and get their value by [`required`]. A missing claim is then
+/// distinguished from malformed JSON.
 ///
 /// ```
 /// #[derive(serde::Deserialize)]
@@ -38,7 +40,7 @@ pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-/// A claim that must be there, once the claims were read.
+/// Returns the value of a required claim.
 ///
 /// ```
 /// use aims_jose::jwt::required;
@@ -51,7 +53,7 @@ pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 ///
 /// # Errors
 ///
-/// [`Error::Claim`] where it is missing.
+/// [`Error::Claim`] if it is missing.
 pub fn required<T>(value: Option<T>, claim: &'static str) -> Result<T, Error> {
     value.ok_or(Error::Claim { claim })
 }

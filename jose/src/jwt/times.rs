@@ -1,4 +1,4 @@
-//! When a token is valid (RFC 7519 §4.1.4 to §4.1.6).
+//! Checks the validity period of a token (RFC 7519 §4.1.4 to §4.1.6).
 
 use std::time::Duration;
 
@@ -12,16 +12,16 @@ use crate::time::Skew;
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Times {
-    /// `exp`: from here on it is expired.
+    /// `exp`: the token is expired from this time on.
     pub exp: Option<NumericDate>,
-    /// `nbf`: not valid before.
+    /// `nbf`: the token is not valid before this time.
     pub nbf: Option<NumericDate>,
-    /// `iat`: issued at.
+    /// `iat`: the time at which the token was issued.
     pub iat: Option<NumericDate>,
 }
 
 impl Times {
-    /// The dates as they stand in the claims.
+    /// Creates the dates from the claims.
     #[must_use]
     pub const fn new(
         exp: Option<NumericDate>,
@@ -32,7 +32,7 @@ impl Times {
     }
 }
 
-/// What a verifier asks of the dates. `exp` is required.
+/// Rules for the dates of a token. `exp` is required.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,54 +55,55 @@ pub struct TimeRules {
 }
 
 impl TimeRules {
-    /// `exp` is required and honoured, `nbf` and `iat` where they are there; 30 s of skew, no other
-    /// limit.
+    /// Creates rules that require and check `exp`, and check `nbf` and `iat` if present. The skew
+    /// is 30 s; there is no other limit.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Another skew.
+    /// Sets the clock skew. Defaults to 30 s.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.skew = skew;
         self
     }
 
-    /// Refuses an `exp` further ahead than this, counted from now and from `iat`. Whole seconds.
+    /// Sets how far `exp` may be after now and after `iat`, in whole seconds. Defaults to no limit.
     #[must_use]
     pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.max_lifetime = Some(most.as_secs());
         self
     }
 
-    /// Refuses what was issued longer ago than this; `iat` is then required. Whole seconds.
+    /// Sets how long ago a token may have been issued, in whole seconds. It makes `iat` required.
+    /// Defaults to no limit.
     #[must_use]
     pub const fn with_max_age(mut self, most: Duration) -> Self {
         self.max_age = Some(most.as_secs());
         self
     }
 
-    /// Accepts an `iat` in the future: the token is valid from its `nbf`, or at once without one
-    /// (WIT-SVID §3). By default, a token is not valid before its `iat` either.
+    /// Accepts an `iat` in the future (WIT-SVID §3). The token is then valid from its `nbf`, or at
+    /// once without one. By default, a token is not valid before its `iat`.
     #[must_use]
     pub const fn with_future_iat(mut self) -> Self {
         self.future_iat = true;
         self
     }
 
-    /// The skew.
+    /// Returns the clock skew.
     #[must_use]
     pub const fn skew(&self) -> Skew {
         self.skew
     }
 
-    /// Judges the dates at a time. The skew is applied once to each date.
+    /// Checks the dates at a time. The skew is applied once to each date.
     ///
     /// # Errors
     ///
-    /// [`Error::Claim`] where `exp`, or with a maximum age `iat`, is missing; [`Error::EndsFirst`]
-    /// where `exp` is before `nbf` or `iat`; [`Error::Expired`], [`Error::NotYetValid`],
+    /// [`Error::Claim`] if `exp` is missing, or `iat` with a maximum age; [`Error::EndsFirst`] if
+    /// `exp` is before `nbf` or `iat`; [`Error::Expired`], [`Error::NotYetValid`],
     /// [`Error::Lifetime`], [`Error::TooOld`].
     pub fn check(&self, times: &Times, now: UnixTime) -> Result<(), Error> {
         let (now, skew) = (now.as_secs(), self.skew);
@@ -161,7 +162,7 @@ mod tests {
             .map_or_else(|error| error.code(), |()| "ok")
     }
 
-    /// T-038: the skew counts once, on each side.
+    /// The skew counts once, on each side.
     #[test]
     fn each_bound_is_where_it_is() {
         let rules = TimeRules::new();
@@ -204,7 +205,7 @@ mod tests {
         );
     }
 
-    /// An `iat` in the future is no reason to refuse if the rules say so; `nbf` and `exp` stay.
+    /// With the rule, an `iat` in the future is accepted; `nbf` and `exp` are still checked.
     #[test]
     fn an_iat_in_the_future_may_be_accepted() {
         let rules = TimeRules::new().with_skew(Skew::ZERO);
@@ -250,7 +251,7 @@ mod tests {
         assert_eq!(nbf, "`exp` 1000 is before `nbf` 1002: expected it after");
     }
 
-    /// T-027: no number makes the arithmetic overflow.
+    /// No number makes the arithmetic overflow.
     #[test]
     fn no_number_overflows() {
         let edges = [0, 1, 1 << 31, 1 << 53, i64::MAX.unsigned_abs(), u64::MAX];

@@ -1,4 +1,4 @@
-//! A signer of either kind.
+//! A signer that is local or remote.
 
 use core::fmt;
 use std::sync::Arc;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::{AsyncSigner, SignFuture, Signer};
 use crate::alg::Algorithm;
 
-/// A signer in this process, or one behind a network: for code that takes both.
+/// A signer in this process, or one in a device or behind a network. It is for code that accepts
+/// both.
 ///
-/// It is made from an `Arc` of a [`Signer`], or from an `Arc<dyn AsyncSigner>`. Sign with
-/// [`AsyncSigner::sign_async`], or, if [`local`](Self::local) gives a signer, without waiting.
+/// Create it from an `Arc` of a [`Signer`], or from an `Arc<dyn AsyncSigner>`. Sign with
+/// [`AsyncSigner::sign_async`]. If [`local`](Self::local) returns a signer, you can also sign
+/// without waiting.
 ///
 /// ```
 /// # #[cfg(feature = "aws-lc-rs")] {
@@ -51,13 +53,13 @@ pub enum AnySigner {
 }
 
 impl AnySigner {
-    /// A signer behind a device or a network.
+    /// Wraps a signer in a device or behind a network.
     #[must_use]
     pub fn remote(signer: impl AsyncSigner + 'static) -> Self {
         Self::Remote(Arc::new(signer))
     }
 
-    /// The one algorithm it signs with.
+    /// Returns the algorithm that it signs with.
     #[must_use]
     pub fn algorithm(&self) -> Algorithm {
         match self {
@@ -66,7 +68,7 @@ impl AnySigner {
         }
     }
 
-    /// The `kid` that goes into headers.
+    /// Returns the `kid` for headers.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         match self {
@@ -75,7 +77,7 @@ impl AnySigner {
         }
     }
 
-    /// The signer, if it signs without waiting.
+    /// Returns the signer, if it signs without waiting.
     #[must_use]
     pub const fn local(&self) -> Option<&Arc<dyn Signer>> {
         match self {

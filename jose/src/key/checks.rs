@@ -1,4 +1,4 @@
-//! What is checked around every provider, so that all of them answer alike.
+//! Checks around every provider, so that all providers give the same result.
 
 use super::field::has_point;
 use crate::Error;
@@ -20,8 +20,8 @@ const ED25519_L: [u8; 32] = [
     0xd6, 0x58, 0x12, 0x63, 0x1a, 0x5c, 0xf5, 0xd3, 0xed,
 ];
 
-/// The y coordinates of the eight points of small order, little endian; with either sign bit.
-/// The non-canonical spellings are p and p + 1, which are refused for being not below p.
+/// The y coordinates of the eight points of small order, little endian, with either sign bit. The
+/// non-canonical spellings are p and p + 1; they are refused because they are not below p.
 const ED25519_SMALL_ORDER_Y: [[u8; 32]; 5] = {
     let zero = [0; 32];
     let mut one = zero;
@@ -65,7 +65,8 @@ const P521_N: [u8; 66] = [
     0x64, 0x09,
 ];
 
-/// Refuses an encoded Ed25519 point with y ≥ p, one of small order, and what is no point.
+/// Refuses an encoded Ed25519 point with y ≥ p, a point of small order, and bytes that are not a
+/// point.
 pub(crate) fn check_ed25519(point: &[u8; 32]) -> Result<(), Error> {
     if !is_strong_ed25519(point) {
         return Err(Error::JwkWeakPoint);
@@ -85,7 +86,7 @@ fn is_strong_ed25519(point: &[u8; 32]) -> bool {
     big_endian < ED25519_P && !ED25519_SMALL_ORDER_Y.contains(&y)
 }
 
-/// Refuses an RSA key by its sizes alone, before any arithmetic.
+/// Checks an RSA key by its sizes, before any arithmetic.
 pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), Error> {
     let ([n_first, .., n_last], [e_first, .., e_last] | [e_first @ e_last]) = (n, e) else {
         return Err(if n.len() < 2 {
@@ -108,8 +109,8 @@ pub(crate) fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether the modulus has the mark of the weak generator of CVE-2017-15361 ("ROCA"): modulo each
-/// of these primes it is a power of 65537. A good modulus has it with a chance of 2^-80 or so.
+/// Returns whether the modulus was made by the weak generator of CVE-2017-15361 ("ROCA"): modulo
+/// each of these primes it is a power of 65537. The chance for a good modulus is about 2^-80.
 fn is_roca(n: &[u8]) -> bool {
     const PRIMES: [u32; 38] = [
         3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89,
@@ -127,9 +128,8 @@ fn is_roca(n: &[u8]) -> bool {
     })
 }
 
-/// Whether the signature has the one length of algorithm and key, and its numbers are in range:
-/// 1 ≤ r, s < n (FIPS 186-5 §6.4.2), canonical strong R and S < L (RFC 8032 §5.1.7), 0 ≤ s < n for
-/// RSA.
+/// Returns whether the signature has the length of algorithm and key, and numbers in range: 1 ≤ r,
+/// s < n (FIPS 186-5 §6.4.2), canonical strong R and S < L (RFC 8032 §5.1.7), 0 ≤ s < n for RSA.
 pub(crate) fn is_well_formed(algorithm: Algorithm, key: &PublicKey, signature: &[u8]) -> bool {
     match (algorithm, key) {
         (Algorithm::EdDsa | Algorithm::Ed25519, _) => {
@@ -158,7 +158,7 @@ fn is_ecdsa(order: &[u8], signature: &[u8]) -> bool {
             .is_some_and(|(r, s)| in_range(r) && in_range(s))
 }
 
-/// Fills `d` with a random scalar, 1 ≤ d < n, by drawing until one is in range.
+/// Fills `d` with a random scalar, 1 ≤ d < n. It draws until one is in range.
 pub(super) fn fill_scalar(
     curve: Curve,
     random: &dyn SecureRandom,

@@ -1,4 +1,4 @@
-//! The few lines of DER that PKCS#8 needs (X.690): definite lengths, shortest form, no tolerance.
+//! The part of DER that PKCS#8 needs (X.690): definite lengths in the shortest form.
 
 use zeroize::Zeroizing;
 
@@ -9,7 +9,7 @@ pub(crate) const NULL: u8 = 0x05;
 pub(crate) const OID: u8 = 0x06;
 pub(crate) const SEQUENCE: u8 = 0x30;
 
-/// Reads values one after the other; `None` is any violation.
+/// Reads values one after the other. Returns `None` for every violation.
 #[derive(Clone, Copy)]
 pub(crate) struct Reader<'a>(&'a [u8]);
 
@@ -26,7 +26,7 @@ impl<'a> Reader<'a> {
         self.0.first().copied()
     }
 
-    /// The contents of the next value, which must have this tag.
+    /// Returns the contents of the next value, which must have this tag.
     pub(crate) fn read(&mut self, tag: u8) -> Option<&'a [u8]> {
         let (&found, rest) = self.0.split_first()?;
         if found != tag {
@@ -56,7 +56,7 @@ impl<'a> Reader<'a> {
         self.read(SEQUENCE).map(Self)
     }
 
-    /// A positive integer, big endian without leading zeros.
+    /// Reads a positive integer, big endian without leading zeros.
     pub(crate) fn positive(&mut self) -> Option<&'a [u8]> {
         match self.read(INTEGER)? {
             [0, rest @ ..] if rest.first().is_some_and(|first| *first >= 0x80) => Some(rest),
@@ -66,7 +66,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Appends one value. Lengths up to 65,535, far above any key's.
+/// Appends one value. Its length is at most 65,535, which no key exceeds.
 pub(crate) fn write(out: &mut Vec<u8>, tag: u8, contents: &[u8]) {
     out.push(tag);
     match u16::try_from(contents.len())

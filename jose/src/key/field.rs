@@ -1,8 +1,8 @@
-//! The field of Ed25519, just enough to tell whether a y coordinate belongs to a point.
+//! Arithmetic in the field of Ed25519, to check whether a y coordinate belongs to a point.
 //!
-//! aws-lc decompresses a key at each signature and dalek when it is made. So that a key that is no
-//! point is refused at the same time by all, it is decided here, once per key. Nothing secret
-//! passes through, so time does not matter.
+//! aws-lc decompresses a key at each verification, and dalek when the key is created. This check
+//! makes both providers refuse an invalid key at the same time, once per key. It handles public
+//! data only, so it need not run in constant time.
 
 /// Five limbs of 51 bits, each below 2^54 between operations.
 type Element = [u64; 5];
@@ -18,8 +18,8 @@ const D: Element = [
     0x52036cee2b6ff,
 ];
 
-/// Whether an x belongs to this y, below p: whether (y² - 1)/(d y² + 1) is a square, which it is
-/// where the product of the two is.
+/// Returns whether an x belongs to this y, below p: whether (y² - 1)/(d y² + 1) is a square. It is
+/// one if the product of numerator and denominator is.
 pub(super) fn has_point(y: &[u8; 32]) -> bool {
     let y2 = square(&element(y));
     let numerator = subtract_one(&y2);
@@ -55,7 +55,7 @@ fn add_one(&[a, rest @ ..]: &Element) -> Element {
     [a + 1, b, c, d, e]
 }
 
-/// Adds 2p first, so that nothing goes below zero.
+/// Adds 2p first, so that no limb is negative.
 fn subtract_one(&[a, b, c, d, e]: &Element) -> Element {
     let two_p = 2 * MASK;
     carry([
@@ -74,7 +74,7 @@ fn square(a: &Element) -> Element {
 fn multiply(a: &Element, b: &Element) -> Element {
     let [a0, a1, a2, a3, a4] = a.map(u128::from);
     let [b0, b1, b2, b3, b4] = b.map(u128::from);
-    // 2^255 is 19.
+    // 2^255 equals 19.
     carry([
         a0 * b0 + 19 * (a1 * b4 + a2 * b3 + a3 * b2 + a4 * b1),
         a0 * b1 + a1 * b0 + 19 * (a2 * b4 + a3 * b3 + a4 * b2),
@@ -84,7 +84,7 @@ fn multiply(a: &Element, b: &Element) -> Element {
     ])
 }
 
-/// Brings the limbs below 2^52.
+/// Reduces the limbs below 2^52.
 fn carry(mut wide: [u128; 5]) -> Element {
     for _ in 0..2 {
         let mut over = 0;
@@ -96,16 +96,16 @@ fn carry(mut wide: [u128; 5]) -> Element {
         let [first, ..] = &mut wide;
         *first += 19 * over;
     }
-    // Each limb fits by far.
+    // Each limb fits.
     wide.map(|limb| u64::try_from(limb).unwrap_or(u64::MAX))
 }
 
-/// The one form below p.
+/// Returns the unique form below p.
 fn reduce(a: &Element) -> Element {
-    // Twice, so that no limb stays above 51 bits.
+    // Carry twice, so that no limb exceeds 51 bits.
     let mut a = carry(carry(a.map(u128::from)).map(u128::from));
     let p = [MASK - 18, MASK, MASK, MASK, MASK];
-    // Below 2^255 now, so p is taken away once at most.
+    // The value is below 2^255, so p is subtracted at most once.
     if a.iter().rev().ge(p.iter().rev()) {
         for (limb, p) in a.iter_mut().zip(p) {
             *limb -= p;
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(reduce(&add_one(&[0; 5])), [1, 0, 0, 0, 0]);
     }
 
-    /// Small y of which Python's pow says that they have a point, or have none.
+    /// Small y for which Python's pow gives a point, or none.
     #[test]
     fn small_coordinates() {
         let expected = "1101111001100011101101011111111011010101101110001001101111101111";

@@ -1,7 +1,7 @@
 //! Keys that verify and keys that sign.
 //!
-//! An algorithm is a property of a key: from its `alg`, or implied by its curve. A token's header
-//! can only agree with it.
+//! An algorithm is a property of a key: it comes from `alg`, or from the curve. The header of a
+//! token can only repeat it.
 
 mod any;
 mod checks;
@@ -29,8 +29,10 @@ use crate::alg::Algorithm;
 pub struct Signature(Vec<u8>);
 
 impl Signature {
-    /// Wraps the bytes that a device or service returned. ECDSA signatures must be `r ‖ s`; most
-    /// services answer in DER, which is to be converted before.
+    /// Wraps the bytes that a device or service returned.
+    ///
+    /// ECDSA signatures must be `r ‖ s`. Most services return DER, which the caller must convert
+    /// first.
     #[must_use]
     pub const fn from_bytes(bytes: Vec<u8>) -> Self {
         Self(bytes)
@@ -49,9 +51,9 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// Something that signs with one private key, here and now.
+/// Signs with one private key, without waiting.
 ///
-/// [`SigningKey`] is one; a key in a TPM or PKCS#11 token is another:
+/// [`SigningKey`] implements it. Implement it for a key in a TPM or PKCS#11 token:
 ///
 /// ```
 /// use aims_jose::key::{Signature, Signer};
@@ -75,13 +77,13 @@ impl fmt::Debug for Signature {
 /// assert_eq!(signer.key_id(), Some("slot-1"));
 /// ```
 pub trait Signer: Send + Sync {
-    /// The one algorithm it signs with.
+    /// Returns the algorithm that it signs with.
     fn algorithm(&self) -> Algorithm;
 
-    /// The `kid` that goes into headers.
+    /// Returns the `kid` for headers.
     fn key_id(&self) -> Option<&str>;
 
-    /// Signs the whole message; hashing is part of it.
+    /// Signs the whole message. The implementation hashes it.
     ///
     /// # Errors
     ///
@@ -120,10 +122,10 @@ impl<S: Signer + ?Sized> Signer for std::sync::Arc<S> {
 /// The future of [`AsyncSigner::sign_async`].
 pub type SignFuture<'a> = Pin<Box<dyn Future<Output = Result<Signature, Error>> + Send + 'a>>;
 
-/// Something that signs with one private key behind a network: a KMS, a signing service.
+/// Signs with one private key behind a network, such as a KMS or a signing service.
 ///
-/// Every [`Signer`] is one too; where both traits are in scope, name the one that is meant. Report
-/// failures by [`Error::signer_unavailable`], and give the call a timeout.
+/// Every [`Signer`] implements it too. If both traits are in scope, name the trait in the call.
+/// Report failures by [`Error::signer_unavailable`], and give the call a timeout.
 ///
 /// ```
 /// use aims_jose::key::{AsyncSigner, SignFuture, Signature};
@@ -145,17 +147,17 @@ pub type SignFuture<'a> = Pin<Box<dyn Future<Output = Result<Signature, Error>> 
 /// # let _: &dyn AsyncSigner = &Kms;
 /// ```
 pub trait AsyncSigner: Send + Sync {
-    /// The one algorithm it signs with.
+    /// Returns the algorithm that it signs with.
     fn algorithm(&self) -> Algorithm;
 
-    /// The `kid` that goes into headers.
+    /// Returns the `kid` for headers.
     fn key_id(&self) -> Option<&str>;
 
-    /// Signs the whole message; hashing is part of it.
+    /// Signs the whole message. The implementation hashes it.
     ///
     /// # Errors
     ///
-    /// As [`Signer::sign`].
+    /// Those of [`Signer::sign`].
     fn sign_async<'a>(&'a self, message: &'a [u8]) -> SignFuture<'a>;
 }
 

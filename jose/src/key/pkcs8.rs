@@ -1,5 +1,5 @@
-//! PKCS#8 private keys (RFC 5958), read strictly and written in one way, so that every provider
-//! gets the same bytes whatever a file looked like.
+//! PKCS#8 private keys (RFC 5958). They are parsed strictly and written in one form, so that every
+//! provider gets the same bytes for every form of input.
 
 use zeroize::Zeroizing;
 
@@ -15,10 +15,10 @@ const OID_P521: &[u8] = &[0x2b, 0x81, 0x04, 0x00, 0x23];
 const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 const OID_ED25519: &[u8] = &[0x2b, 0x65, 0x70];
 
-/// Far above the size of an RSA key of 4096 bits.
+/// Maximum length, more than an RSA key of 4096 bits needs.
 const MAX_LEN: usize = 8 * 1024;
 
-/// What kind of private key an algorithm needs.
+/// The kind of private key that an algorithm needs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Kind {
     Ec(Curve),
@@ -38,14 +38,14 @@ impl Kind {
     }
 }
 
-/// The numbers of a private key, borrowed from wiped memory.
+/// The numbers of a private key, borrowed from memory that is wiped.
 pub(crate) enum Parts<'a> {
-    /// Scalar of full length, and the public point where the file brings one.
+    /// Scalar of full length, and the public point if the file contains one.
     Ec {
         d: &'a [u8],
         public: Option<&'a [u8]>,
     },
-    /// Seed of 32 bytes, and the public key where the file brings one.
+    /// Seed of 32 bytes, and the public key if the file contains one.
     Ed25519 {
         seed: &'a [u8],
         public: Option<&'a [u8]>,
@@ -54,7 +54,7 @@ pub(crate) enum Parts<'a> {
     Rsa([&'a [u8]; 8]),
 }
 
-/// Reads a key of this kind.
+/// Parses a key of this kind.
 pub(crate) fn read(kind: Kind, pkcs8: &[u8]) -> Result<Parts<'_>, Error> {
     if pkcs8.len() > MAX_LEN {
         return Err(Error::Pkcs8);
@@ -69,7 +69,7 @@ fn parse(kind: Kind, pkcs8: &[u8]) -> Option<Parts<'_>> {
     let mut algorithm = info.sequence()?;
     let oid = algorithm.read(der::OID)?;
     let key = info.read(der::OCTET_STRING)?;
-    // [0] attributes say nothing that is needed; [1] is the public key of version 2.
+    // The attributes [0] are ignored. [1] is the public key of version 2.
     if info.peek() == Some(0xa0) {
         info.read(0xa0)?;
     }
@@ -132,7 +132,7 @@ fn parse(kind: Kind, pkcs8: &[u8]) -> Option<Parts<'_>> {
     }
 }
 
-/// Writes version 1: EC keys without their public half, two-prime RSA keys.
+/// Writes version 1: EC keys without their public key, RSA keys with two primes.
 pub(crate) fn write(kind: Kind, parts: &Parts<'_>) -> Zeroizing<Vec<u8>> {
     let mut algorithm = Vec::new();
     match kind {
@@ -146,7 +146,7 @@ pub(crate) fn write(kind: Kind, parts: &Parts<'_>) -> Zeroizing<Vec<u8>> {
             der::write(&mut algorithm, der::NULL, &[]);
         }
     }
-    // Room enough from the start: a vector that grows leaves copies of the key behind.
+    // Reserve all memory first: a vector that grows leaves copies of the key behind.
     let mut key = Zeroizing::new(Vec::with_capacity(MAX_LEN));
     match parts {
         Parts::Ec { d, .. } => {

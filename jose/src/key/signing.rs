@@ -14,12 +14,12 @@ use crate::jwk::{Jwk, PrivateMembers};
 use crate::provider::{PrivateKey, Provider, PublicKey};
 use crate::random::{self, SecureRandom};
 
-/// The size of generated RSA keys in bits.
+/// Size of generated RSA keys in bits.
 const RSA_BITS: u16 = 2048;
 
-/// A local private key for one algorithm, with its public half inside.
+/// A local private key for one algorithm, with its public key.
 ///
-/// The two halves come and go together, and none can be exchanged for another:
+/// The two keys always belong together; neither can be replaced:
 ///
 /// ```compile_fail
 /// # use aims_jose::key::{SigningKey, VerifyingKey};
@@ -28,7 +28,7 @@ const RSA_BITS: u16 = 2048;
 /// }
 /// ```
 ///
-/// Wiped from memory when the last clone is dropped; `Debug` shows the public half only.
+/// It is wiped from memory when the last clone is dropped. `Debug` prints the public key only.
 ///
 /// ```
 /// # #[cfg(feature = "aws-lc-rs")] {
@@ -54,7 +54,8 @@ struct Private {
 }
 
 impl SigningKey {
-    /// Generates a key: random bytes of the operating system, for RSA 2048 bits by the provider.
+    /// Generates a key from random bytes of the operating system. The provider generates RSA keys,
+    /// with 2048 bits.
     ///
     /// # Errors
     ///
@@ -98,12 +99,13 @@ impl SigningKey {
         Self::load(pkcs8, algorithm, None, provider)
     }
 
-    /// Reads a key in PKCS#8, DER, versions 1 and 2 (RFC 5958). RSA: two primes, 2048 to 4096 bits.
+    /// Parses a key in PKCS#8, DER, versions 1 and 2 (RFC 5958). An RSA key has two primes and 2048
+    /// to 4096 bits.
     ///
     /// # Errors
     ///
-    /// `key.pkcs8` where it is not that or not for the algorithm, `key.parts` where it brings a
-    /// public half that is not its own, `jwk.rsa_modulus`, `jwk.rsa_exponent`, `key.unsupported`.
+    /// `key.pkcs8` if it has another form or is not for the algorithm; `key.parts` if it contains a
+    /// public key that is not its own; `jwk.rsa_modulus`, `jwk.rsa_exponent`, `key.unsupported`.
     pub fn from_pkcs8_der(
         der: &[u8],
         algorithm: Algorithm,
@@ -113,12 +115,12 @@ impl SigningKey {
         Self::from_parts(kind, &pkcs8::read(kind, der)?, algorithm, provider)
     }
 
-    /// Reads a key in PKCS#8, PEM: exactly one block `PRIVATE KEY` and nothing else but white space
-    /// (RFC 7468 §10).
+    /// Parses a key in PKCS#8, PEM: exactly one block `PRIVATE KEY`, with optional white space
+    /// around it (RFC 7468 §10).
     ///
     /// # Errors
     ///
-    /// `key.pem`, or as [`from_pkcs8_der`](Self::from_pkcs8_der).
+    /// `key.pem`, and those of [`from_pkcs8_der`](Self::from_pkcs8_der).
     pub fn from_pkcs8_pem(
         pem: &str,
         algorithm: Algorithm,
@@ -127,16 +129,16 @@ impl SigningKey {
         Self::from_pkcs8_der(&super::pem::read(pem)?, algorithm, provider)
     }
 
-    /// Reads a private JWK (RFC 7518 §6, RFC 8037 §2), and takes its `kid` over.
+    /// Parses a private JWK (RFC 7518 §6, RFC 8037 §2) and keeps its `kid`.
     ///
-    /// The algorithm is its `alg`, or the one its curve implies; for `OKP` without `alg` that is
-    /// `EdDSA`, the name that every reader knows. RSA keys need an `alg`, and all of
-    /// `p q dp dq qi`.
+    /// The algorithm is its `alg`, or the one that its curve implies. For `OKP` without `alg` that
+    /// is `EdDSA`, which every implementation knows. RSA keys need an `alg`, and all of `p q dp dq
+    /// qi`.
     ///
     /// # Errors
     ///
-    /// `jwk.not_private` for a public key, `key.parts` where the halves do not belong together,
-    /// else as [`Jwk::parse`].
+    /// `jwk.not_private` for a public key; `key.parts` if private and public key do not belong
+    /// together; those of [`Jwk::parse`].
     pub fn from_jwk(jwk: &[u8], provider: &'static dyn Provider) -> Result<Self, Error> {
         let (public, private) = Jwk::parse_private(jwk)?;
         if public.key_use().is_some_and(|found| found != "sig") {
@@ -240,9 +242,9 @@ impl SigningKey {
         })
     }
 
-    /// The same key with a `kid`, which goes into headers and into the public JWK.
+    /// Sets the `kid`, which is written into headers and into the public JWK.
     ///
-    /// RFC 7515 §4.1.4 sets no form. At most 256 bytes, or nobody reads it here.
+    /// RFC 7515 §4.1.4 sets no form. Use at most 256 bytes: this crate refuses a longer one.
     #[must_use]
     pub fn with_key_id(self, key_id: impl Into<String>) -> Self {
         Self {
@@ -251,33 +253,33 @@ impl SigningKey {
         }
     }
 
-    /// The public half as JWK, with `alg` and, where set, `kid`.
+    /// Returns the public key as a JWK, with `alg` and, if set, `kid`.
     #[must_use]
     pub fn public_jwk(&self) -> &Jwk {
         self.verifying.jwk()
     }
 
-    /// The public half, prepared.
+    /// Returns the public key, prepared to verify.
     #[must_use]
     pub const fn verifying_key(&self) -> &VerifyingKey {
         &self.verifying
     }
 
-    /// Writes PKCS#8 version 1 in DER. Who calls this answers for where the bytes go.
+    /// Returns the private key as PKCS#8 version 1 in DER. The caller must keep it secret.
     ///
-    /// A key that cannot leave its device is no `SigningKey`, but a [`Signer`] of its own.
+    /// A key that cannot leave its device is not a `SigningKey`; implement [`Signer`] for it.
     #[must_use]
     pub fn to_pkcs8_der(&self) -> Zeroizing<Vec<u8>> {
         self.private.pkcs8.clone()
     }
 
-    /// Writes PKCS#8 version 1 in PEM, as [`to_pkcs8_der`](Self::to_pkcs8_der) does in DER.
+    /// Returns the private key as PKCS#8 version 1 in PEM. The caller must keep it secret.
     #[must_use]
     pub fn to_pkcs8_pem(&self) -> Zeroizing<String> {
         super::pem::write(&self.private.pkcs8)
     }
 
-    /// Writes the private JWK, with `alg` and, where set, `kid`.
+    /// Returns the private JWK, with `alg` and, if set, `kid`. The caller must keep it secret.
     #[must_use]
     pub fn to_jwk(&self) -> Zeroizing<String> {
         let public = self.public_jwk().to_json();
@@ -304,7 +306,7 @@ impl SigningKey {
                     member(name, value);
                 }
             }
-            // What was written by `pkcs8::write` reads; a public key is the harmless answer.
+            // The output of `pkcs8::write` always parses. Returning the public key is safe.
             Err(_) => {}
         }
         text.push('}');

@@ -9,31 +9,44 @@ use crate::alg::{Algorithm, AlgorithmSet};
 use crate::jwk::{Jwk, Thumbprint};
 use crate::provider::{PreparedKey, Provider};
 
-/// A public key, checked and prepared once, to verify with its own algorithms.
+/// A public key, checked and prepared once, that verifies with its own algorithms.
 ///
-/// Clones share what was prepared. Verification takes no lock and allocates nothing; every
-/// algorithm has its own prepared form, so it is one virtual call.
+/// Clones share the prepared key. Verification takes no lock and allocates nothing. Each algorithm
+/// has its own prepared form, so a verification is one virtual call.
 #[derive(Clone)]
 pub struct VerifyingKey(Arc<Inner>);
 
 #[derive(Clone)]
 struct Inner {
     jwk: Jwk,
-    /// Worked out when it is asked for.
+    /// Computed when it is first needed.
     thumbprint: OnceLock<Thumbprint>,
     algorithms: AlgorithmSet,
     prepared: Vec<(AlgorithmSet, Arc<dyn PreparedKey>)>,
 }
 
 impl VerifyingKey {
-    /// Prepares a public key for the algorithms that it carries or implies
-    /// ([`Jwk::algorithms`]). `use`, where present, must be `sig`, and `key_ops` must hold
-    /// `verify` (RFC 7517 §4.2-4.3).
+    /// Prepares a public key for the algorithms that it names or implies ([`Jwk::algorithms`]).
+    /// `use`, if present, must be `sig`, and `key_ops` must contain `verify` (RFC 7517 §4.2-4.3).
+    ///
+    /// ```
+    /// # #[cfg(feature = "aws-lc-rs")] {
+    /// use aims_jose::jwk::Jwk;
+    /// use aims_jose::key::VerifyingKey;
+    /// use aims_jose::provider::AWS_LC;
+    ///
+    /// let jwk = Jwk::parse(br#"{"kty":"OKP","crv":"Ed25519",
+    ///     "x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#)?;
+    /// let key = VerifyingKey::from_jwk(&jwk, AWS_LC)?;
+    /// assert_eq!(key.thumbprint(), &jwk.thumbprint());
+    /// # }
+    /// # Ok::<(), aims_jose::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// `jwk.alg` where nothing says which algorithm an RSA key is for, `jwk.use`, `jwk.key_ops`,
-    /// `jwk.point`, `key.unsupported`.
+    /// `jwk.alg` if an RSA key has no `alg`; `jwk.use`, `jwk.key_ops`, `jwk.point`,
+    /// `key.unsupported`.
     pub fn from_jwk(jwk: &Jwk, provider: &'static dyn Provider) -> Result<Self, Error> {
         if jwk.key_use().is_some_and(|found| found != "sig") {
             return Err(Error::JwkUse);
@@ -82,26 +95,26 @@ impl VerifyingKey {
         })))
     }
 
-    /// The same key under another `kid`.
+    /// Returns the same key under another `kid`.
     pub(crate) fn with_key_id(&self, key_id: String) -> Self {
         let mut inner = (*self.0).clone();
         inner.jwk = inner.jwk.with_key_id(key_id);
         Self(Arc::new(inner))
     }
 
-    /// What it may verify with.
+    /// Returns the algorithms that it verifies with.
     #[must_use]
     pub fn algorithms(&self) -> AlgorithmSet {
         self.0.algorithms
     }
 
-    /// Its `kid`: an opaque name, to be compared and nothing else (RFC 7517 §4.5).
+    /// Returns its `kid`, an opaque name for comparison only (RFC 7517 §4.5).
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.0.jwk.key_id()
     }
 
-    /// Its thumbprint (RFC 7638).
+    /// Returns its thumbprint (RFC 7638).
     #[must_use]
     pub fn thumbprint(&self) -> &Thumbprint {
         let Inner {
@@ -110,18 +123,18 @@ impl VerifyingKey {
         thumbprint.get_or_init(|| jwk.thumbprint())
     }
 
-    /// The key that it was made of.
+    /// Returns the JWK that it was made from.
     #[must_use]
     pub fn jwk(&self) -> &Jwk {
         &self.0.jwk
     }
 
-    /// Checks the signature of a message, in its JOSE encoding.
+    /// Verifies the signature of a message, in its JOSE encoding.
     ///
     /// # Errors
     ///
-    /// `jws.algorithm` where the key is not for this algorithm (no cryptography is done then),
-    /// `jws.signature` for everything else.
+    /// `jws.algorithm` if the key is not for this algorithm, which is checked before any
+    /// cryptography; `jws.signature` for every other defect.
     pub fn verify(
         &self,
         algorithm: Algorithm,

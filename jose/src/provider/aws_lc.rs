@@ -1,4 +1,4 @@
-//! The provider on aws-lc-rs.
+//! The provider of aws-lc-rs.
 
 use core::fmt;
 
@@ -117,7 +117,7 @@ fn load_rsa(
     Ok(Box::new(Rsa { encoding, pair }))
 }
 
-/// The modulus and exponent of a PKCS#1 public key, which is how the library hands them out.
+/// Returns modulus and exponent of a PKCS#1 public key, the form in which the library returns keys.
 fn read_rsa_public(pkcs1: &[u8]) -> Option<(&[u8], &[u8])> {
     let mut outer = Reader::new(pkcs1);
     let mut key = outer.sequence()?;

@@ -1,13 +1,13 @@
 //! Crypto providers as values.
 //!
-//! A provider turns key material into prepared keys; a key keeps what its provider made and never
-//! asks for a provider again. [`AWS_LC`] and [`RUSTCRYPTO`] give the same answers to the same
-//! bytes: what differs between libraries (signature lengths, ranges of r, s and S, weak Ed25519
-//! points, RSA sizes) is decided before a provider is asked, in [`crate::key`] and [`crate::jwk`].
-//! So a third implementation of [`Provider`] gets those checks too.
+//! A provider turns key material into prepared keys. A key keeps what its provider prepared, and
+//! needs no provider afterwards. [`AWS_LC`] and [`RUSTCRYPTO`] give the same result for the same
+//! bytes. Libraries differ in signature lengths, ranges of r, s and S, weak Ed25519 points and RSA
+//! sizes; [`crate::key`] and [`crate::jwk`] check these before they call a provider. Your own
+//! implementation of [`Provider`] gets the same checks.
 //!
-//! Switching on both features adds the second value and changes no verdict. Only [`default`] looks
-//! at which ones are there, in its written order.
+//! Enabling both features adds the second value and changes no result. Only [`default`] depends on
+//! the enabled features, in its documented order.
 
 #[cfg(feature = "aws-lc-rs")]
 mod aws_lc;
@@ -21,25 +21,27 @@ use zeroize::Zeroizing;
 use crate::Error;
 use crate::alg::Algorithm;
 
-/// aws-lc-rs: every algorithm. P-256 verification is several times faster than in pure Rust.
+/// The provider of aws-lc-rs. It supports every algorithm. Its P-256 verification is several times
+/// faster than that of pure Rust.
 #[cfg(feature = "aws-lc-rs")]
 #[cfg_attr(docsrs, doc(cfg(feature = "aws-lc-rs")))]
 pub static AWS_LC: &dyn Provider = &aws_lc::AwsLc;
 
-/// Pure Rust (`p256`, `p384`, `ed25519-dalek`, `rsa`): every algorithm except ES512.
+/// The provider in pure Rust (`p256`, `p384`, `ed25519-dalek`, `rsa`). It supports every algorithm
+/// except ES512.
 ///
-/// **RSA signing** here is exposed to timing attacks, RUSTSEC-2023-0071 ("Marvin"): the `rsa`
-/// crate's private operation is not constant time. Operations are blinded, which hides much and
-/// not all; do not sign with RSA by this provider where an attacker can measure the time. RSA
-/// verification holds no secret and is not affected.
+/// **RSA signing** with it is exposed to timing attacks, RUSTSEC-2023-0071 ("Marvin"): the private
+/// operation of the crate `rsa` does not run in constant time. Blinding reduces the leak and does
+/// not remove it. Do not sign with RSA by this provider if an attacker can measure the time. RSA
+/// verification uses no secret and is not affected.
 #[cfg(feature = "rustcrypto")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rustcrypto")))]
 pub static RUSTCRYPTO: &dyn Provider = &rustcrypto::RustCrypto;
 
-/// The first of [`AWS_LC`], [`RUSTCRYPTO`] that is compiled in.
+/// Returns the first of [`AWS_LC`] and [`RUSTCRYPTO`] that is compiled in.
 ///
-/// For programs, not for libraries: it is the one place where a feature that another crate switches
-/// on could change which code runs.
+/// It is for programs, not for libraries: features that another crate enables can change its
+/// result.
 #[cfg(any(feature = "aws-lc-rs", feature = "rustcrypto"))]
 #[cfg_attr(docsrs, doc(cfg(any(feature = "aws-lc-rs", feature = "rustcrypto"))))]
 #[must_use]
@@ -54,7 +56,7 @@ pub fn default() -> &'static dyn Provider {
     }
 }
 
-/// The provider that `default` returns, or `None` where no provider is compiled in. It is there
+/// Returns the provider that `default` returns, or `None` if no provider is compiled in. It exists
 /// with every set of features.
 #[must_use]
 pub fn compiled() -> Option<&'static dyn Provider> {
@@ -84,7 +86,7 @@ pub enum Curve {
 }
 
 impl Curve {
-    /// The name in `crv` (RFC 7518 §6.2.1.1).
+    /// Returns the name in `crv` (RFC 7518 §6.2.1.1).
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -94,7 +96,7 @@ impl Curve {
         }
     }
 
-    /// The length of a coordinate, of a private scalar, of r and of s: 32, 48 or 66 bytes.
+    /// Returns the length of a coordinate, of a private scalar, of r and of s: 32, 48 or 66 bytes.
     #[must_use]
     pub const fn field_len(self) -> usize {
         match self {
@@ -104,7 +106,7 @@ impl Curve {
         }
     }
 
-    /// The one algorithm of the curve (RFC 7518 §3.4).
+    /// Returns the algorithm of the curve (RFC 7518 §3.4).
     #[must_use]
     pub const fn algorithm(self) -> Algorithm {
         match self {
@@ -115,8 +117,8 @@ impl Curve {
     }
 }
 
-/// Public key material, as a provider gets it: lengths, sizes and encodings have been checked.
-/// Whether a point lies on its curve is for the provider to say.
+/// Public key material for a provider. Lengths, sizes and encodings were checked. The provider
+/// checks whether a point lies on its curve.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
@@ -127,7 +129,7 @@ pub enum PublicKey {
     Ec {
         /// The curve.
         curve: Curve,
-        /// `1 + 2 *` [`Curve::field_len`] bytes.
+        /// The point, `1 + 2 *` [`Curve::field_len`] bytes.
         point: Box<[u8]>,
     },
     /// An Ed25519 key: canonical and not of small order.
@@ -135,8 +137,7 @@ pub enum PublicKey {
         /// The 32 bytes of RFC 8032.
         point: [u8; 32],
     },
-    /// An RSA key: odd modulus of 2048 to 4096 bits, odd exponent of at least 3 and at most 33
-    /// bits.
+    /// An RSA key: an odd modulus of 2048 to 4096 bits, and an odd exponent from 3 to 33 bits.
     Rsa {
         /// The modulus, big endian without leading zeros.
         n: Box<[u8]>,
@@ -146,7 +147,7 @@ pub enum PublicKey {
 }
 
 impl PublicKey {
-    /// Whether this kind of key can be used with the algorithm at all.
+    /// Returns whether this kind of key can be used with the algorithm.
     #[must_use]
     pub fn fits(&self, algorithm: Algorithm) -> bool {
         match self {
@@ -161,53 +162,53 @@ impl PublicKey {
 
 /// A public key prepared for one algorithm.
 pub trait PreparedKey: Debug + Send + Sync {
-    /// Whether the signature, in its JOSE encoding, is that of the message. Lengths and ranges have
-    /// been checked. Must be ready to be called from many threads at once without waiting.
+    /// Returns whether the signature, in its JOSE encoding, is that of the message. Lengths and
+    /// ranges were checked. Many threads may call it at once; it must not wait.
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool;
 }
 
-/// A private key loaded for one algorithm, with its public half inside.
+/// A private key loaded for one algorithm, with its public key.
 ///
-/// Its `Debug` must not print key material, and dropping it must wipe what it holds.
+/// Its `Debug` must not print key material, and dropping it must wipe its memory.
 pub trait PrivateKey: Debug + Send + Sync {
-    /// The public half, computed from the private one.
+    /// Returns the public key, computed from the private key.
     fn public_key(&self) -> PublicKey;
 
-    /// Appends the signature of the message in its JOSE encoding to `signature`.
+    /// Appends the signature of the message, in its JOSE encoding, to `signature`.
     ///
     /// # Errors
     ///
-    /// `key.sign` where the library fails.
+    /// `key.sign` if the library fails.
     fn sign(&self, message: &[u8], signature: &mut Vec<u8>) -> Result<(), Error>;
 }
 
-/// A crypto library. Object safe; see the [module](self) for what is checked around it.
+/// A crypto library. The trait is dyn-compatible. See the [module](self) for the checks around it.
 pub trait Provider: Debug + Send + Sync {
-    /// A short name for messages.
+    /// Returns a short name for messages.
     fn name(&self) -> &'static str;
 
-    /// Whether it can sign and verify with this algorithm.
+    /// Returns whether it can sign and verify with this algorithm.
     fn supports(&self, algorithm: Algorithm) -> bool;
 
     /// Prepares a public key for one algorithm that [fits](PublicKey::fits) it.
     ///
     /// # Errors
     ///
-    /// `jwk.point` where the point is not on the curve, `jwk.rsa_modulus` for a key that the
-    /// library does not take, `key.unsupported`.
+    /// `jwk.point` if the point is not on the curve; `jwk.rsa_modulus` for a key that the library
+    /// refuses; `key.unsupported`.
     fn prepare(&self, algorithm: Algorithm, key: &PublicKey)
     -> Result<Box<dyn PreparedKey>, Error>;
 
-    /// Loads a private key from PKCS#8 version 1 in DER (RFC 5958). EC keys come without their
-    /// public half, which is computed.
+    /// Loads a private key from PKCS#8 version 1 in DER (RFC 5958). EC keys have no public key; the
+    /// implementation computes it.
     ///
     /// # Errors
     ///
-    /// `key.pkcs8` where the library does not take the key, `key.unsupported`.
+    /// `key.pkcs8` if the library refuses the key; `key.unsupported`.
     fn load(&self, algorithm: Algorithm, pkcs8: &[u8]) -> Result<Box<dyn PrivateKey>, Error>;
 
-    /// Generates an RSA key of that many bits, as PKCS#8 in DER. Keys of the other kinds are random
-    /// bytes, which come from [`crate::random::SYSTEM`].
+    /// Generates an RSA key with this number of bits, as PKCS#8 in DER. Keys of other kinds are
+    /// random bytes from [`crate::random::SYSTEM`].
     ///
     /// # Errors
     ///
@@ -215,7 +216,7 @@ pub trait Provider: Debug + Send + Sync {
     fn generate_rsa(&self, bits: u16) -> Result<Zeroizing<Vec<u8>>, Error>;
 }
 
-/// The error for an algorithm that a provider leaves out.
+/// Returns the error for an algorithm that a provider does not support.
 #[cfg(feature = "rustcrypto")]
 pub(crate) fn unsupported(provider: &dyn Provider, algorithm: Algorithm) -> Error {
     Error::Unsupported {

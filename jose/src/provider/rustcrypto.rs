@@ -135,7 +135,7 @@ where
     Rsa<K>: PrivateKey + 'static,
 {
     let key = rsa::PrivateKey::from_pkcs8_der(pkcs8).map_err(|_opaque| Error::Pkcs8)?;
-    // The library computes dp, dq and qi anew and does not look at those given; aws-lc checks them.
+    // The library recomputes dp, dq and qi and ignores the given values; aws-lc checks them.
     let again = key.to_pkcs8_der().map_err(|_opaque| Error::Pkcs8)?;
     if again.as_bytes() != pkcs8 {
         return Err(Error::Pkcs8);
@@ -177,7 +177,7 @@ impl PreparedKey for PreparedEd25519 {
     }
 }
 
-/// An RSA key for one padding and hash. The libraries copy the signature once.
+/// An RSA key for one padding and hash. The library copies the signature once.
 struct PreparedRsa<K>(K);
 
 impl<K> fmt::Debug for PreparedRsa<K> {
@@ -216,7 +216,7 @@ prepared_rsa! {
     pss Sha256, pss Sha384, pss Sha512, pkcs1v15 Sha256, pkcs1v15 Sha384, pkcs1v15 Sha512
 }
 
-/// A private RSA key. Signing draws random bytes for blinding, PKCS#1 v1.5 too.
+/// A private RSA key. Signing draws random bytes for blinding, also for PKCS#1 v1.5.
 struct Rsa<K> {
     key: K,
     public: PublicKey,
@@ -238,7 +238,7 @@ impl PrivateKey for P256 {
         }
     }
 
-    /// Deterministic, RFC 6979.
+    /// Deterministic (RFC 6979).
     fn sign(&self, message: &[u8], signature: &mut Vec<u8>) -> Result<(), Error> {
         let made: p256::ecdsa::Signature =
             self.0.try_sign(message).map_err(|_opaque| Error::Sign)?;
@@ -263,7 +263,7 @@ impl PrivateKey for P384 {
         }
     }
 
-    /// Deterministic, RFC 6979.
+    /// Deterministic (RFC 6979).
     fn sign(&self, message: &[u8], signature: &mut Vec<u8>) -> Result<(), Error> {
         let made: p384::ecdsa::Signature =
             self.0.try_sign(message).map_err(|_opaque| Error::Sign)?;

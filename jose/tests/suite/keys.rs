@@ -79,7 +79,7 @@ fn every_algorithm_signs_and_verifies_and_every_form_brings_the_key_back() {
     }
 }
 
-/// What a provider leaves out it says, and nothing panics.
+/// An algorithm that a provider does not support is an error, without a panic.
 #[test]
 fn an_algorithm_that_is_left_out_is_unsupported() {
     for algorithm in Algorithm::ALL

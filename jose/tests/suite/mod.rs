@@ -1,5 +1,4 @@
-//! What every provider must answer alike. Included once per provider, which the including file
-//! names by its `provider()`.
+//! Tests that every provider must pass. Each including file runs them for its `provider()`.
 
 mod keys;
 mod lengths;

@@ -42,7 +42,7 @@ fn reasons(set: &JwkSet) -> Vec<(usize, &'static str)> {
         .collect()
 }
 
-/// T-020: a broken entry costs itself and no other.
+/// T-020: a malformed entry is skipped; the others are unaffected.
 #[test]
 fn t020_broken_entries_are_skipped_one_by_one() {
     let set = json!({"keys": [

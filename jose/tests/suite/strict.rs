@@ -204,8 +204,8 @@ fn ecdsa_signatures_of_other_lengths_and_in_der_are_refused() {
     }
 }
 
-/// T-029: the twin (r, n - s) is a signature too, on every provider. So nothing here or above may
-/// take a token's text for its identity.
+/// T-029: the second signature (r, n - s) is valid too, with every provider. So the text of a token
+/// does not identify it.
 #[test]
 fn ecdsa_twins_are_accepted_alike() {
     for algorithm in ecdsa() {

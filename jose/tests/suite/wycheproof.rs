@@ -38,7 +38,7 @@ fn run(name: &str, member: &str, algorithm: Algorithm, accepted: usize, refused:
             let signature = hex(test["sig"].as_str().unwrap());
             let valid = match test["result"].as_str().unwrap() {
                 "valid" => true,
-                // One RSA vector without the NULL of DigestInfo: nobody makes them.
+                // One RSA vector without the NULL of DigestInfo, which no signer makes.
                 "invalid" | "acceptable" => false,
                 other => panic!("{other}"),
             };

@@ -1,5 +1,5 @@
-//! The twin of an ECDSA signature, which verifies as well: for tests of what must know a token in
-//! either spelling.
+//! Computes the second valid signature of an ECDSA signature, for tests of code that must recognize
+//! a token with either.
 
 use aims_jose::base64url;
 
