@@ -1,4 +1,4 @@
-//! Responses, and the fields that are read of a request's head.
+//! Responses, and the header fields of a request that are read.
 
 use aims_jose::digest::sha256_base64url;
 use aims_oauth_wire::media;
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::Error;
 
-/// RFC 9457 §3.
+/// A problem document (RFC 9457 §3).
 #[derive(Serialize)]
 struct Problem {
     title: &'static str,
@@ -18,7 +18,7 @@ struct Problem {
     code: &'static str,
 }
 
-/// A body with a media type and `Cache-Control`.
+/// Creates a JSON response with `Cache-Control`.
 pub(crate) fn json(status: StatusCode, body: String, cache: &str) -> Response<Vec<u8>> {
     with_type(status, media::JSON, body, cache)
 }
@@ -47,7 +47,7 @@ fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-/// A response with a secret: `no-store`.
+/// Creates a response with a secret: `no-store`.
 pub(crate) fn secret<T: Serialize>(body: &T) -> Response<Vec<u8>> {
     match serde_json::to_string(body) {
         Ok(body) => json(StatusCode::OK, body, "no-store"),
@@ -55,7 +55,7 @@ pub(crate) fn secret<T: Serialize>(body: &T) -> Response<Vec<u8>> {
     }
 }
 
-/// A document that may be kept for some time, with an `ETag` (RFC 9110 §8.8.3).
+/// Creates a response with a document that clients may cache, with an `ETag` (RFC 9110 §8.8.3).
 pub(crate) fn document(body: String, max_age: u64, request: &HeaderMap) -> Response<Vec<u8>> {
     let etag = format!("\"{}\"", sha256_base64url(&body));
     let cache = format!("public, max-age={max_age}, must-revalidate");
@@ -77,7 +77,7 @@ pub(crate) fn document(body: String, max_age: u64, request: &HeaderMap) -> Respo
     response
 }
 
-/// A refusal as RFC 9457 problem. It has the coarse code and nothing else.
+/// Creates a refusal as an RFC 9457 problem. It contains the coarse code only.
 pub(crate) fn problem(error: &Error) -> Response<Vec<u8>> {
     let wire = error.wire_form();
     let body = Problem {
@@ -92,7 +92,7 @@ pub(crate) fn problem(error: &Error) -> Response<Vec<u8>> {
     response
 }
 
-/// `Retry-After` and `Allow`, where the error has them.
+/// Adds `Retry-After` and `Allow`, if the error has them.
 pub(crate) fn hints(headers: &mut HeaderMap, error: &Error) {
     match error {
         Error::TooMany { retry_after } => insert(headers, RETRY_AFTER, &retry_after.to_string()),
@@ -101,11 +101,11 @@ pub(crate) fn hints(headers: &mut HeaderMap, error: &Error) {
     }
 }
 
-/// The one value of a field: `None` where it is absent.
+/// Returns the only value of a field, or `None` without the field.
 ///
 /// # Errors
 ///
-/// `repeated` where there are two, or one is not visible ASCII.
+/// `repeated` if the field occurs twice, or its value is not visible ASCII.
 pub(crate) fn sole<'a>(
     headers: &'a HeaderMap,
     name: &str,
@@ -119,7 +119,7 @@ pub(crate) fn sole<'a>(
     }
 }
 
-/// Whether the one `Content-Type` is this media type, whatever its parameters.
+/// Checks that the only `Content-Type` is this media type, with any parameters.
 pub(crate) fn check_media_type(headers: &HeaderMap, due: &'static str) -> Result<(), Error> {
     if media::is(headers, due) {
         Ok(())

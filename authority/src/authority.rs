@@ -21,8 +21,8 @@ use crate::{Builder, Error, Limits, answer};
 
 /// An identity server and an authorization server in one, in memory. Clones share their state.
 ///
-/// It does no I/O: [`handle`](Self::handle) takes a request and the time and gives the answer.
-/// [`router`](Self::router) brings it into an axum program, [`Server`](crate::Server) onto a
+/// It does no I/O: [`handle`](Self::handle) takes a request and the time, and returns the response.
+/// [`router`](Self::router) adds it to an axum program; [`Server`](crate::Server) serves it on a
 /// socket.
 #[derive(Clone, Debug)]
 pub struct Authority(Arc<Inner>);
@@ -41,8 +41,10 @@ pub(crate) struct Inner {
 }
 
 impl Authority {
-    /// Starts an authority that is reached at this base URL, which is also its `issuer` and the
-    /// audience of every proof: `https`, or `http` on a loopback host, without a trailing slash.
+    /// Starts to configure an authority that is reached at this base URL.
+    ///
+    /// The base URL is also its `issuer` and the audience of every proof. It is `https`, or `http`
+    /// on a loopback host, without a trailing slash.
     pub fn builder(base_url: &str, provider: &'static dyn Provider) -> Builder {
         Builder::new(base_url, provider)
     }
@@ -51,58 +53,61 @@ impl Authority {
         Self(Arc::new(inner))
     }
 
-    /// The base URL: issuer of access tokens, audience of proofs and client assertions.
+    /// Returns the base URL: the issuer of access tokens, and the audience of proofs and client
+    /// assertions.
     #[must_use]
     pub fn issuer(&self) -> &str {
         self.0.base.as_str()
     }
 
-    /// The identity server.
+    /// Returns the identity server.
     #[must_use]
     pub fn identity(&self) -> &IdentityServer {
         &self.0.identity
     }
 
-    /// The authorization server.
+    /// Returns the authorization server.
     #[must_use]
     pub fn oauth(&self) -> &AuthorizationServer {
         &self.0.oauth
     }
 
-    /// The limits that it was built with.
+    /// Returns the limits that it was built with.
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
 
-    /// The paths of all endpoints, for routers.
+    /// Returns the paths of all endpoints, for routers.
     pub fn paths(&self) -> impl Iterator<Item = &str> {
         self.0.paths.keys().map(String::as_str)
     }
 
-    /// Publishes new signing keys for every purpose. They come into use after the refresh hint,
-    /// when every reader can have them; the old ones stay published until the last token that they
-    /// signed has expired. `spiffe_sequence` rises.
+    /// Publishes new signing keys for every purpose.
+    ///
+    /// New keys sign after the refresh hint, when every reader can have fetched them. Old keys stay
+    /// published until the last token that they signed has expired. `spiffe_sequence` increases.
     ///
     /// # Errors
     ///
-    /// `authority.rotation_early` while the keys of the last rotation are not yet in use,
-    /// `authority.key`.
+    /// `authority.rotation_early` while the keys of the last rotation are not yet in use;
+    /// `authority.key` if a key cannot be generated.
     pub fn rotate(&self, now: UnixTime) -> Result<(), Error> {
         let rings = self.rings();
-        // All or none, as far as can be told beforehand.
+        // Rotate all rings or none, as far as that is known beforehand.
         if rings.iter().any(|ring| ring.is_pending(now)) {
             return Err(Error::RotationEarly);
         }
         rings.iter().try_for_each(|ring| ring.rotate(now))
     }
 
-    /// Replaces all signing keys at once, for the case that others may know the old ones. Every
-    /// credential and token issued so far becomes invalid as soon as its verifiers refresh.
+    /// Replaces all signing keys at once, for the case that an attacker may know the old ones.
+    ///
+    /// All issued credentials and tokens become invalid as soon as their verifiers refresh.
     ///
     /// # Errors
     ///
-    /// `authority.key`.
+    /// `authority.key` if a key cannot be generated.
     pub fn replace_keys(&self) -> Result<(), Error> {
         self.rings().iter().try_for_each(|ring| ring.replace())
     }
@@ -117,16 +122,17 @@ impl Authority {
         ]
     }
 
-    /// How long a new key is published before it is used, and how long documents may be kept.
+    /// Returns how long a new key is published before it signs. Clients may cache documents for
+    /// this time.
     #[must_use]
     pub fn refresh_hint(&self) -> Duration {
         self.0.identity.refresh_hint
     }
 
-    /// Answers a request from this address. It never fails: a refusal is an answer too.
+    /// Answers a request from this address. A refusal is a response too.
     ///
-    /// The body must not have been read beyond [`Limits::body`](crate::Limits); a longer one is
-    /// refused here once more.
+    /// The caller must stop reading a body beyond [`Limits::body`](crate::Limits). A longer body is
+    /// refused here as well.
     #[must_use]
     pub fn handle(
         &self,
@@ -152,7 +158,8 @@ impl Authority {
         response
     }
 
-    /// A refusal in the form of the endpoint at this path, or as a problem where there is none.
+    /// Returns a refusal in the form of the endpoint at this path, or as a problem without an
+    /// endpoint.
     pub(crate) fn refuse(&self, path: &str, error: &Error) -> Response<Vec<u8>> {
         let endpoint = self.0.paths.get(path);
         endpoint
@@ -160,7 +167,7 @@ impl Authority {
             .response(error)
     }
 
-    /// Host, path, method, size and rate, in this order.
+    /// Checks host, path, method, size and rate, in this order.
     fn admit(
         &self,
         path: &str,
@@ -187,8 +194,8 @@ impl Authority {
         Ok(endpoint)
     }
 
-    /// Checks `Host` and the host of the target (RFC 9112 §3.2) against the configured hosts, so
-    /// that a page cannot reach a local authority by DNS rebinding.
+    /// Checks `Host` and the host of the target (RFC 9112 §3.2) against the configured hosts.
+    /// Otherwise a web page could reach a local authority by DNS rebinding.
     fn check_host(&self, request: &Request<Vec<u8>>) -> Result<(), Error> {
         let other_host = |found: [Option<&str>; 2]| Error::Host {
             found: shown(found.into_iter().flatten()),
@@ -222,20 +229,20 @@ impl Authority {
             && presents_token(endpoint, request)
             && is_wrong_token(error)
         {
-            // This fails only if the bucket is empty, and then there is nothing left to take.
+            // This fails only if the bucket is empty already.
             let _ = self.0.failures.take(source, now);
         }
         answer
     }
 }
 
-/// Whether a bootstrap token is presented at an endpoint that takes one.
+/// Returns whether the request presents a bootstrap token at an endpoint that accepts one.
 fn presents_token(endpoint: &Endpoint, request: &Request<Vec<u8>>) -> bool {
     endpoint.takes_bootstrap_token && request.headers().contains_key(AUTHORIZATION)
 }
 
-/// Whether a bootstrap token was refused. Every reason counts alike, so that the limit does not
-/// tell which tokens exist.
+/// Returns whether a bootstrap token was refused. Every reason counts, so that the limit does not
+/// reveal which tokens exist.
 const fn is_wrong_token(error: &Error) -> bool {
     matches!(
         error,

@@ -5,7 +5,7 @@ use aims_wimse_cred::enrolment::BaseUrl;
 
 use crate::Error;
 
-/// A validated base URL: an issuer beneath which paths can stand.
+/// A validated base URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
     issuer: Issuer,
@@ -13,6 +13,8 @@ pub(crate) struct Base {
 }
 
 impl Base {
+    /// Parses a base URL.
+    ///
     /// # Errors
     ///
     /// `authority.base_url`.
@@ -33,17 +35,17 @@ impl Base {
         self.url.as_str()
     }
 
-    /// `host[:port]`, as it stands in `Host`.
+    /// Returns `host[:port]`, the value of `Host`.
     pub(crate) fn authority(&self) -> &str {
         self.url.authority()
     }
 
-    /// `""` or `"/a/b"`.
+    /// Returns the path: `""` or such as `"/a/b"`.
     pub(crate) fn path(&self) -> &str {
         self.url.path()
     }
 
-    /// An absolute URL beneath it.
+    /// Returns the absolute URL of a path beneath it.
     pub(crate) fn join(&self, path: &str) -> String {
         self.url.join(path)
     }
@@ -75,8 +77,8 @@ mod tests {
         }
     }
 
-    /// META-01, T-092, T-160: no plain `http` but on loopback, and nothing that could be spelled in
-    /// two ways.
+    /// Plain `http` outside loopback is refused, and so is every URL with several spellings (RFC
+    /// 8414 §2).
     #[test]
     fn other_urls_are_refused() {
         for text in [

@@ -26,13 +26,32 @@ use crate::oauth::grant::{GrantType, GrantTypes};
 use crate::oauth::{AuthorizationServer, Registry};
 use crate::{Authority, Client, Enrolment, Error, Limits, Purpose, Resource};
 
-/// How many nonces and assertions are remembered.
+/// Number of nonces and assertions that the default replay store holds.
 const REPLAY_CAPACITY: usize = 65_536;
 
 /// Configures an authority; see [`Authority::builder`].
 ///
 /// Defaults: new ES256 signing keys, access tokens and JWT-SVIDs that live for 5 minutes, documents
 /// that stay fresh for 5 minutes, and replay protection in memory.
+///
+/// ```
+/// use aims_authority::{Authority, Client, Enrolment, Resource};
+/// use aims_jose::{provider, random::SYSTEM, time::UnixTime};
+///
+/// let token = Enrolment::random_token(SYSTEM)?;
+/// let id = "spiffe://example.org/agents/a".parse()?;
+/// let authority = Authority::builder("https://authority.example", provider::default())
+///     .trust_domain("example.org")
+///     .enrol(Enrolment::by_token(id, &token)?)
+///     .resource(Resource::new("https://tools.example/mcp").with_scopes(["tools:call"]))
+///     .client(
+///         Client::spiffe("spiffe://example.org/agents/*".parse()?)
+///             .allow("https://tools.example/mcp", ["tools:call"]),
+///     )
+///     .build(UnixTime::now())?;
+/// assert_eq!(authority.issuer(), "https://authority.example");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "call `build` to make the authority"]
 pub struct Builder {
@@ -82,14 +101,14 @@ impl Builder {
         }
     }
 
-    /// Sets the trust domain whose identifiers it issues, beneath `spiffe://` and `wimse://`.
+    /// Sets the trust domain whose identifiers it issues, with the schemes `spiffe` and `wimse`.
     /// Required.
     pub fn trust_domain(mut self, trust_domain: impl Into<String>) -> Self {
         self.trust_domain = Some(trust_domain.into());
         self
     }
 
-    /// Adds an enrolment: who gets which identifier. More can be declared later, by
+    /// Adds an enrolment: the secret with which an agent gets an identifier. Add later ones by
     /// [`IdentityServer::declare`](crate::IdentityServer::declare).
     pub fn enrol(mut self, enrolment: Enrolment) -> Self {
         self.enrolments.push(enrolment);
@@ -108,53 +127,55 @@ impl Builder {
         self
     }
 
-    /// Adds the bundle of another trust domain, whose workloads may then be clients. To follow that
-    /// domain's rotations, set newer ones in
+    /// Adds the bundle of another trust domain, whose workloads may then be clients.
+    ///
+    /// To follow key rotations of that domain, set newer bundles in
     /// [`IdentityServer::refreshed_trust`](crate::IdentityServer::refreshed_trust).
     pub fn trust(mut self, bundle: Bundle) -> Self {
         self.bundles.push(bundle);
         self
     }
 
-    /// Sets a signing key, instead of a new one at each start. After a rotation its successors are
-    /// generated for the same algorithm and stored nowhere.
+    /// Sets a signing key, instead of a new one at each start.
+    ///
+    /// After a rotation, its successors are generated for the same algorithm. They are not stored.
     pub fn signing_key(mut self, purpose: Purpose, key: SigningKey) -> Self {
         self.keys.insert(purpose, key);
         self
     }
 
-    /// Adds a `host[:port]` that callers may use in `Host`, besides the base URL's.
+    /// Adds a `host[:port]` that clients may use in `Host`, in addition to that of the base URL.
     pub fn host(mut self, host: impl Into<String>) -> Self {
         self.hosts.push(host.into());
         self
     }
 
-    /// Adds an audience that JWT-SVIDs are issued for, besides this authority's issuer: the issuer
-    /// of another authorization server.
+    /// Adds an audience that JWT-SVIDs are issued for, such as the issuer of another authorization
+    /// server. The issuer of this authority is always allowed.
     pub fn jwt_svid_audience(mut self, audience: impl Into<String>) -> Self {
         self.svid_audiences.push(audience.into());
         self
     }
 
-    /// Sets the limits.
+    /// Sets the limits. Defaults to [`Limits::default`].
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Sets how long access tokens live. Defaults to 5 minutes.
+    /// Sets the lifetime of access tokens. Defaults to 5 minutes.
     pub const fn access_token_lifetime(mut self, lifetime: Duration) -> Self {
         self.token_lifetime = lifetime;
         self
     }
 
-    /// Sets how long JWT-SVIDs live. Defaults to 5 minutes.
+    /// Sets the lifetime of JWT-SVIDs. Defaults to 5 minutes.
     pub const fn jwt_svid_lifetime(mut self, lifetime: Duration) -> Self {
         self.svid_lifetime = lifetime;
         self
     }
 
-    /// Sets how long readers may keep bundles and key sets, and how long a new key is published
+    /// Sets how long clients may cache bundles and key sets, and how long a new key is published
     /// before it signs. Defaults to 5 minutes.
     pub const fn refresh_hint(mut self, hint: Duration) -> Self {
         self.refresh_hint = hint;
@@ -167,20 +188,21 @@ impl Builder {
         self
     }
 
-    /// Refuses DPoP proofs without a nonce of this server (RFC 9449 §8). Nonces are known again
-    /// without being remembered, and end with the process.
+    /// Refuses DPoP proofs without a nonce of this server (RFC 9449 §8).
+    ///
+    /// The server recognizes its nonces without storing them. They end with the process.
     pub const fn require_dpop_nonces(mut self) -> Self {
         self.requires_dpop_nonces = true;
         self
     }
 
-    /// Sets the source of nonces and token ids, for tests. Defaults to the system's.
+    /// Sets the source of nonces and token ids, for tests. Defaults to that of the system.
     pub fn random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
         self
     }
 
-    /// Builds the authority. `now` becomes the bundle's first `spiffe_sequence`.
+    /// Builds the authority. `now` becomes the first `spiffe_sequence` of the bundle.
     ///
     /// # Errors
     ///
@@ -238,7 +260,7 @@ impl Builder {
         for bundle in self.bundles {
             trust.set(bundle).map_err(Error::Bundle)?;
         }
-        // Own bundles last: no other bundle can stand for this trust domain.
+        // Set the own bundles last, so that no other bundle replaces that of this trust domain.
         identity.refreshed_trust(now)?;
         for enrolment in self.enrolments {
             identity.declare(enrolment, now)?;
@@ -278,7 +300,8 @@ impl Builder {
     }
 }
 
-/// A proof of at most a minute ago, by any algorithm, and with a nonce where one is asked for.
+/// Creates rules for proofs that are at most a minute old, by any algorithm, with a nonce if
+/// required.
 fn dpop_rules(base: &Base, nonces: bool, random: &dyn SecureRandom) -> Result<DpopRules, Error> {
     let rules = DpopRules::new();
     if !nonces {

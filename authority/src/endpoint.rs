@@ -1,7 +1,7 @@
-//! What an endpoint is: its place, its methods, the form of its refusals and its handler.
+//! Endpoints: path, methods, form of refusals, and handler.
 //!
-//! [`ENDPOINTS`] has every endpoint of the authority. Everything else that needs to know an
-//! endpoint reads it from there: dispatch, `Allow`, the axum router and the metadata document.
+//! [`ENDPOINTS`] lists every endpoint of the authority. Dispatch, `Allow`, the axum router and the
+//! metadata document all use that list.
 
 mod table;
 
@@ -13,38 +13,40 @@ use crate::authority::Inner;
 use crate::base::Base;
 use crate::{Error, answer, oauth};
 
-/// A request as a handler gets it. Host, path, method, size and rate have been checked.
+/// A request for a handler. Host, path, method, size and rate were checked.
 pub(crate) struct Call<'a> {
     /// The request with its whole body.
     pub(crate) request: &'a Request<Vec<u8>>,
-    /// The time at which the request is judged.
+    /// The time of the request.
     pub(crate) now: UnixTime,
 }
 
-/// Answers a request, or refuses it with an error that the endpoint's [`RefusalForm`] writes.
+/// Answers a request, or returns an error that the [`RefusalForm`] of the endpoint formats.
 pub(crate) type Handler = fn(&Inner, &Call<'_>) -> Result<Response<Vec<u8>>, Error>;
 
 /// One endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
-    /// Where it is.
+    /// The path.
     pub(crate) place: Place,
-    /// The methods that it has.
+    /// The allowed methods.
     pub(crate) methods: Methods,
-    /// The form of its refusals.
+    /// The form of refusals.
     pub(crate) refusal: RefusalForm,
-    /// Its member of the metadata document (RFC 8414 §2), for an endpoint that has one.
+    /// The name of its member in the metadata document (RFC 8414 §2), if it has one.
     pub(crate) metadata: Option<&'static str>,
-    /// Whether a bootstrap token may come in `Authorization`. It is the one credential here that
-    /// can be guessed, so wrong ones are counted. A wrong signature is not counted: it must not
-    /// lock out another caller at the same address.
+    /// Whether it accepts a bootstrap token in `Authorization`.
+    ///
+    /// A bootstrap token is the only credential here that an attacker can guess, so wrong tokens
+    /// are counted. Wrong signatures are not counted, so that they cannot lock out another client
+    /// at the same address.
     pub(crate) takes_bootstrap_token: bool,
-    /// Answers its requests.
+    /// The function that answers its requests.
     pub(crate) handler: Handler,
 }
 
 impl Endpoint {
-    /// The path of requests to it.
+    /// Returns the path of requests to it.
     pub(crate) fn path(&self, base: &Base) -> String {
         match self.place {
             Place::Beneath(path) => format!("{}{path}", base.path()),
@@ -52,8 +54,8 @@ impl Endpoint {
         }
     }
 
-    /// Its member of the metadata document, with its URL. A document at a well-known place has
-    /// none: clients know its place without the metadata.
+    /// Returns its member of the metadata document, with its URL. A well-known document has none,
+    /// because clients find it without the metadata.
     pub(crate) fn metadata_member(&self, base: &Base) -> Option<(&'static str, String)> {
         match self.place {
             Place::Beneath(path) => self.metadata.map(|member| (member, base.join(path))),
@@ -62,12 +64,12 @@ impl Endpoint {
     }
 }
 
-/// Where an endpoint is, seen from the base URL.
+/// The location of an endpoint, relative to the base URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
-    /// At this path beneath the base URL.
+    /// This path beneath the base URL.
     Beneath(&'static str),
-    /// At `/.well-known/` and this name, inserted before the path of the base URL (RFC 8414 §3.1).
+    /// `/.well-known/` and this name, inserted before the path of the base URL (RFC 8414 §3.1).
     WellKnown(&'static str),
 }
 
@@ -81,7 +83,7 @@ pub(crate) enum Methods {
 }
 
 impl Methods {
-    /// The value of `Allow` (RFC 9110 §10.2.1).
+    /// Returns the value of `Allow` (RFC 9110 §10.2.1).
     pub(crate) const fn allow(self) -> &'static str {
         match self {
             Self::Read => "GET, HEAD",
@@ -89,7 +91,7 @@ impl Methods {
         }
     }
 
-    /// Whether a request may have this method.
+    /// Returns whether a request may use this method.
     pub(crate) fn contain(self, method: &Method) -> bool {
         match self {
             Self::Read => method == Method::GET || method == Method::HEAD,
@@ -108,7 +110,7 @@ pub(crate) enum RefusalForm {
 }
 
 impl RefusalForm {
-    /// The refusal in this form.
+    /// Returns the refusal in this form.
     pub(crate) fn response(self, error: &Error) -> Response<Vec<u8>> {
         match self {
             Self::Problem => answer::problem(error),

@@ -1,78 +1,78 @@
-//! The error of the crate, and what a caller sees of it.
+//! The error type of the crate, and the part of it that clients see.
 
 use core::time::Duration;
 
-/// Why the authority refused, or could not be built.
+/// The authority refused a request, or could not be built.
 ///
-/// Each variant has a stable [`code`](Self::code). What goes over the wire is coarser: see
-/// [`wire`](Self::wire); the precise code goes to `tracing` alone, so that an answer never tells
-/// which enrolments or clients exist.
+/// Each variant has a stable [`code`](Self::code). The response to the client is less specific: see
+/// [`wire`](Self::wire). The precise code is written to `tracing` only, so that a response never
+/// reveals which enrolments or clients exist.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    // The operator's configuration.
-    /// The base URL is not `https`, nor `http` on a loopback host, or has a query, fragment, user
-    /// information or a trailing slash.
+    // Errors of the configuration.
+    /// The base URL is neither `https` nor `http` with a loopback host, or has a query, a fragment,
+    /// user information or a trailing slash.
     #[error(
         "invalid base URL: found {found}, expected `https`, or `http` on loopback, without query, fragment, user, default port or trailing slash"
     )]
     BaseUrl {
-        /// The text, without user information and query: escaped, at most 200 characters.
+        /// The text without user information and query, escaped, at most 200 characters.
         found: Box<str>,
     },
-    /// No trust domain, or one that is not valid.
+    /// The trust domain is missing or invalid.
     #[error("the trust domain is missing or not valid")]
     TrustDomain(#[source] Option<aims_wimse_id::Error>),
-    /// The identifier of an enrolment does not lie beneath the authority's trust domain.
+    /// The identifier of an enrolment is not within the authority's trust domain.
     #[error("`{id}` does not lie beneath this authority's trust domain")]
     EnrolmentOrigin {
         /// The identifier.
         id: aims_wimse_id::WorkloadId,
     },
-    /// The identifier has an enrolment, or credentials of its former holder live.
+    /// The identifier already has an enrolment, or its former holder still has valid credentials.
     #[error("`{id}` has a holder whose enrolment or credentials still live")]
     IdentifierHeld {
         /// The identifier.
         id: aims_wimse_id::WorkloadId,
     },
-    /// The bootstrap token is shorter than 22 or longer than 256 characters, or the bootstrap
-    /// token or key serves another enrolment.
+    /// The bootstrap token is shorter than 22 or longer than 256 characters, or the bootstrap token
+    /// or key belongs to another enrolment.
     #[error("the bootstrap secret is too short, too long, or serves another enrolment")]
     EnrolmentSecret,
-    /// The limit of enrolments is reached.
+    /// The limit on enrolments is reached.
     #[error("no room for another enrolment")]
     EnrolmentsFull,
-    /// A lifetime of zero, or longer than allowed.
+    /// A lifetime is zero, or longer than allowed.
     #[error("a lifetime must be between 1 s and {longest:?}")]
     Lifetime {
-        /// The longest that is allowed.
+        /// The maximum lifetime.
         longest: Duration,
     },
-    /// Two clients of one `client_id` or pattern, or more than 1,024 clients.
+    /// Two clients have the same `client_id` or pattern, or there are more than 1,024 clients.
     #[error("the client is registered twice, or there are too many")]
     Clients,
-    /// A resource is not an absolute URI without fragment, is registered twice, has a malformed
-    /// scope, or is named by a client without being registered.
+    /// A resource is not an absolute URI without fragment, is registered twice, or has a malformed
+    /// scope; or a client names an unregistered resource.
     #[error("a resource is malformed, registered twice, or not registered")]
     Resources,
-    /// A key could not be made, or does not fit its purpose.
+    /// A key could not be generated, or does not fit its purpose.
     #[error("a signing key could not be made or does not fit its purpose")]
     Key(#[source] aims_jose::Error),
-    /// The signing key for WIT-SVIDs or JWT-SVIDs must be RS, PS or ES.
+    /// The signing key for WIT-SVIDs or JWT-SVIDs is not RS, PS or ES.
     #[error("SVIDs are signed with RS, PS or ES algorithms only")]
     KeyAlgorithmForSvid,
-    /// The last rotation's key is not yet in use.
+    /// The key of the last rotation is not yet in use.
     #[error("the key published last is not yet in use")]
     RotationEarly,
     /// A bundle is not usable.
     #[error("a bundle is not usable")]
     Bundle(#[source] aims_wimse_cred::Error),
 
-    // Any request.
-    /// `Host` is missing, repeated, or none of the configured hosts (RFC 9110 §7.4).
+    // Errors of any request.
+    /// `Host` is missing, repeated, or not a configured host (RFC 9110 §7.4).
     #[error("the request is for another host: found {found}, expected {expected}")]
     Host {
-        /// What the request names: escaped, at most 200 characters.
+        /// The host of the request: escaped, at most 200 characters.
         found: Box<str>,
         /// The configured hosts.
         expected: Box<str>,
@@ -80,10 +80,10 @@ pub enum Error {
     /// No endpoint has this path.
     #[error("no such path")]
     Path,
-    /// The endpoint at this path does not have this method.
+    /// The endpoint at this path does not allow the method.
     #[error("the method is not allowed, expected {allow}")]
     Method {
-        /// The methods that it has, as in `Allow`.
+        /// The allowed methods, as in `Allow`.
         allow: &'static str,
     },
     /// The body is longer than allowed.
@@ -95,37 +95,37 @@ pub enum Error {
     /// The body did not arrive in time.
     #[error("the body did not arrive in time")]
     Slow,
-    /// `Content-Type` is not the one that is due.
+    /// `Content-Type` is not the expected one.
     #[error("the body must be `{due}`")]
     MediaType {
-        /// The media type that is due.
+        /// The expected media type.
         due: &'static str,
     },
-    /// Too many requests, or too many failed ones, from one source.
+    /// One source sent too many requests, or too many with a wrong token.
     #[error("too many requests, retry in {retry_after} s")]
     TooMany {
-        /// When the next one may come, in seconds.
+        /// Seconds until the next request may be sent.
         retry_after: u64,
     },
     /// Random bytes, a signature or the replay store failed.
     #[error("the authority cannot do this now")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 
-    // The identity server.
-    /// The request is not one of the known forms.
+    // Errors of the identity server.
+    /// The request does not have a known form.
     #[error("the identity request is malformed: {reason}")]
     IdentityRequest {
-        /// What is wrong.
+        /// The defect.
         reason: &'static str,
     },
     /// The nonce is not of this server, or has expired.
     #[error("the nonce is not of this server or has expired")]
     Nonce,
-    /// The nonce was used.
+    /// The nonce was used before.
     #[error("the nonce was used")]
     NonceUsed,
-    /// A proof is malformed, of another kind, for another audience, expired, too long-lived, or not
-    /// signed by the key it is about.
+    /// A proof is malformed, of another kind, for another audience, expired, valid for too long, or
+    /// not signed by its key.
     #[error("a proof of possession is not valid")]
     Proof(#[source] aims_jose::Error),
     /// The authorizing proof is about another key or credential.
@@ -134,95 +134,95 @@ pub enum Error {
     /// No enrolment has this token or key.
     #[error("no such enrolment")]
     Enrolment,
-    /// The enrolment's token is used up.
+    /// The token of the enrolment was used before.
     #[error("the bootstrap token was used")]
     EnrolmentUsed,
-    /// The enrolment's time is over.
+    /// The enrolment has expired.
     #[error("the enrolment has expired")]
     EnrolmentExpired,
     /// The operator has withdrawn the identity.
     #[error("the identity was withdrawn")]
     Withdrawn,
-    /// The credential that is to be renewed is not valid.
+    /// The credential to be renewed is not valid.
     #[error("the presented WIT is not valid")]
     PresentedWit(#[source] aims_wimse_cred::Error),
-    /// The key's algorithm is not allowed in the credential asked for: a WIT-SVID takes RS, PS and
-    /// ES only.
+    /// The requested credential does not allow the algorithm of the key: a WIT-SVID takes RS, PS
+    /// and ES only.
     #[error("the key's `alg` is missing or not allowed in this kind of credential")]
     KeyAlgorithm,
     /// The key belongs to another identifier.
     #[error("the key belongs to another identifier")]
     KeyTaken,
-    /// A JWT-SVID for an audience that the operator did not name.
+    /// The operator did not allow JWT-SVIDs for this audience.
     #[error("no JWT-SVID is issued for this audience")]
     Audience,
-    /// No room for another credential.
+    /// The limit on credentials is reached.
     #[error("no room for another credential")]
     CredentialsFull,
 
-    // The token endpoint.
+    // Errors of the token endpoint.
     /// The token request is malformed (`invalid_request`).
     #[error("the token request is malformed: {reason}")]
     TokenRequest {
-        /// What is wrong.
+        /// The defect.
         reason: &'static str,
     },
     /// The client could not be authenticated (`invalid_client`).
     #[error("the client could not be authenticated")]
     Client {
-        /// Whether it tried to by `Authorization`: decides about `WWW-Authenticate`
-        /// (RFC 6749 §5.2).
+        /// Whether the client used `Authorization`, which requires `WWW-Authenticate` (RFC 6749
+        /// §5.2).
         by_authorization: bool,
-        /// Why not.
+        /// The cause.
         #[source]
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     },
-    /// The DPoP proof of a token request is not good (RFC 9449 §5).
+    /// The DPoP proof of a token request is not valid (RFC 9449 §5).
     #[error("the DPoP proof of the token request was refused")]
     Dpop {
-        /// `error` of the answer: `invalid_dpop_proof` or `use_dpop_nonce`.
+        /// `error` of the response: `invalid_dpop_proof` or `use_dpop_nonce`.
         answer: &'static str,
-        /// The nonce that the client is to use.
+        /// The nonce for the client's next proof.
         nonce: Option<aims_oauth_wire::dpop::Nonce>,
-        /// What is wrong.
+        /// The defect.
         #[source]
         source: aims_oauth_wire::dpop::Error,
     },
     /// The grant type is not supported (`unsupported_grant_type`).
     #[error("the grant type is not supported, expected one of {supported:?}")]
     GrantType {
-        /// The grant types that there are.
+        /// The supported grant types.
         supported: Vec<&'static str>,
     },
-    /// The resource is unknown, malformed, several, missing, or not for this client
+    /// The resource is unknown, malformed, repeated, missing, or not for this client
     /// (`invalid_target`).
     #[error("the resource is unknown, or not for this client")]
     Target,
     /// A scope is malformed, unknown, or not for this client (`invalid_scope`).
     #[error("a scope is unknown, or not for this client")]
     Scope,
-    /// The same of a client and a resource that are known.
+    /// A known client asked for a scope that it may not have at a known resource (`invalid_scope`).
     #[error(
         "a scope is unknown, or not for the client {client} at `{resource}`: asked for {asked}, expected some of {allowed}"
     )]
     ScopeNotAllowed {
-        /// The client, as the message shows it.
+        /// The client, formatted for the message.
         client: Box<str>,
-        /// The resource that the client asked for.
+        /// The requested resource.
         resource: Box<str>,
-        /// The scopes that were asked for: escaped, at most 200 characters.
+        /// The requested scopes: escaped, at most 200 characters.
         asked: Box<str>,
         /// The scopes that the client may have there.
         allowed: Box<str>,
     },
 
-    // The server.
-    /// The listener is reachable from the network.
+    // Errors of the server.
+    /// Other machines can reach the listener.
     #[error(
         "refusing to listen on `{address}`: an authority that holds its keys and enrolments in memory is meant for one machine; `Server::reachable_from_network` overrules this"
     )]
     NotLoopback {
-        /// The listener's address.
+        /// The address of the listener.
         address: std::net::SocketAddr,
     },
     /// The listener failed.
@@ -230,8 +230,7 @@ pub enum Error {
     Listener(#[source] std::io::Error),
 }
 
-/// What a caller is told of a refusal at the identity endpoints: status and `code` of the RFC 9457
-/// problem.
+/// The status and the `code` of the RFC 9457 problem that an identity endpoint sends.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Wire {
     pub(crate) status: u16,
@@ -286,12 +285,12 @@ impl Error {
         Self::Listener(_) => Unavailable "server.listener",
     }
 
-    /// The `code` members that an identity endpoint's problem can have.
+    /// The values of `code` in the problem documents of an identity endpoint.
     pub const WIRE_CODES: &'static [&'static str] =
         aims_wimse_cred::enrolment::messages::PROBLEM_CODES;
 
-    /// Status and `code` of the answer to the caller. Whatever is wrong with an enrolment is one
-    /// answer: `403 identity.refused`.
+    /// Returns the status and `code` of the response to the client. Every defect of an enrolment
+    /// gives the same response: `403 identity.refused`.
     #[must_use]
     pub fn wire(&self) -> (u16, &'static str) {
         let wire = self.wire_form();
@@ -333,7 +332,7 @@ impl Error {
         }
     }
 
-    /// `error` of the token endpoint's answer (RFC 6749 §5.2, RFC 8707 §2).
+    /// Returns `error` of the token endpoint's response (RFC 6749 §5.2, RFC 8707 §2).
     #[must_use]
     pub const fn oauth(&self) -> &'static str {
         match self {
@@ -368,7 +367,7 @@ mod tests {
         assert_eq!(unique.len(), Error::CODES.len());
     }
 
-    /// T-141: one answer for whatever is wrong with an enrolment.
+    /// Every defect of an enrolment gives the same response.
     #[test]
     fn enrolment_refusals_look_alike() {
         for error in [

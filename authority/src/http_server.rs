@@ -1,4 +1,4 @@
-//! An HTTP/1.1 server with limits. `axum::serve` sets none for headers, idle connections or the
+//! An HTTP/1.1 server with limits. `axum::serve` limits neither headers, idle connections, nor the
 //! number of connections.
 
 use core::future::{Future, pending};
@@ -24,29 +24,29 @@ use tower_service::Service as _;
 use crate::reason::Reason;
 use crate::{Authority, Error};
 
-/// How long open connections may go on after the end was asked for.
+/// Time for open connections to finish after the end was requested.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long the accept loop waits when there are no descriptors left.
+/// Pause of the accept loop when no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
-/// Serves an authority on a loopback listener until the future is dropped: [`Server`] with its
-/// defaults.
+/// Serves an authority on a loopback listener until the future is dropped. It uses a [`Server`]
+/// with its defaults.
 ///
 /// # Errors
 ///
-/// `server.not_loopback`, `server.listener`.
+/// `server.not_loopback` if other machines can reach the listener; `server.listener` if it fails.
 pub async fn serve(listener: TcpListener, authority: Authority) -> Result<(), Error> {
     Server::new(authority).serve(listener).await
 }
 
-/// An HTTP/1.1 server for one authority, with limits on everything.
+/// An HTTP/1.1 server for one authority, with limits on every input.
 ///
-/// | what | limit |
+/// | input | limit |
 /// |---|---|
 /// | connections at a time | 256 |
-/// | a request's head, and an idle connection | 5 s, 64 fields, 16 KiB |
-/// | a request's body | [`Limits::body`](crate::Limits), 10 s |
-/// | a connection as a whole | 120 s |
+/// | the head of a request, and an idle connection | 5 s, 64 fields, 16 KiB |
+/// | the body of a request | [`Limits::body`](crate::Limits), 10 s |
+/// | a connection in total | 120 s |
 #[derive(Clone)]
 #[must_use = "a server does nothing before `serve`"]
 pub struct Server {
@@ -60,7 +60,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Makes a server with the limits of the table above.
+    /// Creates a server with the limits of the table above.
     pub fn new(authority: Authority) -> Self {
         Self {
             authority,
@@ -73,13 +73,13 @@ impl Server {
         }
     }
 
-    /// Sets the maximum number of connections at a time. Further callers wait to be accepted.
+    /// Sets the maximum number of connections at a time. Further clients wait to be accepted.
     pub const fn with_connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// Sets how long a caller may take for a request's head, and how long a connection may be idle.
+    /// Sets the maximum time for the head of a request, and for an idle connection.
     pub const fn with_head_timeout(mut self, timeout: Duration) -> Self {
         self.head = timeout;
         self
@@ -91,7 +91,7 @@ impl Server {
         self
     }
 
-    /// Rotates the signing keys this often. Choose a multiple of the refresh hint.
+    /// Rotates the signing keys with this period. Choose a multiple of the refresh hint.
     pub const fn rotating_every(mut self, period: Duration) -> Self {
         self.rotation = Some(period);
         self
@@ -103,9 +103,11 @@ impl Server {
         self
     }
 
-    /// Allows a listener that other machines can reach. Then this process's memory holds the keys
-    /// to every identity of the trust domain, over plain HTTP unless a proxy in front speaks TLS:
-    /// anyone who can read the network can then read bootstrap tokens and JWT-SVIDs.
+    /// Allows a listener that other machines can reach.
+    ///
+    /// The memory of this process holds the keys to every identity of the trust domain. Unless a
+    /// proxy in front provides TLS, it uses plain HTTP: an attacker on the network can then read
+    /// bootstrap tokens and JWT-SVIDs.
     pub fn reachable_from_network(mut self) -> Self {
         self.network = true;
         self
@@ -115,17 +117,17 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// `server.not_loopback` for a listener that other machines can reach, unless
-    /// [allowed](Self::reachable_from_network); `server.listener`.
+    /// `server.not_loopback` if other machines can reach the listener, unless
+    /// [allowed](Self::reachable_from_network); `server.listener` if it fails.
     pub async fn serve(self, listener: TcpListener) -> Result<(), Error> {
         self.serve_until(listener, pending()).await
     }
 
-    /// Serves until `end` is ready; then lets open requests finish, for 5 seconds at most.
+    /// Serves until `end` completes. Open requests then have up to 5 seconds to finish.
     ///
     /// # Errors
     ///
-    /// As [`serve`](Self::serve).
+    /// Those of [`serve`](Self::serve).
     pub async fn serve_until(
         self,
         listener: TcpListener,
@@ -171,7 +173,7 @@ impl Server {
                         });
                     }
                     Err(error) => {
-                        // Running out of file descriptors is no reason to stop.
+                        // Running out of file descriptors must not stop the server.
                         tracing::warn!(%error, "cannot accept for the moment");
                         sleep(ACCEPT_PAUSE).await;
                     }

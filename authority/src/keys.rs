@@ -1,5 +1,5 @@
-//! Signing keys that rotate without a gap: published ahead of use, kept until the last token that
-//! they signed has expired.
+//! Signing keys that rotate without interruption. A key is published before it signs, and stays
+//! published until the last token that it signed has expired.
 
 use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// `use` in the published key.
+    /// Returns `use` of the published key.
     const fn key_use(self) -> &'static str {
         match self {
             Self::AccessToken | Self::WimseWit => "sig",
@@ -36,7 +36,7 @@ impl Purpose {
         }
     }
 
-    /// The algorithms of its keys. SPIFFE allows RS, PS and ES for SVIDs.
+    /// Returns the allowed algorithms. SPIFFE allows RS, PS and ES for SVIDs.
     const fn algorithms(self) -> AlgorithmSet {
         match self {
             Self::AccessToken | Self::WimseWit => AlgorithmSet::ALL,
@@ -55,21 +55,21 @@ pub(crate) struct KeyRing {
 }
 
 struct Ring {
-    /// In the order of their making; the last may not be in use yet.
+    /// The keys in the order of their creation. The last one may not be in use yet.
     keys: Vec<Key>,
-    /// How often what is published has changed.
+    /// Number of changes of the published keys.
     changes: u64,
 }
 
 struct Key {
     signer: Arc<SigningKey>,
     use_from: u64,
-    /// The latest `exp` among what it signed.
+    /// The latest `exp` among the tokens that it signed.
     last_expiry: u64,
 }
 
 impl KeyRing {
-    /// A ring with this key, or a new ES256 key.
+    /// Creates a ring with this key, or with a new ES256 key.
     ///
     /// # Errors
     ///
@@ -106,7 +106,8 @@ impl KeyRing {
         })
     }
 
-    /// The key to sign with now. What it signs expires at `expires`: so long will it be published.
+    /// Returns the key that signs now. It stays published until `expires`, the expiry of the signed
+    /// token.
     pub(crate) fn signer(&self, expires: UnixTime, now: UnixTime) -> Option<Arc<SigningKey>> {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         let in_use = ring.in_use(now);
@@ -115,7 +116,7 @@ impl KeyRing {
         Some(key.signer.clone())
     }
 
-    /// The public keys, and how often their set has changed since the start.
+    /// Returns the public keys, and the number of changes since the start.
     pub(crate) fn published(&self, now: UnixTime) -> (Vec<Jwk>, u64) {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.prune(now);
@@ -128,14 +129,14 @@ impl KeyRing {
         (keys.collect(), ring.changes)
     }
 
-    /// How often what is published has changed since the start.
+    /// Returns the number of changes of the published keys since the start.
     pub(crate) fn changes(&self, now: UnixTime) -> u64 {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         ring.prune(now);
         ring.changes
     }
 
-    /// Publishes a new key, which comes into use when every reader can have fetched it.
+    /// Publishes a new key. It signs once every reader can have fetched it.
     ///
     /// # Errors
     ///
@@ -157,7 +158,7 @@ impl KeyRing {
         Ok(())
     }
 
-    /// Whether a key is published and not in use.
+    /// Returns whether a key is published and not yet in use.
     pub(crate) fn is_pending(&self, now: UnixTime) -> bool {
         self.ring
             .lock()
@@ -165,7 +166,7 @@ impl KeyRing {
             .is_pending(now)
     }
 
-    /// Drops every key at once for a new one: what they signed is worth nothing from here on.
+    /// Replaces all keys at once with a new one. Tokens of the old keys become invalid.
     ///
     /// # Errors
     ///
@@ -184,8 +185,8 @@ impl KeyRing {
 }
 
 impl Ring {
-    /// The place of the youngest key that is in use; the oldest where none is, as after a clock
-    /// that went back.
+    /// Returns the index of the newest key in use. If none is in use, as after a clock that went
+    /// back, it is the oldest.
     fn in_use(&self, now: UnixTime) -> usize {
         self.keys
             .iter()
@@ -199,7 +200,7 @@ impl Ring {
             .is_some_and(|key| key.use_from > now.as_secs())
     }
 
-    /// Removes keys that sign no more and whose last signature has expired, skew included.
+    /// Removes keys that no longer sign and whose last token has expired, with the skew included.
     fn prune(&mut self, now: UnixTime) {
         let in_use = self.in_use(now);
         let before = self.keys.len();
@@ -230,7 +231,7 @@ fn generate(algorithm: Algorithm, provider: &'static dyn Provider) -> Result<Sig
         .map_err(Error::Key)
 }
 
-/// With its thumbprint for `kid`, unless it has one.
+/// Sets the thumbprint as `kid`, unless the key has one.
 fn named(key: SigningKey) -> SigningKey {
     if key.key_id().is_some() {
         return key;
@@ -317,7 +318,7 @@ mod tests {
         assert_ne!(kid(&ring, 5_000, 1_000), old);
     }
 
-    /// SVD-01: no Ed25519 key for SVIDs.
+    /// SVIDs are not signed with Ed25519.
     #[test]
     fn svid_keys_are_not_edwards() {
         let key = SigningKey::generate(Algorithm::EdDsa, AWS_LC).unwrap();
@@ -348,7 +349,7 @@ mod tests {
         }
     }
 
-    /// F-04: with a clock that went back there is still a key to sign with.
+    /// With a clock that went back there is still a key to sign with.
     #[test]
     fn a_clock_that_goes_back_leaves_a_key() {
         let ring = ring();

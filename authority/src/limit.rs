@@ -1,4 +1,4 @@
-//! Limits, and the rate of requests of one source.
+//! Limits, and the request rate of one source.
 
 use core::net::{IpAddr, Ipv6Addr};
 use core::time::Duration;
@@ -9,36 +9,38 @@ use aims_jose::time::UnixTime;
 
 use crate::Error;
 
-/// A rate: `burst` times at once, then `per_minute`.
+/// A rate: `burst` requests at once, then `per_minute`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "two numbers, and never more")]
 pub struct Rate {
-    /// How many at once.
+    /// Maximum number at once.
     pub burst: u32,
-    /// How many a minute after that.
+    /// Number per minute after the burst.
     pub per_minute: u32,
 }
 
-/// The bounds of an authority. `Limits::default()` suits one machine's agents.
+/// The limits of an authority. [`Limits::default`] suits the agents of one machine.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The largest request body in bytes: 32 KiB.
+    /// Maximum length of a request body in bytes. Defaults to 32 KiB.
     pub body: usize,
-    /// Requests of one source address (an IPv6 address counts by its /64): 400 at once, 6,000 a
-    /// minute.
+    /// Rate of requests from one source address. An IPv6 address counts by its /64. Defaults to 400
+    /// at once and 6,000 a minute.
     pub requests: Rate,
-    /// Wrong bootstrap tokens of one source: 60 at once, 60 a minute. Beyond that, bootstrap tokens
-    /// of that source are refused unread until there is room again. Signatures (bootstrap keys,
-    /// renewals, client authentication) cannot be guessed, and count as any request.
+    /// Rate of wrong bootstrap tokens from one source. Defaults to 60 at once and 60 a minute.
+    ///
+    /// Beyond it, bootstrap tokens from that source are refused unread until the rate allows more.
+    /// Signatures of bootstrap keys, renewals and clients cannot be guessed, and count as requests
+    /// only.
     pub failures: Rate,
-    /// Enrolments that can be declared: 4,096.
+    /// Maximum number of declared enrolments. Defaults to 4,096.
     pub enrolments: usize,
-    /// Keys with live credentials: 65,536.
+    /// Maximum number of keys with valid credentials. Defaults to 65,536.
     pub credentials: usize,
-    /// Keys with live credentials of one enrolment: 256.
+    /// Maximum number of keys with valid credentials of one enrolment. Defaults to 256.
     pub credentials_per_enrolment: usize,
-    /// The longest lifetime of any credential: 24 h.
+    /// Maximum lifetime of any credential. Defaults to 24 h.
     pub longest_lifetime: Duration,
 }
 
@@ -62,13 +64,13 @@ impl Default for Limits {
     }
 }
 
-/// How many sources are told apart; the rest share one share.
+/// Number of sources that are counted separately. Further sources share one bucket.
 const SOURCES: usize = 4_096;
 
-/// One unit in the bucket's books.
+/// One request, in the units of a bucket.
 const UNIT: u64 = 60;
 
-/// Token buckets, one a source, in constant memory.
+/// Token buckets, one for each source, in constant memory.
 #[derive(Debug)]
 pub(crate) struct Meter {
     rate: Rate,
@@ -77,7 +79,7 @@ pub(crate) struct Meter {
 
 #[derive(Clone, Copy, Debug)]
 struct Bucket {
-    /// In sixtieths of a request, so that a per-minute rate is whole per second.
+    /// Level in sixtieths of a request, so that a rate per minute is a whole number per second.
     level: u64,
     at: u64,
 }
@@ -104,11 +106,11 @@ impl Meter {
         }
     }
 
-    /// Takes one, where there is one.
+    /// Takes one request from the bucket.
     ///
     /// # Errors
     ///
-    /// `authority.too_many`.
+    /// `authority.too_many` if it is empty.
     pub(crate) fn take(&self, source: Option<IpAddr>, now: UnixTime) -> Result<(), Error> {
         self.with(source, now, |bucket| {
             let left = bucket.level.checked_sub(UNIT);
@@ -117,11 +119,11 @@ impl Meter {
         })
     }
 
-    /// Whether there is one, without taking it.
+    /// Checks that the bucket is not empty, without taking a request.
     ///
     /// # Errors
     ///
-    /// `authority.too_many`.
+    /// `authority.too_many` if it is empty.
     pub(crate) fn check(&self, source: Option<IpAddr>, now: UnixTime) -> Result<(), Error> {
         self.with(source, now, |bucket| bucket.level >= UNIT)
     }
@@ -158,7 +160,7 @@ impl Meter {
     }
 }
 
-/// Counts an IPv6 address as its /64: the holder of one address has them all.
+/// Counts an IPv6 address as its /64, because one client usually has the whole /64.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -180,7 +182,7 @@ mod tests {
         Meter::new(Rate { burst, per_minute })
     }
 
-    /// T-049: a burst, then the rate, and the answer says when to come back.
+    /// A burst is allowed, then the rate, and the response says when to retry.
     #[test]
     fn a_burst_then_the_rate() {
         let meter = meter(2, 30);
@@ -208,7 +210,7 @@ mod tests {
         assert!(meter.take(source("2001:db8:0:1::2"), at(5)).is_ok());
     }
 
-    /// F-18: a flood of sources costs constant memory and is not let through unmetered.
+    /// Many sources use constant memory, and each is still limited.
     #[test]
     fn many_sources_cost_constant_memory() {
         let meter = meter(1, 1);
@@ -219,7 +221,7 @@ mod tests {
         assert!(meter.take(Some(IpAddr::V4(20_000.into())), at(7)).is_err());
     }
 
-    /// F-04: a clock that goes back neither panics nor opens the gate.
+    /// A clock that goes back neither panics nor disables the limit.
     #[test]
     fn a_clock_that_goes_back_gives_nothing() {
         let meter = meter(1, 60);

@@ -1,18 +1,18 @@
-//! Why something was refused, for the log alone. The peer gets the coarse code.
+//! The reason of a refusal, for the log only. The client gets the coarse code.
 
 use core::error::Error as StdError;
 use core::fmt;
 
-/// The most characters of a reason.
+/// Maximum number of characters of a reason.
 const LONGEST: usize = 512;
 
-/// An error and its sources in words, foreign characters escaped.
+/// Formats an error and its sources, with untrusted characters escaped.
 ///
-/// No error of this family has the text of a token in its words.
+/// No error of the `aims` crates contains the text of a token.
 pub(crate) struct Reason<'a>(pub(crate) &'a (dyn StdError + 'static));
 
 impl Reason<'_> {
-    /// The codes of the sources, the outermost first.
+    /// Returns the codes of the sources, the outermost first.
     pub(crate) fn causes(&self) -> Vec<&'static str> {
         sources(self.0).filter_map(code).collect()
     }
@@ -23,7 +23,7 @@ impl fmt::Display for Reason<'_> {
         let mut text = self.0.to_string();
         for source in sources(self.0) {
             let words = source.to_string();
-            // Some say their source's words themselves.
+            // Some errors repeat the text of their source.
             if !text.ends_with(&words) {
                 text.push_str(": ");
                 text.push_str(&words);
@@ -37,11 +37,11 @@ impl fmt::Display for Reason<'_> {
 fn sources<'a>(
     error: &'a (dyn StdError + 'static),
 ) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    // A chain that does not end is some store's fault, and not to be followed.
+    // Limit the length of the chain: a custom store may return an endless one.
     core::iter::successors(error.source(), |&error| error.source()).take(8)
 }
 
-/// The code of an error of one of the crates below.
+/// Returns the code of an error, if it is of one of the crates below.
 fn code(error: &(dyn StdError + 'static)) -> Option<&'static str> {
     if let Some(error) = error.downcast_ref::<aims_oauth_wire::Error>() {
         return Some(error.code());

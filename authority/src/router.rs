@@ -13,7 +13,7 @@ use http::{Request, Response};
 
 use crate::{Authority, Error};
 
-/// How long a caller may take for its body.
+/// Maximum time for a client to send its body.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
@@ -23,13 +23,13 @@ struct Mounted {
 }
 
 impl Authority {
-    /// Returns a router with the authority's paths and no fallback, to be merged into the router of
-    /// a program that is reached at the base URL. The paths include that of the base URL: use
-    /// `merge`, not `nest`.
+    /// Returns a router with the paths of the authority and no fallback. Merge it into the router
+    /// of a program that is reached at the base URL.
     ///
-    /// Bodies are limited here; header, idle and connection limits are the server's, and
-    /// `axum::serve` has none: use [`Server`](crate::Server), or set them. To tell callers apart by
-    /// address, serve with `into_make_service_with_connect_info::<SocketAddr>()`.
+    /// The paths include that of the base URL, so use `merge` and not `nest`. The router limits
+    /// bodies. The server must limit headers, idle time and connections; `axum::serve` does not, so
+    /// use [`Server`](crate::Server) or set these limits. To count clients by address, serve with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`.
     pub fn router(&self) -> Router {
         self.router_with_clock(Arc::new(SystemClock::new()))
     }
@@ -83,13 +83,13 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
 }
 
 async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Error> {
-    // A body that is announced as too long is not read.
+    // Do not read a body that is announced as too long.
     if usize::try_from(body.size_hint().lower()).map_or(true, |announced| announced > limit) {
         return Err(Error::TooLarge { limit });
     }
     match tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, limit)).await {
         Ok(Ok(body)) => Ok(body.into()),
-        // Too long, or the caller went away and reads no answer.
+        // The body is too long, or the client closed the connection and reads no response.
         Ok(Err(_)) => Err(Error::TooLarge { limit }),
         Err(_elapsed) => Err(Error::Slow),
     }

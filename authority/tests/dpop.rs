@@ -215,8 +215,8 @@ fn the_metadata_name_the_algorithms() {
     assert!(all.contains(&json!("ES256")) && !all.contains(&json!("none")));
 }
 
-/// A proof beside credentials that are not the client's is not spent: a stranger cannot use up the
-/// proofs of others.
+/// A proof with credentials of another client is not spent, so an attacker cannot use up the proofs
+/// of others.
 #[test]
 fn a_strangers_request_spends_no_proof() {
     let (client, stranger, holder) = (es256(), es256(), es256());

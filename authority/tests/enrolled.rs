@@ -31,7 +31,7 @@ const NOW: u64 = 1_800_000_000;
 struct World {
     authority: Authority,
     now: AtomicU64,
-    /// What was sent: the fields' values and the body.
+    /// The sent requests: the values of their fields, and the body.
     sent: Mutex<Vec<String>>,
     /// Whether answers with a credential get lost on their way.
     losing: AtomicBool,

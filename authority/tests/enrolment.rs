@@ -161,7 +161,7 @@ fn bootstrap_proofs_are_checked_in_everything() {
     assert_eq!(unnamed, "identity.enrolment");
 }
 
-/// T-046: nothing that a caller writes becomes its identifier.
+/// T-046: no text of the client becomes its identifier.
 #[test]
 fn a_caller_names_no_identity() {
     let authority = authority();

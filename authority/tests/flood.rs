@@ -1,4 +1,4 @@
-//! What one caller's bad requests cost the others behind its address.
+//! The effect of one client's bad requests on other clients at the same address.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -86,8 +86,8 @@ fn good_agent(authority: &Authority, wit: &str, key: &SigningKey, batch: &Signin
     ]
 }
 
-/// T-049: malformed requests and bad signatures are no guesses, so that a neighbour who sends them
-/// keeps nobody out, not even who enrols.
+/// T-049: malformed requests and invalid signatures are not guesses. A neighbour that sends them
+/// does not lock out other clients, not even during enrolment.
 #[test]
 fn a_flood_of_nonsense_keeps_nobody_out() {
     let batch = es256();
@@ -147,8 +147,8 @@ fn a_flood_of_nonsense_keeps_nobody_out() {
     assert_eq!(status(&authority, "/identity/wit", &fields, &body), 200);
 }
 
-/// T-049: who guesses bootstrap tokens is stopped, and with it whoever shows one from there; what
-/// is signed goes on.
+/// T-049: guessing bootstrap tokens blocks further bootstrap tokens from the same address. Signed
+/// requests continue.
 #[test]
 fn guesses_stop_bootstrap_tokens_alone() {
     let batch = es256();

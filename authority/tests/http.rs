@@ -154,7 +154,7 @@ fn refusals_have_their_codes() {
     assert_eq!(answer, refused(503, "identity.unavailable"));
 }
 
-/// T-169: exactly one way of proof who one is, and no member that nobody knows.
+/// T-169: exactly one proof of identity, and no unknown member.
 #[test]
 fn malformed_identity_requests_are_refused() {
     let authority = authority();

@@ -1,4 +1,4 @@
-//! What the operator reads about a refusal, and what the peer does.
+//! The text of a refusal in the log of the operator, and the text that the client gets.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -60,7 +60,7 @@ impl Subscriber for Lines {
     fn exit(&self, _: &Id) {}
 }
 
-/// What is logged meanwhile.
+/// Returns the log that is written meanwhile.
 fn logged(what: impl FnOnce()) -> String {
     let lines = Lines::default();
     with_default(lines.clone(), what);

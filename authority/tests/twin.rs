@@ -1,5 +1,5 @@
-//! A WIT has twins: the same header and payload under the signature (r, n − s). A proof is bound to
-//! the text that was received (T-055).
+//! A WIT has a second valid signature, (r, n − s), over the same header and payload. A proof is
+//! bound to the text that was received (T-055).
 #![allow(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -14,8 +14,8 @@ use aims_authority::PresentedProof;
 use common::*;
 use ecdsa::twin;
 
-/// T-055: the twin is as good a WIT as the first, with a proof over its own text; with the proof
-/// over the other text it is refused.
+/// T-055: the WIT with the second signature is accepted with a proof over its own text, and refused
+/// with a proof over the other text.
 #[test]
 fn a_proof_is_over_the_text_that_is_shown() {
     let authority = authority();

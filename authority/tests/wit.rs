@@ -1,4 +1,4 @@
-//! What a WIT is good for, its renewal and JWT-SVIDs, while the keys that sign it rotate.
+//! WITs and their renewal, and JWT-SVIDs, while the keys that sign them rotate.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -136,7 +136,7 @@ fn wits_that_are_not_good_renew_nothing() {
     assert_eq!(renew(&it, NOW), "identity.withdrawn");
 }
 
-/// SVD-02: a JWT-SVID for this authority, and for nobody that the operator did not name.
+/// SVD-02: JWT-SVIDs are issued for this authority, and for the audiences that the operator named.
 #[test]
 fn jwt_svids_are_for_named_audiences() {
     let authority = builder()
@@ -216,7 +216,7 @@ fn rotation_is_seen_in_the_bundle() {
     let after = bundle(now());
     assert!(after["spiffe_sequence"].as_u64() > before["spiffe_sequence"].as_u64());
     assert_eq!(kids(&after).len(), 4);
-    // The new key is not used before everybody can have it.
+    // The new key is not used before all readers can have fetched it.
     let (same, _) = wit(&authority, "b", at(NOW + 299));
     assert_eq!(header(&same)["kid"], header(&old)["kid"]);
     let (new, _) = wit(&authority, "b", at(NOW + 300));

@@ -1,15 +1,15 @@
 //! The table of endpoints, and the grants of the token endpoint.
 //!
-//! A new endpoint is a file with its handler and a row of [`ENDPOINTS`]. A new grant is a file
-//! with its [`GrantType`] and an entry of [`grant_types`]. A path, method or grant that is in
-//! neither list is refused.
+//! To add an endpoint, write a file with its handler and add a row to [`ENDPOINTS`]. To add a
+//! grant, write a file with its [`GrantType`] and add it to [`grant_types`]. Paths, methods and
+//! grants outside these lists are refused.
 
 use super::{Endpoint, Methods, Place, RefusalForm};
 use crate::identity::endpoint as identity;
 use crate::oauth::endpoint as oauth;
 use crate::oauth::grant::{ClientCredentials, GrantType};
 
-/// Every endpoint of the authority.
+/// All endpoints of the authority.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
     // The identity server.
     Endpoint {
@@ -69,7 +69,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         takes_bootstrap_token: false,
         handler: oauth::jwks,
     },
-    // RFC 8414 §3.1, and the two places of §5 for clients that know OpenID Connect Discovery.
+    // The path of RFC 8414 §3.1, and the two of §5 for clients that use OpenID Connect Discovery.
     Endpoint {
         place: Place::WellKnown("oauth-authorization-server"),
         ..METADATA
@@ -84,7 +84,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
     },
 ];
 
-/// The metadata document, without the place of a row.
+/// The metadata document, without its location.
 const METADATA: Endpoint = Endpoint {
     place: Place::WellKnown("oauth-authorization-server"),
     methods: Methods::Read,
@@ -94,7 +94,7 @@ const METADATA: Endpoint = Endpoint {
     handler: oauth::metadata,
 };
 
-/// Every grant of the token endpoint, in the order of `grant_types_supported`.
+/// Returns all grants of the token endpoint, in the order of `grant_types_supported`.
 pub(crate) fn grant_types() -> Vec<Box<dyn GrantType>> {
     vec![Box::new(ClientCredentials)]
 }

@@ -34,7 +34,7 @@ fn json(response: &Response<Vec<u8>>) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
-/// The form of a refusal, by what a caller can read of it.
+/// Returns the form of a refusal, as a client can tell it from the response.
 fn form(response: &Response<Vec<u8>>) -> RefusalForm {
     let body = json(response);
     match response.headers()[CONTENT_TYPE].to_str().unwrap() {
@@ -52,8 +52,8 @@ fn form(response: &Response<Vec<u8>>) -> RefusalForm {
     }
 }
 
-/// T-169: the methods of a row are those of its endpoint; others get 405 with `Allow`, in the
-/// row's form.
+/// An endpoint allows the methods of its row; other methods get 405 with `Allow`, in the form of
+/// the row.
 #[test]
 fn the_table_has_the_methods() {
     for base in [BASE, "http://127.0.0.1:8080"] {
@@ -78,7 +78,7 @@ fn the_table_has_the_methods() {
     }
 }
 
-/// The form of a refusal is the row's, whatever is refused.
+/// Every refusal of an endpoint has the form of its row.
 #[test]
 fn the_table_has_the_form_of_refusals() {
     let authority = authority(BASE);
@@ -100,7 +100,7 @@ fn the_table_has_the_form_of_refusals() {
             assert_eq!(form(&response), endpoint.refusal, "{path} {error}");
         }
         if endpoint.methods == Methods::Post && endpoint.place != Place::Beneath(CHALLENGE) {
-            // An empty body is refused by the handler itself.
+            // The handler itself refuses an empty body.
             let response = send(&authority, "POST", &path);
             assert_eq!(response.status(), 415, "{path}");
             assert_eq!(form(&response), endpoint.refusal, "{path}");
@@ -115,7 +115,7 @@ fn the_table_has_the_form_of_refusals() {
 
 const CHALLENGE: &str = "/identity/challenge";
 
-/// RFC 8414 §2: every endpoint that has a member is in the document, and nothing else is.
+/// Every endpoint with a member is in the document, and no other member is (RFC 8414 §2).
 #[test]
 fn the_metadata_has_the_endpoints_of_the_table() {
     for text in [BASE, "http://127.0.0.1:8080"] {
@@ -128,7 +128,7 @@ fn the_metadata_has_the_endpoints_of_the_table() {
                 assert!(endpoint.metadata.is_none());
                 continue;
             };
-            // The identity server and well-known documents are no members of RFC 8414.
+            // The identity server and well-known documents have no member in RFC 8414.
             let is_listed = !path.starts_with("/identity/") && !path.starts_with("/.well-known/");
             assert_eq!(endpoint.metadata.is_some(), is_listed, "{path}");
             if let Some(member) = endpoint.metadata {
@@ -147,8 +147,8 @@ fn the_metadata_has_the_endpoints_of_the_table() {
     }
 }
 
-/// No two rows have one path, but where the base URL has no path: there two of the places of
-/// RFC 8414 §5 are one.
+/// Two rows never have the same path, except if the base URL has no path: two of the locations of
+/// RFC 8414 §5 are then equal.
 #[test]
 fn paths_are_unique() {
     let paths = |base: &str| {
@@ -161,7 +161,7 @@ fn paths_are_unique() {
     assert_eq!(paths("http://127.0.0.1:8080"), ENDPOINTS.len() - 1);
 }
 
-/// T-049: wrong tokens are counted at the one endpoint that takes them.
+/// Wrong tokens are counted at the only endpoint that accepts them.
 #[test]
 fn one_endpoint_takes_bootstrap_tokens() {
     let taking = ENDPOINTS.iter().filter(|it| it.takes_bootstrap_token);

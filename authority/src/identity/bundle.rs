@@ -20,10 +20,10 @@ struct SpiffeBundle {
 }
 
 impl IdentityServer {
-    /// The bundle of one origin as JSON: for `spiffe` a SPIFFE bundle, for `wimse` a JWK set
-    /// (RFC 7517 §5), empty where the trust domain is none for that scheme.
+    /// Returns the bundle of one origin as JSON: a SPIFFE bundle for `spiffe`, a JWK set (RFC 7517
+    /// §5) for `wimse`. It is empty if the trust domain is not valid for that scheme.
     ///
-    /// The sequence starts at the time of the start, so that it also rises over restarts.
+    /// The sequence begins with the time of the start, so it also increases over restarts.
     #[must_use]
     pub fn bundle(&self, scheme: Scheme, now: UnixTime) -> String {
         match scheme {
@@ -47,14 +47,14 @@ impl IdentityServer {
         }
     }
 
-    /// `spiffe_sequence` at this time.
+    /// Returns `spiffe_sequence` at this time.
     #[must_use]
     pub fn sequence(&self, now: UnixTime) -> u64 {
         let changes = [&self.rings.wit_svid, &self.rings.jwt_svid].map(|ring| ring.changes(now));
         changes.into_iter().fold(self.started, u64::saturating_add)
     }
 
-    /// The origin of a scheme, where the trust domain is one for it.
+    /// Returns the origin of a scheme, or `None` if the trust domain is not valid for it.
     #[must_use]
     pub const fn origin(&self, scheme: Scheme) -> Option<&Origin> {
         match scheme {
@@ -63,15 +63,17 @@ impl IdentityServer {
         }
     }
 
-    /// The trust store that this server judges by, with its own bundles as they are now. For
-    /// programs that verify in the same process; others fetch the bundle.
+    /// Returns the trust store of this server, with its own current bundles.
+    ///
+    /// It is for programs that verify in the same process; other programs fetch the bundle.
     ///
     /// # Errors
     ///
-    /// `authority.bundle`, which own bundles never give.
+    /// `authority.bundle`, which the own bundles never cause.
     pub fn refreshed_trust(&self, now: UnixTime) -> Result<&Arc<TrustStore>, Error> {
         let state = (self.sequence(now), self.rings.wimse_wit.changes(now));
-        // Held while the bundles are set: no one sees the new state with the old bundles.
+        // Hold the lock while the bundles are set, so that no thread sees the new state with old
+        // bundles.
         let mut seen = self
             .published
             .lock()

@@ -1,4 +1,4 @@
-//! Nonces: made without keeping anything, good once, for a minute, at this server alone.
+//! Nonces that are valid once, for a minute, at this server only. Creating one stores nothing.
 
 use core::time::Duration;
 
@@ -11,16 +11,16 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// How long a nonce is good.
+/// Lifetime of a nonce.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(60);
 
-/// Random bytes, the time of expiry, and a MAC over both.
+/// Number of random bytes. The time of expiry and a MAC over both follow.
 const RANDOM: usize = 16;
 const TIME: usize = 8;
 const TAG: usize = 16;
 
-/// Makes and recognises nonces by a secret of its own, new at each start. Asking for one costs the
-/// server no memory, so that a flood of questions keeps nobody out.
+/// Creates and recognizes nonces by its own secret, new at each start. Creating one uses no memory,
+/// so a flood of requests cannot lock out other clients.
 pub(crate) struct Challenges {
     secret: Zeroizing<[u8; 32]>,
 }
@@ -34,7 +34,7 @@ impl Challenges {
         Ok(Self { secret })
     }
 
-    /// A fresh nonce: 54 characters of base64url.
+    /// Returns a new nonce: 54 characters of base64url.
     pub(crate) fn issue(&self, random: &dyn SecureRandom, now: UnixTime) -> Result<String, Error> {
         let mut drawn = [0; RANDOM];
         random.fill(&mut drawn).map_err(Error::unavailable)?;
@@ -47,7 +47,7 @@ impl Challenges {
         Ok(base64url::encode(&nonce))
     }
 
-    /// When the nonce expires, if it is one of ours and has not.
+    /// Returns the expiry of a nonce, if it is of this server and has not expired.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl Challenges {
         if tag.len() != TAG {
             return Err(Error::Nonce);
         }
-        // Compared in constant time by `verify_truncated_left`.
+        // `verify_truncated_left` compares in constant time.
         self.mac(signed)?
             .verify_truncated_left(tag)
             .map_err(|_foreign| Error::Nonce)?;
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(refused(&here, &nonce, 1_000), "identity.nonce");
     }
 
-    /// Each byte counts, the expiry's too, and so does the length.
+    /// A nonce with any changed byte, or another length, is refused.
     #[test]
     fn a_changed_nonce_is_none() {
         let challenges = Challenges::new(SYSTEM).unwrap();
@@ -149,7 +149,7 @@ mod tests {
         }
     }
 
-    /// T-037a: sixteen random bytes in each.
+    /// Each nonce has sixteen random bytes.
     #[test]
     fn nonces_differ() {
         let challenges = Challenges::new(SYSTEM).unwrap();

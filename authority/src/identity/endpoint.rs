@@ -1,4 +1,4 @@
-//! The identity server over HTTP: the handlers of its endpoints.
+//! The HTTP handlers of the identity server.
 
 use aims_jose::secret::SecretText;
 use aims_oauth_wire::bearer::Bearer;
@@ -12,12 +12,12 @@ use crate::authority::Inner;
 use crate::endpoint::Call;
 use crate::{Error, answer};
 
-/// The SPIFFE bundle of the `spiffe` origin.
+/// Returns the SPIFFE bundle of the `spiffe` origin.
 pub(crate) fn bundle(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
     Ok(published(&inner.identity, Scheme::Spiffe, call))
 }
 
-/// The JWK Set of the `wimse` origin.
+/// Returns the JWK Set of the `wimse` origin.
 pub(crate) fn jwks(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
     Ok(published(&inner.identity, Scheme::Wimse, call))
 }
@@ -60,7 +60,7 @@ pub(crate) fn wit(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, E
     let body: WitBody = read(headers, call.request.body())?;
     let token = bootstrap_token(headers)?;
     let current = wit_field(headers)?;
-    // Exactly one way to prove who the caller is.
+    // The client must prove its identity in exactly one way.
     let presented = match (&token, &body.enrolment_proof, current, &body.renewal_proof) {
         (Some(token), None, None, None) => PresentedProof::Token(token),
         (None, Some(proof), None, None) => PresentedProof::KeyProof(proof),
@@ -89,7 +89,7 @@ fn read<'a, T: serde::Deserialize<'a>>(headers: &HeaderMap, body: &'a [u8]) -> R
     })
 }
 
-/// The bootstrap token in `Authorization: Bearer` (RFC 6750 §2.1).
+/// Returns the bootstrap token of `Authorization: Bearer` (RFC 6750 §2.1).
 fn bootstrap_token(headers: &HeaderMap) -> Result<Option<SecretText>, Error> {
     match Bearer::read(headers, LONGEST_TOKEN) {
         Bearer::Absent => Ok(None),

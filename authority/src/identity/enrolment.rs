@@ -1,4 +1,4 @@
-//! [`Enrolment`]: an operator's declaration of who gets which identifier.
+//! [`Enrolment`]: an operator's assignment of an identifier to a bootstrap secret.
 
 use core::fmt;
 use core::time::Duration;
@@ -16,14 +16,14 @@ use zeroize::Zeroizing;
 
 use crate::Error;
 
-/// The minimum length of a bootstrap token: 128 bits in base64url.
+/// Minimum length of a bootstrap token: 128 bits in base64url.
 const SHORTEST_TOKEN: usize = 22;
-/// The maximum length of a bootstrap token.
+/// Maximum length of a bootstrap token.
 pub(crate) const LONGEST_TOKEN: usize = 256;
 
-/// An operator's declaration that a caller with this bootstrap key or token gets this identifier.
+/// An operator's declaration that an agent with this bootstrap key or token gets this identifier.
 ///
-/// The identifier comes from the enrolment alone; a caller cannot name one. An identifier has at
+/// The agent cannot choose the identifier: it comes from the enrolment only. An identifier has at
 /// most one enrolment.
 ///
 /// ```
@@ -45,7 +45,7 @@ pub struct Enrolment {
     pub(crate) single_use: bool,
 }
 
-/// How a caller is recognised. Only the hash of a token is kept.
+/// The bootstrap secret of an enrolment. Only the hash of a token is stored.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub(crate) enum BootstrapKind {
     Key(Thumbprint),
@@ -62,8 +62,8 @@ impl Enrolment {
     /// Default lifetime of credentials: one hour. See [`with_lifetime`](Self::with_lifetime).
     pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(3_600);
 
-    /// Declares an identifier for the holder of a bootstrap key: a key made by the platform, kept
-    /// in a TPM or an operator's secret store. The holder may enrol any number of times.
+    /// Declares an identifier for the holder of a bootstrap key, such as a platform's key in a TPM
+    /// or in an operator's secret store. The holder may enrol any number of times.
     #[must_use]
     pub fn by_key(id: WorkloadId, bootstrap: VerifyingKey) -> Self {
         let kind = BootstrapKind::Key(*bootstrap.thumbprint());
@@ -73,13 +73,13 @@ impl Enrolment {
         }
     }
 
-    /// Declares an identifier for a caller that presents this bootstrap token, once. After that the
-    /// holder renews.
+    /// Declares an identifier for the agent that presents this bootstrap token. The token is valid
+    /// once; afterwards the agent renews.
     ///
     /// # Errors
     ///
-    /// `authority.enrolment_secret` where the token has fewer than 22 or more than 256 characters,
-    /// or characters outside RFC 6750 §2.1. [`random_token`](Self::random_token) makes a good one.
+    /// `authority.enrolment_secret` if the token has fewer than 22 or more than 256 characters, or
+    /// characters outside RFC 6750 §2.1. [`random_token`](Self::random_token) creates a valid one.
     pub fn by_token(id: WorkloadId, token: &SecretText) -> Result<Self, Error> {
         if !is_token(token.expose()) {
             return Err(Error::EnrolmentSecret);
@@ -112,30 +112,35 @@ impl Enrolment {
         Ok(SecretText::new(base64url::encode(bytes.as_slice())))
     }
 
-    /// Sets the lifetime of each credential.
+    /// Sets the lifetime of each credential. Defaults to
+    /// [`DEFAULT_LIFETIME`](Self::DEFAULT_LIFETIME).
     #[must_use]
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Sets the time after which it enrols nobody. Renewal goes on; to end that too,
-    /// [withdraw](crate::IdentityServer::withdraw) the identifier.
+    /// Sets the time after which the enrolment accepts no agent.
+    ///
+    /// Renewal continues after it. To end that too, [withdraw](crate::IdentityServer::withdraw) the
+    /// identifier.
     #[must_use]
     pub const fn expiring(mut self, at: UnixTime) -> Self {
         self.expires = Some(at);
         self
     }
 
-    /// Lets a bootstrap token be used more than once, for example by the replicas of one workload.
-    /// Anyone who finds the token can act as that workload until the enrolment is withdrawn.
+    /// Allows a bootstrap token to be used more than once, for example by the replicas of one
+    /// workload.
+    ///
+    /// An attacker who finds the token can act as that workload until the enrolment is withdrawn.
     #[must_use]
     pub const fn reusable(mut self) -> Self {
         self.single_use = false;
         self
     }
 
-    /// The identifier that a caller gets.
+    /// Returns the identifier that the agent gets.
     #[must_use]
     pub const fn id(&self) -> &WorkloadId {
         &self.id
@@ -158,7 +163,7 @@ impl fmt::Debug for Enrolment {
     }
 }
 
-/// `b64token` of RFC 6750 §2.1 within the lengths.
+/// Returns whether the text is a `b64token` of RFC 6750 §2.1 with an allowed length.
 pub(crate) fn is_token(text: &str) -> bool {
     (SHORTEST_TOKEN..=LONGEST_TOKEN).contains(&text.len()) && is_b64token(text)
 }
@@ -173,7 +178,7 @@ mod tests {
         "spiffe://example.org/agent".parse().unwrap()
     }
 
-    /// T-049: what can be guessed is refused when it is declared.
+    /// Tokens that an attacker could guess are refused when they are declared.
     #[test]
     fn weak_tokens_are_refused() {
         let cases = [
@@ -197,7 +202,7 @@ mod tests {
         }
     }
 
-    /// T-023, T-037a: 32 bytes drawn for each token, and none of it in `Debug`.
+    /// A random token has 32 random bytes, and `Debug` prints none of it.
     #[test]
     fn random_tokens_are_long_and_stay_secret() {
         let token = Enrolment::random_token(SYSTEM).unwrap();

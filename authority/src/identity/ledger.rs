@@ -1,4 +1,4 @@
-//! Enrolments, and the keys that hold live credentials of each identifier.
+//! Enrolments, and the keys with valid credentials of each identifier.
 
 use core::time::Duration;
 use std::collections::HashMap;
@@ -13,8 +13,8 @@ use subtle::ConstantTimeEq as _;
 use super::enrolment::{BootstrapKind, Enrolment};
 use crate::{Error, Limits};
 
-/// The books of the identity server. Every decision is made under one lock and none of them
-/// computes more than a comparison there; signing happens outside.
+/// The state of the identity server. Every decision is made under one lock, and only compares
+/// values there. Signing happens outside the lock.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     limits: Limits,
@@ -25,9 +25,10 @@ pub(crate) struct Ledger {
 struct Books {
     enrolments: HashMap<WorkloadId, Entry>,
     by_bootstrap: HashMap<BootstrapKind, WorkloadId>,
-    /// A key belongs to one identifier until the last credential for it has expired.
+    /// The identifier of each key. A key belongs to one identifier until its last credential has
+    /// expired.
     keys: HashMap<Thumbprint, Holding>,
-    /// Withdrawn identifiers whose credentials live, until when.
+    /// Withdrawn identifiers with valid credentials, and the expiry of the last one.
     withdrawn: HashMap<WorkloadId, u64>,
 }
 
@@ -35,7 +36,7 @@ struct Books {
 struct Entry {
     enrolment: Enrolment,
     used: bool,
-    /// How many keys hold live credentials; corrected when full.
+    /// Number of keys with valid credentials. It is corrected when the limit is reached.
     holdings: usize,
     live_until: u64,
 }
@@ -52,7 +53,7 @@ pub(crate) struct Grant {
     pub(crate) id: WorkloadId,
     pub(crate) lifetime: Duration,
     key: Thumbprint,
-    /// What `undo` takes back.
+    /// Whether the token was used up, which `undo` reverts.
     used_up: bool,
     before: Option<u64>,
 }
@@ -75,7 +76,7 @@ impl Ledger {
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
-        // A panic under this lock leaves entries that are each complete.
+        // A panic under this lock leaves only complete entries.
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -108,7 +109,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Ends an enrolment: nothing is issued or renewed by it any more. Whether there was one.
+    /// Ends an enrolment: no credential is issued or renewed by it any more. Returns whether there
+    /// was one.
     pub(crate) fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> bool {
         let mut books = self.books();
         let Some(entry) = books.enrolments.remove(id) else {
@@ -121,19 +123,19 @@ impl Ledger {
         true
     }
 
-    /// Whether the identifier was withdrawn and its credentials have not expired yet.
+    /// Returns whether the identifier was withdrawn and its credentials have not expired yet.
     pub(crate) fn is_withdrawn(&self, id: &WorkloadId) -> bool {
         self.books().withdrawn.contains_key(id)
     }
 
-    /// The bootstrap key of this thumbprint.
+    /// Returns the bootstrap key with this thumbprint.
     pub(crate) fn bootstrap_key(&self, thumbprint: Thumbprint) -> Option<VerifyingKey> {
         let books = self.books();
         let id = books.find(&BootstrapKind::Key(thumbprint)).ok()?;
         books.enrolments.get(id)?.enrolment.key.clone()
     }
 
-    /// Whose this key or token is, when it could enrol now. Books nothing.
+    /// Returns the identifier of this key or token, if it could enrol now. It changes no state.
     pub(crate) fn recognise(
         &self,
         bootstrap: &BootstrapKind,
@@ -142,7 +144,7 @@ impl Ledger {
         self.books().admissible(bootstrap, now)
     }
 
-    /// Enrols: books a credential for `key`, and uses a single-use token up.
+    /// Enrols: records a credential for `key`, and uses up a single-use token.
     pub(crate) fn enrol(
         &self,
         bootstrap: &BootstrapKind,
@@ -159,7 +161,7 @@ impl Ledger {
         Ok(grant)
     }
 
-    /// Renews: books a credential for `key` and an identifier that its caller has proven.
+    /// Renews: records a credential for `key` and an identifier that the agent has proven.
     pub(crate) fn renew(
         &self,
         id: &WorkloadId,
@@ -173,7 +175,7 @@ impl Ledger {
         books.book(id.clone(), key, &self.limits, now)
     }
 
-    /// Whether the identifier is enrolled; asked before anything is issued to it without a key.
+    /// Checks that the identifier is enrolled, before a credential without a key is issued to it.
     pub(crate) fn check_enrolled(&self, id: &WorkloadId) -> Result<(), Error> {
         if self.books().enrolments.contains_key(id) {
             Ok(())
@@ -182,15 +184,14 @@ impl Ledger {
         }
     }
 
-    /// Books that something without a key of its own, a JWT-SVID, lives until then.
+    /// Records the expiry of a credential without its own key, a JWT-SVID.
     pub(crate) fn extend(&self, id: &WorkloadId, until: UnixTime) {
         if let Some(entry) = self.books().enrolments.get_mut(id) {
             entry.live_until = entry.live_until.max(until.as_secs());
         }
     }
 
-    /// Takes back what [`enrol`](Self::enrol) or [`renew`](Self::renew) booked, when nothing could
-    /// be signed after all.
+    /// Reverts [`enrol`](Self::enrol) or [`renew`](Self::renew) after a failed signature.
     pub(crate) fn undo(&self, grant: &Grant) {
         let mut books = self.books();
         match grant.before {
@@ -213,10 +214,10 @@ impl Ledger {
 }
 
 impl Books {
-    /// The identifier behind a bootstrap.
+    /// Returns the identifier of a bootstrap secret.
     fn find(&self, bootstrap: &BootstrapKind) -> Result<&WorkloadId, Error> {
-        // The map is keyed by SHA-256, of which a caller cannot choose the bits that it would have
-        // to guess; the found token is compared once more, in constant time.
+        // The map is keyed by SHA-256, whose bits a client cannot choose. The found token is also
+        // compared in constant time.
         let (known, id) = self
             .by_bootstrap
             .get_key_value(bootstrap)
@@ -287,7 +288,7 @@ impl Books {
         })
     }
 
-    /// Drops what has expired, skew included.
+    /// Drops expired entries, with the skew included.
     fn forget(&mut self, now: UnixTime) {
         let now = now.as_secs();
         self.withdrawn

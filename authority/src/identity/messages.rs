@@ -1,4 +1,4 @@
-//! What the server reads of proofs. The messages that both sides share are those of
+//! The server's view of proofs. The messages that both sides share are in
 //! [`aims_wimse_cred::enrolment::messages`].
 
 use aims_jose::jwk::Thumbprint;
@@ -7,12 +7,12 @@ pub(crate) use aims_wimse_cred::enrolment::messages::*;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// How long a proof may be valid, in seconds.
+/// Maximum lifetime of a proof, in seconds.
 pub(crate) const LONGEST_PROOF: u64 = 300;
-/// The longest proof, in bytes.
+/// Maximum length of a proof, in bytes.
 pub(crate) const MAX_PROOF_LEN: usize = 8 * 1024;
 
-/// The claims of a proof as they are read. Unknown claims are ignored.
+/// The claims of a received proof. Unknown claims are ignored.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ForeignClaims<'a> {
     #[serde(borrow)]
@@ -29,7 +29,7 @@ pub(crate) struct ForeignClaims<'a> {
     pub(crate) svid_aud: Option<String>,
 }
 
-/// `cnf` as it is read.
+/// `cnf` of a received proof.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ForeignConfirmation<'a> {
     #[serde(borrow)]

@@ -36,12 +36,12 @@ use crate::keys::KeyRing;
 
 /// Issues WITs, WIT-SVIDs and JWT-SVIDs to the workloads that the operator has declared.
 ///
-/// A caller fetches a [challenge](Self::challenge) and proves with it that it holds a key. It also
-/// presents what it was [declared](Self::declare) with: a bootstrap token or a bootstrap key, or
-/// its current WIT for a renewal. The identifier follows from that; the caller does not name one.
+/// An agent fetches a [challenge](Self::challenge), and proves with it that it holds a key. It also
+/// presents the secret of its [enrolment](Self::declare), a bootstrap token or key, or its current
+/// WIT for a renewal. That determines the identifier; the agent cannot choose it.
 ///
-/// The functions here are synchronous and take the time; [`Authority::handle`](crate::Authority)
-/// brings them to HTTP.
+/// The methods here are synchronous and take the time. [`Authority::handle`](crate::Authority)
+/// provides them over HTTP.
 #[derive(Debug)]
 pub struct IdentityServer {
     pub(crate) base: Arc<str>,
@@ -58,7 +58,7 @@ pub struct IdentityServer {
     pub(crate) svid_lifetime: Duration,
     pub(crate) refresh_hint: Duration,
     pub(crate) started: u64,
-    /// The state of the rings that `trust` was last filled with.
+    /// The state of the key rings with which `trust` was last filled.
     pub(crate) published: Mutex<Option<(u64, u64)>>,
 }
 
@@ -76,15 +76,15 @@ pub(crate) struct Rings {
     pub(crate) wimse_wit: KeyRing,
 }
 
-/// How a caller proves that an enrolment is its own.
+/// The way in which an agent proves its enrolment.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PresentedProof<'a> {
-    /// By a bootstrap token.
+    /// A bootstrap token.
     Token(&'a SecretText),
-    /// By a JWS of the bootstrap key about the new key's thumbprint.
+    /// A JWS by the bootstrap key, over the thumbprint of the new key.
     KeyProof(&'a str),
-    /// By the current WIT and a JWS of its key about the new key's thumbprint: a renewal.
+    /// A renewal: the current WIT, and a JWS by its key over the thumbprint of the new key.
     Wit {
         /// The current WIT.
         wit: &'a str,
@@ -93,11 +93,11 @@ pub enum PresentedProof<'a> {
     },
 }
 
-/// A nonce for one proof, and how long it is good.
+/// A nonce for one proof, with its lifetime.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Challenge {
-    /// 54 characters of base64url.
+    /// The nonce, 54 characters of base64url.
     pub nonce: String,
     /// The time from now until it expires.
     pub expires_in: Duration,
@@ -119,7 +119,7 @@ impl Origins {
     pub(crate) fn of(trust_domain: &TrustDomain) -> Result<Self, Error> {
         let spiffe = Origin::new(Scheme::Spiffe, trust_domain)
             .map_err(|error| Error::TrustDomain(Some(error)))?;
-        // Some names are a trust domain for `spiffe` only.
+        // Some names are valid trust domains for `spiffe` only.
         Ok(Self {
             spiffe,
             wimse: Origin::new(Scheme::Wimse, trust_domain).ok(),
@@ -137,34 +137,36 @@ impl Origins {
 }
 
 impl IdentityServer {
-    /// Declares who gets an identifier. Can be called at any time.
+    /// Declares an enrolment. It can be called at any time.
     ///
     /// # Errors
     ///
-    /// `authority.enrolment_origin`, `authority.identifier_held`,
-    /// `authority.enrolment_secret`, `authority.enrolments_full`, `authority.lifetime`.
+    /// `authority.enrolment_origin`, `authority.identifier_held`, `authority.enrolment_secret`,
+    /// `authority.enrolments_full`, `authority.lifetime`.
     pub fn declare(&self, enrolment: Enrolment, now: UnixTime) -> Result<(), Error> {
-        // An identifier without a path names the trust domain itself, which is no workload.
+        // An identifier without a path names the trust domain itself, which is not a workload.
         if !self.origins.have(&enrolment.id) || enrolment.id.path().is_empty() {
             return Err(Error::EnrolmentOrigin { id: enrolment.id });
         }
         self.ledger.declare(enrolment, now)
     }
 
-    /// Ends an identity: from now on nothing is issued or renewed to it, and the authorization
-    /// server refuses it. Its credentials stay valid until they expire; after that the identifier
-    /// can be declared again. Returns whether there was such an enrolment.
+    /// Ends an identity: no credential is issued or renewed for it, and the authorization server
+    /// refuses it.
+    ///
+    /// Its credentials stay valid until they expire. After that the identifier can be declared
+    /// again. Returns whether there was such an enrolment.
     pub fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> bool {
         self.ledger.withdraw(id, now)
     }
 
-    /// Whether an identifier was withdrawn and its credentials have not yet expired.
+    /// Returns whether an identifier was withdrawn and its credentials have not yet expired.
     #[must_use]
     pub fn is_withdrawn(&self, id: &WorkloadId) -> bool {
         self.ledger.is_withdrawn(id)
     }
 
-    /// A fresh nonce. Keeps nothing.
+    /// Returns a new nonce. It stores nothing.
     ///
     /// # Errors
     ///
@@ -177,7 +179,7 @@ impl IdentityServer {
         })
     }
 
-    /// Issues a WIT, a WIT-SVID for a `spiffe` identifier, to the key that signed `key_proof`.
+    /// Issues a WIT to the key that signed `key_proof`. For a `spiffe` identifier it is a WIT-SVID.
     ///
     /// # Errors
     ///
@@ -195,8 +197,8 @@ impl IdentityServer {
         let proven = judge.key_proof(key_proof)?;
         let key = proven.what;
         let thumbprint = *key.thumbprint();
-        // First who it is, then whether the key will do, then the nonce, then the books: what is
-        // not from a known caller costs no memory and uses nothing up.
+        // Check the identity first, then the key, then the nonce, then record it. An unknown client
+        // uses no memory and nothing is used up.
         let (bootstrap, id) = match shown {
             PresentedProof::Token(token) => {
                 let bootstrap = BootstrapKind::of_token(token.expose());
@@ -238,8 +240,9 @@ impl IdentityServer {
         })
     }
 
-    /// Issues a JWT-SVID to the holder of a WIT-SVID, for one of the audiences that the operator
-    /// named. A JWT-SVID is a bearer credential: anyone who has it can act as its subject.
+    /// Issues a JWT-SVID to the holder of a WIT-SVID, for an audience that the operator allowed.
+    ///
+    /// A JWT-SVID is a bearer credential: anyone who has it can act as its subject.
     ///
     /// # Errors
     ///
@@ -283,7 +286,7 @@ impl IdentityServer {
         }
     }
 
-    /// A WIT that this server has issued, and the hash of its text as `wth` has it.
+    /// Verifies a WIT that this server issued. Also returns the hash of its text, as in `wth`.
     fn own_wit(&self, text: &str, now: UnixTime) -> Result<(Wit, String), Error> {
         let trust = self.refreshed_trust(now)?;
         let wit = Wit::verify(text, &trust.snapshot(), &self.wit_rules, now)
@@ -330,7 +333,7 @@ impl IdentityServer {
     }
 }
 
-/// Both proofs answer one challenge, so that neither is from another conversation.
+/// Checks that both proofs have the same nonce, so that neither is from another exchange.
 fn same_nonce(one: &str, other: &str) -> Result<(), Error> {
     if one == other {
         Ok(())
@@ -339,7 +342,7 @@ fn same_nonce(one: &str, other: &str) -> Result<(), Error> {
     }
 }
 
-/// Refuses an Ed25519 key in a WIT-SVID, as SPIFFE does; the WIT of a `wimse` identifier may have
+/// Refuses an Ed25519 key in a WIT-SVID, as SPIFFE does. The WIT of a `wimse` identifier may have
 /// one.
 fn check_algorithm(id: &WorkloadId, key: &VerifyingKey) -> Result<(), Error> {
     let allowed = match id.scheme() {

@@ -13,7 +13,7 @@ use super::challenge::Challenges;
 use super::messages::{self, ForeignClaims};
 use crate::Error;
 
-/// What every proof is verified against.
+/// The values that every proof is verified against.
 pub(crate) struct Judge<'a> {
     pub(crate) audience: &'a str,
     pub(crate) challenges: &'a Challenges,
@@ -21,7 +21,7 @@ pub(crate) struct Judge<'a> {
     pub(crate) now: UnixTime,
 }
 
-/// A verified proof, with its nonce, which is not spent yet.
+/// A verified proof with its nonce, which is not spent yet.
 pub(crate) struct Proven<T> {
     pub(crate) what: T,
     pub(crate) nonce: String,
@@ -29,7 +29,8 @@ pub(crate) struct Proven<T> {
 }
 
 impl Judge<'_> {
-    /// Verifies that the caller holds the key that a credential is asked for, and returns the key.
+    /// Verifies that the client holds the key that a credential is requested for, and returns the
+    /// key.
     pub(crate) fn key_proof(&self, text: &str) -> Result<Proven<VerifyingKey>, Error> {
         let unverified = parse(text, messages::KEY_PROOF)?;
         let payload = unverified
@@ -38,7 +39,8 @@ impl Judge<'_> {
             .to_vec();
         let claims: ForeignClaims<'_> =
             aims_jose::json::from_object(&payload).map_err(Error::Proof)?;
-        // The cheap checks come first: a proof without a nonce of ours costs no verification.
+        // Check the nonce first: a proof without a nonce of this server costs no signature
+        // verification.
         let nonce_expires = self.common(&claims)?;
         let lacking = || Error::Proof(aims_jose::Error::Claim { claim: "cnf" });
         let confirmation = claims.cnf.as_ref().ok_or_else(lacking)?;
@@ -55,7 +57,7 @@ impl Judge<'_> {
         })
     }
 
-    /// Verifies a proof about the new key by a known key; for a renewal, about the WIT too.
+    /// Verifies a proof over the new key by a known key; for a renewal, over the WIT too.
     pub(crate) fn authorizing(
         &self,
         text: &str,
@@ -75,7 +77,7 @@ impl Judge<'_> {
         })
     }
 
-    /// The audience that a JWT-SVID is asked for.
+    /// Returns the audience that a JWT-SVID is requested for.
     pub(crate) fn svid_request(
         &self,
         text: &str,
@@ -113,7 +115,7 @@ impl Judge<'_> {
         Ok((owned, nonce_expires))
     }
 
-    /// Audience, time and nonce.
+    /// Checks audience, time and nonce.
     fn common(&self, claims: &ForeignClaims<'_>) -> Result<UnixTime, Error> {
         if claims.aud.sole() != Some(self.audience) {
             return Err(Error::Proof(aims_jose::Error::Claim { claim: "aud" }));
@@ -133,7 +135,7 @@ struct OwnedClaims {
     svid_aud: Option<String>,
 }
 
-/// The thumbprint by which a bootstrap key is named in the proof's `kid`.
+/// Returns the thumbprint of the bootstrap key, from `kid` of the proof.
 pub(crate) fn bootstrap_key_of(text: &str) -> Result<Thumbprint, Error> {
     let unverified = parse(text, messages::ENROLMENT_PROOF)?;
     let named = unverified.header().kid().and_then(|kid| kid.parse().ok());

@@ -25,7 +25,7 @@ struct OnlyAudience<'a> {
     aud: Audience<'a>,
 }
 
-/// One method of client authentication, as presented.
+/// The method of client authentication in a request.
 enum Offered<'a> {
     Assertion(PresentedAssertion<'a>),
     JwtSvid(&'a str),
@@ -38,8 +38,8 @@ impl AuthorizationServer {
     ///
     /// # Errors
     ///
-    /// `as.client`; `as.request` for more than one way at a time (RFC 6749 §5.2);
-    /// `authority.unavailable` when the replay store cannot tell.
+    /// `as.client`; `as.request` for more than one method (RFC 6749 §5.2); `authority.unavailable`
+    /// if the replay store cannot tell.
     pub(super) fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -51,7 +51,7 @@ impl AuthorizationServer {
             Offered::JwtSvid(text) => self.by_jwt_svid(text, now)?,
             Offered::WitSvid(presented) => self.by_wit_svid(&presented, now)?,
         };
-        // `client_id` is optional beside these methods (RFC 7521 §4.2).
+        // With these methods `client_id` is optional (RFC 7521 §4.2).
         if form
             .get("client_id")
             .is_some_and(|named| named != who.client_id)
@@ -114,7 +114,7 @@ impl AuthorizationServer {
         Ok(authenticated(client, wit.id().to_string(), Some(wit.key())))
     }
 
-    /// Returns the client whose pattern a verified workload matches.
+    /// Returns the client whose pattern matches a verified workload.
     fn workload(&self, id: &WorkloadId) -> Result<&Client, Error> {
         if id.scheme() != Scheme::Spiffe {
             return Err(failed("only SPIFFE identifiers are clients"));
@@ -127,7 +127,7 @@ impl AuthorizationServer {
             .ok_or_else(|| failed("beneath no client's pattern"))
     }
 
-    /// Checks that the audience is this issuer alone, and not the token endpoint's URL
+    /// Checks that the audience is exactly this issuer, and not the URL of the token endpoint
     /// (draft-ietf-oauth-rfc7523bis).
     fn check_audience(&self, audience: &Audience<'_>) -> Result<(), Error> {
         if audience.sole() == Some(self.base.as_str()) {
@@ -137,7 +137,8 @@ impl AuthorizationServer {
     }
 }
 
-/// A failing replay store is no fault of the client.
+/// Maps the failure of a replay store to an error of the server, because the client is not the
+/// cause.
 fn unspent_is_unknown(error: aims_oauth_wire::Error) -> Error {
     match error {
         aims_oauth_wire::Error::AssertionUnknown(store)
@@ -164,7 +165,7 @@ fn bare(jwk: &Jwk) -> Jwk {
     Jwk::from_public_key(jwk.public_key().clone()).unwrap_or_else(|_| jwk.clone())
 }
 
-/// Returns the method that the request uses: exactly one (RFC 6749 §2.3).
+/// Returns the only method that the request uses (RFC 6749 §2.3).
 fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Error> {
     let by_authorization = headers.contains_key(AUTHORIZATION);
     let by_attestation = headers.contains_key(ATTESTATION) || headers.contains_key(ATTESTATION_POP);

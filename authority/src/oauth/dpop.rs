@@ -9,7 +9,7 @@ use http::HeaderMap;
 
 use crate::Error;
 
-/// What is asked of proofs at this server.
+/// The rules for proofs at this server.
 #[derive(Debug)]
 pub(crate) struct DpopPolicy {
     pub(crate) rules: DpopRules,
@@ -28,13 +28,14 @@ pub(crate) struct ProvenDpop {
 }
 
 impl DpopPolicy {
-    /// Verifies and spends the proof of a token request, where it has one. The replay store counts
-    /// it for the authenticated client: the key of the proof is one that the client can make anew
-    /// for every request.
+    /// Verifies and spends the proof of a token request, if it has one.
+    ///
+    /// The replay store counts it for the authenticated client, because a client can create a new
+    /// proof key for every request.
     ///
     /// # Errors
     ///
-    /// `as.dpop`; `authority.unavailable` where the replay store cannot tell.
+    /// `as.dpop`; `authority.unavailable` if the replay store cannot tell.
     pub(crate) fn verify(
         &self,
         headers: &HeaderMap,

@@ -1,5 +1,4 @@
-//! The authorization server over HTTP: the handlers of its endpoints, and refusals as OAuth has
-//! them.
+//! The HTTP handlers of the authorization server, and its refusals in the form of OAuth.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,7 +14,7 @@ use crate::authority::Inner;
 use crate::endpoint::Call;
 use crate::{Error, answer};
 
-/// RFC 6749 §5.1.
+/// The response with a token (RFC 6749 §5.1).
 #[derive(Serialize)]
 struct TokenAnswer<'a> {
     access_token: &'a str,
@@ -27,12 +26,12 @@ struct TokenAnswer<'a> {
     members: BTreeMap<&'static str, &'static str>,
 }
 
-/// The keys that access tokens are verified with.
+/// Returns the keys that verify access tokens.
 pub(crate) fn jwks(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
     Ok(document(inner, inner.oauth.jwks(call.now), call))
 }
 
-/// The metadata document.
+/// Returns the metadata document.
 pub(crate) fn metadata(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, Error> {
     Ok(document(inner, inner.oauth.metadata(), call))
 }
@@ -63,7 +62,7 @@ pub(crate) fn token(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>,
     Ok(response)
 }
 
-/// A refusal in the form of RFC 6749 §5.2.
+/// Returns a refusal in the form of RFC 6749 §5.2.
 pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     let status = match error {
         Error::Client { .. } => StatusCode::UNAUTHORIZED,
@@ -75,7 +74,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         | Error::TokenRequest { .. } => StatusCode::BAD_REQUEST,
         other => StatusCode::from_u16(other.wire().0).unwrap_or(StatusCode::SERVICE_UNAVAILABLE),
     };
-    // Code and description are this crate's own, within the characters that RFC 6749 allows.
+    // Code and description are texts of this crate, with characters that RFC 6749 allows.
     let body = TokenError::new(error.oauth())
         .and_then(|body| body.with_description(description(error)))
         .map_or_else(|_never| String::new(), |body| body.to_json());
@@ -87,7 +86,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         ..
     } = error
     {
-        // RFC 6749 §5.2 demands a challenge of the scheme that was tried.
+        // RFC 6749 §5.2 requires a challenge with the scheme that the client used.
         headers.insert(
             WWW_AUTHENTICATE,
             HeaderValue::from_static("Basic realm=\"token\""),
@@ -104,7 +103,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     response
 }
 
-/// The value of `error_description`. It repeats nothing of the request.
+/// Returns the value of `error_description`. It repeats nothing from the request.
 fn description(error: &Error) -> Cow<'static, str> {
     let fixed = match error {
         Error::Client { .. } => "the client could not be authenticated",
@@ -130,8 +129,8 @@ fn description(error: &Error) -> Cow<'static, str> {
     fixed.into()
 }
 
-/// Parses the parameters. Each may be there once, `resource` excepted (RFC 6749 §3.2): no grant of
-/// this server takes several values of `audience`.
+/// Parses the parameters. Each may occur once, except `resource` (RFC 6749 §3.2). No grant of this
+/// server takes several values of `audience`.
 fn form(body: &[u8]) -> Result<Form, Error> {
     let refused = |reason| Error::TokenRequest { reason };
     let form = Form::parse(body).map_err(|error| match error {
@@ -148,8 +147,8 @@ fn form(body: &[u8]) -> Result<Form, Error> {
 mod tests {
     use super::*;
 
-    /// CORE-01: no parameter twice but `resource`, not even when one of the two is empty; 32 at
-    /// most.
+    /// A parameter other than `resource` must not occur twice, not even with an empty value (RFC
+    /// 6749 §3.2). There are at most 32.
     #[test]
     fn malformed_forms_are_refused() {
         let all = |count: usize| (0..count).map(|n| format!("p{n}=1&")).collect::<String>();

@@ -1,4 +1,4 @@
-//! Grants of the token endpoint: [`GrantType`], and what it is given and returns.
+//! Grants of the token endpoint: [`GrantType`], its input and its result.
 
 mod client_credentials;
 
@@ -16,11 +16,11 @@ use crate::Error;
 
 /// One grant of the token endpoint (RFC 6749 §1.3, extension grants of §4.5).
 ///
-/// The token endpoint chooses the grant by `grant_type` and authenticates the client. A grant is
-/// called for an authenticated client alone, also where its standard leaves authentication open
-/// (RFC 7523 §3.1). What a grant is configured with are its own fields; it lives as long as the
-/// server. [`grant_types`](crate::endpoint::grant_types) has every grant of the server, and the
-/// metadata and the refusal of an unknown grant name what is in there.
+/// The token endpoint selects the grant by `grant_type` and authenticates the client. A grant is
+/// called for an authenticated client only, even if its standard makes authentication optional (RFC
+/// 7523 §3.1). The fields of a grant are its configuration; it lives as long as the server.
+/// [`grant_types`](crate::endpoint::grant_types) lists every grant of the server. The metadata and
+/// the refusal of an unknown grant name the grants of that list.
 ///
 /// ```text
 /// #[derive(Debug)]
@@ -42,16 +42,17 @@ use crate::Error;
 /// }
 /// ```
 pub(crate) trait GrantType: Debug + Send + Sync {
-    /// The value of `grant_type` in requests and in `grant_types_supported` of the metadata.
+    /// Returns the value of `grant_type` in requests and in `grant_types_supported` of the
+    /// metadata.
     ///
-    /// It has no other characters than `error_description` may have (RFC 6749 §5.2).
+    /// Its characters must be allowed in `error_description` (RFC 6749 §5.2).
     fn name(&self) -> &'static str;
 
     /// Issues a token, or refuses.
     ///
     /// # Errors
     ///
-    /// `as.request`, `as.scope` and `as.target`, and others that `Error::oauth` has a code for.
+    /// `as.request`, `as.scope`, `as.target`, and other errors that `Error::oauth` has a code for.
     fn grant(
         &self,
         server: &AuthorizationServer,
@@ -63,24 +64,24 @@ pub(crate) trait GrantType: Debug + Send + Sync {
 pub(crate) struct TokenRequest<'a> {
     /// The client, and the key that it has proven.
     pub(crate) client: &'a Authenticated<'a>,
-    /// The parameters. None is there twice, `resource` excepted.
+    /// The parameters. Each occurs once, except `resource`.
     pub(crate) form: &'a Form,
-    /// The time at which the request is judged.
+    /// The time of the request.
     pub(crate) now: UnixTime,
 }
 
-/// A token and what the answer says of it (RFC 6749 §5.1).
+/// A token and the members of its response (RFC 6749 §5.1).
 #[derive(Debug)]
 pub(crate) struct Granted {
     /// The token.
     pub(crate) token: CompactJws,
     /// `token_type`.
     pub(crate) token_type: &'static str,
-    /// `scope`, empty where the token has none.
+    /// `scope`; empty if the token has none.
     pub(crate) scope: String,
     /// `expires_in`.
     pub(crate) expires_in: Duration,
-    /// Further members of the answer, such as `issued_token_type` (RFC 8693 §2.2.1).
+    /// Further members of the response, such as `issued_token_type` (RFC 8693 §2.2.1).
     pub(crate) members: &'static [(&'static str, &'static str)],
     /// The nonce for the client's next DPoP proof. The token endpoint sets it.
     pub(crate) next_nonce: Option<Nonce>,
@@ -95,16 +96,16 @@ impl GrantTypes {
         Self(grants)
     }
 
-    /// The values of `grant_types_supported`.
+    /// Returns the values of `grant_types_supported`.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.iter().map(|grant| grant.name())
     }
 
-    /// The grant of this name, compared as it is.
+    /// Returns the grant with exactly this name.
     ///
     /// # Errors
     ///
-    /// `as.grant_type`, with the names of the grants that there are.
+    /// `as.grant_type`, with the names of the supported grants.
     pub(crate) fn find(&self, name: &str) -> Result<&dyn GrantType, Error> {
         let found = self.0.iter().find(|grant| grant.name() == name);
         found.map(AsRef::as_ref).ok_or_else(|| Error::GrantType {

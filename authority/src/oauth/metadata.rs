@@ -11,7 +11,7 @@ use crate::endpoint::ENDPOINTS;
 #[derive(Serialize)]
 struct Metadata<'a> {
     issuer: &'a str,
-    /// `token_endpoint`, `jwks_uri` and the like.
+    /// The URLs of endpoints: `token_endpoint`, `jwks_uri` and others.
     #[serde(flatten)]
     endpoints: BTreeMap<&'a str, String>,
     response_types_supported: [&'a str; 0],
@@ -26,7 +26,7 @@ struct Metadata<'a> {
 }
 
 impl AuthorizationServer {
-    /// The metadata document.
+    /// Returns the metadata document.
     #[must_use]
     pub fn metadata(&self) -> String {
         let svid = |algorithm: &Algorithm| aims_jose::AlgorithmSet::SVID.contains(*algorithm);

@@ -1,4 +1,4 @@
-//! The authorization server: who may do what. See [`AuthorizationServer`].
+//! The authorization server. See [`AuthorizationServer`].
 
 mod authenticate;
 pub(crate) mod dpop;
@@ -33,11 +33,11 @@ use crate::base::Base;
 use crate::identity::{IdentityServer, add};
 use crate::keys::KeyRing;
 
-/// Issues access tokens by client credentials (RFC 6749 §4.4) as JWTs (RFC 9068), each for one
-/// resource and bound to the client's key where the client has proven one.
+/// Issues access tokens by client credentials (RFC 6749 §4.4) as JWTs (RFC 9068).
 ///
-/// Clients authenticate by `private_key_jwt` (RFC 7523), by a WIT-SVID with its proof, or, where
-/// the operator allows it, by a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
+/// Each token is for one resource. It is bound to the client's key if the client has proven one.
+/// Clients authenticate by `private_key_jwt` (RFC 7523), by a WIT-SVID with its proof, or, if the
+/// operator allows it, by a JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
 #[derive(Debug)]
 pub struct AuthorizationServer {
     pub(crate) base: Base,
@@ -50,14 +50,14 @@ pub struct AuthorizationServer {
     pub(crate) provider: &'static dyn Provider,
     pub(crate) random: &'static dyn SecureRandom,
     pub(crate) replay: Arc<dyn ReplayStore>,
-    /// The rules of `private_key_jwt`: for this server alone.
+    /// The rules of `private_key_jwt` for this server.
     pub(crate) assertions: AssertionRules,
-    /// The rules of the proof beside a WIT-SVID: for this server alone.
+    /// The rules of the proof with a WIT-SVID for this server.
     pub(crate) pops: PopRules,
     pub(crate) dpop: DpopPolicy,
 }
 
-/// A client that has been authenticated.
+/// An authenticated client.
 #[derive(Debug)]
 pub(crate) struct Authenticated<'a> {
     pub(crate) client: &'a Client,
@@ -65,12 +65,13 @@ pub(crate) struct Authenticated<'a> {
     pub(crate) client_id: String,
     /// The key that it has proven.
     pub(crate) key: Option<Jwk>,
-    /// The key of the request's DPoP proof. A token is then bound to this one: the client chose it.
+    /// The key of the request's DPoP proof. If present, a token is bound to it, because the client
+    /// chose it.
     pub(crate) dpop: Option<Thumbprint>,
 }
 
 impl Authenticated<'_> {
-    /// `token_type` of the client's tokens (RFC 9449 §5, RFC 6750).
+    /// Returns `token_type` of the client's tokens (RFC 9449 §5, RFC 6750).
     const fn token_type(&self) -> &'static str {
         match self.dpop {
             Some(_) => "DPoP",
@@ -95,7 +96,7 @@ struct AccessTokenClaims<'a> {
     cnf: Option<Confirmation<'a>>,
 }
 
-/// RFC 9449 §6.1, RFC 7800 §3.2.
+/// `cnf` of an access token (RFC 9449 §6.1, RFC 7800 §3.2).
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Confirmation<'a> {
@@ -104,7 +105,7 @@ enum Confirmation<'a> {
 }
 
 impl AuthorizationServer {
-    /// The public keys that access tokens are verified with (RFC 7517 §5).
+    /// Returns the public keys that verify access tokens (RFC 7517 §5).
     #[must_use]
     pub fn jwks(&self, now: UnixTime) -> String {
         let (keys, _) = self.ring.published(now);

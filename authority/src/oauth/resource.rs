@@ -1,4 +1,4 @@
-//! Resources, clients, and the scopes that a client may have at a resource.
+//! Resources, clients, and the scopes of a client at a resource.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -9,10 +9,10 @@ use aims_wimse_id::{IdPattern, WorkloadId};
 
 use crate::Error;
 
-/// The most clients.
+/// Maximum number of clients.
 const MOST_CLIENTS: usize = 1_024;
 
-/// A protected resource and the scopes that it knows (RFC 8707 §2).
+/// A protected resource and its scopes (RFC 8707 §2).
 #[derive(Clone, Debug)]
 pub struct Resource {
     pub(crate) uri: String,
@@ -20,8 +20,9 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// A resource by its identifier: an absolute URI without fragment, for MCP the canonical URL of
-    /// the server, over http on loopback alone. Tokens for it carry exactly this text as `aud`.
+    /// Creates a resource by its identifier: an absolute URI without fragment. `http` is allowed on
+    /// loopback only. For MCP it is the canonical URL of the server. Tokens for it have exactly
+    /// this text as `aud`.
     pub fn new(uri: impl Into<String>) -> Self {
         Self {
             uri: uri.into(),
@@ -29,7 +30,7 @@ impl Resource {
         }
     }
 
-    /// The scopes that tokens for it can have. Without any, tokens for it have none.
+    /// Sets the scopes that its tokens can have. By default its tokens have no scope.
     #[must_use]
     pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.extend(scopes.into_iter().map(Into::into));
@@ -37,7 +38,7 @@ impl Resource {
     }
 }
 
-/// A client of the token endpoint and what it may ask for.
+/// A client of the token endpoint, with the tokens that it may ask for.
 ///
 /// ```
 /// use aims_authority::Client;
@@ -54,7 +55,7 @@ pub struct Client {
     pub(crate) requires_dpop: bool,
 }
 
-/// How a client is recognised.
+/// The way in which a client authenticates.
 #[derive(Clone, Debug)]
 pub(crate) enum ClientMatcher {
     Keys { client_id: String, keys: JwkSet },
@@ -62,8 +63,8 @@ pub(crate) enum ClientMatcher {
 }
 
 impl Client {
-    /// A client that authenticates by a JWT signed with one of these keys, `private_key_jwt`
-    /// (RFC 7523 §2.2). Its tokens are bound to the key that it used.
+    /// Creates a client that authenticates by a JWT signed with one of these keys,
+    /// `private_key_jwt` (RFC 7523 §2.2). Its tokens are bound to the key that it used.
     pub fn with_keys(client_id: impl Into<String>, keys: JwkSet) -> Self {
         Self::new(ClientMatcher::Keys {
             client_id: client_id.into(),
@@ -71,7 +72,7 @@ impl Client {
         })
     }
 
-    /// Who it is, for a message.
+    /// Formats the client for a message.
     fn shown(&self) -> Box<str> {
         match &self.by {
             ClientMatcher::Keys { client_id, .. } => shown([client_id.as_str()]),
@@ -79,9 +80,11 @@ impl Client {
         }
     }
 
-    /// Workloads that authenticate by a WIT-SVID and a proof of its key, `spiffe_wit`. `client_id`
-    /// and `sub` of a token are the workload's own identifier, whatever the pattern, and
-    /// the token is bound to the WIT-SVID's key.
+    /// Creates a client for all workloads that match the pattern. They authenticate by a WIT-SVID
+    /// and a proof of its key, `spiffe_wit`.
+    ///
+    /// `client_id` and `sub` of a token are the identifier of the workload, not the pattern. The
+    /// token is bound to the key of the WIT-SVID.
     #[must_use]
     pub fn spiffe(pattern: IdPattern) -> Self {
         Self::new(ClientMatcher::Spiffe {
@@ -98,7 +101,7 @@ impl Client {
         }
     }
 
-    /// Refuses token requests of the client that have no DPoP proof (RFC 9449 §5.2). All its tokens
+    /// Refuses token requests of the client without a DPoP proof (RFC 9449 §5.2). All its tokens
     /// are then bound to a key by DPoP.
     #[must_use]
     pub const fn require_dpop(mut self) -> Self {
@@ -106,8 +109,10 @@ impl Client {
         self
     }
 
-    /// Accepts JWT-SVIDs as well, `spiffe_jwt`. A JWT-SVID proves no key, so anyone who has it gets
-    /// tokens, and these are bound to none. Has no effect on a client with keys.
+    /// Accepts JWT-SVIDs as well, `spiffe_jwt`.
+    ///
+    /// A JWT-SVID proves no key, so anyone who has it gets tokens, and these are not bound to a
+    /// key. It has no effect on a client with keys.
     #[must_use]
     pub fn or_by_jwt_svid(mut self) -> Self {
         if let ClientMatcher::Spiffe { jwt_svid, .. } = &mut self.by {
@@ -116,7 +121,8 @@ impl Client {
         self
     }
 
-    /// Lets the client have tokens for a resource, with these of its scopes and no others.
+    /// Allows the client to get tokens for a resource, with these scopes of the resource and no
+    /// others.
     #[must_use]
     pub fn allow<S: Into<String>>(
         mut self,
@@ -145,6 +151,8 @@ pub(crate) struct Permission<'a> {
 }
 
 impl Registry {
+    /// Checks and registers resources and clients.
+    ///
     /// # Errors
     ///
     /// `authority.resources`, `authority.clients`.
@@ -182,7 +190,7 @@ impl Registry {
     fn add(&mut self, client: Client) -> Result<(), Error> {
         match &client.by {
             ClientMatcher::Keys { client_id, keys } => {
-                // A client id that looks like a SPIFFE ID could be taken for one in a token.
+                // A client id that looks like a SPIFFE ID could be mistaken for one in a token.
                 let bad = client_id.is_empty()
                     || client_id.len() > 512
                     || !client_id.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
@@ -202,7 +210,7 @@ impl Registry {
         Ok(())
     }
 
-    /// The client of a `client_id`, and its keys.
+    /// Returns the client with this `client_id`, and its keys.
     pub(crate) fn by_client_id(&self, client_id: &str) -> Option<(&Client, &JwkSet)> {
         let client = self.by_id.get(client_id)?;
         match &client.by {
@@ -211,8 +219,8 @@ impl Registry {
         }
     }
 
-    /// The client whose pattern fits a workload best: the longest one, and no pattern at all before
-    /// a pattern.
+    /// Returns the client whose pattern matches a workload best: an exact identifier, or else the
+    /// longest pattern.
     pub(crate) fn by_workload(&self, id: &WorkloadId) -> Option<&Client> {
         let fitting = self
             .by_pattern
@@ -245,8 +253,10 @@ impl Registry {
             .collect()
     }
 
-    /// Grants exactly what the client asks for, or refuses. Without a resource, it is the only one
-    /// that the client may use; without scopes, all that the client may have there.
+    /// Grants exactly the requested scopes, or refuses.
+    ///
+    /// Without a resource, it is the only one that the client may use. Without scopes, they are all
+    /// that the client may have there.
     ///
     /// # Errors
     ///
@@ -257,11 +267,12 @@ impl Registry {
         asked: &[&str],
         scope: Option<&str>,
     ) -> Result<Permission<'a>, Error> {
-        // A resource that is registered but not the client's is answered like one that is not.
+        // A registered resource that is not the client's gets the same response as an unknown one.
         let granted = match asked {
             [] if client.grants.len() == 1 => client.grants.iter().next(),
             [resource] => client.grants.get_key_value(*resource),
-            // RFC 8707 §2 lets a server refuse several: a token is good at one place.
+            // RFC 8707 §2 allows a server to refuse several resources, so that a token is valid at
+            // one place.
             _ => None,
         };
         let (resource, allowed) = granted.ok_or(Error::Target)?;
@@ -287,8 +298,7 @@ impl Registry {
     }
 }
 
-/// What clients can name: a resource, over http on loopback alone, and no more scopes than are read
-/// in one set.
+/// Checks a resource: `http` on loopback only, and no more scopes than one set can have.
 fn is_nameable(resource: &Resource) -> bool {
     let mut set = ScopeSet::new();
     let mut add = |scope: &String| set.insert(scope.parse()?);

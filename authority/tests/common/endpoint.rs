@@ -40,7 +40,7 @@ pub(crate) fn send_form(
     )
 }
 
-/// CORE-20: whatever the answer is, nobody keeps it.
+/// CORE-20: no cache stores a response.
 pub(crate) fn judged(response: &Response<Vec<u8>>) -> Result<Value, (u16, String)> {
     assert_eq!(field(response, "cache-control"), "no-store");
     assert_eq!(field(response, "pragma"), "no-cache");

@@ -48,7 +48,8 @@ fn enrol(ledger: &Ledger, name: &str, key: Thumbprint, now: u64) -> Result<Grant
         .map_err(|error| error.code())
 }
 
-/// ID-11: while the enrolment is there, and then while a credential of the former holder lives.
+/// An identifier has one holder: while its enrolment exists, and while a credential of the former
+/// holder is valid.
 #[test]
 fn one_identifier_has_one_holder() {
     let ledger = ledger(Limits::default(), &["a"]);
@@ -63,7 +64,7 @@ fn one_identifier_has_one_holder() {
     assert!(ledger.withdraw(&id("a"), at(1_010)));
     assert!(!ledger.withdraw(&id("a"), at(1_010)));
     assert!(ledger.is_withdrawn(&id("a")));
-    // 1,100 is the end, 60 s the largest skew of anybody.
+    // 1,100 is the expiry, 60 s the maximum skew of a verifier.
     assert_eq!(declare(1_159), Err("authority.identifier_held"));
     assert_eq!(declare(1_160), Ok(()));
     assert!(!ledger.is_withdrawn(&id("a")));
@@ -88,7 +89,7 @@ fn a_withdrawn_identity_is_neither_issued_nor_renewed() {
     );
 }
 
-/// T-047: one key, one identifier, until its last credential has expired.
+/// A key belongs to one identifier until its last credential has expired.
 #[test]
 fn one_key_has_one_identifier() {
     let ledger = ledger(Limits::default(), &["a", "b"]);
@@ -110,7 +111,7 @@ fn one_key_has_one_identifier() {
     enrol(&ledger, "b", key, 1_161).unwrap();
 }
 
-/// T-049: one of 32 threads, each with a key of its own.
+/// Of 32 threads with their own keys, one succeeds.
 #[test]
 fn a_single_use_token_works_once_under_32_threads() {
     for _ in 0..50 {
@@ -201,7 +202,7 @@ fn undoing_a_renewal_leaves_the_first_credential() {
     enrol(&ledger, "b", key, 1_160).unwrap();
 }
 
-/// F-18, T-036: every table has an end, one enrolment cannot fill it, and time empties it.
+/// Every table has a limit, one enrolment cannot fill it, and expiry frees it.
 #[test]
 fn the_books_are_bounded() {
     let limits = Limits {
@@ -245,7 +246,7 @@ fn lifetimes_are_bounded() {
     }
 }
 
-/// T-027, F-04.
+/// No time makes the arithmetic panic.
 #[test]
 fn no_time_makes_the_books_panic() {
     let ledger = ledger(Limits::default(), &["a"]);

@@ -2,12 +2,12 @@
 
 use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
 
-/// Issues an access token (RFC 9068) for one resource (RFC 8707), whose subject is the client.
+/// Issues an access token (RFC 9068) for one resource (RFC 8707). Its subject is the client.
 ///
-/// Where the request has a DPoP proof, the token is bound to its key: `cnf.jkt`, with `token_type`
-/// `DPoP` (RFC 9449 §5). Else the key that the client has proven is the token's `cnf.jwk` (RFC 7800
-/// §3.2). That key has proven nothing by DPoP, so the type is then `Bearer`, as RFC 8705 §3 has it
-/// for another kind of binding.
+/// If the request has a DPoP proof, the token is bound to its key by `cnf.jkt`, with `token_type`
+/// `DPoP` (RFC 9449 §5). Otherwise the key that the client has proven becomes `cnf.jwk` (RFC 7800
+/// §3.2). That key was not proven by DPoP, so the type is `Bearer`, as RFC 8705 §3 has it for
+/// another kind of binding.
 #[derive(Debug)]
 pub(crate) struct ClientCredentials;
 

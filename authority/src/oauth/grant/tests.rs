@@ -19,7 +19,7 @@ const TOOLS: &str = "https://tools.example/mcp";
 const NAME: &str = "urn:example:grant-type:test";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// A grant that no other file knows of.
+/// A grant that only this test registers.
 #[derive(Debug)]
 struct TestGrant {
     calls: Arc<AtomicUsize>,
@@ -107,7 +107,7 @@ fn read(response: &Response<Vec<u8>>) -> Value {
     serde_json::from_slice(response.body()).unwrap()
 }
 
-/// RFC 6749 §4.5, RFC 8414 §2: a registered grant is dispatched to and advertised.
+/// A registered grant is called, and listed in the metadata (RFC 6749 §4.5, RFC 8414 §2).
 #[test]
 fn a_registered_grant_is_dispatched_and_advertised() {
     let setup = setup();
@@ -126,7 +126,7 @@ fn a_registered_grant_is_dispatched_and_advertised() {
     assert!(answer["access_token"].is_string());
     assert_eq!(setup.calls.load(Ordering::Relaxed), 1);
 
-    // The other grant is untouched by it.
+    // The other grant is not affected.
     let response = setup.ask("grant_type=client_credentials", true);
     let answer = read(&response);
     assert_eq!(answer["token_type"], "Bearer");
@@ -134,7 +134,7 @@ fn a_registered_grant_is_dispatched_and_advertised() {
     assert_eq!(setup.calls.load(Ordering::Relaxed), 1);
 }
 
-/// RFC 6749 §5.2: what a grant refuses is refused in the form of the token endpoint.
+/// The refusal of a grant has the form of the token endpoint (RFC 6749 §5.2).
 #[test]
 fn a_grant_refuses_as_the_endpoint_does() {
     let setup = setup();
@@ -144,7 +144,7 @@ fn a_grant_refuses_as_the_endpoint_does() {
     assert_eq!(setup.calls.load(Ordering::Relaxed), 1);
 }
 
-/// RFC 6749 §3.2.1: no grant is called for a client that is not authenticated.
+/// No grant is called for a client that is not authenticated (RFC 6749 §3.2.1).
 #[test]
 fn no_grant_is_called_without_client_authentication() {
     let setup = setup();
@@ -154,7 +154,7 @@ fn no_grant_is_called_without_client_authentication() {
     assert_eq!(setup.calls.load(Ordering::Relaxed), 0);
 }
 
-/// The refusal of an unknown grant names the grants that there are, and nothing of the request.
+/// The refusal of an unknown grant names the supported grants, and nothing from the request.
 #[test]
 fn an_unknown_grant_is_told_the_known_ones() {
     let setup = setup();
@@ -175,7 +175,7 @@ fn an_unknown_grant_is_told_the_known_ones() {
     assert_eq!(setup.calls.load(Ordering::Relaxed), 0);
 }
 
-/// The grants of the table have names that differ and that a refusal can have in its words.
+/// The names of the grants differ, and a refusal can contain them.
 #[test]
 fn grants_have_names_of_their_own() {
     let grants = grant_types();

@@ -100,7 +100,7 @@ fn clients_get_what_is_registered_only() {
     }
 }
 
-/// SPF-04: the closest pattern decides, and a pattern is of whole segments.
+/// The closest pattern decides, and patterns match whole segments.
 #[test]
 fn the_closest_pattern_decides() {
     let client = |text: &str, scope: &str| Client::spiffe(pattern(text)).allow(FILES, [scope]);
@@ -138,7 +138,7 @@ fn the_closest_pattern_decides() {
     assert_eq!(scopes("wimse://example.org/agents/a"), None);
 }
 
-/// RSC-03, RSC-04, ATJ-30, CORE-23.
+/// A token is for one resource and the scopes that are allowed there.
 #[test]
 fn a_token_is_for_one_resource_and_the_scopes_allowed_there() {
     let registry = registry(vec![]).unwrap();
