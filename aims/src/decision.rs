@@ -1,8 +1,11 @@
-//! The seam *authorize*: who calls and what is called go in, a decision with its reasons comes out.
+//! Authorization decisions: the call that a principal makes, the [`Authorize`] trait that decides
+//! about it, and the [`Decision`] with its reasons.
 //!
-//! The default is [`Requirements`](crate::Requirements). A policy engine implements [`Authorize`]
-//! and is asked after the requirements of the route were met, so that a policy can only narrow what
-//! they allow.
+//! The default policy is [`Requirements`](crate::Requirements) alone. A policy engine implements
+//! [`Authorize`]. The guard asks it after the requirements of the route are met, so a policy can
+//! only restrict what the requirements allow.
+//!
+//! This module needs the feature `tool`.
 
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
@@ -13,25 +16,28 @@ use http::{HeaderName, Method};
 
 use crate::{principal::Principal, trace::TraceContext};
 
-/// The call that a principal asks for.
+/// Describes the call that a principal asks for.
+///
+/// The guard passes it to [`Authorize::authorize`].
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Call<'a> {
-    /// The resource as the guard is configured, not as the request names it.
+    /// The resource URL as the guard is configured. It is never taken from the request.
     pub resource: &'a str,
-    /// The request's method.
+    /// The method of the request.
     pub method: &'a Method,
-    /// The path of the request's target, without query.
+    /// The path of the request target, without the query.
     pub path: &'a str,
-    /// What the program knows of the call beside its head, such as the name of an MCP tool.
+    /// Attributes from outside the guard, such as the name of an MCP tool.
     pub attributes: &'a Attributes,
-    /// The trace that the request belongs to.
+    /// The trace that the request belongs to, if it has a valid `traceparent`.
     pub trace: Option<TraceContext>,
 }
 
-/// What a program knows of a call: names and texts that an [`Extract`] found, or that an outer
-/// layer, which has read the content, inserted into the extensions of the request. They never come
-/// from the guard's own reading of a request.
+/// Holds what the program knows about a call, as pairs of a name and a text.
+///
+/// An [`Extract`] adds attributes. An outer layer that has read the content can also insert an
+/// `Attributes` value into the extensions of the request. The guard itself never adds any.
 ///
 /// ```
 /// use aims::decision::Attributes;
@@ -43,50 +49,50 @@ pub struct Call<'a> {
 pub struct Attributes(BTreeMap<Cow<'static, str>, String>);
 
 impl Attributes {
-    /// The name of the tool that is called, such as `params.name` of MCP's `tools/call`.
+    /// The name of the called tool, such as `params.name` of MCP's `tools/call`.
     pub const TOOL: &'static str = "tool";
-    /// The digest of the call: of its tool and its arguments.
+    /// The digest of the tool name and the arguments of the call.
     pub const CALL_DIGEST: &'static str = "call_digest";
-    /// The identifier by which the program correlates the request.
+    /// The identifier that the program uses to correlate the request in its logs.
     pub const REQUEST_ID: &'static str = "request_id";
 
-    /// None.
+    /// Creates an empty set of attributes.
     #[must_use]
     pub const fn new() -> Self {
         Self(BTreeMap::new())
     }
 
-    /// Adds an attribute, in place of one of this name.
+    /// Adds an attribute and returns the set. An earlier value of the same name is replaced.
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.insert(name, value);
         self
     }
 
-    /// Adds an attribute, in place of one of this name.
+    /// Adds an attribute. An earlier value of the same name is replaced.
     pub fn insert(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) {
         self.0.insert(name.into(), value.into());
     }
 
-    /// The value of an attribute.
+    /// Returns the value of an attribute.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
-    /// All of them, in the order of their names.
+    /// Iterates over all attributes, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 }
 
-/// Adds what it finds in a request's head to the attributes of its call.
+/// Extracts attributes of a call from the head of its request.
 ///
-/// An attribute is worth as much as the part of the request that it comes from. An HTTP signature
-/// covers the method and the path, a workload proof token the path. A header field is covered only
-/// where a proof says so, and an intermediary can change any other one. So an extractor names the
-/// header fields that it reads by [`fields`](Self::fields): the guard refuses a request that has
-/// one of them where no accepted proof covers it.
+/// An attribute is only as trustworthy as the part of the request that it comes from. An HTTP
+/// signature covers the method and the path. A workload proof token covers the path. A header field
+/// is covered only if a proof names it; an intermediary can change all others. An extractor
+/// therefore returns the header fields that it reads from [`fields`](Self::fields). If a request
+/// has one of these fields and no accepted proof covers it, the guard refuses the request.
 ///
 /// ```
 /// use aims::decision::{Attributes, Extract};
@@ -94,7 +100,7 @@ impl Attributes {
 ///
 /// const MCP_NAME: &str = "mcp-name";
 ///
-/// /// The name of an MCP tool, which a client repeats in a header field.
+/// /// Reads the name of an MCP tool, which the client repeats in a header field.
 /// #[derive(Debug)]
 /// struct McpName;
 ///
@@ -111,25 +117,27 @@ impl Attributes {
 /// }
 /// ```
 ///
-/// The agent covers the field by `AgentBuilder::signed_field`. The value is still the caller's own
-/// word: a tool that acts on its content compares the content with the field. A caller can also
-/// leave the field out, so a policy decides about calls without the attribute as well.
+/// The agent covers the field with `AgentBuilder::signed_field`. The value is still only what the
+/// caller claims: a tool that acts on the content must compare the content with the field. A caller
+/// can also omit the field, so a policy must handle calls without the attribute.
 ///
-/// A bearer token covers nothing, and a workload proof token covers no field but those of
-/// [`token_field`](crate::guard::GuardBuilder::token_field). On a route that accepts these alone,
-/// an extractor that names its fields refuses every request that has one. An extractor that names
-/// none hands on what the last intermediary wrote: use such an attribute for the record, and for a
-/// decision only where TLS ends at the tool or every intermediary is trusted.
-/// [`Principal::covers_field`] says which case it is.
+/// A bearer token covers no field. A workload proof token covers only the fields of
+/// [`token_field`](crate::guard::GuardBuilder::token_field). If a route accepts only these two, an
+/// extractor that names its fields causes a refusal of every request that has one of them. An
+/// extractor that names no fields returns what the last intermediary wrote. Use such an attribute
+/// for the record. Use it for a decision only if TLS ends at the tool or you trust every
+/// intermediary. [`Principal::covers_field`] tells which case it is.
 pub trait Extract: fmt::Debug + Send + Sync {
-    /// The header fields that it reads. Where a request has one of them, an accepted proof must
-    /// cover it, and it must stand once: otherwise the guard refuses the request with
-    /// `guard.field_uncovered`. The guard asks when it is built. Defaults to none.
+    /// Returns the header fields that the extractor reads. Defaults to none.
+    ///
+    /// If a request has one of them, it must have it exactly once, and an accepted proof must cover
+    /// it. Otherwise the guard refuses the request with `guard.field_uncovered`. The guard calls
+    /// this method once, when it is built.
     fn fields(&self) -> Vec<HeaderName> {
         Vec::new()
     }
 
-    /// Looks at a request and adds attributes.
+    /// Reads the head of a request and adds attributes to `call`.
     fn extract(&self, request: &Parts, call: &mut Attributes);
 }
 
@@ -143,43 +151,51 @@ impl<T: Extract + ?Sized> Extract for Arc<T> {
     }
 }
 
-/// What was decided, and why. A caller must handle both arms.
+/// The decision about a call, with its reasons. Callers must handle both variants.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a decision is handled in full or not at all"
 )]
 pub enum Decision {
-    /// The call goes on.
+    /// The call is allowed.
     Allow(Vec<Reason>),
     /// The call is refused.
     Deny(Denial, Vec<Reason>),
 }
 
-/// How a refused caller could do better: what the wire answer is made of.
+/// Tells how the guard answers a denied call, and what the caller could change.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Denial {
-    /// Nothing the caller can bring changes the decision: 403.
+    /// No credential would change the decision. The answer is 403.
     Forbidden,
-    /// A token with these scopes would be allowed: 403 with `insufficient_scope` (RFC 6750 §3.1).
+    /// A token with these scopes would be allowed. The answer is 403 with `insufficient_scope` (RFC
+    /// 6750 §3.1).
     InsufficientScope(ScopeSet),
-    /// It could not be decided: 503.
+    /// The policy could not decide. The answer is 503.
     Unavailable,
 }
 
-/// One reason of a decision: a stable code and, for people, a sentence.
+/// One reason of a decision: a stable code for programs and a sentence for people.
+///
+/// ```
+/// use aims::decision::Reason;
+///
+/// let reason = Reason::new("office.closed", "the tool is open from 8 to 18 h");
+/// assert_eq!(reason.code, "office.closed");
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Reason {
-    /// A code such as `guard.scope` or the id of a policy.
+    /// The code, such as `guard.scope` or the identifier of a policy.
     pub code: Cow<'static, str>,
-    /// What a person reads in the record; never sent to the caller.
+    /// The sentence for the record. It is never sent to the caller.
     pub detail: String,
 }
 
 impl Reason {
-    /// A reason with its code and a sentence for the record.
+    /// Creates a reason from its code and its sentence.
     pub fn new(code: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self {
             code: code.into(),
@@ -194,8 +210,11 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Decides whether a principal may make a call. Synchronous: what it needs to know it holds as a
-/// snapshot.
+/// Decides whether a principal may make a call.
+///
+/// The guard calls it synchronously for each request, so an implementation answers from data that
+/// it already holds. For a decision that another server takes, use
+/// [`authorize_elsewhere`](crate::guard::GuardBuilder::authorize_elsewhere).
 ///
 /// ```
 /// use aims::decision::{Authorize, Call, Decision, Denial, Reason};
@@ -218,7 +237,7 @@ impl fmt::Display for Reason {
 /// }
 /// ```
 pub trait Authorize: fmt::Debug + Send + Sync {
-    /// The decision on one call.
+    /// Decides about one call at the time `now`.
     fn authorize(&self, principal: &Principal, call: &Call<'_>, now: UnixTime) -> Decision;
 }
 
@@ -228,7 +247,7 @@ impl<T: Authorize + ?Sized> Authorize for Arc<T> {
     }
 }
 
-/// The default: a caller that meets the requirements of the route may call.
+/// The default policy: allows every caller that meets the requirements of the route.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct RequirementsAlone;

@@ -86,7 +86,7 @@ pub use refusal::Refusal;
 #[cfg(feature = "tool")]
 pub use requirements::Requirements;
 
-/// The programs of the project's README compile as they are there.
+/// Compiles the examples of the project's README as they are printed there.
 #[cfg(all(doctest, feature = "agent", feature = "axum", feature = "fetch"))]
 #[doc = include_str!("../../README.md")]
 struct Readme;

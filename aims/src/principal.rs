@@ -1,4 +1,4 @@
-//! Who calls, as it was proven.
+//! The proven caller of a request.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,9 @@ use http::header::HeaderName;
 
 use crate::guard::{AgentCredential, Proof, ProofMethod};
 
-/// Who calls: what a [`Guard`](crate::Guard) has made of a request. Nothing else can make one:
+/// The caller of a request, as the [`Guard`](crate::Guard) has verified it.
+///
+/// Only a guard can create a principal:
 ///
 /// ```compile_fail
 /// fn a_principal_is_not_made_by_hand(who: &aims::Principal) -> aims::Principal {
@@ -23,18 +25,29 @@ use crate::guard::{AgentCredential, Proof, ProofMethod};
 /// }
 /// ```
 ///
-/// Clones share what was proven.
+/// A handler behind [`Guard::layer`](crate::Guard::layer) finds it in the extensions of the
+/// request. With the feature `axum`, it is also an argument of handlers:
+///
+/// ```
+/// # #[cfg(feature = "axum")]
+/// async fn call(who: aims::Principal) -> String {
+///     let agent = who.agent().map_or("no agent".to_owned(), ToString::to_string);
+///     format!("{agent} acts for {}", who.subject())
+/// }
+/// ```
+///
+/// Clones share the same data.
 #[derive(Clone)]
 pub struct Principal(Arc<Proven>);
 
-/// A proven agent, or an access token, or both.
+/// What was proven: an agent, an access token, or both.
 pub(crate) struct Proven {
-    /// The agent whose key was proven.
+    /// The credential of the agent that has proven possession of its key.
     pub(crate) agent: Option<AgentCredential>,
-    /// By what it was proven.
+    /// The accepted proofs of possession.
     pub(crate) proofs: Vec<Proof>,
     pub(crate) token: Option<AccessToken>,
-    /// The token is bound to no key, and its client is not the proven agent.
+    /// Whether the token is bound to no key and its client is not the proven agent.
     pub(crate) unbound: bool,
 }
 
@@ -43,23 +56,26 @@ impl Principal {
         Self(Arc::new(proven))
     }
 
-    /// The agent that holds the proven key. None where only a bearer token came, which the
-    /// requirements must accept by name.
+    /// Returns the identifier of the agent that has proven possession of its key.
+    ///
+    /// Returns `None` if the request had only a bearer token. A route accepts such requests only
+    /// with [`Requirements::accept_bearer`](crate::Requirements::accept_bearer).
     #[must_use]
     pub fn agent(&self) -> Option<&WorkloadId> {
         self.credential().map(AgentCredential::id)
     }
 
-    /// The credential whose key was proven.
+    /// Returns the credential of the proven agent.
     #[must_use]
     pub fn credential(&self) -> Option<&AgentCredential> {
         self.0.agent.as_ref()
     }
 
-    /// On whose behalf: the access token's `sub`, or else the agent itself.
+    /// Returns the subject on whose behalf the caller acts: the `sub` of the access token, or the
+    /// identifier of the agent if there is no token.
     ///
-    /// Where the token is [unbound](Self::is_unbound), everybody who has seen the token can claim
-    /// this subject.
+    /// If the token is [unbound](Self::is_unbound), anyone who has seen the token can claim this
+    /// subject.
     #[must_use]
     pub fn subject(&self) -> &str {
         match (&self.0.token, self.agent()) {
@@ -69,52 +85,54 @@ impl Principal {
         }
     }
 
-    /// The OAuth client that the access token was issued to. It is not the [agent](Self::agent)
-    /// where the token is [unbound](Self::is_unbound).
+    /// Returns the OAuth client to which the access token was issued.
+    ///
+    /// If the token is [unbound](Self::is_unbound), this client is not the [agent](Self::agent).
     #[must_use]
     pub fn client(&self) -> Option<&str> {
         self.access_token().map(AccessToken::client_id)
     }
 
-    /// Whether the access token is bound to no key and to nobody who was proven: everybody who
-    /// has its text can use it (RFC 6750 §5). The agent, where one was proven, may be another
-    /// than the one that the token was issued to.
+    /// Returns whether the access token is bound neither to a key nor to the proven agent.
+    ///
+    /// Anyone who has such a token can use it (RFC 6750 §5). If an agent was proven as well, the
+    /// token may have been issued to a different client.
     #[must_use]
     pub fn is_unbound(&self) -> bool {
         self.0.unbound
     }
 
-    /// The scopes that the access token grants.
+    /// Returns the scopes that the access token grants, or `None` without an access token.
     #[must_use]
     pub fn scopes(&self) -> Option<&ScopeSet> {
         self.access_token().map(AccessToken::scopes)
     }
 
-    /// The proofs of possession that were accepted, each by the agent's key; none for a bearer
-    /// token.
+    /// Returns the accepted proofs of possession, each made with the agent's key. It is empty for a
+    /// bearer token.
     #[must_use]
     pub fn proofs(&self) -> &[Proof] {
         &self.0.proofs
     }
 
-    /// The kinds of the accepted proofs.
+    /// Iterates over the kinds of the accepted proofs.
     pub fn proof_methods(&self) -> impl Iterator<Item = ProofMethod> {
         self.0.proofs.iter().map(Proof::method)
     }
 
-    /// Whether an accepted proof covers the content of the request.
+    /// Returns whether an accepted proof covers the content of the request.
     ///
-    /// A request with several proofs is as safe as the weakest: an attacker on the way can take
-    /// away the HTTP signature and leave the workload proof token, which covers no content. What
-    /// depends on the content asks this, or [requires](crate::Requirements::proof) the method that
-    /// covers it.
+    /// A request with several proofs is as safe as the weakest one. An attacker on the network path
+    /// can remove the HTTP signature and leave the workload proof token, which does not cover the
+    /// content. If your handler depends on the integrity of the content, check this method or
+    /// [require](crate::Requirements::proof) [`ProofMethod::HttpSignature`].
     #[must_use]
     pub fn covers_content(&self) -> bool {
         self.0.proofs.iter().any(Proof::covers_content)
     }
 
-    /// Whether an accepted HTTP signature covers this header field, and so its value is the one
-    /// that the agent sent.
+    /// Returns whether an accepted HTTP signature covers this header field. If so, the value is the
+    /// one that the agent sent.
     #[must_use]
     pub fn covers_field(&self, name: &HeaderName) -> bool {
         let field = Component::field(name.as_str());
@@ -125,7 +143,7 @@ impl Principal {
         field.is_ok_and(|field| covers(&field))
     }
 
-    /// The WIT whose key was proven.
+    /// Returns the WIT (workload identity token) of the proven agent.
     #[must_use]
     pub fn wit(&self) -> Option<&Wit> {
         self.credential().map(|it| match it {
@@ -133,7 +151,7 @@ impl Principal {
         })
     }
 
-    /// The WPT, where one came.
+    /// Returns the WPT (workload proof token), if the request had one.
     #[must_use]
     pub fn wpt(&self) -> Option<&WptProof> {
         self.0.proofs.iter().find_map(|proof| match proof {
@@ -142,7 +160,8 @@ impl Principal {
         })
     }
 
-    /// The HTTP signature, where one came: what it covers, and its nonce.
+    /// Returns the HTTP signature, if the request had one, with its covered components and its
+    /// nonce.
     #[must_use]
     pub fn signature(&self) -> Option<&VerifiedRequest> {
         self.0.proofs.iter().find_map(|proof| match proof {
@@ -151,14 +170,15 @@ impl Principal {
         })
     }
 
-    /// The access token: issuer, actors, further claims.
+    /// Returns the access token, with its issuer, actors and further claims.
     #[must_use]
     pub fn access_token(&self) -> Option<&AccessToken> {
         self.0.token.as_ref()
     }
 
-    /// When the first of the credentials expires. What a request began may outlive it; a new
-    /// request will not.
+    /// Returns when the first of the credentials expires.
+    ///
+    /// Work that a request has started may run longer. A new request after this time is refused.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         let agent = self.credential().map(AgentCredential::expires);

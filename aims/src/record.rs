@@ -1,5 +1,7 @@
-//! The seam *record*: every acceptance and refusal becomes one typed event, with hashes of the
-//! tokens and never the tokens.
+//! Audit records: the guard reports every accepted and refused request as one typed [`Event`].
+//!
+//! An event has hashes of tokens, never the tokens themselves. This module needs the feature
+//! `tool`.
 
 mod queue;
 
@@ -14,74 +16,78 @@ use crate::decision::{Attributes, Reason};
 use crate::guard::ProofMethod;
 use crate::trace::TraceContext;
 
-/// What happened to one request. It has a slot for each of the items that an audit of agents needs
-/// (draft-klrc-aiagent-auth, "Monitoring, Observability and Remediation"); what is not known is
-/// absent.
+/// Describes what the guard decided about one request.
+///
+/// It has a field for each item that an audit of agents needs (draft-klrc-aiagent-auth,
+/// "Monitoring, Observability and Remediation"). A value that the guard does not know is `None` or
+/// empty.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {
-    // The authenticated agent.
-    /// The agent that has proven possession of its key. None where nothing was proven.
+    // Item "authenticated agent" of the draft.
+    /// The agent that has proven possession of its key. `None` if no agent was proven.
     pub agent: Option<&'a WorkloadId>,
-    /// The agent that a credential names, without an accepted proof: everybody who has seen the
-    /// credential can send it, so it is not the caller. None where the agent was proven.
+    /// The agent that a credential names, without an accepted proof. `None` if the agent was
+    /// proven.
+    ///
+    /// Anyone who has seen the credential can send it, so do not take this agent for the caller.
     pub claimed_agent: Option<&'a WorkloadId>,
-    /// How the agent was proven; empty where it was not.
+    /// The methods by which the agent was proven. Empty if no agent was proven.
     pub proofs: &'a [ProofMethod],
 
-    // The delegated subject.
-    /// On whose behalf: the access token's `sub`.
+    // Item "delegated subject" of the draft.
+    /// The subject on whose behalf the caller acts: the `sub` of the access token.
     pub subject: Option<&'a str>,
     /// The OAuth client that the access token was issued to.
     pub client: Option<&'a str>,
-    /// The access token is bound to no key and to nobody who was proven.
+    /// Whether the access token is bound neither to a key nor to the proven agent.
     pub is_unbound: bool,
 
-    // The resource or tool.
-    /// The resource as the guard is configured.
+    // Item "resource or tool" of the draft.
+    /// The resource URL as the guard is configured.
     pub resource: &'a str,
-    /// The path of the request's target, without query. It is foreign text.
+    /// The path of the request target, without the query. The caller chooses this text.
     pub path: &'a str,
 
-    // The action that was asked for, and the decision.
-    /// The request's method.
+    // Items "requested action" and "decision" of the draft.
+    /// The method of the request.
     pub method: &'a Method,
-    /// What the program knows of the call, such as the name of an MCP tool.
+    /// The attributes of the call, such as the name of an MCP tool.
     pub attributes: &'a Attributes,
-    /// Whether the call goes on.
+    /// Whether the guard accepted the request.
     pub outcome: Outcome,
-    /// The stable code of a refusal.
+    /// The stable code of the refusal. `None` if the request was accepted.
     pub code: Option<&'a str>,
-    /// Why, as the decision has it, or the detail of a refusal.
+    /// The reasons of the decision, or the detail of the refusal.
     pub reasons: &'a [Reason],
 
-    // The time, and the identifier of the request.
-    /// When the guard decided.
+    // Items "timestamp" and "request identifier" of the draft.
+    /// The time of the decision.
     pub time: UnixTime,
-    /// The identifier that the program gave the request ([`Attributes::REQUEST_ID`]).
+    /// The identifier that the program gave to the request ([`Attributes::REQUEST_ID`]).
     pub request_id: Option<&'a str>,
-    /// The trace that the request belongs to, as the caller says.
+    /// The trace of the request, as the caller states it in `traceparent`.
     pub trace: Option<TraceContext>,
 
-    // The state of attestation or risk that had a part in the decision.
-    /// Posture or risk. No part of the guard knows any yet.
+    // Item "attestation or risk state" of the draft.
+    /// The posture or risk that was part of the decision. The guard does not set it yet.
     pub posture: Option<&'a str>,
 
-    // Remediation, and its cause.
-    /// What was done about a credential, and why.
+    // Item "remediation and its cause" of the draft.
+    /// The remediation that the guard applied to a credential, and its cause.
     pub remediation: Option<Remediation<'a>>,
 
-    /// First 8 bytes of the SHA-256 of each token that was presented.
+    /// Fingerprints of the presented tokens: the first 8 bytes of the SHA-256 of each.
     pub fingerprints: Fingerprints,
 }
 
-/// What was done about a credential.
+/// A remediation that the guard applied to a credential.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Remediation<'a> {
-    /// The request was refused, because a credential was revoked.
+    /// The guard refused the request because a credential was revoked.
     Revoked {
-        /// The code: `wit.revoked` or `token.revoked`.
+        /// The error code: `wit.revoked` or `token.revoked`.
         cause: &'a str,
     },
 }
@@ -94,31 +100,34 @@ impl<'a> Remediation<'a> {
 }
 
 /// The fingerprints of the tokens of a request.
+///
+/// Each is the first 8 bytes of the SHA-256 of the token, or `None` if the request had no such
+/// token.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Fingerprints {
-    /// Of the workload identity token.
+    /// The fingerprint of the workload identity token.
     pub wit: Option<Fingerprint>,
-    /// Of the workload proof token.
+    /// The fingerprint of the workload proof token.
     pub wpt: Option<Fingerprint>,
-    /// Of the access token.
+    /// The fingerprint of the access token.
     pub access_token: Option<Fingerprint>,
-    /// Of the transaction token.
+    /// The fingerprint of the transaction token.
     pub txn_token: Option<Fingerprint>,
 }
 
-/// Whether a call went on.
+/// Tells whether the guard accepted a request.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a call goes on or it does not")]
 pub enum Outcome {
-    /// It went on.
+    /// The guard accepted the request.
     Accepted,
-    /// It was refused.
+    /// The guard refused the request.
     Refused,
 }
 
 impl Outcome {
-    /// `accepted` or `refused`.
+    /// Returns `accepted` or `refused`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -128,11 +137,14 @@ impl Outcome {
     }
 }
 
-/// Takes each event. It is called on the request's own path: an implementation that writes
-/// elsewhere hands the event to a bounded [`queue`](fn@queue), which counts what does not fit.
+/// Receives each audit event.
 ///
-/// The guard waits for it, so that nothing goes on unrecorded: an implementation that waits holds
-/// up its own request and no other. If `record` panics, the request is rejected.
+/// The guard calls [`record`](Self::record) while it handles the request and waits for it, so no
+/// request continues unrecorded. A slow implementation delays its own request and no other. An
+/// implementation that writes to a file or a network should pass the event to a bounded
+/// [`queue`](fn@queue), which counts the events that do not fit.
+///
+/// If `record` panics, the request is rejected.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -152,7 +164,7 @@ impl Outcome {
 /// }
 /// ```
 pub trait Record: std::fmt::Debug + Send + Sync {
-    /// Takes one event; it must not wait for long.
+    /// Receives one event. It must return quickly.
     fn record(&self, event: &Event<'_>);
 }
 
@@ -162,14 +174,16 @@ impl<T: Record + ?Sized> Record for Arc<T> {
     }
 }
 
-/// The reasons as one text, where there are any.
+/// Joins the reasons into one text. Returns `None` if there are none.
 fn joined(reasons: &[Reason]) -> Option<String> {
     let all: Vec<String> = reasons.iter().map(Reason::to_string).collect();
     (!all.is_empty()).then(|| all.join("; "))
 }
 
-/// The default: events go to `tracing`, target `aims`, acceptances at DEBUG and refusals at WARN.
-/// Foreign text is escaped.
+/// The default recorder: sends events to `tracing` with the target `aims`.
+///
+/// Accepted requests have the level DEBUG, refused ones WARN. Text that the caller chose is
+/// escaped.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct ToTracing;

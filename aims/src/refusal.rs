@@ -1,4 +1,4 @@
-//! What a refused caller is told, and what it is not told.
+//! Refusals: the answer for the caller, and the details that stay with the tool.
 
 use std::{borrow::Cow, fmt};
 
@@ -6,10 +6,23 @@ use aims_error::ErrorKind;
 use aims_wimse_wpt::fields::CHALLENGE;
 use http::{HeaderValue, Response, StatusCode, header};
 
-/// A refused request: the answer for the wire, a stable code, and a detail for the record.
+/// A refused request: the answer for the caller, a stable code, and a detail for the record.
 ///
-/// Only the answer is ever sent. It is the same for an unknown and for a wrong credential, so that
-/// a caller learns nothing about which agents, keys or tokens exist.
+/// Only the answer is sent. It is the same for an unknown and for a wrong credential, so a caller
+/// learns nothing about which agents, keys or tokens exist. The code and the detail are for the
+/// logs of the tool.
+///
+/// ```
+/// # fn example(guard: &aims::Guard, head: &http::request::Parts) {
+/// use aims::jose::time::UnixTime;
+///
+/// if let Err(refusal) = guard.check(head, UnixTime::now()) {
+///     eprintln!("{}: {}", refusal.code(), refusal.detail());
+///     let answer: http::Response<Vec<u8>> = refusal.into_response();
+///     assert!(answer.status().is_client_error() || answer.status().is_server_error());
+/// }
+/// # }
+/// ```
 #[derive(Debug)]
 #[must_use = "a refusal is sent with `into_response`"]
 pub struct Refusal {
@@ -19,31 +32,33 @@ pub struct Refusal {
     detail: Cow<'static, str>,
 }
 
-/// The kinds of answer that the standards give to a refused request.
+/// The kinds of answers that the standards define for a refused request.
 #[derive(Debug)]
 pub(crate) enum ErrorResponse {
-    /// 400 with RFC 9457 problem details: what a refused WIT or HTTP signature gets.
+    /// 400 with RFC 9457 problem details, for a refused WIT or HTTP signature.
     Problem(&'static str),
     /// 401 with `WWW-Authenticate: WPT` and problem details (draft-ietf-wimse-wpt-02 §3).
     ProofChallenge(&'static str),
     /// 400, 401 or 403 with `WWW-Authenticate` (RFC 6750 §3).
     Challenge(StatusCode, HeaderValue),
-    /// 403 with problem details: nothing the caller can bring helps.
+    /// 403 with problem details. No credential would change the decision.
     Forbidden,
-    /// 431: refused by size before anything was read.
+    /// 431. The head is too large, and the guard did not parse it.
     TooLarge,
-    /// 503: it cannot be decided now.
+    /// 503. The guard cannot decide now.
     Unavailable,
-    /// 408: the content did not come in time.
+    /// 408. The content did not arrive in time.
     Timeout,
-    /// 501: a signed response was asked for, and cannot be given (draft-ietf-wimse-http-signature
-    /// §"Error Conditions").
+    /// 501. The caller demands a signed response, and the guard cannot sign it
+    ///      (draft-ietf-wimse-http-signature, "Error Conditions").
     Unsigned,
 }
 
 impl Refusal {
-    /// The codes that only a guard gives. Besides, a refusal has those of `wimse-cred`,
-    /// `wimse-wpt`, `oauth-rs`, `replay` and `jose`.
+    /// The codes that only a guard produces.
+    ///
+    /// A refusal can also have the codes of the crates `aims-wimse-cred`, `aims-wimse-wpt`,
+    /// `aims-http-sig`, `aims-oauth-rs`, `aims-replay` and `aims-jose`.
     pub const CODES: &'static [&'static str] = &[
         "guard.content",
         "guard.content_deadline",
@@ -75,19 +90,19 @@ impl Refusal {
         }
     }
 
-    /// The stable code, such as `wpt.audience`; [`errors`](crate::errors) explains it.
+    /// Returns the stable code, such as `wpt.audience`. [`errors`](crate::errors) explains it.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         self.code
     }
 
-    /// The kind of refusal, for programs to match on.
+    /// Returns the kind of the refusal, for programs to match on.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind
     }
 
-    /// The status of the answer.
+    /// Returns the HTTP status of the answer.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match &self.answer {
@@ -102,14 +117,16 @@ impl Refusal {
         }
     }
 
-    /// What the tool's own people may read; not for the caller.
+    /// Returns what was wrong, for the logs of the tool. Do not send it to the caller.
     #[must_use]
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// The answer for the wire: status, `WWW-Authenticate` or problem details (RFC 9457), never to
-    /// be stored.
+    /// Converts the refusal into the answer for the caller.
+    ///
+    /// The answer has the status, `WWW-Authenticate` or problem details (RFC 9457), and
+    /// `Cache-Control: no-store`.
     pub fn into_response<B: From<Vec<u8>>>(self) -> Response<B> {
         let status = self.status();
         let title = status.canonical_reason().unwrap_or("Refused");

@@ -1,4 +1,4 @@
-//! What a route asks of its callers.
+//! The requirements that a route sets for its callers.
 
 use std::collections::BTreeSet;
 
@@ -10,10 +10,27 @@ use crate::decision::{Decision, Denial, Reason};
 use crate::guard::{BuildError, ProofMethod};
 use crate::principal::Principal;
 
-/// What a tool requires. It can differ by route: [`Guard::requiring`](crate::Guard::requiring).
+/// The requirements of a route.
 ///
-/// By default: a proof of possession, any agent that the trusted origins vouch for, an access token
-/// where the guard has issuers, no scope.
+/// By default a route requires a proof of possession, and an access token if the guard has issuers.
+/// It accepts every agent of the trusted origins and requires no scope. Set the requirements of one
+/// route with [`Guard::requiring`](crate::Guard::requiring), and those of all other routes with
+/// [`GuardBuilder::require`](crate::guard::GuardBuilder::require).
+///
+/// ```
+/// use aims::Requirements;
+/// use aims::guard::ProofMethod;
+///
+/// # fn example(guard: &aims::Guard) -> Result<(), Box<dyn std::error::Error>> {
+/// // Only the agents of one team, with a token for the scope, and a proof that covers the content.
+/// let requirements = Requirements::new()
+///     .agents("spiffe://example.org/team/*".parse()?)
+///     .scopes("files:write".parse()?)
+///     .proof(ProofMethod::HttpSignature);
+/// let writing = guard.requiring(requirements)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Requirements {
     agents: Vec<IdPattern>,
@@ -26,7 +43,7 @@ pub struct Requirements {
     proofs: Vec<ProofMethod>,
 }
 
-/// What is accepted by name alone.
+/// What the route accepts only if it is named.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Accepts {
     Yes,
@@ -34,7 +51,7 @@ enum Accepts {
     No,
 }
 
-/// What is asked for by name alone.
+/// What the route requires only if it is named.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Asks {
     Yes,
@@ -43,56 +60,59 @@ enum Asks {
 }
 
 impl Requirements {
-    /// A proof of possession, and nothing else.
+    /// Requires a proof of possession and nothing else.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Only agents that this pattern matches, or another one that was named.
+    /// Accepts only agents whose identifier matches this pattern. May be repeated; one match is
+    /// enough.
     #[must_use]
     pub fn agents(mut self, pattern: IdPattern) -> Self {
         self.agents.push(pattern);
         self
     }
 
-    /// An access token with all of these scopes. Rights outside of scopes, such as roles, do not
-    /// count.
+    /// Requires an access token with all of these scopes. Roles and other rights do not count.
     #[must_use]
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
         self.scopes = Some(scopes);
         self
     }
 
-    /// An access token with all of these rights outside of scopes: roles, permissions or groups, as
-    /// the issuer's profile names them. Scopes do not count.
+    /// Requires an access token with all of these roles, permissions or groups.
+    ///
+    /// The token profile of the issuer tells which claims hold them. Scopes do not count.
     #[must_use]
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.roles.extend(roles.into_iter().map(Into::into));
         self
     }
 
-    /// An access token that names who acts for its subject: `act` (RFC 8693 §4.1). It must be bound
-    /// to a key, or belong to the proven agent.
+    /// Requires an access token that names an actor for its subject in `act` (RFC 8693 §4.1).
+    ///
+    /// The token must be bound to a key or belong to the proven agent.
     #[must_use]
     pub const fn actor(mut self) -> Self {
         self.actor = Asks::Yes;
         self
     }
 
-    /// Only callers that were proven in this way, or in another one that was named.
+    /// Accepts only this method of proof. May be repeated; one of the methods is enough.
     ///
-    /// [`ProofMethod::HttpSignature`] is the one that covers the content of a request.
+    /// [`ProofMethod::HttpSignature`] is the method that covers the content of a request.
     #[must_use]
     pub fn proof(mut self, method: ProofMethod) -> Self {
         self.proofs.push(method);
         self
     }
 
-    /// Accepts access tokens that are bound to no key, with or without a proof beside them:
-    /// everybody who steals such a token can use it until it expires (RFC 6750 §5).
+    /// Accepts access tokens that are bound to no key, with or without a proof.
     ///
-    /// A route that asks for [agents](Self::agents), for an [actor](Self::actor) or for a
+    /// Anyone who steals such a token can use it until it expires (RFC 6750 §5).
+    ///
+    /// A route that requires [agents](Self::agents), an [actor](Self::actor) or a
     /// [proof](Self::proof) still refuses a token that does not belong to the proven agent.
     #[must_use]
     pub const fn accept_bearer(mut self) -> Self {
@@ -100,16 +120,19 @@ impl Requirements {
         self
     }
 
-    /// Accepts a proven agent without an access token, also where the guard has issuers: the
-    /// identity is all that the route asks for.
+    /// Accepts a proven agent without an access token, even if the guard has issuers.
+    ///
+    /// Use it for a route that needs only the identity of the agent.
     #[must_use]
     pub const fn identity_alone(mut self) -> Self {
         self.identity_alone = Accepts::Yes;
         self
     }
 
-    /// Marks a route whose responses stream. A signed response is read whole before it is signed,
-    /// so a request that demands one is refused with 501 before the handler is called.
+    /// Marks a route whose responses stream.
+    ///
+    /// The guard must read a response completely before it can sign it. On such a route it refuses
+    /// a request that demands a signed response with 501, before it calls the handler.
     #[must_use]
     pub const fn streams(mut self) -> Self {
         self.streams = Accepts::Yes;
@@ -120,7 +143,7 @@ impl Requirements {
         self.bearer == Accepts::Yes
     }
 
-    /// Whether only a request with the proof of an agent can meet them.
+    /// Returns whether only a request with the proof of an agent can meet the requirements.
     pub(crate) fn needs_agent(&self) -> bool {
         !self.agents.is_empty() || !self.proofs.is_empty()
     }
@@ -133,8 +156,8 @@ impl Requirements {
         self.streams == Accepts::Yes
     }
 
-    /// Whether the route asks who calls: then a token that belongs to nobody who was proven is
-    /// refused.
+    /// Returns whether the route depends on the identity of the caller. If so, a token that does
+    /// not belong to the proven agent is refused.
     pub(crate) fn asks_who_calls(&self) -> bool {
         !self.agents.is_empty() || !self.proofs.is_empty() || self.asks_for_actor()
     }
@@ -147,7 +170,7 @@ impl Requirements {
         self.scopes.as_ref()
     }
 
-    /// Whether an access token alone can show what is asked for.
+    /// Returns whether only an access token can meet the requirements.
     pub(crate) fn needs_token(&self) -> bool {
         self.scopes.is_some() || !self.roles.is_empty() || self.asks_for_actor()
     }
@@ -168,7 +191,7 @@ impl Requirements {
         Ok(())
     }
 
-    /// The decision by the requirements alone.
+    /// Decides by the requirements alone, without a policy.
     #[must_use]
     pub fn decide(&self, principal: &Principal) -> Decision {
         let denied = |denial, code, detail: String| Decision::Deny(denial, reason(code, detail));

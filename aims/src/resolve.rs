@@ -1,5 +1,7 @@
-//! What a guard cannot know by itself: the pure part returns a [`Need`], and what implements
-//! [`Resolve`] answers it.
+//! Questions that a guard cannot answer from memory: the guard returns a [`Need`], and an
+//! implementation of [`Resolve`] answers it.
+//!
+//! This module needs the feature `tool`.
 
 use std::fmt::{self, Debug};
 use std::future::Future;
@@ -15,26 +17,31 @@ use crate::decision::{Attributes, Call, Decision};
 use crate::principal::Principal;
 use crate::trace::TraceContext;
 
-/// What the guard asks for. [`Guard::admit`](crate::Guard::admit) asks, waits with a deadline, and
-/// judges the request again with the answer; [`Guard::check`](crate::Guard::check) never asks.
+/// A question of the guard that needs I/O.
+///
+/// [`Guard::admit`](crate::Guard::admit) asks it, waits for at most the deadline, and verifies the
+/// request again with the answer. [`Guard::check`](crate::Guard::check) never asks.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "each need must be answered")]
 pub enum Need {
-    /// The bundle of this trusted origin: a credential names a key that is not in it, or the bundle
-    /// is stale. Answered by [`Resolved::Changed`] or [`Resolved::Unchanged`].
+    /// Fetch the bundle of this trusted origin again.
+    ///
+    /// A credential names a key that the bundle does not have, or the bundle is stale. Answer with
+    /// [`Resolved::Changed`] or [`Resolved::Unchanged`].
     Bundle(Origin),
-    /// The keys of this configured issuer: an access token names one that is not there, or they are
-    /// stale. Answered by [`Resolved::Changed`] or [`Resolved::Unchanged`].
+    /// Fetch the keys of this configured issuer again.
+    ///
+    /// An access token names a key that is missing, or the keys are stale. Answer with
+    /// [`Resolved::Changed`] or [`Resolved::Unchanged`].
     IssuerKeys(String),
-    /// These proofs are to be spent in a store that several servers share. Answered by
-    /// [`Resolved::Spent`].
+    /// Spend these proofs in a store that several servers share. Answer with [`Resolved::Spent`].
     SharedReplay(Vec<Spending>),
-    /// Whether a proven caller may make a call. Answered by [`Resolved::Decided`].
+    /// Decide whether a proven caller may make a call. Answer with [`Resolved::Decided`].
     Decision(Box<DecisionRequest>),
 }
 
 impl Need {
-    /// Whose keys are asked for, where keys are.
+    /// Returns the owner of the requested keys, or `None` if the need is not about keys.
     #[must_use]
     pub fn keys(&self) -> Option<Keys> {
         match self {
@@ -45,31 +52,34 @@ impl Need {
     }
 }
 
-/// The answer to a [`Need`]. An answer of the wrong kind counts as
-/// [`Unavailable`](Self::Unavailable).
+/// The answer to a [`Need`].
+///
+/// An answer that does not fit the need has the same effect as [`Unavailable`](Self::Unavailable).
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "each answer must be handled")]
 pub enum Resolved {
-    /// There are other keys than before: the request is judged again.
+    /// The keys have changed. The guard verifies the request again.
     Changed,
-    /// The keys are the same, or could not be fetched: the refusal stands.
+    /// The keys are the same, or could not be fetched. The refusal stands.
     Unchanged,
-    /// Whether all of the proofs were spent now, each for the first time. The outcome of an error
-    /// is unknown at best, so the proof counts as spent and the request is refused.
+    /// `Ok` if the store has spent all of the proofs, each for the first time.
+    ///
+    /// After an error the guard treats the proofs as spent, because the outcome is unknown, and
+    /// refuses the request.
     Spent(Result<(), aims_replay::Error>),
-    /// The decision.
+    /// The decision about the call.
     Decided(Decision),
-    /// The question could not be answered: the request is refused with 503.
+    /// The question could not be answered. The guard refuses the request with 503.
     Unavailable,
 }
 
-/// One proof that is to be spent in a shared store.
+/// One proof that the guard asks to spend in a shared store.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Spending {
-    /// The name of what is spent.
+    /// The key that identifies the proof in the store.
     pub key: ReplayKey,
-    /// It must not be seen again up to and including this time.
+    /// The store must refuse the same key up to and including this time.
     pub until: UnixTime,
 }
 
@@ -79,19 +89,19 @@ impl Spending {
     }
 }
 
-/// A call that is to be decided elsewhere.
+/// A call that waits for a decision from outside the guard.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct DecisionRequest {
-    /// Who calls.
+    /// The proven caller.
     pub principal: Principal,
-    /// The resource as the guard is configured.
+    /// The resource URL as the guard is configured.
     pub resource: String,
-    /// The request's method.
+    /// The method of the request.
     pub method: Method,
-    /// The path of the request's target, without query.
+    /// The path of the request target, without the query.
     pub path: String,
-    /// What the program knows of the call.
+    /// The attributes of the call.
     pub attributes: Attributes,
     /// The trace that the request belongs to.
     pub trace: Option<TraceContext>,
@@ -109,7 +119,7 @@ impl DecisionRequest {
         }
     }
 
-    /// The call, as [`Authorize`](crate::decision::Authorize) is given it.
+    /// Returns the call in the form that [`Authorize`](crate::decision::Authorize) takes.
     #[must_use]
     pub fn call(&self) -> Call<'_> {
         Call {
@@ -122,19 +132,20 @@ impl DecisionRequest {
     }
 }
 
-/// Ends with the answer.
+/// The future that [`Resolve::resolve`] returns. It ends with the answer.
 pub type ResolveFuture<'a> = Pin<Box<dyn Future<Output = Resolved> + Send + 'a>>;
 
-/// Answers what a guard cannot know by itself. The guard holds no lock while it waits, and gives up
-/// at its [deadline](crate::guard::GuardBuilder::deadline).
+/// Answers what a guard cannot know from memory: new keys, shared replay stores, remote decisions.
 ///
-/// What fetches keys must be single-flight and limited in rate: every stranger can name an unknown
-/// key.
+/// The guard holds no lock while it waits, and gives up after its
+/// [deadline](crate::guard::GuardBuilder::deadline). An implementation that fetches keys must run
+/// one fetch at a time and limit their rate, because any caller can name an unknown key.
+/// [`PublishedKeys`](crate::keys::PublishedKeys) does both.
 ///
 /// ```
 /// use aims::resolve::{Need, Resolve, ResolveFuture, Resolved};
 ///
-/// /// A shared store of spent proofs that is out of reach.
+/// /// A shared store of spent proofs that cannot be reached.
 /// #[derive(Debug)]
 /// struct Away;
 ///
@@ -160,7 +171,7 @@ impl<T: Resolve + ?Sized> Resolve for Arc<T> {
     }
 }
 
-/// The default: keys change only when the program changes its stores.
+/// The default: answers nothing. Keys change only when the program changes its stores.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Unresolved;
@@ -175,13 +186,13 @@ impl Resolve for Unresolved {
     }
 }
 
-/// Whose keys may have changed.
+/// Names the owner of keys that may have changed.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Keys {
-    /// The access token keys of this configured issuer.
+    /// The keys of this configured issuer, which verify access tokens.
     Issuer(String),
-    /// The bundle of this trusted origin.
+    /// The bundle of this trusted origin, which verifies credentials of agents.
     Origin(Origin),
 }
 

@@ -1,5 +1,6 @@
-//! The seam *revoked*: asked about every credential that a guard is about to trust, known from
-//! before or fresh; and [`RevocationList`], the list that answers it.
+//! Revocation: the guard asks [`Revoked`] about every credential that it verified, cached or not.
+//!
+//! [`RevocationList`] is an implementation in memory. This module needs the feature `tool`.
 
 mod list;
 
@@ -11,7 +12,7 @@ use aims_oauth_rs::AccessToken;
 use aims_wimse_cred::Wit;
 pub use list::{RevocationList, RevokedBy};
 
-/// A credential that verified.
+/// A credential that the guard has verified.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Credential<'a> {
@@ -21,14 +22,15 @@ pub enum Credential<'a> {
     Wit(&'a Wit),
 }
 
-/// Says whether a credential was revoked. Called on the request's own path: it answers from what it
-/// holds.
+/// Tells whether a credential is revoked.
+///
+/// The guard calls it while it handles the request, so an implementation answers from memory.
 ///
 /// ```
 /// use aims::revoked::{Credential, Revoked};
 /// use aims_jose::time::UnixTime;
 ///
-/// /// Every agent beneath `spiffe://example.org/retired` is gone.
+/// /// Every agent beneath `spiffe://example.org/retired` is revoked.
 /// #[derive(Debug)]
 /// struct Retired;
 ///
@@ -39,7 +41,8 @@ pub enum Credential<'a> {
 /// }
 /// ```
 pub trait Revoked: Debug + Send + Sync {
-    /// Whether it was. What cannot be known is revoked.
+    /// Returns whether the credential is revoked at the time `now`. If you cannot know, return
+    /// `true`.
     fn is_revoked(&self, credential: Credential<'_>, now: UnixTime) -> bool;
 }
 
@@ -49,7 +52,7 @@ impl<T: Revoked + ?Sized> Revoked for Arc<T> {
     }
 }
 
-/// The default: nothing is revoked before it expires.
+/// The default: no credential is revoked before it expires.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct NothingRevoked;

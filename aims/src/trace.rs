@@ -1,18 +1,18 @@
-//! W3C Trace Context: the `traceparent` field, carried from the caller to what is called next.
+//! W3C Trace Context: reads and writes the `traceparent` header field.
 //!
-//! `Guard` reads it from a request and puts it into its events; `Agent` writes the one that the
-//! program has at the moment into what it sends.
+//! `Guard` reads the field of a request and adds it to its events. `Agent` writes the current trace
+//! context of the program into the requests that it sends.
 
 use std::{fmt, str::FromStr};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The field that carries the context (Trace Context §3.2).
+/// The header field that carries the trace context (Trace Context §3.2).
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-/// The vendors' companion field, passed on as it is (Trace Context §3.3).
+/// The header field with vendor data, which is passed on unchanged (Trace Context §3.3).
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// A parsed `traceparent`: which trace a request belongs to and which span sent it.
+/// A parsed `traceparent`: the trace of a request and the span that sent it.
 ///
 /// ```
 /// use aims::trace::TraceContext;
@@ -24,13 +24,14 @@ pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// ```
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct TraceContext {
-    /// The text of version 00: always 55 ASCII characters, lower-case hex and hyphens.
+    /// The text in the form of version 00: 55 ASCII characters, lower-case hex digits and hyphens.
     text: [u8; LENGTH],
 }
 
 impl TraceContext {
-    /// Reads the context of a request; a missing, repeated or malformed field gives none, as Trace
-    /// Context §4.3 has it.
+    /// Reads the trace context of a request.
+    ///
+    /// Returns `None` if the field is missing, repeated or malformed (Trace Context §4.3).
     #[must_use]
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(TRACEPARENT).iter();
@@ -41,32 +42,32 @@ impl TraceContext {
         }
     }
 
-    /// The 32 hexadecimal digits that name the trace.
+    /// Returns the identifier of the trace: 32 hexadecimal digits.
     #[must_use]
     pub fn trace_id(&self) -> &str {
         self.as_str().get(3..35).unwrap_or_default()
     }
 
-    /// The 16 hexadecimal digits that name the span of the sender.
+    /// Returns the identifier of the sender's span: 16 hexadecimal digits.
     #[must_use]
     pub fn parent_id(&self) -> &str {
         self.as_str().get(36..52).unwrap_or_default()
     }
 
-    /// Whether the sender may have recorded the trace: the lowest flag.
+    /// Returns whether the sender may have recorded the trace (the lowest flag).
     #[must_use]
     pub fn sampled(&self) -> bool {
         let last = self.text.last().copied().unwrap_or(b'0');
         matches!(last, b'1' | b'3' | b'5' | b'7' | b'9' | b'b' | b'd' | b'f')
     }
 
-    /// The field's value.
+    /// Returns the value of the header field.
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.text).unwrap_or_default()
     }
 
-    /// Writes the context into a message, over what is there.
+    /// Writes the context into the header fields of a message. An earlier value is replaced.
     pub fn apply(&self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::from_bytes(&self.text) {
             headers.insert(TRACEPARENT, value);
@@ -77,12 +78,13 @@ impl TraceContext {
 impl FromStr for TraceContext {
     type Err = NotTraceContext;
 
-    /// Takes version 00 exactly, and of a later version the part that version 00 knows (Trace
+    /// Parses version 00 exactly, and of later versions the part that version 00 defines (Trace
     /// Context §4.3).
     ///
     /// # Errors
     ///
-    /// When the text is no `traceparent`: upper case, wrong lengths, all-zero ids, version `ff`.
+    /// [`NotTraceContext`] for upper-case digits, wrong lengths, all-zero identifiers and version
+    /// `ff`.
     fn from_str(text: &str) -> Result<Self, NotTraceContext> {
         let bytes = text.as_bytes();
         let (head, rest) = bytes.split_at_checked(LENGTH).ok_or(NotTraceContext)?;
@@ -123,14 +125,13 @@ impl fmt::Display for TraceContext {
     }
 }
 
-/// The text is no `traceparent`.
+/// Error returned when a text is not a valid `traceparent`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("not a `traceparent` of version 00")]
 #[non_exhaustive]
 pub struct NotTraceContext;
 
-/// Tells the trace context that the program is in at the moment: the seam between an agent and its
-/// telemetry.
+/// Returns the current trace context of the program. Connects an agent to a telemetry library.
 ///
 /// ```
 /// use aims::trace::{CurrentTrace, TraceContext};
@@ -144,11 +145,11 @@ pub struct NotTraceContext;
 /// }
 /// ```
 pub trait CurrentTrace: Send + Sync {
-    /// The context to pass on, with the program's own span as parent.
+    /// Returns the context to send, with the program's own span as parent.
     fn current(&self) -> Option<TraceContext>;
 }
 
-/// Version, trace id, parent id and flags with three hyphens (Trace Context §3.2).
+/// The length of version, trace id, parent id and flags with three hyphens (Trace Context §3.2).
 const LENGTH: usize = 55;
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
-//! Web Bot Auth, the receiver's side over HTTP: the directories of agents are fetched when a
-//! request names them, and kept.
+//! Web Bot Auth for receivers: verifies requests of automated clients, and fetches and caches the
+//! key directories that they publish.
 //!
-//! A URL in `Signature-Agent` is a stranger's choice. It is fetched over `https` from public
-//! addresses alone, no redirect is followed, the answer is bounded in size and time, one directory
-//! is fetched once at a time, and no more of them are kept than there is room for.
+//! The client chooses the URL in `Signature-Agent`, so fetching is restricted. Directories are
+//! fetched only over `https` and from public addresses, without redirects. Size and time of an
+//! answer are limited. Each directory is fetched by one request at a time, and the number of cached
+//! directories is limited.
 //!
 //! ```no_run
 //! # async fn example(
@@ -18,12 +19,14 @@
 //! let now = SystemClock::new().now();
 //! match directories.verify(&RequestPolicy::new(), &message, now).await {
 //!     Ok(unspent) => println!("{:?}", unspent.accept_replays().agent()),
-//!     Err(error) if error.is_undecided() => println!("nothing is known of it: {}", error.code()),
+//!     Err(error) if error.is_undecided() => println!("not known: {}", error.code()),
 //!     Err(error) => println!("refused: {}", error.code()),
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! This module needs the feature `web-bot-auth`.
 
 mod error;
 mod proving;
@@ -41,7 +44,9 @@ use aims_jose::time::{Clock, SystemClock, UnixTime};
 pub use error::AgentError;
 use proving::{Proof, Proving};
 
-/// The directories of agents, fetched by need. Clones share what is kept.
+/// Verifies requests with the key directories of agents, which it fetches on demand and caches.
+///
+/// Clones share the cache.
 #[derive(Clone)]
 pub struct AgentDirectories {
     documents: Documents,
@@ -49,7 +54,7 @@ pub struct AgentDirectories {
     known: Arc<Agents>,
 }
 
-/// Makes [`AgentDirectories`].
+/// Builds [`AgentDirectories`].
 #[must_use = "nothing is fetched before `build`"]
 pub struct AgentDirectoriesBuilder {
     fetch: Arc<dyn Fetch>,
@@ -61,12 +66,13 @@ pub struct AgentDirectoriesBuilder {
 }
 
 impl AgentDirectories {
-    /// Directories that are fetched by a client made so, but that it follows no redirect and reads
-    /// 256 KiB at most.
+    /// Creates a builder whose directories are fetched by a client with these settings.
+    ///
+    /// The client follows no redirects and reads at most 256 KiB, whatever the settings are.
     ///
     /// # Errors
     ///
-    /// `fetch.build`
+    /// `fetch.build` if the HTTP client cannot be set up.
     pub fn fetching(
         client: FetcherBuilder,
         provider: &'static dyn Provider,
@@ -75,8 +81,10 @@ impl AgentDirectories {
         Ok(Self::over(Arc::new(fetcher), provider))
     }
 
-    /// Directories that are fetched by this. It is handed URLs that strangers chose, so it must do
-    /// what [`Fetcher`](aims_fetch::Fetcher) does: public addresses alone, and no redirects.
+    /// Creates a builder whose directories are fetched by this client.
+    ///
+    /// Callers choose the URLs, so the client must do what [`Fetcher`](aims_fetch::Fetcher) does:
+    /// connect only to public addresses and follow no redirects.
     pub fn over(fetch: Arc<dyn Fetch>, provider: &'static dyn Provider) -> AgentDirectoriesBuilder {
         AgentDirectoriesBuilder {
             fetch,
@@ -88,16 +96,17 @@ impl AgentDirectories {
         }
     }
 
-    /// Verifies the one signature of Web Bot Auth that a request has. Its directory is fetched
-    /// where it is not at hand, and only when all else that can be judged without a key is right; a
-    /// key that is not in it is looked for once more in a newer one, if that was not done a moment
-    /// ago.
+    /// Verifies the Web Bot Auth signature of a request.
+    ///
+    /// Everything that needs no key is checked first. Then the directory is fetched if it is not
+    /// cached. If the key is not in the cached directory, the directory is fetched again, unless
+    /// that was done shortly before.
     ///
     /// # Errors
     ///
-    /// The codes of [`RequestPolicy::verify`], and those of [`Documents::get`] where the directory
-    /// is not to be had: `fetch.address`, `fetch.status` (redirects among them),
-    /// `fetch.content_type`, `fetch.rejected` where it is none or no key in it has signed it.
+    /// The codes of [`RequestPolicy::verify`]. If the directory is not available, those of
+    /// [`Documents::get`]: `fetch.address`, `fetch.status` (also for redirects), `fetch.content_type`, and
+    /// `fetch.rejected` if the answer is not a directory or none of its keys has signed it.
     pub async fn verify(
         &self,
         policy: &RequestPolicy,
@@ -117,7 +126,8 @@ impl AgentDirectories {
         Ok(policy.verify(request, &self.agents(&agent, &newer, now)?, now)?)
     }
 
-    /// The agent whose directory is needed; none where the request can be judged without one.
+    /// Returns the agent whose directory is needed. Returns `None` if no directory is needed to
+    /// decide.
     fn wanted(
         &self,
         policy: &RequestPolicy,
@@ -156,33 +166,35 @@ impl AgentDirectories {
 }
 
 impl AgentDirectoriesBuilder {
-    /// Uses keys of a directory that have not signed it, too. What they say is as good for the
-    /// agent of that URL; what is missing is that whoever serves the directory holds them (draft
-    /// appendix "Possession Proof on the Directory Response").
+    /// Uses keys of a directory that have not signed the directory, too.
+    ///
+    /// Such a key identifies the agent of that URL equally well. What is missing is the proof that
+    /// the server of the directory holds the private key (draft-ietf-webbotauth-httpsig-directory,
+    /// "Possession Proof on the Directory Response").
     pub fn accepting_unproven_keys(mut self) -> Self {
         self.proof = Proof::Unneeded;
         self
     }
 
-    /// Agents that are known without fetching.
+    /// Adds agents whose keys are known without fetching.
     pub fn known(mut self, agents: Agents) -> Self {
         self.known = agents;
         self
     }
 
-    /// How many directories are kept; 256.
+    /// Sets the maximum number of cached directories. Defaults to 256.
     pub const fn capacity(mut self, most: usize) -> Self {
         self.capacity = most;
         self
     }
 
-    /// Another clock, by which the signatures of directories are judged.
+    /// Sets the clock for the signatures of directories. Defaults to the system clock.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Makes it.
+    /// Builds the [`AgentDirectories`].
     #[must_use]
     pub fn build(self) -> AgentDirectories {
         let proving = Proving::new(self.fetch, self.provider, self.clock, self.proof);

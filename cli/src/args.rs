@@ -23,10 +23,10 @@ pub(crate) use txn::{IssueTxn, Txn, VerifyTxn};
 /// Keys, identifiers, workload identity tokens, their proofs, signed HTTP messages, and an
 /// authority for development.
 ///
-/// No option takes a key or a token, only the FILE that it is in: other users can read a command
-/// line. Exit status: 0 for verified or done, 1 for refused, 2 for a wrong command line, or a file
-/// that cannot be read or written. A FILE of `-` is the standard input. One newline at the end of a
-/// file is no part of what it holds.
+/// No option takes a key or a token itself, only a FILE that holds it, because other users can read
+/// a command line. Exit status: 0 for verified or done, 1 for refused, 2 for a wrong command line,
+/// or a file that cannot be read or written. A FILE of `-` is the standard input. One newline at
+/// the end of a file is ignored.
 #[derive(Debug, Parser)]
 #[command(name = "aims", version)]
 pub(crate) struct Cli {
@@ -57,7 +57,7 @@ pub(crate) enum Command {
     /// Signed HTTP messages (RFC 9421), in files
     #[command(subcommand, name = "httpsig")]
     HttpSig(HttpSig),
-    /// An identity server and an authorization server in one, for development
+    /// An identity server and authorization server for development
     #[command(subcommand)]
     Authority(Authority),
     /// Explains an error code: what it means, its likely cause, and what to do
@@ -69,7 +69,7 @@ pub(crate) enum Command {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
-    /// Makes a private key
+    /// Generates a private key
     Generate {
         /// ES256, ES384, ES512, EdDSA, Ed25519, RS256 and so on
         #[arg(long, default_value = "ES256")]
@@ -77,8 +77,8 @@ pub(crate) enum Key {
         /// The key's `kid`
         #[arg(long, value_name = "ID", value_parser = key_id)]
         kid: Option<String>,
-        /// A new file that only its owner can read; one that is there is not overwritten. Else the
-        /// standard output
+        /// A new file that only its owner can read; an existing file is not overwritten. Defaults
+        /// to the standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -90,13 +90,12 @@ pub(crate) enum Key {
         /// A JWK, private or public; or PKCS#8 in PEM
         file: PathBuf,
     },
-    /// Shows the public parts of keys as one JWK set, as `--keys` takes it
+    /// Shows the public parts of keys as one JWK set, for `--keys`
     Set {
         /// The algorithm of private keys in PEM, as for `aims key generate`
         #[arg(long, value_name = "ALG")]
         pem_alg: Option<Algorithm>,
-        /// A JWK, private or public; or PKCS#8 in PEM. May be given several times; the `kid` of
-        /// each is its own
+        /// A JWK, private or public; or PKCS#8 in PEM. May be repeated; each key keeps its `kid`
         #[arg(value_name = "FILE", required = true)]
         files: Vec<PathBuf>,
     },
@@ -112,16 +111,16 @@ pub(crate) enum Key {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Id {
-    /// Says whether this is a workload identifier, and of which origin
+    /// Checks a workload identifier and shows its origin
     Check {
-        /// What may be one, such as spiffe://example.org/agent
+        /// The identifier, such as spiffe://example.org/agent
         uri: String,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Wit {
-    /// Signs a token that says: this workload holds this key
+    /// Signs a workload identity token: a statement that this workload holds this key
     Issue {
         /// The issuer's private key, a JWK; for a WIT-SVID it needs a `kid`
         #[arg(long, value_name = "FILE")]
@@ -138,21 +137,21 @@ pub(crate) enum Wit {
         /// The claim `iss`
         #[arg(long, value_name = "URL")]
         issuer: Option<String>,
-        /// The time of issue, in Unix seconds, instead of the clock's
+        /// The time of issue, in Unix seconds. Defaults to the current time
         #[arg(long, value_name = "SECONDS")]
         now: Option<u64>,
     },
-    /// Verifies a token against the keys of its origin
+    /// Verifies a token with the keys of its origin
     Verify {
         #[command(flatten)]
         trusted: Trusted,
-        /// What kind of token is asked for
+        /// The expected kind of token
         #[arg(long, value_enum, default_value_t = Profile::Wit)]
         profile: Profile,
         #[command(flatten)]
         shown: Shown,
-        /// The workload identity token, as `aims wit issue` prints it and the field
-        /// Workload-Identity-Token carries it
+        /// The workload identity token, as printed by `aims wit issue` and sent in the field
+        /// Workload-Identity-Token
         file: PathBuf,
     },
 }
@@ -161,15 +160,15 @@ pub(crate) enum Wit {
 pub(crate) enum Profile {
     /// Any workload identity token
     Wit,
-    /// WIT-SVIDs alone
+    /// Only WIT-SVIDs
     WitSvid,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Wpt {
-    /// Proves, for one message, that its sender holds the key of a token
+    /// Makes a proof that the sender of one message holds the key of a token
     New {
-        /// The workload identity token that goes with the proof
+        /// The workload identity token that is sent with the proof
         #[arg(long, value_name = "FILE")]
         wit: PathBuf,
         /// The private key of that token, a JWK
@@ -180,14 +179,13 @@ pub(crate) enum Wpt {
         /// From 1 second to 5 minutes
         #[arg(long, value_name = "SECONDS", default_value_t = 60)]
         lifetime: u64,
-        /// The time of the proof, in Unix seconds, instead of the clock's
+        /// The time of the proof, in Unix seconds. Defaults to the current time
         #[arg(long, value_name = "SECONDS")]
         now: Option<u64>,
     },
-    /// Verifies a proof and the token that came with it. Whether the proof was seen before, it
-    /// cannot know
+    /// Verifies a proof and its token. It cannot detect that a proof was used before
     Verify {
-        /// The workload identity token that came with the proof
+        /// The workload identity token that was sent with the proof
         #[arg(long, value_name = "FILE")]
         wit: PathBuf,
         #[command(flatten)]
@@ -196,50 +194,51 @@ pub(crate) enum Wpt {
         bound: Bound,
         #[command(flatten)]
         shown: Shown,
-        /// The proof, as `aims wpt new` prints it: what follows `WPT` in the field Authorization,
-        /// or with `--revision 01` the field Workload-Proof-Token
+        /// The proof, as printed by `aims wpt new`: the text after `WPT` in the field
+        /// Authorization, or with `--revision 01` the field Workload-Proof-Token
         file: PathBuf,
     },
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Authority {
-    /// Serves it until it is interrupted or terminated. Everything is in memory: keys are new at
-    /// each start, and what it issued ends with it
+    /// Runs the authority until it is interrupted or terminated. Everything is in memory: each
+    /// start creates new keys, and tokens of an earlier start are no longer valid
     Serve(Serve),
 }
 
-/// Where the authority listens, and whom it knows.
+/// The address of the authority, and the agents and tools that it knows.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The address to listen on; port 0 for any that is free. Only this machine can reach the
-    /// default
+    /// The address to listen on; port 0 selects a free port. The default can be reached only from
+    /// this machine
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8400")]
     pub(crate) listen: SocketAddr,
-    /// The URL by which agents and tools reach it, where that is not http:// and the address:
-    /// behind something that speaks TLS
+    /// The URL by which agents and tools reach it. Defaults to http:// and the address; set it if a
+    /// proxy in front of it ends TLS
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// Listens on an address that other machines can reach. They can then ask for identities, over
-    /// HTTP in clear
+    /// Allows an address that other machines can reach. They can then request identities over
+    /// plaintext HTTP
     #[arg(long)]
     pub(crate) dangerous_reachable_from_network: bool,
-    /// The trust domain of its identifiers; unless said, that of the first agent
+    /// The trust domain of its identifiers. Defaults to that of the first agent
     #[arg(long, value_name = "NAME")]
     pub(crate) trust_domain: Option<String>,
-    /// An agent that may enrol, once, and the file with its bootstrap token. A file that is not
-    /// there is made, with a new token, for its owner alone; without =FILE a new token is printed.
-    /// May be given several times
+    /// An agent that may enrol once, and the file with its bootstrap token. If the file does not
+    /// exist, it is created with a new token, and only its owner can read it; without =FILE a new
+    /// token is printed. May be repeated
     #[arg(long = "agent", value_name = "ID[=FILE]", value_parser = agent)]
     pub(crate) agents: Vec<(WorkloadId, Option<PathBuf>)>,
-    /// A tool, by its URL, and the scopes there that each `--agent` may ask for, with blanks
-    /// between. May be given several times
+    /// A tool, by its URL, and the scopes that each `--agent` may request for it, separated by
+    /// spaces. May be repeated
     #[arg(long = "resource", value_name = "URL [SCOPE]...", value_parser = resource)]
     pub(crate) resources: Vec<(String, Vec<String>)>,
-    /// How long the identities of each `--agent` live
+    /// The lifetime of the identities of each `--agent`
     #[arg(long, value_name = "SECONDS", default_value_t = 3_600)]
     pub(crate) lifetime: u64,
-    /// Lets the bootstrap token of each `--agent` be used again: whoever finds it is that agent
+    /// Allows the bootstrap token of each `--agent` to be used again: anyone who finds it can act
+    /// as that agent
     #[arg(long)]
     pub(crate) reusable_tokens: bool,
     /// More agents and resources, in JSON, each agent with its own lifetime and rights
@@ -247,16 +246,16 @@ pub(crate) struct Serve {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// Whose keys are trusted.
+/// The trusted keys.
 #[derive(Debug, Args)]
 pub(crate) struct Trusted {
-    /// An origin, such as spiffe://example.org; its keys follow as `--keys`. Both may be given
-    /// several times, in pairs
+    /// An origin, such as spiffe://example.org; its keys follow as `--keys`. Both may be repeated,
+    /// in pairs
     #[arg(long = "origin", value_name = "ORIGIN", required = true)]
     pub(crate) origins: Vec<Origin>,
     /// The keys of the origin: a JWK set or a SPIFFE bundle. For a spiffe origin the document is
-    /// read as a SPIFFE bundle when it has a member `spiffe_sequence`, or a key whose `use` is
-    /// `wit-svid`; else as a plain JWK set. For a wimse origin it is a plain JWK set
+    /// read as a SPIFFE bundle if it has a member `spiffe_sequence`, or a key whose `use` is
+    /// `wit-svid`; otherwise as a plain JWK set. For a wimse origin it is a plain JWK set
     #[arg(long, value_name = "FILE", required = true)]
     pub(crate) keys: Vec<PathBuf>,
 }
@@ -269,35 +268,34 @@ pub(crate) enum Revision {
     Draft01,
 }
 
-/// What a proof is bound to.
+/// The message that a proof is bound to.
 #[derive(Debug, Args)]
 pub(crate) struct Bound {
-    /// The target's URI without query and fragment, or a name that both sides agreed upon
+    /// The URI of the target without query and fragment, or a name that both sides have agreed on
     #[arg(long, value_name = "URI")]
     pub(crate) audience: String,
     /// The revision of draft-ietf-wimse-wpt: 02 puts the proof into Authorization, 01 into
     /// Workload-Proof-Token
     #[arg(long, value_enum, default_value_t = Revision::Draft02)]
     pub(crate) revision: Revision,
-    /// The OAuth access token of the message, with `--revision 01` alone
+    /// The OAuth access token of the message, only with `--revision 01`
     #[arg(long, value_name = "FILE")]
     pub(crate) access_token: Option<PathBuf>,
     /// The transaction token of the message
     #[arg(long, value_name = "FILE")]
     pub(crate) txn_token: Option<PathBuf>,
-    /// A header field, its name in lower case, and a file that holds its value. May be given
-    /// several times
+    /// A header field, its name in lower case, and a file that holds its value. May be repeated
     #[arg(long = "header", value_name = "NAME=FILE", value_parser = header)]
     pub(crate) headers: Vec<(String, PathBuf)>,
 }
 
-/// When, and how the answer looks.
+/// The time, and the format of the answer.
 #[derive(Debug, Args)]
 pub(crate) struct Shown {
-    /// The present time, in Unix seconds, instead of the clock's
+    /// The current time, in Unix seconds. Defaults to the clock
     #[arg(long, value_name = "SECONDS")]
     pub(crate) now: Option<u64>,
-    /// Answers with one JSON object
+    /// Prints the answer as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -306,7 +304,7 @@ fn key_id(text: &str) -> Result<String, String> {
     if text.is_empty() || text.len() > MAX_KEY_ID_LEN {
         return Err(format!("1 to {MAX_KEY_ID_LEN} bytes"));
     }
-    // A name is public: it goes along with whatever the key signs.
+    // A `kid` is public: it is part of everything that the key signs.
     if secret::may_be_in(text.as_ref()) {
         return Err("a name, and not a token or key".to_owned());
     }
@@ -346,7 +344,7 @@ mod tests {
 
     use super::*;
 
-    /// Whoever asks for help is told what each argument is, also the one that has no name.
+    /// Each argument has a help text, also one without a name.
     #[test]
     fn each_argument_has_a_help_text() {
         fn walk(command: &clap::Command, seen: &mut usize) {
@@ -370,8 +368,8 @@ mod tests {
         assert!(seen > 50, "{seen}");
     }
 
-    /// T-166: an option whose name has to do with secrets takes the name of a file. What else an
-    /// option may take is written here, so that a new one is looked at.
+    /// An option whose name has to do with secrets takes the name of a file. The values of all
+    /// other options are listed here, so that each new option is reviewed.
     #[test]
     fn no_option_takes_a_secret() {
         const HARMLESS: &[&str] = &[

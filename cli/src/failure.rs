@@ -1,4 +1,4 @@
-//! Why a command did not do what it was asked.
+//! The errors of commands.
 
 use std::fmt::Display;
 use std::io;
@@ -9,19 +9,19 @@ use aims_jose::Chain;
 
 use crate::secret;
 
-/// What ends a command.
+/// The reason why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// A token, key, identifier or key set was refused, or our own was not made.
+    /// A token, key, identifier or key set was refused, or could not be made.
     #[error("{detail}")]
     Refused { code: &'static str, detail: String },
-    /// `aims explain` was given what is no code.
+    /// The argument of `aims explain` is not a code.
     #[error("no error has the code {found}: {near}")]
     UnknownCode { found: Box<str>, near: String },
-    /// The command line does not fit together.
+    /// The options of the command line contradict each other.
     #[error("{0}")]
     Usage(&'static str),
-    /// A good signature, of nothing; or of a response that covers nothing but its request.
+    /// The signature is valid but covers nothing, or of a response covers nothing but its request.
     #[error(
         "the signature covers nothing of the {message}, so it says nothing of it: anybody can put it on another one; `--allow-nothing-covered` takes it all the same"
     )]
@@ -34,12 +34,12 @@ pub(crate) enum Failure {
     },
     #[error("{}: longer than {limit} bytes", path.display())]
     TooLong { path: PathBuf, limit: u64 },
-    /// A token is longer than any that is accepted.
+    /// A token is longer than the maximum.
     #[error("{}: the token is longer than {limit} bytes", path.display())]
     TokenTooLong { path: PathBuf, limit: u64 },
     #[error("{}: not UTF-8", path.display())]
     NotText { path: PathBuf },
-    /// What was given is a secret itself. It is not repeated.
+    /// An argument is itself a secret. The message does not repeat it.
     #[error(
         "a token or key stands among the arguments: other users can read a command line, so do not use that one any more; put the next one into a file and give the file's name, or send it to the standard input as `-`"
     )]
@@ -54,7 +54,7 @@ pub(crate) enum Failure {
         "{address} can be reached from other machines, and this authority is meant for one: it speaks HTTP in clear, so that bootstrap tokens are read by whoever reads the network, and holds the keys to every identity in memory; `--dangerous-reachable-from-network` overrules this"
     )]
     Network { address: SocketAddr },
-    /// An authority cannot be made of what was declared.
+    /// The declared settings do not make a valid authority.
     #[error("{detail}")]
     Declared { code: &'static str, detail: String },
     #[error("{}: {error}", path.display())]
@@ -63,7 +63,7 @@ pub(crate) enum Failure {
         #[source]
         error: serde_json::Error,
     },
-    /// A file of `--parameters` is not the one call that it has to hold.
+    /// A file of `--parameters` does not hold exactly one call.
     #[error(
         "{}: expected one JSON object with exactly `tool`, a text, and `arguments`, an object: {}",
         path.display(), Chain(error)
@@ -73,7 +73,7 @@ pub(crate) enum Failure {
         #[source]
         error: aims_jose::Error,
     },
-    /// Nobody reads the standard output.
+    /// The reader of the standard output has gone.
     #[error("nobody was told how to use it")]
     Told,
     #[error("this process cannot wait for anything: {0}")]
@@ -81,8 +81,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// A file that cannot be opened or made. Its name is not repeated where it may be a secret that
-    /// was meant to be in it.
+    /// A file cannot be opened or created. Its name is not repeated if it may be a secret that was
+    /// given by mistake.
     pub(crate) fn file(path: &Path, error: io::Error) -> Self {
         if secret::may_be_file(path) {
             return Self::SecretInArguments;
@@ -100,7 +100,7 @@ impl Failure {
         Self::File { path, error }
     }
 
-    /// The stable name: of the error of whoever refused, or one of our own.
+    /// Returns the stable code: that of the error behind it, or one of the program.
     pub(crate) const fn code(&self) -> &'static str {
         match self {
             Self::Refused { code, .. } | Self::Declared { code, .. } => code,
@@ -145,7 +145,7 @@ impl Failure {
         }
     }
 
-    /// The same, with what else there is to say.
+    /// Adds a sentence to the message.
     pub(crate) fn with(self, more: impl Display) -> Self {
         match self {
             Self::Refused { code, detail } => Self::Refused {
@@ -156,7 +156,7 @@ impl Failure {
         }
     }
 
-    /// The same, of a declaration on the command line or in its file: a mistake, and no refusal.
+    /// Converts a refusal into an error of a declaration on the command line or in its file.
     pub(crate) fn declared(self) -> Self {
         match self {
             Self::Refused { code, detail } => Self::Declared { code, detail },
@@ -164,7 +164,7 @@ impl Failure {
         }
     }
 
-    /// The same, of what this file holds.
+    /// Adds the path of the file that the failure is about.
     pub(crate) fn of(self, path: &Path) -> Self {
         match self {
             Self::Refused { code, detail } => Self::Refused {
@@ -188,7 +188,7 @@ impl From<aims_authority::Error> for Failure {
 impl From<aims_wimse_wpt::Error> for Failure {
     fn from(error: aims_wimse_wpt::Error) -> Self {
         let detail = match &error {
-            // A secret that was given as `--audience` by mistake is not repeated.
+            // Do not repeat a secret that was given as `--audience` by mistake.
             aims_wimse_wpt::Error::Audience { expected, .. } if secret::may_be_drawn(expected) => {
                 "the proof is for another audience".to_owned()
             }

@@ -1,4 +1,4 @@
-//! What a refusal does not say by itself: what was found, when it was, and what can be done.
+//! Adds hints to refusals: what was found, when it was, and what to do.
 
 use aims_jose::jwk::Jwk;
 use aims_jose::jwt::NumericDate;
@@ -10,15 +10,14 @@ use crate::text::compact;
 use crate::time::in_words;
 use crate::token::decoded;
 
-/// The most that is shown of a foreign value, in characters.
+/// The maximum number of characters that are shown of an untrusted value.
 const MAX_SHOWN: usize = 64;
 
-/// The type of a workload identity token, and of its proof.
+/// The types of a workload identity token and of its proof.
 pub(crate) const WIT: &str = "wit+jwt";
 pub(crate) const WPT: &str = "wpt+jwt";
 
-/// Of a token that was refused: the type that it has, or when it expired. Nothing of that was
-/// verified.
+/// Adds the type of a refused token, or when it expired. Nothing of that was verified.
 pub(crate) fn token(failure: Failure, text: &str, expected: &str, now: UnixTime) -> Failure {
     let Ok((header, claims)) = decoded(text) else {
         return no_token(failure, text);
@@ -38,7 +37,7 @@ pub(crate) fn token(failure: Failure, text: &str, expected: &str, now: UnixTime)
     }
 }
 
-/// Of a text that is no token: what it is instead, where that can be seen. Nothing of it is
+/// Adds what the text is, if it is not a token and that can be recognized. The text is not
 /// repeated.
 pub(crate) fn no_token(failure: Failure, text: &str) -> Failure {
     if !["jws.parts", "jws.base64"].contains(&failure.code()) {
@@ -57,12 +56,12 @@ pub(crate) fn no_token(failure: Failure, text: &str) -> Failure {
     }
 }
 
-/// When that was.
+/// Adds when a token expired.
 pub(crate) fn expired(failure: Failure, at: u64, now: UnixTime) -> Failure {
     failure.with(in_words(at, now))
 }
 
-/// Of a message whose lines end in the wrong way: in which way, and where.
+/// Adds which wrong line ends a message has, and where.
 pub(crate) fn line_end(failure: Failure, bytes: &[u8], unix_lines: bool) -> Failure {
     if failure.code() != "http1.line_end" {
         return failure;
@@ -85,8 +84,8 @@ pub(crate) fn line_end(failure: Failure, bytes: &[u8], unix_lines: bool) -> Fail
     }
 }
 
-/// Of a message with more bytes than its own: how long it says that it is, and how many follow.
-/// `method` is that of the request which a response answers.
+/// Adds how long a message claims to be, and how many bytes follow it. `method` is that of the
+/// request that a response answers.
 pub(crate) fn surplus(
     failure: Failure,
     bytes: &[u8],
@@ -135,7 +134,7 @@ fn follow(count: usize, more: &str) -> String {
     }
 }
 
-/// Of a key that was refused: that it is the private one, or no JWK.
+/// Adds that a refused key is the private one, or is not a JWK.
 pub(crate) fn public_key(failure: Failure, text: &[u8]) -> Failure {
     if failure.code() != "jwk.private" {
         return no_pem(failure, text);
@@ -144,12 +143,12 @@ pub(crate) fn public_key(failure: Failure, text: &[u8]) -> Failure {
         .with("this is the private key, and the public one is wanted: `aims key public` shows it")
 }
 
-/// Whether this is meant as PEM.
+/// Returns whether the text looks like PEM.
 pub(crate) fn is_pem(text: &[u8]) -> bool {
     text.trim_ascii_start().starts_with(b"-----BEGIN ")
 }
 
-/// Of a key that was refused as a JWK: that it is PEM.
+/// Adds that a key that was refused as a JWK is PEM.
 pub(crate) fn no_pem(failure: Failure, text: &[u8]) -> Failure {
     if !is_pem(text) {
         return failure;
@@ -157,7 +156,7 @@ pub(crate) fn no_pem(failure: Failure, text: &[u8]) -> Failure {
     failure.with("this is PEM, and a JWK is wanted: of a private key, `aims key public --pem-alg` makes the public one")
 }
 
-/// Of a key that was refused as PEM: that it is PEM of another kind.
+/// Adds which kind of PEM a refused key is.
 pub(crate) fn pem(failure: Failure, text: &[u8]) -> Failure {
     if text
         .trim_ascii_start()
@@ -169,7 +168,7 @@ pub(crate) fn pem(failure: Failure, text: &[u8]) -> Failure {
         .with("a private key is wanted in PKCS#8, which begins with `-----BEGIN PRIVATE KEY-----`")
 }
 
-/// Of a document that was refused as a set of keys: that it is one key.
+/// Adds that a document that was refused as a set of keys is one key.
 pub(crate) fn key_set(failure: Failure, document: &[u8]) -> Failure {
     if is_pem(document) {
         return failure.with("this is PEM, and a set of keys is wanted: of private keys, `aims key set --pem-alg` makes it");
@@ -180,7 +179,7 @@ pub(crate) fn key_set(failure: Failure, document: &[u8]) -> Failure {
     failure.with("this is one key, and a set of keys is wanted: `aims key set` makes it")
 }
 
-/// Refuses a document that is trusted and has a private key in it, wherever that is: whoever has
+/// Refuses a document of trusted keys that contains a private key anywhere, because anyone who has
 /// the file can sign.
 pub(crate) fn no_private_key(document: &[u8]) -> Result<(), Failure> {
     if !private::is_in(document) {
@@ -192,7 +191,7 @@ pub(crate) fn no_private_key(document: &[u8]) -> Result<(), Failure> {
     ))
 }
 
-/// Its beginning, where it is long.
+/// Returns the start of a long text.
 pub(crate) fn shortened(text: String) -> String {
     match text.char_indices().nth(MAX_SHOWN) {
         Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()),

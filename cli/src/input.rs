@@ -1,4 +1,4 @@
-//! What the files hold.
+//! Reads the files of the command line.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// The most that a file may hold, in bytes.
+/// The maximum length of a file, in bytes.
 pub(crate) const MAX_LEN: u64 = 64 * 1024;
 
 /// Reads files, and the standard input once.
@@ -18,7 +18,7 @@ pub(crate) struct Inputs {
 }
 
 impl Inputs {
-    /// The text of a file of at most 64 KiB, without one newline at its end.
+    /// Returns the text of a file of at most 64 KiB, without one newline at its end.
     pub(crate) fn text(&mut self, path: &Path) -> Result<Zeroizing<String>, Failure> {
         let mut bytes = self.bytes(path)?;
         match String::from_utf8(std::mem::take(&mut *bytes)) {
@@ -31,8 +31,8 @@ impl Inputs {
         }
     }
 
-    /// The text of a file that holds a token. A longer one is refused as a token, since its sender
-    /// made it so long.
+    /// Returns the text of a file that holds a token. A longer one is refused like a token, because
+    /// its sender chose the length.
     pub(crate) fn token(&mut self, path: &Path) -> Result<Zeroizing<String>, Failure> {
         self.text(path).map_err(|failure| match failure {
             Failure::TooLong { path, limit } => Failure::TokenTooLong { path, limit },
@@ -40,7 +40,7 @@ impl Inputs {
         })
     }
 
-    /// The bytes of a file of at most 64 KiB, without one newline at its end.
+    /// Returns the bytes of a file of at most 64 KiB, without one newline at its end.
     pub(crate) fn bytes(&mut self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
         let mut bytes = self.within(path, MAX_LEN)?;
         if bytes.last() == Some(&b'\n') {
@@ -49,7 +49,7 @@ impl Inputs {
         Ok(bytes)
     }
 
-    /// The bytes of a file, as they are.
+    /// Returns the unchanged bytes of a file.
     pub(crate) fn within(
         &mut self,
         path: &Path,
@@ -71,8 +71,8 @@ impl Inputs {
     }
 }
 
-/// Everything, or nothing where there is more than the limit. The buffer never grows, so that no
-/// copy of a key stays behind.
+/// Reads everything, or returns `None` if there is more than the limit. The buffer never grows, so
+/// no copy of a key stays in memory.
 fn read(from: impl Read, limit: u64) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     let room = usize::try_from(limit)
         .unwrap_or(usize::MAX)

@@ -1,4 +1,4 @@
-//! `aims key`.
+//! `aims key`: commands for keys.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -51,7 +51,7 @@ fn generate(
     }
 }
 
-/// Makes a file that was not there, for its owner alone.
+/// Creates a new file that only its owner can read.
 pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -62,13 +62,13 @@ pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The key that signs, of a private JWK.
+/// Reads the signing key of a private JWK.
 pub(crate) fn signing(path: &Path, inputs: &mut Inputs) -> Result<SigningKey, Failure> {
     let text = inputs.bytes(path)?;
     SigningKey::from_jwk(&text, AWS_LC).map_err(|error| hint::no_pem(error.into(), &text).of(path))
 }
 
-/// The key that signs: a JWK, or PKCS#8 in PEM of this algorithm.
+/// Reads a signing key: a JWK, or PKCS#8 in PEM with this algorithm.
 pub(crate) fn private(
     path: &Path,
     pem: Option<Algorithm>,
@@ -82,7 +82,7 @@ pub(crate) fn private(
     key.map_err(|failure| failure.of(path))
 }
 
-/// The algorithm of a key in PEM, and none of a JWK.
+/// Returns the algorithm of a key in PEM, or `None` for a JWK.
 fn pem_algorithm(text: &[u8], given: Option<Algorithm>) -> Result<Option<Algorithm>, Failure> {
     match (hint::is_pem(text), given) {
         (true, None) => Err(Failure::Usage("a key in PEM needs `--pem-alg`")),
@@ -100,7 +100,7 @@ fn of_pem(text: &[u8], algorithm: Algorithm) -> Result<SigningKey, Failure> {
         .map_err(|error| hint::pem(error.into(), text))
 }
 
-/// The public parts of these keys, as one set.
+/// Returns the public parts of these keys as one set.
 fn set(
     files: &[PathBuf],
     pem: Option<Algorithm>,
@@ -110,12 +110,12 @@ fn set(
     let mut unused = pem;
     for path in files {
         let text = inputs.bytes(path)?;
-        // JWKs beside say theirs themselves.
+        // JWKs have an algorithm of their own.
         let own = pem.filter(|_| hint::is_pem(&text));
         unused = unused.filter(|_| own.is_none());
         let key = parsed(&text, own).map_err(|failure| failure.of(path))?;
         for other in &keys {
-            // Who reads the set finds a key by its `kid`, or takes the only one that fits.
+            // A reader of the set finds a key by its `kid`, or uses the only one that fits.
             if key.key_id() != other.key_id() {
                 continue;
             }
@@ -135,7 +135,7 @@ fn set(
     Ok(Zeroizing::new(format!("{}\n", escaped(&set.to_json()))))
 }
 
-/// A document with the keys that are trusted, none of them private.
+/// Reads a document with trusted keys. It must not contain a private key.
 pub(crate) fn document(path: &Path, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let limit = u64::try_from(MAX_SET_LEN).unwrap_or(u64::MAX);
     let document = inputs.within(path, limit)?;
@@ -143,14 +143,14 @@ pub(crate) fn document(path: &Path, inputs: &mut Inputs) -> Result<Zeroizing<Vec
     Ok(document)
 }
 
-/// The public key of a JWK, private or public, in the exact form of the standards.
+/// Reads the public key of a JWK, private or public, in the strict form of the standards.
 pub(crate) fn public(path: &Path, inputs: &mut Inputs) -> Result<Jwk, Failure> {
     let text = inputs.bytes(path)?;
     let key = public_or_private(&text, Jwk::parse(&text));
     key.map_err(|failure| hint::no_pem(failure, &text).of(path))
 }
 
-/// The same, or that of a private key in PEM of this algorithm.
+/// Reads a public key like [`public`], or that of a private key in PEM with this algorithm.
 fn read(path: &Path, pem: Option<Algorithm>, inputs: &mut Inputs) -> Result<Jwk, Failure> {
     let text = inputs.bytes(path)?;
     parsed(&text, pem).map_err(|failure| failure.of(path))
@@ -163,7 +163,8 @@ fn parsed(text: &[u8], pem: Option<Algorithm>) -> Result<Jwk, Failure> {
     }
 }
 
-/// The public key of a JWK to inspect: a public one may be spelled as servers publish it.
+/// Reads the public key of a JWK to inspect. A public one may have the looser form that servers
+/// publish.
 fn of_jwk(text: &[u8]) -> Result<Jwk, Failure> {
     let jwk = public_or_private(text, Jwk::parse_published(text))?;
     jwk.check_point(AWS_LC)?;

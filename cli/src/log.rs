@@ -1,4 +1,4 @@
-//! Warnings and refusals on the standard error, one line each.
+//! Writes warnings and refusals to the standard error, one line each.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
@@ -8,19 +8,19 @@ use tracing::{Event, Level, Metadata, Subscriber, span};
 
 use crate::text::escaped;
 
-/// From here on, what the authority reports is told.
+/// Starts to write the events of the authority.
 pub(crate) fn to_standard_error() {
-    // Fails only where something else listens already, and then that does.
+    // It fails only if another subscriber is set already, which then gets the events.
     let _ = tracing::subscriber::set_global_default(ToStandardError);
 }
 
-/// A warning of the program itself.
+/// Writes a warning of the program itself.
 pub(crate) fn warn(text: &str) {
     let line = format!("aims: warning: {text}");
     let _ = writeln!(io::stderr().lock(), "{}", escaped(&line));
 }
 
-/// Takes events of this project from INFO on; spans are not told.
+/// Takes events of this project from INFO on, and ignores spans.
 struct ToStandardError;
 
 impl Subscriber for ToStandardError {
@@ -42,7 +42,7 @@ impl Subscriber for ToStandardError {
         let mut line = Line::default();
         event.record(&mut line);
         let line = format!("aims: {}{}", line.message, line.fields);
-        // Where nobody listens, there is nobody to be told.
+        // Ignore the error: without a reader there is nowhere to report it.
         let _ = writeln!(io::stderr().lock(), "{}", escaped(&line));
     }
 
@@ -59,7 +59,7 @@ struct Line {
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = match field.name() {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),

@@ -1,4 +1,4 @@
-//! The program `aims`: see the README beside it.
+//! The program `aims`. See its README.
 
 mod args;
 mod explain;
@@ -34,7 +34,7 @@ use crate::args::{
 use crate::failure::Failure;
 use crate::input::Inputs;
 
-/// The answer in JSON where something went wrong.
+/// The JSON form of a failure.
 #[derive(Serialize)]
 struct Refusal<'a> {
     verified: bool,
@@ -44,7 +44,8 @@ struct Refusal<'a> {
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    // Also where it would be taken: it would end up in a token, a key or a message.
+    // Check all arguments, even where a secret would be accepted: it would end up in a token, a key
+    // or a message.
     if given(&arguments).any(|argument| secret::is_in(argument)) {
         return failed(&Failure::SecretInArguments);
     }
@@ -70,13 +71,13 @@ fn main() -> ExitCode {
     }
 }
 
-/// What was said after the program's name.
+/// Iterates over the arguments after the name of the program.
 fn given(arguments: &[OsString]) -> impl Iterator<Item = &OsString> {
     arguments.iter().skip(1)
 }
 
-/// Help and version as they are. A mistake in words that no terminal obeys, and without what may be
-/// a secret.
+/// Prints help and version as they are. Prints an error without control characters, and without
+/// what may be a secret.
 fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     let text = error.render().to_string();
     if !error.use_stderr() {
@@ -88,8 +89,8 @@ fn misunderstood(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
     if given(arguments).any(is_secret) {
         return failed(&Failure::SecretInArguments);
     }
-    // What is quoted may have line breaks of its own: so the mistake is made again, by arguments
-    // that have none.
+    // Quoted arguments may contain line breaks. So parse again with arguments that have none, to
+    // get the same error.
     let harmless = arguments
         .iter()
         .map(|argument| text::escaped(&argument.to_string_lossy()));
@@ -120,7 +121,7 @@ fn wants_json(command: &Command) -> bool {
     }
 }
 
-/// What is to be printed.
+/// Runs a command and returns what to print.
 fn run(command: Command) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut inputs = Inputs::default();
     let text = match command {
@@ -147,13 +148,13 @@ fn run(command: Command) -> Result<Zeroizing<Vec<u8>>, Failure> {
     text.map(bytes)
 }
 
-/// The same without a copy.
+/// Converts a text into bytes without a copy.
 pub(crate) fn bytes(mut text: Zeroizing<String>) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(std::mem::take(&mut *text).into_bytes())
 }
 
-/// Prints all of it, or ends with 2: who relies on the status must have got the answer. A reader
-/// that has gone is told nothing.
+/// Prints all of it, or returns 2, because a caller that relies on the status needs the whole
+/// answer. If the reader has gone, nothing is reported.
 pub(crate) fn print(bytes: &[u8], status: u8) -> ExitCode {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
@@ -167,7 +168,7 @@ pub(crate) fn print(bytes: &[u8], status: u8) -> ExitCode {
     }
 }
 
-/// Says what went wrong, on the standard error. Where nobody listens, the status says it.
+/// Writes a failure to the standard error. If that fails, the status still reports it.
 fn complain(failure: &Failure) {
     let kind = if failure.exit_status() == 1 {
         "refused"

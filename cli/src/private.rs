@@ -1,22 +1,22 @@
-//! Whether a private key is in a document.
+//! Finds private keys in a document.
 
 use std::fmt;
 
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// What only private keys have: EC, OKP and RSA (RFC 7518 §6, RFC 8037 §2), and AKP
+/// The members that only private keys have: EC, OKP and RSA (RFC 7518 §6, RFC 8037 §2), and AKP
 /// (draft-ietf-cose-dilithium).
 const MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "priv"];
 
-/// Whether an object in this document, however deep, has a `kty` and a private member with a value.
-/// `null`, `""`, `[]` and `{}` are no values. Nothing is kept.
+/// Returns whether an object at any depth of this document has a `kty` and a private member with a
+/// value. `null`, `""`, `[]` and `{}` do not count as values. No copy of the document is kept.
 pub(crate) fn is_in(document: &[u8]) -> bool {
     let json = aims_jose::json::document(document).unwrap_or(document);
     serde_json::from_slice(json).is_ok_and(|found: Found| found.private_key)
 }
 
-/// What a JSON value holds.
+/// What was found in a JSON value.
 #[derive(Clone, Copy)]
 struct Found {
     private_key: bool,
@@ -106,8 +106,8 @@ impl<'de> Visitor<'de> for Look {
 mod tests {
     use super::*;
 
-    /// T-019: by any private member with a value, at any depth, in any order, also where a member
-    /// stands twice.
+    /// A private key is found by any private member with a value, at any depth, in any order, also
+    /// in a repeated member.
     #[test]
     fn private_keys_are_found_wherever_they_are() {
         for member in MEMBERS {

@@ -1,4 +1,4 @@
-//! Whether somebody gave a secret where others can read it.
+//! Recognizes secrets in arguments, which other users can read.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -6,8 +6,8 @@ use std::path::Path;
 
 use aims_jose::base64url;
 
-/// Whether a token in compact form, or a private key in JSON or PEM, stands anywhere in this
-/// argument: what nobody means as a name.
+/// Returns whether this argument contains a token in compact form, or a private key in JSON or PEM.
+/// No name looks like that.
 pub(crate) fn is_in(argument: &OsStr) -> bool {
     let text = argument.to_string_lossy();
     let has = |name: &str| text.contains(name);
@@ -15,7 +15,7 @@ pub(crate) fn is_in(argument: &OsStr) -> bool {
     is_jwk || text.contains("PRIVATE KEY") || pieces(&text).any(has_header)
 }
 
-/// Whether it may be one: enough not to repeat what was not understood.
+/// Returns whether this argument may be a secret, so that an error must not repeat it.
 pub(crate) fn may_be_in(argument: &OsStr) -> bool {
     let text = argument.to_string_lossy();
     let is_json = |rest: &str| rest.trim_start().starts_with('"');
@@ -26,32 +26,32 @@ pub(crate) fn may_be_in(argument: &OsStr) -> bool {
         || is_in(argument)
 }
 
-/// Whether the name of a file that cannot be opened may be one: the name alone, since folders above
-/// it may well be named by hashes.
+/// Returns whether the name of a file that cannot be opened may be a secret. Its folders do not
+/// count, because their names may be hashes.
 pub(crate) fn may_be_file(path: &Path) -> bool {
     let name = path.file_name().map(OsStr::to_string_lossy);
     may_be_in(path.as_os_str()) || name.is_some_and(|name| may_be_drawn(&name))
 }
 
-/// Whether anything in it looks drawn.
+/// Returns whether any part of the text looks random.
 pub(crate) fn may_be_drawn(text: &str) -> bool {
     drawn(text).next().is_some()
 }
 
-/// Whether this is no file's name but 256 bits in base64url, such as this program makes for
-/// bootstrap tokens.
+/// Returns whether the text looks like 256 random bits in base64url, such as the bootstrap tokens
+/// of this program, and not like the name of a file.
 pub(crate) fn looks_drawn(text: &str) -> bool {
     text.len() == 43 && text.chars().all(is_digit)
 }
 
-/// The same for any part of it that the text repeats.
+/// Returns whether a part of the argument looks random and the text repeats it.
 pub(crate) fn is_drawn_and_repeated(argument: &OsStr, text: &str) -> bool {
     let argument: Cow<'_, str> = argument.to_string_lossy();
     drawn(&argument).any(|piece| text.contains(piece))
 }
 
-/// What looks drawn in it, also behind the dashes of an option; the first digits of what was drawn
-/// may be dashes as well.
+/// Returns the parts that look random, also after the dashes of an option. A random text may itself
+/// start with dashes.
 fn drawn(text: &str) -> impl Iterator<Item = &str> {
     pieces(text).filter_map(|piece| {
         let bare = [
@@ -63,12 +63,13 @@ fn drawn(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// What could be tokens: the longest runs of base64url and dots.
+/// Returns the parts that may be tokens: the longest sequences of base64url characters and dots.
 fn pieces(text: &str) -> impl Iterator<Item = &str> {
     text.split(|char| char != '.' && !is_digit(char))
 }
 
-/// Whether the first of three or more parts is a JSON object (RFC 7515 §3.1, RFC 7516 §3.1).
+/// Returns whether the first of three or more parts is a JSON object (RFC 7515 §3.1, RFC 7516
+/// §3.1).
 fn has_header(piece: &str) -> bool {
     let mut parts = piece.split('.');
     let header = parts.next().and_then(|part| base64url::decode(part).ok());
@@ -83,8 +84,7 @@ const fn is_digit(char: char) -> bool {
 mod tests {
     use super::*;
 
-    /// T-166: what is a secret, alone or within something else; and what merely looks a little like
-    /// one.
+    /// Secrets, alone or within other text, and texts that only resemble one.
     #[test]
     fn secrets_are_told_from_names() {
         const TOKEN: &str = "eyJhbGciOiJFUzI1NiJ9.e30.AAAA";

@@ -1,4 +1,4 @@
-//! Foreign text, made fit to be looked at.
+//! Makes untrusted text safe for a terminal.
 
 use std::fmt::{self, Write as _};
 
@@ -7,16 +7,16 @@ use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// Writes as `\uXXXX` whatever a terminal obeys instead of showing: control characters, and what
-/// changes the direction of text or is not seen at all. In JSON, where such characters occur only
-/// in strings, the value stays the same.
+/// Writes characters that control a terminal as `\uXXXX`: control characters, and characters that
+/// change the direction of text or are invisible. In JSON such characters occur only in strings, so
+/// the value stays the same.
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
         if is_hidden(char) {
             let mut units = [0; 2];
             for unit in char.encode_utf16(&mut units) {
-                // Writing to a string does not fail.
+                // Writing to a string cannot fail.
                 let _ = write!(safe, "\\u{unit:04x}");
             }
         } else {
@@ -26,7 +26,7 @@ pub(crate) fn escaped(text: &str) -> String {
     safe
 }
 
-/// A word as it is where it is harmless, else as a JSON string.
+/// Returns a harmless word unchanged, and any other as a JSON string.
 pub(crate) fn word(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:/#".contains(&byte);
     if !text.is_empty() && text.bytes().all(plain) {
@@ -35,8 +35,8 @@ pub(crate) fn word(text: &str) -> String {
     escaped(&serde_json::to_string(text).unwrap_or_default())
 }
 
-/// Control characters, bidirectional and other invisible formatting, line separators, tags,
-/// variation selectors and blank letters.
+/// Returns whether a character is a control character, bidirectional or other invisible formatting,
+/// a line separator, a tag, a variation selector or a blank letter.
 fn is_hidden(char: char) -> bool {
     char.is_control()
         || matches!(char,
@@ -47,23 +47,23 @@ fn is_hidden(char: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// The members of a JSON object in their order, each value as it was written.
+/// The members of a JSON object in order, each value as it was written.
 #[derive(Debug, Default)]
 pub(crate) struct Members(pub(crate) Vec<(String, Box<RawValue>)>);
 
 impl Members {
-    /// Reads an object that has no member twice.
+    /// Reads an object in which no member occurs twice.
     pub(crate) fn read(json: &[u8]) -> Result<Self, aims_jose::Error> {
         aims_jose::json::from_object(json)
     }
 
-    /// The value of a member, as it was written.
+    /// Returns the value of a member as it was written.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         let member = self.0.iter().find(|(one, _)| one == name);
         member.map(|(_, value)| value.get())
     }
 
-    /// One line for each member: its name, and its value without blanks that were not in a string.
+    /// Returns one line for each member: its name, and its value without blanks outside of strings.
     pub(crate) fn lines(&self, mut note: impl FnMut(&str, &str) -> Option<String>) -> String {
         let mut lines = String::new();
         for (name, value) in &self.0 {
@@ -77,7 +77,7 @@ impl Members {
     }
 }
 
-/// The same JSON on one line, escaped.
+/// Returns the same JSON on one line, escaped.
 pub(crate) fn compact(json: &str) -> String {
     let mut one_line = String::with_capacity(json.len());
     let (mut quoted, mut escape) = (false, false);
@@ -131,7 +131,7 @@ impl Serialize for Members {
 mod tests {
     use super::*;
 
-    /// T-167: what a terminal obeys is shown; everything else stays.
+    /// Control characters are shown escaped; all others stay.
     #[test]
     fn hidden_characters_are_shown() {
         for (text, safe) in [
@@ -153,7 +153,7 @@ mod tests {
         assert_eq!(word("a b\\\u{202e}"), "\"a b\\\\\\u202e\"");
     }
 
-    /// T-167: values keep their spelling and their order, and lose blanks only between them.
+    /// Values keep their spelling and their order, and lose only blanks outside of strings.
     #[test]
     fn values_are_shown_as_written() {
         let json = r#"{"b":[1,  2.50 ],"a":"x \" y\\" , "c":1e3}"#;

@@ -1,20 +1,20 @@
-//! Times in words.
+//! Formats times.
 
 use std::time::Duration;
 
 use aims_jose::time::{Clock as _, SystemClock, UnixTime};
 
-/// The time that was asked for, or the clock's.
+/// Returns the given time, or the current one.
 pub(crate) fn now(asked: Option<u64>) -> UnixTime {
     asked.map_or_else(|| SystemClock::new().now(), at)
 }
 
-/// So many seconds after 1970.
+/// Returns the time this number of seconds after 1970.
 pub(crate) const fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-/// `2025-04-24T15:53:36Z, 2 h ago`.
+/// Formats a time, such as `2025-04-24T15:53:36Z, 2 h ago`.
 pub(crate) fn in_words(seconds: u64, now: UnixTime) -> String {
     let now = now.as_secs();
     let distance = match seconds.checked_sub(now) {
@@ -25,7 +25,7 @@ pub(crate) fn in_words(seconds: u64, now: UnixTime) -> String {
     format!("{}, {distance}", utc(seconds))
 }
 
-/// The largest unit alone, rounded down.
+/// Formats a duration in its largest unit, rounded down.
 fn span(seconds: u64) -> String {
     match seconds {
         0..120 => format!("{seconds} s"),
@@ -35,11 +35,11 @@ fn span(seconds: u64) -> String {
     }
 }
 
-/// The date in the Gregorian calendar (RFC 3339).
+/// Formats a date in the Gregorian calendar (RFC 3339).
 fn utc(seconds: u64) -> String {
     let (days, of_day) = (seconds / 86_400, seconds % 86_400);
-    // Days since 0000-03-01, in cycles of 400 years; years begin in March, so that the odd day is a
-    // year's last.
+    // Days since 0000-03-01, in cycles of 400 years. A year starts in March here, so that the leap
+    // day is its last day.
     let days = days.saturating_add(719_468);
     let (cycle, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
@@ -60,7 +60,7 @@ fn utc(seconds: u64) -> String {
 mod tests {
     use super::*;
 
-    /// RFC 3339, with the odd days.
+    /// Dates of RFC 3339, with leap days.
     #[test]
     fn dates_are_right() {
         for (seconds, date) in [

@@ -1,4 +1,4 @@
-//! `aims token`, and how tokens are shown.
+//! `aims token`: shows tokens.
 
 mod verify;
 
@@ -17,7 +17,7 @@ use crate::input::Inputs;
 use crate::text::{Members, escaped, word};
 use crate::time::{in_words, now};
 
-/// Claims whose value is a time (RFC 7519 §4.1, OpenID Connect Core §2).
+/// The claims whose value is a time (RFC 7519 §4.1, OpenID Connect Core §2).
 const DATES: [&str; 5] = ["auth_time", "exp", "iat", "nbf", "updated_at"];
 
 #[derive(Serialize)]
@@ -27,7 +27,7 @@ struct Inspected {
     claims: Members,
 }
 
-/// What was verified.
+/// A verified token, for printing.
 #[derive(Serialize)]
 pub(crate) struct Verified<'a> {
     verified: bool,
@@ -58,7 +58,7 @@ pub(crate) fn run(command: Token, inputs: &mut Inputs) -> Result<Zeroizing<Strin
     )))
 }
 
-/// Header and claims of any JWS in compact form whose parts are JSON objects, whatever its
+/// Returns header and claims of any JWS in compact form whose parts are JSON objects, with any
 /// algorithm.
 pub(crate) fn decoded(text: &str) -> Result<(Members, Members), aims_jose::Error> {
     let mut parts = text.split('.');
@@ -72,7 +72,7 @@ pub(crate) fn decoded(text: &str) -> Result<(Members, Members), aims_jose::Error
 }
 
 impl<'a> Verified<'a> {
-    /// Of a token that was verified, its claims.
+    /// Creates the answer for the claims of a verified token.
     pub(crate) fn new(
         id: &'a WorkloadId,
         expires: UnixTime,
@@ -91,7 +91,7 @@ impl<'a> Verified<'a> {
         json(self)
     }
 
-    /// For people; `remark` stands behind the first word.
+    /// Returns the lines for people. `remark` follows the first word.
     pub(crate) fn lines(&self, remark: &str, now: UnixTime) -> Zeroizing<String> {
         Zeroizing::new(format!(
             "verified{remark}\n\nid       {}\nexpires  {}\n\nclaims\n{}",
@@ -102,7 +102,7 @@ impl<'a> Verified<'a> {
     }
 }
 
-/// What a token is bound to, and whether that was proven, which a file cannot do.
+/// Returns what a token is bound to, and whether that was proven, which a file cannot do.
 pub(crate) fn binding(confirmations: &[Confirmation]) -> (String, Option<bool>) {
     let methods: Vec<&str> = confirmations.iter().map(Confirmation::method).collect();
     if methods.is_empty() {
@@ -112,7 +112,7 @@ pub(crate) fn binding(confirmations: &[Confirmation]) -> (String, Option<bool>) 
     }
 }
 
-/// Whether a token, `what`, has each of these scopes.
+/// Checks that a token has each of these scopes. `what` names the token.
 pub(crate) fn require_scopes(
     what: &str,
     found: &ScopeSet,
@@ -127,7 +127,7 @@ pub(crate) fn require_scopes(
     }
 }
 
-/// The words for a value that is a time.
+/// Returns the words for a value that is a time.
 pub(crate) fn date(name: &str, value: &str, now: UnixTime) -> Option<String> {
     if !DATES.contains(&name) {
         return None;
@@ -136,7 +136,7 @@ pub(crate) fn date(name: &str, value: &str, now: UnixTime) -> Option<String> {
     Some(in_words(date.as_secs(), now))
 }
 
-/// One line.
+/// Returns a value as one line of JSON.
 pub(crate) fn json(value: &impl Serialize) -> Result<Zeroizing<String>, Failure> {
     let text = serde_json::to_string(value).or(Err(aims_jose::Error::Serialize))?;
     Ok(Zeroizing::new(format!("{}\n", escaped(&text))))

@@ -1,4 +1,4 @@
-//! Whose keys are trusted.
+//! Reads trusted keys.
 
 use std::path::PathBuf;
 
@@ -12,12 +12,12 @@ use crate::failure::Failure;
 use crate::input::Inputs;
 use crate::{hint, key};
 
-/// The origins with their keys, pair by pair.
+/// Reads the origins and their keys, pair by pair.
 pub(crate) fn read(trusted: &Trusted, inputs: &mut Inputs) -> Result<TrustStore, Failure> {
     pairs(&trusted.origins, &trusted.keys, inputs)
 }
 
-/// The same of two lists.
+/// Reads pairs of two lists.
 pub(crate) fn pairs(
     origins: &[Origin],
     keys: &[PathBuf],
@@ -48,7 +48,7 @@ pub(crate) fn pairs(
     Ok(TrustStore::of(bundles))
 }
 
-/// Whether the document says that it is a SPIFFE bundle: by a `spiffe_sequence`, or a key for
+/// Returns whether the document is marked as a SPIFFE bundle: by a `spiffe_sequence`, or a key for
 /// WIT-SVIDs.
 fn is_spiffe_bundle(document: &[u8]) -> bool {
     let Ok(document) = aims_jose::json::from_document::<Value>(document) else {

@@ -1,4 +1,4 @@
-//! `aims txn`.
+//! `aims txn`: commands for transaction tokens.
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::time::{in_words, now};
 use crate::token::{binding, date, decoded, json, require_scopes};
 use crate::{hint, key};
 
-/// A token that was verified.
+/// The answer about a verified token.
 #[derive(Serialize)]
 struct Answer<'a> {
     verified: bool,
@@ -131,7 +131,7 @@ fn verified(verify: &VerifyTxn, inputs: &mut Inputs) -> Result<Zeroizing<String>
     )))
 }
 
-/// The digest of the call in this file. Anything else in it is a mistake in the command line.
+/// Returns the digest of the call in this file. Any other content is an error of the command line.
 fn call_of(path: &Path, inputs: &mut Inputs) -> Result<CallDigest, Failure> {
     let bytes = inputs.bytes(path)?;
     CallDigest::of_json(&bytes).map_err(|error| Failure::Parameters {

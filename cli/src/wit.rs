@@ -1,4 +1,4 @@
-//! `aims wit`.
+//! `aims wit`: commands for workload identity tokens.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ pub(crate) fn run(command: Wit, inputs: &mut Inputs) -> Result<Zeroizing<String>
     }
 }
 
-/// The token of this file.
+/// Verifies the token in this file.
 pub(crate) fn verified(
     path: &Path,
     text: &str,

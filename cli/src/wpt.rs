@@ -1,4 +1,4 @@
-//! `aims wpt`.
+//! `aims wpt`: commands for workload proof tokens.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::time::{at, now};
 use crate::token::Verified;
 use crate::{hint, key, trust, wit};
 
-/// What the files of a binding hold.
+/// The contents of the files that a proof is bound to.
 struct Held {
     revision: Revision,
     access_token: Option<Zeroizing<String>>,
@@ -82,7 +82,7 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
             let text = inputs.token(&wit)?;
             let key = key::signing(&key, inputs)?;
             let (now, algorithm) = (now(asked), key.algorithm());
-            // Whether token and key belong together, and for how long.
+            // Check that token and key belong together, and for how long they are valid.
             let public = key.public_jwk().clone();
             let key = Arc::new(key);
             let identity = Identity::new(SecretText::new(text.as_str()), key.clone(), &public);
@@ -132,7 +132,7 @@ pub(crate) fn run(command: Wpt, inputs: &mut Inputs) -> Result<Zeroizing<String>
     }
 }
 
-/// `exp` of a proof that was verified.
+/// Returns `exp` of a verified proof.
 fn expires(proof: &str) -> Result<UnixTime, aims_jose::Error> {
     #[derive(serde::Deserialize)]
     struct Claims {

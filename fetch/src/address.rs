@@ -1,16 +1,30 @@
-//! Which addresses are public.
+//! Classifies IP addresses as public or private.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is on the public internet: what a URL from a stranger may lead to.
+/// Returns whether an address is on the public internet, so that a URL from an untrusted party may
+/// lead to it.
 ///
-/// Refused are, by the IANA special-purpose registries (RFC 6890): unspecified, private, loopback,
-/// link-local (with it the metadata services of clouds), shared (RFC 6598), multicast,
-/// documentation, benchmarking and reserved addresses, unique local and site-local ones, and IPv6
-/// addresses that carry an IPv4 address within, such as mapped, 6to4 and Teredo ones: who wants
-/// that address can name it. Only the well-known prefix 64:ff9b::/96 (RFC 6052 §2.1) is judged by
-/// the IPv4 address within: behind NAT64 and DNS64 every IPv4 server has such an address. The
-/// metadata services of clouds are refused wherever they are.
+/// These are refused, by the IANA special-purpose registries (RFC 6890):
+///
+/// - unspecified, private, loopback, link-local, shared (RFC 6598), multicast, documentation,
+///   benchmarking and reserved addresses;
+/// - unique local and site-local addresses;
+/// - IPv6 addresses that contain an IPv4 address, such as mapped, 6to4 and Teredo ones, because
+///   their IPv4 address may be any of the above;
+/// - the metadata services of clouds, wherever they are.
+///
+/// Only the well-known prefix 64:ff9b::/96 (RFC 6052 §2.1) is judged by the IPv4 address in it,
+/// because behind NAT64 and DNS64 every IPv4 server has such an address.
+///
+/// ```
+/// use aims_fetch::address::is_public;
+///
+/// assert!(is_public("9.9.9.9".parse()?));
+/// assert!(!is_public("10.0.0.1".parse()?));
+/// assert!(!is_public("169.254.169.254".parse()?)); // metadata service
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
 #[must_use]
 pub fn is_public(address: IpAddr) -> bool {
     match address {
@@ -19,10 +33,12 @@ pub fn is_public(address: IpAddr) -> bool {
     }
 }
 
-/// Whether an address belongs to a network of one's own: private (RFC 1918), shared (RFC 6598),
-/// loopback or unique local (RFC 4193). Not link-local, multicast or reserved; not the metadata
-/// services of clouds; and not behind 64:ff9b::/96, which stands for public addresses alone (RFC
-/// 6052 §3.1).
+/// Returns whether an address belongs to a private network: private (RFC 1918), shared (RFC 6598),
+/// loopback or unique local (RFC 4193).
+///
+/// Link-local, multicast and reserved addresses do not count, nor do the metadata services of
+/// clouds. Addresses in 64:ff9b::/96 do not count either, because that prefix is only for public
+/// addresses (RFC 6052 §3.1).
 #[must_use]
 pub fn is_private(address: IpAddr) -> bool {
     match address {
@@ -66,8 +82,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         let [.., a, b, c, d] = address.octets();
         return is_public_v4(Ipv4Addr::new(a, b, c, d));
     }
-    // Global unicast is 2000::/3 alone: everything outside of it is local, multicast, reserved, or
-    // carries an IPv4 address.
+    // Only 2000::/3 is global unicast. Everything else is local, multicast, reserved, or contains
+    // an IPv4 address.
     let [first, second, ..] = address.segments();
     let global = first & 0xe000 == 0x2000;
     let special = match first {
@@ -83,21 +99,21 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
     global && !special
 }
 
-/// Metadata services and agents of hosts, to which programs in a cloud have no business to go for a
-/// URL: Alibaba's, and Azure's, which is a public address.
+/// Metadata services and host agents of clouds, which a URL must never lead to: Alibaba's, and
+/// Azure's, which is a public address.
 const METADATA_V4: [Ipv4Addr; 2] = [
     Ipv4Addr::new(100, 100, 100, 200),
     Ipv4Addr::new(168, 63, 129, 16),
 ];
 
-/// The same of Google, of Scaleway, and of Oracle, within unique local addresses.
+/// Metadata services of Google, Scaleway and Oracle, which are unique local addresses.
 const METADATA_V6: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
     Ipv6Addr::new(0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042),
     Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 0x0254),
 ];
 
-/// Amazon's services are within fd00:ec2::/32.
+/// The prefix fd00:ec2::/32 of Amazon's services.
 const AMAZON: (u16, u16) = (0xfd00, 0x0ec2);
 
 #[cfg(test)]
@@ -108,7 +124,7 @@ mod tests {
         is_public(text.parse().unwrap())
     }
 
-    /// T-080, T-081: every address that a stranger's URL must not lead to.
+    /// Every address that an untrusted URL must not lead to.
     #[test]
     fn what_is_not_public_is_refused() {
         for address in [
@@ -200,7 +216,7 @@ mod tests {
         }
     }
 
-    /// Attack L10: no setting leads to a cloud's metadata service, in no spelling.
+    /// No setting and no spelling leads to a cloud's metadata service.
     #[test]
     fn metadata_services_are_refused_everywhere() {
         for address in [
@@ -223,14 +239,14 @@ mod tests {
             assert!(!public(address), "{address}");
             assert!(!is_private(address.parse().unwrap()), "{address}");
         }
-        // Their neighbours are addresses like others.
+        // The neighbouring addresses are ordinary ones.
         assert!(public("168.63.129.17"));
         for address in ["100.100.100.201", "fd20:ce::255", "fd00:42::43"] {
             assert!(is_private(address.parse().unwrap()), "{address}");
         }
     }
 
-    /// RFC 6052 §2.1: of all IPv6 forms, the well-known prefix alone stands for its IPv4 address.
+    /// Of all IPv6 forms, only the well-known prefix stands for its IPv4 address (RFC 6052 §2.1).
     #[test]
     fn nat64_is_judged_by_the_address_within() {
         for address in ["64:ff9b::808:808", "64:ff9b::1.1.1.1", "64:ff9b::df00:1"] {
@@ -246,7 +262,7 @@ mod tests {
             "64:ff9b::192.168.0.1",
             "64:ff9b::224.0.0.1",
             "64:ff9b::255.255.255.255",
-            // Other prefixes and other forms carry the same public address.
+            // Other prefixes and other forms contain the same public address.
             "64:ff9b::1:808:808",
             "64:ff9b:1::808:808",
             "64:ff9b:1:808:8:800::",

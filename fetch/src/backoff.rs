@@ -1,11 +1,11 @@
-//! How long not to try again after a failure.
+//! Pauses after failures.
 
 use std::time::Duration;
 
-/// Pauses that double with each failure in a row, up to a maximum, and that chance shortens by up
-/// to a half, so that many clients which failed together do not come back together.
+/// Computes pauses that double after each failure in a row, up to a maximum.
 ///
-/// A value without a clock and without randomness: the caller passes both in.
+/// Each pause is randomly shortened by up to a half, so that many clients which failed together do
+/// not try again together. The value has no clock and no random source: the caller passes both.
 ///
 /// ```
 /// use std::time::Duration;
@@ -27,15 +27,17 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A first pause, and the maximum, which is at least the first.
+    /// Creates a backoff with this first pause and this maximum. If the maximum is less than the
+    /// first pause, the first pause is used.
     #[must_use]
     pub const fn new(first: Duration, most: Duration) -> Self {
         Self { first, most }
     }
 
-    /// The pause after a failure that `before` others in a row came before. `random` is any random
-    /// number; 0 gives the longest pause, also for a caller without randomness. In whole
+    /// Returns the pause after a failure that followed `before` other failures, in whole
     /// milliseconds.
+    ///
+    /// `random` is any random number. 0 gives the longest pause; use it without a random source.
     #[must_use]
     pub fn pause(self, before: u32, random: u64) -> Duration {
         let doubled = 2_u32.saturating_pow(before.min(30));
@@ -44,9 +46,11 @@ impl Backoff {
         Duration::from_millis(whole.saturating_sub(up_to(whole / 2, random)))
     }
 
-    /// As [`pause`](Self::pause), and at least as long as the server asked for (`Retry-After`, RFC
-    /// 9110 §10.2.3), up to `most_asked`. What it asked for is lengthened by chance by up to a
-    /// fifth, so that those who were told the same do not come back together.
+    /// Returns the pause like [`pause`](Self::pause), and at least the time that the server
+    /// requested (`Retry-After`, RFC 9110 §10.2.3), up to `most_asked`.
+    ///
+    /// The requested time is randomly lengthened by up to a fifth, so that clients with the same
+    /// `Retry-After` do not try again together.
     #[must_use]
     pub fn pause_as_asked(
         self,
@@ -64,7 +68,7 @@ impl Backoff {
     }
 }
 
-/// From 0 to `most`.
+/// Returns a number from 0 to `most`.
 fn up_to(most: u64, random: u64) -> u64 {
     random.checked_rem(most.saturating_add(1)).unwrap_or(0)
 }

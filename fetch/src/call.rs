@@ -1,4 +1,4 @@
-//! Calls whose bodies stream: the trait, and the body that it takes and gives.
+//! Calls with streaming bodies: the trait and its body type.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -11,21 +11,21 @@ use bytes::{Buf, Bytes};
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 
-/// The cause of a failure, of whatever type.
+/// The cause of a failure, of any type.
 pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// The future of [`Call::call`].
 pub type CallFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Response<Body>, BoxError>> + Send + 'a>>;
 
-/// Sends one request and returns the head of the answer; both bodies stream.
+/// Sends one request and returns the head of the answer. Both bodies stream.
 ///
-/// This is the trait for calls to tools. It has one method, so that any HTTP client can implement
-/// it. [`Fetcher`](crate::Fetcher) does, with the feature `client`. For whole documents there is
+/// Calls of tools use this trait. It has one method, so any HTTP client can implement it.
+/// [`Fetcher`](crate::Fetcher) implements it with the feature `client`. For whole documents, use
 /// [`Fetch`](crate::Fetch).
 ///
-/// The caller may have proven or signed the request, so an implementation sends the method, the URL
-/// and the headers as they are, or fails. It follows no redirect, and decodes no content.
+/// The caller may have signed the request, so an implementation must send the method, the URL and
+/// the header fields unchanged, or fail. It must not follow redirects or decode the content.
 ///
 /// ```
 /// use aims_fetch::{Body, Call, CallFuture};
@@ -52,7 +52,7 @@ impl<T: Call + ?Sized> Call for Arc<T> {
     }
 }
 
-/// The body of a call or of its answer, which streams.
+/// A streaming body of a call or of its answer.
 ///
 /// ```
 /// use aims_fetch::Body;
@@ -66,16 +66,17 @@ impl<T: Call + ?Sized> Call for Arc<T> {
 pub struct Body(Content);
 
 enum Content {
-    /// At hand. None: it was handed out, or there was none.
+    /// The content is in memory. `None` if it was empty or was taken.
     Whole(Option<Bytes>),
-    /// The lock is never waited for. It makes the body `Sync`, as HTTP clients require.
+    /// The content streams. The lock makes the body `Sync`, as HTTP clients require, and never
+    /// blocks.
     Stream(Mutex<Pieces>),
 }
 
 type Pieces = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BoxError> + Send>>;
 
 impl Body {
-    /// A body without content.
+    /// Creates an empty body.
     #[must_use]
     pub const fn empty() -> Self {
         Self(Content::Whole(None))
@@ -93,7 +94,7 @@ impl Body {
         ))))))
     }
 
-    /// The content, if it is at hand.
+    /// Returns the content, if it is in memory.
     #[cfg(feature = "client")]
     pub(crate) fn into_whole(self) -> Result<Bytes, Self> {
         match self.0 {
@@ -133,7 +134,7 @@ impl From<&'static str> for Body {
     }
 }
 
-/// Whether the content is at hand, and nothing of it.
+/// Shows whether the content is in memory, and never the content.
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
@@ -184,7 +185,7 @@ impl http_body::Body for Body {
     }
 }
 
-/// A body of any type as one of bytes, which keeps what is known of its length.
+/// Converts a body of any type into one of bytes. It keeps the size hint.
 struct Erased<B>(Pin<Box<B>>);
 
 impl<B> http_body::Body for Erased<B>

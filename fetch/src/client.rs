@@ -1,4 +1,4 @@
-//! The client, on reqwest with rustls.
+//! The HTTP client, based on reqwest and rustls.
 
 mod call;
 mod idle;
@@ -21,11 +21,28 @@ use crate::proxy::ProxySetting;
 use crate::resolve::{Judging, LookupError, Resolve, SystemResolver};
 use crate::{Error, Fetch, FetchFuture, FinalUrl, Limits};
 
-/// Fetches from URLs that strangers may have chosen.
+/// Fetches URLs that untrusted parties may have chosen. Needs the feature `client`.
+///
+/// A fetcher connects only to public addresses, accepts only `https`, and limits the time and size
+/// of answers. It implements [`Fetch`] for documents and [`Call`](crate::Call) for streaming.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// use aims_fetch::{Fetch, Fetcher};
+///
+/// let fetcher = Fetcher::builder().timeout(Duration::from_secs(5)).max_body(64 * 1024).build()?;
+/// let request = http::Request::get("https://as.example/jwks").body(Vec::new())?;
+/// let answer = fetcher.send(request).await?;
+/// println!("{}", answer.status());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Fetcher {
     client: reqwest::Client,
-    /// The name of the proxy, which no URL may have as its host.
+    /// The host name of the proxy. No URL may have it as its host.
     proxy: Option<String>,
     policy: Policy,
     timeout: Duration,
@@ -34,7 +51,7 @@ pub struct Fetcher {
     redirects: usize,
 }
 
-/// How a [`Fetcher`] is made.
+/// Builds a [`Fetcher`]. Created by [`Fetcher::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a fetcher is made by `build`"]
 pub struct FetcherBuilder {
@@ -50,8 +67,8 @@ pub struct FetcherBuilder {
 }
 
 impl Fetcher {
-    /// `https` to public addresses, no redirects, no proxy unless one is named, 5 s to connect, 15
-    /// s in all, 1 MiB of answer.
+    /// Creates a builder with the default settings: `https` to public addresses, no redirects, no
+    /// proxy, 5 s to connect, 15 s in total, answers of up to 1 MiB.
     pub fn builder() -> FetcherBuilder {
         FetcherBuilder {
             policy: Policy::default(),
@@ -87,11 +104,11 @@ impl Fetcher {
         }
     }
 
-    /// The URL of a request, if it may be fetched and would be sent as it is given.
+    /// Returns the URL of a request if it may be fetched and would be sent unchanged.
     fn judged(&self, given: &Uri) -> Result<Url, Error> {
         let given = given.to_string();
         let url = self.policy.check(&given)?;
-        // What was proven or signed for a request is about the URL that it has (RFC 9421 §7.4.3).
+        // A proof or signature of a request covers the URL that the request has (RFC 9421 §7.4.3).
         if url.as_str() != given {
             return Err(Error::Rewritten);
         }
@@ -109,7 +126,7 @@ impl Fetcher {
         limit: usize,
     ) -> Result<Response<Vec<u8>>, Error> {
         let (mut parts, body) = request.into_parts();
-        // A request that names codings of its own decodes the answer itself.
+        // A caller that sets `Accept-Encoding` decodes the answer itself.
         let decodes = !parts.headers.contains_key(ACCEPT_ENCODING);
         if decodes {
             let identity = HeaderValue::from_static("identity");
@@ -123,7 +140,7 @@ impl Fetcher {
             .send()
             .await;
         let mut received = sent.map_err(failed)?;
-        // Of what is announced as too long, the beginning is read; what is not, is counted.
+        // If the announced length is too long, read only the start. Otherwise count the bytes.
         let announced = received.content_length().unwrap_or(0);
         let is_too_long = usize::try_from(announced).map_or(true, |announced| announced > limit);
         let mut answer = Response::new(Vec::new());
@@ -162,7 +179,7 @@ impl Fetch for Fetcher {
     }
 }
 
-/// Without the client, whose own form may print the credentials of a proxy.
+/// Omits the client, whose `Debug` form may print the credentials of a proxy.
 impl fmt::Debug for Fetcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Fetcher")
@@ -176,94 +193,100 @@ impl fmt::Debug for Fetcher {
 }
 
 impl FetcherBuilder {
-    /// How long a connection may take to come about.
+    /// Sets the maximum time to connect. Defaults to 5 s.
     pub const fn connect_timeout(mut self, most: Duration) -> Self {
         self.connect_timeout = most;
         self
     }
 
-    /// How long everything may take, redirects and body included.
+    /// Sets the maximum time of a whole exchange, redirects and body included. Defaults to 15 s.
     pub const fn timeout(mut self, most: Duration) -> Self {
         self.timeout = most;
         self
     }
 
-    /// Sets how long the body of a [call](crate::Call) may stand still. Defaults to 60 s.
+    /// Sets the maximum time between two pieces of a body of a [call](crate::Call). Defaults to 60
+    /// s.
     ///
-    /// A call has no limit for its whole time: [`timeout`](Self::timeout) applies to the head of
-    /// the answer, counted from the end of the request, and this limit to each piece of either
-    /// body. A server that streams slowly keeps its stream open by comments or empty messages.
+    /// A call has no limit for its whole time. [`timeout`](Self::timeout) applies to the head of
+    /// the answer, counted from the end of the request, and this limit to each piece of both
+    /// bodies. A server that streams slowly must keep the stream alive by comments or empty
+    /// messages.
     pub const fn idle_timeout(mut self, most: Duration) -> Self {
         self.idle_timeout = most;
         self
     }
 
-    /// The longest body of an answer, in bytes, counted while it arrives.
+    /// Sets the maximum body of an answer, in bytes, counted while it arrives. Defaults to 1 MiB.
     pub const fn max_body(mut self, most: usize) -> Self {
         self.max_body = most;
         self
     }
 
-    /// Follows so many redirects of a `GET` or `HEAD`, each judged as the first URL was. To another
-    /// origin goes no header but `Accept`.
+    /// Sets how many redirects of a `GET` or `HEAD` are followed. Defaults to none.
+    ///
+    /// Each redirect is checked like the first URL. To another origin, only the header field
+    /// `Accept` is sent.
     pub const fn redirects(mut self, most: usize) -> Self {
         self.redirects = most;
         self
     }
 
-    /// Trusts these root certificates as well, one or more in PEM.
+    /// Trusts these root certificates in addition, one or more in PEM.
     pub fn root_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.roots.push(pem.into());
         self
     }
 
-    /// Connects to private addresses too ([`address::is_private`](crate::address::is_private)),
-    /// still not to a cloud's metadata service: for URLs that are configuration, in a network of
-    /// one's own. Never for a URL from a stranger.
+    /// Connects to private addresses as well ([`address::is_private`](crate::address::is_private)),
+    /// but not to a cloud's metadata service.
+    ///
+    /// Use it only for URLs from your configuration, in your own network. Never use it for a URL
+    /// from an untrusted party.
     pub const fn allow_private_networks(mut self) -> Self {
         self.policy.private_networks = true;
         self
     }
 
-    /// Takes `http` URLs to `localhost`, 127.0.0.0/8 and `[::1]`: for development and tests.
+    /// Accepts plain `http` URLs to `localhost`, 127.0.0.0/8 and `[::1]`, for development and
+    /// tests.
     pub const fn allow_loopback_http(mut self) -> Self {
         self.policy.loopback_http = true;
         self
     }
 
-    /// Another resolver.
+    /// Sets the resolver of host names. Defaults to the resolver of the system.
     pub fn resolver(mut self, resolver: impl Resolve + 'static) -> Self {
         self.resolver = Arc::new(resolver);
         self
     }
 
-    /// Connects to `https` URLs through this proxy, by `CONNECT` (RFC 9110 §9.3.6): for a network
-    /// whose only way out is one. The URL is `http://host:port` or `https://host:port`, with user
-    /// and password where the proxy asks for them; they are not printed.
+    /// Connects to `https` URLs through this proxy, by `CONNECT` (RFC 9110 §9.3.6), for a network
+    /// that has no other way out. By default no proxy is used.
     ///
-    /// The proxy's own address may be private or loopback. What is checked and what is not, with a
-    /// proxy:
+    /// The URL is `http://host:port` or `https://host:port`, with user and password if the proxy
+    /// requires them; they are never printed. The proxy's own address may be private or loopback.
+    /// With a proxy:
     ///
-    /// - A host that is an address is judged as without a proxy.
-    /// - **A name is not judged.** The proxy resolves it, so the proxy decides whether it may lead
-    ///   to an address that is not public. Where URLs come from strangers, the proxy must refuse
-    ///   its own network.
-    /// - TLS ends at the server and not at the proxy: certificates are checked as without one.
-    /// - Plain `http` to loopback, where that is allowed, goes without the proxy.
+    /// - A host that is an IP address is checked as without a proxy.
+    /// - **A host name is not checked.** The proxy resolves it, so the proxy decides whether it may
+    ///   lead to an address that is not public. If untrusted parties choose URLs, the proxy must
+    ///   refuse its own network.
+    /// - TLS ends at the server, not at the proxy, so certificates are checked as without a proxy.
+    /// - Plain `http` to loopback, if it is allowed, does not use the proxy.
     /// - A URL whose host is the proxy's name is refused.
-    ///
-    /// No proxy is used unless one is named here.
     pub fn proxy(mut self, url: &str) -> Self {
         self.proxy = Some(ProxySetting::named(url));
         self
     }
 
-    /// As [`proxy`](Self::proxy), with what the environment names: the first one that is set and
-    /// not empty of `https_proxy`, `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY`; none where there is
-    /// none. Hosts that `no_proxy` or `NO_PROXY` lists are connected to directly, and are judged as
-    /// without a proxy. A value without a scheme is an `http` URL.
+    /// Uses the proxy that the environment names. Otherwise like [`proxy`](Self::proxy).
     ///
-    /// The environment is read now, and only by this method.
+    /// It uses the first of `https_proxy`, `HTTPS_PROXY`, `all_proxy` and `ALL_PROXY` that is set
+    /// and not empty, or no proxy. A value without a scheme is an `http` URL. Hosts that `no_proxy`
+    /// or `NO_PROXY` lists are connected to directly and checked as without a proxy.
+    ///
+    /// The environment is read when this method is called, and by no other method.
     pub fn proxy_from_env(mut self) -> Self {
         self.proxy = ProxySetting::from_env();
         self
@@ -273,8 +296,8 @@ impl FetcherBuilder {
     ///
     /// # Errors
     ///
-    /// `fetch.build` where a certificate cannot be read or TLS cannot be set up; `fetch.proxy`
-    /// where the proxy is not named by a URL that can be used.
+    /// `fetch.build` if a certificate cannot be read or TLS cannot be set up; `fetch.proxy` if the
+    /// URL of the proxy is not valid.
     pub fn build(self) -> Result<Fetcher, Error> {
         let proxy = self.proxy.as_ref().map(ProxySetting::checked);
         Ok(Fetcher {
@@ -284,20 +307,23 @@ impl FetcherBuilder {
             max_body: self.max_body,
             redirects: self.redirects,
             proxy: proxy.transpose()?.and_then(|it| it.name),
-            // The fetcher has its own clock: a total of reqwest's would end streamed bodies.
+            // The fetcher has its own timer, because reqwest's total timeout would end streaming
+            // bodies.
             client: self.client(None)?,
         })
     }
 
-    /// A bare client made as the fetcher's own is: this proxy or none, no redirects, no referrer,
-    /// only TLS 1.2 and later, these timeouts and root certificates, and names that lead to judged
-    /// addresses. It does not judge a URL: scheme, user information and a host that is an address
-    /// are as the caller says, and bodies have no bound. For a program's own requests to URLs from
-    /// its configuration; a URL from a stranger is for [`build`](Self::build).
+    /// Builds a plain reqwest client with these settings, for your own requests to URLs from your
+    /// configuration.
+    ///
+    /// It has the same proxy, timeouts and root certificates, no redirects, no referrer, TLS 1.2 or
+    /// later, and it checks the addresses of host names. It does not check URLs: scheme, user
+    /// information and a host that is an IP address. It does not limit bodies. For a URL from an
+    /// untrusted party, use [`build`](Self::build).
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build).
+    /// Those of [`build`](Self::build).
     pub fn http_client(self) -> Result<reqwest::Client, Error> {
         let total = self.timeout;
         self.client(Some(total))
@@ -310,7 +336,7 @@ impl FetcherBuilder {
         let name = proxy.as_ref().and_then(|it| it.name.as_deref());
         let judging = Judging::new(self.policy, self.resolver, name);
         let mut client = reqwest::Client::builder()
-            // Nothing from the environment.
+            // Take no proxy from the environment.
             .no_proxy()
             .redirect(redirect::Policy::none())
             .referer(false)
@@ -340,7 +366,8 @@ fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// The request that a redirect asks for. What belongs to one origin is not told to another.
+/// Returns the request that a redirect asks for. Header fields for one origin are not sent to
+/// another.
 fn next(
     from: &Url,
     answer: &Response<Vec<u8>>,
@@ -378,17 +405,18 @@ fn failed(error: reqwest::Error) -> Error {
             Some(LookupError::Resolve) => return Error::Resolve,
             None => {}
         }
-        // This is how a TLS stack says that it does not like the peer; nothing else that happens
-        // before a request is sent has this kind.
+        // A TLS stack reports a problem with the peer this way. Nothing else before a request is
+        // sent has this kind of error.
         let kind = it.downcast_ref::<io::Error>().map(io::Error::kind);
         tls |= error.is_connect() && kind == Some(io::ErrorKind::InvalidData);
-        // An I/O error has what it wraps as no source, only what that one wraps.
+        // The source of an I/O error is the source of the error in it, so take the inner error
+        // itself.
         cause = match it.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped),
             None => it.source(),
         };
     }
-    // The URL may hold what is nobody's business.
+    // The URL may contain secrets.
     let error = Arc::new(error.without_url());
     if tls {
         Error::Tls(error)

@@ -1,4 +1,4 @@
-//! Content codings (RFC 9110 §8.4.1): one `gzip` is decoded, within the limit of the body.
+//! Content codings (RFC 9110 §8.4.1): decodes one `gzip`, within the limit of the body.
 
 use http::Response;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -9,12 +9,12 @@ mod gzip;
 
 /// Decodes the body of an answer, once.
 ///
-/// The client asks for `identity`, and some servers compress whatever was asked for. An answer
-/// without a content coding, or with `identity`, is returned as it is. Of one coded as `gzip` or
-/// `x-gzip`, the body is decoded and the fields `Content-Encoding` and `Content-Length` are
-/// removed.
+/// The client asks for `identity`, but some servers compress anyway. An answer without a content
+/// coding, or with `identity`, is returned unchanged. The body of an answer with `gzip` or `x-gzip`
+/// is decoded, and its fields `Content-Encoding` and `Content-Length` are removed.
 ///
-/// [`Fetcher`](crate::Fetcher) does so by itself; another [`Fetch`](crate::Fetch) can call it.
+/// [`Fetcher`](crate::Fetcher) does so itself. Other implementations of [`Fetch`](crate::Fetch) can
+/// call this function.
 ///
 /// ```
 /// let plain = http::Response::new(b"{}".to_vec());
@@ -28,13 +28,13 @@ mod gzip;
 ///
 /// # Errors
 ///
-/// `fetch.content_encoding` for another coding, for two of them, and for a body that is not the
-/// gzip format (RFC 1952); `fetch.body_too_long` where the decoded body is longer than `limit`.
+/// `fetch.content_encoding` for any other coding, for two codings, and for a body that is not in
+/// the gzip format (RFC 1952); `fetch.body_too_long` if the decoded body is longer than `limit`.
 pub fn decoded(mut answer: Response<Vec<u8>>, limit: usize) -> Result<Response<Vec<u8>>, Error> {
     if !is_coded(&answer)? {
         return Ok(answer);
     }
-    // What has no body has nothing to decode: an answer to HEAD, or 304.
+    // An empty body needs no decoding: the answer to HEAD, or 304.
     if !answer.body().is_empty() {
         let mut plain = Vec::new();
         let read = gzip::decode(answer.body(), limit, &mut plain);
@@ -52,7 +52,7 @@ pub fn decoded(mut answer: Response<Vec<u8>>, limit: usize) -> Result<Response<V
     Ok(answer)
 }
 
-/// Whether the body is coded as gzip.
+/// Returns whether the body is compressed with gzip.
 fn is_coded(answer: &Response<Vec<u8>>) -> Result<bool, Error> {
     let mut is_gzip = false;
     for value in answer.headers().get_all(CONTENT_ENCODING) {
@@ -122,7 +122,7 @@ mod tests {
                 })
                 .map(|it| it.body(gzip::tests::HELLO.to_vec()).unwrap())
             else {
-                // HTTP has no such field value.
+                // HTTP does not allow such a field value.
                 continue;
             };
             let error = decoded(answer, 64).unwrap_err();

@@ -1,4 +1,4 @@
-//! What an answer says about its body, and what is read of it.
+//! Checks the content type and the start of a body.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
@@ -6,12 +6,12 @@ use http::{HeaderMap, Response, StatusCode};
 use crate::Error;
 use crate::error::shown;
 
-/// The body of an answer that must be a JSON document, with status 200.
+/// Returns the body of an answer that must be a JSON document with status 200.
 ///
-/// Servers publish JSON documents with many content types, or with none. A body of
-/// `application/json` or `application/…+json` is returned as it is. Of any other type, or of none,
-/// it is returned where it begins as a JSON object; else the error names the type. A web page, a
-/// form and a `multipart` message are refused whatever they begin with.
+/// Servers publish JSON documents with many content types, or with none. A body with
+/// `application/json` or `application/…+json` is returned. With any other type or without one, it
+/// is returned if it starts like a JSON object. HTML, forms and `multipart` messages are always
+/// refused.
 ///
 /// ```
 /// let answer = |kind: &str, body: &str| {
@@ -26,7 +26,7 @@ use crate::error::shown;
 ///
 /// # Errors
 ///
-/// `fetch.status`, `fetch.content_type`.
+/// `fetch.status` for another status; `fetch.content_type` for a body that is not JSON.
 pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     if answer.status() != StatusCode::OK {
         let status = answer.status().as_u16();
@@ -41,7 +41,7 @@ pub fn expect_json(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     }
 }
 
-/// The body of an answer that must begin as a JSON object, with any status.
+/// Returns the body of an answer that must start like a JSON object, with any status.
 #[cfg(feature = "client")]
 pub(crate) fn json_object(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     if is_readable_type(answer.headers()) && begins_as_object(answer.body()) {
@@ -51,8 +51,8 @@ pub(crate) fn json_object(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     }
 }
 
-/// The body of an answer that must be of one of these types: 200, and a media type of the list,
-/// which is in lower case and without parameters.
+/// Returns the body of an answer that must have status 200 and one of these content types. Write
+/// the types in lower case and without parameters.
 ///
 /// ```
 /// let answer = http::Response::builder()
@@ -65,22 +65,24 @@ pub(crate) fn json_object(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
 ///
 /// # Errors
 ///
-/// `fetch.status`, `fetch.content_type`.
+/// `fetch.status` for another status; `fetch.content_type` for another type.
 pub fn expect_type<'a>(answer: &'a Response<Vec<u8>>, types: &[&str]) -> Result<&'a [u8], Error> {
     if answer.status() != StatusCode::OK {
         let status = answer.status().as_u16();
         return Err(Error::Status { status });
     }
     match essences(answer.headers()).as_slice() {
-        // Of two types one would be the reader's choice.
+        // With two types, the reader would have to choose.
         [one] if types.contains(&one.as_str()) => Ok(answer.body()),
         _ => Err(other_type(answer)),
     }
 }
 
-/// Whether a body of this content type is read as a document: any, and none, but HTML, `multipart`
-/// and forms. A field value may list several types (RFC 9110 §5.3), of which one would be the
-/// reader's choice; so none of them may be one of those.
+/// Returns whether a body with these header fields may be read as a document. Every content type
+/// and none is accepted, except HTML, `multipart` and forms.
+///
+/// A field value may list several types (RFC 9110 §5.3). If one of them is refused, all are,
+/// because the reader would have to choose.
 ///
 /// ```
 /// use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -98,8 +100,8 @@ pub fn is_readable_type(headers: &HeaderMap) -> bool {
     !essences(headers).iter().any(|it| is_never_json(it))
 }
 
-/// Whether a body begins as a JSON object does: `{` after white space (RFC 8259 §2), in which at
-/// most one byte order mark stands (RFC 8259 §8.1).
+/// Returns whether a body starts like a JSON object: with `{`, after white space (RFC 8259 §2) and
+/// at most one byte order mark (RFC 8259 §8.1).
 #[must_use]
 pub fn begins_as_object(body: &[u8]) -> bool {
     let body = after_blanks(body);
@@ -107,7 +109,7 @@ pub fn begins_as_object(body: &[u8]) -> bool {
     after_blanks(body).starts_with(b"{")
 }
 
-/// Whether so much of a body is there that it is known how it begins.
+/// Returns whether enough of a body has arrived to know how it starts.
 #[cfg(feature = "client")]
 pub(crate) fn begins_visibly(body: &[u8]) -> bool {
     let body = after_blanks(body);
@@ -124,9 +126,8 @@ fn after_blanks(mut body: &[u8]) -> &[u8] {
     body
 }
 
-/// The media types without parameters, in lower case (RFC 9110 §8.3.1), of all fields and of each
-/// that lists several. A comma in a quoted parameter counts as one between types, which can only
-/// make a type more than there are.
+/// Returns the media types of all fields and lists, in lower case and without parameters (RFC 9110
+/// §8.3.1). A comma in a quoted parameter also separates types, which can only add a type.
 fn essences(headers: &HeaderMap) -> Vec<String> {
     let all = headers.get_all(CONTENT_TYPE).iter();
     let texts = all.map(|value| String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase());
@@ -141,7 +142,7 @@ fn is_json_type(essence: &str) -> bool {
         .is_some_and(|it| it == "json" || (it.ends_with("+json") && it != "+json"))
 }
 
-/// Types that no document has.
+/// Returns whether documents never have this type.
 fn is_never_json(essence: &str) -> bool {
     matches!(
         essence,
@@ -171,7 +172,7 @@ fn other_type(answer: &Response<Vec<u8>>) -> Error {
 mod tests {
     use super::*;
 
-    /// The same inputs as those of the reader of documents (`aims_jose::json::document`).
+    /// The same inputs as in the tests of `aims_jose::json::document`.
     #[test]
     fn an_object_may_stand_in_a_frame() {
         for before in [

@@ -1,4 +1,4 @@
-//! Documents that others publish, kept while they are fresh.
+//! A cache of published JSON documents.
 
 mod document;
 mod flight;
@@ -16,11 +16,11 @@ use tokio::time::Instant;
 
 use crate::{Error, Fetch};
 
-/// Keeps the JSON documents that others publish (key sets, metadata), and fetches each once at a
-/// time.
+/// Fetches and caches JSON documents that others publish, such as key sets and metadata.
 ///
-/// A fetch is a task of its own: the caller that started it may go away, and one URL that hangs
-/// delays no other. Clones share what is kept. All of it runs within a tokio runtime with timers.
+/// Each document is fetched by one request at a time. A fetch runs in its own task: it continues if
+/// the caller stops waiting, and a URL that hangs does not delay others. Clones share the cache. It
+/// needs a tokio runtime with timers.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), aims_fetch::Error> {
@@ -48,13 +48,13 @@ struct Shared {
 }
 
 impl Documents {
-    /// A cache over this client, with the defaults of [`DocumentsBuilder`].
+    /// Creates a cache that fetches with this client, with the defaults of [`DocumentsBuilder`].
     #[must_use]
     pub fn new(fetch: Arc<dyn Fetch>) -> Self {
         Self::builder(fetch).build()
     }
 
-    /// A cache over this client.
+    /// Creates a builder for a cache that fetches with this client.
     pub fn builder(fetch: Arc<dyn Fetch>) -> DocumentsBuilder {
         DocumentsBuilder::new(fetch)
     }
@@ -68,16 +68,19 @@ impl Documents {
         }))
     }
 
-    /// The document, from memory while it is fresh. A document that is not fresh is given only
-    /// where [`serve_stale`](DocumentsBuilder::serve_stale) allows it and it cannot be fetched
-    /// anew.
+    /// Returns a document, from the cache while it is fresh.
+    ///
+    /// A document that is no longer fresh is returned only if it cannot be fetched and
+    /// [`serve_stale`](DocumentsBuilder::serve_stale) allows it.
     ///
     /// # Errors
     ///
-    /// What the [`Fetch`] gives; `fetch.status`, `fetch.content_type`, `fetch.body_too_long`,
-    /// `fetch.rejected` for the answer; `fetch.backing_off` for some time after a failure;
-    /// `fetch.busy` where as many are being fetched as may be, in all or from this host;
-    /// `fetch.interrupted`.
+    /// - The errors of the [`Fetch`].
+    /// - `fetch.status`, `fetch.content_type`, `fetch.body_too_long` or `fetch.rejected` for the
+    ///   answer.
+    /// - `fetch.backing_off` for some time after a failure.
+    /// - `fetch.busy` if the maximum number of fetches is running, in total or from this host.
+    /// - `fetch.interrupted` if the fetch ended without a result.
     pub async fn get(&self, key: &DocumentKey) -> Result<Arc<Document>, Error> {
         let now = Instant::now();
         let step = self.0.slots().get(key, &self.0.settings, now);
@@ -87,24 +90,26 @@ impl Documents {
         }
     }
 
-    /// Fetches the document though it is fresh: for a key that is not in it. Once per interval and
-    /// document; in between, the one at hand is given, so that whoever makes up key names makes
-    /// nobody fetch. Joins the fetch that is under way, if any. When the fetch fails, what is kept
-    /// stays, for [`get`](Self::get).
+    /// Fetches a document again although it is fresh, for example because a key is not in it.
+    ///
+    /// It does so once per interval for each document. In between it returns the cached one, so
+    /// invented key names cause no flood of requests. It joins a fetch that is running. If the
+    /// fetch fails, the cached document stays for [`get`](Self::get).
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get), and `fetch.too_soon` where there is no document that can be given.
+    /// Those of [`get`](Self::get), and `fetch.too_soon` if there is no document to return.
     pub async fn refresh(&self, key: &DocumentKey) -> Result<Arc<Document>, Error> {
         let now = Instant::now();
         let step = self.0.slots().refresh(key, &self.0.settings, now);
         self.0.take(key, step).await
     }
 
-    /// Counts this document as no longer fresh, and as fetched long ago: for a caller who knows
-    /// that more time has passed than the clock of the runtime says, because the machine was
-    /// suspended. The next [`get`](Self::get) or [`refresh`](Self::refresh) fetches it anew. Pauses
-    /// after failures stay, and a document that came later is left as it is.
+    /// Marks this document as no longer fresh, and as fetched long ago.
+    ///
+    /// Call it if you know that more time has passed than the clock of the runtime shows, because
+    /// the machine was suspended. The next [`get`](Self::get) or [`refresh`](Self::refresh) fetches
+    /// the document again. Pauses after failures stay, and a newer document is not affected.
     pub fn expire(&self, key: &DocumentKey, document: &Document) {
         let now = Instant::now();
         if let Some(slot) = self.0.slots().find(key) {
@@ -112,14 +117,14 @@ impl Documents {
         }
     }
 
-    /// How many documents, or failures to get one, are kept, and how many are being fetched for the
-    /// first time.
+    /// Returns how many documents and failures are cached, plus how many documents are being
+    /// fetched for the first time.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.slots().len()
     }
 
-    /// Whether there are none.
+    /// Returns whether [`len`](Self::len) is 0.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -127,7 +132,8 @@ impl Documents {
 }
 
 impl Shared {
-    /// A panic elsewhere leaves nothing half-done in here: every change is one assignment.
+    /// Locks the slots. A panic of another thread leaves them consistent, because every change is
+    /// one assignment.
     fn slots(&self) -> MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Why nothing was fetched.
+//! The error type of this crate.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,82 +10,81 @@ use http::header::CONTENT_ENCODING;
 use crate::address::is_private;
 use crate::begins_as_object;
 
-/// A request was not sent, or its answer was not taken.
+/// Error returned when a request was not sent, or its answer was not accepted.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The URL has no host, user information, or cannot be read.
+    /// The URL has no host, has user information, or cannot be parsed.
     #[error("the URL cannot be fetched: {reason}")]
     Url {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The text is no absolute URL.
+    /// The text is not an absolute URL.
     #[error("the URL cannot be fetched: expected an absolute URL, found {found}")]
     NotUrl {
         /// The text, without user information and query: escaped, at most 200 characters.
         found: Box<str>,
     },
-    /// The URL is not in normal form: what would be sent is another one than the request was made
-    /// for.
+    /// The URL is not in normal form, so the client would send another one than the request has.
     #[error("the URL is not in normal form, and would be sent as another one")]
     Rewritten,
-    /// Neither `https`, nor `http` to loopback where that was allowed.
+    /// The URL is neither `https` nor an allowed `http` URL to loopback.
     #[error(
         "only `https` is fetched; plain `http` only to loopback, and only where `allow_loopback_http` was called on the builder of the `Fetcher` that is given to `.fetcher(..)` of the agent or `.fetch(..)` of the guard"
     )]
     Scheme,
-    /// The host is, or its name leads only to, an address that is not public.
+    /// The host is an address that is not public, or its name has only such addresses.
     #[error("expected a public address, found {address}{}", way_out(address))]
     Address {
-        /// The address, the first one of several.
+        /// The address, or the first one of several.
         address: IpAddr,
     },
-    /// The name has no address.
+    /// The host name has no address.
     #[error(
         "the name of the host has no address; where a proxy is the only way out, name it with `proxy`"
     )]
     Resolve,
-    /// No connection, or one that broke.
+    /// The connection failed or broke off.
     #[error("the connection failed")]
     Connect(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// TLS could not be agreed on: a certificate that is not trusted, expired or for another name,
-    /// or a peer that speaks no TLS 1.2.
+    /// TLS failed: the certificate is not trusted, has expired or is for another name, or the peer
+    /// does not support TLS 1.2.
     #[error("no trusted TLS connection{}", no_tls(&**.0))]
     Tls(#[source] Arc<dyn std::error::Error + Send + Sync>),
-    /// It took too long.
+    /// A timeout was exceeded.
     #[error("it took too long")]
     Timeout,
-    /// A redirect that is not followed: too many, not of a `GET`, or without a target.
+    /// A redirect was not followed: there were too many, the method is not `GET` or `HEAD`, or it
+    /// has no target.
     #[error("the redirect is not followed")]
     Redirect,
-    /// The answer's body is longer than the limit.
+    /// The body of the answer is longer than the limit.
     #[error("the answer is longer than {limit} bytes")]
     BodyTooLong {
-        /// In bytes.
+        /// The limit, in bytes.
         limit: usize,
-        /// What is known of the answer, where its beginning was read.
+        /// What is known about the answer, if its start was read.
         answer: Option<LongAnswer>,
     },
-    /// The answer is not of the content type that was expected, or is no JSON document and of
-    /// another content type.
+    /// The answer does not have the expected content type, or is not a JSON document.
     #[error("expected a JSON document, found {length} bytes of the content type {found}")]
     ContentType {
         /// The content type that was found, shortened.
         found: Box<str>,
         /// The length of the body, in bytes.
         length: usize,
-        /// Whether the body begins as a JSON object does.
+        /// Whether the body starts like a JSON object.
         is_object: bool,
     },
-    /// The body has a content coding that was not asked for and is not decoded: another one than
-    /// `gzip`, several, or one that is malformed.
+    /// The body has a content coding that was not requested and cannot be decoded: another one than
+    /// `gzip`, several, or a malformed one.
     #[error("expected a body without a content coding or one readable as `gzip`, found `{found}`")]
     ContentEncoding {
-        /// The codings, shortened.
+        /// The content codings, shortened.
         found: Box<str>,
     },
-    /// The answer has another status than 200.
+    /// The status of the answer is not 200.
     #[error("expected status 200, found {status}")]
     Status {
         /// The status code.
@@ -94,49 +93,50 @@ pub enum Error {
     /// The program's own check refused the document.
     #[error("the document was refused by its check")]
     Rejected,
-    /// A document was refreshed a moment ago, and there is none to give.
+    /// The document was fetched shortly before, and there is none to return.
     #[error("refreshed less than the least interval ago")]
     TooSoon,
-    /// Fetching the document failed a moment ago; it is not tried again before a pause is over.
+    /// Fetching the document failed shortly before. It is not tried again before a pause is over.
     #[error("not tried again for {} ms after a failure", retry_in.as_millis())]
     BackingOff {
-        /// What is left of the pause.
+        /// The remaining pause.
         retry_in: Duration,
-        /// The failure, as it was then.
+        /// The error of the failed fetch.
         #[source]
         cause: Arc<Self>,
     },
-    /// As many documents are being fetched at this moment as may be, in all or from this host.
+    /// The maximum number of documents is being fetched, in total or from this host.
     #[error("too many documents are being fetched")]
     Busy,
     /// The fetch ended without a result: its task panicked, its runtime stopped, or there is no
     /// runtime.
     #[error("the fetch was interrupted")]
     Interrupted,
-    /// The proxy is not named by a URL that can be used.
+    /// The URL of the proxy is not valid.
     #[error("the proxy cannot be used: {reason}")]
     Proxy {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The client could not be made of this configuration.
+    /// The client cannot be built with these settings.
     #[error("the client cannot be built")]
     Build(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
-/// What is known of an answer whose body is too long.
+/// What is known about an answer whose body is too long.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct LongAnswer {
     /// The status code.
     pub status: u16,
-    /// Whether the body [begins](crate::begins_as_object) as a JSON object does. Where it is coded,
-    /// and so not known, it counts as one.
+    /// Whether the body [starts](crate::begins_as_object) like a JSON object. A compressed body
+    /// counts as one, because its start is not known.
     pub is_object: bool,
 }
 
 impl Error {
-    /// The body of this answer is longer than the limit. So much of it was read.
+    /// Creates the error for an answer whose body is longer than the limit. The answer has the part
+    /// that was read.
     #[must_use]
     pub fn body_too_long<B: AsRef<[u8]>>(limit: usize, answer: &Response<B>) -> Self {
         let is_coded = answer.headers().contains_key(CONTENT_ENCODING);
@@ -181,7 +181,7 @@ impl Error {
     }
 }
 
-/// What to do where the peer did not answer in TLS at all.
+/// Returns what to do if the peer did not answer with TLS.
 fn no_tls(error: &(dyn std::error::Error + 'static)) -> &'static str {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
     if causes.any(|it| it.to_string().contains("InvalidContentType")) {
@@ -191,7 +191,7 @@ fn no_tls(error: &(dyn std::error::Error + 'static)) -> &'static str {
     }
 }
 
-/// What to do about an address that is not public.
+/// Returns what to do about an address that is not public.
 fn way_out(address: &IpAddr) -> &'static str {
     if is_private(*address) {
         "; call `allow_private_networks` where the URL is configuration"
@@ -200,7 +200,7 @@ fn way_out(address: &IpAddr) -> &'static str {
     }
 }
 
-/// A text that is no URL, without what may be a password or a secret.
+/// Returns a text that is not a URL, without parts that may be a password or a secret.
 #[cfg(feature = "client")]
 pub(crate) fn public(text: &str) -> Box<str> {
     let public = text.split(['?', '#']).next().unwrap_or_default();
@@ -210,7 +210,7 @@ pub(crate) fn public(text: &str) -> Box<str> {
     }
 }
 
-/// A text of somebody else as an error shows it: its first printable ASCII characters.
+/// Returns the first printable ASCII characters of an untrusted text, for an error message.
 pub(crate) fn shown(text: &str) -> Box<str> {
     let printable = |char: char| match char {
         ' '..='~' => char,
@@ -219,5 +219,5 @@ pub(crate) fn shown(text: &str) -> Box<str> {
     text.chars().take(MAX_SHOWN).map(printable).collect()
 }
 
-/// The most characters that are shown.
+/// The maximum number of characters that are shown.
 const MAX_SHOWN: usize = 80;

@@ -1,4 +1,4 @@
-//! One request and its whole answer: the trait that every HTTP client can implement.
+//! Requests with whole answers: the trait that every HTTP client can implement.
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -14,18 +14,18 @@ use crate::Error;
 pub type FetchFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Response<Vec<u8>>, Error>> + Send + 'a>>;
 
-/// Sends one request and returns the whole answer, whatever its status.
+/// Sends one request and returns the whole answer, with any status.
 ///
-/// This is the one trait for requests whose answer is a bounded document: discovery, key sets and
-/// token requests. It has one method, so that any HTTP client can implement it. Calls to tools,
-/// whose answers may stream, do not go through it.
+/// Requests whose answer is a limited document use this trait: discovery, key sets and token
+/// requests. It has one method, so any HTTP client can implement it. For calls of tools, whose
+/// answers may stream, use [`Call`](crate::Call).
 ///
-/// - The request has the method, the absolute URL, the headers and the body. It may carry
-///   [`Limits`]; an implementation applies them in addition to its own.
-/// - The answer has the status, the headers and the whole body. Where an implementation follows
+/// - The request has the method, the absolute URL, the header fields and the body. It may carry
+///   [`Limits`], which an implementation applies in addition to its own.
+/// - The answer has the status, the header fields and the whole body. If an implementation follows
 ///   redirects, the answer carries the [`FinalUrl`].
 ///
-/// An error means that there is no answer; an answer with status 404 or 500 is `Ok`.
+/// An error means that there is no answer. An answer with status 404 or 500 is `Ok`.
 ///
 /// ```
 /// use aims_fetch::{Error, Fetch, FetchFuture, FinalUrl, Limits};
@@ -65,9 +65,8 @@ impl<T: Fetch + ?Sized> Fetch for &T {
     }
 }
 
-/// The limits of one request, kept in its [extensions](Request::extensions).
-///
-/// They narrow what the client allows and never widen it.
+/// Limits of one request, stored in its [extensions](Request::extensions). They can only be
+/// stricter than those of the client.
 ///
 /// ```
 /// use std::time::Duration;
@@ -87,7 +86,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// No limits beyond those of the client.
+    /// Creates limits that add nothing to those of the client.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -96,26 +95,26 @@ impl Limits {
         }
     }
 
-    /// The longest body of the answer, in bytes, after decoding.
+    /// Sets the maximum body of the answer, in bytes, after decoding.
     #[must_use]
     pub const fn with_max_body(mut self, most: usize) -> Self {
         self.max_body = Some(most);
         self
     }
 
-    /// The longest time for the whole exchange, redirects and body included.
+    /// Sets the maximum time of the whole exchange, redirects and body included.
     #[must_use]
     pub const fn with_timeout(mut self, most: Duration) -> Self {
         self.timeout = Some(most);
         self
     }
 
-    /// Writes the limits into the request.
+    /// Stores the limits in the request.
     pub fn apply(self, request: &mut Request<Vec<u8>>) {
         request.extensions_mut().insert(self);
     }
 
-    /// The limits of the request, none where it carries none.
+    /// Returns the limits of the request, or empty limits if it has none.
     #[must_use]
     pub fn of(request: &Request<Vec<u8>>) -> Self {
         request
@@ -125,33 +124,33 @@ impl Limits {
             .unwrap_or_default()
     }
 
-    /// The longest body of the answer, in bytes.
+    /// Returns the maximum body of the answer, in bytes.
     #[must_use]
     pub const fn max_body(self) -> Option<usize> {
         self.max_body
     }
 
-    /// The longest time for the whole exchange.
+    /// Returns the maximum time of the whole exchange.
     #[must_use]
     pub const fn timeout(self) -> Option<Duration> {
         self.timeout
     }
 }
 
-/// The URL that answered, kept in the [extensions](Response::extensions) of the answer.
+/// The URL that answered, stored in the [extensions](Response::extensions) of the answer.
 ///
-/// It differs from the URL of the request where redirects were followed. An answer without it came
+/// It differs from the URL of the request if redirects were followed. An answer without it came
 /// from the URL of the request.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FinalUrl(Uri);
 
 impl FinalUrl {
-    /// Writes the URL into the answer.
+    /// Stores the URL in the answer.
     pub fn set(answer: &mut Response<Vec<u8>>, url: Uri) {
         answer.extensions_mut().insert(Self(url));
     }
 
-    /// The URL that answered, where the client says it.
+    /// Returns the URL that answered, if the client stored it.
     #[must_use]
     pub fn of(answer: &Response<Vec<u8>>) -> Option<&Uri> {
         answer.extensions().get::<Self>().map(|url| &url.0)

@@ -1,4 +1,4 @@
-//! How long a document is fresh (RFC 9111 §4.2.1), within bounds.
+//! Computes how long a document is fresh (RFC 9111 §4.2.1), within limits.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -6,19 +6,19 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{AGE, CACHE_CONTROL, DATE, EXPIRES, HeaderName};
 
-/// What the headers of an answer say about keeping it.
+/// The caching rules in the header fields of an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Freshness {
-    /// How long it may be given without asking again.
+    /// How long the document may be returned without fetching it again.
     pub(crate) lifetime: Duration,
-    /// Whether it must not be given once it is older than that (`no-store`, `no-cache`,
+    /// Whether the document must not be returned after that time (`no-store`, `no-cache`,
     /// `must-revalidate`).
     pub(crate) strict: bool,
 }
 
 impl Freshness {
-    /// Reads the headers. What is unreadable counts as stale (RFC 9111 §4.2.1); what is absent, as
-    /// `default_freshness`; and the bounds hold whatever a server says.
+    /// Reads the header fields. An unreadable lifetime counts as stale (RFC 9111 §4.2.1), a missing
+    /// one as `default_freshness`. The limits apply whatever the server says.
     pub(crate) fn of(
         headers: &HeaderMap,
         default_freshness: Duration,
@@ -35,7 +35,7 @@ impl Freshness {
                     stale = true;
                 }
                 "must-revalidate" => strict = true,
-                // Where it is given twice, the shorter counts.
+                // If it is repeated, the shorter one counts.
                 "max-age" => {
                     let this = seconds(value.trim().trim_matches('"')).unwrap_or_default();
                     said = Some(said.map_or(this, |other: Duration| other.min(this)));
@@ -70,13 +70,14 @@ fn directives(headers: &HeaderMap) -> impl Iterator<Item = &str> {
         .map(str::trim)
 }
 
-/// Delta seconds (RFC 9111 §1.2.2): digits alone; what is too large is very large.
+/// Parses delta seconds (RFC 9111 §1.2.2), which have only digits. A number that is too large
+/// counts as the maximum.
 fn seconds(text: &str) -> Option<Duration> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     digits.then(|| Duration::from_secs(text.parse().unwrap_or(u64::MAX)))
 }
 
-/// `Expires` less `Date`: a difference of the server's own clock.
+/// Returns `Expires` minus `Date`, which is independent of the local clock.
 fn expires(headers: &HeaderMap) -> Option<Duration> {
     let read = |name: HeaderName| {
         let date = headers.get(name)?.to_str().ok()?;
@@ -106,7 +107,7 @@ mod tests {
         (freshness.lifetime.as_secs(), freshness.strict)
     }
 
-    /// T-088: whatever a server says, the bounds hold.
+    /// The limits apply whatever a server says.
     #[test]
     fn floors_and_ceilings() {
         for (control, expected) in [

@@ -1,4 +1,4 @@
-//! Which URLs are fetched at all.
+//! Decides which URLs may be fetched.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use url::{Host, Url};
 use crate::Error;
 use crate::address::{is_private, is_public};
 
-/// What is allowed beyond `https` to public addresses.
+/// What is allowed in addition to `https` to public addresses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) private_networks: bool,
@@ -15,8 +15,8 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    /// Reads a URL that may be fetched. A host that is an address is judged here; a name, when it
-    /// is resolved.
+    /// Parses a URL and checks that it may be fetched. A host that is an address is checked here; a
+    /// host name is checked when it is resolved.
     pub(crate) fn check(self, url: &str) -> Result<Url, Error> {
         let url = parse(url)?;
         let host = url.host().ok_or(Error::Url { reason: "no host" })?;
@@ -42,8 +42,8 @@ impl Policy {
         }
     }
 
-    /// Whether an address may be connected to. Loopback only where the URL named it: another name
-    /// that leads there is a trap.
+    /// Returns whether an address may be connected to. Loopback is allowed only if the URL names
+    /// it; any other name that leads to loopback may be an attack.
     pub(crate) fn allows(self, address: IpAddr, named_local: bool) -> bool {
         is_public(address)
             || (self.private_networks && is_private(address))
@@ -51,7 +51,7 @@ impl Policy {
     }
 }
 
-/// Reads an absolute URL with a host, without user information and fragment.
+/// Parses an absolute URL with a host, without user information and fragment.
 pub(crate) fn parse(url: &str) -> Result<Url, Error> {
     let refused = |reason| Err(Error::Url { reason });
     let Ok(url) = Url::parse(url) else {

@@ -1,4 +1,4 @@
-//! The proxy that is the way out of a network.
+//! The proxy of a network without another way out.
 
 use std::env::{self, VarError};
 use std::fmt;
@@ -8,18 +8,18 @@ use url::{Host, Url};
 use crate::Error;
 use crate::address::{is_private, is_public};
 
-/// A proxy as it was named. It is judged by [`checked`](Self::checked).
+/// The setting of a proxy. [`checked`](Self::checked) validates it.
 #[derive(Clone)]
 pub(crate) struct ProxySetting {
     url: String,
-    /// Hosts that are connected to without it, as `NO_PROXY` lists them.
+    /// The hosts that are connected to directly, in the format of `NO_PROXY`.
     except: Option<String>,
 }
 
-/// A proxy that can be used.
+/// A validated proxy.
 pub(crate) struct Proxy {
     pub(crate) reqwest: reqwest::Proxy,
-    /// Its name, where it is none by its address.
+    /// The host name of the proxy, if it is not an IP address.
     pub(crate) name: Option<String>,
 }
 
@@ -30,12 +30,12 @@ impl ProxySetting {
         Self { url, except }
     }
 
-    /// What the environment names.
+    /// Returns the proxy that the environment names.
     pub(crate) fn from_env() -> Option<Self> {
         Self::from_variables(|name| match env::var(name) {
             Ok(value) => Some(value),
             Err(VarError::NotPresent) => None,
-            // Named, and of no use: not the same as not named.
+            // The variable is set but not usable, which is not the same as no proxy.
             Err(VarError::NotUnicode(_)) => Some("\u{fffd}".to_owned()),
         })
     }
@@ -56,8 +56,8 @@ impl ProxySetting {
         Some(Self { url, except })
     }
 
-    /// Judges the URL: of a web proxy, whose address may be private or loopback, but no metadata
-    /// service.
+    /// Validates the URL: an HTTP proxy, whose address may be private or loopback, but not a
+    /// metadata service.
     pub(crate) fn checked(&self) -> Result<Proxy, Error> {
         let refused = |reason| Err(Error::Proxy { reason });
         let Ok(url) = Url::parse(&self.url) else {
@@ -88,7 +88,7 @@ impl ProxySetting {
     }
 }
 
-/// Without user and password.
+/// Omits user and password.
 impl fmt::Debug for ProxySetting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = Url::parse(&self.url).ok();

@@ -1,4 +1,4 @@
-//! Names, and the addresses that may be connected to.
+//! Resolves host names to addresses that may be connected to.
 
 use std::fmt;
 use std::future::Future;
@@ -13,18 +13,18 @@ use tokio::sync::Semaphore;
 use crate::address::is_private;
 use crate::policy::Policy;
 
-/// What [`Resolve::resolve`] gives.
+/// The future that [`Resolve::resolve`] returns.
 pub type ResolveFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>>;
 
-/// Finds the addresses of a name. Whatever it gives is still judged, on the very address that is
-/// connected to.
+/// Resolves host names to addresses. Every returned address is still checked before it is connected
+/// to.
 pub trait Resolve: fmt::Debug + Send + Sync {
-    /// All addresses of this name; ports are ignored.
+    /// Returns all addresses of a name. Ports are ignored.
     fn resolve<'a>(&'a self, name: &'a str) -> ResolveFuture<'a>;
 }
 
-/// The system's resolver. A lookup that hangs holds a thread, and no timeout frees it: so many hang
-/// at once and no more, and the rest of the program keeps its threads.
+/// The resolver of the system. A lookup that hangs blocks a thread, and no timeout ends it. The
+/// number of lookups is limited, so that the rest of the program keeps its threads.
 #[derive(Clone, Debug)]
 pub(crate) struct SystemResolver {
     lookups: Arc<Semaphore>,
@@ -46,7 +46,7 @@ impl Resolve for SystemResolver {
             let name = name.to_owned();
             let lookup = self.lookup;
             let looked_up = tokio::task::spawn_blocking(move || {
-                // Given back when the lookup ends, not when nobody waits for it any more.
+                // Release the permit when the lookup ends, not when the caller stops waiting.
                 let _permit = permit;
                 lookup(&name)
             });
@@ -55,15 +55,16 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Bounds the lookups that run at a time, and drops every address that the policy does not allow.
-/// The client connects only to addresses that were judged here, so a name that resolves to another
-/// address later changes nothing (no DNS rebinding).
+/// Limits the number of concurrent lookups, and drops every address that the policy does not allow.
+///
+/// The client connects only to addresses that were checked here, so a name that later resolves to
+/// another address has no effect (no DNS rebinding).
 #[derive(Clone, Debug)]
 pub(crate) struct Judging {
     policy: Policy,
     resolver: Arc<dyn Resolve>,
     waiting: Arc<Semaphore>,
-    /// The name of the proxy, which is configuration and may lead to a private address.
+    /// The host name of the proxy, which is configuration and may lead to a private address.
     proxy: Option<Arc<str>>,
 }
 
@@ -84,7 +85,7 @@ impl Judging {
     }
 }
 
-/// The marker by which a refused address is told from a failed lookup.
+/// Distinguishes a refused address from a failed lookup.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum LookupError {
     #[error("no public address")]
@@ -124,7 +125,7 @@ fn lookup(name: &str) -> io::Result<Vec<SocketAddr>> {
     found.map(Iterator::collect)
 }
 
-/// How many lookups may be under way.
+/// The maximum number of concurrent lookups.
 const LOOKUPS: usize = 32;
 
 #[cfg(test)]
@@ -141,7 +142,7 @@ mod tests {
     static OPEN: Mutex<bool> = Mutex::new(false);
     static OPENED: Condvar = Condvar::new();
 
-    /// Holds its thread until it is let go.
+    /// Blocks its thread until the test releases it.
     fn stuck(_: &str) -> io::Result<Vec<SocketAddr>> {
         STARTED.fetch_add(1, Ordering::SeqCst);
         let closed = OPEN.lock().or(Err(io::Error::other("poisoned")))?;
@@ -150,8 +151,7 @@ mod tests {
         Ok(vec![SocketAddr::from(([192, 0, 2, 1], 0))])
     }
 
-    /// F-16: lookups that nobody waits for any more still count: they hold threads, so many and no
-    /// more.
+    /// Lookups whose caller stopped waiting still count, because they block threads.
     #[tokio::test]
     async fn given_up_lookups_hold_few_threads() {
         let resolver = SystemResolver {
@@ -162,14 +162,14 @@ mod tests {
             let given_up = timeout(Duration::from_millis(2), resolver.resolve("x")).await;
             assert!(given_up.is_err());
         }
-        // The pool's other threads are free.
+        // The other threads of the pool are free.
         let second = Duration::from_secs(1);
         timeout(second, tokio::task::spawn_blocking(|| ()))
             .await
             .unwrap()
             .unwrap();
         let started = STARTED.load(Ordering::SeqCst);
-        // Before anything is asserted: a runtime waits for its threads.
+        // Release the threads before asserting, because a runtime waits for its threads.
         *OPEN.lock().unwrap() = true;
         OPENED.notify_all();
         assert_eq!(started, LOOKUPS);

@@ -1,13 +1,13 @@
-//! One piece of work at a time, and its outcome for everyone who waits.
+//! Runs one piece of work at a time, and gives its result to all waiting callers.
 
 use tokio::sync::watch;
 
-/// The work that is under way for one thing, such as the fetch of one document.
+/// One piece of work that several callers wait for, such as the fetch of one document.
 ///
-/// Its owner keeps it behind a lock beside what is known of the thing, decides under that lock who
-/// leads and who joins, and waits outside of it. The one who leads does the work, usually as a task
-/// of its own, and [lands](Landing::land) it; everyone who joined gets a clone of the outcome.
-/// Whoever only waits can go away at any time.
+/// The owner keeps it behind a lock, next to the data that the work updates. Under this lock it
+/// decides whether to [lead](Self::lead) or to [join](Self::join), and it waits outside the lock.
+/// The leader does the work, usually in its own task, and calls [`land`](Landing::land); each
+/// joined caller gets a clone of the result. A caller that only waits can stop at any time.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -19,7 +19,7 @@ use tokio::sync::watch;
 /// let flight: Mutex<SingleFlight<u32>> = Mutex::default();
 ///
 /// let (landing, first) = flight.lock().unwrap().lead();
-/// let second = flight.lock().unwrap().join().expect("work is under way");
+/// let second = flight.lock().unwrap().join().expect("work is running");
 ///
 /// flight.lock().unwrap().end();
 /// landing.land(7);
@@ -29,12 +29,12 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub struct SingleFlight<T>(Option<watch::Receiver<Option<T>>>);
 
-/// What the one who does the work ends it with.
+/// The handle with which the leader publishes the result.
 #[derive(Debug)]
 #[must_use = "everyone who joined waits until this lands or is dropped"]
 pub struct Landing<T>(watch::Sender<Option<T>>);
 
-/// What everyone waits with.
+/// The handle with which a caller waits for the result.
 #[derive(Clone, Debug)]
 #[must_use = "waits for nothing until `outcome` is called"]
 pub struct Waiting<T>(watch::Receiver<Option<T>>);
@@ -46,48 +46,48 @@ impl<T> Default for SingleFlight<T> {
 }
 
 impl<T: Clone> SingleFlight<T> {
-    /// No work is under way.
+    /// Creates a value without running work.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether work is under way.
+    /// Returns whether work is running.
     #[must_use]
     pub const fn is_under_way(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Joins the work that is under way, if any.
+    /// Joins the running work. Returns `None` if there is none.
     pub fn join(&self) -> Option<Waiting<T>> {
         self.0.clone().map(Waiting)
     }
 
-    /// Begins the work, which is under way until [`end`](Self::end). The caller has seen that none
-    /// is; if one was, those who joined it still get its outcome.
+    /// Starts the work, which counts as running until [`end`](Self::end). Call it only if no work
+    /// is running; otherwise callers that joined the earlier work still get its result.
     pub fn lead(&mut self) -> (Landing<T>, Waiting<T>) {
         let (sender, receiver) = watch::channel(None);
         self.0 = Some(receiver.clone());
         (Landing(sender), Waiting(receiver))
     }
 
-    /// No work is under way any more. Call it under the owner's lock when the outcome is stored,
-    /// and before it [lands](Landing::land).
+    /// Marks the work as ended. Call it under the owner's lock when the result is stored, before
+    /// [`land`](Landing::land).
     pub fn end(&mut self) {
         self.0 = None;
     }
 }
 
 impl<T> Landing<T> {
-    /// Gives the outcome to everyone who joined.
+    /// Gives the result to all waiting callers.
     pub fn land(&self, outcome: T) {
         self.0.send_replace(Some(outcome));
     }
 }
 
 impl<T: Clone> Waiting<T> {
-    /// The outcome; `None` where the work ended without one, because its task panicked or its
-    /// runtime stopped.
+    /// Waits for the result. Returns `None` if the work ended without one, because its task
+    /// panicked or its runtime stopped.
     pub async fn outcome(mut self) -> Option<T> {
         let landed = self.0.wait_for(Option::is_some).await;
         landed.ok()?.clone()
@@ -104,7 +104,7 @@ mod tests {
         assert!(!flight.is_under_way() && flight.join().is_none());
         let (landing, leader) = flight.lead();
         let joined = [flight.join().unwrap(), flight.join().unwrap()];
-        // One goes away.
+        // One caller stops waiting.
         drop(flight.join());
         flight.end();
         assert!(!flight.is_under_way() && flight.join().is_none());
@@ -124,7 +124,7 @@ mod tests {
         drop(landing);
         assert_eq!(leader.outcome().await, None);
         assert_eq!(joined.outcome().await, None);
-        // The owner may begin anew.
+        // The owner may start again.
         let (landing, leader) = flight.lead();
         landing.land(1);
         assert_eq!(leader.outcome().await, Some(1));

@@ -1,4 +1,4 @@
-//! Why there is no token.
+//! The error type of this crate.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,51 +9,50 @@ use aims_oauth_wire::metadata::attempt::{Attempts, Outcome};
 use aims_oauth_wire::names::{Issuer, Resource};
 use aims_oauth_wire::token::TokenError;
 
-/// No token was got, or no server was found to get one from.
+/// Error returned when no token was obtained, or no authorization server was found.
 ///
-/// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
+/// No message contains a token. No message repeats its source; [`aims_jose::Chain`] prints both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A message was refused, by us or by the server: its code is that of `oauth-wire`, such as
-    /// `oauth.refused`.
+    /// A message was refused, by this client or by the server. The code is that of
+    /// `aims-oauth-wire`, such as `oauth.refused`.
     #[error(transparent)]
     Wire(Arc<aims_oauth_wire::Error>),
-    /// The server says which grant types it takes, and this is none of them (RFC 8414 §2).
+    /// The server lists its grant types, and this one is not in the list (RFC 8414 §2).
     #[error("the server does not take this grant type")]
     GrantType,
-    /// The token is not of a type that can be presented.
+    /// The type of the token is not supported.
     #[error("the server gave a token that cannot be presented")]
     TokenType,
-    /// The token is good for more than was asked for (RFC 6749 §3.3).
+    /// The token has scopes that were not requested (RFC 6749 §3.3).
     #[error(
         "the server gave a token with scopes that were not asked for: {wider}; if this server adds \
          scopes of its own, accept them by \
          `TokenSource::with_rules(TokenRules::new().accept_wider_scopes())`"
     )]
     Scope {
-        /// Those scopes, as the message shows them.
+        /// The additional scopes, as the message shows them.
         wider: Box<str>,
     },
-    /// The token has expired on its way, or lasts no time at all.
+    /// The token had expired when it arrived, or has no lifetime.
     #[error("the server gave a token that has expired")]
     Expired,
-    /// None of the tool's authorization servers is one that this client accepts.
+    /// The client accepts none of the tool's authorization servers.
     #[error(
         "the tool `{}` names no authorization server that this client accepts: it names {}, and \
          accepted are {}; add the one that you trust to the accepted issuers",
         tool.as_str(), Listed(named), Listed(accepted)
     )]
     NoServer {
-        /// The tool, as its metadata name it.
+        /// The tool, as its metadata names it.
         tool: Resource,
         /// The servers that this client accepts.
         accepted: Arc<[Issuer]>,
         /// The servers that the resource names.
         named: Arc<[Issuer]>,
     },
-    /// The authorization server says which resources it serves, and the tool is none of them (RFC
-    /// 9728 §4).
+    /// The authorization server lists its resources, and the tool is not in the list (RFC 9728 §4).
     #[error(
         "the authorization server does not serve the resource `{}`: it serves {served}; name one of \
          these, or have the server list the resource",
@@ -62,48 +61,48 @@ pub enum Error {
     NotServed {
         /// The tool.
         resource: Resource,
-        /// The first of the resources that the server says it serves, as the message shows them.
+        /// The first resources in the list of the server, as the message shows them.
         served: Box<str>,
     },
-    /// No document was found at any of the places where the standards put it.
+    /// No metadata document was found at any well-known URL.
     #[error("no metadata of {sought} were found; asked: {asked}; {}", sought.advice())]
     NotFound {
-        /// Whose metadata were looked for.
+        /// The tool or server whose metadata was requested.
         sought: Sought,
-        /// The places, and what each answered.
+        /// The URLs that were asked, and the answer of each.
         asked: Attempts,
     },
-    /// The last place that was asked ended the discovery: its answer cannot be used. The code is
-    /// that of the source.
+    /// The answer of the last URL ended discovery, because it cannot be used. The code is that of
+    /// the source.
     #[error("discovery ended; asked: {asked}")]
     Metadata {
-        /// The places, and what each answered.
+        /// The URLs that were asked, and the answer of each.
         asked: Attempts,
-        /// Whether it is unavailable for now, or refused.
+        /// Tells whether the server is unavailable for now, or its document was refused.
         outcome: Outcome,
-        /// Why the answer cannot be used.
+        /// The error of the last URL.
         #[source]
         source: Arc<Self>,
     },
-    /// The workload has no identity to authenticate with.
+    /// The workload has no identity for client authentication.
     #[cfg(feature = "workload")]
     #[error(transparent)]
     Identity(aims_wimse_cred::Error),
-    /// The request could not be sent, or no answer came.
+    /// The request could not be sent, or no answer arrived.
     #[error("the request could not be sent")]
     Transport(#[source] aims_fetch::Error),
-    /// It failed shortly before; it is not tried again yet.
+    /// The last attempt failed shortly before, and the next one is not due yet.
     #[error("it failed shortly before")]
     BackingOff {
-        /// How it failed.
+        /// The error of the last attempt.
         #[source]
         last: Arc<Self>,
     },
-    /// The request was given up: its task ended without an outcome, or the identity's key changed
-    /// again and again.
+    /// The request was given up: its task ended without a result, or the identity's key changed
+    /// repeatedly during the request.
     #[error("the request was given up")]
     Interrupted,
-    /// As many tokens are being asked for as can be kept.
+    /// The maximum number of tokens is being requested at the same time.
     #[error("no room for another token")]
     Busy,
 }
@@ -144,7 +143,7 @@ impl Error {
         }
     }
 
-    /// Whether a token endpoint did not answer as one: it may have moved.
+    /// Returns whether the token endpoint did not answer like one, so that it may have moved.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_lost(&self) -> bool {
         match self {
@@ -154,7 +153,7 @@ impl Error {
         }
     }
 
-    /// What the token endpoint said, where it refused (RFC 6749 §5.2).
+    /// Returns the error response of the token endpoint, if it refused the request (RFC 6749 §5.2).
     #[must_use]
     pub fn refusal(&self) -> Option<&TokenError> {
         match self {
@@ -167,18 +166,18 @@ impl Error {
     }
 }
 
-/// Whatever the answer was, it cannot be used now.
+/// Returns the kind of an error that ends discovery as unavailable, whatever its source is.
 const fn unavailable(_source: &Error) -> ErrorKind {
     ErrorKind::Unavailable
 }
 
-/// Whose metadata were looked for.
+/// The tool or server whose metadata was requested.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Sought {
-    /// A tool's (RFC 9728).
+    /// A tool (RFC 9728).
     Tool(Resource),
-    /// An authorization server's (RFC 8414, OpenID Connect Discovery).
+    /// An authorization server (RFC 8414, OpenID Connect Discovery).
     Server(Issuer),
 }
 
@@ -206,7 +205,7 @@ impl fmt::Display for Sought {
     }
 }
 
-/// The first issuers of a list.
+/// Displays the first issuers of a list.
 struct Listed<'a>(&'a [Issuer]);
 
 impl fmt::Display for Listed<'_> {

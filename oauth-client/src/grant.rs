@@ -1,4 +1,4 @@
-//! Grants: what a client shows for a token (RFC 6749 §1.3).
+//! Grants: what a client presents to get a token (RFC 6749 §1.3).
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -17,11 +17,12 @@ pub use pending::{PendingToken, TokenFlow};
 pub use rules::TokenRules;
 pub use target::Target;
 
-/// A way to get an access token: what goes into the token request, and what a kept token is kept
-/// by. [`TokenFlow`] and `TokenSource` take any grant.
+/// A way to get an access token.
 ///
-/// Client authentication is not part of it: an
-/// [`Authenticate`](aims_oauth_wire::client_auth::Authenticate) adds that to the same request.
+/// A grant writes its parameters into the token request, and names the [`Target`] by which the
+/// token is cached. [`TokenFlow`] and `TokenSource` accept any grant. An
+/// [`Authenticate`](aims_oauth_wire::client_auth::Authenticate) adds the client authentication to
+/// the same request.
 ///
 /// ```
 /// use aims_jose::secret::SecretText;
@@ -59,14 +60,14 @@ pub use target::Target;
 /// }
 /// ```
 pub trait Grant: Debug + Send + Sync {
-    /// The value of `grant_type`.
+    /// Returns the value of `grant_type`.
     fn grant_type(&self) -> &str;
 
-    /// What the token is for. Tokens are kept by it and by the grant type.
+    /// Returns what the token is for. Tokens are cached by the target and the grant type.
     fn target(&self) -> &Target;
 
-    /// Adds the parameters of the grant, `grant_type` aside. [`Target::write`] adds `resource` and
-    /// `scope`. Called for each request.
+    /// Adds the parameters of the grant, except `grant_type`, to a request. [`Target::write`] adds
+    /// `resource` and `scope`. It is called for each request.
     ///
     /// # Errors
     ///
@@ -78,9 +79,11 @@ pub trait Grant: Debug + Send + Sync {
         now: UnixTime,
     ) -> Result<(), aims_oauth_wire::Error>;
 
-    /// How long to wait before the same grant is asked for again, because of this refusal; `None`
-    /// where the refusal is final, which is the default. For grants that poll (RFC 8628 §3.5, CIBA
-    /// §11). `last` is the wait before this request.
+    /// Returns how long to wait before the same request is sent again after this error response, or
+    /// `None` if the response is final, which is the default.
+    ///
+    /// It is for grants that poll (RFC 8628 §3.5, CIBA §11). `last` is the wait before this
+    /// request.
     fn poll_after(
         &self,
         refusal: &TokenError,

@@ -1,4 +1,4 @@
-//! Tokens that are got once, kept and renewed.
+//! Gets access tokens, caches them and renews them.
 
 mod discover;
 mod server;
@@ -26,17 +26,33 @@ use crate::{
     ClientCredentials, Error, Event, Flow, Grant, Step, Target, Token, TokenFlow, TokenRules,
 };
 
-/// Gets access tokens from one authorization server for one client, and keeps them.
+/// Gets access tokens from one authorization server for one client, and caches them. Needs a tokio
+/// runtime and the feature `tokio`.
 ///
-/// There is one request at a time for each grant type and [target](Target). It belongs to a task:
-/// who asks meanwhile waits for its outcome, and a caller that goes away ends nothing but its own
-/// wait. A token is renewed from two thirds of its lifetime on, up to a tenth of the lifetime
-/// earlier by chance, while it is still given. After a failure nothing is sent for 1 s, 2 s, 4 s, …
-/// 60 s at most, shortened by chance by up to a half, or for as long as the server's `Retry-After`
-/// says, ten minutes at most; the old token is given until it expires, and then the failure.
-/// Dropping the source ends its tasks.
+/// - For each grant type and [target](Target) there is at most one request at a time. It runs in
+///   its own task: other callers wait for its result, and a caller that stops waiting does not end
+///   it. Dropping the source ends its tasks.
+/// - After two thirds of its lifetime a token is renewed in the background, while callers still get
+///   it. The time is moved forward randomly by up to a tenth of the lifetime.
+/// - After a failure the source waits 1 s, 2 s, 4 s, … up to 60 s, randomly shortened by up to a
+///   half. If the server sent `Retry-After`, it waits for that time, up to ten minutes. Callers get
+///   the old token until it expires, then the error.
 ///
-/// Used where a tokio runtime is.
+/// ```
+/// use aims_oauth_client::{Error, TokenSource};
+/// use aims_oauth_wire::names::Resource;
+/// use http::HeaderMap;
+///
+/// async fn authorize(
+///     source: &TokenSource,
+///     tool: &Resource,
+///     headers: &mut HeaderMap,
+/// ) -> Result<(), Box<dyn std::error::Error>> {
+///     let token = source.token_for(tool, &"tools:call".parse()?).await?;
+///     token.apply(headers)?;
+///     Ok(())
+/// }
+/// ```
 pub struct TokenSource {
     asker: Arc<Asker>,
     slots: Mutex<HashMap<Key, Arc<Slot>>>,
@@ -44,7 +60,7 @@ pub struct TokenSource {
     named: Option<Named>,
 }
 
-/// What a task needs.
+/// The data that a task needs.
 #[derive(Clone)]
 struct Asker {
     server: Arc<Known>,
@@ -58,14 +74,14 @@ struct Asker {
     metadata_age: Duration,
 }
 
-/// What a token is kept by.
+/// The cache key of a token.
 #[derive(Clone, Eq, Hash, PartialEq)]
 struct Key {
     grant_type: Box<str>,
     target: Target,
 }
 
-/// How a tool is called, and how its own metadata name it: what tokens are asked for.
+/// The URL of a tool, and its name in its own metadata, which tokens are requested for.
 struct Named {
     tool: Resource,
     name: Resource,
@@ -73,13 +89,14 @@ struct Named {
 
 type CurrentKey = dyn Fn(UnixTime) -> Option<Thumbprint> + Send + Sync;
 
-/// How often a key may change while its token is got.
+/// How often the key of the identity may change during one request.
 const ROTATIONS: usize = 3;
 
 impl TokenSource {
-    /// Tokens of this server, for this client, over this HTTP client; a request may take 30 s, and
-    /// at most 1,000 different tokens are kept. The metadata stay as they are: those of a source
-    /// that was [discovered](Self::discover) are kept current.
+    /// Creates a source for tokens of this server, for this client, with this HTTP client.
+    ///
+    /// A request may take 30 s, and at most 1,000 different tokens are cached. The metadata never
+    /// changes; a source that was [discovered](Self::discover) refreshes them.
     pub fn new(
         server: ServerMetadata,
         client: impl Authenticate + 'static,
@@ -108,10 +125,12 @@ impl TokenSource {
         }
     }
 
-    /// Sets the key of the client's identity, as it is now: that of `cnf` in the tokens that it
-    /// gets. A token that was got with another key is not given any more, so that a rotation of the
-    /// identity ends what is bound to the old key. It must be the key that the client authenticates
-    /// with at that moment.
+    /// Sets a function that returns the current key of the client's identity, to which the tokens
+    /// are bound.
+    ///
+    /// A token that was obtained with another key is no longer returned, so a rotation of the
+    /// identity ends the use of tokens that are bound to the old key. The function must return the
+    /// key that the client authenticates with at that moment.
     #[must_use]
     pub fn with_key(
         self,
@@ -120,14 +139,13 @@ impl TokenSource {
         self.with(|asker| asker.key = Some(Arc::new(key)))
     }
 
-    /// Accepts tokens with scopes that were not asked for, as
-    /// [`TokenRules::accept_wider_scopes`] does.
+    /// Accepts tokens with scopes that were not requested. See [`TokenRules::accept_wider_scopes`].
     #[must_use]
     pub fn accepting_wider_scopes(self) -> Self {
         self.with(|asker| asker.rules = asker.rules.accept_wider_scopes())
     }
 
-    /// Sets what is accepted of this server's responses. Defaults to nothing beyond the standard.
+    /// Sets which deviations of this server are accepted. Defaults to none.
     #[must_use]
     pub fn with_rules(self, rules: TokenRules) -> Self {
         self.with(|asker| asker.rules = rules)
@@ -139,43 +157,44 @@ impl TokenSource {
         self.with(|asker| asker.clock = Arc::new(clock))
     }
 
-    /// Sets the source of chance for the moments of renewal and the pauses. Defaults to the
-    /// system's.
+    /// Sets the random source for the times of renewal and the pauses. Defaults to the operating
+    /// system.
     #[must_use]
     pub fn with_random(self, random: &'static dyn SecureRandom) -> Self {
         self.with(|asker| asker.random = random)
     }
 
-    /// Sets how long a grant may take, and how long a caller waits for one. Defaults to 30 s; a
+    /// Sets how long a grant may take, and how long a caller waits for one. Defaults to 30 s. A
     /// grant that polls needs more.
     #[must_use]
     pub fn with_timeout(self, timeout: Duration) -> Self {
         self.with(|asker| asker.timeout = timeout)
     }
 
-    /// Sets how many different tokens are kept at most. Defaults to 1,000.
+    /// Sets the maximum number of cached tokens. Defaults to 1,000.
     #[must_use]
     pub const fn with_capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self
     }
 
-    /// Sets for how long the server's metadata count that were discovered. Defaults to a day. They
-    /// are asked for again after an hour, or where the token endpoint did not answer as one, at the
-    /// place that had them; past this age all well-known places are asked, and without an answer
-    /// there are no tokens.
+    /// Sets the maximum age of discovered server metadata. Defaults to one day.
+    ///
+    /// The metadata is fetched again after an hour, or when the token endpoint does not answer
+    /// like one, from the URL that returned it before. After the maximum age all well-known URLs
+    /// are asked; until one answers, no tokens are returned.
     #[must_use]
     pub fn with_metadata_age(self, most: Duration) -> Self {
         self.with(|asker| asker.metadata_age = most)
     }
 
-    /// The authorization server that the tokens are of.
+    /// Returns the authorization server that issues the tokens.
     #[must_use]
     pub fn issuer(&self) -> &Issuer {
         self.asker.server.issuer()
     }
 
-    /// The metadata of the authorization server, as they are now.
+    /// Returns the current metadata of the authorization server.
     #[must_use]
     pub fn server(&self) -> Arc<ServerMetadata> {
         self.asker.server.server()
@@ -186,13 +205,14 @@ impl TokenSource {
         self
     }
 
-    /// The token for a resource by the client credentials grant, kept from before or new. For a
-    /// tool that was [discovered](Self::discover), the token is for the resource that the tool's
-    /// metadata name.
+    /// Returns a token for a resource by the client credentials grant, cached or new.
+    ///
+    /// If the source was [discovered](Self::discover), the token is for the resource that the
+    /// tool's metadata names.
     ///
     /// # Errors
     ///
-    /// As [`token`](Self::token).
+    /// Those of [`token`](Self::token).
     pub async fn token_for(
         &self,
         resource: &Resource,
@@ -204,16 +224,18 @@ impl TokenSource {
         self.token(grant).await
     }
 
-    /// The token of a grant, kept from before or new. A kept one is found by the grant type and the
+    /// Returns a token by a grant, cached or new. The cache is searched by the grant type and the
     /// [target](Grant::target).
     ///
     /// # Errors
     ///
-    /// Those of [`TokenFlow::begin`] and [`PendingToken::finish`](crate::PendingToken::finish),
-    /// `grant.transport` also where it takes too long, `grant.backing_off` shortly after a failure,
-    /// `grant.interrupted` where the task ended without an outcome, `grant.busy`.
+    /// - Those of [`TokenFlow::begin`] and [`PendingToken::finish`](crate::PendingToken::finish).
+    /// - `grant.transport`, also if the timeout is exceeded.
+    /// - `grant.backing_off` shortly after a failure.
+    /// - `grant.interrupted` if the task ended without a result.
+    /// - `grant.busy` if too many tokens are being requested.
     pub async fn token(&self, grant: impl Grant + 'static) -> Result<Arc<Token>, Error> {
-        // Nothing waits or runs without a runtime.
+        // Nothing can wait or run without a runtime.
         let _runtime = Handle::try_current().or(Err(Error::Interrupted))?;
         let most = tokio::time::timeout(self.asker.timeout, self.wait_for(Arc::new(grant)));
         most.await
@@ -240,7 +262,7 @@ impl TokenSource {
             let kept = landed.unwrap_or_else(|| Err(Arc::new(Error::Interrupted)));
             let kept = kept.map_err(|error| Error::clone(&error))?;
             let now = self.asker.clock.now();
-            // It was asked for by the key that the identity had then.
+            // The token belongs to the key that the identity had at the time of the request.
             if kept.is_good(self.asker.key(now), now) {
                 return Ok(kept.token);
             }
@@ -248,15 +270,15 @@ impl TokenSource {
         Err(Error::Interrupted)
     }
 
-    /// Forgets a token that its resource has refused. Asked again, the source gets a new one.
+    /// Removes a token that its resource has refused. The next call gets a new one.
     pub fn forget(&self, token: &Token) {
         for slot in self.lock().values() {
             slot.forget(token);
         }
     }
 
-    /// Starts the request of a slot. Where there is no runtime, the landing is dropped, and that is
-    /// the outcome.
+    /// Starts the request of a slot. Without a runtime the landing is dropped, which ends the
+    /// request with an error.
     fn start(&self, landing: Landing, slot: &Slot, grant: &Arc<dyn Grant>) {
         let Ok(runtime) = Handle::try_current() else {
             return;
@@ -279,7 +301,7 @@ impl TokenSource {
             target: grant.target().clone(),
         };
         if slots.len() >= self.capacity && !slots.contains_key(&key) {
-            // What ends first makes room; what is being asked for never does.
+            // Remove the token that expires first, but never one that is being requested.
             let idle = slots
                 .iter()
                 .filter_map(|(key, slot)| Some((slot.idle_until()?, key)))
@@ -329,8 +351,8 @@ impl Asker {
         Ok(Kept::new(token, key, self.random, self.clock.now()))
     }
 
-    /// The first request, and the key that the identity had before and after it was made: so it was
-    /// made by that one.
+    /// Returns the first request and the key of the identity. The key was the same before and
+    /// after, so the request was made with it.
     fn begin(
         &self,
         grant: &Arc<dyn Grant>,
@@ -350,7 +372,7 @@ impl Asker {
     }
 }
 
-/// A flow that also tells for how long its server does not want to be asked.
+/// A flow that also reports how long its server asks clients to wait.
 struct Telling<F>(F);
 
 impl<F: Flow> Flow for Telling<F> {

@@ -1,4 +1,4 @@
-//! Round trips as values: what is sent and waited for is returned, and the caller does it.
+//! Protocol exchanges without I/O: a flow returns what to send or wait for, and the caller does it.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use http::{Request, Response};
 
 use crate::Error;
 
-/// What a flow asks for next.
+/// What a flow needs next.
 ///
-/// Discovery, token requests and polling all return it. [`drive`] does what it asks for, and so
-/// does any loop of ten lines over another HTTP client or runtime.
+/// Discovery, token requests and polling all return it. [`drive`] executes the steps. A loop of ten
+/// lines can do so with another HTTP client or runtime.
 #[derive(Debug)]
 #[must_use = "a step is to be carried out"]
 #[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
 pub enum Step<T, P> {
-    /// The flow has its result.
+    /// The flow has finished with this result.
     Done(T),
-    /// Send this request, and give what comes of it to the flow.
+    /// Send this request, and pass the answer to the flow.
     Send(Request<Vec<u8>>, P),
-    /// Sign this token request, and give what comes of it to the flow: the client's key is in a
-    /// device or behind a network.
+    /// Sign this token request, and pass the result to the flow. The client's key is in a device or
+    /// behind a network.
     Sign(UnsignedRequest, P),
-    /// Wait for this long, and tell the flow.
+    /// Wait for this time, and notify the flow.
     Wait(Duration, P),
 }
 
 impl<T, P> Step<T, P> {
-    /// The same step of a flow around this one.
+    /// Converts the result and the flow of the step, for a flow that contains another one.
     pub fn map<U, Q>(self, done: impl FnOnce(T) -> U, pending: impl FnOnce(P) -> Q) -> Step<U, Q> {
         match self {
             Self::Done(result) => Step::Done(done(result)),
@@ -40,27 +40,27 @@ impl<T, P> Step<T, P> {
     }
 }
 
-/// What became of a [`Step`].
+/// The result of a [`Step`].
 #[derive(Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a flow handles every case")]
 pub enum Event<'a> {
-    /// The request of [`Step::Send`] was answered.
+    /// The answer to the request of [`Step::Send`].
     Answer(&'a Response<Vec<u8>>),
-    /// The request of [`Step::Send`] has no answer.
+    /// The error of the request of [`Step::Send`].
     NoAnswer(&'a aims_fetch::Error),
-    /// The request of [`Step::Sign`] was signed, or could not be.
+    /// The signed request of [`Step::Sign`], or the error of signing.
     Signed(Result<TokenRequest, aims_oauth_wire::Error>),
     /// The time of [`Step::Wait`] is over.
     Waited,
 }
 
-/// A protocol exchange of one or more round trips. It sends nothing and has no clock.
+/// A protocol exchange of one or more round trips, without I/O and without a clock.
 ///
 /// ```
 /// use aims_jose::time::UnixTime;
 /// use aims_oauth_client::{Error, Event, Flow, Step};
 ///
-/// /// Asks until the answer is a 200, every ten seconds.
+/// /// Asks every ten seconds until the answer is a 200.
 /// #[derive(Debug)]
 /// struct UntilReady(http::Uri);
 ///
@@ -89,27 +89,27 @@ pub enum Event<'a> {
 /// }
 /// ```
 pub trait Flow: Sized {
-    /// What it comes to.
+    /// The result of the flow.
     type Output;
 
-    /// Takes what became of the last step, and returns the next one.
+    /// Takes the result of the last step, and returns the next step.
     ///
     /// # Errors
     ///
-    /// Those of the flow. An event that does not fit the last step is `grant.interrupted`.
+    /// The errors of the flow, and `grant.interrupted` for an event that does not fit the last
+    /// step.
     fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Self::Output, Self>, Error>;
 }
 
-/// Carries out the steps of a flow until it has its result: the one driver of this crate.
+/// Executes the steps of a flow until it has its result. Needs a tokio runtime with time, and the
+/// feature `tokio`.
 ///
-/// It has no time limit of its own: the client bounds each request, the flow decides how often it
-/// asks, and the caller bounds the whole with a timeout. Dropping the future ends the flow.
-///
-/// Used where a tokio runtime with time is.
+/// It has no timeout of its own: the client limits each request, the flow decides how often it
+/// asks, and the caller limits the total time. Dropping the future ends the flow.
 ///
 /// # Errors
 ///
-/// Those of the flow.
+/// The errors of the flow.
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub async fn drive<F: Flow>(

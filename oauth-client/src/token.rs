@@ -1,4 +1,4 @@
-//! Tokens that were got.
+//! Access tokens of a client.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use http::header::{AUTHORIZATION, HeaderMap};
 
 use crate::Error;
 
-/// An access token, for one resource. Opaque: nothing in it is read (RFC 6749 §1.4). Zeroized when
-/// it is dropped.
+/// An access token for one resource. It is opaque: the client does not parse it (RFC 6749 §1.4). It
+/// is zeroized when it is dropped.
 ///
-/// Its text goes into a request to its resource, and nowhere else:
+/// Its text can only be written into a request:
 ///
 /// ```compile_fail
 /// fn the_text_is_not_handed_on(token: &aims_oauth_client::Token) -> String {
@@ -29,12 +29,14 @@ pub struct Token {
 }
 
 impl Token {
-    /// Puts it into a request to its resource, instead of any `Authorization` that is there, and
-    /// marks it as sensitive. The one place where the text leaves this type.
+    /// Writes the token into the `Authorization` field of a request to its resource.
+    ///
+    /// An earlier value is replaced. The new value is marked as sensitive. This is the only method
+    /// that reveals the text.
     ///
     /// # Errors
     ///
-    /// `grant.token_type` where the text cannot stand in a header.
+    /// `grant.token_type` if the text cannot be in a header field.
     pub fn apply(&self, headers: &mut HeaderMap) -> Result<(), Error> {
         let value = format!("Bearer {}", self.text.expose());
         let mut value = HeaderValue::from_str(&value).or(Err(Error::TokenType))?;
@@ -43,26 +45,28 @@ impl Token {
         Ok(())
     }
 
-    /// For whom it is, and nobody else.
+    /// Returns the resource that the token is for. Send the token to no other.
     #[must_use]
     pub const fn resource(&self) -> &Resource {
         &self.resource
     }
 
-    /// What was granted, which may be less than was asked for; more, only where that was
+    /// Returns the granted scopes.
+    ///
+    /// They may be fewer than the requested ones. They are more only if that was
     /// [accepted](crate::ClientCredentials::accepting_wider_scopes).
     #[must_use]
     pub const fn scopes(&self) -> &ScopeSet {
         &self.scopes
     }
 
-    /// When it expires, by the server's word.
+    /// Returns when the token expires, according to the server.
     #[must_use]
     pub const fn expires(&self) -> UnixTime {
         self.expires
     }
 
-    /// What logs and records call it.
+    /// Returns the fingerprint that logs and records use for the token.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.text.fingerprint()

@@ -1,4 +1,4 @@
-//! A workload's own identity as the authentication of a client.
+//! Client authentication by the identity of a workload.
 
 use aims_jose::time::{Clock as _, SystemClock, UnixTime};
 use aims_oauth_wire::client_auth::{SpiffeWit, WitCredential};
@@ -6,7 +6,7 @@ use aims_wimse_cred::IdentitySource;
 
 use crate::Error;
 
-/// Client authentication by an identity that renews itself.
+/// Creates client authentication from an identity that renews itself. Needs the feature `workload`.
 ///
 /// ```
 /// use aims_oauth_client::{Error, OfIdentity as _};
@@ -18,9 +18,10 @@ use crate::Error;
 /// }
 /// ```
 pub trait OfIdentity: Sized {
-    /// The client whose identifier is that of the identity. Each request is authenticated by the
-    /// identity that the source has at that moment. Its key may be in a device or behind a network:
-    /// [`TokenFlow`](crate::TokenFlow), and so `TokenSource`, wait for it.
+    /// Creates the client whose identifier is that of the identity.
+    ///
+    /// Each request is authenticated with the current identity of the source. Its key may be in a
+    /// device or behind a network; [`TokenFlow`](crate::TokenFlow) and `TokenSource` wait for it.
     ///
     /// # Errors
     ///
@@ -29,12 +30,12 @@ pub trait OfIdentity: Sized {
         Self::of_at(source, SystemClock::new().now())
     }
 
-    /// As [`of`](Self::of), for a program whose clock is not the system's: the identifier is that
-    /// of the identity at this time.
+    /// Creates the client with the identifier of the identity at this time, for a program with its
+    /// own clock. Otherwise like [`of`](Self::of).
     ///
     /// # Errors
     ///
-    /// `source.expired`, `source.unavailable` where there is no identity then.
+    /// `source.expired` or `source.unavailable` if there is no identity at that time.
     fn of_at(source: impl IdentitySource + 'static, now: UnixTime) -> Result<Self, Error>;
 }
 

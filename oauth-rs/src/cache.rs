@@ -1,16 +1,28 @@
-//! Access tokens that were verified before.
+//! A cache of verified access tokens.
 
 use aims_jose::time::UnixTime;
 use aims_jose::verified::VerifiedCache;
 
 use crate::{AccessToken, AccessTokenRules, Error, IssuerStore, Issuers, TokenSource};
 
-/// Remembers access tokens that were verified: the second time, a token costs a lookup.
+/// Caches verified access tokens, so that verifying a token again costs only a lookup.
 ///
-/// An entry is made only by a verification, and is not used past its `exp`, when the key that
-/// signed it is no longer its issuer's, or when its issuer's keys are trusted no longer.
-/// Rules belong to the cache, so that an entry never passes laxer rules than a fresh token. The
-/// cache knows nothing of revocations: its user asks about every token, fresh or known.
+/// Only a verification creates an entry. An entry is not used after its `exp`, after its key was
+/// removed from its issuer, or after its issuer's keys are no longer trusted. The rules belong to
+/// the cache, so an entry never passes weaker rules than a new token. The cache does not know
+/// revocations: check every returned token.
+///
+/// ```
+/// use aims_jose::time::UnixTime;
+/// use aims_oauth_rs::{AccessToken, AccessTokenRules, Error, IssuerStore, TokenCache};
+///
+/// fn verify(cache: &TokenCache, issuers: &IssuerStore, text: &str) -> Result<AccessToken, Error> {
+///     cache.verify(text, issuers, UnixTime::now())
+/// }
+///
+/// let cache = TokenCache::new(10_000, AccessTokenRules::for_url("https://tools.example/mcp"));
+/// assert!(verify(&cache, &IssuerStore::new(), "not a token").is_err());
+/// ```
 #[derive(Debug)]
 pub struct TokenCache {
     rules: AccessTokenRules,
@@ -18,7 +30,8 @@ pub struct TokenCache {
 }
 
 impl TokenCache {
-    /// Keeps at most so many verified tokens. Everything it gives passes these rules.
+    /// Creates a cache for up to `capacity` verified tokens. Every returned token passes these
+    /// rules.
     #[must_use]
     pub fn new(capacity: usize, rules: AccessTokenRules) -> Self {
         Self {
@@ -27,7 +40,7 @@ impl TokenCache {
         }
     }
 
-    /// The access token, from before or verified now.
+    /// Returns the access token, from the cache or newly verified.
     ///
     /// # Errors
     ///
@@ -47,12 +60,12 @@ impl TokenCache {
         )
     }
 
-    /// An opaque access token: from before, or as `introspect` describes it now. `introspect` is
-    /// called with the rules of the cache.
+    /// Returns an opaque access token, from the cache or as `introspect` describes it. `introspect`
+    /// is called with the rules of the cache.
     ///
     /// # Errors
     ///
-    /// Those of `introspect`, as a rule of [`AccessToken::introspected`].
+    /// Those of `introspect`, normally those of [`AccessToken::introspected`].
     pub fn introspect(
         &self,
         text: &str,
@@ -69,13 +82,13 @@ impl TokenCache {
         )
     }
 
-    /// How many verified tokens are held.
+    /// Returns the number of cached tokens.
     #[must_use]
     pub fn len(&self) -> usize {
         self.verified.len()
     }
 
-    /// Whether none is held.
+    /// Returns whether the cache is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.verified.is_empty()

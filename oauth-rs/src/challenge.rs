@@ -1,4 +1,4 @@
-//! The token in a request, and the answer to one that does not do.
+//! Reads the access token of a request, and writes the challenge for a missing or refused one.
 
 use aims_oauth_wire::bearer::Bearer;
 use aims_oauth_wire::challenge::Challenge;
@@ -8,12 +8,13 @@ use http::{HeaderValue, StatusCode};
 
 use crate::Error;
 
-/// The access token of a request: from one `Authorization` field with the scheme `Bearer`, and from
-/// nowhere else (RFC 6750 §2.1).
+/// Returns the access token of a request. It must be in one `Authorization` field with the scheme
+/// `Bearer` (RFC 6750 §2.1); other places are ignored.
 ///
 /// # Errors
 ///
-/// `token.authorization` for several fields or a malformed one, `token.scheme`, `token.too_long`.
+/// `token.authorization` if the field is repeated or malformed, `token.scheme` for another scheme,
+/// `token.too_long` for a token of more than `limit` bytes.
 pub fn bearer_token(headers: &HeaderMap, limit: usize) -> Result<Option<&str>, Error> {
     match Bearer::read(headers, limit) {
         Bearer::Absent => Ok(None),
@@ -24,12 +25,15 @@ pub fn bearer_token(headers: &HeaderMap, limit: usize) -> Result<Option<&str>, E
     }
 }
 
-/// The status and `WWW-Authenticate` for a request whose access token is missing or was refused
-/// (RFC 6750 §3, RFC 9728 §5.1). It says no more than the kind of failure.
+/// Returns the status and `WWW-Authenticate` for a request whose access token is missing or refused
+/// (RFC 6750 §3, RFC 9728 §5.1).
 ///
-/// 401 without `error` where there was no token, 400 `invalid_request` where the request is
-/// malformed, 401 `invalid_token` for every other refusal. [`insufficient_scope`] is a decision,
-/// not an error. Scopes that are longer than a challenge can be are left out.
+/// - 401 without `error` if there was no token.
+/// - 400 `invalid_request` if the request is malformed.
+/// - 401 `invalid_token` for every other refusal.
+///
+/// The challenge tells only this kind of failure. For a token that lacks scopes, use
+/// [`insufficient_scope`]. Scopes that are too long for a challenge are omitted.
 #[must_use]
 pub fn challenge(
     error: &Error,
@@ -46,8 +50,8 @@ pub fn challenge(
     (status, written(code, metadata, scopes))
 }
 
-/// The status and `WWW-Authenticate` for a good token that lacks scopes (RFC 6750 §3.1). Scopes
-/// that are longer than a challenge can be are left out.
+/// Returns the status and `WWW-Authenticate` for a valid token that lacks scopes (RFC 6750 §3.1).
+/// Scopes that are too long for a challenge are omitted.
 #[must_use]
 pub fn insufficient_scope(
     metadata: Option<&Endpoint>,
@@ -57,7 +61,8 @@ pub fn insufficient_scope(
     (StatusCode::FORBIDDEN, value)
 }
 
-/// Each parameter may be left out (RFC 6750 §3), so one that cannot be written is.
+/// Adds the parameters. One that cannot be written is omitted, because each is optional (RFC 6750
+/// §3).
 fn written(
     code: Option<&str>,
     metadata: Option<&Endpoint>,

@@ -1,31 +1,31 @@
-//! Why an access token is refused.
+//! The error type of this crate.
 
 use std::fmt;
 
 use aims_jose::jwk::SkippedKeys;
 
-/// An access token was refused, or a request does not carry one as it should.
+/// Error returned when an access token is refused, or when a request does not carry one correctly.
 ///
-/// No message holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
+/// No message contains a token. No message repeats its source; [`aims_jose::Chain`] prints both.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The token is no well-formed JWS, or its `typ`, `alg`, signature, one of its claims or its
-    /// times is wrong.
+    /// The token is not a well-formed JWS, or its `typ`, `alg`, signature, times or another claim
+    /// is wrong.
     #[error("access token")]
     Token(#[source] aims_jose::Error),
-    /// The header `typ` is none of the issuer's profile (RFC 9068 §2.1, RFC 8725 §3.11).
+    /// The header `typ` is not one of the issuer's profile (RFC 9068 §2.1, RFC 8725 §3.11).
     #[error("unexpected `typ` {}, expected {expected}", Typ(found.as_deref()))]
     HeaderType {
-        /// The token's `typ`, of 128 bytes at most.
+        /// The `typ` of the token, at most 128 bytes.
         found: Option<String>,
         /// The types that the profile accepts, and what to do.
         expected: String,
     },
-    /// The token is of another kind than an access token, or has no marker of one.
+    /// The token is another kind of token, or has no marker of an access token.
     #[error("not an access token: {0}")]
     NotAccessToken(NotAccessToken),
-    /// A claim is missing, or has not the value that the issuer's profile expects.
+    /// A claim is missing, or does not have the value that the issuer's profile expects.
     #[error(
         "access token: the claim `{claim}` is missing or malformed, expected {expected}{}",
         Found(found.as_deref())
@@ -35,10 +35,10 @@ pub enum Error {
         claim: String,
         /// What the profile expects, and what to do.
         expected: String,
-        /// What was found, as the message shows it, where one value is expected.
+        /// The value that was found, as the message shows it, if one value is expected.
         found: Option<Box<str>>,
     },
-    /// The store has other rules for the issuer already.
+    /// The store already has other rules for the issuer.
     #[error(
         "the store of issuers has other rules for `{issuer}` already, and they hold for everybody who uses it: expected the same rules; give each resource its own store"
     )]
@@ -46,16 +46,16 @@ pub enum Error {
         /// The issuer.
         issuer: String,
     },
-    /// `aud` holds none of this resource's identifiers.
+    /// `aud` contains none of this resource's identifiers.
     #[error(
         "the access token is for another resource: found {}, expected {}",
         List(found),
         List(expected)
     )]
     Audience {
-        /// `aud` of the token.
+        /// The `aud` of the token.
         found: Vec<String>,
-        /// What the resource is called.
+        /// The identifiers of the resource.
         expected: Vec<String>,
     },
     /// `iss` is not one of the configured issuers.
@@ -66,11 +66,11 @@ pub enum Error {
         if *more == 0 { String::new() } else { format!(" or one of {more} more") }
     )]
     UnknownIssuer {
-        /// `iss` of the token. It is not verified.
+        /// The `iss` of the token. It is not verified.
         found: String,
         /// The first of the configured issuers, in alphabetical order.
         expected: Vec<String>,
-        /// How many more are configured.
+        /// The number of configured issuers that are not listed.
         more: usize,
     },
     /// The issuer was removed from the store, or the store has it in another spelling. Its keys are
@@ -82,13 +82,13 @@ pub enum Error {
         /// The issuer.
         issuer: String,
     },
-    /// A token profile, or the rules of an issuer, cannot be.
+    /// A token profile, or the rules of an issuer, are not valid.
     #[error("invalid token profile: {reason}")]
     Profile {
         /// What is wrong, and what was expected.
         reason: &'static str,
     },
-    /// The issuer has no such key. A refresh of its keys may help.
+    /// The issuer has no such key. Fetching its keys again may help.
     #[error(
         "the issuer `{issuer}` has no key for {}: its keys have the `kid` {known}{skipped}",
         KeyId(key_id.as_deref())
@@ -96,27 +96,27 @@ pub enum Error {
     UnknownKey {
         /// The configured issuer.
         issuer: String,
-        /// The token's `kid`.
+        /// The `kid` of the token.
         key_id: Option<String>,
-        /// The `kid` of some of the keys that there are, as the message shows them.
+        /// The `kid` of some of the known keys, as the message shows them.
         known: Box<str>,
-        /// The entries of the issuer's key set that are not used, and why.
+        /// The unused entries of the issuer's key set, and the reasons.
         skipped: SkippedKeys,
     },
-    /// The issuer's keys could not be confirmed for too long, and are believed no longer
-    /// ([`IssuerStore::set_until`](crate::IssuerStore::set_until)). A refresh of them may help.
+    /// The issuer's keys were not confirmed for too long, and are no longer trusted
+    /// ([`IssuerStore::set_until`](crate::IssuerStore::set_until)). Fetching them again may help.
     #[error("the keys of the issuer `{issuer}` are stale")]
     KeysStale {
         /// The configured issuer.
         issuer: String,
     },
-    /// Several keys of the issuer fit.
+    /// Several keys of the issuer match.
     #[error("several keys of the issuer `{issuer}` fit")]
     AmbiguousKey {
         /// The configured issuer.
         issuer: String,
     },
-    /// `cnf` is malformed, contradicts itself, or confirms in a way that cannot be checked.
+    /// `cnf` is malformed, contradicts itself, or has a member that cannot be checked.
     #[error("`cnf` cannot be checked")]
     Confirmation,
     /// The request does not prove what the token is bound to, or the token is bound to nothing.
@@ -125,55 +125,55 @@ pub enum Error {
     /// The access token was revoked.
     #[error("the access token was revoked")]
     Revoked,
-    /// The issuer says that the token is not active: unknown, ended, revoked, or not for this
+    /// The issuer reports that the token is not active: unknown, expired, revoked, or not for this
     /// resource server (RFC 7662 §2.2).
     #[error("the issuer `{issuer}` says that the access token is not active")]
     Inactive {
         /// The issuer that was asked.
         issuer: String,
     },
-    /// The token is opaque, and its issuer has not been asked about it lately. An introspection
+    /// The token is opaque, and its issuer was not asked about it recently. An introspection
     /// request (RFC 7662) may help.
     #[error("the access token is opaque, and `{issuer}` has not been asked about it")]
     NotIntrospected {
         /// The issuer to ask.
         issuer: String,
     },
-    /// The answer of the issuer describes a token that is presented in another way (RFC 7662 §2.2).
+    /// The introspection answer describes a token that is presented in another way (RFC 7662 §2.2).
     #[error("the access token is of the type {found:?}, expected {expected}")]
     PresentedType {
-        /// `token_type` of the answer, at most 100 characters.
+        /// The `token_type` of the answer, at most 100 characters.
         found: String,
-        /// How tokens with such a `cnf` are presented.
+        /// The expected presentation of tokens with such a `cnf`.
         expected: &'static str,
     },
-    /// The request carries no access token (RFC 6750 §3.1).
+    /// The request has no access token (RFC 6750 §3.1).
     #[error("no access token")]
     Missing,
-    /// More than one `Authorization` field, or one that is malformed (RFC 6750 §2.1).
+    /// `Authorization` is repeated or malformed (RFC 6750 §2.1).
     #[error("the `Authorization` field is repeated or malformed")]
     Authorization,
     /// `Authorization` has another scheme than `Bearer`.
     #[error("the scheme of `Authorization` is not `Bearer`")]
     Scheme,
-    /// The access token is longer than this.
+    /// The access token is longer than the limit.
     #[error(
         "the access token is longer than {limit} bytes; where an issuer's tokens are, raise the limit (`AccessTokenRules::with_max_len`, `GuardBuilder::max_token_len`)"
     )]
     TooLong {
-        /// In bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The key set has no usable key, and does not replace one that has.
+    /// The key set has no usable key. It does not replace one that has.
     #[error("the key set of the issuer has no usable key{skipped}")]
     NoKeys {
-        /// Its entries, and why they are not used.
+        /// The entries of the key set, and why they are not used.
         skipped: SkippedKeys,
     },
     /// The key set is malformed.
     #[error("the key set of the issuer is malformed")]
     KeySet(#[source] aims_jose::Error),
-    /// A document or challenge cannot be written with these values.
+    /// A document or challenge cannot have these values.
     #[error(transparent)]
     Wire(#[from] aims_oauth_wire::Error),
 }
@@ -216,16 +216,16 @@ impl Error {
     }
 }
 
-/// Why a token does not fit the proofs of a request.
+/// The reason why a token does not match the proofs of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindingFailure {
-    /// The token has no `cnf`, and the route or the caller asks for one.
+    /// The token has no `cnf`, and the route or the caller requires one.
     #[error(
         "the access token carries no `cnf`: expected a token that is bound to the sender's key, or one of the sender's own client; get bound tokens, or name the workload of the client by `IssuerRules::client_is`"
     )]
     NoConfirmation,
-    /// The request has no proof of the kind that this member of `cnf` asks for.
+    /// The request has no proof of the kind that this member of `cnf` requires.
     #[error(
         "the access token is bound by `cnf.{method}`, and no proof of this kind was presented: expected {}",
         proof_for(method)
@@ -234,7 +234,7 @@ pub enum BindingFailure {
         /// The member of `cnf`.
         method: &'static str,
     },
-    /// A proof of the right kind was presented, by another key or certificate.
+    /// The request has a proof of the right kind, but by another key or certificate.
     #[error(
         "the access token is bound to another key than the one that was proven (`cnf.{method}`): expected the token that was issued for the key of this request's proof"
     )]
@@ -249,7 +249,7 @@ pub enum BindingFailure {
     OtherWorkload,
 }
 
-/// The proof that a member of `cnf` asks for.
+/// Returns the name of the proof that a member of `cnf` requires.
 fn proof_for(method: &str) -> &'static str {
     match method {
         "jkt" => "a DPoP proof by the bound key (RFC 9449 §6.1)",
@@ -258,37 +258,37 @@ fn proof_for(method: &str) -> &'static str {
     }
 }
 
-/// Why a token is not taken for an access token.
+/// The reason why a token does not count as an access token.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotAccessToken {
-    /// A claim of ID tokens, logout tokens or security event tokens.
+    /// The token has a claim of ID tokens, logout tokens or security event tokens.
     #[error("it has `{claim}`, which access tokens do not have")]
     ForeignClaim {
         /// The name of the claim.
         claim: &'static str,
     },
-    /// The claim says what the token is for, and that is something else.
+    /// A claim says that the token is for something else.
     #[error(
         "its claim `{claim}` says that it is another kind of token: expected {expected}, found {found}"
     )]
     OtherUse {
         /// The name of the claim.
         claim: &'static str,
-        /// What access tokens have in it.
+        /// The value in access tokens.
         expected: &'static str,
-        /// What was found, as the message shows it.
+        /// The value that was found, as the message shows it.
         found: Box<str>,
     },
-    /// None of the profile's markers is there.
+    /// The token has none of the markers of the profile.
     #[error("it has no marker of one, expected {expected}, or header `typ` \"at+jwt\"{advice}")]
     NoMarker {
         /// The markers of the profile.
         expected: String,
-        /// What to do, where another profile is known to fit.
+        /// What to do, if another profile is known to fit.
         advice: &'static str,
     },
-    /// `aud` names the token's own client alone, as that of an ID token does.
+    /// `aud` names only the token's own client, as in an ID token.
     #[error(
         "its `aud` names its own client alone, as that of an ID token does; `JwtProfile::allow_own_client_as_audience` accepts it"
     )]
@@ -305,7 +305,7 @@ impl Error {
     }
 }
 
-/// A value that was found, where it is shown.
+/// Displays a value that was found, if there is one.
 struct Found<'a>(Option<&'a str>);
 
 impl fmt::Display for Found<'_> {
@@ -317,7 +317,7 @@ impl fmt::Display for Found<'_> {
     }
 }
 
-/// What a token says of its key.
+/// Displays what a token says about its key.
 struct KeyId<'a>(Option<&'a str>);
 
 impl fmt::Display for KeyId<'_> {
@@ -329,7 +329,7 @@ impl fmt::Display for KeyId<'_> {
     }
 }
 
-/// A header `typ`, or its absence.
+/// Displays a header `typ`, or its absence.
 struct Typ<'a>(Option<&'a str>);
 
 impl fmt::Display for Typ<'_> {
@@ -341,7 +341,7 @@ impl fmt::Display for Typ<'_> {
     }
 }
 
-/// Foreign texts, escaped, of [`MAX_SHOWN`] characters in all.
+/// Displays untrusted texts, escaped, with at most [`MAX_SHOWN`] characters in total.
 struct List<'a>(&'a [String]);
 
 const MAX_SHOWN: usize = 200;

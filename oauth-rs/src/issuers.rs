@@ -16,14 +16,16 @@ use aims_oauth_wire::names::{Issuer, root_slash_variant};
 pub use self::store::IssuerStore;
 use crate::{AccessTokenRules, Error, IssuerRules, TokenProfile};
 
-/// The configured issuers and their keys at one moment.
+/// A snapshot of the configured issuers and their keys. Returned by
+/// [`IssuerStore::snapshot`](crate::IssuerStore::snapshot).
 #[derive(Clone, Debug, Default)]
 pub struct Issuers {
     entries: BTreeMap<String, Entry>,
-    /// The name of the entry for another spelling of its issuer.
+    /// The name of the entry for the other spelling of its issuer.
     spellings: HashMap<String, Issuer>,
     removed: HashSet<String>,
-    /// Too many names were removed to remember each: names without an entry count as removed.
+    /// Whether too many names were removed to remember each. If so, names without an entry count as
+    /// removed.
     is_sealed: bool,
 }
 
@@ -33,19 +35,19 @@ struct Entry {
     held: Option<Arc<Held>>,
     rules: Arc<IssuerRules>,
     rules_from: RulesFrom,
-    /// Discovery has not yet decided between the two spellings of the issuer.
+    /// Whether discovery has not yet decided between the two spellings of the issuer.
     is_undecided: bool,
 }
 
-/// Who configured the rules of an issuer.
+/// The origin of an issuer's rules.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum RulesFrom {
-    /// They are the default.
+    /// The default rules.
     #[default]
     Default,
-    /// [`IssuerStore::add_rules`], for those who ask for the same rules.
+    /// [`IssuerStore::add_rules`], for callers that use the same rules.
     Added,
-    /// [`IssuerStore::set_rules`], for everyone who uses the store.
+    /// [`IssuerStore::set_rules`], for all users of the store.
     Set,
 }
 
@@ -57,8 +59,8 @@ struct Held {
 }
 
 impl Issuers {
-    /// The same issuers with these rules as well, as [`IssuerStore::add_rules`] sets them: for a
-    /// caller who looks at the outcome first. Of several rules for one issuer, the last are meant.
+    /// Returns the issuers with these rules added, as [`IssuerStore::add_rules`] would do, so that
+    /// a caller can check the result first. If an issuer has several rules, the last ones win.
     ///
     /// # Errors
     ///
@@ -101,14 +103,14 @@ impl Issuers {
         Ok(())
     }
 
-    /// The entry of an issuer, which the program configures by this call.
+    /// Returns the entry of an issuer, which the program configures by this call.
     fn configure(&mut self, issuer: &Issuer) -> &mut Entry {
         let own = self.own(issuer.as_str()).to_owned();
         self.removed.remove(&own);
         self.entries.entry(own).or_default()
     }
 
-    /// Gives the entry `from` the name `own`. Where there is one of this name, the two become one.
+    /// Renames the entry `from` to `own`. If there is an entry `own`, both are merged.
     fn rename(&mut self, from: &str, own: &Issuer) -> Result<(), Error> {
         let Some(mut entry) = self.entries.remove(from) else {
             return Ok(());
@@ -142,30 +144,30 @@ impl Issuers {
         Ok(())
     }
 
-    /// The name of an issuer's entry: the issuer, or the spelling that took its place.
+    /// Returns the name of an issuer's entry: the issuer, or the spelling that replaced it.
     fn own<'a>(&'a self, issuer: &'a str) -> &'a str {
         let own = self.spellings.get(issuer);
         own.map_or(issuer, Issuer::as_str)
     }
 
-    /// Whether the program removed the issuer, and has not configured it again.
+    /// Returns whether the program removed the issuer and has not configured it again.
     fn is_removed(&self, own: &str) -> bool {
         !self.entries.contains_key(own) && (self.is_sealed || self.removed.contains(own))
     }
 
-    /// Whether the issuer is configured, by its own spelling or the one that was
+    /// Returns whether the issuer is configured, in its own spelling or the one that was
     /// [replaced](IssuerStore::respell).
     #[must_use]
     pub fn is_configured(&self, issuer: &Issuer) -> bool {
         self.entries.contains_key(self.own(issuer.as_str()))
     }
 
-    /// Whether the issuer is configured in exactly this spelling.
+    /// Returns whether the issuer is configured in exactly this spelling.
     pub(crate) fn has(&self, issuer: &str) -> bool {
         self.entries.contains_key(issuer)
     }
 
-    /// The error for a token of this issuer, which is not configured.
+    /// Returns the error for a token of this issuer, which is not configured.
     pub(crate) fn unknown(&self, issuer: &str) -> Error {
         Error::UnknownIssuer {
             found: issuer.to_owned(),
@@ -174,19 +176,19 @@ impl Issuers {
         }
     }
 
-    /// The configured issuers, in alphabetical order.
+    /// Iterates over the configured issuers, in alphabetical order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.keys().map(String::as_str)
     }
 
-    /// The keys of an issuer, once they are known, whether or not they are still trusted.
+    /// Returns the keys of an issuer if they are known, even if they are no longer trusted.
     #[must_use]
     pub fn keys(&self, issuer: &str) -> Option<&JwkSet> {
         Some(&self.entries.get(issuer)?.held.as_ref()?.keys)
     }
 
-    /// The entry for a token's `iss`. It is compared byte for byte; until discovery has decided how
-    /// the issuer is spelled, both spellings are looked up and neither has keys.
+    /// Returns the entry for a token's `iss`, which is compared byte for byte. Until discovery has
+    /// decided how the issuer is spelled, both spellings find the entry, which has no keys yet.
     fn entry(&self, iss: &str) -> Option<(&str, &Entry)> {
         if let Some((name, entry)) = self.entries.get_key_value(iss) {
             return Some((name, entry));
@@ -195,7 +197,7 @@ impl Issuers {
         entry.is_undecided.then_some((name, entry))
     }
 
-    /// The rules for the tokens of an issuer, once it is configured.
+    /// Returns the rules for the tokens of an issuer, if it is configured.
     pub(crate) fn rules<'a>(
         &'a self,
         iss: &str,
@@ -221,8 +223,8 @@ impl Issuers {
         }
     }
 
-    /// Whether the header `typ` is that of an access token of any issuer: for a token that does not
-    /// name its issuer.
+    /// Checks that the header `typ` is that of an access token of any issuer, for a token that does
+    /// not name its issuer.
     pub(crate) fn check_type(
         &self,
         header: &Header,
@@ -238,8 +240,10 @@ impl Issuers {
         TokenProfile::Rfc9068.check_type(header)
     }
 
-    /// Two configured issuers that differ in the root slash alone, if there are any. They are one
-    /// server in two spellings (RFC 3986 §6.2.3), and tokens of one would be refused.
+    /// Returns two configured issuers that differ only in the root slash, if there are such.
+    ///
+    /// They are the same server (RFC 3986 §6.2.3), and tokens with one of the spellings would be
+    /// refused.
     #[must_use]
     pub fn root_slash_twins(&self) -> Option<(&str, &str)> {
         self.entries.keys().find_map(|bare| {
@@ -249,8 +253,8 @@ impl Issuers {
         })
     }
 
-    /// The one key of an issuer for a token's `kid` and `alg`, where its keys are still trusted.
-    /// The keys of one issuer never vouch for another (RFC 9068 §4).
+    /// Returns the one key of an issuer for a token's `kid` and `alg`, if its keys are still
+    /// trusted. The keys of one issuer never verify tokens of another (RFC 9068 §4).
     pub(crate) fn select(
         &self,
         issuer: &str,
@@ -284,8 +288,8 @@ impl Issuers {
     }
 }
 
-/// How many keys an error names.
+/// The maximum number of keys in an error message.
 const MAX_KEYS_NAMED: usize = 8;
 
-/// How many configured issuers an error names.
+/// The maximum number of configured issuers in an error message.
 const MAX_NAMED: usize = 4;

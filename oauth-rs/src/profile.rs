@@ -1,4 +1,4 @@
-//! The profiles of JWT access tokens.
+//! Profiles of JWT access tokens.
 
 mod jwt;
 mod marker;
@@ -19,23 +19,23 @@ pub(crate) use self::members::Members;
 pub(crate) use self::scopes::Scopes;
 use crate::Error;
 
-/// How the access tokens of an issuer are written.
+/// The format of an issuer's access tokens.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a token follows the standard or its server's own profile"
 )]
 pub enum TokenProfile {
-    /// The JWT profile for access tokens (RFC 9068): header `typ` `at+jwt`, and every claim of its
+    /// The JWT profile for access tokens (RFC 9068): the header `typ` `at+jwt`, and every claim of
     /// §2.2.
     #[default]
     Rfc9068,
-    /// What one authorization server writes instead.
+    /// The format of a server that does not follow RFC 9068.
     Jwt(JwtProfile),
 }
 
 impl TokenProfile {
-    /// The name of the profile.
+    /// Returns the name of the profile.
     #[must_use]
     pub const fn name(&self) -> ProfileName {
         match self {
@@ -44,7 +44,7 @@ impl TokenProfile {
         }
     }
 
-    /// The settings, where the profile has any.
+    /// Returns the settings, if the profile has any.
     pub(crate) const fn jwt(&self) -> Option<&JwtProfile> {
         match self {
             Self::Rfc9068 => None,
@@ -52,7 +52,8 @@ impl TokenProfile {
         }
     }
 
-    /// Whether the header `typ` is one of this profile. It is no proof of an access token yet.
+    /// Checks that the header `typ` is one of this profile. It does not prove yet that this is an
+    /// access token.
     pub(crate) fn check_type(&self, header: &Header) -> Result<(), Error> {
         let accepted = match self {
             Self::Rfc9068 => header.is_typ("at+jwt"),
@@ -73,7 +74,7 @@ impl TokenProfile {
         })
     }
 
-    /// What the profile reads of a payload whose signature was verified.
+    /// Reads the claims that the profile names, from a payload whose signature was verified.
     pub(crate) fn read(&self, header: &Header, payload: &[u8]) -> Result<Option<Read>, Error> {
         let Self::Jwt(profile) = self else {
             return Ok(None);
@@ -87,7 +88,7 @@ impl TokenProfile {
         }))
     }
 
-    /// What the profile says of an introspection answer that names this client.
+    /// Checks an introspection answer that names this client, by the rules of the profile.
     pub(crate) fn check_introspected(
         &self,
         members: &Members<'_>,
@@ -99,7 +100,7 @@ impl TokenProfile {
         }
     }
 
-    /// The rights in an introspection answer.
+    /// Reads the roles in an introspection answer.
     pub(crate) fn introspected_roles(
         &self,
         members: &Members<'_>,
@@ -113,7 +114,7 @@ impl TokenProfile {
         }
     }
 
-    /// Whether `aud` names the token's own client alone, as that of an ID token does.
+    /// Checks that `aud` does not name only the token's own client, as in an ID token.
     pub(crate) fn check_sole_audience(&self, client: &str, aud: &[String]) -> Result<(), Error> {
         match self {
             Self::Rfc9068 => Ok(()),
@@ -128,7 +129,7 @@ impl From<JwtProfile> for TokenProfile {
     }
 }
 
-/// What a profile of its own reads from the claims that it names.
+/// The claims that a custom profile reads.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) client_id: String,
@@ -142,7 +143,7 @@ pub(crate) struct Read {
 pub enum ProfileName {
     /// The JWT profile for access tokens (RFC 9068).
     Rfc9068,
-    /// A profile of the resource server's own making ([`JwtProfile::new`]).
+    /// A custom profile ([`JwtProfile::new`]).
     Jwt,
     /// Microsoft Entra ID, version 1.0.
     EntraV1,
@@ -159,7 +160,7 @@ pub enum ProfileName {
 }
 
 impl ProfileName {
-    /// The name as text, in lower case, such as `rfc9068` or `entra_v2`.
+    /// Returns the name in lower case, such as `rfc9068` or `entra_v2`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

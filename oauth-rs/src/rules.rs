@@ -1,4 +1,4 @@
-//! What a resource asks of access tokens: of all, and of those of one issuer.
+//! The rules for access tokens: of a resource, and of one issuer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,14 @@ use aims_wimse_id::WorkloadId;
 
 use crate::{Error, TokenProfile};
 
-/// What a resource asks of access tokens, whoever issues them.
+/// The rules of a resource for access tokens of all issuers.
+///
+/// ```
+/// use aims_oauth_rs::AccessTokenRules;
+///
+/// let rules = AccessTokenRules::for_url("https://tools.example/mcp").with_max_len(16 * 1024);
+/// assert_eq!(rules.max_len(), 16 * 1024);
+/// ```
 #[derive(Clone, Debug)]
 pub struct AccessTokenRules {
     pub(crate) audiences: Vec<String>,
@@ -21,17 +28,19 @@ pub struct AccessTokenRules {
     pub(crate) issuers: Option<Arc<OwnRules>>,
 }
 
-/// Rules for issuers that a resource brings, in place of those that others added to the store.
+/// The rules for issuers that a resource brings. They replace rules that others added to the store.
 #[derive(Debug)]
 pub(crate) struct OwnRules {
     pub(crate) rules: Vec<(Issuer, Arc<IssuerRules>)>,
-    /// For all other issuers.
+    /// The rules for all other issuers.
     pub(crate) others: Arc<IssuerRules>,
 }
 
 impl AccessTokenRules {
-    /// Rules for a resource with this identifier (RFC 8707). A token has at most 8 KiB, any
-    /// algorithm of its issuer's keys, and 30 s of skew.
+    /// Creates the rules of a resource with this identifier (RFC 8707).
+    ///
+    /// A token may have up to 8 KiB and any algorithm of its issuer's keys. Clocks may differ by 30
+    /// s.
     #[must_use]
     pub fn new(audience: impl Into<String>) -> Self {
         Self {
@@ -43,9 +52,10 @@ impl AccessTokenRules {
         }
     }
 
-    /// Rules for the resource server at this URL. An http or https URL without a path is one
-    /// resource with and without its root slash (RFC 3986 §6.2.3), so `aud` may have either
-    /// spelling.
+    /// Creates the rules of the resource server at this URL.
+    ///
+    /// An `http` or `https` URL without a path is the same resource with and without its root slash
+    /// (RFC 3986 §6.2.3), so `aud` may have either spelling.
     #[must_use]
     pub fn for_url(url: impl Into<String>) -> Self {
         let url = url.into();
@@ -64,7 +74,7 @@ impl AccessTokenRules {
         self
     }
 
-    /// Accepts these algorithms alone, of those that the issuer's keys are for.
+    /// Accepts only these algorithms, of those that the issuer's keys are for.
     #[must_use]
     pub const fn with_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
         self.algorithms = algorithms;
@@ -78,19 +88,20 @@ impl AccessTokenRules {
         self
     }
 
-    /// Sets the limit of a token's text, in bytes. Defaults to 8 KiB. Tokens with many group claims
-    /// can be longer.
+    /// Sets the maximum length of a token, in bytes. Defaults to 8 KiB. Tokens with many group
+    /// claims can be longer.
     #[must_use]
     pub const fn with_max_len(mut self, most: usize) -> Self {
         self.max_len = most;
         self
     }
 
-    /// Judges the tokens of these issuers by these rules, and those of others by RFC 9068. Of
-    /// several rules for one issuer, the last count.
+    /// Verifies the tokens of these issuers by these rules, and those of others by RFC 9068. If an
+    /// issuer has several rules, the last ones win.
     ///
-    /// Rules that others [added](crate::IssuerStore::add_rules) to the store then do not count.
-    /// Those that the program [set](crate::IssuerStore::set_rules) do, before these.
+    /// Rules that others [added](crate::IssuerStore::add_rules) to the store are then ignored.
+    /// Rules that the program [set](crate::IssuerStore::set_rules) in the store take precedence
+    /// over these.
     #[must_use]
     pub fn with_issuer_rules(
         mut self,
@@ -104,14 +115,15 @@ impl AccessTokenRules {
         self
     }
 
-    /// The limit of a token's text, in bytes.
+    /// Returns the maximum length of a token, in bytes.
     #[must_use]
     pub const fn max_len(&self) -> usize {
         self.max_len
     }
 }
 
-/// What a resource asks of the access tokens of one issuer, beside its [`AccessTokenRules`].
+/// The rules of a resource for the access tokens of one issuer, in addition to its
+/// [`AccessTokenRules`].
 ///
 /// ```
 /// use aims_oauth_rs::{IssuerRules, IssuerStore, JwtProfile};
@@ -145,56 +157,57 @@ impl Default for IssuerRules {
 }
 
 impl IssuerRules {
-    /// Rules for an issuer of tokens by RFC 9068.
+    /// Creates the rules for an issuer whose tokens follow RFC 9068.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how the issuer's tokens are written. Defaults to [`TokenProfile::Rfc9068`].
+    /// Sets the format of the issuer's tokens. Defaults to [`TokenProfile::Rfc9068`].
     pub fn profile(mut self, profile: impl Into<TokenProfile>) -> Self {
         self.profile = profile.into();
         self
     }
 
-    /// Expects this value in `aud`, in place of the resource's identifiers: for a server that names
-    /// resources in its own way. May be called several times.
+    /// Expects this value in `aud`, instead of the resource's identifiers, for a server that names
+    /// resources in its own way. May be repeated.
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
         self
     }
 
-    /// Accepts these algorithms alone, of those that the issuer's keys are for.
+    /// Accepts only these algorithms, of those that the issuer's keys are for.
     pub const fn algorithms(mut self, algorithms: AlgorithmSet) -> Self {
         self.algorithms = algorithms;
         self
     }
 
-    /// Sets the greatest lifetime of a token: from `iat`, and from now.
+    /// Sets the maximum lifetime of a token, counted from `iat` and from now.
     pub const fn max_lifetime(mut self, most: Duration) -> Self {
         self.max_lifetime = Some(most);
         self
     }
 
-    /// Says that this client of the issuer is this workload: its tokens may then be used beside the
-    /// workload's proof although they carry no `cnf`. May be called several times.
+    /// States that this client of the issuer is this workload. May be repeated.
+    ///
+    /// The client's tokens may then be used together with the workload's proof, even without `cnf`.
     pub fn client_is(mut self, client_id: impl Into<String>, workload: WorkloadId) -> Self {
         self.clients.push((client_id.into(), workload));
         self
     }
 
-    /// The profile of the issuer's tokens.
+    /// Returns the profile of the issuer's tokens.
     #[must_use]
     pub const fn token_profile(&self) -> &TokenProfile {
         &self.profile
     }
 
-    /// The workloads that a client of the issuer was said to be.
+    /// Iterates over the workloads that a client of the issuer stands for.
     pub fn workloads_of(&self, client_id: &str) -> impl Iterator<Item = &WorkloadId> {
         let own = self.clients.iter().filter(move |(one, _)| one == client_id);
         own.map(|(_, workload)| workload)
     }
 
-    /// Whether the rules fit the issuer.
+    /// Checks that the rules fit the issuer.
     pub(crate) fn check(&self, issuer: &Issuer) -> Result<(), Error> {
         let tenant = self.profile.jwt().and_then(|profile| profile.tenant());
         let fits = |tenant: &str| {

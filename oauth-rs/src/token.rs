@@ -1,4 +1,4 @@
-//! JWT access tokens.
+//! Verified access tokens.
 
 mod claims;
 mod introspected;
@@ -26,7 +26,21 @@ use crate::{
     ProfileName, ProvenKey,
 };
 
-/// A verified access token. Clones share what was read.
+/// A verified access token. Clones share the data.
+///
+/// ```
+/// use aims_jose::time::UnixTime;
+/// use aims_oauth_rs::{AccessToken, AccessTokenRules, Error, IssuerStore, bearer_token};
+/// use http::HeaderMap;
+///
+/// fn authenticate(headers: &HeaderMap, issuers: &IssuerStore) -> Result<AccessToken, Error> {
+///     let rules = AccessTokenRules::for_url("https://tools.example/mcp");
+///     let text = bearer_token(headers, rules.max_len())?.ok_or(Error::Missing)?;
+///     let token = AccessToken::verify(text, &issuers.snapshot(), &rules, UnixTime::now())?;
+///     println!("{} of {}", token.subject(), token.issuer());
+///     Ok(token)
+/// }
+/// ```
 #[derive(Clone)]
 pub struct AccessToken(Arc<Inner>);
 
@@ -49,33 +63,33 @@ struct Inner {
     rules: Arc<IssuerRules>,
 }
 
-/// What vouches for the claims.
+/// The source of the claims.
 enum Origin {
-    /// A signature by a key of the issuer.
+    /// A signature with a key of the issuer.
     Jws {
         verified: Verified,
         signed_by: Thumbprint,
     },
-    /// The issuer's answer, one JSON object, which is believed for some time.
+    /// The answer of the issuer, one JSON object, which is trusted until a time.
     Introspected { answer: Box<str>, until: UnixTime },
 }
 
-/// How the resource server learned what a token says.
+/// How the resource server learned the claims of a token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a token is signed or asked about")]
 pub enum TokenSource {
-    /// The token is a JWS, and its signature was verified here (RFC 7515).
+    /// The token is a JWS, and its signature was verified (RFC 7515).
     Jws,
     /// The issuer answered an introspection request (RFC 7662).
     Introspected,
 }
 
-/// A claim that must be there.
+/// Returns a required claim, or an error if it is missing.
 fn needed<T>(value: Option<T>, claim: &'static str) -> Result<T, Error> {
     required(value, claim).map_err(Error::Token)
 }
 
-/// A text that must be there and say something.
+/// Returns a required string, or an error if it is missing or empty.
 fn required_non_empty(text: Option<String>, claim: &'static str) -> Result<String, Error> {
     needed(text.filter(|text| !text.is_empty()), claim)
 }
@@ -83,17 +97,19 @@ fn required_non_empty(text: Option<String>, claim: &'static str) -> Result<Strin
 impl AccessToken {
     /// Verifies an access token.
     ///
-    /// `iss` only chooses among the configured issuers, and with the issuer its rules: by default
-    /// those of RFC 9068 §4. Checked are the header `typ`, the signature by the one key of the
-    /// issuer that fits `kid` and `alg`, what the [profile](crate::TokenProfile) says, `aud`,
-    /// `exp`, `nbf`, `iat`, `sub`, the client, `jti`, `cnf`, `act` and scopes. The header members
-    /// `jku`, `x5u`, `x5c`, `x5t` and `x5t#S256` are ignored, and nothing is fetched from them.
+    /// `iss` selects one of the configured issuers and its rules, by default those of RFC 9068 §4.
+    /// The method checks the header `typ`, the signature with the one key of the issuer that
+    /// matches `kid` and `alg`, and the rules of the [profile](crate::TokenProfile). It also checks
+    /// `aud`, `exp`, `nbf`, `iat`, `sub`, the client, `jti`, `cnf`, `act` and scopes.
+    ///
+    /// The header members `jku`, `x5u`, `x5c`, `x5t` and `x5t#S256` are ignored, and nothing is
+    /// fetched from them.
     ///
     /// # Errors
     ///
-    /// The codes `token.…`; for a malformed token those of `jose`. After
-    /// [`UnknownKey`](Error::UnknownKey) and [`KeysStale`](Error::KeysStale), a refresh of the
-    /// issuer's keys may help.
+    /// The codes `token.…`; for a malformed token those of `aims-jose`. After
+    /// [`UnknownKey`](Error::UnknownKey) and [`KeysStale`](Error::KeysStale), fetching the issuer's
+    /// keys again may help.
     pub fn verify(
         text: &str,
         issuers: &Issuers,
@@ -119,7 +135,7 @@ impl AccessToken {
             Err(_) => None,
         };
         let own = own.cloned();
-        // A token of another kind is told as that before anything else of it is judged.
+        // Detect another kind of token first, so that the error names it.
         match &own {
             Some(own) => own.profile.check_type(header)?,
             None => issuers.check_type(header, rules)?,
@@ -194,38 +210,38 @@ impl AccessToken {
         })))
     }
 
-    /// `iss`: the configured issuer that vouches for it.
+    /// Returns `iss`: the configured issuer that signed or described the token.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.0.issuer
     }
 
-    /// `sub`: on whose behalf it was issued.
+    /// Returns `sub`: the subject for whom the token was issued.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.0.subject
     }
 
-    /// The client that the token was issued to: `client_id`, or the claim that the issuer's profile
-    /// names.
+    /// Returns the client to which the token was issued: `client_id`, or the claim that the
+    /// issuer's profile names.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.0.client_id
     }
 
-    /// `jti`. Always there under RFC 9068.
+    /// Returns `jti`. It is always present with RFC 9068.
     #[must_use]
     pub fn jwt_id(&self) -> Option<&str> {
         self.0.jwt_id.as_deref()
     }
 
-    /// `aud`: the resources that the token is for. Empty where its server writes none.
+    /// Returns `aud`: the resources that the token is for. It is empty if the server writes none.
     #[must_use]
     pub fn audiences(&self) -> &[String] {
         &self.0.audiences
     }
 
-    /// Whether the token was issued to this workload: its `client_id` is the workload's
+    /// Returns whether the token was issued to this workload: `client_id` is the workload's
     /// identifier, or the issuer's rules say so ([`IssuerRules::client_is`]).
     #[must_use]
     pub fn issued_to(&self, workload: &WorkloadId) -> bool {
@@ -233,50 +249,51 @@ impl AccessToken {
         is_own || self.workloads().any(|it| it == workload)
     }
 
-    /// The workloads that the issuer's rules say the token's client to be.
+    /// Iterates over the workloads that the token's client stands for, by the issuer's rules.
     pub fn workloads(&self) -> impl Iterator<Item = &WorkloadId> {
         self.0.rules.workloads_of(&self.0.client_id)
     }
 
-    /// `scope`; empty where the token has none.
+    /// Returns `scope`. It is empty if the token has none.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
         &self.0.scopes
     }
 
-    /// The rights that the issuer gives the subject outside of scopes, such as roles or groups (RFC
-    /// 9068 §2.2.3.1). They are no scopes: a role with the name of a scope does not grant it.
+    /// Returns the rights of the subject other than scopes, such as roles or groups (RFC 9068
+    /// §2.2.3.1). A role with the name of a scope does not grant the scope.
     #[must_use]
     pub fn roles(&self) -> &BTreeSet<String> {
         &self.0.roles
     }
 
-    /// `cnf`: what the token is bound to. Empty where it is bound to nothing.
+    /// Returns `cnf`: what the token is bound to. It is empty if the token is bound to nothing.
     #[must_use]
     pub fn confirmations(&self) -> &[Confirmation] {
         &self.0.confirmations
     }
 
-    /// Whether the token is bound: not usable by whoever holds its text alone.
+    /// Returns whether the token is bound to a key or a certificate, so that its text alone is not
+    /// enough to use it.
     #[must_use]
     pub fn is_bound(&self) -> bool {
         !self.0.confirmations.is_empty()
     }
 
-    /// `act`: who acts for the subject, the current actor first. Only the first decides anything;
-    /// the others tell how it came about (RFC 8693 §4.1).
+    /// Returns `act`: who acts for the subject, the current actor first. Only the first one is
+    /// relevant for decisions; the others are earlier actors (RFC 8693 §4.1).
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
         &self.0.actors
     }
 
-    /// `iat`, where the token has one.
+    /// Returns `iat`, if the token has one.
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         self.0.issued_at
     }
 
-    /// How the resource server learned what the token says.
+    /// Returns how the resource server learned the claims.
     #[must_use]
     pub fn source(&self) -> TokenSource {
         match self.0.origin {
@@ -285,33 +302,34 @@ impl AccessToken {
         }
     }
 
-    /// The profile by which the token was accepted.
+    /// Returns the profile by which the token was accepted.
     #[must_use]
     pub fn profile(&self) -> ProfileName {
         self.0.rules.profile.name()
     }
 
-    /// When this token is no longer accepted without being asked about anew: `exp`, or where an
-    /// introspection answer has none, the end of that answer.
+    /// Returns until when the token is accepted: `exp`, or for an introspection answer without
+    /// `exp`, the end of that answer's lifetime.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         self.0.expires
     }
 
-    /// `exp`. Absent where an introspection answer has none: the issuer may then describe the token
+    /// Returns `exp`. An introspection answer may have none; the issuer may then report the token
     /// as active at any later time.
     #[must_use]
     pub fn exp(&self) -> Option<UnixTime> {
         self.0.exp
     }
 
-    /// SHA-256 of the token's text: `ath` of a proof is its base64url.
+    /// Returns the SHA-256 of the token's text. The `ath` of a proof is its base64url form.
     #[must_use]
     pub fn hash(&self) -> &[u8; 32] {
         &self.0.hash
     }
 
-    /// SHA-256 of header and payload: the same for every signature over them.
+    /// Returns the SHA-256 of header and payload, which does not depend on the encoding of the
+    /// signature.
     #[must_use]
     pub fn signed_hash(&self) -> &[u8; 32] {
         &self.0.signed_hash
@@ -329,12 +347,12 @@ impl AccessToken {
         }
     }
 
-    /// Checks that the proofs of a request satisfy every member of `cnf`, each by its own kind of
+    /// Checks that the proofs of a request satisfy every member of `cnf`, each with its own kind of
     /// proof.
     ///
     /// # Errors
     ///
-    /// `token.not_bound` where one member is not satisfied, or the token is bound to nothing.
+    /// `token.not_bound` if a member is not satisfied, or if the token is bound to nothing.
     pub fn confirmed_by(&self, proven: &[ProvenKey]) -> Result<(), Error> {
         if !self.is_bound() {
             return Err(Error::NotBound(BindingFailure::NoConfirmation));
@@ -354,14 +372,15 @@ impl AccessToken {
         Ok(())
     }
 
-    /// Whether it can still be used: not ended, and its key still the issuer's, and still believed.
+    /// Checks that the token can still be used: it has not expired, and its issuer still has its
+    /// key and is still trusted.
     pub(crate) fn check_still(
         &self,
         issuers: &Issuers,
         rules: &AccessTokenRules,
         now: UnixTime,
     ) -> Result<(), Error> {
-        // Rules that were set again may be narrower.
+        // The rules may have been replaced by stricter ones.
         let current = issuers.rules(&self.0.issuer, rules);
         if !current.is_some_and(|current| Arc::ptr_eq(current, &self.0.rules)) {
             return Err(issuers.unknown(&self.0.issuer));
@@ -405,8 +424,8 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// `aud` names this resource, or where the server writes none, the client is one of those that the
-/// profile names.
+/// Checks that `aud` names this resource. If the server writes no `aud`, checks that the client is
+/// one that the profile names.
 fn check_audience(
     aud: Option<&[String]>,
     client_id: &str,
@@ -432,7 +451,7 @@ fn check_audience(
             "an identifier of the resource; Keycloak writes `aud` only by an audience mapper",
         )),
         None => needed(None, "aud"),
-        // No resource has an empty name: it would be that of an unset variable.
+        // An empty identifier never matches, because it may come from an unset variable.
         Some(found)
             if expected
                 .iter()
@@ -447,12 +466,12 @@ fn check_audience(
     }
 }
 
-/// The members of `cnf`.
+/// Reads the members of `cnf`.
 fn confirmations(raw: &RawValue) -> Result<Vec<Confirmation>, Error> {
     Confirmation::read_all(raw.get().as_bytes()).or(Err(Error::Confirmation))
 }
 
-/// `roles` of a token by RFC 9068 (§2.2.3.1).
+/// Reads `roles` of a token that follows RFC 9068 (§2.2.3.1).
 fn roles(raw: Option<&RawValue>) -> Result<BTreeSet<String>, Error> {
     let roles = raw.map(|raw| serde_json::from_str::<Roles>(raw.get()));
     let roles = roles

@@ -1,5 +1,32 @@
-//! Servers verify `private_key_jwt` (RFC 7523 §3, draft-ietf-oauth-rfc7523bis §4): find whose it is
-//! said to be, verify with that client's keys, spend.
+//! Verifies client assertions of `private_key_jwt` at a server (RFC 7523 §3,
+//! draft-ietf-oauth-rfc7523bis §4).
+//!
+//! The steps are: read the client identifier of the assertion, find the keys of this client, verify
+//! the assertion, and spend it so that it cannot be used again.
+//!
+//! ```
+//! use aims_jose::jwk::JwkSet;
+//! use aims_jose::time::UnixTime;
+//! use aims_oauth_wire::assertion::{AssertionRules, ClientAssertion, PresentedAssertion};
+//! use aims_oauth_wire::names::ClientId;
+//! use aims_oauth_wire::token::Form;
+//! use aims_oauth_wire::Error;
+//! use aims_replay::ReplayStore;
+//!
+//! fn authenticate(
+//!     form: &Form,
+//!     rules: &AssertionRules,
+//!     keys_of: impl Fn(&ClientId) -> JwkSet,
+//!     spent: &dyn ReplayStore,
+//!     now: UnixTime,
+//! ) -> Result<Option<ClientAssertion>, Error> {
+//!     let Some(assertion) = PresentedAssertion::from_form(form)? else {
+//!         return Ok(None);
+//!     };
+//!     let keys = keys_of(assertion.unverified_client_id());
+//!     assertion.verify(&keys, rules, now)?.spend(spent, now).map(Some)
+//! }
+//! ```
 
 use core::fmt;
 use core::time::Duration;
@@ -18,21 +45,21 @@ use crate::client_auth::JWT_BEARER;
 use crate::names::{ClientId, Issuer};
 use crate::token::Form;
 
-/// The longest an assertion may be good, in seconds.
+/// The maximum lifetime of an assertion, in seconds.
 pub const MAX_LIFETIME: u64 = 300;
-/// The longest `jti`, in bytes.
+/// The maximum length of `jti`, in bytes.
 pub const MAX_ID: usize = 256;
-/// What an assertion may be typed as; untyped ones are taken, too (RFC 7523 §3).
+/// The accepted values of `typ`. An assertion without `typ` is accepted as well (RFC 7523 §3).
 const TYPES: [&str; 2] = ["client-authentication+jwt", "JWT"];
 
-/// An assertion as it came, and whose it says it is: by that name the keys are found.
+/// An unverified assertion and the client identifier that it claims.
 #[derive(Debug)]
 pub struct PresentedAssertion<'a> {
     text: Secret<'a>,
     client: ClientId,
 }
 
-/// A text that `Debug` does not show.
+/// Hides a text from `Debug`.
 #[derive(Clone, Copy)]
 struct Secret<'a>(&'a str);
 
@@ -48,13 +75,14 @@ struct Named {
 }
 
 impl<'a> PresentedAssertion<'a> {
-    /// Finds the assertion in a request: `None` where there is none, or one of another type
-    /// (RFC 7523 §3).
+    /// Reads the assertion of a token request. Returns `None` if there is none, or one of another
+    /// type (RFC 7523 §3).
     ///
     /// # Errors
     ///
-    /// `oauth.request` for an assertion without type, or a type without assertion;
-    /// `assertion.client` where `client_id` is another client; else as [`parse`](Self::parse).
+    /// - `oauth.request` for an assertion without a type, or a type without an assertion.
+    /// - `assertion.client` if `client_id` is another client.
+    /// - Otherwise those of [`parse`](Self::parse).
     pub fn from_form(form: &'a Form) -> Result<Option<Self>, Error> {
         let text = match (
             form.get("client_assertion_type"),
@@ -76,11 +104,11 @@ impl<'a> PresentedAssertion<'a> {
         }
     }
 
-    /// Reads whose an assertion says it is.
+    /// Reads the client identifier that an assertion claims.
     ///
     /// # Errors
     ///
-    /// `assertion.jwt` for what is no JWT; `assertion.client` for a `sub` that is no client
+    /// `assertion.jwt` if the text is not a JWT; `assertion.client` if `sub` is not a client
     /// identifier.
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         let unverified = Unverified::parse(text).map_err(Error::AssertionJwt)?;
@@ -95,17 +123,18 @@ impl<'a> PresentedAssertion<'a> {
         })
     }
 
-    /// Whose it says it is. Not verified: good for finding keys, and for nothing else.
+    /// Returns the client identifier that the assertion claims. It is not verified: use it only to
+    /// find the keys.
     #[must_use]
     pub const fn unverified_client_id(&self) -> &ClientId {
         &self.client
     }
 
-    /// Verifies it with the keys of that client.
+    /// Verifies the assertion with the keys of its client.
     ///
     /// # Errors
     ///
-    /// As [`AssertionRules::verify`].
+    /// Those of [`AssertionRules::verify`].
     pub fn verify(
         &self,
         keys: &JwkSet,
@@ -116,7 +145,7 @@ impl<'a> PresentedAssertion<'a> {
     }
 }
 
-/// What an assertion has to be to be taken.
+/// The rules by which a server accepts assertions.
 #[derive(Clone, Debug)]
 pub struct AssertionRules {
     issuer: Issuer,
@@ -139,8 +168,10 @@ struct Claims<'a> {
 }
 
 impl AssertionRules {
-    /// For a server of this name, which has to be the sole audience; at most five minutes, and 30
-    /// seconds for clocks that differ.
+    /// Creates the default rules for a server with this issuer identifier.
+    ///
+    /// `aud` must be this issuer alone. The lifetime may be at most five minutes, and clocks may
+    /// differ by 30 seconds.
     #[must_use]
     pub fn new(issuer: Issuer) -> Self {
         Self {
@@ -150,26 +181,26 @@ impl AssertionRules {
         }
     }
 
-    /// Sets how far clocks may differ.
+    /// Sets how far clocks may differ. Defaults to 30 s.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.times = self.times.with_skew(skew);
         self
     }
 
-    /// Narrows the algorithms, as the metadata of the server say them.
+    /// Sets the accepted algorithms. Publish the same ones in the metadata of the server.
     #[must_use]
     pub const fn with_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
         self.algorithms = algorithms;
         self
     }
 
-    /// Verifies an assertion of a client with that client's keys (RFC 7523 §3).
+    /// Verifies an assertion of a client with the keys of that client (RFC 7523 §3).
     ///
     /// # Errors
     ///
-    /// `assertion.type`, `assertion.key` (its source says whether the keys should be fetched anew),
-    /// `assertion.jwt`, `assertion.client`, `assertion.audience`, `assertion.id`, `assertion.time`.
+    /// `assertion.type`, `assertion.jwt`, `assertion.client`, `assertion.audience`, `assertion.id`,
+    /// `assertion.time`, and `assertion.key`, whose source tells whether to fetch the keys again.
     pub fn verify(
         &self,
         text: &str,
@@ -219,7 +250,7 @@ impl AssertionRules {
     }
 }
 
-/// An assertion that verified, and may have been used before.
+/// A verified assertion that was not spent yet: it may have been used before.
 #[derive(Debug)]
 #[must_use = "whether it was used before is known after `spend`"]
 pub struct UnspentAssertion {
@@ -229,11 +260,11 @@ pub struct UnspentAssertion {
 }
 
 impl UnspentAssertion {
-    /// Spends it: it counts once, at whatever server shares the store.
+    /// Spends the assertion. It is accepted once by all servers that share the store.
     ///
     /// # Errors
     ///
-    /// `assertion.replayed`; `assertion.unknown` where the store cannot tell.
+    /// `assertion.replayed` if it was used before; `assertion.unknown` if the store cannot tell.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<ClientAssertion, Error> {
         match aims_replay::spend(store, &self.name, self.until, now) {
             Ok(()) => Ok(self.assertion),
@@ -245,7 +276,7 @@ impl UnspentAssertion {
     }
 }
 
-/// A client that proved to have its key, in this request.
+/// A client that has proven in this request that it holds its key.
 #[derive(Clone, Debug)]
 pub struct ClientAssertion {
     client: ClientId,
@@ -253,13 +284,13 @@ pub struct ClientAssertion {
 }
 
 impl ClientAssertion {
-    /// The client.
+    /// Returns the identifier of the client.
     #[must_use]
     pub const fn client_id(&self) -> &ClientId {
         &self.client
     }
 
-    /// The key it used.
+    /// Returns the key that has signed the assertion.
     #[must_use]
     pub const fn key(&self) -> &VerifyingKey {
         &self.key

@@ -1,7 +1,9 @@
-//! Servers verify the proof of possession beside a client attestation
-//! (draft-ietf-oauth-attestation-based-client-auth §5.2), which for `spiffe_wit` is a WIT-SVID
-//! (draft-ietf-oauth-spiffe-client-auth-02 §3.2): read both fields, verify the attestation
-//! elsewhere, then the proof with its key, spend.
+//! Verifies the proof of possession of a client attestation at a server
+//! (draft-ietf-oauth-attestation-based-client-auth §5.2).
+//!
+//! For `spiffe_wit` the attestation is a WIT-SVID (draft-ietf-oauth-spiffe-client-auth-02 §3.2).
+//! The steps are: read both header fields, verify the attestation with other code, verify the proof
+//! with the key of the attestation, and spend it.
 //!
 //! The client's side is [`SpiffeWit`](crate::client_auth::SpiffeWit).
 
@@ -20,14 +22,14 @@ use crate::assertion::{MAX_ID, MAX_LIFETIME};
 use crate::media;
 use crate::names::{ClientId, Issuer};
 
-/// The field of the attestation (draft-ietf-oauth-attestation-based-client-auth §6).
+/// The header field of the attestation (draft-ietf-oauth-attestation-based-client-auth §6).
 pub const ATTESTATION: HeaderName = HeaderName::from_static("oauth-client-attestation");
-/// The field of the proof (draft-ietf-oauth-attestation-based-client-auth §6).
+/// The header field of the proof (draft-ietf-oauth-attestation-based-client-auth §6).
 pub const ATTESTATION_POP: HeaderName = HeaderName::from_static("oauth-client-attestation-pop");
 /// The `typ` of the proof (draft-ietf-oauth-attestation-based-client-auth §5.2).
 pub(crate) const POP_TYPE: &str = "oauth-client-attestation-pop+jwt";
 
-/// The claims of a proof as they are written (draft-ietf-oauth-attestation-based-client-auth §5.2).
+/// The claims of a proof for writing (draft-ietf-oauth-attestation-based-client-auth §5.2).
 #[derive(Serialize)]
 pub(crate) struct PopClaims<'a> {
     pub(crate) aud: &'a str,
@@ -37,7 +39,7 @@ pub(crate) struct PopClaims<'a> {
     pub(crate) challenge: Option<&'a str>,
 }
 
-/// The claims as they are read. Without `exp`, so the age is counted from `iat`.
+/// The claims of a proof for reading. There is no `exp`, so the age counts from `iat`.
 #[derive(Deserialize)]
 struct ForeignClaims<'a> {
     #[serde(borrow)]
@@ -46,7 +48,7 @@ struct ForeignClaims<'a> {
     iat: NumericDate,
 }
 
-/// An attestation and its proof, as they came.
+/// An unverified attestation and its proof.
 #[derive(Clone, Copy)]
 pub struct PresentedAttestation<'a> {
     attestation: &'a str,
@@ -54,12 +56,11 @@ pub struct PresentedAttestation<'a> {
 }
 
 impl<'a> PresentedAttestation<'a> {
-    /// Finds both fields in a request: `None` where neither is there.
+    /// Reads both header fields of a request. Returns `None` if the request has neither.
     ///
     /// # Errors
     ///
-    /// `oauth.request` for one without the other, and for a field that stands twice or is not
-    /// ASCII.
+    /// `oauth.request` if one of them is missing, repeated, or not ASCII.
     pub fn from_headers(headers: &'a HeaderMap) -> Result<Option<Self>, Error> {
         match (
             field(headers, &ATTESTATION)?,
@@ -73,7 +74,8 @@ impl<'a> PresentedAttestation<'a> {
         }
     }
 
-    /// The attestation. Not verified: whoever verifies it learns the client and its key.
+    /// Returns the attestation. It is not verified: the code that verifies it learns the client and
+    /// its key.
     #[must_use]
     pub const fn unverified_attestation(&self) -> &'a str {
         self.attestation
@@ -83,7 +85,7 @@ impl<'a> PresentedAttestation<'a> {
     ///
     /// # Errors
     ///
-    /// As [`PopRules::verify`].
+    /// Those of [`PopRules::verify`].
     pub fn verify_pop(
         &self,
         key: &VerifyingKey,
@@ -102,7 +104,7 @@ impl fmt::Debug for PresentedAttestation<'_> {
     }
 }
 
-/// What a proof has to be to be taken.
+/// The rules by which a server accepts proofs.
 #[derive(Clone, Debug)]
 pub struct PopRules {
     issuer: Issuer,
@@ -110,8 +112,10 @@ pub struct PopRules {
 }
 
 impl PopRules {
-    /// For a server of this name, which has to be the sole audience; at most five minutes old, and
-    /// 30 seconds for clocks that differ.
+    /// Creates the default rules for a server with this issuer identifier.
+    ///
+    /// `aud` must be this issuer alone. The proof may be at most five minutes old, and clocks may
+    /// differ by 30 seconds.
     #[must_use]
     pub fn new(issuer: Issuer) -> Self {
         Self {
@@ -120,14 +124,14 @@ impl PopRules {
         }
     }
 
-    /// Sets how far clocks may differ.
+    /// Sets how far clocks may differ. Defaults to 30 s.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.times = self.times.with_skew(skew);
         self
     }
 
-    /// Verifies a proof of a client with the key that its attestation confirms.
+    /// Verifies a proof with the key that the client's attestation confirms.
     ///
     /// # Errors
     ///
@@ -168,7 +172,7 @@ impl PopRules {
     }
 }
 
-/// A proof that verified, and may have been used before.
+/// A verified proof that was not spent yet: it may have been used before.
 #[derive(Debug)]
 #[must_use = "whether it was used before is known after `spend`"]
 pub struct UnspentPop {
@@ -177,11 +181,12 @@ pub struct UnspentPop {
 }
 
 impl UnspentPop {
-    /// Spends it: it counts once, at whatever server shares the store.
+    /// Spends the proof. It is accepted once by all servers that share the store.
     ///
     /// # Errors
     ///
-    /// `attestation.replayed`; `attestation.unknown` where the store cannot tell.
+    /// `attestation.replayed` if it was used before; `attestation.unknown` if the store cannot
+    /// tell.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<(), Error> {
         aims_replay::spend(store, &self.name, self.until, now).map_err(|error| match error {
             aims_replay::Error::Replayed | aims_replay::Error::Expired => {
@@ -192,7 +197,7 @@ impl UnspentPop {
     }
 }
 
-/// The one value of a field.
+/// Returns the value of a header field that may occur once.
 fn field<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Error> {
     let refused = || Error::Request {
         reason: "a field of the client attestation stands twice or is not ASCII",

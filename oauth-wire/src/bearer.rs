@@ -1,11 +1,11 @@
-//! Bearer tokens in a request (RFC 6750 §2.1).
+//! Reads bearer tokens from requests (RFC 6750 §2.1).
 
 use core::fmt;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-/// What a request says in `Authorization`, read for a bearer token.
+/// The content of `Authorization`, read as a bearer token.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -21,21 +21,21 @@ use http::header::AUTHORIZATION;
     reason = "a reader has to decide about each case"
 )]
 pub enum Bearer<'a> {
-    /// There is no such field.
+    /// The request has no `Authorization` field.
     Absent,
-    /// Several fields, or one that is no scheme, one blank and a `b64token`.
+    /// The field is repeated, or is not a scheme, one space and a `b64token`.
     Malformed,
-    /// The field is of another scheme.
+    /// The field has another scheme.
     OtherScheme,
-    /// The token, which is a `b64token`.
+    /// The token, which is a valid `b64token`.
     Token(&'a str),
     /// The token is longer than the limit.
     TooLong,
 }
 
 impl<'a> Bearer<'a> {
-    /// Reads the one `Authorization` field, for a token of at most `limit` bytes. The case of the
-    /// scheme does not matter.
+    /// Reads the `Authorization` field, for a token of at most `limit` bytes. The case of the
+    /// scheme is ignored.
     #[must_use]
     pub fn read(headers: &'a HeaderMap, limit: usize) -> Self {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
@@ -71,11 +71,11 @@ impl fmt::Debug for Bearer<'_> {
     }
 }
 
-/// Whether a text is a `b64token` (RFC 6750 §2.1): `=` stands at its end alone.
+/// Returns whether a text is a `b64token` (RFC 6750 §2.1). `=` is allowed only at its end.
 #[must_use]
 pub fn is_b64token(text: &str) -> bool {
     let bare = text.trim_end_matches('=');
-    // Every byte is looked at, so that many can be at once.
+    // Check every byte without an early exit, which the compiler can vectorize.
     !bare.is_empty() && bare.bytes().fold(true, |all, byte| all & is_plain(byte))
 }
 

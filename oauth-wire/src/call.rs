@@ -1,7 +1,7 @@
-//! One call of a tool, as a digest that agent, authorization server and tool compute alike.
+//! Computes a digest of one tool call that agent, authorization server and tool agree on.
 //!
-//! A human approves one call, and a transaction token is for one call: both name it by this digest,
-//! so that changed arguments are noticed.
+//! A user approves one call, and a transaction token is for one call. Both name it by this digest,
+//! so a change of the arguments is detected.
 
 use core::fmt;
 use core::str::FromStr;
@@ -12,8 +12,9 @@ use aims_jose::{Error, base64url};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-/// The SHA-256 of the canonical form (RFC 8785) of `{"tool": …, "arguments": …}`: 43 characters of
-/// base64url as text.
+/// The SHA-256 of the canonical form (RFC 8785) of `{"tool": …, "arguments": …}`.
+///
+/// As text it has 43 characters of base64url.
 ///
 /// ```
 /// use aims_oauth_wire::call::CallDigest;
@@ -22,7 +23,7 @@ use serde_json::value::RawValue;
 /// let same = CallDigest::of("transfer", Some(br#"{"amount":1,"to":"bob"}"#))?;
 /// assert_eq!(one, same);
 /// assert_ne!(one, CallDigest::of("transfer", Some(br#"{"amount":2,"to":"bob"}"#))?);
-/// // Without arguments and with an empty object is one call.
+/// // A call without arguments and one with an empty object are the same call.
 /// assert_eq!(CallDigest::of("list", None)?, CallDigest::of("list", Some(b"{}"))?);
 /// # Ok::<(), aims_jose::Error>(())
 /// ```
@@ -38,23 +39,24 @@ struct Call<'a> {
 }
 
 impl CallDigest {
-    /// The digest of a call of this tool with these arguments, a JSON object. Absent arguments
-    /// count as `{}`.
+    /// Computes the digest of a call of this tool with these arguments, a JSON object.
+    ///
+    /// Missing arguments count as `{}`.
     ///
     /// # Errors
     ///
-    /// Those of [`canonical`]: the arguments are no JSON object, a member of it occurs twice, or it
-    /// has a number that a double cannot hold (`json.number`).
+    /// Those of [`canonical`]: the arguments are not a JSON object, a member occurs twice, or a
+    /// number does not fit a double (`json.number`).
     pub fn of(tool: &str, arguments: Option<&[u8]>) -> Result<Self, Error> {
         let arguments = canonical(arguments.unwrap_or(b"{}"))?;
         let tool = serde_json::to_string(tool).or(Err(Error::Serialize))?;
-        // Both members are canonical, and in their order.
+        // Both members are canonical and in canonical order.
         let call = format!("{{\"arguments\":{arguments},\"tool\":{tool}}}");
         Ok(Self(sha256(call.as_bytes())))
     }
 
-    /// The digest of a call that is written as one JSON object with exactly the members `tool`, a
-    /// text, and `arguments`, an object.
+    /// Computes the digest of a call that is one JSON object with exactly the members `tool` (a
+    /// string) and `arguments` (an object).
     ///
     /// # Errors
     ///
@@ -64,7 +66,7 @@ impl CallDigest {
         Self::of(&call.tool, Some(call.arguments.get().as_bytes()))
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes of the digest.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -107,7 +109,7 @@ mod tests {
         digest.map(|it| it.to_string()).map_err(|it| it.code())
     }
 
-    /// Computed by Python's `hashlib` over the canonical text.
+    /// The expected values were computed by Python's `hashlib` over the canonical text.
     #[test]
     fn vectors() {
         let all = include_str!("../../testdata/call-digest.json");
@@ -140,7 +142,7 @@ mod tests {
         ] {
             assert_ne!(of(tool, arguments).unwrap(), good, "{tool} {arguments}");
         }
-        // A name cannot reach into the arguments.
+        // A tool name cannot inject arguments.
         let tricky = r#"t","x":"1"#;
         assert_ne!(of(tricky, "{}").unwrap(), of("t", "{}").unwrap());
     }

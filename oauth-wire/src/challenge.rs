@@ -1,5 +1,4 @@
-//! Challenges: what a server says in `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3, RFC 9728
-//! §5.1).
+//! Challenges: reads and writes `WWW-Authenticate` (RFC 9110 §11.6.1, RFC 6750 §3, RFC 9728 §5.1).
 
 use core::fmt;
 
@@ -12,16 +11,16 @@ use crate::{Diagnostic, Error};
 
 mod parse;
 
-/// The most bytes of all fields that are read.
+/// The maximum size of all `WWW-Authenticate` fields together, in bytes.
 pub const MAX_CHALLENGE_BYTES: usize = 16 * 1024;
-/// The most challenges that are read.
+/// The maximum number of challenges that are read.
 pub const MAX_CHALLENGES: usize = 16;
-/// The most places of resource metadata that one answer may name.
+/// The maximum number of resource metadata URLs in one response.
 pub const MAX_RESOURCE_METADATA: usize = 2;
-/// The most parameters of one challenge that are read.
+/// The maximum number of parameters that are read in one challenge.
 pub const MAX_CHALLENGE_PARAMETERS: usize = 32;
 
-/// All challenges of a response, in their order.
+/// All challenges of a response, in order.
 ///
 /// ```
 /// use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
@@ -43,15 +42,16 @@ pub struct Challenges {
 }
 
 impl Challenges {
-    /// Reads all `WWW-Authenticate` fields; none gives no challenge.
+    /// Reads all `WWW-Authenticate` fields. Without such a field the result is empty.
     ///
-    /// Each challenge and each parameter is read by itself: a malformed one costs only itself.
-    /// Values need no quotes. A parameter that occurs with different values counts as absent, apart
-    /// from `resource_metadata`, of which two are kept.
+    /// Challenges and parameters are read one by one: a malformed one is skipped, and the others
+    /// are unaffected. Values need no quotes. A parameter that occurs with different values counts
+    /// as absent, except `resource_metadata`, of which two values are kept.
     ///
     /// # Errors
     ///
-    /// `challenge.syntax` if no challenge can be read; `challenge.size`.
+    /// `challenge.syntax` if no challenge can be read; `challenge.size` if one of the limits of
+    /// this module is exceeded.
     pub fn parse(headers: &HeaderMap) -> Result<Self, Error> {
         let fields = || headers.get_all(WWW_AUTHENTICATE).iter();
         if fields().map(HeaderValue::len).sum::<usize>() > MAX_CHALLENGE_BYTES {
@@ -68,34 +68,34 @@ impl Challenges {
         Ok(read)
     }
 
-    /// What was ignored or skipped.
+    /// Returns what was ignored or skipped.
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
 
-    /// The challenges in their order.
+    /// Iterates over the challenges in order.
     pub fn iter(&self) -> impl Iterator<Item = &Challenge> {
         self.all.iter()
     }
 
-    /// The challenges of a scheme; its case does not matter.
+    /// Iterates over the challenges of a scheme. Case is ignored.
     pub fn of<'a>(&'a self, scheme: &'a str) -> impl Iterator<Item = &'a Challenge> {
         self.iter().filter(move |it| it.is(scheme))
     }
 
-    /// The first of the scheme `Bearer`.
+    /// Returns the first challenge of the scheme `Bearer`.
     #[must_use]
     pub fn bearer(&self) -> Option<&Challenge> {
         self.iter().find(|it| it.is("Bearer"))
     }
 
-    /// The first place where the metadata of the resource is said to be:
-    /// [`resource_metadata_places`](Self::resource_metadata_places).
+    /// Returns the first URL of [`resource_metadata_places`](Self::resource_metadata_places), or
+    /// `None` if the challenges name none.
     ///
     /// # Errors
     ///
-    /// `oauth.endpoint` where none that is named is usable.
+    /// `oauth.endpoint` if URLs are named but none of them is usable.
     pub fn resource_metadata(&self, requested: &Resource) -> Result<Option<Endpoint>, Error> {
         let mut found = Ok(None);
         for place in self.places(requested) {
@@ -108,12 +108,12 @@ impl Challenges {
         found
     }
 
-    /// Where the metadata of the resource is said to be, with whatever scheme (RFC 9728 §5.1): at
-    /// most [`MAX_RESOURCE_METADATA`] places, in their order, to be tried in turn.
+    /// Returns the URLs of the resource's metadata that challenges of any scheme name (RFC 9728
+    /// §5.1): at most [`MAX_RESOURCE_METADATA`], in the order in which to try them.
     ///
-    /// They are another party's word: a document counts only if it names the resource that was
-    /// requested. Over http only where `requested` itself is on loopback. Places that are not https
-    /// are left out.
+    /// The URLs are not trusted: accept a document only if it names the resource that was
+    /// requested. Plain `http` is accepted only if `requested` itself is on loopback. Other URLs
+    /// that are not `https` are left out.
     #[must_use]
     pub fn resource_metadata_places(&self, requested: &Resource) -> Vec<Endpoint> {
         let mut places = Vec::new();
@@ -136,15 +136,16 @@ impl Challenges {
         })
     }
 
-    /// Whether there is none.
+    /// Returns whether there is no challenge.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 }
 
-/// One challenge, read or to be written: a scheme with a token68 or with parameters. No parameter
-/// occurs twice, apart from `resource_metadata` in a challenge that was read.
+/// One challenge: a scheme with a token68 or with parameters.
+///
+/// No parameter occurs twice, except `resource_metadata` in a challenge that was read.
 ///
 /// ```
 /// use aims_oauth_wire::challenge::Challenge;
@@ -163,17 +164,17 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// A challenge of the scheme `Bearer` (RFC 6750 §3).
+    /// Creates a challenge of the scheme `Bearer` (RFC 6750 §3).
     #[must_use]
     pub fn bearer() -> Self {
         Self::of_scheme("Bearer".to_owned())
     }
 
-    /// A challenge of another scheme.
+    /// Creates a challenge of any scheme.
     ///
     /// # Errors
     ///
-    /// `challenge.value` for what is no token.
+    /// `challenge.value` if the scheme is not a token (RFC 9110 §5.6.2).
     pub fn new(scheme: &str) -> Result<Self, Error> {
         if !parse::is_token(scheme) {
             return Err(Error::ChallengeValue {
@@ -195,7 +196,7 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// As [`with`](Self::with).
+    /// Those of [`with`](Self::with).
     pub fn with_realm(self, realm: &str) -> Result<Self, Error> {
         self.with("realm", realm)
     }
@@ -204,25 +205,25 @@ impl Challenge {
     ///
     /// # Errors
     ///
-    /// As [`with`](Self::with); `challenge.value` for `"` and `\` too.
+    /// Those of [`with`](Self::with), and `challenge.value` for `"` and `\`.
     pub fn with_error(self, error: &str) -> Result<Self, Error> {
         self.with_words("error", error)
     }
 
-    /// Adds `error_description`. Words for a developer: nothing secret.
+    /// Adds `error_description`, a text for developers. It must not contain secrets.
     ///
     /// # Errors
     ///
-    /// As [`with`](Self::with); `challenge.value` for `"` and `\` too.
+    /// Those of [`with`](Self::with), and `challenge.value` for `"` and `\`.
     pub fn with_error_description(self, words: &str) -> Result<Self, Error> {
         self.with_words("error_description", words)
     }
 
-    /// Adds `scope`: what is needed. An empty set adds nothing.
+    /// Adds `scope`, the required scopes. An empty set adds nothing.
     ///
     /// # Errors
     ///
-    /// As [`with`](Self::with).
+    /// Those of [`with`](Self::with).
     pub fn with_scope(self, scope: &ScopeSet) -> Result<Self, Error> {
         if scope.is_empty() {
             return Ok(self);
@@ -230,22 +231,23 @@ impl Challenge {
         self.with("scope", &scope.to_string())
     }
 
-    /// Adds `resource_metadata`: where the metadata of the resource is (RFC 9728 §5.1).
+    /// Adds `resource_metadata`, the URL of the resource's metadata (RFC 9728 §5.1).
     ///
     /// # Errors
     ///
-    /// As [`with`](Self::with).
+    /// Those of [`with`](Self::with).
     pub fn with_resource_metadata(self, url: &Endpoint) -> Result<Self, Error> {
         self.with(RESOURCE_METADATA, url.as_str())
     }
 
-    /// Adds another parameter: printable ASCII, escaped where needed.
+    /// Adds a parameter. The value is printable ASCII and is escaped if necessary.
     ///
     /// # Errors
     ///
-    /// `challenge.value` for a name that is no token, and for other characters;
-    /// `challenge.repeated`; `challenge.size` for more than [`MAX_CHALLENGE_PARAMETERS`] or a value
-    /// of more than 4096 bytes.
+    /// - `challenge.value` if the name is not a token or the value has other characters.
+    /// - `challenge.repeated` if the parameter is there already.
+    /// - `challenge.size` for more than [`MAX_CHALLENGE_PARAMETERS`] parameters or a value of more
+    ///   than 4096 bytes.
     pub fn with(mut self, name: &'static str, value: &str) -> Result<Self, Error> {
         let printable = value.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
         if !parse::is_token(name) || !printable || self.token68.is_some() {
@@ -276,25 +278,26 @@ impl Challenge {
         Ok(())
     }
 
-    /// The scheme as it was written.
+    /// Returns the scheme as it was written.
     #[must_use]
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
 
-    /// Whether it is of this scheme; case does not matter.
+    /// Returns whether the challenge has this scheme. Case is ignored.
     #[must_use]
     pub fn is(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
     }
 
-    /// The token68, of schemes such as `Negotiate`.
+    /// Returns the token68, which schemes such as `Negotiate` use.
     #[must_use]
     pub fn token68(&self) -> Option<&str> {
         self.token68.as_deref()
     }
 
-    /// The value of a parameter, by its name in lower case; the first one of `resource_metadata`.
+    /// Returns the value of a parameter, by its name in lower case. Of `resource_metadata`, it
+    /// returns the first one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let mut all = self.parameters.iter();
@@ -302,32 +305,32 @@ impl Challenge {
             .map(|(_, value)| value.as_str())
     }
 
-    /// All parameters in their order, with names in lower case.
+    /// Iterates over all parameters in order, with names in lower case.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.parameters.iter();
         all.map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// `error`.
+    /// Returns `error`.
     #[must_use]
     pub fn error(&self) -> Option<&str> {
         self.get("error")
     }
 
-    /// `scope`: what is needed.
+    /// Returns `scope`, the required scopes.
     ///
     /// # Errors
     ///
-    /// `oauth.scope`
+    /// `oauth.scope` if the value is not a list of scopes.
     pub fn scope(&self) -> Result<Option<ScopeSet>, Error> {
         self.get("scope").map(str::parse).transpose()
     }
 
-    /// The value of the field.
+    /// Returns the challenge as a header value.
     ///
     /// # Errors
     ///
-    /// `challenge.value` for a challenge that was read with other characters than ASCII.
+    /// `challenge.value` if the challenge was read and has characters other than ASCII.
     pub fn to_header_value(&self) -> Result<HeaderValue, Error> {
         let refused = Error::ChallengeValue { parameter: "value" };
         let text = self.to_string();
@@ -339,7 +342,8 @@ impl Challenge {
 }
 
 impl fmt::Display for Challenge {
-    /// As the field is written: every value quoted, `"` and `\` escaped.
+    /// Writes the challenge in the syntax of the header field: every value quoted, `"` and `\`
+    /// escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.scheme)?;
         if let Some(token) = &self.token68 {

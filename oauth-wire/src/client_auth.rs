@@ -1,5 +1,6 @@
-//! How a client says who it is (RFC 6749 §2.3): one way a request, chosen beforehand and never
-//! tried in turn.
+//! Client authentication at the token endpoint (RFC 6749 §2.3).
+//!
+//! A client uses one method, which is configured. It never tries several.
 
 use core::fmt::Debug;
 use std::error::Error as StdError;
@@ -28,7 +29,7 @@ pub use secret::ClientSecretBasic;
 pub use spiffe::{JWT_SPIFFE, SpiffeJwt, SpiffeWit, WitCredential};
 pub use unsigned::{Authentication, UnsignedRequest};
 
-/// Adds to a request who the client is.
+/// Adds the authentication of the client to a token request.
 ///
 /// ```
 /// use aims_jose::time::UnixTime;
@@ -38,7 +39,7 @@ pub use unsigned::{Authentication, UnsignedRequest};
 /// use aims_oauth_wire::token::TokenRequest;
 /// use aims_oauth_wire::Error;
 ///
-/// /// A public client, which has nothing but its name.
+/// /// A public client, which has only an identifier.
 /// #[derive(Debug)]
 /// struct Public(ClientId);
 ///
@@ -59,15 +60,16 @@ pub use unsigned::{Authentication, UnsignedRequest};
 /// }
 /// ```
 pub trait Authenticate: Debug + Send + Sync {
-    /// Who the client is at the server.
+    /// Returns the identifier of the client at the server.
     fn client_id(&self) -> &ClientId;
 
-    /// Adds what proves it. For each request anew, as most proofs are good for one.
+    /// Adds the authentication to a request. Call it for each request, because most proofs are
+    /// valid for one request.
     ///
     /// # Errors
     ///
-    /// `oauth.authenticate` where the way does not suit the server or nothing can be signed;
-    /// `oauth.request` for a request that authenticates already or is another client's.
+    /// `oauth.authenticate` if the server does not support the method or the key cannot sign;
+    /// `oauth.request` if the request is authenticated already or is for another client.
     fn authenticate(
         &self,
         request: &mut TokenRequest,
@@ -75,9 +77,11 @@ pub trait Authenticate: Debug + Send + Sync {
         now: UnixTime,
     ) -> Result<(), Error>;
 
-    /// As [`authenticate`](Self::authenticate), for a client whose key may be in a device or behind
-    /// a network: what it has to sign is returned with the request. Clients that sign at once, or
-    /// nothing, leave this as it is.
+    /// Starts the authentication of a request for a client whose key may be in a device or behind a
+    /// network. The result holds the request and what the key must sign.
+    ///
+    /// The default calls [`authenticate`](Self::authenticate), which is right for clients that sign
+    /// synchronously or not at all.
     ///
     /// # Errors
     ///
@@ -119,8 +123,8 @@ impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
-/// RFC 6749 §2.3: no more than one way a request; and `client_id`, where it is set, is this client
-/// (RFC 7523 §2.2).
+/// Checks that the request is not authenticated yet (RFC 6749 §2.3) and that its `client_id`, if
+/// there is one, is this client (RFC 7523 §2.2).
 fn expect_unauthenticated(request: &TokenRequest, client: &ClientId) -> Result<(), Error> {
     let parameters = ["client_assertion", "client_assertion_type", "client_secret"];
     let headers = [AUTHORIZATION, ATTESTATION, ATTESTATION_POP];
@@ -140,7 +144,7 @@ fn expect_unauthenticated(request: &TokenRequest, client: &ClientId) -> Result<(
     Ok(())
 }
 
-/// Where the server says which ways it takes, this one is among them.
+/// Checks that the server supports this method, if its metadata lists methods.
 fn expect_method(server: &ServerMetadata, method: &str) -> Result<(), Error> {
     if server.takes_client_auth(method) {
         return Ok(());
@@ -148,7 +152,7 @@ fn expect_method(server: &ServerMetadata, method: &str) -> Result<(), Error> {
     Err(Error::authenticate("the server does not take this method"))
 }
 
-/// An algorithm that the server takes, where it says which.
+/// Checks that the server supports the algorithm of the signer, if its metadata lists algorithms.
 fn expect_algorithm(known: Option<AlgorithmSet>, signer: &AnySigner) -> Result<(), Error> {
     if known.is_none_or(|all| all.contains(signer.algorithm())) {
         return Ok(());
@@ -165,7 +169,7 @@ fn failed(reason: &'static str) -> impl FnOnce(aims_jose::Error) -> Error {
     }
 }
 
-/// A value that logs leave out.
+/// Creates a header value that logs hide.
 fn sensitive(text: &str) -> Result<HeaderValue, Error> {
     let mut value = HeaderValue::from_str(text).or(Err(Error::authenticate(
         "a character that no field can have",

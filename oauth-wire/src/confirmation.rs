@@ -1,4 +1,4 @@
-//! What a token is bound to: `cnf` (RFC 7800 §3.1), and the proofs that satisfy it.
+//! Key confirmation: the `cnf` claim (RFC 7800 §3.1) and the proofs that satisfy it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,21 +15,34 @@ use crate::Error;
 
 /// One member of `cnf` (RFC 7800 §3.1): what the sender must prove to use the token.
 ///
-/// Each member is satisfied by its own kind of proof alone. Where `cnf` has several members, the
-/// sender must satisfy all of them.
+/// Only one kind of proof satisfies each member. If `cnf` has several members, the sender must
+/// satisfy all of them.
+///
+/// ```
+/// use aims_oauth_wire::confirmation::{Confirmation, ProvenKey, Satisfied};
+///
+/// let cnf = br#"{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}"#;
+/// let members = Confirmation::read_all(cnf)?;
+/// let [Confirmation::DpopJkt(key)] = &*members else {
+///     return Err("expected one member".into());
+/// };
+/// let proven = [ProvenKey::Dpop(key.clone())];
+/// assert!(members.iter().all(|member| member.compare(&proven) == Satisfied::Yes));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "each binding must be matched")]
 pub enum Confirmation {
     /// `jkt`: the thumbprint of the key of a DPoP proof (RFC 9449 §6.1).
     DpopJkt(Thumbprint),
-    /// `jwk`: the key of an HTTP message signature or of a workload proof token (RFC 7800 §3.2), by
-    /// its thumbprint.
+    /// `jwk`: the key of an HTTP message signature or of a workload proof token (RFC 7800 §3.2),
+    /// stored as its thumbprint.
     Jwk(Thumbprint),
     /// `x5t#S256`: the thumbprint of the client's TLS certificate (RFC 8705 §3.1).
     CertificateS256(CertificateThumbprint),
 }
 
-/// A key whose possession the sender has proven, by the kind of proof.
+/// A key whose possession the sender has proven, with the kind of proof.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[expect(
     clippy::exhaustive_enums,
@@ -45,30 +58,32 @@ pub enum ProvenKey {
     Certificate(CertificateThumbprint),
 }
 
-/// Whether the proofs of a request satisfy a member of `cnf`.
+/// The result of comparing a member of `cnf` with the proofs of a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "each outcome must be matched")]
 pub enum Satisfied {
-    /// One proof is of the member's kind and by its key.
+    /// A proof of the right kind is by the right key.
     Yes,
-    /// There is no proof of this kind.
+    /// The request has no proof of this kind.
     NoProof,
-    /// There is one, by another key or certificate.
+    /// The request has a proof of this kind, but by another key or certificate.
     OtherKey,
 }
 
-/// The SHA-256 digest of a certificate in DER (RFC 8705 §3.1): 43 characters of base64url as text.
+/// The SHA-256 digest of a certificate in DER (RFC 8705 §3.1).
+///
+/// As text it has 43 characters of base64url.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct CertificateThumbprint([u8; 32]);
 
 impl CertificateThumbprint {
-    /// The thumbprint of a certificate in DER. The certificate itself is not checked.
+    /// Computes the thumbprint of a certificate in DER. It does not check the certificate.
     #[must_use]
     pub fn of_der(certificate: &[u8]) -> Self {
         Self(sha256(certificate))
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes of the digest.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -96,8 +111,8 @@ impl fmt::Debug for CertificateThumbprint {
     }
 }
 
-/// A method that is not named here cannot be checked and is refused: a bound token never passes for
-/// an unbound one.
+/// The members of `cnf` that are known here. `cnf` with any other member is refused, so that a
+/// bound token is never taken for an unbound one.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Methods<'a> {
@@ -110,14 +125,16 @@ struct Methods<'a> {
 }
 
 impl Confirmation {
-    /// Reads `cnf`. The result has one element at least. A member that is not named here refuses
-    /// the whole: a bound token never passes for an unbound one.
+    /// Reads `cnf`. The result has at least one element.
+    ///
+    /// A `cnf` with an unknown member is refused, so that a bound token is never taken for an
+    /// unbound one.
     ///
     /// # Errors
     ///
-    /// `oauth.confirmation`.
+    /// `oauth.confirmation` if `cnf` is malformed, empty, or has an unknown member.
     pub fn read_all(json: &[u8]) -> Result<Vec<Self>, Error> {
-        // Serde alone would take an array for it.
+        // Check for an object first, because serde would also accept an array.
         if json.first() != Some(&b'{') {
             return Err(Error::Confirmation);
         }
@@ -145,7 +162,7 @@ impl Confirmation {
         Ok(all)
     }
 
-    /// The member's name: `jkt`, `jwk` or `x5t#S256`.
+    /// Returns the name of the member: `jkt`, `jwk` or `x5t#S256`.
     #[must_use]
     pub const fn method(&self) -> &'static str {
         match self {
@@ -155,7 +172,8 @@ impl Confirmation {
         }
     }
 
-    /// Compares the member with the proofs of a request: one of its own kind has to be by its key.
+    /// Compares the member with the proofs of a request. A proof of its own kind must be by its
+    /// key.
     #[must_use]
     pub fn compare(&self, proven: &[ProvenKey]) -> Satisfied {
         let mut found = Satisfied::NoProof;

@@ -1,63 +1,63 @@
-//! What a reader ignored or read with tolerance.
+//! Diagnostics: what a parser ignored or tolerated.
 
 use core::fmt;
 use std::borrow::Cow;
 
-/// Something in a message that its sender should correct, and that the reader tolerated.
+/// Describes a fault in a message that its sender should correct, and that the parser tolerated.
 ///
-/// Diagnostics are for people: print or log them. No decision depends on one.
+/// Diagnostics are for people: print or log them. They have no influence on any decision.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Diagnostic {
-    /// A member or parameter is malformed, and counts as absent.
+    /// A member or parameter is malformed and counts as absent.
     Ignored {
-        /// The member or parameter.
+        /// The name of the member or parameter.
         name: Cow<'static, str>,
-        /// What it has to be.
+        /// The expected value.
         expected: &'static str,
-        /// What it is.
+        /// The value that was found.
         found: &'static str,
     },
-    /// Some elements of a list are malformed, and were dropped.
+    /// Some elements of a list are malformed and were dropped.
     Dropped {
-        /// The member that has the list.
+        /// The name of the member that has the list.
         name: Cow<'static, str>,
-        /// How many elements were dropped.
+        /// The number of dropped elements.
         count: usize,
-        /// What each element has to be.
+        /// What each element must be.
         expected: &'static str,
     },
-    /// A switch is not a boolean. It counts as `true`, so that no defence is switched off.
+    /// A switch is not a boolean. It counts as `true`, so that no protection is switched off.
     CountsAsTrue {
-        /// The member.
+        /// The name of the member.
         name: Cow<'static, str>,
-        /// What it is.
+        /// The value that was found.
         found: &'static str,
     },
-    /// A parameter occurs with different values, and counts as absent.
+    /// A parameter occurs with different values and counts as absent.
     Contradiction {
-        /// The parameter.
+        /// The name of the parameter.
         name: Cow<'static, str>,
     },
-    /// An identifier differs from the expected one in the `/` of an empty path alone (RFC 3986
-    /// §6.2.3). The spelling of the document counts from then on.
+    /// An identifier differs from the expected one only in the `/` of an empty path (RFC 3986
+    /// §6.2.3). The spelling of the document is used from then on.
     RootSlash {
-        /// The member.
+        /// The name of the member.
         name: &'static str,
-        /// The identifier that was expected.
+        /// The expected identifier.
         expected: Box<str>,
         /// The identifier in the document.
         found: Box<str>,
     },
-    /// A token response lacks `Cache-Control: no-store` (RFC 6749 §5.1): a cache may keep it.
+    /// A token response lacks `Cache-Control: no-store` (RFC 6749 §5.1), so a cache may store it.
     Storable,
     /// A token response lacks `token_type`. The token counts as a bearer token, as configured.
     NoTokenType,
-    /// A part of a `WWW-Authenticate` field follows no grammar, and was skipped.
+    /// A part of a `WWW-Authenticate` field has invalid syntax and was skipped.
     Unreadable {
-        /// The scheme of its challenge, where it has one.
+        /// The scheme of the challenge, or the empty text if it has none.
         scheme: Box<str>,
-        /// What is wrong.
+        /// What is wrong with it.
         found: &'static str,
     },
 }

@@ -1,12 +1,12 @@
 //! DPoP (RFC 9449): proofs that the sender of a request holds a private key.
 //!
-//! A [`Binding`] says what a proof is for: a method, a URI, and where there is one an access token
-//! and a nonce. The client makes a proof of it with [`Binding::prepare`]. The server finds the
-//! field with [`from_headers`], reads it with [`UnverifiedProof::parse`], compares
-//! [`thumbprint`](UnverifiedProof::thumbprint) with `cnf.jkt` of the token, then verifies and
-//! spends it.
+//! A [`Binding`] tells what a proof is for: a method, a URI, and optionally an access token and a
+//! nonce. The client makes a proof of it with [`Binding::prepare`]. The server reads the header
+//! field with [`from_headers`], parses it with [`UnverifiedProof::parse`], and compares
+//! [`thumbprint`](UnverifiedProof::thumbprint) with `cnf.jkt` of the token. Then it verifies the
+//! proof and spends it.
 //!
-//! A proof covers neither content nor fields (RFC 9449 §11.7).
+//! A proof covers neither the content nor other header fields (RFC 9449 §11.7).
 //!
 //! ```
 //! use aims_jose::random::SYSTEM;
@@ -49,28 +49,28 @@ pub use self::error::Error;
 pub use self::nonce::{Nonce, NonceIssuer};
 pub use self::verify::{DpopProof, DpopRules, UnspentProof, UnverifiedProof};
 
-/// The field of a proof (RFC 9449 §4.1).
+/// The header field of a proof (RFC 9449 §4.1).
 pub const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// The field of a nonce that a server chose (RFC 9449 §8.1).
+/// The header field of a nonce that a server chose (RFC 9449 §8.1).
 pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
-/// The scheme of `Authorization` for a token that is bound to a key, and of the challenge that asks
-/// for one (RFC 9449 §7.1). It is also the `token_type` of such a token (§5).
+/// The authentication scheme of a DPoP-bound access token and of challenges for one (RFC 9449
+/// §7.1). It is also the `token_type` of such a token (§5).
 pub const SCHEME: &str = "DPoP";
 
 /// The `typ` of a proof (RFC 9449 §4.2).
 const TYP: &str = "dpop+jwt";
 
-/// The longest proof in bytes, unless the rules say otherwise. One with an RSA key of 4096 bits has
-/// about 2 KiB.
+/// The default maximum length of a proof, in bytes. A proof with an RSA key of 4096 bits has about
+/// 2 KiB.
 const MAX_LEN: usize = 4 * 1024;
 
-/// Finds the proof of a request: one `DPoP` field, or none.
+/// Reads the proof of a request. Returns `None` if there is no `DPoP` field.
 ///
 /// # Errors
 ///
-/// `dpop.field_repeated` for several fields; `dpop.field_syntax` for one that is not ASCII or holds
+/// `dpop.field_repeated` if the field is repeated; `dpop.field_syntax` if it is not ASCII or has
 /// several values.
 pub fn from_headers(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     let field = "DPoP";

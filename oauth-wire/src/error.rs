@@ -1,12 +1,13 @@
-//! Why a message was refused, or could not be made.
+//! The error type of this crate.
 
 use std::error::Error as StdError;
 
-/// Why a message was refused, or could not be made. Never holds a token, a secret or a key.
+/// Error returned when a message is refused or cannot be created. It never contains a token, a
+/// secret or a key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Not an issuer identifier (RFC 8414 §2).
+    /// The text is not an issuer identifier (RFC 8414 §2).
     #[error(
         "invalid issuer `{found}`: expected an absolute https URL without query or fragment; \
          {reason}"
@@ -17,7 +18,7 @@ pub enum Error {
         /// What is wrong with it, or what to do.
         reason: &'static str,
     },
-    /// Not a resource identifier (RFC 8707 §2, RFC 9728 §1.2).
+    /// The text is not a resource identifier (RFC 8707 §2, RFC 9728 §1.2).
     #[error(
         "invalid resource `{found}`: expected an absolute https URL or another URI, without \
          fragment; {reason}"
@@ -28,7 +29,7 @@ pub enum Error {
         /// What is wrong with it, or what to do.
         reason: &'static str,
     },
-    /// Not an endpoint that a request may be sent to (RFC 6749 §3.2).
+    /// The text is not an endpoint that a request may be sent to (RFC 6749 §3.2).
     #[error(
         "invalid endpoint `{found}`: expected an absolute https URL without fragment; {reason}"
     )]
@@ -38,73 +39,73 @@ pub enum Error {
         /// What is wrong with it, or what to do.
         reason: &'static str,
     },
-    /// Not a client identifier (RFC 6749 §2.2).
+    /// The text is not a client identifier (RFC 6749 §2.2).
     #[error("invalid client identifier: expected 1 to 2048 printable ASCII characters")]
     ClientId,
-    /// Not a scope (RFC 6749 §3.3).
+    /// The text is not a scope (RFC 6749 §3.3).
     #[error(
         "invalid scope: expected at most 256 tokens of printable ASCII without `\"` and `\\`, with \
          one blank between them, found {found}"
     )]
     Scope {
-        /// The text, or how many tokens there are: escaped, at most 200 characters.
+        /// The text or the number of tokens, escaped, at most 200 characters.
         found: Box<str>,
     },
-    /// Not a form (`application/x-www-form-urlencoded`), or one that is not read here.
+    /// The body is not a form (`application/x-www-form-urlencoded`), or exceeds a limit.
     #[error("not a form: {reason}")]
     Form {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// A parameter stands twice (RFC 6749 §3.2).
+    /// A parameter occurs twice (RFC 6749 §3.2).
     #[error("a parameter stands twice")]
     Repeated,
-    /// A request lacks something, or has what it must not have.
+    /// A request lacks a required part, or has a forbidden one.
     #[error("not a token request: {reason}")]
     Request {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The answer of a token endpoint is none (RFC 6749 §5).
+    /// The answer of a token endpoint is not a token response (RFC 6749 §5).
     #[error("not a token response: {reason}{}", found(answer.as_deref()))]
     Response {
         /// What is wrong with it.
         reason: &'static str,
-        /// What came instead.
+        /// The answer that arrived instead.
         answer: Option<Box<crate::token::UnreadableResponse>>,
     },
-    /// The token is of a kind that no client here can use (RFC 6749 §7.1).
+    /// The type of the token is not supported (RFC 6749 §7.1).
     #[error("the token is of another `token_type`: expected `Bearer`, `DPoP` or `N_A`")]
     TokenType,
-    /// The token endpoint refused (RFC 6749 §5.2), with whatever status.
+    /// The token endpoint refused the request (RFC 6749 §5.2), with any status.
     #[error("the token endpoint refused: {0}")]
     Refused(Box<crate::token::TokenError>),
-    /// A client cannot authenticate in the way that was chosen.
+    /// The client cannot use its authentication method.
     #[error("cannot authenticate: {reason}")]
     Authenticate {
-        /// Why not.
+        /// The reason.
         reason: &'static str,
-        /// What failed underneath.
+        /// The underlying error.
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
-    /// A metadata document was not delivered as one (RFC 8414 §3.2, RFC 9728 §3.2).
+    /// The response is not a metadata document (RFC 8414 §3.2, RFC 9728 §3.2).
     #[error("no metadata document: expected {expected}, found {found}")]
     MetadataResponse {
-        /// What is expected.
+        /// The expected response.
         expected: &'static str,
-        /// What came: status, content type and length.
+        /// The response that arrived: status, content type and length.
         found: Box<str>,
     },
-    /// A metadata document cannot be read.
+    /// A metadata document cannot be parsed.
     #[error("the metadata cannot be read: expected {expected}")]
     MetadataJson {
-        /// What is expected.
+        /// The expected document.
         expected: &'static str,
-        /// Why it is no JSON object, where it is none.
+        /// The parse error, if the document is not a JSON object.
         #[source]
         source: Option<aims_jose::Error>,
     },
-    /// A metadata document is another issuer's (RFC 8414 §3.3).
+    /// A metadata document is for another issuer (RFC 8414 §3.3).
     #[error("the metadata are of another issuer: expected `{expected}`, found `{found}`")]
     MetadataIssuer {
         /// The issuer that the document was fetched for.
@@ -112,7 +113,7 @@ pub enum Error {
         /// The issuer in the document.
         found: Box<str>,
     },
-    /// A metadata document is another resource's (RFC 9728 §3.3).
+    /// A metadata document is for another resource (RFC 9728 §3.3).
     #[error(
         "the metadata are of another resource: expected `resource` to be byte for byte the tool's \
          URL `{expected}`, found `{found}`"
@@ -123,20 +124,20 @@ pub enum Error {
         /// The resource in the document.
         found: Box<str>,
     },
-    /// A member of a metadata document is not what it has to be.
+    /// A member of a metadata document has an invalid value.
     #[error("the metadata member `{member}` is not usable: expected {expected}, found {found}")]
     MetadataMember {
-        /// The member.
+        /// The name of the member.
         member: &'static str,
-        /// What it has to be.
+        /// The expected value.
         expected: &'static str,
-        /// What it is.
+        /// The value that was found.
         found: &'static str,
     },
-    /// `cnf` is malformed, contradicts itself, or confirms in a way that cannot be checked.
+    /// `cnf` is malformed, contradicts itself, or has a member that cannot be checked.
     #[error("`cnf` cannot be checked: expected `jkt`, `jwk` or `x5t#S256`, and nothing else")]
     Confirmation,
-    /// No challenge of an answer follows RFC 9110 §11.6.1.
+    /// No challenge of a response has the syntax of RFC 9110 §11.6.1.
     #[error(
         "no challenge can be read: expected a scheme with parameters, such as `Bearer error=x`"
     )]
@@ -144,62 +145,61 @@ pub enum Error {
     /// A parameter would occur twice in a challenge (RFC 9110 §11.2).
     #[error("a parameter occurs twice in a challenge")]
     ChallengeRepeated,
-    /// More challenges, parameters or bytes than are read.
+    /// The number of challenges or parameters, or their size, exceeds a limit.
     #[error("too many or too long challenges")]
     ChallengeSize,
-    /// A value that a challenge cannot carry.
+    /// A challenge cannot carry the value.
     #[error("`{parameter}` of a challenge cannot have this value")]
     ChallengeValue {
-        /// The parameter.
+        /// The name of the parameter.
         parameter: &'static str,
     },
-    /// The assertion is no JWT that is accepted, or its signature does not hold.
+    /// The assertion is not an accepted JWT, or its signature is not valid.
     #[error("the client assertion was refused")]
     AssertionJwt(#[source] aims_jose::Error),
-    /// The assertion has another `typ`.
+    /// The assertion has an unexpected `typ`.
     #[error("the client assertion has another `typ`")]
     AssertionType,
-    /// No key of the client is the one that signed.
+    /// No key of the client matches the key that signed.
     #[error("no key of the client for the client assertion")]
     AssertionKey(#[source] aims_jose::Error),
     /// `iss` or `sub` is not the client (RFC 7523 §3).
     #[error("`iss` and `sub` of the client assertion are not the client")]
     AssertionClient,
-    /// `aud` is not this issuer alone.
+    /// `aud` is not exactly this issuer.
     #[error("the client assertion is for another audience")]
     AssertionAudience,
     /// `jti` is empty or too long.
     #[error("`jti` of the client assertion is not usable")]
     AssertionId,
-    /// The assertion is over, not yet valid, or valid for too long.
+    /// The assertion has expired, is not yet valid, or is valid for too long.
     #[error("the client assertion is not valid now")]
     AssertionTime(#[source] aims_jose::Error),
-    /// The assertion was seen before.
+    /// The assertion was used before.
     #[error("the client assertion was used before")]
     AssertionReplayed(#[source] aims_replay::Error),
-    /// The replay store cannot tell whether the assertion was seen before.
+    /// The replay store cannot tell whether the assertion was used before.
     #[error("whether the client assertion was used before is unknown")]
     AssertionUnknown(#[source] aims_replay::Error),
-    /// The proof beside a client attestation is no JWT that is accepted, or its signature does not
-    /// hold.
+    /// The proof of a client attestation is not an accepted JWT, or its signature is not valid.
     #[error("the proof of the client attestation was refused")]
     AttestationJwt(#[source] aims_jose::Error),
-    /// The proof has another `typ`.
+    /// The proof has an unexpected `typ`.
     #[error("the proof of the client attestation has another `typ`")]
     AttestationType,
-    /// `aud` of the proof is not this issuer alone.
+    /// `aud` of the proof is not exactly this issuer.
     #[error("the proof of the client attestation is for another audience")]
     AttestationAudience,
     /// `jti` of the proof is empty or too long.
     #[error("`jti` of the proof of the client attestation is not usable")]
     AttestationId,
-    /// The proof is too old, or of the future.
+    /// The proof is too old, or from the future.
     #[error("the proof of the client attestation is not valid now")]
     AttestationTime(#[source] aims_jose::Error),
-    /// The proof was seen before.
+    /// The proof was used before.
     #[error("the proof of the client attestation was used before")]
     AttestationReplayed(#[source] aims_replay::Error),
-    /// The replay store cannot tell whether the proof was seen before.
+    /// The replay store cannot tell whether the proof was used before.
     #[error("whether the proof of the client attestation was used before is unknown")]
     AttestationUnknown(#[source] aims_replay::Error),
 }
@@ -252,9 +252,9 @@ impl Error {
         Self::AttestationUnknown(_) => Unavailable "attestation.unknown",
     }
 
-    /// What a server answers at its token endpoint because of this: an `error` of RFC 6749 §5.2 or
-    /// RFC 8707 §2. `None` where the request is not at fault: the answer is then
-    /// a status of 500 or 503.
+    /// Returns the `error` that a token endpoint answers with (RFC 6749 §5.2, RFC 8707 §2).
+    ///
+    /// Returns `None` if the client is not at fault. Answer with a status of 500 or 503 then.
     #[must_use]
     pub const fn answer(&self) -> Option<&'static str> {
         match self {

@@ -1,8 +1,8 @@
-//! Token introspection (RFC 7662): a resource server asks the authorization server what an opaque
-//! token is worth. Signed answers are those of RFC 9701.
+//! Token introspection (RFC 7662): a resource server asks the authorization server about an opaque
+//! token. The answer may be signed (RFC 9701).
 //!
-//! [`Introspection::parse`] reads an answer, [`SignedIntrospection`] a signed one. What an active
-//! token says of itself is still to be judged: audience, times, binding, scope.
+//! [`Introspection::parse`] reads an unsigned answer, [`SignedIntrospection`] a signed one. The
+//! caller must still check audience, times, binding and scope of an active token.
 //!
 //! ```
 //! use aims_oauth_wire::introspection::Introspection;
@@ -33,31 +33,35 @@ pub use self::active::ActiveToken;
 pub use self::error::Error;
 pub use self::signed::SignedIntrospection;
 
-/// The media type of a signed answer (RFC 9701 §4): ask for it with `Accept`.
+/// The media type of a signed answer (RFC 9701 §4). Request it with `Accept`.
 pub const SIGNED: &str = "application/token-introspection+jwt";
 
-/// The longest answer that is read, in bytes.
+/// The maximum length of an answer, in bytes.
 pub const MAX_ANSWER: usize = 128 * 1024;
 
-/// What the authorization server says of a token.
+/// The answer of the authorization server about a token.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "a token is active or is not")]
 pub enum Introspection {
     /// `active` is `true`.
     Active(Box<ActiveToken>),
-    /// `active` is `false`: the token is unknown, ended, revoked, or not for the one who asks
+    /// `active` is `false`: the token is unknown, expired, revoked, or not for this resource server
     /// (RFC 7662 §2.2). The server does not say which.
     Inactive,
 }
 
 impl Introspection {
-    /// Reads an unsigned answer: one JSON object in UTF-8 without a member that occurs twice, with
-    /// a status from 200 to 299. Blanks around it and one byte order mark before it are skipped.
+    /// Reads an unsigned answer: a JSON object with a status from 200 to 299.
+    ///
+    /// No member may occur twice. White space around the object and a byte order mark before it are
+    /// skipped.
     ///
     /// # Errors
     ///
-    /// `introspection.caller` for 401 and 403: the caller's credentials are at fault, not the token
-    /// (RFC 7662 §2.3); `introspection.response` for what cannot be read; `introspection.member`.
+    /// - `introspection.caller` for 401 and 403: the credentials of the resource server are wrong,
+    ///   not the token (RFC 7662 §2.3).
+    /// - `introspection.response` if the answer cannot be parsed.
+    /// - `introspection.member` if a member is missing or malformed.
     pub fn parse(response: &Response<Vec<u8>>) -> Result<Self, Error> {
         check(response)?;
         if !is_readable_type(response.headers()) || media::is(response.headers(), SIGNED) {
@@ -71,7 +75,7 @@ impl Introspection {
     }
 }
 
-/// Whether the server answered the question at all.
+/// Checks that the server has answered the question.
 fn check(response: &Response<Vec<u8>>) -> Result<(), Error> {
     if matches!(
         response.status(),

@@ -1,15 +1,15 @@
-//! What the fields of HTTP say about a body.
+//! Reads header fields that describe a body.
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-/// Forms (RFC 6749 appendix B).
+/// The media type of forms (RFC 6749 appendix B).
 pub const FORM: &str = "application/x-www-form-urlencoded";
-/// JSON (RFC 8259 §11).
+/// The media type of JSON (RFC 8259 §11).
 pub const JSON: &str = "application/json";
 
-/// Whether the one `Content-Type` is this; neither its case nor its parameters matter (RFC 9110
-/// §8.3.1).
+/// Returns whether there is exactly one `Content-Type` and it is this type. Case and parameters are
+/// ignored (RFC 9110 §8.3.1).
 #[must_use]
 pub fn is(headers: &HeaderMap, expected: &str) -> bool {
     let mut all = headers.get_all(CONTENT_TYPE).iter();
@@ -20,12 +20,12 @@ pub fn is(headers: &HeaderMap, expected: &str) -> bool {
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(expected))
 }
 
-/// A field that may stand once stands several times.
+/// Error returned when a header field that may occur once is repeated.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_structs, reason = "it says all that there is")]
 pub struct Repeated;
 
-/// The value of a field that may stand once: `None` where it does not stand at all.
+/// Returns the value of a header field that may occur once, or `None` if it is missing.
 ///
 /// ```
 /// use aims_oauth_wire::media::{Repeated, sole};
@@ -42,7 +42,7 @@ pub struct Repeated;
 ///
 /// # Errors
 ///
-/// [`Repeated`].
+/// [`Repeated`] if the field occurs more than once.
 pub fn sole<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -54,22 +54,22 @@ pub fn sole<'a>(
     }
 }
 
-/// The value of a field that holds one compact token: visible ASCII without a comma. `None` for
-/// anything else.
+/// Returns the text of a field value that is one compact token: visible ASCII without a comma.
+/// Returns `None` for any other value.
 #[must_use]
 pub fn compact_token(value: &HeaderValue) -> Option<&str> {
     let text = value.to_str().ok();
     text.filter(|text| !text.is_empty() && !text.contains([',', ' ', '\t']))
 }
 
-/// Whether a response with this status has a document: 200 to 299, except those that have none
-/// (204, 205), only a part of it (206), or not yet the one that was asked for (202).
+/// Returns whether a response with this status has a whole document: 200 to 299, except 202 (not
+/// yet the requested one), 204 and 205 (none), and 206 (only a part).
 #[must_use]
 pub fn has_document(status: StatusCode) -> bool {
     status.is_success() && !matches!(status.as_u16(), 202 | 204 | 205 | 206)
 }
 
-/// Whether some `Cache-Control` forbids to store.
+/// Returns whether a `Cache-Control` field has `no-store`.
 pub(crate) fn is_not_stored(headers: &HeaderMap) -> bool {
     headers.get_all(CACHE_CONTROL).iter().any(|value| {
         let mut directives = value.to_str().unwrap_or_default().split(',');

@@ -1,7 +1,8 @@
-//! Reads members of unsigned documents one by one, so that a malformed member costs only itself.
+//! Reads the members of unsigned documents one by one, so that a malformed member does not affect
+//! the others.
 //!
-//! `null` counts as absent for every member, and the empty text for texts. An empty list stays an
-//! empty list: each caller says whether it counts as absent.
+//! `null` counts as absent for every member, and so does the empty string for strings. An empty
+//! list stays an empty list; each caller decides whether it counts as absent.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,14 +12,14 @@ use serde_json::value::RawValue;
 
 use crate::diagnostic::Diagnostic;
 
-/// The members of one object, and what was noticed while they were read.
+/// The members of one object, and the diagnostics of reading them.
 #[derive(Debug, Default)]
 pub(crate) struct Members<'a> {
     all: BTreeMap<Text<'a>, &'a RawValue>,
     diagnostics: Vec<Diagnostic>,
 }
 
-/// A member that has another type or another form than it has to have.
+/// A member that has another type or form than expected.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Malformed {
     pub(crate) expected: &'static str,
@@ -26,8 +27,8 @@ pub(crate) struct Malformed {
 }
 
 impl<'a> Members<'a> {
-    /// Reads a document: one object in UTF-8 without a member that occurs twice, white space around
-    /// it and one byte order mark before it.
+    /// Reads a document: one object without repeated members, in UTF-8. White space around it and a
+    /// byte order mark before it are skipped.
     pub(crate) fn of_document(bytes: &'a [u8]) -> Result<Self, aims_jose::Error> {
         let object = json::document(bytes)?;
         json::check_object(object)?;
@@ -38,17 +39,17 @@ impl<'a> Members<'a> {
         })
     }
 
-    /// The member as it is written, if it is there and not `null`.
+    /// Returns the raw JSON of a member, if it is there and not `null`.
     pub(crate) fn raw(&self, name: &str) -> Option<&'a RawValue> {
         self.raw_or_null(name).filter(|raw| raw.get() != "null")
     }
 
-    /// The member as it is written, if it is there, `null` or not.
+    /// Returns the raw JSON of a member, if it is there, `null` included.
     pub(crate) fn raw_or_null(&self, name: &str) -> Option<&'a RawValue> {
         self.all.get(&Text::from(name)).copied()
     }
 
-    /// A text that is not empty.
+    /// Reads a string that is not empty.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, Malformed> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
@@ -57,7 +58,7 @@ impl<'a> Members<'a> {
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
-    /// A list of texts. Elements of other types are dropped, with a diagnostic.
+    /// Reads a list of strings. Elements of other types are dropped with a diagnostic.
     pub(crate) fn texts(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Malformed> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
@@ -69,19 +70,19 @@ impl<'a> Members<'a> {
         Ok(Some(texts))
     }
 
-    /// As [`text`](Self::text) for a member that is not needed: a malformed one counts as absent.
+    /// Reads an optional string as [`text`](Self::text) does. A malformed one counts as absent.
     pub(crate) fn optional_text(&mut self, name: &'static str) -> Option<String> {
         let read = self.text(name);
         self.or_ignored(name, read)
     }
 
-    /// As [`texts`](Self::texts) for a member that is not needed: a malformed one counts as absent.
+    /// Reads an optional list as [`texts`](Self::texts) does. A malformed one counts as absent.
     pub(crate) fn optional_texts(&mut self, name: &'static str) -> Option<Vec<String>> {
         let read = self.texts(name);
         self.or_ignored(name, read)
     }
 
-    /// A switch that is off where it is absent, and on where it is malformed.
+    /// Reads a switch. It is off if absent, and on if malformed.
     pub(crate) fn switch(&mut self, name: &'static str) -> bool {
         let Some(raw) = self.raw(name) else {
             return false;
@@ -95,7 +96,7 @@ impl<'a> Members<'a> {
         })
     }
 
-    /// The members of an object within this one.
+    /// Reads an object within this one.
     pub(crate) fn object(&self, name: &str) -> Result<Option<Self>, Malformed> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
@@ -107,7 +108,7 @@ impl<'a> Members<'a> {
         }))
     }
 
-    /// The value, or nothing and a diagnostic.
+    /// Returns the value, or adds a diagnostic and returns `None`.
     pub(crate) fn or_ignored<T>(
         &mut self,
         name: impl Into<Cow<'static, str>>,
@@ -142,7 +143,7 @@ impl<'a> Members<'a> {
     }
 }
 
-/// The value of a member, by its type.
+/// Parses the value of a member as this type.
 pub(crate) fn typed<'a, T: serde::Deserialize<'a>>(
     raw: &'a RawValue,
     expected: &'static str,
@@ -153,7 +154,7 @@ pub(crate) fn typed<'a, T: serde::Deserialize<'a>>(
     }))
 }
 
-/// What kind of value it is, for people.
+/// Returns the JSON type of a value, for people.
 pub(crate) fn kind(raw: &RawValue) -> &'static str {
     match raw.get().as_bytes().first() {
         Some(b'"') => "a text",

@@ -1,13 +1,15 @@
 //! Metadata of authorization servers (RFC 8414) and of protected resources (RFC 9728).
 //!
-//! A document counts for the identifier that it was fetched for, and for no other. Both `parse`
-//! take that identifier and compare it byte for byte, apart from the `/` of an empty path (RFC 3986
-//! §6.2.3), which many servers write or leave out.
+//! A document is valid only for the identifier that it was fetched for. Both `parse` functions take
+//! that identifier and compare it byte for byte, except for the `/` of an empty path (RFC 3986
+//! §6.2.3), which many servers add or omit.
 //!
-//! A malformed member that the program does not need counts as absent and is kept in
-//! `diagnostics()`. A malformed member that protects or that the program would act on refuses the
-//! document. `signed_metadata` is not evaluated, as RFC 8414 §2.1 and RFC 9728 §2.2 permit: the
-//! plain members that the host of the identifier serves over TLS count.
+//! A malformed member that the program does not need counts as absent and is listed in
+//! `diagnostics()`. A malformed member that protects the program, or that the program acts on, is
+//! an error.
+//!
+//! `signed_metadata` is not evaluated, as RFC 8414 §2.1 and RFC 9728 §2.2 permit. TLS authenticates
+//! the plain members, which the host of the identifier serves.
 
 use http::Response;
 
@@ -27,17 +29,17 @@ pub use resource::ResourceMetadata;
 pub use server::ServerMetadata;
 pub use switch::Switch;
 
-/// The longest document that is read, in bytes.
+/// The maximum length of a document, in bytes.
 pub const MAX_METADATA: usize = 256 * 1024;
 
-/// The document in a response (RFC 8414 §3.2, RFC 9728 §3.2). Redirects are not documents.
+/// Returns the document in a response (RFC 8414 §3.2, RFC 9728 §3.2).
 ///
-/// Any status from 200 to 299 with a whole document is accepted, and any content type but HTML,
-/// forms and `multipart`.
+/// Any status from 200 to 299 with a whole document is accepted, and any content type except HTML,
+/// forms and `multipart`. A redirect is not a document.
 ///
 /// # Errors
 ///
-/// `metadata.response`
+/// `metadata.response` for any other response.
 pub fn document(response: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     let fail = |expected| Error::MetadataResponse {
         expected,
@@ -59,7 +61,7 @@ pub fn document(response: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     Ok(json)
 }
 
-/// The members of a document that is not too long.
+/// Reads the members of a document, up to the maximum length.
 fn members(json: &[u8]) -> Result<Members<'_>, Error> {
     if json.len() > MAX_METADATA {
         return Err(Error::MetadataResponse {
@@ -73,7 +75,7 @@ fn members(json: &[u8]) -> Result<Members<'_>, Error> {
     })
 }
 
-/// A member that is judged: a malformed one refuses the document.
+/// Converts a malformed member into an error.
 fn judged<T>(member: &'static str, read: Result<T, Malformed>) -> Result<T, Error> {
     read.map_err(|malformed| Error::MetadataMember {
         member,
@@ -82,7 +84,7 @@ fn judged<T>(member: &'static str, read: Result<T, Malformed>) -> Result<T, Erro
     })
 }
 
-/// The URL of an endpoint, if the member is there.
+/// Reads the URL of an endpoint, if the member is there.
 fn endpoint(
     members: &Members<'_>,
     member: &str,
@@ -102,7 +104,7 @@ fn endpoint(
     })
 }
 
-/// `signed_metadata` is not evaluated, but it is judged: it is a JWT (RFC 8414 §2.1).
+/// Checks that `signed_metadata` is a JWT (RFC 8414 §2.1). Its content is not evaluated.
 fn signed_metadata(members: &Members<'_>) -> Result<(), Error> {
     let text = judged(SIGNED, members.text(SIGNED))?;
     let part = |part: &str| {

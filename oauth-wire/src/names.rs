@@ -1,6 +1,7 @@
-//! Identifiers that must not be mixed. Each is compared byte by byte, as it was written.
+//! Identifiers as separate types, so that they cannot be confused. They are compared byte for byte.
 //!
-//! None but a scope is made by serde: whoever reads one says whether http on loopback is taken.
+//! Only scopes implement serde's `Deserialize`. For all others, the code that reads one must decide
+//! whether plain `http` on loopback is accepted.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -16,7 +17,7 @@ mod scope;
 pub use root::{differ_in_root_slash, root_slash_variant};
 pub use scope::{MAX_SCOPES, Scope, ScopeSet};
 
-/// The longest identifier that is read, in bytes.
+/// The maximum length of an identifier, in bytes.
 pub const MAX_NAME: usize = 2048;
 
 macro_rules! name {
@@ -26,7 +27,7 @@ macro_rules! name {
         pub struct $name(Box<str>);
 
         impl $name {
-            /// The identifier as it was written.
+            /// Returns the identifier as it was written.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -48,11 +49,12 @@ macro_rules! name {
 }
 
 name! {
-    /// An authorization server: an https URL without query and fragment (RFC 8414 §2).
+    /// The identifier of an authorization server: an `https` URL without query and fragment (RFC
+    /// 8414 §2).
     ///
-    /// It has to be in normal form (lower-case host of letters, digits and hyphens, no default
-    /// port, no `..`), so that what is compared byte by byte is also what is asked for. Whether it
-    /// ends with `/` matters.
+    /// It must be in normal form: a lower-case host of letters, digits and hyphens, no default
+    /// port, no `..`. So the text that is compared is also the text that is requested. A final `/`
+    /// is significant.
     ///
     /// ```
     /// use aims_oauth_wire::names::Issuer;
@@ -66,12 +68,12 @@ name! {
 }
 
 impl Issuer {
-    /// An issuer over http on this machine: `localhost`, 127.0.0.0/8 or `[::1]`, for development
-    /// and tests. Any https issuer is taken as well.
+    /// Parses an issuer that may be plain `http` on this machine, for development and tests:
+    /// `localhost`, 127.0.0.0/8 or `[::1]`. It also accepts every `https` issuer.
     ///
     /// # Errors
     ///
-    /// `oauth.issuer`
+    /// `oauth.issuer` if the text is not a valid issuer.
     pub fn loopback(text: &str) -> Result<Self, Error> {
         Self::over(text, Transport::LoopbackToo)
     }
@@ -107,10 +109,11 @@ impl FromStr for Issuer {
 }
 
 name! {
-    /// What a token is for: an absolute URI without fragment (RFC 8707 §2).
+    /// The identifier of a protected resource, which a token is for: an absolute URI without
+    /// fragment (RFC 8707 §2).
     ///
-    /// As an https URL it has to be in normal form, as an [`Issuer`]; other schemes (`urn:`,
-    /// `spiffe:`) name a resource that publishes no metadata.
+    /// An `https` URL must be in normal form like an [`Issuer`]. A resource with another scheme
+    /// (`urn:`, `spiffe:`) publishes no metadata.
     ///
     /// ```
     /// use aims_oauth_wire::names::Resource;
@@ -124,12 +127,12 @@ name! {
 }
 
 impl Resource {
-    /// A resource over http on this machine: `localhost`, 127.0.0.0/8 or `[::1]`, for development
-    /// and tests. What [`FromStr`] takes is taken as well.
+    /// Parses a resource that may be plain `http` on this machine, for development and tests:
+    /// `localhost`, 127.0.0.0/8 or `[::1]`. It also accepts what [`FromStr`] accepts.
     ///
     /// # Errors
     ///
-    /// `oauth.resource`
+    /// `oauth.resource` if the text is not a valid resource.
     pub fn loopback(text: &str) -> Result<Self, Error> {
         Self::over(text, Transport::LoopbackToo)
     }
@@ -152,10 +155,11 @@ impl Resource {
         Ok(Self(text.into()))
     }
 
-    /// Whether this resource is `other`, or beneath it: one origin, and a path prefix that ends at
-    /// a `/`. `/mcp` is not beneath `/mcp/`, whose token is not for it.
+    /// Returns whether this resource is `other` or is beneath it: the same origin, and a path that
+    /// starts with the path of `other` and a `/`.
     ///
-    /// Else never true where `other` has a query, or is of another scheme than http and https.
+    /// `/mcp` is not beneath `/mcp/`. A resource with a query, or with a scheme other than `http`
+    /// and `https`, contains only itself.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         let (Ok(own), Ok(outer)) = (Url::parse(&self.0), Url::parse(&other.0)) else {
@@ -182,20 +186,20 @@ impl FromStr for Resource {
 }
 
 name! {
-    /// Where requests are sent: an https URL without fragment (RFC 6749 §3.1, §3.2).
+    /// A URL that requests are sent to: `https` without fragment (RFC 6749 §3.1, §3.2).
     ///
-    /// Over http on loopback only where [`Endpoint::loopback`] made it, or metadata of an issuer
-    /// that is itself there.
+    /// It can be plain `http` on loopback only if it comes from [`Endpoint::loopback`], or from
+    /// metadata of an issuer that is itself on loopback.
     Endpoint
 }
 
 impl Endpoint {
-    /// An endpoint over http on this machine, for development and tests. Any https endpoint is
-    /// taken as well.
+    /// Parses an endpoint that may be plain `http` on this machine, for development and tests. It
+    /// also accepts every `https` endpoint.
     ///
     /// # Errors
     ///
-    /// `oauth.endpoint`
+    /// `oauth.endpoint` if the text is not a valid endpoint.
     pub fn loopback(text: &str) -> Result<Self, Error> {
         Self::over(text, Transport::LoopbackToo)
     }
@@ -216,7 +220,7 @@ impl Endpoint {
         if text.contains('#') {
             return Err(fail("it has a fragment"));
         }
-        // As a request is sent there: the parser's text, which is one with what is connected to.
+        // Keep the text of the URL parser, which is what the request is sent to.
         let sent = String::from(url);
         if sent.len() > MAX_NAME {
             return Err(fail("longer than 2048 bytes"));
@@ -234,7 +238,8 @@ impl FromStr for Endpoint {
 }
 
 name! {
-    /// A client: printable ASCII, of 1 to 2048 characters (RFC 6749 §2.2, appendix A.1).
+    /// The identifier of a client: printable ASCII, 1 to 2048 characters (RFC 6749 §2.2, appendix
+    /// A.1).
     ClientId
 }
 
@@ -250,7 +255,7 @@ impl FromStr for ClientId {
     }
 }
 
-/// Which schemes of the web are taken.
+/// The accepted schemes of URLs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Transport {
     Https,
@@ -258,7 +263,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// What an identifier itself is over: its endpoints may then be so, too.
+    /// Returns the transport of an identifier. Its endpoints may use the same.
     pub(crate) fn of(identifier: &str) -> Self {
         if identifier.starts_with("http:") {
             Self::LoopbackToo
@@ -268,8 +273,8 @@ impl Transport {
     }
 }
 
-/// RFC 3986 §4.3, without what makes two readers see two things: blanks, user information,
-/// backslashes.
+/// Parses an absolute URI (RFC 3986 §4.3). It refuses characters that parsers treat differently:
+/// blanks, user information, backslashes.
 pub(crate) fn absolute(text: &str) -> Result<Url, &'static str> {
     let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte);
     if text.len() > MAX_NAME {
@@ -285,7 +290,7 @@ pub(crate) fn absolute(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// Https, or http on loopback where that is permitted; other schemes pass.
+/// Checks that a URL is `https`, or `http` on loopback if that is permitted. Other schemes pass.
 pub(crate) fn secure(url: &Url, transport: Transport) -> Result<(), &'static str> {
     let permitted = match url.scheme() {
         "http" => transport == Transport::LoopbackToo && is_loopback(url),
@@ -294,12 +299,12 @@ pub(crate) fn secure(url: &Url, transport: Transport) -> Result<(), &'static str
     if permitted { Ok(()) } else { Err("not https") }
 }
 
-/// Whether a URL of the web stands as the parser would write it, apart from the `/` of an empty
+/// Checks that an HTTP URL is written as the parser would write it, except for the `/` of an empty
 /// path.
 pub(crate) fn normal(text: &str, url: &Url) -> Result<(), &'static str> {
     let written = url.as_str();
     let bare = written.strip_suffix('/').filter(|_| url.path() == "/");
-    // `https://host?query` is written `https://host/?query`.
+    // The parser writes `https://host?query` as `https://host/?query`.
     let queried = || match url.query() {
         Some(query) if url.path() == "/" => {
             let start = written
@@ -318,7 +323,7 @@ pub(crate) fn normal(text: &str, url: &Url) -> Result<(), &'static str> {
     Err("not in normal form")
 }
 
-/// The host of a URL of the web is an address, or labels of letters, digits and hyphens.
+/// Checks that the host of an HTTP URL is an IP address, or labels of letters, digits and hyphens.
 fn plain_host(url: &Url) -> Result<(), &'static str> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let label = |label: &str| {
@@ -337,7 +342,7 @@ fn plain_host(url: &Url) -> Result<(), &'static str> {
     }
 }
 
-/// Whether it is over http to this machine.
+/// Returns whether a URL is plain `http` to this machine.
 fn is_local_http(url: &Url) -> bool {
     url.scheme() == "http" && is_loopback(url)
 }

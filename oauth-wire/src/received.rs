@@ -1,4 +1,4 @@
-//! What is told of a response that cannot be read: never its content.
+//! Describes a response that cannot be parsed, without its content.
 
 use core::fmt;
 
@@ -22,7 +22,7 @@ impl Received {
         Self::without(response, &[])
     }
 
-    /// The same, with `…` for a content type that has one of these secrets.
+    /// Describes a response. The content type is `…` if it contains one of these secrets.
     pub(crate) fn without(response: &Response<Vec<u8>>, secrets: &[SecretText]) -> Self {
         let content_type = response.headers().get(CONTENT_TYPE);
         let shown =
@@ -34,20 +34,22 @@ impl Received {
         }
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// The first content type, escaped, and cut after 100 characters. `…` stands for what may be a
-    /// token in its parameters, and for all of it where it has a secret of a token request.
+    /// Returns the first content type, escaped and cut after 100 characters.
+    ///
+    /// `…` replaces parts of its parameters that may be a token, and all of it if it contains a
+    /// secret of the token request.
     #[must_use]
     pub fn content_type(&self) -> Option<&str> {
         self.content_type.as_deref()
     }
 
-    /// The length of the content in bytes.
+    /// Returns the length of the content, in bytes.
     #[must_use]
     pub const fn length(&self) -> usize {
         self.length

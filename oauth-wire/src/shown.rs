@@ -1,15 +1,16 @@
-//! Texts of other parties, made fit for errors: bounded, and nothing in them acts on a terminal.
+//! Prepares texts of other parties for error messages: shortened, and without characters that
+//! control a terminal.
 
-/// The longest value that an error shows, in characters.
+/// The maximum length of a value in an error message, in characters.
 const MAX_SHOWN: usize = 100;
 
-/// A value for an error: escaped, and cut after 100 characters.
+/// Returns a value for an error message: escaped, and cut after 100 characters.
 pub(crate) fn value(text: &str) -> Box<str> {
     cut(&escaped(text), MAX_SHOWN).into()
 }
 
-/// An identifier for an error: as [`value`], without user information and query, which may hold
-/// secrets.
+/// Returns an identifier for an error message: like [`value`], and without user information and
+/// query, which may contain secrets.
 pub(crate) fn identifier(text: &str) -> Box<str> {
     let (bare, query) = match text.split_once('?') {
         Some((bare, _)) => (bare, "?…"),
@@ -26,7 +27,7 @@ pub(crate) fn identifier(text: &str) -> Box<str> {
     value(&shown)
 }
 
-/// The text with control, bidirectional and invisible characters escaped.
+/// Escapes control, bidirectional and invisible characters.
 pub(crate) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for char in text.chars() {
@@ -39,7 +40,7 @@ pub(crate) fn escaped(text: &str) -> String {
     safe
 }
 
-/// The first characters of a text, with `…` where it goes on.
+/// Returns the first characters of a text, followed by `…` if it was cut.
 pub(crate) fn cut(text: &str, most: usize) -> String {
     let mut short: String = text.chars().take(most).collect();
     if short.len() < text.len() {

@@ -1,5 +1,6 @@
-//! Token requests and their answers (RFC 6749 §3.2, §5): clients write requests and read answers,
-//! servers read forms and write refusals.
+//! Token requests and token responses (RFC 6749 §3.2, §5).
+//!
+//! Clients write requests and read responses. Servers read forms and write error responses.
 
 mod error;
 mod form;

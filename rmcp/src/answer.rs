@@ -1,4 +1,4 @@
-//! The contents of answers, within limits.
+//! Reads the contents of answers, within limits.
 
 use aims::agent::{Answer, Error};
 use http::HeaderMap;
@@ -9,19 +9,19 @@ use rmcp::transport::streamable_http_client::StreamableHttpError;
 pub(crate) const EVENTS: &str = "text/event-stream";
 pub(crate) const JSON: &str = "application/json";
 
-/// Whether the content is of this type, whatever its parameters are.
+/// Returns whether the content has this type, with any parameters.
 pub(crate) fn is_of_type(headers: &HeaderMap, expected: &str) -> bool {
     let value = headers.get(CONTENT_TYPE).map(|it| it.as_bytes());
     let essence = value.and_then(|it| it.split(|byte| *byte == b';').next());
     essence.is_some_and(|it| it.trim_ascii().eq_ignore_ascii_case(expected.as_bytes()))
 }
 
-/// `Content-Length`, where there is one.
+/// Returns `Content-Length`, if there is one.
 pub(crate) fn length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The whole content.
+/// Returns the whole content.
 pub(crate) async fn whole(
     body: Answer,
     announced: Option<usize>,
@@ -38,7 +38,7 @@ pub(crate) async fn whole(
     }
 }
 
-/// The start of the content, for somebody to read. A content that breaks off has one as well.
+/// Returns the start of the content, for an error message. It also works if the content breaks off.
 pub(crate) async fn start(mut body: Answer, limit: usize) -> String {
     let mut start = Vec::new();
     while start.len() < limit {

@@ -1,4 +1,4 @@
-//! rmcp's HTTP client on an agent.
+//! The HTTP client of rmcp, based on an agent.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,7 +23,7 @@ type Headers = HashMap<HeaderName, HeaderValue>;
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const LAST_EVENT: HeaderName = HeaderName::from_static("last-event-id");
 
-/// What a request goes with, besides its content.
+/// The parts of a request besides its content.
 struct Parts {
     session: Option<Arc<str>>,
     last_event: Option<String>,
@@ -77,7 +77,7 @@ impl AgentClient {
         limits: StreamableHttpResponseLimits,
     ) -> Result<StreamableHttpPostResponse, Failed> {
         let has_session = parts.session.is_some();
-        // Once: the agent signs these bytes, and sends them.
+        // Serialize once: the agent signs these bytes and sends them.
         let content = serde_json::to_vec(message)?;
         let (head, body) = self
             .send(Method::POST, uri, parts, content)
@@ -121,7 +121,7 @@ impl AgentClient {
             Ok(answer) => Ok(StreamableHttpPostResponse::Json(answer, session)),
             Err(_unread) if awaits_nothing => Ok(StreamableHttpPostResponse::Accepted),
             Err(error) => {
-                // Nothing of the content: it may hold what the tool was asked for.
+                // Do not log the content, because it may be confidential.
                 let length = content.len();
                 let told = format!("{length} bytes of JSON are no message of MCP: {error}");
                 Err(Failed::UnexpectedServerResponse(told.into()))
@@ -207,7 +207,7 @@ impl StreamableHttpClient for AgentClient {
         let parts = parts(Some(session_id), auth_header, custom_headers);
         let answer = self.send(Method::DELETE, &uri, parts, Vec::new()).await?;
         let status = answer.status();
-        // A server need not let clients end sessions.
+        // A server may refuse to end a session (405).
         if status.is_success() || status == StatusCode::METHOD_NOT_ALLOWED {
             return Ok(());
         }
@@ -253,13 +253,13 @@ const fn parts(session: Option<Arc<str>>, token: Option<String>, custom: Headers
     }
 }
 
-/// What an answer is judged by.
+/// The rules for an answer.
 struct Asked<'a> {
     message: &'a ClientJsonRpcMessage,
     has_session: bool,
 }
 
-/// What a refusal says. One that is an error of JSON-RPC is an answer.
+/// Converts a refusal into an error. A JSON-RPC error is an answer.
 async fn refused(
     asked: Asked<'_>,
     status: StatusCode,
@@ -277,7 +277,7 @@ async fn refused(
         let content = whole(body, length(headers), limits.max_json_response_size).await;
         let content = match content {
             Ok(content) => content,
-            // Of an error of the server the status is more than that its text is too long.
+            // For a server error, the status says more than that its text is too long.
             Err(error) => return Err(check_status(status, headers).err().unwrap_or(error)),
         };
         if let Ok(answer @ ServerJsonRpcMessage::Error(_)) = serde_json::from_slice(&content) {
@@ -298,8 +298,8 @@ async fn refused(
     ))
 }
 
-/// A refusal of `server/discover` by a server that does not know it, as the answer that tells rmcp
-/// to begin as with older servers. Whatever stands before such a server cannot repeat the `id`.
+/// Converts the refusal of `server/discover` by a server that does not know it into the answer that
+/// makes rmcp start as with older servers. A proxy in front of such a server cannot know the `id`.
 fn discovery_rejection(
     asked: &Asked<'_>,
     status: StatusCode,
@@ -321,14 +321,14 @@ fn discovery_rejection(
     Some(StreamableHttpPostResponse::Json(answer, None))
 }
 
-/// A refusal with a challenge.
+/// Returns an error for a refusal with a challenge.
 fn check_challenge(status: StatusCode, headers: &HeaderMap) -> Result<(), Failed> {
     let mut challenges = headers.get_all(WWW_AUTHENTICATE).iter().peekable();
     let refused = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if !refused || challenges.peek().is_none() {
         return Ok(());
     }
-    // Several fields are one list (RFC 9110 §5.3).
+    // Several fields form one list (RFC 9110 §5.3).
     let texts: Result<Vec<&str>, _> = challenges.map(HeaderValue::to_str).collect();
     let Ok(texts) = texts else {
         let told = "a `WWW-Authenticate` that is not of visible ASCII";
@@ -347,7 +347,7 @@ fn check_challenge(status: StatusCode, headers: &HeaderMap) -> Result<(), Failed
     Err(Failed::InsufficientScope(error))
 }
 
-/// A status that says to come back later, or that the server failed.
+/// Returns an error for a status that asks to try later, or that reports a failure of the server.
 fn check_status(status: StatusCode, headers: &HeaderMap) -> Result<(), Failed> {
     if status != StatusCode::TOO_MANY_REQUESTS && !status.is_server_error() {
         return Ok(());

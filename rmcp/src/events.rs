@@ -1,4 +1,4 @@
-//! Server-sent events, each within a limit.
+//! Server-sent events with a limit on their size.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,7 +13,7 @@ use sse_stream::{Sse, SseStream};
 /// The stream that rmcp reads.
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Sse, SseError>> + Send>>;
 
-/// The events of an answer, none of which may be longer than `limit` bytes.
+/// Returns the events of an answer. Each may have at most `limit` bytes.
 pub(crate) fn events(body: Answer, limit: usize) -> Events {
     Box::pin(SseStream::from_bytes_stream(Pieces {
         body,
@@ -22,7 +22,7 @@ pub(crate) fn events(body: Answer, limit: usize) -> Events {
     }))
 }
 
-/// Why a stream of events broke off.
+/// The reason why a stream of events broke off.
 #[derive(Debug, thiserror::Error)]
 enum Broken {
     #[error(transparent)]
@@ -31,7 +31,7 @@ enum Broken {
     TooLarge { limit: usize },
 }
 
-/// The pieces of an answer, whose bytes are counted before anything keeps them.
+/// The pieces of an answer. Their bytes are counted before they are buffered.
 struct Pieces {
     body: Answer,
     event: EventSize,
@@ -64,8 +64,8 @@ impl Stream for Pieces {
     }
 }
 
-/// Counts the bytes that a reader of events keeps: the lines of one event, without its comments,
-/// and the line that has not ended.
+/// Counts the bytes that a parser of events buffers: the lines of one event, without its comments,
+/// and the unfinished line.
 #[derive(Debug)]
 struct EventSize {
     limit: usize,
@@ -116,7 +116,7 @@ impl EventSize {
         if line == 0 {
             self.lines = 0;
         } else if !self.is_comment {
-            // With the line break that stands between lines of data.
+            // Add the line break between lines of data.
             self.lines = self.lines.saturating_add(line).saturating_add(1);
         }
     }
@@ -149,7 +149,7 @@ mod tests {
             assert!(fits(8, &[ping.as_str(); 50]), "{end:?}");
         }
         assert!(!fits(8, &[": a long comment"]));
-        // A line break whose halves come in two pieces ends one line.
+        // A line break in two pieces ends one line.
         assert!(!fits(8, &["data: a\r", "\nb"]));
     }
 }

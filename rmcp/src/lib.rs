@@ -12,9 +12,9 @@ use aims::Agent;
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 
-/// An agent as the HTTP client of rmcp's transport over streamable HTTP.
+/// An agent as the HTTP client of rmcp's streamable HTTP transport.
 ///
-/// [`transport`] makes the transport with rmcp's defaults. For other settings:
+/// [`transport`] creates the transport with rmcp's defaults. For other settings:
 ///
 /// ```
 /// use rmcp::transport::StreamableHttpClientTransport;
@@ -30,7 +30,7 @@ use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig
 pub struct AgentClient(Agent);
 
 impl AgentClient {
-    /// Sends requests as this agent.
+    /// Creates a client that sends requests as this agent.
     #[must_use]
     pub const fn new(agent: Agent) -> Self {
         Self(agent)
@@ -43,7 +43,17 @@ impl From<Agent> for AgentClient {
     }
 }
 
-/// A transport to the MCP server at this URL, as this agent, with the defaults of rmcp.
+/// Creates a transport to the MCP server at this URL, as this agent, with the defaults of rmcp.
+///
+/// ```no_run
+/// use rmcp::ServiceExt as _;
+///
+/// # async fn example(agent: aims::Agent) -> Result<(), Box<dyn std::error::Error>> {
+/// let client = ().serve(aims_rmcp::transport(agent, "https://tools.example/mcp")).await?;
+/// println!("{} tools", client.list_all_tools().await?.len());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub fn transport(
     agent: Agent,

@@ -1,4 +1,4 @@
-//! Bodies: of requests, which may have to be sent again, and of answers, which stream.
+//! Bodies of requests, which may have to be sent again, and of answers, which stream.
 
 use std::fmt;
 use std::pin::Pin;
@@ -14,9 +14,9 @@ use super::Error;
 
 /// The body of an answer.
 ///
-/// It streams, unless a signed answer was asked for: then its content was read and compared with
-/// the signature before. Errors are `agent.answer`, and those of the client, such as
-/// `fetch.timeout`.
+/// It streams. If the agent requires signed answers, the content was read and verified before.
+///
+/// Errors have the code `agent.answer` or a code of the client, such as `fetch.timeout`.
 pub struct Answer(Body);
 
 impl Answer {
@@ -24,11 +24,12 @@ impl Answer {
         Self(body)
     }
 
-    /// Reads the whole content.
+    /// Reads the whole content, up to `limit` bytes.
     ///
     /// # Errors
     ///
-    /// `agent.answer_too_long` if it is longer than `limit` bytes, and those of the body.
+    /// `agent.answer_too_long` if the content is longer than `limit` bytes, `agent.answer` if it
+    /// breaks off, and the errors of the client.
     pub async fn bytes(mut self, limit: usize) -> Result<Bytes, Error> {
         let mut content = Vec::new();
         while let Some(frame) = self.frame().await {
@@ -59,7 +60,7 @@ impl http_body::Body for Answer {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = Pin::new(&mut self.0).poll_frame(cx);
-        frame.map(|frame| frame.map(|it| it.map_err(|cause| told(cause, Error::Answer))))
+        frame.map(|frame| frame.map(|it| it.map_err(|cause| as_own_error(cause, Error::Answer))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -71,22 +72,22 @@ impl http_body::Body for Answer {
     }
 }
 
-/// The error of the client as itself, where it is one of ours.
-pub(super) fn told(cause: BoxError, or: fn(BoxError) -> Error) -> Error {
+/// Returns the cause itself if it is one of our errors, and wraps it otherwise.
+pub(super) fn as_own_error(cause: BoxError, or: fn(BoxError) -> Error) -> Error {
     match cause.downcast::<aims_fetch::Error>() {
         Ok(error) => Error::Send(*error),
         Err(cause) => or(cause),
     }
 }
 
-/// Why there is no whole content.
+/// The reason why the content could not be read completely.
 pub(super) enum Uncollected {
     Broken(BoxError),
     TooLong,
     Trailers,
 }
 
-/// Reads a content that a proof covers.
+/// Reads a content that a proof covers, up to `limit` bytes.
 pub(super) async fn collected(body: Body, limit: usize) -> Result<Bytes, Uncollected> {
     let collected = Limited::new(body, limit).collect().await;
     let collected = collected.map_err(|cause| match cause.is::<LengthLimitError>() {
@@ -101,16 +102,16 @@ pub(super) async fn collected(body: Body, limit: usize) -> Result<Bytes, Uncolle
 
 /// The body of a request, for one or more attempts.
 pub(super) enum Outgoing {
-    /// Was read, as a proof covers it.
+    /// The content was read, because a proof covers it.
     Whole(Bytes),
-    /// Streams once.
+    /// The content streams and can be sent once.
     Once(Option<Body>),
-    /// Streams, and is kept meanwhile.
+    /// The content streams, and a copy is kept.
     Kept(Kept),
 }
 
 impl Outgoing {
-    /// Whether there can be one more attempt.
+    /// Returns whether the body can be sent once more.
     pub(super) fn is_repeatable(&self) -> bool {
         match self {
             Self::Whole(_) => true,
@@ -119,7 +120,7 @@ impl Outgoing {
         }
     }
 
-    /// The body for the next attempt; none if it cannot be sent again.
+    /// Returns the body for the next attempt, or `None` if it cannot be sent again.
     pub(super) fn next(&mut self) -> Option<Body> {
         match self {
             Self::Whole(bytes) => Some(bytes.clone().into()),
@@ -129,8 +130,8 @@ impl Outgoing {
     }
 }
 
-/// A body that streams, and is kept while it is sent, up to a limit. What was sent of it can be
-/// sent again, and what was not goes on streaming.
+/// A body that streams and is copied while it is sent, up to a limit. A second attempt sends the
+/// copy first and then the rest of the stream.
 pub(super) struct Kept(Arc<Mutex<Shared>>);
 
 struct Shared {
@@ -138,9 +139,9 @@ struct Shared {
     frames: Vec<Piece>,
     length: usize,
     limit: usize,
-    /// Whether all that was sent is kept.
+    /// Whether the copy has everything that was sent.
     whole: bool,
-    /// The attempt that may read.
+    /// The number of the attempt that may read.
     attempt: u32,
 }
 
@@ -176,11 +177,11 @@ impl Kept {
     }
 }
 
-/// One attempt to send a body that is kept.
+/// One attempt to send a body that is copied.
 struct Attempt {
     shared: Arc<Mutex<Shared>>,
     attempt: u32,
-    /// How many of the frames that are kept.
+    /// The number of copied frames that this attempt has sent.
     sent: usize,
 }
 
@@ -256,7 +257,7 @@ impl Shared {
         if let Piece::Data(data) = &piece {
             self.length = self.length.saturating_add(data.len());
         }
-        // Empty pieces count, too: they take room.
+        // Empty frames count as well, because they use memory.
         if self.length > self.limit || self.frames.len() >= MAX_PIECES {
             self.whole = false;
             self.frames = Vec::new();
@@ -277,7 +278,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives pieces, and then stands still until there are more.
+    /// Yields its pieces, and then stays pending until more are added.
     #[derive(Clone, Default)]
     struct Pieces(Arc<Mutex<(VecDeque<&'static str>, bool)>>);
 
@@ -312,7 +313,7 @@ mod tests {
         }
     }
 
-    /// All that a body gives without waiting, and whether it ended.
+    /// Returns what a body yields without waiting, and whether it ended.
     fn poll(body: &mut Body) -> (String, &'static str) {
         let mut text = String::new();
         let mut context = Context::from_waker(std::task::Waker::noop());
@@ -336,7 +337,7 @@ mod tests {
         assert_eq!(poll(&mut first), ("ab".to_owned(), "waits"));
         let mut second = kept.next().unwrap();
         pieces.more(&["c", "d"], true);
-        // A connection that still has the first attempt takes nothing from the second.
+        // A connection that still holds the first attempt takes nothing from the second.
         assert_eq!(poll(&mut first), (String::new(), "error"));
         assert_eq!(poll(&mut second), ("abcd".to_owned(), "end"));
         assert_eq!(poll(&mut kept.next().unwrap()), ("abcd".to_owned(), "end"));

@@ -1,4 +1,4 @@
-//! How an agent is made.
+//! The builder of an agent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,10 +16,24 @@ use http::header::HeaderName;
 use super::{Agent, Authorization, Error, Inner, Limits, RequestAuth, SignedResponses};
 use crate::trace::CurrentTrace;
 
-/// Makes an [`Agent`].
+/// Builds an [`Agent`].
 ///
-/// `T` is `()`, or [`Tools`](super::Tools) where the builder looks for authorization servers: then
-/// [`build`](AgentBuilder::<super::Tools>::build) waits.
+/// `T` is `()`, or [`Tools`](super::Tools) after a call of [`tool`](Self::tool). With `Tools`,
+/// [`build`](AgentBuilder::<super::Tools>::build) is asynchronous, because it discovers the
+/// authorization servers of the tools.
+///
+/// ```
+/// use aims::Agent;
+/// use aims::agent::RequestAuth;
+/// use aims::cred::IdentitySource;
+///
+/// fn agent(source: impl IdentitySource + 'static) -> Result<Agent, aims::agent::Error> {
+///     Agent::builder(source)
+///         .proof(RequestAuth::HttpSignature)
+///         .proof_lifetime(std::time::Duration::from_secs(30))
+///         .build()
+/// }
+/// ```
 #[must_use = "an agent is made by `build`"]
 pub struct AgentBuilder<T = ()> {
     pub(super) source: Arc<dyn IdentitySource>,
@@ -38,17 +52,18 @@ pub struct AgentBuilder<T = ()> {
 }
 
 impl Agent {
-    /// An agent without an identity: it sends access tokens as bearer tokens (RFC 6750) and proves
-    /// nothing, so that a thief can use a stolen token. For tools that accept bearer tokens.
+    /// Creates a builder for an agent without an identity, for tools that accept bearer tokens.
     ///
-    /// Its tokens come from sources whose client authenticates in another way than by the agent's
-    /// identity: name them by [`authorize`](AgentBuilder::authorize). A
-    /// [proof](AgentBuilder::proof) of a key is refused when a request is made (`source.none`).
+    /// The agent sends access tokens as bearer tokens (RFC 6750) and proves nothing, so a thief can
+    /// use a stolen token. Add the sources of its tokens with
+    /// [`authorize`](AgentBuilder::authorize); the client of a source cannot authenticate by the
+    /// identity of the agent. If a [proof](AgentBuilder::proof) is set, every request fails with
+    /// `source.none`.
     pub fn without_identity() -> AgentBuilder {
         Self::builder(NoIdentity).proof(RequestAuth::Bearer)
     }
 
-    /// An agent whose identity comes from this source.
+    /// Creates a builder for an agent whose identity comes from this source.
     pub fn builder(source: impl IdentitySource + 'static) -> AgentBuilder {
         AgentBuilder {
             source: Arc::new(source),
@@ -78,11 +93,11 @@ impl IdentitySource for NoIdentity {
 }
 
 impl<T> AgentBuilder<T> {
-    /// Gets access tokens from this source for requests to the resource and whatever is within it,
-    /// with these scopes.
+    /// Uses access tokens of this source, with these scopes, for requests to the resource and to
+    /// every URL beneath it.
     ///
-    /// When the agent's key is renewed, tokens that were got before are not used any more: they are
-    /// bound to the key before.
+    /// When the agent's key is renewed, the agent stops using earlier tokens, because they are
+    /// bound to the earlier key.
     ///
     /// [`tool`](Self::tool) is the short form of this:
     ///
@@ -120,78 +135,83 @@ impl<T> AgentBuilder<T> {
         self
     }
 
-    /// Sends everything by this fetcher: calls to tools, and requests for tokens. Defaults to
-    /// `https` to public addresses.
+    /// Sets the fetcher for all requests: calls of tools, discovery, and requests for tokens.
+    ///
+    /// The default fetcher accepts only `https` and public addresses.
     pub fn fetcher(self, fetcher: Fetcher) -> Self {
         self.client(fetcher.clone()).fetch(fetcher)
     }
 
-    /// Sends calls to tools by this client. Defaults to the [fetcher](Self::fetcher).
+    /// Sets the client that calls tools. Defaults to the [fetcher](Self::fetcher).
     pub fn client(mut self, call: impl Call + 'static) -> Self {
         self.call = Some(Arc::new(call));
         self
     }
 
-    /// Discovers authorization servers and requests tokens of [tools](Self::tool) by this client.
-    /// Defaults to the [fetcher](Self::fetcher).
+    /// Sets the client that discovers authorization servers and requests tokens for
+    /// [tools](Self::tool). Defaults to the [fetcher](Self::fetcher).
     pub fn fetch(mut self, fetch: impl Fetch + 'static) -> Self {
         self.fetch = Some(Arc::new(fetch));
         self
     }
 
-    /// Sets how requests are proven. Defaults to an HTTP signature if the agent has tokens for a
-    /// tool, and to a WPT otherwise.
+    /// Sets the method by which the agent proves its requests. Defaults to an HTTP signature if the
+    /// agent has tokens for a tool, and to a WPT otherwise.
     pub const fn proof(mut self, method: RequestAuth) -> Self {
         self.method = Some(method);
         self
     }
 
-    /// Sets the revision of draft-ietf-wimse-wpt by which WPTs are made. Defaults to -02.
+    /// Sets the revision of draft-ietf-wimse-wpt for WPTs. Defaults to -02.
     ///
-    /// For tools that are configured for -01, where the WPT has a field of its own and covers the
-    /// access token. With it, an agent that has tokens makes WPTs by default.
+    /// Revision -01 is for tools that are configured for it. It puts the WPT into a separate header
+    /// field and covers the access token. With -01, an agent that has tokens makes WPTs by default.
     pub const fn wpt_revision(mut self, revision: Revision) -> Self {
         self.revision = revision;
         self
     }
 
-    /// Asks for signed responses to signed requests, and accepts no others.
+    /// Requests signed responses in signed requests, and accepts no unsigned responses to them.
     pub fn signed_responses(mut self, responses: SignedResponses) -> Self {
         self.responses = Some(responses);
         self
     }
 
-    /// Covers this field by HTTP signatures as well, in requests that have it: one that carries a
-    /// token for the tool, or by which the tool decides. May be repeated. Other proofs cover no
-    /// such field.
+    /// Covers this header field by HTTP signatures in every request that has it. May be repeated.
+    ///
+    /// Use it for a field that carries a token for the tool or that the tool uses for a decision.
+    /// Other proofs do not cover such fields.
     pub fn signed_field(mut self, name: HeaderName) -> Self {
         self.signed_fields.push(name);
         self
     }
 
-    /// Sets how long a proof is good, from 1 s to 5 min. Defaults to a minute.
+    /// Sets the lifetime of a proof, from 1 s to 5 min. Defaults to one minute.
     pub const fn proof_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// Sets the greatest content of a request that is read or kept, in bytes. Defaults to 1 MiB.
+    /// Sets the maximum content of a request that the agent reads or copies, in bytes. Defaults to
+    /// 1 MiB.
     ///
-    /// A content that the proof covers is read before; a longer one is not sent. Of any other
-    /// content so much is kept, to be sent again after a refused token.
+    /// If the proof covers the content, the agent reads the content first and refuses to send a
+    /// longer one. Otherwise the content streams, and the agent copies up to this size to send it
+    /// again after a refused token.
     pub const fn max_content(mut self, most: usize) -> Self {
         self.limits.content = most;
         self
     }
 
-    /// Sets the greatest content of a signed answer, in bytes. Defaults to 1 MiB. Answers that
-    /// stream have no limit.
+    /// Sets the maximum content of a signed answer, in bytes. Defaults to 1 MiB.
+    ///
+    /// Answers that stream have no limit.
     pub const fn max_answer(mut self, most: usize) -> Self {
         self.limits.answer = most;
         self
     }
 
-    /// Sets where the current trace context comes from. By default none is sent.
+    /// Sets the source of the current trace context. By default the agent sends none.
     pub fn trace(mut self, trace: impl CurrentTrace + 'static) -> Self {
         self.trace = Some(Arc::new(trace));
         self
@@ -203,7 +223,7 @@ impl<T> AgentBuilder<T> {
         self
     }
 
-    /// The same with other tools.
+    /// Returns the same settings with another list of tools, and the earlier list.
     pub(super) fn with_tools<U>(self, tools: U) -> (AgentBuilder<U>, T) {
         let builder = AgentBuilder {
             source: self.source,
@@ -229,8 +249,9 @@ impl AgentBuilder {
     ///
     /// # Errors
     ///
-    /// `fetch.build` where no [client](Self::client) was given, and one cannot be set up;
-    /// `agent.token_with_wpt` where tokens are to go with WPTs of draft-ietf-wimse-wpt-02.
+    /// - `fetch.build` if no [client](Self::client) was given and the default one cannot be set up.
+    /// - `agent.token_with_wpt` if the agent would send tokens together with WPTs of
+    ///   draft-ietf-wimse-wpt-02.
     pub fn build(self) -> Result<Agent, Error> {
         let both = self.revision == Revision::Draft02 && !self.tokens.is_empty();
         let method = match self.method {

@@ -1,9 +1,10 @@
-//! Why a request could not be proven or sent.
+//! The errors of an agent.
 
 use aims_fetch::BoxError;
 
-/// A request was not proven or not sent, or its answer not accepted. The code is that of the part
-/// that failed.
+/// Error returned when a request cannot be proven or sent, or when its answer is not accepted.
+///
+/// Its code is that of the part that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,15 +17,15 @@ pub enum Error {
          `AgentBuilder::max_answer`"
     )]
     AnswerTooLong {
-        /// In bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// `Authorization` is repeated, or holds another scheme than `Bearer` or a malformed token.
+    /// `Authorization` is repeated, has another scheme than `Bearer`, or holds a malformed token.
     #[error(
         "unexpected `Authorization`, expected none or one `Bearer` token: the proof cannot cover it"
     )]
     Authorization,
-    /// The HTTP client that carries the calls failed; the source is its error.
+    /// The HTTP client that carries the calls failed. The source is its error.
     #[error("the HTTP client failed")]
     Client(#[source] BoxError),
     /// The content of the request broke off.
@@ -36,39 +37,38 @@ pub enum Error {
          `AgentBuilder::max_content`, or choose a proof that covers no content"
     )]
     ContentTooLong {
-        /// In bytes.
+        /// The limit, in bytes.
         limit: usize,
     },
-    /// The proof covers the content of the request, which is not known where it is made.
+    /// The proof covers the content of the request, and the agent does not know the content.
     #[error(
         "the proof covers the content, which is unread; give `prepare` the bytes or their digest, \
          use `Agent::send` or `Agent::layer`, which read it, or choose a proof that covers no \
          content, such as `.proof(RequestAuth::Wpt)`"
     )]
     ContentUnread,
-    /// The identity's WIT has a character that no header field can have.
+    /// The WIT of the identity has a character that is not allowed in a header field.
     #[error("the identity's WIT has a character that a header field cannot have")]
     Header,
-    /// The agent has no identity at the moment.
+    /// The agent has no identity at present.
     #[error(transparent)]
     Identity(#[from] aims_wimse_cred::Error),
-    /// A URL, an issuer or a list of scopes cannot be read.
+    /// A URL, an issuer or a list of scopes cannot be parsed.
     #[error(transparent)]
     Name(#[from] aims_oauth_wire::Error),
     /// The proof could not be made.
     #[error(transparent)]
     Proof(#[from] aims_wimse_wpt::Error),
-    /// Nothing was sent, or no answer came.
+    /// The request was not sent, or no answer arrived.
     #[error(transparent)]
     Send(#[from] aims_fetch::Error),
     /// The key could not sign.
     #[error("the key of the identity could not sign the proof")]
     Sign(#[source] aims_jose::Error),
-    /// The request could not be signed, or the signature of the response is refused.
+    /// The request could not be signed, or the signature of the response was refused.
     #[error(transparent)]
     Signature(#[from] aims_http_sig::Error),
-    /// The URI is not in normal form, so that it cannot be told whether it is within a resource
-    /// that tokens are for.
+    /// The URI is not in normal form, so the agent cannot tell which tokens it may send there.
     #[error(
         "the URI is not in normal form, so it cannot be told whether a token belongs to it; \
          write it with a host in lower case and without `..`, a default port or user information"
@@ -77,21 +77,21 @@ pub enum Error {
     /// No access token was received.
     #[error(transparent)]
     Token(#[from] aims_oauth_client::Error),
-    /// An access token is to go with a WPT of draft-ietf-wimse-wpt-02, and both stand in
-    /// `Authorization`.
+    /// The agent would have to send an access token and a WPT of draft-ietf-wimse-wpt-02, and both
+    /// use `Authorization`.
     #[error(
         "an access token and a WPT of draft-ietf-wimse-wpt-02 both stand in `Authorization`; \
          prove the request by `.proof(RequestAuth::HttpSignature)`, which covers the token, or \
          name the older draft on both sides, here by `.wpt_revision(Revision::Draft01)`"
     )]
     TokenWithWpt,
-    /// The response is signed by a workload that is not among the expected tools.
+    /// The response is signed by a workload that is not one of the expected tools.
     #[error(
         "the response is signed by a workload that `SignedResponses` does not name; add it by \
          `or_of` if it is the tool"
     )]
     Tool,
-    /// The request or its answer has trailers, and a signature covers the content but not these.
+    /// The request or its answer has trailers. A signature covers the content but not the trailers.
     #[error("the message has trailers, which its signature would not cover")]
     Trailers,
 }

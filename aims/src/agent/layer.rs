@@ -15,16 +15,18 @@ use super::send::Carry;
 use super::{Agent, Answer, Error, Limits};
 
 impl Agent {
-    /// A layer that does around any tower HTTP client what [`send`](Self::send) does: an access
-    /// token where one is [configured](super::AgentBuilder::authorize), a proof for each request,
-    /// one more try with a new token, and signed responses verified. Both bodies stream as there.
+    /// Returns a layer that does what [`send`](Self::send) does, around any tower HTTP client.
     ///
-    /// What the service below gets must go out as it is, and what comes back must come up as it is:
-    /// redirects, decompression and anything else that changes a message belongs above this layer.
-    /// A client that rewrites URLs must refuse instead, as below; what was proven is about the URI
-    /// that the request has (RFC 9421 §7.4.3). Limits of time are the client's.
+    /// It adds an access token if one is [configured](super::AgentBuilder::authorize), proves each
+    /// request, tries once more with a new token after a refusal, and verifies signed responses.
+    /// Both bodies stream.
     ///
-    /// Over a client of the crate `reqwest`:
+    /// The inner client must send the request unchanged, and must return the response unchanged.
+    /// Put redirects, decompression and anything else that changes a message above this layer. A
+    /// client that rewrites URLs must refuse instead, as in the example, because the proof is about
+    /// the URI of the request (RFC 9421 §7.4.3). Timeouts belong to the client.
+    ///
+    /// With a client of the crate `reqwest`:
     ///
     /// ```
     /// # fn example(agent: aims::Agent) -> Result<(), tower::BoxError> {
@@ -32,8 +34,7 @@ impl Agent {
     /// use http::{Request, Response};
     /// use tower::{BoxError, ServiceBuilder, service_fn};
     ///
-    /// // Or a client of your own that follows no redirects. Its limit of time is for the whole
-    /// // answer, which may stream.
+    /// // Or your own client that follows no redirects. Its timeout is for the whole answer.
     /// let client = aims::fetch::Fetcher::builder().timeout(std::time::Duration::from_secs(600));
     /// let client = client.http_client()?;
     /// let client = service_fn(move |request: Request<Body>| {
@@ -42,7 +43,7 @@ impl Agent {
     ///         let target = request.uri().to_string();
     ///         let request: reqwest::Request = request.map(reqwest::Body::wrap).try_into()?;
     ///         if request.url().as_str() != target {
-    ///             return Err("the URL would be sent as another one".into());
+    ///             return Err("the client would send another URL".into());
     ///         }
     ///         let answer: Response<reqwest::Body> = client.execute(request).await?.into();
     ///         Ok::<_, BoxError>(answer)
@@ -54,8 +55,8 @@ impl Agent {
     /// # }
     /// ```
     ///
-    /// Over [`aims_fetch::Fetcher`], or whatever else implements [`aims_fetch::Call`],
-    /// [`send`](Self::send) needs no layer. For anything that is no tower service there is
+    /// [`aims_fetch::Fetcher`] and every other implementation of [`aims_fetch::Call`] need no
+    /// layer: use [`send`](Self::send). For a client that is not a tower service, use
     /// [`prepare`](Self::prepare).
     pub fn layer(&self) -> AgentLayer {
         AgentLayer {
@@ -65,7 +66,7 @@ impl Agent {
     }
 }
 
-/// See [`Agent::layer`].
+/// A tower layer that proves requests. Created by [`Agent::layer`].
 #[derive(Clone, Debug)]
 #[must_use = "a layer is put around a service"]
 pub struct AgentLayer {
@@ -74,15 +75,15 @@ pub struct AgentLayer {
 }
 
 impl AgentLayer {
-    /// Sets the greatest content of a request that is read or kept, in bytes. Defaults to the
-    /// [agent's](super::AgentBuilder::max_content).
+    /// Sets the maximum content of a request that the layer reads or copies, in bytes. Defaults to
+    /// the [setting of the agent](super::AgentBuilder::max_content).
     pub const fn with_max_content(mut self, most: usize) -> Self {
         self.limits.content = most;
         self
     }
 
-    /// Sets the greatest content of a signed answer, in bytes. Defaults to the
-    /// [agent's](super::AgentBuilder::max_answer). Answers that stream have no limit.
+    /// Sets the maximum content of a signed answer, in bytes. Defaults to the [setting of the
+    /// agent](super::AgentBuilder::max_answer). Answers that stream have no limit.
     pub const fn with_max_answer(mut self, most: usize) -> Self {
         self.limits.answer = most;
         self
@@ -100,10 +101,10 @@ impl<S> Layer<S> for AgentLayer {
     }
 }
 
-/// An HTTP client whose requests prove who sends them.
+/// An HTTP client whose requests prove their sender. Created by [`AgentLayer`].
 ///
-/// Its errors are those of [`Agent::send`]; `agent.client` has the client's own error as source,
-/// unless that is one of [`aims_fetch`].
+/// Its errors are those of [`Agent::send`]. An error of the inner client is the source of
+/// `agent.client`, except errors of [`aims_fetch`], which are returned as they are.
 #[derive(Clone)]
 pub struct Proving<S> {
     layer: AgentLayer,
@@ -138,7 +139,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let AgentLayer { agent, limits } = self.layer.clone();
-        // The service that was asked whether it is ready is the one that is called.
+        // Call the service whose `poll_ready` was called, not its clone.
         let fresh = self.inner.clone();
         let mut carrier = Carrier {
             service: mem::replace(&mut self.inner, fresh),
@@ -150,7 +151,7 @@ where
 
 struct Carrier<S> {
     service: S,
-    /// Whether the service was asked already.
+    /// Whether `poll_ready` was called already.
     ready: bool,
 }
 
@@ -173,5 +174,5 @@ where
 }
 
 fn failed(error: impl Into<BoxError>) -> Error {
-    super::body::told(error.into(), Error::Client)
+    super::body::as_own_error(error.into(), Error::Client)
 }

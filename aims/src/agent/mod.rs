@@ -1,4 +1,6 @@
-//! The agent's side: a request proves who sends it.
+//! The agent's side: [`Agent`] makes HTTP requests that prove their sender.
+//!
+//! This module needs the feature `agent`.
 
 mod body;
 mod builder;
@@ -34,16 +36,34 @@ pub use tool::Tools;
 
 use crate::trace::CurrentTrace;
 
-/// Makes HTTP requests prove who sends them: an identity and a fresh proof, bound to the target and
-/// to the tokens that go with it; and an access token where the tool requires one.
+/// Makes HTTP requests that prove their sender.
 ///
-/// What an agent's tool-calling loop is given is this handle, never a credential. Clones share
+/// It adds an identity and a fresh proof, which is bound to the target and to the tokens of the
+/// request. If the tool requires an access token, it adds one.
+///
+/// Give this handle to the tool-calling loop of an agent; never give it a credential. Clones share
 /// everything.
 ///
-/// - [`send`](Self::send) does all of it, and streams both bodies.
+/// - [`send`](Self::send) adds the token and the proof and sends the request. Both bodies stream.
 /// - [`layer`](Self::layer) does the same around any tower HTTP client.
-/// - [`prepare`](Self::prepare) makes a request ready for any other client.
-/// - [`prove`](Self::prove) and [`sign`](Self::sign) are its parts, without an access token.
+/// - [`prepare`](Self::prepare) adds the token and the proof for any other client.
+/// - [`prove`](Self::prove) and [`sign`](Self::sign) add the proof alone.
+///
+/// ```
+/// use aims::Agent;
+/// use aims::cred::IdentitySource;
+///
+/// async fn call(source: impl IdentitySource + 'static) -> Result<(), Box<dyn std::error::Error>> {
+///     let agent = Agent::builder(source)
+///         .tool("https://tools.example/mcp", ["https://as.example"], "tools:call")?
+///         .build()
+///         .await?;
+///     let request = http::Request::post("https://tools.example/mcp").body("{}".to_owned())?;
+///     let answer = agent.send(request).await?;
+///     println!("{}", answer.status());
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Agent(Arc<Inner>);
 
@@ -62,7 +82,7 @@ struct Inner {
     limits: Limits,
 }
 
-/// Which tool gets tokens of which source.
+/// The source of tokens for one tool.
 #[derive(Debug)]
 struct Authorization {
     resource: Resource,
@@ -76,12 +96,12 @@ impl Authorization {
     }
 }
 
-/// How much of a content is read or kept, in bytes.
+/// The maximum contents that the agent reads or copies, in bytes.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Of a request.
+    /// The limit for requests.
     content: usize,
-    /// Of a signed answer.
+    /// The limit for signed answers.
     answer: usize,
 }
 

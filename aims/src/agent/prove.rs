@@ -1,4 +1,4 @@
-//! Proving a request, without sending it.
+//! Proves a request without sending it.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use http::{Request, Uri};
 
 use super::{Agent, Error, PendingResponse, RequestAuth};
 
-/// What [`Agent::prepare`] is told of the content of a request.
+/// Tells [`Agent::prepare`] the content of a request.
 #[derive(Clone, Copy, Debug)]
 #[expect(
     clippy::exhaustive_enums,
     reason = "a content is known in one of these ways, or is not"
 )]
 pub enum Content<'a> {
-    /// There is none.
+    /// The request has no content.
     Empty,
-    /// These bytes.
+    /// The content is these bytes.
     Bytes(&'a [u8]),
-    /// The bytes with this digest, which was made elsewhere.
+    /// The content has this digest, which the program has computed.
     Digest(&'a ContentDigest),
-    /// It is not known: it streams, or another part of the program has it. Only for
+    /// The content is not known, because it streams or is in another part of the program. Only for
     /// [proofs](RequestAuth) that do not cover the content.
     Unread,
 }
@@ -68,16 +68,16 @@ impl<'a> From<&'a ContentDigest> for Content<'a> {
 }
 
 impl Agent {
-    /// Makes a request ready for any HTTP client: adds the access token that is
+    /// Prepares a request for any HTTP client: adds the access token that is
     /// [configured](super::AgentBuilder::authorize) for its URI, and the proof.
     ///
-    /// What is covered must not change afterwards, and the request is good for one sending.
-    /// [`send`](Self::send) and [`layer`](Self::layer) do the same, send, and try once more with a
-    /// new token.
+    /// Do not change the covered parts afterwards, and send the request only once.
+    /// [`send`](Self::send) and [`layer`](Self::layer) do the same, send the request, and try once
+    /// more with a new token.
     ///
-    /// The value is there where the proof is an HTTP signature. If the agent asks for [signed
-    /// responses](super::AgentBuilder::signed_responses), give it the response: nothing else
-    /// verifies it. Otherwise it may be dropped.
+    /// Returns a [`PendingResponse`] if the proof is an HTTP signature. If the agent requires
+    /// [signed responses](super::AgentBuilder::signed_responses), pass the response to it; nothing
+    /// else verifies the response. Otherwise you can drop it.
     ///
     /// ```
     /// # async fn example(agent: aims::Agent) -> Result<(), aims::agent::Error> {
@@ -90,11 +90,13 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// `agent.content_unread` for [`Content::Unread`] where the proof covers the content;
-    /// `source.expired` where the agent has no identity at the moment; those of the token source;
-    /// `agent.token_with_wpt`; `agent.target`, `wpt.target`, `sig.target` for a URI that is not
-    /// absolute or not in normal form; `agent.authorization`; other `wpt.…` and `sig.…`;
-    /// `agent.sign`.
+    /// - `agent.content_unread` for [`Content::Unread`] if the proof covers the content.
+    /// - `source.expired` if the agent has no identity at present.
+    /// - The errors of the token source, and `agent.token_with_wpt`.
+    /// - `agent.target`, `wpt.target` or `sig.target` for a URI that is not absolute or not in
+    ///   normal form.
+    /// - `agent.authorization` for an `Authorization` field that the proof cannot cover.
+    /// - Other `wpt.…` and `sig.…`, and `agent.sign` if the key cannot sign.
     pub async fn prepare<'a, B>(
         &self,
         request: &mut Request<B>,
@@ -110,24 +112,26 @@ impl Agent {
         self.prove_waiting(request, content).await
     }
 
-    /// Proves a request: adds what the agent's [method](super::AgentBuilder::proof) says, and the
-    /// trace context that the program has. No access token: one that is in `Authorization` is
-    /// covered. A plain function, for any HTTP client; whatever it covers must not change
-    /// afterwards, and the request is good for one sending.
+    /// Proves a request: adds the proof of the agent's [method](super::AgentBuilder::proof) and the
+    /// current trace context.
     ///
-    /// An HTTP signature is over the `Content-Digest` that is there or else over an empty content,
-    /// and asks for no signed response: [`sign`](Self::sign) and [`prepare`](Self::prepare) do all
-    /// of that.
+    /// It adds no access token. A token that is already in `Authorization` is covered by the proof.
+    /// It works with any HTTP client. Do not change the covered parts afterwards, and send the
+    /// request only once.
     ///
-    /// It cannot wait for a signature: an identity whose key is behind a device or a network is
-    /// proven by [`prepare`](Self::prepare), [`send`](Self::send) or [`layer`](Self::layer).
+    /// An HTTP signature covers the `Content-Digest` of the request; without that field the content
+    /// must be empty. It requests no signed response. For either of these, use [`sign`](Self::sign)
+    /// or [`prepare`](Self::prepare).
+    ///
+    /// This method is synchronous. If the key of the identity is in a device or behind a network,
+    /// use [`prepare`](Self::prepare), [`send`](Self::send) or [`layer`](Self::layer).
     ///
     /// # Errors
     ///
-    /// `source.expired` where the agent has no identity at the moment; `source.remote_signer` where
-    /// its key signs asynchronously; `wpt.target`,
-    /// `wpt.field_repeated` and other `wpt.…` where the request cannot be covered;
-    /// `agent.token_with_wpt`; `agent.sign`.
+    /// - `source.expired` if the agent has no identity at present.
+    /// - `source.remote_signer` if its key signs asynchronously.
+    /// - `wpt.target`, `wpt.field_repeated` and other `wpt.…` if the request cannot be covered.
+    /// - `agent.token_with_wpt`, and `agent.sign` if the key cannot sign.
     pub fn prove<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
         match self.0.method {
             RequestAuth::HttpSignature => self.sign_known(request),
@@ -143,7 +147,7 @@ impl Agent {
         }
     }
 
-    /// As [`prove`](Self::prove), for a content that is known, and for keys that take their time.
+    /// Does what [`prove`](Self::prove) does, for a known content and for asynchronous keys.
     pub(super) async fn prove_waiting<B>(
         &self,
         request: &mut Request<B>,
@@ -179,7 +183,7 @@ impl Agent {
         }
     }
 
-    /// A WPT that is left to sign, and the identity that signs it.
+    /// Returns an unsigned WPT and the identity that signs it.
     fn begin_wpt<B>(
         &self,
         request: &mut Request<B>,
@@ -203,7 +207,7 @@ impl Agent {
         Ok(())
     }
 
-    /// A WPT for the target and the tokens, which is left to sign.
+    /// Returns an unsigned WPT for the target and the tokens.
     fn wpt(
         &self,
         target: &Uri,
@@ -230,7 +234,7 @@ impl Agent {
         Ok(binding.prepare(wit, algorithm, inner.lifetime, inner.random, now)?)
     }
 
-    /// Carries on the trace context that the program has.
+    /// Adds the current trace context of the program.
     pub(super) fn trace(&self, headers: &mut HeaderMap) {
         let trace = self.0.trace.as_ref().and_then(|trace| trace.current());
         if let Some(trace) = trace {
@@ -239,7 +243,7 @@ impl Agent {
     }
 }
 
-/// Makes room where a proof goes: one that the request had before is good for one sending.
+/// Removes an earlier proof, because each proof is valid for one request.
 fn remove_earlier_proof(headers: &mut HeaderMap) {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
@@ -251,7 +255,7 @@ fn remove_earlier_proof(headers: &mut HeaderMap) {
     }
 }
 
-/// The access token of a request, where it has one. How long it may be is the tool's to say.
+/// Returns the access token of a request, if it has one. The tool limits its length.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Error> {
     match Bearer::read(headers, usize::MAX) {
         Bearer::Absent => Ok(None),

@@ -1,4 +1,4 @@
-//! Sending, and one more try with a new token.
+//! Sends requests, and tries once more with a new token.
 
 use std::future::Future;
 
@@ -10,10 +10,10 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Uri};
 
-use super::body::{Answer, Kept, Outgoing, Uncollected, collected, told};
+use super::body::{Answer, Kept, Outgoing, Uncollected, as_own_error, collected};
 use super::{Agent, Authorization, Content, Error, Limits, PendingResponse};
 
-/// Brings a request to the tool, and the head of its answer back.
+/// Sends a request to the tool and returns the head of its answer.
 pub(super) trait Carry: Send {
     fn carry(
         &mut self,
@@ -26,28 +26,28 @@ struct Calling<'a>(&'a dyn Call);
 impl Carry for Calling<'_> {
     async fn carry(&mut self, request: Request<Body>) -> Result<Response<Body>, Error> {
         let answer = self.0.call(request).await;
-        answer.map_err(|cause| told(cause, Error::Client))
+        answer.map_err(|cause| as_own_error(cause, Error::Client))
     }
 }
 
 impl Agent {
-    /// Sends a request: with an access token, where one is
-    /// [configured](super::AgentBuilder::authorize) for its URI, and proven.
+    /// Sends a request with its proof, and with an access token if one is
+    /// [configured](super::AgentBuilder::authorize) for its URI.
     ///
-    /// **Bodies.** The request has a body of any type, which streams unless the proof covers its
-    /// content: then it is read before, up to
-    /// [`max_content`](super::AgentBuilder::max_content). The answer streams, unless signed
-    /// answers are [asked for](super::AgentBuilder::signed_responses): then it is read and
-    /// verified before, up to [`max_answer`](super::AgentBuilder::max_answer).
+    /// **Bodies.** The request body can have any type. It streams, unless the proof covers the
+    /// content; then the agent reads it first, up to
+    /// [`max_content`](super::AgentBuilder::max_content). The answer streams, unless [signed
+    /// responses](super::AgentBuilder::signed_responses) are required; then the agent reads and
+    /// verifies it first, up to [`max_answer`](super::AgentBuilder::max_answer).
     ///
-    /// **Time.** The client's total limit applies to the head of the answer, its idle limit to
-    /// each piece of a body: 15 s and 60 s for a [`Fetcher`](aims_fetch::Fetcher).
+    /// **Timeouts.** The total timeout of the client applies to the head of the answer, and its
+    /// idle timeout to each piece of a body. A [`Fetcher`](aims_fetch::Fetcher) has 15 s and 60 s.
     ///
-    /// **A second try.** If the tool refuses the token (401 and a `Bearer` challenge that says
-    /// `invalid_token` or nothing, RFC 6750 §3), the agent forgets it. It sends the request once
-    /// more, with a new token and a new proof, if the body can be sent again: what was sent of a
-    /// body that streams is kept for that, up to `max_content`. Otherwise the refusal is the
-    /// answer.
+    /// **Second attempt.** A tool refuses a token by 401 and a `Bearer` challenge with the error
+    /// `invalid_token` or without an error (RFC 6750 §3). The agent then forgets the token and
+    /// sends the request once more with a new token and a new proof. This needs a body that can be
+    /// sent again: the agent copies a streaming body up to `max_content` while it sends it. If the
+    /// body is longer, the refusal is the answer.
     ///
     /// ```
     /// # async fn example(agent: aims::Agent) -> Result<(), Box<dyn std::error::Error>> {
@@ -64,11 +64,13 @@ impl Agent {
     ///
     /// # Errors
     ///
-    /// Those of [`prepare`](Self::prepare), of the token source, and `fetch.…`;
-    /// `agent.content`, `agent.content_too_long` and `agent.trailers` where the content has to be
-    /// read; `agent.target` where tokens are configured, and the URI is not in normal form, so that
-    /// it cannot be told whether one belongs to it. A refusal by the tool is an answer, not an
-    /// error.
+    /// A refusal by the tool is an answer, not an error. The errors are:
+    ///
+    /// - Those of [`prepare`](Self::prepare), of the token source, and `fetch.…`.
+    /// - `agent.content`, `agent.content_too_long` and `agent.trailers` if the content must be
+    ///   read.
+    /// - `agent.target` if tokens are configured and the URI is not in normal form, so the agent
+    ///   cannot tell which token it may send.
     pub async fn send<B>(&self, request: Request<B>) -> Result<Response<Answer>, Error>
     where
         B: http_body::Body + Send + 'static,
@@ -78,7 +80,7 @@ impl Agent {
         self.exchange(request, &mut calling, self.0.limits).await
     }
 
-    /// What [`send`](Self::send) does, over whatever carries the request.
+    /// Does what [`send`](Self::send) does, with any carrier of the request.
     pub(super) async fn exchange<B, C>(
         &self,
         request: Request<B>,
@@ -104,7 +106,7 @@ impl Agent {
         if !refuses_token(&answer) {
             return judged(judge, answer, limits).await;
         }
-        // Whoever answered so, it costs a token and one more try.
+        // An attacker who forges this answer causes one token request and one more attempt.
         authorization.source.forget(&token);
         if !body.is_repeatable() {
             return judged(judge, answer, limits).await;
@@ -159,10 +161,11 @@ impl Agent {
         Ok((carrier.carry(request.map(|()| body)).await?, pending))
     }
 
-    /// The tokens for the innermost resource that the URI is within. Never those of another origin.
+    /// Returns the token source of the innermost resource that contains the URI. The origin must
+    /// match.
     ///
-    /// A URI of another scheme is within none. Of the others, one that is not in normal form could
-    /// be, for a reader who normalises it, and is an error.
+    /// A URI of another scheme belongs to no resource. A URI that is not in normal form is an
+    /// error, because a server that normalises it could take it for another resource.
     pub(super) fn authorization(&self, uri: &Uri) -> Result<Option<&Authorization>, Error> {
         let scheme = uri.scheme_str().unwrap_or_default();
         let scheme_of = |it: &Authorization| {
@@ -184,7 +187,7 @@ impl Agent {
     }
 }
 
-/// An answer that was judged where its proof asked for that, or one that streams.
+/// Returns the verified answer if the proof requires that, and the streaming answer otherwise.
 async fn judged(
     judge: Option<PendingResponse>,
     answer: Response<Body>,
@@ -196,9 +199,10 @@ async fn judged(
     }
 }
 
-/// Whether the token was refused that came with the request. A challenge that cannot be read, is of
-/// another scheme or says another error is about something else, which a new token would not
-/// change.
+/// Returns whether the tool refused the token of the request.
+///
+/// A challenge that cannot be parsed, has another scheme, or reports another error does not count,
+/// because a new token would not help.
 fn refuses_token<B>(answer: &Response<B>) -> bool {
     let is_about_token = |challenges: Challenges| {
         let mut errors = challenges.of("Bearer").map(|it| it.error());

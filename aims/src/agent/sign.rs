@@ -1,4 +1,4 @@
-//! HTTP message signatures instead of a WPT, and the responses that a tool signs
+//! HTTP message signatures as the proof of an agent, and signed responses of tools
 //! (draft-ietf-wimse-http-signature).
 
 use std::fmt;
@@ -22,7 +22,21 @@ use super::{Agent, Answer, Error};
 
 /// The tools whose signed responses an agent accepts. It accepts no unsigned ones.
 ///
-/// Asked for with every request that is [signed](super::RequestAuth::HttpSignature).
+/// The agent requests a signed response in every [signed](super::RequestAuth::HttpSignature)
+/// request.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use aims::agent::SignedResponses;
+/// use aims::cred::TrustStore;
+///
+/// # fn example(trust: Arc<TrustStore>) -> Result<(), Box<dyn std::error::Error>> {
+/// let responses = SignedResponses::of("spiffe://tools.example/*".parse()?, trust);
+/// # drop(responses);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 #[must_use = "an agent asks for signed responses when it is given this"]
 pub struct SignedResponses {
@@ -33,8 +47,8 @@ pub struct SignedResponses {
 }
 
 impl SignedResponses {
-    /// Accepts responses of tools whose identifier matches this pattern, verified by the bundles of
-    /// this store.
+    /// Accepts responses of tools whose identifier matches this pattern. The bundles of `trust`
+    /// verify their credentials.
     pub fn of(tools: IdPattern, trust: Arc<TrustStore>) -> Self {
         Self {
             wits: Arc::new(WitCache::new(1_000, WitRules::wit())),
@@ -57,8 +71,8 @@ impl SignedResponses {
         self
     }
 
-    /// The key of the response's WIT, which is validated before anything else of the response is
-    /// looked at.
+    /// Returns the key of the WIT in the response. The WIT is verified before any other part of the
+    /// response is read.
     fn key(&self, headers: &HeaderMap, now: UnixTime) -> Result<Option<VerifyingKey>, Error> {
         let Some(text) = workload_identity_token(headers)? else {
             return Ok(None);
@@ -80,7 +94,7 @@ impl fmt::Debug for SignedResponses {
     }
 }
 
-/// A request that was signed, and what its response is judged by.
+/// A signed request that waits for its response. [`finish`](Self::finish) verifies the response.
 #[must_use = "the response is unauthenticated until `finish` verifies it"]
 pub struct PendingResponse {
     agent: Agent,
@@ -88,7 +102,7 @@ pub struct PendingResponse {
     sent: Parts,
 }
 
-/// The head of the request holds its tokens.
+/// Omits the head of the request, which holds its tokens.
 impl fmt::Debug for PendingResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PendingResponse")
@@ -98,14 +112,18 @@ impl fmt::Debug for PendingResponse {
 }
 
 impl PendingResponse {
-    /// Judges the response: a signature that is there is verified, and where [signed
-    /// responses](super::AgentBuilder::signed_responses) are asked for, there must be one, over
-    /// this content, in answer to this request, by a tool that the agent trusts.
+    /// Verifies the response and returns it.
+    ///
+    /// A signature in the response is always verified. If [signed
+    /// responses](super::AgentBuilder::signed_responses) are required, the response must have a
+    /// signature of a trusted tool, over this content and for this request.
     ///
     /// # Errors
     ///
-    /// `sig.response_unsigned`, `sig.request_nonce`, `digest.mismatch` and other `sig.…` and
-    /// `digest.…`; `agent.tool` where another workload signed; `wit.…`.
+    /// - `sig.response_unsigned`, `sig.request_nonce` and other `sig.…`.
+    /// - `digest.mismatch` and other `digest.…`.
+    /// - `agent.tool` if another workload has signed.
+    /// - `wit.…` if the WIT of the response is not valid.
     pub fn finish<B: AsRef<[u8]>>(self, response: Response<B>) -> Result<Response<B>, Error> {
         let (parts, content) = response.into_parts();
         match self.judge(&parts)? {
@@ -115,8 +133,8 @@ impl PendingResponse {
         Ok(Response::from_parts(parts, content))
     }
 
-    /// As [`finish`](Self::finish), for a content that is still to come: it is read if it is
-    /// signed, and streams otherwise.
+    /// Does what [`finish`](Self::finish) does for a content that has not arrived yet. A signed
+    /// content is read; any other content streams.
     pub(super) async fn finish_streaming(
         self,
         response: Response<Body>,
@@ -126,7 +144,7 @@ impl PendingResponse {
         let body = match self.judge(&parts)? {
             wimse::Answer::Signed(head) => {
                 let content = collected(body, limit).await.map_err(|it| match it {
-                    Uncollected::Broken(cause) => super::body::told(cause, Error::Answer),
+                    Uncollected::Broken(cause) => super::body::as_own_error(cause, Error::Answer),
                     Uncollected::TooLong => Error::AnswerTooLong { limit },
                     Uncollected::Trailers => Error::Trailers,
                 })?;
@@ -155,19 +173,20 @@ impl PendingResponse {
 }
 
 impl Agent {
-    /// Proves a request with its content by an HTTP signature, whatever the agent's
-    /// [method](super::AgentBuilder::proof) is: sets `Content-Digest` and
-    /// `Workload-Identity-Token`, and signs. What is covered must not change afterwards, and the
-    /// request is good for one sending.
+    /// Signs a request and its content with an HTTP signature, whatever the agent's
+    /// [method](super::AgentBuilder::proof) is.
     ///
-    /// It cannot wait for a signature: an identity whose key is behind a device or a network is
-    /// proven by [`prepare`](Self::prepare), [`send`](Self::send) or [`layer`](Self::layer).
+    /// It sets `Content-Digest` and `Workload-Identity-Token` and adds the signature. Do not change
+    /// the covered parts afterwards, and send the request only once.
+    ///
+    /// This method is synchronous. If the key of the identity is in a device or behind a network,
+    /// use [`prepare`](Self::prepare), [`send`](Self::send) or [`layer`](Self::layer).
     ///
     /// # Errors
     ///
-    /// `source.expired` where the agent has no identity at the moment; `source.remote_signer` where
-    /// its key signs asynchronously; `sig.target` for a URI that is not absolute, and other
-    /// `sig.…`.
+    /// - `source.expired` if the agent has no identity at present.
+    /// - `source.remote_signer` if its key signs asynchronously.
+    /// - `sig.target` for a URI that is not absolute, and other `sig.…`.
     pub fn sign<B: AsRef<[u8]>>(&self, request: &mut Request<B>) -> Result<PendingResponse, Error> {
         let content = request.body().as_ref();
         let digest = (!content.is_empty()).then(|| ContentDigest::of(content));
@@ -177,7 +196,8 @@ impl Agent {
         Ok(self.pending(ready.pending, request))
     }
 
-    /// As [`sign`](Self::sign), with the digest of the content, and for keys that take their time.
+    /// Does what [`sign`](Self::sign) does, with the digest of the content and for asynchronous
+    /// keys.
     pub(super) async fn sign_waiting<B>(
         &self,
         request: &mut Request<B>,
@@ -189,7 +209,7 @@ impl Agent {
         Ok(self.pending(ready.pending, request))
     }
 
-    /// Signs a request whose content is known by its `Content-Digest`, or else empty.
+    /// Signs a request. The content is described by its `Content-Digest`, or is empty without it.
     pub(super) fn sign_known<B>(&self, request: &mut Request<B>) -> Result<(), Error> {
         let head = head_of(request);
         let digest = head
@@ -202,13 +222,13 @@ impl Agent {
             .transpose()?;
         let now = self.0.clock.now();
         let identity = self.0.source.identity(now)?;
-        // Nobody keeps what a signed response would be judged by.
+        // No [`PendingResponse`] is returned here, so no signed response is requested.
         let ready = self.prepare_signature(request, &identity, digest.as_ref(), None, now)?;
         let fields = ready.prepared.sign(identity.local_signer()?.as_ref())?;
         Ok(fields.apply(request.headers_mut())?)
     }
 
-    /// Sets `Content-Digest`, and makes what is left to sign, with the identity that signs.
+    /// Sets `Content-Digest`, and returns the unsigned signature and the identity that signs it.
     fn ready_to_sign<B>(
         &self,
         request: &mut Request<B>,
@@ -266,7 +286,7 @@ impl Agent {
     }
 }
 
-/// A signature that is left to make, and what the response will be judged by.
+/// An unsigned signature, and the data that verifies its response.
 struct Ready {
     prepared: PreparedSignature,
     pending: Pending,

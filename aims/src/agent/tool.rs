@@ -1,4 +1,4 @@
-//! Tools, by their URL: whose tokens they accept is found out.
+//! Tools by their URL: discovers the authorization servers whose tokens they accept.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 use super::builder::AgentBuilder;
 use super::{Agent, Error};
 
-/// The tools whose authorization servers [`AgentBuilder::build`] looks for.
+/// The tools whose authorization servers [`AgentBuilder::build`] discovers.
 #[derive(Debug, Default)]
 pub struct Tools(Vec<Tool>);
 
@@ -28,13 +28,13 @@ impl From<()> for Tools {
 }
 
 impl<T: Into<Tools>> AgentBuilder<T> {
-    /// Gets access tokens for the tool at this URL and for whatever is within it, with these
-    /// scopes, separated by blanks.
+    /// Gets access tokens for the tool at this URL and for every URL beneath it. `scopes` are
+    /// separated by spaces.
     ///
-    /// [`build`](AgentBuilder::<Tools>::build) asks the tool whose tokens it accepts (RFC 9728),
-    /// and uses the first of these issuers that the tool names. The agent shows its identity to
-    /// these issuers alone, whatever the tool names. It authenticates there by its WIT
-    /// (draft-ietf-oauth-spiffe-client-auth); for another client authentication there is
+    /// [`build`](AgentBuilder::<Tools>::build) reads from the tool's metadata which issuers it
+    /// accepts (RFC 9728), and uses the first one that is in `issuers`. The agent sends its
+    /// identity only to these issuers, whatever the tool names. It authenticates there by its WIT
+    /// (draft-ietf-oauth-spiffe-client-auth). For another client authentication, use
     /// [`authorize`](Self::authorize).
     ///
     /// ```
@@ -51,8 +51,8 @@ impl<T: Into<Tools>> AgentBuilder<T> {
     ///
     /// # Errors
     ///
-    /// `metadata.…` and `oauth.…` for a text that is no URL of a tool or of an issuer, or no list
-    /// of scopes. Plain `http` is for loopback alone.
+    /// `metadata.…` and `oauth.…` if a URL, an issuer or the list of scopes is not valid. Plain
+    /// `http` is accepted only for loopback.
     pub fn tool(
         self,
         url: &str,
@@ -78,12 +78,12 @@ impl<T: Into<Tools>> AgentBuilder<T> {
 }
 
 impl AgentBuilder<Tools> {
-    /// Finds the authorization server of each tool, and builds the agent.
+    /// Discovers the authorization server of each tool and builds the agent.
     ///
     /// # Errors
     ///
-    /// Those of [`TokenSource::discover`]; `source.expired` where the agent has no identity at the
-    /// moment; `fetch.build`.
+    /// The errors of [`TokenSource::discover`]; `source.expired` if the agent has no identity at
+    /// present; `fetch.build` if the HTTP client cannot be set up.
     pub async fn build(self) -> Result<Agent, Error> {
         let (mut builder, tools) = self.with_tools(());
         if builder.fetch.is_none() {

@@ -1,5 +1,7 @@
-//! The admission of one request, as a state: what was verified, what was spent, what was decided.
-//! The pure part takes it as far as it can, and returns what it needs to know; the rim answers.
+//! The admission of one request as a state machine: verified, spent, decided.
+//!
+//! The pure part advances the state as far as it can and returns the [`Need`] that it cannot
+//! answer. The asynchronous part gets the answer.
 
 use std::time::Duration;
 
@@ -19,37 +21,37 @@ use crate::principal::{Principal, Proven};
 use crate::refusal::{ErrorResponse, Refusal};
 use crate::resolve::{Keys, Need, Resolved};
 
-/// One request on its way.
+/// One request during its admission.
 pub(super) struct Admission<'a> {
     pub(super) received: ReceivedRequest<'a>,
     pub(super) evidence: Evidence,
     pub(super) attributes: Attributes,
     pub(super) state: State,
-    /// Who was proven, from when the proofs were spent.
+    /// The proven caller. Set when the proofs are spent.
     pub(super) principal: Option<Principal>,
-    /// Whose keys were asked for already: each once.
+    /// The owners whose keys were requested already. Each is requested once.
     asked: Vec<Keys>,
 }
 
-/// How far an admission is. What was spent is never judged again as a replay, because nothing leads
-/// back from there.
+/// The state of an admission. A spent proof is never checked for replay again, because no
+/// transition leads back to `Verified`.
 pub(super) enum State {
-    /// Nothing is verified, or it is to be verified again with other keys.
+    /// Nothing is verified yet, or the request must be verified again with other keys.
     Fresh,
-    /// All of it is good, if the proofs are the first of their kind.
+    /// Everything is valid, provided that the proofs were not used before.
     Verified(Vec<UnspentProof>),
-    /// A shared store is asked about the proofs.
+    /// A shared store is spending the proofs.
     Spending(Vec<Proof>, UnixTime),
     /// The proofs are spent.
     Spent(Vec<Proof>),
-    /// A decision is asked for elsewhere.
+    /// A decision is requested from outside the guard.
     Deciding(Principal, Vec<Reason>),
     Accepted(Principal, Vec<Reason>),
     Refused(Box<Refused>),
 }
 
-/// The most kinds of keys that are asked for in one admission: those of a bundle and of an issuer,
-/// and each once more for what is found with the first.
+/// The maximum number of key requests in one admission: for a bundle, for an issuer, and one more
+/// for what the first answer reveals.
 const MOST_KEYS: usize = 3;
 
 impl<'a> Admission<'a> {
@@ -72,7 +74,7 @@ impl<'a> Admission<'a> {
         matches!(self.state, State::Refused(_))
     }
 
-    /// The proofs that were verified and not yet spent.
+    /// Returns the proofs that were verified and not yet spent.
     pub(super) fn unspent(&self) -> &[UnspentProof] {
         match &self.state {
             State::Verified(unspent) => unspent,
@@ -80,7 +82,7 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// The keys that may change a refusal, unless they were asked for before.
+    /// Returns the keys that could change the refusal, unless they were requested before.
     fn missing_keys(&mut self) -> Option<Need> {
         let State::Refused(refused) = &self.state else {
             return None;
@@ -96,7 +98,7 @@ impl<'a> Admission<'a> {
 }
 
 impl<M> Guard<M> {
-    /// Verifies, unless that was done. Needs keys where they may change a refusal.
+    /// Verifies the request if that was not done. Returns the keys that could change a refusal.
     pub(super) fn verify_step(&self, admission: &mut Admission<'_>, now: UnixTime) -> Option<Need> {
         if matches!(admission.state, State::Fresh) {
             admission.evidence = Evidence::default();
@@ -109,7 +111,7 @@ impl<M> Guard<M> {
         admission.missing_keys()
     }
 
-    /// Spends and decides, as far as it can be known here.
+    /// Spends the proofs and decides, as far as the guard can without waiting.
     pub(super) fn conclude_step(
         &self,
         admission: &mut Admission<'_>,
@@ -175,15 +177,14 @@ impl<M> Guard<M> {
         }
     }
 
-    /// Takes the answer to a need. The credentials are looked at once more, because time has gone
-    /// by.
+    /// Takes the answer to a need. It checks the credentials again, because time has passed.
     pub(super) fn answer(&self, admission: &mut Admission<'_>, answer: Resolved, now: UnixTime) {
         let state = std::mem::replace(&mut admission.state, State::Fresh);
         let next = match (state, answer) {
-            // Judged again from the start: nothing was spent.
+            // The request is verified again from the start, because nothing was spent.
             (State::Refused(_), Resolved::Changed) => return,
             (State::Refused(refused), _) => Err(*refused),
-            // The store may have forgotten what had ended when it answered.
+            // The store may have forgotten proofs that had expired when it answered.
             (State::Spending(_, ends), Resolved::Spent(Ok(()))) if now > ends => {
                 Err(not_spent(ReplayError::Expired))
             }
@@ -210,7 +211,7 @@ impl<M> Guard<M> {
         }
     }
 
-    /// Verifies, and asks for keys that are missing.
+    /// Verifies the request, and fetches missing keys.
     pub(super) async fn verify_fresh(&self, admission: &mut Admission<'_>) -> UnixTime {
         loop {
             let now = self.inner.clock.now();
@@ -222,7 +223,7 @@ impl<M> Guard<M> {
         }
     }
 
-    /// Spends and decides, waiting for what is decided or remembered elsewhere.
+    /// Spends and decides, and waits for shared stores and remote decisions.
     pub(super) async fn conclude(
         &self,
         mut admission: Admission<'_>,
@@ -236,7 +237,7 @@ impl<M> Guard<M> {
         self.finish(admission, now)
     }
 
-    /// Asks the one who can answer, and not for longer than the deadline.
+    /// Asks the resolver, and waits for at most the deadline.
     async fn resolve(&self, need: Need) -> Resolved {
         let inner = &*self.inner;
         let keys = need.keys().is_some();
@@ -255,8 +256,8 @@ impl<M> Guard<M> {
     }
 }
 
-/// Waits for at most so long. Without a tokio runtime there is no clock to wait by, and the future
-/// alone decides.
+/// Waits for the future for at most `deadline`. Without a tokio runtime there is no timer, so it
+/// waits until the future ends.
 pub(super) async fn within<T>(deadline: Duration, future: impl Future<Output = T>) -> Option<T> {
     if tokio::runtime::Handle::try_current().is_ok() {
         tokio::time::timeout(deadline, future).await.ok()

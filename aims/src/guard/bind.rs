@@ -1,4 +1,4 @@
-//! *Bind*: every `cnf` is a proven key, and agent and token name one workload.
+//! *Bind*: checks that every `cnf` is a proven key, and that agent and token name one workload.
 
 use aims_error::shown;
 use aims_oauth_rs::{AccessToken, BindingFailure, Error, ProvenKey};
@@ -8,11 +8,11 @@ use super::Guard;
 use super::evidence::{AgentCredential, UnspentProof};
 
 impl<M> Guard<M> {
-    /// Decides whether the token belongs to the agent that was proven: bound to its key, or issued
-    /// to its identifier. Sources that name two agents are refused.
+    /// Checks whether the token belongs to the proven agent: it is bound to the agent's key, or was
+    /// issued to the agent's identifier. Refuses the request if two sources name different agents.
     ///
-    /// Returns whether the token is unbound: it is bound to no key, its client is not the proven
-    /// agent, and the route accepts bearer tokens.
+    /// Returns whether the token is unbound. An unbound token is bound to no key, its client is not
+    /// the proven agent, and the route accepts bearer tokens.
     pub(super) fn bind(
         &self,
         token: &AccessToken,
@@ -50,9 +50,9 @@ impl<M> Guard<M> {
     }
 }
 
-/// Whether the token was issued to another workload than the one that was proven, by its client's
-/// identifier or by the issuer's rules, or says that another one acts now (RFC 8693 §4.1). The
-/// actors before that are history.
+/// Returns whether the token names another workload than the proven one: by the identifier of its
+/// client, by the issuer's rules, or as the current actor (RFC 8693 §4.1). Earlier actors do not
+/// count.
 fn names_another(token: &AccessToken, agent: Option<&WorkloadId>) -> Result<bool, Error> {
     let actor = token.actors().first().map(|it| it.subject.as_str());
     let client = is_another("client_id", token.client_id(), agent)?;
@@ -62,8 +62,8 @@ fn names_another(token: &AccessToken, agent: Option<&WorkloadId>) -> Result<bool
     Ok(client || actor || mapped)
 }
 
-/// Whether a name is that of another workload. One that begins as a workload identifier and is none
-/// is refused, rather than taken for the name of no workload: another reader may see one in it.
+/// Returns whether a name is that of another workload. A name that has the scheme of a workload
+/// identifier and cannot be parsed is refused, because another reader may accept it.
 fn is_another(claim: &str, name: &str, agent: Option<&WorkloadId>) -> Result<bool, Error> {
     if agent.is_some_and(|it| it.as_str() == name) || !begins_as_workload(name) {
         return Ok(false);
@@ -76,7 +76,7 @@ fn is_another(claim: &str, name: &str, agent: Option<&WorkloadId>) -> Result<boo
     })
 }
 
-/// Whether the text has the scheme of workload identifiers, in any case (RFC 3986 §3.1).
+/// Returns whether the text has the scheme of workload identifiers, in any case (RFC 3986 §3.1).
 fn begins_as_workload(text: &str) -> bool {
     ["spiffe:", "wimse:"].iter().any(|scheme| {
         let start = text.get(..scheme.len());

@@ -1,4 +1,4 @@
-//! The body of a response: the handler's own, which streams, or one that the guard wrote.
+//! Bodies of responses: the handler's own body, which streams, or one that the guard wrote.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -9,9 +9,10 @@ use http_body_util::Full;
 use pin_project_lite::pin_project;
 
 pin_project! {
-    /// The body of a response behind a [`Guard::layer`](crate::Guard::layer): that of the service,
-    /// which streams as it comes, or one that the guard wrote, which is a refusal, a signed
-    /// response or the metadata of the resource.
+    /// The body of a response behind [`Guard::layer`](crate::Guard::layer).
+    ///
+    /// It is the body of the inner service, which streams, or one that the guard wrote: a refusal,
+    /// a signed response or the metadata of the resource.
     #[derive(Debug)]
     #[project = Projection]
     pub struct ResponseBody<R> {
@@ -44,7 +45,7 @@ impl<R> ResponseBody<R> {
     }
 }
 
-/// The pieces come as [`Bytes`], which costs nothing where they were such before.
+/// The pieces are converted to [`Bytes`]. This copies nothing if they are [`Bytes`] already.
 impl<R: Body> Body for ResponseBody<R> {
     type Data = Bytes;
     type Error = R::Error;

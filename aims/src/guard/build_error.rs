@@ -1,32 +1,33 @@
-//! Why a guard cannot be built.
+//! The errors of building a guard.
 
-/// Error returned by [`GuardBuilder::build`](super::GuardBuilder::build) and
-/// [`Guard::requiring`](super::Guard::requiring).
+/// Error returned by [`GuardBuilder::build`](super::GuardBuilder::build),
+/// [`GuardBuilder::start`](super::GuardBuilder) and [`Guard::requiring`](super::Guard::requiring).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// The resource is no absolute `https` URL without query and fragment; `http` only on loopback.
+    /// The resource is not an absolute `https` URL without query and fragment. `http` is accepted
+    /// only for loopback.
     #[error("a guard cannot protect `{resource}`")]
     Resource {
-        /// As it was given.
+        /// The URL as it was given.
         resource: String,
-        /// What is wrong with it.
+        /// The error of parsing it.
         source: aims_oauth_wire::Error,
     },
-    /// The resource has a query, or is no URL of HTTP.
+    /// The resource has a query, or is not an HTTP URL.
     #[error(
         "invalid resource URL `{resource}`: expected absolute https, or http on loopback, without query; a guard protects one URL and what is beneath it"
     )]
     NotHttp {
-        /// As it was given.
+        /// The URL as it was given.
         resource: String,
     },
-    /// The metadata that is to be published is that of another resource.
+    /// The metadata to publish describes another resource.
     #[error("the metadata is of `{metadata}`, but the guard protects `{guarded}`")]
     OtherResource {
-        /// The resource of the metadata.
+        /// The resource in the metadata.
         metadata: String,
-        /// The one that is guarded.
+        /// The resource of the guard.
         guarded: String,
     },
     /// The metadata cannot be published.
@@ -37,13 +38,13 @@ pub enum BuildError {
         "scopes or roles are required, but the guard has no issuer of access tokens: name one by `.issuer(..)` and end with `.start().await`, or with `.build()` give `.issuers(..)`, or an issuer in `PublishedKeys` before `.keys(..)`"
     )]
     NoIssuer,
-    /// An access token and a proof are asked for, and the guard accepts no proof that can travel
-    /// with a token: a WPT of draft-ietf-wimse-wpt-02 takes its place in `Authorization`.
+    /// The guard requires an access token and a proof, and accepts no proof that can travel with a
+    /// token. A WPT of draft-ietf-wimse-wpt-02 uses the `Authorization` field of the token.
     #[error(
         "no request can satisfy the guard: it asks for an access token and a proof, and a WPT of draft-ietf-wimse-wpt-02 takes the token's place in `Authorization`; call `.http_signatures(HttpSignatures::new())`, `.wpt_revisions(Revisions::BOTH)` for WPTs of -01, `.accept_bearer()` for tokens without a proof, or require `Requirements::identity_alone`"
     )]
     Unsatisfiable,
-    /// A proof by a key of an agent is asked for, and the guard trusts no origin of agents.
+    /// The guard requires a proof by the key of an agent, and trusts no origin of agents.
     #[error(
         "no request can satisfy the guard: it asks for the proof of an agent, and trusts no agents; \
          call `.bundle(origin, url)` for those that it trusts, or `.accept_bearer()` for tokens \
@@ -53,7 +54,7 @@ pub enum BuildError {
     /// An identifier of the tool in access tokens is empty.
     #[error("an empty `token_audience`: expected what `aud` of access tokens names this tool by")]
     TokenAudience,
-    /// Two profiles were named for the tokens of one issuer.
+    /// The tokens of one issuer were given two different profiles.
     #[error(
         "two different rules for the issuer `{issuer}`: expected one call of `.issuer(..)`, \
          `.issuer_with(..)` or `.issuer_rules(..)` for it"
@@ -62,33 +63,32 @@ pub enum BuildError {
         /// The issuer.
         issuer: String,
     },
-    /// The rules of an issuer do not fit the issuer, or another guard set other rules for it in the
+    /// The rules do not fit their issuer, or another guard set other rules for the issuer in the
     /// same [`IssuerStore`](aims_oauth_rs::IssuerStore).
     #[error("the rules of an issuer cannot be set")]
     IssuerRules(#[source] aims_oauth_rs::Error),
-    /// Two issuers differ in the root slash alone: they are one server in two spellings (RFC 3986
-    /// §6.2.3).
+    /// Two issuers differ only in the root slash, so they are the same server (RFC 3986 §6.2.3).
     #[error(
         "the issuers `{bare}` and `{slash}` are one server in two spellings: name the one that its tokens have in `iss`"
     )]
     IssuerTwice {
         /// The spelling without the slash.
         bare: String,
-        /// The spelling with it.
+        /// The spelling with the slash.
         slash: String,
     },
-    /// The scopes that are required are no list of scopes.
+    /// The required scopes are not a valid list of scopes.
     #[error("invalid list of scopes: expected names separated by single spaces")]
     Scopes(#[source] aims_oauth_wire::Error),
-    /// The text names no issuer.
+    /// The text is not a valid issuer.
     #[error("a guard cannot accept tokens of `{issuer}`")]
     Issuer {
-        /// As it was given.
+        /// The issuer as it was given.
         issuer: String,
-        /// What is wrong with it.
+        /// The error of parsing it.
         source: aims_oauth_wire::Error,
     },
-    /// A URL from which keys are to be fetched cannot be used, or there is no HTTP client.
+    /// A URL to fetch keys from is not valid, or the HTTP client cannot be set up.
     #[cfg(feature = "fetch")]
     #[error("keys cannot be fetched")]
     Fetch(#[from] aims_fetch::Error),
@@ -102,37 +102,37 @@ pub enum BuildError {
         "no crypto provider is compiled in: enable the feature `aws-lc-rs` or `rustcrypto`, or end with `.build()` and give keys of your own provider"
     )]
     NoProvider,
-    /// A guard that fetches its keys was given others as well.
+    /// The guard fetches its keys, and was given other keys as well.
     #[cfg(feature = "fetch")]
     #[error(
         "`.start()` fetches the keys that the guard trusts, and would drop those of `.{call}(..)`: name the issuers by `.issuer(..)` and the bundles by `.bundle(..)`, or end with `.build()`"
     )]
     Started {
-        /// The call that gave them.
+        /// The method that gave the other keys.
         call: &'static str,
     },
-    /// Keys are to be fetched, and a guard that is only built fetches none.
+    /// Keys are to be fetched, but `build` fetches no keys.
     #[cfg(feature = "fetch")]
     #[error(
         "`.{call}(..)` is for a guard that fetches its keys, and `.build()` fetches none: end with `.start().await`, or give the keys by `.keys(..)`, `.trust(..)` or `.issuers(..)`"
     )]
     NotStarted {
-        /// The call that only `start` acts on.
+        /// The method that only `start` supports.
         call: &'static str,
     },
-    /// Every response is to be signed, but there is no identity to sign as.
+    /// Every response is to be signed, but the guard has no identity to sign with.
     #[error("every response is to be signed, but there is no identity: call `.answering_as(..)`")]
     NoSigner,
     /// A proof audience is empty.
     #[error("signatures cannot be verified: a proof audience is empty")]
     Signatures(#[source] aims_http_sig::Error),
-    /// A header field that a proof must cover has a name that no signature can cover.
+    /// A header field that a proof must cover has a name that a signature cannot cover.
     #[error("a header field cannot be covered by a signature")]
     Fields(#[source] aims_http_sig::Error),
     /// The requirements contradict themselves, or the guard cannot meet them.
     #[error("the requirements cannot be met: {what}")]
     Requirements {
-        /// What contradicts what.
+        /// The contradiction.
         what: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! The settings of a guard.
+//! The builder of a guard.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -24,17 +24,17 @@ use crate::requirements::Requirements;
 use crate::resolve::{Resolve, Unresolved};
 use crate::revoked::{NothingRevoked, Revoked};
 
-/// The type state of a [`GuardBuilder`] that has no source of trust yet.
+/// Type state of a [`GuardBuilder`] that has no source of trust yet. It cannot be built.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct NoTrust;
 
-/// The type state of a [`GuardBuilder`] that has a source of trust.
+/// Type state of a [`GuardBuilder`] that has a source of trust. It can be built.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Trusting;
 
-/// Implemented by the state of a builder that can be built.
+/// Marks the type states of a [`GuardBuilder`] that can be built.
 #[diagnostic::on_unimplemented(
     message = "this guard trusts nobody yet",
     note = "name the issuers by `.issuer(..)` and the bundles of the agents' origins by `.bundle(..)`, and end with `.start().await` (feature `fetch`); or, before `.build()`, call `.trust(..)` with the bundles or `.keys(..)` with `PublishedKeys`"
@@ -48,7 +48,32 @@ mod sealed {
     impl Sealed for super::Trusting {}
 }
 
-/// Builds a [`Guard`]. Every setting but the source of trust has a default.
+/// Builds a [`Guard`]. Created by [`Guard::builder`].
+///
+/// Only a source of trust is required: [`trust`](Self::trust), [`keys`](Self::keys),
+/// [`issuer`](Self::issuer) or [`bundle`](Self::bundle). All other settings have defaults. Finish
+/// with [`build`](Self::build) or, to fetch keys, with [`start`](Self::start).
+///
+/// `T` is the type state, [`NoTrust`] or [`Trusting`]. `M` is the mode of the guard, [`Immediate`]
+/// or [`Deferred`].
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use aims::Guard;
+/// use aims::cred::{Bundle, TrustStore};
+/// use aims::jose::provider;
+///
+/// # fn example(document: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// let origin = "spiffe://example.org".parse()?;
+/// let trust = TrustStore::of([Bundle::parse(&origin, document, provider::default())?]);
+/// let guard = Guard::builder("https://tools.example/mcp").trust(Arc::new(trust)).build()?;
+/// assert_eq!(guard.resource(), "https://tools.example/mcp");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// With the feature `fetch`, [`start`](Self::start) fetches keys and keeps them fresh.
 #[derive(Debug)]
 #[must_use = "a guard is made by `build`"]
 pub struct GuardBuilder<T, M = Immediate> {
@@ -64,11 +89,11 @@ pub(super) struct Settings {
     tokens: AccessTokenRules,
     max_token: usize,
     pub(super) rules: Vec<(Issuer, IssuerRules)>,
-    /// Two issuers of [`PublishedKeys`](crate::keys::PublishedKeys) that are one server.
+    /// Two issuers of [`PublishedKeys`](crate::keys::PublishedKeys) that are the same server.
     twins: Option<(String, String)>,
-    /// Whether some origin of agents may be trusted, now or later.
+    /// Whether any origin of agents is trusted, now or later.
     agents: bool,
-    /// A `token_audience` is empty.
+    /// Whether a `token_audience` is empty.
     empty_audience: bool,
     pub(super) metadata: Option<ResourceMetadata>,
     audiences: Vec<String>,
@@ -92,7 +117,7 @@ pub(super) struct Settings {
     pub(super) sources: super::start::Sources,
 }
 
-/// A clock has no `Debug`.
+/// Wraps a clock to give it a `Debug` implementation.
 pub(super) struct ClockOf(pub(super) Arc<dyn Clock>);
 
 impl std::fmt::Debug for ClockOf {
@@ -102,15 +127,18 @@ impl std::fmt::Debug for ClockOf {
 }
 
 impl Guard {
-    /// A guard for a tool that callers address by this URL. It is configuration: never taken from a
-    /// request (draft-ietf-wimse-wpt §2).
+    /// Creates a builder for a guard of the tool that callers address by this URL.
     ///
-    /// The path of a request must be that of the URL, with or without a slash at its end, or one
-    /// beneath it, because tokens are for this resource alone (RFC 8707 §2). Any other is refused
-    /// with `guard.target`, and so is one with a segment `..`. A URL without a path stands for the
-    /// whole host. `Host` is checked for its form alone: the URL says by which host the tool is
-    /// addressed. [`accept_any_path`](GuardBuilder::accept_any_path) is for a tool behind a proxy
-    /// that changes paths.
+    /// The URL is configuration and never taken from a request (draft-ietf-wimse-wpt §2).
+    ///
+    /// Tokens are valid only for this resource (RFC 8707 §2), so the path of a request must be the
+    /// path of the URL, with or without a final slash, or a path beneath it. The guard refuses any
+    /// other path, and any path with a segment `..`, with `guard.target`. A URL without a path
+    /// stands for the whole host.
+    ///
+    /// The guard checks only the syntax of `Host`, because the URL tells which host the tool has.
+    /// If a proxy changes paths before the guard sees them, use
+    /// [`accept_any_path`](GuardBuilder::accept_any_path).
     pub fn builder(resource: impl Into<String>) -> GuardBuilder<NoTrust> {
         let resource = resource.into();
         let settings = Settings {
@@ -152,7 +180,7 @@ impl Guard {
 }
 
 impl<T, M> GuardBuilder<T, M> {
-    /// Trusts the bundles of this store for the agents of their origins.
+    /// Trusts the bundles of this store, which verify the credentials of agents.
     pub fn trust(mut self, trust: Arc<TrustStore>) -> GuardBuilder<Trusting, M> {
         #[cfg(feature = "fetch")]
         self.settings.sources.given_by("trust");
@@ -161,8 +189,9 @@ impl<T, M> GuardBuilder<T, M> {
         self.into_state()
     }
 
-    /// Trusts the origins and issuers of these keys. [`Guard::admit`] fetches keys that a
-    /// credential names and that are not known.
+    /// Trusts the origins and issuers of these keys.
+    ///
+    /// If a credential names an unknown key, [`Guard::admit`] fetches the keys of its owner.
     #[cfg(feature = "fetch")]
     pub fn keys(mut self, keys: &crate::keys::PublishedKeys) -> GuardBuilder<Trusting, M> {
         self.settings.sources.given_by("keys");
@@ -177,7 +206,7 @@ impl<T, M> GuardBuilder<T, M> {
         builder
     }
 
-    /// Requires an access token of one of these issuers, beside the proof.
+    /// Requires an access token of one of these issuers, in addition to the proof.
     pub fn issuers(mut self, issuers: Arc<IssuerStore>) -> Self {
         #[cfg(feature = "fetch")]
         self.settings.sources.given_by("issuers");
@@ -186,26 +215,25 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
-    /// Sets the rules for the tokens of one of the issuers: how they are written, their audiences,
-    /// algorithms and lifetime. Without this call they follow RFC 9068. May be repeated.
+    /// Sets the rules for the tokens of one issuer: their profile, audiences, algorithms and
+    /// lifetime. Defaults to RFC 9068. May be repeated for other issuers.
     ///
-    /// The rules are those of this guard. Another guard over the same store of
-    /// [`issuers`](Self::issuers) without rules for the issuer does not take them: it judges the
-    /// tokens by RFC 9068, or by what [`IssuerStore::set_rules`] set for all. A guard with other
-    /// rules for the issuer than an earlier one over the same store is not built: give it a store
-    /// of its own.
+    /// The rules apply only to this guard. Another guard over the same store of
+    /// [`issuers`](Self::issuers) that sets no rules for the issuer uses RFC 9068, or the rules
+    /// that [`IssuerStore::set_rules`] set for all guards. Two guards over one store cannot have
+    /// different rules for one issuer; the second cannot be built. Give it a separate store.
     pub fn issuer_rules(mut self, issuer: Issuer, rules: IssuerRules) -> Self {
         self.settings.rules.push((issuer, rules));
         self
     }
 
-    /// Sets the greatest length of an access token, in bytes. Defaults to 8 KiB.
+    /// Sets the maximum length of an access token, in bytes. Defaults to 8 KiB.
     pub const fn max_token_len(mut self, most: usize) -> Self {
         self.settings.max_token = most;
         self
     }
 
-    /// Accepts tokens for this identifier of the same tool as well. May be repeated.
+    /// Accepts access tokens with this audience, in addition to the resource URL. May be repeated.
     pub fn token_audience(mut self, audience: impl Into<String>) -> Self {
         let audience = audience.into();
         self.settings.empty_audience |= audience.is_empty();
@@ -213,72 +241,82 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
-    /// Publishes this document: challenges name where it is, and a refused agent finds its
-    /// authorization server by it (RFC 9728). [`Guard::layer`] serves it.
+    /// Publishes this metadata document (RFC 9728).
+    ///
+    /// The challenges of refusals contain its URL, so that an agent can find the authorization
+    /// server. [`Guard::layer`] serves the document.
     pub fn metadata(mut self, metadata: ResourceMetadata) -> Self {
         self.settings.metadata = Some(metadata);
         self
     }
 
-    /// Expects this fixed `aud` in proofs, instead of the configured origin with the path of the
-    /// request, and [accepts any path](Self::accept_any_path). May be repeated.
+    /// Expects this fixed `aud` in proofs, and [accepts any path](Self::accept_any_path). May be
+    /// repeated.
+    ///
+    /// By default, `aud` must be the origin of the resource with the path of the request.
     pub fn proof_audience(mut self, audience: impl Into<String>) -> Self {
         self.settings.audiences.push(audience.into());
         self
     }
 
-    /// Accepts requests for paths outside of the path of the resource: for a tool behind a proxy or
-    /// a router that changes paths before the guard sees them. Whatever reaches the guard is then a
-    /// request for its resource, so let no route of another resource lead through it.
+    /// Accepts requests for paths outside the path of the resource, for a tool behind a proxy or a
+    /// router that changes paths.
     ///
-    /// A proof is still about the path that the guard sees, unless
-    /// [`proof_audience`](Self::proof_audience) names another audience.
+    /// Every request that reaches the guard then counts as a request for its resource, so do not
+    /// route requests for another resource through it.
+    ///
+    /// A proof must still name the path that the guard sees. To change that, set
+    /// [`proof_audience`](Self::proof_audience).
     pub const fn accept_any_path(mut self) -> Self {
         self.settings.any_path = true;
         self
     }
 
-    /// Sets what is required of callers; other routes can [require otherwise](Guard::requiring).
+    /// Sets the requirements for callers. Defaults to [`Requirements::new`].
+    ///
+    /// [`Guard::requiring`] sets other requirements for single routes.
     pub fn require(mut self, requirements: Requirements) -> Self {
         self.settings.requirements = requirements;
         self
     }
 
-    /// Requires an access token with these scopes, separated by spaces, beside what was required
-    /// before.
+    /// Requires an access token with these scopes, separated by spaces, in addition to the
+    /// requirements so far.
     ///
     /// # Errors
     ///
-    /// [`BuildError::Scopes`] where it is no list of scopes (RFC 6749 §3.3).
+    /// [`BuildError::Scopes`] if the text is not a list of scopes (RFC 6749 §3.3).
     pub fn scopes(mut self, scopes: &str) -> Result<Self, BuildError> {
         let scopes = scopes.parse().map_err(BuildError::Scopes)?;
         self.settings.requirements = self.settings.requirements.scopes(scopes);
         Ok(self)
     }
 
-    /// Accepts access tokens that are bound to no key, on the routes of this guard that
-    /// [`requiring`](Guard::requiring) does not change. A thief can use such a token until it
-    /// expires ([`Requirements::accept_bearer`]).
+    /// Accepts access tokens that are bound to no key.
+    ///
+    /// A thief can use such a token until it expires ([`Requirements::accept_bearer`]). The setting
+    /// has no effect on routes with requirements of their own ([`Guard::requiring`]).
     pub fn accept_bearer(mut self) -> Self {
         self.settings.requirements = self.settings.requirements.accept_bearer();
         self
     }
 
-    /// Sets where spent proofs are remembered. Defaults to 1,000,000 proofs in memory.
+    /// Sets the store of spent proofs. Defaults to 1,000,000 proofs in memory.
     pub fn replay(mut self, store: impl ReplayStore + 'static) -> Self {
         self.settings.replay = Some(Replay::Local(Arc::new(store)));
         self
     }
 
-    /// Sets a store of spent proofs that several servers share, and that has to be waited for: it
-    /// is asked by [`Need::SharedReplay`](crate::resolve::Need::SharedReplay). A guard with it has
-    /// [`admit`](Guard::admit) alone.
+    /// Sets a store of spent proofs that several servers share and that needs I/O.
+    ///
+    /// The guard asks it with [`Need::SharedReplay`](crate::resolve::Need::SharedReplay). Such a
+    /// guard has only [`admit`](Guard::admit), not `check`.
     pub fn shared_replay(mut self, store: impl Resolve + 'static) -> GuardBuilder<T, Deferred> {
         self.settings.replay = Some(Replay::Shared(Arc::new(store)));
         self.into_state()
     }
 
-    /// Sets the rules for WITs, such as only WIT-SVIDs.
+    /// Sets the rules for WITs, for example to accept only WIT-SVIDs.
     pub fn wit_rules(mut self, rules: WitRules) -> Self {
         self.settings.wit = rules;
         self
@@ -290,90 +328,97 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
-    /// Sets the revisions of draft-ietf-wimse-wpt that are accepted. Defaults to
-    /// [`Revisions::DRAFT_02`], in which the proof stands in `Authorization: WPT`.
-    /// [`Revisions::DRAFT_01`] is the older one, with `Workload-Proof-Token` and `ath`.
+    /// Sets the accepted revisions of draft-ietf-wimse-wpt. Defaults to [`Revisions::DRAFT_02`].
+    ///
+    /// In [`Revisions::DRAFT_02`] the proof is in `Authorization: WPT`. In [`Revisions::DRAFT_01`]
+    /// it is in `Workload-Proof-Token` and covers the access token by `ath`.
     pub fn wpt_revisions(mut self, revisions: impl Into<Revisions>) -> Self {
         self.settings.wpt = self.settings.wpt.with_revisions(revisions.into());
         self
     }
 
-    /// Sets one skew for WITs, proofs and access tokens, whatever their rules say.
+    /// Sets one clock skew for WITs, proofs and access tokens. It replaces the skew in their rules.
     pub fn skew(mut self, skew: Skew) -> Self {
         self.settings.skew = Some(skew);
         self
     }
 
-    /// Accepts HTTP message signatures as a proof, beside or instead of a WPT, and says how
-    /// responses are signed.
+    /// Accepts HTTP message signatures as a proof, and sets how responses are signed.
     ///
-    /// Where a request has both proofs, the weaker one protects: see [`HttpSignatures`].
+    /// If a request has a WPT as well, it is as safe as the weaker proof: see [`HttpSignatures`].
     pub fn http_signatures(mut self, signatures: HttpSignatures) -> Self {
         self.settings.signatures = Some(signatures);
         self
     }
 
-    /// Sets how many verified WITs and how many access tokens are remembered. Defaults to 10,000 of
-    /// each.
+    /// Sets the number of verified WITs and of verified access tokens that the guard caches.
+    /// Defaults to 10,000 of each.
     pub const fn cache(mut self, capacity: usize) -> Self {
         self.settings.capacity = capacity;
         self
     }
 
-    /// Names a further header field that carries a token which the tool uses: where it is there,
-    /// the WPT must cover it by `oth`, or without a WPT the signature must.
+    /// Names a header field that carries a token which the tool uses. May be repeated.
+    ///
+    /// If a request has the field, its WPT must cover it by `oth`. Without a WPT, the signature
+    /// must cover it.
     pub fn token_field(mut self, name: HeaderName) -> Self {
         self.settings.token_fields.push(name);
         self
     }
 
-    /// Adds what this finds in a request to the attributes of its [call](crate::decision::Call).
-    /// Where a request has a field that it [names](Extract::fields), an accepted proof must cover
-    /// that. May be repeated.
+    /// Adds an extractor of call attributes. May be repeated.
+    ///
+    /// If a request has a header field that the extractor [names](Extract::fields), an accepted
+    /// proof must cover the field. See [`Call::attributes`](crate::decision::Call::attributes).
     pub fn extract(mut self, extract: impl Extract + 'static) -> Self {
         self.settings.extract.push(Arc::new(extract));
         self
     }
 
-    /// Sets what decides about every call that meets the requirements.
-    pub fn authorize(mut self, seam: impl Authorize + 'static) -> Self {
-        self.settings.decides = Decides::Local(Arc::new(seam));
+    /// Sets the policy that decides about every call that meets the requirements.
+    pub fn authorize(mut self, policy: impl Authorize + 'static) -> Self {
+        self.settings.decides = Decides::Local(Arc::new(policy));
         self
     }
 
-    /// Has every call that meets the requirements decided elsewhere, by
-    /// [`Need::Decision`](crate::resolve::Need::Decision). A guard with it has
-    /// [`admit`](Guard::admit) alone.
+    /// Lets a resolver decide about every call that meets the requirements, for policies that need
+    /// I/O.
+    ///
+    /// The guard asks it with [`Need::Decision`](crate::resolve::Need::Decision). Such a guard has
+    /// only [`admit`](Guard::admit), not `check`.
     pub fn authorize_elsewhere(
         mut self,
-        seam: impl Resolve + 'static,
+        resolver: impl Resolve + 'static,
     ) -> GuardBuilder<T, Deferred> {
-        self.settings.decides = Decides::Elsewhere(Arc::new(seam));
+        self.settings.decides = Decides::Elsewhere(Arc::new(resolver));
         self.into_state()
     }
 
-    /// Sets what records every acceptance and refusal.
-    pub fn record(mut self, seam: impl Record + 'static) -> Self {
-        self.settings.record = Arc::new(seam);
+    /// Sets the recorder of all accepted and refused requests. Defaults to
+    /// [`ToTracing`](crate::record::ToTracing).
+    pub fn record(mut self, recorder: impl Record + 'static) -> Self {
+        self.settings.record = Arc::new(recorder);
         self
     }
 
-    /// Sets what knows the revoked credentials. The guard asks it about every credential of every
-    /// request.
-    pub fn revoked(mut self, seam: impl Revoked + 'static) -> Self {
-        self.settings.revoked = Arc::new(seam);
+    /// Sets the source of revocations, such as a
+    /// [`RevocationList`](crate::revoked::RevocationList). The guard asks it about every credential
+    /// of every request.
+    pub fn revoked(mut self, revoked: impl Revoked + 'static) -> Self {
+        self.settings.revoked = Arc::new(revoked);
         self
     }
 
-    /// Sets what [`Guard::admit`] asks for keys that are not known.
-    pub fn resolve(mut self, seam: impl Resolve + 'static) -> Self {
+    /// Sets the resolver that [`Guard::admit`] asks for unknown keys.
+    pub fn resolve(mut self, resolver: impl Resolve + 'static) -> Self {
         #[cfg(feature = "fetch")]
         self.settings.sources.given_by("resolve");
-        self.settings.resolve = Arc::new(seam);
+        self.settings.resolve = Arc::new(resolver);
         self
     }
 
-    /// Sets how long [`Guard::admit`] waits for each answer that it needs. Defaults to 30 s. Needs
+    /// Sets how long [`Guard::admit`] waits for each answer of a resolver. Defaults to 30 s. Needs
     /// a tokio runtime.
     pub const fn deadline(mut self, most: Duration) -> Self {
         self.settings.deadline = most;
@@ -388,12 +433,12 @@ impl<T, M> GuardBuilder<T, M> {
 
     /// Builds the guard.
     ///
-    /// A `main` that returns an error prints its `Debug` form; [`aims_jose::Chain`] prints the
-    /// words, with all causes.
+    /// A `main` function that returns an error prints its `Debug` form. [`aims_jose::Chain`] prints
+    /// the message with all causes.
     ///
     /// # Errors
     ///
-    /// [`BuildError`] where the configuration contradicts itself.
+    /// [`BuildError`] if the configuration contradicts itself.
     pub fn build(self) -> Result<Guard<M>, BuildError>
     where
         T: HasTrust,
@@ -487,7 +532,8 @@ impl Settings {
         };
         let requirements = self.requirements;
         inner.check_requirements(&requirements)?;
-        // A guard that is not built changes nothing of the store, which others may use.
+        // Apply the rules last, so that a failed build changes nothing in a store that other guards
+        // use.
         if let Some(issuers) = &inner.issuers {
             let added = issuers.add_rules(&self.rules);
             added.map_err(BuildError::IssuerRules)?;
@@ -548,7 +594,7 @@ impl Settings {
     }
 }
 
-/// Scheme and authority of a URL.
+/// Returns the scheme and authority of a URL.
 pub(super) fn external_origin(url: &str) -> &str {
     let path = url
         .find("://")

@@ -1,5 +1,5 @@
-//! The body of a request: passed on as it is, or compared with its digest where an accepted proof
-//! covers that.
+//! Bodies of requests: passed on unchanged, or compared with their digest if an accepted proof
+//! covers it.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -16,19 +16,22 @@ use pin_project_lite::pin_project;
 use super::post_admission::AdmittedRequest;
 
 pin_project! {
-    /// The body of a request behind a [`Guard::layer`](crate::Guard::layer).
+    /// The body of a request behind [`Guard::layer`](crate::Guard::layer).
     ///
-    /// A content that no accepted proof covers was not read, and streams as it comes. One that an
-    /// HTTP signature covers was compared with its digest before, up to 64 KiB. What is longer is
-    /// compared while it is read, and ends in an error where it is another content than was signed,
-    /// or breaks off; the seam *record* is told. A body that is dropped before its end was not
-    /// compared. Trailers, which no signature covers, are dropped where the content is covered.
+    /// - A content that no accepted proof covers streams unchanged.
+    /// - A content of up to 64 KiB that an HTTP signature covers was compared with its digest
+    ///   before the service was called.
+    /// - A longer content is compared while the service reads it. If it differs from the signed
+    ///   content or breaks off, the body ends with an error and the guard records an event. A body
+    ///   that is dropped before its end is not compared.
+    ///
+    /// Trailers of a covered content are dropped, because no signature covers them.
     #[derive(Debug)]
     pub struct RequestBody<B> {
         ahead: VecDeque<Bytes>,
         #[pin]
         rest: Rest<B>,
-        // The request that was accepted before the rest had come.
+        // The accepted request, if the guard accepted it before the whole content had arrived.
         admitted: Option<Arc<AdmittedRequest>>,
     }
 }
@@ -43,27 +46,27 @@ pin_project! {
     }
 }
 
-/// What is compared before the inner service is called, in bytes.
+/// The number of bytes that are compared before the inner service is called.
 const AHEAD: u64 = 64 * 1024;
 
 impl<B: Body> RequestBody<B> {
-    /// A content that no accepted proof covers.
+    /// Creates a body whose content no accepted proof covers.
     pub(super) const fn uncovered(body: B) -> Self {
         Self::new(VecDeque::new(), Rest::Uncovered { body })
     }
 
-    /// Whether a part of it is compared while the service reads it.
+    /// Returns whether a part of the content is compared while the service reads it.
     pub(super) const fn has_more_to_compare(&self) -> bool {
         matches!(self.rest, Rest::Covered { .. })
     }
 
-    /// Sets the accepted request, for the event about a content that does not match.
+    /// Sets the accepted request for the event that reports a wrong content.
     pub(super) fn admitted_by(&mut self, request: &Arc<AdmittedRequest>) {
         self.admitted = Some(Arc::clone(request));
     }
 
-    /// A content that a proof covers, of at most `limit` bytes. Without a digest there must be
-    /// none.
+    /// Creates a body whose content a proof covers, of at most `limit` bytes. Without a digest the
+    /// content must be empty.
     ///
     /// # Errors
     ///
@@ -83,7 +86,7 @@ impl<B: Body> RequestBody<B> {
             let Some(frame) = body.frame().await else {
                 return Ok(Self::new(ahead.finish(), Rest::Read));
             };
-            // Trailers are not covered.
+            // Drop trailers, because no proof covers them.
             if let Ok(data) = frame?.into_data() {
                 ahead.push(data);
             }
@@ -100,7 +103,7 @@ impl<B: Body> RequestBody<B> {
         }
     }
 
-    /// A body that must be empty, as none was signed.
+    /// Creates a body that must be empty, because no content was signed.
     async fn empty(mut body: Pin<Box<B>>) -> Result<Self, BodyError<B::Error>> {
         while !body.is_end_stream()
             && let Some(frame) = body.frame().await
@@ -116,7 +119,7 @@ impl<B: Body> RequestBody<B> {
     }
 }
 
-/// The pieces come as [`Bytes`], which costs nothing where they were such before.
+/// The pieces are converted to [`Bytes`]. This copies nothing if they are [`Bytes`] already.
 impl<B: Body> Body for RequestBody<B> {
     type Data = Bytes;
     type Error = BodyError<B::Error>;
@@ -141,7 +144,7 @@ impl<B: Body> Body for RequestBody<B> {
                 }))
             }
             RestProjection::Covered { body } => match ready!(body.poll_frame(context)) {
-                // They are not covered.
+                // Trailers are not covered.
                 Some(Ok(frame)) if frame.is_trailers() => Poll::Ready(None),
                 Some(Err(error)) => {
                     if let Some(admitted) = this.admitted.take() {
@@ -181,7 +184,7 @@ impl<B: Body> Body for RequestBody<B> {
     }
 }
 
-/// What came so far. Small pieces are joined, so that many of them take no more room than one.
+/// The content so far. Small pieces are joined to save memory.
 #[derive(Default)]
 struct Pieces {
     whole: VecDeque<Bytes>,
@@ -213,7 +216,7 @@ impl Pieces {
     }
 }
 
-/// A piece of fewer bytes is copied.
+/// Pieces with fewer bytes are copied.
 const SMALL: usize = 2_048;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! *Decide*: the requirements of the route, then the seam *authorize*.
+//! *Decide*: applies the requirements of the route, then the policy.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use crate::refusal::{ErrorResponse, Refusal};
 use crate::resolve::{DecisionRequest, Resolve};
 use crate::trace::TraceContext;
 
-/// Who decides after the requirements.
+/// The policy that decides after the requirements.
 #[derive(Debug)]
 pub(super) enum Decides {
-    /// A seam that answers at once.
+    /// A policy that answers at once.
     Local(Arc<dyn Authorize>),
-    /// One that has to be waited for.
+    /// A policy that needs I/O.
     Elsewhere(Arc<dyn Resolve>),
 }
 
 impl<M> Guard<M> {
-    /// What the program knows of the call: what an outer layer inserted, and what the guard's own
-    /// extractors find.
+    /// Returns the attributes that an outer layer inserted and those that the guard's extractors
+    /// add.
     pub(super) fn attributes(&self, request: &Parts) -> Attributes {
         let mut attributes = request.extensions.get::<Attributes>().cloned();
         for extract in &self.inner.extract {
@@ -34,7 +34,7 @@ impl<M> Guard<M> {
         attributes.unwrap_or_default()
     }
 
-    /// The decision, or what has to be asked elsewhere.
+    /// Decides, or returns what must be asked elsewhere.
     pub(super) fn decide(
         &self,
         principal: &Principal,
@@ -51,8 +51,8 @@ impl<M> Guard<M> {
         };
         let mut reasons = self.reasons(self.route.requirements.decide(principal))?;
         match &self.inner.decides {
-            Decides::Local(seam) => {
-                reasons.extend(self.reasons(seam.authorize(principal, &call, now))?);
+            Decides::Local(policy) => {
+                reasons.extend(self.reasons(policy.authorize(principal, &call, now))?);
                 Ok(Decided::Allowed(reasons))
             }
             Decides::Elsewhere(_) => {
@@ -97,7 +97,7 @@ impl<M> Guard<M> {
     }
 }
 
-/// What came of the requirements and of a seam that answers at once.
+/// The result of the requirements and of a policy that answers at once.
 pub(super) enum Decided {
     Allowed(Vec<Reason>),
     Asked(Vec<Reason>, Box<DecisionRequest>),

@@ -1,7 +1,7 @@
-//! The kinds of evidence that a request carries: each has a file of its own beneath this module,
-//! and a variant in the enums here, which are matched exhaustively.
+//! The kinds of evidence that a request carries. Each kind has its own file in this module and a
+//! variant in the enums here, which are matched exhaustively.
 //!
-//! To add a kind: write its file, add its variant, and follow the compiler.
+//! To add a kind, write its file, add its variant, and fix the compiler errors.
 
 pub(super) mod access_token;
 pub(super) mod http_signature;
@@ -24,8 +24,9 @@ use super::fields::CoveredField;
 use super::refused::Refused;
 use crate::record::Fingerprints;
 
-/// A verified credential that names an agent and its key. It proves nothing about the sender until
-/// a [`Proof`] by this key was accepted.
+/// A verified credential that names an agent and its key.
+///
+/// It proves nothing about the sender until the guard has accepted a [`Proof`] by this key.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "each credential must be matched")]
 pub enum AgentCredential {
@@ -34,7 +35,7 @@ pub enum AgentCredential {
 }
 
 impl AgentCredential {
-    /// The identifier of the agent.
+    /// Returns the identifier of the agent.
     #[must_use]
     pub fn id(&self) -> &WorkloadId {
         match self {
@@ -42,7 +43,7 @@ impl AgentCredential {
         }
     }
 
-    /// When the credential expires.
+    /// Returns when the credential expires.
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         match self {
@@ -50,7 +51,7 @@ impl AgentCredential {
         }
     }
 
-    /// When the credential was issued, where it says so.
+    /// Returns when the credential was issued, or `None` if it does not say.
     #[must_use]
     pub fn issued_at(&self) -> Option<UnixTime> {
         match self {
@@ -58,7 +59,7 @@ impl AgentCredential {
         }
     }
 
-    /// The key whose possession the agent proves.
+    /// Returns the public key whose possession the agent proves.
     #[must_use]
     pub fn key(&self) -> &VerifyingKey {
         match self {
@@ -67,19 +68,19 @@ impl AgentCredential {
     }
 }
 
-/// How a sender proves that it holds a key.
+/// The methods by which a sender proves that it holds a key.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ProofMethod {
-    /// An HTTP message signature by the key of a workload identity token
+    /// An HTTP message signature with the key of a workload identity token
     /// (draft-ietf-wimse-http-signature).
     HttpSignature,
-    /// A workload proof token by the key of a workload identity token (draft-ietf-wimse-wpt).
+    /// A workload proof token with the key of a workload identity token (draft-ietf-wimse-wpt).
     Wpt,
 }
 
 impl ProofMethod {
-    /// The name of the method: `http-signature` or `wpt`.
+    /// Returns the name of the method: `http-signature` or `wpt`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -89,18 +90,18 @@ impl ProofMethod {
     }
 }
 
-/// A proof of possession that was accepted and spent. A bearer token has none.
+/// A proof of possession that the guard has accepted and spent. A bearer token has none.
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "each proof must be matched")]
 pub enum Proof {
-    /// An HTTP message signature: what it covers, and its nonce.
+    /// An HTTP message signature, with its covered components and its nonce.
     HttpSignature(Box<VerifiedRequest>),
     /// A workload proof token.
     Wpt(WptProof),
 }
 
 impl Proof {
-    /// The kind of proof.
+    /// Returns the method of the proof.
     #[must_use]
     pub const fn method(&self) -> ProofMethod {
         match self {
@@ -109,19 +110,21 @@ impl Proof {
         }
     }
 
-    /// Whether the proof covers the content of the request: a change of one byte would have been
-    /// refused. A workload proof token covers none (draft-ietf-wimse-wpt §2).
+    /// Returns whether the proof covers the content of the request, so that a changed byte is
+    /// refused.
+    ///
+    /// A workload proof token does not cover the content (draft-ietf-wimse-wpt §2).
     #[must_use]
     pub const fn covers_content(&self) -> bool {
         match self {
-            // Without a digest there was no content, and none was accepted.
+            // Without a digest the content was empty, and the guard accepted no other.
             Self::HttpSignature(_) => true,
             Self::Wpt(_) => false,
         }
     }
 }
 
-/// A proof that is good, if it is the first of its kind.
+/// A valid proof that was not spent yet.
 #[derive(Debug)]
 pub(super) enum UnspentProof {
     HttpSignature(Box<UnspentRequest>),
@@ -129,7 +132,7 @@ pub(super) enum UnspentProof {
 }
 
 impl UnspentProof {
-    /// What the content has to be compared with, where the proof covers it.
+    /// Returns what to compare the content with, if the proof covers it.
     pub(super) fn content(&self) -> Option<ContentCheck> {
         match self {
             Self::HttpSignature(unspent) => Some(unspent.content()),
@@ -137,8 +140,8 @@ impl UnspentProof {
         }
     }
 
-    /// Whether it covers a header field. A WPT covers those that carry a token (`oth`,
-    /// draft-ietf-wimse-wpt §2), which its verification has compared.
+    /// Returns whether the proof covers a header field. A WPT covers fields that carry a token
+    /// (`oth`, draft-ietf-wimse-wpt §2), which its verification has compared.
     pub(super) fn covers(&self, field: &CoveredField) -> bool {
         match self {
             Self::HttpSignature(unspent) => unspent.signature().covers(&field.component),
@@ -146,7 +149,7 @@ impl UnspentProof {
         }
     }
 
-    /// Whether the sender accepts no unsigned response.
+    /// Returns whether the sender demands a signed response.
     pub(super) fn demands_signed_response(&self) -> bool {
         match self {
             Self::HttpSignature(unspent) => unspent.signed_response() == SignedResponse::Asked,
@@ -154,14 +157,14 @@ impl UnspentProof {
         }
     }
 
-    /// The key by which it was made, as access tokens are bound to it.
+    /// Returns the key of the proof in the form to which access tokens are bound.
     pub(super) const fn key(&self, thumbprint: Thumbprint) -> ProvenKey {
         match self {
             Self::HttpSignature(_) | Self::Wpt(..) => ProvenKey::Signature(thumbprint),
         }
     }
 
-    /// Spends it. What cannot be remembered is refused.
+    /// Spends the proof. If the store cannot remember it, the proof is refused.
     pub(super) fn spend(
         self,
         store: &dyn ReplayStore,
@@ -175,12 +178,13 @@ impl UnspentProof {
     }
 }
 
-/// What was verified of a request. It goes to the record also when the request is refused.
+/// The verified credentials and proofs of a request. They go to the record even if the request is
+/// refused.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
     pub(super) fingerprints: Fingerprints,
     pub(super) agent: Option<AgentCredential>,
     pub(super) token: Option<AccessToken>,
-    /// The token is bound to no key, and its client is not the proven agent.
+    /// Whether the token is bound to no key and its client is not the proven agent.
     pub(super) unbound: bool,
 }

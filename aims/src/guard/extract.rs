@@ -1,4 +1,4 @@
-//! The principal as an argument of an axum handler.
+//! Makes the principal an argument of axum handlers.
 
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
@@ -8,8 +8,9 @@ use http::request::Parts;
 use crate::principal::Principal;
 use crate::refusal::Refusal;
 
-/// The route is not behind a guard: answered with 500, because it is the tool's own fault and must
-/// be seen.
+/// Rejection of a handler whose route is not behind a guard.
+///
+/// The answer is 500, because the tool is configured wrongly.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the route asks for a `Principal`, but no guard stands before it")]
 #[non_exhaustive]
@@ -26,7 +27,7 @@ impl<S: Sync> FromRequestParts<S> for Principal {
     type Rejection = Unguarded;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Unguarded> {
-        // Only a guard can make one, so one that is there was made by a guard.
+        // Only a guard can create a principal, so a guard has inserted this one.
         parts.extensions.get::<Self>().cloned().ok_or(Unguarded)
     }
 }

@@ -1,5 +1,5 @@
-//! Header fields that a proof must cover: those that carry a token, and those by which the tool
-//! decides.
+//! Header fields that a proof must cover: those that carry a token, and those that the tool uses
+//! for decisions.
 
 use aims_error::ErrorKind;
 use aims_http_sig::{Component, Error};
@@ -9,20 +9,20 @@ use super::evidence::UnspentProof;
 use super::refused::Refused;
 use crate::refusal::ErrorResponse;
 
-/// A header field that must be covered where a request has it.
+/// A header field that must be covered if a request has it.
 #[derive(Debug)]
 pub(super) struct CoveredField {
     pub(super) name: HeaderName,
-    /// The same, as a signature names it.
+    /// The field as a component of a signature.
     pub(super) component: Component,
-    /// It carries a token, so a WPT covers it by `oth`.
+    /// Whether the field carries a token. If so, a WPT covers it by `oth`.
     pub(super) carries_token: bool,
-    /// An extractor reads it.
+    /// Whether an extractor reads the field.
     is_extracted: bool,
 }
 
 impl CoveredField {
-    /// The fields that carry tokens, and those that extractors read.
+    /// Returns the fields that carry tokens and those that extractors read.
     pub(super) fn all(tokens: &[HeaderName], extracted: &[HeaderName]) -> Result<Vec<Self>, Error> {
         let mut names: Vec<&HeaderName> = tokens.iter().chain(extracted).collect();
         names.sort_unstable_by_key(|it| it.as_str());
@@ -38,15 +38,15 @@ impl CoveredField {
         names.into_iter().map(field).collect()
     }
 
-    /// Whether a request does not have it, or has it once and covered. Two lines are one value to a
-    /// signature, and an intermediary can split it into two.
+    /// Returns whether the request does not have the field, or has it once and covered. A signature
+    /// joins repeated lines into one value, so an intermediary could split a line in two.
     pub(super) fn is_good(&self, headers: &HeaderMap, covers: impl Fn(&Self) -> bool) -> bool {
         let mut values = headers.get_all(&self.name).iter();
         values.next().is_none() || (values.next().is_none() && covers(self))
     }
 }
 
-/// Refuses a request with a field that an extractor reads, and no accepted proof covers.
+/// Refuses a request that has a field which an extractor reads and no accepted proof covers.
 pub(super) fn check_extracted(
     fields: &[CoveredField],
     headers: &HeaderMap,

@@ -1,7 +1,8 @@
-//! A request's head, as far as two readers could read it differently.
+//! Refuses request heads that two readers could read differently.
 //!
-//! A proxy before the tool, or the tool's own router, must not act on another request than the one
-//! that is judged. What a server keeps to itself, such as bare line feeds, is not seen here.
+//! A proxy in front of the tool, or the tool's own router, must not act on a different request than
+//! the one that the guard verifies. What the HTTP server does not pass on, such as bare line feeds,
+//! cannot be checked here.
 
 use std::net::Ipv6Addr;
 
@@ -13,12 +14,12 @@ use http::{HeaderMap, Method, Uri};
 use super::refused::Refused;
 use crate::refusal::ErrorResponse;
 
-/// The most fields of a request.
+/// The maximum number of header fields in a request.
 const MOST_FIELDS: usize = 100;
-/// The most bytes of its fields, names and values.
+/// The maximum size of all header fields, names and values, in bytes.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// Refuses what is too large, and what could be read in two ways.
+/// Refuses a head that is too large or ambiguous.
 pub(super) fn check(request: &Parts) -> Result<(), Refused> {
     if !fits(&request.headers) {
         return Err(Refused::new(
@@ -58,7 +59,8 @@ fn fits(headers: &HeaderMap) -> bool {
     headers.len() <= MOST_FIELDS && bytes.fold(0, usize::saturating_add) <= MOST_BYTES
 }
 
-/// Methods are told apart by case (RFC 9110 §9.1); a reader that folds it reads another one.
+/// Returns whether the method is a known one in another case. Methods are case-sensitive (RFC 9110
+/// §9.1), but some readers ignore the case.
 fn is_misspelled(method: &Method) -> bool {
     const STANDARD: [Method; 9] = [
         Method::CONNECT,
@@ -75,17 +77,19 @@ fn is_misspelled(method: &Method) -> bool {
     STANDARD.iter().any(like)
 }
 
-/// RFC 3986 §2: a URI is of visible ASCII; each reader encodes anything else in its own way.
+/// Returns whether the URI has only visible ASCII (RFC 3986 §2). Readers encode other characters in
+/// different ways.
 fn is_ascii(uri: &Uri) -> bool {
     let target = uri.path_and_query().map_or("", |it| it.as_str());
     target.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// A host and, at most, a port (RFC 9110 §7.2): a name or IPv4 address of letters, digits, `.`, `-`
-/// and `_`, or an IPv6 address in brackets, and a port from 1 to 65535.
+/// Returns whether the text is a host with an optional port from 1 to 65535 (RFC 9110 §7.2). The
+/// host is a name or IPv4 address of letters, digits, `.`, `-` and `_`, or an IPv6 address in
+/// brackets.
 ///
-/// RFC 3986 §3.2.2 allows more in a name, such as a comma, which is also what two joined fields
-/// look like: readers differ about it, and no host on the web has it.
+/// RFC 3986 §3.2.2 allows more characters in a name, such as a comma. Readers treat them
+/// differently, for example as two joined fields, and no host on the web uses them.
 fn is_host(host: &[u8]) -> bool {
     let Ok(text) = str::from_utf8(host) else {
         return false;
@@ -112,7 +116,8 @@ fn is_port(port: &str) -> bool {
     port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|it| it > 0)
 }
 
-/// RFC 9112 §3.2, RFC 9113 §8.3.1: `Host` once, or the authority of the target, or both alike.
+/// Checks that the request has `Host` once, or the authority in the target, or both with the same
+/// value (RFC 9112 §3.2, RFC 9113 §8.3.1).
 fn check_host(headers: &HeaderMap, uri: &Uri) -> Result<(), String> {
     let mut fields = headers.get_all(HOST).iter();
     let authority = uri.authority().map(|it| it.as_str().as_bytes());
@@ -141,7 +146,7 @@ fn check_host(headers: &HeaderMap, uri: &Uri) -> Result<(), String> {
     }
 }
 
-/// A foreign text, escaped and bounded.
+/// Escapes and shortens a text that the caller chose.
 fn shown(text: &[u8]) -> Box<str> {
     aims_error::shown([&*String::from_utf8_lossy(text)])
 }

@@ -1,4 +1,4 @@
-//! The guard as a tower layer for services over a fixed body type.
+//! The guard as a tower layer for services with a fixed body type.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,21 +11,23 @@ use super::Guard;
 use super::layer::{GuardLayer, Guarded, restore_original_uri};
 
 impl<M> Guard<M> {
-    /// As [`layer`](Self::layer), for a service whose request and response bodies must stay of
-    /// their types. It judges heads alone: an HTTP signature, which covers the content, is no proof
-    /// here.
+    /// Returns a layer like [`layer`](Self::layer), for a service whose request and response bodies
+    /// must keep their types.
+    ///
+    /// It verifies only the head of a request. An HTTP signature covers the content, so this layer
+    /// does not accept one as a proof.
     #[must_use]
     pub fn head_layer(&self) -> HeadLayer {
         GuardLayer::new(self.deferred())
     }
 }
 
-/// The guard judges the head of a request alone.
+/// Mode of a layer that verifies only the head of a request.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HeadAlone;
 
-/// See [`Guard::head_layer`].
+/// A tower layer that verifies the head of requests. Created by [`Guard::head_layer`].
 pub type HeadLayer = GuardLayer<HeadAlone>;
 
 /// A service behind a [`HeadLayer`].

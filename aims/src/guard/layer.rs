@@ -1,4 +1,4 @@
-//! The guard as a tower layer over any body.
+//! The guard as a tower layer for services with any body.
 
 use std::fmt;
 use std::future::Future;
@@ -28,21 +28,12 @@ use super::{Deferred, Guard, Signatures};
 use crate::refusal::{ErrorResponse, Refusal};
 
 impl<M> Guard<M> {
-    /// A layer that passes on what this guard admits, with the [`Principal`](crate::Principal) in
-    /// the request's extensions, and answers everything else itself. Where the guard has
-    /// [metadata](super::GuardBuilder::metadata), it answers requests for that as well.
+    /// Returns a tower layer that passes on the requests that this guard accepts, and answers all
+    /// others.
     ///
-    /// The head of a request is judged, and the content where an accepted proof covers it: up to
-    /// 64 KiB before the service is called, beyond that while it is read, with an error in place of
-    /// its end. The layer waits for the content for at most the
-    /// [deadline](super::HttpSignatures::with_content_deadline). A content that no proof covers
-    /// passes unread. Responses stream, except where the caller demands a signed response: that is
-    /// read whole and signed, by a key that may be behind a device or a network. Where it cannot be
-    /// signed, or its content does not end within the
-    /// [deadline](super::HttpSignatures::with_response_deadline), the answer is 501 instead. Mark a
-    /// route whose responses have no end by
-    /// [`Requirements::streams`](crate::Requirements::streams). What is found out after a request
-    /// was accepted goes to the [`Record`](crate::record::Record) as an event of its own.
+    /// It inserts the [`Principal`](crate::Principal) into the extensions of an accepted request.
+    /// If the guard has [metadata](super::GuardBuilder::metadata), the layer also answers requests
+    /// for that.
     ///
     /// ```
     /// # fn example(guard: aims::Guard) -> axum::Router {
@@ -57,22 +48,46 @@ impl<M> Guard<M> {
     /// # }
     /// ```
     ///
-    /// Whatever is routed within the layer is guarded: with axum's `Router::layer`, the routes,
-    /// nested and merged routers, services and the fallback that the router has at that moment, for
-    /// every method, also where none of them fits. By axum's nature these are not within it:
+    /// # Content
     ///
-    /// - what is added after it: `route`, `merge`, `nest`, `fallback`;
-    /// - the fallback, where the layer is added by `route_layer`, or to one nested router or one
+    /// The layer verifies the head of a request. If an accepted proof covers the content, it also
+    /// compares the content: up to 64 KiB before it calls the service, the rest while the service
+    /// reads it. If the rest differs, the body ends with an error. The layer waits for the first
+    /// part for at most the [deadline](super::HttpSignatures::with_content_deadline). It does not
+    /// read a content that no proof covers.
+    ///
+    /// # Responses
+    ///
+    /// Responses stream, unless the caller demands a signed response. The layer reads such a
+    /// response completely and signs it; the key may be in a device or behind a network. If the
+    /// response cannot be signed, or does not end within the
+    /// [deadline](super::HttpSignatures::with_response_deadline), the answer is 501. Mark routes
+    /// with endless responses by [`Requirements::streams`](crate::Requirements::streams).
+    ///
+    /// A failure after a request was accepted is a separate event for the
+    /// [`Record`](crate::record::Record).
+    ///
+    /// # Which routes are guarded
+    ///
+    /// Everything inside the layer is guarded. axum's `Router::layer` wraps all routes, nested and
+    /// merged routers, services and the fallback that the router has at that moment, for every
+    /// method. In axum, these are outside of it:
+    ///
+    /// - what is added later with `route`, `merge`, `nest` or `fallback`;
+    /// - the fallback, if the layer is added with `route_layer`, or to one nested router or one
     ///   method router.
     ///
-    /// A handler there that takes a `Principal` is never reached, and answers 500; one that takes
-    /// none is open to everybody. So add the layer last, and let handlers take a `Principal`.
+    /// Outside the layer, a handler that takes a `Principal` answers 500 and is never called. A
+    /// handler without a `Principal` is open to everyone. So add the layer last, and take a
+    /// `Principal` in each handler.
     ///
-    /// A proof is about the URI by which the tool was called. Within axum's `nest` a layer sees a
-    /// path without the prefix of the nest: with the feature `axum` it judges by the URI that the
-    /// request came with all the same (axum's `OriginalUri`), and the service gets the shorter one.
-    /// Whatever else takes a prefix off must stand within this layer: outside of it, every proof is
-    /// refused, with `wpt.audience` or `sig.audience`.
+    /// # Nested routers
+    ///
+    /// A proof is about the URI by which the tool was called. Inside axum's `nest`, a layer sees
+    /// the path without the prefix. With the feature `axum`, the guard verifies the original URI
+    /// (axum's `OriginalUri`), and the service gets the shortened one. Any other code that removes
+    /// a prefix must be inside this layer. If it is outside, the guard refuses every proof with
+    /// `wpt.audience` or `sig.audience`.
     #[must_use]
     pub fn layer(&self) -> GuardLayer {
         GuardLayer::new(self.deferred())
@@ -100,7 +115,8 @@ impl Guard<Deferred> {
                     });
                 let covered = RequestBody::covered(body, check.digest(), most);
                 let content = within(deadline, covered).await;
-                // A slow sender is judged by the time when it has sent.
+                // Read the clock again: a slow sender is judged by the time when its content has
+                // arrived.
                 now = self.inner.clock.now();
                 if !admission.is_refused()
                     && let Err(refused) = self.still_good(admission.received, now)
@@ -117,7 +133,7 @@ impl Guard<Deferred> {
         let signs = self.signature_to_answer(&principal).is_some();
         let mut to_sign = None;
         if signs || content.has_more_to_compare() {
-            // The response is signed over the request as it came.
+            // The response is signed over the request as it arrived.
             let admitted = Arc::new(AdmittedRequest::new(self, &parts, admitted));
             content.admitted_by(&admitted);
             to_sign = signs.then_some(admitted);
@@ -129,13 +145,13 @@ impl Guard<Deferred> {
     }
 }
 
-/// A request for the inner service, and where its response is to be signed, what it answers.
+/// A request for the inner service, and the data to sign its response if that is required.
 struct AdmittedCall<B> {
     request: Request<RequestBody<B>>,
     to_sign: Option<Arc<AdmittedRequest>>,
 }
 
-/// Puts the outcome of the comparison into the admission.
+/// Stores the result of the comparison in the admission.
 fn compared<B, E>(
     admission: &mut Admission<'_>,
     content: Option<Result<RequestBody<B>, BodyError<E>>>,
@@ -159,7 +175,7 @@ fn compared<B, E>(
     None
 }
 
-/// A content that did not come to its end.
+/// Refuses a content that did not arrive completely.
 fn content_unread() -> Refused {
     Refused::new(
         "guard.content",
@@ -169,12 +185,12 @@ fn content_unread() -> Refused {
     )
 }
 
-/// The guard judges the head of a request, and the content where a proof covers it.
+/// Mode of a layer that verifies the head of a request, and the content if a proof covers it.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct HeadAndContent;
 
-/// See [`Guard::layer`].
+/// A tower layer that verifies requests. Created by [`Guard::layer`].
 #[derive(Debug)]
 pub struct GuardLayer<J = HeadAndContent> {
     guard: Guard<Deferred>,
@@ -218,7 +234,7 @@ impl<S, J> Guarded<S, J> {
         &mut self.inner
     }
 
-    /// The guard, and the service that was asked whether it is ready, which is the one to call.
+    /// Returns the guard and the service whose `poll_ready` was called.
     pub(super) fn take_ready(&mut self) -> (Guard<Deferred>, S)
     where
         S: Clone,
@@ -285,13 +301,13 @@ where
     }
 }
 
-/// Puts the URI back that the client sent, and returns the one that a router made of it.
+/// Restores the URI that the client sent, and returns the one that a router has shortened.
 pub(super) fn restore_original_uri(request: &mut Parts) -> Uri {
     let original = original_uri(&request.extensions).unwrap_or_else(|| request.uri.clone());
     mem::replace(&mut request.uri, original)
 }
 
-/// Set by axum's outermost router, by nothing that a caller sends.
+/// Returns the URI that axum's outermost router has stored. Callers cannot set it.
 #[cfg(feature = "axum")]
 pub(super) fn original_uri(extensions: &http::Extensions) -> Option<Uri> {
     let original = extensions.get::<axum::extract::OriginalUri>();

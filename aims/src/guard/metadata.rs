@@ -1,4 +1,4 @@
-//! The metadata of the protected resource (RFC 9728), which the guard serves itself.
+//! Serves the metadata of the protected resource (RFC 9728).
 
 use http::{Method, Request, Response, StatusCode, header};
 
@@ -6,8 +6,8 @@ use super::Guard;
 use super::layer::original_uri;
 
 impl<M> Guard<M> {
-    /// The answer to a request for the metadata of the resource: at the one path that
-    /// challenges name, by `GET` and `HEAD`.
+    /// Answers a `GET` or `HEAD` request for the metadata at the path that challenges name. Returns
+    /// `None` for any other request.
     pub(super) fn metadata_response<B>(&self, request: &Request<B>) -> Option<Response<Vec<u8>>> {
         let published = self.inner.published.as_deref()?;
         let original = original_uri(request.extensions());
@@ -35,9 +35,11 @@ impl<M> Guard<M> {
         })
     }
 
-    /// A router that serves the metadata of the resource, for the outermost router of a program in
-    /// which [`layer`](Self::layer) stands around a nested router: the path of the metadata begins
-    /// at the root of the host (RFC 9728 §3.1). It is empty where the guard has no metadata.
+    /// Returns a router that serves the metadata of the resource.
+    ///
+    /// Add it to the outermost router if [`layer`](Self::layer) wraps only a nested router, because
+    /// the path of the metadata starts at the root of the host (RFC 9728 §3.1). It is empty if the
+    /// guard has no metadata. Needs the feature `axum`.
     ///
     /// ```
     /// # fn example(guard: aims::Guard, tool: axum::Router) -> axum::Router {

@@ -1,7 +1,9 @@
-//! The tool's side: a request becomes a [`Principal`] or a precise [`Refusal`].
+//! The tool's side: [`Guard`] turns a request into a [`Principal`] or a [`Refusal`].
 //!
-//! The steps, each in a file of its own: *parse* what the request presents, *verify* it, *bind*
-//! token, agent and keys to each other, *spend* the proofs, *decide*, *record*.
+//! The steps are in separate files: *parse* the credentials and proofs of the request, *verify*
+//! them, *bind* token, agent and keys to each other, *spend* the proofs, *decide*, *record*.
+//!
+//! This module needs the feature `tool`.
 
 mod admission;
 mod bind;
@@ -61,16 +63,32 @@ use signed::Signatures;
 use spend::Replay;
 use target::Paths;
 
-/// Turns a request into a [`Principal`] or a precise [`Refusal`].
+/// Turns a request into a [`Principal`] or a [`Refusal`].
 ///
-/// It verifies the credentials and proofs that the request presents, and the access token where
-/// issuers are configured; checks that they name one agent and one key; spends the proofs; asks
-/// what the route requires, then the seam *authorize*; and tells the seam *record* what it did.
-/// Clones share everything.
+/// A guard verifies the credentials and proofs of a request, and the access token if issuers are
+/// configured. It checks that they name one agent and one key, and spends the proofs so that they
+/// cannot be used again. It applies the requirements of the route, then the
+/// [policy](crate::decision::Authorize), and reports the result to the
+/// [recorder](crate::record::Record). Clones share everything.
 ///
-/// `M` says how it answers: [`Immediate`] has [`check`](Self::check), which waits for nothing,
-/// beside [`admit`](Self::admit). A guard that shares its memory of proofs with other servers, or
-/// whose decisions are taken elsewhere, is [`Deferred`] and has `admit` alone:
+/// Use it as a tower layer with [`layer`](Self::layer), or call it from your own code with
+/// [`admit`](Self::admit) or [`check`](Self::check):
+///
+/// ```
+/// use aims::jose::time::UnixTime;
+/// use http::request::Parts;
+///
+/// fn handle(guard: &aims::Guard, head: &Parts, content: &[u8]) -> http::Response<Vec<u8>> {
+///     match guard.check((head, content), UnixTime::now()) {
+///         Ok(who) => http::Response::new(format!("hello {}", who.subject()).into_bytes()),
+///         Err(refusal) => refusal.into_response(),
+///     }
+/// }
+/// ```
+///
+/// `M` is the mode. [`Immediate`] has [`check`](Self::check), which does no I/O, and
+/// [`admit`](Self::admit). [`Deferred`] is the mode of a guard that shares its replay store with
+/// other servers or asks another server for decisions. It has only `admit`:
 ///
 /// ```compile_fail
 /// # fn example(guard: aims::Guard<aims::guard::Deferred>, head: http::request::Parts) {
@@ -83,12 +101,12 @@ pub struct Guard<M = Immediate> {
     answers: PhantomData<fn() -> M>,
 }
 
-/// The guard answers at once, from what it holds.
+/// Mode of a guard that answers from memory.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Immediate;
 
-/// The guard has to wait for other machines.
+/// Mode of a guard that waits for other servers.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Deferred;
@@ -98,7 +116,7 @@ struct Inner {
     paths: Paths,
     audience: Audience,
     trust: Arc<TrustStore>,
-    /// Whether some origin of agents may be trusted, now or later.
+    /// Whether any origin of agents is trusted, now or later.
     agents: bool,
     wits: WitCache,
     wpt: WptRules,
@@ -123,44 +141,55 @@ struct Route {
     requirements: Requirements,
 }
 
-/// What `aud` of a proof must be. Never anything from the request but its path.
+/// The expected `aud` of a proof. Of the request, only the path is used.
 enum Audience {
-    /// One of these.
+    /// One of these values.
     Named(Vec<String>),
-    /// This scheme and authority, with the path of the request.
+    /// This scheme and authority, followed by the path of the request.
     Target(String),
 }
 
 impl Guard {
-    /// Judges a request. A plain function: it waits for nothing and fetches nothing.
+    /// Verifies a request and decides about it, at the time `now`. It is synchronous and fetches
+    /// nothing.
     ///
-    /// The proofs are spent: asked twice about one request, it refuses the second time. When the
-    /// caller demands a signed response, [`sign_response`](Self::sign_response) signs it.
+    /// The proofs are spent, so a second call for the same request refuses it. If the caller
+    /// demands a signed response, sign it with [`sign_response`](Self::sign_response).
     ///
     /// # Errors
     ///
-    /// The [`Refusal`], with its answer for the wire.
+    /// The [`Refusal`], which holds the answer for the caller.
     pub fn check<'a>(
         &self,
         request: impl Into<ReceivedRequest<'a>>,
         now: UnixTime,
     ) -> Result<Principal, Refusal> {
         let mut admission = Admission::new(request.into());
-        // Keys that are missing cannot be fetched here, so the refusal stands.
+        // Missing keys cannot be fetched here, so the refusal stands.
         let _missing_keys = self.verify_step(&mut admission, now);
-        // A guard with a shared store or an outside decision has no `check`, so nothing is asked.
+        // A guard with a shared store or a remote policy has no `check`, so there is no need to
+        // answer.
         let _unasked = self.conclude_step(&mut admission, now);
         self.finish(admission, now).map(|it| it.principal)
     }
 }
 
 impl<M> Guard<M> {
-    /// The same guard, with its caches and its memory of proofs, for a route that requires
-    /// something else.
+    /// Returns a guard with other requirements, for another route. Both share caches and the store
+    /// of spent proofs.
+    ///
+    /// ```
+    /// use aims::{Guard, Requirements};
+    ///
+    /// # fn example(guard: Guard) -> Result<(), aims::guard::BuildError> {
+    /// let for_admins = guard.requiring(Requirements::new().roles(["admin"]))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
-    /// [`BuildError`] where the requirements contradict themselves, or the guard cannot meet them.
+    /// [`BuildError`] if the requirements contradict themselves, or if the guard cannot meet them.
     pub fn requiring(&self, requirements: Requirements) -> Result<Self, BuildError> {
         self.inner.check_requirements(&requirements)?;
         Ok(Self {
@@ -170,16 +199,16 @@ impl<M> Guard<M> {
         })
     }
 
-    /// As [`check`](Guard::check) at the time of the guard's clock. What the guard does not know,
-    /// it asks for, and judges again: keys of credentials at [`Resolve`], a shared memory of
-    /// proofs, a decision that is taken elsewhere.
+    /// Verifies a request and decides about it, at the time of the guard's clock.
     ///
-    /// It waits for at most the [deadline](GuardBuilder::deadline) each time, and a bounded number
-    /// of times.
+    /// It does what [`check`](Guard::check) does, and gets what the guard does not know: keys from
+    /// [`Resolve`], the result of a shared replay store, a remote decision. Then it verifies the
+    /// request again. It asks a limited number of times, and waits for at most the
+    /// [deadline](GuardBuilder::deadline) each time.
     ///
     /// # Errors
     ///
-    /// The [`Refusal`], with its answer for the wire.
+    /// The [`Refusal`], which holds the answer for the caller.
     pub async fn admit<'a>(
         &self,
         request: impl Into<ReceivedRequest<'a>>,
@@ -190,20 +219,22 @@ impl<M> Guard<M> {
         Ok(admitted.principal)
     }
 
-    /// The document that tells agents where to get a token, for the path
-    /// [`ProtectedResource::path`]; where one was [configured](GuardBuilder::metadata).
+    /// Returns the published metadata document, which tells agents where to get a token. Serve it
+    /// at [`ProtectedResource::path`].
+    ///
+    /// Returns `None` if no metadata was [configured](GuardBuilder::metadata).
     #[must_use]
     pub fn published(&self) -> Option<&ProtectedResource> {
         self.inner.published.as_deref()
     }
 
-    /// The URL by which callers address the tool.
+    /// Returns the URL by which callers address the tool.
     #[must_use]
     pub fn resource(&self) -> &str {
         &self.inner.resource
     }
 
-    /// The same guard as one that has `admit` alone.
+    /// Returns the same guard in the mode that has only `admit`.
     fn deferred(&self) -> Guard<Deferred> {
         Guard {
             inner: Arc::clone(&self.inner),
@@ -222,7 +253,7 @@ impl Inner {
         let wants_both = self.issuers.is_some()
             && !requirements.allows_bearer()
             && !requirements.allows_identity_alone();
-        // A WPT of draft-ietf-wimse-wpt-02 takes the field of the access token.
+        // A WPT of draft-ietf-wimse-wpt-02 uses the header field of the access token.
         let beside_token = self.wpt.revisions().accepts(Revision::Draft01);
         if wants_both && !beside_token && self.signatures.is_none() {
             return Err(BuildError::Unsatisfiable);

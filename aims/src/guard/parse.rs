@@ -1,5 +1,4 @@
-//! *Parse*: the credentials and proofs that a request presents, within limits, before any
-//! cryptography.
+//! *Parse*: finds the credentials and proofs of a request, within limits and without cryptography.
 
 use aims_error::ErrorKind;
 use aims_jose::digest::{Fingerprint, Hashed};
@@ -16,18 +15,18 @@ use super::{Guard, head};
 use crate::record::Fingerprints;
 use crate::refusal::ErrorResponse;
 
-/// The texts that a request presents. Nothing of them is verified.
+/// The credentials and proofs of a request, as text. Nothing is verified yet.
 pub(super) struct Credentials<'a> {
     pub(super) wit: Option<&'a str>,
     pub(super) wpt: Option<fields::Proof<'a>>,
-    /// A signature of the request is to be verified.
+    /// Whether a signature of the request must be verified.
     pub(super) signed: bool,
     pub(super) token: Option<Hashed<'a>>,
     pub(super) txn_token: Option<&'a str>,
 }
 
 impl<M> Guard<M> {
-    /// Finds what the request presents, and refuses what two readers could read differently.
+    /// Finds the credentials and proofs. Refuses what two readers could read differently.
     pub(super) fn parse<'a>(
         &self,
         received: ReceivedRequest<'a>,
@@ -49,9 +48,9 @@ impl<M> Guard<M> {
         let refused = |error: Error| wpt::refused(&error, accepted.newest());
         let wpt = workload_proof_token(headers, accepted);
         let token = match &wpt {
-            // The one `Authorization` field holds the proof (draft-ietf-wimse-wpt-02 §3).
+            // The single `Authorization` field holds the proof (draft-ietf-wimse-wpt-02 §3).
             Ok(Some(proof)) if proof.revision() == Revision::Draft02 => None,
-            // Two readers could take one or the other.
+            // Two readers could choose different forms.
             Err(Error::BothForms) => return Err(refused(Error::BothForms)),
             _ => bearer_token(headers, inner.max_token)
                 .map_err(|error| self.token_refused(&error))?,
@@ -76,7 +75,7 @@ impl<M> Guard<M> {
         })
     }
 
-    /// Refuses what lacks something that the guard asks for.
+    /// Refuses a request that lacks a required credential or proof.
     pub(super) fn check_presented(&self, presented: &Credentials<'_>) -> Result<(), Refused> {
         let requirements = &self.route.requirements;
         match (&presented.token, &self.inner.issuers) {
@@ -103,7 +102,7 @@ impl<M> Guard<M> {
         }
     }
 
-    /// A signature in place of a WPT, where none is judged.
+    /// Refuses a signature instead of a WPT, if this guard does not accept signatures.
     fn signature_not_accepted(&self) -> Refused {
         let todo = match self.inner.signatures {
             None => "call `GuardBuilder::http_signatures` to accept signatures",
@@ -119,8 +118,8 @@ impl<M> Guard<M> {
         )
     }
 
-    /// A request without a proof. A sender that presents no access token can be asked for a WPT by
-    /// a challenge.
+    /// Refuses a request without a proof. A sender without an access token gets a challenge for a
+    /// WPT.
     pub(super) fn nothing_proven(&self, has_token: bool) -> Refused {
         let newest = self.inner.wpt.revisions().newest();
         let answer = match (&self.inner.issuers, newest) {
@@ -146,7 +145,7 @@ impl<M> Guard<M> {
 
 const PROOF_REQUIRED: &str = "a workload identity token and a proof of its key are required";
 
-/// What was verified was hashed already.
+/// Returns the fingerprints of the tokens. It reuses the hashes of verified tokens.
 pub(super) fn fingerprints(presented: &Credentials<'_>, evidence: &Evidence) -> Fingerprints {
     let of = |text: &str| Fingerprint::of(text.as_bytes());
     let wit = evidence.agent.as_ref().map(|AgentCredential::Wit(wit)| wit);

@@ -1,5 +1,5 @@
-//! What happens after a request was accepted: its content turns out to be another one, or its
-//! response is signed. A failure becomes an event of its own.
+//! Handles what happens after a request was accepted: a wrong content, or the signing of a
+//! response. Each failure is a separate event.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use super::{Deferred, Guard};
 use crate::decision::Reason;
 use crate::refusal::Refusal;
 
-/// A request that was accepted, as it came.
+/// An accepted request, as it arrived.
 pub(super) struct AdmittedRequest {
     guard: Guard<Deferred>,
     head: Parts,
@@ -39,7 +39,7 @@ impl AdmittedRequest {
         }
     }
 
-    /// The content is not the one that was signed, or never came to its end.
+    /// Records that the content differs from the signed one or did not arrive completely.
     pub(super) fn refused<E>(&self, error: &BodyError<E>) {
         let reason = match error {
             BodyError::Digest(error) => {
@@ -52,7 +52,7 @@ impl AdmittedRequest {
         self.guard.record_later(head, admitted, &reason, now);
     }
 
-    /// Reads a response whole and signs it.
+    /// Reads a response completely and signs it.
     pub(super) async fn sign<R>(
         &self,
         response: Response<R>,
@@ -91,7 +91,7 @@ impl AdmittedRequest {
     }
 }
 
-/// The content of a response that is to be signed.
+/// Reads the content of a response that must be signed.
 async fn whole<R>(body: R, signatures: &Signatures) -> Result<Vec<u8>, Unsignable>
 where
     R: Body,
@@ -128,7 +128,7 @@ fn too_long(most: usize) -> Unsignable {
     ))
 }
 
-/// The head of a request holds its tokens.
+/// Omits the head of the request, which holds its tokens.
 impl fmt::Debug for AdmittedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AdmittedRequest")

@@ -4,13 +4,14 @@ use std::fmt;
 
 use http::request::Parts;
 
-/// A request that is to be judged: its head, and its content where that is at hand.
+/// A request for the guard to verify: its head, and its content if it is in memory.
 ///
-/// It is made of `&Parts` for the head alone, or of `(&Parts, content)` for both. The content is
-/// the one that was received: before any `Content-Encoding` is undone, empty where there is none.
-/// An HTTP signature covers the content, so it is judged only where the content is at hand.
+/// Convert `&Parts` for the head alone, or `(&Parts, content)` for both. The content is as it was
+/// received, before any `Content-Encoding` is decoded, and is empty if there is none. An HTTP
+/// signature covers the content, so the guard accepts one only together with the content.
 ///
-/// The head is one that a server received: in HTTP/1.1 its URI is path and query, beside `Host`.
+/// The head is as a server receives it: in HTTP/1.1 the URI has only path and query, and the host
+/// is in `Host`.
 ///
 /// ```
 /// # fn example(guard: &aims::Guard, head: &http::request::Parts, content: &[u8]) {
@@ -28,14 +29,14 @@ pub struct ReceivedRequest<'a> {
     pub(super) content: ReceivedContent<'a>,
 }
 
-/// What is known of the content of a request.
+/// What the guard knows about the content of a request.
 #[derive(Clone, Copy)]
 pub(super) enum ReceivedContent<'a> {
-    /// The guard does not read it, so a signature over its digest proves nothing.
+    /// The guard does not read the content, so it cannot verify a signature over its digest.
     Unread,
-    /// It is in memory.
+    /// The content is in memory.
     Whole(&'a [u8]),
-    /// The layer compares it after the head was verified.
+    /// The layer compares the content after the head is verified.
     ToCome,
 }
 
@@ -60,7 +61,7 @@ impl<'a, C: AsRef<[u8]> + ?Sized> From<(&'a Parts, &'a C)> for ReceivedRequest<'
     }
 }
 
-/// The head of a request holds its tokens.
+/// Omits the head of the request, which holds its tokens.
 impl fmt::Debug for ReceivedRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ReceivedRequest")

@@ -1,5 +1,5 @@
-//! *Record*: one typed event for each request, also for refused ones, and one for what is found out
-//! after a request was accepted.
+//! *Record*: reports one event for each accepted or refused request, and one for each failure after
+//! acceptance.
 
 use aims_jose::digest::Fingerprint;
 use aims_jose::time::UnixTime;
@@ -16,16 +16,16 @@ use crate::record::{Event, Fingerprints, Outcome, Remediation};
 use crate::refusal::Refusal;
 use crate::trace::TraceContext;
 
-/// A request that was accepted, as far as a later event tells of it.
+/// The data of an accepted request that later events need.
 pub(super) struct Admitted {
     pub(super) principal: Principal,
     attributes: Attributes,
     fingerprints: Fingerprints,
 }
 
-/// What is known of a request, whatever its outcome.
+/// What is known about a request, accepted or refused.
 struct Known<'a> {
-    /// Who was proven.
+    /// The proven caller.
     principal: Option<&'a Principal>,
     /// The agent that a credential names.
     named: Option<&'a AgentCredential>,
@@ -36,7 +36,7 @@ struct Known<'a> {
 }
 
 impl<M> Guard<M> {
-    /// Tells the seam *record*, and gives the verdict.
+    /// Records the result and returns it.
     pub(super) fn finish(
         &self,
         admission: Admission<'_>,
@@ -78,7 +78,7 @@ impl<M> Guard<M> {
         }
     }
 
-    /// Tells the seam *record* what became of a request that was accepted.
+    /// Records a failure of a request that was accepted.
     pub(super) fn record_later(
         &self,
         request: &Parts,
@@ -99,7 +99,8 @@ impl<M> Guard<M> {
         self.record(request, &known, Some(&reason.code), reasons, now);
     }
 
-    /// A request that was accepted, of which the caller kept the head and the principal.
+    /// Creates the data for later events from the head and the principal, which the caller has
+    /// kept.
     pub(super) fn admitted(&self, request: &Parts, principal: &Principal) -> Admitted {
         let wit = principal.wit().map(Wit::hash);
         let token = principal.access_token().map(AccessToken::hash);

@@ -1,4 +1,4 @@
-//! A refusal within the guard: with its reasons for the record, and with what may change it.
+//! A refusal inside the guard, with its reasons for the record and the need that could change it.
 
 use aims_error::ErrorKind;
 use aims_jose::Chain;
@@ -7,12 +7,13 @@ use crate::decision::Reason;
 use crate::refusal::{ErrorResponse, Refusal};
 use crate::resolve::Need;
 
-/// Why a request is refused, as far as it is known inside of the guard.
+/// The refusal and its reasons, as they are known inside the guard.
 #[derive(Debug)]
 pub(super) struct Refused {
     pub(super) refusal: Refusal,
     pub(super) reasons: Box<[Reason]>,
-    /// What the network may know, and the guard does not: with it, the request is judged again.
+    /// What the guard could fetch to change the refusal. After the answer, the request is verified
+    /// again.
     need: Option<Box<Need>>,
 }
 
@@ -31,7 +32,7 @@ impl Refused {
         }
     }
 
-    /// With an error and its causes as the detail.
+    /// Creates a refusal with an error and its causes as the detail.
     pub(super) fn of(
         code: &'static str,
         kind: ErrorKind,
@@ -41,7 +42,7 @@ impl Refused {
         Self::new(code, kind, answer, Chain(error).to_string())
     }
 
-    /// With the reasons of a decision.
+    /// Creates a refusal with the reasons of a decision.
     pub(super) fn decided(refusal: Refusal, reasons: Vec<Reason>) -> Self {
         Self {
             refusal,
@@ -50,7 +51,7 @@ impl Refused {
         }
     }
 
-    /// It may be judged otherwise after this was answered.
+    /// Sets the need whose answer could change the refusal.
     pub(super) fn or_after(mut self, need: Option<Need>) -> Self {
         self.need = need.map(Box::new);
         self

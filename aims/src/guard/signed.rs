@@ -1,4 +1,4 @@
-//! HTTP message signatures: what a guard takes of requests, and how it signs responses.
+//! HTTP message signatures: which ones a guard accepts, and how it signs responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,17 +27,35 @@ use crate::decision::Reason;
 use crate::principal::Principal;
 use crate::refusal::{ErrorResponse, Refusal};
 
-/// How a guard accepts HTTP signatures as a proof beside the WPT, and whether it signs its
-/// responses (draft-ietf-wimse-http-signature).
+/// Settings for HTTP signatures as a proof of possession, and for signed responses
+/// (draft-ietf-wimse-http-signature).
 ///
-/// A signature covers the head, and by `Content-Digest` the content: so these requests are judged
-/// whole, by [`Guard::layer`], or by [`Guard::check`] with the content.
+/// A signature covers the head of a request and, by `Content-Digest`, its content. The guard
+/// therefore needs the whole request: use [`Guard::layer`], or [`Guard::check`] with the content.
 ///
-/// A request may have a signature and a WPT. Then the weaker one protects: an attacker on the way
-/// can take the signature away, and the WPT covers no content. A `Content-Digest` that no accepted
-/// proof covers proves nothing and refuses nothing. Where the content matters, ask
-/// [`Principal::covers_content`], or require the method by
+/// A request may have a signature and a WPT. It is then as safe as the weaker proof: an attacker on
+/// the network path can remove the signature, and the WPT does not cover the content. A
+/// `Content-Digest` that no accepted proof covers is ignored. If the integrity of the content
+/// matters, check [`Principal::covers_content`] or require the method with
 /// [`Requirements::proof`](crate::Requirements::proof).
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use aims::cred::TrustStore;
+/// use aims::guard::HttpSignatures;
+///
+/// let signatures = HttpSignatures::new()
+///     .with_max_lifetime(Duration::from_secs(60))
+///     .with_max_content(512 * 1024);
+/// let guard = aims::Guard::builder("https://tools.example/mcp")
+///     .trust(Arc::new(TrustStore::new()))
+///     .http_signatures(signatures)
+///     .build()?;
+/// # drop(guard);
+/// # Ok::<(), aims::guard::BuildError>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a guard accepts signatures when it is given this"]
 pub struct HttpSignatures {
@@ -53,8 +71,10 @@ pub struct HttpSignatures {
 }
 
 impl HttpSignatures {
-    /// `expires` at most 5 min ahead; contents of up to 2 MiB, of which the first 64 KiB come
-    /// within 10 s. A request that asks for a signed response is refused with 501.
+    /// Creates the default settings.
+    ///
+    /// `expires` may be up to 5 min in the future. A content may have up to 2 MiB, and its first 64
+    /// KiB must arrive within 10 s. A request that demands a signed response is refused with 501.
     pub fn new() -> Self {
         Self {
             content_deadline: Duration::from_secs(10),
@@ -69,67 +89,72 @@ impl HttpSignatures {
         }
     }
 
-    /// Sets how far ahead `expires` may be, in whole seconds, up to 10 min. Defaults to 5 min.
+    /// Sets how far in the future `expires` may be, in whole seconds up to 10 min. Defaults to 5
+    /// min.
     pub const fn with_max_lifetime(mut self, most: Duration) -> Self {
         self.lifetime = most;
         self
     }
 
-    /// Accepts these algorithms alone from workloads of this origin. From others, every algorithm
-    /// with a public key that RFC 9421 registers is accepted.
+    /// Accepts only these algorithms from workloads of this origin.
+    ///
+    /// From other origins, every public-key algorithm that RFC 9421 registers is accepted.
     pub fn with_algorithms_of(mut self, origin: &Origin, algorithms: Algorithms) -> Self {
         self.algorithms
             .push((origin.as_str().to_owned(), algorithms));
         self
     }
 
-    /// Accepts a request whose `Content-Encoding` the signature does not cover: see
+    /// Accepts a request whose `Content-Encoding` the signature does not cover. See
     /// [`RequestPolicy`](RequestPolicy::accepting_uncovered_content_encoding).
     pub const fn accepting_uncovered_content_encoding(mut self) -> Self {
         self.uncovered_encoding = true;
         self
     }
 
-    /// Sets for how long the layer waits for the content of a signed request before the handler is
-    /// called: for its first 64 KiB, or its end. Defaults to 10 s. After it, the request is refused
-    /// with `guard.content_deadline`, and nothing is spent.
+    /// Sets how long the layer waits for the first 64 KiB or the end of a signed content, before it
+    /// calls the handler. Defaults to 10 s.
+    ///
+    /// After this time the request is refused with `guard.content_deadline`, and its proofs are not
+    /// spent.
     pub const fn with_content_deadline(mut self, most: Duration) -> Self {
         self.content_deadline = most;
         self
     }
 
-    /// Sets the limit to the content of signed requests, in bytes. Defaults to 2 MiB.
+    /// Sets the maximum content of a signed request, in bytes. Defaults to 2 MiB.
     pub const fn with_max_content(mut self, most: u64) -> Self {
         self.max_content = most;
         self
     }
 
-    /// Sets the limit to the content of signed responses, in bytes, which are kept whole until they
-    /// are signed. Defaults to 1 MiB.
+    /// Sets the maximum content of a signed response, in bytes. Defaults to 1 MiB. The layer holds
+    /// it in memory until it is signed.
     pub const fn with_max_response(mut self, most: usize) -> Self {
         self.max_response = most;
         self
     }
 
-    /// Sets for how long the layer waits for the content of a response that it signs, after the
-    /// handler has answered. Defaults to 30 s. After it, the layer answers with 501
-    /// (`sig.response_unsignable`) instead of the response, and tells the record.
+    /// Sets how long the layer waits for the content of a response that it signs, after the handler
+    /// has answered. Defaults to 30 s. Needs a tokio runtime.
     ///
-    /// A route whose responses have no end is marked by
-    /// [`Requirements::streams`](crate::Requirements::streams). Needs a tokio runtime.
+    /// After this time the layer answers with 501 (`sig.response_unsignable`) and records an event.
+    /// Mark routes with endless responses by
+    /// [`Requirements::streams`](crate::Requirements::streams).
     pub const fn with_response_deadline(mut self, most: Duration) -> Self {
         self.response_deadline = most;
         self
     }
 
-    /// Signs responses as this workload, where a caller asks for it. Its key may be behind
-    /// a device or a network: [`Guard::layer`] waits for its signatures.
+    /// Signs responses with this identity if a caller demands it.
+    ///
+    /// The key may be in a device or behind a network: [`Guard::layer`] waits for its signatures.
     pub fn answering_as(mut self, source: impl IdentitySource + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// Signs the response to every signed request, asked or not. Needs
+    /// Signs the response to every signed request, even if the caller does not demand it. Needs
     /// [`answering_as`](Self::answering_as).
     pub const fn signing_every_response(mut self) -> Self {
         self.every = SignedResponse::Asked;
@@ -140,7 +165,7 @@ impl HttpSignatures {
         self.source.is_some()
     }
 
-    /// The identity that signs at the moment.
+    /// Returns the identity that signs at present.
     fn identity(&self, now: UnixTime) -> Result<Arc<Identity>, Unsignable> {
         let source = self.source.as_ref();
         let source = source.ok_or_else(|| Unsignable("no identity to answer as".to_owned()))?;
@@ -185,7 +210,7 @@ impl Default for HttpSignatures {
     }
 }
 
-/// Why a response cannot be signed, for the tool's own people.
+/// The reason why a response cannot be signed, for the logs of the tool.
 pub(super) struct Unsignable(pub(super) String);
 
 impl Unsignable {
@@ -196,7 +221,7 @@ impl Unsignable {
 
 const UNSIGNABLE: &str = "sig.response_unsignable";
 
-/// What a guard has made of its configuration.
+/// The settings of a built guard.
 pub(super) struct Signatures {
     scheme: String,
     authority: String,
@@ -229,7 +254,8 @@ impl Signatures {
         &self.policy
     }
 
-    /// A guard that cannot sign says so before anything is done.
+    /// Refuses a request that demands a signed response if the guard cannot sign, before anything
+    /// else is done.
     pub(super) fn check_answerable(&self, demanded: bool, now: UnixTime) -> Result<(), Refused> {
         if !demanded && !self.signs_every() {
             return Ok(());
@@ -251,15 +277,19 @@ impl Signatures {
 }
 
 impl<M> Guard<M> {
-    /// Signs a response to a signed request, where the caller asked for it or this guard [signs
-    /// every one](HttpSignatures::signing_every_response): sets `Content-Digest` and
-    /// `Workload-Identity-Token`, and adds the signature. Any other response is left as it is.
+    /// Signs a response to a signed request, if the caller demanded it or this guard [signs every
+    /// response](HttpSignatures::signing_every_response).
+    ///
+    /// It sets `Content-Digest` and `Workload-Identity-Token` and adds the signature. Any other
+    /// response is unchanged.
     ///
     /// # Errors
     ///
-    /// `sig.response_unsignable`, answered with 501 instead of the response: there is no identity
-    /// at the moment, or the key does not sign. A key that is behind a device or a network
-    /// ([`AsyncSigner`](aims_jose::key::AsyncSigner)) does not sign here: use
+    /// `sig.response_unsignable` if there is no identity at present or the key cannot sign. Send
+    /// the [`Refusal`] with status 501 instead of the response.
+    ///
+    /// This method is synchronous. For a key in a device or behind a network
+    /// ([`AsyncSigner`](aims_jose::key::AsyncSigner)), use
     /// [`sign_response_async`](Self::sign_response_async) or [`Guard::layer`].
     pub fn sign_response(
         &self,
@@ -276,12 +306,12 @@ impl<M> Guard<M> {
         signed.map_err(|why| self.unsignable(request, &self.admitted(request, principal), why, now))
     }
 
-    /// As [`sign_response`](Self::sign_response), and waits for a key that is behind a device or a
-    /// network.
+    /// Does what [`sign_response`](Self::sign_response) does, and waits for a key that is in a
+    /// device or behind a network.
     ///
     /// # Errors
     ///
-    /// `sig.response_unsignable`, answered with 501 instead of the response.
+    /// `sig.response_unsignable`. Send the [`Refusal`] with status 501 instead of the response.
     pub async fn sign_response_async(
         &self,
         request: &Parts,
@@ -298,7 +328,7 @@ impl<M> Guard<M> {
         signed.map_err(|why| self.unsignable(request, &self.admitted(request, principal), why, now))
     }
 
-    /// The signature of a request whose response is to be signed, and what signs it.
+    /// Returns the signature of the request and the signer, if the response must be signed.
     pub(super) fn signature_to_answer<'a>(
         &'a self,
         principal: &'a Principal,
@@ -308,7 +338,7 @@ impl<M> Guard<M> {
         (asked || signatures.signs_every()).then_some((signatures, verified))
     }
 
-    /// Tells the record why a response is not sent. The caller learns that it is not.
+    /// Records why the response is not sent. The caller learns only that it is not.
     pub(super) fn unsignable(
         &self,
         request: &Parts,
@@ -343,7 +373,7 @@ impl Signatures {
         apply(prepared.sign(signer.as_ref()), response)
     }
 
-    /// As [`sign`](Self::sign), for keys that take their time.
+    /// Does what [`sign`](Self::sign) does, for asynchronous keys.
     pub(super) async fn sign_waiting(
         &self,
         request: &Parts,
@@ -357,7 +387,7 @@ impl Signatures {
         apply(prepared.sign_async(identity.signer()).await, response)
     }
 
-    /// Sets what is covered, and makes what is left to sign.
+    /// Sets the covered header fields and returns the unsigned signature.
     fn prepare(
         &self,
         identity: &Identity,
@@ -393,7 +423,7 @@ impl Signatures {
     }
 }
 
-/// Adds the signature to a response.
+/// Adds the signature to the response.
 fn apply(
     signed: Result<SignatureFields, Error>,
     response: &mut response::Parts,
@@ -402,7 +432,7 @@ fn apply(
     applied.map_err(|error| Unsignable::of(&error))
 }
 
-/// Whether a response has content at all (RFC 9112 §6.3).
+/// Returns whether a response can have content (RFC 9112 §6.3).
 fn has_content(request: &Parts, status: StatusCode) -> bool {
     request.method != Method::HEAD
         && !status.is_informational()

@@ -1,5 +1,4 @@
-//! *Spend*: unspent proofs become proofs, last of all. What is refused for another reason is not
-//! remembered, and what is remembered was good.
+//! *Spend*: spends the proofs as the last step, so that only valid requests use the store.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,17 +11,17 @@ use super::refused::Refused;
 use crate::refusal::ErrorResponse;
 use crate::resolve::{Resolve, Spending};
 
-/// Where spent proofs are remembered.
+/// The store of spent proofs.
 #[derive(Debug)]
 pub(super) enum Replay {
-    /// In a store that answers at once.
+    /// A store in this process.
     Local(Arc<dyn ReplayStore>),
-    /// In a store that has to be waited for.
+    /// A store that needs I/O.
     Shared(Arc<dyn Resolve>),
 }
 
 impl Replay {
-    /// Spends the proofs, and says what a shared store has to be asked.
+    /// Spends the proofs, and returns what a shared store must spend.
     pub(super) fn spend(
         &self,
         unspent: Vec<UnspentProof>,
@@ -43,7 +42,7 @@ impl Replay {
     }
 }
 
-/// Collects what a shared store has to be asked. The proofs are not accepted before it has
+/// Collects what a shared store must spend. The proofs are not accepted before the store has
 /// answered.
 #[derive(Debug, Default)]
 struct Collected(Mutex<Vec<Spending>>);
@@ -65,7 +64,7 @@ impl ReplayStore for Collected {
     }
 }
 
-/// The refusal where a shared store did not spend the proofs.
+/// Returns the refusal for a shared store that did not spend the proofs.
 pub(super) fn not_spent(error: Error) -> Refused {
     let answer = match error.kind() {
         ErrorKind::Unavailable => ErrorResponse::Unavailable,

@@ -1,4 +1,4 @@
-//! The short way to a guard: it fetches the keys that it needs, and keeps them fresh.
+//! The short way to build a guard: it fetches its keys and keeps them fresh.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ use aims_wimse_id::Origin;
 use super::{BuildError, Guard, GuardBuilder, Trusting};
 use crate::keys::PublishedKeys;
 
-/// Where [`GuardBuilder::start`] fetches the keys from.
+/// The places from which [`GuardBuilder::start`] fetches keys.
 #[derive(Default)]
 pub(super) struct Sources {
     issuers: Vec<Issuer>,
     bundles: Vec<(Origin, String)>,
     fetch: Option<Arc<dyn Fetch>>,
-    /// The call by which keys were given, or what is asked for them.
+    /// The method that gave keys, or the resolver for keys, directly.
     given_by: Option<&'static str>,
 }
 
 impl Sources {
-    /// The first call that only [`GuardBuilder::start`] acts on, if there is one.
+    /// Returns the first method call that only [`GuardBuilder::start`] supports, if there is one.
     pub(super) fn for_start(&self) -> Option<&'static str> {
         if !self.issuers.is_empty() {
             Some("issuer")
@@ -35,7 +35,7 @@ impl Sources {
         }
     }
 
-    /// Notes that this call gave keys, which `start` would drop.
+    /// Notes that this method gave keys, which `start` would discard.
     pub(super) const fn given_by(&mut self, call: &'static str) {
         if self.given_by.is_none() {
             self.given_by = Some(call);
@@ -54,22 +54,25 @@ impl fmt::Debug for Sources {
 }
 
 impl<T, M> GuardBuilder<T, M> {
-    /// Accepts the access tokens of this issuer, whose metadata says where its keys are (RFC 8414,
-    /// OpenID Connect Discovery). May be repeated. [`start`](GuardBuilder::start) fetches them.
+    /// Accepts access tokens of this issuer. May be repeated. Needs the feature `fetch` and
+    /// [`start`](GuardBuilder::start).
+    ///
+    /// The issuer's metadata tells where its keys are (RFC 8414, OpenID Connect Discovery).
     ///
     /// # Errors
     ///
-    /// [`BuildError::Issuer`].
+    /// [`BuildError::Issuer`] if the text is not a valid issuer URL.
     pub fn issuer(self, issuer: &str) -> Result<GuardBuilder<Trusting, M>, BuildError> {
         self.issuer_with(issuer, TokenProfile::Rfc9068)
     }
 
-    /// As [`issuer`](Self::issuer), for a server whose access tokens have another profile than RFC
-    /// 9068, such as [`JwtProfile::auth0`](aims_oauth_rs::JwtProfile::auth0).
+    /// Accepts access tokens of this issuer that follow another profile than RFC 9068, such as
+    /// [`JwtProfile::auth0`](aims_oauth_rs::JwtProfile::auth0). Otherwise like
+    /// [`issuer`](Self::issuer).
     ///
     /// # Errors
     ///
-    /// [`BuildError::Issuer`].
+    /// [`BuildError::Issuer`] if the text is not a valid issuer URL.
     pub fn issuer_with(
         mut self,
         issuer: &str,
@@ -87,16 +90,18 @@ impl<T, M> GuardBuilder<T, M> {
         Ok(self.into_state())
     }
 
-    /// Trusts the agents of this origin by the bundle at this URL. May be repeated.
-    /// [`start`](GuardBuilder::start) fetches it.
+    /// Trusts the agents of this origin by the bundle at this URL. May be repeated. Needs the
+    /// feature `fetch` and [`start`](GuardBuilder::start).
     pub fn bundle(mut self, origin: Origin, url: impl Into<String>) -> GuardBuilder<Trusting, M> {
         self.settings.sources.bundles.push((origin, url.into()));
         self.into_state()
     }
 
-    /// Sets what fetches keys for [`start`](GuardBuilder::start), such as a
-    /// [`Fetcher`] that accepts plain HTTP to loopback. Defaults to one that fetches `https` from
-    /// public addresses alone.
+    /// Sets the client that fetches keys for [`start`](GuardBuilder::start). Needs the feature
+    /// `fetch`.
+    ///
+    /// Defaults to a [`Fetcher`] that accepts only `https` and public addresses. For local tests,
+    /// use one that accepts plain HTTP to loopback.
     pub fn fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
         self.settings.sources.fetch = Some(fetch);
         self
@@ -105,18 +110,34 @@ impl<T, M> GuardBuilder<T, M> {
 
 impl<M> GuardBuilder<Trusting, M> {
     /// Builds the guard, fetches the keys of its [issuers](Self::issuer) and
-    /// [origins](Self::bundle), and keeps them fresh for as long as the guard is used. Where no
-    /// [metadata](Self::metadata) was set, the guard publishes its issuers as the authorization
-    /// servers of the resource.
+    /// [origins](Self::bundle), and keeps them fresh while the guard is in use. Needs the feature
+    /// `fetch`.
     ///
-    /// It takes the place of [`trust`](Self::trust), [`issuers`](Self::issuers),
-    /// [`resolve`](Self::resolve) and [`keys`](Self::keys).
+    /// If no [metadata](Self::metadata) was set, the guard publishes its issuers as the
+    /// authorization servers of the resource.
+    ///
+    /// ```
+    /// # async fn example() -> Result<(), aims::guard::BuildError> {
+    /// let guard = aims::Guard::builder("https://tools.example/mcp")
+    ///     .issuer("https://as.example")?
+    ///     .bundle("spiffe://example.org".parse().unwrap(), "https://spire.example.org/bundle")
+    ///     .http_signatures(aims::guard::HttpSignatures::new())
+    ///     .scopes("tools:call")?
+    ///     .start()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Do not combine it with [`trust`](Self::trust), [`issuers`](Self::issuers),
+    /// [`resolve`](Self::resolve) or [`keys`](Self::keys).
     ///
     /// # Errors
     ///
-    /// [`BuildError::Started`] beside one of these; [`BuildError::NoProvider`] where no crypto
-    /// provider is compiled in; another [`BuildError`] where the configuration
-    /// contradicts itself, or keys could not be fetched.
+    /// - [`BuildError::Started`] if one of these four was called.
+    /// - [`BuildError::NoProvider`] if no crypto provider is compiled in.
+    /// - [`BuildError::Keys`] if keys could not be fetched.
+    /// - Other variants of [`BuildError`] if the configuration contradicts itself.
     pub async fn start(mut self) -> Result<Guard<M>, BuildError> {
         let sources = std::mem::take(&mut self.settings.sources);
         if let Some(call) = sources.given_by {
@@ -145,7 +166,7 @@ impl<M> GuardBuilder<Trusting, M> {
         let keys = keys.build();
         let guard = self.keys(&keys).build()?;
         keys.load().await?;
-        // The guard holds the keys, and they their watch.
+        // The guard holds the keys, and the keys hold their watch.
         keys.watch();
         Ok(guard)
     }

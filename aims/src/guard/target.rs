@@ -1,4 +1,4 @@
-//! The path of a request, as far as it decides whether the request is for the guard's resource.
+//! The path of a request, and whether it belongs to the resource of the guard.
 
 use std::borrow::Cow;
 
@@ -11,14 +11,14 @@ use crate::refusal::ErrorResponse;
 /// The paths that belong to a resource.
 #[derive(Debug)]
 pub(super) enum Paths {
-    /// Every path: what arrives is not what callers address.
+    /// Every path, because a proxy changes the paths that callers use.
     Any,
-    /// This one, without its last slash, and what is beneath it.
+    /// This path, without its final slash, and all paths beneath it.
     Beneath(String),
 }
 
 impl Paths {
-    /// The path of the resource's URL, which has neither query nor fragment.
+    /// Returns the paths of a resource URL, which has neither query nor fragment.
     pub(super) fn of(resource: &str) -> Self {
         let origin = super::builder::external_origin(resource);
         let path = resource.strip_prefix(origin).unwrap_or_default();
@@ -28,7 +28,7 @@ impl Paths {
     fn contain(&self, path: &str) -> bool {
         match self {
             Self::Any => true,
-            // The whole host, whatever the form of the target.
+            // The resource is the whole host, whatever the form of the target.
             Self::Beneath(root) if root.is_empty() => true,
             Self::Beneath(root) => path
                 .strip_prefix(root.as_str())
@@ -36,7 +36,7 @@ impl Paths {
         }
     }
 
-    /// Refuses a request for what is not the resource.
+    /// Refuses a request for a path outside the resource.
     pub(super) fn check(&self, target: &Uri, resource: &str) -> Result<(), Refused> {
         if self.contain(target.path()) {
             return Ok(());
@@ -53,9 +53,11 @@ impl Paths {
     }
 }
 
-/// Whether a reader could take the path to lead upwards: a segment is `..`, with dots and slashes
-/// as they are, percent-encoded once or several times, in overlong UTF-8, with backslashes in the
-/// place of slashes, or followed by parameters (`..;x`), blanks or control characters.
+/// Returns whether a reader could resolve the path upwards.
+///
+/// That is so if a segment is `..`. The dots and slashes may be percent-encoded once or several
+/// times, be in overlong UTF-8, or have backslashes instead of slashes. The segment may be followed
+/// by parameters (`..;x`), blanks or control characters.
 fn climbs(path: &str) -> bool {
     let mut bytes = Cow::Borrowed(path.as_bytes());
     for _ in 0..MOST_ENCODINGS {
@@ -74,7 +76,7 @@ fn climbs(path: &str) -> bool {
     })
 }
 
-/// The bytes with each percent-encoding undone once.
+/// Decodes each percent-encoding once.
 fn decoded(bytes: &[u8]) -> Vec<u8> {
     let digit = |byte: u8| {
         char::from(byte)
@@ -104,7 +106,7 @@ fn decoded(bytes: &[u8]) -> Vec<u8> {
     }
 }
 
-/// So many layers of percent-encoding are undone.
+/// The number of percent-encoding layers that are decoded.
 const MOST_ENCODINGS: usize = 3;
 
 #[cfg(test)]

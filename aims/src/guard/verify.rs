@@ -1,4 +1,4 @@
-//! *Verify*: what a request presents becomes evidence. Nothing is spent or decided yet.
+//! *Verify*: turns what a request presents into evidence. Nothing is spent or decided yet.
 
 use aims_error::ErrorKind;
 use aims_http_sig::Error;
@@ -15,7 +15,8 @@ use super::refused::Refused;
 use crate::refusal::ErrorResponse;
 
 impl<M> Guard<M> {
-    /// Parses, verifies and binds. What was verified is in the evidence also when this refuses.
+    /// Parses, verifies and binds. The evidence has everything that was verified, even after a
+    /// refusal.
     pub(super) fn examine(
         &self,
         received: ReceivedRequest<'_>,
@@ -50,7 +51,7 @@ impl<M> Guard<M> {
         let inner = &*self.inner;
         let mut unspent = Vec::new();
         if let Some(text) = presented.wit {
-            // The agent of a refused request is known from here on.
+            // From here on, the record names the agent even if the request is refused.
             let agent = &*evidence.agent.insert(wit::verify(inner, text, now)?);
             let AgentCredential::Wit(wit) = agent;
             wit::check_revoked(inner, wit, now)?;
@@ -64,7 +65,8 @@ impl<M> Guard<M> {
                         }
                         unspent.push(UnspentProof::HttpSignature(Box::new(signature)));
                     }
-                    // A signature with another tag is no proof, and forbids none.
+                    // A signature with another tag is not a proof and is no reason to refuse the
+                    // request.
                     Err(Error::SignatureMissing { .. }) if presented.wpt.is_some() => {}
                     Err(error) => return Err(http_signature::refused(&error)),
                 }
@@ -88,7 +90,8 @@ impl<M> Guard<M> {
         Ok(unspent)
     }
 
-    /// A guard that cannot answer as it is asked to says so before anything is done.
+    /// Refuses a request that demands a signed response if the guard cannot sign, before anything
+    /// is done.
     fn check_answerable(&self, unspent: &[UnspentProof], now: UnixTime) -> Result<(), Refused> {
         let demanded = unspent.iter().any(UnspentProof::demands_signed_response);
         if demanded && self.route.requirements.does_stream() {
@@ -108,9 +111,8 @@ impl<M> Guard<M> {
         }
     }
 
-    /// Looks at the credentials once more, after a time in which the guard waited: they may have
-    /// ended, lost their keys or been revoked. What was verified is known, so it costs no
-    /// public-key operation.
+    /// Checks the credentials again after the guard has waited: they may have expired, lost their
+    /// keys or been revoked. Cached results make this cheap, without public-key operations.
     pub(super) fn still_good(
         &self,
         received: ReceivedRequest<'_>,

@@ -1,4 +1,4 @@
-//! The owners of keys, and where these are published.
+//! The builder of [`PublishedKeys`]: the owners of keys, and where the keys are published.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::place::{BUNDLE, JWKS, Place};
 use super::watch::Watching;
 use super::{Inner, PublishedKeys};
 
-/// Makes [`PublishedKeys`]. Nothing is fetched before [`load`](PublishedKeys::load).
+/// Builds [`PublishedKeys`]. Nothing is fetched before [`load`](PublishedKeys::load).
 #[must_use = "nothing is trusted before `build`"]
 pub struct PublishedKeysBuilder {
     documents: DocumentsBuilder,
@@ -26,14 +26,16 @@ pub struct PublishedKeysBuilder {
 }
 
 impl PublishedKeys {
-    /// Keys that are fetched by this client and prepared by this provider.
+    /// Creates a builder whose keys are fetched by this client and prepared by this provider.
     pub fn builder(fetch: Arc<dyn Fetch>, provider: &'static dyn Provider) -> PublishedKeysBuilder {
         Self::builder_over(Documents::builder(fetch), provider)
     }
 
-    /// As [`builder`](Self::builder), with other rules for how documents are fetched and kept. A
-    /// document that cannot be used is not kept, and there is room for those of every owner,
-    /// whatever these rules say.
+    /// Creates a builder with other settings for fetching and caching documents. Otherwise like
+    /// [`builder`](Self::builder).
+    ///
+    /// Whatever the settings are, a document that cannot be used is not cached, and the cache has
+    /// room for the documents of every owner.
     pub fn builder_over(
         documents: DocumentsBuilder,
         provider: &'static dyn Provider,
@@ -50,36 +52,38 @@ impl PublishedKeys {
 
 /// If an owner is added twice, the last call wins.
 impl PublishedKeysBuilder {
-    /// Trusts an origin by the bundle at this URL: of SPIFFE for `spiffe`, a JWK set for `wimse`.
-    /// The URL is configuration, authenticated by TLS (`https_web`, SPIFFE Federation §5.2.1).
+    /// Trusts an origin by the bundle at this URL: a SPIFFE bundle for `spiffe`, a JWK set for
+    /// `wimse`.
+    ///
+    /// The URL is configuration. TLS authenticates its server (`https_web`, SPIFFE Federation
+    /// §5.2.1).
     ///
     /// # Errors
     ///
-    /// `fetch.url`.
+    /// `fetch.url` if the URL is not valid.
     pub fn bundle(mut self, origin: Origin, url: &str) -> Result<Self, aims_fetch::Error> {
         let key = DocumentKey::new(BUNDLE, origin.as_ref(), url)?;
         self.put(Place::origin(origin, key));
         Ok(self)
     }
 
-    /// Trusts an issuer for access tokens. Its metadata says where its keys are (RFC 8414, or
+    /// Trusts an issuer of access tokens. Its metadata tells where its keys are (RFC 8414, or
     /// OpenID Connect Discovery).
     ///
-    /// Discovery takes `https://as.example` and `https://as.example/` for one issuer (RFC 3986
-    /// §6.2.3), for `https` alone: an issuer on loopback over `http` is named as its server writes
-    /// it. From then on the spelling in the server's metadata is the issuer, compared byte for
-    /// byte.
+    /// For `https`, discovery treats `https://as.example` and `https://as.example/` as the same
+    /// issuer (RFC 3986 §6.2.3). After discovery, the spelling in the server's metadata is the
+    /// issuer, and tokens are compared with it byte for byte. For plain `http` on loopback, use the
+    /// spelling of the server.
     pub fn issuer(mut self, issuer: Issuer) -> Self {
         self.put(Place::issuer(issuer, None));
         self
     }
 
-    /// Trusts an issuer for access tokens, whose keys are at this `jwks_uri`. No metadata is
-    /// fetched.
+    /// Trusts an issuer of access tokens whose keys are at this `jwks_uri`. No metadata is fetched.
     ///
     /// # Errors
     ///
-    /// `fetch.url`.
+    /// `fetch.url` if the URL is not valid.
     pub fn issuer_at(
         mut self,
         issuer: Issuer,
@@ -96,8 +100,7 @@ impl PublishedKeysBuilder {
         self.places.push(place);
     }
 
-    /// How long keys are trusted that cannot be confirmed, because their owner does not answer.
-    /// Defaults to a day.
+    /// Sets how long keys stay trusted while their owner does not answer. Defaults to one day.
     pub const fn max_age(mut self, most: Duration) -> Self {
         self.max_age = most;
         self
@@ -109,7 +112,7 @@ impl PublishedKeysBuilder {
         self
     }
 
-    /// Builds the stores. They name the issuers and hold no keys yet.
+    /// Builds the stores. They name the issuers but hold no keys yet.
     #[must_use]
     pub fn build(self) -> PublishedKeys {
         let places: Arc<[Place]> = self.places.into();
@@ -129,7 +132,7 @@ impl PublishedKeysBuilder {
             let owner = owners.iter().find(|it| it.owns(key));
             owner.is_some_and(|it| it.may_keep(key, bytes, provider))
         });
-        // An owner has metadata at up to three places, and a key set that may move.
+        // An owner has metadata at up to three well-known URLs, and a key set whose URL may change.
         let room = places.len().saturating_mul(5);
         PublishedKeys(Arc::new(Inner {
             documents: documents.capacity_at_least(room).build(),

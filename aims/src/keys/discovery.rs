@@ -1,4 +1,4 @@
-//! Where an issuer says that its keys are (RFC 8414, OpenID Connect Discovery).
+//! Discovers where the keys of an issuer are (RFC 8414, OpenID Connect Discovery).
 
 use std::sync::Arc;
 
@@ -16,27 +16,29 @@ use super::error::{Cause, Failed};
 use super::place::{JWKS, METADATA, Memory};
 use super::published::Freshness;
 
-/// What the metadata of an issuer says.
+/// The relevant parts of an issuer's metadata.
 #[derive(Clone)]
 pub(super) struct Discovered {
-    /// Where the keys are.
+    /// The document with the keys.
     pub(super) keys: DocumentKey,
-    /// The issuer as its server writes it: from now on it is compared byte for byte.
+    /// The issuer as its server spells it. From now on it is compared byte for byte.
     pub(super) issuer: Issuer,
-    /// What the metadata has that its server should correct.
+    /// Faults in the metadata that were tolerated and that the server should correct.
     pub(super) diagnostics: Arc<[Diagnostic]>,
-    /// The well-known place that answered.
+    /// The well-known URL that answered.
     place: DocumentKey,
     /// When the metadata was fetched or confirmed.
     fetched: Instant,
-    /// Whether the last fetch of the keys there failed.
+    /// Whether the last fetch of the keys from there failed.
     pub(super) lost: bool,
 }
 
 impl Inner {
-    /// Returns where an issuer's keys are. Metadata is used while it is fresh, and fetched again
-    /// when there were no keys where it says: they may have moved. If it cannot be fetched, the
-    /// last metadata is used up to the maximum age of keys.
+    /// Returns where the keys of an issuer are.
+    ///
+    /// Metadata is used while it is fresh. It is fetched again after the keys could not be fetched,
+    /// because they may have moved. If the metadata cannot be fetched, the last one is used up to
+    /// the maximum age of keys.
     pub(super) async fn key_location(
         &self,
         issuer: &Issuer,
@@ -59,8 +61,8 @@ impl Inner {
         }
     }
 
-    /// Asks the well-known places one after the other. While earlier metadata is in use, asks only
-    /// the place that it came from. Everything that is used comes from one document.
+    /// Asks the well-known URLs in order. While earlier metadata is in use, it asks only the URL
+    /// that returned it. All results come from one document.
     async fn discover(
         &self,
         issuer: &Issuer,
@@ -122,24 +124,25 @@ fn read(issuer: &Issuer, place: DocumentKey, document: &Document) -> Result<Disc
     })
 }
 
-/// Whether a document of a well-known place may be kept.
+/// Checks whether a document of a well-known URL may be cached.
 pub(super) fn check(issuer: &Issuer, bytes: &[u8]) -> Result<(), Cause> {
     keys_of(issuer, &ServerMetadata::parse_for(bytes, issuer, &[])?)?;
     Ok(())
 }
 
-/// Where the keys are of the issuer whose metadata this is.
+/// Returns where the keys of the issuer with this metadata are.
 fn keys_of(issuer: &Issuer, metadata: &ServerMetadata) -> Result<DocumentKey, Cause> {
     let url = metadata.jwks_uri()?.as_str();
     Ok(DocumentKey::new(JWKS, issuer.as_str(), url)?)
 }
 
-/// What to do after a place gave no document, now or within the pause after a failure.
+/// Returns what to do after a URL returned no usable document, now or during the pause after a
+/// failure.
 fn follow(cause: &Cause) -> Follow {
     fetch_error(cause).map_or(Follow::End, Follow::of_error)
 }
 
-/// Notes what a place answered, for the error.
+/// Notes what a URL answered, for the error.
 pub(super) fn note(asked: &mut Attempts, place: &DocumentKey, cause: &Cause) {
     let url = place.url();
     match fetch_error(cause) {
@@ -157,7 +160,7 @@ pub(super) fn note(asked: &mut Attempts, place: &DocumentKey, cause: &Cause) {
     }
 }
 
-/// The error of fetching, also where it is repeated in the pause after it.
+/// Returns the error of fetching, also if it is repeated during the pause after it.
 fn fetch_error(cause: &Cause) -> Option<&aims_fetch::Error> {
     match cause {
         Cause::Fetch(aims_fetch::Error::BackingOff { cause, .. }) => Some(cause),

@@ -1,4 +1,4 @@
-//! Why keys could not be fetched or used.
+//! The errors of fetching and using keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use aims_oauth_wire::metadata::attempt::Attempts;
 
 use crate::resolve::Keys;
 
-/// The keys of one owner could not be fetched or used. The keys from before stay, until they are
-/// too old.
+/// Error returned when the keys of one owner cannot be fetched or used.
+///
+/// Earlier keys stay in the stores until they are too old.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot get the keys of `{keys}`{}", InBrackets(asked))]
 pub struct KeysError {
@@ -20,7 +21,7 @@ pub struct KeysError {
     asked: Attempts,
 }
 
-/// Why, and which places answered what.
+/// The cause, and what each URL answered.
 #[derive(Clone, Debug)]
 pub(super) struct Failed {
     pub(super) cause: Arc<Cause>,
@@ -68,7 +69,7 @@ impl Cause {
 }
 
 impl KeysError {
-    /// The codes that this error has of its own. It also returns those of the error that caused it.
+    /// The codes that are specific to this error. It also has the codes of its causes.
     pub const CODES: &'static [&'static str] = Cause::CODES;
 
     #[doc(hidden)]
@@ -78,25 +79,25 @@ impl KeysError {
         Self { keys, cause, asked }
     }
 
-    /// The places that were asked, and what each answered.
+    /// Returns the URLs that were asked, and the answer of each.
     #[must_use]
     pub const fn asked(&self) -> &Attempts {
         &self.asked
     }
 
-    /// Whose keys.
+    /// Returns the owner of the keys.
     #[must_use]
     pub const fn keys(&self) -> &Keys {
         &self.keys
     }
 
-    /// The stable code of what was wrong: of fetching, of the issuer's metadata, or of the keys.
+    /// Returns the stable code of the cause: fetching, the issuer's metadata, or the keys.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.cause.code()
     }
 
-    /// The kind of what was wrong.
+    /// Returns the kind of the cause.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         self.cause.kind()
@@ -116,7 +117,7 @@ impl From<Arc<Cause>> for Failed {
     }
 }
 
-/// The places in brackets, or nothing.
+/// Displays the URLs in brackets, or nothing if there are none.
 struct InBrackets<'a>(&'a Attempts);
 
 impl fmt::Display for InBrackets<'_> {

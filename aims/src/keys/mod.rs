@@ -1,5 +1,7 @@
-//! Keys as their owners publish them, over HTTP: the bundles of origins, and the JWK sets of
-//! issuers, whose metadata says where these are.
+//! Keys as their owners publish them over HTTP: the bundles of origins, and the JWK sets of
+//! issuers, which are discovered from the issuers' metadata.
+//!
+//! This module needs the feature `fetch`.
 
 mod builder;
 mod discovery;
@@ -33,19 +35,19 @@ use watch::Watching;
 
 use crate::resolve::{Keys, Need, Resolve, ResolveFuture, Resolved};
 
-/// The stores that a [`Guard`](crate::Guard) trusts, filled from where the keys are published.
+/// Fetches the keys that a [`Guard`](crate::Guard) trusts, and keeps them fresh.
 ///
-/// [`load`](Self::load) fills them at the start. [`watch`](Self::watch) fetches documents again
-/// before they are too old. The guard asks for a key that a token names and the stores do not have
-/// ([`Resolve`]).
+/// [`load`](Self::load) fills the stores at the start. [`watch`](Self::watch) fetches documents
+/// again before they are too old. If a token names a key that the stores do not have, the guard
+/// asks for it ([`Resolve`]).
 ///
-/// - A document is fetched by one request at a time, with a pause after it, so that made-up key
+/// - Each document is fetched by one request at a time, with a pause afterwards, so invented key
 ///   names cause no flood of requests.
-/// - Good keys are never replaced by an empty set.
+/// - An empty set never replaces valid keys.
 /// - Keys that could not be confirmed for the [maximum age](PublishedKeysBuilder::max_age) are no
-///   longer trusted, with or without a watch. The guard refuses their tokens with `trust.stale` or
-///   `token.keys_stale`, and asks for the keys.
-/// - An owner that the program removes from a store stays removed until the program names it again.
+///   longer trusted, with or without a watch. The guard then refuses their tokens with
+///   `trust.stale` or `token.keys_stale`, and asks for the keys.
+/// - An owner that the program removes from a store stays removed until the program adds it again.
 ///
 /// Clones share everything.
 ///
@@ -65,7 +67,7 @@ use crate::resolve::{Keys, Need, Resolve, ResolveFuture, Resolved};
 /// keys.load().await?;
 /// keys.watch();
 /// let guard = Guard::builder("https://tools.example/mcp").keys(&keys);
-/// // The proof that can travel beside an access token.
+/// // An HTTP signature is the proof that can travel with an access token.
 /// let guard = guard.http_signatures(HttpSignatures::new()).build()?;
 /// # Ok(())
 /// # }
@@ -85,32 +87,34 @@ struct Inner {
 }
 
 impl PublishedKeys {
-    /// The bundles that were fetched.
+    /// Returns the store of the fetched bundles.
     #[must_use]
     pub fn trust(&self) -> Arc<TrustStore> {
         Arc::clone(&self.0.trust)
     }
 
-    /// The issuers, with the keys that were fetched.
+    /// Returns the store of the issuers and their fetched keys.
     #[must_use]
     pub fn issuers(&self) -> Arc<IssuerStore> {
         Arc::clone(&self.0.issuers)
     }
 
-    /// Whether access tokens of any issuer are accepted.
+    /// Returns whether access tokens of any issuer are accepted.
     pub(crate) fn has_issuers(&self) -> bool {
         let issuer = |place: &Place| matches!(place, Place::Issuer(..));
         self.0.places.iter().any(issuer)
     }
 
-    /// Whether the bundle of any origin is fetched.
+    /// Returns whether the bundle of any origin is fetched.
     pub(crate) fn has_bundles(&self) -> bool {
         let bundle = |place: &Place| matches!(place, Place::Origin(..));
         self.0.places.iter().any(bundle)
     }
 
-    /// Two issuers that differ in nothing but the `/` of an empty path (RFC 3986 §6.2.3): discovery
-    /// takes the one for the other, so no guard may have both.
+    /// Returns two issuers that differ only in the `/` of an empty path (RFC 3986 §6.2.3), if there
+    /// are such.
+    ///
+    /// Discovery treats them as the same issuer, so a guard cannot have both.
     #[must_use]
     pub fn ambiguous_issuers(&self) -> Option<(&Issuer, &Issuer)> {
         let issuers = || self.0.places.iter().filter_map(Place::issuer_name);
@@ -121,10 +125,12 @@ impl PublishedKeys {
         })
     }
 
-    /// What the issuers' metadata has that its servers should correct, and that was tolerated, such
-    /// as an issuer that differs from the configured one in the root slash
-    /// ([`Diagnostic::RootSlash`]). Empty for an issuer before its metadata was fetched. `tracing`
-    /// logs it as well, whenever it changes.
+    /// Returns faults in the issuers' metadata that were tolerated and that the servers should
+    /// correct.
+    ///
+    /// An example is an issuer that differs from the configured one in the root slash
+    /// ([`Diagnostic::RootSlash`]). The list has no entry of an issuer before its metadata was
+    /// fetched. Changes are also logged to `tracing`.
     #[must_use]
     pub fn diagnostics(&self) -> Vec<(Keys, Diagnostic)> {
         let of = |place: &Place| {
@@ -137,14 +143,15 @@ impl PublishedKeys {
         self.0.places.iter().flat_map(of).collect()
     }
 
-    /// Fetches all keys, from every place at once. The keys of every place that answered are in the
-    /// stores even when this fails; with [`watch`](Self::watch), the rest follows.
+    /// Fetches all keys, from all URLs at the same time.
+    ///
+    /// If one fails, the keys of all others are still in the stores. With [`watch`](Self::watch),
+    /// the missing ones follow later.
     ///
     /// # Errors
     ///
-    /// That of the first place whose keys could not be fetched or used. It names the places that
-    /// were asked. A bundle without a usable key is one of these (`keys.unusable`), though in a
-    /// later refresh it withdraws trust.
+    /// The first [`KeysError`]. It names the URLs that were asked. A bundle without a usable key is
+    /// an error here (`keys.unusable`); in a later refresh it withdraws trust.
     pub async fn load(&self) -> Result<(), KeysError> {
         let mut tasks = JoinSet::new();
         let mut asked = HashMap::new();
@@ -177,8 +184,7 @@ impl PublishedKeys {
 }
 
 impl Inner {
-    /// Brings the keys of one place into the stores, unless the program removed their owner from
-    /// these.
+    /// Updates the keys of one place in the stores, unless the program removed their owner.
     async fn have(&self, place: &Place, freshness: Freshness) -> Result<(), KeysError> {
         if self.is_removed(place) {
             return Ok(());
@@ -188,13 +194,13 @@ impl Inner {
         taken.map_err(|failed| KeysError::new(place.keys(), failed))
     }
 
-    /// Puts a document into the stores, unless one that came later is there already.
+    /// Stores the keys of a document, unless a later document is stored already.
     fn take(&self, place: &Place, document: Arc<Document>) -> Result<(), Cause> {
         let (memory, now) = (place.memory(), self.clock.now());
         let discovered = memory.discovered();
         if let Some(found) = &discovered {
             for other in place.spellings() {
-                // With the rules that were set for it, before there are keys.
+                // Keep the rules that were set for the issuer before its keys were known.
                 self.issuers.respell(&other, &found.issuer)?;
             }
         }
@@ -211,7 +217,7 @@ impl Inner {
                 Place::Origin(origin, ..) => {
                     let bundle = Bundle::parse(origin, document.bytes(), self.provider)?;
                     let hint = bundle.refresh_hint();
-                    tell_of_empty(&bundle);
+                    warn_if_empty(&bundle);
                     self.trust.set(bundle.good_until(until))?;
                     Ok(hint)
                 }
@@ -219,8 +225,8 @@ impl Inner {
         })
     }
 
-    /// Whether the program removed the owner of the keys from the store. Nothing is fetched then,
-    /// until the program names the owner again.
+    /// Returns whether the program removed the owner of the keys from the store. Nothing is fetched
+    /// for a removed owner.
     fn is_removed(&self, place: &Place) -> bool {
         match place {
             Place::Issuer(issuer, ..) => !self.issuers.snapshot().is_configured(issuer),
@@ -228,7 +234,7 @@ impl Inner {
         }
     }
 
-    /// Whether the store has keys of this owner.
+    /// Returns whether the store has keys of this owner.
     fn is_stored(&self, place: &Place) -> bool {
         match place {
             Place::Issuer(issuer, _, memory) => {
@@ -240,12 +246,12 @@ impl Inner {
         }
     }
 
-    /// The time of the clock, which is the program's own: `None` where it panics.
+    /// Returns the time of the clock, or `None` if the program's clock panics.
     fn wall(&self) -> Option<UnixTime> {
         catch_unwind(AssertUnwindSafe(|| self.clock.now())).ok()
     }
 
-    /// Until when the keys of a document are trusted, counted from its fetch.
+    /// Returns until when the keys of a document are trusted, counted from its fetch.
     fn trusted_until(&self, document: &Document, now: UnixTime) -> UnixTime {
         let left = self.max_age.saturating_sub(place::age(document));
         let until = now.as_secs().saturating_add(left.as_secs());
@@ -254,15 +260,17 @@ impl Inner {
 }
 
 impl PublishedKeys {
-    /// Fetches the keys of one owner, unless that is too soon. Says whether there are other keys
-    /// than before, or the same ones were confirmed after they had become stale.
+    /// Fetches the keys of one owner, unless they were fetched shortly before.
+    ///
+    /// Returns whether the keys changed. Re-confirming stale keys counts as a change.
     pub async fn refresh(&self, keys: Keys) -> bool {
         let named = |place: &&Place| place.has(&keys);
         let Some(place) = self.0.places.iter().find(named) else {
             return false;
         };
         let before = place.memory().version();
-        // The watch logs the error. Logged here, every made-up key name would write a line.
+        // The watch logs the error. Logging it here would let any caller with invented key names
+        // fill the log.
         let _ = self.0.have(place, Freshness::Refreshed).await;
         place.memory().is_newer_than(before)
     }
@@ -290,9 +298,9 @@ impl fmt::Debug for PublishedKeys {
     }
 }
 
-/// Logs that a bundle has no usable key, and why. Such a bundle withdraws all trust; it may also be
-/// a document of another kind by mistake.
-fn tell_of_empty(bundle: &Bundle) {
+/// Logs that a bundle has no usable key, and why. Such a bundle withdraws all trust, but it may
+/// also be the wrong document.
+fn warn_if_empty(bundle: &Bundle) {
     if bundle.is_usable() {
         return;
     }
@@ -308,5 +316,5 @@ fn tell_of_empty(bundle: &Bundle) {
     );
 }
 
-/// How many reasons a log names.
+/// The maximum number of reasons in a log entry.
 const MAX_REASONS: usize = 4;

@@ -1,4 +1,4 @@
-//! One owner of keys, where these are published, and what was fetched from there.
+//! One owner of keys, where its keys are published, and what was fetched from there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,15 +13,15 @@ use super::discovery::Discovered;
 use super::error::Cause;
 use crate::resolve::Keys;
 
-/// Whose keys, and where they are.
+/// An owner of keys and the location of its keys.
 pub(super) enum Place {
-    /// The bundle of an origin is at one URL.
+    /// The bundle of an origin, at one URL.
     Origin(Origin, DocumentKey, Memory),
-    /// The JWK set of an issuer is at a URL that was given, or that its metadata gives.
+    /// The JWK set of an issuer, at a configured URL or one from its metadata.
     Issuer(Issuer, Option<DocumentKey>, Memory),
 }
 
-/// What was fetched from a place.
+/// The data that was fetched from a place.
 #[derive(Default)]
 pub(super) struct Memory(Mutex<Held>);
 
@@ -29,12 +29,12 @@ pub(super) struct Memory(Mutex<Held>);
 struct Held {
     discovered: Option<Discovered>,
     document: Option<Arc<Document>>,
-    /// The time of the wall clock at which the document was fetched or confirmed, in seconds. The
-    /// clock of the runtime may stand still while the machine is suspended.
+    /// The wall-clock time, in seconds, at which the document was fetched or confirmed. The clock
+    /// of the runtime may stop while the machine is suspended.
     confirmed: u64,
-    /// The key that the document was fetched by.
+    /// The cache key of the document.
     key: Option<DocumentKey>,
-    /// How often the owner wants to be asked.
+    /// The refresh interval that the owner suggests.
     hint: Option<Duration>,
     /// The version of the keys. It grows with every change.
     version: u64,
@@ -58,7 +58,7 @@ impl Place {
         }
     }
 
-    /// The issuer as it was configured.
+    /// Returns the issuer as it was configured.
     pub(super) const fn issuer_name(&self) -> Option<&Issuer> {
         match self {
             Self::Issuer(issuer, ..) => Some(issuer),
@@ -66,8 +66,8 @@ impl Place {
         }
     }
 
-    /// The issuer as it was configured, and its other spelling where discovery takes both (RFC 3986
-    /// §6.2.3).
+    /// Returns the issuer as it was configured, and its other spelling if discovery accepts both
+    /// (RFC 3986 §6.2.3).
     pub(super) fn spellings(&self) -> Vec<Issuer> {
         let Self::Issuer(issuer, at, _) = self else {
             return Vec::new();
@@ -79,8 +79,8 @@ impl Place {
             .collect()
     }
 
-    /// Whether these are the keys of this place. Before metadata says how the server writes its
-    /// issuer, both spellings of an empty path are.
+    /// Returns whether these are the keys of this place. Before metadata tells how the server
+    /// spells its issuer, both spellings of an empty path match.
     pub(super) fn has(&self, keys: &Keys) -> bool {
         match (self, keys) {
             (Self::Issuer(issuer, None, memory), Keys::Issuer(asked)) => {
@@ -95,7 +95,7 @@ impl Place {
         }
     }
 
-    /// Whether a document is one of this place's.
+    /// Returns whether a document belongs to this place.
     pub(super) fn owns(&self, key: &DocumentKey) -> bool {
         match self {
             Self::Issuer(issuer, ..) => key.purpose() != BUNDLE && key.owner() == issuer.as_str(),
@@ -103,7 +103,7 @@ impl Place {
         }
     }
 
-    /// What was fetched from it.
+    /// Returns the data that was fetched from the place.
     pub(super) const fn memory(&self) -> &Memory {
         match self {
             Self::Issuer(_, _, memory) | Self::Origin(_, _, memory) => memory,
@@ -112,7 +112,7 @@ impl Place {
 }
 
 impl Memory {
-    /// Where metadata said last that the keys are.
+    /// Returns where the keys are according to the last metadata.
     pub(super) fn discovered(&self) -> Option<Discovered> {
         self.held().discovered.clone()
     }
@@ -121,14 +121,14 @@ impl Memory {
         self.held().discovered = Some(discovered);
     }
 
-    /// Whether the keys were there where metadata said.
+    /// Sets whether the keys were missing at the location from the metadata.
     pub(super) fn set_lost(&self, lost: bool) {
         if let Some(discovered) = &mut self.held().discovered {
             discovered.lost = lost;
         }
     }
 
-    /// Sets the key of the document that has the keys.
+    /// Sets the cache key of the document that has the keys.
     pub(super) fn set_key(&self, key: &DocumentKey) {
         let mut held = self.held();
         if held.key.as_ref() != Some(key) {
@@ -136,8 +136,8 @@ impl Memory {
         }
     }
 
-    /// The document under this key, if its lifetime is over by the wall clock although it is not by
-    /// the clock of the runtime: the machine was suspended, or its clock was set forward.
+    /// Returns the document under this key if it has expired by the wall clock but not by the clock
+    /// of the runtime. The machine was suspended, or its clock was set forward.
     pub(super) fn outdated_by_clock(
         &self,
         key: &DocumentKey,
@@ -153,20 +153,22 @@ impl Memory {
         (is_old && held.key.as_ref() == Some(key)).then(|| Arc::clone(document))
     }
 
-    /// Sets why a document is not kept.
+    /// Sets why a document is not cached.
     pub(super) fn set_refused(&self, key: &DocumentKey, cause: Cause) {
         self.held().refused = Some((key.clone(), Arc::new(cause)));
     }
 
-    /// Why this document was not kept, if no other one was rejected after it.
+    /// Returns why this document was not cached, if no other one was rejected after it.
     pub(super) fn refused(&self, key: &DocumentKey) -> Option<Arc<Cause>> {
         let held = self.held();
         let (refused, cause) = held.refused.as_ref()?;
         (refused == key).then(|| Arc::clone(cause))
     }
 
-    /// Passes a document to `store`, which returns how often the owner wants to be asked. Skips a
-    /// document that is older than the last one, and the last one itself while the store has keys.
+    /// Passes a document to `store`, which returns the refresh interval that the owner suggests.
+    ///
+    /// Skips a document that is older than the last one, and the last one itself while the store
+    /// has keys.
     pub(super) fn take(
         &self,
         document: Arc<Document>,
@@ -184,7 +186,7 @@ impl Memory {
         if last.is_some_and(is_later) {
             return Ok(());
         }
-        // Re-confirming stale keys counts as a change, whichever clock says that they were stale.
+        // Re-confirming stale keys counts as a change, by either clock.
         let by_wall = Duration::from_secs(now.as_secs().saturating_sub(held.confirmed));
         let was_good = |it: &Document| age(it) < max_age && by_wall < max_age;
         let is_known = last.is_some_and(|it| it.bytes() == document.bytes() && was_good(it));
@@ -199,20 +201,20 @@ impl Memory {
         Ok(())
     }
 
-    /// The version of the keys. It grows with every change.
+    /// Returns the version of the keys. It grows with every change.
     pub(super) fn version(&self) -> u64 {
         self.held().version
     }
 
-    /// Whether the keys have changed since this version, or changed less than a second ago: a
-    /// request that found its key unknown just before the change has to be judged again.
+    /// Returns whether the keys changed after this version, or less than a second ago. A request
+    /// that found its key unknown just before the change must be verified again.
     pub(super) fn is_newer_than(&self, version: u64) -> bool {
         let held = self.held();
         let just_now = |at: Instant| at.elapsed() < JUST_NOW;
         held.version != version || held.changed.is_some_and(just_now)
     }
 
-    /// The time until the next fetch. The shortest where there is no document yet.
+    /// Returns the time until the next fetch. Without a document it is the shortest interval.
     pub(super) fn due_in(&self) -> Duration {
         let held = self.held();
         let Some(document) = &held.document else {
@@ -226,29 +228,29 @@ impl Memory {
         left.clamp(SOONEST, LATEST)
     }
 
-    /// A panic while the lock was held leaves no half-written state: `store` either fails or
-    /// replaces everything.
+    /// Locks the data. A panic of another thread leaves it consistent, because `store` either fails
+    /// or replaces everything.
     fn held(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// How long ago a document was confirmed.
+/// Returns how long ago a document was confirmed.
 pub(super) fn age(document: &Document) -> Duration {
     Instant::from_std(document.fetched()).elapsed()
 }
 
-/// What documents are for.
+/// The purposes of documents, as names in the cache.
 pub(super) const BUNDLE: &str = "bundle";
 pub(super) const JWKS: &str = "jwks";
 pub(super) const METADATA: &str = "metadata";
 
-/// The least and the longest time between two fetches.
+/// The minimum and the maximum time between two fetches.
 const SOONEST: Duration = Duration::from_secs(30);
 const LATEST: Duration = Duration::from_secs(3_600);
 
-/// By how much the two clocks may differ before a suspension is assumed.
+/// The difference between the two clocks from which a suspension is assumed.
 const SLACK: Duration = Duration::from_secs(60);
 
-/// Longer than it takes to judge a request.
+/// A duration longer than the verification of a request.
 const JUST_NOW: Duration = Duration::from_secs(1);

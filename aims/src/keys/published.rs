@@ -1,4 +1,4 @@
-//! The documents of one owner of keys, and what may be kept of them.
+//! The documents of one owner of keys, and which of them may be cached.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use super::error::{Cause, Failed, KeysError};
 use super::place::{METADATA, Memory, Place};
 use super::{Inner, discovery};
 
-/// Whether a kept document is enough.
+/// Tells whether a cached document is enough.
 #[derive(Clone, Copy)]
 pub(super) enum Freshness {
-    /// A kept document is enough while it is fresh.
+    /// A cached document is enough while it is fresh.
     Cached,
-    /// The document is fetched again, unless that is too soon.
+    /// The document is fetched again, unless it was fetched shortly before.
     Refreshed,
 }
 
 impl Inner {
-    /// Whether there is a key to trust in the bundle that was fetched from a place. One that is
-    /// empty from the start is more likely a document of another kind than a withdrawal of trust.
+    /// Checks that the fetched bundle of a place has a usable key. A bundle that is empty from the
+    /// start is more likely the wrong document than a withdrawal of trust.
     pub(super) fn check_usable(&self, place: &Place) -> Result<(), KeysError> {
         let Place::Origin(origin, at, _) = place else {
             return Ok(());
@@ -51,7 +51,7 @@ impl Inner {
         Err(KeysError::new(place.keys(), unusable.into()))
     }
 
-    /// The document that has the keys of a place.
+    /// Returns the document that has the keys of a place.
     pub(super) async fn document(
         &self,
         place: &Place,
@@ -110,8 +110,8 @@ impl Inner {
 }
 
 impl Place {
-    /// Whether a document may be kept. A document that cannot be used is fetched again, whatever
-    /// lifetime its server gives it.
+    /// Checks whether a document may be cached. A document that cannot be used is fetched again,
+    /// whatever lifetime its server sets.
     pub(super) fn may_keep(
         &self,
         key: &DocumentKey,
@@ -136,7 +136,7 @@ impl Place {
             Self::Issuer(issuer, ..) if key.purpose() == METADATA => {
                 discovery::check(issuer, bytes)?;
             }
-            // By the rules of the store that the keys are for.
+            // Check with the rules of the store that will hold the keys.
             Self::Issuer(issuer, ..) => IssuerStore::new().set(issuer, bytes, provider)?,
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Keys that are fetched again before they are old.
+//! Fetches keys again before they are too old.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -9,24 +9,26 @@ use super::error::{Cause, KeysError};
 use super::published::Freshness;
 use super::{Inner, PublishedKeys};
 
-/// Stops [`PublishedKeys::watch`]. Dropping it changes nothing: the watch belongs to the keys.
+/// Stops [`PublishedKeys::watch`]. Dropping this value does not stop it: the watch belongs to the
+/// keys.
 #[derive(Clone, Debug)]
 pub struct Watch(Weak<Inner>);
 
-/// The tasks of a watch. They end with the keys that they belong to.
+/// The tasks of a watch. They end when the keys are dropped.
 #[derive(Default)]
 pub(super) struct Watching(Mutex<JoinSet<()>>);
 
 impl PublishedKeys {
-    /// Keeps the keys fresh from now on: fetches each document again when it is due, which is at
-    /// the end of its freshness, or as often as a bundle's `spiffe_refresh_hint` wants, within 30 s
-    /// and an hour; 30 s after a failure. What became due while the machine was suspended is
+    /// Keeps the keys fresh from now on.
+    ///
+    /// Each document is fetched again at the end of its freshness or at the interval of a bundle's
+    /// `spiffe_refresh_hint`, but after at least 30 s and at most one hour. After a failure it is
+    /// fetched again after 30 s. Documents that became due while the machine was suspended are
     /// fetched within 30 s.
     ///
-    /// One task for each place, on the tokio runtime that this is called in. The tasks belong to
-    /// the keys and end when the last clone of these is dropped; a [`Guard`](crate::Guard) that
-    /// uses the keys holds one. Keys that are watched already stay so: calling this again starts
-    /// nothing.
+    /// It starts one task for each document on the current tokio runtime. The tasks end when the
+    /// last clone of the keys is dropped; a [`Guard`](crate::Guard) that uses the keys holds a
+    /// clone. A second call starts no further tasks.
     pub fn watch(&self) -> Watch {
         let mut tasks = self.0.watch.tasks();
         while tasks.try_join_next().is_some() {}
@@ -40,7 +42,7 @@ impl PublishedKeys {
 }
 
 impl Watch {
-    /// Ends the watch. The keys stay in the stores until they are too old.
+    /// Stops the watch. The keys stay in the stores until they are too old.
     pub fn stop(self) {
         if let Some(keys) = self.0.upgrade() {
             keys.watch.tasks().abort_all();
@@ -67,8 +69,8 @@ async fn follow(keys: Weak<Inner>, number: usize) {
         let Some(place) = keys.places.get(number) else {
             return;
         };
-        // A task of its own, because that may panic, and within a set, because that must end with
-        // this one.
+        // Run the fetch in its own task, because it may panic. Keep the task in a set, so that it
+        // ends with this one.
         let mut round = JoinSet::new();
         let inner = Arc::clone(&keys);
         round.spawn(async move {
@@ -90,8 +92,8 @@ async fn follow(keys: Weak<Inner>, number: usize) {
     }
 }
 
-/// Waits so long by the clock of the runtime or by the clock of the keys, whichever is over first:
-/// the former may stand still while the machine is suspended.
+/// Waits until the clock of the runtime or the clock of the keys has reached the due time,
+/// whichever is first. The clock of the runtime may stop while the machine is suspended.
 async fn wait(keys: &Weak<Inner>, due: Duration) {
     let begin = now(keys);
     let mut left = due;
@@ -107,10 +109,10 @@ async fn wait(keys: &Weak<Inner>, due: Duration) {
     }
 }
 
-/// The time of the keys' clock, in seconds.
+/// Returns the time of the keys' clock, in seconds.
 fn now(keys: &Weak<Inner>) -> Option<u64> {
     Some(keys.upgrade()?.wall()?.as_secs())
 }
 
-/// How long the clock of the runtime is trusted at most.
+/// The longest wait by the clock of the runtime alone.
 const STEP: Duration = Duration::from_secs(30);

@@ -1,4 +1,5 @@
-//! A bounded queue before whatever writes events: it never waits, and what does not fit is counted.
+//! A bounded queue between the guard and a writer of events. It never blocks, and counts the events
+//! that do not fit.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +8,14 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use super::{Event, Record};
 
-/// A queue for at least one event and at most `capacity`, and its end to read from. `keep` takes of
-/// each event what is to be kept; it is called on the request's own path.
+/// Creates a queue for up to `capacity` events (at least one) and the iterator that reads it.
 ///
-/// A request never waits for the reader. When the queue is full, or its reader is gone, the event
-/// is lost: [`Queue::lost`] counts it, and the next one that gets through says how many were lost
-/// before it, so that the gap is in the record itself.
+/// `keep` converts each event into what is queued. It runs while the guard handles the request, so
+/// it must be quick.
+///
+/// A request never waits for the reader. If the queue is full or the reader is gone, the event is
+/// lost. [`Queue::lost`] counts lost events, and the next entry tells how many were lost before it,
+/// so the record shows the gap.
 ///
 /// ```
 /// use aims::record::{Event, queue};
@@ -32,7 +35,7 @@ use super::{Event, Record};
 /// # let trust = std::sync::Arc::new(aims::cred::TrustStore::new());
 /// let guard = aims::Guard::builder("https://tools.example/mcp").trust(trust);
 /// let guard = guard.record(queue.clone()).build()?;
-/// assert_eq!(queue.lost(), 0); // for whoever watches over the tool
+/// assert_eq!(queue.lost(), 0); // a number to monitor
 /// # drop((guard, queue));
 /// # writer.join().map_err(|_| "the writer panicked")?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -50,7 +53,7 @@ pub fn queue<T: Send + 'static>(
     (queue, Entries(receiver))
 }
 
-/// The end of a [`queue`](fn@queue) that takes events. Clones share it.
+/// The sending end of a [`queue`](fn@queue): a recorder for a guard. Clones share the queue.
 pub struct Queue<T> {
     sender: SyncSender<Entry<T>>,
     keep: Arc<dyn Fn(&Event<'_>) -> T + Send + Sync>,
@@ -60,12 +63,12 @@ pub struct Queue<T> {
 #[derive(Debug, Default)]
 struct Losses {
     all: AtomicU64,
-    /// Those that no entry tells of yet.
-    untold: AtomicU64,
+    /// The number of lost events that no entry reports yet.
+    unreported: AtomicU64,
 }
 
 impl<T> Queue<T> {
-    /// How many events were lost since the queue was made.
+    /// Returns how many events were lost since the queue was created.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.losses.all.load(Ordering::Relaxed)
@@ -75,12 +78,14 @@ impl<T> Queue<T> {
 impl<T: Send> Record for Queue<T> {
     fn record(&self, event: &Event<'_>) {
         let event = (self.keep)(event);
-        let lost_before = self.losses.untold.swap(0, Ordering::Relaxed);
+        let lost_before = self.losses.unreported.swap(0, Ordering::Relaxed);
         let entry = Entry { event, lost_before };
         if self.sender.try_send(entry).is_err() {
             self.losses.all.fetch_add(1, Ordering::Relaxed);
-            let untold = lost_before.saturating_add(1);
-            self.losses.untold.fetch_add(untold, Ordering::Relaxed);
+            let unreported = lost_before.saturating_add(1);
+            self.losses
+                .unreported
+                .fetch_add(unreported, Ordering::Relaxed);
         }
     }
 }
@@ -107,20 +112,21 @@ impl<T> fmt::Debug for Queue<T> {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Entry<T> {
-    /// What was kept of it.
+    /// The value that `keep` returned for the event.
     pub event: T,
-    /// How many were lost between the entry before and this one.
+    /// The number of events that were lost between the previous entry and this one.
     pub lost_before: u64,
 }
 
-/// The end of a [`queue`](fn@queue) to read from, for a thread of its own: as an iterator it waits
-/// for the next event, and ends when no [`Queue`] is left.
+/// The receiving end of a [`queue`](fn@queue), for a separate thread.
+///
+/// As an iterator it blocks until the next event, and ends when the last [`Queue`] is dropped.
 #[derive(Debug)]
 #[must_use = "events that nobody reads are lost"]
 pub struct Entries<T>(Receiver<Entry<T>>);
 
 impl<T> Entries<T> {
-    /// The next one that is there already.
+    /// Returns the next event without blocking, or `None` if there is none.
     #[must_use]
     pub fn waiting(&self) -> Option<Entry<T>> {
         self.0.try_recv().ok()

@@ -1,4 +1,4 @@
-//! A bounded list of revocations.
+//! A bounded list of revocations in memory.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,34 +11,45 @@ use aims_wimse_id::WorkloadId;
 
 use super::{Credential, Revoked};
 
-/// What is revoked: one credential, or everything that was issued to or by somebody until a moment.
+/// What is revoked: one credential, or all credentials of an agent, subject, client or issuer up to
+/// a time.
+///
+/// ```
+/// use aims::revoked::RevokedBy;
+///
+/// let client = RevokedBy::Client {
+///     issuer: "https://as.example".to_owned(),
+///     client: "s6BhdRkqt3".to_owned(),
+/// };
+/// # drop(client);
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RevokedBy {
-    /// The WIT or access token whose header and payload have this SHA-256
-    /// ([`Wit::signed_hash`], [`AccessToken::signed_hash`]): the same in every spelling of its
-    /// signature.
+    /// The WIT or access token whose header and payload have this SHA-256 ([`Wit::signed_hash`],
+    /// [`AccessToken::signed_hash`]). The hash does not depend on the encoding of the signature.
     SignedHash {
-        /// The hash.
+        /// The SHA-256 of the header and payload.
         hash: [u8; 32],
-        /// When it expires. It is remembered until ten minutes later, which no skew exceeds. For a
-        /// credential without an end, give the greatest time: it is then remembered forever.
+        /// When the credential expires. The list forgets the entry ten minutes later, which is the
+        /// maximum clock skew. For a credential without an expiry, use the greatest time to keep
+        /// the entry forever.
         expires: UnixTime,
     },
     /// Every WIT of this agent.
     Agent(WorkloadId),
     /// Every access token of this subject of this issuer.
     Subject {
-        /// `iss`.
+        /// The issuer, as in `iss`.
         issuer: String,
-        /// `sub`.
+        /// The subject, as in `sub`.
         subject: String,
     },
     /// Every access token that this issuer issued to this client.
     Client {
-        /// `iss`.
+        /// The issuer, as in `iss`.
         issuer: String,
-        /// The client's identifier.
+        /// The identifier of the client, as in `client_id`.
         client: String,
     },
     /// Every access token of this issuer.
@@ -46,7 +57,7 @@ pub enum RevokedBy {
 }
 
 impl RevokedBy {
-    /// This WIT.
+    /// Returns the entry that revokes this WIT.
     #[must_use]
     pub fn wit(wit: &Wit) -> Self {
         Self::SignedHash {
@@ -55,8 +66,10 @@ impl RevokedBy {
         }
     }
 
-    /// This access token. One without `exp`, as an introspection answer may describe it, is
-    /// remembered forever: its issuer may call it active at any later time.
+    /// Returns the entry that revokes this access token.
+    ///
+    /// A token without `exp`, as an introspection response may describe it, is kept forever,
+    /// because its issuer may report it as active at any later time.
     #[must_use]
     pub fn access_token(token: &AccessToken) -> Self {
         Self::SignedHash {
@@ -66,19 +79,21 @@ impl RevokedBy {
     }
 }
 
-/// Remembers what was revoked, and answers a guard from memory.
+/// A list of revocations in memory.
 ///
-/// A revocation is in effect when [`revoke`](Self::revoke) returns, for cached credentials as for
-/// fresh ones. Except by [`SignedHash`](RevokedBy::SignedHash), it refuses what was issued at or
-/// before its time; a credential that does not say when it was issued counts as issued before every
-/// revocation, and so does a WIT-SVID while its `iat` is in the future. What is issued later is
-/// accepted again. Where an issuer's clock may be ahead of this one, revoke until that much later:
-/// a token that it issued shortly before has a later `iat`.
+/// A revocation is in effect when [`revoke`](Self::revoke) returns, for cached and for new
+/// credentials. A [`SignedHash`](RevokedBy::SignedHash) refuses one credential. Any other entry
+/// refuses the credentials that were issued at or before its time, and accepts later ones. A
+/// credential without an issue time counts as issued before every revocation; so does a WIT-SVID
+/// while its `iat` is in the future.
 ///
-/// An issuer is one server with and without its root slash.
+/// If the clock of an issuer may be ahead of this one, revoke until that much later: a token that
+/// it issued shortly before has a later `iat`.
 ///
-/// The list is bounded and never forgets: when it is full, it coarsens. Then everything that was
-/// issued at or before the time of the newest revocation is refused, whatever it is.
+/// An issuer with and without its root slash is the same server.
+///
+/// The list is bounded and never forgets a revocation. When it is full, it refuses everything that
+/// was issued at or before the time of the newest revocation.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -104,25 +119,25 @@ pub struct RevocationList {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// Until when each hash is remembered.
+    /// The time until which each hash is kept.
     hashes: HashMap<[u8; 32], u64>,
     agents: Epochs,
     issuers: Epochs,
     subjects: HashMap<String, Epochs>,
     clients: HashMap<String, Epochs>,
     entries: usize,
-    /// Everything that was issued until then is revoked.
-    floor: Option<u64>,
+    /// Everything that was issued until this time is revoked. Set when the list is full.
+    all_until: Option<u64>,
 }
 
-/// What was issued until then is revoked. The times only rise.
+/// The time of each entry: everything issued until then is revoked. Times only increase.
 type Epochs = HashMap<String, u64>;
 
-/// The greatest skew that a guard can be given, in seconds.
+/// The maximum skew of a guard, in seconds.
 const GREATEST_SKEW: u64 = 600;
 
 impl RevocationList {
-    /// Remembers at most `capacity` revocations, and at least one.
+    /// Creates a list of at most `capacity` revocations, and at least one.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
@@ -132,7 +147,7 @@ impl RevocationList {
         }
     }
 
-    /// Sets the clock that says which revoked credentials have expired. Defaults to the system
+    /// Sets the clock, which tells which revoked credentials have expired. Defaults to the system
     /// clock.
     #[must_use]
     pub fn with_clock(mut self, clock: impl Clock + 'static) -> Self {
@@ -140,8 +155,9 @@ impl RevocationList {
         self
     }
 
-    /// Revokes what was issued at or before `until`, which is `now` in most cases. A later call
-    /// with an earlier time changes nothing.
+    /// Revokes what was issued at or before `until`, which in most cases is the current time.
+    ///
+    /// A later call with an earlier time changes nothing.
     pub fn revoke(&self, by: RevokedBy, until: UnixTime) {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let until = until.as_secs();
@@ -149,26 +165,27 @@ impl RevocationList {
             return;
         }
         if held.entries >= self.capacity {
-            // `until` may be in the future, where what is still valid has ended.
+            // Use the clock, because `until` may be in the future, when valid credentials have
+            // expired.
             held.forget_ended(self.clock.now().as_secs());
         }
         if held.entries >= self.capacity {
-            held.floor = held.floor.max(Some(until));
+            held.all_until = held.all_until.max(Some(until));
         } else {
             held.insert(by, until);
         }
     }
 
-    /// How many revocations are remembered.
+    /// Returns the number of revocations in the list.
     #[must_use]
     pub fn len(&self) -> usize {
         self.read(|held| held.entries)
     }
 
-    /// Whether nothing is revoked.
+    /// Returns whether the list has no revocation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.read(|held| held.entries == 0 && held.floor.is_none())
+        self.read(|held| held.entries == 0 && held.all_until.is_none())
     }
 
     fn read<T>(&self, read: impl FnOnce(&Held) -> T) -> T {
@@ -186,7 +203,7 @@ impl fmt::Debug for RevocationList {
 }
 
 impl Held {
-    /// Raises the time of an entry that is there.
+    /// Raises the time of an existing entry. Returns whether there is one.
     fn raise(&mut self, by: &RevokedBy, until: u64) -> bool {
         let (known, until) = match by {
             RevokedBy::SignedHash { hash, expires } => {
@@ -239,7 +256,7 @@ impl Held {
         }
     }
 
-    /// Forgets the credentials that have ended.
+    /// Removes the entries of expired credentials.
     fn forget_ended(&mut self, now: u64) {
         let before = self.hashes.len();
         self.hashes.retain(|_, until| *until >= now);
@@ -252,9 +269,9 @@ impl Held {
             return true;
         }
         let epoch = self.agents.get(wit.id().as_str()).copied();
-        epoch.max(self.floor).is_some_and(|until| {
+        epoch.max(self.all_until).is_some_and(|until| {
             let issued = issued_at(wit.issued_at());
-            // A WIT-SVID may have an `iat` in the future, which is not when it was issued.
+            // A WIT-SVID may have an `iat` in the future, which does not tell when it was issued.
             issued > now || issued <= until
         })
     }
@@ -270,7 +287,7 @@ impl Held {
         let epoch = of(&self.subjects, token.subject())
             .max(of(&self.clients, token.client_id()))
             .max(self.issuers.get(issuer).copied())
-            .max(self.floor);
+            .max(self.all_until);
         epoch.is_some_and(|until| issued_at(token.issued_at()) <= until)
     }
 }
@@ -284,8 +301,8 @@ impl Revoked for RevocationList {
     }
 }
 
-/// An issuer by the one spelling that its entries have: discovery may have found that the server
-/// writes the root slash where the configuration does not, or the other way round.
+/// Returns the issuer in the spelling of the list, without the root slash. The server may spell it
+/// differently from the configuration.
 fn server(issuer: &str) -> &str {
     let bare = issuer.strip_suffix('/').unwrap_or(issuer);
     let is_origin = bare
@@ -294,7 +311,7 @@ fn server(issuer: &str) -> &str {
     if is_origin { bare } else { issuer }
 }
 
-/// What does not say when it was issued was issued before everything.
+/// Returns the issue time. A credential without one counts as issued before everything.
 fn issued_at(iat: Option<UnixTime>) -> u64 {
     iat.map_or(0, |iat| iat.as_secs())
 }

@@ -1,9 +1,9 @@
-//! Why a request was not verified.
+//! The errors of Web Bot Auth verification.
 
 use aims_error::ErrorKind;
 use aims_http_sig::Error as SignatureError;
 
-/// A request was refused, or its agent's directory was not had.
+/// Error returned when a request is refused or the directory of its agent is not available.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct AgentError(Cause);
@@ -17,7 +17,7 @@ enum Cause {
 }
 
 impl AgentError {
-    /// The stable code: of fetching, or of the signature.
+    /// Returns the stable code of the cause: fetching, or the signature.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match &self.0 {
@@ -26,7 +26,7 @@ impl AgentError {
         }
     }
 
-    /// The kind of what was wrong.
+    /// Returns the kind of the cause.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match &self.0 {
@@ -35,8 +35,11 @@ impl AgentError {
         }
     }
 
-    /// Whether nothing was found out: the directory was not to be had, or does not have the key. It
-    /// speaks neither for the request nor against it (draft appendix "Verifier Outcomes").
+    /// Returns whether the result is unknown: the directory is not available, or does not have the
+    /// key.
+    ///
+    /// Such a request is neither verified nor refuted (draft-ietf-webbotauth-httpsig-protocol,
+    /// "Verifier Outcomes").
     #[must_use]
     pub const fn is_undecided(&self) -> bool {
         matches!(

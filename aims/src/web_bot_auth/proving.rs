@@ -1,5 +1,5 @@
-//! A client that takes a directory only as it should be, and of it only the keys that have signed
-//! it.
+//! An HTTP client that accepts only valid directories, and of these only the keys that have signed
+//! them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use aims_jose::time::{Clock, Skew};
 use http::header::ACCEPT;
 use http::{HeaderValue, Request, Response, StatusCode};
 
-/// Whether the keys of a directory must have signed it.
+/// Tells whether the keys of a directory must have signed it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Proof {
     Required,
@@ -49,7 +49,7 @@ impl Proving {
         let (asked, _) = request.clone().into_parts();
         let answer = self.fetch.send(request).await?;
         if answer.status() != StatusCode::OK {
-            // "Not modified" leaves what was proven; all else is a failure.
+            // A 304 leaves the verified directory in the cache; other statuses are failures.
             return Ok(answer);
         }
         let body = aims_fetch::expect_type(&answer, &[DIRECTORY_MEDIA_TYPE])?;
@@ -68,7 +68,7 @@ impl Proving {
         if directory.keys().is_empty() {
             return Err(Error::Rejected);
         }
-        // With all that the document says of them: `exp` is looked at whenever a key is used.
+        // Keep all members of the keys, because `exp` is checked whenever a key is used.
         let kept = directory.excerpt(&body).into_bytes();
         Ok(Response::from_parts(parts, kept))
     }

@@ -9,50 +9,50 @@ use super::Shown;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
-    /// Shows header and claims of a JWT, without verifying anything
+    /// Shows header and claims of a JWT, without verifying it
     Inspect {
         #[command(flatten)]
         shown: Shown,
-        /// The token, as it is sent: three parts with dots between
+        /// The token, as it is sent: three parts separated by dots
         file: PathBuf,
     },
-    /// Verifies an OAuth access token, a JWT, as the resource server that it is for would. Whether
-    /// its sender can prove what it is bound to, it cannot know
+    /// Verifies an OAuth access token, a JWT, as its resource server would. It cannot check that
+    /// the sender proves what the token is bound to
     Verify(VerifyToken),
 }
 
-/// Which access tokens are accepted.
+/// Selects the accepted access tokens.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyToken {
-    /// The authorization server, byte for byte as the claim `iss` names it
+    /// The authorization server, exactly as in the claim `iss`
     #[arg(long, value_name = "URL", value_parser = issuer)]
     pub(crate) issuer: Issuer,
-    /// What the claim `aud` must name: the resource server. For the profile `cognito`, whose tokens
-    /// name no audience, the client identifier. May be given several times; one must fit
+    /// The resource server that the claim `aud` must name. For the profile `cognito`, whose tokens
+    /// have no audience, the client identifier. May be repeated; one must match
     #[arg(long = "audience", value_name = "TEXT", required = true, value_parser = audience)]
     pub(crate) audiences: Vec<String>,
     /// The keys of the authorization server, a JWK set
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: PathBuf,
-    /// How this server writes its access tokens
+    /// The format of the server's access tokens
     #[arg(long, value_enum, default_value_t = AccessProfile::Rfc9068)]
     pub(crate) profile: AccessProfile,
-    /// For the profile `jwt`: a claim that access tokens of this server have and its ID tokens do
-    /// not, with =VALUE its value; `typ=VALUE` is the `typ` of the header
+    /// For the profile `jwt`: a claim, optionally with =VALUE, that access tokens of this server
+    /// have and its ID tokens do not; `typ=VALUE` is the `typ` of the header
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub(crate) marker: Option<String>,
-    /// A scope that the token must have. May be given several times
+    /// A scope that the token must have. May be repeated
     #[arg(long = "require-scope", value_name = "SCOPE")]
     pub(crate) scopes: Vec<Scope>,
     #[command(flatten)]
     pub(crate) shown: Shown,
-    /// The access token, as it is sent in the field Authorization behind `Bearer`
+    /// The access token, as it is sent in the field Authorization after `Bearer`
     pub(crate) file: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum AccessProfile {
-    /// The standard: header `typ` `at+jwt`
+    /// The standard format: header `typ` `at+jwt`
     Rfc9068,
     /// Microsoft Entra ID, of the tenant in the issuer's URL; version 1.0 or 2.0 by the claim `ver`
     Entra,

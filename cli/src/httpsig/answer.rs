@@ -1,4 +1,4 @@
-//! What was verified, for people and in JSON.
+//! The answer about a verified signature, for people and in JSON.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::text::{escaped, word};
 use crate::time::in_words;
 use crate::token;
 
-/// Fields whose values are secrets: they are shown as fingerprints.
+/// Header fields whose values are secrets. They are shown as fingerprints.
 const SECRET: [&str; 8] = [
     "authorization",
     "cookie",
@@ -26,19 +26,19 @@ const SECRET: [&str; 8] = [
     "workload-proof-token",
 ];
 
-/// Whether the content is what was signed.
+/// Tells whether the signature covers the content.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Content {
-    /// It has the digest that is covered.
+    /// The content has the covered digest.
     Covered,
-    /// There is none.
+    /// The message has no content.
     Empty,
-    /// No digest of it is covered: it may be anybody's.
+    /// No digest of the content is covered, so the content may have been changed.
     NotCovered,
 }
 
-/// A good signature.
+/// The answer about a valid signature.
 #[derive(Serialize)]
 pub(super) struct Answer<'a> {
     verified: bool,
@@ -55,15 +55,15 @@ pub(super) struct Answer<'a> {
     remark: &'static str,
 }
 
-/// Whose key it is.
+/// The owner of the key.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Sender<'a> {
-    /// The URL at which it is published.
+    /// The URL at which the key is published.
     Agent(&'a str),
     /// A workload, by its token.
     Id(&'a str),
-    /// The token was not looked at.
+    /// The token was not verified.
     TokenNotVerified(bool),
 }
 
@@ -138,11 +138,11 @@ impl<'a> Answer<'a> {
         token::json(self)
     }
 
-    /// For people.
+    /// Returns the lines for people.
     pub(super) fn lines(&self, now: UnixTime) -> Zeroizing<String> {
         let mut text = format!("verified{}\n\n", self.remark);
         let mut line = |name: &str, value: &str| {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "{name:<10} {value}");
         };
         line("message", self.message);
@@ -168,7 +168,7 @@ impl<'a> Answer<'a> {
             } else {
                 format!(" OF THE {}", self.message.to_uppercase())
             };
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
                 "  NOTHING{of}: anybody can put this signature on another message"

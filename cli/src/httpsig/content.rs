@@ -1,4 +1,4 @@
-//! The content of messages, which no signature covers: its digest does.
+//! Compares the content of messages with the digest that a signature covers.
 
 use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::{ComponentId, Section, VerifiedSignature};
@@ -6,7 +6,7 @@ use aims_http_sig::{ComponentId, Section, VerifiedSignature};
 use super::answer::Content;
 use super::message::Pair;
 
-/// Compares each content whose digest is covered, and says whether that of the message is one.
+/// Compares each content whose digest is covered. Returns whether that of the message is one.
 pub(super) fn compare(
     pair: &Pair<'_>,
     signature: &VerifiedSignature,
@@ -30,7 +30,7 @@ pub(super) fn compare(
     Ok(content)
 }
 
-/// The digests that a component covers: of a member, that one alone.
+/// Returns the digests that a component covers: a component for one member covers only that member.
 fn covered(
     pair: &Pair<'_>,
     id: &ComponentId<'_>,

@@ -1,5 +1,4 @@
-//! What the refusal of a signature does not say by itself. Nothing of what is told here was
-//! verified.
+//! Adds hints to the refusal of a signature. Nothing in the hints was verified.
 
 use std::borrow::Cow;
 
@@ -14,10 +13,10 @@ use crate::hint::shortened;
 use crate::text::word;
 use crate::time::in_words;
 
-/// The most signatures that are named.
+/// The maximum number of signatures in a hint.
 const MAX_NAMED: usize = 4;
 
-/// What is covered by these names with an `@` before them (RFC 9421 §2.2).
+/// The components whose names start with an `@` (RFC 9421 §2.2).
 const DERIVED: [&str; 9] = [
     "authority",
     "method",
@@ -30,7 +29,7 @@ const DERIVED: [&str; 9] = [
     "target-uri",
 ];
 
-/// Which signature was asked for.
+/// The signature that the command line asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked<'a> {
     profile: SignatureProfile,
@@ -47,7 +46,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// That of a workload.
+    /// Returns the signature of a workload.
     pub(super) const fn of_wimse() -> Self {
         Self {
             profile: SignatureProfile::Wimse,
@@ -66,8 +65,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// The same failure with what there is to say of it, where there is no doubt which signature it
-    /// is about.
+    /// Adds hints to a failure, if it is clear which signature it is about.
     pub(super) fn told(&self, failure: Failure, message: &dyn Message, now: UnixTime) -> Failure {
         let limits = Limits::default();
         let missing = failure.code() == "sig.missing";
@@ -103,7 +101,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// Which signatures there are, and what takes them.
+    /// Returns the signatures of the message, and the options that select them.
     fn others(&self, signatures: &[UnverifiedSignature<'_>]) -> String {
         let mut named: Vec<String> = signatures
             .iter()
@@ -145,7 +143,7 @@ fn tag_of<'a>(one: &UnverifiedSignature<'a>) -> Option<Cow<'a, str>> {
     one.parameters().tag()
 }
 
-/// Why a signature may not fit.
+/// Returns why a signature may not match.
 fn misfit(one: &UnverifiedSignature<'_>) -> String {
     let components = one.components().unwrap_or_default();
     let has_scheme = components
@@ -161,8 +159,8 @@ fn misfit(one: &UnverifiedSignature<'_>) -> String {
     )
 }
 
-/// Of a component that was asked for and is not there: what may have been meant. `adds_digest`
-/// where the command could make one.
+/// Adds what may have been meant by a component that is missing. `adds_digest` tells whether the
+/// command could add a digest.
 pub(super) fn component(error: aims_http_sig::Error, adds_digest: bool) -> Failure {
     let meant = match &error {
         aims_http_sig::Error::ComponentAbsent { component }
@@ -188,7 +186,7 @@ pub(super) fn component(error: aims_http_sig::Error, adds_digest: bool) -> Failu
     }
 }
 
-/// Foreign words: escaped, and not many.
+/// Returns an untrusted text, escaped and shortened.
 fn shown(text: &str) -> String {
     shortened(word(text))
 }

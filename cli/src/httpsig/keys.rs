@@ -1,4 +1,4 @@
-//! The keys of signatures, and the tokens that say whose they are.
+//! The keys of signatures, and the tokens that name their owners.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ use crate::input::Inputs;
 use crate::key::document;
 use crate::{hint, trust};
 
-/// The field with the workload identity token.
+/// The header field of the workload identity token.
 pub(super) const TOKEN: &str = "workload-identity-token";
 
 /// The key of a sender, and its token, if that was verified.
@@ -29,12 +29,12 @@ pub(super) struct OfToken {
     pub(super) wit: Option<Wit>,
 }
 
-/// Where the keys of workload identity tokens come from.
+/// The source of the keys of workload identity tokens.
 #[derive(Debug)]
 pub(super) enum Tokens {
-    /// They are the tokens' own, and these vouch for the tokens.
+    /// Tokens are verified with these trusted keys.
     Verified(std::sync::Arc<Trust>),
-    /// This one was given by name; nothing vouches for the token.
+    /// This key was given on the command line; the token is not verified.
     Given(VerifyingKey),
 }
 
@@ -52,7 +52,7 @@ impl Tokens {
         Ok(Self::Verified(store.snapshot()))
     }
 
-    /// The key of the sender of a message.
+    /// Returns the key of the sender of a message.
     pub(super) fn of(&self, message: &dyn Message, now: UnixTime) -> Result<OfToken, Failure> {
         let trust = match self {
             Self::Given(key) => {
@@ -83,13 +83,13 @@ fn missing_or_twice(missing: bool) -> Failure {
     })
 }
 
-/// A public key, of a JWK that may be private.
+/// Reads a public key from a JWK, which may be private.
 pub(super) fn public(path: &Path, inputs: &mut Inputs) -> Result<VerifyingKey, Failure> {
     let jwk = crate::key::public(path, inputs)?;
     VerifyingKey::from_jwk(&jwk, AWS_LC).map_err(|error| Failure::from(error).of(path))
 }
 
-/// The keys of signatures without a profile.
+/// Returns the keys of signatures without a profile.
 pub(super) fn known(verify: &Verify, inputs: &mut Inputs) -> Result<Box<dyn Keys>, Failure> {
     if let Some(path) = &verify.shared_key {
         return Ok(Box::new(shared(path, inputs)?));
@@ -105,7 +105,7 @@ pub(super) fn known(verify: &Verify, inputs: &mut Inputs) -> Result<Box<dyn Keys
     Ok(Box::new(keys.map_err(of)?))
 }
 
-/// The keys that this agent publishes.
+/// Returns the keys that this agent publishes.
 pub(super) fn agents(
     sender: &Sender,
     inputs: &mut Inputs,
@@ -125,14 +125,15 @@ pub(super) fn agents(
     Ok(agents)
 }
 
-/// The agent whose keys are at this URL.
+/// Returns the agent whose keys are at this URL.
 pub(super) fn agent(url: &str) -> Result<SignatureAgent, Failure> {
     SignatureAgent::jwk_set(url).or(Err(Failure::Usage(
         "`--directory` is an https URL of a JWK Set, such as https://crawler.example/keys.json",
     )))
 }
 
-/// A shared key: a JWK whose `kty` is `oct`, its `alg` absent or `HS256` (RFC 7518 §6.4).
+/// Reads a shared key: a JWK whose `kty` is `oct` and whose `alg` is absent or `HS256` (RFC 7518
+/// §6.4).
 pub(super) fn shared(path: &Path, inputs: &mut Inputs) -> Result<SharedKey, Failure> {
     #[derive(Deserialize)]
     struct Oct<'a> {

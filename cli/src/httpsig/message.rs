@@ -1,4 +1,4 @@
-//! Messages in files.
+//! Reads messages from files.
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +11,11 @@ use crate::failure::Failure;
 use crate::hint;
 use crate::input::Inputs;
 
-/// The longest content, in bytes; the head of a message has at most 64 KiB beside it.
+/// The maximum length of a content, in bytes. The head of a message may have 64 KiB in addition.
 const MAX_CONTENT: usize = 4 * 1024 * 1024;
 const MAX_FILE: u64 = 5 * 1024 * 1024;
 
-/// The bytes of the messages, and how they are read.
+/// The bytes of the messages, and the rules for parsing them.
 pub(super) struct Files {
     reader: Reader,
     scheme: &'static str,
@@ -25,7 +25,7 @@ pub(super) struct Files {
     response: Option<(PathBuf, Zeroizing<Vec<u8>>)>,
 }
 
-/// The messages, as they were read.
+/// The parsed messages.
 pub(super) struct Pair<'m> {
     pub(super) request: RawRequest<'m>,
     pub(super) response: Option<RawResponse<'m>>,
@@ -75,18 +75,18 @@ impl Files {
         Ok(Pair { request, response })
     }
 
-    /// The file of the message that the signature is about.
+    /// Returns the file of the signed message.
     pub(super) fn path(&self) -> &Path {
         &self.response.as_ref().unwrap_or(&self.request).0
     }
 
-    /// The bytes of the message that the signature is about.
+    /// Returns the bytes of the signed message.
     pub(super) fn into_bytes(self) -> Zeroizing<Vec<u8>> {
         self.response.unwrap_or(self.request).1
     }
 
-    /// Adds lines at the end of the head of the message that the signature is about, which was
-    /// parsed before. All else stays as it is.
+    /// Adds lines at the end of the head of the signed message, which was parsed before. Everything
+    /// else is unchanged.
     pub(super) fn add(&mut self, lines: &[(&str, &str)]) {
         let (_, bytes) = self.response.as_mut().unwrap_or(&mut self.request);
         let end = self.end_of_line.as_bytes();
@@ -112,7 +112,7 @@ impl Files {
 }
 
 impl Pair<'_> {
-    /// The message that the signature is about, with the request that it answers.
+    /// Returns the signed message and, for a response, its request.
     pub(super) fn exchange(&self) -> Exchange<'_> {
         match &self.response {
             Some(response) => Exchange::of(response).answering(&self.request),
@@ -120,7 +120,7 @@ impl Pair<'_> {
         }
     }
 
-    /// The message that the signature is about.
+    /// Returns the signed message.
     pub(super) fn message(&self) -> &dyn Message {
         match &self.response {
             Some(response) => response,
@@ -128,7 +128,7 @@ impl Pair<'_> {
         }
     }
 
-    /// The content of the message that the signature is about.
+    /// Returns the content of the signed message.
     pub(super) fn content(&self) -> &[u8] {
         match &self.response {
             Some(response) => response.content(),
@@ -144,7 +144,7 @@ impl Pair<'_> {
     }
 }
 
-/// The values of the lines of a field in the headers.
+/// Returns the values of all lines of a header field.
 pub(super) fn lines<'m>(message: &'m dyn Message, name: &str) -> Vec<&'m [u8]> {
     let mut lines = Vec::new();
     message.lines(Section::Headers, name, &mut |line| lines.push(line));

@@ -1,4 +1,4 @@
-//! `aims httpsig`.
+//! `aims httpsig`: commands for HTTP message signatures.
 
 mod answer;
 mod content;

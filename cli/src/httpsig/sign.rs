@@ -24,7 +24,7 @@ use crate::failure::Failure;
 use crate::input::Inputs;
 use crate::time::now;
 
-/// What signs.
+/// The signing key.
 pub(super) enum Own {
     Private(Arc<SigningKey>),
     Shared(SharedKey),
@@ -56,7 +56,7 @@ pub(super) fn base(sign: &Sign, inputs: &mut Inputs) -> Result<Zeroizing<Vec<u8>
     Ok(Zeroizing::new(prepared.base().as_bytes().to_vec()))
 }
 
-/// The base of the signature of that label, or of the one that there is.
+/// Returns the base of the signature with this label, or of the only one.
 fn existing(label: Option<&str>, pair: &Pair<'_>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let limits = Limits::default();
     let fields = ReceivedFields::of(pair.message(), Section::Headers, &limits)?;
@@ -68,7 +68,7 @@ fn existing(label: Option<&str>, pair: &Pair<'_>) -> Result<Zeroizing<Vec<u8>>, 
         (Some(signature), None) => signature,
         (Some(_), Some(_)) => return Err(aims_http_sig::Error::SignatureAmbiguous.into()),
         (None, _) => {
-            // Labels are keys of a structured field, so there is nothing to escape.
+            // Labels are keys of a structured field, so they need no escaping.
             let labels: Vec<&str> = signatures.iter().map(|one| one.label()).take(8).collect();
             let found = labels.join(", ").into();
             return Err(aims_http_sig::Error::SignatureMissing { found }.into());
@@ -89,7 +89,7 @@ fn own(sign: &Sign, inputs: &mut Inputs) -> Result<Option<Own>, Failure> {
     Ok(Some(Own::Private(Arc::new(key))))
 }
 
-/// Adds what is to be covered, and makes the base.
+/// Adds the fields to cover, and returns the signature base.
 fn prepared(
     sign: &Sign,
     own: Option<&Own>,
@@ -106,7 +106,7 @@ fn prepared(
     }
 }
 
-/// An option that would do nothing is refused: whoever gave it relies on it.
+/// Refuses an option that would have no effect, because the user relies on it.
 fn check_options(sign: &Sign) -> Result<(), Failure> {
     let sender = &sign.sender;
     let trusts = !sender.origins.is_empty() || !sender.keys.is_empty() || sender.wit_key.is_some();
@@ -114,8 +114,8 @@ fn check_options(sign: &Sign) -> Result<(), Failure> {
         trusts || sender.audience.is_some() || sign.wit.is_some() || sign.ask_signed_response;
     let named = sign.keyid.is_some() || sign.tag.is_some() || sign.alg;
     let own = named || sign.label.is_some() || sign.nonce.is_some() || !sign.cover.is_empty();
-    // What a response answers is no part of it. A request has nothing of the kind, which is refused
-    // where it is signed.
+    // A component of the request does not count as a part of the response. Signing refuses such a
+    // component for a request.
     let is_response = sign.messages.response.is_some();
     let covers = sign
         .cover
@@ -158,7 +158,7 @@ fn check_options(sign: &Sign) -> Result<(), Failure> {
     Err(Failure::Usage(reason))
 }
 
-/// Adds the digest that is asked for; one that is there has to be right.
+/// Adds the requested digest, or checks the existing one.
 fn add_digest(sign: &Sign, files: &mut Files) -> Result<(), Failure> {
     let pair = files.parse()?;
     let there = !lines(pair.message(), ContentDigest::FIELD).is_empty();
@@ -181,7 +181,7 @@ fn add_digest(sign: &Sign, files: &mut Files) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How long the signature lives.
+/// Returns the lifetime of the signature.
 pub(super) fn lifetime(sign: &Sign, now: UnixTime) -> Result<Option<Duration>, Failure> {
     let Some(expires) = sign.expires else {
         return Ok(None);
@@ -260,7 +260,7 @@ fn bot(
         .map_err(|error| hint::component(error, sign.digest.is_none()))
 }
 
-/// The two members, where no signature that is there has their label.
+/// Returns the two members, if no existing signature has their label.
 fn checked(message: &dyn Message, fields: SignatureFields) -> Result<(String, String), Failure> {
     let mut headers = HeaderMap::new();
     for name in ["signature-input", "signature"] {

@@ -30,7 +30,7 @@ pub(super) fn run(verify: &Verify, inputs: &mut Inputs) -> Result<Zeroizing<Stri
     }
 }
 
-/// An option that would do nothing is refused: whoever gave it relies on it.
+/// Refuses an option that would have no effect, because the user relies on it.
 fn check_options(verify: &Verify) -> Result<(), Failure> {
     let of_wimse = !verify.sender.origins.is_empty()
         || verify.sender.wit_key.is_some()
@@ -156,7 +156,7 @@ fn workload(
         );
     };
     let policy = wimse::ResponsePolicy::new().requiring_signature();
-    // An unsigned response is told as such, before anything is said of its token.
+    // Report an unsigned response before any problem of its token.
     let unsigned = super::message::lines(response, "signature-input").is_empty();
     let called = match answering.as_ref().unwrap_or(&tokens) {
         _ if unsigned => None,
@@ -185,7 +185,7 @@ fn workload(
     }
 }
 
-/// The request of a pair, verified to its content.
+/// Verifies the request of a pair, including its content.
 pub(super) fn request(
     audience: Option<&str>,
     pair: &Pair<'_>,

@@ -1,4 +1,4 @@
-//! Signing as a workload: the WIMSE profile.
+//! Signs as a workload, by the WIMSE profile.
 
 use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::profile::wimse;
@@ -61,7 +61,7 @@ pub(super) fn prepared(
     Ok(prepared)
 }
 
-/// The token of the message, which is that of the key.
+/// Adds the token of the key to the message.
 fn add_token(
     sign: &Sign,
     own: Option<&Own>,
@@ -97,7 +97,7 @@ fn add_token(
             ));
         }
     };
-    // Whether token and key belong together, and for how long.
+    // Check that token and key belong together, and for how long they are valid.
     let Some(Own::Private(key)) = own else {
         return Ok(());
     };

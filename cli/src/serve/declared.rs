@@ -1,4 +1,4 @@
-//! Whom the authority knows, as options and a file say.
+//! The agents and tools that the authority knows, from options and a file.
 
 use std::collections::BTreeMap;
 #[cfg(unix)]
@@ -20,7 +20,7 @@ use crate::key::write_new;
 #[cfg(unix)]
 use crate::log;
 
-/// Tools by their URL, with scopes.
+/// Tools by their URL, with their scopes.
 pub(super) type Resources = BTreeMap<String, Vec<String>>;
 
 /// An agent that may enrol.
@@ -28,7 +28,7 @@ pub(super) type Resources = BTreeMap<String, Vec<String>>;
 pub(super) struct Agent {
     pub(super) id: WorkloadId,
     pub(super) token: SecretText,
-    /// Where the token is; none where it was made just now and is to be printed.
+    /// The file of the token. `None` for a new token that must be printed.
     pub(super) file: Option<PathBuf>,
     lifetime: Duration,
     reusable: bool,
@@ -50,12 +50,12 @@ struct Described {
     lifetime: Option<u64>,
     #[serde(default)]
     reusable: bool,
-    /// Which scopes of which resources it may ask for: none unless said.
+    /// The scopes of each resource that the agent may request. Empty by default.
     #[serde(default)]
     may: Resources,
 }
 
-/// The agents, each with its token, and all resources.
+/// Returns the agents, each with its token, and all resources.
 pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<(Vec<Agent>, Resources), Failure> {
     let mut resources = Resources::new();
     for (url, scopes) in &asked.resources {
@@ -96,7 +96,7 @@ pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<(Vec<Agent>, Re
 
 fn config(path: &Path, inputs: &mut Inputs) -> Result<Config, Failure> {
     let bytes = inputs.bytes(path)?;
-    // Whoever writes it declares agents; nothing in it is secret.
+    // Anyone who can write the file can declare agents. It contains no secrets.
     warn_of_others(
         path,
         0o022,
@@ -109,7 +109,8 @@ fn config(path: &Path, inputs: &mut Inputs) -> Result<Config, Failure> {
     })
 }
 
-/// The token of a file, or a new one: in the file where it was not there, or else to be printed.
+/// Returns the token of a file, or a new one. A new token is stored in the file if one is named,
+/// and is printed otherwise.
 fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure> {
     let Some(path) = file else {
         return Ok(Enrolment::random_token(random::SYSTEM)?);
@@ -130,12 +131,12 @@ fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure
     }
 }
 
-/// Warns where others have a file in one of these ways, or can put another one in its place.
+/// Warns if other users can access a file in one of these ways, or can replace it.
 #[cfg(unix)]
 fn warn_of_others(path: &Path, ways: u32, danger: &str) {
     use std::os::unix::fs::PermissionsExt as _;
 
-    // A pipe, as a shell makes it, is no file.
+    // A pipe of a shell is not a file.
     let Some(target) = fs::metadata(path).ok().filter(fs::Metadata::is_file) else {
         return;
     };
@@ -151,7 +152,7 @@ fn warn_of_others(path: &Path, ways: u32, danger: &str) {
     }
 }
 
-/// Who else can read a file is not asked here.
+/// On this platform, the access rights of other users are not checked.
 #[cfg(not(unix))]
 const fn warn_of_others(_: &Path, _: u32, _: &str) {}
 

@@ -19,7 +19,7 @@ use crate::input::Inputs;
 use crate::time::now;
 use crate::{log, print};
 
-/// How often signing keys change while it runs.
+/// The interval between rotations of the signing keys.
 const ROTATION: Duration = Duration::from_secs(3_600);
 
 /// Serves until the process is asked to end.
@@ -75,7 +75,7 @@ async fn serve(
         builder = builder.enrol(agent.enrolment()?).client(agent.client()?);
     }
     let authority = builder.build(now(None))?;
-    // Before anything is said, so that whoever reads it can already end this process.
+    // Register the handler before printing, so that the reader of the output can end the process.
     let end = ended().map_err(Failure::Runtime)?;
     let story = story::tell(authority.issuer(), bound, &domain, &agents, &resources);
     if print(story.as_bytes(), 0) != ExitCode::SUCCESS {
@@ -89,8 +89,8 @@ async fn serve(
     Ok(server.serve_until(listener, end).await?)
 }
 
-/// Ready when the process is interrupted or asked to terminate. From the call on, that does not end
-/// it at once.
+/// Returns a future that ends when the process is interrupted or asked to terminate. From this call
+/// on, these signals do not end the process.
 #[cfg(unix)]
 fn ended() -> io::Result<impl Future<Output = ()> + Send> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -104,11 +104,11 @@ fn ended() -> io::Result<impl Future<Output = ()> + Send> {
     })
 }
 
-/// Ready when the process is interrupted.
+/// Returns a future that ends when the process is interrupted.
 #[cfg(not(unix))]
 fn ended() -> io::Result<impl Future<Output = ()> + Send> {
     Ok(async {
-        // Where that cannot be waited for, it ends the process by itself.
+        // If waiting is not possible, the signal ends the process.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

@@ -1,4 +1,4 @@
-//! What is said at the start: where everything is, and what to do next.
+//! The output at the start: the URLs, and what to do next.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use super::declared::{Agent, Resources};
 use crate::text::{escaped, word};
 
-/// A line for each thing, then commands that can be copied.
+/// Returns one line for each URL, then commands to copy.
 pub(super) fn tell(
     issuer: &str,
     bound: SocketAddr,
@@ -17,7 +17,7 @@ pub(super) fn tell(
     agents: &[Agent],
     resources: &Resources,
 ) -> Zeroizing<String> {
-    // A buffer that does not grow leaves no copy of a token behind.
+    // A buffer that does not grow leaves no copy of a token in memory.
     let mut told = Zeroizing::new(String::with_capacity(64 * 1_024));
     let lines = [
         ("listening", bound.to_string()),
@@ -31,7 +31,7 @@ pub(super) fn tell(
             format!("{issuer}/.well-known/oauth-authorization-server"),
         ),
     ];
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     for (name, value) in lines {
         let _ = writeln!(told, "{name:<16}{}", escaped(&value));
     }

@@ -17,7 +17,7 @@ use crate::text::{Members, compact, word};
 use crate::time::{in_words, now};
 use crate::{hint, key};
 
-/// A token that was verified.
+/// The answer about a verified token.
 #[derive(Serialize)]
 struct Answer<'a> {
     verified: bool,
@@ -35,7 +35,7 @@ struct Answer<'a> {
 }
 
 pub(super) fn run(verify: &VerifyToken, inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
-    // What is wrong with the command line is told before any file is read.
+    // Report errors of the command line before reading any file.
     let marker = marker(verify)?;
     let settings = |version| profile(verify, marker.clone(), version);
     let entra = settings(Version::Two)?;
@@ -122,7 +122,7 @@ fn rules_of(verify: &VerifyToken) -> AccessTokenRules {
     )
 }
 
-/// Why it was refused, in the words of the command line; and if it expired, when.
+/// Returns why the token was refused, in terms of the command line, and when it expired.
 fn told(error: Error, verify: &VerifyToken, text: &str, now: UnixTime) -> Failure {
     let standard = verify.profile == AccessProfile::Rfc9068;
     match &error {
@@ -163,7 +163,7 @@ fn told(error: Error, verify: &VerifyToken, text: &str, now: UnixTime) -> Failur
     }
 }
 
-/// `--marker`, which `jwt` needs and nothing else takes.
+/// Returns `--marker`, which only `jwt` accepts and requires.
 fn marker(verify: &VerifyToken) -> Result<Option<Marker>, Failure> {
     let text = match (&verify.marker, verify.profile) {
         (Some(text), AccessProfile::Jwt) => text,
@@ -194,7 +194,8 @@ enum Version {
     Two,
 }
 
-/// `ver` of a token of Entra ID. It is not verified yet: each version is then required.
+/// Returns `ver` of a token of Entra ID. It is not verified yet, but the selected version is then
+/// required.
 fn version(text: &str) -> Result<Version, Failure> {
     let (_, claims) = decoded(text)?;
     match claims.value("ver") {
@@ -245,7 +246,7 @@ fn profile(
     Ok(jwt.into())
 }
 
-/// Settings that cannot be are a mistake in the command line.
+/// Converts an error about settings into an error of the command line.
 fn usage(error: Error) -> Failure {
     match error {
         Error::Profile { reason } => Failure::Usage(reason),

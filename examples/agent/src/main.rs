@@ -1,5 +1,7 @@
-//! An agent that calls a tool. It begins with one secret, a bootstrap token, which it shows once;
-//! from then on it has keys of its own, which it never shows, and which change while it runs.
+//! An agent that calls a tool.
+//!
+//! It starts with one secret, a bootstrap token, which it sends once. From then on it has its own
+//! keys, which never leave the program and change while it runs.
 //!
 //! ```text
 //! cargo run -p aims-cli -- authority serve \
@@ -8,8 +10,8 @@
 //! cargo run -p example-agent
 //! ```
 //!
-//! `AUTHORITY_URL`, `TOOL_URL`, `BOOTSTRAP_TOKEN_FILE` and `ROUNDS` say otherwise. The README has
-//! the whole walk.
+//! `AUTHORITY_URL`, `TOOL_URL`, `BOOTSTRAP_TOKEN_FILE` and `ROUNDS` change the defaults. The README
+//! explains each step.
 
 #![expect(
     clippy::print_stdout,
@@ -38,7 +40,7 @@ async fn main() -> ExitCode {
     let Err(failure) = run().await else {
         return ExitCode::SUCCESS;
     };
-    // In words, each cause after what it led to.
+    // Print the error with all its causes.
     eprintln!("agent      {}", Chain(&*failure));
     ExitCode::FAILURE
 }
@@ -48,26 +50,26 @@ async fn run() -> Result<(), Failure> {
     let tool = setting("TOOL_URL", "http://127.0.0.1:8402/mcp");
     let rounds = setting("ROUNDS", "1");
     let rounds: u32 = rounds.parse().map_err(|_error| "`ROUNDS` is a number")?;
-    // Requests go to this machine and nowhere else, in this tutorial. Without the word it is
-    // `https` to public addresses.
+    // In this tutorial, requests go only to this machine. Without `allow_loopback_http`, the
+    // fetcher accepts only `https` to public addresses.
     let fetcher = Fetcher::builder().allow_loopback_http().build()?;
 
-    // 1. Who am I? The agent makes a key, shows the bootstrap token and a proof of the key, and is
-    //    given a WIT: a token by the authority that says which agent holds that key. It does not
-    //    say who it is; the operator has said that, when the token was made. The source renews key
-    //    and WIT by itself, before they expire, by proof what it has then.
+    // 1. The identity. The agent makes a key, and sends the bootstrap token and a proof of the key.
+    //    The authority returns a WIT (workload identity token), which states which agent holds the
+    //    key. The operator chose the agent's identifier when the bootstrap token was made. The
+    //    source renews key and WIT before they expire, with a proof of the current key.
     let bootstrap = EnrolmentProof::Token(bootstrap_token()?);
     let source = enrol(&authority, bootstrap, fetcher.clone(), provider::default()).await;
     let source = source.map_err(|error| no_identity(&authority, &error))?;
     let identity = source.identity(SystemClock::new().now())?;
     println!("I am       {}", identity.id().as_str());
 
-    // 2. How does the agent prove itself to whoever gives out tokens? By the WIT, and a proof of
-    //    its key; by whichever it has at that moment. The tokens that it gets are bound to the key.
+    // 2. Client authentication. The agent authenticates at the authorization server by its current
+    //    WIT and a proof of its key. The access tokens that it gets are bound to this key.
     let client = SpiffeWit::of(source.clone())?;
 
-    // 3. Who gives out tokens for the tool? The tool says it (RFC 9728), but the agent decides whom
-    //    it shows its identity to: none but an authority from this list.
+    // 3. The authorization server. The tool names it in its metadata (RFC 9728). The agent sends
+    //    its credentials only to an issuer in this list.
     let (resource, accepted) = (Resource::loopback(&tool)?, [Issuer::loopback(&authority)?]);
     let tokens = TokenSource::discover(&resource, &accepted, client, fetcher.clone()).await;
     let tokens = tokens.map_err(|error| {
@@ -80,9 +82,9 @@ async fn run() -> Result<(), Failure> {
     })?;
     println!("tokens by  {}", tokens.issuer().as_str());
 
-    // 4. The agent. Whatever it sends to the tool carries an access token, the WIT, and a proof
-    //    that is good for this one request. This handle is what a model's tool-calling loop is
-    //    given: it can send requests, and it cannot show anybody a credential.
+    // 4. The agent. Each request to the tool carries an access token, the WIT, and a proof that is
+    //    valid for this request. Give this handle to the tool-calling loop of a model: it can send
+    //    requests, but it cannot reveal a credential.
     let agent = Agent::builder(source.clone())
         .authorize(resource, "tools:call".parse()?, tokens)
         .client(fetcher)
@@ -96,18 +98,18 @@ async fn run() -> Result<(), Failure> {
         println!("my WIT is  {}", identity.wit().fingerprint());
         call(&agent, Request::get(format!("{tool}/whoami"))).await?;
         call(&agent, Request::post(format!("{tool}/call"))).await?;
-        // Not for this agent, and no token would help: the tool requires an administrator's
-        // identity.
+        // This call is refused, and no token would help: the tool requires the identity of an
+        // administrator.
         call(&agent, Request::post(format!("{tool}/admin"))).await?;
     }
     Ok(())
 }
 
-/// Why there is no identity, and what can be done about it.
+/// Explains why there is no identity, and what to do about it.
 fn no_identity(authority: &str, error: &enrolment::Error) -> String {
     let hint = match error {
         enrolment::Error::Identity(aims::cred::Error::SourceUnavailable(cause)) => {
-            // What the server said lies below the name of the server.
+            // The answer of the server is the cause below the name of the server.
             match cause
                 .source()
                 .and_then(<dyn std::error::Error>::downcast_ref)
@@ -124,7 +126,7 @@ fn no_identity(authority: &str, error: &enrolment::Error) -> String {
     format!("no identity from {authority}: {}\n{hint}", Chain(error))
 }
 
-/// Sends one request, and prints what came back. A refusal is an answer like any other.
+/// Sends one request and prints the answer. A refusal is an answer like any other.
 async fn call(agent: &Agent, request: http::request::Builder) -> Result<(), Failure> {
     let request = request.body(String::new())?;
     let sent = format!("{} {}", request.method(), request.uri().path());
@@ -135,8 +137,7 @@ async fn call(agent: &Agent, request: http::request::Builder) -> Result<(), Fail
     Ok(())
 }
 
-/// What somebody else wrote, for a terminal: what that would obey instead of proof it is written
-/// out.
+/// Escapes the control characters of an untrusted text for a terminal.
 fn shown(text: &[u8]) -> String {
     let mut safe = String::new();
     for char in String::from_utf8_lossy(text).chars() {
@@ -148,8 +149,8 @@ fn shown(text: &[u8]) -> String {
     safe
 }
 
-/// From a file, because everybody on the machine can read a command line, and every child process
-/// an environment.
+/// Reads the bootstrap token from a file. Other users can read a command line, and child processes
+/// can read the environment.
 fn bootstrap_token() -> Result<SecretText, Failure> {
     let path = setting("BOOTSTRAP_TOKEN_FILE", "agent.token");
     let text = std::fs::read_to_string(&path).map_err(|error| {
@@ -168,7 +169,7 @@ fn setting(name: &str, otherwise: &str) -> String {
 mod tests {
     use super::shown;
 
-    /// T-167: nothing that a terminal obeys is printed; words stay as they are.
+    /// Control characters are escaped; words stay as they are.
     #[test]
     fn answers_are_escaped() {
         for (text, safe) in [

@@ -1,4 +1,4 @@
-//! The setting: an authority that knows two agents, and how they enrol.
+//! The environment of the example: an authority that knows two agents, and their enrolment.
 
 use std::sync::Arc;
 
@@ -47,14 +47,14 @@ pub(crate) async fn start(server: &str) -> Result<Authority, Failure> {
 }
 
 impl Authority {
-    /// Enrols the planner: its identity, which renews itself.
+    /// Enrols the planner and returns its identity, which renews itself.
     pub(crate) async fn enrol(&self, fetcher: &Fetcher) -> Result<Arc<RenewingSource>, Failure> {
         let proof = EnrolmentProof::Token(self.planner.clone());
         let source = enrol(&self.url, proof, fetcher.clone(), provider::default());
         Ok(Arc::new(source.await?))
     }
 
-    /// Enrols the legacy agent step by step, and gets a JWT-SVID for the authorization server.
+    /// Enrols the legacy agent step by step, and returns a JWT-SVID for the authorization server.
     pub(crate) async fn jwt_svid(&self, fetcher: &Fetcher) -> Result<SecretText, Failure> {
         let client = IdentityClient::new(&self.url)?;
         let key = SigningKey::generate(Algorithm::Es256, provider::default())?;

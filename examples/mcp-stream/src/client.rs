@@ -1,5 +1,5 @@
-//! The agents, and how they call. The glue of the example is in `call`: `aims_rmcp::transport` is
-//! the transport, and everything else is what any client of rmcp writes.
+//! The agents and their calls. `call` has the code to copy: `aims_rmcp::transport` is the
+//! transport, and everything else is ordinary rmcp client code.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use rmcp::{ClientHandler, RoleClient, ServiceExt as _};
 use crate::authority::Authority;
 use crate::{Failure, LEGACY, SCOPE};
 
-/// An agent that signs its requests, and gets access tokens for the server.
+/// Creates an agent that signs its requests and gets access tokens for the server.
 pub(crate) async fn signing(
     base: &str,
     authority: &Authority,
@@ -33,7 +33,7 @@ pub(crate) async fn signing(
     Ok((agent, url))
 }
 
-/// An agent that proves its identity by a WPT, and has no token.
+/// Creates an agent that proves its identity by a WPT and has no access token.
 pub(crate) fn by_wpt(
     base: &str,
     identity: &Arc<RenewingSource>,
@@ -44,8 +44,8 @@ pub(crate) fn by_wpt(
     Ok((agent, format!("{base}/agents")))
 }
 
-/// An agent with an access token that is bound to no key, as most servers issue them today: here by
-/// a JWT-SVID, which proves no key.
+/// Creates an agent with an access token that is bound to no key, as most servers issue them today.
+/// It authenticates by a JWT-SVID, which proves no key.
 pub(crate) async fn bearer(
     base: &str,
     authority: &Authority,
@@ -68,7 +68,7 @@ pub(crate) async fn bearer(
     Ok((agent, url))
 }
 
-/// A client that prints the progress of its call.
+/// An rmcp client that prints the progress of its call.
 struct Watching(&'static str);
 
 impl ClientHandler for Watching {
@@ -81,7 +81,7 @@ impl ClientHandler for Watching {
     }
 }
 
-/// Calls the tool, and waits for its answer.
+/// Calls the tool and waits for its answer.
 pub(crate) async fn call(
     name: &'static str,
     agent: Agent,

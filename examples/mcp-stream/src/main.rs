@@ -1,14 +1,15 @@
 //! An MCP server whose tool streams progress, and three agents that call it over streamable HTTP:
-//! by an HTTP signature and an access token, by a WPT alone, and by a bearer token. An authority,
-//! the server and the agents run in one process, with real HTTP between them on loopback.
+//! with an HTTP signature and an access token, with a WPT alone, and with a bearer token.
+//!
+//! The authority, the server and the agents run in one process and use real HTTP on loopback.
 //!
 //! ```text
 //! cargo run -p example-mcp-stream          # each call takes 20 s
 //! cargo run -p example-mcp-stream -- 2     # or 2 s
 //! ```
 //!
-//! `server.rs` has the tool and its guards, `client.rs` the calls; `authority.rs` is the setting.
-//! Ends with an error when any step does not go as it should.
+//! `server.rs` has the tool and its guards, `client.rs` the calls, and `authority.rs` the
+//! environment. The program ends with an error if a step has an unexpected result.
 
 #![expect(clippy::print_stdout, reason = "it is a program that tells a story")]
 
@@ -33,7 +34,7 @@ async fn main() -> Result<(), Failure> {
     let seconds = std::env::args().nth(1);
     let seconds = seconds.map_or(Ok(20), |it| it.parse::<u32>());
     let seconds = seconds.map_err(|_error| "the argument is how many seconds a call takes")?;
-    // Requests go to this machine and nowhere else.
+    // Requests go only to this machine.
     let fetcher = Fetcher::builder().allow_loopback_http().build()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let base = format!("http://{}", listener.local_addr()?);
@@ -53,7 +54,7 @@ async fn main() -> Result<(), Failure> {
             client::bearer(&base, &authority, &identity, &fetcher).await?,
         ),
     ];
-    // A call takes its time, so they call at once.
+    // A call takes long, so all agents call at the same time.
     let calls = agents.map(|(name, (agent, url))| {
         tokio::spawn(async move { client::call(name, agent, url, seconds).await })
     });

@@ -1,4 +1,4 @@
-//! The MCP server: a tool that takes its time, behind guards.
+//! The MCP server: a slow tool behind guards.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +37,7 @@ pub(crate) struct Count {
 
 #[tool_router]
 impl Counter {
-    /// Counts seconds, and says who asked.
+    /// Counts seconds, and reports who called.
     #[tool]
     async fn count(
         &self,
@@ -46,7 +46,7 @@ impl Counter {
         meta: RequestMetaObject,
         client: Peer<RoleServer>,
     ) -> Result<String, ErrorData> {
-        // The glue of the server, these two lines: the guard has put the caller there.
+        // These two lines connect rmcp with the guard, which has inserted the caller.
         let who = request.extensions.get::<Principal>();
         let who = who.ok_or_else(|| ErrorData::internal_error("there is no guard", None))?;
         for second in 1..=count.seconds {
@@ -68,7 +68,7 @@ impl Counter {
 #[tool_handler]
 impl ServerHandler for Counter {}
 
-/// Starts the server: `/mcp` is for those with a token, `/agents` for agents by their identity.
+/// Starts the server: `/mcp` requires a token, `/agents` only the identity of an agent.
 pub(crate) async fn start(
     listener: TcpListener,
     base: &str,
@@ -92,7 +92,7 @@ pub(crate) async fn start(
         .http_signatures(HttpSignatures::new())
         .require(Requirements::new().scopes(SCOPE.parse()?).accept_bearer())
         .build()?;
-    // Here the identity is all that is asked for.
+    // This route requires only the identity.
     let agents = Guard::builder(format!("{base}/agents"))
         .trust(keys.trust())
         .require(Requirements::new().agents(AGENTS.parse()?))

@@ -1,5 +1,5 @@
-//! A reverse proxy in this process, where nginx is not installed: ends TLS, does what it is told to
-//! by path, and sends on.
+//! A reverse proxy in this process, for machines without nginx. It ends TLS, changes the request by
+//! its path, and forwards it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -41,8 +41,7 @@ pub(crate) async fn start(tls: &Tls, upstream: SocketAddr) -> Result<Proxy, Fail
         client: Fetcher::builder().allow_loopback_http().build()?,
     };
     let router = Router::new().fallback(pass).with_state(onward);
-    // Without limits, for the one caller in this process: it stands for a proxy, and is none to
-    // take along.
+    // The proxy has no limits, because it has one caller in this process. Do not use it elsewhere.
     tokio::spawn(async move { axum::serve(Secure { tcp, acceptor }, router).await });
     Ok(Proxy::new(
         "a small one in this process, as there is no nginx",
@@ -50,7 +49,7 @@ pub(crate) async fn start(tls: &Tls, upstream: SocketAddr) -> Result<Proxy, Fail
     ))
 }
 
-/// Connections whose TLS ends here.
+/// Accepts TLS connections.
 struct Secure {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
@@ -62,7 +61,7 @@ impl Listener for Secure {
 
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         loop {
-            // One after the other will do for one caller.
+            // Handshakes one after the other are enough for one caller.
             let (stream, from) = Listener::accept(&mut self.tcp).await;
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, from);
@@ -81,7 +80,7 @@ struct Onward {
     client: Fetcher,
 }
 
-/// Sends a request on and its answer back, each changed as its path says.
+/// Forwards a request and its answer, each changed as its path says.
 async fn pass(State(onward): State<Onward>, request: Request<Body>) -> Response<Body> {
     let failed = |_: Failure| {
         let mut answer = Response::new(Body::empty());
@@ -141,7 +140,7 @@ impl Onward {
     }
 }
 
-/// What is about one connection is not passed on (RFC 9110 §7.6.1).
+/// Removes header fields that are only for one connection (RFC 9110 §7.6.1).
 fn end_of_hop(headers: &mut HeaderMap) {
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         headers.remove(name);

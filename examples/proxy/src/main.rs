@@ -1,8 +1,9 @@
-//! A reverse proxy stands between agent and tool and ends TLS, as in most deployments. A client
-//! certificate ends there; a proof of the WIT's key goes through, and says at the tool what it said
-//! at the agent. Here the proxy does in turn what proxies do, and what they should not, and the
-//! table says which of it is noticed: by the tool's guard with a workload proof token (WPT), by the
-//! guard with an HTTP signature, and by the agent that wants its answers signed.
+//! A reverse proxy between agent and tool that ends TLS, as in most deployments.
+//!
+//! A client certificate ends at the proxy. A proof of the WIT's key passes through and is still
+//! valid at the tool. In this example the proxy does what proxies do, and also what they should
+//! not. The table shows which changes are detected: by the tool's guard with a workload proof token
+//! (WPT), by the guard with an HTTP signature, and by an agent that requires signed answers.
 //!
 //! ```text
 //! agent ── https ──▶ proxy ── http on loopback ──▶ guard ──▶ tool
@@ -10,8 +11,8 @@
 //! cargo run -p example-proxy
 //! ```
 //!
-//! The proxy is nginx, where one is installed, or else a small one of this process. Ends with an
-//! error when any row is not as it should be.
+//! The proxy is nginx if that is installed, and otherwise a small one in this process. The program
+//! ends with an error if a row has an unexpected result.
 
 #![expect(clippy::print_stdout, reason = "it is a program that tells a story")]
 
@@ -34,7 +35,7 @@ use tokio::net::TcpListener;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// How the table is to be read.
+/// Explains the table.
 const LEGEND: &str = "\
 What the proxy does; what the tool's guard says of a request that is proven by a WPT, and of one that is proven by an HTTP
 signature; and what the agent that signs makes of the answer. \
@@ -44,7 +45,7 @@ because that proof does not cover it. A guard signs no
 refusal, so this agent takes none for the tool's word: `sig.response_unsigned`.
 ";
 
-/// What is asked of the tool.
+/// The content of the requests.
 const ARGUMENTS: &str = r#"{"city":"Oslo"}"#;
 
 #[tokio::main]
@@ -53,8 +54,8 @@ async fn main() -> Result<(), Failure> {
 }
 
 async fn story() -> Result<(), Failure> {
-    // 1. The tool's port and the proxy. Only the proxy has a certificate; the tool hears plain HTTP
-    //    on loopback.
+    // 1. The tool's port and the proxy. Only the proxy has a certificate; the tool listens for
+    //    plain HTTP on loopback.
     let tls = Tls::new()?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let upstream = listener.local_addr()?;
@@ -66,8 +67,8 @@ async fn story() -> Result<(), Failure> {
     println!("proxy      {url}, {}", proxy.name);
     println!("tool       http://{upstream}, which nobody calls by this name\n");
 
-    // 2. The tool. Its guard is told the URL by which callers address it, which is that of the
-    //    proxy: neither `Host` nor the port that it hears on says so.
+    // 2. The tool. Its guard needs the URL by which callers address it, which is that of the proxy.
+    //    It does not take it from `Host` or from the port that the tool listens on.
     let (issuer, reasons) = (Issuer::new()?, Reasons::default());
     issuer.start_tool(listener, &format!("{url}/mcp"), &reasons)?;
 
@@ -77,7 +78,7 @@ async fn story() -> Result<(), Failure> {
     let client = client.root_certificate_pem(tls.ca.clone()).build()?;
     let [tokens, signatures] = issuer.agents(&client)?;
 
-    // 4. What survives.
+    // 4. The calls through the proxy.
     println!("{LEGEND}");
     println!(
         "{:<34} {:<14} {:<22} {:<22} as it should",
@@ -110,7 +111,7 @@ async fn story() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What came of one call: at the guard, and at the agent.
+/// The result of one call: at the guard, and at the agent.
 struct Outcome {
     guard: String,
     answer: String,

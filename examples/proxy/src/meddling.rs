@@ -1,14 +1,14 @@
-//! What a proxy may do to what passes it. Each kind has a path of its own, so that one proxy does
-//! them all.
+//! Changes that a proxy may make to messages. Each kind has its own path, so one proxy can make all
+//! of them.
 
 /// What the proxy does to requests of a path, and to their answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Meddling {
-    /// Ends TLS, and nothing else.
+    /// Ends TLS, and changes nothing.
     None,
-    /// Says by whom the request came.
+    /// Adds fields that name the sender of the request.
     Forwarded,
-    /// Writes the tool's own name into `Host`, as nginx does unless told otherwise.
+    /// Writes the tool's own name into `Host`, which is the default of nginx.
     Host,
     Path,
     Query,
@@ -20,23 +20,23 @@ pub(crate) enum Meddling {
     AnswerUnsigned,
 }
 
-/// One row of the table: what is done, and what must come of it.
+/// One row of the table: the change, and the expected results.
 pub(crate) struct Row {
     pub(crate) does: Meddling,
     pub(crate) path: &'static str,
     pub(crate) words: &'static str,
-    /// With a workload proof token.
+    /// The result with a workload proof token.
     pub(crate) wpt: &'static str,
-    /// With an HTTP signature.
+    /// The result with an HTTP signature.
     pub(crate) signature: &'static str,
-    /// What the agent that signs makes of the answer.
+    /// The result for the answer, at the agent that signs.
     pub(crate) answer: &'static str,
 }
 
-/// It passed, and nobody could tell that it was changed.
+/// The message passed, and the change was not detected.
 pub(crate) const UNNOTICED: &str = "NOT NOTICED";
 pub(crate) const ACCEPTED: &str = "accepted";
-/// Refusals are not signed: whoever sent it, an agent that wants signed answers takes none of it.
+/// Refusals are not signed, so an agent that requires signed answers accepts none.
 const REFUSED: &str = "sig.response_unsigned";
 
 pub(crate) const ROWS: [Row; 11] = [

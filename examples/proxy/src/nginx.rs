@@ -1,5 +1,5 @@
-//! nginx as the proxy: found on `PATH`, started with a configuration of its own in a folder of its
-//! own, and ended with the story.
+//! nginx as the proxy: found on `PATH`, started with its own configuration in a temporary folder,
+//! and stopped at the end of the program.
 
 use std::fs;
 use std::io;
@@ -14,11 +14,11 @@ use crate::Failure;
 use crate::meddling::{Meddling, ROWS, Row};
 use crate::tls::Tls;
 
-/// A proxy that hears TLS on a port of loopback, while this lives.
+/// A proxy that listens for TLS on a port of loopback until this value is dropped.
 pub(crate) struct Proxy {
     pub(crate) name: &'static str,
     pub(crate) port: u16,
-    /// In this order: the process ends before its folder goes.
+    /// The order matters: the process must end before its folder is removed.
     _running: Option<(Process, Folder)>,
 }
 
@@ -36,7 +36,7 @@ struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Its own child, and nothing else; it may have ended by itself.
+        // This kills only the child process, which may have ended already.
         drop(self.0.kill());
         drop(self.0.wait());
     }
@@ -50,9 +50,9 @@ impl Drop for Folder {
     }
 }
 
-/// Starts nginx, where there is one.
+/// Starts nginx, if it is installed.
 pub(crate) async fn start(tls: &Tls, upstream: SocketAddr) -> Result<Option<Proxy>, Failure> {
-    // Debian has it where only administrators look.
+    // Debian installs it in a folder that is not on the `PATH` of users.
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     let Some(program) = places.map(|it| it.join("nginx")).find(|it| it.is_file()) else {
@@ -66,7 +66,8 @@ pub(crate) async fn start(tls: &Tls, upstream: SocketAddr) -> Result<Option<Prox
     Err("nginx is installed, and does not start".into())
 }
 
-/// nginx takes no port 0, so one that is free now is chosen; somebody else may be quicker.
+/// Tries a free port. nginx does not accept port 0, so the port may be taken by another program
+/// meanwhile.
 async fn attempt(
     program: &Path,
     tls: &Tls,
@@ -110,7 +111,7 @@ async fn attempt(
     Ok(None)
 }
 
-/// The folder holds a private key: for its owner alone.
+/// Writes a file that only its owner can read, because the folder holds a private key.
 fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -149,7 +150,7 @@ http {{
 }
 
 fn location(row: &Row, upstream: SocketAddr) -> String {
-    // A `proxy_pass` without a path sends the target on as it came.
+    // A `proxy_pass` without a path forwards the target unchanged.
     let (to, with) = match row.does {
         Meddling::None => ("", ""),
         Meddling::Forwarded => (

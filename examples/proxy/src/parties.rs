@@ -1,4 +1,4 @@
-//! The two that the proofs are between: an agent, and a tool behind a guard.
+//! The two ends of the proofs: an agent, and a tool behind a guard.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::Failure;
 const AGENT: &str = "spiffe://example.org/agent";
 const TOOL: &str = "spiffe://example.org/tool";
 
-/// Who vouches for both. A deployment has SPIRE here, or `aims authority serve`.
+/// The issuer of both identities. A deployment uses SPIRE or `aims authority serve` instead.
 pub(crate) struct Issuer {
     key: SigningKey,
     trust: Arc<TrustStore>,
@@ -42,7 +42,7 @@ impl Issuer {
         Ok(Self { key, trust })
     }
 
-    /// An identity with a key of its own.
+    /// Creates an identity with its own key.
     fn identity(&self, id: &str) -> Result<FixedSource, Failure> {
         let key = SigningKey::generate(Algorithm::Es256, provider::default())?;
         let issuer = WitIssuer::new(Arc::new(self.key.clone()), None);
@@ -54,8 +54,7 @@ impl Issuer {
         Ok(FixedSource::new(identity))
     }
 
-    /// The agent twice: with tokens as proofs, and with signatures, for which it wants signed
-    /// answers.
+    /// Creates the agent twice: with WPTs as proofs, and with signatures and signed answers.
     pub(crate) fn agents(&self, client: &Fetcher) -> Result<[Agent; 2], Failure> {
         let agent = |source| Agent::builder(source).client(client.clone());
         let tools = SignedResponses::of(TOOL.parse()?, Arc::clone(&self.trust));
@@ -68,8 +67,8 @@ impl Issuer {
         ])
     }
 
-    /// Starts the tool, which hears plain HTTP on loopback, and knows by which URL its callers
-    /// address it: that of the proxy.
+    /// Starts the tool. It listens for plain HTTP on loopback, and its guard has the URL of the
+    /// proxy, by which callers address it.
     pub(crate) fn start_tool(
         &self,
         listener: TcpListener,
@@ -82,17 +81,16 @@ impl Issuer {
             .http_signatures(signatures)
             .record(reasons.clone())
             .build()?;
-        // Any path and any method: what stands between is to be caught by the guard, not by the
-        // routes.
+        // Accept any path and method, so that the guard and not the router detects changes.
         let router = Router::new().fallback(call).layer(guard.layer());
-        // `axum::serve` has no limits of its own. Behind a proxy that has some, as nginx does, it
-        // will do; `examples/tool` is served without a proxy.
+        // `axum::serve` has no limits of its own. That is acceptable behind a proxy with limits,
+        // such as nginx. `examples/tool` shows a server without a proxy.
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(())
     }
 }
 
-/// The tool itself: says what it was asked.
+/// The tool: returns what it was asked.
 async fn call(
     who: Principal,
     method: Method,
@@ -105,12 +103,12 @@ async fn call(
     format!("{}: {method} {uri}, {kind}: {content}", who.subject())
 }
 
-/// What the tool says where everything arrived as the agent sent it.
+/// The answer of the tool if everything arrived as the agent sent it.
 pub(crate) fn expected(path: &str, content: &str) -> String {
     format!("{AGENT}: POST {path}, application/json: {content}")
 }
 
-/// The seam *record*: the code of the last verdict, which the tool's people see, and the caller
+/// A recorder that keeps the code of the last result. The operator of the tool sees it; the caller
 /// does not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reasons(Arc<Mutex<String>>);

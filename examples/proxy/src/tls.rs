@@ -1,12 +1,12 @@
-//! A certification authority for a few minutes, and one certificate for `localhost`.
+//! A temporary certification authority, and one certificate for `localhost`.
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 
 use crate::Failure;
 
-/// Everything in PEM.
+/// A certificate, its key and its authority, all in PEM.
 pub(crate) struct Tls {
-    /// Whom the agent trusts beside the roots of the system.
+    /// The certification authority that the agent trusts in addition to the roots of the system.
     pub(crate) ca: String,
     pub(crate) certificate: String,
     pub(crate) key: String,

@@ -1,4 +1,4 @@
-//! What must not work, each differing in one thing from what does.
+//! Attacks that must fail. Each differs in one thing from a valid request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use http::header::{AUTHORIZATION, HeaderMap};
 use crate::signed;
 use crate::world::{self, Failure, Holder, SCOPE, World};
 
-/// One line of the table: what was sent, and what must come back.
+/// One line of the table: what was sent, and the expected answer.
 struct Step {
     sent: &'static str,
     request: Request<Vec<u8>>,
@@ -28,7 +28,7 @@ struct Step {
     why: &'static str,
 }
 
-/// The same, as it came out.
+/// One line of the table, with its result.
 pub(crate) struct Line {
     pub(crate) sent: &'static str,
     pub(crate) status: u16,
@@ -36,7 +36,7 @@ pub(crate) struct Line {
     pub(crate) good: bool,
 }
 
-/// Tries everything, prints the table, and gives the number of steps that went wrong.
+/// Tries all attacks, prints the table, and returns the number of unexpected results.
 pub(crate) async fn run(
     world: &World,
     planner: &Holder,
@@ -202,7 +202,7 @@ async fn steps(
     ])
 }
 
-/// A request as an agent would make it, but with parts that do not belong together.
+/// Makes a request like an agent, but with parts that do not belong together.
 fn proven(
     url: &str,
     wit: &SecretText,
@@ -234,7 +234,7 @@ fn proven(
     Ok(request)
 }
 
-/// The same token with another header.
+/// Returns the same token with another header.
 fn with_header(wit: &SecretText, header: &str) -> SecretText {
     let rest = wit.expose().split_once('.').map_or("", |(_, rest)| rest);
     SecretText::new(format!("{}.{rest}", base64url::encode(header.as_bytes())))

@@ -1,10 +1,11 @@
-//! An agent gets its identity and a token, and calls a protected tool; then everything that must
-//! not work is tried. An authority, a tool and two agents in one process, with real HTTP between
-//! them on loopback.
+//! An agent gets its identity and a token, and calls a protected tool. Then the program tries
+//! attacks, which must all fail.
+//!
+//! An authority, a tool and two agents run in one process and use real HTTP on loopback.
 //!
 //!     cargo run -p example-quickstart
 //!
-//! Ends with an error when any step does not go as it should.
+//! The program ends with an error if a step has an unexpected result.
 
 #![expect(clippy::print_stdout, reason = "it is a program that tells a story")]
 
@@ -21,7 +22,7 @@ use world::{Failure, Reasons, World};
 
 const AGENT: &str = "spiffe://example.org/agent/planner";
 const OTHER: &str = "spiffe://example.org/agent/intern";
-/// The tool has an identity as well, and signs its answers with it.
+/// The identity of the tool, with which it signs its answers.
 const TOOL: &str = "spiffe://example.org/tool";
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! HTTP message signatures: the agent signs its call with the content, and takes only an answer
+//! HTTP message signatures: the agent signs its call with the content, and accepts only an answer
 //! that the tool has signed.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::TOOL;
 use crate::attacks::Line;
 use crate::world::{self, Failure, Holder, SCOPE, World};
 
-/// A good call, one that was changed on its way, and one whose answer was.
+/// Makes a valid call, one that was changed on its way, and one whose answer was changed.
 pub(crate) async fn lines(
     world: &World,
     planner: &Holder,

@@ -31,19 +31,19 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) const SCOPE: &str = "tools:call";
 
-/// What the attacks need to know of the world.
+/// What the attacks need to know.
 pub(crate) struct World {
     pub(crate) authority: String,
     pub(crate) tool: String,
     pub(crate) fetcher: Fetcher,
     pub(crate) trust: Arc<TrustStore>,
     pub(crate) reasons: Reasons,
-    /// The authority's own key: with it, the story can make an identity that has expired.
+    /// The authority's own key, with which the program can make an identity that has expired.
     pub(crate) identity_key: SigningKey,
 }
 
-/// The seam *record*, keeping the code of the last refusal: what the tool's people see, and the
-/// caller does not.
+/// A recorder that keeps the code of the last refusal. The operator of the tool sees it; the caller
+/// does not.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reasons(Arc<Mutex<String>>);
 
@@ -76,13 +76,13 @@ pub(crate) fn now() -> UnixTime {
     SystemClock::new().now()
 }
 
-/// An agent's credentials, as its own program holds them.
+/// The credentials of an agent, as its own program holds them.
 pub(crate) struct Holder {
     pub(crate) key: SigningKey,
     pub(crate) wit: SecretText,
 }
 
-/// Starts the authority, which knows agents and tool by their bootstrap tokens, and gives these.
+/// Starts the authority, which knows agents and tool by their bootstrap tokens, and returns these.
 pub(crate) async fn start_authority(
     names: [&str; 3],
     tool: &str,
@@ -107,8 +107,7 @@ pub(crate) async fn start_authority(
     Ok((base, tokens))
 }
 
-/// Starts the tool, and gives whom it trusts. It knows the authority's URL, and fetches whom to
-/// trust.
+/// Starts the tool, and returns the keys that it trusts. It fetches them from the authority's URL.
 pub(crate) async fn start_tool(
     (listener, itself): (TcpListener, &Holder),
     tool: &str,
@@ -145,19 +144,19 @@ pub(crate) async fn start_tool(
     let router = Router::new()
         .route("/mcp/call", post(call))
         .layer(guard.layer());
-    // `axum::serve` has no limits: a caller that sends half a request keeps its connection. It will
-    // do here, where the only callers are in this process; a tool that others reach is served as
-    // `examples/tool` is, or by a proxy with limits.
+    // `axum::serve` has no limits: a caller that sends half a request keeps its connection. That is
+    // acceptable here, where all callers are in this process. To serve other machines, use the code
+    // of `examples/tool`, or a proxy with limits.
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(trust)
 }
 
-/// The tool itself. Nobody gets here whom the guard did not let in.
+/// The tool. Only callers that the guard accepted reach it.
 async fn call(who: Principal) -> String {
     format!("done for {}", who.subject())
 }
 
-/// Enrols an agent: a new key, the bootstrap token, and a proof of the key give a WIT.
+/// Enrols an agent: it sends a new key, the bootstrap token and a proof of the key, and gets a WIT.
 pub(crate) async fn enrol(
     authority: &str,
     token: SecretText,
@@ -174,8 +173,8 @@ pub(crate) async fn enrol(
     })
 }
 
-/// The agent of a holder: it finds the authorization server by the tool's own metadata, but only
-/// one that it accepts.
+/// Creates the agent of a holder. It finds the authorization server in the tool's metadata, and
+/// accepts only this one.
 pub(crate) async fn agent(
     holder: &Holder,
     tool: &str,

@@ -1,5 +1,5 @@
-//! A tool that agents call. It holds no password, no API key and no list of users: it knows which
-//! authority it trusts, and what each route requires.
+//! A tool that agents call. It has no password, no API key and no list of users. It has the URL of
+//! the authority that it trusts, and the requirements of each route.
 //!
 //! ```text
 //! cargo run -p aims-cli -- authority serve \
@@ -7,7 +7,7 @@
 //! cargo run -p example-tool
 //! ```
 //!
-//! `AUTHORITY_URL` and `TOOL_URL` say otherwise. The README has the whole walk.
+//! `AUTHORITY_URL` and `TOOL_URL` change the defaults. The README explains each step.
 
 #![expect(
     clippy::print_stdout,
@@ -40,7 +40,7 @@ async fn main() -> ExitCode {
     let Err(failure) = run().await else {
         return ExitCode::SUCCESS;
     };
-    // In words, each cause after what it led to.
+    // Print the error with all its causes.
     eprintln!("tool       {}", Chain(&*failure));
     ExitCode::FAILURE
 }
@@ -49,12 +49,11 @@ async fn run() -> Result<(), Failure> {
     let authority = setting("AUTHORITY_URL", "http://127.0.0.1:8400");
     let tool = setting("TOOL_URL", "http://127.0.0.1:8402/mcp");
 
-    // 1. Whom to trust. An authority publishes two things: the keys that vouch for the agents of
-    //    its trust domain (the bundle), and the keys that sign its access tokens, which the
-    //    metadata of the issuer names. They are fetched now, and again whenever they are due, as
-    //    long as the keys are in use. What is at these URLs decides who gets in, so outside of a
-    //    tutorial they are `https`, and `Issuer` and `Fetcher` take nothing else unless told so by
-    //    a word.
+    // 1. The trusted keys. An authority publishes two sets: the bundle, whose keys sign the
+    //    identities of the agents in its trust domain, and the keys that sign its access tokens,
+    //    which the metadata of the issuer names. They are fetched now, and refreshed while they are
+    //    in use. These URLs decide who can call the tool, so outside of a tutorial use `https`:
+    //    `Issuer` and `Fetcher` accept nothing else by default.
     let fetcher = Fetcher::builder().allow_loopback_http().build()?;
     let issuer = Issuer::loopback(&authority)?;
     let keys = PublishedKeys::builder(Arc::new(fetcher), provider::default())
@@ -70,14 +69,14 @@ async fn run() -> Result<(), Failure> {
     })?;
     keys.watch();
 
-    // 2. What is published: where an agent that comes without a token can get one (RFC 9728).
+    // 2. The metadata. It tells an agent without a token where to get one (RFC 9728).
     let metadata = ResourceMetadata::new(Resource::loopback(&tool)?);
     let metadata = metadata.with_authorization_server(issuer);
 
-    // 3. The guard. It is given the URL by which callers know the tool, and never asks a request
-    //    for it: a proof that was made for another tool is worth nothing here, whatever the `Host`
-    //    field says. Whoever calls must bring an access token of the issuer and prove that it holds
-    //    the key of its identity; where a route says nothing else, the token must have this scope.
+    // 3. The guard. It has the URL by which callers address the tool, and never takes it from a
+    //    request: a proof for another tool is refused, whatever the `Host` field says. A caller
+    //    must present an access token of the issuer with this scope, and prove that it holds the
+    //    key of its identity.
     let guard = Guard::builder(tool.as_str())
         .keys(&keys)
         .metadata(metadata)
@@ -86,21 +85,20 @@ async fn run() -> Result<(), Failure> {
         .record(Story)
         .build()?;
 
-    // 4. `/admin` requires something else, and that stands instead of what the others require: so
-    //    the scope is said again, and beside it the identity of an administrator. All else is
-    //    shared, the need for an access token as well, and the memory of proofs: none is good
-    //    twice.
+    // 4. `/admin` has its own requirements, which replace those of the other routes. So the scope
+    //    is repeated, and the identity of an administrator is required in addition. The rest is
+    //    shared: the issuers, and the store of spent proofs.
     let admins = Requirements::new()
         .scopes("tools:call".parse()?)
         .agents("spiffe://example.org/admin/*".parse()?);
     let admin = guard.requiring(admins)?;
 
-    // 5. The routes. What stands above `.layer(..)` is guarded, and so is what is not there: an
-    //    unknown path answers 401, and 404 only to whom the guard lets in. A challenge names the
-    //    scope that a route requires; here it is one for all, so that strangers do not learn from
-    //    it which paths there are. The layer serves the metadata as well. What stands below has the
-    //    layer that it brings, as `/admin` does, or is open to everybody. A handler that takes a
-    //    `Principal` answers nobody without a guard: only a guard can make one.
+    // 5. The routes. Everything above `.layer(..)` is guarded, even unknown paths: they answer 401,
+    //    and 404 only to an accepted caller. A challenge names the scope that a route requires.
+    //    Here all routes require the same one, so a challenge does not reveal which paths exist.
+    //    The layer also serves the metadata. Routes below `.layer(..)` need their own layer, as
+    //    `/admin` has; otherwise they are open to everyone. A handler that takes a `Principal`
+    //    answers 500 without a guard.
     let (path, address) = path_and_address(&tool)?;
     let router = Router::new()
         .route(&format!("{path}/whoami"), get(whoami))
@@ -120,21 +118,21 @@ async fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// Who the caller is, by its identity and by its access token. The guard has seen to it that both
-/// name one agent, and that it holds the key of both.
+/// Returns the caller's identity and its access token. The guard has checked that both name one
+/// agent, and that it holds the key of both.
 async fn whoami(who: Principal) -> String {
     let agent = who.agent().map_or("nobody", |agent| agent.as_str());
     let client = who.client().unwrap_or("nobody");
     format!("you are {agent}, with a token for {client}")
 }
 
-/// The tool's work. The handler asks for nothing: who did not prove who it is, or has no right to
-/// call, does not get here.
+/// The work of the tool. The handler has no checks: only callers that have proven their identity
+/// and may call reach it.
 async fn call(who: Principal) -> String {
     format!("6 times 7 is 42, {}", who.subject())
 }
 
-/// For administrators alone.
+/// A route for administrators only.
 async fn close_down(who: Principal) -> String {
     format!("closed, on behalf of {}", who.subject())
 }
@@ -143,7 +141,8 @@ fn setting(name: &str, otherwise: &str) -> String {
     std::env::var(name).unwrap_or_else(|_not_set| otherwise.to_owned())
 }
 
-/// `http://127.0.0.1:8402/mcp` is at `/mcp`, and listens at `127.0.0.1:8402`.
+/// Splits a URL such as `http://127.0.0.1:8402/mcp` into the path `/mcp` and the address
+/// `127.0.0.1:8402`.
 fn path_and_address(url: &str) -> Result<(String, String), Failure> {
     let rest = url
         .strip_prefix("http://")

@@ -1,6 +1,8 @@
-//! Onto a socket, with limits. `axum::serve` has none: there a caller that sends half a request, or
-//! nothing at all, keeps its connection for as long as it likes, and some thousands of those leave
-//! none for anybody else. Behind a proxy that has limits of its own, `axum::serve` will do.
+//! Serves HTTP with limits.
+//!
+//! `axum::serve` has none: a caller that sends half a request or nothing keeps its connection as
+//! long as it wants, and a few thousand of these leave no connection for other callers. Behind a
+//! proxy with limits, `axum::serve` is enough.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,19 +17,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
-/// What a caller may use up.
+/// The limits for callers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// How many connections there are at a time. Further ones wait in the operating system's queue.
+    /// The maximum number of connections. Further ones wait in the queue of the operating system.
     pub(crate) connections: usize,
-    /// How long a request's head may take, and how long a connection may be idle before it.
+    /// How long the head of a request may take, and how long a connection may be idle before it.
     pub(crate) head: Duration,
-    /// How long a connection may live, whatever it does.
+    /// How long a connection may live.
     pub(crate) lifetime: Duration,
 }
 
 impl Limits {
-    /// Enough for a tool, and little enough for a small machine.
+    /// Limits that are enough for a tool and suit a small machine.
     pub(crate) const USUAL: Self = Self {
         connections: 256,
         head: Duration::from_secs(5),
@@ -35,12 +37,12 @@ impl Limits {
     };
 }
 
-/// How long open requests may go on after the end.
+/// How long running requests may continue after the end.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long nothing is accepted where that failed.
+/// How long the server waits after accepting a connection failed.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Serves until the end is ready, and then lets open requests finish.
+/// Serves until the future `end` is ready, and then lets running requests finish.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -52,7 +54,7 @@ pub(crate) async fn serve(
     let mut end = pin!(end);
     loop {
         let accepted = async {
-            // A place first, then a caller. Nobody closes the semaphore.
+            // Wait for a free place, then for a connection. The semaphore is never closed.
             let place = Arc::clone(&room).acquire_owned().await;
             (listener.accept().await, place)
         };
@@ -66,14 +68,14 @@ pub(crate) async fn serve(
                         drop(place);
                     });
                 }
-                // Being out of descriptors for a moment is no reason to stop.
+                // A temporary lack of file descriptors is no reason to stop.
                 Err(_) => sleep(PAUSE).await,
             }
         }
     }
     drop((listener, ended));
     let _ = ending.send(());
-    // Until the last connection has dropped its end of the channel.
+    // Wait until the last connection has dropped its end of the channel.
     let _ = timeout(GRACE, ending.closed()).await;
 }
 
@@ -91,7 +93,7 @@ async fn connection(
         .max_buf_size(32 * 1024);
     let (stream, service) = (TokioIo::new(stream), TowerToHyperService::new(router));
     let mut served = pin!(builder.serve_connection(stream, service));
-    // How a connection ended is its caller's affair.
+    // Ignore how a connection ended.
     tokio::select! {
         _ = served.as_mut() => return,
         () = sleep(limits.lifetime) => {}

@@ -1,18 +1,18 @@
-//! A seam of the guard: where everything that it does is told.
+//! A recorder: the guard reports each decision to it.
 
 use aims::record::{Event, Outcome, Record};
 
-/// Prints a line for each request. The caller of a refused request learns little; the operator of
-/// the tool reads here who it was and why.
+/// Prints a line for each request. The caller of a refused request learns little; here the operator
+/// of the tool sees who called and why the request was refused.
 ///
-/// The guard waits for what it tells. A seam that writes to a disk or another machine puts the
-/// event into a bounded queue and counts what does not fit.
+/// The guard waits for the recorder. One that writes to a disk or another machine should use a
+/// bounded queue and count the events that do not fit.
 #[derive(Debug)]
 pub(crate) struct Story;
 
 impl Record for Story {
     fn record(&self, event: &Event<'_>) {
-        // A credential without a proof may have been captured: its agent is not the caller.
+        // A credential without a proof may have been captured, so its agent may not be the caller.
         let agent = match (event.agent, event.claimed_agent) {
             (Some(agent), _) => agent.to_string(),
             (None, Some(claimed)) => format!("somebody with the identity token of {claimed}"),

@@ -1,4 +1,4 @@
-//! Calls by the fetcher, whose bodies stream.
+//! Calls with streaming bodies.
 
 use std::future::Future;
 use std::pin::pin;
@@ -11,9 +11,9 @@ use super::idle::{Idle, Progress, Watched};
 use super::{Fetcher, failed};
 use crate::{Body, Call, CallFuture, Error};
 
-/// Judges the URL as for a document, follows no redirect, and bounds no length.
+/// Checks the URL as for a document, follows no redirect, and does not limit the length of bodies.
 ///
-/// The errors are those of [`Error`], here and in the body of the answer.
+/// The errors are those of [`Error`], for the call and in the body of the answer.
 impl Call for Fetcher {
     fn call(&self, request: Request<Body>) -> CallFuture<'_> {
         Box::pin(async move { Ok(self.stream(request).await?) })
@@ -56,7 +56,7 @@ async fn within<T>(
         if let Ok(done) = tokio::time::timeout_at(deadline, &mut work).await {
             return Ok(done);
         }
-        // Some of the request may have been sent meanwhile.
+        // A part of the request may have been sent in the meantime.
         if progress.deadline(head, idle) <= Instant::now() {
             return Err(Error::Timeout);
         }

@@ -1,4 +1,4 @@
-//! Time limits of bodies that stream.
+//! Timeouts of streaming bodies.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +11,11 @@ use tokio::time::{Instant, Sleep};
 
 use crate::{BoxError, Error};
 
-/// The body of an answer, each piece of which must come within a time.
+/// The body of an answer. Each piece must arrive within a time.
 pub(super) struct Idle<B> {
     body: B,
     most: Duration,
-    /// Runs while a piece is waited for.
+    /// Runs while the body waits for a piece.
     timer: Option<Pin<Box<Sleep>>>,
     failed: bool,
 }
@@ -71,7 +71,7 @@ where
     }
 }
 
-/// How far the body of a request has been sent.
+/// How much of the body of a request was sent.
 #[derive(Clone)]
 pub(super) struct Progress(Arc<Mutex<(Instant, bool)>>);
 
@@ -85,8 +85,8 @@ impl Progress {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Instant::now(), ended);
     }
 
-    /// When the head of the answer must be there: so long after the end of the request, or after
-    /// its last piece while it is being sent.
+    /// Returns when the head of the answer must arrive: a time after the end of the request, or
+    /// after its last piece while it is being sent.
     pub(super) fn deadline(&self, head: Duration, idle: Duration) -> Instant {
         let (last, ended) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let most = if ended { head } else { idle };
@@ -94,7 +94,7 @@ impl Progress {
     }
 }
 
-/// The body of a request, which notes each piece that the connection takes.
+/// The body of a request. It notes each piece that the connection takes.
 pub(super) struct Watched<B> {
     body: B,
     progress: Progress,

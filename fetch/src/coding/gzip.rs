@@ -1,11 +1,11 @@
-//! The gzip format (RFC 1952), read whole within a limit.
+//! Decodes the gzip format (RFC 1952), within a limit.
 
 use miniz_oxide::inflate::stream::{InflateState, inflate};
 use miniz_oxide::{DataFormat, MZError, MZFlush, MZStatus};
 
 use crate::Error;
 
-/// Decodes all members (RFC 1952 §2.2). Little more than `limit` bytes are ever held.
+/// Decodes all members (RFC 1952 §2.2). It never holds much more than `limit` bytes.
 pub(super) fn decode(coded: &[u8], limit: usize, plain: &mut Vec<u8>) -> Result<(), Error> {
     let mut rest = coded;
     let mut state = InflateState::new_boxed(DataFormat::Raw);
@@ -28,7 +28,7 @@ pub(super) fn decode(coded: &[u8], limit: usize, plain: &mut Vec<u8>) -> Result<
     }
 }
 
-/// Decodes one member's data and returns what follows it.
+/// Decodes the data of one member and returns the rest.
 fn inflate_member<'a>(
     state: &mut InflateState,
     mut data: &'a [u8],
@@ -51,14 +51,14 @@ fn inflate_member<'a>(
         match step.status {
             Ok(MZStatus::StreamEnd) => return Ok(data),
             Ok(_) if step.bytes_written > 0 || step.bytes_consumed > 0 => {}
-            // There may be more to write than the chunk had room for.
+            // The output may continue, because the chunk was full.
             Err(MZError::Buf) if step.bytes_written > 0 => {}
             _ => return Err(malformed()),
         }
     }
 }
 
-/// What follows the header (RFC 1952 §2.3), whose optional fields are skipped.
+/// Returns what follows the header (RFC 1952 §2.3). Its optional fields are skipped.
 fn after_header(member: &[u8]) -> Option<&[u8]> {
     let (head, mut rest) = member.split_at_checked(10)?;
     let [0x1f, 0x8b, 8, flags, ..] = *head else {
@@ -84,18 +84,18 @@ fn after_header(member: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// What follows the trailer, where it fits the member.
+/// Returns what follows the trailer, or `None` if the trailer does not match the data.
 fn after_trailer<'a>(rest: &'a [u8], plain: &[u8]) -> Option<&'a [u8]> {
     let (trailer, rest) = rest.split_at_checked(8)?;
     let (sum, length) = trailer.split_at_checked(4)?;
     let sum = u32::from_le_bytes(sum.try_into().ok()?);
     let length = u32::from_le_bytes(length.try_into().ok()?);
-    // A body is never as long as 4 GiB.
+    // A body is always shorter than 4 GiB.
     let fits = usize::try_from(length).ok()? == plain.len() && sum == crc32(plain);
     fits.then_some(rest)
 }
 
-/// The cyclic redundancy check of RFC 1952 §8.
+/// Computes the cyclic redundancy check of RFC 1952 §8.
 fn crc32(bytes: &[u8]) -> u32 {
     let sum = bytes.iter().fold(u32::MAX, |sum, byte| {
         (0..8).fold(sum ^ u32::from(*byte), |sum, _| {
@@ -112,10 +112,10 @@ fn malformed() -> Error {
 
 const POLYNOMIAL: u32 = 0xedb8_8320;
 
-/// How much is decoded at a time, in bytes.
+/// The number of bytes that are decoded at a time.
 const CHUNK: usize = 16 * 1024;
 
-/// How many members are read: each costs a fixed amount of work, however short it is.
+/// The maximum number of members. Each needs a fixed amount of work, however short it is.
 const MAX_MEMBERS: usize = 64;
 
 const HEADER_CRC: u8 = 1 << 1;
@@ -133,7 +133,7 @@ pub(super) mod tests {
         super::decode(coded, limit, &mut plain).map(|()| plain)
     }
 
-    /// `printf 'hello hello hello hello' | gzip -n`
+    /// The output of `printf 'hello hello hello hello' | gzip -n`.
     pub(in super::super) const HELLO: &[u8] = &[
         0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9,
         0x57, 0xc8, 0x40, 0x27, 0x01, 0xe3, 0x51, 0x3d, 0x8d, 0x17, 0x00, 0x00, 0x00,
@@ -141,7 +141,7 @@ pub(super) mod tests {
 
     const PLAIN: &[u8] = b"hello hello hello hello";
 
-    /// A member whose deflate data are one stored block (RFC 1951 §3.2.4).
+    /// Returns a member whose deflate data is one stored block (RFC 1951 §3.2.4).
     fn stored(flags: u8, optional: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut member = vec![0x1f, 0x8b, 8, flags, 0, 0, 0, 0, 0, 255];
         member.extend_from_slice(optional);
@@ -167,7 +167,7 @@ pub(super) mod tests {
         let optional = b"\x02\x00xyname\0comment\0\0\0";
         let all = EXTRA | NAME | COMMENT | HEADER_CRC;
         assert_eq!(decode(&stored(all, optional, b"{}"), 2).unwrap(), b"{}");
-        // Members stand one after the other (RFC 1952 §2.2).
+        // Members follow each other (RFC 1952 §2.2).
         let two = [HELLO, &stored(0, b"", b"!")].concat();
         assert_eq!(decode(&two, 64).unwrap(), [PLAIN, b"!"].concat());
     }
@@ -178,13 +178,13 @@ pub(super) mod tests {
         for end in 1..HELLO.len() {
             assert_eq!(code(&HELLO[..end], 64), not, "{end}");
         }
-        // Each bit of the trailer and of the fixed fields counts.
+        // Each bit of the trailer and of the fixed fields matters.
         let counted = (0..4).chain(HELLO.len() - 8..HELLO.len());
         for at in counted {
             for bit in 0..8 {
                 let mut wrong = HELLO.to_vec();
                 wrong[at] ^= 1 << bit;
-                // The flag of a text is no flag of a field.
+                // The flag for text does not announce a field.
                 let expected = if (at, bit) == (3, 0) { "ok" } else { not };
                 assert_eq!(code(&wrong, 1 << 20), expected, "{at} {bit}");
             }
@@ -194,7 +194,7 @@ pub(super) mod tests {
         assert_eq!(code(b"{\"keys\":[]}", 64), not);
     }
 
-    /// A few bytes that become many cost no more than the limit.
+    /// A few bytes that expand to many use no more memory than the limit.
     #[test]
     fn a_bomb_is_stopped_at_the_limit() {
         assert_eq!(code(HELLO, PLAIN.len() - 1), "fetch.body_too_long");
@@ -204,7 +204,7 @@ pub(super) mod tests {
         bomb.extend_from_slice(&[0; 8]);
         assert!(bomb.len() < 100_000);
         assert_eq!(code(&bomb, 256 * 1024), "fetch.body_too_long");
-        // Neither do many small members.
+        // Many small members do not either.
         let many = stored(0, b"", &[0; 16 * 1024]).repeat(17);
         assert_eq!(code(&many, 256 * 1024), "fetch.body_too_long");
         let empty = stored(0, b"", b"");
@@ -224,7 +224,7 @@ pub(super) mod tests {
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
 
-        /// What was compressed is read, at its own length and not below.
+        /// Compressed data is decoded if the limit is its length, and refused below.
         #[test]
         fn what_was_compressed_is_read(
             plain in proptest::collection::vec(proptest::prelude::any::<u8>(), 1..3_000),
@@ -237,7 +237,7 @@ pub(super) mod tests {
             proptest::prop_assert_eq!(code(&coded, plain.len() - 1), "fetch.body_too_long");
         }
 
-        /// Whatever arrives, it is one of three outcomes, and never longer than the limit.
+        /// Every input has one of three outcomes, and none is longer than the limit.
         #[test]
         fn whatever_arrives_is_bounded(
             mut coded in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..2_000),

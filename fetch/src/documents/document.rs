@@ -1,4 +1,4 @@
-//! What is kept, and under what.
+//! Cached documents and their keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,8 +12,16 @@ use crate::Error;
 use crate::freshness::Freshness;
 use crate::policy;
 
-/// What a document is asked for under: two owners that name one URL do not share what was fetched,
-/// and neither do two purposes.
+/// The cache key of a document: its purpose, owner and URL. Two owners with the same URL do not
+/// share a document, and neither do two purposes.
+///
+/// ```
+/// use aims_fetch::DocumentKey;
+///
+/// let key = DocumentKey::new("jwks", "https://as.example", "https://as.example/jwks")?;
+/// assert_eq!(key.url(), "https://as.example/jwks");
+/// # Ok::<(), aims_fetch::Error>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct DocumentKey {
     purpose: &'static str,
@@ -23,16 +31,16 @@ pub struct DocumentKey {
 }
 
 impl DocumentKey {
-    /// A document of this purpose (`"jwks"`), of this owner (the issuer or origin whose document it
-    /// is), at this URL. The URL is without fragment and user information; whether it may be
-    /// fetched is up to the [`Fetch`](crate::Fetch).
+    /// Creates the key of a document with this purpose, such as `"jwks"`.
     ///
-    /// For the purposes `"jwks"` and `"bundle"`, `application/jwk-set+json` is asked for beside
-    /// `application/json`; for every other purpose, `application/json` alone.
+    /// `owner` is the issuer or origin of the document. The URL has no fragment and no user
+    /// information; the [`Fetch`](crate::Fetch) decides whether it may be fetched. For the purposes
+    /// `"jwks"` and `"bundle"`, the request accepts `application/jwk-set+json` and
+    /// `application/json`; for every other purpose only `application/json`.
     ///
     /// # Errors
     ///
-    /// `fetch.url`.
+    /// `fetch.url` if the URL is not valid.
     pub fn new(purpose: &'static str, owner: &str, url: &str) -> Result<Self, Error> {
         let parsed = policy::parse(url)?;
         if url.len() > MAX_URL || owner.len() > MAX_URL {
@@ -47,20 +55,20 @@ impl DocumentKey {
         })
     }
 
-    /// What the document is for.
+    /// Returns the purpose of the document.
     #[must_use]
     pub const fn purpose(&self) -> &'static str {
         self.purpose
     }
 
-    /// Whose document it is.
+    /// Returns the owner of the document.
     #[must_use]
     pub fn owner(&self) -> &str {
         &self.owner
     }
 
-    /// What is asked for: key sets are published as `application/jwk-set+json` (RFC 7517 §8.5.2),
-    /// and some servers answer 406 to who does not ask for that.
+    /// Returns the value of `Accept`. Key sets are published as `application/jwk-set+json` (RFC
+    /// 7517 §8.5.2), and some servers answer 406 if a request does not accept that.
     pub(super) fn accept(&self) -> &'static str {
         match self.purpose {
             "bundle" | "jwks" => "application/jwk-set+json, application/json",
@@ -68,12 +76,12 @@ impl DocumentKey {
         }
     }
 
-    /// Whom the fetch goes to, in one spelling.
+    /// Returns the host that is asked, in normal form.
     pub(super) fn host(&self) -> &str {
         &self.host
     }
 
-    /// Where it is, normalized.
+    /// Returns the URL, in normal form.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
@@ -90,7 +98,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// A document that arrived at `now` with these headers.
+    /// Creates a document that arrived at `now` with these header fields.
     pub(super) fn arrived(
         bytes: Arc<[u8]>,
         headers: &http::HeaderMap,
@@ -119,7 +127,7 @@ impl Document {
         }
     }
 
-    /// The same document, fresh until `now` at most.
+    /// Returns the same document, fresh until `now` at most.
     pub(super) fn expired(&self, now: Instant) -> Self {
         Self {
             bytes: self.bytes.clone(),
@@ -130,33 +138,32 @@ impl Document {
         }
     }
 
-    /// The document.
+    /// Returns the bytes of the document.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Whether both are the very same bytes: a server that answers "not modified" leaves nothing to
-    /// parse again.
+    /// Returns whether both share the same bytes. After a 304 there is nothing to parse again.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.bytes, &other.bytes)
     }
 
-    /// When it was fetched, or last said to be unchanged.
+    /// Returns when the document was fetched, or last confirmed by a 304.
     #[must_use]
     pub fn fetched(&self) -> std::time::Instant {
         self.fetched.into_std()
     }
 
-    /// Until when it is fresh.
+    /// Returns until when the document is fresh.
     #[must_use]
     pub fn fresh_until(&self) -> std::time::Instant {
         self.fresh_until.into_std()
     }
 
-    /// Whether it is older than it should be: given only because it could not be fetched anew, and
-    /// because [`serve_stale`](super::DocumentsBuilder::serve_stale) allowed it.
+    /// Returns whether the document is no longer fresh. It was returned because it could not be
+    /// fetched again and [`serve_stale`](super::DocumentsBuilder::serve_stale) allows it.
     #[must_use]
     pub fn is_stale(&self) -> bool {
         self.fresh_until <= Instant::now()
@@ -174,8 +181,8 @@ impl fmt::Debug for Document {
     }
 }
 
-/// The longest URL, in bytes.
+/// The maximum length of a URL, in bytes.
 const MAX_URL: usize = 2048;
 
-/// The longest entity tag that is kept, in bytes.
+/// The maximum length of a stored entity tag, in bytes.
 const MAX_ETAG: usize = 256;

@@ -1,4 +1,4 @@
-//! One fetch of one document, as a task.
+//! The task that fetches one document.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{Document, DocumentKey, Shared};
 use crate::content::json_object;
 use crate::{Error, Landing, decoded, expect_json};
 
-/// Lands the flight, however the task ends.
+/// Publishes the result, however the task ends.
 struct Flight {
     shared: Arc<Shared>,
     key: DocumentKey,
@@ -20,7 +20,7 @@ struct Flight {
     landed: bool,
 }
 
-/// Starts the task. Whoever waits for it only waits: the work goes on without them.
+/// Starts the task. It continues if the callers stop waiting.
 pub(super) fn launch(
     shared: Arc<Shared>,
     key: DocumentKey,
@@ -33,7 +33,7 @@ pub(super) fn launch(
         landing,
         landed: false,
     };
-    // Where there is no runtime, the flight is dropped, and so it ends.
+    // Without a runtime the flight is dropped, which ends it.
     let runtime = Handle::try_current().or(Err(Error::Interrupted))?;
     runtime.spawn(async move {
         let most = flight.shared.settings.timeout;
@@ -59,7 +59,7 @@ async fn fetch(
         request.headers_mut().insert(IF_NONE_MATCH, etag.clone());
     }
     let answer = shared.fetch.send(request).await?;
-    // What another client left coded.
+    // Decode what another client left compressed.
     let answer = decoded(answer, settings.max_document)?;
     let now = Instant::now();
     if let Some(known) = known.filter(|_| answer.status() == StatusCode::NOT_MODIFIED) {
@@ -83,7 +83,7 @@ async fn fetch(
     Ok(Arc::new(document))
 }
 
-/// The body of a success that has a whole document (RFC 9110 §15.3).
+/// Returns the body of a successful answer with a whole document (RFC 9110 §15.3).
 fn document(answer: &Response<Vec<u8>>) -> Result<&[u8], Error> {
     match answer.status().as_u16() {
         202 | 204 | 205 | 206 => expect_json(answer),
@@ -96,7 +96,7 @@ impl Flight {
     fn land(&mut self, result: Result<Arc<Document>, Error>) {
         self.landed = true;
         let mut bytes = [0; 8];
-        // Without randomness the pause is the longest one.
+        // Without a random source, use the longest pause.
         let random = getrandom::fill(&mut bytes).map_or(0, |()| u64::from_le_bytes(bytes));
         let (settings, now) = (&self.shared.settings, Instant::now());
         let mut slots = self.shared.slots();
@@ -112,7 +112,7 @@ impl Drop for Flight {
             return;
         }
         if std::thread::panicking() {
-            // What panics will do so again: it has its pause like every failure.
+            // A document that causes a panic will do so again, so pause as after every failure.
             self.land(Err(Error::Interrupted));
         } else {
             // The runtime stopped.

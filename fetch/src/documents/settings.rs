@@ -1,4 +1,4 @@
-//! How long, how many, how often.
+//! The settings of a document cache.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{DocumentKey, Documents};
 use crate::{Backoff, Fetch};
 
-/// Whether a document may replace the one before it.
+/// Returns whether a document may replace the earlier one.
 type Check = Arc<dyn Fn(&DocumentKey, &[u8]) -> bool + Send + Sync>;
 
 /// The settings of [`Documents`].
@@ -27,7 +27,24 @@ pub(super) struct Settings {
     pub(super) check: Option<Check>,
 }
 
-/// How [`Documents`] are made. Times above 30 days count as 30 days.
+/// Builds [`Documents`]. Times above 30 days count as 30 days.
+///
+/// ```no_run
+/// # fn example() -> Result<(), aims_fetch::Error> {
+/// use std::sync::Arc;
+/// use std::time::Duration;
+///
+/// use aims_fetch::{Documents, Fetcher};
+///
+/// let documents = Documents::builder(Arc::new(Fetcher::builder().build()?))
+///     .lifetime(Duration::from_secs(60), Duration::from_secs(3_600))
+///     .capacity(16)
+///     .check(|_key, bytes| bytes.starts_with(b"{"))
+///     .build();
+/// # drop(documents);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a cache is made by `build`"]
 pub struct DocumentsBuilder {
@@ -53,61 +70,69 @@ impl DocumentsBuilder {
         Self { fetch, settings }
     }
 
-    /// The bounds of the time for which a document is fresh, whatever its server says; 60 s to 24
-    /// h. The least holds for `no-store` and `no-cache` too: nobody makes us fetch for every
-    /// request.
+    /// Sets the minimum and maximum time for which a document is fresh, whatever its server says.
+    /// Defaults to 60 s and 24 h.
+    ///
+    /// The minimum also applies to `no-store` and `no-cache`, so a server cannot cause a fetch for
+    /// every request.
     pub fn lifetime(mut self, least: Duration, most: Duration) -> Self {
         self.settings.lifetime = least.min(MOST)..=most.max(least).min(MOST);
         self
     }
 
-    /// For how long a document is fresh whose server says nothing about it, within the bounds; 5
-    /// min.
+    /// Sets the lifetime of a document whose server does not state one. Defaults to 5 min. The
+    /// limits of [`lifetime`](Self::lifetime) apply.
     pub fn default_freshness(mut self, lifetime: Duration) -> Self {
         self.settings.default_freshness = lifetime.min(MOST);
         self
     }
 
-    /// Gives a document for so much longer than it is fresh, where it cannot be fetched anew; none
-    /// by default. What is revoked at its origin is then good for that much longer. Not for a
-    /// document whose server forbids it (`no-store`, `no-cache`, `must-revalidate`).
+    /// Returns a document for this time after its freshness ended, if it cannot be fetched again.
+    /// Defaults to zero.
+    ///
+    /// What its owner revokes stays valid for that time. It does not apply to a document whose
+    /// server forbids it (`no-store`, `no-cache`, `must-revalidate`).
     pub fn serve_stale(mut self, most: Duration) -> Self {
         self.settings.max_stale = most.min(MOST);
         self
     }
 
-    /// The least time between a [`refresh`](Documents::refresh) of a document and the fetch before
-    /// it; 30 s.
+    /// Sets the minimum time between a fetch of a document and its next
+    /// [`refresh`](Documents::refresh). Defaults to 30 s.
     pub fn refresh_interval(mut self, least: Duration) -> Self {
         self.settings.refresh_interval = least.min(MOST);
         self
     }
 
-    /// For how long a document is not asked for after a failure: the first time, and at most; 5 s
-    /// to 5 min. The pause doubles with each failure in a row, and up to half of it is left to
-    /// chance.
+    /// Sets the pauses after failures: the first one and the maximum. Defaults to 5 s and 5 min.
+    ///
+    /// The pause doubles with each failure in a row, and is randomly shortened by up to a half.
     pub fn pauses(mut self, first: Duration, most: Duration) -> Self {
         self.settings.pauses = first.min(MOST)..=most.max(first).min(MOST);
         self
     }
 
-    /// The most that a fetch may take, whatever the [`Fetch`] allows; 20 s.
+    /// Sets the maximum time of a fetch, in addition to the limits of the [`Fetch`]. Defaults to 20
+    /// s.
     pub fn timeout(mut self, most: Duration) -> Self {
         self.settings.timeout = most.min(MOST);
         self
     }
 
-    /// How many documents are kept, at least one; 256. With [`max_document`](Self::max_document)
-    /// the bound of the memory: 64 MiB.
+    /// Sets the maximum number of cached documents, at least one. Defaults to 256.
+    ///
+    /// Together with [`max_document`](Self::max_document) it limits the memory, by default to 64
+    /// MiB.
     pub fn capacity(mut self, most: usize) -> Self {
         self.settings.capacity = most.max(1);
         self
     }
 
-    /// As [`capacity`](Self::capacity), where it is less, and as [`flights`](Self::flights) and
-    /// [`flights_per_host`](Self::flights_per_host): for one who keeps so many documents, whatever
-    /// was set. They are of its own choice, and all of them may be wanted at once, from one host as
-    /// well.
+    /// Raises [`capacity`](Self::capacity), [`flights`](Self::flights) and
+    /// [`flights_per_host`](Self::flights_per_host) to at least this number.
+    ///
+    /// Use it for a fixed set of documents that the program chose. All of them may be fetched at
+    /// the same time, even from one host.
     pub fn capacity_at_least(mut self, least: usize) -> Self {
         let settings = &mut self.settings;
         settings.capacity = settings.capacity.max(least);
@@ -116,30 +141,37 @@ impl DocumentsBuilder {
         self
     }
 
-    /// How many documents are fetched at a time that are not kept yet, at least one; 32. As many
-    /// more may be those that are kept and fetched anew: whoever names URLs that hang delays none
-    /// that is known. Beyond that it is `fetch.busy`.
+    /// Sets how many documents that are not cached yet are fetched at a time, at least one.
+    /// Defaults to 32.
+    ///
+    /// The same number of cached documents can be fetched again at the same time, so untrusted URLs
+    /// that hang do not delay them. Beyond these numbers the error is `fetch.busy`.
     pub fn flights(mut self, most: usize) -> Self {
         self.settings.flights = most.max(1);
         self
     }
 
-    /// How many of them may be from one host, at least one; 4. A host that hangs takes no more than
-    /// that from the others, and no host is sent more than twice as many requests at a time.
+    /// Sets how many of them may be from one host, at least one. Defaults to 4.
+    ///
+    /// A host that hangs cannot use more than this share, and a host gets at most twice this number
+    /// of requests at a time.
     pub fn flights_per_host(mut self, most: usize) -> Self {
         self.settings.flights_per_host = most.max(1);
         self
     }
 
-    /// The longest document, in bytes; 256 KiB. The [`Fetch`] has a bound of its own.
+    /// Sets the maximum length of a document, in bytes. Defaults to 256 KiB. The [`Fetch`] has its
+    /// own limit.
     pub const fn max_document(mut self, most: usize) -> Self {
         self.settings.max_document = most;
         self
     }
 
-    /// Takes a document only if this says yes: what is no key set, or an empty one, does not
-    /// replace a good one, and counts as a failure (`fetch.rejected`). Of several, each has to say
-    /// yes.
+    /// Accepts a document only if this function returns `true`. May be repeated; each function must
+    /// return `true`.
+    ///
+    /// A refused document does not replace the cached one and counts as a failure
+    /// (`fetch.rejected`). Use it to keep a good key set when the server returns an empty one.
     pub fn check(
         mut self,
         check: impl Fn(&DocumentKey, &[u8]) -> bool + Send + Sync + 'static,
@@ -151,7 +183,7 @@ impl DocumentsBuilder {
         self
     }
 
-    /// Makes the cache.
+    /// Builds the cache.
     #[must_use]
     pub fn build(self) -> Documents {
         Documents::of(self.fetch, self.settings)
@@ -159,7 +191,7 @@ impl DocumentsBuilder {
 }
 
 impl Settings {
-    /// The pause after the failure that `before` others came before.
+    /// Returns the pause after a failure that followed `before` others.
     pub(super) fn pause(&self, before: u32, random: u64) -> Duration {
         Backoff::new(*self.pauses.start(), *self.pauses.end()).pause(before, random)
     }
@@ -183,5 +215,5 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// The longest time that is taken: no sum of times overflows.
+/// The maximum time, so that sums of times do not overflow.
 const MOST: Duration = Duration::from_secs(30 * 24 * 3600);

@@ -1,5 +1,5 @@
-//! The memory of the cache: who may fetch when. No clock, no task: each decision is a function of
-//! the slot and the time.
+//! The state of the cache: which caller may fetch, and when. It has no clock and no tasks; each
+//! decision is a function of the slot and the time.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,22 +10,22 @@ use tokio::time::Instant;
 use super::{Document, DocumentKey, Settings};
 use crate::{Error, Landing, SingleFlight, Waiting};
 
-/// What a flight comes to.
+/// The result of a fetch.
 pub(super) type Outcome = Result<Arc<Document>, Error>;
 
-/// What to do about a document.
+/// What to do for a document.
 pub(super) enum Step {
-    /// It is here.
+    /// Return this document.
     Give(Arc<Document>),
-    /// Someone fetches it: wait for that.
+    /// Wait for the running fetch.
     Join(Waiting<Outcome>),
-    /// The slot is claimed: fetch it, with the document before it.
+    /// Fetch the document. The slot is claimed, and holds the earlier document.
     Lead(Landing<Outcome>, Waiting<Outcome>, Option<Arc<Document>>),
-    /// Neither.
+    /// Return this error.
     Refuse(Error),
 }
 
-/// What is known of one document.
+/// The state of one document.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     document: Option<Arc<Document>>,
@@ -42,7 +42,7 @@ struct Failure {
     count: u32,
 }
 
-/// All slots: at most so many that are kept, and besides as many as may be fetched at a time.
+/// All slots: a limited number of cached ones, and a limited number of running fetches.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     slots: HashMap<DocumentKey, Slot>,
@@ -54,12 +54,12 @@ impl Slot {
         self.document.as_ref().filter(|it| now < it.usable_until)
     }
 
-    /// The document as it may be given when it cannot be fetched for this reason.
+    /// Returns the cached document if it may be returned after this error, and the error otherwise.
     pub(super) fn or_stale(&self, error: Error, now: Instant) -> Result<Arc<Document>, Error> {
         self.usable(now).cloned().ok_or(error)
     }
 
-    /// Counts the document as old, where it is still this one.
+    /// Marks the document as old, if the slot still has it.
     pub(super) fn expire(&mut self, document: &Document, now: Instant) {
         let Some(own) = self.document.as_mut() else {
             return;
@@ -80,8 +80,8 @@ impl Slot {
         })
     }
 
-    /// For one who takes a fresh document as it is: what is to be done without a fetch of its own,
-    /// or nothing.
+    /// Returns what to do without a new fetch for a caller that accepts a fresh document, if
+    /// anything.
     fn at_hand(&self, now: Instant) -> Option<Step> {
         let fresh = self.document.as_ref().filter(|it| now < it.fresh_until);
         match fresh {
@@ -90,7 +90,8 @@ impl Slot {
         }
     }
 
-    /// For one to whom the document at hand is not enough.
+    /// Returns what to do without a new fetch for a caller that needs a newer document, if
+    /// anything.
     fn at_hand_anew(&self, interval: Duration, now: Instant) -> Option<Step> {
         let early = |it: Instant| now < it + interval;
         if !self.flight.is_under_way() && self.attempted.is_some_and(early) {
@@ -115,12 +116,12 @@ impl Slot {
 
     fn lead(&mut self, now: Instant) -> Step {
         let (landing, waiting) = self.flight.lead();
-        // Claimed before anything is sent: what hangs or fails counts as well.
+        // Claim the slot before sending, so that a fetch that hangs or fails counts as well.
         self.attempted = Some(now);
         Step::Lead(landing, waiting, self.document.clone())
     }
 
-    /// Takes what a flight came to.
+    /// Stores the result of a fetch.
     fn land(
         &mut self,
         result: &Result<Arc<Document>, Error>,
@@ -145,26 +146,27 @@ impl Slot {
         }
     }
 
-    /// Whether it takes room: what is being fetched for the first time does not, and is bounded by
-    /// itself.
+    /// Returns whether the slot counts as cached. A document that is fetched for the first time
+    /// does not; it has its own limit.
     const fn is_kept(&self) -> bool {
         self.document.is_some() || !self.flight.is_under_way()
     }
 
-    /// What goes first to make room: what has nothing to give, then what was longest not asked for.
+    /// Returns the order of removal: slots without a document first, then the least recently used
+    /// ones.
     fn rank(&self, now: Instant) -> (bool, u64) {
         (self.usable(now).is_some(), self.used)
     }
 }
 
 impl Slots {
-    /// For one who takes a fresh document as it is.
+    /// Returns what to do for a caller that accepts a fresh document.
     pub(super) fn get(&mut self, key: &DocumentKey, settings: &Settings, now: Instant) -> Step {
         let step = self.want(key).and_then(|slot| slot.at_hand(now));
         step.unwrap_or_else(|| self.lead(key, settings, now))
     }
 
-    /// For one to whom the document at hand is not enough.
+    /// Returns what to do for a caller that needs a newer document.
     pub(super) fn refresh(&mut self, key: &DocumentKey, settings: &Settings, now: Instant) -> Step {
         let interval = settings.refresh_interval;
         let slot = self.want(key);
@@ -179,7 +181,7 @@ impl Slots {
         Some(slot)
     }
 
-    /// Claims the fetch of a document. Nothing makes room for it before it has arrived.
+    /// Claims the fetch of a document. Other documents are removed only after it has arrived.
     fn lead(&mut self, key: &DocumentKey, settings: &Settings, now: Instant) -> Step {
         if self.is_busy(key, settings) {
             return Step::Refuse(Error::Busy);
@@ -189,8 +191,9 @@ impl Slots {
         slot.lead(now)
     }
 
-    /// Whether as many are being fetched as may be. What is kept and fetched anew is counted apart
-    /// from what is not kept yet: a stranger's choice.
+    /// Returns whether the maximum number of fetches is running. Cached documents are counted
+    /// separately from those that are not cached yet, because untrusted parties may choose the
+    /// latter.
     fn is_busy(&self, key: &DocumentKey, settings: &Settings) -> bool {
         let is_known = |slot: &Slot| slot.document.is_some();
         let known = self.slots.get(key).is_some_and(is_known);
@@ -204,7 +207,7 @@ impl Slots {
         all >= settings.flights || of_host >= settings.flights_per_host
     }
 
-    /// Takes what a flight came to.
+    /// Stores the result of a fetch.
     pub(super) fn land(
         &mut self,
         key: &DocumentKey,
@@ -222,8 +225,8 @@ impl Slots {
         }
     }
 
-    /// Makes room for what has landed. A failure takes it from no document that can be given, and
-    /// nothing takes it from what is being fetched; where there is none, what has landed goes.
+    /// Makes room for a new result. A failure never removes a usable document, and a running fetch
+    /// is never removed. If there is no room, the new result is removed.
     fn make_room(&mut self, landed: &DocumentKey, now: Instant) {
         let usable = |slot: &Slot| slot.usable(now).is_some();
         let arrived = self.slots.get(landed).is_some_and(usable);
@@ -238,7 +241,7 @@ impl Slots {
         self.slots.remove(least.as_ref().unwrap_or(landed));
     }
 
-    /// A flight came to nothing, and is nobody's fault.
+    /// Ends a fetch without a result and without a pause.
     pub(super) fn abandon(&mut self, key: &DocumentKey) {
         if let Some(slot) = self.slots.get_mut(key) {
             slot.flight.end();
@@ -248,7 +251,7 @@ impl Slots {
         }
     }
 
-    /// The slot of a key, where there is one.
+    /// Returns the slot of a key, if there is one.
     pub(super) fn find(&mut self, key: &DocumentKey) -> Option<&mut Slot> {
         self.slots.get_mut(key)
     }

@@ -1,4 +1,4 @@
-//! What a driver is asked for, as interop/README.md has it.
+//! The job of a driver, as described in interop/README.md.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use crate::Failure;
 
-/// The most bytes of content.
+/// The maximum length of a content, in bytes.
 const BODY_LIMIT: usize = 1024 * 1024;
 
 /// One job.
@@ -33,7 +33,7 @@ pub(crate) struct Job {
     pub(crate) parameters: serde_json::Map<String, serde_json::Value>,
     pub(crate) out: Option<PathBuf>,
     now: Option<u64>,
-    /// The receiver in the WIMSE profile, which the job is then about.
+    /// The receiver in the WIMSE profile. Selects that profile.
     pub(crate) audience: Option<String>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Messages {
     types: FieldTypes,
 }
 
-/// The messages, read.
+/// The parsed messages.
 pub(crate) struct Read<'m> {
     request: RawRequest<'m>,
     response: Option<RawResponse<'m>>,
@@ -66,7 +66,7 @@ impl Job {
             request: std::fs::read(&self.request)?,
             response,
             scheme: self.scheme.clone(),
-            // As the drafts of Web Bot Auth have it; no published standard does.
+            // The type is defined by the drafts of Web Bot Auth; no published standard has it.
             types: FieldTypes::known().with("signature-agent", FieldType::Dictionary),
         })
     }
@@ -80,7 +80,7 @@ impl Job {
         Ok(all.collect::<Result<_, aims_http_sig::Error>>()?)
     }
 
-    /// The time of the job, or else that of the clock.
+    /// Returns the time of the job, or the current time.
     pub(crate) fn now(&self) -> Result<UnixTime, Failure> {
         let clock = SystemTime::now().duration_since(UNIX_EPOCH)?;
         Ok(UnixTime::since_unix_epoch(
@@ -121,7 +121,7 @@ impl Messages {
         })
     }
 
-    /// The bytes of the message that carries the signature.
+    /// Returns the bytes of the message that carries the signature.
     pub(crate) fn carrier(&self) -> &[u8] {
         self.response.as_deref().unwrap_or(&self.request)
     }

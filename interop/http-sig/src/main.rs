@@ -1,8 +1,8 @@
-//! The driver of the crate `http-sig`: one JSON object a line in, one out.
+//! The driver of the crate `http-sig`: reads one JSON object per line, and writes one per line.
 //!
 //!     interop/run http-sig
 //!
-//! starts it. It is the shortest way from a message in a file to the crate's three layers and back.
+//! It is a short example of the crate's three layers, from a message in a file and back.
 
 #![expect(
     clippy::print_stdout,
@@ -34,7 +34,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The code of a refusal, and its words.
+/// Returns the code of a refusal and its message.
 fn said(why: &Failure) -> String {
     match why.downcast_ref::<aims_http_sig::Error>() {
         Some(error) => format!("{}: {error}", error.code()),

@@ -1,4 +1,4 @@
-//! `sign`.
+//! The job `sign`.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What is to be signed, and when.
+/// Returns what to sign, and the time of signing.
 fn signing(job: &Job) -> Result<(Signing, UnixTime), Failure> {
     let mut signing = Signing::new(&job.label).covering(job.components()?);
     let number = |name: &str| job.parameters.get(name).and_then(Value::as_u64);
@@ -69,7 +69,7 @@ fn signing(job: &Job) -> Result<(Signing, UnixTime), Failure> {
     Ok((signing, created))
 }
 
-/// The message with one more line of each field, which is one more member of each dictionary.
+/// Returns the message with one more line of each field, which adds a member to each dictionary.
 fn with(message: &[u8], fields: &SignatureFields) -> Result<String, Failure> {
     let message = str::from_utf8(message)?;
     let (head, content) = message.split_once("\r\n\r\n").ok_or("no end of the head")?;

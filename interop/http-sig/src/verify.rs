@@ -1,4 +1,4 @@
-//! `verify`.
+//! The job `verify`.
 
 use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::profile::wimse::RequestPolicy;
@@ -10,7 +10,7 @@ use aims_replay::ReplayCache;
 use crate::Failure;
 use crate::job::Job;
 
-/// Verifies the signature with the label, and the content where its digest is covered.
+/// Verifies the signature with the label, and the content if its digest is covered.
 pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     let messages = job.messages()?;
     let read = messages.read()?;
@@ -29,7 +29,7 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
         .with_any_tag()
         .with_algorithms(Algorithms::of(&[algorithm]));
     let verified = policy.verify(&read.exchange(), &*keys(job, algorithm)?, job.now()?)?;
-    // The matrix shows each message to several verifiers, changed and unchanged.
+    // Replays are accepted, because the matrix shows each message to several verifiers.
     drop(verified.accept_replays());
     if covers_content {
         ContentDigest::from_message(read.carrier(), Section::Headers)?.verify(read.content())?;
@@ -37,12 +37,12 @@ pub(crate) fn run(job: &Job) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether the component is the digest of the message itself, whole or in part.
+/// Returns whether the component is the digest of the message itself, whole or in part.
 fn is_digest(component: &Component) -> bool {
     component.id().name() == ContentDigest::FIELD && !component.id().is_of_request()
 }
 
-/// The one key of the job, under its `keyid`.
+/// Returns the one key of the job, under its `keyid`.
 fn keys(job: &Job, algorithm: Algorithm) -> Result<Box<dyn Keys>, Failure> {
     if algorithm == Algorithm::HmacSha256 {
         return Ok(Box::new(job.shared_key()?));

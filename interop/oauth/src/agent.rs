@@ -1,4 +1,4 @@
-//! The agent's side: finding the server, and getting tokens.
+//! The agent's side: discovers the server and gets tokens.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ pub(crate) fn now() -> UnixTime {
     SystemClock::new().now()
 }
 
-/// Finds the metadata of an issuer.
+/// Discovers the metadata of an issuer.
 pub(crate) async fn discover(
     fetcher: &Fetcher,
     issuer: &Issuer,
@@ -27,14 +27,14 @@ pub(crate) async fn discover(
     Ok(drive(first, fetcher, &SystemClock::new()).await?)
 }
 
-/// Asks for tokens at one server.
+/// Requests tokens from one server.
 pub(crate) struct Asker<'a> {
     pub(crate) fetcher: &'a Fetcher,
     pub(crate) server: &'a ServerMetadata,
 }
 
 impl Asker<'_> {
-    /// One token for a resource.
+    /// Gets one token for a resource.
     pub(crate) async fn token(
         &self,
         client: &dyn Authenticate,
@@ -45,7 +45,7 @@ impl Asker<'_> {
         self.send(request).await
     }
 
-    /// The request for a token, not sent.
+    /// Returns the request for a token without sending it.
     pub(crate) fn request(
         &self,
         client: &dyn Authenticate,
@@ -57,14 +57,14 @@ impl Asker<'_> {
         Ok(Prepared { request, grant })
     }
 
-    /// Sends it.
+    /// Sends the request.
     pub(crate) async fn send(&self, prepared: Prepared) -> Result<Token, Failure> {
         let (request, pending) = prepared.request;
         let answer = self.fetcher.send(request).await?;
         Ok(pending.finish(&answer, now())?)
     }
 
-    /// Sends it twice: the outcome of the second time.
+    /// Sends the request twice, and returns the second result.
     pub(crate) async fn send_twice(
         &self,
         prepared: Prepared,
@@ -76,7 +76,7 @@ impl Asker<'_> {
         Ok(pending.finish(&self.fetcher.send(request).await?, now())?)
     }
 
-    /// Two times the token of a source: kept, it is the same one.
+    /// Gets a token from a source twice, and checks that the second one is cached.
     pub(crate) async fn kept(&self, client: PrivateKeyJwt, resource: &str) -> Result<(), Failure> {
         let source = TokenSource::new(self.server.clone(), client, self.fetcher.clone());
         let (resource, scopes): (Resource, _) = (resource.parse()?, "tools:call".parse()?);
@@ -89,7 +89,7 @@ impl Asker<'_> {
     }
 }
 
-/// A request for a token, and what it is for.
+/// A request for a token, and the value that reads its response.
 pub(crate) struct Prepared {
     request: (Request<Vec<u8>>, aims::oauth_client::PendingToken),
     grant: ClientCredentials,
@@ -99,7 +99,7 @@ pub(crate) fn client(id: &str, key: &SigningKey) -> Result<PrivateKeyJwt, Failur
     Ok(PrivateKeyJwt::new(id.parse()?, Arc::new(key.clone())))
 }
 
-/// The text of a token, by way of the one place where it leaves.
+/// Returns the text of a token from the header field that it is written into.
 pub(crate) fn text(token: &Token) -> Result<String, Failure> {
     let mut headers = HeaderMap::new();
     token.apply(&mut headers)?;
@@ -108,7 +108,7 @@ pub(crate) fn text(token: &Token) -> Result<String, Failure> {
     Ok(text.ok_or("no bearer token")?.to_owned())
 }
 
-/// `ok`, or the code of the refusal with the server's word for it.
+/// Returns `ok`, or the code of the refusal and the error of the server.
 pub(crate) fn outcome<T>(result: Result<T, Failure>) -> String {
     let Err(error) = result else {
         return "ok".to_owned();

@@ -1,9 +1,10 @@
-//! The project's agent and tool with npm `oidc-provider` between them: an authorization server that
-//! nobody here wrote.
+//! Tests the project's agent and tool with npm `oidc-provider`, an authorization server that this
+//! project did not write.
 //!
 //!     interop/run oauth
 //!
-//! starts it as `aims-interop-oauth NODE PROVIDER.MJS`. Ends with an error when any row is red.
+//! It starts this program as `aims-interop-oauth NODE PROVIDER.MJS`. The program ends with an error
+//! if a row is red.
 
 #![expect(clippy::print_stdout, reason = "it is a program that prints a table")]
 
@@ -32,7 +33,7 @@ const CLIENT: &str = "agent-7";
 const AGENT: &str = "spiffe://example.org/agent";
 const TOOL: &str = "https://tools.example/ES256";
 
-/// What all parts use.
+/// The data that all parts use.
 struct World {
     peer: Peer,
     fetcher: Fetcher,

@@ -1,4 +1,4 @@
-//! The authorization server, as a process on loopback ports that ends with this one.
+//! The authorization server: a child process on loopback ports that ends with this program.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -10,10 +10,10 @@ pub(crate) struct Peer {
     child: Child,
     commands: Option<ChildStdin>,
     answers: BufReader<ChildStdout>,
-    /// Its issuer identifier.
+    /// The issuer identifier of the provider.
     pub(crate) issuer: String,
-    /// Another port with the same answers: what is published there names `issuer`, which is not
-    /// where it was asked for.
+    /// Another port with the same answers. Its metadata names `issuer`, which is not the issuer
+    /// that was requested.
     pub(crate) mirror: String,
 }
 
@@ -42,11 +42,11 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Gives a command and waits until it is done.
+    /// Sends a command and waits until it is done.
     pub(crate) fn tell(&mut self, command: &str) -> Result<(), Failure> {
         let commands = self.commands.as_mut().ok_or("the provider has ended")?;
         writeln!(commands, "{command}")?;
-        // The library has notices of its own on stdout.
+        // Skip notices that the library prints to stdout.
         while self.answer()? != command {}
         Ok(())
     }
@@ -62,7 +62,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        // It ends when its stdin does; a provider that hangs is ended by its own handle.
+        // The child ends when its stdin is closed. If it hangs, its handle kills it.
         drop(self.commands.take());
         drop(self.child.kill());
         drop(self.child.wait());

@@ -1,4 +1,4 @@
-//! What was seen, row by row.
+//! The table of results.
 
 use crate::Failure;
 
@@ -11,12 +11,12 @@ pub(crate) struct Table {
 }
 
 impl Table {
-    /// A heading.
+    /// Prints a heading.
     pub(crate) fn part(&self, title: &str) {
         println!("\n{title}");
     }
 
-    /// A step whose outcome is `ok` or the code of a refusal, and perhaps more words.
+    /// Prints a step whose result is `ok` or the code of a refusal, optionally with more text.
     pub(crate) fn row(&mut self, step: &str, expected: &str, seen: &str) {
         let rest = seen.strip_prefix(expected);
         let verdict = if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' ')) {
@@ -32,17 +32,17 @@ impl Table {
         }
     }
 
-    /// What cannot be tried, and why.
+    /// Prints a step that cannot be tried, and why.
     pub(crate) fn not_run(&mut self, step: &str, why: &str) {
         self.not_run += 1;
         println!("  --   {step:<62}  not run: {why}");
     }
 
-    /// The count.
+    /// Prints the count.
     ///
     /// # Errors
     ///
-    /// Where a row is red.
+    /// An error if a row is red.
     pub(crate) fn end(self) -> Result<(), Failure> {
         let Self {
             green,

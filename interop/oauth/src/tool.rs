@@ -1,4 +1,4 @@
-//! The tool's side: guards that believe the provider's tokens.
+//! The tool's side: guards that accept the provider's tokens.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +20,7 @@ use http::request::Parts;
 use crate::Failure;
 use crate::agent::now;
 
-/// The issuers' keys as they are published, asked for anew as soon as a token names one that is not
-/// known.
+/// Returns the issuers' keys. They are fetched again as soon as a token names an unknown one.
 pub(crate) async fn published(
     fetcher: &Fetcher,
     issuer: &Issuer,
@@ -35,14 +34,14 @@ pub(crate) async fn published(
     Ok(keys)
 }
 
-/// A guard that lets in bearers of a token with `tools:call` for this resource.
+/// Creates a guard that accepts bearer tokens with `tools:call` for this resource.
 pub(crate) fn for_bearers(resource: &str, keys: &PublishedKeys) -> Result<Guard, Failure> {
     let scopes = Requirements::new().scopes("tools:call".parse()?);
     let guard = Guard::builder(resource).keys(keys);
     Ok(guard.require(scopes.accept_bearer()).build()?)
 }
 
-/// A call to the tool of this guard with a bearer token.
+/// Returns a call of this guard's tool with a bearer token.
 pub(crate) fn call(guard: &Guard, token: &str) -> Result<Parts, Failure> {
     let request = Request::post(format!("{}/call", guard.resource()))
         .header("host", "tools.example")
@@ -50,22 +49,22 @@ pub(crate) fn call(guard: &Guard, token: &str) -> Result<Parts, Failure> {
     Ok(request.body(())?.into_parts().0)
 }
 
-/// `ok`, or the code of the refusal.
+/// Returns `ok`, or the code of the refusal.
 pub(crate) fn told(verdict: Result<Principal, Refusal>) -> String {
     verdict.map_or_else(|refusal| refusal.code().to_owned(), |_| "ok".to_owned())
 }
 
-/// What a guard says of a token at a moment.
+/// Returns the decision of a guard about a token at a time.
 pub(crate) fn judge(guard: &Guard, token: &str, now: UnixTime) -> Result<String, Failure> {
     Ok(told(guard.check(&call(guard, token)?, now)))
 }
 
-/// The same, with a refresh of the keys where one is unknown.
+/// Returns the decision of a guard about a token. Unknown keys are fetched.
 pub(crate) async fn admit(guard: &Guard, token: &str) -> Result<String, Failure> {
     Ok(told(guard.admit(&call(guard, token)?).await))
 }
 
-/// The token with one bit of its signature turned over: the highest of its first byte.
+/// Returns the token with one inverted bit in its signature: the highest of the first byte.
 pub(crate) fn with_bent_signature(token: &str) -> Result<String, Failure> {
     let (signed, signature) = token.rsplit_once('.').ok_or("not a JWT")?;
     const DIGITS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -76,7 +75,7 @@ pub(crate) fn with_bent_signature(token: &str) -> Result<String, Failure> {
     Ok(format!("{signed}.{bent}{}", rest.as_str()))
 }
 
-/// An identity authority of the tool's own, for agents that prove who they are besides.
+/// An identity authority of the tool's own, for agents that also prove their identity.
 pub(crate) struct Identities {
     issuer: WitIssuer,
     pub(crate) trust: Arc<TrustStore>,
@@ -95,7 +94,7 @@ impl Identities {
         })
     }
 
-    /// A call by this agent with the token, proven by its own key.
+    /// Returns a call by this agent with the token, proven by its own key.
     pub(crate) fn call(&self, id: &str, url: &str, token: &str) -> Result<Parts, Failure> {
         let key = SigningKey::generate(Algorithm::Es256, provider::default())?;
         let minute = Duration::from_secs(60);
@@ -104,7 +103,7 @@ impl Identities {
         let public = key.public_jwk().clone();
         let identity = Identity::new(wit.into_secret(), Arc::new(key), &public)?;
         let agent = Agent::builder(FixedSource::new(identity));
-        // The guard of this program judges heads, so that token and proof go by the older draft.
+        // The guard of this program verifies only heads, so token and proof use the older draft.
         let agent = agent.wpt_revision(Revision::Draft01).build()?;
         let request = Request::post(url).header("authorization", format!("Bearer {token}"));
         let mut request = request.body(())?;

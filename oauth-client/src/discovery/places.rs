@@ -1,4 +1,4 @@
-//! The places of one document, asked in turn.
+//! The well-known URLs of one document, which are asked in order.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use http::{Request, Response};
 
 use crate::{Error, Sought};
 
-/// The places that are left, the one that is being asked, and what the others answered.
+/// The remaining URLs, the current one, and the answers of the earlier ones.
 #[derive(Debug)]
 pub(super) struct Places {
     sought: Sought,
@@ -21,7 +21,7 @@ pub(super) struct Places {
 }
 
 impl Places {
-    /// Asks the first place.
+    /// Returns the request to the first URL.
     pub(super) fn begin(
         all: Vec<Endpoint>,
         sought: Sought,
@@ -44,17 +44,17 @@ impl Places {
         Ok((request, places))
     }
 
-    /// The place that is being asked.
+    /// Returns the current URL.
     pub(super) const fn asking(&self) -> &Endpoint {
         &self.asking
     }
 
-    /// Whether there is another place to ask.
+    /// Returns whether there is another URL to ask.
     pub(super) fn has_more(&self) -> bool {
         !self.left.as_slice().is_empty()
     }
 
-    /// Judges an answer, and notes it.
+    /// Decides by an answer, and notes it.
     pub(super) fn answered(&mut self, answer: &Response<Vec<u8>>) -> Follow {
         let (status, headers) = (answer.status(), answer.headers());
         self.attempts
@@ -62,13 +62,13 @@ impl Places {
         Follow::of(status, headers, answer.body())
     }
 
-    /// Judges that there is no answer that can be used, and notes it.
+    /// Decides by an error of fetching, and notes it.
     pub(super) fn failed(&mut self, error: &aims_fetch::Error) -> Follow {
         self.attempts.failed(self.asking.as_str(), error.code());
         Follow::of_error(error)
     }
 
-    /// Asks the next place.
+    /// Returns the request to the next URL.
     pub(super) fn next(mut self) -> Result<(Request<Vec<u8>>, Self), Error> {
         let Some(next) = self.left.next() else {
             let (sought, asked) = (self.sought, self.attempts);
@@ -79,23 +79,23 @@ impl Places {
         Ok((request, self))
     }
 
-    /// Ends the attempt: the answer cannot be used now.
+    /// Returns the error for an answer that cannot be used now.
     pub(super) fn end(self, answer: &Response<Vec<u8>>) -> Error {
         let source = document(answer).map_or_else(Error::from, |_document| Error::Interrupted);
         self.error(Outcome::Unavailable, source)
     }
 
-    /// Ends the attempt: there is no answer.
+    /// Returns the error for a missing answer.
     pub(super) fn unanswered(self, error: &aims_fetch::Error) -> Error {
         self.error(Outcome::Unavailable, Error::Transport(error.clone()))
     }
 
-    /// Ends the attempt: the document cannot be used.
+    /// Returns the error for a document that cannot be used.
     pub(super) fn refuse(self, source: aims_oauth_wire::Error) -> Error {
         self.error(Outcome::of(&source), source.into())
     }
 
-    /// Ends the attempt for this reason.
+    /// Returns the error with this outcome and source.
     pub(super) fn error(self, outcome: Outcome, source: Error) -> Error {
         Error::Metadata {
             asked: self.attempts,

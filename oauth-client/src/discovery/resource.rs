@@ -1,4 +1,4 @@
-//! The metadata of a protected resource (RFC 9728).
+//! Discovers the metadata of a protected resource (RFC 9728).
 
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::metadata::attempt::Follow;
@@ -9,32 +9,32 @@ use http::{Request, Response};
 use super::places::Places;
 use crate::{Error, Event, Flow, Sought, Step};
 
-/// How many places of a challenge are asked at most.
+/// The maximum number of URLs of a challenge that are asked.
 pub const MAX_CHALLENGED: usize = 2;
 
 type Read = fn(&[u8], &Resource) -> Result<ResourceMetadata, aims_oauth_wire::Error>;
 
-/// The metadata of a resource was asked for.
+/// A pending request for the metadata of a resource.
 #[derive(Debug)]
 #[must_use = "the answer is to be given to `finish`"]
 pub struct PendingResource {
     requested: Resource,
     read: Read,
     places: Places,
-    /// The places came with a challenge: each is tried, whatever the one before it had.
+    /// Whether the URLs came with a challenge. If so, each is asked, whatever the one before
+    /// answered.
     challenged: bool,
 }
 
-/// Asks for the metadata of a resource: at the URLs of its challenge, where it gave any, or else at
-/// the one that is derived from its identifier.
+/// Returns the request for the metadata of a resource: at the URLs of its challenge if there are
+/// any, otherwise at the URL that is derived from its identifier.
 ///
-/// The document must name this very resource, `/` at the end and all (RFC 9728 §3.3); only the `/`
-/// of an empty path makes no difference. Of the URLs of a challenge, [two](MAX_CHALLENGED) are
-/// tried, and the document's `resource` decides.
+/// The document must name exactly this resource, including a final `/` (RFC 9728 §3.3); only the
+/// `/` of an empty path is ignored. Of the URLs of a challenge, [two](MAX_CHALLENGED) are asked.
 ///
 /// # Errors
 ///
-/// Those of `oauth-wire`, where no URL can be derived.
+/// Those of `aims-oauth-wire` if no URL can be derived.
 pub fn resource(
     requested: &Resource,
     challenged: impl IntoIterator<Item = Endpoint>,
@@ -43,14 +43,15 @@ pub fn resource(
     ask(requested, challenged, own, ResourceMetadata::parse)
 }
 
-/// As [`resource`](fn@resource), for tools that publish a broader name than RFC 9728 §3.3 permits,
-/// as many MCP servers do: the document may name what the resource is within, on the same origin,
-/// and may be at the place of its host. The token is then for all that is within what the document
-/// names.
+/// Returns the request for the metadata of a resource whose document may name a broader resource
+/// than RFC 9728 §3.3 permits, as many MCP servers do. Otherwise like [`resource`](fn@resource).
+///
+/// The document may name a resource on the same origin that contains this one, and may be at the
+/// URL of its host. The token is then valid for everything beneath the resource in the document.
 ///
 /// # Errors
 ///
-/// Those of `oauth-wire`, where no URL can be derived.
+/// Those of `aims-oauth-wire` if no URL can be derived.
 pub fn resource_within(
     requested: &Resource,
     challenged: impl IntoIterator<Item = Endpoint>,
@@ -81,21 +82,23 @@ fn ask(
 }
 
 impl PendingResource {
-    /// The place that is being asked.
+    /// Returns the URL that is being asked.
     #[must_use]
     pub const fn place(&self) -> &Endpoint {
         self.places.asking()
     }
 
-    /// Takes the answer: the document, or the request to the next place. The document must be of
-    /// the resource that was asked for; after [`resource_within`], it may be of one that this is
-    /// within.
+    /// Reads the answer. Returns the document, or the request to the next URL.
+    ///
+    /// The document must be for the requested resource; after [`resource_within`], it may be for
+    /// one that contains it.
     ///
     /// # Errors
     ///
-    /// `discovery.not_found` after the last place; those of `oauth-wire`, such as
-    /// `metadata.response` where the tool cannot tell now, and `metadata.resource` where the
-    /// document is another resource's.
+    /// - `discovery.not_found` after the last URL.
+    /// - `metadata.response` if the tool cannot answer now.
+    /// - `metadata.resource` if the document is for another resource.
+    /// - Others of `aims-oauth-wire`.
     pub fn finish(
         mut self,
         answer: &Response<Vec<u8>>,

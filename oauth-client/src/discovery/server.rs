@@ -1,4 +1,4 @@
-//! The metadata of an authorization server (RFC 8414, OpenID Connect Discovery).
+//! Discovers the metadata of an authorization server (RFC 8414, OpenID Connect Discovery).
 
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::metadata::attempt::{Follow, Outcome};
@@ -10,31 +10,32 @@ use super::choose;
 use super::places::Places;
 use crate::{Error, Event, Flow, Sought, Step};
 
-/// The metadata of an authorization server was asked for.
+/// A pending request for the metadata of an authorization server.
 #[derive(Debug)]
 #[must_use = "the answer is to be given to `finish`"]
 pub struct PendingServer {
     issuer: Issuer,
-    /// What the server is to serve.
+    /// The resource that the server must issue tokens for.
     resource: Option<Resource>,
     places: Places,
 }
 
-/// Asks for the metadata of an authorization server: by RFC 8414, then by OpenID Connect Discovery.
+/// Returns the request for the metadata of an authorization server: by RFC 8414, then by OpenID
+/// Connect Discovery.
 ///
 /// # Errors
 ///
-/// Those of `oauth-wire`, where no URL can be derived.
+/// Those of `aims-oauth-wire` if no URL can be derived.
 pub fn server(issuer: &Issuer) -> Result<(Request<Vec<u8>>, PendingServer), Error> {
     ask(issuer, None, well_known::server_candidates(issuer)?)
 }
 
-/// Asks for the metadata again, at the [place](PendingServer::place) that had them before and at no
-/// other: while a server is known, its other places do not count.
+/// Returns the request that fetches the metadata again from the [URL](PendingServer::place) that
+/// returned it before. The other well-known URLs are not asked while a server is known.
 ///
 /// # Errors
 ///
-/// Those of `oauth-wire`, where the place is no URL of HTTP.
+/// Those of `aims-oauth-wire` if the URL is not an HTTP URL.
 pub fn server_at(
     issuer: &Issuer,
     place: &Endpoint,
@@ -42,8 +43,8 @@ pub fn server_at(
     ask(issuer, None, vec![place.clone()])
 }
 
-/// As [`server`], for the one that [`choose`] gives; and it must be a server for this resource,
-/// where it says which ones it serves (RFC 9728 §4).
+/// Returns the request for the metadata of the server that [`choose`] selects. If the server lists
+/// its resources, this one must be in the list (RFC 9728 §4). Otherwise like [`server`].
 ///
 /// # Errors
 ///
@@ -72,20 +73,21 @@ fn ask(
 }
 
 impl PendingServer {
-    /// The place that is being asked.
+    /// Returns the URL that is being asked.
     #[must_use]
     pub const fn place(&self) -> &Endpoint {
         self.places.asking()
     }
 
-    /// Takes the answer: the document, or the request to the next place.
+    /// Reads the answer. Returns the document, or the request to the next URL.
     ///
     /// # Errors
     ///
-    /// `discovery.not_found` after the last place; `discovery.not_served` where it was asked for a
-    /// resource that the server does not serve; those of `oauth-wire`, such as `metadata.response`
-    /// where the server cannot tell now, and `metadata.issuer` where the document is another
-    /// issuer's.
+    /// - `discovery.not_found` after the last URL.
+    /// - `discovery.not_served` if the server does not issue tokens for the resource.
+    /// - `metadata.response` if the server cannot answer now.
+    /// - `metadata.issuer` if the document is for another issuer.
+    /// - Others of `aims-oauth-wire`.
     pub fn finish(
         mut self,
         answer: &Response<Vec<u8>>,

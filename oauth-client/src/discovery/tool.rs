@@ -1,4 +1,4 @@
-//! The whole way from a tool to its authorization server.
+//! Discovers the authorization server of a tool, in all steps.
 
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::Diagnostic;
@@ -8,12 +8,11 @@ use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
 use super::{PendingResource, PendingServer, resource, resource_within, server_at, server_for};
 use crate::{Error, Event, Flow, Step};
 
-/// How the authorization server of a tool is found: reads the metadata of the tool (RFC 9728),
-/// chooses the first of its servers that this client accepts, and reads the metadata of that one
-/// (RFC 8414).
+/// Settings for the discovery of a tool's authorization server.
 ///
-/// The tool does not decide whom the client shows its credentials to: `accepted` does (RFC 9728
-/// §7.6).
+/// Discovery reads the metadata of the tool (RFC 9728), chooses the first of its servers that is in
+/// `accepted`, and reads the metadata of that server (RFC 8414). The tool cannot make the client
+/// send its credentials to other servers (RFC 9728 §7.6).
 ///
 /// ```
 /// use aims_oauth_client::discovery::{Discovery, Step};
@@ -32,7 +31,7 @@ pub struct Discovery {
     names: Names,
 }
 
-/// Which resource the document may name.
+/// The resources that the document may name.
 #[derive(Clone, Copy, Debug)]
 enum Names {
     Exactly,
@@ -40,8 +39,9 @@ enum Names {
 }
 
 impl Discovery {
-    /// For this tool; only these issuers are accepted. Two that differ in the `/` of an empty path
-    /// count as one.
+    /// Creates the discovery for this tool, which accepts only these issuers.
+    ///
+    /// Two issuers that differ only in the `/` of an empty path count as one.
     #[must_use]
     pub fn new(tool: Resource, accepted: impl IntoIterator<Item = Issuer>) -> Self {
         Self {
@@ -52,24 +52,25 @@ impl Discovery {
         }
     }
 
-    /// Accepts a document that names a broader resource on the same origin, as
-    /// [`resource_within`] does: for MCP servers whose document names their host. Tokens are then
-    /// asked for by that name, and are good for all that is within it.
+    /// Accepts a document that names a broader resource on the same origin, for MCP servers whose
+    /// document names their host. See [`resource_within`].
+    ///
+    /// Tokens are then requested for that resource, and are valid for everything beneath it.
     #[must_use]
     pub const fn resource_within(mut self) -> Self {
         self.names = Names::Within;
         self
     }
 
-    /// Asks for the document of the tool where its challenge says (`resource_metadata`, RFC 9728
-    /// §5.1) and not at the derived place. At most [two](super::MAX_CHALLENGED) places are tried.
+    /// Fetches the document of the tool from the URLs of its challenge (`resource_metadata`, RFC
+    /// 9728 §5.1) instead of the derived one. At most [two](super::MAX_CHALLENGED) are asked.
     #[must_use]
     pub fn challenged(mut self, places: impl IntoIterator<Item = Endpoint>) -> Self {
         self.challenged = places.into_iter().collect();
         self
     }
 
-    /// The tool.
+    /// Returns the tool.
     #[must_use]
     pub const fn tool(&self) -> &Resource {
         &self.tool
@@ -94,7 +95,7 @@ impl Discovery {
     }
 }
 
-/// A [`Discovery`] under way.
+/// A running [`Discovery`].
 #[derive(Debug)]
 #[must_use = "a flow is advanced by `drive`"]
 pub struct DiscoveryFlow(At);
@@ -105,7 +106,7 @@ enum At {
     Server(Box<ResourceMetadata>, PendingServer),
 }
 
-/// What was found for a tool.
+/// The result of discovery for a tool.
 #[derive(Clone, Debug)]
 pub struct Discovered {
     resource: ResourceMetadata,
@@ -114,38 +115,38 @@ pub struct Discovered {
 }
 
 impl Discovered {
-    /// What the tool says about itself. Its name is what tokens are asked for.
+    /// Returns the metadata of the tool. Request tokens for the resource that it names.
     #[must_use]
     pub const fn resource(&self) -> &ResourceMetadata {
         &self.resource
     }
 
-    /// The authorization server.
+    /// Returns the metadata of the authorization server.
     #[must_use]
     pub const fn server(&self) -> &ServerMetadata {
         &self.server
     }
 
-    /// What was read otherwise than it was written, and which members were ignored, in both
-    /// documents.
+    /// Iterates over what was ignored or tolerated in both documents.
     pub fn diagnostics(&self) -> impl Iterator<Item = &Diagnostic> {
         let resource = self.resource.diagnostics().iter();
         resource.chain(self.server.diagnostics())
     }
 
-    /// Where the server's document was.
+    /// Returns the URL of the server's document.
     #[must_use]
     pub const fn server_place(&self) -> &Endpoint {
         &self.place
     }
 
-    /// The server's document, taken out.
+    /// Converts the result into the metadata of the authorization server.
     #[must_use]
     pub fn into_server(self) -> ServerMetadata {
         self.server
     }
 
-    /// Asks for the server's document again, at the place that had it and at no other.
+    /// Returns the step that fetches the server's document again, only from the URL that returned
+    /// it before.
     ///
     /// # Errors
     ///
@@ -173,7 +174,7 @@ impl Flow for DiscoveryFlow {
                 Step::Wait(time, pending) => {
                     Ok(Step::Wait(time, Self(At::Tool(pending, accepted))))
                 }
-                // Discovery signs nothing.
+                // Discovery never signs.
                 Step::Sign(..) => Err(Error::Interrupted),
             },
             At::Server(resource, pending) => {

@@ -10,7 +10,16 @@ use http::Request;
 use super::{Grant, PendingToken, Target, TokenRules, pending};
 use crate::Error;
 
-/// A token for the agent itself, for one resource (RFC 8707).
+/// The client credentials grant: a token for the agent itself, for one resource (RFC 8707).
+///
+/// ```
+/// use aims_oauth_client::ClientCredentials;
+///
+/// let grant = ClientCredentials::new("https://tools.example/mcp".parse()?);
+/// let grant = grant.scopes("tools:call".parse()?);
+/// # let _ = grant;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClientCredentials {
     target: Target,
@@ -18,7 +27,7 @@ pub struct ClientCredentials {
 }
 
 impl ClientCredentials {
-    /// For this resource, with the scopes that the server chooses.
+    /// Creates the grant for this resource. The server chooses the scopes.
     #[must_use]
     pub const fn new(resource: Resource) -> Self {
         Self {
@@ -27,37 +36,39 @@ impl ClientCredentials {
         }
     }
 
-    /// Sets the scopes. A token with others is refused; where none are asked for, the server
-    /// chooses.
+    /// Sets the requested scopes. A token with other scopes is refused.
     #[must_use]
     pub fn scopes(mut self, scopes: ScopeSet) -> Self {
         self.target = Target::new(self.target.resource().clone(), scopes);
         self
     }
 
-    /// Accepts a token with scopes that were not asked for, as
-    /// [`TokenRules::accept_wider_scopes`] does.
+    /// Accepts a token with scopes that were not requested. See
+    /// [`TokenRules::accept_wider_scopes`].
     #[must_use]
     pub const fn accepting_wider_scopes(mut self) -> Self {
         self.rules = self.rules.accept_wider_scopes();
         self
     }
 
-    /// Sets what is accepted of this server's responses.
+    /// Sets which deviations of this server are accepted.
     #[must_use]
     pub const fn rules(mut self, rules: TokenRules) -> Self {
         self.rules = rules;
         self
     }
 
-    /// Prepares the request to the server's token endpoint. Nothing is sent. A client whose key is
-    /// in a device or behind a network needs a [`TokenFlow`](crate::TokenFlow).
+    /// Prepares the request to the server's token endpoint. Nothing is sent.
+    ///
+    /// A client whose key is in a device or behind a network needs a
+    /// [`TokenFlow`](crate::TokenFlow).
     ///
     /// # Errors
     ///
-    /// `grant.unsupported` where the server says which grant types it takes, and this is none of
-    /// them (RFC 8414 §2); those of `oauth-wire`: the server has no token endpoint, the way to
-    /// authenticate does not suit it, or the client's key signs asynchronously.
+    /// - `grant.unsupported` if the server lists its grant types and this one is not in the list
+    ///   (RFC 8414 §2).
+    /// - Those of `aims-oauth-wire` if the server has no token endpoint or does not support the
+    ///   method of client authentication, or if the client's key signs asynchronously.
     pub fn prepare(
         &self,
         client: &dyn Authenticate,

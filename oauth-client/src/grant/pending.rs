@@ -1,4 +1,4 @@
-//! Token requests that were sent.
+//! Token requests whose response is pending.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,21 +14,22 @@ use http::{Request, Response};
 use super::{Grant, Target, TokenRules};
 use crate::{Error, Event, Flow, Step, Token};
 
-/// How long a token counts as valid whose lifetime the server does not say.
+/// The assumed lifetime of a token whose server does not state one.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(300);
 
-/// A token was asked for.
+/// A pending token request. Created by
+/// [`ClientCredentials::prepare`](crate::ClientCredentials::prepare).
 #[derive(Clone, Debug)]
 #[must_use = "the answer to the token request is to be given to `finish`"]
 pub struct PendingToken {
     target: Target,
     rules: TokenRules,
-    /// How the answer is read. It knows the secrets of the request.
+    /// The rules for the response. They know the secrets of the request.
     response: ResponseRules,
     sent: UnixTime,
 }
 
-/// The request for a grant, authenticated.
+/// Returns the authenticated request for a grant.
 pub(super) fn prepare(
     grant: &dyn Grant,
     client: &dyn Authenticate,
@@ -41,7 +42,7 @@ pub(super) fn prepare(
     ready(request, grant, server, rules, now)
 }
 
-/// The request for a grant, not authenticated yet.
+/// Returns the request for a grant, without client authentication.
 fn write(grant: &dyn Grant, server: &ServerMetadata, now: UnixTime) -> Result<TokenRequest, Error> {
     let grant_type = grant.grant_type();
     if !server.takes_grant(grant_type) {
@@ -52,7 +53,7 @@ fn write(grant: &dyn Grant, server: &ServerMetadata, now: UnixTime) -> Result<To
     Ok(request)
 }
 
-/// An authenticated request as it is sent, and how its answer is read.
+/// Returns the HTTP request, and the value that reads its response.
 fn ready(
     request: TokenRequest,
     grant: &dyn Grant,
@@ -71,15 +72,19 @@ fn ready(
 }
 
 impl PendingToken {
-    /// Takes the server's answer. A refresh token in it is not kept (RFC 6749 §4.4.3). Without a
-    /// usable `expires_in`, the token counts as valid for five minutes.
+    /// Reads the server's response.
+    ///
+    /// A refresh token in it is ignored (RFC 6749 §4.4.3). Without a usable `expires_in`, the token
+    /// counts as valid for five minutes.
     ///
     /// # Errors
     ///
-    /// `oauth.refused` with the server's error (RFC 6749 §5.2), and the others of
-    /// [`TokenResponse::parse_with`]; `grant.token_type` where it is not `Bearer`; `grant.scope`
-    /// where it has scopes that were not asked for (RFC 6749 §3.3), unless that is
-    /// [accepted](TokenRules::accept_wider_scopes); `grant.expired`.
+    /// - `oauth.refused` with the server's error (RFC 6749 §5.2), and others of
+    ///   [`TokenResponse::parse_with`].
+    /// - `grant.token_type` if the type is not `Bearer`.
+    /// - `grant.scope` if the token has scopes that were not requested (RFC 6749 §3.3) and that is
+    ///   not [accepted](TokenRules::accept_wider_scopes).
+    /// - `grant.expired` if the token has no lifetime left.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
         let answer = TokenResponse::parse_with(answer, &self.response)?;
         if answer.token_type() != TokenType::Bearer {
@@ -112,8 +117,8 @@ impl PendingToken {
         })
     }
 
-    /// Whether the granted scopes were asked for. Where the answer names none, they are the same
-    /// (RFC 6749 §5.1).
+    /// Returns whether the granted scopes were requested. If the response has no scopes, they are
+    /// the requested ones (RFC 6749 §5.1).
     fn accepts(&self, granted: Option<&ScopeSet>) -> bool {
         let asked = self.target.scopes();
         asked.is_empty()
@@ -138,9 +143,10 @@ impl TokenRules {
     }
 }
 
-/// A grant as a [`Flow`]: one request, or several for a grant that polls. Each request is
-/// authenticated anew; a client whose key is in a device or behind a network signs it in a
-/// [`Step::Sign`].
+/// A grant as a [`Flow`]: one request, or several for a grant that polls.
+///
+/// Each request is authenticated separately. A client whose key is in a device or behind a network
+/// signs it in a [`Step::Sign`].
 #[derive(Clone, Debug)]
 #[must_use = "a flow is advanced by `drive`"]
 pub struct TokenFlow {

@@ -1,7 +1,14 @@
-//! What is accepted from a server that does not follow the standard.
+//! Rules for servers that deviate from the standard.
 
-/// What is accepted of the token responses of one server, beyond what is accepted of all. Each rule
-/// is for a server that is known to need it.
+/// Deviations of one server that are accepted in its token responses. Use each only for a server
+/// that is known to need it.
+///
+/// ```
+/// use aims_oauth_client::TokenRules;
+///
+/// let github = TokenRules::new().accept_commas_in_scope();
+/// # let _ = github;
+/// ```
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct TokenRules {
     pub(crate) wider_scopes: bool,
@@ -10,7 +17,7 @@ pub struct TokenRules {
 }
 
 impl TokenRules {
-    /// No exception.
+    /// Creates rules that accept no deviation.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -20,7 +27,8 @@ impl TokenRules {
         }
     }
 
-    /// Accepts a token with scopes that were not asked for: for a server that adds some of its own.
+    /// Accepts a token with scopes that were not requested, for a server that adds scopes.
+    ///
     /// A thief of the token can then do more than this call needed.
     #[must_use]
     pub const fn accept_wider_scopes(mut self) -> Self {
@@ -28,7 +36,7 @@ impl TokenRules {
         self
     }
 
-    /// Reads a comma in `scope` as a separator: for a server that writes `repo,user` (GitHub,
+    /// Reads a comma in `scope` as a separator, for a server that writes `repo,user` (GitHub,
     /// Slack). In RFC 6749 §3.3 a comma is part of a scope.
     #[must_use]
     pub const fn accept_commas_in_scope(mut self) -> Self {
@@ -36,8 +44,9 @@ impl TokenRules {
         self
     }
 
-    /// Reads a response without `token_type` as `Bearer`: for a server that leaves it out. It never
-    /// applies to a request that carried a DPoP proof, or at a server that binds tokens to
+    /// Reads a response without `token_type` as one with `Bearer`, for a server that omits it.
+    ///
+    /// It never applies to a request with a DPoP proof, or to a server that binds tokens to
     /// certificates. Do not set it for a client that authenticates with a certificate.
     #[must_use]
     pub const fn accept_missing_token_type(mut self) -> Self {

@@ -1,10 +1,19 @@
-//! What a token is for.
+//! The target of a token.
 
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_oauth_wire::token::TokenRequest;
 
-/// What a token is for: the resource, the scopes, and whom it speaks for. Tokens with equal targets
-/// are interchangeable, so it is what a kept token is found by.
+/// What a token is for: the resource, the scopes, and the subject.
+///
+/// Tokens with equal targets are interchangeable, so cached tokens are found by their target.
+///
+/// ```
+/// use aims_oauth_client::Target;
+///
+/// let target = Target::new("https://tools.example/mcp".parse()?, "tools:call".parse()?);
+/// assert!(target.subject().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Target {
     resource: Resource,
@@ -13,8 +22,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// A token for this resource (RFC 8707) and these scopes, for the client itself. Without
-    /// scopes, the server chooses them.
+    /// Creates a target with this resource (RFC 8707) and these scopes, for the client itself.
+    /// Without scopes the server chooses them.
     #[must_use]
     pub const fn new(resource: Resource, scopes: ScopeSet) -> Self {
         Self {
@@ -24,38 +33,39 @@ impl Target {
         }
     }
 
-    /// Sets whom the token speaks for, where it is not the client: any text that tells principals
-    /// apart, such as their identifier or the fingerprint of their token. Tokens of different
-    /// subjects are never exchanged for each other. It is not sent.
+    /// Sets the subject of the token, if it is not the client.
+    ///
+    /// It is any text that distinguishes principals, such as their identifier or the fingerprint of
+    /// their token. Tokens of different subjects are never interchanged. The text is not sent.
     #[must_use]
     pub fn with_subject(mut self, subject: impl Into<Box<str>>) -> Self {
         self.subject = Some(subject.into());
         self
     }
 
-    /// The resource.
+    /// Returns the resource.
     #[must_use]
     pub const fn resource(&self) -> &Resource {
         &self.resource
     }
 
-    /// The scopes that are asked for; none where the server chooses.
+    /// Returns the requested scopes. It is empty if the server chooses.
     #[must_use]
     pub const fn scopes(&self) -> &ScopeSet {
         &self.scopes
     }
 
-    /// Whom the token speaks for, where it is not the client.
+    /// Returns the subject, if it is not the client.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// Adds `resource` and, where there are scopes, `scope`.
+    /// Adds `resource` and, if there are scopes, `scope` to a request.
     ///
     /// # Errors
     ///
-    /// `oauth.repeated` where the request has them.
+    /// `oauth.repeated` if the request has them already.
     pub fn write(&self, request: &mut TokenRequest) -> Result<(), aims_oauth_wire::Error> {
         request.resource(&self.resource)?;
         request.scope(&self.scopes)?;

@@ -1,4 +1,4 @@
-//! From a tool to a source of tokens for it.
+//! Discovers the authorization server of a tool and creates a token source for it.
 
 use std::time::Duration;
 
@@ -15,13 +15,14 @@ use crate::discovery::Discovery;
 use crate::step::drive;
 
 impl TokenSource {
-    /// Tokens for a tool, of the authorization server that the tool itself names: reads the
-    /// metadata of the tool (RFC 9728), chooses the first of its servers that this client accepts,
-    /// and reads the metadata of that one (RFC 8414). Each document counts only for what was asked
-    /// about, and all of it may take 30 s.
+    /// Creates a source of tokens for a tool, from the authorization server that the tool names.
     ///
-    /// The tool does not decide whom the client shows its credentials to: `accepted` does (RFC 9728
-    /// §7.6). The server's metadata are [kept current](Self::with_metadata_age).
+    /// It reads the metadata of the tool (RFC 9728), chooses the first of its servers that is in
+    /// `accepted`, and reads the metadata of that server (RFC 8414). A document is valid only for
+    /// what it was requested for. Discovery may take 30 s in total.
+    ///
+    /// The tool cannot make the client send its credentials to other servers (RFC 9728 §7.6). The
+    /// server's metadata is [refreshed](Self::with_metadata_age).
     ///
     /// ```
     /// use aims_fetch::Fetch;
@@ -40,11 +41,14 @@ impl TokenSource {
     ///
     /// # Errors
     ///
-    /// `metadata.resource` where the tool's metadata name another resource, be it by a `/` at the
-    /// end of a path; `discovery.no_server` where they name no server that is accepted;
-    /// `metadata.issuer`, `discovery.not_served` where the server is another one, or is not for
-    /// this tool; `discovery.not_found`; other `metadata.…`; `grant.transport` also where it takes
-    /// too long; `grant.interrupted` where there is no tokio runtime.
+    /// - `metadata.resource` if the tool's metadata names another resource, even if it differs only
+    ///   by a `/` at the end of a path.
+    /// - `discovery.no_server` if it names no accepted server.
+    /// - `metadata.issuer` or `discovery.not_served` if the server is another one, or does not
+    ///   issue tokens for this tool.
+    /// - `discovery.not_found` and other `metadata.…`.
+    /// - `grant.transport`, also if the time is exceeded.
+    /// - `grant.interrupted` if there is no tokio runtime.
     pub async fn discover(
         tool: &Resource,
         accepted: &[Issuer],
@@ -55,19 +59,19 @@ impl TokenSource {
         Self::discover_by(&discovery, client, http).await
     }
 
-    /// As [`discover`](Self::discover), with settings: for a tool that publishes a broader name
-    /// ([`Discovery::resource_within`]), or says in a challenge where its metadata are
-    /// ([`Discovery::challenged`]).
+    /// Creates a source like [`discover`](Self::discover), with settings: for a tool whose metadata
+    /// names a broader resource ([`Discovery::resource_within`]), or whose challenge gives the URL
+    /// of its metadata ([`Discovery::challenged`]).
     ///
     /// # Errors
     ///
-    /// As [`discover`](Self::discover).
+    /// Those of [`discover`](Self::discover).
     pub async fn discover_by(
         discovery: &Discovery,
         client: impl Authenticate + 'static,
         http: impl Fetch + 'static,
     ) -> Result<Self, Error> {
-        // Nothing waits without a runtime.
+        // Nothing can wait without a runtime.
         let _runtime = Handle::try_current().or(Err(Error::Interrupted))?;
         let clock = SystemClock::new();
         let found = drive(discovery.begin()?, &http, &clock);

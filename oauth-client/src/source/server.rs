@@ -1,4 +1,4 @@
-//! The metadata of the authorization server, kept current.
+//! The metadata of the authorization server, which is refreshed.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,41 +14,41 @@ use crate::discovery::{PendingServer, Step, server, server_at};
 use crate::step::drive;
 use crate::{Error, Event, Flow};
 
-/// From this age on a document is asked for again.
+/// A document of this age is fetched again.
 const FRESH: Duration = Duration::from_secs(3_600);
-/// The least time between two attempts.
+/// The minimum time between two attempts.
 const PAUSE: Duration = Duration::from_secs(60);
-/// How long an attempt may take.
+/// The timeout of an attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is known of one server.
+/// The known metadata of one server.
 pub(super) struct Known {
     issuer: Issuer,
     found: Mutex<Found>,
-    /// What the server must serve; `None` for metadata that the caller gave, which are not asked
-    /// for again.
+    /// The resource that the server must issue tokens for. `None` for metadata that the caller
+    /// gave, which is not fetched again.
     resource: Option<Resource>,
-    /// One attempt at a time.
+    /// Allows one attempt at a time.
     attempt: tokio::sync::Mutex<()>,
 }
 
 struct Found {
     server: Arc<ServerMetadata>,
-    /// The place that had the document.
+    /// The URL that returned the document.
     place: Option<Endpoint>,
     confirmed: Instant,
     tried: Instant,
-    /// Whether the token endpoint did not answer as one.
+    /// Whether the token endpoint did not answer like one.
     lost: bool,
 }
 
 impl Known {
-    /// Metadata that the caller gave, and keeps current.
+    /// Creates metadata that the caller gave. It is not fetched again.
     pub(super) fn given(server: ServerMetadata) -> Self {
         Self::new(server, None, None)
     }
 
-    /// Metadata that were found at this place, for this resource.
+    /// Creates metadata that was found at this URL, for this resource.
     pub(super) fn found(server: ServerMetadata, place: Endpoint, resource: Resource) -> Self {
         Self::new(server, Some(place), Some(resource))
     }
@@ -73,23 +73,25 @@ impl Known {
         &self.issuer
     }
 
-    /// As it was last found.
+    /// Returns the last metadata.
     pub(super) fn server(&self) -> Arc<ServerMetadata> {
         self.with(|found| Arc::clone(&found.server))
     }
 
-    /// The token endpoint did not answer as one: it may have moved.
+    /// Notes that the token endpoint did not answer like one, so it may have moved.
     pub(super) fn set_lost(&self) {
         self.with(|found| found.lost = true);
     }
 
-    /// The metadata, asked for again where they are an hour old or the token endpoint was lost.
-    /// While they have their greatest age, the place that had them is asked and no other, and they
-    /// stay where nothing better comes of it. After that, all places are asked.
+    /// Returns the metadata. It is fetched again if it is an hour old or the token endpoint
+    /// was lost.
+    ///
+    /// Up to their maximum age, only the URL that returned it is asked, and it stays in use if
+    /// that fails. After the maximum age, all URLs are asked.
     ///
     /// # Errors
     ///
-    /// Those of discovery, past the greatest age.
+    /// The errors of discovery, after the maximum age.
     pub(super) async fn current(
         &self,
         greatest_age: Duration,
@@ -131,7 +133,7 @@ impl Known {
         self.with(|found| {
             let age = found.confirmed.elapsed();
             let is_old = age >= FRESH.min(greatest_age) || found.lost;
-            // Past its greatest age a document is never given.
+            // A document that exceeds its maximum age is never returned.
             age >= greatest_age || (is_old && found.tried.elapsed() >= PAUSE)
         })
     }
@@ -150,7 +152,7 @@ impl Known {
         };
         let first = Step::Send(request, Placed(pending));
         let (server, place) = drive(first, http, clock).await?;
-        // From discovery on, the server's own spelling counts.
+        // After discovery, the server's own spelling is compared.
         if *server.issuer() != self.issuer {
             let error = aims_oauth_wire::Error::MetadataIssuer {
                 expected: self.issuer.as_str().into(),
@@ -177,7 +179,7 @@ impl fmt::Debug for Known {
     }
 }
 
-/// A discovery that also tells which place had the document.
+/// A discovery that also returns the URL of the document.
 struct Placed(PendingServer);
 
 impl Flow for Placed {

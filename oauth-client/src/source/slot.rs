@@ -1,5 +1,4 @@
-//! What is kept for one resource and scope: the token, how renewals failed, and the request that is
-//! under way.
+//! The state of one cached token: the token, the failures of its renewal, and the running request.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,23 +13,23 @@ use tokio::time::Instant;
 use super::wait;
 use crate::{Error, Token};
 
-/// A token and until when it is given.
+/// A token and the time until which it is returned.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) token: Arc<Token>,
-    /// The key of the identity that asked for it.
+    /// The key of the identity with which it was requested.
     key: Option<Thumbprint>,
-    /// From here on it is renewed, while it is still given.
+    /// From this time on the token is renewed, while it is still returned.
     renew: UnixTime,
-    /// Its end by the clock that nobody sets: a clock that goes back makes no token last
-    /// longer.
+    /// The expiry by a monotonic clock, so that setting the clock back does not extend the
+    /// lifetime.
     ends: Instant,
 }
 
-/// What a request came to, as everybody who waits for it gets it.
+/// The result of a request, as every waiting caller gets it.
 pub(super) type Outcome = Result<Kept, Arc<Error>>;
 
-/// A request failed; the server may have said for how long not to come again.
+/// A failed request. The server may have said how long to wait.
 #[derive(Debug)]
 pub(super) struct Failed {
     pub(super) error: Error,
@@ -51,22 +50,22 @@ pub(super) struct Slot(Mutex<State>);
 struct State {
     kept: Option<Kept>,
     failures: u32,
-    /// The last failure, and when it may be tried again.
+    /// The last failure, and the time of the next attempt.
     last: Option<(Arc<Error>, Instant)>,
     flight: SingleFlight<Outcome>,
-    /// The task of the flight.
+    /// The task of the request.
     task: Option<AbortHandle>,
 }
 
-/// What a caller is to do.
+/// What a caller must do.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Take this one.
+    /// Use this token.
     Take(Arc<Token>),
-    /// Wait for the request that is under way.
+    /// Wait for the running request.
     Wait(Waiting<Outcome>),
-    /// Start a request, which counts as under way from now on. Meanwhile there is this one, or
-    /// none.
+    /// Start a request, which counts as running from now on. Until it ends, use this token, if
+    /// there is one.
     Start(
         aims_fetch::Landing<Outcome>,
         Waiting<Outcome>,
@@ -99,7 +98,7 @@ impl Kept {
 }
 
 impl Slot {
-    /// What is to be done for a token of this key.
+    /// Returns what to do for a token that is bound to this key.
     pub(super) fn next(&self, key: Option<Thumbprint>, now: UnixTime) -> Result<Next, Error> {
         let mut state = self.lock();
         let good = state.kept.clone().filter(|kept| kept.is_good(key, now));
@@ -113,7 +112,7 @@ impl Slot {
             let meanwhile = good.map(|kept| kept.token);
             return Ok(Next::Start(landing, outcome, meanwhile));
         }
-        // Whoever has a good one does not wait for the next.
+        // A caller with a valid token does not wait for its renewal.
         match (good, state.flight.join(), paused) {
             (Some(kept), _, _) => Ok(Next::Take(kept.token)),
             (None, Some(outcome), _) => Ok(Next::Wait(outcome)),
@@ -124,7 +123,7 @@ impl Slot {
         }
     }
 
-    /// The task of the request that is under way, which may have ended already.
+    /// Stores the task of the running request, which may have ended already.
     pub(super) fn started(&self, task: AbortHandle) {
         let mut state = self.lock();
         if state.flight.is_under_way() {
@@ -132,7 +131,7 @@ impl Slot {
         }
     }
 
-    /// Ends the request that is under way.
+    /// Ends the running request.
     fn land(&self, result: Result<Kept, Failed>, random: &dyn SecureRandom) -> Outcome {
         let mut state = self.lock();
         state.flight.end();
@@ -154,7 +153,7 @@ impl Slot {
         }
     }
 
-    /// Forgets this token.
+    /// Removes this token.
     pub(super) fn forget(&self, token: &Token) {
         let kept = &mut self.lock().kept;
         *kept = kept
@@ -162,7 +161,7 @@ impl Slot {
             .filter(|kept| !std::ptr::eq(&raw const *kept.token, token));
     }
 
-    /// When what is here may go to make room: never while a request is under way.
+    /// Returns when this slot may be removed to make room, or `None` while a request is running.
     pub(super) fn idle_until(&self) -> Option<u64> {
         let state = self.lock();
         let ends = state
@@ -173,10 +172,10 @@ impl Slot {
         is_idle.then_some(ends.unwrap_or(0))
     }
 
-    /// Stops the request that is under way.
+    /// Stops the running request.
     pub(super) fn abort(&self) {
         let task = self.lock().task.take();
-        // Not under the lock: the task's end takes it.
+        // Do not hold the lock here, because the end of the task takes it.
         if let Some(task) = task {
             task.abort();
         }
@@ -187,8 +186,8 @@ impl Slot {
     }
 }
 
-/// Ends a flight in any case: a task that panics or is dropped with its runtime leaves nobody
-/// waiting.
+/// Ends a request in every case: if its task panics or is dropped with its runtime, the waiting
+/// callers get an error.
 #[derive(Debug)]
 pub(super) struct Landing {
     slot: Arc<Slot>,

@@ -1,4 +1,4 @@
-//! How long not to ask.
+//! The pauses after failures.
 
 use std::time::Duration;
 
@@ -8,18 +8,19 @@ use aims_jose::time::UnixTime;
 use http::header::RETRY_AFTER;
 use http::{Response, StatusCode};
 
-/// The pauses of our own: 1 s, 2 s, 4 s, … 60 s.
+/// The default pauses: 1 s, 2 s, 4 s, … 60 s.
 const BACKOFF: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
-/// The longest that a server can ask for.
+/// The maximum pause that a server can request.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
-/// The pause after so many failures before this one. What the server asked for is kept to, up to
-/// ten minutes.
+/// Returns the pause after this number of earlier failures. A pause that the server requested is
+/// used, up to ten minutes.
 pub(super) fn pause(failures: u32, asked: Option<Duration>, random: &dyn SecureRandom) -> Duration {
     BACKOFF.pause_as_asked(failures, asked, LONGEST_ASKED, number(random))
 }
 
-/// From 0 to `most`. Without chance it is 0: moments are merely not spread then.
+/// Returns a random number from 0 to `most`. Without a random source it is 0, and pauses are not
+/// spread.
 pub(super) fn chance(random: &dyn SecureRandom, most: u64) -> u64 {
     let range = most.saturating_add(1);
     number(random).checked_rem(range).unwrap_or(0)
@@ -32,8 +33,8 @@ fn number(random: &dyn SecureRandom) -> u64 {
         .map_or(0, |()| u64::from_le_bytes(bytes))
 }
 
-/// `Retry-After` of a 429 or 503, in seconds or as a date (RFC 9110 §10.2.3, RFC 6585 §4). One that
-/// is malformed or there twice says nothing.
+/// Returns the `Retry-After` of a 429 or 503, in seconds or as a date (RFC 9110 §10.2.3, RFC 6585
+/// §4). Returns `None` if it is malformed or repeated.
 pub(super) fn asked_for(answer: &Response<Vec<u8>>, now: UnixTime) -> Option<Duration> {
     let busy = [
         StatusCode::TOO_MANY_REQUESTS,
@@ -48,7 +49,7 @@ pub(super) fn asked_for(answer: &Response<Vec<u8>>, now: UnixTime) -> Option<Dur
         .ok()
         .filter(|_| busy.contains(&answer.status()))?;
     if text.bytes().all(|it| it.is_ascii_digit()) {
-        // More digits than a number has are a long time.
+        // A number with too many digits is a long time.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;

@@ -1,4 +1,4 @@
-//! The store of issuers, which is changed while others read.
+//! The store of issuers, which can be changed while other threads read it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,11 +11,21 @@ use arc_swap::{ArcSwap, Guard};
 use super::{Held, Issuers, RulesFrom};
 use crate::{Error, IssuerRules};
 
-/// Issuers and their keys, replaced while others read. Readers take a snapshot and hold no lock.
+/// Holds the issuers and their keys. Readers take a [snapshot](Self::snapshot) and hold no lock, so
+/// the program can replace keys at any time.
 ///
-/// A removal is final: keys that come later, from a fetch that was under way or from a task that
-/// refreshes them, are refused with `token.not_configured`. The program configures the issuer again
-/// by [`name`](Self::name) or [`set_rules`](Self::set_rules).
+/// A removal is final: the store refuses later keys of the issuer, for example from a fetch that
+/// was running, with `token.not_configured`. To trust the issuer again, call [`name`](Self::name)
+/// or [`set_rules`](Self::set_rules).
+///
+/// ```
+/// use aims_oauth_rs::IssuerStore;
+///
+/// let issuers = IssuerStore::new();
+/// issuers.name(&"https://as.example".parse()?);
+/// assert_eq!(issuers.snapshot().names().collect::<Vec<_>>(), ["https://as.example"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct IssuerStore {
     now: ArcSwap<Issuers>,
@@ -34,13 +44,13 @@ impl Default for IssuerStore {
 }
 
 impl IssuerStore {
-    /// Trusts no issuer.
+    /// Creates a store that trusts no issuer.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets how many entries the key set of an issuer may have, usable or not. Defaults to
+    /// Sets the maximum number of entries in the key set of an issuer, usable or not. Defaults to
     /// [`MAX_SET_KEYS`].
     #[must_use]
     pub const fn with_max_keys(mut self, most: usize) -> Self {
@@ -48,18 +58,20 @@ impl IssuerStore {
         self
     }
 
-    /// Sets the keys of an issuer from its `jwks_uri` document, to be trusted until they are set
-    /// again. Good keys are never replaced by none.
+    /// Sets the keys of an issuer from its `jwks_uri` document. They are trusted until they are set
+    /// again.
     ///
-    /// An issuer that the store has never known is configured by it, with the rules of RFC 9068.
-    /// Keys for a spelling that was [replaced](Self::respell) are those of the issuer that took its
-    /// place.
+    /// A document without a usable key never replaces usable keys. An issuer that the store does
+    /// not know is added with the rules of RFC 9068. Keys for a spelling that was
+    /// [replaced](Self::respell) are set for the issuer that replaced it.
     ///
     /// # Errors
     ///
-    /// `token.key_set` where the document is malformed, `token.no_keys` where it has no usable key;
-    /// the keys from before stay. `token.not_configured` where the issuer was
-    /// [removed](Self::remove).
+    /// After an error the earlier keys stay.
+    ///
+    /// - `token.key_set` if the document is malformed.
+    /// - `token.no_keys` if it has no usable key.
+    /// - `token.not_configured` if the issuer was [removed](Self::remove).
     pub fn set(
         &self,
         issuer: &Issuer,
@@ -69,9 +81,11 @@ impl IssuerStore {
         self.put(issuer, document, provider, None)
     }
 
-    /// As [`set`](Self::set), for keys that have to be confirmed: `until` is the last moment at
-    /// which they are trusted when nothing newer could be had. After it, every token of the issuer
-    /// is refused with `token.keys_stale`, verified before or not.
+    /// Sets the keys of an issuer like [`set`](Self::set), and trusts them only up to and including
+    /// `until`.
+    ///
+    /// After this time, every token of the issuer is refused with `token.keys_stale`, cached or
+    /// not.
     ///
     /// # Errors
     ///
@@ -103,7 +117,7 @@ impl IssuerStore {
         self.change(|next| {
             let own = next.own(issuer.as_str()).to_owned();
             let entry = next.entries.get(&own);
-            // Which of its two spellings an issuer has is decided before there are keys.
+            // Discovery must decide between the two spellings of an issuer before its keys are set.
             let other = entry.is_some_and(|it| it.is_undecided) && own != issuer.as_str();
             if other || next.is_removed(&own) {
                 let issuer = issuer.as_str().to_owned();
@@ -114,23 +128,27 @@ impl IssuerStore {
         })
     }
 
-    /// Sets the rules for the tokens of an issuer, and names it. Tokens that were verified by other
-    /// rules are judged again. Until this is called, the issuer's tokens follow RFC 9068.
+    /// Sets the rules for the tokens of an issuer, and adds the issuer. Before this call the rules
+    /// are those of RFC 9068.
+    ///
+    /// Tokens that were verified by other rules are verified again.
     ///
     /// # Errors
     ///
-    /// `token.profile` where the profile is for another issuer, such as another tenant.
+    /// `token.profile` if the profile is for another issuer, such as another tenant.
     pub fn set_rules(&self, issuer: &Issuer, rules: IssuerRules) -> Result<(), Error> {
         self.change(|next| next.put_rules(issuer, rules, RulesFrom::Set))
     }
 
-    /// As [`set_rules`](Self::set_rules), for several issuers at once and without replacing what
-    /// others set: all of the rules are set, or none. They do not hold for those who
-    /// [bring rules of their own](crate::AccessTokenRules::with_issuer_rules), as every guard does.
+    /// Adds the rules for several issuers, all or none, without replacing rules that others set.
+    /// Otherwise like [`set_rules`](Self::set_rules).
+    ///
+    /// They do not apply to resources that [bring their own
+    /// rules](crate::AccessTokenRules::with_issuer_rules), as every guard does.
     ///
     /// # Errors
     ///
-    /// `token.issuer_rules` where other rules were set for an issuer before; those of
+    /// `token.issuer_rules` if an issuer already has other rules; those of
     /// [`set_rules`](Self::set_rules).
     pub fn add_rules(&self, rules: &[(Issuer, IssuerRules)]) -> Result<(), Error> {
         self.change(|next| {
@@ -139,9 +157,11 @@ impl IssuerStore {
         })
     }
 
-    /// Names an issuer whose keys are still to be fetched: its tokens are refused with
-    /// `token.unknown_key` until then. An issuer that was [removed](Self::remove) is trusted again,
-    /// with the rules of RFC 9068, once its keys are set.
+    /// Adds an issuer whose keys will be fetched later. Until then its tokens are refused with
+    /// `token.unknown_key`.
+    ///
+    /// An issuer that was [removed](Self::remove) is trusted again, with the rules of RFC 9068,
+    /// when its keys are set.
     pub fn name(&self, issuer: &Issuer) {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
@@ -149,11 +169,12 @@ impl IssuerStore {
         self.publish(next);
     }
 
-    /// As [`name`](Self::name), for an issuer whose metadata is still to be fetched: its server may
-    /// write the `/` of an empty path or leave it out (RFC 3986 §6.2.3).
+    /// Adds an issuer whose metadata will be fetched later, so that its spelling is not known yet:
+    /// its server may add or omit the `/` of an empty path (RFC 3986 §6.2.3). Otherwise like
+    /// [`name`](Self::name).
     ///
-    /// Until [`respell`](Self::respell) says which, tokens of either spelling are refused with
-    /// `token.unknown_key`, and rules and removals by either spelling are those of the issuer.
+    /// Before [`respell`](Self::respell) is called, tokens with either spelling are refused with
+    /// `token.unknown_key`, and both spellings name the same issuer for rules and removals.
     pub fn name_undiscovered(&self, issuer: &Issuer) {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
@@ -171,18 +192,19 @@ impl IssuerStore {
         self.publish(next);
     }
 
-    /// Replaces an issuer's spelling by the one that its server writes, with its keys and rules:
-    /// for a caller whose discovery takes the two for one (RFC 3986 §6.2.3). From now on tokens are
-    /// compared with `own`, byte for byte, and rules that are set for `configured` are those of
-    /// `own`. Does nothing where `configured` is not named.
+    /// Replaces the spelling of an issuer by the one that its server uses. Its keys and rules stay.
     ///
-    /// Where both are named, they become one issuer, which keeps the keys of `own` and the rules
-    /// that were set for either.
+    /// Call it after discovery, which treats the two spellings as equal (RFC 3986 §6.2.3). From
+    /// then on tokens are compared with `own` byte for byte, and rules for `configured` are rules
+    /// for `own`. If `configured` was not added, nothing happens. If both were added, they become
+    /// one issuer, which has the keys of `own` and the rules of either.
     ///
     /// # Errors
     ///
-    /// `token.issuer_rules` where both have rules and these differ, `token.not_configured` where
-    /// `own` was removed: nothing changes.
+    /// After an error nothing has changed.
+    ///
+    /// - `token.issuer_rules` if both have rules and these differ.
+    /// - `token.not_configured` if `own` was removed.
     pub fn respell(&self, configured: &Issuer, own: &Issuer) -> Result<(), Error> {
         self.change(|next| {
             let from = next.own(configured.as_str()).to_owned();
@@ -190,12 +212,12 @@ impl IssuerStore {
         })
     }
 
-    /// Trusts an issuer no longer, by its own spelling or the one that was
-    /// [replaced](Self::respell). Says whether it was configured.
+    /// Removes an issuer, in its own spelling or the one that was [replaced](Self::respell).
+    /// Returns whether it was configured.
     ///
-    /// This is final, also for an issuer whose keys are still being fetched: they are refused until
-    /// the program configures the issuer again. The store remembers 1,000 removed names. Beyond
-    /// these, it refuses the keys of every issuer that was not named.
+    /// The removal also applies to keys that are still being fetched: they are refused until the
+    /// program adds the issuer again. The store remembers 1,000 removed names. After that, it
+    /// refuses the keys of every issuer that was not added.
     pub fn remove(&self, issuer: &Issuer) -> bool {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
@@ -210,7 +232,7 @@ impl IssuerStore {
         known
     }
 
-    /// The issuers as they are now.
+    /// Returns the current issuers.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Issuers> {
         self.now.load_full()
@@ -220,7 +242,7 @@ impl IssuerStore {
         self.now.load()
     }
 
-    /// Publishes what `change` makes of the issuers, unless it fails.
+    /// Applies `change` to the issuers and publishes the result, unless it fails.
     fn change(&self, change: impl FnOnce(&mut Issuers) -> Result<(), Error>) -> Result<(), Error> {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());
@@ -238,5 +260,5 @@ impl IssuerStore {
     }
 }
 
-/// How many removed names a store remembers.
+/// The maximum number of removed names that a store remembers.
 const MAX_REMOVED: usize = 1_000;

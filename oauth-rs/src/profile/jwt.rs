@@ -13,21 +13,24 @@ use super::scopes::Scopes;
 use crate::error::NotAccessToken;
 use crate::{Error, ProfileName};
 
-/// How one authorization server writes its JWT access tokens, where it does not follow RFC 9068.
+/// The format of one authorization server's JWT access tokens that do not follow RFC 9068.
 ///
-/// Such a server signs its ID tokens with the same keys, often for the same audience. So a profile
-/// begins with a [`Marker`] that access tokens of this server have and its other JWTs do not. The
-/// header `typ` `at+jwt` (RFC 9068 §2.1) is a marker under every profile.
+/// Such a server signs its ID tokens with the same keys, often for the same audience. A profile
+/// therefore needs a [`Marker`], which only access tokens of this server have. The header `typ`
+/// `at+jwt` (RFC 9068 §2.1) is a marker in every profile.
 ///
-/// Every profile refuses a token with `at_hash`, `c_hash`, `s_hash` or `events`, with `nonce`
-/// ([`allow_nonce`](Self::allow_nonce)), with a `token_use` other than `access`, with a claim `typ`
-/// other than `Bearer` or `DPoP`, and with an `aud` that is the token's own client alone
-/// ([`allow_own_client_as_audience`](Self::allow_own_client_as_audience)).
+/// Every profile refuses a token with:
+///
+/// - `at_hash`, `c_hash`, `s_hash` or `events`;
+/// - `nonce` (see [`allow_nonce`](Self::allow_nonce));
+/// - a `token_use` other than `access`, or a claim `typ` other than `Bearer` or `DPoP`;
+/// - an `aud` that is only the token's own client (see
+///   [`allow_own_client_as_audience`](Self::allow_own_client_as_audience)).
 ///
 /// The presets are [`entra_v1`](Self::entra_v1), [`entra_v2`](Self::entra_v2),
 /// [`auth0`](Self::auth0), [`okta`](Self::okta), [`keycloak`](Self::keycloak) and
-/// [`cognito`](Self::cognito). There is none for Google: its access tokens are opaque to
-/// everybody else, and the JWTs that it issues to applications are ID tokens.
+/// [`cognito`](Self::cognito). There is none for Google, because its access tokens are opaque and
+/// the JWTs that it issues to applications are ID tokens.
 ///
 /// ```
 /// use aims_oauth_rs::{IssuerRules, JwtProfile, Marker};
@@ -55,28 +58,28 @@ pub struct JwtProfile {
     pub(super) tenant: Option<String>,
 }
 
-/// Whether access tokens of this server may carry `nonce`.
+/// Whether access tokens of this server may have `nonce`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Nonce {
     Refused,
     Allowed,
 }
 
-/// What an `aud` that is the token's own client alone means.
+/// The meaning of an `aud` that is only the token's own client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum SoleAudience {
-    /// An ID token, which is for its client (OpenID Connect Core 1.0 §2).
+    /// An ID token, whose audience is its client (OpenID Connect Core 1.0 §2).
     ClientRefused,
     /// An application that calls itself.
     ClientAllowed,
 }
 
 impl JwtProfile {
-    /// A profile whose access tokens have this marker, or the header `typ` `at+jwt`.
+    /// Creates a profile whose access tokens have this marker, or the header `typ` `at+jwt`.
     ///
-    /// Until it is set otherwise, the header `typ` is `JWT` or missing; the client is in
-    /// `client_id`, `azp`, `cid` or `appid`; scopes are in `scope` and `scp`, rights in `roles`,
-    /// `permissions` and `groups`; `jti` and `iat` are not required.
+    /// By default, the header `typ` is `JWT` or missing. The client is in `client_id`, `azp`, `cid`
+    /// or `appid`. Scopes are in `scope` and `scp`, rights in `roles`, `permissions` and `groups`.
+    /// `jti` and `iat` are not required.
     #[must_use]
     pub fn new(marker: Marker) -> Self {
         let texts = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -104,8 +107,10 @@ impl JwtProfile {
         self
     }
 
-    /// Accepts these header `typ` alone, besides `at+jwt` and the types of markers. They are no
-    /// markers: a token needs one in any case. The empty text stands for a header without `typ`.
+    /// Accepts only these header types, in addition to `at+jwt` and the types of markers. The empty
+    /// text stands for a header without `typ`.
+    ///
+    /// A header type is not a marker: a token needs a marker in any case.
     ///
     /// # Errors
     ///
@@ -123,24 +128,24 @@ impl JwtProfile {
         Ok(self)
     }
 
-    /// The claims that name the client, such as `azp`. Those that are there must agree, and one
-    /// must be there.
+    /// Sets the claims that name the client, such as `azp`. A token must have one of them, and all
+    /// that it has must agree.
     #[must_use]
     pub fn client_in<'c>(mut self, claims: impl IntoIterator<Item = &'c str>) -> Self {
         self.client_in = claims.into_iter().map(str::to_owned).collect();
         self
     }
 
-    /// The claims that hold scopes: a text of scope tokens with blanks between, or an array of
-    /// scope tokens. Several claims are read together.
+    /// Sets the claims that hold scopes: a string of scope tokens separated by spaces, or an array
+    /// of scope tokens. Several claims are combined.
     #[must_use]
     pub fn scopes_in<'c>(mut self, claims: impl IntoIterator<Item = &'c str>) -> Self {
         self.scopes_in = claims.into_iter().map(str::to_owned).collect();
         self
     }
 
-    /// Reads rights from this claim as well: a text or an array of texts. A path of several names
-    /// leads into objects, such as `["realm_access", "roles"]`.
+    /// Reads roles from this claim as well: a string or an array of strings. A path of several
+    /// names leads into objects, such as `["realm_access", "roles"]`.
     #[must_use]
     pub fn or_roles_in<'c>(mut self, path: impl IntoIterator<Item = &'c str>) -> Self {
         self.roles_in
@@ -148,7 +153,7 @@ impl JwtProfile {
         self
     }
 
-    /// Reads rights from this claim alone. See [`or_roles_in`](Self::or_roles_in).
+    /// Reads roles only from this claim. See [`or_roles_in`](Self::or_roles_in).
     #[must_use]
     pub fn roles_in<'c>(mut self, path: impl IntoIterator<Item = &'c str>) -> Self {
         self.roles_in.clear();
@@ -169,40 +174,40 @@ impl JwtProfile {
         self
     }
 
-    /// Requires a claim with this value, a text.
+    /// Requires a claim with this string value.
     ///
     /// Required claims are required of an introspection answer, too
-    /// ([`AccessToken::introspected`](crate::AccessToken::introspected)), and so is the rest of the
-    /// profile: claims of ID tokens are refused, and claims that name the client agree. Only the
-    /// markers and the header types do not apply, because an opaque token has neither.
+    /// ([`AccessToken::introspected`](crate::AccessToken::introspected)). The rest of the profile
+    /// also applies: claims of ID tokens are refused, and claims that name the client must agree.
+    /// Only markers and header types do not apply, because an opaque token has neither.
     #[must_use]
     pub fn require_claim(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.required.push((name.into(), Some(value.into())));
         self
     }
 
-    /// Accepts `nonce`, for a server that writes it into access tokens too, such as Keycloak before
-    /// version 25. The marker alone then tells ID tokens apart.
+    /// Accepts `nonce`, for a server that writes it into access tokens, such as Keycloak before
+    /// version 25. Only the marker then distinguishes ID tokens.
     #[must_use]
     pub const fn allow_nonce(mut self) -> Self {
         self.nonce = Nonce::Allowed;
         self
     }
 
-    /// Accepts an `aud` that is the token's own client alone, for an application that calls
-    /// itself. The marker alone then tells ID tokens apart.
+    /// Accepts an `aud` that is only the token's own client, for an application that calls itself.
+    /// Only the marker then distinguishes ID tokens.
     #[must_use]
     pub const fn allow_own_client_as_audience(mut self) -> Self {
         self.sole_audience = SoleAudience::ClientAllowed;
         self
     }
 
-    /// Accepts tokens without `aud` if they were issued to one of these clients: for a server that
-    /// writes no `aud`. An `aud` that is there is checked as well.
+    /// Accepts tokens without `aud` if they were issued to one of these clients, for a server that
+    /// writes no `aud`. An `aud` that is present is checked as well.
     ///
     /// # Errors
     ///
-    /// `token.profile` where the list is empty, or a client identifier is.
+    /// `token.profile` if the list or a client identifier is empty.
     pub fn client_ids_as_audience<C: Into<String>>(
         mut self,
         clients: impl IntoIterator<Item = C>,
@@ -216,13 +221,13 @@ impl JwtProfile {
         Ok(self)
     }
 
-    /// The name of the profile.
+    /// Returns the name of the profile.
     #[must_use]
     pub const fn name(&self) -> ProfileName {
         self.name
     }
 
-    /// The client identifiers that take the place of `aud`.
+    /// Returns the client identifiers that replace `aud`.
     pub(crate) fn client_ids(&self) -> &[String] {
         &self.client_ids
     }
@@ -243,7 +248,7 @@ impl JwtProfile {
         }
     }
 
-    /// The header types that are accepted, for a message.
+    /// Returns the accepted header types, for a message.
     pub(super) fn expected_types(&self) -> String {
         let mut all = vec!["\"at+jwt\"".to_owned()];
         for typ in &self.types {
@@ -262,7 +267,7 @@ impl JwtProfile {
         all.join(" or ")
     }
 
-    /// Whether it is an access token at all.
+    /// Checks that the token is an access token.
     pub(super) fn check_kind(&self, header: &Header, members: &Members<'_>) -> Result<(), Error> {
         let refused = |why| Err(Error::NotAccessToken(why));
         for claim in ["at_hash", "c_hash", "s_hash", "events"] {
@@ -323,7 +328,7 @@ impl JwtProfile {
         Ok(())
     }
 
-    /// What to do about a token of the other version of Entra ID.
+    /// Returns what to do about a token of the other version of Entra ID.
     fn other_version(&self, members: &Members<'_>) -> &'static str {
         match self.name {
             ProfileName::EntraV2 if members.is_text("ver", "1.0") => {
@@ -336,8 +341,7 @@ impl JwtProfile {
         }
     }
 
-    /// Checks an introspection answer, whose absent members are not among these. It has no header
-    /// and no marker.
+    /// Checks the members of an introspection answer. It has no header and no marker.
     pub(super) fn check_introspected(
         &self,
         members: &Members<'_>,
@@ -360,7 +364,7 @@ impl JwtProfile {
         Ok(())
     }
 
-    /// The one client that the token names.
+    /// Returns the one client that the token names.
     pub(super) fn client<'a>(&self, members: &Members<'a>) -> Result<Text<'a>, Error> {
         let mut found: Option<Text<'a>> = None;
         for name in &self.client_in {
@@ -420,8 +424,8 @@ fn roles_at(members: &Members<'_>, path: &[String]) -> Result<Option<Roles>, Err
     }
 }
 
-/// Rights: a text, or an array of texts or of objects with a text `value` (RFC 9068 §2.2.3.1, RFC
-/// 7643 §2.4).
+/// Roles: a string, or an array of strings or of objects with a string `value` (RFC 9068 §2.2.3.1,
+/// RFC 7643 §2.4).
 pub(crate) struct Roles(pub(crate) BTreeSet<String>);
 
 impl<'de> Deserialize<'de> for Roles {

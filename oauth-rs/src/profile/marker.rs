@@ -1,14 +1,14 @@
-//! The positive marker of an access token.
+//! The marker of an access token.
 
 use aims_jose::jws::Header;
 
 use super::members::Members;
 use crate::Error;
 
-/// What tells an access token of one issuer from its other JWTs, such as ID tokens.
+/// Distinguishes the access tokens of one issuer from its other JWTs, such as ID tokens.
 ///
-/// A marker is a header `typ`, or a claim that this issuer puts into access tokens alone. What ID
-/// tokens may carry as well is no marker and is refused when it is made.
+/// A marker is a header `typ`, or a claim that this issuer writes only into access tokens. A claim
+/// that ID tokens may have is refused.
 ///
 /// ```
 /// use aims_oauth_rs::Marker;
@@ -29,8 +29,10 @@ enum Kind {
 }
 
 impl Marker {
-    /// The header `typ` of access tokens, such as `at+jwt`. Compared as a media type, without
-    /// regard to case and with or without `application/` (RFC 7515 §4.1.9).
+    /// Creates a marker from the header `typ` of access tokens, such as `at+jwt`.
+    ///
+    /// It is compared as a media type: case is ignored, and so is a prefix `application/` (RFC 7515
+    /// §4.1.9).
     ///
     /// # Errors
     ///
@@ -47,7 +49,8 @@ impl Marker {
         Ok(Self(Kind::Typ(typ)))
     }
 
-    /// A claim that this issuer puts into access tokens alone, whatever its value.
+    /// Creates a marker from a claim that this issuer writes only into access tokens, with any
+    /// value.
     ///
     /// # Errors
     ///
@@ -62,11 +65,12 @@ impl Marker {
         Ok(Self(Kind::Claim(name)))
     }
 
-    /// A claim with this value, a text, that this issuer puts into access tokens alone.
+    /// Creates a marker from a claim with this string value, which this issuer writes only into
+    /// access tokens.
     ///
     /// # Errors
     ///
-    /// `token.profile` for a claim that ID tokens may have, whatever its value.
+    /// `token.profile` for a claim that ID tokens may have, with any value.
     pub fn claim_value(name: impl Into<String>, value: impl Into<String>) -> Result<Self, Error> {
         let (name, value) = (named(name.into())?, value.into());
         let says_otherwise = match name.as_str() {
@@ -82,7 +86,7 @@ impl Marker {
         Ok(Self(Kind::ClaimValue(name, value)))
     }
 
-    /// A marker that a vendor documents.
+    /// Creates a marker that a vendor documents. It is not checked.
     pub(super) fn vendor(name: &str, value: Option<&str>) -> Self {
         Self(match value {
             Some(value) => Kind::ClaimValue(name.to_owned(), value.to_owned()),
@@ -90,7 +94,7 @@ impl Marker {
         })
     }
 
-    /// The header `typ` that is this marker.
+    /// Returns the header `typ` of this marker.
     pub(super) fn header_typ(&self) -> Option<&str> {
         match &self.0 {
             Kind::Typ(typ) => Some(short(typ)),
@@ -126,7 +130,7 @@ fn named(name: String) -> Result<String, Error> {
     Ok(name)
 }
 
-/// Without `application/`.
+/// Removes the prefix `application/`.
 fn short(typ: &str) -> &str {
     match typ.split_at_checked(PREFIX.len()) {
         Some((prefix, rest)) if prefix.eq_ignore_ascii_case(PREFIX) => rest,
@@ -138,14 +142,14 @@ pub(super) fn short_typ(typ: &str) -> String {
     short(typ).to_ascii_lowercase()
 }
 
-/// Whether this is the `typ` of a kind of JWT that is no access token, in lower case.
+/// Returns whether this is the `typ` of a JWT that is not an access token, in lower case.
 pub(super) fn is_other_kind(typ: &str) -> bool {
     OTHER_KINDS.contains(&typ)
 }
 
 const PREFIX: &str = "application/";
 
-/// Types of JWTs that are no access tokens: the media type registry of IANA, and drafts.
+/// Types of JWTs that are not access tokens: from the media type registry of IANA, and from drafts.
 const OTHER_KINDS: &[&str] = &[
     "cid+jwt",
     "client-authentication+jwt",
@@ -191,8 +195,8 @@ const OTHER_KINDS: &[&str] = &[
     "wpt+jwt",
 ];
 
-/// Claims that ID tokens may have: OpenID Connect Core 1.0 §2, §3.3.2.11, §5.1 and the logout
-/// specifications, and what the vendors of the presets document for their ID tokens.
+/// Claims that ID tokens may have: from OpenID Connect Core 1.0 §2, §3.3.2.11, §5.1, the logout
+/// specifications, and the documentation of the vendors of the presets.
 const ID_TOKEN_CLAIMS: &[&str] = &[
     "_claim_names",
     "_claim_sources",

@@ -1,4 +1,4 @@
-//! Claims by names that a profile chooses.
+//! Claims whose names a profile chooses.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::Error;
 
-/// All members of a payload, none of them twice, each as it was written.
+/// All members of a payload as raw JSON. No member occurs twice.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct Members<'a>(#[serde(borrow)] BTreeMap<Text<'a>, &'a RawValue>);
@@ -20,14 +20,14 @@ impl<'a> Members<'a> {
         aims_jose::json::from_object(payload).map_err(Error::Token)
     }
 
-    /// Leaves out what counts as absent in an unsigned answer: `null`, and an empty text.
+    /// Removes what counts as absent in an unsigned answer: `null` and the empty string.
     pub(crate) fn without_empty(mut self) -> Self {
         self.0
             .retain(|_, value| !matches!(value.get(), "null" | "\"\""));
         self
     }
 
-    /// The first of these claims that is `null`.
+    /// Returns the first of these claims that is `null`.
     pub(crate) fn first_null<'n>(&self, names: &[&'n str]) -> Option<&'n str> {
         let is_null = |name: &&&str| self.raw(name) == Some("null");
         names.iter().find(is_null).copied()
@@ -38,30 +38,30 @@ impl<'a> Members<'a> {
         found.map(|(_, value)| value.get())
     }
 
-    /// Whether the claim is there and is not `null`.
+    /// Returns whether the claim is there and is not `null`.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.raw(name).is_some_and(|value| value != "null")
     }
 
-    /// Whether the claim is there, with whatever value.
+    /// Returns whether the claim is there, with any value.
     pub(crate) fn stands(&self, name: &str) -> bool {
         self.raw(name).is_some()
     }
 
-    /// The value of the claim as a message shows it.
+    /// Returns the value of the claim as a message shows it.
     pub(crate) fn found(&self, name: &str) -> Box<str> {
         let raw = self.raw(name);
         let text = raw.and_then(|raw| serde_json::from_str::<Text<'_>>(raw).ok());
         shown(text.as_ref().map(Text::as_str).or(raw))
     }
 
-    /// Whether the claim is this text.
+    /// Returns whether the claim is this string.
     pub(crate) fn is_text(&self, name: &str, expected: &str) -> bool {
         let text = self.raw(name).map(serde_json::from_str::<Text<'_>>);
         text.is_some_and(|text| text.is_ok_and(|text| text.as_str() == expected))
     }
 
-    /// A text that is not empty.
+    /// Reads a string that is not empty.
     pub(crate) fn text(&self, name: &str) -> Result<Option<Text<'a>>, Error> {
         let Some(raw) = self.raw(name) else {
             return Ok(None);
@@ -72,7 +72,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// A value of any type.
+    /// Reads a value of any type.
     pub(crate) fn value<T: Deserialize<'a>>(
         &self,
         name: &str,
@@ -82,7 +82,7 @@ impl<'a> Members<'a> {
         value.transpose().or(Err(Error::claim(name, expected)))
     }
 
-    /// The members of an object within a claim.
+    /// Reads the members of an object in a claim.
     pub(crate) fn within(&self, name: &str) -> Result<Option<Self>, Error> {
         self.value(name, "an object")
     }

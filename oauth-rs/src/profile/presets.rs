@@ -1,6 +1,6 @@
-//! Profiles of authorization servers that many use, each by its vendor's own documentation.
+//! Profiles of widely used authorization servers, by the documentation of their vendors.
 //!
-//! Each marker was looked up in two pages of the vendor: the claims of access tokens, which have
+//! Each marker was checked in two pages of the vendor: the claims of access tokens, which include
 //! it, and those of ID tokens, which do not. The pages were read in November 2026.
 
 use super::JwtProfile;
@@ -12,7 +12,7 @@ impl JwtProfile {
         let mut markers = markers
             .iter()
             .map(|(name, value)| Marker::vendor(name, *value));
-        // Every preset has one.
+        // Every preset has a marker.
         let first = markers
             .next()
             .unwrap_or_else(|| Marker::vendor("token_use", Some("access")));

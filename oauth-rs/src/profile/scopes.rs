@@ -6,8 +6,8 @@ use aims_oauth_wire::names::ScopeSet;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-/// Scopes as servers write them: a text with one blank between scope tokens (RFC 9068 §2.2.3), or
-/// an array whose elements are one scope token each.
+/// Scopes as servers write them: a string with single spaces between scope tokens (RFC 9068
+/// §2.2.3), or an array of scope tokens.
 #[derive(Debug)]
 pub(crate) struct Scopes(pub(crate) ScopeSet);
 

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 use crate::Error;
 use crate::profile::Scopes;
 
-/// The registered claims, read once. Nothing of them is trusted before the signature was verified;
-/// `iss` chooses the key until then.
+/// The registered claims. They are not trusted before the signature is verified; until then `iss`
+/// only selects the key.
 #[derive(Deserialize)]
 pub(super) struct Claims {
     #[serde(default, deserialize_with = "present")]
@@ -30,7 +30,7 @@ pub(super) struct Claims {
     pub(super) jti: Option<String>,
     #[serde(default, deserialize_with = "present")]
     pub(super) scope: Option<Scopes>,
-    /// Read under RFC 9068 alone; a profile of its own names the claims of rights itself.
+    /// Read only with RFC 9068. A custom profile names the claims of roles itself.
     #[serde(default, deserialize_with = "present")]
     pub(super) roles: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "present")]
@@ -59,8 +59,8 @@ pub(super) struct Claims {
     _txn: NotNull,
 }
 
-/// A registered claim that is not read here but is no `null` either: an application that reads it
-/// later would have to guess whether it is absent.
+/// A registered claim that is not read here but must not be `null`, because an application that
+/// reads it later would have to guess whether it is absent.
 #[derive(Default)]
 struct NotNull;
 
@@ -76,13 +76,13 @@ fn audiences<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<St
     Ok(Some(audience.iter().map(str::to_owned).collect()))
 }
 
-/// One who acts for the subject (RFC 8693 §4.1).
+/// A party that acts for the subject (RFC 8693 §4.1).
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Actor {
-    /// `sub` of the actor.
+    /// The `sub` of the actor.
     pub subject: String,
-    /// `iss` of the actor, where it has one.
+    /// The `iss` of the actor, if it has one.
     pub issuer: Option<String>,
 }
 
@@ -95,10 +95,10 @@ struct Act<'a> {
     act: Option<&'a RawValue>,
 }
 
-/// The deepest chain of actors that is read.
+/// The maximum depth of nested actors.
 const MAX_ACTORS: usize = 8;
 
-/// The chain, outermost first, bounded (RFC 8693 §4.1).
+/// Returns the nested actors, outermost first, up to the maximum depth (RFC 8693 §4.1).
 pub(super) fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
     let mut actors = Vec::new();
     while let Some(raw) = next {
@@ -106,7 +106,7 @@ pub(super) fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
         if actors.len() >= MAX_ACTORS {
             return Err(malformed());
         }
-        // Serde alone would take an array for it.
+        // Check for an object first, because serde would also accept an array.
         let act: Act<'_> =
             aims_jose::json::from_object(raw.get().as_bytes()).or(Err(malformed()))?;
         actors.push(Actor {

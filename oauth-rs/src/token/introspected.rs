@@ -17,8 +17,8 @@ use crate::error::NotAccessToken;
 use crate::profile::Members;
 use crate::{AccessTokenRules, Confirmation, Error, Issuers};
 
-/// The members that are read here beside those of RFC 7662. `null` is absent; a signed answer that
-/// has it was refused.
+/// The members that are read here in addition to those of RFC 7662. `null` counts as absent; a
+/// signed answer with `null` was refused before.
 #[derive(Deserialize)]
 struct Further {
     cnf: Option<Box<RawValue>>,
@@ -28,18 +28,17 @@ struct Further {
 }
 
 impl AccessToken {
-    /// The access token that an issuer's answer describes, judged like a JWT: `iss` where it is
-    /// there, `aud`, `exp`, `nbf`, `iat`, the client, `cnf`, `act`, `token_type` and scopes. The
-    /// issuer has to be a configured one, and was asked about exactly this text.
+    /// Creates the access token that an issuer's introspection answer describes.
     ///
-    /// The issuer's [profile](crate::TokenProfile) holds for the answer, without its markers and
-    /// header types: required claims, `nonce`, claims that name the client, and an `aud` that is
-    /// the client alone. Members that are `null` are absent, and wrong in an answer that was signed
-    /// (RFC 9701).
+    /// The issuer must be a configured one, and must have been asked about exactly this text. The
+    /// answer is checked like a JWT: `iss` if it is there, `aud`, `exp`, `nbf`, `iat`, the client,
+    /// `cnf`, `act`, `token_type` and scopes. The issuer's [profile](crate::TokenProfile) applies
+    /// without its markers and header types. Members that are `null` count as absent; in a signed
+    /// answer (RFC 9701) they are an error.
     ///
-    /// Without `sub` the client is the subject, as for client credentials (RFC 9068 §2.2). The
-    /// token ends at its `exp`; the answer is believed for `ceiling`, and without `exp` the token
-    /// ends then.
+    /// Without `sub`, the subject is the client, as for client credentials (RFC 9068 §2.2). The
+    /// token expires at its `exp`. The answer is trusted for the time `ceiling`; without `exp` the
+    /// token expires then.
     ///
     /// # Errors
     ///
@@ -57,7 +56,8 @@ impl AccessToken {
     ) -> Result<Self, Error> {
         let issuer = issuer.as_str();
         let own = issuers.rules(issuer, rules).cloned();
-        // Here there is no `iss` that discovery could still find to be the issuer's own spelling.
+        // Only an exact match counts here, because no `iss` of a token can still decide the
+        // spelling.
         let own = own.filter(|_| issuers.has(issuer));
         let own = own.ok_or_else(|| issuers.unknown(issuer))?;
         let Introspection::Active(answer) = answer else {
@@ -95,7 +95,7 @@ impl AccessToken {
             Some(most) => rules.times.with_max_lifetime(most),
             None => rules.times,
         };
-        // Without `exp` the token ends when its answer does.
+        // Without `exp` the token expires with the answer.
         let ends = answer.expires().unwrap_or(until);
         let exp = aims_jose::jwt::NumericDate::from_secs(ends.as_secs());
         let times = Times::new(exp, answer.nbf(), answer.iat());
@@ -107,7 +107,7 @@ impl AccessToken {
         check_presented_type(answer.token_type(), &bound_to)?;
         Ok(Self(Arc::new(Inner {
             hash: *token.sha256(),
-            // An opaque text has no second form.
+            // An opaque text has only one form.
             signed_hash: *token.sha256(),
             issuer: issuer.to_owned(),
             subject,
@@ -130,7 +130,8 @@ impl AccessToken {
     }
 }
 
-/// A server that is asked about any text may describe a refresh token or an ID token as active.
+/// Refuses other kinds of tokens: a server may also report a refresh token or an ID token as
+/// active.
 fn check_kind(further: &Further, members: &Members<'_>) -> Result<(), Error> {
     let is_one_of = |value: &Option<String>, names: &[&str]| {
         let is_named = |it: &String| names.iter().any(|name| it.eq_ignore_ascii_case(name));
@@ -160,8 +161,8 @@ fn check_kind(further: &Further, members: &Members<'_>) -> Result<(), Error> {
     }
 }
 
-/// The members of a signed answer that are no `null`: those that bind or limit the token, or that
-/// an application may read later. Those of RFC 7662 are checked when the answer is read.
+/// The members of a signed answer that must not be `null`: those that bind or limit the token, or
+/// that an application may read later. Those of RFC 7662 are checked when the answer is parsed.
 const NEVER_NULL: [&str; 15] = [
     "cnf",
     "act",
@@ -180,8 +181,8 @@ const NEVER_NULL: [&str; 15] = [
     "txn",
 ];
 
-/// `token_type` and `cnf` say the same: a token with `jkt` is presented as `DPoP` (RFC 9449 §6.2),
-/// every other one as `Bearer`.
+/// Checks that `token_type` and `cnf` agree: a token with `jkt` is presented as `DPoP` (RFC 9449
+/// §6.2), every other one as `Bearer`.
 fn check_presented_type(found: Option<&str>, cnf: &[Confirmation]) -> Result<(), Error> {
     let is_dpop = cnf.iter().any(|it| matches!(it, Confirmation::DpopJkt(_)));
     let expected = if is_dpop { "DPoP" } else { "Bearer" };

@@ -1,13 +1,13 @@
-//! The list grammar of challenges (RFC 9110 §5.6.1, §11.3, §11.4): commas separate challenges and
-//! parameters alike.
+//! Parses the list syntax of challenges (RFC 9110 §5.6.1, §11.3, §11.4), in which commas separate
+//! both challenges and parameters.
 //!
-//! Each challenge and each parameter is read by itself. Behind something malformed, reading goes on
-//! at the next comma.
+//! Challenges and parameters are parsed one by one. After a malformed part, parsing continues at
+//! the next comma.
 
 use super::{Challenge, MAX_CHALLENGE_PARAMETERS, MAX_CHALLENGES, RESOURCE_METADATA};
 use crate::{Diagnostic, Error, shown};
 
-/// Adds the challenges of one field.
+/// Adds the challenges of one header field.
 pub(super) fn field(
     text: &str,
     all: &mut Vec<Challenge>,
@@ -26,17 +26,17 @@ pub(super) fn field(
     }
 }
 
-/// RFC 9110 §5.6.2.
+/// Returns whether a text is a token (RFC 9110 §5.6.2).
 pub(super) fn is_token(text: &str) -> bool {
     !text.is_empty() && text.chars().all(is_tchar)
 }
 
-/// What was not read yet.
+/// The text that was not parsed yet.
 #[derive(Clone, Copy)]
 struct Rest<'a>(&'a str);
 
 impl<'a> Rest<'a> {
-    /// The next challenge, or nothing if it is malformed before its first parameter.
+    /// Parses the next challenge. Returns `None` if it is malformed before its first parameter.
     fn challenge(&mut self, notes: &mut Vec<Diagnostic>) -> Result<Option<Challenge>, Error> {
         let Some(scheme) = self.token() else {
             self.unreadable("", "expected a scheme", notes);
@@ -65,7 +65,7 @@ impl<'a> Rest<'a> {
         }
         while self.is_parameter() {
             self.parameter_of(&mut read, notes)?;
-            // A parameter of this challenge follows, or the next challenge.
+            // Look ahead: a parameter of this challenge follows, or the next challenge.
             let mut ahead = *self;
             ahead.skip(&[' ', '\t', ',', ';']);
             if ahead.is_parameter() {
@@ -82,7 +82,7 @@ impl<'a> Rest<'a> {
         Ok(Some(read.challenge))
     }
 
-    /// Read only where the element ends behind it: `a=` may be one, `a=b` cannot.
+    /// Parses a token68. The element must end after it: `a=` can be one, `a=b` cannot.
     fn token68(&mut self) -> Option<&'a str> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._~+/".contains(c);
         let bare = self.0.trim_start_matches(plain);
@@ -94,7 +94,8 @@ impl<'a> Rest<'a> {
         ahead.skip(BLANK);
         let mut next = ahead;
         next.skip(&[' ', '\t', ',']);
-        // No parameter follows a token68: `a=, b=c` is a parameter without a value, and another.
+        // No parameter follows a token68, so `a=, b=c` is a parameter without a value and a second
+        // parameter.
         let is_named = token.ends_with('=') && !token.ends_with("==");
         if !ahead.at_end() || (is_named && next.is_parameter()) {
             return None;
@@ -109,7 +110,7 @@ impl<'a> Rest<'a> {
         is_named && self.0.starts_with('=')
     }
 
-    /// Reads a parameter into a challenge. Behind a malformed one, goes on at the next comma.
+    /// Parses a parameter into a challenge. After a malformed one, it continues at the next comma.
     fn parameter_of(&mut self, read: &mut Read, notes: &mut Vec<Diagnostic>) -> Result<(), Error> {
         let mut ahead = *self;
         let name = ahead.token().unwrap_or_default().to_ascii_lowercase();
@@ -133,7 +134,7 @@ impl<'a> Rest<'a> {
         Ok(())
     }
 
-    /// A quoted value, or whatever stands without quotes up to a blank or a comma.
+    /// Parses a value: a quoted one, or everything up to a blank or a comma.
     fn value(&mut self) -> Result<String, &'static str> {
         if let Some(quoted) = self.0.strip_prefix('"') {
             self.0 = quoted;
@@ -157,7 +158,7 @@ impl<'a> Rest<'a> {
         Ok(value.to_owned())
     }
 
-    /// Behind the opening quote (RFC 9110 §5.6.4).
+    /// Parses the rest of a quoted value after its opening quote (RFC 9110 §5.6.4).
     fn quoted(&mut self) -> Result<String, &'static str> {
         let mut value = String::new();
         let mut chars = self.0.chars();
@@ -183,7 +184,7 @@ impl<'a> Rest<'a> {
         Some(token)
     }
 
-    /// Skips what is malformed, up to the next comma.
+    /// Skips a malformed part, up to the next comma.
     fn unreadable(&mut self, scheme: &str, found: &'static str, notes: &mut Vec<Diagnostic>) {
         notes.push(Diagnostic::Unreadable {
             scheme: shown::value(scheme),
@@ -201,16 +202,17 @@ impl<'a> Rest<'a> {
     }
 }
 
-/// A challenge that is being read.
+/// A challenge during parsing.
 struct Read {
     challenge: Challenge,
-    /// Parameters that occurred with different values.
+    /// The parameters that occurred with different values.
     contradicted: Vec<String>,
 }
 
 impl Read {
-    /// Adds a parameter. One that occurs twice with one value counts once. `resource_metadata` may
-    /// have two values, of which the document decides; any other contradiction counts as absent.
+    /// Adds a parameter. A repeated one with the same value counts once. `resource_metadata` may
+    /// have two values, because the document decides. Any other parameter with different values
+    /// counts as absent.
     fn push(
         &mut self,
         name: String,
@@ -247,7 +249,8 @@ fn is_tchar(c: char) -> bool {
     c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
 }
 
-/// What many servers write without quotes: tokens, and URLs.
+/// Returns whether a character may occur in a value without quotes. Many servers omit the quotes of
+/// tokens and URLs.
 const fn is_unquoted(c: char) -> bool {
     c.is_ascii_graphic() && !matches!(c, ',' | '"' | '\\')
 }

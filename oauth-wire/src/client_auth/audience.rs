@@ -1,15 +1,15 @@
-//! For whom an assertion is.
+//! The audience of a client assertion.
 
 use crate::Error;
 use crate::metadata::ServerMetadata;
 use crate::names::Endpoint;
 
-/// What stands in `aud` of a client's assertion: by default the issuer alone, as a string
+/// Selects the `aud` of a client assertion. Defaults to the issuer alone, as a string
 /// (draft-ietf-oauth-rfc7523bis §4).
 ///
-/// The other forms are for servers that take no other, set for each of them by hand. None is ever
-/// tried after another: an assertion for a token endpoint can be replayed by whoever makes a client
-/// believe that the endpoint is his (audience injection).
+/// Use another form only for a server that accepts no other. The client never tries several forms.
+/// An attacker who makes the client use the attacker's token endpoint could replay an assertion
+/// that has an endpoint as audience (audience injection).
 ///
 /// ```
 /// use aims_oauth_wire::client_auth::AssertionAudience;
@@ -29,31 +29,31 @@ enum Form {
 }
 
 impl AssertionAudience {
-    /// The issuer as a string.
+    /// Uses the issuer, as a string.
     #[must_use]
     pub const fn issuer() -> Self {
         Self(Form::Issuer)
     }
 
-    /// The issuer in an array of one.
+    /// Uses the issuer, in an array with one element.
     #[must_use]
     pub const fn issuer_in_array() -> Self {
         Self(Form::IssuerInArray)
     }
 
-    /// The token endpoint as a string, as RFC 7523 §3 first had it.
+    /// Uses the token endpoint, as a string (the original form of RFC 7523 §3).
     #[must_use]
     pub const fn token_endpoint() -> Self {
         Self(Form::TokenEndpoint)
     }
 
-    /// Another endpoint as a string, for servers that want the one that is asked.
+    /// Uses this endpoint, as a string, for servers that expect the endpoint of the request.
     #[must_use]
     pub const fn endpoint(url: Endpoint) -> Self {
         Self(Form::Endpoint(url))
     }
 
-    /// The text, and nothing of the form.
+    /// Returns the text of the audience, without its form.
     pub(super) fn text<'a>(&'a self, server: &'a ServerMetadata) -> Result<&'a str, Error> {
         Ok(match &self.0 {
             Form::Endpoint(url) => url.as_str(),

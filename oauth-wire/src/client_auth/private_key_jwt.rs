@@ -17,13 +17,15 @@ use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
 use crate::token::TokenRequest;
 
-/// The `client_assertion_type` (RFC 7523 §2.2).
+/// The value of `client_assertion_type` (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
-/// How long an assertion is good, in seconds.
+/// The lifetime of an assertion, in seconds.
 const LIFETIME: u64 = 60;
 
-/// Signs an assertion for each request: `iss` and `sub` the client, `aud` the issuer alone, 60
-/// seconds, a fresh `jti`.
+/// Authenticates a client with `private_key_jwt`: signs an assertion for each request.
+///
+/// `iss` and `sub` are the client and `aud` is the issuer. The assertion is valid for 60 seconds
+/// and has a random `jti`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -63,7 +65,7 @@ struct Claims<'a> {
 }
 
 impl PrivateKeyJwt {
-    /// A client with a key that the server knows, best under a key id.
+    /// Creates a client with a key that is registered at the server. Give the key a key id.
     #[must_use]
     pub fn new(client: ClientId, signer: impl Into<AnySigner>) -> Self {
         Self {
@@ -75,35 +77,35 @@ impl PrivateKeyJwt {
         }
     }
 
-    /// For a server that takes another form of `aud`.
+    /// Sets the form of `aud`, for a server that does not accept the default.
     #[must_use]
     pub fn with_audience(mut self, audience: AssertionAudience) -> Self {
         self.audience = audience;
         self
     }
 
-    /// For a server that refuses the `typ` that draft-ietf-oauth-rfc7523bis §4 gave to assertions:
-    /// `JWT` instead.
+    /// Uses `typ` `JWT` instead of the type that draft-ietf-oauth-rfc7523bis §4 defines, for a
+    /// server that refuses that type.
     #[must_use]
     pub const fn with_legacy_type(mut self) -> Self {
         self.typ = "JWT";
         self
     }
 
-    /// Takes `jti` from another source.
+    /// Sets the random source of `jti`. Defaults to the operating system.
     #[must_use]
     pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
         self
     }
 
-    /// What is to be signed, for a key behind a network. What is signed goes into a request by
-    /// [`apply`](Self::apply).
+    /// Prepares an assertion for signing elsewhere, for example by a key behind a network. Pass the
+    /// signed assertion to [`apply`](Self::apply).
     ///
     /// # Errors
     ///
-    /// `oauth.authenticate`; `metadata.member` where the audience is an endpoint that the server
-    /// lacks.
+    /// `oauth.authenticate` if the server does not support the method; `metadata.member` if the
+    /// audience is an endpoint that the server does not have.
     pub fn prepare(&self, server: &ServerMetadata, now: UnixTime) -> Result<SigningInput, Error> {
         expect_method(server, "private_key_jwt")?;
         expect_algorithm(server.token_endpoint_auth_algorithms(), &self.signer)?;
@@ -125,7 +127,7 @@ impl PrivateKeyJwt {
     ///
     /// # Errors
     ///
-    /// `oauth.request` for a request that authenticates already or is another client's.
+    /// `oauth.request` if the request is authenticated already or is for another client.
     pub fn apply(
         &self,
         request: &mut TokenRequest,

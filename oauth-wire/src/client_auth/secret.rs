@@ -14,7 +14,8 @@ use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
 use crate::token::TokenRequest;
 
-/// A shared secret, for servers that know nothing better: whoever sees a request has it.
+/// Authenticates a client with a shared secret, for servers that support no better method. Anyone
+/// who sees a request learns the secret.
 #[derive(Clone, Debug)]
 pub struct ClientSecretBasic {
     client: ClientId,
@@ -22,7 +23,7 @@ pub struct ClientSecretBasic {
 }
 
 impl ClientSecretBasic {
-    /// A client with a secret.
+    /// Creates a client with a secret.
     #[must_use]
     pub const fn new(client: ClientId, secret: SecretText) -> Self {
         Self { client, secret }
@@ -48,8 +49,9 @@ impl Authenticate for ClientSecretBasic {
     }
 }
 
-/// Each half form-urlencoded, so that a colon in a name cannot move the border. All room is there
-/// beforehand: a buffer that grows leaves copies behind.
+/// Encodes each half as in a form, so that a colon in a name cannot move the separator. The buffer
+/// has its full size from the start, because a buffer that grows leaves copies of the secret in
+/// memory.
 fn pair(client: &str, secret: &str) -> Zeroizing<String> {
     let most = client.len().saturating_add(secret.len()).saturating_mul(3);
     let mut pair = Zeroizing::new(String::with_capacity(most.saturating_add(1)));
@@ -73,7 +75,7 @@ fn basic(client: &str, secret: &str) -> Zeroizing<String> {
 mod tests {
     use super::*;
 
-    /// T-024: no buffer of the secret is left behind by another that is longer.
+    /// The buffer must not grow, because a grown buffer leaves a copy of the secret in memory.
     #[test]
     fn buffers_do_not_grow() {
         for secret in ["a", "a secret: \u{e4}\u{1f511}", &"x y".repeat(400)] {

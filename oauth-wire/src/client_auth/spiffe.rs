@@ -1,4 +1,5 @@
-//! SVIDs in place of registered keys (draft-ietf-oauth-spiffe-client-auth-02).
+//! Client authentication by SVIDs instead of registered keys
+//! (draft-ietf-oauth-spiffe-client-auth-02).
 
 use core::fmt;
 use std::sync::Arc;
@@ -21,16 +22,18 @@ use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
 use crate::token::TokenRequest;
 
-/// The `client_assertion_type` of a JWT-SVID (draft-ietf-oauth-spiffe-client-auth-02 §3.1).
+/// The value of `client_assertion_type` for a JWT-SVID (draft-ietf-oauth-spiffe-client-auth-02
+/// §3.1).
 pub const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
 
 type JwtSource = dyn Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync;
 type WitSource = dyn Fn(UnixTime) -> Result<WitCredential, BoxError> + Send + Sync;
 
-/// `spiffe_jwt`: a JWT-SVID as the assertion (draft-ietf-oauth-spiffe-client-auth).
+/// Authenticates a client with `spiffe_jwt`: a JWT-SVID is the assertion
+/// (draft-ietf-oauth-spiffe-client-auth).
 ///
-/// The SVID is looked at, unverified, before it leaves: one that is for another audience, another
-/// workload, or over, is not sent.
+/// The client checks the claims of the SVID before it sends it, without verifying the signature. It
+/// does not send an SVID for another audience or another workload, or an expired one.
 #[derive(Clone)]
 pub struct SpiffeJwt {
     client: ClientId,
@@ -39,8 +42,10 @@ pub struct SpiffeJwt {
 }
 
 impl SpiffeJwt {
-    /// A workload by its SPIFFE ID, and where its JWT-SVIDs come from: a function of the audience
-    /// and the time. It is called for each request, and may give one again that is still good.
+    /// Creates a client from the SPIFFE ID of a workload and a function that returns its JWT-SVIDs.
+    ///
+    /// The function is called for each request with the audience and the time. It may return the
+    /// same SVID again while that is valid.
     #[must_use]
     pub fn new(
         client: ClientId,
@@ -53,8 +58,8 @@ impl SpiffeJwt {
         }
     }
 
-    /// For a server that follows revision 01 of the draft, where the audience is the token
-    /// endpoint. Whether it stands in an array is for whoever issues the SVID.
+    /// Sets the audience, for example the token endpoint for a server that follows revision 01 of
+    /// the draft. The issuer of the SVID decides whether it is in an array.
     #[must_use]
     pub fn with_audience(mut self, audience: AssertionAudience) -> Self {
         self.audience = audience;
@@ -114,7 +119,7 @@ impl fmt::Debug for SpiffeJwt {
     }
 }
 
-/// A WIT-SVID and the key that it confirms.
+/// A WIT-SVID and the private key of its `cnf.jwk`.
 #[derive(Clone)]
 pub struct WitCredential {
     wit: SecretText,
@@ -122,9 +127,9 @@ pub struct WitCredential {
 }
 
 impl WitCredential {
-    /// Takes the text of a WIT-SVID, and the private half of its `cnf.jwk`: an `Arc` of a
-    /// [`Signer`](aims_jose::key::Signer), or an [`AnySigner`] for a key in a device or behind a
-    /// network.
+    /// Creates a credential from the text of a WIT-SVID and the private key of its `cnf.jwk`: an
+    /// `Arc` of a [`Signer`](aims_jose::key::Signer), or an [`AnySigner`] for a key in a device or
+    /// behind a network.
     #[must_use]
     pub fn new(wit: impl Into<SecretText>, signer: impl Into<AnySigner>) -> Self {
         Self {
@@ -142,8 +147,9 @@ impl fmt::Debug for WitCredential {
     }
 }
 
-/// `spiffe_wit`: a WIT-SVID in `OAuth-Client-Attestation`, and a fresh proof of its key in
-/// `OAuth-Client-Attestation-PoP` (draft-ietf-oauth-attestation-based-client-auth §5.1).
+/// Authenticates a client with `spiffe_wit`: a WIT-SVID in `OAuth-Client-Attestation`, and a new
+/// proof of its key in `OAuth-Client-Attestation-PoP`
+/// (draft-ietf-oauth-attestation-based-client-auth §5.1).
 #[derive(Clone)]
 pub struct SpiffeWit {
     client: ClientId,
@@ -153,7 +159,8 @@ pub struct SpiffeWit {
 }
 
 impl SpiffeWit {
-    /// A workload by its SPIFFE ID, and where its WIT-SVIDs come from; called for each request.
+    /// Creates a client from the SPIFFE ID of a workload and a function that returns its WIT-SVIDs.
+    /// The function is called for each request.
     #[must_use]
     pub fn new(
         client: ClientId,
@@ -168,22 +175,22 @@ impl SpiffeWit {
     }
 
     /// Answers a challenge of the server (draft-ietf-oauth-attestation-based-client-auth,
-    /// `attestation_challenge`). Good for one request, so a value of this type made from a kept one
-    /// is, too.
+    /// `attestation_challenge`). A challenge is valid for one request, so use the returned value
+    /// once.
     #[must_use]
     pub fn with_challenge(mut self, challenge: impl Into<SecretText>) -> Self {
         self.challenge = Some(challenge.into());
         self
     }
 
-    /// Takes `jti` from another source.
+    /// Sets the random source of `jti`. Defaults to the operating system.
     #[must_use]
     pub const fn with_random(mut self, random: &'static dyn SecureRandom) -> Self {
         self.random = random;
         self
     }
 
-    /// The credential of this moment, and what its key has to sign.
+    /// Returns the current credential and what its key must sign.
     fn prepare(
         &self,
         request: &TokenRequest,
@@ -237,7 +244,7 @@ impl Authenticate for SpiffeWit {
     }
 }
 
-/// Puts a WIT-SVID and the proof of its key into the request.
+/// Adds a WIT-SVID and the proof of its key to the request.
 fn present(
     request: &mut TokenRequest,
     client: &ClientId,

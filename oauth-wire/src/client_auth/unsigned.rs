@@ -1,4 +1,4 @@
-//! Requests whose authentication is still to be signed.
+//! Token requests whose client authentication must still be signed.
 
 use core::fmt;
 use std::sync::Arc;
@@ -10,18 +10,18 @@ use super::failed;
 use crate::Error;
 use crate::token::TokenRequest;
 
-/// What came of [`Authenticate::begin`](super::Authenticate::begin).
+/// The result of [`Authenticate::begin`](super::Authenticate::begin).
 #[derive(Debug)]
 #[must_use = "the request is authenticated when it is signed"]
 #[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
 pub enum Authentication {
     /// The request is authenticated.
     Done(TokenRequest),
-    /// A key in a device or behind a network is still to sign.
+    /// A key in a device or behind a network must sign first.
     Unsigned(UnsignedRequest),
 }
 
-/// A request with what the client's key has to sign for it.
+/// A token request and what the client's key must sign for it.
 #[must_use = "the request is authenticated when it is signed"]
 pub struct UnsignedRequest {
     request: TokenRequest,
@@ -30,7 +30,7 @@ pub struct UnsignedRequest {
     apply: Apply,
 }
 
-/// Puts what was signed into the request.
+/// Adds the signature to the request.
 type Apply = Box<dyn FnOnce(&mut TokenRequest, CompactJws) -> Result<(), Error> + Send + Sync>;
 
 impl UnsignedRequest {
@@ -38,7 +38,7 @@ impl UnsignedRequest {
     ///
     /// # Errors
     ///
-    /// `oauth.authenticate` where the key does not sign.
+    /// `oauth.authenticate` if the key does not sign.
     pub async fn sign(mut self) -> Result<TokenRequest, Error> {
         let signed = self.input.sign_async(&*self.signer).await;
         (self.apply)(&mut self.request, signed.map_err(failed(UNSIGNED))?)?;
@@ -55,7 +55,7 @@ impl fmt::Debug for UnsignedRequest {
     }
 }
 
-/// Signs at once where the key can, or returns what is left to sign.
+/// Signs immediately if the key is synchronous. Otherwise returns what must be signed.
 pub(super) fn begin(
     mut request: TokenRequest,
     input: SigningInput,
@@ -76,7 +76,7 @@ pub(super) fn begin(
     }
 }
 
-/// Signs with a key that does not wait.
+/// Signs with a synchronous key.
 pub(super) fn sign(input: SigningInput, signer: &AnySigner) -> Result<CompactJws, Error> {
     let Some(signer) = signer.local() else {
         return Err(Error::authenticate(

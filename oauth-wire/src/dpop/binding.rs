@@ -1,4 +1,4 @@
-//! What a proof is for.
+//! The request that a proof is bound to.
 
 use aims_jose::alg::Algorithm;
 use aims_jose::base64url;
@@ -12,7 +12,14 @@ use serde::Serialize;
 use super::target::bare;
 use super::{Error, Nonce, TYP};
 
-/// One request, as a proof binds it: method, URI, access token (RFC 9449 §4.2).
+/// One request, as a proof is bound to it: method, URI, access token (RFC 9449 §4.2).
+///
+/// ```
+/// use aims_oauth_wire::dpop::Binding;
+///
+/// let binding = Binding::to("POST", "https://as.example/token");
+/// # let _ = binding;
+/// ```
 #[derive(Clone, Copy)]
 pub struct Binding<'a> {
     pub(super) method: &'a str,
@@ -33,12 +40,11 @@ struct Claims<'a> {
 }
 
 impl<'a> Binding<'a> {
-    /// A request without access token: to a token endpoint, or to another endpoint of an
-    /// authorization server.
+    /// Binds a proof to a request without an access token, for example to a token endpoint.
     ///
-    /// The method is compared as it stands: `GET` is not `get`. The URI is absolute. Its query and
-    /// fragment are left out. A server gives the URI under which clients know it, made of its own
-    /// configuration and the path of the request, never of `Host` or a forwarded field.
+    /// The method is case-sensitive: `GET` is not `get`. The URI is absolute; its query and
+    /// fragment are ignored. A server must build the URI from its own configuration and the path of
+    /// the request, never from `Host` or a forwarding header.
     #[must_use]
     pub fn to(method: &'a str, uri: &'a str) -> Self {
         Self {
@@ -48,20 +54,21 @@ impl<'a> Binding<'a> {
         }
     }
 
-    /// The access token that goes with the request: `ath`.
+    /// Binds the proof to the access token of the request (`ath`).
     #[must_use]
     pub fn access_token(mut self, token: &Hashed<'_>) -> Self {
         self.access_token = Some(*token.sha256());
         self
     }
 
-    /// Prepares the proof: what is left to do is to sign it with the private part of this key.
-    /// `jti` is drawn with 128 bits, so every attempt of a request needs a proof of its own (RFC
-    /// 9449 §7.3).
+    /// Prepares a proof. The caller signs it with the private key of this public key.
+    ///
+    /// `jti` has 128 random bits, so each attempt of a request needs a new proof (RFC 9449 §7.3).
     ///
     /// # Errors
     ///
-    /// `jwk.alg` where the key is not for this algorithm; `random.unavailable`.
+    /// `jwk.alg` if the key is not for this algorithm; `random.unavailable` if there are no random
+    /// bits.
     pub fn prepare(
         &self,
         key: &Jwk,
@@ -72,7 +79,8 @@ impl<'a> Binding<'a> {
         self.prepare_with(None, key, algorithm, random, now)
     }
 
-    /// The same with a nonce that the server chose (RFC 9449 §8, §9).
+    /// Prepares a proof with a nonce that the server chose (RFC 9449 §8, §9). Otherwise like
+    /// [`prepare`](Self::prepare).
     ///
     /// # Errors
     ///

@@ -1,37 +1,37 @@
-//! Why a proof is refused.
+//! The errors of DPoP proofs.
 
-/// A DPoP proof was refused, or could not be made.
+/// Error returned when a DPoP proof is refused or cannot be made.
 ///
-/// No message holds a proof, a token or a nonce. None repeats its source: [`aims_jose::Chain`]
-/// shows both.
+/// No message contains a proof, a token or a nonce. No message repeats its source;
+/// [`aims_jose::Chain`] prints both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The field stands more than once (RFC 9449 §4.3).
+    /// The header field occurs more than once (RFC 9449 §4.3).
     #[error("the field `{field}` stands more than once")]
     FieldRepeated {
-        /// Its name.
+        /// The name of the header field.
         field: &'static str,
     },
-    /// The field holds something else than one compact JWT.
+    /// The header field is not one compact JWT.
     #[error("the field `{field}` does not hold one compact JWT")]
     FieldSyntax {
-        /// Its name.
+        /// The name of the header field.
         field: &'static str,
     },
-    /// The proof is no well-formed JWS, its `typ`, `alg`, `jwk`, signature or one of its claims is
-    /// wrong, or no proof can be made with this key.
+    /// The proof is not a well-formed JWS; or its `typ`, `alg`, `jwk`, signature or a claim is
+    /// wrong; or the key cannot make a proof.
     #[error("DPoP proof")]
     Jws(#[source] aims_jose::Error),
-    /// `alg` is not among those that are accepted here.
+    /// `alg` is not an accepted algorithm.
     #[error("the DPoP proof is signed by {found}: expected one of {expected}")]
     Algorithm {
         /// `alg` of the proof.
         found: &'static str,
-        /// What is accepted, with blanks between.
+        /// The accepted algorithms, separated by spaces.
         expected: Box<str>,
     },
-    /// The key that was given to verify the proof is not the one that it brings.
+    /// The key that was given to verify the proof is not the key in the proof.
     #[error("the key to verify by is not the one in the DPoP proof")]
     Key,
     /// `htm` is not the method of the request.
@@ -53,13 +53,13 @@ pub enum Error {
         /// The URI of the request.
         expected: Box<str>,
     },
-    /// `ath` is missing, not the hash of the access token, or there without one.
+    /// `ath` is missing or is not the hash of the access token, or there is no access token.
     #[error("`ath` does not fit the access token")]
     AccessTokenHash,
     /// `jti` is empty, or longer than 256 bytes.
     #[error("`jti` of the DPoP proof is not usable: expected 1 to 256 bytes")]
     Id,
-    /// `iat` is too long ago, or in the future.
+    /// `iat` is too old, or in the future.
     #[error(
         "the DPoP proof was made at {found}: expected within {max_age} s before {now}, with {skew} \
          s of skew"
@@ -67,27 +67,27 @@ pub enum Error {
     Time {
         /// `iat` in Unix seconds.
         found: u64,
-        /// The present time in Unix seconds.
+        /// The current time, in Unix seconds.
         now: u64,
-        /// How old a proof may be, in seconds.
+        /// The maximum age of a proof, in seconds.
         max_age: u64,
-        /// The skew in seconds.
+        /// The clock skew, in seconds.
         skew: u64,
     },
-    /// The proof has no nonce, or not one that this server issued for its key lately. The answer is
-    /// `use_dpop_nonce` with a nonce (RFC 9449 §8, §9).
+    /// The proof has no nonce, or one that this server did not recently issue for its key. The
+    /// answer is `use_dpop_nonce` with a nonce (RFC 9449 §8, §9).
     #[error("the nonce of the DPoP proof: {reason}")]
     Nonce {
-        /// What is wrong.
+        /// What is wrong with it.
         reason: &'static str,
     },
-    /// `DPoP-Nonce` of a response is no nonce (RFC 9449 §8.1).
+    /// `DPoP-Nonce` of a response is not a valid nonce (RFC 9449 §8.1).
     #[error("`DPoP-Nonce` is not usable: expected 1 to 1024 printable ASCII characters")]
     NonceSyntax,
-    /// The proof was seen before, or the memory of proofs refuses.
+    /// The proof was used before, or the replay store refuses it.
     #[error("the DPoP proof cannot be spent")]
     Replay(#[source] aims_replay::Error),
-    /// Random bits cannot be had.
+    /// There are no random bits.
     #[error("a DPoP proof cannot be made")]
     Prepare(#[source] aims_jose::Error),
 }
@@ -116,8 +116,10 @@ impl Error {
         ]
     }
 
-    /// `error` of the answer, of a token endpoint or of a resource server (RFC 9449 §5, §7.1, §8).
-    /// `None` where the request is not at fault: the answer is then a status of 500 or 503.
+    /// Returns the `error` that a token endpoint or a resource server answers with (RFC 9449 §5,
+    /// §7.1, §8).
+    ///
+    /// Returns `None` if the client is not at fault. Answer with a status of 500 or 503 then.
     #[must_use]
     pub const fn answer(&self) -> Option<&'static str> {
         match self {

@@ -1,4 +1,4 @@
-//! Nonces that a server chooses (RFC 9449 §8, §9).
+//! Nonces that a server chooses for DPoP proofs (RFC 9449 §8, §9).
 
 use core::fmt;
 use core::time::Duration;
@@ -15,16 +15,16 @@ use zeroize::Zeroizing;
 use super::{DPOP_NONCE, Error};
 use crate::media;
 
-/// A nonce as it stands in `DPoP-Nonce`, 1 to 1024 characters (RFC 9449 §8.1).
+/// A nonce, as in `DPoP-Nonce`: 1 to 1024 characters (RFC 9449 §8.1).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Nonce(Box<str>);
 
 impl Nonce {
-    /// Reads a text.
+    /// Parses a nonce.
     ///
     /// # Errors
     ///
-    /// `dpop.nonce_syntax`.
+    /// `dpop.nonce_syntax` if the text is not a valid nonce.
     pub fn parse(text: &str) -> Result<Self, Error> {
         // NQCHAR of RFC 6749 appendix A.
         let is_char = |byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
@@ -35,12 +35,12 @@ impl Nonce {
         }
     }
 
-    /// Finds the nonce of a response, whatever its status. It replaces the one before it of the
-    /// same server (RFC 9449 §8.2).
+    /// Reads the nonce of a response with any status. It replaces the earlier nonce of the same
+    /// server (RFC 9449 §8.2).
     ///
     /// # Errors
     ///
-    /// `dpop.field_repeated`, `dpop.nonce_syntax`.
+    /// `dpop.field_repeated` or `dpop.nonce_syntax`.
     pub fn from_headers(headers: &HeaderMap) -> Result<Option<Self>, Error> {
         let repeated = Error::FieldRepeated {
             field: "DPoP-Nonce",
@@ -50,25 +50,25 @@ impl Nonce {
         text.transpose()?.map(Self::parse).transpose()
     }
 
-    /// The text.
+    /// Returns the nonce as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The value of the field `DPoP-Nonce`.
+    /// Returns the nonce as the value of the header field `DPoP-Nonce`.
     #[must_use]
     pub fn to_header_value(&self) -> HeaderValue {
-        // All characters of a nonce are visible ASCII.
+        // A nonce has only visible ASCII, so the conversion succeeds.
         HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static("-"))
     }
 }
 
-/// Issues nonces and knows them again, without remembering any: a nonce is its time and a tag over
-/// the time, the server's name and the thumbprint of the client's key. So a nonce of another server
-/// or for another key is refused.
+/// Issues nonces and recognizes them without storing them.
 ///
-/// Several servers of one name share the secret.
+/// A nonce has its time and a MAC over the time, the server's name and the thumbprint of the
+/// client's key. A nonce of another server or for another key is refused. Several servers with one
+/// name share the secret.
 #[derive(Clone)]
 pub struct NonceIssuer {
     key: Zeroizing<[u8; 32]>,
@@ -76,8 +76,8 @@ pub struct NonceIssuer {
 }
 
 impl NonceIssuer {
-    /// Issues nonces in the name of a server, such as its URL, under a secret that it keeps. A
-    /// nonce is taken for 5 minutes.
+    /// Creates an issuer for a server, named for example by its URL, with a secret of the server.
+    /// Nonces are valid for 5 minutes.
     #[must_use]
     pub fn new(server: &str, secret: &[u8; 32]) -> Self {
         let mut key = Zeroizing::new([0; 32]);
@@ -86,26 +86,26 @@ impl NonceIssuer {
         Self { key, lifetime: 300 }
     }
 
-    /// The same under a secret that is drawn now and kept nowhere else: nonces of before a restart
-    /// are refused, and clients take a new one.
+    /// Creates an issuer with a random secret. After a restart, earlier nonces are refused and
+    /// clients use a new one.
     ///
     /// # Errors
     ///
-    /// `random.unavailable`.
+    /// `random.unavailable` if there are no random bits.
     pub fn generate(server: &str, random: &dyn SecureRandom) -> Result<Self, Error> {
         let mut secret = Zeroizing::new([0; 32]);
         random.fill(secret.as_mut_slice()).map_err(Error::Prepare)?;
         Ok(Self::new(server, &secret))
     }
 
-    /// Sets for how long a nonce is taken, in whole seconds.
+    /// Sets the lifetime of a nonce, in whole seconds.
     #[must_use]
     pub const fn with_lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime.as_secs();
         self
     }
 
-    /// A nonce for the holder of a key.
+    /// Returns a nonce for the holder of a key.
     #[must_use]
     pub fn issue(&self, key: &Thumbprint, now: UnixTime) -> Nonce {
         let time = now.as_secs().to_be_bytes();
@@ -117,7 +117,8 @@ impl NonceIssuer {
         Nonce(base64url::encode(&bytes).into())
     }
 
-    /// Whether this server issued the nonce for this key, not too long ago. The age in seconds.
+    /// Checks that this server issued the nonce for this key, and not too long ago. Returns its age
+    /// in seconds.
     pub(super) fn check(
         &self,
         nonce: &str,
@@ -149,7 +150,7 @@ impl NonceIssuer {
         Ok(now.saturating_sub(issued))
     }
 
-    /// Whether a nonce of this age is to be replaced in the next answer.
+    /// Returns whether the next answer should replace a nonce of this age.
     pub(super) const fn is_old(&self, age: u64) -> bool {
         age > self.lifetime / 2
     }
@@ -167,9 +168,9 @@ impl fmt::Debug for NonceIssuer {
     }
 }
 
-/// HMAC-SHA-256 over parts, each behind its length.
+/// Computes HMAC-SHA-256 over the parts, each preceded by its length.
 fn mac(key: &[u8; 32], parts: &[&[u8]]) -> Hmac<Sha256> {
-    // A key shorter than a block of the hash is filled up with zeros (RFC 2104 §2).
+    // A key that is shorter than a block of the hash is padded with zeros (RFC 2104 §2).
     let mut block = Zeroizing::new([0; 64]);
     let (start, _) = block.split_at_mut(key.len());
     start.copy_from_slice(key);
@@ -181,10 +182,10 @@ fn mac(key: &[u8; 32], parts: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// The longest nonce of a foreign server, in bytes.
+/// The maximum length of a nonce of another server, in bytes.
 const MAX_LEN: usize = 1024;
-/// The tag's length in bytes.
+/// The length of the MAC, in bytes.
 const TAG_LEN: usize = 16;
-/// A nonce of ours in bytes, and its text in characters.
+/// The length of our nonces in bytes, and of their text in characters.
 const LEN: usize = 8 + TAG_LEN;
 const TEXT_LEN: usize = 32;

@@ -4,14 +4,16 @@ use std::borrow::Cow;
 
 use url::Url;
 
-/// The URI without query and fragment.
+/// Returns the URI without query and fragment.
 pub(super) fn bare(uri: &str) -> &str {
     uri.split(['?', '#']).next().unwrap_or(uri)
 }
 
-/// Whether two URIs are the same after the normalization of RFC 3986 §6.2.2 and §6.2.3, as RFC 9449
-/// §4.3 asks for. Query and fragment do not count. What is no absolute http or https URI is the
-/// same as nothing.
+/// Returns whether two URIs are equal after the normalization of RFC 3986 §6.2.2 and §6.2.3, as RFC
+/// 9449 §4.3 requires.
+///
+/// Query and fragment are ignored. A text that is not an absolute `http` or `https` URI equals
+/// nothing.
 pub(super) fn is_same(expected: &str, found: &str) -> bool {
     let (expected, found) = (bare(expected), bare(found));
     match (parsed(expected), parsed(found)) {
@@ -26,14 +28,14 @@ pub(super) fn is_same(expected: &str, found: &str) -> bool {
 }
 
 fn parsed(uri: &str) -> Option<Url> {
-    // The parser drops or replaces these, so that two readers could differ.
+    // The parser drops or replaces these characters, so two readers could differ.
     if !uri
         .bytes()
         .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
     {
         return None;
     }
-    // Without `//` it would find an authority all the same.
+    // The parser would accept an authority without `//`.
     let rest = uri.split_once("://")?.1;
     if rest.starts_with('/') {
         return None;
@@ -44,8 +46,8 @@ fn parsed(uri: &str) -> Option<Url> {
     (is_web && !has_user).then_some(url)
 }
 
-/// A path in which an escaped unreserved character stands for itself, and the hexadecimal digits of
-/// all others are upper case (RFC 3986 §6.2.2.1, §6.2.2.2). A malformed escape stays as it is.
+/// Normalizes a path: decodes escaped unreserved characters, and writes the digits of all other
+/// escapes in upper case (RFC 3986 §6.2.2.1, §6.2.2.2). A malformed escape is unchanged.
 fn normalized(path: &str) -> Cow<'_, str> {
     if !path.contains('%') {
         return Cow::Borrowed(path);
@@ -81,7 +83,7 @@ fn hexadecimal(digits: &str) -> Option<u8> {
     all.then(|| u8::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// RFC 3986 §2.3.
+/// Returns whether a character is unreserved (RFC 3986 §2.3).
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
@@ -137,7 +139,7 @@ mod tests {
         ] {
             assert!(!is_same(TOOL, found), "{found}");
         }
-        // What cannot be read is not even the same as itself.
+        // A text that cannot be parsed does not even equal itself.
         assert!(!is_same("urn:a", "urn:a"));
         assert!(!is_same("https://t.example/%zz", "https://t.example/%ZZ"));
     }

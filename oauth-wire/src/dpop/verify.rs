@@ -1,4 +1,4 @@
-//! Verifying proofs (RFC 9449 §4.3).
+//! Verifies proofs (RFC 9449 §4.3).
 
 use core::time::Duration;
 
@@ -18,7 +18,17 @@ use super::target::is_same;
 use super::{Binding, Error, MAX_LEN, Nonce, NonceIssuer, TYP};
 use crate::shown;
 
-/// What is asked of a proof, beside its binding.
+/// The rules by which a server accepts proofs, in addition to their binding.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use aims_oauth_wire::dpop::{DpopRules, NonceIssuer};
+///
+/// let nonces = NonceIssuer::new("https://tool.example", &[7; 32]);
+/// let rules = DpopRules::new().with_max_age(Duration::from_secs(30)).requiring_nonces(nonces);
+/// assert!(rules.nonces().is_some());
+/// ```
 #[derive(Clone, Debug)]
 pub struct DpopRules {
     algorithms: AlgorithmSet,
@@ -35,8 +45,8 @@ impl Default for DpopRules {
 }
 
 impl DpopRules {
-    /// All signature algorithms that the provider has, a proof of at most 60 s ago, 30 s of skew,
-    /// no nonce, 4 KiB.
+    /// Creates the default rules: all signature algorithms of the provider, a maximum age of 60 s,
+    /// a skew of 30 s, no nonce, at most 4 KiB.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -48,50 +58,52 @@ impl DpopRules {
         }
     }
 
-    /// Sets the algorithms that are accepted. Name them in `dpop_signing_alg_values_supported` and
-    /// in the challenge (`algs`).
+    /// Sets the accepted algorithms. Publish them in `dpop_signing_alg_values_supported` and in
+    /// challenges (`algs`).
     #[must_use]
     pub const fn with_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
         self.algorithms = algorithms;
         self
     }
 
-    /// The algorithms that are accepted.
+    /// Returns the accepted algorithms.
     #[must_use]
     pub const fn algorithms(&self) -> AlgorithmSet {
         self.algorithms
     }
 
-    /// Sets how long ago a proof may have been made, in whole seconds. Proofs are remembered for as
-    /// long.
+    /// Sets the maximum age of a proof, in whole seconds. Spent proofs are stored for the same
+    /// time.
     #[must_use]
     pub const fn with_max_age(mut self, most: Duration) -> Self {
         self.max_age = most.as_secs();
         self
     }
 
-    /// Sets the skew.
+    /// Sets the clock skew.
     #[must_use]
     pub const fn with_skew(mut self, skew: Skew) -> Self {
         self.skew = skew;
         self
     }
 
-    /// Refuses a proof without a nonce of this server (RFC 9449 §8, §9). It keeps out proofs that
-    /// were made ahead of time by somebody who could use the key once (§11.2).
+    /// Requires a nonce of this server in each proof (RFC 9449 §8, §9).
+    ///
+    /// This refuses proofs that an attacker with temporary access to the key made in advance
+    /// (§11.2).
     #[must_use]
     pub fn requiring_nonces(mut self, nonces: NonceIssuer) -> Self {
         self.nonces = Some(nonces);
         self
     }
 
-    /// Issues the nonces that are required, where they are.
+    /// Returns the issuer of the required nonces, or `None` if nonces are not required.
     #[must_use]
     pub const fn nonces(&self) -> Option<&NonceIssuer> {
         self.nonces.as_ref()
     }
 
-    /// Sets the greatest length of the text, in bytes.
+    /// Sets the maximum length of a proof, in bytes.
     #[must_use]
     pub const fn with_max_len(mut self, most: usize) -> Self {
         self.max_len = most;
@@ -115,20 +127,20 @@ struct Claims<'a> {
     nonce: Option<Text<'a>>,
 }
 
-/// A proof that was read, and of which nothing is believed yet.
+/// A parsed proof that is not verified.
 pub struct UnverifiedProof<'a> {
     token: Unverified<'a>,
     thumbprint: Thumbprint,
 }
 
 impl<'a> UnverifiedProof<'a> {
-    /// Reads a proof: one compact JWS of the type `dpop+jwt`, with a public key in `jwk` and an
+    /// Parses a proof: one compact JWS with the type `dpop+jwt`, a public key in `jwk` and an
     /// accepted `alg`.
     ///
     /// # Errors
     ///
-    /// `dpop.typ`, `dpop.algorithm`, `jws.no_key_in_header`, and for what is malformed the codes
-    /// `jws.…` and `jwk.…`: `jwk.private` for a private key.
+    /// `dpop.typ`, `dpop.algorithm`, `jws.no_key_in_header`; `jwk.private` if the key is a private
+    /// one; other `jws.…` and `jwk.…` for malformed parts.
     pub fn parse(text: &'a str, rules: &DpopRules) -> Result<Self, Error> {
         let token = Unverified::parse_with_embedded_key(text, rules.max_len);
         let token = token.map_err(Error::Jws)?;
@@ -147,25 +159,27 @@ impl<'a> UnverifiedProof<'a> {
         Ok(Self { token, thumbprint })
     }
 
-    /// The thumbprint of the key in the proof: to be compared with `cnf.jkt` of the access token
-    /// before the signature costs anything (RFC 9449 §6.1).
+    /// Returns the thumbprint of the key in the proof.
+    ///
+    /// Compare it with `cnf.jkt` of the access token before you verify the signature (RFC 9449
+    /// §6.1).
     #[must_use]
     pub const fn thumbprint(&self) -> &Thumbprint {
         &self.thumbprint
     }
 
-    /// The key in the proof, prepared to verify it. A server may keep it, under its thumbprint, for
-    /// the next proof.
+    /// Returns the key in the proof, prepared for verification. A server may cache it by its
+    /// thumbprint.
     ///
     /// # Errors
     ///
-    /// `jwk.alg` where the key is not for the algorithm of the proof, `jwk.use`, `jwk.key_ops`,
+    /// `jwk.alg` if the key is not for the algorithm of the proof, `jwk.use`, `jwk.key_ops`,
     /// `jwk.point`, `key.unsupported`.
     pub fn key(&self, provider: &'static dyn Provider) -> Result<VerifyingKey, Error> {
         let header = self.token.header();
         let jwk = header.embedded_key().cloned();
         let jwk = jwk.ok_or(Error::Jws(aims_jose::Error::NoKeyInHeader))?;
-        // A key that names an algorithm of its own is for that one alone.
+        // A key that names an algorithm is only for that one.
         let jwk = match jwk.algorithm() {
             Some(_) => jwk,
             None => jwk.with_algorithm(header.alg()).map_err(Error::Jws)?,
@@ -173,11 +187,11 @@ impl<'a> UnverifiedProof<'a> {
         VerifyingKey::from_jwk(&jwk, provider).map_err(Error::Jws)
     }
 
-    /// Verifies the proof by the [key](Self::key) that it brings: the signature, `htm`, `htu`,
-    /// `iat`, `ath` exactly where the binding has an access token, and a nonce where the rules ask
-    /// for it. Unknown claims are ignored.
+    /// Verifies the proof with its [key](Self::key).
     ///
-    /// It is not yet spent: only [`UnspentProof::spend`] gives the proof.
+    /// It checks the signature, `htm`, `htu` and `iat`; `ath` if and only if the binding has an
+    /// access token; and a nonce if the rules require one. Unknown claims are ignored. Call
+    /// [`UnspentProof::spend`] on the result.
     ///
     /// # Errors
     ///
@@ -261,7 +275,7 @@ impl core::fmt::Debug for UnverifiedProof<'_> {
     }
 }
 
-/// A proof that is good, if it is the first of its `jti`.
+/// A verified proof that was not spent yet: its `jti` may have been used before.
 #[derive(Debug)]
 #[must_use = "a proof that was not spent can be replayed"]
 pub struct UnspentProof {
@@ -271,29 +285,30 @@ pub struct UnspentProof {
 }
 
 impl UnspentProof {
-    /// Spends the proof's `jti`, scoped to its key (RFC 9449 §11.1). It is remembered until `iat`
-    /// plus the greatest age plus the skew.
+    /// Spends the `jti` of the proof, which is unique for its key (RFC 9449 §11.1). The store keeps
+    /// it until `iat` plus the maximum age plus the skew.
     ///
-    /// The store counts the entry for the key, and a client can make as many keys as it likes. So
-    /// use this only where the key costs something: at a resource server, after the key was
-    /// compared with `cnf.jkt` of a verified access token. Where the sender was authenticated in
-    /// another way, use [`spend_for`](Self::spend_for): an authorization server passes the client
-    /// identifier, and a resource server whose clients get tokens for any key passes `iss` and
+    /// The store counts the entry for the key, and a client can create any number of keys. Use this
+    /// method only if a key is limited in another way: at a resource server, after comparing the
+    /// key with `cnf.jkt` of a verified access token. If the sender was authenticated in another
+    /// way, use [`spend_for`](Self::spend_for). An authorization server passes the client
+    /// identifier. A resource server whose clients can get tokens for any key passes `iss` and
     /// `client_id` of the access token.
     ///
     /// # Errors
     ///
-    /// `replay.replayed`, and all other `replay.…`: what cannot be remembered is refused.
+    /// `replay.replayed` if the proof was used before; other `replay.…` if the store cannot
+    /// remember it.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<DpopProof, Error> {
         aims_replay::spend(store, &self.name, self.until, now).map_err(Error::Replay)?;
         Ok(self.proof)
     }
 
     /// Spends the proof like [`spend`](Self::spend), and counts the entry for this authenticated
-    /// sender: one client with many keys uses up its own share of the store alone.
+    /// sender. A client with many keys uses only its own share of the store.
     ///
-    /// The sender is no part of the name: a proof that one sender spent is a replay from every
-    /// other one.
+    /// The sender is not part of the key in the store: a proof that one sender spent is a replay
+    /// from every other sender.
     ///
     /// # Errors
     ///
@@ -309,8 +324,8 @@ impl UnspentProof {
     }
 }
 
-/// Proof that the sender of one request holds a private key: now, for this method and URI, with
-/// this access token, and for the first time.
+/// Proves that the sender of one request holds a private key: at this time, for this method, URI
+/// and access token, and for the first time.
 #[derive(Clone, Debug)]
 pub struct DpopProof {
     key: VerifyingKey,
@@ -318,24 +333,25 @@ pub struct DpopProof {
 }
 
 impl DpopProof {
-    /// The key that was proven.
+    /// Returns the proven key.
     #[must_use]
     pub const fn key(&self) -> &VerifyingKey {
         &self.key
     }
 
-    /// The thumbprint of that key: `jkt`.
+    /// Returns the thumbprint of the proven key (`jkt`).
     #[must_use]
     pub fn thumbprint(&self) -> &Thumbprint {
         self.key.thumbprint()
     }
 
-    /// A nonce for the answer's `DPoP-Nonce`, where that of the proof is half over (RFC 9449 §8.2).
+    /// Returns a nonce for the `DPoP-Nonce` of the answer, if the nonce of the proof has used up
+    /// half of its lifetime (RFC 9449 §8.2).
     #[must_use]
     pub const fn next_nonce(&self) -> Option<&Nonce> {
         self.next_nonce.as_ref()
     }
 }
 
-/// The longest `jti`, in bytes.
+/// The maximum length of `jti`, in bytes.
 const MAX_JTI: usize = 256;

@@ -1,4 +1,4 @@
-//! What an answer says of an active token (RFC 7662 §2.2).
+//! The members of an active token in an introspection answer (RFC 7662 §2.2).
 
 use core::fmt;
 
@@ -11,16 +11,16 @@ use super::{Error, Introspection};
 use crate::members::Members;
 use crate::names::ScopeSet;
 
-/// What `null` is.
+/// Selects how `null` is read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Absent {
-    /// Absent, as in every unsigned document.
+    /// `null` counts as absent, as in every unsigned document.
     NullToo,
-    /// A value of the wrong type, as in everything that is signed.
+    /// `null` is a value of the wrong type, as in everything that is signed.
     NeverNull,
 }
 
-/// An active token, as its server describes it. Nothing of it is judged yet.
+/// An active token, as its authorization server describes it. Nothing is checked yet.
 #[derive(Clone)]
 pub struct ActiveToken {
     json: Box<str>,
@@ -36,83 +36,85 @@ pub struct ActiveToken {
 }
 
 impl ActiveToken {
-    /// `scope`. Absent where the answer has none.
+    /// Returns `scope`, or `None` if the answer has none.
     #[must_use]
     pub const fn scopes(&self) -> Option<&ScopeSet> {
         self.scopes.as_ref()
     }
 
-    /// `client_id`: to whom the token was issued.
+    /// Returns `client_id`: the client to which the token was issued.
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
         self.client_id.as_deref()
     }
 
-    /// `sub`: on whose behalf it was issued.
+    /// Returns `sub`: the subject for whom the token was issued.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()
     }
 
-    /// `iss`.
+    /// Returns `iss`.
     #[must_use]
     pub fn issuer(&self) -> Option<&str> {
         self.issuer.as_deref()
     }
 
-    /// `token_type`: how the token is presented, such as `Bearer` or `DPoP`.
+    /// Returns `token_type`: how the token is presented, such as `Bearer` or `DPoP`.
     #[must_use]
     pub fn token_type(&self) -> Option<&str> {
         self.token_type.as_deref()
     }
 
-    /// `jti`.
+    /// Returns `jti`.
     #[must_use]
     pub fn jwt_id(&self) -> Option<&str> {
         self.jwt_id.as_deref()
     }
 
-    /// `aud`. Empty where the answer has none, or an empty list.
+    /// Returns `aud`. It is empty if the answer has none, or an empty list.
     #[must_use]
     pub fn audiences(&self) -> &[String] {
         &self.audiences
     }
 
-    /// `exp`.
+    /// Returns `exp`.
     #[must_use]
     pub const fn exp(&self) -> Option<NumericDate> {
         let [exp, ..] = self.times;
         exp
     }
 
-    /// `nbf`.
+    /// Returns `nbf`.
     #[must_use]
     pub const fn nbf(&self) -> Option<NumericDate> {
         let [_, nbf, _] = self.times;
         nbf
     }
 
-    /// `iat`.
+    /// Returns `iat`.
     #[must_use]
     pub const fn iat(&self) -> Option<NumericDate> {
         let [.., iat] = self.times;
         iat
     }
 
-    /// When it ends, where the answer says it.
+    /// Returns when the token expires, or `None` if the answer does not say.
     #[must_use]
     pub fn expires(&self) -> Option<UnixTime> {
         self.exp().map(Into::into)
     }
 
-    /// Whether the answer was signed, and its signature verified (RFC 9701). Then a member that is
-    /// `null` is not absent: it has the wrong type.
+    /// Returns whether the answer was signed and its signature verified (RFC 9701).
+    ///
+    /// In a signed answer, a member that is `null` has the wrong type instead of counting as
+    /// absent.
     #[must_use]
     pub const fn is_signed(&self) -> bool {
         matches!(self.absent, Absent::NeverNull)
     }
 
-    /// All members as they came, one JSON object without a member that occurs twice: for `cnf`,
+    /// Returns all members as one JSON object in which no member occurs twice. Use it for `cnf`,
     /// `act`, `acr`, `auth_time`, `authorization_details` and others.
     #[must_use]
     pub fn as_json(&self) -> &str {
@@ -130,7 +132,7 @@ impl fmt::Debug for ActiveToken {
     }
 }
 
-/// Reads the members of an answer. The text is one JSON object without a member that occurs twice.
+/// Reads the members of an answer. The text is one JSON object in which no member occurs twice.
 pub(super) fn read(text: &str, absent: Absent) -> Result<Introspection, Error> {
     let reader = Reader {
         members: Members::of_document(text.as_bytes()).or(Err(Error::Member {
@@ -139,7 +141,7 @@ pub(super) fn read(text: &str, absent: Absent) -> Result<Introspection, Error> {
         }))?,
         absent,
     };
-    // Anything but the boolean does not count as `true` (RFC 7662 §2.2).
+    // Only the boolean `true` counts as active (RFC 7662 §2.2).
     match reader.value("active", "a boolean")? {
         Some(true) => {}
         Some(false) => return Ok(Introspection::Inactive),
@@ -188,13 +190,13 @@ impl<'a> Reader<'a> {
             .or(Err(Error::Member { member, expected }))
     }
 
-    /// A text; an empty one counts as absent.
+    /// Reads a string. An empty one counts as absent.
     fn text(&self, member: &'static str) -> Result<Option<String>, Error> {
         let text: Option<String> = self.value(member, "a text")?;
         Ok(text.filter(|text| !text.is_empty()))
     }
 
-    /// A text with scope tokens between blanks, or a list of scope tokens.
+    /// Reads a string with scope tokens separated by blanks, or a list of scope tokens.
     fn scopes(&self) -> Result<Option<ScopeSet>, Error> {
         let malformed = || Error::Member {
             member: "scope",

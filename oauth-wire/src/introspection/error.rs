@@ -1,53 +1,53 @@
-//! Why an answer is refused.
+//! The errors of introspection.
 
 use crate::Received;
 
-/// The authorization server did not answer what a token is worth, or not in a way that can be
-/// believed.
+/// Error returned when the authorization server did not answer, or when its answer cannot be
+/// trusted.
 ///
-/// The token is neither good nor bad then: a resource server answers 503, never 401. No message
-/// holds a token. None repeats its source: [`aims_jose::Chain`] shows both.
+/// The token is then neither valid nor invalid: a resource server answers 503, never 401. No
+/// message contains a token. No message repeats its source; [`aims_jose::Chain`] prints both.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server refuses the one who asks: its credentials are wrong or lack a permission.
+    /// The server refuses this resource server: its credentials are wrong or lack a permission.
     #[error(
         "the authorization server refuses this resource server, found {answer}: check the \
          credentials for the introspection endpoint"
     )]
     Caller {
-        /// What came.
+        /// The answer: status, content type and length.
         answer: Box<Received>,
     },
-    /// The answer cannot be read.
+    /// The answer cannot be parsed.
     #[error("no introspection answer: {reason}, found {answer}")]
     Response {
         /// What is wrong with it.
         reason: &'static str,
-        /// What came.
+        /// The answer: status, content type and length.
         answer: Box<Received>,
     },
     /// A member of the answer is missing or malformed.
     #[error("the introspection answer is not usable: `{member}` has to be {expected}")]
     Member {
-        /// The member.
+        /// The name of the member.
         member: &'static str,
-        /// What it has to be.
+        /// The expected value.
         expected: &'static str,
     },
-    /// A signed answer is no JWT that is accepted, or its signature does not hold.
+    /// A signed answer is not an accepted JWT, or its signature is not valid.
     #[error("the signed introspection answer was refused")]
     Jws(#[source] aims_jose::Error),
-    /// A signed answer is another issuer's.
+    /// A signed answer is from another issuer.
     #[error("the signed introspection answer is of another issuer: expected `{expected}`")]
     Issuer {
-        /// The issuer that was asked.
+        /// The expected issuer.
         expected: Box<str>,
     },
     /// A signed answer is for another resource server.
     #[error("the signed introspection answer is for another audience: expected `{expected}`")]
     Audience {
-        /// What this resource server is called at the issuer.
+        /// The name of this resource server at the issuer.
         expected: Box<str>,
     },
     /// A signed answer was made too long ago, or in the future.
@@ -58,11 +58,11 @@ pub enum Error {
     Time {
         /// `iat` in Unix seconds.
         found: u64,
-        /// The present time in Unix seconds.
+        /// The current time, in Unix seconds.
         now: u64,
-        /// How old an answer may be, in seconds.
+        /// The maximum age of an answer, in seconds.
         max_age: u64,
-        /// The skew in seconds.
+        /// The clock skew, in seconds.
         skew: u64,
     },
 }

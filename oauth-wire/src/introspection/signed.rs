@@ -1,4 +1,4 @@
-//! Signed answers (RFC 9701).
+//! Signed introspection answers (RFC 9701).
 
 use aims_jose::alg::Algorithm;
 use aims_jose::jws::Unverified;
@@ -13,10 +13,10 @@ use super::{Error, Introspection, MAX_ANSWER, SIGNED, active, check, unreadable}
 use crate::media;
 use crate::names::Issuer;
 
-/// A signed answer whose header was read. Nothing of it is believed yet.
+/// A signed answer whose header was parsed. It is not verified.
 ///
-/// It is no access token, and an access token is no such answer (RFC 9701 §8.1): each has a `typ`
-/// of its own.
+/// An access token is not such an answer and the reverse, because each has its own `typ` (RFC 9701
+/// §8.1).
 #[derive(Debug)]
 pub struct SignedIntrospection<'a>(Unverified<'a>);
 
@@ -33,12 +33,12 @@ struct Claims<'a> {
 }
 
 impl<'a> SignedIntrospection<'a> {
-    /// Reads the header of a signed answer.
+    /// Parses the header of a signed answer.
     ///
     /// # Errors
     ///
-    /// `introspection.caller`, `introspection.response`, `introspection.typ`, and for what is
-    /// malformed the codes `jws.…`.
+    /// `introspection.caller`, `introspection.response`, `introspection.typ`, and `jws.…` for
+    /// malformed parts.
     pub fn parse(response: &'a Response<Vec<u8>>) -> Result<Self, Error> {
         check(response)?;
         if !media::is(response.headers(), SIGNED) {
@@ -52,23 +52,23 @@ impl<'a> SignedIntrospection<'a> {
         Ok(Self(token))
     }
 
-    /// `kid`, to choose a key of the issuer by.
+    /// Returns `kid`, which selects a key of the issuer.
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.0.header().kid()
     }
 
-    /// `alg`, to choose a key of the issuer by.
+    /// Returns `alg`, which selects a key of the issuer.
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.0.header().alg()
     }
 
-    /// Verifies it with a key of the issuer that was asked: the signature, `iss`, `aud`, and `iat`
-    /// within 5 minutes.
+    /// Verifies the answer with a key of the issuer that was asked: its signature, `iss`, `aud`,
+    /// and that `iat` is at most 5 minutes old.
     ///
-    /// `audience` is what this resource server is called at the issuer, as a rule its client
-    /// identifier (RFC 9701 §5).
+    /// `audience` is the name of this resource server at the issuer, normally its client identifier
+    /// (RFC 9701 §5).
     ///
     /// # Errors
     ///
@@ -119,5 +119,5 @@ impl<'a> SignedIntrospection<'a> {
 
 /// The `typ` of a signed answer (RFC 9701 §5).
 const TYP: &str = "token-introspection+jwt";
-/// How long ago a signed answer may have been made, in seconds.
+/// The maximum age of a signed answer, in seconds.
 const MAX_AGE: u64 = 300;

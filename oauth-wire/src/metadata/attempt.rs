@@ -1,9 +1,9 @@
-//! What follows from the answer of one well-known place (RFC 8414 §3, OpenID Connect Discovery
+//! Decides what to do with the answer of a well-known URL (RFC 8414 §3, OpenID Connect Discovery
 //! §4).
 //!
-//! Discovery asks one place after the other. The decisions here are pure, and whoever discovers
-//! uses the same ones: [`Follow::of`] for an answer, [`Outcome::of`] for a document that is not
-//! accepted, [`Attempts`] for what the error says.
+//! Discovery asks several URLs in order. The decisions are pure functions that all discovery code
+//! shares: [`Follow::of`] for an answer, [`Outcome::of`] for a document that is not accepted, and
+//! [`Attempts`] for the error message.
 
 use core::fmt;
 
@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::Error;
 
-/// What follows from the answer of one well-known place.
+/// What discovery does after the answer of one well-known URL.
 ///
 /// ```
 /// use aims_oauth_wire::metadata::attempt::Follow;
@@ -27,22 +27,24 @@ use crate::Error;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
 pub enum Follow {
-    /// The body begins as a JSON object: the caller reads it. It is the document, or it ends the
-    /// attempt.
+    /// Read the document: the body starts like a JSON object. If it is not accepted, discovery
+    /// ends.
     Read,
-    /// There is no document at this place: the caller asks the next one.
+    /// Ask the next URL: there is no document here.
     AskNext,
-    /// The server cannot tell now, or must not be followed: the attempt ends as unavailable.
+    /// End discovery as unavailable: the server cannot answer now, or its answer must not be
+    /// followed.
     End,
 }
 
 impl Follow {
-    /// Judges an answer.
+    /// Decides by an answer.
     ///
-    /// A 4xx other than 408, 421, 425 and 429, or a 2xx whose body does not begin with `{` after
-    /// blanks and one byte order mark, leads to the next place. Every other status ends the
-    /// attempt, and so does an object that is declared as a web page, a multipart message or a
-    /// form.
+    /// - [`AskNext`](Self::AskNext) for a 4xx other than 408, 421, 425 and 429, and for a 2xx whose
+    ///   body does not start with `{` after white space and a byte order mark.
+    /// - [`End`](Self::End) for every other status except 2xx, and for a JSON object that is
+    ///   declared as HTML, a multipart message or a form.
+    /// - [`Read`](Self::Read) for all others.
     #[must_use]
     pub fn of(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         match status.as_u16() {
@@ -58,9 +60,10 @@ impl Follow {
 }
 
 impl Follow {
-    /// Judges a place that gave no answer, or none that can be used: one with an oversized body is
-    /// judged as any other by its status and its beginning, but an oversized object ends the
-    /// attempt. Whatever else failed ends it, too.
+    /// Decides by an error of fetching.
+    ///
+    /// An answer with an oversized body is judged by its status and its start, but an oversized
+    /// JSON object ends discovery. Every other error ends it as well.
     #[must_use]
     pub fn of_error(error: &aims_fetch::Error) -> Self {
         let judge = |status: u16, body: &[u8]| {
@@ -85,20 +88,20 @@ impl Follow {
     }
 }
 
-/// How an attempt ends whose document is not accepted.
+/// How discovery ends if a document is not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
 pub enum Outcome {
-    /// The document could not be read: truncated, oversized or malformed. What was read before
-    /// stays good for its age.
+    /// The document could not be read: truncated, oversized or malformed. An earlier document stays
+    /// valid for its lifetime.
     Unavailable,
-    /// The document was read, and does not count: it is another issuer's, or a member that decides
-    /// is not usable.
+    /// The document was read and refused: it is for another issuer, or an important member is
+    /// malformed.
     Refused,
 }
 
 impl Outcome {
-    /// Judges the error of a document that was read because of [`Follow::Read`].
+    /// Decides by the error of a document that was read after [`Follow::Read`].
     #[must_use]
     pub const fn of(error: &Error) -> Self {
         match error {
@@ -108,35 +111,35 @@ impl Outcome {
     }
 }
 
-/// The places that were asked, and what each answered, for an error to name.
+/// The URLs that were asked, and the answer of each, for an error message.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Attempts(Vec<Attempt>);
 
-/// One place that was asked.
+/// One URL that was asked, and its answer.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Attempt {
     url: Box<str>,
     reply: Reply,
 }
 
-/// What one place answered.
+/// The answer of one URL.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Reply {
     /// A response with this status, and its content type if it has one.
     Status(StatusCode, Option<Box<str>>),
-    /// No response: the code of the error.
+    /// No response. Holds the code of the error.
     Error(&'static str),
 }
 
 impl Attempts {
-    /// No place was asked yet.
+    /// Creates an empty list.
     #[must_use]
     pub const fn new() -> Self {
         Self(Vec::new())
     }
 
-    /// Adds the answer of a place.
+    /// Adds the answer of a URL.
     pub fn answered(&mut self, url: &str, status: StatusCode, headers: &HeaderMap) {
         let kind = headers.get(header::CONTENT_TYPE);
         let kind = kind.and_then(|kind| kind.to_str().ok());
@@ -144,14 +147,14 @@ impl Attempts {
         self.push(url, Reply::Status(status, kind));
     }
 
-    /// Adds a place that gave no answer, with the code of the error.
+    /// Adds a URL that returned no response, with the code of the error.
     pub fn failed(&mut self, url: &str, code: &'static str) {
         self.push(url, Reply::Error(code));
     }
 
     fn push(&mut self, url: &str, reply: Reply) {
         if self.0.len() < MAX_ATTEMPTS {
-            // A query may hold what is secret.
+            // Remove the query, which may contain secrets.
             let url = match url.split_once('?') {
                 Some((bare, _)) => format!("{bare}?…").into(),
                 None => url.into(),
@@ -160,26 +163,26 @@ impl Attempts {
         }
     }
 
-    /// Whether no place was asked.
+    /// Returns whether the list is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The places, in the order in which they were asked.
+    /// Iterates over the URLs in the order in which they were asked.
     pub fn iter(&self) -> impl Iterator<Item = &Attempt> {
         self.0.iter()
     }
 }
 
 impl Attempt {
-    /// The place, without its query.
+    /// Returns the URL without its query.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What it answered.
+    /// Returns the answer of the URL.
     #[must_use]
     pub const fn reply(&self) -> &Reply {
         &self.reply
@@ -208,10 +211,10 @@ impl fmt::Display for Attempt {
     }
 }
 
-/// The most places of one discovery.
+/// The maximum number of URLs in one discovery.
 const MAX_ATTEMPTS: usize = 8;
 
-/// The longest content type that is shown, in characters.
+/// The maximum length of a shown content type, in characters.
 const MAX_TYPE: usize = 80;
 
 #[cfg(test)]
@@ -282,7 +285,8 @@ mod tests {
         }
     }
 
-    /// An object in a web page's clothes is neither the document nor a reason to go on.
+    /// A JSON object that is declared as HTML is neither the document nor a reason to ask the next
+    /// URL.
     #[test]
     fn pages_and_forms_are_not_read() {
         for kind in [

@@ -7,7 +7,8 @@ use crate::members::Members;
 use crate::names::{Endpoint, Issuer, Resource, Scope, ScopeSet, Transport};
 use crate::{Diagnostic, Error, shown};
 
-/// What a resource says about itself: whose tokens it takes, and for which scopes.
+/// The metadata of a protected resource: the authorization servers whose tokens it accepts, and its
+/// scopes.
 ///
 /// ```
 /// use aims_oauth_wire::metadata::ResourceMetadata;
@@ -35,7 +36,7 @@ pub struct ResourceMetadata {
 }
 
 impl ResourceMetadata {
-    /// Metadata to publish at [`well_known::resource`](super::well_known::resource), with
+    /// Creates metadata to publish at [`well_known::resource`](super::well_known::resource), with
     /// `bearer_methods_supported` = `header`.
     #[must_use]
     pub fn new(resource: Resource) -> Self {
@@ -51,21 +52,21 @@ impl ResourceMetadata {
         }
     }
 
-    /// Adds an authorization server whose tokens are taken.
+    /// Adds an authorization server whose tokens the resource accepts.
     #[must_use]
     pub fn with_authorization_server(mut self, issuer: Issuer) -> Self {
         self.servers.push(issuer);
         self
     }
 
-    /// Sets the scopes that clients may ask for.
+    /// Sets the scopes that clients may request.
     #[must_use]
     pub fn with_scopes(mut self, scopes: &ScopeSet) -> Self {
         self.scopes = Some(scopes.clone());
         self
     }
 
-    /// Sets where the keys of the resource are.
+    /// Sets the URL of the resource's keys.
     #[must_use]
     pub fn with_jwks_uri(mut self, url: Endpoint) -> Self {
         self.jwks_uri = Some(url);
@@ -79,31 +80,33 @@ impl ResourceMetadata {
         self
     }
 
-    /// Reads a document that was fetched for `expected`: the identifier that the URL was made of,
-    /// or, where the URL came with a challenge, the URL that was requested (RFC 9728 §3.3).
+    /// Parses a document that was fetched for `expected`.
     ///
-    /// The `resource` of the document must be `expected` byte for byte, apart from the `/` of an
-    /// empty path. [`resource`](Self::resource) is what the document says.
+    /// `expected` is the identifier from which the URL was built. If the URL came from a challenge,
+    /// it is the URL that was requested (RFC 9728 §3.3). The `resource` of the document must equal
+    /// it byte for byte, except for the `/` of an empty path.
     ///
-    /// Members that are always judged: `resource`, `jwks_uri`, `signed_metadata`, and
-    /// `authorization_servers`, of which at least one must be usable if there are any.
+    /// These members must be valid if present: `resource`, `jwks_uri`, `signed_metadata`, and at
+    /// least one element of `authorization_servers`.
     ///
     /// # Errors
     ///
-    /// `metadata.response` for more than 256 KiB; `metadata.json` if the document is not one strict
-    /// JSON object; `metadata.resource` for another resource; `metadata.member` if a member that is
-    /// judged is malformed.
+    /// - `metadata.response` for more than 256 KiB.
+    /// - `metadata.json` if the document is not one strict JSON object.
+    /// - `metadata.resource` if it is for another resource.
+    /// - `metadata.member` if one of the members above is malformed.
     pub fn parse(json: &[u8], expected: &Resource) -> Result<Self, Error> {
         Self::read(json, expected, |_| false)
     }
 
-    /// The same for servers that publish a broader name than RFC 9728 §3.3 permits: the document
-    /// may name what `requested` is within, on the same origin. The token is then for what the
-    /// document names, so it is good for everything there.
+    /// Parses a document of a server that publishes a broader resource than RFC 9728 §3.3 permits.
+    ///
+    /// The document may name a resource on the same origin that contains `requested`. A token is
+    /// then for the resource in the document, and is valid for everything beneath it.
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse).
+    /// Those of [`parse`](Self::parse).
     pub fn parse_within(json: &[u8], requested: &Resource) -> Result<Self, Error> {
         Self::read(json, requested, |found| requested.is_within(found))
     }
@@ -133,56 +136,56 @@ impl ResourceMetadata {
         })
     }
 
-    /// The resource in the spelling of the document: what a token is asked for.
+    /// Returns the resource in the spelling of the document. Request tokens for this text.
     #[must_use]
     pub const fn resource(&self) -> &Resource {
         &self.resource
     }
 
-    /// The authorization servers whose tokens are taken. Which of them is trusted is for the client
-    /// to decide (RFC 9728 §7.6).
+    /// Returns the authorization servers whose tokens the resource accepts. The client decides
+    /// which of them it trusts (RFC 9728 §7.6).
     #[must_use]
     pub fn authorization_servers(&self) -> &[Issuer] {
         &self.servers
     }
 
-    /// What was ignored or tolerated in the document.
+    /// Returns what was ignored or tolerated in the document.
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
 
-    /// Whether a switch is on: it is `true`, or malformed.
+    /// Returns whether a switch is on: it is `true` or malformed.
     #[must_use]
     pub fn is_on(&self, switch: Switch) -> bool {
         self.switches.contains(&switch)
     }
 
-    /// Where the keys of the resource are.
+    /// Returns the URL of the resource's keys.
     #[must_use]
     pub const fn jwks_uri(&self) -> Option<&Endpoint> {
         self.jwks_uri.as_ref()
     }
 
-    /// Scopes that clients may ask for.
+    /// Returns the scopes that clients may request.
     #[must_use]
     pub const fn scopes_supported(&self) -> Option<&ScopeSet> {
         self.scopes.as_ref()
     }
 
-    /// How a bearer token may be sent: `header`, `body`, `query`.
+    /// Returns how a bearer token may be sent: `header`, `body`, `query`.
     #[must_use]
     pub fn bearer_methods_supported(&self) -> Option<&[String]> {
         self.bearer_methods.as_deref()
     }
 
-    /// A name for people. Another party's words.
+    /// Returns the name for people. The resource chose this text.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// The document.
+    /// Returns the document as JSON.
     #[must_use]
     pub fn to_json(&self) -> String {
         let scopes = self.scopes.iter().flat_map(ScopeSet::iter);
@@ -197,12 +200,12 @@ impl ResourceMetadata {
             tls_client_certificate_bound_access_tokens: is_on(Switch::CertificateBoundTokens),
             dpop_bound_access_tokens_required: is_on(Switch::DpopBoundTokens),
         };
-        // Strings always serialize.
+        // Serializing strings cannot fail.
         serde_json::to_string(&written).unwrap_or_default()
     }
 }
 
-/// The members as they are written.
+/// The members in the form in which they are written.
 #[derive(Serialize)]
 struct Written<'a> {
     resource: &'a str,
@@ -222,7 +225,7 @@ struct Written<'a> {
     dpop_bound_access_tokens_required: Option<bool>,
 }
 
-/// The resource as the document spells it.
+/// Reads the resource in the spelling of the document.
 fn resource(
     members: &mut Members<'_>,
     expected: &Resource,
@@ -252,7 +255,7 @@ fn resource(
     Err(fail())
 }
 
-/// The servers whose names are usable. A list of which none is usable is malformed.
+/// Reads the servers with valid identifiers. A list in which none is valid is malformed.
 fn servers(members: &mut Members<'_>, transport: Transport) -> Result<Vec<Issuer>, Error> {
     let texts = super::judged(SERVERS, members.texts(SERVERS))?.unwrap_or_default();
     let read = |text: &String| Issuer::over(text, transport).ok();

@@ -7,9 +7,9 @@ use crate::members::Members;
 use crate::names::{Endpoint, Issuer, Resource, Transport};
 use crate::{Diagnostic, Error, shown};
 
-/// What an authorization server says about itself, for the issuer that was asked for.
+/// The metadata of an authorization server, for the issuer that was requested.
 ///
-/// Only members named here are read. `None` of a list is a member that is absent.
+/// Only the members that have a method here are read. A list is `None` if the member is absent.
 ///
 /// ```
 /// use aims_oauth_wire::metadata::ServerMetadata;
@@ -36,7 +36,7 @@ pub struct ServerMetadata {
     diagnostics: Vec<Diagnostic>,
 }
 
-/// The members that are lists of texts.
+/// The members that are lists of strings.
 #[derive(Clone, Debug)]
 struct Lists {
     client_attestation_pop_algorithms: Option<Vec<String>>,
@@ -50,30 +50,32 @@ struct Lists {
 }
 
 impl ServerMetadata {
-    /// Reads a document that was fetched for `expected`, for a program that calls the token
-    /// endpoint and no other: [`parse_for`](Self::parse_for) with [`EndpointKind::Token`].
+    /// Parses a document that was fetched for `expected`, for a program that calls only the token
+    /// endpoint. It is [`parse_for`](Self::parse_for) with [`EndpointKind::Token`].
     ///
     /// # Errors
     ///
-    /// As [`parse_for`](Self::parse_for).
+    /// Those of [`parse_for`](Self::parse_for).
     pub fn parse(json: &[u8], expected: &Issuer) -> Result<Self, Error> {
         Self::parse_for(json, expected, &[EndpointKind::Token])
     }
 
-    /// Reads a document that was fetched for `expected`, for a program that calls these endpoints.
+    /// Parses a document that was fetched for `expected`, for a program that calls these endpoints.
     ///
-    /// The `issuer` of the document must be `expected` byte for byte, apart from the `/` of an
-    /// empty path. [`issuer`](Self::issuer) is what the document says.
+    /// The `issuer` of the document must equal `expected` byte for byte, except for the `/` of an
+    /// empty path.
     ///
-    /// Members that are always judged: `issuer`, `jwks_uri`, the endpoints that are called,
-    /// `mtls_endpoint_aliases`, `protected_resources`, `signed_metadata`. Another endpoint that is
-    /// malformed counts as absent, and [`required`](Self::required) of it fails.
+    /// These members must be valid if present: `issuer`, `jwks_uri`, the endpoints that are called,
+    /// `mtls_endpoint_aliases`, `protected_resources`, `signed_metadata`. Any other malformed
+    /// endpoint counts as absent, and [`required`](Self::required) returns an error for it.
     ///
     /// # Errors
     ///
-    /// `metadata.response` for more than 256 KiB; `metadata.json` if the document is not one strict
-    /// JSON object; `metadata.issuer` for another issuer; `metadata.member` if a member that is
-    /// judged is malformed, and for `none` as an algorithm of client authentication.
+    /// - `metadata.response` for more than 256 KiB.
+    /// - `metadata.json` if the document is not one strict JSON object.
+    /// - `metadata.issuer` if it is for another issuer.
+    /// - `metadata.member` if one of the members above is malformed, or if `none` is an algorithm
+    ///   of client authentication.
     pub fn parse_for(
         json: &[u8],
         expected: &Issuer,
@@ -94,28 +96,28 @@ impl ServerMetadata {
         })
     }
 
-    /// The issuer, in the spelling of the document. It counts from here on, byte for byte: in
-    /// tokens, in assertions, and in authorization responses.
+    /// Returns the issuer in the spelling of the document. Compare tokens, assertions and
+    /// authorization responses with it byte for byte.
     #[must_use]
     pub const fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
-    /// What was ignored or tolerated in the document.
+    /// Returns what was ignored or tolerated in the document.
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
 
-    /// An endpoint, if the document has it and it is well-formed.
+    /// Returns an endpoint, if the document has it and it is well-formed.
     #[must_use]
     pub fn endpoint(&self, kind: EndpointKind) -> Option<&Endpoint> {
         let mut all = self.endpoints.iter();
         all.find(|(own, _)| *own == kind).map(|(_, url)| url)
     }
 
-    /// The endpoint for clients that authenticate with a certificate (RFC 8705 §5): its alias, or
-    /// the endpoint itself where it has none.
+    /// Returns the endpoint for clients that authenticate with a certificate (RFC 8705 §5): the
+    /// alias, or the endpoint itself if it has no alias.
     #[must_use]
     pub fn mtls_endpoint(&self, kind: EndpointKind) -> Option<&Endpoint> {
         let mut all = self.mtls_aliases.iter();
@@ -123,29 +125,29 @@ impl ServerMetadata {
         alias.or_else(|| self.endpoint(kind))
     }
 
-    /// The token endpoint.
+    /// Returns the token endpoint.
     ///
     /// # Errors
     ///
-    /// `metadata.member` where the server has none.
+    /// `metadata.member` if the server has none.
     pub fn token_endpoint(&self) -> Result<&Endpoint, Error> {
         self.required(EndpointKind::Token)
     }
 
-    /// Where the keys of the server are.
+    /// Returns the URL of the server's keys.
     ///
     /// # Errors
     ///
-    /// `metadata.member` where the server has none.
+    /// `metadata.member` if the server has none.
     pub fn jwks_uri(&self) -> Result<&Endpoint, Error> {
         self.required(EndpointKind::Jwks)
     }
 
-    /// An endpoint that is needed.
+    /// Returns an endpoint that the program needs.
     ///
     /// # Errors
     ///
-    /// `metadata.member` where the server has none, or a malformed one.
+    /// `metadata.member` if the server has none, or a malformed one.
     pub fn required(&self, kind: EndpointKind) -> Result<&Endpoint, Error> {
         self.endpoint(kind).ok_or_else(|| Error::MetadataMember {
             member: kind.member(),
@@ -154,7 +156,7 @@ impl ServerMetadata {
         })
     }
 
-    /// What a member is that was ignored.
+    /// Returns the JSON type of a member that was ignored.
     fn ignored(&self, member: &str) -> Option<&'static str> {
         self.diagnostics.iter().find_map(|it| match it {
             Diagnostic::Ignored { name, found, .. } if name == member => Some(*found),
@@ -162,74 +164,75 @@ impl ServerMetadata {
         })
     }
 
-    /// Whether a switch is on: it is `true`, or malformed.
+    /// Returns whether a switch is on: it is `true` or malformed.
     #[must_use]
     pub fn is_on(&self, switch: Switch) -> bool {
         self.switches.contains(&switch)
     }
 
-    /// The grant types. If the server lists none, they are `authorization_code` and `implicit` (RFC
-    /// 8414 §2).
+    /// Returns the supported grant types. If the server lists none, they are `authorization_code`
+    /// and `implicit` (RFC 8414 §2).
     #[must_use]
     pub fn grant_types_supported(&self) -> &[String] {
         &self.lists.grant_types_or_default
     }
 
-    /// Whether a grant type is worth trying: it is listed, or the server lists none. Many servers
-    /// that support more than the default of RFC 8414 §2 leave the list out.
+    /// Returns whether to try a grant type: it is listed, or the server has no list. Many servers
+    /// that support more than the default of RFC 8414 §2 omit the list.
     #[must_use]
     pub fn takes_grant(&self, grant_type: &str) -> bool {
         lists(&self.lists.grant_types, grant_type)
     }
 
-    /// How clients authenticate at the token endpoint. Left out, RFC 8414 §2 reads it as
-    /// `client_secret_basic`.
+    /// Returns the methods of client authentication at the token endpoint. If the list is absent,
+    /// RFC 8414 §2 defines `client_secret_basic` as the default.
     #[must_use]
     pub fn token_endpoint_auth_methods_supported(&self) -> Option<&[String]> {
         self.lists.token_endpoint_auth_methods.as_deref()
     }
 
-    /// Whether a way to authenticate is worth trying: it is listed, or the server has no list. An
-    /// empty list allows none.
+    /// Returns whether to try a method of client authentication: it is listed, or the server has no
+    /// list. An empty list allows none.
     #[must_use]
     pub fn takes_client_auth(&self, method: &str) -> bool {
         lists(&self.lists.token_endpoint_auth_methods, method)
     }
 
-    /// The algorithms of client assertions that are known here, or `None` where the server does not
-    /// say.
+    /// Returns the algorithms of client assertions that this crate knows, or `None` if the server
+    /// has no list.
     #[must_use]
     pub fn token_endpoint_auth_algorithms(&self) -> Option<AlgorithmSet> {
         known(&self.lists.token_endpoint_auth_algorithms)
     }
 
-    /// The algorithms of proofs beside a client attestation that are known here, or `None` where
-    /// the server does not say (draft-ietf-oauth-attestation-based-client-auth §10).
+    /// Returns the algorithms of proofs for client attestations that this crate knows, or `None` if
+    /// the server has no list (draft-ietf-oauth-attestation-based-client-auth §10).
     #[must_use]
     pub fn client_attestation_pop_algorithms(&self) -> Option<AlgorithmSet> {
         known(&self.lists.client_attestation_pop_algorithms)
     }
 
-    /// Methods of PKCE (RFC 8414 §2). Absent or malformed means no PKCE.
+    /// Returns the supported methods of PKCE (RFC 8414 §2). An absent or malformed list means that
+    /// PKCE is not supported.
     #[must_use]
     pub fn code_challenge_methods_supported(&self) -> Option<&[String]> {
         self.lists.code_challenge_methods.as_deref()
     }
 
-    /// Scopes that the server names. There may be more.
+    /// Returns the scopes that the server lists. It may support others.
     #[must_use]
     pub fn scopes_supported(&self) -> Option<&[String]> {
         self.lists.scopes.as_deref()
     }
 
-    /// The resources that the server says it serves (RFC 9728 §4).
+    /// Returns the resources that the server lists (RFC 9728 §4).
     #[must_use]
     pub fn protected_resources(&self) -> Option<&[String]> {
         self.lists.protected_resources.as_deref()
     }
 
-    /// Whether the server serves this resource, as far as it says which ones it serves (RFC 9728
-    /// §4). An empty list serves none.
+    /// Returns whether the server issues tokens for this resource, according to its list (RFC 9728
+    /// §4). It does if the list is absent. An empty list contains no resource.
     #[must_use]
     pub fn serves(&self, resource: &Resource) -> bool {
         lists(&self.lists.protected_resources, resource.as_str())
@@ -250,8 +253,8 @@ impl Lists {
         }
         let grant_types = members.optional_texts("grant_types_supported");
         let default = || ["authorization_code", "implicit"].map(String::from).into();
-        // Of these lists, an empty one says no more than an absent one. The others stay empty:
-        // absent, they would allow more.
+        // For these lists, an empty one counts as absent. The others stay empty, because an absent
+        // list would allow more.
         let mut filled = |member| {
             let list = members.optional_texts(member);
             list.filter(|all| !all.is_empty())
@@ -270,7 +273,7 @@ impl Lists {
     }
 }
 
-/// The issuer as the document spells it.
+/// Reads the issuer in the spelling of the document.
 fn issuer(members: &mut Members<'_>, expected: &Issuer) -> Result<Issuer, Error> {
     let text = members.text("issuer").or(Err(Error::MetadataJson {
         expected: "a text as `issuer`",
@@ -295,7 +298,8 @@ fn issuer(members: &mut Members<'_>, expected: &Issuer) -> Result<Issuer, Error>
     })
 }
 
-/// The endpoints that are well-formed. One that is called, or that keys come from, has to be.
+/// Reads the well-formed endpoints. An endpoint that is called, or that returns keys, must be one
+/// of them.
 fn endpoints(
     members: &mut Members<'_>,
     transport: Transport,
@@ -315,8 +319,8 @@ fn endpoints(
     Ok(all)
 }
 
-/// RFC 8705 §5. Every alias of a known endpoint is judged: a client with a certificate would be
-/// sent there.
+/// Reads the aliases for mutual TLS (RFC 8705 §5). Every alias of a known endpoint must be valid,
+/// because a client with a certificate sends requests there.
 fn mtls_aliases(
     members: &Members<'_>,
     transport: Transport,
@@ -337,7 +341,7 @@ fn switches(members: &mut Members<'_>) -> Vec<Switch> {
     all.filter(|it| members.switch(it.member())).collect()
 }
 
-/// Whether a list has this text, or is absent.
+/// Returns whether a list has this text, or is absent.
 fn lists(list: &Option<Vec<String>>, text: &str) -> bool {
     let listed = |all: &Vec<String>| all.iter().any(|it| it == text);
     list.as_ref().is_none_or(listed)

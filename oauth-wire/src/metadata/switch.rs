@@ -1,9 +1,9 @@
-//! Members that switch a defence on.
+//! Metadata members that switch a protection on.
 
 macro_rules! switches {
     ($($(#[$doc:meta])* $switch:ident = $member:ident,)*) => {
-        /// A member of metadata by which a server or a resource says that it protects itself, or
-        /// wants to be protected. Absent means no; a malformed one counts as yes.
+        /// A metadata member by which a server or a resource announces or requires a protection. An
+        /// absent member counts as `false`, a malformed one as `true`.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         #[non_exhaustive]
         pub enum Switch {
@@ -14,7 +14,7 @@ macro_rules! switches {
             /// All switches.
             pub const ALL: &'static [Self] = &[$(Self::$switch),*];
 
-            /// The member of the metadata.
+            /// Returns the name of the metadata member.
             #[must_use]
             pub const fn member(self) -> &'static str {
                 match self {

@@ -1,5 +1,4 @@
-//! From an identifier to the URL of its metadata (RFC 8414 §3, RFC 9728 §3.1, OpenID Connect
-//! Discovery §4).
+//! Builds the URLs of metadata documents (RFC 8414 §3, RFC 9728 §3.1, OpenID Connect Discovery §4).
 
 use crate::names::{Endpoint, Issuer, Resource, Transport};
 use crate::{Error, shown};
@@ -8,8 +7,8 @@ const SERVER: &str = "/.well-known/oauth-authorization-server";
 const OPENID: &str = "/.well-known/openid-configuration";
 const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
-/// The metadata of an authorization server (RFC 8414 §3.1): inserted between host and path, without
-/// the `/` that an issuer may end with.
+/// Returns the metadata URL of an authorization server (RFC 8414 §3.1): the well-known path is
+/// inserted between host and path, without the final `/` of the issuer.
 ///
 /// ```
 /// use aims_oauth_wire::metadata::well_known;
@@ -21,38 +20,40 @@ const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 ///
 /// # Errors
 ///
-/// `oauth.endpoint` for an issuer that becomes too long.
+/// `oauth.endpoint` if the URL is too long.
 pub fn server(issuer: &Issuer) -> Result<Endpoint, Error> {
     inserted(issuer, SERVER)
 }
 
-/// The same of an OpenID provider, inserted (RFC 8414 §5).
+/// Returns the metadata URL of an OpenID provider with an inserted well-known path (RFC 8414 §5).
 ///
 /// # Errors
 ///
-/// As [`server`].
+/// Those of [`server`].
 pub fn openid_inserted(issuer: &Issuer) -> Result<Endpoint, Error> {
     inserted(issuer, OPENID)
 }
 
-/// The same of an OpenID provider, appended (OpenID Connect Discovery §4).
+/// Returns the metadata URL of an OpenID provider with an appended well-known path (OpenID Connect
+/// Discovery §4).
 ///
 /// # Errors
 ///
-/// As [`server`].
+/// Those of [`server`].
 pub fn openid_appended(issuer: &Issuer) -> Result<Endpoint, Error> {
     let text = issuer.as_str();
     let bare = text.strip_suffix('/').unwrap_or(text);
     Endpoint::over(&format!("{bare}{OPENID}"), Transport::of(text))
 }
 
-/// Where to look for the metadata of an issuer, in the order of MCP: as an authorization server,
-/// then as an OpenID provider. The first one that is found has to name the issuer; if it names
-/// another, none is used.
+/// Returns the metadata URLs of an issuer in the order of MCP: as an authorization server, then as
+/// an OpenID provider.
+///
+/// The first document that is found must be for this issuer; otherwise discovery fails.
 ///
 /// # Errors
 ///
-/// As [`server`].
+/// Those of [`server`].
 pub fn server_candidates(issuer: &Issuer) -> Result<Vec<Endpoint>, Error> {
     let mut all = vec![
         server(issuer)?,
@@ -63,13 +64,8 @@ pub fn server_candidates(issuer: &Issuer) -> Result<Vec<Endpoint>, Error> {
     Ok(all)
 }
 
-/// The metadata of a resource (RFC 9728 §3.1): inserted between host and path or query. A `/` that
-/// an identifier ends with stays, unless it is the whole path.
-///
-/// # Errors
-///
-/// `oauth.resource` for a resource that is no URL of the web; `oauth.endpoint` for one that becomes
-/// too long.
+/// Returns the metadata URL of a protected resource (RFC 9728 §3.1): the well-known path is
+/// inserted between host and path or query. A final `/` stays, except if it is the whole path.
 ///
 /// ```
 /// use aims_oauth_wire::metadata::well_known;
@@ -78,6 +74,10 @@ pub fn server_candidates(issuer: &Issuer) -> Result<Vec<Endpoint>, Error> {
 /// assert_eq!(url.as_str(), "https://tools.example/.well-known/oauth-protected-resource/mcp");
 /// # Ok::<(), aims_oauth_wire::Error>(())
 /// ```
+///
+/// # Errors
+///
+/// `oauth.resource` if the resource is not an HTTP URL; `oauth.endpoint` if the URL is too long.
 pub fn resource(resource: &Resource) -> Result<Endpoint, Error> {
     let text = resource.as_str();
     let (origin, rest) = split(text).ok_or_else(|| Error::Resource {
@@ -91,13 +91,15 @@ pub fn resource(resource: &Resource) -> Result<Endpoint, Error> {
     Endpoint::over(&format!("{origin}{RESOURCE}{rest}"), Transport::of(text))
 }
 
-/// Where to look for the metadata of a resource without a challenge that says where, in the order
-/// of MCP: the resource's own, then the host's. The latter names the host, so it is for
+/// Returns the metadata URLs of a resource in the order of MCP, for use without a challenge: the
+/// URL of the resource, then that of its host.
+///
+/// The document of the host names the host, so parse it with
 /// [`ResourceMetadata::parse_within`](super::ResourceMetadata::parse_within).
 ///
 /// # Errors
 ///
-/// As [`resource`](fn@resource).
+/// Those of [`resource`](fn@resource).
 pub fn resource_candidates(identifier: &Resource) -> Result<Vec<Endpoint>, Error> {
     let own = resource(identifier)?;
     let text = identifier.as_str();
@@ -115,8 +117,7 @@ fn inserted(issuer: &Issuer, name: &str) -> Result<Endpoint, Error> {
     Endpoint::over(&format!("{origin}{name}{path}"), Transport::of(text))
 }
 
-/// The origin of a URL of the web, and what follows. Identifiers are in normal form, so the text
-/// can be cut.
+/// Splits an HTTP URL after its origin. Identifiers are in normal form, so their text can be split.
 fn split(text: &str) -> Option<(&str, &str)> {
     let bare = text
         .strip_prefix("https://")

@@ -1,29 +1,29 @@
-//! The `/` of an empty path (RFC 3986 §6.2.3), which many servers write or leave out.
+//! The `/` of an empty path (RFC 3986 §6.2.3), which many servers add or omit.
 //!
-//! Discovery alone takes both spellings for one: the entry in a tool's `authorization_servers`
-//! against the accepted issuers, the `issuer` of a document against the issuer that was asked for,
-//! and `resource` against the tool's URL. The server's own spelling counts from then on, byte for
-//! byte.
+//! Only discovery treats both spellings as equal: for the entry in a tool's `authorization_servers`
+//! and the accepted issuers, for the `issuer` of a document and the requested issuer, and for
+//! `resource` and the URL of the tool. After discovery, the server's own spelling is compared byte
+//! for byte.
 
 use super::{Issuer, Resource};
 
 macro_rules! root_slash {
     ($name:ident) => {
         impl $name {
-            /// The other spelling of an https identifier with an empty path: `https://as.example/`
-            /// of `https://as.example`, and the other way round. `None` for every other
-            /// identifier, also for one with a query.
+            /// Returns the other spelling of an `https` identifier with an empty path:
+            /// `https://as.example/` for `https://as.example`, and the reverse. Returns `None` for
+            /// every other identifier, also for one with a query.
             #[must_use]
             pub fn root_slash_variant(&self) -> Option<Self> {
                 let text = Some(self.as_str()).filter(|text| text.starts_with(HTTPS))?;
                 root_slash_variant(text).map(|text| Self(text.into()))
             }
 
-            /// Whether both are one identifier in discovery: they are equal, or differ in the `/`
-            /// of an empty path alone (RFC 3986 §6.2.3).
+            /// Returns whether discovery treats both as the same identifier: they are equal, or
+            /// differ only in the `/` of an empty path (RFC 3986 §6.2.3).
             ///
-            /// Use it while a server is looked for and never to judge a token: from discovery on,
-            /// the server's own spelling counts byte for byte.
+            /// Use it only during discovery, never to verify a token. After discovery, compare with
+            /// the server's own spelling byte for byte.
             #[must_use]
             pub fn equals_in_discovery(&self, other: &Self) -> bool {
                 self == other || differ_in_root_slash(self.as_str(), other.as_str())
@@ -35,9 +35,10 @@ macro_rules! root_slash {
 root_slash!(Issuer);
 root_slash!(Resource);
 
-/// The other spelling of an http or https URL with an empty path, as text: with the `/` where it
-/// has none, and without it where it has one (RFC 3986 §6.2.3). `None` for every other text, also
-/// for a URL with a query or a fragment.
+/// Returns the other spelling of an `http` or `https` URL with an empty path: with the `/` added or
+/// removed (RFC 3986 §6.2.3).
+///
+/// Returns `None` for every other text, also for a URL with a query or a fragment.
 ///
 /// ```
 /// use aims_oauth_wire::names::root_slash_variant;
@@ -61,10 +62,10 @@ pub fn root_slash_variant(url: &str) -> Option<String> {
     }
 }
 
-/// Whether two https identifiers differ in nothing but the `/` of an empty path (RFC 3986 §6.2.3):
-/// `https://as.example` and `https://as.example/`. Equal identifiers are no such pair.
+/// Returns whether two `https` identifiers are different, and only by the `/` of an empty path (RFC
+/// 3986 §6.2.3): `https://as.example` and `https://as.example/`.
 ///
-/// Only discovery takes the one for the other. Everything later compares byte by byte with the
+/// Only discovery treats them as equal. Everything after it compares byte for byte with the
 /// spelling of the server.
 ///
 /// ```

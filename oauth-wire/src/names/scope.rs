@@ -8,17 +8,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::Error;
 
-/// The longest scope-token, in bytes.
+/// The maximum length of a scope token, in bytes.
 const MAX_SCOPE: usize = 1024;
-/// The most scope-tokens that are read in one set.
+/// The maximum number of scope tokens in one set.
 pub const MAX_SCOPES: usize = 256;
 
-/// One scope-token: printable ASCII without blank, `"` and `\`.
+/// One scope token: printable ASCII without blank, `"` and `\`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct Scope(Box<str>);
 
 impl Scope {
-    /// The token as it was written; case matters.
+    /// Returns the token as it was written. It is case-sensitive.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -43,7 +43,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Scope-tokens, in no order: `a b` is `b a`, and a token twice is the token once.
+/// A set of scope tokens. Order and repetition have no meaning.
 ///
 /// ```
 /// use aims_oauth_wire::names::ScopeSet;
@@ -58,7 +58,7 @@ impl fmt::Display for Scope {
 pub struct ScopeSet(BTreeSet<Scope>);
 
 impl ScopeSet {
-    /// No scope at all, which is never written.
+    /// Creates an empty set. An empty set is never written into a message.
     #[must_use]
     pub const fn new() -> Self {
         Self(BTreeSet::new())
@@ -68,7 +68,7 @@ impl ScopeSet {
     ///
     /// # Errors
     ///
-    /// `oauth.scope` for more than [`MAX_SCOPES`].
+    /// `oauth.scope` if the set would have more than [`MAX_SCOPES`] tokens.
     pub fn insert(&mut self, scope: Scope) -> Result<(), Error> {
         if self.0.len() >= MAX_SCOPES && !self.0.contains(&scope) {
             let found = format!("more than {MAX_SCOPES} tokens").into();
@@ -78,37 +78,37 @@ impl ScopeSet {
         Ok(())
     }
 
-    /// Whether the token is among them.
+    /// Returns whether the set contains the token.
     #[must_use]
     pub fn contains(&self, token: &str) -> bool {
         self.iter().any(|scope| scope.as_str() == token)
     }
 
-    /// Whether all of these are in the other set.
+    /// Returns whether all scopes of this set are in the other set.
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
         self.0.is_subset(&other.0)
     }
 
-    /// The scopes that both sets have.
+    /// Returns the scopes that are in both sets.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
         Self(self.0.intersection(&other.0).cloned().collect())
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of scopes.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// The scopes in the order of their bytes.
+    /// Iterates over the scopes in byte order.
     pub fn iter(&self) -> impl Iterator<Item = &Scope> {
         self.0.iter()
     }
@@ -117,7 +117,7 @@ impl ScopeSet {
 impl FromStr for ScopeSet {
     type Err = Error;
 
-    /// Tokens with one blank between them. The empty text is refused.
+    /// Parses scope tokens that are separated by single spaces. The empty text is an error.
     fn from_str(text: &str) -> Result<Self, Error> {
         let mut set = Self::new();
         for token in text.split(' ') {

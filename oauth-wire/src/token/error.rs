@@ -1,4 +1,4 @@
-//! The refusal of a token endpoint, read and written (RFC 6749 §5.2).
+//! Error responses of a token endpoint, read and written (RFC 6749 §5.2).
 
 use core::fmt;
 
@@ -9,11 +9,11 @@ use super::redact::{has_secret, redacted};
 use crate::Error;
 use crate::members::Members;
 
-/// Why a token endpoint refused: `error`, and perhaps words for a developer.
+/// An error response of a token endpoint: `error`, and optionally a description for developers.
 ///
-/// The words are another party's: they go to a log, never to a decision. Words that were read are
-/// redacted: `…` stands for what may be a token or a secret, and for all words where a secret of
-/// the request is in them in an encoding.
+/// The server chose the description: log it, but do not decide by it. A description that was read
+/// is redacted. `…` replaces everything that may be a token or a secret; it replaces the whole
+/// description if that contains an encoded secret of the request.
 ///
 /// ```
 /// use aims_oauth_wire::token::TokenError;
@@ -34,11 +34,12 @@ pub struct TokenError {
 }
 
 impl TokenError {
-    /// A refusal with a code such as `invalid_client`, `invalid_grant`, `invalid_target`.
+    /// Creates an error response with a code such as `invalid_client`, `invalid_grant`,
+    /// `invalid_target`.
     ///
     /// # Errors
     ///
-    /// `oauth.response` for characters that a code cannot have.
+    /// `oauth.response` if the code has characters that are not allowed.
     pub fn new(error: impl Into<String>) -> Result<Self, Error> {
         let it = Self {
             error: error.into(),
@@ -48,23 +49,24 @@ impl TokenError {
         it.checked()
     }
 
-    /// Adds words for a developer.
+    /// Adds a description for developers.
     ///
     /// # Errors
     ///
-    /// `oauth.response` for characters that they cannot have, or more than 1024 bytes.
+    /// `oauth.response` if the text has characters that are not allowed, or more than 1024 bytes.
     pub fn with_description(mut self, words: impl Into<String>) -> Result<Self, Error> {
         self.error_description = Some(words.into());
         self.checked()
     }
 
-    /// Reads the body of a refusal. The code has to follow the standard. In the words, which many
-    /// servers write as they like, what is not printable ASCII becomes `?`, and what may be a token
-    /// becomes `…`. They end after 1024 characters.
+    /// Parses the body of an error response.
+    ///
+    /// The code must follow RFC 6749. In the description, `?` replaces what is not printable ASCII,
+    /// and `…` replaces what may be a token. It is cut after 1024 characters.
     ///
     /// # Errors
     ///
-    /// `oauth.response`
+    /// `oauth.response` if the body is not an error response.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
         let members = Members::of_document(body);
         let mut members = members.map_err(|_source| fail("expected one JSON object"))?;
@@ -72,8 +74,8 @@ impl TokenError {
         read.ok_or_else(|| fail("`error` is missing"))
     }
 
-    /// Reads the refusal in an answer, if there is one. Words with one of these secrets are
-    /// redacted, too.
+    /// Reads the error response in an answer, if there is one. A description with one of these
+    /// secrets is redacted, too.
     pub(super) fn read(
         members: &mut Members<'_>,
         secrets: &[SecretText],
@@ -101,25 +103,25 @@ impl TokenError {
         }))
     }
 
-    /// The code.
+    /// Returns the error code.
     #[must_use]
     pub fn error(&self) -> &str {
         &self.error
     }
 
-    /// Words for a developer.
+    /// Returns the description for developers.
     #[must_use]
     pub fn description(&self) -> Option<&str> {
         self.error_description.as_deref()
     }
 
-    /// A page with more of them.
+    /// Returns the URL of a page with more information.
     #[must_use]
     pub fn uri(&self) -> Option<&str> {
         self.error_uri.as_deref()
     }
 
-    /// The status to answer with: 401 for `invalid_client`, else 400.
+    /// Returns the HTTP status of the response: 401 for `invalid_client`, otherwise 400.
     #[must_use]
     pub fn status(&self) -> http::StatusCode {
         match self.error.as_str() {
@@ -128,14 +130,14 @@ impl TokenError {
         }
     }
 
-    /// The body to answer with.
+    /// Returns the body of the response.
     #[must_use]
     pub fn to_json(&self) -> String {
-        // Strings always serialize.
+        // Serializing strings cannot fail.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The whole answer, not to be stored by anyone.
+    /// Returns the whole response, with `Cache-Control: no-store`.
     #[must_use]
     pub fn to_response(&self) -> http::Response<Vec<u8>> {
         let mut response = super::response::json_response(self.to_json());
@@ -171,8 +173,8 @@ fn fail(reason: &'static str) -> Error {
     }
 }
 
-/// Whether a code is words, however long: `incorrect_client_credentials`, `InvalidClientException`.
-/// Anything else that is as long may be a token.
+/// Returns whether a code consists of words, such as `incorrect_client_credentials` or
+/// `InvalidClientException`. Any other text of that length may be a token.
 fn is_name(error: &str) -> bool {
     let is_word = |word: &str| {
         let is_lower = word.bytes().all(|byte| byte.is_ascii_lowercase());
@@ -182,7 +184,8 @@ fn is_name(error: &str) -> bool {
     error.len() <= 64 && error.split(['_', '-', '.', ' ']).all(is_word)
 }
 
-/// Words of at least three letters, each with a capital at its beginning alone.
+/// Returns whether the text consists of words of at least three letters, each with a capital only
+/// at its start.
 fn is_camel_case(word: &str) -> bool {
     let mut letters = 3;
     for byte in word.bytes() {
@@ -200,7 +203,7 @@ fn printable(words: &str) -> String {
     words.chars().take(MAX_WORDS).map(plain).collect()
 }
 
-/// RFC 6749 appendix A.7, A.8: printable ASCII without `"` and `\`.
+/// Returns whether a text is printable ASCII without `"` and `\` (RFC 6749 appendix A.7, A.8).
 pub(crate) fn sayable(words: &str) -> bool {
     words.len() <= MAX_WORDS && words.chars().all(is_plain)
 }
@@ -209,8 +212,8 @@ const fn is_plain(c: char) -> bool {
     matches!(c, ' ' | '!' | '#'..='[' | ']'..='~')
 }
 
-/// Codes of the registry "OAuth Extensions Error" that a token endpoint gives. They decide what
-/// follows, so they are never redacted, whatever a secret is.
+/// The codes of the registry "OAuth Extensions Error" that a token endpoint may return. Clients
+/// decide by them, so they are never redacted, even if a secret has the same text.
 const REGISTERED: [&str; 19] = [
     "access_denied",
     "authorization_pending",
@@ -233,5 +236,5 @@ const REGISTERED: [&str; 19] = [
     "use_dpop_nonce",
 ];
 const MAX_WORDS: usize = 1024;
-/// The longest word in a code.
+/// The maximum length of a word in a code.
 const MAX_WORD: usize = 32;

@@ -1,4 +1,4 @@
-//! Forms, as a server reads them (RFC 6749 appendix B).
+//! Parses forms at a server (RFC 6749 appendix B).
 
 use core::fmt;
 
@@ -8,17 +8,17 @@ use http::HeaderMap;
 use crate::Error;
 use crate::media;
 
-/// The longest form that is read, in bytes.
+/// The maximum length of a form, in bytes.
 pub const MAX_FORM: usize = 64 * 1024;
-/// The most parameters that are read.
+/// The maximum number of parameters.
 pub const MAX_PARAMETERS: usize = 32;
-/// What may stand more than once (RFC 8707 §2, RFC 8693 §2.1).
+/// The parameters that may be repeated (RFC 8707 §2, RFC 8693 §2.1).
 const REPEATABLE: [&str; 2] = ["audience", "resource"];
 
-/// The parameters of a request. None stands twice, but `resource` and `audience`; one without a
-/// value counts as left out (RFC 6749 §3.2).
+/// The parameters of a token request.
 ///
-/// `Debug` shows the names alone.
+/// Only `resource` and `audience` may be repeated. A parameter without a value counts as absent
+/// (RFC 6749 §3.2). `Debug` shows only the names.
 ///
 /// ```
 /// use aims_oauth_wire::token::Form;
@@ -31,12 +31,12 @@ const REPEATABLE: [&str; 2] = ["audience", "resource"];
 pub struct Form(Vec<(String, SecretText)>);
 
 impl Form {
-    /// Reads a body whose content type was checked.
+    /// Parses a body whose content type was checked.
     ///
     /// # Errors
     ///
-    /// `oauth.form` for what is too long, not percent-encoded UTF-8, or without a name;
-    /// `oauth.repeated`.
+    /// `oauth.form` if the body is too long, is not percent-encoded UTF-8, or has a parameter
+    /// without a name; `oauth.repeated` if a parameter is repeated.
     pub fn parse(body: &[u8]) -> Result<Self, Error> {
         if body.len() > MAX_FORM {
             return Err(Error::Form { reason: "too long" });
@@ -66,12 +66,12 @@ impl Form {
         Ok(Self(all))
     }
 
-    /// Reads a request: exactly one `content-type: application/x-www-form-urlencoded`, and the
-    /// body.
+    /// Parses a request. It must have exactly one `Content-Type`,
+    /// `application/x-www-form-urlencoded`.
     ///
     /// # Errors
     ///
-    /// As [`parse`](Self::parse); `oauth.form` for another content type.
+    /// Those of [`parse`](Self::parse), and `oauth.form` for another content type.
     pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, Error> {
         if !media::is(headers, media::FORM) {
             return Err(Error::Form {
@@ -81,13 +81,13 @@ impl Form {
         Self::parse(body)
     }
 
-    /// The value of a parameter; of one that stands several times, the first.
+    /// Returns the value of a parameter. If it is repeated, returns the first value.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.all(name).next()
     }
 
-    /// All values of a parameter, in their order.
+    /// Iterates over all values of a parameter, in order.
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
         self.0
             .iter()
@@ -95,7 +95,7 @@ impl Form {
             .map(|(_, value)| value.expose())
     }
 
-    /// The names of all parameters, in their order.
+    /// Iterates over the names of all parameters, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|(name, _)| name.as_str())
     }
@@ -108,7 +108,7 @@ impl fmt::Debug for Form {
     }
 }
 
-/// Strict: a `%` without two digits, and what is not UTF-8, is refused.
+/// Decodes strictly: a `%` without two hexadecimal digits is an error, and so is invalid UTF-8.
 fn decode(text: &[u8]) -> Result<String, Error> {
     let fail = Error::Form {
         reason: "not percent-encoded UTF-8",

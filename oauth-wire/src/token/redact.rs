@@ -1,4 +1,5 @@
-//! What may be shown of a body that another party sent: never a token, and no secret of ours.
+//! Redacts the body of another party for error messages. It never shows a token or one of our
+//! secrets.
 
 use std::borrow::Cow;
 
@@ -11,15 +12,17 @@ mod decoded;
 
 use decoded::{MAX_SEARCHED, Search, has_encoded};
 
-/// The longest excerpt, in characters.
+/// The maximum length of an excerpt, in characters.
 const MAX_EXCERPT: usize = 200;
-/// The shortest run of token characters that may be a token.
+/// The minimum length of a sequence of token characters that may be a token.
 const MIN_TOKEN: usize = 16;
-/// Parts of names whose values are secret.
+/// The parts of names whose values are secret.
 const SECRET_NAMES: [&str; 5] = ["token", "code", "secret", "assertion", "password"];
 
-/// The beginning of a body, redacted and escaped; nothing of an empty one or of one of more than 16
-/// KiB, and nothing of one with a secret that is encoded in a way that cannot be cut out.
+/// Returns the start of a body, redacted and escaped.
+///
+/// Returns `None` if the body is empty, is longer than 16 KiB, or contains an encoded secret that
+/// cannot be cut out.
 pub(super) fn excerpt(body: &[u8], secrets: &[SecretText]) -> Option<Box<str>> {
     if body.len() > MAX_SEARCHED {
         return None;
@@ -31,9 +34,11 @@ pub(super) fn excerpt(body: &[u8], secrets: &[SecretText]) -> Option<Box<str>> {
     Some(short).filter(|it| !it.is_empty()).map(Into::into)
 }
 
-/// The text with `…` in place of each of these secrets, of the values of members that are named
-/// like a secret, and of each run of characters that may be a token. `None` where a secret is in it
-/// in an encoding that is not replaced, and for a text of more than 16 KiB.
+/// Replaces each of these secrets, the values of members with a name of a secret, and each sequence
+/// of characters that may be a token by `…`.
+///
+/// Returns `None` if the text contains a secret in an encoding that cannot be replaced, or is
+/// longer than 16 KiB.
 pub(super) fn redacted(text: &str, secrets: &[SecretText]) -> Option<String> {
     if has_hidden(text, secrets) {
         return None;
@@ -46,13 +51,13 @@ pub(super) fn redacted(text: &str, secrets: &[SecretText]) -> Option<String> {
     Some(without_runs(&without_named(&text)))
 }
 
-/// Whether the text has one of these secrets, as it is or encoded.
+/// Returns whether the text contains one of these secrets, plain or encoded.
 pub(super) fn has_secret(text: &str, secrets: &[SecretText]) -> bool {
     has_encoded(text, secrets)
 }
 
-/// A content type, redacted: `…` if one of these secrets is in it, and its parameters as in an
-/// excerpt.
+/// Redacts a content type: returns `…` if it contains one of these secrets, and redacts its
+/// parameters as in an excerpt.
 pub(crate) fn media_type(text: &str, secrets: &[SecretText]) -> String {
     if text.len() > MAX_SEARCHED || has_secret(text, secrets) {
         return "…".to_owned();
@@ -67,8 +72,9 @@ pub(crate) fn media_type(text: &str, secrets: &[SecretText]) -> String {
     }
 }
 
-/// Whether a secret is in the text in a form that is not replaced. Each is looked for in the whole
-/// text: a short value that is taken out first would cut the encoding of another one in pieces.
+/// Returns whether a secret is in the text in a form that cannot be replaced. Each secret is
+/// searched in the whole text: removing a short secret first could break the encoding of another
+/// one.
 fn has_hidden(text: &str, secrets: &[SecretText]) -> bool {
     if secrets.is_empty() {
         return text.len() > MAX_SEARCHED;
@@ -84,7 +90,7 @@ fn has_hidden(text: &str, secrets: &[SecretText]) -> bool {
     })
 }
 
-/// What JSON writers escape though they need not: `\/`, and Latin-1 as `\u00xx`.
+/// Decodes optional escapes of JSON writers: `\/`, and Latin-1 as `\u00xx`.
 fn unescaped(text: &str) -> Cow<'_, str> {
     if !text.contains('\\') {
         return text.into();
@@ -119,7 +125,7 @@ fn without_secrets(text: String, secrets: &[SecretText]) -> String {
         .flat_map(|it| variants(it.expose()))
         .collect();
     all.retain(|it| !it.is_empty());
-    // A secret that has another one within is replaced first.
+    // Replace longer secrets first, because they may contain shorter ones.
     all.sort_by_key(|it| core::cmp::Reverse(it.len()));
     all.iter().fold(text, |text, secret| {
         if text.contains(&***secret) {
@@ -130,7 +136,8 @@ fn without_secrets(text: String, secrets: &[SecretText]) -> String {
     })
 }
 
-/// How an echo may write a secret: as it is, in a form, in a URL, in JSON, in HTML.
+/// Returns the forms in which a server may echo a secret: plain, and encoded for a form, a URL,
+/// JSON and HTML.
 fn variants(secret: &str) -> Vec<Zeroizing<String>> {
     let form: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let form = Zeroizing::new(form);
@@ -161,15 +168,15 @@ fn variants(secret: &str) -> Vec<Zeroizing<String>> {
         bare.into(),
         in_html,
     ];
-    // Percent-encoding in lower case, where nothing else changes.
+    // Percent-encoding in lower case, if nothing else changes.
     if secret.bytes().all(|byte| !byte.is_ascii_uppercase()) {
         all.push(lower);
     }
     all
 }
 
-/// Redacts values behind names such as `access_token`, in JSON, forms, XML and plain words, also
-/// where the text ends within a value.
+/// Redacts the values of names such as `access_token`, in JSON, forms, XML and plain text, also if
+/// the text ends within a value.
 fn without_named(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -198,7 +205,7 @@ fn without_named(text: &str) -> String {
     out
 }
 
-/// The length of what stands between a name and its value: `": "`, `=`, `%3D`, `>`.
+/// Returns the length of the separator between a name and its value: `": "`, `=`, `%3D`, `>`.
 fn separator(text: &str) -> Option<usize> {
     let bare = text.trim_start_matches(['\\', '"', '\'']).trim_start();
     let encoded = ["%3D", "%3d", "%3A", "%3a", "=>", ":", "=", ">"];
@@ -219,7 +226,7 @@ fn value_len(value: &str, between: &str) -> usize {
     let Some(quote) = bare.chars().next().filter(|it| matches!(it, '"' | '\'')) else {
         return end(value.find(|c: char| c.is_whitespace() || "&,;<>\"'}])".contains(c)));
     };
-    // The end is a quote behind as many backslashes as the beginning has.
+    // The value ends at a quote that has as many backslashes as the opening one.
     let mut before = 0_usize;
     for (at, char) in value.char_indices().skip(escapes.saturating_add(1)) {
         if char == quote && before <= escapes {
@@ -237,7 +244,7 @@ fn value_len(value: &str, between: &str) -> usize {
     value.len()
 }
 
-/// The length of an object or a list, or of what is there of it.
+/// Returns the length of an object or a list, or of the part of it that is there.
 fn nested_len(value: &str) -> usize {
     let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
     for (at, char) in value.char_indices() {
@@ -280,7 +287,8 @@ const fn is_name(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.')
 }
 
-/// RFC 6750 §2.1, and `%` for what is percent-encoded.
+/// Returns whether a character may occur in a token (RFC 6750 §2.1), or is the `%` of
+/// percent-encoding.
 const fn is_token(char: char) -> bool {
     char.is_ascii_alphanumeric() || matches!(char, '-' | '.' | '_' | '~' | '+' | '/' | '=' | '%')
 }
@@ -350,7 +358,8 @@ mod tests {
         assert_eq!(redacted("x abcdef y", &nested).unwrap(), "x … y");
     }
 
-    /// `max_age=4` is a value of the request, too, and is no way to cut another one in pieces.
+    /// A short value of the request, such as `max_age=4`, must not break the encoding of another
+    /// one.
     #[test]
     fn a_short_value_cuts_no_encoded_secret() {
         let secrets = [SecretText::new("4"), SecretText::new("p/w word")];
@@ -386,7 +395,7 @@ mod tests {
         assert_eq!(media_type(&"x/".repeat(MAX_SEARCHED), &[]), "…");
     }
 
-    /// The work is bounded: what is long, or unfolds into too much, is not shown.
+    /// The work is limited: a text that is long, or that decodes into too much, is not shown.
     #[test]
     fn of_a_long_body_nothing_is_shown() {
         let secrets = [SecretText::new("secret-word"), SecretText::new("4")];
@@ -421,7 +430,7 @@ mod tests {
     }
 
     proptest! {
-        /// Wherever a token is in a text, no 16 characters of it are in what is shown.
+        /// Wherever a token is in a text, the excerpt has no 16 characters of it.
         #[test]
         fn no_token_is_shown(before in "\\PC{0,40}", token in "[A-Za-z0-9._~+/-]{16,80}", after in "\\PC{0,40}") {
             let text = format!("{before}{token}{after}");

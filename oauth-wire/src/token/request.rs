@@ -1,4 +1,4 @@
-//! What is asked of a token endpoint (RFC 6749 §4).
+//! Token requests (RFC 6749 §4).
 
 use core::{fmt, mem};
 
@@ -11,10 +11,8 @@ use zeroize::Zeroizing;
 use crate::names::{Endpoint, Resource, ScopeSet};
 use crate::{Error, media, shown};
 
-/// The parameters of a request to a token endpoint. None stands twice, but `resource` and
-/// `audience`.
-///
-/// Values are secret in `Debug`.
+/// The parameters of a token request. Only `resource` and `audience` may be repeated. `Debug` hides
+/// the values.
 ///
 /// ```
 /// use aims_oauth_wire::token::TokenRequest;
@@ -36,11 +34,11 @@ pub struct TokenRequest {
 }
 
 impl TokenRequest {
-    /// A request for a token, by a grant type.
+    /// Creates a token request with a grant type.
     ///
     /// # Errors
     ///
-    /// `oauth.request` for an empty one.
+    /// `oauth.request` if the grant type is empty.
     pub fn new(grant_type: &str) -> Result<Self, Error> {
         let mut request = Self {
             parameters: Vec::new(),
@@ -50,20 +48,21 @@ impl TokenRequest {
         Ok(request)
     }
 
-    /// Adds what the token is for (RFC 8707 §2). May be called again for another one.
+    /// Adds a resource that the token is for (RFC 8707 §2). May be repeated for other resources.
     ///
     /// # Errors
     ///
-    /// `oauth.repeated` for the same one twice.
+    /// `oauth.repeated` if the same resource was added before.
     pub fn resource(&mut self, resource: &Resource) -> Result<&mut Self, Error> {
         self.push_distinct("resource", resource.as_str())
     }
 
-    /// Adds for whom the token is, by a name (RFC 8693 §2.1). May be called again for another one.
+    /// Adds the name of a service that the token is for (RFC 8693 §2.1). May be repeated for other
+    /// names.
     ///
     /// # Errors
     ///
-    /// `oauth.repeated` for the same one twice; `oauth.request` for an empty one.
+    /// `oauth.repeated` if the same name was added before; `oauth.request` if it is empty.
     pub fn audience(&mut self, audience: &str) -> Result<&mut Self, Error> {
         self.push_distinct("audience", audience)
     }
@@ -72,7 +71,7 @@ impl TokenRequest {
     ///
     /// # Errors
     ///
-    /// `oauth.repeated`
+    /// `oauth.repeated` if the scope is set already.
     pub fn scope(&mut self, scope: &ScopeSet) -> Result<&mut Self, Error> {
         if scope.is_empty() {
             return Ok(self);
@@ -80,11 +79,11 @@ impl TokenRequest {
         self.parameter("scope", scope.to_string())
     }
 
-    /// Sets another parameter.
+    /// Sets any other parameter.
     ///
     /// # Errors
     ///
-    /// `oauth.repeated` where it is set already; `oauth.request` for an empty name or value, and
+    /// `oauth.repeated` if it is set already; `oauth.request` if the name or value is empty, and
     /// for `resource` and `audience`.
     pub fn parameter(
         &mut self,
@@ -100,12 +99,12 @@ impl TokenRequest {
         self.push(name, value.into())
     }
 
-    /// Sets a field of the request, such as `authorization`.
+    /// Sets a header field of the request, such as `authorization`.
     ///
     /// # Errors
     ///
-    /// `oauth.repeated` where it is set already; `oauth.request` for `accept` and `content-type`,
-    /// which are not for the caller to set.
+    /// `oauth.repeated` if it is set already; `oauth.request` for `accept` and `content-type`,
+    /// which this type sets.
     pub fn header(&mut self, name: HeaderName, value: HeaderValue) -> Result<&mut Self, Error> {
         if name == ACCEPT || name == CONTENT_TYPE {
             return Err(fail("a field that is set already"));
@@ -117,7 +116,7 @@ impl TokenRequest {
         Ok(self)
     }
 
-    /// Whether a parameter is set.
+    /// Returns whether a parameter is set.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.parameters.iter().any(|(own, _)| own == name)
@@ -129,18 +128,18 @@ impl TokenRequest {
             .map(|(_, value)| value.expose())
     }
 
-    /// Whether a field is set.
+    /// Returns whether a header field is set.
     #[must_use]
     pub fn has_header(&self, name: &HeaderName) -> bool {
         self.headers.contains_key(name)
     }
 
-    /// The request as it is sent. Its body and fields may hold secrets: whoever sends it keeps it
-    /// no longer than that.
+    /// Returns the HTTP request. Its body and header fields may contain secrets, so drop it after
+    /// sending.
     ///
     /// # Errors
     ///
-    /// `oauth.endpoint` for an endpoint that HTTP cannot express.
+    /// `oauth.endpoint` if the endpoint cannot be the URI of an HTTP request.
     pub fn into_http(self, endpoint: &Endpoint) -> Result<Request<Vec<u8>>, Error> {
         let uri = endpoint
             .as_str()
@@ -160,7 +159,8 @@ impl TokenRequest {
         Ok(request)
     }
 
-    /// All room is there beforehand: a buffer that grows leaves copies of secrets behind.
+    /// Writes the body. The buffer has its full size from the start, because a buffer that grows
+    /// leaves copies of secrets in memory.
     fn body(&self) -> Zeroizing<String> {
         let escaped = |text: &str| text.len().saturating_mul(3).saturating_add(1);
         let pairs = self.parameters.iter();
@@ -210,7 +210,7 @@ fn fail(reason: &'static str) -> Error {
 mod tests {
     use super::*;
 
-    /// T-024: no buffer with an assertion is left behind by another that is longer.
+    /// The buffer must not grow, because a grown buffer leaves a copy of the assertion in memory.
     #[test]
     fn the_body_does_not_grow() -> Result<(), Error> {
         let mut request = TokenRequest::new("client_credentials")?;

@@ -1,4 +1,4 @@
-//! What a token endpoint answers (RFC 6749 §5).
+//! Token responses (RFC 6749 §5).
 
 use core::fmt;
 use core::time::Duration;
@@ -16,25 +16,25 @@ use crate::{Diagnostic, Error, media};
 
 mod read;
 
-/// The longest answer that is read, in bytes.
+/// The maximum length of a response, in bytes.
 pub const MAX_RESPONSE: usize = 128 * 1024;
-/// The longest time that a token may say it lives: ten years, in seconds.
+/// The maximum of `expires_in`: ten years, in seconds.
 pub const MAX_EXPIRES_IN: u64 = 315_360_000;
 
-/// How a token is presented (RFC 6749 §7.1). Compared without regard to case.
+/// How a token is presented (RFC 6749 §7.1). Case is ignored.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TokenType {
-    /// Every party that has it may use it (RFC 6750).
+    /// Anyone who has the token can use it (RFC 6750).
     Bearer,
-    /// With a proof of possession of the client's key (RFC 9449).
+    /// The sender must prove possession of the client's key (RFC 9449).
     Dpop,
-    /// Not an access token: an assertion for another server (`N_A`, RFC 8693 §2.2.1).
+    /// Not an access token, but an assertion for another server (`N_A`, RFC 8693 §2.2.1).
     NotApplicable,
 }
 
 impl TokenType {
-    /// The name as it is written.
+    /// Returns the name as it is written in a message.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -51,8 +51,7 @@ impl TokenType {
     }
 }
 
-/// A token that was granted. What it says about itself is the server's word, so it is to be
-/// compared with what was asked for.
+/// A granted token. The server describes it, so compare the description with the request.
 #[derive(Debug)]
 #[must_use = "a granted token is to be kept or revoked"]
 pub struct TokenResponse {
@@ -69,25 +68,27 @@ pub struct TokenResponse {
 }
 
 impl TokenResponse {
-    /// Reads an answer by the default rules: [`parse_with`](Self::parse_with).
+    /// Parses a response with the default rules. See [`parse_with`](Self::parse_with).
     ///
     /// # Errors
     ///
-    /// As [`parse_with`](Self::parse_with).
+    /// Those of [`parse_with`](Self::parse_with).
     pub fn parse(response: &Response<Vec<u8>>) -> Result<Self, Error> {
         Self::parse_with(response, &ResponseRules::new())
     }
 
-    /// Reads an answer: a JSON object without a member that occurs twice, with a status from 200 to
-    /// 299. `error` makes it a refusal, at any status and beside a token.
+    /// Parses a response: a JSON object in which no member occurs twice, with a status from 200 to
+    /// 299. A response with `error` is an error response, with any status and even with a token.
     ///
-    /// Give the request to the rules ([`ResponseRules::after`]), so that no error quotes its
-    /// secrets.
+    /// Pass the request to the rules ([`ResponseRules::after`]), so that no error message quotes
+    /// its secrets.
     ///
     /// # Errors
     ///
-    /// `oauth.refused` with what the server said; `oauth.response` for what cannot be read;
-    /// `oauth.token_type`; `oauth.scope`.
+    /// - `oauth.refused` with the error response of the server.
+    /// - `oauth.response` if the response cannot be parsed.
+    /// - `oauth.token_type` if the type is missing or not supported.
+    /// - `oauth.scope` if the scope is malformed.
     pub fn parse_with(response: &Response<Vec<u8>>, rules: &ResponseRules) -> Result<Self, Error> {
         let fail = |reason| Error::Response {
             reason,
@@ -115,72 +116,73 @@ impl TokenResponse {
         read::token(members, rules, fail)
     }
 
-    /// The token: the access token, or whatever `issued_token_type` says.
+    /// Returns the token: an access token, or the type that `issued_token_type` names.
     #[must_use]
     pub const fn access_token(&self) -> &SecretText {
         &self.access_token
     }
 
-    /// How it is presented.
+    /// Returns how the token is presented.
     #[must_use]
     pub const fn token_type(&self) -> TokenType {
         self.token_type
     }
 
-    /// What was ignored or tolerated in the answer.
+    /// Returns what was ignored or tolerated in the response.
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
 
-    /// How long it lives from the time of the answer, as far as the server said. Fractions are
-    /// rounded down. A value that is negative, not finite, or more than ten years counts as absent:
-    /// ask again after minutes.
+    /// Returns the lifetime, counted from the response, if the server stated it.
+    ///
+    /// Fractions are rounded down. A value that is negative, not finite, or more than ten years
+    /// counts as absent; treat such a token as valid for a few minutes.
     #[must_use]
     pub const fn expires_in(&self) -> Option<Duration> {
         self.expires_in
     }
 
-    /// When it ends, for an answer to a request that was sent at `sent`, so that time on the way is
-    /// not counted for it.
+    /// Returns when the token expires, for a request that was sent at `sent`. The time of the
+    /// transfer shortens the lifetime.
     #[must_use]
     pub fn expires_at(&self, sent: UnixTime) -> Option<UnixTime> {
         let seconds = sent.as_secs().saturating_add(self.expires_in?.as_secs());
         Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
     }
 
-    /// The refresh token.
+    /// Returns the refresh token.
     #[must_use]
     pub const fn refresh_token(&self) -> Option<&SecretText> {
         self.refresh_token.as_ref()
     }
 
-    /// The ID token, unverified.
+    /// Returns the ID token. It is not verified.
     #[must_use]
     pub const fn id_token(&self) -> Option<&SecretText> {
         self.id_token.as_ref()
     }
 
-    /// What kind of token [`access_token`](Self::access_token) is (RFC 8693 §2.2.1).
+    /// Returns the type of [`access_token`](Self::access_token) (RFC 8693 §2.2.1).
     #[must_use]
     pub fn issued_token_type(&self) -> Option<&str> {
         self.issued_token_type.as_deref()
     }
 
-    /// What was granted; where it is left out, what was asked for (RFC 6749 §5.1).
+    /// Returns the granted scope. If it is absent, the requested scope was granted (RFC 6749 §5.1).
     #[must_use]
     pub const fn scope(&self) -> Option<&ScopeSet> {
         self.scope.as_ref()
     }
 
-    /// What it was granted for, as far as the server said: no standard has this member yet, so it
-    /// may be absent.
+    /// Returns the resources that the token is for, if the server stated them. No standard defines
+    /// this member yet, so it may be absent.
     #[must_use]
     pub fn resources(&self) -> &[Resource] {
         &self.resources
     }
 
-    /// The granted `authorization_details` as JSON (RFC 9396 §7).
+    /// Returns the granted `authorization_details` as JSON (RFC 9396 §7).
     #[must_use]
     pub fn authorization_details(&self) -> Option<&str> {
         self.authorization_details.as_deref()
@@ -193,7 +195,7 @@ impl fmt::Display for TokenType {
     }
 }
 
-/// An answer of JSON that no cache stores (RFC 6749 §5.1).
+/// Returns a JSON response that caches must not store (RFC 6749 §5.1).
 pub(super) fn json_response(body: String) -> Response<Vec<u8>> {
     let mut response = Response::new(body.into_bytes());
     let headers = response.headers_mut();

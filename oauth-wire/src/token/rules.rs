@@ -1,4 +1,4 @@
-//! What is known of a request and of its server when the answer is read.
+//! The rules by which a client reads a token response.
 
 use aims_jose::secret::SecretText;
 use base64::Engine as _;
@@ -6,10 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 use http::Request;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 
-/// How a token response is read.
+/// Rules for reading a token response.
 ///
-/// The default accepts what RFC 6749 §5.1 permits, and spellings that do not change its meaning.
-/// Each method that begins with `accept` loosens one rule for a server that needs it.
+/// By default they accept what RFC 6749 §5.1 permits, and spellings that do not change its meaning.
+/// Each method that starts with `accept` relaxes one rule for a server that needs it.
 ///
 /// ```
 /// use aims_oauth_wire::token::{ResponseRules, TokenRequest};
@@ -30,14 +30,16 @@ pub struct ResponseRules {
 }
 
 impl ResponseRules {
-    /// The default rules.
+    /// Creates the default rules.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes what an answer to this request must not repeat: its secrets are in no error that
-    /// quotes the answer. A request with a DPoP proof needs a `token_type` in its answer.
+    /// Sets the request that the response answers.
+    ///
+    /// No error message that quotes the response shows the secrets of this request. If the request
+    /// has a DPoP proof, the response must have a `token_type`.
     #[must_use]
     pub fn after(mut self, request: &Request<Vec<u8>>) -> Self {
         self.is_bound |= request.headers().contains_key("dpop");
@@ -59,30 +61,32 @@ impl ResponseRules {
         self
     }
 
-    /// The client presented a certificate with the request, so the answer needs a `token_type`.
+    /// States that the client presented a certificate with the request. The response must then have
+    /// a `token_type`.
     #[must_use]
     pub const fn after_client_certificate(mut self) -> Self {
         self.is_bound = true;
         self
     }
 
-    /// Commas separate scopes, too: for a server that writes `repo,read:org`.
+    /// Accepts commas between scopes, for a server that writes `repo,read:org`.
     #[must_use]
     pub const fn accept_commas_in_scope(mut self) -> Self {
         self.has_commas = true;
         self
     }
 
-    /// A token without `token_type` is a bearer token: for a server that leaves it out. Never after
-    /// a DPoP proof or a client certificate: the answer could then turn a bound token into an
-    /// unbound one.
+    /// Accepts a response without `token_type` as one with a bearer token.
+    ///
+    /// It has no effect after a DPoP proof or a client certificate, because such a response could
+    /// turn a bound token into an unbound one.
     #[must_use]
     pub const fn accept_missing_token_type(mut self) -> Self {
         self.is_bearer_by_default = true;
         self
     }
 
-    /// The parts of `Authorization`: what follows the scheme, and the password of `Basic`.
+    /// Adds the secrets in `Authorization`: what follows the scheme, and the password of `Basic`.
     fn credentials(&mut self, text: &str) {
         let Some((scheme, credentials)) = text.split_once(' ') else {
             return;
@@ -98,7 +102,7 @@ impl ResponseRules {
             .ok()
             .and_then(|it| it.expose().split_once(':'));
         if let Some((_, password)) = password {
-            // RFC 6749 §2.3.1: the password is encoded as in a form.
+            // The password is encoded as in a form (RFC 6749 §2.3.1).
             let pair = ["p=", password].concat();
             let plain = url::form_urlencoded::parse(pair.as_bytes()).next();
             let plain = plain.map(|(_, value)| SecretText::new(value.into_owned()));
@@ -108,7 +112,7 @@ impl ResponseRules {
     }
 }
 
-/// Parameters whose values are not secret.
+/// The parameters whose values are not secret.
 const PLAIN_PARAMETERS: [&str; 10] = [
     "actor_token_type",
     "audience",

@@ -1,4 +1,4 @@
-//! What is told of an answer that cannot be read.
+//! Describes a response that cannot be parsed.
 
 use core::fmt;
 
@@ -8,14 +8,15 @@ use super::redact::excerpt;
 use super::rules::ResponseRules;
 use crate::Received;
 
-/// What a token endpoint answered instead of a token response: status, content type and length, and
-/// the beginning of the body where the status is outside of 200 to 299.
+/// Describes what a token endpoint answered instead of a token response: status, content type and
+/// length. If the status is not from 200 to 299, it also has an excerpt of the body.
 ///
 /// The excerpt has at most 200 characters. Control and bidirectional characters are escaped. `…`
-/// stands for each secret of the request, for the values of members that are named like a token,
-/// code, secret, assertion or password, and for 16 or more token characters in a row. Where a
-/// secret is in the body in an encoding, or with other white space or case, there is no excerpt;
-/// nor where the body is longer than 16 KiB.
+/// replaces each secret of the request, the values of members named like a token, code, secret,
+/// assertion or password, and every sequence of 16 or more token characters.
+///
+/// There is no excerpt if the body is longer than 16 KiB, or contains a secret that is encoded or
+/// has other white space or case.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct UnreadableResponse {
     received: Received,
@@ -32,13 +33,13 @@ impl UnreadableResponse {
         }
     }
 
-    /// Status, content type and length.
+    /// Returns status, content type and length.
     #[must_use]
     pub const fn received(&self) -> &Received {
         &self.received
     }
 
-    /// The beginning of the body, redacted, if the status is outside of 200 to 299.
+    /// Returns the start of the body, redacted, if the status is not from 200 to 299.
     #[must_use]
     pub fn excerpt(&self) -> Option<&str> {
         self.excerpt.as_deref()

@@ -1,4 +1,4 @@
-//! Access tokens.
+//! Access tokens as evidence.
 
 use aims_jose::Chain;
 use aims_jose::time::UnixTime;
@@ -10,7 +10,7 @@ use crate::refusal::ErrorResponse;
 use crate::resolve::Need;
 use crate::revoked::Credential;
 
-/// Verifies an access token by the keys of its issuer.
+/// Verifies an access token with the keys of its issuer.
 pub(in crate::guard) fn verify(
     guard: &Inner,
     token: &str,
@@ -20,7 +20,7 @@ pub(in crate::guard) fn verify(
     guard.tokens.verify(token, issuers, now)
 }
 
-/// Asks whether it was revoked, known from before or fresh.
+/// Checks whether the token is revoked, cached or not.
 pub(in crate::guard) fn check_revoked(
     guard: &Inner,
     token: &AccessToken,
@@ -34,7 +34,7 @@ pub(in crate::guard) fn check_revoked(
 }
 
 impl<M> Guard<M> {
-    /// The answer to a request whose token is missing or refused.
+    /// Returns the refusal for a token that is missing or not valid.
     pub(in crate::guard) fn token_refused(&self, error: &Error) -> Refused {
         let scopes = self.route.requirements.required_scopes();
         let metadata = self.inner.metadata_url.as_ref();

@@ -13,7 +13,7 @@ use crate::guard::refused::Refused;
 use crate::guard::{Audience, Inner};
 use crate::refusal::ErrorResponse;
 
-/// Verifies the signature by the key of the credential, which was validated before.
+/// Verifies the signature with the key of the credential, which was verified before.
 pub(in crate::guard) fn verify(
     guard: &Inner,
     request: &Parts,
@@ -34,8 +34,8 @@ pub(in crate::guard) fn verify(
     }
 }
 
-/// A field that carries a token which the tool uses is covered, and stands once
-/// (draft-ietf-wimse-wpt §2 says so of a WPT).
+/// Checks that every field that carries a token for the tool is covered and occurs once
+/// (draft-ietf-wimse-wpt §2 requires it for a WPT).
 pub(in crate::guard) fn check_token_fields(
     guard: &Inner,
     request: &Parts,
@@ -63,7 +63,8 @@ pub(super) fn spend(
     Ok(Proof::HttpSignature(Box::new(verified)))
 }
 
-/// A refused signature or content. Its sender was not proven, so the answer says no more than that.
+/// Returns the refusal for a signature or content. The sender was not proven, so the answer gives
+/// no details.
 pub(in crate::guard) fn refused(error: &Error) -> Refused {
     let answer = match wimse::status(error).as_u16() {
         501 => ErrorResponse::Unsigned,

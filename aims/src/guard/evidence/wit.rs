@@ -1,4 +1,4 @@
-//! Workload identity tokens.
+//! Workload identity tokens as evidence.
 
 use aims_jose::time::UnixTime;
 use aims_wimse_cred::{Error, Wit};
@@ -10,7 +10,7 @@ use crate::refusal::ErrorResponse;
 use crate::resolve::Need;
 use crate::revoked::Credential;
 
-/// Verifies a WIT by the bundle of its origin.
+/// Verifies a WIT with the bundle of its origin.
 pub(in crate::guard) fn verify(
     guard: &Inner,
     text: &str,
@@ -21,7 +21,7 @@ pub(in crate::guard) fn verify(
         .map_err(|error| refused(&error))
 }
 
-/// Asks whether it was revoked, known from before or fresh.
+/// Checks whether the WIT is revoked, cached or not.
 pub(in crate::guard) fn check_revoked(
     guard: &Inner,
     wit: &Wit,
@@ -33,14 +33,14 @@ pub(in crate::guard) fn check_revoked(
     Ok(())
 }
 
-/// A refused WIT says to the caller only that it was refused, whatever was wrong with it.
+/// Returns the refusal for a WIT. The answer does not tell what was wrong.
 pub(in crate::guard) fn refused(error: &Error) -> Refused {
     let answer = match error.code() {
         "jws.too_long" => ErrorResponse::TooLarge,
         _ => ErrorResponse::Problem("the workload identity token was not accepted"),
     };
     let need = match error {
-        // An origin is unknown also where its bundle was never loaded.
+        // An origin is also unknown if its bundle was never loaded.
         Error::UnknownOrigin { origin, .. }
         | Error::UnknownKey { origin, .. }
         | Error::Stale { origin } => Some(Need::Bundle(origin.clone())),

@@ -1,4 +1,4 @@
-//! Workload proof tokens.
+//! Workload proof tokens as a proof.
 
 use aims_jose::time::UnixTime;
 use aims_replay::ReplayStore;
@@ -13,7 +13,7 @@ use crate::guard::refused::Refused;
 use crate::guard::{Audience, Inner};
 use crate::refusal::ErrorResponse;
 
-/// Verifies a WPT by the key of the WIT that came with it.
+/// Verifies a WPT with the key of the WIT in the same request.
 pub(in crate::guard) fn verify(
     guard: &Inner,
     proof: fields::Proof<'_>,
@@ -69,7 +69,7 @@ pub(super) fn spend(
         .map_err(|error| refused(&error, revision))
 }
 
-/// The answer is that of the proof's revision: 400 in -01, 401 with a challenge in -02.
+/// Returns the refusal in the form of the revision: 400 in -01, 401 with a challenge in -02.
 pub(in crate::guard) fn refused(error: &Error, revision: Revision) -> Refused {
     let answer = match fields::status(error, revision).as_u16() {
         401 => ErrorResponse::ProofChallenge(NOT_ACCEPTED),

@@ -1,4 +1,4 @@
-//! What callers that do too little, or too much, get.
+//! Tests of callers that send too little or too much.
 
 use std::future::pending;
 use std::net::SocketAddr;
@@ -18,7 +18,7 @@ const SHORT: Limits = Limits {
     lifetime: Duration::from_secs(60),
 };
 
-/// A server that answers `hello`, and at `/slow` never.
+/// Starts a server that answers `hello`, and never answers at `/slow`.
 async fn started(
     limits: Limits,
     end: impl Future<Output = ()> + Send + 'static,
@@ -32,16 +32,16 @@ async fn started(
     (address, server)
 }
 
-/// What comes until the server closes, which it must within 5 seconds.
+/// Reads until the server closes the connection, which it must do within 5 seconds.
 async fn rest(stream: &mut TcpStream) -> String {
     let mut all = Vec::new();
-    // A server that closes while bytes are under way resets the connection.
+    // A server that closes while bytes are being sent resets the connection.
     let read = stream.read_to_end(&mut all);
     let _ = timeout(Duration::from_secs(5), read).await.unwrap();
     String::from_utf8(all).unwrap()
 }
 
-/// Asks, and waits for the answer.
+/// Sends a request and waits for the answer.
 async fn answer(address: SocketAddr) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(REQUEST).await.unwrap();
@@ -50,7 +50,7 @@ async fn answer(address: SocketAddr) -> String {
     String::from_utf8(some.get(..read).unwrap().to_vec()).unwrap()
 }
 
-/// F-10: half a head, nothing at all, and nothing more after an answer: each is closed.
+/// Half a head, nothing at all, and nothing more after an answer: each connection is closed.
 #[tokio::test]
 async fn who_sends_nothing_more_is_closed() {
     let (address, _server) = started(SHORT, pending()).await;
@@ -67,7 +67,7 @@ async fn who_sends_nothing_more_is_closed() {
     }
 }
 
-/// F-10: a head that comes byte by byte is closed as well: what counts is when it is whole.
+/// A head that arrives byte by byte is closed as well, because the limit is for the whole head.
 #[tokio::test]
 async fn a_trickle_is_closed() {
     let (address, _server) = started(SHORT, pending()).await;
@@ -82,7 +82,7 @@ async fn a_trickle_is_closed() {
     panic!("a thousand bytes were taken");
 }
 
-/// F-10: as many connections as there are places, and one more when one is free.
+/// No more connections are served than there are places.
 #[tokio::test]
 async fn connections_are_bounded() {
     let limits = Limits {
@@ -100,7 +100,7 @@ async fn connections_are_bounded() {
     assert!(third.await.unwrap().ends_with("hello"));
 }
 
-/// F-10: a request that is never answered does not keep its connection for ever.
+/// A request that is never answered does not keep its connection for ever.
 #[tokio::test]
 async fn connections_do_not_live_for_ever() {
     let limits = Limits {
@@ -119,7 +119,7 @@ async fn connections_do_not_live_for_ever() {
     assert!(all.is_empty());
 }
 
-/// The end comes while a connection is idle, and nobody is accepted after it.
+/// The end comes while a connection is idle, and no connection is accepted after it.
 #[tokio::test]
 async fn it_ends_when_it_is_told() {
     let (tell, told) = oneshot::channel();

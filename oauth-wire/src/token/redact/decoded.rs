@@ -1,4 +1,4 @@
-//! Text as a reader of any encoding would see it, to find secrets that were encoded.
+//! Decodes text in all encodings, to find encoded secrets.
 
 use aims_jose::secret::SecretText;
 use base64::Engine as _;
@@ -6,23 +6,26 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-/// How many encodings are undone, one within another.
+/// The maximum number of nested encodings.
 const MAX_LAYERS: usize = 3;
-/// The longest text that is searched, in bytes. A longer one counts as one with a secret.
+/// The maximum length of a text that is searched, in bytes. A longer one counts as one with a
+/// secret.
 pub(super) const MAX_SEARCHED: usize = 16 * 1024;
-/// The most that is searched of all readings of a text together, in bytes. What has more counts as
-/// a text with a secret.
+/// The maximum total length of all decoded forms of a text, in bytes. A text with more counts as
+/// one with a secret.
 const MAX_DECODED: usize = 256 * 1024;
-/// The shortest secret that is looked for without its white space and in either case.
+/// The minimum length of a secret that is searched without regard to white space and case.
 const MIN_FOLDED: usize = 6;
-/// The shortest secret that is looked for in base64 and hex. Innocent words are full of shorter
-/// ones.
+/// The minimum length of a secret that is searched in base64 and hex. Ordinary words contain many
+/// shorter ones.
 const MIN_BINARY: usize = 3;
 
-/// Whether one of these secrets is in the text, as it is or encoded: percent-encoding, escapes of
-/// JSON, JavaScript and C, and character references of HTML, up to three one within another; and
-/// base64 or hex beneath them. White space and case do not matter for secrets of six characters and
-/// more. It errs on the side of finding too much.
+/// Returns whether the text contains one of these secrets, plain or encoded.
+///
+/// It decodes percent-encoding, escapes of JSON, JavaScript and C, and character references of
+/// HTML, up to three nested ones, and base64 or hex inside them. For secrets of at least six
+/// characters it ignores white space and case. It may find a secret that is not there, but not the
+/// reverse.
 pub(super) fn has_encoded(text: &str, secrets: &[SecretText]) -> bool {
     if secrets.is_empty() {
         return text.len() > MAX_SEARCHED;
@@ -30,10 +33,10 @@ pub(super) fn has_encoded(text: &str, secrets: &[SecretText]) -> bool {
     Search::of(text).is_none_or(|search| secrets.iter().any(|it| search.finds(it)))
 }
 
-/// A text, decoded to look for several secrets in it.
+/// A decoded text in which several secrets can be searched.
 pub(super) struct Search(Vec<Reading>);
 
-/// One way to read a text.
+/// One decoded form of a text.
 struct Reading {
     text: Zeroizing<String>,
     folded: Zeroizing<String>,
@@ -41,7 +44,7 @@ struct Reading {
 }
 
 impl Search {
-    /// Decodes a text. `None` for one that is too long, or has too many readings.
+    /// Decodes a text. Returns `None` if it is too long or has too many decoded forms.
     pub(super) fn of(text: &str) -> Option<Self> {
         if text.len() > MAX_SEARCHED {
             return None;
@@ -69,8 +72,8 @@ impl Search {
     }
 }
 
-/// The text as it is, and with one to three encodings undone, in every order: what looks like one
-/// may be part of what was encoded by another. `None` where that is too much.
+/// Returns the text and its forms with one to three encodings decoded, in every order. A part that
+/// looks like one encoding may be the result of another. Returns `None` if that is too much.
 fn readings(text: &str) -> Option<Vec<Zeroizing<String>>> {
     let mut all = vec![Zeroizing::new(spaced(text))];
     let mut left = MAX_DECODED.checked_sub(text.len())?;
@@ -92,8 +95,8 @@ fn readings(text: &str) -> Option<Vec<Zeroizing<String>>> {
     Some(all)
 }
 
-/// The text in lower case, without white space, invisible characters, and the tags of HTML that
-/// break a line.
+/// Returns the text in lower case, without white space, invisible characters, and HTML tags for
+/// line breaks.
 fn folded(text: &str) -> Zeroizing<String> {
     let mut lower = Zeroizing::new(text.to_lowercase());
     for tag in ["<wbr>", "<wbr/>", "<wbr />", "<br>", "<br/>", "<br />"] {
@@ -111,12 +114,12 @@ fn folded(text: &str) -> Zeroizing<String> {
     Zeroizing::new(lower.chars().filter(is_shown).collect())
 }
 
-/// A form writes a blank as `+`, so both count as one.
+/// Replaces `+` by a blank, because a form encodes a blank as `+`.
 fn spaced(text: &str) -> String {
     text.replace('+', " ")
 }
 
-/// Reads what the text begins with as something encoded, and returns what is left.
+/// Decodes an encoded sequence at the start of the text, and returns the rest.
 type Undo = for<'a> fn(&'a str, &mut String) -> Option<&'a str>;
 
 fn undone(text: &str, undo: Undo) -> String {
@@ -135,8 +138,8 @@ fn undone(text: &str, undo: Undo) -> String {
     out
 }
 
-/// Percent-encoding (RFC 3986 §2.1), and `%u0041` of old web servers. Bytes that are no UTF-8 are
-/// read as Latin-1.
+/// Decodes percent-encoding (RFC 3986 §2.1), and `%u0041` of old web servers. Bytes that are not
+/// UTF-8 are read as Latin-1.
 fn percent<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
     if let Some(after) = text.strip_prefix("%u").or_else(|| text.strip_prefix("%U")) {
         let (unit, after) = number(after, 16, 4, 4)?;
@@ -146,7 +149,7 @@ fn percent<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
     bytes(text, &["%"], out)
 }
 
-/// The escapes of JSON, JavaScript, C and shells: `\"`, `\n`, `\x41`, `\u0041`, `\u{41}`,
+/// Decodes the escapes of JSON, JavaScript, C and shells: `\"`, `\n`, `\x41`, `\u0041`, `\u{41}`,
 /// `\U00000041`, `\101`.
 fn escape<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
     if let Some(after) = bytes(text, &["\\x", "\\X"], out) {
@@ -167,7 +170,7 @@ fn escape<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
     escaped.get(char.len_utf8()..)
 }
 
-/// `u0041`, `u{41}`, `U00000041`, and the two halves of a surrogate pair (RFC 8259 §7).
+/// Decodes `u0041`, `u{41}`, `U00000041`, and the two halves of a surrogate pair (RFC 8259 §7).
 fn unicode(text: &str) -> Option<(char, &str)> {
     if let Some(after) = text.strip_prefix("u{") {
         let (scalar, after) = number(after, 16, 1, 6)?;
@@ -192,8 +195,8 @@ fn octal(text: &str) -> Option<(char, &str)> {
     Some((char::from_u32(value)?, after))
 }
 
-/// A character reference of HTML (§13.5 of the HTML standard): `&amp;`, `&#65;`, `&#x41;`. The
-/// semicolon may be missing.
+/// Decodes a character reference of HTML (§13.5 of the HTML standard): `&amp;`, `&#65;`, `&#x41;`.
+/// The semicolon may be missing.
 fn reference<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
     let text = text.strip_prefix('&')?;
     let (char, after) = match text.strip_prefix('#') {
@@ -214,7 +217,7 @@ fn reference<'a>(text: &'a str, out: &mut String) -> Option<&'a str> {
     Some(after.strip_prefix(';').unwrap_or(after))
 }
 
-/// A run of bytes, each two hexadecimal digits behind one of these marks.
+/// Decodes a sequence of bytes, each written as two hexadecimal digits after one of these marks.
 fn bytes<'a>(text: &'a str, marks: &[&str], out: &mut String) -> Option<&'a str> {
     let mut run = Zeroizing::new(Vec::new());
     let mut rest = text;
@@ -234,7 +237,7 @@ fn bytes<'a>(text: &'a str, marks: &[&str], out: &mut String) -> Option<&'a str>
     Some(rest)
 }
 
-/// The number that the text begins with, of so many digits.
+/// Parses the number at the start of the text, which has from `least` to `most` digits.
 fn number(text: &str, radix: u32, least: usize, most: usize) -> Option<(u32, &str)> {
     let is_digit = |byte: &u8| char::from(*byte).is_digit(radix);
     let count = text
@@ -247,15 +250,15 @@ fn number(text: &str, radix: u32, least: usize, most: usize) -> Option<(u32, &st
     (count >= least).then_some((value, after))
 }
 
-/// What the runs of a text are if they are base64 or hex, each on a line of its own. A run may go
-/// on in the next line of the text.
+/// Decodes each sequence of base64 or hex characters in a text, one result per line. A sequence may
+/// continue in the next line of the text.
 fn binary(text: &str) -> Zeroizing<String> {
     let text = Zeroizing::new(text.replace(['\r', '\n'], ""));
-    // Both alphabets of base64 as one; a blank may have been a `+`.
+    // Treat both alphabets of base64 as one. A blank may have been a `+`.
     let plain = Zeroizing::new(text.replace([' ', '-'], "+").replace('_', "/"));
     let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/');
     let base64 = plain.split(|c| !is_base64(c)).flat_map(|run| {
-        // What stands before it in the same run moves its beginning.
+        // Other characters before it in the same sequence shift the start of the secret.
         let starts = (0..4).filter_map(|start| run.get(start..));
         starts.filter_map(from_base64)
     });
@@ -265,7 +268,8 @@ fn binary(text: &str) -> Zeroizing<String> {
             let starts = (0..2).filter_map(|start| run.get(start..));
             starts.map(from_hex)
         });
-    // Each byte of a run is in at most four of base64 and two of hex; no buffer grows.
+    // Each byte of a sequence has at most four base64 and two hex results, so the buffer does not
+    // grow.
     let mut all = Zeroizing::new(String::with_capacity(text.len().saturating_mul(5)));
     for bytes in base64.chain(hex).map(Zeroizing::new) {
         if bytes.len() >= MIN_BINARY {
@@ -277,7 +281,7 @@ fn binary(text: &str) -> Zeroizing<String> {
 }
 
 fn from_base64(run: &str) -> Option<Vec<u8>> {
-    // One character more than a whole number of bytes is none of base64.
+    // A last single character cannot be part of base64.
     let whole = run.len().saturating_sub(usize::from(run.len() % 4 == 1));
     LENIENT.decode(run.get(..whole)?).ok()
 }
@@ -299,7 +303,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The names of the ASCII characters that need a reference, or have one, and of blanks.
+/// The names of the ASCII characters that have a character reference, and of blanks.
 const REFERENCES: [(&str, char); 48] = [
     ("amp", '&'),
     ("AMP", '&'),
@@ -363,7 +367,7 @@ mod tests {
         has_encoded(text, &[secret.into()])
     }
 
-    /// How a server may write an echo.
+    /// An encoding in which a server may echo a secret.
     #[derive(Clone, Copy, Debug)]
     enum Encoding {
         Percent,
@@ -482,7 +486,7 @@ mod tests {
         }
     }
 
-    /// What an echo changes that a reader would not notice.
+    /// Changes that a reader of an echo would not notice.
     #[test]
     fn white_space_and_case_do_not_matter() {
         let secret = "Correct horse-battery";
@@ -507,10 +511,10 @@ mod tests {
             assert_eq!(redacted(text, &[secret.into()]), None, "{text}");
         }
         assert!(!is_found("the correct horse", secret));
-        // Innocent words are full of short ones.
+        // Ordinary words contain many short ones.
         assert!(!is_found("i n t o", "in to"));
         assert!(is_found("I N T O W N", "in town"));
-        // A secret in base64 whose lines are wrapped.
+        // A secret in base64 with line breaks.
         assert!(is_found("Q29ycmVjdCBo\r\nb3JzZS1iYXR0\r\nZXJ5", secret));
     }
 
@@ -522,7 +526,7 @@ mod tests {
         }
     }
 
-    /// Nothing at all is shown, however short the secret is.
+    /// Nothing is shown, however short the secret is.
     #[test]
     fn an_encoded_secret_hides_the_excerpt() {
         let secret = ["p w/".into()];
@@ -534,7 +538,7 @@ mod tests {
     }
 
     proptest! {
-        /// Up to three encodings, one within another.
+        /// Up to three nested encodings.
         #[test]
         fn every_encoding_is_found(
             before in "[a-z =:]{0,12}",
@@ -565,7 +569,7 @@ mod tests {
             }
         }
 
-        /// What is no secret is no reason to hide, and no input panics.
+        /// A text without a secret is not hidden, and no input panics.
         #[test]
         fn all_texts_are_read(text in any::<String>()) {
             prop_assert!(!is_found(&text, ""));

@@ -11,7 +11,7 @@ use crate::members::{Malformed, Members, kind};
 use crate::names::{Resource, ScopeSet};
 use crate::{Diagnostic, Error};
 
-/// Reads the members of an answer that is no refusal.
+/// Reads the members of a response that is not an error response.
 pub(super) fn token(
     mut members: Members<'_>,
     rules: &ResponseRules,
@@ -81,7 +81,7 @@ fn token_type(
     TokenType::from_name(&name).ok_or(Error::TokenType)
 }
 
-/// Seconds, as a number or as a text with one.
+/// Reads seconds, as a number or as a string with a number.
 fn expires_in(members: &mut Members<'_>) -> Option<Duration> {
     let raw = members.raw(EXPIRES_IN)?;
     let read = match serde_json::from_str::<String>(raw.get()) {
@@ -100,7 +100,8 @@ fn expires_in(members: &mut Members<'_>) -> Option<Duration> {
     members.or_ignored(EXPIRES_IN, read)
 }
 
-/// Whole seconds, rounded down; nothing of what is negative, not finite, or too much.
+/// Returns whole seconds, rounded down, or `None` if the number is negative, not finite, or too
+/// large.
 fn seconds(number: &str) -> Option<Duration> {
     let seconds: f64 = number.parse().ok()?;
     let most = Duration::from_secs(MAX_EXPIRES_IN);
@@ -108,8 +109,8 @@ fn seconds(number: &str) -> Option<Duration> {
     (!number.starts_with('-') && duration <= most).then_some(duration)
 }
 
-/// A text with scope tokens between blanks, or a list of scope tokens. An empty one grants nothing.
-/// Nothing of one that is malformed is repeated: it may be a token in the wrong place.
+/// Reads a string with scope tokens separated by blanks, or a list of scope tokens. An empty one
+/// grants nothing. The error does not quote a malformed value, because it may be a misplaced token.
 fn scope(members: &Members<'_>, rules: &ResponseRules) -> Result<Option<ScopeSet>, Error> {
     let Some(raw) = members.raw("scope") else {
         return Ok(None);
@@ -133,8 +134,8 @@ fn scope(members: &Members<'_>, rules: &ResponseRules) -> Result<Option<ScopeSet
     Ok(Some(set))
 }
 
-/// A text or a list; anything else says nothing. They are for comparing, so names on loopback are
-/// read, too.
+/// Reads a string or a list. Any other value counts as absent. The names are only compared, so
+/// loopback is accepted.
 fn resources(raw: Option<&RawValue>) -> Vec<Resource> {
     let text = raw.map_or("null", RawValue::get);
     let one = serde_json::from_str(text).map(|one: String| vec![one]);
@@ -143,7 +144,7 @@ fn resources(raw: Option<&RawValue>) -> Vec<Resource> {
     all.ok().and_then(read).unwrap_or_default()
 }
 
-/// RFC 6749 appendix A.12.
+/// Returns whether a token has only printable ASCII (RFC 6749 appendix A.12).
 fn is_printable(token: &SecretText) -> bool {
     let mut bytes = token.expose().bytes();
     !token.is_empty() && bytes.all(|byte| matches!(byte, 0x20..=0x7e))
