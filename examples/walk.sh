@@ -33,8 +33,8 @@ says() { # program, pattern
     grep -Eqs -- "$2" "$folder/$1.out"
 }
 
-# The tool's URL is configuration of all three, so its port is chosen first; one that somebody has
-# is chosen again.
+# The tool's URL is configuration of all three, so its port is chosen first; a used
+# one is chosen again.
 for _ in 1 2 3 4 5; do
     export TOOL_URL=http://127.0.0.1:$((20000 + RANDOM % 10000))/mcp
     "$programs/aims" authority serve --listen 127.0.0.1:0 --lifetime 3 \
@@ -59,21 +59,20 @@ port=${TOOL_URL##*:}
 exec 3<>"/dev/tcp/127.0.0.1/${port%%/*}"
 printf 'GET /mcp/whoami HTTP/1.1\r\nHost: ' >&3
 
-# A stranger is told the same at every path, so that nobody without an identity learns which there
-# are.
-stranger() { # path
+# A caller without an identity gets the same answer at every path, so it cannot learn which exist.
+unknown() { # path
     exec 4<>"/dev/tcp/127.0.0.1/${port%%/*}"
     printf 'POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n' "$1" >&4
     timeout 5 sed -n '1p; /^www-authenticate:/Ip' <&4
     exec 4>&-
 }
-challenge=$(stranger /mcp/call)
+challenge=$(unknown /mcp/call)
 case $challenge in
 *' 401 '*'scope="tools:call"'*) ;;
-*) fail "a stranger is told: $challenge" ;;
+*) fail "an unknown caller gets: $challenge" ;;
 esac
 for path in /mcp/whoami /mcp/admin /mcp/nothing /nothing; do
-    [ "$(stranger "$path")" = "$challenge" ] || fail "a stranger is told something else at $path"
+    [ "$(unknown "$path")" = "$challenge" ] || fail "an unknown caller gets another answer at $path"
 done
 
 export BOOTSTRAP_TOKEN_FILE=$folder/agent.token ROUNDS=5

@@ -40,7 +40,7 @@ use crate::guard::{AgentCredential, Proof, ProofMethod};
 #[derive(Clone)]
 pub struct Principal(Arc<Proven>);
 
-/// What was proven: an agent, an access token, or both.
+/// The proven identity: an agent, an access token, or both.
 pub(crate) struct Proven {
     /// The credential of the agent that has proven possession of its key.
     pub(crate) agent: Option<AgentCredential>,

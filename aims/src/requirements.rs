@@ -43,7 +43,7 @@ pub struct Requirements {
     proofs: Vec<ProofMethod>,
 }
 
-/// What the route accepts only if it is named.
+/// Tolerances of the route that must be named.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Accepts {
     Yes,
@@ -51,7 +51,7 @@ enum Accepts {
     No,
 }
 
-/// What the route requires only if it is named.
+/// Demands of the route that must be named.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 enum Asks {
     Yes,

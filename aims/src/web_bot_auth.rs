@@ -105,8 +105,9 @@ impl AgentDirectories {
     /// # Errors
     ///
     /// The codes of [`RequestPolicy::verify`]. If the directory is not available, those of
-    /// [`Documents::get`]: `fetch.address`, `fetch.status` (also for redirects), `fetch.content_type`, and
-    /// `fetch.rejected` if the answer is not a directory or none of its keys has signed it.
+    /// [`Documents::get`]: `fetch.address`, `fetch.status` (also for redirects),
+    /// `fetch.content_type`, and `fetch.rejected` if the answer is not a directory or none of its
+    /// keys has signed it.
     pub async fn verify(
         &self,
         policy: &RequestPolicy,

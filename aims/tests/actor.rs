@@ -35,7 +35,7 @@ impl Scene {
         }
     }
 
-    /// A bound token of alice with this actor in `act`.
+    /// Returns the claims of a bound token of alice with this actor in `act`.
     fn claims(&self, act: Option<Value>) -> Value {
         let mut claims = World::claims(&self.agent);
         claims["sub"] = json!("alice");
@@ -52,7 +52,7 @@ impl Scene {
     }
 }
 
-/// A route that asks for an actor refuses a token that names none, and one of an unproven client.
+/// A route that requires an actor refuses a token without one, and one of an unproven client.
 #[test]
 fn a_route_can_ask_for_an_actor() {
     let scene = Scene::new();
@@ -61,7 +61,7 @@ fn a_route_can_ask_for_an_actor() {
     assert_eq!(scene.code(asks(), &acted), "ok");
     assert_eq!(scene.code(asks(), &scene.claims(None)), "guard.forbidden");
     assert_eq!(scene.code(Requirements::new(), &scene.claims(None)), "ok");
-    // Unbound, and of a client that is no workload.
+    // An unbound token of a client that is not a workload.
     let mut unbound = acted;
     unbound["client_id"] = json!("web-client");
     assert_eq!(scene.code(asks().accept_bearer(), &unbound), "ok");
@@ -72,7 +72,7 @@ fn a_route_can_ask_for_an_actor() {
         scene.code(bearer.clone().actor(), &unbound),
         "token.not_bound"
     );
-    // The same without a proof beside it.
+    // The same token without a proof.
     let alone = |route: Requirements| {
         let mut call = common::bare();
         let token = format!("Bearer {}", scene.world.token(&unbound));
@@ -83,8 +83,8 @@ fn a_route_can_ask_for_an_actor() {
     assert_eq!(alone(bearer.actor()), "token.not_bound");
 }
 
-/// The one who acts now is the proven agent, where it is a workload at all, on every route. The
-/// actors before it are history.
+/// On every route, the current actor must be the proven agent if it is a workload. Earlier actors
+/// do not count.
 #[test]
 fn the_actor_is_the_proven_agent() {
     let scene = Scene::new();
@@ -102,15 +102,15 @@ fn the_actor_is_the_proven_agent() {
         for route in [Requirements::new(), Requirements::new().actor()] {
             assert_eq!(scene.code(route, &claims), expected, "{claims}");
         }
-        // Bound to nothing, on a route that would take it alone.
+        // Bound to nothing, on a route that accepts the token alone.
         claims.as_object_mut().unwrap().remove("cnf");
         let bearer = Requirements::new().accept_bearer();
         assert_eq!(scene.code(bearer, &claims), expected, "{claims}");
     }
 }
 
-/// A client or an actor that begins as a workload identifier and is none is not taken for the name
-/// of no workload: another reader may see the proven agent in it, or a different one.
+/// A client or an actor that has the scheme of a workload identifier and cannot be parsed is
+/// refused: another reader may accept it as the proven agent, or as a different one.
 #[test]
 fn a_malformed_workload_identifier_is_refused() {
     let scene = Scene::new();
@@ -131,7 +131,7 @@ fn a_malformed_workload_identifier_is_refused() {
         issued["client_id"] = json!(name);
         for mut claims in [acted, issued] {
             assert_eq!(scene.code(Requirements::new(), &claims), expected, "{name}");
-            // Bound to nothing: beside the proof, and alone.
+            // Bound to nothing: with the proof, and alone.
             claims.as_object_mut().unwrap().remove("cnf");
             let bearer = Requirements::new().accept_bearer();
             assert_eq!(scene.code(bearer.clone(), &claims), expected, "{name}");
@@ -144,7 +144,7 @@ fn a_malformed_workload_identifier_is_refused() {
             assert_eq!(told(guard.check(&alone, at(NOW))).0, expected, "{name}");
         }
     }
-    // The actors before the one that acts now are history.
+    // Earlier actors do not count.
     let history = json!({"sub": AGENT, "act": {"sub": "spiffe://example.org//other"}});
     let claims = scene.claims(Some(history));
     assert_eq!(scene.code(Requirements::new(), &claims), "ok");

@@ -47,7 +47,8 @@ impl CurrentTrace for Fixed {
     }
 }
 
-/// Token endpoint and tool behind one client: gives tokens in turn, and judges calls by a guard.
+/// A client for token endpoint and tool: returns tokens in turn, and lets a guard decide about
+/// calls.
 #[derive(Clone, Debug)]
 struct Net(Arc<(Guard, Lines, Lines)>);
 
@@ -111,7 +112,7 @@ fn call(uri: &str) -> Request<String> {
     Request::post(uri).body(String::new()).unwrap()
 }
 
-/// WPT-02, WPT-06: what an agent proves, a guard lets in, once for each proof.
+/// WPT-02, WPT-06: a guard accepts each proof of an agent once.
 #[test]
 fn a_proven_request_is_let_in() {
     let world = World::new();
@@ -128,8 +129,8 @@ fn a_proven_request_is_let_in() {
     }
 }
 
-/// What a proof could not cover is not sent, and neither is anything by an agent whose identity has
-/// ended.
+/// A request that a proof could not cover is not sent, and an agent with an expired identity sends
+/// nothing.
 #[test]
 fn what_cannot_be_proven_is_refused() {
     let world = World::new();
@@ -198,12 +199,12 @@ fn authorized_for(resource: &str, builder: AgentBuilder, net: &Net) -> AgentBuil
     let client = ClientSecretBasic::new(AGENT.parse().unwrap(), SecretText::new("s"));
     let source = TokenSource::new(server, client, net.clone()).with_clock(Then(NOW));
     let scopes = "tools:call".parse().unwrap();
-    // The guard of these tests judges heads, so that the proof is a WPT.
+    // The guard of these tests verifies only heads, so the proof is a WPT.
     let builder = builder.wpt_revision(Revision::Draft01);
     builder.authorize(resource.parse().unwrap(), scopes, source)
 }
 
-/// Gives one identity after the other.
+/// Returns one identity after the other.
 #[derive(Debug)]
 struct Renewed(Vec<Arc<Identity>>, Arc<AtomicUsize>);
 
@@ -213,7 +214,7 @@ impl IdentitySource for Renewed {
     }
 }
 
-/// T-112: a token that is bound to the key before is not tried with the new one.
+/// T-112: a token that is bound to the earlier key is not used with the new one.
 #[tokio::test]
 async fn a_renewed_key_gets_a_token_of_its_own() {
     let world = World::new();
@@ -256,7 +257,7 @@ async fn a_refused_token_is_replaced_once() {
     assert_eq!(net_.calls().len(), 2);
 }
 
-/// T-138: a token goes to its resource and to what is within it, and nowhere else.
+/// T-138: a token is sent only to its resource and to URLs beneath it.
 #[tokio::test]
 async fn a_token_goes_to_its_resource_alone() {
     let world = World::new();
@@ -275,7 +276,7 @@ async fn a_token_goes_to_its_resource_alone() {
     assert_eq!(net.calls(), ["token.missing, no token"; 5]);
 }
 
-/// PRM-03: a `/` at the end makes another resource, which the one without it is not within.
+/// PRM-03: a URL with a final `/` is another resource, and does not contain the one without it.
 #[tokio::test]
 async fn a_slash_makes_another_resource() {
     let world = World::new();

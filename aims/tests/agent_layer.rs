@@ -31,12 +31,12 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt};
 
 type Answer = Result<Response<agent::Answer>, Error>;
 
-/// Carries requests as an HTTP client would, and counts them.
+/// Carries requests like an HTTP client, and counts them.
 #[derive(Clone)]
 struct Client {
     net: Net,
     sent: Arc<AtomicUsize>,
-    /// Whether it was asked for readiness since its last call.
+    /// Whether `poll_ready` was called since the last call.
     ready: bool,
 }
 
@@ -71,7 +71,7 @@ impl Service<Request<agent::Body>> for Client {
     }
 }
 
-/// Frames as they come, and an error where there is one.
+/// Frames in order, or an error.
 struct Frames(VecDeque<Result<Frame<Bytes>, io::Error>>);
 
 impl Frames {
@@ -109,8 +109,7 @@ fn code(answer: Answer) -> &'static str {
     answer.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// SIG-05, SIG-09: each request is signed over its collected content, and its signed answer is
-/// verified.
+/// SIG-05, SIG-09: each request is signed over its content, and its signed answer is verified.
 #[tokio::test]
 async fn requests_are_signed_and_answers_verified() {
     let meeting = Meeting::answering();
@@ -163,7 +162,7 @@ async fn requests_are_proven_by_a_wpt() {
     assert_eq!(text(answer).await, "spiffe://example.org/agent sent 2");
 }
 
-/// Contents are bounded both ways, to the byte.
+/// Contents of requests are limited to the exact number of bytes.
 #[tokio::test]
 async fn contents_are_bounded() {
     let meeting = Meeting::taking(aims::guard::HttpSignatures::new());
@@ -179,7 +178,7 @@ async fn contents_are_bounded() {
     assert_eq!(client.sent.load(Ordering::SeqCst), 2);
     let short = call(layer().with_max_content(3)).await;
     assert_eq!(short, "agent.content_too_long");
-    // What is too long is not sent.
+    // A content that is too long is not sent.
     assert_eq!(client.sent.load(Ordering::SeqCst), 2);
 
     let mebibyte = vec![b'a'; 1024 * 1024];
@@ -194,7 +193,7 @@ async fn contents_are_bounded() {
     );
 }
 
-/// So is a signed answer. One that streams has no limit but its reader's.
+/// A signed answer is limited to the exact number of bytes. An answer that streams has no limit.
 #[tokio::test]
 async fn answers_are_bounded() {
     let answer_of = "spiffe://example.org/agent sent 2".len();
@@ -220,7 +219,7 @@ async fn answers_are_bounded() {
     }
 }
 
-/// A signature covers no trailers, so a signed answer has none.
+/// A signature does not cover trailers, so a signed answer with trailers is refused.
 #[tokio::test]
 async fn a_signed_answer_has_no_trailers() {
     let meeting = Meeting::answering();
@@ -242,8 +241,7 @@ async fn a_signed_answer_has_no_trailers() {
     }
 }
 
-/// What breaks off is no content, what has trailers is not covered, and the client's own error is
-/// kept.
+/// An incomplete content, trailers, and an error of the client each have their code.
 #[tokio::test]
 async fn each_failure_has_its_code() {
     let meeting = Meeting::taking(aims::guard::HttpSignatures::new());
@@ -282,7 +280,7 @@ async fn each_failure_has_its_code() {
     assert_eq!(answering(|| Frames::of([data(b"a")])).await, "ok");
     let told = answering(|| Frames::of([data(b"a"), Err(io::Error::other("broken"))])).await;
     assert_eq!(told, "agent.answer");
-    // Nobody said that these were covered.
+    // No signature covers these trailers.
     let told = answering(|| Frames::of([Ok(Frame::trailers(HeaderMap::new()))])).await;
     assert_eq!(told, "ok");
 
@@ -330,8 +328,8 @@ fn with_tokens(meeting: &Meeting, tokens: &[&str]) -> Agent {
     meeting.agent_with(|it| it.authorize(TOOL.parse().unwrap(), scopes, source))
 }
 
-/// RFC 6750 §3: a refused token is replaced once, with a new proof, over the same content, through
-/// a client that is ready.
+/// RFC 6750 §3: a refused token is replaced once, with a new proof over the same content, and
+/// `poll_ready` is called before.
 #[tokio::test]
 async fn a_refused_token_is_replaced_once() {
     let meeting = Meeting::new(
@@ -365,8 +363,8 @@ async fn a_refused_token_is_replaced_once() {
     assert_eq!(client.sent.load(Ordering::SeqCst), 2);
 }
 
-/// T-138: of a URI that could be read as one within a resource, it is not guessed whether it is; it
-/// is not sent.
+/// T-138: a URI that could be read as one within a resource, but is not in normal form, is not
+/// sent.
 #[tokio::test]
 async fn a_uri_that_is_not_in_normal_form_is_an_error() {
     let meeting = Meeting::taking(aims::guard::HttpSignatures::new());
@@ -390,7 +388,7 @@ async fn a_uri_that_is_not_in_normal_form_is_an_error() {
         assert_eq!(send(uri).await, "agent.target", "{uri}");
     }
     assert_eq!(client.sent.load(Ordering::SeqCst), 0);
-    // No tokens are for a URI of another scheme: it goes out without one, as any other does.
+    // No token is for a URI of another scheme, so the request is sent without one.
     assert_eq!(send("http://tools.example/x/../mcp/call").await, "ok");
     assert_eq!(send("https://other.example/call").await, "ok");
     assert_eq!(client.sent.load(Ordering::SeqCst), 2);

@@ -1,4 +1,4 @@
-//! The agent with bodies that stream, and its short ways.
+//! An agent with bodies that stream, and its short methods.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -39,7 +39,7 @@ impl Clock for Then {
     }
 }
 
-/// A body whose pieces come by a channel, so that nobody can wait for its end.
+/// A body whose pieces come through a channel, so that no reader can wait for its end.
 struct Channel(tokio::sync::mpsc::UnboundedReceiver<&'static str>);
 
 fn channel() -> (tokio::sync::mpsc::UnboundedSender<&'static str>, Channel) {
@@ -60,15 +60,15 @@ impl http_body::Body for Channel {
     }
 }
 
-/// A token endpoint that numbers its tokens, metadata of a tool and of its server, and a tool that
-/// refuses so many tokens, after it has read so many pieces, and answers by what it is given.
+/// A token endpoint that numbers its tokens, the metadata of a tool and its server, and a tool. The
+/// tool refuses a given number of tokens, after it has read a given number of pieces.
 #[derive(Clone, Debug, Default)]
 struct Net(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     refusals: usize,
-    /// How many pieces each call reads; all, where nothing is left here.
+    /// The number of pieces that each call reads. If the list is empty, the call reads all.
     pieces: VecDeque<usize>,
     tokens: usize,
     answer: Option<Body>,
@@ -91,7 +91,7 @@ impl Net {
         net
     }
 
-    /// With which tokens the tool was called, and with what content.
+    /// Returns the token and the content of each call.
     fn calls(&self) -> Vec<(String, String)> {
         let state = self.0.lock().unwrap();
         let came = state.came.iter().map(|(head, content)| {
@@ -164,7 +164,7 @@ fn builder(net: &Net) -> AgentBuilder {
     builder.client(net.clone()).fetch(net.clone())
 }
 
-/// With tokens for the tool.
+/// Creates an agent with tokens for the tool.
 fn with_tokens(net: &Net) -> AgentBuilder {
     let document = json!({"issuer": ISSUER, "token_endpoint": "https://as.example/token"});
     let issuer = ISSUER.parse().unwrap();
@@ -180,7 +180,7 @@ fn calls(of: &[(&str, &str)]) -> Vec<(String, String)> {
     of.iter().map(owned).collect()
 }
 
-/// An answer is handed over before it has ended, and its pieces as they come.
+/// An answer is returned before it has ended, and its pieces as they arrive.
 #[tokio::test]
 async fn answers_stream() {
     let net = Net::default();
@@ -198,7 +198,7 @@ async fn answers_stream() {
     assert!(answer.frame().await.is_none());
 }
 
-/// A request streams where its proof covers no content: the tool answers before it has ended.
+/// A request streams if its proof does not cover the content: the tool answers before it has ended.
 #[tokio::test]
 async fn requests_stream_unless_their_content_is_covered() {
     for method in [RequestAuth::Wpt, RequestAuth::Bearer] {
@@ -229,7 +229,8 @@ async fn requests_stream_unless_their_content_is_covered() {
     );
 }
 
-/// A body that streams is sent again after a refused token: what was sent of it, and then the rest.
+/// After a refused token, a streaming body is sent again: first the part that was sent, then the
+/// rest.
 #[tokio::test]
 async fn a_body_is_sent_again_from_its_start() {
     let net = Net::refusing(1, &[2, 2]);
@@ -265,7 +266,8 @@ async fn a_body_is_sent_again_from_its_start() {
     assert_eq!(second.1, "one two three");
 }
 
-/// What is too long to be kept is sent once, the refusal is the answer, and the token is forgotten.
+/// A body that is too long to be copied is sent once. The refusal is the answer, and the token is
+/// forgotten.
 #[tokio::test]
 async fn a_body_that_cannot_be_sent_again_is_sent_once() {
     let net = Net::refusing(1, &[]);
@@ -290,7 +292,7 @@ async fn a_body_that_cannot_be_sent_again_is_sent_once() {
     );
 }
 
-/// A bearer token goes without a proof and without an identity.
+/// A bearer token is sent without a proof and without an identity.
 #[tokio::test]
 async fn a_bearer_token_goes_alone() {
     let net = Net::default();
@@ -313,7 +315,7 @@ async fn a_bearer_token_goes_alone() {
     }
 }
 
-/// Each way to tell of a content, and what the guard makes of it.
+/// Each way to describe a content, and the decision of the guard.
 #[tokio::test]
 async fn a_request_is_prepared_for_any_client() {
     let world = World::new();
@@ -352,7 +354,7 @@ async fn a_request_is_prepared_for_any_client() {
     let error = signing.prepare(&mut request, Content::Unread).await;
     let error = error.unwrap_err();
     assert_eq!(error.code(), "agent.content_unread");
-    // It names the ways out.
+    // The message names the alternatives.
     for word in ["bytes", "digest", "send", "proof"] {
         assert!(error.to_string().contains(word), "{error}");
     }
@@ -365,7 +367,7 @@ async fn a_request_is_prepared_for_any_client() {
     assert_eq!(common::told(guard.check(&host(request), at(NOW))).0, "ok");
 }
 
-/// A prepared request has the token of its tool, in place of any other.
+/// A prepared request has the token of its tool, which replaces any other.
 #[tokio::test]
 async fn a_prepared_request_has_a_token() {
     let net = Net::default();
@@ -384,7 +386,7 @@ async fn a_prepared_request_has_a_token() {
     assert_eq!(prepare("https://other.example/").await, "Bearer mine");
 }
 
-/// The short way: whose tokens a tool accepts is found out.
+/// The short method: the authorization server of a tool is discovered.
 #[tokio::test]
 async fn a_tool_is_all_that_an_agent_is_told() {
     let net = Net::default();

@@ -1,4 +1,4 @@
-//! What was signed and what a listener gets, byte for byte.
+//! The bytes that were signed are the bytes that a listener receives.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -25,7 +25,7 @@ use tower::{BoxError, ServiceExt as _};
 const ANSWER: &[u8] = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
 const CONTENT: &[u8] = b"{\"city\":\"Oslo\"}";
 
-/// What may stand in a URI, some of which clients rewrite.
+/// Texts that may occur in a URI. Some clients rewrite a few of them.
 fn targets() -> impl Strategy<Value = String> {
     const SEGMENTS: [&str; 22] = [
         "", "a", ".", "..", "%2e", "%2E%2e", ".%2E", "b;c", "d,e", "f%2Fg", "%7E", "~h", "@", ":",
@@ -56,7 +56,7 @@ fn hosts() -> impl Strategy<Value = &'static str> {
     )
 }
 
-/// Takes one connection, and gives the head, taken apart by hand, and the content.
+/// Accepts one connection, and returns the head, parsed by hand, and the content.
 async fn received(listener: &TcpListener) -> (Request<()>, String, Vec<u8>) {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut bytes = Vec::new();
@@ -86,7 +86,7 @@ async fn received(listener: &TcpListener) -> (Request<()>, String, Vec<u8>) {
     (request.body(()).unwrap(), target.to_owned(), content)
 }
 
-/// How an agent sends.
+/// The ways in which an agent sends.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Send,
@@ -111,7 +111,7 @@ async fn send(agent: &Agent, way: Way, client: reqwest::Client, uri: Uri) -> &'s
     }
 }
 
-/// As the documentation of `Agent::layer` has it.
+/// The code from the documentation of `Agent::layer`.
 async fn carry(
     client: reqwest::Client,
     request: Request<Body>,
@@ -124,7 +124,7 @@ async fn carry(
     Ok(client.execute(request).await?.into())
 }
 
-/// An agent for each method, with one client.
+/// Agents for each method, with one client.
 struct Senders {
     world: World,
     agents: [Agent; 2],
@@ -149,7 +149,8 @@ impl Senders {
     }
 }
 
-/// Sends once, and gives whether it went out. What went out is what was signed, or proven.
+/// Sends a request and returns whether it was sent. If so, checks that it is what was signed or
+/// proven.
 async fn holds(senders: &Senders, way: Way, method: usize, host: &str, target: &str) -> bool {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
@@ -163,8 +164,8 @@ async fn holds(senders: &Senders, way: Way, method: usize, host: &str, target: &
         code = send(agent, way, client, uri.clone()) => code,
         (request, sent, content) = received(&listener) => {
             let target = uri.path_and_query().unwrap().as_str();
-            // An empty path goes out as `/` (RFC 9112 §3.2.1); a signature over one with a query is
-            // refused.
+            // An empty path is sent as `/` (RFC 9112 §3.2.1). A signature over an empty path with a
+            // query is refused.
             assert_eq!(sent.strip_prefix('/'), target.strip_prefix('/').or(Some(target)));
             assert_eq!(request.headers()["host"], *uri.authority().unwrap().as_str());
             let audience = fields::audience(&uri).unwrap();
@@ -189,7 +190,7 @@ async fn holds(senders: &Senders, way: Way, method: usize, host: &str, target: &
     false
 }
 
-/// T-075: a target is sent as it was signed, or refused beforehand with a code.
+/// T-075: a target is sent as it was signed, or refused before with a code.
 #[test]
 fn what_is_sent_is_what_was_signed() {
     let senders = Senders::new();

@@ -1,5 +1,5 @@
-//! Signature fields without a WIT, beside a bearer token: nobody's, so they prove nothing and
-//! forbid nothing.
+//! Signature fields without a WIT, beside a bearer token. They have no owner, so they prove nothing
+//! and are no reason to refuse the request.
 
 #![cfg(feature = "tool")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -17,7 +17,7 @@ const AGENT: &str = "spiffe://example.org/agent";
 const INPUT: &str = r#"wimse=("@method");created=1800000000;tag="wimse-workload-to-workload""#;
 const SIGNATURE: &str = "wimse=:AAAA:";
 
-/// Signature fields as they may hang about: whole, in halves, and unreadable.
+/// Signature fields without an owner: complete, partial, and malformed.
 const DANGLING: [&[(&str, &str)]; 4] = [
     &[("signature-input", INPUT), ("signature", SIGNATURE)],
     &[("signature-input", INPUT)],
@@ -35,8 +35,8 @@ fn request(token: &str, fields: &[(&'static str, &str)]) -> Parts {
     request
 }
 
-/// Of a guard with HTTP signatures or without, by the head alone or with the content: all read them
-/// alike.
+/// All guards treat them alike: with HTTP signatures or without, with the head alone or with the
+/// content.
 #[test]
 fn dangling_signatures_beside_a_bearer_token_are_nothing() {
     let world = World::new();
@@ -63,7 +63,7 @@ fn dangling_signatures_beside_a_bearer_token_are_nothing() {
                 assert!(who.is_unbound());
                 assert!(who.signature().is_none());
             }
-            // They count for no proof.
+            // They do not count as a proof.
             assert_eq!(both(&strict, &request), ["guard.proof"; 2]);
             assert_eq!(both(&signed, &request), ["guard.forbidden"; 2]);
             let bound = self::request(&bound, fields);
@@ -72,7 +72,7 @@ fn dangling_signatures_beside_a_bearer_token_are_nothing() {
     }
 }
 
-/// With a WIT they are somebody's: then there is a proof, or there is no call.
+/// With a WIT they have an owner: they are a proof, or the request is refused.
 #[test]
 fn beside_a_wit_they_are_a_proof_or_a_refusal() {
     let world = World::new();
@@ -108,7 +108,7 @@ fn beside_a_wit_they_are_a_proof_or_a_refusal() {
     }
 }
 
-/// The codes of the head alone and with a content.
+/// Returns the codes for the head alone and with a content.
 fn both(guard: &Guard, request: &Parts) -> [&'static str; 2] {
     [
         told(guard.check(request, at(NOW))).0,

@@ -1,5 +1,4 @@
-//! What an agent makes of a tool's challenges: a token is replaced when it was refused, and for
-//! nothing else.
+//! An agent and the challenges of a tool: a token is replaced only after it was refused.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -74,7 +73,7 @@ impl Fetch for Refusing {
     }
 }
 
-/// With which tokens the tool was called.
+/// Returns the tokens of all calls.
 async fn calls(status: u16, challenges: &'static [&'static str]) -> Vec<String> {
     let holder = World::new().agent(AGENT);
     let wit = SecretText::new(holder.wit.expose());
@@ -101,7 +100,8 @@ async fn calls(status: u16, challenges: &'static [&'static str]) -> Vec<String> 
     came.clone()
 }
 
-/// RFC 6750 §3, BEAR-03: what cannot be read, or is about something else, costs no token.
+/// RFC 6750 §3, BEAR-03: a challenge that cannot be parsed, or has another error, does not replace
+/// the token.
 #[tokio::test]
 async fn only_a_refused_token_is_replaced() {
     let replaced: [&[&str]; 7] = [

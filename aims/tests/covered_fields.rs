@@ -1,4 +1,4 @@
-//! Header fields by which a tool decides: what no accepted proof covers is not decided by.
+//! Header fields that a tool uses for decisions: a field that no accepted proof covers is not used.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -34,7 +34,7 @@ impl Extract for McpName {
     }
 }
 
-/// The same, which does not say what it reads.
+/// Reads the same field, but does not name it.
 #[derive(Debug)]
 struct AnyName;
 
@@ -46,7 +46,7 @@ impl Extract for AnyName {
     }
 }
 
-/// Only `weather` may be called, and what names no tool.
+/// Allows only `weather` and calls without a tool.
 #[derive(Debug)]
 struct WeatherAlone;
 
@@ -70,7 +70,7 @@ fn meeting() -> Meeting {
     Meeting::new(|it, _| deciding(it), HttpSignatures::new())
 }
 
-/// A signed call that names a tool, whose name the signature covers or not.
+/// Returns a signed call that names a tool. The signature covers the name or not.
 fn signed(meeting: &Meeting, tool: Option<&str>, covered: bool) -> Parts {
     let agent = meeting.agent_with(|it| match covered {
         true => it.signed_field(HeaderName::from_static(NAME)),
@@ -97,12 +97,12 @@ fn a_covered_field_is_decided_by() {
     assert!(!who.covers_field(&HeaderName::from_static("x-other")));
     let denied = signed(&meeting, Some("payroll"), true);
     assert_eq!(code(&meeting, &denied), "guard.forbidden");
-    // What is not there needs no cover.
+    // A missing field needs no cover.
     assert_eq!(code(&meeting, &signed(&meeting, None, true)), "ok");
     assert_eq!(code(&meeting, &signed(&meeting, None, false)), "ok");
 }
 
-/// Each differs from a good call in the one field, and spends nothing.
+/// Each request differs from a valid call in the one field, and its proof is not spent.
 #[test]
 fn a_field_that_was_changed_on_its_way_is_refused() {
     let meeting = meeting();
@@ -117,7 +117,7 @@ fn a_field_that_was_changed_on_its_way_is_refused() {
     added.headers.insert(NAME, "weather".parse().unwrap());
     assert_eq!(code(&meeting, &added), "guard.field_uncovered");
     assert_eq!(code(&meeting, &good), "ok");
-    // Two lines have the same signature as one with both values.
+    // Two lines have the same signature as one line with both values.
     let one = signed(&meeting, Some("weather, payroll"), true);
     let mut split = one.clone();
     split.headers.insert(NAME, "weather".parse().unwrap());
@@ -126,7 +126,7 @@ fn a_field_that_was_changed_on_its_way_is_refused() {
     assert_eq!(code(&meeting, &one), "guard.forbidden");
 }
 
-/// The refusal says what to do, in the record alone, and comes before anything is spent.
+/// The refusal says what to do, only in the record, and comes before the proof is spent.
 #[test]
 fn an_uncovered_field_is_refused() {
     let meeting = meeting();
@@ -142,7 +142,8 @@ fn an_uncovered_field_is_refused() {
     assert_eq!(code(&meeting, &head), "ok");
 }
 
-/// Of several proofs the weakest protects: without the one that covers the field, it is refused.
+/// With several proofs the weakest protects: without the one that covers the field, the request is
+/// refused.
 #[test]
 fn a_proof_that_covers_it_cannot_be_taken_away() {
     let meeting = meeting();
@@ -163,7 +164,7 @@ fn a_proof_that_covers_it_cannot_be_taken_away() {
     assert_eq!(code(&meeting, &stripped), "ok");
 }
 
-/// A WPT covers fields that carry tokens, and a bearer token none.
+/// A WPT covers fields that carry tokens, and a bearer token covers none.
 #[test]
 fn other_credentials_cover_what_they_cover() {
     let world = World::new();
@@ -193,15 +194,16 @@ fn other_credentials_cover_what_they_cover() {
     };
     let refused = bearer(deciding(world.guard()));
     assert_eq!(told(refused).0, "guard.field_uncovered");
-    // A field that carries a token and that no extractor reads is the token's own affair.
+    // A field that carries a token and that no extractor reads is checked with the token.
     let token_field = HeaderName::from_static(NAME);
     assert!(bearer(world.guard().token_field(token_field)).is_ok());
-    // An extractor that names nothing hands on what came, and the principal says what it is worth.
+    // An extractor that names no fields returns the received value, and the principal says whether
+    // it is covered.
     let who = bearer(world.guard().extract(AnyName)).unwrap();
     assert!(!who.covers_field(&HeaderName::from_static(NAME)));
 }
 
-/// A token that a signature covers: the agent can do what the guard asks for.
+/// A token that a signature covers: the agent can do what the guard requires.
 #[test]
 fn a_token_field_is_signed() {
     let name = HeaderName::from_static(NAME);

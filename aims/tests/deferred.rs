@@ -1,4 +1,4 @@
-//! Guards that wait for other machines: a shared memory of proofs, a decision elsewhere.
+//! Guards that wait for other machines: a shared replay store, and remote decisions.
 
 #![cfg(feature = "tool")]
 #![expect(
@@ -33,7 +33,7 @@ impl Clock for Then {
     }
 }
 
-/// Another machine, which is asked for everything and notes it.
+/// A remote machine that answers all needs and records them.
 #[derive(Clone, Debug, Default)]
 struct Elsewhere(Arc<Mutex<State>>);
 
@@ -41,7 +41,7 @@ struct Elsewhere(Arc<Mutex<State>>);
 struct State {
     spent: HashSet<[u8; 32]>,
     asked: Vec<&'static str>,
-    /// What it answers instead.
+    /// The kind of answer that it gives.
     mood: Mood,
 }
 
@@ -49,9 +49,9 @@ struct State {
 enum Mood {
     #[default]
     Good,
-    /// It does what it is asked, and its answer is lost.
+    /// It does what is asked, but its answer is lost.
     Silent,
-    /// It answers something else.
+    /// It gives an answer of another kind.
     Confused,
     Denying,
 }
@@ -128,8 +128,8 @@ async fn code(guard: &Guard<Deferred>, request: &Parts) -> &'static str {
     verdict.map_or_else(|it| it.code(), |_| "ok")
 }
 
-/// The proof is spent elsewhere, once for all guards that share the store, then the call is decided
-/// there; what was spent is not judged as a replay when the decision comes.
+/// The proof is spent remotely, once for all guards that share the store. Then the call is decided
+/// remotely; a spent proof is not refused as a replay when the decision arrives.
 #[tokio::test]
 async fn proofs_are_spent_and_calls_decided_elsewhere() {
     let (world, elsewhere, events) = (World::new(), Elsewhere::default(), Events::default());
@@ -161,7 +161,7 @@ async fn a_decision_can_refuse() {
     assert!(events.0.lock().unwrap()[0].contains("{ agent: Some("));
 }
 
-/// An answer that is lost or of another kind refuses, and an unknown outcome counts as spent.
+/// A lost answer or one of another kind refuses the request, and the proof counts as spent.
 #[tokio::test(start_paused = true)]
 async fn what_is_unknown_counts_as_spent() {
     for mood in [Mood::Silent, Mood::Confused] {
@@ -176,7 +176,7 @@ async fn what_is_unknown_counts_as_spent() {
     }
 }
 
-/// A clock that shows each of these seconds once, and the last one from then on.
+/// A clock that shows each of these seconds once, and then always the last one.
 #[derive(Debug)]
 struct Shown(Mutex<Vec<u64>>);
 
@@ -192,7 +192,7 @@ impl Clock for Shown {
     }
 }
 
-/// A store that answers after a proof has ended may have forgotten it: the proof counts no more.
+/// A store that answers after a proof has expired may have forgotten it, so the proof is refused.
 #[tokio::test]
 async fn a_proof_that_ends_while_it_is_spent_is_refused() {
     for (answered, expected) in [(NOW + 90, "ok"), (NOW + 91, "replay.expired")] {

@@ -1,5 +1,5 @@
-//! What goes wrong around a guard: handlers and seams that panic or wait, clocks that are wrong,
-//! revocations between two requests, tokens that could go astray.
+//! Faults around a guard: handlers and hooks that panic or wait, wrong clocks, revocations between
+//! two requests, and tokens that could be sent to the wrong server.
 
 #![cfg(all(feature = "axum", feature = "agent"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -45,7 +45,7 @@ impl Clock for Then {
     }
 }
 
-/// Panics of these tests are not printed, all others are.
+/// Hides the output of intended panics, and of no others.
 fn quietly() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -58,7 +58,7 @@ fn quietly() {
     });
 }
 
-/// Sends a request in a task of its own, as a server does: its status, or none where it panicked.
+/// Sends a request in its own task, like a server. Returns its status, or `None` if it panicked.
 async fn send(router: &Router, parts: http::request::Parts) -> Option<u16> {
     let mut router = router.clone();
     let request = Request::from_parts(parts, Body::empty());
@@ -66,7 +66,7 @@ async fn send(router: &Router, parts: http::request::Parts) -> Option<u16> {
     answer.ok().map(|answer| answer.unwrap().status().as_u16())
 }
 
-/// T-144: a thousand handlers that panic, and then good requests, each let in.
+/// T-144: after a thousand handlers that panic, valid requests are accepted.
 #[tokio::test]
 async fn panicking_handlers_poison_nothing() {
     quietly();
@@ -90,7 +90,7 @@ async fn panicking_handlers_poison_nothing() {
     }
 }
 
-/// Panics as often as it is told to, and counts.
+/// Panics the given number of times, and counts.
 #[derive(Clone, Debug, Default)]
 struct Panicking(Arc<(AtomicU32, AtomicUsize)>);
 
@@ -130,8 +130,7 @@ impl Clock for Panicking {
     }
 }
 
-/// T-144, F-24: a seam that panics costs its own request, which is not let in, and the next one is
-/// judged as ever.
+/// T-144, F-24: if a hook panics, its request is rejected, and the next one is decided as usual.
 #[tokio::test]
 async fn a_panicking_seam_costs_its_own_request() {
     quietly();
@@ -167,7 +166,7 @@ async fn a_panicking_seam_costs_its_own_request() {
     }
 }
 
-/// A proof is spent before the decision: what panicked there cannot be sent again.
+/// A proof is spent before the decision, so a request that panicked there cannot be sent again.
 #[test]
 fn a_proof_of_a_panicked_request_is_spent() {
     quietly();
@@ -182,7 +181,7 @@ fn a_proof_of_a_panicked_request_is_spent() {
     assert_eq!(again.0, "replay.replayed");
 }
 
-/// Waits for leave before it takes an acceptance.
+/// Blocks before it records an acceptance, until the test permits it.
 #[derive(Debug)]
 struct Waiting {
     here: Mutex<Sender<()>>,
@@ -199,8 +198,8 @@ impl Record for Waiting {
     }
 }
 
-/// F-24: an event is handed over on the request's own path, before the request goes on. A seam that
-/// waits holds up that request, and no other: the guard holds no lock meanwhile.
+/// F-24: an event is recorded before the request continues. A recorder that waits delays that
+/// request and no other, because the guard holds no lock.
 #[test]
 fn a_waiting_record_holds_up_its_own_request() {
     let world = World::new();
@@ -215,8 +214,8 @@ fn a_waiting_record_holds_up_its_own_request() {
     std::thread::scope(|scope| {
         let held = scope.spawn(|| told(guard.check(&agent.call(), at(NOW))).0);
         is_here.recv_timeout(Duration::from_secs(10)).unwrap();
-        // With the same credential, so that it goes by the same entries of the caches: refused, and
-        // that at once.
+        // This request has the same credential, so it uses the same cache entries. It is refused
+        // immediately.
         let mut other = agent.call();
         other.headers.remove("workload-proof-token");
         assert_eq!(told(guard.check(&other, at(NOW))).0, "wpt.field_missing");
@@ -231,8 +230,8 @@ fn a_waiting_record_holds_up_its_own_request() {
     });
 }
 
-/// F-23: whose clock is wrong can be read off the refusal: both times, and the skew, which nothing
-/// widens.
+/// F-23: the refusal shows both times and the skew, so a wrong clock can be recognized. Nothing
+/// widens the skew.
 #[test]
 fn a_wrong_clock_is_told_with_both_times() {
     let world = World::new();
@@ -260,7 +259,7 @@ fn a_wrong_clock_is_told_with_both_times() {
     assert!(guard.check(&agent.call(), at(NOW - 30)).is_ok());
 }
 
-/// Revokes all, once it is told to.
+/// Revokes everything after it is switched on.
 #[derive(Clone, Debug, Default)]
 struct Switch(Arc<AtomicBool>);
 
@@ -280,7 +279,7 @@ async fn serve(guard: Guard) -> TcpStream {
     TcpStream::connect(address).await.unwrap()
 }
 
-/// T-142: an identity that the guard knows is revoked between two requests of one connection.
+/// T-142: an identity that the guard has cached is revoked between two requests of one connection.
 #[tokio::test]
 async fn a_revocation_holds_within_a_connection() {
     let world = World::new();
@@ -308,7 +307,7 @@ async fn a_revocation_holds_within_a_connection() {
     }
 }
 
-/// Takes requests on a port, keeps their text, and answers each in the same way.
+/// Accepts requests on a port, stores their text, and gives each the same answer.
 struct Trap {
     url: String,
     seen: Arc<Mutex<Vec<String>>>,
@@ -342,7 +341,7 @@ impl Trap {
     }
 }
 
-/// Gives the same access token to whoever asks for one.
+/// Returns the same access token for every request.
 #[derive(Debug)]
 struct Tokens;
 
@@ -357,8 +356,8 @@ impl Fetch for Tokens {
     }
 }
 
-/// T-112: what a listener sees that is not the tool: no token of the tool, not when the agent is
-/// sent there, and not when the tool itself redirects there.
+/// T-112: a listener that is not the tool gets no token of the tool: not when the agent sends a
+/// request to it, and not when the tool redirects to it.
 #[tokio::test]
 async fn a_trap_sees_no_token() {
     let world = World::new();
@@ -381,7 +380,7 @@ async fn a_trap_sees_no_token() {
         let tool = Trap::set(moved(status)).await;
         let resource = format!("{}/mcp", tool.url);
         let agent = agent_for(&holder, &resource);
-        // To the tool, where the token belongs: it is sent, and the redirect is not followed.
+        // The token is sent to the tool, and the redirect is not followed.
         let answer = agent.send(call(&format!("{resource}/call"))).await;
         assert!(answer.unwrap().status().is_redirection(), "{status}");
         let seen = tool.seen();
@@ -391,7 +390,7 @@ async fn a_trap_sees_no_token() {
         );
         assert_eq!(trap.seen(), Vec::<String>::new(), "{status}");
 
-        // Elsewhere: another port, the tool's own root, a path that only begins alike.
+        // Other targets: another port, the tool's own root, a path with the same start.
         agent
             .send(call(&format!("{}/mcp/call", trap.url)))
             .await
@@ -399,7 +398,7 @@ async fn a_trap_sees_no_token() {
         for url in [format!("{}/", tool.url), format!("{resource}x")] {
             drop(agent.send(call(&url)).await);
         }
-        // What leads elsewhere only for one who normalises it goes nowhere.
+        // A target that leads elsewhere only after normalisation is not sent.
         let both = agent.send(call(&format!("{resource}/../"))).await;
         assert_eq!(both.unwrap_err().code(), "agent.target");
         let seen = [trap.seen(), tool.seen()].concat();

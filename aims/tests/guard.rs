@@ -1,5 +1,4 @@
-//! The guard without access tokens: each refusal by an input that differs in one thing from one
-//! that is let in.
+//! The guard without access tokens. Each refused input differs in one thing from an accepted one.
 
 #![cfg(feature = "tool")]
 
@@ -50,8 +49,8 @@ fn a_proven_agent_is_let_in() {
     assert_eq!(who.expires(), at(NOW + 3_600));
 }
 
-/// WIT-06, WIT-07, WPT-08: both fields, once each, as compact JWTs; 400, or 431 before anything is
-/// read.
+/// WIT-06, WIT-07, WPT-08: both fields must occur once, as compact JWTs. The answer is 400, or 431
+/// before anything is parsed.
 #[test]
 fn the_two_fields_are_there_once() {
     let world = World::new();
@@ -96,7 +95,7 @@ fn the_two_fields_are_there_once() {
     }
 }
 
-/// T-033, WPT-02, WPT-05: a proof for another tool, of another WIT, or by another key.
+/// T-033, WPT-02, WPT-05: a proof for another tool, of another WIT, or by another key is refused.
 #[test]
 fn a_proof_is_of_this_wit_for_this_tool() {
     let world = World::new();
@@ -129,7 +128,7 @@ fn a_proof_is_of_this_wit_for_this_tool() {
     assert_eq!(code(&guard, &mixed), ("wpt.wth", 400));
 }
 
-/// T-136: nothing that a caller says of the host changes the audience.
+/// T-136: a caller cannot change the audience by any field that names the host.
 #[test]
 fn the_audience_is_configuration() {
     let world = World::new();
@@ -153,7 +152,7 @@ fn the_audience_is_configuration() {
     assert_eq!(code(&named, &agent.call()), ("wpt.audience", 400));
 }
 
-/// WPT-04, T-034: once.
+/// WPT-04, T-034: a proof is accepted once.
 #[test]
 fn a_proof_is_spent() {
     let world = World::new();
@@ -167,7 +166,7 @@ fn a_proof_is_spent() {
     );
 }
 
-/// A memory that is full refuses, and says that it is not the caller's fault.
+/// A full replay store refuses the request with 503, because the caller is not at fault.
 #[test]
 fn a_full_memory_refuses() {
     let world = World::new();
@@ -189,7 +188,7 @@ fn a_full_memory_refuses() {
     assert_eq!(last.1, 503);
 }
 
-/// WIT-04, ID-07, T-032: the keys of the origin, and of no other.
+/// WIT-04, ID-07, T-032: only keys of the agent's own origin are trusted.
 #[test]
 fn other_origins_and_keys_are_not_trusted() {
     let world = World::new();
@@ -209,7 +208,7 @@ fn other_origins_and_keys_are_not_trusted() {
     );
 }
 
-/// WIT-02, WIT-08, T-038: expired, whether it was known before or not.
+/// WIT-02, WIT-08, T-038: an expired WIT is refused, cached or not.
 #[test]
 fn an_expired_identity_is_refused() {
     let world = World::new();
@@ -220,7 +219,7 @@ fn an_expired_identity_is_refused() {
     assert_eq!(told(guard.check(&agent.call(), late)).0, "wit.expired");
     let fresh = world.guard().build().unwrap();
     assert_eq!(told(fresh.check(&agent.call(), late)).0, "wit.expired");
-    // WPT-03: the proof alone has expired.
+    // WPT-03: only the proof has expired.
     assert_eq!(
         told(guard.check(&agent.call(), at(NOW + 90))).0,
         "wpt.expired"
@@ -239,7 +238,7 @@ fn a_withdrawn_key_ends_what_was_cached() {
     assert_eq!(code(&guard, &agent.call()), ("trust.unknown_key", 400));
 }
 
-/// SVD-01: the stricter profile, where it is asked for.
+/// SVD-01: the guard can require the stricter profile.
 #[test]
 fn wit_rules_are_the_guards() {
     let world = World::new();
@@ -248,7 +247,7 @@ fn wit_rules_are_the_guards() {
         .set(bundle("wimse://example.org/x", &world.ca, 1))
         .unwrap();
     let agent = world.agent("wimse://example.org/agent");
-    // The bundle of a `wimse` origin has no `use` in its keys.
+    // The keys in the bundle of a `wimse` origin have no `use`.
     assert_eq!(
         code(&world.guard().build().unwrap(), &agent.call()).0,
         "trust.unknown_key"
@@ -280,7 +279,7 @@ impl Authorize for Closed {
     }
 }
 
-/// The three seams are asked, and what they say is done.
+/// The guard asks all three hooks and follows their answers.
 #[test]
 fn the_seams_are_asked() {
     let world = World::new();
@@ -303,7 +302,7 @@ fn the_seams_are_asked() {
     assert_eq!(events.len(), 2);
     let proven = "{ agent: Some(";
     assert!(events[0].contains("outcome: Accepted") && events[0].contains(proven));
-    // Who only shows a credential is never named as the caller.
+    // A sender that only shows a credential is never named as the caller.
     assert!(
         events[1].contains("{ agent: None, claimed_agent: Some("),
         "{}",
@@ -316,7 +315,7 @@ fn the_seams_are_asked() {
     }
 }
 
-/// ID-08, T-031: patterns of agents, by route.
+/// ID-08, T-031: each route has its own patterns of agents.
 #[test]
 fn a_route_names_its_agents() {
     let world = World::new();
@@ -338,7 +337,7 @@ fn a_route_names_its_agents() {
     }
 }
 
-/// WPT-06, WPT-07: a transaction token or another token field must be covered.
+/// WPT-06, WPT-07: a proof must cover a transaction token and other token fields.
 #[test]
 fn other_tokens_are_covered() {
     let world = World::new();
@@ -403,8 +402,8 @@ fn the_answer_does_not_tell_why() {
     );
 }
 
-/// A resource is a URL, and scopes need an issuer.
-/// What is neither proven nor brought by a token is nobody, whatever was loosened.
+/// A resource is a URL, and scopes need an issuer. A request without a proof and without a token is
+/// refused, whatever the guard tolerates.
 #[test]
 fn nobody_is_never_let_in() {
     let world = World::new();
@@ -439,7 +438,7 @@ fn what_cannot_be_guarded_is_refused() {
     assert!(matches!(built, Err(BuildError::OtherResource { .. })));
 }
 
-/// One skew is one skew, in whatever order it is said.
+/// One skew applies to all credentials, in any order of the settings.
 #[test]
 fn the_skew_holds_whatever_the_rules_say() {
     let world = World::new();
@@ -455,7 +454,7 @@ fn the_skew_holds_whatever_the_rules_say() {
     assert_eq!(told(verdict).0, "wpt.expired");
 }
 
-/// Puts the new key into the store, and counts.
+/// Adds the new key to the store, and counts.
 #[derive(Clone, Debug)]
 struct Refreshing(Arc<(World, SigningKey, AtomicUsize)>);
 
@@ -486,8 +485,8 @@ impl Clock for Then {
     }
 }
 
-/// ATJ-11, T-085: an unknown key is asked for once; a key that is still unknown, and every other
-/// refusal, is not asked for again.
+/// ATJ-11, T-085: an unknown key is requested once. A key that stays unknown is not requested
+/// again, and no other refusal requests keys.
 #[tokio::test]
 async fn an_unknown_key_is_asked_for_once() {
     let mut signer = World::new();

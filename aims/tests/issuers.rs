@@ -1,4 +1,4 @@
-//! The issuers of a guard: whose tokens it judges by which rules, and what cannot be built.
+//! The issuers of a guard: their rules, and settings that cannot be built.
 
 #![cfg(feature = "tool")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -33,8 +33,7 @@ fn code(guard: &Guard, request: &Parts) -> (&'static str, u16, String) {
     told(guard.check(request, at(NOW)))
 }
 
-/// Rules of an issuer: a token by its server's own profile is accepted, and one of another issuer
-/// is not.
+/// A token by its server's own profile is accepted, and one of another issuer is not.
 #[test]
 fn an_issuer_has_its_own_profile() {
     let world = World::new();
@@ -67,8 +66,8 @@ fn an_issuer_has_its_own_profile() {
     );
 }
 
-/// A token for another resource: the detail says how the resource is given another identifier, and
-/// the answer to the caller does not.
+/// A token for another resource: the detail says how to add an identifier of the resource, and the
+/// answer to the caller does not.
 #[test]
 fn another_audience_is_told() {
     let world = World::new();
@@ -110,7 +109,7 @@ fn issuers_that_cannot_be_are_build_errors() {
     );
 }
 
-/// Guards over one store have one set of rules: the last that is built changes nothing of the
+/// Guards over one store have one set of rules: the last one that is built changes nothing for the
 /// others.
 #[test]
 fn guards_over_one_store_do_not_change_each_other() {
@@ -130,13 +129,13 @@ fn guards_over_one_store_do_not_change_each_other() {
     assert!(refused.is_err_and(|why| other(&why)));
     assert_eq!(code(&guard, &token_for("b")).0, "token.audience");
     assert_eq!(code(&guard, &token_for("a")).0, "ok");
-    // The same rules are no contradiction.
+    // The same rules do not contradict each other.
     let same = builder().issuer_rules(issuer(), of("a")).build().unwrap();
     assert_eq!(code(&same, &token_for("a")).0, "ok");
 }
 
-/// A guard without rules for an issuer does not take those of another guard over the same store,
-/// whichever was built first; what the program set for the store holds for both.
+/// A guard without rules for an issuer does not use those of another guard over the same store, in
+/// either order. Rules that the program set in the store apply to both.
 #[test]
 fn a_guard_takes_no_rules_of_another_guard() {
     for is_first in [true, false] {
@@ -163,7 +162,7 @@ fn a_guard_takes_no_rules_of_another_guard() {
             (&with, TOOL, "token.audience"),
             (&without, "a", "token.audience"),
             (&without, TOOL, "ok"),
-            // Each has a cache of its own, and this is the second time.
+            // Each guard has its own cache, and this is the second time.
             (&without, "a", "token.audience"),
             (&with, TOOL, "token.audience"),
         ] {
@@ -178,7 +177,7 @@ fn a_guard_takes_no_rules_of_another_guard() {
     }
 }
 
-/// The detail of a refusal names what is configured, for the log; the answer does not.
+/// The detail of a refusal names the configured issuers, for the log; the answer does not.
 #[test]
 fn the_answer_names_no_configured_issuer() {
     let world = World::new();
@@ -204,7 +203,7 @@ fn the_answer_names_no_configured_issuer() {
     }
 }
 
-/// A guard that is not built leaves the rules of the store as they were.
+/// A failed build leaves the rules of the store unchanged.
 #[test]
 fn a_build_error_changes_no_rules() {
     let world = World::new();
@@ -223,7 +222,7 @@ fn a_build_error_changes_no_rules() {
     assert_eq!(code(&guard, &call()).0, "ok");
 }
 
-/// RFC 3986 §6.2.3: a tool without a path takes both spellings of itself in `aud`.
+/// RFC 3986 §6.2.3: a tool without a path accepts both spellings of its URL in `aud`.
 #[test]
 fn a_tool_without_a_path_has_two_spellings() {
     let world = World::new();
@@ -246,7 +245,7 @@ fn a_tool_without_a_path_has_two_spellings() {
     }
 }
 
-/// What contradicts itself, or says nothing, is an error of the build.
+/// Settings that contradict each other, or are empty, are errors of `build`.
 #[test]
 fn an_empty_audience_and_two_profiles_are_build_errors() {
     let world = World::new();
@@ -266,7 +265,7 @@ fn an_empty_audience_and_two_profiles_are_build_errors() {
     assert!(same.issuer_rules(issuer(), of("a")).build().is_ok());
 }
 
-/// An empty `aud` names no resource, also where rules name an empty one.
+/// An empty `aud` names no resource, even if rules name an empty one.
 #[test]
 fn an_empty_audience_names_no_resource() {
     let world = World::new();

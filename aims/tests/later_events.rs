@@ -1,4 +1,4 @@
-//! What is found out after a request was accepted: its event knows what the first one knew.
+//! Failures after a request was accepted: their event has all that the first one had.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -27,11 +27,11 @@ use http_body_util::{BodyExt as _, Full};
 use signed::{Meeting, TOOL_ID, received, source};
 use tower::{Layer as _, ServiceExt as _};
 
-/// What an outer layer of the program knows of a request.
+/// Data of an outer layer of the program about a request.
 #[derive(Clone)]
 struct Session(&'static str);
 
-/// Reads what no header has, and counts how often it is asked.
+/// Reads data that no header field has, and counts its calls.
 #[derive(Clone, Debug, Default)]
 struct OfSession(Arc<AtomicUsize>);
 
@@ -65,7 +65,7 @@ impl Record for Events {
     }
 }
 
-/// Some pieces, and then the end or nothing more.
+/// Yields some pieces, and then the end or nothing more.
 struct Pieces {
     left: Vec<Bytes>,
     ends: bool,
@@ -111,7 +111,7 @@ impl Scene {
         }
     }
 
-    /// A signed call with a WPT beside it, of a known session.
+    /// Returns a signed call with a WPT, of a known session.
     fn call(&self, content: &[u8]) -> Parts {
         let agent = self
             .meeting
@@ -125,7 +125,8 @@ impl Scene {
         head
     }
 
-    /// The code and the detail of the later event, which otherwise knows what the first one knew.
+    /// Returns the code and the detail of the later event, after comparing the rest with the first
+    /// one.
     fn later(&self) -> (String, String) {
         let mut events = self.events.0.lock().unwrap();
         assert_eq!(events.len(), 2, "{events:?}");
@@ -140,7 +141,7 @@ impl Scene {
     }
 }
 
-/// A content that turns out to be another one while the handler reads it.
+/// The content turns out to be wrong while the handler reads it.
 #[tokio::test]
 async fn a_content_that_is_another_one() {
     let scene = Scene::new(|it| it);
@@ -158,7 +159,7 @@ async fn a_content_that_is_another_one() {
     assert_eq!(scene.later().0, "digest.mismatch");
 }
 
-/// A response that is to be signed and has no end: the caller gets 501, and the record says how to
+/// A response that must be signed and never ends: the caller gets 501, and the record says how to
 /// mark the route.
 #[tokio::test(start_paused = true)]
 async fn a_response_without_end() {
@@ -185,7 +186,7 @@ async fn a_response_without_end() {
     }
 }
 
-/// One that is too long says how long it may be.
+/// A response that is too long: the record names the limit.
 #[tokio::test]
 async fn a_response_that_is_too_long() {
     let scene = Scene::new(|it| it.with_max_response(3));

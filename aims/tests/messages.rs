@@ -1,5 +1,5 @@
-//! What the tool's own people read about a refusal: what was expected, what was found, what to do.
-//! The caller reads none of it.
+//! The messages that the operator of a tool reads about a refusal: what was expected, what was
+//! found, what to do. The caller gets none of it.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -17,7 +17,7 @@ use http::request::Parts;
 use serde_json::json;
 use signed::{AGENT, Meeting, received};
 
-/// The refusal has this code, its detail these parts, and its answer for the wire none of them.
+/// Checks that the refusal has this code, its detail these parts, and its answer none of them.
 fn says(refusal: Refusal, code: &str, parts: &[&str]) {
     assert_eq!(refusal.code(), code);
     for part in parts {
@@ -59,7 +59,7 @@ fn which_host_is_wrong() {
     says(malformed, "guard.host", &["\"a,b\"", "expected a name"]);
 }
 
-/// Wanted and granted, and rights of the same name that count as something else.
+/// Required and granted rights, and rights of another kind with the same name.
 #[test]
 fn which_rights_are_missing() {
     let world = World::new();
@@ -100,7 +100,7 @@ fn which_rights_are_missing() {
     );
 }
 
-/// Whose token it would have to be.
+/// The message names the expected owner of the token.
 #[test]
 fn what_a_token_lacks() {
     let world = World::new();
@@ -139,7 +139,7 @@ fn what_a_token_lacks() {
         "token.not_bound",
         &["another workload", "client_is"],
     );
-    // Nothing proves who sends it.
+    // No proof shows the sender of the token.
     unbound["client_id"] = json!("web-client");
     let mut alone = common::bare();
     let token = format!("Bearer {}", world.token(&unbound));
@@ -160,7 +160,7 @@ fn what_a_token_lacks() {
     );
 }
 
-/// Which proof is accepted.
+/// The message names the accepted proofs.
 #[test]
 fn which_proof_is_missing() {
     let world = World::new();
@@ -172,8 +172,7 @@ fn which_proof_is_missing() {
     says(refused(&guard, &common::bare()), "guard.proof", &parts);
 }
 
-/// A signature that no one judges: the answer on the wire says that, and not that a proof is
-/// missing.
+/// A guard that does not verify signatures: the answer says so, and not that a proof is missing.
 #[test]
 fn why_a_signature_is_not_accepted() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -193,7 +192,7 @@ fn why_a_signature_is_not_accepted() {
     }
 }
 
-/// The target of a request that is to be proven.
+/// The target of a request that the agent must prove.
 #[test]
 fn which_target_is_wrong() {
     let meeting = Meeting::taking(HttpSignatures::new());

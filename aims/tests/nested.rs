@@ -1,4 +1,4 @@
-//! A guard's layer within a nested router: proofs are about the URI that the request came with.
+//! A guard's layer within a nested router: proofs are about the original URI.
 
 #![cfg(all(feature = "agent", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -19,7 +19,7 @@ use http::{Request, Response, Uri};
 use signed::{Meeting, TOOL_ID, Then, received, source};
 use tower::ServiceExt as _;
 
-/// Two routers deep, with the layer in the inner one.
+/// Two nested routers, with the layer in the inner one.
 fn nested(guard: &Guard) -> Router {
     let call = async |who: Principal, uri: Uri, content: String| {
         format!("{} sent {} to {uri}", who.subject(), content.len())
@@ -82,8 +82,8 @@ fn last_code(events: &Events) -> String {
         .to_owned()
 }
 
-/// WPT-02, SIG-08: the prefix of the nest is a part of the target, and the handler sees what its
-/// router gives it.
+/// WPT-02, SIG-08: the prefix of the nest is a part of the target, and the handler gets the
+/// shortened path.
 #[tokio::test]
 async fn proofs_are_about_the_uri_that_came() {
     let events = Events::default();
@@ -108,7 +108,7 @@ async fn proofs_are_about_the_uri_that_came() {
     assert!(last_code(&events) == "ok");
 }
 
-/// Each differs from a good call in the path of its proof.
+/// Each request differs from a valid call in the path of its proof.
 #[tokio::test]
 async fn a_proof_for_the_shorter_path_is_refused() {
     let events = Events::default();
@@ -127,7 +127,7 @@ async fn a_proof_for_the_shorter_path_is_refused() {
     assert_eq!(last_code(&events), "sig.audience");
 }
 
-/// A prefix that was taken off before axum saw the request is not known to anybody: closed.
+/// A prefix that was removed before axum got the request is not known, so the proof is refused.
 #[tokio::test]
 async fn a_prefix_that_went_before_is_missed() {
     let events = Events::default();

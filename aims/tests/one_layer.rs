@@ -1,4 +1,5 @@
-//! One layer: bodies that no proof covers stream, and what cannot be answered is said first.
+//! One layer: bodies that no proof covers stream, and a request that cannot be answered is refused
+//! first.
 
 #![cfg(all(feature = "agent", feature = "axum"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -41,7 +42,7 @@ impl http_body::Body for Endless {
     }
 }
 
-/// One that never gives anything.
+/// A body that never yields anything.
 struct Stuck;
 
 impl http_body::Body for Stuck {
@@ -56,7 +57,7 @@ impl http_body::Body for Stuck {
     }
 }
 
-/// A request and a response without end go through: no accepted proof covers the content.
+/// A request and a response without end pass through if no accepted proof covers the content.
 #[tokio::test]
 async fn bodies_that_no_proof_covers_stream() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -71,7 +72,7 @@ async fn bodies_that_no_proof_covers_stream() {
         Ok::<_, Infallible>(Response::new(Endless(std::marker::PhantomPinned)))
     });
     let mut head = meeting.me.call();
-    // A digest that nothing covers is no proof, and no reason to refuse.
+    // A digest that nothing covers is not a proof and is no reason to refuse the request.
     let digest = "sha-256=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:";
     head.headers
         .insert("content-digest", digest.parse().unwrap());
@@ -97,7 +98,7 @@ fn signed_head(meeting: &Meeting, ask: bool, content: &[u8]) -> http::request::P
     received(request).0
 }
 
-/// A content that does not come is waited for up to a deadline, and nothing is spent.
+/// The layer waits for a content up to a deadline, and then refuses without spending the proof.
 #[tokio::test(start_paused = true)]
 async fn a_signed_content_has_its_deadline() {
     let seconds = Duration::from_secs(3);
@@ -116,7 +117,7 @@ async fn a_signed_content_has_its_deadline() {
     assert!(meeting.guard.check((&head, b"{}"), now).is_ok());
 }
 
-/// Where responses stream, a demand for a signed one is refused before the handler is called.
+/// If responses stream, a demand for a signed one is refused before the handler is called.
 #[tokio::test]
 async fn a_route_that_streams_signs_nothing() {
     let meeting = Meeting::answering();
@@ -158,7 +159,8 @@ async fn get(router: Router, method: &str, path: &str) -> (u16, Bytes) {
     )
 }
 
-/// The layer serves the metadata to everybody, and `metadata_routes` where it is nested.
+/// The layer serves the metadata to every client, and `metadata_routes` does if the layer is
+/// nested.
 #[tokio::test]
 async fn the_metadata_is_served() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! What crates.io and docs.rs show of each package: metadata, licences, features.
+//! The data of each package that crates.io and docs.rs show: metadata, licences, features.
 
 #![expect(
     clippy::indexing_slicing,

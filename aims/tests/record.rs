@@ -1,5 +1,5 @@
-//! A queue before whatever writes events: no request waits for it, and nothing is lost in silence
-//! (F-24).
+//! A queue between the guard and a writer of events: no request waits for it, and lost events are
+//! counted (F-24).
 
 #![cfg(feature = "tool")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -45,7 +45,7 @@ fn a_full_queue_counts_and_lets_requests_go_on() {
     }
     let refusal = |lost| Some(("guard.proof".to_owned(), lost));
     assert_eq!(told_of(entries.waiting()), refusal(0));
-    // There is room again, and the gap is told where it is.
+    // There is room again, and the next entry reports the gap.
     refused(&guard);
     assert_eq!(told_of(entries.waiting()), refusal(0));
     assert_eq!(told_of(entries.waiting()), refusal(3));
@@ -69,7 +69,7 @@ fn a_reader_that_is_gone_is_seen() {
     assert_eq!(format!("{queue:?}"), "Queue { lost: 2, .. }");
 }
 
-/// A writer that hangs holds up nobody.
+/// A writer that hangs delays no request.
 #[test]
 fn a_writer_that_hangs_holds_up_nobody() {
     let world = World::new();
@@ -91,11 +91,11 @@ fn a_writer_that_hangs_holds_up_nobody() {
     assert_eq!(queue.lost(), 96);
     leave.send(()).unwrap();
     drop((guard, queue));
-    // With the last queue, the entries end.
+    // The entries end when the last queue is dropped.
     assert_eq!(writer.join().unwrap(), [0, 0, 0, 0]);
 }
 
-/// Each event is either read or counted, by however many threads they come.
+/// Each event is either read or counted, with any number of threads.
 #[test]
 fn every_event_is_read_or_counted() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Identities whose keys are behind a device or a network: an agent's, and a tool's.
+//! Identities whose keys are in a device or behind a network: of an agent, and of a tool.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -23,7 +23,7 @@ use serde_json::json;
 use signed::{AGENT, Meeting, Net, TOOL_ID, Then, received};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 
-/// A key that answers when it is asked again, or that is out of reach.
+/// A key that answers when it is asked again, or that cannot be reached.
 struct Kms {
     key: SigningKey,
     reached: bool,
@@ -69,7 +69,7 @@ fn request() -> Request<String> {
     Request::post(CALL).body("{}".to_owned()).unwrap()
 }
 
-/// Each way that can wait proves by either method.
+/// Each asynchronous method can use either kind of proof.
 #[tokio::test]
 async fn an_agent_waits_for_its_key() {
     let world = World::new();
@@ -98,7 +98,7 @@ async fn an_agent_waits_for_its_key() {
     }
 }
 
-/// What cannot wait says what to use instead.
+/// A synchronous method names the asynchronous one to use instead.
 #[test]
 fn what_cannot_wait_names_what_can() {
     let world = World::new();
@@ -116,7 +116,8 @@ fn what_cannot_wait_names_what_can() {
     }
 }
 
-/// A tool's metadata, its authorization server's, and the token endpoint, which counts.
+/// The metadata of a tool and of its authorization server, and the token endpoint, which counts
+/// requests.
 #[derive(Clone, Debug, Default)]
 struct Web(Arc<AtomicUsize>);
 
@@ -164,7 +165,7 @@ async fn a_token_waits_for_the_key() {
     }
 }
 
-/// A key that is out of reach sends nothing.
+/// If the key cannot be reached, nothing is sent.
 #[tokio::test]
 async fn a_key_out_of_reach_is_an_error() {
     let world = World::new();
@@ -195,13 +196,13 @@ async fn a_tool_waits_for_its_key() {
         let agent = meeting.agent_with(|it| it.client(net).signed_responses(meeting.tools()));
         match agent.send(request()).await {
             Ok(answer) => assert_eq!(answer.status(), status),
-            // The refusal is unsigned, and the agent takes no unsigned answer.
+            // The refusal is unsigned, and the agent accepts no unsigned answer.
             Err(error) => assert_eq!((error.code(), status), ("sig.response_unsigned", 501)),
         }
     }
 }
 
-/// Signing a response without waiting needs a key in this process, and the record says so.
+/// Synchronous signing of a response needs a key in this process, and the record says so.
 #[test]
 fn signing_at_once_needs_a_local_key() {
     let meeting = Meeting::answering_with(|it| {

@@ -1,4 +1,4 @@
-//! Signed responses, and contents that are read while they are compared.
+//! Signed responses, and contents that are compared while they are read.
 
 #![cfg(all(feature = "agent", feature = "tool"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -28,7 +28,7 @@ use http_body_util::{BodyExt as _, Full};
 use signed::{Meeting, Net, received, source};
 use tower::{Layer as _, ServiceExt as _};
 
-/// What the agent makes of an answer that was changed on its way.
+/// Returns the agent's result for an answer that was changed on its way.
 async fn judged(
     meeting: &Meeting,
     change: impl Fn(&mut Response<Vec<u8>>) + Send + Sync + 'static,
@@ -42,7 +42,7 @@ async fn judged(
     }
 }
 
-/// SIG-02, SIG-05, SIG-09: each differs from the tool's answer in one thing.
+/// SIG-02, SIG-05, SIG-09: each answer differs from the tool's answer in one thing.
 #[tokio::test]
 async fn what_differs_from_what_the_tool_signed_is_refused() {
     let meeting = Meeting::answering();
@@ -77,7 +77,7 @@ async fn what_differs_from_what_the_tool_signed_is_refused() {
     assert_eq!(changed.await, "trust.unknown_origin");
 }
 
-/// T-069: the answer to another request is no answer to this one.
+/// T-069: the answer to another request is refused.
 #[tokio::test]
 async fn an_answer_is_to_one_request() {
     let meeting = Meeting::answering();
@@ -96,7 +96,8 @@ async fn an_answer_is_to_one_request() {
     assert_eq!(send().await.unwrap_err().code(), "sig.request_nonce");
 }
 
-/// SIG-09: a signature that is there is verified, asked for or not, and nobody's key is believed.
+/// SIG-09: an existing signature is always verified, requested or not, and an unknown key is not
+/// trusted.
 #[tokio::test]
 async fn a_signature_that_nobody_asked_for_is_verified() {
     let meeting = Meeting::answering_with(HttpSignatures::signing_every_response);
@@ -108,7 +109,7 @@ async fn a_signature_that_nobody_asked_for_is_verified() {
     assert_eq!(told.unwrap_err().code(), "sig.key_unknown");
 }
 
-/// SIG-09: what is too long to be signed is an error, never an unsigned success.
+/// SIG-09: a response that is too long to be signed is an error, never an unsigned success.
 #[tokio::test]
 async fn what_cannot_be_signed_is_not_said() {
     let meeting = Meeting::answering_with(|it| it.with_max_response(8));
@@ -134,8 +135,7 @@ async fn an_answer_to_head_has_no_content() {
     assert!(!answer.headers().contains_key("content-digest"));
 }
 
-/// T-062: short contents are compared before anybody is called, long ones are an error in place of
-/// their end.
+/// T-062: a short content is compared before the handler is called. A long one ends with an error.
 #[tokio::test]
 async fn a_content_is_compared_before_its_end() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -164,7 +164,7 @@ async fn a_content_is_compared_before_its_end() {
     }
 }
 
-/// A content beyond the limit is refused, however it comes, and one that breaks off is no content.
+/// A content beyond the limit is refused, however it is sent. An incomplete content is refused.
 #[tokio::test]
 async fn contents_are_bounded() {
     let meeting = Meeting::taking(HttpSignatures::new().with_max_content(10));
@@ -179,7 +179,7 @@ async fn contents_are_bounded() {
     assert_eq!(told.0, StatusCode::BAD_REQUEST);
 }
 
-/// T-142: whoever sends slowly is judged by when it has sent.
+/// T-142: a slow sender is judged by the time when its content has arrived.
 #[tokio::test]
 async fn a_slow_content_is_judged_when_it_is_there() {
     for (takes, code) in [
@@ -218,7 +218,7 @@ async fn a_slow_content_is_judged_when_it_is_there() {
     }
 }
 
-/// What nobody signed does not reach the handler.
+/// Unsigned trailers do not reach the handler.
 #[tokio::test]
 async fn trailers_are_dropped() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -241,7 +241,7 @@ async fn trailers_are_dropped() {
     }
 }
 
-/// Every call is recorded once, with how it was proven.
+/// Every call is recorded once, with the method of its proof.
 #[tokio::test]
 async fn a_signed_call_is_recorded() {
     let events = Events::default();
@@ -259,8 +259,8 @@ async fn a_signed_call_is_recorded() {
     assert!(events[1].contains("proofs: [HttpSignature]") && events[1].contains("code: None"));
 }
 
-/// What is found out after a call was let in is an event of its own: a long content that is another
-/// one (T-062), and an answer that cannot be signed (SIG-09).
+/// A failure after a call was accepted is a separate event: a long content that differs (T-062),
+/// and an answer that cannot be signed (SIG-09).
 #[tokio::test]
 async fn what_is_found_out_later_is_recorded() {
     let events = Events::default();
@@ -300,7 +300,7 @@ async fn what_is_found_out_later_is_recorded() {
     assert!(event.contains("length limit exceeded"), "{event}");
 }
 
-/// So is one that breaks off, before anybody could compare it.
+/// A content that breaks off is a separate event as well, because it could not be compared.
 #[tokio::test]
 async fn a_content_that_breaks_off_is_recorded() {
     let events = Events::default();
@@ -323,8 +323,7 @@ async fn a_content_that_breaks_off_is_recorded() {
     assert!(events[1].contains("outcome: Refused") && events[1].contains("guard.content"));
 }
 
-/// T-023: neither what the service gets nor what the agent keeps prints a token, long as the
-/// content may be.
+/// T-023: no `Debug` form of the service or the agent prints a token, even for a long content.
 #[tokio::test]
 async fn nothing_prints_a_token() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -347,7 +346,7 @@ async fn nothing_prints_a_token() {
     }
 }
 
-/// SIG-09: a tool that has no identity at the moment is not called, as its answer could not be
+/// SIG-09: a tool without an identity at present is not called, because its answer could not be
 /// signed.
 #[tokio::test]
 async fn who_cannot_answer_is_not_called() {
@@ -372,7 +371,7 @@ async fn who_cannot_answer_is_not_called() {
     }
 }
 
-/// Whether an identity is gone.
+/// Whether the identity has expired.
 #[derive(Clone, Copy, Debug)]
 struct Fading(bool);
 
@@ -388,7 +387,7 @@ impl IdentitySource for Faded {
     }
 }
 
-/// A clock that is set by hand.
+/// A clock that the test sets.
 #[derive(Clone, Debug)]
 struct Hand(Arc<AtomicU64>);
 
@@ -404,7 +403,7 @@ impl Clock for Hand {
     }
 }
 
-/// Everything is revoked a while later.
+/// Everything is revoked after a while.
 #[derive(Debug)]
 struct Later;
 
@@ -414,7 +413,7 @@ impl Revoked for Later {
     }
 }
 
-/// A content that takes so many seconds.
+/// A content that takes this number of seconds.
 struct Slow(Hand, u64, Option<Bytes>);
 
 impl Body for Slow {
@@ -430,7 +429,7 @@ impl Body for Slow {
     }
 }
 
-/// Pieces, and no end.
+/// Yields pieces, and never ends.
 struct BreakingOff(Chunks);
 
 impl Body for BreakingOff {
@@ -448,7 +447,7 @@ impl Body for BreakingOff {
     }
 }
 
-/// Pieces, and trailers behind them.
+/// Yields pieces, and then trailers.
 struct Trailed(Chunks, bool);
 
 impl Body for Trailed {
@@ -471,7 +470,7 @@ impl Body for Trailed {
     }
 }
 
-/// Pieces as they come.
+/// Yields these pieces.
 #[derive(Debug)]
 struct Chunks(VecDeque<Bytes>);
 
@@ -494,7 +493,7 @@ impl Body for Chunks {
     }
 }
 
-/// The status, and how much the service read, or why it could not.
+/// Returns the status, and how much the service read or why it could not.
 async fn through(
     meeting: &Meeting,
     request: Request<Vec<u8>>,

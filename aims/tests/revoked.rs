@@ -1,4 +1,4 @@
-//! The list of revocations, through a guard (T-142).
+//! The list of revocations, as a guard uses it (T-142).
 
 #![cfg(feature = "tool")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -61,13 +61,13 @@ impl Scene {
         AccessToken::verify(token, &issuers, &AccessTokenRules::new(TOOL), at(NOW)).unwrap()
     }
 
-    /// What the guard says of a token that it may know from before.
+    /// Returns the guard's code for a token that it may have cached.
     fn code(&self, token: &str) -> &'static str {
         told(self.guard.check(&self.me.call_with(token), at(NOW))).0
     }
 }
 
-/// T-029, T-142: cached or not, in any spelling of the signature.
+/// T-029, T-142: a revocation applies to cached and new tokens, with any encoding of the signature.
 #[test]
 fn a_revocation_holds_for_every_spelling() {
     let scene = Scene::new(10);
@@ -91,10 +91,11 @@ fn a_revocation_holds_for_every_spelling() {
     assert_eq!(scene.code(&other), "wit.revoked");
 }
 
-/// An issuer may call a token without `exp` active at any later time, so its revocation has no end.
+/// An issuer may report a token without `exp` as active at any later time, so its revocation never
+/// ends.
 #[test]
 fn an_introspected_token_without_an_end_stays_revoked() {
-    /// Long after every token of the test ended, and every answer.
+    /// A time long after every token and every answer of the test has expired.
     struct Later;
     impl Clock for Later {
         fn now(&self) -> UnixTime {
@@ -131,13 +132,13 @@ fn an_introspected_token_without_an_end_stays_revoked() {
         list.is_revoked(Credential::AccessToken(token), later)
     };
     assert!(is_revoked(&ending) && is_revoked(&endless));
-    // The full list makes room: what has ended goes, what has no end stays.
+    // The full list makes room: expired entries are removed, those without an end stay.
     list.revoke(RevokedBy::Issuer("https://x.example".into()), at(NOW));
     assert_eq!(list.len(), 2);
     assert!(!is_revoked(&ending) && is_revoked(&endless));
 }
 
-/// T-142: what was never seen before is refused as well; others are untouched.
+/// T-142: a credential that was never seen before is refused as well; others are unaffected.
 #[test]
 fn a_revocation_may_come_first() {
     let scene = Scene::new(10);
@@ -153,7 +154,7 @@ fn a_revocation_may_come_first() {
     assert_eq!(scene.code(&scene.world.token(&claims)), "ok");
 }
 
-/// Discovery may find that an issuer writes the root slash: it is one server in either spelling.
+/// Discovery may find that an issuer writes the root slash: both spellings are one server.
 #[test]
 fn an_issuer_is_revoked_in_either_spelling() {
     for by_slash in [true, false] {
@@ -178,7 +179,7 @@ fn an_issuer_is_revoked_in_either_spelling() {
             assert_eq!(scene.code(&scene.token()), "token.revoked", "{by:?}");
         }
     }
-    // A path is another server.
+    // A URL with a path is another server.
     let scene = Scene::new(10);
     scene
         .list
@@ -186,7 +187,8 @@ fn an_issuer_is_revoked_in_either_spelling() {
     assert_eq!(scene.code(&scene.token()), "ok");
 }
 
-/// What was issued until then is refused, what is issued later is not, and epochs only rise.
+/// Credentials that were issued up to that time are refused, later ones are not, and times only
+/// increase.
 #[test]
 fn what_was_issued_before_is_refused() {
     let (issuer, agent) = (ISSUER.to_owned(), AGENT.to_owned());
@@ -233,7 +235,7 @@ fn what_was_issued_before_is_refused() {
     assert_eq!(scene.code(&scene.token()), "ok");
 }
 
-/// T-038, T-142: what has ended makes room; without room everything issued until now is refused.
+/// T-038, T-142: expired entries make room. Without room, everything issued until now is refused.
 #[test]
 fn a_full_list_coarsens_and_forgets_nothing() {
     let scene = Scene::new(2);
@@ -265,7 +267,7 @@ fn a_full_list_coarsens_and_forgets_nothing() {
     assert!(!revoked(&scene.list), "issued after the list was full");
 }
 
-/// T-038, T-142: a revocation of what is issued until a later moment does not end the others.
+/// T-038, T-142: a revocation up to a later time does not end the others.
 #[test]
 fn a_later_moment_forgets_nothing() {
     let scene = Scene::new(1);
@@ -286,11 +288,11 @@ fn a_later_moment_forgets_nothing() {
     assert_ne!(scene.code(&token), "ok");
 }
 
-/// T-142: an `iat` in the future, which a WIT-SVID may have, escapes no revocation.
+/// T-142: an `iat` in the future, which a WIT-SVID may have, does not evade a revocation.
 #[test]
 fn an_iat_in_the_future_escapes_nothing() {
     let agent = RevokedBy::Agent(AGENT.parse().unwrap());
-    // The second fills the list, so that everything is revoked that was issued until then.
+    // The second entry fills the list, so everything that was issued until then is revoked.
     for before in [None, Some(RevokedBy::Issuer(ISSUER.to_owned()))] {
         let world = World::new();
         let list = Arc::new(RevocationList::new(1).with_clock(Stopped));

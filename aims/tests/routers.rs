@@ -1,4 +1,4 @@
-//! Every way in which axum routes a request: no handler that takes a `Principal` is reached without
+//! All ways in which axum routes a request: no handler that takes a `Principal` is called without
 //! one.
 
 #![cfg(feature = "axum")]
@@ -32,10 +32,10 @@ impl Clock for Then {
     }
 }
 
-/// How often the handler was reached.
+/// The number of calls of the handler.
 type Count = Arc<AtomicUsize>;
 
-/// The handler, for any way of routing to it.
+/// Returns the handler, for any way of routing.
 fn handler(count: &Count) -> impl Fn(Principal) -> std::future::Ready<String> + Clone + use<> {
     let count = Arc::clone(count);
     move |who: Principal| {
@@ -44,7 +44,7 @@ fn handler(count: &Count) -> impl Fn(Principal) -> std::future::Ready<String> + 
     }
 }
 
-/// With the guard around all that the router has so far, or with none.
+/// Adds the guard around all that the router has so far, or returns the router unchanged.
 fn within(router: Router, guard: Option<&Guard>) -> Router {
     match guard {
         Some(guard) => router.layer(guard.layer()),
@@ -66,7 +66,7 @@ fn guarded(route: MethodRouter, guard: Option<&Guard>) -> MethodRouter {
     }
 }
 
-/// A router, what is asked of it, and what is answered without a proof and with one.
+/// A router, a request for it, and the expected answers without a proof and with one.
 struct Shape {
     name: &'static str,
     build: fn(Option<&Guard>, &Count) -> Router,
@@ -75,9 +75,9 @@ struct Shape {
 }
 
 const CALL: (&str, &str) = ("POST", "/call");
-/// The guard answers without a proof; with one, the handler.
+/// The guard answers without a proof; with one, the handler answers.
 const GUARDED: (u16, u16) = (400, 200);
-/// No guard stands before it: the handler is not reached, proof or not.
+/// There is no guard: the handler is not called, with or without a proof.
 const OPEN: (u16, u16) = (500, 500);
 
 fn shapes() -> Vec<Shape> {
@@ -267,7 +267,7 @@ fn shapes() -> Vec<Shape> {
 }
 
 fn guard(world: &World) -> Guard {
-    // A name as audience, so that one proof fits every path.
+    // A fixed audience, so that one proof fits every path.
     let guard = world.guard().proof_audience("tool").clock(Then);
     guard.build().unwrap()
 }
@@ -297,8 +297,8 @@ async fn send(router: &Router, request: Request<Body>) -> Response {
     answer.unwrap()
 }
 
-/// T-140: with a guard, each shape answers as the table says, and the handler is reached by whoever
-/// proved who it is, alone.
+/// T-140: with a guard, each router answers as the table says, and only proven callers reach the
+/// handler.
 #[tokio::test]
 async fn no_shape_is_open() {
     let world = World::new();
@@ -325,7 +325,7 @@ async fn no_shape_is_open() {
     }
 }
 
-/// T-139, T-140: with no guard at all, every shape that leads to the handler answers 500.
+/// T-139, T-140: without a guard, every route to the handler answers 500.
 #[tokio::test]
 async fn without_a_guard_nothing_is_open() {
     let world = World::new();
@@ -347,14 +347,14 @@ async fn without_a_guard_nothing_is_open() {
     }
 }
 
-/// What somebody might take for a principal.
+/// A type that could be confused with the principal.
 mod imposter {
     #[derive(Clone, Debug)]
     pub(super) struct Principal(pub(super) String);
 }
 
-/// T-139: a header is no principal, nor is a type of the same name; and the tool's own people are
-/// told what is wrong.
+/// T-139: neither a header field nor a type of the same name is a principal. The log tells the
+/// operator what is wrong.
 #[tokio::test]
 async fn only_a_guard_makes_a_principal() {
     let count = Count::default();
@@ -384,7 +384,7 @@ async fn only_a_guard_makes_a_principal() {
     assert!(told.to_string().contains("no guard stands before it"));
 }
 
-/// A guard within a guard: what the inner one proved is what the handler gets.
+/// A guard within a guard: the handler gets the principal of the inner one.
 #[tokio::test]
 async fn the_inner_guard_decides() {
     let (outer, inner) = (World::new(), World::new());

@@ -23,7 +23,7 @@ fn post(content: &[u8]) -> Request<Vec<u8>> {
     request.body(content.to_vec()).unwrap()
 }
 
-/// SIG-01 to SIG-03, SIG-05, SIG-08: what the agent signs, the guard takes, with its content.
+/// SIG-01 to SIG-03, SIG-05, SIG-08: the guard accepts what the agent signs, with its content.
 #[test]
 fn a_signed_request_is_let_in() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -38,8 +38,8 @@ fn a_signed_request_is_let_in() {
     assert_eq!(who.expires(), at(NOW + 3_600));
 }
 
-/// Each differs from a good request in one thing, is refused as a problem without a challenge, and
-/// spends nothing.
+/// Each request differs from a valid one in one thing. It is refused as a problem without a
+/// challenge, and its proof is not spent.
 #[test]
 fn what_differs_from_what_was_signed_is_refused() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -85,14 +85,14 @@ fn what_differs_from_what_was_signed_is_refused() {
         let verdict = meeting.guard.check((&head, &body), at(NOW));
         assert_eq!(told(verdict), (code, 400, String::new()));
     }
-    // The first of its nonce is still good, and the second is not.
+    // The first use of its nonce is still valid, and the second is not.
     let check = || told(meeting.guard.check((&good, &content), at(NOW))).0;
     assert_eq!(check(), "ok");
     assert_eq!(check(), "replay.replayed");
 }
 
-/// A `Content-Encoding` that was added on the way changes what the content means: it is accepted by
-/// name alone.
+/// A `Content-Encoding` that was added on the way changes the meaning of the content. It is
+/// accepted only if the guard allows it.
 #[test]
 fn an_uncovered_content_encoding_is_accepted_by_name() {
     let by_name = HttpSignatures::new().accepting_uncovered_content_encoding();
@@ -118,12 +118,12 @@ fn an_uncovered_content_encoding_is_accepted_by_name() {
         assert_eq!(code(None, None), "ok");
         assert_eq!(code(None, Some("gzip")), "ok");
         assert_eq!(code(Some("gzip"), None), expected);
-        // What is covered is what was signed, by name or not.
+        // A covered field must be as it was signed, in both cases.
         assert_eq!(code(Some("br"), Some("gzip")), "sig.signature");
     }
 }
 
-/// The policy of an origin is about its workloads alone.
+/// The policy of an origin applies only to its workloads.
 #[test]
 fn an_origin_has_its_algorithms() {
     let own: aims::id::WorkloadId = AGENT.parse().unwrap();
@@ -145,7 +145,7 @@ fn an_origin_has_its_algorithms() {
     }
 }
 
-/// SIG-03: minutes, and not longer than the guard says.
+/// SIG-03: the lifetime of a signature is limited by the guard.
 #[test]
 fn a_signature_has_its_time() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -166,8 +166,7 @@ fn a_signature_has_its_time() {
     assert_eq!(told(verdict).0, "sig.lifetime");
 }
 
-/// A head without its content is no signed message, and a guard that was not told of signatures
-/// takes none.
+/// A head without its content is not a signed message, and a guard without signatures accepts none.
 #[test]
 fn signatures_are_judged_with_the_content_and_where_the_guard_says() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -181,8 +180,8 @@ fn signatures_are_judged_with_the_content_and_where_the_guard_says() {
     assert_eq!(told(verdict).0, "guard.signature_not_accepted");
 }
 
-/// Path and query are the same in the absolute form that a client has and in the form that a
-/// server receives; another method, which differs in just that, is refused.
+/// Path and query are the same in the absolute form of a client and in the form that a server
+/// receives. A request that differs only in its method is refused.
 #[test]
 fn the_form_of_the_target_makes_no_difference() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -199,7 +198,7 @@ fn the_form_of_the_target_makes_no_difference() {
     assert_eq!(told(verdict).0, "ok");
 }
 
-/// A content that nobody signed is no content, whatever the head says of it.
+/// A content that was not signed is refused, whatever the head says about it.
 #[test]
 fn a_content_without_digest_is_refused() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -241,8 +240,8 @@ fn the_access_token_is_covered() {
     );
 }
 
-/// Both proofs are verified and spent where both came, and a signature of another kind beside a WPT
-/// is nothing to the guard.
+/// If a request has both proofs, both are verified and spent. A signature of another kind beside a
+/// WPT is ignored.
 #[test]
 fn two_proofs_are_two() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -278,7 +277,7 @@ fn two_proofs_are_two() {
     assert_eq!(methods(&who), [ProofMethod::Wpt]);
 }
 
-/// WPT-07 holds for signatures as well: a token field that is there is covered, or a WPT covers it.
+/// WPT-07 applies to signatures as well: the signature or a WPT must cover a token field.
 #[test]
 fn a_token_field_is_covered() {
     let meeting = Meeting::new(
@@ -321,7 +320,7 @@ fn a_route_requires_a_kind_of_proof() {
     assert!(tokens.check((&meeting.me.call(), b""), at(NOW)).is_ok());
 }
 
-/// SIG-09: whoever cannot sign says so before anything is done.
+/// SIG-09: a tool that cannot sign refuses before anything is done.
 #[test]
 fn a_signed_response_that_cannot_be_given_is_said_at_once() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -336,7 +335,7 @@ fn a_signed_response_that_cannot_be_given_is_said_at_once() {
     );
 }
 
-/// What cannot be meant is not built.
+/// Settings that make no sense are errors of `build`.
 #[test]
 fn every_response_is_signed_by_somebody() {
     let world = World::new();
@@ -345,7 +344,7 @@ fn every_response_is_signed_by_somebody() {
     assert!(matches!(built, Err(aims::guard::BuildError::NoSigner)));
 }
 
-/// The tool is one of those that the agent expects; another workload's good signature is none.
+/// The tool must be one that the agent expects; a valid signature of another workload is refused.
 #[tokio::test]
 async fn a_response_is_the_tools() {
     let meeting = Meeting::answering();
@@ -370,7 +369,7 @@ async fn a_response_is_the_tools() {
         )
         .await;
     assert!(told.is_ok());
-    // Not asked for, and not signed: the tool signs what it is asked to.
+    // The response was not demanded signed, so the tool does not sign it.
     assert!(meeting.call(|it| it, ARGUMENTS).await.is_ok());
 }
 

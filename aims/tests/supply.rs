@@ -1,5 +1,4 @@
-//! What the project takes from elsewhere: `dependencies.md` and `deny.toml` against what cargo
-//! says.
+//! Compares `dependencies.md` and `deny.toml` with the output of cargo.
 
 #![cfg(feature = "tool")]
 #![expect(
@@ -46,8 +45,8 @@ fn name(value: &Value) -> String {
     value["name"].as_str().unwrap().to_owned()
 }
 
-/// The rows of the table under a heading, by the name in their first cell: none twice, no cell
-/// empty, in the order of their names.
+/// Returns the rows of the table under a heading, by the name in their first cell. Checks that no
+/// name is repeated, no cell is empty, and the names are sorted.
 fn table(heading: &str) -> BTreeMap<String, Vec<String>> {
     let text = fs::read_to_string(root().join("dependencies.md")).unwrap();
     let (_, behind) = text.split_once(&format!("\n## {heading}\n")).unwrap();
@@ -69,14 +68,14 @@ fn table(heading: &str) -> BTreeMap<String, Vec<String>> {
     rows
 }
 
-/// T-203: a name that nobody has looked at fails, and so does a line that no manifest needs.
+/// T-203: a dependency without a review fails, and so does a row that no manifest needs.
 #[test]
 fn every_direct_dependency_is_reviewed() {
     let mut named = BTreeSet::new();
     for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
         for package in packages(&["--no-deps", "--manifest-path", manifest]) {
             let all = package["dependencies"].as_array().unwrap();
-            // What has no source is a path: a crate of the project.
+            // A package without a source is a crate of the project.
             named.extend(all.iter().filter(|it| !it["source"].is_null()).map(name));
         }
     }
@@ -91,7 +90,7 @@ fn every_direct_dependency_is_reviewed() {
     assert!(gone.is_empty(), "no manifest names {gone:?}");
 }
 
-/// The platform of this machine, for which its crates were downloaded; those of other platforms may
+/// Returns the platform of this machine, whose crates were downloaded; those of other platforms may
 /// be missing.
 fn host() -> String {
     let version = cargo(&["-vV"]);
@@ -99,7 +98,7 @@ fn host() -> String {
     host.unwrap().to_owned()
 }
 
-/// T-201: what the tool's side runs on the machine that builds it is on a list.
+/// T-201: all code of the tool's side that runs at build time is on a list.
 #[test]
 fn what_runs_at_build_time_is_reviewed() {
     let host = host();
@@ -145,12 +144,12 @@ fn what_runs_at_build_time_is_reviewed() {
     for (name, runs) in &found {
         assert_eq!(reviewed.get(name), Some(runs), "`{name}` is not reviewed");
     }
-    // None of it is ours.
+    // None of it is our own.
     assert!(!found.keys().any(|name| name.starts_with("aims")));
 }
 
-/// T-204: each crate below us that had an advisory on cryptography is banned below the version that
-/// mends it, with the advisory's name; and what is locked is not banned.
+/// T-204: each cryptographic dependency with an advisory is banned below the version that fixes it,
+/// with the name of the advisory; the locked version is not banned.
 #[test]
 fn crypto_crates_have_a_least_version() {
     let deny = fs::read_to_string(root().join("deny.toml")).unwrap();
@@ -188,7 +187,7 @@ fn crypto_crates_have_a_least_version() {
 }
 
 /// T-200: the check of licences, sources and advisories is strict, CI runs it, and each lock file
-/// names one registry and a checksum for each crate.
+/// has one registry and a checksum for each crate.
 #[test]
 fn the_supply_check_is_strict_and_run() {
     let read = |path: &str| fs::read_to_string(root().join(path)).unwrap();

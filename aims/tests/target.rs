@@ -1,4 +1,4 @@
-//! A token for a resource is used at that resource alone: its path, and what is beneath it.
+//! A token is accepted only at its resource: its path, and paths beneath it.
 
 #![cfg(feature = "axum")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -37,7 +37,7 @@ fn code(guard: &Guard, request: &Parts) -> &'static str {
     told(guard.check(request, at(NOW))).0
 }
 
-/// Each differs from a good call in its path.
+/// Each request differs from a valid call in its path.
 #[test]
 fn a_token_is_for_its_resource_alone() {
     let world = World::new();
@@ -76,8 +76,8 @@ fn a_token_is_for_its_resource_alone() {
     assert!(!String::from_utf8(answer).unwrap().contains("tools.example"));
 }
 
-/// A proof is about the path; that it is a good one does not make the path one of the resource.
-/// Nothing is spent.
+/// A proof is about the path, but a valid proof does not make the path one of the resource. Its
+/// proof is not spent.
 #[test]
 fn a_good_proof_for_another_path_is_refused() {
     let world = World::new();
@@ -90,13 +90,13 @@ fn a_good_proof_for_another_path_is_refused() {
     assert_eq!(code(&guard, &request), "guard.target");
     let any = world.guard().accept_any_path().build().unwrap();
     assert_eq!(code(&any, &request), "ok");
-    // Whoever presents nothing is asked for a credential first.
+    // A caller without credentials is asked for one first.
     request.headers.remove("workload-identity-token");
     request.headers.remove("workload-proof-token");
     assert_eq!(code(&guard, &request), "guard.proof");
 }
 
-/// By name: what arrives is not what callers address.
+/// An explicit setting accepts any path, because a proxy changes the paths that callers use.
 #[test]
 fn any_path_is_accepted_by_name() {
     let world = World::new();
@@ -104,7 +104,7 @@ fn any_path_is_accepted_by_name() {
     assert_eq!(code(&any, &bearer(&world, "/call")), "ok");
     let named = builder(&world).proof_audience("tool").build().unwrap();
     assert_eq!(code(&named, &bearer(&world, "/call")), "ok");
-    // A proof is still about the path that the guard sees.
+    // A proof must still name the path that the guard sees.
     let agent = world.agent(AGENT);
     let mut request = agent.call_with(&world.token(&World::claims(&agent)));
     assert_eq!(request.uri.path(), "/mcp/call");
@@ -128,7 +128,7 @@ fn a_host_is_all_of_its_paths() {
     }
 }
 
-/// Within a nest the layer judges by the path that the request came with.
+/// Within a nest, the layer checks the original path.
 #[tokio::test]
 async fn nested_routers_keep_their_prefix() {
     #[derive(Debug)]

@@ -1,5 +1,4 @@
-//! The guard with access tokens: each refusal by a token that differs in one thing from one that is
-//! let in.
+//! The guard with access tokens. Each refused token differs in one thing from an accepted one.
 
 #![cfg(feature = "tool")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -37,7 +36,7 @@ fn code(guard: &Guard, request: &Parts) -> (&'static str, u16, String) {
     told(guard.check(request, at(NOW)))
 }
 
-/// The code for a token with one claim changed; `null` takes it away.
+/// Returns the code for a token with one claim changed. `null` removes it.
 fn with(world: &World, agent: &Agent, claim: &str, value: Value) -> &'static str {
     let mut claims = World::claims(agent);
     claims.as_object_mut().unwrap().remove(claim);
@@ -73,8 +72,8 @@ fn an_agent_with_its_token_is_let_in() {
     assert_eq!(who.expires(), at(NOW + 300));
 }
 
-/// BEAR-02, PRM-02, PRM-20: no token: 401 without `error`, with the place of the metadata and the
-/// scope.
+/// BEAR-02, PRM-02, PRM-20: without a token the answer is 401 without `error`, with the URL of the
+/// metadata and the scope.
 #[test]
 fn no_token_is_told_where_to_get_one() {
     let world = World::new();
@@ -90,7 +89,7 @@ fn no_token_is_told_where_to_get_one() {
     assert!(challenge.contains(r#"scope="tools:call""#), "{challenge}");
 }
 
-/// ATJ-03 to ATJ-07, ATJ-10: each claim.
+/// ATJ-03 to ATJ-07, ATJ-10: each claim is checked.
 #[test]
 fn each_claim_is_checked() {
     let world = World::new();
@@ -134,7 +133,8 @@ fn each_claim_is_checked() {
     assert_eq!(with("act", deep), "token.claim"); // T-117
 }
 
-/// ATJ-01, ATJ-05, ATJ-12, T-132: the header, the algorithm, the keys of this issuer alone.
+/// ATJ-01, ATJ-05, ATJ-12, T-132: the header, the algorithm, and that the key is one of this
+/// issuer.
 #[test]
 fn type_algorithm_and_key_are_checked() {
     let world = World::new();
@@ -173,8 +173,8 @@ fn type_algorithm_and_key_are_checked() {
     );
 }
 
-/// T-130: a token of another agent, bound to another key, or bound to none and issued to somebody
-/// else.
+/// T-130: a token of another agent, bound to another key, or bound to none and issued to another
+/// client.
 #[test]
 fn token_and_proof_name_one_agent() {
     let world = World::new();
@@ -220,7 +220,7 @@ fn token_and_proof_name_one_agent() {
     }
 }
 
-/// WPT-06: the proof covers the very token that came.
+/// WPT-06: the proof covers exactly the token of the request.
 #[test]
 fn the_proof_covers_the_token() {
     let world = World::new();
@@ -237,7 +237,7 @@ fn the_proof_covers_the_token() {
     );
 }
 
-/// BEAR-01, T-131: one `Authorization` field with one `Bearer` token.
+/// BEAR-01, T-131: exactly one `Authorization` field with one `Bearer` token.
 #[test]
 fn the_token_comes_in_one_field() {
     let world = World::new();
@@ -277,7 +277,7 @@ fn the_token_comes_in_one_field() {
     assert_eq!(code(&guard, &twice).0, "token.authorization");
 }
 
-/// Requirements: a bearer token alone only where it was named, and then only one that is bound to
+/// A bearer token alone is accepted only if the route allows it, and only if it is bound to
 /// nothing.
 #[test]
 fn bearer_alone_is_refused_unless_named() {
@@ -307,8 +307,8 @@ fn bearer_alone_is_refused_unless_named() {
     );
 }
 
-/// T-038: what was cached ends with its time and with its key; T-085: good keys are not replaced by
-/// none.
+/// T-038: a cached token ends with its lifetime and with its key. T-085: an empty set does not
+/// replace keys.
 #[test]
 fn a_cached_token_ends() {
     let world = World::new();
@@ -349,7 +349,7 @@ impl Revoked for TokenRevoked {
     }
 }
 
-/// T-142: revoked by the seam.
+/// T-142: the token is revoked by the hook.
 #[test]
 fn a_revoked_token_is_refused() {
     let world = World::new();
@@ -361,7 +361,7 @@ fn a_revoked_token_is_refused() {
     assert_eq!((refused, status), ("token.revoked", 401));
 }
 
-/// A token where none is expected is not ignored.
+/// A token is refused if none is expected.
 #[test]
 fn a_token_without_an_issuer_is_refused() {
     let world = World::new();
@@ -372,7 +372,7 @@ fn a_token_without_an_issuer_is_refused() {
     assert_eq!((refused, status), ("guard.token_unexpected", 403));
 }
 
-/// RFC 6750 §3.1: a good token with too little scope is told what it lacks.
+/// RFC 6750 §3.1: the answer for a valid token with too little scope names the required scope.
 #[test]
 fn too_little_scope_is_told() {
     let world = World::new();
@@ -388,7 +388,7 @@ fn too_little_scope_is_told() {
     );
 }
 
-/// T-132: a cache that is asked about another store believes that store, even of the same age.
+/// T-132: a cache that is used with another store trusts only that store, even of the same age.
 #[test]
 fn a_cached_token_is_of_the_store_at_hand() {
     let (world, other) = (World::new(), World::new());

@@ -1,4 +1,4 @@
-//! Access tokens that are bound to no key, beside a good proof.
+//! Access tokens that are bound to no key, beside a valid proof.
 
 #![cfg(feature = "tool")]
 #![expect(
@@ -46,7 +46,7 @@ impl Scene {
         }
     }
 
-    /// A token of alice for a client, bound to nothing.
+    /// Returns a token of alice for a client, bound to nothing.
     fn unbound(&self, client: &str) -> String {
         let mut claims: Value = World::claims(&self.thief);
         claims.as_object_mut().unwrap().remove("cnf");
@@ -65,7 +65,7 @@ fn bearer() -> Requirements {
     Requirements::new().accept_bearer()
 }
 
-/// The thief has its own identity and its own good proof, and a token that it has stolen.
+/// The thief has its own identity, its own valid proof, and a stolen token.
 #[test]
 fn a_stolen_unbound_token_with_the_thiefs_own_proof() {
     let scene = Scene::new();
@@ -84,7 +84,8 @@ fn a_stolen_unbound_token_with_the_thiefs_own_proof() {
         let found = scene.code(route.clone(), &scene.thief, &stolen);
         assert_eq!(found, code, "{route:?}");
     }
-    // Where it passes, it passes alone as well, and nobody takes the thief for the token's client.
+    // On routes that accept it, the token also passes alone, and the thief is never taken for the
+    // token's client.
     let guard = scene.guard.requiring(bearer()).unwrap();
     let who = guard
         .check(&scene.thief.call_with(&stolen), at(NOW))
@@ -99,7 +100,7 @@ fn a_stolen_unbound_token_with_the_thiefs_own_proof() {
     }
 }
 
-/// The refusal says what the token lacks, in the record alone.
+/// The refusal says what the token lacks, only in the record.
 #[test]
 fn the_refusal_says_what_is_missing() {
     let scene = Scene::new();
@@ -135,7 +136,7 @@ fn the_token_of_the_agents_own_client_is_accepted() {
     );
 }
 
-/// The issuer's rules name the workload of a client as well as its identifier does.
+/// The issuer's rules can name the workload of a client, like its identifier.
 #[test]
 fn the_token_of_another_workloads_client_is_refused_on_every_route() {
     let scene = Scene::new();
@@ -148,12 +149,12 @@ fn the_token_of_another_workloads_client_is_refused_on_every_route() {
             assert_eq!(scene.code(route, &scene.thief, token), "token.not_bound");
         }
     }
-    // A client that the rules do not name is no workload.
+    // A client that the rules do not name is not a workload.
     let others = scene.unbound("app-2");
     assert_eq!(scene.code(bearer(), &scene.thief, &others), "ok");
 }
 
-/// A route can ask for the identity alone, also of a guard with issuers.
+/// A route can require only the identity, even if the guard has issuers.
 #[test]
 fn an_identity_alone_is_accepted_by_name() {
     let scene = Scene::new();
@@ -173,7 +174,7 @@ fn an_identity_alone_is_accepted_by_name() {
     );
 }
 
-/// Requirements that contradict themselves are no route.
+/// Contradictory requirements are an error.
 #[test]
 fn requirements_are_validated() {
     let scene = Scene::new();
@@ -196,8 +197,7 @@ fn requirements_are_validated() {
     }
 }
 
-/// Rights are no scopes: a role with the name of a scope does not satisfy it, and the other way
-/// round.
+/// Roles are not scopes: a role with the name of a scope does not grant it, and the reverse.
 #[test]
 fn scopes_and_roles_are_two_sets() {
     let scene = Scene::new();

@@ -1,4 +1,4 @@
-//! Directories of agents over loopback: what is fetched, what is believed, and what is not (T-072).
+//! Directories of agents over loopback: what is fetched, what is trusted, and what is not (T-072).
 
 #![cfg(feature = "web-bot-auth")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -43,7 +43,7 @@ fn key() -> SigningKey {
     SigningKey::generate(Algorithm::Ed25519, provider::default()).unwrap()
 }
 
-/// What the server at loopback answers, whatever it is asked.
+/// The answer of the server at loopback to every request.
 #[derive(Clone)]
 struct Served {
     status: u16,
@@ -66,7 +66,7 @@ impl Server {
     }
 }
 
-/// A directory of these keys, signed by those, for the authority of `agent`.
+/// Returns a directory with the keys `keys`, signed by `by`, for the authority of `agent`.
 fn directory(keys: &[&SigningKey], by: &[&SigningKey], agent: &str) -> Served {
     let body = Directory::to_publish(keys.iter().map(|key| key.verifying_key()));
     let digest = ContentDigest::of(body.as_bytes()).to_string();
@@ -109,7 +109,7 @@ fn directory(keys: &[&SigningKey], by: &[&SigningKey], agent: &str) -> Served {
     }
 }
 
-/// The client for loopback, to which every `https` origin of the test leads.
+/// A client that sends every `https` request of the test to loopback.
 #[derive(Debug)]
 struct Rerouted {
     fetcher: Fetcher,
@@ -216,7 +216,7 @@ async fn a_key_set_is_one_without_proof() {
     assert_eq!((code, asked), (Some("sig.directory"), 0));
 }
 
-/// What can be judged without a key makes nobody fetch.
+/// A request that can be refused without a key causes no fetch.
 #[tokio::test]
 async fn nothing_is_fetched_for_what_is_refused_anyway() {
     let key = key();
@@ -288,10 +288,10 @@ async fn a_directory_is_what_the_draft_says() {
         let (found, asked) = code_of(served, &parts).await;
         assert_eq!((found, asked), (code, 1));
     }
-    // Keys that somebody else's directory has, with its signatures.
+    // Keys from the directory of another agent, with its signatures.
     let other = directory(&[&key], &[&key], "https://other.example");
     assert_eq!(code_of(other, &parts).await.0, Some("fetch.rejected"));
-    // The signatures of the directory are expired by our clock.
+    // The signatures of the directory have expired by our clock.
     let (_server, fetch) = server(good).await;
     let late = AgentDirectories::over(fetch, provider::default()).build();
     let result = verify(&late, &parts).await;
@@ -307,7 +307,7 @@ async fn only_keys_that_signed_it_are_used() {
     assert_eq!(code_of(half(), &parts).await.0, unknown);
     let parts = request_of(&agent(), &other, NOW);
     assert_eq!(code_of(half(), &parts).await.0, None);
-    // By a word, the others too.
+    // With an explicit setting, the other keys are accepted, too.
     let (_server, fetch) = server(half()).await;
     let lax = AgentDirectories::over(fetch, provider::default())
         .clock(Stopped)
@@ -317,8 +317,7 @@ async fn only_keys_that_signed_it_are_used() {
     verify(&lax, &parts).await.unwrap();
 }
 
-/// A key that is not there is looked for once more, and not again at once; what fails evicts
-/// nothing.
+/// A missing key is looked for once more, and not again immediately; a failure removes nothing.
 #[tokio::test]
 async fn a_missing_key_is_looked_for_once() {
     let (old, new) = (key(), key());
@@ -340,7 +339,7 @@ async fn a_missing_key_is_looked_for_once() {
         .unwrap();
 }
 
-/// T-072: the fetcher's guards, for URLs that strangers chose.
+/// T-072: the address checks of the fetcher apply to URLs of unknown clients.
 #[tokio::test]
 async fn private_addresses_are_not_fetched_from() {
     let key = key();
@@ -360,12 +359,12 @@ async fn private_addresses_are_not_fetched_from() {
         assert_eq!(error.code(), "fetch.address", "{origin}");
         assert!(error.is_undecided());
     }
-    // In another spelling than its one, an address is in no URL of an agent.
+    // An address in an unusual spelling is refused in the URL of an agent.
     let error = SignatureAgent::directory("https://2130706433").unwrap_err();
     assert_eq!(error.code(), "sig.agent");
 }
 
-/// The memory is bounded, whatever agents are named.
+/// The number of cached directories is limited, whatever agents are named.
 #[tokio::test]
 async fn the_room_is_bounded() {
     let key = key();
@@ -383,7 +382,7 @@ async fn the_room_is_bounded() {
     assert!(format!("{directories:?}").contains("kept: 3"));
 }
 
-/// The web, but that some hosts never answer, and counts how often those are asked.
+/// A web in which some hosts never answer. It counts the requests to them.
 #[derive(Debug)]
 struct Hanging {
     fetch: Arc<dyn Fetch>,
@@ -400,8 +399,8 @@ impl Fetch for Hanging {
     }
 }
 
-/// As many URLs that hang as directories are kept, each in a request with a signature that nobody
-/// can verify: who is known stays known, and a host of the stranger's choice is asked a few times.
+/// An attacker sends signatures for as many hanging URLs as directories are cached. Known agents
+/// stay known, and a hanging host gets only a few requests.
 #[tokio::test]
 async fn a_stranger_cannot_make_agents_unknown() {
     let key = key();

@@ -1,5 +1,5 @@
-//! Raw bytes over TCP to a guarded axum server: what could be read in two ways, or is too large,
-//! does not reach the handler. Each request is proven, and differs from the good one in one thing.
+//! Raw bytes over TCP to a guarded axum server: an ambiguous or oversized request does not reach
+//! the handler. Each request has a proof, and differs from the valid one in one thing.
 
 #![cfg(feature = "axum")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -31,7 +31,7 @@ impl Clock for Then {
     }
 }
 
-/// The codes of what was judged.
+/// The codes of all decisions.
 #[derive(Clone, Debug, Default)]
 struct Codes(Arc<Mutex<Vec<String>>>);
 
@@ -42,7 +42,7 @@ impl Record for Codes {
     }
 }
 
-/// A guarded server whose handler takes any path and method.
+/// A guarded server whose handler accepts any path and method.
 struct Tool {
     world: World,
     address: SocketAddr,
@@ -73,7 +73,7 @@ impl Tool {
         }
     }
 
-    /// The fields of a fresh proof.
+    /// Returns the header fields of a new proof.
     fn proof(&self) -> String {
         let agent = self.world.agent(AGENT);
         let wpt = agent.wpt(&Binding::to("tool"));
@@ -81,13 +81,13 @@ impl Tool {
         format!("Workload-Identity-Token: {wit}\r\nWorkload-Proof-Token: {wpt}\r\n")
     }
 
-    /// Sends a head, with a fresh proof where `PROOF` stands, and a body. Gives the status, the
-    /// codes of what was judged, and how often the handler was reached.
+    /// Sends a head, with a new proof in place of `PROOF`, and a body. Returns the status, the
+    /// codes of the decisions, and the number of calls of the handler.
     async fn send(&self, head: &str, body: &str) -> (u16, Vec<String>, usize) {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let head = head.replace("PROOF\r\n", &self.proof());
         let _ = stream.write_all(head.as_bytes()).await;
-        // A server that has refused the head may have closed already.
+        // A server that refused the head may have closed the connection already.
         let _ = stream.write_all(body.as_bytes()).await;
         let mut answer = Vec::new();
         let read = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer));
@@ -99,7 +99,7 @@ impl Tool {
     }
 }
 
-/// The good request: what each of the others differs from.
+/// The valid request, from which all others differ.
 #[tokio::test]
 async fn a_good_request_is_let_in() {
     let tool = Tool::start().await;
@@ -113,7 +113,7 @@ async fn a_good_request_is_let_in() {
     }
 }
 
-/// T-064, T-131: each has its code, and the handler is not reached.
+/// T-064, T-131: each request has its code, and the handler is not called.
 #[tokio::test]
 async fn what_can_be_read_in_two_ways_is_refused() {
     let tool = Tool::start().await;
@@ -167,7 +167,7 @@ async fn what_can_be_read_in_two_ways_is_refused() {
         let head = format!("{line} HTTP/1.1\r\n{fields}Connection: close\r\nPROOF\r\n\r\n");
         let (told, codes, reached) = tool.send(&head, "").await;
         let shown: String = head.chars().take(90).collect();
-        // More than 100 fields the server refuses by itself, before the guard.
+        // The server itself refuses more than 100 fields, before the guard.
         let expected: Vec<&str> = if code.is_empty() { vec![] } else { vec![code] };
         assert_eq!(
             (told, codes),
@@ -178,7 +178,7 @@ async fn what_can_be_read_in_two_ways_is_refused() {
     }
 }
 
-/// T-064: what the server refuses by itself.
+/// T-064: requests that the server itself refuses.
 #[tokio::test]
 async fn what_is_no_http_is_refused() {
     let tool = Tool::start().await;
@@ -209,10 +209,10 @@ async fn what_is_no_http_is_refused() {
     }
 }
 
-/// T-064: bare line feeds, a length beside chunks, and a fragment, which the server reads in its
-/// own way and shows nobody. The request that it reads is the one that is judged; what a proxy
-/// before it could take for a second one, or hide in a first one, brings no proof, and the same
-/// proof serves no second time.
+/// T-064: bare line feeds, a length beside chunks, and a fragment, which the server handles itself.
+/// The guard decides about the request that the server parses. A second request that a proxy could
+/// see, or hide in the first one, has no proof of its own, and the same proof is not accepted
+/// twice.
 #[tokio::test]
 async fn a_hidden_request_brings_no_proof() {
     let tool = Tool::start().await;
@@ -270,7 +270,8 @@ fn fields_are_bounded() {
     }
 }
 
-/// RFC 9113 §8.3.1: without `Host`, the authority of the target; with both, both alike.
+/// RFC 9113 §8.3.1: without `Host`, the authority of the target is used; with both, they must be
+/// equal.
 #[test]
 fn the_authority_is_a_host() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! The WIT is validated first, and nothing else of a signed message is acted on before the whole is
+//! The WIT is verified first, and nothing else of a signed message is used before the whole is
 //! verified (SIG-06).
 
 #![cfg(all(feature = "agent", feature = "tool"))]
@@ -33,7 +33,7 @@ fn signed_request(meeting: &Meeting) -> (Parts, Vec<u8>) {
     received(request)
 }
 
-/// WITs that are not good, and what is wrong with them.
+/// Returns invalid WITs, and their codes.
 fn bad_wits(meeting: &Meeting) -> [(HeaderValue, &'static str); 3] {
     let text = |wit: &str| HeaderValue::try_from(wit).unwrap();
     let forged = World::new().agent(AGENT);
@@ -47,7 +47,7 @@ fn bad_wits(meeting: &Meeting) -> [(HeaderValue, &'static str); 3] {
 
 type Damage = fn(&mut Parts, &mut Vec<u8>);
 
-/// What else can be wrong with a signed request, and how that is told where the WIT is good.
+/// Returns other faults of a signed request, and their codes with a valid WIT.
 fn damages() -> [(Damage, &'static str); 5] {
     [
         (|_, _| {}, "ok"),
@@ -64,7 +64,7 @@ fn damages() -> [(Damage, &'static str); 5] {
     ]
 }
 
-/// SIG-06: a WIT that is not good is what is told, whatever else is wrong.
+/// SIG-06: an invalid WIT is reported first, whatever else is wrong.
 #[test]
 fn a_bad_wit_is_told_before_all_else() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -85,7 +85,7 @@ fn a_bad_wit_is_told_before_all_else() {
     }
 }
 
-/// A content that says whether it was touched.
+/// A content that records whether it was read.
 struct Touched(Arc<AtomicUsize>);
 
 impl Body for Touched {
@@ -102,7 +102,8 @@ impl Body for Touched {
     }
 }
 
-/// SIG-06: of a request whose head is refused, no content is read and nobody is called.
+/// SIG-06: if the head of a request is refused, its content is not read and the handler is not
+/// called.
 #[tokio::test]
 async fn a_refused_head_costs_no_content() {
     let meeting = Meeting::taking(HttpSignatures::new());
@@ -115,7 +116,7 @@ async fn a_refused_head_costs_no_content() {
         head.headers.insert(WIT, wit);
         heads.push((head, false));
     }
-    // Last, as its nonce is spent: of those before, none was.
+    // Last, because its nonce is spent; the nonces of the others were not.
     heads.push((good, true));
     for (head, is_good) in heads {
         let (touched, calls) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -133,7 +134,8 @@ async fn a_refused_head_costs_no_content() {
     }
 }
 
-/// SIG-06 for responses: the agent tells of a bad WIT, whatever else is wrong with the answer.
+/// SIG-06 for responses: the agent reports an invalid WIT first, whatever else is wrong with the
+/// answer.
 #[tokio::test]
 async fn a_bad_wit_of_an_answer_is_told_before_all_else() {
     let meeting = Meeting::answering();

@@ -23,7 +23,8 @@ fn call(agent: &Agent) -> Parts {
     request
 }
 
-/// A good proof is accepted once; each refusal of a proof asks for one, and a bad WIT does not.
+/// A valid proof is accepted once. Each refusal of a proof requests a new one; the refusal of a WIT
+/// does not.
 #[test]
 fn a_proof_in_authorization_is_the_default() {
     let world = World::new();
@@ -48,7 +49,7 @@ fn a_proof_in_authorization_is_the_default() {
     assert_eq!(code(&bad), ("wit.signature", 400, String::new()));
 }
 
-/// -01 is accepted by name alone, and a request with both forms never.
+/// Revision -01 is accepted only if it is configured, and a request with both forms never.
 #[test]
 fn the_older_form_is_accepted_by_name() {
     let world = World::new();
@@ -58,7 +59,7 @@ fn the_older_form_is_accepted_by_name() {
     let older = agent.wpt(&Binding::to(CALL)).parse().unwrap();
     both.headers.insert("workload-proof-token", older);
     for (accepted, first, second) in [
-        // Where -02 is not accepted, `Authorization: WPT` is a field of another scheme.
+        // If -02 is not accepted, `Authorization: WPT` counts as another scheme.
         (Revisions::DRAFT_01, "ok", "token.scheme"),
         (Revisions::DRAFT_02, "wpt.revision", "ok"),
         (Revisions::BOTH, "ok", "ok"),
@@ -71,7 +72,8 @@ fn the_older_form_is_accepted_by_name() {
     }
 }
 
-/// The proof takes the field of the access token: a tool that wants both gets an HTTP signature.
+/// The proof uses the header field of the access token: a tool that requires both needs an HTTP
+/// signature.
 #[test]
 fn a_token_and_a_proof_do_not_share_the_field() {
     let world = World::new();
@@ -87,7 +89,7 @@ fn a_token_and_a_proof_do_not_share_the_field() {
     assert_eq!(told(alone.check(&call(&agent), at(NOW))).0, "ok");
 }
 
-/// A guard that no request can satisfy is not built, and a route neither.
+/// A guard or a route that no request can satisfy is an error of `build`.
 #[test]
 fn a_token_beside_a_proof_needs_a_proof_that_can_travel_with_it() {
     let world = World::new();

@@ -23,7 +23,7 @@ pub(crate) enum Failure {
     Usage(&'static str),
     /// The signature is valid but covers nothing, or of a response covers nothing but its request.
     #[error(
-        "the signature covers nothing of the {message}, so it says nothing of it: anybody can put it on another one; `--allow-nothing-covered` takes it all the same"
+        "the signature covers nothing of the {message}, so it proves nothing about it: anyone can put it on another one; `--allow-nothing-covered` accepts it anyway"
     )]
     NothingCovered { message: &'static str },
     #[error("{}: {error}", path.display())]
@@ -51,7 +51,7 @@ pub(crate) enum Failure {
         error: io::Error,
     },
     #[error(
-        "{address} can be reached from other machines, and this authority is meant for one: it speaks HTTP in clear, so that bootstrap tokens are read by whoever reads the network, and holds the keys to every identity in memory; `--dangerous-reachable-from-network` overrules this"
+        "{address} can be reached from other machines, and this authority is meant for one: it speaks plaintext HTTP, so that anyone who reads the network learns the bootstrap tokens, and holds the keys to every identity in memory; `--dangerous-reachable-from-network` overrules this"
     )]
     Network { address: SocketAddr },
     /// The declared settings do not make a valid authority.
@@ -74,7 +74,7 @@ pub(crate) enum Failure {
         error: aims_jose::Error,
     },
     /// The reader of the standard output has gone.
-    #[error("nobody was told how to use it")]
+    #[error("the output could not be written, so no user knows how to reach the authority")]
     Told,
     #[error("this process cannot wait for anything: {0}")]
     Runtime(#[source] io::Error),

@@ -16,7 +16,7 @@ pub(crate) fn is_in(document: &[u8]) -> bool {
     serde_json::from_slice(json).is_ok_and(|found: Found| found.private_key)
 }
 
-/// What was found in a JSON value.
+/// The relevant content of a JSON value.
 #[derive(Clone, Copy)]
 struct Found {
     private_key: bool,

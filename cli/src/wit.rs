@@ -52,7 +52,7 @@ pub(crate) fn run(command: Wit, inputs: &mut Inputs) -> Result<Zeroizing<String>
             if shown.json {
                 return answer.json();
             }
-            let remark = ": this token was issued. Whoever sends it must prove its key";
+            let remark = ": this token was issued. Its sender must prove the key";
             Ok(answer.lines(remark, now))
         }
     }

@@ -17,7 +17,7 @@ pub enum Error {
     /// The URL has no host, has user information, or cannot be parsed.
     #[error("the URL cannot be fetched: {reason}")]
     Url {
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
     /// The text is not an absolute URL.
@@ -64,7 +64,7 @@ pub enum Error {
     BodyTooLong {
         /// The limit, in bytes.
         limit: usize,
-        /// What is known about the answer, if its start was read.
+        /// The status and start of the answer, if they were read.
         answer: Option<LongAnswer>,
     },
     /// The answer does not have the expected content type, or is not a JSON document.
@@ -115,7 +115,7 @@ pub enum Error {
     /// The URL of the proxy is not valid.
     #[error("the proxy cannot be used: {reason}")]
     Proxy {
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
     /// The client cannot be built with these settings.
@@ -123,7 +123,7 @@ pub enum Error {
     Build(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
-/// What is known about an answer whose body is too long.
+/// The status and start of an answer whose body is too long.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct LongAnswer {

@@ -7,7 +7,7 @@ use url::{Host, Url};
 use crate::Error;
 use crate::address::{is_private, is_public};
 
-/// What is allowed in addition to `https` to public addresses.
+/// The exceptions that are allowed in addition to `https` to public addresses.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Policy {
     pub(crate) private_networks: bool,

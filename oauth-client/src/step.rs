@@ -9,7 +9,7 @@ use http::{Request, Response};
 
 use crate::Error;
 
-/// What a flow needs next.
+/// The next step of a flow.
 ///
 /// Discovery, token requests and polling all return it. [`drive`] executes the steps. A loop of ten
 /// lines can do so with another HTTP client or runtime.

@@ -33,14 +33,14 @@ pub enum Error {
     Claim {
         /// The name of the claim.
         claim: String,
-        /// What the profile expects, and what to do.
+        /// The value that the profile expects, and the remedy.
         expected: String,
         /// The value that was found, as the message shows it, if one value is expected.
         found: Option<Box<str>>,
     },
     /// The store already has other rules for the issuer.
     #[error(
-        "the store of issuers has other rules for `{issuer}` already, and they hold for everybody who uses it: expected the same rules; give each resource its own store"
+        "the store of issuers has other rules for `{issuer}` already, and they apply to all users of the store: expected the same rules; give each resource its own store"
     )]
     OtherRules {
         /// The issuer.
@@ -85,7 +85,7 @@ pub enum Error {
     /// A token profile, or the rules of an issuer, are not valid.
     #[error("invalid token profile: {reason}")]
     Profile {
-        /// What is wrong, and what was expected.
+        /// The problem, and the expected value.
         reason: &'static str,
     },
     /// The issuer has no such key. Fetching its keys again may help.
@@ -285,7 +285,7 @@ pub enum NotAccessToken {
     NoMarker {
         /// The markers of the profile.
         expected: String,
-        /// What to do, if another profile is known to fit.
+        /// The remedy, if another profile is known to fit.
         advice: &'static str,
     },
     /// `aud` names only the token's own client, as in an ID token.

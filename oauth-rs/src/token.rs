@@ -216,7 +216,7 @@ impl AccessToken {
         &self.0.issuer
     }
 
-    /// Returns `sub`: the subject for whom the token was issued.
+    /// Returns `sub`: the subject that the token was issued for.
     #[must_use]
     pub fn subject(&self) -> &str {
         &self.0.subject

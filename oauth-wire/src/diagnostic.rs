@@ -24,7 +24,7 @@ pub enum Diagnostic {
         name: Cow<'static, str>,
         /// The number of dropped elements.
         count: usize,
-        /// What each element must be.
+        /// The expected form of each element.
         expected: &'static str,
     },
     /// A switch is not a boolean. It counts as `true`, so that no protection is switched off.
@@ -57,7 +57,7 @@ pub enum Diagnostic {
     Unreadable {
         /// The scheme of the challenge, or the empty text if it has none.
         scheme: Box<str>,
-        /// What is wrong with it.
+        /// The problem.
         found: &'static str,
     },
 }

@@ -15,7 +15,7 @@ pub enum Error {
     Issuer {
         /// The text, without user information and query, and cut after 100 characters.
         found: Box<str>,
-        /// What is wrong with it, or what to do.
+        /// The problem, or the remedy.
         reason: &'static str,
     },
     /// The text is not a resource identifier (RFC 8707 §2, RFC 9728 §1.2).
@@ -26,7 +26,7 @@ pub enum Error {
     Resource {
         /// The text, without user information and query, and cut after 100 characters.
         found: Box<str>,
-        /// What is wrong with it, or what to do.
+        /// The problem, or the remedy.
         reason: &'static str,
     },
     /// The text is not an endpoint that a request may be sent to (RFC 6749 §3.2).
@@ -36,7 +36,7 @@ pub enum Error {
     Endpoint {
         /// The text, without user information and query, and cut after 100 characters.
         found: Box<str>,
-        /// What is wrong with it, or what to do.
+        /// The problem, or the remedy.
         reason: &'static str,
     },
     /// The text is not a client identifier (RFC 6749 §2.2).
@@ -54,7 +54,7 @@ pub enum Error {
     /// The body is not a form (`application/x-www-form-urlencoded`), or exceeds a limit.
     #[error("not a form: {reason}")]
     Form {
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
     /// A parameter occurs twice (RFC 6749 §3.2).
@@ -63,13 +63,13 @@ pub enum Error {
     /// A request lacks a required part, or has a forbidden one.
     #[error("not a token request: {reason}")]
     Request {
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
     /// The answer of a token endpoint is not a token response (RFC 6749 §5).
     #[error("not a token response: {reason}{}", found(answer.as_deref()))]
     Response {
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
         /// The answer that arrived instead.
         answer: Option<Box<crate::token::UnreadableResponse>>,

@@ -36,7 +36,7 @@ pub struct Trusting;
 
 /// Marks the type states of a [`GuardBuilder`] that can be built.
 #[diagnostic::on_unimplemented(
-    message = "this guard trusts nobody yet",
+    message = "this guard has no source of trust yet",
     note = "name the issuers by `.issuer(..)` and the bundles of the agents' origins by `.bundle(..)`, and end with `.start().await` (feature `fetch`); or, before `.build()`, call `.trust(..)` with the bundles or `.keys(..)` with `PublishedKeys`"
 )]
 pub trait HasTrust: sealed::Sealed {}

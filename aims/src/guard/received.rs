@@ -29,7 +29,7 @@ pub struct ReceivedRequest<'a> {
     pub(super) content: ReceivedContent<'a>,
 }
 
-/// What the guard knows about the content of a request.
+/// The guard's knowledge about the content of a request.
 #[derive(Clone, Copy)]
 pub(super) enum ReceivedContent<'a> {
     /// The guard does not read the content, so it cannot verify a signature over its digest.

@@ -23,7 +23,7 @@ pub(super) struct Admitted {
     fingerprints: Fingerprints,
 }
 
-/// What is known about a request, accepted or refused.
+/// The known facts about a request, accepted or refused.
 struct Known<'a> {
     /// The proven caller.
     principal: Option<&'a Principal>,

@@ -12,8 +12,8 @@ use crate::resolve::Need;
 pub(super) struct Refused {
     pub(super) refusal: Refusal,
     pub(super) reasons: Box<[Reason]>,
-    /// What the guard could fetch to change the refusal. After the answer, the request is verified
-    /// again.
+    /// The data that the guard could fetch to change the refusal. After the answer, the request is
+    /// verified again.
     need: Option<Box<Need>>,
 }
 

@@ -312,7 +312,7 @@ fn warn_if_empty(bundle: &Bundle) {
         .collect();
     tracing::warn!(
         origin = %bundle.origin(), skipped = reasons.join(", "),
-        "the bundle has no usable key: nobody of this origin is trusted"
+        "the bundle has no usable key: no agent of this origin is trusted"
     );
 }
 

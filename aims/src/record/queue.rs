@@ -122,7 +122,7 @@ pub struct Entry<T> {
 ///
 /// As an iterator it blocks until the next event, and ends when the last [`Queue`] is dropped.
 #[derive(Debug)]
-#[must_use = "events that nobody reads are lost"]
+#[must_use = "events without a reader are lost"]
 pub struct Entries<T>(Receiver<Entry<T>>);
 
 impl<T> Entries<T> {

@@ -11,8 +11,8 @@ use aims_wimse_id::WorkloadId;
 
 use super::{Credential, Revoked};
 
-/// What is revoked: one credential, or all credentials of an agent, subject, client or issuer up to
-/// a time.
+/// The scope of a revocation: one credential, or all credentials of an agent, subject, client or
+/// issuer up to a time.
 ///
 /// ```
 /// use aims::revoked::RevokedBy;

@@ -1,5 +1,5 @@
-//! A small world: an issuer of identities, an authorization server, agents, a tool's guard, all in
-//! memory and at one moment.
+//! A test environment in memory, at one time: an issuer of identities, an authorization server,
+//! agents, and a tool's guard.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
@@ -88,7 +88,8 @@ impl World {
         Agent { id, key, wit }
     }
 
-    /// A guard that accepts proofs of draft-ietf-wimse-wpt-01, as most of these tests send them.
+    /// Returns a guard that accepts proofs of draft-ietf-wimse-wpt-01, which most of these tests
+    /// use.
     pub(crate) fn guard(&self) -> GuardBuilder<Trusting> {
         let guard = self.guard_by_default();
         guard.wpt_revisions(Revision::Draft01)
@@ -98,7 +99,7 @@ impl World {
         Guard::builder(TOOL).trust(Arc::clone(&self.trust))
     }
 
-    /// The claims of a good access token for this agent.
+    /// Returns the claims of a valid access token for this agent.
     pub(crate) fn claims(agent: &Agent) -> Value {
         json!({
             "iss": ISSUER, "aud": TOOL, "sub": agent.id.as_str(), "client_id": agent.id.as_str(),
@@ -127,12 +128,12 @@ pub(crate) fn bundle(id: &str, key: &SigningKey, sequence: u64) -> Bundle {
 }
 
 impl Agent {
-    /// A WPT of -01 for a call, with what it is bound to.
+    /// Returns a WPT of -01 for a call with this binding.
     pub(crate) fn wpt(&self, binding: &Binding<'_>) -> String {
         self.wpt_of(&binding.clone().revision(Revision::Draft01))
     }
 
-    /// A WPT of the binding's revision.
+    /// Returns a WPT of the binding's revision.
     pub(crate) fn wpt_of(&self, binding: &Binding<'_>) -> String {
         let wit = self.wit.expose();
         let algorithm = self.key.public_jwk().algorithm().unwrap();
@@ -143,12 +144,12 @@ impl Agent {
         input.sign(&self.key).unwrap().expose().to_owned()
     }
 
-    /// A request to the tool with WIT and WPT.
+    /// Returns a request to the tool with WIT and WPT.
     pub(crate) fn call(&self) -> Parts {
         proven(self.wit.expose(), &self.wpt(&Binding::to(CALL)), None)
     }
 
-    /// The same with an access token.
+    /// Returns a request with an access token as well.
     pub(crate) fn call_with(&self, token: &str) -> Parts {
         let wpt = self.wpt(&Binding::to(CALL).access_token(token));
         proven(self.wit.expose(), &wpt, Some(token))
@@ -170,12 +171,12 @@ pub(crate) fn bare() -> Parts {
     request.body(()).unwrap().into_parts().0
 }
 
-/// How a caller was proven.
+/// Returns the methods by which a caller was proven.
 pub(crate) fn methods(who: &Principal) -> Vec<ProofMethod> {
     who.proofs().iter().map(Proof::method).collect()
 }
 
-/// The code, the status and the challenge of a verdict.
+/// Returns the code, the status and the challenge of a decision.
 pub(crate) fn told(verdict: Result<Principal, Refusal>) -> (&'static str, u16, String) {
     match verdict {
         Ok(_) => ("ok", 200, String::new()),
@@ -190,7 +191,7 @@ pub(crate) fn told(verdict: Result<Principal, Refusal>) -> (&'static str, u16, S
     }
 }
 
-/// A client of whole documents as one whose bodies stream.
+/// Converts a client for whole documents into one for streaming bodies.
 #[cfg(feature = "agent")]
 #[derive(Clone, Debug)]
 pub(crate) struct Calls<F>(pub(crate) F);
@@ -207,7 +208,7 @@ impl<F: aims::fetch::Fetch> aims::agent::Call for Calls<F> {
     }
 }
 
-/// Keeps what it is told.
+/// Stores the events.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Events(pub(crate) Arc<Mutex<Vec<String>>>);
 

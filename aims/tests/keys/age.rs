@@ -1,4 +1,4 @@
-//! Keys that cannot be confirmed are believed for so long, and no longer.
+//! Keys that cannot be confirmed are trusted up to their maximum age.
 
 use tokio::time::{advance, sleep, timeout};
 
@@ -7,8 +7,8 @@ use crate::support::{
     AS, BUNDLE, JWKS, ORIGIN, Page, Web, admit, bundle, key, late_set, secs, set,
 };
 
-/// F-01, T-085: without a watch too, an issuer's keys are believed to the last second of their age;
-/// after it every token is refused, verified before or not, until they are confirmed.
+/// F-01, T-085: even without a watch, an issuer's keys are trusted to the last second of their
+/// maximum age. After it every token is refused, cached or not, until the keys are confirmed.
 #[tokio::test(start_paused = true)]
 async fn keys_of_an_issuer_get_too_old() {
     let (web, known) = (Web::new(), key("known"));
@@ -32,14 +32,14 @@ async fn keys_of_an_issuer_get_too_old() {
         assert_eq!(challenge, r#"Bearer error="invalid_token""#);
     }
     assert_eq!(web.asked(JWKS), [0, 7_201]);
-    // The very same keys, confirmed.
+    // The same keys, confirmed.
     web.serve(JWKS, set(&[&known]));
     advance(secs(31)).await;
     assert_eq!(admit(&guard, &request).await, "ok");
     assert_eq!(web.asked(JWKS), [0, 7_201, 7_232]);
 }
 
-/// BND-02: so is a bundle.
+/// BND-02: the same applies to a bundle.
 #[tokio::test(start_paused = true)]
 async fn a_bundle_gets_too_old() {
     let (web, ca) = (Web::new(), key("ca"));
@@ -61,8 +61,8 @@ async fn a_bundle_gets_too_old() {
     assert_eq!(web.asked(BUNDLE), [0, 7_201, 7_232]);
 }
 
-/// F-01, F-19: refreshes that fail or bring nonsense keep the keys to their age, whatever goes
-/// wrong; then they fail closed; and they come back.
+/// F-01, F-19: after failed refreshes or invalid documents, the keys stay trusted up to their
+/// maximum age. Then every token is refused until a refresh succeeds.
 #[tokio::test(start_paused = true)]
 async fn failed_refreshes_keep_keys_to_their_age() {
     let known = key("known");
@@ -85,7 +85,7 @@ async fn failed_refreshes_keep_keys_to_their_age() {
         let guard = web.guard(&keys);
         sleep(secs(3_601)).await;
         web.serve(JWKS, page.clone());
-        // Confirmed at 3,600.
+        // The keys were confirmed at 3,600.
         sleep(secs(7_198)).await;
         assert_eq!(
             admit(&guard, &web.bearer(AS, &known)).await,
@@ -105,7 +105,7 @@ async fn failed_refreshes_keep_keys_to_their_age() {
     }
 }
 
-/// The age is counted from when keys were fetched, though nobody was there to take them then.
+/// The age counts from the fetch, even if no caller was waiting for the keys.
 #[tokio::test(start_paused = true)]
 async fn the_age_begins_with_the_fetch() {
     let (web, known) = (Web::new(), key("known"));

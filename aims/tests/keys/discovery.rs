@@ -1,4 +1,4 @@
-//! Where an issuer's keys are: its metadata says so.
+//! Discovery of an issuer's keys from its metadata.
 
 use std::sync::Arc;
 
@@ -25,8 +25,8 @@ fn raw(status: u16, kind: &'static str, body: &str) -> Page {
     Page::Raw(status, kind, body.to_owned())
 }
 
-/// META-01, META-02: a place without a document leads to the next one; a server that cannot tell
-/// now, or that gives a document which does not count, ends the attempt.
+/// META-01, META-02: after a missing document the next URL is asked. If the server cannot answer
+/// now, or returns a document that is not accepted, discovery ends.
 #[tokio::test(start_paused = true)]
 async fn only_an_absent_document_leads_on() {
     let known = key("known");
@@ -84,13 +84,13 @@ async fn only_an_absent_document_leads_on() {
         assert_eq!(code(keys.load().await), loaded, "{page:?}");
         assert_eq!(web.count(OPENID), usize::from(expected == "on"), "{page:?}");
         assert_eq!(web.count(JWKS), usize::from(loaded == "ok"), "{page:?}");
-        // No document of another place or status stands in for the one that is refused.
+        // No document of another URL or status replaces the refused one.
         let told = keys.issuers().snapshot().keys(AS).is_some();
         assert_eq!(told, loaded == "ok", "{page:?}");
     }
 }
 
-/// A Cognito pool has no document at the inserted places, and says 400 there.
+/// A Cognito pool has no document at the inserted URLs, and answers 400 there.
 #[tokio::test(start_paused = true)]
 async fn the_last_place_is_asked_too() {
     const POOL: &str = "https://cognito-idp.eu-west-9.example/eu-west-9_Abc";
@@ -113,7 +113,7 @@ async fn the_last_place_is_asked_too() {
     assert_eq!(told, "ok");
 }
 
-/// Errors name each place and what it answered, and no query.
+/// Errors name each URL and its answer, without the query.
 #[tokio::test(start_paused = true)]
 async fn errors_name_places_and_statuses() {
     let web = Web::new();
@@ -145,8 +145,8 @@ async fn errors_name_places_and_statuses() {
     assert!(!format!("{error}{cause}").contains("secret"));
 }
 
-/// The place that answered is the only one that is asked while what it said holds: a document that
-/// appears elsewhere changes nothing, and nothing is mixed.
+/// While the metadata is in use, only the URL that returned it is asked: a document at another URL
+/// changes nothing, and nothing is mixed.
 #[tokio::test(start_paused = true)]
 async fn the_place_that_answered_is_remembered() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -156,20 +156,21 @@ async fn the_place_that_answered_is_remembered() {
     let keys = keys.issuer(AS.parse().unwrap()).max_age(secs(600)).build();
     keys.load().await.unwrap();
     assert_eq!((web.count(OAUTH), web.count(OPENID)), (1, 1));
-    // Another document, at the place that is asked first.
+    // Another document, at the URL that is asked first.
     web.serve(OAUTH, metadata(AS, MOVED));
     web.serve(MOVED, set(&[&new]));
     advance(secs(61)).await;
     keys.load().await.unwrap();
     assert_eq!((web.count(OAUTH), web.count(OPENID)), (1, 2));
     assert_eq!((web.count(JWKS), web.count(MOVED)), (2, 0));
-    // The remembered place is away: it is the only one that is asked, and what it said holds.
+    // The remembered URL does not answer. It is the only one that is asked, and its metadata stays
+    // in use.
     web.serve(OPENID, Page::Status(404));
     advance(secs(310)).await;
     assert!(!refresh(&keys, AS).await);
     assert_eq!((web.count(OAUTH), web.count(OPENID)), (1, 3));
     assert_eq!((web.count(JWKS), web.count(MOVED)), (3, 0));
-    // After its greatest age, all places are asked again.
+    // After the maximum age, all URLs are asked again.
     advance(secs(300)).await;
     assert!(refresh(&keys, AS).await);
     assert_eq!((web.count(OAUTH), web.count(MOVED)), (2, 1));
@@ -190,7 +191,7 @@ async fn documents_are_not_mixed() {
     assert_eq!((web.count(OPENID), web.count(JWKS)), (0, 0));
 }
 
-/// An issuer without metadata has no keys, by a name of its own.
+/// An issuer without metadata has no keys, which has its own code.
 #[tokio::test(start_paused = true)]
 async fn nothing_at_any_place() {
     let web = Web::new();
@@ -199,13 +200,13 @@ async fn nothing_at_any_place() {
     assert_eq!(error.code(), "keys.no_metadata");
     assert_eq!(*error.keys(), Keys::Issuer(AS.to_owned()));
     assert_eq!((web.count(OAUTH), web.count(OPENID)), (1, 1));
-    // In the pause after it, nobody is asked, and it is the same.
+    // In the pause after the failure, no server is asked, and the error is the same.
     assert_eq!(code(keys.load().await), "keys.no_metadata");
     assert_eq!((web.count(OAUTH), web.count(OPENID)), (1, 1));
 }
 
-/// T-100, META-02: metadata that names another issuer, which differs in just that, leads nowhere:
-/// not to its keys, and not to the next place.
+/// T-100, META-02: metadata that differs only in its issuer leads neither to its keys nor to the
+/// next URL.
 #[tokio::test(start_paused = true)]
 async fn metadata_of_another_issuer_is_refused() {
     let known = key("known");
@@ -228,8 +229,8 @@ async fn metadata_of_another_issuer_is_refused() {
     }
 }
 
-/// A place that had nothing a moment ago has nothing now: the pause after its 404 hides no metadata
-/// that is elsewhere.
+/// A URL without a document stays without one during its pause: the pause does not hide metadata at
+/// another URL.
 #[tokio::test(start_paused = true)]
 async fn a_404_leads_on_in_its_pause_too() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -250,7 +251,7 @@ async fn a_404_leads_on_in_its_pause_too() {
     assert_eq!((web.count(JWKS), web.count(MOVED)), (1, 1));
 }
 
-/// Keys that are no longer where fresh metadata says have it read again: they moved.
+/// If the keys are no longer where fresh metadata says, the metadata is fetched again.
 #[tokio::test(start_paused = true)]
 async fn keys_that_moved_are_found() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -274,8 +275,8 @@ async fn keys_that_moved_are_found() {
     );
 }
 
-/// F-01: metadata that is away, or became nonsense, costs no keys: where they were the last time
-/// holds, as long as keys do.
+/// F-01: if the metadata is missing or invalid, the keys are still fetched from the last known URL,
+/// up to their maximum age.
 #[tokio::test(start_paused = true)]
 async fn keys_stay_where_they_were() {
     let (old, new) = (key("old"), key("new"));
@@ -304,8 +305,8 @@ async fn keys_stay_where_they_were() {
     }
 }
 
-/// RFC 3986 §6.2.3: a server that writes its issuer with the `/` of an empty path, or without, is
-/// found by either spelling. Its own spelling is the issuer from then on, byte for byte.
+/// RFC 3986 §6.2.3: a server that adds or omits the `/` of an empty path in its issuer is found by
+/// either spelling. Its own spelling is then compared byte for byte.
 #[tokio::test(start_paused = true)]
 async fn the_spelling_of_the_server_counts() {
     const SLASH: &str = "https://as.example/";
@@ -322,7 +323,7 @@ async fn the_spelling_of_the_server_counts() {
         let told = admit(&guard, &web.bearer(other, &known)).await;
         assert_eq!(told, "token.unknown_issuer", "{own}");
         assert_eq!((web.count(OAUTH), web.count(JWKS)), (1, 1), "{own}");
-        // And so it stays, whoever is asked for.
+        // It stays so, whichever spelling is requested.
         advance(secs(31)).await;
         assert!(!refresh(&keys, configured).await);
         assert!(!refresh(&keys, own).await);
@@ -332,7 +333,7 @@ async fn the_spelling_of_the_server_counts() {
     }
 }
 
-/// An error has its causes down to the last one, and names the place that answered so.
+/// An error has all its causes, and names the URL with that answer.
 #[tokio::test(start_paused = true)]
 async fn errors_have_their_causes() {
     let web = Web::new();
@@ -352,8 +353,8 @@ async fn errors_have_their_causes() {
     assert!(causes > 1, "{told}");
 }
 
-/// Another spelling of the root is reported, and so is what else of the metadata was tolerated.
-/// Metadata without a fault has nothing to report.
+/// A different spelling of the root is reported, and so are other tolerated faults of the metadata.
+/// Metadata without a fault has no report.
 #[tokio::test(start_paused = true)]
 async fn what_was_tolerated_is_told() {
     const SLASH: &str = "https://as.example/";
@@ -389,8 +390,8 @@ async fn what_was_tolerated_is_told() {
     }
 }
 
-/// An attacker gains nothing: no other spelling is folded, and a `jwks_uri` that is configured
-/// makes none the same.
+/// An attacker gains nothing: no other spelling is accepted, and with a configured `jwks_uri` both
+/// spellings stay different.
 #[tokio::test(start_paused = true)]
 async fn nothing_else_is_folded() {
     let (web, known) = (Web::new(), key("known"));
@@ -415,7 +416,7 @@ async fn nothing_else_is_folded() {
     assert!(both.ambiguous_issuers().is_some());
 }
 
-/// A start fetches all that the guard trusts: what was given beside it is not dropped silently.
+/// A start fetches all trusted keys; keys that were given as well are an error and not ignored.
 #[tokio::test(start_paused = true)]
 async fn a_start_drops_nothing_that_was_given() {
     let web = Web::new();
@@ -444,8 +445,8 @@ async fn a_start_drops_nothing_that_was_given() {
     }
 }
 
-/// A guard that is built without a start fetches nothing: what it was to fetch from is not dropped
-/// silently, also not beside keys that were given.
+/// A guard that is built without a start fetches nothing; a configured URL is an error and not
+/// ignored, even beside keys that were given.
 #[tokio::test(start_paused = true)]
 async fn a_build_drops_nothing_that_was_to_be_fetched() {
     let web = Web::new();
@@ -475,7 +476,7 @@ async fn a_build_drops_nothing_that_was_to_be_fetched() {
     );
 }
 
-/// Blanks and a byte order mark before a document change nothing.
+/// White space and a byte order mark before a document are ignored.
 #[tokio::test(start_paused = true)]
 async fn framed_documents_are_read() {
     let (web, known) = (Web::new(), key("known"));
@@ -492,7 +493,7 @@ async fn framed_documents_are_read() {
     );
 }
 
-/// An issuer whose only key cannot be used: the error says why.
+/// If the only key of an issuer cannot be used, the error says why.
 #[tokio::test(start_paused = true)]
 async fn the_reason_of_a_skipped_key_is_told() {
     let web = Web::new();
@@ -505,7 +506,7 @@ async fn the_reason_of_a_skipped_key_is_told() {
     assert!(told.contains("modulus") && told.contains(JWKS), "{told}");
 }
 
-/// A guard that asks for the proof of an agent and trusts no agents is not built.
+/// A guard that requires the proof of an agent and trusts no agents is an error of `build`.
 #[tokio::test(start_paused = true)]
 async fn a_guard_without_agents_takes_bearer_tokens_alone() {
     let web = Web::new();
@@ -520,6 +521,6 @@ async fn a_guard_without_agents_takes_bearer_tokens_alone() {
     let route = aims::Requirements::new().accept_bearer().agents(agents());
     let refused = bearer.requiring(route).unwrap_err();
     assert!(matches!(refused, BuildError::NoAgents), "{refused}");
-    // Agents that are trusted by other means, or later, are the program's own affair.
+    // The program may trust agents in another way, or later.
     assert!(signed().trust(keys.trust()).build().is_ok());
 }

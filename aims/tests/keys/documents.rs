@@ -1,4 +1,4 @@
-//! What is kept of the documents of others, and what is not.
+//! The documents of key owners: which are cached, and which are not.
 
 use aims::jose::Chain;
 use aims::resolve::Keys;
@@ -11,8 +11,8 @@ use crate::support::{
 const OAUTH: &str = "https://as.example/.well-known/oauth-authorization-server";
 const OPENID: &str = "https://as.example/.well-known/openid-configuration";
 
-/// F-19: a document that is of no use is not kept, though its server wants it to be for a day; the
-/// error says what is wrong with it.
+/// F-19: a useless document is not cached, though its server allows it for a day; the error says
+/// what is wrong with it.
 #[tokio::test(start_paused = true)]
 async fn nonsense_is_not_kept() {
     let known = key("known");
@@ -67,7 +67,7 @@ async fn nonsense_is_not_kept() {
     }
 }
 
-/// A bundle URL that gives a plain JWK set trusts nobody: the first load says so, and what to do.
+/// A plain JWK set at a bundle URL has no usable key: the first load reports it, and what to do.
 #[tokio::test(start_paused = true)]
 async fn a_plain_set_is_no_spiffe_bundle() {
     let (web, known) = (Web::new(), key("known"));
@@ -89,7 +89,7 @@ async fn a_plain_set_is_no_spiffe_bundle() {
         assert!(told.contains(found) && told.contains(BUNDLE), "{told}");
         assert!(told.contains("`use` `wit-svid`") && told.contains("`wimse://`"));
     }
-    // The same set is what an origin of `wimse` publishes.
+    // An origin of `wimse` publishes the same set.
     web.serve(BUNDLE, plain("sig"));
     let keys = web
         .keys()
@@ -97,7 +97,7 @@ async fn a_plain_set_is_no_spiffe_bundle() {
     assert_eq!(code(keys.unwrap().build().load().await), "ok");
 }
 
-/// A bundle that becomes empty in a refresh withdraws trust, and is no failure of that refresh.
+/// A bundle that becomes empty in a refresh withdraws trust, and is not a failure of that refresh.
 #[tokio::test(start_paused = true)]
 async fn an_empty_bundle_withdraws_trust() {
     let (web, known) = (Web::new(), key("known"));
@@ -115,7 +115,7 @@ async fn an_empty_bundle_withdraws_trust() {
     assert_eq!(refused, "trust.unknown_key");
 }
 
-/// The rules for documents that were given hold, a check of the program's own among them.
+/// The given rules for documents apply, including a check of the program.
 #[tokio::test(start_paused = true)]
 async fn rules_for_documents_hold() {
     let (web, known) = (Web::new(), key("known"));
@@ -141,15 +141,15 @@ async fn rules_for_documents_hold() {
         admit(&web.guard(&keys), &web.bearer(AS, &known)).await,
         "ok"
     );
-    // And what is of no use to these keys is refused all the same.
+    // A document that is useless for these keys is still refused.
     web.serve(JWKS, Page::Json("{}".to_owned(), 3_600));
     let keys = web.keys_over(|it| it.check(|_, _| true));
     let keys = keys.issuer_at(AS.parse().unwrap(), &place).unwrap().build();
     assert_eq!(code(keys.load().await), "token.key_set");
 }
 
-/// F-18, T-085: there is room for the documents of all, so that no owner's being asked for makes
-/// another's be fetched out of turn.
+/// F-18, T-085: the cache has room for the documents of all owners, so a request for one does not
+/// cause a fetch for another.
 #[tokio::test(start_paused = true)]
 async fn there_is_room_for_every_owner() {
     let (web, known) = (Web::new(), key("known"));
@@ -174,7 +174,7 @@ async fn there_is_room_for_every_owner() {
     assert_eq!(web.count(JWKS), 20);
 }
 
-/// Whoever is named twice counts as named the last time.
+/// If an owner is added twice, the last call wins.
 #[tokio::test(start_paused = true)]
 async fn the_last_place_counts() {
     let (web, known) = (Web::new(), key("known"));
@@ -186,7 +186,7 @@ async fn the_last_place_counts() {
     assert_eq!((web.count(OAUTH), web.count(JWKS)), (0, 1));
 }
 
-/// A text that names no issuer or no resource is told once, with one expectation.
+/// The error for an invalid issuer or resource names the expectation once.
 #[test]
 fn a_refused_url_is_told_once() {
     let builder = aims::Guard::builder("https://tools.example/mcp");

@@ -1,5 +1,5 @@
-//! Keys as they are published, from pages that change, fail, hang and panic when told to, with a
-//! guard on top. Time is paused: nothing here waits.
+//! Published keys from pages that change, fail, hang and panic on demand, with a guard that uses
+//! them. Time is paused, so no test waits.
 
 #![cfg(feature = "fetch")]
 #![expect(

@@ -1,4 +1,4 @@
-//! What the program removes from the stores does not come back with the next fetch.
+//! An owner that the program removes from a store does not come back with the next fetch.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::support::{
 const OAUTH: &str = "https://as.example/.well-known/oauth-authorization-server";
 const SLASH: &str = "https://as.example/";
 
-/// An origin, and an issuer whose server writes itself with the root slash.
+/// Returns keys of an origin, and of an issuer whose server writes the root slash.
 fn both(web: &Arc<Web>) -> PublishedKeys {
     web.serve(OAUTH, metadata(SLASH, JWKS));
     let keys = web.keys().issuer(AS.parse().unwrap());
@@ -35,8 +35,9 @@ fn names(keys: &PublishedKeys) -> (usize, usize) {
     (issuers.names().count(), trust.bundles().count())
 }
 
-/// T-038: neither the watch, nor a token with an unknown key, nor another load brings back what was
-/// removed, and nothing is fetched for it. Named again, it is back, with the guard's rules.
+/// T-038: neither the watch, nor a token with an unknown key, nor another load brings back a
+/// removed owner, and nothing is fetched for it. After it is added again, it is trusted with the
+/// guard's rules.
 #[tokio::test(start_paused = true)]
 async fn a_removal_outlives_every_refresh() {
     for by in [AS, SLASH] {
@@ -89,7 +90,7 @@ async fn a_removal_outlives_every_refresh() {
         assert_eq!(admit(&agents, &web.call(&known)).await, "ok");
         let told = admit(&guard, &web.bearer_for(SLASH, &known, 301)).await;
         assert_eq!(told, "token.lifetime");
-        // The watch goes on with it.
+        // The watch continues for it.
         web.serve(JWKS, set(&[&other]));
         sleep(secs(3_700)).await;
         let told = guard.check(&web.bearer(SLASH, &other), crate::common::at(web.now()));
@@ -97,7 +98,7 @@ async fn a_removal_outlives_every_refresh() {
     }
 }
 
-/// A document that is kept is put back at once when its owner is named again.
+/// A cached document is used again at once when its owner is added again.
 #[tokio::test(start_paused = true)]
 async fn a_kept_document_is_taken_again() {
     let (web, known) = (Web::new(), key("known"));
@@ -122,8 +123,8 @@ async fn a_kept_document_is_taken_again() {
     );
 }
 
-/// A fetch that was under way when its owner was removed changes nothing when it ends: the first
-/// one, a later one, and one of an issuer that turns out to be spelled otherwise.
+/// A fetch that was running when its owner was removed changes nothing when it ends: a first one, a
+/// later one, and one of an issuer with another spelling.
 #[tokio::test(start_paused = true)]
 async fn a_fetch_under_way_brings_nothing_back() {
     let Page::Json(late_bundle, _) = bundle(&[&key("known")], "") else {
@@ -156,7 +157,7 @@ async fn a_fetch_under_way_brings_nothing_back() {
     }
 }
 
-/// Both are also removed when this happens before the first load, which has nothing to do then.
+/// Both are also removed if this happens before the first load, which then does nothing.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_loaded_for_a_removed_owner() {
     let web = Web::new();
@@ -168,8 +169,8 @@ async fn nothing_is_loaded_for_a_removed_owner() {
     assert_eq!((asked, names(&keys)), (0, (0, 0)));
 }
 
-/// RFC 3986 §6.2.3: without a load, the first token brings the keys, whichever spelling of the root
-/// was configured. A token of the spelling that is not the server's does not count after that.
+/// RFC 3986 §6.2.3: without a load, the first token causes the fetch, with either spelling of the
+/// root. After it, a token with the other spelling than the server's is refused.
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_load_heals_in_either_spelling() {
     for configured in [AS, SLASH] {

@@ -1,4 +1,4 @@
-//! Keys come and go, and a token that names one that is not known has it fetched.
+//! Keys rotate, and a token with an unknown key causes a fetch.
 
 use aims::keys::PublishedKeys;
 use aims::resolve::Keys;
@@ -16,7 +16,7 @@ fn at_jwks(web: &std::sync::Arc<Web>) -> PublishedKeys {
     keys.unwrap().build()
 }
 
-/// T-085, ATJ-11: a key that is not known is fetched once, however many ask for it, and verifies
+/// T-085, ATJ-11: an unknown key is fetched once, for any number of waiting callers, and verifies
 /// for all of them.
 #[tokio::test(start_paused = true)]
 async fn an_unknown_key_is_fetched_once() {
@@ -43,8 +43,8 @@ async fn an_unknown_key_is_fetched_once() {
     assert_eq!(web.asked(JWKS), [0, 31]);
 }
 
-/// F-03: who asked and left takes nothing along: the next one has the key that came meanwhile,
-/// without another fetch.
+/// F-03: a caller that stops waiting does not end the fetch: the next one has the key without
+/// another fetch.
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_leaves_costs_no_fetch() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -62,8 +62,8 @@ async fn a_caller_that_leaves_costs_no_fetch() {
     assert_eq!(web.asked(JWKS), [0, 31]);
 }
 
-/// T-085, F-01: a thousand made-up names make us fetch once a window, whatever comes of it; known
-/// keys verify throughout, at once; and nobody waits in between.
+/// T-085, F-01: a thousand invented names cause one fetch per interval. Known keys verify at once
+/// throughout, and no caller waits in between.
 #[tokio::test(start_paused = true)]
 async fn made_up_names_cost_one_fetch() {
     let known = key("known");
@@ -112,8 +112,7 @@ async fn made_up_names_cost_one_fetch() {
     }
 }
 
-/// A request is judged again only where there are other keys than before; everybody who waited for
-/// them is told.
+/// A request is verified again only if the keys changed. All waiting callers are told so.
 #[tokio::test(start_paused = true)]
 async fn only_other_keys_are_news() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -131,7 +130,7 @@ async fn only_other_keys_are_news() {
     let both = tokio::join!(refresh(&keys, AS), refresh(&keys, AS));
     assert_eq!(both, (true, true));
     assert_eq!(web.count(JWKS), 3);
-    // Who looked a moment before.
+    // A caller that looked shortly before.
     assert!(refresh(&keys, AS).await);
     advance(secs(1)).await;
     assert!(!refresh(&keys, AS).await);
@@ -143,8 +142,7 @@ async fn only_other_keys_are_news() {
     assert!(!keys.refresh(Keys::Origin(ORIGIN.parse().unwrap())).await);
 }
 
-/// T-038: a key that was withdrawn is refused from the refresh on, though its token was verified
-/// before.
+/// T-038: a withdrawn key is refused after the refresh, though its token was verified before.
 #[tokio::test(start_paused = true)]
 async fn a_withdrawn_key_is_refused() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -166,7 +164,7 @@ async fn a_withdrawn_key_is_refused() {
     assert_eq!(web.asked(JWKS), [0, 31]);
 }
 
-/// BND-01, BND-02: the same of a bundle; and one of a lower sequence is not taken.
+/// BND-01, BND-02: the same for a bundle; one with a lower sequence is refused.
 #[tokio::test(start_paused = true)]
 async fn a_bundle_rotates() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -189,8 +187,8 @@ async fn a_bundle_rotates() {
     assert_eq!(web.asked(BUNDLE), [0, 31, 62]);
 }
 
-/// T-091: two issuers that name one `jwks_uri` have it fetched each for itself, and what is fetched
-/// for one changes nothing for the other.
+/// T-091: two issuers with one `jwks_uri` fetch it separately, and neither changes the keys of the
+/// other.
 #[tokio::test(start_paused = true)]
 async fn issuers_with_one_key_set_stay_apart() {
     const OTHER: &str = "https://other.example";

@@ -1,4 +1,4 @@
-//! The machine is suspended: the wall clock goes on, and the clock of the runtime stands still.
+//! The machine is suspended: the wall clock continues, and the clock of the runtime stops.
 
 use std::sync::Arc;
 
@@ -19,9 +19,9 @@ fn discovering(web: &Arc<Web>) -> PublishedKeys {
     web.keys().issuer(AS.parse().unwrap()).build()
 }
 
-/// Keys that are confirmed after a suspension are news: the request that caused the refresh is
-/// judged again, without another one and without a pause, however short ago they were fetched by
-/// the clock that stood still.
+/// Re-confirming keys after a suspension counts as a change: the request that caused the refresh is
+/// verified again, without another refresh and without a pause, even if they were fetched shortly
+/// before by the stopped clock.
 #[tokio::test(start_paused = true)]
 async fn the_first_request_after_a_suspension_passes() {
     for seconds in [0, 10, 40, 3_000] {
@@ -36,14 +36,14 @@ async fn the_first_request_after_a_suspension_passes() {
         let request = web.bearer(AS, &known);
         assert_eq!(admit(&guard, &request).await, "ok", "{seconds}");
         assert_eq!(web.count(JWKS), 2, "{seconds}");
-        // They are known from then on.
+        // The keys are known from then on.
         advance(secs(40)).await;
         assert!(!refresh(&keys, AS).await, "{seconds}");
     }
 }
 
-/// What was withdrawn meanwhile is refused, and keys of an owner that is away stay too old: asked
-/// for as seldom as after every failure.
+/// A key that was withdrawn meanwhile is refused. The keys of an owner that does not answer stay
+/// too old, with the usual pauses after failures.
 #[tokio::test(start_paused = true)]
 async fn a_suspension_prolongs_nothing() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -65,7 +65,7 @@ async fn a_suspension_prolongs_nothing() {
     assert_eq!(admit(&guard, &request).await, "token.unknown_key");
 }
 
-/// `load` after a suspension does not take for fresh what is days old.
+/// `load` after a suspension does not treat old documents as fresh.
 #[tokio::test(start_paused = true)]
 async fn loading_after_a_suspension_asks_again() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -73,7 +73,7 @@ async fn loading_after_a_suspension_asks_again() {
     let keys = discovering(&web);
     keys.load().await.unwrap();
     web.serve(JWKS, set(&[&new]));
-    // Shorter than the document is fresh: nothing to ask.
+    // The suspension is shorter than the document is fresh, so nothing is fetched.
     web.sleep(1_800);
     keys.load().await.unwrap();
     assert_eq!(web.count(JWKS), 1);
@@ -83,7 +83,7 @@ async fn loading_after_a_suspension_asks_again() {
     assert_eq!(admit(&web.guard(&keys), &web.bearer(AS, &new)).await, "ok");
 }
 
-/// The same of a bundle, by a refresh.
+/// The same for a bundle, by a refresh.
 #[tokio::test(start_paused = true)]
 async fn a_bundle_is_confirmed_after_a_suspension() {
     let (web, ca) = (Web::new(), key("ca"));
@@ -98,7 +98,7 @@ async fn a_bundle_is_confirmed_after_a_suspension() {
     assert_eq!(web.asked(BUNDLE), [0, 0]);
 }
 
-/// A watch asks within 30 s for what became due meanwhile.
+/// A watch fetches documents that became due meanwhile within 30 s.
 #[tokio::test(start_paused = true)]
 async fn a_watch_notices_a_suspension() {
     let (web, ca) = (Web::new(), key("ca"));
@@ -115,7 +115,8 @@ async fn a_watch_notices_a_suspension() {
     assert_eq!(web.count(BUNDLE), 2);
 }
 
-/// `let _ = keys.watch();` drops nothing: the watch belongs to the keys, of which a guard has one.
+/// `let _ = keys.watch();` stops nothing: the watch belongs to the keys, and a guard holds a clone
+/// of them.
 #[tokio::test(start_paused = true)]
 async fn a_watch_lives_as_long_as_the_keys() {
     let (web, ca) = (Web::new(), key("ca"));
@@ -124,7 +125,7 @@ async fn a_watch_lives_as_long_as_the_keys() {
     let keys = keys.build();
     keys.load().await.unwrap();
     let _ = keys.watch();
-    // Once is enough.
+    // A second call starts nothing.
     let watch = keys.watch();
     let guard = web.guard(&keys);
     drop(keys);
@@ -136,8 +137,8 @@ async fn a_watch_lives_as_long_as_the_keys() {
     drop(guard);
 }
 
-/// Keys that were never loaded are asked for by the first request that names them; owners that are
-/// not configured, never.
+/// Keys that were never loaded are fetched by the first request that names them; those of owners
+/// that are not configured never are.
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_load_heals() {
     let (web, known, ca) = (Web::new(), key("known"), key("ca"));
@@ -156,8 +157,8 @@ async fn a_forgotten_load_heals() {
     assert!(keys.trust().snapshot().bundle(ORIGIN).is_some());
 }
 
-/// The same of a bundle: the guard asks for it when a credential of its origin comes, and judges
-/// the request again. A credential of another key is refused all the same.
+/// The same for a bundle: the guard requests it when a credential of its origin arrives, and
+/// verifies the request again. A credential with another key is still refused.
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_load_of_a_bundle_heals() {
     let (web, ca) = (Web::new(), key("ca"));

@@ -1,4 +1,4 @@
-//! A web of scripted pages under paused time, and tokens at its time.
+//! A web of scripted pages with paused time, and tokens at its time.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,10 +30,10 @@ pub(crate) const BUNDLE: &str = "https://spire.example.org/bundle";
 pub(crate) const ORIGIN: &str = "spiffe://example.org";
 const AGENT: &str = "spiffe://example.org/agent";
 
-/// What a page answers.
+/// The answer of a page.
 #[derive(Clone, Debug)]
 pub(crate) enum Page {
-    /// A document, for so many seconds.
+    /// A document, fresh for this number of seconds.
     Json(String, u64),
     /// The same after ten seconds.
     Late(String, u64),
@@ -45,12 +45,12 @@ pub(crate) enum Page {
     Panic,
 }
 
-/// Pages by their URL; where there is none, 404. Time begins with it.
+/// Pages by their URL; others answer 404. Its time starts with it.
 #[derive(Debug)]
 pub(crate) struct Web {
     pages: Mutex<HashMap<String, Page>>,
     asked: Mutex<Vec<(String, u64)>>,
-    /// By how much the wall clock is ahead, because the machine slept.
+    /// How far the wall clock is ahead after suspensions.
     slept: AtomicU64,
     began: Instant,
 }
@@ -69,7 +69,7 @@ impl Web {
         self.pages.lock().unwrap().insert(url.to_owned(), page);
     }
 
-    /// The seconds at which a page was asked for.
+    /// Returns the seconds at which a page was requested.
     pub(crate) fn asked(&self, url: &str) -> Vec<u64> {
         let asked = self.asked.lock().unwrap();
         let at = asked.iter().filter(|(asked, _)| asked == url);
@@ -84,23 +84,23 @@ impl Web {
         self.began.elapsed().as_secs()
     }
 
-    /// The seconds of the wall clock.
+    /// Returns the seconds of the wall clock.
     pub(crate) fn wall(&self) -> u64 {
         self.seconds() + self.slept.load(Ordering::SeqCst)
     }
 
-    /// The machine is suspended: the wall clock goes on, the other one stands still.
+    /// Suspends the machine: the wall clock continues, the other one stops.
     pub(crate) fn sleep(&self, secs: u64) {
         self.slept.fetch_add(secs, Ordering::SeqCst);
     }
 
-    /// Over this web, at its time.
+    /// Creates keys from this web, with its time.
     pub(crate) fn keys(self: &Arc<Self>) -> PublishedKeysBuilder {
         let fetch: Arc<dyn Fetch> = self.clone();
         PublishedKeys::builder(fetch, provider()).clock(Then(self.clone()))
     }
 
-    /// The same with other rules for documents.
+    /// Creates keys with other rules for documents.
     pub(crate) fn keys_over(
         self: &Arc<Self>,
         rules: impl FnOnce(DocumentsBuilder) -> DocumentsBuilder,
@@ -109,7 +109,7 @@ impl Web {
         PublishedKeys::builder_over(documents, provider()).clock(Then(self.clone()))
     }
 
-    /// A guard that lets in whoever has a token of an issuer, or of nobody where there is none.
+    /// Returns a guard that accepts every token of the issuers, or no caller if there are none.
     pub(crate) fn guard(self: &Arc<Self>, keys: &PublishedKeys) -> Guard {
         let guard = Guard::builder(TOOL).keys(keys).clock(Then(self.clone()));
         let guard = guard.wpt_revisions(aims::wpt::Revision::Draft01);
@@ -117,17 +117,17 @@ impl Web {
         guard.require(bearers).build().unwrap()
     }
 
-    /// A call with an access token of an issuer.
+    /// Returns a call with an access token of an issuer.
     pub(crate) fn bearer(&self, issuer: &str, key: &SigningKey) -> Parts {
         self.bearer_for(issuer, key, 300)
     }
 
-    /// The time of the wall clock.
+    /// Returns the time of the wall clock.
     pub(crate) fn now(&self) -> u64 {
         NOW + self.wall()
     }
 
-    /// The same for so many seconds.
+    /// Returns a call with a token of this lifetime.
     pub(crate) fn bearer_for(&self, issuer: &str, key: &SigningKey, lifetime: u64) -> Parts {
         let now = self.now();
         let claims = json!({
@@ -142,7 +142,7 @@ impl Web {
         request
     }
 
-    /// A call that is proven by a WIT of this key, each time another.
+    /// Returns a call with the proof of a WIT of this key. Each call has another agent key.
     pub(crate) fn call(&self, ca: &SigningKey) -> Parts {
         let now = at(NOW + self.wall());
         let key = key("agent");
@@ -211,17 +211,17 @@ pub(crate) fn key(id: &str) -> SigningKey {
     crate::common::key(Algorithm::Es256).with_key_id(id)
 }
 
-/// A key set, for an hour.
+/// A key set, fresh for an hour.
 pub(crate) fn set(keys: &[&SigningKey]) -> Page {
     Page::Json(members(keys, None), 3_600)
 }
 
-/// A key set that comes late, for an hour.
+/// A late key set, fresh for an hour.
 pub(crate) fn late_set(keys: &[&SigningKey]) -> Page {
     Page::Late(members(keys, None), 3_600)
 }
 
-/// A SPIFFE bundle, for an hour, with further members.
+/// A SPIFFE bundle with further members, fresh for an hour.
 pub(crate) fn bundle(keys: &[&SigningKey], more: &str) -> Page {
     let keys = members(keys, Some("wit-svid"));
     let open = keys.strip_suffix('}').unwrap();
@@ -237,13 +237,13 @@ fn members(keys: &[&SigningKey], purpose: Option<&str>) -> String {
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }
 
-/// The metadata of an issuer, for a day.
+/// The metadata of an issuer, fresh for a day.
 pub(crate) fn metadata(issuer: &str, jwks_uri: &str) -> Page {
     let document = json!({"issuer": issuer, "jwks_uri": jwks_uri}).to_string();
     Page::Json(document, 86_400)
 }
 
-/// What a guard says of a call, with a refresh where a key is not known.
+/// Returns the decision of a guard about a call, with a refresh if a key is not known.
 pub(crate) async fn admit(guard: &Guard, request: &Parts) -> &'static str {
     match guard.admit(request).await {
         Ok(_) => "ok",
@@ -251,7 +251,7 @@ pub(crate) async fn admit(guard: &Guard, request: &Parts) -> &'static str {
     }
 }
 
-/// Asks for keys as a guard does.
+/// Requests keys as a guard does.
 pub(crate) async fn refresh(keys: &PublishedKeys, issuer: &str) -> bool {
     keys.refresh(Keys::Issuer(issuer.to_owned())).await
 }

@@ -1,4 +1,4 @@
-//! Keys are fetched again before they are old, until nobody watches.
+//! A watch fetches keys again before they are too old, until it ends.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +19,7 @@ fn at_bundle(web: &Arc<Web>) -> PublishedKeys {
     keys.unwrap().build()
 }
 
-/// A clock that panics while it is told to.
+/// A clock that panics on demand.
 #[derive(Clone)]
 struct Broken(Arc<Web>, Arc<AtomicBool>);
 
@@ -30,8 +30,8 @@ impl Clock for Broken {
     }
 }
 
-/// SPIFFE Trust Domain and Bundle §4.1.2: as often as the bundle wants, within bounds; where it
-/// says nothing, when it is no longer fresh, within the same bounds.
+/// SPIFFE Trust Domain and Bundle §4.1.2: a bundle is fetched at its own interval, within limits.
+/// Without one, it is fetched when it is no longer fresh, within the same limits.
 #[tokio::test(start_paused = true)]
 async fn bundles_say_how_often() {
     let ca = key("ca");
@@ -63,7 +63,7 @@ async fn bundles_say_how_often() {
     }
 }
 
-/// A rotation is seen without anybody asking, and so is a withdrawal.
+/// A watch sees a rotation and a withdrawal without any request.
 #[tokio::test(start_paused = true)]
 async fn a_rotation_is_seen() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -86,7 +86,7 @@ async fn a_rotation_is_seen() {
     assert_eq!(web.asked(JWKS), [0, 3_600]);
 }
 
-/// What was not had is asked for again after 30 s, also at the start.
+/// After a failure the document is fetched again after 30 s, also at the start.
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_tried_again() {
     let (web, ca) = (Web::new(), key("ca"));
@@ -107,7 +107,7 @@ async fn a_failure_is_tried_again() {
     assert_eq!(web.asked(BUNDLE), [0, 30, 60, 360, 660, 690]);
 }
 
-/// F-03: what panics, be it a fetch or what becomes of it, ends no watch.
+/// F-03: a panic in a fetch or afterwards does not end the watch.
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_no_watch() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));
@@ -135,7 +135,7 @@ async fn a_panic_ends_no_watch() {
     assert_eq!(admit(&web.guard(&keys), &web.call(&new)).await, "ok");
 }
 
-/// Keys whose loading panicked were not had.
+/// Keys whose loading panicked do not count as loaded.
 #[tokio::test(start_paused = true)]
 async fn a_panic_is_no_success() {
     let (web, ca) = (Web::new(), key("ca"));
@@ -157,8 +157,7 @@ async fn a_panic_is_no_success() {
     assert_eq!(code(keys.load().await), "ok");
 }
 
-/// F-22: with the watch, its tasks end, in a pause as well as in the midst of a fetch; and with the
-/// keys.
+/// F-22: the tasks end with the watch, in a pause and during a fetch; and they end with the keys.
 #[tokio::test(start_paused = true)]
 async fn the_end_leaves_no_task() {
     let alive = || Handle::current().metrics().num_alive_tasks();
@@ -176,11 +175,11 @@ async fn the_end_leaves_no_task() {
             web.serve(BUNDLE, Page::Hang);
         }
         sleep(secs(101)).await;
-        // A round and its fetch, where it hangs.
+        // One task for the round and one for its fetch, which hangs.
         assert_eq!(alive(), if hangs { 4 } else { 2 });
         watch.stop();
         sleep(secs(1)).await;
-        // The fetch is bounded by itself.
+        // The fetch has its own timeout.
         assert_eq!(alive(), usize::from(hangs));
         sleep(secs(19)).await;
         assert_eq!(alive(), 0);

@@ -30,7 +30,7 @@ pub(crate) const KINDS: &[&str] = &[
     "token_response",
 ];
 
-/// What became of the input, in words; `None` where the case is of another kind.
+/// Returns the result for the input, in words, or `None` if the case is of another kind.
 pub(crate) fn outcome(case: &Case) -> Option<String> {
     Some(match case.op.as_str() {
         "access_token" => access_token(case),

@@ -1,4 +1,4 @@
-//! Cases in which answers lead to further requests: discovery, keys and tokens that are renewed.
+//! Cases in which answers lead to further requests: discovery, and renewal of keys and tokens.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ use crate::{Case, NOW, http_text, read};
 
 pub(crate) const KINDS: &[&str] = &["discover", "published_keys", "token_source"];
 
-/// What became of the exchange, in words; `None` where the case is of another kind.
+/// Returns the result of the exchange, in words, or `None` if the case is of another kind.
 pub(crate) async fn outcome(case: &Case) -> Option<String> {
     Some(match case.op.as_str() {
         "discover" => discover(case).await,
@@ -35,7 +35,7 @@ pub(crate) async fn outcome(case: &Case) -> Option<String> {
     })
 }
 
-/// Answers by URL, 404 where there is none; remembers what it was asked for.
+/// Answers by URL, and 404 for others. Records the requests.
 #[derive(Clone, Debug)]
 struct Web {
     answers: Arc<BTreeMap<String, String>>,
@@ -75,7 +75,7 @@ impl Fetch for Web {
     }
 }
 
-/// A wall clock that a case sets; the monotonic clock of the runtime stands still meanwhile.
+/// A wall clock that a case sets; the monotonic clock of the runtime is stopped.
 #[derive(Clone, Debug, Default)]
 struct Wall(Arc<AtomicU64>);
 
@@ -151,7 +151,7 @@ async fn published_keys(case: &Case) -> String {
     lines.join("; ")
 }
 
-/// What the keys say of the token of the case.
+/// Returns the decision of the keys about the token of the case.
 fn judged(case: &Case, keys: &PublishedKeys, wall: &Wall) -> String {
     let Some(file) = &case.file else {
         return String::new();

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Response};
 
-/// Reads an answer whose head has any line ends.
+/// Parses an answer whose head may have any line ends.
 pub(crate) fn response(raw: &[u8]) -> Response<Vec<u8>> {
     let (head, body) = split(raw);
     let head = String::from_utf8(head.to_vec()).unwrap();
@@ -20,7 +20,7 @@ pub(crate) fn response(raw: &[u8]) -> Response<Vec<u8>> {
     answer
 }
 
-/// Head and body, at the first empty line.
+/// Splits head and body at the first empty line.
 fn split(raw: &[u8]) -> (&[u8], &[u8]) {
     for end in [b"\r\n\r\n".as_slice(), b"\n\n"] {
         if let Some(at) = raw.windows(end.len()).position(|it| it == end) {

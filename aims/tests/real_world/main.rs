@@ -1,5 +1,5 @@
-//! What real servers send, as public bug reports describe it: each input of
-//! `testdata/real-world/cases.json` has the outcome that stands beside it.
+//! Answers of real servers, as public bug reports describe them: each input of
+//! `testdata/real-world/cases.json` has the result that is recorded with it.
 
 #![cfg(all(feature = "agent", feature = "fetch", feature = "tool"))]
 #![expect(
@@ -8,7 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
-/// An error as a person reads it: its code, its words and those of its sources.
+/// An error as a person reads it: its code, its message and those of its sources.
 macro_rules! told {
     ($error:expr) => {{
         let error = $error;
@@ -29,7 +29,7 @@ use std::time::Duration;
 use aims::jose::time::UnixTime;
 use serde::Deserialize;
 
-/// A good moment for every token of the cases.
+/// A time at which every token of the cases is valid.
 const NOW: u64 = 1_800_000_000;
 
 #[derive(Debug, Deserialize)]
@@ -59,8 +59,8 @@ struct Case {
     redirects: Option<usize>,
 }
 
-/// A step of a case with a token source: the wall clock goes on, and so many calls are made at
-/// once.
+/// A step of a case with a token source: the wall clock advances, and this number of calls are made
+/// at the same time.
 #[derive(Debug, Deserialize)]
 struct Step {
     #[serde(default)]
@@ -69,7 +69,7 @@ struct Step {
 }
 
 impl Case {
-    /// The input, byte for byte.
+    /// Returns the input, byte for byte.
     fn input(&self) -> Vec<u8> {
         read(self.file.as_deref().unwrap())
     }
@@ -91,7 +91,7 @@ fn cases() -> Vec<Case> {
     serde_json::from_slice(&read("cases.json")).unwrap()
 }
 
-/// Compares outcomes with what the cases want.
+/// Compares results with what the cases expect.
 #[derive(Default)]
 struct Outcomes {
     run: usize,
@@ -125,7 +125,7 @@ fn every_document_has_its_outcome() {
     outcomes.check(52);
 }
 
-/// Documents that are found, fetched again and renewed, over scripted answers at paused time.
+/// Documents that are found, fetched again and renewed, with scripted answers at paused time.
 #[tokio::test(start_paused = true)]
 async fn every_exchange_has_its_outcome() {
     let mut outcomes = Outcomes::default();
@@ -137,7 +137,7 @@ async fn every_exchange_has_its_outcome() {
     outcomes.check(11);
 }
 
-/// The same over sockets of this machine.
+/// The same with sockets of this machine.
 #[tokio::test]
 async fn every_server_has_its_outcome() {
     let mut outcomes = Outcomes::default();
@@ -149,7 +149,7 @@ async fn every_server_has_its_outcome() {
     outcomes.check(8);
 }
 
-/// A kind of case that no reader knows is not passed over.
+/// A case of an unknown kind is not skipped.
 #[test]
 fn every_kind_of_case_is_run() {
     let kinds: BTreeSet<String> = cases().into_iter().map(|case| case.op).collect();

@@ -1,4 +1,4 @@
-//! Cases that need a socket: what a client sends, and how an answer is framed.
+//! Cases that need a socket: the bytes that a client sends, and the framing of an answer.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::{Case, read};
 
 pub(crate) const KINDS: &[&str] = &["proxy", "serve"];
 
-/// What became of the request, in words; `None` where the case is of another kind.
+/// Returns the result of the request, in words, or `None` if the case is of another kind.
 pub(crate) async fn outcome(case: &Case) -> Option<String> {
     Some(match case.op.as_str() {
         "proxy" => proxy().await,
@@ -75,8 +75,8 @@ async fn serve(case: &Case) -> String {
     format!("{document}; sent {:?}", sent.lock().unwrap())
 }
 
-/// The bytes for the wire: the head of a case has the line ends of text files, and `PORT` for the
-/// port of the server.
+/// Returns the bytes to send: the head of a case has the line ends of text files, and `PORT` for
+/// the port of the server.
 fn raw(case: &Case, file: &[u8], port: u16) -> Vec<u8> {
     let end = file.windows(2).position(|it| it == b"\n\n").unwrap();
     assert_eq!(case.crlf, Some(true), "{}", case.id);

@@ -1,4 +1,5 @@
-//! An agent that signs, a tool that takes signatures, and a network of function calls between them.
+//! An agent that signs, a tool that accepts signatures, and a network of function calls between
+//! them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
@@ -44,7 +45,7 @@ pub(crate) struct Meeting {
 }
 
 impl Meeting {
-    /// A tool that takes signatures in this way.
+    /// Creates a tool that accepts signatures in this way.
     pub(crate) fn taking(signatures: HttpSignatures) -> Self {
         Self::new(|builder, _| builder, signatures)
     }
@@ -66,7 +67,7 @@ impl Meeting {
         }
     }
 
-    /// A tool that signs responses as itself.
+    /// Creates a tool that signs responses with its own identity.
     pub(crate) fn answering() -> Self {
         Self::answering_with(|signatures| signatures)
     }
@@ -88,12 +89,13 @@ impl Meeting {
         Arc::clone(&self.world.trust)
     }
 
-    /// The tool's signatures, by its bundle.
+    /// The tool's signed responses, verified by its bundle.
     pub(crate) fn tools(&self) -> SignedResponses {
         SignedResponses::of(TOOL_ID.parse().unwrap(), self.trust())
     }
 
-    /// Calls the tool, which says who sent how much, and gives its answer.
+    /// Calls the tool, which returns the sender and the length of the content, and returns its
+    /// answer.
     pub(crate) async fn call(
         &self,
         with: impl FnOnce(AgentBuilder) -> AgentBuilder,
@@ -113,14 +115,14 @@ fn builder(me: &common::Agent) -> AgentBuilder {
     builder.clock(Then(NOW)).proof(RequestAuth::HttpSignature)
 }
 
-/// The identity of an agent of the small world.
+/// Returns the identity of an agent of the test environment.
 pub(crate) fn source(of: &common::Agent) -> FixedSource {
     let wit = SecretText::new(of.wit.expose().to_owned());
     let signer = Arc::new(of.key.clone());
     FixedSource::new(Identity::new(wit, signer, of.key.public_jwk()).unwrap())
 }
 
-/// What a server gets of a request that is sent.
+/// Returns what a server receives of a request.
 pub(crate) fn received(request: Request<Vec<u8>>) -> (Parts, Vec<u8>) {
     let (mut head, content) = request.into_parts();
     let host = head.uri.authority().unwrap().as_str().parse().unwrap();
@@ -136,7 +138,7 @@ type Change = Box<dyn Fn(&mut Response<Vec<u8>>) + Send + Sync>;
 pub(crate) struct Net {
     guard: Guard,
     change: Arc<Change>,
-    /// How often the service was called.
+    /// The number of calls of the service.
     pub(crate) calls: Arc<Mutex<usize>>,
 }
 
@@ -174,7 +176,7 @@ impl Net {
     }
 }
 
-/// Says who sent how much.
+/// Returns the sender and the length of the content.
 async fn tell(
     request: Request<RequestBody<Full<Bytes>>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {

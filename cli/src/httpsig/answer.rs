@@ -171,7 +171,7 @@ impl<'a> Answer<'a> {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "  NOTHING{of}: anybody can put this signature on another message"
+                "  NOTHING{of}: anyone can put this signature on another message"
             );
         }
         for Component {
@@ -208,7 +208,7 @@ impl Content {
         match self {
             Self::Covered => "as it was signed",
             Self::Empty => "none",
-            Self::NotCovered => "NOT COVERED: anybody can have changed it",
+            Self::NotCovered => "NOT COVERED: it may have been changed",
         }
     }
 }

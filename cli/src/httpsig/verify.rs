@@ -17,7 +17,7 @@ use crate::input::Inputs;
 use crate::time::now;
 
 const REMARK: &str = ": the holder of this key signed what is listed as covered, and nothing else. Whether it was seen before is for its receiver to know";
-const UNVERIFIED_TOKEN: &str = ", BUT NOT THE TOKEN: whose key this is, nobody vouches for";
+const UNVERIFIED_TOKEN: &str = ", BUT NOT THE TOKEN: the owner of this key is not verified";
 
 pub(super) fn run(verify: &Verify, inputs: &mut Inputs) -> Result<Zeroizing<String>, Failure> {
     check_options(verify)?;

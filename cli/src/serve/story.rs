@@ -67,7 +67,7 @@ Next, elsewhere:
     curl {issuer}/.well-known/oauth-authorization-server
 
 An agent enrols with its bootstrap token by the library `aims_wimse_cred::enrolment`. \
-Whoever has its WIT in a file verifies it by \
+To verify a WIT in a file: \
 `aims wit verify --origin spiffe://{} --keys bundle.json`. \
 Refusals are told on the standard error. Ctrl-C ends this.
 ",

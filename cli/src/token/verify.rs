@@ -92,7 +92,7 @@ fn lines(answer: &Answer<'_>, claims: &Members, now: UnixTime) -> Zeroizing<Stri
     };
     let audiences: Vec<&str> = answer.audiences.iter().map(String::as_str).collect();
     let unproven = match answer.proven {
-        Some(_) => ", not proven: whoever sends the token must prove it",
+        Some(_) => ", not proven: the sender of the token must prove it",
         None => "",
     };
     Zeroizing::new(format!(

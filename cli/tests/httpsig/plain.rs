@@ -296,7 +296,7 @@ fn of_a_response_its_request_is_nothing() {
         let args = format!("{verify} {more}");
         assert_eq!(folder.refused(&args), "cli.nothing_covered", "{more}");
         let words = folder.ok(&format!("{args} {word}"));
-        let nothing = "\ncovered\n  NOTHING OF THE RESPONSE: anybody can";
+        let nothing = "\ncovered\n  NOTHING OF THE RESPONSE: anyone can";
         assert!(words.contains(nothing), "{words}");
     }
     // Nor can it be put on another response.

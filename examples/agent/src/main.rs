@@ -78,7 +78,7 @@ async fn run() -> Result<(), Failure> {
             "grant.transport" => "is the tool running?",
             _ => "is that the tool's own URL, and does it trust this authority?",
         };
-        format!("nobody who gives out tokens for {tool}: {why}\n{hint}")
+        format!("no authorization server for {tool}: {why}\n{hint}")
     })?;
     println!("tokens by  {}", tokens.issuer().as_str());
 

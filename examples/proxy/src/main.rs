@@ -65,7 +65,7 @@ async fn story() -> Result<(), Failure> {
     };
     let url = format!("https://localhost:{}", proxy.port);
     println!("proxy      {url}, {}", proxy.name);
-    println!("tool       http://{upstream}, which nobody calls by this name\n");
+    println!("tool       http://{upstream}, which no caller uses as its name\n");
 
     // 2. The tool. Its guard needs the URL by which callers address it, which is that of the proxy.
     //    It does not take it from `Host` or from the port that the tool listens on.

@@ -1,7 +1,7 @@
 //! Changes that a proxy may make to messages. Each kind has its own path, so one proxy can make all
 //! of them.
 
-/// What the proxy does to requests of a path, and to their answers.
+/// The change that the proxy makes to requests of a path, and to their answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Meddling {
     /// Ends TLS, and changes nothing.

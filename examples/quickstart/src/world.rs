@@ -31,7 +31,7 @@ pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) const SCOPE: &str = "tools:call";
 
-/// What the attacks need to know.
+/// The data that the attacks need.
 pub(crate) struct World {
     pub(crate) authority: String,
     pub(crate) tool: String,

@@ -121,8 +121,8 @@ async fn run() -> Result<(), Failure> {
 /// Returns the caller's identity and its access token. The guard has checked that both name one
 /// agent, and that it holds the key of both.
 async fn whoami(who: Principal) -> String {
-    let agent = who.agent().map_or("nobody", |agent| agent.as_str());
-    let client = who.client().unwrap_or("nobody");
+    let agent = who.agent().map_or("none", |agent| agent.as_str());
+    let client = who.client().unwrap_or("none");
     format!("you are {agent}, with a token for {client}")
 }
 

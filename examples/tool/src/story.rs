@@ -15,8 +15,10 @@ impl Record for Story {
         // A credential without a proof may have been captured, so its agent may not be the caller.
         let agent = match (event.agent, event.claimed_agent) {
             (Some(agent), _) => agent.to_string(),
-            (None, Some(claimed)) => format!("somebody with the identity token of {claimed}"),
-            (None, None) => "somebody".to_owned(),
+            (None, Some(claimed)) => {
+                format!("unproven caller with the identity token of {claimed}")
+            }
+            (None, None) => "unknown caller".to_owned(),
         };
         let (method, path) = (event.method, event.path);
         match event.outcome {

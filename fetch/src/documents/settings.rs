@@ -90,8 +90,8 @@ impl DocumentsBuilder {
     /// Returns a document for this time after its freshness ended, if it cannot be fetched again.
     /// Defaults to zero.
     ///
-    /// What its owner revokes stays valid for that time. It does not apply to a document whose
-    /// server forbids it (`no-store`, `no-cache`, `must-revalidate`).
+    /// Keys that their owner revokes stay valid for that time. It does not apply to a document
+    /// whose server forbids it (`no-store`, `no-cache`, `must-revalidate`).
     pub fn serve_stale(mut self, most: Duration) -> Self {
         self.settings.max_stale = most.min(MOST);
         self

@@ -13,7 +13,7 @@ use crate::{Error, Landing, SingleFlight, Waiting};
 /// The result of a fetch.
 pub(super) type Outcome = Result<Arc<Document>, Error>;
 
-/// What to do for a document.
+/// The next step for a document.
 pub(super) enum Step {
     /// Return this document.
     Give(Arc<Document>),

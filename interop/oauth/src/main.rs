@@ -133,7 +133,7 @@ impl World {
             ("`aud` the token endpoint, when set by hand", &legacy, "ok"),
             ("`aud` another server", &elsewhere, refused),
             (
-                "signed by a stranger's key of the same name",
+                "signed by another client's key of the same name",
                 &stranger,
                 refused,
             ),
@@ -164,7 +164,7 @@ impl World {
             .token(&good, TOOL, "tools:call tools:unheard-of")
             .await?;
         let granted = token.scopes().to_string();
-        let step = "a scope that nobody knows is left out, and the answer says so";
+        let step = "an unknown scope is left out, and the answer says so";
         table.row(step, "tools:call", &granted);
         let got = outcome(ask.kept(good, TOOL).await);
         table.row("a token source asks once and keeps the token", "ok", &got);

@@ -12,7 +12,7 @@ pub(crate) struct Peer {
     answers: BufReader<ChildStdout>,
     /// The issuer identifier of the provider.
     pub(crate) issuer: String,
-    /// Another port with the same answers. Its metadata names `issuer`, which is not the issuer
+    /// The second port, with the same answers. Its metadata names `issuer`, which is not the issuer
     /// that was requested.
     pub(crate) mirror: String,
 }

@@ -3,7 +3,7 @@
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_oauth_wire::token::TokenRequest;
 
-/// What a token is for: the resource, the scopes, and the subject.
+/// The purpose of a token: the resource, the scopes, and the subject.
 ///
 /// Tokens with equal targets are interchangeable, so cached tokens are found by their target.
 ///

@@ -57,7 +57,7 @@ struct State {
     task: Option<AbortHandle>,
 }
 
-/// What a caller must do.
+/// The next step of a caller.
 #[derive(Debug)]
 pub(super) enum Next {
     /// Use this token.

@@ -78,7 +78,7 @@ pub enum Error {
     /// answer is `use_dpop_nonce` with a nonce (RFC 9449 §8, §9).
     #[error("the nonce of the DPoP proof: {reason}")]
     Nonce {
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
     },
     /// `DPoP-Nonce` of a response is not a valid nonce (RFC 9449 §8.1).

@@ -48,7 +48,7 @@ impl ActiveToken {
         self.client_id.as_deref()
     }
 
-    /// Returns `sub`: the subject for whom the token was issued.
+    /// Returns `sub`: the subject that the token was issued for.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
         self.subject.as_deref()

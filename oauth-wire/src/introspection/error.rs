@@ -22,7 +22,7 @@ pub enum Error {
     /// The answer cannot be parsed.
     #[error("no introspection answer: {reason}, found {answer}")]
     Response {
-        /// What is wrong with it.
+        /// The problem.
         reason: &'static str,
         /// The answer: status, content type and length.
         answer: Box<Received>,

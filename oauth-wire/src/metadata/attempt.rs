@@ -12,7 +12,7 @@ use http::{HeaderMap, StatusCode, header};
 
 use crate::Error;
 
-/// What discovery does after the answer of one well-known URL.
+/// The next step of discovery after the answer of one well-known URL.
 ///
 /// ```
 /// use aims_oauth_wire::metadata::attempt::Follow;
