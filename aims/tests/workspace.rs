@@ -312,7 +312,7 @@ fn the_index_has_every_error_code_once() {
     }
 }
 
-/// What the index of errors tells a reader to call is there.
+/// Every method that the index of errors tells a reader to call exists.
 #[test]
 fn the_index_names_what_exists() {
     let sources: String = sources().into_iter().map(|(_, source)| source).collect();
