@@ -1,4 +1,4 @@
-//! `aims token verify`.
+//! Tests of `aims token verify`.
 
 #![expect(
     clippy::indexing_slicing,
@@ -37,7 +37,7 @@ impl World {
         Self { folder, key }
     }
 
-    /// Puts a token with this header `typ` into the file `token`.
+    /// Writes a token with this header `typ` into the file `token`.
     fn write(&self, typ: Option<&str>, claims: &Value) {
         let mut header = json!({"alg": "ES256", "kid": "k"});
         if let Some(typ) = typ {
@@ -54,14 +54,14 @@ impl World {
             .write("token", format!("{text}.{}\n", encode(signature.as_ref())));
     }
 
-    /// The status and the JSON answer.
+    /// Returns the status and the JSON answer.
     fn json(&self, options: &str) -> (i32, Value) {
         let args = format!("token verify --keys keys.json --now {NOW} --json {options} token");
         let ran = self.folder.run(&args);
         (ran.status, ran.json())
     }
 
-    /// The status and the code: `ok`, or that of the refusal.
+    /// Returns the status and the code: `ok`, or that of the refusal.
     fn code(&self, options: &str) -> (i32, String) {
         let (status, answer) = self.json(options);
         assert_eq!(answer["verified"], status == 0, "{answer}");
@@ -91,7 +91,7 @@ fn with(changes: &Value) -> Value {
 
 const PLAIN: &str = "--issuer https://as.example --audience https://api.example";
 
-/// The object of a token that was verified, and the words for people.
+/// The object of a verified token, and the text for people.
 #[test]
 fn a_good_token_is_verified() {
     let world = World::new();
@@ -115,7 +115,7 @@ fn a_good_token_is_verified() {
     assert_eq!(world.folder.run_with(&args, token.as_bytes()).status, 0);
 }
 
-/// A bound token is verified, and said not to be proven.
+/// A bound token is verified, and the answer says that the binding was not proven.
 #[test]
 fn a_binding_is_told() {
     let world = World::new();
@@ -135,7 +135,7 @@ fn a_binding_is_told() {
     assert_eq!(world.code(PLAIN), (1, "token.confirmation".to_owned()));
 }
 
-/// Each refusal: status 1 and its code.
+/// Each refusal has status 1 and its code.
 #[test]
 fn bad_tokens_are_refused() {
     let world = World::new();
@@ -181,7 +181,7 @@ fn bad_tokens_are_refused() {
     assert_eq!(world.code(PLAIN), (1, "cli.too_long".to_owned()));
 }
 
-/// A wrong `typ` is told with the one that was expected.
+/// The message for a wrong `typ` names the expected one.
 #[test]
 fn a_wrong_type_is_explained() {
     let world = World::new();
@@ -195,7 +195,7 @@ fn a_wrong_type_is_explained() {
     assert!(detail.contains("--profile"), "{detail}");
 }
 
-/// A workload identity token is told as one under every profile, and no advice is Rust.
+/// A workload identity token is recognized with every profile, and no hint is about Rust code.
 #[test]
 fn a_workload_identity_token_is_told() {
     let world = World::new();
@@ -217,7 +217,7 @@ fn a_workload_identity_token_is_told() {
     }
 }
 
-/// What is no token is told as what it is, and so is a URL in place of a file.
+/// The message for a text that is not a token says what it is, also for a URL instead of a file.
 #[test]
 fn what_is_no_token_is_told() {
     let world = World::new();
@@ -246,7 +246,7 @@ fn what_is_no_token_is_told() {
     );
 }
 
-/// `--audience` may be repeated, and one must fit; every `--require-scope` must.
+/// `--audience` may be repeated, and one must match; every `--require-scope` must be in the token.
 #[test]
 fn audiences_and_scopes_may_be_several() {
     let world = World::new();
@@ -264,7 +264,7 @@ fn audiences_and_scopes_may_be_several() {
     );
     let lacks = format!("{PLAIN} --require-scope read --require-scope admin");
     assert_eq!(world.code(&lacks), (1, "cli.scope".to_owned()));
-    // The root slash is not folded here.
+    // The root slash is significant here.
     let slash = "--issuer https://as.example --audience https://api.example/";
     assert_eq!(world.code(slash), (1, "token.audience".to_owned()));
 }
@@ -325,7 +325,7 @@ fn entra_is_chosen_by_version() {
     }
 }
 
-/// Each preset takes its access token and no ID token.
+/// Each preset accepts its access token and no ID token.
 #[test]
 fn presets_tell_access_tokens_from_id_tokens() {
     let world = World::new();
@@ -363,7 +363,7 @@ fn presets_tell_access_tokens_from_id_tokens() {
         let expected = (1, "token.not_access_token".to_owned());
         assert_eq!(world.code(&options), expected, "{profile}");
     }
-    // A client takes the place of the audience.
+    // A client identifier replaces the audience.
     let own = with(&json!({"aud": "-", "token_use": "access"}));
     world.write(None, &own);
     let cognito = |client: &str| {
@@ -381,7 +381,7 @@ fn presets_tell_access_tokens_from_id_tokens() {
     );
 }
 
-/// `--marker` is for `jwt`, which needs it; what ID tokens may have is none.
+/// `--marker` is for `jwt`, which requires it; a claim that ID tokens may have is refused.
 #[test]
 fn markers_are_for_jwt_alone() {
     let world = World::new();
@@ -426,7 +426,7 @@ fn markers_are_for_jwt_alone() {
     assert_eq!(jwt("scope"), (1, "token.typ".to_owned()));
 }
 
-/// A wrong command line: status 2.
+/// A wrong command line has status 2.
 #[test]
 fn a_wrong_command_line_is_not_a_refusal() {
     let world = World::new();

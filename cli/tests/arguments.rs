@@ -1,4 +1,4 @@
-//! What a command line that is wrong may not lead to: secrets and control characters on a terminal.
+//! A wrong command line must not print secrets or control characters on a terminal.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,7 +8,7 @@ use std::process::Output;
 
 use common::{AGENT, Folder};
 
-/// The program with words between blanks, and then one argument as it is.
+/// Runs the program with words separated by blanks, and then one unchanged argument.
 fn run(folder: &Folder, words: &str, argument: &str) -> Output {
     folder.command(words).arg(argument).output().unwrap()
 }
@@ -18,8 +18,8 @@ fn told(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// T-166: wherever a token or a private key stands, nothing of it is repeated, and nothing is made
-/// of it.
+/// T-166: wherever a token or a private key is in the arguments, the output does not repeat it, and
+/// the command is not executed.
 #[test]
 fn secrets_are_not_repeated_wherever_they_stand() {
     let folder = Folder::with_agent();
@@ -60,8 +60,8 @@ fn secrets_are_not_repeated_wherever_they_stand() {
     assert!(!folder.path("new.jwk").exists());
 }
 
-/// T-166: what may be one is not repeated either, where it was not understood: a part of a key, a
-/// bootstrap token.
+/// T-166: a text that may be a secret and was not understood is not repeated either: a part of a
+/// key, a bootstrap token.
 #[test]
 fn doubtful_arguments_are_not_repeated() {
     let folder = Folder::with_agent();
@@ -83,7 +83,7 @@ fn doubtful_arguments_are_not_repeated() {
         assert!(err.contains("cli.secret_in_arguments"), "{words}: {err}");
         assert!(!err.contains(argument), "{words}: {err}");
     }
-    // The thumbprint of a key is as long as a token; what is not repeated is none of our business.
+    // The thumbprint of a key is as long as a token; the command line may repeat it or not.
     let thumbprint = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
     let made = run(&folder, "key generate --kid", thumbprint);
     assert_eq!(made.status.code(), Some(0));
@@ -94,8 +94,8 @@ fn doubtful_arguments_are_not_repeated() {
     );
 }
 
-/// T-166: what was drawn is not repeated either where a file is wanted, or an option; its first
-/// digits may be dashes.
+/// T-166: a random text is not repeated where a file or an option is expected; it may start with
+/// dashes.
 #[test]
 fn drawn_secrets_are_not_repeated_as_names() {
     let folder = Folder::with_agent();
@@ -120,7 +120,7 @@ fn drawn_secrets_are_not_repeated_as_names() {
             assert!(!err.contains(&rest.repeat(41)), "{words} {before}: {err}");
         }
     }
-    // A file of that name is a file; a folder of that name is no secret.
+    // A file of that name is a file; a folder of that name is not a secret.
     let name = "A".repeat(43);
     folder.write(&name, folder.read("wit"));
     folder.ok(&format!("token inspect {name}"));
@@ -128,7 +128,7 @@ fn drawn_secrets_are_not_repeated_as_names() {
     assert!(err.starts_with("aims: failed: cli.file: "), "{err}");
 }
 
-/// T-167: what a terminal obeys is shown as `\uXXXX`, line breaks within an argument too; the lines
+/// T-167: control characters are shown as `\uXXXX`, even line breaks within an argument; the lines
 /// of the message itself stay.
 #[test]
 fn hostile_arguments_are_escaped() {

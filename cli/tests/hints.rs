@@ -1,4 +1,4 @@
-//! What a refusal says beside its code: what was found, when it was, and what can be done.
+//! The hints of a refusal besides its code: what was found, when it was, and what to do.
 
 mod common;
 
@@ -6,7 +6,7 @@ use aims_jose::base64url::encode;
 use common::{AGENT, AUDIENCE, Folder, NOW, ORIGIN};
 use serde_json::{Value, json};
 
-/// A refusal has this code and these words, as a line and in JSON.
+/// Checks that a refusal has this code and these words, as a line and in JSON.
 fn told(folder: &Folder, args: &str, code: &str, words: &str) {
     let ran = folder.run(args);
     assert_eq!(ran.code(1, "aims: refused: "), code, "{args}");
@@ -29,8 +29,8 @@ fn folder() -> Folder {
     folder
 }
 
-/// T-167: a token of another type: the type that it has and the one that it should have, whatever
-/// somebody wrote there.
+/// T-167: for a token of another type, the message has the found and the expected type, whatever
+/// text the type is.
 #[test]
 fn the_type_is_told() {
     let folder = folder();
@@ -76,8 +76,8 @@ fn the_type_is_told() {
     );
 }
 
-/// What expired says when: tokens, proofs, signatures, and a token that nobody should make a proof
-/// for any more.
+/// The message for an expired token, proof or signature says when it expired, and also that for a
+/// new proof of an expired token.
 #[test]
 fn the_time_is_told() {
     let folder = folder();
@@ -112,7 +112,7 @@ fn the_time_is_told() {
     folder.write("signed", folder.ok(&format!("{sign} --created {NOW}")));
     told(&folder, &at(1_800_000_400), "sig.too_old", old);
 
-    // Of two signatures, the one that is meant.
+    // Of two signatures, the selected one.
     folder.write("request", folder.read("signed"));
     let other = format!("{sign} --label sig2 --tag t --created 1800000390");
     folder.write("signed", folder.ok(&other));
@@ -143,8 +143,8 @@ fn the_time_is_told() {
     );
 }
 
-/// T-019: a private key where a public one is wanted, alone or in a set, and one key where a set is
-/// wanted; nothing of a key is repeated.
+/// T-019: a private key instead of a public one, alone or in a set, and one key instead of a set;
+/// the message repeats nothing of a key.
 #[test]
 fn wrong_keys_are_told() {
     let folder = folder();
@@ -201,7 +201,8 @@ fn wrong_keys_are_told() {
     assert!(folder.ok(&http).starts_with("verified"));
 }
 
-/// Lines that end in LF, in CRLF, and in both: what is wanted, and where it is not so.
+/// Lines that end in LF, in CRLF, and in both: the message has the expected line end, and where it
+/// differs.
 #[test]
 fn line_ends_are_told() {
     let folder = Folder::with_agent();

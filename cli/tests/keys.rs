@@ -1,4 +1,4 @@
-//! `aims key` and `aims id`.
+//! Tests of `aims key` and `aims id`.
 
 mod common;
 
@@ -10,7 +10,7 @@ use aims_jose::provider::AWS_LC;
 use common::Folder;
 use serde_json::Value;
 
-/// T-023, T-168: the new file is the owner's alone, and nothing that is there is overwritten.
+/// T-023, T-168: only the owner can read the new file, and an existing file is not overwritten.
 #[test]
 fn a_new_key_is_kept_safe() {
     let folder = Folder::new();
@@ -93,8 +93,8 @@ fn only_the_public_part_is_shown() {
     }
 }
 
-/// T-019, T-023: a set has the public part of each key, in their order, and verifies what they
-/// signed; no two keys of it can be mistaken for one another.
+/// T-019, T-023: a set has the public part of each key, in order, and verifies their signatures;
+/// two keys that cannot be distinguished are refused.
 #[test]
 fn sets_are_made_of_keys() {
     let folder = Folder::with_agent();
@@ -128,7 +128,8 @@ fn sets_are_made_of_keys() {
     assert_eq!(folder.run("key set").status, 2);
 }
 
-/// T-023: the public part of a key in PEM, whose algorithm is said; nothing of the key is repeated.
+/// T-023: the public part of a key in PEM needs its algorithm; the output repeats nothing of the
+/// private key.
 #[test]
 fn keys_in_pem_are_read_as_said() {
     let folder = Folder::new();
@@ -142,7 +143,7 @@ fn keys_in_pem_are_read_as_said() {
     folder.write("public", &line);
     let thumbprint = folder.ok("key thumbprint public");
     assert_eq!(folder.ok("key thumbprint --pem-alg ES256 pem"), thumbprint);
-    // Of a set, it is that of the keys in PEM.
+    // In a set, it is the algorithm of the keys in PEM.
     folder.write("jwk.pub", folder.ok("key public jwk"));
     let set = format!(
         "{{\"keys\":[{public},{}]}}\n",
@@ -170,7 +171,7 @@ fn keys_in_pem_are_read_as_said() {
             assert!(!ran.err.contains("MIG"), "{}", ran.err);
         }
     }
-    // Where a JWK alone is taken, it is told as what it is.
+    // If only a JWK is accepted, the message says that the file is PEM.
     for args in [
         "wit issue --key jwk --id spiffe://example.org/a --for pem",
         "wit issue --key pem --id spiffe://example.org/a --for public",
@@ -200,7 +201,7 @@ fn the_thumbprint_is_the_standards() {
     assert_eq!(ran.out, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k\n");
 }
 
-/// T-019, T-023: a bad key is refused by its code, and nothing of it is repeated.
+/// T-019, T-023: a malformed key is refused with its code, and nothing of it is repeated.
 #[test]
 fn bad_keys_are_refused() {
     let folder = Folder::new();
@@ -224,7 +225,7 @@ fn bad_keys_are_refused() {
     assert_eq!(folder.failed("key public ."), "cli.file");
 }
 
-/// ID-01: an identifier, or the code of what is wrong with it.
+/// ID-01: an identifier, or the code for what is wrong with it.
 #[test]
 fn identifiers_are_checked() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! Forms of keys that public bug reports describe (`testdata/real-world`), through the program.
+//! Key formats of public bug reports (`testdata/real-world`), as the program reads them.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,13 +9,13 @@ use std::path::Path;
 
 use common::{Folder, NOW, ORIGIN};
 
-/// A file of the folder of cases.
+/// Returns the path of a file in the folder of cases.
 fn case(name: &str) -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../testdata/real-world");
     fs::read_to_string(folder.join(name)).unwrap()
 }
 
-/// The program's run over an access token by the key `k1`, with this set of keys.
+/// Runs the program with an access token by the key `k1` and this set of keys.
 fn token_verify(set: &str) -> common::Ran {
     let folder = Folder::new();
     folder.write("set.json", set);
@@ -26,7 +26,7 @@ fn token_verify(set: &str) -> common::Ran {
     ))
 }
 
-/// The program's run over a workload identity token, with this set of keys.
+/// Runs the program with a workload identity token and this set of keys.
 fn wit_verify(folder: &Folder, set: &str) -> common::Ran {
     folder.write("set.json", set);
     folder.run(&format!(
@@ -39,7 +39,7 @@ fn assert_verified(ran: &common::Ran, what: &str) {
     assert!(ran.out.starts_with("verified"), "{what}: {}", ran.out);
 }
 
-/// c01a, c02a, c04a, and a modulus with a zero byte before it: each set has the usable key.
+/// c01a, c02a, c04a, and a modulus with a leading zero byte: each set has the usable key.
 #[test]
 fn sets_of_keys_are_read_as_they_are_written() {
     for name in [
@@ -60,7 +60,7 @@ fn sets_of_keys_are_read_as_they_are_written() {
     }
 }
 
-/// c01a, c02a, c04a: the same forms of a bundle.
+/// c01a, c02a, c04a: the same forms in a bundle.
 #[test]
 fn bundles_are_read_as_they_are_written() {
     let folder = Folder::with_agent();
@@ -77,7 +77,7 @@ fn bundles_are_read_as_they_are_written() {
     ] {
         assert_verified(&wit_verify(&folder, &set), &set);
     }
-    // Another key of that name is no repetition.
+    // Another key with that name is not a repetition.
     let other = folder.ok("key generate --kid ca");
     folder.write("other.jwk", other);
     let other = folder.ok("key public other.jwk");
@@ -85,7 +85,7 @@ fn bundles_are_read_as_they_are_written() {
     assert_eq!(ran.code(1, "aims: refused: "), "bundle.kid");
 }
 
-/// c02c, c03a: a thumbprint is that of the key, in whatever spelling.
+/// c02c, c03a: a thumbprint does not depend on the spelling of the key.
 #[test]
 fn spellings_of_a_key_have_one_thumbprint() {
     let folder = Folder::new();
@@ -105,7 +105,7 @@ fn spellings_of_a_key_have_one_thumbprint() {
     assert_eq!(thumbprint(&zero), expected);
 }
 
-/// c50a: `null` for no keys is a set, which trusts nothing, and the refusal says that.
+/// c50a: `null` instead of keys is a set that trusts nothing, and the refusal says so.
 #[test]
 fn a_set_without_keys_trusts_nothing() {
     let folder = Folder::with_agent();

@@ -7,7 +7,8 @@ use std::process::Stdio;
 use common::{Folder, NOW, ORIGIN};
 use serde_json::json;
 
-/// 0 for help, 2 for every wrong command line, and no answer on the standard output then.
+/// The status is 0 for help, and 2 for every wrong command line, without an answer on the standard
+/// output.
 #[test]
 fn usage_errors_are_2() {
     let folder = Folder::new();
@@ -39,7 +40,7 @@ fn usage_errors_are_2() {
     }
 }
 
-/// The help says how documents for a spiffe origin are told apart, and what a status means.
+/// The help says how documents for a spiffe origin are distinguished, and what a status means.
 #[test]
 fn the_help_says_what_matters() {
     let folder = Folder::new();
@@ -48,7 +49,8 @@ fn the_help_says_what_matters() {
     assert!(folder.ok("--help").contains("1 for refused"));
 }
 
-/// T-021: a file of more than 64 KiB is not read on; one of 64 KiB is. Key sets may be larger.
+/// T-021: of a file of more than 64 KiB, no more is read; one of 64 KiB is accepted. Key sets may
+/// be larger.
 #[test]
 fn long_files_are_refused() {
     let folder = Folder::with_agent();
@@ -76,7 +78,8 @@ fn long_files_are_refused() {
     assert_eq!(folder.refused("token inspect /dev/zero"), "cli.too_long");
 }
 
-/// What cannot be read, is no text, or is the standard input a second time: 2, also in JSON.
+/// An unreadable file, one that is not text, or a second use of the standard input has status 2,
+/// also in JSON.
 #[test]
 fn input_failures_are_2() {
     let folder = Folder::with_agent();
@@ -103,7 +106,7 @@ fn input_failures_are_2() {
     }
 }
 
-/// T-023: no command but `key generate` prints a private member, whether it succeeds or not.
+/// T-023: only `key generate` prints a private member, whether a command succeeds or not.
 #[test]
 fn private_keys_are_not_printed() {
     let folder = Folder::with_agent();
@@ -132,7 +135,7 @@ fn private_keys_are_not_printed() {
     }
 }
 
-/// A reader that has gone is no reason to panic; nor is a full disk, and neither is success.
+/// A closed reader and a full disk cause no panic, and count as failures.
 #[cfg(unix)]
 #[test]
 fn output_failures_are_2() {
@@ -155,7 +158,7 @@ fn output_failures_are_2() {
         assert_eq!(output.status.code(), Some(2), "{args}");
         assert_eq!(output.stderr, b"", "{args}");
     }
-    // With nobody on either side, the status is all there is.
+    // If all streams are closed, only the status remains.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = folder.command("token inspect ca.jwk");
@@ -182,7 +185,7 @@ fn output_failures_are_2() {
     }
 }
 
-/// The README's story runs as it stands there.
+/// The commands of the README work as they are printed.
 #[cfg(unix)]
 #[test]
 fn the_readme_runs() {

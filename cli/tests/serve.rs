@@ -26,7 +26,7 @@ use http::Request;
 
 const TOOL: &str = "http://127.0.0.1:8402/mcp";
 
-/// The running program, ended with the test.
+/// The running program, which ends with the test.
 struct Served {
     child: Child,
     lines: Vec<String>,
@@ -34,7 +34,7 @@ struct Served {
 }
 
 impl Served {
-    /// Starts it on a free port, and reads what it says at the start.
+    /// Starts it on a free port, and reads its first output.
     fn start(folder: &Folder, args: &[&str]) -> Self {
         let mut command = folder.command("authority serve --listen 127.0.0.1:0");
         let piped = command.args(args).stdout(Stdio::piped());
@@ -50,7 +50,7 @@ impl Served {
         }
     }
 
-    /// What stands behind a name at the start of a line.
+    /// Returns the text after a name at the start of a line.
     fn said(&self, name: &str) -> String {
         let line = self.lines.iter().find(|line| line.starts_with(name));
         line.and_then(|line| line.get(16..)).unwrap().to_owned()
@@ -64,7 +64,7 @@ impl Served {
             .collect()
     }
 
-    /// Ends it by a signal, and gives its status and what it said on the standard error.
+    /// Ends it by a signal, and returns its status and its standard error.
     #[cfg(unix)]
     fn end_by(mut self, signal: &str) -> (Option<i32>, String) {
         let id = self.child.id().to_string();
@@ -86,8 +86,7 @@ impl Drop for Served {
     }
 }
 
-/// The status of a run that must end by itself, and what it said on the standard error; nothing
-/// else is said.
+/// Returns the status and the standard error of a run that must end by itself without other output.
 fn ended(folder: &Folder, args: &str) -> (Option<i32>, String) {
     let piped = Stdio::piped;
     let mut command = folder.command(args);
@@ -116,7 +115,7 @@ async fn get(url: &str) -> Vec<u8> {
     answer.into_body()
 }
 
-/// A WIT for a new key, by a bootstrap token; or the status of a refusal.
+/// Returns a WIT for a new key, by a bootstrap token; or the status of a refusal.
 async fn enrol(issuer: &str, token: &str) -> Result<(SigningKey, SecretText), String> {
     let now = || SystemClock::new().now();
     let client = IdentityClient::new(issuer).unwrap();
@@ -144,8 +143,8 @@ async fn token(issuer: &str, key: SigningKey, wit: SecretText, scope: &str) -> R
     token.map(drop).map_err(|error| error.code().to_owned())
 }
 
-/// The whole use of it: the bundle over HTTP, an identity for the token that was printed, verified
-/// by the program itself, and an access token.
+/// A complete use: the bundle over HTTP, an identity for the printed token, verified by the program
+/// itself, and an access token.
 #[tokio::test]
 async fn an_agent_gets_its_identity_and_a_token() {
     let folder = Folder::new();
@@ -184,7 +183,8 @@ async fn an_agent_gets_its_identity_and_a_token() {
         let got = token(&issuer, key.clone(), wit.clone(), scope).await;
         assert_eq!(got, expected, "{scope}");
     }
-    // T-049: once. Who asks a second time is told nothing, and the operator why.
+    // T-049: a token is accepted once. The second caller learns nothing, and the operator learns
+    // why.
     let again = enrol(&issuer, bootstrap).await.unwrap_err();
     assert!(again.contains("403"), "{again}");
     #[cfg(unix)]
@@ -196,7 +196,7 @@ async fn an_agent_gets_its_identity_and_a_token() {
     }
 }
 
-/// T-160: keys are new at each start, and that is said.
+/// T-160: keys are new at each start, and the output says so.
 #[tokio::test]
 async fn keys_are_new_at_each_start() {
     let folder = Folder::new();
@@ -221,8 +221,8 @@ async fn keys_are_new_at_each_start() {
     );
 }
 
-/// T-166, T-168: a token in a file is made once, for its owner alone, used again at the next start,
-/// and printed never.
+/// T-166, T-168: a token in a file is created once, readable only by its owner, used again at the
+/// next start, and never printed.
 #[tokio::test]
 async fn tokens_come_from_files() {
     let folder = Folder::new();
@@ -245,7 +245,7 @@ async fn tokens_come_from_files() {
     for _ in 0..2 {
         enrol(&served.said("issuer"), &made).await.unwrap();
     }
-    // Guessable, a token itself, or no file at all.
+    // A guessable name, a token itself, or not a file.
     folder.write("short", "hunter2");
     for (file, status) in [("short", 2), (&made, 2), (".", 2), ("", 2)] {
         let args = format!("authority serve --listen 127.0.0.1:0 --agent {AGENT}={file}");
@@ -254,8 +254,8 @@ async fn tokens_come_from_files() {
     assert!(!folder.path(&made).exists());
 }
 
-/// T-168: a token that others can read or write, or that a link stands for, is taken with a
-/// warning; one that is the owner's alone without.
+/// T-168: a token file that other users can read or write, or that is a link, is accepted with a
+/// warning; a private one without.
 #[cfg(unix)]
 #[test]
 fn files_that_others_have_are_warned_of() {
@@ -303,7 +303,8 @@ fn files_that_others_have_are_warned_of() {
     );
 }
 
-/// T-168: so is a configuration that others can write; that they read it is nothing.
+/// T-168: a configuration that other users can write causes the same warning; reading it is
+/// allowed.
 #[cfg(unix)]
 #[test]
 fn a_configuration_that_others_can_write_is_warned_of() {
@@ -325,7 +326,7 @@ fn a_configuration_that_others_can_write_is_warned_of() {
     }
 }
 
-/// A file says what options cannot: each agent with its lifetime and its rights.
+/// A file can declare more than options: each agent with its lifetime and its rights.
 #[tokio::test]
 async fn a_file_declares_agents() {
     let folder = Folder::new();
@@ -379,8 +380,8 @@ async fn a_file_declares_agents() {
     }
 }
 
-/// T-160: what other machines can reach is refused, and the reason is told; the word for it needs a
-/// URL, and is warned of.
+/// T-160: an address that other machines can reach is refused with the reason; the option that
+/// allows it needs a URL, and causes a warning.
 #[test]
 fn the_network_needs_a_word() {
     let folder = Folder::new();
@@ -418,7 +419,7 @@ fn the_network_needs_a_word() {
     }
 }
 
-/// An address that is taken, or is not there: 2, in plain words.
+/// An address that is in use, or does not exist, has status 2 and a plain message.
 #[test]
 fn an_occupied_port_is_told() {
     let folder = Folder::new();
@@ -439,7 +440,7 @@ fn an_occupied_port_is_told() {
     }
 }
 
-/// Either signal ends it with 0, also while a connection is open; then nobody answers any more.
+/// Either signal ends it with 0, even while a connection is open; then it no longer answers.
 #[cfg(unix)]
 #[test]
 fn signals_end_it() {
@@ -454,7 +455,7 @@ fn signals_end_it() {
     }
 }
 
-/// T-166: a token or a key where a file is asked for is not repeated, and its owner is warned.
+/// T-166: a token or a key instead of a file is not repeated, and its owner is warned.
 #[test]
 fn secrets_in_arguments_are_told() {
     let folder = Folder::with_agent();

@@ -1,4 +1,4 @@
-//! `aims token`.
+//! Tests of `aims token`.
 
 mod common;
 
@@ -18,7 +18,7 @@ fn inspect(folder: &Folder, header: &str, claims: &str, more: &str) -> String {
     folder.ok(&format!("token inspect token --now {NOW} {more}"))
 }
 
-/// Header, claims and times of any JWT, behind a warning.
+/// Header, claims and times of any JWT, after a warning.
 #[test]
 fn tokens_are_shown_and_not_believed() {
     let folder = Folder::new();
@@ -68,8 +68,8 @@ fn json_is_one_object() {
     assert_eq!(ran.json(), expected);
 }
 
-/// T-009, T-167: nothing that a terminal obeys is printed: names and values, in header and claims,
-/// raw and in messages.
+/// T-009, T-167: no control characters are printed: in names and values, in header and claims, raw
+/// and in messages.
 #[test]
 fn hostile_text_is_escaped() {
     let folder = Folder::new();
@@ -126,7 +126,7 @@ fn hostile_file_names_are_escaped() {
     assert_eq!(ran.json().get("error"), Some(&json!("jws.parts")));
 }
 
-/// What is no JWT, by its code.
+/// A text that is not a JWT is refused with its code.
 #[test]
 fn other_text_is_refused() {
     let folder = Folder::new();

@@ -1,4 +1,4 @@
-//! `aims txn`.
+//! Tests of `aims txn`.
 
 #![expect(clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -21,7 +21,7 @@ fn folder() -> Folder {
     folder
 }
 
-/// Issues with these further options, and verifies with those: the status and the answer.
+/// Issues with these further options, verifies with those, and returns the status and the answer.
 fn round(folder: &Folder, issue: &str, verify: &str) -> (i32, Value) {
     let token = folder.ok(&format!("{ISSUE} {issue}"));
     folder.write("token", token);
@@ -50,7 +50,7 @@ fn what_is_issued_is_verified() {
         (status, &answer["issuer"]),
         (0, &json!("https://tts.example"))
     );
-    // For people, too; and from the standard input.
+    // The answer for people, too; and from the standard input.
     let token = folder.ok(ISSUE);
     folder.write("token", token);
     let shown = folder.ok(&format!(
@@ -105,7 +105,7 @@ fn each_difference_is_refused() {
     }
 }
 
-/// Changed parameters are refused, and a file that holds no call is a mistake in the command line.
+/// Changed parameters are refused, and a file without a call is an error of the command line.
 #[test]
 fn a_token_is_for_the_call_in_the_file() {
     let folder = folder();
@@ -141,7 +141,7 @@ fn a_token_is_for_the_call_in_the_file() {
     }
 }
 
-/// Mistakes in the command line have the status 2.
+/// Errors of the command line have the status 2.
 #[test]
 fn mistakes_are_told_apart_from_refusals() {
     let folder = folder();

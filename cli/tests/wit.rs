@@ -1,4 +1,4 @@
-//! `aims wit`.
+//! Tests of `aims wit`.
 
 mod common;
 
@@ -9,7 +9,7 @@ fn verify(more: &str) -> String {
     format!("wit verify --origin {ORIGIN} --keys keys.json --now {NOW} {more}")
 }
 
-/// WIT-01, WIT-08: what was issued verifies until it has expired.
+/// WIT-01, WIT-08: an issued token verifies until it has expired.
 #[test]
 fn an_issued_token_verifies() {
     let folder = Folder::with_agent();
@@ -34,7 +34,7 @@ fn an_issued_token_verifies() {
     assert_eq!(folder.refused(&late), "wit.expired");
 }
 
-/// WIT-03, WIT-04, SVD-01, T-032: each refusal by its code, in words and in JSON.
+/// WIT-03, WIT-04, SVD-01, T-032: each refusal has its code, in words and in JSON.
 #[test]
 fn refusals_have_codes() {
     let folder = Folder::with_agent();
@@ -83,7 +83,7 @@ fn refusals_have_codes() {
 }
 
 /// BND-01: a document with `spiffe_sequence` or a key for WIT-SVIDs is a SPIFFE bundle, in which a
-/// key for signatures vouches for nothing.
+/// key for signatures verifies nothing.
 #[test]
 fn bundles_are_told_from_sets() {
     let folder = Folder::with_agent();
@@ -158,7 +158,7 @@ fn origins_and_keys_are_pairs() {
     }
 }
 
-/// WIT-02, SVD-01, T-019: what cannot be issued.
+/// WIT-02, SVD-01, T-019: tokens that cannot be issued.
 #[test]
 fn bad_tokens_are_not_issued() {
     let folder = Folder::with_agent();

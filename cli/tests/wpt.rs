@@ -1,4 +1,4 @@
-//! `aims wpt`, and what the drafts print.
+//! `aims wpt`, and the examples of the drafts.
 
 mod common;
 
@@ -28,7 +28,7 @@ fn verify(audience: &str, more: &str) -> String {
 const ALL: &str =
     "--revision 01 --access-token access --txn-token txn --header content-digest=digest";
 
-/// WPT-01, WPT-05, WPT-06, WPT-07: what was made verifies, in words and in JSON.
+/// WPT-01, WPT-05, WPT-06, WPT-07: a new proof verifies, in words and in JSON.
 #[test]
 fn a_new_proof_verifies() {
     let folder = folder();
@@ -52,7 +52,7 @@ fn a_new_proof_verifies() {
     assert_eq!(folder.run_with(&args, piped.as_bytes()).status, 0);
 }
 
-/// WPT-02, WPT-05, WPT-06, WPT-07, T-033: one thing changed on the receiver's side.
+/// WPT-02, WPT-05, WPT-06, WPT-07, T-033: one thing is changed at the receiver.
 #[test]
 fn a_proof_is_for_its_message() {
     let folder = folder();
@@ -98,7 +98,7 @@ fn a_proof_is_for_its_message() {
     assert_eq!(folder.refused(&early), "wit.not_yet_valid");
 }
 
-/// T-033: another token of the same agent, no token's proof, a token as its own proof.
+/// T-033: another token of the same agent, a proof of no token, a token as its own proof.
 #[test]
 fn a_proof_is_for_its_token() {
     let folder = folder();
@@ -114,8 +114,8 @@ fn a_proof_is_for_its_token() {
     assert_eq!(folder.refused(&verify(AUDIENCE, "")), "jws.parts");
 }
 
-/// WPT-03, WPT-07, WIT-08: what is not made: a foreign key, an expired token, a long life, a
-/// repeated or ill-named field.
+/// WPT-03, WPT-07, WIT-08: proofs that are not made: a key of another agent, an expired token, a
+/// long lifetime, a repeated or malformed field name.
 #[test]
 fn bad_proofs_are_not_made() {
     let folder = folder();
@@ -142,7 +142,7 @@ fn bad_proofs_are_not_made() {
     );
 }
 
-/// One newline at the end of a file is no part of a token; anything else is.
+/// One newline at the end of a file is ignored; any other addition is part of the token.
 #[test]
 fn one_newline_is_stripped() {
     let folder = folder();
@@ -163,8 +163,8 @@ fn one_newline_is_stripped() {
     }
 }
 
-/// WPT-06, WPT-13: revision 02 is the default and binds no access token; a proof of one revision is
-/// bound to `ath` in that one alone.
+/// WPT-06, WPT-13: revision 02 is the default and covers no access token; only a proof of revision
+/// 01 has `ath`.
 #[test]
 fn the_revision_is_named() {
     let folder = folder();
@@ -236,7 +236,8 @@ fn the_published_pair_verifies() {
     assert!(folder.ok("token inspect wpt").starts_with("NOT VERIFIED"));
 }
 
-/// WPT-02, T-166: both audiences are told, but not what may be a secret that was given by mistake.
+/// WPT-02, T-166: the message has both audiences, but not a text that may be a secret given by
+/// mistake.
 #[test]
 fn another_audience_is_told() {
     let folder = Folder::with_agent();

@@ -1,4 +1,4 @@
-//! Calls whose bodies stream, against servers on loopback.
+//! Calls with streaming bodies, against servers on loopback.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -28,7 +28,7 @@ async fn listen() -> (TcpListener, String) {
     (listener, url)
 }
 
-/// Reads until what was read ends so.
+/// Reads until the received bytes end with this text.
 async fn read_to(stream: &mut TcpStream, end: &str) -> String {
     let mut text = String::new();
     while !text.ends_with(end) {
@@ -86,7 +86,7 @@ impl http_body::Body for Slowly {
     }
 }
 
-/// Both bodies stream: each side has a piece before the other sends the next.
+/// Both bodies stream: each side gets a piece before the other sends the next.
 #[tokio::test]
 async fn bodies_stream() {
     let (listener, url) = listen().await;
@@ -114,7 +114,7 @@ async fn bodies_stream() {
     );
 }
 
-/// A content that is at hand is sent with its length, and none as none.
+/// A content in memory is sent with its length, and an empty one without.
 #[tokio::test]
 async fn a_whole_content_has_a_length() {
     for (body, length) in [(Body::from("{}"), "2"), (Body::empty(), "0")] {
@@ -140,7 +140,7 @@ async fn a_whole_content_has_a_length() {
     }
 }
 
-/// A redirect is an answer: what was proven for one URL goes to no other.
+/// A redirect is an answer: a proof for one URL is sent to no other.
 #[tokio::test]
 async fn redirects_are_answers() {
     let (listener, url) = listen().await;
@@ -157,7 +157,7 @@ async fn redirects_are_answers() {
     assert_eq!(answer.status(), 307);
 }
 
-/// The URL is judged as for a document.
+/// The URL is checked as for a document.
 #[tokio::test]
 async fn urls_are_judged() {
     for (url, expected) in [
@@ -172,8 +172,8 @@ async fn urls_are_judged() {
     }
 }
 
-/// An answer whose head does not come ends as a time-out, and so does a body that stands still;
-/// one that goes on is not ended, however long it takes.
+/// A missing head ends with a timeout, and so does a body that pauses too long. A body that
+/// continues is not ended, however long it takes.
 #[tokio::test]
 async fn time_limits_are_for_the_head_and_for_each_piece() {
     let (listener, url) = listen().await;
@@ -200,7 +200,7 @@ async fn time_limits_are_for_the_head_and_for_each_piece() {
     drop(server);
 }
 
-/// The limit of the head does not end a request or an answer that takes longer than it.
+/// The limit of the head does not end a request or an answer that takes longer.
 #[tokio::test]
 async fn a_body_that_goes_on_outlives_the_limit_of_the_head() {
     let (listener, url) = listen().await;
@@ -222,7 +222,7 @@ async fn a_body_that_goes_on_outlives_the_limit_of_the_head() {
     assert_eq!(content, "aaaaaaaa");
 }
 
-/// A request whose body stands still is given up.
+/// A request whose body pauses too long is given up.
 #[tokio::test]
 async fn a_request_that_stands_still_is_given_up() {
     let (listener, url) = listen().await;

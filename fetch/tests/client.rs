@@ -1,4 +1,4 @@
-//! The fetcher against servers on loopback that do what servers should not.
+//! The fetcher against misbehaving servers on loopback.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -17,7 +17,7 @@ use http::{Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// Answers each connection with the same bytes, at most a dozen, and gives what it was sent.
+/// Gives each connection the same answer, at most a dozen, and returns what it received.
 async fn server(answer: String) -> (u16, tokio::sync::mpsc::UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -83,7 +83,7 @@ async fn a_document_is_fetched() {
     );
 }
 
-/// T-080: nothing but `https`, and `http` only to loopback and only where it was allowed.
+/// T-080: only `https`, and `http` only to loopback and only if it is allowed.
 #[tokio::test]
 async fn only_https_unless_named() {
     let (port, _requests) = server(ok("{}")).await;
@@ -123,7 +123,7 @@ async fn no_address_that_is_not_public() {
     );
 }
 
-/// Gives a public address first and loopback from then on.
+/// Returns a public address first, and loopback from then on.
 #[derive(Debug)]
 struct Rebinding(AtomicUsize, Vec<&'static str>);
 
@@ -138,13 +138,13 @@ impl Resolve for Rebinding {
     }
 }
 
-/// T-081: what is judged is the address that is connected to, at each connection.
+/// T-081: the address that is connected to is checked, for each connection.
 #[tokio::test]
 async fn a_name_that_leads_to_loopback_is_refused() {
     let resolver = Rebinding(AtomicUsize::new(0), vec!["127.0.0.1"]);
     let fetcher = Fetcher::builder().resolver(resolver);
     assert_eq!(code(fetcher, "https://as.example/").await, "fetch.address");
-    // A name other than `localhost`, where loopback is allowed by name.
+    // A name other than `localhost`, if loopback is allowed.
     let resolver = Rebinding(AtomicUsize::new(0), vec!["127.0.0.1"]);
     let fetcher = local().resolver(resolver);
     assert_eq!(code(fetcher, "https://as.example/").await, "fetch.address");
@@ -165,7 +165,7 @@ async fn a_name_without_an_address() {
     assert_eq!(code(fetcher, "https://as.example/").await, "fetch.resolve");
 }
 
-/// T-082: a redirect is an answer, unless redirects were asked for; then each hop is judged.
+/// T-082: a redirect is an answer, unless redirects are enabled; then each URL is checked.
 #[tokio::test]
 async fn redirects_are_judged_anew() {
     let (target, mut seen) = server(ok("{}")).await;
@@ -173,7 +173,7 @@ async fn redirects_are_judged_anew() {
     let url = format!("http://127.0.0.1:{port}/");
     assert_eq!(get(local(), &url).await.unwrap().status(), 302);
     assert_eq!(code(local().redirects(1), &url).await, "ok");
-    // To another origin (here another port) goes `Accept` alone.
+    // To another origin (here another port), only `Accept` is sent.
     let request = seen.recv().await.unwrap();
     assert!(request.contains("accept: application/json"));
     assert!(!request.contains("x-secret"));
@@ -200,7 +200,7 @@ async fn redirects_end() {
     assert_eq!(count, 4);
 }
 
-/// What changes something is not done a second time elsewhere, though the target would answer.
+/// A request that changes something is not repeated at another URL, though the target would answer.
 #[tokio::test]
 async fn a_post_is_not_redirected() {
     let (target, mut seen) = server(ok("{}")).await;
@@ -212,7 +212,7 @@ async fn a_post_is_not_redirected() {
     assert!(seen.try_recv().is_err());
 }
 
-/// T-083: the limit counts what arrives, whatever `Content-Length` says or leaves out.
+/// T-083: the limit counts received bytes, with any `Content-Length` or none.
 #[tokio::test]
 async fn bodies_are_bounded() {
     let endless = format!(
@@ -293,7 +293,7 @@ fn documents_are_json_by_their_type_or_their_content() {
     let mut none = answer(200, "x");
     none.headers_mut().clear();
     assert!(expect_json(&none).is_ok());
-    // What is no JSON by its beginning is named by its type.
+    // An answer that does not start like JSON is named by its type.
     *none.body_mut() = b"hello".to_vec();
     let error = expect_json(&none).unwrap_err();
     assert_eq!(error.code(), "fetch.content_type");
@@ -356,7 +356,7 @@ fn codes_are_unique_and_complete() {
     assert_eq!(unique.len(), codes.len());
 }
 
-/// T-075: a target goes out byte for byte, or not at all.
+/// T-075: a target is sent byte for byte, or not at all.
 #[tokio::test]
 async fn a_url_is_sent_as_it_was_given_or_not_at_all() {
     let (port, mut requests) = server(ok("{}")).await;
@@ -394,7 +394,7 @@ async fn the_limits_of_a_request_narrow_those_of_the_client() {
         let got = local().build().unwrap().send(request).await;
         assert_eq!(got.map_or_else(|it| it.code(), |_| "ok"), expected);
     }
-    // And never widen them.
+    // They never widen the limits.
     let (port, _requests) = server(ok("{}")).await;
     let mut request = Request::get(format!("http://127.0.0.1:{port}/"))
         .body(Vec::new())
@@ -418,7 +418,7 @@ async fn the_answer_says_which_url_answered() {
     );
 }
 
-/// An address that is refused is named, with the way out where there is one.
+/// The error for a refused address names it, with the remedy if there is one.
 #[tokio::test]
 async fn a_refused_address_is_named() {
     for (host, address, way_out) in [

@@ -1,4 +1,4 @@
-//! Answers as real servers send them: compressed unasked, of any content type, ended by the end of
+//! Answers of real servers: compressed without request, with any content type, ended by the end of
 //! the connection.
 
 #![cfg(feature = "client")]
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Answers each connection with the same bytes.
+/// Gives each connection the same answer.
 async fn server(answer: Vec<u8>) -> (String, UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -47,13 +47,13 @@ async fn document(fetcher: FetcherBuilder, url: &str) -> Result<Vec<u8>, Error> 
 
 const SET: &[u8] = br#"{"keys":[]}"#;
 
-/// `printf '{"keys":[]}' | gzip -n`
+/// The output of `printf '{"keys":[]}' | gzip -n`.
 const SET_GZIP: &[u8] = &[
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0xab, 0x56, 0xca, 0x4e, 0xad, 0x2c,
     0x56, 0xb2, 0x8a, 0x8e, 0xad, 0x05, 0x00, 0xef, 0x67, 0x88, 0x2a, 0x0b, 0x00, 0x00, 0x00,
 ];
 
-/// Says what it was asked for, and lets nothing but JSON come back.
+/// Records the request, and accepts only JSON.
 #[tokio::test]
 async fn identity_and_key_sets_are_asked_for() {
     let (url, mut requests) = server(answer("connection: close\r\n", SET)).await;
@@ -75,8 +75,8 @@ async fn identity_and_key_sets_are_asked_for() {
     );
 }
 
-/// Of a body that is too long, the beginning says whether it is a document: announced or not, and
-/// compressed too.
+/// The start of a body that is too long shows whether it is a document: with or without an
+/// announced length, and compressed.
 #[tokio::test]
 async fn a_body_that_is_too_long_is_known_by_its_beginning() {
     let limit = SET_GZIP.len();
@@ -112,7 +112,7 @@ async fn a_body_that_is_too_long_is_known_by_its_beginning() {
     assert!(matches!(error, Error::BodyTooLong { answer: Some(it), .. } if it.is_object));
 }
 
-/// Servers that compress whatever was asked, and others that say nothing of their type.
+/// Servers that compress without request, and servers without a content type.
 #[tokio::test]
 async fn real_answers_are_read() {
     for (fields, body) in [
@@ -141,7 +141,7 @@ async fn real_answers_are_read() {
     assert_eq!(document(local(), &url).await.unwrap(), SET);
 }
 
-/// The same answers, each with one thing that is not tolerated.
+/// The same answers, each with one fault that is not tolerated.
 #[tokio::test]
 async fn other_answers_are_refused() {
     let twice = [SET_GZIP, b"trailing"].concat();
@@ -167,7 +167,7 @@ async fn other_answers_are_refused() {
             &twice,
             "fetch.content_encoding",
         ),
-        // A web page that is compressed stays one.
+        // A compressed HTML page is still one.
         (
             "content-encoding: gzip\r\ncontent-type: text/html\r\n",
             SET_GZIP,
@@ -181,13 +181,13 @@ async fn other_answers_are_refused() {
     }
 }
 
-/// The limit holds for what is decoded, of the client as well as of the cache.
+/// The limit applies to the decoded body, in the client and in the cache.
 #[tokio::test]
 async fn decoded_bytes_are_bounded() {
     let fields = "content-encoding: gzip\r\nconnection: close\r\n";
     let (url, _requests) = server(answer(fields, SET_GZIP)).await;
     let limit = |limit: usize| local().max_body(limit);
-    // What is sent is longer than what it becomes.
+    // The compressed body is longer than the decoded one.
     let error = document(limit(SET_GZIP.len() - 1), &url).await.unwrap_err();
     assert_eq!(error.code(), "fetch.body_too_long");
     assert_eq!(document(limit(SET_GZIP.len()), &url).await.unwrap(), SET);
@@ -199,7 +199,7 @@ async fn decoded_bytes_are_bounded() {
     assert_eq!(document(limit(10_002), &url).await.unwrap().len(), 10_002);
 }
 
-/// `(head -c 10000 /dev/zero | tr '\0' ' '; printf '{}') | gzip -9n`
+/// The output of `(head -c 10000 /dev/zero | tr '\0' ' '; printf '{}') | gzip -9n`.
 const BOMB: &[u8] = &[
     0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x02, 0x03, 0xed, 0xc1, 0x01, 0x09, 0x00, 0x00,
     0x0c, 0x03, 0xa0, 0x2a, 0xeb, 0x39, 0xd6, 0xfd, 0x39, 0x0e, 0x6a, 0x02, 0x00, 0x00, 0x00, 0x00,
@@ -207,7 +207,7 @@ const BOMB: &[u8] = &[
 ];
 
 /// A body that a digest covers is left as it was sent (RFC 9530 §2), and so is one whose coding was
-/// asked for.
+/// requested.
 #[tokio::test]
 async fn what_is_covered_or_asked_for_is_left() {
     let fields = "content-encoding: gzip\r\nconnection: close\r\n";
@@ -225,7 +225,7 @@ async fn what_is_covered_or_asked_for_is_left() {
     assert_eq!(fetcher.send(request).await.unwrap().body(), SET_GZIP);
 }
 
-/// Answers compressed bytes, as a client of somebody else may.
+/// Returns compressed bytes, as a client of another program may.
 #[derive(Debug)]
 struct Raw;
 

@@ -1,5 +1,5 @@
-//! Names that do not resolve, addresses that do not answer, and peers that leave in the midst of
-//! it.
+//! Names that do not resolve, addresses that do not answer, and peers that close the connection
+//! early.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -26,7 +26,8 @@ fn code(result: Result<Response<Vec<u8>>, Error>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// Reads one request, its body of two bytes included. `None` where the peer left.
+/// Reads one request, including its body of two bytes. Returns `None` if the peer closed the
+/// connection.
 async fn read(stream: &mut TcpStream) -> Option<String> {
     let mut text = Vec::new();
     while !text.windows(4).any(|it| it == b"\r\n\r\n")
@@ -39,14 +40,14 @@ async fn read(stream: &mut TcpStream) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// Never answers; counts who waits for it.
+/// Never answers; counts the waiting callers.
 #[derive(Clone, Debug, Default)]
 struct Silent {
     waiting: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
 }
 
-/// One that waits.
+/// A waiting caller.
 struct Waiting(Arc<AtomicUsize>);
 
 impl Drop for Waiting {
@@ -66,7 +67,7 @@ impl Resolve for Silent {
     }
 }
 
-/// Sends requests for so many names, each in a task of its own.
+/// Sends requests for this number of names, each in its own task.
 fn names(
     fetcher: &Arc<Fetcher>,
     count: usize,
@@ -80,8 +81,8 @@ fn names(
     tasks.collect()
 }
 
-/// F-16: a thousand requests for names that never resolve: a few lookups at a time, and what needs
-/// no name or a thread goes on while all of them wait.
+/// F-16: a thousand requests for names that never resolve: a few lookups run at a time, and work
+/// that needs no name or thread continues meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lookups_that_hang_are_few() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -98,7 +99,7 @@ async fn lookups_that_hang_are_few() {
     while silent.most.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
-    // An address is no name.
+    // An address needs no lookup.
     let request = Request::get(format!("http://127.0.0.1:{port}/"));
     let answer = fetcher.send(request.body(Vec::new()).unwrap()).await;
     assert_eq!(code(answer), "ok");
@@ -110,7 +111,7 @@ async fn lookups_that_hang_are_few() {
     requests.iter().for_each(JoinHandle::abort);
 }
 
-/// F-16: the deadline covers the lookup, and the wait for one.
+/// F-16: the deadline includes the lookup, and the wait for one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lookups_that_hang_end() {
     let silent = Silent::default();
@@ -125,7 +126,7 @@ async fn lookups_that_hang_end() {
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(600);
 
-/// Gives these addresses for any name.
+/// Returns these addresses for any name.
 #[derive(Debug)]
 struct Addresses(&'static [&'static str]);
 
@@ -139,7 +140,7 @@ impl Resolve for Addresses {
     }
 }
 
-/// F-25: when nobody listens at the first address, the next one is tried, and each is judged.
+/// F-25: if the first address does not answer, the next one is tried, and each is checked.
 #[tokio::test]
 async fn the_next_address_is_tried() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -169,8 +170,8 @@ async fn the_next_address_is_tried() {
     }
 }
 
-/// F-13: a peer that leaves after it has read a request, on a new connection or on one that was
-/// kept, is told so: a `POST` is not sent a second time.
+/// F-13: if a peer closes the connection after it has read a request, on a new connection or a kept
+/// one, there is an error: a `POST` is not sent a second time.
 #[tokio::test]
 async fn a_post_is_sent_once() {
     for kept in [false, true] {

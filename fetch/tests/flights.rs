@@ -1,5 +1,5 @@
-//! Strangers choose what is fetched: how much of it at a time, and at whose expense (F-18, T-072).
-//! Time is paused: nothing here waits.
+//! Unknown callers choose the URLs that are fetched: the limits of concurrent fetches, and which
+//! callers they affect (F-18, T-072). Time is paused, so no test waits.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,7 +12,7 @@ use http::{Request, Response};
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::advance;
 
-/// What is under `/hang` never comes, what is under `/break` fails, and all else is good for ten
+/// URLs under `/hang` never answer, those under `/break` fail, and all others are fresh for ten
 /// minutes.
 #[derive(Debug, Default)]
 struct Web {
@@ -20,7 +20,7 @@ struct Web {
 }
 
 impl Web {
-    /// How many requests there were to URLs with this in them.
+    /// Returns the number of requests to URLs that contain this text.
     fn count(&self, part: &str) -> usize {
         let seen = self.seen.lock().unwrap();
         seen.iter().filter(|url| url.contains(part)).count()
@@ -60,7 +60,7 @@ async fn get(documents: &Documents, url: &str) -> &'static str {
     got.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// Asks for all of them at once, and lets them get as far as they do.
+/// Requests all of them at once, and lets them run as far as they can.
 async fn ask_all(documents: &Documents, urls: Vec<String>) -> Vec<JoinHandle<&'static str>> {
     let tasks = urls.into_iter().map(|url| {
         let documents = documents.clone();
@@ -73,7 +73,7 @@ async fn ask_all(documents: &Documents, urls: Vec<String>) -> Vec<JoinHandle<&'s
     tasks
 }
 
-/// How many of them came to this.
+/// Returns how many of them had this result.
 async fn how_many(tasks: Vec<JoinHandle<&'static str>>, code: &str) -> usize {
     let mut count = 0;
     for task in tasks {
@@ -86,8 +86,8 @@ fn urls(count: usize, of: impl Fn(usize) -> String) -> Vec<String> {
     (0..count).map(of).collect()
 }
 
-/// As many URLs that hang as there is room for: what is kept is given, nothing is asked for again,
-/// and one host is asked a few times.
+/// As many hanging URLs as the cache has room for: cached documents are returned, nothing is
+/// fetched again, and one host gets a few requests.
 #[tokio::test(start_paused = true)]
 async fn what_hangs_evicts_nothing() {
     let web = Arc::new(Web::default());
@@ -97,13 +97,13 @@ async fn what_hangs_evicts_nothing() {
     let strangers = ask_all(&documents, strangers).await;
     assert_eq!(get(&documents, "https://good.example/keys").await, "ok");
     assert_eq!(web.count("good.example"), 1);
-    // It takes no place from another host either.
+    // It uses no place of another host either.
     assert_eq!(get(&documents, "https://other.example/keys").await, "ok");
     assert_eq!(web.count("evil.example"), 4);
     assert_eq!(how_many(strangers, "fetch.busy").await, 252);
 }
 
-/// Of as many hosts as one likes, a few are asked at a time, and what is kept is given.
+/// With any number of hosts, a few are asked at a time, and cached documents are returned.
 #[tokio::test(start_paused = true)]
 async fn so_many_are_fetched_at_a_time() {
     let web = Arc::new(Web::default());
@@ -121,7 +121,7 @@ async fn so_many_are_fetched_at_a_time() {
     assert_eq!(web.count("good.example"), 1);
 }
 
-/// What is kept is fetched anew however many strangers' URLs hang, of its own host as well.
+/// A cached document is fetched again although many unknown URLs hang, even on its own host.
 #[tokio::test(start_paused = true)]
 async fn what_is_known_is_fetched_anew() {
     let web = Arc::new(Web::default());
@@ -138,8 +138,7 @@ async fn what_is_known_is_fetched_anew() {
     assert_eq!(how_many(strangers, "fetch.timeout").await, 2);
 }
 
-/// What is fetched anew is bounded as well: two documents that were good, and a host that then
-/// hangs.
+/// Repeated fetches are limited as well: two valid documents, and a host that then hangs.
 #[tokio::test(start_paused = true)]
 async fn renewals_are_bounded() {
     #[derive(Debug, Default)]
@@ -172,7 +171,7 @@ async fn renewals_are_bounded() {
     }
 }
 
-/// A host is one, whatever port or dot it is named with.
+/// A host is the same with any port or final dot.
 #[tokio::test(start_paused = true)]
 async fn a_host_is_counted_once() {
     let web = Arc::new(Web::default());
@@ -189,8 +188,8 @@ async fn a_host_is_counted_once() {
     assert_eq!(how_many(first, "fetch.timeout").await, 1);
 }
 
-/// The room is for documents: a failure takes it from none, and a document that has arrived from
-/// what was longest not asked for.
+/// The room is for documents: a failure removes none, and a new document replaces the least
+/// recently used one.
 #[tokio::test(start_paused = true)]
 async fn a_failure_takes_no_room_from_a_document() {
     let web = Arc::new(Web::default());
@@ -214,7 +213,7 @@ async fn a_failure_takes_no_room_from_a_document() {
     assert_eq!(web.count("/keys"), 4, "it made room");
 }
 
-/// What is under way takes no room before it is there.
+/// A running fetch uses no room before its document has arrived.
 #[tokio::test(start_paused = true)]
 async fn what_is_under_way_takes_no_room() {
     let web = Arc::new(Web::default());
@@ -231,7 +230,7 @@ async fn what_is_under_way_takes_no_room() {
     assert_eq!((web.count("/keys"), documents.len()), (2, 2));
 }
 
-/// Where all documents are one's own choice, none is told to wait.
+/// If the program chose all documents, no request for one has to wait.
 #[tokio::test(start_paused = true)]
 async fn ones_own_documents_are_fetched_at_once() {
     let web = Arc::new(Web::default());

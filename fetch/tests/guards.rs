@@ -1,5 +1,5 @@
-//! What a stranger's URL, name or server can try, against listeners on loopback that count what
-//! reaches them.
+//! Attacks by an unknown URL, name or server, against listeners on loopback that count what reaches
+//! them.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -36,7 +36,7 @@ async fn counter() -> (u16, Arc<AtomicUsize>) {
 }
 
 async fn code(fetcher: FetcherBuilder, url: &str) -> &'static str {
-    // What is no URI does not even become a request.
+    // A text that is not a URI does not become a request.
     let Ok(request) = Request::get(url).body(Vec::new()) else {
         return "no request";
     };
@@ -46,7 +46,7 @@ async fn code(fetcher: FetcherBuilder, url: &str) -> &'static str {
     }
 }
 
-/// Plays a list of answers, its last one for ever.
+/// Returns a list of answers, the last one repeatedly.
 #[derive(Clone, Debug)]
 struct Names(Arc<AtomicUsize>, Vec<Vec<IpAddr>>);
 
@@ -61,13 +61,13 @@ impl Resolve for Names {
     fn resolve<'a>(&'a self, _: &'a str) -> ResolveFuture<'a> {
         let at = self.0.fetch_add(1, Ordering::SeqCst);
         let found = self.1.get(at).or_else(|| self.1.last()).unwrap();
-        // A port of the resolver's own choice is not the one that is connected to.
+        // A port that the resolver returns is not used.
         let found = found.iter().map(|it| SocketAddr::new(*it, 1)).collect();
         Box::pin(std::future::ready(Ok(found)))
     }
 }
 
-/// T-080: however it is spelled, nothing reaches the listener.
+/// T-080: in no spelling does anything reach the listener.
 #[tokio::test]
 async fn no_spelling_of_an_address_gets_through() {
     let (port, count) = counter().await;
@@ -132,7 +132,7 @@ async fn no_spelling_of_an_address_gets_through() {
     assert_eq!(count.load(Ordering::SeqCst), 0);
 }
 
-/// T-081: one lookup, and what it gave is what is connected to; forbidden addresses among allowed
+/// T-081: there is one lookup, and its result is connected to; forbidden addresses among allowed
 /// ones are dropped.
 #[tokio::test]
 async fn the_address_that_was_judged_is_the_one_connected_to() {
@@ -144,7 +144,7 @@ async fn the_address_that_was_judged_is_the_one_connected_to() {
     assert_eq!(code(local().resolver(names.clone()), &url).await, "ok");
     assert_eq!(names.0.load(Ordering::SeqCst), 1);
     assert_eq!(count.load(Ordering::SeqCst), 1);
-    // The next connection asks, and judges, anew.
+    // The next connection looks up and checks again.
     assert_eq!(code(local().resolver(names), &url).await, "fetch.address");
 
     let mixed = Names::new(&[&["10.0.0.1", "169.254.169.254", "127.0.0.1", "fd00:ec2::254"]]);
@@ -166,8 +166,8 @@ async fn the_address_that_was_judged_is_the_one_connected_to() {
     assert_eq!(count.load(Ordering::SeqCst), 2);
 }
 
-/// `https` to a port that speaks `http`, and `http` where only `https` is fetched: what to do is
-/// said.
+/// `https` to a port that speaks `http`, and `http` if only `https` is allowed: the error says what
+/// to do.
 #[tokio::test]
 async fn the_wrong_scheme_is_told() {
     let (port, _count) = counter().await;
@@ -192,14 +192,14 @@ async fn the_wrong_scheme_is_told() {
     assert!(http.contains("`.fetcher(..)` of the agent"), "{http}");
 }
 
-/// Private networks by name, and still no metadata service, and still `https`.
+/// Private networks need an explicit setting, which allows no metadata service and only `https`.
 #[tokio::test]
 async fn private_networks_are_not_all_networks() {
     let (port, count) = counter().await;
     let private = || Fetcher::builder().allow_private_networks();
     let url = format!("https://as.internal:{port}/");
     let names = Names::new(&[&["127.0.0.1"]]);
-    // It is connected to, and speaks no TLS.
+    // The fetcher connects to it, and it does not answer with TLS.
     assert_eq!(code(private().resolver(names), &url).await, "fetch.tls");
     assert_eq!(count.load(Ordering::SeqCst), 1);
     for address in [
@@ -222,7 +222,7 @@ async fn private_networks_are_not_all_networks() {
     assert_eq!(count.load(Ordering::SeqCst), 1);
 }
 
-/// F-16: a lookup that hangs ends with the time there is.
+/// F-16: a lookup that hangs ends with the timeout.
 #[derive(Debug)]
 struct Stuck;
 
@@ -253,7 +253,7 @@ async fn a_lookup_that_fails() {
     assert_eq!(code(fetcher, "https://as.example/").await, "fetch.resolve");
 }
 
-/// Sends a head, and then these bytes as long as somebody takes them.
+/// Sends a head, and then these bytes until the peer stops reading.
 async fn drip(head: &'static [u8], bytes: &'static [u8], pause: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -268,7 +268,7 @@ async fn drip(head: &'static [u8], bytes: &'static [u8], pause: Duration) -> Str
     format!("http://127.0.0.1:{port}/")
 }
 
-/// T-083: a byte at a time, headers without end, a body without end, a length that lies.
+/// T-083: single bytes, endless header fields, an endless body, a wrong length.
 #[tokio::test]
 async fn answers_without_end() {
     let local = || Fetcher::builder().allow_loopback_http();
@@ -286,7 +286,7 @@ async fn answers_without_end() {
     assert_eq!(code(local(), &url).await, "fetch.connect");
     let url = drip(b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 1000], none).await;
     assert_eq!(code(local(), &url).await, "fetch.body_too_long");
-    // Too long by its own words: nothing of it is read.
+    // Its announced length is too long: nothing of it is read.
     let url = drip(
         b"HTTP/1.1 200 OK\r\ncontent-length: 1048577\r\n\r\n",
         b"x",
@@ -302,7 +302,7 @@ async fn answers_without_end() {
     assert_eq!(code(local(), &url.await).await, "fetch.connect");
 }
 
-/// No coding is asked for, and a body that is declared as gzip and is none is refused. No referrer
+/// No coding is requested, and a body that is declared as gzip but is not is refused. No referrer
 /// is sent.
 #[tokio::test]
 async fn no_coding_is_asked_for() {
@@ -328,7 +328,7 @@ async fn no_coding_is_asked_for() {
     assert!(!asked.contains("referer"), "{asked}");
 }
 
-/// T-086: a proxy named in the environment takes nothing. The test runs itself again with a trap
+/// T-086: a proxy named in the environment gets nothing. The test runs itself again with a trap
 /// there.
 #[tokio::test]
 async fn no_proxy_from_the_environment() {
@@ -357,7 +357,7 @@ async fn no_proxy_from_the_environment() {
     assert_eq!(reached.load(Ordering::SeqCst), 1);
 }
 
-/// The bare client has the same resolver and proxy rules, and follows no redirect.
+/// The plain client has the same resolver and proxy rules, and follows no redirect.
 #[tokio::test]
 async fn the_bare_client() {
     let client = Fetcher::builder().http_client().unwrap();

@@ -1,4 +1,4 @@
-//! A proxy that is the only way out, and what it changes of what is judged.
+//! A proxy as the only way out, and its effect on the checks.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Writes down what it is asked for, and connects nobody.
+/// Records the requests, and connects to no server.
 async fn proxy() -> (u16, UnboundedReceiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -30,7 +30,7 @@ async fn proxy() -> (u16, UnboundedReceiver<String>) {
     (port, requests)
 }
 
-/// Knows the proxy's name alone, as a network without DNS does.
+/// Resolves only the proxy's name, like a network without DNS.
 #[derive(Debug)]
 struct Inside(&'static str);
 
@@ -56,7 +56,7 @@ async fn error(fetcher: FetcherBuilder, url: &str) -> Error {
     fetcher.build().unwrap().send(request).await.unwrap_err()
 }
 
-/// Without a proxy, the error says that one can be named.
+/// Without a proxy, the error says how to set one.
 #[tokio::test]
 async fn the_way_out_is_named() {
     let error = error(inside(), "https://as.example/jwks").await;
@@ -64,8 +64,7 @@ async fn the_way_out_is_named() {
     assert!(error.to_string().contains("`proxy`"), "{error}");
 }
 
-/// `https` goes through the proxy by CONNECT, with its credentials, and the proxy resolves the
-/// name.
+/// `https` uses the proxy by CONNECT, with its credentials, and the proxy resolves the name.
 #[tokio::test]
 async fn https_goes_through_the_proxy() {
     let (port, mut requests) = proxy().await;
@@ -96,7 +95,7 @@ async fn https_goes_through_the_proxy() {
     }
 }
 
-/// Addresses in a URL are judged as without a proxy, and nothing is sent for them.
+/// Addresses in a URL are checked as without a proxy, and nothing is sent for them.
 #[tokio::test]
 async fn literal_addresses_are_still_judged() {
     let (port, mut requests) = proxy().await;
@@ -119,7 +118,7 @@ async fn literal_addresses_are_still_judged() {
     assert!(requests.try_recv().is_err());
 }
 
-/// The proxy's address may be private; a URL from a stranger does not get there by its name.
+/// The proxy's address may be private; a URL of an unknown client cannot use its name to get there.
 #[tokio::test]
 async fn the_name_of_the_proxy_is_for_the_proxy_alone() {
     let (port, mut requests) = proxy().await;
@@ -127,14 +126,14 @@ async fn the_name_of_the_proxy_is_for_the_proxy_alone() {
     let to_itself = format!("https://proxy.internal:{port}/");
     assert_eq!(error(proxied(), &to_itself).await.code(), "fetch.url");
     assert!(requests.try_recv().is_err());
-    // A metadata service is nobody's proxy.
+    // A metadata service cannot be a proxy.
     let proxied = Fetcher::builder().resolver(Inside("169.254.169.254:0"));
     let proxied = proxied.proxy(&format!("http://proxy.internal:{port}"));
     let code = error(proxied, "https://as.example/").await;
     assert_eq!(code.code(), "fetch.address");
 }
 
-/// Plain HTTP to loopback is for development, and is not proxied.
+/// Plain HTTP to loopback is for development, and does not use the proxy.
 #[tokio::test]
 async fn loopback_goes_without_the_proxy() {
     let (port, mut requests) = proxy().await;

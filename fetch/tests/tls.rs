@@ -1,4 +1,4 @@
-//! T-087: TLS that is not to be trusted, each differing from a good connection in one thing.
+//! T-087: TLS that must not be trusted. Each case differs from a valid connection in one thing.
 
 #![cfg(feature = "client")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -21,7 +21,7 @@ const EXPIRED: &[u8] = include_bytes!("certificates/expired.pem");
 const OTHER: &[u8] = include_bytes!("certificates/other.pem");
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-/// Serves one connection with this certificate; gives whether a request came through.
+/// Serves one connection with this certificate. Returns whether a request arrived.
 async fn server(
     certificate: &'static [u8],
     versions: &[&'static SupportedProtocolVersion],
@@ -53,7 +53,7 @@ async fn server(
     (format!("https://localhost:{port}/"), served)
 }
 
-/// Answers whatever comes with these bytes.
+/// Answers every connection with these bytes.
 async fn raw(answer: &'static [u8]) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -20,7 +20,7 @@ use aims_oauth_wire::names::ClientId;
 use aims_oauth_wire::token::TokenRequest;
 use common::{Answer, Server, ask, ask_for, client, code, metadata, sleep, token};
 
-/// The keys of an identity, of which the test says which is the present one.
+/// The keys of an identity. The test selects the current one.
 #[derive(Clone, Debug)]
 struct Keys(Arc<(AtomicUsize, Vec<Thumbprint>)>);
 
@@ -41,7 +41,7 @@ impl Keys {
     }
 }
 
-/// A token for one tool is not given for another, nor for other scopes.
+/// A token for one tool is not returned for another, nor for other scopes.
 #[tokio::test(start_paused = true)]
 async fn tokens_are_for_one_resource_and_scope() {
     let (a, b) = ("https://a.example/mcp", "https://b.example/mcp");
@@ -64,7 +64,7 @@ async fn tokens_are_for_one_resource_and_scope() {
     assert_eq!((of("a.example"), of("b.example"), bodies.len()), (4, 1, 5));
 }
 
-/// T-109: a token that is good for more than was asked for is nobody's, unless that was allowed.
+/// T-109: a token with more scopes than requested is refused, unless that is allowed.
 #[tokio::test(start_paused = true)]
 async fn a_wider_token_is_not_kept() {
     let wider = Answer::Scoped("read write");
@@ -79,8 +79,8 @@ async fn a_wider_token_is_not_kept() {
     assert_eq!(ask(&source).await.unwrap(), token(0));
 }
 
-/// When the identity has a new key, what is bound to the old one is given no more: not even while
-/// it is good, and not after the key is back.
+/// When the identity has a new key, tokens that are bound to the old one are no longer returned:
+/// not while they are valid, and not after the old key is used again.
 #[tokio::test(start_paused = true)]
 async fn a_new_key_gets_new_tokens() {
     let (server, keys) = (Server::of(&[]), Keys::new());
@@ -90,14 +90,14 @@ async fn a_new_key_gets_new_tokens() {
     keys.rotate();
     assert_eq!(ask(&source).await.unwrap(), token(1));
     assert_eq!((ask(&source).await.unwrap(), server.calls()), (token(1), 2));
-    // And where no new one can be had, there is none.
+    // If no new token can be obtained, there is none.
     server.then(&[Answer::Fails]);
     keys.rotate();
     assert_eq!(code(ask(&source).await), "grant.transport");
     assert_eq!(code(ask(&source).await), "grant.backing_off");
 }
 
-/// The key changes while the request is under way: whoever waits gets a token of the new one.
+/// The key changes during the request: each waiting caller gets a token of the new one.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_changes_meanwhile() {
     let (server, keys) = (Server::of(&[]), Keys::new());
@@ -114,7 +114,7 @@ async fn a_key_that_changes_meanwhile() {
     assert_eq!((ask(&source).await.unwrap(), server.calls()), (token(1), 2));
 }
 
-/// Rotates the key while it authenticates, so many times.
+/// Rotates the key this number of times while it authenticates.
 #[derive(Debug)]
 struct Rotating {
     client: ClientSecretBasic,
@@ -144,8 +144,7 @@ impl Authenticate for Rotating {
     }
 }
 
-/// A request of which nobody knows by which key it was made is not sent, but made again, a few
-/// times.
+/// A request whose key is not certain is not sent but made again, a few times.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_changes_while_the_request_is_made() {
     for (rotations, expected) in [(1, "ok"), (2, "ok"), (3, "grant.interrupted")] {

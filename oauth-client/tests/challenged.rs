@@ -1,4 +1,4 @@
-//! The places that a challenge names for the metadata of a tool (RFC 9728 §5.1).
+//! The metadata URLs that the challenge of a tool names (RFC 9728 §5.1).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -36,7 +36,7 @@ fn good() -> Response<Vec<u8>> {
     document("https://tools.example/mcp")
 }
 
-/// What is asked for in turn, and what it comes to.
+/// Returns the URLs that are asked in order, and the result.
 fn run(all: &[&str], answers: &[Response<Vec<u8>>]) -> (Vec<String>, &'static str) {
     let (mut request, mut pending) = discovery::resource(&tool(), places(all)).unwrap();
     let mut asked = Vec::new();
@@ -56,8 +56,8 @@ fn run(all: &[&str], answers: &[Response<Vec<u8>>]) -> (Vec<String>, &'static st
     (asked, "unfinished")
 }
 
-/// Of several places two are tried, and the document's `resource` decides: a place that has
-/// nothing, is away or has another resource's document leads to the second.
+/// Two of several URLs are asked, and the document's `resource` decides. If the first has no
+/// document, does not answer, or has another resource's document, the second is asked.
 #[test]
 fn two_places_are_tried() {
     for first in [
@@ -76,7 +76,7 @@ fn two_places_are_tried() {
     assert!(matches!(next, Ok(Step::Send(request, _)) if request.uri() == TWO));
 }
 
-/// A third place is never asked, and no place makes another resource's document count.
+/// A third URL is never asked, and no URL makes another resource's document acceptable.
 #[test]
 fn a_challenge_gains_nothing_by_many_places() {
     let evil = || document("https://evil.example/mcp");

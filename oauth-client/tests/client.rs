@@ -71,7 +71,7 @@ fn the_request_is_for_one_resource() {
     );
 }
 
-/// RFC 6749 §5.1, §5.2: what the server answers.
+/// RFC 6749 §5.1, §5.2: the responses of the server.
 #[test]
 fn the_answer_is_judged() {
     let good =
@@ -108,8 +108,8 @@ fn the_answer_is_judged() {
     );
 }
 
-/// T-109: a token that is good for more than was asked for is not used unless that was allowed; for
-/// less, or for what was not said, it is.
+/// T-109: a token with more scopes than requested is refused, unless that is allowed. A token with
+/// fewer, or without stated scopes, is accepted.
 #[test]
 fn wider_scopes_are_not_taken() {
     let tool = || ClientCredentials::new("https://tools.example/mcp".parse().unwrap());
@@ -124,7 +124,7 @@ fn wider_scopes_are_not_taken() {
             "read write",
             Ok("read write"),
         ),
-        // Nothing was asked for: it is the server's choice.
+        // No scopes were requested: the server chooses.
         (tool(), "read write", Ok("read write")),
     ] {
         let (_, pending) = wanted.prepare(&client(), &server(), at(NOW)).unwrap();
@@ -136,7 +136,7 @@ fn wider_scopes_are_not_taken() {
     }
 }
 
-/// What the server granted beyond the request is told, and how it is accepted.
+/// The error names the additional scopes, and the rule that accepts them.
 #[test]
 fn wider_scopes_are_told() {
     let asked = ClientCredentials::new("https://tools.example/mcp".parse().unwrap());
@@ -151,7 +151,7 @@ fn wider_scopes_are_told() {
     assert!(told.contains("`TokenSource::with_rules(TokenRules::new().accept_wider_scopes())`"));
 }
 
-/// A server that does not serve the tool: both are named.
+/// The error for a server that does not serve the tool names both.
 #[test]
 fn what_a_server_serves_is_told() {
     let tool = ResourceMetadata::new("https://tools.example/mcp".parse().unwrap())
@@ -171,7 +171,7 @@ fn what_a_server_serves_is_told() {
     );
 }
 
-/// A token is shown by its fingerprint alone.
+/// `Debug` of a token shows only its fingerprint.
 #[test]
 fn a_token_is_not_printed() {
     let body =
@@ -184,7 +184,8 @@ fn a_token_is_not_printed() {
     );
 }
 
-/// META-01: the places are asked in turn while there is nothing; a document that is wrong ends it.
+/// META-01: the URLs are asked in order while there is no document; a wrong document ends
+/// discovery.
 #[test]
 fn a_server_is_found_in_turn() {
     let (request, pending) = discovery::server(&issuer()).unwrap();
@@ -220,8 +221,8 @@ fn a_server_is_found_in_turn() {
     assert_eq!(code(pending.finish(&nothing)), "discovery.not_found");
 }
 
-/// PRM-03: a resource speaks for itself, to the last `/`, and nothing else is asked. What is
-/// broader counts by a word alone, and never on another origin.
+/// PRM-03: the document must name exactly the resource, including a final `/`, and nothing else is
+/// asked. A broader resource is accepted only by an explicit setting, and never on another origin.
 #[test]
 fn a_resource_is_the_one_that_was_asked_for() {
     let challenged = || "https://tools.example/its/metadata".parse().unwrap();
@@ -311,7 +312,7 @@ fn a_resource_is_the_one_that_was_asked_for() {
     assert_eq!(code(pending.finish(&nothing)), "discovery.not_found");
 }
 
-/// PRM-06: a resource does not choose whom the agent trusts.
+/// PRM-06: a resource does not choose which servers the agent trusts.
 #[test]
 fn a_resource_names_servers_and_the_agent_chooses() {
     let tool = "https://tools.example/mcp".parse().unwrap();
@@ -336,8 +337,8 @@ fn a_resource_names_servers_and_the_agent_chooses() {
     );
 }
 
-/// PRM-06: a server that says which resources it serves is taken for no other; one that is named by
-/// the caller alone is taken for any.
+/// PRM-06: a server that lists its resources is used for no other; a server that only the caller
+/// names is used for any.
 #[test]
 fn a_server_serves_what_it_says() {
     let tool = ResourceMetadata::new("https://tools.example/mcp".parse().unwrap())
@@ -363,7 +364,7 @@ fn a_server_serves_what_it_says() {
     assert_eq!(told(&[]), ("discovery.not_served", "ok"));
 }
 
-/// RFC 8414 §2: a grant type is asked for where the server lists it, or lists none.
+/// RFC 8414 §2: a grant type is requested if the server lists it, or has no list.
 #[test]
 fn a_grant_that_the_server_does_not_take_is_not_asked_for() {
     let prepared = |member: &str, listed: Value| {

@@ -1,4 +1,5 @@
-//! From a tool to tokens for it: what it says, whom it names, and what the client believes of that.
+//! From a tool to tokens for it: the tool's metadata, the server that it names, and which parts the
+//! client trusts.
 
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -21,7 +22,7 @@ const SERVER_AT: &str = "https://as.example/.well-known/oauth-authorization-serv
 const OPENID_AT: &str = "https://as.example/.well-known/openid-configuration";
 const TOKEN_AT: &str = "https://as.example/token";
 
-/// What is at which URL, and what was asked for.
+/// Documents by their URL, and the requests for them.
 #[derive(Clone, Debug)]
 struct Web {
     at: BTreeMap<&'static str, Value>,
@@ -29,7 +30,7 @@ struct Web {
 }
 
 impl Web {
-    /// Where all is as it should be.
+    /// Returns valid documents.
     fn good() -> Self {
         let tool = json!({"resource": TOOL, "authorization_servers": ["https://evil.example", "https://as.example"]});
         let server = json!({"issuer": "https://as.example", "token_endpoint": TOKEN_AT, "protected_resources": [TOOL]});
@@ -40,7 +41,7 @@ impl Web {
         }
     }
 
-    /// The same, but for one member of one document.
+    /// Returns the documents with one member of one document changed.
     fn but(place: &'static str, member: &str, value: Value) -> Self {
         let mut web = Self::good();
         web.at.get_mut(place).unwrap()[member] = value;
@@ -80,7 +81,7 @@ impl Fetch for Web {
     }
 }
 
-/// One call from what a tool says to tokens for it.
+/// One call leads from the URL of a tool to tokens for it.
 #[tokio::test(start_paused = true)]
 async fn a_tool_leads_to_its_tokens() {
     let web = Web::good();
@@ -97,8 +98,8 @@ async fn a_tool_leads_to_its_tokens() {
     assert_eq!(openid.asked(), [TOOL_AT, SERVER_AT, OPENID_AT]);
 }
 
-/// PRM-03, PRM-06, META-02: each document that is of something else ends it, and nothing is asked
-/// for after that.
+/// PRM-03, PRM-06, META-02: each document for something else ends discovery, and nothing is
+/// requested after it.
 #[tokio::test(start_paused = true)]
 async fn each_document_is_judged() {
     for (web, expected, asked) in [
@@ -193,7 +194,7 @@ async fn errors_name_the_tool_and_the_servers() {
     }
 }
 
-/// What does not answer is not waited for.
+/// A server that does not answer ends discovery by the timeout.
 #[tokio::test(start_paused = true)]
 async fn it_ends_in_any_case() {
     for (place, how) in [

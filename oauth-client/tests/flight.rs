@@ -1,4 +1,4 @@
-//! The request for a token belongs to a task and to no caller.
+//! The request for a token runs in its own task, not in that of a caller.
 
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -27,7 +27,7 @@ fn callers(
     callers.collect()
 }
 
-/// F-03: many callers, one request.
+/// F-03: many callers cause one request.
 #[tokio::test(start_paused = true)]
 async fn one_request_for_many_callers() {
     let server = Server::of(&[]);
@@ -38,8 +38,8 @@ async fn one_request_for_many_callers() {
     assert_eq!(server.calls(), 1);
 }
 
-/// F-02, F-03: the caller whose request it was goes away, at any point; the others get its outcome,
-/// and nothing is sent again.
+/// F-02, F-03: the caller that caused the request stops waiting, at any point; the others get its
+/// result, and nothing is sent again.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_goes_away_takes_nothing_along() {
     for polls in 0..12 {
@@ -65,7 +65,7 @@ async fn a_leader_that_goes_away_takes_nothing_along() {
     }
 }
 
-/// F-02: a caller's timeout ends its own wait alone.
+/// F-02: the timeout of a caller ends only its own wait.
 #[tokio::test(start_paused = true)]
 async fn a_timeout_ends_ones_own_wait() {
     let server = Server::of(&[]);
@@ -73,7 +73,7 @@ async fn a_timeout_ends_ones_own_wait() {
     let follower = callers(&source, 1);
     let gone = tokio::time::timeout(Duration::from_millis(500), ask(&source)).await;
     assert!(gone.is_err());
-    // Nobody at all waits for it, and it is there.
+    // No caller waits for the token, and it is cached.
     follower.iter().for_each(tokio::task::JoinHandle::abort);
     sleep(1).await;
     let asked = Instant::now();
@@ -82,7 +82,8 @@ async fn a_timeout_ends_ones_own_wait() {
     assert_eq!(server.calls(), 1);
 }
 
-/// F-03: a transport that panics ends the wait of all, at once, and the next request is a new one.
+/// F-03: a transport that panics ends the wait of all callers at once, and the next request is a
+/// new one.
 #[tokio::test(start_paused = true)]
 async fn a_panic_ends_the_wait_of_all() {
     let server = Server::of(&[Answer::Panics]);
@@ -97,7 +98,8 @@ async fn a_panic_ends_the_wait_of_all() {
     assert_eq!(ask(&source).await.unwrap(), token(1));
 }
 
-/// F-03: a server that never answers costs nobody more than the deadline, whenever they came.
+/// F-03: with a server that never answers, no caller waits longer than the deadline, whenever it
+/// started.
 #[tokio::test(start_paused = true)]
 async fn a_silent_server_is_not_waited_for() {
     let server = Server::of(&[Answer::Hangs]);
@@ -112,8 +114,8 @@ async fn a_silent_server_is_not_waited_for() {
     assert_eq!(server.calls(), 1);
 }
 
-/// F-03: nor does a transport that holds its thread, where no timeout ends it: the callers end
-/// before it does.
+/// F-03: the same if a transport blocks its thread, so that no timeout ends it: the callers stop
+/// waiting before it ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blocking_transport_is_not_waited_for() {
     let server = Server::of(&[Answer::Blocks]);
@@ -126,7 +128,7 @@ async fn a_blocking_transport_is_not_waited_for() {
     assert_eq!(server.calls(), 1);
 }
 
-/// F-22: a source that is gone leaves no task.
+/// F-22: a dropped source leaves no task.
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_source_ends_its_tasks() {
     let server = Server::of(&[Answer::Hangs]);
@@ -153,7 +155,8 @@ fn without_a_runtime_there_is_no_token() {
     assert_eq!((code(answer), server.calls()), ("grant.interrupted", 0));
 }
 
-/// F-03, F-14: a runtime that stops in the midst of a request poisons nothing: another one goes on.
+/// F-03, F-14: a runtime that stops during a request leaves no broken state: a second runtime
+/// continues.
 #[test]
 fn a_runtime_that_stops_poisons_nothing() {
     static SHORTEST: Fixed = Fixed(500);
@@ -163,8 +166,8 @@ fn a_runtime_that_stops_poisons_nothing() {
     };
     let server = Server::of(&[Answer::Hangs, Answer::Polled(1)]);
     let source = server.source().with_random(&SHORTEST);
-    // The clock of a runtime stands still from its beginning: the pause is not over in the second
-    // one until it sleeps.
+    // The paused clock of a runtime starts at zero: in the second runtime the pause is not over
+    // until it sleeps.
     let (first, second) = (runtime(), runtime());
     let long = Duration::from_secs(1);
     let waited = first.block_on(async { tokio::time::timeout(long, ask(&source)).await });
@@ -179,8 +182,8 @@ fn a_runtime_that_stops_poisons_nothing() {
     assert_eq!(asked.unwrap(), token(1));
 }
 
-/// F-18: so many tokens and no more. The one that ends first makes room; what is being asked for
-/// does not.
+/// F-18: the number of tokens is limited. The one that expires first makes room; one that is being
+/// requested does not.
 #[tokio::test(start_paused = true)]
 async fn the_room_is_bounded() {
     let (a, b, c) = (

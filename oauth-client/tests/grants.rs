@@ -1,4 +1,4 @@
-//! Any grant, by one flow and one source.
+//! Any grant, with one flow and one source.
 
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// As RFC 8628 §3.4, §3.5 has it.
+/// A grant as in RFC 8628 §3.4, §3.5.
 #[derive(Clone, Debug)]
 struct Device {
     target: Target,
@@ -79,7 +79,7 @@ impl Grant for Device {
     }
 }
 
-/// Answers in turn; remembers when it was asked, in seconds.
+/// Returns answers in order; records the times of the requests, in seconds.
 #[derive(Clone, Debug)]
 struct Desk {
     answers: Arc<Mutex<VecDeque<(u16, Value)>>>,
@@ -130,7 +130,8 @@ fn good() -> Value {
     json!({"access_token": "t", "token_type": "Bearer", "expires_in": 300})
 }
 
-/// A grant that polls is asked again as it says, with the same parameters, until there is a token.
+/// A grant that polls repeats its request as it says, with the same parameters, until there is a
+/// token.
 #[tokio::test(start_paused = true)]
 async fn a_grant_polls_as_it_says() {
     let pending = "authorization_pending";
@@ -147,7 +148,7 @@ async fn a_grant_polls_as_it_says() {
     );
 }
 
-/// A refusal that is final, a lost answer, and a grant whose time is over end the flow.
+/// A final error response, a lost answer, and a grant whose time is over end the flow.
 #[tokio::test(start_paused = true)]
 async fn a_final_refusal_ends_the_flow() {
     let desk = Desk::of(&["authorization_pending", "access_denied"], good());
@@ -176,7 +177,8 @@ async fn client_credentials_do_not_poll() {
     }
 }
 
-/// A source keeps the tokens of each grant type, target and subject apart, and asks once for each.
+/// A source caches tokens separately by grant type, target and subject, and sends one request for
+/// each.
 #[tokio::test(start_paused = true)]
 async fn a_source_keeps_grants_and_subjects_apart() {
     let server = Server::of(&[]);
@@ -198,7 +200,7 @@ async fn a_source_keeps_grants_and_subjects_apart() {
     assert_eq!(server.calls(), 3);
 }
 
-/// Many callers of one grant, which polls, cause one chain of requests.
+/// Many callers of one polling grant cause one sequence of requests.
 #[tokio::test(start_paused = true)]
 async fn a_grant_that_polls_has_one_flight() {
     let desk = Desk::of(&["authorization_pending"; 3], good());
@@ -214,8 +216,8 @@ async fn a_grant_that_polls_has_one_flight() {
     assert_eq!(desk.times(), [0, 5, 10, 15]);
 }
 
-/// A server that says nothing of a token's lifetime is asked again after minutes, not at once and
-/// not never.
+/// A token whose server states no lifetime is requested again after minutes, neither at once nor
+/// never.
 #[tokio::test(start_paused = true)]
 async fn a_token_without_lifetime_is_asked_for_again_after_minutes() {
     let silent = json!({"access_token": "t", "token_type": "Bearer"});
@@ -236,8 +238,8 @@ async fn a_token_without_lifetime_is_asked_for_again_after_minutes() {
     assert_eq!(desk.times(), [0, 200]);
 }
 
-/// What users of other clients met: an answer of a server that writes `null` for what it does not
-/// have, and a `token_type` in small letters, is a token; an empty refusal is told with its status.
+/// Reports of users of other clients: a response with `null` for missing values, and a `token_type`
+/// in lower case, is accepted; an empty error response is reported with its status.
 #[tokio::test(start_paused = true)]
 async fn answers_of_real_servers() {
     let nulls = json!({

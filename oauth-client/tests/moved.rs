@@ -1,4 +1,4 @@
-//! A server whose metadata change while its tokens are used.
+//! A server whose metadata changes while its tokens are used.
 
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -25,7 +25,7 @@ const OLD: &str = "https://as.example/token";
 const NEW: &str = "https://as.example/v2/token";
 const HOUR: u64 = 3_600;
 
-/// What is at which URL, and what was asked for since the last look.
+/// Documents by their URL, and the requests since the last look.
 #[derive(Clone, Debug, Default)]
 struct Web(Arc<Mutex<State>>);
 
@@ -96,7 +96,7 @@ async fn ask(source: &TokenSource) -> &'static str {
     code(ask_for(source, TOOL, "read").await)
 }
 
-/// After an hour the place that had the document is asked, and no other.
+/// After an hour only the URL that returned the document is asked.
 #[tokio::test(start_paused = true)]
 async fn a_token_endpoint_that_moves_is_found() {
     let web = Web::new();
@@ -104,7 +104,7 @@ async fn a_token_endpoint_that_moves_is_found() {
     assert_eq!(ask(&source).await, "ok");
     web.set(OPENID, server(NEW));
     web.set(NEW, token());
-    // A document at another place does not count while the first one does.
+    // A document at another URL does not count while the first one does.
     web.set(OAUTH, server("https://as.example/other"));
     sleep(HOUR - 1).await;
     assert_eq!(ask(&source).await, "ok");
@@ -115,8 +115,8 @@ async fn a_token_endpoint_that_moves_is_found() {
     assert_eq!(source.server().token_endpoint().unwrap().as_str(), NEW);
 }
 
-/// Where the token endpoint is no longer one, the metadata are asked for before their hour is over;
-/// a refusal is an answer, and says nothing of the metadata.
+/// If the token endpoint does not answer like one, the metadata is fetched before the hour is over.
+/// An error response is an answer, and does not cause this.
 #[tokio::test(start_paused = true)]
 async fn a_token_endpoint_that_is_lost_is_looked_for() {
     for (answer, expected, asked) in [
@@ -138,8 +138,8 @@ async fn a_token_endpoint_that_is_lost_is_looked_for() {
     }
 }
 
-/// What cannot be had, or is another's, changes nothing until the document has its greatest age.
-/// Then all places are asked, and without an answer there are no tokens.
+/// A missing document, or one of another issuer, changes nothing before the maximum age. After it
+/// all URLs are asked, and without a document there are no tokens.
 #[tokio::test(start_paused = true)]
 async fn the_last_document_counts_for_its_age() {
     let foreign =
@@ -173,7 +173,7 @@ async fn the_last_document_counts_for_its_age() {
             late
         };
         assert_eq!(told, late);
-        // Once there is a document again, wherever it is, there are tokens.
+        // As soon as there is a document again, at any URL, there are tokens.
         web.remove(OPENID);
         web.set(OAUTH, server(OLD));
         sleep(61).await;
@@ -182,7 +182,7 @@ async fn the_last_document_counts_for_its_age() {
     }
 }
 
-/// Metadata that the caller gave are never asked for.
+/// Metadata that the caller gave is never fetched.
 #[tokio::test(start_paused = true)]
 async fn given_metadata_stay() {
     let web = Web::new();

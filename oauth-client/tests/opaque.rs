@@ -1,5 +1,5 @@
-//! An access token is opaque to its client (RFC 9068 §6, ATJ-20), and a server is what one document
-//! says (META-06).
+//! An access token is opaque to its client (RFC 9068 §6, ATJ-20), and a server is described by one
+//! document (META-06).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -40,8 +40,8 @@ fn got(text: &str) -> Token {
     pending.finish(&answer(200, &body), at(NOW)).unwrap()
 }
 
-/// ATJ-20: what a token says of itself changes nothing: it may have ended, be for others, be of
-/// another kind, or be no JWT at all.
+/// ATJ-20: the content of a token changes nothing: it may have expired, be for others, be of
+/// another kind, or not be a JWT.
 #[test]
 fn nothing_in_a_token_is_read() {
     let jwt = |header: Value, claims: Value| {
@@ -67,8 +67,8 @@ fn nothing_in_a_token_is_read() {
     }
 }
 
-/// Whether a type implements a trait: the inherent constant is found before the trait's, where its
-/// bound holds.
+/// Checks whether a type implements a trait: the inherent constant takes precedence over the
+/// trait's, if its bound holds.
 macro_rules! implements {
     ($type:ty: $($bound:tt)+) => {{
         #[allow(dead_code, reason = "used where the bound does not hold")]
@@ -85,8 +85,8 @@ macro_rules! implements {
     }};
 }
 
-/// ATJ-20, T-138: the text leaves a token by `apply` alone: nothing else gives text or bytes, or
-/// makes a second token of it.
+/// ATJ-20, T-138: only `apply` reveals the text of a token: nothing else returns its text or bytes,
+/// or copies it.
 #[test]
 fn a_token_gives_its_text_to_a_header_alone() {
     assert!(implements!(String: std::fmt::Display) && implements!(Token: std::fmt::Debug));
@@ -99,8 +99,8 @@ fn a_token_gives_its_text_to_a_header_alone() {
     assert!(!implements!(Token: Clone));
 }
 
-/// META-06: a server is what one document says: what it lacks is not looked for in the next, and
-/// what an earlier answer said is not kept.
+/// META-06: one document describes a server: a missing member is not taken from the next document,
+/// and members of an earlier document are not kept.
 #[test]
 fn documents_are_never_mixed() {
     let begin = || {
@@ -115,7 +115,7 @@ fn documents_are_never_mixed() {
         panic!("it was there");
     };
     assert!(found.token_endpoint().is_err());
-    // A 404 is no document, whatever its body says.
+    // A 404 is not a document, whatever its body is.
     let Step::Send(_, pending) = begin().finish(&answer(404, &first)).unwrap() else {
         panic!("there is a second place");
     };

@@ -1,4 +1,4 @@
-//! Which answer of a well-known place leads to the next one, and what the error says of it.
+//! The answers of a well-known URL that lead to the next one, and the message of the error.
 
 #![expect(
     clippy::panic,
@@ -36,7 +36,7 @@ fn first(answer: &Response<Vec<u8>>) -> Result<Step<ServerMetadata, PendingServe
     discovery::server(&issuer()).unwrap().1.finish(answer)
 }
 
-/// The next place after this answer.
+/// Returns the next URL after this answer.
 fn next(answer: &Response<Vec<u8>>) -> PendingServer {
     match first(answer) {
         Ok(Step::Send(request, pending)) => {
@@ -47,13 +47,13 @@ fn next(answer: &Response<Vec<u8>>) -> PendingServer {
     }
 }
 
-/// How the attempt ends: the code, the kind, and what the error says.
+/// Returns how discovery ends: the code, the kind, and the message.
 fn end(answer: &Response<Vec<u8>>) -> (&'static str, ErrorKind, String) {
     let error = first(answer).unwrap_err();
     (error.code(), error.kind(), Chain(&error).to_string())
 }
 
-/// A 4xx says that there is no document here: Cognito answers 400, others 401, 403, 405 and 410.
+/// A 4xx means that there is no document here: Cognito answers 400, others 401, 403, 405 and 410.
 #[test]
 fn a_4xx_leads_to_the_next_place() {
     for status in (400..500).filter(|it| ![408, 421, 425, 429].contains(it)) {
@@ -81,7 +81,8 @@ fn a_page_leads_to_the_next_place() {
     }
 }
 
-/// So does a page that is longer than any document, and an object that long ends the attempt.
+/// A page that is longer than any document leads to the next URL, but an object of that length ends
+/// discovery.
 #[test]
 fn a_page_that_is_too_long_leads_to_the_next_place() {
     let now = aims_jose::time::UnixTime::now();
@@ -101,8 +102,8 @@ fn a_page_that_is_too_long_leads_to_the_next_place() {
     assert_eq!(ended.code(), "grant.transport");
 }
 
-/// What is unavailable for now does not lead on: the document may be elsewhere, and a server that
-/// is overloaded must not make clients take a lesser one.
+/// A temporary failure does not lead to the next URL: the document may be here, and an overloaded
+/// server must not make clients use a lesser one.
 #[test]
 fn what_is_unavailable_ends_the_attempt() {
     for status in [302, 307, 408, 421, 425, 429, 500, 502, 503, 504] {
@@ -131,8 +132,8 @@ fn what_is_unavailable_ends_the_attempt() {
     assert!(error.to_string().contains("fetch.timeout"), "{error}");
 }
 
-/// An attacker who can answer at one place gains nothing: a document of another issuer ends the
-/// attempt, and so does a document in the clothes of a page.
+/// An attacker who controls one URL gains nothing: a document of another issuer ends discovery, and
+/// so does a document that is declared as HTML.
 #[test]
 fn a_document_that_is_wrong_ends_the_attempt() {
     let other = GOOD.replace("\"https://as.example\"", "\"https://evil.example\"");
@@ -143,7 +144,7 @@ fn a_document_that_is_wrong_ends_the_attempt() {
     assert_eq!(code, "metadata.response");
 }
 
-/// The error names each place and its status.
+/// The error names each URL and its status.
 #[test]
 fn the_error_names_every_place() {
     let pending = next(&json(403, "{}"));
@@ -157,7 +158,7 @@ fn the_error_names_every_place() {
     }
 }
 
-/// A refresh asks the place that had the document, and no other.
+/// A refresh asks only the URL that returned the document.
 #[test]
 fn a_refresh_asks_the_known_place_alone() {
     let pending = next(&json(404, "{}"));
@@ -176,7 +177,7 @@ fn a_refresh_asks_the_known_place_alone() {
     }
 }
 
-/// A flow that never waits is not told that a wait is over.
+/// A flow that never waits refuses the event that a wait is over.
 #[test]
 fn a_wait_that_was_not_asked_for_ends_the_flow() {
     let (_, pending) = discovery::server(&issuer()).unwrap();

@@ -1,5 +1,5 @@
-//! When a token is renewed, what is given meanwhile, and how long a server that cannot answer is
-//! left alone.
+//! When a token is renewed, which token is returned meanwhile, and how long a failing server is not
+//! asked.
 
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -14,14 +14,14 @@ use aims_jose::random::SecureRandom;
 use aims_jose::time::{Clock, UnixTime};
 use common::{Answer, Fixed, NOW, Server, ask, at, code, sleep, token};
 
-/// F-02: from two thirds of its lifetime on it is renewed by a task; the old one is given
+/// F-02: after two thirds of its lifetime a task renews the token; the old one is returned
 /// meanwhile.
 #[tokio::test(start_paused = true)]
 async fn the_old_token_is_given_until_the_new_one_is_there() {
     let server = Server::of(&[]);
     let source = server.source();
     assert_eq!(ask(&source).await.unwrap(), token(0));
-    // It lasts from 1 s to 300 s, as it was asked for at 0 s.
+    // The token was requested at 0 s and arrived at 1 s. It is valid until 300 s.
     sleep(198).await;
     assert_eq!((ask(&source).await.unwrap(), server.calls()), (token(0), 1));
     sleep(1).await;
@@ -34,7 +34,7 @@ async fn the_old_token_is_given_until_the_new_one_is_there() {
     assert_eq!((ask(&source).await.unwrap(), server.calls()), (token(1), 2));
 }
 
-/// F-02: while renewals fail, the old token is given until it expires, and then there is none.
+/// F-02: while renewals fail, the old token is returned until it expires. Then there is none.
 #[tokio::test(start_paused = true)]
 async fn an_old_token_outlives_failures_and_no_more() {
     let server = Server::of(&[Answer::Token]);
@@ -51,7 +51,7 @@ async fn an_old_token_outlives_failures_and_no_more() {
     assert_eq!(code(ask(&source).await), "grant.transport");
 }
 
-/// F-02: after a failure 1, 2, 4, … 60 s, no more; after a success the pauses begin anew.
+/// F-02: the pauses after failures are 1, 2, 4, … 60 s; after a success they start again.
 #[tokio::test(start_paused = true)]
 async fn pauses_double_up_to_a_minute() {
     let server = Server::of(&[Answer::Says(500, ""); 9]);
@@ -73,8 +73,8 @@ async fn pauses_double_up_to_a_minute() {
     assert_eq!(server.calls(), before + 2);
 }
 
-/// F-02: chance shortens a pause by up to a half, and moves a renewal forward by up to a tenth of
-/// the lifetime.
+/// F-02: a pause is randomly shortened by up to a half, and a renewal is moved forward by up to a
+/// tenth of the lifetime.
 #[tokio::test(start_paused = true)]
 async fn chance_shortens() {
     static HALF: Fixed = Fixed(500);
@@ -98,8 +98,8 @@ async fn chance_shortens() {
     assert_eq!(server.asked()[..2], [0, 171_000]);
 }
 
-/// F-02: `Retry-After` of a 429 or 503 is kept to, within ten minutes, and never shortens a pause;
-/// what is malformed says nothing.
+/// F-02: `Retry-After` of a 429 or 503 is used, up to ten minutes, and never shortens a pause; a
+/// malformed one is ignored.
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured_within_bounds() {
     // `NOW` is 2027-01-15 08:00:00.
@@ -139,7 +139,7 @@ async fn retry_after_is_honoured_within_bounds() {
     }
 }
 
-/// Chance that is the same in each run.
+/// Random numbers that are the same in each run.
 #[derive(Debug)]
 struct Mixed(AtomicU64);
 
@@ -153,8 +153,8 @@ impl SecureRandom for Mixed {
     }
 }
 
-/// F-20: of 1,000 clients that got their tokens in one second, or were told the same `Retry-After`
-/// in one, no second has more than a tenth.
+/// F-20: of 1,000 clients that got their tokens, or the same `Retry-After`, in one second, no
+/// second has more than a tenth.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_does_not_come_at_once() {
     static CHANCE: Mixed = Mixed(AtomicU64::new(1));
@@ -192,7 +192,7 @@ async fn a_fleet_does_not_come_at_once() {
     }
 }
 
-/// F-04: a clock that goes back makes no token last longer, and one that goes forward ends it.
+/// F-04: setting the clock back extends no lifetime, and setting it forward ends the token.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_goes_back_prolongs_nothing() {
     #[derive(Clone, Debug, Default)]
@@ -215,7 +215,7 @@ async fn a_clock_that_goes_back_prolongs_nothing() {
     assert_eq!(ask(&source).await.unwrap(), token(2));
 }
 
-/// A token that was refused is not given again.
+/// A refused token is not returned again.
 #[tokio::test(start_paused = true)]
 async fn a_forgotten_token_is_got_anew() {
     let server = Server::of(&[]);
@@ -228,7 +228,7 @@ async fn a_forgotten_token_is_got_anew() {
     source.forget(&first);
     let next = source.token_for(&resource, &scope).await.unwrap();
     assert_eq!(next.fingerprint().to_string(), token(1));
-    // The old one again changes nothing.
+    // Forgetting the old one again changes nothing.
     source.forget(&first);
     let again = source.token_for(&resource, &scope).await.unwrap();
     assert!(Arc::ptr_eq(&next, &again));

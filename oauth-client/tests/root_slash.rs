@@ -1,4 +1,5 @@
-//! The `/` of an empty path: one server, and one tool, in discovery alone (RFC 3986 §6.2.3).
+//! The `/` of an empty path: only discovery treats both spellings as one server or tool (RFC 3986
+//! §6.2.3).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -30,8 +31,8 @@ fn chosen(server: &str, accepted: &[&str]) -> Result<String, &'static str> {
 const BARE: &str = "https://as.example";
 const SLASH: &str = "https://as.example/";
 
-/// The tool's entry and the client's list may differ in the slash; a list with both spellings is a
-/// list of one.
+/// The tool's entry and the client's list may differ in the slash; a list with both spellings
+/// counts as one issuer.
 #[test]
 fn an_accepted_server_is_found_in_either_spelling() {
     for named in [BARE, SLASH] {
@@ -42,7 +43,7 @@ fn an_accepted_server_is_found_in_either_spelling() {
     }
 }
 
-/// Nothing else is folded.
+/// No other spelling is treated as equal.
 #[test]
 fn other_servers_stay_others() {
     for (named, accepted) in [
@@ -64,7 +65,7 @@ fn other_servers_stay_others() {
     }
 }
 
-/// From its document on, the server's own spelling is the issuer.
+/// After the document, the server's own spelling is the issuer.
 #[test]
 fn the_server_spells_itself() {
     for (named, accepted, own) in [

@@ -1,4 +1,4 @@
-//! Token responses as real servers write them, and what is accepted of a server by name alone.
+//! Token responses as real servers write them, and deviations that need an explicit rule.
 
 #![allow(
     clippy::indexing_slicing,
@@ -41,7 +41,7 @@ fn client() -> ClientSecretBasic {
     ClientSecretBasic::new("agent".parse().unwrap(), SecretText::new(SECRET))
 }
 
-/// A client that proves its key as well (RFC 9449 §5).
+/// A client that also proves its key (RFC 9449 §5).
 #[derive(Debug)]
 struct Proving(ClientSecretBasic);
 
@@ -87,7 +87,7 @@ fn response(status: u16, kind: &str, body: impl Into<Vec<u8>>) -> Response<Vec<u
         .unwrap()
 }
 
-/// As a server answers that sends no `no-store`.
+/// The response of a server that does not send `no-store`.
 fn json_response(body: &Value) -> Response<Vec<u8>> {
     response(200, "application/json", body.to_string())
 }
@@ -102,7 +102,7 @@ fn told(got: Result<Token, Error>) -> &'static str {
     got.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// Forms of other servers that change nothing of the meaning.
+/// Forms of other servers that do not change the meaning.
 #[test]
 fn answers_of_real_servers_are_tokens() {
     let plain = TokenRules::new;
@@ -144,8 +144,8 @@ fn answers_of_real_servers_are_tokens() {
     }
 }
 
-/// A list of scopes is as bounded as their text: it grants nothing that was not asked for, and an
-/// element is one scope.
+/// A list of scopes has the same limits as their text: it grants no scope that was not requested,
+/// and an element is one scope.
 #[test]
 fn a_list_of_scopes_gains_nothing() {
     for (scope, expected) in [
@@ -160,7 +160,7 @@ fn a_list_of_scopes_gains_nothing() {
     }
 }
 
-/// Commas separate scopes only where the server is named so, and then as blanks do.
+/// Commas separate scopes only with the explicit rule, and then like blanks.
 #[test]
 fn commas_separate_by_name() {
     let rules = TokenRules::new().accept_commas_in_scope();
@@ -179,8 +179,8 @@ fn commas_separate_by_name() {
     }
 }
 
-/// A missing `token_type` is `Bearer` only where the server is named so, and never after a proof or
-/// at a server that binds tokens to certificates. Another type is never one.
+/// A missing `token_type` is `Bearer` only with the explicit rule, and never after a proof or with
+/// a server that binds tokens to certificates. Another type is always refused.
 #[test]
 fn a_missing_token_type_is_accepted_by_name() {
     let named = TokenRules::new().accept_missing_token_type();
@@ -213,7 +213,7 @@ fn a_missing_token_type_is_accepted_by_name() {
     }
 }
 
-/// A refusal counts at any status, and beside a token.
+/// An error response counts with any status, and even with a token.
 #[test]
 fn a_refusal_with_any_status() {
     let refusal = json!({"error": "incorrect_client_credentials", "error_description": "no"});
@@ -235,7 +235,7 @@ fn a_refusal_with_any_status() {
     }
 }
 
-/// What cannot be read is told with its status: a proxy's page, a refusal without a body.
+/// An unreadable response is reported with its status: the page of a proxy, or an empty body.
 #[test]
 fn what_cannot_be_read_is_told() {
     for (status, kind, body) in [
@@ -254,8 +254,8 @@ fn what_cannot_be_read_is_told() {
     }
 }
 
-/// No error holds a token or a secret of the request: not of a form, not of broken JSON, not of an
-/// echo.
+/// No error has a token or a secret of the request: not from a form, not from broken JSON, not from
+/// an echo.
 #[test]
 fn no_error_holds_a_secret() {
     for (status, kind, body) in [

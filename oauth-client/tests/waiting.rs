@@ -1,4 +1,4 @@
-//! Client authentication by keys in a device or behind a network.
+//! Client authentication with keys in a device or behind a network.
 
 #![cfg(all(feature = "tokio", feature = "workload"))]
 #![allow(
@@ -31,7 +31,7 @@ use tokio::sync::Semaphore;
 
 const AGENT: &str = "spiffe://example.org/agent";
 
-/// Signs when it is permitted to, and counts how often it was asked.
+/// Signs when the test permits it, and counts the calls.
 #[derive(Clone)]
 struct Kms {
     key: SigningKey,
@@ -48,7 +48,7 @@ impl Kms {
         }
     }
 
-    /// The identity of an agent whose key this is.
+    /// Returns the identity of an agent with this key.
     fn identity(&self) -> FixedSource {
         let part = |it: serde_json::Value| aims_jose::base64url::encode(it.to_string().as_bytes());
         let header = part(json!({"alg": "ES256", "typ": "wit+jwt", "kid": "k"}));
@@ -80,7 +80,7 @@ impl AsyncSigner for Kms {
     }
 }
 
-/// Gives a token for each request, and keeps the requests.
+/// Returns a token for each request, and stores the requests.
 #[derive(Clone, Debug, Default)]
 struct Server(Arc<Mutex<Vec<Request<Vec<u8>>>>>);
 
@@ -105,7 +105,7 @@ fn grant() -> ClientCredentials {
     ClientCredentials::new("https://tools.example/mcp".parse().unwrap())
 }
 
-/// The token waits for the key, nothing is sent before, and the request is signed by that key.
+/// The request waits for the key, nothing is sent before, and it is signed with that key.
 #[tokio::test]
 async fn a_token_waits_for_the_clients_key() {
     let kms = Kms::new();
@@ -149,7 +149,7 @@ async fn a_token_waits_for_the_clients_key() {
     }
 }
 
-/// A key that is out of reach is told, and nothing is sent.
+/// If the key cannot be reached, there is an error, and nothing is sent.
 #[tokio::test]
 async fn a_key_out_of_reach_sends_nothing() {
     let kms = Kms::new();
@@ -163,7 +163,7 @@ async fn a_key_out_of_reach_sends_nothing() {
     assert!(server.0.lock().unwrap().is_empty());
 }
 
-/// What does not wait says what does.
+/// A synchronous method names the asynchronous one to use instead.
 #[test]
 fn what_cannot_wait_names_what_can() {
     let client = SpiffeWit::of(Kms::new().identity()).unwrap();
@@ -190,7 +190,7 @@ fn a_local_key_takes_no_step_of_its_own() {
     assert!(matches!(begin(Arc::new(client), now), Step::Send(..)));
 }
 
-/// A flow takes an answer only after it has sent.
+/// A flow accepts an answer only after it has sent.
 #[test]
 fn an_answer_before_the_signature_ends_the_flow() {
     let client = SpiffeWit::of(Kms::new().identity()).unwrap();

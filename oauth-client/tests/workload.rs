@@ -1,4 +1,4 @@
-//! A workload's own identity as client authentication.
+//! Client authentication by the identity of a workload.
 
 #![cfg(feature = "workload")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -30,7 +30,7 @@ fn identity(jti: &str) -> Arc<Identity> {
     Arc::new(Identity::new(wit, Arc::new(key), &jwk).unwrap())
 }
 
-/// Gives whatever identity it has at the moment.
+/// Returns its current identity.
 #[derive(Clone, Debug)]
 struct Current(Arc<Mutex<Option<Arc<Identity>>>>);
 
@@ -40,7 +40,7 @@ impl IdentitySource for Current {
     }
 }
 
-/// The client is the workload, and each request shows the identity of that moment.
+/// The client is the workload, and each request uses the current identity.
 #[test]
 fn the_client_is_the_workload_as_it_is_now() {
     let (first, second) = (identity("1"), identity("2"));
@@ -64,7 +64,7 @@ fn the_client_is_the_workload_as_it_is_now() {
     assert_eq!(shown().unwrap_err().code(), "oauth.authenticate");
 }
 
-/// Without an identity there is no client, and the error is the source's.
+/// Without an identity there is no client, and the error is that of the source.
 #[test]
 fn without_an_identity_there_is_no_client() {
     let error = SpiffeWit::of(Current(Arc::default())).unwrap_err();

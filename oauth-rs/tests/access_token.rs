@@ -1,4 +1,4 @@
-//! Access tokens (RFC 9068): each refused one differs in one thing from a good one.
+//! Access tokens (RFC 9068): each refused one differs in one thing from a valid one.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{ISSUER, NOW, RESOURCE, World, at, claims, code, sign, sign_raw};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// ATJ-07: what a good token says is what can be asked of it.
+/// ATJ-07: the claims of a valid token are available.
 #[test]
 fn a_good_token_says_what_was_signed() {
     let world = World::new();
@@ -116,7 +116,7 @@ fn the_issuer_is_a_configured_one() {
     assert_eq!(code(refused), "token.unknown_issuer");
 }
 
-/// ATJ-04: `aud` holds an identifier of this resource, as it is written.
+/// ATJ-04: `aud` contains an identifier of this resource, byte for byte.
 #[test]
 fn the_audience_is_this_resource() {
     let mut world = World::new();
@@ -140,7 +140,7 @@ fn the_audience_is_this_resource() {
     assert_eq!(world.code(&world.token()), "ok");
 }
 
-/// ATJ-06: `exp`, `nbf` and `iat` to the second, with the skew once.
+/// ATJ-06: `exp`, `nbf` and `iat` are exact to the second, with one skew.
 #[test]
 fn times_are_checked_to_the_second() {
     let mut world = World::new();
@@ -163,7 +163,7 @@ fn times_are_checked_to_the_second() {
     assert_eq!(code(world.verify(&text, NOW - 1)), "token.not_yet_valid");
 }
 
-/// ATJ-05, ATJ-12: what stands twice, names its own key or demands an extension is no token.
+/// ATJ-05, ATJ-12: a token with a repeated member, its own key or a critical extension is refused.
 #[test]
 fn the_token_is_read_strictly() {
     let world = World::new();
@@ -190,7 +190,7 @@ fn the_token_is_read_strictly() {
     assert_eq!(world.code("x"), "jws.parts");
 }
 
-/// The limit to the length holds before anything is read.
+/// The limit of the length applies before anything is parsed.
 #[test]
 fn the_length_is_bounded() {
     let mut world = World::new();
@@ -199,7 +199,7 @@ fn the_length_is_bounded() {
     assert_eq!(world.code(&text), "ok");
     world.rules = AccessTokenRules::new(RESOURCE).with_max_len(text.len() - 1);
     assert_eq!(world.code(&text), "token.too_long");
-    // Beyond what `jose` takes by itself as well.
+    // It also applies beyond the limit of `jose`.
     let long = world.token_with(&json!({"x": "a".repeat(15_000)}));
     assert!(long.len() > aims_jose::jws::MAX_LENGTH);
     world.rules = AccessTokenRules::new(RESOURCE).with_max_len(long.len());
@@ -211,7 +211,7 @@ fn the_length_is_bounded() {
     assert_eq!(world.code(&"a".repeat(8 * 1024 + 1)), "token.too_long");
 }
 
-/// ATJ-09: `scope` is a list of scope tokens, or is not there.
+/// ATJ-09: `scope` is a list of scope tokens, or absent.
 #[test]
 fn the_scope_is_well_formed() {
     let world = World::new();
@@ -245,7 +245,7 @@ fn the_scope_is_well_formed() {
     }
 }
 
-/// T-117: `act` is a chain of at most eight that name themselves.
+/// T-117: `act` has at most eight nested actors with identifiers.
 #[test]
 fn the_chain_of_actors_is_bounded() {
     let world = World::new();

@@ -18,7 +18,7 @@ fn jwk(key: &SigningKey) -> Value {
     serde_json::from_str(&key.public_jwk().to_json()).unwrap()
 }
 
-/// This key, proven by a DPoP proof and by a signature.
+/// Returns this key as proven by a DPoP proof and by a signature.
 fn every_kind(by: &SigningKey) -> [ProvenKey; 2] {
     let thumbprint = *by.verifying_key().thumbprint();
     [
@@ -27,7 +27,7 @@ fn every_kind(by: &SigningKey) -> [ProvenKey; 2] {
     ]
 }
 
-/// `ok`, or the code, for a token with this `cnf` that was proven with this key.
+/// Returns `ok`, or the code, for a token with this `cnf` and a proof of this key.
 fn proven(world: &World, cnf: &Value, by: &SigningKey) -> &'static str {
     let token = world.token_with(&json!({"cnf": cnf}));
     let token = match world.verify(&token, NOW) {
@@ -37,7 +37,7 @@ fn proven(world: &World, cnf: &Value, by: &SigningKey) -> &'static str {
     code(token.confirmed_by(&every_kind(by)))
 }
 
-/// T-130: `jkt`, `jwk` or both name the one key that proves a request.
+/// T-130: `jkt`, `jwk` or both name the key that proves a request.
 #[test]
 fn a_token_is_confirmed_by_its_key_alone() {
     let world = World::new();
@@ -62,7 +62,7 @@ fn a_token_is_confirmed_by_its_key_alone() {
     }
 }
 
-/// T-130: no key confirms a token that is bound to none.
+/// T-130: no key confirms an unbound token.
 #[test]
 fn an_unbound_token_is_confirmed_by_nobody() {
     let world = World::new();
@@ -76,7 +76,7 @@ fn an_unbound_token_is_confirmed_by_nobody() {
     );
 }
 
-/// T-130: `jkt` and `jwk` of two keys are no binding, whichever of them proves.
+/// T-130: `jkt` and `jwk` of two different keys are refused, whichever of them is proven.
 #[test]
 fn a_contradiction_is_refused() {
     let world = World::new();
@@ -87,7 +87,7 @@ fn a_contradiction_is_refused() {
     }
 }
 
-/// T-130: what cannot be checked is refused, alone and beside what can.
+/// T-130: a member that cannot be checked is refused, alone and with one that can.
 #[test]
 fn an_unknown_method_is_refused() {
     let world = World::new();
@@ -111,8 +111,8 @@ fn an_unknown_method_is_refused() {
     }
 }
 
-/// T-130: a `cnf` that is no object, is empty, or holds no key, is no binding and not the lack of
-/// one.
+/// T-130: a `cnf` that is not an object, is empty, or has no key is refused. It does not count as
+/// absent.
 #[test]
 fn a_malformed_confirmation_is_refused() {
     let world = World::new();
@@ -148,14 +148,14 @@ fn a_malformed_confirmation_is_refused() {
     }
 }
 
-/// T-130, MTLS: each member of `cnf` is satisfied by its own kind of proof alone, and all of them
-/// have to be.
+/// T-130, MTLS: only one kind of proof satisfies each member of `cnf`, and all members must be
+/// satisfied.
 #[test]
 fn each_member_has_its_own_kind_of_proof() {
     let world = World::new();
     let (own, other) = (key(Algorithm::Es256, "own"), key(Algorithm::Es256, "own"));
     let thumbprint = *own.verifying_key().thumbprint();
-    // The same 32 bytes, so that the kind alone decides.
+    // The 32 bytes are the same, so only the kind differs.
     let same_bytes: CertificateThumbprint = thumbprint.to_string().parse().unwrap();
     let certificate = CertificateThumbprint::of_der(b"a certificate");
     let (dpop, signature) = (
@@ -193,11 +193,11 @@ fn each_member_has_its_own_kind_of_proof() {
     }
     let wrong = ProvenKey::Signature(*other.verifying_key().thumbprint());
     assert_eq!(try_with(&both, &[certificate, wrong]), "token.not_bound");
-    // A further proof by another key does no harm beside the right one.
+    // A further proof by another key has no effect.
     assert_eq!(try_with(&both, &[certificate, wrong, signature]), "ok");
 }
 
-/// ATJ-12: of two bindings neither counts.
+/// ATJ-12: a repeated binding is refused.
 #[test]
 fn a_binding_stands_once() {
     let world = World::new();

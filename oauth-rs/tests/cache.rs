@@ -1,4 +1,5 @@
-//! The cache of verified tokens: what it gives has passed, and ends when its token does.
+//! The cache of verified tokens: every returned token passed verification, and its entry ends with
+//! the token.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -23,7 +24,7 @@ fn is_same(one: &AccessToken, other: &AccessToken) -> bool {
     std::ptr::eq(one.subject(), other.subject())
 }
 
-/// T-038: what is known is given again, and is not read again.
+/// T-038: a cached token is returned without reading it again.
 #[test]
 fn a_hit_gives_the_same_token() {
     let (world, cache) = (World::new(), cache());
@@ -33,7 +34,7 @@ fn a_hit_gives_the_same_token() {
     let again = cache.verify(&text, &world.issuers, at(NOW + 1)).unwrap();
     assert!(is_same(&first, &again));
     assert_eq!(cache.len(), 1);
-    // Another issuer's keys do not cost the entry.
+    // Keys of another issuer do not affect the entry.
     let other = key(Algorithm::Es256, "other");
     set(&world.issuers, "https://other.example", &[&other]);
     let after = cache.verify(&text, &world.issuers, at(NOW)).unwrap();
@@ -42,7 +43,7 @@ fn a_hit_gives_the_same_token() {
     assert!(!is_same(&first, &fresh) && first.hash() == fresh.hash());
 }
 
-/// ATJ-03 to ATJ-07: what is refused is not remembered, and is refused again.
+/// ATJ-03 to ATJ-07: a refused token is not cached, and is refused again.
 #[test]
 fn a_refusal_makes_no_entry() {
     let (world, cache) = (World::new(), cache());
@@ -68,7 +69,7 @@ fn a_refusal_makes_no_entry() {
     assert!(cache.is_empty());
 }
 
-/// T-038: an entry ends to the second, with the skew once, and is then gone.
+/// T-038: an entry ends exact to the second, with one skew, and is then removed.
 #[test]
 fn an_entry_expires() {
     let (world, cache) = (World::new(), cache());
@@ -86,7 +87,7 @@ fn an_entry_expires() {
     assert_eq!(try_at(NOW + 300), "token.expired");
 }
 
-/// T-038: an entry ends with its key, also where another takes its name, and with its issuer.
+/// T-038: an entry ends with its key, even if another key takes its name, and with its issuer.
 #[test]
 fn an_entry_ends_with_its_key() {
     let (world, cache) = (World::new(), cache());
@@ -113,7 +114,8 @@ fn an_entry_ends_with_its_key() {
     assert_eq!(try_it(), "token.unknown_key");
 }
 
-/// T-038, T-085: an entry ends with the belief in its issuer's keys, and comes back with them.
+/// T-038, T-085: an entry ends when its issuer's keys are no longer trusted, and is valid again
+/// with them.
 #[test]
 fn an_entry_ends_with_stale_keys() {
     let (world, cache) = (World::new(), cache());
@@ -134,7 +136,7 @@ fn an_entry_ends_with_stale_keys() {
     assert_eq!(try_at(NOW + 11), "ok");
 }
 
-/// T-132: an entry is of the store that is asked about.
+/// T-132: an entry is only for the store that it was verified with.
 #[test]
 fn another_store_is_asked_anew() {
     let (world, cache) = (World::new(), cache());
@@ -152,8 +154,8 @@ fn another_store_is_asked_anew() {
     );
 }
 
-/// T-029, T-142: a twin (r, n − s) verifies, is another text, and has the hash by which it is
-/// revoked.
+/// T-029, T-142: a second encoding of the signature, (r, n − s), verifies. Its text differs, and it
+/// has the same hash for revocation.
 #[test]
 fn a_twin_has_the_same_signed_hash() {
     let world = World::new();
@@ -164,7 +166,8 @@ fn a_twin_has_the_same_signed_hash() {
     assert_eq!(token.signed_hash(), other.signed_hash());
 }
 
-/// The rules are the cache's, for the length too; entries stay within the room.
+/// The rules belong to the cache, including the limit of the length; the number of entries is
+/// limited.
 #[test]
 fn the_cache_is_bounded() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Claims that are put together at random, under every profile.
+//! Random combinations of claims, with every profile.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 const API: &str = "https://api.example";
 const TENANT: &str = "11111111-2222-4333-8444-555555555555";
 
-/// The issuers, their key, and each issuer with its profile.
+/// The issuers with their profiles, and their key.
 type World = (IssuerStore, SigningKey, Vec<(String, TokenProfile)>);
 
 static WORLD: LazyLock<World> = LazyLock::new(|| {
@@ -46,7 +46,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     (store, key, named)
 });
 
-/// Each claim that any profile looks at, with values that some accept and others that none does.
+/// All claims that any profile checks, with accepted and refused values.
 fn pool() -> Vec<(&'static str, Value)> {
     let text = |name| [(name, json!("c")), (name, json!("d")), (name, json!(null))];
     let mut pool: Vec<(&str, Value)> = [
@@ -113,8 +113,8 @@ fn verify(text: &str) -> Result<AccessToken, Error> {
 }
 
 proptest! {
-    /// Whatever is accepted under a profile of its own has a marker and nothing of another kind,
-    /// and is for this resource; under RFC 9068 it has the type.
+    /// Every token that a custom profile accepts has a marker and no claim of another kind, and is
+    /// for this resource; with RFC 9068 it has the type.
     #[test]
     fn only_access_tokens_are_accepted(
         which in 0..8_usize,

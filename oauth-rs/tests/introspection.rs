@@ -37,7 +37,7 @@ fn good() -> Value {
     })
 }
 
-/// A good answer with these members: `"-"` takes one away.
+/// Returns a valid answer with these members: `"-"` removes one.
 fn with(changes: &Value) -> Value {
     let mut all = good();
     for (name, value) in changes.as_object().unwrap() {
@@ -67,7 +67,7 @@ fn judge(world: &World, body: &Value, now: UnixTime) -> Result<AccessToken, Erro
     )
 }
 
-/// The verdict on a good answer with these changes.
+/// Returns the code for a valid answer with these changes.
 fn of(changes: &Value) -> &'static str {
     code(judge(&World::new(), &with(changes), at(NOW)))
 }
@@ -105,7 +105,7 @@ fn an_inactive_token_is_refused() {
     assert!(refused.to_string().contains(ISSUER), "{refused}");
 }
 
-/// What a JWT is judged by, an answer is judged by.
+/// An answer is checked like a JWT.
 #[test]
 fn the_answer_is_judged_like_a_token() {
     assert_eq!(of(&json!({})), "ok");
@@ -120,7 +120,7 @@ fn the_answer_is_judged_like_a_token() {
     ] {
         assert_eq!(of(&json!({"aud": aud})), "token.audience", "{aud}");
     }
-    // Without `aud` nobody says that the token is for this resource.
+    // Without `aud`, the answer does not say that the token is for this resource.
     for aud in [json!("-"), json!(null)] {
         assert_eq!(of(&json!({"aud": aud})), "token.claim");
     }
@@ -133,14 +133,14 @@ fn the_answer_is_judged_like_a_token() {
     assert_eq!(of(&json!({"scope": "-", "jti": "-", "iat": "-"})), "ok");
 }
 
-/// RFC 9068 §2.2: client credentials have the client as subject.
+/// RFC 9068 §2.2: with client credentials the client is the subject.
 #[test]
 fn without_a_subject_the_client_is_it() {
     let token = judge(&World::new(), &with(&json!({"sub": "-"})), at(NOW)).unwrap();
     assert_eq!(token.subject(), "agent");
 }
 
-/// `jkt` and `token_type` say the same (RFC 9449 §6.2), and an unknown member of `cnf` refuses.
+/// `jkt` and `token_type` must agree (RFC 9449 §6.2), and an unknown member of `cnf` is refused.
 #[test]
 fn the_binding_is_read() {
     let bound = json!({"cnf": {"jkt": JKT}, "token_type": "DPoP"});
@@ -168,7 +168,7 @@ fn the_binding_is_read() {
     }
 }
 
-/// A server that is asked about a refresh token or an ID token may say that it is active.
+/// A server that is asked about a refresh token or an ID token may report it as active.
 #[test]
 fn another_kind_of_token_is_refused() {
     for changes in [
@@ -189,7 +189,7 @@ fn another_kind_of_token_is_refused() {
     }
 }
 
-/// Claims of ID tokens and other kinds are in no access token, whatever the profile.
+/// An access token has no claims of ID tokens or other kinds, with any profile.
 #[test]
 fn claims_of_other_tokens_are_refused() {
     for claim in ["at_hash", "c_hash", "s_hash", "events"] {
@@ -198,12 +198,12 @@ fn claims_of_other_tokens_are_refused() {
             "token.not_access_token",
             "{claim}"
         );
-        // An unsigned `null` is absent.
+        // An unsigned `null` counts as absent.
         assert_eq!(of(&json!({claim: null})), "ok", "{claim}");
     }
 }
 
-/// The verdict under a profile on a good answer with these changes.
+/// Returns the code for a valid answer with these changes, by a profile.
 fn under(profile: JwtProfile, changes: &Value) -> &'static str {
     let world = World::new();
     let rules = IssuerRules::new().profile(profile);
@@ -278,7 +278,7 @@ fn claims_that_name_the_client_agree_in_an_answer() {
     assert_eq!(under(own, &json!({"azp": "other"})), "ok");
 }
 
-/// The same answer, signed by its issuer (RFC 9701).
+/// Returns the same answer, signed by its issuer (RFC 9701).
 fn signed_answer(body: &Value) -> Introspection {
     let key = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
     let claims = json!({
@@ -296,7 +296,7 @@ fn signed_answer(body: &Value) -> Introspection {
     read.verify(key, &issuer, "tool", skew, at(NOW)).unwrap()
 }
 
-/// What is signed has no `null`: it would turn a bound token into an unbound one.
+/// A signed answer must not have `null`, which could turn a bound token into an unbound one.
 #[test]
 fn a_signed_null_is_refused_and_an_unsigned_one_is_absent() {
     let world = World::new();
@@ -325,7 +325,7 @@ fn a_signed_null_is_refused_and_an_unsigned_one_is_absent() {
     );
 }
 
-/// Without `exp` the answer ends, the token does not.
+/// Without `exp` the answer expires, but the token does not.
 #[test]
 fn an_answer_without_an_end_has_no_exp() {
     let token = judge(&World::new(), &with(&json!({"exp": "-"})), at(NOW)).unwrap();
@@ -377,7 +377,7 @@ fn the_issuer_is_a_configured_one() {
     assert_eq!(code(refused), "token.unknown_issuer");
 }
 
-/// An answer is believed until the ceiling, and never past `exp`; the issuer is asked anew then.
+/// An answer is trusted up to the ceiling, and never after `exp`. Then the issuer is asked again.
 #[test]
 fn an_answer_is_believed_for_some_time() {
     for (exp, last) in [
@@ -407,7 +407,7 @@ fn an_answer_is_believed_for_some_time() {
     }
 }
 
-/// Rules that were set anew, and an issuer that was removed, end what is known.
+/// New rules, and the removal of an issuer, end a cached token.
 #[test]
 fn a_known_answer_falls_with_its_issuer() {
     let world = World::new();
@@ -428,7 +428,7 @@ fn a_known_answer_falls_with_its_issuer() {
     assert!(cache.is_empty());
 }
 
-/// A text that was introspected does not pass as one whose signature was verified.
+/// An introspected text does not pass as one whose signature was verified.
 #[test]
 fn an_introspected_text_is_no_verified_jwt() {
     let world = World::new();
@@ -445,7 +445,7 @@ fn an_introspected_text_is_no_verified_jwt() {
     assert_ne!(code(verified), "ok");
 }
 
-/// An issuer's greatest lifetime bounds its opaque tokens as well.
+/// The maximum lifetime of an issuer also applies to its opaque tokens.
 #[test]
 fn a_lifetime_is_bounded() {
     for (most, expected) in [(310, "ok"), (309, "token.lifetime")] {
@@ -459,7 +459,7 @@ fn a_lifetime_is_bounded() {
     }
 }
 
-/// An `aud` that is the token's own client alone is that of an ID token.
+/// An `aud` that is only the token's own client is that of an ID token.
 #[test]
 fn the_own_client_is_no_audience() {
     let own = json!({"client_id": RESOURCE});
@@ -468,7 +468,7 @@ fn the_own_client_is_no_audience() {
     assert_eq!(under(allowed, &own), "ok");
 }
 
-/// Until discovery has decided, the issuer that is asked has the spelling of its configuration.
+/// Before discovery has decided, the issuer that is asked has the spelling of its configuration.
 #[test]
 fn the_issuer_is_spelled_as_it_was_configured() {
     let mut world = World::new();

@@ -1,4 +1,4 @@
-//! Which issuers a store has: removals are final, and each issuer has one entry with its own rules.
+//! The issuers of a store: removals are final, and each issuer has one entry with its own rules.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -18,7 +18,7 @@ fn issuer(text: &str) -> Issuer {
     text.parse().unwrap()
 }
 
-/// Sets the keys of the world for an issuer, as a task that refreshes them does.
+/// Sets the keys of the test environment for an issuer, like a task that refreshes them.
 fn refresh(world: &World, name: &str) -> &'static str {
     let (name, keys) = (issuer(name), document(&[&world.key]));
     let (keys, until) = (keys.as_bytes(), at(NOW + 60));
@@ -36,7 +36,7 @@ fn lifetime(secs: u64) -> IssuerRules {
     IssuerRules::new().max_lifetime(Duration::from_secs(secs))
 }
 
-/// T-038: keys that come after a removal do not bring the issuer back; the program does.
+/// T-038: keys that arrive after a removal do not add the issuer again; the program can.
 #[test]
 fn a_removal_is_final() {
     let world = World::new();
@@ -47,7 +47,7 @@ fn a_removal_is_final() {
         assert_eq!(world.code(&world.token()), "token.unknown_issuer");
         assert!(!world.issuers.remove(&issuer(ISSUER)), "it is not there");
     }
-    // Other issuers are as before.
+    // Other issuers are unaffected.
     assert_eq!(refresh(&world, THIRD), "ok");
     world.issuers.name(&issuer(ISSUER));
     assert_eq!(world.code(&world.token()), "token.unknown_key");
@@ -55,7 +55,7 @@ fn a_removal_is_final() {
     assert_eq!(world.code(&world.token()), "ok");
 }
 
-/// A removal before there are keys is as final.
+/// A removal before there are keys is final as well.
 #[test]
 fn a_removal_before_the_keys_is_final() {
     for is_named in [false, true] {
@@ -68,7 +68,7 @@ fn a_removal_before_the_keys_is_final() {
     }
 }
 
-/// An issuer that comes back has the rules that were configured for it, never those of keys alone.
+/// An issuer that is added again has the rules that were configured for it.
 #[test]
 fn an_issuer_comes_back_with_its_rules() {
     let world = World::new();
@@ -92,7 +92,7 @@ fn an_issuer_comes_back_with_its_rules() {
     assert_eq!(code(token), "token.lifetime");
 }
 
-/// Keys and names for the spelling that was replaced are those of the issuer.
+/// Keys and names for the replaced spelling are those of the issuer.
 #[test]
 fn a_spelling_makes_no_second_entry() {
     let world = World::new();
@@ -113,13 +113,13 @@ fn a_spelling_makes_no_second_entry() {
     world.issuers.name(&first);
     world.issuers.name_undiscovered(&first);
     check();
-    // The same again changes nothing.
+    // The same call again changes nothing.
     world.issuers.respell(&first, &own).unwrap();
     world.issuers.respell(&own, &own).unwrap();
     check();
 }
 
-/// A server that changes its spelling, also back, and a chain of spellings.
+/// A server that changes its spelling, also back, and a sequence of spellings.
 #[test]
 fn respelled_twice() {
     let world = World::new();
@@ -141,8 +141,8 @@ fn respelled_twice() {
     assert_eq!(names(&world.issuers), [""; 0]);
 }
 
-/// Two issuers that turn out to be one have the rules that were set for either; rules that
-/// contradict each other stay as they were.
+/// Two issuers that turn out to be one have the rules that were set for either; contradicting rules
+/// stay unchanged.
 #[test]
 fn respelled_to_a_configured_issuer() {
     let own_rules = [None, Some(lifetime(299)), Some(lifetime(100))];
@@ -177,7 +177,7 @@ fn respelled_to_a_configured_issuer() {
     }
 }
 
-/// Either spelling removes the issuer, and either brings it back as one.
+/// Either spelling removes the issuer, and either adds it again as one.
 #[test]
 fn removed_by_either_spelling() {
     for by in [ISSUER, SLASH] {
@@ -234,7 +234,7 @@ fn both_spellings_are_known_before_discovery() {
         }
         assert_eq!(refresh(&world, SLASH), "token.not_configured");
         assert_eq!(names(&world.issuers), [ISSUER]);
-        // Rules by either spelling are those of the issuer.
+        // Rules for either spelling are those of the issuer.
         let rules = [(issuer(SLASH), lifetime(299))];
         world.issuers.add_rules(&rules).unwrap();
         assert_eq!(names(&world.issuers), [ISSUER]);
@@ -253,7 +253,7 @@ fn both_spellings_are_known_before_discovery() {
     assert_eq!(names(&store), [""; 0]);
 }
 
-/// Rules that others added to the store do not hold for a resource with its own; those that the
+/// Rules that others added to the store do not apply to a resource with its own; those that the
 /// program set do.
 #[test]
 fn a_resource_with_its_own_rules_takes_no_added_ones() {
@@ -275,13 +275,13 @@ fn a_resource_with_its_own_rules_takes_no_added_ones() {
         .set_rules(&issuer(ISSUER), lifetime(299))
         .unwrap();
     assert_eq!(judge(&none()), "token.lifetime");
-    // What the program set stays so where another guard asks for the same.
+    // Rules that the program set stay so if another guard requests the same.
     let same = [(issuer(ISSUER), lifetime(299))];
     world.issuers.add_rules(&same).unwrap();
     assert_eq!(judge(&none()), "token.lifetime");
 }
 
-/// Keys that come before discovery has decided are those of the spelling that they are set for.
+/// Keys that arrive before discovery has decided are for the spelling that they are set for.
 #[test]
 fn keys_before_discovery_are_of_one_spelling() {
     let mut world = World::new();
@@ -292,7 +292,7 @@ fn keys_before_discovery_are_of_one_spelling() {
     assert_eq!(world.code_of(&json!({"iss": SLASH})), "token.unknown_key");
 }
 
-/// Beyond what the store remembers, no keys come in but those of issuers that it names.
+/// When too many removals are stored, only keys of issuers that the store names are accepted.
 #[test]
 fn too_many_removals_close_the_store() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Whose key signed a token: the one key of its issuer that fits, and no other.
+//! The key that signed a token must be the one matching key of its issuer.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,7 +17,7 @@ fn unnamed() -> SigningKey {
     SigningKey::generate(Algorithm::Es256, provider()).unwrap()
 }
 
-/// ATJ-05, ATJ-12, T-132: the signature is of the one key that fits, with either provider.
+/// ATJ-05, ATJ-12, T-132: the signature is by the one matching key, with either provider.
 #[test]
 fn the_signature_is_the_issuers() {
     for provider in providers() {
@@ -52,7 +52,7 @@ fn the_signature_is_the_issuers() {
     }
 }
 
-/// T-132: the keys of one issuer do not vouch for another.
+/// T-132: the keys of one issuer do not verify tokens of another.
 #[test]
 fn keys_belong_to_one_issuer() {
     let mut world = World::new();
@@ -64,7 +64,7 @@ fn keys_belong_to_one_issuer() {
     assert_eq!(world.code(&sign("at+jwt", &other, &claims)), "ok");
     let text = sign("at+jwt", &world.key, &claims);
     assert_eq!(world.code(&text), "token.unknown_key");
-    // Under a name of its own that the other has too.
+    // Even if both issuers have a key with the same name.
     let twin = key(Algorithm::Es256, "as");
     world.issuers = store(ISSUER, &[&world.key]);
     set(&world.issuers, "https://other.example", &[&twin]);
@@ -72,7 +72,8 @@ fn keys_belong_to_one_issuer() {
     assert_eq!(world.code(&text), "token.signature");
 }
 
-/// ATJ-11: an unknown key says so, for a refresh to help; several that fit are not tried in turn.
+/// ATJ-11: an unknown key has its own code, so that a refresh can help; several matching keys are
+/// not tried in turn.
 #[test]
 fn the_key_is_one() {
     let mut world = World::new();
@@ -94,7 +95,7 @@ fn the_key_is_one() {
 }
 
 /// ATJ-05: an algorithm outside the rules is refused, though the issuer has such a key; `none` is
-/// no algorithm.
+/// not an algorithm.
 #[test]
 fn the_algorithm_is_allowed() {
     let mut world = World::new();
@@ -134,8 +135,8 @@ fn good_keys_are_not_replaced_by_none() {
     assert!(world.issuers.snapshot().keys(ISSUER).is_some());
 }
 
-/// BND-02 for issuers, T-085: keys that could not be confirmed are believed to the last second that
-/// was said and no longer; a refresh may help, and does.
+/// BND-02 for issuers, T-085: keys that could not be confirmed are trusted up to and including the
+/// stated second; then only a refresh helps.
 #[test]
 fn stale_keys_fail_closed() {
     let world = World::new();
@@ -151,7 +152,7 @@ fn stale_keys_fail_closed() {
     assert_eq!(stale.code(), "token.keys_stale");
     assert_eq!(set_until(NOW + 20), "ok");
     assert!(world.verify(&text, NOW + 11).is_ok());
-    // What replaces nothing makes nothing believed for longer.
+    // A refused document does not extend the trust.
     let none = world
         .issuers
         .set_until(&issuer, b"{\"keys\":[]}", provider(), at(NOW + 99));
@@ -162,8 +163,8 @@ fn stale_keys_fail_closed() {
     assert!(world.verify(&text, NOW + 21).is_ok());
 }
 
-/// An issuer none of whose keys is usable: the error says which entries were skipped and why, and
-/// the limit to their number can be set.
+/// An issuer without a usable key: the error lists the skipped entries and the reasons, and the
+/// limit of their number can be set.
 #[test]
 fn the_reasons_of_skipped_keys_are_told() {
     let world = World::new();
@@ -199,8 +200,8 @@ fn the_reasons_of_skipped_keys_are_told() {
     assert_eq!(code(null), "token.no_keys");
 }
 
-/// What was found stands beside what was expected, escaped and bounded: for an issuer, a key and a
-/// time.
+/// The error has the found and the expected value, escaped and shortened: for an issuer, a key and
+/// a time.
 #[test]
 fn errors_say_what_was_expected() {
     let world = World::new();

@@ -1,4 +1,5 @@
-//! Token profiles: what each preset accepts, and what none of them takes for an access token.
+//! Token profiles: the tokens that each preset accepts, and those that none accepts as access
+//! tokens.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -32,7 +33,7 @@ fn each_preset_accepts_its_access_tokens() {
     }
 }
 
-/// The real forms that differ from the first: without a user, by DPoP, with the other type.
+/// Real forms that differ from the first: without a user, for DPoP, with the other type.
 #[test]
 fn each_preset_accepts_the_other_forms() {
     let m2m = json!({"scope": "-", "permissions": "-", "gty": "client-credentials"});
@@ -48,7 +49,7 @@ fn each_preset_accepts_the_other_forms() {
     assert_eq!(okta().with(json!({"groups": "-", "scp": []})), "ok");
 }
 
-/// `typ` `at+jwt` is enough alone under every profile (RFC 9068 §2.1).
+/// `typ` `at+jwt` alone is enough with every profile (RFC 9068 §2.1).
 #[test]
 fn at_jwt_is_a_marker_under_every_profile() {
     for server in servers() {
@@ -70,8 +71,8 @@ fn at_jwt_is_a_marker_under_every_profile() {
     }
 }
 
-/// ATJ-01: an ID token of the same user, client and audience, signed by the same key, is no access
-/// token: with and without `nonce`, for the API or for its client.
+/// ATJ-01: an ID token of the same user, client and audience, signed with the same key, is not an
+/// access token: with and without `nonce`, for the API or for its client.
 #[test]
 fn no_profile_accepts_an_id_token() {
     for server in servers() {
@@ -95,7 +96,8 @@ fn no_profile_accepts_an_id_token() {
     }
 }
 
-/// Refresh tokens, logout tokens, security event tokens, WITs and WPTs, by header or by claims.
+/// Refresh tokens, logout tokens, security event tokens, WITs and WPTs are refused, by header or by
+/// claims.
 #[test]
 fn no_profile_accepts_another_kind_of_token() {
     for server in servers() {
@@ -135,13 +137,13 @@ fn no_profile_accepts_another_kind_of_token() {
             json!({"s_hash": null}),
         ] {
             server.refuses(changes.clone(), "token.not_access_token");
-            // Nor with the type that is a marker alone.
+            // They are also refused with the type that alone is a marker.
             let claims = laid_over(server.access.clone(), &changes);
             let found = server.code(Some("at+jwt"), &claims);
             assert_eq!(found, "token.not_access_token", "{} {claims}", server.name);
         }
     }
-    // A WIT and a WPT as they are, with the issuer's key.
+    // A complete WIT and WPT, with the issuer's key.
     for server in servers().into_iter().chain([by_the_standard()]) {
         let cnf = json!({"jwk": {"kty": "EC"}});
         let wit = json!({"sub": "spiffe://example.org/a", "exp": NOW + 300, "cnf": cnf});
@@ -161,7 +163,8 @@ fn no_profile_accepts_another_kind_of_token() {
     }
 }
 
-/// An `aud` that is the token's own client alone is that of an ID token, unless it was named.
+/// An `aud` that is only the token's own client is that of an ID token, unless the profile allows
+/// it.
 #[test]
 fn the_own_client_is_no_audience() {
     for server in servers() {
@@ -200,14 +203,15 @@ fn the_own_client_is_no_audience() {
     }
 }
 
-/// Auth0 lets a tenant write `scope` into ID tokens, which is then no marker: `aud` refuses them.
+/// A tenant of Auth0 can write `scope` into ID tokens, which is then not a marker: they are refused
+/// by `aud`.
 #[test]
 fn an_id_token_of_auth0_with_a_scope_is_refused() {
     let server = auth0();
     let with_scope = json!({"azp": "agent-1", "scope": "read", "aud": "agent-1"});
     let id_token = laid_over(server.id_token.clone(), &with_scope);
     assert_eq!(server.code(server.typ, &id_token), "token.audience");
-    // Where the API is named as its client is, too.
+    // Also if the API has the same identifier as its client.
     let rules = IssuerRules::new()
         .audience("agent-1")
         .profile(server.profile.clone());
@@ -216,7 +220,8 @@ fn an_id_token_of_auth0_with_a_scope_is_refused() {
     assert_eq!(server.code(server.typ, &id_token), "token.not_access_token");
 }
 
-/// ATJ-04: the audience is checked under every profile; where the server writes none, the client.
+/// ATJ-04: the audience is checked with every profile; if the server writes none, the client is
+/// checked.
 #[test]
 fn the_audience_is_checked_under_every_profile() {
     for server in servers() {
@@ -241,7 +246,7 @@ fn the_audience_is_checked_under_every_profile() {
     assert_eq!(code(JwtProfile::cognito([""])), "token.profile");
 }
 
-/// Tokens of Entra ID are of one tenant and one version.
+/// Tokens of Entra ID are for one tenant and one version.
 #[test]
 fn entra_is_one_tenant() {
     for tenant in [
@@ -278,7 +283,7 @@ fn entra_is_one_tenant() {
     }
     entra_v2().refuses(json!({"ver": "1.0"}), "token.claim");
     entra_v1().refuses(json!({"ver": "2.0"}), "token.claim");
-    // The issuer is of the tenant too.
+    // The issuer must be of the tenant, too.
     let store = IssuerStore::new();
     let rules = || IssuerRules::new().profile(JwtProfile::entra_v2(TENANT).unwrap());
     let set = |issuer: String| code(store.set_rules(&issuer.parse().unwrap(), rules()));
@@ -292,7 +297,7 @@ fn entra_is_one_tenant() {
     assert_eq!(set(of(TENANT)), "ok");
 }
 
-/// A refusal by a claim says what was found, escaped and bounded, and what to do.
+/// A refusal by a claim says what was found, escaped and shortened, and what to do.
 #[test]
 fn what_a_claim_says_is_told() {
     let told = |server: &Server, changes: Value| {
@@ -326,8 +331,7 @@ fn what_a_claim_says_is_told() {
     );
 }
 
-/// Scopes and rights are two sets: a role with the name of a scope grants no scope, and the other
-/// way round.
+/// Scopes and roles are separate: a role with the name of a scope grants no scope, and the reverse.
 #[test]
 fn scopes_and_roles_are_apart() {
     for (server, scope, role) in [
@@ -354,7 +358,7 @@ fn scopes_and_roles_are_apart() {
             "{}",
             server.name
         );
-        // A blank is in the name of a role, and between scopes.
+        // A blank can be part of the name of a role, but separates scopes.
         let blank = json!({scope: "a b", role: ["a b"]});
         let token = server.verify(server.typ, &laid_over(server.access.clone(), &blank));
         let token = token.unwrap();
@@ -381,7 +385,7 @@ fn scopes_and_roles_are_apart() {
     }
 }
 
-/// The client is named once, or several times alike.
+/// The client is named once, or several times with the same value.
 #[test]
 fn the_client_is_one() {
     for (server, claim) in [
@@ -408,7 +412,7 @@ fn the_client_is_one() {
     }
 }
 
-/// What profiles require beside, and the claims of the standard.
+/// Additional requirements of profiles, and the claims of the standard.
 #[test]
 fn other_claims_are_checked_under_every_profile() {
     for server in servers() {
@@ -442,7 +446,7 @@ fn other_claims_are_checked_under_every_profile() {
     assert_eq!(custom().with(json!({"iat": NOW, "jti": "a"})), "ok");
 }
 
-/// The settings of a profile of one's own.
+/// The settings of a custom profile.
 #[test]
 fn a_profile_of_ones_own_is_set() {
     let server = custom();
@@ -506,7 +510,7 @@ fn a_profile_of_ones_own_is_set() {
     assert_eq!(token.scopes().to_string(), "s");
 }
 
-/// What is wrong is told with what was expected and what was found.
+/// The error has the problem, the expected and the found value.
 #[test]
 fn refusals_say_what_to_do() {
     let standard = by_the_standard();

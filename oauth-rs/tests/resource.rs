@@ -1,5 +1,5 @@
-//! What a resource says to clients: its metadata (RFC 9728), and the challenges (RFC 6750 §3, RFC
-//! 9728 §5.1).
+//! The messages of a resource to clients: its metadata (RFC 9728), and the challenges (RFC 6750 §3,
+//! RFC 9728 §5.1).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -24,7 +24,8 @@ fn served(resource: &str) -> ProtectedResource {
     ProtectedResource::new(&ResourceMetadata::new(resource.parse().unwrap())).unwrap()
 }
 
-/// PRM-01: between host and path or query; only the `/` that is the whole path is left out.
+/// PRM-01: the path is inserted between host and path or query; only the `/` that is the whole path
+/// is omitted.
 #[test]
 fn the_metadata_is_at_its_well_known_place() {
     for (resource, url, path) in [
@@ -61,8 +62,8 @@ fn the_metadata_is_at_its_well_known_place() {
     assert_eq!(code(ProtectedResource::new(&urn)), "oauth.resource");
 }
 
-/// PRM-20: the document names the very resource, its servers and scopes, as JSON that may be kept
-/// for an hour.
+/// PRM-20: the document names exactly the resource, its servers and scopes, as JSON that may be
+/// cached for an hour.
 #[test]
 fn the_document_is_served() {
     let metadata = ResourceMetadata::new(RESOURCE.parse().unwrap())
@@ -137,7 +138,7 @@ fn a_bearer_token_is_found() {
     assert_eq!(code(bearer_token(&headers, 12)), "token.authorization");
 }
 
-/// Status and field, to the letter.
+/// The exact status and header field.
 fn told((status, value): (StatusCode, HeaderValue)) -> (u16, String) {
     (status.as_u16(), value.to_str().unwrap().to_owned())
 }
@@ -150,7 +151,7 @@ fn scopes() -> ScopeSet {
     "tools:list tools:call".parse().unwrap()
 }
 
-/// BEAR-02: no `error` where there was no token, or that of another scheme.
+/// BEAR-02: no `error` if there was no token, or one of another scheme.
 #[test]
 fn no_token_is_challenged_without_an_error() {
     for error in [Error::Missing, Error::Scheme] {
@@ -200,7 +201,7 @@ fn audience() -> Error {
     }
 }
 
-/// ATJ-10, BEAR-02, T-141: every refusal of a token is 401 with `invalid_token`, and says no more.
+/// ATJ-10, BEAR-02, T-141: every refusal of a token is 401 with `invalid_token` and nothing more.
 #[test]
 fn a_refused_token_is_an_invalid_token() {
     let issuer = "https://secret.example".to_owned();
@@ -250,7 +251,7 @@ fn a_refused_token_is_an_invalid_token() {
     }
 }
 
-/// BEAR-02: a good token with too little scope is 403, with the scope that is needed.
+/// BEAR-02: a valid token with too little scope is 403, with the required scope.
 #[test]
 fn too_little_scope_is_insufficient_scope() {
     assert_eq!(
@@ -271,7 +272,7 @@ fn too_little_scope_is_insufficient_scope() {
     );
 }
 
-/// Scopes that do not fit into a challenge are left out of it, and nothing else is.
+/// Scopes that do not fit into a challenge are omitted, and nothing else is.
 #[test]
 fn too_many_scopes_are_not_said() {
     let many: Vec<_> = (0..200)
@@ -287,7 +288,7 @@ fn too_many_scopes_are_not_said() {
     assert_eq!(told(insufficient_scope(metadata, &many)), (403, expected));
 }
 
-/// Every code that is listed is given, and what is no business of this crate keeps its name.
+/// Every listed code occurs, and errors of other crates keep their code.
 #[test]
 fn codes_are_all_there() {
     let token = |source: aims_jose::Error| Error::Token(source).code();

@@ -19,7 +19,7 @@ fn set_rules(world: &World, issuer: &str, rules: IssuerRules) -> &'static str {
     code(world.issuers.set_rules(&issuer.parse().unwrap(), rules))
 }
 
-/// Each of several issuers is judged by its own rules; one without follows RFC 9068.
+/// Each issuer has its own rules; one without follows RFC 9068.
 #[test]
 fn rules_are_of_one_issuer() {
     let world = World::new();
@@ -32,7 +32,7 @@ fn rules_are_of_one_issuer() {
         &json!({"iss": OTHER, "azp": "c", "client_id": "-", "jti": "-"}),
     );
     assert_eq!(world.code(&sign("JWT", &other, &plain)), "ok");
-    // The first issuer does not get the second one's profile, nor its keys.
+    // The first issuer does not get the second one's profile or keys.
     assert_eq!(world.code(&sign("JWT", &world.key, &claims())), "token.typ");
     let forged = laid_over(claims(), &json!({"iss": OTHER}));
     assert_eq!(
@@ -42,8 +42,8 @@ fn rules_are_of_one_issuer() {
     assert_eq!(world.code(&world.token()), "ok");
 }
 
-/// An issuer that names the resource in its own way; the resource's own identifiers are then not
-/// those of its tokens.
+/// An issuer that names the resource in its own way; the resource's own identifiers are then
+/// refused in its tokens.
 #[test]
 fn an_issuer_has_its_own_audiences() {
     let world = World::new();
@@ -60,7 +60,7 @@ fn an_issuer_has_its_own_audiences() {
     }
 }
 
-/// ATJ-05: an issuer's rules narrow the algorithms of its keys and never widen those of the
+/// ATJ-05: an issuer's rules restrict the algorithms of its keys and never extend those of the
 /// resource.
 #[test]
 fn an_issuer_has_its_own_algorithms() {
@@ -80,7 +80,7 @@ fn an_issuer_has_its_own_algorithms() {
     assert_eq!(world.code(&by_edwards), "token.algorithm");
 }
 
-/// The greatest lifetime counts from `iat` and from now.
+/// The maximum lifetime counts from `iat` and from now.
 #[test]
 fn a_lifetime_is_bounded() {
     let world = World::new();
@@ -95,8 +95,8 @@ fn a_lifetime_is_bounded() {
     assert_eq!(world.code_of(&early), "token.lifetime");
 }
 
-/// Rules that are added replace none that were set, in either spelling of the issuer, and all are
-/// added or none.
+/// Added rules replace none that were set, with either spelling of the issuer, and all are added or
+/// none.
 #[test]
 fn added_rules_replace_none() {
     let world = World::new();
@@ -139,7 +139,7 @@ fn a_client_is_a_workload_by_name_alone() {
     let text = world.token_with(&json!({"client_id": "spiffe://example.org/own"}));
     let token = world.verify(&text, NOW).unwrap();
     assert!(token.issued_to(&workload("own")) && !token.issued_to(&workload("agent")));
-    // The same client of another issuer is nobody.
+    // The same client of another issuer is not a workload.
     let other = key(Algorithm::Es256, "other");
     set(&world.issuers, OTHER, &[&other]);
     let text = sign(
@@ -155,7 +155,7 @@ fn a_client_is_a_workload_by_name_alone() {
     );
 }
 
-/// T-038: what was verified by other rules is judged again.
+/// T-038: a token that was verified by other rules is verified again.
 #[test]
 fn new_rules_end_cached_tokens() {
     let world = World::new();
@@ -170,10 +170,10 @@ fn new_rules_end_cached_tokens() {
     assert_eq!(try_it(), "token.audience");
     set_rules(&world, ISSUER, IssuerRules::new());
     assert_eq!(try_it(), "ok");
-    // New keys leave the rules as they are.
+    // New keys do not change the rules.
     set(&world.issuers, ISSUER, &[&world.key]);
     assert_eq!(try_it(), "ok");
-    // Removed and configured again, an issuer has the rules of RFC 9068.
+    // After a removal and a new configuration, an issuer has the rules of RFC 9068.
     set_rules(&world, ISSUER, IssuerRules::new().audience("api://tool"));
     assert!(world.issuers.remove(&ISSUER.parse().unwrap()));
     world.issuers.name(&ISSUER.parse().unwrap());
@@ -181,7 +181,7 @@ fn new_rules_end_cached_tokens() {
     assert_eq!(try_it(), "ok");
 }
 
-/// One server in two spellings is found; nothing else is folded.
+/// Two spellings of one server are found; no other spelling is treated as equal.
 #[test]
 fn issuers_that_differ_in_the_root_slash_are_found() {
     let found = |issuers: &[&str]| {
@@ -214,7 +214,7 @@ fn issuers_that_differ_in_the_root_slash_are_found() {
         found(&["https://as.example", "https://as.example:8443/"]),
         None
     );
-    // Tokens are compared byte by byte all the same.
+    // Tokens are still compared byte by byte.
     let world = World::new();
     assert_eq!(
         world.code_of(&json!({"iss": format!("{ISSUER}/")})),
@@ -222,7 +222,8 @@ fn issuers_that_differ_in_the_root_slash_are_found() {
     );
 }
 
-/// A resource without a path is one with and without its root slash, and nothing else is folded.
+/// A resource without a path is the same with and without its root slash; no other spelling is
+/// treated as equal.
 #[test]
 fn a_resource_without_a_path_has_two_spellings() {
     let mut world = World::new();
@@ -267,8 +268,8 @@ fn a_resource_without_a_path_has_two_spellings() {
     }
 }
 
-/// RFC 7515 §4.1.2 to §4.1.8: references to keys are ignored under every profile, so that they
-/// choose no key; `jwk`, which is a key, is refused.
+/// RFC 7515 §4.1.2 to §4.1.8: references to keys are ignored with every profile, so they select no
+/// key; `jwk`, which is a key, is refused.
 #[test]
 fn references_to_keys_are_ignored() {
     let world = World::new();
@@ -293,7 +294,7 @@ fn references_to_keys_are_ignored() {
             ("x5t#S256", json!("dGhpZWY")),
         ] {
             assert_eq!(with(typ, name, &value, &world.key), "ok", "{name}");
-            // The key of the thief, to whom they lead, signs nothing.
+            // The attacker's key, which they refer to, is not used.
             assert_eq!(with(typ, name, &value, &thief), "token.signature", "{name}");
         }
         for value in [jwk.clone(), json!(null)] {
@@ -304,7 +305,7 @@ fn references_to_keys_are_ignored() {
     }
 }
 
-/// Blanks that RFC 8259 allows are read, a byte order mark is not.
+/// White space that RFC 8259 allows is accepted, a byte order mark is not.
 #[test]
 fn blanks_are_read() {
     let world = World::new();
@@ -316,7 +317,7 @@ fn blanks_are_read() {
     assert_eq!(refused, "jws.not_an_object");
 }
 
-/// A claim that is `null` is one of the wrong type, and is named.
+/// A claim that is `null` has the wrong type, and the error names it.
 #[test]
 fn a_claim_of_the_wrong_type_is_named() {
     let world = World::new();
@@ -342,7 +343,7 @@ fn a_claim_of_the_wrong_type_is_named() {
     }
 }
 
-/// The other registered claims may be anything but `null`.
+/// The other registered claims may be anything except `null`.
 #[test]
 fn a_registered_claim_that_is_null_is_named() {
     let world = World::new();
@@ -368,7 +369,7 @@ fn a_registered_claim_that_is_null_is_named() {
     }
 }
 
-/// The length is bounded by the resource's rules alone.
+/// Only the resource's rules limit the length.
 #[test]
 fn long_tokens_need_a_greater_limit() {
     let mut world = World::new();
@@ -383,8 +384,8 @@ fn long_tokens_need_a_greater_limit() {
     assert!(AccessToken::verify(&text, &snapshot, &world.rules, at(NOW)).is_ok());
 }
 
-/// RFC 3986 §6.2.3: what was configured for one spelling of the root holds for the server's own,
-/// and for nothing else.
+/// RFC 3986 §6.2.3: the configuration for one spelling of the root applies to the server's own
+/// spelling, and to nothing else.
 #[test]
 fn rules_move_with_the_spelling() {
     const OWN: &str = "https://as.example/";
@@ -399,7 +400,7 @@ fn rules_move_with_the_spelling() {
     assert_eq!(world.code_of(&good), "ok");
     assert_eq!(world.code_of(&longer), "token.lifetime");
     assert_eq!(world.code(&world.token()), "token.unknown_issuer");
-    // Rules that come later, by either spelling, are those of the same issuer.
+    // Later rules, with either spelling, are those of the same issuer.
     assert_eq!(set_rules(&world, ISSUER, lifetime(301)), "ok");
     assert_eq!(world.code_of(&longer), "ok");
     assert_eq!(set_rules(&world, OWN, lifetime(300)), "ok");

@@ -1,4 +1,5 @@
-//! Servers verify client assertions: each differs from a good one in one thing.
+//! Server-side verification of client assertions. Each refused one differs from a valid one in one
+//! thing.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::Duration;
@@ -37,7 +38,7 @@ fn claims() -> Value {
     json!({"iss": "agent", "sub": "agent", "aud": ISSUER, "jti": "j1", "iat": NOW, "exp": NOW + 60})
 }
 
-/// The good claims with one member set, or taken away by `null`.
+/// Returns the valid claims with one member set, or removed by `null`.
 fn with(member: &str, value: Value) -> Value {
     let mut all = claims();
     let members = all.as_object_mut().unwrap();
@@ -62,7 +63,7 @@ fn agent() -> ClientId {
     "agent".parse().unwrap()
 }
 
-/// What becomes of these claims.
+/// Returns the code for these claims.
 fn judged(claims: &Value) -> &'static str {
     let key = key();
     let text = sign(&key, "client-authentication+jwt", claims);
@@ -70,7 +71,7 @@ fn judged(claims: &Value) -> &'static str {
     verified.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// JWTA-20: `iss` and `sub` are the client, `exp` and `jti` stand there.
+/// JWTA-20: `iss` and `sub` are the client; `exp` and `jti` are required.
 #[test]
 fn claims_are_required() {
     assert_eq!(judged(&claims()), "ok");
@@ -97,7 +98,7 @@ fn claims_are_required() {
     assert_eq!(judged(&with("jti", json!("j".repeat(256)))), "ok");
 }
 
-/// JWTA-21, T-102: this issuer alone, never the token endpoint, never one of two.
+/// JWTA-21, T-102: `aud` is exactly this issuer, never the token endpoint, never one of two.
 #[test]
 fn audience_is_the_issuer_alone() {
     assert_eq!(judged(&with("aud", json!([ISSUER]))), "ok");
@@ -121,7 +122,8 @@ fn audience_is_the_issuer_alone() {
     }
 }
 
-/// JWTA-20, JWTA-06: over, not yet valid, valid for more than five minutes.
+/// JWTA-20, JWTA-06: an expired assertion, one that is not yet valid, and one with a lifetime of
+/// more than five minutes.
 #[test]
 fn times() {
     for (member, seconds) in [
@@ -150,7 +152,7 @@ fn times() {
     assert_eq!(judged(&long), "assertion.time");
 }
 
-/// JWTA-21: another `typ` is refused, `JWT` and none are not.
+/// JWTA-21: an unknown `typ` is refused; `JWT` and no `typ` are accepted.
 #[test]
 fn types() {
     let key = key();
@@ -184,7 +186,7 @@ fn types() {
     assert_eq!(judged(&untyped), "ok");
 }
 
-/// JWTA-20: the client's key, an accepted algorithm, a signature that holds.
+/// JWTA-20: the client's key, an accepted algorithm, a valid signature.
 #[test]
 fn signatures() {
     let (key, other) = (key(), key());
@@ -220,7 +222,7 @@ fn signatures() {
     assert_eq!(wrong.unwrap_err().code(), "assertion.client");
 }
 
-/// JWTA-20: once. T-036: what did not verify was not spent.
+/// JWTA-20: an assertion is accepted once. T-036: an invalid one is not spent.
 #[test]
 fn spent_once() {
     let (key, other) = (key(), key());
@@ -239,7 +241,7 @@ fn spent_once() {
         (&agent(), Some("k1"))
     );
     assert_eq!(spend(&text, NOW).unwrap_err().code(), "assertion.replayed");
-    // Signed anew, the same `jti` is the same assertion, until its last second.
+    // A new signature with the same `jti` is the same assertion, until its last second.
     let again = sign(&key, "JWT", &with("exp", json!(NOW + 50)));
     assert_eq!(
         spend(&again, NOW + 49).unwrap_err().code(),
@@ -249,7 +251,7 @@ fn spent_once() {
     assert!(spend(&next, NOW).is_ok());
 }
 
-/// A store that cannot tell refuses, and not as the client's fault.
+/// If the store cannot tell, the assertion is refused, and the client is not at fault.
 #[test]
 fn unknown_is_not_accepted() {
     #[derive(Debug)]
@@ -270,8 +272,8 @@ fn unknown_is_not_accepted() {
     assert_eq!((error.code(), error.answer()), ("assertion.unknown", None));
 }
 
-/// JWTA-01: type and assertion together, and `client_id` the same or absent. JWTA-22: what the
-/// server answers.
+/// JWTA-01: type and assertion belong together, and `client_id` is the same client or absent.
+/// JWTA-22: the answer of the server.
 #[test]
 fn in_a_form() {
     let key = key();
@@ -319,8 +321,7 @@ fn in_a_form() {
     assert!(presented.verify(&set(&[&key]), &rules(), at(NOW)).is_ok());
 }
 
-/// JWTA-20: it is remembered for as long as it could be accepted, which is until `exp` and what
-/// clocks may differ.
+/// JWTA-20: the store keeps it as long as it could be accepted: until `exp` plus the skew.
 #[test]
 fn remembered_for_as_long_as_it_is_good() {
     #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The proof beside a client attestation: what a server takes, and what it does not.
+//! The proof of a client attestation: what a server accepts, and what it refuses.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn fields(all: &[(&HeaderName, &str)]) -> HeaderMap {
     headers
 }
 
-/// SPF-03, ATT-02: what a client sends is what a server takes, once.
+/// SPF-03, ATT-02: a server accepts the proof of a client once.
 #[test]
 fn what_is_sent_is_taken() {
     let key = key();
@@ -83,7 +83,7 @@ fn what_is_sent_is_taken() {
     assert!(!format!("{presented:?}").contains("w.i.t"));
 }
 
-/// SPF-03, T-033: each claim, the type, the key.
+/// SPF-03, T-033: each claim, the type and the key are checked.
 #[test]
 fn proofs_are_checked_in_everything() {
     let key = key();
@@ -123,7 +123,7 @@ fn proofs_are_checked_in_everything() {
         let code = judge(&sign(TYPE, &claims, &key), NOW);
         assert_eq!(code, "attestation.jwt", "{member}");
     }
-    // Five minutes, and 30 seconds of skew, at either end.
+    // The limits are five minutes plus 30 seconds of skew, and 30 seconds into the future.
     assert_eq!(judge(&good, NOW + 300 + 29), "ok");
     assert_eq!(judge(&good, NOW + 300 + 31), "attestation.time");
     assert_eq!(judge(&good, NOW - 30), "ok");
@@ -149,7 +149,8 @@ fn both_fields_stand_once() {
     }
 }
 
-/// T-036: a store that cannot tell lets nothing pass, and one client does not spend for another.
+/// T-036: if the store cannot tell, the proof is refused. A proof of one client does not spend that
+/// of another.
 #[test]
 fn a_store_that_cannot_tell_refuses() {
     let key = key();
@@ -174,7 +175,7 @@ fn a_store_that_cannot_tell_refuses() {
             Ok(())
         }
     }
-    // Until it could no longer be accepted.
+    // The proof is stored until it could no longer be accepted.
     let spent = verify("a").unwrap().spend(&Expects(at(NOW + 330)), at(NOW));
     assert!(spent.is_ok());
     #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Bearer tokens in a request: found in one place and one form.
+//! Bearer tokens in a request: one place and one form.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use aims_oauth_wire::bearer::{Bearer, is_b64token};

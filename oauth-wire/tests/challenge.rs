@@ -1,4 +1,4 @@
-//! Challenges: the vectors, the grammar, and what is refused.
+//! Challenges: the vectors, the syntax, and what is refused.
 
 use aims_oauth_wire::challenge::{Challenge, Challenges, MAX_CHALLENGE_BYTES, MAX_CHALLENGES};
 use aims_oauth_wire::{Diagnostic, Error};
@@ -17,7 +17,7 @@ fn parse(values: &[&str]) -> Result<Challenges, Error> {
     Challenges::parse(&headers)
 }
 
-/// One line a challenge: scheme, token68 in brackets, parameters.
+/// Returns one line for each challenge: scheme, token68 in brackets, parameters.
 fn shown(values: &[&str]) -> String {
     let all = match parse(values) {
         Ok(all) => all,
@@ -34,7 +34,7 @@ fn shown(values: &[&str]) -> String {
     all.iter().map(line).collect::<Vec<_>>().join(" ")
 }
 
-/// BEAR-03: the published strings give what they have to.
+/// BEAR-03: the published strings have the expected results.
 #[test]
 fn vectors() {
     let file = include_str!("../../testdata/oauth/challenges.json");
@@ -81,11 +81,11 @@ fn list_grammar() {
     }
     assert_eq!(shown(&["A a=b", "Bearer"]), "A(a=b) Bearer()");
     assert_eq!(shown(&[]), "");
-    // A parameter does not reach over the border of a field.
+    // A parameter does not continue in the next field.
     assert_eq!(shown(&["A a=b", "c=d"]), "A(a=b)");
 }
 
-/// BEAR-02: each parameter at most once, in whatever case; one with two values counts as absent.
+/// BEAR-02: each parameter occurs once, in any case; one with two values counts as absent.
 #[test]
 fn contradictions_count_as_absent() {
     for (value, expected) in [
@@ -112,12 +112,12 @@ fn contradictions_count_as_absent() {
     }
 }
 
-/// BEAR-03: what follows no grammar is no challenge.
+/// BEAR-03: invalid syntax is not a challenge.
 #[test]
 fn syntax() {
     for bad in ["=", "\"Bearer\"", "Bearer =b", "Be(arer a=b", "Bearer\"a\""] {
         assert_eq!(shown(&[bad]), "challenge.syntax", "{bad}");
-        // It does not cost another challenge.
+        // Other challenges are unaffected.
         let beside = format!("{bad}, DPoP algs=ES256");
         assert_eq!(shown(&[&beside]), "DPoP(algs=ES256)", "{beside}");
         assert_eq!(shown(&[bad, "DPoP algs=ES256"]), "DPoP(algs=ES256)");
@@ -125,7 +125,7 @@ fn syntax() {
     }
 }
 
-/// A malformed parameter costs itself alone.
+/// A malformed parameter is skipped; the others are unaffected.
 #[test]
 fn malformed_parameters_are_dropped() {
     for (value, expected) in [
@@ -175,8 +175,8 @@ fn loose_parameters_are_read() {
     }
 }
 
-/// Several places of metadata: at most two are offered, in their order. The document found there
-/// decides, so that a place of another party gains nothing.
+/// Several metadata URLs: at most two are returned, in order. The document decides, so a URL of
+/// another party gains nothing.
 #[test]
 fn at_most_two_places_of_metadata_are_offered() {
     let tool = "https://tools.example/mcp".parse().unwrap();
@@ -219,7 +219,7 @@ fn at_most_two_places_of_metadata_are_offered() {
     assert_eq!(places(&["Bearer"]), "");
 }
 
-/// BEAR-03: bounded in challenges, parameters and bytes.
+/// BEAR-03: challenges, parameters and bytes are limited.
 #[test]
 fn bounds() {
     let many = vec!["A"; MAX_CHALLENGES].join(",");
@@ -236,7 +236,8 @@ fn bounds() {
     assert_eq!(shown(&[&long(MAX_CHALLENGE_BYTES), "A"]), "challenge.size");
 }
 
-/// PRM-02: `resource_metadata` comes with any scheme, and is https but on loopback.
+/// PRM-02: `resource_metadata` may be in a challenge of any scheme. It is https, or http on
+/// loopback.
 #[test]
 fn resource_metadata() {
     let tool = "https://tools.example/mcp".parse().unwrap();
@@ -253,7 +254,7 @@ fn resource_metadata() {
     assert!(all.resource_metadata(&local).unwrap().is_some());
 }
 
-/// BEAR-02: what is written is escaped, and what cannot be is refused.
+/// BEAR-02: values are escaped when written, and refused if that is not possible.
 #[test]
 fn writing() {
     let url = "https://tools.example/.well-known/oauth-protected-resource";
@@ -310,7 +311,7 @@ proptest! {
     #[test]
     fn never_panics_near_the_grammar(value in "((Bearer|A) ?|a=|\"|\\\\|,| |b|=|é){0,30}") {
         if let Ok(all) = parse(&[&value]) {
-            // What was read can be written and read again.
+            // A parsed challenge can be written and parsed again.
             for one in all.iter() {
                 let Ok(again) = one.to_header_value() else { continue };
                 let read = parse(&[again.to_str().unwrap_or("\"")]).unwrap();

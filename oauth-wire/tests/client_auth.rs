@@ -1,4 +1,4 @@
-//! Clients authenticate: what is sent, and what is not.
+//! Client authentication: what is sent, and what is not.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
@@ -29,7 +29,7 @@ fn now() -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(NOW))
 }
 
-/// The server of the SPIFFE example, with one member more.
+/// The metadata of the SPIFFE example, with one more member.
 fn server_with(member: &str, value: Value) -> ServerMetadata {
     let json = json!({
         "issuer": "https://as.example.com/",
@@ -109,7 +109,7 @@ fn private_key_jwt() {
     let header = Unverified::parse(token).unwrap().header().clone();
     assert_eq!(header.typ(), Some("client-authentication+jwt"));
     assert_eq!(header.kid(), Some("k1"));
-    // What is sent is what a server takes.
+    // A server accepts what the client sends.
     let presented = PresentedAssertion::from_form(&form).unwrap().unwrap();
     let keys = format!("{{\"keys\":[{}]}}", key.public_jwk().to_json());
     let keys = JwkSet::parse(keys.as_bytes(), &SetRules::oauth(), provider::AWS_LC).unwrap();
@@ -117,7 +117,7 @@ fn private_key_jwt() {
     assert!(presented.verify(&keys, &rules, now()).is_ok());
 }
 
-/// JWTA-02: each request has a `jti` of its own.
+/// JWTA-02: each request has its own `jti`.
 #[test]
 fn private_key_jwt_is_fresh() {
     let (client, server) = (private(&key()), server());
@@ -129,7 +129,7 @@ fn private_key_jwt_is_fresh() {
     );
 }
 
-/// JWTA-03, JWTA-04, JWTA-05: older forms are settings.
+/// JWTA-03, JWTA-04, JWTA-05: older forms must be set.
 #[test]
 fn private_key_jwt_for_older_servers() {
     let aud = |audience| {
@@ -158,7 +158,7 @@ fn private_key_jwt_for_older_servers() {
     assert_eq!(token.header().typ(), Some("JWT"));
 }
 
-/// JWTA-06, SPF-04: a way or an algorithm that the server does not take is not sent.
+/// JWTA-06, SPF-04: a method or an algorithm that the server does not support is not sent.
 #[test]
 fn what_the_server_does_not_take() {
     let algorithms = "token_endpoint_auth_signing_alg_values_supported";
@@ -191,7 +191,7 @@ fn what_the_server_does_not_take() {
         );
         let others = server_with(methods, json!(["none", "client_secret_post"]));
         assert_eq!(code(&**client, &others), "oauth.authenticate", "{method}");
-        // RFC 6749 §2.3: one way a request.
+        // RFC 6749 §2.3: one method per request.
         for (_, other) in &all {
             let mut request = TokenRequest::new("client_credentials").unwrap();
             client.authenticate(&mut request, &server(), now()).unwrap();
@@ -223,7 +223,8 @@ fn svid(claims: Value) -> SpiffeJwt {
     })
 }
 
-/// SPF-01: the published example, by both revisions; nothing that is for others is sent.
+/// SPF-01: the published example, in both revisions; an SVID for another audience or workload is
+/// not sent.
 #[test]
 fn spiffe_jwt() {
     let file = include_str!("../../testdata/oauth/spiffe.json");
@@ -280,7 +281,7 @@ fn field<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     value.to_str().unwrap()
 }
 
-/// SPF-03, ATT-02: both fields, and a fresh proof for this issuer by the confirmed key.
+/// SPF-03, ATT-02: both fields, and a new proof for this issuer by the confirmed key.
 #[test]
 fn spiffe_wit() {
     let key = key();
@@ -329,7 +330,7 @@ fn client_secret_basic() {
     assert_ne!(field("a:b", "c"), field("a", "b:c"));
 }
 
-/// What is secret is not shown.
+/// Secrets are hidden in `Debug`.
 #[test]
 fn debug_shows_no_secret() {
     let mut request = TokenRequest::new("client_credentials").unwrap();

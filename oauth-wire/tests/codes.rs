@@ -1,4 +1,4 @@
-//! Codes: each error has one, and no two have the same.
+//! Error codes: each error has one, and no two errors have the same.
 
 use std::collections::BTreeSet;
 
@@ -108,7 +108,7 @@ fn codes_are_unique_and_listed() {
     }
 }
 
-/// JWTA-22, RSC-03: what a server answers.
+/// JWTA-22, RSC-03: the answers of a server.
 #[test]
 fn answers() {
     for error in all() {

@@ -1,4 +1,5 @@
-//! DPoP proofs: those that RFC 9449 prints, what a client makes and a server takes, and each check.
+//! DPoP proofs: those that RFC 9449 prints, those that a client makes and a server accepts, and
+//! each check.
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -39,7 +40,7 @@ fn claims() -> Value {
     json!({"jti": "a", "htm": "POST", "htu": URI, "iat": NOW})
 }
 
-/// The claims with others: `"-"` takes one away.
+/// Returns the claims with changes: `"-"` removes one.
 fn with(changes: &Value) -> Value {
     let mut all = claims();
     for (name, value) in changes.as_object().unwrap() {
@@ -59,7 +60,7 @@ fn signed(key: &SigningKey, claims: &Value) -> String {
     input.sign(key).unwrap().expose().to_owned()
 }
 
-/// Signs by this key whatever stands in the header.
+/// Signs with this key, whatever the header says.
 fn signed_raw(key: &SigningKey, header: &Value) -> String {
     let part = |json: &Value| base64url::encode(json.to_string().as_bytes());
     let text = format!("{}.{}", part(header), part(&claims()));
@@ -83,7 +84,7 @@ fn code(result: Result<DpopProof, Error>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// The verdict on a proof of these claims, with default rules.
+/// Returns the code for a proof with these claims, by the default rules.
 fn of(claims: &Value) -> &'static str {
     let text = signed(&key(Algorithm::Es256), claims);
     code(verify(&text, &binding(), &DpopRules::new(), NOW))
@@ -104,7 +105,7 @@ fn with_header(changes: &Value) -> &'static str {
     code(verify(&text, &binding(), &DpopRules::new(), NOW))
 }
 
-/// The proofs of RFC 9449 §4.1, §5 and §7.1, whose signatures verify.
+/// The proofs of RFC 9449 §4.1, §5 and §7.1 have valid signatures.
 #[test]
 fn published_proofs_are_good() {
     let all = std::fs::read_to_string("../testdata/oauth/vectors.json").unwrap();
@@ -127,7 +128,7 @@ fn published_proofs_are_good() {
         let now = claims["iat"].as_u64().unwrap() + 5;
         let proof = verify(text, &binding, &DpopRules::new(), now).unwrap();
         assert_eq!(proof.thumbprint().to_string(), jwt["jwk_thumbprint"]);
-        // One character of the signature is another.
+        // One character of the signature is changed.
         let (signed, signature) = text.rsplit_once('.').unwrap();
         let other = if signature.starts_with('A') { "B" } else { "A" };
         let forged = format!("{signed}.{other}{}", signature.get(1..).unwrap());
@@ -138,7 +139,7 @@ fn published_proofs_are_good() {
     assert_eq!(seen, 3);
 }
 
-/// What a client makes is what a server takes, once: by each kind of key.
+/// A server accepts the proof of a client once, with each kind of key.
 #[test]
 fn what_is_made_is_taken_once() {
     for algorithm in [
@@ -164,7 +165,7 @@ fn what_is_made_is_taken_once() {
         assert_eq!(*proof.thumbprint(), key.public_jwk().thumbprint());
         assert!(proof.next_nonce().is_none());
         assert_eq!(code(spend()), "replay.replayed", "{algorithm}");
-        // The same attempt made again is another proof (RFC 9449 §7.3).
+        // A second attempt needs a new proof (RFC 9449 §7.3).
         let again = binding.prepare(key.public_jwk(), algorithm, SYSTEM, at(NOW));
         let again = again.unwrap().sign(&key).unwrap();
         assert_ne!(again.expose(), made.expose());
@@ -172,7 +173,7 @@ fn what_is_made_is_taken_once() {
     }
 }
 
-/// The header names nothing of the key but its public members.
+/// The header has only the public members of the key.
 #[test]
 fn only_the_public_key_is_sent() {
     let key = key(Algorithm::Es256).with_key_id("me");
@@ -288,7 +289,7 @@ fn a_refused_uri_is_shown_with_the_expected_one() {
     );
 }
 
-/// `ath` is there exactly where an access token is, and is its hash.
+/// `ath` is the hash of the access token, and is absent without one.
 #[test]
 fn the_access_token_is_bound() {
     let key = key(Algorithm::Es256);
@@ -307,7 +308,7 @@ fn the_access_token_is_bound() {
     assert_eq!(judge(&empty, binding()), "dpop.ath");
 }
 
-/// By default 60 s, and 30 s of skew on both sides.
+/// The defaults are 60 s, and 30 s of skew on both sides.
 #[test]
 fn a_proof_is_of_now() {
     let text = signed(&key(Algorithm::Es256), &claims());
@@ -332,7 +333,7 @@ fn a_proof_is_of_now() {
     }
 }
 
-/// A proof is remembered for as long as it would be taken: at its last second it is a replay.
+/// A proof is stored as long as it would be accepted: in its last second it is a replay.
 #[test]
 fn a_proof_is_remembered_until_it_ends() {
     let text = signed(&key(Algorithm::Es256), &claims());
@@ -350,7 +351,7 @@ fn a_proof_is_remembered_until_it_ends() {
     assert_eq!(code(spend(NOW + 91)), "dpop.time");
 }
 
-/// Two holders may choose one `jti`.
+/// Two key holders may use the same `jti`.
 #[test]
 fn a_jti_is_its_holders() {
     let (rules, store) = (DpopRules::new(), ReplayCache::in_memory(10));
@@ -363,7 +364,7 @@ fn a_jti_is_its_holders() {
     }
 }
 
-/// Keys cost nothing, so their number is no way around a client's share of the store.
+/// A client can make any number of keys, but they all use the client's share of the store.
 #[test]
 fn a_client_with_many_keys_has_one_share() {
     let (rules, store) = (DpopRules::new(), ReplayCache::in_memory(64));
@@ -381,7 +382,7 @@ fn a_client_with_many_keys_has_one_share() {
     assert!(!codes.contains(&"replay.full"), "{codes:?}");
     let second = fresh();
     assert_eq!(code(spend_for("two", &second)), "ok");
-    // The sender is no part of the name.
+    // The sender is not part of the key in the store.
     for sender in ["one", "two", "three"] {
         assert_eq!(
             code(spend_for(sender, &first)),
@@ -396,7 +397,7 @@ fn a_client_with_many_keys_has_one_share() {
     }
 }
 
-/// A key from elsewhere, such as a cache, has to be the one that the proof brings.
+/// A key from elsewhere, such as a cache, must be the key in the proof.
 #[test]
 fn another_key_does_not_verify() {
     let text = signed(&key(Algorithm::Es256), &claims());
@@ -450,7 +451,7 @@ fn nonces() -> NonceIssuer {
     NonceIssuer::new(TOOL, SECRET)
 }
 
-/// The verdict on a proof with this nonce, by a server that demands one.
+/// Returns the code for a proof with this nonce, by a server that requires one.
 fn nonced(key: &SigningKey, nonce: Option<&Nonce>, now: u64) -> Result<DpopProof, Error> {
     let (jwk, algorithm) = (key.public_jwk(), key.algorithm());
     let made = binding().prepare_with(nonce, jwk, algorithm, SYSTEM, at(now));
@@ -487,12 +488,12 @@ fn a_demanded_nonce_is_one_of_this_server_for_this_key() {
             "{text}"
         );
     }
-    // A second server of the same name and secret knows it again.
+    // A second server with the same name and secret recognizes the nonce.
     let shared = NonceIssuer::new(TOOL, SECRET).issue(&holder, at(NOW));
     assert_eq!(code(nonced(&key, Some(&shared), NOW)), "ok");
 }
 
-/// For 5 minutes, and a new one in the second half of them.
+/// A nonce is valid for 5 minutes, and is replaced in the second half of them.
 #[test]
 fn a_nonce_ends_and_is_replaced_before() {
     let key = key(Algorithm::Es256);
@@ -542,7 +543,7 @@ fn a_nonce_of_a_response_is_read() {
     assert_eq!(found(&[b"a", b"a"]), Err("dpop.field_repeated"));
 }
 
-/// What the answer says (RFC 9449 §5, §7.1): nothing where the store could not tell.
+/// The `error` of the answer (RFC 9449 §5, §7.1). There is none if the store cannot tell.
 #[test]
 fn the_answer_names_who_is_at_fault() {
     let refused = Error::AccessTokenHash;
@@ -557,7 +558,7 @@ fn the_answer_names_who_is_at_fault() {
     }
 }
 
-/// No part of a proof, token or nonce is in an error or in `Debug`.
+/// No error and no `Debug` form has any part of a proof, token or nonce.
 #[test]
 fn nothing_is_printed() {
     let key = key(Algorithm::Es256);

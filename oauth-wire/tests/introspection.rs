@@ -50,7 +50,7 @@ fn active(body: &Value) -> Box<ActiveToken> {
     }
 }
 
-/// The example of RFC 7662 §2.2, and all that an answer may say.
+/// The example of RFC 7662 §2.2, and all members of an answer.
 #[test]
 fn an_active_token_is_described() {
     let token = active(&json!({
@@ -123,8 +123,8 @@ fn members_have_their_types() {
     }
 }
 
-/// An unsigned document: `null` and the empty text are absent, blanks and one byte order mark are
-/// skipped. It grants nothing: what is absent is missing where it is needed.
+/// In an unsigned document, `null` and the empty string count as absent. White space and one byte
+/// order mark are skipped. This grants nothing: a required member is then missing.
 #[test]
 fn spellings_of_absence_are_read() {
     let token = active(&json!({
@@ -143,7 +143,7 @@ fn spellings_of_absence_are_read() {
     assert_eq!(blanks.scopes().unwrap().to_string(), "a b");
 }
 
-/// What two readers could read differently is refused.
+/// An answer that two readers could read differently is refused.
 #[test]
 fn no_member_stands_twice() {
     for body in [
@@ -160,7 +160,7 @@ fn no_member_stands_twice() {
     }
 }
 
-/// The caller's own credentials are told apart from everything else; none of it is about the token.
+/// Wrong credentials of the resource server have their own code. No such error is about the token.
 #[test]
 fn the_status_and_the_type_are_judged() {
     let body = br#"{"active":true}"#;
@@ -210,7 +210,7 @@ fn sign(typ: &str, claims: &Value, key: &SigningKey) -> String {
     input.sign(key).unwrap().expose().to_owned()
 }
 
-/// The verdict on a signed answer.
+/// Returns the code for a signed answer.
 fn signed(typ: &str, claims: &Value) -> Result<Introspection, Error> {
     let key = key();
     let answer = response(200, Some(SIGNED), sign(typ, claims, &key).as_bytes());
@@ -266,7 +266,7 @@ fn a_signed_answer_is_of_this_issuer_for_this_server_and_of_now() {
     ] {
         assert_eq!(code(with(&json!({"iat": iat}))), expected);
     }
-    // What is signed has no `null`.
+    // A signed answer must not have `null`.
     for member in ["sub", "aud", "exp", "scope"] {
         let token = json!({"active": true, member: null});
         let changed = json!({"token_introspection": token});
@@ -287,7 +287,7 @@ fn an_active_token_knows_whether_it_was_signed() {
     assert!(!token.is_signed());
 }
 
-/// RFC 9701 §8.1: no token of another kind is an answer.
+/// RFC 9701 §8.1: a token of another kind is not an answer.
 #[test]
 fn a_signed_answer_has_its_own_type() {
     for typ in ["at+jwt", "JWT", "wit+jwt", "secevent+jwt"] {

@@ -1,4 +1,4 @@
-//! Metadata: where they are, and whose.
+//! Metadata: their URLs, and their owners.
 
 use aims_oauth_wire::Error;
 use aims_oauth_wire::metadata::{
@@ -20,7 +20,7 @@ fn code<T>(read: Result<T, Error>) -> &'static str {
     read.err().map_or("ok", |error| error.code())
 }
 
-/// GOOD with one member set.
+/// Returns GOOD with one member set.
 fn with(member: &str, value: Value) -> String {
     let mut json: Value = serde_json::from_str(GOOD).unwrap_or_default();
     if let Some(members) = json.as_object_mut() {
@@ -29,7 +29,7 @@ fn with(member: &str, value: Value) -> String {
     json.to_string()
 }
 
-/// META-01, PRM-01: identifiers lead where the specifications say.
+/// META-01, PRM-01: identifiers have the URLs of the specifications.
 #[test]
 fn well_known_vectors() {
     let file = include_str!("../../testdata/oauth/wellknown.json");
@@ -74,7 +74,7 @@ fn well_known_vectors() {
     assert_eq!(compared, 12);
 }
 
-/// PRM-01: a slash that is the whole path goes, one at the end of a path stays.
+/// PRM-01: a slash that is the whole path is removed, one at the end of a path stays.
 #[test]
 fn slashes_of_resources() {
     for (resource, expected) in [
@@ -106,7 +106,7 @@ fn slashes_of_resources() {
     assert_eq!(code(well_known::resource(&long)), "oauth.endpoint");
 }
 
-/// META-02: the issuer is the one that was asked for, byte by byte; PRM-03: so is the resource.
+/// META-02: the issuer is exactly the requested one; PRM-03: so is the resource.
 #[test]
 fn published_rejections() {
     let file = include_str!("../../testdata/oauth/wellknown.json");
@@ -128,7 +128,7 @@ fn published_rejections() {
     );
 }
 
-/// META-02: no normalization but that of the root slash makes two issuers one.
+/// META-02: only the root slash is normalized; other spellings are different issuers.
 #[test]
 fn issuers_are_compared_as_they_are() {
     assert_eq!(code(server(GOOD)), "ok");
@@ -150,7 +150,7 @@ fn issuers_are_compared_as_they_are() {
     );
 }
 
-/// META-03: strict JSON, of a bounded length.
+/// META-03: strict JSON, of a limited length.
 #[test]
 fn documents_are_strict() {
     for bad in [
@@ -210,7 +210,7 @@ fn endpoints_are_https() {
     assert_eq!(read("http://as.example/token"), "metadata.member");
 }
 
-/// META-05: the names, and the defaults where they are absent.
+/// META-05: the members, and the defaults if they are absent.
 #[test]
 fn members_and_defaults() {
     let bare = server(GOOD).unwrap();
@@ -244,7 +244,7 @@ fn members_and_defaults() {
     assert!(grants.takes_grant("client_credentials") && !grants.takes_grant("implicit"));
 }
 
-/// META-07: `none` is no algorithm of client authentication. JWTA-06: unknown ones are left out.
+/// META-07: `none` is not an algorithm of client authentication. JWTA-06: unknown ones are omitted.
 #[test]
 fn algorithms_of_client_authentication() {
     let member = "token_endpoint_auth_signing_alg_values_supported";
@@ -273,7 +273,7 @@ fn protected_resources() {
     assert!(!listed(json!([])));
 }
 
-/// PRM-03: the broader reading is named, and stays on the origin.
+/// PRM-03: a broader resource needs a separate method, and has the same origin.
 #[test]
 fn resources_are_compared_as_they_are() {
     let asked: Resource = "https://tools.example/mcp".parse().unwrap();
@@ -325,7 +325,7 @@ fn resources_are_compared_as_they_are() {
     );
 }
 
-/// PRM-04, PRM-05: members are what they have to be.
+/// PRM-04, PRM-05: malformed members are refused.
 #[test]
 fn resource_members() {
     let asked: Resource = "https://tools.example/mcp".parse().unwrap();
@@ -358,7 +358,7 @@ fn resource_members() {
     );
 }
 
-/// PRM-20: what is published is what is read.
+/// PRM-20: published metadata can be parsed.
 #[test]
 fn published_resources_are_read() {
     let tool: Resource = "https://tools.example/mcp".parse().unwrap();
@@ -382,7 +382,7 @@ fn published_resources_are_read() {
     assert!(!bare.contains("authorization_servers") && !bare.contains("null"));
 }
 
-/// META-03, PRM-05: status 200 and JSON, or there is no document.
+/// META-03, PRM-05: a document has status 200 and is JSON.
 #[test]
 fn responses() {
     let response = |status: StatusCode, content: &'static str| {

@@ -1,4 +1,4 @@
-//! Identifiers: what is none.
+//! Identifiers: texts that are refused.
 
 use aims_oauth_wire::names::{ClientId, Endpoint, Issuer, MAX_SCOPES, Resource, Scope, ScopeSet};
 
@@ -11,7 +11,7 @@ fn resource(text: &str) -> &'static str {
         .map_or_else(|it| it.code(), |_| "ok")
 }
 
-/// META-01, T-092: https, no query, no fragment, and nothing that two readers read differently.
+/// META-01, T-092: https, no query, no fragment, and no text that two readers read differently.
 #[test]
 fn issuers_are_plain_https_urls() {
     for good in [
@@ -64,7 +64,7 @@ fn issuers_are_plain_https_urls() {
     assert_eq!(issuer(&long), "oauth.issuer");
 }
 
-/// META-01: http is for loopback alone, and only where the caller says so.
+/// META-01: http is accepted only for loopback, and only if the caller permits it.
 #[test]
 fn loopback_is_named() {
     for good in [
@@ -97,7 +97,7 @@ fn loopback_is_named() {
     }
 }
 
-/// RSC-01: an absolute URI without fragment. RSC-02: a trailing slash is significant.
+/// RSC-01: an absolute URI without fragment. RSC-02: a final slash is significant.
 #[test]
 fn resources_are_absolute() {
     for good in [
@@ -132,7 +132,7 @@ fn resources_are_absolute() {
     );
 }
 
-/// PRM-03: one origin and a path prefix that ends at a slash.
+/// PRM-03: the same origin, and a path prefix that ends at a slash.
 #[test]
 fn within_ends_at_a_slash_and_at_the_origin() {
     let within = |own: &str, outer: &str| {
@@ -178,7 +178,7 @@ fn endpoints_are_https() {
     }
 }
 
-/// The limit holds for what is sent, too: escaping lengthens.
+/// The limit also applies to the escaped text that is sent.
 #[test]
 fn endpoints_are_bounded() {
     let url = |quotes: usize| format!("https://as.example/?{}", "'".repeat(quotes));
@@ -206,7 +206,7 @@ fn client_ids_are_printable() {
     }
 }
 
-/// RFC 6749 §3.3: one blank between tokens, and order says nothing.
+/// RFC 6749 §3.3: one blank between tokens; the order has no meaning.
 #[test]
 fn scopes_are_a_set() {
     let set = |text: &str| text.parse::<ScopeSet>();
@@ -224,7 +224,7 @@ fn scopes_are_a_set() {
     assert_eq!(set(&more).unwrap_err().code(), "oauth.scope");
 }
 
-/// Deserializing is parsing.
+/// Deserializing uses the parser.
 #[test]
 fn deserializing_checks() {
     let scopes: ScopeSet = serde_json::from_str(r#""b a""#).unwrap();
@@ -232,7 +232,7 @@ fn deserializing_checks() {
     assert!(serde_json::from_str::<ScopeSet>(r#""a  b""#).is_err());
 }
 
-/// A scope that is none is shown, escaped and bounded.
+/// The error for an invalid scope shows it, escaped and shortened.
 #[test]
 fn a_refused_scope_is_shown() {
     let told = |text: &str| text.parse::<ScopeSet>().unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! Token requests, forms, and answers.
+//! Token requests, forms, and responses.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn good() -> Value {
     json!({"access_token": "abc.d-e_f~g+h/i==", "token_type": "bearer", "expires_in": 3600})
 }
 
-/// The good answer with one member set.
+/// Returns the valid response with one member set.
 fn with(member: &str, value: Value) -> Response<Vec<u8>> {
     let mut json = good();
     json.as_object_mut()
@@ -39,7 +39,7 @@ fn answer(json: &str) -> Response<Vec<u8>> {
     response
 }
 
-/// RFC 6749 §5.1: what is granted.
+/// RFC 6749 §5.1: the members of a granted token.
 #[test]
 fn answers_are_read() {
     let mut json = good();
@@ -65,7 +65,7 @@ fn answers_are_read() {
     assert!(empty.scope().is_some_and(|scope| scope.is_empty()));
 }
 
-/// RFC 6749 §7.1: a token of an unknown type is not used.
+/// RFC 6749 §7.1: a token of an unknown type is refused.
 #[test]
 fn token_types() {
     for known in ["Bearer", "BEARER", "DPoP", "N_A"] {
@@ -80,8 +80,8 @@ fn token_types() {
     }
 }
 
-/// BEAR-01: an access token is a b64token, so that it fits its field; RFC 6749 appendix A.12 for
-/// the others.
+/// BEAR-01: an access token is a b64token, which a header field can carry; RFC 6749 appendix A.12
+/// defines the others.
 #[test]
 fn token_characters() {
     for bad in ["", "=", "a b", "a\r\nb", "a=b", "a,b", "\u{e4}", "a\u{0}"] {
@@ -100,7 +100,7 @@ fn token_characters() {
     assert_eq!(code(TokenResponse::parse(&control)), "oauth.response");
 }
 
-/// RFC 6749 §5.1: seconds, and not beyond all measure.
+/// RFC 6749 §5.1: seconds, up to a maximum.
 #[test]
 fn expires_in() {
     for good in [json!(0), json!(315_360_000), Value::Null] {
@@ -143,7 +143,7 @@ fn expires_in() {
     assert_eq!(read(json!("")), (None, 0));
 }
 
-/// RFC 6749 §5.1: JSON, a status of success, no member twice.
+/// RFC 6749 §5.1: JSON, a successful status, no repeated member.
 #[test]
 fn answers_are_strict() {
     for bad in [
@@ -227,7 +227,7 @@ fn granted_resources() {
     }
 }
 
-/// RFC 6749 §5.2: a refusal is read, whatever words the server chose.
+/// RFC 6749 §5.2: an error response is read with any description.
 #[test]
 fn refusals() {
     let refused = |json: &str| {
@@ -258,7 +258,7 @@ fn refusals() {
     }
 }
 
-/// RFC 6749 §5.2: a refusal is written, with 401 for `invalid_client` alone.
+/// RFC 6749 §5.2: an error response is written, with 401 only for `invalid_client`.
 #[test]
 fn refusals_are_written() {
     let refusal = TokenError::new("invalid_client").unwrap();
@@ -275,7 +275,7 @@ fn refusals_are_written() {
     assert_eq!(code(said(&"a".repeat(1025))), "oauth.response");
 }
 
-/// RFC 6749 §3.2: no parameter twice; RSC-01: but resources.
+/// RFC 6749 §3.2: no repeated parameter; RSC-01: except resources.
 #[test]
 fn requests_have_nothing_twice() {
     let mut request = TokenRequest::new("client_credentials").unwrap();
@@ -316,7 +316,7 @@ fn requests_have_nothing_twice() {
     );
 }
 
-/// RFC 6749 §3.2, appendix B: forms are strict, and bounded.
+/// RFC 6749 §3.2, appendix B: forms are strict, and limited.
 #[test]
 fn forms() {
     let form = Form::parse(b"a=%C3%A4+b%2B&c=&d&&resource=x&resource=y&e=f=g").unwrap();

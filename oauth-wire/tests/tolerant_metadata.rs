@@ -1,4 +1,4 @@
-//! Metadata as real servers publish them, and what an attacker cannot gain by that.
+//! Metadata as real servers publish them, and proof that an attacker gains nothing.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use aims_oauth_wire::metadata::{EndpointKind, ResourceMetadata, ServerMetadata, Switch};
@@ -46,8 +46,8 @@ fn resource(members: &[(&str, Value)]) -> Result<ResourceMetadata, Error> {
     )
 }
 
-/// RFC 8259 §2, §8.1: white space around the object and one byte order mark before it, and nothing
-/// else.
+/// RFC 8259 §2, §8.1: white space around the object and one byte order mark before it are accepted,
+/// and nothing else.
 #[test]
 fn a_document_may_stand_in_a_frame() {
     let plain = document(&[]);
@@ -83,7 +83,7 @@ fn a_document_may_stand_in_a_frame() {
     }
 }
 
-/// A document written from a struct has `null` for what is not there.
+/// A document that is serialized from a struct has `null` for missing values.
 #[test]
 fn null_counts_as_absent() {
     for member in [
@@ -113,7 +113,7 @@ fn null_counts_as_absent() {
     assert_eq!(code(issuer), "metadata.issuer");
 }
 
-/// An empty text or list counts as absent, except where absence allows more.
+/// An empty string or list counts as absent, except if an absent one would allow more.
 #[test]
 fn empty_values_count_as_absent_where_that_allows_no_more() {
     let read = server(&[
@@ -145,7 +145,8 @@ fn empty_values_count_as_absent_where_that_allows_no_more() {
     assert!(!read.takes_client_auth("client_secret_basic"));
 }
 
-/// A member that is not needed costs itself alone, and is kept as a diagnostic.
+/// A malformed member that is not needed is skipped and reported as a diagnostic; the others are
+/// unaffected.
 #[test]
 fn malformed_members_that_are_not_needed_are_ignored() {
     for (member, value) in [
@@ -186,7 +187,7 @@ fn malformed_members_that_are_not_needed_are_ignored() {
     }
 }
 
-/// An endpoint that is malformed is not called, whoever asks for it later.
+/// A malformed endpoint is never called.
 #[test]
 fn a_malformed_endpoint_is_never_called() {
     let json = document(&[("introspection_endpoint", json!("http://as.example/i"))]);
@@ -200,7 +201,7 @@ fn a_malformed_endpoint_is_never_called() {
     let called = [EndpointKind::Introspection];
     let read = ServerMetadata::parse_for(json.as_bytes(), &issuer, &called);
     assert_eq!(code(read), "metadata.member");
-    // A guard that takes keys alone does not need the token endpoint.
+    // A guard that only reads keys does not need the token endpoint.
     let json = document(&[("token_endpoint", json!("http://as.example/token"))]);
     assert_eq!(code(parse(&json)), "metadata.member");
     let read = ServerMetadata::parse_for(json.as_bytes(), &issuer, &[]).unwrap();
@@ -208,7 +209,7 @@ fn a_malformed_endpoint_is_never_called() {
     assert!(read.jwks_uri().is_ok());
 }
 
-/// What protects, and what keys come from, refuses the document whoever reads it.
+/// A malformed member that protects, or that keys come from, refuses the document for every reader.
 #[test]
 fn members_that_protect_are_always_judged() {
     let issuer: Issuer = "https://as.example".parse().unwrap();
@@ -260,7 +261,7 @@ fn members_that_protect_are_always_judged() {
     );
 }
 
-/// A malformed switch counts as set: ignoring it would switch a defence off.
+/// A malformed switch counts as set, because ignoring it would switch a protection off.
 #[test]
 fn malformed_switches_count_as_true() {
     for switch in Switch::ALL {
@@ -292,7 +293,7 @@ fn malformed_switches_count_as_true() {
     }
 }
 
-/// Elements of the wrong type are dropped; what is left counts.
+/// Elements of the wrong type are dropped; the others count.
 #[test]
 fn elements_of_the_wrong_type_are_dropped() {
     let read = server(&[
@@ -313,7 +314,7 @@ fn elements_of_the_wrong_type_are_dropped() {
     assert!(!read.serves(&"https://other.example".parse().unwrap()));
     assert!(read.scopes_supported().is_none());
     assert_eq!(read.diagnostics().len(), 4);
-    // A list of which nothing is left allows nothing.
+    // A list without a valid element allows nothing.
     let read = server(&[
         ("protected_resources", json!([1])),
         ("token_endpoint_auth_methods_supported", json!([1])),
@@ -322,8 +323,8 @@ fn elements_of_the_wrong_type_are_dropped() {
     assert!(!read.takes_client_auth("private_key_jwt"));
 }
 
-/// RFC 3986 §6.2.3: both spellings of the root are one issuer while it is looked for. The spelling
-/// of the document counts from then on.
+/// RFC 3986 §6.2.3: both spellings of the root are one issuer during discovery. After it the
+/// spelling of the document is compared.
 #[test]
 fn the_root_slash_of_an_issuer() {
     for (asked, found) in [
@@ -365,7 +366,7 @@ fn the_root_slash_of_an_issuer() {
     }
 }
 
-/// The same for the `resource` of a tool; a broader one is taken by the named method alone.
+/// The same for the `resource` of a tool; a broader one needs a separate method.
 #[test]
 fn the_root_slash_of_a_resource() {
     let read = |asked: &str, found: &str, read: fn(&[u8], &Resource) -> _| {
@@ -396,7 +397,7 @@ fn the_root_slash_of_a_resource() {
     }
 }
 
-/// Variants exist of https identifiers with an empty path alone.
+/// Only https identifiers with an empty path have a variant.
 #[test]
 fn variants_of_the_root_slash() {
     let variant = |text: &str| {
@@ -432,7 +433,7 @@ fn variants_of_the_root_slash() {
     assert!(urn.root_slash_variant().is_none());
 }
 
-/// RFC 9728: members of resources as they are found.
+/// RFC 9728: members of resource metadata as servers write them.
 #[test]
 fn resources_as_they_are_published() {
     let nulls = [
@@ -458,7 +459,7 @@ fn resources_as_they_are_published() {
     assert_eq!(read.diagnostics().len(), 4);
     assert!(read.name().is_none() && read.bearer_methods_supported().is_none());
 
-    // A server that cannot be named is dropped beside one that can.
+    // An invalid server is dropped if another one is valid.
     let servers = |list: Value| resource(&[("authorization_servers", list)]);
     let read = servers(json!(["http://as.example", "https://as.example", 1])).unwrap();
     let names: Vec<_> = read
@@ -499,7 +500,7 @@ proptest! {
         }
     }
 
-    /// Whatever one member is, the document leads nowhere but to https.
+    /// Whatever one member is, the document leads only to https.
     #[test]
     fn no_member_leads_to_http(
         member in prop::sample::select(EndpointKind::ALL),

@@ -1,4 +1,4 @@
-//! Token responses as real servers send them, and what an attacker cannot gain by that.
+//! Token responses as real servers send them, and proof that an attacker gains nothing.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use aims_oauth_wire::token::{ResponseRules, TokenRequest, TokenResponse, TokenType};
@@ -186,7 +186,7 @@ fn scopes_may_be_a_list_or_have_stray_blanks() {
     }
 }
 
-/// Commas separate scopes only where the server is named so.
+/// Commas separate scopes only if the rules accept them.
 #[test]
 fn commas_separate_scopes_by_name_alone() {
     let rules = ResponseRules::new().accept_commas_in_scope();
@@ -201,8 +201,8 @@ fn commas_separate_scopes_by_name_alone() {
     assert_eq!(scope(json!(["repo,read:org"])), "repo,read:org");
 }
 
-/// A missing `token_type` is accepted by name, and never after a proof of possession: the answer
-/// would turn a bound token into one that any holder can use.
+/// A missing `token_type` is accepted only by an explicit rule, and never after a proof of
+/// possession: the response could turn a bound token into one that any holder can use.
 #[test]
 fn a_missing_token_type_is_accepted_by_name_alone() {
     let mut json = good(&[]);
@@ -238,7 +238,7 @@ fn a_missing_token_type_is_accepted_by_name_alone() {
         let error = read(named().after(&proven)).unwrap_err().to_string();
         assert!(error.contains("after a proof of possession"), "{error}");
     }
-    // Another type is refused, named or not.
+    // Another type is refused in any case.
     let response = json_answer(200, &good(&[("token_type", json!("mac"))]));
     let rules = ResponseRules::new().accept_missing_token_type();
     assert_eq!(
@@ -247,7 +247,7 @@ fn a_missing_token_type_is_accepted_by_name_alone() {
     );
 }
 
-/// `error` counts at any status, and beside a token.
+/// `error` counts with any status, and even with a token.
 #[test]
 fn error_is_a_refusal_at_any_status() {
     let refusal = json!({
@@ -284,8 +284,8 @@ fn error_is_a_refusal_at_any_status() {
     }
 }
 
-/// What cannot be read is told with status, content type and length, and with the beginning of the
-/// body outside of 200 to 299.
+/// The error for an unreadable response has its status, content type and length, and the start of
+/// the body unless the status is from 200 to 299.
 #[test]
 fn what_cannot_be_read_is_described() {
     let page = "<html><h1>502 Bad Gateway</h1></html>";
@@ -339,7 +339,7 @@ fn registered_codes_are_never_redacted() {
     }
 }
 
-/// A token in an answer that cannot be read is in no error and in no `Debug`.
+/// A token in an unreadable response is in no error and in no `Debug` form.
 #[test]
 fn a_planted_token_is_in_no_error() {
     let token = "gho_16C7e42F292c6912E7710c838347Ae178B4a";
@@ -406,13 +406,13 @@ fn a_planted_token_is_in_no_error() {
             assert!(!shown.contains(planted), "{shown}");
         }
     }
-    // A granted one is not in `Debug` either.
+    // A granted token is not in `Debug` either.
     let granted = TokenResponse::parse(&json_answer(200, &good(&[("access_token", json!(token))])));
     assert!(!format!("{granted:?}").contains(token));
     assert!(!format!("{rules:?}").contains(secret));
 }
 
-/// A short secret of the request that the server echoes in an encoding: nothing is shown.
+/// If the server echoes a short secret of the request in an encoding, nothing is shown.
 #[test]
 fn an_encoded_echo_is_not_shown() {
     let sent = request(&[("client_secret", "p&w<")], &[]);
@@ -446,8 +446,8 @@ fn an_encoded_echo_is_not_shown() {
     }
 }
 
-/// A secret is in no content type that an error shows, and another value of the request is no way
-/// to cut an echo of it in pieces.
+/// No content type in an error shows a secret, and another value of the request cannot break an
+/// echo of it.
 #[test]
 fn neither_the_content_type_nor_a_short_value_shows_a_secret() {
     let sent = request(&[("max_age", "2"), ("client_secret", "p/w word")], &[]);
@@ -474,7 +474,7 @@ proptest! {
         }
     }
 
-    /// Wherever a token is in an answer that is refused, it is in no error.
+    /// Wherever a token is in a refused response, it is in no error.
     #[test]
     fn no_error_has_the_token(
         status in prop::sample::select(vec![200_u16, 201, 204, 302, 400, 401, 500]),

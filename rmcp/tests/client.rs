@@ -1,4 +1,4 @@
-//! rmcp's HTTP client on an agent, without a network: what is sent, what is made of answers, and
+//! rmcp's HTTP client with an agent, without a network: the requests, the handling of answers, and
 //! the limits.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -33,10 +33,10 @@ const URL: &str = "https://tools.example/mcp";
 const PONG: &str = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
 const ERROR: &str = r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32600,"message":"no"}}"#;
 
-/// Method, headers and content of a request.
+/// Method, header fields and content of a request.
 type Came = (String, HeaderMap, Vec<u8>);
 
-/// Gives one answer, and keeps what it was sent.
+/// Returns one answer, and stores the requests.
 #[derive(Clone)]
 struct Server {
     answer: Arc<Mutex<Option<Response<Body>>>>,
@@ -137,7 +137,7 @@ async fn usual(answer: Response<Body>) -> Result<StreamableHttpPostResponse, Fai
     .await
 }
 
-/// The bytes that are signed are the bytes that are sent, and what rmcp adds is there.
+/// The signed bytes are the sent bytes, and the fields of rmcp are there.
 #[tokio::test]
 async fn a_message_is_signed_as_it_is_sent() {
     let (client, server) = client(json(200, PONG));
@@ -185,7 +185,7 @@ async fn a_message_is_signed_as_it_is_sent() {
     }
 }
 
-/// What the transport sets is not for a program's own headers.
+/// A program cannot set the header fields that the transport sets.
 #[tokio::test]
 async fn reserved_headers_are_refused() {
     for name in ["accept", "mcp-session-id", "last-event-id"] {
@@ -200,7 +200,7 @@ async fn reserved_headers_are_refused() {
     }
 }
 
-/// Each event is handed over as it comes.
+/// Each event is returned as it arrives.
 #[tokio::test]
 async fn events_stream() {
     let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<&str>();
@@ -228,7 +228,7 @@ async fn events_stream() {
     assert!(events.next().await.is_none());
 }
 
-/// An event, a JSON answer and the text of an error are bounded, to the byte.
+/// An event, a JSON answer and the text of an error are limited to the exact number of bytes.
 #[tokio::test]
 async fn limits_hold() {
     let limits = |change: fn(&mut StreamableHttpResponseLimits, usize), most| {
@@ -277,7 +277,7 @@ async fn limits_hold() {
     assert!(told.contains("abc") && !told.contains("abcd"), "{told}");
 }
 
-/// What each status means to rmcp.
+/// The error of rmcp for each status.
 #[tokio::test]
 async fn refusals_are_told() {
     let challenge = [
@@ -312,7 +312,7 @@ async fn refusals_are_told() {
         }
         other => panic!("{other:?}"),
     }
-    // An error of JSON-RPC is an answer, but not in place of a refusal.
+    // A JSON-RPC error is an answer, but not instead of a refusal.
     assert!(matches!(
         usual(json(400, ERROR)).await.unwrap(),
         StreamableHttpPostResponse::Json(ServerJsonRpcMessage::Error(_), _)
@@ -342,7 +342,7 @@ async fn refusals_are_told() {
     );
 }
 
-/// A message that awaits nothing is accepted by whatever success there is.
+/// A message without a response is accepted with any successful status.
 #[tokio::test]
 async fn a_notification_awaits_nothing() {
     let empty = [("content-length", "0")];

@@ -1,4 +1,4 @@
-//! The program, and a folder for its files.
+//! Runs the program in a folder for its files.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
@@ -16,10 +16,10 @@ pub(crate) const ORIGIN: &str = "spiffe://example.org";
 pub(crate) const AGENT: &str = "spiffe://example.org/agent";
 pub(crate) const AUDIENCE: &str = "https://workload.example.com/path";
 
-/// A folder of its own, which goes when the test ends.
+/// A temporary folder, which is removed when the test ends.
 pub(crate) struct Folder(PathBuf);
 
-/// What a run of the program left.
+/// The result of a run of the program.
 pub(crate) struct Ran {
     pub(crate) status: i32,
     pub(crate) out: String,
@@ -39,8 +39,8 @@ impl Folder {
         Self(path)
     }
 
-    /// With an issuer `ca.jwk`, its set `keys.json`, an agent `agent.jwk`, `agent.pub`, and its
-    /// token `wit`, issued at [`NOW`] for an hour.
+    /// Creates a folder with an issuer `ca.jwk`, its set `keys.json`, an agent `agent.jwk`,
+    /// `agent.pub`, and its token `wit`, issued at [`NOW`] for an hour.
     pub(crate) fn with_agent() -> Self {
         let folder = Self::new();
         folder.ok("key generate --kid ca --out ca.jwk");
@@ -67,7 +67,7 @@ impl Folder {
         fs::read_to_string(self.path(name)).unwrap()
     }
 
-    /// The program in this folder, with arguments between blanks.
+    /// Runs the program in this folder, with arguments separated by blanks.
     pub(crate) fn command(&self, args: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_aims"));
         command.current_dir(&self.0).args(args.split_whitespace());
@@ -78,7 +78,7 @@ impl Folder {
         Ran::of(self.command(args).stdin(Stdio::null()).output().unwrap())
     }
 
-    /// With this on the standard input.
+    /// Runs the program with this text on the standard input.
     pub(crate) fn run_with(&self, args: &str, input: &[u8]) -> Ran {
         let mut command = self.command(args);
         let (stdin, piped) = (Stdio::piped(), Stdio::piped());
@@ -88,24 +88,24 @@ impl Folder {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // A program that ends without reading is no failure of the test.
+        // The program may end without reading.
         let _ = child.stdin.take().unwrap().write_all(input);
         Ran::of(child.wait_with_output().unwrap())
     }
 
-    /// The output of a run that must end with 0 and say nothing on the standard error.
+    /// Returns the output of a run that must end with 0 and an empty standard error.
     pub(crate) fn ok(&self, args: &str) -> String {
         let ran = self.run(args);
         assert_eq!((ran.status, ran.err.as_str()), (0, ""), "{args}");
         ran.out
     }
 
-    /// The code that a run refuses with: status 1, nothing but one line on the standard error.
+    /// Returns the code of a refusal: status 1, and only one line on the standard error.
     pub(crate) fn refused(&self, args: &str) -> String {
         self.run(args).code(1, "aims: refused: ")
     }
 
-    /// The code of a run that fails: status 2.
+    /// Returns the code of a run that fails with status 2.
     pub(crate) fn failed(&self, args: &str) -> String {
         self.run(args).code(2, "aims: failed: ")
     }
@@ -134,7 +134,7 @@ impl Ran {
         rest.split_once(':').unwrap().0.to_owned()
     }
 
-    /// The one JSON object on one line.
+    /// Returns the one JSON object on one line.
     pub(crate) fn json(&self) -> Value {
         assert_eq!((self.err.as_str(), self.out.matches('\n').count()), ("", 1));
         let value: Value = serde_json::from_str(&self.out).unwrap();

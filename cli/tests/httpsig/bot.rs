@@ -1,4 +1,4 @@
-//! Web Bot Auth.
+//! Tests of Web Bot Auth.
 
 use serde_json::json;
 
@@ -30,8 +30,7 @@ fn verify(more: &str) -> String {
     )
 }
 
-/// The agent is named by the URL that its member of Signature-Agent has, and by nothing that is not
-/// covered.
+/// The agent is named by the URL of its member of Signature-Agent, and only if that is covered.
 #[test]
 fn a_request_goes_round() {
     let folder = folder();
@@ -57,7 +56,7 @@ fn a_request_goes_round() {
     );
 }
 
-/// Each refusal by its code; a key counts for the URL that was given alone.
+/// Each refusal has its code; a key is only for the given URL.
 #[test]
 fn refusals_have_codes() {
     let folder = folder();
@@ -100,7 +99,8 @@ fn members_have_no_parameters() {
     assert_eq!(folder.refused(&verify("")), "sig.agent");
 }
 
-/// What is no https URL in normal form is a wrong command line, and no fault of the message.
+/// A text that is not an https URL in normal form is an error of the command line, not of the
+/// message.
 #[test]
 fn the_directory_is_a_url() {
     let folder = folder();
@@ -118,7 +118,7 @@ fn the_directory_is_a_url() {
     }
 }
 
-/// What the profile says itself, nobody else says.
+/// Options that the profile sets itself are refused.
 #[test]
 fn usage_is_checked() {
     let folder = folder();

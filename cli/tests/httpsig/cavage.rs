@@ -1,4 +1,4 @@
-//! A message that is signed by the draft before RFC 9421 is refused as that.
+//! A message that is signed by the draft before RFC 9421 has its own refusal.
 
 use crate::common::Folder;
 

@@ -1,4 +1,4 @@
-//! What a refused message or signature is told with. None of it was verified.
+//! The hints of a refused message or signature. None of them was verified.
 
 use crate::common::{Folder, NOW, ORIGIN};
 
@@ -11,7 +11,7 @@ fn folder() -> Folder {
     folder
 }
 
-/// Writes `signed`, made of `request`.
+/// Writes `signed`, made from `request`.
 fn sign(folder: &Folder, more: &str) {
     let key = if more.contains("--key ") {
         ""
@@ -26,7 +26,7 @@ fn verify(more: &str) -> String {
     format!("httpsig verify --request signed --keys agents.json --now {NOW} {more}")
 }
 
-/// The words behind the code of a refusal.
+/// Returns the message after the code of a refusal.
 fn words(folder: &Folder, args: &str, code: &str) -> String {
     let ran = folder.run(args);
     assert_eq!(ran.code(1, "aims: refused: "), code, "{args}");
@@ -39,7 +39,7 @@ fn told(folder: &Folder, args: &str, code: &str, end: &str) {
     assert!(words.ends_with(end), "{args}: {words}");
 }
 
-/// What may be wrong where a signature does not fit; the scheme only where it is covered.
+/// Possible reasons if a signature does not match; the scheme only if it is covered.
 #[test]
 fn a_misfit_is_told() {
     let folder = folder();
@@ -58,7 +58,7 @@ fn a_misfit_is_told() {
         let end = format!(": another key{scheme}, {end}");
         told(&folder, &verify(more), code, &end);
     }
-    // What is shown is what does not fit.
+    // The message shows the part that does not match.
     assert!(
         folder
             .ok("httpsig base --request signed")
@@ -66,7 +66,7 @@ fn a_misfit_is_told() {
     );
 }
 
-/// T-070: which signatures there are, and which option takes them.
+/// T-070: the message lists the signatures, and the options that select them.
 #[test]
 fn a_missing_signature_is_told() {
     let folder = folder();
@@ -95,7 +95,7 @@ fn a_missing_signature_is_told() {
     told(&folder, &verify(""), code, of_bot);
 }
 
-/// T-167: labels and tags are foreign text: they are escaped, and neither long nor many.
+/// T-167: labels and tags are untrusted text: they are escaped, shortened, and limited in number.
 #[test]
 fn what_is_there_is_shown_in_bounds() {
     let folder = folder();
@@ -121,7 +121,7 @@ fn what_is_there_is_shown_in_bounds() {
     assert!(!found.contains(" e "), "{found}");
 }
 
-/// A derived component without its `@` is a field, and a digest can be made.
+/// A derived component without its `@` is a field, and a digest can be added.
 #[test]
 fn what_was_meant_is_told() {
     let folder = folder();
@@ -178,7 +178,7 @@ fn what_was_meant_is_told() {
     }
 }
 
-/// SIG-08: whom the signature is for, and whom it should be for.
+/// SIG-08: the message has the actual and the expected audience.
 #[test]
 fn another_audience_is_told() {
     let folder = folder();
@@ -211,7 +211,7 @@ fn another_audience_is_told() {
     told(&folder, &verify(&"A".repeat(43)), "sig.audience", end);
 }
 
-/// HMS-11: how long a message says that it is, and how many bytes follow.
+/// HMS-11: the announced length of a message, and the number of bytes that follow.
 #[test]
 fn surplus_is_told() {
     let folder = folder();

@@ -1,4 +1,4 @@
-//! `aims httpsig`.
+//! Tests of `aims httpsig`.
 
 #[path = "../common/mod.rs"]
 mod common;

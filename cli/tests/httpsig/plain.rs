@@ -38,7 +38,7 @@ fn verify(more: &str) -> String {
 const COVER: &str =
     "--cover @method --cover \"@target-uri\" --cover content-digest --digest sha-256";
 
-/// HMS-06, T-073: what is signed verifies, by each algorithm.
+/// HMS-06, T-073: a new signature verifies, with each algorithm.
 #[test]
 fn each_algorithm_goes_round() {
     let folder = folder();
@@ -69,7 +69,7 @@ fn each_algorithm_goes_round() {
     folder.write("signed", folder.ok(&args));
     let shared = format!("httpsig verify --request signed --shared-key shared.jwk --now {NOW}");
     assert!(folder.ok(&shared).contains("\nalgorithm  hmac-sha256\n"));
-    // A public key does not take it, nor the other way round (T-073).
+    // A shared key is not accepted as a public one, and the reverse (T-073).
     assert_eq!(folder.refused(&verify("")), "sig.algorithm");
     sign(&folder, &format!("{COVER} --keyid k1"));
     assert_eq!(folder.refused(&shared), "sig.signature");
@@ -78,7 +78,7 @@ fn each_algorithm_goes_round() {
     assert_eq!(folder.refused(args), "sig.algorithm");
 }
 
-/// Nothing of the message changes but for the lines that are added at the end of its head.
+/// The message is unchanged except for the lines that are added at the end of its head.
 #[test]
 fn the_message_stays_as_it_is() {
     let folder = folder();
@@ -183,8 +183,8 @@ fn refusals_have_codes() {
     assert_eq!(at(1_800_000_331), "sig.too_old");
 }
 
-/// HMS-07, T-070: a signature with a tag is taken by its tag or its label alone; of several, one
-/// has to be named.
+/// HMS-07, T-070: a signature with a tag is accepted only by its tag or its label; of several, one
+/// must be selected.
 #[test]
 fn one_signature_is_chosen() {
     let folder = folder();
@@ -223,8 +223,8 @@ fn one_signature_is_chosen() {
     );
 }
 
-/// HMS-07, T-060: a signature that covers no component says nothing of the message, and is neither
-/// made nor taken without a word.
+/// HMS-07, T-060: a signature that covers no component proves nothing about the message. It is made
+/// and accepted only with an explicit option.
 #[test]
 fn nothing_covered_wants_a_word() {
     let folder = folder();
@@ -248,7 +248,7 @@ fn nothing_covered_wants_a_word() {
     let base = format!("httpsig base --request request --created {NOW} {word}");
     assert_eq!(folder.ok(&base), params);
     assert_eq!(folder.ok("httpsig base --request signed"), params);
-    // The word takes no signature that does not fit, and is none of a profile.
+    // The option accepts no signature that does not match, and is not for a profile.
     let changed = folder
         .read("signed")
         .replace("created=1800000000", "created=1800000001");
@@ -274,8 +274,8 @@ fn nothing_covered_wants_a_word() {
     }
 }
 
-/// HMS-07, T-060: what a response answers is no part of it, so a signature that covers nothing else
-/// is neither made nor taken without the word.
+/// HMS-07, T-060: the request is not a part of its response, so a signature that covers only the
+/// request is made and accepted only with the option.
 #[test]
 fn of_a_response_its_request_is_nothing() {
     let folder = folder();
@@ -299,7 +299,7 @@ fn of_a_response_its_request_is_nothing() {
         let nothing = "\ncovered\n  NOTHING OF THE RESPONSE: anyone can";
         assert!(words.contains(nothing), "{words}");
     }
-    // Nor can it be put on another response.
+    // It cannot be attached to another response.
     folder.write(
         "signed",
         signed
@@ -307,7 +307,7 @@ fn of_a_response_its_request_is_nothing() {
             .replace("\r\n\r\nok", "\r\n\r\nno"),
     );
     assert_eq!(folder.refused(&verify), "cli.nothing_covered");
-    // One component of the response is enough, and then the word is wrong.
+    // One component of the response is enough, and then the option is an error.
     let both = format!("{of_request} --cover @status");
     folder.write("signed", folder.ok(&format!("{sign} {both}")));
     assert!(folder.ok(&verify).starts_with("verified: "));
@@ -317,12 +317,12 @@ fn of_a_response_its_request_is_nothing() {
     ] {
         assert_eq!(folder.failed(&args), "cli.usage", "{args}");
     }
-    // A request has no request.
+    // A request has no request of its own.
     let misplaced = format!("httpsig sign --request request --key key.jwk {of_request}");
     assert_eq!(folder.refused(&misplaced), "sig.component_misplaced");
 }
 
-/// What is shown is what is covered; secrets are shown by their hash.
+/// The answer shows what is covered; secrets are shown by their hash.
 #[test]
 fn the_answer_says_what_is_covered() {
     let folder = folder();
@@ -364,8 +364,7 @@ fn the_answer_says_what_is_covered() {
     );
 }
 
-/// HMS-10: each way to cover a digest holds the content, and one that counts for nothing is
-/// refused.
+/// HMS-10: each way to cover a digest protects the content, and one without effect is refused.
 #[test]
 fn content_is_compared_however_its_digest_is_covered() {
     let folder = folder();
@@ -396,7 +395,7 @@ fn content_is_compared_however_its_digest_is_covered() {
     assert_eq!(folder.refused(&verify("")), "digest.insecure");
 }
 
-/// HMS-03: a response with what it answers; the digests of both are compared.
+/// HMS-03: a response with its request; the digests of both are compared.
 #[test]
 fn responses_cover_their_requests() {
     let folder = folder();
@@ -421,7 +420,7 @@ fn responses_cover_their_requests() {
     assert_eq!(folder.refused(&verify), "digest.mismatch");
 }
 
-/// Exit status 2: files that cannot be read, and command lines that do not fit together.
+/// Exit status 2: files that cannot be read, and contradictory command lines.
 #[test]
 fn usage_is_checked() {
     let folder = folder();
@@ -491,8 +490,8 @@ fn usage_is_checked() {
     assert_eq!(ran.status, 0);
 }
 
-/// HMS-11: folded lines and LF are read by their words alone; keys are PKCS#8 in PEM or JWK, and
-/// shared ones are shared.
+/// HMS-11: folded lines and LF are accepted only with their options; keys are PKCS#8 in PEM or JWK,
+/// and shared keys are separate.
 #[test]
 fn keys_and_lines_are_read_as_said() {
     let folder = folder();

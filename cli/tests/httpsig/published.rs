@@ -9,7 +9,8 @@ use crate::common::Folder;
 const TEXT: &str = include_str!("../../../testdata/rfc9421/appendix-b.txt");
 const NOW: u64 = 1_618_884_480;
 
-/// The blocks below a title, unfolded (RFC 8792 §7.1.2; some do not say that they are folded).
+/// Returns the blocks below a title, unfolded (RFC 8792 §7.1.2; some do not say that they are
+/// folded).
 fn blocks(title: &str) -> Vec<String> {
     let (_, rest) = TEXT.split_once(&format!("## {title}\n")).unwrap();
     let section = rest.split("\n## ").next().unwrap();
@@ -37,7 +38,7 @@ fn jwk(title: &str, alg: &str) -> Map<String, Value> {
     jwk
 }
 
-/// A folder with the key set `keys.json`, the shared key `shared.jwk`, and the private
+/// Returns a folder with the key set `keys.json`, the shared key `shared.jwk`, and the private
 /// `ed25519.jwk`.
 fn folder() -> Folder {
     let folder = Folder::new();
@@ -65,7 +66,7 @@ fn folder() -> Folder {
     folder
 }
 
-/// A message with two more fields, as a file whose lines end in LF.
+/// Returns a message with two more fields, as a file whose lines end in LF.
 fn with(message: &str, fields: &str) -> String {
     let (head, content) = message.split_once("\n\n").unwrap_or((message, ""));
     format!("{}\n{}\n\n{content}", head.trim_end(), fields.trim_end())
@@ -75,7 +76,7 @@ fn verify(more: &str) -> String {
     format!("httpsig verify --request request --unix-lines --now {NOW} {more}")
 }
 
-/// HMS-04: B.2.1-B.2.3, B.2.5 and B.2.6 verify, and print what they cover.
+/// HMS-04: B.2.1-B.2.3, B.2.5 and B.2.6 verify, and the output shows what they cover.
 #[test]
 fn printed_requests_verify() {
     let folder = folder();
@@ -84,7 +85,7 @@ fn printed_requests_verify() {
         (
             "Minimal Signature Using rsa-pss-sha512",
             "sig-b21",
-            // It covers nothing, and that wants a word.
+            // It covers nothing, which needs the explicit option.
             "--keys keys.json --allow-nothing-covered",
             "rsa-pss-sha512",
         ),
@@ -132,8 +133,8 @@ fn printed_requests_verify() {
     }
 }
 
-/// HMS-04: the response of B.2.4 has the list that is printed, and the request that a proxy signed
-/// in B.3 verifies; a changed word is refused.
+/// HMS-04: the response of B.2.4 has the printed components, and the request that a proxy signed in
+/// B.3 verifies; a changed word is refused.
 #[test]
 fn printed_responses_and_proxies_verify() {
     let folder = folder();
@@ -144,7 +145,7 @@ fn printed_responses_and_proxies_verify() {
     let printed = blocks("Signing a Response using ecdsa-p256-sha256");
     folder.write("response", with(response, &printed[1]));
     let base = folder.ok("httpsig base --request request --response response --unix-lines");
-    // The base that is printed has another digest than the message (RFC 9421, erratum).
+    // The printed base has another digest than the message (RFC 9421, erratum).
     let line = |text: &str| text.lines().last().map(str::to_owned);
     assert_eq!(line(&base), line(&printed[0]));
 
@@ -166,7 +167,7 @@ fn printed_responses_and_proxies_verify() {
     }
 }
 
-/// HMS-06: Ed25519 signs the same bytes as in print (B.2.6).
+/// HMS-06: Ed25519 signs the same bytes as printed (B.2.6).
 #[test]
 fn the_printed_signature_is_made_again() {
     let folder = folder();

@@ -1,5 +1,5 @@
-//! WIMSE: the messages that draft-ietf-wimse-http-signature-07 prints, and requests and responses
-//! of our own.
+//! WIMSE: the messages that draft-ietf-wimse-http-signature-07 prints, and our own requests and
+//! responses.
 
 use serde_json::json;
 
@@ -42,8 +42,8 @@ fn verify_printed(more: &str) -> String {
     )
 }
 
-/// SIG-01, SIG-02, SIG-09: request and response verify by the keys that are printed; the answer
-/// says that the tokens were not looked at.
+/// SIG-01, SIG-02, SIG-09: request and response verify with the printed keys; the answer says that
+/// the tokens were not verified.
 #[test]
 fn the_printed_messages_verify() {
     let folder = printed();
@@ -114,7 +114,7 @@ fn verify(more: &str) -> String {
 
 const TRUST: &str = "--origin spiffe://example.org --keys keys.json";
 
-/// SIG-05, SIG-06, SIG-08: the token is verified first, then the signature by its key, then the
+/// SIG-05, SIG-06, SIG-08: first the token is verified, then the signature with its key, then the
 /// content.
 #[test]
 fn a_request_goes_round() {
@@ -165,7 +165,7 @@ fn a_request_goes_round() {
     assert_eq!(folder.refused(&later), "wit.expired");
 }
 
-/// SIG-02, SIG-09: the response is tied to its request; one that is not signed is refused.
+/// SIG-02, SIG-09: the response is bound to its request; an unsigned one is refused.
 #[test]
 fn a_response_goes_round() {
     let folder = Folder::with_agent();
@@ -200,7 +200,7 @@ fn a_response_goes_round() {
         folder.refused(&format!("{verify} answer")),
         "digest.mismatch"
     );
-    // The answer to one request is not that to another (T-069).
+    // The answer to one request does not match another (T-069).
     folder.write("answer", &answer);
     folder.write("request", REQUEST);
     folder.write(
@@ -213,7 +213,7 @@ fn a_response_goes_round() {
     );
 }
 
-/// What is asked of a signer and a verifier of this profile, and what is not theirs to say.
+/// The required options of this profile, and those that are refused.
 #[test]
 fn usage_is_checked() {
     let folder = Folder::with_agent();
@@ -247,7 +247,7 @@ fn usage_is_checked() {
     }
     let both = format!("{verify} --audience {AUDIENCE} {TRUST} --wit-key agent.pub");
     assert_eq!(folder.run(&both).status, 2);
-    // The token is that of the key, and holds still.
+    // The token must have the key, and must be valid.
     folder.ok("key generate --out other.jwk");
     let other = format!(
         "httpsig sign --profile wimse --request request --wit wit --audience {AUDIENCE} --created {NOW} --key"

@@ -1,11 +1,12 @@
-//! One fetch for all who wait, and nobody in its way.
+//! One fetch for all waiting callers, and no caller can disturb it.
 
 use std::time::Duration;
 
 use crate::support::{Act, Script, code, good, key, key_of, over, secs};
 use tokio::time::{advance, timeout};
 
-/// F-03: the work is not the leader's: it goes on when the leader is gone, and is done once.
+/// F-03: the fetch does not belong to the caller that started it: it continues when that stops
+/// waiting, and runs once.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_leaves_takes_nothing_along() {
     let script = Script::new(&[Act::Slow(10)]);
@@ -24,8 +25,8 @@ async fn a_leader_that_leaves_takes_nothing_along() {
     assert_eq!(script.count(), 1);
 }
 
-/// F-03: followers of a flight that panics or hangs get an error, and after the pause it is tried
-/// anew.
+/// F-03: waiting callers of a fetch that panics or hangs get an error, and after the pause it is
+/// tried again.
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_fails_ends_for_all() {
     for (act, expected) in [
@@ -45,7 +46,7 @@ async fn a_flight_that_fails_ends_for_all() {
     }
 }
 
-/// F-03, F-14: a runtime that stops in the middle, and none at all.
+/// F-03, F-14: a runtime that stops during a fetch, and no runtime.
 #[test]
 fn a_runtime_that_stops_poisons_nothing() {
     let runtime = || {

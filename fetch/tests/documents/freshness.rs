@@ -1,4 +1,4 @@
-//! How long a document is given, and how it is confirmed.
+//! How long a document is returned, and how it is confirmed.
 
 use crate::support::{Act, Script, code, good, key, over, refresh_code, secs};
 use tokio::time::advance;
@@ -19,7 +19,7 @@ async fn a_document_is_kept_while_fresh() {
     assert_eq!(script.count(), 2);
 }
 
-/// T-088: neither "never" nor "for ever".
+/// T-088: neither "never" nor "for ever" is accepted as a lifetime.
 #[tokio::test(start_paused = true)]
 async fn the_bounds_hold() {
     for (control, lifetime) in [
@@ -71,7 +71,7 @@ async fn what_is_unchanged_is_not_sent_again() {
     assert_eq!(script.asked_with(3).as_deref(), Some("\"b\""));
 }
 
-/// A server that says "not modified" to one who has nothing, or gave no entity tag.
+/// A server that answers 304 to a request without an entity tag.
 #[tokio::test(start_paused = true)]
 async fn unchanged_from_nothing_is_an_error() {
     let unchanged = Act::Answer(304, vec![], "");
@@ -84,7 +84,7 @@ async fn unchanged_from_nothing_is_an_error() {
     assert_eq!(code(&documents, &key()).await, "fetch.status");
 }
 
-/// F-01: stale only where that was allowed, and only for so long.
+/// F-01: stale documents are returned only if that is allowed, and for a limited time.
 #[tokio::test(start_paused = true)]
 async fn stale_documents_are_given_by_name_alone() {
     let script = Script::new(&[good("max-age=60"), Act::Break]);
@@ -107,7 +107,7 @@ async fn stale_documents_are_given_by_name_alone() {
     assert_eq!(code(&documents, &key()).await, "fetch.backing_off");
 }
 
-/// A server that forbids it is obeyed.
+/// If the server forbids it, no stale document is returned.
 #[tokio::test(start_paused = true)]
 async fn what_must_be_revalidated_is_not_given_stale() {
     for control in ["no-store", "no-cache", "max-age=60, must-revalidate"] {
@@ -119,8 +119,8 @@ async fn what_must_be_revalidated_is_not_given_stale() {
     }
 }
 
-/// A caller that knows of a suspension has the document fetched anew, without the least interval;
-/// pauses after failures stay, and what came later is left.
+/// A caller that knows about a suspension causes a new fetch, without the minimum interval; pauses
+/// after failures stay, and a newer document is unaffected.
 #[tokio::test(start_paused = true)]
 async fn what_is_expired_is_fetched_anew() {
     let script = Script::new(&[good("max-age=600"), good("max-age=600"), Act::Break]);
@@ -132,7 +132,7 @@ async fn what_is_expired_is_fetched_anew() {
     advance(secs(1)).await;
     let second = documents.get(&key()).await.unwrap();
     assert_eq!(script.count(), 2);
-    // The first one is no longer what is kept.
+    // The first document is no longer the cached one.
     documents.expire(&key(), &first);
     assert!(!documents.get(&key()).await.unwrap().is_stale());
     assert_eq!(script.count(), 2);

@@ -1,9 +1,9 @@
-//! What a document is kept by, and how many there may be.
+//! Cache keys of documents, and the maximum number of documents.
 
 use crate::support::{Act, Script, code, good, key, key_of, over};
 use aims_fetch::DocumentKey;
 
-/// T-089: nothing secret in a URL, and nothing that is not one.
+/// T-089: a key accepts no secret in a URL, and no text that is not a URL.
 #[test]
 fn urls_of_documents() {
     let long = format!("https://as.example/{}", "a".repeat(2048));
@@ -23,7 +23,7 @@ fn urls_of_documents() {
     }
 }
 
-/// T-091: one URL, two owners, two purposes: nothing is shared.
+/// T-091: one URL with two owners or two purposes: nothing is shared.
 #[tokio::test(start_paused = true)]
 async fn owners_and_purposes_stay_apart() {
     let url = "https://as.example/jwks";
@@ -45,7 +45,8 @@ async fn owners_and_purposes_stay_apart() {
     assert_eq!(script.count(), 3);
 }
 
-/// F-18: so many and no more; what has no document makes room first, and what is under way never.
+/// F-18: the number is limited. Entries without a document are removed first, running fetches
+/// never.
 #[tokio::test(start_paused = true)]
 async fn the_room_is_bounded() {
     let script = Script::new(&[good("max-age=600"), Act::Break]);

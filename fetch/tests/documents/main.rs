@@ -1,4 +1,4 @@
-//! The cache of documents. Time is paused: nothing here waits.
+//! The cache of documents. Time is paused, so no test waits.
 
 #![cfg(feature = "client")]
 #![expect(

@@ -1,4 +1,4 @@
-//! What follows a failure, and how often a document is refreshed.
+//! The pauses after a failure, and the intervals between refreshes.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::{Act, Script, code, good, key, over, refresh_code, secs};
 use aims_fetch::Error;
 use tokio::time::advance;
 
-/// T-084, F-19: what is no document, each differing from a good answer in one thing.
+/// T-084, F-19: answers that are not documents. Each differs from a valid answer in one thing.
 #[tokio::test(start_paused = true)]
 async fn nonsense_is_a_failure() {
     let html = Act::Answer(200, vec![("content-type", "text/html")], "{}");
@@ -37,7 +37,8 @@ async fn nonsense_is_a_failure() {
     }
 }
 
-/// T-085: the pause doubles to its bound, half of it at least, and ends with the first success.
+/// T-085: the pause doubles up to its maximum, is at least half of it, and ends with the first
+/// success.
 #[tokio::test(start_paused = true)]
 async fn pauses_double_and_end() {
     let mut acts = vec![Act::Break; 5];
@@ -66,7 +67,7 @@ async fn pauses_double_and_end() {
     assert!(pause().await <= secs(10));
 }
 
-/// Not every instance comes back at the same moment.
+/// Not all instances try again at the same time.
 #[tokio::test(start_paused = true)]
 async fn pauses_have_jitter() {
     let mut seen = std::collections::BTreeSet::new();
@@ -80,8 +81,8 @@ async fn pauses_have_jitter() {
     assert!(seen.len() > 4, "{seen:?}");
 }
 
-/// T-085: a thousand made-up key names make us fetch once an interval, whatever the server does,
-/// and the known document stays.
+/// T-085: a thousand invented key names cause one fetch per interval, whatever the server does, and
+/// the known document stays.
 #[tokio::test(start_paused = true)]
 async fn refreshes_are_rate_limited() {
     for act in [
@@ -110,7 +111,7 @@ async fn refreshes_are_rate_limited() {
             })
             .collect();
         tokio::task::yield_now().await;
-        // While it is under way, and after it failed, what is known is given at once.
+        // During the fetch and after its failure, the known document is returned at once.
         let at = tokio::time::Instant::now();
         assert_eq!(code(&documents, &key()).await, "ok");
         assert_eq!(at.elapsed(), Duration::ZERO);
@@ -124,8 +125,8 @@ async fn refreshes_are_rate_limited() {
     }
 }
 
-/// T-085a: who asks early for a key that is still to come delays it by the interval and no more:
-/// the next refresh that succeeds has it, and so has everybody from then on.
+/// T-085a: a caller that asks too early for a new key delays it by one interval at most: the next
+/// successful refresh has the key, and from then on all callers have it.
 #[tokio::test(start_paused = true)]
 async fn a_key_that_was_asked_for_early_comes() {
     const OLD: &str = "{\"keys\":[1]}";
@@ -151,7 +152,7 @@ async fn a_key_that_was_asked_for_early_comes() {
     for _ in 0..100 {
         assert_eq!(body(true).await, OLD);
     }
-    // To ask again and again does not put it off.
+    // Repeated requests do not delay it further.
     advance(secs(1)).await;
     assert_eq!(body(true).await, NEW);
     assert_eq!(

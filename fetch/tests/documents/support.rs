@@ -1,4 +1,4 @@
-//! A client that counts, fails, hangs and panics when told to.
+//! A client that counts, fails, hangs and panics on demand.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use aims_fetch::{DocumentKey, Documents, DocumentsBuilder, Error, Fetch, FetchFuture};
 use http::{Request, Response};
 
-/// What the next request comes to.
+/// The result of the next request.
 #[derive(Clone, Debug)]
 pub(crate) enum Act {
-    /// A status, headers, and the body.
+    /// A status, header fields, and the body.
     Answer(u16, Vec<(&'static str, &'static str)>, &'static str),
     Slow(u64),
     Hang,
@@ -18,7 +18,7 @@ pub(crate) enum Act {
     Panic,
 }
 
-/// Plays a script, its last act for ever, and writes down what was asked.
+/// Follows a script, repeats its last step, and records the requests.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
     acts: Mutex<VecDeque<Act>>,

@@ -1,4 +1,4 @@
-//! A token source in a world where time and the server do as they are told.
+//! A token source in a scripted environment: the test controls the time and the server.
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::panic, reason = "one of the answers is a panic")]
@@ -24,7 +24,7 @@ pub(crate) fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-/// Wall time that goes as tokio's does.
+/// Wall time that follows the clock of tokio.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Paused(pub(crate) Instant);
 
@@ -34,7 +34,7 @@ impl Clock for Paused {
     }
 }
 
-/// Gives the same number always.
+/// Returns always the same number.
 #[derive(Debug)]
 pub(crate) struct Fixed(pub(crate) u64);
 
@@ -45,30 +45,30 @@ impl SecureRandom for Fixed {
     }
 }
 
-/// Nothing is earlier than it must be, and no pause shorter.
+/// Nothing is earlier than necessary, and no pause is shorter.
 pub(crate) static LATEST: Fixed = Fixed(0);
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
-    /// A token for 300 s, after a second.
+    /// A token for 300 s, after one second.
     Token,
-    /// A token for 300 s with these scopes, at once.
+    /// A token for 300 s with these scopes, immediately.
     Scoped(&'static str),
-    /// A token for 300 s, after being polled so many times.
+    /// A token for 300 s, after being polled this number of times.
     Polled(usize),
-    /// No answer, after a second.
+    /// No answer, after one second.
     Fails,
-    /// This status, with this field, at once.
+    /// This status with this header field, immediately.
     Says(u16, &'static str),
     Hangs,
-    /// It holds its thread until it is [released](Server::release), and then there is no answer.
+    /// Blocks its thread until it is [released](Server::release). Then there is no answer.
     Blocks,
-    /// After a second.
+    /// After one second.
     Panics,
 }
 
-/// Gives its answers in turn, then tokens; remembers when it was asked, in milliseconds, and what
-/// for.
+/// Returns its answers in order, then tokens. Records the times of the requests, in milliseconds,
+/// and their targets.
 #[derive(Clone, Debug)]
 pub(crate) struct Server(Arc<Inner>);
 
@@ -77,7 +77,7 @@ struct Inner {
     answers: Mutex<VecDeque<Answer>>,
     asked: Mutex<Vec<u64>>,
     requests: Mutex<Vec<Request<Vec<u8>>>>,
-    /// How many calls hold their thread, and whether they may go on.
+    /// The number of calls that block their thread, and whether they may continue.
     blocking: (Mutex<(usize, bool)>, Condvar),
     start: Instant,
 }
@@ -111,18 +111,18 @@ impl Server {
         bodies.map(|it| String::from_utf8(it).unwrap()).collect()
     }
 
-    /// Whether a call holds its thread.
+    /// Returns whether a call blocks its thread.
     pub(crate) fn is_blocking(&self) -> bool {
         self.0.blocking.0.lock().unwrap().0 > 0
     }
 
-    /// Lets the calls go on that hold their threads.
+    /// Releases the calls that block their threads.
     pub(crate) fn release(&self) {
         self.0.blocking.0.lock().unwrap().1 = true;
         self.0.blocking.1.notify_all();
     }
 
-    /// Holds the thread; not for ever, so that a test that fails ends.
+    /// Blocks the thread for a limited time, so that a failing test ends.
     fn block(&self) {
         let (state, released) = &self.0.blocking;
         let mut state = state.lock().unwrap();
@@ -212,7 +212,7 @@ pub(crate) fn code<T>(result: Result<T, Error>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// The fingerprint of the token for one tool.
+/// Returns the fingerprint of the token for one tool.
 pub(crate) async fn ask(source: &TokenSource) -> Result<String, Error> {
     ask_for(source, "https://tools.example/mcp", "read").await
 }
@@ -227,7 +227,7 @@ pub(crate) async fn ask_for(
     Ok(token.fingerprint().to_string())
 }
 
-/// The fingerprint of the token of the server's call of this number.
+/// Returns the fingerprint of the token from this call of the server.
 pub(crate) fn token(call: usize) -> String {
     SecretText::new(format!("t{call}"))
         .fingerprint()

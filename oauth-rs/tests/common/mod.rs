@@ -1,5 +1,5 @@
-//! An authorization server with one key, a resource that believes it, and tokens that differ in one
-//! thing from a good one.
+//! An authorization server with one key, a resource that trusts it, and tokens that differ in one
+//! thing from a valid one.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
@@ -36,13 +36,13 @@ pub(crate) fn key(algorithm: Algorithm, key_id: &str) -> SigningKey {
     key.with_key_id(key_id)
 }
 
-/// A `jwks_uri` document of these keys.
+/// Returns a `jwks_uri` document of these keys.
 pub(crate) fn document(keys: &[&SigningKey]) -> String {
     let keys: Vec<String> = keys.iter().map(|key| key.public_jwk().to_json()).collect();
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
 }
 
-/// A store that believes one issuer with these keys.
+/// Returns a store that trusts one issuer with these keys.
 pub(crate) fn store(issuer: &str, keys: &[&SigningKey]) -> IssuerStore {
     let store = IssuerStore::new();
     set(&store, issuer, keys);
@@ -55,7 +55,7 @@ pub(crate) fn set(store: &IssuerStore, issuer: &str, keys: &[&SigningKey]) {
     store.set(&issuer, document.as_bytes(), provider()).unwrap();
 }
 
-/// An authorization server and a resource that believes it.
+/// An authorization server and a resource that trusts it.
 pub(crate) struct World {
     pub(crate) key: SigningKey,
     pub(crate) issuers: IssuerStore,
@@ -72,12 +72,12 @@ impl World {
         }
     }
 
-    /// A good token.
+    /// Returns a valid token.
     pub(crate) fn token(&self) -> String {
         self.token_with(&json!({}))
     }
 
-    /// A good token with these claims laid over.
+    /// Returns a valid token with these claims changed.
     pub(crate) fn token_with(&self, changes: &Value) -> String {
         sign("at+jwt", &self.key, &laid_over(claims(), changes))
     }
@@ -86,18 +86,18 @@ impl World {
         AccessToken::verify(text, &self.issuers.snapshot(), &self.rules, at(now))
     }
 
-    /// `ok`, or the code of the refusal.
+    /// Returns `ok`, or the code of the refusal.
     pub(crate) fn code(&self, text: &str) -> &'static str {
         code(self.verify(text, NOW))
     }
 
-    /// The same for a good token with these claims laid over.
+    /// Returns `ok`, or the code, for a valid token with these claims changed.
     pub(crate) fn code_of(&self, changes: &Value) -> &'static str {
         self.code(&self.token_with(changes))
     }
 }
 
-/// The claims of a good token, bound to no key.
+/// Returns the claims of a valid token, bound to no key.
 pub(crate) fn claims() -> Value {
     json!({
         "iss": ISSUER, "aud": RESOURCE, "sub": "alice", "client_id": "s6BhdRkqt3",
@@ -105,7 +105,7 @@ pub(crate) fn claims() -> Value {
     })
 }
 
-/// `changes` over `claims`; what is `"-"` there is taken away.
+/// Applies `changes` to `claims`; `"-"` removes a claim.
 pub(crate) fn laid_over(mut claims: Value, changes: &Value) -> Value {
     let all = claims.as_object_mut().unwrap();
     for (name, value) in changes.as_object().unwrap() {

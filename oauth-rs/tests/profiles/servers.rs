@@ -20,11 +20,11 @@ pub(crate) struct Server {
     pub(crate) typ: Option<&'static str>,
     pub(crate) access: Value,
     pub(crate) id_token: Value,
-    /// What the access token grants.
+    /// The scopes that the access token grants.
     pub(crate) client: &'static str,
     pub(crate) scopes: &'static str,
     pub(crate) roles: &'static [&'static str],
-    /// The claim that tells an access token, and its value in an ID token.
+    /// The claim that marks an access token, and its value in an ID token.
     pub(crate) marker: &'static [&'static str],
     pub(crate) key: SigningKey,
     pub(crate) store: IssuerStore,
@@ -49,7 +49,7 @@ impl Server {
         AccessToken::verify(&text, &self.store.snapshot(), &rules, at(NOW))
     }
 
-    /// The good token with these claims laid over.
+    /// Returns the valid token with these claims changed.
     pub(crate) fn with(&self, changes: Value) -> &'static str {
         self.code(self.typ, &laid_over(self.access.clone(), &changes))
     }
@@ -60,7 +60,7 @@ impl Server {
     }
 }
 
-/// The claims that every token of a server has.
+/// Returns the claims that every token of a server has.
 pub(crate) fn common_claims(issuer: &str) -> Value {
     json!({"iss": issuer, "aud": API, "sub": "u-17", "exp": NOW + 300, "iat": NOW, "jti": "j-1"})
 }
@@ -239,7 +239,7 @@ pub(crate) fn servers() -> [Server; 7] {
     ]
 }
 
-/// One more, whose tokens follow the standard.
+/// Returns one more server, whose tokens follow the standard.
 pub(crate) fn by_the_standard() -> Server {
     const ISSUER: &str = "https://as.example";
     let server = server("rfc9068", ISSUER, TokenProfile::Rfc9068, Some("at+jwt"));
