@@ -1,7 +1,7 @@
-//! What the crates cost, as ratios to the public-key operations that they cannot do without.
+//! Measures the cost of the crates, as ratios to the public-key operations that they need.
 //!
-//! `cargo bench -p aims-bench` prints them. The program is `benches/figures`; here is what it
-//! measures with.
+//! `cargo bench -p aims-bench` prints the ratios. The program is `benches/figures`; this library is
+//! its measuring code.
 
 pub mod loopback;
 pub mod raw;

@@ -1,4 +1,4 @@
-//! A server on a loopback port, and connections that send it requests made beforehand.
+//! A server on a loopback port, and connections that send it prepared requests.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,14 +8,14 @@ use axum::Router;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// What the measured handlers answer.
+/// The response body of the measured handlers.
 pub const BODY: &str = "done";
 
 /// Serves a router until the runtime ends.
 ///
 /// # Errors
 ///
-/// When no port can be bound.
+/// If no port can be bound.
 pub async fn serve(router: Router) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
@@ -23,12 +23,12 @@ pub async fn serve(router: Router) -> io::Result<SocketAddr> {
     Ok(address)
 }
 
-/// One connection, kept.
+/// One connection that stays open.
 #[derive(Debug)]
 pub struct Connection(TcpStream);
 
 impl Connection {
-    /// Connects.
+    /// Connects to the server.
     ///
     /// # Errors
     ///
@@ -39,11 +39,11 @@ impl Connection {
         Ok(Self(stream))
     }
 
-    /// Sends a request as it stands and waits for a 200 that ends in [`BODY`].
+    /// Sends a request as given, and waits for a 200 response that ends with [`BODY`].
     ///
     /// # Errors
     ///
-    /// Those of the socket, and one that shows any other answer.
+    /// Those of the socket, and an error with any other response.
     pub async fn call(&mut self, request: &[u8]) -> io::Result<()> {
         self.0.write_all(request).await?;
         let (mut answer, mut have) = ([0_u8; 2_048], 0);
@@ -62,8 +62,8 @@ impl Connection {
     }
 }
 
-/// Sends all requests, spread over so many connections that were opened before the clock starts,
-/// and says how long that took.
+/// Sends all requests over this number of connections, and returns the duration. The connections
+/// are opened before the clock starts.
 ///
 /// # Errors
 ///

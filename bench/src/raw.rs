@@ -1,4 +1,4 @@
-//! The floor: the backend alone, on the bytes that are signed.
+//! The minimum cost: the backend alone, on the signed bytes.
 
 use std::error::Error;
 
@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 };
 use serde::Deserialize;
 
-/// A key on P-256, or an Ed25519 key, as the backend keeps it.
+/// A P-256 or Ed25519 key in the form of the backend.
 #[derive(Debug)]
 pub struct RawKey {
     point: Vec<u8>,
@@ -25,7 +25,7 @@ struct Coordinates {
 }
 
 impl RawKey {
-    /// The public half of a key.
+    /// Takes the public key of a key.
     ///
     /// # Errors
     ///
@@ -44,7 +44,7 @@ impl RawKey {
         Ok(Self { point, parsed })
     }
 
-    /// One verification with the prepared key.
+    /// Verifies once with the prepared key.
     #[must_use]
     pub fn verify(&self, signed: &Signed) -> bool {
         let Signed { message, signature } = signed;
@@ -57,19 +57,19 @@ impl RawKey {
         prepare(&self.point).is_ok()
     }
 
-    /// One verification of a message.
+    /// Verifies the signature of a message once.
     #[must_use]
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         self.parsed.verify_sig(message, signature).is_ok()
     }
 
-    /// The public key's bytes.
+    /// Returns the bytes of the public key.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.point
     }
 
-    /// `x` and `y` in base64url.
+    /// Returns `x` and `y` in base64url.
     #[must_use]
     pub fn coordinates(&self) -> (String, String) {
         let (x, y) = self.point.get(1..).unwrap_or_default().split_at(32);
@@ -84,18 +84,18 @@ fn prepare(point: &[u8]) -> Result<ParsedPublicKey, aws_lc_rs::error::KeyRejecte
     }
 }
 
-/// A private key as the backend keeps it.
+/// A private key in the form of the backend.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RawSigner {
-    /// On P-256.
+    /// A P-256 key.
     Ecdsa(EcdsaKeyPair, SystemRandom),
-    /// Ed25519.
+    /// An Ed25519 key.
     Ed25519(Ed25519KeyPair),
 }
 
 impl RawSigner {
-    /// The private half of a key.
+    /// Takes the private key of a key.
     ///
     /// # Errors
     ///
@@ -110,11 +110,11 @@ impl RawSigner {
         )?))
     }
 
-    /// One signature.
+    /// Signs once.
     ///
     /// # Errors
     ///
-    /// When the backend does not sign.
+    /// If the backend fails.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
         Ok(match self {
             Self::Ecdsa(pair, random) => pair.sign(random, message)?.as_ref().to_vec(),
@@ -123,7 +123,7 @@ impl RawSigner {
     }
 }
 
-/// What a compact JWS signs, and its signature, decoded.
+/// The signed bytes of a compact JWS, and its decoded signature.
 #[derive(Debug)]
 pub struct Signed {
     message: Vec<u8>,
@@ -131,11 +131,11 @@ pub struct Signed {
 }
 
 impl Signed {
-    /// Takes a token apart.
+    /// Splits a token.
     ///
     /// # Errors
     ///
-    /// For what is no token.
+    /// For a text that is not a token.
     pub fn of(token: &str) -> Result<Self, Box<dyn Error>> {
         let (message, signature) = token.rsplit_once('.').ok_or("no token")?;
         Ok(Self {

@@ -1,4 +1,4 @@
-//! One agent, its tokens, and whom the tool trusts.
+//! One agent with its tokens, and a tool with its trusted keys.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -22,57 +22,57 @@ use http::Request;
 use http::request::Parts;
 use serde_json::{Value, json};
 
-/// The resource whose identifier callers use.
+/// The identifier of the resource that clients use.
 pub const TOOL: &str = "https://tools.example/mcp";
-/// Where they call it.
+/// The URL that they call.
 pub const CALL: &str = "https://tools.example/mcp/call";
 /// The authorization server.
 pub const ISSUER: &str = "https://as.example";
-/// How long all credentials here are good: longer than a run.
+/// Lifetime of all credentials, longer than a run.
 const LIFETIME: Duration = Duration::from_secs(3_600);
 
 /// The parties, with ES256 keys on the default backend.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct World {
-    /// Signs WITs.
+    /// The key that signs WITs.
     pub ca: SigningKey,
-    /// Signs access tokens.
+    /// The key that signs access tokens.
     pub server: SigningKey,
-    /// The agent's key.
+    /// The key of the agent.
     pub agent: SigningKey,
-    /// The agent's WIT.
+    /// The WIT of the agent.
     pub wit: String,
-    /// The agent's access token, bound to its key.
+    /// The access token of the agent, bound to its key.
     pub token: String,
-    /// Whose WITs are believed.
+    /// The origins whose WITs are trusted.
     pub trust: Arc<TrustStore>,
-    /// Whose access tokens are believed.
+    /// The issuers whose access tokens are trusted.
     pub issuers: Arc<IssuerStore>,
-    /// When all this is.
+    /// The time of the measurement.
     pub now: UnixTime,
 }
 
 impl World {
-    /// Makes keys and tokens.
+    /// Creates keys and tokens.
     ///
     /// # Errors
     ///
-    /// When the backend makes no keys.
+    /// If the backend cannot create keys.
     pub fn new(now: UnixTime) -> Result<Self, Box<dyn Error>> {
         Self::with(Algorithm::Es256, now)
     }
 
-    /// The same, with an agent's key for this algorithm.
+    /// Creates keys and tokens, with a key of this algorithm for the agent.
     ///
     /// # Errors
     ///
-    /// When the backend makes no keys.
+    /// If the backend cannot create keys.
     pub fn with(algorithm: Algorithm, now: UnixTime) -> Result<Self, Box<dyn Error>> {
         let key = || SigningKey::generate(Algorithm::Es256, AWS_LC);
         let (ca, server) = (key()?.with_key_id("ca"), key()?.with_key_id("as"));
         let agent = SigningKey::generate(algorithm, AWS_LC)?;
-        // A WIT-SVID takes no Ed25519 key, a WIT of another origin does.
+        // A WIT-SVID cannot have an Ed25519 key; a WIT of a `wimse` origin can.
         let (id, published) = match algorithm {
             Algorithm::Es256 => (
                 "spiffe://example.org/agents/travel-planner",
@@ -112,11 +112,11 @@ impl World {
         })
     }
 
-    /// This many proofs for one place, each with its own `jti`.
+    /// Creates this number of proofs for one audience, each with its own `jti`.
     ///
     /// # Errors
     ///
-    /// When the backend does not sign.
+    /// If the backend cannot sign.
     pub fn proofs(&self, audience: &str, count: usize) -> Result<Vec<String>, Box<dyn Error>> {
         let binding = Binding::to(audience);
         (0..count)
@@ -130,12 +130,12 @@ impl World {
             .collect()
     }
 
-    /// This many calls with the WIT, the access token and an HTTP signature over them, each with
-    /// its own nonce and without content, as a server receives them.
+    /// Creates this number of requests as a server receives them. Each has the WIT, the access
+    /// token and an HTTP signature with its own nonce, and no content.
     ///
     /// # Errors
     ///
-    /// When the backend does not sign.
+    /// If the backend cannot sign.
     pub fn calls(&self, count: usize) -> Result<Vec<Parts>, Box<dyn Error>> {
         let bearer = format!("Bearer {}", self.token);
         let request = Request::post("/mcp/call")
@@ -157,7 +157,7 @@ impl World {
             .collect()
     }
 
-    /// A guard for this world.
+    /// Creates a guard that trusts these keys.
     pub fn guard(&self) -> GuardBuilder<Trusting> {
         Guard::builder(TOOL)
             .trust(Arc::clone(&self.trust))

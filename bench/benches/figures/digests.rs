@@ -1,4 +1,4 @@
-//! A body that is compared while it is read.
+//! A body that is compared with its digest while it is read.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Effort, Figure};
 
-/// How a server gets them.
+/// Size of the pieces of a body, as a server receives them.
 const PIECE: usize = 16 * 1024;
 
-/// A body of so many pieces, all of the same bytes.
+/// A body with this number of equal pieces.
 struct Pieces(Bytes, usize);
 
 impl Body for Pieces {

@@ -1,5 +1,7 @@
-//! Prints what each thing costs beside what it cannot do without. `--quick` takes few samples:
-//! enough to see that it runs. The names of groups, such as `tokens`, print these alone.
+//! Prints the cost of each operation next to the cost of the cryptography that it needs.
+//!
+//! `--quick` takes few samples, to check that the benchmarks run. Names of groups, such as
+//! `tokens`, select these groups.
 
 #![expect(clippy::expect_used, reason = "what goes wrong has no figure")]
 #![expect(clippy::print_stdout, reason = "a program that prints its figures")]
@@ -17,14 +19,14 @@ use std::process::ExitCode;
 struct Figure {
     name: &'static str,
     cost: String,
-    /// What it is compared to, and the ratio.
+    /// The figure that it is compared with, and the ratio.
     ratio: Option<(&'static str, f64)>,
-    /// The ratio that is aimed at, at most.
+    /// The maximum ratio that the project aims at.
     aim: Option<f64>,
 }
 
 impl Figure {
-    /// The time that one operation takes, in nanoseconds.
+    /// Creates a figure from the time of one operation, in nanoseconds.
     fn new(name: &'static str, ns: f64) -> Self {
         if ns < 10_000.0 {
             Self::of(name, format!("{ns:.0} ns"))
@@ -53,7 +55,7 @@ impl Figure {
         self
     }
 
-    /// Prints the line, and says whether the aim is met.
+    /// Prints the line, and returns whether the aim is met.
     fn print(&self) -> bool {
         let ratio = self
             .ratio
@@ -70,20 +72,20 @@ impl Figure {
     }
 }
 
-/// How much is measured.
+/// The number and size of the samples.
 #[derive(Clone, Copy)]
 struct Effort {
     rounds: usize,
     batch: usize,
     entries: usize,
     requests: usize,
-    /// In bytes.
+    /// Length of bodies in bytes.
     body: usize,
 }
 
 type Figures = fn(Effort) -> Result<Vec<Figure>, Box<dyn Error>>;
 
-/// What is measured, by the name that asks for it alone.
+/// The groups of figures, by the name that selects them.
 const GROUPS: &[(&str, Figures)] = &[
     ("tokens", tokens::figures),
     ("ed25519", signatures::ed25519),
@@ -128,7 +130,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
         println!();
     }
-    // Few samples say nothing about a figure.
+    // Few samples are not reliable.
     Ok(if met || quick {
         ExitCode::SUCCESS
     } else {

@@ -1,4 +1,4 @@
-//! What is kept: the memory of spent proofs, and identifiers.
+//! Stored data: the replay store, and identifiers.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -15,7 +15,7 @@ use super::{Effort, Figure};
 const ID: &str = "spiffe://agents.example.org/region/eu-1/team/travel/agent-1";
 
 fn key(number: usize) -> ReplayKey {
-    // Many senders, as at a tool that is used.
+    // Many senders, as in production.
     let sender = format!("spiffe://example.org/agents/{}", number % 1_000);
     ReplayKey::new("wpt", &sender, &[&number.to_string()])
 }

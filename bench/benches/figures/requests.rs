@@ -1,4 +1,4 @@
-//! Whole requests on loopback: a tool with a guard, beside the same tool without.
+//! Whole requests on loopback: a tool with a guard, and the same tool without it.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ async fn plain() -> &'static str {
     BODY
 }
 
-/// What a handler needs to verify one proof after the other by the backend alone.
+/// The state of a handler that verifies one proof after the other by the backend alone.
 struct Backend {
     key: RawKey,
     proofs: Vec<Signed>,
@@ -49,7 +49,7 @@ async fn verifying(State(backend): State<Arc<Backend>>) -> &'static str {
     BODY
 }
 
-/// Requests with an access token and a fresh HTTP signature each, as bytes.
+/// Creates requests as bytes, each with an access token and a new HTTP signature.
 fn requests(world: &World, count: usize) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
     let whole = |head: &Parts| {
         let mut bytes = b"POST /mcp/call HTTP/1.1\r\ncontent-length: 0\r\n".to_vec();
@@ -66,8 +66,8 @@ fn requests(world: &World, count: usize) -> Result<Vec<Vec<u8>>, Box<dyn Error>>
 }
 
 pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
-    // Callers and tool take turns on one thread: what is measured is work, and not how threads are
-    // woken.
+    // Client and tool run on one thread, so that the figures measure work and not the waking of
+    // threads.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let world = World::new(UnixTime::now())?;
     let guard = world

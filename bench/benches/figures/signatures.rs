@@ -1,4 +1,4 @@
-//! HTTP message signatures, beside the backend alone and beside the crate `httpsig-hyper`.
+//! HTTP message signatures, compared with the backend alone and with the crate `httpsig-hyper`.
 
 use std::error::Error;
 use std::future::Future;
@@ -33,10 +33,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Effort, Figure};
 
-/// What is sent.
+/// The content of the requests.
 const BODY: &[u8] = &[b'x'; 1_024];
 
-/// What all of them cover.
+/// The components that all signatures cover.
 const COVERED: [&str; 7] = [
     "@method",
     "@path",
@@ -53,7 +53,7 @@ fn timed(batch: usize, mut once: impl FnMut(usize)) -> Duration {
     start.elapsed()
 }
 
-/// A future that has nothing to wait for.
+/// Polls a future that is ready at once.
 fn now_or_never<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(it) => it,
@@ -61,7 +61,7 @@ fn now_or_never<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// A request with all that is covered, but no signature.
+/// Creates a request with all covered fields, and without a signature.
 fn unsigned(world: &World) -> Result<Request<Empty<Bytes>>, Box<dyn Error>> {
     let request = Request::post(CALL)
         .header("host", "tools.example")
@@ -146,14 +146,14 @@ pub(super) fn p256(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
     )
 }
 
-/// A request that is signed, with what the backend alone needs of it.
+/// A signed request, with the values that the backend alone needs.
 struct Signed {
     parts: Parts,
     base: Vec<u8>,
     signature: Vec<u8>,
 }
 
-/// Signs with the profile and gives the bytes that the backend would verify.
+/// Signs with the profile, and returns the bytes that the backend would verify.
 fn wimse(world: &World, key: &SigningKey, now: UnixTime) -> Result<Signed, Box<dyn Error>> {
     let (mut parts, _) = unsigned(world)?.into_parts();
     let digest = ContentDigest::of(BODY);
@@ -191,7 +191,7 @@ fn figures(effort: Effort, names: &Names) -> Result<Vec<Figure>, Box<dyn Error>>
         .collect::<Result<Vec<_>, _>>()?;
     let signing = RequestSigning::to(CALL)?;
 
-    // The same request for both crates, without what only the profile knows.
+    // The same request for both crates, without the parts that only the profile has.
     let plain = Signing::new("sig1")
         .covering(components()?)
         .with_created()
@@ -228,7 +228,7 @@ fn figures(effort: Effort, names: &Names) -> Result<Vec<Figure>, Box<dyn Error>>
         .collect::<Result<Vec<_>, _>>()?;
 
     let mut cases: Vec<Case<'_>> = vec![
-        // 0: the floor of a WIMSE request
+        // 0: the minimum for a WIMSE request
         Box::new(|n| {
             let mut requests = requests.iter().cycle();
             timed(n, |_| {
@@ -237,7 +237,7 @@ fn figures(effort: Effort, names: &Names) -> Result<Vec<Figure>, Box<dyn Error>>
                 black_box(Sha256::digest(black_box(BODY)));
             })
         }),
-        // 1: a WIMSE request, its WIT known
+        // 1: a WIMSE request with a cached WIT
         Box::new(|n| {
             let seen = ReplayCache::in_memory(10_000);
             let mut requests = requests.iter().cycle();
@@ -252,7 +252,7 @@ fn figures(effort: Effort, names: &Names) -> Result<Vec<Figure>, Box<dyn Error>>
                 black_box(head.check_body(black_box(BODY)).expect("whole"));
             })
         }),
-        // 2: the backend, one signature
+        // 2: one signature by the backend
         Box::new(|n| {
             let mut requests = requests.iter().cycle();
             timed(n, |_| {
@@ -260,7 +260,7 @@ fn figures(effort: Effort, names: &Names) -> Result<Vec<Figure>, Box<dyn Error>>
                 black_box(raw_signer.sign(&request.base).expect("signed"));
             })
         }),
-        // 3: a WIMSE request signed, its digest known
+        // 3: signs a WIMSE request whose digest is known
         Box::new(|n| {
             let heads: Vec<Parts> = (0..n)
                 .map(|_| unsigned(&world).expect("a request").into_parts().0)
@@ -277,7 +277,7 @@ fn figures(effort: Effort, names: &Names) -> Result<Vec<Figure>, Box<dyn Error>>
                 drop(black_box((parts, pending)));
             })
         }),
-        // 4: the backend alone on what both crates verify
+        // 4: the backend alone, on the bytes that both crates verify
         Box::new(|n| {
             let mut both = both.iter().cycle();
             timed(n, |_| {
@@ -296,7 +296,7 @@ fn figures(effort: Effort, names: &Names) -> Result<Vec<Figure>, Box<dyn Error>>
                 black_box(verified.expect("good").accept_replays());
             })
         }),
-        // 6: the other crate's key operation alone
+        // 6: the key operation of the other crate alone
         Box::new(|n| {
             let mut both = both.iter().cycle();
             timed(n, |_| {
@@ -316,7 +316,7 @@ fn figures(effort: Effort, names: &Names) -> Result<Vec<Figure>, Box<dyn Error>>
                 black_box(verified.expect("good"));
             })
         }),
-        // 8: the other crate's signature alone
+        // 8: the signature of the other crate alone
         Box::new(|n| {
             let mut both = both.iter().cycle();
             timed(n, |_| {

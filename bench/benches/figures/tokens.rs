@@ -1,4 +1,4 @@
-//! Tokens and proofs, beside the backend alone.
+//! Tokens and proofs, compared with the backend alone.
 
 use std::error::Error;
 use std::hint::black_box;
@@ -17,13 +17,13 @@ use serde::Deserialize;
 
 use super::{Effort, Figure};
 
-/// What jsonwebtoken reads of an access token.
+/// The claims that jsonwebtoken reads from an access token.
 #[derive(Deserialize)]
 struct Claims {
     sub: String,
 }
 
-/// Times a batch of one operation.
+/// Measures a batch of one operation.
 fn timed(batch: usize, mut once: impl FnMut(usize)) -> Duration {
     let start = Instant::now();
     (0..batch).for_each(&mut once);
@@ -64,9 +64,9 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
         black_box(proof.spend(seen, now).expect("a fresh proof"));
     };
     let mut cases: Vec<Case<'_>> = vec![
-        // 0: the backend, one verification
+        // 0: one verification by the backend
         Box::new(|n| timed(n, |_| assert!(raw_server.verify(black_box(&raw_token))))),
-        // 1: the backend, two verifications and one preparation
+        // 1: two verifications and one key preparation by the backend
         Box::new(|n| {
             let mut proofs = raw_proofs.iter().cycle();
             timed(n, |_| {
@@ -126,15 +126,14 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
                 black_box(token.expect("a good token"));
             })
         }),
-        // 7: the backend, one verification of the very proofs: each signature differs, and so does
-        // what it costs
+        // 7: one verification by the backend of the same proofs, because signatures differ in cost
         Box::new(|n| {
             let mut proofs = raw_proofs.iter().cycle();
             timed(n, |_| {
                 assert!(proofs.next().is_some_and(|proof| raw_agent.verify(proof)));
             })
         }),
-        // 8: the same token by jsonwebtoken
+        // 8: the same token with jsonwebtoken
         Box::new(|n| {
             timed(n, |_| {
                 let token = black_box(&world.token);
@@ -142,7 +141,7 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
                 black_box(token.expect("a good token").claims.sub);
             })
         }),
-        // 9: a guard's whole judgement of a request, whose WIT and token it knows
+        // 9: the whole check of a request by a guard, with a cached WIT and token
         Box::new(|n| {
             let guard = world.guard().build().expect("a guard");
             let check = |call| guard.check((call, b""), now).expect("a good call");

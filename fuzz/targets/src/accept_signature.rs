@@ -1,4 +1,4 @@
-//! `Accept-Signature`, and what is signed in answer to it.
+//! `Accept-Signature`, and the signatures that answer it.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -17,8 +17,8 @@ use crate::{Outcome, refused};
 const REQUEST: &[u8] =
     b"GET /path?a=b HTTP/1.1\r\nHost: tools.example\r\nContent-Type: text/plain\r\n\r\n";
 
-/// The lines of a field. Accepted is a field all of whose members read and mean something; each
-/// that is within what is offered is signed, and the signature verifies.
+/// Parses the lines of a field. A field is accepted if all of its members are valid. A signature is
+/// made for each request within the offer, and must verify.
 pub fn accept_signature(data: &[u8]) -> Outcome {
     let field = Lines(lines(data).filter(|line| !line.is_empty()).collect());
     let limits = Limits::default();
@@ -32,7 +32,8 @@ pub fn accept_signature(data: &[u8]) -> Outcome {
     }
     let mut unknown = None;
     for one in &wanted {
-        // What was read is written so that it reads the same, also what is for others.
+        // A parsed member is written so that it parses to the same value, also if it is for another
+        // party.
         let text = one.to_string();
         let components = one.components();
         match (one.to_field_value(), &components) {
@@ -56,7 +57,8 @@ pub fn accept_signature(data: &[u8]) -> Outcome {
     }
 }
 
-/// What is offered is signed as it was asked for, and nothing else is.
+/// A signature has the requested components and parameters, and nothing outside the offer is
+/// signed.
 fn check_answer(wanted: &SignatureRequest, components: &[Component]) {
     let offered = |one: &Component| OFFERED.contains(one);
     let signing = match OFFER.answer(wanted) {
@@ -115,7 +117,7 @@ static OFFER: LazyLock<Offer> = LazyLock::new(|| {
         .with_key_id(known().workload.verifying_key().thumbprint().to_string())
 });
 
-/// Lines of this field alone.
+/// The lines of this field.
 struct Lines<'a>(Vec<&'a [u8]>);
 
 impl Message for Lines<'_> {

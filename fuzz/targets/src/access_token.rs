@@ -15,8 +15,9 @@ use crate::{NO_TEXT, Outcome, refused, text};
 const AUDIENCE: &str = "https://api.example";
 const TENANT: &str = "11111111-2222-4333-8444-555555555555";
 
-/// A line with a profile and a header `typ`, and claims, which are then signed by the issuer. The
-/// claims name their issuer, whose path is the profile's name and the tenant.
+/// Verifies claims that the issuer has signed. The first line has a profile and a header `typ`;
+/// claims follow. The claims name their issuer, whose path is the name of the profile and the
+/// tenant.
 pub fn access_token(data: &[u8]) -> Outcome {
     let Some(text) = text(data) else {
         return NO_TEXT;
@@ -47,7 +48,8 @@ fn code(read: &Result<AccessToken, Error>) -> &'static str {
     read.as_ref().map_or_else(Error::code, |_| "ok")
 }
 
-/// What is accepted has an audience or a known client, a marker, and nothing of another kind.
+/// An accepted token has an audience or a known client, a marker, and nothing of another kind of
+/// token.
 fn check(token: &AccessToken, typ: &str) {
     let claims: Value = token.claims().unwrap_or_default();
     let says = |name: &str, values: &[&str]| {
@@ -84,7 +86,7 @@ fn check(token: &AccessToken, typ: &str) {
     assert!(marked || typ.to_ascii_lowercase().ends_with("at+jwt"));
 }
 
-/// An issuer for each profile, all with one key.
+/// An issuer for each profile, all with the same key.
 static ISSUERS: LazyLock<IssuerStore> = LazyLock::new(|| {
     let key = known().issuer.public_jwk().to_json();
     let keys = format!(r#"{{"keys":[{key}]}}"#);

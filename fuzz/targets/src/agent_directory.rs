@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::known::{NOW, at};
 use crate::{Outcome, refused};
 
-/// A document. Accepted is one that has a key at the well-known place; as a key set elsewhere it is
-/// read as well.
+/// Parses a document. It is accepted if it has a key at the well-known path. It is also parsed as a
+/// key set at another URL.
 pub fn agent_directory(data: &[u8]) -> Outcome {
     let usable = usable(data);
     for rules in [
@@ -54,12 +54,12 @@ fn check(data: &[u8], rules: DirectoryRules, usable: &BTreeSet<String>) -> Read 
         let name = key.thumbprint().to_string();
         assert!(usable.contains(&name), "{name} is not of now");
     }
-    // What is kept of the document are the same keys, as often as it is cut down.
+    // The excerpt of a document has the same keys, also after repeated excerpts.
     let kept = directory.excerpt(data);
     let again = read(kept.as_bytes(), AWS_LC);
     let again = again.map(|again| (names(&again), again.excerpt(kept.as_bytes())));
     assert_eq!(again.ok(), Some((names(&directory), kept)));
-    // They can be published, each once.
+    // The keys can be published, each once.
     let mut published = BTreeSet::new();
     let keys = directory.keys().iter();
     let keys = keys.filter(|key| published.insert(key.thumbprint().to_string()));
@@ -74,7 +74,7 @@ fn names(directory: &Directory) -> Vec<String> {
     keys.map(|key| key.thumbprint().to_string()).collect()
 }
 
-/// The thumbprints of the entries that are of now, read in another way.
+/// Returns the thumbprints of the currently valid entries, computed in another way.
 fn usable(data: &[u8]) -> BTreeSet<String> {
     let document: Value = serde_json::from_slice(data).unwrap_or_default();
     let entries = document.get("keys").and_then(Value::as_array);

@@ -10,7 +10,8 @@ use aims_wimse_id::Origin;
 
 use crate::{Outcome, refused};
 
-/// One document is read as the bundle of a `spiffe` and of a `wimse` origin. Accepted is the first.
+/// Parses one document as the bundle of a `spiffe` and of a `wimse` origin. Accepted if the first
+/// is valid.
 pub fn bundle(data: &[u8]) -> Outcome {
     let [spiffe, wimse] = &*ORIGINS;
     let read = |origin| {
@@ -23,7 +24,7 @@ pub fn bundle(data: &[u8]) -> Outcome {
     if let Ok(bundle) = read(wimse) {
         check(&bundle, wimse);
         assert!(bundle.jwt_svid_keys().is_empty() && bundle.sequence().is_none());
-        // The same keys vouch for a SPIFFE origin that has no bundle of its own.
+        // The same keys are valid for a SPIFFE origin that publishes a plain JWK set.
         let plain = Bundle::jwk_set(spiffe, data, AWS_LC);
         assert!(plain.is_ok_and(|plain| names(plain.wit_keys()) == names(bundle.wit_keys())));
     }
@@ -51,7 +52,7 @@ fn names(keys: &JwkSet) -> Vec<(Option<&str>, String)> {
         .collect()
 }
 
-/// It is its origin's and no other's.
+/// The bundle belongs to its own origin only.
 fn check(bundle: &Bundle, origin: &Origin) {
     assert_eq!(bundle.origin(), origin);
     let store = TrustStore::of([bundle.clone()]);
@@ -59,7 +60,8 @@ fn check(bundle: &Bundle, origin: &Origin) {
     let held = trust.bundle(origin.as_str());
     assert!(held.is_some_and(|held| names(held.wit_keys()) == names(bundle.wit_keys())));
     assert_eq!(trust.bundles().count(), 1);
-    // The same again is no step back; one without a sequence number is, where this one has one.
+    // The same bundle again is accepted. A bundle without a sequence number is refused if the
+    // current one has one.
     assert!(store.set(bundle.clone()).is_ok() && store.epoch() > trust.epoch());
     let Ok(other) = Bundle::jwk_set(origin, br#"{"keys":[]}"#, AWS_LC) else {
         unreachable!("a set without keys is a bundle");
@@ -71,8 +73,7 @@ fn check(bundle: &Bundle, origin: &Origin) {
     assert_eq!(code, if back { "bundle.sequence" } else { "ok" });
 }
 
-/// Each key is for what its `use` says, has a name of its own, and is of an algorithm that SVIDs
-/// take.
+/// Each key is for its `use`, has its own name, and has an algorithm that SVIDs allow.
 fn check_spiffe(bundle: &Bundle) {
     let sets = [
         ("wit-svid", bundle.wit_keys()),

@@ -11,7 +11,8 @@ use http::header::{HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use crate::head::lines;
 use crate::{Outcome, refused};
 
-/// The `WWW-Authenticate` fields of a response, a value a line. Accepted is what has a challenge.
+/// Parses the `WWW-Authenticate` fields of a response, one value per line. Accepted if there is a
+/// challenge.
 pub fn challenge(data: &[u8]) -> Outcome {
     let values = lines(data).filter_map(|line| HeaderValue::from_bytes(line).ok());
     let all = match parse(values) {
@@ -32,7 +33,7 @@ pub fn challenge(data: &[u8]) -> Outcome {
 fn parse(values: impl Iterator<Item = HeaderValue>) -> Result<Challenges, Error> {
     let mut headers = HeaderMap::new();
     for value in values {
-        // There is room for thousands.
+        // The map has room for thousands of fields.
         drop(headers.try_append(WWW_AUTHENTICATE, value));
     }
     Challenges::parse(&headers)
@@ -46,7 +47,7 @@ fn check(challenge: &Challenge) {
     assert!(challenge.token68().is_none() || parameters.is_empty());
     for (name, value) in parameters {
         assert!(!name.bytes().any(|byte| byte.is_ascii_uppercase()));
-        // The first of its name, so the only one, but of places of metadata.
+        // A name occurs once, except for locations of metadata.
         assert!(challenge.get(name) == Some(value) || name == "resource_metadata");
         check_value(value);
     }
@@ -57,7 +58,7 @@ fn check(challenge: &Challenge) {
     assert_eq!(challenge.to_header_value().is_ok(), ascii);
 }
 
-/// A value that can be written is read as it was.
+/// A valid value is written so that it parses to the same value.
 fn check_value(value: &str) {
     match Challenge::bearer().with_realm(value) {
         Ok(written) => {
@@ -73,7 +74,7 @@ fn check_value(value: &str) {
     }
 }
 
-/// What is written, a field each or all in one, is read as the same.
+/// Written challenges parse to the same, one per field or all in one.
 fn check_written(all: &Challenges) {
     let texts: Vec<String> = all.iter().map(ToString::to_string).collect();
     for form in [texts.clone(), vec![texts.join(", ")]] {
@@ -96,7 +97,7 @@ fn check_written(all: &Challenges) {
     }
 }
 
-/// What is looked up is the first that is there, and a place of metadata is https.
+/// A lookup returns the first match, and a location of metadata is `https`.
 fn check_found(all: &Challenges) {
     let bearer = all.of("bearer").next();
     assert_eq!(all.bearer(), bearer);

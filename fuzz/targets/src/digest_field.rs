@@ -1,12 +1,12 @@
-//! Digest fields, and the content that they are of.
+//! Digest fields, and their content.
 
 use aims_http_sig::Error;
 use aims_http_sig::digest::{ContentDigest, ReprDigest, Wanted};
 
 use crate::{Outcome, refused};
 
-/// The lines of a field, an empty line, and content. Accepted is content that has the digests; the
-/// lines are read as preferences too.
+/// Parses the lines of a field, an empty line, and content. Accepted if the content matches the
+/// digests. The lines are also parsed as preferences.
 pub fn digest_field(data: &[u8]) -> Outcome {
     let end = data.windows(2).position(|two| two == b"\n\n");
     let (head, content) = data.split_at(end.unwrap_or(data.len()));
@@ -51,8 +51,8 @@ pub fn digest_field(data: &[u8]) -> Outcome {
     }
 }
 
-/// What is read as preferences is written so that it reads the same, and the best of them is one
-/// that is wanted.
+/// Parsed preferences are written so that they parse to the same, and the best one is acceptable to
+/// the peer.
 fn check_wanted<'a>(lines: impl Iterator<Item = &'a [u8]>) {
     let wanted = match Wanted::parse(lines) {
         Ok(wanted) => wanted,

@@ -16,15 +16,16 @@ use crate::known::{NOW, at, known};
 use crate::{NO_TEXT, Outcome, refused, text};
 
 const URI: &str = "https://tool.example/mcp";
-/// What is `ath` in the seeds.
+/// The access token whose hash is `ath` in the seeds.
 const TOKEN: &str = "token";
-/// Stands for a nonce of this run.
+/// Placeholder for a nonce of this run.
 const NONCE: &str = "$nonce";
 
 static RULES: LazyLock<DpopRules> =
     LazyLock::new(|| DpopRules::new().requiring_nonces(NonceIssuer::new(URI, &[0; 32])));
 
-/// A compact JWS, or a JSON object: claims, which are then signed with the workload's key.
+/// Verifies a compact JWS, or a JSON object of claims, which the target signs with the workload's
+/// key.
 pub fn dpop(data: &[u8]) -> Outcome {
     let Some(text) = text(data) else {
         return NO_TEXT;

@@ -1,4 +1,4 @@
-//! Forms, as a token endpoint reads them.
+//! Forms, as a token endpoint parses them.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use aims_oauth_wire::token::{Form, MAX_FORM, MAX_PARAMETERS};
 
 use crate::{Outcome, refused};
 
-/// The body of a request. Accepted is a form that has a parameter.
+/// Parses the body of a request. Accepted if the form has a parameter.
 pub fn form(data: &[u8]) -> Outcome {
     let form = match Form::parse(data) {
         Ok(form) => form,
@@ -30,7 +30,7 @@ pub fn form(data: &[u8]) -> Outcome {
         all.collect::<Vec<_>>()
     };
     assert_eq!(pairs().len(), names.len());
-    // The parser of the web reads a strict form as it is read here.
+    // The parser of the WHATWG gives the same result for a strict form.
     let mut web: Vec<_> = url::form_urlencoded::parse(data).collect();
     web.retain(|(_, value)| !value.is_empty());
     web.sort_by(|(one, _), (other, _)| one.cmp(other));
@@ -39,7 +39,7 @@ pub fn form(data: &[u8]) -> Outcome {
         .map(|(name, value)| (&**name, &**value))
         .collect();
     assert_eq!(web, pairs());
-    // What is written is read as the same.
+    // A written form parses to the same.
     let written = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(pairs())
         .finish();

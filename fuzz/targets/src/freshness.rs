@@ -1,4 +1,4 @@
-//! What an answer says about keeping it.
+//! The caching of a response.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -13,9 +13,9 @@ use tokio::time;
 use crate::head::{append_line, lines, whole};
 use crate::{Outcome, refused};
 
-/// An answer whose body is kept: a status in a line, fields, an empty line and the body; or fields
-/// alone, a line each, of a JSON document. Accepted is what is fresh for longer than everything is,
-/// and may be given for longer still.
+/// Stores a response: a status line, fields, an empty line and the body; or the fields of a JSON
+/// document only, one per line. Accepted if it is fresh for longer than the default, and may be
+/// used for longer still.
 pub fn freshness(data: &[u8]) -> Outcome {
     let answer = whole(data).unwrap_or_else(|| {
         let mut answer = Response::new(b"{}".to_vec());
@@ -43,11 +43,11 @@ const MOST: Duration = Duration::from_secs(24 * 3600);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Kept {
     lifetime: Duration,
-    /// Not given once it is older than that.
+    /// Whether the response must not be used once it is older.
     strict: bool,
 }
 
-/// Gives one answer, and then none.
+/// Returns one response, then none.
 #[derive(Debug)]
 struct Once {
     answer: Response<Vec<u8>>,
@@ -64,7 +64,7 @@ impl Fetch for Once {
     }
 }
 
-/// A clock that stands still unless it is told.
+/// Stores a response with a clock that stands still.
 #[expect(clippy::expect_used, reason = "neither needs anything of the system")]
 fn keep(answer: &Response<Vec<u8>>) -> Result<Kept, Error> {
     static KEY: LazyLock<DocumentKey> = LazyLock::new(|| {
@@ -101,7 +101,7 @@ fn keep(answer: &Response<Vec<u8>>) -> Result<Kept, Error> {
     })
 }
 
-/// What is said besides shortens as it says, and how it is written does not matter.
+/// Further directives only shorten the time, and their spelling does not matter.
 fn check(answer: &Response<Vec<u8>>, kept: Kept) {
     let with = |change: &dyn Fn(&mut HeaderMap)| {
         let mut other = answer.clone();
@@ -132,7 +132,7 @@ fn check(answer: &Response<Vec<u8>>, kept: Kept) {
     let rewritten = with(&|headers| {
         let mut other = HeaderMap::new();
         for name in [AGE, DATE, EXPIRES, CONTENT_TYPE] {
-            // The first is the one that is read; the type is there once.
+            // The first value counts; the type occurs once.
             if let Some(value) = headers.get(&name) {
                 other.insert(name, value.clone());
             }

@@ -7,8 +7,8 @@ use crate::{Outcome, refused};
 
 const LIMIT: usize = 64 * 1024;
 
-/// A message: a response where it begins so, else a request; from a file where its first line ends
-/// in LF alone.
+/// Parses a message: a response if it begins like one, else a request. If its first line ends in LF
+/// only, it is parsed as a file.
 pub fn http1(data: &[u8]) -> Outcome {
     let first = data.split(|b| *b == b'\n').next().unwrap_or_default();
     let wire = first.ends_with(b"\r");
@@ -42,7 +42,7 @@ pub fn http1(data: &[u8]) -> Outcome {
             );
             check_request(&read);
             if wire {
-                // One message, and the whole of it.
+                // The input is exactly one message.
                 let longer = [data, b"x"].concat();
                 assert!(reader.request(&longer, "https").is_err());
                 let shorter = data.split_last().map(|(_, rest)| rest).unwrap_or_default();
@@ -55,14 +55,14 @@ pub fn http1(data: &[u8]) -> Outcome {
     }
 }
 
-/// What is refused by the one rule and taken by the other was folded.
+/// A message that only the folding rules accept contains a fold.
 fn refuse(error: &Error, taken_when_folded: bool) -> Outcome {
     assert!(!taken_when_folded || error.code() == "http1.folded");
     assert!(error.code().starts_with("http1."));
     refused(error.code(), &[Error::CODES])
 }
 
-/// Name and value of each line that stands in the message still when it is written anew.
+/// Returns name and value of each line that stays when the message is written anew.
 fn kept<'a>(all: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<(&'a str, &'a [u8])> {
     let framing = |name: &str| {
         ["content-length", "transfer-encoding"]
@@ -76,7 +76,7 @@ fn fields<'a>(read: &'a RawResponse<'_>) -> Vec<(&'a str, &'a [u8])> {
     kept(read.fields(Section::Headers))
 }
 
-/// Head and content, in the plainest way.
+/// Writes head and content in the simplest way.
 fn write(start: &str, fields: &[(&str, &[u8])], content: &[u8]) -> Vec<u8> {
     let mut bytes = format!("{start}\r\n").into_bytes();
     for (name, value) in fields {
@@ -143,7 +143,7 @@ fn check_response(read: &RawResponse<'_>) {
     assert_eq!(fields(&again), fields(read));
 }
 
-/// Room for what writing adds.
+/// Creates a reader with room for the bytes that writing adds.
 fn room() -> Reader {
     Reader::new(LIMIT)
         .with_head_limit(4 * LIMIT)

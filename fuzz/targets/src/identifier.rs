@@ -7,9 +7,9 @@ use aims_wimse_id::{Error, IdPattern, Origin, Scheme, TrustDomain, WorkloadId};
 
 use crate::{NO_TEXT, Outcome, refused, text};
 
-/// One line is read as an identifier, an origin, a trust domain and a pattern; of two, the first is
-/// a pattern and the second an identifier that it may match. Accepted is an identifier, or a
-/// pattern that matches.
+/// Parses one line as an identifier, an origin, a trust domain and a pattern. Of two lines, the
+/// first is a pattern and the second an identifier. Accepted for a valid identifier, or a pattern
+/// that matches.
 pub fn identifier(data: &[u8]) -> Outcome {
     let Some(text) = text(data) else {
         return NO_TEXT;
@@ -27,7 +27,7 @@ pub fn identifier(data: &[u8]) -> Outcome {
     if let Ok(domain) = &domain {
         check_domain(domain);
     }
-    // A text is an identifier or ends in `/*`, never both.
+    // No text is both an identifier and a pattern with `/*`.
     if let Ok(id) = &id {
         assert_eq!(pattern, Ok(IdPattern::exact(id.clone())));
         check_id(id);
@@ -40,7 +40,7 @@ pub fn identifier(data: &[u8]) -> Outcome {
     }
 }
 
-/// What is read is written as it stood, and read again as the same.
+/// A parsed value is written as it was, and parses to the same value.
 fn round_trip<T>(text: &str) -> Result<T, Error>
 where
     T: Debug + Display + FromStr<Err = Error> + PartialEq + TryFrom<String, Error = Error>,
@@ -80,7 +80,7 @@ fn check_id(id: &WorkloadId) {
     assert!(any.matches(id) && IdPattern::exact(id.clone()).matches(id));
     let beneath = IdPattern::beneath(id.clone());
     assert_eq!(beneath.matches(id), id.path().is_empty());
-    // A pattern is written so that it is read again, even of the longest identifier.
+    // A pattern is written so that it parses again, even for the longest identifier.
     assert_eq!(beneath.to_string().parse(), Ok(beneath));
     assert_eq!(any.to_string().parse(), Ok(any));
 }
@@ -108,7 +108,7 @@ fn check_domain(domain: &TrustDomain) {
     }
 }
 
-/// A pattern matches as its text says, segment by segment.
+/// A pattern matches segment by segment.
 fn pair(pattern: &str, id: &str) -> Outcome {
     let (read, id) = match (pattern.parse::<IdPattern>(), id.parse::<WorkloadId>()) {
         (Ok(read), Ok(id)) => (read, id),
@@ -118,7 +118,8 @@ fn pair(pattern: &str, id: &str) -> Outcome {
     let own = parts(id.as_str());
     let expected = match pattern.strip_suffix("/*") {
         None => pattern == id.as_str(),
-        // `scheme:`, ``, trust domain: an origin is three parts, and holds its own identifier too.
+        // An origin has three parts (`scheme:`, empty, trust domain), and its pattern matches its
+        // own identifier too.
         Some(above) if parts(above).len() == 3 => own.starts_with(&parts(above)),
         Some(above) => own.len() > parts(above).len() && own.starts_with(&parts(above)),
     };

@@ -1,4 +1,4 @@
-//! JWK and JWK sets.
+//! JWKs and JWK sets.
 
 use aims_jose::Error;
 use aims_jose::jwk::{Jwk, JwkSet, MAX_SET_KEYS, SetRules, Thumbprint};
@@ -7,8 +7,9 @@ use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 
 use crate::{Outcome, refused};
 
-/// One document is read as a key and, under the rules of each kind of issuer and by both providers,
-/// as a set. Accepted is a set under the rules of OAuth, be all its entries skipped.
+/// Parses one document as a key and, under the rules of each kind of issuer and with both
+/// providers, as a set. Accepted if it is a set under the rules of OAuth, even if all entries are
+/// skipped.
 pub fn jwk_set(data: &[u8]) -> Outcome {
     let exact = Jwk::parse(data);
     match Jwk::parse_published(data) {
@@ -40,7 +41,7 @@ pub fn jwk_set(data: &[u8]) -> Outcome {
     }
 }
 
-/// What is written is read as the same, and written the same.
+/// A written key parses to the same key, and is written the same.
 fn check_key(jwk: &Jwk) {
     let json = jwk.to_json();
     assert_eq!(Jwk::parse(json.as_bytes()).as_ref().ok(), Some(jwk));
@@ -57,7 +58,8 @@ fn check_key(jwk: &Jwk) {
     assert!(jwk.key_id().is_none_or(|id| (1..=256).contains(&id.len())));
 }
 
-/// The set as both providers read it: the same, but for curves that one of them does not know.
+/// Parses the set with both providers. The results are equal, except for curves that one of them
+/// does not support.
 fn both(data: &[u8], rules: &SetRules) -> Result<JwkSet, Error> {
     let read = |provider: &'static dyn Provider| JwkSet::parse(data, rules, provider);
     let (one, other) = (read(AWS_LC), read(RUSTCRYPTO));
@@ -96,7 +98,7 @@ fn check_set(set: &JwkSet, rules: &SetRules) {
             check_choice(set, key, set.select(key.key_id(), algorithm));
         }
     }
-    // What is published of it is the same set, without what was skipped.
+    // The published form is the same set, without skipped entries.
     let document = set.to_json();
     let Ok(again) = JwkSet::parse(document.as_bytes(), rules, AWS_LC) else {
         unreachable!("a set that is written and cannot be read: {document}");
@@ -110,7 +112,7 @@ fn check_set(set: &JwkSet, rules: &SetRules) {
     }
 }
 
-/// A key is found by what it says of itself, unless another one says the same.
+/// A key is found by its own members, unless another key has the same.
 fn check_choice(set: &JwkSet, key: &VerifyingKey, found: Result<&VerifyingKey, Error>) {
     match found {
         Ok(found) => {
@@ -124,7 +126,7 @@ fn check_choice(set: &JwkSet, key: &VerifyingKey, found: Result<&VerifyingKey, E
     }
 }
 
-/// No `kid` twice; a token that names one has one key at most.
+/// No `kid` occurs twice, and a token that names one has at most one key.
 fn check_unique(set: &JwkSet) {
     for key in set {
         let named = set.iter().filter(|it| it.key_id() == key.key_id());

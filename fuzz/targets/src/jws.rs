@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::known::known;
 use crate::{NO_TEXT, Outcome, refused, text};
 
-/// One token is split, shown, and verified with two keys by both providers. Accepted is what can be
-/// parsed, whether its signature holds or not.
+/// Splits a token, prints it, and verifies it with two keys and both providers. Accepted if it
+/// parses, whether its signature is valid or not.
 pub fn jws(data: &[u8]) -> Outcome {
     let Some(text) = text(data) else {
         return NO_TEXT;
@@ -21,7 +21,7 @@ pub fn jws(data: &[u8]) -> Outcome {
     assert_eq!(read.text(), text);
     let parts: Vec<&str> = text.split('.').collect();
     assert_eq!(parts.len(), 3);
-    // One value has one text.
+    // Each value has one text.
     for part in &parts {
         if let Ok(bytes) = base64url::decode(part) {
             assert_eq!(base64url::encode(&bytes), *part);
@@ -38,7 +38,7 @@ pub fn jws(data: &[u8]) -> Outcome {
     Outcome::Accepted
 }
 
-/// The payload of a token that the key verifies, or the code.
+/// Returns the payload of a token that the key verifies, or the code of the error.
 fn verify(text: &str, key: &VerifyingKey) -> Result<Vec<u8>, &'static str> {
     let read = Unverified::parse(text).map_err(|error| error.code())?;
     let peeked = read.unverified_payload().map(<[u8]>::to_vec);
@@ -63,7 +63,7 @@ fn verify(text: &str, key: &VerifyingKey) -> Result<Vec<u8>, &'static str> {
     Ok(verified.payload().to_vec())
 }
 
-/// What a header says can be said by us, and is read the same.
+/// A header of ours with the same members parses to the same.
 fn check_header(read: &Unverified<'_>) {
     let header = read.header();
     assert_eq!(

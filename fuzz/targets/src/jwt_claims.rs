@@ -27,13 +27,13 @@ struct Claims<'a> {
     iat: Option<NumericDate>,
 }
 
-/// One payload is checked and read, beside what serde alone makes of it. Accepted is what reads as
-/// claims that hold at a time.
+/// Checks and deserializes one payload, and compares with serde. Accepted if the claims are valid
+/// at some time.
 pub fn jwt_claims(data: &[u8]) -> Outcome {
     let checked = json::check_object(data);
     let value = serde_json::from_slice::<Value>(data).ok();
     match &checked {
-        // Not stricter in one place and looser in another: serde reads whatever passed.
+        // Serde also accepts every accepted text.
         Ok(()) => assert!(serde_json::from_slice::<IgnoredAny>(data).is_ok()),
         Err(error) => check_refusal(error, value.as_ref()),
     }
@@ -41,7 +41,7 @@ pub fn jwt_claims(data: &[u8]) -> Outcome {
     let claims = match jwt::claims::<Claims<'_>>(data) {
         Ok(claims) => claims,
         Err(error) => {
-            // A claim is named exactly where the object itself is well-formed.
+            // The error names a claim exactly if the object itself is well-formed.
             assert_eq!(checked.is_ok(), error.code() == "jwt.claim");
             return refused(error.code(), &[Error::CODES]);
         }
@@ -71,8 +71,8 @@ pub fn jwt_claims(data: &[u8]) -> Outcome {
     }
 }
 
-/// What is called malformed is malformed, for serde too; the other refusals are of what serde may
-/// read.
+/// Serde also refuses a text that is refused as malformed. It may accept texts that are refused for
+/// other reasons.
 fn check_refusal(error: &Error, value: Option<&Value>) {
     match error.code() {
         "jws.json" => assert!(value.is_none(), "serde reads it"),
@@ -84,7 +84,7 @@ fn check_refusal(error: &Error, value: Option<&Value>) {
     }
 }
 
-/// The frame of a document takes away what may stand around an object, and nothing of the object.
+/// Removing the frame of a document removes only bytes around the object.
 fn check_frame(data: &[u8]) {
     if json::check_object(data).is_ok() {
         assert!(json::document(data).is_ok_and(|object| data.trim_ascii() == object));
@@ -112,7 +112,7 @@ fn check_audience(aud: &Audience<'_>, value: Option<&Value>) {
     assert_eq!(all, written);
 }
 
-/// The second that the number's text says; a float may have rounded to the next.
+/// A date is the second that the text of the number gives; a float may have rounded up.
 fn check_date(number: &Value, date: NumericDate) {
     let seconds = date.as_secs();
     assert!(date <= NumericDate::MAX);
@@ -133,7 +133,7 @@ fn check_date(number: &Value, date: NumericDate) {
     }
 }
 
-/// A wider tolerance takes no date away, and each rule that holds says what it is about.
+/// A larger skew makes no date invalid, and each rule limits its own value.
 fn check_times(times: &Times) -> Result<(), Error> {
     let check = |rules: TimeRules, now| rules.check(times, at(now));
     let rules = TimeRules::new();

@@ -1,5 +1,5 @@
-//! Keys and tokens that the targets share: those that the WIMSE drafts print, and an issuer made
-//! for one run.
+//! Keys and tokens that the targets share: those printed in the WIMSE drafts, and an issuer that is
+//! created for one run.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -17,35 +17,35 @@ use aims_wimse_id::Origin;
 use serde_json::value::RawValue;
 
 const KEYS: &str = include_str!("../../../testdata/wimse/keys.json");
-/// The printed WIT, as it is sent.
+/// The printed WIT, as sent.
 pub(crate) const WIT: &str = include_str!("../../../testdata/wimse/wit.txt");
 
-/// While the printed tokens are valid.
+/// A time at which the printed tokens are valid.
 pub(crate) const NOW: u64 = 1_745_510_000;
 
-/// A time in seconds since 1970.
+/// Returns a time from seconds since 1970.
 pub(crate) fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }
 
-/// What is known, made once.
+/// The shared keys and tokens, created once.
 pub(crate) struct Known {
-    /// Signs what a target makes of claims; ES256, and another key in each run.
+    /// The key that signs the claims of a target: ES256, new in each run.
     pub(crate) issuer: SigningKey,
-    /// The printed workload's key: EdDSA.
+    /// The key of the printed workload: EdDSA.
     pub(crate) workload: SigningKey,
-    /// The printed issuer's key and the printed workload's, each by both providers.
+    /// The keys of the printed issuer and the printed workload, each with both providers.
     pub(crate) printed: [[VerifyingKey; 2]; 2],
-    /// What the guards are given; `trust` is what it holds.
+    /// The store for guards. `trust` is its content.
     pub(crate) store: Arc<TrustStore>,
-    /// `wimse://example.com` with the printed issuer and ours, `spiffe://example.org` with ours
-    /// alone.
+    /// `wimse://example.com` with the keys of the printed issuer and ours, `spiffe://example.org`
+    /// with ours only.
     pub(crate) trust: Arc<Trust>,
     /// The printed WIT.
     pub(crate) wit: Wit,
 }
 
-/// What is known.
+/// Returns the shared keys and tokens.
 pub(crate) fn known() -> &'static Known {
     #[expect(clippy::expect_used, reason = "constants that read or do not")]
     static KNOWN: LazyLock<Known> = LazyLock::new(|| make().expect("the known keys"));
@@ -86,7 +86,7 @@ fn make() -> Result<Known, Box<dyn Error>> {
     })
 }
 
-/// These claims, letter by letter, as a signed token; none where the text is no JSON object.
+/// Signs these claims, letter by letter. Returns `None` if the text is not a JSON object.
 pub(crate) fn sign(typ: &str, claims: &str, key: &SigningKey) -> Option<String> {
     let claims: &RawValue = serde_json::from_str(claims).ok()?;
     let input = SigningInput::new(typ, key.algorithm(), key.key_id(), &claims).ok()?;

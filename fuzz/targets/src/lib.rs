@@ -1,9 +1,9 @@
-//! What the fuzz targets hold, each a function over bytes.
+//! The fuzz targets, each a function over bytes.
 //!
-//! A target asserts properties, not only that nothing panics: what was read is written so that it
-//! reads the same, what is refused has a code of the crate's table, and where two ways lead to one
-//! answer, the answers are equal. `fuzz/run` feeds them with what libFuzzer makes up;
-//! `tests/replay.rs` with the seeds of `fuzz/corpus`.
+//! A target asserts properties, and not only the absence of panics. A parsed value is written so
+//! that it parses to the same value. Each refusal has a code of the crate's table. If there are two
+//! ways to a result, the results are equal. `fuzz/run` feeds the targets with input from libFuzzer;
+//! `tests/replay.rs` feeds them with the seeds of `fuzz/corpus`.
 
 mod accept_signature;
 mod access_token;
@@ -59,10 +59,10 @@ pub use wit::wit;
 pub use wpt::wpt;
 pub use wpt_http::wpt_http;
 
-/// A target: what it holds is asserted for any bytes.
+/// A target. It asserts its properties for any bytes.
 pub type Target = fn(&[u8]) -> Outcome;
 
-/// All targets, by the name that their corpus and their binary have.
+/// All targets, by the name of their corpus and their binary.
 pub const TARGETS: &[(&str, Target)] = &[
     ("accept_signature", accept_signature),
     ("access_token", access_token),
@@ -91,20 +91,20 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("wpt_http", wpt_http),
 ];
 
-/// What the parser said of the bytes.
+/// The result of the parser for these bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Outcome {
-    /// They are what the target is about.
+    /// The bytes are valid input of the target.
     Accepted,
-    /// They are not, for this code.
+    /// The bytes are refused with this code.
     Refused(&'static str),
 }
 
-/// The code of bytes that are no text, which no parser of text is asked about.
+/// The code for bytes that are not text, which are not passed to parsers of text.
 const NO_TEXT: Outcome = Outcome::Refused("no text");
 
-/// A refusal, whose code has to be one of the table.
+/// Returns a refusal. Its code must be in one of the tables.
 fn refused(code: &'static str, tables: &[&[&str]]) -> Outcome {
     assert!(
         tables.iter().any(|codes| codes.contains(&code)),
@@ -113,7 +113,7 @@ fn refused(code: &'static str, tables: &[&[&str]]) -> Outcome {
     Outcome::Refused(code)
 }
 
-/// The text without the line break that an editor puts at its end.
+/// Returns the text without the line break that editors add at its end.
 fn text(data: &[u8]) -> Option<&str> {
     core::str::from_utf8(data.strip_suffix(b"\n").unwrap_or(data)).ok()
 }

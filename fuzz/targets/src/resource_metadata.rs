@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use crate::{Outcome, refused};
 
-/// One document is read for a resource, and as of what that resource is within. Accepted is the
-/// first.
+/// Parses one document for a resource, and for a resource beneath it. Accepted if the first is
+/// valid.
 pub fn resource_metadata(data: &[u8]) -> Outcome {
     let asked = &*RESOURCE;
     check_resource(data);
@@ -29,7 +29,7 @@ pub fn resource_metadata(data: &[u8]) -> Outcome {
             Outcome::Accepted
         }
         Err(error) => {
-            // Beneath is what the one reading takes and the other does not.
+            // Only the rule for a resource beneath it accepts the others.
             assert!(within.is_err() || error.code() == "metadata.resource");
             refused(error.code(), &[Error::CODES])
         }
@@ -41,8 +41,8 @@ static RESOURCE: LazyLock<Resource> = LazyLock::new(|| match "https://tools.exam
     Err(error) => unreachable!("{error}"),
 });
 
-/// What is written is read as the same and written the same, and says nothing that the document did
-/// not say.
+/// A parsed document is written so that it parses to the same, is written the same, and has no
+/// member that the document did not have.
 fn check(read: &ResourceMetadata, data: &[u8]) {
     let json = read.to_json();
     let Ok(again) = ResourceMetadata::parse(json.as_bytes(), read.resource()) else {
@@ -61,7 +61,7 @@ fn check(read: &ResourceMetadata, data: &[u8]) {
     };
     for (name, member) in &written {
         match name.as_str() {
-            // A set, in an order of its own.
+            // A set, in its own order.
             "scopes_supported" => {
                 let all = value.get(name).and_then(Value::as_array);
                 let scopes = member.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -71,23 +71,22 @@ fn check(read: &ResourceMetadata, data: &[u8]) {
                         .all(|it| all.is_some_and(|all| all.contains(it)))
                 );
             }
-            // As a request is sent there.
+            // The URL must be a string, because a request is sent to it.
             "jwks_uri" => assert!(value.get(name).is_some_and(Value::is_string)),
-            // Without what cannot be used.
+            // Unusable entries are left out.
             "authorization_servers" | "bearer_methods_supported" => {
                 let all = value.get(name).and_then(Value::as_array);
                 let own = member.as_array().map(Vec::as_slice).unwrap_or_default();
                 assert!(own.iter().all(|it| all.is_some_and(|all| all.contains(it))));
             }
-            // A switch that is malformed is on.
+            // A malformed boolean counts as true.
             _ if member.is_boolean() => assert_ne!(value.get(name), Some(&Value::Bool(false))),
             _ => assert_eq!(value.get(name), Some(member), "{name}"),
         }
     }
 }
 
-/// The places where the metadata of a resource are looked for are on the resource's own host,
-/// whatever it is.
+/// The URLs of the metadata of a resource are on the resource's own host, for every resource.
 fn check_resource(data: &[u8]) {
     let value = serde_json::from_slice::<Value>(data).unwrap_or_default();
     let Some(text) = value.get("resource").and_then(Value::as_str) else {

@@ -13,11 +13,11 @@ use serde_json::Value;
 
 use crate::{Outcome, refused};
 
-/// One document is read for an issuer on the web and for one on this machine. Accepted is one of
-/// either.
+/// Parses one document for an issuer on the web and for one on this machine. Accepted if either is
+/// valid.
 pub fn server_metadata(data: &[u8]) -> Outcome {
     let [web, local] = &*ISSUERS;
-    // What was fetched as a web page is no document.
+    // A response with the media type of a web page is refused.
     let mut page = Response::new(data.to_vec());
     let html = HeaderValue::from_static("text/html");
     page.headers_mut().insert(CONTENT_TYPE, html);
@@ -57,7 +57,7 @@ fn other(data: &[u8], issuer: &Issuer) {
     assert_eq!(code, "metadata.issuer", "a document of two issuers");
 }
 
-/// It says what serde alone reads of it, and leads to nothing that is weaker than its issuer.
+/// The result has the values that serde reads, and no URL that is weaker than its issuer.
 fn check(read: &ServerMetadata, data: &[u8], issuer: &Issuer) {
     assert!(data.len() <= MAX_METADATA);
     assert!(read.issuer().equals_in_discovery(issuer));
@@ -71,8 +71,8 @@ fn check(read: &ServerMetadata, data: &[u8], issuer: &Issuer) {
             assert!(url.as_str().starts_with("https://") || !web);
         }
     }
-    // What serde cannot keep, such as a number out of range in a member that nobody reads, cannot
-    // be compared.
+    // Serde refuses some documents, such as a number out of range in an unknown member. These
+    // cannot be compared.
     let Ok(value) = serde_json::from_slice::<Value>(data) else {
         return;
     };
@@ -103,7 +103,7 @@ fn check(read: &ServerMetadata, data: &[u8], issuer: &Issuer) {
         ),
     ] {
         let written = strings(value.get(name));
-        // An empty list is absent, apart from one whose absence allows more.
+        // An empty list counts as absent, except for one whose absence would allow more.
         let written = written.filter(|it| !it.is_empty() || list.is_some());
         assert_eq!(written.as_deref(), list, "{name}");
     }
@@ -126,8 +126,7 @@ fn strings(value: Option<&Value>) -> Option<Vec<String>> {
     Some(all.filter_map(Value::as_str).map(str::to_owned).collect())
 }
 
-/// The places where the metadata of an issuer are looked for are on the issuer's own host, whoever
-/// it is.
+/// The URLs of the metadata of an issuer are on the issuer's own host, for every issuer.
 fn check_issuer(data: &[u8]) {
     let value = serde_json::from_slice::<Value>(data).unwrap_or_default();
     let Some(text) = value.get("issuer").and_then(Value::as_str) else {

@@ -14,8 +14,7 @@ use crate::{Outcome, refused};
 
 const LIMIT: usize = 64 * 1024;
 
-/// The messages that the holders of the keys have signed. No others verify, whatever becomes of
-/// them on the way.
+/// The messages that the holders of the keys have signed. No other message verifies.
 const SIGNED: [&[u8]; 5] = [
     REQUEST,
     include_bytes!("../../corpus/signature/ok-parameters"),
@@ -25,8 +24,8 @@ const SIGNED: [&[u8]; 5] = [
 ];
 const REQUEST: &[u8] = include_bytes!("../../corpus/signature/ok-request");
 
-/// A request, or where it begins so the response to the first of those that are signed. Accepted is
-/// a message whose signatures all verify: then their bases are byte for byte those that were
+/// Verifies a request, or, if the input begins like one, the response to the first signed request.
+/// Accepted if all its signatures verify. Their bases are then byte for byte those that were
 /// signed.
 pub fn signature(data: &[u8]) -> Outcome {
     let reader = Reader::new(LIMIT);
@@ -77,7 +76,7 @@ fn judge(exchange: &Exchange<'_>, message: &dyn Message) -> Outcome {
         let verified = verified.accept_replays();
         assert!(
             BASES.contains(verified.base().as_bytes()),
-            "nobody signed this"
+            "no key signed this"
         );
         let in_message = verified.components().all(|(id, value)| {
             aims_http_sig::component_value(exchange, id).is_ok_and(|it| it == value)
@@ -87,7 +86,7 @@ fn judge(exchange: &Exchange<'_>, message: &dyn Message) -> Outcome {
     Outcome::Accepted
 }
 
-/// What was read is in the base as it came, and reads the same from there.
+/// The base contains the received text, and parses to the same.
 fn check_read(signature: &UnverifiedSignature<'_>, exchange: &Exchange<'_>, limits: &Limits) {
     let Ok(components) = signature.components() else {
         return;
@@ -101,7 +100,7 @@ fn check_read(signature: &UnverifiedSignature<'_>, exchange: &Exchange<'_>, limi
     let names: Vec<&str> = base.components().map(|(id, _)| id.as_str()).collect();
     let covered: Vec<&str> = components.iter().map(|id| id.as_str()).collect();
     assert_eq!(names, covered);
-    // One line for each component, and one for the list: no value makes another line.
+    // The base has one line for each component, and one for the list. No value adds a line.
     let lines = base.as_bytes().split(|byte| *byte == b'\n').count();
     assert_eq!(lines, components.len().saturating_add(1));
 
@@ -123,7 +122,7 @@ fn check_read(signature: &UnverifiedSignature<'_>, exchange: &Exchange<'_>, limi
     assert!(again.is_ok_and(|again| again == components));
 }
 
-/// The bases of what was signed.
+/// The bases of the signed messages.
 static BASES: LazyLock<BTreeSet<Vec<u8>>> = LazyLock::new(|| {
     let mut bases = BTreeSet::new();
     let (reader, limits, asked) = (Reader::new(LIMIT), Limits::default(), asked());
@@ -149,7 +148,7 @@ static BASES: LazyLock<BTreeSet<Vec<u8>>> = LazyLock::new(|| {
     bases
 });
 
-/// The published workload's key by one of the providers, and a shared one.
+/// The key of the published workload with one of the providers, and a shared key.
 #[derive(Debug)]
 struct Known(usize);
 
@@ -164,7 +163,7 @@ impl Keys for Known {
     }
 }
 
-/// The two fields of a signature that is no signature.
+/// The two fields of an invalid signature.
 struct Fields<'a> {
     input: &'a [u8],
 }

@@ -1,4 +1,4 @@
-//! `Signature-Agent`: who a stranger says to be.
+//! `Signature-Agent`: the claimed agent of an unauthenticated client.
 
 use aims_http_sig::profile::web_bot_auth::{
     DIRECTORY_PATH, Discovery, RequestPolicy, Revision, SignatureAgent, TAG,
@@ -12,8 +12,8 @@ use crate::head::lines;
 use crate::known::{NOW, known};
 use crate::{Outcome, refused};
 
-/// The lines of a field, by both revisions of the draft. Accepted is a field whose member `sig1`
-/// names an agent in the earlier one; what is signed of it names the same one.
+/// Parses the lines of a field by both revisions of the draft. Accepted if its member `sig1` names
+/// an agent in the earlier one. A signature over the field names the same agent.
 pub fn signature_agent(data: &[u8]) -> Outcome {
     let fields = Fields::of(lines(data).filter(|line| !line.is_empty()).collect());
     if let Ok(agent) = claimed(&fields, Revision::Draft01) {
@@ -26,7 +26,7 @@ pub fn signature_agent(data: &[u8]) -> Outcome {
     };
     check_place(&agent);
 
-    // What is read is what is written, and what is signed.
+    // A parsed agent equals the written one, and the signed one.
     let member = agent.to_member("sig1");
     let again = earlier(&Fields::of(vec![member.as_bytes()]));
     assert_eq!(again.ok().as_ref(), Some(&agent));
@@ -39,7 +39,7 @@ pub fn signature_agent(data: &[u8]) -> Outcome {
         unreachable!("what is read cannot be signed");
     };
     let signed = format!("sig1={signed}");
-    // Its URL, behind which parameters may stand in any order.
+    // The URL of the member, which parameters may follow in any order.
     let url = member
         .rsplit_once('"')
         .map_or(member.as_str(), |(url, _)| url);
@@ -49,7 +49,7 @@ pub fn signature_agent(data: &[u8]) -> Outcome {
     Outcome::Accepted
 }
 
-/// Its constructor makes it of its own place, which has one spelling.
+/// The constructor creates the same agent from its location, which has one spelling.
 fn check_place(agent: &SignatureAgent) {
     let location = agent.location();
     let again = match agent.discovery() {
@@ -59,7 +59,7 @@ fn check_place(agent: &SignatureAgent) {
     };
     let same = again.is_ok_and(|again| again.location() == location);
     assert!(same, "{location} is not its own place");
-    // Whoever fetches it spells it no other way; what no reader of URLs takes is fetched by nobody.
+    // A parser of URLs spells the location the same, or refuses it.
     if let Ok(url) = Url::parse(location) {
         assert_eq!(url.scheme(), "https");
         assert!(url.username().is_empty() && url.password().is_none() && url.fragment().is_none());
@@ -86,7 +86,7 @@ fn check_key_set(agent: &SignatureAgent) {
     }
 }
 
-/// The agent of the one signature.
+/// Returns the agent of the only signature.
 fn claimed(fields: &Fields<'_>, revision: Revision) -> Result<SignatureAgent, Error> {
     let claims = RequestPolicy::new()
         .with_revision(revision)
@@ -100,7 +100,7 @@ fn claimed(fields: &Fields<'_>, revision: Revision) -> Result<SignatureAgent, Er
     Ok(agent.clone())
 }
 
-/// A request that covers its agent, by a signature that is none.
+/// A request that covers its agent, with an invalid signature.
 struct Fields<'a> {
     input: String,
     agent: Vec<&'a [u8]>,

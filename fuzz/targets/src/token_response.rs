@@ -1,4 +1,4 @@
-//! Answers of token endpoints.
+//! Responses of token endpoints.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::head::whole;
 use crate::known::{NOW, at};
 use crate::{Outcome, refused};
 
-/// An answer: a status in a line, fields, an empty line and the body; or the body alone, of an
-/// answer of 200 whose fields are as they should be. Accepted is a token.
+/// Parses a response: a status line, fields, an empty line and the body; or only the body of a 200
+/// response with correct fields. Accepted if it has a token.
 pub fn token_response(data: &[u8]) -> Outcome {
     let answer = answer(data);
     check_error(answer.body());
@@ -39,14 +39,14 @@ fn answer(data: &[u8]) -> Response<Vec<u8>> {
     answer
 }
 
-/// A run of characters that may be a token is in no text of an error, and nothing of the body is in
-/// one where the status is of success.
+/// No error contains a run of characters that may be a token. If the status is a success, no error
+/// contains any text of the body.
 fn check_refused(error: &Error, answer: &Response<Vec<u8>>) {
     let shown = format!("{error} {error:?}");
     let body = String::from_utf8_lossy(answer.body());
     let is_token = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
     for run in body.split(|c| !is_token(c)).filter(|it| it.len() >= 32) {
-        // Long codes of letters alone are shown.
+        // Long codes with letters only are shown.
         let is_name = run
             .bytes()
             .all(|byte| byte.is_ascii_alphabetic() || b"_-.".contains(&byte));
@@ -64,8 +64,8 @@ fn check_refused(error: &Error, answer: &Response<Vec<u8>>) {
     }
 }
 
-/// A token is one that a field can carry; it is in no text that is made of it. An answer that may
-/// be stored is read, and told.
+/// A token fits into a header field, and no text made from it contains it. A response that may be
+/// cached is accepted, with a warning.
 fn check(read: &TokenResponse, answer: &Response<Vec<u8>>) {
     let token = read.access_token().expose();
     let value = HeaderValue::from_str(token);
@@ -87,14 +87,14 @@ fn check(read: &TokenResponse, answer: &Response<Vec<u8>>) {
         Ok(stored) => assert!(stored.diagnostics().contains(&Diagnostic::Storable)),
         Err(error) => unreachable!("{error}"),
     }
-    // A proof of possession asks for a type.
+    // A proof of possession requires a token type.
     let rules = ResponseRules::new().accept_missing_token_type();
     let bound = TokenResponse::parse_with(answer, &rules.clone().after_client_certificate());
     assert!(bound.is_ok_and(|it| it.token_type() == read.token_type()));
     assert!(TokenResponse::parse_with(answer, &rules).is_ok());
 }
 
-/// A refusal that was read is written so that it is read as the same, by a client too.
+/// A parsed refusal is written so that a client parses it to the same.
 fn check_error(body: &[u8]) {
     let read = match TokenError::parse(body) {
         Ok(read) => read,
@@ -113,7 +113,7 @@ fn check_error(body: &[u8]) {
     assert!(read.error().contains('…') || again.is_ok_and(|again| again == read));
     match TokenResponse::parse(&read.to_response()) {
         Err(Error::Refused(found)) => assert_eq!(*found, read, "redacted twice"),
-        // A code that was redacted is none that can be written.
+        // A redacted code is not a valid code.
         Err(Error::Response { .. }) => assert!(read.error().contains('…')),
         other => unreachable!("{other:?}"),
     }

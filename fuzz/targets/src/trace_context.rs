@@ -7,13 +7,14 @@ use http::HeaderValue;
 use crate::Outcome;
 use crate::head::lines;
 
-/// The `traceparent` fields of a request, a value a line. Accepted is a context.
+/// Parses the `traceparent` fields of a request, one value per line. Accepted if there is a
+/// context.
 pub fn trace_context(data: &[u8]) -> Outcome {
     let mut headers = HeaderMap::new();
-    // An editor puts a line break at the end.
+    // Editors add a line break at the end.
     for line in lines(data.strip_suffix(b"\n").unwrap_or(data)) {
         if let Ok(value) = HeaderValue::from_bytes(line) {
-            // There is room for thousands.
+            // The map has room for thousands of fields.
             drop(headers.try_append(TRACEPARENT, value));
         }
     }
@@ -42,7 +43,8 @@ pub fn trace_context(data: &[u8]) -> Outcome {
             .all(|it| it.bytes().any(|digit| digit != b'0'))
     );
 
-    // It is what came, but for the version; and what is passed on is read as the same.
+    // The context equals the received one, except for its version. A forwarded context parses to
+    // the same.
     let came = headers
         .get(TRACEPARENT)
         .map(HeaderValue::as_bytes)

@@ -1,4 +1,4 @@
-//! Requests of automated clients, judged by the profile Web Bot Auth.
+//! Requests of automated clients, verified by the profile Web Bot Auth.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 use crate::known::{NOW, at, known};
 use crate::{Outcome, refused};
 
-/// What the holder of the key has signed. Nothing else verifies, whatever becomes of it on the way.
+/// The requests that the holder of the key has signed. No other request verifies.
 const SIGNED: [&[u8]; 4] = [
     include_bytes!("../../corpus/web_bot_auth/ok-request"),
     include_bytes!("../../corpus/web_bot_auth/ok-target_uri"),
@@ -21,7 +21,7 @@ const SIGNED: [&[u8]; 4] = [
     include_bytes!("../../corpus/web_bot_auth/sig.component_required-older_string"),
 ];
 
-/// A request. Accepted is one that the strictest policy verifies; the others are asked as well.
+/// Verifies a request. Accepted if the strictest policy accepts it; the other policies run as well.
 pub fn web_bot_auth(data: &[u8]) -> Outcome {
     let request = match reader().request(data, "https") {
         Ok(request) => request,
@@ -61,7 +61,7 @@ fn judge(
         [Err(code), Err(other)] => {
             assert_eq!(code, other, "the providers differ");
             assert!(each.is_err() || code == "sig.ambiguous");
-            // What is wrong with what is claimed is wrong for who has keys.
+            // A defect of the claims is also a defect for a verifier with keys.
             assert!(claims.is_ok() || each.is_err());
             return Err(code);
         }
@@ -69,12 +69,12 @@ fn judge(
     };
     let verified = unspent.accept_replays();
     let base = verified.signature().base().as_bytes();
-    assert!(BASES.contains(base), "nobody signed this");
+    assert!(BASES.contains(base), "no key signed this");
     let [_, [key, _]] = &known().printed;
     assert_eq!(verified.key_id(), key.thumbprint());
     assert!(verified.agent().is_none_or(|agent| agent == IDENTIFIER));
     assert!(each.is_ok_and(|each| each.len() == 1));
-    // Who has to fetch a directory first is told of this one.
+    // A receiver that fetches directories first gets the same agent.
     let claims = claims.unwrap_or_default();
     let [claim] = claims.as_slice() else {
         unreachable!("one signature has {} claims", claims.len());
@@ -90,8 +90,8 @@ fn reader() -> Reader {
     Reader::new(64 * 1024)
 }
 
-/// The published workload is `crawler.example`, and its key is known by itself; the published
-/// issuer is `other.example`; each by one of the providers.
+/// The published workload is `crawler.example`, and its key is also known by itself. The published
+/// issuer is `other.example`. Each uses one of the providers.
 static AGENTS: LazyLock<[Agents; 2]> = LazyLock::new(|| {
     let [issuer, workload] = &known().printed;
     let of = |at_provider: usize, provider: &'static dyn Provider| {
@@ -117,7 +117,7 @@ static AGENTS: LazyLock<[Agents; 2]> = LazyLock::new(|| {
     [of(0, AWS_LC), of(1, RUSTCRYPTO)]
 });
 
-/// The bases of what was signed.
+/// The bases of the signed requests.
 static BASES: LazyLock<BTreeSet<Vec<u8>>> = LazyLock::new(|| {
     let limits = Limits::default();
     let types = aims_http_sig::FieldTypes::known()

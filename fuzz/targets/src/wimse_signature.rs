@@ -1,4 +1,4 @@
-//! Requests and responses of workloads, judged by the profile of WIMSE.
+//! Requests and responses of workloads, verified by the profile of WIMSE.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -12,7 +12,7 @@ use aims_http_sig::{Error, Exchange, Limits, Message, ReceivedFields, Section, V
 use crate::known::{NOW, at, known};
 use crate::{Outcome, refused};
 
-/// What the holder of the key has signed. Nothing else verifies, whatever becomes of it on the way.
+/// The messages that the holder of the key has signed. No other message verifies.
 const SIGNED: [&[u8]; 4] = [
     REQUEST,
     include_bytes!("../../corpus/wimse_signature/ok-response"),
@@ -22,8 +22,8 @@ const SIGNED: [&[u8]; 4] = [
 const REQUEST: &[u8] = include_bytes!("../../corpus/wimse_signature/ok-request");
 const AUDIENCE: &str = "https://tools.example/call";
 
-/// A request, or where it begins so the response to the first of those that are signed. Accepted is
-/// a message whose signature and body are good.
+/// Verifies a request, or, if the input begins like one, the response to the first signed request.
+/// Accepted if signature and body are valid.
 pub fn wimse_signature(data: &[u8]) -> Outcome {
     let asked = asked();
     let judged = if data.starts_with(b"HTTP/") {
@@ -40,7 +40,7 @@ pub fn wimse_signature(data: &[u8]) -> Outcome {
     match judged {
         Ok(()) => Outcome::Accepted,
         Err(error) => {
-            // Whatever is wrong is not the fault of who is asked, and is answered so.
+            // Every defect is the client's, and so is the status.
             assert!(status(&error).is_client_error(), "{error}");
             refused(error.code(), &[Error::CODES])
         }
@@ -89,7 +89,7 @@ fn verify_response(
     }
 }
 
-/// Both providers say the same.
+/// Both providers give the same result.
 fn same<T>(judged: [Result<T, Error>; 2]) -> Result<T, Error> {
     match judged {
         [Ok(one), Ok(_other)] => Ok(one),
@@ -104,8 +104,8 @@ fn same<T>(judged: [Result<T, Error>; 2]) -> Result<T, Error> {
 /// The base is one that was signed, and the body that of its message.
 fn check_signed(signature: &VerifiedSignature, message: &dyn Message, content: &[u8]) {
     let body = BASES.get(signature.base().as_bytes());
-    assert_eq!(body.map(Vec::as_slice), Some(content), "nobody signed this");
-    // What the profile makes a receiver act on is covered where it is there.
+    assert_eq!(body.map(Vec::as_slice), Some(content), "no key signed this");
+    // The fields that a receiver acts on are covered if present.
     for field in [
         "workload-identity-token",
         "authorization",
@@ -130,7 +130,7 @@ fn asked() -> RawRequest<'static> {
     }
 }
 
-/// The bases of what was signed, each with the body of its message.
+/// The bases of the signed messages, each with the body of its message.
 static BASES: LazyLock<BTreeMap<Vec<u8>, Vec<u8>>> = LazyLock::new(|| {
     let (limits, asked) = (Limits::default(), asked());
     let mut bases = BTreeMap::new();

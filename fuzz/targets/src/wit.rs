@@ -10,8 +10,8 @@ use serde::Deserialize;
 use crate::known::{NOW, at, known, sign};
 use crate::{NO_TEXT, Outcome, refused, text};
 
-/// A token, or claims which are then signed by an issuer that is trusted: read as a WIT, as a
-/// WIT-SVID and as a JWT-SVID. Accepted is a WIT.
+/// Verifies a token, or claims that a trusted issuer signs: as a WIT, as a WIT-SVID and as a
+/// JWT-SVID. Accepted if it is a WIT.
 pub fn wit(data: &[u8]) -> Outcome {
     let Some(text) = text(data) else {
         return NO_TEXT;
@@ -22,7 +22,7 @@ pub fn wit(data: &[u8]) -> Outcome {
     let read = verify(&token, &WitRules::wit(), NOW);
     match &read {
         Ok(wit) => check(wit, &token),
-        // A WIT-SVID alone may have been issued in the future.
+        // Only a WIT-SVID may have an `iat` in the future.
         Err(error) => assert!(
             error.code() == "wit.not_yet_valid"
                 || error.code() == "wit.claim"
@@ -63,13 +63,13 @@ fn check(wit: &Wit, token: &str) {
     let bundle = known().trust.bundle(wit.id().origin_str());
     assert!(bundle.is_some());
 
-    // What a WIT-SVID is, is a WIT of SPIFFE without Ed25519.
+    // A WIT-SVID is a WIT of SPIFFE without Ed25519.
     if let Ok(svid) = verify(token, &WitRules::wit_svid(), NOW) {
         assert_eq!(svid.id().scheme(), Scheme::Spiffe);
         assert!(aims_jose::AlgorithmSet::SVID.contains(svid.algorithm()));
         assert_eq!((svid.id(), svid.hash()), (wit.id(), wit.hash()));
     }
-    // It ends, with the skew, and not a second before.
+    // It expires at `exp` plus the skew, and not a second before.
     let end = wit.expires().as_secs() + 30;
     assert!(end > NOW);
     let code = |now| verify(token, &WitRules::wit(), now).map_or_else(|it| it.code(), |_| "ok");
@@ -82,11 +82,11 @@ fn check(wit: &Wit, token: &str) {
     let len = WitRules::wit().with_max_len(token.len() - 1);
     let long = verify(token, &len, NOW).map_or_else(|it| it.code(), |_| "ok");
     assert_eq!(long, "jws.too_long");
-    // A WIT is no bearer token.
+    // A WIT is not accepted as a bearer token.
     assert!(JwtSvid::verify(token, &known().trust, "a", at(NOW)).is_err());
 }
 
-/// No key here is for JWT-SVIDs, so none is good, whatever it says.
+/// No key here is for JWT-SVIDs, so none verifies.
 fn jwt_svid(token: &str) {
     match JwtSvid::verify(token, &known().trust, "a", at(NOW)) {
         Ok(svid) => unreachable!("{svid:?} by a key for WITs"),

@@ -15,16 +15,16 @@ use crate::known::{NOW, at, known, sign};
 use crate::{Outcome, refused};
 
 const AUDIENCE: &str = "https://workload.example.com/path";
-/// The field that this receiver understands beside the tokens.
+/// The field that this receiver understands in addition to the tokens.
 const COVERED: &str = "x-covered";
-/// Not a field: claims, to be signed by the workload's key and put where
-/// draft-ietf-wimse-wpt-01 has the proof.
+/// Prefix of a line with claims. The workload's key signs them, and the proof is put into the field
+/// of draft-ietf-wimse-wpt-01.
 const CLAIMS: &[u8] = b"!claims: ";
-/// The same, where draft-ietf-wimse-wpt-02 has it.
+/// Prefix of a line with claims for a proof of draft-ietf-wimse-wpt-02.
 const CLAIMS_02: &[u8] = b"!claims-02: ";
 
-/// The header section of a request, a field a line. Accepted is a proof that is good for it, by the
-/// WIT that came with it or else by the one that the drafts print.
+/// Verifies the header section of a request, one field per line. Accepted if a proof is valid for
+/// it, by the WIT of the request or else by the printed one.
 pub fn wpt(data: &[u8]) -> Outcome {
     let parts = request(data);
     let found = Presented::find(&parts.headers, Revisions::BOTH);
@@ -82,7 +82,7 @@ fn code(result: Result<UnspentWpt, Error>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// Lines that are no field are left out.
+/// Lines that are not fields are ignored.
 fn request(data: &[u8]) -> Parts {
     let (mut parts, ()) = Request::new(()).into_parts();
     for line in lines(data) {
@@ -108,7 +108,7 @@ fn request(data: &[u8]) -> Parts {
     parts
 }
 
-/// What was found is a compact JWT, and is found again where it is put.
+/// A proof that was found is a compact JWT, and is found again where it is written.
 fn check_fields(presented: &Presented<'_>) {
     for text in [presented.wit(), presented.wpt()] {
         assert!(text.len() <= fields::MAX_FIELD_LEN);
@@ -141,7 +141,7 @@ fn bind<'a>(
     binding
 }
 
-/// Each thing that the proof is bound to, changed alone or left out, undoes it.
+/// Changing or removing any value that the proof is bound to makes it invalid.
 fn check_bound(
     code: &dyn Fn(&Binding<'_>, u64) -> &'static str,
     plain: &Binding<'_>,
@@ -170,7 +170,7 @@ fn check_bound(
     }
 }
 
-/// It is good once, and not at all behind its end.
+/// A proof is valid once, and not after its expiry.
 fn spend(unspent: UnspentWpt, again: impl Fn(u64) -> Result<UnspentWpt, Error>) {
     let store = aims_replay::ReplayCache::in_memory(10);
     let Ok(proof) = unspent.spend(&store, at(NOW)) else {

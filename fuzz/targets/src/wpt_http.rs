@@ -1,4 +1,4 @@
-//! A request, as a guard judges it.
+//! A request, as a guard verifies it.
 
 use std::cell::RefCell;
 use std::sync::{Arc, LazyLock};
@@ -24,15 +24,17 @@ use crate::known::{NOW, WIT, at, known, sign};
 use crate::{Outcome, refused};
 
 const ORIGIN: &str = "https://workload.example.com";
-/// A field that carries a token of the tool's own.
+/// A field that carries a token of the tool.
 const COVERED: &str = "x-covered";
 
-/// What an honest agent sends, and what arrives. Lines that begin with `!` say the first: `!path
-/// /path`, `!covered value`, `!txn token`, `!token` with the claims of an access token, and
-/// `!revision 02` for a proof of draft-ietf-wimse-wpt-02 in place of one of -01. The others are the
-/// request line and the fields that arrive; in them stand `{wit}`, `{wpt}` and `{token}` for what
-/// the agent has made. Accepted is what a guard that takes WIT and WPT admits, or, where a token
-/// came, one that wants that too.
+/// Verifies the request of an honest agent, and the request that arrives.
+///
+/// Lines that begin with `!` describe the first: `!path /path`, `!covered value`, `!txn token`,
+/// `!token` with the claims of an access token, and `!revision 02` for a proof of
+/// draft-ietf-wimse-wpt-02 instead of one of -01. The other lines are the request line and the
+/// fields that arrive. In them, `{wit}`, `{wpt}` and `{token}` stand for the values of the agent.
+/// Accepted if a guard for WIT and WPT admits it, or, for a request with a token, a guard that also
+/// requires a token.
 pub fn wpt_http(data: &[u8]) -> Outcome {
     let sent = Sent::of(data);
     let Some(made) = sent.make() else {
@@ -90,7 +92,7 @@ pub fn wpt_http(data: &[u8]) -> Outcome {
     }
 }
 
-/// One without access tokens, and one with.
+/// A guard without access tokens, and one with them.
 static GUARDS: LazyLock<(Guard, Guard)> = LazyLock::new(|| {
     let key = known().issuer.public_jwk().to_json();
     let keys = format!(r#"{{"keys":[{key}]}}"#);
@@ -99,7 +101,7 @@ static GUARDS: LazyLock<(Guard, Guard)> = LazyLock::new(|| {
     let set = issuer.map(|issuer| issuers.set(&issuer, keys.as_bytes(), AWS_LC).is_ok());
     assert_eq!(set, Some(true));
     let builder = || {
-        // What an honest sender sends is accepted, whatever its path.
+        // A request of an honest sender is accepted, whatever its path.
         Guard::builder("https://workload.example.com/path")
             .accept_any_path()
             .trust(Arc::clone(&known().store))
@@ -117,7 +119,7 @@ thread_local! {
     static SEEN: RefCell<ReplayCache> = RefCell::new(ReplayCache::in_memory(10));
 }
 
-/// What was spent since the seed began.
+/// The keys that were spent since the seed began.
 #[derive(Debug)]
 struct Seen;
 
@@ -132,7 +134,7 @@ impl ReplayStore for Seen {
     }
 }
 
-/// What the agent's request is.
+/// The request of the agent.
 #[derive(Default)]
 struct Sent<'a> {
     path: Option<&'a str>,
@@ -142,7 +144,7 @@ struct Sent<'a> {
     draft02: bool,
 }
 
-/// What the agent has made for it.
+/// The values that the agent has created for it.
 struct Made {
     wpt: String,
     token: String,
@@ -195,7 +197,7 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// What an honest agent sends is let in, where HTTP can carry it.
+/// The guard admits the request of an honest agent, if HTTP can carry it.
 fn check_honest(guard: &Guard, sent: &Sent<'_>, made: &Made) {
     let path = sent.path.unwrap_or("/path");
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
@@ -232,7 +234,7 @@ fn check_honest(guard: &Guard, sent: &Sent<'_>, made: &Made) {
     assert_eq!(code(NOW + 90), "wpt.expired");
 }
 
-/// The request line, the fields, and what the agent has made in their places.
+/// Builds the request that arrives: the request line, the fields, and the values of the agent.
 fn arrived(data: &[u8], made: &Made) -> Option<Parts> {
     let mut lines = lines(data).filter(|line| !line.starts_with(b"!"));
     let mut words = lines.next()?.split(|byte| *byte == b' ');
@@ -254,7 +256,7 @@ fn arrived(data: &[u8], made: &Made) -> Option<Parts> {
     Some(parts)
 }
 
-/// What was let in is what its proof says, word by word, as the fields alone show it.
+/// The proof of an admitted request covers exactly the values that its fields have.
 fn check_covered(request: &Parts) {
     let headers = &request.headers;
     let sole = |name: &HeaderName| {
@@ -304,8 +306,8 @@ fn check_covered(request: &Parts) {
     assert_eq!(covered, value.as_ref());
 }
 
-/// Every refusal has an answer that nobody stores, and a challenge that a client can read where it
-/// is 401.
+/// Every refusal has a response that no cache stores. A 401 response has a challenge that a client
+/// can parse.
 fn check_answer(refusal: Refusal) {
     let status = refusal.status().as_u16();
     let answer = refusal.into_response::<Vec<u8>>();

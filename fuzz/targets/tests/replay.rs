@@ -1,4 +1,4 @@
-//! Every seed of `fuzz/corpus`, and what `fuzz/run` found, through its target.
+//! Runs every seed of `fuzz/corpus`, and every input that `fuzz/run` found, through its target.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ fn folder(kind: &str, target: &str) -> PathBuf {
         .join(target)
 }
 
-/// The files of a folder by name; none where there is no folder.
+/// Returns the files of a folder by name, or none without the folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
@@ -24,8 +24,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     all
 }
 
-/// T-053: a target for each parser; none panics on what is known, and each property that it asserts
-/// holds.
+/// T-053: there is a target for each parser; none panics on a known input, and all asserted
+/// properties hold.
 #[test]
 fn every_seed_holds_its_properties() {
     for (name, target) in TARGETS {
@@ -46,7 +46,7 @@ fn every_seed_holds_its_properties() {
     }
 }
 
-/// A seed's name says what becomes of it: `ok-…`, or the code of the refusal and what is wrong.
+/// The name of a seed states its result: `ok-…`, or the code of the refusal and the defect.
 #[test]
 fn every_seed_is_what_its_name_says() {
     let mut misnamed = Vec::new();
@@ -66,7 +66,7 @@ fn every_seed_is_what_its_name_says() {
     assert!(misnamed.is_empty(), "{misnamed:#?}");
 }
 
-/// What once broke a property does no more.
+/// An input that once broke a property no longer does.
 #[test]
 fn what_was_found_holds() {
     for (name, target) in TARGETS {
@@ -77,7 +77,7 @@ fn what_was_found_holds() {
     }
 }
 
-/// A corpus, and a binary of `fuzz/fuzz_targets`, is one target's; no target lacks either.
+/// Each target has a corpus and a binary in `fuzz/fuzz_targets`, and there are no others.
 #[test]
 fn targets_corpora_and_binaries_are_the_same() {
     let named = |folder: &Path| -> BTreeSet<String> {
