@@ -37,8 +37,11 @@ pub enum Error {
     },
     /// The bootstrap token is shorter than 22 or longer than 256 characters, or the bootstrap token
     /// or key belongs to another enrolment.
-    #[error("the bootstrap secret is too short, too long, or serves another enrolment")]
-    EnrolmentSecret,
+    #[error("unusable bootstrap token or key: {reason}")]
+    EnrolmentSecret {
+        /// What was expected and what was found.
+        reason: &'static str,
+    },
     /// The limit on enrolments is reached.
     #[error("no room for another enrolment")]
     EnrolmentsFull,
@@ -49,12 +52,22 @@ pub enum Error {
         longest: Duration,
     },
     /// Two clients have the same `client_id` or pattern, or there are more than 1,024 clients.
-    #[error("the client is registered twice, or there are too many")]
-    Clients,
+    #[error("the client {client} {reason}")]
+    Clients {
+        /// The client: escaped, at most 200 characters.
+        client: Box<str>,
+        /// What is wrong with it, and what was expected.
+        reason: &'static str,
+    },
     /// A resource is not an absolute URI without fragment, is registered twice, or has a malformed
     /// scope; or a client names an unregistered resource.
-    #[error("a resource is malformed, registered twice, or not registered")]
-    Resources,
+    #[error("the resource {resource} {reason}")]
+    Resources {
+        /// The resource, without user information and query: escaped, at most 200 characters.
+        resource: Box<str>,
+        /// What is wrong with it, and what was expected.
+        reason: Box<str>,
+    },
     /// A key could not be generated, or does not fit its purpose.
     #[error("a signing key could not be made or does not fit its purpose")]
     Key(#[source] aims_jose::Error),
@@ -244,11 +257,11 @@ impl Error {
         Self::TrustDomain(_) => Configuration "authority.trust_domain",
         Self::EnrolmentOrigin { .. } => Configuration "authority.enrolment_origin",
         Self::IdentifierHeld { .. } => Configuration "authority.identifier_held",
-        Self::EnrolmentSecret => Configuration "authority.enrolment_secret",
+        Self::EnrolmentSecret { .. } => Configuration "authority.enrolment_secret",
         Self::EnrolmentsFull => Configuration "authority.enrolments_full",
         Self::Lifetime { .. } => Configuration "authority.lifetime",
-        Self::Clients => Configuration "authority.clients",
-        Self::Resources => Configuration "authority.resources",
+        Self::Clients { .. } => Configuration "authority.clients",
+        Self::Resources { .. } => Configuration "authority.resources",
         Self::Key(_) => Unavailable "authority.key",
         Self::KeyAlgorithmForSvid => Configuration "authority.key_algorithm",
         Self::RotationEarly => Unavailable "authority.rotation_early",

@@ -378,6 +378,21 @@ async fn a_file_declares_agents() {
         assert_eq!(status, Some(2), "{text}");
         assert!(told.contains(code), "{text}: {told}");
     }
+    // The entry that is wrong is named, and no file is made.
+    let args = [
+        &format!("authority serve --listen 127.0.0.1:0 --agent {AGENT}=new-token"),
+        "--resource http://tools.example/mcp",
+    ];
+    let (status, told) = ended(&folder, &args.join(" "));
+    assert_eq!(status, Some(2), "{told}");
+    for part in [
+        "authority.resources",
+        "\"http://tools.example/mcp\"",
+        "expected an absolute https URL",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+    assert!(!folder.path("new-token").exists());
 }
 
 /// T-160: an address that other machines can reach is refused with the reason; the option that

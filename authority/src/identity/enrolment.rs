@@ -82,7 +82,10 @@ impl Enrolment {
     /// characters outside RFC 6750 §2.1. [`random_token`](Self::random_token) creates a valid one.
     pub fn by_token(id: WorkloadId, token: &SecretText) -> Result<Self, Error> {
         if !is_token(token.expose()) {
-            return Err(Error::EnrolmentSecret);
+            return Err(Error::EnrolmentSecret {
+                reason: "expected 22 to 256 characters of a bearer token (RFC 6750 §2.1), such as \
+                         `Enrolment::random_token` makes them",
+            });
         }
         Ok(Self::new(id, BootstrapKind::of_token(token.expose()), true))
     }

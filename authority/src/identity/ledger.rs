@@ -93,7 +93,9 @@ impl Ledger {
             return Err(Error::IdentifierHeld { id });
         }
         if books.by_bootstrap.contains_key(&enrolment.bootstrap) {
-            return Err(Error::EnrolmentSecret);
+            return Err(Error::EnrolmentSecret {
+                reason: "it serves another enrolment, expected one of its own for each agent",
+            });
         }
         if books.enrolments.len() >= self.limits.enrolments {
             return Err(Error::EnrolmentsFull);

@@ -1,5 +1,6 @@
 //! Resources, clients, and the scopes of a client at a resource.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
 
 use aims_error::shown;
@@ -163,23 +164,38 @@ impl Registry {
             by_pattern: Vec::new(),
         };
         for resource in resources {
-            if !is_nameable(&resource)
-                || registry
-                    .resources
-                    .insert(resource.uri, resource.scopes)
-                    .is_some()
-            {
-                return Err(Error::Resources);
+            check(&resource)?;
+            let known = registry.resources.entry(resource.uri);
+            match known {
+                Entry::Occupied(known) => {
+                    return Err(bad(known.key(), "is registered twice, expected once"));
+                }
+                Entry::Vacant(free) => drop(free.insert(resource.scopes)),
             }
         }
         if clients.len() > MOST_CLIENTS {
-            return Err(Error::Clients);
+            return Err(Error::Clients {
+                client: "list".into(),
+                reason: "is too long: expected at most 1024 clients",
+            });
         }
         for client in clients {
             for (resource, scopes) in &client.grants {
-                let known = registry.resources.get(resource).ok_or(Error::Resources)?;
+                let Some(known) = registry.resources.get(resource) else {
+                    let there = shown(registry.resources.keys().map(String::as_str));
+                    let reason = format!(
+                        "is named by a client and is not registered: expected one of {there}"
+                    );
+                    return Err(bad(resource, reason));
+                };
                 if !scopes.is_subset(known) {
-                    return Err(Error::Resources);
+                    let found = shown(scopes.difference(known).map(String::as_str));
+                    let there = shown(known.iter().map(String::as_str));
+                    let reason = format!(
+                        "is named by a client with scopes that it does not have: found {found}, \
+                         expected some of {there}"
+                    );
+                    return Err(bad(resource, reason));
                 }
             }
             registry.add(client)?;
@@ -196,13 +212,22 @@ impl Registry {
                     || !client_id.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
                     || client_id.starts_with("spiffe:")
                     || keys.is_empty();
-                if bad || self.by_id.insert(client_id.clone(), client).is_some() {
-                    return Err(Error::Clients);
+                let client_id = client_id.clone();
+                if bad {
+                    return Err(Error::Clients {
+                        client: shown([&*client_id]),
+                        reason: "is malformed: expected keys, and a name of 1 to 512 printable \
+                                 ASCII characters that does not begin with `spiffe:`",
+                    });
+                }
+                match self.by_id.entry(client_id) {
+                    Entry::Occupied(known) => return Err(twice(known.key())),
+                    Entry::Vacant(free) => drop(free.insert(client)),
                 }
             }
             ClientMatcher::Spiffe { pattern, .. } => {
                 if self.by_pattern.iter().any(|(known, _)| known == pattern) {
-                    return Err(Error::Clients);
+                    return Err(twice(&pattern.to_string()));
                 }
                 self.by_pattern.push((pattern.clone(), client));
             }
@@ -299,11 +324,45 @@ impl Registry {
 }
 
 /// Checks a resource: `http` on loopback only, and no more scopes than one set can have.
-fn is_nameable(resource: &Resource) -> bool {
+fn check(resource: &Resource) -> Result<(), Error> {
+    if let Err(error) = names::Resource::loopback(&resource.uri) {
+        let (found, reason) = match &error {
+            aims_oauth_wire::Error::Resource { found, reason } => (&**found, *reason),
+            _ => ("", "not a resource identifier"),
+        };
+        let reason = format!(
+            "is malformed: expected an absolute https URL without fragment, or http on loopback; \
+             {reason}"
+        );
+        return Err(bad(found, reason));
+    }
     let mut set = ScopeSet::new();
     let mut add = |scope: &String| set.insert(scope.parse()?);
-    names::Resource::loopback(&resource.uri).is_ok()
-        && resource.scopes.iter().all(|scope| add(scope).is_ok())
+    match resource.scopes.iter().find(|scope| add(scope).is_err()) {
+        Some(scope) => {
+            let scope = shown([scope.as_str()]);
+            let reason = format!(
+                "has the malformed scope {scope}: expected printable ASCII without blanks, `\"` \
+                 and `\\`, and at most 256 scopes"
+            );
+            Err(bad(&resource.uri, reason))
+        }
+        None => Ok(()),
+    }
+}
+
+fn bad(resource: &str, reason: impl Into<Box<str>>) -> Error {
+    Error::Resources {
+        resource: shown([resource]),
+        reason: reason.into(),
+    }
+}
+
+fn twice(client: &str) -> Error {
+    Error::Clients {
+        client: shown([client]),
+        reason: "is registered twice, expected once",
+    }
 }
 
 #[cfg(test)]

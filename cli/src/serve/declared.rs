@@ -30,6 +30,8 @@ pub(super) struct Agent {
     pub(super) token: SecretText,
     /// The file of the token. `None` for a new token that must be printed.
     pub(super) file: Option<PathBuf>,
+    /// The file is not there yet.
+    is_new: bool,
     lifetime: Duration,
     reusable: bool,
     may: Resources,
@@ -64,10 +66,12 @@ pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<(Vec<Agent>, Re
     }
     let mut agents = Vec::new();
     for (id, file) in &asked.agents {
+        let (token, is_new) = token(file.as_deref(), inputs)?;
         agents.push(Agent {
             id: id.clone(),
-            token: token(file.as_deref(), inputs)?,
+            token,
             file: file.clone(),
+            is_new,
             lifetime: Duration::from_secs(asked.lifetime),
             reusable: asked.reusable_tokens,
             may: resources.clone(),
@@ -79,10 +83,13 @@ pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<(Vec<Agent>, Re
     };
     for described in config.agents {
         let lifetime = described.lifetime.unwrap_or(asked.lifetime);
+        let id = WorkloadId::parse(&described.id)?;
+        let (token, is_new) = token(described.token_file.as_deref(), inputs)?;
         agents.push(Agent {
-            id: WorkloadId::parse(&described.id)?,
-            token: token(described.token_file.as_deref(), inputs)?,
+            id,
+            token,
             file: described.token_file,
+            is_new,
             lifetime: Duration::from_secs(lifetime),
             reusable: described.reusable,
             may: described.may,
@@ -109,23 +116,19 @@ fn config(path: &Path, inputs: &mut Inputs) -> Result<Config, Failure> {
     })
 }
 
-/// Returns the token of a file, or a new one. A new token is stored in the file if one is named,
-/// and is printed otherwise.
-fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<SecretText, Failure> {
+/// Returns the token of a file, or a new one, and whether the file is still to be made.
+fn token(file: Option<&Path>, inputs: &mut Inputs) -> Result<(SecretText, bool), Failure> {
     let Some(path) = file else {
-        return Ok(Enrolment::random_token(random::SYSTEM)?);
+        return Ok((Enrolment::random_token(random::SYSTEM)?, false));
     };
     match inputs.text(path) {
         Ok(text) => {
             let danger = "others can read or write this bootstrap token, and then be the agent; it should be 0600";
             warn_of_others(path, 0o077, danger);
-            Ok(SecretText::new(text.as_str()))
+            Ok((SecretText::new(text.as_str()), false))
         }
         Err(Failure::File { error, .. }) if error.kind() == ErrorKind::NotFound => {
-            let token = Enrolment::random_token(random::SYSTEM)?;
-            write_new(path, token.expose().as_bytes())
-                .map_err(|error| Failure::file(path, error))?;
-            Ok(token)
+            Ok((Enrolment::random_token(random::SYSTEM)?, true))
         }
         Err(failure) => Err(failure),
     }
@@ -157,6 +160,15 @@ fn warn_of_others(path: &Path, ways: u32, danger: &str) {
 const fn warn_of_others(_: &Path, _: u32, _: &str) {}
 
 impl Agent {
+    /// Makes the file with the token, where there is none yet.
+    pub(super) fn write_token(&self) -> Result<(), Failure> {
+        match &self.file {
+            Some(path) if self.is_new => write_new(path, self.token.expose().as_bytes())
+                .map_err(|error| Failure::file(path, error)),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn enrolment(&self) -> Result<Enrolment, Failure> {
         let enrolment = Enrolment::by_token(self.id.clone(), &self.token)?;
         let enrolment = enrolment.with_lifetime(self.lifetime);

@@ -75,6 +75,10 @@ async fn serve(
         builder = builder.enrol(agent.enrolment()?).client(agent.client()?);
     }
     let authority = builder.build(now(None))?;
+    // A declaration that is refused leaves no file.
+    for agent in &agents {
+        agent.write_token()?;
+    }
     // Register the handler before printing, so that the reader of the output can end the process.
     let end = ended().map_err(Failure::Runtime)?;
     let story = story::tell(authority.issuer(), bound, &domain, &agents, &resources);

@@ -189,3 +189,60 @@ fn a_scope_that_is_not_allowed_is_told() {
         )
     );
 }
+
+/// The operator reads which entry is wrong, what was expected and what was found.
+#[test]
+fn a_wrong_registration_is_named() {
+    let told = |resources, clients| {
+        let refused = Registry::new(resources, clients).unwrap_err();
+        refused.to_string()
+    };
+    let tools = || Resource::new(TOOLS).with_scopes(["read"]);
+    let spiffe = || Client::spiffe(pattern("spiffe://example.org/a"));
+    let public = "http://user:secret@tools.example/mcp?key=secret";
+    for (message, parts) in [
+        (
+            told(vec![Resource::new("http://tools.example/mcp")], vec![]),
+            [
+                "\"http://tools.example/mcp\"",
+                "expected an absolute https URL",
+            ],
+        ),
+        (
+            told(vec![Resource::new(TOOLS).with_scopes(["a b"])], vec![]),
+            [TOOLS, "the malformed scope \"a b\""],
+        ),
+        (
+            told(vec![tools(), tools()], vec![]),
+            [TOOLS, "registered twice, expected once"],
+        ),
+        (
+            told(vec![tools()], vec![spiffe().allow("https://other", ["x"])]),
+            [
+                "\"https://other\" is named by a client",
+                "expected one of \"https://tools",
+            ],
+        ),
+        (
+            told(vec![tools()], vec![spiffe().allow(TOOLS, ["write"])]),
+            ["found \"write\"", "expected some of \"read\""],
+        ),
+        (
+            told(vec![], vec![spiffe(), spiffe()]),
+            [
+                "\"spiffe://example.org/a\"",
+                "registered twice, expected once",
+            ],
+        ),
+        (
+            told(vec![], vec![Client::with_keys("a b", keys())]),
+            ["\"a b\"", "1 to 512 printable"],
+        ),
+    ] {
+        for part in parts {
+            assert!(message.contains(part), "{part:?} in {message}");
+        }
+    }
+    let message = told(vec![Resource::new(public)], vec![]);
+    assert!(!message.contains("secret"), "{message}");
+}
