@@ -227,6 +227,19 @@ refused!(
     aims_jose::Error,
     aims_oauth_rs::Error,
     aims_txn_token::Error,
-    aims_wimse_cred::Error,
-    aims_wimse_id::Error
+    aims_wimse_cred::Error
 );
+
+impl From<aims_wimse_id::Error> for Failure {
+    fn from(error: aims_wimse_id::Error) -> Self {
+        // A secret that was given as an identifier by mistake is not repeated.
+        let detail =
+            if secret::may_be_in(error.found().as_ref()) || secret::may_be_drawn(error.found()) {
+                error.reason().to_string()
+            } else {
+                error.to_string()
+            };
+        let code = error.code();
+        Self::Refused { code, detail }
+    }
+}

@@ -63,7 +63,7 @@ impl TryFrom<String> for TrustDomain {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {
-        parse::trust_domain(&text)?;
+        parse::trust_domain(&text).map_err(|reason| Error::new(reason, &text))?;
         Ok(Self(text))
     }
 }
@@ -97,9 +97,10 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// [`Error::TrustDomainTrailingDot`] for a `wimse` trust domain that ends in a dot.
+    /// [`Reason::TrustDomainTrailingDot`](crate::Reason::TrustDomainTrailingDot) for a `wimse` trust domain that ends in a dot.
     pub fn new(scheme: Scheme, trust_domain: &TrustDomain) -> Result<Self, Error> {
-        parse::trust_domain_of(scheme, trust_domain.as_str())?;
+        parse::trust_domain_of(scheme, trust_domain.as_str())
+            .map_err(|reason| Error::new(reason, trust_domain.as_str()))?;
         Ok(Self {
             text: format!("{scheme}://{}", trust_domain.as_str()),
             scheme,
@@ -129,7 +130,7 @@ impl TryFrom<String> for Origin {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {
-        let parts = parse::origin(&text)?;
+        let parts = parse::origin(&text).map_err(|reason| Error::new(reason, &text))?;
         Ok(Self {
             text,
             scheme: parts.scheme,
@@ -171,7 +172,7 @@ impl WorkloadId {
     ///
     /// The first part of the text that is not canonical. The parser normalizes nothing.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let parts = parse::identifier(text)?;
+        let parts = parse::identifier(text).map_err(|reason| Error::new(reason, text))?;
         Ok(Self {
             text: text.to_owned(),
             scheme: parts.scheme,
@@ -229,7 +230,7 @@ impl TryFrom<String> for WorkloadId {
     type Error = Error;
 
     fn try_from(text: String) -> Result<Self, Error> {
-        let parts = parse::identifier(&text)?;
+        let parts = parse::identifier(&text).map_err(|reason| Error::new(reason, &text))?;
         Ok(Self {
             text,
             scheme: parts.scheme,

@@ -9,6 +9,6 @@ mod pattern;
 #[cfg(feature = "serde")]
 mod text;
 
-pub use error::Error;
+pub use error::{Error, Reason};
 pub use id::{Origin, Scheme, TrustDomain, WorkloadId};
 pub use pattern::IdPattern;

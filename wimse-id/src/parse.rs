@@ -1,6 +1,6 @@
 //! The grammar that all types share: one pass over the bytes, without allocation.
 
-use crate::{Error, Scheme};
+use crate::{Reason, Scheme};
 
 /// Maximum length of an identifier in octets (SPIFFE-ID §2.3, draft-ietf-wimse-identifier §4.1).
 pub(crate) const MAX_LENGTH: usize = 2048;
@@ -16,11 +16,11 @@ pub(crate) struct Parts {
 }
 
 /// Splits an identifier and checks every octet of it.
-pub(crate) fn identifier(text: &str) -> Result<Parts, Error> {
+pub(crate) fn identifier(text: &str) -> Result<Parts, Reason> {
     let (scheme, authority, path) = split(text)?;
     trust_domain_of(scheme, authority)?;
     if path.is_empty() && scheme == Scheme::Wimse {
-        return Err(Error::PathMissing);
+        return Err(Reason::PathMissing);
     }
     self::path(scheme, path)?;
     Ok(Parts {
@@ -30,7 +30,7 @@ pub(crate) fn identifier(text: &str) -> Result<Parts, Error> {
 }
 
 /// Splits an origin, which is the text of an identifier up to the path. Accepts both schemes.
-pub(crate) fn origin(text: &str) -> Result<Parts, Error> {
+pub(crate) fn origin(text: &str) -> Result<Parts, Reason> {
     let (scheme, authority, path) = split(text)?;
     trust_domain_of(scheme, authority)?;
     match path {
@@ -38,69 +38,69 @@ pub(crate) fn origin(text: &str) -> Result<Parts, Error> {
             scheme,
             origin: text.len(),
         }),
-        "/" => Err(Error::TrailingSlash),
-        _ => Err(Error::OriginPath),
+        "/" => Err(Reason::TrailingSlash),
+        _ => Err(Reason::OriginPath),
     }
 }
 
 /// Checks a trust domain without a scheme, by the rules that both schemes share.
-pub(crate) fn trust_domain(text: &str) -> Result<(), Error> {
+pub(crate) fn trust_domain(text: &str) -> Result<(), Reason> {
     if text.is_empty() {
-        return Err(Error::TrustDomainEmpty);
+        return Err(Reason::TrustDomainEmpty);
     }
     if text.len() > MAX_TRUST_DOMAIN {
-        return Err(Error::TrustDomainLength);
+        return Err(Reason::TrustDomainLength);
     }
     match text.bytes().find(|byte| !is_domain(*byte)) {
         None => Ok(()),
-        Some(b'%') => Err(Error::PercentEncoding),
-        Some(b'@') => Err(Error::UserInfo),
-        Some(b':') => Err(Error::Port),
-        Some(b'?') => Err(Error::Query),
-        Some(b'#') => Err(Error::Fragment),
-        Some(_) => Err(Error::TrustDomain),
+        Some(b'%') => Err(Reason::PercentEncoding),
+        Some(b'@') => Err(Reason::UserInfo),
+        Some(b':') => Err(Reason::Port),
+        Some(b'?') => Err(Reason::Query),
+        Some(b'#') => Err(Reason::Fragment),
+        Some(_) => Err(Reason::TrustDomain),
     }
 }
 
-pub(crate) fn trust_domain_of(scheme: Scheme, text: &str) -> Result<(), Error> {
+pub(crate) fn trust_domain_of(scheme: Scheme, text: &str) -> Result<(), Reason> {
     trust_domain(text)?;
     if scheme == Scheme::Wimse && text.ends_with('.') {
-        return Err(Error::TrustDomainTrailingDot);
+        return Err(Reason::TrustDomainTrailingDot);
     }
     Ok(())
 }
 
 /// Splits into scheme, authority and path. The path has its leading slash, or is empty.
-fn split(text: &str) -> Result<(Scheme, &str, &str), Error> {
+fn split(text: &str) -> Result<(Scheme, &str, &str), Reason> {
     if text.len() > MAX_LENGTH {
-        return Err(Error::Length);
+        return Err(Reason::Length);
     }
     let (scheme, rest) = if let Some(rest) = text.strip_prefix("spiffe://") {
         (Scheme::Spiffe, rest)
     } else if let Some(rest) = text.strip_prefix("wimse://") {
         (Scheme::Wimse, rest)
     } else {
-        return Err(Error::Scheme);
+        return Err(Reason::Scheme);
     };
     let at = rest
         .bytes()
         .position(|byte| byte == b'/')
         .unwrap_or(rest.len());
-    let (authority, path) = rest.split_at_checked(at).ok_or(Error::Character)?;
+    let (authority, path) = rest.split_at_checked(at).ok_or(Reason::Character)?;
     Ok((scheme, authority, path))
 }
 
 /// Checks a path: it is empty, or each segment follows a slash.
-fn path(scheme: Scheme, path: &str) -> Result<(), Error> {
+fn path(scheme: Scheme, path: &str) -> Result<(), Reason> {
     let Some(segments) = path.strip_prefix('/') else {
         return Ok(());
     };
     if segments.is_empty() || segments.ends_with('/') {
         // Report `//` at the end as an empty segment, not as a trailing slash.
         return Err(if segments.ends_with("//") || segments == "/" {
-            Error::EmptySegment
+            Reason::EmptySegment
         } else {
-            Error::TrailingSlash
+            Reason::TrailingSlash
         });
     }
     // One pass: the segment that begins at `start` ends at the next slash.
@@ -111,10 +111,10 @@ fn path(scheme: Scheme, path: &str) -> Result<(), Error> {
             start = at + 1;
         } else if !is_segment(scheme, byte) {
             return Err(match byte {
-                b'%' => Error::PercentEncoding,
-                b'?' => Error::Query,
-                b'#' => Error::Fragment,
-                _ => Error::Character,
+                b'%' => Reason::PercentEncoding,
+                b'?' => Reason::Query,
+                b'#' => Reason::Fragment,
+                _ => Reason::Character,
             });
         }
     }
@@ -122,10 +122,10 @@ fn path(scheme: Scheme, path: &str) -> Result<(), Error> {
 }
 
 /// Checks a segment as a whole. The caller has checked its octets.
-fn segment(segment: &str) -> Result<(), Error> {
+fn segment(segment: &str) -> Result<(), Reason> {
     match segment {
-        "" => Err(Error::EmptySegment),
-        "." | ".." => Err(Error::DotSegment),
+        "" => Err(Reason::EmptySegment),
+        "." | ".." => Err(Reason::DotSegment),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Error, Origin, WorkloadId};
+use crate::{Error, Origin, Reason, WorkloadId};
 
 /// A pattern that matches one identifier, all identifiers beneath one, or all of an origin.
 ///
@@ -71,20 +71,24 @@ impl FromStr for IdPattern {
     /// Parses an identifier, `…/*` for all identifiers beneath it, or `scheme://trust-domain/*` for
     /// all identifiers of an origin.
     fn from_str(text: &str) -> Result<Self, Error> {
+        // The error names the whole pattern, not the part of it that was read.
+        let whole = |error: Error| Error::new(error.reason(), text);
         let Some(above) = text.strip_suffix("/*") else {
             if text.contains('*') {
-                return Err(Error::Pattern);
+                return Err(Error::new(Reason::Pattern, text));
             }
             return text.parse().map(Self::exact);
         };
         if above.contains('*') {
-            return Err(Error::Pattern);
+            return Err(Error::new(Reason::Pattern, text));
         }
         // A text without a path is an origin. The grammar decides that, not the number of slashes.
         match above.parse::<Origin>() {
             Ok(origin) => Ok(Self::any_of(origin)),
-            Err(Error::Character | Error::OriginPath) => above.parse().map(Self::beneath),
-            Err(error) => Err(error),
+            Err(error) if matches!(error.reason(), Reason::Character | Reason::OriginPath) => {
+                above.parse().map(Self::beneath).map_err(whole)
+            }
+            Err(error) => Err(whole(error)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Identifiers, origins and patterns: each negative differs from a good text in one thing.
 
-use aims_wimse_id::{Error, IdPattern, Origin, Scheme, TrustDomain, WorkloadId};
+use aims_wimse_id::{Error, IdPattern, Origin, Reason, Scheme, TrustDomain, WorkloadId};
 use proptest::prelude::*;
 
 fn code(text: &str) -> &'static str {
@@ -101,19 +101,44 @@ fn an_origin_is_scheme_and_trust_domain() -> Result<(), Error> {
     );
     assert_eq!(id.origin().trust_domain(), "example.org");
     for (bad, expected) in [
-        ("spiffe://example.org/pay", Error::OriginPath),
-        ("spiffe://example.org/", Error::TrailingSlash),
-        ("wimse://example.org.", Error::TrustDomainTrailingDot),
-        ("example.org", Error::Scheme),
+        ("spiffe://example.org/pay", Reason::OriginPath),
+        ("spiffe://example.org/", Reason::TrailingSlash),
+        ("wimse://example.org.", Reason::TrustDomainTrailingDot),
+        ("example.org", Reason::Scheme),
     ] {
-        assert_eq!(bad.parse::<Origin>(), Err(expected), "{bad}");
+        let error = bad.parse::<Origin>().unwrap_err();
+        assert_eq!(error.reason(), expected, "{bad}");
     }
     let dot: TrustDomain = "example.org.".parse()?;
-    assert_eq!(
-        Origin::new(Scheme::Wimse, &dot),
-        Err(Error::TrustDomainTrailingDot)
-    );
+    let error = Origin::new(Scheme::Wimse, &dot).unwrap_err();
+    assert_eq!(error.reason(), Reason::TrustDomainTrailingDot);
     Ok(())
+}
+
+/// The message has the text that was refused: whole, escaped and bounded.
+#[test]
+fn an_error_shows_the_text() {
+    let error = WorkloadId::parse("https://example.org/pay").unwrap_err();
+    assert_eq!(error.found(), "\"https://example.org/pay\"");
+    let told = error.to_string();
+    for part in [
+        "expected text that begins with `spiffe://`",
+        ", found \"https://example.org/pay\"",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+    let pattern = "spiffe://example.org:1/*".parse::<IdPattern>();
+    assert_eq!(pattern.unwrap_err().found(), "\"spiffe://example.org:1/*\"");
+    let hostile = "\u{1b}[31m".repeat(10_000);
+    for error in [
+        WorkloadId::parse(&hostile).unwrap_err(),
+        hostile.parse::<TrustDomain>().unwrap_err(),
+        hostile.parse::<Origin>().unwrap_err(),
+        hostile.parse::<IdPattern>().unwrap_err(),
+    ] {
+        assert!(error.found().chars().count() <= 200);
+        assert!(!error.to_string().contains('\u{1b}'));
+    }
 }
 
 /// ID-08, T-031: whole segments, under the same origin.
@@ -181,9 +206,12 @@ fn parsing_allocates_the_text_alone() {
         assert!(id.is_ok_and(|id| id.origin_str().len() == 25));
     });
     assert_eq!(used.count_total, 1);
-    let refused =
-        allocation_counter::measure(|| assert!(WorkloadId::parse("spiffe://A/x").is_err()));
-    assert_eq!(refused.count_total, 0);
+    // A refusal keeps the start of the text for its message, however long the text is.
+    let long = "spiffe://A/".repeat(100_000);
+    for text in ["spiffe://A/x", &long] {
+        let refused = allocation_counter::measure(|| assert!(WorkloadId::parse(text).is_err()));
+        assert!(refused.bytes_total < 4_096, "{refused:?}");
+    }
 }
 
 #[cfg(feature = "serde")]
@@ -224,7 +252,7 @@ fn a_refusal_says_what_is_expected() {
     assert!(path.starts_with("an origin has no path") && path.contains("`spiffe://example.org`"));
     assert_eq!(
         told("spiffe://example.org/"),
-        "the path ends in a slash: write it without"
+        "the path ends in a slash: expected none at the end, found \"spiffe://example.org/\""
     );
     assert!(told("https://example.org").contains("begins with `spiffe://` or `wimse://`"));
 }
