@@ -22,7 +22,7 @@ pub use aims_fetch as fetch;
 pub use aims_http_sig as http_sig;
 #[doc(inline)]
 pub use aims_jose as jose;
-#[cfg(feature = "agent")]
+#[cfg(any(feature = "agent", feature = "introspection"))]
 #[doc(inline)]
 pub use aims_oauth_client as oauth_client;
 #[cfg(feature = "tool")]
@@ -54,6 +54,8 @@ pub mod guard;
     feature = "web-bot-auth"
 ))]
 pub mod guide;
+#[cfg(feature = "introspection")]
+pub mod introspect;
 #[cfg(feature = "fetch")]
 pub mod keys;
 #[cfg(feature = "tool")]

@@ -47,6 +47,8 @@ pub(crate) enum ErrorResponse {
     TooLarge,
     /// 503. The guard cannot decide now.
     Unavailable,
+    /// 503 with `Retry-After` (RFC 9110 §10.2.3): the next attempt may be decided.
+    TryLater,
     /// 408. The content did not arrive in time.
     Timeout,
     /// 501. The caller demands a signed response, and the guard cannot sign it
@@ -111,7 +113,7 @@ impl Refusal {
             ErrorResponse::Challenge(status, _) => *status,
             ErrorResponse::Forbidden => StatusCode::FORBIDDEN,
             ErrorResponse::TooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            ErrorResponse::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorResponse::Unavailable | ErrorResponse::TryLater => StatusCode::SERVICE_UNAVAILABLE,
             ErrorResponse::Timeout => StatusCode::REQUEST_TIMEOUT,
             ErrorResponse::Unsigned => StatusCode::NOT_IMPLEMENTED,
         }
@@ -132,7 +134,9 @@ impl Refusal {
         let title = status.canonical_reason().unwrap_or("Refused");
         let detail = match &self.answer {
             ErrorResponse::Problem(detail) | ErrorResponse::ProofChallenge(detail) => Some(*detail),
-            ErrorResponse::Unavailable => Some("the request cannot be judged at the moment"),
+            ErrorResponse::Unavailable | ErrorResponse::TryLater => {
+                Some("the request cannot be judged at the moment")
+            }
             ErrorResponse::Unsigned => Some("a signed response cannot be given"),
             ErrorResponse::Challenge(..)
             | ErrorResponse::Forbidden
@@ -162,6 +166,9 @@ impl Refusal {
             }
             ErrorResponse::ProofChallenge(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);
+            }
+            ErrorResponse::TryLater => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             ErrorResponse::Problem(_)
             | ErrorResponse::Forbidden

@@ -8,7 +8,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::introspection::Introspection;
+use aims_oauth_wire::names::Issuer;
 use aims_replay::ReplayKey;
 use aims_wimse_id::Origin;
 use http::Method;
@@ -34,6 +37,9 @@ pub enum Need {
     /// An access token names a key that is missing, or the keys are stale. Answer with
     /// [`Resolved::Changed`] or [`Resolved::Unchanged`].
     IssuerKeys(String),
+    /// What this issuer says of an opaque access token (RFC 7662). Answered by
+    /// [`Resolved::Introspected`].
+    Introspection(Box<IntrospectionRequest>),
     /// Spend these proofs in a store that several servers share. Answer with [`Resolved::Spent`].
     SharedReplay(Vec<Spending>),
     /// Decide whether a proven caller may make a call. Answer with [`Resolved::Decided`].
@@ -47,7 +53,7 @@ impl Need {
         match self {
             Self::Bundle(origin) => Some(Keys::Origin(origin.clone())),
             Self::IssuerKeys(issuer) => Some(Keys::Issuer(issuer.clone())),
-            Self::SharedReplay(_) | Self::Decision(_) => None,
+            Self::Introspection(_) | Self::SharedReplay(_) | Self::Decision(_) => None,
         }
     }
 }
@@ -62,6 +68,8 @@ pub enum Resolved {
     Changed,
     /// The keys are the same, or could not be fetched. The refusal stands.
     Unchanged,
+    /// What the issuer says of the token: the request is judged again.
+    Introspected(Box<Introspection>),
     /// `Ok` if the store has spent all of the proofs, each for the first time.
     ///
     /// After an error the guard treats the proofs as spent, because the outcome is unknown, and
@@ -71,6 +79,22 @@ pub enum Resolved {
     Decided(Decision),
     /// The question could not be answered. The guard refuses the request with 503.
     Unavailable,
+}
+
+/// An opaque access token that its issuer is asked about.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct IntrospectionRequest {
+    /// The issuer, as the guard is configured. No other is asked about this token.
+    pub issuer: Issuer,
+    /// The token, as the caller presented it.
+    pub token: SecretText,
+}
+
+impl IntrospectionRequest {
+    pub(crate) const fn new(issuer: Issuer, token: SecretText) -> Self {
+        Self { issuer, token }
+    }
 }
 
 /// One proof that the guard asks to spend in a shared store.
@@ -180,7 +204,9 @@ impl Resolve for Unresolved {
     fn resolve(&self, need: Need) -> ResolveFuture<'_> {
         let answer = match need {
             Need::Bundle(_) | Need::IssuerKeys(_) => Resolved::Unchanged,
-            Need::SharedReplay(_) | Need::Decision(_) => Resolved::Unavailable,
+            Need::Introspection(_) | Need::SharedReplay(_) | Need::Decision(_) => {
+                Resolved::Unavailable
+            }
         };
         Box::pin(std::future::ready(answer))
     }

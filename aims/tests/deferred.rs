@@ -101,7 +101,7 @@ impl State {
                     _ => Decision::Allow(vec![Reason::new("policy.1", "allowed")]),
                 })
             }
-            Need::Bundle(_) | Need::IssuerKeys(_) => Resolved::Unchanged,
+            Need::Bundle(_) | Need::IssuerKeys(_) | Need::Introspection(_) => Resolved::Unchanged,
         }
     }
 }

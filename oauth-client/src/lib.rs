@@ -5,6 +5,7 @@
 pub mod discovery;
 mod error;
 mod grant;
+mod introspection;
 #[cfg(feature = "tokio")]
 mod source;
 mod step;
@@ -14,6 +15,7 @@ mod workload;
 
 pub use error::{Error, Sought};
 pub use grant::{ClientCredentials, Grant, PendingToken, Target, TokenFlow, TokenRules};
+pub use introspection::IntrospectionFlow;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use source::TokenSource;

@@ -36,6 +36,17 @@ pub use self::signed::SignedIntrospection;
 /// The media type of a signed answer (RFC 9701 §4). Request it with `Accept`.
 pub const SIGNED: &str = "application/token-introspection+jwt";
 
+/// The form of the answer that a resource server asks for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum AnswerForm {
+    /// JSON (RFC 7662 §2.2). The connection protects it.
+    #[default]
+    Json,
+    /// A JWT that the server signs (RFC 9701 §4).
+    Signed,
+}
+
 /// The maximum length of an answer, in bytes.
 pub const MAX_ANSWER: usize = 128 * 1024;
 

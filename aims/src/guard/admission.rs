@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use aims_error::ErrorKind;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::introspection::Introspection;
 use aims_replay::Error as ReplayError;
 
 use super::Guard;
@@ -31,6 +32,10 @@ pub(super) struct Admission<'a> {
     pub(super) principal: Option<Principal>,
     /// The owners whose keys were requested already. Each is requested once.
     asked: Vec<Keys>,
+    /// Whether an issuer was asked about the token.
+    introspecting: bool,
+    /// What it said.
+    pub(super) introspected: Option<Introspection>,
 }
 
 /// The state of an admission. A spent proof is never checked for replay again, because no
@@ -63,6 +68,8 @@ impl<'a> Admission<'a> {
             state: State::Fresh,
             principal: None,
             asked: Vec::new(),
+            introspecting: false,
+            introspected: None,
         }
     }
 
@@ -82,12 +89,16 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// Returns the keys that could change the refusal, unless they were requested before.
-    fn missing_keys(&mut self) -> Option<Need> {
+    /// What may change a refusal, unless it was asked for before.
+    fn missing(&mut self) -> Option<Need> {
         let State::Refused(refused) = &self.state else {
             return None;
         };
         let need = refused.need()?;
+        if matches!(need, Need::Introspection(_)) {
+            let is_first = !std::mem::replace(&mut self.introspecting, true);
+            return is_first.then(|| need.clone());
+        }
         let keys = need.keys()?;
         if self.asked.len() >= MOST_KEYS || self.asked.contains(&keys) {
             return None;
@@ -98,17 +109,23 @@ impl<'a> Admission<'a> {
 }
 
 impl<M> Guard<M> {
-    /// Verifies the request if that was not done. Returns the keys that could change a refusal.
+    /// Verifies, unless that was done. Needs keys, or what an issuer says of a token, where that may
+    /// change a refusal.
     pub(super) fn verify_step(&self, admission: &mut Admission<'_>, now: UnixTime) -> Option<Need> {
         if matches!(admission.state, State::Fresh) {
             admission.evidence = Evidence::default();
-            let examined = self.examine(admission.received, &mut admission.evidence, now);
+            let examined = self.examine(
+                admission.received,
+                admission.introspected.as_ref(),
+                &mut admission.evidence,
+                now,
+            );
             match examined {
                 Ok(unspent) => admission.state = State::Verified(unspent),
                 Err(refused) => admission.refuse(refused),
             }
         }
-        admission.missing_keys()
+        admission.missing()
     }
 
     /// Spends the proofs and decides, as far as the guard can without waiting.
@@ -183,6 +200,12 @@ impl<M> Guard<M> {
         let next = match (state, answer) {
             // The request is verified again from the start, because nothing was spent.
             (State::Refused(_), Resolved::Changed) => return,
+            (State::Refused(refused), Resolved::Introspected(answer))
+                if matches!(refused.need(), Some(Need::Introspection(_))) =>
+            {
+                admission.introspected = Some(*answer);
+                return;
+            }
             (State::Refused(refused), _) => Err(*refused),
             // The store may have forgotten proofs that had expired when it answered.
             (State::Spending(_, ends), Resolved::Spent(Ok(()))) if now > ends => {
@@ -202,7 +225,7 @@ impl<M> Guard<M> {
         };
         let waited = matches!(next, Ok(State::Spent(_) | State::Accepted(..)));
         let next = match next {
-            Ok(state) if waited => self.still_good(admission.received, now).map(|()| state),
+            Ok(state) if waited => self.still_good(admission, now).map(|()| state),
             next => next,
         };
         match next {
@@ -245,6 +268,10 @@ impl<M> Guard<M> {
             (Need::Bundle(_) | Need::IssuerKeys(_), ..) => &inner.resolve,
             (Need::SharedReplay(_), Replay::Shared(store), _) => store,
             (Need::Decision(_), _, Decides::Elsewhere(decides)) => decides,
+            (Need::Introspection(request), ..) => match inner.opaque.asked(&request.issuer) {
+                Some(asked) => asked,
+                None => return Resolved::Unavailable,
+            },
             (Need::SharedReplay(_) | Need::Decision(_), ..) => return Resolved::Unavailable,
         };
         let answer = within(inner.deadline, asked.resolve(need)).await;

@@ -77,6 +77,24 @@ pub enum BuildError {
         /// The spelling with the slash.
         slash: String,
     },
+    /// Opaque tokens could be of two issuers.
+    #[error(
+        "two issuers of opaque tokens with the prefix {prefix:?}: expected one without a prefix, \
+         and another `OpaqueTokens::prefix` for each further one"
+    )]
+    OpaqueTokens {
+        /// The prefix.
+        prefix: String,
+    },
+    /// The issuer of opaque tokens is not one of the guard's issuers.
+    #[error(
+        "opaque tokens of `{issuer}`, which is no issuer of this guard: name it in the \
+         `IssuerStore` (`IssuerStore::name`), in `PublishedKeys`, or by `.issuer(..)`"
+    )]
+    OpaqueIssuer {
+        /// The issuer.
+        issuer: String,
+    },
     /// The required scopes are not a valid list of scopes.
     #[error("invalid list of scopes: expected names separated by single spaces")]
     Scopes(#[source] aims_oauth_wire::Error),

@@ -15,6 +15,7 @@ use http::header::HeaderName;
 
 use super::decide::Decides;
 use super::fields::CoveredField;
+use super::opaque::{Opaque, OpaqueTokens};
 use super::spend::Replay;
 use super::target::Paths;
 use super::{Audience, BuildError, Deferred, Guard, HttpSignatures, Immediate, Inner, Route};
@@ -88,6 +89,7 @@ pub(super) struct Settings {
     issuers: Option<Arc<IssuerStore>>,
     tokens: AccessTokenRules,
     max_token: usize,
+    pub(super) opaque: Vec<OpaqueTokens>,
     pub(super) rules: Vec<(Issuer, IssuerRules)>,
     /// Two issuers of [`PublishedKeys`](crate::keys::PublishedKeys) that are the same server.
     twins: Option<(String, String)>,
@@ -147,6 +149,7 @@ impl Guard {
             trust: Arc::default(),
             issuers: None,
             max_token: 8 * 1024,
+            opaque: Vec::new(),
             rules: Vec::new(),
             twins: None,
             agents: true,
@@ -504,6 +507,7 @@ impl Settings {
         let fields = CoveredField::all(&self.token_fields, &read);
         let fields = fields.map_err(BuildError::Fields)?;
         let tokens = tokens.with_max_len(self.max_token);
+        let opaque = Opaque::new(self.opaque)?;
         let tokens = tokens.with_issuer_rules(self.rules.iter().cloned());
         let in_memory = || Replay::Local(Arc::new(ReplayCache::in_memory(1_000_000)));
         let inner = Inner {
@@ -517,6 +521,7 @@ impl Settings {
             issuers: self.issuers,
             signatures,
             tokens: TokenCache::new(self.capacity, tokens),
+            opaque,
             max_token: self.max_token,
             metadata_url: published.as_ref().map(|it| Endpoint::clone(it.url())),
             published: published.map(Arc::new),
@@ -532,6 +537,7 @@ impl Settings {
         };
         let requirements = self.requirements;
         inner.check_requirements(&requirements)?;
+        inner.check_opaque()?;
         // Apply the rules last, so that a failed build changes nothing in a store that other guards
         // use.
         if let Some(issuers) = &inner.issuers {

@@ -119,7 +119,7 @@ impl Guard<Deferred> {
                 // arrived.
                 now = self.inner.clock.now();
                 if !admission.is_refused()
-                    && let Err(refused) = self.still_good(admission.received, now)
+                    && let Err(refused) = self.still_good(&admission, now)
                 {
                     admission.refuse(refused);
                 }

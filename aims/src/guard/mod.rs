@@ -21,6 +21,7 @@ mod head;
 pub mod head_layer;
 pub mod layer;
 mod metadata;
+mod opaque;
 mod parse;
 mod post_admission;
 mod received;
@@ -46,6 +47,7 @@ use aims_wimse_wpt::{Revision, WptRules};
 pub use build_error::BuildError;
 pub use builder::{GuardBuilder, HasTrust, NoTrust, Trusting};
 pub use evidence::{AgentCredential, Proof, ProofMethod};
+pub use opaque::OpaqueTokens;
 pub use received::ReceivedRequest;
 pub use signed::HttpSignatures;
 
@@ -59,6 +61,7 @@ use crate::revoked::Revoked;
 use admission::Admission;
 use decide::Decides;
 use fields::CoveredField;
+use opaque::Opaque;
 use signed::Signatures;
 use spend::Replay;
 use target::Paths;
@@ -123,6 +126,7 @@ struct Inner {
     issuers: Option<Arc<IssuerStore>>,
     signatures: Option<Signatures>,
     tokens: TokenCache,
+    opaque: Opaque,
     max_token: usize,
     metadata_url: Option<Endpoint>,
     published: Option<Arc<ProtectedResource>>,

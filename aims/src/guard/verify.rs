@@ -3,8 +3,10 @@
 use aims_error::ErrorKind;
 use aims_http_sig::Error;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::introspection::Introspection;
 
 use super::Guard;
+use super::admission::Admission;
 use super::evidence::{
     AgentCredential, Evidence, UnspentProof, access_token, http_signature, wit, wpt,
 };
@@ -20,13 +22,14 @@ impl<M> Guard<M> {
     pub(super) fn examine(
         &self,
         received: ReceivedRequest<'_>,
+        introspected: Option<&Introspection>,
         evidence: &mut Evidence,
         now: UnixTime,
     ) -> Result<Vec<UnspentProof>, Refused> {
         let presented = self.parse(received)?;
         let examined = self
             .check_presented(&presented)
-            .and_then(|()| self.verify(&presented, received, evidence, now));
+            .and_then(|()| self.verify(&presented, received, introspected, evidence, now));
         evidence.fingerprints = parse::fingerprints(&presented, evidence);
         let unspent = examined?;
         let inner = &*self.inner;
@@ -45,6 +48,7 @@ impl<M> Guard<M> {
         &self,
         presented: &Credentials<'_>,
         received: ReceivedRequest<'_>,
+        introspected: Option<&Introspection>,
         evidence: &mut Evidence,
         now: UnixTime,
     ) -> Result<Vec<UnspentProof>, Refused> {
@@ -79,8 +83,9 @@ impl<M> Guard<M> {
             self.check_answerable(&unspent, now)?;
         }
         if let (Some(token), Some(issuers)) = (&presented.token, &inner.issuers) {
-            let token = access_token::verify(inner, token.text(), issuers, now);
-            let token = token.map_err(|error| self.token_refused(&error))?;
+            let text = token.text();
+            let token = access_token::verify(inner, text, issuers, introspected, now);
+            let token = token.map_err(|error| self.presented_token_refused(text, &error))?;
             let token = &*evidence.token.insert(token);
             access_token::check_revoked(inner, token, now)
                 .map_err(|error| self.token_refused(&error))?;
@@ -115,9 +120,10 @@ impl<M> Guard<M> {
     /// keys or been revoked. Cached results make this cheap, without public-key operations.
     pub(super) fn still_good(
         &self,
-        received: ReceivedRequest<'_>,
+        admission: &Admission<'_>,
         now: UnixTime,
     ) -> Result<(), Refused> {
+        let (received, introspected) = (admission.received, admission.introspected.as_ref());
         let inner = &*self.inner;
         let presented = self.read(&received.head.headers, received.content)?;
         if let Some(text) = presented.wit {
@@ -125,7 +131,7 @@ impl<M> Guard<M> {
             wit::check_revoked(inner, &wit, now)?;
         }
         if let (Some(token), Some(issuers)) = (&presented.token, &inner.issuers) {
-            access_token::verify(inner, token.text(), issuers, now)
+            access_token::verify(inner, token.text(), issuers, introspected, now)
                 .and_then(|token| access_token::check_revoked(inner, &token, now))
                 .map_err(|error| self.token_refused(&error))?;
         }

@@ -43,6 +43,8 @@ struct Lists {
     code_challenge_methods: Option<Vec<String>>,
     grant_types: Option<Vec<String>>,
     grant_types_or_default: Vec<String>,
+    introspection_auth_algorithms: Option<Vec<String>>,
+    introspection_auth_methods: Option<Vec<String>>,
     protected_resources: Option<Vec<String>>,
     scopes: Option<Vec<String>>,
     token_endpoint_auth_algorithms: Option<Vec<String>>,
@@ -205,6 +207,17 @@ impl ServerMetadata {
         known(&self.lists.token_endpoint_auth_algorithms)
     }
 
+    /// Returns the metadata for a caller of the introspection endpoint: what the server says of
+    /// client authentication there takes the place of what it says of the token endpoint (RFC 8414
+    /// §2). Without a list for the introspection endpoint, any method is worth trying.
+    #[must_use]
+    pub fn for_introspection(mut self) -> Self {
+        let lists = &mut self.lists;
+        lists.token_endpoint_auth_methods = lists.introspection_auth_methods.clone();
+        lists.token_endpoint_auth_algorithms = lists.introspection_auth_algorithms.clone();
+        self
+    }
+
     /// Returns the algorithms of proofs for client attestations that this crate knows, or `None` if
     /// the server has no list (draft-ietf-oauth-attestation-based-client-auth §10).
     #[must_use]
@@ -243,14 +256,9 @@ impl Lists {
     fn read(members: &mut Members<'_>) -> Result<Self, Error> {
         let resources = members.texts("protected_resources");
         let protected_resources = super::judged("protected_resources", resources)?;
-        let algorithms = members.optional_texts(AUTH_ALGORITHMS);
-        if algorithms.iter().flatten().any(|it| it == "none") {
-            return Err(Error::MetadataMember {
-                member: AUTH_ALGORITHMS,
-                expected: "algorithms of signatures",
-                found: "`none`",
-            });
-        }
+        let algorithms = auth_algorithms(members, AUTH_ALGORITHMS)?;
+        let introspection_auth_algorithms =
+            auth_algorithms(members, INTROSPECTION_AUTH_ALGORITHMS)?;
         let grant_types = members.optional_texts("grant_types_supported");
         let default = || ["authorization_code", "implicit"].map(String::from).into();
         // For these lists, an empty one counts as absent. The others stay empty, because an absent
@@ -265,12 +273,31 @@ impl Lists {
             client_attestation_pop_algorithms: members.optional_texts(POP_ALGORITHMS),
             grant_types_or_default: grant_types.clone().unwrap_or_else(default),
             grant_types,
+            introspection_auth_algorithms,
+            introspection_auth_methods: members
+                .optional_texts("introspection_endpoint_auth_methods_supported"),
             protected_resources,
             token_endpoint_auth_algorithms: algorithms,
             token_endpoint_auth_methods: members
                 .optional_texts("token_endpoint_auth_methods_supported"),
         })
     }
+}
+
+/// The algorithms of client assertions. `none` is not one of them (RFC 8414 §2).
+fn auth_algorithms(
+    members: &mut Members<'_>,
+    member: &'static str,
+) -> Result<Option<Vec<String>>, Error> {
+    let algorithms = members.optional_texts(member);
+    if algorithms.iter().flatten().any(|it| it == "none") {
+        return Err(Error::MetadataMember {
+            member,
+            expected: "algorithms of signatures",
+            found: "`none`",
+        });
+    }
+    Ok(algorithms)
 }
 
 /// Reads the issuer in the spelling of the document.
@@ -353,5 +380,7 @@ fn known(names: &Option<Vec<String>>) -> Option<AlgorithmSet> {
 }
 
 const AUTH_ALGORITHMS: &str = "token_endpoint_auth_signing_alg_values_supported";
+const INTROSPECTION_AUTH_ALGORITHMS: &str =
+    "introspection_endpoint_auth_signing_alg_values_supported";
 const POP_ALGORITHMS: &str = "client_attestation_pop_signing_alg_values_supported";
 const MTLS_ALIASES: &str = "mtls_endpoint_aliases";

@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use url::form_urlencoded::Serializer;
 use zeroize::Zeroizing;
 
+use crate::introspection::{AnswerForm, SIGNED};
 use crate::names::{Endpoint, Resource, ScopeSet};
 use crate::{Error, media, shown};
 
@@ -31,6 +32,8 @@ use crate::{Error, media, shown};
 pub struct TokenRequest {
     parameters: Vec<(String, SecretText)>,
     headers: HeaderMap,
+    /// The media types of the answer.
+    accept: &'static str,
 }
 
 impl TokenRequest {
@@ -40,12 +43,33 @@ impl TokenRequest {
     ///
     /// `oauth.request` if the grant type is empty.
     pub fn new(grant_type: &str) -> Result<Self, Error> {
-        let mut request = Self {
-            parameters: Vec::new(),
-            headers: HeaderMap::new(),
-        };
+        let mut request = Self::empty(media::JSON);
         request.parameter("grant_type", grant_type)?;
         Ok(request)
+    }
+
+    /// Creates the request that asks an introspection endpoint about an access token (RFC 7662
+    /// §2.1), for an answer of this form. The resource server authenticates it like a token request.
+    ///
+    /// # Errors
+    ///
+    /// `oauth.request` for an empty token.
+    pub fn introspect(token: SecretText, answer: AnswerForm) -> Result<Self, Error> {
+        let mut request = Self::empty(match answer {
+            AnswerForm::Json => media::JSON,
+            AnswerForm::Signed => SIGNED,
+        });
+        request.parameter("token", token)?;
+        request.parameter("token_type_hint", "access_token")?;
+        Ok(request)
+    }
+
+    fn empty(accept: &'static str) -> Self {
+        Self {
+            parameters: Vec::new(),
+            headers: HeaderMap::new(),
+            accept,
+        }
     }
 
     /// Adds a resource that the token is for (RFC 8707 §2). May be repeated for other resources.
@@ -155,7 +179,7 @@ impl TokenRequest {
         *request.headers_mut() = self.headers;
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::FORM));
-        headers.insert(ACCEPT, HeaderValue::from_static(media::JSON));
+        headers.insert(ACCEPT, HeaderValue::from_static(self.accept));
         Ok(request)
     }
 

@@ -1,0 +1,346 @@
+//! Asking an issuer about opaque access tokens (RFC 7662), for
+//! [`OpaqueTokens`](crate::guard::OpaqueTokens).
+
+mod limits;
+mod server;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aims_fetch::{Fetch, SingleFlight, Waiting};
+use aims_jose::Chain;
+use aims_jose::digest::sha256;
+use aims_jose::secret::SecretText;
+use aims_jose::time::{Clock, Skew, SystemClock};
+use aims_oauth_client::{IntrospectionFlow, drive};
+use aims_oauth_rs::IssuerStore;
+use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::introspection::{AnswerForm, Introspection, SignedIntrospection};
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::Issuer;
+use http::Response;
+
+use limits::Limits;
+use server::Server;
+
+use crate::resolve::{Need, Resolve, ResolveFuture, Resolved};
+
+/// Asks one issuer about opaque access tokens, as a client that authenticates itself.
+///
+/// - One request at a time is under way for a token, however many callers present it.
+/// - At most 64 requests are under way, and at most 200 begin in a second; see
+///   [`max_in_flight`](IntrospectorBuilder::max_in_flight) and
+///   [`max_per_second`](IntrospectorBuilder::max_per_second). The guard refuses further unknown
+///   tokens with 503 and `Retry-After`.
+/// - That a token is not active is remembered for [five seconds](IntrospectorBuilder::inactive_for),
+///   apart from the good tokens, so that made-up tokens displace none of these.
+/// - An issuer that does not answer is asked again after a second. Nothing counts as active
+///   meanwhile.
+///
+/// It needs a tokio runtime. Clones share everything.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+///
+/// use aims::Guard;
+/// use aims::fetch::Fetcher;
+/// use aims::guard::OpaqueTokens;
+/// use aims::introspect::Introspector;
+/// use aims::oauth_wire::client_auth::ClientSecretBasic;
+/// use aims::oauth_wire::names::Issuer;
+///
+/// let issuer: Issuer = "https://as.example".parse()?;
+/// let tool = ClientSecretBasic::new("tool".parse()?, std::env::var("TOOL_SECRET")?.into());
+/// let fetcher = Arc::new(Fetcher::builder().build()?);
+/// let introspector = Introspector::builder(issuer.clone(), Arc::new(tool), fetcher).build();
+/// let guard = Guard::builder("https://tools.example/mcp")
+///     .issuer(issuer.as_str())?
+///     .opaque_tokens(OpaqueTokens::of(issuer, introspector))
+///     .scopes("tools:call")?
+///     .accept_bearer()
+///     .start()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Introspector(Arc<Inner>);
+
+struct Inner {
+    server: Server,
+    client: Arc<dyn Authenticate>,
+    fetch: Arc<dyn Fetch>,
+    /// The keys by which answers have to be signed.
+    signed_by: Option<Arc<IssuerStore>>,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+struct State {
+    limits: Limits,
+    flights: HashMap<Hash, SingleFlight<Answer>>,
+}
+
+/// The SHA-256 of a token.
+type Hash = [u8; 32];
+/// `None` where the issuer did not answer.
+type Answer = Option<Box<Introspection>>;
+
+/// Builds an [`Introspector`].
+#[must_use = "an introspector is made by `build`"]
+pub struct IntrospectorBuilder {
+    issuer: Issuer,
+    client: Arc<dyn Authenticate>,
+    fetch: Arc<dyn Fetch>,
+    metadata: Option<ServerMetadata>,
+    signed_by: Option<Arc<IssuerStore>>,
+    in_flight: usize,
+    per_second: u32,
+    inactive_for: Duration,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl Introspector {
+    /// Starts to describe one: it asks this issuer, as this client.
+    pub fn builder(
+        issuer: Issuer,
+        client: Arc<dyn Authenticate>,
+        fetch: Arc<dyn Fetch>,
+    ) -> IntrospectorBuilder {
+        IntrospectorBuilder {
+            issuer,
+            client,
+            fetch,
+            metadata: None,
+            signed_by: None,
+            in_flight: 64,
+            per_second: 200,
+            inactive_for: Duration::from_secs(5),
+            timeout: Duration::from_secs(10),
+            clock: Arc::new(SystemClock::new()),
+        }
+    }
+
+    /// Asks about one token, or joins the request that is under way for it.
+    async fn ask(&self, token: SecretText) -> Resolved {
+        let hash = sha256(token.expose().as_bytes());
+        let waiting = match self.next(hash, token) {
+            Next::Known(answer) => return answer,
+            Next::Wait(waiting) => waiting,
+        };
+        match waiting.outcome().await.flatten() {
+            Some(answer) => Resolved::Introspected(answer),
+            None => Resolved::Unavailable,
+        }
+    }
+
+    fn next(&self, hash: Hash, token: SecretText) -> Next {
+        let mut state = self.state();
+        if state.limits.is_inactive(&hash) {
+            return Next::Known(Resolved::Introspected(Box::new(Introspection::Inactive)));
+        }
+        if let Some(waiting) = state.flights.get(&hash).and_then(SingleFlight::join) {
+            return Next::Wait(waiting);
+        }
+        let under_way = state.flights.len();
+        if !state.limits.may_ask(under_way) {
+            return Next::Known(Resolved::Unavailable);
+        }
+        let (landing, waiting) = state.flights.entry(hash).or_default().lead();
+        drop(state);
+        let own = self.clone();
+        // A task of its own: the caller may go away while others wait.
+        tokio::spawn(async move {
+            // Ends the flight also where the task panics.
+            let mut ending = Ending {
+                own: &own,
+                hash,
+                answer: None,
+            };
+            let asked = tokio::time::timeout(own.0.timeout, own.request(token)).await;
+            ending.answer = asked.unwrap_or_else(|_elapsed| {
+                tracing::warn!("the issuer did not answer an introspection request in time");
+                None
+            });
+            let answer = ending.answer.clone();
+            drop(ending);
+            landing.land(answer);
+        });
+        Next::Wait(waiting)
+    }
+
+    /// One request. A failure is logged here; the caller is told nothing of it.
+    async fn request(&self, token: SecretText) -> Answer {
+        let inner = &*self.0;
+        let answer = async {
+            let server = inner.server.metadata(&*inner.fetch, &*inner.clock).await?;
+            let form = match inner.signed_by {
+                Some(_) => AnswerForm::Signed,
+                None => AnswerForm::Json,
+            };
+            let client = Arc::clone(&inner.client);
+            let now = inner.clock.now();
+            let first = IntrospectionFlow::begin(token, form, client, &server, now)?;
+            drive(first, &*inner.fetch, &*inner.clock).await
+        };
+        let read = match answer.await {
+            Ok(answer) => inner.read(&answer),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "an introspection request failed");
+                return None;
+            }
+        };
+        read.map(Box::new)
+            .inspect_err(|error| {
+                tracing::warn!(error = %Chain(error), "an introspection answer is not usable");
+            })
+            .ok()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+enum Next {
+    Known(Resolved),
+    Wait(Waiting<Answer>),
+}
+
+/// Notes the outcome of a request, and that it is no longer under way.
+struct Ending<'a> {
+    own: &'a Introspector,
+    hash: Hash,
+    answer: Answer,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut state = self.own.state();
+        state.flights.remove(&self.hash);
+        match self.answer.as_deref() {
+            Some(Introspection::Inactive) => state.limits.set_inactive(self.hash),
+            Some(Introspection::Active(_)) => state.limits.answered(),
+            None => state.limits.failed(),
+        }
+    }
+}
+
+impl Inner {
+    fn read(
+        &self,
+        answer: &Response<Vec<u8>>,
+    ) -> Result<Introspection, aims_oauth_wire::introspection::Error> {
+        let Some(keys) = &self.signed_by else {
+            return Introspection::parse(answer);
+        };
+        let signed = SignedIntrospection::parse(answer)?;
+        let issuers = keys.snapshot();
+        let issuer = self.server.issuer();
+        let set = issuers.keys(issuer.as_str());
+        let key = set.ok_or(aims_jose::Error::UnknownKey);
+        let key = key.and_then(|set| set.select(signed.key_id(), signed.algorithm()));
+        let key = key.map_err(aims_oauth_wire::introspection::Error::Jws)?;
+        let audience = self.client.client_id().as_str();
+        signed.verify(key, issuer, audience, Skew::default(), self.clock.now())
+    }
+}
+
+impl Resolve for Introspector {
+    fn resolve(&self, need: Need) -> ResolveFuture<'_> {
+        Box::pin(async move {
+            match need {
+                // A guard asks about the tokens of this issuer alone.
+                Need::Introspection(request) if request.issuer == *self.0.server.issuer() => {
+                    self.ask(request.token).await
+                }
+                _ => Resolved::Unavailable,
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Introspector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Introspector")
+            .field("issuer", self.0.server.issuer())
+            .finish_non_exhaustive()
+    }
+}
+
+impl IntrospectorBuilder {
+    /// Sets the metadata of the issuer. Without them the issuer is asked for its metadata at the
+    /// first token, and again after an hour (RFC 8414).
+    pub fn metadata(mut self, metadata: ServerMetadata) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// Accepts answers alone that the issuer signs with one of its keys in this store (RFC 9701).
+    /// `aud` of an answer has to be the client identifier.
+    pub fn signed_by(mut self, issuers: Arc<IssuerStore>) -> Self {
+        self.signed_by = Some(issuers);
+        self
+    }
+
+    /// Sets how many requests may be under way. Defaults to 64.
+    pub const fn max_in_flight(mut self, most: usize) -> Self {
+        self.in_flight = most;
+        self
+    }
+
+    /// Sets how many requests may begin in a second. Defaults to 200.
+    pub const fn max_per_second(mut self, most: u32) -> Self {
+        self.per_second = most;
+        self
+    }
+
+    /// Sets how long it is remembered that a token is not active. Defaults to five seconds.
+    pub const fn inactive_for(mut self, time: Duration) -> Self {
+        self.inactive_for = time;
+        self
+    }
+
+    /// Sets how long one token may take, with discovery. Defaults to ten seconds.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Sets the clock. Defaults to the system clock.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Builds it.
+    #[must_use]
+    pub fn build(self) -> Introspector {
+        let limits = Limits::new(self.in_flight, self.per_second, self.inactive_for);
+        Introspector(Arc::new(Inner {
+            server: Server::new(self.issuer, self.metadata),
+            client: self.client,
+            fetch: self.fetch,
+            signed_by: self.signed_by,
+            timeout: self.timeout,
+            clock: self.clock,
+            state: Mutex::new(State {
+                limits,
+                flights: HashMap::new(),
+            }),
+        }))
+    }
+}
+
+impl fmt::Debug for IntrospectorBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IntrospectorBuilder")
+            .field("issuer", &self.issuer)
+            .finish_non_exhaustive()
+    }
+}
