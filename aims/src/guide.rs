@@ -3,6 +3,7 @@
 //! [Auth0]: auth0
 //! [Okta]: okta
 //! [Cognito]: cognito
+//! [Accept opaque tokens]: opaque_tokens
 //! [Require proof of possession]: proof_of_possession
 //! [Call a tool]: call_a_tool
 //! [Stream from an MCP server]: mcp
@@ -37,6 +38,7 @@ pages! {
     auth0 "auth0.md"
     okta "okta.md"
     cognito "cognito.md"
+    opaque_tokens "opaque_tokens.md"
     proof_of_possession "proof_of_possession.md"
     call_a_tool "call_a_tool.md"
     mcp "mcp.md"

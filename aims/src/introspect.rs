@@ -34,8 +34,8 @@ use crate::resolve::{Need, Resolve, ResolveFuture, Resolved};
 ///   [`max_in_flight`](IntrospectorBuilder::max_in_flight) and
 ///   [`max_per_second`](IntrospectorBuilder::max_per_second). The guard refuses further unknown
 ///   tokens with 503 and `Retry-After`.
-/// - That a token is not active is remembered for [five seconds](IntrospectorBuilder::inactive_for),
-///   apart from the good tokens, so that made-up tokens displace none of these.
+/// - Inactive tokens are remembered for [five seconds](IntrospectorBuilder::inactive_for), apart
+///   from the good tokens, so that made-up tokens displace none of these.
 /// - An issuer that does not answer is asked again after a second. Nothing counts as active
 ///   meanwhile.
 ///

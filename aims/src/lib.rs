@@ -50,6 +50,7 @@ pub mod guard;
     any(doc, doctest),
     feature = "agent",
     feature = "axum",
+    feature = "introspection",
     feature = "testing",
     feature = "web-bot-auth"
 ))]

@@ -109,8 +109,8 @@ impl<'a> Admission<'a> {
 }
 
 impl<M> Guard<M> {
-    /// Verifies, unless that was done. Needs keys, or what an issuer says of a token, where that may
-    /// change a refusal.
+    /// Verifies, unless that was done. Needs keys, or what an issuer says of a token, where that
+    /// may change a refusal.
     pub(super) fn verify_step(&self, admission: &mut Admission<'_>, now: UnixTime) -> Option<Need> {
         if matches!(admission.state, State::Fresh) {
             admission.evidence = Evidence::default();

@@ -49,7 +49,8 @@ impl TokenRequest {
     }
 
     /// Creates the request that asks an introspection endpoint about an access token (RFC 7662
-    /// §2.1), for an answer of this form. The resource server authenticates it like a token request.
+    /// §2.1), for an answer of this form. The resource server authenticates it like a token
+    /// request.
     ///
     /// # Errors
     ///
