@@ -37,7 +37,7 @@ pub enum Need {
     /// An access token names a key that is missing, or the keys are stale. Answer with
     /// [`Resolved::Changed`] or [`Resolved::Unchanged`].
     IssuerKeys(String),
-    /// What this issuer says of an opaque access token (RFC 7662). Answered by
+    /// Ask this issuer about an opaque access token (RFC 7662). Answer with
     /// [`Resolved::Introspected`].
     Introspection(Box<IntrospectionRequest>),
     /// Spend these proofs in a store that several servers share. Answer with [`Resolved::Spent`].
@@ -68,7 +68,7 @@ pub enum Resolved {
     Changed,
     /// The keys are the same, or could not be fetched. The refusal stands.
     Unchanged,
-    /// What the issuer says of the token: the request is judged again.
+    /// The answer of the issuer. The guard verifies the request again.
     Introspected(Box<Introspection>),
     /// `Ok` if the store has spent all of the proofs, each for the first time.
     ///

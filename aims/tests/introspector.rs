@@ -227,7 +227,7 @@ async fn made_up_tokens_are_bounded_and_displace_none() {
     assert_eq!(outcome(&guard, "made-up-60").await, INACTIVE);
 }
 
-/// So many requests are under way at most; the next caller is told to try later.
+/// The number of requests under way is bounded; the next caller is told to try later.
 #[tokio::test(start_paused = true)]
 async fn requests_under_way_are_bounded() {
     let server = Server::new(Answers::Knows("good"));

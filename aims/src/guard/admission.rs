@@ -34,7 +34,7 @@ pub(super) struct Admission<'a> {
     asked: Vec<Keys>,
     /// Whether an issuer was asked about the token.
     introspecting: bool,
-    /// What it said.
+    /// The answer of the issuer.
     pub(super) introspected: Option<Introspection>,
 }
 
@@ -89,7 +89,7 @@ impl<'a> Admission<'a> {
         }
     }
 
-    /// What may change a refusal, unless it was asked for before.
+    /// Returns the question whose answer could change the refusal, unless it was asked before.
     fn missing(&mut self) -> Option<Need> {
         let State::Refused(refused) = &self.state else {
             return None;
@@ -109,8 +109,8 @@ impl<'a> Admission<'a> {
 }
 
 impl<M> Guard<M> {
-    /// Verifies, unless that was done. Needs keys, or what an issuer says of a token, where that
-    /// may change a refusal.
+    /// Verifies the request if that was not done. Returns the keys, or the question about a token,
+    /// that could change a refusal.
     pub(super) fn verify_step(&self, admission: &mut Admission<'_>, now: UnixTime) -> Option<Need> {
         if matches!(admission.state, State::Fresh) {
             admission.evidence = Evidence::default();

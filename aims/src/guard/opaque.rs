@@ -141,7 +141,7 @@ impl Opaque {
         self.0.iter().map(OpaqueTokens::issuer)
     }
 
-    /// Whose token this is, where it is opaque.
+    /// Returns the settings for this token, if it is opaque.
     pub(super) fn of(&self, token: &str) -> Option<&OpaqueTokens> {
         if token.starts_with("eyJ") && token.contains('.') {
             return None;
@@ -149,7 +149,7 @@ impl Opaque {
         self.0.iter().find(|it| token.starts_with(&it.prefix))
     }
 
-    /// Who answers for this issuer.
+    /// Returns the resolver that asks this issuer.
     pub(super) fn asked(&self, issuer: &Issuer) -> Option<&Arc<dyn Resolve>> {
         let own = self.0.iter().find(|it| it.issuer == *issuer);
         own.map(|it| &it.asked)

@@ -35,7 +35,7 @@ impl Limits {
         }
     }
 
-    /// Whether the issuer called a token inactive a short while ago.
+    /// Reports whether the issuer called the token inactive a short while ago.
     pub(super) fn is_inactive(&mut self, hash: &[u8; 32]) -> bool {
         let now = Instant::now();
         while let Some((_, ended)) = self.ends.pop_front_if(|(ends, _)| *ends <= now) {
@@ -44,7 +44,7 @@ impl Limits {
         self.inactive.contains(hash)
     }
 
-    /// Whether a request may begin while so many are under way. It counts as begun.
+    /// Reports whether a request may begin while `under_way` others run. If so, it counts as begun.
     pub(super) fn may_ask(&mut self, under_way: usize) -> bool {
         let now = Instant::now();
         if under_way >= self.in_flight || self.paused.is_some_and(|until| now < until) {
