@@ -14,7 +14,6 @@
     reason = "it is a program that says what it does"
 )]
 
-mod server;
 mod story;
 
 use std::process::ExitCode;
@@ -29,7 +28,6 @@ use aims::oauth_wire::names::{Issuer, Resource};
 use aims::{Guard, Principal, Requirements};
 use axum::Router;
 use axum::routing::{get, post};
-use server::Limits;
 use story::Story;
 use tokio::net::TcpListener;
 
@@ -113,8 +111,11 @@ async fn run() -> Result<(), Failure> {
         .await
         .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     println!("tool       {tool}, trusts {authority}");
-    let end = async { drop(tokio::signal::ctrl_c().await) };
-    server::serve(listener, router, Limits::USUAL, end).await;
+    // `axum::serve` waits without limit for slow clients. Put a tool that others can reach behind a
+    // proxy with limits, as the README says.
+    axum::serve(listener, router)
+        .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
+        .await?;
     Ok(())
 }
 

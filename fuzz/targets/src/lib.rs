@@ -21,6 +21,7 @@ mod jwk_set;
 mod jws;
 mod jwt_claims;
 mod known;
+mod private_key;
 mod resource_metadata;
 mod server_metadata;
 mod signature;
@@ -47,6 +48,7 @@ pub use identifier::identifier;
 pub use jwk_set::jwk_set;
 pub use jws::jws;
 pub use jwt_claims::jwt_claims;
+pub use private_key::private_key;
 pub use resource_metadata::resource_metadata;
 pub use server_metadata::server_metadata;
 pub use signature::signature;
@@ -78,6 +80,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("jwk_set", jwk_set),
     ("jws", jws),
     ("jwt_claims", jwt_claims),
+    ("private_key", private_key),
     ("resource_metadata", resource_metadata),
     ("server_metadata", server_metadata),
     ("signature", signature),
