@@ -114,13 +114,11 @@ async fn attempt(
 /// Writes a file that only its owner can read, because the folder holds a private key.
 fn write(folder: &Path, name: &str, text: &str) -> io::Result<()> {
     use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = fs::OpenOptions::new();
-    let mut file = file
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(folder.join(name))?;
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(folder.join(name))?;
     file.write_all(text.as_bytes())
 }
 

@@ -7,8 +7,8 @@ use aims_jose::provider::{AWS_LC, Provider, RUSTCRYPTO};
 
 use crate::{Outcome, refused};
 
-/// Reads the bytes as a key for each kind of algorithm, and as PEM where they are text that looks
-/// like it. Accepted is what is a key for one of them.
+/// Reads the bytes as a key for each kind of algorithm, as PEM if they begin like it. Accepts a key
+/// for at least one of them.
 pub fn private_key(data: &[u8]) -> Outcome {
     let mut outcome = refused(Error::Pkcs8.code(), &[Error::CODES]);
     for algorithm in [
@@ -59,7 +59,7 @@ fn read(
     }
 }
 
-/// What is written is read as the same key, and written the same.
+/// Checks that the written key is read as the same key, and is written in the same way.
 fn check_written(key: &SigningKey, algorithm: Algorithm, provider: &'static dyn Provider) {
     let der = key.to_pkcs8_der();
     let pem = key.to_pkcs8_pem();
