@@ -1,4 +1,4 @@
-//! A standalone authority on loopback, and what to do with it:
+//! A standalone authority on loopback. It prints how to use it:
 //!
 //!     cargo run -p aims-authority --example authority -- 8080
 

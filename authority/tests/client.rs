@@ -1,4 +1,4 @@
-//! The agent's side against the server's, and against answers that are not what they must be.
+//! The agent's client with the real server, and with invalid responses.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -81,7 +81,7 @@ fn an_agent_enrols_by_its_bootstrap_key() {
     }
 }
 
-/// Refusals come with their status, and with their code only where it is one of ours (T-110).
+/// A refusal has its status, and its code only if the code is known (T-110).
 #[test]
 fn refusals_are_told_apart() {
     let authority = authority();
@@ -123,7 +123,7 @@ fn answer(media_type: &str, body: &str) -> Response<Vec<u8>> {
     response.body(body.as_bytes().to_vec()).unwrap()
 }
 
-/// T-028, T-084: answers that are not what they must be.
+/// T-028, T-084: invalid responses are refused.
 #[test]
 fn unusable_answers_are_refused() {
     let good = json!({"nonce": "n", "expires_in": 60}).to_string();
@@ -151,7 +151,7 @@ fn unusable_answers_are_refused() {
     }
 }
 
-/// A WIT for a key that the agent does not have, and a JWT-SVID where a WIT is due.
+/// A WIT for a key that the agent does not have, and a JWT-SVID instead of a WIT.
 #[test]
 fn credentials_must_be_what_was_asked_for() {
     let authority = authority();
@@ -184,7 +184,7 @@ fn credentials_must_be_what_was_asked_for() {
     }
 }
 
-/// T-023: neither the requests nor what is pending prints a secret.
+/// T-023: neither requests nor pending states print a secret.
 #[test]
 fn requests_print_no_secret() {
     let secret = token("a");
@@ -201,7 +201,7 @@ fn requests_print_no_secret() {
     }
 }
 
-/// T-023: what cannot be sent is told as that, without a word of it.
+/// T-023: the error for a token that cannot be sent contains nothing of the token.
 #[test]
 fn a_token_that_cannot_be_sent_is_told() {
     let challenge = answer(

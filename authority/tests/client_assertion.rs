@@ -1,4 +1,4 @@
-//! Clients with keys of their own: each negative differs from a good assertion in one thing.
+//! Clients with their own keys: each negative differs from a valid assertion in one property.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -98,7 +98,7 @@ fn client_assertions_of_another_kind_or_key_are_refused() {
     assert_eq!(answer, refused(401, "invalid_client"));
 }
 
-/// JWTA-20, T-034: an assertion is good once.
+/// JWTA-20, T-034: an assertion is valid once.
 #[test]
 fn a_replayed_assertion_is_refused() {
     let key = es256();
@@ -130,7 +130,7 @@ fn a_client_id_must_be_the_assertions() {
     assert_eq!(other, refused(401, "invalid_client"));
 }
 
-/// T-141: an unknown client and a wrong key look alike.
+/// T-141: an unknown client and a wrong key get the same response.
 #[test]
 fn unknown_clients_look_like_failed_ones() {
     let key = es256();

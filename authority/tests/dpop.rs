@@ -1,5 +1,5 @@
-//! DPoP at the token endpoint (RFC 9449 §5): each negative differs from a good request in one
-//! thing.
+//! DPoP at the token endpoint (RFC 9449 §5): each negative differs from a valid request in one
+//! property.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -36,7 +36,7 @@ fn proof(key: &SigningKey) -> String {
     proof_for(PLACE, key, None, NOW)
 }
 
-/// A token request of the client `batch` with these `DPoP` fields.
+/// Sends a token request of the client `batch` with these `DPoP` fields.
 fn respond(
     authority: &Authority,
     client: &SigningKey,
@@ -62,7 +62,7 @@ fn request(
     judged(&respond(authority, client, proofs, NOW))
 }
 
-/// The token is bound to the proof's key alone, and its type is `DPoP`.
+/// The token is bound to the key of the proof only, and its type is `DPoP`.
 #[test]
 fn a_proof_binds_the_token() {
     let (client, holder) = (es256(), es256());
@@ -72,7 +72,7 @@ fn a_proof_binds_the_token() {
     let claims = verified(&authority, answer["access_token"].as_str().unwrap(), now());
     let jkt = holder.public_jwk().thumbprint().to_string();
     assert_eq!(claims["cnf"], json!({"jkt": jkt}));
-    // Without one, it is bound to the client's key as before.
+    // Without a proof, it is bound to the client's key.
     let answer = request(&authority, &client, &[]).unwrap();
     assert_eq!(answer["token_type"], "Bearer");
     let claims = verified(&authority, answer["access_token"].as_str().unwrap(), now());
@@ -118,7 +118,7 @@ fn proofs_are_checked_in_everything() {
     assert_eq!(request(&authority, &client, &[&forged]), invalid, "forged");
 }
 
-/// The client comes first: a good proof says nothing of who sends it.
+/// The client is authenticated first: a valid DPoP proof does not identify the sender.
 #[test]
 fn a_proof_is_no_client_authentication() {
     let (client, stranger) = (es256(), es256());
@@ -138,7 +138,7 @@ fn a_client_may_have_to_bring_one() {
     assert!(request(&authority, &client, &[&proof(&es256())]).is_ok());
 }
 
-/// RFC 9449 §8: the refusal brings a nonce for the key, and no other key can use it.
+/// RFC 9449 §8: the refusal contains a nonce for this key, and no other key can use it.
 #[test]
 fn nonces_are_demanded_where_they_are_set() {
     let (client, holder) = (es256(), es256());
@@ -157,7 +157,7 @@ fn nonces_are_demanded_where_they_are_set() {
     let second = respond(&authority, &client, &[&good], NOW);
     assert_eq!(judged(&second).unwrap()["token_type"], "DPoP");
     assert!(!second.headers().contains_key("dpop-nonce"));
-    // In the second half of its life the answer brings the next one.
+    // In the second half of its lifetime, the response contains the next nonce.
     let later = proof_for(PLACE, &holder, Some(&nonce), NOW + 200);
     let third = respond(&authority, &client, &[&later], NOW + 200);
     assert!(judged(&third).is_ok());
@@ -166,15 +166,15 @@ fn nonces_are_demanded_where_they_are_set() {
     let ended = proof_for(PLACE, &holder, Some(&nonce), NOW + 301);
     let fourth = respond(&authority, &client, &[&ended], NOW + 301);
     assert_eq!(judged(&fourth), refused(400, "use_dpop_nonce"));
-    // What is wrong beside the nonce brings none.
+    // A refusal for another reason than the nonce contains none.
     let elsewhere = proof_for("https://a.example/", &holder, Some(&next), NOW);
     let fifth = respond(&authority, &client, &[&elsewhere], NOW);
     assert_eq!(judged(&fifth), refused(400, "invalid_dpop_proof"));
     assert!(!fifth.headers().contains_key("dpop-nonce"));
 }
 
-/// RFC 9449 §11.1: a client makes as many keys as it likes, and uses up its own share of the
-/// replay store alone.
+/// RFC 9449 §11.1: a client can create any number of keys, and uses only its own share of the
+/// replay store.
 #[test]
 fn one_client_with_many_keys_keeps_no_other_out() {
     let (noisy, quiet) = (es256(), es256());
@@ -227,7 +227,7 @@ fn a_strangers_request_spends_no_proof() {
     assert!(request(&authority, &client, &[&proof]).is_ok());
 }
 
-/// Remembers assertions, and cannot tell of proofs.
+/// A store that remembers assertions, and fails for proofs.
 #[derive(Debug)]
 struct Forgetful(ReplayCache, ReplayKey);
 
@@ -240,7 +240,7 @@ impl ReplayStore for Forgetful {
     }
 }
 
-/// A store that cannot tell is not the client's fault.
+/// A failing store is an error of the server, not of the client.
 #[test]
 fn a_store_that_cannot_tell_is_the_servers_fault() {
     let (client, holder) = (es256(), es256());

@@ -1,4 +1,4 @@
-//! An agent's identities, from its enrolment on: the bootstrap secret once, its own WIT after that.
+//! The identities of an enrolled agent: the bootstrap secret once, then its own WIT.
 
 #![expect(
     clippy::indexing_slicing,
@@ -26,14 +26,14 @@ use serde_json::Value;
 const BASE: &str = "http://127.0.0.1:8080";
 const NOW: u64 = 1_800_000_000;
 
-/// The authority and the agent have one clock, which the test moves.
+/// Authority and agent with one clock, which the test moves.
 #[derive(Debug)]
 struct World {
     authority: Authority,
     now: AtomicU64,
     /// The sent requests: the values of their fields, and the body.
     sent: Mutex<Vec<String>>,
-    /// Whether answers with a credential get lost on their way.
+    /// Whether responses with a credential get lost.
     losing: AtomicBool,
 }
 
@@ -45,7 +45,7 @@ impl Clock for World {
 
 impl Fetch for World {
     fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
-        // Not by `Debug`, which leaves out what is sensitive.
+        // `Debug` would leave out sensitive values.
         let values = request.headers().values();
         let mut text: String = values.map(|value| value.to_str().unwrap()).collect();
         text.push_str(std::str::from_utf8(request.body()).unwrap());
@@ -61,7 +61,7 @@ impl Fetch for World {
     }
 }
 
-/// The key that the WIT of an identity confirms.
+/// Returns the key that the WIT of an identity confirms.
 fn key_of(identity: &Identity) -> Value {
     let payload = identity.wit().expose().split('.').nth(1).unwrap();
     let claims: Value =
@@ -70,7 +70,7 @@ fn key_of(identity: &Identity) -> Value {
 }
 
 impl World {
-    /// In how many requests this stood.
+    /// Returns the number of requests that contained this secret.
     fn shown(&self, secret: &SecretText) -> usize {
         let sent = self.sent.lock().unwrap();
         let with_it = sent.iter().filter(|text| text.contains(secret.expose()));
@@ -115,8 +115,8 @@ async fn each_identity_has_a_new_key_and_the_bootstrap_secret_is_shown_once() {
     assert_eq!((world.shown(&token), world.shown(first.wit())), (1, 1));
 }
 
-/// WIT-08: an agent that slept too long has no WIT that says who it is. The authority's word on a
-/// token that is shown twice stands.
+/// WIT-08: an agent that slept too long has no valid WIT, so it presents the token again. The
+/// authority decides whether to accept it.
 #[tokio::test]
 async fn after_the_wit_has_expired_the_bootstrap_secret_is_shown_again() {
     for reusable in [false, true] {
@@ -143,7 +143,7 @@ async fn after_the_wit_has_expired_the_bootstrap_secret_is_shown_again() {
     }
 }
 
-/// An operator reads which identity server refused, and why.
+/// The error names the identity server that refused, and the reason.
 #[tokio::test]
 async fn a_refusal_names_the_identity_server() {
     let (_world, enrolled, _token) = world(|single_use| single_use);
@@ -162,7 +162,7 @@ async fn a_refusal_names_the_identity_server() {
              the code `identity.refused`"
         )
     );
-    // A program finds the answer below the name, to say what helps.
+    // A program finds the server's answer as the source, to suggest a remedy.
     let aims_wimse_cred::Error::SourceUnavailable(asked) = refused else {
         panic!("{refused:?}");
     };
@@ -175,7 +175,7 @@ async fn a_refusal_names_the_identity_server() {
     );
 }
 
-/// F-02: what a failed renewal has asked for is not shown: the next one shows the WIT that the
+/// F-02: a renewal whose response got lost is not used: the next one presents the WIT that the
 /// agent has.
 #[tokio::test]
 async fn a_lost_answer_costs_one_renewal() {

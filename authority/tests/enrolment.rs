@@ -1,4 +1,4 @@
-//! Enrolment at the identity server: who gets which identifier, and how often.
+//! Enrolment at the identity server: identifiers, and the number of uses.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -89,7 +89,7 @@ fn tokens_that_are_not_good_enrol_nobody() {
     );
 }
 
-/// T-022: a prefix, a longer text and the empty one are no tokens.
+/// T-022: a prefix of a token, a longer text, and the empty text are refused.
 #[test]
 fn tokens_are_compared_whole() {
     let authority = authority();
@@ -108,7 +108,7 @@ fn tokens_are_compared_whole() {
     }
 }
 
-/// A bootstrap proof of another key, about another key, of another conversation.
+/// A bootstrap proof by another key, over another key, or with the nonce of another exchange.
 #[test]
 fn bootstrap_proofs_are_checked_in_everything() {
     let (bootstrap, stranger) = (es256(), es256());
@@ -179,7 +179,7 @@ fn a_caller_names_no_identity() {
     assert_eq!(common::claims(issued.text.expose())["sub"], AGENT);
 }
 
-/// T-046: identifiers that are not this authority's cannot even be declared.
+/// T-046: an identifier outside the trust domain cannot be declared.
 #[test]
 fn enrolments_lie_beneath_the_trust_domain() {
     let authority = authority();

@@ -18,10 +18,10 @@ use common::*;
 use serde_json::json;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
-/// The address that all of them have.
+/// The address that all clients share.
 const SHARED: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 
-/// Takes two wrong bootstrap tokens of a source, and then none for a minute.
+/// An authority that accepts two wrong bootstrap tokens of a source, then none for a minute.
 fn strict(key: &SigningKey) -> Authority {
     let mut limits = Limits::default();
     limits.failures = Rate {
@@ -39,7 +39,7 @@ fn status(authority: &Authority, path: &str, fields: &[(&str, &str)], body: &str
     response.status().as_u16()
 }
 
-/// Everything that a good agent asks for after its enrolment.
+/// Runs all requests of a valid agent after its enrolment.
 fn good_agent(authority: &Authority, wit: &str, key: &SigningKey, batch: &SigningKey) -> [u16; 4] {
     let field = ("workload-identity-token", wit);
     let (nonce, new) = (nonce(authority, now()), es256());

@@ -1,4 +1,4 @@
-//! Requests and answers, without a socket.
+//! Requests and responses, without a socket.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// Two failures, and then none for a minute.
+/// Two failures, then none for a minute.
 const SCARCE: Rate = Rate {
     burst: 2,
     per_minute: 1,
@@ -90,7 +90,7 @@ fn the_whole_way_over_http() {
     assert!(answer.contains("jwt_svid"));
 }
 
-/// T-141: status and body are the same, whatever is wrong with an enrolment.
+/// T-141: status and body are the same for every defect of an enrolment.
 #[test]
 fn refused_enrolments_look_alike() {
     let authority = authority();
@@ -199,7 +199,7 @@ fn malformed_identity_requests_are_refused() {
     assert_eq!(ask(&token, &with("more", json!(1))), refused);
     assert_eq!(ask(&token, &with("key_proof", json!(1))), refused);
     assert_eq!(ask(&token, &json!({})), refused);
-    // T-028: an array where an object is due.
+    // T-028: an array instead of an object.
     assert_eq!(ask(&token, &json!([good()["key_proof"]])), refused);
     assert_eq!(
         post(
@@ -298,7 +298,7 @@ fn other_hosts_are_misdirected() {
         problem(&send(&authority, &none, now())),
         (421, "authority.host".to_owned())
     );
-    // T-136: nothing else says which host was meant.
+    // T-136: no other field changes the host.
     let forwarded = [("host", "evil.example"), ("x-forwarded-host", HOST)];
     assert_eq!(ask("/jwks", &forwarded), 421);
 }
@@ -353,7 +353,8 @@ fn long_bodies_are_refused() {
     assert_eq!(post(32 * 1024 + 1), (413, "authority.too_large".to_owned()));
 }
 
-/// T-049: guesses are slowed down for their source alone, and a good token is then not looked at.
+/// T-049: guesses are limited for their source only, and a valid token from it is then refused
+/// unread.
 #[test]
 fn guesses_are_limited_by_source() {
     let limits = limits(|it| {
@@ -389,7 +390,7 @@ fn guesses_are_limited_by_source() {
     );
 }
 
-/// T-049: one wrong token after another is slowed down, whatever is wrong with it (T-141).
+/// T-049: every wrong token counts, whatever its defect (T-141).
 #[test]
 fn every_wrong_token_is_counted() {
     let limits = limits(|it| it.failures = SCARCE);
@@ -426,7 +427,7 @@ fn requests_are_limited_by_source() {
     );
 }
 
-/// The token endpoint says it in the words of RFC 6749.
+/// The token endpoint refuses in the form of RFC 6749.
 #[test]
 fn token_requests_are_limited_by_source() {
     let limits = limits(|it| it.requests = SCARCE);
@@ -462,7 +463,7 @@ fn nothing_prints_a_secret() {
     }
 }
 
-/// No configuration that cannot be meant is built.
+/// A contradictory configuration is refused.
 #[test]
 fn builders_refuse_what_cannot_be_meant() {
     use aims_authority::{Authority, Client, Resource};

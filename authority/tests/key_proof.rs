@@ -1,5 +1,5 @@
-//! The proof of the key that a WIT is asked for: each negative differs from a good request in one
-//! thing.
+//! The proof of the key that a WIT is requested for: each negative differs from a valid request in
+//! one property.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -32,7 +32,7 @@ fn with_claims(change: impl FnOnce(&mut Value)) -> &'static str {
     }
 }
 
-/// T-047: a nonce is good once, here, for a minute.
+/// T-047: a nonce is valid once, at this server, for a minute.
 #[test]
 fn nonces_are_good_once() {
     let authority = authority();
@@ -60,7 +60,7 @@ fn nonces_of_another_server_are_none() {
     assert_eq!(code(refused), "identity.nonce");
 }
 
-/// T-049: nothing is used up by a request that is refused.
+/// T-049: a refused request uses up nothing.
 #[test]
 fn a_refused_request_uses_nothing_up() {
     let authority = authority();
@@ -79,7 +79,7 @@ fn a_refused_request_uses_nothing_up() {
         .unwrap();
 }
 
-/// T-047: a key that the caller does not hold.
+/// T-047: a key that the client does not hold.
 #[test]
 fn a_key_that_is_not_held_gets_nothing() {
     let authority = authority();
@@ -93,7 +93,7 @@ fn a_key_that_is_not_held_gets_nothing() {
     assert_eq!(code(refused), "identity.proof");
 }
 
-/// T-047: the key of another workload, by a caller that has both.
+/// T-047: the key of another workload, from a client that holds both.
 #[test]
 fn a_key_of_another_identifier_gets_nothing() {
     let authority = authority();
@@ -144,7 +144,7 @@ fn proofs_are_checked_in_everything() {
     assert_eq!(with_claims(without_algorithm), "identity.key_algorithm");
 }
 
-/// T-014: no proof of one kind for another.
+/// T-014: a proof of one kind is not accepted as another kind.
 #[test]
 fn proofs_of_another_kind_are_refused() {
     let authority = authority();

@@ -20,7 +20,7 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::with_default;
 use tracing::{Event, Metadata, Subscriber};
 
-/// Keeps every event as one line of `name=value`.
+/// Stores every event as one line of `name=value`.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 
@@ -69,8 +69,8 @@ fn logged(what: impl FnOnce()) -> String {
     lines[0].clone()
 }
 
-/// T-141: the peer reads `invalid_client` whatever is wrong; the log says what, down to the last
-/// source, and no token.
+/// T-141: the client gets `invalid_client` for every defect. The log has the cause, down to the
+/// last source, and no token.
 #[test]
 fn why_a_client_failed_is_logged_and_not_answered() {
     let key = es256();
@@ -121,8 +121,8 @@ fn why_a_proof_failed_is_logged_and_not_answered() {
     assert!(!line.contains(&proof) && !line.contains(token("b").expose()));
 }
 
-/// A bootstrap token that is none, and a request for another host: the log says what is wrong, and
-/// nothing of the token.
+/// An invalid bootstrap token, and a request for another host: the log has the cause, and nothing
+/// of the token.
 #[test]
 fn what_is_malformed_is_logged_and_not_answered() {
     let authority = authority();

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 
-/// Seconds. Sockets are real, and so is the time.
+/// In seconds. The test uses real sockets and real time.
 const LIFETIME: u64 = 3;
 
 fn current(source: &RenewingSource) -> Result<Arc<Identity>, Error> {
@@ -30,8 +30,8 @@ fn claims(identity: &Identity) -> Value {
     serde_json::from_slice(&aims_jose::base64url::decode(payload).unwrap()).unwrap()
 }
 
-/// F-02, WIT-08: it renews before it expires, for a new key; while the authority is away it is kept
-/// until it expires, and not longer.
+/// F-02, WIT-08: the agent renews before the expiry, for a new key. While the authority is
+/// unreachable, the identity stays until it expires.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_identity_renews_itself_and_ends_without_its_authority() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -59,7 +59,7 @@ async fn an_identity_renews_itself_and_ends_without_its_authority() {
     let first = current(&source).unwrap();
     let renewed = async {
         loop {
-            // Never without one while the authority is there.
+            // There is always an identity while the authority is reachable.
             let identity = current(&source).unwrap();
             if !Arc::ptr_eq(&identity, &first) {
                 break identity;

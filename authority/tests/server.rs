@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// An authority on a port of its own, ended when the test is over.
+/// An authority on its own port, stopped at the end of the test.
 struct Running {
     address: SocketAddr,
     base: String,
@@ -75,10 +75,10 @@ impl Running {
         self.raw_within(DEADLINE, bytes).await
     }
 
-    /// The same, for a server that has to close by then.
+    /// Sends raw bytes to a server that must close within the deadline.
     async fn raw_within(&self, deadline: Duration, bytes: &[u8]) -> String {
         let mut stream = self.connect().await;
-        // A server that has refused may close before all is written.
+        // A server that has refused may close before everything is written.
         let _ = stream.write_all(bytes).await;
         let mut answer = Vec::new();
         let _ = timeout(deadline, stream.read_to_end(&mut answer))
@@ -169,7 +169,7 @@ async fn every_path_is_answered_by_the_same_rules() {
     assert_eq!(self::status(&none), 421);
 }
 
-/// F-10: silent, half-headed and idle connections end, each long before the default would end it.
+/// F-10: silent, incomplete and idle connections end, each long before the default timeout.
 #[tokio::test]
 async fn idle_connections_end() {
     let head = Duration::from_millis(200);
@@ -183,7 +183,7 @@ async fn idle_connections_end() {
         let answer = running.raw_within(soon, bytes).await;
         assert!(!answer.contains(" 200 "), "{answer}");
     }
-    // A keep-alive connection that was answered once.
+    // A keep-alive connection with one response.
     let one = format!("GET /jwks HTTP/1.1\r\nhost: {}\r\n\r\n", running.address);
     let answer = running.raw_within(soon, one.as_bytes()).await;
     assert_eq!(status(&answer), 200);
@@ -210,12 +210,12 @@ async fn long_lived_connections_end() {
     ended.await.expect("a busy connection ends too");
 }
 
-/// F-10: big heads, many fields, big and lying bodies.
+/// F-10: large heads, many fields, large bodies, and bodies with a wrong length.
 #[tokio::test]
 async fn sizes_are_bounded() {
     let running = start(|it| it.with_head_timeout(Duration::from_secs(2))).await;
     let host = running.address;
-    // All of it is read, so that the answer is not lost with a connection that is reset.
+    // The test reads everything, so that a reset connection does not lose the response.
     let head = |length: usize| {
         let head = format!("GET /jwks HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\nx: ");
         format!("{head}{}", "x".repeat(length - head.len()))
@@ -246,7 +246,7 @@ async fn sizes_are_bounded() {
     assert_eq!(status(&running.raw(lying.as_bytes()).await), 413);
 }
 
-/// F-10: one connection more than allowed waits until another has ended.
+/// F-10: one connection more than the limit waits until another one ends.
 #[tokio::test]
 async fn connections_are_bounded() {
     let running = start(|it| {
@@ -271,7 +271,7 @@ async fn connections_are_bounded() {
     assert_eq!(status(answer), 200);
 }
 
-/// F-10: silent connections take no room for ever, and the one that waits is served.
+/// F-10: silent connections do not hold their place forever; a waiting client is served.
 #[tokio::test]
 async fn connections_come_free() {
     let running = start(|it| {
@@ -287,7 +287,7 @@ async fn connections_come_free() {
     assert_eq!(status, 200);
 }
 
-/// T-160: not on the network unless by name, and the refusal says why.
+/// T-160: listening on the network needs an explicit method, and the refusal gives the reason.
 #[tokio::test]
 async fn listeners_on_the_network_are_refused() {
     let listener = TcpListener::bind("0.0.0.0:0").await.unwrap();
@@ -305,7 +305,7 @@ async fn listeners_on_the_network_are_refused() {
         .unwrap();
 }
 
-/// F-22: the end is bounded though a connection is open, and nothing listens after it.
+/// F-22: shutdown takes a limited time with an open connection, and nothing listens afterwards.
 #[tokio::test]
 async fn the_end_is_bounded() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -352,7 +352,7 @@ async fn keys_rotate_by_themselves() {
     );
 }
 
-/// The router stands in another program's router, without its fallback being taken.
+/// The router works within another router, and does not use its fallback.
 #[tokio::test]
 async fn the_router_merges_into_another() {
     use axum::body::Body;

@@ -1,4 +1,4 @@
-//! The token endpoint: what a request may ask for, its documents and its keys.
+//! The token endpoint: its parameters, its documents and its keys.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -21,7 +21,8 @@ use common::endpoint::*;
 use common::*;
 use serde_json::json;
 
-/// RSC-03, CORE-23, ATJ-30: unknown resource, several, one of others, wider scope.
+/// RSC-03, CORE-23, ATJ-30: an unknown resource, several resources, one of another client, and a
+/// wider scope.
 #[test]
 fn nobody_gets_more_than_was_allowed() {
     let key = es256();
@@ -83,11 +84,12 @@ fn malformed_requests_have_their_errors() {
     assert_eq!(ask(&other_type), refused(401, "invalid_client"));
     let secret = [good[0], ("client_id", "batch"), ("client_secret", "secret")];
     assert_eq!(ask(&secret), refused(401, "invalid_client"));
-    // Nothing of all this has used the assertion up.
+    // None of these requests has used up the assertion.
     assert!(ask(&good).is_ok());
 }
 
-/// CORE-02, CORE-11: one method a request; who tried `Authorization` gets a challenge.
+/// CORE-02, CORE-11: one authentication method per request; a client that used `Authorization` gets
+/// a challenge.
 #[test]
 fn authorization_is_challenged() {
     let key = es256();
@@ -145,7 +147,8 @@ fn other_bodies_are_refused() {
     );
 }
 
-/// META-07: at both places, with the JWT methods' algorithms and without `none`.
+/// META-07: the metadata is at both locations, with the algorithms of the JWT methods and without
+/// `none`.
 #[test]
 fn the_metadata_stands_at_both_places() {
     for (base, paths) in [
@@ -181,7 +184,7 @@ fn the_metadata_stands_at_both_places() {
             );
             let methods = json!(["private_key_jwt", "spiffe_wit"]);
             assert_eq!(metadata["token_endpoint_auth_methods_supported"], methods);
-            // A client reads what is published here.
+            // A client parses the published document.
             let issuer = Issuer::loopback(base).unwrap();
             let read = ServerMetadata::parse(response.body(), &issuer).unwrap();
             assert!(read.takes_client_auth("spiffe_wit"));

@@ -51,7 +51,7 @@ impl Renewal {
         Ok(issued.text.expose().to_owned())
     }
 
-    /// A renewal a minute later, with changed claims of the renewal proof.
+    /// Returns the result of a renewal a minute later, with changed claims of the renewal proof.
     fn with(&self, by: &SigningKey, change: impl FnOnce(&mut Value)) -> &'static str {
         let later = at(NOW + 60);
         let nonce = nonce(&self.authority, later);
@@ -69,7 +69,7 @@ impl Renewal {
 fn a_wit_renews_itself() {
     let it = Renewal::new();
     assert_eq!(it.with(&it.key, |_| {}), "ok");
-    // The same key again: it is the same holder.
+    // The same key again: the holder is the same.
     let later = at(NOW + 120);
     let nonce = nonce(&it.authority, later);
     let proof = renewal_proof(&nonce, &it.key, &it.key, &it.wit, later);
@@ -80,7 +80,7 @@ fn a_wit_renews_itself() {
     assert_eq!(claims(&renewed)["exp"], NOW + 120 + 3_600);
 }
 
-/// T-033, T-047: a stolen WIT renews nothing.
+/// T-033, T-047: a stolen WIT cannot be renewed.
 #[test]
 fn renewals_are_checked_in_everything() {
     let it = Renewal::new();
@@ -190,7 +190,7 @@ fn a_wimse_identifier_gets_no_jwt_svid() {
     );
 }
 
-/// BND-01: the sequence rises with each change, and over a restart.
+/// BND-01: the sequence number increases with each change, and over a restart.
 #[test]
 fn rotation_is_seen_in_the_bundle() {
     let authority = authority();
@@ -221,7 +221,7 @@ fn rotation_is_seen_in_the_bundle() {
     assert_eq!(header(&same)["kid"], header(&old)["kid"]);
     let (new, _) = wit(&authority, "b", at(NOW + 300));
     assert_ne!(header(&new)["kid"], header(&old)["kid"]);
-    // The old one goes when the last WIT that it signed has expired, skew included.
+    // The old key is removed when the last WIT that it signed has expired, with the skew.
     let gone = NOW + 299 + 3_600 + 60;
     let kid = header(&old)["kid"].as_str().unwrap().to_owned();
     assert!(kids(&bundle(at(gone - 1))).contains(&kid));
@@ -233,7 +233,7 @@ fn rotation_is_seen_in_the_bundle() {
     assert!(sequence > last["spiffe_sequence"].as_u64().unwrap());
 }
 
-/// A WIT of the old key renews with the new one, and replaced keys renew nothing.
+/// A WIT of the old key can be renewed after a rotation, and cannot after a replacement.
 #[test]
 fn rotation_breaks_no_renewal_and_replacing_breaks_all() {
     let it = Renewal::new();
@@ -252,7 +252,7 @@ fn rotation_breaks_no_renewal_and_replacing_breaks_all() {
     );
 }
 
-/// T-032: each origin's keys are its own.
+/// T-032: each origin has its own keys.
 #[test]
 fn the_two_origins_share_no_key() {
     let authority = authority();

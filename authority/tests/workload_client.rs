@@ -1,4 +1,4 @@
-//! Workloads as clients, by WIT-SVID with its proof or by JWT-SVID.
+//! Workloads as clients, with a WIT-SVID and its proof, or with a JWT-SVID.
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -41,7 +41,7 @@ fn pop(key: &SigningKey, now: UnixTime) -> String {
     sign("oauth-client-attestation-pop+jwt", &pop_claims(now), key)
 }
 
-/// SPF-03, SPF-07, ATJ-30: the workload's own identifier, whatever the pattern, and its key.
+/// SPF-03, SPF-07, ATJ-30: the token has the workload's identifier, not the pattern, and its key.
 #[test]
 fn a_workload_gets_a_token_bound_to_its_wit() {
     let authority = authority();
@@ -54,7 +54,7 @@ fn a_workload_gets_a_token_bound_to_its_wit() {
     assert_eq!(claims["cnf"], confirmation(&key));
 }
 
-/// WIT-06, T-033: a WIT-SVID without, with a stale, or with another's proof is nothing.
+/// WIT-06, T-033: a WIT-SVID without a proof, with an expired one, or with another's is refused.
 #[test]
 fn wit_svids_need_their_proof() {
     let authority = authority();
@@ -142,7 +142,7 @@ fn wit_svids_that_are_not_good_are_refused() {
     assert_eq!(by_wit(&authority, &good, &pop(&key, now()), now()), invalid);
 }
 
-/// SPF-04: a workload beneath no pattern is no client, though its WIT-SVID is good.
+/// SPF-04: a workload that matches no pattern is not a client, even with a valid WIT-SVID.
 #[test]
 fn workloads_beneath_no_pattern_are_no_clients() {
     let authority = builder()
@@ -176,7 +176,7 @@ fn trusted_domains_can_be_clients() {
     let (wit, key) = wit(&foreign, "a", now());
     let answer = by_wit(&authority, &wit, &pop(&key, now()), now()).unwrap();
     assert_eq!(answer["scope"], "list");
-    // A foreign WIT renews nothing here.
+    // A WIT of another domain cannot be renewed here.
     let nonce = nonce(&authority, now());
     let new = es256();
     let proof = renewal_proof(&nonce, &new, &key, &wit, now());
@@ -200,7 +200,7 @@ fn by_svid(authority: &Authority, svid: &str, now: UnixTime) -> Result<Value, (u
     ask(authority, &[], &parameters, now)
 }
 
-/// SPF-01, SPF-06, SVD-02: unbound, used again, and only where the operator says so.
+/// SPF-01, SPF-06, SVD-02: unbound, reusable, and only if the operator allows it.
 #[test]
 fn jwt_svids_are_taken_where_allowed() {
     let authority = with_svids();

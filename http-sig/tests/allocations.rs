@@ -1,4 +1,5 @@
-//! How often one request of the WIMSE profile allocates when it is signed, and when it is verified.
+//! Counts allocations of one request of the WIMSE profile, when it is signed and when it is
+//! verified.
 
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ fn one_request_allocates_a_handful_of_times() {
             .unwrap()
             .accept_replays()
     };
-    // What is computed once for a key is computed now.
+    // Values that are computed once per key are computed now.
     verify().check_body(b"{}").unwrap();
     let used = measure(|| {
         verify().check_body(b"{}").unwrap();

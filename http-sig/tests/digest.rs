@@ -30,7 +30,7 @@ fn zeros(name: &str, bytes: usize) -> String {
     format!("{name}=:{text}:")
 }
 
-/// Every printed digest, with what becomes of it.
+/// Every printed digest, with its expected result.
 #[test]
 fn published_digests() {
     let all = include_str!("../../testdata/rfc9530/digests.json");
@@ -54,8 +54,8 @@ fn published_digests() {
     assert_eq!(accepted, 14);
 }
 
-/// The response that the WIMSE draft prints has the digest of its body: a line and the two line
-/// feeds behind it.
+/// The response in the WIMSE draft has the digest of its body: a line and the two line feeds after
+/// it.
 #[test]
 fn the_published_response_has_its_digest() {
     let message = include_bytes!("../../testdata/wimse/sigs-response.txt");
@@ -72,7 +72,7 @@ fn the_published_response_has_its_digest() {
     assert_eq!(short.code(), "digest.mismatch");
 }
 
-/// HMS-10: what does not count, does not verify, and does not harm.
+/// HMS-10: other algorithms do not verify, and do not cause a refusal.
 #[test]
 fn only_secure_digests_count() {
     let insecure = "md5=:Sd/dVLAcvNLSq16eXua5uQ==:, sha=:07CavjDP4u3/TungoUHJO/Wzr4c=:, unixsum=:GQU=:, \
@@ -83,7 +83,7 @@ fn only_secure_digests_count() {
     assert_eq!(read.others().count(), 7);
     assert_eq!(read.verify(body).unwrap_err().code(), "digest.insecure");
     assert_eq!(read.hashing().unwrap_err().code(), "digest.insecure");
-    // One that does not match is no obstacle beside one that counts.
+    // A wrong digest of another algorithm is ignored next to a correct `sha-256`.
     let with = parse(&[insecure, SHA256]).unwrap();
     let matched = with.verify(WORLD).unwrap();
     let compared: Vec<_> = matched.algorithms().collect();
@@ -92,7 +92,7 @@ fn only_secure_digests_count() {
     assert_eq!(matched.get(Algorithm::Sha512), None);
 }
 
-/// HMS-10, SIG-05: every digest that counts, over every byte.
+/// HMS-10, SIG-05: every `sha-256` and `sha-512` digest is checked, over every byte.
 #[test]
 fn every_secure_digest_has_to_match() {
     let both = parse(&[SHA256, SHA512]).unwrap().verify(WORLD).unwrap();
@@ -118,7 +118,7 @@ fn every_secure_digest_has_to_match() {
     }
 }
 
-/// T-061: the digest is over what was sent, not over what it decodes to.
+/// T-061: the digest is over the sent bytes, not over the decoded content.
 #[test]
 fn the_digest_is_over_the_content_as_sent() {
     let sent = unhex("0B09807B2268656C6C6F223A2022776F726C64227D0A03");

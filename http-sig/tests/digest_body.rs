@@ -24,7 +24,7 @@ enum Step<D> {
     Wait,
 }
 
-/// A body of steps, which may know that its last piece is the last one, and how long it is.
+/// A body of these frames, which may know its length and its last piece.
 struct Steps<D> {
     steps: VecDeque<Step<D>>,
     knows_its_end: bool,
@@ -78,7 +78,7 @@ impl<D: Buf + Unpin> Body for Steps<D> {
     }
 }
 
-/// All that a reader sees.
+/// Everything that a reader gets.
 #[derive(Debug, Default)]
 struct Seen {
     content: Vec<u8>,
@@ -96,7 +96,7 @@ impl Seen {
     }
 }
 
-/// Reads to the end or the error, and then once more.
+/// Reads to the end or to the error, and then once more.
 fn read<B: Body<Error = io::Error>>(body: VerifiedBody<B>) -> Seen {
     let mut body = pin!(body);
     let mut cx = Context::from_waker(Waker::noop());
@@ -148,8 +148,7 @@ fn a_body_is_read_as_it_came() {
     assert_eq!((empty.code(), empty.content.len()), (None, 0));
 }
 
-/// T-062: an error stands instead of the end, and what is read before it is never all of the
-/// content.
+/// T-062: the error replaces the end, and the content before it is never complete.
 #[test]
 fn an_error_stands_instead_of_the_end() {
     let digest = ContentDigest::of(b"hello world");
@@ -172,7 +171,7 @@ fn an_error_stands_instead_of_the_end() {
     }
 }
 
-/// Each digest that counts.
+/// Each digest that counts is checked.
 #[test]
 fn a_second_digest_has_to_match_too() {
     let sha256 = ContentDigest::of(b"hello").to_string();
@@ -182,7 +181,7 @@ fn a_second_digest_has_to_match_too() {
     assert_eq!(seen.code(), Some("digest.mismatch"));
 }
 
-/// HMS-10: where nothing can be compared, nothing is read.
+/// HMS-10: without a digest that counts, the body is not read.
 #[test]
 fn a_body_without_a_secure_digest_is_refused() {
     let digest = ContentDigest::parse([&b"md5=:Sd/dVLAcvNLSq16eXua5uQ==:"[..]]).unwrap();
@@ -251,7 +250,7 @@ fn the_source_of_a_failure_is_kept() {
     assert_eq!(source.to_string(), "torn");
 }
 
-/// The limit is on what is read, and on what a body says of itself.
+/// The limit applies to the read bytes, and to the announced length.
 #[test]
 fn a_body_has_a_limit() {
     let digest = ContentDigest::of(b"hello world");
@@ -269,7 +268,7 @@ fn a_body_has_a_limit() {
     assert_eq!(seen.code(), None);
 }
 
-/// Data that does not lie in one piece is hashed whole.
+/// Data in several buffers is hashed completely.
 #[test]
 fn scattered_data_is_hashed_whole() {
     let data = || Buf::chain(&b"hello"[..], &b" world"[..]);

@@ -1,4 +1,4 @@
-//! How digest fields are read: strictly, from their raw lines (RFC 9530 §2, §4; HMS-08, HMS-10,
+//! Parsing of digest fields: strictly, from their raw lines (RFC 9530 §2, §4; HMS-08, HMS-10,
 //! T-061, T-063, T-074).
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -18,7 +18,7 @@ fn refused(lines: &[&str]) -> &'static str {
     parse(lines).unwrap_err().code()
 }
 
-/// T-061: a body without the field, or with an empty one, is not one that was checked.
+/// T-061: a body without the field, or with an empty one, is unverified.
 #[test]
 fn what_is_not_there_is_missing() {
     assert_eq!(refused(&[]), "digest.missing");
@@ -60,8 +60,8 @@ fn the_field_is_a_dictionary_of_byte_sequences() {
     }
     let bytes = ContentDigest::parse([&b"sha-256=:\xff:"[..]]);
     assert_eq!(bytes.unwrap_err().code(), "digest.syntax");
-    // Lines are joined by a comma, so an empty one among others makes an empty member, and none
-    // goes on in the next.
+    // Lines are joined by a comma, so an empty one makes an empty member, and no member continues
+    // in the next line.
     for lines in [[SHA256, ""], ["", SHA256]] {
         assert_eq!(refused(&lines), "digest.syntax");
     }
@@ -69,7 +69,7 @@ fn the_field_is_a_dictionary_of_byte_sequences() {
     assert_eq!(refused(&[front, back]), "digest.syntax");
 }
 
-/// T-074: one digest, one text.
+/// T-074: each digest has one text.
 #[test]
 fn base64_is_canonical() {
     parse(&["sha-256=:RK/0qy18MlBSVnWgjwz6lZEWjP/lF5HF9bvEF8FabDg=:"]).unwrap();
@@ -93,7 +93,7 @@ fn base64_is_canonical() {
     }
 }
 
-/// T-063: no algorithm twice, whether the two are equal or not, and wherever they stand.
+/// T-063: no algorithm occurs twice, with equal or different values, in one line or two.
 #[test]
 fn repeats_are_refused() {
     let other = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
@@ -152,7 +152,7 @@ fn sizes_are_bounded() {
     assert_eq!(refused(&[&long(4097)]), "digest.size");
     let halves = [&*format!("{SHA512:<2048}"), &*long(2049)];
     assert_eq!(refused(&halves), "digest.size");
-    // Lines without anything in them count too.
+    // Empty lines count too.
     assert_eq!(refused(&[""; 17]), "digest.size");
 }
 

@@ -1,5 +1,5 @@
-//! The content of raw HTTP/1.1 messages: how long it is, and that nothing else says otherwise (RFC
-//! 9112 §6, §7; HMS-08, T-064).
+//! The content of raw HTTP/1.1 messages: its length, stated in one way (RFC 9112 §6, §7; HMS-08,
+//! T-064).
 
 #![expect(
     clippy::string_slice,
@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 const LIMIT: usize = 100;
 
-/// The content of a request with these lines and what follows, or the code.
+/// Returns the content of a request with these lines and this rest, or the code.
 fn request(lines: &str, rest: &str) -> Result<String, &'static str> {
     let text = format!("POST / HTTP/1.1\r\nHost: a\r\n{lines}\r\n{rest}");
     let read = Reader::new(LIMIT).request(text.as_bytes(), "https");
@@ -21,7 +21,7 @@ fn request(lines: &str, rest: &str) -> Result<String, &'static str> {
         .map_err(|error| error.code())
 }
 
-/// The same of a response.
+/// Returns the content of a response with these lines and this rest, or the code.
 fn response(method: &str, status: u16, lines: &str, rest: &str) -> Result<String, &'static str> {
     let text = format!("HTTP/1.1 {status} x\r\n{lines}\r\n{rest}");
     let read = Reader::new(LIMIT).response(text.as_bytes(), method);
@@ -146,7 +146,7 @@ fn content_is_bounded() {
     let long = |bytes: usize| request(&format!("Content-Length: {bytes}\r\n"), &"x".repeat(bytes));
     assert_eq!(long(LIMIT).map(|it| it.len()), Ok(LIMIT));
     assert_eq!(long(LIMIT + 1), Err("http1.body_size"));
-    // What a message announces is enough.
+    // The announced length is enough for a refusal.
     let huge = format!("Content-Length: {}\r\n", u64::MAX);
     assert_eq!(request(&huge, ""), Err("http1.body_size"));
     assert_eq!(
@@ -266,7 +266,7 @@ fn trailers_are_fields_of_their_own() {
     assert_eq!(trailer(" a: b"), Err("http1.folded"));
 }
 
-/// HMS-08: trailers have what the head left of its limits.
+/// HMS-08: trailers get the remainder of the limits of the head.
 #[test]
 fn trailers_are_bounded() {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -289,7 +289,7 @@ fn trailers_are_bounded() {
     assert_eq!(code(reader.with_field_limit(2)), "http1.fields");
 }
 
-/// Of an edited file, the rest is the content where nothing else is said, and only there.
+/// In an edited file without a length, everything after the head is content.
 #[test]
 fn the_rest_of_an_edited_file_is_content() {
     let file = Reader::edited_file(LIMIT);

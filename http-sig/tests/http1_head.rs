@@ -16,7 +16,7 @@ fn request(text: &[u8]) -> Result<RawRequest<'_>, Error> {
     strict().request(text, "https")
 }
 
-/// The code of the good request with `from` as `to`.
+/// Returns the code of the valid request after replacing `from` with `to`.
 fn changed(from: &str, to: &str) -> &'static str {
     changed_bytes(from, to.as_bytes())
 }
@@ -92,7 +92,7 @@ fn a_request_line_has_three_words() {
     }
 }
 
-/// T-064: no fragment, no byte that a URI does not have, and the form of the method.
+/// T-064: a target has no fragment, only characters of a URI, and a form that its method allows.
 #[test]
 fn a_target_is_well_formed() {
     for good in [
@@ -150,7 +150,7 @@ fn a_target_is_well_formed() {
     assert_eq!(request(tunnel).unwrap().target(), "tools.example:443");
 }
 
-/// T-064: there is one `Host`, and nothing else says another.
+/// T-064: there is one `Host`, and the target agrees with it.
 #[test]
 fn there_is_one_host() {
     let line = "Host: tools.example\r\n";
@@ -183,7 +183,7 @@ fn there_is_one_host() {
     ] {
         assert_eq!(changed("/a?b", other), "http1.host_mismatch", "{other}");
     }
-    // One authority in two spellings, here as in what is signed.
+    // Two spellings of one authority are equal, as in signatures.
     for same in [
         "HTTPS://Tools.Example/a?b",
         "https://tools.example:443/a?b",
@@ -255,7 +255,7 @@ fn folds_are_refused_unless_named() {
         read.lines(Section::Headers, "accept", &mut |line| found.push(line));
         assert_eq!(found, [value.as_bytes()]);
     }
-    // Nothing comes before the first field that could go on.
+    // A fold before the first field has nothing to continue.
     let text = GOOD.replace("Host", " Host");
     let first = folding.request(text.as_bytes(), "https").unwrap_err();
     assert_eq!(first.code(), "http1.folded");
@@ -264,7 +264,7 @@ fn folds_are_refused_unless_named() {
     assert_eq!(control.code(), "http1.character");
 }
 
-/// T-064: one kind of line end, all through.
+/// T-064: all lines have the same kind of end.
 #[test]
 fn line_ends_are_of_one_kind() {
     for (from, to) in [
@@ -310,7 +310,7 @@ fn a_head_has_an_end() {
         let error = request(&GOOD.as_bytes()[..cut]).unwrap_err();
         assert_eq!(error.code(), "http1.head_incomplete", "{cut}");
     }
-    // A line before the request line is none of it.
+    // An empty line before the request line is refused.
     assert_eq!(changed("GET", "\r\nGET"), "http1.start_line");
 }
 
@@ -370,7 +370,7 @@ fn a_status_line_has_its_form() {
     }
 }
 
-/// The messages that the WIMSE draft prints.
+/// The messages in the WIMSE draft.
 #[test]
 fn published_messages_are_read() {
     let file = Reader::edited_file(100);

@@ -15,7 +15,7 @@ pub(crate) const FORM: (&str, &str) = ("content-type", "application/x-www-form-u
 pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 pub(crate) const JWT_SPIFFE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
 
-/// Sends a token request; `Ok` is the answer's body, `Err` status and `error`.
+/// Sends a token request. `Ok` has the body of the response, `Err` status and `error`.
 pub(crate) fn ask(
     authority: &Authority,
     fields: &[(&str, &str)],
@@ -106,7 +106,7 @@ pub(crate) fn by_assertion(
     ask(authority, &[], &parameters, now)
 }
 
-/// The claims of an access token that verifies with the published keys (ATJ-05).
+/// Returns the claims of an access token that verifies with the published keys (ATJ-05).
 pub(crate) fn verified(authority: &Authority, token: &str, now: UnixTime) -> Value {
     let jwks = authority.oauth().jwks(now);
     let set = JwkSet::parse(jwks.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap();

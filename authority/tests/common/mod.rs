@@ -1,4 +1,4 @@
-//! An authority and its callers, without a socket.
+//! An authority and its clients, without a socket.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 pub(crate) mod endpoint;
@@ -45,7 +45,8 @@ pub(crate) fn token(name: &str) -> SecretText {
     SecretText::new(format!("{name}-0123456789012345678901"))
 }
 
-/// `spiffe://example.org/agents/a` and others by the last part of their name: single-use tokens.
+/// Creates the enrolment of `spiffe://example.org/agents/a` or another name, with a single-use
+/// token.
 pub(crate) fn enrolment(id: &str) -> Enrolment {
     let name = id.rsplit('/').next().unwrap();
     Enrolment::by_token(id.parse().unwrap(), &token(name)).unwrap()
@@ -77,7 +78,7 @@ pub(crate) fn key_set(key: &SigningKey) -> JwkSet {
     JwkSet::parse(json.as_bytes(), &SetRules::oauth(), AWS_LC).unwrap()
 }
 
-/// Any claims, signed.
+/// Signs any claims.
 pub(crate) fn sign(typ: &str, claims: &Value, key: &SigningKey) -> String {
     let input = SigningInput::new(typ, key.algorithm(), key.key_id(), claims).unwrap();
     input.sign(key).unwrap().expose().to_owned()
@@ -92,7 +93,7 @@ pub(crate) fn key_claims(nonce: &str, key: &SigningKey, now: UnixTime) -> Value 
     json!({"aud": BASE, "nonce": nonce, "exp": now.as_secs() + 60, "cnf": {"jwk": jwk}})
 }
 
-/// The `cnf` of a token that is bound to this key.
+/// Returns the `cnf` of a token that is bound to this key.
 pub(crate) fn confirmation(key: &SigningKey) -> Value {
     let mut jwk: Value = serde_json::from_str(&key.public_jwk().to_json()).unwrap();
     for member in ["alg", "kid", "use"] {
@@ -110,7 +111,7 @@ pub(crate) fn about_claims(nonce: &str, about: &SigningKey, now: UnixTime) -> Va
     json!({"aud": BASE, "nonce": nonce, "exp": now.as_secs() + 60, "jkt": jkt})
 }
 
-/// By the bootstrap key, named by its thumbprint.
+/// Creates a proof by the bootstrap key, which is named by its thumbprint.
 pub(crate) fn enrolment_proof(
     nonce: &str,
     about: &SigningKey,
@@ -159,7 +160,7 @@ pub(crate) fn svid_request(
     sign("aims-svid-request+jwt", &claims, by)
 }
 
-/// Enrols by the token of that name.
+/// Enrols with the token of this name.
 pub(crate) fn enrol(
     authority: &Authority,
     name: &str,
@@ -172,7 +173,7 @@ pub(crate) fn enrol(
         .issue_wit(&PresentedProof::Token(&token(name)), &proof, now)
 }
 
-/// A WIT of that name for a new key.
+/// Returns a WIT of this name for a new key.
 pub(crate) fn wit(authority: &Authority, name: &str, now: UnixTime) -> (String, SigningKey) {
     let key = es256();
     let issued = enrol(authority, name, &key, now).unwrap();
@@ -191,7 +192,7 @@ pub(crate) fn jwt_svid(
     Ok(issued.text.expose().to_owned())
 }
 
-/// The claims of a token that a test may look into.
+/// Returns the claims of a token, not verified.
 pub(crate) fn claims(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&aims_jose::base64url::decode(payload).unwrap()).unwrap()
@@ -241,7 +242,7 @@ pub(crate) fn field<'a>(response: &'a Response<Vec<u8>>, name: &str) -> &'a str 
         .map_or("", |value| value.to_str().unwrap())
 }
 
-/// Status and `code` of a problem.
+/// Returns status and `code` of a problem.
 pub(crate) fn problem(response: &Response<Vec<u8>>) -> (u16, String) {
     assert_eq!(field(response, "content-type"), "application/problem+json");
     assert_eq!(field(response, "cache-control"), "no-store");
@@ -253,7 +254,7 @@ pub(crate) fn problem(response: &Response<Vec<u8>>) -> (u16, String) {
     )
 }
 
-/// The code of a refusal.
+/// Returns the code of a refusal.
 pub(crate) fn code<T: std::fmt::Debug>(result: Result<T, Error>) -> &'static str {
     result.unwrap_err().code()
 }

@@ -144,7 +144,7 @@ fn offer() -> Offer {
 
 const WANTED: &str = r#"x=("@method" "@target-uri" "content-digest" "authorization");created;nonce="theirs";alg="ed25519";keyid="test-key-ed25519";tag="payments""#;
 
-/// The answer has the label, the components and all that was asked for.
+/// The answer has the label, the components and all requested parameters.
 #[test]
 fn an_offer_answers() {
     let wanted = read(WANTED).unwrap();
@@ -175,7 +175,7 @@ fn an_offer_answers() {
     assert_eq!(parameters.alg(), None);
 }
 
-/// T-077: a peer gets no signature over what it likes.
+/// T-077: a peer gets no signature outside the offer.
 #[test]
 fn an_offer_is_all_that_is_signed() {
     for (from, to) in [
@@ -203,7 +203,7 @@ fn an_offer_is_all_that_is_signed() {
     assert_eq!(code(untagged.answer(&wanted[0])), "sig.not_offered");
 }
 
-/// T-077: a signature that covers nothing fits every message, so none is made at a peer's wish.
+/// T-077: a signature without components is valid for every message, so a peer cannot request one.
 #[test]
 fn a_wish_for_nothing_is_not_answered() {
     let offer = Offer::new(Algorithm::Ed25519, Duration::from_secs(60))
@@ -215,7 +215,7 @@ fn a_wish_for_nothing_is_not_answered() {
 }
 
 proptest! {
-    /// parse(serialise(x)) = x
+    /// A written request parses to the same.
     #[test]
     fn requests_come_back(label in "[a-z*][a-z0-9_.*-]{0,8}", names in proptest::collection::btree_set("[a-z][a-z0-9-]{0,8}", 0..6), tag in "[ -~]{1,16}", created in any::<bool>(), number in -9999_i64..9999) {
         let covered = names.iter().map(|name| Component::field(name).unwrap());

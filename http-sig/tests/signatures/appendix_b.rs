@@ -18,8 +18,8 @@ fn request() -> Text {
     Text::parse(&vector("Test Cases")[0])
 }
 
-/// With the `Content-Digest` of the signature base of B.2.4, which is not the one that the response
-/// prints.
+/// The response with the `Content-Digest` of the signature base of B.2.4, which differs from the
+/// printed response.
 fn response() -> Text {
     let digest = "sha-512=:mEWXIS7MaLRuGgxOBdODa3xqM1XdEvxoYhvlCFJ41QJgJc4GTsPp29l5oGX69wWdXymyU0rjJuahq4l5aGgfLQ==:";
     Text::parse(&vector("Test Cases")[1]).replacing("Content-Digest", &[digest])
@@ -32,7 +32,7 @@ fn shared_key() -> SharedKey {
     SharedKey::new("test-shared-secret", secret).unwrap()
 }
 
-/// The signature verifies over this very base.
+/// The signature verifies over exactly this base.
 fn holds(message: &Text, title: &str, keys: &dyn Keys, policy: Policy) -> VerifiedSignature {
     let blocks = vector(title);
     let message = message.clone().with(&blocks[1]);
@@ -189,8 +189,8 @@ fn ed25519() {
     }
 }
 
-/// B.3: the proxy's signature holds over the message as forwarded, and not over the one that the
-/// client sent.
+/// B.3: the signature of the proxy is valid over the forwarded message, and not over the one that
+/// the client sent.
 #[test]
 fn tls_terminating_proxy() {
     let blocks = vector("TLS-Terminating Proxies");
@@ -232,7 +232,7 @@ fn tls_terminating_proxy() {
     }
 }
 
-/// B.4: what a proxy may do, and what it may not. HMS-11
+/// B.4: changes that a proxy may make, and changes that it may not. HMS-11
 #[test]
 fn transformations() {
     let blocks = vector("HTTP Message Transformations");
@@ -280,7 +280,7 @@ fn a_second_signature_with_rsa_v15() {
         let verified = verified.unwrap().accept_replays();
         assert_eq!(text(&verified), base);
         assert_eq!(verified.algorithm(), Algorithm::RsaV15Sha256);
-        // The client's own signature is over the authority that it called.
+        // The client's signature is over the authority that it called.
         let client = public_key(P256, "ES256", provider);
         let policy = Policy::requiring([]).with_label("sig1");
         let forwarded = policy.verify(&message.exchange(), &client, now);
@@ -296,7 +296,7 @@ fn a_second_signature_with_rsa_v15() {
     }
 }
 
-/// §2.4: a response that is tied to its request, and is no answer to another one. T-069
+/// §2.4: a response is bound to its request, and refused for another one. T-069
 #[test]
 fn responses_cover_their_requests() {
     let blocks = vector("Signing Request Components in a Response Message");

@@ -1,4 +1,4 @@
-//! Signatures of draft-cavage-http-signatures, the draft before RFC 9421, are named as that.
+//! Signatures of draft-cavage-http-signatures, the draft before RFC 9421, have their own error.
 
 use aims_http_sig::http1::Reader;
 use aims_http_sig::{Component, Error, Exchange, Policy};

@@ -1,4 +1,4 @@
-//! Component values: the examples of RFC 9421 §2, and what has no value.
+//! Component values: the examples of RFC 9421 §2, and components without a value.
 
 use aims_http_sig::{Component, Exchange, FieldType, FieldTypes, component_value};
 
@@ -122,7 +122,7 @@ fn structured_fields() {
     );
 }
 
-/// §2.1.3. T-065: two lists of lines never have one value, unless they mean the same list.
+/// §2.1.3. T-065: two different lists of lines never have the same value.
 #[test]
 fn binary_wrapped_fields() {
     let two = get("/").with("Example-Header: value, with, lots\nExample-Header: of, commas");
@@ -238,7 +238,7 @@ fn derived_components() {
     );
 }
 
-/// §2.4: `req` is of a response alone, also where there is another request.
+/// §2.4: `req` is for responses only, even if there is another request.
 #[test]
 fn components_of_the_request() {
     let request = get("/asked").with("X-A: asked");
@@ -314,7 +314,7 @@ fn authorities() {
     }
 }
 
-/// HMS-02: what was given in the wrong order, or is another protocol, makes no component.
+/// HMS-02: swapped arguments and other protocols give no component.
 #[test]
 fn schemes() {
     for bad in ["ht tp", "", "ftp", "wss", "https:", "tools.example"] {
@@ -378,7 +378,7 @@ fn request_targets() {
             ("@query", "?"),
         ],
     );
-    // T-064: two readings of where the request goes, or a part that another reader cuts off.
+    // T-064: ambiguous request targets.
     for bad in [
         "https://other.example/path",
         "http://www.example.com/path",
@@ -471,7 +471,7 @@ fn query_parameters() {
             "sig.component_absent",
         )],
     );
-    // A component that was made by the name itself is the one that the query has.
+    // A component created from the decoded name matches the parameter of the query.
     let message = get("/?a+b=1&%C3%BC=2&a%2Bb=3");
     for (name, expected) in [("a b", "1"), ("ü", "2"), ("a+b", "3")] {
         let made = Component::query_param(name);
@@ -493,7 +493,7 @@ fn query_parameters() {
     );
 }
 
-/// HMS-04: no value has a line end, or what is no printable ASCII.
+/// HMS-04: no value has a line end or a byte outside printable ASCII.
 #[test]
 fn values_are_printable() {
     for bad in [
@@ -512,7 +512,7 @@ fn values_are_printable() {
     let message = get("/").replacing("X-A", &["a\tb", "ä"]);
     fails(&message, &[("x-a", "sig.value")]);
     check(&message, &[("x-a;bs", ":YQli:, :w6Q=:")]);
-    // As bytes a value can be anything but what a line cannot hold.
+    // With `bs`, a value may have any byte that a field line can have.
     for bad in ["a\nb", "a\rb", "a\r\r\n b", "a\r\nb", "a\r\n b\rc"] {
         fails(
             &get("/").replacing("X-A", &[bad]),

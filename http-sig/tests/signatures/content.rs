@@ -1,4 +1,4 @@
-//! Content, which is compared with the digest that was signed (HMS-10).
+//! Content is compared with the signed digest (HMS-10).
 
 use aims_http_sig::digest::ContentDigest;
 use aims_http_sig::{Policy, Signing, VerifiedSignature};

@@ -1,4 +1,4 @@
-//! T-023: what is printed to debug has no value of a field in it, no query and no content.
+//! T-023: `Debug` output contains no value of a field, no query and no content.
 
 use std::fmt::Debug;
 
@@ -16,7 +16,7 @@ use crate::support::{CREATED, at};
 
 const SECRET: &str = "hush4711";
 
-/// As text, or as the numbers of its bytes.
+/// Neither as text nor as a list of bytes.
 fn check(printed: &dyn Debug) {
     let text = format!("{printed:?} {printed:#?}");
     let numbers = format!("{:?}", SECRET.as_bytes());

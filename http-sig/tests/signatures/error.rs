@@ -1,9 +1,9 @@
-//! Errors in words.
+//! Messages of errors.
 
 use aims_http_sig::Error;
 use aims_jose::Chain;
 
-/// Each cause is said once.
+/// Each cause occurs once.
 #[test]
 fn no_cause_is_said_twice() {
     for (error, expected) in [

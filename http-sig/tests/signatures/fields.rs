@@ -64,7 +64,7 @@ fn labels_stand_once_and_in_both_fields() {
     );
 }
 
-/// T-074: each spelling stands for the same structure as the good one, or for none.
+/// T-074: spellings of the same structure, and malformed ones.
 #[test]
 fn other_spellings_are_refused() {
     let message = good();
@@ -201,7 +201,8 @@ fn identifiers_are_components() {
     }
 }
 
-/// A field called `@method` is no component, and no derived one is read from a field.
+/// A field with the name `@method` is not a component, and a derived component is not read from a
+/// field.
 #[test]
 fn derived_components_are_not_fields() {
     let message = signed(post().replacing("@method", &["GET"]), &signing(), CREATED);
@@ -259,7 +260,7 @@ fn unverified_signatures_can_be_listed() {
     assert_eq!(signatures[0].components().unwrap().len(), 4);
     assert_eq!(code(signatures[1].components()), "sig.component_parameter");
     assert_eq!(signatures[1].parameters().key_id().as_deref(), Some("k\"2"));
-    // What another verifier is meant to understand is not our business.
+    // Signatures for other verifiers are ignored.
     assert_eq!(verdict(&policy(), &message, CREATED), "good");
     assert_eq!(
         code(ReceivedFields::of(&message, Section::Trailers, &limits)),

@@ -1,4 +1,4 @@
-//! Keys and algorithms: the key decides, and kinds stay apart.
+//! Keys and algorithms: the key decides, and public and shared keys stay apart.
 
 use aims_http_sig::{
     Algorithm, Algorithms, Error, Key, Keys, Parameters, Policy, SharedKey, SharedKeys, Signing,
@@ -93,7 +93,7 @@ fn algorithms() {
     }
 }
 
-/// T-068: `alg` repeats the algorithm of the key, or nothing verifies.
+/// T-068: `alg` must be the algorithm of the key.
 #[test]
 fn the_key_decides() {
     let message = plain(bare().with_alg(Algorithm::Ed25519));
@@ -166,7 +166,7 @@ fn a_key_of_two_algorithms() {
         ask(&set, &message.changed("rsa-pss-sha512", "rsa-v1_5-sha256")),
         "sig.signature"
     );
-    // Nothing disagrees, and nothing says which.
+    // The algorithm is ambiguous.
     assert_eq!(ask(&set, &sign(bare())), "sig.key_ambiguous");
 }
 
@@ -225,7 +225,8 @@ fn mac(message: &Text, secret: &[u8], key_id: &str, alg: bool) -> Text {
     ))
 }
 
-/// T-073: a public key is no MAC key and a MAC key no public one, whatever they are called. HMS-06
+/// T-073: a public key is never a MAC key, and a MAC key never a public key, whatever the
+/// parameters say. HMS-06
 #[test]
 fn kinds_are_apart() {
     let public = ed25519();
@@ -299,9 +300,9 @@ fn shared_keys() {
     );
     let twice: SharedKeys = [one.clone(), one.clone()].into_iter().collect();
     assert_eq!(verdict(&twice, &message), "sig.key_ambiguous");
-    // Only where the policy names it.
+    // A MAC is accepted only if the policy names it.
     assert_eq!(ask(&one, &message), "sig.algorithm_forbidden");
-    // A prefix of the MAC, and nothing of it (T-022).
+    // A prefix of the MAC, and an empty one (T-022).
     for len in [0, 16, 31] {
         let fields = &message.headers.last().unwrap().1;
         let text = str::from_utf8(fields).unwrap();
@@ -319,7 +320,7 @@ fn shared_keys() {
     assert!(!format!("{one:?}").contains('1'));
 }
 
-/// A lookup by whatever the parameters say.
+/// A custom lookup by parameters.
 #[test]
 fn own_lookups() {
     #[derive(Debug)]

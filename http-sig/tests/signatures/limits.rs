@@ -1,4 +1,4 @@
-//! Bounds (HMS-08, T-071), and that no text makes anything panic.
+//! Limits (HMS-08, T-071), and the absence of panics.
 
 use aims_http_sig::{Limits, Policy, ReceivedFields, Section, Signing};
 use aims_jose::provider::AWS_LC;
@@ -21,7 +21,7 @@ fn numbered(count: usize, one: impl Fn(usize) -> String, between: &str) -> Strin
     (0..count).map(one).collect::<Vec<_>>().join(between)
 }
 
-/// The verdict, and what was allocated for it, in bytes.
+/// Returns the result, and the number of bytes that were allocated for it.
 fn cost(message: &Text, limits: &Limits) -> (&'static str, u64) {
     let mut verdict = "";
     let bytes = measure(|| verdict = received(message, limits)).bytes_total;
@@ -50,7 +50,7 @@ fn parameters(count: usize) -> String {
     format!("l0=(){}", numbered(count, |n| format!(";p{n}"), ""))
 }
 
-/// Ten thousand of anything are refused while they are read: in little memory.
+/// Ten thousand of any element are refused while they are read, in little memory.
 #[test]
 fn floods_are_refused_soon() {
     let large = Limits::default()
@@ -86,7 +86,7 @@ fn floods_are_refused_soon() {
     }
 }
 
-/// T-071: sixty-four of anything cost at most sixty-four times what one costs.
+/// T-071: sixty-four elements cost at most sixty-four times one element.
 #[test]
 fn what_is_read_costs_what_it_is_long() {
     let limits = Limits::default().with_signatures(64).with_components(64);
@@ -103,7 +103,7 @@ fn what_is_read_costs_what_it_is_long() {
     }
 }
 
-/// Each limit to the last one.
+/// Each limit is exact.
 #[test]
 fn limits_are_exact() {
     let limits = Limits::default().with_signatures(2).with_components(3);
@@ -185,7 +185,7 @@ fn the_base_is_bounded() {
 }
 
 proptest! {
-    /// One byte changed anywhere in the two fields: refused, and never a panic. T-026, T-074
+    /// Any changed byte in the two fields is refused, without a panic. T-026, T-074
     #[test]
     fn no_changed_byte_passes(at_byte in 0_usize..400, byte in 0_u8..128, second in any::<bool>()) {
         let message = signed(post(), &signing(), CREATED);
@@ -193,7 +193,7 @@ proptest! {
         let mut changed = message.clone();
         let (_, value) = changed.headers.iter_mut().find(|(own, _)| own == name).unwrap();
         let place = at_byte % value.len();
-        // Blanks around a member say nothing.
+        // White space around a member is not signed.
         let at_end = place + 1 == value.len();
         prop_assume!(value[place] != byte && !(byte.is_ascii_whitespace() && at_end));
         value[place] = byte;
@@ -212,7 +212,7 @@ proptest! {
         let _ignored = policy.verify(&message.exchange(), &key, at(CREATED));
     }
 
-    /// parse(serialise(x)) = x for what is signed.
+    /// A signed list parses to itself.
     #[test]
     fn what_is_signed_is_read(label in "[a-z][a-z0-9-]{0,8}", names in proptest::collection::btree_set("[a-z][a-z0-9-]{0,8}", 0..6), tag in "[ -~]{1,16}", nonce in "[ -~]{1,16}") {
         let mut message = post();

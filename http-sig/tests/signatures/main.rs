@@ -1,4 +1,4 @@
-//! HTTP message signatures through the public API: RFC 9421 and what lies around it.
+//! HTTP message signatures through the public API: RFC 9421 and its surroundings.
 
 #![expect(
     clippy::indexing_slicing,

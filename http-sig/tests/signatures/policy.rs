@@ -17,7 +17,7 @@ fn good() -> Text {
     signed(post(), &signing(), CREATED)
 }
 
-/// T-060, HMS-07: what is required and not covered is named.
+/// T-060, HMS-07: the error names the required component that is not covered.
 #[test]
 fn required_components_are_covered() {
     let all = ["@method", "@target-uri", "content-digest", "authorization"];
@@ -55,7 +55,7 @@ fn required_components_are_covered() {
     );
 }
 
-/// A key behind which there is a network, perhaps.
+/// A key source that counts its lookups.
 #[derive(Debug, Default)]
 struct Asked(AtomicUsize);
 
@@ -66,7 +66,7 @@ impl Keys for Asked {
     }
 }
 
-/// No key is looked for where the policy refuses, and no value is read where there is no key.
+/// No key is looked up if the policy refuses, and no value is read without a key.
 #[test]
 fn keys_are_looked_for_last() {
     let message = good();
@@ -112,7 +112,7 @@ fn keys_are_looked_for_last() {
     assert_eq!(verdict(&policy(), &bare, CREATED), "sig.component_absent");
 }
 
-/// A refusal says what was found, escaped and bounded, and what was expected.
+/// A refusal contains the found and the expected value, escaped and bounded.
 #[test]
 fn a_refusal_says_what_was_found() {
     let key = public_key(ED25519, "EdDSA", AWS_LC);
@@ -161,7 +161,7 @@ fn a_refusal_says_what_was_found() {
     );
 }
 
-/// T-060: only what is covered can be read, as it was signed.
+/// T-060: only covered values can be read, as signed.
 #[test]
 fn only_covered_values_are_given() {
     let message = good().replacing("Authorization", &[" Bearer token "]);
@@ -190,7 +190,7 @@ fn only_covered_values_are_given() {
     assert_eq!(verified.parameters().expires(), Some(CREATED + 60));
 }
 
-/// Each part that is covered, changed by one byte.
+/// Each covered part, changed by one byte.
 #[test]
 fn covered_parts_cannot_be_changed() {
     for (from, to) in [
@@ -228,7 +228,7 @@ fn covered_parts_cannot_be_changed() {
     );
 }
 
-/// HMS-05, T-067: each time to the second.
+/// HMS-05, T-067: each time, exact to the second.
 #[test]
 fn times() {
     let message = good();
@@ -252,7 +252,7 @@ fn times() {
     let aged = strict.with_max_age(Duration::from_secs(20));
     assert_eq!(verdict(&aged, &message, CREATED + 20), "good");
     assert_eq!(verdict(&aged, &message, CREATED + 21), "sig.too_old");
-    // Without `expires` the age alone decides, by default 5 minutes.
+    // Without `expires` the maximum age applies, by default 5 minutes.
     let signing = Signing::new("sig1")
         .covering(components(&[
             "@method",
@@ -268,7 +268,7 @@ fn times() {
     assert_eq!(Skew::from_secs(61).unwrap_err().code(), "time.skew");
 }
 
-/// T-067: without `created`, with times in the wrong order, and at the end of all numbers.
+/// T-067: times that are missing, in the wrong order, or at the maximum of the type.
 #[test]
 fn times_that_make_no_sense() {
     let message = good();
@@ -360,7 +360,7 @@ fn the_tag_is_the_purpose() {
     );
 }
 
-/// T-070, HMS-07: several that fit; a good one does not make up for a bad one.
+/// T-070, HMS-07: several signatures fit; a valid one does not make up for an invalid one.
 #[test]
 fn several_signatures() {
     let second = Signing::new("sig2")
@@ -448,8 +448,8 @@ fn parameters_are_required_and_forbidden() {
     );
 }
 
-/// A nonce is spent once, for each key, for as long as the policy takes the signature. T-074: by
-/// its value, not by its text.
+/// A nonce is spent once per key, for as long as the policy accepts the signature. T-074: by its
+/// value, not by its text.
 #[test]
 fn nonces_are_spent() {
     let store = ReplayCache::in_memory(100);
@@ -462,7 +462,7 @@ fn nonces_are_spent() {
     let message = good();
     assert_eq!(spend(&message, CREATED), "good");
     assert_eq!(spend(&message, CREATED), "replay.replayed");
-    // To the last second at which it would be taken.
+    // Up to the last second at which it would be accepted.
     assert_eq!(spend(&message, CREATED + 70), "replay.replayed");
     assert_eq!(verdict(&policy, &message, CREATED + 71), "sig.too_old");
     let same_nonce = signed(

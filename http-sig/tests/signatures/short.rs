@@ -44,7 +44,7 @@ fn a_request_goes_round() {
     }
 }
 
-/// A digest that is covered already is covered once.
+/// A digest that the settings already cover is covered once.
 #[test]
 fn the_digest_is_covered_once() {
     let digest = Component::field("content-digest").unwrap();

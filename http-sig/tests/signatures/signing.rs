@@ -170,7 +170,7 @@ fn what_cannot_be_signed() {
     assert_eq!(bad(Signing::new("a")), "good");
 }
 
-/// Signatures that were made elsewhere: of the right length and algorithm.
+/// Signatures of an external signer must have the right length and algorithm.
 #[test]
 fn signatures_from_elsewhere() {
     let finish = |algorithm, len| {
@@ -256,7 +256,7 @@ fn messages_of_the_http_crate() {
         code(policy().verify(&Exchange::of(&elsewhere), &key_public, at(CREATED))),
         "sig.signature"
     );
-    // The same message, read by another type.
+    // The same message, as another type.
     let text = Text::parse("POST /pay?amount=5 HTTP/1.1\nHost: tools.example");
     let lines = parts
         .headers
@@ -396,7 +396,7 @@ fn a_full_map_is_an_error() {
     });
     assert!(full.is_some());
     let most = headers.len();
-    // With room for one line, there is none for half a signature.
+    // If the map has room for one line only, no field is added.
     for (removed, expected) in [
         (None, "sig.headers_full"),
         (Some("x-0"), "sig.headers_full"),
@@ -412,7 +412,7 @@ fn a_full_map_is_an_error() {
     assert_eq!(headers.len(), most);
 }
 
-/// Fields in the trailers, for a content that is signed while it is sent.
+/// Fields in the trailers, for content that is signed while it is sent.
 #[test]
 fn signatures_in_trailers() {
     let message = signed(post(), &signing(), CREATED);

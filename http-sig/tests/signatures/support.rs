@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 pub(crate) const PROVIDERS: [&dyn Provider; 2] = [AWS_LC, RUSTCRYPTO];
 
-/// When the signatures of RFC 9421 were made.
+/// The creation time of the signatures in RFC 9421.
 pub(crate) const CREATED: u64 = 1_618_884_473;
 
 const VECTORS: [&str; 2] = [
@@ -59,13 +59,13 @@ impl Text {
         }
     }
 
-    /// With more field lines: `Name: value`.
+    /// Adds field lines: `Name: value`.
     pub(crate) fn with(mut self, fields: &str) -> Self {
         self.headers.extend(fields.lines().map(field));
         self
     }
 
-    /// With other lines in place of all those of this name.
+    /// Replaces all lines with this name.
     pub(crate) fn replacing(mut self, name: &str, values: &[&str]) -> Self {
         self.headers
             .retain(|(own, _)| !own.eq_ignore_ascii_case(name));
@@ -76,7 +76,7 @@ impl Text {
         self
     }
 
-    /// With this text in place of that one, in all of its parts.
+    /// Replaces a text in all parts of the message.
     pub(crate) fn changed(mut self, from: &str, to: &str) -> Self {
         let mut seen = self.start.contains(from) || self.authority.contains(from);
         self.start = self.start.replace(from, to);
@@ -132,7 +132,7 @@ impl Message for Text {
     }
 }
 
-/// The blocks below a title of appendix B, or of a section, unfolded.
+/// Returns the unfolded blocks below a title of appendix B, or of a section.
 pub(crate) fn vector(title: &str) -> Vec<String> {
     let title = format!("## {title}\n");
     let found = VECTORS.iter().find_map(|text| text.split_once(&title));
@@ -154,7 +154,7 @@ pub(crate) fn vector(title: &str) -> Vec<String> {
     blocks
 }
 
-/// RFC 8792 §7.1.2; one block is folded without saying so.
+/// RFC 8792 §7.1.2; one block is folded without a note.
 fn unfold(lines: &[&str]) -> String {
     let said = lines[0].starts_with("NOTE: '\\'");
     let lines = if said { &lines[2..] } else { lines };
@@ -226,7 +226,7 @@ pub(crate) fn signing() -> Signing {
         .with_tag("payments")
 }
 
-/// A policy that takes [`signing`].
+/// A policy that accepts [`signing`].
 pub(crate) fn policy() -> Policy {
     Policy::requiring(components(&[
         "@method",
@@ -241,7 +241,7 @@ pub(crate) fn components(names: &[&str]) -> Vec<Component> {
     names.iter().map(|name| name.parse().unwrap()).collect()
 }
 
-/// The message with a signature by the Ed25519 key of RFC 9421, made at this time.
+/// Signs the message with the Ed25519 key of RFC 9421, at this time.
 pub(crate) fn signed(message: Text, signing: &Signing, seconds: u64) -> Text {
     let key = signing_key(ED25519, "EdDSA", AWS_LC);
     let prepared = signing
@@ -253,13 +253,13 @@ pub(crate) fn signed(message: Text, signing: &Signing, seconds: u64) -> Text {
     message.with(&lines)
 }
 
-/// The verdict of a policy with that key.
+/// Returns the result of a policy with that key.
 pub(crate) fn verdict(policy: &Policy, message: &Text, seconds: u64) -> &'static str {
     let key = public_key(ED25519, "EdDSA", AWS_LC);
     code(policy.verify(&message.exchange(), &key, at(seconds)))
 }
 
-/// The one line of a field.
+/// Returns the only line of a field.
 pub(crate) fn line(message: &Text, name: &str) -> String {
     let mut lines = message.headers.iter().filter(|(own, _)| own == name);
     let (_, value) = lines.next().unwrap();

@@ -1,4 +1,4 @@
-//! The signatures that the WIMSE drafts print, verified by the general part alone.
+//! The signatures in the WIMSE drafts, verified without the profile.
 
 use aims_http_sig::{BareItem, Component, Exchange, Policy};
 use aims_jose::key::SigningKey;

@@ -1,10 +1,10 @@
-//! A component is short to name, however long what is read for it (HMS-08, T-071).
+//! A component has a short name, but parsing for it may be expensive (HMS-08, T-071).
 
 use aims_http_sig::{Limits, Signing};
 
 use crate::support::{CREATED, Text, at, code, components, post};
 
-/// As many components of a kind as are named here, prepared to be signed.
+/// Prepares a signature with this number of components of one kind.
 fn covering(message: &Text, named: &[&str], limits: Limits) -> &'static str {
     let signing = Signing::new("a")
         .covering(components(named))
@@ -12,7 +12,7 @@ fn covering(message: &Text, named: &[&str], limits: Limits) -> &'static str {
     code(signing.prepare(&message.exchange(), aims_jose::random::SYSTEM, at(CREATED)))
 }
 
-/// `long` bytes are parsed for each component of a kind, so that there may be few of them.
+/// `long` bytes are parsed for each component of a kind, so the limit allows few of them.
 fn are_parsed_within_limits(message: &Text, kind: [&str; 3], long: usize) {
     for (named, expected) in [(&kind[..2], "good"), (&kind[..], "sig.limit")] {
         assert_eq!(covering(message, named, Limits::default()), expected);

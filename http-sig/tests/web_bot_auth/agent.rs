@@ -22,7 +22,7 @@ fn the_type_says_where_the_keys_are() {
     );
     let agent = SignatureAgent::cimd("https://crawler.example/card").unwrap();
     assert_eq!(agent.discovery(), Discovery::Cimd);
-    // Another place has other keys, and none are known of it.
+    // Another location has other keys, and none are known for it.
     for member in [
         r#"sig1="https://crawler.example/k";type=jwks_uri"#,
         r#"sig1="https://crawler.example/k";type=cimd"#,
@@ -128,8 +128,8 @@ fn the_field_is_read_strictly() {
     assert_eq!(made().code_with(beside), None);
 }
 
-/// A member is of one signature: there are no more of them than signatures, and of each no more
-/// parameters than of a signature (HMS-08).
+/// There are no more members than signatures, and no more parameters of a member than of a
+/// signature (HMS-08).
 #[test]
 fn the_field_is_bounded() {
     let members = |count: usize| {
@@ -150,7 +150,7 @@ fn the_field_is_bounded() {
     };
     assert_eq!(made().code_with(&parameters(32)), None);
     assert_eq!(made().code_with(&parameters(33)), Some("sig.limit"));
-    // The agent asks no receiver to read more than that.
+    // The agent does not sign a field with more members than a receiver reads.
     let parts = request(Some(&members(9)));
     let error = signing().prepare(&seen(&parts), SYSTEM, at(NOW));
     assert_eq!(error.unwrap_err().code(), "sig.limit");

@@ -69,7 +69,7 @@ fn a_key_that_cannot_be_used_costs_itself() {
         let keys = [with(key.clone(), name, value)];
         assert_eq!(parse(well_known, &keys), Ok(1));
     }
-    // The right one is dropped, wherever it stands.
+    // The unusable entry is dropped, at any position.
     let keys = json!({"keys": [{"kty": "oct", "k": "AAAA"}, with(key.clone(), "exp", json!(NOW)), jwk(&OTHER)]});
     let directory = Directory::parse(keys.to_string().as_bytes(), &well_known, AWS_LC, at(NOW));
     let directory = directory.unwrap();
@@ -78,7 +78,7 @@ fn a_key_that_cannot_be_used_costs_itself() {
     // A key for an algorithm that RFC 9421 does not have.
     let es512 = SigningKey::generate(aims_jose::alg::Algorithm::Es512, AWS_LC).unwrap();
     assert_eq!(parse(well_known, &[jwk(&es512)]), Ok(0));
-    // Elsewhere names are the operator's.
+    // At another URL the operator chooses the names.
     let named = with(key, "kid", json!("key-1"));
     assert_eq!(parse(DirectoryRules::key_set(), &[named]), Ok(1));
 }
@@ -132,7 +132,7 @@ struct Served {
     body: String,
 }
 
-/// A directory of two keys, signed by these.
+/// A directory of two keys, signed by these keys.
 fn served(by: &[&SigningKey]) -> Served {
     let body = Directory::to_publish([KEY.verifying_key(), OTHER.verifying_key()]);
     let digest = ContentDigest::of(body.as_bytes()).to_string();

@@ -1,5 +1,5 @@
-//! draft-ietf-webbotauth-httpsig-protocol-01: members of `Signature-Agent` are direct URLs of JWK
-//! Sets, without parameters. The other files test the form of earlier drafts, by its name.
+//! draft-ietf-webbotauth-httpsig-protocol-01: members of `Signature-Agent` are URLs of JWK Sets,
+//! without parameters. The other files test the form of earlier drafts.
 
 use aims_http_sig::profile::web_bot_auth::{
     Agents, DIRECTORY_PATH, Directory, DirectoryRules, Discovery, RequestPolicy, RequestSigning,
@@ -68,7 +68,7 @@ fn a_member_is_a_direct_url() {
     }
 }
 
-/// An empty path is `/` (RFC 3986 §6.2.3), and not the well-known place.
+/// An empty path is `/` (RFC 3986 §6.2.3), and not the well-known path.
 #[test]
 fn an_origin_is_a_url_like_any_other() {
     let bare = SignatureAgent::jwk_set("https://crawler.example").unwrap();
@@ -82,7 +82,7 @@ fn an_origin_is_a_url_like_any_other() {
     assert_eq!(refused, "sig.agent_key_unknown");
 }
 
-/// A member with parameters is ignored, whatever they are, and then the signature has no agent.
+/// A member with parameters is ignored, and then the signature has no agent.
 #[test]
 fn a_member_with_parameters_is_ignored() {
     let jwks_uri = SignatureAgent::jwks_uri(URL).unwrap();
@@ -91,7 +91,7 @@ fn a_member_with_parameters_is_ignored() {
     assert_eq!(code(&RequestPolicy::new(), &parts, &known), "sig.agent");
     let earlier = RequestPolicy::new().with_revision(Revision::Draft00);
     assert_eq!(code(&earlier, &parts, &known), "ok");
-    // What stands beside it is not affected.
+    // Other members are not affected.
     let signing = signing(agent());
     let value = format!("b=\"{URL}\";type=jwks_uri, {}", signing.signature_agent());
     let mut parts = request(Some(&value));
@@ -101,7 +101,7 @@ fn a_member_with_parameters_is_ignored() {
     assert_eq!(code(&RequestPolicy::new(), &parts, &agents(&agent())), "ok");
 }
 
-/// Each revision reads a value in its own way: no URL of one is that of the other.
+/// Each revision reads a value in its own way, and accepts no URL of the other.
 #[test]
 fn the_forms_are_not_mixed() {
     let directory = SignatureAgent::directory("https://crawler.example").unwrap();
@@ -142,7 +142,7 @@ fn the_rules_are_those_of_the_place() {
     assert_eq!((keys(&agent()), keys(&well_known)), (1, 0));
 }
 
-/// The bare string of earlier drafts is read as the URL itself, where it is accepted by name.
+/// The bare string of earlier drafts is the URL itself, if the policy accepts that form.
 #[test]
 fn a_bare_string_is_the_url() {
     let policy = RequestPolicy::new();

@@ -1,4 +1,4 @@
-//! Web Bot Auth: each rule by messages that differ from a good one in one thing.
+//! Web Bot Auth: for each rule, messages that differ from a valid one in one property.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -68,7 +68,7 @@ fn what_is_covered_is_chosen_by_words() {
     );
 }
 
-/// The `keyid` is the thumbprint, the algorithm that of the key; a shared key has no place.
+/// `keyid` is the thumbprint, and the algorithm is that of the key. Shared keys are refused.
 #[test]
 fn key_and_algorithm_fit() {
     let with = |key_id: Option<&str>| Made {
@@ -90,7 +90,7 @@ fn key_and_algorithm_fit() {
     assert_eq!(code(&parts), Some("sig.signature"));
 }
 
-/// One agent's key says nothing of another agent's URL.
+/// A key of one agent is not accepted for the URL of another agent.
 #[test]
 fn keys_are_found_by_url_and_thumbprint() {
     let elsewhere = made().code_with(r#"sig1="https://other.example""#);
@@ -127,7 +127,7 @@ fn components_are_required() {
     let required = Some("sig.component_required");
     assert_eq!(covering(&["@method", "@path", AGENT]).code(), required);
     assert_eq!(covering(&["@authority"]).code(), required);
-    // The field as a whole is what older drafts have.
+    // Earlier drafts cover the field as a whole.
     let whole = covering(&["@authority", "signature-agent"]);
     assert_eq!(whole.code(), required);
     let mut parts = request(None);
@@ -197,7 +197,7 @@ fn a_signature_lives_a_day_at_most() {
     }
 }
 
-/// Each signature has its member; which it is, is not the sender's word alone but what is covered.
+/// Each signature has its own member; the covered member counts, not the label.
 #[test]
 fn the_agent_is_a_covered_member() {
     let both = r#"sig1="https://crawler.example", b="https://other.example""#;
@@ -209,14 +209,14 @@ fn the_agent_is_a_covered_member() {
     const A: &str = "signature-agent;key=\"sig1\"";
     const B: &str = "signature-agent;key=\"b\"";
     assert_eq!(covering("sig1", &["@authority", A]).code_with(both), None);
-    // Under another label, as relabelled on the way, it is the one member that is covered.
+    // Under another label, as changed on the way, the only covered member counts.
     assert_eq!(covering("x", &["@authority", A]).code_with(both), None);
     let unknown = Some("sig.agent_key_unknown");
     assert_eq!(
         covering("sig1", &["@authority", B]).code_with(both),
         unknown
     );
-    // Of two, that of the label.
+    // Of two covered members, the one under the label counts.
     assert_eq!(
         covering("sig1", &["@authority", B, A]).code_with(both),
         None
@@ -229,7 +229,7 @@ fn the_agent_is_a_covered_member() {
         covering("x", &["@authority", A, B]).code_with(both),
         Some("sig.agent_ambiguous")
     );
-    // What is covered was not changed.
+    // The covered member is unchanged.
     let mut parts = good();
     let value = r#"sig1="https://other.example""#.parse().unwrap();
     parts.headers.insert("signature-agent", value);
@@ -315,7 +315,7 @@ fn fields_are_read_once_for_all_signatures() {
     assert_eq!(reads, ["signature", "signature-agent", "signature-input"]);
 }
 
-/// A second signer that covers the first signature covers what that is over (draft §"Multiple
+/// A second signer that covers the first signature also covers its components (draft §"Multiple
 /// Signatures").
 #[test]
 fn a_covered_signature_is_covered_with_its_message() {
@@ -373,7 +373,7 @@ fn older_forms_are_taken_by_a_word() {
         .accepting_legacy_agent();
     let verified = policy.verify(&seen(&parts), &agents(), at(NOW)).unwrap();
     assert_eq!(verified.accept_replays().agent(), Some(IDENTIFIER));
-    // It does not make the dictionary one.
+    // A bare string is not a member of a dictionary.
     let mut parts = request(Some(r#"sig1="https://crawler.example""#));
     legacy.apply(&mut parts, &KEY);
     let error = policy.verify(&seen(&parts), &agents(), at(NOW));
@@ -389,7 +389,7 @@ fn older_forms_are_taken_by_a_word() {
         .with_revision(Revision::Draft00)
         .accepting_no_agent();
     let error = policy.verify(&seen(&parts), &agents(), at(NOW));
-    // A key of a directory is not one that is known by itself.
+    // A key of a directory is not accepted without its agent.
     assert_eq!(error.unwrap_err().code(), "sig.agent_key_unknown");
     let mut known = Agents::new();
     known.insert_key(KEY.verifying_key().clone());
@@ -397,7 +397,7 @@ fn older_forms_are_taken_by_a_word() {
     assert_eq!(verified.accept_replays().agent(), None);
 }
 
-/// An older form is taken where it is covered, and whole.
+/// The older form is accepted only if it is covered as a whole.
 #[test]
 fn the_older_string_is_covered_and_alone() {
     let policy = RequestPolicy::new()
@@ -427,7 +427,7 @@ fn the_older_string_is_covered_and_alone() {
     }
 }
 
-/// That no agent need be named does not let one be named without being signed.
+/// Even if the policy requires no agent, an agent in the field must be covered.
 #[test]
 fn an_agent_that_is_named_is_covered() {
     let policy = RequestPolicy::new()
@@ -450,7 +450,7 @@ fn an_agent_that_is_named_is_covered() {
     assert_eq!(named, Some("sig.component_required"));
 }
 
-/// The member is one of the header section: of the trailers, another one would be signed than is
+/// The member is one of the header section. In the trailers, another one would be signed than is
 /// read.
 #[test]
 fn the_covered_member_is_that_of_the_headers() {
@@ -479,7 +479,7 @@ fn the_covered_member_is_that_of_the_headers() {
     assert_eq!(code("signature-agent;key=\"sig1\""), None);
     assert_eq!(code("signature-agent;key=\"sig1\";tr"), required);
     assert_eq!(code("signature-agent;key=\"sig1\";sf"), required);
-    // Nor is it the member of that key of another field.
+    // The member of another field with the same key does not count.
     assert_eq!(code("content-digest;key=\"sig1\""), required);
 }
 

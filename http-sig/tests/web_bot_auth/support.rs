@@ -1,4 +1,4 @@
-//! Good messages, and what makes them bad.
+//! Valid messages, and changes that make them invalid.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -110,7 +110,7 @@ impl Made {
         self.apply_to(&seen(&message), &mut parts.headers, key);
     }
 
-    /// Signs a message, and adds the fields to these.
+    /// Signs a message, and adds the fields to these headers.
     pub(crate) fn apply_to(
         &self,
         message: &HttpRequest<'_>,
@@ -141,7 +141,7 @@ impl Made {
         fields.apply(headers).unwrap();
     }
 
-    /// The code for a request with the usual agent that is signed so.
+    /// Returns the code for a request with the usual agent and this signature.
     pub(crate) fn code(&self) -> Option<&'static str> {
         self.code_with(r#"sig1="https://crawler.example""#)
     }

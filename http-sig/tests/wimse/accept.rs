@@ -74,7 +74,7 @@ fn a_wish_for_others_does_not_undo_ours() {
     assert_eq!(wants(&format!("{ours}, {theirs}")), Ok(true));
 }
 
-/// T-077: a peer does not choose what is signed.
+/// T-077: a peer cannot choose the covered components.
 #[test]
 fn no_more_than_the_profile_is_signed() {
     let wish = |components: &str, parameters: &str| {
@@ -102,7 +102,7 @@ fn no_more_than_the_profile_is_signed() {
     ] {
         assert_eq!(wish(r#""@status""#, parameters), refused, "{parameters}");
     }
-    // Of a request only what is signed of requests.
+    // A request for a signed request names only components of requests.
     let of_response = wanted_response_signature().to_string();
     assert_eq!(response_wants(&of_response), refused);
     assert_eq!(wants("wimse=("), Err("sig.syntax"));

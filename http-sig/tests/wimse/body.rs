@@ -10,7 +10,7 @@ fn head(parts: &request::Parts) -> RequestHead {
     verify(parts).unwrap().accept_replays()
 }
 
-/// A request without a digest that is signed as such; its framing says what `length` says.
+/// Returns a signed request without a digest, with this framing.
 fn without_digest(length: Option<(&'static str, &'static str)>) -> request::Parts {
     let mut parts = request();
     parts.headers.remove("content-digest");
@@ -33,7 +33,7 @@ fn the_body_is_the_one_of_the_digest() {
 
 #[test]
 fn a_body_without_digest_is_refused() {
-    // By what the head says of it.
+    // The head announces a body.
     for length in [
         ("content-length", "7"),
         ("transfer-encoding", "chunked"),
@@ -42,7 +42,7 @@ fn a_body_without_digest_is_refused() {
         let parts = without_digest(Some(length));
         assert_eq!(refused(&parts), "digest.missing", "{length:?}");
     }
-    // And by what there is, whatever the head says.
+    // There is a body, whatever the head states.
     for length in [None, Some(("content-length", "0"))] {
         let parts = without_digest(length);
         head(&parts).check_body(b"").unwrap();
@@ -63,7 +63,7 @@ fn a_digest_that_does_not_count_is_none() {
         of_request().apply(&mut parts);
         assert_eq!(refused(&parts), code, "{value}");
     }
-    // Beside one that counts, it is read past; one that counts and does not match is not.
+    // An unknown algorithm is ignored next to `sha-256`; a wrong `sha-512` is refused.
     let mut parts = request();
     let both = format!("{}, md5=:Sd/dVLAcvNLSq16eXua5uQ==:", digest_of(BODY));
     set(&mut parts.headers, "content-digest", &both);
@@ -87,7 +87,7 @@ fn a_body_in_pieces_is_compared_at_its_end() {
     compare(&without_digest(None), &[]).unwrap();
     let error = compare(&without_digest(None), &[b"x"]).unwrap_err();
     assert_eq!(error.code(), "digest.mismatch");
-    // In one piece it is the same.
+    // The result for a body in memory is the same.
     let (_, check) = head(&good()).reading_body();
     assert!(check.digest().is_some());
     check.check(BODY).unwrap();
@@ -115,8 +115,7 @@ fn a_stream_ends_only_if_it_is_the_signed_one() {
     assert!(!collect(&without_digest(None), b"x"));
 }
 
-/// The content of a response to `HEAD`, of 204 and 304 is empty, whatever its fields say: a length
-/// without a digest, or a digest of what `GET` would give.
+/// The content of a response to `HEAD`, of 204 and of 304 is empty, whatever its fields state.
 #[test]
 fn a_response_without_content_has_none() {
     use aims_http_sig::digest::ContentDigest;

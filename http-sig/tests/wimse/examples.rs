@@ -1,5 +1,5 @@
-//! The examples of draft-ietf-wimse-http-signature-07, as they stand in `testdata/wimse-2026-09`.
-//! That our signer makes the same bytes is in `src/profile/wimse/request/tests.rs`.
+//! The examples of draft-ietf-wimse-http-signature-07 in `testdata/wimse-2026-09`.
+//! `src/profile/wimse/request/tests.rs` tests that the signer makes the same bytes.
 
 use aims_http_sig::http1::{RawRequest, RawResponse, Reader};
 use aims_http_sig::profile::wimse::{
@@ -21,7 +21,7 @@ macro_rules! file {
     };
 }
 
-/// A request and its response, as the draft prints them.
+/// A request and its response, as in the draft.
 struct Printed {
     request: &'static [u8],
     request_base: &'static [u8],
@@ -86,7 +86,7 @@ fn code<T>(result: Result<T, Error>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// SIG-01, SIG-03, SIG-07: both requests verify, by both providers, at their time.
+/// SIG-01, SIG-03, SIG-07: both requests verify with both providers, at their time.
 #[test]
 fn the_requests_verify_at_their_time() {
     for printed in [A_TO_B, B_TO_C] {
@@ -160,7 +160,7 @@ fn the_bases_are_those_of_the_messages() {
     }
 }
 
-/// One byte changed in what is covered, and it is another message.
+/// A changed byte of a covered part is refused.
 #[test]
 fn changed_messages_are_refused() {
     let policy = RequestPolicy::for_audiences([B_TO_C.audience]).unwrap();
@@ -196,7 +196,7 @@ fn changed_messages_are_refused() {
     }
 }
 
-/// The examples of -06 cover `@request-target` in place of path and query.
+/// The examples of -06 cover `@request-target` instead of path and query.
 #[test]
 fn a_request_of_06_is_refused() {
     let request = include_bytes!("../../../testdata/wimse/sigs-request.txt");

@@ -1,5 +1,5 @@
-//! The WIMSE profile: each requirement line (SIG-xx) by messages that differ from a good one in one
-//! thing.
+//! The WIMSE profile: for each requirement (SIG-xx), messages that differ from a valid one in one
+//! property.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

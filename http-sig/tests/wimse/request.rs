@@ -25,7 +25,7 @@ fn a_good_request_says_what_was_signed() {
     );
 }
 
-/// T-060: one at a time.
+/// T-060: each component, one at a time.
 #[test]
 fn what_is_there_is_covered() {
     for component in of_request().components {
@@ -55,7 +55,7 @@ fn what_is_not_there_is_not_asked_for() {
     assert_eq!(refused(&parts), "sig.component_required");
 }
 
-/// A component with parameters is another one.
+/// A component with parameters is a different component.
 #[test]
 fn the_plain_components_are_covered() {
     for (plain, other) in [
@@ -95,8 +95,8 @@ fn what_was_signed_was_not_changed() {
     taken(&parts);
 }
 
-/// SIG-01: `@request-target`, which -07 removed, does not stand in for `@path` and `@query`, and
-/// neither of them for the other.
+/// SIG-01: `@request-target`, which -07 removed, does not replace `@path` and `@query`, and neither
+/// of these replaces the other.
 #[test]
 fn path_and_query_are_covered_each() {
     let of_06 = of_request().without("@path").without("@query");
@@ -111,7 +111,7 @@ fn path_and_query_are_covered_each() {
     ] {
         assert_eq!(refused_as(&made), "sig.component_required");
     }
-    // More may be covered.
+    // A signature may cover more.
     let mut more = of_request();
     more.components.push("@request-target");
     more.components.push("@authority");
@@ -120,7 +120,7 @@ fn path_and_query_are_covered_each() {
     taken(&parts);
 }
 
-/// SIG-01: a request without a query covers `?`, and one with a query is another one.
+/// SIG-01: a request without a query covers `?`, and does not match a request with a query.
 #[test]
 fn an_absent_query_is_covered() {
     let mut parts = request();
@@ -138,7 +138,7 @@ fn an_absent_query_is_covered() {
     assert_eq!(refused(&parts), "sig.signature");
 }
 
-/// A `CONNECT` has an authority for a target, and covers it (-08, at second hand).
+/// The target of a `CONNECT` is an authority, which it covers (-08).
 #[test]
 fn a_connect_covers_its_authority() {
     let connect = || {
@@ -157,12 +157,12 @@ fn a_connect_covers_its_authority() {
     let mut parts = connect();
     made.clone().without("@authority").apply(&mut parts);
     assert_eq!(refused(&parts), "sig.component_required");
-    // Another method is not a `CONNECT`.
+    // A request with another method is not a `CONNECT`.
     assert_eq!(refused_as(&made), "sig.component_required");
 }
 
-/// L6: `Content-Encoding` says what the bytes mean that `Content-Digest` is over. It is covered
-/// where it is present, or the request is refused unless the policy says otherwise.
+/// L6: `Content-Encoding` determines the meaning of the bytes under `Content-Digest`. If present it
+/// must be covered, unless the policy accepts it uncovered.
 #[test]
 fn a_content_encoding_is_covered() {
     let mut parts = good();
@@ -192,7 +192,7 @@ fn a_content_encoding_is_covered() {
     }
 }
 
-/// SIG-04: which algorithms are accepted depends on the sender's origin.
+/// SIG-04: the accepted algorithms depend on the sender's origin.
 #[test]
 fn algorithms_are_those_of_the_origin() {
     const STRICT: &str = "wimse://strict.example";
@@ -213,7 +213,7 @@ fn algorithms_are_those_of_the_origin() {
         code(&strict, Peer::of("spiffe://strict.example", key)),
         None
     );
-    // Whose origin is not given may be of the strict one.
+    // A sender without an origin may be of the strict one, and is refused.
     assert_eq!(code(&strict, Peer::from(key)), Some("sig.prepare"));
     let lenient = policy()
         .with_algorithms(es256)
@@ -226,7 +226,7 @@ fn algorithms_are_those_of_the_origin() {
     );
 }
 
-/// `@path` and `@query` have neither scheme nor authority; who is meant is in `wimse-aud`.
+/// `@path` and `@query` contain neither scheme nor authority; `wimse-aud` names the receiver.
 #[test]
 fn the_target_is_path_and_query() {
     let parts = good();
@@ -381,16 +381,16 @@ fn times_are_held_to_the_second() {
             .err()
             .map(|error| error.code())
     };
-    // `expires` at most 5 minutes and the skew ahead.
+    // `expires` is at most 5 minutes plus the skew ahead.
     assert_eq!(code(NOW, 330, NOW), None);
     assert_eq!(code(NOW, 331, NOW), Some("sig.lifetime"));
-    // `expires` and the skew.
+    // `expires` plus the skew.
     assert_eq!(code(NOW, 60, NOW + 90), None);
     assert_eq!(code(NOW, 60, NOW + 91), Some("sig.expired"));
-    // `created`, not more than the skew ahead.
+    // `created` is at most the skew ahead.
     assert_eq!(code(NOW + 30, 60, NOW), None);
     assert_eq!(code(NOW + 31, 60, NOW), Some("sig.created_in_future"));
-    // However late it expires, it was made lately.
+    // The maximum age of `created` applies, whatever `expires` states.
     assert_eq!(code(NOW, 600, NOW + 330), None);
     assert_eq!(code(NOW, 600, NOW + 331), Some("sig.too_old"));
 }
@@ -418,7 +418,7 @@ fn rules_are_changed_by_words() {
         code(longer.with_skew(Skew::ZERO), NOW + 601),
         Some("sig.expired")
     );
-    // No configuration makes it hours.
+    // No configuration allows hours.
     let hours = policy().with_max_lifetime(Duration::from_secs(7200));
     let made = Made {
         lifetime: 631,
@@ -461,9 +461,9 @@ fn a_nonce_is_spent_once_by_its_sender() {
     };
     assert_eq!(spend(SENDER, NOW), None);
     assert_eq!(spend(SENDER, NOW), Some("replay.replayed"));
-    // Another peer may have the same.
+    // Another sender may use the same nonce.
     assert_eq!(spend("wimse://example.org/other", NOW), None);
-    // It is remembered for as long as it is taken.
+    // The store remembers it for as long as the policy accepts it.
     assert_eq!(spend(SENDER, NOW + 90), Some("replay.replayed"));
 
     let unspent = verify(&good()).unwrap();

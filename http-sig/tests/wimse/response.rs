@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::support::*;
 
-/// Gives the bytes of which `nonce` is the base64url.
+/// A random source that returns the bytes of `nonce`.
 #[derive(Debug)]
 struct Fixed([u8; 16]);
 
@@ -33,7 +33,7 @@ fn asking(signing: &RequestSigning, parts: &request::Parts) -> Pending {
     prepared.unwrap().1
 }
 
-/// 16 bytes of 7.
+/// 16 bytes with the value 7.
 const NONCE: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
 fn unasked() -> Pending {
@@ -90,7 +90,7 @@ fn a_good_response_is_that_of_its_request() {
     }
 }
 
-/// T-060: one at a time.
+/// T-060: each component, one at a time.
 #[test]
 fn what_is_there_is_covered() {
     for component in of_response().components {
@@ -147,7 +147,7 @@ fn times_are_held_to_the_second() {
     assert_eq!(code(600, NOW + 331), Some("sig.too_old"));
 }
 
-/// T-069: neither the nonce nor the request of another exchange.
+/// T-069: a response with the nonce or the request of another exchange is refused.
 #[test]
 fn swapped_responses_are_refused() {
     let parts = signed(&made().with("wimse-req-nonce", text("BwcHBwcHBwcHBwcHBwcHBg")));
@@ -171,7 +171,7 @@ fn swapped_responses_are_refused() {
     assert_eq!(error.code(), "sig.signature");
 }
 
-/// SIG-09: what was asked for is there, and what is there is verified.
+/// SIG-09: a requested signature is required, and a present signature is always verified.
 #[test]
 fn a_signature_is_there_where_it_was_asked_for() {
     let unsigned = response();
@@ -189,7 +189,7 @@ fn a_signature_is_there_where_it_was_asked_for() {
     );
     assert_eq!(error.unwrap_err().code(), "sig.response_unsigned");
 
-    // A signature of another purpose is none.
+    // A signature of another purpose does not count.
     let cdn = signed(&Made {
         label: "cdn",
         ..made().with("tag", text("cdn"))
@@ -236,7 +236,7 @@ fn among_several_it_has_any_label() {
     assert_eq!(refused(&parts), "sig.ambiguous");
 }
 
-/// A caller that wants to see each nonce once.
+/// A client that accepts each nonce only once.
 #[test]
 fn a_nonce_may_be_spent() {
     let store = ReplayCache::in_memory(10);
@@ -335,7 +335,7 @@ fn what_cannot_be_signed_is_not() {
     assert_eq!(TAG, "wimse-workload-to-workload");
 }
 
-/// SIG-09, the server: an error, never an unsigned success.
+/// SIG-09, the server: it answers with an error, never with an unsigned success.
 #[test]
 fn an_unsigned_success_is_refused_where_a_signature_was_asked_for() {
     let mut parts = request();
@@ -357,7 +357,7 @@ fn an_unsigned_success_is_refused_where_a_signature_was_asked_for() {
     }
 }
 
-/// L6: the `Content-Encoding` of a response is covered where it is present.
+/// L6: the `Content-Encoding` of a response is covered if present.
 #[test]
 fn a_content_encoding_is_covered() {
     let mut parts = signed(&made());
@@ -385,7 +385,7 @@ fn a_content_encoding_is_covered() {
     assert_eq!(refused(&parts), "sig.signature");
 }
 
-/// SIG-04: which algorithms are accepted of a response depends on the signer's origin.
+/// SIG-04: the algorithms that a client accepts depend on the signer's origin.
 #[test]
 fn algorithms_are_those_of_the_origin() {
     const STRICT: &str = "wimse://strict.example";
@@ -413,7 +413,7 @@ fn audience() -> Error {
     }
 }
 
-/// -08, at second hand: every failed check of a signed request has one problem type.
+/// All failed checks of a signed request have the same problem type (-08).
 #[test]
 fn each_error_has_its_problem_type() {
     for error in [

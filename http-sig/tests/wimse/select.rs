@@ -4,7 +4,7 @@ use aims_http_sig::{BareItem, Exchange};
 
 use crate::support::*;
 
-/// A signature of another purpose, by the same key.
+/// A signature of another purpose by the same key.
 fn other() -> Made {
     let other = Made {
         label: "cdn",
@@ -48,8 +48,8 @@ fn among_several_it_has_any_label() {
     }
 }
 
-/// SIG-07: a signature that something on the way has relabelled still verifies, and nothing else of
-/// it can be changed so.
+/// SIG-07: a signature whose label was changed on the way still verifies, and nothing else of it
+/// can be changed.
 #[test]
 fn a_relabelled_signature_verifies() {
     let mut parts = good();
@@ -65,7 +65,7 @@ fn a_relabelled_signature_verifies() {
     assert_eq!(refused(&parts), "sig.signature");
 }
 
-/// The label is nothing without the tag.
+/// The label has no effect without the tag.
 #[test]
 fn the_label_alone_does_not_make_it() {
     let mut parts = request();
@@ -97,7 +97,7 @@ fn two_that_fit_are_refused_even_if_one_is_good() {
     }
 }
 
-/// A signature of the profile over a request is none over a response, and the other way round.
+/// A signature over a request is refused on a response, and the other way round.
 #[test]
 fn a_signature_is_of_its_kind_of_message() {
     let made = of_request().with("wimse-sign-response", BareItem::Boolean(true));

@@ -1,4 +1,4 @@
-//! Good messages, and what makes them bad.
+//! Valid messages, and changes that make them invalid.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub(crate) fn digest_of(body: &[u8]) -> String {
     aims_http_sig::digest::ContentDigest::of(body).to_string()
 }
 
-/// A request with every field that the profile knows, as a server has it.
+/// A request with every field of the profile, as a server receives it.
 pub(crate) fn request() -> request::Parts {
     http::Request::post("/call?x=y")
         .header("workload-identity-token", "the.wit")
@@ -201,7 +201,7 @@ pub(crate) fn refused(parts: &request::Parts) -> &'static str {
     verify(parts).unwrap_err().code()
 }
 
-/// The code for a request that is signed so.
+/// Returns the code for a request with this signature.
 pub(crate) fn refused_as(made: &Made) -> &'static str {
     let mut parts = request();
     made.apply(&mut parts);
@@ -230,7 +230,7 @@ pub(crate) fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
     );
 }
 
-/// A memory that cannot be asked.
+/// A replay store that fails.
 #[derive(Debug)]
 pub(crate) struct Broken;
 
