@@ -16,6 +16,7 @@
 //! [Move from API keys]: from_api_keys
 //! [Read the records]: records
 //! [Find why a request is refused]: refused
+//! [index of errors]: crate::errors
 #![doc = ""]
 #![doc = include_str!("../guide/README.md")]
 

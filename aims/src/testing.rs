@@ -206,7 +206,9 @@ impl FakeIssuer {
         if url == self.jwks_url() {
             return Some(set(key().to_json()));
         }
-        let is_metadata = METADATA.iter().any(|it| url.contains(it));
+        let origin = origin(&self.0.name);
+        let path = url.strip_prefix(origin)?;
+        let is_metadata = METADATA.iter().any(|it| path.contains(it));
         let metadata = json!({"issuer": self.0.name, "jwks_uri": self.jwks_url()});
         is_metadata.then(|| metadata.to_string())
     }
@@ -249,9 +251,9 @@ impl fmt::Debug for FakeIssuer {
 /// ```
 #[must_use = "the request is made by `body`"]
 pub fn bearer_call(url: &str, token: &str) -> http::request::Builder {
-    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = after_scheme.split(['/', '?']).next().unwrap_or_default();
-    let target = after_scheme.strip_prefix(authority).unwrap_or_default();
+    let origin = origin(url);
+    let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
+    let target = url.strip_prefix(origin).unwrap_or_default();
     let target = match target.starts_with('/') {
         true => target.to_owned(),
         false => format!("/{target}"),
@@ -259,6 +261,14 @@ pub fn bearer_call(url: &str, token: &str) -> http::request::Builder {
     Request::post(target)
         .header(header::HOST, authority)
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
+}
+
+/// The scheme and the authority of a URL.
+fn origin(url: &str) -> &str {
+    let start = url.find("://").map_or(0, |at| at.saturating_add(3));
+    let path = url.get(start..).and_then(|rest| rest.find('/'));
+    let end = path.map_or(url.len(), |at| at.saturating_add(start));
+    url.get(..end).unwrap_or(url)
 }
 
 /// How long tokens and identities are valid.
