@@ -247,6 +247,10 @@ fn the_index_has_every_error_code_once() {
         (aims_oauth_rs::Error::CODES, aims_oauth_rs::Error::KINDS),
         (aims_oauth_wire::Error::CODES, aims_oauth_wire::Error::KINDS),
         (
+            aims_oauth_wire::delegate::Amplification::CODES,
+            aims_oauth_wire::delegate::Amplification::KINDS,
+        ),
+        (
             aims_oauth_wire::dpop::Error::CODES,
             aims_oauth_wire::dpop::Error::KINDS,
         ),

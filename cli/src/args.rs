@@ -1,5 +1,6 @@
 //! The command line.
 
+mod delegate;
 mod httpsig;
 mod token;
 mod txn;
@@ -14,6 +15,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::secret;
 
+pub(crate) use delegate::{Delegate, Explain};
 pub(crate) use httpsig::{
     Digest, HttpSig, Messages, Scheme, Sender, Sign, SignatureProfile, Verify,
 };
@@ -54,6 +56,9 @@ pub(crate) enum Command {
     /// Transaction tokens
     #[command(subcommand)]
     Txn(Txn),
+    /// Tokens that were made from other tokens
+    #[command(subcommand)]
+    Delegate(Delegate),
     /// Signed HTTP messages (RFC 9421), in files
     #[command(subcommand, name = "httpsig")]
     HttpSig(HttpSig),

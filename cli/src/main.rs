@@ -1,6 +1,7 @@
 //! The program `aims`. See its README.
 
 mod args;
+mod delegate;
 mod explain;
 mod failure;
 mod hint;
@@ -29,7 +30,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::args::{
-    Authority, Cli, Command, HttpSig, Id, Token, Txn, VerifyToken, VerifyTxn, Wit, Wpt,
+    Authority, Cli, Command, Delegate, HttpSig, Id, Token, Txn, VerifyToken, VerifyTxn, Wit, Wpt,
 };
 use crate::failure::Failure;
 use crate::input::Inputs;
@@ -37,7 +38,8 @@ use crate::input::Inputs;
 /// The JSON form of a failure.
 #[derive(Serialize)]
 struct Refusal<'a> {
-    verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<bool>,
     error: &'a str,
     detail: String,
 }
@@ -54,11 +56,13 @@ fn main() -> ExitCode {
         Err(error) => return misunderstood(&error, &arguments),
     };
     let json = wants_json(&command);
+    // A comparison verifies nothing, or both tokens.
+    let is_comparison = matches!(command, Command::Delegate(_));
     match run(command) {
-        Ok(bytes) => print(&bytes, 0),
+        Ok((bytes, status)) => print(&bytes, status),
         Err(failure) if json => {
             let refusal = Refusal {
-                verified: false,
+                verified: (!is_comparison).then_some(false),
                 error: failure.code(),
                 detail: failure.to_string(),
             };
@@ -117,12 +121,13 @@ fn wants_json(command: &Command) -> bool {
         | Command::Txn(Txn::Verify(VerifyTxn { shown, .. }))
         | Command::Wpt(Wpt::Verify { shown, .. }) => shown.json,
         Command::HttpSig(HttpSig::Verify(verify)) => verify.shown.json,
+        Command::Delegate(Delegate::Explain(explain)) => explain.json,
         _ => false,
     }
 }
 
-/// Runs a command and returns what to print.
-fn run(command: Command) -> Result<Zeroizing<Vec<u8>>, Failure> {
+/// Runs a command and returns what to print, and the exit status.
+fn run(command: Command) -> Result<(Zeroizing<Vec<u8>>, u8), Failure> {
     let mut inputs = Inputs::default();
     let text = match command {
         Command::Key(command) => key::run(command, &mut inputs),
@@ -139,13 +144,17 @@ fn run(command: Command) -> Result<Zeroizing<Vec<u8>>, Failure> {
         Command::Txn(command) => txn::run(command, &mut inputs),
         Command::Wpt(command) => wpt::run(command, &mut inputs),
         Command::Explain { code } => explain::run(&code),
-        Command::HttpSig(command) => return httpsig::run(&command, &mut inputs),
+        Command::Delegate(command) => {
+            let (text, status) = delegate::run(&command, &mut inputs)?;
+            return Ok((bytes(text), status));
+        }
+        Command::HttpSig(command) => return Ok((httpsig::run(&command, &mut inputs)?, 0)),
         Command::Authority(Authority::Serve(serve)) => {
             serve::run(serve, &mut inputs)?;
             Ok(Zeroizing::default())
         }
     };
-    text.map(bytes)
+    Ok((bytes(text?), 0))
 }
 
 /// Converts a text into bytes without a copy.

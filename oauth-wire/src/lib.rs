@@ -9,6 +9,7 @@ pub mod call;
 pub mod challenge;
 pub mod client_auth;
 pub mod confirmation;
+pub mod delegate;
 mod diagnostic;
 pub mod dpop;
 mod error;

@@ -1,0 +1,124 @@
+//! The chain of those who act for the subject (RFC 8693 §4.1).
+
+use serde_json::value::RawValue;
+
+use super::claim::{Claim, members, text};
+use super::verdict::Finding;
+
+/// The most actors that a chain may have.
+pub const MAX_ACTORS: usize = 5;
+
+/// `act` and `client_id`.
+#[derive(Clone, Debug)]
+pub(super) struct Actors {
+    /// The chain, the current actor first. Without `act` it is `client_id` alone.
+    pub(super) chain: Claim<Vec<Actor>>,
+    pub(super) has_act: bool,
+    pub(super) client_id: Claim<Box<str>>,
+}
+
+/// An actor.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Actor {
+    /// `iss` of the actor, else of its token.
+    pub(super) issuer: Option<Box<str>>,
+    pub(super) subject: Box<str>,
+}
+
+/// The most actors that are read. A longer chain is malformed.
+const MAX_READ: usize = 16;
+
+impl Actors {
+    pub(super) fn read(
+        act: Option<&RawValue>,
+        client_id: Option<&RawValue>,
+        issuer: Option<&RawValue>,
+    ) -> Self {
+        let issuer = issuer.and_then(|raw| text(raw.get()));
+        let client_id = Claim::of(client_id, text);
+        let chain = match (act, &client_id) {
+            (Some(act), _) => chain(act, issuer.as_deref()).map_or(Claim::Unreadable, Claim::Read),
+            (None, Claim::Read(client)) => Claim::Read(vec![Actor {
+                issuer,
+                subject: client.clone(),
+            }]),
+            (None, Claim::Absent) => Claim::Read(Vec::new()),
+            (None, Claim::Unreadable) => Claim::Unreadable,
+        };
+        Self {
+            chain,
+            has_act: act.is_some(),
+            client_id,
+        }
+    }
+
+    /// How the child's chain compares with this one.
+    pub(super) fn compare(&self, child: &Self, requires_client: bool) -> Finding {
+        let is_missing = |actors: &Self| match actors.client_id {
+            Claim::Unreadable => true,
+            Claim::Absent => requires_client,
+            Claim::Read(_) => false,
+        };
+        if is_missing(self) || is_missing(child) {
+            return Finding::undecidable("`client_id` is missing or malformed");
+        }
+        let (Claim::Read(parent), Claim::Read(chain)) = (&self.chain, &child.chain) else {
+            return Finding::undecidable("`act` is malformed");
+        };
+        if !is_permitted(parent) {
+            return Finding::undecidable("the parent's chain is too long or has an actor twice");
+        }
+        if !chain.ends_with(parent) {
+            return Finding::wider("the parent's actors are not the last ones of the child");
+        }
+        if !is_permitted(chain) {
+            return Finding::wider("the chain has more than five actors, or one of them twice");
+        }
+        if child.has_act && !child.client_fits(chain, self) {
+            return Finding::undecidable(
+                "`client_id` is neither the current actor nor the parent's `client_id`",
+            );
+        }
+        if chain.len() == parent.len() {
+            Finding::EQUAL
+        } else {
+            Finding::NARROWER
+        }
+    }
+
+    /// Beside `act`, `client_id` is the current actor, or still the parent's client.
+    fn client_fits(&self, chain: &[Actor], parent: &Self) -> bool {
+        let Some(client) = self.client_id.read() else {
+            return true;
+        };
+        chain.first().is_some_and(|actor| actor.subject == *client)
+            || parent.client_id.read() == Some(client)
+    }
+}
+
+fn is_permitted(chain: &[Actor]) -> bool {
+    let is_twice = |(index, actor): (usize, &Actor)| chain.iter().take(index).any(|it| it == actor);
+    chain.len() <= MAX_ACTORS && !chain.iter().enumerate().any(is_twice)
+}
+
+/// The chain from the outermost actor in.
+fn chain(act: &RawValue, issuer: Option<&str>) -> Option<Vec<Actor>> {
+    let mut chain = Vec::new();
+    let mut next = Some(act);
+    while let Some(raw) = next {
+        if chain.len() >= MAX_READ {
+            return None;
+        }
+        let act = members(raw.get())?;
+        let own = match act.get("iss") {
+            Some(raw) => Some(text(raw.get())?),
+            None => issuer.map(Into::into),
+        };
+        chain.push(Actor {
+            issuer: own,
+            subject: text(act.get("sub")?.get())?,
+        });
+        next = act.get("act").copied();
+    }
+    Some(chain)
+}

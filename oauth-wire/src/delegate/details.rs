@@ -1,0 +1,196 @@
+//! `authorization_details` (RFC 9396), compared entry by entry.
+
+use aims_jose::json::{Text, canonical};
+use serde_json::value::RawValue;
+
+use super::claim::{Members, Texts, canonical_value, members, parsed, subset, text, texts};
+use super::verdict::{Finding, Verdict};
+
+/// The type whose members are compared as sets.
+const TOOL: &str = "aims_tool";
+/// Those members.
+const SETS: [&str; 4] = ["locations", "actions", "datatypes", "privileges"];
+const ACTIONS: usize = 1;
+/// The most entries that are read.
+const MAX_ENTRIES: usize = 64;
+
+/// All entries.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Details(pub(super) Vec<Entry>);
+
+/// One entry.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Entry {
+    pub(super) kind: Box<str>,
+    /// The members that are compared as sets: for the type `aims_tool` alone.
+    pub(super) sets: Option<[Option<Texts>; 4]>,
+    /// Everything else of it, in canonical form.
+    pub(super) rest: Box<str>,
+    /// `call_digest` in canonical form.
+    pub(super) call: Option<Box<str>>,
+}
+
+impl Details {
+    pub(super) fn read(json: &str) -> Option<Self> {
+        let entries: Vec<&RawValue> = parsed(json)?;
+        if entries.len() > MAX_ENTRIES {
+            return None;
+        }
+        let entries: Option<_> = entries.iter().map(|raw| Entry::read(raw.get())).collect();
+        entries.map(Self)
+    }
+
+    /// How the entries of a child compare with these, its parent's. Calls are compared apart.
+    pub(super) fn compare(&self, child: &Self, may_drop_all: bool) -> Finding {
+        if child.0.is_empty() {
+            return match (self.0.is_empty(), may_drop_all) {
+                (true, _) => Finding::EQUAL,
+                (false, true) => Finding::NARROWER,
+                (false, false) => Finding::undecidable(
+                    "all authorization details are gone, and there is no `scope`",
+                ),
+            };
+        }
+        let mut all = Finding::EQUAL;
+        for entry in &child.0 {
+            all = all.and(self.covers(entry));
+        }
+        let is_kept = |own: &Entry| child.0.contains(own);
+        if self.0.iter().all(is_kept) {
+            all
+        } else {
+            all.and(Finding::NARROWER)
+        }
+    }
+
+    /// How an entry of a child compares with the entry that covers it best.
+    fn covers(&self, child: &Entry) -> Finding {
+        let mut same_type = self
+            .0
+            .iter()
+            .filter(|own| own.kind == child.kind)
+            .peekable();
+        if same_type.peek().is_none() {
+            return Finding::wider("an entry has a type that no entry of the parent has");
+        }
+        let comparable = same_type.filter(|own| own.rest == child.rest);
+        comparable
+            .map(|own| own.compare(child))
+            .reduce(Finding::or)
+            .unwrap_or(Finding::undecidable(
+                "an entry differs from those of the parent in a member that is not compared",
+            ))
+    }
+
+    /// How the tools that a child may call compare with those of its parent, whose details compare
+    /// as said.
+    pub(super) fn compare_actions(&self, child: &Self, details: Verdict) -> Finding {
+        let (own, others) = (self.tools(), child.tools());
+        match (own.is_empty(), others.is_empty()) {
+            (true, true) => return Finding::EQUAL,
+            (true, false) => return Finding::wider("the parent's details name no tools"),
+            (false, true) if details.is_no_more() => return Finding::NARROWER,
+            _ => {}
+        }
+        let is_bare = |actions: &Option<&Texts>| actions.is_none();
+        if own.iter().chain(&others).all(is_bare) {
+            return Finding::EQUAL;
+        }
+        if own.iter().chain(&others).any(is_bare) {
+            return match details {
+                Verdict::Equal => Finding::EQUAL,
+                Verdict::Narrower => Finding::NARROWER,
+                Verdict::Undecidable | Verdict::Wider => {
+                    Finding::undecidable("an entry names no `actions`")
+                }
+            };
+        }
+        subset(
+            &union(&own),
+            &union(&others),
+            "`actions` has more than the parent's",
+        )
+    }
+
+    /// `actions` of each entry of the type `aims_tool`.
+    fn tools(&self) -> Vec<Option<&Texts>> {
+        let sets = self.0.iter().filter_map(|entry| entry.sets.as_ref());
+        sets.map(|sets| sets.get(ACTIONS).and_then(Option::as_ref))
+            .collect()
+    }
+
+    /// The calls that the entries are for.
+    pub(super) fn calls(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|entry| entry.call.as_deref())
+    }
+}
+
+fn union<'a>(all: &[Option<&'a Texts>]) -> std::collections::BTreeSet<&'a str> {
+    let texts = all.iter().flatten().flat_map(|texts| texts.iter());
+    texts.map(AsRef::as_ref).collect()
+}
+
+impl Entry {
+    fn read(json: &str) -> Option<Self> {
+        let all = members(json)?;
+        let kind = text(all.get("type")?.get())?;
+        let call = match all.get("call_digest").map(|raw| raw.get()) {
+            Some(digest) if text(digest).is_none() => return None,
+            digest => digest.and_then(canonical_value),
+        };
+        if *kind != *TOOL {
+            return Some(Self {
+                kind,
+                sets: None,
+                rest: canonical_value(json)?,
+                call,
+            });
+        }
+        let mut sets = [const { None }; 4];
+        for (set, name) in sets.iter_mut().zip(SETS) {
+            *set = match all.get(name).map(|raw| texts(raw.get())) {
+                Some(None) => return None,
+                found => found.flatten(),
+            };
+        }
+        Some(Self {
+            kind,
+            sets: Some(sets),
+            rest: rest(&all)?,
+            call,
+        })
+    }
+
+    /// How a child's entry with the same rest compares with this one.
+    fn compare(&self, child: &Self) -> Finding {
+        let (Some(own), Some(others)) = (&self.sets, &child.sets) else {
+            return Finding::EQUAL;
+        };
+        let mut all = Finding::EQUAL;
+        for (own, other) in own.iter().zip(others) {
+            all = all.and(match (own, other) {
+                (None, None) => Finding::EQUAL,
+                (Some(own), Some(other)) => {
+                    subset(own, other, "an entry has more than any entry of the parent")
+                }
+                _ => Finding::undecidable("a member of an entry stands on one side alone"),
+            });
+        }
+        all
+    }
+}
+
+/// The canonical form of an entry without the members that are compared as sets.
+fn rest(all: &Members<'_>) -> Option<Box<str>> {
+    let others = all
+        .iter()
+        .filter(|(name, _)| !SETS.contains(&name.as_str()));
+    let members: Option<Vec<String>> = others.map(|(name, raw)| member(name, raw)).collect();
+    let object = format!("{{{}}}", members?.join(","));
+    canonical(object.as_bytes()).ok().map(Into::into)
+}
+
+fn member(name: &Text<'_>, raw: &RawValue) -> Option<String> {
+    let name = serde_json::to_string(name).ok()?;
+    Some(format!("{name}:{}", raw.get()))
+}
