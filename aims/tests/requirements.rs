@@ -71,6 +71,7 @@ const VERBS: &[&str] = &[
     "need",
     "needs",
     "occurs",
+    "permits",
     "publishes",
     "reach",
     "reads",

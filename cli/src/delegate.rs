@@ -26,7 +26,7 @@ struct Answer {
     dimensions: BTreeMap<&'static str, &'static str>,
 }
 
-/// What is printed, and the exit status: 0 where the child permits no more.
+/// Returns the answer and the exit status: 0 where the child permits no more.
 pub(crate) fn run(
     command: &Delegate,
     inputs: &mut Inputs,
@@ -80,8 +80,8 @@ fn keys(path: &Path, inputs: &mut Inputs) -> Result<JwkSet, Failure> {
     })
 }
 
-/// What a token permits. `None` where it is of no kind that is compared. A file without a JWT and a
-/// bad signature are mistakes, and no verdict.
+/// Reads the rights of a token. `None` where it is of no kind that is compared. A file without a
+/// JWT and a bad signature are mistakes, and no verdict.
 fn read(
     path: &Path,
     keys: Option<&JwkSet>,

@@ -25,7 +25,8 @@
 //!
 //! # Rules that the standards leave open
 //!
-//! - **Kinds.** Tokens of two kinds, or of two issuers, are not comparable.
+//! - **Kinds.** Tokens of two kinds, or of two issuers, are not comparable. What crosses from one
+//!   to the other is translated first, by explicit tables: [`Crossing`].
 //! - **Unknown claims.** A claim that no dimension knows must be equal on both sides; else the
 //!   comparison is undecidable. `jti`, `iat`, `rctx` and `req_wl` say nothing.
 //! - **Missing claims.** A token that lacks a claim which its kind requires is undecidable. So is a
@@ -46,13 +47,18 @@
 mod actors;
 mod claim;
 mod compare;
+mod crossing;
 mod details;
+mod meet;
 mod rights;
+mod scopes;
 mod verdict;
 
 pub use actors::MAX_ACTORS;
 pub use compare::Comparison;
+pub use crossing::Crossing;
 pub use rights::{Kind, Rights};
+pub use scopes::ScopeTable;
 pub use verdict::{Dimension, Verdict};
 
 /// Compares what is asked for with the parent in every dimension, and returns it if it is no more.
@@ -85,19 +91,19 @@ pub struct Narrower {
 }
 
 impl Narrower {
-    /// What may be handed on.
+    /// Returns the rights that may be handed on.
     #[must_use]
     pub const fn rights(&self) -> &Rights {
         &self.rights
     }
 
-    /// What may be handed on, as the parent of the next hop.
+    /// Returns the rights, as the parent of the next hop.
     #[must_use]
     pub fn into_rights(self) -> Rights {
         self.rights
     }
 
-    /// What became narrower and what stayed equal.
+    /// Says what became narrower and what stayed equal.
     #[must_use]
     pub const fn comparison(&self) -> &Comparison {
         &self.comparison
@@ -115,7 +121,7 @@ pub struct Amplification {
     pub dimension: Dimension,
     /// [`Verdict::Wider`] or [`Verdict::Undecidable`].
     pub verdict: Verdict,
-    /// What was found.
+    /// The finding.
     pub reason: &'static str,
 }
 

@@ -444,7 +444,7 @@ fn actors_are_only_appended() {
     }
 }
 
-/// What the current actor is called beside `act`.
+/// The name of the current actor beside `act`.
 #[test]
 fn the_client_is_an_actor() {
     let two = act(&[("", "b"), ("", "agent")]);

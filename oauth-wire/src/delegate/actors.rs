@@ -13,8 +13,10 @@ pub const MAX_ACTORS: usize = 5;
 pub(super) struct Actors {
     /// The chain, the current actor first. Without `act` it is `client_id` alone.
     pub(super) chain: Claim<Vec<Actor>>,
-    pub(super) has_act: bool,
-    pub(super) client_id: Claim<Box<str>>,
+    has_act: bool,
+    client_id: Claim<Box<str>>,
+    /// `client_id` is malformed, or missing although the kind of token requires it.
+    lacks_client: bool,
 }
 
 /// An actor.
@@ -33,6 +35,7 @@ impl Actors {
         act: Option<&RawValue>,
         client_id: Option<&RawValue>,
         issuer: Option<&RawValue>,
+        requires_client: bool,
     ) -> Self {
         let issuer = issuer.and_then(|raw| text(raw.get()));
         let client_id = Claim::of(client_id, text);
@@ -48,18 +51,18 @@ impl Actors {
         Self {
             chain,
             has_act: act.is_some(),
+            lacks_client: match client_id {
+                Claim::Unreadable => true,
+                Claim::Absent => requires_client,
+                Claim::Read(_) => false,
+            },
             client_id,
         }
     }
 
     /// How the child's chain compares with this one.
-    pub(super) fn compare(&self, child: &Self, requires_client: bool) -> Finding {
-        let is_missing = |actors: &Self| match actors.client_id {
-            Claim::Unreadable => true,
-            Claim::Absent => requires_client,
-            Claim::Read(_) => false,
-        };
-        if is_missing(self) || is_missing(child) {
+    pub(super) fn compare(&self, child: &Self) -> Finding {
+        if self.lacks_client || child.lacks_client {
             return Finding::undecidable("`client_id` is missing or malformed");
         }
         let (Claim::Read(parent), Claim::Read(chain)) = (&self.chain, &child.chain) else {

@@ -31,9 +31,7 @@ impl Comparison {
         if parent.issuer != child.issuer || parent.issuer == Claim::Unreadable {
             return Self::incomparable("the tokens are of two issuers");
         }
-        let actors = parent
-            .actors
-            .compare(&child.actors, parent.kind.requires_client());
+        let actors = parent.actors.compare(&child.actors);
         let details = details(parent, child);
         Self {
             scope: scope(parent, child),
@@ -79,7 +77,7 @@ impl Comparison {
         self.finding(dimension).verdict
     }
 
-    /// What was found in this dimension, where it is wider or undecidable.
+    /// Returns the finding in this dimension, where it is wider or undecidable.
     #[must_use]
     pub fn reason(&self, dimension: Dimension) -> Option<&'static str> {
         let reason = self.finding(dimension).reason;

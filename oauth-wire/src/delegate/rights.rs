@@ -1,4 +1,4 @@
-//! What a token permits, read from its claims.
+//! The rights of a token, read from its claims.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use super::details::Details;
 use crate::confirmation::Confirmation;
 use crate::names::ScopeSet;
 
-/// Which kind of token it is. Each has claims that it must have.
+/// The kind of a token. Each has claims that it must have.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum Kind {
@@ -62,12 +62,12 @@ impl Kind {
         matches!(self, Self::TransactionToken)
     }
 
-    pub(super) const fn requires_client(self) -> bool {
+    const fn requires_client(self) -> bool {
         matches!(self, Self::AccessToken)
     }
 }
 
-/// What a token permits: its claims, sorted by [dimension](super::Dimension).
+/// The rights of a token: its claims, sorted by [dimension](super::Dimension).
 ///
 /// It is made from claims, whether or not a signature was verified: verify the token first where
 /// that matters.
@@ -145,7 +145,12 @@ impl Rights {
             details: Claim::of(claim("authorization_details"), Details::read),
             expires: Claim::of(claim("exp"), parsed),
             not_before: Claim::of(claim("nbf"), parsed),
-            actors: Actors::read(claim("act"), claim("client_id"), claim("iss")),
+            actors: Actors::read(
+                claim("act"),
+                claim("client_id"),
+                claim("iss"),
+                kind.requires_client(),
+            ),
             cnf: Claim::of(claim("cnf"), Cnf::read),
             context: Claim::of(claim("tctx"), context),
             login: named(&|name| LOGIN.contains(&name)),

@@ -1,0 +1,125 @@
+//! From one kind of token, issuer or vocabulary to another, by explicit tables.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value as Json;
+
+use super::claim::{Claim, canonical_value};
+use super::rights::{Kind, Rights};
+use super::scopes::ScopeTable;
+
+/// The translation of a token that is exchanged for one of another kind or issuer, such as an
+/// access token for a transaction token.
+///
+/// It translates the parent's rights, and the child is then compared with the translation. Only
+/// what a table names is translated; a claim that is not carried is no right of the child.
+///
+/// ```
+/// use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable, delegate};
+///
+/// let parent = br#"{"iss":"https://as.example","sub":"alice","aud":"https://gateway.example",
+///     "client_id":"agent","jti":"1","iat":1,"exp":600,"scope":"payments"}"#;
+/// let parent = Rights::read(Kind::AccessToken, parent)?;
+/// let crossing = Crossing::new(Kind::TransactionToken, None)
+///     .scopes_inward(ScopeTable::new([("payments", "transfer"), ("payments", "balance")])?)
+///     .audience("https://gateway.example", "trust-domain.example")
+///     .claim("txn", "t-1");
+///
+/// let child = br#"{"aud":"trust-domain.example","txn":"t-1","sub":"alice","iat":1,"exp":60,
+///     "scope":"transfer","req_wl":"gateway","act":{"iss":"https://as.example","sub":"agent"}}"#;
+/// let child = Rights::read(Kind::TransactionToken, child)?;
+/// assert!(delegate(&crossing.translate(&parent), child).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing until `translate`"]
+pub struct Crossing {
+    kind: Kind,
+    issuer: Option<Box<str>>,
+    scopes: Scopes,
+    audiences: BTreeSet<(Box<str>, Box<str>)>,
+    claims: Vec<(Box<str>, Box<str>)>,
+    carried: BTreeSet<Box<str>>,
+}
+
+#[derive(Clone, Debug)]
+enum Scopes {
+    Inward(ScopeTable),
+    Outward(ScopeTable),
+}
+
+impl Crossing {
+    /// A token of this kind, with this `iss`. It has no scope and no audience until tables name
+    /// them; the subject stays.
+    pub fn new(kind: Kind, issuer: Option<&str>) -> Self {
+        Self {
+            kind,
+            issuer: issuer.map(Into::into),
+            scopes: Scopes::Inward(ScopeTable::default()),
+            audiences: BTreeSet::new(),
+            claims: Vec::new(),
+            carried: BTreeSet::from(["sub".into()]),
+        }
+    }
+
+    /// Translates scopes from the outer to the inner vocabulary of this table.
+    pub fn scopes_inward(mut self, table: ScopeTable) -> Self {
+        self.scopes = Scopes::Inward(table);
+        self
+    }
+
+    /// Translates scopes from the inner to the outer vocabulary of this table.
+    pub fn scopes_outward(mut self, table: ScopeTable) -> Self {
+        self.scopes = Scopes::Outward(table);
+        self
+    }
+
+    /// A token for `from` may become one for `to`. May be called for several pairs.
+    pub fn audience(mut self, from: impl Into<Box<str>>, to: impl Into<Box<str>>) -> Self {
+        self.audiences.insert((from.into(), to.into()));
+        self
+    }
+
+    /// Sets a claim that no dimension knows, such as `txn`, or `sub` where subjects are mapped.
+    pub fn claim(mut self, name: impl Into<Box<str>>, value: impl Into<Json>) -> Self {
+        let value: Json = value.into();
+        self.claims.push((name.into(), value.to_string().into()));
+        self
+    }
+
+    /// Carries a claim that no dimension knows, such as `sid`, over as it is.
+    pub fn carry(mut self, name: impl Into<Box<str>>) -> Self {
+        self.carried.insert(name.into());
+        self
+    }
+
+    /// The parent's rights in the vocabulary of the child. A parent without a scope has an unknown
+    /// one, which makes every child undecidable.
+    #[must_use]
+    pub fn translate(&self, parent: &Rights) -> Rights {
+        let scope = parent.scope.read().map(|scopes| match &self.scopes {
+            Scopes::Inward(table) => table.inward(scopes),
+            Scopes::Outward(table) => table.outward(scopes),
+        });
+        let mut other = parent.other.clone();
+        other.retain(|name, _| self.carried.contains(name));
+        for (name, value) in &self.claims {
+            other.insert(name.clone(), canonical_value(value));
+        }
+        let audience = parent.audience.read().map(|own| {
+            let rows = self.audiences.iter().filter(|(from, _)| own.contains(from));
+            rows.map(|(_, to)| to.clone()).collect()
+        });
+        Rights {
+            kind: self.kind,
+            issuer: self.issuer.clone().map_or(Claim::Absent, Claim::Read),
+            scope: match scope {
+                Some(Ok(scope)) => Claim::Read(scope),
+                Some(Err(_)) | None => Claim::Unreadable,
+            },
+            audience: audience.map_or(Claim::Unreadable, Claim::Read),
+            other,
+            ..parent.clone()
+        }
+    }
+}
