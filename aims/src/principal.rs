@@ -6,7 +6,8 @@ use std::sync::Arc;
 use aims_http_sig::Component;
 use aims_http_sig::profile::wimse::VerifiedRequest;
 use aims_jose::time::UnixTime;
-use aims_oauth_rs::AccessToken;
+use aims_oauth_rs::{AccessToken, TokenScheme};
+use aims_oauth_wire::dpop::DpopProof;
 use aims_oauth_wire::names::ScopeSet;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
@@ -58,8 +59,9 @@ impl Principal {
 
     /// Returns the identifier of the agent that has proven possession of its key.
     ///
-    /// Returns `None` if the request had only a bearer token. A route accepts such requests only
-    /// with [`Requirements::accept_bearer`](crate::Requirements::accept_bearer).
+    /// Returns `None` if the request had only an access token: one that is bound to the key of a
+    /// [DPoP proof](Self::dpop), or a bearer token. A route accepts bearer tokens only with
+    /// [`Requirements::accept_bearer`](crate::Requirements::accept_bearer).
     #[must_use]
     pub fn agent(&self) -> Option<&WorkloadId> {
         self.credential().map(AgentCredential::id)
@@ -108,8 +110,8 @@ impl Principal {
         self.access_token().map(AccessToken::scopes)
     }
 
-    /// Returns the accepted proofs of possession, each made with the agent's key. It is empty for a
-    /// bearer token.
+    /// Returns the accepted proofs of possession, each made with the agent's key or with the key
+    /// that the access token is bound to (DPoP). It is empty for a bearer token.
     #[must_use]
     pub fn proofs(&self) -> &[Proof] {
         &self.0.proofs
@@ -156,7 +158,7 @@ impl Principal {
     pub fn wpt(&self) -> Option<&WptProof> {
         self.0.proofs.iter().find_map(|proof| match proof {
             Proof::Wpt(wpt) => Some(wpt),
-            Proof::HttpSignature(_) => None,
+            Proof::Dpop(_) | Proof::HttpSignature(_) => None,
         })
     }
 
@@ -166,8 +168,28 @@ impl Principal {
     pub fn signature(&self) -> Option<&VerifiedRequest> {
         self.0.proofs.iter().find_map(|proof| match proof {
             Proof::HttpSignature(signature) => Some(&**signature),
-            Proof::Wpt(_) => None,
+            Proof::Dpop(_) | Proof::Wpt(_) => None,
         })
+    }
+
+    /// Returns the DPoP proof, if the access token is bound to its key.
+    ///
+    /// [`DpopProof::next_nonce`] is the nonce to send in `DPoP-Nonce`.
+    /// [`Guard::layer`](crate::Guard::layer) sends it.
+    #[must_use]
+    pub fn dpop(&self) -> Option<&DpopProof> {
+        self.0.proofs.iter().find_map(|proof| match proof {
+            Proof::Dpop(proof) => Some(&**proof),
+            Proof::HttpSignature(_) | Proof::Wpt(_) => None,
+        })
+    }
+
+    /// Returns the scheme with which the access token was sent.
+    pub(crate) fn token_scheme(&self) -> TokenScheme {
+        match self.dpop() {
+            Some(_) => TokenScheme::Dpop,
+            None => TokenScheme::Bearer,
+        }
     }
 
     /// Returns the access token, with its issuer, actors and further claims.

@@ -32,7 +32,8 @@ pub struct Event<'a> {
     ///
     /// Anyone who has seen the credential can send it, so do not take this agent for the caller.
     pub claimed_agent: Option<&'a WorkloadId>,
-    /// The methods by which the agent was proven. Empty if no agent was proven.
+    /// The methods by which possession of a key was proven: the agent's key, or the key that the
+    /// access token is bound to. Empty if none was proven.
     pub proofs: &'a [ProofMethod],
 
     // Item "delegated subject" of the draft.
@@ -112,6 +113,8 @@ pub struct Fingerprints {
     pub wpt: Option<Fingerprint>,
     /// The fingerprint of the access token.
     pub access_token: Option<Fingerprint>,
+    /// Of the DPoP proof.
+    pub dpop: Option<Fingerprint>,
     /// The fingerprint of the transaction token.
     pub txn_token: Option<Fingerprint>,
 }
@@ -214,6 +217,7 @@ impl Record for ToTracing {
                     wit = event.fingerprints.wit.map(tracing::field::display),
                     wpt = event.fingerprints.wpt.map(tracing::field::display),
                     access_token = event.fingerprints.access_token.map(tracing::field::display),
+                    dpop = event.fingerprints.dpop.map(tracing::field::display),
                     txn_token = event.fingerprints.txn_token.map(tracing::field::display),
                 )
             };

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, fmt};
 
 use aims_error::ErrorKind;
+use aims_oauth_wire::dpop::DPOP_NONCE;
 use aims_wimse_wpt::fields::CHALLENGE;
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -39,8 +40,8 @@ pub(crate) enum ErrorResponse {
     Problem(&'static str),
     /// 401 with `WWW-Authenticate: WPT` and problem details (draft-ietf-wimse-wpt-02 §3).
     ProofChallenge(&'static str),
-    /// 400, 401 or 403 with `WWW-Authenticate` (RFC 6750 §3).
-    Challenge(StatusCode, HeaderValue),
+    /// 400, 401 or 403 with `WWW-Authenticate` (RFC 6750 §3, RFC 9449 §7.1).
+    Challenge(StatusCode, Box<Challenges>),
     /// 403 with problem details. No credential would change the decision.
     Forbidden,
     /// 431. The head is too large, and the guard did not parse it.
@@ -54,6 +55,21 @@ pub(crate) enum ErrorResponse {
     /// 501. The caller demands a signed response, and the guard cannot sign it
     ///      (draft-ietf-wimse-http-signature, "Error Conditions").
     Unsigned,
+}
+
+/// The challenges of an answer, each in a field of its own.
+#[derive(Debug)]
+pub(crate) struct Challenges {
+    fields: Vec<HeaderValue>,
+    /// `DPoP-Nonce` (RFC 9449 §9).
+    pub(crate) nonce: Option<HeaderValue>,
+}
+
+impl Challenges {
+    pub(crate) fn of(fields: Vec<HeaderValue>) -> Box<Self> {
+        let nonce = None;
+        Box::new(Self { fields, nonce })
+    }
 }
 
 impl Refusal {
@@ -161,8 +177,13 @@ impl Refusal {
             HeaderValue::from_static("application/problem+json"),
         );
         match self.answer {
-            ErrorResponse::Challenge(_, challenge) => {
-                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            ErrorResponse::Challenge(_, challenges) => {
+                for field in challenges.fields {
+                    headers.append(header::WWW_AUTHENTICATE, field);
+                }
+                if let Some(nonce) = challenges.nonce {
+                    headers.insert(DPOP_NONCE, nonce);
+                }
             }
             ErrorResponse::ProofChallenge(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, CHALLENGE);

@@ -148,6 +148,17 @@ impl Requirements {
         !self.agents.is_empty() || !self.proofs.is_empty()
     }
 
+    /// Whether the route names this proof among those that it accepts.
+    pub(crate) fn asks_for_proof(&self, method: ProofMethod) -> bool {
+        self.proofs.contains(&method)
+    }
+
+    /// Whether a caller with this proof of possession and without the credential of an agent can
+    /// meet them.
+    pub(crate) fn accepts_without_agent(&self, method: ProofMethod) -> bool {
+        self.agents.is_empty() && (self.proofs.is_empty() || self.asks_for_proof(method))
+    }
+
     pub(crate) fn allows_identity_alone(&self) -> bool {
         self.identity_alone == Accepts::Yes
     }
@@ -196,7 +207,7 @@ impl Requirements {
     pub fn decide(&self, principal: &Principal) -> Decision {
         let denied = |denial, code, detail: String| Decision::Deny(denial, reason(code, detail));
         let forbidden = |code, detail| denied(Denial::Forbidden, code, detail);
-        if principal.agent().is_none() && !self.allows_bearer() {
+        if principal.proofs().is_empty() && !self.allows_bearer() {
             return forbidden(
                 "guard.proof",
                 "no proof of possession was presented, and the route requires one; call `accept_bearer` to accept tokens without a proof".to_owned(),

@@ -1,7 +1,9 @@
-//! Reads the access token of a request, and writes the challenge for a missing or refused one.
+//! Reads the access token of a request, and writes the challenges for a missing or refused one.
 
+use aims_jose::alg::AlgorithmSet;
 use aims_oauth_wire::bearer::Bearer;
 use aims_oauth_wire::challenge::Challenge;
+use aims_oauth_wire::dpop;
 use aims_oauth_wire::names::{Endpoint, ScopeSet};
 use http::header::HeaderMap;
 use http::{HeaderValue, StatusCode};
@@ -16,7 +18,41 @@ use crate::Error;
 /// `token.authorization` if the field is repeated or malformed, `token.scheme` for another scheme,
 /// `token.too_long` for a token of more than `limit` bytes.
 pub fn bearer_token(headers: &HeaderMap, limit: usize) -> Result<Option<&str>, Error> {
-    match Bearer::read(headers, limit) {
+    token(Bearer::read(headers, limit), limit)
+}
+
+/// The scheme of `Authorization` with which a request sends its access token.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "each scheme must be matched")]
+pub enum TokenScheme {
+    /// `Bearer` (RFC 6750 §2.1).
+    Bearer,
+    /// `DPoP`: the token is bound to the key of a DPoP proof (RFC 9449 §7.1).
+    Dpop,
+}
+
+/// Returns the access token of a request to a resource that accepts DPoP. It reads one
+/// `Authorization` field with the scheme `Bearer` or `DPoP`, and nothing else (RFC 9449 §7.2).
+///
+/// # Errors
+///
+/// Those of [`bearer_token`].
+pub fn bearer_or_dpop_token(
+    headers: &HeaderMap,
+    limit: usize,
+) -> Result<Option<(TokenScheme, &str)>, Error> {
+    let (scheme, found) = match Bearer::read(headers, limit) {
+        Bearer::OtherScheme => {
+            let found = Bearer::read_as(dpop::SCHEME, headers, limit);
+            (TokenScheme::Dpop, found)
+        }
+        found => (TokenScheme::Bearer, found),
+    };
+    Ok(token(found, limit)?.map(|text| (scheme, text)))
+}
+
+fn token(found: Bearer<'_>, limit: usize) -> Result<Option<&str>, Error> {
+    match found {
         Bearer::Absent => Ok(None),
         Bearer::Malformed => Err(Error::Authorization),
         Bearer::OtherScheme => Err(Error::Scheme),
@@ -40,14 +76,23 @@ pub fn challenge(
     metadata: Option<&Endpoint>,
     scopes: Option<&ScopeSet>,
 ) -> (StatusCode, HeaderValue) {
-    let (status, code) = match error {
-        Error::Missing | Error::Scheme => (StatusCode::UNAUTHORIZED, None),
-        Error::Authorization | Error::TooLong { .. } => {
-            (StatusCode::BAD_REQUEST, Some("invalid_request"))
+    let (status, code) = error.answer();
+    (status, bearer_challenge(code, metadata, scopes))
+}
+
+impl Error {
+    /// Returns the status of the answer, and `error` of the challenge for the scheme that the
+    /// request used (RFC 6750 §3.1).
+    #[must_use]
+    pub const fn answer(&self) -> (StatusCode, Option<&'static str>) {
+        match self {
+            Self::Missing | Self::Scheme => (StatusCode::UNAUTHORIZED, None),
+            Self::Authorization | Self::TooLong { .. } => {
+                (StatusCode::BAD_REQUEST, Some("invalid_request"))
+            }
+            _ => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
         }
-        _ => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
-    };
-    (status, written(code, metadata, scopes))
+    }
 }
 
 /// Returns the status and `WWW-Authenticate` for a valid token that lacks scopes (RFC 6750 §3.1).
@@ -57,18 +102,51 @@ pub fn insufficient_scope(
     metadata: Option<&Endpoint>,
     scopes: &ScopeSet,
 ) -> (StatusCode, HeaderValue) {
-    let value = written(Some("insufficient_scope"), metadata, Some(scopes));
+    let value = bearer_challenge(Some("insufficient_scope"), metadata, Some(scopes));
     (StatusCode::FORBIDDEN, value)
+}
+
+/// Returns `WWW-Authenticate` of the scheme `Bearer`, with or without `error` (RFC 6750 §3). A
+/// parameter that cannot be written is omitted.
+#[must_use]
+pub fn bearer_challenge(
+    code: Option<&str>,
+    metadata: Option<&Endpoint>,
+    scopes: Option<&ScopeSet>,
+) -> HeaderValue {
+    written(
+        Challenge::bearer(),
+        HeaderValue::from_static("Bearer"),
+        (code, metadata, scopes),
+    )
+}
+
+/// Returns `WWW-Authenticate` of the scheme `DPoP`, with `algs`, and with or without `error` (RFC
+/// 9449 §7.1). A parameter that cannot be written is omitted.
+#[must_use]
+pub fn dpop_challenge(
+    code: Option<&str>,
+    algorithms: AlgorithmSet,
+    metadata: Option<&Endpoint>,
+    scopes: Option<&ScopeSet>,
+) -> HeaderValue {
+    let bare = HeaderValue::from_static(dpop::SCHEME);
+    let Ok(challenge) = Challenge::new(dpop::SCHEME) else {
+        return bare;
+    };
+    let names: Vec<&str> = algorithms.iter().map(|it| it.name()).collect();
+    let with = challenge.clone().with("algs", &names.join(" "));
+    let challenge = with.unwrap_or(challenge);
+    written(challenge, bare, (code, metadata, scopes))
 }
 
 /// Adds the parameters. One that cannot be written is omitted, because each is optional (RFC 6750
 /// §3).
 fn written(
-    code: Option<&str>,
-    metadata: Option<&Endpoint>,
-    scopes: Option<&ScopeSet>,
+    mut challenge: Challenge,
+    bare: HeaderValue,
+    (code, metadata, scopes): (Option<&str>, Option<&Endpoint>, Option<&ScopeSet>),
 ) -> HeaderValue {
-    let mut challenge = Challenge::bearer();
     if let Some(code) = code {
         challenge = challenge.clone().with_error(code).unwrap_or(challenge);
     }
@@ -79,6 +157,5 @@ fn written(
         let with = challenge.clone().with_resource_metadata(url);
         challenge = with.unwrap_or(challenge);
     }
-    let value = challenge.to_header_value();
-    value.unwrap_or(HeaderValue::from_static("Bearer"))
+    challenge.to_header_value().unwrap_or(bare)
 }

@@ -153,8 +153,11 @@ pub enum Error {
     /// `Authorization` is repeated or malformed (RFC 6750 §2.1).
     #[error("the `Authorization` field is repeated or malformed")]
     Authorization,
-    /// `Authorization` has another scheme than `Bearer`.
-    #[error("the scheme of `Authorization` is not `Bearer`")]
+    /// `Authorization` has another scheme than those that the resource accepts.
+    #[error(
+        "the scheme of `Authorization` is not accepted: expected `Bearer`, or `DPoP` where the \
+         resource is configured to accept DPoP"
+    )]
     Scheme,
     /// The access token is longer than the limit.
     #[error(
@@ -242,6 +245,18 @@ pub enum BindingFailure {
         /// The member of `cnf`.
         method: &'static str,
     },
+    /// The token is bound to the key of a DPoP proof, and is not sent with the scheme `DPoP` (RFC
+    /// 9449 §7.2).
+    #[error(
+        "the access token is bound by `cnf.jkt`, and was not sent with the scheme `DPoP`: expected `Authorization: DPoP` with a DPoP proof (RFC 9449 §7.1)"
+    )]
+    NotSentAsDpop,
+    /// The token is sent with the scheme `DPoP`, and is not bound to the key of a DPoP proof (RFC
+    /// 9449 §7.1).
+    #[error(
+        "the access token was sent with the scheme `DPoP`, and has no `cnf.jkt`: expected a token that is bound to the key of the DPoP proof, or `Authorization: Bearer`"
+    )]
+    SentAsDpop,
     /// The token names another workload than the proven one.
     #[error(
         "the access token was issued to another workload than the proven one: expected a token of the proven workload; if the token's client is this workload, name it by `IssuerRules::client_is`"

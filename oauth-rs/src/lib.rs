@@ -12,7 +12,10 @@ mod token;
 
 pub use aims_oauth_wire::confirmation::{CertificateThumbprint, Confirmation, ProvenKey};
 pub use cache::TokenCache;
-pub use challenge::{bearer_token, challenge, insufficient_scope};
+pub use challenge::{
+    TokenScheme, bearer_challenge, bearer_or_dpop_token, bearer_token, challenge, dpop_challenge,
+    insufficient_scope,
+};
 pub use error::{BindingFailure, Error, NotAccessToken};
 pub use issuers::{IssuerStore, Issuers};
 pub use profile::{JwtProfile, Marker, ProfileName, TokenProfile};

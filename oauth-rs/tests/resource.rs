@@ -7,10 +7,11 @@ mod common;
 
 use std::collections::BTreeSet;
 
+use aims_jose::alg::{Algorithm, AlgorithmSet};
 use aims_jose::jwk::SkippedKeys;
 use aims_oauth_rs::{
-    BindingFailure, Error, NotAccessToken, ProtectedResource, bearer_token, challenge,
-    insufficient_scope,
+    BindingFailure, Error, NotAccessToken, ProtectedResource, TokenScheme, bearer_or_dpop_token,
+    bearer_token, challenge, dpop_challenge, insufficient_scope,
 };
 use aims_oauth_wire::metadata::ResourceMetadata;
 use aims_oauth_wire::names::{Endpoint, ScopeSet};
@@ -194,6 +195,52 @@ fn a_malformed_request_is_an_invalid_request() {
     }
 }
 
+/// RFC 9449 §7.1, §7.2: one field with a token of either scheme.
+#[test]
+fn a_token_of_either_scheme_is_found() {
+    let found = |values: &[&'static str]| {
+        let headers = fields(values);
+        let found = bearer_or_dpop_token(&headers, 12).map(|it| it.map(|(it, _)| it));
+        found.map_err(|error| error.code())
+    };
+    for (values, expected) in [
+        (&[][..], Ok(None)),
+        (&["Bearer a"], Ok(Some(TokenScheme::Bearer))),
+        (&["DPoP a"], Ok(Some(TokenScheme::Dpop))),
+        (&["dpop a"], Ok(Some(TokenScheme::Dpop))),
+        (&["DPoP 0123456789ab"], Ok(Some(TokenScheme::Dpop))),
+        (&["Bearer 0123456789ab"], Ok(Some(TokenScheme::Bearer))),
+        (&["DPoP 0123456789abc"], Err("token.too_long")),
+        (&["Bearer 0123456789abc"], Err("token.too_long")),
+        (&["DPoP"], Err("token.authorization")),
+        (&["DPoP a b"], Err("token.authorization")),
+        (&["DPoP a", "DPoP a"], Err("token.authorization")),
+        (&["Bearer a", "DPoP a"], Err("token.authorization")),
+        (&["DPoP2 a"], Err("token.scheme")),
+        (&["Basic YTpi"], Err("token.scheme")),
+    ] {
+        assert_eq!(found(values), expected, "{values:?}");
+    }
+}
+
+/// RFC 9449 §7.1: the challenge of DPoP, to the letter.
+#[test]
+fn a_dpop_challenge_names_algorithms() {
+    let algorithms = AlgorithmSet::of(&[Algorithm::Es256, Algorithm::Ps256]);
+    let told = |error| dpop_challenge(error, algorithms, Some(&metadata()), Some(&scopes()));
+    let rest = format!(r#"scope="tools:call tools:list", resource_metadata="{METADATA}""#);
+    assert_eq!(
+        told(None),
+        format!(r#"DPoP algs="ES256 PS256", {rest}"#).as_str()
+    );
+    let expected = format!(r#"DPoP algs="ES256 PS256", error="use_dpop_nonce", {rest}"#);
+    assert_eq!(told(Some("use_dpop_nonce")), expected.as_str());
+    assert_eq!(
+        dpop_challenge(None, algorithms, None, None),
+        r#"DPoP algs="ES256 PS256""#
+    );
+}
+
 fn audience() -> Error {
     Error::Audience {
         found: vec!["https://secret.example".to_owned()],
@@ -292,7 +339,7 @@ fn too_many_scopes_are_not_said() {
 #[test]
 fn codes_are_all_there() {
     let token = |source: aims_jose::Error| Error::Token(source).code();
-    let algorithm = aims_jose::alg::Algorithm::Es256;
+    let algorithm = Algorithm::Es256;
     let given = [
         token(aims_jose::Error::AlgorithmMismatch { algorithm }),
         token(aims_jose::Error::Claim { claim: "sub" }),

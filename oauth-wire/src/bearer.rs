@@ -38,13 +38,20 @@ impl<'a> Bearer<'a> {
     /// scheme is ignored.
     #[must_use]
     pub fn read(headers: &'a HeaderMap, limit: usize) -> Self {
+        Self::read_as("Bearer", headers, limit)
+    }
+
+    /// Reads a token of another scheme that has the syntax of bearer tokens, such as
+    /// [`DPoP`](crate::dpop::SCHEME) (RFC 9449 §7.1).
+    #[must_use]
+    pub fn read_as(scheme: &str, headers: &'a HeaderMap, limit: usize) -> Self {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         let field = match (fields.next(), fields.next()) {
             (None, _) => return Self::Absent,
             (Some(field), None) => field,
             (Some(_), Some(_)) => return Self::Malformed,
         };
-        if field.len() > limit.saturating_add("Bearer ".len()) {
+        if field.len() > limit.saturating_add(scheme.len()).saturating_add(1) {
             return Self::TooLong;
         }
         let text = str::from_utf8(field.as_bytes()).ok();
@@ -52,7 +59,7 @@ impl<'a> Bearer<'a> {
         let halves = text.and_then(|text| text.split_once(' '));
         match halves {
             None => Self::Malformed,
-            Some((scheme, _)) if !scheme.eq_ignore_ascii_case("Bearer") => Self::OtherScheme,
+            Some((found, _)) if !found.eq_ignore_ascii_case(scheme) => Self::OtherScheme,
             Some((_, token)) if is_b64token(token) => Self::Token(token),
             Some(_) => Self::Malformed,
         }

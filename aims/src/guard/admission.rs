@@ -16,7 +16,7 @@ use super::evidence::{Evidence, Proof, UnspentProof};
 use super::received::ReceivedRequest;
 use super::record::Admitted;
 use super::refused::Refused;
-use super::spend::{Replay, not_spent};
+use super::spend::Replay;
 use crate::decision::{Attributes, Reason};
 use crate::principal::{Principal, Proven};
 use crate::refusal::{ErrorResponse, Refusal};
@@ -136,19 +136,17 @@ impl<M> Guard<M> {
     ) -> Option<Need> {
         loop {
             match std::mem::replace(&mut admission.state, State::Fresh) {
-                State::Verified(unspent) => {
-                    match self.inner.replay.spend(unspent, &admission.evidence, now) {
-                        Ok((proofs, asked)) if asked.is_empty() => {
-                            admission.state = State::Spent(proofs);
-                        }
-                        Ok((proofs, asked)) => {
-                            let ends = asked.iter().map(|it| it.until).min();
-                            admission.state = State::Spending(proofs, ends.unwrap_or(now));
-                            return Some(Need::SharedReplay(asked));
-                        }
-                        Err(refused) => admission.refuse(refused),
+                State::Verified(unspent) => match self.spend(unspent, &admission.evidence, now) {
+                    Ok((proofs, asked)) if asked.is_empty() => {
+                        admission.state = State::Spent(proofs);
                     }
-                }
+                    Ok((proofs, asked)) => {
+                        let ends = asked.iter().map(|it| it.until).min();
+                        admission.state = State::Spending(proofs, ends.unwrap_or(now));
+                        return Some(Need::SharedReplay(asked));
+                    }
+                    Err(refused) => admission.refuse(refused),
+                },
                 State::Spent(proofs) => match self.decide_step(admission, proofs, now) {
                     Ok((state, need)) => {
                         admission.state = state;
@@ -208,14 +206,19 @@ impl<M> Guard<M> {
             }
             (State::Refused(refused), _) => Err(*refused),
             // The store may have forgotten proofs that had expired when it answered.
-            (State::Spending(_, ends), Resolved::Spent(Ok(()))) if now > ends => {
-                Err(not_spent(ReplayError::Expired))
+            (State::Spending(proofs, ends), Resolved::Spent(Ok(()))) if now > ends => {
+                Err(self.not_spent(&proofs, ReplayError::Expired))
             }
             (State::Spending(proofs, _), Resolved::Spent(Ok(()))) => Ok(State::Spent(proofs)),
-            (State::Spending(..), Resolved::Spent(Err(error))) => Err(not_spent(error)),
-            (State::Spending(..), _) => Err(not_spent(ReplayError::Unavailable)),
+            (State::Spending(proofs, _), Resolved::Spent(Err(error))) => {
+                Err(self.not_spent(&proofs, error))
+            }
+            (State::Spending(proofs, _), _) => {
+                Err(self.not_spent(&proofs, ReplayError::Unavailable))
+            }
             (State::Deciding(principal, mut reasons), Resolved::Decided(decision)) => {
-                self.reasons(decision).map(|further| {
+                let scheme = principal.token_scheme();
+                self.reasons(decision, scheme).map(|further| {
                     reasons.extend(further);
                     State::Accepted(principal, reasons)
                 })

@@ -1,7 +1,7 @@
 //! *Bind*: checks that every `cnf` is a proven key, and that agent and token name one workload.
 
 use aims_error::shown;
-use aims_oauth_rs::{AccessToken, BindingFailure, Error, ProvenKey};
+use aims_oauth_rs::{AccessToken, BindingFailure, Confirmation, Error, ProvenKey};
 use aims_wimse_id::WorkloadId;
 
 use super::Guard;
@@ -9,7 +9,8 @@ use super::evidence::{AgentCredential, UnspentProof};
 
 impl<M> Guard<M> {
     /// Checks whether the token belongs to the proven agent: it is bound to the agent's key, or was
-    /// issued to the agent's identifier. Refuses the request if two sources name different agents.
+    /// issued to the agent's identifier. Refuses the request if two sources name different agents,
+    /// and if the token is bound to another proven key and was not issued to the agent.
     ///
     /// Returns whether the token is unbound. An unbound token is bound to no key, its client is not
     /// the proven agent, and the route accepts bearer tokens.
@@ -19,12 +20,10 @@ impl<M> Guard<M> {
         agent: Option<&AgentCredential>,
         unspent: &[UnspentProof],
     ) -> Result<bool, Error> {
+        let agents_key = agent.map(|it| it.key().thumbprint());
         if token.is_bound() {
-            let thumbprint = agent.map(|it| *it.key().thumbprint());
-            let proven: Vec<ProvenKey> = thumbprint
-                .into_iter()
-                .flat_map(|it| unspent.iter().map(move |proof| proof.key(it)))
-                .collect();
+            let proven = unspent.iter().filter_map(|proof| proof.key(agents_key));
+            let proven: Vec<ProvenKey> = proven.collect();
             token.confirmed_by(&proven)?;
         }
         let names_another = names_another(token, agent.map(AgentCredential::id))?;
@@ -39,8 +38,16 @@ impl<M> Guard<M> {
         if names_another {
             return refused(BindingFailure::OtherWorkload);
         }
-        if token.is_bound() || token.issued_to(agent.id()) {
+        let by_agents_key = |it: &Confirmation| match it {
+            Confirmation::DpopJkt(key) | Confirmation::Jwk(key) => Some(key) == agents_key,
+            Confirmation::CertificateS256(_) => false,
+        };
+        if token.issued_to(agent.id()) || token.confirmations().iter().any(by_agents_key) {
             return Ok(false);
+        }
+        if token.is_bound() {
+            // Two keys of one sender, and nothing says that they are one workload's.
+            return refused(BindingFailure::OtherWorkload);
         }
         if requirements.allows_bearer() && !requirements.asks_who_calls() {
             Ok(true)

@@ -33,22 +33,23 @@ pub enum BuildError {
     /// The metadata cannot be published.
     #[error("the metadata cannot be published")]
     Metadata(#[source] aims_oauth_rs::Error),
-    /// Scopes or roles are required, but no issuer of access tokens is configured.
+    /// Scopes or roles are required, or DPoP-bound tokens are accepted, but no issuer of access
+    /// tokens is configured.
     #[error(
-        "scopes or roles are required, but the guard has no issuer of access tokens: name one by `.issuer(..)` and end with `.start().await`, or with `.build()` give `.issuers(..)`, or an issuer in `PublishedKeys` before `.keys(..)`"
+        "scopes, roles or DPoP-bound tokens need an issuer, but the guard has no issuer of access tokens: name one by `.issuer(..)` and end with `.start().await`, or with `.build()` give `.issuers(..)`, or an issuer in `PublishedKeys` before `.keys(..)`"
     )]
     NoIssuer,
     /// The guard requires an access token and a proof, and accepts no proof that can travel with a
     /// token. A WPT of draft-ietf-wimse-wpt-02 uses the `Authorization` field of the token.
     #[error(
-        "no request can satisfy the guard: it asks for an access token and a proof, and a WPT of draft-ietf-wimse-wpt-02 takes the token's place in `Authorization`; call `.http_signatures(HttpSignatures::new())`, `.wpt_revisions(Revisions::BOTH)` for WPTs of -01, `.accept_bearer()` for tokens without a proof, or require `Requirements::identity_alone`"
+        "no request can satisfy the guard: it asks for an access token and a proof, and a WPT of draft-ietf-wimse-wpt-02 takes the token's place in `Authorization`; call `.http_signatures(HttpSignatures::new())`, `.dpop(Dpop::new())` for DPoP-bound tokens, `.wpt_revisions(Revisions::BOTH)` for WPTs of -01, `.accept_bearer()` for tokens without a proof, or require `Requirements::identity_alone`"
     )]
     Unsatisfiable,
     /// The guard requires a proof by the key of an agent, and trusts no origin of agents.
     #[error(
         "no request can satisfy the guard: it asks for the proof of an agent, and trusts no agents; \
-         call `.bundle(origin, url)` for those that it trusts, or `.accept_bearer()` for tokens \
-         without a proof"
+         call `.bundle(origin, url)` for those that it trusts, `.dpop(Dpop::new())` for DPoP-bound \
+         tokens, or `.accept_bearer()` for tokens without a proof"
     )]
     NoAgents,
     /// An identifier of the tool in access tokens is empty.
@@ -138,6 +139,19 @@ pub enum BuildError {
         /// The method that only `start` supports.
         call: &'static str,
     },
+    /// DPoP proofs are to be verified, and there is no crypto provider.
+    #[error(
+        "no crypto provider is compiled in to verify DPoP proofs: enable the feature `aws-lc-rs` or `rustcrypto`, or call `Dpop::with_provider`"
+    )]
+    NoDpopProvider,
+    /// The crypto provider has none of the algorithms that are accepted of DPoP proofs.
+    #[error(
+        "the crypto provider has none of the algorithms that the rules for DPoP proofs accept: expected one that it has in `DpopRules::with_algorithms`"
+    )]
+    DpopAlgorithms,
+    /// No secret for nonces of DPoP can be drawn.
+    #[error("nonces of DPoP cannot be issued")]
+    DpopNonces(#[source] aims_oauth_wire::dpop::Error),
     /// Every response is to be signed, but the guard has no identity to sign with.
     #[error("every response is to be signed, but there is no identity: call `.answering_as(..)`")]
     NoSigner,

@@ -18,7 +18,7 @@ use super::fields::CoveredField;
 use super::opaque::{Opaque, OpaqueTokens};
 use super::spend::Replay;
 use super::target::Paths;
-use super::{Audience, BuildError, Deferred, Guard, HttpSignatures, Immediate, Inner, Route};
+use super::{Audience, BuildError, Deferred, Dpop, Guard, HttpSignatures, Immediate, Inner, Route};
 use crate::decision::{Authorize, Extract, RequirementsAlone};
 use crate::record::{Record, ToTracing};
 use crate::requirements::Requirements;
@@ -106,6 +106,7 @@ pub(super) struct Settings {
     wpt: WptRules,
     skew: Option<Skew>,
     signatures: Option<HttpSignatures>,
+    dpop: Option<Dpop>,
     capacity: usize,
     token_fields: Vec<HeaderName>,
     extract: Vec<Arc<dyn Extract>>,
@@ -163,6 +164,7 @@ impl Guard {
             wpt: WptRules::default(),
             skew: None,
             signatures: None,
+            dpop: None,
             capacity: 10_000,
             token_fields: Vec::new(),
             extract: Vec::new(),
@@ -354,6 +356,15 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
+    /// Accepts DPoP-bound access tokens (RFC 9449) of the guard's issuers. Their proof is one of
+    /// possession, which needs no workload identity: it names no agent.
+    ///
+    /// Without this call, a request with `Authorization: DPoP` is refused.
+    pub fn dpop(mut self, dpop: Dpop) -> Self {
+        self.settings.dpop = Some(dpop);
+        self
+    }
+
     /// Sets the number of verified WITs and of verified access tokens that the guard caches.
     /// Defaults to 10,000 of each.
     pub const fn cache(mut self, capacity: usize) -> Self {
@@ -473,8 +484,6 @@ impl Settings {
             });
         }
         self.check_rules()?;
-        let published = self.metadata.as_ref().map(ProtectedResource::new);
-        let published = published.transpose().map_err(BuildError::Metadata)?;
         let paths = if self.any_path || !self.audiences.is_empty() {
             Paths::Any
         } else {
@@ -494,6 +503,18 @@ impl Settings {
             }
             None => None,
         };
+        let dpop = self
+            .dpop
+            .map(|it| it.build(resource.as_str(), self.skew, self.capacity));
+        let dpop = dpop.transpose()?;
+        let metadata = self.metadata.map(|it| match &dpop {
+            Some(dpop) if it.dpop_signing_alg_values_supported().is_none() => {
+                it.with_dpop_algorithms(dpop.algorithms())
+            }
+            _ => it,
+        });
+        let published = metadata.as_ref().map(ProtectedResource::new);
+        let published = published.transpose().map_err(BuildError::Metadata)?;
         let (wit, wpt, tokens) = match self.skew {
             Some(skew) => (
                 self.wit.with_skew(skew),
@@ -520,6 +541,7 @@ impl Settings {
             wpt,
             issuers: self.issuers,
             signatures,
+            dpop,
             tokens: TokenCache::new(self.capacity, tokens),
             opaque,
             max_token: self.max_token,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use aims_error::ErrorKind;
 use aims_jose::time::UnixTime;
+use aims_oauth_rs::TokenScheme;
 use http::request::Parts;
 
 use super::Guard;
@@ -49,10 +50,11 @@ impl<M> Guard<M> {
             attributes,
             trace: TraceContext::of(&request.headers),
         };
-        let mut reasons = self.reasons(self.route.requirements.decide(principal))?;
+        let scheme = principal.token_scheme();
+        let mut reasons = self.reasons(self.route.requirements.decide(principal), scheme)?;
         match &self.inner.decides {
             Decides::Local(policy) => {
-                reasons.extend(self.reasons(policy.authorize(principal, &call, now))?);
+                reasons.extend(self.reasons(policy.authorize(principal, &call, now), scheme)?);
                 Ok(Decided::Allowed(reasons))
             }
             Decides::Elsewhere(_) => {
@@ -62,7 +64,12 @@ impl<M> Guard<M> {
         }
     }
 
-    pub(super) fn reasons(&self, decision: Decision) -> Result<Vec<Reason>, Refused> {
+    /// `scheme` is the one with which the access token was sent.
+    pub(super) fn reasons(
+        &self,
+        decision: Decision,
+        scheme: TokenScheme,
+    ) -> Result<Vec<Reason>, Refused> {
         let (denial, reasons) = match decision {
             Decision::Allow(reasons) => return Ok(reasons),
             Decision::Deny(denial, reasons) => (denial, reasons),
@@ -79,9 +86,7 @@ impl<M> Guard<M> {
                 ErrorResponse::Unavailable,
             ),
             Denial::InsufficientScope(scopes) => {
-                let url = self.inner.metadata_url.as_ref();
-                let (status, challenge) = aims_oauth_rs::insufficient_scope(url, &scopes);
-                let answer = ErrorResponse::Challenge(status, challenge);
+                let answer = self.insufficient_scope(scheme, &scopes);
                 ("guard.scope", ErrorKind::Forbidden, answer)
             }
         };

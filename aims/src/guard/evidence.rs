@@ -4,6 +4,7 @@
 //! To add a kind, write its file, add its variant, and fix the compiler errors.
 
 pub(super) mod access_token;
+pub(super) mod dpop;
 pub(super) mod http_signature;
 pub(super) mod wit;
 pub(super) mod wpt;
@@ -15,11 +16,13 @@ use aims_jose::jwk::Thumbprint;
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::{AccessToken, ProvenKey};
+use aims_oauth_wire::dpop::DpopProof;
 use aims_replay::ReplayStore;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::{Revision, UnspentWpt, WptProof};
 
+use super::Guard;
 use super::fields::CoveredField;
 use super::refused::Refused;
 use crate::record::Fingerprints;
@@ -72,6 +75,8 @@ impl AgentCredential {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ProofMethod {
+    /// A DPoP proof by the key that the access token is bound to (RFC 9449).
+    Dpop,
     /// An HTTP message signature with the key of a workload identity token
     /// (draft-ietf-wimse-http-signature).
     HttpSignature,
@@ -80,10 +85,11 @@ pub enum ProofMethod {
 }
 
 impl ProofMethod {
-    /// Returns the name of the method: `http-signature` or `wpt`.
+    /// Returns the name of the method: `dpop`, `http-signature` or `wpt`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Dpop => "dpop",
             Self::HttpSignature => "http-signature",
             Self::Wpt => "wpt",
         }
@@ -94,6 +100,8 @@ impl ProofMethod {
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "each proof must be matched")]
 pub enum Proof {
+    /// A DPoP proof.
+    Dpop(Box<DpopProof>),
     /// An HTTP message signature, with its covered components and its nonce.
     HttpSignature(Box<VerifiedRequest>),
     /// A workload proof token.
@@ -105,6 +113,7 @@ impl Proof {
     #[must_use]
     pub const fn method(&self) -> ProofMethod {
         match self {
+            Self::Dpop(_) => ProofMethod::Dpop,
             Self::HttpSignature(_) => ProofMethod::HttpSignature,
             Self::Wpt(_) => ProofMethod::Wpt,
         }
@@ -113,13 +122,14 @@ impl Proof {
     /// Returns whether the proof covers the content of the request, so that a changed byte is
     /// refused.
     ///
-    /// A workload proof token does not cover the content (draft-ietf-wimse-wpt §2).
+    /// A DPoP proof (RFC 9449 §11.7) and a workload proof token (draft-ietf-wimse-wpt §2) do not
+    /// cover the content.
     #[must_use]
     pub const fn covers_content(&self) -> bool {
         match self {
             // Without a digest the content was empty, and the guard accepted no other.
             Self::HttpSignature(_) => true,
-            Self::Wpt(_) => false,
+            Self::Dpop(_) | Self::Wpt(_) => false,
         }
     }
 }
@@ -127,6 +137,7 @@ impl Proof {
 /// A valid proof that was not spent yet.
 #[derive(Debug)]
 pub(super) enum UnspentProof {
+    Dpop(Box<aims_oauth_wire::dpop::UnspentProof>),
     HttpSignature(Box<UnspentRequest>),
     Wpt(UnspentWpt, Revision),
 }
@@ -136,7 +147,7 @@ impl UnspentProof {
     pub(super) fn content(&self) -> Option<ContentCheck> {
         match self {
             Self::HttpSignature(unspent) => Some(unspent.content()),
-            Self::Wpt(..) => None,
+            Self::Dpop(_) | Self::Wpt(..) => None,
         }
     }
 
@@ -146,6 +157,7 @@ impl UnspentProof {
         match self {
             Self::HttpSignature(unspent) => unspent.signature().covers(&field.component),
             Self::Wpt(..) => field.carries_token,
+            Self::Dpop(_) => false,
         }
     }
 
@@ -153,25 +165,31 @@ impl UnspentProof {
     pub(super) fn demands_signed_response(&self) -> bool {
         match self {
             Self::HttpSignature(unspent) => unspent.signed_response() == SignedResponse::Asked,
-            Self::Wpt(..) => false,
+            Self::Dpop(_) | Self::Wpt(..) => false,
         }
     }
 
-    /// Returns the key of the proof in the form to which access tokens are bound.
-    pub(super) const fn key(&self, thumbprint: Thumbprint) -> ProvenKey {
+    /// Returns the key of the proof in the form to which access tokens are bound. `agent` is the
+    /// thumbprint of the agent's key, with which the proofs of an agent are made.
+    pub(super) fn key(&self, agent: Option<&Thumbprint>) -> Option<ProvenKey> {
         match self {
-            Self::HttpSignature(_) | Self::Wpt(..) => ProvenKey::Signature(thumbprint),
+            Self::Dpop(unspent) => Some(ProvenKey::Dpop(*unspent.thumbprint())),
+            Self::HttpSignature(_) | Self::Wpt(..) => agent.copied().map(ProvenKey::Signature),
         }
     }
 
     /// Spends the proof. If the store cannot remember it, the proof is refused.
-    pub(super) fn spend(
+    pub(super) fn spend<M>(
         self,
+        guard: &Guard<M>,
+        evidence: &Evidence,
         store: &dyn ReplayStore,
-        sender: &str,
         now: UnixTime,
     ) -> Result<Proof, Refused> {
+        let sender = evidence.agent.as_ref().map_or("", |it| it.id().as_str());
         match self {
+            Self::Dpop(unspent) => dpop::spend(*unspent, evidence.token.as_ref(), store, now)
+                .map_err(|error| guard.dpop_refused(&error, None)),
             Self::HttpSignature(unspent) => http_signature::spend(*unspent, store, sender, now),
             Self::Wpt(unspent, revision) => wpt::spend(unspent, revision, store, now),
         }

@@ -8,7 +8,7 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::Guard;
-use super::layer::{GuardLayer, Guarded, restore_original_uri};
+use super::layer::{GuardLayer, Guarded, add_nonce, next_nonce, restore_original_uri};
 
 impl<M> Guard<M> {
     /// Returns a layer like [`layer`](Self::layer), for a service whose request and response bodies
@@ -60,8 +60,11 @@ where
             parts.uri = routed;
             match verdict {
                 Ok(principal) => {
+                    let nonce = next_nonce(&principal);
                     parts.extensions.insert(principal);
-                    inner.call(Request::from_parts(parts, body)).await
+                    let mut response = inner.call(Request::from_parts(parts, body)).await?;
+                    add_nonce(&mut response, nonce);
+                    Ok(response)
                 }
                 Err(refusal) => Ok(refusal.into_response()),
             }

@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use aims_error::ErrorKind;
 use aims_http_sig::digest::BodyError;
+use aims_oauth_wire::dpop::{DPOP_NONCE, Nonce};
 use http::request::Parts;
-use http::{Request, Response, Uri};
+use http::{HeaderValue, Request, Response, Uri};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -25,6 +26,7 @@ use super::post_admission::{AdmittedRequest, CONTENT_UNREAD};
 use super::received::ReceivedRequest;
 use super::refused::Refused;
 use super::{Deferred, Guard, Signatures};
+use crate::principal::Principal;
 use crate::refusal::{ErrorResponse, Refusal};
 
 impl<M> Guard<M> {
@@ -139,15 +141,22 @@ impl Guard<Deferred> {
             to_sign = signs.then_some(admitted);
         }
         parts.uri = routed;
+        let nonce = next_nonce(&principal);
         parts.extensions.insert(principal);
         let request = Request::from_parts(parts, content);
-        Ok(AdmittedCall { request, to_sign })
+        Ok(AdmittedCall {
+            request,
+            nonce,
+            to_sign,
+        })
     }
 }
 
 /// A request for the inner service, and the data to sign its response if that is required.
 struct AdmittedCall<B> {
     request: Request<RequestBody<B>>,
+    /// The value of `DPoP-Nonce` in the response.
+    nonce: Option<HeaderValue>,
     to_sign: Option<Arc<AdmittedRequest>>,
 }
 
@@ -293,11 +302,26 @@ where
                 Err(refusal) => return Ok(refused(refusal)),
             };
             let response = inner.call(admitted.request).await?;
-            Ok(match admitted.to_sign {
+            let mut response = match admitted.to_sign {
                 None => response.map(ResponseBody::service),
                 Some(request) => request.sign(response).await.unwrap_or_else(refused),
-            })
+            };
+            add_nonce(&mut response, admitted.nonce);
+            Ok(response)
         })
+    }
+}
+
+/// Returns a nonce for the sender's next DPoP proof if the one of this request ends soon (RFC 9449
+/// §8.2).
+pub(super) fn next_nonce(principal: &Principal) -> Option<HeaderValue> {
+    let proof = principal.dpop()?;
+    proof.next_nonce().map(Nonce::to_header_value)
+}
+
+pub(super) fn add_nonce<B>(response: &mut Response<B>, nonce: Option<HeaderValue>) {
+    if let Some(nonce) = nonce {
+        response.headers_mut().insert(DPOP_NONCE, nonce);
     }
 }
 

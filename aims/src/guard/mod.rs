@@ -10,8 +10,10 @@ mod bind;
 mod body;
 mod build_error;
 mod builder;
+mod challenges;
 mod content;
 mod decide;
+mod dpop;
 mod evidence;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
@@ -46,6 +48,7 @@ use aims_wimse_cred::{TrustStore, WitCache};
 use aims_wimse_wpt::{Revision, WptRules};
 pub use build_error::BuildError;
 pub use builder::{GuardBuilder, HasTrust, NoTrust, Trusting};
+pub use dpop::Dpop;
 pub use evidence::{AgentCredential, Proof, ProofMethod};
 pub use opaque::OpaqueTokens;
 pub use received::ReceivedRequest;
@@ -60,6 +63,7 @@ use crate::resolve::Resolve;
 use crate::revoked::Revoked;
 use admission::Admission;
 use decide::Decides;
+use dpop::DpopPolicy;
 use fields::CoveredField;
 use opaque::Opaque;
 use signed::Signatures;
@@ -125,6 +129,7 @@ struct Inner {
     wpt: WptRules,
     issuers: Option<Arc<IssuerStore>>,
     signatures: Option<Signatures>,
+    dpop: Option<DpopPolicy>,
     tokens: TokenCache,
     opaque: Opaque,
     max_token: usize,
@@ -251,8 +256,28 @@ impl<M> Guard<M> {
 impl Inner {
     fn check_requirements(&self, requirements: &Requirements) -> Result<(), BuildError> {
         requirements.check()?;
-        if self.issuers.is_none() && requirements.needs_token() {
+        if self.issuers.is_none() && (requirements.needs_token() || self.dpop.is_some()) {
             return Err(BuildError::NoIssuer);
+        }
+        let signs_every = self
+            .signatures
+            .as_ref()
+            .is_some_and(Signatures::signs_every);
+        if requirements.does_stream() && signs_every {
+            return Err(BuildError::Requirements {
+                what: "`streams` beside `signing_every_response`: a signed response does not stream",
+            });
+        }
+        if requirements.asks_for_proof(ProofMethod::Dpop) && self.dpop.is_none() {
+            return Err(BuildError::Requirements {
+                what: "the proof `dpop`, which the guard does not accept: call `GuardBuilder::dpop`",
+            });
+        }
+        let takes_dpop = self.issuers.is_some()
+            && self.dpop.is_some()
+            && requirements.accepts_without_agent(ProofMethod::Dpop);
+        if takes_dpop {
+            return Ok(());
         }
         let wants_both = self.issuers.is_some()
             && !requirements.allows_bearer()
@@ -265,15 +290,6 @@ impl Inner {
         let wants_agent = !requirements.allows_bearer() || requirements.needs_agent();
         if wants_agent && !self.agents {
             return Err(BuildError::NoAgents);
-        }
-        let signs_every = self
-            .signatures
-            .as_ref()
-            .is_some_and(Signatures::signs_every);
-        if requirements.does_stream() && signs_every {
-            return Err(BuildError::Requirements {
-                what: "`streams` beside `signing_every_response`: a signed response does not stream",
-            });
         }
         Ok(())
     }

@@ -2,10 +2,12 @@
 
 use aims_error::ErrorKind;
 use aims_jose::digest::{Fingerprint, Hashed};
-use aims_oauth_rs::{AccessToken, bearer_token};
+use aims_oauth_rs::{AccessToken, TokenScheme, bearer_or_dpop_token, bearer_token};
+use aims_oauth_wire::dpop;
 use aims_wimse_cred::Wit;
 use aims_wimse_wpt::fields::{self, txn_token, workload_identity_token, workload_proof_token};
 use aims_wimse_wpt::{Error, Revision};
+use http::StatusCode;
 use http::header::HeaderMap;
 
 use super::evidence::{AgentCredential, Evidence, wpt};
@@ -21,8 +23,16 @@ pub(super) struct Credentials<'a> {
     pub(super) wpt: Option<fields::Proof<'a>>,
     /// Whether a signature of the request must be verified.
     pub(super) signed: bool,
-    pub(super) token: Option<Hashed<'a>>,
+    pub(super) token: Option<PresentedToken<'a>>,
+    /// The `DPoP` field, where the guard accepts DPoP.
+    pub(super) dpop: Option<&'a str>,
     pub(super) txn_token: Option<&'a str>,
+}
+
+/// An access token, and the scheme with which it was sent.
+pub(super) struct PresentedToken<'a> {
+    pub(super) scheme: TokenScheme,
+    pub(super) text: Hashed<'a>,
 }
 
 impl<M> Guard<M> {
@@ -52,8 +62,13 @@ impl<M> Guard<M> {
             Ok(Some(proof)) if proof.revision() == Revision::Draft02 => None,
             // Two readers could choose different forms.
             Err(Error::BothForms) => return Err(refused(Error::BothForms)),
-            _ => bearer_token(headers, inner.max_token)
-                .map_err(|error| self.token_refused(&error))?,
+            _ => self.read_token(headers)?,
+        };
+        let dpop = match &inner.dpop {
+            Some(_) => {
+                dpop::from_headers(headers).map_err(|error| self.dpop_refused(&error, None))?
+            }
+            None => None,
         };
         let wit = workload_identity_token(headers).map_err(refused)?;
         let wpt = wpt.map_err(refused)?;
@@ -70,19 +85,39 @@ impl<M> Guard<M> {
             wit,
             wpt,
             signed,
-            token: token.map(Hashed::of),
+            token,
+            dpop,
             txn_token: txn_token(headers).map_err(refused)?,
         })
+    }
+
+    fn read_token<'a>(
+        &self,
+        headers: &'a HeaderMap,
+    ) -> Result<Option<PresentedToken<'a>>, Refused> {
+        let most = self.inner.max_token;
+        let token = match &self.inner.dpop {
+            Some(_) => bearer_or_dpop_token(headers, most),
+            None => bearer_token(headers, most)
+                .map(|token| token.map(|text| (TokenScheme::Bearer, text))),
+        };
+        let token = token.map_err(|error| self.token_refused(&error, None))?;
+        Ok(token.map(|(scheme, text)| PresentedToken {
+            scheme,
+            text: Hashed::of(text),
+        }))
     }
 
     /// Refuses a request that lacks a required credential or proof.
     pub(super) fn check_presented(&self, presented: &Credentials<'_>) -> Result<(), Refused> {
         let requirements = &self.route.requirements;
+        // A DPoP proof belongs to an access token.
+        let identity_alone = presented.wit.is_some()
+            && presented.dpop.is_none()
+            && requirements.allows_identity_alone();
         match (&presented.token, &self.inner.issuers) {
-            (None, Some(_))
-                if !(presented.wit.is_some() && requirements.allows_identity_alone()) =>
-            {
-                return Err(self.token_refused(&aims_oauth_rs::Error::Missing));
+            (None, Some(_)) if !identity_alone => {
+                return Err(self.token_refused(&aims_oauth_rs::Error::Missing, None));
             }
             (Some(_), None) => {
                 return Err(Refused::new(
@@ -94,8 +129,12 @@ impl<M> Guard<M> {
             }
             _ => {}
         }
-        let bearer = presented.token.is_some() && requirements.allows_bearer();
-        if presented.wit.is_some() || bearer {
+        let proves_or_is_bearer = match presented.token.as_ref().map(|it| it.scheme) {
+            Some(TokenScheme::Dpop) => true,
+            Some(TokenScheme::Bearer) => requirements.allows_bearer(),
+            None => false,
+        };
+        if presented.wit.is_some() || proves_or_is_bearer {
             Ok(())
         } else {
             Err(self.nothing_proven(presented.token.is_some()))
@@ -124,10 +163,18 @@ impl<M> Guard<M> {
         let newest = self.inner.wpt.revisions().newest();
         let answer = match (&self.inner.issuers, newest) {
             (None, Revision::Draft02) => ErrorResponse::ProofChallenge(PROOF_REQUIRED),
+            _ if self.inner.dpop.is_some() => {
+                let challenges = self.challenges(None, None);
+                ErrorResponse::Challenge(StatusCode::UNAUTHORIZED, challenges)
+            }
             _ => ErrorResponse::Problem(PROOF_REQUIRED),
         };
         let signature = match self.inner.signatures {
             Some(_) => " or an HTTP signature",
+            None => "",
+        };
+        let dpop = match self.inner.dpop {
+            Some(_) => ", or a DPoP-bound access token with its proof",
             None => "",
         };
         let found = if has_token {
@@ -136,7 +183,7 @@ impl<M> Guard<M> {
             "the request carries no credential"
         };
         let why = format!(
-            "{PROOF_REQUIRED}: expected a WPT of draft-ietf-wimse-wpt-{}{signature}; {found}",
+            "{PROOF_REQUIRED}: expected a WPT of draft-ietf-wimse-wpt-{}{signature}{dpop}; {found}",
             newest.as_str()
         );
         Refused::new("guard.proof", ErrorKind::Forbidden, answer, why)
@@ -159,7 +206,8 @@ pub(super) fn fingerprints(presented: &Credentials<'_>, evidence: &Evidence) -> 
         access_token: presented
             .token
             .as_ref()
-            .map(|it| token.map_or_else(|| it.fingerprint(), Fingerprint::of_sha256)),
+            .map(|it| token.map_or_else(|| it.text.fingerprint(), Fingerprint::of_sha256)),
+        dpop: presented.dpop.map(of),
         txn_token: presented.txn_token.map(of),
     }
 }

@@ -4,8 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aims_error::ErrorKind;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::dpop;
 use aims_replay::{Error, ReplayKey, ReplayStore};
 
+use super::Guard;
 use super::evidence::{Evidence, Proof, UnspentProof};
 use super::refused::Refused;
 use crate::refusal::ErrorResponse;
@@ -20,7 +22,7 @@ pub(super) enum Replay {
     Shared(Arc<dyn Resolve>),
 }
 
-impl Replay {
+impl<M> Guard<M> {
     /// Spends the proofs, and returns what a shared store must spend.
     pub(super) fn spend(
         &self,
@@ -28,17 +30,28 @@ impl Replay {
         evidence: &Evidence,
         now: UnixTime,
     ) -> Result<(Vec<Proof>, Vec<Spending>), Refused> {
-        let sender = evidence.agent.as_ref().map_or("", |it| it.id().as_str());
         let collected = Collected::default();
-        let store: &dyn ReplayStore = match self {
-            Self::Local(store) => store.as_ref(),
-            Self::Shared(_) => &collected,
+        let store: &dyn ReplayStore = match &self.inner.replay {
+            Replay::Local(store) => store.as_ref(),
+            Replay::Shared(_) => &collected,
         };
         let mut proofs = Vec::with_capacity(unspent.len());
         for proof in unspent {
-            proofs.push(proof.spend(store, sender, now)?);
+            proofs.push(proof.spend(self, evidence, store, now)?);
         }
         Ok((proofs, collected.into_inner()))
+    }
+
+    /// Returns the refusal for a shared store that did not spend these proofs.
+    pub(super) fn not_spent(&self, proofs: &[Proof], error: Error) -> Refused {
+        if let [Proof::Dpop(_)] = proofs {
+            return self.dpop_refused(&dpop::Error::Replay(error), None);
+        }
+        let answer = match error.kind() {
+            ErrorKind::Unavailable => ErrorResponse::Unavailable,
+            _ => ErrorResponse::Problem("the proof was not accepted"),
+        };
+        Refused::of(error.code(), error.kind(), answer, &error)
     }
 }
 
@@ -62,13 +75,4 @@ impl ReplayStore for Collected {
         held.push(Spending::new(*key, until));
         Ok(())
     }
-}
-
-/// Returns the refusal for a shared store that did not spend the proofs.
-pub(super) fn not_spent(error: Error) -> Refused {
-    let answer = match error.kind() {
-        ErrorKind::Unavailable => ErrorResponse::Unavailable,
-        _ => ErrorResponse::Problem("the proof was not accepted"),
-    };
-    Refused::of(error.code(), error.kind(), answer, &error)
 }

@@ -83,14 +83,16 @@ impl<M> Guard<M> {
             self.check_answerable(&unspent, now)?;
         }
         if let (Some(token), Some(issuers)) = (&presented.token, &inner.issuers) {
-            let text = token.text();
-            let token = access_token::verify(inner, text, issuers, introspected, now);
-            let token = token.map_err(|error| self.presented_token_refused(text, &error))?;
+            let sent = token;
+            let refused = |error| self.token_refused(&error, Some(sent.scheme));
+            let token = access_token::verify(inner, sent.text.text(), issuers, introspected, now);
+            let token = token.map_err(|error| self.presented_token_refused(sent, &error))?;
             let token = &*evidence.token.insert(token);
-            access_token::check_revoked(inner, token, now)
-                .map_err(|error| self.token_refused(&error))?;
+            access_token::check_revoked(inner, token, now).map_err(refused)?;
+            let proof = self.verify_dpop(received.head, sent, presented.dpop, token, now)?;
+            unspent.extend(proof.map(|it| UnspentProof::Dpop(Box::new(it))));
             let bound = self.bind(token, evidence.agent.as_ref(), &unspent);
-            evidence.unbound = bound.map_err(|error| self.token_refused(&error))?;
+            evidence.unbound = bound.map_err(refused)?;
         }
         Ok(unspent)
     }
@@ -131,9 +133,9 @@ impl<M> Guard<M> {
             wit::check_revoked(inner, &wit, now)?;
         }
         if let (Some(token), Some(issuers)) = (&presented.token, &inner.issuers) {
-            access_token::verify(inner, token.text(), issuers, introspected, now)
+            access_token::verify(inner, token.text.text(), issuers, introspected, now)
                 .and_then(|token| access_token::check_revoked(inner, &token, now))
-                .map_err(|error| self.token_refused(&error))?;
+                .map_err(|error| self.token_refused(&error, Some(token.scheme)))?;
         }
         Ok(())
     }

@@ -7,6 +7,13 @@
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The access token is sent with the scheme `DPoP`, and the request has no proof (RFC 9449
+    /// §7.1).
+    #[error(
+        "the request has no `DPoP` field: expected one proof beside `Authorization: DPoP` (RFC 9449 \
+         §7.1)"
+    )]
+    Missing,
     /// The header field occurs more than once (RFC 9449 §4.3).
     #[error("the field `{field}` stands more than once")]
     FieldRepeated {
@@ -94,6 +101,7 @@ pub enum Error {
 
 impl Error {
     aims_error::codes! {
+        Self::Missing => Forbidden "dpop.missing",
         Self::FieldRepeated { .. } => Malformed "dpop.field_repeated",
         Self::FieldSyntax { .. } => Malformed "dpop.field_syntax",
         Self::Algorithm { .. } => Untrusted "dpop.algorithm",

@@ -285,6 +285,12 @@ pub struct UnspentProof {
 }
 
 impl UnspentProof {
+    /// Returns the thumbprint of the key that made the proof: `jkt`.
+    #[must_use]
+    pub fn thumbprint(&self) -> &Thumbprint {
+        self.proof.thumbprint()
+    }
+
     /// Spends the `jti` of the proof, which is unique for its key (RFC 9449 §11.1). The store keeps
     /// it until `iat` plus the maximum age plus the skew.
     ///

@@ -1,5 +1,6 @@
 //! Metadata of a protected resource (RFC 9728 §2).
 
+use aims_jose::alg::AlgorithmSet;
 use serde::Serialize;
 
 use super::Switch;
@@ -30,6 +31,7 @@ pub struct ResourceMetadata {
     jwks_uri: Option<Endpoint>,
     scopes: Option<ScopeSet>,
     bearer_methods: Option<Vec<String>>,
+    dpop_algorithms: Option<Vec<String>>,
     name: Option<String>,
     switches: Vec<Switch>,
     diagnostics: Vec<Diagnostic>,
@@ -46,6 +48,7 @@ impl ResourceMetadata {
             jwks_uri: None,
             scopes: None,
             bearer_methods: Some(vec!["header".to_owned()]),
+            dpop_algorithms: None,
             name: None,
             switches: Vec::new(),
             diagnostics: Vec::new(),
@@ -70,6 +73,14 @@ impl ResourceMetadata {
     #[must_use]
     pub fn with_jwks_uri(mut self, url: Endpoint) -> Self {
         self.jwks_uri = Some(url);
+        self
+    }
+
+    /// Sets the algorithms of DPoP proofs that the resource accepts.
+    #[must_use]
+    pub fn with_dpop_algorithms(mut self, algorithms: AlgorithmSet) -> Self {
+        let names = algorithms.iter().map(|it| it.name().to_owned());
+        self.dpop_algorithms = Some(names.collect());
         self
     }
 
@@ -128,6 +139,7 @@ impl ResourceMetadata {
             scopes: scopes(&mut members),
             // An empty list says that no method is supported (RFC 9728 §2).
             bearer_methods: members.optional_texts("bearer_methods_supported"),
+            dpop_algorithms: members.optional_texts("dpop_signing_alg_values_supported"),
             name: members.optional_text("resource_name"),
             switches: switches.filter(|it| members.switch(it.member())).collect(),
             diagnostics: members.into_diagnostics(),
@@ -179,6 +191,12 @@ impl ResourceMetadata {
         self.bearer_methods.as_deref()
     }
 
+    /// Returns the algorithms of DPoP proofs that the resource accepts.
+    #[must_use]
+    pub fn dpop_signing_alg_values_supported(&self) -> Option<&[String]> {
+        self.dpop_algorithms.as_deref()
+    }
+
     /// Returns the name for people. The resource chose this text.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
@@ -196,6 +214,7 @@ impl ResourceMetadata {
             jwks_uri: self.jwks_uri.as_ref().map(Endpoint::as_str),
             scopes_supported: scopes.map(Scope::as_str).collect(),
             bearer_methods_supported: self.bearer_methods_supported(),
+            dpop_signing_alg_values_supported: self.dpop_signing_alg_values_supported(),
             resource_name: self.name(),
             tls_client_certificate_bound_access_tokens: is_on(Switch::CertificateBoundTokens),
             dpop_bound_access_tokens_required: is_on(Switch::DpopBoundTokens),
@@ -217,6 +236,8 @@ struct Written<'a> {
     scopes_supported: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bearer_methods_supported: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dpop_signing_alg_values_supported: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

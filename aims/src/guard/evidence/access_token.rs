@@ -3,9 +3,10 @@
 use aims_jose::Chain;
 use aims_jose::digest::Hashed;
 use aims_jose::time::UnixTime;
-use aims_oauth_rs::{AccessToken, Error, IssuerStore};
+use aims_oauth_rs::{AccessToken, Error, IssuerStore, TokenScheme};
 use aims_oauth_wire::introspection::Introspection;
 
+use crate::guard::parse::PresentedToken;
 use crate::guard::refused::Refused;
 use crate::guard::{Guard, Inner};
 use crate::refusal::ErrorResponse;
@@ -57,8 +58,13 @@ pub(in crate::guard) fn check_revoked(
 impl<M> Guard<M> {
     /// The answer to a request with this token, which was refused. Where the token's issuer can say
     /// what it is worth, the issuer is asked.
-    pub(in crate::guard) fn presented_token_refused(&self, token: &str, error: &Error) -> Refused {
-        let refused = self.token_refused(error);
+    pub(in crate::guard) fn presented_token_refused(
+        &self,
+        token: &PresentedToken<'_>,
+        error: &Error,
+    ) -> Refused {
+        let refused = self.token_refused(error, Some(token.scheme));
+        let token = token.text.text();
         match (error, self.inner.opaque.of(token)) {
             (Error::NotIntrospected { .. }, Some(opaque)) => {
                 let issuer = opaque.issuer().clone();
@@ -70,16 +76,20 @@ impl<M> Guard<M> {
     }
 
     /// Returns the refusal for a token that is missing or not valid.
-    pub(in crate::guard) fn token_refused(&self, error: &Error) -> Refused {
-        let scopes = self.route.requirements.required_scopes();
-        let metadata = self.inner.metadata_url.as_ref();
+    ///
+    /// `scheme` is the one that the request used, where it is known.
+    pub(in crate::guard) fn token_refused(
+        &self,
+        error: &Error,
+        scheme: Option<TokenScheme>,
+    ) -> Refused {
         let answer = match error {
             Error::TooLong { .. } => ErrorResponse::TooLarge,
             // The token is neither good nor bad (RFC 7662 §2.3).
             Error::NotIntrospected { .. } => ErrorResponse::TryLater,
             _ => {
-                let (status, challenge) = aims_oauth_rs::challenge(error, metadata, scopes);
-                ErrorResponse::Challenge(status, challenge)
+                let (status, code) = error.answer();
+                ErrorResponse::Challenge(status, self.challenges(scheme, code))
             }
         };
         let need = match error {

@@ -39,7 +39,7 @@ pub(in crate::guard) fn verify(
     };
     binding = binding.revision(proof.revision());
     if let Some(token) = &presented.token {
-        binding = binding.access_token_hashed(token);
+        binding = binding.access_token_hashed(&token.text);
     }
     if let Some(token) = presented.txn_token {
         binding = binding.txn_token(token);
