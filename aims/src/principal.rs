@@ -128,6 +128,16 @@ impl Principal {
     /// can remove the HTTP signature and leave the workload proof token, which does not cover the
     /// content. If your handler depends on the integrity of the content, check this method or
     /// [require](crate::Requirements::proof) [`ProofMethod::HttpSignature`].
+    ///
+    /// ```
+    /// fn write(who: &aims::Principal, content: &[u8]) -> Result<(), &'static str> {
+    ///     if !who.covers_content() {
+    ///         return Err("the content is not covered by a proof");
+    ///     }
+    ///     println!("{} bytes from {}", content.len(), who.subject());
+    ///     Ok(())
+    /// }
+    /// ```
     #[must_use]
     pub fn covers_content(&self) -> bool {
         self.0.proofs.iter().any(Proof::covers_content)
@@ -193,6 +203,17 @@ impl Principal {
     }
 
     /// Returns the access token, with its issuer, actors and further claims.
+    ///
+    /// ```
+    /// fn log(who: &aims::Principal) {
+    ///     if let Some(token) = who.access_token() {
+    ///         println!("issuer {}, client {}", token.issuer(), token.client_id());
+    ///         for actor in token.actors() {
+    ///             println!("acted for by {}", actor.subject);
+    ///         }
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn access_token(&self) -> Option<&AccessToken> {
         self.0.token.as_ref()

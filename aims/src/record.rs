@@ -21,6 +21,17 @@ use crate::trace::TraceContext;
 /// It has a field for each item that an audit of agents needs (draft-klrc-aiagent-auth,
 /// "Monitoring, Observability and Remediation"). A value that the guard does not know is `None` or
 /// empty.
+///
+/// ```
+/// use aims::record::Event;
+///
+/// /// Formats one line of an audit log.
+/// fn line(event: &Event<'_>) -> String {
+///     let agent = event.agent.map_or("-", |agent| agent.as_str());
+///     let (time, outcome) = (event.time.as_secs(), event.outcome.as_str());
+///     format!("{time} {outcome} {agent} {} {}", event.method, event.code.unwrap_or("-"))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Event<'a> {

@@ -84,6 +84,14 @@ impl Requirements {
     /// Requires an access token with all of these roles, permissions or groups.
     ///
     /// The token profile of the issuer tells which claims hold them. Scopes do not count.
+    ///
+    /// ```
+    /// use aims::Requirements;
+    ///
+    /// // Keycloak: the realm role `operator`.
+    /// let requirements = Requirements::new().accept_bearer().roles(["operator"]);
+    /// # drop(requirements);
+    /// ```
     #[must_use]
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.roles.extend(roles.into_iter().map(Into::into));
@@ -114,6 +122,15 @@ impl Requirements {
     ///
     /// A route that requires [agents](Self::agents), an [actor](Self::actor) or a
     /// [proof](Self::proof) still refuses a token that does not belong to the proven agent.
+    ///
+    /// ```
+    /// use aims::Requirements;
+    ///
+    /// // A browser client has no key, so the route accepts its bearer token with this scope.
+    /// let requirements = Requirements::new().accept_bearer().scopes("files:read".parse()?);
+    /// # drop(requirements);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub const fn accept_bearer(mut self) -> Self {
         self.bearer = Accepts::Yes;
@@ -123,6 +140,17 @@ impl Requirements {
     /// Accepts a proven agent without an access token, even if the guard has issuers.
     ///
     /// Use it for a route that needs only the identity of the agent.
+    ///
+    /// ```
+    /// # fn example(guard: &aims::Guard) -> Result<(), Box<dyn std::error::Error>> {
+    /// use aims::Requirements;
+    ///
+    /// // A health check that any agent of the origin may call, without an access token.
+    /// let health = Requirements::new().agents("spiffe://example.org/*".parse()?).identity_alone();
+    /// let health = guard.requiring(health)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub const fn identity_alone(mut self) -> Self {
         self.identity_alone = Accepts::Yes;
@@ -133,6 +161,21 @@ impl Requirements {
     ///
     /// The guard must read a response completely before it can sign it. On such a route it refuses
     /// a request that demands a signed response with 501, before it calls the handler.
+    ///
+    /// ```
+    /// # fn example(guard: aims::Guard) -> Result<axum::Router, aims::guard::BuildError> {
+    /// use aims::{Principal, Requirements};
+    /// use axum::{Router, routing::get};
+    ///
+    /// async fn events(who: Principal) -> String {
+    ///     format!("events for {}", who.subject())
+    /// }
+    ///
+    /// let streaming = guard.requiring(Requirements::new().streams())?;
+    /// let router = Router::new().route("/mcp/events", get(events)).layer(streaming.layer());
+    /// # Ok(router)
+    /// # }
+    /// ```
     #[must_use]
     pub const fn streams(mut self) -> Self {
         self.streams = Accepts::Yes;
@@ -203,6 +246,17 @@ impl Requirements {
     }
 
     /// Decides by the requirements alone, without a policy.
+    ///
+    /// ```
+    /// use aims::decision::Decision;
+    /// use aims::{Principal, Requirements};
+    ///
+    /// /// Checks a second set of requirements inside a handler.
+    /// fn may_delete(who: &Principal) -> Result<bool, Box<dyn std::error::Error>> {
+    ///     let requirements = Requirements::new().scopes("files:delete".parse()?);
+    ///     Ok(matches!(requirements.decide(who), Decision::Allow(_)))
+    /// }
+    /// ```
     #[must_use]
     pub fn decide(&self, principal: &Principal) -> Decision {
         let denied = |denial, code, detail: String| Decision::Deny(denial, reason(code, detail));

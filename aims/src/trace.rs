@@ -68,6 +68,18 @@ impl TraceContext {
     }
 
     /// Writes the context into the header fields of a message. An earlier value is replaced.
+    ///
+    /// ```
+    /// use aims::trace::TraceContext;
+    /// use http::HeaderMap;
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// let text = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    /// let context: TraceContext = text.parse()?;
+    /// context.apply(&mut headers);
+    /// assert_eq!(TraceContext::of(&headers), Some(context));
+    /// # Ok::<(), aims::trace::NotTraceContext>(())
+    /// ```
     pub fn apply(&self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::from_bytes(&self.text) {
             headers.insert(TRACEPARENT, value);

@@ -172,7 +172,7 @@ impl AgentDirectoriesBuilder {
     /// Such a key identifies the agent of that URL equally well. What is missing is the proof that
     /// the server of the directory holds the private key (draft-ietf-webbotauth-httpsig-directory,
     /// "Possession Proof on the Directory Response").
-    pub fn accepting_unproven_keys(mut self) -> Self {
+    pub fn accept_unproven_keys(mut self) -> Self {
         self.proof = Proof::Unneeded;
         self
     }

@@ -95,7 +95,7 @@ fn what_differs_from_what_was_signed_is_refused() {
 /// accepted only if the guard allows it.
 #[test]
 fn an_uncovered_content_encoding_is_accepted_by_name() {
-    let by_name = HttpSignatures::new().accepting_uncovered_content_encoding();
+    let by_name = HttpSignatures::new().accept_uncovered_content_encoding();
     for (signatures, expected) in [
         (HttpSignatures::new(), "sig.component_required"),
         (by_name, "ok"),

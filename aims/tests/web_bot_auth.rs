@@ -311,7 +311,7 @@ async fn only_keys_that_signed_it_are_used() {
     let (_server, fetch) = server(half()).await;
     let lax = AgentDirectories::over(fetch, provider::default())
         .clock(Stopped)
-        .accepting_unproven_keys()
+        .accept_unproven_keys()
         .build();
     let parts = request_of(&agent(), &key, NOW);
     verify(&lax, &parts).await.unwrap();

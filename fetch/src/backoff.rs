@@ -51,6 +51,17 @@ impl Backoff {
     ///
     /// The requested time is randomly lengthened by up to a fifth, so that clients with the same
     /// `Retry-After` do not try again together.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use aims_fetch::Backoff;
+    ///
+    /// let backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+    /// let asked = Some(Duration::from_secs(30)); // Retry-After: 30
+    /// let pause = backoff.pause_as_asked(0, asked, Duration::from_secs(600), 0);
+    /// assert!(pause >= Duration::from_secs(30));
+    /// ```
     #[must_use]
     pub fn pause_as_asked(
         self,

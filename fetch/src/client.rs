@@ -227,6 +227,14 @@ impl FetcherBuilder {
     ///
     /// Each redirect is checked like the first URL. To another origin, only the header field
     /// `Accept` is sent.
+    ///
+    /// ```
+    /// use aims_fetch::Fetcher;
+    ///
+    /// let fetcher = Fetcher::builder().redirects(3).build()?;
+    /// # drop(fetcher);
+    /// # Ok::<(), aims_fetch::Error>(())
+    /// ```
     pub const fn redirects(mut self, most: usize) -> Self {
         self.redirects = most;
         self
@@ -250,6 +258,14 @@ impl FetcherBuilder {
 
     /// Accepts plain `http` URLs to `localhost`, 127.0.0.0/8 and `[::1]`, for development and
     /// tests.
+    ///
+    /// ```
+    /// use aims_fetch::Fetcher;
+    ///
+    /// let fetcher = Fetcher::builder().allow_loopback_http().build()?;
+    /// # drop(fetcher);
+    /// # Ok::<(), aims_fetch::Error>(())
+    /// ```
     pub const fn allow_loopback_http(mut self) -> Self {
         self.policy.loopback_http = true;
         self
@@ -275,6 +291,14 @@ impl FetcherBuilder {
     /// - TLS ends at the server, not at the proxy, so certificates are checked as without a proxy.
     /// - Plain `http` to loopback, if it is allowed, does not use the proxy.
     /// - A URL whose host is the proxy's name is refused.
+    ///
+    /// ```
+    /// use aims_fetch::Fetcher;
+    ///
+    /// let fetcher = Fetcher::builder().proxy("http://proxy.internal:3128").build()?;
+    /// # drop(fetcher);
+    /// # Ok::<(), aims_fetch::Error>(())
+    /// ```
     pub fn proxy(mut self, url: &str) -> Self {
         self.proxy = Some(ProxySetting::named(url));
         self

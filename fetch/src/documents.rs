@@ -96,6 +96,15 @@ impl Documents {
     /// invented key names cause no flood of requests. It joins a fetch that is running. If the
     /// fetch fails, the cached document stays for [`get`](Self::get).
     ///
+    /// ```
+    /// use aims_fetch::{DocumentKey, Documents, Error};
+    ///
+    /// /// Fetches a key set again after a token named an unknown key.
+    /// async fn key_set(documents: &Documents, key: &DocumentKey) -> Result<Vec<u8>, Error> {
+    ///     Ok(documents.refresh(key).await?.bytes().to_vec())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`get`](Self::get), and `fetch.too_soon` if there is no document to return.

@@ -141,6 +141,16 @@ impl Limits {
 ///
 /// It differs from the URL of the request if redirects were followed. An answer without it came
 /// from the URL of the request.
+///
+/// ```
+/// use aims_fetch::FinalUrl;
+///
+/// let mut answer = http::Response::new(Vec::new());
+/// assert!(FinalUrl::of(&answer).is_none());
+/// FinalUrl::set(&mut answer, "https://as.example/jwks".parse()?);
+/// assert_eq!(FinalUrl::of(&answer).map(|url| url.path()), Some("/jwks"));
+/// # Ok::<(), http::uri::InvalidUri>(())
+/// ```
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct FinalUrl(Uri);
 

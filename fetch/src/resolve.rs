@@ -18,6 +18,22 @@ pub type ResolveFuture<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAd
 
 /// Resolves host names to addresses. Every returned address is still checked before it is connected
 /// to.
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use aims_fetch::{Resolve, ResolveFuture};
+///
+/// /// Resolves every name to one address, for tests.
+/// #[derive(Debug)]
+/// struct Fixed(SocketAddr);
+///
+/// impl Resolve for Fixed {
+///     fn resolve<'a>(&'a self, _name: &'a str) -> ResolveFuture<'a> {
+///         Box::pin(std::future::ready(Ok(vec![self.0])))
+///     }
+/// }
+/// ```
 pub trait Resolve: fmt::Debug + Send + Sync {
     /// Returns all addresses of a name. Ports are ignored.
     fn resolve<'a>(&'a self, name: &'a str) -> ResolveFuture<'a>;

@@ -31,6 +31,18 @@ pub use tool::{Discovered, Discovery, DiscoveryFlow};
 /// of `accepted`. The tool cannot make the agent send its credentials to other servers (RFC 9728
 /// §7.6).
 ///
+/// ```
+/// use aims_oauth_client::discovery::choose;
+/// use aims_oauth_wire::metadata::ResourceMetadata;
+///
+/// let metadata = ResourceMetadata::new("https://tools.example/mcp".parse()?)
+///     .with_authorization_server("https://other.example".parse()?)
+///     .with_authorization_server("https://as.example".parse()?);
+/// let accepted = ["https://as.example".parse()?];
+/// assert_eq!(choose(&metadata, &accepted)?.as_str(), "https://as.example");
+/// # Ok::<(), aims_oauth_client::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// `discovery.no_server` if none of them is accepted.

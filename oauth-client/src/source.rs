@@ -97,6 +97,23 @@ impl TokenSource {
     ///
     /// A request may take 30 s, and at most 1,000 different tokens are cached. The metadata never
     /// changes; a source that was [discovered](Self::discover) refreshes them.
+    ///
+    /// ```
+    /// use aims_fetch::Fetch;
+    /// use aims_oauth_client::{TokenRules, TokenSource};
+    /// use aims_oauth_wire::client_auth::Authenticate;
+    /// use aims_oauth_wire::metadata::ServerMetadata;
+    ///
+    /// fn source(
+    ///     server: ServerMetadata,
+    ///     client: impl Authenticate + 'static,
+    ///     http: impl Fetch + 'static,
+    /// ) -> TokenSource {
+    ///     TokenSource::new(server, client, http)
+    ///         .with_rules(TokenRules::new().accept_wider_scopes())
+    ///         .with_capacity(100)
+    /// }
+    /// ```
     pub fn new(
         server: ServerMetadata,
         client: impl Authenticate + 'static,
@@ -141,7 +158,7 @@ impl TokenSource {
 
     /// Accepts tokens with scopes that were not requested. See [`TokenRules::accept_wider_scopes`].
     #[must_use]
-    pub fn accepting_wider_scopes(self) -> Self {
+    pub fn accept_wider_scopes(self) -> Self {
         self.with(|asker| asker.rules = asker.rules.accept_wider_scopes())
     }
 
@@ -271,6 +288,22 @@ impl TokenSource {
     }
 
     /// Removes a token that its resource has refused. The next call gets a new one.
+    ///
+    /// ```
+    /// use aims_oauth_client::{Error, Token, TokenSource};
+    /// use aims_oauth_wire::names::{Resource, ScopeSet};
+    ///
+    /// /// Gets a new token after the tool answered 401 to this one.
+    /// async fn replace(
+    ///     source: &TokenSource,
+    ///     refused: &Token,
+    ///     tool: &Resource,
+    ///     scopes: &ScopeSet,
+    /// ) -> Result<std::sync::Arc<Token>, Error> {
+    ///     source.forget(refused);
+    ///     source.token_for(tool, scopes).await
+    /// }
+    /// ```
     pub fn forget(&self, token: &Token) {
         for slot in self.lock().values() {
             slot.forget(token);

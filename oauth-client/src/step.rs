@@ -107,6 +107,19 @@ pub trait Flow: Sized {
 /// It has no timeout of its own: the client limits each request, the flow decides how often it
 /// asks, and the caller limits the total time. Dropping the future ends the flow.
 ///
+/// ```
+/// use aims_fetch::Fetch;
+/// use aims_jose::time::SystemClock;
+/// use aims_oauth_client::discovery::{Discovered, Discovery};
+/// use aims_oauth_client::{Error, drive};
+///
+/// async fn discover(http: &dyn Fetch) -> Result<Discovered, Error> {
+///     let tool = "https://tools.example/mcp".parse()?;
+///     let discovery = Discovery::new(tool, ["https://as.example".parse()?]);
+///     drive(discovery.begin()?, http, &SystemClock::new()).await
+/// }
+/// ```
+///
 /// # Errors
 ///
 /// The errors of the flow.

@@ -75,7 +75,7 @@ async fn a_wider_token_is_not_kept() {
     sleep(2).await;
     assert_eq!(ask(&source).await.unwrap(), token(1), "it is asked anew");
     let server = Server::of(&[wider]);
-    let source = server.source().accepting_wider_scopes();
+    let source = server.source().accept_wider_scopes();
     assert_eq!(ask(&source).await.unwrap(), token(0));
 }
 

@@ -120,7 +120,7 @@ fn wider_scopes_are_not_taken() {
         (asking("read"), "write", Err("grant.scope")),
         (asking("read write"), "read", Ok("read")),
         (
-            asking("read").accepting_wider_scopes(),
+            asking("read").accept_wider_scopes(),
             "read write",
             Ok("read write"),
         ),

@@ -13,6 +13,17 @@ use crate::Error;
 /// Returns the access token of a request. It must be in one `Authorization` field with the scheme
 /// `Bearer` (RFC 6750 §2.1); other places are ignored.
 ///
+/// ```
+/// use aims_oauth_rs::bearer_token;
+/// use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+///
+/// let mut headers = HeaderMap::new();
+/// assert_eq!(bearer_token(&headers, 8_192)?, None);
+/// headers.insert(AUTHORIZATION, HeaderValue::from_static("Bearer mF_9.B5f-4.1JqM"));
+/// assert_eq!(bearer_token(&headers, 8_192)?, Some("mF_9.B5f-4.1JqM"));
+/// # Ok::<(), aims_oauth_rs::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// `token.authorization` if the field is repeated or malformed, `token.scheme` for another scheme,
@@ -97,6 +108,15 @@ impl Error {
 
 /// Returns the status and `WWW-Authenticate` for a valid token that lacks scopes (RFC 6750 §3.1).
 /// Scopes that are too long for a challenge are omitted.
+///
+/// ```
+/// use aims_oauth_rs::insufficient_scope;
+///
+/// let (status, challenge) = insufficient_scope(None, &"files:write".parse()?);
+/// assert_eq!(status, 403);
+/// assert_eq!(challenge, r#"Bearer error="insufficient_scope", scope="files:write""#);
+/// # Ok::<(), aims_oauth_wire::Error>(())
+/// ```
 #[must_use]
 pub fn insufficient_scope(
     metadata: Option<&Endpoint>,

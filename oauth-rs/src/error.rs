@@ -305,7 +305,7 @@ pub enum NotAccessToken {
     },
     /// `aud` names only the token's own client, as in an ID token.
     #[error(
-        "its `aud` names its own client alone, as that of an ID token does; `JwtProfile::allow_own_client_as_audience` accepts it"
+        "its `aud` names its own client alone, as that of an ID token does; `JwtProfile::accept_own_client_as_audience` accepts it"
     )]
     ForItsClient,
 }

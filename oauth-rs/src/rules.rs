@@ -190,6 +190,17 @@ impl IssuerRules {
     /// States that this client of the issuer is this workload. May be repeated.
     ///
     /// The client's tokens may then be used together with the workload's proof, even without `cnf`.
+    ///
+    /// ```
+    /// use aims_oauth_rs::{IssuerRules, JwtProfile};
+    ///
+    /// // The client `agent-7` at Auth0 is this SPIFFE workload.
+    /// let rules = IssuerRules::new()
+    ///     .profile(JwtProfile::auth0())
+    ///     .client_is("agent-7", "spiffe://example.org/agent-7".parse()?);
+    /// assert_eq!(rules.workloads_of("agent-7").count(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn client_is(mut self, client_id: impl Into<String>, workload: WorkloadId) -> Self {
         self.clients.push((client_id.into(), workload));
         self

@@ -337,6 +337,21 @@ impl AccessToken {
 
     /// Reads further claims, such as `authorization_details` or `groups`.
     ///
+    /// ```
+    /// use aims_oauth_rs::AccessToken;
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Department<'a> {
+    ///     department: Option<&'a str>,
+    /// }
+    ///
+    /// fn is_in_sales(token: &AccessToken) -> Result<bool, aims_jose::Error> {
+    ///     let claims: Department<'_> = token.claims()?;
+    ///     Ok(claims.department == Some("sales"))
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`aims_jose::jwt::claims`].
@@ -349,6 +364,16 @@ impl AccessToken {
 
     /// Checks that the proofs of a request satisfy every member of `cnf`, each with its own kind of
     /// proof.
+    ///
+    /// ```
+    /// use aims_jose::jwk::Thumbprint;
+    /// use aims_oauth_rs::{AccessToken, Error, ProvenKey};
+    ///
+    /// /// Checks that the token is bound to the key of a verified DPoP proof.
+    /// fn check(token: &AccessToken, dpop_key: Thumbprint) -> Result<(), Error> {
+    ///     token.confirmed_by(&[ProvenKey::Dpop(dpop_key)])
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -249,10 +249,10 @@ fn required_claims_are_required_of_an_answer() {
 fn a_nonce_is_refused_unless_the_profile_allows_it() {
     let nonce = json!({"nonce": "n"});
     assert_eq!(under(profile(), &nonce), "token.not_access_token");
-    assert_eq!(under(profile().allow_nonce(), &nonce), "ok");
+    assert_eq!(under(profile().accept_nonce(), &nonce), "ok");
     assert_eq!(under(profile(), &json!({"nonce": null})), "ok");
     for claim in ["at_hash", "c_hash", "s_hash", "events"] {
-        let refused = under(profile().allow_nonce(), &json!({claim: "x"}));
+        let refused = under(profile().accept_nonce(), &json!({claim: "x"}));
         assert_eq!(refused, "token.not_access_token", "{claim}");
     }
     for changes in [json!({"typ": "ID"}), json!({"token_use": "id"})] {
@@ -464,7 +464,7 @@ fn a_lifetime_is_bounded() {
 fn the_own_client_is_no_audience() {
     let own = json!({"client_id": RESOURCE});
     assert_eq!(under(profile(), &own), "token.not_access_token");
-    let allowed = profile().allow_own_client_as_audience();
+    let allowed = profile().accept_own_client_as_audience();
     assert_eq!(under(allowed, &own), "ok");
 }
 

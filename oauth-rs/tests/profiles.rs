@@ -179,7 +179,7 @@ fn the_own_client_is_no_audience() {
                 .set_rules(&issuer, rules.clone().profile(profile.clone()))
                 .unwrap();
             let refused = server.with(json!({"aud": aud}));
-            let profile = profile.allow_own_client_as_audience();
+            let profile = profile.accept_own_client_as_audience();
             server
                 .store
                 .set_rules(&issuer, rules.profile(profile))
@@ -495,7 +495,7 @@ fn a_profile_of_ones_own_is_set() {
         "ok"
     );
     let nonce = json!({"nonce": "n"});
-    assert_eq!(try_with(own().allow_nonce(), None, nonce), "ok");
+    assert_eq!(try_with(own().accept_nonce(), None, nonce), "ok");
     let elsewhere = own()
         .client_in(["by"])
         .scopes_in(["may"])

@@ -49,6 +49,32 @@ struct ForeignClaims<'a> {
 }
 
 /// An unverified attestation and its proof.
+///
+/// ```
+/// use aims_jose::key::VerifyingKey;
+/// use aims_jose::time::UnixTime;
+/// use aims_oauth_wire::attestation::{PopRules, PresentedAttestation};
+/// use aims_oauth_wire::names::ClientId;
+/// use aims_oauth_wire::Error;
+/// use aims_replay::ReplayStore;
+/// use http::HeaderMap;
+///
+/// /// `attested` verifies the attestation and returns the client and its key.
+/// fn authenticate(
+///     headers: &HeaderMap,
+///     attested: impl Fn(&str) -> Result<(ClientId, VerifyingKey), Error>,
+///     rules: &PopRules,
+///     spent: &dyn ReplayStore,
+///     now: UnixTime,
+/// ) -> Result<Option<ClientId>, Error> {
+///     let Some(presented) = PresentedAttestation::from_headers(headers)? else {
+///         return Ok(None);
+///     };
+///     let (client, key) = attested(presented.unverified_attestation())?;
+///     presented.verify_pop(&key, &client, rules, now)?.spend(spent, now)?;
+///     Ok(Some(client))
+/// }
+/// ```
 #[derive(Clone, Copy)]
 pub struct PresentedAttestation<'a> {
     attestation: &'a str,

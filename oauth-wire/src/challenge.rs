@@ -114,6 +114,20 @@ impl Challenges {
     /// The URLs are not trusted: accept a document only if it names the resource that was
     /// requested. Plain `http` is accepted only if `requested` itself is on loopback. Other URLs
     /// that are not `https` are left out.
+    ///
+    /// ```
+    /// use aims_oauth_wire::challenge::Challenges;
+    /// use http::{HeaderMap, HeaderValue, header::WWW_AUTHENTICATE};
+    ///
+    /// let url = "https://tools.example/.well-known/oauth-protected-resource/mcp";
+    /// let mut headers = HeaderMap::new();
+    /// let value = format!(r#"Bearer resource_metadata="{url}""#);
+    /// headers.insert(WWW_AUTHENTICATE, HeaderValue::from_str(&value)?);
+    /// let tool = "https://tools.example/mcp".parse()?;
+    /// let places = Challenges::parse(&headers)?.resource_metadata_places(&tool);
+    /// assert_eq!(places.first().map(|it| it.as_str()), Some(url));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn resource_metadata_places(&self, requested: &Resource) -> Vec<Endpoint> {
         let mut places = Vec::new();

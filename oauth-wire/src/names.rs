@@ -160,6 +160,15 @@ impl Resource {
     ///
     /// `/mcp` is not beneath `/mcp/`. A resource with a query, or with a scheme other than `http`
     /// and `https`, contains only itself.
+    ///
+    /// ```
+    /// use aims_oauth_wire::names::Resource;
+    ///
+    /// let tool: Resource = "https://tools.example/mcp".parse()?;
+    /// assert!("https://tools.example/mcp/call".parse::<Resource>()?.is_within(&tool));
+    /// assert!(!"https://tools.example/mcp2".parse::<Resource>()?.is_within(&tool));
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
         let (Ok(own), Ok(outer)) = (Url::parse(&self.0), Url::parse(&other.0)) else {

@@ -26,6 +26,15 @@ impl Answer {
 
     /// Reads the whole content, up to `limit` bytes.
     ///
+    /// ```
+    /// async fn read(agent: &aims::Agent) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let request = http::Request::get("https://tools.example/mcp").body(String::new())?;
+    ///     let content = agent.send(request).await?.into_body().bytes(64 * 1024).await?;
+    ///     println!("{} bytes", content.len());
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// `agent.answer_too_long` if the content is longer than `limit` bytes, `agent.answer` if it

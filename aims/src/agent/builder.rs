@@ -59,6 +59,17 @@ impl Agent {
     /// [`authorize`](AgentBuilder::authorize); the client of a source cannot authenticate by the
     /// identity of the agent. If a [proof](AgentBuilder::proof) is set, every request fails with
     /// `source.none`.
+    ///
+    /// ```
+    /// use aims::Agent;
+    /// use aims::oauth_client::TokenSource;
+    ///
+    /// fn agent(tokens: TokenSource) -> Result<Agent, Box<dyn std::error::Error>> {
+    ///     let tool = "https://tools.example/mcp".parse()?;
+    ///     let agent = Agent::without_identity().authorize(tool, "tools:call".parse()?, tokens);
+    ///     Ok(agent.build()?)
+    /// }
+    /// ```
     pub fn without_identity() -> AgentBuilder {
         Self::builder(NoIdentity).proof(RequestAuth::Bearer)
     }
@@ -138,6 +149,20 @@ impl<T> AgentBuilder<T> {
     /// Sets the fetcher for all requests: calls of tools, discovery, and requests for tokens.
     ///
     /// The default fetcher accepts only `https` and public addresses.
+    ///
+    /// ```
+    /// use aims::Agent;
+    /// use aims::cred::IdentitySource;
+    /// use aims::fetch::Fetcher;
+    ///
+    /// // A local test: plain HTTP to this machine is accepted.
+    /// fn agent(
+    ///     source: impl IdentitySource + 'static,
+    /// ) -> Result<Agent, Box<dyn std::error::Error>> {
+    ///     let fetcher = Fetcher::builder().allow_loopback_http().build()?;
+    ///     Ok(Agent::builder(source).fetcher(fetcher).build()?)
+    /// }
+    /// ```
     pub fn fetcher(self, fetcher: Fetcher) -> Self {
         self.client(fetcher.clone()).fetch(fetcher)
     }
@@ -166,12 +191,41 @@ impl<T> AgentBuilder<T> {
     ///
     /// Revision -01 is for tools that are configured for it. It puts the WPT into a separate header
     /// field and covers the access token. With -01, an agent that has tokens makes WPTs by default.
+    ///
+    /// ```
+    /// use aims::Agent;
+    /// use aims::cred::IdentitySource;
+    /// use aims::wpt::Revision;
+    ///
+    /// fn agent(
+    ///     source: impl IdentitySource + 'static,
+    /// ) -> Result<Agent, Box<dyn std::error::Error>> {
+    ///     Ok(Agent::builder(source).wpt_revision(Revision::Draft01).build()?)
+    /// }
+    /// ```
     pub const fn wpt_revision(mut self, revision: Revision) -> Self {
         self.revision = revision;
         self
     }
 
     /// Requests signed responses in signed requests, and accepts no unsigned responses to them.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aims::Agent;
+    /// use aims::agent::{RequestAuth, SignedResponses};
+    /// use aims::cred::{IdentitySource, TrustStore};
+    ///
+    /// fn agent(
+    ///     source: impl IdentitySource + 'static,
+    ///     trust: Arc<TrustStore>,
+    /// ) -> Result<Agent, Box<dyn std::error::Error>> {
+    ///     let responses = SignedResponses::of("spiffe://example.org/tool".parse()?, trust);
+    ///     let agent = Agent::builder(source).proof(RequestAuth::HttpSignature);
+    ///     Ok(agent.signed_responses(responses).build()?)
+    /// }
+    /// ```
     pub fn signed_responses(mut self, responses: SignedResponses) -> Self {
         self.responses = Some(responses);
         self
@@ -181,6 +235,19 @@ impl<T> AgentBuilder<T> {
     ///
     /// Use it for a field that carries a token for the tool or that the tool uses for a decision.
     /// Other proofs do not cover such fields.
+    ///
+    /// ```
+    /// use aims::Agent;
+    /// use aims::cred::IdentitySource;
+    /// use http::HeaderName;
+    ///
+    /// fn agent(
+    ///     source: impl IdentitySource + 'static,
+    /// ) -> Result<Agent, Box<dyn std::error::Error>> {
+    ///     let field = HeaderName::from_static("mcp-name");
+    ///     Ok(Agent::builder(source).signed_field(field).build()?)
+    /// }
+    /// ```
     pub fn signed_field(mut self, name: HeaderName) -> Self {
         self.signed_fields.push(name);
         self

@@ -126,6 +126,14 @@ impl Agent {
     /// This method is synchronous. If the key of the identity is in a device or behind a network,
     /// use [`prepare`](Self::prepare), [`send`](Self::send) or [`layer`](Self::layer).
     ///
+    /// ```
+    /// fn proven(agent: &aims::Agent) -> Result<http::Request<()>, Box<dyn std::error::Error>> {
+    ///     let mut request = http::Request::get("https://tools.example/status").body(())?;
+    ///     agent.prove(&mut request)?;
+    ///     Ok(request)
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// - `source.expired` if the agent has no identity at present.

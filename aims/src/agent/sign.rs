@@ -182,6 +182,19 @@ impl Agent {
     /// This method is synchronous. If the key of the identity is in a device or behind a network,
     /// use [`prepare`](Self::prepare), [`send`](Self::send) or [`layer`](Self::layer).
     ///
+    /// ```
+    /// use http::{Request, Response};
+    ///
+    /// fn call(
+    ///     agent: &aims::Agent,
+    ///     mut request: Request<String>,
+    ///     send: impl Fn(Request<String>) -> Response<Vec<u8>>,
+    /// ) -> Result<Response<Vec<u8>>, aims::agent::Error> {
+    ///     let pending = agent.sign(&mut request)?;
+    ///     pending.finish(send(request))
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// - `source.expired` if the agent has no identity at present.

@@ -227,6 +227,28 @@ impl<T, M> GuardBuilder<T, M> {
     /// [`issuers`](Self::issuers) that sets no rules for the issuer uses RFC 9068, or the rules
     /// that [`IssuerStore::set_rules`] set for all guards. Two guards over one store cannot have
     /// different rules for one issuer; the second cannot be built. Give it a separate store.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// use aims::Guard;
+    /// use aims::guard::HttpSignatures;
+    /// use aims::oauth_rs::{IssuerRules, IssuerStore};
+    ///
+    /// let issuer: aims::oauth_wire::names::Issuer = "https://as.example".parse()?;
+    /// let issuers = Arc::new(IssuerStore::new());
+    /// issuers.name(&issuer);
+    /// let rules = IssuerRules::new().max_lifetime(Duration::from_secs(3_600));
+    /// let guard = Guard::builder("https://tools.example/mcp")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .issuers(issuers)
+    ///     .issuer_rules(issuer, rules)
+    ///     .http_signatures(HttpSignatures::new())
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn issuer_rules(mut self, issuer: Issuer, rules: IssuerRules) -> Self {
         self.settings.rules.push((issuer, rules));
         self
@@ -250,6 +272,22 @@ impl<T, M> GuardBuilder<T, M> {
     ///
     /// The challenges of refusals contain its URL, so that an agent can find the authorization
     /// server. [`Guard::layer`] serves the document.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aims::oauth_wire::metadata::ResourceMetadata;
+    ///
+    /// let metadata = ResourceMetadata::new("https://tools.example/mcp".parse()?)
+    ///     .with_authorization_server("https://as.example".parse()?);
+    /// let guard = aims::Guard::builder("https://tools.example/mcp")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .metadata(metadata)
+    ///     .build()?;
+    /// let published = guard.published().ok_or("no metadata")?;
+    /// assert_eq!(published.path(), "/.well-known/oauth-protected-resource/mcp");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn metadata(mut self, metadata: ResourceMetadata) -> Self {
         self.settings.metadata = Some(metadata);
         self
@@ -272,6 +310,19 @@ impl<T, M> GuardBuilder<T, M> {
     ///
     /// A proof must still name the path that the guard sees. To change that, set
     /// [`proof_audience`](Self::proof_audience).
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// // A proxy maps https://api.example/weather/… to /… of this server.
+    /// let guard = aims::Guard::builder("https://api.example/weather")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .proof_audience("https://api.example/weather")
+    ///     .accept_any_path()
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), aims::guard::BuildError>(())
+    /// ```
     pub const fn accept_any_path(mut self) -> Self {
         self.settings.any_path = true;
         self
@@ -280,6 +331,21 @@ impl<T, M> GuardBuilder<T, M> {
     /// Sets the requirements for callers. Defaults to [`Requirements::new`].
     ///
     /// [`Guard::requiring`] sets other requirements for single routes.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aims::{Guard, Requirements, cred::TrustStore};
+    ///
+    /// // Only the agents of one team may call the tool.
+    /// let team = Requirements::new().agents("spiffe://example.org/team/*".parse()?);
+    /// let guard = Guard::builder("https://tools.example/mcp")
+    ///     .trust(Arc::new(TrustStore::new()))
+    ///     .require(team)
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn require(mut self, requirements: Requirements) -> Self {
         self.settings.requirements = requirements;
         self
@@ -307,6 +373,19 @@ impl<T, M> GuardBuilder<T, M> {
     }
 
     /// Sets the store of spent proofs. Defaults to 1,000,000 proofs in memory.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aims::replay::ReplayCache;
+    ///
+    /// let guard = aims::Guard::builder("https://tools.example/mcp")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .replay(ReplayCache::in_memory(10_000))
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), aims::guard::BuildError>(())
+    /// ```
     pub fn replay(mut self, store: impl ReplayStore + 'static) -> Self {
         self.settings.replay = Some(Replay::Local(Arc::new(store)));
         self
@@ -322,6 +401,19 @@ impl<T, M> GuardBuilder<T, M> {
     }
 
     /// Sets the rules for WITs, for example to accept only WIT-SVIDs.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aims::cred::WitRules;
+    ///
+    /// let guard = aims::Guard::builder("https://tools.example/mcp")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .wit_rules(WitRules::wit_svid())
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), aims::guard::BuildError>(())
+    /// ```
     pub fn wit_rules(mut self, rules: WitRules) -> Self {
         self.settings.wit = rules;
         self
@@ -337,12 +429,38 @@ impl<T, M> GuardBuilder<T, M> {
     ///
     /// In [`Revisions::DRAFT_02`] the proof is in `Authorization: WPT`. In [`Revisions::DRAFT_01`]
     /// it is in `Workload-Proof-Token` and covers the access token by `ath`.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aims::wpt::Revisions;
+    ///
+    /// let guard = aims::Guard::builder("https://tools.example/mcp")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .wpt_revisions(Revisions::DRAFT_01)
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), aims::guard::BuildError>(())
+    /// ```
     pub fn wpt_revisions(mut self, revisions: impl Into<Revisions>) -> Self {
         self.settings.wpt = self.settings.wpt.with_revisions(revisions.into());
         self
     }
 
     /// Sets one clock skew for WITs, proofs and access tokens. It replaces the skew in their rules.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aims::jose::time::Skew;
+    ///
+    /// let guard = aims::Guard::builder("https://tools.example/mcp")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .skew(Skew::from_secs(5)?)
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn skew(mut self, skew: Skew) -> Self {
         self.settings.skew = Some(skew);
         self
@@ -376,6 +494,19 @@ impl<T, M> GuardBuilder<T, M> {
     ///
     /// If a request has the field, its WPT must cover it by `oth`. Without a WPT, the signature
     /// must cover it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use http::HeaderName;
+    ///
+    /// let guard = aims::Guard::builder("https://tools.example/mcp")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .token_field(HeaderName::from_static("x-session-token"))
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), aims::guard::BuildError>(())
+    /// ```
     pub fn token_field(mut self, name: HeaderName) -> Self {
         self.settings.token_fields.push(name);
         self
@@ -391,6 +522,33 @@ impl<T, M> GuardBuilder<T, M> {
     }
 
     /// Sets the policy that decides about every call that meets the requirements.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aims::Principal;
+    /// use aims::decision::{Authorize, Call, Decision, Denial, Reason};
+    /// use aims::jose::time::UnixTime;
+    ///
+    /// #[derive(Debug)]
+    /// struct ReadOnly;
+    ///
+    /// impl Authorize for ReadOnly {
+    ///     fn authorize(&self, _: &Principal, call: &Call<'_>, _: UnixTime) -> Decision {
+    ///         if call.method == http::Method::GET {
+    ///             return Decision::Allow(vec![]);
+    ///         }
+    ///         Decision::Deny(Denial::Forbidden, vec![Reason::new("tool.read_only", "only GET")])
+    ///     }
+    /// }
+    ///
+    /// let guard = aims::Guard::builder("https://tools.example/files")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .authorize(ReadOnly)
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), aims::guard::BuildError>(())
+    /// ```
     pub fn authorize(mut self, policy: impl Authorize + 'static) -> Self {
         self.settings.decides = Decides::Local(Arc::new(policy));
         self

@@ -215,6 +215,21 @@ impl<M> Guard<M> {
     /// request again. It asks a limited number of times, and waits for at most the
     /// [deadline](GuardBuilder::deadline) each time.
     ///
+    /// ```
+    /// use http::request::Parts;
+    ///
+    /// async fn handle(
+    ///     guard: aims::Guard,
+    ///     head: &Parts,
+    ///     content: &[u8],
+    /// ) -> http::Response<Vec<u8>> {
+    ///     match guard.admit((head, content)).await {
+    ///         Ok(who) => http::Response::new(format!("hello {}", who.subject()).into_bytes()),
+    ///         Err(refusal) => refusal.into_response(),
+    ///     }
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// The [`Refusal`], which holds the answer for the caller.

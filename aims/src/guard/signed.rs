@@ -106,8 +106,8 @@ impl HttpSignatures {
     }
 
     /// Accepts a request whose `Content-Encoding` the signature does not cover. See
-    /// [`RequestPolicy`](RequestPolicy::accepting_uncovered_content_encoding).
-    pub const fn accepting_uncovered_content_encoding(mut self) -> Self {
+    /// [`RequestPolicy`](RequestPolicy::accept_uncovered_content_encoding).
+    pub const fn accept_uncovered_content_encoding(mut self) -> Self {
         self.uncovered_encoding = true;
         self
     }
@@ -149,6 +149,15 @@ impl HttpSignatures {
     /// Signs responses with this identity if a caller demands it.
     ///
     /// The key may be in a device or behind a network: [`Guard::layer`] waits for its signatures.
+    ///
+    /// ```
+    /// use aims::cred::IdentitySource;
+    /// use aims::guard::HttpSignatures;
+    ///
+    /// fn signatures(tool: impl IdentitySource + 'static) -> HttpSignatures {
+    ///     HttpSignatures::new().answering_as(tool).signing_every_response()
+    /// }
+    /// ```
     pub fn answering_as(mut self, source: impl IdentitySource + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
@@ -193,7 +202,7 @@ impl HttpSignatures {
             policy = policy.with_algorithms_of(origin, *algorithms);
         }
         if self.uncovered_encoding {
-            policy = policy.accepting_uncovered_content_encoding();
+            policy = policy.accept_uncovered_content_encoding();
         }
         Ok(Signatures {
             scheme: scheme.to_owned(),
@@ -282,6 +291,21 @@ impl<M> Guard<M> {
     ///
     /// It sets `Content-Digest` and `Workload-Identity-Token` and adds the signature. Any other
     /// response is unchanged.
+    ///
+    /// ```
+    /// use aims::jose::time::UnixTime;
+    /// use aims::{Guard, Principal};
+    /// use http::{Response, request};
+    ///
+    /// fn answer(guard: &Guard, head: &request::Parts, who: &Principal) -> Response<Vec<u8>> {
+    ///     let content = b"42".to_vec();
+    ///     let (mut response, ()) = Response::new(()).into_parts();
+    ///     match guard.sign_response(head, who, &mut response, &content, UnixTime::now()) {
+    ///         Ok(()) => Response::from_parts(response, content),
+    ///         Err(refusal) => refusal.into_response(),
+    ///     }
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -36,6 +36,25 @@ impl PublishedKeys {
     ///
     /// Whatever the settings are, a document that cannot be used is not cached, and the cache has
     /// room for the documents of every owner.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    /// use std::time::Duration;
+    ///
+    /// use aims::fetch::{Documents, Fetcher};
+    /// use aims::jose::provider;
+    /// use aims::keys::PublishedKeys;
+    ///
+    /// let documents = Documents::builder(Arc::new(Fetcher::builder().build()?))
+    ///     .lifetime(Duration::from_secs(300), Duration::from_secs(3_600));
+    /// let keys = PublishedKeys::builder_over(documents, provider::default())
+    ///     .issuer("https://as.example".parse()?)
+    ///     .build();
+    /// # drop(keys);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder_over(
         documents: DocumentsBuilder,
         provider: &'static dyn Provider,
@@ -80,6 +99,23 @@ impl PublishedKeysBuilder {
     }
 
     /// Trusts an issuer of access tokens whose keys are at this `jwks_uri`. No metadata is fetched.
+    ///
+    /// ```
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::sync::Arc;
+    ///
+    /// use aims::fetch::Fetcher;
+    /// use aims::jose::provider;
+    /// use aims::keys::PublishedKeys;
+    ///
+    /// let fetcher = Arc::new(Fetcher::builder().build()?);
+    /// let keys = PublishedKeys::builder(fetcher, provider::default())
+    ///     .issuer_at("https://as.example".parse()?, &"https://as.example/keys.json".parse()?)?
+    ///     .build();
+    /// # drop(keys);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

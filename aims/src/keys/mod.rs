@@ -131,6 +131,14 @@ impl PublishedKeys {
     /// An example is an issuer that differs from the configured one in the root slash
     /// ([`Diagnostic::RootSlash`]). The list has no entry of an issuer before its metadata was
     /// fetched. Changes are also logged to `tracing`.
+    ///
+    /// ```
+    /// fn report(keys: &aims::keys::PublishedKeys) {
+    ///     for (owner, fault) in keys.diagnostics() {
+    ///         println!("{owner:?}: {fault}");
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn diagnostics(&self) -> Vec<(Keys, Diagnostic)> {
         let of = |place: &Place| {
@@ -147,6 +155,16 @@ impl PublishedKeys {
     ///
     /// If one fails, the keys of all others are still in the stores. With [`watch`](Self::watch),
     /// the missing ones follow later.
+    ///
+    /// ```
+    /// /// Starts even if some keys cannot be fetched now; the watch fetches them later.
+    /// async fn start(keys: &aims::keys::PublishedKeys) {
+    ///     if let Err(error) = keys.load().await {
+    ///         eprintln!("{}: {}", error.code(), aims::jose::Chain(&error));
+    ///     }
+    ///     keys.watch();
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -58,6 +58,18 @@ pub enum RevokedBy {
 
 impl RevokedBy {
     /// Returns the entry that revokes this WIT.
+    ///
+    /// ```
+    /// use aims::jose::time::UnixTime;
+    /// use aims::revoked::{RevocationList, RevokedBy};
+    ///
+    /// /// Revokes the credential of a caller that misbehaves.
+    /// fn revoke(list: &RevocationList, who: &aims::Principal) {
+    ///     if let Some(wit) = who.wit() {
+    ///         list.revoke(RevokedBy::wit(wit), UnixTime::now());
+    ///     }
+    /// }
+    /// ```
     #[must_use]
     pub fn wit(wit: &Wit) -> Self {
         Self::SignedHash {
@@ -158,6 +170,15 @@ impl RevocationList {
     /// Revokes what was issued at or before `until`, which in most cases is the current time.
     ///
     /// A later call with an earlier time changes nothing.
+    ///
+    /// ```
+    /// use aims::jose::time::UnixTime;
+    /// use aims::revoked::{RevocationList, RevokedBy};
+    ///
+    /// let list = RevocationList::new(100);
+    /// list.revoke(RevokedBy::Issuer("https://as.example".to_owned()), UnixTime::now());
+    /// assert_eq!(list.len(), 1);
+    /// ```
     pub fn revoke(&self, by: RevokedBy, until: UnixTime) {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
         let until = until.as_secs();

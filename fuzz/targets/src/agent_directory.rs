@@ -17,8 +17,8 @@ pub fn agent_directory(data: &[u8]) -> Outcome {
     let usable = usable(data);
     for rules in [
         DirectoryRules::key_set(),
-        DirectoryRules::well_known().accepting_test_keys(),
-        DirectoryRules::key_set().accepting_test_keys(),
+        DirectoryRules::well_known().accept_test_keys(),
+        DirectoryRules::key_set().accept_test_keys(),
     ] {
         if let Err(error) = check(data, rules, &usable) {
             refused(error.code(), &[Error::CODES, aims_jose::Error::CODES]);

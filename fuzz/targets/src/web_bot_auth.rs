@@ -30,8 +30,8 @@ pub fn web_bot_auth(data: &[u8]) -> Outcome {
     let strict = RequestPolicy::new().with_revision(Revision::Draft00);
     let lenient = RequestPolicy::new()
         .with_revision(Revision::Draft00)
-        .accepting_legacy_agent()
-        .accepting_no_agent();
+        .accept_legacy_agent()
+        .accept_no_agent();
     let taken = judge(&lenient, &request);
     let verified = match judge(&strict, &request) {
         Ok(verified) => verified,

@@ -117,7 +117,7 @@ fn published_test_keys_are_skipped() {
         for rules in [DirectoryRules::well_known(), DirectoryRules::key_set()] {
             let keys = [key.clone()];
             assert_eq!(parse(rules, &keys), Ok(0));
-            assert_eq!(parse(rules.accepting_test_keys(), &keys), Ok(1));
+            assert_eq!(parse(rules.accept_test_keys(), &keys), Ok(1));
         }
     }
 }
@@ -303,7 +303,7 @@ fn the_directory_of_the_draft_is_proven() {
         .body(())
         .unwrap()
         .into_parts();
-    let rules = DirectoryRules::well_known().accepting_test_keys();
+    let rules = DirectoryRules::well_known().accept_test_keys();
     let body = text("body").as_bytes();
     let directory = Directory::parse(body, &rules, AWS_LC, at(NOW)).unwrap();
     let check = |now| {

@@ -161,5 +161,5 @@ fn a_bare_string_is_the_url() {
     fields.apply(&mut parts.headers).unwrap();
     let known = agents(&agent());
     assert_eq!(code(&policy, &parts, &known), "sig.component_required");
-    assert_eq!(code(&policy.accepting_legacy_agent(), &parts, &known), "ok");
+    assert_eq!(code(&policy.accept_legacy_agent(), &parts, &known), "ok");
 }

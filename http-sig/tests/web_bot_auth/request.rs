@@ -370,7 +370,7 @@ fn older_forms_are_taken_by_a_word() {
     assert_eq!(code(&parts), Some("sig.component_required"));
     let policy = RequestPolicy::new()
         .with_revision(Revision::Draft00)
-        .accepting_legacy_agent();
+        .accept_legacy_agent();
     let verified = policy.verify(&seen(&parts), &agents(), at(NOW)).unwrap();
     assert_eq!(verified.accept_replays().agent(), Some(IDENTIFIER));
     // A bare string is not a member of a dictionary.
@@ -387,7 +387,7 @@ fn older_forms_are_taken_by_a_word() {
     without.apply(&mut parts, &KEY);
     let policy = RequestPolicy::new()
         .with_revision(Revision::Draft00)
-        .accepting_no_agent();
+        .accept_no_agent();
     let error = policy.verify(&seen(&parts), &agents(), at(NOW));
     // A key of a directory is not accepted without its agent.
     assert_eq!(error.unwrap_err().code(), "sig.agent_key_unknown");
@@ -402,7 +402,7 @@ fn older_forms_are_taken_by_a_word() {
 fn the_older_string_is_covered_and_alone() {
     let policy = RequestPolicy::new()
         .with_revision(Revision::Draft00)
-        .accepting_legacy_agent();
+        .accept_legacy_agent();
     let code = |value: &str, components: &[&'static str]| {
         let mut parts = request(Some(value));
         let made = Made {
@@ -432,7 +432,7 @@ fn the_older_string_is_covered_and_alone() {
 fn an_agent_that_is_named_is_covered() {
     let policy = RequestPolicy::new()
         .with_revision(Revision::Draft00)
-        .accepting_no_agent();
+        .accept_no_agent();
     let mut known = agents();
     known.insert_key(KEY.verifying_key().clone());
     let code = |signature_agent: Option<&str>| {

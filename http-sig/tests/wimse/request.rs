@@ -171,7 +171,7 @@ fn a_content_encoding_is_covered() {
     let error = verify(&parts).unwrap_err();
     assert_eq!(error.code(), "sig.component_required");
     assert!(error.to_string().contains("content-encoding"), "{error}");
-    let by_name = policy().accepting_uncovered_content_encoding();
+    let by_name = policy().accept_uncovered_content_encoding();
     let key = CALLER.verifying_key();
     drop(by_name.verify(&seen(&parts), key, at(NOW)).unwrap());
 

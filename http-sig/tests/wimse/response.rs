@@ -364,7 +364,7 @@ fn a_content_encoding_is_covered() {
     let gzip = http::HeaderValue::from_static("gzip");
     parts.headers.insert("content-encoding", gzip.clone());
     assert_eq!(refused(&parts), "sig.component_required");
-    let by_name = ResponsePolicy::new().accepting_uncovered_content_encoding();
+    let by_name = ResponsePolicy::new().accept_uncovered_content_encoding();
     let key = Some(TOOL.verifying_key());
     let answer = asked().finish(
         &HttpResponse::new(&parts),

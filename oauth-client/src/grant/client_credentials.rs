@@ -46,7 +46,7 @@ impl ClientCredentials {
     /// Accepts a token with scopes that were not requested. See
     /// [`TokenRules::accept_wider_scopes`].
     #[must_use]
-    pub const fn accepting_wider_scopes(mut self) -> Self {
+    pub const fn accept_wider_scopes(mut self) -> Self {
         self.rules = self.rules.accept_wider_scopes();
         self
     }
@@ -62,6 +62,24 @@ impl ClientCredentials {
     ///
     /// A client whose key is in a device or behind a network needs a
     /// [`TokenFlow`](crate::TokenFlow).
+    ///
+    /// ```
+    /// use aims_jose::time::UnixTime;
+    /// use aims_oauth_client::{ClientCredentials, Error, Token};
+    /// use aims_oauth_wire::client_auth::Authenticate;
+    /// use aims_oauth_wire::metadata::ServerMetadata;
+    /// use http::{Request, Response};
+    ///
+    /// fn token(
+    ///     grant: &ClientCredentials,
+    ///     client: &dyn Authenticate,
+    ///     server: &ServerMetadata,
+    ///     send: impl Fn(Request<Vec<u8>>) -> Response<Vec<u8>>,
+    /// ) -> Result<Token, Error> {
+    ///     let (request, pending) = grant.prepare(client, server, UnixTime::now())?;
+    ///     pending.finish(&send(request), UnixTime::now())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -87,6 +87,20 @@ impl IssuerStore {
     /// After this time, every token of the issuer is refused with `token.keys_stale`, cached or
     /// not.
     ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use aims_jose::{provider, time::{UnixTime, after}};
+    /// use aims_oauth_rs::{Error, IssuerStore};
+    /// use aims_oauth_wire::names::Issuer;
+    ///
+    /// /// Trusts the fetched keys for one day.
+    /// fn refresh(issuers: &IssuerStore, issuer: &Issuer, document: &[u8]) -> Result<(), Error> {
+    ///     let until = after(UnixTime::now(), Duration::from_secs(86_400));
+    ///     issuers.set_until(issuer, document, provider::default(), until)
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`set`](Self::set).
@@ -218,6 +232,17 @@ impl IssuerStore {
     /// The removal also applies to keys that are still being fetched: they are refused until the
     /// program adds the issuer again. The store remembers 1,000 removed names. After that, it
     /// refuses the keys of every issuer that was not added.
+    ///
+    /// ```
+    /// use aims_oauth_rs::IssuerStore;
+    ///
+    /// let issuers = IssuerStore::new();
+    /// let issuer = "https://as.example".parse()?;
+    /// issuers.name(&issuer);
+    /// assert!(issuers.remove(&issuer));
+    /// assert!(!issuers.snapshot().is_configured(&issuer));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remove(&self, issuer: &Issuer) -> bool {
         let _held = self.write();
         let mut next = Issuers::clone(&self.now.load());

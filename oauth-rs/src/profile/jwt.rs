@@ -22,10 +22,10 @@ use crate::{Error, ProfileName};
 /// Every profile refuses a token with:
 ///
 /// - `at_hash`, `c_hash`, `s_hash` or `events`;
-/// - `nonce` (see [`allow_nonce`](Self::allow_nonce));
+/// - `nonce` (see [`accept_nonce`](Self::accept_nonce));
 /// - a `token_use` other than `access`, or a claim `typ` other than `Bearer` or `DPoP`;
 /// - an `aud` that is only the token's own client (see
-///   [`allow_own_client_as_audience`](Self::allow_own_client_as_audience)).
+///   [`accept_own_client_as_audience`](Self::accept_own_client_as_audience)).
 ///
 /// The presets are [`entra_v1`](Self::entra_v1), [`entra_v2`](Self::entra_v2),
 /// [`auth0`](Self::auth0), [`okta`](Self::okta), [`keycloak`](Self::keycloak) and
@@ -112,6 +112,16 @@ impl JwtProfile {
     ///
     /// A header type is not a marker: a token needs a marker in any case.
     ///
+    /// ```
+    /// use aims_oauth_rs::{JwtProfile, Marker};
+    ///
+    /// let profile = JwtProfile::new(Marker::claim("cid")?);
+    /// let profile = profile.header_types(["application/okta+jwt"])?;
+    /// assert!(JwtProfile::okta().header_types(["logout+jwt"]).is_err());
+    /// # drop(profile);
+    /// # Ok::<(), aims_oauth_rs::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// `token.profile` for the type of another kind of token, such as `logout+jwt`.
@@ -146,6 +156,15 @@ impl JwtProfile {
 
     /// Reads roles from this claim as well: a string or an array of strings. A path of several
     /// names leads into objects, such as `["realm_access", "roles"]`.
+    ///
+    /// ```
+    /// use aims_oauth_rs::JwtProfile;
+    ///
+    /// // Keycloak with client roles of a second client.
+    /// let other = ["resource_access", "other", "roles"];
+    /// let profile = JwtProfile::keycloak("tools").or_roles_in(other);
+    /// # drop(profile);
+    /// ```
     #[must_use]
     pub fn or_roles_in<'c>(mut self, path: impl IntoIterator<Item = &'c str>) -> Self {
         self.roles_in
@@ -189,7 +208,7 @@ impl JwtProfile {
     /// Accepts `nonce`, for a server that writes it into access tokens, such as Keycloak before
     /// version 25. Only the marker then distinguishes ID tokens.
     #[must_use]
-    pub const fn allow_nonce(mut self) -> Self {
+    pub const fn accept_nonce(mut self) -> Self {
         self.nonce = Nonce::Allowed;
         self
     }
@@ -197,13 +216,22 @@ impl JwtProfile {
     /// Accepts an `aud` that is only the token's own client, for an application that calls itself.
     /// Only the marker then distinguishes ID tokens.
     #[must_use]
-    pub const fn allow_own_client_as_audience(mut self) -> Self {
+    pub const fn accept_own_client_as_audience(mut self) -> Self {
         self.sole_audience = SoleAudience::ClientAllowed;
         self
     }
 
     /// Accepts tokens without `aud` if they were issued to one of these clients, for a server that
     /// writes no `aud`. An `aud` that is present is checked as well.
+    ///
+    /// ```
+    /// use aims_oauth_rs::{JwtProfile, Marker};
+    ///
+    /// let profile = JwtProfile::new(Marker::claim_value("token_use", "access")?)
+    ///     .client_ids_as_audience(["my-app-client"])?;
+    /// # drop(profile);
+    /// # Ok::<(), aims_oauth_rs::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

@@ -45,6 +45,13 @@ impl JwtProfile {
     /// [optional]: https://learn.microsoft.com/entra/identity-platform/optional-claims-reference
     /// [custom]: https://learn.microsoft.com/entra/identity-platform/reference-claims-customization
     ///
+    /// ```
+    /// use aims_oauth_rs::JwtProfile;
+    ///
+    /// assert!(JwtProfile::entra_v2("72f988bf-86f1-41af-91ab-2d7cd011db47").is_ok());
+    /// assert!(JwtProfile::entra_v2("common").is_err());
+    /// ```
+    ///
     /// # Errors
     ///
     /// `token.profile` unless the tenant is a GUID: `common`, `organizations`, `consumers` and

@@ -16,6 +16,15 @@ use crate::token::TokenRequest;
 
 /// Authenticates a client with a shared secret, for servers that support no better method. Anyone
 /// who sees a request learns the secret.
+///
+/// ```
+/// use aims_jose::secret::SecretText;
+/// use aims_oauth_wire::client_auth::ClientSecretBasic;
+///
+/// fn client(secret: SecretText) -> Result<ClientSecretBasic, aims_oauth_wire::Error> {
+///     Ok(ClientSecretBasic::new("s6BhdRkqt3".parse()?, secret))
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct ClientSecretBasic {
     client: ClientId,

@@ -34,6 +34,19 @@ type WitSource = dyn Fn(UnixTime) -> Result<WitCredential, BoxError> + Send + Sy
 ///
 /// The client checks the claims of the SVID before it sends it, without verifying the signature. It
 /// does not send an SVID for another audience or another workload, or an expired one.
+///
+/// ```
+/// use aims_jose::secret::SecretText;
+/// use aims_oauth_wire::client_auth::SpiffeJwt;
+///
+/// /// `fetch` asks the SPIFFE Workload API for a JWT-SVID with this audience.
+/// fn client(
+///     fetch: impl Fn(&str) -> Result<SecretText, std::io::Error> + Send + Sync + 'static,
+/// ) -> Result<SpiffeJwt, aims_oauth_wire::Error> {
+///     let id = "spiffe://example.org/agent".parse()?;
+///     Ok(SpiffeJwt::new(id, move |audience, _now| Ok(fetch(audience)?)))
+/// }
+/// ```
 #[derive(Clone)]
 pub struct SpiffeJwt {
     client: ClientId,

@@ -69,6 +69,16 @@ impl Nonce {
 /// A nonce has its time and a MAC over the time, the server's name and the thumbprint of the
 /// client's key. A nonce of another server or for another key is refused. Several servers with one
 /// name share the secret.
+///
+/// ```
+/// use aims_jose::random::SYSTEM;
+/// use aims_oauth_wire::dpop::{DpopRules, NonceIssuer};
+///
+/// let nonces = NonceIssuer::generate("https://tool.example", SYSTEM)?;
+/// let rules = DpopRules::new().requiring_nonces(nonces);
+/// # drop(rules);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct NonceIssuer {
     key: Zeroizing<[u8; 32]>,

@@ -116,6 +116,14 @@ impl ActiveToken {
 
     /// Returns all members as one JSON object in which no member occurs twice. Use it for `cnf`,
     /// `act`, `acr`, `auth_time`, `authorization_details` and others.
+    ///
+    /// ```
+    /// use aims_oauth_wire::introspection::ActiveToken;
+    ///
+    /// fn has_details(token: &ActiveToken) -> bool {
+    ///     token.as_json().contains("\"authorization_details\"")
+    /// }
+    /// ```
     #[must_use]
     pub fn as_json(&self) -> &str {
         &self.json

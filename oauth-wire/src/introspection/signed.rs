@@ -17,6 +17,25 @@ use crate::names::Issuer;
 ///
 /// An access token is not such an answer and the reverse, because each has its own `typ` (RFC 9701
 /// §8.1).
+///
+/// ```
+/// use aims_jose::key::VerifyingKey;
+/// use aims_jose::time::{Skew, UnixTime};
+/// use aims_oauth_wire::introspection::{Introspection, SignedIntrospection};
+/// use aims_oauth_wire::introspection::Error;
+/// use aims_oauth_wire::names::Issuer;
+/// use http::Response;
+///
+/// fn read(
+///     answer: &Response<Vec<u8>>,
+///     key: &VerifyingKey,
+///     issuer: &Issuer,
+///     now: UnixTime,
+/// ) -> Result<Introspection, Error> {
+///     let answer = SignedIntrospection::parse(answer)?;
+///     answer.verify(key, issuer, "my-client-id", Skew::default(), now)
+/// }
+/// ```
 #[derive(Debug)]
 pub struct SignedIntrospection<'a>(Unverified<'a>);
 

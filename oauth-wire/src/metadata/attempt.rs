@@ -112,6 +112,16 @@ impl Outcome {
 }
 
 /// The URLs that were asked, and the answer of each, for an error message.
+///
+/// ```
+/// use aims_oauth_wire::metadata::attempt::Attempts;
+/// use http::{HeaderMap, StatusCode};
+///
+/// let mut asked = Attempts::new();
+/// let url = "https://as.example/.well-known/openid-configuration";
+/// asked.answered(url, StatusCode::NOT_FOUND, &HeaderMap::new());
+/// assert!(asked.to_string().contains("404"));
+/// ```
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Attempts(Vec<Attempt>);
 

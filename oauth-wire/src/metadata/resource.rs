@@ -115,6 +115,17 @@ impl ResourceMetadata {
     /// The document may name a resource on the same origin that contains `requested`. A token is
     /// then for the resource in the document, and is valid for everything beneath it.
     ///
+    /// ```
+    /// use aims_oauth_wire::metadata::ResourceMetadata;
+    ///
+    /// let tool = "https://tools.example/mcp".parse()?;
+    /// let json = br#"{"resource":"https://tools.example"}"#;
+    /// assert!(ResourceMetadata::parse(json, &tool).is_err());
+    /// let broad = ResourceMetadata::parse_within(json, &tool)?;
+    /// assert_eq!(broad.resource().as_str(), "https://tools.example");
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`parse`](Self::parse).

@@ -71,6 +71,17 @@ impl ServerMetadata {
     /// `mtls_endpoint_aliases`, `protected_resources`, `signed_metadata`. Any other malformed
     /// endpoint counts as absent, and [`required`](Self::required) returns an error for it.
     ///
+    /// ```
+    /// use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
+    ///
+    /// // A guard reads only the keys, so the token endpoint may be missing.
+    /// let issuer = "https://as.example".parse()?;
+    /// let json = br#"{"issuer":"https://as.example","jwks_uri":"https://as.example/jwks"}"#;
+    /// let server = ServerMetadata::parse_for(json, &issuer, &[EndpointKind::Jwks])?;
+    /// assert_eq!(server.jwks_uri()?.as_str(), "https://as.example/jwks");
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// - `metadata.response` for more than 256 KiB.
@@ -195,6 +206,21 @@ impl ServerMetadata {
 
     /// Returns whether to try a method of client authentication: it is listed, or the server has no
     /// list. An empty list allows none.
+    ///
+    /// ```
+    /// use aims_oauth_wire::metadata::ServerMetadata;
+    ///
+    /// let issuer = "https://as.example".parse()?;
+    /// let json = br#"{
+    ///     "issuer": "https://as.example",
+    ///     "token_endpoint": "https://as.example/token",
+    ///     "token_endpoint_auth_methods_supported": ["private_key_jwt"]
+    /// }"#;
+    /// let server = ServerMetadata::parse(json, &issuer)?;
+    /// assert!(server.takes_client_auth("private_key_jwt"));
+    /// assert!(!server.takes_client_auth("client_secret_basic"));
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
     #[must_use]
     pub fn takes_client_auth(&self, method: &str) -> bool {
         lists(&self.lists.token_endpoint_auth_methods, method)

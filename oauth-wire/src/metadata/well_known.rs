@@ -51,6 +51,19 @@ pub fn openid_appended(issuer: &Issuer) -> Result<Endpoint, Error> {
 ///
 /// The first document that is found must be for this issuer; otherwise discovery fails.
 ///
+/// ```
+/// use aims_oauth_wire::metadata::well_known;
+///
+/// let urls = well_known::server_candidates(&"https://as.example/a".parse()?)?;
+/// let urls: Vec<&str> = urls.iter().map(|url| url.as_str()).collect();
+/// assert_eq!(urls, [
+///     "https://as.example/.well-known/oauth-authorization-server/a",
+///     "https://as.example/.well-known/openid-configuration/a",
+///     "https://as.example/a/.well-known/openid-configuration",
+/// ]);
+/// # Ok::<(), aims_oauth_wire::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// Those of [`server`].

@@ -64,6 +64,14 @@ impl TokenError {
     /// The code must follow RFC 6749. In the description, `?` replaces what is not printable ASCII,
     /// and `…` replaces what may be a token. It is cut after 1024 characters.
     ///
+    /// ```
+    /// use aims_oauth_wire::token::TokenError;
+    ///
+    /// let refused = TokenError::parse(br#"{"error":"invalid_grant"}"#)?;
+    /// assert_eq!((refused.error(), refused.description()), ("invalid_grant", None));
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// `oauth.response` if the body is not an error response.

@@ -69,6 +69,17 @@ impl Form {
     /// Parses a request. It must have exactly one `Content-Type`,
     /// `application/x-www-form-urlencoded`.
     ///
+    /// ```
+    /// use aims_oauth_wire::token::Form;
+    /// use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
+    ///
+    /// let mut headers = HeaderMap::new();
+    /// headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    /// let form = Form::read(&headers, b"grant_type=client_credentials")?;
+    /// assert_eq!(form.get("grant_type"), Some("client_credentials"));
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// Those of [`parse`](Self::parse), and `oauth.form` for another content type.

@@ -52,6 +52,21 @@ impl TokenType {
 }
 
 /// A granted token. The server describes it, so compare the description with the request.
+///
+/// ```
+/// use aims_oauth_wire::token::{TokenResponse, TokenType};
+/// use http::{Response, header::CONTENT_TYPE};
+///
+/// let body = br#"{"access_token":"mF_9.B5f-4.1JqM","token_type":"Bearer","expires_in":300}"#;
+/// let response = Response::builder()
+///     .header(CONTENT_TYPE, "application/json")
+///     .header("cache-control", "no-store")
+///     .body(body.to_vec())?;
+/// let token = TokenResponse::parse(&response)?;
+/// assert_eq!(token.token_type(), TokenType::Bearer);
+/// assert_eq!(token.expires_in().map(|it| it.as_secs()), Some(300));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a granted token is to be kept or revoked"]
 pub struct TokenResponse {

@@ -18,7 +18,7 @@ pub struct Claim {
 
 impl Claim {
     /// Returns the agent that is said to publish the key. `None` if the request names no agent, and
-    /// the [policy](super::RequestPolicy::accepting_no_agent) accepts that.
+    /// the [policy](super::RequestPolicy::accept_no_agent) accepts that.
     #[must_use]
     pub const fn agent(&self) -> Option<&SignatureAgent> {
         self.agent.as_ref()

@@ -60,7 +60,7 @@ impl DirectoryRules {
     /// Accepts the test keys of RFC 9421 too. Their private keys are public, so use it in tests
     /// only.
     #[must_use]
-    pub const fn accepting_test_keys(mut self) -> Self {
+    pub const fn accept_test_keys(mut self) -> Self {
         self.test_keys = TestKeys::Taken;
         self
     }

@@ -104,7 +104,7 @@ impl RequestPolicy {
     /// Also accepts `Signature-Agent` as a bare string that is covered as a whole, as earlier
     /// drafts define it (draft §5.2.1).
     #[must_use]
-    pub const fn accepting_legacy_agent(mut self) -> Self {
+    pub const fn accept_legacy_agent(mut self) -> Self {
         self.legacy = Legacy::Taken;
         self
     }
@@ -112,7 +112,7 @@ impl RequestPolicy {
     /// Also accepts a request without `Signature-Agent` that is signed by a key which the receiver
     /// knows by itself (draft §"When No URL Is Available").
     #[must_use]
-    pub const fn accepting_no_agent(mut self) -> Self {
+    pub const fn accept_no_agent(mut self) -> Self {
         self.no_agent = NoAgent::Taken;
         self
     }

@@ -88,9 +88,9 @@ impl ResponsePolicy {
     }
 
     /// Accepts a response whose `Content-Encoding` the signature does not cover: see
-    /// [`RequestPolicy`](super::RequestPolicy::accepting_uncovered_content_encoding).
+    /// [`RequestPolicy`](super::RequestPolicy::accept_uncovered_content_encoding).
     #[must_use]
-    pub const fn accepting_uncovered_content_encoding(mut self) -> Self {
+    pub const fn accept_uncovered_content_encoding(mut self) -> Self {
         self.encoding = ContentEncoding::Uncovered;
         self
     }

@@ -116,7 +116,7 @@ impl RequestPolicy {
     /// An intermediary can then add, change or remove the field, so that the receiver decodes the
     /// content to something else.
     #[must_use]
-    pub const fn accepting_uncovered_content_encoding(mut self) -> Self {
+    pub const fn accept_uncovered_content_encoding(mut self) -> Self {
         self.encoding = ContentEncoding::Uncovered;
         self
     }

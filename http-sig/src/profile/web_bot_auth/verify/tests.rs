@@ -44,7 +44,7 @@ fn the_requests_of_draft_01_verify() {
         let now = at(1_735_689_600);
         let agent = SignatureAgent::jwk_set("https://signature-agent.test").unwrap();
         let set = format!(r#"{{"keys":[{}]}}"#, vector["key"]);
-        let rules = DirectoryRules::of(&agent).accepting_test_keys();
+        let rules = DirectoryRules::of(&agent).accept_test_keys();
         let directory = Directory::parse(set.as_bytes(), &rules, provider, now).unwrap();
         let mut agents = Agents::new();
         agents.insert(&agent, directory);
@@ -72,7 +72,7 @@ fn published_requests_verify() {
         let name = text(vector, "name");
         let now = at(1_735_689_600);
         let set = format!(r#"{{"keys":[{}]}}"#, vector["key"]);
-        let rules = DirectoryRules::well_known().accepting_test_keys();
+        let rules = DirectoryRules::well_known().accept_test_keys();
         let directory = Directory::parse(set.as_bytes(), &rules, provider, now).unwrap();
         let jwk = Jwk::parse(vector["key"].to_string().as_bytes()).unwrap();
         let mut agents = Agents::new();
@@ -87,10 +87,10 @@ fn published_requests_verify() {
         let strict = policy.verify(&message, &agents, now);
         let (policy, has_agent) = if name.ends_with("legacy") {
             assert_eq!(strict.unwrap_err().code(), "sig.component_required");
-            (policy.accepting_legacy_agent(), true)
+            (policy.accept_legacy_agent(), true)
         } else if name.ends_with("without an agent") {
             assert_eq!(strict.unwrap_err().code(), "sig.component_required");
-            (policy.accepting_no_agent(), false)
+            (policy.accept_no_agent(), false)
         } else {
             (policy, true)
         };
@@ -104,8 +104,8 @@ fn published_requests_verify() {
         // Every policy that the public API can create refuses a lifetime of a hundred years.
         let outside = RequestPolicy::new()
             .with_revision(Revision::Draft00)
-            .accepting_no_agent()
-            .accepting_legacy_agent()
+            .accept_no_agent()
+            .accept_legacy_agent()
             .with_max_lifetime(Duration::from_secs(u64::MAX));
         let code = outside.verify(&message, &agents, now).err();
         let code = code.map(|error| error.code());
