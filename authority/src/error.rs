@@ -39,7 +39,7 @@ pub enum Error {
     /// or key belongs to another enrolment.
     #[error("unusable bootstrap token or key: {reason}")]
     EnrolmentSecret {
-        /// What was expected and what was found.
+        /// The expectation, and the value that was found.
         reason: &'static str,
     },
     /// The limit on enrolments is reached.
@@ -56,7 +56,7 @@ pub enum Error {
     Clients {
         /// The client: escaped, at most 200 characters.
         client: Box<str>,
-        /// What is wrong with it, and what was expected.
+        /// The defect, and what was expected.
         reason: &'static str,
     },
     /// A resource is not an absolute URI without fragment, is registered twice, or has a malformed
@@ -65,7 +65,7 @@ pub enum Error {
     Resources {
         /// The resource, without user information and query: escaped, at most 200 characters.
         resource: Box<str>,
-        /// What is wrong with it, and what was expected.
+        /// The defect, and what was expected.
         reason: Box<str>,
     },
     /// A key could not be generated, or does not fit its purpose.

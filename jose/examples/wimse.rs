@@ -1,6 +1,6 @@
-//! The workload identity token and the proof that the WIMSE drafts print: each verified with the
-//! key that is trusted for it, and then refused with one thing changed. Ends with an error when any
-//! step did not go as it should.
+//! Verifies the workload identity token and the proof in the WIMSE drafts, each with its trusted
+//! key. Then it changes one property of each and expects a refusal. Ends with an error if a step
+//! has an unexpected result.
 
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -93,7 +93,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The issuer's keys as a set, which a deployment configures out of band.
+/// Returns the issuer's keys as a set, which a deployment configures out of band.
 fn trusted() -> Result<JwkSet, Box<dyn Error>> {
     let keys: std::collections::BTreeMap<String, Box<RawValue>> = serde_json::from_str(KEYS)?;
     let issuer = keys

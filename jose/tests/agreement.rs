@@ -1,4 +1,4 @@
-//! Both providers side by side: the same verdicts on the same bytes (T-025).
+//! Both providers give the same results for the same bytes (T-025).
 #![cfg(all(feature = "aws-lc-rs", feature = "rustcrypto"))]
 #![allow(
     clippy::as_conversions,
@@ -44,13 +44,13 @@ static PAIRS: LazyLock<Vec<Pair>> = LazyLock::new(|| {
         .collect()
 });
 
-/// T-025: with both there, the written order decides, and nothing asks a process default.
+/// T-025: with both providers, the documented order decides, and no process-wide default.
 #[test]
 fn t025_the_default_is_the_first_in_the_written_order() {
     assert_eq!(provider::default().name(), "aws-lc-rs");
 }
 
-/// T-025: a key made by one is read, signs and verifies the same by the other.
+/// T-025: a key of one provider is parsed, signs and verifies the same with the other.
 #[test]
 fn t025_keys_cross_over() {
     for algorithm in algorithms() {
@@ -81,7 +81,8 @@ fn code<T>(result: Result<T, aims_jose::Error>) -> Option<&'static str> {
 }
 
 proptest! {
-    /// T-003, T-004, T-025: one bit changed anywhere, or bytes set at one of the ends of a number.
+    /// T-003, T-004, T-025: one changed bit at any place, or bytes at one of the limits of a
+    /// number.
     #[test]
     fn damaged_signatures_get_the_same_answer(
         at in any::<prop::sample::Index>(),
@@ -104,7 +105,8 @@ proptest! {
         }
     }
 
-    /// T-004, T-018: any 32 bytes are an Ed25519 key for both or for none, for the same reason.
+    /// T-004, T-018: both providers accept or refuse any 32 bytes as an Ed25519 key, for the same
+    /// reason.
     #[test]
     fn any_ed25519_key_gets_the_same_answer(bytes in any::<[u8; 32]>()) {
         let json = format!(r#"{{"kty":"OKP","crv":"Ed25519","x":"{}"}}"#, base64url::encode(&bytes));
@@ -138,7 +140,7 @@ proptest! {
         }
     }
 
-    /// A private key damaged by a bit is taken by both or by none.
+    /// Both providers accept or refuse a private key with a changed bit.
     #[test]
     fn damaged_private_keys_get_the_same_answer(
         at in any::<prop::sample::Index>(),

@@ -1,4 +1,4 @@
-//! How often one verification allocates, and how little a refused monster does.
+//! Counts allocations of one verification, and of the refusal of very large input.
 
 #![cfg(feature = "aws-lc-rs")]
 
@@ -21,7 +21,7 @@ fn one_verification_allocates_a_handful_of_times() {
     assert!((1..=8).contains(&used.count_total), "{used:?}");
 }
 
-/// T-013: what is refused by its size costs no memory.
+/// T-013: input that is refused for its size is not copied.
 #[test]
 fn a_monster_is_refused_without_memory() {
     for monster in ["A".repeat(100 << 20), ".".repeat(1_000_000)] {

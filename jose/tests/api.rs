@@ -35,7 +35,7 @@ fn crate_sources() -> Vec<(String, String)> {
     found
 }
 
-/// T-006, T-013a, T-001: nothing decrypts, inflates, or makes a MAC.
+/// T-006, T-013a, T-001: no function decrypts, decompresses, or computes a MAC.
 #[test]
 fn t006_nothing_decrypts_inflates_or_macs() {
     for (path, text) in crate_sources() {
@@ -53,7 +53,7 @@ fn t006_nothing_decrypts_inflates_or_macs() {
     }
 }
 
-/// T-006: who signs with RSA in pure Rust finds the advisory where the provider is described.
+/// T-006: the docs of the pure-Rust provider name the advisory on RSA signing.
 #[test]
 fn t006_the_advisory_is_named_at_the_provider() {
     let text = include_str!("../src/provider/mod.rs");
@@ -61,7 +61,7 @@ fn t006_the_advisory_is_named_at_the_provider() {
     assert!(before.contains("RUSTSEC-2023-0071"));
 }
 
-/// T-025: features name providers in one folder, so none of them changes a verdict elsewhere.
+/// T-025: features select providers in one folder only, so no feature changes a result elsewhere.
 #[test]
 fn t025_features_are_asked_in_the_provider_folder_only() {
     for (path, text) in crate_sources() {

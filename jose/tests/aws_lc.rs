@@ -1,4 +1,4 @@
-//! The suite, run on `provider::AWS_LC`.
+//! Runs the suite on `provider::AWS_LC`.
 #![cfg(feature = "aws-lc-rs")]
 #![allow(
     clippy::as_conversions,

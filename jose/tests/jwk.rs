@@ -1,4 +1,4 @@
-//! Reading JWKs, without any provider.
+//! Parses JWKs, without a provider.
 #![allow(
     clippy::as_conversions,
     clippy::indexing_slicing,
@@ -49,7 +49,7 @@ fn without(mut jwk: Value, member: &str) -> Value {
     jwk
 }
 
-/// RFC 7638 §3.1 and RFC 8037 A.3; members outside the required ones change nothing.
+/// RFC 7638 §3.1 and RFC 8037 A.3; optional members change nothing.
 #[test]
 fn thumbprints_of_the_standards() {
     for (jwk, expected) in [
@@ -144,7 +144,7 @@ fn t019_private_members_are_refused_without_their_value() {
     }
 }
 
-/// T-001: a symmetric key is no key here, however it is labelled, and no MAC is an algorithm.
+/// T-001: a symmetric key is refused, whatever its members, and no MAC is an algorithm.
 #[test]
 fn t001_symmetric_keys_and_macs_do_not_exist() {
     assert_eq!(
@@ -182,7 +182,7 @@ fn t001_symmetric_keys_and_macs_do_not_exist() {
     }
 }
 
-/// T-018, ATJ-12: `alg` names an algorithm of the key's kind and curve.
+/// T-018, ATJ-12: `alg` must fit kind and curve of the key.
 #[test]
 fn t018_alg_fits_kind_and_curve() {
     for (jwk, fitting) in [
@@ -305,7 +305,7 @@ fn t018_members_have_their_exact_form() {
     }
 }
 
-/// T-018: an OKP key has no `y`, and no kind of key has another's members.
+/// T-018: an OKP key has no `y`, and no kind of key has members of another kind.
 #[test]
 fn t018_members_of_another_kind_are_out_of_place() {
     for (jwk, members) in [
@@ -383,7 +383,7 @@ fn t028_what_is_not_an_object_is_no_key() {
     assert_eq!(parse_text("{}").unwrap_err(), "jwk.kty");
 }
 
-/// T-011: a member twice is refused wherever it is, also spelled with escapes.
+/// T-011: a repeated member is refused at every depth, also if it is spelled with escapes.
 #[test]
 fn duplicate_members_are_refused() {
     let text = okp().to_string();
@@ -475,7 +475,7 @@ fn keys_made_of_parts_are_checked_alike() {
 }
 
 proptest! {
-    /// T-026: whatever the bytes, an answer.
+    /// T-026: any bytes give a result without a panic.
     #[test]
     fn t026_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
         prop_assert!(Jwk::parse(&bytes).is_err());

@@ -1,4 +1,4 @@
-//! Compact JWS through the public API: each negative differs from a good token in one thing.
+//! Compact JWS through the public API: each negative differs from a valid token in one property.
 
 #![cfg(any(feature = "aws-lc-rs", feature = "rustcrypto"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -15,7 +15,7 @@ fn key() -> SigningKey {
     SigningKey::generate(Algorithm::Es256, provider::default()).unwrap()
 }
 
-/// A token with any header and payload, rightly signed.
+/// Returns a token with any header and payload, with a valid signature.
 fn forge(key: &SigningKey, header: &str, payload: &str) -> String {
     let signed = format!(
         "{}.{}",
@@ -55,8 +55,7 @@ fn signs_what_it_verifies() {
     assert_eq!(array.unwrap_err().code(), "jws.serialize");
 }
 
-/// T-002, T-008, T-009, T-010, T-011, T-013a, T-028, WIT-01, ATJ-12: one thing is wrong in each
-/// header.
+/// T-002, T-008, T-009, T-010, T-011, T-013a, T-028, WIT-01, ATJ-12: each header has one defect.
 #[test]
 fn each_bad_header_has_its_error() {
     let key = key();
@@ -121,7 +120,7 @@ fn each_bad_header_has_its_error() {
     }
 }
 
-/// T-011, T-028: the payload is judged like the header.
+/// T-011, T-028: the payload is checked like the header.
 #[test]
 fn each_bad_payload_has_its_error() {
     let key = key();
@@ -141,7 +140,7 @@ fn each_bad_payload_has_its_error() {
     }
 }
 
-/// T-012, T-013, T-013a: the shape, before anything is decoded.
+/// T-012, T-013, T-013a: the shape is checked before decoding.
 #[test]
 fn each_bad_shape_has_its_error() {
     let key = key();
@@ -179,7 +178,7 @@ fn each_bad_shape_has_its_error() {
     ] {
         assert_eq!(code(&token, &key), expected, "{token:.80}");
     }
-    // The last character of 64 bytes carries four bits that must be zero.
+    // The last character of 64 bytes has four bits that must be zero.
     let (most, last) = signature.split_at(85);
     let twin = char::from(last.as_bytes()[0] + 1);
     assert_eq!(
@@ -188,7 +187,7 @@ fn each_bad_shape_has_its_error() {
     );
 }
 
-/// T-021: a signature is judged by the one key that was given, and by no other.
+/// T-021: a signature is checked with the given key only.
 #[test]
 fn another_key_and_another_text_are_refused() {
     let key = key();
@@ -204,7 +203,7 @@ fn another_key_and_another_text_are_refused() {
     assert_eq!(code(&forged, &key), "jws.signature");
 }
 
-/// T-029: both texts of an ECDSA token verify; what was signed has one name.
+/// T-029: both ECDSA signatures verify, and have the same signed hash.
 #[test]
 fn the_twin_of_a_signature_has_the_same_signed_hash() {
     // n of P-256, SEC 2 §2.4.2.
@@ -233,7 +232,7 @@ fn the_twin_of_a_signature_has_the_same_signed_hash() {
     assert_eq!(hash(&twin), hash(&token));
 }
 
-/// T-014: one kind of token never passes for another, whatever the spelling of `typ`.
+/// T-014: a token of one kind is not accepted as another kind, in any spelling of `typ`.
 #[test]
 fn typ_is_compared_as_a_media_type() {
     const KINDS: [&str; 10] = [
@@ -275,7 +274,7 @@ fn typ_is_compared_as_a_media_type() {
     assert_eq!(error.code(), "jws.typ");
 }
 
-/// T-001: a public key's texts are no secrets to sign with, since there is no MAC to verify.
+/// T-001: a MAC keyed with the text of a public key does not verify, because there is no MAC.
 #[test]
 fn no_mac_verifies_under_any_key() {
     let key = key();
@@ -294,8 +293,8 @@ fn no_mac_verifies_under_any_key() {
     }
 }
 
-/// The JWTs of the RFCs and drafts whose keys are published verify, and fail with one octet
-/// changed; those that bring their key are refused (T-008).
+/// The JWTs of RFCs and drafts with published keys verify, and fail with one changed octet. Tokens
+/// that contain their key are refused (T-008).
 #[test]
 fn published_tokens_verify() {
     const PRIVATE: [&str; 6] = ["d", "p", "q", "dp", "dq", "qi"];
@@ -331,7 +330,7 @@ fn published_tokens_verify() {
             refused += 1;
             continue;
         }
-        // An RSA key of these texts says nothing about its algorithm: here the test does.
+        // The RSA keys of these texts have no `alg`, so the test sets it.
         let alg = Unverified::parse(token).unwrap().header().alg();
         let key = keys
             .iter()
@@ -349,8 +348,7 @@ fn published_tokens_verify() {
     assert_eq!((verified, refused), (14, 3));
 }
 
-/// The workload identity token that draft-ietf-wimse-workload-creds prints, byte for byte, and the
-/// proof that goes with it.
+/// The workload identity token in draft-ietf-wimse-workload-creds, byte for byte, and its proof.
 #[test]
 fn the_tokens_of_the_wimse_drafts_verify() {
     let read = |name: &str| {

@@ -1,5 +1,5 @@
-//! Keys and key sets as servers publish them: what is tolerated, where it is not, and that an
-//! attacker gains nothing.
+//! Keys and key sets as servers publish them: accepted spellings, where they are refused, and tests
+//! that an attacker gains nothing.
 
 #![cfg(feature = "aws-lc-rs")]
 #![expect(
@@ -60,7 +60,7 @@ fn select(set: &JwkSet, kid: Option<&str>, algorithm: Algorithm) -> &'static str
         .map_or_else(|error| error.code(), |_key| "ok")
 }
 
-/// The public part of a new key, without `alg`.
+/// Returns the public key of a new key, without `alg`.
 fn public(algorithm: Algorithm) -> Value {
     let key = SigningKey::generate(algorithm, AWS_LC).unwrap();
     let key = Jwk::from_public_key(key.public_jwk().public_key().clone());
@@ -92,7 +92,7 @@ fn the_frame_of_a_document_is_accepted() {
     );
 }
 
-/// Serializers write `null`, or an empty text, for what is absent.
+/// Serializers write `null`, or an empty string, for absent members.
 #[test]
 fn null_and_empty_members_are_absent() {
     let plain = published(&json!({"kty": "RSA", "n": RSA, "e": "AQAB"})).unwrap();
@@ -111,7 +111,7 @@ fn null_and_empty_members_are_absent() {
         assert_eq!(exact(&key), Err("jwk.private"), "{key}");
     }
     assert!(published(&with(&rsa(), &json!({"key_ops": null}))).is_ok());
-    // What the key needs is not there.
+    // A required member is absent.
     for member in ["n", "e"] {
         for value in [json!(null), json!("")] {
             let key = with(&rsa(), &json!({member: value}));
@@ -122,7 +122,7 @@ fn null_and_empty_members_are_absent() {
         published(&with(&rsa(), &json!({"kty": null}))),
         Err("jwk.kty")
     );
-    // An empty list of operations allows none: it is not absent.
+    // An empty list of operations allows none; it does not count as absent.
     let none = set(
         &json!([with(&rsa(), &json!({"key_ops": []}))]),
         &SetRules::oauth(),
@@ -130,7 +130,7 @@ fn null_and_empty_members_are_absent() {
     assert_eq!(reasons(&none.unwrap()), ["jwk.key_ops"]);
 }
 
-/// A private member with any value refuses the key, however the rest is spelled.
+/// A private member with any value is refused, in any spelling of the rest.
 #[test]
 fn a_private_value_is_refused() {
     let nulls = json!({"d": null, "p": null, "q": "", "dp": "", "dq": null, "qi": null});
@@ -151,7 +151,7 @@ fn a_private_value_is_refused() {
             assert_eq!(reasons(&set), ["jwk.private"]);
         }
     }
-    // Not hidden by a second member of that name either.
+    // A second member with the same name does not hide it.
     let twice = rsa()
         .to_string()
         .replacen('{', r#"{"d":"AQAB","d":null,"#, 1);
@@ -159,7 +159,7 @@ fn a_private_value_is_refused() {
     assert_eq!(refused.code(), "jws.duplicate_member");
 }
 
-/// Zero bytes before an RSA number change neither the key nor its name, and hide no size.
+/// Zero bytes before an RSA number change neither the key nor its thumbprint, and hide no size.
 #[test]
 fn rsa_numbers_may_have_leading_zeros() {
     let plain = exact(&rsa()).unwrap();
@@ -195,7 +195,7 @@ fn rsa_numbers_may_have_leading_zeros() {
     assert_eq!(published(&many), Err("jwk.too_long"));
 }
 
-/// A coordinate may lack leading zeros, is never longer, and belongs to a point.
+/// A coordinate may lack leading zeros, is never longer than the field, and belongs to a point.
 #[test]
 fn coordinates_may_lack_leading_zeros() {
     for algorithm in [Algorithm::Es256, Algorithm::Es384, Algorithm::Es512] {
@@ -220,7 +220,7 @@ fn coordinates_may_lack_leading_zeros() {
             let long = [&[0], coordinate.as_slice()].concat();
             let long = with(&key, &json!({member: encode(&long)}));
             assert_eq!(published(&long), Err("jwk.member"));
-            // One byte more is missing: another number, and no point.
+            // With one byte less it is another number, which is not a point.
             let cut = with(
                 &key,
                 &json!({member: encode(&coordinate[..coordinate.len() - 1])}),
@@ -231,7 +231,7 @@ fn coordinates_may_lack_leading_zeros() {
             assert_eq!(reasons(&set), ["jwk.point"]);
         }
     }
-    // Bytes, and no number.
+    // Ed25519 keys are bytes, not numbers.
     let key = public(Algorithm::Ed25519);
     let x = decode(key["x"].as_str().unwrap()).unwrap();
     for other in [&x[1..], &[&[0], x.as_slice()].concat()] {
@@ -240,7 +240,7 @@ fn coordinates_may_lack_leading_zeros() {
     }
 }
 
-/// Clients' keys and those of HTTP signatures are read exactly.
+/// Keys of clients and of HTTP signatures are parsed exactly.
 #[test]
 fn exact_rules_tolerate_no_spelling() {
     let zero = format!("AAAA{RSA}");
@@ -265,7 +265,7 @@ fn exact_rules_tolerate_no_spelling() {
     assert_eq!(select(&twice, Some("1"), Algorithm::Rs256), "key.ambiguous");
 }
 
-/// The same key under the same `kid` is one key, where the entries do not contradict each other.
+/// The same key under the same `kid` counts once, if the entries do not conflict.
 #[test]
 fn the_same_key_twice_counts_once() {
     let (rs256, ps256) = (Algorithm::Rs256, Algorithm::Ps256);
@@ -294,7 +294,7 @@ fn the_same_key_twice_counts_once() {
         assert_eq!(select(&set, set.keys()[0].key_id(), rs256), "ok");
         assert_eq!(select(&set, None, rs256), "ok");
     }
-    // The narrower of both: what one entry says is not undone by another.
+    // The more restrictive entry applies.
     for set in [
         two(json!({}), json!({"alg": "PS256"})),
         two(json!({"alg": "PS256"}), json!({})),
@@ -303,7 +303,7 @@ fn the_same_key_twice_counts_once() {
         assert_eq!(select(&set, Some("1"), ps256), "ok");
         assert_eq!(select(&set, Some("1"), rs256), "jws.algorithm");
     }
-    // Contradictions: each entry for itself.
+    // Entries that conflict stay apart.
     let set = two(json!({"alg": "RS256"}), json!({"alg": "PS256"}));
     assert_eq!(set.keys().len(), 2);
     assert_eq!(select(&set, Some("1"), ps256), "ok");
@@ -322,7 +322,7 @@ fn the_same_key_twice_counts_once() {
         (select(&set, Some("1"), rs256), reasons(&set)),
         ("ok", vec!["jwk.key_ops"])
     );
-    // Another `kid`, or another key under that `kid`, is another entry.
+    // Another `kid`, or another key under that `kid`, is a separate entry.
     let set = two(json!({}), json!({"kid": "2"}));
     assert_eq!(select(&set, None, rs256), "key.ambiguous");
     let one = SigningKey::generate(Algorithm::Es256, AWS_LC)
@@ -348,7 +348,7 @@ fn the_same_key_twice_counts_once() {
     }
 }
 
-/// An RSA key without `alg` verifies by each RSA algorithm of JOSE, unless rules narrow it.
+/// An RSA key without `alg` verifies with each RSA algorithm of JOSE, unless the rules restrict it.
 #[test]
 fn an_rsa_key_without_alg_is_for_six_algorithms() {
     let keys = SigningKey::generate(Algorithm::Rs512, AWS_LC).unwrap();
@@ -373,7 +373,7 @@ fn an_rsa_key_without_alg_is_for_six_algorithms() {
     let narrow = SetRules::oauth().with_rsa_algorithms(Algorithm::Ps256.into());
     let narrow = set(&json!([bare]), &narrow).unwrap();
     assert_eq!(narrow.keys()[0].algorithms(), Algorithm::Ps256.into());
-    // What a key says of itself is not widened.
+    // The rules do not extend the `alg` of a key.
     let said = set(
         &json!([with(&rsa(), &json!({"alg": "RS384"}))]),
         &SetRules::oauth(),
@@ -393,7 +393,7 @@ fn an_rsa_key_without_alg_is_for_six_algorithms() {
     }
 }
 
-/// `null` is the empty set, which trusts nothing. A missing member is an error.
+/// `null` is the empty set, which trusts no token. A missing member is an error.
 #[test]
 fn keys_may_be_null_and_not_missing() {
     let parse = |text: &str| {
@@ -416,7 +416,7 @@ fn keys_may_be_null_and_not_missing() {
     assert_eq!(parse(r#"{"keys":null,"keys":[]}"#), "jws.duplicate_member");
 }
 
-/// Entries are bounded by a count that can be set, and by bytes.
+/// The number of entries has a configurable limit, and the document a limit in bytes.
 #[test]
 fn a_set_may_have_a_thousand_entries() {
     let keys: Vec<Value> = (0..1_001)
@@ -439,7 +439,7 @@ fn a_set_may_have_a_thousand_entries() {
     assert_eq!(long.unwrap_err().code(), "jwks.too_large");
 }
 
-/// The reasons are told, together where they are the same, bounded, and without quoting anything.
+/// The reasons are listed: grouped, limited, and without quotes from the set.
 #[test]
 fn the_reasons_of_skipped_entries_are_told() {
     let told = |keys: Value| {
@@ -475,8 +475,8 @@ fn the_reasons_of_skipped_entries_are_told() {
 }
 
 proptest! {
-    /// A key that is read exactly is read as the same when it is published; and what is read as
-    /// published is written so that it is read exactly.
+    /// A key that the exact parser accepts is the same for the tolerant parser. A key of the
+    /// tolerant parser is written so that the exact parser accepts it.
     #[test]
     fn both_readers_agree(
         zeros in 0_usize..3, alg in prop::sample::select(vec!["", ",\"alg\":\"RS256\"", ",\"alg\":null", ",\"alg\":\"\""]),

@@ -1,4 +1,4 @@
-//! The suite, run on `provider::RUSTCRYPTO`.
+//! Runs the suite on `provider::RUSTCRYPTO`.
 #![cfg(feature = "rustcrypto")]
 #![allow(
     clippy::as_conversions,

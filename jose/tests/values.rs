@@ -17,7 +17,7 @@ use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, Skew, SystemClock};
 use aims_jose::{Algorithm, AlgorithmSet, Error};
 
-/// Draws from the system and counts.
+/// Draws random bytes from the system, and counts them.
 #[derive(Debug, Default)]
 struct Counting(Mutex<usize>);
 
@@ -37,8 +37,8 @@ impl SecureRandom for Broken {
     }
 }
 
-/// T-037a: 16 bytes drawn per id, and every symbol appears as often as it should, within 5 σ. The
-/// last symbol has 2 bits only and is counted apart.
+/// T-037a: 16 random bytes per id, and every symbol occurs as often as expected, within 5 σ. The
+/// last symbol has 2 bits and is counted separately.
 #[test]
 fn t037a_ids_have_128_bits() {
     const IDS: usize = 100_000;
@@ -68,7 +68,7 @@ fn t037a_ids_have_128_bits() {
     );
 }
 
-/// T-022: prefixes and empty values are not equal to the whole, in either direction.
+/// T-022: a prefix and an empty value do not equal the whole, in either direction.
 #[test]
 fn t022_secrets_are_compared_whole() {
     let secret = SecretText::new("correct horse");
@@ -136,7 +136,7 @@ fn skew_has_bounds() {
     }
 }
 
-/// T-027: no panic on foreign numbers, and the right answer beyond the ends.
+/// T-027: untrusted numbers cause no panic, and the result saturates.
 #[test]
 fn t027_time_arithmetic_saturates() {
     let skew = Skew::from_secs(60).unwrap();
@@ -201,7 +201,7 @@ fn svd01_the_algorithms_of_svids() {
     );
 }
 
-/// Every code is unique and well formed. That each has its variant is in how they are written.
+/// Every code is unique and well-formed.
 #[test]
 fn codes_are_unique_and_well_formed() {
     let codes: BTreeSet<_> = Error::CODES.iter().copied().collect();

@@ -1,5 +1,5 @@
-//! T-024: nothing of a key or secret stays in the heap once it is dropped, whichever provider held
-//! it. One test in a process of its own, which reads its own memory; Linux only.
+//! T-024: no part of a key or secret stays in the heap after it is dropped, with either provider.
+//! It is one test in its own process, which reads its own memory; Linux only.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::as_conversions,
@@ -19,9 +19,11 @@ use aims_jose::secret::SecretText;
 use aims_jose::{Algorithm, base64url};
 use zeroize::Zeroizing;
 
-/// How often the text, given with every bit turned over, stands in this process's heap, be it the
-/// main one or an arena of a thread. It is compared turned over, so that the search does not find
-/// itself, and read onto the stack, which is left out.
+/// Counts the occurrences of a text in the heap of this process: the main heap and the arenas of
+/// threads.
+///
+/// The text is given with every bit inverted, so that the search does not find its own argument.
+/// Memory is read onto the stack, which is not searched.
 fn occurrences(turned: &[u8]) -> usize {
     let mut page = [0; 8192];
     let stack = u64::try_from(core::ptr::from_ref(&page).addr()).unwrap();
@@ -71,7 +73,7 @@ fn providers() -> Vec<&'static dyn Provider> {
     ]
 }
 
-/// Looks for the seed, scalar or exponent as it is in files, and as little-endian limbs hold it.
+/// Searches for the seed, scalar or exponent, in the form of files and as little-endian limbs.
 fn key_is_wiped(provider: &'static dyn Provider, algorithm: Algorithm) {
     let key = SigningKey::generate(algorithm, provider).unwrap();
     let needle = {

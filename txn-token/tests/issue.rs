@@ -60,7 +60,7 @@ fn what_is_made_is_taken() {
     assert_eq!(all["tctx"]["action"], "BUY");
 }
 
-/// `txn` is drawn, and empty contexts are left out.
+/// `txn` is random by default, and empty contexts are left out.
 #[test]
 fn what_is_not_said_is_left_out() {
     let (one, other) = (made(&request()), made(&request()));
@@ -121,7 +121,7 @@ fn one_field_holds_one_token() {
     }
 }
 
-/// A context that its own reader would refuse is not written.
+/// A context that the verifier would refuse is not written.
 #[test]
 fn a_context_that_cannot_be_read_is_not_made() {
     let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));

@@ -1,4 +1,4 @@
-//! Transaction tokens: each negative differs from a good one in one thing.
+//! Transaction tokens: each negative differs from a valid one in one property.
 #![expect(
     clippy::indexing_slicing,
     clippy::unwrap_used,
@@ -65,7 +65,7 @@ fn code(result: Result<TxnToken, Error>) -> &'static str {
     result.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// The verdict on a good token with these changes, at this time.
+/// Returns the result for a valid token with these changes, at this time.
 fn of_at(changes: &Value, now: u64) -> &'static str {
     let key = key(Algorithm::Es256, "1");
     code(verify(
@@ -79,7 +79,7 @@ fn of(changes: &Value) -> &'static str {
     of_at(changes, NOW)
 }
 
-/// The example of the draft (§9.2), whose members are as printed there.
+/// The example of the draft (§9.2), with the members as printed.
 #[test]
 fn the_example_of_the_draft_is_read() {
     let key = key(Algorithm::Rs256, "identifier-to-key");
@@ -112,7 +112,7 @@ fn the_example_of_the_draft_is_read() {
     );
 }
 
-/// The example of the agents' draft has `purp` where the base has `scope`, and a URL as `aud`.
+/// The example of the agents' draft has `purp` instead of `scope`, and a URL as `aud`.
 #[test]
 fn an_older_form_is_refused() {
     let changes = json!({"scope": "-", "purp": "trade.stocks"});
@@ -171,7 +171,7 @@ fn the_key_is_the_domains() {
     assert_eq!(code(verify(&text, &other, NOW)), "key.unknown");
     let forged = sign("txntoken+jwt", &claims(), &key(Algorithm::Es256, "1"));
     assert_eq!(code(verify(&forged, &own, NOW)), "txn.signature");
-    // Without `kid` exactly one key may fit.
+    // Without `kid`, exactly one key may fit.
     let bare = SigningKey::from_jwk(
         {
             let mut jwk: Value = serde_json::from_str(&own.to_jwk()).unwrap();
@@ -216,7 +216,7 @@ fn required_claims_say_something() {
     }
 }
 
-/// A token may carry claims that its reader does not understand (draft -10 §9.2).
+/// A token may have claims that its receiver does not know (draft -10 §9.2).
 #[test]
 fn unknown_claims_are_ignored() {
     let changes = json!({"act": "anything", "agentic_ctx": 1, "azd": {}, "purp": "x"});
@@ -284,7 +284,7 @@ fn times_are_checked_to_the_second() {
     assert_eq!(code(judged), "txn.expired");
 }
 
-/// Changed arguments, another tool, and a token that is for no call.
+/// Changed arguments, another tool, and a token that is not bound to a call.
 #[test]
 fn a_token_is_for_one_call() {
     let key = key(Algorithm::Es256, "1");

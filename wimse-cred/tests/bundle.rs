@@ -1,4 +1,4 @@
-//! Bundles entry by entry, what replaces what, and that JWT-SVIDs too have one origin each.
+//! Bundles entry by entry, replacement of bundles, and the origin of JWT-SVIDs.
 
 #![expect(
     clippy::indexing_slicing,
@@ -26,7 +26,7 @@ fn parse(document: &Value) -> Result<Bundle, Error> {
     Bundle::parse(&of, document.to_string().as_bytes(), AWS_LC)
 }
 
-/// The public key as an entry of a bundle; `null` takes a member away.
+/// Returns the public key as an entry of a bundle; `null` removes a member.
 fn entry(key: &SigningKey, members: Value) -> Value {
     let mut jwk: Value = serde_json::from_str(&key.public_jwk().to_json()).unwrap();
     for (name, value) in members.as_object().unwrap() {
@@ -38,7 +38,8 @@ fn entry(key: &SigningKey, members: Value) -> Value {
     jwk
 }
 
-/// How many keys for WITs and for JWT-SVIDs a bundle of one good key of each and this entry has.
+/// Returns the number of keys for WITs and for JWT-SVIDs in a bundle of one valid key of each and
+/// this entry.
 fn count(entry_: &Value) -> (usize, usize) {
     let (wit, jwt) = (key(Algorithm::Es256, "w"), key(Algorithm::Es256, "j"));
     let keys = [
@@ -105,8 +106,8 @@ fn an_rsa_key_without_alg_is_for_rs256() {
     assert_eq!(verify(&text, &store), "ok");
 }
 
-/// BND-01: what a `wimse` origin publishes is a plain set: `use` absent or `sig`, one `kid` once,
-/// and no JWT-SVIDs.
+/// BND-01: a `wimse` origin publishes a plain set: `use` is absent or `sig`, no `kid` occurs twice,
+/// and there are no JWT-SVIDs.
 #[test]
 fn a_wimse_origin_has_a_plain_set() {
     let (one, two) = (key(Algorithm::Es256, "1"), key(Algorithm::Ed25519, "2"));
@@ -131,8 +132,8 @@ fn a_wimse_origin_has_a_plain_set() {
     assert_eq!(code(parse(json!("x"))), "bundle.syntax");
 }
 
-/// BND-02: an equal or higher number replaces; an operator's `replace` heeds none; the epoch grows
-/// with each change alone.
+/// BND-02: an equal or higher sequence number replaces; an operator's `replace` ignores it; the
+/// epoch grows only with a change.
 #[test]
 fn what_replaces_a_bundle() {
     let (old, new) = (key(Algorithm::Es256, "old"), key(Algorithm::Es256, "new"));
@@ -161,7 +162,7 @@ fn what_replaces_a_bundle() {
         ),
         ("ok", 1)
     );
-    // One origin's number says nothing of another's.
+    // Sequence numbers of different origins are independent.
     let of = origin("spiffe://other.example");
     let other = Bundle::parse(&of, br#"{"keys":[],"spiffe_sequence":0}"#, RUSTCRYPTO).unwrap();
     assert_eq!(code(store.set(other)), "ok");
@@ -169,8 +170,8 @@ fn what_replaces_a_bundle() {
     assert!(!store.remove(&origin("wimse://other.example")) && store.epoch() == epoch);
 }
 
-/// BND-02, T-042: an empty set, or one without a usable key, trusts nothing, and says that a
-/// refresh may help.
+/// BND-02, T-042: an empty set, or one without a usable key, trusts no credential. The error says
+/// that a refresh may help.
 #[test]
 fn an_empty_bundle_trusts_nothing() {
     let ca = key(Algorithm::Es256, "ca");

@@ -12,7 +12,7 @@ fn parse(document: &str) -> Result<BundleMap, Error> {
     BundleMap::parse(document.as_bytes(), AWS_LC)
 }
 
-/// A map of these members of `trust_domains`.
+/// Returns a map with these members of `trust_domains`.
 fn map(members: &[(&str, &str)]) -> String {
     let members: Vec<_> = members
         .iter()
@@ -44,8 +44,8 @@ fn a_map_holds_bundles_by_trust_domain() {
     assert_eq!(verify(&by(&two), &store), "wit.signature");
 }
 
-/// BND-03: the form of a map: an object with `trust_domains`, an object, which may be empty; other
-/// members mean nothing here.
+/// BND-03: a map is an object with `trust_domains`, an object that may be empty; other members are
+/// ignored.
 #[test]
 fn the_form_is_checked() {
     for (document, expected) in [
@@ -74,8 +74,8 @@ fn the_form_is_checked() {
     assert_eq!(code(BundleMap::parse(latin, AWS_LC)), "bundle.syntax");
 }
 
-/// BND-03, T-042: no trust domain twice, however it is spelled in JSON, and no other member of the
-/// map either.
+/// BND-03, T-042: neither a trust domain nor another member of the map occurs twice, in any
+/// spelling.
 #[test]
 fn nothing_stands_twice() {
     let twice = |first, second| code(parse(&map(&[(first, EMPTY), (second, EMPTY)])));
@@ -141,8 +141,8 @@ fn a_broken_bundle_costs_itself() {
     }
 }
 
-/// T-042: in a map too an empty bundle is one, which trusts nothing, and a lower sequence number
-/// replaces no higher one.
+/// T-042: an empty bundle of a map trusts no credential, and a lower sequence number does not
+/// replace a higher one.
 #[test]
 fn bundles_of_a_map_are_bundles() {
     let ca = key(Algorithm::Es256, "k");
@@ -162,7 +162,7 @@ fn bundles_of_a_map_are_bundles() {
     assert_eq!(verify(&text, &store), "trust.unknown_key");
 }
 
-/// BND-03: length and number are bounded, each to the one.
+/// BND-03: the limits on length and number are exact.
 #[test]
 fn a_map_is_bounded() {
     let of = |count: usize| {
@@ -186,7 +186,7 @@ fn a_map_is_bounded() {
 }
 
 proptest! {
-    /// BND-03: no text panics, and what is read has no trust domain twice.
+    /// BND-03: no text panics, and a parsed map has no trust domain twice.
     #[test]
     fn no_map_panics(names in prop::collection::vec("[a-bA\\\\./\" ]{0,3}", 0..6), bundle in ".{0,12}") {
         for bundle in [bundle.as_str(), EMPTY] {

@@ -16,7 +16,7 @@ fn is_same(one: &Wit, other: &Wit) -> bool {
     std::ptr::eq(one.id(), other.id())
 }
 
-/// T-038: what is known is given again, and is not read again.
+/// T-038: a cached WIT is returned without parsing.
 #[test]
 fn a_hit_gives_the_same_wit() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -26,12 +26,12 @@ fn a_hit_gives_the_same_wit() {
     let first = cache.verify(&text, &store, at(NOW)).unwrap();
     let again = cache.verify(&text, &store, at(NOW + 1)).unwrap();
     assert!(is_same(&first, &again) && again.id().as_str() == AGENT);
-    // Another origin's change does not cost the entry.
+    // A change of another origin does not drop the entry.
     let other = Bundle::parse(&origin("spiffe://other"), br#"{"keys":[]}"#, AWS_LC).unwrap();
     store.set(other).unwrap();
     let after = cache.verify(&text, &store, at(NOW)).unwrap();
     assert!(is_same(&first, &after) && cache.len() == 1);
-    // Another cache knows nothing of it.
+    // Another cache does not have the entry.
     let fresh = WitCache::new(10, WitRules::wit());
     let fresh = fresh.verify(&text, &store, at(NOW)).unwrap();
     assert!(!is_same(&first, &fresh));
@@ -112,7 +112,7 @@ fn garbage_does_not_displace() {
     }
 }
 
-/// T-039: the cache is bounded, and its rules are the verifier's.
+/// T-039: the cache has a limit, and uses the rules of the verifier.
 #[test]
 fn the_cache_is_bounded() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

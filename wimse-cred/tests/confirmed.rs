@@ -1,4 +1,4 @@
-//! The confirmed key, each refusal with its cause, and the profile of WIT-SVIDs.
+//! The confirmed key, with the cause of each refusal, and the profile of WIT-SVIDs.
 
 #![expect(
     clippy::indexing_slicing,
@@ -16,7 +16,7 @@ use aims_wimse_cred::{Bundle, Error, TrustStore, Wit, WitRules};
 use common::{AGENT, NOW, at, bare, claims, code, document, key, origin, sign, trust};
 use serde_json::{Value, json};
 
-/// A code and, from `jose`, the code of its cause.
+/// A code, and the code of its cause from `jose`.
 type Why = (&'static str, Option<&'static str>);
 
 fn why(error: &Error) -> Why {
@@ -43,8 +43,7 @@ fn jwk(algorithm: Algorithm) -> Value {
     serde_json::from_str(&bare(&key(algorithm, "a"))).unwrap()
 }
 
-/// WIT-02, T-019: each thing that is wrong with `cnf.jwk`, and that it is this that is wrong, on
-/// both providers.
+/// WIT-02, T-019: each defect of `cnf.jwk` is refused with its cause, with both providers.
 #[test]
 fn a_confirmed_key_is_refused_for_its_fault() {
     let good = jwk(Algorithm::Es256);
@@ -85,7 +84,7 @@ fn a_confirmed_key_is_refused_for_its_fault() {
     }
 }
 
-/// WIT-02: a key is named once, in one way; a member that is `null` is there.
+/// WIT-02: a key is given once and in one way; a member that is `null` counts as present.
 #[test]
 fn nothing_stands_beside_the_key() {
     let good = jwk(Algorithm::Es256);
@@ -111,7 +110,7 @@ fn nothing_stands_beside_the_key() {
     }
 }
 
-/// WIT-05: what a provider cannot do is refused, not skipped.
+/// WIT-05: a key that the provider does not support is refused, not skipped.
 #[test]
 fn an_unsupported_key_is_refused() {
     let cnf = json!({"jwk": jwk(Algorithm::Es512)});
@@ -122,7 +121,7 @@ fn an_unsupported_key_is_refused() {
     );
 }
 
-/// SVD-01: for the confirmed key RS, PS and ES, and nothing of Edwards.
+/// SVD-01: the confirmed key is for RS, PS or ES, and not for Ed25519.
 #[test]
 fn an_svid_confirms_no_edwards_key() {
     let rules = WitRules::wit_svid();
@@ -137,7 +136,7 @@ fn an_svid_confirms_no_edwards_key() {
     }
 }
 
-/// SVD-01: no `aud`, of whatever value; `null` is a value.
+/// SVD-01: a WIT-SVID has no `aud`, with any value; `null` is a value.
 #[test]
 fn an_svid_has_no_audience() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -152,7 +151,7 @@ fn an_svid_has_no_audience() {
     }
 }
 
-/// SVD-01: a WIT-SVID is about a SPIFFE ID; a WIT may be about either.
+/// SVD-01: the subject of a WIT-SVID is a SPIFFE ID; that of a WIT may have either scheme.
 #[test]
 fn an_svid_is_about_a_spiffe_id() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

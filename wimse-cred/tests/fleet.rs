@@ -1,4 +1,4 @@
-//! Many sources at once, and one source under many readers.
+//! Many sources at once, and one source with many readers.
 
 #![cfg(feature = "tokio")]
 #![expect(
@@ -28,7 +28,7 @@ use common::{NOW, at, claims, key, sign};
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// Wall time that goes as tokio's does.
+/// A wall clock that follows tokio's clock.
 #[derive(Clone, Copy, Debug)]
 struct Paused(Instant);
 
@@ -38,7 +38,7 @@ impl Clock for Paused {
     }
 }
 
-/// Chance that is the same in each run.
+/// A random source with the same values in each run.
 #[derive(Debug)]
 struct Mixed(AtomicU64);
 
@@ -54,7 +54,7 @@ impl SecureRandom for Mixed {
 
 static CHANCE: Mixed = Mixed(AtomicU64::new(1));
 
-/// WITs that were signed beforehand, each with its key.
+/// Creates signed WITs, each with its key.
 fn identities(count: usize, ends: u64) -> Vec<(String, SigningKey)> {
     let ca = key(Algorithm::Es256, "ca");
     let one = || {
@@ -74,7 +74,7 @@ struct Issuer(Arc<Inner>);
 struct Inner {
     first: (String, SigningKey),
     start: Instant,
-    /// In which second it was asked how often.
+    /// The number of requests in each second.
     asked: Mutex<BTreeMap<u64, usize>>,
 }
 
@@ -96,8 +96,8 @@ fn join((wit, key): &(String, SigningKey)) -> Identity {
     Identity::new(SecretText::new(wit), signer, key.public_jwk()).unwrap()
 }
 
-/// F-20: of 1,000 sources that started in one second no second sees more than a tenth, when they
-/// renew and while their issuer fails.
+/// F-20: of 1,000 sources that start in one second, at most a tenth asks in any second, both during
+/// renewal and while the issuer fails.
 #[tokio::test(start_paused = true)]
 async fn a_fleet_does_not_renew_at_once() {
     let lifetime = 3_600;
@@ -127,7 +127,7 @@ async fn a_fleet_does_not_renew_at_once() {
     assert!(*busiest <= 100, "{busiest} in a second");
 }
 
-/// Gives the next of its identities each time, round and round.
+/// Returns its identities in turn, again and again.
 #[derive(Clone, Debug)]
 struct Round(Arc<(Vec<(String, SigningKey)>, AtomicUsize)>);
 
@@ -140,7 +140,7 @@ impl Issue for Round {
     }
 }
 
-/// The key that a WIT confirms.
+/// Returns the key that a WIT confirms.
 fn confirmed(wit: &str) -> VerifyingKey {
     let token = Unverified::parse(wit).unwrap();
     let claims: Value = serde_json::from_slice(token.unverified_payload().unwrap()).unwrap();
@@ -148,8 +148,8 @@ fn confirmed(wit: &str) -> VerifyingKey {
     VerifyingKey::from_jwk(&Jwk::parse(jwk.as_bytes()).unwrap(), AWS_LC).unwrap()
 }
 
-/// F-21: while an identity rotates as fast as it can, each snapshot's key is the one that its WIT
-/// confirms.
+/// F-21: while an identity rotates as fast as possible, the key of each snapshot is the one that
+/// its WIT confirms.
 #[test]
 fn key_and_wit_are_of_one_snapshot() {
     const SIGNATURES: usize = 1_500;
@@ -163,7 +163,7 @@ fn key_and_wit_are_of_one_snapshot() {
         .start_paused(true)
         .build()
         .unwrap();
-    // It has always just a second left, and time goes on as soon as there is nothing else to do.
+    // The remaining lifetime is always one second, and time advances when all tasks wait.
     let ending = Arc::new(Ending);
     let source = RenewingSource::builder(rotations.clone()).with_clock(ending);
     let source = runtime.block_on(source.start()).unwrap();
@@ -175,7 +175,7 @@ fn key_and_wit_are_of_one_snapshot() {
                 scope.spawn(move || {
                     let mut changes = 0;
                     let mut last = source.identity(at(NOW)).unwrap();
-                    // A busy machine turns slowly: so long as there is nothing to see, look on.
+                    // A busy machine may need several attempts.
                     for round in 0..100 * SIGNATURES {
                         if round >= SIGNATURES && changes > CHANGES {
                             break;
@@ -201,7 +201,7 @@ fn key_and_wit_are_of_one_snapshot() {
                 }
             });
         });
-        // The rotation ends even if a reader failed.
+        // Returns an identity that expires in one second.
         let seen: Vec<_> = readers.into_iter().map(|it| it.join()).collect();
         done.store(true, Ordering::SeqCst);
         turning.join().unwrap();

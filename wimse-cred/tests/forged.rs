@@ -11,7 +11,7 @@ use serde_json::json;
 
 const HEADER: &str = r#"{"alg":"ES256","typ":"wit+jwt","kid":"ca"}"#;
 
-/// WIT-01, WIT-05: on both providers, one changed bit of header, payload or signature is too much.
+/// WIT-01, WIT-05: one changed bit of header, payload or signature is refused, with both providers.
 #[test]
 fn a_changed_token_is_refused() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -48,7 +48,7 @@ fn a_changed_token_is_refused() {
     assert_eq!(verify(&text, &trust(&[&ca])), "wit.signature");
 }
 
-/// WIT-01: a compact JWS, in its one spelling.
+/// WIT-01: a compact JWS has one spelling.
 #[test]
 fn the_text_has_one_form() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -67,8 +67,8 @@ fn the_text_has_one_form() {
     }
 }
 
-/// T-008: a token does not bring its own key, even where the signature is good; `null` is no
-/// absence.
+/// T-008: a token must not contain its own key, even with a valid signature; `null` counts as
+/// present.
 #[test]
 fn the_header_brings_no_key() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -85,8 +85,8 @@ fn the_header_brings_no_key() {
     assert_eq!(verify(&text, &store), "jws.duplicate_member");
 }
 
-/// WIT-02, T-011: `sub` stands once, in whatever spelling of its name, before and after the
-/// signature is checked.
+/// WIT-02, T-011: `sub` occurs once, in any spelling of its name, before and after the signature
+/// check.
 #[test]
 fn sub_has_one_spelling() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -99,12 +99,12 @@ fn sub_has_one_spelling() {
         let text = sign_raw(HEADER, &twice, &ca);
         assert_eq!(verify(&text, &store), "jws.duplicate_member", "{twice}");
     }
-    // One value with an escape is one value.
+    // A value with an escape is one value.
     let escaped = good.replacen(AGENT, r"spiffe://example.org/\u0061gent", 1);
     let text = sign_raw(HEADER, &escaped, &ca);
     let wit = Wit::verify(&text, &store.snapshot(), &WitRules::wit(), at(NOW));
     assert_eq!(wit.unwrap().id().as_str(), AGENT);
-    // Only what is signed counts: here the whole payload is no object.
+    // The signed payload as a whole must be an object.
     for (payload, expected) in [
         ("[]", "jws.not_an_object"),
         ("1", "jws.not_an_object"),
@@ -119,7 +119,7 @@ fn sub_has_one_spelling() {
     }
 }
 
-/// WIT-01: too long a text is refused before anything of it is read; the limit is 8 KiB.
+/// WIT-01: a text that is too long is refused unread; the limit is 8 KiB.
 #[test]
 fn length_comes_first() {
     let store = TrustStore::new();
@@ -127,7 +127,7 @@ fn length_comes_first() {
     assert_eq!(verify(&"!".repeat(8 * 1024 + 1), &store), "jws.too_long");
 }
 
-/// WIT-03: `iss` selects nothing, and is told as it stands.
+/// WIT-03: `iss` selects no key, and is returned as written.
 #[test]
 fn iss_selects_no_key() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -143,7 +143,7 @@ fn iss_selects_no_key() {
     assert_eq!(verify(&text, &trust(&[&ca])), "trust.unknown_origin");
 }
 
-/// WIT-04: without `kid`, another key for another algorithm is no ambiguity.
+/// WIT-04: without `kid`, a key for another algorithm causes no ambiguity.
 #[test]
 fn without_kid_the_algorithm_narrows() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

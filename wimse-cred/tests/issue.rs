@@ -47,7 +47,7 @@ fn reason(error: &Error) -> &'static str {
     }
 }
 
-/// Draws zeros and counts them.
+/// Returns zeros, and counts them.
 #[derive(Debug)]
 struct Counting(AtomicUsize);
 
@@ -68,7 +68,7 @@ impl SecureRandom for Empty {
     }
 }
 
-/// A device that is not there.
+/// A device that fails.
 struct Gone;
 
 impl Signer for Gone {
@@ -83,7 +83,7 @@ impl Signer for Gone {
     }
 }
 
-/// WIT-01, WIT-02, T-019: exactly these members, and of the key the public ones alone.
+/// WIT-01, WIT-02, T-019: a WIT has exactly these members, and only the public members of the key.
 #[test]
 fn a_wit_holds_what_it_should() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -114,7 +114,7 @@ fn a_wit_holds_what_it_should() {
     assert!(shown.contains("Es256") && !shown.contains("ca"), "{shown}");
 }
 
-/// WIT-03, T-037a: `jti` differs each time, of 16 drawn bytes; without `iss` there is no member.
+/// WIT-03, T-037a: each `jti` differs and has 16 random bytes; without an issuer there is no `iss`.
 #[test]
 fn each_wit_has_its_own_jti() {
     static COUNTING: Counting = Counting(AtomicUsize::new(0));
@@ -134,7 +134,7 @@ fn each_wit_has_its_own_jti() {
     assert_eq!(COUNTING.0.load(Ordering::SeqCst), 16);
 }
 
-/// SVD-01, SVD-02: a lifetime is from 1 s to 24 h, in whole seconds, for both kinds.
+/// SVD-01, SVD-02: the lifetime is from 1 s to 24 h, in whole seconds, for both kinds.
 #[test]
 fn a_lifetime_has_bounds() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -158,7 +158,7 @@ fn a_lifetime_has_bounds() {
     }
 }
 
-/// SVD-01, SVD-02: each refusal says what is wrong.
+/// SVD-01, SVD-02: each refusal gives its reason.
 #[test]
 fn a_refusal_has_its_reason() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -186,7 +186,7 @@ fn a_refusal_has_its_reason() {
     assert!(svid(&edwards, AGENT, &["a"]).contains("signer is of an algorithm"));
 }
 
-/// WIT-03, SVD-02: without chance or without the signer there is no token.
+/// WIT-03, SVD-02: without random bytes or without the signer, no token is issued.
 #[test]
 fn a_failing_means_gives_no_token() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

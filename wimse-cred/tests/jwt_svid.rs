@@ -1,4 +1,4 @@
-//! JWT-SVIDs: what `svid.rs` leaves to say of header, claims and keys.
+//! JWT-SVIDs: the cases of header, claims and keys that `svid.rs` does not have.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -32,7 +32,7 @@ fn good() -> Value {
     json!({"sub": AGENT, "aud": [TOOL], "exp": NOW + 60, "iat": NOW, "x": {"unknown": [1]}})
 }
 
-/// SVD-02: `sub`, `aud` and `exp` are required, none is `null`, and each has its type.
+/// SVD-02: `sub`, `aud` and `exp` are required, must not be `null`, and have their types.
 #[test]
 fn the_claims_are_required() {
     let ca = key(Algorithm::Es256, "ca");
@@ -91,7 +91,7 @@ fn it_ends_at_its_time() {
     }
 }
 
-/// SVD-02, T-038: skew, lifetime and length are settings, and each is held to.
+/// SVD-02, T-038: skew, lifetime and length are configurable, and are checked.
 #[test]
 fn the_rules_bounds_hold() {
     let ca = key(Algorithm::Es256, "ca");
@@ -111,7 +111,7 @@ fn the_rules_bounds_hold() {
     assert_eq!(verify(shorter, NOW), "jws.too_long");
 }
 
-/// SVD-02, T-008, T-011: the header is strict; `none`, MACs and Edwards never.
+/// SVD-02, T-008, T-011: the header is parsed strictly; `none`, MACs and Ed25519 are refused.
 #[test]
 fn the_header_is_checked() {
     let ca = key(Algorithm::Es256, "ca");
@@ -134,8 +134,8 @@ fn the_header_is_checked() {
     assert_eq!(verify_at("a.b", &store, NOW), "jws.parts");
 }
 
-/// SVD-02, WIT-04: on both providers, the key of the `kid`, or the only one that fits; and no
-/// changed byte.
+/// SVD-02, WIT-04: the key of the `kid`, or the only one that fits, with both providers; one
+/// changed byte is refused.
 #[test]
 fn the_key_and_the_signature_are_checked() {
     for provider in [AWS_LC, RUSTCRYPTO] {
@@ -156,7 +156,7 @@ fn the_key_and_the_signature_are_checked() {
     }
 }
 
-/// SVD-02: what a good one says; it is a bearer token, so that its text is not in `Debug`.
+/// SVD-02: the values of a valid token. It is a bearer token, so `Debug` does not print its text.
 #[test]
 fn it_says_what_was_signed() {
     #[derive(serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! Keys behind a device or a network.
+//! Keys in a device or behind a network.
 
 mod common;
 
@@ -79,7 +79,7 @@ fn an_issuer_signs_with_a_remote_key() {
     let wit = issue(&issuer(remote(&ca, false))).unwrap();
     assert_eq!(verify(wit.expose(), &trust(&[&ca])), "ok");
     assert_eq!(code(issue(&issuer(remote(&ca, true)))), "cred.sign");
-    // What is refused is refused before the signer is asked.
+    // A refused request does not reach the signer.
     let edwards = key(Algorithm::Ed25519, "ca");
     assert_eq!(code(issue(&issuer(remote(&edwards, true)))), "cred.issue");
     // The synchronous call does not wait for a remote signer; a local key signs in both ways.
@@ -140,7 +140,7 @@ fn an_identity_may_have_a_remote_key() {
     assert!(local.local_signer().is_ok());
     let signature = wait(local.signer().sign_async(b"message")).unwrap();
     assert_eq!(signature.as_ref().len(), 64);
-    // The key is still the one that the WIT confirms.
+    // The key is that of the WIT, and the algorithm differs.
     let other = key(Algorithm::Es384, "a");
     let mixed = Identity::new(wit(), remote(&other, false), agent.public_jwk());
     assert_eq!(code(mixed), "source.key");

@@ -1,4 +1,5 @@
-//! Renewal at its edges: chance, clones, panics, useless issuers; and what an identity refuses.
+//! Edge cases of renewal: randomness, clones, panics, unusable issuers; and the checks of an
+//! identity.
 
 #![cfg(feature = "tokio")]
 #![expect(
@@ -28,7 +29,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-/// Wall time that goes as tokio's does.
+/// A wall clock that follows tokio's clock.
 #[derive(Clone, Copy, Debug)]
 struct Paused(Instant);
 
@@ -38,7 +39,7 @@ impl Clock for Paused {
     }
 }
 
-/// Wall time that jumps ahead of tokio's: the machine was suspended, or its clock was set.
+/// A wall clock that jumps ahead of tokio's clock: the machine was suspended, or its clock was set.
 #[derive(Debug)]
 struct Jumping(Paused, AtomicU64);
 
@@ -57,7 +58,7 @@ enum Answer {
     Panics,
 }
 
-/// Gives its answers in turn, then none; remembers when it was asked.
+/// Returns its answers in turn, then fails; records the times of the requests.
 #[derive(Clone, Debug)]
 struct Script(Arc<Inner>);
 
@@ -143,7 +144,7 @@ fn join(wit: &str, key: &SigningKey) -> Result<Identity, Error> {
     )
 }
 
-/// Gives the same number always, or nothing.
+/// Returns always the same number, or fails.
 #[derive(Debug)]
 struct Fixed(Option<u64>);
 
@@ -163,8 +164,8 @@ async fn sleep(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
 }
 
-/// F-03: of a lifetime of 300 s, it asks at 200 s at the latest and at 170 s at the earliest;
-/// without chance, at the latest.
+/// F-03: with a lifetime of 300 s, the renewal is between 170 s and 200 s; without randomness it is
+/// at 200 s.
 #[tokio::test(start_paused = true)]
 async fn chance_moves_the_renewal() {
     for (random, expected) in [(&LATEST, 200), (&EARLIEST, 170), (&NONE, 200)] {
@@ -176,7 +177,7 @@ async fn chance_moves_the_renewal() {
     }
 }
 
-/// F-03: after a failure 1, 2, 4, … 60 s, no more; after a success the waits begin anew.
+/// F-03: the pauses after failures are 1, 2, 4, … 60 s; after a success they begin again.
 #[tokio::test(start_paused = true)]
 async fn waits_double_up_to_a_minute() {
     let mut answers = vec![Answer::For(300)];
@@ -194,8 +195,8 @@ async fn waits_double_up_to_a_minute() {
     assert_eq!(asked[10..], [583, 584, 586]);
 }
 
-/// F-03, F-04: after a jump of the clock what is due is asked for within half a minute, before the
-/// end and after it, in the wait for the next renewal and in a pause.
+/// F-03, F-04: after a jump of the clock, an overdue renewal starts within half a minute: before
+/// and after the expiry, while waiting for a renewal and in a pause.
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_is_followed() {
     for (jump, expected) in [(3_000, "ok"), (10_000, "source.expired")] {
@@ -213,7 +214,7 @@ async fn a_clock_that_jumps_is_followed() {
         assert_eq!(script.asked(), [0, 60, 61]);
         assert_eq!(code(source.identity(clock.now())), "ok");
     }
-    // A pause of a minute ends as early.
+    // A pause of a minute ends early too.
     let mut answers = vec![Answer::For(300)];
     answers.extend([Answer::Fails; 7]);
     let script = Script::of(&answers);
@@ -234,14 +235,14 @@ async fn a_clock_that_goes_back_delays_nothing() {
     let clock = Arc::new(Jumping(script.0.clock, AtomicU64::new(100)));
     let builder = RenewingSource::builder(script.clone()).with_clock(clock.clone());
     let _source = builder.with_random(&LATEST).start().await.unwrap();
-    // 200 s are left, as the clock says.
+    // The clock shows that 200 s are left.
     sleep(10).await;
     clock.1.store(0, Ordering::SeqCst);
     sleep(124).await;
     assert_eq!(script.asked(), [0, 133]);
 }
 
-/// F-03: who never gives a good identity gives no source; what has ended is none.
+/// F-03: without a valid first identity there is no source; an expired one is not valid.
 #[tokio::test(start_paused = true)]
 async fn a_start_needs_an_identity() {
     for (answer, expected) in [
@@ -255,7 +256,7 @@ async fn a_start_needs_an_identity() {
     }
 }
 
-/// F-03, WIT-08: a renewal that has ended already does not replace what is still good.
+/// F-03, WIT-08: a renewal that has already expired does not replace a valid identity.
 #[tokio::test(start_paused = true)]
 async fn a_useless_renewal_replaces_nothing() {
     let script = Script::of(&[Answer::For(300), Answer::For(0), Answer::Hangs]);
@@ -267,7 +268,7 @@ async fn a_useless_renewal_replaces_nothing() {
     assert_eq!(script.identity(&source), "source.expired");
 }
 
-/// F-03: an issuer that panics costs one renewal: the next one comes as after any failure.
+/// F-03: an issuer that panics fails one renewal; the next one follows as after any failure.
 #[tokio::test(start_paused = true)]
 async fn a_panicking_issuer_fails_closed() {
     let answers = [Answer::For(300), Answer::Panics, Answer::Panics];
@@ -285,7 +286,7 @@ async fn a_panicking_issuer_fails_closed() {
     assert_eq!(code(panicking.start(&LATEST).await), "source.unavailable");
 }
 
-/// F-22: the end of the source, in a pause or in the midst of a call, leaves no task.
+/// F-22: dropping the source, in a pause or during a call, leaves no task.
 #[tokio::test(start_paused = true)]
 async fn the_end_leaves_no_task() {
     let alive = || Handle::current().metrics().num_alive_tasks();
@@ -305,14 +306,14 @@ async fn the_end_leaves_no_task() {
         }
         assert_eq!(alive(), 0, "{second:?}");
     }
-    // Nor does a call that was given up.
+    // A call that timed out leaves no task either.
     let script = Script::of(&[Answer::Hangs]);
     assert_eq!(code(script.start(&LATEST).await), "source.unavailable");
     tokio::task::yield_now().await;
     assert_eq!(alive(), 0);
 }
 
-/// F-03: clones share one task; it ends with the last of them, even in the midst of a call.
+/// F-03: clones share one task, which ends with the last of them, even during a call.
 #[tokio::test(start_paused = true)]
 async fn the_last_clone_ends_the_task() {
     let answers = [Answer::For(300), Answer::For(300), Answer::Hangs];
@@ -329,8 +330,8 @@ async fn the_last_clone_ends_the_task() {
     assert_eq!(script.asked(), [0, 200, 400]);
 }
 
-/// WIT-02, WIT-08: each thing that an identity refuses of its WIT; the same key for another
-/// algorithm is another.
+/// WIT-02, WIT-08: each WIT that an identity refuses; the same key for another algorithm is
+/// refused.
 #[test]
 fn an_identity_refuses_what_does_not_fit() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Ed25519, "a"));
@@ -358,7 +359,7 @@ fn an_identity_refuses_what_does_not_fit() {
     assert_eq!(jwk("alg", json!("none")), "wit.confirmation");
     let other: Value = serde_json::from_str(&common::bare(&key(Algorithm::Ed25519, "b"))).unwrap();
     assert_eq!(jwk("x", other["x"].clone()), "source.key");
-    // The signer of another algorithm beside the right public key.
+    // A signer of another algorithm with the right public key.
     let wit = sign("wit+jwt", &ca, &claims(&agent));
     let signer: Arc<dyn Signer> = Arc::new(SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap());
     let mixed = Identity::new(SecretText::new(wit), signer, agent.public_jwk());

@@ -1,4 +1,4 @@
-//! Where an agent's identity comes from, and the table of codes.
+//! Sources of an agent's identity, and the table of codes.
 
 #![cfg_attr(
     feature = "tokio",
@@ -25,7 +25,7 @@ fn identity(wit: &str, key: &SigningKey) -> Result<Identity, Error> {
     )
 }
 
-/// WIT-08: key and WIT belong together, and are not used past `exp`.
+/// WIT-08: key and WIT belong together, and are not used after `exp`.
 #[test]
 fn an_identity_is_one() {
     let (ca, agent, other) = (
@@ -124,8 +124,8 @@ fn codes_are_unique_and_complete() {
     );
 }
 
-/// Nothing is said twice: a message does not repeat its source, and the chain shows both in one
-/// line. A claim that is missing is named.
+/// A message does not repeat its source, and the chain prints both in one line. A missing claim is
+/// named.
 #[test]
 fn a_chain_says_each_thing_once() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -159,7 +159,7 @@ mod renewing {
 
     use super::*;
 
-    /// Wall time that goes as tokio's does.
+    /// A wall clock that follows tokio's clock.
     #[derive(Clone, Copy)]
     struct Paused(Instant);
 
@@ -176,7 +176,7 @@ mod renewing {
         Silent,
     }
 
-    /// Issues for 300 s, or does not.
+    /// Issues identities for 300 s, or fails.
     #[derive(Clone, Debug)]
     struct Issuer(Arc<(AtomicU64, Mutex<Mood>, Instant)>);
 
@@ -228,7 +228,7 @@ mod renewing {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
-    /// F-03, WIT-08: it renews at two thirds of the lifetime, a tenth earlier at most, with a new
+    /// F-03, WIT-08: it renews at two thirds of the lifetime or up to a tenth earlier, with a new
     /// key.
     #[tokio::test(start_paused = true)]
     async fn it_renews_in_time() {
@@ -245,7 +245,8 @@ mod renewing {
         assert_ne!(second.wit().expose(), first.wit().expose());
     }
 
-    /// F-03: the old identity is given until it expires, then none; asking is bounded; it recovers.
+    /// F-03: the old identity is returned until it expires, then an error; requests are limited; it
+    /// recovers.
     #[tokio::test(start_paused = true)]
     async fn it_outlives_a_failing_issuer() {
         let issuer = Issuer::new();
@@ -266,7 +267,7 @@ mod renewing {
         assert_eq!(code(source.identity(now())), "ok");
     }
 
-    /// F-03: a call that hangs is given up, at the start and later.
+    /// F-03: a call that hangs times out, at the start and later.
     #[tokio::test(start_paused = true)]
     async fn a_silent_issuer_is_not_waited_for() {
         let issuer = Issuer::new();

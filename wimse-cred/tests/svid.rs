@@ -1,4 +1,4 @@
-//! JWT-SVIDs, and what issuers refuse to sign.
+//! JWT-SVIDs, and tokens that issuers refuse to sign.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -84,7 +84,7 @@ fn a_jwt_svid_is_checked() {
         verify(&sign("JWT", &key(Algorithm::Es256, "other"), &good)),
         "trust.unknown_key"
     );
-    // A key for WITs signs no JWT-SVID.
+    // A key for WITs does not verify JWT-SVIDs.
     let wits = store(&ca, "wit-svid").snapshot();
     assert_eq!(
         code(JwtSvid::verify(
@@ -97,7 +97,7 @@ fn a_jwt_svid_is_checked() {
     );
 }
 
-/// SVD-02: what an issuer signs, a verifier takes.
+/// SVD-02: a verifier accepts the tokens of an issuer.
 #[test]
 fn what_is_issued_verifies() {
     let ca = key(Algorithm::Es256, "ca");

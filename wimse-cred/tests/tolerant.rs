@@ -1,4 +1,4 @@
-//! Bundles as servers write them, tokens as libraries write them, and what stays refused.
+//! Bundles as servers write them, tokens as libraries write them, and forms that are refused.
 
 mod common;
 
@@ -42,7 +42,7 @@ fn a_bundle_may_stand_in_a_frame() {
     }
 }
 
-/// `null` is absent: what Go writes for an empty list, and serializers for what they do not have.
+/// `null` counts as absent: Go writes it for an empty list, and serializers for absent members.
 #[test]
 fn null_in_a_bundle_is_absent() {
     for text in [
@@ -64,7 +64,8 @@ fn null_in_a_bundle_is_absent() {
     assert!(plain.unwrap().wit_keys().is_empty());
 }
 
-/// The empty bundle withdraws trust; and one without a number replaces none that has one.
+/// The empty bundle withdraws trust. A bundle without a sequence number does not replace one with a
+/// number.
 #[test]
 fn null_keys_trust_nothing_and_turn_nothing_back() {
     let ca = key(Algorithm::Es256, "ca");
@@ -84,7 +85,7 @@ fn null_keys_trust_nothing_and_turn_nothing_back() {
     assert_eq!(told.to_string(), expected);
 }
 
-/// The same key twice is one key; two keys under one `kid`, or one for two uses, are refused.
+/// The same key twice is one key. Two keys under one `kid`, or one key for two uses, are refused.
 #[test]
 fn the_same_key_twice_counts_once() {
     let (ca, other) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "ca"));
@@ -96,7 +97,7 @@ fn the_same_key_twice_counts_once() {
     assert_eq!(code(parse(&two)), "bundle.kid");
     let uses = document(&[&ca, &ca], "wit-svid", 1).replacen("wit-svid", "jwt-svid", 1);
     assert_eq!(code(parse(&uses)), "bundle.kid");
-    // Without `alg` and with it: one key. For two algorithms: two entries of one name.
+    // An entry with `alg` and one without are one key. Entries for two algorithms share a name.
     let bare: Value = serde_json::from_str(&document(&[&ca, &ca], "wit-svid", 1)).unwrap();
     let without = |member: &str, value: Value| {
         let mut bundle = bare.clone();
@@ -112,7 +113,7 @@ fn the_same_key_twice_counts_once() {
     assert_eq!(verify(&text, &TrustStore::of([contradicting])), "ok");
 }
 
-/// Many servers make many entries: a count that can be set.
+/// Many servers make many entries, so the limit is configurable.
 #[test]
 fn a_bundle_may_have_many_entries() {
     let entries = |count: usize| {
@@ -136,7 +137,7 @@ fn a_bundle_may_have_many_entries() {
     }
 }
 
-/// The error names the entries that are skipped, and why; it quotes nothing of them.
+/// The error names the skipped entries and the reasons, and quotes nothing from them.
 #[test]
 fn an_unknown_origin_or_key_tells_the_known_ones() {
     let (ca, other) = (
@@ -219,7 +220,7 @@ fn blanks_in_a_token_are_accepted() {
     }
 }
 
-/// A registered claim that is `null` or of the wrong type is named.
+/// The error names a registered claim that is `null` or of the wrong type.
 #[test]
 fn a_wrong_claim_is_named() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -283,7 +284,7 @@ fn an_svid_may_be_issued_in_the_future() {
         "wit.expired"
     );
     assert_eq!(with(json!({"iat": null}), &svid), "wit.claim");
-    // A long life is not hidden behind it.
+    // A future `iat` does not hide a long lifetime.
     let short = svid.with_max_lifetime(Duration::from_secs(300));
     assert_eq!(
         with(json!({"iat": NOW + 300, "exp": NOW + 331}), &short),
@@ -292,7 +293,7 @@ fn an_svid_may_be_issued_in_the_future() {
     assert_eq!(with(json!({"iat": NOW + 300}), &short), "ok");
 }
 
-/// The subject decides nothing before it is read from the signed object, whatever stands around.
+/// The subject is used only after it was read from the signed object, whatever surrounds it.
 #[test]
 fn a_framed_token_is_hashed_as_it_stands() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

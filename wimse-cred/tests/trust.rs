@@ -15,8 +15,8 @@ fn parse(document: &str) -> Result<Bundle, Error> {
     Bundle::parse(&origin("spiffe://example.org"), document.as_bytes(), AWS_LC)
 }
 
-/// BND-01, T-042: entries for other uses, of unknown kinds or without `kid` are no keys; a `kid`
-/// stands once.
+/// BND-01, T-042: entries for other uses, of unknown kinds or without `kid` are skipped; a `kid`
+/// occurs once.
 #[test]
 fn a_bundle_is_read_entry_by_entry() {
     let (one, two) = (key(Algorithm::Es256, "1"), key(Algorithm::Es256, "2"));
@@ -79,7 +79,7 @@ fn a_bundle_is_read_entry_by_entry() {
     }
 }
 
-/// BND-02, T-042: an empty bundle trusts nothing; a lower sequence number, or none, does not
+/// BND-02, T-042: an empty bundle trusts no credential; a lower sequence number, or none, does not
 /// replace a higher one.
 #[test]
 fn a_bundle_replaces_an_older_one() {
@@ -115,7 +115,7 @@ fn a_bundle_replaces_an_older_one() {
     assert_eq!(verify(&text(&new), &store), "trust.unknown_origin");
 }
 
-/// T-038: a bundle that comes after a removal does not bring the origin back; the program does.
+/// T-038: a bundle that arrives after a removal does not restore the origin; the program does.
 #[test]
 fn a_removal_is_final() {
     let ca = key(Algorithm::Es256, "ca");
@@ -132,14 +132,15 @@ fn a_removal_is_final() {
             assert_eq!(verify(&text, &store), "trust.unknown_origin");
         }
         assert!(store.snapshot().is_removed(&own));
-        // Other origins come and go.
+        // Other origins can be set and removed.
         assert_eq!(code(store.set(other.clone())), "ok");
         store.name(&own);
         assert_eq!(verify(&text, &store), "trust.unknown_origin");
         assert_eq!(code(store.set(bundle(0))), "ok");
         assert_eq!(verify(&text, &store), "ok");
         assert!(!store.snapshot().is_removed(&own));
-        // What an operator leaves out is removed, and what it names is back.
+        // An origin that the operator leaves out is removed, and one that the operator names is
+        // restored.
         store.replace([other.clone()]);
         assert_eq!(code(store.set(bundle(9))), "trust.removed");
         store.replace([bundle(0)]);
@@ -148,8 +149,7 @@ fn a_removal_is_final() {
     }
 }
 
-/// Beyond what the store remembers, no bundle comes in but those of origins that it has or that
-/// were named.
+/// Beyond the remembered removals, only origins that have a bundle or were named can get one.
 #[test]
 fn too_many_removals_close_the_store() {
     let store = trust(&[&key(Algorithm::Es256, "ca")]);
@@ -173,7 +173,7 @@ fn too_many_removals_close_the_store() {
     assert_eq!(code(store.set(known)), "ok");
 }
 
-/// BND-02: what was not refreshed for too long trusts nothing.
+/// BND-02: a bundle that was not refreshed in time trusts no credential.
 #[test]
 fn a_stale_bundle_fails_closed() {
     let ca = key(Algorithm::Es256, "ca");
@@ -237,7 +237,7 @@ fn origins_are_never_pooled() {
     }
 }
 
-/// T-038: a cached WIT ends with its time, with its key, and with its origin.
+/// T-038: a cached WIT ends with its `exp`, with its key, and with its origin.
 #[test]
 fn a_cached_wit_ends() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -270,7 +270,7 @@ fn a_cached_wit_ends() {
     assert_eq!(known(NOW), "trust.unknown_origin");
 }
 
-/// T-039: garbage leaves no trace in the cache.
+/// T-039: invalid tokens are not cached.
 #[test]
 fn only_what_verified_is_kept() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));

@@ -1,4 +1,4 @@
-//! WITs: each refusal by a token that differs in one thing from a good one.
+//! WITs: each negative differs from a valid one in one property.
 
 #![expect(
     clippy::indexing_slicing,
@@ -16,7 +16,7 @@ use common::{
 };
 use serde_json::{Value, json};
 
-/// WIT-05: on both providers, with every kind of key.
+/// WIT-05: with both providers, and every kind of key.
 #[test]
 fn a_good_wit_verifies() {
     for provider in [AWS_LC, RUSTCRYPTO] {
@@ -75,7 +75,7 @@ fn the_header_is_checked() {
     assert_eq!(verify(&sign_raw(header, &payload, &ca), &trust), "jws.crit");
 }
 
-/// WIT-04, T-021: the key of the `kid`; without one, the only one that fits; none at random.
+/// WIT-04, T-021: the key of the `kid`; without one, the only one that fits.
 #[test]
 fn the_key_is_the_one_that_is_named() {
     let (ca, other, agent) = (
@@ -101,7 +101,7 @@ fn the_key_is_the_one_that_is_named() {
     );
 }
 
-/// The code for a good token with one claim changed; `null` takes it away.
+/// Returns the code for a valid token with one changed claim; `null` removes the claim.
 fn with(claim: &str, value: Value) -> &'static str {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
     let mut claims = claims(&agent);
@@ -168,7 +168,7 @@ fn it_ends_at_its_time() {
     assert_eq!(verify(NOW, short), "wit.lifetime");
 }
 
-/// WIT-02, T-019: `cnf` holds one public key with its `alg`, and nothing else that names a key.
+/// WIT-02, T-019: `cnf` has one public key with its `alg`, and no other member that names a key.
 #[test]
 fn the_confirmed_key_is_checked() {
     let agent = key(Algorithm::Es256, "a");
@@ -214,8 +214,7 @@ fn the_confirmed_key_is_checked() {
     assert_eq!(cnf(&|cnf| cnf["jwe"] = json!("a")), "wit.confirmation");
 }
 
-/// WIT-01, T-011: a claim that stands twice is not chosen from, at any depth; too long a text is
-/// not read at all.
+/// WIT-01, T-011: a repeated claim is refused at any depth; a text that is too long is not read.
 #[test]
 fn the_text_is_read_strictly() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -239,7 +238,7 @@ fn the_text_is_read_strictly() {
     );
 }
 
-/// SVD-01: what a WIT-SVID narrows.
+/// SVD-01: the additional rules of WIT-SVIDs.
 #[test]
 fn the_svid_profile_is_narrower() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -272,8 +271,8 @@ fn the_svid_profile_is_narrower() {
     assert_eq!(svid(&sign("wit+jwt", &edwards, &good)), "wit.algorithm");
 }
 
-/// SVD-01: `iat` of a WIT-SVID does not limit its earliest validity, `nbf` does. A token that is no
-/// WIT-SVID is held to both.
+/// SVD-01: `iat` of a WIT-SVID does not limit its earliest validity, `nbf` does. Both limit other
+/// WITs.
 #[test]
 fn an_iat_in_the_future_refuses_no_svid() {
     let (ca, agent) = (key(Algorithm::Es256, "ca"), key(Algorithm::Es256, "a"));
@@ -293,7 +292,7 @@ fn an_iat_in_the_future_refuses_no_svid() {
     assert_eq!(codes("nbf", NOW + 31), (refused, refused));
 }
 
-/// WIT-04, WIT-05: the draft's own example, with the key that the draft prints.
+/// WIT-04, WIT-05: the example of the draft, with the key in the draft.
 #[test]
 fn the_published_wit_verifies() {
     let text = include_str!("../../testdata/wimse/wit.txt").trim();

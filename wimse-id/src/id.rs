@@ -97,7 +97,9 @@ impl Origin {
     ///
     /// # Errors
     ///
-    /// [`Reason::TrustDomainTrailingDot`](crate::Reason::TrustDomainTrailingDot) for a `wimse` trust domain that ends in a dot.
+    /// [`Reason::TrustDomainTrailingDot`] for a `wimse` trust domain that ends in a dot.
+    ///
+    /// [`Reason::TrustDomainTrailingDot`]: crate::Reason::TrustDomainTrailingDot
     pub fn new(scheme: Scheme, trust_domain: &TrustDomain) -> Result<Self, Error> {
         parse::trust_domain_of(scheme, trust_domain.as_str())
             .map_err(|reason| Error::new(reason, trust_domain.as_str()))?;

@@ -1,4 +1,4 @@
-//! Identifiers, origins and patterns: each negative differs from a good text in one thing.
+//! Identifiers, origins and patterns: each negative differs from a valid text in one property.
 
 use aims_wimse_id::{Error, IdPattern, Origin, Reason, Scheme, TrustDomain, WorkloadId};
 use proptest::prelude::*;
@@ -88,7 +88,7 @@ fn lengths_are_bounded() {
     );
 }
 
-/// ID-07: scheme and domain both bind.
+/// ID-07: scheme and trust domain both count.
 #[test]
 fn an_origin_is_scheme_and_trust_domain() -> Result<(), Error> {
     let id = WorkloadId::parse("spiffe://example.org/pay")?;
@@ -182,7 +182,7 @@ fn patterns_match_whole_segments() -> Result<(), Error> {
     Ok(())
 }
 
-/// T-017: equality is that of the bytes, in maps as well.
+/// Parsing makes at most one allocation, for the text.
 #[test]
 fn equality_is_of_the_bytes() -> Result<(), Error> {
     let ids = std::collections::HashSet::from([WorkloadId::parse("spiffe://a/Pay")?]);
@@ -197,7 +197,7 @@ fn codes_are_unique() {
     assert_eq!(unique.len(), Error::CODES.len());
 }
 
-/// One allocation at most: the text itself.
+/// T-030: an accepted text prints as itself, and its parts make up the text.
 #[test]
 fn parsing_allocates_the_text_alone() {
     let text = "spiffe://prod.example.org/billing/payment-service/instance-1";

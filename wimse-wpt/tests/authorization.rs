@@ -1,5 +1,5 @@
-//! The proof in `Authorization: WPT`, the form of draft-ietf-wimse-wpt-02, and the two forms beside
-//! each other.
+//! The proof in `Authorization: WPT`, the form of draft-ietf-wimse-wpt-02, and requests with both
+//! forms.
 
 #![cfg(feature = "http")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -42,7 +42,7 @@ fn find(all: &HeaderMap) -> &'static str {
     code(Presented::find(all, Revisions::default()))
 }
 
-/// WPT-08, WPT-12: what was applied is found, is sensitive, and shows in no `Debug`.
+/// WPT-08, WPT-12: an applied proof is found, is sensitive, and is not printed by `Debug`.
 #[test]
 fn found_as_applied() {
     let mut all = headers(&[
@@ -67,8 +67,7 @@ fn found_as_applied() {
     assert!(!format!("{found:?} {proof:?} {all:?}").contains("eyJ"));
 }
 
-/// WPT-11: a proof is added to no request that has an `Authorization` field, of whatever scheme,
-/// and nothing is changed then.
+/// WPT-11: a request with an `Authorization` field of any scheme is refused and stays unchanged.
 #[test]
 fn authorization_is_not_shared() {
     for there in [
@@ -94,7 +93,7 @@ fn authorization_is_not_shared() {
     assert_eq!(all.len(), 1);
 }
 
-/// WPT-08: text that is no compact JWT is not applied, and nothing is changed.
+/// WPT-08: a text that is not a compact JWT is refused, and the request stays unchanged.
 #[test]
 fn bad_text_is_not_applied() {
     let mut all = HeaderMap::new();
@@ -107,7 +106,7 @@ fn bad_text_is_not_applied() {
     }
 }
 
-/// WPT-08: the scheme is read in any case, and blanks may follow it (RFC 9110 §11.4).
+/// WPT-08: the case of the scheme does not matter, and spaces may follow it (RFC 9110 §11.4).
 #[test]
 fn the_scheme_has_any_case() {
     for good in ["WPT a.b.c", "wpt a.b.c", "Wpt  a.b.c"] {
@@ -174,8 +173,8 @@ fn the_wit_is_there() {
     assert!(error.to_string().contains("authorization: WPT"));
 }
 
-/// WPT-13: each receiver finds the proofs of its own revisions alone, says which other one came,
-/// and refuses a request that has both.
+/// WPT-13: a receiver finds proofs of its own revisions only, names another one, and refuses a
+/// request with both.
 #[test]
 fn the_form_is_the_configured_one() {
     let draft02 = authorized(&["WPT a.b.c"]);
@@ -194,7 +193,7 @@ fn the_form_is_the_configured_one() {
             (&both, "wpt.both_forms"),
         ] {
             assert_eq!(code(Presented::find(all, accepted)), expected, "{all:?}");
-            // The other form is no proof, and by itself no fault either.
+            // The other form is not a proof, and not an error by itself.
             let alone = workload_proof_token(all, accepted);
             let found = match expected {
                 "ok" => alone.unwrap().is_some(),
@@ -207,7 +206,7 @@ fn the_form_is_the_configured_one() {
             assert_eq!(found, expected == "ok");
         }
     }
-    // A malformed one of a form counts as that form.
+    // A malformed proof counts as its form.
     both.insert(AUTHORIZATION, HeaderValue::from_static("wpt"));
     assert_eq!(find(&both), "wpt.both_forms");
     let error = proof_missing(&draft01, Revisions::DRAFT_02);
@@ -217,8 +216,8 @@ fn the_form_is_the_configured_one() {
     );
 }
 
-/// WIT-07: a bad proof is answered with 401, a bad WIT or transaction token with 400, and in -01
-/// all of them with 400.
+/// WIT-07: an invalid proof gives 401, an invalid WIT or transaction token 400; in -01 all give
+/// 400.
 #[test]
 fn statuses() {
     use aims_replay::Error as Replay;
@@ -270,7 +269,7 @@ fn statuses() {
     }
 }
 
-/// WPT-15: the challenge is found among others, whatever parameters it has.
+/// WPT-15: the challenge is found among others, with any parameters.
 #[test]
 fn challenges_are_read() {
     assert_eq!((CHALLENGE.to_str().unwrap(), SCHEME), ("WPT", "WPT"));
@@ -304,7 +303,7 @@ fn challenges_are_read() {
 }
 
 proptest! {
-    /// WPT-08, WPT-15: no value makes it panic, and what is found is what the field holds.
+    /// WPT-08, WPT-15: no value panics, and a found proof equals the field.
     #[test]
     fn no_value_panics(value in "[ -~]{0,40}|[Ww][Pp][Tt] {0,2}([a-c_-]{1,3}\\.){2}[a-c]{1,3}") {
         let all = authorized(&[value.as_str()]);

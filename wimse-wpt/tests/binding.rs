@@ -16,7 +16,7 @@ fn with(agent: &Agent, binding: &Binding<'_>, changes: &Value) -> &'static str {
     code(agent.verify(&agent.proof(changes), binding))
 }
 
-/// WPT-02, T-033: `aud` is the configured value, byte for byte and alone.
+/// WPT-02, T-033: `aud` is exactly the configured value, byte for byte.
 #[test]
 fn the_audience_is_the_configured_one() {
     let agent = agent();
@@ -54,7 +54,7 @@ fn the_audience_is_the_configured_one() {
     assert_eq!(with(&agent, &elsewhere, &json!({})), "wpt.audience");
 }
 
-/// WPT-02: both audiences are told, escaped and bounded.
+/// WPT-02: the error has both audiences, escaped and bounded.
 #[test]
 fn another_audience_is_told() {
     let agent = agent();
@@ -82,7 +82,7 @@ fn another_audience_is_told() {
     }
 }
 
-/// WPT-06, T-033: `ath` and `tth` are there exactly when the token is, and its hash.
+/// WPT-06, T-033: `ath` and `tth` are present exactly if the token is, and are its hash.
 #[test]
 fn token_hashes_are_checked() {
     let agent = agent();
@@ -111,8 +111,8 @@ fn token_hashes_are_checked() {
     }
 }
 
-/// WPT-06, WPT-09: in draft-ietf-wimse-wpt-02 `ath` is an unknown claim, ignored whatever its
-/// value, and no access token is bound: neither is such a proof made, nor does one verify.
+/// WPT-06, WPT-09: in draft-ietf-wimse-wpt-02 `ath` is an unknown claim and ignored. A binding with
+/// an access token can neither be signed nor verified.
 #[test]
 fn draft_02_knows_no_access_token() {
     let agent = agent();
@@ -133,7 +133,7 @@ fn draft_02_knows_no_access_token() {
     assert_eq!(prepare(&draft01().access_token("a"), minute, SYSTEM), "ok");
 }
 
-/// WPT-13: a receiver accepts the revisions that it is configured with, and by default -02 alone.
+/// WPT-13: a receiver accepts its configured revisions, by default -02 only.
 #[test]
 fn revisions_are_configured() {
     let agent = agent();
@@ -157,7 +157,7 @@ fn revisions_are_configured() {
     assert_eq!(Revisions::BOTH.newest(), Revision::default());
 }
 
-/// A proof of -01 whose access token was taken away is no proof of -02 for a receiver of both.
+/// A proof of -01 whose access token was removed is not accepted as a proof of -02.
 #[test]
 fn a_proof_of_01_does_not_lose_its_token() {
     let agent = agent();
@@ -176,7 +176,7 @@ fn of(revisions: Revisions) -> WptRules {
     WptRules::default().with_revisions(revisions)
 }
 
-/// WPT-06: with both tokens, each hash is for its own.
+/// WPT-06: with both tokens, each hash is for its own token.
 #[test]
 fn token_hashes_are_not_swapped() {
     let agent = agent();
@@ -190,7 +190,7 @@ fn token_hashes_are_not_swapped() {
     assert_eq!(with(&agent, &both, &json!({"ath": ath})), "wpt.tth");
 }
 
-/// WPT-07, T-033: `oth` covers the fields that are used, and no other.
+/// WPT-07, T-033: `oth` covers exactly the required fields.
 #[test]
 fn other_fields_are_checked() {
     let agent = agent();
@@ -232,7 +232,7 @@ fn other_fields_are_checked() {
     );
 }
 
-/// WPT-07: a field that stands twice in `oth`.
+/// WPT-07: a repeated field in `oth`.
 #[test]
 fn a_field_twice_in_oth_is_refused() {
     let agent = agent();
@@ -250,7 +250,7 @@ fn prepare(binding: &Binding<'_>, lifetime: Duration, random: &dyn SecureRandom)
     code(binding.prepare("a.b.c", algorithm, lifetime, random, at(NOW)))
 }
 
-/// WPT-03, WPT-07: a sender is not allowed what no receiver accepts.
+/// WPT-03, WPT-07: a sender cannot make a proof that no receiver accepts.
 #[test]
 fn bad_proofs_are_not_made() {
     let minute = Duration::from_secs(60);
@@ -285,8 +285,7 @@ impl SecureRandom for Broken {
     }
 }
 
-/// WPT-04, T-037a: `jti` has 22 characters, all from the random source, and no proof is made
-/// without it.
+/// WPT-04, T-037a: `jti` has 22 random characters, and no proof is made without the random source.
 #[test]
 fn ids_are_drawn() {
     let good = Binding::to(AUDIENCE);

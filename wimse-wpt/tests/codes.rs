@@ -1,4 +1,4 @@
-//! The codes are a promise.
+//! The codes are stable.
 
 use std::collections::HashSet;
 
@@ -6,7 +6,7 @@ use aims_jose::Error as Jose;
 use aims_jose::alg::Algorithm;
 use aims_wimse_wpt::{Error, Revision};
 
-/// Each variant, and each error of `jose` that has a name of its own here.
+/// Each variant, and each error of `jose` with its own name here.
 fn all() -> Vec<Error> {
     let field = "workload-proof-token";
     let algorithm = Algorithm::Es256;
@@ -50,7 +50,7 @@ fn all() -> Vec<Error> {
     ]
 }
 
-/// WPT-01: every code is listed once, and every listed code is given.
+/// WPT-01: every code is listed once, and every listed code is used.
 #[test]
 fn codes_are_unique_and_all_there() {
     let listed: HashSet<_> = Error::CODES.iter().copied().collect();
@@ -60,7 +60,7 @@ fn codes_are_unique_and_all_there() {
     assert!(listed.iter().all(|code| code.starts_with("wpt.")));
 }
 
-/// WPT-04: what is not of this crate keeps the name that its own crate gave it.
+/// WPT-04: codes of other crates stay as they are.
 #[test]
 fn foreign_codes_pass() {
     let foreign = [Jose::CODES, aims_replay::Error::CODES].concat();
@@ -86,8 +86,7 @@ fn messages_are_plain() {
     }
 }
 
-/// Nothing is said twice: a message does not repeat its source, and the chain shows both in one
-/// line.
+/// A message does not repeat its source, and the chain prints both in one line.
 #[test]
 fn a_chain_says_each_thing_once() {
     let error = Error::Wpt(Jose::Claim { claim: "jti" });

@@ -1,5 +1,5 @@
-//! The header fields, with the proof in the form of draft-ietf-wimse-wpt-01; `authorization.rs` has
-//! that of -02.
+//! The header fields, with the proof in the form of draft-ietf-wimse-wpt-01. `authorization.rs`
+//! tests that of -02.
 
 #![cfg(feature = "http")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -32,7 +32,7 @@ fn find(fields: &[(&HeaderName, &[u8])]) -> &'static str {
     code(Presented::find(&headers(fields), Revisions::DRAFT_01))
 }
 
-/// WIT-06, WPT-08: what was applied is found, in place of what was there, and is sensitive.
+/// WIT-06, WPT-08: applied fields are found, replace earlier ones, and are sensitive.
 #[test]
 fn found_as_applied() {
     let mut all = headers(&[
@@ -48,7 +48,7 @@ fn found_as_applied() {
     assert!(!format!("{found:?} {all:?}").contains("eyJ"));
 }
 
-/// WIT-06, WPT-08: text that is no compact JWT is not applied, and nothing is changed.
+/// WIT-06, WPT-08: a text that is not a compact JWT is refused, and the request stays unchanged.
 #[test]
 fn bad_text_is_not_applied() {
     let mut all = HeaderMap::new();
@@ -76,7 +76,7 @@ fn bad_text_is_not_applied() {
     }
 }
 
-/// WIT-06, WPT-08: both or neither. `Authorization` is neither.
+/// WIT-06, WPT-08: both fields or none. `Authorization` counts as none.
 #[test]
 fn both_or_neither() {
     let (wit, wpt) = (WIT.as_bytes(), WPT.as_bytes());
@@ -101,7 +101,7 @@ fn both_or_neither() {
     }
 }
 
-/// WIT-06, WPT-08: once each, also where something on the way has joined two values to one.
+/// WIT-06, WPT-08: each field occurs once, also if an intermediary has joined two values.
 #[test]
 fn not_more_than_once() {
     let (wit, wpt) = (WIT.as_bytes(), WPT.as_bytes());
@@ -156,7 +156,7 @@ fn the_shape_is_checked() {
     }
 }
 
-/// WPT-08: the longest is taken, one byte more is not looked at.
+/// WPT-08: the maximum length is accepted, and one byte more is refused.
 #[test]
 fn the_length_is_checked() {
     let longest = format!("a.b.{}", "c".repeat(MAX_FIELD_LEN - 4));
@@ -180,7 +180,7 @@ fn the_length_is_checked() {
     );
 }
 
-/// WPT-06: `Txn-Token` once, or not at all.
+/// WPT-06: `Txn-Token` occurs once or not at all.
 #[test]
 fn the_transaction_token_is_found() {
     let txn = |values: &[&[u8]]| {
@@ -242,7 +242,7 @@ fn audiences_of_targets() {
 }
 
 proptest! {
-    /// WPT-08: no value makes it panic, and what is found is what the field holds.
+    /// WPT-08: no value panics, and a found token equals the field.
     #[test]
     fn no_value_panics(wit in "[ -~\u{e4}]{0,60}|[a-zA-Z0-9_.,-]{0,20}", wpt in "\\PC{0,40}|([a-c_-]{1,3}\\.){2}[a-c]{1,3}") {
         let mut all = HeaderMap::new();

@@ -17,7 +17,7 @@ use serde_json::json;
 
 const OTHER: &str = "spiffe://example.org/other";
 
-/// Keeps what it was asked.
+/// Records its calls.
 #[derive(Debug, Default)]
 struct Asked(Mutex<Vec<(ReplayKey, UnixTime, UnixTime)>>);
 
@@ -40,7 +40,7 @@ fn spend(agent: &Agent, proof: &str, store: &dyn ReplayStore, now: u64) -> &'sta
     code(verified.and_then(|unspent| unspent.spend(store, at(now))))
 }
 
-/// WPT-04, T-034: 64 threads, one proof, many rounds: exactly one passes.
+/// WPT-04, T-034: with 64 threads and one proof, exactly one passes, in many rounds.
 #[test]
 fn one_of_many_threads_passes() {
     const THREADS: usize = 64;
@@ -73,8 +73,8 @@ fn one_of_many_threads_passes() {
     assert_eq!(replayed.into_inner(), (THREADS - 1) * ROUNDS);
 }
 
-/// WPT-04: two senders may use one `jti`; one sender may not, with another WIT and another key
-/// neither.
+/// WPT-04: two senders may use the same `jti`; one sender may not, not even with another WIT and
+/// key.
 #[test]
 fn ids_belong_to_their_sender() {
     let store = ReplayCache::in_memory(1000);
@@ -132,7 +132,7 @@ fn remembered_as_long_as_it_verifies() {
     assert_eq!(asked.0.into_inner().unwrap(), expected);
 }
 
-/// T-036: what does not verify takes no room, and does not burn the `jti` for the good proof.
+/// T-036: an invalid proof is not stored, and does not use up the `jti` of the valid proof.
 #[test]
 fn only_what_verifies_is_stored() {
     let (agent, other) = (agent(), Agent::new(OTHER, Algorithm::Es256));
@@ -155,7 +155,7 @@ fn only_what_verifies_is_stored() {
         );
     }
     assert_eq!(store.live(at(NOW)), 0);
-    // Verified and not spent is not stored either.
+    // A verified proof that is not spent is not stored either.
     let good = agent.proof(&json!({"jti": id}));
     drop(agent.verify(&good, &Binding::to(AUDIENCE)).unwrap());
     assert_eq!(store.live(at(NOW)), 0);
@@ -163,8 +163,7 @@ fn only_what_verifies_is_stored() {
     assert_eq!(store.live(at(NOW)), 1);
 }
 
-/// T-035, T-036: a store without room refuses, a sender over its share likewise, and nothing is
-/// forgotten for them.
+/// T-035, T-036: a full store refuses, also a sender over its share, and forgets nothing for them.
 #[test]
 fn a_full_store_refuses() {
     let agent = agent();
@@ -186,7 +185,7 @@ fn a_full_store_refuses() {
     assert_eq!(refused, "replay.full");
 }
 
-/// T-037: an id of odd shape is a fixed-length key like any other, and none is taken for another.
+/// T-037: a `jti` of any form becomes a key of fixed length, and no two are confused.
 #[test]
 fn odd_ids_do_not_collide() {
     let agent = agent();

@@ -1,4 +1,4 @@
-//! The tokens and the proofs that draft-ietf-wimse-wpt-01 and -02 print.
+//! The tokens and proofs in draft-ietf-wimse-wpt-01 and -02.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -21,9 +21,9 @@ const WIT_02: &str = include_str!("../../testdata/wimse-2026-09/wit.txt");
 const WPT_02: &str = include_str!("../../testdata/wimse-2026-09/wpt.txt");
 const ISSUER_02: &str = include_str!("../../testdata/wimse-2026-09/wit-issuer.jwk.json");
 const AUDIENCE: &str = "https://workload.example.com/path";
-/// `Authorization` of the request that -01 prints.
+/// `Authorization` of the request in -01.
 const ACCESS_TOKEN: &str = "16_mAd0GiwaZokU26_0902100";
-/// While both tokens are valid.
+/// A time at which both tokens are valid.
 const TIME: u64 = 1_745_510_000;
 const EXPIRES: u64 = 1_745_510_016;
 
@@ -63,7 +63,7 @@ fn good() -> Binding<'static> {
     to(AUDIENCE).access_token(ACCESS_TOKEN)
 }
 
-/// WPT-01, WPT-05, WPT-06: the published pair verifies at its time, on both providers.
+/// WPT-01, WPT-05, WPT-06: the published pair verifies at its time, with both providers.
 #[test]
 fn the_published_proof_verifies() {
     for provider in [AWS_LC, RUSTCRYPTO] {
@@ -77,7 +77,7 @@ fn the_published_proof_verifies() {
     }
 }
 
-/// WPT-05, WPT-06: the hashes are those that are printed.
+/// WPT-05, WPT-06: the computed hashes equal the printed ones.
 #[test]
 fn the_printed_hashes_are_ours() {
     let wth = "AaYUfC34D1di2FxQLpiIJJ7Sg8VZ6o8OCdwSf9IToLg";
@@ -86,7 +86,7 @@ fn the_printed_hashes_are_ours() {
     assert_eq!(sha256_base64url(ACCESS_TOKEN), ath);
 }
 
-/// WPT-02, WPT-03, WPT-06, T-033: with one thing changed it does not.
+/// WPT-02, WPT-03, WPT-06, T-033: a changed request is refused.
 #[test]
 fn the_published_proof_is_for_its_request() {
     assert_eq!(code(verify(&good(), TIME)), "ok");
@@ -101,8 +101,8 @@ fn the_published_proof_is_for_its_request() {
     assert_eq!(code(verify(&good().header("x", b""), TIME)), "wpt.oth");
 }
 
-/// WPT-01, WPT-05, WPT-08: the request that -02 prints has the pair that it prints, and that
-/// verifies at its time, on both providers.
+/// WPT-01, WPT-05, WPT-08: the request in -02 contains the printed pair, which verifies at its
+/// time, with both providers.
 #[test]
 fn the_proof_of_draft_02_verifies() {
     for provider in [AWS_LC, RUSTCRYPTO] {
@@ -117,7 +117,7 @@ fn the_proof_of_draft_02_verifies() {
     }
 }
 
-/// WPT-08: the request that -02 prints, read as it stands.
+/// WPT-08: the request in -02, parsed as printed.
 #[cfg(feature = "http")]
 #[test]
 fn the_request_of_draft_02_is_read() {
@@ -136,7 +136,7 @@ fn the_request_of_draft_02_is_read() {
     assert_eq!(code(find(Revisions::DRAFT_01)), "wpt.revision");
 }
 
-/// WPT-02, WPT-03, WPT-13: with one thing changed it does not.
+/// WPT-02, WPT-03, WPT-13: a changed request is refused.
 #[test]
 fn the_proof_of_draft_02_is_for_its_request() {
     let good = Binding::to(AUDIENCE);

@@ -1,4 +1,4 @@
-//! Proofs: each refusal by one that differs in one thing from a good one.
+//! Proofs: each negative differs from a valid one in one property.
 
 mod common;
 
@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use serde_json::json;
 use std::time::Duration;
 
-/// WPT-01, WPT-10: what `prepare` makes verifies, with every kind of key.
+/// WPT-01, WPT-10: a proof by `prepare` verifies, with every kind of key.
 #[test]
 fn a_good_proof_verifies() {
     for algorithm in [
@@ -44,7 +44,7 @@ fn a_good_proof_verifies() {
     }
 }
 
-/// WPT-01: `typ` is `wpt+jwt` and nothing else, the older name neither.
+/// WPT-01: `typ` is `wpt+jwt`; the older name is refused.
 #[test]
 fn the_type_is_checked() {
     let agent = agent();
@@ -63,8 +63,8 @@ fn the_type_is_checked() {
     assert_eq!(agent.code(&typed), "ok");
 }
 
-/// WPT-01: `alg` is the very name in `cnf.jwk.alg`: `EdDSA` is not `Ed25519`, though the signature
-/// is the same.
+/// WPT-01: `alg` equals `cnf.jwk.alg`: `EdDSA` is not `Ed25519`, although the signature is the
+/// same.
 #[test]
 fn the_algorithm_is_the_confirmed_one() {
     for (confirmed, other) in [(Algorithm::EdDsa, "Ed25519"), (Algorithm::Ed25519, "EdDSA")] {
@@ -84,7 +84,7 @@ fn the_algorithm_is_the_confirmed_one() {
     }
 }
 
-/// WPT-01, T-033: another key's signature, that of another workload, and a changed one.
+/// WPT-01, T-033: a signature by another key, by another workload, and a changed one.
 #[test]
 fn the_signature_is_the_workloads() {
     let (agent, other) = (agent(), agent());
@@ -102,8 +102,8 @@ fn the_signature_is_the_workloads() {
     assert_eq!(agent.code(&good), "ok");
 }
 
-/// WPT-03: `exp` is there, not past, and not further ahead than the rules say; the skew counts on
-/// both sides.
+/// WPT-03: `exp` is required, has not passed, and is not too far ahead; the skew counts on both
+/// sides.
 #[test]
 fn expiry_is_checked() {
     let agent = agent();
@@ -122,7 +122,7 @@ fn expiry_is_checked() {
     }
 }
 
-/// WPT-03: the rules' own bounds hold.
+/// WPT-03: the limits of the rules are checked.
 #[test]
 fn the_rules_bounds_hold() {
     let agent = agent();
@@ -148,7 +148,7 @@ fn the_rules_bounds_hold() {
     assert_eq!(verify(shorter, NOW), "jws.too_long");
 }
 
-/// WPT-03: `nbf` and `iat` are honoured where they are.
+/// WPT-03: `nbf` and `iat` are checked if present.
 #[test]
 fn not_before_is_honoured() {
     let agent = agent();
@@ -167,7 +167,7 @@ fn not_before_is_honoured() {
     assert_eq!(long, "wpt.lifetime");
 }
 
-/// WPT-04: `jti` is there and says something.
+/// WPT-04: `jti` is required and not empty.
 #[test]
 fn the_id_is_required() {
     let agent = agent();
@@ -183,7 +183,7 @@ fn the_id_is_required() {
     }
 }
 
-/// T-037: no length of a proof's `jti` gets past the limit on the whole.
+/// T-037: the limit on the whole text applies to a long `jti` too.
 #[test]
 fn a_long_proof_is_refused_unread() {
     let agent = agent();
@@ -203,7 +203,7 @@ fn a_proof_is_for_one_wit() {
     assert_eq!(second.code(&second.proof(&json!({}))), "ok");
 }
 
-/// WPT-05: `wth` is there, and the hash of the WIT.
+/// WPT-05: `wth` is required, and is the hash of the WIT.
 #[test]
 fn the_wit_hash_is_checked() {
     let agent = agent();
@@ -224,7 +224,7 @@ fn the_wit_hash_is_checked() {
     }
 }
 
-/// WPT-09: `iss` and unknown claims are ignored, also with odd values.
+/// WPT-09: `iss` and unknown claims are ignored, with any values.
 #[test]
 fn unknown_claims_are_ignored() {
     let agent = agent();
@@ -235,7 +235,7 @@ fn unknown_claims_are_ignored() {
     }
 }
 
-/// WPT-09: a claim that stands twice is refused, known or not, spelt alike or with escapes.
+/// WPT-09: a repeated claim is refused, known or not, also if it is spelled with escapes.
 #[test]
 fn duplicate_claims_are_refused() {
     let agent = agent();
@@ -257,7 +257,7 @@ fn duplicate_claims_are_refused() {
     assert_eq!(agent.code(&sign_raw(header, &good, &agent.key)), "ok");
 }
 
-/// WPT-01: what is no compact JWS of an object.
+/// WPT-01: texts that are not a compact JWS of an object.
 #[test]
 fn malformed_proofs_are_refused() {
     let agent = agent();
@@ -285,7 +285,7 @@ fn malformed_proofs_are_refused() {
     assert_eq!(agent.code(&proof), "jws.key_in_header");
 }
 
-/// WPT-01: what one provider signs, the other verifies.
+/// WPT-01: a signature of one provider verifies with the other.
 #[test]
 fn providers_agree() {
     let key = SigningKey::generate(Algorithm::Es256, RUSTCRYPTO).unwrap();
@@ -296,7 +296,7 @@ fn providers_agree() {
 }
 
 proptest! {
-    /// WPT-01: no text makes it panic, and none verifies.
+    /// WPT-01: no text panics, and none verifies.
     #[test]
     fn no_text_panics(text in "\\PC{0,200}", parts in proptest::collection::vec("[A-Za-z0-9_-]{0,40}", 0..5)) {
         thread_local!(static AGENT: Agent = agent());
@@ -307,7 +307,7 @@ proptest! {
         })?;
     }
 
-    /// WPT-01, WPT-09: no signed payload makes it panic.
+    /// WPT-01, WPT-09: no signed payload panics.
     #[test]
     fn no_payload_panics(text in "\\PC{0,80}", claim in "aud|exp|nbf|jti|wth|ath|tth|oth", value in "null|\\{\\}|\\[\\]|\"\\PC{0,9}\"|-?[0-9]{1,30}(e[0-9]{1,5})?") {
         thread_local!(static AGENT: Agent = agent());

@@ -1,4 +1,4 @@
-//! Keys: made, read, written, and what is refused on the way.
+//! Creates, parses and writes keys, and refuses invalid ones.
 
 use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::{Algorithm, base64url, random};
@@ -97,7 +97,8 @@ fn an_algorithm_that_is_left_out_is_unsupported() {
     }
 }
 
-/// WIT-05, ATJ-12: a key with `alg` is for that very name; the curve implies the rest; RSA nothing.
+/// WIT-05, ATJ-12: a key with `alg` is for that name; a curve implies its algorithms; RSA implies
+/// none.
 #[test]
 fn wit05_a_key_verifies_only_with_the_algorithms_it_carries_or_implies() {
     let signing = generate(Algorithm::EdDsa);
@@ -167,7 +168,7 @@ fn examples_of_the_standards() {
     assert_eq!(found, Ok(()));
 }
 
-/// PKCS#8 as other programs write it: with the public half, in version 2, with attributes.
+/// PKCS#8 of other programs: with the public key, in version 2, with attributes.
 #[test]
 fn pkcs8_of_other_programs_is_read() {
     // RFC 8410 §10.3, both examples.
@@ -191,7 +192,7 @@ fn pkcs8_of_other_programs_is_read() {
     );
 }
 
-/// T-007: a public half that is not the private one's own is refused, in each form.
+/// T-007: a public key that does not belong to the private key is refused, in each form.
 #[test]
 fn t007_halves_that_do_not_belong_together_are_refused() {
     for algorithm in algorithms() {
@@ -288,7 +289,7 @@ fn private_jwks_are_judged_by_use_and_operations() {
     assert!(from_jwk(&fine).is_ok());
 }
 
-/// A scalar of zero or of the order of the group is no private key.
+/// A scalar of zero, or equal to the order of the group, is not a private key.
 #[test]
 fn ec_scalars_out_of_range_are_refused() {
     let head = hex("304102010030130607\
@@ -368,7 +369,7 @@ fn pem_is_one_block_of_that_name() {
     }
 }
 
-/// T-023: no form of a key, and no error about one, shows private parts.
+/// T-023: neither a key nor an error about one prints private parts.
 #[test]
 fn t023_debug_shows_no_private_part() {
     for algorithm in algorithms() {
@@ -436,7 +437,7 @@ fn generated_keys_differ() {
     );
 }
 
-/// ATJ-12: a single key is judged by its `use` and `key_ops` too.
+/// ATJ-12: `use` and `key_ops` are checked for a single key too.
 #[test]
 fn atj12_a_public_key_for_another_purpose_is_refused() {
     let text = generate(Algorithm::Es256).public_jwk().to_json();

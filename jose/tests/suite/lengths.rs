@@ -45,7 +45,7 @@ proptest! {
             format!(r#"{{"kty":"RSA","alg":"PS256","n":"{bytes}","e":"{more}"}}"#),
             format!(r#"{{"kty":"RSA","alg":"RS512","n":"{bytes}","e":"AQAB"}}"#),
         ] {
-            // Refused for what it is, or read as what was written.
+            // The key is refused as invalid, or parses to the written value.
             match Jwk::parse(json.as_bytes()) {
                 Err(error) => prop_assert!(is_of_a_key(&error), "{error}"),
                 Ok(jwk) => match VerifyingKey::from_jwk(&jwk, provider()) {
@@ -67,7 +67,8 @@ proptest! {
         }
     }
 
-    /// A damaged key is refused as a key, or makes signatures of its length; it never panics.
+    /// A damaged key is refused with an error about keys, or makes signatures of its length,
+    /// without a panic.
     #[test]
     fn t026_damaged_pkcs8_is_refused_or_read(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
         for (algorithm, key) in KEYS.iter() {
@@ -76,7 +77,7 @@ proptest! {
             der[at] ^= 1 << bit;
             match SigningKey::from_pkcs8_der(&der, *algorithm, provider()) {
                 Err(error) => prop_assert!(is_of_a_key(&error), "{error}"),
-                // A provider may notice only now that the parts do not fit.
+                // A provider may detect only here that the parts do not match.
                 Ok(other) => if let Ok(signature) = other.sign(b"message") {
                     let length = key.sign(b"message").unwrap().as_ref().len();
                     prop_assert_eq!(signature.as_ref().len(), length);
@@ -86,14 +87,14 @@ proptest! {
     }
 }
 
-/// Whether the error says that something is wrong with a key.
+/// Returns whether the error is about a key.
 fn is_of_a_key(error: &aims_jose::Error) -> bool {
     ["jwk.", "key."]
         .iter()
         .any(|area| error.code().starts_with(area))
 }
 
-/// T-026: each length once, of zeros and of ones, which proptest may not try.
+/// T-026: each length once, of zeros and of ones, because proptest may skip some.
 #[test]
 fn t026_every_length_of_signature() {
     for (algorithm, key) in KEYS.iter() {

@@ -12,14 +12,14 @@ use aims_jose::key::{SigningKey, VerifyingKey};
 
 use crate::provider;
 
-/// The algorithms that this provider has.
+/// The algorithms of this provider.
 fn algorithms() -> impl Iterator<Item = Algorithm> {
     Algorithm::ALL
         .into_iter()
         .filter(|algorithm| provider().supports(*algorithm))
 }
 
-/// A verifying key from JSON, or the code of the error on the way.
+/// Returns a verifying key from JSON, or the code of the error.
 fn key(json: &str) -> Result<VerifyingKey, &'static str> {
     Jwk::parse(json.as_bytes())
         .and_then(|jwk| VerifyingKey::from_jwk(&jwk, provider()))

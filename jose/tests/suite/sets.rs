@@ -1,4 +1,4 @@
-//! Key sets: rules, selection, bounds.
+//! Key sets: rules, selection, limits.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -22,7 +22,7 @@ fn select<'a>(
     set.select(key_id, algorithm).map_err(|error| error.code())
 }
 
-/// A public key with `alg`, with these members set on top; `null` takes one away.
+/// Returns a public key with `alg` and these members; `null` removes a member.
 fn entry(algorithm: Algorithm, members: Value) -> Value {
     let mut jwk: Value = serde_json::from_str(&generate(algorithm).public_jwk().to_json()).unwrap();
     for (name, value) in members.as_object().unwrap() {
@@ -81,7 +81,7 @@ fn t020_broken_entries_are_skipped_one_by_one() {
     assert!(!format!("{set:?}").contains("secret"));
 }
 
-/// T-020: bounded in entries and bytes, and refused at once.
+/// T-020: entries and bytes are limited, and large sets are refused without parsing.
 #[test]
 fn t020_large_sets_are_refused() {
     let one = entry(Algorithm::EdDsa, json!({}));
@@ -136,7 +136,7 @@ fn t028_what_is_not_an_object_with_keys_is_no_set() {
     );
 }
 
-/// ATJ-11: equal `kid` are narrowed by kind and algorithm; what stays ambiguous is an error.
+/// ATJ-11: kind and algorithm select among equal `kid`; an ambiguous choice is an error.
 #[test]
 fn atj11_equal_kids_are_narrowed_in_oauth_sets() {
     let set = json!({"keys": [
@@ -223,7 +223,7 @@ fn t009_a_kid_is_opaque() {
     assert!(!format!("{set:?}").contains('\u{1b}'));
 }
 
-/// T-020: under WIMSE and SPIFFE rules two equal `kid` spoil the set.
+/// T-020: under the rules of WIMSE and SPIFFE, two equal `kid` make the set unusable.
 #[test]
 fn t020_equal_kids_spoil_wimse_and_spiffe_sets() {
     let two = |kid: Value, key_use: Value| {
@@ -238,7 +238,7 @@ fn t020_equal_kids_spoil_wimse_and_spiffe_sets() {
     assert_eq!(found.unwrap_err(), "jwks.duplicate_kid");
     let found = parse(&two("1".into(), "jwt-svid".into()), &svid);
     assert_eq!(found.unwrap_err(), "jwks.duplicate_kid");
-    // Without `kid` they are not equal: WIMSE takes them, SPIFFE needs one.
+    // Entries without `kid` are not equal: WIMSE accepts them, SPIFFE requires a `kid`.
     let set = parse(&two(Value::Null, Value::Null), &SetRules::wimse()).unwrap();
     assert_eq!(set.keys().len(), 2);
     assert!(select(&set, None, Algorithm::Es384).is_ok());
@@ -246,7 +246,7 @@ fn t020_equal_kids_spoil_wimse_and_spiffe_sets() {
     assert_eq!(reasons(&set), [(0, "jwk.kid"), (1, "jwk.kid")]);
 }
 
-/// SVD-01: exactly that `use`, a `kid`, and none but RS, PS and ES.
+/// SVD-01: exactly that `use`, a `kid`, and only RS, PS and ES.
 #[test]
 fn svd01_spiffe_rules_take_one_use_and_no_eddsa() {
     let set = json!({"keys": [
@@ -284,7 +284,8 @@ fn svd01_spiffe_rules_take_one_use_and_no_eddsa() {
     assert_ne!(jwt.keys()[0].thumbprint(), wit.keys()[0].thumbprint());
 }
 
-/// An RSA key without `alg` is for what the rules name, in OAuth sets for each RSA algorithm.
+/// The rules determine the algorithms of an RSA key without `alg`; in OAuth sets it is every RSA
+/// algorithm.
 #[test]
 fn rsa_without_alg_is_for_what_the_rules_name() {
     let set = json!({"keys": [entry(Algorithm::Rs256, json!({"kid": "1", "alg": null}))]});
@@ -388,8 +389,8 @@ impl Provider for Counting {
     }
 }
 
-/// T-021: whatever the set, a token costs one operation at most; what is malformed or names another
-/// algorithm costs none.
+/// T-021: a token costs at most one operation, for every set. A malformed token, or one with
+/// another algorithm, costs none.
 #[test]
 fn t021_at_most_one_operation_per_token() {
     let signer = SigningKey::generate(Algorithm::Es256, &Counting)

@@ -1,4 +1,4 @@
-//! The strict rules, on which libraries differ.
+//! Strict rules in which libraries differ.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,18 +10,18 @@ use aims_jose::{Algorithm, Error, base64url};
 use super::{generate, hex, key, verify};
 use crate::provider;
 
-/// An Ed25519 public key of `00 01 … 1f` as seed, and vectors made with it by hand.
+/// An Ed25519 public key with the seed `00 01 … 1f`, and vectors that were made with it.
 const A: &str = "03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8";
 const HONEST: &str = "7bc0ea578290c8dcf6fc8a6e134a7f3e794ddd7e8922108bccd6202f95de532b\
                       92c2298dc8e161ac2b5e3653f92c5b0e12adf26b3d46e7bd2057715f25d3e205";
 /// The same with S + L.
 const S_PLUS_L: &str = "7bc0ea578290c8dcf6fc8a6e134a7f3e794ddd7e8922108bccd6202f95de532b\
                         7f961feae244740402fb2df6d7263a2312adf26b3d46e7bd2057715f25d3e215";
-/// R is the neutral element, and the equation holds.
+/// R is the neutral element, and the verification equation is true.
 const R_NEUTRAL: &str = "0100000000000000000000000000000000000000000000000000000000000000\
                          e404f4e96e0b12dc6c3ec416ed1d5e91b66a37ca15a8b36c06938736133a2d0c";
 
-/// The fourteen spellings of the eight points of small order: eight canonical ones, then x = 0 with
+/// The fourteen encodings of the eight points of small order: eight canonical ones, then x = 0 with
 /// the sign bit, then y = p and y = p + 1 with either sign.
 const SMALL_ORDER: [&str; 14] = [
     "0100000000000000000000000000000000000000000000000000000000000000",
@@ -92,8 +92,8 @@ fn ed25519_signatures_with_weak_r_or_large_s_are_refused() {
     }
 }
 
-/// T-004: a key with a part of small order. Without cofactor its signatures fit only where the hash
-/// is a multiple of 8, and every provider must see it so.
+/// T-004: a key with a part of small order. Without cofactor its signatures verify only if the hash
+/// is a multiple of 8, and every provider must give that result.
 #[test]
 fn ed25519_keys_of_mixed_order_are_judged_without_cofactor() {
     let key = okp("b154bd62188ae283dd187fefe8c31f5e276edf083b4cff11c9d5cff856c74440").unwrap();
@@ -266,7 +266,7 @@ fn ec_points_off_the_curve_are_refused() {
     }
 }
 
-/// Counts the RSA keys that the provider under test is given.
+/// Counts the RSA keys that the provider under test gets.
 #[derive(Debug)]
 struct Counting;
 
@@ -308,7 +308,7 @@ fn rsa(n: &[u8], e: &[u8]) -> Result<VerifyingKey, &'static str> {
         .map_err(|error| error.code())
 }
 
-/// An odd number of that many bits.
+/// Returns an odd number of this many bits.
 fn odd(bits: usize) -> Vec<u8> {
     let mut number = vec![0xab; bits.div_ceil(8)];
     let top = (bits - 1) % 8;
@@ -321,7 +321,7 @@ fn odd(bits: usize) -> Vec<u8> {
 #[test]
 fn rsa_keys_out_of_size_are_refused_before_any_arithmetic() {
     for bits in [512, 1024, 2040, 2047, 4097, 8192, 16_384] {
-        // The largest do not even fit into a JWK of 16 KiB where they are larger still.
+        // The largest keys do not fit into a JWK of 16 KiB.
         assert_eq!(
             rsa(&odd(bits), &[1, 0, 1]).unwrap_err(),
             "jwk.rsa_modulus",
@@ -348,7 +348,7 @@ fn rsa_keys_out_of_size_are_refused_before_any_arithmetic() {
     ] {
         assert_eq!(rsa(&odd(2048), e).unwrap_err(), "jwk.rsa_exponent", "{e:?}");
     }
-    // The provider was given none of them.
+    // The provider got none of them.
     assert_eq!(PREPARED.load(Ordering::SeqCst), 0);
     let mut read = 0;
     for bits in [2048, 2049, 3072, 4096] {
@@ -360,7 +360,7 @@ fn rsa_keys_out_of_size_are_refused_before_any_arithmetic() {
     }
 }
 
-/// An RSA signature has the length of the modulus and is below it.
+/// An RSA signature has the length of the modulus and is less than it.
 #[test]
 fn rsa_signatures_of_other_lengths_are_refused() {
     let key = generate(Algorithm::Rs256);

@@ -1,4 +1,4 @@
-//! Wycheproof through the JOSE encodings.
+//! Wycheproof vectors in the JOSE encodings.
 
 use aims_jose::jwk::{JwkSet, SetRules};
 use aims_jose::{Algorithm, base64url};
@@ -14,13 +14,13 @@ fn load(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-/// Runs a file of signatures; `accepted` is the number of valid ones, so that a file that is not
-/// read as meant does not pass.
+/// Runs a file of signatures. `accepted` is the number of valid ones, so that a file that is
+/// misread does not pass.
 fn run(name: &str, member: &str, algorithm: Algorithm, accepted: usize, refused: usize) {
     let file = load(name);
     let (mut yes, mut no) = (0, 0);
     for group in file["testGroups"].as_array().unwrap() {
-        // Some groups of EC keys have no JWK form beside.
+        // Some groups of EC keys have no JWK form.
         let jwk = match &group[member] {
             Value::Null => {
                 let point = hex(group["publicKey"]["uncompressed"].as_str().unwrap());
@@ -98,8 +98,8 @@ fn rsa_pss() {
     run(name, "publicKeyJwk", Algorithm::Ps256, 63, 45);
 }
 
-/// T-001, T-020: mixed sets, MAC keys, wrong use, short and weak keys, modified keys. Of the five
-/// valid ones four are MACs, for which there is no algorithm here.
+/// T-001, T-020: mixed sets, MAC keys, wrong use, short and weak keys, modified keys. Four of the
+/// five valid ones are MACs, which this crate does not support.
 #[test]
 fn jwk_sets() {
     let file = load("json_web_key_test.json");

@@ -9,7 +9,7 @@ const ORDER: [u8; 32] = [
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
-/// The same token with the signature (r, n − s).
+/// Returns the same token with the signature (r, n − s).
 pub(crate) fn twin(text: &str) -> String {
     let (signed, signature) = text.rsplit_once('.').unwrap();
     let signature = base64url::decode(signature).unwrap();

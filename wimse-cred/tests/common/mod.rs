@@ -1,4 +1,4 @@
-//! Issuers, agents and hostile tokens.
+//! Issuers, agents and forged tokens.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
@@ -52,13 +52,13 @@ pub(crate) fn trust(keys: &[&SigningKey]) -> TrustStore {
     ])
 }
 
-/// The claims of a good WIT that confirms this key.
+/// Returns the claims of a valid WIT that confirms this key.
 pub(crate) fn claims(agent: &SigningKey) -> Value {
     let jwk: Value = serde_json::from_str(&bare(agent)).unwrap();
     json!({"sub": AGENT, "exp": NOW + 300, "iat": NOW, "jti": "1", "cnf": {"jwk": jwk}})
 }
 
-/// The public key with `alg`, without `kid`.
+/// Returns the public key with `alg`, without `kid`.
 pub(crate) fn bare(key: &SigningKey) -> String {
     let jwk = aims_jose::jwk::Jwk::from_public_key(key.public_jwk().public_key().clone()).unwrap();
     jwk.with_algorithm(key.algorithm()).unwrap().to_json()
@@ -69,7 +69,7 @@ pub(crate) fn sign(typ: &str, key: &SigningKey, claims: &Value) -> String {
     input.sign(key).unwrap().expose().to_owned()
 }
 
-/// Signs header and payload as they are.
+/// Signs header and payload as given.
 pub(crate) fn sign_raw(header: &str, payload: &str, key: &SigningKey) -> String {
     let text = format!(
         "{}.{}",

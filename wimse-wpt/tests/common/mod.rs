@@ -1,4 +1,4 @@
-//! A sender, a receiver, and proofs that differ in one thing from a good one.
+//! A sender, a receiver, and proofs that differ from a valid one in one property.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
@@ -39,14 +39,14 @@ impl Agent {
         Self::with(id, SigningKey::generate(algorithm, AWS_LC).unwrap())
     }
 
-    /// A fresh WIT for a key that is there.
+    /// Creates a new WIT for this key.
     pub(crate) fn with(id: &str, key: SigningKey) -> Self {
         let ca = SigningKey::generate(Algorithm::Es256, AWS_LC).unwrap();
         let ca = ca.with_key_id("ca");
         let id = WorkloadId::parse(id).unwrap();
         let jwk = Jwk::from_public_key(key.public_jwk().public_key().clone()).unwrap();
         let jwk = jwk.with_algorithm(key.algorithm()).unwrap();
-        // A `wimse` issuer signs any algorithm; a SPIFFE one does not take Ed25519.
+        // A `wimse` issuer signs with any algorithm; a SPIFFE issuer does not use Ed25519.
         let text = if key.algorithm() == Algorithm::Es256 {
             let issuer = WitIssuer::new(Arc::new(ca.clone()), None);
             let issued = issuer.issue(&id, &jwk, Duration::from_secs(3600), at(NOW));
@@ -63,7 +63,7 @@ impl Agent {
         Self { key, text, wit }
     }
 
-    /// The claims of a good proof, without any bound token.
+    /// Returns the claims of a valid proof without bound tokens.
     pub(crate) fn claims(&self) -> Value {
         json!({
             "aud": AUDIENCE,
@@ -73,7 +73,7 @@ impl Agent {
         })
     }
 
-    /// A good proof with these claims laid over.
+    /// Returns a valid proof with these changes of its claims.
     pub(crate) fn proof(&self, changes: &Value) -> String {
         sign("wpt+jwt", &self.key, &laid_over(self.claims(), changes))
     }
@@ -83,12 +83,12 @@ impl Agent {
         aims_wimse_wpt::verify(text, &self.wit, binding, &rules, at(NOW))
     }
 
-    /// `ok`, or the code of the refusal, for a proof to [`AUDIENCE`] without bound tokens.
+    /// Returns `ok`, or the code of the refusal, for a proof to [`AUDIENCE`] without bound tokens.
     pub(crate) fn code(&self, text: &str) -> &'static str {
         code(self.verify(text, &Binding::to(AUDIENCE)))
     }
 
-    /// The same for a good proof with these claims laid over.
+    /// Returns the same for a valid proof with these changes of its claims.
     pub(crate) fn code_of(&self, changes: &Value) -> &'static str {
         self.code(&self.proof(changes))
     }
@@ -103,7 +103,7 @@ pub(crate) fn agent() -> Agent {
     Agent::new(AGENT, Algorithm::Es256)
 }
 
-/// `changes` over `claims`; what is `"-"` there is taken away.
+/// Applies `changes` to `claims`; the value `"-"` removes a claim.
 pub(crate) fn laid_over(mut claims: Value, changes: &Value) -> Value {
     let all = claims.as_object_mut().unwrap();
     for (name, value) in changes.as_object().unwrap() {
@@ -121,7 +121,7 @@ pub(crate) fn sign(typ: &str, key: &SigningKey, claims: &Value) -> String {
     input.sign(key).unwrap().expose().to_owned()
 }
 
-/// Signs header and payload as they are.
+/// Signs header and payload as given.
 pub(crate) fn sign_raw(header: &str, payload: &str, key: &SigningKey) -> String {
     let header = base64url::encode(header.as_bytes());
     let text = format!("{header}.{}", base64url::encode(payload.as_bytes()));
