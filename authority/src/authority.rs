@@ -24,6 +24,21 @@ use crate::{Builder, Error, Limits, answer};
 /// It does no I/O: [`handle`](Self::handle) takes a request and the time, and returns the response.
 /// [`router`](Self::router) adds it to an axum program; [`Server`](crate::Server) serves it on a
 /// socket.
+///
+/// ```
+/// use aims_authority::Authority;
+/// use aims_jose::{provider, time::UnixTime};
+/// use http::{Request, StatusCode};
+///
+/// let now = UnixTime::now();
+/// let authority = Authority::builder("https://authority.example", provider::default())
+///     .trust_domain("example.org")
+///     .build(now)?;
+/// let request = Request::get("/jwks").header("host", "authority.example").body(Vec::new())?;
+/// let response = authority.handle(&request, None, now);
+/// assert_eq!(response.status(), StatusCode::OK);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Authority(Arc<Inner>);
 

@@ -20,6 +20,14 @@ pub struct Rate {
 }
 
 /// The limits of an authority. [`Limits::default`] suits the agents of one machine.
+///
+/// ```
+/// use aims_authority::{Limits, Rate};
+///
+/// let mut limits = Limits::default();
+/// limits.requests = Rate { burst: 50, per_minute: 600 };
+/// assert_eq!(limits.body, 32 * 1024);
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {

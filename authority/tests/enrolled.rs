@@ -134,9 +134,7 @@ async fn after_the_wit_has_expired_the_bootstrap_secret_is_shown_again() {
         match again {
             Ok(again) => assert!(reusable && again.id() == first.id()),
             Err(refused) => {
-                let refused = refused
-                    .downcast_ref::<aims_wimse_cred::enrolment::Error>()
-                    .unwrap();
+                let refused = refused.downcast_ref::<enrolment::Error>().unwrap();
                 assert!(!reusable && refused.code() == "client.refused");
             }
         }

@@ -11,6 +11,22 @@ use crate::{ComponentId, Error, Exchange, Limits, Parameters};
 const PARAMS: &[u8] = b"\"@signature-params\": ";
 
 /// The bytes that are signed, with the position of each component.
+///
+/// ```
+/// use aims_http_sig::{Component, Exchange, HttpRequest, Signing};
+/// use aims_jose::{random::SYSTEM, time::at};
+///
+/// let signing = Signing::new("sig1").covering([Component::METHOD, Component::AUTHORITY]);
+/// let (parts, ()) = http::Request::get("https://tools.example/").body(())?.into_parts();
+/// let message = HttpRequest::to_send(&parts)?;
+/// let prepared = signing.prepare(&Exchange::of(&message), SYSTEM, at(1_800_000_000))?;
+/// assert_eq!(
+///     prepared.base().as_bytes(),
+///     b"\"@method\": GET\n\"@authority\": tools.example\n\
+///       \"@signature-params\": (\"@method\" \"@authority\")",
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct SignatureBase {
     bytes: Vec<u8>,

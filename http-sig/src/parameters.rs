@@ -7,6 +7,20 @@ use crate::{Error, Limits};
 
 /// The parameters of a signature, in the order of the message. They are untrusted until the
 /// signature is verified.
+///
+/// ```
+/// use aims_http_sig::{Component, Exchange, HttpRequest, Signing};
+/// use aims_jose::{random::SYSTEM, time::at};
+///
+/// let signing = Signing::new("sig1").covering([Component::METHOD]).with_created().with_tag("app");
+/// let (parts, ()) = http::Request::get("https://tools.example/").body(())?.into_parts();
+/// let message = HttpRequest::to_send(&parts)?;
+/// let prepared = signing.prepare(&Exchange::of(&message), SYSTEM, at(1_800_000_000))?;
+/// let parameters = prepared.base().parameters();
+/// assert_eq!(parameters.created(), Some(1_800_000_000));
+/// assert_eq!(parameters.tag().as_deref(), Some("app"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parameters<'a> {
     text: &'a str,

@@ -198,6 +198,26 @@ impl UnspentSignature {
 /// Components that are not covered are unauthenticated. Act on [`value`](Self::value), on parts of
 /// the message that [`covers`](Self::covers) names, and on content that
 /// [`check_content`](Self::check_content) has compared.
+///
+/// ```
+/// use aims_http_sig::{Component, Exchange, HttpRequest, Policy, Signing, sign_request};
+/// use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, time::UnixTime};
+///
+/// let (key, now) = (SigningKey::generate(Algorithm::Ed25519, AWS_LC)?, UnixTime::now());
+/// let signing = Signing::new("sig1").covering([Component::METHOD]).with_created();
+/// let mut request = http::Request::post("https://tools.example/pay").body("{}")?;
+/// sign_request(&mut request, &signing, &key, now)?;
+///
+/// let (parts, body) = request.into_parts();
+/// let message = HttpRequest::received(&parts, "https", "tools.example").with_target("/pay");
+/// let verified = Policy::requiring([Component::METHOD])
+///     .verify(&Exchange::of(&message), key.verifying_key(), now)?
+///     .accept_replays();
+/// assert_eq!(verified.value(&Component::METHOD), Some("POST"));
+/// assert!(!verified.covers(&Component::PATH));
+/// verified.check_content(body.as_bytes())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct VerifiedSignature {
     label: String,

@@ -9,6 +9,24 @@ use crate::{Error, base64url};
 /// A source of unpredictable bytes.
 ///
 /// Implementations must be cryptographically secure, except in tests.
+///
+/// ```
+/// use aims_jose::random::SecureRandom;
+///
+/// /// Returns the same bytes always. For tests only.
+/// #[derive(Debug)]
+/// struct Sevens;
+///
+/// impl SecureRandom for Sevens {
+///     fn fill(&self, buffer: &mut [u8]) -> Result<(), aims_jose::Error> {
+///         buffer.fill(7);
+///         Ok(())
+///     }
+/// }
+///
+/// assert_eq!(aims_jose::random::id128(&Sevens)?, "BwcHBwcHBwcHBwcHBwcHBw");
+/// # Ok::<(), aims_jose::Error>(())
+/// ```
 pub trait SecureRandom: Debug + Send + Sync {
     /// Fills the whole buffer.
     ///

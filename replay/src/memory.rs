@@ -72,6 +72,11 @@ impl ReplayCache {
 
     /// Sets how many of every 64 slots one sender may hold. Defaults to 32. The minimum is 1; 64
     /// means no limit.
+    ///
+    /// ```
+    /// let store = aims_replay::ReplayCache::in_memory(100_000).with_share(64); // one client only
+    /// # let _ = store;
+    /// ```
     #[must_use]
     pub fn with_share(mut self, of_64: usize) -> Self {
         self.share = of_64.clamp(1, BUCKET * 2);

@@ -195,6 +195,22 @@ impl fmt::Debug for JwtSvid {
 }
 
 /// Issues JWT-SVIDs, signed with one key.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, time::UnixTime};
+/// use aims_wimse_cred::JwtSvidIssuer;
+///
+/// let now = UnixTime::now();
+/// let key = SigningKey::generate(Algorithm::Es256, AWS_LC)?.with_key_id("1");
+/// let issuer = JwtSvidIssuer::new(Arc::new(key));
+/// let id = "spiffe://example.org/agent".parse()?;
+/// let minutes = Duration::from_secs(300);
+/// let svid = issuer.issue(&id, &["https://as.example"], minutes, now)?;
+/// assert_eq!(svid.expose().split('.').count(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct JwtSvidIssuer {
     signer: AnySigner,
 }

@@ -36,6 +36,22 @@ pin_project! {
     /// changed since then is aborted. Digests in trailers are neither written nor read: an
     /// intermediary may drop trailers, and a receiver has used the content before they arrive (RFC
     /// 9530 §6.4).
+    ///
+    /// ```
+    /// use aims_http_sig::digest::{ContentDigest, VerifiedBody};
+    /// use bytes::Bytes;
+    /// use http_body_util::{BodyExt as _, Full};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let digest = ContentDigest::of(b"hello");
+    /// let body = VerifiedBody::new(Full::new(Bytes::from("hello")), &digest, 1024)?;
+    /// assert_eq!(body.collect().await?.to_bytes(), "hello");
+    ///
+    /// let body = VerifiedBody::new(Full::new(Bytes::from("other")), &digest, 1024)?;
+    /// assert!(body.collect().await.is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub struct VerifiedBody<B> {
         #[pin]
         body: B,

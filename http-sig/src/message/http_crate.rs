@@ -11,6 +11,16 @@ use crate::Error;
 use crate::target::{is_scheme, no_scheme};
 
 /// A request of the crate `http`.
+///
+/// ```
+/// use aims_http_sig::{HttpRequest, Message as _, Start};
+///
+/// let (parts, ()) = http::Request::get("https://tools.example/pay?x=1").body(())?.into_parts();
+/// let request = HttpRequest::to_send(&parts)?;
+/// let Start::Request { target, authority, .. } = request.start() else { unreachable!() };
+/// assert_eq!((target, authority), ("/pay?x=1", "tools.example"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct HttpRequest<'a> {
     method: &'a Method,

@@ -59,6 +59,19 @@ pub(crate) fn object(json: &[u8]) -> Result<&str, Error> {
 /// For the claims of a token use [`jwt::claims`](crate::jwt::claims), whose error names a claim of
 /// the wrong type.
 ///
+/// ```
+/// use aims_jose::json::from_object;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Claims { sub: String }
+///
+/// let claims: Claims = from_object(br#"{"sub":"alice","other":1}"#)?;
+/// assert_eq!(claims.sub, "alice");
+/// let repeated = from_object::<Claims>(br#"{"sub":"alice","sub":"bob"}"#).err();
+/// assert_eq!(repeated.map(|error| error.code()), Some("jws.duplicate_member"));
+/// # Ok::<(), aims_jose::Error>(())
+/// ```
+///
 /// # Errors
 ///
 /// Those of [`check_object`], and [`Error::Json`] if a member has another type than `T` expects.

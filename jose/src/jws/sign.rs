@@ -10,6 +10,21 @@ use crate::secret::SecretText;
 use crate::{Algorithm, Error, base64url};
 
 /// Header and claims of a token, ready to be signed.
+///
+/// ```
+/// # #[cfg(feature = "aws-lc-rs")] {
+/// use aims_jose::jws::SigningInput;
+/// use aims_jose::{Algorithm, key::SigningKey, provider};
+///
+/// let key = SigningKey::generate(Algorithm::Es256, provider::AWS_LC)?;
+/// let claims = std::collections::BTreeMap::from([("sub", "alice")]);
+/// let input = SigningInput::new("example+jwt", Algorithm::Es256, None, &claims)?;
+/// // A service that holds the key could sign `input.as_bytes()` instead.
+/// let token = input.sign(&key)?;
+/// assert_eq!(token.expose().split('.').count(), 3);
+/// # }
+/// # Ok::<(), aims_jose::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "a token comes into being with `sign`"]
 pub struct SigningInput {

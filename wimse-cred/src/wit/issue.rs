@@ -19,6 +19,21 @@ use crate::Error;
 ///
 /// It issues any identifier that the caller passes. The caller must know which workload may have
 /// it.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, time::UnixTime};
+/// use aims_wimse_cred::WitIssuer;
+///
+/// let ca = SigningKey::generate(Algorithm::Es256, AWS_LC)?.with_key_id("1");
+/// let agent = SigningKey::generate(Algorithm::Es256, AWS_LC)?;
+/// let issuer = WitIssuer::new(Arc::new(ca), None);
+/// let (id, hour) = ("spiffe://example.org/agent".parse()?, Duration::from_secs(3_600));
+/// let wit = issuer.issue(&id, agent.public_jwk(), hour, UnixTime::now())?;
+/// # let _ = wit;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct WitIssuer {
     signer: AnySigner,
     issuer: Option<String>,

@@ -24,6 +24,29 @@ use crate::trust::{Bundle, Trust, select};
 /// A key of its origin's bundle signed that the workload [`id`](Self::id) holds the key
 /// [`key`](Self::key). It does not say which client sent it: only a proof of possession of that key
 /// does. Clones share their data.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+///
+/// use aims_jose::{alg::Algorithm, key::SigningKey, provider::AWS_LC, time::UnixTime};
+/// use aims_wimse_cred::{Bundle, TrustStore, Wit, WitIssuer, WitRules};
+/// use aims_wimse_id::WorkloadId;
+///
+/// # let now = UnixTime::now();
+/// # let ca = SigningKey::generate(Algorithm::Es256, AWS_LC)?.with_key_id("1");
+/// # let agent = SigningKey::generate(Algorithm::Es256, AWS_LC)?;
+/// # let id = WorkloadId::parse("wimse://example.org/agent")?;
+/// # let hour = Duration::from_secs(3_600);
+/// # let issuer = WitIssuer::new(Arc::new(ca.clone()), None);
+/// # let received = issuer.issue(&id, agent.public_jwk(), hour, now)?;
+/// # let document = format!(r#"{{"keys":[{}]}}"#, ca.public_jwk().to_json());
+/// // `document` is the bundle that the origin publishes.
+/// let bundle = Bundle::parse(&"wimse://example.org".parse()?, document.as_bytes(), AWS_LC)?;
+/// let trust = TrustStore::of([bundle]).snapshot();
+/// let wit = Wit::verify(received.expose(), &trust, &WitRules::wit(), now)?;
+/// assert_eq!(wit.id().as_str(), "wimse://example.org/agent");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Wit(Arc<Inner>);
 
