@@ -81,7 +81,6 @@ expect() { # program, how often, pattern
     [ "$found" = "$2" ] || fail "the $1 says '$3' $found times, not $2"
 }
 expect agent 1 '^I am       spiffe://example.org/agent$'
-expect agent 1 "^tokens by  $AUTHORITY_URL\$"
 expect agent 5 '^GET /mcp/whoami +200 you are spiffe://example.org/agent, with a token for spiffe://example.org/agent$'
 expect agent 5 '^POST /mcp/call +200 6 times 7 is 42, spiffe://example.org/agent$'
 expect agent 5 '^POST /mcp/admin +403 '

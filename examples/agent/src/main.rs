@@ -28,9 +28,6 @@ use aims::fetch::Fetcher;
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock as _, SystemClock};
 use aims::jose::{Chain, provider};
-use aims::oauth_client::{OfIdentity as _, TokenSource};
-use aims::oauth_wire::client_auth::SpiffeWit;
-use aims::oauth_wire::names::{Issuer, Resource};
 use http::Request;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -64,31 +61,25 @@ async fn run() -> Result<(), Failure> {
     let identity = source.identity(SystemClock::new().now())?;
     println!("I am       {}", identity.id().as_str());
 
-    // 2. Client authentication. The agent authenticates at the authorization server by its current
-    //    WIT and a proof of its key. The access tokens that it gets are bound to this key.
-    let client = SpiffeWit::of(source.clone())?;
-
-    // 3. The authorization server. The tool names it in its metadata (RFC 9728). The agent sends
-    //    its credentials only to an issuer in this list.
-    let (resource, accepted) = (Resource::loopback(&tool)?, [Issuer::loopback(&authority)?]);
-    let tokens = TokenSource::discover(&resource, &accepted, client, fetcher.clone()).await;
-    let tokens = tokens.map_err(|error| {
-        let why = Chain(&error);
-        let hint = match error.code() {
-            "grant.transport" => "is the tool running?",
-            _ => "is that the tool's own URL, and does it trust this authority?",
-        };
-        format!("no authorization server for {tool}: {why}\n{hint}")
-    })?;
-    println!("tokens by  {}", tokens.issuer().as_str());
-
-    // 4. The agent. Each request to the tool carries an access token, the WIT, and a proof that is
-    //    valid for this request. Give this handle to the tool-calling loop of a model: it can send
-    //    requests, but it cannot reveal a credential.
+    // 2. The agent. The tool names its authorization server in its metadata (RFC 9728); the agent
+    //    sends its credentials only to an issuer in this list. It authenticates there by its
+    //    current WIT, and the access tokens that it gets are bound to its key. Each request to the
+    //    tool carries an access token, the WIT, and a proof that is valid for this request. Give
+    //    this handle to the tool-calling loop of a model: it can send requests, but it cannot
+    //    reveal a credential.
     let agent = Agent::builder(source.clone())
-        .authorize(resource, "tools:call".parse()?, tokens)
-        .client(fetcher)
-        .build()?;
+        .fetcher(fetcher)
+        .tool(&tool, [&authority], "tools:call")?
+        .build()
+        .await
+        .map_err(|error| {
+            let why = Chain(&error);
+            let hint = match error.code() {
+                "grant.transport" => "is the tool running?",
+                _ => "is that the tool's own URL, and does it trust this authority?",
+            };
+            format!("no authorization server for {tool}: {why}\n{hint}")
+        })?;
 
     for round in 0..rounds {
         if round > 0 {

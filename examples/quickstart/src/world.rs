@@ -1,30 +1,28 @@
 //! The three parties on loopback ports, with real HTTP between them.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use aims::cred::enrolment::{EnrolmentProof, IdentityClient};
-use aims::cred::{Bundle, FixedSource, Identity, TrustStore};
-use aims::fetch::{Fetch as _, Fetcher, expect_json};
+use aims::cred::{FixedSource, Identity, TrustStore};
+use aims::fetch::{Fetch as _, Fetcher};
 use aims::guard::{Guard, HttpSignatures};
+use aims::id::Origin;
 use aims::jose::alg::Algorithm;
 use aims::jose::key::SigningKey;
 use aims::jose::provider::{self, Provider};
 use aims::jose::random;
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock as _, SystemClock, UnixTime};
-use aims::oauth_client::{Step, TokenSource, discovery, drive};
-use aims::oauth_rs::IssuerStore;
-use aims::oauth_wire::client_auth::{SpiffeWit, WitCredential};
-use aims::oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
+use aims::keys::PublishedKeys;
+use aims::oauth_client::{OfIdentity as _, TokenSource};
+use aims::oauth_wire::client_auth::SpiffeWit;
 use aims::oauth_wire::names::{Issuer, Resource};
 use aims::record::{Event, Record};
 use aims::wpt::Revisions;
-use aims::{Agent, Principal, Requirements};
+use aims::{Agent, Principal};
 use aims_authority::{Authority, Client, Enrolment, Purpose, Server};
 use axum::Router;
 use axum::routing::post;
-use http::Request;
 use tokio::net::TcpListener;
 
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -115,40 +113,33 @@ pub(crate) async fn start_tool(
     fetcher: &Fetcher,
     reasons: Reasons,
 ) -> Result<Arc<TrustStore>, Failure> {
-    let origin = "spiffe://example.org".parse()?;
-    let bundle = fetch_json(fetcher, &format!("{authority}/identity/bundle")).await?;
-    let trust = Arc::new(TrustStore::of([Bundle::parse(
-        &origin,
-        &bundle,
-        provider(),
-    )?]));
-
-    let issuer = Issuer::loopback(authority)?;
-    let server = discover(fetcher, &issuer).await?;
-    let keys = fetch_json(fetcher, server.jwks_uri()?.as_str()).await?;
-    let issuers = Arc::new(IssuerStore::new());
-    issuers.set(&issuer, &keys, provider())?;
-
-    let metadata = ResourceMetadata::new(Resource::loopback(tool)?);
+    let origin: Origin = "spiffe://example.org".parse()?;
+    let bundle = format!("{authority}/identity/bundle");
+    let fetch = Arc::new(fetcher.clone());
     let guard = Guard::builder(tool)
-        .trust(Arc::clone(&trust))
-        .issuers(issuers)
-        .metadata(metadata.with_authorization_server(issuer))
-        .require(Requirements::new().scopes(SCOPE.parse()?))
+        .issuer(authority)?
+        .bundle(origin.clone(), &bundle)
+        .scopes(SCOPE)?
         .http_signatures(HttpSignatures::new().answering_as(FixedSource::new(identity(itself)?)))
         .wpt_revisions(Revisions::BOTH)
         .record(reasons)
-        .build()?;
+        .fetch(fetch.clone())
+        .start()
+        .await?;
+    // The agents that verify signed answers trust the same bundle.
+    let keys = PublishedKeys::builder(fetch, provider()).bundle(origin, &bundle)?;
+    let keys = keys.build();
+    keys.load().await?;
 
     // The layer serves the metadata as well.
     let router = Router::new()
         .route("/mcp/call", post(call))
         .layer(guard.layer());
     // `axum::serve` has no limits: a caller that sends half a request keeps its connection. That is
-    // acceptable here, where all callers are in this process. To serve other machines, use the code
-    // of `examples/tool`, or a proxy with limits.
+    // acceptable here, where all callers are in this process. Serve other machines behind a proxy
+    // with limits.
     tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(trust)
+    Ok(keys.trust())
 }
 
 /// The tool. Only callers that the guard accepted reach it.
@@ -181,28 +172,17 @@ pub(crate) async fn agent(
     accepted: &str,
     fetcher: &Fetcher,
 ) -> Result<(Agent, TokenSource), Failure> {
-    let resource = Resource::loopback(tool)?;
-    let (request, pending) = discovery::resource(&resource, None)?;
-    let Step::Done(metadata) = pending.finish(&fetcher.send(request).await?)? else {
-        return Err("the tool publishes no metadata".into());
-    };
-    let issuer = discovery::choose(&metadata, &[Issuer::loopback(accepted)?])?;
-    let server = discover(fetcher, &issuer).await?;
-    let source = |server| -> Result<TokenSource, Failure> {
-        let signer = Arc::new(holder.key.clone());
-        let identity = identity(holder)?;
-        let wit = holder.wit.clone();
-        let client = SpiffeWit::new(identity.id().as_str().parse()?, move |_| {
-            Ok(WitCredential::new(wit.clone(), signer.clone()))
-        });
-        Ok(TokenSource::new(server, client, fetcher.clone()))
-    };
-    let agent = Agent::builder(FixedSource::new(identity(holder)?))
-        .authorize(resource, SCOPE.parse()?, source(server.clone())?)
-        .client(fetcher.clone())
-        .proof_lifetime(Duration::from_secs(30))
-        .build()?;
-    Ok((agent, source(server)?))
+    let source = FixedSource::new(identity(holder)?);
+    let agent = Agent::builder(source.clone())
+        .fetcher(fetcher.clone())
+        .tool(tool, [accepted], SCOPE)?
+        .build()
+        .await?;
+    // The attacks send tokens without the agent.
+    let (resource, accepted) = (Resource::loopback(tool)?, [Issuer::loopback(accepted)?]);
+    let client = SpiffeWit::of(source)?;
+    let tokens = TokenSource::discover(&resource, &accepted, client, fetcher.clone()).await?;
+    Ok((agent, tokens))
 }
 
 pub(crate) fn identity(holder: &Holder) -> Result<Identity, Failure> {
@@ -212,15 +192,4 @@ pub(crate) fn identity(holder: &Holder) -> Result<Identity, Failure> {
         signer,
         holder.key.public_jwk(),
     )?)
-}
-
-async fn discover(fetcher: &Fetcher, issuer: &Issuer) -> Result<ServerMetadata, Failure> {
-    let (request, pending) = discovery::server(issuer)?;
-    let first = Step::Send(request, pending);
-    Ok(drive(first, fetcher, &SystemClock::new()).await?)
-}
-
-async fn fetch_json(fetcher: &Fetcher, url: &str) -> Result<Vec<u8>, Failure> {
-    let answer = fetcher.send(Request::get(url).body(Vec::new())?).await?;
-    Ok(expect_json(&answer)?.to_vec())
 }

@@ -21,10 +21,7 @@ use std::sync::Arc;
 
 use aims::fetch::Fetcher;
 use aims::guard::HttpSignatures;
-use aims::jose::{Chain, provider};
-use aims::keys::PublishedKeys;
-use aims::oauth_wire::metadata::ResourceMetadata;
-use aims::oauth_wire::names::{Issuer, Resource};
+use aims::jose::Chain;
 use aims::{Guard, Principal, Requirements};
 use axum::Router;
 use axum::routing::{get, post};
@@ -47,43 +44,31 @@ async fn run() -> Result<(), Failure> {
     let authority = setting("AUTHORITY_URL", "http://127.0.0.1:8400");
     let tool = setting("TOOL_URL", "http://127.0.0.1:8402/mcp");
 
-    // 1. The trusted keys. An authority publishes two sets: the bundle, whose keys sign the
-    //    identities of the agents in its trust domain, and the keys that sign its access tokens,
-    //    which the metadata of the issuer names. They are fetched now, and refreshed while they are
-    //    in use. These URLs decide who can call the tool, so outside of a tutorial use `https`:
-    //    `Issuer` and `Fetcher` accept nothing else by default.
-    let fetcher = Fetcher::builder().allow_loopback_http().build()?;
-    let issuer = Issuer::loopback(&authority)?;
-    let keys = PublishedKeys::builder(Arc::new(fetcher), provider::default())
-        .bundle(
-            "spiffe://example.org".parse()?,
-            &format!("{authority}/identity/bundle"),
-        )?
-        .issuer(issuer.clone())
-        .build();
-    keys.load().await.map_err(|error| {
-        let why = Chain(&error);
-        format!("no keys to trust: {why}\nis `aims authority serve` running at {authority}?")
-    })?;
-    keys.watch();
-
-    // 2. The metadata. It tells an agent without a token where to get one (RFC 9728).
-    let metadata = ResourceMetadata::new(Resource::loopback(&tool)?);
-    let metadata = metadata.with_authorization_server(issuer);
-
-    // 3. The guard. It has the URL by which callers address the tool, and never takes it from a
+    // 1. The guard. It has the URL by which callers address the tool, and never takes it from a
     //    request: a proof for another tool is refused, whatever the `Host` field says. A caller
     //    must present an access token of the issuer with this scope, and prove that it holds the
-    //    key of its identity.
+    //    key of its identity. The bundle has the keys that sign the identities of the agents in
+    //    the authority's trust domain. `start` fetches these keys and those of the issuer, and
+    //    keeps them fresh. These URLs decide who can call the tool, so outside of a tutorial use
+    //    `https`: without `allow_loopback_http`, the fetcher accepts nothing else. The guard also
+    //    publishes metadata, which tell an agent without a token where to get one (RFC 9728).
+    let fetcher = Fetcher::builder().allow_loopback_http().build()?;
+    let bundle = format!("{authority}/identity/bundle");
     let guard = Guard::builder(tool.as_str())
-        .keys(&keys)
-        .metadata(metadata)
-        .require(Requirements::new().scopes("tools:call".parse()?))
+        .issuer(&authority)?
+        .bundle("spiffe://example.org".parse()?, bundle)
+        .scopes("tools:call")?
         .http_signatures(HttpSignatures::new())
         .record(Story)
-        .build()?;
+        .fetch(Arc::new(fetcher))
+        .start()
+        .await
+        .map_err(|error| {
+            let why = Chain(&error);
+            format!("no keys to trust: {why}\nis `aims authority serve` running at {authority}?")
+        })?;
 
-    // 4. `/admin` has its own requirements, which replace those of the other routes. So the scope
+    // 2. `/admin` has its own requirements, which replace those of the other routes. So the scope
     //    is repeated, and the identity of an administrator is required in addition. The rest is
     //    shared: the issuers, and the store of spent proofs.
     let admins = Requirements::new()
@@ -91,7 +76,7 @@ async fn run() -> Result<(), Failure> {
         .agents("spiffe://example.org/admin/*".parse()?);
     let admin = guard.requiring(admins)?;
 
-    // 5. The routes. Everything above `.layer(..)` is guarded, even unknown paths: they answer 401,
+    // 3. The routes. Everything above `.layer(..)` is guarded, even unknown paths: they answer 401,
     //    and 404 only to an accepted caller. A challenge names the scope that a route requires.
     //    Here all routes require the same one, so a challenge does not reveal which paths exist.
     //    The layer also serves the metadata. Routes below `.layer(..)` need their own layer, as
