@@ -2,6 +2,7 @@
 
 mod delegate;
 mod httpsig;
+mod survey;
 mod token;
 mod txn;
 
@@ -19,6 +20,7 @@ pub(crate) use delegate::{Delegate, Explain};
 pub(crate) use httpsig::{
     Digest, HttpSig, Messages, Scheme, Sender, Sign, SignatureProfile, Verify,
 };
+pub(crate) use survey::{Resource, Survey};
 pub(crate) use token::{AccessProfile, Token, VerifyToken};
 pub(crate) use txn::{IssueTxn, Txn, VerifyTxn};
 
@@ -62,6 +64,12 @@ pub(crate) enum Command {
     /// Signed HTTP messages (RFC 9421), in files
     #[command(subcommand, name = "httpsig")]
     HttpSig(HttpSig),
+    /// Tools, as the clients see them that know their URL alone
+    #[command(subcommand)]
+    Resource(Resource),
+    /// Finds the servers that issue tokens for a tool: the path found, each document, and what a
+    /// client would use
+    Discover(Survey),
     /// An identity server and authorization server for development
     #[command(subcommand)]
     Authority(Authority),

@@ -12,6 +12,7 @@ mod log;
 mod private;
 mod secret;
 mod serve;
+mod survey;
 mod text;
 mod time;
 mod token;
@@ -30,10 +31,12 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::args::{
-    Authority, Cli, Command, Delegate, HttpSig, Id, Token, Txn, VerifyToken, VerifyTxn, Wit, Wpt,
+    Authority, Cli, Command, Delegate, HttpSig, Id, Resource, Survey, Token, Txn, VerifyToken,
+    VerifyTxn, Wit, Wpt,
 };
 use crate::failure::Failure;
 use crate::input::Inputs;
+use crate::survey::View;
 
 /// The JSON form of a failure.
 #[derive(Serialize)]
@@ -126,7 +129,7 @@ fn wants_json(command: &Command) -> bool {
     }
 }
 
-/// Runs a command and returns what to print, and the exit status.
+/// Runs a command. Returns the output and the exit status.
 fn run(command: Command) -> Result<(Zeroizing<Vec<u8>>, u8), Failure> {
     let mut inputs = Inputs::default();
     let text = match command {
@@ -149,12 +152,20 @@ fn run(command: Command) -> Result<(Zeroizing<Vec<u8>>, u8), Failure> {
             return Ok((bytes(text), status));
         }
         Command::HttpSig(command) => return Ok((httpsig::run(&command, &mut inputs)?, 0)),
+        Command::Resource(Resource::Check(survey)) => return surveyed(&survey, View::Operator),
+        Command::Discover(survey) => return surveyed(&survey, View::Client),
         Command::Authority(Authority::Serve(serve)) => {
             serve::run(serve, &mut inputs)?;
             Ok(Zeroizing::default())
         }
     };
     Ok((bytes(text?), 0))
+}
+
+/// Surveys a tool. The exit status is 1 if clients do not get through.
+fn surveyed(survey: &Survey, view: View) -> Result<(Zeroizing<Vec<u8>>, u8), Failure> {
+    let (text, is_good) = survey::run(survey, view)?;
+    Ok((bytes(text), u8::from(!is_good)))
 }
 
 /// Converts a text into bytes without a copy.

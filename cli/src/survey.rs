@@ -1,0 +1,220 @@
+//! `aims resource check` and `aims discover`: the way of a client from a tool's URL to the servers
+//! that issue tokens for it, with every document and every mistake on it.
+
+mod nested;
+mod report;
+mod trail;
+
+use std::sync::Arc;
+
+use aims_fetch::{Fetch as _, Fetcher};
+use aims_jose::Chain;
+use aims_jose::time::SystemClock;
+use aims_oauth_client::discovery::{resource_within, server};
+use aims_oauth_client::{Step, drive};
+use aims_oauth_wire::challenge::Challenges;
+use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
+use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
+use http::{Request, Response, StatusCode};
+use zeroize::Zeroizing;
+
+use crate::args::Survey;
+use crate::failure::Failure;
+use report::{Answered, Mistake, Report, Server};
+use trail::Trail;
+
+/// Whose view the report takes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum View {
+    /// The operator of the tool, who can mend mistakes.
+    Operator,
+    /// A client, which wants a token.
+    Client,
+}
+
+/// The most servers of one tool that are asked.
+const MOST_SERVERS: usize = 4;
+
+/// Makes the survey. The text is the report; the flag tells whether a client gets through.
+pub(crate) fn run(survey: &Survey, view: View) -> Result<(Zeroizing<String>, bool), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Runtime)?;
+    let mut fetcher = Fetcher::builder();
+    if survey.url.as_str().starts_with("http://") || is_local(&survey.url) {
+        fetcher = fetcher.allow_loopback_http();
+    }
+    if survey.allow_private_networks {
+        fetcher = fetcher.allow_private_networks();
+    }
+    let fetcher = fetcher.build().map_err(|error| Failure::Refused {
+        code: error.code(),
+        detail: Chain(&error).to_string(),
+    })?;
+    let trail = Trail::new(Arc::new(fetcher));
+    let surveyor = Surveyor {
+        resource: &survey.url,
+        trail: &trail,
+        view,
+        report: Report::new(&survey.url),
+    };
+    let report = runtime.block_on(surveyor.survey());
+    let text = if survey.shown.json {
+        crate::token::json(&report)?
+    } else {
+        report.text(view)
+    };
+    Ok((text, report.is_good()))
+}
+
+fn is_local(url: &Resource) -> bool {
+    ["https://127.0.0.1", "https://localhost", "https://[::1]"]
+        .iter()
+        .any(|it| url.as_str().starts_with(it))
+}
+
+struct Surveyor<'a> {
+    resource: &'a Resource,
+    trail: &'a Trail,
+    view: View,
+    report: Report,
+}
+
+impl Surveyor<'_> {
+    async fn survey(mut self) -> Report {
+        let places = self.knock().await;
+        if let Some(document) = self.document(places).await {
+            self.report.document(&document);
+            self.compare(&document);
+            self.servers(document.authorization_servers()).await;
+        }
+        self.report.asked = self.trail.steps();
+        self.report
+    }
+
+    /// Sends a request without a token, and reads the challenge. Returns the places that it names.
+    async fn knock(&mut self) -> Vec<Endpoint> {
+        let mut request = Request::new(Vec::new());
+        let Ok(uri) = self.resource.as_str().parse() else {
+            return Vec::new();
+        };
+        *request.uri_mut() = uri;
+        let answer = match self.trail.send(request).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.mistake(Mistake::no_answer(&error));
+                return Vec::new();
+            }
+        };
+        self.challenge(&answer)
+    }
+
+    fn challenge(&mut self, answer: &Response<Vec<u8>>) -> Vec<Endpoint> {
+        let status = answer.status();
+        if status != StatusCode::UNAUTHORIZED {
+            self.mistake(Mistake::no_challenge(status));
+            return Vec::new();
+        }
+        let all = match Challenges::parse(answer.headers()) {
+            Ok(all) => all,
+            Err(error) => {
+                self.mistake(Mistake::of(error.code(), Chain(&error)));
+                return Vec::new();
+            }
+        };
+        let places = all.resource_metadata_places(self.resource);
+        let scope = all.iter().find_map(|it| it.scope().ok().flatten());
+        self.report.challenge = Some(Answered {
+            status: status.as_u16(),
+            schemes: all.iter().map(|it| it.scheme().to_owned()).collect(),
+            resource_metadata: places.iter().map(|it| it.as_str().to_owned()).collect(),
+            scope: scope.map(|it| it.to_string()),
+        });
+        if all.is_empty() {
+            self.mistake(Mistake::bare_401());
+        } else if places.is_empty() {
+            self.mistake(Mistake::no_place());
+        }
+        places
+    }
+
+    /// Fetches the tool's metadata, as a client that accepts a broader resource than RFC 9728
+    /// permits.
+    async fn document(&mut self, places: Vec<Endpoint>) -> Option<ResourceMetadata> {
+        let begun = resource_within(self.resource, places);
+        let found = match begun {
+            Ok((request, pending)) => {
+                let first = Step::Send(request, pending);
+                drive(first, self.trail, &SystemClock::new()).await
+            }
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(document) => Some(document),
+            Err(error) => {
+                self.mistake(Mistake::of(error.code(), Chain(&error)));
+                if self.view == View::Operator
+                    && let Some(found) = nested::look(self.resource, self.trail).await
+                {
+                    self.mistake(found);
+                }
+                None
+            }
+        }
+    }
+
+    /// Compares the resource that the document names with the URL.
+    fn compare(&mut self, document: &ResourceMetadata) {
+        let (named, asked) = (document.resource().as_str(), self.resource.as_str());
+        if named == asked {
+            return;
+        }
+        self.mistake(Mistake::other_resource(asked, named));
+    }
+
+    async fn servers(&mut self, issuers: &[Issuer]) {
+        if issuers.is_empty() {
+            self.mistake(Mistake::no_servers());
+        }
+        for issuer in issuers.iter().take(MOST_SERVERS) {
+            let found = match server(issuer) {
+                Ok((request, pending)) => {
+                    let first = Step::Send(request, pending);
+                    drive(first, self.trail, &SystemClock::new()).await
+                }
+                Err(error) => Err(error),
+            };
+            match found {
+                Ok(found) => {
+                    self.check_server(&found);
+                    self.report.servers.push(Server::of(&found));
+                }
+                Err(error) => self.mistake(Mistake::of(error.code(), Chain(&error))),
+            }
+        }
+        if issuers.len() > MOST_SERVERS {
+            self.report.servers_left_out = issuers.len().saturating_sub(MOST_SERVERS);
+        }
+    }
+
+    fn check_server(&mut self, server: &ServerMetadata) {
+        if let Err(error) = server.token_endpoint() {
+            self.mistake(Mistake::of(error.code(), Chain(&error)));
+        }
+        if !server.serves(self.resource) {
+            self.mistake(Mistake::not_served(server.issuer(), self.resource));
+        }
+        let with_code = server.takes_grant("authorization_code");
+        let methods = server
+            .code_challenge_methods_supported()
+            .unwrap_or_default();
+        if with_code && !methods.iter().any(|it| it == "S256") {
+            self.mistake(Mistake::no_pkce(server.issuer()));
+        }
+    }
+
+    fn mistake(&mut self, mistake: Mistake) {
+        self.report.mistakes.push(mistake);
+    }
+}
