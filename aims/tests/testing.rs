@@ -201,7 +201,7 @@ async fn time_is_the_tests() {
     );
 }
 
-/// Another issuer's keys are not served, and claims that are no object are refused.
+/// The keys of other issuers are not served, and claims that are not an object are refused.
 #[tokio::test]
 async fn a_fake_issuer_answers_for_itself() {
     let issuer = FakeIssuer::new("https://as.example").unwrap();
