@@ -62,6 +62,7 @@ const VERBS: &[&str] = &[
     "issues",
     "keeps",
     "limit",
+    "limits",
     "listens",
     "lives",
     "makes",
@@ -186,6 +187,48 @@ fn every_requirement_has_an_id_a_sentence_and_tests() {
         assert!(tests.contains(".rs::"), "{id} names no test");
     }
     assert!(ids.len() > 200, "only {} requirements", ids.len());
+}
+
+/// A test that cites an id holds a requirement of the table.
+#[test]
+fn every_cited_id_has_a_row() {
+    let specs = specs();
+    let rows = rows(part(&specs, PARTS[2]));
+    let ids: BTreeSet<&str> = rows.iter().map(|row| row[0]).collect();
+    let kinds: BTreeSet<&str> = ids.iter().map(|id| id.split('-').next().unwrap()).collect();
+    let mut cited = 0;
+    for (path, source) in sources(&root()) {
+        for word in source.split(|c: char| !c.is_ascii_alphanumeric() && c != '-') {
+            let kind = word.split('-').next().unwrap();
+            if is_id(word) && kinds.contains(kind) {
+                assert!(
+                    ids.contains(word),
+                    "{} cites {word}, which has no row in SPECS.md",
+                    path.display()
+                );
+                cited += 1;
+            }
+        }
+    }
+    assert!(cited > 200, "only {cited} ids are cited");
+}
+
+/// All Rust sources beneath a folder, without what is built.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !name.starts_with('.') && !["node_modules", "target", "work"].contains(&&*name) {
+                found.extend(sources(&path));
+            }
+        } else if name.ends_with(".rs") {
+            let source = fs::read_to_string(&path).unwrap();
+            found.push((path, source));
+        }
+    }
+    found
 }
 
 /// The table and the readings name tests as `` `crate/path.rs::name` ``. Each is a function with a
