@@ -236,6 +236,10 @@ impl fmt::Display for Reason {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a policy of a guard",
+    note = "implement `Authorize` for a type of your own; scopes, roles and agents are required by `GuardBuilder::require` with `Requirements`"
+)]
 pub trait Authorize: fmt::Debug + Send + Sync {
     /// Decides about one call at the time `now`.
     fn authorize(&self, principal: &Principal, call: &Call<'_>, now: UnixTime) -> Decision;

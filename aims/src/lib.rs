@@ -11,9 +11,9 @@
 #![doc(html_root_url = "https://docs.rs/aims/0.1")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-pub use aims_error::ErrorKind;
 #[doc(inline)]
 pub use aims_error::index as errors;
+pub use aims_error::{ErrorKind, Report};
 #[cfg(any(feature = "agent", feature = "fetch", feature = "web-bot-auth"))]
 #[doc(inline)]
 pub use aims_fetch as fetch;

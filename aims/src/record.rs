@@ -177,6 +177,10 @@ impl Outcome {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not take the records of a guard",
+    note = "implement `Record` for a type of your own, or give the queue of `record::queue`"
+)]
 pub trait Record: std::fmt::Debug + Send + Sync {
     /// Receives one event. It must return quickly.
     fn record(&self, event: &Event<'_>);

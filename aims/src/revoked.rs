@@ -40,6 +40,10 @@ pub enum Credential<'a> {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source of revocations",
+    note = "give a `RevocationList`, or implement `Revoked` for a type of your own"
+)]
 pub trait Revoked: Debug + Send + Sync {
     /// Returns whether the credential is revoked at the time `now`. If you cannot know, return
     /// `true`.

@@ -10,6 +10,7 @@ mod signed;
 use std::sync::Arc;
 
 use aims::guard::{HttpSignatures, ProofMethod};
+use aims::wpt::Binding;
 use aims::{Guard, Refusal, Requirements};
 use common::{CALL, NOW, World, at};
 use http::Request;
@@ -20,6 +21,13 @@ use signed::{AGENT, Meeting, received};
 /// Checks that the refusal has this code, its detail these parts, and its answer none of them.
 fn says(refusal: Refusal, code: &str, parts: &[&str]) {
     assert_eq!(refusal.code(), code);
+    // The code stands once, the index explains it, and its kind is the one of the index.
+    assert_eq!(refusal.to_string().matches(code).count(), 1, "{refusal}");
+    let entry = aims::errors::explain(code).unwrap();
+    assert!(
+        entry.kind == refusal.kind() || code == "guard.target",
+        "{code}"
+    );
     for part in parts {
         assert!(refusal.detail().contains(part), "{part:?} in {refusal}");
     }
@@ -209,5 +217,195 @@ fn which_target_is_wrong() {
             told.contains(part) && told.contains("absolute URL"),
             "{told}"
         );
+    }
+}
+
+/// The spelling of URLs: the guard's own, and those in proof and token.
+#[test]
+fn which_url_is_meant() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let guard = world.guard().issuers(Arc::clone(&world.issuers));
+    let guard = guard.build().unwrap();
+    let wit = agent.wit.expose();
+    for other in [
+        "http://tools.example/mcp/call",
+        "https://tools.example:8443/mcp/call",
+        "https://other.example/mcp/call",
+    ] {
+        let proof = agent.wpt(&Binding::to(other));
+        let refusal = refused(
+            &world.guard().build().unwrap(),
+            &common::proven(wit, &proof, None),
+        );
+        let found = format!("found \"{other}\"");
+        let parts = [
+            &*found,
+            "expected \"https://tools.example/mcp",
+            "proof_audience",
+        ];
+        says(refusal, "wpt.audience", &parts);
+    }
+    let mut claims = World::claims(&agent);
+    claims["aud"] = json!("https://tools.example/mcp/");
+    let call = agent.call_with(&world.token(&claims));
+    let parts = [
+        "found \"https://tools.example/mcp/\"",
+        "expected \"https://tools.example/mcp\"",
+        "`.token_audience(..)`",
+    ];
+    says(refused(&guard, &call), "token.audience", &parts);
+    let mut claims = World::claims(&agent);
+    let issuer = format!("{}/", claims["iss"].as_str().unwrap());
+    claims["iss"] = json!(issuer);
+    let call = agent.call_with(&world.token(&claims));
+    let found = format!("found \"{issuer}\"");
+    let parts = [&*found, "expected \"https://", "byte for byte"];
+    says(refused(&guard, &call), "token.unknown_issuer", &parts);
+    // A path beside the one that is guarded.
+    let proof = agent.wpt(&Binding::to("https://tools.example/other"));
+    let mut beside = common::proven(wit, &proof, None);
+    beside.uri = "/other".parse().unwrap();
+    let parts = [
+        "\"/other\"",
+        "`https://tools.example/mcp`",
+        "accept_any_path",
+    ];
+    says(
+        refused(&world.guard().build().unwrap(), &beside),
+        "guard.target",
+        &parts,
+    );
+    // A guard that cannot be.
+    let plain = Guard::builder("http://tools.example/mcp")
+        .trust(Arc::default())
+        .build();
+    let told = aims::jose::Chain(&plain.unwrap_err()).to_string();
+    for part in ["`http://tools.example/mcp`", "expected", "https"] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+}
+
+/// Clocks: the time in the credential, and the guard's.
+#[test]
+fn which_clock_is_wrong() {
+    let world = World::new();
+    let agent = world.agent(AGENT);
+    let guard = world.guard().build().unwrap();
+    let call = agent.call();
+    let late = guard.check(&call, at(NOW + 200)).unwrap_err();
+    let now = format!("it is {}", NOW + 200);
+    says(
+        late,
+        "wpt.expired",
+        &["expired at ", &now, "check both clocks"],
+    );
+    let early = guard.check(&call, at(NOW - 200)).unwrap_err();
+    let parts = [
+        "not yet valid: from ",
+        "with a skew of",
+        "check both clocks",
+    ];
+    says(early, "wpt.not_yet_valid", &parts);
+    let ended = guard.check(&call, at(NOW + 10_000_000)).unwrap_err();
+    says(ended, "wit.expired", &["expired at ", "check both clocks"]);
+    let wrong = aims::jose::Error::EndsFirst {
+        exp: 1,
+        claim: "iat",
+        start: 2,
+    };
+    let told = wrong.to_string();
+    assert!(
+        told.contains("`exp` 1 is before `iat` 2: expected it after"),
+        "{told}"
+    );
+}
+
+/// Origins: what is trusted is listed, and a name that is none says why.
+#[test]
+fn which_origin_is_meant() {
+    let world = World::new();
+    let guard = world.guard().build().unwrap();
+    let mut other = World::new();
+    other.ca = common::key(aims::jose::alg::Algorithm::Es256).with_key_id("next");
+    let foreign = other.agent("wimse://example.org/agent");
+    let parts = [
+        "`wimse://example.org`",
+        "expected one of \"spiffe://example.org\"",
+    ];
+    says(
+        refused(&guard, &foreign.call()),
+        "trust.unknown_origin",
+        &parts,
+    );
+    let origin = "https://example.org".parse::<aims::id::Origin>();
+    let told = origin.unwrap_err().to_string();
+    for part in [
+        "neither `spiffe` nor `wimse`",
+        "found \"https://example.org\"",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+    // Another key than those of the bundle.
+    let parts = [
+        "`spiffe://example.org`",
+        "`kid` \"next\"",
+        "1 usable keys, `kid` \"ca\"",
+    ];
+    let stranger = other.agent(AGENT);
+    says(
+        refused(&guard, &stranger.call()),
+        "trust.unknown_key",
+        &parts,
+    );
+}
+
+/// Names of OAuth over plain HTTP, and URLs that are not fetched.
+#[test]
+fn which_name_is_wrong() {
+    use aims::oauth_wire::names::{Issuer, Resource};
+    let url = "http://127.0.0.1:8400";
+    for (told, way_out) in [
+        (
+            url.parse::<Issuer>().unwrap_err().to_string(),
+            "`Issuer::loopback`",
+        ),
+        (
+            url.parse::<Resource>().unwrap_err().to_string(),
+            "`Resource::loopback`",
+        ),
+    ] {
+        for part in [url, "expected an absolute https URL", way_out] {
+            assert!(told.contains(part), "{part:?} in {told}");
+        }
+    }
+    let scheme = aims::fetch::Error::Scheme;
+    let shown = format!("{:?}", aims::Report::from(scheme));
+    assert!(shown.contains("`allow_loopback_http`"), "{shown}");
+    let address = aims::fetch::Error::Address {
+        address: "10.0.0.1".parse().unwrap(),
+    };
+    let told = address.to_string();
+    for part in [
+        "expected a public address",
+        "10.0.0.1",
+        "`allow_private_networks`",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
+}
+
+/// The requirements of a guard that has nothing to meet them.
+#[test]
+fn which_setting_is_missing() {
+    let world = World::new();
+    let scoped = world.guard().scopes("tools:call").unwrap().build();
+    let told = scoped.unwrap_err().to_string();
+    for part in [
+        "scopes or roles are required",
+        "`.issuer(..)`",
+        "`.issuers(..)`",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
     }
 }

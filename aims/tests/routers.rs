@@ -381,7 +381,13 @@ async fn only_a_guard_makes_a_principal() {
     let told = Principal::from_request_parts(&mut parts, &())
         .await
         .unwrap_err();
-    assert!(told.to_string().contains("no guard stands before it"));
+    let told = told.to_string();
+    for part in [
+        "no guard stands before its route",
+        "`.layer(guard.layer())`",
+    ] {
+        assert!(told.contains(part), "{part:?} in {told}");
+    }
 }
 
 /// A guard within a guard: the handler gets the principal of the inner one.

@@ -83,7 +83,7 @@ mod tests {
         let reason = Reason(&error);
         assert_eq!(
             reason.to_string(),
-            "the client could not be authenticated: the client assertion is not valid now: expired at 1, and it is 100, with a skew of 30 s"
+            "the client could not be authenticated: the client assertion is not valid now: expired at 1, and it is 100, with a skew of 30 s; get a new one, or check both clocks"
         );
         assert_eq!(reason.causes(), ["assertion.time", "jwt.expired"]);
         let proof = Error::Proof(aims_jose::Error::Type);
@@ -96,7 +96,7 @@ mod tests {
         let text = Reason(&wit).to_string();
         assert!(text.starts_with("the presented WIT is not valid: "));
         assert!(
-            text.ends_with(": expired at 1, and it is 100, with a skew of 30 s")
+            text.ends_with(": expired at 1, and it is 100, with a skew of 30 s; get a new one, or check both clocks")
                 && text.matches("expired").count() == 1
         );
         let alone = Error::Enrolment;

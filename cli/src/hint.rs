@@ -58,7 +58,7 @@ pub(crate) fn no_token(failure: Failure, text: &str) -> Failure {
 
 /// Adds when a token expired.
 pub(crate) fn expired(failure: Failure, at: u64, now: UnixTime) -> Failure {
-    failure.with(in_words(at, now))
+    failure.with(format!("`exp` is {}", in_words(at, now)))
 }
 
 /// Adds which wrong line ends a message has, and where.

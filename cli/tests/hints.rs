@@ -81,14 +81,14 @@ fn the_type_is_told() {
 #[test]
 fn the_time_is_told() {
     let folder = folder();
-    let wit = " s: 2027-01-15T09:00:00Z, 60 min ago";
+    let wit = "`exp` is 2027-01-15T09:00:00Z, 60 min ago";
     told(
         &folder,
         &verify_wit("--now 1800007200 wit"),
         "wit.expired",
         wit,
     );
-    let wpt = " s: 2027-01-15T08:01:00Z, 60 s ago";
+    let wpt = "`exp` is 2027-01-15T08:01:00Z, 60 s ago";
     told(
         &folder,
         &verify_wpt("--now 1800000120 wpt"),

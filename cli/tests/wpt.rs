@@ -240,13 +240,14 @@ fn the_published_pair_verifies() {
 /// mistake.
 #[test]
 fn another_audience_is_told() {
+    const ADVICE: &str = "call the receiver by this URL, or add the found name to the receiver (`GuardBuilder::proof_audience`)";
     let folder = Folder::with_agent();
     let wpt = folder.ok(&new(""));
     folder.write("wpt", wpt);
     for (audience, end) in [
         (
             "orders".to_owned(),
-            format!(": found {AUDIENCE:?}, expected \"orders\"\n"),
+            format!(": found {AUDIENCE:?}, expected \"orders\"; {ADVICE}\n"),
         ),
         (
             "A".repeat(43),

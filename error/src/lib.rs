@@ -5,10 +5,12 @@
 extern crate alloc;
 
 pub mod index;
+mod report;
 mod shown;
 
 use core::fmt;
 
+pub use report::Report;
 pub use shown::shown;
 
 /// The kind of an error: the value that a program matches on to decide what to do.

@@ -48,6 +48,10 @@ pub type FetchFuture<'a> =
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an HTTP client that this crate can use",
+    note = "give a `Fetcher` (feature `client` of `aims-fetch`), or implement `Fetch` for your client"
+)]
 pub trait Fetch: Debug + Send + Sync {
     /// Sends the request and waits for the whole answer.
     fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_>;

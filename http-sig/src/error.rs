@@ -321,7 +321,9 @@ pub enum Error {
 
     // Errors of profiles.
     /// `wimse-aud` is not a configured audience (draft-ietf-wimse-http-signature §3.1).
-    #[error("the signature is for another audience: found {found}, expected {expected}")]
+    #[error(
+        "the signature is for another audience: found {found}, expected {expected}; call the receiver by this URL, or add the found name to the receiver (`GuardBuilder::proof_audience`)"
+    )]
     Audience {
         /// `wimse-aud` of the signature: escaped, at most 200 characters.
         found: Box<str>,

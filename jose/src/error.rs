@@ -76,7 +76,9 @@ pub enum Error {
         claim: &'static str,
     },
     /// `exp` is before `nbf` or `iat`, so the token is never valid.
-    #[error("`exp` {exp} is before `{claim}` {start}: expected it after")]
+    #[error(
+        "`exp` {exp} is before `{claim}` {start}: expected it after; the issuer has to set these claims right"
+    )]
     EndsFirst {
         /// `exp`, in Unix seconds.
         exp: u64,
@@ -86,7 +88,9 @@ pub enum Error {
         start: u64,
     },
     /// `exp` has passed (RFC 7519 §4.1.4).
-    #[error("expired at {until}, and it is {now}, with a skew of {skew} s")]
+    #[error(
+        "expired at {until}, and it is {now}, with a skew of {skew} s; get a new one, or check both clocks"
+    )]
     Expired {
         /// `exp`, in Unix seconds.
         until: u64,
@@ -97,7 +101,9 @@ pub enum Error {
     },
     /// `nbf` or `iat` is in the future (RFC 7519 §4.1.5). Compare both times to see whose clock is
     /// wrong.
-    #[error("not yet valid: from {from}, and it is {now}, with a skew of {skew} s")]
+    #[error(
+        "not yet valid: from {from}, and it is {now}, with a skew of {skew} s; check both clocks"
+    )]
     NotYetValid {
         /// The later of `nbf` and `iat`, in Unix seconds.
         from: u64,

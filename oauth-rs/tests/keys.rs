@@ -239,13 +239,15 @@ fn errors_say_what_was_expected() {
     assert_eq!(late.code(), "token.expired");
     let chain = aims_jose::Chain(&late).to_string();
     let (until, now) = (NOW + 300, NOW + 330);
-    let expected = format!("expired at {until}, and it is {now}, with a skew of 30 s");
+    let expected = format!(
+        "expired at {until}, and it is {now}, with a skew of 30 s; get a new one, or check both clocks"
+    );
     assert_eq!(chain, format!("access token: {expected}"));
     let early = world.token_with(&json!({"iat": NOW + 31}));
     let early = world.verify(&early, NOW).unwrap_err();
     assert_eq!(early.code(), "token.not_yet_valid");
     let chain = aims_jose::Chain(&early).to_string();
     let from = NOW + 31;
-    let expected = format!("from {from}, and it is {NOW}, with a skew of 30 s");
+    let expected = format!("from {from}, and it is {NOW}, with a skew of 30 s; check both clocks");
     assert_eq!(chain, format!("access token: not yet valid: {expected}"));
 }

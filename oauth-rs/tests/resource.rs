@@ -425,6 +425,6 @@ fn codes_are_all_there() {
     });
     assert_eq!(
         aims_jose::Chain(&expired).to_string(),
-        "access token: expired at 1, and it is 100, with a skew of 30 s"
+        "access token: expired at 1, and it is 100, with a skew of 30 s; get a new one, or check both clocks"
     );
 }

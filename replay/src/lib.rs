@@ -34,6 +34,10 @@ use rustls_pki_types::UnixTime;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a memory of used proofs",
+    note = "give a `ReplayCache`, or implement `ReplayStore` for a type of your own"
+)]
 pub trait ReplayStore: Debug + Send + Sync {
     /// Spends a key, and remembers it up to and including `until`.
     ///

@@ -143,7 +143,7 @@ fn a_chain_says_each_thing_once() {
     });
     assert_eq!(
         aims_jose::Chain(&svid).to_string(),
-        "JWT-SVID: expired at 1, and it is 100, with a skew of 30 s"
+        "JWT-SVID: expired at 1, and it is 100, with a skew of 30 s; get a new one, or check both clocks"
     );
 }
 

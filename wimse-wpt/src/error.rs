@@ -13,7 +13,10 @@ pub enum Error {
     #[error("workload proof token")]
     Wpt(#[source] aims_jose::Error),
     /// `aud` is not an audience that this receiver is configured with.
-    #[error("the proof is for another audience: found {found}, expected {expected}")]
+    #[error(
+        "the proof is for another audience: found {found}, expected {expected}; call the receiver by \
+         this URL, or add the found name to the receiver (`GuardBuilder::proof_audience`)"
+    )]
     Audience {
         /// `aud` of the proof, escaped, at most 200 characters.
         found: Box<str>,
@@ -21,19 +24,31 @@ pub enum Error {
         expected: Box<str>,
     },
     /// `wth` is not the hash of the WIT in the same request.
-    #[error("`wth` is not the hash of this WIT")]
+    #[error(
+        "`wth` is not the hash of the presented WIT: expected a proof made for it; make the proof \
+         when the request is sent, from the WIT that goes with it"
+    )]
     WitHash,
     /// `ath` is missing, or not the hash of the access token, or is there without an access token
     ///.
-    #[error("`ath` does not fit the access token")]
+    #[error(
+        "`ath` does not fit the access token: expected its hash, and no `ath` without a token; \
+         attach the token before the request is proven"
+    )]
     AccessTokenHash,
     /// `tth` is missing, or not the hash of the transaction token, or is there without one
     ///.
-    #[error("`tth` does not fit the transaction token")]
+    #[error(
+        "`tth` does not fit the transaction token: expected its hash, and no `tth` without one; \
+         set `Txn-Token` before the request is proven"
+    )]
     TxnTokenHash,
     /// `oth` does not cover a required field, has another hash for it, or names a field that is
     /// absent or unknown to the receiver.
-    #[error("`oth` does not fit the other fields")]
+    #[error(
+        "`oth` does not fit the other fields: expected the hash of each that both sides agreed on; \
+         let no intermediary change them"
+    )]
     OtherHash,
     /// The binding holds an access token, which draft-ietf-wimse-wpt-02 cannot bind.
     #[error(
@@ -54,7 +69,10 @@ pub enum Error {
         found: Revision,
     },
     /// The request has both `Authorization: WPT` and `Workload-Proof-Token`.
-    #[error("the request has a proof in `authorization` and another in `workload-proof-token`")]
+    #[error(
+        "the request has a proof in `authorization` and another in `workload-proof-token`: expected \
+         one of them"
+    )]
     BothForms,
     /// The request already has an `Authorization` field, so the proof cannot be added.
     #[error(
@@ -66,26 +84,30 @@ pub enum Error {
     #[error("the proof cannot be spent")]
     Replay(#[source] aims_replay::Error),
     /// One of the two header fields is missing.
-    #[error("the field `{field}` is missing")]
+    #[error("the field `{field}` is missing: expected a WIT together with its proof")]
     FieldMissing {
         /// The name of the missing field in lower case; `authorization: WPT` for the proof of
         /// draft-ietf-wimse-wpt-02.
         field: &'static str,
     },
     /// The field occurs more than once, or holds several values.
-    #[error("the field `{field}` occurs more than once")]
+    #[error("the field `{field}` occurs more than once: expected one")]
     FieldRepeated {
         /// The name of the field, in lower case.
         field: &'static str,
     },
     /// The value of the field is not three parts of base64url.
-    #[error("the field `{field}` does not hold a compact JWT")]
+    #[error(
+        "the field `{field}` does not hold a compact JWT: expected three parts of base64url and dots between, and nothing else"
+    )]
     FieldSyntax {
         /// The name of the field, in lower case.
         field: &'static str,
     },
     /// The value of the field is longer than the limit.
-    #[error("the field `{field}` is longer than {limit} bytes")]
+    #[error(
+        "the field `{field}` is too long: expected at most {limit} bytes; issue a smaller token"
+    )]
     FieldTooLong {
         /// The name of the field, in lower case.
         field: &'static str,

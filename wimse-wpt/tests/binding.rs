@@ -64,7 +64,8 @@ fn another_audience_is_told() {
         agent.verify(&proof, &binding).unwrap_err().to_string()
     };
     let start = "the proof is for another audience: found ";
-    let end = "expected \"orders\", \"billing\"";
+    let end = "expected \"orders\", \"billing\"; call the receiver by this URL, or add the found \
+               name to the receiver (`GuardBuilder::proof_audience`)";
     for (audience, found) in [
         (json!("https://x.example"), "\"https://x.example\""),
         (json!(["orders", "b"]), "\"orders\", \"b\""),

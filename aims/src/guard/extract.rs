@@ -12,7 +12,9 @@ use crate::refusal::Refusal;
 ///
 /// The answer is 500, because the tool is configured wrongly.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the route asks for a `Principal`, but no guard stands before it")]
+#[error(
+    "the handler asks for a `Principal`, but no guard stands before its route: add `.layer(guard.layer())` to the router, after the route"
+)]
 #[non_exhaustive]
 pub struct Unguarded;
 

@@ -86,6 +86,20 @@ async fn a_rotation_is_seen() {
     assert_eq!(web.asked(JWKS), [0, 3_600]);
 }
 
+/// The watch belongs to the keys: a handle that is dropped at once ends nothing.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_handle_ends_no_watch() {
+    let (web, ca) = (Web::new(), key("ca"));
+    web.serve(BUNDLE, bundle(&[&ca], r#","spiffe_refresh_hint":300"#));
+    let keys = at_bundle(&web);
+    keys.load().await.unwrap();
+    keys.watch();
+    let _ = keys.watch();
+    drop(keys.watch());
+    sleep(secs(601)).await;
+    assert_eq!(web.asked(BUNDLE), [0, 300, 600]);
+}
+
 /// After a failure the document is fetched again after 30 s, also at the start.
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_tried_again() {

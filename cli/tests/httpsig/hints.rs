@@ -192,19 +192,22 @@ fn another_audience_is_told() {
         &folder,
         "--profile wimse --wit wit --audience https://tools.example/call",
     );
-    let end = ": found \"https://tools.example/call\", expected \"https://other.example\"";
+    let advice = "; call the receiver by this URL, or add the found name to the receiver (`GuardBuilder::proof_audience`)";
+    let end = format!(
+        ": found \"https://tools.example/call\", expected \"https://other.example\"{advice}"
+    );
     told(
         &folder,
         &verify("https://other.example"),
         "sig.audience",
-        end,
+        &end,
     );
     let long = "x".repeat(300);
     sign(
         &folder,
         &format!("--profile wimse --wit wit --audience {long}"),
     );
-    let end = format!(": found \"{}…, expected \"a?\"", "x".repeat(198));
+    let end = format!(": found \"{}…, expected \"a?\"{advice}", "x".repeat(198));
     told(&folder, &verify("a?"), "sig.audience", &end);
     // A bootstrap token that was given as the audience is not repeated (T-166).
     let end = ": the signature is for another audience";

@@ -297,7 +297,13 @@ fn a_wrong_audience_is_named() {
             None => policy.verify(&message, key, at(NOW)),
             Some(given) => policy.verify_to(given, &message, key, at(NOW)),
         };
-        verified.err().unwrap().to_string()
+        let told = verified.err().unwrap().to_string();
+        let (told, advice) = told.split_once("; ").unwrap();
+        assert!(
+            advice.contains("`GuardBuilder::proof_audience`"),
+            "{advice}"
+        );
+        told.to_owned()
     };
     let start = "the signature is for another audience: ";
     assert_eq!(

@@ -174,6 +174,10 @@ impl Debug for Identity {
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a source of an agent's identity",
+    note = "give the result of `enrolment::enrol` (feature `agent` of `aims`, or `enrolment` and `tokio` of `aims-wimse-cred`) or `FixedSource::new(identity)`; an agent without an identity is built by `Agent::without_identity`"
+)]
 pub trait IdentitySource: Debug + Send + Sync {
     /// Returns the current identity.
     ///
