@@ -408,7 +408,7 @@ fn the_network_needs_a_word() {
     ] {
         let args = format!("authority serve --listen {address} --agent {AGENT}");
         let ran = folder.run(&args);
-        assert!(ran.err.contains("in clear"), "{}", ran.err);
+        assert!(ran.err.contains("plaintext HTTP"), "{}", ran.err);
         assert_eq!(ran.code(2, "aims: failed: "), "cli.network", "{address}");
         let args = format!("{args} --dangerous-reachable-from-network");
         assert_eq!(folder.failed(&args), "cli.usage", "{address}");

@@ -246,7 +246,7 @@ mod tests {
             refused.to_string()
         };
         let iat = told(times(1_000, 0, 1_001));
-        assert_eq!(iat, "`exp` 1000 is before `iat` 1001: expected it after");
+        assert_eq!(iat, "`exp` 1000 is before `iat` 1001: expected it after; the issuer has to set these claims right");
         let nbf = told(times(1_000, 1_002, 0));
         assert_eq!(nbf, "`exp` 1000 is before `nbf` 1002: expected it after");
     }
