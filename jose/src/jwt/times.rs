@@ -246,9 +246,10 @@ mod tests {
             refused.to_string()
         };
         let iat = told(times(1_000, 0, 1_001));
-        assert_eq!(iat, "`exp` 1000 is before `iat` 1001: expected it after; the issuer has to set these claims right");
+        let end = "expected it after; the issuer has to set these claims right";
+        assert_eq!(iat, format!("`exp` 1000 is before `iat` 1001: {end}"));
         let nbf = told(times(1_000, 1_002, 0));
-        assert_eq!(nbf, "`exp` 1000 is before `nbf` 1002: expected it after");
+        assert_eq!(nbf, format!("`exp` 1000 is before `nbf` 1002: {end}"));
     }
 
     /// No number makes the arithmetic overflow.
