@@ -23,7 +23,7 @@ use crate::failure::Failure;
 use report::{Answered, Mistake, Report, Server};
 use trail::Trail;
 
-/// Whose view the report takes.
+/// The reader of the report.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum View {
     /// The operator of the tool, who can mend mistakes.

@@ -1,4 +1,4 @@
-//! What a survey found.
+//! The result of a survey, and its text.
 
 use std::fmt::{Display, Write as _};
 
@@ -288,7 +288,7 @@ impl Report {
         Zeroizing::new(text)
     }
 
-    /// What a client will do.
+    /// Returns the outcome for a client.
     fn conclusion(&self, view: View) -> String {
         let Some(server) = self.servers.first().filter(|_| self.is_good()) else {
             return match view {
