@@ -33,7 +33,7 @@ impl<M> Guard<M> {
     /// Returns a tower layer that passes on the requests that this guard accepts, and answers all
     /// others.
     ///
-    /// It inserts the [`Principal`](crate::Principal) into the extensions of an accepted request.
+    /// It inserts the [`Principal`] into the extensions of an accepted request.
     /// If the guard has [metadata](super::GuardBuilder::metadata), the layer also answers requests
     /// for that.
     ///
