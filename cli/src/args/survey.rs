@@ -7,8 +7,8 @@ use super::Shown;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Resource {
-    /// Checks how a tool announces its authorization servers (RFC 9728), for its operator: makes the
-    /// requests that a client would make, and says what the client will do and what is wrong
+    /// Checks how a tool announces its authorization servers (RFC 9728), for its operator: makes
+    /// the requests that a client would make, and says what the client will do and what is wrong
     Check(Survey),
 }
 

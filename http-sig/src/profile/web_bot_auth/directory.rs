@@ -75,9 +75,12 @@ pub struct Directory {
 impl Directory {
     /// Parses the document. Unusable keys are skipped; the others are unaffected.
     ///
-    /// A key is unusable if RFC 9421 has no algorithm for it, it is before its `nbf` or at or after
-    /// its `exp`, its `kid` differs from its thumbprint at the well-known path, or it is a
-    /// published test key.
+    /// A key is unusable in these cases:
+    ///
+    /// - RFC 9421 has no algorithm for it;
+    /// - the time is before its `nbf`, or at or after its `exp`;
+    /// - its `kid` differs from its thumbprint, in a document at the well-known path;
+    /// - it is a published test key.
     ///
     /// # Errors
     ///
