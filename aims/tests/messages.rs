@@ -402,7 +402,7 @@ fn which_setting_is_missing() {
     let scoped = world.guard().scopes("tools:call").unwrap().build();
     let told = scoped.unwrap_err().to_string();
     for part in [
-        "scopes or roles are required",
+        "no issuer of access tokens",
         "`.issuer(..)`",
         "`.issuers(..)`",
     ] {
