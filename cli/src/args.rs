@@ -406,7 +406,7 @@ mod tests {
             "URL",
             "URL [SCOPE]...",
         ];
-        const FILES: &[&str] = &["FILE", "ID[=FILE]", "NAME=FILE"];
+        const FILES: &[&str] = &["CHILD", "FILE", "ID[=FILE]", "NAME=FILE", "PARENT"];
         fn walk(command: &clap::Command, seen: &mut usize) {
             for argument in command.get_arguments() {
                 if !argument.get_action().takes_values() {

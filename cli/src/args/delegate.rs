@@ -6,22 +6,22 @@ use clap::{Args, Subcommand};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Delegate {
-    /// Says in which dimensions a token permits less, the same or more than the token that it was
-    /// made from. No clock is read, and nothing is verified without `--keys`
+    /// Compares a delegated token with its parent: shows in which dimensions it permits less, the
+    /// same or more. It reads no clock, and verifies nothing without `--keys`
     Explain(Explain),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// The keys of the issuer, a JWK set: both signatures must then be good
+    /// The keys of the issuer, a JWK set: both signatures must then be valid
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
-    /// Answers with one JSON object
+    /// Prints the answer as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
-    /// The token that was handed on: an access token (`at+jwt`) or a transaction token
+    /// The parent token: an access token (`at+jwt`) or a transaction token
     /// (`txntoken+jwt`)
     pub(crate) parent: PathBuf,
-    /// The token that was made from it, of the same kind and issuer
+    /// The delegated token, of the same kind and issuer
     pub(crate) child: PathBuf,
 }
