@@ -15,6 +15,7 @@ use aims::cred::{Wit, WitIssuer, WitRules};
 use aims::jose::digest::Hashed;
 use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_rs::{AccessToken, AccessTokenRules};
+use aims::oauth_wire::confirmation::CertificateThumbprint;
 use aims::oauth_wire::introspection::Introspection;
 use aims::revoked::{Credential, RevocationList, Revoked as _, RevokedBy};
 use common::{Agent, ISSUER, NOW, TOOL, World, at, told};
@@ -233,6 +234,103 @@ fn what_was_issued_before_is_refused() {
         scene.list.revoke(by, at(NOW + 9));
     }
     assert_eq!(scene.code(&scene.token()), "ok");
+}
+
+/// A session, a token, a key and a certificate are revoked, each for what was issued until then; the
+/// same name at another issuer is another one.
+#[test]
+fn sessions_tokens_keys_and_certificates_are_revoked() {
+    let scene = Scene::new(10);
+    let key = scene.me.key.public_jwk().thumbprint();
+    let certificate = CertificateThumbprint::of_der(b"a certificate");
+    let mut claims = World::claims(&scene.me);
+    claims["sid"] = "s1".into();
+    let bound = |member: &str, value: serde_json::Value| {
+        let mut claims = claims.clone();
+        claims["cnf"] = serde_json::json!({member: value});
+        scene.verified(&scene.world.token(&claims))
+    };
+    let token = scene.verified(&scene.world.token(&claims));
+    assert_eq!(token.session_id(), Some("s1"));
+    let session = |issuer: &str| RevokedBy::Session {
+        issuer: issuer.to_owned(),
+        session: "s1".to_owned(),
+    };
+    let token_id = |issuer: &str| RevokedBy::TokenId {
+        issuer: issuer.to_owned(),
+        token_id: "t1".to_owned(),
+    };
+    let of_dpop = bound("jkt", key.to_string().into());
+    let of_mtls = bound("x5t#S256", certificate.to_string().into());
+    for (by, revoked, other) in [
+        (session(ISSUER), &token, session("https://other.example")),
+        (token_id(ISSUER), &token, token_id("https://other.example")),
+        (
+            RevokedBy::Key(key),
+            &token,
+            RevokedBy::Certificate(certificate),
+        ),
+        (
+            RevokedBy::Key(key),
+            &of_dpop,
+            RevokedBy::Certificate(certificate),
+        ),
+        (
+            RevokedBy::Certificate(certificate),
+            &of_mtls,
+            RevokedBy::Key(key),
+        ),
+    ] {
+        let list = RevocationList::new(10).with_clock(Stopped);
+        let is_revoked = || list.is_revoked(Credential::AccessToken(revoked), at(NOW));
+        list.revoke(other.clone(), at(NOW));
+        assert!(!is_revoked(), "{other:?}");
+        list.revoke(by.clone(), at(NOW - 1));
+        assert!(!is_revoked(), "{by:?}: issued a second later");
+        list.revoke(by.clone(), at(NOW));
+        assert!(is_revoked(), "{by:?}");
+    }
+    // The WIT of a stolen key goes with it.
+    scene.list.revoke(RevokedBy::Key(key), at(NOW));
+    assert_eq!(scene.code(&scene.token()), "wit.revoked");
+}
+
+/// ENF-04, ENF-05: the order in which revocations arrive changes nothing.
+#[test]
+fn revocations_arrive_in_any_order() {
+    let scene = Scene::new(10);
+    let token = scene.verified(&scene.token());
+    let issuer = || ISSUER.to_owned();
+    let subject = |subject: &str| RevokedBy::Subject {
+        issuer: issuer(),
+        subject: subject.to_owned(),
+    };
+    let all = [
+        (subject(AGENT), NOW - 1),
+        (subject(AGENT), NOW),
+        (RevokedBy::Issuer(issuer()), NOW - 5),
+        (subject("other"), NOW + 5),
+    ];
+    let orders = (0..4).flat_map(|a| (0..4).flat_map(move |b| (0..4).map(move |c| [a, b, c])));
+    let mut seen = 0;
+    for [a, b, c] in orders {
+        if a == b || b == c || a == c {
+            continue;
+        }
+        let order = [a, b, c, 6 - a - b - c];
+        let list = RevocationList::new(10).with_clock(Stopped);
+        for number in order {
+            let (by, until) = all.get(number).unwrap();
+            list.revoke(by.clone(), at(*until));
+        }
+        assert_eq!(list.len(), 3, "{order:?}");
+        assert!(
+            list.is_revoked(Credential::AccessToken(&token), at(NOW)),
+            "{order:?}"
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 24);
 }
 
 /// T-038, T-142: expired entries make room. Without room, everything issued until now is refused.

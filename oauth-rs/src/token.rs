@@ -57,6 +57,7 @@ struct Inner {
     roles: BTreeSet<String>,
     confirmations: Vec<Confirmation>,
     actors: Vec<Actor>,
+    session_id: Option<String>,
     issued_at: Option<UnixTime>,
     expires: UnixTime,
     exp: Option<UnixTime>,
@@ -199,6 +200,7 @@ impl AccessToken {
             roles,
             confirmations: bound_to,
             actors,
+            session_id: claims.sid,
             issued_at: issued_at.map(Into::into),
             expires: exp.into(),
             exp: Some(exp.into()),
@@ -280,11 +282,24 @@ impl AccessToken {
         !self.0.confirmations.is_empty()
     }
 
-    /// Returns `act`: who acts for the subject, the current actor first. Only the first one is
-    /// relevant for decisions; the others are earlier actors (RFC 8693 §4.1).
+    /// Returns the party that acts for the subject at present: the outermost `act`. Decisions are
+    /// about this actor alone (RFC 8693 §4.1).
+    #[must_use]
+    pub fn actor(&self) -> Option<&Actor> {
+        self.0.actors.first()
+    }
+
+    /// Returns all of `act`, the present [actor](Self::actor) first, then earlier ones: at most
+    /// five, each once. The earlier ones are history (RFC 8693 §4.1).
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
         &self.0.actors
+    }
+
+    /// Returns `sid`: the session of the user at the issuer, if the token names it.
+    #[must_use]
+    pub fn session_id(&self) -> Option<&str> {
+        self.0.session_id.as_deref()
     }
 
     /// Returns `iat`, if the token has one.

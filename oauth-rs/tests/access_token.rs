@@ -245,20 +245,27 @@ fn the_scope_is_well_formed() {
     }
 }
 
-/// T-117: `act` has at most eight nested actors with identifiers.
+/// T-117: `act` has at most five nested actors with identifiers, each once.
 #[test]
 fn the_chain_of_actors_is_bounded() {
     let world = World::new();
     let chain = |length: usize| -> Value {
         (1..length).fold(
-            json!({"sub": "a"}),
-            |act, _| json!({"sub": "a", "act": act}),
+            json!({"sub": "a0"}),
+            |act, number| json!({"sub": format!("a{number}"), "act": act}),
         )
     };
-    let eight = world.verify(&world.token_with(&json!({"act": chain(8)})), NOW);
-    assert_eq!(eight.unwrap().actors().len(), 8);
-    let nine = world.code_of(&json!({"act": chain(9)}));
-    assert_eq!(nine, "token.claim");
+    let five = world.verify(&world.token_with(&json!({"act": chain(5)})), NOW);
+    let five = five.unwrap();
+    assert_eq!(five.actors().len(), 5);
+    assert_eq!(five.actor().unwrap().subject, "a4");
+    assert_eq!(world.code_of(&json!({"act": chain(6)})), "token.claim");
+    // A cycle is refused; the same name at another issuer is another actor.
+    let cycle = json!({"sub": "a", "act": {"sub": "b", "act": {"sub": "a"}}});
+    assert_eq!(world.code_of(&json!({"act": cycle})), "token.claim");
+    let other =
+        json!({"sub": "a", "act": {"sub": "b", "act": {"sub": "a", "iss": "https://b.example"}}});
+    assert_eq!(world.code_of(&json!({"act": other})), "ok");
     for act in [
         json!({}),
         json!("a"),

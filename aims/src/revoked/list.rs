@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
+use aims_jose::jwk::Thumbprint;
 use aims_jose::time::{self, Clock, SystemClock, UnixTime};
-use aims_oauth_rs::AccessToken;
+use aims_oauth_rs::{AccessToken, Confirmation};
+use aims_oauth_wire::confirmation::CertificateThumbprint;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
 
@@ -54,6 +56,25 @@ pub enum RevokedBy {
     },
     /// Every access token of this issuer.
     Issuer(String),
+    /// Every access token of this session of a user, such as one that has logged out.
+    Session {
+        /// The issuer, as in `iss`.
+        issuer: String,
+        /// The session, as in `sid`.
+        session: String,
+    },
+    /// The access tokens with this identifier.
+    TokenId {
+        /// The issuer, as in `iss`.
+        issuer: String,
+        /// The identifier, as in `jti`.
+        token_id: String,
+    },
+    /// Every WIT of this key, and every access token that is bound to it (`cnf.jwk`, `cnf.jkt`),
+    /// such as one that was stolen.
+    Key(Thumbprint),
+    /// Every access token that is bound to this certificate (`cnf.x5t#S256`, RFC 8705 §3.1).
+    Certificate(CertificateThumbprint),
 }
 
 impl RevokedBy {
@@ -133,17 +154,27 @@ pub struct RevocationList {
 struct Held {
     /// The time until which each hash is kept.
     hashes: HashMap<[u8; 32], u64>,
-    agents: Epochs,
-    issuers: Epochs,
-    subjects: HashMap<String, Epochs>,
-    clients: HashMap<String, Epochs>,
+    agents: Epochs<String>,
+    issuers: Epochs<String>,
+    keys: Epochs<Thumbprint>,
+    certificates: Epochs<CertificateThumbprint>,
+    of_issuers: HashMap<String, OfIssuer>,
     entries: usize,
     /// Everything that was issued until this time is revoked. Set when the list is full.
     all_until: Option<u64>,
 }
 
+/// The entries that belong to one issuer.
+#[derive(Debug, Default)]
+struct OfIssuer {
+    subjects: Epochs<String>,
+    clients: Epochs<String>,
+    sessions: Epochs<String>,
+    token_ids: Epochs<String>,
+}
+
 /// The time of each entry: everything issued until then is revoked. Times only increase.
-type Epochs = HashMap<String, u64>;
+type Epochs<K> = HashMap<K, u64>;
 
 /// The maximum skew of a guard, in seconds.
 const GREATEST_SKEW: u64 = 600;
@@ -226,55 +257,60 @@ impl fmt::Debug for RevocationList {
 impl Held {
     /// Raises the time of an existing entry. Returns whether there is one.
     fn raise(&mut self, by: &RevokedBy, until: u64) -> bool {
-        let (known, until) = match by {
+        let of = |all: &mut HashMap<String, OfIssuer>, issuer: &str, within: Within, name: &str| {
+            let epochs = within(all.get_mut(server(issuer))?);
+            raise(epochs.get_mut(name), until)
+        };
+        let all = &mut self.of_issuers;
+        let raised = match by {
             RevokedBy::SignedHash { hash, expires } => {
-                (self.hashes.get_mut(hash), remembered_until(*expires))
+                raise(self.hashes.get_mut(hash), remembered_until(*expires))
             }
-            RevokedBy::Agent(agent) => (self.agents.get_mut(agent.as_str()), until),
-            RevokedBy::Issuer(issuer) => (self.issuers.get_mut(server(issuer)), until),
+            RevokedBy::Agent(agent) => raise(self.agents.get_mut(agent.as_str()), until),
+            RevokedBy::Issuer(issuer) => raise(self.issuers.get_mut(server(issuer)), until),
+            RevokedBy::Key(key) => raise(self.keys.get_mut(key), until),
+            RevokedBy::Certificate(it) => raise(self.certificates.get_mut(it), until),
             RevokedBy::Subject { issuer, subject } => {
-                let subjects = self.subjects.get_mut(server(issuer));
-                (subjects.and_then(|it| it.get_mut(subject)), until)
+                of(all, issuer, |it| &mut it.subjects, subject)
             }
-            RevokedBy::Client { issuer, client } => {
-                let clients = self.clients.get_mut(server(issuer));
-                (clients.and_then(|it| it.get_mut(client)), until)
+            RevokedBy::Client { issuer, client } => of(all, issuer, |it| &mut it.clients, client),
+            RevokedBy::Session { issuer, session } => {
+                of(all, issuer, |it| &mut it.sessions, session)
+            }
+            RevokedBy::TokenId { issuer, token_id } => {
+                of(all, issuer, |it| &mut it.token_ids, token_id)
             }
         };
-        match known {
-            Some(known) => {
-                *known = until.max(*known);
-                true
-            }
-            None => false,
-        }
+        raised.is_some()
     }
 
     fn insert(&mut self, by: RevokedBy, until: u64) {
         self.entries = self.entries.saturating_add(1);
-        match by {
+        let all = &mut self.of_issuers;
+        let of = |all: &mut HashMap<String, OfIssuer>, issuer: &str, within: Within, name| {
+            let own = all.entry(server(issuer).to_owned()).or_default();
+            within(own).insert(name, until)
+        };
+        // There was no such entry.
+        let _before = match by {
             RevokedBy::SignedHash { hash, expires } => {
-                self.hashes.insert(hash, remembered_until(expires));
+                self.hashes.insert(hash, remembered_until(expires))
             }
-            RevokedBy::Agent(agent) => {
-                self.agents.insert(agent.as_str().to_owned(), until);
-            }
-            RevokedBy::Issuer(issuer) => {
-                self.issuers.insert(server(&issuer).to_owned(), until);
-            }
+            RevokedBy::Agent(agent) => self.agents.insert(agent.as_str().to_owned(), until),
+            RevokedBy::Issuer(issuer) => self.issuers.insert(server(&issuer).to_owned(), until),
+            RevokedBy::Key(key) => self.keys.insert(key, until),
+            RevokedBy::Certificate(certificate) => self.certificates.insert(certificate, until),
             RevokedBy::Subject { issuer, subject } => {
-                self.subjects
-                    .entry(server(&issuer).to_owned())
-                    .or_default()
-                    .insert(subject, until);
+                of(all, &issuer, |it| &mut it.subjects, subject)
             }
-            RevokedBy::Client { issuer, client } => {
-                self.clients
-                    .entry(server(&issuer).to_owned())
-                    .or_default()
-                    .insert(client, until);
+            RevokedBy::Client { issuer, client } => of(all, &issuer, |it| &mut it.clients, client),
+            RevokedBy::Session { issuer, session } => {
+                of(all, &issuer, |it| &mut it.sessions, session)
             }
-        }
+            RevokedBy::TokenId { issuer, token_id } => {
+                of(all, &issuer, |it| &mut it.token_ids, token_id)
+            }
+        };
     }
 
     /// Removes the entries of expired credentials.
@@ -289,8 +325,9 @@ impl Held {
         if self.hashes.contains_key(wit.signed_hash()) {
             return true;
         }
-        let epoch = self.agents.get(wit.id().as_str()).copied();
-        epoch.max(self.all_until).is_some_and(|until| {
+        let agent = self.agents.get(wit.id().as_str()).copied();
+        let key = self.keys.get(wit.key().thumbprint()).copied();
+        agent.max(key).max(self.all_until).is_some_and(|until| {
             let issued = issued_at(wit.issued_at());
             // A WIT-SVID may have an `iat` in the future, which does not tell when it was issued.
             issued > now || issued <= until
@@ -302,15 +339,35 @@ impl Held {
             return true;
         }
         let issuer = server(token.issuer());
-        let of = |epochs: &HashMap<String, Epochs>, name: &str| {
-            epochs.get(issuer).and_then(|it| it.get(name)).copied()
-        };
-        let epoch = of(&self.subjects, token.subject())
-            .max(of(&self.clients, token.client_id()))
-            .max(self.issuers.get(issuer).copied())
-            .max(self.all_until);
+        let mut epoch = self.all_until.max(self.issuers.get(issuer).copied());
+        if let Some(own) = self.of_issuers.get(issuer) {
+            let of = |epochs: &Epochs<String>, name: Option<&str>| {
+                name.and_then(|it| epochs.get(it)).copied()
+            };
+            epoch = epoch
+                .max(of(&own.subjects, Some(token.subject())))
+                .max(of(&own.clients, Some(token.client_id())))
+                .max(of(&own.sessions, token.session_id()))
+                .max(of(&own.token_ids, token.jwt_id()));
+        }
+        for bound_to in token.confirmations() {
+            epoch = epoch.max(match bound_to {
+                Confirmation::DpopJkt(key) | Confirmation::Jwk(key) => self.keys.get(key).copied(),
+                Confirmation::CertificateS256(it) => self.certificates.get(it).copied(),
+            });
+        }
         epoch.is_some_and(|until| issued_at(token.issued_at()) <= until)
     }
+}
+
+/// Selects one kind of entries of an issuer.
+type Within = fn(&mut OfIssuer) -> &mut Epochs<String>;
+
+/// Raises a time. Returns `None` if there is no entry.
+fn raise(known: Option<&mut u64>, until: u64) -> Option<()> {
+    let known = known?;
+    *known = until.max(*known);
+    Some(())
 }
 
 impl Revoked for RevocationList {

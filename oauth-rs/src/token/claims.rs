@@ -37,6 +37,8 @@ pub(super) struct Claims {
     pub(super) cnf: Option<Box<RawValue>>,
     #[serde(default, deserialize_with = "present")]
     pub(super) act: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(super) sid: Option<String>,
     #[serde(default, rename = "acr")]
     _acr: NotNull,
     #[serde(default, rename = "amr")]
@@ -53,8 +55,6 @@ pub(super) struct Claims {
     _groups: NotNull,
     #[serde(default, rename = "may_act")]
     _may_act: NotNull,
-    #[serde(default, rename = "sid")]
-    _sid: NotNull,
     #[serde(default, rename = "txn")]
     _txn: NotNull,
 }
@@ -96,9 +96,9 @@ struct Act<'a> {
 }
 
 /// The maximum depth of nested actors.
-const MAX_ACTORS: usize = 8;
+const MAX_ACTORS: usize = 5;
 
-/// Returns the nested actors, outermost first, up to the maximum depth (RFC 8693 §4.1).
+/// Returns the nested actors, outermost first, up to the maximum depth, each once (RFC 8693 §4.1).
 pub(super) fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
     let mut actors = Vec::new();
     while let Some(raw) = next {
@@ -109,10 +109,15 @@ pub(super) fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
         // Check for an object first, because serde would also accept an array.
         let act: Act<'_> =
             aims_jose::json::from_object(raw.get().as_bytes()).or(Err(malformed()))?;
-        actors.push(Actor {
+        let actor = Actor {
             subject: act.sub,
             issuer: act.iss,
-        });
+        };
+        // A chain that leads back to an actor shows no order of delegation.
+        if actors.contains(&actor) {
+            return Err(malformed());
+        }
+        actors.push(actor);
         next = act.act;
     }
     Ok(actors)

@@ -25,6 +25,7 @@ struct Further {
     act: Option<Box<RawValue>>,
     typ: Option<String>,
     token_use: Option<String>,
+    sid: Option<String>,
 }
 
 impl AccessToken {
@@ -117,6 +118,7 @@ impl AccessToken {
             roles: own.profile.introspected_roles(&members)?,
             confirmations: bound_to,
             actors: actors(further.act.as_deref())?,
+            session_id: further.sid,
             issued_at: answer.iat().map(Into::into),
             expires: ends,
             exp: answer.expires(),
