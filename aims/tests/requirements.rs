@@ -17,85 +17,24 @@ use std::{
 const PARTS: [&str; 3] = ["## Revisions", "## Readings", "## Requirements"];
 
 /// Verbs of requirements. A sentence has at least one of them.
-const VERBS: &[&str] = &[
-    "accepted",
-    "accepts",
-    "admits",
-    "agree",
-    "answered",
-    "answers",
-    "are",
-    "asks",
-    "appears",
-    "authenticates",
-    "can",
-    "cause",
-    "become",
-    "begins",
-    "belong",
-    "belongs",
-    "binds",
-    "break",
-    "breaks",
-    "carries",
-    "causes",
-    "change",
-    "changes",
-    "checks",
-    "compares",
-    "connects",
-    "contain",
-    "contains",
-    "cost",
-    "costs",
-    "counts",
-    "covers",
-    "decides",
-    "ends",
-    "follows",
-    "goes",
-    "has",
-    "have",
-    "holds",
-    "ignores",
-    "is",
-    "issues",
-    "keeps",
-    "limit",
-    "limits",
-    "listens",
-    "lives",
-    "makes",
-    "matches",
-    "must",
-    "names",
-    "need",
-    "needs",
-    "occurs",
-    "permits",
-    "publishes",
-    "reach",
-    "reads",
-    "refuses",
-    "refused",
-    "replaces",
-    "requires",
-    "restricts",
-    "returns",
-    "serves",
-    "sign",
-    "signs",
-    "stand",
-    "stands",
-    "states",
-    "stay",
-    "succeeds",
-    "takes",
-    "tell",
-    "uses",
-    "verifies",
-    "verify",
-];
+const VERBS: &str = "
+    accept accepted accepts add adds admits agree allow allows answered answers appears
+    applies apply are ask asks authenticates become becomes begins belong belongs binds bound
+    bounds break breaks cache caches can cannot carries cause causes change changes checks
+    close closes coarsens compares connects contain contains cost costs counts covers decides
+    deliver delivers drains drop drops emit emits ends enforce enforces escape escapes expire
+    expires fail fails falls find finds fit fits follows forget forgets give gives goes grow
+    grows has have hide hides hold holds identifies identify ignores include includes is
+    issues joins keep keeps leave leaves let lets limit limits listens lives lose loses makes
+    match matches may mean means must name names narrow narrows need needs occurs open opens
+    orders outlive outlives pass passes permits prefers prevent prevents prove proves
+    publishes put puts reach read reads record records refresh refreshes refuse refused
+    refuses reject rejects remain remains remove removes replaces report reports require
+    requires resets restricts return returns revoke revokes rise rises rotate rotates run runs
+    select selects send sends serve serves sets show shows sign signs spend spends spread
+    spreads stand stands start starts states stay stop stops succeeds survive survives takes
+    tell use uses verifies verify wait waits will work works write writes yield yields
+";
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -180,8 +119,11 @@ fn every_requirement_has_an_id_a_sentence_and_tests() {
         );
         let has_verb = sentence
             .split(|c: char| !c.is_ascii_alphabetic())
-            .any(|word| VERBS.contains(&word));
-        assert!(has_verb, "{id}: no verb of VERBS in: {sentence}");
+            .any(|word| VERBS.split_whitespace().any(|verb| verb == word));
+        assert!(
+            has_verb,
+            "{id}: no verb of VERBS in: {sentence}\nwrite a sentence with a verb, or add its verb to VERBS"
+        );
         let words = sentence.split_whitespace().count();
         assert!(words <= 45, "{id}: {words} words in one sentence");
         assert!(tests.contains(".rs::"), "{id} names no test");
