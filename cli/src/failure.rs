@@ -226,6 +226,8 @@ macro_rules! refused {
 refused!(
     aims_jose::Error,
     aims_oauth_rs::Error,
+    aims_oauth_wire::Error,
+    aims_oauth_wire::dpop::Error,
     aims_txn_token::Error,
     aims_wimse_cred::Error
 );

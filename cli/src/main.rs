@@ -31,8 +31,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::args::{
-    Authority, Cli, Command, Delegate, HttpSig, Id, Resource, Survey, Token, Txn, VerifyToken,
-    VerifyTxn, Wit, Wpt,
+    Authority, Cli, Command, Delegate, HttpSig, Id, Resource, Survey, Token, Txn, VerifyTxn, Wit,
+    Wpt,
 };
 use crate::failure::Failure;
 use crate::input::Inputs;
@@ -119,7 +119,8 @@ fn failed(failure: &Failure) -> ExitCode {
 
 fn wants_json(command: &Command) -> bool {
     match command {
-        Command::Token(Token::Inspect { shown, .. } | Token::Verify(VerifyToken { shown, .. }))
+        Command::Token(Token::Verify(verify)) => verify.shown.json,
+        Command::Token(Token::Inspect { shown, .. })
         | Command::Wit(Wit::Verify { shown, .. })
         | Command::Txn(Txn::Verify(VerifyTxn { shown, .. }))
         | Command::Wpt(Wpt::Verify { shown, .. }) => shown.json,

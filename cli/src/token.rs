@@ -1,5 +1,6 @@
 //! `aims token`: shows tokens.
 
+mod proofs;
 mod verify;
 
 use aims_jose::base64url;

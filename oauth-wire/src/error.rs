@@ -39,6 +39,12 @@ pub enum Error {
         /// The problem, or the remedy.
         reason: &'static str,
     },
+    /// The bytes or the text are not one X.509 certificate.
+    #[error("malformed certificate: {reason}")]
+    Certificate {
+        /// The expected form.
+        reason: &'static str,
+    },
     /// The text is not a client identifier (RFC 6749 §2.2).
     #[error("invalid client identifier: expected 1 to 2048 printable ASCII characters")]
     ClientId,
@@ -230,6 +236,7 @@ impl Error {
         Self::MetadataResource { .. } => Mismatch "metadata.resource",
         Self::MetadataMember { .. } => Malformed "metadata.member",
         Self::Confirmation => Malformed "oauth.confirmation",
+        Self::Certificate { .. } => Malformed "oauth.certificate",
         Self::ChallengeSyntax => Malformed "challenge.syntax",
         Self::ChallengeRepeated => Malformed "challenge.repeated",
         Self::ChallengeSize => TooLarge "challenge.size",

@@ -6,6 +6,7 @@ pub mod assertion;
 pub mod attestation;
 pub mod bearer;
 pub mod call;
+pub mod certificate;
 pub mod challenge;
 pub mod client_auth;
 pub mod confirmation;

@@ -575,3 +575,19 @@ fn nothing_is_printed() {
     }
     assert!(text.split('.').all(|part| !shown.contains(part)));
 }
+
+/// A nonce that the verifier knows is the one of the proof.
+#[test]
+fn a_known_nonce_is_compared() {
+    let key = key(Algorithm::Es256);
+    for (claims, expected) in [
+        (json!({"nonce": "n1"}), "ok"),
+        (json!({"nonce": "n2"}), "dpop.nonce"),
+        (json!({}), "dpop.nonce"),
+    ] {
+        let text = signed(&key, &with(&claims));
+        let binding = binding().nonce("n1");
+        let verdict = verify(&text, &binding, &DpopRules::new(), NOW);
+        assert_eq!(code(verdict), expected, "{claims}");
+    }
+}

@@ -16,9 +16,9 @@ pub(crate) enum Token {
         /// The token, as it is sent: three parts separated by dots
         file: PathBuf,
     },
-    /// Verifies an OAuth access token, a JWT, as its resource server would. It cannot check that
-    /// the sender proves what the token is bound to
-    Verify(VerifyToken),
+    /// Verifies an OAuth access token, a JWT, as its resource server would. With `--dpop` or
+    /// `--certificate` it also checks that the sender proves what the token is bound to
+    Verify(Box<VerifyToken>),
 }
 
 /// Selects the accepted access tokens.
@@ -44,9 +44,25 @@ pub(crate) struct VerifyToken {
     /// A scope that the token must have. May be repeated
     #[arg(long = "require-scope", value_name = "SCOPE")]
     pub(crate) scopes: Vec<Scope>,
+    /// The DPoP proof of a request with the token, as it is sent in the field DPoP. Needs
+    /// `--method` and `--uri`. Whether the proof was used before, a file cannot tell
+    #[arg(long, value_name = "FILE", requires_all = ["method", "uri"])]
+    pub(crate) dpop: Option<PathBuf>,
+    /// The method of that request
+    #[arg(long, value_name = "METHOD", requires = "dpop")]
+    pub(crate) method: Option<String>,
+    /// The URI of that request; query and fragment do not count
+    #[arg(long, value_name = "URI", requires = "dpop")]
+    pub(crate) uri: Option<String>,
+    /// The nonce that the proof must have
+    #[arg(long, value_name = "NONCE", requires = "dpop")]
+    pub(crate) nonce: Option<String>,
+    /// The certificate of the client of the mutual TLS connection, in PEM
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) shown: Shown,
-    /// The access token, as it is sent in the field Authorization after `Bearer`
+    /// The access token, as it is sent in the field Authorization after `Bearer` or `DPoP`
     pub(crate) file: PathBuf,
 }
 

@@ -9,6 +9,7 @@ use aims_oauth_rs::{
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::proofs::Proofs;
 use super::{binding, date, decoded, json, require_scopes};
 use crate::args::{AccessProfile, VerifyToken};
 use crate::failure::Failure;
@@ -47,6 +48,7 @@ pub(super) fn run(verify: &VerifyToken, inputs: &mut Inputs) -> Result<Zeroizing
         AccessProfile::Entra => settings(version(&text).map_err(refused)?)?,
         _ => entra,
     };
+    let proofs = Proofs::read(verify, inputs)?;
     let store = IssuerStore::new();
     store
         .set(&verify.issuer, &document, AWS_LC)
@@ -56,7 +58,8 @@ pub(super) fn run(verify: &VerifyToken, inputs: &mut Inputs) -> Result<Zeroizing
     let token = AccessToken::verify(&text, &store.snapshot(), &rules_of(verify), now);
     let token = token.map_err(|error| refused(told(error, verify, &text, now)))?;
     require_scopes("the access token", token.scopes(), &verify.scopes).map_err(refused)?;
-    let answer = answer(&token, verify);
+    let proven = proofs.check(&token, &text, verify, now)?;
+    let answer = answer(&token, verify, proven);
     if verify.shown.json {
         return json(&answer);
     }
@@ -64,8 +67,9 @@ pub(super) fn run(verify: &VerifyToken, inputs: &mut Inputs) -> Result<Zeroizing
     Ok(lines(&answer, &claims, now))
 }
 
-fn answer<'a>(token: &'a AccessToken, verify: &VerifyToken) -> Answer<'a> {
-    let (binding, proven) = binding(token.confirmations());
+fn answer<'a>(token: &'a AccessToken, verify: &VerifyToken, proven: bool) -> Answer<'a> {
+    let (binding, bound) = binding(token.confirmations());
+    let proven = bound.map(|_unproven| proven);
     Answer {
         verified: true,
         issuer: token.issuer(),
@@ -92,7 +96,8 @@ fn lines(answer: &Answer<'_>, claims: &Members, now: UnixTime) -> Zeroizing<Stri
     };
     let audiences: Vec<&str> = answer.audiences.iter().map(String::as_str).collect();
     let unproven = match answer.proven {
-        Some(_) => ", not proven: the sender of the token must prove it",
+        Some(true) => ", proven",
+        Some(false) => ", not proven: the sender of the token must prove it",
         None => "",
     };
     Zeroizing::new(format!(

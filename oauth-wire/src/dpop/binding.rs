@@ -25,6 +25,7 @@ pub struct Binding<'a> {
     pub(super) method: &'a str,
     pub(super) uri: &'a str,
     pub(super) access_token: Option<[u8; 32]>,
+    pub(super) nonce: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -51,6 +52,7 @@ impl<'a> Binding<'a> {
             method,
             uri: bare(uri),
             access_token: None,
+            nonce: None,
         }
     }
 
@@ -58,6 +60,14 @@ impl<'a> Binding<'a> {
     #[must_use]
     pub fn access_token(mut self, token: &Hashed<'_>) -> Self {
         self.access_token = Some(*token.sha256());
+        self
+    }
+
+    /// Binds the proof to one nonce that the verifier knows. A server whose nonces are checked
+    /// without a memory uses [`NonceIssuer`](super::NonceIssuer) instead.
+    #[must_use]
+    pub const fn nonce(mut self, nonce: &'a str) -> Self {
+        self.nonce = Some(nonce);
         self
     }
 
@@ -99,7 +109,7 @@ impl<'a> Binding<'a> {
             htu: self.uri,
             iat: now.as_secs(),
             ath: self.access_token.map(|hash| base64url::encode(&hash)),
-            nonce: nonce.map(Nonce::as_str),
+            nonce: nonce.map(Nonce::as_str).or(self.nonce),
         };
         SigningInput::with_embedded_key(TYP, algorithm, key, &claims).map_err(Error::Jws)
     }

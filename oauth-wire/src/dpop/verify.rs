@@ -242,6 +242,11 @@ impl<'a> UnverifiedProof<'a> {
                 skew: skew.as_secs(),
             });
         }
+        if binding.nonce.is_some() && binding.nonce != claims.nonce.as_deref() {
+            return Err(Error::Nonce {
+                reason: "it is not the expected one",
+            });
+        }
         let next_nonce = match (&rules.nonces, claims.nonce) {
             (None, _) => None,
             (Some(_), None) => {
