@@ -7,6 +7,7 @@ use aims_http_sig::Component;
 use aims_http_sig::profile::wimse::VerifiedRequest;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::{AccessToken, TokenScheme};
+use aims_oauth_wire::certificate::PeerCertificate;
 use aims_oauth_wire::dpop::DpopProof;
 use aims_oauth_wire::names::ScopeSet;
 use aims_wimse_cred::Wit;
@@ -111,7 +112,7 @@ impl Principal {
     }
 
     /// Returns the accepted proofs of possession, each made with the agent's key or with the key
-    /// that the access token is bound to (DPoP). It is empty for a bearer token.
+    /// that the access token is bound to (DPoP, certificate). It is empty for a bearer token.
     #[must_use]
     pub fn proofs(&self) -> &[Proof] {
         &self.0.proofs
@@ -168,7 +169,7 @@ impl Principal {
     pub fn wpt(&self) -> Option<&WptProof> {
         self.0.proofs.iter().find_map(|proof| match proof {
             Proof::Wpt(wpt) => Some(wpt),
-            Proof::Dpop(_) | Proof::HttpSignature(_) => None,
+            Proof::Certificate(_) | Proof::Dpop(_) | Proof::HttpSignature(_) => None,
         })
     }
 
@@ -178,7 +179,7 @@ impl Principal {
     pub fn signature(&self) -> Option<&VerifiedRequest> {
         self.0.proofs.iter().find_map(|proof| match proof {
             Proof::HttpSignature(signature) => Some(&**signature),
-            Proof::Dpop(_) | Proof::Wpt(_) => None,
+            Proof::Certificate(_) | Proof::Dpop(_) | Proof::Wpt(_) => None,
         })
     }
 
@@ -190,7 +191,17 @@ impl Principal {
     pub fn dpop(&self) -> Option<&DpopProof> {
         self.0.proofs.iter().find_map(|proof| match proof {
             Proof::Dpop(proof) => Some(&**proof),
-            Proof::HttpSignature(_) | Proof::Wpt(_) => None,
+            Proof::Certificate(_) | Proof::HttpSignature(_) | Proof::Wpt(_) => None,
+        })
+    }
+
+    /// Returns the certificate of the client's mutual TLS connection, if the access token is bound
+    /// to it. It says nothing about who the client is.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&PeerCertificate> {
+        self.0.proofs.iter().find_map(|proof| match proof {
+            Proof::Certificate(certificate) => Some(certificate),
+            Proof::Dpop(_) | Proof::HttpSignature(_) | Proof::Wpt(_) => None,
         })
     }
 

@@ -126,6 +126,8 @@ pub struct Fingerprints {
     pub access_token: Option<Fingerprint>,
     /// Of the DPoP proof.
     pub dpop: Option<Fingerprint>,
+    /// Of the certificate of the client's TLS connection.
+    pub certificate: Option<Fingerprint>,
     /// The fingerprint of the transaction token.
     pub txn_token: Option<Fingerprint>,
 }
@@ -232,6 +234,7 @@ impl Record for ToTracing {
                     wit = event.fingerprints.wit.map(tracing::field::display),
                     wpt = event.fingerprints.wpt.map(tracing::field::display),
                     access_token = event.fingerprints.access_token.map(tracing::field::display),
+                    certificate = event.fingerprints.certificate.map(tracing::field::display),
                     dpop = event.fingerprints.dpop.map(tracing::field::display),
                     txn_token = event.fingerprints.txn_token.map(tracing::field::display),
                 )

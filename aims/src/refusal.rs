@@ -78,6 +78,7 @@ impl Refusal {
     /// A refusal can also have the codes of the crates `aims-wimse-cred`, `aims-wimse-wpt`,
     /// `aims-http-sig`, `aims-oauth-rs`, `aims-replay` and `aims-jose`.
     pub const CODES: &'static [&'static str] = &[
+        "guard.certificate_field",
         "guard.content",
         "guard.content_deadline",
         "guard.field_uncovered",

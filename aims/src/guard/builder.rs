@@ -18,7 +18,10 @@ use super::fields::CoveredField;
 use super::opaque::{Opaque, OpaqueTokens};
 use super::spend::Replay;
 use super::target::Paths;
-use super::{Audience, BuildError, Deferred, Dpop, Guard, HttpSignatures, Immediate, Inner, Route};
+use super::{
+    Audience, BuildError, ClientCertificates, Deferred, Dpop, Guard, HttpSignatures, Immediate,
+    Inner, Route,
+};
 use crate::decision::{Authorize, Extract, RequirementsAlone};
 use crate::record::{Record, ToTracing};
 use crate::requirements::Requirements;
@@ -107,6 +110,7 @@ pub(super) struct Settings {
     skew: Option<Skew>,
     signatures: Option<HttpSignatures>,
     dpop: Option<Dpop>,
+    certificates: Option<ClientCertificates>,
     capacity: usize,
     token_fields: Vec<HeaderName>,
     extract: Vec<Arc<dyn Extract>>,
@@ -165,6 +169,7 @@ impl Guard {
             skew: None,
             signatures: None,
             dpop: None,
+            certificates: None,
             capacity: 10_000,
             token_fields: Vec::new(),
             extract: Vec::new(),
@@ -483,6 +488,16 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
+    /// Accepts access tokens that are bound to the client's certificate (RFC 8705 §3), and says
+    /// where the guard gets that certificate from. It is a proof of possession of the token's
+    /// client: it names no agent.
+    ///
+    /// Without this call, a request with such a token is refused.
+    pub fn client_certificates(mut self, certificates: ClientCertificates) -> Self {
+        self.settings.certificates = Some(certificates);
+        self
+    }
+
     /// Sets the number of verified WITs and of verified access tokens that the guard caches.
     /// Defaults to 10,000 of each.
     pub const fn cache(mut self, capacity: usize) -> Self {
@@ -700,6 +715,7 @@ impl Settings {
             issuers: self.issuers,
             signatures,
             dpop,
+            certificates: self.certificates,
             tokens: TokenCache::new(self.capacity, tokens),
             opaque,
             max_token: self.max_token,

@@ -23,7 +23,10 @@ impl<M> Guard<M> {
         let (inner, requirements) = (&*self.inner, &self.route.requirements);
         let (scopes, metadata) = (requirements.required_scopes(), inner.metadata_url.as_ref());
         let mut fields = Vec::new();
-        let takes_bearer = inner.dpop.is_none() || inner.agents || requirements.allows_bearer();
+        let takes_bearer = inner.dpop.is_none()
+            || inner.agents
+            || inner.certificates.is_some()
+            || requirements.allows_bearer();
         if takes_bearer {
             let error = error.filter(|_| tried != Some(TokenScheme::Dpop));
             fields.push(bearer_challenge(error, metadata, scopes));

@@ -4,6 +4,7 @@
 //! To add a kind, write its file, add its variant, and fix the compiler errors.
 
 pub(super) mod access_token;
+pub(super) mod certificate;
 pub(super) mod dpop;
 pub(super) mod http_signature;
 pub(super) mod wit;
@@ -16,6 +17,7 @@ use aims_jose::jwk::Thumbprint;
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::{AccessToken, ProvenKey};
+use aims_oauth_wire::certificate::PeerCertificate;
 use aims_oauth_wire::dpop::DpopProof;
 use aims_replay::ReplayStore;
 use aims_wimse_cred::Wit;
@@ -75,6 +77,9 @@ impl AgentCredential {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 #[non_exhaustive]
 pub enum ProofMethod {
+    /// The certificate of a mutual TLS connection, to which the access token is bound (RFC 8705
+    /// §3).
+    Certificate,
     /// A DPoP proof by the key that the access token is bound to (RFC 9449).
     Dpop,
     /// An HTTP message signature with the key of a workload identity token
@@ -85,10 +90,11 @@ pub enum ProofMethod {
 }
 
 impl ProofMethod {
-    /// Returns the name of the method: `dpop`, `http-signature` or `wpt`.
+    /// Returns the name of the method: `certificate`, `dpop`, `http-signature` or `wpt`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Certificate => "certificate",
             Self::Dpop => "dpop",
             Self::HttpSignature => "http-signature",
             Self::Wpt => "wpt",
@@ -100,6 +106,8 @@ impl ProofMethod {
 #[derive(Clone, Debug)]
 #[expect(clippy::exhaustive_enums, reason = "each proof must be matched")]
 pub enum Proof {
+    /// The certificate of a mutual TLS connection.
+    Certificate(PeerCertificate),
     /// A DPoP proof.
     Dpop(Box<DpopProof>),
     /// An HTTP message signature, with its covered components and its nonce.
@@ -113,6 +121,7 @@ impl Proof {
     #[must_use]
     pub const fn method(&self) -> ProofMethod {
         match self {
+            Self::Certificate(_) => ProofMethod::Certificate,
             Self::Dpop(_) => ProofMethod::Dpop,
             Self::HttpSignature(_) => ProofMethod::HttpSignature,
             Self::Wpt(_) => ProofMethod::Wpt,
@@ -123,13 +132,14 @@ impl Proof {
     /// refused.
     ///
     /// A DPoP proof (RFC 9449 §11.7) and a workload proof token (draft-ietf-wimse-wpt §2) do not
-    /// cover the content.
+    /// cover the content. A certificate covers nothing of the request; TLS protects it as far as
+    /// the server that terminates TLS.
     #[must_use]
     pub const fn covers_content(&self) -> bool {
         match self {
             // Without a digest the content was empty, and the guard accepted no other.
             Self::HttpSignature(_) => true,
-            Self::Dpop(_) | Self::Wpt(_) => false,
+            Self::Certificate(_) | Self::Dpop(_) | Self::Wpt(_) => false,
         }
     }
 }
@@ -137,6 +147,8 @@ impl Proof {
 /// A valid proof that was not spent yet.
 #[derive(Debug)]
 pub(super) enum UnspentProof {
+    /// Nothing of it is spent: it belongs to the connection.
+    Certificate(PeerCertificate),
     Dpop(Box<aims_oauth_wire::dpop::UnspentProof>),
     HttpSignature(Box<UnspentRequest>),
     Wpt(UnspentWpt, Revision),
@@ -147,7 +159,7 @@ impl UnspentProof {
     pub(super) fn content(&self) -> Option<ContentCheck> {
         match self {
             Self::HttpSignature(unspent) => Some(unspent.content()),
-            Self::Dpop(_) | Self::Wpt(..) => None,
+            Self::Certificate(_) | Self::Dpop(_) | Self::Wpt(..) => None,
         }
     }
 
@@ -157,7 +169,7 @@ impl UnspentProof {
         match self {
             Self::HttpSignature(unspent) => unspent.signature().covers(&field.component),
             Self::Wpt(..) => field.carries_token,
-            Self::Dpop(_) => false,
+            Self::Certificate(_) | Self::Dpop(_) => false,
         }
     }
 
@@ -165,7 +177,7 @@ impl UnspentProof {
     pub(super) fn demands_signed_response(&self) -> bool {
         match self {
             Self::HttpSignature(unspent) => unspent.signed_response() == SignedResponse::Asked,
-            Self::Dpop(_) | Self::Wpt(..) => false,
+            Self::Certificate(_) | Self::Dpop(_) | Self::Wpt(..) => false,
         }
     }
 
@@ -173,6 +185,7 @@ impl UnspentProof {
     /// thumbprint of the agent's key, with which the proofs of an agent are made.
     pub(super) fn key(&self, agent: Option<&Thumbprint>) -> Option<ProvenKey> {
         match self {
+            Self::Certificate(it) => Some(ProvenKey::Certificate(*it.thumbprint())),
             Self::Dpop(unspent) => Some(ProvenKey::Dpop(*unspent.thumbprint())),
             Self::HttpSignature(_) | Self::Wpt(..) => agent.copied().map(ProvenKey::Signature),
         }
@@ -188,6 +201,7 @@ impl UnspentProof {
     ) -> Result<Proof, Refused> {
         let sender = evidence.agent.as_ref().map_or("", |it| it.id().as_str());
         match self {
+            Self::Certificate(certificate) => Ok(Proof::Certificate(certificate)),
             Self::Dpop(unspent) => dpop::spend(*unspent, evidence.token.as_ref(), store, now)
                 .map_err(|error| guard.dpop_refused(&error, None)),
             Self::HttpSignature(unspent) => http_signature::spend(*unspent, store, sender, now),

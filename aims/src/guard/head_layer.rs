@@ -60,6 +60,7 @@ where
             parts.uri = routed;
             match verdict {
                 Ok(principal) => {
+                    guard.strip_certificates(&mut parts.headers);
                     let nonce = next_nonce(&principal);
                     parts.extensions.insert(principal);
                     let mut response = inner.call(Request::from_parts(parts, body)).await?;

@@ -13,7 +13,7 @@ use aims_error::ErrorKind;
 use aims_http_sig::digest::BodyError;
 use aims_oauth_wire::dpop::{DPOP_NONCE, Nonce};
 use http::request::Parts;
-use http::{HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -141,6 +141,7 @@ impl Guard<Deferred> {
             to_sign = signs.then_some(admitted);
         }
         parts.uri = routed;
+        self.strip_certificates(&mut parts.headers);
         let nonce = next_nonce(&principal);
         parts.extensions.insert(principal);
         let request = Request::from_parts(parts, content);
@@ -317,6 +318,15 @@ where
 pub(super) fn next_nonce(principal: &Principal) -> Option<HeaderValue> {
     let proof = principal.dpop()?;
     proof.next_nonce().map(Nonce::to_header_value)
+}
+
+impl<M> Guard<M> {
+    /// Removes the fields of client certificates, which handlers must not read.
+    pub(super) fn strip_certificates(&self, headers: &mut HeaderMap) {
+        if let Some(certificates) = &self.inner.certificates {
+            certificates.strip(headers);
+        }
+    }
 }
 
 pub(super) fn add_nonce<B>(response: &mut Response<B>, nonce: Option<HeaderValue>) {

@@ -10,6 +10,7 @@ mod bind;
 mod body;
 mod build_error;
 mod builder;
+mod certificates;
 mod challenges;
 mod content;
 mod decide;
@@ -48,6 +49,7 @@ use aims_wimse_cred::{TrustStore, WitCache};
 use aims_wimse_wpt::{Revision, WptRules};
 pub use build_error::BuildError;
 pub use builder::{GuardBuilder, HasTrust, NoTrust, Trusting};
+pub use certificates::{CertificateField, ClientCertificates, Peer};
 pub use dpop::Dpop;
 pub use evidence::{AgentCredential, Proof, ProofMethod};
 pub use opaque::OpaqueTokens;
@@ -130,6 +132,7 @@ struct Inner {
     issuers: Option<Arc<IssuerStore>>,
     signatures: Option<Signatures>,
     dpop: Option<DpopPolicy>,
+    certificates: Option<ClientCertificates>,
     tokens: TokenCache,
     opaque: Opaque,
     max_token: usize,
@@ -271,7 +274,8 @@ impl<M> Guard<M> {
 impl Inner {
     fn check_requirements(&self, requirements: &Requirements) -> Result<(), BuildError> {
         requirements.check()?;
-        if self.issuers.is_none() && (requirements.needs_token() || self.dpop.is_some()) {
+        let binds_tokens = self.dpop.is_some() || self.certificates.is_some();
+        if self.issuers.is_none() && (requirements.needs_token() || binds_tokens) {
             return Err(BuildError::NoIssuer);
         }
         let signs_every = self
@@ -288,10 +292,16 @@ impl Inner {
                 what: "the proof `dpop`, which the guard does not accept: call `GuardBuilder::dpop`",
             });
         }
-        let takes_dpop = self.issuers.is_some()
-            && self.dpop.is_some()
-            && requirements.accepts_without_agent(ProofMethod::Dpop);
-        if takes_dpop {
+        if requirements.asks_for_proof(ProofMethod::Certificate) && self.certificates.is_none() {
+            return Err(BuildError::Requirements {
+                what: "the proof `certificate`, which the guard does not accept: call `GuardBuilder::client_certificates`",
+            });
+        }
+        let takes_dpop =
+            self.dpop.is_some() && requirements.accepts_without_agent(ProofMethod::Dpop);
+        let takes_certificates = self.certificates.is_some()
+            && requirements.accepts_without_agent(ProofMethod::Certificate);
+        if takes_dpop || takes_certificates {
             return Ok(());
         }
         let wants_both = self.issuers.is_some()

@@ -3,6 +3,7 @@
 use aims_error::ErrorKind;
 use aims_jose::digest::{Fingerprint, Hashed};
 use aims_oauth_rs::{AccessToken, TokenScheme, bearer_or_dpop_token, bearer_token};
+use aims_oauth_wire::certificate::PeerCertificate;
 use aims_oauth_wire::dpop;
 use aims_wimse_cred::Wit;
 use aims_wimse_wpt::fields::{self, txn_token, workload_identity_token, workload_proof_token};
@@ -26,6 +27,8 @@ pub(super) struct Credentials<'a> {
     pub(super) token: Option<PresentedToken<'a>>,
     /// The `DPoP` field, where the guard accepts DPoP.
     pub(super) dpop: Option<&'a str>,
+    /// The certificate of the client's TLS connection, where the guard uses certificates.
+    pub(super) certificate: Option<PeerCertificate>,
     pub(super) txn_token: Option<&'a str>,
 }
 
@@ -42,15 +45,17 @@ impl<M> Guard<M> {
         received: ReceivedRequest<'a>,
     ) -> Result<Credentials<'a>, Refused> {
         head::check(received.head)?;
-        self.read(&received.head.headers, received.content)
+        self.read(received)
     }
 
     pub(super) fn read<'a>(
         &self,
-        headers: &'a HeaderMap,
-        content: ReceivedContent<'_>,
+        received: ReceivedRequest<'a>,
     ) -> Result<Credentials<'a>, Refused> {
         let inner = &*self.inner;
+        let (headers, content) = (&received.head.headers, received.content);
+        let certificate = inner.certificates.as_ref().map(|it| it.read(received.head));
+        let certificate = certificate.transpose()?.flatten();
         let accepted = inner.wpt.revisions();
         let signed = !matches!(content, ReceivedContent::Unread)
             && inner.signatures.is_some()
@@ -87,6 +92,7 @@ impl<M> Guard<M> {
             signed,
             token,
             dpop,
+            certificate,
             txn_token: txn_token(headers).map_err(refused)?,
         })
     }
@@ -131,7 +137,10 @@ impl<M> Guard<M> {
         }
         let proves_or_is_bearer = match presented.token.as_ref().map(|it| it.scheme) {
             Some(TokenScheme::Dpop) => true,
-            Some(TokenScheme::Bearer) => requirements.allows_bearer(),
+            // A token that is bound to a certificate is sent as `Bearer`.
+            Some(TokenScheme::Bearer) => {
+                requirements.allows_bearer() || self.inner.certificates.is_some()
+            }
             None => false,
         };
         if presented.wit.is_some() || proves_or_is_bearer {
@@ -208,6 +217,10 @@ pub(super) fn fingerprints(presented: &Credentials<'_>, evidence: &Evidence) -> 
             .as_ref()
             .map(|it| token.map_or_else(|| it.text.fingerprint(), Fingerprint::of_sha256)),
         dpop: presented.dpop.map(of),
+        certificate: presented
+            .certificate
+            .as_ref()
+            .map(|it| Fingerprint::of_sha256(it.thumbprint().as_bytes())),
         txn_token: presented.txn_token.map(of),
     }
 }

@@ -8,7 +8,7 @@ use aims_oauth_wire::introspection::Introspection;
 use super::Guard;
 use super::admission::Admission;
 use super::evidence::{
-    AgentCredential, Evidence, UnspentProof, access_token, http_signature, wit, wpt,
+    AgentCredential, Evidence, UnspentProof, access_token, certificate, http_signature, wit, wpt,
 };
 use super::fields::check_extracted;
 use super::parse::{self, Credentials};
@@ -91,6 +91,7 @@ impl<M> Guard<M> {
             access_token::check_revoked(inner, token, now).map_err(refused)?;
             let proof = self.verify_dpop(received.head, sent, presented.dpop, token, now)?;
             unspent.extend(proof.map(|it| UnspentProof::Dpop(Box::new(it))));
+            unspent.extend(certificate::proof_of(token, presented.certificate.as_ref()));
             let bound = self.bind(token, evidence.agent.as_ref(), &unspent);
             evidence.unbound = bound.map_err(refused)?;
         }
@@ -127,7 +128,7 @@ impl<M> Guard<M> {
     ) -> Result<(), Refused> {
         let (received, introspected) = (admission.received, admission.introspected.as_ref());
         let inner = &*self.inner;
-        let presented = self.read(&received.head.headers, received.content)?;
+        let presented = self.read(received)?;
         if let Some(text) = presented.wit {
             let AgentCredential::Wit(wit) = wit::verify(inner, text, now)?;
             wit::check_revoked(inner, &wit, now)?;
