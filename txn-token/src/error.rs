@@ -48,6 +48,12 @@ pub enum Error {
     /// `cnf` is malformed, or uses a confirmation method that cannot be checked.
     #[error("`cnf` of the transaction token cannot be checked")]
     Confirmation,
+    /// The request does not prove what the token is bound to.
+    #[error("the transaction token is bound by `cnf.{method}`, which the request does not prove")]
+    NotBound {
+        /// The member of `cnf` that is not proven.
+        method: &'static str,
+    },
     /// The token is not bound to a call of a tool.
     #[error("the transaction token is bound to no call: expected `tctx.call_digest`")]
     NoCall,
@@ -79,6 +85,7 @@ impl Error {
         Self::Issuer { .. } => Untrusted "txn.issuer",
         Self::Events => Mismatch "txn.events",
         Self::Confirmation => Malformed "txn.confirmation",
+        Self::NotBound { .. } => Mismatch "txn.not_bound",
         Self::NoCall => Mismatch "txn.no_call",
         Self::OtherCall => Mismatch "txn.call",
         Self::FieldRepeated => Malformed "txn.field_repeated",

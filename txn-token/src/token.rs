@@ -1,17 +1,17 @@
 //! Verifies transaction tokens.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aims_jose::digest::sha256;
 use aims_jose::json::{self, Text};
-use aims_jose::jwk::JwkSet;
-use aims_jose::jws::{Unverified, Verified};
+use aims_jose::jwk::{JwkSet, Thumbprint};
+use aims_jose::jws::{TokenHashes, Unverified, Verified};
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
 use aims_jose::time::{Skew, UnixTime};
 use aims_oauth_wire::call::CallDigest;
-use aims_oauth_wire::confirmation::Confirmation;
+use aims_oauth_wire::confirmation::{Confirmation, ProvenKey, Satisfied};
 use aims_oauth_wire::names::ScopeSet;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -70,6 +70,10 @@ impl TxnTokenRules {
         self.max_len = most;
         self
     }
+
+    pub(crate) const fn is_too_long(&self, text: &str) -> bool {
+        text.len() > self.max_len
+    }
 }
 
 /// A verified transaction token: it was issued in this trust domain and has not expired.
@@ -79,7 +83,8 @@ impl TxnTokenRules {
 pub struct TxnToken(Arc<Inner>);
 
 struct Inner {
-    hash: [u8; 32],
+    hashes: TokenHashes,
+    signed_by: Thumbprint,
     verified: Verified,
     txn: String,
     subject: String,
@@ -174,8 +179,10 @@ impl TxnToken {
             });
         }
         let key = keys.select(header.kid(), algorithm).map_err(Error::Token)?;
+        let signed_by = *key.thumbprint();
+        let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Token)?;
-        let inner = read(text, verified, rules, now)?;
+        let inner = read(hashes, signed_by, verified, rules, now)?;
         Ok(Self(Arc::new(inner)))
     }
 
@@ -256,7 +263,61 @@ impl TxnToken {
     /// Returns the SHA-256 of the token's text. The `tth` claim of a proof is its base64url.
     #[must_use]
     pub fn hash(&self) -> &[u8; 32] {
-        &self.0.hash
+        &self.0.hashes.text
+    }
+
+    /// Returns the SHA-256 of header and payload: the same for every signature over them.
+    #[must_use]
+    pub fn signed_hash(&self) -> &[u8; 32] {
+        &self.0.hashes.signed
+    }
+
+    /// Returns a member of `tctx` that is a text.
+    ///
+    /// ```
+    /// # fn example(token: &aims_txn_token::TxnToken) {
+    /// if token.context("action").as_deref() == Some("BUY") { /* … */ }
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn context(&self, member: &str) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Claims<'a> {
+            #[serde(borrow, default)]
+            tctx: BTreeMap<Text<'a>, &'a RawValue>,
+        }
+        let claims: Claims<'_> = self.claims().ok()?;
+        serde_json::from_str(claims.tctx.get(member)?.get()).ok()
+    }
+
+    /// Checks that the proofs of a request satisfy every member of `cnf`, each by its own kind of
+    /// proof. A token without `cnf` is bound to no key, and needs no proof.
+    ///
+    /// # Errors
+    ///
+    /// `txn.not_bound`.
+    pub fn confirmed_by(&self, proven: &[ProvenKey]) -> Result<(), Error> {
+        let is_unproven = |it: &&Confirmation| it.compare(proven) != Satisfied::Yes;
+        match self.0.confirmations.iter().find(is_unproven) {
+            None => Ok(()),
+            Some(member) => Err(Error::NotBound {
+                method: member.method(),
+            }),
+        }
+    }
+
+    /// Whether a token that was verified before would be verified again.
+    pub(crate) fn is_still_good(
+        &self,
+        keys: &JwkSet,
+        rules: &TxnTokenRules,
+        now: UnixTime,
+    ) -> bool {
+        let header = self.0.verified.header();
+        let key = keys.select(header.kid(), header.alg());
+        let skew = rules.times.skew();
+        key.is_ok_and(|key| *key.thumbprint() == self.0.signed_by)
+            && !skew.has_ended(self.0.expires.as_secs(), now.as_secs())
     }
 
     /// Deserializes further claims, such as `tctx`, `rctx`, and those that the domain defines.
@@ -270,7 +331,8 @@ impl TxnToken {
 }
 
 fn read(
-    text: &str,
+    hashes: TokenHashes,
+    signed_by: Thumbprint,
     verified: Verified,
     rules: &TxnTokenRules,
     now: UnixTime,
@@ -317,7 +379,8 @@ fn read(
         .transpose()
         .or(Err(Error::Confirmation))?;
     Ok(Inner {
-        hash: sha256(text.as_bytes()),
+        hashes,
+        signed_by,
         txn: non_empty(claims.txn, "txn")?,
         subject: non_empty(claims.sub, "sub")?,
         domain: rules.domain.clone(),
