@@ -33,6 +33,9 @@ pub use aims_oauth_rs as oauth_rs;
 pub use aims_oauth_wire as oauth_wire;
 #[doc(inline)]
 pub use aims_replay as replay;
+#[cfg(feature = "tool")]
+#[doc(inline)]
+pub use aims_txn_token as txn_token;
 #[doc(inline)]
 pub use aims_wimse_cred as cred;
 #[doc(inline)]

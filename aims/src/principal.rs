@@ -10,6 +10,7 @@ use aims_oauth_rs::{AccessToken, TokenScheme};
 use aims_oauth_wire::certificate::PeerCertificate;
 use aims_oauth_wire::dpop::DpopProof;
 use aims_oauth_wire::names::ScopeSet;
+use aims_txn_token::TxnToken;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::WptProof;
@@ -49,6 +50,7 @@ pub(crate) struct Proven {
     /// The accepted proofs of possession.
     pub(crate) proofs: Vec<Proof>,
     pub(crate) token: Option<AccessToken>,
+    pub(crate) transaction: Option<TxnToken>,
     /// Whether the token is bound to no key and its client is not the proven agent.
     pub(crate) unbound: bool,
 }
@@ -81,10 +83,11 @@ impl Principal {
     /// subject.
     #[must_use]
     pub fn subject(&self) -> &str {
-        match (&self.0.token, self.agent()) {
-            (Some(token), _) => token.subject(),
-            (None, Some(agent)) => agent.as_str(),
-            (None, None) => "",
+        match (&self.0.token, &self.0.transaction, self.agent()) {
+            (Some(token), ..) => token.subject(),
+            (None, Some(transaction), _) => transaction.subject(),
+            (None, None, Some(agent)) => agent.as_str(),
+            (None, None, None) => "",
         }
     }
 
@@ -230,6 +233,18 @@ impl Principal {
         self.0.token.as_ref()
     }
 
+    /// Returns the transaction token, with its scope and context.
+    ///
+    /// The guard accepts transaction tokens with
+    /// [`GuardBuilder::transactions`](crate::guard::GuardBuilder::transactions). A token that is
+    /// bound to one call of a tool is compared with the call by
+    /// [`TxnToken::check_call`], or by the guard if an attribute of the call is its digest
+    /// ([`Attributes::CALL_DIGEST`](crate::decision::Attributes::CALL_DIGEST)).
+    #[must_use]
+    pub fn transaction(&self) -> Option<&TxnToken> {
+        self.0.transaction.as_ref()
+    }
+
     /// Returns when the first of the credentials expires.
     ///
     /// Work that a request has started may run longer. A new request after this time is refused.
@@ -237,11 +252,9 @@ impl Principal {
     pub fn expires(&self) -> UnixTime {
         let agent = self.credential().map(AgentCredential::expires);
         let token = self.access_token().map(AccessToken::expires);
-        match (agent, token) {
-            (Some(agent), Some(token)) => agent.min(token),
-            (Some(one), None) | (None, Some(one)) => one,
-            (None, None) => aims_jose::time::at(0),
-        }
+        let transaction = self.transaction().map(TxnToken::expires);
+        let all = [agent, token, transaction].into_iter().flatten();
+        all.min().unwrap_or(aims_jose::time::at(0))
     }
 }
 

@@ -76,8 +76,9 @@ impl Refusal {
     /// The codes that only a guard produces.
     ///
     /// A refusal can also have the codes of the crates `aims-wimse-cred`, `aims-wimse-wpt`,
-    /// `aims-http-sig`, `aims-oauth-rs`, `aims-replay` and `aims-jose`.
+    /// `aims-http-sig`, `aims-oauth-rs`, `aims-txn-token`, `aims-replay` and `aims-jose`.
     pub const CODES: &'static [&'static str] = &[
+        "guard.call",
         "guard.certificate_field",
         "guard.content",
         "guard.content_deadline",
@@ -92,6 +93,8 @@ impl Refusal {
         "guard.streams",
         "guard.target",
         "guard.token_unexpected",
+        "guard.transaction",
+        "guard.transaction_uncovered",
         "guard.unavailable",
     ];
 

@@ -1,6 +1,6 @@
 //! The requirements that a route sets for its callers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aims_error::shown;
 use aims_oauth_wire::names::ScopeSet;
@@ -39,8 +39,18 @@ pub struct Requirements {
     bearer: Accepts,
     identity_alone: Accepts,
     streams: Accepts,
+    transaction: Option<Transaction>,
+    transaction_alone: Accepts,
     actor: Asks,
     proofs: Vec<ProofMethod>,
+}
+
+/// The demands on a transaction token.
+#[derive(Clone, Debug, Default)]
+struct Transaction {
+    scopes: Option<ScopeSet>,
+    context: BTreeMap<String, String>,
+    call: Asks,
 }
 
 /// Tolerances of the route that must be named.
@@ -157,6 +167,70 @@ impl Requirements {
         self
     }
 
+    /// Requires a transaction token (draft-ietf-oauth-transaction-tokens), beside the other
+    /// credentials.
+    ///
+    /// ```
+    /// use aims::Requirements;
+    ///
+    /// # fn example() -> Result<(), aims::oauth_wire::Error> {
+    /// // Within the trust domain: a proven workload and a transaction, and no access token.
+    /// let requirements = Requirements::new()
+    ///     .accept_transaction_alone()
+    ///     .transaction_scopes("payments".parse()?)
+    ///     .transaction_context("action", "transfer")
+    ///     .transaction_call();
+    /// # drop(requirements);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn transaction(mut self) -> Self {
+        self.transaction.get_or_insert_default();
+        self
+    }
+
+    /// Requires a transaction token with all of these scopes. Scopes of an access token do not
+    /// count.
+    #[must_use]
+    pub fn transaction_scopes(mut self, scopes: ScopeSet) -> Self {
+        self.transaction.get_or_insert_default().scopes = Some(scopes);
+        self
+    }
+
+    /// Requires a transaction token whose `tctx` has this member with exactly this text. May be
+    /// repeated; all members are required.
+    #[must_use]
+    pub fn transaction_context(
+        mut self,
+        member: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Self {
+        let context = &mut self.transaction.get_or_insert_default().context;
+        context.insert(member.into(), text.into());
+        self
+    }
+
+    /// Requires a transaction token that is bound to the call, by `tctx.call_digest`.
+    ///
+    /// The application names the call by the attribute
+    /// [`CALL_DIGEST`](crate::decision::Attributes::CALL_DIGEST).
+    #[must_use]
+    pub fn transaction_call(mut self) -> Self {
+        self.transaction.get_or_insert_default().call = Asks::Yes;
+        self
+    }
+
+    /// Requires a transaction token, and accepts it in place of an access token.
+    ///
+    /// The proof of an agent is still required, unless the route also accepts
+    /// [bearer tokens](Self::accept_bearer).
+    #[must_use]
+    pub fn accept_transaction_alone(mut self) -> Self {
+        self.transaction_alone = Accepts::Yes;
+        self.transaction()
+    }
+
     /// Marks a route whose responses stream.
     ///
     /// The guard must read a response completely before it can sign it. On such a route it refuses
@@ -206,6 +280,19 @@ impl Requirements {
         self.identity_alone == Accepts::Yes
     }
 
+    pub(crate) const fn needs_transaction(&self) -> bool {
+        self.transaction.is_some()
+    }
+
+    pub(crate) fn allows_transaction_alone(&self) -> bool {
+        self.transaction_alone == Accepts::Yes
+    }
+
+    pub(crate) fn asks_for_call(&self) -> bool {
+        let transaction = self.transaction.as_ref();
+        transaction.is_some_and(|it| it.call == Asks::Yes)
+    }
+
     pub(crate) fn does_stream(&self) -> bool {
         self.streams == Accepts::Yes
     }
@@ -235,6 +322,15 @@ impl Requirements {
             return contradiction(
                 "`identity_alone` beside scopes, roles or an actor, which need a token",
             );
+        }
+        if self.allows_transaction_alone() && self.needs_token() {
+            return contradiction(
+                "`accept_transaction_alone` beside scopes, roles or an actor, which need a token",
+            );
+        }
+        let scopes = self.transaction.as_ref().and_then(|it| it.scopes.as_ref());
+        if scopes.is_some_and(ScopeSet::is_empty) {
+            return contradiction("the set of scopes of the transaction is empty");
         }
         if self.roles.iter().any(String::is_empty) {
             return contradiction("a role is empty");
@@ -293,8 +389,39 @@ impl Requirements {
                 "the access token names no actor: expected the claim `act` (RFC 8693 §4.1), which a token exchange adds".to_owned(),
             );
         }
+        if let Some((code, detail)) = self.missing_of_transaction(principal) {
+            return forbidden(code, detail);
+        }
         let met = "the requirements are met".to_owned();
         Decision::Allow(reason("guard.requirements", met))
+    }
+
+    /// The first requirement that the transaction token does not meet.
+    fn missing_of_transaction(&self, principal: &Principal) -> Option<(&'static str, String)> {
+        let wanted = self.transaction.as_ref()?;
+        let Some(token) = principal.transaction() else {
+            let detail = "the route requires a transaction token, and none was accepted";
+            return Some(("guard.transaction", detail.to_owned()));
+        };
+        if let Some(scopes) = &wanted.scopes
+            && !scopes.is_subset(token.scopes())
+        {
+            let expected = shown(scopes.iter().map(|it| it.as_str()));
+            let found = shown(token.scopes().iter().map(|it| it.as_str()));
+            let detail =
+                format!("the transaction token lacks a scope: expected {expected}, found {found}");
+            return Some(("guard.transaction_scope", detail));
+        }
+        let is_other =
+            |(member, text): &(&String, &String)| token.context(member) != Some((*text).clone());
+        let (member, text) = wanted.context.iter().find(is_other)?;
+        let found = token.context(member);
+        let found = shown(found.as_deref());
+        let expected = shown([text.as_str()]);
+        let detail = format!(
+            "the transaction is another one: expected {expected} as `{member}` of `tctx`, found {found}"
+        );
+        Some(("guard.transaction_context", detail))
     }
 
     fn other_proof(&self, principal: &Principal) -> String {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::AccessToken;
+use aims_txn_token::TxnToken;
 use aims_wimse_cred::Wit;
 pub use list::{RevocationList, RevokedBy};
 
@@ -18,6 +19,8 @@ pub use list::{RevocationList, RevokedBy};
 pub enum Credential<'a> {
     /// An access token.
     AccessToken(&'a AccessToken),
+    /// A transaction token.
+    TransactionToken(&'a TxnToken),
     /// A workload identity token.
     Wit(&'a Wit),
 }

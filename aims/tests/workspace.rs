@@ -225,7 +225,13 @@ fn http_clients_come_from_one_constructor() {
 }
 
 /// The codes that stand in records alone, as the reason of `guard.forbidden`.
-const IN_RECORDS: &[&str] = &["guard.actor", "guard.agent", "guard.role"];
+const IN_RECORDS: &[&str] = &[
+    "guard.actor",
+    "guard.agent",
+    "guard.role",
+    "guard.transaction_context",
+    "guard.transaction_scope",
+];
 
 /// The index of errors is closed: every code of every crate, once, with the kind that the crate
 /// gives it. The program's own codes are compared where the program is.

@@ -54,6 +54,9 @@ pub enum Error {
         /// The member of `cnf` that is not proven.
         method: &'static str,
     },
+    /// The token was revoked.
+    #[error("the transaction token was revoked")]
+    Revoked,
     /// The token is not bound to a call of a tool.
     #[error("the transaction token is bound to no call: expected `tctx.call_digest`")]
     NoCall,
@@ -86,6 +89,7 @@ impl Error {
         Self::Events => Mismatch "txn.events",
         Self::Confirmation => Malformed "txn.confirmation",
         Self::NotBound { .. } => Mismatch "txn.not_bound",
+        Self::Revoked => Revoked "txn.revoked",
         Self::NoCall => Mismatch "txn.no_call",
         Self::OtherCall => Mismatch "txn.call",
         Self::FieldRepeated => Malformed "txn.field_repeated",

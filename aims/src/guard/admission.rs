@@ -171,13 +171,16 @@ impl<M> Guard<M> {
         now: UnixTime,
     ) -> Result<(State, Option<Need>), Refused> {
         let evidence = &admission.evidence;
-        if evidence.agent.is_none() && evidence.token.is_none() {
+        let is_proven =
+            evidence.agent.is_some() || evidence.token.is_some() || evidence.transaction.is_some();
+        if !is_proven {
             return Err(self.nothing_proven(false));
         }
         let principal = Principal::new(Proven {
             agent: evidence.agent.clone(),
             proofs,
             token: evidence.token.clone(),
+            transaction: evidence.transaction.clone(),
             unbound: evidence.unbound,
         });
         admission.principal = Some(principal.clone());

@@ -96,6 +96,12 @@ pub enum BuildError {
         /// The issuer.
         issuer: String,
     },
+    /// A route requires a transaction token, and the guard accepts none.
+    #[error(
+        "the requirements ask for a transaction token, and the guard accepts none: call \
+         `GuardBuilder::transactions`"
+    )]
+    NoTransactions,
     /// The required scopes are not a valid list of scopes.
     #[error("invalid list of scopes: expected names separated by single spaces")]
     Scopes(#[source] aims_oauth_wire::Error),

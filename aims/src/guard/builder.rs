@@ -18,6 +18,7 @@ use super::fields::CoveredField;
 use super::opaque::{Opaque, OpaqueTokens};
 use super::spend::Replay;
 use super::target::Paths;
+use super::transactions::{TransactionTokens, Transactions};
 use super::{
     Audience, BuildError, ClientCertificates, Deferred, Dpop, Guard, HttpSignatures, Immediate,
     Inner, Route,
@@ -111,6 +112,7 @@ pub(super) struct Settings {
     signatures: Option<HttpSignatures>,
     dpop: Option<Dpop>,
     certificates: Option<ClientCertificates>,
+    transactions: Option<TransactionTokens>,
     capacity: usize,
     token_fields: Vec<HeaderName>,
     extract: Vec<Arc<dyn Extract>>,
@@ -170,6 +172,7 @@ impl Guard {
             signatures: None,
             dpop: None,
             certificates: None,
+            transactions: None,
             capacity: 10_000,
             token_fields: Vec::new(),
             extract: Vec::new(),
@@ -471,6 +474,17 @@ impl<T, M> GuardBuilder<T, M> {
         self
     }
 
+    /// Accepts transaction tokens of a trust domain, in the field `Txn-Token`.
+    ///
+    /// Without this call the guard does not look at transaction tokens. With it, a request with one
+    /// that is not good is refused. A route requires one with
+    /// [`Requirements::transaction`](crate::Requirements::transaction) and its relatives. If the
+    /// sender proves a key, one of its proofs must cover the token.
+    pub fn transactions(mut self, tokens: TransactionTokens) -> Self {
+        self.settings.transactions = Some(tokens);
+        self
+    }
+
     /// Accepts HTTP message signatures as a proof, and sets how responses are signed.
     ///
     /// If a request has a WPT as well, it is as safe as the weaker proof: see [`HttpSignatures`].
@@ -680,6 +694,10 @@ impl Settings {
             .dpop
             .map(|it| it.build(resource.as_str(), self.skew, self.capacity));
         let dpop = dpop.transpose()?;
+        let transactions = self
+            .transactions
+            .map(|it| Transactions::new(it, self.capacity, self.skew));
+        let transactions = transactions.transpose()?;
         let metadata = self.metadata.map(|it| match &dpop {
             Some(dpop) if it.dpop_signing_alg_values_supported().is_none() => {
                 it.with_dpop_algorithms(dpop.algorithms())
@@ -716,6 +734,7 @@ impl Settings {
             signatures,
             dpop,
             certificates: self.certificates,
+            transactions,
             tokens: TokenCache::new(self.capacity, tokens),
             opaque,
             max_token: self.max_token,

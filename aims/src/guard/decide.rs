@@ -51,6 +51,7 @@ impl<M> Guard<M> {
             trace: TraceContext::of(&request.headers),
         };
         let scheme = principal.token_scheme();
+        self.check_call(principal, attributes)?;
         let mut reasons = self.reasons(self.route.requirements.decide(principal), scheme)?;
         match &self.inner.decides {
             Decides::Local(policy) => {

@@ -7,6 +7,7 @@ pub(super) mod access_token;
 pub(super) mod certificate;
 pub(super) mod dpop;
 pub(super) mod http_signature;
+pub(super) mod transaction;
 pub(super) mod wit;
 pub(super) mod wpt;
 
@@ -20,6 +21,7 @@ use aims_oauth_rs::{AccessToken, ProvenKey};
 use aims_oauth_wire::certificate::PeerCertificate;
 use aims_oauth_wire::dpop::DpopProof;
 use aims_replay::ReplayStore;
+use aims_txn_token::TxnToken;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
 use aims_wimse_wpt::{Revision, UnspentWpt, WptProof};
@@ -217,6 +219,7 @@ pub(super) struct Evidence {
     pub(super) fingerprints: Fingerprints,
     pub(super) agent: Option<AgentCredential>,
     pub(super) token: Option<AccessToken>,
+    pub(super) transaction: Option<TxnToken>,
     /// Whether the token is bound to no key and its client is not the proven agent.
     pub(super) unbound: bool,
 }

@@ -38,6 +38,16 @@ impl CoveredField {
         names.into_iter().map(field).collect()
     }
 
+    /// Returns a field that carries a token.
+    pub(super) fn of_token(name: HeaderName) -> Result<Self, Error> {
+        Ok(Self {
+            component: Component::field(name.as_str())?,
+            carries_token: true,
+            is_extracted: false,
+            name,
+        })
+    }
+
     /// Returns whether the request does not have the field, or has it once and covered. A signature
     /// joins repeated lines into one value, so an intermediary could split a line in two.
     pub(super) fn is_good(&self, headers: &HeaderMap, covers: impl Fn(&Self) -> bool) -> bool {

@@ -35,6 +35,7 @@ mod spend;
 #[cfg(feature = "fetch")]
 mod start;
 mod target;
+mod transactions;
 mod verify;
 
 use std::fmt;
@@ -55,6 +56,7 @@ pub use evidence::{AgentCredential, Proof, ProofMethod};
 pub use opaque::OpaqueTokens;
 pub use received::ReceivedRequest;
 pub use signed::HttpSignatures;
+pub use transactions::TransactionTokens;
 
 use crate::decision::Extract;
 use crate::principal::Principal;
@@ -71,6 +73,7 @@ use opaque::Opaque;
 use signed::Signatures;
 use spend::Replay;
 use target::Paths;
+use transactions::Transactions;
 
 /// Turns a request into a [`Principal`] or a [`Refusal`].
 ///
@@ -134,6 +137,7 @@ struct Inner {
     dpop: Option<DpopPolicy>,
     certificates: Option<ClientCertificates>,
     tokens: TokenCache,
+    transactions: Option<Transactions>,
     opaque: Opaque,
     max_token: usize,
     metadata_url: Option<Endpoint>,
@@ -274,6 +278,7 @@ impl<M> Guard<M> {
 impl Inner {
     fn check_requirements(&self, requirements: &Requirements) -> Result<(), BuildError> {
         requirements.check()?;
+        transactions::check_requirements(self.transactions.as_ref(), requirements)?;
         let binds_tokens = self.dpop.is_some() || self.certificates.is_some();
         if self.issuers.is_none() && (requirements.needs_token() || binds_tokens) {
             return Err(BuildError::NoIssuer);
@@ -306,7 +311,8 @@ impl Inner {
         }
         let wants_both = self.issuers.is_some()
             && !requirements.allows_bearer()
-            && !requirements.allows_identity_alone();
+            && !requirements.allows_identity_alone()
+            && !requirements.allows_transaction_alone();
         // A WPT of draft-ietf-wimse-wpt-02 uses the header field of the access token.
         let beside_token = self.wpt.revisions().accepts(Revision::Draft01);
         if wants_both && !beside_token && self.signatures.is_none() {

@@ -11,7 +11,7 @@ use aims_wimse_wpt::{Error, Revision};
 use http::StatusCode;
 use http::header::HeaderMap;
 
-use super::evidence::{AgentCredential, Evidence, wpt};
+use super::evidence::{AgentCredential, Evidence, transaction, wpt};
 use super::received::{ReceivedContent, ReceivedRequest};
 use super::refused::Refused;
 use super::{Guard, head};
@@ -93,7 +93,11 @@ impl<M> Guard<M> {
             token,
             dpop,
             certificate,
-            txn_token: txn_token(headers).map_err(refused)?,
+            txn_token: match &inner.transactions {
+                Some(_) => aims_txn_token::from_headers(headers)
+                    .map_err(|error| transaction::refused(&error))?,
+                None => txn_token(headers).map_err(refused)?,
+            },
         })
     }
 
@@ -117,10 +121,13 @@ impl<M> Guard<M> {
     /// Refuses a request that lacks a required credential or proof.
     pub(super) fn check_presented(&self, presented: &Credentials<'_>) -> Result<(), Refused> {
         let requirements = &self.route.requirements;
+        self.check_transaction_presented(presented.txn_token.is_some())?;
+        let transaction_alone =
+            presented.txn_token.is_some() && requirements.allows_transaction_alone();
         // A DPoP proof belongs to an access token.
-        let identity_alone = presented.wit.is_some()
-            && presented.dpop.is_none()
-            && requirements.allows_identity_alone();
+        let identity_alone = presented.dpop.is_none()
+            && (transaction_alone
+                || presented.wit.is_some() && requirements.allows_identity_alone());
         match (&presented.token, &self.inner.issuers) {
             (None, Some(_)) if !identity_alone => {
                 return Err(self.token_refused(&aims_oauth_rs::Error::Missing, None));
@@ -141,7 +148,7 @@ impl<M> Guard<M> {
             Some(TokenScheme::Bearer) => {
                 requirements.allows_bearer() || self.inner.certificates.is_some()
             }
-            None => false,
+            None => transaction_alone && requirements.allows_bearer(),
         };
         if presented.wit.is_some() || proves_or_is_bearer {
             Ok(())

@@ -8,7 +8,8 @@ use aims_oauth_wire::introspection::Introspection;
 use super::Guard;
 use super::admission::Admission;
 use super::evidence::{
-    AgentCredential, Evidence, UnspentProof, access_token, certificate, http_signature, wit, wpt,
+    AgentCredential, Evidence, UnspentProof, access_token, certificate, http_signature,
+    transaction, wit, wpt,
 };
 use super::fields::check_extracted;
 use super::parse::{self, Credentials};
@@ -95,6 +96,12 @@ impl<M> Guard<M> {
             let bound = self.bind(token, evidence.agent.as_ref(), &unspent);
             evidence.unbound = bound.map_err(refused)?;
         }
+        if let (Some(text), Some(transactions)) = (presented.txn_token, &inner.transactions) {
+            let token = transaction::verify(transactions, text, now)?;
+            let token = &*evidence.transaction.insert(token);
+            transaction::check_revoked(inner, token, now)?;
+            self.bind_transaction(token, evidence.agent.as_ref(), &unspent)?;
+        }
         Ok(unspent)
     }
 
@@ -137,6 +144,10 @@ impl<M> Guard<M> {
             access_token::verify(inner, token.text.text(), issuers, introspected, now)
                 .and_then(|token| access_token::check_revoked(inner, &token, now))
                 .map_err(|error| self.token_refused(&error, Some(token.scheme)))?;
+        }
+        if let (Some(text), Some(transactions)) = (presented.txn_token, &inner.transactions) {
+            let token = transaction::verify(transactions, text, now)?;
+            transaction::check_revoked(inner, &token, now)?;
         }
         Ok(())
     }

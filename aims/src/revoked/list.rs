@@ -8,6 +8,7 @@ use aims_jose::jwk::Thumbprint;
 use aims_jose::time::{self, Clock, SystemClock, UnixTime};
 use aims_oauth_rs::{AccessToken, Confirmation};
 use aims_oauth_wire::confirmation::CertificateThumbprint;
+use aims_txn_token::TxnToken;
 use aims_wimse_cred::Wit;
 use aims_wimse_id::WorkloadId;
 
@@ -28,8 +29,9 @@ use super::{Credential, Revoked};
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RevokedBy {
-    /// The WIT or access token whose header and payload have this SHA-256 ([`Wit::signed_hash`],
-    /// [`AccessToken::signed_hash`]). The hash does not depend on the encoding of the signature.
+    /// The WIT, access token or transaction token whose header and payload have this SHA-256
+    /// ([`Wit::signed_hash`], [`AccessToken::signed_hash`], [`TxnToken::signed_hash`]). The hash
+    /// does not depend on the encoding of the signature.
     SignedHash {
         /// The SHA-256 of the header and payload.
         hash: [u8; 32],
@@ -40,7 +42,7 @@ pub enum RevokedBy {
     },
     /// Every WIT of this agent.
     Agent(WorkloadId),
-    /// Every access token of this subject of this issuer.
+    /// Every access token and transaction token of this subject of this issuer.
     Subject {
         /// The issuer, as in `iss`.
         issuer: String,
@@ -54,7 +56,7 @@ pub enum RevokedBy {
         /// The identifier of the client, as in `client_id`.
         client: String,
     },
-    /// Every access token of this issuer.
+    /// Every access token and transaction token of this issuer.
     Issuer(String),
     /// Every access token of this session of a user, such as one that has logged out.
     Session {
@@ -70,10 +72,11 @@ pub enum RevokedBy {
         /// The identifier, as in `jti`.
         token_id: String,
     },
-    /// Every WIT of this key, and every access token that is bound to it (`cnf.jwk`, `cnf.jkt`),
-    /// such as one that was stolen.
+    /// Every WIT of this key, and every access token and transaction token that is bound to it
+    /// (`cnf.jwk`, `cnf.jkt`), such as a key that was stolen.
     Key(Thumbprint),
-    /// Every access token that is bound to this certificate (`cnf.x5t#S256`, RFC 8705 §3.1).
+    /// Every access token and transaction token that is bound to this certificate (`cnf.x5t#S256`,
+    /// RFC 8705 §3.1).
     Certificate(CertificateThumbprint),
 }
 
@@ -96,6 +99,16 @@ impl RevokedBy {
         Self::SignedHash {
             hash: *wit.signed_hash(),
             expires: wit.expires(),
+        }
+    }
+
+    /// Returns the entry that revokes this transaction token. Another token of the same transaction
+    /// is not revoked.
+    #[must_use]
+    pub fn transaction_token(token: &TxnToken) -> Self {
+        Self::SignedHash {
+            hash: *token.signed_hash(),
+            expires: token.expires(),
         }
     }
 
@@ -350,13 +363,33 @@ impl Held {
                 .max(of(&own.sessions, token.session_id()))
                 .max(of(&own.token_ids, token.jwt_id()));
         }
-        for bound_to in token.confirmations() {
-            epoch = epoch.max(match bound_to {
-                Confirmation::DpopJkt(key) | Confirmation::Jwk(key) => self.keys.get(key).copied(),
-                Confirmation::CertificateS256(it) => self.certificates.get(it).copied(),
-            });
-        }
+        epoch = epoch.max(self.of_bindings(token.confirmations()));
         epoch.is_some_and(|until| issued_at(token.issued_at()) <= until)
+    }
+
+    /// An issuer and a subject are those of `iss` and `sub`. A token without `iss` is of none.
+    fn has_transaction(&self, token: &TxnToken) -> bool {
+        if self.hashes.contains_key(token.signed_hash()) {
+            return true;
+        }
+        let issuer = token.issuer().map(server);
+        let of_issuer = issuer.and_then(|it| self.issuers.get(it)).copied();
+        let own = issuer.and_then(|it| self.of_issuers.get(it));
+        let of_subject = own.and_then(|it| it.subjects.get(token.subject()));
+        let epoch = of_issuer
+            .max(of_subject.copied())
+            .max(self.of_bindings(token.confirmations()))
+            .max(self.all_until);
+        epoch.is_some_and(|until| token.issued_at().as_secs() <= until)
+    }
+
+    /// Returns the newest time of the keys and certificates that a token is bound to.
+    fn of_bindings(&self, confirmations: &[Confirmation]) -> Option<u64> {
+        let times = confirmations.iter().filter_map(|bound_to| match bound_to {
+            Confirmation::DpopJkt(key) | Confirmation::Jwk(key) => self.keys.get(key).copied(),
+            Confirmation::CertificateS256(it) => self.certificates.get(it).copied(),
+        });
+        times.max()
     }
 }
 
@@ -375,6 +408,7 @@ impl Revoked for RevocationList {
         self.read(|held| match credential {
             Credential::Wit(wit) => held.has_wit(wit, now.as_secs()),
             Credential::AccessToken(token) => held.has_token(token),
+            Credential::TransactionToken(token) => held.has_transaction(token),
         })
     }
 }

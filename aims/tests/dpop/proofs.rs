@@ -1,12 +1,14 @@
 //! The checks of RFC 9449 §4.3, each at the guard.
 
-use aims::guard::{Dpop, ProofMethod};
+use aims::guard::{Dpop, ProofMethod, TransactionTokens};
 use aims::jose::alg::Algorithm;
+use aims::jose::jwk::{JwkSet, SetRules};
 use aims::oauth_wire::dpop::DpopRules;
-use http::Method;
+use aims::txn_token::TxnTokenRules;
+use http::{HeaderValue, Method};
 use serde_json::{Value, json};
 
-use crate::common::{CALL, Events, NOW, TOOL, at, key};
+use crate::common::{CALL, Events, NOW, TOOL, at, key, provider, sign};
 use crate::{Scene, code, hash, proof, proof_with_header, request, with};
 
 /// DPOP-20: the proof of the key that the token is bound to is a proof of possession: it names no
@@ -260,4 +262,24 @@ fn a_prepared_key_is_of_its_header() {
     let claims = with(scene.proof_claims(), &json!({"jti": "p2"}));
     let text = proof_with_header(&scene.key, &header, &claims);
     assert_eq!(scene.code(&request(&scene.token, &text)), "jwk.use");
+}
+
+/// A DPoP proof covers no header field, so a transaction token beside it could be anyone's.
+#[test]
+fn a_transaction_token_is_not_covered() {
+    let service = key(Algorithm::Es256).with_key_id("tts");
+    let keys = format!(r#"{{"keys":[{}]}}"#, service.public_jwk().to_json());
+    let keys = JwkSet::parse(keys.as_bytes(), &SetRules::oauth(), provider()).unwrap();
+    let tokens = TransactionTokens::new(TxnTokenRules::new("domain.example"), keys);
+    let scene = Scene::with(|guard| guard.dpop(Dpop::new()).transactions(tokens));
+    let transaction = json!({
+        "aud": "domain.example", "iat": NOW, "exp": NOW + 60, "txn": "t-1", "sub": "alice",
+        "scope": "pay", "req_wl": "gateway"
+    });
+    let transaction = sign("txntoken+jwt", &service, &transaction);
+    let mut request = scene.call();
+    assert_eq!(scene.code(&request), "ok");
+    let value = HeaderValue::try_from(transaction).unwrap();
+    request.headers.insert("txn-token", value);
+    assert_eq!(scene.code(&request), "guard.transaction_uncovered");
 }
