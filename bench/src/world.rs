@@ -11,12 +11,14 @@ use aims::http_sig::HttpRequest;
 use aims::http_sig::profile::wimse::{Content, RequestSigning};
 use aims::id::WorkloadId;
 use aims::jose::alg::Algorithm;
+use aims::jose::digest::Hashed;
 use aims::jose::jws::SigningInput;
 use aims::jose::key::SigningKey;
 use aims::jose::provider::AWS_LC;
 use aims::jose::random;
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::IssuerStore;
+use aims::oauth_wire::dpop;
 use aims::wpt::Binding;
 use http::Request;
 use http::request::Parts;
@@ -152,6 +154,38 @@ impl World {
                 let (prepared, _unasked) =
                     signing.prepare(&message, content, random::SYSTEM, self.now)?;
                 prepared.sign(&self.agent)?.apply(&mut head.headers)?;
+                Ok(head)
+            })
+            .collect()
+    }
+
+    /// Creates this number of requests as a server receives them. Each has one access token that is
+    /// bound to the agent's key, and a DPoP proof with its own `jti`.
+    ///
+    /// # Errors
+    ///
+    /// If the backend cannot sign.
+    pub fn dpop_calls(&self, count: usize) -> Result<Vec<Parts>, Box<dyn Error>> {
+        let key = self.agent.public_jwk();
+        let claims = json!({
+            "iss": ISSUER, "aud": TOOL, "sub": "alice", "client_id": "web-client", "jti": "0a1b2c3d4e5f60718293a4b5",
+            "iat": self.now.as_secs(), "exp": self.now.as_secs() + LIFETIME.as_secs(), "scope": "tools:call tools:list",
+            "cnf": {"jkt": key.thumbprint().to_string()},
+        });
+        let token = SigningInput::new("at+jwt", Algorithm::Es256, Some("as"), &claims)?;
+        let token = token.sign(&self.server)?;
+        let hashed = Hashed::of(token.expose());
+        let binding = dpop::Binding::to("POST", CALL).access_token(&hashed);
+        let request = Request::post("/mcp/call")
+            .header("host", "tools.example")
+            .header("authorization", format!("DPoP {}", token.expose()));
+        let unproven = request.body(())?.into_parts().0;
+        (0..count)
+            .map(|_| {
+                let mut head = unproven.clone();
+                let proof = binding.prepare(key, Algorithm::Es256, random::SYSTEM, self.now)?;
+                let proof = proof.sign(&self.agent)?;
+                head.headers.insert("dpop", proof.expose().parse()?);
                 Ok(head)
             })
             .collect()

@@ -16,12 +16,15 @@ use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::random::SYSTEM;
 use aims_jose::time::{Skew, at};
 use aims_jose::{Algorithm, provider};
+use aims_oauth_wire::bearer::{Bearer, is_b64token};
 use aims_oauth_wire::dpop::{
     Binding, DPOP, DPOP_NONCE, DpopProof, DpopRules, Error, Nonce, NonceIssuer, UnverifiedProof,
     from_headers,
 };
 use aims_replay::ReplayCache;
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const NOW: u64 = 1_800_000_000;
@@ -589,5 +592,47 @@ fn a_known_nonce_is_compared() {
         let binding = binding().nonce("n1");
         let verdict = verify(&text, &binding, &DpopRules::new(), NOW);
         assert_eq!(code(verdict), expected, "{claims}");
+    }
+}
+
+proptest! {
+    /// Whatever the fields hold: at most one of them is read, and as one compact text.
+    #[test]
+    fn any_fields_are_read(
+        values in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..3),
+    ) {
+        let mut headers = HeaderMap::new();
+        for value in values.iter().filter_map(|it| HeaderValue::from_bytes(it).ok()) {
+            headers.append(DPOP, value);
+        }
+        match from_headers(&headers) {
+            Ok(None) => prop_assert!(headers.is_empty()),
+            Ok(Some(text)) => {
+                prop_assert_eq!(headers.len(), 1);
+                prop_assert!(!text.is_empty() && !text.contains([',', ' ', '\t']));
+                prop_assert_eq!(text.as_bytes(), headers[DPOP].as_bytes());
+            }
+            Err(Error::FieldRepeated { .. }) => prop_assert!(headers.len() > 1),
+            Err(error) => prop_assert_eq!(error.code(), "dpop.field_syntax"),
+        }
+    }
+
+    /// A token of one scheme is never read as one of the other.
+    #[test]
+    fn any_authorization_is_read(
+        scheme in "(?i)(bearer|dpop|[a-z0-9]{1,8})",
+        rest in "[ -~]{0,40}",
+    ) {
+        let mut headers = HeaderMap::new();
+        let value = HeaderValue::try_from(format!("{scheme} {rest}")).unwrap();
+        headers.insert(AUTHORIZATION, value);
+        for expected in ["Bearer", "DPoP"] {
+            let read = Bearer::read_as(expected, &headers, 32);
+            if let Bearer::Token(token) = read {
+                prop_assert!(scheme.eq_ignore_ascii_case(expected));
+                prop_assert!(is_b64token(token) && token.len() <= 32);
+                prop_assert_eq!(token, rest.as_str());
+            }
+        }
     }
 }

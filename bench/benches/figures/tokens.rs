@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use aims::cred::{Wit, WitCache, WitRules};
+use aims::guard::Dpop;
 use aims::jose::jws::Unverified;
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::{AccessToken, AccessTokenRules, TokenCache};
@@ -35,6 +36,7 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
     let now = world.now;
     let proofs = world.proofs(CALL, effort.batch)?;
     let calls = world.calls(effort.batch.saturating_add(1))?;
+    let dpop_calls = world.dpop_calls(effort.batch.saturating_add(1))?;
     let binding = Binding::to(CALL);
     let (wit_rules, wpt_rules) = (WitRules::wit(), WptRules::default());
     let trust = world.trust.snapshot();
@@ -152,6 +154,18 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
                 black_box(check(black_box(others.next().expect("a call"))));
             })
         }),
+        // 10: the whole check of a request with a DPoP proof and a cached token
+        Box::new(|n| {
+            let guard = world.guard().dpop(Dpop::new());
+            let guard = guard.build().expect("a guard");
+            let check = |call| guard.check(call, now).expect("a good call");
+            let (first, others) = dpop_calls.split_first().expect("calls");
+            black_box(check(first));
+            let mut others = others.iter();
+            timed(n, |_| {
+                black_box(check(black_box(others.next().expect("a call"))));
+            })
+        }),
     ];
     let samples = Samples::take(&mut cases, effort.rounds, effort.batch);
     let ratio =
@@ -181,5 +195,8 @@ pub(super) fn figures(effort: Effort) -> Result<Vec<Figure>, Box<dyn Error>> {
         Figure::new("check in process with HTTP signature and token", cost(9))
             .to("one verification, of proofs", ratio(9, 7))
             .at_most(1.09),
+        Figure::new("check in process with DPoP, token known", cost(10))
+            .to("one verification, of proofs", ratio(10, 7))
+            .at_most(1.10),
     ])
 }
