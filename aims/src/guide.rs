@@ -9,6 +9,8 @@
 //! [Stream from an MCP server]: mcp
 //! [Behind a proxy]: proxies
 //! [Verify a WIT]: verify_wit
+//! [Transactions]: transactions
+//! [Delegation]: delegation
 //! [Sign a request]: http_signatures
 //! [Web Bot Auth]: web_bot_auth
 //! [Rotate keys]: rotate_keys
@@ -45,6 +47,8 @@ pages! {
     mcp "mcp.md"
     proxies "proxies.md"
     verify_wit "verify_wit.md"
+    transactions "transactions.md"
+    delegation "delegation.md"
     http_signatures "http_signatures.md"
     web_bot_auth "web_bot_auth.md"
     rotate_keys "rotate_keys.md"

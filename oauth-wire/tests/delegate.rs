@@ -629,6 +629,8 @@ fn the_facts_of_a_login_stay_or_go() {
         assert_eq!(at(&none(), &with), "other:wider", "{claim}");
         assert_eq!(at(&with, &changed), "other:wider", "{claim}");
     }
+    let odd = json!({"auth_time": 9_007_199_254_740_993_u64});
+    assert_eq!(at(&odd, &odd), "other:undecidable");
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod access_token;
 mod agent_directory;
 mod bundle;
 mod challenge;
+mod delegate;
 mod digest_field;
 mod dpop;
 mod form;
@@ -39,6 +40,7 @@ pub use access_token::access_token;
 pub use agent_directory::agent_directory;
 pub use bundle::bundle;
 pub use challenge::challenge;
+pub use delegate::delegate;
 pub use digest_field::digest_field;
 pub use dpop::dpop;
 pub use form::form;
@@ -71,6 +73,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("agent_directory", agent_directory),
     ("bundle", bundle),
     ("challenge", challenge),
+    ("delegate", delegate),
     ("digest_field", digest_field),
     ("dpop", dpop),
     ("form", form),

@@ -268,15 +268,19 @@ fn same(own: &BTreeMap<Box<str>, Value>, other: &BTreeMap<Box<str>, Value>) -> b
 }
 
 fn login(own: &BTreeMap<Box<str>, Value>, other: &BTreeMap<Box<str>, Value>) -> Finding {
-    let is_changed = |(name, value)| {
-        let kept: Option<&Value> = own.get(name);
-        kept.is_none_or(|own| own.is_none() || own != value)
-    };
-    if other.iter().any(is_changed) {
-        Finding::wider("`auth_time`, `acr` or `amr` was added or changed")
-    } else if other.len() < own.len() {
+    let mut all = if other.len() < own.len() {
         Finding::NARROWER
     } else {
         Finding::EQUAL
+    };
+    for (name, value) in other {
+        all = all.and(match (own.get(name), value) {
+            (Some(Some(own)), Some(value)) if own == value => Finding::EQUAL,
+            (Some(None), _) | (Some(_), None) => {
+                Finding::undecidable("`auth_time`, `acr` or `amr` has no canonical form")
+            }
+            _ => Finding::wider("`auth_time`, `acr` or `amr` was added or changed"),
+        });
     }
+    all
 }
