@@ -69,9 +69,9 @@ pub(crate) fn run(survey: &Survey, view: View) -> Result<(Zeroizing<String>, boo
 }
 
 fn is_local(url: &Resource) -> bool {
-    ["https://127.0.0.1", "https://localhost", "https://[::1]"]
-        .iter()
-        .any(|it| url.as_str().starts_with(it))
+    let uri: Option<http::Uri> = url.as_str().parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host);
+    host.is_some_and(|it| ["127.0.0.1", "localhost", "[::1]"].contains(&it))
 }
 
 struct Surveyor<'a> {
@@ -216,5 +216,29 @@ impl Surveyor<'_> {
 
     fn mistake(&mut self, mistake: Mistake) {
         self.report.mistakes.push(mistake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::*;
+
+    /// A host whose name begins like one of this machine gets no way to its other servers.
+    #[test]
+    fn only_this_machine_is_local() {
+        for (url, expected) in [
+            ("https://localhost/mcp", true),
+            ("https://localhost:8443/mcp", true),
+            ("https://127.0.0.1:8443/mcp", true),
+            ("https://[::1]/mcp", true),
+            ("https://localhost.evil.example/mcp", false),
+            ("https://127.0.0.1.evil.example/mcp", false),
+            ("https://localhostile.example/mcp", false),
+            ("https://evil.example/https://localhost", false),
+        ] {
+            assert_eq!(is_local(&url.parse().unwrap()), expected, "{url}");
+        }
     }
 }
