@@ -39,7 +39,8 @@
 //!   by equality. Fewer entries are narrower, where the token still has a `scope`. A `call_digest`
 //!   stays, in the details or as `tctx.call_digest`.
 //! - **Actors.** The parent's chain of actors is the tail of the child's, of at most five actors,
-//!   none of them twice.
+//!   none of them twice. What else an `act` says of an actor of the parent must be equal; else the
+//!   comparison is undecidable.
 //! - **Confirmation.** Bound to bearer is wider. Another key is narrower only together with an
 //!   appended actor.
 //! - **Context.** Every member of the parent's `tctx` stays unchanged. Members may be added.

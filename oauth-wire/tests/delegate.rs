@@ -444,6 +444,35 @@ fn actors_are_only_appended() {
     }
 }
 
+/// RFC 8693 §4.1: an `act` may say more of an actor than who it is.
+#[test]
+fn what_is_said_of_an_actor_stays() {
+    let act = |role: &str| json!({"act": {"sub": "agent", "role": role}});
+    let parent = act("reader");
+    let appended = |role: &str| json!({"client_id": "c", "act": {"sub": "c", "role": "new", "act": {"sub": "agent", "role": role}}});
+    for (child, expected) in [
+        (act("reader"), ""),
+        (appended("reader"), "actors:narrower"),
+        (act("admin"), "actors:undecidable"),
+        (appended("admin"), "actors:undecidable"),
+        (json!({"act": {"sub": "agent"}}), "actors:undecidable"),
+        (
+            json!({"act": {"sub": "agent", "role": "reader", "cnf": {}}}),
+            "actors:undecidable",
+        ),
+        // The same party twice, whatever is said of it.
+        (
+            json!({"act": {"sub": "agent", "role": "b", "act": {"sub": "agent", "role": "reader"}}}),
+            "actors:wider",
+        ),
+    ] {
+        assert_eq!(at(&parent, &child), expected, "{child}");
+    }
+    // A client that becomes an actor gets no more than its name.
+    assert_eq!(at(&none(), &act("admin")), "actors:undecidable");
+    assert_eq!(at(&none(), &json!({"act": {"sub": "agent"}})), "");
+}
+
 /// The name of the current actor beside `act`.
 #[test]
 fn the_client_is_an_actor() {

@@ -1,8 +1,12 @@
 //! The chain of those who act for the subject (RFC 8693 §4.1).
 
+use std::collections::BTreeMap;
+
 use serde_json::value::RawValue;
 
-use super::claim::{Claim, members, text};
+use super::claim::{Claim, Members, canonical_value, members, text};
+use super::compare::same;
+use super::rights::Value;
 use super::verdict::Finding;
 
 /// The most actors that a chain may have.
@@ -25,6 +29,15 @@ pub(super) struct Actor {
     /// `iss` of the actor, else of its token.
     pub(super) issuer: Option<Box<str>>,
     pub(super) subject: Box<str>,
+    /// The other members of its `act`, which stay as they are.
+    further: BTreeMap<Box<str>, Value>,
+}
+
+impl Actor {
+    /// Returns whether both are one party, whatever else is said of them.
+    fn is(&self, other: &Self) -> bool {
+        self.issuer == other.issuer && self.subject == other.subject
+    }
 }
 
 /// The most actors that are read. A longer chain is malformed.
@@ -44,6 +57,7 @@ impl Actors {
             (None, Claim::Read(client)) => Claim::Read(vec![Actor {
                 issuer,
                 subject: client.clone(),
+                further: BTreeMap::new(),
             }]),
             (None, Claim::Absent) => Claim::Read(Vec::new()),
             (None, Claim::Unreadable) => Claim::Unreadable,
@@ -71,11 +85,21 @@ impl Actors {
         if !is_permitted(parent) {
             return Finding::undecidable("the parent's chain is too long or has an actor twice");
         }
-        if !chain.ends_with(parent) {
+        let kept = chain.len().checked_sub(parent.len());
+        let kept = kept.and_then(|appended| chain.get(appended..));
+        let Some(kept) = kept.filter(|kept| kept.iter().zip(parent).all(|(it, own)| it.is(own)))
+        else {
             return Finding::wider("the parent's actors are not the last ones of the child");
-        }
+        };
         if !is_permitted(chain) {
             return Finding::wider("the chain has more than five actors, or one of them twice");
+        }
+        if !kept
+            .iter()
+            .zip(parent)
+            .all(|(it, own)| same(&own.further, &it.further))
+        {
+            return Finding::undecidable("a member of an actor that is not compared differs");
         }
         if child.has_act && !child.client_fits(chain, self) {
             return Finding::undecidable(
@@ -100,7 +124,8 @@ impl Actors {
 }
 
 fn is_permitted(chain: &[Actor]) -> bool {
-    let is_twice = |(index, actor): (usize, &Actor)| chain.iter().take(index).any(|it| it == actor);
+    let is_twice =
+        |(index, actor): (usize, &Actor)| chain.iter().take(index).any(|it| it.is(actor));
     chain.len() <= MAX_ACTORS && !chain.iter().enumerate().any(is_twice)
 }
 
@@ -120,8 +145,19 @@ fn chain(act: &RawValue, issuer: Option<&str>) -> Option<Vec<Actor>> {
         chain.push(Actor {
             issuer: own,
             subject: text(act.get("sub")?.get())?,
+            further: further(&act),
         });
         next = act.get("act").copied();
     }
     Some(chain)
+}
+
+/// The members of an `act` other than those that name the actor and the one before it.
+fn further(act: &Members<'_>) -> BTreeMap<Box<str>, Value> {
+    let others = act
+        .iter()
+        .filter(|(name, _)| !["iss", "sub", "act"].contains(&name.as_str()));
+    others
+        .map(|(name, raw)| (name.as_str().into(), canonical_value(raw.get())))
+        .collect()
 }

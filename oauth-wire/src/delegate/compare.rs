@@ -263,7 +263,7 @@ fn other(parent: &Rights, child: &Rights) -> Finding {
 }
 
 /// Whether both have the same members, each with a canonical form.
-fn same(own: &BTreeMap<Box<str>, Value>, other: &BTreeMap<Box<str>, Value>) -> bool {
+pub(super) fn same(own: &BTreeMap<Box<str>, Value>, other: &BTreeMap<Box<str>, Value>) -> bool {
     own == other && own.values().all(Option::is_some)
 }
 
