@@ -20,7 +20,7 @@ use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::introspection::{AnswerForm, Introspection, SignedIntrospection};
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::Issuer;
-use http::Response;
+use http::{Response, StatusCode};
 
 use limits::Limits;
 use server::Server;
@@ -37,7 +37,7 @@ use crate::resolve::{Need, Resolve, ResolveFuture, Resolved};
 /// - Inactive tokens are remembered for [five seconds](IntrospectorBuilder::inactive_for), apart
 ///   from the good tokens, so that made-up tokens displace none of these.
 /// - An issuer that does not answer is asked again after a second. Nothing counts as active
-///   meanwhile.
+///   meanwhile. After an answer that cannot be used, only that token waits for a second.
 ///
 /// It needs a tokio runtime. Clones share everything.
 ///
@@ -87,8 +87,15 @@ struct State {
 
 /// The SHA-256 of a token.
 type Hash = [u8; 32];
-/// `None` where the issuer did not answer.
-type Answer = Option<Box<Introspection>>;
+
+/// The outcome of a request.
+#[derive(Clone)]
+enum Answer {
+    Read(Box<Introspection>),
+    /// An answer about this token that cannot be used.
+    Unusable,
+    None,
+}
 
 /// Builds an [`Introspector`].
 #[must_use = "an introspector is made by `build`"]
@@ -133,9 +140,9 @@ impl Introspector {
             Next::Known(answer) => return answer,
             Next::Wait(waiting) => waiting,
         };
-        match waiting.outcome().await.flatten() {
-            Some(answer) => Resolved::Introspected(answer),
-            None => Resolved::Unavailable,
+        match waiting.outcome().await {
+            Some(Answer::Read(answer)) => Resolved::Introspected(answer),
+            Some(Answer::Unusable | Answer::None) | None => Resolved::Unavailable,
         }
     }
 
@@ -148,7 +155,7 @@ impl Introspector {
             return Next::Wait(waiting);
         }
         let under_way = state.flights.len();
-        if !state.limits.may_ask(under_way) {
+        if state.limits.is_unusable(&hash) || !state.limits.may_ask(under_way) {
             return Next::Known(Resolved::Unavailable);
         }
         let (landing, waiting) = state.flights.entry(hash).or_default().lead();
@@ -160,12 +167,12 @@ impl Introspector {
             let mut ending = Ending {
                 own: &own,
                 hash,
-                answer: None,
+                answer: Answer::None,
             };
             let asked = tokio::time::timeout(own.0.timeout, own.request(token)).await;
             ending.answer = asked.unwrap_or_else(|_elapsed| {
                 tracing::warn!("the issuer did not answer an introspection request in time");
-                None
+                Answer::None
             });
             let answer = ending.answer.clone();
             drop(ending);
@@ -188,18 +195,24 @@ impl Introspector {
             let first = IntrospectionFlow::begin(token, form, client, &server, now)?;
             drive(first, &*inner.fetch, &*inner.clock).await
         };
-        let read = match answer.await {
-            Ok(answer) => inner.read(&answer),
+        let answer = match answer.await {
+            Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "an introspection request failed");
-                return None;
+                return Answer::None;
             }
         };
-        read.map(Box::new)
-            .inspect_err(|error| {
-                tracing::warn!(error = %Chain(error), "an introspection answer is not usable");
-            })
-            .ok()
+        match inner.read(&answer) {
+            Ok(read) => Answer::Read(Box::new(read)),
+            Err(error) => {
+                tracing::warn!(error = %Chain(&error), "an introspection answer is not usable");
+                if is_about_token(answer.status()) {
+                    Answer::Unusable
+                } else {
+                    Answer::None
+                }
+            }
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -223,12 +236,29 @@ impl Drop for Ending<'_> {
     fn drop(&mut self) {
         let mut state = self.own.state();
         state.flights.remove(&self.hash);
-        match self.answer.as_deref() {
-            Some(Introspection::Inactive) => state.limits.set_inactive(self.hash),
-            Some(Introspection::Active(_)) => state.limits.answered(),
-            None => state.limits.failed(),
+        match &self.answer {
+            Answer::Read(read) => match **read {
+                Introspection::Inactive => state.limits.set_inactive(self.hash),
+                Introspection::Active(_) => state.limits.answered(),
+            },
+            Answer::Unusable => state.limits.set_unusable(self.hash),
+            Answer::None => state.limits.failed(),
         }
     }
+}
+
+/// Returns whether an answer with this status that is not usable may be due to the token. Others
+/// say that the issuer is away, or refuses this client.
+fn is_about_token(status: StatusCode) -> bool {
+    let is_about_client = matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::NOT_FOUND
+            | StatusCode::REQUEST_TIMEOUT
+            | StatusCode::TOO_MANY_REQUESTS
+    );
+    status.is_success() || status.is_client_error() && !is_about_client
 }
 
 impl Inner {

@@ -277,6 +277,31 @@ async fn a_server_that_fails_is_asked_again_after_a_second() {
     }
 }
 
+/// RFC 7662 §2.2: an answer about one token that cannot be used, as its client may bring about,
+/// keeps no other token from being asked about.
+#[tokio::test(start_paused = true)]
+async fn an_unusable_answer_is_about_one_token() {
+    let answer =
+        |status, body: &str| Answers::Says(status, "application/json", body.as_bytes().to_vec());
+    for answers in [
+        answer(200, r#"{"active":true,"sub":7}"#),
+        answer(200, r#"{"active":true,"scope":"\\"}"#),
+        answer(400, r#"{"error":"invalid_request"}"#),
+        answer(414, ""),
+    ] {
+        let server = Server::new(answers.clone());
+        let guard = guard(&World::new(), introspector(&server).build());
+        assert_eq!(outcome(&guard, "hostile").await, AWAY, "{answers:?}");
+        server.set(Answers::Knows("good"));
+        assert_eq!(outcome(&guard, "good").await, OK, "{answers:?}");
+        // The token itself is left alone for a second.
+        assert_eq!(outcome(&guard, "hostile").await, AWAY, "{answers:?}");
+        assert_eq!(server.asked().len(), 2);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(outcome(&guard, "hostile").await, INACTIVE, "{answers:?}");
+    }
+}
+
 /// A slow server costs the request its time, not the guard.
 #[tokio::test(start_paused = true)]
 async fn a_slow_server_is_given_up() {

@@ -15,10 +15,46 @@ pub(super) struct Limits {
     counted: Instant,
     /// Nothing is asked before.
     paused: Option<Instant>,
-    inactive_for: Duration,
-    inactive: HashSet<[u8; 32]>,
+    inactive: Remembered,
+    /// The tokens about which the issuer gave no usable answer.
+    unusable: Remembered,
+}
+
+/// Tokens that are not asked about for a while.
+#[derive(Debug)]
+struct Remembered {
+    time: Duration,
+    held: HashSet<[u8; 32]>,
     /// The same, the oldest first, each with its end.
     ends: VecDeque<(Instant, [u8; 32])>,
+}
+
+impl Remembered {
+    fn new(time: Duration) -> Self {
+        Self {
+            time,
+            held: HashSet::new(),
+            ends: VecDeque::new(),
+        }
+    }
+
+    fn has(&mut self, hash: &[u8; 32]) -> bool {
+        let now = Instant::now();
+        while let Some((_, ended)) = self.ends.pop_front_if(|(ends, _)| *ends <= now) {
+            self.held.remove(&ended);
+        }
+        self.held.contains(hash)
+    }
+
+    fn insert(&mut self, hash: [u8; 32]) {
+        // Without room the token is asked about again.
+        if self.ends.len() < MOST_REMEMBERED
+            && let Some(ends) = Instant::now().checked_add(self.time)
+            && self.held.insert(hash)
+        {
+            self.ends.push_back((ends, hash));
+        }
+    }
 }
 
 impl Limits {
@@ -29,19 +65,19 @@ impl Limits {
             left: per_second,
             counted: Instant::now(),
             paused: None,
-            inactive_for,
-            inactive: HashSet::new(),
-            ends: VecDeque::new(),
+            inactive: Remembered::new(inactive_for),
+            unusable: Remembered::new(PAUSE),
         }
     }
 
     /// Reports whether the issuer called the token inactive a short while ago.
     pub(super) fn is_inactive(&mut self, hash: &[u8; 32]) -> bool {
-        let now = Instant::now();
-        while let Some((_, ended)) = self.ends.pop_front_if(|(ends, _)| *ends <= now) {
-            self.inactive.remove(&ended);
-        }
-        self.inactive.contains(hash)
+        self.inactive.has(hash)
+    }
+
+    /// Reports whether the issuer gave no usable answer about the token a short while ago.
+    pub(super) fn is_unusable(&mut self, hash: &[u8; 32]) -> bool {
+        self.unusable.has(hash)
     }
 
     /// Reports whether a request may begin while `under_way` others run. If so, it counts as begun.
@@ -71,13 +107,14 @@ impl Limits {
     /// The issuer called a token inactive.
     pub(super) fn set_inactive(&mut self, hash: [u8; 32]) {
         self.answered();
-        // Without room the token is asked about again.
-        if self.ends.len() < MOST_INACTIVE
-            && let Some(ends) = Instant::now().checked_add(self.inactive_for)
-            && self.inactive.insert(hash)
-        {
-            self.ends.push_back((ends, hash));
-        }
+        self.inactive.insert(hash);
+    }
+
+    /// The issuer answered, and the answer about this token is not usable. The client of a token
+    /// may bring that about, so it says nothing about other tokens.
+    pub(super) fn set_unusable(&mut self, hash: [u8; 32]) {
+        self.answered();
+        self.unusable.insert(hash);
     }
 
     /// The issuer did not answer.
@@ -87,7 +124,8 @@ impl Limits {
 }
 
 const SECOND: Duration = Duration::from_secs(1);
-/// How long an issuer is not asked after it did not answer.
+/// How long an issuer is not asked after it did not answer, and not about a token after an answer
+/// that is not usable.
 const PAUSE: Duration = SECOND;
-/// How many inactive tokens are remembered: 72 bytes each, twice.
-const MOST_INACTIVE: usize = 10_000;
+/// How many tokens of a kind are remembered: 72 bytes each, twice.
+const MOST_REMEMBERED: usize = 10_000;
