@@ -213,6 +213,41 @@ async fn a_jwt_is_not_introspected() {
     assert_eq!(asked.times(), 0);
 }
 
+/// A JWT of another issuer is shown to no server, however its header is written.
+#[tokio::test]
+async fn a_jwt_with_an_unusual_header_is_not_introspected() {
+    let asked = Asked::saying(&good());
+    let guard = guard(&asked);
+    for header in [
+        r#"{ "alg":"ES256","typ":"at+jwt"}"#,
+        "{\n  \"alg\": \"ES256\"}",
+        "{\t\"alg\":\"ES256\"}",
+        "{\r\n\"alg\":\"ES256\"}",
+        " {\"alg\":\"ES256\"}",
+        r#"{"":1}"#,
+        "{}",
+    ] {
+        let header = aims::jose::base64url::encode(header.as_bytes());
+        for token in [
+            format!("{header}.e30.AAAA"),
+            format!("{header}.AA.AA.AA.AA"),
+        ] {
+            let code = code(&guard, &token).await;
+            assert!(
+                code.starts_with("jws.") || code.starts_with("token."),
+                "{code}"
+            );
+            assert_eq!(asked.times(), 0, "{token}");
+        }
+    }
+    // Dots alone make no JWT.
+    for token in ["a.b.c", "v2.local.AAAA", "e.x", "..", "eyJ"] {
+        let before = asked.times();
+        assert_eq!(code(&guard, token).await, "ok", "{token}");
+        assert_eq!(asked.times(), before + 1);
+    }
+}
+
 /// Without issuers of opaque tokens, no text is more than a malformed JWT.
 #[tokio::test]
 async fn opaque_tokens_are_off_by_default() {

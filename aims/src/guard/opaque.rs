@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_jose::base64url;
 use aims_oauth_wire::names::Issuer;
 
 use super::{BuildError, GuardBuilder, Inner};
@@ -11,9 +12,10 @@ use crate::resolve::Resolve;
 /// Accepts opaque access tokens of one issuer, which is asked about each of them (RFC 7662).
 ///
 /// A token that begins with `eyJ` and has a dot is a JWT, and is verified by the keys of its
-/// issuer. Every other token is opaque. The guard asks one issuer about it, and never a second:
-/// the issuer with the longest [prefix](Self::prefix) that the token begins with, or the issuer
-/// without a prefix.
+/// issuer. So is one whose text before the first dot is base64url of a text that begins with `{`.
+/// Every other token is opaque. The guard asks one issuer about it, and never a second: the issuer
+/// with the longest [prefix](Self::prefix) that the token begins with, or the issuer without a
+/// prefix.
 ///
 /// The guard judges the answer like a JWT: audience, times, binding, scopes. It keeps a good answer
 /// until the token ends, and for at most the [ceiling](Self::ceiling). A [revocation] that the
@@ -143,7 +145,7 @@ impl Opaque {
 
     /// Returns the settings for this token, if it is opaque.
     pub(super) fn of(&self, token: &str) -> Option<&OpaqueTokens> {
-        if token.starts_with("eyJ") && token.contains('.') {
+        if is_jwt(token) {
             return None;
         }
         self.0.iter().find(|it| token.starts_with(&it.prefix))
@@ -154,6 +156,17 @@ impl Opaque {
         let own = self.0.iter().find(|it| it.issuer == *issuer);
         own.map(|it| &it.asked)
     }
+}
+
+/// Returns whether the token has the form of a JWT: its first part is a JSON object, perhaps with
+/// blanks before it (RFC 7515 §3.1). Such a token may be another issuer's.
+fn is_jwt(token: &str) -> bool {
+    let Some((header, _)) = token.split_once('.') else {
+        return false;
+    };
+    // `eyJ` is `{"` and a letter.
+    header.starts_with("eyJ")
+        || base64url::decode(header).is_ok_and(|it| it.trim_ascii_start().starts_with(b"{"))
 }
 
 impl Inner {
