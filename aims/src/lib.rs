@@ -2,6 +2,7 @@
     all(
         feature = "agent",
         feature = "axum",
+        feature = "introspection",
         feature = "testing",
         feature = "web-bot-auth"
     ),

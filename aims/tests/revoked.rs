@@ -236,8 +236,8 @@ fn what_was_issued_before_is_refused() {
     assert_eq!(scene.code(&scene.token()), "ok");
 }
 
-/// A session, a token, a key and a certificate are revoked, each for what was issued until then; the
-/// same name at another issuer is another one.
+/// A session, a token, a key and a certificate are revoked, each for what was issued until then.
+/// The same name at another issuer is another one.
 #[test]
 fn sessions_tokens_keys_and_certificates_are_revoked() {
     let scene = Scene::new(10);

@@ -1,28 +1,25 @@
 //! The builder of a guard.
 
+mod build;
+
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
 use aims_jose::time::{Clock, Skew, SystemClock};
-use aims_oauth_rs::{AccessTokenRules, IssuerRules, IssuerStore, ProtectedResource, TokenCache};
+use aims_oauth_rs::{AccessTokenRules, IssuerRules, IssuerStore};
 use aims_oauth_wire::metadata::ResourceMetadata;
-use aims_oauth_wire::names::{Endpoint, Issuer, Resource};
-use aims_replay::{ReplayCache, ReplayStore};
-use aims_wimse_cred::{TrustStore, WitCache, WitRules};
+use aims_oauth_wire::names::Issuer;
+use aims_replay::ReplayStore;
+use aims_wimse_cred::{TrustStore, WitRules};
 use aims_wimse_wpt::{Revisions, WptRules};
 use http::header::HeaderName;
 
 use super::decide::Decides;
-use super::fields::CoveredField;
-use super::opaque::{Opaque, OpaqueTokens};
+use super::opaque::OpaqueTokens;
 use super::spend::Replay;
-use super::target::Paths;
-use super::transactions::{TransactionTokens, Transactions};
-use super::{
-    Audience, BuildError, ClientCertificates, Deferred, Dpop, Guard, HttpSignatures, Immediate,
-    Inner, Route,
-};
+use super::transactions::TransactionTokens;
+use super::{BuildError, ClientCertificates, Deferred, Dpop, Guard, HttpSignatures, Immediate};
 use crate::decision::{Authorize, Extract, RequirementsAlone};
 use crate::record::{Record, ToTracing};
 use crate::requirements::Requirements;
@@ -657,169 +654,4 @@ impl<T, M> GuardBuilder<T, M> {
             state: PhantomData,
         }
     }
-}
-
-impl Settings {
-    fn build<M>(self) -> Result<Guard<M>, BuildError> {
-        let resource = self.resource()?;
-        if let Some(metadata) = &self.metadata
-            && metadata.resource() != &resource
-        {
-            return Err(BuildError::OtherResource {
-                metadata: metadata.resource().as_str().to_owned(),
-                guarded: self.resource,
-            });
-        }
-        self.check_rules()?;
-        let paths = if self.any_path || !self.audiences.is_empty() {
-            Paths::Any
-        } else {
-            Paths::of(resource.as_str())
-        };
-        let audience = if self.audiences.is_empty() {
-            Audience::Target(external_origin(resource.as_str()).to_owned())
-        } else {
-            Audience::Named(self.audiences)
-        };
-        let signatures = match self.signatures {
-            Some(it) if it.signs_every() && !it.can_sign() => return Err(BuildError::NoSigner),
-            Some(it) => {
-                let skew = self.skew.unwrap_or_default();
-                let built = it.build(resource.as_str(), &audience, skew);
-                Some(built.map_err(BuildError::Signatures)?)
-            }
-            None => None,
-        };
-        let dpop = self
-            .dpop
-            .map(|it| it.build(resource.as_str(), self.skew, self.capacity));
-        let dpop = dpop.transpose()?;
-        let transactions = self
-            .transactions
-            .map(|it| Transactions::new(it, self.capacity, self.skew));
-        let transactions = transactions.transpose()?;
-        let metadata = self.metadata.map(|it| match &dpop {
-            Some(dpop) if it.dpop_signing_alg_values_supported().is_none() => {
-                it.with_dpop_algorithms(dpop.algorithms())
-            }
-            _ => it,
-        });
-        let published = metadata.as_ref().map(ProtectedResource::new);
-        let published = published.transpose().map_err(BuildError::Metadata)?;
-        let (wit, wpt, tokens) = match self.skew {
-            Some(skew) => (
-                self.wit.with_skew(skew),
-                self.wpt.with_skew(skew),
-                self.tokens.with_skew(skew),
-            ),
-            None => (self.wit, self.wpt, self.tokens),
-        };
-        let read = self.extract.iter().flat_map(|it| it.fields());
-        let read: Vec<HeaderName> = read.collect();
-        let fields = CoveredField::all(&self.token_fields, &read);
-        let fields = fields.map_err(BuildError::Fields)?;
-        let tokens = tokens.with_max_len(self.max_token);
-        let opaque = Opaque::new(self.opaque)?;
-        let tokens = tokens.with_issuer_rules(self.rules.iter().cloned());
-        let in_memory = || Replay::Local(Arc::new(ReplayCache::in_memory(1_000_000)));
-        let inner = Inner {
-            resource: resource.as_str().to_owned(),
-            paths,
-            audience,
-            trust: self.trust,
-            agents: self.agents,
-            wits: WitCache::new(self.capacity, wit),
-            wpt,
-            issuers: self.issuers,
-            signatures,
-            dpop,
-            certificates: self.certificates,
-            transactions,
-            tokens: TokenCache::new(self.capacity, tokens),
-            opaque,
-            max_token: self.max_token,
-            metadata_url: published.as_ref().map(|it| Endpoint::clone(it.url())),
-            published: published.map(Arc::new),
-            replay: self.replay.unwrap_or_else(in_memory),
-            fields,
-            extract: self.extract,
-            decides: self.decides,
-            record: self.record,
-            revoked: self.revoked,
-            resolve: self.resolve,
-            deadline: self.deadline,
-            clock: self.clock.0,
-        };
-        let requirements = self.requirements;
-        inner.check_requirements(&requirements)?;
-        inner.check_opaque()?;
-        // Apply the rules last, so that a failed build changes nothing in a store that other guards
-        // use.
-        if let Some(issuers) = &inner.issuers {
-            let added = issuers.add_rules(&self.rules);
-            added.map_err(BuildError::IssuerRules)?;
-        }
-        Ok(Guard {
-            inner: Arc::new(inner),
-            route: Arc::new(Route { requirements }),
-            answers: PhantomData,
-        })
-    }
-
-    /// Checks that the store of issuers can have these rules, and has no issuer in two spellings.
-    fn check_rules(&self) -> Result<(), BuildError> {
-        if self.empty_audience {
-            return Err(BuildError::TokenAudience);
-        }
-        for (index, (issuer, rules)) in self.rules.iter().enumerate() {
-            let mut before = self.rules.iter().take(index);
-            if before.any(|(other, others)| other == issuer && others != rules) {
-                let issuer = issuer.as_str().to_owned();
-                return Err(BuildError::RulesTwice { issuer });
-            }
-        }
-        let Some(issuers) = &self.issuers else {
-            return match self.rules.is_empty() {
-                true => Ok(()),
-                false => Err(BuildError::NoIssuer),
-            };
-        };
-        let outcome = issuers.snapshot().with_rules(&self.rules);
-        let outcome = outcome.map_err(BuildError::IssuerRules)?;
-        let twins = outcome.root_slash_twins();
-        let twins = twins.map(|(bare, slash)| (bare.to_owned(), slash.to_owned()));
-        match self.twins.clone().or(twins) {
-            Some((bare, slash)) => Err(BuildError::IssuerTwice { bare, slash }),
-            None => Ok(()),
-        }
-    }
-
-    pub(super) fn resource(&self) -> Result<Resource, BuildError> {
-        let resource: Resource = self
-            .resource
-            .parse()
-            .or_else(|_not_https| Resource::loopback(&self.resource))
-            .map_err(|source| BuildError::Resource {
-                resource: self.resource.clone(),
-                source,
-            })?;
-        let is_http = ["https://", "http://"]
-            .iter()
-            .any(|it| resource.as_str().starts_with(it));
-        if is_http && !resource.as_str().contains('?') {
-            Ok(resource)
-        } else {
-            let resource = self.resource.clone();
-            Err(BuildError::NotHttp { resource })
-        }
-    }
-}
-
-/// Returns the scheme and authority of a URL.
-pub(super) fn external_origin(url: &str) -> &str {
-    let path = url
-        .find("://")
-        .map(|at| at.saturating_add(3))
-        .and_then(|host| Some(url.get(host..)?.find(['/', '?'])?.saturating_add(host)));
-    path.and_then(|at| url.get(..at)).unwrap_or(url)
 }

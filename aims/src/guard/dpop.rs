@@ -139,7 +139,7 @@ impl Dpop {
         };
         Ok(DpopPolicy {
             rules,
-            origin: super::builder::external_origin(resource).to_owned(),
+            origin: super::target::external_origin(resource).to_owned(),
             provider,
             keys: VerifiedCache::new(capacity),
         })

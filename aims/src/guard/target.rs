@@ -20,7 +20,7 @@ pub(super) enum Paths {
 impl Paths {
     /// Returns the paths of a resource URL, which has neither query nor fragment.
     pub(super) fn of(resource: &str) -> Self {
-        let origin = super::builder::external_origin(resource);
+        let origin = external_origin(resource);
         let path = resource.strip_prefix(origin).unwrap_or_default();
         Self::Beneath(path.strip_suffix('/').unwrap_or(path).to_owned())
     }
@@ -51,6 +51,15 @@ impl Paths {
             ),
         ))
     }
+}
+
+/// Returns the scheme and authority of a URL.
+pub(super) fn external_origin(url: &str) -> &str {
+    let path = url
+        .find("://")
+        .map(|at| at.saturating_add(3))
+        .and_then(|host| Some(url.get(host..)?.find(['/', '?'])?.saturating_add(host)));
+    path.and_then(|at| url.get(..at)).unwrap_or(url)
 }
 
 /// Returns whether a reader could resolve the path upwards.

@@ -14,8 +14,8 @@ use aims_wimse_id::WorkloadId;
 
 use super::{Credential, Revoked};
 
-/// The scope of a revocation: one credential, or all credentials of an agent, subject, client or
-/// issuer up to a time.
+/// The scope of a revocation: one credential, or all credentials up to a time of an agent, subject,
+/// client, session, token identifier, key, certificate or issuer.
 ///
 /// ```
 /// use aims::revoked::RevokedBy;
@@ -35,9 +35,9 @@ pub enum RevokedBy {
     SignedHash {
         /// The SHA-256 of the header and payload.
         hash: [u8; 32],
-        /// When the credential expires. The list forgets the entry ten minutes later, which is the
-        /// maximum clock skew. For a credential without an expiry, use the greatest time to keep
-        /// the entry forever.
+        /// When the credential expires. A full list may forget the entry ten minutes later, which
+        /// is more than any clock skew of a guard. For a credential without an expiry, use the
+        /// greatest time to keep the entry forever.
         expires: UnixTime,
     },
     /// Every WIT of this agent.
@@ -189,8 +189,8 @@ struct OfIssuer {
 /// The time of each entry: everything issued until then is revoked. Times only increase.
 type Epochs<K> = HashMap<K, u64>;
 
-/// The maximum skew of a guard, in seconds.
-const GREATEST_SKEW: u64 = 600;
+/// How long the hash of an expired credential is kept, in seconds: more than any skew of a guard.
+const KEPT_AFTER_EXPIRY: u64 = 600;
 
 impl RevocationList {
     /// Creates a list of at most `capacity` revocations, and at least one.
@@ -429,5 +429,5 @@ fn issued_at(iat: Option<UnixTime>) -> u64 {
 }
 
 fn remembered_until(expires: UnixTime) -> u64 {
-    expires.as_secs().saturating_add(GREATEST_SKEW)
+    expires.as_secs().saturating_add(KEPT_AFTER_EXPIRY)
 }
