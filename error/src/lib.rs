@@ -4,12 +4,14 @@
 
 extern crate alloc;
 
+mod chain;
 pub mod index;
 mod report;
 mod shown;
 
 use core::fmt;
 
+pub use chain::Chain;
 pub use report::Report;
 pub use shown::shown;
 

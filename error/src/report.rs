@@ -4,6 +4,8 @@ use alloc::boxed::Box;
 use core::error::Error;
 use core::fmt;
 
+use crate::Chain;
+
 /// Shows an error of `main` with all its causes.
 ///
 /// A program that returns an error from `main` prints its `Debug` form, which names variants and
@@ -42,13 +44,7 @@ impl fmt::Debug for Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut next = self.0.source();
-        while let Some(source) = next {
-            write!(f, ": {source}")?;
-            next = source.source();
-        }
-        Ok(())
+        Chain(&*self.0).fmt(f)
     }
 }
 

@@ -4,7 +4,6 @@
 
 pub mod alg;
 pub mod base64url;
-mod chain;
 pub mod digest;
 mod error;
 pub mod json;
@@ -18,6 +17,7 @@ pub mod secret;
 pub mod time;
 pub mod verified;
 
+#[doc(inline)]
+pub use aims_error::Chain;
 pub use alg::{Algorithm, AlgorithmSet};
-pub use chain::Chain;
 pub use error::Error;

@@ -1,7 +1,7 @@
 //! Formats an error together with its sources.
 
-use std::error::Error;
-use std::fmt;
+use core::error::Error;
+use core::fmt;
 
 /// Formats an error and its sources in one line, joined by `: `.
 ///
@@ -9,13 +9,26 @@ use std::fmt;
 /// None of them contains the text of a token. Errors of other crates may contain anything.
 ///
 /// ```
-/// #[derive(Debug, thiserror::Error)]
-/// #[error("the credential is refused")]
-/// struct Refused(#[source] aims_jose::Error);
+/// use std::{error::Error, fmt, num::ParseIntError};
 ///
-/// let refused = Refused(aims_jose::Error::TooOld);
-/// let told = aims_jose::Chain(&refused).to_string();
-/// assert_eq!(told, "the credential is refused: issued too long ago");
+/// #[derive(Debug)]
+/// struct Port(ParseIntError);
+///
+/// impl fmt::Display for Port {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         f.write_str("the port is not valid")
+///     }
+/// }
+///
+/// impl Error for Port {
+///     fn source(&self) -> Option<&(dyn Error + 'static)> {
+///         Some(&self.0)
+///     }
+/// }
+///
+/// let error = "80a".parse::<u16>().map_err(Port).unwrap_err();
+/// let message = aims_error::Chain(&error).to_string();
+/// assert_eq!(message, "the port is not valid: invalid digit found in string");
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::exhaustive_structs, reason = "a way to write, not data")]
