@@ -475,7 +475,7 @@ impl<T, M> GuardBuilder<T, M> {
     ///
     /// Without this call the guard does not look at transaction tokens. With it, a request with one
     /// that is not good is refused. A route requires one with
-    /// [`Requirements::transaction`](crate::Requirements::transaction) and its relatives. If the
+    /// [`Requirements::transaction`](crate::Requirements::transaction) and similar methods. If the
     /// sender proves a key, one of its proofs must cover the token.
     pub fn transactions(mut self, tokens: TransactionTokens) -> Self {
         self.settings.transactions = Some(tokens);
