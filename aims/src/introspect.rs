@@ -113,7 +113,7 @@ pub struct IntrospectorBuilder {
 }
 
 impl Introspector {
-    /// Starts to describe one: it asks this issuer, as this client.
+    /// Creates a builder for an introspector that asks this issuer, as this client.
     pub fn builder(
         issuer: Issuer,
         client: Arc<dyn Authenticate>,
@@ -311,7 +311,7 @@ impl IntrospectorBuilder {
         self
     }
 
-    /// Accepts answers alone that the issuer signs with one of its keys in this store (RFC 9701).
+    /// Requires answers that the issuer signs with one of its keys in this store (RFC 9701).
     /// `aud` of an answer has to be the client identifier.
     pub fn signed_by(mut self, issuers: Arc<IssuerStore>) -> Self {
         self.signed_by = Some(issuers);
@@ -348,7 +348,7 @@ impl IntrospectorBuilder {
         self
     }
 
-    /// Builds it.
+    /// Builds the introspector.
     #[must_use]
     pub fn build(self) -> Introspector {
         let limits = Limits::new(self.in_flight, self.per_second, self.inactive_for);

@@ -228,3 +228,46 @@ async fn a_fake_issuer_answers_for_itself() {
     }
     assert_eq!(issuer.token(&"text").unwrap_err().code(), "jws.serialize");
 }
+
+/// A client of a server counts as the workload that the issuer's rules name, and as no other.
+#[cfg(feature = "agent")]
+#[tokio::test]
+async fn a_client_is_the_workload_that_the_rules_name() {
+    use aims::agent::{Agent, RequestAuth};
+    use aims::cred::FixedSource;
+    use aims::guard::HttpSignatures;
+    use aims::oauth_rs::IssuerRules;
+
+    let name = "https://kc.example/realms/main";
+    let issuer = FakeIssuer::new(name).unwrap();
+    let id: aims::id::WorkloadId = "spiffe://example.org/agent".parse().unwrap();
+    let claims = json!({
+        "typ": "Bearer", "aud": TOOL, "sub": "5a1f", "azp": "web", "scope": "tools:call",
+    });
+    let token = issuer.token(&claims).unwrap();
+    for (client, expected) in [("web", "ok"), ("other", "token.not_bound")] {
+        let rules = IssuerRules::new().profile(JwtProfile::keycloak("tools"));
+        let rules = rules.client_is(client, id.clone());
+        let guard = Guard::builder(TOOL).issuer_with_rules(name, rules).unwrap();
+        let origin = "spiffe://example.org".parse().unwrap();
+        let guard = guard
+            .bundle(origin, issuer.bundle_url())
+            .http_signatures(HttpSignatures::new())
+            .fetch(Arc::new(issuer.clone()));
+        let guard = guard.start().await.unwrap();
+        let identity = FixedSource::new(issuer.identity(&id).unwrap());
+        let agent = Agent::builder(identity).proof(RequestAuth::HttpSignature);
+        let mut request = http::Request::post(TOOL)
+            .header("authorization", format!("Bearer {token}"))
+            .body(b"{}".to_vec())
+            .unwrap();
+        let _no_signed_answer_is_asked_for = agent.build().unwrap().sign(&mut request).unwrap();
+        let (mut head, _) = request.into_parts();
+        head.uri = "/mcp".parse().unwrap();
+        head.headers
+            .insert("host", "tools.example".parse().unwrap());
+        let verdict = guard.admit((&head, b"{}")).await;
+        let code = verdict.map_or_else(|refused| refused.code(), |_| "ok");
+        assert_eq!(code, expected, "{client}");
+    }
+}

@@ -177,6 +177,9 @@ impl Builder {
 
     /// Sets how long clients may cache bundles and key sets, and how long a new key is published
     /// before it signs. Defaults to 5 minutes.
+    ///
+    /// Use at least one minute outside of tests: a guard fetches keys at most every 30 seconds, and
+    /// refuses what was signed by a key that it does not have yet.
     pub const fn refresh_hint(mut self, hint: Duration) -> Self {
         self.refresh_hint = hint;
         self

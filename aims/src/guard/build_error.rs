@@ -58,7 +58,7 @@ pub enum BuildError {
     /// The tokens of one issuer were given two different profiles.
     #[error(
         "two different rules for the issuer `{issuer}`: expected one call of `.issuer(..)`, \
-         `.issuer_with(..)` or `.issuer_rules(..)` for it"
+         `.issuer_with(..)`, `.issuer_with_rules(..)` or `.issuer_rules(..)` for it"
     )]
     RulesTwice {
         /// The issuer.

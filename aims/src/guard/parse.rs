@@ -194,7 +194,7 @@ impl<M> Guard<M> {
             None => "",
         };
         let found = if has_token {
-            "the request carries an access token and no proof; call `accept_bearer` to accept tokens without a proof"
+            "the request carries an access token and no proof; let the caller sign its requests (`Agent::send`), or call `accept_bearer` to accept tokens without a proof"
         } else {
             "the request carries no credential"
         };

@@ -74,9 +74,36 @@ impl<T, M> GuardBuilder<T, M> {
     ///
     /// [`BuildError::Issuer`] if the text is not a valid issuer URL.
     pub fn issuer_with(
-        mut self,
+        self,
         issuer: &str,
         profile: impl Into<TokenProfile>,
+    ) -> Result<GuardBuilder<Trusting, M>, BuildError> {
+        self.issuer_with_rules(issuer, IssuerRules::new().profile(profile))
+    }
+
+    /// Accepts access tokens of this issuer by rules of its own: the profile, the audiences, the
+    /// algorithms, and which workload a client is. Otherwise like [`issuer`](Self::issuer).
+    ///
+    /// ```
+    /// use aims::Guard;
+    /// use aims::oauth_rs::{IssuerRules, JwtProfile};
+    ///
+    /// let keycloak = IssuerRules::new()
+    ///     .profile(JwtProfile::keycloak("tools"))
+    ///     .client_is("agent-7", "spiffe://example.org/agent-7".parse()?);
+    /// let guard = Guard::builder("https://tools.example/mcp")
+    ///     .issuer_with_rules("https://kc.example/realms/main", keycloak)?;
+    /// # drop(guard);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError::Issuer`] if the text is not a valid issuer URL.
+    pub fn issuer_with_rules(
+        mut self,
+        issuer: &str,
+        rules: IssuerRules,
     ) -> Result<GuardBuilder<Trusting, M>, BuildError> {
         let parsed: Result<Issuer, _> = issuer.parse();
         let parsed = parsed.or_else(|_not_https| Issuer::loopback(issuer));
@@ -84,7 +111,6 @@ impl<T, M> GuardBuilder<T, M> {
             issuer: issuer.to_owned(),
             source,
         })?;
-        let rules = IssuerRules::new().profile(profile);
         self.settings.rules.push((parsed.clone(), rules));
         self.settings.sources.issuers.push(parsed);
         Ok(self.into_state())

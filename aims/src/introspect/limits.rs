@@ -13,7 +13,7 @@ pub(super) struct Limits {
     /// How many requests may begin now, and since when that was counted.
     left: u32,
     counted: Instant,
-    /// Nothing is asked before.
+    /// No request begins before this time.
     paused: Option<Instant>,
     inactive: Remembered,
     /// The tokens about which the issuer gave no usable answer.
