@@ -39,6 +39,8 @@ struct State {
     answer: Answers,
     /// How many seconds an answer takes.
     takes: u64,
+    /// The metadata cannot be fetched.
+    without_metadata: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -55,6 +57,7 @@ impl Server {
             asked: Vec::new(),
             answer,
             takes: 0,
+            without_metadata: false,
         })))
     }
 
@@ -75,6 +78,7 @@ impl Fetch for Server {
     fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
         let mut state = self.0.lock().unwrap();
         let (answer, takes) = (state.answer.clone(), state.takes);
+        let is_lost = state.without_metadata;
         let body = String::from_utf8(request.body().clone()).unwrap();
         let is_form = request.method() == "POST";
         state.asked.push(request);
@@ -84,6 +88,7 @@ impl Fetch for Server {
             let json = "application/json";
             let (status, kind, body) = match answer {
                 Answers::Away => return Err(aims::fetch::Error::Timeout),
+                _ if !is_form && is_lost => (503, json, Vec::new()),
                 _ if !is_form => (200, json, metadata().to_string().into_bytes()),
                 Answers::Says(status, kind, body) => (status, kind, body),
                 Answers::Knows(token) => {
@@ -313,6 +318,37 @@ async fn a_slow_server_is_given_up() {
     server.0.lock().unwrap().takes = 0;
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(outcome(&guard, "good").await, OK);
+}
+
+/// Metadata that cannot be fetched again are used for a day; an issuer that is back is found within
+/// a minute.
+#[tokio::test(start_paused = true)]
+async fn old_metadata_are_used_for_a_day() {
+    let server = Server::new(Answers::Knows("good"));
+    let guard = guard(&World::new(), introspector(&server).build());
+    assert_eq!(outcome(&guard, "first").await, INACTIVE);
+    server.0.lock().unwrap().without_metadata = true;
+    tokio::time::advance(Duration::from_secs(3_601)).await;
+    assert_eq!(outcome(&guard, "second").await, INACTIVE);
+    tokio::time::advance(Duration::from_secs(23 * 3_600)).await;
+    assert_eq!(outcome(&guard, "third").await, AWAY);
+    server.0.lock().unwrap().without_metadata = false;
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(outcome(&guard, "third").await, INACTIVE);
+}
+
+/// An introspector shows no token to a server that is not its own.
+#[tokio::test]
+async fn another_issuers_token_is_not_sent() {
+    let server = Server::new(Answers::Knows("good"));
+    let world = World::new();
+    let other: Issuer = "https://other.example".parse().unwrap();
+    world.issuers.name(&other);
+    let guard = world.guard().issuers(Arc::clone(&world.issuers));
+    let opaque = OpaqueTokens::of(other, introspector(&server).build());
+    let guard = guard.opaque_tokens(opaque).accept_bearer().clock(Then);
+    assert_eq!(outcome(&guard.build().unwrap(), "good").await, AWAY);
+    assert!(server.asked().is_empty());
 }
 
 /// RFC 9701: where signed answers are asked for, no other counts.

@@ -24,7 +24,24 @@ enum Known {
     /// The program gave the metadata, and keeps them current.
     Given(Arc<ServerMetadata>),
     /// They are discovered.
-    Discovered(Mutex<Option<(Arc<ServerMetadata>, Instant)>>),
+    Discovered(Mutex<Option<Found>>),
+}
+
+#[derive(Debug)]
+struct Found {
+    metadata: Arc<ServerMetadata>,
+    /// When the issuer last returned them.
+    confirmed: Instant,
+    /// When the issuer was last asked for them.
+    tried: Instant,
+}
+
+impl Found {
+    /// Returns whether the issuer must be asked again before the metadata are used.
+    fn is_due(&self) -> bool {
+        let age = self.confirmed.elapsed();
+        age >= LONGEST || (age >= FRESH && self.tried.elapsed() >= PAUSE)
+    }
 }
 
 impl Server {
@@ -40,12 +57,13 @@ impl Server {
         &self.issuer
     }
 
-    /// The metadata, discovered at the first call and again when they are an hour old. One caller
-    /// at a time asks for them.
+    /// Returns the metadata: discovered at the first call, and again when they are an hour old. One
+    /// caller at a time asks for them. If the issuer does not return them again, they are used
+    /// for a day, and it is asked every minute.
     ///
     /// # Errors
     ///
-    /// Those of discovery.
+    /// Those of discovery, if no metadata are left to use.
     pub(super) async fn metadata(
         &self,
         http: &dyn Fetch,
@@ -56,17 +74,34 @@ impl Server {
             Known::Discovered(found) => found,
         };
         let mut found = found.lock().await;
-        if let Some((metadata, since)) = &*found
-            && since.elapsed() < FRESH
-        {
-            return Ok(Arc::clone(metadata));
+        if let Some(found) = found.as_ref().filter(|it| !it.is_due()) {
+            return Ok(Arc::clone(&found.metadata));
         }
         let (request, pending) = server(&self.issuer)?;
-        let metadata = drive(Step::Send(request, pending), http, clock).await?;
-        let metadata = Arc::new(metadata);
-        *found = Some((Arc::clone(&metadata), Instant::now()));
-        Ok(metadata)
+        let asked = drive(Step::Send(request, pending), http, clock).await;
+        let now = Instant::now();
+        match (asked, &mut *found) {
+            (Ok(metadata), found) => {
+                let metadata = Arc::new(metadata);
+                *found = Some(Found {
+                    metadata: Arc::clone(&metadata),
+                    confirmed: now,
+                    tried: now,
+                });
+                Ok(metadata)
+            }
+            (Err(_kept), Some(found)) if found.confirmed.elapsed() < LONGEST => {
+                found.tried = now;
+                Ok(Arc::clone(&found.metadata))
+            }
+            (Err(error), _) => Err(error),
+        }
     }
 }
 
+/// The age from which the issuer is asked again.
 const FRESH: Duration = Duration::from_secs(3_600);
+/// The time between two attempts while old metadata are used.
+const PAUSE: Duration = Duration::from_secs(60);
+/// The age from which metadata are not used.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);
