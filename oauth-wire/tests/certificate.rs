@@ -1,5 +1,9 @@
 //! The forms in which a client's certificate arrives.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "helpers of tests"
+)]
 
 use aims_oauth_wire::certificate::PeerCertificate;
 use base64::Engine as _;
