@@ -60,7 +60,7 @@ pub enum Error {
     },
     /// `iss` is not one of the configured issuers.
     #[error(
-        "the access token is not of a configured issuer: found {}, expected {}{}; configure the issuer byte for byte as its tokens have it",
+        "the access token is not of a configured issuer: found {}, expected {}{}; if it is your server, configure the issuer byte for byte as its tokens have it",
         List(std::slice::from_ref(found)),
         List(expected),
         if *more == 0 { String::new() } else { format!(" or one of {more} more") }

@@ -209,7 +209,9 @@ fn errors_say_what_was_expected() {
     let other = world.token_with(&json!({"iss": "https://other\n.example"}));
     let wrong =
         "the access token is not of a configured issuer: found \"https://other\\n.example\"";
-    assert_eq!(told(&other, NOW), format!("{wrong}, expected {ISSUER:?}"));
+    let remedy = "if it is your server, configure the issuer byte for byte as its tokens have it";
+    let expected = format!("{wrong}, expected {ISSUER:?}; {remedy}");
+    assert_eq!(told(&other, NOW), expected);
     for number in 0..9 {
         let name = format!("https://bs.example/{number}");
         world.issuers.name(&name.parse().unwrap());
@@ -219,7 +221,10 @@ fn errors_say_what_was_expected() {
         many.starts_with(&format!("{wrong}, expected {ISSUER:?} or ")),
         "{many}"
     );
-    assert!(many.ends_with(" or one of 6 more"), "{many}");
+    assert!(
+        many.ends_with(&format!(" or one of 6 more; {remedy}")),
+        "{many}"
+    );
     let none = AccessToken::verify(&other, &Issuers::default(), &world.rules, at(NOW));
     let none = none.unwrap_err().to_string();
     assert_eq!(none, format!("{wrong}, expected nothing"));

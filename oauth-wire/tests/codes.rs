@@ -25,6 +25,7 @@ fn all() -> Vec<Error> {
         },
         Error::ClientId,
         Error::Confirmation,
+        Error::Certificate { reason },
         Error::Scope {
             found: "none".into(),
         },
