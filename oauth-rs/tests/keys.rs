@@ -227,7 +227,7 @@ fn errors_say_what_was_expected() {
     );
     let none = AccessToken::verify(&other, &Issuers::default(), &world.rules, at(NOW));
     let none = none.unwrap_err().to_string();
-    assert_eq!(none, format!("{wrong}, expected nothing"));
+    assert_eq!(none, format!("{wrong}, expected nothing; {remedy}"));
 
     let by = |id: &str| sign("at+jwt", &world.key.clone().with_key_id(id), &claims());
     let unknown = format!("the issuer `{ISSUER}` has no key for ");
