@@ -181,7 +181,7 @@ impl Introspector {
         Next::Wait(waiting)
     }
 
-    /// One request. A failure is logged here; the caller is told nothing of it.
+    /// Sends one request. Logs a failure, and returns `None` for it.
     async fn request(&self, token: SecretText) -> Answer {
         let inner = &*self.0;
         let answer = async {

@@ -232,7 +232,7 @@ async fn made_up_tokens_are_bounded_and_displace_none() {
     assert_eq!(outcome(&guard, "made-up-60").await, INACTIVE);
 }
 
-/// The number of requests under way is bounded; the next caller is told to try later.
+/// The number of requests under way is bounded; the next caller gets 503 with `Retry-After`.
 #[tokio::test(start_paused = true)]
 async fn requests_under_way_are_bounded() {
     let server = Server::new(Answers::Knows("good"));

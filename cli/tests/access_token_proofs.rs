@@ -109,7 +109,7 @@ fn pem(digits: &str) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{digits}\n-----END CERTIFICATE-----\n")
 }
 
-/// A good proof is told as `proven`; without it the token is verified and not proven.
+/// A good proof makes the output `proven`; without it the token is verified and not proven.
 #[test]
 fn a_dpop_proof_is_checked() {
     let world = World::new();

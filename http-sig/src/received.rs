@@ -230,7 +230,7 @@ pub(crate) fn identifiers<'a>(
     limits: &Limits,
 ) -> Result<Vec<Raw<'a>>, Error> {
     let mut identifiers = Vec::with_capacity(8);
-    cursor.expect(b'(').map_err(syntax(field))?;
+    cursor.require(b'(').map_err(syntax(field))?;
     if cursor.take(b')') {
         return Ok(identifiers);
     }
@@ -245,7 +245,7 @@ pub(crate) fn identifiers<'a>(
         if cursor.take(b')') {
             return Ok(identifiers);
         }
-        cursor.expect(b' ').map_err(syntax(field))?;
+        cursor.require(b' ').map_err(syntax(field))?;
     }
 }
 
@@ -259,13 +259,13 @@ pub(crate) fn members<'a>(
     cursor.skip_blanks();
     loop {
         let label = cursor.key().map_err(syntax(field))?;
-        cursor.expect(b'=').map_err(syntax(field))?;
+        cursor.require(b'=').map_err(syntax(field))?;
         value(label, &mut cursor)?;
         cursor.skip_blanks();
         if cursor.is_empty() {
             return Ok(());
         }
-        cursor.expect(b',').map_err(syntax(field))?;
+        cursor.require(b',').map_err(syntax(field))?;
         cursor.skip_blanks();
     }
 }

@@ -58,7 +58,8 @@ impl<'a> Cursor<'a> {
         found
     }
 
-    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
+    /// Moves past this character, or returns an error if another one is next.
+    pub(crate) fn require(&mut self, byte: u8) -> Result<(), Malformed> {
         if self.take(byte) {
             Ok(())
         } else {
@@ -105,7 +106,7 @@ impl<'a> Cursor<'a> {
 
     /// Reads a string. Returns the text between the quotes, still escaped (RFC 9651 §4.2.5).
     pub(crate) fn string(&mut self) -> Result<&'a str, Malformed> {
-        self.expect(b'"')?;
+        self.require(b'"')?;
         let start = *self;
         loop {
             self.take_while(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'));

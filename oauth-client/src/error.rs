@@ -78,7 +78,7 @@ pub enum Error {
     Metadata {
         /// The URLs that were asked, and the answer of each.
         asked: Attempts,
-        /// Tells whether the server is unavailable for now, or its document was refused.
+        /// Whether the server may answer later, or its document was refused.
         outcome: Outcome,
         /// The error of the last URL.
         #[source]

@@ -81,7 +81,7 @@ fn the_scheme_that_was_tried_has_the_error() {
     }
 }
 
-/// RFC 9449 §7.2: a bound token under `Bearer` is told by the challenge of `Bearer`.
+/// RFC 9449 §7.2: the challenge of `Bearer` answers a bound token under `Bearer`.
 #[test]
 fn a_bound_token_under_bearer_is_told_so() {
     let scene = scene();
@@ -113,7 +113,7 @@ fn a_bearer_token_where_none_is_accepted_is_told_of_dpop() {
     assert!(!challenges.concat().contains("error"), "{challenges:?}");
 }
 
-/// RFC 6750 §3.1: too little scope is told by the scheme of the token alone.
+/// RFC 6750 §3.1: the challenge of the token's own scheme answers too little scope.
 #[test]
 fn too_little_scope_is_told_by_the_tokens_scheme() {
     let scene = scene();

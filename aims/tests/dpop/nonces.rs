@@ -74,7 +74,7 @@ fn a_nonce_is_of_this_guard_for_this_key_and_lately() {
     }
 }
 
-/// A nonce goes to the holder of the key alone: a proof that is refused otherwise is told none.
+/// Only the holder of the key gets a nonce: the answer to another refused proof has none.
 #[test]
 fn a_refused_proof_is_told_no_nonce() {
     let scene = scene();

@@ -112,7 +112,7 @@ async fn made_up_names_cost_one_fetch() {
     }
 }
 
-/// A request is verified again only if the keys changed. All waiting callers are told so.
+/// A request is verified again only if the keys changed. All waiting callers learn this.
 #[tokio::test(start_paused = true)]
 async fn only_other_keys_are_news() {
     let (web, old, new) = (Web::new(), key("old"), key("new"));

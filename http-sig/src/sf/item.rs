@@ -143,15 +143,15 @@ pub(super) fn read<'a>(cursor: &mut Cursor<'a>) -> Result<BareItem<'a>, Malforme
         b'-' | b'0'..=b'9' => number(cursor),
         b':' => bytes(cursor).map(|(text, _)| BareItem::Bytes(Cow::Borrowed(text))),
         b'?' => {
-            cursor.expect(b'?')?;
+            cursor.require(b'?')?;
             if cursor.take(b'1') {
                 Ok(BareItem::Boolean(true))
             } else {
-                cursor.expect(b'0').map(|()| BareItem::Boolean(false))
+                cursor.require(b'0').map(|()| BareItem::Boolean(false))
             }
         }
         b'@' => {
-            cursor.expect(b'@')?;
+            cursor.require(b'@')?;
             match number(cursor)? {
                 BareItem::Integer(seconds) => Ok(BareItem::Date(seconds)),
                 _ => Err(Malformed),
@@ -218,19 +218,19 @@ fn number<'a>(cursor: &mut Cursor<'a>) -> Result<BareItem<'a>, Malformed> {
 /// Reads canonical base64 with padding between colons (RFC 9651 §4.1.8). Returns its text and the
 /// decoded bytes.
 pub(crate) fn bytes<'a>(cursor: &mut Cursor<'a>) -> Result<(&'a str, Vec<u8>), Malformed> {
-    cursor.expect(b':')?;
+    cursor.require(b':')?;
     let base64 = cursor.take_while(|byte| byte != b':');
-    cursor.expect(b':')?;
+    cursor.require(b':')?;
     // The decoder accepts only its alphabet, padding, and zero trailing bits.
     let decoded = STANDARD.decode(base64).map_err(|_why| Malformed)?;
     Ok((base64, decoded))
 }
 
 fn display_string<'a>(cursor: &mut Cursor<'a>) -> Result<BareItem<'a>, Malformed> {
-    cursor.expect(b'%')?;
-    cursor.expect(b'"')?;
+    cursor.require(b'%')?;
+    cursor.require(b'"')?;
     let raw = cursor.take_while(|byte| matches!(byte, b' '..=b'~') && byte != b'"');
-    cursor.expect(b'"')?;
+    cursor.require(b'"')?;
     let mut decoded = Vec::with_capacity(raw.len());
     let mut bytes = raw.bytes();
     while let Some(byte) = bytes.next() {
