@@ -2,7 +2,6 @@
 //! [`OpaqueTokens`](crate::guard::OpaqueTokens).
 
 mod limits;
-mod server;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,16 +13,15 @@ use aims_jose::Chain;
 use aims_jose::digest::sha256;
 use aims_jose::secret::SecretText;
 use aims_jose::time::{Clock, Skew, SystemClock};
-use aims_oauth_client::{IntrospectionFlow, drive};
+use aims_oauth_client::{Error, IntrospectionFlow, KnownServer, drive};
 use aims_oauth_rs::IssuerStore;
 use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::introspection::{AnswerForm, Introspection, SignedIntrospection};
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::Issuer;
 use http::{Response, StatusCode};
-
 use limits::Limits;
-use server::Server;
+use tokio::sync::OnceCell;
 
 use crate::resolve::{Need, Resolve, ResolveFuture, Resolved};
 
@@ -70,7 +68,9 @@ use crate::resolve::{Need, Resolve, ResolveFuture, Resolved};
 pub struct Introspector(Arc<Inner>);
 
 struct Inner {
-    server: Server,
+    issuer: Issuer,
+    /// The metadata of the issuer, from the first token on.
+    server: OnceCell<KnownServer>,
     client: Arc<dyn Authenticate>,
     fetch: Arc<dyn Fetch>,
     /// The keys by which answers have to be signed.
@@ -185,7 +185,7 @@ impl Introspector {
     async fn request(&self, token: SecretText) -> Answer {
         let inner = &*self.0;
         let answer = async {
-            let server = inner.server.metadata(&*inner.fetch, &*inner.clock).await?;
+            let server = inner.metadata().await?;
             let form = match inner.signed_by {
                 Some(_) => AnswerForm::Signed,
                 None => AnswerForm::Json,
@@ -198,6 +198,9 @@ impl Introspector {
         let answer = match answer.await {
             Ok(answer) => answer,
             Err(error) => {
+                if matches!(error, Error::Transport(_)) {
+                    inner.set_lost();
+                }
                 tracing::warn!(error = %Chain(&error), "an introspection request failed");
                 return Answer::None;
             }
@@ -206,6 +209,9 @@ impl Introspector {
             Ok(read) => Answer::Read(Box::new(read)),
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "an introspection answer is not usable");
+                if answer.status() == StatusCode::NOT_FOUND {
+                    inner.set_lost();
+                }
                 if is_about_token(answer.status()) {
                     Answer::Unusable
                 } else {
@@ -262,6 +268,22 @@ fn is_about_token(status: StatusCode) -> bool {
 }
 
 impl Inner {
+    /// Returns the metadata of the issuer: discovered for the first token, and fetched again when
+    /// it is an hour old or the endpoint was lost. It is used for a day at most.
+    async fn metadata(&self) -> Result<Arc<ServerMetadata>, Error> {
+        let (http, clock) = (&*self.fetch, &*self.clock);
+        let discover = || KnownServer::discover(&self.issuer, http, clock);
+        let server = self.server.get_or_try_init(discover).await?;
+        server.current(LONGEST, http, clock).await
+    }
+
+    /// Notes that the endpoint may have moved.
+    fn set_lost(&self) {
+        if let Some(server) = self.server.get() {
+            server.set_lost();
+        }
+    }
+
     fn read(
         &self,
         answer: &Response<Vec<u8>>,
@@ -271,7 +293,7 @@ impl Inner {
         };
         let signed = SignedIntrospection::parse(answer)?;
         let issuers = keys.snapshot();
-        let issuer = self.server.issuer();
+        let issuer = &self.issuer;
         let set = issuers.keys(issuer.as_str());
         let key = set.ok_or(aims_jose::Error::UnknownKey);
         let key = key.and_then(|set| set.select(signed.key_id(), signed.algorithm()));
@@ -286,7 +308,7 @@ impl Resolve for Introspector {
         Box::pin(async move {
             match need {
                 // A guard asks about the tokens of this issuer alone.
-                Need::Introspection(request) if request.issuer == *self.0.server.issuer() => {
+                Need::Introspection(request) if request.issuer == self.0.issuer => {
                     self.ask(request.token).await
                 }
                 _ => Resolved::Unavailable,
@@ -298,7 +320,7 @@ impl Resolve for Introspector {
 impl fmt::Debug for Introspector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Introspector")
-            .field("issuer", self.0.server.issuer())
+            .field("issuer", &self.0.issuer)
             .finish_non_exhaustive()
     }
 }
@@ -353,7 +375,8 @@ impl IntrospectorBuilder {
     pub fn build(self) -> Introspector {
         let limits = Limits::new(self.in_flight, self.per_second, self.inactive_for);
         Introspector(Arc::new(Inner {
-            server: Server::new(self.issuer, self.metadata),
+            issuer: self.issuer,
+            server: OnceCell::new_with(self.metadata.map(KnownServer::given)),
             client: self.client,
             fetch: self.fetch,
             signed_by: self.signed_by,
@@ -374,3 +397,6 @@ impl fmt::Debug for IntrospectorBuilder {
             .finish_non_exhaustive()
     }
 }
+
+/// The age from which metadata of the issuer is not used.
+const LONGEST: Duration = Duration::from_secs(24 * 3_600);

@@ -17,27 +17,17 @@ use aims::cred::{FixedSource, Identity};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::http_sig::digest::ContentDigest;
 use aims::jose::secret::SecretText;
-use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::ClientSecretBasic;
 use aims::oauth_wire::metadata::ServerMetadata;
 use bytes::Bytes;
-use common::{CALL, ISSUER, NOW, TOOL, World, at};
+use common::{CALL, ISSUER, NOW, TOOL, Then, World, at};
 use http::{Request, Response};
 use http_body::Frame;
 use http_body_util::BodyExt as _;
 use serde_json::json;
 
 const AGENT: &str = "spiffe://example.org/agent";
-
-#[derive(Debug)]
-struct Then;
-
-impl Clock for Then {
-    fn now(&self) -> UnixTime {
-        at(NOW)
-    }
-}
 
 /// A body whose pieces come through a channel, so that no reader can wait for its end.
 struct Channel(tokio::sync::mpsc::UnboundedReceiver<&'static str>);

@@ -18,7 +18,7 @@ use aims::guard::{BuildError, CertificateField, ClientCertificates, Dpop, Peer, 
 use aims::oauth_wire::certificate::PeerCertificate;
 use aims::wpt::{Binding, Revision, fields};
 use aims::{Guard, Requirements};
-use common::{CALL, Events, ISSUER, NOW, TOOL, World, at, bare, told};
+use common::{CALL, Events, ISSUER, NOW, TOOL, Then, World, at, bare, told};
 use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Response};
@@ -374,13 +374,6 @@ async fn content(response: Response<impl http_body::Body<Error: std::fmt::Debug>
 /// RFC 9440 §4: handlers never see the fields.
 #[tokio::test]
 async fn layers_remove_the_fields() {
-    #[derive(Debug)]
-    struct Then;
-    impl aims::jose::time::Clock for Then {
-        fn now(&self) -> aims::jose::time::UnixTime {
-            at(NOW)
-        }
-    }
     let world = World::new();
     let field = CertificateField::client_cert();
     let guard = world

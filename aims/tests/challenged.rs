@@ -12,24 +12,14 @@ use aims::Agent;
 use aims::cred::{FixedSource, Identity};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::jose::secret::SecretText;
-use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_client::TokenSource;
 use aims::oauth_wire::client_auth::ClientSecretBasic;
 use aims::oauth_wire::metadata::ServerMetadata;
-use common::{CALL, Calls, ISSUER, NOW, TOOL, World, at};
+use common::{CALL, Calls, ISSUER, TOOL, Then, World};
 use http::{Request, Response};
 use serde_json::json;
 
 const AGENT: &str = "spiffe://example.org/agent";
-
-#[derive(Debug)]
-struct Then;
-
-impl Clock for Then {
-    fn now(&self) -> UnixTime {
-        at(NOW)
-    }
-}
 
 /// A token endpoint that numbers its tokens, and a tool that refuses all of them in the same way.
 #[derive(Clone, Debug)]

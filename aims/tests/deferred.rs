@@ -19,19 +19,10 @@ use aims::guard::{Deferred, Guard};
 use aims::jose::time::{Clock, UnixTime};
 use aims::replay;
 use aims::resolve::{Need, Resolve, ResolveFuture, Resolved};
-use common::{Events, NOW, World, at};
+use common::{Events, NOW, Then, World, at};
 use http::request::Parts;
 
 const AGENT: &str = "spiffe://example.org/agent";
-
-#[derive(Debug)]
-struct Then;
-
-impl Clock for Then {
-    fn now(&self) -> UnixTime {
-        at(NOW)
-    }
-}
 
 /// A remote machine that answers all needs and records them.
 #[derive(Clone, Debug, Default)]

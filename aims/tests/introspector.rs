@@ -13,21 +13,11 @@ use aims::fetch::{Fetch, FetchFuture};
 use aims::guard::OpaqueTokens;
 use aims::introspect::{Introspector, IntrospectorBuilder};
 use aims::jose::alg::Algorithm;
-use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_wire::client_auth::ClientSecretBasic;
 use aims::oauth_wire::names::Issuer;
-use common::{ISSUER, NOW, TOOL, World, at, bare, key, sign, told};
+use common::{ISSUER, NOW, TOOL, Then, World, bare, key, sign, told};
 use http::{Request, Response};
 use serde_json::{Value, json};
-
-#[derive(Clone, Copy, Debug)]
-struct Then;
-
-impl Clock for Then {
-    fn now(&self) -> UnixTime {
-        at(NOW)
-    }
-}
 
 /// An authorization server.
 #[derive(Clone, Debug)]

@@ -1,7 +1,11 @@
 //! The issuers of a guard: their rules, and settings that cannot be built.
 
 #![cfg(feature = "tool")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -9,24 +13,19 @@ use std::sync::Arc;
 
 use aims::guard::BuildError;
 use aims::oauth_rs::{IssuerRules, JwtProfile};
-use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::wpt::Revision;
 use aims::{Guard, Requirements};
-use common::{ISSUER, NOW, TOOL, World, at, sign, told};
+use common::{Agent, ISSUER, NOW, TOOL, World, at, sign, told};
 use http::request::Parts;
 use serde_json::json;
 
 const AGENT: &str = "spiffe://example.org/agent";
 
-fn guard(world: &World) -> Guard {
-    let metadata = ResourceMetadata::new(TOOL.parse().unwrap());
-    let metadata = metadata.with_authorization_server(ISSUER.parse().unwrap());
-    let scopes = Requirements::new().scopes("tools:call".parse().unwrap());
-    let guard = world
-        .guard()
-        .issuers(Arc::clone(&world.issuers))
-        .metadata(metadata);
-    guard.require(scopes).build().unwrap()
+/// A request with a token for this audience.
+fn call_for(world: &World, agent: &Agent, audience: &str) -> Parts {
+    let mut claims = World::claims(agent);
+    claims["aud"] = json!(audience);
+    agent.call_with(&world.token(&claims))
 }
 
 fn code(guard: &Guard, request: &Parts) -> (&'static str, u16, String) {
@@ -75,7 +74,10 @@ fn another_audience_is_told() {
     let mut claims = World::claims(&agent);
     claims["aud"] = json!("api://tools");
     let request = agent.call_with(&world.token(&claims));
-    let refused = guard(&world).check(&request, at(NOW)).unwrap_err();
+    let refused = world
+        .guard_of_tokens()
+        .check(&request, at(NOW))
+        .unwrap_err();
     assert_eq!(refused.code(), "token.audience");
     let told = refused.detail();
     assert!(
@@ -118,11 +120,7 @@ fn guards_over_one_store_do_not_change_each_other() {
     let issuer = || ISSUER.parse().unwrap();
     let builder = || world.guard().issuers(Arc::clone(&world.issuers));
     let of = |audience: &str| IssuerRules::new().audience(audience);
-    let token_for = |audience: &str| {
-        let mut claims = World::claims(&agent);
-        claims["aud"] = json!(audience);
-        agent.call_with(&world.token(&claims))
-    };
+    let token_for = |audience: &str| call_for(&world, &agent, audience);
     let guard = builder().issuer_rules(issuer(), of("a")).build().unwrap();
     let refused = builder().issuer_rules(issuer(), of("b")).build();
     let other = |why: &BuildError| matches!(why, BuildError::IssuerRules(it) if it.code() == "token.issuer_rules");
@@ -144,11 +142,7 @@ fn a_guard_takes_no_rules_of_another_guard() {
         let issuer = || ISSUER.parse().unwrap();
         let builder = || world.guard().issuers(Arc::clone(&world.issuers));
         let of = |audience: &str| IssuerRules::new().audience(audience);
-        let token_for = |audience: &str| {
-            let mut claims = World::claims(&agent);
-            claims["aud"] = json!(audience);
-            agent.call_with(&world.token(&claims))
-        };
+        let token_for = |audience: &str| call_for(&world, &agent, audience);
         let build = |has_rules: bool| match has_rules {
             true => builder().issuer_rules(issuer(), of("a")).build().unwrap(),
             false => builder().build().unwrap(),
@@ -188,7 +182,10 @@ fn the_answer_names_no_configured_issuer() {
     let mut claims = World::claims(&agent);
     claims["iss"] = json!("https://other.example");
     let request = agent.call_with(&world.token(&claims));
-    let refused = guard(&world).check(&request, at(NOW)).unwrap_err();
+    let refused = world
+        .guard_of_tokens()
+        .check(&request, at(NOW))
+        .unwrap_err();
     assert_eq!(refused.code(), "token.unknown_issuer");
     let detail = refused.detail().to_owned();
     assert!(

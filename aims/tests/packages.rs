@@ -1,17 +1,15 @@
 //! The data of each package that crates.io and docs.rs show: metadata, licences, features.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod repository;
 
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
+use repository::{packages, root};
 use serde_json::Value;
 
 /// The categories of crates.io that the packages use.
@@ -28,25 +26,10 @@ const CATEGORIES: &[&str] = &[
     "web-programming::http-server",
 ];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_path_buf()
-}
-
-fn packages() -> Vec<Value> {
-    let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    metadata["packages"].as_array().unwrap().clone()
-}
-
 fn published() -> impl Iterator<Item = Value> {
-    packages().into_iter().filter(|p| p["publish"].is_null())
+    packages(&["--no-deps"])
+        .into_iter()
+        .filter(|p| p["publish"].is_null())
 }
 
 fn name(package: &Value) -> &str {
@@ -65,7 +48,7 @@ fn texts(value: &Value) -> Vec<&str> {
 
 #[test]
 fn only_what_is_no_library_stays_unpublished() {
-    for package in packages() {
+    for package in packages(&["--no-deps"]) {
         let folder = folder(&package);
         let path = folder.strip_prefix(root()).unwrap();
         let beside = ["bench", "examples", "fuzz", "interop"]

@@ -7,6 +7,9 @@
     reason = "a test fails by panicking"
 )]
 
+mod repository;
+
+use repository::root;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -35,13 +38,6 @@ const VERBS: &str = "
     spreads stand stands start starts states stay stop stops succeeds survive survives takes
     tell use uses verifies verify wait waits will work works write writes yield yields
 ";
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_path_buf()
-}
 
 fn specs() -> String {
     fs::read_to_string(root().join("SPECS.md")).unwrap()

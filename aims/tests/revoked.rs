@@ -18,18 +18,10 @@ use aims::oauth_rs::{AccessToken, AccessTokenRules};
 use aims::oauth_wire::confirmation::CertificateThumbprint;
 use aims::oauth_wire::introspection::Introspection;
 use aims::revoked::{Credential, RevocationList, Revoked as _, RevokedBy};
-use common::{Agent, ISSUER, NOW, TOOL, World, at, told};
+use common::{Agent, ISSUER, NOW, TOOL, Then, World, at, told};
 use twin::twin;
 
 const AGENT: &str = "spiffe://example.org/agent";
-
-struct Stopped;
-
-impl Clock for Stopped {
-    fn now(&self) -> UnixTime {
-        at(NOW)
-    }
-}
 
 struct Scene {
     world: World,
@@ -41,7 +33,7 @@ struct Scene {
 impl Scene {
     fn new(capacity: usize) -> Self {
         let world = World::new();
-        let list = Arc::new(RevocationList::new(capacity).with_clock(Stopped));
+        let list = Arc::new(RevocationList::new(capacity).with_clock(Then));
         let guard = world.guard().issuers(Arc::clone(&world.issuers));
         let guard = guard.revoked(Arc::clone(&list)).build().unwrap();
         let me = world.agent(AGENT);
@@ -281,7 +273,7 @@ fn sessions_tokens_keys_and_certificates_are_revoked() {
             RevokedBy::Key(key),
         ),
     ] {
-        let list = RevocationList::new(10).with_clock(Stopped);
+        let list = RevocationList::new(10).with_clock(Then);
         let is_revoked = || list.is_revoked(Credential::AccessToken(revoked), at(NOW));
         list.revoke(other.clone(), at(NOW));
         assert!(!is_revoked(), "{other:?}");
@@ -318,7 +310,7 @@ fn revocations_arrive_in_any_order() {
             continue;
         }
         let order = [a, b, c, 6 - a - b - c];
-        let list = RevocationList::new(10).with_clock(Stopped);
+        let list = RevocationList::new(10).with_clock(Then);
         for number in order {
             let (by, until) = all.get(number).unwrap();
             list.revoke(by.clone(), at(*until));
@@ -393,7 +385,7 @@ fn an_iat_in_the_future_escapes_nothing() {
     // The second entry fills the list, so everything that was issued until then is revoked.
     for before in [None, Some(RevokedBy::Issuer(ISSUER.to_owned()))] {
         let world = World::new();
-        let list = Arc::new(RevocationList::new(1).with_clock(Stopped));
+        let list = Arc::new(RevocationList::new(1).with_clock(Then));
         let guard = world.guard().wit_rules(WitRules::wit_svid());
         let guard = guard.revoked(Arc::clone(&list)).build().unwrap();
         let mut me = world.agent(AGENT);

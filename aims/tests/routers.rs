@@ -10,27 +10,17 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use aims::jose::time::{Clock, UnixTime};
 use aims::{Guard, Principal};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::FromRequestParts as _;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any, get, on_service, options, post};
-use common::{Agent, NOW, World, at};
+use common::{Agent, Then, World};
 use http::{Request, StatusCode};
 use tower::Service as _;
 
 const AGENT: &str = "spiffe://example.org/agent";
-
-#[derive(Debug)]
-struct Then;
-
-impl Clock for Then {
-    fn now(&self) -> UnixTime {
-        at(NOW)
-    }
-}
 
 /// The number of calls of the handler.
 type Count = Arc<AtomicUsize>;

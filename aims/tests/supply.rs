@@ -1,45 +1,17 @@
 //! Compares `dependencies.md` and `deny.toml` with the output of cargo.
 
 #![cfg(feature = "tool")]
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod repository;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    path::{Path, PathBuf},
-    process::Command,
 };
 
+use repository::{cargo, packages, root};
 use serde_json::Value;
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_path_buf()
-}
-
-fn cargo(arguments: &[&str]) -> String {
-    let output = Command::new(env!("CARGO"))
-        .args(arguments)
-        .arg("--offline")
-        .current_dir(root())
-        .output()
-        .unwrap();
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{complaint}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn packages(arguments: &[&str]) -> Vec<Value> {
-    let base = ["metadata", "--format-version", "1"];
-    let metadata: Value = serde_json::from_str(&cargo(&[&base, arguments].concat())).unwrap();
-    metadata["packages"].as_array().unwrap().clone()
-}
 
 fn name(value: &Value) -> String {
     value["name"].as_str().unwrap().to_owned()

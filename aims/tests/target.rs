@@ -12,7 +12,7 @@ use aims::{Guard, Requirements};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::post;
-use common::{CALL, NOW, World, at, told};
+use common::{CALL, NOW, Then, World, at, told};
 use http::Request;
 use http::request::Parts;
 use tower::ServiceExt as _;
@@ -131,13 +131,6 @@ fn a_host_is_all_of_its_paths() {
 /// Within a nest, the layer checks the original path.
 #[tokio::test]
 async fn nested_routers_keep_their_prefix() {
-    #[derive(Debug)]
-    struct Then;
-    impl aims::jose::time::Clock for Then {
-        fn now(&self) -> aims::jose::time::UnixTime {
-            at(NOW)
-        }
-    }
     let world = World::new();
     let guard = builder(&world).clock(Then).build().unwrap();
     let tool = || Router::new().route("/call", post(async || "done"));

@@ -11,7 +11,6 @@ use aims::guard::ProofMethod;
 use aims::jose::alg::Algorithm;
 use aims::jose::time::UnixTime;
 use aims::oauth_rs::{AccessTokenRules, TokenCache};
-use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::revoked::{Credential, Revoked};
 use aims::wpt::Binding;
 use aims::{Guard, Requirements};
@@ -20,17 +19,6 @@ use http::request::Parts;
 use serde_json::{Value, json};
 
 const AGENT: &str = "spiffe://example.org/agent";
-
-fn guard(world: &World) -> Guard {
-    let metadata = ResourceMetadata::new(TOOL.parse().unwrap());
-    let metadata = metadata.with_authorization_server(ISSUER.parse().unwrap());
-    let scopes = Requirements::new().scopes("tools:call".parse().unwrap());
-    let guard = world
-        .guard()
-        .issuers(Arc::clone(&world.issuers))
-        .metadata(metadata);
-    guard.require(scopes).build().unwrap()
-}
 
 fn code(guard: &Guard, request: &Parts) -> (&'static str, u16, String) {
     told(guard.check(request, at(NOW)))
@@ -46,7 +34,11 @@ fn with(world: &World, agent: &Agent, claim: &str, value: Value) -> &'static str
             .unwrap()
             .insert(claim.to_owned(), value);
     }
-    code(&guard(world), &agent.call_with(&world.token(&claims))).0
+    code(
+        &world.guard_of_tokens(),
+        &agent.call_with(&world.token(&claims)),
+    )
+    .0
 }
 
 #[test]
@@ -56,7 +48,8 @@ fn an_agent_with_its_token_is_let_in() {
     let mut claims = World::claims(&agent);
     claims["sub"] = json!("alice");
     claims["act"] = json!({"sub": AGENT, "act": {"sub": "spiffe://example.org/front"}});
-    let who = guard(&world)
+    let who = world
+        .guard_of_tokens()
         .check(&agent.call_with(&world.token(&claims)), at(NOW))
         .unwrap();
     assert_eq!(
@@ -77,7 +70,7 @@ fn an_agent_with_its_token_is_let_in() {
 #[test]
 fn no_token_is_told_where_to_get_one() {
     let world = World::new();
-    let (code, status, challenge) = code(&guard(&world), &world.agent(AGENT).call());
+    let (code, status, challenge) = code(&world.guard_of_tokens(), &world.agent(AGENT).call());
     assert_eq!((code, status), ("token.missing", 401));
     assert!(!challenge.contains("error"), "{challenge}");
     let url =
@@ -117,7 +110,7 @@ fn each_claim_is_checked() {
         claims["iat"] = json!(NOW - 600);
         claims["exp"] = json!(expires);
         let request = agent.call_with(&world.token(&claims));
-        assert_eq!(code(&guard(&world), &request).0, expected);
+        assert_eq!(code(&world.guard_of_tokens(), &request).0, expected);
     }
     assert_eq!(with("iat", json!(NOW + 31)), "token.not_yet_valid");
     assert_eq!(with("nbf", json!(NOW + 31)), "token.not_yet_valid");
@@ -139,7 +132,7 @@ fn each_claim_is_checked() {
 fn type_algorithm_and_key_are_checked() {
     let world = World::new();
     let agent = world.agent(AGENT);
-    let guard = guard(&world);
+    let guard = world.guard_of_tokens();
     let claims = World::claims(&agent);
     for typ in ["JWT", "jwt", "wit+jwt"] {
         let token = sign(typ, &world.server, &claims);
@@ -182,7 +175,7 @@ fn token_and_proof_name_one_agent() {
         world.agent(AGENT),
         world.agent("spiffe://example.org/other"),
     );
-    let guard = guard(&world);
+    let guard = world.guard_of_tokens();
     let try_with = |claims: &Value| code(&guard, &agent.call_with(&world.token(claims)));
     let (refused, status, _) = try_with(&World::claims(&other));
     assert_eq!((refused, status), ("token.not_bound", 401));
@@ -225,7 +218,7 @@ fn token_and_proof_name_one_agent() {
 fn the_proof_covers_the_token() {
     let world = World::new();
     let agent = world.agent(AGENT);
-    let guard = guard(&world);
+    let guard = world.guard_of_tokens();
     let token = world.token(&World::claims(&agent));
     let wit = agent.wit.expose();
     let uncovered = proven(wit, &agent.wpt(&Binding::to(CALL)), Some(&token));
@@ -242,7 +235,7 @@ fn the_proof_covers_the_token() {
 fn the_token_comes_in_one_field() {
     let world = World::new();
     let agent = world.agent(AGENT);
-    let guard = guard(&world);
+    let guard = world.guard_of_tokens();
     let token = world.token(&World::claims(&agent));
     let try_with = |value: &str| {
         let mut request = agent.call_with(&token);
@@ -292,8 +285,13 @@ fn bearer_alone_is_refused_unless_named() {
         request
     };
     let mut claims = World::claims(&agent);
-    assert_eq!(code(&guard(&world), &bearer(&claims)).0, "guard.proof");
-    let lax = guard(&world).requiring(Requirements::new().accept_bearer());
+    assert_eq!(
+        code(&world.guard_of_tokens(), &bearer(&claims)).0,
+        "guard.proof"
+    );
+    let lax = world
+        .guard_of_tokens()
+        .requiring(Requirements::new().accept_bearer());
     let lax = lax.unwrap();
     assert_eq!(code(&lax, &bearer(&claims)).0, "token.not_bound");
     claims.as_object_mut().unwrap().remove("cnf");
@@ -313,7 +311,7 @@ fn bearer_alone_is_refused_unless_named() {
 fn a_cached_token_ends() {
     let world = World::new();
     let agent = world.agent(AGENT);
-    let guard = guard(&world);
+    let guard = world.guard_of_tokens();
     let token = world.token(&World::claims(&agent));
     let issuer = ISSUER.parse().unwrap();
     assert_eq!(code(&guard, &agent.call_with(&token)).0, "ok");
@@ -379,8 +377,10 @@ fn too_little_scope_is_told() {
     let agent = world.agent(AGENT);
     let mut claims = World::claims(&agent);
     claims["scope"] = json!("other");
-    let (refused, status, challenge) =
-        code(&guard(&world), &agent.call_with(&world.token(&claims)));
+    let (refused, status, challenge) = code(
+        &world.guard_of_tokens(),
+        &agent.call_with(&world.token(&claims)),
+    );
     assert_eq!((refused, status), ("guard.scope", 403));
     assert!(
         challenge.contains(r#"error="insufficient_scope""#)

@@ -11,25 +11,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aims::jose::time::{Clock, UnixTime};
 use aims::record::{Event, Record};
 use aims::wpt::Binding;
 use aims::{Guard, Principal};
 use axum::Router;
-use common::{NOW, World, at, told};
+use common::{NOW, Then, World, at, told};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 const AGENT: &str = "spiffe://example.org/agent";
-
-#[derive(Debug)]
-struct Then;
-
-impl Clock for Then {
-    fn now(&self) -> UnixTime {
-        at(NOW)
-    }
-}
 
 /// The codes of all decisions.
 #[derive(Clone, Debug, Default)]

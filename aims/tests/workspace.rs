@@ -2,20 +2,18 @@
 //! the tables of SPECS.md.
 
 #![cfg(all(feature = "agent", feature = "fetch", feature = "tool"))]
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod repository;
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use aims::errors::{Entry, entries, explain};
+use repository::{packages, root};
 use serde_json::Value;
 
 /// The layer of each library crate. Crates of `BESIDE` and the examples may use all of them.
@@ -47,34 +45,6 @@ const BESIDE: &[&str] = &[
 /// optional everywhere.
 const IO: &[&str] = &["aims-fetch", "axum", "hyper", "reqwest", "tokio", "tower"];
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap()
-        .to_path_buf()
-}
-
-fn packages() -> Vec<Value> {
-    let output = Command::new(env!("CARGO"))
-        .args([
-            "metadata",
-            "--format-version",
-            "1",
-            "--no-deps",
-            "--offline",
-        ])
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    metadata["packages"].as_array().unwrap().clone()
-}
-
 fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
@@ -97,7 +67,7 @@ fn layer(name: &str) -> Option<i8> {
 
 #[test]
 fn dependencies_go_down_at_least_one_layer() {
-    for package in packages() {
+    for package in packages(&["--no-deps"]) {
         let name = text(&package["name"]);
         let Some(own) = layer(name) else {
             assert!(
@@ -124,7 +94,7 @@ fn dependencies_go_down_at_least_one_layer() {
 
 #[test]
 fn every_crate_of_a_layer_exists() {
-    let names: BTreeSet<String> = packages()
+    let names: BTreeSet<String> = packages(&["--no-deps"])
         .iter()
         .map(|p| text(&p["name"]).to_owned())
         .collect();
@@ -138,7 +108,7 @@ fn every_crate_of_a_layer_exists() {
 
 #[test]
 fn nothing_below_the_top_requires_a_runtime() {
-    for package in packages() {
+    for package in packages(&["--no-deps"]) {
         let name = text(&package["name"]);
         if !matches!(layer(name), Some(-1..=3)) || name == "aims-fetch" {
             continue;
@@ -166,7 +136,7 @@ fn features(dependency: &Value) -> &[Value] {
 
 #[test]
 fn every_member_inherits_the_lints() {
-    for package in packages() {
+    for package in packages(&["--no-deps"]) {
         let manifest = fs::read_to_string(text(&package["manifest_path"])).unwrap();
         assert!(
             manifest.contains("[lints]\nworkspace = true"),

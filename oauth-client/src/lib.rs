@@ -7,6 +7,8 @@ mod error;
 mod grant;
 mod introspection;
 #[cfg(feature = "tokio")]
+mod known_server;
+#[cfg(feature = "tokio")]
 mod source;
 mod step;
 mod token;
@@ -16,6 +18,9 @@ mod workload;
 pub use error::{Error, Sought};
 pub use grant::{ClientCredentials, Grant, PendingToken, Target, TokenFlow, TokenRules};
 pub use introspection::IntrospectionFlow;
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use known_server::KnownServer;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use source::TokenSource;

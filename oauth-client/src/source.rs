@@ -1,7 +1,6 @@
 //! Gets access tokens, caches them and renews them.
 
 mod discover;
-mod server;
 mod slot;
 mod wait;
 
@@ -19,11 +18,11 @@ use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 use tokio::runtime::Handle;
 
-use self::server::Known;
 use self::slot::{Failed, Kept, Landing, Next, Slot};
 use crate::step::drive;
 use crate::{
-    ClientCredentials, Error, Event, Flow, Grant, Step, Target, Token, TokenFlow, TokenRules,
+    ClientCredentials, Error, Event, Flow, Grant, KnownServer, Step, Target, Token, TokenFlow,
+    TokenRules,
 };
 
 /// Gets access tokens from one authorization server for one client, and caches them. Needs a tokio
@@ -63,7 +62,7 @@ pub struct TokenSource {
 /// The data that a task needs.
 #[derive(Clone)]
 struct Asker {
-    server: Arc<Known>,
+    server: Arc<KnownServer>,
     client: Arc<dyn Authenticate>,
     http: Arc<dyn Fetch>,
     clock: Arc<dyn Clock>,
@@ -119,10 +118,14 @@ impl TokenSource {
         client: impl Authenticate + 'static,
         http: impl Fetch + 'static,
     ) -> Self {
-        Self::of(Known::given(server), client, http)
+        Self::of(KnownServer::given(server), client, http)
     }
 
-    fn of(server: Known, client: impl Authenticate + 'static, http: impl Fetch + 'static) -> Self {
+    fn of(
+        server: KnownServer,
+        client: impl Authenticate + 'static,
+        http: impl Fetch + 'static,
+    ) -> Self {
         let asker = Asker {
             server: Arc::new(server),
             client: Arc::new(client),

@@ -15,11 +15,12 @@ use aims::jose::jws::{CompactJws, SigningInput};
 use aims::jose::key::SigningKey;
 use aims::jose::provider::{self, Provider};
 use aims::jose::random;
-use aims::jose::time::UnixTime;
+use aims::jose::time::{Clock, UnixTime};
 use aims::oauth_rs::IssuerStore;
+use aims::oauth_wire::metadata::ResourceMetadata;
 use aims::record::{Event, Record};
 use aims::wpt::{Binding, Revision, fields};
-use aims::{Guard, Principal, Proof, Refusal};
+use aims::{Guard, Principal, Proof, Refusal, Requirements};
 use http::Request;
 use http::request::Parts;
 use serde_json::{Value, json};
@@ -31,6 +32,16 @@ pub(crate) const ISSUER: &str = "https://as.example";
 
 pub(crate) fn at(seconds: u64) -> UnixTime {
     UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+}
+
+/// A clock that stands still at [`NOW`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Then;
+
+impl Clock for Then {
+    fn now(&self) -> UnixTime {
+        at(NOW)
+    }
 }
 
 pub(crate) fn provider() -> &'static dyn Provider {
@@ -97,6 +108,16 @@ impl World {
 
     pub(crate) fn guard_by_default(&self) -> GuardBuilder<Trusting> {
         Guard::builder(TOOL).trust(Arc::clone(&self.trust))
+    }
+
+    /// A guard that requires an access token with the scope `tools:call`, and publishes metadata.
+    pub(crate) fn guard_of_tokens(&self) -> Guard {
+        let metadata = ResourceMetadata::new(TOOL.parse().unwrap());
+        let metadata = metadata.with_authorization_server(ISSUER.parse().unwrap());
+        let scopes = Requirements::new().scopes("tools:call".parse().unwrap());
+        let issuers = Arc::clone(&self.issuers);
+        let guard = self.guard().issuers(issuers).metadata(metadata);
+        guard.require(scopes).build().unwrap()
     }
 
     /// Returns the claims of a valid access token for this agent.

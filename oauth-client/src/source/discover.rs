@@ -8,11 +8,10 @@ use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::names::{Issuer, Resource};
 use tokio::runtime::Handle;
 
-use super::server::Known;
 use super::{Named, TokenSource};
-use crate::Error;
 use crate::discovery::Discovery;
 use crate::step::drive;
+use crate::{Error, KnownServer};
 
 impl TokenSource {
     /// Creates a source of tokens for a tool, from the authorization server that the tool names.
@@ -82,7 +81,7 @@ impl TokenSource {
             name: found.resource().resource().clone(),
         };
         let place = found.server_place().clone();
-        let server = Known::found(found.into_server(), place, named.name.clone());
+        let server = KnownServer::found(found.into_server(), place, named.name.clone());
         let mut source = Self::of(server, client, http);
         source.named = Some(named);
         Ok(source)

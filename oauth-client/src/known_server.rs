@@ -21,15 +21,41 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// The timeout of an attempt.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The known metadata of one server.
-pub(super) struct Known {
+/// The metadata of one authorization server, which is fetched again when it is old. Needs the
+/// feature `tokio`.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use aims_fetch::Fetch;
+/// use aims_jose::time::SystemClock;
+/// use aims_oauth_client::{Error, KnownServer};
+///
+/// # async fn example(http: &dyn Fetch) -> Result<(), Error> {
+/// let issuer = "https://as.example".parse()?;
+/// let clock = SystemClock::new();
+/// let server = KnownServer::discover(&issuer, http, &clock).await?;
+/// let day = Duration::from_secs(24 * 3_600);
+/// let metadata = server.current(day, http, &clock).await?;
+/// assert_eq!(metadata.issuer(), &issuer);
+/// # Ok(())
+/// # }
+/// ```
+pub struct KnownServer {
     issuer: Issuer,
     found: Mutex<Found>,
-    /// The resource that the server must issue tokens for. `None` for metadata that the caller
-    /// gave, which is not fetched again.
-    resource: Option<Resource>,
+    refresh: Refresh,
     /// Allows one attempt at a time.
     attempt: tokio::sync::Mutex<()>,
+}
+
+/// Whether the metadata is fetched again.
+enum Refresh {
+    /// The caller gave it, and keeps it current.
+    Never,
+    Always,
+    /// The server must issue tokens for this resource.
+    For(Resource),
 }
 
 struct Found {
@@ -38,22 +64,39 @@ struct Found {
     place: Option<Endpoint>,
     confirmed: Instant,
     tried: Instant,
-    /// Whether the token endpoint did not answer like one.
+    /// Whether an endpoint did not answer like one.
     lost: bool,
 }
 
-impl Known {
-    /// Creates metadata that the caller gave. It is not fetched again.
-    pub(super) fn given(server: ServerMetadata) -> Self {
-        Self::new(server, None, None)
+impl KnownServer {
+    /// Keeps metadata that the caller gave. It is not fetched again.
+    #[must_use]
+    pub fn given(server: ServerMetadata) -> Self {
+        Self::new(server, None, Refresh::Never)
     }
 
-    /// Creates metadata that was found at this URL, for this resource.
-    pub(super) fn found(server: ServerMetadata, place: Endpoint, resource: Resource) -> Self {
-        Self::new(server, Some(place), Some(resource))
+    /// Discovers the metadata of this issuer (RFC 8414, OpenID Connect Discovery).
+    ///
+    /// # Errors
+    ///
+    /// Those of discovery, and `grant.transport` after 10 seconds.
+    pub async fn discover(
+        issuer: &Issuer,
+        http: &dyn Fetch,
+        clock: &dyn Clock,
+    ) -> Result<Self, Error> {
+        let (request, pending) = server(issuer)?;
+        let found = drive(Step::Send(request, Placed(pending)), http, clock);
+        let (server, place) = in_time(found).await?;
+        Ok(Self::new(server, Some(place), Refresh::Always))
     }
 
-    fn new(server: ServerMetadata, place: Option<Endpoint>, resource: Option<Resource>) -> Self {
+    /// Keeps metadata that was found at this URL, for this resource.
+    pub(crate) fn found(server: ServerMetadata, place: Endpoint, resource: Resource) -> Self {
+        Self::new(server, Some(place), Refresh::For(resource))
+    }
+
+    fn new(server: ServerMetadata, place: Option<Endpoint>, refresh: Refresh) -> Self {
         let now = Instant::now();
         Self {
             issuer: server.issuer().clone(),
@@ -64,27 +107,31 @@ impl Known {
                 tried: now,
                 lost: false,
             }),
-            resource,
+            refresh,
             attempt: tokio::sync::Mutex::default(),
         }
     }
 
-    pub(super) const fn issuer(&self) -> &Issuer {
+    /// Returns the issuer, as its metadata spells it.
+    #[must_use]
+    pub const fn issuer(&self) -> &Issuer {
         &self.issuer
     }
 
-    /// Returns the last metadata.
-    pub(super) fn server(&self) -> Arc<ServerMetadata> {
+    /// Returns the last metadata, however old it is.
+    #[must_use]
+    pub fn server(&self) -> Arc<ServerMetadata> {
         self.with(|found| Arc::clone(&found.server))
     }
 
-    /// Notes that the token endpoint did not answer like one, so it may have moved.
-    pub(super) fn set_lost(&self) {
+    /// Notes that an endpoint did not answer like one, so it may have moved. The next call of
+    /// [`current`](Self::current) fetches the metadata again, once a minute at most.
+    pub fn set_lost(&self) {
         self.with(|found| found.lost = true);
     }
 
-    /// Returns the metadata. It is fetched again if it is an hour old or the token endpoint
-    /// was lost.
+    /// Returns the metadata. It is fetched again if it is an hour old or an endpoint
+    /// [was lost](Self::set_lost).
     ///
     /// Up to their maximum age, only the URL that returned it is asked, and it stays in use if
     /// that fails. After the maximum age, all URLs are asked.
@@ -92,15 +139,12 @@ impl Known {
     /// # Errors
     ///
     /// The errors of discovery, after the maximum age.
-    pub(super) async fn current(
+    pub async fn current(
         &self,
         greatest_age: Duration,
         http: &dyn Fetch,
         clock: &dyn Clock,
     ) -> Result<Arc<ServerMetadata>, Error> {
-        let Some(resource) = &self.resource else {
-            return Ok(self.server());
-        };
         if !self.is_due(greatest_age) {
             return Ok(self.server());
         }
@@ -112,8 +156,7 @@ impl Known {
             found.tried = Instant::now();
             found.confirmed.elapsed() >= greatest_age
         });
-        let asked = tokio::time::timeout(TIMEOUT, self.ask(is_over, resource, http, clock)).await;
-        match asked.unwrap_or(Err(Error::Transport(aims_fetch::Error::Timeout))) {
+        match in_time(self.ask(is_over, http, clock)).await {
             Ok((server, place)) => self.with(|found| {
                 *found = Found {
                     server: Arc::new(server),
@@ -130,6 +173,9 @@ impl Known {
     }
 
     fn is_due(&self, greatest_age: Duration) -> bool {
+        if matches!(self.refresh, Refresh::Never) {
+            return false;
+        }
         self.with(|found| {
             let age = found.confirmed.elapsed();
             let is_old = age >= FRESH.min(greatest_age) || found.lost;
@@ -141,7 +187,6 @@ impl Known {
     async fn ask(
         &self,
         is_over: bool,
-        resource: &Resource,
         http: &dyn Fetch,
         clock: &dyn Clock,
     ) -> Result<(ServerMetadata, Endpoint), Error> {
@@ -160,7 +205,9 @@ impl Known {
             };
             return Err(error.into());
         }
-        if !server.serves(resource) {
+        if let Refresh::For(resource) = &self.refresh
+            && !server.serves(resource)
+        {
             return Err(Error::not_served(resource, &server));
         }
         Ok((server, place))
@@ -171,12 +218,18 @@ impl Known {
     }
 }
 
-impl fmt::Debug for Known {
+impl fmt::Debug for KnownServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Known")
+        f.debug_struct("KnownServer")
             .field("issuer", &self.issuer)
             .finish_non_exhaustive()
     }
+}
+
+/// Waits for an attempt, up to its timeout.
+async fn in_time<T>(attempt: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let attempt = tokio::time::timeout(TIMEOUT, attempt).await;
+    attempt.unwrap_or(Err(Error::Transport(aims_fetch::Error::Timeout)))
 }
 
 /// A discovery that also returns the URL of the document.
