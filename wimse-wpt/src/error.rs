@@ -29,15 +29,13 @@ pub enum Error {
          when the request is sent, from the WIT that goes with it"
     )]
     WitHash,
-    /// `ath` is missing, or not the hash of the access token, or is there without an access token
-    ///.
+    /// `ath` is missing, or not the hash of the access token, or is there without an access token.
     #[error(
         "`ath` does not fit the access token: expected its hash, and no `ath` without a token; \
          attach the token before the request is proven"
     )]
     AccessTokenHash,
-    /// `tth` is missing, or not the hash of the transaction token, or is there without one
-    ///.
+    /// `tth` is missing, or not the hash of the transaction token, or is there without one.
     #[error(
         "`tth` does not fit the transaction token: expected its hash, and no `tth` without one; \
          set `Txn-Token` before the request is proven"
