@@ -137,6 +137,20 @@ impl Resource {
         Self::over(text, Transport::LoopbackToo)
     }
 
+    /// Returns whether the resource is on this machine: `localhost`, 127.0.0.0/8 or `[::1]`.
+    ///
+    /// ```
+    /// use aims_oauth_wire::names::Resource;
+    ///
+    /// assert!(Resource::loopback("http://127.0.0.1:8402/mcp")?.is_loopback());
+    /// assert!(!"https://localhost.example/mcp".parse::<Resource>()?.is_loopback());
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        Url::parse(self.as_str()).is_ok_and(|url| is_loopback(&url))
+    }
+
     pub(crate) fn over(text: &str, transport: Transport) -> Result<Self, Error> {
         let fail = |reason| Error::Resource {
             found: shown::identifier(text),

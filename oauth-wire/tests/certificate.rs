@@ -97,6 +97,10 @@ fn anything_else_is_no_certificate() {
         let error = PeerCertificate::from_der(der).unwrap_err();
         assert_eq!(error.code(), "oauth.certificate", "{der:?}");
     }
+    // A length with a needless zero, around a whole certificate.
+    let mut long_form = vec![0x30, 0x83, 0];
+    long_form.extend(good.get(2..).unwrap());
+    assert!(PeerCertificate::from_der(&long_form).is_err());
     let two = pem() + &pem();
     let key = pem().replace("CERTIFICATE", "PRIVATE KEY");
     for text in [

@@ -1,6 +1,4 @@
-//! A bounded memory of verified transaction tokens.
-
-use std::fmt;
+//! A bounded cache of verified transaction tokens.
 
 use aims_jose::jwk::JwkSet;
 use aims_jose::time::UnixTime;
@@ -8,7 +6,7 @@ use aims_jose::verified::VerifiedCache;
 
 use crate::{Error, TxnToken, TxnTokenRules};
 
-/// Verifies transaction tokens, and remembers those that it verified.
+/// Verifies transaction tokens, and caches those that it verified.
 ///
 /// A known token costs a lookup. It is accepted while its key is one of the given keys and it has
 /// not ended. A transaction token may be used several times, so nothing is spent.
@@ -19,18 +17,19 @@ use crate::{Error, TxnToken, TxnTokenRules};
 /// let tokens = TxnTokenCache::new(10_000, TxnTokenRules::new("trust-domain.example"));
 /// assert!(tokens.is_empty());
 /// ```
+#[derive(Debug)]
 pub struct TxnTokenCache {
     rules: TxnTokenRules,
-    known: VerifiedCache<TxnToken>,
+    verified: VerifiedCache<TxnToken>,
 }
 
 impl TxnTokenCache {
-    /// Remembers at most this number of tokens. All are verified by these rules.
+    /// Caches at most this number of tokens. All are verified by these rules.
     #[must_use]
     pub fn new(capacity: usize, rules: TxnTokenRules) -> Self {
         Self {
             rules,
-            known: VerifiedCache::new(capacity),
+            verified: VerifiedCache::new(capacity),
         }
     }
 
@@ -45,27 +44,18 @@ impl TxnTokenCache {
         }
         let is_good = |token: &TxnToken| token.is_still_good(keys, &self.rules, now);
         let verify = || TxnToken::verify(text, keys, &self.rules, now);
-        self.known.get_or_verify(text, is_good, verify)
+        self.verified.get_or_verify(text, is_good, verify)
     }
 
-    /// The number of remembered tokens.
+    /// Returns the number of cached tokens.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.known.len()
+        self.verified.len()
     }
 
-    /// Whether no token is remembered.
+    /// Returns whether no token is cached.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
-    }
-}
-
-impl fmt::Debug for TxnTokenCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TxnTokenCache")
-            .field("rules", &self.rules)
-            .field("known", &self.known)
-            .finish()
+        self.verified.is_empty()
     }
 }

@@ -40,9 +40,6 @@ impl Actor {
     }
 }
 
-/// The most actors that are read. A longer chain is malformed.
-const MAX_READ: usize = 16;
-
 impl Actors {
     pub(super) fn read(
         act: Option<&RawValue>,
@@ -129,14 +126,11 @@ fn is_permitted(chain: &[Actor]) -> bool {
     chain.len() <= MAX_ACTORS && !chain.iter().enumerate().any(is_twice)
 }
 
-/// The chain from the outermost actor in.
+/// Returns the chain from the outermost actor in. The depth of JSON bounds it.
 fn chain(act: &RawValue, issuer: Option<&str>) -> Option<Vec<Actor>> {
     let mut chain = Vec::new();
     let mut next = Some(act);
     while let Some(raw) = next {
-        if chain.len() >= MAX_READ {
-            return None;
-        }
         let act = members(raw.get())?;
         let own = match act.get("iss") {
             Some(raw) => Some(text(raw.get())?),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::claim::{Claim, subset};
 use super::details::Details;
-use super::rights::{Cnf, Rights, Value};
+use super::rights::{Cnf, Kind, Rights, Value};
 use super::verdict::{Dimension, Finding, Verdict};
 use crate::confirmation::Confirmation;
 
@@ -162,7 +162,11 @@ fn calls(parent: &Rights, child: &Rights) -> Finding {
     let Some((own, other)) = both(parent, child) else {
         return MALFORMED;
     };
-    let is_kept = |call: &str| child.call() == Some(call) || other.calls().any(|it| it == call);
+    // Only a transaction token is for the call of its context.
+    let of_context = child
+        .call()
+        .filter(|_| child.kind == Kind::TransactionToken);
+    let is_kept = |call: &str| of_context == Some(call) || other.calls().any(|it| it == call);
     if own.calls().all(is_kept) {
         Finding::EQUAL
     } else {

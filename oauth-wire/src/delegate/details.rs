@@ -70,7 +70,7 @@ impl Details {
             .iter()
             .filter(|own| own.kind == child.kind)
             .peekable();
-        if same_type.peek().is_none() {
+        if same_type.peek().is_none() && *child.kind == *TOOL {
             return Finding::wider("an entry has a type that no entry of the parent has");
         }
         let comparable = same_type.filter(|own| own.rest == child.rest);

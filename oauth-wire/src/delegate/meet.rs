@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::actors::Actors;
 use super::claim::{Claim, Texts};
 use super::details::{Details, Entry};
-use super::rights::{Cnf, Rights, Value};
+use super::rights::{Cnf, Kind, Rights, Value};
 
 impl Rights {
     /// The most that is no more than either: what a token may permit that has two parents, such as
@@ -188,6 +188,10 @@ fn carry_calls(parents: &[&Rights], details: &Details, context: &mut Context) ->
     for call in all {
         if details.calls().any(|it| it == call) {
             continue;
+        }
+        // An access token is not for the call of its context.
+        if parents.iter().any(|it| it.kind != Kind::TransactionToken) {
+            return None;
         }
         let before = context.insert("call_digest".into(), Some(call.into()));
         if before.is_some_and(|before| before.as_deref() != Some(call)) {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{at, none};
+use super::{at, none, txn};
 
 fn tool(changes: &Value) -> Value {
     let mut all = json!({
@@ -142,10 +142,19 @@ fn another_type_is_equal_or_undecidable() {
             json!([{"type": "payment", "amount": 10, "to": ["a"]}]),
             "details:undecidable",
         ),
-        (json!([{"type": "AIMS_TOOL"}]), "details:wider"),
+        (json!([{"type": "AIMS_TOOL"}]), "details:undecidable"),
     ] {
         assert_eq!(details(&parent, &child), expected, "{child}");
     }
+}
+
+/// The number of entries is bounded.
+#[test]
+fn many_entries_are_undecidable() {
+    let entries = |count: usize| json!(vec![json!({"type": "a"}); count]);
+    assert_eq!(details(&entries(64), &entries(64)), "");
+    let one_more = details(&entries(65), &entries(65));
+    assert_eq!(one_more, "actions:undecidable details:undecidable");
 }
 
 #[test]
@@ -187,17 +196,16 @@ fn a_call_digest_stays() {
     assert_eq!(child(json!([bound("d-2")])), "details:wider");
     assert_eq!(child(json!([{"type": "aims_tool"}])), "details:wider");
     assert_eq!(at(&parent, &none()), "actions:narrower details:wider");
-    // As the details of a transaction.
+    // A transaction token carries it in its context, which no server reads in an access token.
     let carried = json!({"tctx": {"call_digest": "d-1"}});
+    let lost = "actions:narrower details:wider context:narrower";
     assert_eq!(
-        at(&parent, &carried),
+        txn(&parent, &carried),
         "actions:narrower details:narrower context:narrower"
     );
+    assert_eq!(at(&parent, &carried), lost);
     let another = json!({"tctx": {"call_digest": "d-2"}});
-    assert_eq!(
-        at(&parent, &another),
-        "actions:narrower details:wider context:narrower"
-    );
+    assert_eq!(txn(&parent, &another), lost);
     let number = json!({"authorization_details": [{"type": "x", "call_digest": 1}]});
     assert_eq!(
         at(&number, &number),

@@ -129,6 +129,8 @@ fn audiences_only_shrink() {
         (json!(a), json!([]), "audience:undecidable"),
         (json!("-"), json!("-"), "audience:undecidable"),
         (json!(1), json!(1), "audience:undecidable"),
+        (json!(""), json!(""), "audience:undecidable"),
+        (json!([a, ""]), json!([a]), "audience:undecidable"),
     ] {
         let case = at(&json!({"aud": parent}), &json!({"aud": child}));
         assert_eq!(case, expected, "{parent} {child}");
