@@ -255,7 +255,11 @@ impl Issuers {
 
     /// Returns the one key of an issuer for a token's `kid` and `alg`, if its keys are still
     /// trusted. The keys of one issuer never verify tokens of another (RFC 9068 §4).
-    pub(crate) fn select(
+    ///
+    /// # Errors
+    ///
+    /// `token.unknown_issuer`, `token.unknown_key`, `token.ambiguous_key`, `token.keys_stale`.
+    pub fn select(
         &self,
         issuer: &str,
         key_id: Option<&str>,

@@ -187,7 +187,7 @@ impl AccessToken {
             Some(raw) => confirmations(raw)?,
             None => Vec::new(),
         };
-        let actors = actors(claims.act.as_deref())?;
+        let actors = actors(claims.act.as_deref(), &issuer)?;
         Ok(Self(Arc::new(Inner {
             hash: hashes.text,
             signed_hash: hashes.signed,

@@ -260,6 +260,9 @@ fn the_chain_of_actors_is_bounded() {
     assert_eq!(five.actors().len(), 5);
     assert_eq!(five.actor().unwrap().subject, "a4");
     assert_eq!(world.code_of(&json!({"act": chain(6)})), "token.claim");
+    // An actor without `iss` is one of the token's issuer.
+    let own = json!({"sub": "a", "act": {"sub": "a", "iss": ISSUER}});
+    assert_eq!(world.code_of(&json!({"act": own})), "token.claim");
     // A cycle is refused; the same name at another issuer is another actor.
     let cycle = json!({"sub": "a", "act": {"sub": "b", "act": {"sub": "a"}}});
     assert_eq!(world.code_of(&json!({"act": cycle})), "token.claim");
@@ -272,6 +275,7 @@ fn the_chain_of_actors_is_bounded() {
         json!([]),
         json!(["a"]),
         json!({"sub": 1}),
+        json!({"sub": ""}),
         json!({"sub": "a", "iss": null}),
         json!({"sub": "a", "act": {}}),
     ] {

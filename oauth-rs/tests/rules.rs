@@ -369,6 +369,17 @@ fn a_registered_claim_that_is_null_is_named() {
     }
 }
 
+/// `sid` is a text, by which sessions are revoked.
+#[test]
+fn a_session_is_a_text() {
+    let world = World::new();
+    for sid in [json!(1), json!({}), json!(["a"])] {
+        let text = world.token_with(&json!({"sid": sid}));
+        let refused = world.verify(&text, NOW).unwrap_err();
+        assert_eq!(refused.code(), "token.claim", "{sid}");
+    }
+}
+
 /// Only the resource's rules limit the length.
 #[test]
 fn long_tokens_need_a_greater_limit() {

@@ -5,6 +5,8 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use aims_oauth_wire::delegate::MAX_ACTORS;
+
 use crate::Error;
 use crate::profile::Scopes;
 
@@ -95,12 +97,12 @@ struct Act<'a> {
     act: Option<&'a RawValue>,
 }
 
-/// The maximum depth of nested actors.
-const MAX_ACTORS: usize = 5;
-
 /// Returns the nested actors, outermost first, up to the maximum depth, each once (RFC 8693 §4.1).
-pub(super) fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
-    let mut actors = Vec::new();
+///
+/// An actor without `iss` is one of the token's issuer. The chain is the one that
+/// [`aims_oauth_wire::delegate`] compares.
+pub(super) fn actors(mut next: Option<&RawValue>, issuer: &str) -> Result<Vec<Actor>, Error> {
+    let mut actors: Vec<Actor> = Vec::new();
     while let Some(raw) = next {
         let malformed = || Error::Token(aims_jose::Error::Claim { claim: "act" });
         if actors.len() >= MAX_ACTORS {
@@ -113,8 +115,12 @@ pub(super) fn actors(mut next: Option<&RawValue>) -> Result<Vec<Actor>, Error> {
             subject: act.sub,
             issuer: act.iss,
         };
+        let is_same = |other: &Actor| {
+            let of = |it: &Actor| it.issuer.clone().unwrap_or_else(|| issuer.to_owned());
+            other.subject == actor.subject && of(other) == of(&actor)
+        };
         // A chain that leads back to an actor shows no order of delegation.
-        if actors.contains(&actor) {
+        if actor.subject.is_empty() || actors.iter().any(is_same) {
             return Err(malformed());
         }
         actors.push(actor);

@@ -117,7 +117,7 @@ impl AccessToken {
             scopes: answer.scopes().cloned().unwrap_or_default(),
             roles: own.profile.introspected_roles(&members)?,
             confirmations: bound_to,
-            actors: actors(further.act.as_deref())?,
+            actors: actors(further.act.as_deref(), issuer)?,
             session_id: further.sid,
             issued_at: answer.iat().map(Into::into),
             expires: ends,
