@@ -42,7 +42,7 @@ pub(crate) fn run(survey: &Survey, view: View) -> Result<(Zeroizing<String>, boo
         .build()
         .map_err(Failure::Runtime)?;
     let mut fetcher = Fetcher::builder();
-    if survey.url.as_str().starts_with("http://") || is_local(&survey.url) {
+    if survey.url.as_str().starts_with("http://") || survey.url.is_loopback() {
         fetcher = fetcher.allow_loopback_http();
     }
     if survey.allow_private_networks {
@@ -66,12 +66,6 @@ pub(crate) fn run(survey: &Survey, view: View) -> Result<(Zeroizing<String>, boo
         report.text(view)
     };
     Ok((text, report.is_good()))
-}
-
-fn is_local(url: &Resource) -> bool {
-    let uri: Option<http::Uri> = url.as_str().parse().ok();
-    let host = uri.as_ref().and_then(http::Uri::host);
-    host.is_some_and(|it| ["127.0.0.1", "localhost", "[::1]"].contains(&it))
 }
 
 struct Surveyor<'a> {
@@ -177,6 +171,7 @@ impl Surveyor<'_> {
         if issuers.is_empty() {
             self.mistake(Mistake::no_servers());
         }
+        let mut mistakes = Vec::new();
         for issuer in issuers.iter().take(MOST_SERVERS) {
             let found = match server(issuer) {
                 Ok((request, pending)) => {
@@ -187,31 +182,40 @@ impl Surveyor<'_> {
             };
             match found {
                 Ok(found) => {
-                    self.check_server(&found);
-                    self.report.servers.push(Server::of(&found));
+                    let of_server = self.check_server(&found);
+                    let is_usable = !of_server.iter().any(Mistake::keeps_out);
+                    mistakes.extend(of_server);
+                    self.report.servers.push(Server::of(&found, is_usable));
                 }
-                Err(error) => self.mistake(Mistake::of(error.code(), Chain(&error))),
+                Err(error) => mistakes.push(Mistake::of(error.code(), Chain(&error))),
             }
         }
+        // A client can use another server than the one with the mistake.
+        if self.report.has_usable_server() {
+            mistakes = mistakes.into_iter().map(Mistake::not_of_all).collect();
+        }
+        self.report.mistakes.extend(mistakes);
         if issuers.len() > MOST_SERVERS {
             self.report.servers_left_out = issuers.len().saturating_sub(MOST_SERVERS);
         }
     }
 
-    fn check_server(&mut self, server: &ServerMetadata) {
+    fn check_server(&self, server: &ServerMetadata) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
         if let Err(error) = server.token_endpoint() {
-            self.mistake(Mistake::of(error.code(), Chain(&error)));
+            mistakes.push(Mistake::of(error.code(), Chain(&error)));
         }
         if !server.serves(self.resource) {
-            self.mistake(Mistake::not_served(server.issuer(), self.resource));
+            mistakes.push(Mistake::not_served(server.issuer(), self.resource));
         }
         let with_code = server.takes_grant("authorization_code");
         let methods = server
             .code_challenge_methods_supported()
             .unwrap_or_default();
         if with_code && !methods.iter().any(|it| it == "S256") {
-            self.mistake(Mistake::no_pkce(server.issuer()));
+            mistakes.push(Mistake::no_pkce(server.issuer()));
         }
+        mistakes
     }
 
     fn mistake(&mut self, mistake: Mistake) {
@@ -237,7 +241,11 @@ mod tests {
             ("https://localhostile.example/mcp", false),
             ("https://evil.example/https://localhost", false),
         ] {
-            assert_eq!(is_local(&url.parse().unwrap()), expected, "{url}");
+            assert_eq!(
+                url.parse::<Resource>().unwrap().is_loopback(),
+                expected,
+                "{url}"
+            );
         }
     }
 }

@@ -240,6 +240,23 @@ fn each_mistake_is_named() {
     );
 }
 
+/// One good server of two is enough; the report says what is wrong with the other.
+#[test]
+fn a_client_can_use_another_server() {
+    let (ran, report) = check(|base, path| match path {
+        DOCUMENT => {
+            let servers = [format!("{base}/away"), base.to_owned()];
+            let body = json!({"resource": format!("{base}/mcp"), "authorization_servers": servers});
+            Some((200, String::new(), body.to_string()))
+        }
+        path => good(base, path),
+    });
+    assert_eq!(
+        (ran.status, codes(&report)),
+        (0, vec!["discovery.not_found".to_owned()])
+    );
+}
+
 /// A tool that cannot be reached is a refusal; what is no URL of a tool is a usage error.
 #[test]
 fn a_wrong_url_is_told_apart_from_a_tool_that_is_away() {

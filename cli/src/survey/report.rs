@@ -56,6 +56,8 @@ pub(super) struct Server {
     client_authentication: Option<Vec<String>>,
     pkce: Option<Vec<String>>,
     diagnostics: Vec<String>,
+    /// Nothing keeps clients from getting a token for the tool here.
+    usable: bool,
 }
 
 /// Something that keeps clients out, or some of them.
@@ -63,7 +65,7 @@ pub(super) struct Server {
 pub(super) struct Mistake {
     code: &'static str,
     detail: String,
-    /// A client that follows the standards gets through nevertheless.
+    /// Some clients get through nevertheless.
     tolerated: bool,
 }
 
@@ -76,6 +78,19 @@ impl Mistake {
             code,
             detail,
             tolerated,
+        }
+    }
+
+    /// Returns whether the mistake keeps every client out.
+    pub(super) const fn keeps_out(&self) -> bool {
+        !self.tolerated
+    }
+
+    /// Returns the mistake of one server, where clients can use another one.
+    pub(super) fn not_of_all(self) -> Self {
+        Self {
+            tolerated: true,
+            ..self
         }
     }
 
@@ -166,7 +181,7 @@ impl Mistake {
 }
 
 impl Server {
-    pub(super) fn of(server: &ServerMetadata) -> Self {
+    pub(super) fn of(server: &ServerMetadata, usable: bool) -> Self {
         let endpoint = |kind| server.endpoint(kind).map(|it| it.as_str().to_owned());
         let diagnostics = server.diagnostics().iter();
         Self {
@@ -181,6 +196,7 @@ impl Server {
                 .code_challenge_methods_supported()
                 .map(<[String]>::to_vec),
             diagnostics: diagnostics.map(ToString::to_string).collect(),
+            usable,
         }
     }
 }
@@ -211,7 +227,11 @@ impl Report {
 
     /// Whether a client that follows the standards finds a server.
     pub(super) fn is_good(&self) -> bool {
-        !self.servers.is_empty() && self.mistakes.iter().all(|it| it.tolerated)
+        self.has_usable_server() && !self.mistakes.iter().any(Mistake::keeps_out)
+    }
+
+    pub(super) fn has_usable_server(&self) -> bool {
+        self.servers.iter().any(|it| it.usable)
     }
 
     /// The report for people: a line for each fact.
@@ -290,7 +310,7 @@ impl Report {
 
     /// Returns the outcome for a client.
     fn conclusion(&self, view: View) -> String {
-        let Some(server) = self.servers.first().filter(|_| self.is_good()) else {
+        let Some(server) = self.servers.iter().find(|it| it.usable && self.is_good()) else {
             return match view {
                 View::Operator => "clients that know this URL alone get no token".to_owned(),
                 View::Client => "no server was found that issues tokens for this tool".to_owned(),
