@@ -76,6 +76,7 @@ struct Inner {
     /// The keys by which answers have to be signed.
     signed_by: Option<Arc<IssuerStore>>,
     timeout: Duration,
+    skew: Skew,
     clock: Arc<dyn Clock>,
     state: Mutex<State>,
 }
@@ -109,6 +110,7 @@ pub struct IntrospectorBuilder {
     per_second: u32,
     inactive_for: Duration,
     timeout: Duration,
+    skew: Skew,
     clock: Arc<dyn Clock>,
 }
 
@@ -129,6 +131,7 @@ impl Introspector {
             per_second: 200,
             inactive_for: Duration::from_secs(5),
             timeout: Duration::from_secs(10),
+            skew: Skew::default(),
             clock: Arc::new(SystemClock::new()),
         }
     }
@@ -212,7 +215,7 @@ impl Introspector {
                 if answer.status() == StatusCode::NOT_FOUND {
                     inner.set_lost();
                 }
-                if is_about_token(answer.status()) {
+                if matches!(error, Unread::Answer(_)) && is_about_token(answer.status()) {
                     Answer::Unusable
                 } else {
                     Answer::None
@@ -267,6 +270,16 @@ fn is_about_token(status: StatusCode) -> bool {
     status.is_success() || status.is_client_error() && !is_about_client
 }
 
+/// The reason why an answer is not read.
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error(transparent)]
+    Answer(#[from] aims_oauth_wire::introspection::Error),
+    /// The issuer has no key for a signed answer that is still trusted.
+    #[error(transparent)]
+    Key(#[from] aims_oauth_rs::Error),
+}
+
 impl Inner {
     /// Returns the metadata of the issuer: discovered for the first token, and fetched again when
     /// it is an hour old or the endpoint was lost. It is used for a day at most.
@@ -284,22 +297,17 @@ impl Inner {
         }
     }
 
-    fn read(
-        &self,
-        answer: &Response<Vec<u8>>,
-    ) -> Result<Introspection, aims_oauth_wire::introspection::Error> {
+    fn read(&self, answer: &Response<Vec<u8>>) -> Result<Introspection, Unread> {
         let Some(keys) = &self.signed_by else {
-            return Introspection::parse(answer);
+            return Ok(Introspection::parse(answer)?);
         };
         let signed = SignedIntrospection::parse(answer)?;
-        let issuers = keys.snapshot();
-        let issuer = &self.issuer;
-        let set = issuers.keys(issuer.as_str());
-        let key = set.ok_or(aims_jose::Error::UnknownKey);
-        let key = key.and_then(|set| set.select(signed.key_id(), signed.algorithm()));
-        let key = key.map_err(aims_oauth_wire::introspection::Error::Jws)?;
+        let (issuers, now) = (keys.snapshot(), self.clock.now());
+        let (kid, algorithm) = (signed.key_id(), signed.algorithm());
+        // A key that is not trusted any longer proves nothing, as for access tokens.
+        let key = issuers.select(self.issuer.as_str(), kid, algorithm, now)?;
         let audience = self.client.client_id().as_str();
-        signed.verify(key, issuer, audience, Skew::default(), self.clock.now())
+        Ok(signed.verify(key, &self.issuer, audience, self.skew, now)?)
     }
 }
 
@@ -364,6 +372,12 @@ impl IntrospectorBuilder {
         self
     }
 
+    /// Sets the clock skew for signed answers. Defaults to 30 seconds.
+    pub const fn skew(mut self, skew: Skew) -> Self {
+        self.skew = skew;
+        self
+    }
+
     /// Sets the clock. Defaults to the system clock.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -381,6 +395,7 @@ impl IntrospectorBuilder {
             fetch: self.fetch,
             signed_by: self.signed_by,
             timeout: self.timeout,
+            skew: self.skew,
             clock: self.clock,
             state: Mutex::new(State {
                 limits,

@@ -76,8 +76,8 @@ impl Principal {
         self.0.agent.as_ref()
     }
 
-    /// Returns the subject on whose behalf the caller acts: the `sub` of the access token, or the
-    /// identifier of the agent if there is no token.
+    /// Returns the subject on whose behalf the caller acts: the `sub` of the access token,
+    /// else of the transaction token, else the identifier of the agent.
     ///
     /// If the token is [unbound](Self::is_unbound), anyone who has seen the token can claim this
     /// subject.

@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::guard::target::external_origin;
 use aims_fetch::{Error as FetchError, Fetch, FetchFuture};
 use aims_jose::alg::Algorithm;
 use aims_jose::jws::SigningInput;
@@ -206,7 +207,7 @@ impl FakeIssuer {
         if url == self.jwks_url() {
             return Some(set(key().to_json()));
         }
-        let origin = origin(&self.0.name);
+        let origin = external_origin(&self.0.name);
         let path = url.strip_prefix(origin)?;
         let is_metadata = METADATA.iter().any(|it| path.contains(it));
         let metadata = json!({"issuer": self.0.name, "jwks_uri": self.jwks_url()});
@@ -251,7 +252,7 @@ impl fmt::Debug for FakeIssuer {
 /// ```
 #[must_use = "the request is made by `body`"]
 pub fn bearer_call(url: &str, token: &str) -> http::request::Builder {
-    let origin = origin(url);
+    let origin = external_origin(url);
     let authority = origin.split_once("://").map_or(origin, |(_, rest)| rest);
     let target = url.strip_prefix(origin).unwrap_or_default();
     let target = match target.starts_with('/') {
@@ -261,14 +262,6 @@ pub fn bearer_call(url: &str, token: &str) -> http::request::Builder {
     Request::post(target)
         .header(header::HOST, authority)
         .header(header::AUTHORIZATION, format!("Bearer {token}"))
-}
-
-/// The scheme and the authority of a URL.
-fn origin(url: &str) -> &str {
-    let start = url.find("://").map_or(0, |at| at.saturating_add(3));
-    let path = url.get(start..).and_then(|rest| rest.find('/'));
-    let end = path.map_or(url.len(), |at| at.saturating_add(start));
-    url.get(..end).unwrap_or(url)
 }
 
 /// How long tokens and identities are valid.

@@ -148,7 +148,7 @@ fn a_certificate_proves_nothing_else() {
     let jwk = serde_json::to_value(agent.key.public_jwk()).unwrap();
     let jkt = agent.key.public_jwk().thumbprint().to_string();
     for (cnf, expected) in [
-        (Value::Null, "guard.forbidden"),
+        (Value::Null, "token.not_bound"),
         (json!({"jwk": jwk}), "token.not_bound"),
         (json!({"jkt": jkt}), "token.not_bound"),
         (

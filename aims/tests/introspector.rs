@@ -15,7 +15,7 @@ use aims::introspect::{Introspector, IntrospectorBuilder};
 use aims::jose::alg::Algorithm;
 use aims::oauth_wire::client_auth::ClientSecretBasic;
 use aims::oauth_wire::names::Issuer;
-use common::{ISSUER, NOW, TOOL, Then, World, bare, key, sign, told};
+use common::{ISSUER, NOW, TOOL, Then, World, at, bare, key, provider, sign, told};
 use http::{Request, Response};
 use serde_json::{Value, json};
 
@@ -31,6 +31,8 @@ struct State {
     takes: u64,
     /// The metadata cannot be fetched.
     without_metadata: bool,
+    /// How many seconds the metadata take beside that.
+    metadata_takes: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +50,7 @@ impl Server {
             answer,
             takes: 0,
             without_metadata: false,
+            metadata_takes: 0,
         })))
     }
 
@@ -68,12 +71,17 @@ impl Fetch for Server {
     fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
         let mut state = self.0.lock().unwrap();
         let (answer, takes) = (state.answer.clone(), state.takes);
-        let is_lost = state.without_metadata;
+        let (is_lost, metadata_takes) = (state.without_metadata, state.metadata_takes);
         let body = String::from_utf8(request.body().clone()).unwrap();
         let is_form = request.method() == "POST";
         state.asked.push(request);
         drop(state);
         Box::pin(async move {
+            let takes = if is_form {
+                takes
+            } else {
+                takes + metadata_takes
+            };
             tokio::time::sleep(Duration::from_secs(takes)).await;
             let json = "application/json";
             let (status, kind, body) = match answer {
@@ -373,6 +381,40 @@ async fn a_signed_answer_is_by_the_issuer_for_this_client() {
         let state = server.0.lock().unwrap();
         assert_eq!(state.asked[1].headers()["accept"], KIND);
     }
+}
+
+/// The keys of a signed answer are trusted as long as those of access tokens.
+#[tokio::test(start_paused = true)]
+async fn a_signed_answer_needs_a_key_that_is_still_trusted() {
+    const TYP: &str = "token-introspection+jwt";
+    for (until, expected) in [(NOW, OK), (NOW - 1, AWAY)] {
+        let world = World::new();
+        let keys = format!(r#"{{"keys":[{}]}}"#, world.server.public_jwk().to_json());
+        let issuers = &world.issuers;
+        let set = issuers.set_until(&issuer(), keys.as_bytes(), provider(), at(until));
+        set.unwrap();
+        let claims =
+            json!({"iss": ISSUER, "aud": "tool", "iat": NOW, "token_introspection": good()});
+        let answer = sign(TYP, &world.server, &claims).into_bytes();
+        let kind = "application/token-introspection+jwt";
+        let server = Server::new(Answers::Says(200, kind, answer));
+        let introspector = introspector(&server).signed_by(Arc::clone(issuers));
+        let guard = guard(&world, introspector.build());
+        assert_eq!(outcome(&guard, "good").await, expected, "{until}");
+    }
+}
+
+/// Metadata that never arrives again costs one attempt its time, and then the old one is used.
+#[tokio::test(start_paused = true)]
+async fn metadata_that_hangs_holds_up_one_attempt() {
+    let server = Server::new(Answers::Knows("good"));
+    let introspector = introspector(&server).timeout(Duration::from_secs(30));
+    let guard = guard(&World::new(), introspector.build());
+    assert_eq!(outcome(&guard, "first").await, INACTIVE);
+    server.0.lock().unwrap().metadata_takes = 1_000;
+    tokio::time::advance(Duration::from_secs(3_601)).await;
+    assert_eq!(outcome(&guard, "second").await, INACTIVE);
+    assert_eq!(outcome(&guard, "third").await, INACTIVE);
 }
 
 /// Neither the token nor the client's secret is shown.

@@ -275,6 +275,20 @@ async fn the_prefix_says_whose_a_token_is() {
     assert_eq!((short.times(), long.times()), (1, 1));
 }
 
+/// Two kinds of tokens of one issuer have a resolver each.
+#[tokio::test]
+async fn each_prefix_has_its_own_resolver() {
+    let (short, long) = (Asked::saying(&good()), Asked::saying(&good()));
+    let guard = builder(&World::new())
+        .opaque_tokens(OpaqueTokens::of(issuer(), short.clone()).prefix("a_"))
+        .opaque_tokens(OpaqueTokens::of(issuer(), long.clone()).prefix("a_b_"));
+    let guard = guard.build().unwrap();
+    assert_eq!(code(&guard, "a_1").await, "ok");
+    assert_eq!((short.times(), long.times()), (1, 0));
+    assert_eq!(code(&guard, "a_b_1").await, "ok");
+    assert_eq!((short.times(), long.times()), (1, 1));
+}
+
 fn other() -> Issuer {
     "https://other.example".parse().unwrap()
 }

@@ -282,7 +282,8 @@ fn a_transaction_stands_in_place_of_an_access_token() {
     let bearer = Requirements::new()
         .accept_transaction_alone()
         .accept_bearer();
-    assert_eq!(code(&guard(bearer), &stolen), "ok");
+    let who = guard(bearer).check(&stolen, at(NOW)).unwrap();
+    assert!(who.is_unbound() && who.subject() == "alice");
     let bearer = guard(Requirements::new().accept_bearer());
     assert_eq!(code(&bearer, &stolen), "token.missing");
     // Where the token is bound, its text alone is not enough.

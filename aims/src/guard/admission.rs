@@ -274,8 +274,8 @@ impl<M> Guard<M> {
             (Need::Bundle(_) | Need::IssuerKeys(_), ..) => &inner.resolve,
             (Need::SharedReplay(_), Replay::Shared(store), _) => store,
             (Need::Decision(_), _, Decides::Elsewhere(decides)) => decides,
-            (Need::Introspection(request), ..) => match inner.opaque.asked(&request.issuer) {
-                Some(asked) => asked,
+            (Need::Introspection(request), ..) => match inner.opaque.of(request.token.expose()) {
+                Some(opaque) => opaque.asked(),
                 None => return Resolved::Unavailable,
             },
             (Need::SharedReplay(_) | Need::Decision(_), ..) => return Resolved::Unavailable,

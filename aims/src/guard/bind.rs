@@ -12,8 +12,8 @@ impl<M> Guard<M> {
     /// issued to the agent's identifier. Refuses the request if two sources name different agents,
     /// and if the token is bound to another proven key and was not issued to the agent.
     ///
-    /// Returns whether the token is unbound. An unbound token is bound to no key, its client is not
-    /// the proven agent, and the route accepts bearer tokens.
+    /// Returns whether the token is unbound: it is bound to no key, and its client is not the
+    /// proven agent. Refuses such a token unless the route accepts bearer tokens.
     pub(super) fn bind(
         &self,
         token: &AccessToken,
@@ -30,7 +30,8 @@ impl<M> Guard<M> {
         let refused = |why| Err(Error::NotBound(why));
         let requirements = &self.route.requirements;
         let Some(agent) = agent else {
-            if !token.is_bound() && requirements.asks_for_actor() {
+            let needs_binding = requirements.asks_for_actor() || !requirements.allows_bearer();
+            if !token.is_bound() && needs_binding {
                 return refused(BindingFailure::NoConfirmation);
             }
             return Ok(!token.is_bound());

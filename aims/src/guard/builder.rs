@@ -386,8 +386,9 @@ impl<T, M> GuardBuilder<T, M> {
 
     /// Names a header field that carries a token which the tool uses. May be repeated.
     ///
-    /// If a request has the field, its WPT must cover it by `oth`. Without a WPT, the signature
-    /// must cover it.
+    /// If a request with a workload identity has the field, its WPT must cover it by `oth`, or its
+    /// signature must. The field of another request, with a bearer token, DPoP or a certificate, is
+    /// not checked: no proof covers it.
     ///
     /// ```
     /// use std::sync::Arc;

@@ -157,7 +157,7 @@ impl ClientCertificates {
             .cloned()
             .collect();
         for name in names {
-            while headers.remove(&name).is_some() {}
+            headers.remove(&name);
         }
     }
 

@@ -117,12 +117,9 @@ impl Dpop {
     ) -> Result<DpopPolicy, BuildError> {
         let provider = self.provider.or_else(provider::compiled);
         let provider = provider.ok_or(BuildError::NoDpopProvider)?;
-        let mut rules = self.rules;
-        let usable: Vec<_> = rules.algorithms().iter().collect();
-        let usable = usable.into_iter().filter(|it| provider.supports(*it));
-        rules = rules
-            .clone()
-            .with_algorithms(AlgorithmSet::of(&usable.collect::<Vec<_>>()));
+        let algorithms = self.rules.algorithms().iter();
+        let usable = algorithms.filter(|it| provider.supports(*it)).collect();
+        let mut rules = self.rules.with_algorithms(usable);
         if rules.algorithms().is_empty() {
             return Err(BuildError::DpopAlgorithms);
         }

@@ -34,7 +34,7 @@ mod signed;
 mod spend;
 #[cfg(feature = "fetch")]
 mod start;
-mod target;
+pub(crate) mod target;
 mod transactions;
 mod verify;
 

@@ -17,6 +17,10 @@ use crate::resolve::Resolve;
 /// with the longest [prefix](Self::prefix) that the token begins with, or the issuer without a
 /// prefix.
 ///
+/// The issuer is one of the guard's. One that publishes no `jwks_uri` cannot be named by
+/// `GuardBuilder::issuer`: name it in an [`IssuerStore`](aims_oauth_rs::IssuerStore::name), and
+/// end with `build`.
+///
 /// The guard judges the answer like a JWT: audience, times, binding, scopes. It keeps a good answer
 /// until the token ends, and for at most the [ceiling](Self::ceiling). A [revocation] that the
 /// guard knows of counts at once. While the issuer does not answer, the guard refuses the token
@@ -101,6 +105,10 @@ impl OpaqueTokens {
         &self.issuer
     }
 
+    pub(super) const fn asked(&self) -> &Arc<dyn Resolve> {
+        &self.asked
+    }
+
     pub(super) const fn longest_use(&self) -> Duration {
         self.ceiling
     }
@@ -149,12 +157,6 @@ impl Opaque {
             return None;
         }
         self.0.iter().find(|it| token.starts_with(&it.prefix))
-    }
-
-    /// Returns the resolver that asks this issuer.
-    pub(super) fn asked(&self, issuer: &Issuer) -> Option<&Arc<dyn Resolve>> {
-        let own = self.0.iter().find(|it| it.issuer == *issuer);
-        own.map(|it| &it.asked)
     }
 }
 

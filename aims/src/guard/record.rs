@@ -4,6 +4,7 @@
 use aims_jose::digest::Fingerprint;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::AccessToken;
+use aims_txn_token::TxnToken;
 use aims_wimse_cred::Wit;
 use http::request::Parts;
 
@@ -30,6 +31,7 @@ struct Known<'a> {
     /// The agent that a credential names.
     named: Option<&'a AgentCredential>,
     token: Option<&'a AccessToken>,
+    transaction: Option<&'a TxnToken>,
     is_unbound: bool,
     attributes: &'a Attributes,
     fingerprints: Fingerprints,
@@ -63,6 +65,7 @@ impl<M> Guard<M> {
             principal: principal.as_ref(),
             named: evidence.agent.as_ref(),
             token: evidence.token.as_ref(),
+            transaction: evidence.transaction.as_ref(),
             is_unbound: evidence.unbound,
             attributes: &attributes,
             fingerprints: evidence.fingerprints,
@@ -91,6 +94,7 @@ impl<M> Guard<M> {
             principal: Some(principal),
             named: principal.credential(),
             token: principal.access_token(),
+            transaction: principal.transaction(),
             is_unbound: principal.is_unbound(),
             attributes: &admitted.attributes,
             fingerprints: admitted.fingerprints,
@@ -132,7 +136,10 @@ impl<M> Guard<M> {
             agent,
             claimed_agent: named.filter(|_| agent.is_none()),
             proofs: &proofs,
-            subject: known.token.map(AccessToken::subject),
+            subject: known
+                .token
+                .map(AccessToken::subject)
+                .or_else(|| known.transaction.map(TxnToken::subject)),
             client: known.token.map(AccessToken::client_id),
             is_unbound: known.is_unbound,
             resource: &self.inner.resource,

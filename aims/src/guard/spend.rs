@@ -44,7 +44,9 @@ impl<M> Guard<M> {
 
     /// Returns the refusal for a shared store that did not spend these proofs.
     pub(super) fn not_spent(&self, proofs: &[Proof], error: Error) -> Refused {
-        if let [Proof::Dpop(_)] = proofs {
+        // A certificate is not spent.
+        let mut spent = proofs.iter();
+        if spent.all(|it| matches!(it, Proof::Dpop(_) | Proof::Certificate(_))) {
             return self.dpop_refused(&dpop::Error::Replay(error), None);
         }
         let answer = match error.kind() {

@@ -54,7 +54,7 @@ impl Paths {
 }
 
 /// Returns the scheme and authority of a URL.
-pub(super) fn external_origin(url: &str) -> &str {
+pub(crate) fn external_origin(url: &str) -> &str {
     let path = url
         .find("://")
         .map(|at| at.saturating_add(3))

@@ -126,13 +126,7 @@ impl<M> Guard<M> {
             .confirmed_by(&proven)
             .map_err(|error| transaction::refused(&error))?;
         let field = self.inner.transactions.as_ref().map(|it| &it.field);
-        let is_covered = |proof: &UnspentProof| match proof {
-            // The whole request came over the connection of the certificate's holder.
-            UnspentProof::Certificate(_) => true,
-            UnspentProof::Dpop(_) | UnspentProof::HttpSignature(_) | UnspentProof::Wpt(..) => {
-                field.is_some_and(|field| proof.covers(field))
-            }
-        };
+        let is_covered = |proof: &UnspentProof| field.is_some_and(|field| proof.covers(field));
         if unspent.is_empty() || unspent.iter().any(is_covered) {
             return Ok(());
         }

@@ -101,6 +101,9 @@ impl<M> Guard<M> {
             let token = &*evidence.transaction.insert(token);
             transaction::check_revoked(inner, token, now)?;
             self.bind_transaction(token, evidence.agent.as_ref(), &unspent)?;
+            let is_bound = !token.confirmations().is_empty();
+            let is_alone = evidence.agent.is_none() && evidence.token.is_none();
+            evidence.unbound |= is_alone && !is_bound;
         }
         Ok(unspent)
     }
