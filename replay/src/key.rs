@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 /// The name of something that may be used only once.
 ///
 /// The key is a SHA-256 over its parts. Each part is preceded by its length, so two different lists
-/// of parts never give the same key. The key also holds a short tag of the sender, so that a store
-/// can limit each sender to a share of its room.
+/// of parts never give the same key. The key also holds a hash of the sender, so that a store can
+/// limit each sender to a share of its room.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct ReplayKey {
     hash: [u8; 32],
-    sender: [u8; 4],
+    sender: [u8; 32],
 }
 
 impl ReplayKey {
@@ -37,10 +37,9 @@ impl ReplayKey {
         part(&mut hash, kind);
         hash.update(tag);
         parts.iter().for_each(|text| part(&mut hash, text));
-        let [a, b, c, d, ..] = <[u8; 32]>::from(tag);
         Self {
             hash: hash.finalize().into(),
-            sender: [a, b, c, d],
+            sender: tag.into(),
         }
     }
 
@@ -62,9 +61,8 @@ impl ReplayKey {
     pub fn counted_for(self, sender: &str) -> Self {
         let mut tag = Sha256::new();
         part(&mut tag, sender);
-        let [a, b, c, d, ..] = <[u8; 32]>::from(tag.finalize());
         Self {
-            sender: [a, b, c, d],
+            sender: tag.finalize().into(),
             ..self
         }
     }
@@ -75,11 +73,13 @@ impl ReplayKey {
         &self.hash
     }
 
-    /// Returns a short tag of the sender. Two senders may have the same tag, so it suits shares and
-    /// not identity.
+    /// Returns the SHA-256 of the sender.
+    ///
+    /// A store that shortens it must key the result with a secret. Otherwise an attacker who
+    /// chooses its own identifier can search for one with the short form of a victim's.
     #[must_use]
-    pub const fn sender(&self) -> [u8; 4] {
-        self.sender
+    pub const fn sender(&self) -> &[u8; 32] {
+        &self.sender
     }
 }
 

@@ -4,6 +4,7 @@
 mod error;
 mod key;
 mod memory;
+mod rate;
 
 use std::{fmt::Debug, sync::Arc};
 

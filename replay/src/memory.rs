@@ -8,6 +8,7 @@ use std::{
 
 use rustls_pki_types::UnixTime;
 
+use crate::rate::SenderRates;
 use crate::{Error, ReplayKey, ReplayStore};
 
 /// A replay store of fixed capacity in the memory of one process.
@@ -15,12 +16,15 @@ use crate::{Error, ReplayKey, ReplayStore};
 /// A key belongs to two buckets of a shard, chosen by a hash with a random seed for each store. The
 /// store puts the key into the emptier one. A lookup scans two short rows under the lock of the
 /// shard, however many entries there are. A slot whose entry has expired is free, so no background
-/// task is needed. A slot has 24 bytes, which is 32 bytes for each entry of the capacity.
+/// task is needed. A slot has 32 bytes, which is 43 bytes for each entry of the capacity.
 ///
 /// - **Full**: the store returns [`Error::Full`] if both buckets of a key hold live entries only.
 ///   It never forgets a live entry.
-/// - **Share**: a sender may hold [half](Self::with_share) of the slots that are possible for a
-///   key, and so about half of the whole store.
+/// - **Share**: among the slots that are possible for a key, a sender may hold at most as many as
+///   are free, and at most [half](Self::with_share). So one sender can fill half of the store, two
+///   can fill a third each, and `n` senders leave a share of `1/(n+1)` for the others. Senders are
+///   told apart by a hash of 8 bytes with the store's own seed.
+/// - **Rate**: a sender may spend [so many keys a second](Self::with_sender_rate), if you set it.
 /// - **Clock**: if the clock goes back to a time whose entries may be overwritten, the store
 ///   returns [`Error::Unavailable`].
 pub struct ReplayCache {
@@ -29,6 +33,7 @@ pub struct ReplayCache {
     buckets: usize,
     /// Maximum number of live slots of one sender within the two buckets of a key.
     share: usize,
+    rates: Option<SenderRates>,
     seed: RandomState,
 }
 
@@ -44,13 +49,14 @@ struct Slot {
     key: [u64; 2],
     /// Unix seconds until which the slot is live; 0 in a slot that was never used.
     until: u32,
-    sender: [u8; 4],
+    /// A keyed hash of the sender.
+    sender: u64,
 }
 
 impl ReplayCache {
     /// Creates a store with room for at least `capacity` entries of many senders.
     ///
-    /// It allocates 32 bytes for each entry at once.
+    /// It allocates 43 bytes for each entry at once.
     #[must_use]
     pub fn in_memory(capacity: usize) -> Self {
         let slots = capacity.saturating_add(capacity / 3).max(1);
@@ -66,12 +72,13 @@ impl ReplayCache {
             shards: std::iter::repeat_with(shard).take(shards).collect(),
             buckets,
             share: BUCKET,
+            rates: None,
             seed: RandomState::new(),
         }
     }
 
-    /// Sets how many of every 64 slots one sender may hold. Defaults to 32. The minimum is 1; 64
-    /// means no limit.
+    /// Sets how many of every 64 slots one sender may hold at most. Defaults to 32. The minimum is
+    /// 1; 64 means no limit, not even by the number of free slots.
     ///
     /// ```
     /// let store = aims_replay::ReplayCache::in_memory(100_000).with_share(64); // one client only
@@ -80,6 +87,22 @@ impl ReplayCache {
     #[must_use]
     pub fn with_share(mut self, of_64: usize) -> Self {
         self.share = of_64.clamp(1, BUCKET * 2);
+        self
+    }
+
+    /// Limits each sender to `burst` keys at once and `per_second` thereafter. By default there is no
+    /// such limit. Further keys are refused with [`Error::SenderFull`].
+    ///
+    /// A key that was spent before costs nothing, so an attacker who repeats a captured proof does
+    /// not use up the rate of its sender. The memory is constant, however many senders there are.
+    ///
+    /// ```
+    /// let store = aims_replay::ReplayCache::in_memory(1_000_000).with_sender_rate(500, 2_000);
+    /// # let _ = store;
+    /// ```
+    #[must_use]
+    pub fn with_sender_rate(mut self, per_second: u32, burst: u32) -> Self {
+        self.rates = Some(SenderRates::new(per_second, burst));
         self
     }
 
@@ -119,12 +142,12 @@ impl ReplayStore for ReplayCache {
         let slot = Slot {
             key: halves(key),
             until,
-            sender: key.sender(),
+            sender: self.seed.hash_one(key.sender()),
         };
         let (shard, first, second) = self.place(slot.key);
         let shard = self.shards.get(shard).ok_or(Error::Unavailable)?;
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        shard.spend(slot, [first, second], self.share, now)
+        shard.spend(slot, [first, second], self.share, self.rates.as_ref(), now)
     }
 }
 
@@ -134,9 +157,10 @@ impl Shard {
         new: Slot,
         buckets: [usize; 2],
         share: usize,
+        rates: Option<&SenderRates>,
         now: u32,
     ) -> Result<(), Error> {
-        let mut of_sender = 0;
+        let (mut of_sender, mut all_live) = (0, 0);
         let mut best = (BUCKET, None);
         for bucket in buckets {
             let start = bucket.saturating_mul(BUCKET);
@@ -153,6 +177,7 @@ impl Shard {
                     free = free.or(Some(at));
                 }
             }
+            all_live += lives;
             if lives < best.0 {
                 best = (lives, free);
             }
@@ -164,7 +189,12 @@ impl Shard {
             .1
             .and_then(|at| self.slots.get_mut(at))
             .ok_or(Error::Full)?;
-        if of_sender >= share {
+        let both = BUCKET * 2;
+        let limit = match share {
+            no_limit if no_limit >= both => both,
+            share => share.min(both.saturating_sub(all_live)),
+        };
+        if of_sender >= limit || rates.is_some_and(|rates| !rates.take(new.sender, now)) {
             return Err(Error::SenderFull);
         }
         self.forgotten = self.forgotten.max(slot.until);
@@ -177,7 +207,7 @@ impl Slot {
     const EMPTY: Self = Self {
         key: [0; 2],
         until: 0,
-        sender: [0; 4],
+        sender: 0,
     };
 
     const fn lives(&self, now: u32) -> bool {

@@ -136,6 +136,72 @@ fn a_sender_has_a_share() {
     }
 }
 
+/// Two senders that send as fast as they can leave room for a third (M3 of an attack on the running
+/// programs).
+#[test]
+fn two_senders_cannot_fill_the_store_for_a_third() {
+    let store = ReplayCache::in_memory(4_000);
+    for id in 0..20_000 {
+        for greedy in ["one", "two"] {
+            let spent = store.spend(&key(greedy, id), at(100), at(50));
+            assert!(
+                matches!(spent, Ok(()) | Err(Error::SenderFull)),
+                "{spent:?}"
+            );
+        }
+    }
+    for id in 0..300 {
+        assert_eq!(store.spend(&key("victim", id), at(100), at(50)), Ok(()));
+    }
+}
+
+/// A sender that has chosen its name so that the first four bytes of its hash are those of a victim
+/// does not use up the victim's share.
+#[test]
+fn a_sender_with_a_similar_hash_has_another_share() {
+    let mut seen = std::collections::HashMap::new();
+    let tag = |name: &str| key(name, 0).sender()[..4].to_vec();
+    let (attacker, victim) = (0..)
+        .find_map(|number| {
+            let name = format!("w{number}");
+            let other = seen.insert(tag(&name), name.clone())?;
+            Some((other, name))
+        })
+        .unwrap();
+    let store = ReplayCache::in_memory(4_000);
+    let greedy = (0..20_000).map(|id| store.spend(&key(&attacker, id), at(100), at(50)));
+    assert!(
+        greedy
+            .filter(|spent| *spent == Err(Error::SenderFull))
+            .count()
+            > 10_000
+    );
+    for id in 0..300 {
+        assert_eq!(store.spend(&key(&victim, id), at(100), at(50)), Ok(()));
+    }
+}
+
+/// A sender has a rate. Others, and repetitions of a captured proof, do not use it up.
+#[test]
+fn a_sender_has_a_rate() {
+    let store = ReplayCache::in_memory(10_000).with_sender_rate(2, 10);
+    let spend = |sender: &str, id, now| store.spend(&key(sender, id), at(1_000), at(now));
+    assert_eq!(spend("a", 0, 50), Ok(()));
+    for _ in 0..100 {
+        assert_eq!(spend("a", 0, 50), Err(Error::Replayed));
+    }
+    for id in 1..10 {
+        assert_eq!(spend("a", id, 50), Ok(()));
+    }
+    assert_eq!(spend("a", 10, 50), Err(Error::SenderFull));
+    assert_eq!(spend("b", 0, 50), Ok(()));
+    assert_eq!(spend("a", 10, 51), Ok(()));
+    assert_eq!(spend("a", 11, 51), Ok(()));
+    assert_eq!(spend("a", 12, 51), Err(Error::SenderFull));
+    // A clock that goes back gives nothing.
+    assert_eq!(spend("a", 12, 10), Err(Error::SenderFull));
+}
+
 /// T-035: when the clock goes back to a time of overwritten entries, the store refuses.
 #[test]
 fn a_clock_that_goes_back_lets_nothing_in() {
