@@ -24,7 +24,7 @@ use crate::limit::Meter;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes};
 use crate::oauth::{AuthorizationServer, Registry};
-use crate::{Authority, Client, Enrolment, Error, Limits, Purpose, Resource};
+use crate::{Authority, Client, Enrolment, Error, Limits, MemoryState, Purpose, Resource, State};
 
 /// Number of nonces and assertions that the default replay store holds.
 const REPLAY_CAPACITY: usize = 65_536;
@@ -71,6 +71,7 @@ pub struct Builder {
     svid_lifetime: Duration,
     refresh_hint: Duration,
     replay: Option<Arc<dyn ReplayStore>>,
+    state: Option<Arc<dyn State>>,
     requires_dpop_nonces: bool,
     /// The grants of the token endpoint.
     pub(crate) grants: Vec<Box<dyn GrantType>>,
@@ -96,6 +97,7 @@ impl Builder {
             svid_lifetime: FIVE_MINUTES,
             refresh_hint: FIVE_MINUTES,
             replay: None,
+            state: None,
             requires_dpop_nonces: false,
             grants: grant_types(),
         }
@@ -191,6 +193,13 @@ impl Builder {
         self
     }
 
+    /// Sets the store of codes, grants, tokens and registered clients. Defaults to a
+    /// [`MemoryState`].
+    pub fn state(mut self, state: Arc<dyn State>) -> Self {
+        self.state = Some(state);
+        self
+    }
+
     /// Refuses DPoP proofs without a nonce of this server (RFC 9449 §8).
     ///
     /// The server recognizes its nonces without storing them. They end with the process.
@@ -278,6 +287,7 @@ impl Builder {
             provider: self.provider,
             random: self.random,
             replay,
+            state: self.state.unwrap_or_else(|| Arc::new(MemoryState::new())),
             assertions: AssertionRules::new(base.issuer().clone()),
             pops: PopRules::new(base.issuer().clone()),
             dpop: DpopPolicy {

@@ -120,7 +120,13 @@ pub enum Error {
         /// Seconds until the next request may be sent.
         retry_after: u64,
     },
-    /// Random bytes, a signature or the replay store failed.
+    /// The [`State`](crate::State) has no room for another entry.
+    #[error("no room for another entry of the kind `{}`", kind.name())]
+    StateFull {
+        /// The kind of the entry.
+        kind: crate::Kind,
+    },
+    /// Random bytes, a signature, the state or the replay store failed.
     #[error("the authority cannot do this now")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
 
@@ -273,6 +279,7 @@ impl Error {
         Self::Slow => Unavailable "authority.slow",
         Self::MediaType { .. } => Malformed "authority.media_type",
         Self::TooMany { .. } => Unavailable "authority.too_many",
+        Self::StateFull { .. } => Unavailable "authority.state_full",
         Self::Unavailable(_) => Unavailable "authority.unavailable",
         Self::IdentityRequest { .. } => Malformed "identity.request",
         Self::Nonce => Malformed "identity.nonce",

@@ -17,6 +17,7 @@ mod oauth;
 mod reason;
 #[cfg(feature = "server")]
 mod router;
+mod state;
 
 pub use crate::authority::Authority;
 pub use crate::builder::Builder;
@@ -28,3 +29,4 @@ pub use crate::identity::{Challenge, Credential, Enrolment, IdentityServer, Pres
 pub use crate::keys::Purpose;
 pub use crate::limit::{Limits, Rate};
 pub use crate::oauth::{AuthorizationServer, Client, Resource};
+pub use crate::state::{Change, Entry, Kind, MemoryState, State, Stored};

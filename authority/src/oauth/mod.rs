@@ -29,6 +29,7 @@ use self::grant::{GrantTypes, Granted, TokenRequest};
 pub(crate) use self::resource::Registry;
 pub use self::resource::{Client, Resource};
 use crate::Error;
+use crate::State;
 use crate::base::Base;
 use crate::identity::{IdentityServer, add};
 use crate::keys::KeyRing;
@@ -50,6 +51,7 @@ pub struct AuthorizationServer {
     pub(crate) provider: &'static dyn Provider,
     pub(crate) random: &'static dyn SecureRandom,
     pub(crate) replay: Arc<dyn ReplayStore>,
+    pub(crate) state: Arc<dyn State>,
     /// The rules of `private_key_jwt` for this server.
     pub(crate) assertions: AssertionRules,
     /// The rules of the proof with a WIT-SVID for this server.
@@ -110,6 +112,12 @@ impl AuthorizationServer {
     pub fn jwks(&self, now: UnixTime) -> String {
         let (keys, _) = self.ring.published(now);
         keys.into_iter().collect::<PublicJwkSet>().to_json()
+    }
+
+    /// Returns the store of codes, grants, tokens and registered clients.
+    #[must_use]
+    pub fn state(&self) -> &dyn State {
+        self.state.as_ref()
     }
 
     pub(crate) const fn ring(&self) -> &KeyRing {
