@@ -3,14 +3,25 @@
 use crate::Failure;
 
 /// The rows so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Table {
+    suite: &'static str,
     green: usize,
     red: usize,
     not_run: usize,
 }
 
 impl Table {
+    /// Creates a table without rows.
+    pub(crate) const fn new(suite: &'static str) -> Self {
+        Self {
+            suite,
+            green: 0,
+            red: 0,
+            not_run: 0,
+        }
+    }
+
     /// Prints a heading.
     pub(crate) fn part(&self, title: &str) {
         println!("\n{title}");
@@ -32,6 +43,11 @@ impl Table {
         }
     }
 
+    /// Counts a row that went well without printing it.
+    pub(crate) const fn silent(&mut self) {
+        self.green += 1;
+    }
+
     /// Prints a step that cannot be tried, and why.
     pub(crate) fn not_run(&mut self, step: &str, why: &str) {
         self.not_run += 1;
@@ -45,11 +61,12 @@ impl Table {
     /// An error if a row is red.
     pub(crate) fn end(self) -> Result<(), Failure> {
         let Self {
+            suite,
             green,
             red,
             not_run,
         } = self;
-        println!("\noauth: {green} ok, {red} red, {not_run} not run");
+        println!("\n{suite}: {green} ok, {red} red, {not_run} not run");
         if red > 0 {
             return Err("a row is red".into());
         }
