@@ -213,6 +213,12 @@ pub enum Error {
         /// The supported grant types.
         supported: Vec<&'static str>,
     },
+    /// This client may not use the grant (`unauthorized_client`).
+    #[error("the client may not use this grant: {reason}")]
+    ClientGrant {
+        /// The rule, and what the client can do.
+        reason: &'static str,
+    },
     /// The resource is unknown, malformed, repeated, missing, or not for this client
     /// (`invalid_target`).
     #[error("the resource is unknown, or not for this client")]
@@ -299,6 +305,7 @@ impl Error {
         Self::Client { .. } => Forbidden "as.client",
         Self::Dpop { .. } => Forbidden "as.dpop",
         Self::GrantType { .. } => Forbidden "as.grant_type",
+        Self::ClientGrant { .. } => Forbidden "as.client_grant",
         Self::Target => Forbidden "as.target",
         Self::Scope | Self::ScopeNotAllowed { .. } => Forbidden "as.scope",
         Self::NotLoopback { .. } => Configuration "server.not_loopback",
@@ -359,6 +366,7 @@ impl Error {
             Self::Client { .. } => "invalid_client",
             Self::Dpop { answer, .. } => answer,
             Self::GrantType { .. } => "unsupported_grant_type",
+            Self::ClientGrant { .. } => "unauthorized_client",
             Self::Target => "invalid_target",
             Self::Scope | Self::ScopeNotAllowed { .. } => "invalid_scope",
             Self::TokenRequest { .. }

@@ -72,7 +72,7 @@ pub enum Kind {
     /// An authorization code (RFC 6749 §4.1.2), by its hash. A used code stays, as used, until its
     /// access tokens have expired.
     Code,
-    /// What a client and a user agreed on, with the state of its refresh token, by its id. A
+    /// A client and the user's consent, with the state of its refresh token, by its id. A
     /// revoked grant stays, as revoked, until its access tokens have expired.
     Grant,
     /// An authorization request that waits for the user's consent, by its hash.

@@ -1,4 +1,7 @@
-//! Client authentication: exactly one of `private_key_jwt`, `spiffe_wit` and `spiffe_jwt`.
+//! Client authentication: exactly one of `private_key_jwt`, `spiffe_wit` and `spiffe_jwt`, or none
+//! for a public client.
+
+use std::sync::Arc;
 
 use aims_jose::jwk::Jwk;
 use aims_jose::jwt::Audience;
@@ -30,6 +33,8 @@ enum Offered<'a> {
     Assertion(PresentedAssertion<'a>),
     JwtSvid(&'a str),
     WitSvid(PresentedAttestation<'a>),
+    /// `client_id` alone.
+    Public(&'a str),
 }
 
 impl AuthorizationServer {
@@ -45,11 +50,12 @@ impl AuthorizationServer {
         headers: &HeaderMap,
         form: &Form,
         now: UnixTime,
-    ) -> Result<Authenticated<'_>, Error> {
+    ) -> Result<Authenticated, Error> {
         let who = match offered(headers, form)? {
             Offered::Assertion(presented) => self.by_assertion(&presented, now)?,
             Offered::JwtSvid(text) => self.by_jwt_svid(text, now)?,
             Offered::WitSvid(presented) => self.by_wit_svid(&presented, now)?,
+            Offered::Public(client_id) => self.public(client_id, now)?,
         };
         // With these methods `client_id` is optional (RFC 7521 §4.2).
         if form
@@ -66,10 +72,13 @@ impl AuthorizationServer {
         &self,
         presented: &PresentedAssertion<'_>,
         now: UnixTime,
-    ) -> Result<Authenticated<'_>, Error> {
+    ) -> Result<Authenticated, Error> {
         let named = presented.unverified_client_id();
-        let known = self.registry.by_client_id(named.as_str());
-        let (client, keys) = known.ok_or_else(|| failed("no client of this name"))?;
+        let client = self.client(named.as_str(), now)?;
+        let client = client.ok_or_else(|| failed("no client of this name"))?;
+        let ClientMatcher::Keys { keys, .. } = &client.by else {
+            return Err(failed("the client of this name has no keys"));
+        };
         let unspent = presented
             .verify(keys, &self.assertions, now)
             .map_err(failed)?;
@@ -77,12 +86,12 @@ impl AuthorizationServer {
             .spend(self.replay.as_ref(), now)
             .map_err(unspent_is_unknown)?;
         let client_id = proven.client_id().as_str().to_owned();
-        Ok(authenticated(client, client_id, Some(proven.key())))
+        Ok(authenticated(&client, client_id, Some(proven.key())))
     }
 
     /// Verifies a JWT-SVID (draft-ietf-oauth-spiffe-client-auth). It has no replay protection:
     /// workloads use one JWT-SVID until it expires.
-    fn by_jwt_svid(&self, text: &str, now: UnixTime) -> Result<Authenticated<'_>, Error> {
+    fn by_jwt_svid(&self, text: &str, now: UnixTime) -> Result<Authenticated, Error> {
         let trust = self.identity.refreshed_trust(now)?.snapshot();
         let issuer = self.base.as_str();
         let svid = JwtSvid::verify(text, &trust, issuer, now).map_err(failed)?;
@@ -100,7 +109,7 @@ impl AuthorizationServer {
         &self,
         presented: &PresentedAttestation<'_>,
         now: UnixTime,
-    ) -> Result<Authenticated<'_>, Error> {
+    ) -> Result<Authenticated, Error> {
         let trust = self.identity.refreshed_trust(now)?.snapshot();
         let text = presented.unverified_attestation();
         let wit = Wit::verify(text, &trust, &WitRules::wit_svid(), now).map_err(failed)?;
@@ -114,8 +123,20 @@ impl AuthorizationServer {
         Ok(authenticated(client, wit.id().to_string(), Some(wit.key())))
     }
 
+    /// Returns the public client of this name: it proves nothing (RFC 6749 §3.2.1).
+    fn public(&self, client_id: &str, now: UnixTime) -> Result<Authenticated, Error> {
+        let client = self.client(client_id, now)?;
+        let client = client.ok_or_else(|| failed("no client of this name"))?;
+        match &client.by {
+            ClientMatcher::Public { .. } => Ok(authenticated(&client, client_id.to_owned(), None)),
+            ClientMatcher::Keys { .. } | ClientMatcher::Spiffe { .. } => {
+                Err(failed("this client must authenticate"))
+            }
+        }
+    }
+
     /// Returns the client whose pattern matches a verified workload.
-    fn workload(&self, id: &WorkloadId) -> Result<&Client, Error> {
+    fn workload(&self, id: &WorkloadId) -> Result<&Arc<Client>, Error> {
         if id.scheme() != Scheme::Spiffe {
             return Err(failed("only SPIFFE identifiers are clients"));
         }
@@ -147,13 +168,13 @@ fn unspent_is_unknown(error: aims_oauth_wire::Error) -> Error {
     }
 }
 
-fn authenticated<'a>(
-    client: &'a Client,
+fn authenticated(
+    client: &Arc<Client>,
     client_id: String,
     key: Option<&VerifyingKey>,
-) -> Authenticated<'a> {
+) -> Authenticated {
     Authenticated {
-        client,
+        client: client.clone(),
         client_id,
         key: key.map(|key| bare(key.jwk())),
         dpop: None,
@@ -189,12 +210,18 @@ fn offered<'a>(headers: &'a HeaderMap, form: &'a Form) -> Result<Offered<'a>, Er
     }
     let svid = form.get("client_assertion");
     match svid.filter(|_| form.get("client_assertion_type") == Some(JWT_SPIFFE)) {
-        Some(svid) => Ok(Offered::JwtSvid(svid)),
-        None => Err(Error::Client {
-            by_authorization,
-            source: Some("no way to authenticate that is known here".into()),
-        }),
+        Some(svid) => return Ok(Offered::JwtSvid(svid)),
+        None if ways.contains(&true) => {}
+        None => {
+            if let Some(client_id) = form.get("client_id") {
+                return Ok(Offered::Public(client_id));
+            }
+        }
     }
+    Err(Error::Client {
+        by_authorization,
+        source: Some("no way to authenticate that is known here".into()),
+    })
 }
 
 fn failed(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {

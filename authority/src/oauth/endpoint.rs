@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use aims_jose::secret::SecretText;
 use aims_oauth_wire::dpop::DPOP_NONCE;
 use aims_oauth_wire::media;
 use aims_oauth_wire::token::{Form, TokenError};
 use http::header::{CACHE_CONTROL, HeaderValue, PRAGMA, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::authority::Inner;
 use crate::endpoint::Call;
@@ -22,8 +24,10 @@ struct TokenAnswer<'a> {
     expires_in: u64,
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     #[serde(flatten)]
-    members: BTreeMap<&'static str, &'static str>,
+    members: BTreeMap<&'static str, Value>,
 }
 
 /// Returns the keys that verify access tokens.
@@ -52,7 +56,8 @@ pub(crate) fn token(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>,
         token_type: granted.token_type,
         expires_in: granted.expires_in.as_secs(),
         scope: &granted.scope,
-        members: granted.members.iter().copied().collect(),
+        refresh_token: granted.refresh_token.as_ref().map(SecretText::expose),
+        members: granted.members.into_iter().collect(),
     });
     let headers = response.headers_mut();
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
@@ -66,7 +71,8 @@ pub(crate) fn token(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>,
 pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     let status = match error {
         Error::Client { .. } => StatusCode::UNAUTHORIZED,
-        Error::GrantType { .. }
+        Error::ClientGrant { .. }
+        | Error::GrantType { .. }
         | Error::Scope
         | Error::ScopeNotAllowed { .. }
         | Error::Target
@@ -117,6 +123,7 @@ fn description(error: &Error) -> Cow<'static, str> {
             return format!("the grant type is not supported, expected one of: {supported}").into();
         }
         Error::Scope | Error::ScopeNotAllowed { .. } => "a scope is unknown or not for this client",
+        Error::ClientGrant { reason } => reason,
         Error::Target => "name one resource that this client may use",
         Error::TokenRequest { reason } => reason,
         Error::MediaType { .. } => "the body must be application/x-www-form-urlencoded",

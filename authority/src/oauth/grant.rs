@@ -6,9 +6,11 @@ use core::fmt::Debug;
 use core::time::Duration;
 
 use aims_jose::jws::CompactJws;
+use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::dpop::Nonce;
 use aims_oauth_wire::token::Form;
+use serde_json::Value;
 
 pub(crate) use self::client_credentials::ClientCredentials;
 use super::{Authenticated, AuthorizationServer};
@@ -63,7 +65,7 @@ pub(crate) trait GrantType: Debug + Send + Sync {
 /// A token request of an authenticated client.
 pub(crate) struct TokenRequest<'a> {
     /// The client, and the key that it has proven.
-    pub(crate) client: &'a Authenticated<'a>,
+    pub(crate) client: &'a Authenticated,
     /// The parameters. Each occurs once, except `resource`.
     pub(crate) form: &'a Form,
     /// The time of the request.
@@ -81,8 +83,10 @@ pub(crate) struct Granted {
     pub(crate) scope: String,
     /// `expires_in`.
     pub(crate) expires_in: Duration,
+    /// `refresh_token`.
+    pub(crate) refresh_token: Option<SecretText>,
     /// Further members of the response, such as `issued_token_type` (RFC 8693 §2.2.1).
-    pub(crate) members: &'static [(&'static str, &'static str)],
+    pub(crate) members: Vec<(&'static str, Value)>,
     /// The nonce for the client's next DPoP proof. The token endpoint sets it.
     pub(crate) next_nonce: Option<Nonce>,
 }

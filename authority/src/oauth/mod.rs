@@ -1,10 +1,14 @@
 //! The authorization server. See [`AuthorizationServer`].
 
 mod authenticate;
+#[allow(dead_code, reason = "the authorization endpoint reads it")]
+mod client;
 pub(crate) mod dpop;
 pub(crate) mod endpoint;
 pub(crate) mod grant;
 mod metadata;
+#[allow(dead_code, reason = "the authorization endpoint reads it")]
+mod redirect;
 mod resource;
 
 use core::time::Duration;
@@ -21,7 +25,7 @@ use aims_oauth_wire::assertion::AssertionRules;
 use aims_oauth_wire::attestation::PopRules;
 use aims_oauth_wire::token::Form;
 use aims_replay::ReplayStore;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::dpop::DpopPolicy;
 pub(crate) use self::endpoint::refusal;
@@ -61,8 +65,8 @@ pub struct AuthorizationServer {
 
 /// An authenticated client.
 #[derive(Debug)]
-pub(crate) struct Authenticated<'a> {
-    pub(crate) client: &'a Client,
+pub(crate) struct Authenticated {
+    pub(crate) client: Arc<Client>,
     /// For a workload its own identifier, not the pattern that it matches.
     pub(crate) client_id: String,
     /// The key that it has proven.
@@ -72,7 +76,7 @@ pub(crate) struct Authenticated<'a> {
     pub(crate) dpop: Option<Thumbprint>,
 }
 
-impl Authenticated<'_> {
+impl Authenticated {
     /// Returns `token_type` of the client's tokens (RFC 9449 §5, RFC 6750).
     const fn token_type(&self) -> &'static str {
         match self.dpop {
@@ -80,6 +84,47 @@ impl Authenticated<'_> {
             None => "Bearer",
         }
     }
+
+    /// Returns `cnf` of the client's tokens.
+    const fn confirmation(&self) -> Option<Confirmation<'_>> {
+        match (self.dpop, &self.key) {
+            (Some(thumbprint), _) => Some(Confirmation::Jkt(thumbprint)),
+            (None, Some(jwk)) => Some(Confirmation::Jwk(jwk)),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The content of an access token, apart from what the server adds itself.
+#[derive(Debug)]
+pub(crate) struct NewToken<'a> {
+    pub(crate) client_id: &'a str,
+    /// The user, or the client itself.
+    pub(crate) subject: &'a str,
+    pub(crate) resource: &'a str,
+    pub(crate) scope: &'a str,
+    pub(crate) confirmation: Option<Confirmation<'a>>,
+    /// The login of the user.
+    pub(crate) login: Option<&'a Login>,
+    /// `authorization_details`.
+    pub(crate) details: Option<&'a serde_json::Value>,
+    /// `act`.
+    pub(crate) actor: Option<&'a serde_json::Value>,
+    /// The grant that the token belongs to. `jti` begins with its id.
+    pub(crate) grant: Option<&'a str>,
+    pub(crate) expires: UnixTime,
+}
+
+/// The login of a user, as tokens describe it (RFC 9068 §2.2.1). It stays the same over all tokens
+/// of a grant.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub(crate) struct Login {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) auth_time: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) acr: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) amr: Vec<String>,
 }
 
 /// The claims of an access token (RFC 9068 §2.2, RFC 7800 §3.2).
@@ -95,13 +140,19 @@ struct AccessTokenClaims<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cnf: Option<Confirmation<'a>>,
+    cnf: Option<&'a Confirmation<'a>>,
+    #[serde(flatten)]
+    login: Option<&'a Login>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_details: Option<&'a serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a serde_json::Value>,
 }
 
 /// `cnf` of an access token (RFC 9449 §6.1, RFC 7800 §3.2).
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Confirmation<'a> {
+pub(crate) enum Confirmation<'a> {
     Jkt(Thumbprint),
     Jwk(&'a Jwk),
 }
@@ -154,48 +205,76 @@ impl AuthorizationServer {
         Ok(granted)
     }
 
-    /// Signs an access token for a client, bound to the key that it has proven.
+    /// Returns a registered client, or the client of a workload.
+    pub(crate) fn client(
+        &self,
+        client_id: &str,
+        _now: UnixTime,
+    ) -> Result<Option<Arc<Client>>, Error> {
+        Ok(self.registry.named(client_id).cloned())
+    }
+
+    /// Signs an access token for a client itself, bound to the key that it has proven.
     fn sign(
         &self,
-        who: &Authenticated<'_>,
+        who: &Authenticated,
         resource: &str,
         scope: &str,
         now: UnixTime,
     ) -> Result<CompactJws, Error> {
-        let expires = add(now, self.lifetime);
+        let token = NewToken {
+            client_id: &who.client_id,
+            subject: &who.client_id,
+            resource,
+            scope,
+            confirmation: who.confirmation(),
+            login: None,
+            details: None,
+            actor: None,
+            grant: None,
+            expires: add(now, self.lifetime),
+        };
+        self.issue(&token, now)
+    }
+
+    /// Signs an access token.
+    fn issue(&self, token: &NewToken<'_>, now: UnixTime) -> Result<CompactJws, Error> {
         let date = |at: UnixTime| {
             let date = NumericDate::from_secs(at.as_secs());
             date.ok_or_else(|| Error::unavailable("the clock is beyond all dates"))
         };
+        let mut jti = id128(self.random).map_err(Error::unavailable)?;
+        if let Some(grant) = token.grant {
+            jti = format!("{grant}.{jti}");
+        }
         let claims = AccessTokenClaims {
             iss: self.base.as_str(),
-            sub: &who.client_id,
-            aud: resource,
-            client_id: &who.client_id,
+            sub: token.subject,
+            aud: token.resource,
+            client_id: token.client_id,
             iat: date(now)?,
-            exp: date(expires)?,
-            jti: id128(self.random).map_err(Error::unavailable)?,
-            scope,
-            cnf: match (who.dpop, &who.key) {
-                (Some(thumbprint), _) => Some(Confirmation::Jkt(thumbprint)),
-                (None, Some(jwk)) => Some(Confirmation::Jwk(jwk)),
-                (None, None) => None,
-            },
+            exp: date(token.expires)?,
+            jti,
+            scope: token.scope,
+            cnf: token.confirmation.as_ref(),
+            login: token.login,
+            authorization_details: token.details,
+            act: token.actor,
         };
         let signer = self
             .ring
-            .signer(expires, now)
+            .signer(token.expires, now)
             .ok_or_else(|| Error::unavailable("no key"))?;
-        let token = SigningInput::new("at+jwt", signer.algorithm(), signer.key_id(), &claims)
+        let signed = SigningInput::new("at+jwt", signer.algorithm(), signer.key_id(), &claims)
             .and_then(|input| input.sign(&*signer))
             .map_err(Error::unavailable)?;
         tracing::info!(
-            client_id = ?who.client_id,
-            ?resource,
-            ?scope,
-            token = %aims_jose::digest::Fingerprint::of(token.expose().as_bytes()),
+            client_id = ?token.client_id,
+            resource = ?token.resource,
+            scope = ?token.scope,
+            token = %aims_jose::digest::Fingerprint::of(signed.expose().as_bytes()),
             "issued an access token"
         );
-        Ok(token)
+        Ok(signed)
     }
 }

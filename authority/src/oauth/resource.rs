@@ -2,12 +2,14 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use aims_error::shown;
 use aims_jose::jwk::JwkSet;
 use aims_oauth_wire::names::{self, ScopeSet};
-use aims_wimse_id::{IdPattern, WorkloadId};
+use aims_wimse_id::{IdPattern, Scheme, WorkloadId};
 
+use super::client::CodeFlow;
 use crate::Error;
 
 /// Maximum number of clients.
@@ -54,12 +56,14 @@ pub struct Client {
     pub(crate) by: ClientMatcher,
     pub(crate) grants: HashMap<String, BTreeSet<String>>,
     pub(crate) requires_dpop: bool,
+    pub(crate) flow: CodeFlow,
 }
 
 /// The way in which a client authenticates.
 #[derive(Clone, Debug)]
 pub(crate) enum ClientMatcher {
     Keys { client_id: String, keys: JwkSet },
+    Public { client_id: String },
     Spiffe { pattern: IdPattern, jwt_svid: bool },
 }
 
@@ -74,9 +78,11 @@ impl Client {
     }
 
     /// Formats the client for a message.
-    fn shown(&self) -> Box<str> {
+    pub(super) fn shown(&self) -> Box<str> {
         match &self.by {
-            ClientMatcher::Keys { client_id, .. } => shown([client_id.as_str()]),
+            ClientMatcher::Keys { client_id, .. } | ClientMatcher::Public { client_id } => {
+                shown([client_id.as_str()])
+            }
             ClientMatcher::Spiffe { pattern, .. } => shown([pattern.to_string().as_str()]),
         }
     }
@@ -94,11 +100,12 @@ impl Client {
         })
     }
 
-    fn new(by: ClientMatcher) -> Self {
+    pub(super) fn new(by: ClientMatcher) -> Self {
         Self {
             by,
             grants: HashMap::new(),
             requires_dpop: false,
+            flow: CodeFlow::default(),
         }
     }
 
@@ -140,8 +147,8 @@ impl Client {
 #[derive(Debug)]
 pub(crate) struct Registry {
     resources: HashMap<String, BTreeSet<String>>,
-    by_id: HashMap<String, Client>,
-    by_pattern: Vec<(IdPattern, Client)>,
+    by_id: HashMap<String, Arc<Client>>,
+    by_pattern: Vec<(IdPattern, Arc<Client>)>,
 }
 
 /// The resource and the scopes that a token is issued for.
@@ -204,14 +211,18 @@ impl Registry {
     }
 
     fn add(&mut self, client: Client) -> Result<(), Error> {
+        client.check_flow()?;
+        let client = Arc::new(client);
         match &client.by {
-            ClientMatcher::Keys { client_id, keys } => {
+            ClientMatcher::Keys { client_id, .. } | ClientMatcher::Public { client_id } => {
+                let lacks_keys =
+                    matches!(&client.by, ClientMatcher::Keys { keys, .. } if keys.is_empty());
                 // A client id that looks like a SPIFFE ID could be mistaken for one in a token.
                 let bad = client_id.is_empty()
                     || client_id.len() > 512
                     || !client_id.bytes().all(|byte| (0x21..=0x7e).contains(&byte))
                     || client_id.starts_with("spiffe:")
-                    || keys.is_empty();
+                    || lacks_keys;
                 let client_id = client_id.clone();
                 if bad {
                     return Err(Error::Clients {
@@ -235,18 +246,23 @@ impl Registry {
         Ok(())
     }
 
-    /// Returns the client with this `client_id`, and its keys.
-    pub(crate) fn by_client_id(&self, client_id: &str) -> Option<(&Client, &JwkSet)> {
-        let client = self.by_id.get(client_id)?;
-        match &client.by {
-            ClientMatcher::Keys { keys, .. } => Some((client, keys)),
-            ClientMatcher::Spiffe { .. } => None,
-        }
+    /// Returns the client with this `client_id`.
+    pub(crate) fn by_client_id(&self, client_id: &str) -> Option<&Arc<Client>> {
+        self.by_id.get(client_id)
+    }
+
+    /// Returns the client with this identifier: a `client_id`, or the SPIFFE ID of a workload.
+    pub(crate) fn named(&self, client_id: &str) -> Option<&Arc<Client>> {
+        self.by_client_id(client_id).or_else(|| {
+            let id = WorkloadId::parse(client_id).ok()?;
+            let is_spiffe = id.scheme() == Scheme::Spiffe && id.as_str() == client_id;
+            self.by_workload(&id).filter(|_| is_spiffe)
+        })
     }
 
     /// Returns the client whose pattern matches a workload best: an exact identifier, or else the
     /// longest pattern.
-    pub(crate) fn by_workload(&self, id: &WorkloadId) -> Option<&Client> {
+    pub(crate) fn by_workload(&self, id: &WorkloadId) -> Option<&Arc<Client>> {
         let fitting = self
             .by_pattern
             .iter()

@@ -22,10 +22,15 @@ impl GrantType for ClientCredentials {
         request: &TokenRequest<'_>,
     ) -> Result<Granted, Error> {
         let TokenRequest { client, form, now } = request;
+        if client.client.is_public() {
+            return Err(Error::ClientGrant {
+                reason: "a public client gets tokens for users only",
+            });
+        }
         let asked: Vec<&str> = form.all("resource").collect();
         let permission = server
             .registry
-            .permit(client.client, &asked, form.get("scope"))?;
+            .permit(&client.client, &asked, form.get("scope"))?;
         let scope = permission.scopes.join(" ");
         let token = server.sign(client, permission.resource, &scope, *now)?;
         Ok(Granted {
@@ -33,7 +38,8 @@ impl GrantType for ClientCredentials {
             token_type: client.token_type(),
             scope,
             expires_in: server.lifetime,
-            members: &[],
+            refresh_token: None,
+            members: Vec::new(),
             next_nonce: None,
         })
     }

@@ -43,7 +43,8 @@ impl GrantType for TestGrant {
             token_type: "N_A",
             scope: scope.to_owned(),
             expires_in: Duration::from_secs(7),
-            members: &[("issued_token_type", "urn:example:token-type:test")],
+            refresh_token: None,
+            members: vec![("issued_token_type", "urn:example:token-type:test".into())],
             next_nonce: None,
         })
     }

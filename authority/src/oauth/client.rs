@@ -1,0 +1,128 @@
+//! What a client may do with users: redirect URIs, and the rules of its authorization requests.
+
+use aims_error::shown;
+
+use super::redirect::RedirectUri;
+use super::resource::{Client, ClientMatcher};
+use crate::Error;
+
+/// Maximum number of redirect URIs of a client.
+const MOST_REDIRECT_URIS: usize = 32;
+
+/// The rules of a client's authorization requests.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CodeFlow {
+    /// The redirect URIs as the operator or the client wrote them.
+    pub(crate) redirect_uris: Vec<String>,
+    /// The name for the consent page.
+    pub(crate) name: Option<String>,
+    /// Whether the client itself wrote its name and redirect URIs.
+    pub(crate) unverified: bool,
+    /// Whether every authorization request must be pushed (RFC 9126 §6).
+    pub(crate) pushed_only: bool,
+    /// Whether the client may exchange tokens (RFC 8693).
+    pub(crate) exchange: bool,
+}
+
+impl Client {
+    /// Creates a public client (RFC 6749 §2.1), such as a program on the user's machine.
+    ///
+    /// It proves nothing at the token endpoint, `none`. It gets tokens for users only, by
+    /// authorization code with PKCE. Add at least one [`redirect_uri`](Self::redirect_uri).
+    ///
+    /// ```
+    /// use aims_authority::Client;
+    ///
+    /// let command_line = Client::public("cli")
+    ///     .redirect_uri("http://127.0.0.1/callback")
+    ///     .allow("https://tools.example/mcp", ["tools:call"]);
+    /// # drop(command_line);
+    /// ```
+    #[must_use]
+    pub fn public(client_id: impl Into<String>) -> Self {
+        Self::new(ClientMatcher::Public {
+            client_id: client_id.into(),
+        })
+    }
+
+    /// Adds a redirect URI. With one or more of them the client may ask users for authorization
+    /// (RFC 6749 §4.1).
+    ///
+    /// A request must name one of them, character by character. The port of an `http` URI on
+    /// `127.0.0.1`, `[::1]` or `localhost` may vary (RFC 8252 §7.3). Other schemes are `https`, or
+    /// a reversed domain name such as `com.example.app` (RFC 8252 §7.1).
+    #[must_use]
+    pub fn redirect_uri(mut self, uri: impl Into<String>) -> Self {
+        self.flow.redirect_uris.push(uri.into());
+        self
+    }
+
+    /// Sets the name that the consent page shows. Defaults to the `client_id`.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.flow.name = Some(name.into());
+        self
+    }
+
+    /// Refuses authorization requests of the client that were not pushed (RFC 9126 §6).
+    #[must_use]
+    pub const fn require_pushed_requests(mut self) -> Self {
+        self.flow.pushed_only = true;
+        self
+    }
+
+    /// Allows the client to exchange access tokens of users for narrower ones (RFC 8693).
+    #[must_use]
+    pub const fn allow_exchange(mut self) -> Self {
+        self.flow.exchange = true;
+        self
+    }
+
+    /// Returns whether the client proves nothing at the token endpoint.
+    pub(crate) const fn is_public(&self) -> bool {
+        matches!(self.by, ClientMatcher::Public { .. })
+    }
+
+    /// Returns the redirect URI that an authorization request names: exactly a registered one, or
+    /// the only one if it names none.
+    pub(crate) fn find_redirect_uri(&self, asked: Option<&str>) -> Option<RedirectUri> {
+        let known = &self.flow.redirect_uris;
+        match (asked, known.as_slice()) {
+            (Some(asked), _) => {
+                let asked = RedirectUri::parse(asked).ok()?;
+                known
+                    .iter()
+                    .any(|it| asked.is_covered_by(it))
+                    .then_some(asked)
+            }
+            (None, [only]) => RedirectUri::parse(only).ok(),
+            (None, _) => None,
+        }
+    }
+
+    /// Checks the redirect URIs.
+    ///
+    /// # Errors
+    ///
+    /// `authority.clients`.
+    pub(super) fn check_flow(&self) -> Result<(), Error> {
+        let bad = |client: &str, reason| Error::Clients {
+            client: shown([client]),
+            reason,
+        };
+        let uris = &self.flow.redirect_uris;
+        if uris.len() > MOST_REDIRECT_URIS {
+            return Err(bad(&self.shown(), "has more than 32 redirect URIs"));
+        }
+        if self.is_public() && uris.is_empty() {
+            return Err(bad(
+                &self.shown(),
+                "is public and has no redirect URI, expected at least one",
+            ));
+        }
+        for uri in uris {
+            RedirectUri::parse(uri).map_err(|reason| bad(uri, reason))?;
+        }
+        Ok(())
+    }
+}
