@@ -1,5 +1,6 @@
 //! Checks hosts, paths and limits, and passes requests to the two servers.
 
+use core::cell::RefCell;
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::HashMap;
@@ -16,7 +17,7 @@ use crate::endpoint::{Call, Endpoint, RefusalForm};
 use crate::identity::IdentityServer;
 use crate::limit::Meter;
 use crate::oauth::AuthorizationServer;
-use crate::reason::Reason;
+use crate::trail::Trail;
 use crate::{Builder, Error, Limits, answer};
 
 /// An identity server and an authorization server in one, in memory. Clones share their state.
@@ -155,22 +156,10 @@ impl Authority {
         source: Option<IpAddr>,
         now: UnixTime,
     ) -> Response<Vec<u8>> {
-        let path = request.uri().path();
-        let answered = self
-            .admit(path, request, source, now)
-            .and_then(|endpoint| self.run(endpoint, request, source, now));
-        let mut response = answered.unwrap_or_else(|error| {
-            log_refusal(request, &error);
-            self.refuse(path, &error)
-        });
-        if request.method() == Method::HEAD {
-            let length = response.body().len();
-            if response.status() == 200 {
-                response.headers_mut().insert(CONTENT_LENGTH, length.into());
-            }
-            response.body_mut().clear();
+        match self.admit(request, source, now) {
+            Ok(endpoint) => self.run(endpoint, request, source, now),
+            Err(error) => finished(request, self.turn_away(request, source, &error)),
         }
-        response
     }
 
     /// Returns a refusal in the form of the endpoint at this path, or as a problem without an
@@ -182,36 +171,45 @@ impl Authority {
             .response(error)
     }
 
-    /// Checks host, path, method, size and rate, in this order.
-    fn admit(
+    /// Logs and returns the refusal of a request that no handler has seen.
+    pub(crate) fn turn_away<T>(
         &self,
-        path: &str,
-        request: &Request<Vec<u8>>,
+        request: &Request<T>,
+        source: Option<IpAddr>,
+        error: &Error,
+    ) -> Response<Vec<u8>> {
+        Trail::default().refused(request, source, error);
+        self.refuse(request.uri().path(), error)
+    }
+
+    /// Checks host, rate, path and method, in this order. It does not need the body.
+    ///
+    /// A request with a bootstrap token counts when its token is known to be wrong, so that wrong
+    /// tokens of others cannot use up the rate of a right one.
+    pub(crate) fn admit<T>(
+        &self,
+        request: &Request<T>,
         source: Option<IpAddr>,
         now: UnixTime,
     ) -> Result<&'static Endpoint, Error> {
         self.check_host(request)?;
-        self.0.requests.take(source, now)?;
-        let endpoint = *self.0.paths.get(path).ok_or(Error::Path)?;
-        if !endpoint.methods.contain(request.method()) {
+        let endpoint = self.0.paths.get(request.uri().path()).copied();
+        let allows = |endpoint: &Endpoint| endpoint.methods.contain(request.method());
+        if !endpoint.is_some_and(|it| allows(it) && presents_token(it, request)) {
+            self.0.requests.take(source, now)?;
+        }
+        let endpoint = endpoint.ok_or(Error::Path)?;
+        if !allows(endpoint) {
             return Err(Error::Method {
                 allow: endpoint.methods.allow(),
             });
-        }
-        if request.body().len() > self.0.limits.body {
-            return Err(Error::TooLarge {
-                limit: self.0.limits.body,
-            });
-        }
-        if presents_token(endpoint, request) {
-            self.0.failures.check(source, now)?;
         }
         Ok(endpoint)
     }
 
     /// Checks `Host` and the host of the target (RFC 9112 §3.2) against the configured hosts.
     /// Otherwise a web page could reach a local authority by DNS rebinding.
-    fn check_host(&self, request: &Request<Vec<u8>>) -> Result<(), Error> {
+    fn check_host<T>(&self, request: &Request<T>) -> Result<(), Error> {
         let other_host = |found: [Option<&str>; 2]| Error::Host {
             found: shown(found.into_iter().flatten()),
             expected: shown(self.0.hosts.iter().map(String::as_str)),
@@ -232,27 +230,65 @@ impl Authority {
         Ok(())
     }
 
-    fn run(
+    /// Answers a request that was admitted.
+    pub(crate) fn run(
         &self,
         endpoint: &Endpoint,
         request: &Request<Vec<u8>>,
         source: Option<IpAddr>,
         now: UnixTime,
-    ) -> Result<Response<Vec<u8>>, Error> {
-        let answer = (endpoint.handler)(&self.0, &Call { request, now });
-        if let Err(error) = &answer
-            && presents_token(endpoint, request)
-            && is_wrong_token(error)
-        {
-            // This fails only if the bucket is empty already.
-            let _ = self.0.failures.take(source, now);
+    ) -> Response<Vec<u8>> {
+        let trail = RefCell::new(Trail::default());
+        let call = Call {
+            request,
+            source,
+            now,
+            trail,
+        };
+        let answered = self.check_length(request.body()).and_then(|()| {
+            let answered = (endpoint.handler)(&self.0, &call);
+            if let Err(error) = &answered
+                && presents_token(endpoint, request)
+            {
+                let meter = if is_wrong_token(error) {
+                    &self.0.failures
+                } else {
+                    &self.0.requests
+                };
+                meter.take(source, now)?;
+            }
+            answered
+        });
+        let response = answered.unwrap_or_else(|error| {
+            call.trail.borrow().refused(request, source, &error);
+            endpoint.refusal.response(&error)
+        });
+        finished(request, response)
+    }
+
+    fn check_length(&self, body: &[u8]) -> Result<(), Error> {
+        let limit = self.0.limits.body;
+        if body.len() > limit {
+            return Err(Error::TooLarge { limit });
         }
-        answer
+        Ok(())
     }
 }
 
+/// Removes the body of a response to `HEAD` (RFC 9110 §9.3.2).
+fn finished<T>(request: &Request<T>, mut response: Response<Vec<u8>>) -> Response<Vec<u8>> {
+    if request.method() == Method::HEAD {
+        let length = response.body().len();
+        if response.status() == 200 {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        response.body_mut().clear();
+    }
+    response
+}
+
 /// Returns whether the request presents a bootstrap token at an endpoint that accepts one.
-fn presents_token(endpoint: &Endpoint, request: &Request<Vec<u8>>) -> bool {
+fn presents_token<T>(endpoint: &Endpoint, request: &Request<T>) -> bool {
     endpoint.takes_bootstrap_token && request.headers().contains_key(AUTHORIZATION)
 }
 
@@ -263,15 +299,4 @@ const fn is_wrong_token(error: &Error) -> bool {
         error,
         Error::Enrolment | Error::EnrolmentExpired | Error::EnrolmentUsed | Error::Withdrawn
     )
-}
-
-fn log_refusal(request: &Request<Vec<u8>>, error: &Error) {
-    let reason = Reason(error);
-    tracing::info!(
-        code = error.code(),
-        causes = ?reason.causes(),
-        method = ?request.method(),
-        %reason,
-        "refused"
-    );
 }

@@ -24,7 +24,9 @@ use crate::limit::Meter;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes};
 use crate::oauth::{AuthorizationServer, Registry};
-use crate::{Authority, Client, Enrolment, Error, Limits, MemoryState, Purpose, Resource, State};
+use crate::{
+    Authority, Client, Enrolment, Error, Limits, MemoryState, Purpose, Rate, Resource, State,
+};
 
 /// Number of nonces and assertions that the default replay store holds.
 const REPLAY_CAPACITY: usize = 65_536;
@@ -73,6 +75,7 @@ pub struct Builder {
     replay: Option<Arc<dyn ReplayStore>>,
     state: Option<Arc<dyn State>>,
     requires_dpop_nonces: bool,
+    refuses_second_renewals: bool,
     /// The grants of the token endpoint.
     pub(crate) grants: Vec<Box<dyn GrantType>>,
 }
@@ -99,6 +102,7 @@ impl Builder {
             replay: None,
             state: None,
             requires_dpop_nonces: false,
+            refuses_second_renewals: false,
             grants: grant_types(),
         }
     }
@@ -187,7 +191,8 @@ impl Builder {
         self
     }
 
-    /// Sets the store of spent nonces and assertions. Defaults to the memory of this process.
+    /// Sets the store of spent nonces and assertions. Defaults to the memory of this process, with
+    /// the rate [`Limits::agent`](crate::Limits) for each agent.
     pub fn replay(mut self, store: Arc<dyn ReplayStore>) -> Self {
         self.replay = Some(store);
         self
@@ -205,6 +210,16 @@ impl Builder {
     /// The server recognizes its nonces without storing them. They end with the process.
     pub const fn require_dpop_nonces(mut self) -> Self {
         self.requires_dpop_nonces = true;
+        self
+    }
+
+    /// Refuses to renew by one key for two other keys.
+    ///
+    /// By default, the second such renewal is issued and logged as a warning, because an agent that
+    /// got no answer retries with a new key. If it is refused, an agent whose answer was lost must
+    /// enrol again; but of a key that was copied, only one holder goes on.
+    pub const fn refuse_second_renewals(mut self) -> Self {
+        self.refuses_second_renewals = true;
         self
     }
 
@@ -249,7 +264,7 @@ impl Builder {
         let trust = Arc::new(TrustStore::new());
         let replay = self
             .replay
-            .unwrap_or_else(|| Arc::new(ReplayCache::in_memory(REPLAY_CAPACITY)));
+            .unwrap_or_else(|| Arc::new(in_memory(self.limits.agent)));
         let mut svid_audiences = self.svid_audiences;
         svid_audiences.push(base.as_str().to_owned());
         let identity = Arc::new(IdentityServer {
@@ -267,6 +282,8 @@ impl Builder {
             svid_lifetime: self.svid_lifetime,
             refresh_hint: self.refresh_hint,
             started: now.as_secs(),
+            rates: Meter::new(self.limits.agent),
+            refuses_second_renewals: self.refuses_second_renewals,
             published: Mutex::new(None),
         });
         for bundle in self.bundles {
@@ -311,6 +328,12 @@ impl Builder {
             base,
         }))
     }
+}
+
+/// Creates the default replay store, with the rate of each agent.
+fn in_memory(agent: Rate) -> ReplayCache {
+    let per_second = agent.per_minute.div_ceil(60);
+    ReplayCache::in_memory(REPLAY_CAPACITY).with_sender_rate(per_second, agent.burst)
 }
 
 /// Creates rules for proofs that are at most a minute old, by any algorithm, with a nonce if

@@ -5,20 +5,28 @@
 
 mod table;
 
+use core::cell::RefCell;
+use core::net::IpAddr;
+
 use aims_jose::time::UnixTime;
 use http::{Method, Request, Response};
 
 pub(crate) use self::table::{ENDPOINTS, grant_types};
 use crate::authority::Inner;
 use crate::base::Base;
+use crate::trail::Trail;
 use crate::{Error, answer, oauth};
 
 /// A request for a handler. Host, path, method, size and rate were checked.
 pub(crate) struct Call<'a> {
     /// The request with its whole body.
     pub(crate) request: &'a Request<Vec<u8>>,
+    /// The address that it came from.
+    pub(crate) source: Option<IpAddr>,
     /// The time of the request.
     pub(crate) now: UnixTime,
+    /// What a refusal of it is logged with.
+    pub(crate) trail: RefCell<Trail>,
 }
 
 /// Answers a request, or returns an error that the [`RefusalForm`] of the endpoint formats.

@@ -162,6 +162,14 @@ pub enum Error {
     /// The operator has withdrawn the identity.
     #[error("the identity was withdrawn")]
     Withdrawn,
+    /// The same key has renewed its WIT for another key before: somebody may have a copy of it.
+    #[error(
+        "this key has renewed for another key before: somebody may have a copy of it; enrol again"
+    )]
+    RenewedTwice {
+        /// The other key.
+        earlier: aims_jose::jwk::Thumbprint,
+    },
     /// The credential to be renewed is not valid.
     #[error("the presented WIT is not valid")]
     PresentedWit(#[source] aims_wimse_cred::Error),
@@ -296,6 +304,7 @@ impl Error {
         Self::EnrolmentUsed => Replayed "identity.enrolment_used",
         Self::EnrolmentExpired => Expired "identity.enrolment_expired",
         Self::Withdrawn => Revoked "identity.withdrawn",
+        Self::RenewedTwice { .. } => Revoked "identity.renewed_twice",
         Self::PresentedWit(_) => Untrusted "identity.presented_wit",
         Self::KeyAlgorithm => Forbidden "identity.key_algorithm",
         Self::KeyTaken => Forbidden "identity.key_taken",
@@ -348,6 +357,7 @@ impl Error {
             | Self::EnrolmentUsed
             | Self::EnrolmentExpired
             | Self::Withdrawn
+            | Self::RenewedTwice { .. }
             | Self::PresentedWit(_)
             | Self::Audience => (403, "identity.refused", "Refused"),
             _ => (503, "identity.unavailable", "Not available now"),

@@ -1,8 +1,11 @@
 //! An HTTP/1.1 server with limits. `axum::serve` limits neither headers, idle connections, nor the
 //! number of connections.
 
+mod places;
+mod proxy;
+
 use core::future::{Future, pending};
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::pin::pin;
 use core::time::Duration;
 use std::sync::Arc;
@@ -11,16 +14,19 @@ use aims_jose::time::{Clock, SystemClock};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
+use http::HeaderName;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at, sleep, timeout};
 use tower_service::Service as _;
 
+use self::places::{Places, Seat};
+use self::proxy::Proxy;
 use crate::reason::Reason;
 use crate::{Authority, Error};
 
@@ -43,10 +49,14 @@ pub async fn serve(listener: TcpListener, authority: Authority) -> Result<(), Er
 ///
 /// | input | limit |
 /// |---|---|
-/// | connections at a time | 256 |
+/// | connections at a time | 256, of one address 64 |
 /// | the head of a request, and an idle connection | 5 s, 64 fields, 16 KiB |
 /// | the body of a request | [`Limits::body`](crate::Limits), 10 s |
 /// | a connection in total | 120 s |
+///
+/// If no place for a connection is left, the one that has been idle longest ends: of the same
+/// address if that has its share, or else of the address with the most connections. So idle and
+/// slow connections do not keep others waiting, not even those from the same address.
 #[derive(Clone)]
 #[must_use = "a server does nothing before `serve`"]
 pub struct Server {
@@ -57,6 +67,7 @@ pub struct Server {
     lifetime: Duration,
     rotation: Option<Duration>,
     network: bool,
+    proxies: Vec<Proxy>,
 }
 
 impl Server {
@@ -70,10 +81,12 @@ impl Server {
             lifetime: Duration::from_secs(120),
             rotation: None,
             network: false,
+            proxies: Vec::new(),
         }
     }
 
-    /// Sets the maximum number of connections at a time. Further clients wait to be accepted.
+    /// Sets the maximum number of connections at a time. One address can have a quarter of them.
+    /// For a further connection, the one that has been idle longest ends.
     pub const fn with_connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
@@ -100,6 +113,17 @@ impl Server {
     /// Sets the clock. Defaults to the system clock.
     pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
+        self
+    }
+
+    /// Trusts a proxy at this address, such as one that ends TLS, to name the address of its client
+    /// in a header field, such as `x-forwarded-for`.
+    ///
+    /// [`Limits`](crate::Limits) and the log then see the clients, not the proxy. Without it all
+    /// clients of a proxy are one source. The proxy must set the field, or append to it: the last
+    /// address counts. Every program that can connect from this address can claim to be any source.
+    pub fn behind_proxy(mut self, address: IpAddr, field: HeaderName) -> Self {
+        self.proxies.push(Proxy { address, field });
         self
     }
 
@@ -141,9 +165,8 @@ impl Server {
             tracing::warn!(%address, "an in-memory authority is reachable from the network");
         }
         let router = self.authority.whole_router(self.clock.clone());
-        let room = Arc::new(Semaphore::new(
-            self.connections.clamp(1, Semaphore::MAX_PERMITS),
-        ));
+        let places = Places::new(self.connections);
+        let proxies: Arc<[Proxy]> = self.proxies.clone().into();
         let (ending, ended) = watch::channel(());
         let mut open = JoinSet::new();
         let mut end = pin!(end);
@@ -162,15 +185,17 @@ impl Server {
                 () = &mut end => break,
                 _ = tick => self.rotate(),
                 _ = open.join_next(), if !open.is_empty() => {}
-                accepted = accept(&listener, &room) => match accepted {
-                    Ok((stream, peer, permit)) => {
-                        let connection =
-                            Connection { router: router.clone(), peer, head: self.head };
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        let connection = Connection {
+                            router: router.clone(),
+                            peer,
+                            proxies: proxies.clone(),
+                            head: self.head,
+                            seat: Arc::new(places.take(peer.ip())),
+                        };
                         let (lifetime, ended) = (self.lifetime, ended.clone());
-                        open.spawn(async move {
-                            connection.run(stream, lifetime, ended).await;
-                            drop(permit);
-                        });
+                        open.spawn(connection.run(stream, lifetime, ended));
                     }
                     Err(error) => {
                         // Running out of file descriptors must not stop the server.
@@ -205,35 +230,40 @@ impl core::fmt::Debug for Server {
             .field("lifetime", &self.lifetime)
             .field("rotation", &self.rotation)
             .field("network", &self.network)
+            .field("proxies", &self.proxies)
             .finish_non_exhaustive()
     }
-}
-
-type Accepted = (TcpStream, SocketAddr, OwnedSemaphorePermit);
-
-async fn accept(listener: &TcpListener, room: &Arc<Semaphore>) -> std::io::Result<Accepted> {
-    let permit = room
-        .clone()
-        .acquire_owned()
-        .await
-        .map_err(std::io::Error::other)?;
-    let (stream, peer) = listener.accept().await?;
-    Ok((stream, peer, permit))
 }
 
 struct Connection {
     router: Router,
     peer: SocketAddr,
+    proxies: Arc<[Proxy]>,
     head: Duration,
+    seat: Arc<Seat>,
 }
 
 impl Connection {
     async fn run(self, stream: TcpStream, lifetime: Duration, mut ended: watch::Receiver<()>) {
-        let Self { router, peer, head } = self;
+        let Self {
+            router,
+            peer,
+            proxies,
+            head,
+            seat,
+        } = self;
+        let own = seat.clone();
         let service = service_fn(move |request: http::Request<Incoming>| {
             let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer));
-            router.clone().call(request)
+            let client = proxy::client(&proxies, peer.ip(), request.headers());
+            let client = ConnectInfo(SocketAddr::new(client, peer.port()));
+            request.extensions_mut().insert(client);
+            let (mut router, seat) = (router.clone(), seat.clone());
+            async move {
+                let response = router.call(request).await;
+                seat.is_active();
+                response
+            }
         });
         let mut builder = http1::Builder::new();
         builder
@@ -242,14 +272,18 @@ impl Connection {
             .max_headers(64)
             .max_buf_size(16 * 1024);
         let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-        let served = tokio::select! {
-            served = connection.as_mut() => Some(served),
-            () = sleep(lifetime) => None,
-            _ = ended.changed() => None,
+        let graceful = tokio::select! {
+            _ = connection.as_mut() => false,
+            () = own.ended() => false,
+            () = sleep(lifetime) => true,
+            _ = ended.changed() => true,
         };
-        if served.is_none() {
+        if graceful {
             connection.as_mut().graceful_shutdown();
-            let _ = timeout(GRACE, connection).await;
+            tokio::select! {
+                _ = timeout(GRACE, connection) => {}
+                () = own.ended() => {}
+            }
         }
     }
 }

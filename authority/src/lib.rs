@@ -18,6 +18,7 @@ mod reason;
 #[cfg(feature = "server")]
 mod router;
 mod state;
+mod trail;
 
 pub use crate::authority::Authority;
 pub use crate::builder::Builder;

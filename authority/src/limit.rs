@@ -38,10 +38,17 @@ pub struct Limits {
     pub requests: Rate,
     /// Rate of wrong bootstrap tokens from one source. Defaults to 60 at once and 60 a minute.
     ///
-    /// Beyond it, bootstrap tokens from that source are refused unread until the rate allows more.
-    /// Signatures of bootstrap keys, renewals and clients cannot be guessed, and count as requests
-    /// only.
+    /// Beyond it, wrong tokens from that source are answered with 429. A right token is always
+    /// accepted, and does not count as one of [`requests`](Self::requests), so a stranger at the
+    /// same address cannot keep an agent from enrolling. A token has at least 128 bits, so there is
+    /// nothing to guess.
     pub failures: Rate,
+    /// Rate of one agent: of its proofs at the identity server, and of its proofs, assertions and
+    /// attestations at the token endpoint. Defaults to 400 at once and 6,000 a minute.
+    ///
+    /// At the token endpoint it is a rule of the default replay store only: see
+    /// [`Builder::replay`](crate::Builder::replay).
+    pub agent: Rate,
     /// Maximum number of declared enrolments. Defaults to 4,096.
     pub enrolments: usize,
     /// Maximum number of keys with valid credentials. Defaults to 65,536.
@@ -64,6 +71,10 @@ impl Default for Limits {
                 burst: 60,
                 per_minute: 60,
             },
+            agent: Rate {
+                burst: 400,
+                per_minute: 6_000,
+            },
             enrolments: 4_096,
             credentials: 65_536,
             credentials_per_enrolment: 256,
@@ -78,11 +89,17 @@ const SOURCES: usize = 4_096;
 /// One request, in the units of a bucket.
 const UNIT: u64 = 60;
 
-/// Token buckets, one for each source, in constant memory.
+/// Token buckets, one for each source or agent, in constant memory.
 #[derive(Debug)]
 pub(crate) struct Meter {
     rate: Rate,
-    buckets: Mutex<HashMap<Option<IpAddr>, Bucket>>,
+    buckets: Mutex<HashMap<Option<Key>, Bucket>>,
+}
+
+#[derive(Debug, Eq, Hash, PartialEq)]
+enum Key {
+    Network(IpAddr),
+    Agent(Box<str>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,42 +137,45 @@ impl Meter {
     ///
     /// `authority.too_many` if it is empty.
     pub(crate) fn take(&self, source: Option<IpAddr>, now: UnixTime) -> Result<(), Error> {
-        self.with(source, now, |bucket| {
+        self.take_for(source.map(network).map(Key::Network), now)
+    }
+
+    /// Takes one request from the bucket of an agent.
+    ///
+    /// # Errors
+    ///
+    /// `authority.too_many` if it is empty.
+    pub(crate) fn take_agent(&self, agent: &str, now: UnixTime) -> Result<(), Error> {
+        self.take_for(Some(Key::Agent(agent.into())), now)
+    }
+
+    fn take_for(&self, key: Option<Key>, now: UnixTime) -> Result<(), Error> {
+        self.with(key, now, |bucket| {
             let left = bucket.level.checked_sub(UNIT);
             bucket.level = left.unwrap_or(bucket.level);
             left.is_some()
         })
     }
 
-    /// Checks that the bucket is not empty, without taking a request.
-    ///
-    /// # Errors
-    ///
-    /// `authority.too_many` if it is empty.
-    pub(crate) fn check(&self, source: Option<IpAddr>, now: UnixTime) -> Result<(), Error> {
-        self.with(source, now, |bucket| bucket.level >= UNIT)
-    }
-
     fn with(
         &self,
-        source: Option<IpAddr>,
+        mut key: Option<Key>,
         now: UnixTime,
         change: impl FnOnce(&mut Bucket) -> bool,
     ) -> Result<(), Error> {
         let now = now.as_secs();
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut source = source.map(network);
-        if !buckets.contains_key(&source) && buckets.len() >= SOURCES {
+        if !buckets.contains_key(&key) && buckets.len() >= SOURCES {
             buckets.retain(|_, bucket| self.filled(*bucket, now).level < self.full());
             if buckets.len() >= SOURCES {
-                source = None;
+                key = None;
             }
         }
         let fresh = Bucket {
             level: self.full(),
             at: now,
         };
-        let bucket = buckets.entry(source).or_insert(fresh);
+        let bucket = buckets.entry(key).or_insert(fresh);
         *bucket = self.filled(*bucket, now);
         if change(bucket) {
             return Ok(());
@@ -169,7 +189,7 @@ impl Meter {
 }
 
 /// Counts an IPv6 address as its /64, because one client usually has the whole /64.
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)))
@@ -201,7 +221,7 @@ mod tests {
             matches!(refused, Error::TooMany { retry_after: 2 }),
             "{refused:?}"
         );
-        assert!(meter.check(None, at(101)).is_err());
+        assert!(meter.take(None, at(101)).is_err());
         assert!(meter.take(None, at(102)).is_ok());
         assert!(meter.take(None, at(102)).is_err());
     }

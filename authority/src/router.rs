@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, State};
 use axum::routing::any;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 
 use crate::{Authority, Error};
 
@@ -59,22 +59,36 @@ impl Authority {
 
 async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Response<Body> {
     let Mounted { authority, clock } = mounted;
-    let (parts, body) = request.into_parts();
-    let source = parts
-        .extensions
+    let source = request
+        .extensions()
         .get::<ConnectInfo<SocketAddr>>()
         .map(|it| it.0.ip());
-    let limit = authority.limits().body;
-    let refused = match read(body, limit).await {
+    // Judge the head first, so that a request that is refused anyway holds up nothing.
+    let endpoint = match authority.admit(&request, source, clock.now()) {
+        Ok(endpoint) => endpoint,
+        Err(error) => return last(authority.turn_away(&request, source, &error)),
+    };
+    let (parts, body) = request.into_parts();
+    match read(body, authority.limits().body).await {
         Ok(body) => {
             let request = Request::from_parts(parts, body);
-            return authority
-                .handle(&request, source, clock.now())
-                .map(Body::from);
+            let response = authority.run(endpoint, &request, source, clock.now());
+            match response.status() {
+                StatusCode::TOO_MANY_REQUESTS => last(response),
+                _ => response.map(Body::from),
+            }
         }
-        Err(error) => error,
-    };
-    let mut response = authority.refuse(parts.uri.path(), &refused).map(Body::from);
+        Err(error) => {
+            let request = Request::from_parts(parts, ());
+            last(authority.turn_away(&request, source, &error))
+        }
+    }
+}
+
+/// Makes it the last response of its connection. Its body was not read, or its client has no
+/// business here, and a kept-alive connection would hold a place.
+fn last(response: Response<Vec<u8>>) -> Response<Body> {
+    let mut response = response.map(Body::from);
     let close = http::HeaderValue::from_static("close");
     response
         .headers_mut()

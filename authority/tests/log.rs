@@ -158,3 +158,94 @@ fn what_is_malformed_is_logged_and_not_answered() {
         "{line}"
     );
 }
+
+/// Returns all lines that are written meanwhile.
+fn lines(what: impl FnOnce()) -> Vec<String> {
+    let lines = Lines::default();
+    with_default(lines.clone(), what);
+    let lines = lines.0.lock().unwrap();
+    lines.clone()
+}
+
+const SOURCE: &str = "192.0.2.9";
+
+fn post(authority: &aims_authority::Authority, fields: &[(&str, &str)], body: &str) -> u16 {
+    let mut all = vec![("content-type", "application/json")];
+    all.extend(fields);
+    let request = request("POST", "/identity/wit", &all, body);
+    let source = Some(SOURCE.parse().unwrap());
+    authority.handle(&request, source, now()).status().as_u16()
+}
+
+fn thumbprint(key: &aims_jose::key::SigningKey) -> String {
+    key.verifying_key().thumbprint().to_string()
+}
+
+/// M4 of an attack on the running programs: enrolments, renewals and their refusals are logged with
+/// identifier, key thumbprint and source, and without a secret.
+#[test]
+fn enrolments_and_renewals_are_logged() {
+    let authority = authority();
+    let key = es256();
+    let secret = token("a");
+    let bearer = format!("Bearer {}", secret.expose());
+    let enrol = |key: &aims_jose::key::SigningKey| {
+        let body = json!({"key_proof": key_proof(&nonce(&authority, now()), key, now())});
+        post(&authority, &[("authorization", &bearer)], &body.to_string())
+    };
+    let id = "id=spiffe://example.org/agents/a ";
+    let by = |key| format!("key={} ", thumbprint(key));
+    let source = format!("source={SOURCE} ");
+
+    let issued = lines(|| assert_eq!(enrol(&key), 200));
+    assert_eq!(issued.len(), 1);
+    for part in [id, &by(&key), &source, "how=token ", "kind=WIT ", "token="] {
+        assert!(issued[0].contains(part), "{part}: {}", issued[0]);
+    }
+
+    // A thief with the used token.
+    let thief = es256();
+    let refused = lines(|| assert_eq!(enrol(&thief), 403));
+    let path = "path=\"/identity/wit\" ";
+    let code = "code=identity.enrolment_used ";
+    for part in [id, &by(&thief), &source, "how=token ", path, code] {
+        assert!(refused[0].contains(part), "{part}: {}", refused[0]);
+    }
+    assert!(!format!("{issued:?}{refused:?}").contains(secret.expose()));
+
+    let (wit, key) = wit(&authority, "b", now());
+    let fingerprint = aims_jose::digest::Fingerprint::of(wit.as_bytes());
+    let presented = format!("presented={fingerprint} ");
+    let new = es256();
+    let renew = |by: &aims_jose::key::SigningKey, new: &aims_jose::key::SigningKey| {
+        let nonce = nonce(&authority, now());
+        let body = json!({
+            "key_proof": key_proof(&nonce, new, now()),
+            "renewal_proof": renewal_proof(&nonce, new, by, &wit, now()),
+        });
+        post(
+            &authority,
+            &[("workload-identity-token", &wit)],
+            &body.to_string(),
+        )
+    };
+    let renewed = lines(|| assert_eq!(renew(&key, &new), 200));
+    let id = "id=spiffe://example.org/agents/b ";
+    for part in [id, &by(&new), &source, "how=renewal ", &presented] {
+        assert!(renewed[0].contains(part), "{part}: {}", renewed[0]);
+    }
+    let refused = lines(|| assert_eq!(renew(&thief, &new), 400));
+    for part in [id, &by(&new), &source, "how=renewal ", &presented] {
+        assert!(refused[0].contains(part), "{part}: {}", refused[0]);
+    }
+
+    // The same renewal again is a retry. One for another key is noticed.
+    assert_eq!(lines(|| assert_eq!(renew(&key, &new), 200)).len(), 1);
+    let twice = lines(|| assert_eq!(renew(&key, &thief), 200));
+    assert_eq!(twice.len(), 2);
+    assert!(twice[1].contains("one WIT was renewed for two keys"));
+    let earlier = format!("earlier_key={} ", thumbprint(&new));
+    for part in [id, &by(&thief), &source, &earlier, &presented] {
+        assert!(twice[1].contains(part), "{part}: {}", twice[1]);
+    }
+}

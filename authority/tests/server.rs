@@ -13,7 +13,7 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use aims_authority::{Authority, Client, Enrolment, Resource, Server};
+use aims_authority::{Authority, Client, Enrolment, Limits, Rate, Resource, Server};
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::{Clock as _, SystemClock};
 use common::{es256, now, token};
@@ -40,6 +40,20 @@ impl Drop for Running {
 }
 
 async fn start(change: impl FnOnce(Server) -> Server) -> Running {
+    start_with(Limits::default(), change).await
+}
+
+/// Starts an authority that allows this many requests of one source, and then one in a minute.
+async fn start_with_requests(burst: u32, change: impl FnOnce(Server) -> Server) -> Running {
+    let mut limits = Limits::default();
+    limits.requests = Rate {
+        burst,
+        per_minute: 1,
+    };
+    start_with(limits, change).await
+}
+
+async fn start_with(limits: Limits, change: impl FnOnce(Server) -> Server) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let base = format!("http://{address}");
@@ -50,6 +64,7 @@ async fn start(change: impl FnOnce(Server) -> Server) -> Running {
     let client = Client::spiffe("spiffe://example.org/agents/*".parse().unwrap());
     let authority = Authority::builder(&base, AWS_LC)
         .trust_domain("example.org")
+        .limits(limits)
         .enrol(enrolment.unwrap())
         .resource(Resource::new(common::TOOLS).with_scopes(["call"]))
         .client(client.allow(common::TOOLS, ["call"]))
@@ -246,7 +261,7 @@ async fn sizes_are_bounded() {
     assert_eq!(status(&running.raw(lying.as_bytes()).await), 413);
 }
 
-/// F-10: one connection more than the limit waits until another one ends.
+/// F-10: for one connection more than the limit, the one that has been idle longest ends.
 #[tokio::test]
 async fn connections_are_bounded() {
     let running = start(|it| {
@@ -254,21 +269,92 @@ async fn connections_are_bounded() {
             .with_head_timeout(Duration::from_secs(60))
     })
     .await;
-    let mut silent = Vec::new();
-    for _ in 0..4 {
-        silent.push(running.connect().await);
-    }
-    let mut waiting = running.connect().await;
+    // One address has a quarter of the places.
+    let mut silent = running.connect().await;
+    let mut more = running.connect().await;
     let one = format!("GET /jwks HTTP/1.1\r\nhost: {}\r\n\r\n", running.address);
-    waiting.write_all(one.as_bytes()).await.unwrap();
+    more.write_all(one.as_bytes()).await.unwrap();
     let mut answer = [0; 4096];
-    let early = timeout(Duration::from_millis(700), waiting.read(&mut answer)).await;
-    assert!(early.is_err(), "a fifth connection is answered");
-    silent.pop();
-    let served = timeout(DEADLINE, waiting.read(&mut answer)).await;
+    let served = timeout(DEADLINE, more.read(&mut answer)).await;
     let length = served.expect("is served").unwrap();
     let answer = std::str::from_utf8(&answer[..length]).unwrap();
     assert_eq!(status(answer), 200);
+    let ended = timeout(DEADLINE, silent.read(&mut [0; 1])).await;
+    assert!(matches!(ended.expect("ends"), Ok(0) | Err(_)));
+}
+
+/// F-10, M2 of an attack on the running programs: 300 connections of one source that are idle, or
+/// send a body slowly, or are kept alive, hold up nobody, not even a client at the same address.
+#[tokio::test]
+async fn three_hundred_connections_of_one_source_hold_up_nobody() {
+    let running = start_with_requests(10_000, |it| {
+        it.with_head_timeout(Duration::from_secs(600))
+            .with_connection_lifetime(Duration::from_secs(600))
+    })
+    .await;
+    let host = running.address;
+    let slow = |path: &str, host: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 100\r\n\r\n1")
+    };
+    let kept = format!("GET /jwks HTTP/1.1\r\nhost: {host}\r\n\r\n");
+    for first in [
+        String::new(),
+        "GET /jwks HT".to_owned(),
+        slow("/token", &host.to_string()),
+        slow("/nothing", &host.to_string()),
+        slow("/token", "evil.example"),
+        kept,
+    ] {
+        let mut held = Vec::new();
+        for _ in 0..300 {
+            let mut stream = running.connect().await;
+            // The server may have closed it already, for a later one.
+            let _ = stream.write_all(first.as_bytes()).await;
+            held.push(stream);
+        }
+        let (status, answer) = running.send("GET", "/identity/bundle", "", "").await;
+        assert_eq!(status, 200, "{first:?}: {answer}");
+    }
+}
+
+/// M2: a request that its head condemns is refused without its body, and its connection ends.
+#[tokio::test]
+async fn a_refused_head_is_answered_without_its_body() {
+    let running = start(|it| it).await;
+    let host = running.address.to_string();
+    for (line, host, expected) in [
+        ("POST /nothing", &*host, 404),
+        ("POST /token", "evil.example", 421),
+        ("PUT /token", &*host, 405),
+    ] {
+        let head = format!("{line} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 9\r\n\r\n");
+        let soon = Duration::from_secs(5);
+        let answer = running.raw_within(soon, head.as_bytes()).await;
+        assert_eq!(status(&answer), expected);
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+}
+
+/// M1: behind a proxy that the operator names, each client is a source of its own. Nobody else can
+/// name its source.
+#[tokio::test]
+async fn clients_behind_a_proxy_are_told_apart() {
+    let field = http::HeaderName::from_static("x-forwarded-for");
+    let proxy = "127.0.0.1".parse().unwrap();
+    let behind = start_with_requests(2, |it| it.behind_proxy(proxy, field)).await;
+    let direct = start_with_requests(2, |it| it).await;
+    let ask = async |running: &Running, source: &str| {
+        let field = format!("x-forwarded-for: {source}\r\n");
+        running.send("GET", "/jwks", &field, "").await.0
+    };
+    for (running, other) in [(&behind, 200), (&direct, 429)] {
+        for expected in [200, 200, 429] {
+            assert_eq!(ask(running, "192.0.2.1").await, expected);
+        }
+        assert_eq!(ask(running, "192.0.2.2").await, other);
+        // What a client writes itself stands before what the proxy appends.
+        assert_eq!(ask(running, "192.0.2.3, 192.0.2.1").await, 429);
+    }
 }
 
 /// F-10: silent connections do not hold their place forever; a waiting client is served.

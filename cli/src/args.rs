@@ -6,13 +6,14 @@ mod survey;
 mod token;
 mod txn;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use aims_jose::alg::Algorithm;
 use aims_jose::jwk::MAX_KEY_ID_LEN;
 use aims_wimse_id::{Origin, WorkloadId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use http::HeaderName;
 
 use crate::secret;
 
@@ -254,6 +255,14 @@ pub(crate) struct Serve {
     /// as that agent
     #[arg(long)]
     pub(crate) reusable_tokens: bool,
+    /// A proxy in front of it, by its address, and the header field in which it writes the address
+    /// of its client, such as 127.0.0.1=x-forwarded-for. Limits and log then see the clients. May
+    /// be repeated
+    #[arg(long = "proxy", value_name = "ADDRESS=FIELD", value_parser = proxy)]
+    pub(crate) proxies: Vec<(IpAddr, HeaderName)>,
+    /// Refuses a second renewal by one key for another key, which otherwise is a warning
+    #[arg(long)]
+    pub(crate) refuse_second_renewals: bool,
     /// More agents and resources, in JSON, each agent with its own lifetime and rights
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
@@ -343,6 +352,14 @@ fn agent(text: &str) -> Result<(WorkloadId, Option<PathBuf>), String> {
     };
     let id = WorkloadId::parse(id).map_err(|error| error.to_string())?;
     Ok((id, file))
+}
+
+fn proxy(text: &str) -> Result<(IpAddr, HeaderName), String> {
+    let (address, field) = text.split_once('=').ok_or("ADDRESS=FIELD")?;
+    let address = address.parse().map_err(|_malformed| "an IP address")?;
+    let field = HeaderName::from_bytes(field.to_ascii_lowercase().as_bytes());
+    let field = field.map_err(|_malformed| "the name of a header field")?;
+    Ok((address, field))
 }
 
 fn resource(text: &str) -> Result<(String, Vec<String>), String> {

@@ -90,8 +90,8 @@ impl ReplayCache {
         self
     }
 
-    /// Limits each sender to `burst` keys at once and `per_second` thereafter. By default there is no
-    /// such limit. Further keys are refused with [`Error::SenderFull`].
+    /// Limits each sender to `burst` keys at once and `per_second` thereafter. By default there is
+    /// no such limit. Further keys are refused with [`Error::SenderFull`].
     ///
     /// A key that was spent before costs nothing, so an attacker who repeats a captured proof does
     /// not use up the rate of its sender. The memory is constant, however many senders there are.

@@ -1,5 +1,6 @@
 //! The HTTP handlers of the identity server.
 
+use aims_jose::digest::Fingerprint;
 use aims_jose::secret::SecretText;
 use aims_oauth_wire::bearer::Bearer;
 use aims_oauth_wire::media;
@@ -7,7 +8,7 @@ use aims_wimse_id::Scheme;
 use http::{HeaderMap, Response};
 
 use super::messages::{ChallengeAnswer, CredentialAnswer, SvidBody, WIT_FIELD, WitBody};
-use super::{IdentityServer, LONGEST_TOKEN, PresentedProof, is_token};
+use super::{Credential, IdentityServer, LONGEST_TOKEN, PresentedProof, is_token};
 use crate::authority::Inner;
 use crate::endpoint::Call;
 use crate::{Error, answer};
@@ -44,9 +45,10 @@ pub(crate) fn jwt_svid(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8
     let wit = wit_field(headers)?.ok_or(Error::IdentityRequest {
         reason: "expected the field `workload-identity-token` with the WIT, found none",
     })?;
-    let issued = inner
-        .identity
-        .issue_jwt_svid(wit, &body.svid_request, now)?;
+    let mut trail = call.trail.borrow_mut();
+    let identity = &inner.identity;
+    let issued = identity.issue_svid(wit, &body.svid_request, &mut trail, now)?;
+    trail.issued("JWT-SVID", fingerprint(&issued), call.source);
     Ok(answer::secret(&CredentialAnswer {
         wit: None,
         jwt_svid: Some(issued.text.expose().to_owned()),
@@ -72,14 +74,19 @@ pub(crate) fn wit(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, E
             });
         }
     };
-    let issued = inner
-        .identity
-        .issue_wit(&presented, &body.key_proof, call.now)?;
+    let mut trail = call.trail.borrow_mut();
+    let identity = &inner.identity;
+    let issued = identity.issue(&presented, &body.key_proof, &mut trail, call.now)?;
+    trail.issued("WIT", fingerprint(&issued), call.source);
     Ok(answer::secret(&CredentialAnswer {
         wit: Some(issued.text.expose().to_owned()),
         jwt_svid: None,
         expires_in: issued.expires_in.as_secs(),
     }))
+}
+
+fn fingerprint(issued: &Credential) -> Fingerprint {
+    Fingerprint::of(issued.text.expose().as_bytes())
 }
 
 fn read<'a, T: serde::Deserialize<'a>>(headers: &HeaderMap, body: &'a [u8]) -> Result<T, Error> {

@@ -45,6 +45,8 @@ struct Entry {
 struct Holding {
     id: WorkloadId,
     until: u64,
+    /// The key that the holder of this one has asked a WIT for.
+    successor: Option<Thumbprint>,
 }
 
 /// Permission to issue one credential.
@@ -56,6 +58,9 @@ pub(crate) struct Grant {
     /// Whether the token was used up, which `undo` reverts.
     used_up: bool,
     before: Option<u64>,
+    /// The key of an earlier renewal by the same key, if it was another one. Then somebody may have
+    /// a copy of the key.
+    pub(crate) renewed_for: Option<Thumbprint>,
 }
 
 impl core::fmt::Debug for BootstrapKind {
@@ -137,6 +142,11 @@ impl Ledger {
         books.enrolments.get(id)?.enrolment.key.clone()
     }
 
+    /// Returns the identifier that this key or token belongs to, even if it can no longer enrol.
+    pub(crate) fn owner(&self, bootstrap: &BootstrapKind) -> Option<WorkloadId> {
+        self.books().find(bootstrap).ok().cloned()
+    }
+
     /// Returns the identifier of this key or token, if it could enrol now. It changes no state.
     pub(crate) fn recognise(
         &self,
@@ -163,18 +173,38 @@ impl Ledger {
         Ok(grant)
     }
 
-    /// Renews: records a credential for `key` and an identifier that the agent has proven.
+    /// Renews: records a credential for `key` and an identifier that the agent has proven by its
+    /// `current` key.
+    ///
+    /// A second renewal by one key for another one is noted in the grant; if `strict`, it is
+    /// refused.
     pub(crate) fn renew(
         &self,
         id: &WorkloadId,
+        current: &Thumbprint,
         key: Thumbprint,
+        strict: bool,
         now: UnixTime,
     ) -> Result<Grant, Error> {
         let mut books = self.books();
         if !books.enrolments.contains_key(id) {
             return Err(Error::Withdrawn);
         }
-        books.book(id.clone(), key, &self.limits, now)
+        let earlier = books.keys.get(current).and_then(|it| it.successor);
+        let renewed_for = earlier.filter(|earlier| *earlier != key && key != *current);
+        match renewed_for {
+            Some(earlier) if strict => return Err(Error::RenewedTwice { earlier }),
+            _ => {}
+        }
+        books.make_room(id, current, &key, &self.limits, now);
+        let mut grant = books.book(id.clone(), key, &self.limits, now)?;
+        grant.renewed_for = renewed_for;
+        if let Some(holding) = books.keys.get_mut(current)
+            && key != *current
+        {
+            holding.successor = holding.successor.or(Some(key));
+        }
+        Ok(grant)
     }
 
     /// Checks that the identifier is enrolled, before a credential without a key is issued to it.
@@ -243,6 +273,44 @@ impl Books {
         Ok(id.clone())
     }
 
+    /// Drops a holding of an enrolment that has reached its limit, so that a thief who renews again
+    /// and again does not keep the owner from renewing: the renewed key, or else the key whose
+    /// credential expires first.
+    fn make_room(
+        &mut self,
+        id: &WorkloadId,
+        current: &Thumbprint,
+        new: &Thumbprint,
+        limits: &Limits,
+        now: UnixTime,
+    ) {
+        let is_full = |books: &Self| {
+            let entry = books.enrolments.get(id);
+            entry.is_some_and(|entry| entry.holdings >= limits.credentials_per_enrolment)
+        };
+        if self.keys.contains_key(new) || !is_full(self) {
+            return;
+        }
+        self.forget(now);
+        if !is_full(self) {
+            return;
+        }
+        let of_id = |holding: &Holding| holding.id == *id;
+        let dropped = match self.keys.get(current) {
+            Some(holding) if of_id(holding) => Some(*current),
+            _ => {
+                let all = self.keys.iter().filter(|(_, holding)| of_id(holding));
+                let first = all.min_by_key(|(_, holding)| holding.until);
+                first.map(|(key, _)| *key)
+            }
+        };
+        if dropped.is_some_and(|key| self.keys.remove(&key).is_some())
+            && let Some(entry) = self.enrolments.get_mut(id)
+        {
+            entry.holdings = entry.holdings.saturating_sub(1);
+        }
+    }
+
     fn book(
         &mut self,
         id: WorkloadId,
@@ -274,19 +342,27 @@ impl Books {
         entry.live_until = entry.live_until.max(until);
         entry.holdings = entry.holdings.saturating_add(usize::from(before.is_none()));
         let until = before.map_or(until, |before| before.max(until));
-        self.keys.insert(
-            key,
-            Holding {
+        let holding = self.keys.entry(key).or_insert_with(|| Holding {
+            id: id.clone(),
+            until,
+            successor: None,
+        });
+        holding.until = until;
+        if holding.id != id {
+            // The key of another identifier, whose credentials have expired.
+            *holding = Holding {
                 id: id.clone(),
                 until,
-            },
-        );
+                successor: None,
+            };
+        }
         Ok(Grant {
             id,
             lifetime,
             key,
             used_up: false,
             before,
+            renewed_for: None,
         })
     }
 

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex};
 
 use aims_jose::AlgorithmSet;
 use aims_jose::base64url;
+use aims_jose::digest::Fingerprint;
+use aims_jose::jwk::Thumbprint;
 use aims_jose::jws::CompactJws;
 use aims_jose::key::VerifyingKey;
 use aims_jose::provider::Provider;
@@ -33,6 +35,8 @@ pub(crate) use self::ledger::Ledger;
 use self::proof::Judge;
 use crate::Error;
 use crate::keys::KeyRing;
+use crate::limit::Meter;
+use crate::trail::Trail;
 
 /// Issues WITs, WIT-SVIDs and JWT-SVIDs to the workloads that the operator has declared.
 ///
@@ -58,8 +62,19 @@ pub struct IdentityServer {
     pub(crate) svid_lifetime: Duration,
     pub(crate) refresh_hint: Duration,
     pub(crate) started: u64,
+    /// The rate of each agent.
+    pub(crate) rates: Meter,
+    /// Whether a second renewal by one key for another key is refused.
+    pub(crate) refuses_second_renewals: bool,
     /// The state of the key rings with which `trust` was last filled.
     pub(crate) published: Mutex<Option<(u64, u64)>>,
+}
+
+/// The way in which a client has become known.
+enum By {
+    Bootstrap(BootstrapKind),
+    /// A renewal, by the key with this thumbprint.
+    Renewal(Thumbprint),
 }
 
 /// The origins of one trust domain. Each has its own keys.
@@ -185,50 +200,51 @@ impl IdentityServer {
     ///
     /// `identity.proof`, `identity.nonce`, `identity.nonce_used`, `identity.proof_binding`;
     /// `identity.enrolment`, `identity.enrolment_used`, `identity.enrolment_expired`,
-    /// `identity.presented_wit`, `identity.withdrawn`; `identity.key_algorithm`,
-    /// `identity.key_taken`; `identity.credentials_full`, `authority.unavailable`.
+    /// `identity.presented_wit`, `identity.withdrawn`, `identity.renewed_twice`;
+    /// `identity.key_algorithm`, `identity.key_taken`; `authority.too_many`;
+    /// `identity.credentials_full`, `authority.unavailable`.
     pub fn issue_wit(
         &self,
         shown: &PresentedProof<'_>,
         key_proof: &str,
         now: UnixTime,
     ) -> Result<Credential, Error> {
+        self.issue(shown, key_proof, &mut Trail::default(), now)
+    }
+
+    /// Issues a WIT, and notes in `trail` what the request has shown.
+    pub(crate) fn issue(
+        &self,
+        shown: &PresentedProof<'_>,
+        key_proof: &str,
+        trail: &mut Trail,
+        now: UnixTime,
+    ) -> Result<Credential, Error> {
         let judge = self.judge(now);
-        let proven = judge.key_proof(key_proof)?;
-        let key = proven.what;
-        let thumbprint = *key.thumbprint();
+        let key_proof = judge.key_proof(key_proof)?;
+        let thumbprint = *key_proof.unverified_key().thumbprint();
+        trail.key = Some(thumbprint);
         // Check the identity first, then the key, then the nonce, then record it. An unknown client
-        // uses no memory and nothing is used up.
-        let (bootstrap, id) = match shown {
-            PresentedProof::Token(token) => {
-                let bootstrap = BootstrapKind::of_token(token.expose());
-                let id = self.ledger.recognise(&bootstrap, now)?;
-                (Some(bootstrap), id)
-            }
-            PresentedProof::KeyProof(text) => {
-                let named = proof::bootstrap_key_of(text)?;
-                let bootstrap = self.ledger.bootstrap_key(named).ok_or(Error::Enrolment)?;
-                let typ = messages::ENROLMENT_PROOF;
-                let about = judge.authorizing(text, typ, &bootstrap, &thumbprint, None)?;
-                same_nonce(&about.nonce, &proven.nonce)?;
-                let bootstrap = BootstrapKind::Key(named);
-                let id = self.ledger.recognise(&bootstrap, now)?;
-                (Some(bootstrap), id)
-            }
-            PresentedProof::Wit { wit: text, proof } => {
-                let (wit, hash) = self.own_wit(text, now)?;
-                let typ = messages::RENEWAL_PROOF;
-                let about = judge.authorizing(proof, typ, wit.key(), &thumbprint, Some(&hash))?;
-                same_nonce(&about.nonce, &proven.nonce)?;
-                (None, wit.id().clone())
-            }
-        };
+        // costs no signature and no memory, and nothing is used up.
+        let (by, id, nonce) = self.recognise(&judge, shown, &thumbprint, trail)?;
+        trail.id = Some(id.clone());
+        self.rates.take_agent(id.as_str(), now)?;
+        let proven = key_proof.verify()?;
+        if let Some(nonce) = nonce {
+            // Both proofs have the same nonce, so that neither is from another exchange.
+            same_nonce(&nonce, &proven.nonce)?;
+        }
+        let key = proven.what;
         check_algorithm(&id, &key)?;
         self.spend(&id, &proven.nonce, proven.nonce_expires, now)?;
-        let grant = match bootstrap {
-            Some(bootstrap) => self.ledger.enrol(&bootstrap, thumbprint, now)?,
-            None => self.ledger.renew(&id, thumbprint, now)?,
+        let grant = match by {
+            By::Bootstrap(bootstrap) => self.ledger.enrol(&bootstrap, thumbprint, now)?,
+            By::Renewal(current) => {
+                let strict = self.refuses_second_renewals;
+                self.ledger.renew(&id, &current, thumbprint, strict, now)?
+            }
         };
+        trail.renewed_for = grant.renewed_for;
         let signed = self.sign_wit(&grant, &key, now);
         if signed.is_err() {
             self.ledger.undo(&grant);
@@ -240,6 +256,47 @@ impl IdentityServer {
         })
     }
 
+    /// Determines the identifier of a client. Also returns the nonce of its second proof.
+    fn recognise(
+        &self,
+        judge: &Judge<'_>,
+        shown: &PresentedProof<'_>,
+        about: &Thumbprint,
+        trail: &mut Trail,
+    ) -> Result<(By, WorkloadId, Option<String>), Error> {
+        let now = judge.now;
+        match shown {
+            PresentedProof::Token(token) => {
+                trail.how = Some("token");
+                let bootstrap = BootstrapKind::of_token(token.expose());
+                trail.id = self.ledger.owner(&bootstrap);
+                let id = self.ledger.recognise(&bootstrap, now)?;
+                Ok((By::Bootstrap(bootstrap), id, None))
+            }
+            PresentedProof::KeyProof(text) => {
+                trail.how = Some("key");
+                let named = proof::bootstrap_key_of(text)?;
+                let bootstrap = self.ledger.bootstrap_key(named).ok_or(Error::Enrolment)?;
+                let typ = messages::ENROLMENT_PROOF;
+                let proven = judge.authorizing(text, typ, &bootstrap, about, None)?;
+                let bootstrap = BootstrapKind::Key(named);
+                trail.id = self.ledger.owner(&bootstrap);
+                let id = self.ledger.recognise(&bootstrap, now)?;
+                Ok((By::Bootstrap(bootstrap), id, Some(proven.nonce)))
+            }
+            PresentedProof::Wit { wit: text, proof } => {
+                trail.how = Some("renewal");
+                trail.presented = Some(Fingerprint::of(text.as_bytes()));
+                let (wit, hash) = self.own_wit(text, now)?;
+                trail.id = Some(wit.id().clone());
+                let typ = messages::RENEWAL_PROOF;
+                let proven = judge.authorizing(proof, typ, wit.key(), about, Some(&hash))?;
+                let current = *wit.key().thumbprint();
+                Ok((By::Renewal(current), wit.id().clone(), Some(proven.nonce)))
+            }
+        }
+    }
+
     /// Issues a JWT-SVID to the holder of a WIT-SVID, for an audience that the operator allowed.
     ///
     /// A JWT-SVID is a bearer credential: anyone who has it can act as its subject.
@@ -247,7 +304,7 @@ impl IdentityServer {
     /// # Errors
     ///
     /// `identity.presented_wit`, `identity.proof`, `identity.nonce`, `identity.nonce_used`,
-    /// `identity.proof_binding`, `identity.withdrawn`, `identity.audience`,
+    /// `identity.proof_binding`, `identity.withdrawn`, `identity.audience`, `authority.too_many`,
     /// `authority.unavailable`.
     pub fn issue_jwt_svid(
         &self,
@@ -255,9 +312,24 @@ impl IdentityServer {
         request: &str,
         now: UnixTime,
     ) -> Result<Credential, Error> {
+        self.issue_svid(wit, request, &mut Trail::default(), now)
+    }
+
+    /// Issues a JWT-SVID, and notes in `trail` what the request has shown.
+    pub(crate) fn issue_svid(
+        &self,
+        wit: &str,
+        request: &str,
+        trail: &mut Trail,
+        now: UnixTime,
+    ) -> Result<Credential, Error> {
+        trail.presented = Some(Fingerprint::of(wit.as_bytes()));
         let (wit, hash) = self.own_wit(wit, now)?;
+        trail.id = Some(wit.id().clone());
+        trail.key = Some(*wit.key().thumbprint());
         let proven = self.judge(now).svid_request(request, wit.key(), &hash)?;
         let id = wit.id();
+        self.rates.take_agent(id.as_str(), now)?;
         self.ledger.check_enrolled(id)?;
         if id.scheme() != Scheme::Spiffe || !self.svid_audiences.contains(&proven.what) {
             return Err(Error::Audience);

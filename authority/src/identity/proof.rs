@@ -28,10 +28,35 @@ pub(crate) struct Proven<T> {
     pub(crate) nonce_expires: UnixTime,
 }
 
+/// A proof for a new key, whose signature is not verified.
+pub(crate) struct KeyProof<'a> {
+    unverified: Unverified<'a>,
+    key: VerifyingKey,
+    nonce: String,
+    nonce_expires: UnixTime,
+}
+
+impl KeyProof<'_> {
+    pub(crate) const fn unverified_key(&self) -> &VerifyingKey {
+        &self.key
+    }
+
+    /// Verifies that the client holds the key. Call it when the client is known: a signature is the
+    /// most expensive check.
+    pub(crate) fn verify(self) -> Result<Proven<VerifyingKey>, Error> {
+        self.unverified.verify(&self.key).map_err(Error::Proof)?;
+        Ok(Proven {
+            what: self.key,
+            nonce: self.nonce,
+            nonce_expires: self.nonce_expires,
+        })
+    }
+}
+
 impl Judge<'_> {
-    /// Verifies that the client holds the key that a credential is requested for, and returns the
-    /// key.
-    pub(crate) fn key_proof(&self, text: &str) -> Result<Proven<VerifyingKey>, Error> {
+    /// Reads the proof that the client holds the key that a credential is requested for. Its
+    /// signature is not verified yet: see [`KeyProof::verify`].
+    pub(crate) fn key_proof<'t>(&self, text: &'t str) -> Result<KeyProof<'t>, Error> {
         let unverified = parse(text, messages::KEY_PROOF)?;
         let payload = unverified
             .unverified_payload()
@@ -49,9 +74,9 @@ impl Judge<'_> {
             return Err(Error::KeyAlgorithm);
         }
         let key = VerifyingKey::from_jwk(&jwk, self.provider).map_err(Error::Proof)?;
-        unverified.verify(&key).map_err(Error::Proof)?;
-        Ok(Proven {
-            what: key,
+        Ok(KeyProof {
+            unverified,
+            key,
             nonce: claims.nonce,
             nonce_expires,
         })

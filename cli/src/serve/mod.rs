@@ -74,6 +74,9 @@ async fn serve(
     for agent in &agents {
         builder = builder.enrol(agent.enrolment()?).client(agent.client()?);
     }
+    if asked.refuse_second_renewals {
+        builder = builder.refuse_second_renewals();
+    }
     let authority = builder.build(now(None))?;
     // A declaration that is refused leaves no file.
     for agent in &agents {
@@ -87,6 +90,9 @@ async fn serve(
     }
     drop((story, agents));
     let mut server = Server::new(authority).rotating_every(ROTATION);
+    for (address, field) in asked.proxies {
+        server = server.behind_proxy(address, field);
+    }
     if !is_local {
         server = server.reachable_from_network();
     }

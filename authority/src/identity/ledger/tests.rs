@@ -80,7 +80,10 @@ fn a_withdrawn_identity_is_neither_issued_nor_renewed() {
         "identity.enrolment"
     );
     assert_eq!(
-        ledger.renew(&id("a"), key(), at(1_001)).unwrap_err().code(),
+        ledger
+            .renew(&id("a"), &key(), key(), false, at(1_001))
+            .unwrap_err()
+            .code(),
         "identity.withdrawn"
     );
     assert_eq!(
@@ -100,7 +103,10 @@ fn one_key_has_one_identifier() {
         "identity.key_taken"
     );
     assert_eq!(
-        ledger.renew(&id("b"), key, at(1_159)).unwrap_err().code(),
+        ledger
+            .renew(&id("b"), &self::key(), key, false, at(1_159))
+            .unwrap_err()
+            .code(),
         "identity.key_taken"
     );
     enrol(&ledger, "a", key, 1_001).unwrap();
@@ -149,7 +155,9 @@ fn an_enrolment_ends() {
         enrol(&ledger, "a", key(), 500).unwrap_err(),
         "identity.enrolment_expired"
     );
-    ledger.renew(&id("a"), key(), at(600)).unwrap();
+    ledger
+        .renew(&id("a"), &key(), key(), false, at(600))
+        .unwrap();
 }
 
 #[test]
@@ -193,7 +201,9 @@ fn undoing_a_renewal_leaves_the_first_credential() {
     let ledger = ledger(Limits::default(), &["a", "b"]);
     let key = key();
     enrol(&ledger, "a", key, 1_000).unwrap();
-    let grant = ledger.renew(&id("a"), key, at(1_050)).unwrap();
+    let grant = ledger
+        .renew(&id("a"), &self::key(), key, false, at(1_050))
+        .unwrap();
     ledger.undo(&grant);
     assert_eq!(
         enrol(&ledger, "b", key, 1_159).unwrap_err(),
@@ -232,6 +242,48 @@ fn the_books_are_bounded() {
         "identity.credentials_full"
     );
     enrol(&ledger, "b", key(), 1_160).unwrap();
+}
+
+/// A key that renews for two keys is noted, or refused if the operator wants so. Repeating one
+/// renewal, or renewing for the same key, is neither.
+#[test]
+fn a_second_renewal_for_another_key_is_noticed() {
+    let ledger = ledger(Limits::default(), &["a"]);
+    let (first, second, third) = (key(), key(), key());
+    enrol(&ledger, "a", first, 1_000).unwrap();
+    let renew = |current, new, strict| ledger.renew(&id("a"), &current, new, strict, at(1_001));
+    assert_eq!(renew(first, first, true).unwrap().renewed_for, None);
+    assert_eq!(renew(first, second, true).unwrap().renewed_for, None);
+    assert_eq!(renew(first, second, true).unwrap().renewed_for, None);
+    let noticed = renew(first, third, false).unwrap();
+    assert_eq!(noticed.renewed_for, Some(second));
+    let refused = renew(first, third, true).unwrap_err();
+    assert_eq!(refused.code(), "identity.renewed_twice");
+    assert_eq!(refused.wire(), (403, "identity.refused"));
+    assert_eq!(renew(second, third, true).unwrap().renewed_for, None);
+}
+
+/// A thief of a key who renews as often as it can does not keep the owner from renewing.
+#[test]
+fn many_renewals_lock_no_owner_out() {
+    let limits = Limits {
+        credentials_per_enrolment: 4,
+        ..Limits::default()
+    };
+    let ledger = ledger(limits, &["a"]);
+    let owner = key();
+    enrol(&ledger, "a", owner, 1_000).unwrap();
+    for _ in 0..20 {
+        let renewed = ledger.renew(&id("a"), &owner, key(), false, at(1_001));
+        renewed.unwrap();
+    }
+    let new = key();
+    ledger
+        .renew(&id("a"), &owner, new, false, at(1_002))
+        .unwrap();
+    ledger
+        .renew(&id("a"), &new, key(), false, at(1_003))
+        .unwrap();
 }
 
 #[test]
