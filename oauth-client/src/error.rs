@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use aims_error::{ErrorKind, shown};
+use aims_oauth_wire::delegate::{Amplification, Dimension};
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::metadata::attempt::{Attempts, Outcome};
 use aims_oauth_wire::names::{Issuer, Resource};
@@ -25,6 +26,83 @@ pub enum Error {
     /// The type of the token is not supported.
     #[error("the server gave a token that cannot be presented")]
     TokenType,
+    /// The server gave a bearer token although the request had a DPoP proof (RFC 9449 §5).
+    #[error(
+        "the server gave a token that is not bound to the client's DPoP key; if it ignores DPoP for \
+         this client, accept that by `TokenRules::new().accept_unbound_tokens()`"
+    )]
+    Unbound,
+    /// A token that is bound to a DPoP key was to be sent without a proof.
+    #[error("the token is bound to a DPoP key; use `Token::authorize`, which adds the proof")]
+    NeedsProof,
+    /// The server does not support the algorithm of the DPoP key (RFC 9449 §5.1).
+    #[error(
+        "the server does not accept DPoP proofs by {found}; use a key of an algorithm in its \
+         `dpop_signing_alg_values_supported`"
+    )]
+    DpopAlgorithm {
+        /// The algorithm of the key.
+        found: &'static str,
+    },
+    /// The token has another type than the requested one (RFC 8693 §2.2.1).
+    #[error("the server issued a token of the type {found}: expected `{expected}`")]
+    IssuedTokenType {
+        /// The requested type.
+        expected: &'static str,
+        /// `issued_token_type` of the response, as the message shows it.
+        found: Box<str>,
+    },
+    /// The exchanged token does not name the actor that was asked for (RFC 8693 §4.1).
+    #[error(
+        "the exchanged token does not name the actor in `act`; the server may ignore \
+         `actor_token`, and would let the agent pass for its user"
+    )]
+    Actor,
+    /// The exchanged token lives longer than the subject token, or than the maximum.
+    #[error(
+        "the exchanged token ends at {found}: expected at most {limit}; if this server gives \
+         exchanged tokens a new lifetime, accept it by `accept_new_lifetime`"
+    )]
+    Lifetime {
+        /// The end of the token, in Unix seconds.
+        found: u64,
+        /// The last end that was allowed, in Unix seconds.
+        limit: u64,
+    },
+    /// The exchanged token permits more than the subject token.
+    #[error("the exchanged token is wider in `{dimension}`: {reason}")]
+    Wider {
+        /// The dimension.
+        dimension: Dimension,
+        /// The finding.
+        reason: &'static str,
+    },
+    /// The exchanged token permits more than the subject token, or that cannot be decided.
+    #[error(transparent)]
+    Amplified(Amplification),
+    /// The exchanged token or the subject token is not a JWT of a known kind, so they cannot be
+    /// compared.
+    #[error("the tokens of the exchange cannot be compared: expected JWTs of one kind")]
+    Incomparable,
+    /// The issued assertion is not the requested one.
+    #[error("the server issued an assertion that was not asked for: {reason}")]
+    Assertion {
+        /// The finding.
+        reason: &'static str,
+    },
+    /// There is no token, and only a user can grant one.
+    #[error("a user must grant access; log the user in again")]
+    NeedsUser {
+        /// The reason why the earlier grant of the user cannot be used any more.
+        #[source]
+        last: Option<Arc<Self>>,
+    },
+    /// The DPoP proof could not be made.
+    #[error(transparent)]
+    Dpop(Arc<aims_oauth_wire::dpop::Error>),
+    /// The DPoP key does not sign, or could not be generated.
+    #[error("the DPoP key does not sign")]
+    Sign(#[source] aims_jose::Error),
     /// The token has scopes that were not requested (RFC 6749 §3.3).
     #[error(
         "the server gave a token with scopes that were not asked for: {wider}; if this server adds \
@@ -113,10 +191,27 @@ impl From<aims_oauth_wire::Error> for Error {
     }
 }
 
+impl From<aims_oauth_wire::dpop::Error> for Error {
+    fn from(error: aims_oauth_wire::dpop::Error) -> Self {
+        Self::Dpop(Arc::new(error))
+    }
+}
+
 impl Error {
     aims_error::codes! {
         Self::GrantType => Forbidden "grant.unsupported",
         Self::TokenType => Forbidden "grant.token_type",
+        Self::Unbound => Forbidden "grant.unbound",
+        Self::NeedsProof => Configuration "grant.needs_proof",
+        Self::DpopAlgorithm { .. } => Configuration "grant.dpop_algorithm",
+        Self::Sign(_) => Unavailable "grant.sign",
+        Self::IssuedTokenType { .. } => Forbidden "grant.issued_token_type",
+        Self::Actor => Forbidden "grant.actor",
+        Self::Lifetime { .. } => Forbidden "grant.lifetime",
+        Self::Wider { .. } => Forbidden "grant.wider",
+        Self::Incomparable => Forbidden "grant.incomparable",
+        Self::Assertion { .. } => Mismatch "grant.assertion",
+        Self::NeedsUser { .. } => Forbidden "grant.needs_user",
         Self::Scope { .. } => Forbidden "grant.scope",
         Self::Expired => Expired "grant.expired",
         Self::Transport(_) => Unavailable "grant.transport",
@@ -131,6 +226,8 @@ impl Error {
         Self::Metadata { source, outcome: Outcome::Unavailable, .. }
             => source.code(), unavailable(source);
         Self::Wire(source) => source.code(), source.kind();
+        Self::Amplified(source) => source.code(), source.kind();
+        Self::Dpop(source) => source.code(), source.kind();
         #[cfg(feature = "workload")]
         Self::Identity(source) => source.code(), source.kind();
     }
@@ -146,8 +243,39 @@ impl Error {
     /// Returns whether the token endpoint did not answer like one, so that it may have moved.
     #[cfg(feature = "tokio")]
     pub(crate) fn is_lost(&self) -> bool {
+        matches!(self, Self::Transport(_)) || self.is_unreadable()
+    }
+
+    /// Returns whether a user must act before another attempt can succeed: grant access, or log in
+    /// again.
+    #[must_use]
+    pub fn needs_user(&self) -> bool {
         match self {
-            Self::Transport(_) => true,
+            Self::NeedsUser { .. } => true,
+            Self::BackingOff { last } => last.needs_user(),
+            _ => false,
+        }
+    }
+
+    /// Returns whether the same attempt may succeed later: the server did not answer, answered with
+    /// an error of its own, or asked to wait.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::BackingOff { last } => last.is_retryable(),
+            Self::Wire(_) => {
+                let code = self.refusal().map(TokenError::error);
+                self.kind() == ErrorKind::Unavailable
+                    || matches!(code, Some("temporarily_unavailable" | "server_error"))
+                    || self.is_unreadable()
+            }
+            _ => self.kind() == ErrorKind::Unavailable,
+        }
+    }
+
+    /// Returns whether the answer was not one of a token endpoint.
+    fn is_unreadable(&self) -> bool {
+        match self {
             Self::Wire(error) => matches!(**error, aims_oauth_wire::Error::Response { .. }),
             _ => false,
         }

@@ -3,17 +3,32 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::metadata::ServerMetadata;
-use aims_oauth_wire::token::{TokenError, TokenRequest};
+use aims_oauth_wire::names::ScopeSet;
+use aims_oauth_wire::token::{TokenError, TokenRequest, TokenResponse};
+
+use crate::Error;
 
 mod client_credentials;
+mod exchange;
+mod flow;
+mod jwt_bearer;
 mod pending;
+mod refresh;
 mod rules;
 mod target;
 
 pub use client_credentials::ClientCredentials;
-pub use pending::{PendingToken, TokenFlow};
+pub use exchange::{
+    Acting, ActorToken, Delegation, IdJag, IdJagRequest, Impersonation, JwtGrant, JwtGrantRequest,
+    NoActor, SubjectToken, TokenExchange,
+};
+pub use flow::TokenFlow;
+pub use jwt_bearer::{GrantAudience, JwtBearer};
+pub use pending::PendingToken;
+pub use refresh::{Refresh, UserGrant};
 pub use rules::TokenRules;
 pub use target::Target;
 
@@ -93,7 +108,52 @@ pub trait Grant: Debug + Send + Sync {
         let _unused = (refusal, last, now);
         None
     }
+
+    /// Returns how long to wait before the same request is sent again because no answer arrived, or
+    /// `None` to give up, which is the default. It is for grants that poll.
+    fn poll_unanswered(&self, last: Option<Duration>, now: UnixTime) -> Option<Duration> {
+        let _unused = (last, now);
+        None
+    }
+
+    /// Judges a response that is a usable token, by what this grant requested. Accepts it by
+    /// default.
+    ///
+    /// # Errors
+    ///
+    /// The errors of the grant, such as `grant.actor`.
+    fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
+        let _unused = (response, now);
+        Ok(())
+    }
+
+    /// Returns the refresh token to keep after this response. Defaults to `None`: the grants of a
+    /// client for itself have none (RFC 6749 §4.4.3, RFC 7521 §4.1).
+    fn refresh_token(&self, response: &TokenResponse) -> Option<SecretText> {
+        let _unused = response;
+        None
+    }
+
+    /// Returns the scopes that the server granted before, which count if a response states none.
+    fn granted_before(&self) -> Option<&ScopeSet> {
+        None
+    }
+
+    /// Returns the name under which tokens of this grant are cached. Tokens of grants with equal
+    /// names and targets are interchangeable. Defaults to the grant type.
+    fn cached_as(&self) -> &str {
+        self.grant_type()
+    }
+
+    /// Returns whether the grant cannot request a token, so that only a stored token or refresh
+    /// token helps. Defaults to `false`.
+    fn is_stored_only(&self) -> bool {
+        false
+    }
 }
+
+/// The name under which tokens that a user granted are cached.
+pub(crate) const USER: &str = "user";
 
 impl<G: Grant + ?Sized> Grant for std::sync::Arc<G> {
     fn grant_type(&self) -> &str {
@@ -120,5 +180,29 @@ impl<G: Grant + ?Sized> Grant for std::sync::Arc<G> {
         now: UnixTime,
     ) -> Option<Duration> {
         (**self).poll_after(refusal, last, now)
+    }
+
+    fn poll_unanswered(&self, last: Option<Duration>, now: UnixTime) -> Option<Duration> {
+        (**self).poll_unanswered(last, now)
+    }
+
+    fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
+        (**self).judge(response, now)
+    }
+
+    fn refresh_token(&self, response: &TokenResponse) -> Option<SecretText> {
+        (**self).refresh_token(response)
+    }
+
+    fn granted_before(&self) -> Option<&ScopeSet> {
+        (**self).granted_before()
+    }
+
+    fn cached_as(&self) -> &str {
+        (**self).cached_as()
+    }
+
+    fn is_stored_only(&self) -> bool {
+        (**self).is_stored_only()
     }
 }

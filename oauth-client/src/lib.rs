@@ -2,12 +2,15 @@
 #![doc(html_root_url = "https://docs.rs/aims-oauth-client/0.1")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod call;
 pub mod discovery;
+mod dpop;
 mod error;
 mod grant;
 mod introspection;
 #[cfg(feature = "tokio")]
 mod known_server;
+mod revocation;
 #[cfg(feature = "tokio")]
 mod source;
 mod step;
@@ -15,12 +18,18 @@ mod token;
 #[cfg(feature = "workload")]
 mod workload;
 
+pub use dpop::DpopKey;
 pub use error::{Error, Sought};
-pub use grant::{ClientCredentials, Grant, PendingToken, Target, TokenFlow, TokenRules};
+pub use grant::{
+    Acting, ActorToken, ClientCredentials, Delegation, Grant, GrantAudience, IdJag, IdJagRequest,
+    Impersonation, JwtBearer, JwtGrant, JwtGrantRequest, NoActor, PendingToken, Refresh,
+    SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, UserGrant,
+};
 pub use introspection::IntrospectionFlow;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use known_server::KnownServer;
+pub use revocation::RevocationFlow;
 #[cfg(feature = "tokio")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use source::TokenSource;

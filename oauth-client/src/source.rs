@@ -14,21 +14,24 @@ use aims_jose::jwk::Thumbprint;
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_oauth_wire::client_auth::Authenticate;
-use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
 use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
+use http::{Response, StatusCode};
 use tokio::runtime::Handle;
 
-use self::slot::{Failed, Kept, Landing, Next, Slot};
+use self::slot::{Failed, Kept, Landing, Next, Renewal, Slot};
 use crate::step::drive;
 use crate::{
-    ClientCredentials, Error, Event, Flow, Grant, KnownServer, Step, Target, Token, TokenFlow,
-    TokenRules,
+    ClientCredentials, DpopKey, Error, Event, Flow, Grant, KnownServer, Refresh, RevocationFlow,
+    Step, Target, Token, TokenFlow, TokenRules,
 };
 
 /// Gets access tokens from one authorization server for one client, and caches them. Needs a tokio
 /// runtime and the feature `tokio`.
 ///
-/// - For each grant type and [target](Target) there is at most one request at a time. It runs in
+/// - A refresh token is used before the grant is made again. It is replaced by a new one, kept if
+///   the server gives none or fails, and dropped if the server refuses it (`invalid_grant`).
+/// - For each kind of grant and [target](Target) there is at most one request at a time. It runs in
 ///   its own task: other callers wait for its result, and a caller that stops waiting does not end
 ///   it. Dropping the source ends its tasks.
 /// - After two thirds of its lifetime a token is renewed in the background, while callers still get
@@ -70,13 +73,14 @@ struct Asker {
     timeout: Duration,
     key: Option<Arc<CurrentKey>>,
     rules: TokenRules,
+    dpop: Option<DpopKey>,
     metadata_age: Duration,
 }
 
 /// The cache key of a token.
 #[derive(Clone, Eq, Hash, PartialEq)]
 struct Key {
-    grant_type: Box<str>,
+    cached_as: Box<str>,
     target: Target,
 }
 
@@ -135,6 +139,7 @@ impl TokenSource {
             timeout: Duration::from_secs(30),
             key: None,
             rules: TokenRules::new(),
+            dpop: None,
             metadata_age: Duration::from_secs(24 * 3_600),
         };
         Self {
@@ -157,6 +162,25 @@ impl TokenSource {
         key: impl Fn(UnixTime) -> Option<Thumbprint> + Send + Sync + 'static,
     ) -> Self {
         self.with(|asker| asker.key = Some(Arc::new(key)))
+    }
+
+    /// Binds all tokens to this key by DPoP (RFC 9449).
+    ///
+    /// Every token request has a proof, and a token that is not bound is refused, unless the
+    /// [rules](Self::with_rules) accept it. Use one key for each source.
+    ///
+    /// ```
+    /// use aims_jose::provider;
+    /// use aims_oauth_client::{DpopKey, TokenSource};
+    ///
+    /// fn bound(source: TokenSource) -> Result<TokenSource, Box<dyn std::error::Error>> {
+    ///     let provider = provider::compiled().ok_or("no provider")?;
+    ///     Ok(source.with_dpop(DpopKey::generate(provider)?))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_dpop(self, key: DpopKey) -> Self {
+        self.with(|asker| asker.dpop = Some(key))
     }
 
     /// Accepts tokens with scopes that were not requested. See [`TokenRules::accept_wider_scopes`].
@@ -290,6 +314,50 @@ impl TokenSource {
         Err(Error::Interrupted)
     }
 
+    /// Gets a new token by a grant, whatever is cached, and caches it. It is for a grant that a
+    /// user just made, such as an authorization code. The refresh token is used from then on.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`token`](Self::token).
+    pub async fn redeem(&self, grant: impl Grant + 'static) -> Result<Arc<Token>, Error> {
+        let _runtime = Handle::try_current().or(Err(Error::Interrupted))?;
+        let grant: Arc<dyn Grant> = Arc::new(grant);
+        let slot = self.slot(&*grant)?;
+        // A running renewal must not replace the new token.
+        if let Some(running) = slot.running() {
+            drop(running.outcome().await);
+        }
+        let asked = tokio::time::timeout(self.asker.timeout, self.asker.request(&grant)).await;
+        let asked = asked.unwrap_or_else(|_elapsed| {
+            let error = Error::Transport(aims_fetch::Error::Timeout);
+            Err(error.into())
+        });
+        let kept = asked.map_err(|failed| failed.error)?;
+        slot.put(&kept);
+        Ok(kept.token)
+    }
+
+    /// Removes the token and the refresh token of a grant, and revokes them at the server (RFC
+    /// 7009), as at a logout. A server without a revocation endpoint is not asked.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RevocationFlow`](crate::RevocationFlow). The tokens are removed in every case.
+    pub async fn revoke(&self, grant: &dyn Grant) -> Result<(), Error> {
+        let removed = self.slot(grant)?.clear();
+        let server = self.server();
+        let Some((token, hint)) = removed else {
+            return Ok(());
+        };
+        if server.endpoint(EndpointKind::Revocation).is_none() {
+            return Ok(());
+        }
+        let (client, now) = (Arc::clone(&self.asker.client), self.asker.clock.now());
+        let first = RevocationFlow::of(token, hint, client, server, now)?;
+        drive(first, &*self.asker.http, &*self.asker.clock).await
+    }
+
     /// Removes a token that its resource has refused. The next call gets a new one.
     ///
     /// ```
@@ -321,7 +389,8 @@ impl TokenSource {
         };
         let (asker, grant) = (Arc::clone(&self.asker), Arc::clone(grant));
         let task = runtime.spawn(async move {
-            let asked = tokio::time::timeout(asker.timeout, asker.ask(&grant)).await;
+            let asked = asker.ask(&grant, landing.slot());
+            let asked = tokio::time::timeout(asker.timeout, asked).await;
             landing.land(asked.unwrap_or_else(|_elapsed| {
                 let error = Error::Transport(aims_fetch::Error::Timeout);
                 Err(error.into())
@@ -333,7 +402,7 @@ impl TokenSource {
     fn slot(&self, grant: &dyn Grant) -> Result<Arc<Slot>, Error> {
         let mut slots = self.lock();
         let key = Key {
-            grant_type: grant.grant_type().into(),
+            cached_as: grant.cached_as().into(),
             target: grant.target().clone(),
         };
         if slots.len() >= self.capacity && !slots.contains_key(&key) {
@@ -367,7 +436,29 @@ impl Asker {
         self.key.as_ref().and_then(|key| key(now))
     }
 
-    async fn ask(&self, grant: &Arc<dyn Grant>) -> Result<Kept, Failed> {
+    /// Gets a token: by the refresh token, if there is one, otherwise by the grant.
+    async fn ask(&self, grant: &Arc<dyn Grant>, slot: &Slot) -> Result<Kept, Failed> {
+        let mut refused = None;
+        if let Some(renewal) = slot.renewal() {
+            let target = grant.target().clone();
+            let Renewal { token, granted } = renewal.clone();
+            let refresh = Refresh::new(target, token, granted, self.rules);
+            let refresh: Arc<dyn Grant> = Arc::new(refresh);
+            match self.request(&refresh).await {
+                Err(failed) if failed.rejects_grant() => {
+                    slot.drop_renewal(&renewal);
+                    refused = Some(failed.error);
+                }
+                outcome => return outcome,
+            }
+        }
+        if grant.is_stored_only() {
+            return Err(Error::needs_user_after(refused).into());
+        }
+        self.request(grant).await
+    }
+
+    async fn request(&self, grant: &Arc<dyn Grant>) -> Result<Kept, Failed> {
         let server = self
             .server
             .current(self.metadata_age, &*self.http, &*self.clock);
@@ -399,7 +490,11 @@ impl Asker {
             let key = self.key(now);
             let (grant, client) = (Arc::clone(grant), Arc::clone(&self.client));
             let server = Arc::clone(server);
-            let first = TokenFlow::begin(grant, client, server, self.rules, now)?;
+            let rules = self.rules;
+            let first = match self.dpop.clone() {
+                Some(key) => TokenFlow::begin_bound(grant, client, server, rules, key, now)?,
+                None => TokenFlow::begin(grant, client, server, rules, now)?,
+            };
             if self.key(now) == key {
                 return Ok((key, first));
             }
@@ -415,16 +510,26 @@ impl<F: Flow> Flow for Telling<F> {
     type Output = Result<F::Output, Failed>;
 
     fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Self::Output, Self>, Error> {
-        let retry_after = match &event {
-            Event::Answer(answer) => wait::asked_for(answer, now),
-            Event::NoAnswer(_) | Event::Signed(_) | Event::Waited => None,
+        let (retry_after, is_transient) = match &event {
+            Event::Answer(answer) => (wait::asked_for(answer, now), is_transient(answer)),
+            Event::NoAnswer(_) | Event::Signed(_) | Event::Waited => (None, false),
         };
         let step = self.0.advance(event, now);
+        let failed = |error| Failed {
+            error,
+            retry_after,
+            is_transient,
+        };
         Ok(step.map_or_else(
-            |error| Step::Done(Err(Failed { error, retry_after })),
+            |error| Step::Done(Err(failed(error))),
             |step| step.map(Ok, Telling),
         ))
     }
+}
+
+/// Returns whether the server failed or is busy, whatever its answer says of the grant.
+fn is_transient(answer: &Response<Vec<u8>>) -> bool {
+    answer.status().is_server_error() || answer.status() == StatusCode::TOO_MANY_REQUESTS
 }
 
 impl fmt::Debug for TokenSource {

@@ -5,11 +5,14 @@ use std::fmt;
 use aims_jose::digest::Fingerprint;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::challenge::{Challenge, Challenges};
+use aims_oauth_wire::dpop::{DPOP, SCHEME};
 use aims_oauth_wire::names::{Resource, ScopeSet};
-use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderMap};
+use http::{HeaderValue, Request, Response, StatusCode, Uri};
 
-use crate::Error;
+use crate::dpop::Role;
+use crate::{DpopKey, Error};
 
 /// An access token for one resource. It is opaque: the client does not parse it (RFC 6749 §1.4). It
 /// is zeroized when it is dropped.
@@ -26,23 +29,87 @@ pub struct Token {
     pub(crate) resource: Resource,
     pub(crate) scopes: ScopeSet,
     pub(crate) expires: UnixTime,
+    /// The key that the token is bound to.
+    pub(crate) dpop: Option<DpopKey>,
+    pub(crate) refresh_token: Option<SecretText>,
+    pub(crate) id_token: Option<SecretText>,
 }
 
 impl Token {
     /// Writes the token into the `Authorization` field of a request to its resource.
     ///
-    /// An earlier value is replaced. The new value is marked as sensitive. This is the only method
-    /// that reveals the text.
+    /// An earlier value is replaced. The new value is marked as sensitive. Only this method and
+    /// [`authorize`](Self::authorize) reveal the text.
     ///
     /// # Errors
     ///
+    /// `grant.needs_proof` if the token is [bound](Self::is_bound) to a DPoP key;
     /// `grant.token_type` if the text cannot be in a header field.
     pub fn apply(&self, headers: &mut HeaderMap) -> Result<(), Error> {
-        let value = format!("Bearer {}", self.text.expose());
-        let mut value = HeaderValue::from_str(&value).or(Err(Error::TokenType))?;
+        if self.is_bound() {
+            return Err(Error::NeedsProof);
+        }
+        self.write("Bearer", headers)
+    }
+
+    /// Writes the token into a request to its resource, and adds a DPoP proof if the token is
+    /// [bound](Self::is_bound) to a key (RFC 9449 §7.1).
+    ///
+    /// The proof covers the method and the URI of the request and is valid for one attempt. If the
+    /// resource demands a nonce, give its answer to [`demands_nonce`](Self::demands_nonce) and
+    /// authorize the request again.
+    ///
+    /// # Errors
+    ///
+    /// `grant.sign` if the key does not sign; `grant.token_type` if the text cannot be in a header
+    /// field.
+    pub async fn authorize<B>(&self, request: &mut Request<B>, now: UnixTime) -> Result<(), Error> {
+        let Some(key) = &self.dpop else {
+            return self.write("Bearer", request.headers_mut());
+        };
+        let (method, text) = (request.method().as_str(), Some(self.text.expose()));
+        let input = key.proof(Role::Resource, method, request.uri(), text, now)?;
+        let proof = key.signed(input).await?;
+        let proof = HeaderValue::from_str(proof.expose()).or(Err(Error::TokenType))?;
+        let headers = request.headers_mut();
+        headers.insert(DPOP, proof);
+        self.write(SCHEME, headers)
+    }
+
+    /// Keeps the nonce of an answer of the resource for the next proofs (RFC 9449 §9). Returns
+    /// whether the resource refused the request because its proof lacked this nonce, so that it is
+    /// to be authorized again, once.
+    pub fn demands_nonce<B>(&self, target: &Uri, answer: &Response<B>) -> bool {
+        let Some(key) = &self.dpop else { return false };
+        let is_new = key.learn(Role::Resource, target, answer.headers());
+        let demands = |challenges: Challenges| {
+            let mut errors = challenges.of(SCHEME).map(Challenge::error);
+            errors.any(|error| error == Some("use_dpop_nonce"))
+        };
+        is_new
+            && answer.status() == StatusCode::UNAUTHORIZED
+            && Challenges::parse(answer.headers()).is_ok_and(demands)
+    }
+
+    fn write(&self, scheme: &str, headers: &mut HeaderMap) -> Result<(), Error> {
+        let value = SecretText::new([scheme, " ", self.text.expose()].concat());
+        let mut value = HeaderValue::from_str(value.expose()).or(Err(Error::TokenType))?;
         value.set_sensitive(true);
         headers.insert(AUTHORIZATION, value);
         Ok(())
+    }
+
+    /// Returns whether the token is bound to a DPoP key, so that a thief cannot use it without the
+    /// key (RFC 9449 §6).
+    #[must_use]
+    pub const fn is_bound(&self) -> bool {
+        self.dpop.is_some()
+    }
+
+    /// Returns whether the server gave a refresh token with it.
+    #[must_use]
+    pub const fn is_refreshable(&self) -> bool {
+        self.refresh_token.is_some()
     }
 
     /// Returns the resource that the token is for. Send the token to no other.
@@ -80,6 +147,8 @@ impl fmt::Debug for Token {
             .field("resource", &self.resource)
             .field("scopes", &self.scopes)
             .field("expires", &self.expires.as_secs())
+            .field("dpop", &self.dpop)
+            .field("refresh_token", &self.refresh_token)
             .finish()
     }
 }

@@ -9,6 +9,7 @@ use aims_jose::time::UnixTime;
 use aims_oauth_client::discovery::{self, Step};
 use aims_oauth_client::{ClientCredentials, Error, Sought, Token};
 use aims_oauth_wire::client_auth::ClientSecretBasic;
+use aims_oauth_wire::delegate::Dimension;
 use aims_oauth_wire::metadata::attempt::Attempts;
 use aims_oauth_wire::metadata::{ResourceMetadata, ServerMetadata};
 use aims_oauth_wire::names::Issuer;
@@ -422,6 +423,23 @@ fn codes_are_unique_and_complete() {
             sought: Sought::Server("https://as.example".parse().unwrap()),
             asked: Attempts::new(),
         },
+        Error::Unbound,
+        Error::NeedsProof,
+        Error::DpopAlgorithm { found: "ES256" },
+        Error::Sign(aims_jose::Error::Random),
+        Error::IssuedTokenType {
+            expected: "x",
+            found: "none".into(),
+        },
+        Error::Actor,
+        Error::Lifetime { found: 2, limit: 1 },
+        Error::Wider {
+            dimension: Dimension::Scope,
+            reason: "",
+        },
+        Error::Incomparable,
+        Error::Assertion { reason: "" },
+        Error::NeedsUser { last: None },
     ];
     let given: BTreeSet<_> = all.iter().map(Error::code).collect();
     let listed: BTreeSet<_> = Error::CODES.iter().copied().collect();

@@ -18,14 +18,18 @@ use crate::names::ClientId;
 use crate::token::TokenRequest;
 
 mod audience;
+mod certificate;
 mod private_key_jwt;
+mod public;
 mod secret;
 mod spiffe;
 mod unsigned;
 
 pub use audience::AssertionAudience;
+pub use certificate::TlsClientAuth;
 pub use private_key_jwt::{JWT_BEARER, PrivateKeyJwt};
-pub use secret::ClientSecretBasic;
+pub use public::PublicClient;
+pub use secret::{ClientSecretBasic, ClientSecretPost};
 pub use spiffe::{JWT_SPIFFE, SpiffeJwt, SpiffeWit, WitCredential};
 pub use unsigned::{Authentication, UnsignedRequest};
 
@@ -77,6 +81,12 @@ pub trait Authenticate: Debug + Send + Sync {
         now: UnixTime,
     ) -> Result<(), Error>;
 
+    /// Returns whether the client presents its certificate on the connection (RFC 8705 §2). The
+    /// request then goes to the server's endpoint for mutual TLS (§5). Defaults to `false`.
+    fn presents_certificate(&self) -> bool {
+        false
+    }
+
     /// Starts the authentication of a request for a client whose key may be in a device or behind a
     /// network. The result holds the request and what the key must sign.
     ///
@@ -100,6 +110,10 @@ pub trait Authenticate: Debug + Send + Sync {
 impl<A: Authenticate + ?Sized> Authenticate for std::sync::Arc<A> {
     fn client_id(&self) -> &ClientId {
         (**self).client_id()
+    }
+
+    fn presents_certificate(&self) -> bool {
+        (**self).presents_certificate()
     }
 
     fn authenticate(

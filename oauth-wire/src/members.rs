@@ -96,6 +96,12 @@ impl<'a> Members<'a> {
         })
     }
 
+    /// Reads a boolean that says what the server offers. It is false if absent or malformed.
+    pub(crate) fn is_true(&mut self, name: &'static str) -> bool {
+        let read = self.raw(name).map(|raw| typed(raw, "a boolean"));
+        self.or_ignored(name, read.transpose()).unwrap_or(false)
+    }
+
     /// Reads an object within this one.
     pub(crate) fn object(&self, name: &str) -> Result<Option<Self>, Malformed> {
         let Some(raw) = self.raw(name) else {

@@ -107,7 +107,7 @@ impl Agent {
         if let Some(authorization) = self.authorization(request.uri())? {
             let token = authorization.token().await?;
             request.headers_mut().remove(AUTHORIZATION);
-            token.apply(request.headers_mut())?;
+            token.authorize(request, self.0.clock.now()).await?;
         }
         self.prove_waiting(request, content).await
     }

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use aims_fetch::{Body, BoxError, Call};
 use aims_oauth_client::Token;
-use aims_oauth_wire::challenge::Challenges;
+use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::names::Resource;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -42,6 +42,10 @@ impl Agent {
     ///
     /// **Timeouts.** The total timeout of the client applies to the head of the answer, and its
     /// idle timeout to each piece of a body. A [`Fetcher`](aims_fetch::Fetcher) has 15 s and 60 s.
+    ///
+    /// **Bound tokens.** A token that is bound to a [DPoP key](aims_oauth_client::DpopKey) is sent
+    /// with a proof of that key for each attempt (RFC 9449 §7.1). If the tool demands a nonce, the
+    /// agent sends the request once more with it (§9).
     ///
     /// **Second attempt.** A tool refuses a token by 401 and a `Bearer` challenge with the error
     /// `invalid_token` or without an error (RFC 6750 §3). The agent then forgets the token and
@@ -102,8 +106,10 @@ impl Agent {
         let token = authorization.token().await?;
         let again = head.clone();
         let first = self.attempt(head, Some(&token), &mut body, carrier).await?;
-        let (answer, judge) = first;
-        if !refuses_token(&answer) {
+        let (answer, judge) = self
+            .with_nonce(first, &again, &token, &mut body, carrier)
+            .await?;
+        if !refuses_token(&token, &answer) {
             return judged(judge, answer, limits).await;
         }
         // An attacker who forges this answer causes one token request and one more attempt.
@@ -114,10 +120,32 @@ impl Agent {
         drop((answer, judge));
         let token = authorization.token().await?;
         let second = self
-            .attempt(again, Some(&token), &mut body, carrier)
+            .attempt(again.clone(), Some(&token), &mut body, carrier)
             .await?;
-        let (answer, judge) = second;
+        let (answer, judge) = self
+            .with_nonce(second, &again, &token, &mut body, carrier)
+            .await?;
         judged(judge, answer, limits).await
+    }
+
+    /// Sends a request once more if its proof lacked the nonce that the tool demands (RFC 9449 §9).
+    async fn with_nonce<C: Carry>(
+        &self,
+        attempted: Attempted,
+        head: &Parts,
+        token: &Token,
+        body: &mut Outgoing,
+        carrier: &mut C,
+    ) -> Result<Attempted, Error> {
+        let (answer, _) = &attempted;
+        if !token.demands_nonce(&head.uri, answer) || !body.is_repeatable() {
+            return Ok(attempted);
+        }
+        drop(attempted);
+        let again = self.attempt(head.clone(), Some(token), body, carrier);
+        let again = again.await?;
+        token.demands_nonce(&head.uri, &again.0);
+        Ok(again)
     }
 
     async fn outgoing<B>(&self, body: B, has_token: bool, limits: Limits) -> Result<Outgoing, Error>
@@ -146,11 +174,11 @@ impl Agent {
         token: Option<&Token>,
         body: &mut Outgoing,
         carrier: &mut C,
-    ) -> Result<(Response<Body>, Option<PendingResponse>), Error> {
+    ) -> Result<Attempted, Error> {
         let mut request = Request::from_parts(head, ());
         if let Some(token) = token {
             request.headers_mut().remove(AUTHORIZATION);
-            token.apply(request.headers_mut())?;
+            token.authorize(&mut request, self.0.clock.now()).await?;
         }
         let content = match body {
             Outgoing::Whole(bytes) => Content::Bytes(bytes),
@@ -187,6 +215,9 @@ impl Agent {
     }
 }
 
+/// An answer, and the value that judges it.
+type Attempted = (Response<Body>, Option<PendingResponse>);
+
 /// Returns the verified answer if the proof requires that, and the streaming answer otherwise.
 async fn judged(
     judge: Option<PendingResponse>,
@@ -203,9 +234,11 @@ async fn judged(
 ///
 /// A challenge that cannot be parsed, has another scheme, or reports another error does not count,
 /// because a new token would not help.
-fn refuses_token<B>(answer: &Response<B>) -> bool {
+fn refuses_token<B>(token: &Token, answer: &Response<B>) -> bool {
     let is_about_token = |challenges: Challenges| {
-        let mut errors = challenges.of("Bearer").map(|it| it.error());
+        let of = |scheme| challenges.of(scheme).map(Challenge::error);
+        let dpop = token.is_bound().then(|| of("DPoP"));
+        let mut errors = of("Bearer").chain(dpop.into_iter().flatten());
         errors.any(|error| matches!(error, None | Some("invalid_token")))
     };
     answer.status() == StatusCode::UNAUTHORIZED

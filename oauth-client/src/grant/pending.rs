@@ -1,18 +1,18 @@
 //! Token requests whose response is pending.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use aims_error::shown;
+use aims_jose::secret::SecretText;
 use aims_jose::time::{self, UnixTime};
-use aims_oauth_wire::client_auth::{Authenticate, Authentication};
-use aims_oauth_wire::metadata::{ServerMetadata, Switch};
+use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata, Switch};
 use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::{ResponseRules, TokenRequest, TokenResponse, TokenType};
 use http::{Request, Response};
 
 use super::{Grant, Target, TokenRules};
-use crate::{Error, Event, Flow, Step, Token};
+use crate::{DpopKey, Error, Token};
 
 /// The assumed lifetime of a token whose server does not state one.
 const UNKNOWN_LIFETIME: Duration = Duration::from_secs(300);
@@ -37,38 +37,45 @@ pub(super) fn prepare(
     rules: TokenRules,
     now: UnixTime,
 ) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
-    let mut request = write(grant, server, now)?;
+    let mut request = write(grant, server, rules, now)?;
     client.authenticate(&mut request, server, now)?;
-    ready(request, grant, server, rules, now)
+    let alias = client.presents_certificate();
+    let alias = alias.then(|| server.mtls_endpoint(EndpointKind::Token));
+    let endpoint = match alias.flatten() {
+        Some(endpoint) => endpoint,
+        None => server.token_endpoint()?,
+    };
+    let request = request.into_http(endpoint)?;
+    let mut response = ResponseRules::new().after(&request);
+    if client.presents_certificate() || server.is_on(Switch::CertificateBoundTokens) {
+        response = response.after_client_certificate();
+    }
+    let pending = PendingToken {
+        target: grant.target().clone(),
+        rules,
+        response: rules.of_response(response),
+        sent: now,
+    };
+    Ok((request, pending))
 }
 
 /// Returns the request for a grant, without client authentication.
-fn write(grant: &dyn Grant, server: &ServerMetadata, now: UnixTime) -> Result<TokenRequest, Error> {
+pub(super) fn write(
+    grant: &dyn Grant,
+    server: &ServerMetadata,
+    rules: TokenRules,
+    now: UnixTime,
+) -> Result<TokenRequest, Error> {
     let grant_type = grant.grant_type();
     if !server.takes_grant(grant_type) {
         return Err(Error::GrantType);
     }
     let mut request = TokenRequest::new(grant_type)?;
     grant.write(&mut request, server, now)?;
+    if rules.omits_resource {
+        request.remove("resource");
+    }
     Ok(request)
-}
-
-/// Returns the HTTP request, and the value that reads its response.
-fn ready(
-    request: TokenRequest,
-    grant: &dyn Grant,
-    server: &ServerMetadata,
-    rules: TokenRules,
-    now: UnixTime,
-) -> Result<(Request<Vec<u8>>, PendingToken), Error> {
-    let request = request.into_http(server.token_endpoint()?)?;
-    let pending = PendingToken {
-        target: grant.target().clone(),
-        rules,
-        response: rules.of_response(server).after(&request),
-        sent: now,
-    };
-    Ok((request, pending))
 }
 
 impl PendingToken {
@@ -86,53 +93,92 @@ impl PendingToken {
     ///   not [accepted](TokenRules::accept_wider_scopes).
     /// - `grant.expired` if the token has no lifetime left.
     pub fn finish(self, answer: &Response<Vec<u8>>, now: UnixTime) -> Result<Token, Error> {
-        let answer = TokenResponse::parse_with(answer, &self.response)?;
-        if answer.token_type() != TokenType::Bearer {
-            return Err(Error::TokenType);
+        let response = TokenResponse::parse_with(answer, &self.response)?;
+        let received = Received {
+            target: &self.target,
+            rules: self.rules,
+            sent: self.sent,
+            dpop: None,
+            refresh_token: None,
+            granted: None,
+        };
+        access_token(&response, &received, now)
+    }
+}
+
+/// The data by which a client reads a response.
+pub(crate) struct Received<'a> {
+    pub(crate) target: &'a Target,
+    pub(crate) rules: TokenRules,
+    /// The time of the request.
+    pub(crate) sent: UnixTime,
+    pub(crate) dpop: Option<&'a DpopKey>,
+    /// The refresh token to keep.
+    pub(crate) refresh_token: Option<SecretText>,
+    /// The scopes that were granted before, which count if the response states none.
+    pub(crate) granted: Option<&'a ScopeSet>,
+}
+
+/// Reads an access token.
+pub(super) fn access_token(
+    response: &TokenResponse,
+    received: &Received<'_>,
+    now: UnixTime,
+) -> Result<Token, Error> {
+    let dpop = match (response.token_type(), received.dpop) {
+        (TokenType::Bearer, None) => None,
+        (TokenType::Dpop, Some(key)) => Some(key.clone()),
+        (TokenType::Bearer, Some(_)) if received.rules.unbound_tokens => None,
+        (TokenType::Bearer, Some(_)) => return Err(Error::Unbound),
+        _ => return Err(Error::TokenType),
+    };
+    received.check_scope(response.scope())?;
+    let asked = received.granted.unwrap_or_else(|| received.target.scopes());
+    Ok(Token {
+        text: response.access_token().clone(),
+        scopes: response.scope().unwrap_or(asked).clone(),
+        resource: received.target.resource().clone(),
+        expires: received.expires(response, now)?,
+        dpop,
+        refresh_token: received.refresh_token.clone(),
+        id_token: response.id_token().cloned(),
+    })
+}
+
+impl Received<'_> {
+    /// Checks that the granted scopes were requested. If the response has no scopes, they are the
+    /// requested ones (RFC 6749 §5.1).
+    pub(crate) fn check_scope(&self, granted: Option<&ScopeSet>) -> Result<(), Error> {
+        let asked = self.target.scopes();
+        let accepts = asked.is_empty()
+            || self.rules.wider_scopes
+            || granted.is_none_or(|granted| granted.is_subset(asked));
+        if accepts {
+            return Ok(());
         }
-        if !self.accepts(answer.scope()) {
-            let asked = self.target.scopes();
-            let granted = answer.scope().into_iter().flat_map(ScopeSet::iter);
-            let wider = granted
-                .map(|it| it.as_str())
-                .filter(|it| !asked.contains(it));
-            return Err(Error::Scope {
-                wider: shown(wider),
-            });
-        }
-        let expires = answer
-            .expires_at(self.sent)
-            .unwrap_or_else(|| time::after(self.sent, UNKNOWN_LIFETIME));
-        if expires <= now {
-            return Err(Error::Expired);
-        }
-        Ok(Token {
-            text: answer.access_token().clone(),
-            scopes: answer
-                .scope()
-                .unwrap_or_else(|| self.target.scopes())
-                .clone(),
-            resource: self.target.resource().clone(),
-            expires,
+        let granted = granted.into_iter().flat_map(ScopeSet::iter);
+        let wider = granted.map(|it| it.as_str());
+        Err(Error::Scope {
+            wider: shown(wider.filter(|it| !asked.contains(it))),
         })
     }
 
-    /// Returns whether the granted scopes were requested. If the response has no scopes, they are
-    /// the requested ones (RFC 6749 §5.1).
-    fn accepts(&self, granted: Option<&ScopeSet>) -> bool {
-        let asked = self.target.scopes();
-        asked.is_empty()
-            || self.rules.wider_scopes
-            || granted.is_none_or(|granted| granted.is_subset(asked))
+    pub(crate) fn expires(
+        &self,
+        response: &TokenResponse,
+        now: UnixTime,
+    ) -> Result<UnixTime, Error> {
+        let expires = response.expires_at(self.sent);
+        let expires = expires.unwrap_or_else(|| time::after(self.sent, UNKNOWN_LIFETIME));
+        if expires <= now {
+            return Err(Error::Expired);
+        }
+        Ok(expires)
     }
 }
 
 impl TokenRules {
-    fn of_response(self, server: &ServerMetadata) -> ResponseRules {
-        let mut rules = ResponseRules::new();
-        if server.is_on(Switch::CertificateBoundTokens) {
-            rules = rules.after_client_certificate();
-        }
+    pub(super) fn of_response(self, mut rules: ResponseRules) -> ResponseRules {
         if self.comma_separated_scopes {
             rules = rules.accept_commas_in_scope();
         }
@@ -140,94 +186,5 @@ impl TokenRules {
             rules = rules.accept_missing_token_type();
         }
         rules
-    }
-}
-
-/// A grant as a [`Flow`]: one request, or several for a grant that polls.
-///
-/// Each request is authenticated separately. A client whose key is in a device or behind a network
-/// signs it in a [`Step::Sign`].
-#[derive(Clone, Debug)]
-#[must_use = "a flow is advanced by `drive`"]
-pub struct TokenFlow {
-    grant: Arc<dyn Grant>,
-    client: Arc<dyn Authenticate>,
-    server: Arc<ServerMetadata>,
-    rules: TokenRules,
-    /// The request that was sent, if there is one.
-    pending: Option<PendingToken>,
-    waited: Option<Duration>,
-}
-
-impl TokenFlow {
-    /// Prepares the first request.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`ClientCredentials::prepare`](crate::ClientCredentials::prepare), and those of the
-    /// grant.
-    pub fn begin(
-        grant: Arc<dyn Grant>,
-        client: Arc<dyn Authenticate>,
-        server: Arc<ServerMetadata>,
-        rules: TokenRules,
-        now: UnixTime,
-    ) -> Result<Step<Token, Self>, Error> {
-        let flow = Self {
-            grant,
-            client,
-            server,
-            rules,
-            pending: None,
-            waited: None,
-        };
-        flow.authenticate(now)
-    }
-
-    fn authenticate(self, now: UnixTime) -> Result<Step<Token, Self>, Error> {
-        let request = write(&*self.grant, &self.server, now)?;
-        match self.client.begin(request, &self.server, now)? {
-            Authentication::Done(request) => self.send(request, now),
-            Authentication::Unsigned(request) => Ok(Step::Sign(request, self)),
-        }
-    }
-
-    fn send(mut self, request: TokenRequest, now: UnixTime) -> Result<Step<Token, Self>, Error> {
-        let (request, pending) = ready(request, &*self.grant, &self.server, self.rules, now)?;
-        self.pending = Some(pending);
-        Ok(Step::Send(request, self))
-    }
-
-    fn answered(
-        mut self,
-        answer: &Response<Vec<u8>>,
-        now: UnixTime,
-    ) -> Result<Step<Token, Self>, Error> {
-        let pending = self.pending.take().ok_or(Error::Interrupted)?;
-        let error = match pending.finish(answer, now) {
-            Ok(token) => return Ok(Step::Done(token)),
-            Err(error) => error,
-        };
-        let wait = error
-            .refusal()
-            .and_then(|refusal| self.grant.poll_after(refusal, self.waited, now));
-        let Some(wait) = wait else {
-            return Err(error);
-        };
-        self.waited = Some(wait);
-        Ok(Step::Wait(wait, self))
-    }
-}
-
-impl Flow for TokenFlow {
-    type Output = Token;
-
-    fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Token, Self>, Error> {
-        match event {
-            Event::Answer(answer) => self.answered(answer, now),
-            Event::NoAnswer(error) => Err(Error::Transport(error.clone())),
-            Event::Signed(request) => self.send(request?, now),
-            Event::Waited => self.authenticate(now),
-        }
     }
 }

@@ -14,6 +14,10 @@ pub struct TokenRules {
     pub(crate) wider_scopes: bool,
     pub(crate) comma_separated_scopes: bool,
     pub(crate) missing_token_type: bool,
+    pub(crate) unbound_tokens: bool,
+    pub(crate) omits_resource: bool,
+    pub(crate) omits_resource_on_refresh: bool,
+    pub(crate) sends_scope_on_refresh: bool,
 }
 
 impl TokenRules {
@@ -24,7 +28,46 @@ impl TokenRules {
             wider_scopes: false,
             comma_separated_scopes: false,
             missing_token_type: false,
+            unbound_tokens: false,
+            omits_resource: false,
+            omits_resource_on_refresh: false,
+            sends_scope_on_refresh: false,
         }
+    }
+
+    /// Accepts a bearer token although the request had a DPoP proof, for a server that ignores DPoP
+    /// for some clients. Anyone who steals the token can use it.
+    #[must_use]
+    pub const fn accept_unbound_tokens(mut self) -> Self {
+        self.unbound_tokens = true;
+        self
+    }
+
+    /// Sends no `resource` (RFC 8707), for a server that answers it with an error. Keycloak 26
+    /// answers 500 to the client credentials grant with `resource`.
+    ///
+    /// The server then chooses which resources accept the token, and any of them can use it at the
+    /// others.
+    #[must_use]
+    pub const fn omit_resource(mut self) -> Self {
+        self.omits_resource = true;
+        self
+    }
+
+    /// Sends no `resource` with a refresh token, for a server that accepts it only with the first
+    /// grant.
+    #[must_use]
+    pub const fn omit_resource_on_refresh(mut self) -> Self {
+        self.omits_resource_on_refresh = true;
+        self
+    }
+
+    /// Sends `scope` with a refresh token, for a server that otherwise grants fewer scopes than
+    /// before (Microsoft Entra). The scopes are those of the first request.
+    #[must_use]
+    pub const fn send_scope_on_refresh(mut self) -> Self {
+        self.sends_scope_on_refresh = true;
+        self
     }
 
     /// Accepts a token with scopes that were not requested, for a server that adds scopes.

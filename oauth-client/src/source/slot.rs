@@ -6,7 +6,9 @@ use std::time::Duration;
 use aims_fetch::{SingleFlight, Waiting};
 use aims_jose::jwk::Thumbprint;
 use aims_jose::random::SecureRandom;
+use aims_jose::secret::SecretText;
 use aims_jose::time::{self, UnixTime};
+use aims_oauth_wire::names::ScopeSet;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -34,13 +36,33 @@ pub(super) type Outcome = Result<Kept, Arc<Error>>;
 pub(super) struct Failed {
     pub(super) error: Error,
     pub(super) retry_after: Option<Duration>,
+    /// Whether the status of the answer says that the server failed or is busy.
+    pub(super) is_transient: bool,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        let retry_after = None;
-        Self { error, retry_after }
+        Self {
+            error,
+            retry_after: None,
+            is_transient: false,
+        }
     }
+}
+
+impl Failed {
+    /// Returns whether the server refused the refresh token itself (RFC 6749 §5.2).
+    pub(super) fn rejects_grant(&self) -> bool {
+        let refusal = self.error.refusal();
+        !self.is_transient && refusal.is_some_and(|it| it.error() == "invalid_grant")
+    }
+}
+
+/// A refresh token, and the scopes that were granted with it.
+#[derive(Clone, Debug)]
+pub(super) struct Renewal {
+    pub(super) token: SecretText,
+    pub(super) granted: ScopeSet,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +71,7 @@ pub(super) struct Slot(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     kept: Option<Kept>,
+    renewal: Option<Renewal>,
     failures: u32,
     /// The last failure, and the time of the next attempt.
     last: Option<(Arc<Error>, Instant)>,
@@ -138,11 +161,13 @@ impl Slot {
         state.task = None;
         match result {
             Ok(kept) => {
-                (state.failures, state.last) = (0, None);
-                state.kept = Some(kept.clone());
+                state.keep(&kept);
                 Ok(kept)
             }
-            Err(Failed { error, retry_after }) => {
+            Err(failed) => {
+                let Failed {
+                    error, retry_after, ..
+                } = failed;
                 let error = Arc::new(error);
                 let pause = wait::pause(state.failures, retry_after, random);
                 state.failures = state.failures.saturating_add(1);
@@ -150,6 +175,38 @@ impl Slot {
                 state.last = until.map(|until| (Arc::clone(&error), until));
                 Err(error)
             }
+        }
+    }
+
+    /// Stores a token that was requested outside of the running request.
+    pub(super) fn put(&self, kept: &Kept) {
+        self.lock().keep(kept);
+    }
+
+    /// Returns the running request.
+    pub(super) fn running(&self) -> Option<Waiting<Outcome>> {
+        self.lock().flight.join()
+    }
+
+    /// Returns the refresh token.
+    pub(super) fn renewal(&self) -> Option<Renewal> {
+        self.lock().renewal.clone()
+    }
+
+    /// Removes a refresh token that the server refused, unless another one came meanwhile.
+    pub(super) fn drop_renewal(&self, refused: &Renewal) {
+        let renewal = &mut self.lock().renewal;
+        *renewal = renewal.take().filter(|it| it.token != refused.token);
+    }
+
+    /// Removes the token and the refresh token. Returns the one that is to be revoked, and the name
+    /// of its type.
+    pub(super) fn clear(&self) -> Option<(SecretText, &'static str)> {
+        let mut state = self.lock();
+        let kept = state.kept.take();
+        match state.renewal.take() {
+            Some(renewal) => Some((renewal.token, "refresh_token")),
+            None => Some((kept?.token.text.clone(), "access_token")),
         }
     }
 
@@ -186,6 +243,18 @@ impl Slot {
     }
 }
 
+impl State {
+    fn keep(&mut self, kept: &Kept) {
+        (self.failures, self.last) = (0, None);
+        let token = kept.token.refresh_token.clone();
+        self.renewal = token.map(|token| Renewal {
+            token,
+            granted: kept.token.scopes().clone(),
+        });
+        self.kept = Some(kept.clone());
+    }
+}
+
 /// Ends a request in every case: if its task panics or is dropped with its runtime, the waiting
 /// callers get an error.
 #[derive(Debug)]
@@ -208,6 +277,10 @@ impl Landing {
             random,
             landed: false,
         }
+    }
+
+    pub(super) fn slot(&self) -> &Slot {
+        &self.slot
     }
 
     pub(super) fn land(mut self, result: Result<Kept, Failed>) {

@@ -14,6 +14,7 @@ use aims_jose::time::{Clock, UnixTime};
 use aims_oauth_client::{Error, TokenSource};
 use aims_oauth_wire::client_auth::ClientSecretBasic;
 use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::token::Form;
 use http::{Request, Response};
 use serde_json::json;
 use tokio::time::Instant;
@@ -236,4 +237,75 @@ pub(crate) fn token(call: usize) -> String {
 
 pub(crate) async fn sleep(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await;
+}
+
+/// Answers each request by a function, and records the requests.
+#[derive(Clone)]
+pub(crate) struct Script(Arc<Scripted>);
+
+type Answering = dyn Fn(&Request<Vec<u8>>, usize) -> Response<Vec<u8>> + Send + Sync;
+
+struct Scripted {
+    answer: Box<Answering>,
+    requests: Mutex<Vec<Request<Vec<u8>>>>,
+}
+
+impl Script {
+    /// The function gets the request and its number, from 0.
+    pub(crate) fn new(
+        answer: impl Fn(&Request<Vec<u8>>, usize) -> Response<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Arc::new(Scripted {
+            answer: Box::new(answer),
+            requests: Mutex::default(),
+        }))
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request<Vec<u8>>> {
+        self.0.requests.lock().unwrap().clone()
+    }
+
+    /// Returns the form of each request.
+    pub(crate) fn forms(&self) -> Vec<Form> {
+        let requests = self.requests();
+        requests
+            .iter()
+            .map(|it| Form::parse(it.body()).unwrap())
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for Script {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Script")
+    }
+}
+
+impl Fetch for Script {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        let mut requests = self.0.requests.lock().unwrap();
+        let answer = (self.0.answer)(&request, requests.len());
+        requests.push(request);
+        Box::pin(std::future::ready(Ok(answer)))
+    }
+}
+
+pub(crate) fn json_answer(status: u16, body: &serde_json::Value) -> Response<Vec<u8>> {
+    response(status)
+        .body(body.to_string().into_bytes())
+        .unwrap()
+}
+
+/// The metadata of the authorization server with these members.
+pub(crate) fn server_with(members: &serde_json::Value) -> ServerMetadata {
+    let mut document =
+        json!({"issuer": "https://as.example", "token_endpoint": "https://as.example/token"});
+    for (name, value) in members.as_object().unwrap() {
+        document
+            .as_object_mut()
+            .unwrap()
+            .insert(name.clone(), value.clone());
+    }
+    let issuer = "https://as.example".parse().unwrap();
+    ServerMetadata::parse(document.to_string().as_bytes(), &issuer).unwrap()
 }

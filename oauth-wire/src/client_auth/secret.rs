@@ -58,6 +58,43 @@ impl Authenticate for ClientSecretBasic {
     }
 }
 
+/// Authenticates a client with a shared secret in the body of the request, for servers that support
+/// no better method, not even [`ClientSecretBasic`] (RFC 6749 §2.3.1).
+#[derive(Clone, Debug)]
+pub struct ClientSecretPost {
+    client: ClientId,
+    secret: SecretText,
+}
+
+impl ClientSecretPost {
+    /// Creates a client with a secret.
+    #[must_use]
+    pub const fn new(client: ClientId, secret: SecretText) -> Self {
+        Self { client, secret }
+    }
+}
+
+impl Authenticate for ClientSecretPost {
+    fn client_id(&self) -> &ClientId {
+        &self.client
+    }
+
+    fn authenticate(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        _now: UnixTime,
+    ) -> Result<(), Error> {
+        expect_method(server, "client_secret_post")?;
+        expect_unauthenticated(request, &self.client)?;
+        if !request.has("client_id") {
+            request.parameter("client_id", self.client.as_str())?;
+        }
+        request.parameter("client_secret", self.secret.clone())?;
+        Ok(())
+    }
+}
+
 /// Encodes each half as in a form, so that a colon in a name cannot move the separator. The buffer
 /// has its full size from the start, because a buffer that grows leaves copies of the secret in
 /// memory.

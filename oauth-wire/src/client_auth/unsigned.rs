@@ -34,6 +34,22 @@ pub struct UnsignedRequest {
 type Apply = Box<dyn FnOnce(&mut TokenRequest, CompactJws) -> Result<(), Error> + Send + Sync>;
 
 impl UnsignedRequest {
+    /// Creates a request that still lacks a signature, such as that of a DPoP proof. `apply` adds
+    /// the signed JWT to the request.
+    pub fn new(
+        request: TokenRequest,
+        input: SigningInput,
+        signer: Arc<dyn AsyncSigner>,
+        apply: impl FnOnce(&mut TokenRequest, CompactJws) -> Result<(), Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            request,
+            input,
+            signer,
+            apply: Box::new(apply),
+        }
+    }
+
     /// Signs, and returns the authenticated request.
     ///
     /// # Errors
@@ -63,12 +79,10 @@ pub(super) fn begin(
     apply: impl FnOnce(&mut TokenRequest, CompactJws) -> Result<(), Error> + Send + Sync + 'static,
 ) -> Result<Authentication, Error> {
     match signer {
-        AnySigner::Remote(signer) => Ok(Authentication::Unsigned(UnsignedRequest {
-            request,
-            input,
-            signer,
-            apply: Box::new(apply),
-        })),
+        AnySigner::Remote(signer) => {
+            let unsigned = UnsignedRequest::new(request, input, signer, apply);
+            Ok(Authentication::Unsigned(unsigned))
+        }
         signer => {
             apply(&mut request, sign(input, &signer)?)?;
             Ok(Authentication::Done(request))

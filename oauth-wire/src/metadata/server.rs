@@ -32,6 +32,7 @@ pub struct ServerMetadata {
     endpoints: Vec<(EndpointKind, Endpoint)>,
     mtls_aliases: Vec<(EndpointKind, Endpoint)>,
     switches: Vec<Switch>,
+    takes_metadata_documents: bool,
     lists: Lists,
     diagnostics: Vec<Diagnostic>,
 }
@@ -39,8 +40,10 @@ pub struct ServerMetadata {
 /// The members that are lists of strings.
 #[derive(Clone, Debug)]
 struct Lists {
+    authorization_details_types: Option<Vec<String>>,
     client_attestation_pop_algorithms: Option<Vec<String>>,
     code_challenge_methods: Option<Vec<String>>,
+    dpop_algorithms: Option<Vec<String>>,
     grant_types: Option<Vec<String>>,
     grant_types_or_default: Vec<String>,
     introspection_auth_algorithms: Option<Vec<String>>,
@@ -103,6 +106,7 @@ impl ServerMetadata {
             endpoints,
             mtls_aliases: mtls_aliases(&members, transport)?,
             switches: switches(&mut members),
+            takes_metadata_documents: members.is_true(METADATA_DOCUMENTS),
             lists: Lists::read(&mut members)?,
             diagnostics: members.into_diagnostics(),
             issuer,
@@ -258,6 +262,26 @@ impl ServerMetadata {
         self.lists.code_challenge_methods.as_deref()
     }
 
+    /// Returns the algorithms of DPoP proofs that the server supports (RFC 9449 §5.1), or `None` if
+    /// the member is absent, so that the server may not know DPoP.
+    #[must_use]
+    pub fn dpop_signing_algorithms(&self) -> Option<AlgorithmSet> {
+        known(&self.lists.dpop_algorithms)
+    }
+
+    /// Returns the types of `authorization_details` that the server knows (RFC 9396 §10).
+    #[must_use]
+    pub fn authorization_details_types_supported(&self) -> Option<&[String]> {
+        self.lists.authorization_details_types.as_deref()
+    }
+
+    /// Returns whether a client may use the URL of its metadata document as its identifier
+    /// (draft-ietf-oauth-client-id-metadata-document §5).
+    #[must_use]
+    pub const fn takes_metadata_documents(&self) -> bool {
+        self.takes_metadata_documents
+    }
+
     /// Returns the scopes that the server lists. It may support others.
     #[must_use]
     pub fn scopes_supported(&self) -> Option<&[String]> {
@@ -296,7 +320,10 @@ impl Lists {
         Ok(Self {
             code_challenge_methods: filled("code_challenge_methods_supported"),
             scopes: filled("scopes_supported"),
+            authorization_details_types: members
+                .optional_texts("authorization_details_types_supported"),
             client_attestation_pop_algorithms: members.optional_texts(POP_ALGORITHMS),
+            dpop_algorithms: members.optional_texts("dpop_signing_alg_values_supported"),
             grant_types_or_default: grant_types.clone().unwrap_or_else(default),
             grant_types,
             introspection_auth_algorithms,
@@ -409,4 +436,5 @@ const AUTH_ALGORITHMS: &str = "token_endpoint_auth_signing_alg_values_supported"
 const INTROSPECTION_AUTH_ALGORITHMS: &str =
     "introspection_endpoint_auth_signing_alg_values_supported";
 const POP_ALGORITHMS: &str = "client_attestation_pop_signing_alg_values_supported";
+const METADATA_DOCUMENTS: &str = "client_id_metadata_document_supported";
 const MTLS_ALIASES: &str = "mtls_endpoint_aliases";

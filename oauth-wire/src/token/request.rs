@@ -48,6 +48,19 @@ impl TokenRequest {
         Ok(request)
     }
 
+    /// Creates a form without a grant type, for another endpoint that authenticates clients: pushed
+    /// authorization requests (RFC 9126), device authorization (RFC 8628), CIBA or revocation (RFC
+    /// 7009).
+    pub fn form() -> Self {
+        Self::empty(media::JSON)
+    }
+
+    /// Removes every value of a parameter, for a server that does not accept it.
+    pub fn remove(&mut self, name: &str) -> &mut Self {
+        self.parameters.retain(|(own, _)| own != name);
+        self
+    }
+
     /// Creates the request that asks an introspection endpoint about an access token (RFC 7662
     /// §2.1), for an answer of this form. The resource server authenticates it like a token
     /// request.

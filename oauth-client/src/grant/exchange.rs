@@ -1,0 +1,259 @@
+//! Token exchange (RFC 8693).
+
+use std::time::Duration;
+
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::delegate::Crossing;
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::{Resource, ScopeSet};
+use aims_oauth_wire::token::{TokenRequest, TokenResponse};
+
+use super::{Grant, Target};
+use crate::Error;
+
+mod issued;
+mod judge;
+mod subject;
+
+pub use issued::{IdJag, IdJagRequest, JwtGrant, JwtGrantRequest};
+pub use subject::{ActorToken, SubjectToken};
+
+/// The grant type of token exchange (RFC 8693 §2.1).
+pub(crate) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// The type of an access token (RFC 8693 §3).
+pub(crate) const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+
+/// Exchanges a token for an access token of its subject: [`Impersonation`], or [`Delegation`] to an
+/// actor (RFC 8693).
+///
+/// The answer must not be more than what was asked for:
+///
+/// - Its type is that of an access token (`grant.issued_token_type`).
+/// - It has no scope that was not requested (`grant.scope`), and if none was requested, none that
+///   the subject token does not have.
+/// - It does not live longer than the subject token, as far as its end is known, or than the
+///   [maximum](Self::max_lifetime) (`grant.lifetime`). Keycloak gives exchanged tokens a new
+///   lifetime; see [`accept_new_lifetime`](Self::accept_new_lifetime).
+/// - For a delegation, `act` names the actor (`grant.actor`). Keycloak ignores `actor_token`. A
+///   token that is no JWT does not show its actor; see
+///   [`accept_opaque_answer`](Self::accept_opaque_answer).
+/// - If both tokens are JWTs of one issuer and one kind, it is compared with the subject token
+///   (`delegate.…`).
+#[derive(Clone, Debug)]
+pub struct TokenExchange<A> {
+    subject: SubjectToken,
+    actor: A,
+    target: Target,
+    audiences: Vec<Box<str>>,
+    further: Vec<Resource>,
+    max_lifetime: Option<Duration>,
+    accepts_new_lifetime: bool,
+    accepts_opaque: bool,
+    crossing: Option<Crossing>,
+}
+
+/// A token exchange whose answer is a token of the subject alone. The resource cannot tell the
+/// client from the subject (RFC 8693 §1.1).
+///
+/// ```
+/// use aims_oauth_client::{Impersonation, SubjectToken, Target, Token};
+///
+/// /// Exchanges the token of a caller for one for another tool.
+/// fn onward(caller: &Token) -> Result<Impersonation, aims_oauth_wire::Error> {
+///     let target = Target::new("https://other.example/mcp".parse()?, "read".parse()?);
+///     Ok(Impersonation::new(SubjectToken::of(caller), target))
+/// }
+/// ```
+pub type Impersonation = TokenExchange<NoActor>;
+
+/// A token exchange whose answer names the actor in `act` (RFC 8693 §4.1).
+///
+/// ```
+/// use aims_oauth_client::{ActorToken, Delegation, SubjectToken, Target, Token};
+///
+/// /// The agent asks for a token of the user, in which the agent is the actor.
+/// fn delegated(user: &Token, agent: ActorToken) -> Result<Delegation, aims_oauth_wire::Error> {
+///     let target = Target::new("https://tools.example/mcp".parse()?, "read".parse()?);
+///     Ok(Delegation::new(SubjectToken::of(user), agent, target))
+/// }
+/// ```
+pub type Delegation = TokenExchange<ActorToken>;
+
+/// States that a [`TokenExchange`] has no actor.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "it is empty")]
+pub struct NoActor;
+
+/// The actor of a token exchange, if there is one.
+pub trait Acting: std::fmt::Debug + Send + Sync {
+    /// Returns the token of the actor.
+    fn token(&self) -> Option<&ActorToken>;
+}
+
+impl Acting for NoActor {
+    fn token(&self) -> Option<&ActorToken> {
+        None
+    }
+}
+
+impl Acting for ActorToken {
+    fn token(&self) -> Option<&ActorToken> {
+        Some(self)
+    }
+}
+
+impl Impersonation {
+    /// Creates the exchange of this token for one for the target.
+    #[must_use]
+    pub fn new(subject: SubjectToken, target: Target) -> Self {
+        Self::with(subject, NoActor, target)
+    }
+}
+
+impl Delegation {
+    /// Creates the exchange of this token for one for the target, in which the actor acts.
+    #[must_use]
+    pub fn new(subject: SubjectToken, actor: ActorToken, target: Target) -> Self {
+        Self::with(subject, actor, target)
+    }
+}
+
+impl<A> TokenExchange<A> {
+    fn with(subject: SubjectToken, actor: A, target: Target) -> Self {
+        // Tokens of two subjects are never interchanged, also if the caller names none.
+        let target = match target.subject() {
+            Some(_) => target,
+            None => target.with_subject(subject.text.fingerprint().to_string()),
+        };
+        Self {
+            subject,
+            actor,
+            target,
+            audiences: Vec::new(),
+            further: Vec::new(),
+            max_lifetime: None,
+            accepts_new_lifetime: false,
+            accepts_opaque: false,
+            crossing: None,
+        }
+    }
+
+    /// Adds the logical name of a service that the token is for (`audience`, RFC 8693 §2.1).
+    ///
+    /// The token is then valid for every combination of the resources, audiences and scopes, so ask
+    /// for one service at a time where possible.
+    #[must_use]
+    pub fn audience(mut self, name: impl Into<Box<str>>) -> Self {
+        self.audiences.push(name.into());
+        self
+    }
+
+    /// Adds another resource that the token is for.
+    #[must_use]
+    pub fn also_for(mut self, resource: Resource) -> Self {
+        self.further.push(resource);
+        self
+    }
+
+    /// Sets the maximum lifetime of the answer.
+    #[must_use]
+    pub const fn max_lifetime(mut self, most: Duration) -> Self {
+        self.max_lifetime = Some(most);
+        self
+    }
+
+    /// Accepts a token that lives longer than the subject token, for a server that gives exchanged
+    /// tokens a new lifetime (Keycloak). The grant of the subject is then prolonged without the
+    /// subject.
+    #[must_use]
+    pub const fn accept_new_lifetime(mut self) -> Self {
+        self.accepts_new_lifetime = true;
+        self
+    }
+
+    /// Accepts an opaque token as the answer to a [`Delegation`], for a server that is known to put
+    /// the actor into its answers of introspection (RFC 8693 §4.1).
+    #[must_use]
+    pub const fn accept_opaque_answer(mut self) -> Self {
+        self.accepts_opaque = true;
+        self
+    }
+
+    /// Requires that the answer, a JWT, is no more than the subject token in every dimension, after
+    /// this translation between their audiences, scopes and issuers. See
+    /// [`delegate`](fn@aims_oauth_wire::delegate::delegate).
+    #[must_use]
+    pub fn judged_by(mut self, crossing: Crossing) -> Self {
+        self.crossing = Some(crossing);
+        self
+    }
+}
+
+impl<A: Acting> Grant for TokenExchange<A> {
+    fn grant_type(&self) -> &str {
+        TOKEN_EXCHANGE
+    }
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn write(
+        &self,
+        request: &mut TokenRequest,
+        _server: &ServerMetadata,
+        _now: UnixTime,
+    ) -> Result<(), aims_oauth_wire::Error> {
+        self.target.write(request)?;
+        for resource in &self.further {
+            request.resource(resource)?;
+        }
+        for audience in &self.audiences {
+            request.audience(audience)?;
+        }
+        request.parameter("requested_token_type", ACCESS_TOKEN)?;
+        self.subject.write(request)?;
+        if let Some(actor) = self.actor.token() {
+            actor.write(request)?;
+        }
+        Ok(())
+    }
+
+    fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
+        issued::expect_type(response, ACCESS_TOKEN)?;
+        judge::scope(&self.subject, self.target.scopes(), response.scope())?;
+        let ends = response.expires_at(now);
+        judge::lifetime(
+            &self.subject,
+            self.max_lifetime,
+            self.accepts_new_lifetime,
+            ends,
+            now,
+        )?;
+        let answer = judge::Answer::read(response.access_token());
+        judge::stated_scope(answer.as_ref(), self.target.scopes(), response.scope())?;
+        if let Some(actor) = self.actor.token() {
+            judge::actor(actor, answer.as_ref(), self.accepts_opaque)?;
+        }
+        judge::rights(&self.subject, answer.as_ref(), self.crossing.as_ref())
+    }
+
+    fn granted_before(&self) -> Option<&ScopeSet> {
+        let asked = self.target.scopes();
+        asked
+            .is_empty()
+            .then_some(self.subject.scopes.as_ref())
+            .flatten()
+    }
+
+    fn cached_as(&self) -> &str {
+        match self.actor.token() {
+            Some(_) => "delegation",
+            None => "impersonation",
+        }
+    }
+}
+
+/// A text that is zeroized when it is dropped.
+type Secret = SecretText;

@@ -1,0 +1,148 @@
+//! The tokens that a client presents in a token exchange (RFC 8693 §2.1).
+
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::names::ScopeSet;
+use aims_oauth_wire::token::TokenRequest;
+
+use super::{ACCESS_TOKEN, Secret};
+use crate::Token;
+
+const REFRESH_TOKEN: &str = "urn:ietf:params:oauth:token-type:refresh_token";
+const ID_TOKEN: &str = "urn:ietf:params:oauth:token-type:id_token";
+const SAML1: &str = "urn:ietf:params:oauth:token-type:saml1";
+const SAML2: &str = "urn:ietf:params:oauth:token-type:saml2";
+const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
+
+/// The token of the party in whose name the new token is requested. `Debug` shows its fingerprint.
+#[derive(Clone, Debug)]
+pub struct SubjectToken {
+    pub(super) text: Secret,
+    pub(super) kind: Box<str>,
+    /// The end of the token and its scopes, if the server stated them.
+    pub(super) expires: Option<UnixTime>,
+    pub(super) scopes: Option<ScopeSet>,
+}
+
+/// The token of the party that acts for the subject, such as an access token or an identity token
+/// of the agent. `Debug` shows its fingerprint.
+#[derive(Clone, Debug)]
+pub struct ActorToken {
+    text: Secret,
+    kind: Box<str>,
+    pub(super) subject: Option<Box<str>>,
+}
+
+impl SubjectToken {
+    /// Presents an access token of this client.
+    #[must_use]
+    pub fn of(token: &Token) -> Self {
+        Self {
+            expires: Some(token.expires()),
+            scopes: Some(token.scopes().clone()),
+            ..Self::other(ACCESS_TOKEN, token.text.clone())
+        }
+    }
+
+    /// Presents the ID token that the server gave with this token. Returns `None` if it gave none.
+    #[must_use]
+    pub fn id_token_of(token: &Token) -> Option<Self> {
+        token.id_token.clone().map(Self::id_token)
+    }
+
+    /// Presents the refresh token that the server gave with this token. Returns `None` if it gave
+    /// none.
+    #[must_use]
+    pub fn refresh_token_of(token: &Token) -> Option<Self> {
+        let text = token.refresh_token.clone()?;
+        Some(Self::other(REFRESH_TOKEN, text))
+    }
+
+    /// Presents an access token, such as that of a caller.
+    #[must_use]
+    pub fn access_token(text: impl Into<Secret>) -> Self {
+        Self::other(ACCESS_TOKEN, text)
+    }
+
+    /// Presents an ID token.
+    #[must_use]
+    pub fn id_token(text: impl Into<Secret>) -> Self {
+        Self::other(ID_TOKEN, text)
+    }
+
+    /// Presents a SAML 2 assertion, which is passed on unread: base64url of its XML (RFC 8693 §3).
+    #[must_use]
+    pub fn saml2(text: impl Into<Secret>) -> Self {
+        Self::other(SAML2, text)
+    }
+
+    /// Presents a SAML 1.1 assertion, which is passed on unread.
+    #[must_use]
+    pub fn saml1(text: impl Into<Secret>) -> Self {
+        Self::other(SAML1, text)
+    }
+
+    /// Presents a JWT of any other kind.
+    #[must_use]
+    pub fn jwt(text: impl Into<Secret>) -> Self {
+        Self::other(JWT, text)
+    }
+
+    /// Presents a token of this type, a URI (RFC 8693 §3).
+    #[must_use]
+    pub fn other(kind: impl Into<Box<str>>, text: impl Into<Secret>) -> Self {
+        Self {
+            text: text.into(),
+            kind: kind.into(),
+            expires: None,
+            scopes: None,
+        }
+    }
+
+    pub(super) fn write(&self, request: &mut TokenRequest) -> Result<(), aims_oauth_wire::Error> {
+        request.parameter("subject_token", self.text.clone())?;
+        request.parameter("subject_token_type", &*self.kind)?;
+        Ok(())
+    }
+}
+
+impl ActorToken {
+    /// Presents an access token of this client.
+    #[must_use]
+    pub fn of(token: &Token) -> Self {
+        Self::other(ACCESS_TOKEN, token.text.clone())
+    }
+
+    /// Presents a JWT, such as a workload identity token.
+    #[must_use]
+    pub fn jwt(text: impl Into<Secret>) -> Self {
+        Self::other(JWT, text)
+    }
+
+    /// Presents a token of this type, a URI (RFC 8693 §3).
+    #[must_use]
+    pub fn other(kind: impl Into<Box<str>>, text: impl Into<Secret>) -> Self {
+        Self {
+            text: text.into(),
+            kind: kind.into(),
+            subject: None,
+        }
+    }
+
+    /// Sets the name of the actor, which `act.sub` of the answer must have. Without it, any `act` is
+    /// accepted that the token of a JWT actor does not contradict.
+    #[must_use]
+    pub fn named(mut self, subject: impl Into<Box<str>>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    pub(super) fn text(&self) -> &Secret {
+        &self.text
+    }
+
+    pub(super) fn write(&self, request: &mut TokenRequest) -> Result<(), aims_oauth_wire::Error> {
+        request.parameter("actor_token", self.text.clone())?;
+        request.parameter("actor_token_type", &*self.kind)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! Grants as flows.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
+use aims_oauth_wire::token::TokenResponse;
+
+use super::pending::{Received, access_token, write};
+use super::{Grant, TokenRules};
+use crate::call::{Called, ServerCall};
+use crate::{DpopKey, Error, Event, Flow, Step, Token};
+
+/// A grant as a [`Flow`]: one request, or several for a grant that polls.
+///
+/// Each request is authenticated separately. A client whose key is in a device or behind a network
+/// signs it in a [`Step::Sign`]. With a [`DpopKey`] each request has a proof, and is repeated once
+/// if the server demands a nonce (RFC 9449 §8).
+///
+/// The result is an access token, or another token for a grant that issues one, such as
+/// [`TokenExchange`](crate::TokenExchange).
+#[must_use = "a flow is advanced by `drive`"]
+pub struct TokenFlow<T = Token> {
+    grant: Arc<dyn Grant>,
+    rules: TokenRules,
+    read: Read<T>,
+    call: Option<ServerCall>,
+    waited: Option<Duration>,
+}
+
+/// Reads the response to a grant.
+pub(crate) type Read<T> = fn(&TokenResponse, &Received<'_>, UnixTime) -> Result<T, Error>;
+
+impl TokenFlow {
+    /// Prepares the first request.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ClientCredentials::prepare`](crate::ClientCredentials::prepare), and those of the
+    /// grant.
+    pub fn begin(
+        grant: Arc<dyn Grant>,
+        client: Arc<dyn Authenticate>,
+        server: Arc<ServerMetadata>,
+        rules: TokenRules,
+        now: UnixTime,
+    ) -> Result<Step<Token, Self>, Error> {
+        Self::begin_reading(grant, client, server, rules, None, access_token, now)
+    }
+
+    /// Prepares the first request for a token that is bound to this key (RFC 9449 §5).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`begin`](Self::begin), and `grant.dpop_algorithm` if the server does not support
+    /// the algorithm of the key. A token that is not bound is refused by `grant.unbound`.
+    pub fn begin_bound(
+        grant: Arc<dyn Grant>,
+        client: Arc<dyn Authenticate>,
+        server: Arc<ServerMetadata>,
+        rules: TokenRules,
+        key: DpopKey,
+        now: UnixTime,
+    ) -> Result<Step<Token, Self>, Error> {
+        Self::begin_reading(grant, client, server, rules, Some(key), access_token, now)
+    }
+}
+
+impl<T> TokenFlow<T> {
+    pub(crate) fn begin_reading(
+        grant: Arc<dyn Grant>,
+        client: Arc<dyn Authenticate>,
+        server: Arc<ServerMetadata>,
+        rules: TokenRules,
+        key: Option<DpopKey>,
+        read: Read<T>,
+        now: UnixTime,
+    ) -> Result<Step<T, Self>, Error> {
+        let writing = Arc::clone(&grant);
+        let write = move |server: &ServerMetadata, now| write(&*writing, server, rules, now);
+        let call = ServerCall::new(EndpointKind::Token, client, server, key, Arc::new(write));
+        let flow = Self {
+            grant,
+            rules,
+            read,
+            call: None,
+            waited: None,
+        };
+        flow.after(call.begin(now)?, now)
+    }
+
+    fn after(
+        mut self,
+        step: Step<Called, ServerCall>,
+        now: UnixTime,
+    ) -> Result<Step<T, Self>, Error> {
+        let called = match step {
+            Step::Done(called) => called,
+            Step::Send(request, call) => {
+                self.call = Some(call);
+                return Ok(Step::Send(request, self));
+            }
+            Step::Sign(request, call) => {
+                self.call = Some(call);
+                return Ok(Step::Sign(request, self));
+            }
+            Step::Wait(time, call) => {
+                self.call = Some(call);
+                return Ok(Step::Wait(time, self));
+            }
+        };
+        let error = match self.read(&called, now) {
+            Ok(result) => return Ok(Step::Done(result)),
+            Err(error) => error,
+        };
+        let wait = error
+            .refusal()
+            .and_then(|refusal| self.grant.poll_after(refusal, self.waited, now));
+        self.wait(wait, called.call, error)
+    }
+
+    fn read(&self, called: &Called, now: UnixTime) -> Result<T, Error> {
+        let rules = self.rules.of_response(called.rules.clone());
+        let response = TokenResponse::parse_with(&called.answer, &rules)?;
+        let received = Received {
+            target: self.grant.target(),
+            rules: self.rules,
+            sent: called.sent,
+            dpop: called.call.dpop.as_ref(),
+            refresh_token: self.grant.refresh_token(&response),
+            granted: self.grant.granted_before(),
+        };
+        let result = (self.read)(&response, &received, now)?;
+        self.grant.judge(&response, now)?;
+        Ok(result)
+    }
+
+    fn wait(
+        mut self,
+        wait: Option<Duration>,
+        call: ServerCall,
+        error: Error,
+    ) -> Result<Step<T, Self>, Error> {
+        let wait = wait.ok_or(error)?;
+        self.waited = Some(wait);
+        self.call = Some(call);
+        Ok(Step::Wait(wait, self))
+    }
+}
+
+impl<T> Flow for TokenFlow<T> {
+    type Output = T;
+
+    fn advance(mut self, event: Event<'_>, now: UnixTime) -> Result<Step<T, Self>, Error> {
+        let call = self.call.take().ok_or(Error::Interrupted)?;
+        if let Event::NoAnswer(error) = &event {
+            let wait = self.grant.poll_unanswered(self.waited, now);
+            return self.wait(wait, call, Error::Transport((*error).clone()));
+        }
+        let step = call.advance(event, now)?;
+        self.after(step, now)
+    }
+}
+
+impl<T> Clone for TokenFlow<T> {
+    fn clone(&self) -> Self {
+        Self {
+            grant: Arc::clone(&self.grant),
+            rules: self.rules,
+            read: self.read,
+            call: self.call.clone(),
+            waited: self.waited,
+        }
+    }
+}
+
+impl<T> fmt::Debug for TokenFlow<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenFlow")
+            .field("grant", &self.grant)
+            .field("call", &self.call)
+            .finish_non_exhaustive()
+    }
+}

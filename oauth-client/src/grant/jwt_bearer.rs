@@ -1,0 +1,144 @@
+//! JWT authorization grants (RFC 7523 §2.1).
+
+use std::fmt;
+use std::sync::Arc;
+
+use aims_jose::secret::SecretText;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::token::TokenRequest;
+
+use super::{Grant, IdJag, JwtGrant, Target};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Source = dyn Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync;
+
+/// The grant by the assertion of another party: a platform that vouches for its workload, an
+/// identity provider, or another authorization server (RFC 7523 §2.1).
+///
+/// The assertion needs no secret of the client, so a job of a CI system or of a cloud gets in by the
+/// token that its platform gives it (workload identity federation).
+///
+/// ```
+/// use aims_oauth_client::{JwtBearer, Target};
+///
+/// /// The platform writes a current token into a file.
+/// fn of_platform(target: Target) -> JwtBearer {
+///     JwtBearer::from_source(target, |_audience, _now| {
+///         let token = std::fs::read_to_string("/var/run/secrets/tokens/as")?;
+///         Ok(token.trim().into())
+///     })
+/// }
+/// ```
+#[derive(Clone)]
+pub struct JwtBearer {
+    target: Target,
+    assertion: Assertion,
+    audience: GrantAudience,
+}
+
+#[derive(Clone)]
+enum Assertion {
+    Fixed(SecretText),
+    Source(Arc<Source>),
+}
+
+/// The audience that the source of assertions is asked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum GrantAudience {
+    /// The issuer of the authorization server (draft-ietf-oauth-rfc7523bis §4).
+    #[default]
+    Issuer,
+    /// The URL of its token endpoint, as RFC 7523 §3 suggests and the MCP extension for workload
+    /// identity federation requires.
+    TokenEndpoint,
+}
+
+impl JwtBearer {
+    /// Presents this assertion.
+    #[must_use]
+    pub fn new(target: Target, assertion: impl Into<SecretText>) -> Self {
+        Self {
+            target,
+            assertion: Assertion::Fixed(assertion.into()),
+            audience: GrantAudience::Issuer,
+        }
+    }
+
+    /// Presents the assertion of an identity provider. The target must be that of the assertion.
+    #[must_use]
+    pub fn of_id_jag(target: Target, assertion: &IdJag) -> Self {
+        Self::new(target, assertion.text().clone())
+    }
+
+    /// Presents the assertion of another authorization server.
+    #[must_use]
+    pub fn of_jwt_grant(target: Target, assertion: &JwtGrant) -> Self {
+        Self::new(target, assertion.text().clone())
+    }
+
+    /// Presents the assertion that this function returns for the audience and the time. It is
+    /// called for each request.
+    #[must_use]
+    pub fn from_source(
+        target: Target,
+        source: impl Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            target,
+            assertion: Assertion::Source(Arc::new(source)),
+            audience: GrantAudience::Issuer,
+        }
+    }
+
+    /// Sets the audience that the source is asked for. Defaults to the issuer.
+    #[must_use]
+    pub const fn with_audience(mut self, audience: GrantAudience) -> Self {
+        self.audience = audience;
+        self
+    }
+}
+
+impl Grant for JwtBearer {
+    fn grant_type(&self) -> &str {
+        "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    }
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn write(
+        &self,
+        request: &mut TokenRequest,
+        server: &ServerMetadata,
+        now: UnixTime,
+    ) -> Result<(), aims_oauth_wire::Error> {
+        self.target.write(request)?;
+        let assertion = match &self.assertion {
+            Assertion::Fixed(text) => text.clone(),
+            Assertion::Source(source) => {
+                let audience = match self.audience {
+                    GrantAudience::Issuer => server.issuer().as_str(),
+                    GrantAudience::TokenEndpoint => server.token_endpoint()?.as_str(),
+                };
+                source(audience, now).map_err(|source| aims_oauth_wire::Error::Authenticate {
+                    reason: "the platform gives no assertion",
+                    source: Some(source),
+                })?
+            }
+        };
+        request.parameter("assertion", assertion)?;
+        Ok(())
+    }
+}
+
+impl fmt::Debug for JwtBearer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtBearer")
+            .field("target", &self.target)
+            .field("audience", &self.audience)
+            .finish_non_exhaustive()
+    }
+}
