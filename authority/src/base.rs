@@ -40,6 +40,12 @@ impl Base {
         self.url.authority()
     }
 
+    /// Returns scheme, host and port, as browsers write them in `Origin`.
+    pub(crate) fn origin(&self) -> &str {
+        let whole = self.as_str();
+        whole.strip_suffix(self.path()).unwrap_or(whole)
+    }
+
     /// Returns the path: `""` or such as `"/a/b"`.
     pub(crate) fn path(&self) -> &str {
         self.url.path()

@@ -17,7 +17,7 @@ use aims_wimse_id::TrustDomain;
 
 use crate::authority::Inner;
 use crate::base::Base;
-use crate::endpoint::{ENDPOINTS, grant_types};
+use crate::endpoint::{ENDPOINTS, grant_types, user_grant_types};
 use crate::identity::{Challenges, IdentityServer, Ledger, Origins, Rings};
 use crate::keys::KeyRing;
 use crate::limit::Meter;
@@ -25,7 +25,8 @@ use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes};
 use crate::oauth::{AuthorizationServer, Registry};
 use crate::{
-    Authority, Client, Enrolment, Error, Limits, MemoryState, Purpose, Rate, Resource, State,
+    AuthenticateUser, Authority, Client, DetailsType, Enrolment, Error, Limits, MemoryState,
+    Purpose, Rate, Resource, State,
 };
 
 /// Number of nonces and assertions that the default replay store holds.
@@ -76,6 +77,11 @@ pub struct Builder {
     state: Option<Arc<dyn State>>,
     requires_dpop_nonces: bool,
     refuses_second_renewals: bool,
+    users: Option<Arc<dyn AuthenticateUser>>,
+    acr_values: Vec<String>,
+    details: Vec<Arc<dyn DetailsType>>,
+    refresh_pause: Duration,
+    refresh_longest: Duration,
     /// The grants of the token endpoint.
     pub(crate) grants: Vec<Box<dyn GrantType>>,
 }
@@ -103,6 +109,11 @@ impl Builder {
             state: None,
             requires_dpop_nonces: false,
             refuses_second_renewals: false,
+            users: None,
+            acr_values: Vec::new(),
+            details: Vec::new(),
+            refresh_pause: Duration::from_secs(7 * 24 * 3_600),
+            refresh_longest: Duration::from_secs(30 * 24 * 3_600),
             grants: grant_types(),
         }
     }
@@ -205,6 +216,35 @@ impl Builder {
         self
     }
 
+    /// Sets who the users are, and serves the authorization endpoint, pushed requests and refresh
+    /// tokens. Without it, clients get tokens for themselves only.
+    pub fn users(mut self, users: Arc<dyn AuthenticateUser>) -> Self {
+        self.users = Some(users);
+        self
+    }
+
+    /// Sets the authentication contexts that users can reach, for `acr_values_supported` of the
+    /// metadata (RFC 9470 §7).
+    pub fn acr_values<S: Into<String>>(mut self, values: impl IntoIterator<Item = S>) -> Self {
+        self.acr_values = values.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds a type of `authorization_details` (RFC 9396), such as
+    /// [`ToolDetails`](crate::ToolDetails). By default every one is refused.
+    pub fn authorization_details(mut self, known: Arc<dyn DetailsType>) -> Self {
+        self.details.push(known);
+        self
+    }
+
+    /// Sets how long a refresh token may stay unused, and how long a grant may be refreshed.
+    /// Defaults to 7 and 30 days.
+    pub const fn refresh_tokens(mut self, pause: Duration, longest: Duration) -> Self {
+        self.refresh_pause = pause;
+        self.refresh_longest = longest;
+        self
+    }
+
     /// Refuses DPoP proofs without a nonce of this server (RFC 9449 §8).
     ///
     /// The server recognizes its nonces without storing them. They end with the process.
@@ -261,6 +301,9 @@ impl Builder {
             jwt_svid: ring(Purpose::JwtSvid)?,
             wimse_wit: ring(Purpose::WimseWit)?,
         };
+        if self.users.is_some() {
+            self.grants.extend(user_grant_types());
+        }
         let trust = Arc::new(TrustStore::new());
         let replay = self
             .replay
@@ -312,11 +355,17 @@ impl Builder {
                 target: base.join("/token"),
                 provider: self.provider,
             },
+            users: self.users,
+            acr_values: self.acr_values,
+            details: self.details,
+            refresh_pause: self.refresh_pause,
+            refresh_longest: self.refresh_longest,
             base: base.clone(),
         };
         let mut hosts = self.hosts;
         hosts.push(base.authority().to_owned());
-        let paths = ENDPOINTS.iter().map(|it| (it.path(&base), it)).collect();
+        let served = ENDPOINTS.iter().filter(|it| it.part.is_served(&oauth));
+        let paths = served.map(|it| (it.path(&base), it)).collect();
         Ok(Authority::from_inner(Inner {
             hosts,
             requests: Meter::new(self.limits.requests),

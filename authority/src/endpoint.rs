@@ -11,9 +11,10 @@ use core::net::IpAddr;
 use aims_jose::time::UnixTime;
 use http::{Method, Request, Response};
 
-pub(crate) use self::table::{ENDPOINTS, grant_types};
+pub(crate) use self::table::{ENDPOINTS, grant_types, user_grant_types};
 use crate::authority::Inner;
 use crate::base::Base;
+use crate::oauth::AuthorizationServer;
 use crate::trail::Trail;
 use crate::{Error, answer, oauth};
 
@@ -29,6 +30,14 @@ pub(crate) struct Call<'a> {
     pub(crate) trail: RefCell<Trail>,
 }
 
+impl Call<'_> {
+    /// Logs a refusal that the handler itself answers.
+    pub(crate) fn log(&self, error: &Error) {
+        let trail = self.trail.borrow();
+        trail.refused(self.request, self.source, error);
+    }
+}
+
 /// Answers a request, or returns an error that the [`RefusalForm`] of the endpoint formats.
 pub(crate) type Handler = fn(&Inner, &Call<'_>) -> Result<Response<Vec<u8>>, Error>;
 
@@ -41,6 +50,8 @@ pub(crate) struct Endpoint {
     pub(crate) methods: Methods,
     /// The form of refusals.
     pub(crate) refusal: RefusalForm,
+    /// The part of the authority that it belongs to.
+    pub(crate) part: Part,
     /// The name of its member in the metadata document (RFC 8414 §2), if it has one.
     pub(crate) metadata: Option<&'static str>,
     /// Whether it accepts a bootstrap token in `Authorization`.
@@ -72,6 +83,25 @@ impl Endpoint {
     }
 }
 
+/// A part of the authority that the operator may leave out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Part {
+    /// It is always there.
+    Always,
+    /// Users, by [`AuthenticateUser`](crate::AuthenticateUser).
+    Users,
+}
+
+impl Part {
+    /// Returns whether this server has the part.
+    pub(crate) fn is_served(self, server: &AuthorizationServer) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Users => server.users.is_some(),
+        }
+    }
+}
+
 /// The location of an endpoint, relative to the base URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
@@ -86,6 +116,8 @@ pub(crate) enum Place {
 pub(crate) enum Methods {
     /// A document: `GET` and `HEAD`.
     Read,
+    /// A page with effects: `GET` alone.
+    Get,
     /// An operation: `POST`.
     Post,
 }
@@ -95,6 +127,7 @@ impl Methods {
     pub(crate) const fn allow(self) -> &'static str {
         match self {
             Self::Read => "GET, HEAD",
+            Self::Get => "GET",
             Self::Post => "POST",
         }
     }
@@ -103,6 +136,7 @@ impl Methods {
     pub(crate) fn contain(self, method: &Method) -> bool {
         match self {
             Self::Read => method == Method::GET || method == Method::HEAD,
+            Self::Get => method == Method::GET,
             Self::Post => method == Method::POST,
         }
     }
@@ -115,6 +149,8 @@ pub(crate) enum RefusalForm {
     Problem,
     /// `error` and `error_description` (RFC 6749 §5.2).
     Oauth,
+    /// A page for the user.
+    Page,
 }
 
 impl RefusalForm {
@@ -123,6 +159,7 @@ impl RefusalForm {
         match self {
             Self::Problem => answer::problem(error),
             Self::Oauth => oauth::refusal(error),
+            Self::Page => oauth::authorize::refusal(error),
         }
     }
 }

@@ -221,6 +221,73 @@ pub enum Error {
         /// The supported grant types.
         supported: Vec<&'static str>,
     },
+    /// The authorization request is malformed (`invalid_request`, RFC 6749 §4.1.2.1).
+    #[error("the authorization request is malformed: {reason}")]
+    Authorization {
+        /// The defect.
+        reason: &'static str,
+    },
+    /// The redirect URI is not exactly one of the client's. The browser is sent nowhere.
+    #[error("the redirect URI is not registered for this client")]
+    RedirectUri,
+    /// The `request_uri` is unknown, used, expired, or of another client (RFC 9126 §4).
+    #[error("the request URI is unknown, used, expired, or of another client")]
+    RequestUri,
+    /// `response_type` is not `code` (`unsupported_response_type`).
+    #[error("the response type is not supported, expected `code`")]
+    ResponseType,
+    /// The request has no code challenge by `S256` (RFC 7636 §4.4.1).
+    #[error("no usable code challenge: {reason}")]
+    CodeChallenge {
+        /// The defect.
+        reason: &'static str,
+    },
+    /// `authorization_details` is malformed, of an unknown type, or more than was granted
+    /// (`invalid_authorization_details`, RFC 9396 §5).
+    #[error("the authorization details are refused: {reason}")]
+    Details {
+        /// The defect.
+        reason: &'static str,
+    },
+    /// The sign-in of the user does not suffice.
+    #[error("the sign-in does not suffice: {reason}")]
+    Login {
+        /// `error` of the response: `login_required`, `consent_required` or
+        /// `unmet_authentication_requirements` (RFC 9470 §5).
+        answer: &'static str,
+        /// The defect.
+        reason: &'static str,
+    },
+    /// The user denied the request, or may authorize no client (`access_denied`).
+    #[error("the user denied the request")]
+    Denied,
+    /// The form was not sent from its page by its user. The browser is sent nowhere.
+    #[error("the form of the consent page was refused: {reason}")]
+    Consent {
+        /// The defect.
+        reason: &'static str,
+    },
+    /// [`AuthenticateUser`](crate::AuthenticateUser) returned a `sub` that could be a client.
+    #[error(
+        "the `sub` of the user is unusable, expected 1 to 255 printable ASCII characters, and no client or workload"
+    )]
+    Subject,
+    /// The code or refresh token is not valid for this request (`invalid_grant`).
+    #[error("the grant is not valid: {reason}")]
+    Grant {
+        /// The defect.
+        reason: &'static str,
+    },
+    /// The code was used before. Its grant was revoked (`invalid_grant`, RFC 6749 §4.1.2).
+    #[error("the code was used before, its grant is revoked")]
+    CodeUsed,
+    /// The refresh token was used before. Its grant was revoked (`invalid_grant`, RFC 9700 §4.14).
+    #[error("the refresh token was used before, its grant is revoked")]
+    RefreshUsed,
+    /// The refresh token was used a moment ago by the holder of its key. Nothing was revoked
+    /// (`invalid_grant`).
+    #[error("the refresh token was used a moment ago; use its successor")]
+    RefreshAgain,
     /// This client may not use the grant (`unauthorized_client`).
     #[error("the client may not use this grant: {reason}")]
     ClientGrant {
@@ -314,6 +381,20 @@ impl Error {
         Self::Client { .. } => Forbidden "as.client",
         Self::Dpop { .. } => Forbidden "as.dpop",
         Self::GrantType { .. } => Forbidden "as.grant_type",
+        Self::Authorization { .. } => Malformed "as.authorization",
+        Self::RedirectUri => Mismatch "as.redirect_uri",
+        Self::RequestUri => Mismatch "as.request_uri",
+        Self::ResponseType => Forbidden "as.response_type",
+        Self::CodeChallenge { .. } => Malformed "as.code_challenge",
+        Self::Details { .. } => Forbidden "as.details",
+        Self::Login { .. } => Forbidden "as.login",
+        Self::Denied => Forbidden "as.denied",
+        Self::Consent { .. } => Mismatch "as.consent",
+        Self::Subject => Configuration "as.subject",
+        Self::Grant { .. } => Forbidden "as.grant",
+        Self::CodeUsed => Replayed "as.code_used",
+        Self::RefreshUsed => Replayed "as.refresh_used",
+        Self::RefreshAgain => Replayed "as.refresh_again",
         Self::ClientGrant { .. } => Forbidden "as.client_grant",
         Self::Target => Forbidden "as.target",
         Self::Scope | Self::ScopeNotAllowed { .. } => Forbidden "as.scope",
@@ -377,9 +458,21 @@ impl Error {
             Self::Dpop { answer, .. } => answer,
             Self::GrantType { .. } => "unsupported_grant_type",
             Self::ClientGrant { .. } => "unauthorized_client",
+            Self::CodeUsed | Self::Grant { .. } | Self::RefreshAgain | Self::RefreshUsed => {
+                "invalid_grant"
+            }
+            Self::Denied => "access_denied",
+            Self::Details { .. } => "invalid_authorization_details",
+            Self::Login { answer, .. } => answer,
+            Self::RequestUri => "invalid_request_uri",
+            Self::ResponseType => "unsupported_response_type",
             Self::Target => "invalid_target",
             Self::Scope | Self::ScopeNotAllowed { .. } => "invalid_scope",
-            Self::TokenRequest { .. }
+            Self::Authorization { .. }
+            | Self::CodeChallenge { .. }
+            | Self::Consent { .. }
+            | Self::RedirectUri
+            | Self::TokenRequest { .. }
             | Self::Slow
             | Self::MediaType { .. }
             | Self::TooLarge { .. } => "invalid_request",

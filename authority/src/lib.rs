@@ -29,5 +29,8 @@ pub use crate::http_server::{Server, serve};
 pub use crate::identity::{Challenge, Credential, Enrolment, IdentityServer, PresentedProof};
 pub use crate::keys::Purpose;
 pub use crate::limit::{Limits, Rate};
-pub use crate::oauth::{AuthorizationServer, Client, Resource};
+pub use crate::oauth::{
+    AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Resource, ToolDetails,
+    User, UserAnswer, UserRequest,
+};
 pub use crate::state::{Change, Entry, Kind, MemoryState, State, Stored};

@@ -4,10 +4,11 @@
 //! grant, write a file with its [`GrantType`] and add it to [`grant_types`]. Paths, methods and
 //! grants outside these lists are refused.
 
-use super::{Endpoint, Methods, Place, RefusalForm};
+use super::{Endpoint, Methods, Part, Place, RefusalForm};
 use crate::identity::endpoint as identity;
+use crate::oauth::authorize;
 use crate::oauth::endpoint as oauth;
-use crate::oauth::grant::{ClientCredentials, GrantType};
+use crate::oauth::grant::{AuthorizationCode, ClientCredentials, GrantType, RefreshTokens};
 
 /// All endpoints of the authority.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
@@ -16,6 +17,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         place: Place::Beneath("/identity/bundle"),
         methods: Methods::Read,
         refusal: RefusalForm::Problem,
+        part: Part::Always,
         metadata: None,
         takes_bootstrap_token: false,
         handler: identity::bundle,
@@ -24,6 +26,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         place: Place::Beneath("/identity/jwks"),
         methods: Methods::Read,
         refusal: RefusalForm::Problem,
+        part: Part::Always,
         metadata: None,
         takes_bootstrap_token: false,
         handler: identity::jwks,
@@ -32,6 +35,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         place: Place::Beneath("/identity/challenge"),
         methods: Methods::Post,
         refusal: RefusalForm::Problem,
+        part: Part::Always,
         metadata: None,
         takes_bootstrap_token: false,
         handler: identity::challenge,
@@ -40,6 +44,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         place: Place::Beneath("/identity/jwt-svid"),
         methods: Methods::Post,
         refusal: RefusalForm::Problem,
+        part: Part::Always,
         metadata: None,
         takes_bootstrap_token: false,
         handler: identity::jwt_svid,
@@ -48,6 +53,7 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         place: Place::Beneath("/identity/wit"),
         methods: Methods::Post,
         refusal: RefusalForm::Problem,
+        part: Part::Always,
         metadata: None,
         takes_bootstrap_token: true,
         handler: identity::wit,
@@ -57,14 +63,43 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         place: Place::Beneath("/token"),
         methods: Methods::Post,
         refusal: RefusalForm::Oauth,
+        part: Part::Always,
         metadata: Some("token_endpoint"),
         takes_bootstrap_token: false,
         handler: oauth::token,
     },
     Endpoint {
+        place: Place::Beneath(authorize::AUTHORIZE),
+        methods: Methods::Get,
+        refusal: RefusalForm::Page,
+        part: Part::Users,
+        metadata: Some("authorization_endpoint"),
+        takes_bootstrap_token: false,
+        handler: authorize::authorize,
+    },
+    Endpoint {
+        place: Place::Beneath(authorize::CONSENT),
+        methods: Methods::Post,
+        refusal: RefusalForm::Page,
+        part: Part::Users,
+        metadata: None,
+        takes_bootstrap_token: false,
+        handler: authorize::consent,
+    },
+    Endpoint {
+        place: Place::Beneath(authorize::PUSHED),
+        methods: Methods::Post,
+        refusal: RefusalForm::Oauth,
+        part: Part::Users,
+        metadata: Some("pushed_authorization_request_endpoint"),
+        takes_bootstrap_token: false,
+        handler: authorize::push,
+    },
+    Endpoint {
         place: Place::Beneath("/jwks"),
         methods: Methods::Read,
         refusal: RefusalForm::Problem,
+        part: Part::Always,
         metadata: Some("jwks_uri"),
         takes_bootstrap_token: false,
         handler: oauth::jwks,
@@ -89,6 +124,7 @@ const METADATA: Endpoint = Endpoint {
     place: Place::WellKnown("oauth-authorization-server"),
     methods: Methods::Read,
     refusal: RefusalForm::Problem,
+    part: Part::Always,
     metadata: None,
     takes_bootstrap_token: false,
     handler: oauth::metadata,
@@ -97,4 +133,9 @@ const METADATA: Endpoint = Endpoint {
 /// Returns all grants of the token endpoint, in the order of `grant_types_supported`.
 pub(crate) fn grant_types() -> Vec<Box<dyn GrantType>> {
     vec![Box::new(ClientCredentials)]
+}
+
+/// Returns the grants for users.
+pub(crate) fn user_grant_types() -> [Box<dyn GrantType>; 2] {
+    [Box::new(AuthorizationCode), Box::new(RefreshTokens)]
 }

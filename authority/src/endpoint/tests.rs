@@ -1,4 +1,5 @@
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use aims_jose::provider::AWS_LC;
 use aims_jose::time::UnixTime;
@@ -7,7 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use serde_json::Value;
 
 use super::*;
-use crate::Authority;
+use crate::{Authority, DevUser};
 
 const BASE: &str = "http://127.0.0.1:8080/tenant";
 
@@ -18,6 +19,7 @@ fn now() -> UnixTime {
 fn authority(base: &str) -> Authority {
     Authority::builder(base, AWS_LC)
         .trust_domain("example.org")
+        .users(Arc::new(DevUser::new("alice")))
         .build(now())
         .unwrap()
 }
@@ -36,6 +38,10 @@ fn json(response: &Response<Vec<u8>>) -> Value {
 
 /// Returns the form of a refusal, as a client can tell it from the response.
 fn form(response: &Response<Vec<u8>>) -> RefusalForm {
+    if response.headers()[CONTENT_TYPE] == "text/html; charset=utf-8" {
+        assert!(response.body().starts_with(b"<!DOCTYPE html>"));
+        return RefusalForm::Page;
+    }
     let body = json(response);
     match response.headers()[CONTENT_TYPE].to_str().unwrap() {
         "application/problem+json" => {
@@ -107,7 +113,7 @@ fn the_table_has_the_form_of_refusals() {
         }
         forms.insert(format!("{:?}", endpoint.refusal));
     }
-    assert_eq!(forms.len(), 2, "both forms are in the table");
+    assert_eq!(forms.len(), 3, "all forms are in the table");
     let nowhere = send(&authority, "GET", "/tenant/nowhere");
     assert_eq!(nowhere.status(), 404);
     assert_eq!(form(&nowhere), RefusalForm::Problem);
@@ -128,8 +134,11 @@ fn the_metadata_has_the_endpoints_of_the_table() {
                 assert!(endpoint.metadata.is_none());
                 continue;
             };
-            // The identity server and well-known documents have no member in RFC 8414.
-            let is_listed = !path.starts_with("/identity/") && !path.starts_with("/.well-known/");
+            // The identity server, well-known documents and the form of the consent page have no
+            // member in RFC 8414.
+            let is_listed = !path.starts_with("/identity/")
+                && !path.starts_with("/.well-known/")
+                && path != oauth::authorize::CONSENT;
             assert_eq!(endpoint.metadata.is_some(), is_listed, "{path}");
             if let Some(member) = endpoint.metadata {
                 named += 1;

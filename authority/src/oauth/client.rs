@@ -1,4 +1,6 @@
-//! What a client may do with users: redirect URIs, and the rules of its authorization requests.
+//! The rights of a client with users: redirect URIs, and the rules of its authorization requests.
+
+use std::collections::BTreeSet;
 
 use aims_error::shown;
 
@@ -20,6 +22,8 @@ pub(crate) struct CodeFlow {
     pub(crate) unverified: bool,
     /// Whether every authorization request must be pushed (RFC 9126 §6).
     pub(crate) pushed_only: bool,
+    /// The types of `authorization_details` that it may ask for.
+    pub(crate) details: BTreeSet<String>,
     /// Whether the client may exchange tokens (RFC 8693).
     pub(crate) exchange: bool,
 }
@@ -68,6 +72,14 @@ impl Client {
     #[must_use]
     pub const fn require_pushed_requests(mut self) -> Self {
         self.flow.pushed_only = true;
+        self
+    }
+
+    /// Allows the client to ask for `authorization_details` of this type (RFC 9396), which
+    /// [`Builder::authorization_details`](crate::Builder::authorization_details) defines.
+    #[must_use]
+    pub fn allow_details(mut self, name: impl Into<String>) -> Self {
+        self.flow.details.insert(name.into());
         self
     }
 

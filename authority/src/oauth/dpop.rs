@@ -43,18 +43,36 @@ impl DpopPolicy {
         store: &dyn ReplayStore,
         now: UnixTime,
     ) -> Result<Option<ProvenDpop>, Error> {
+        self.verify_at(headers, &self.target, client_id, store, now)
+    }
+
+    /// Verifies and spends the proof of a request to another endpoint, by its URL.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`verify`](Self::verify).
+    pub(crate) fn verify_at(
+        &self,
+        headers: &HeaderMap,
+        target: &str,
+        client_id: &str,
+        store: &dyn ReplayStore,
+        now: UnixTime,
+    ) -> Result<Option<ProvenDpop>, Error> {
         let Some(text) = dpop::from_headers(headers).map_err(|error| refused(error, None))? else {
             return Ok(None);
         };
         let proof = UnverifiedProof::parse(text, &self.rules);
         let proof = proof.map_err(|error| refused(error, None))?;
         let thumbprint = *proof.thumbprint();
-        let proven = self.spend(proof, client_id, store, now).map_err(|error| {
-            // Only the holder of the key can use the nonce.
-            let nonce = matches!(error, dpop::Error::Nonce { .. });
-            let nonce = self.rules.nonces().filter(|_| nonce);
-            refused(error, nonce.map(|nonces| nonces.issue(&thumbprint, now)))
-        })?;
+        let proven = self
+            .spend(proof, target, client_id, store, now)
+            .map_err(|error| {
+                // Only the holder of the key can use the nonce.
+                let nonce = matches!(error, dpop::Error::Nonce { .. });
+                let nonce = self.rules.nonces().filter(|_| nonce);
+                refused(error, nonce.map(|nonces| nonces.issue(&thumbprint, now)))
+            })?;
         Ok(Some(ProvenDpop {
             thumbprint,
             next_nonce: proven.next_nonce().cloned(),
@@ -64,12 +82,13 @@ impl DpopPolicy {
     fn spend(
         &self,
         proof: UnverifiedProof<'_>,
+        target: &str,
         client_id: &str,
         store: &dyn ReplayStore,
         now: UnixTime,
     ) -> Result<dpop::DpopProof, dpop::Error> {
         let key = proof.key(self.provider)?;
-        let binding = Binding::to("POST", &self.target);
+        let binding = Binding::to("POST", target);
         let unspent = proof.verify(&key, &binding, &self.rules, now)?;
         unspent.spend_for(client_id, store, now)
     }

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use aims_jose::secret::SecretText;
-use aims_oauth_wire::dpop::DPOP_NONCE;
+use aims_oauth_wire::dpop::{DPOP_NONCE, Nonce};
 use aims_oauth_wire::media;
 use aims_oauth_wire::token::{Form, TokenError};
 use http::header::{CACHE_CONTROL, HeaderValue, PRAGMA, WWW_AUTHENTICATE};
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -59,20 +59,33 @@ pub(crate) fn token(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>,
         refresh_token: granted.refresh_token.as_ref().map(SecretText::expose),
         members: granted.members.into_iter().collect(),
     });
-    let headers = response.headers_mut();
+    finish(response.headers_mut(), granted.next_nonce.as_ref());
+    Ok(response)
+}
+
+/// Adds the fields of every answer to a client.
+pub(crate) fn finish(headers: &mut HeaderMap, next_nonce: Option<&Nonce>) {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    if let Some(nonce) = &granted.next_nonce {
+    if let Some(nonce) = next_nonce {
         headers.insert(DPOP_NONCE, nonce.to_header_value());
     }
-    Ok(response)
 }
 
 /// Returns a refusal in the form of RFC 6749 §5.2.
 pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     let status = match error {
         Error::Client { .. } => StatusCode::UNAUTHORIZED,
-        Error::ClientGrant { .. }
+        Error::Authorization { .. }
+        | Error::ClientGrant { .. }
+        | Error::CodeChallenge { .. }
+        | Error::CodeUsed
+        | Error::Details { .. }
+        | Error::Grant { .. }
         | Error::GrantType { .. }
+        | Error::RedirectUri
+        | Error::RefreshAgain
+        | Error::RefreshUsed
+        | Error::ResponseType
         | Error::Scope
         | Error::ScopeNotAllowed { .. }
         | Error::Target
@@ -110,7 +123,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
 }
 
 /// Returns the value of `error_description`. It repeats nothing from the request.
-fn description(error: &Error) -> Cow<'static, str> {
+pub(crate) fn description(error: &Error) -> Cow<'static, str> {
     let fixed = match error {
         Error::Client { .. } => "the client could not be authenticated",
         Error::Dpop {
@@ -123,7 +136,17 @@ fn description(error: &Error) -> Cow<'static, str> {
             return format!("the grant type is not supported, expected one of: {supported}").into();
         }
         Error::Scope | Error::ScopeNotAllowed { .. } => "a scope is unknown or not for this client",
-        Error::ClientGrant { reason } => reason,
+        Error::Authorization { reason }
+        | Error::ClientGrant { reason }
+        | Error::CodeChallenge { reason }
+        | Error::Details { reason }
+        | Error::Grant { reason }
+        | Error::Login { reason, .. } => reason,
+        Error::CodeUsed => "the code was used before",
+        Error::Denied => "the user or the server has refused",
+        Error::RedirectUri => "the redirect URI is not registered for this client",
+        Error::RefreshAgain | Error::RefreshUsed => "the refresh token was used before",
+        Error::ResponseType => "the response type is not supported, expected code",
         Error::Target => "name one resource that this client may use",
         Error::TokenRequest { reason } => reason,
         Error::MediaType { .. } => "the body must be application/x-www-form-urlencoded",
@@ -138,7 +161,7 @@ fn description(error: &Error) -> Cow<'static, str> {
 
 /// Parses the parameters. Each may occur once, except `resource` (RFC 6749 §3.2). No grant of this
 /// server takes several values of `audience`.
-fn form(body: &[u8]) -> Result<Form, Error> {
+pub(crate) fn form(body: &[u8]) -> Result<Form, Error> {
     let refused = |reason| Error::TokenRequest { reason };
     let form = Form::parse(body).map_err(|error| match error {
         aims_oauth_wire::Error::Form { reason } => refused(reason),

@@ -1,6 +1,7 @@
 //! Grants of the token endpoint: [`GrantType`], its input and its result.
 
 mod client_credentials;
+pub(crate) mod code;
 
 use core::fmt::Debug;
 use core::time::Duration;
@@ -13,6 +14,7 @@ use aims_oauth_wire::token::Form;
 use serde_json::Value;
 
 pub(crate) use self::client_credentials::ClientCredentials;
+pub(crate) use self::code::{AuthorizationCode, RefreshTokens};
 use super::{Authenticated, AuthorizationServer};
 use crate::Error;
 
@@ -63,6 +65,7 @@ pub(crate) trait GrantType: Debug + Send + Sync {
 }
 
 /// A token request of an authenticated client.
+#[derive(Clone, Copy)]
 pub(crate) struct TokenRequest<'a> {
     /// The client, and the key that it has proven.
     pub(crate) client: &'a Authenticated,

@@ -14,7 +14,7 @@ struct Metadata<'a> {
     /// The URLs of endpoints: `token_endpoint`, `jwks_uri` and others.
     #[serde(flatten)]
     endpoints: BTreeMap<&'a str, String>,
-    response_types_supported: [&'a str; 0],
+    response_types_supported: Vec<&'a str>,
     grant_types_supported: Vec<&'a str>,
     token_endpoint_auth_methods_supported: Vec<&'a str>,
     token_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
@@ -23,6 +23,22 @@ struct Metadata<'a> {
     dpop_signing_alg_values_supported: Vec<&'a str>,
     scopes_supported: Vec<&'a str>,
     protected_resources: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    users: Option<UserMetadata<'a>>,
+}
+
+/// The members for clients that act for users.
+#[derive(Serialize)]
+struct UserMetadata<'a> {
+    response_modes_supported: [&'a str; 1],
+    /// RFC 7636. Without it, clients assume that there is no PKCE.
+    code_challenge_methods_supported: [&'a str; 1],
+    /// RFC 9207 §3.
+    authorization_response_iss_parameter_supported: bool,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    acr_values_supported: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    authorization_details_types_supported: Vec<&'a str>,
 }
 
 impl AuthorizationServer {
@@ -42,13 +58,17 @@ impl AuthorizationServer {
         if self.registry.accepts_jwt_svids() {
             methods.push("spiffe_jwt");
         }
+        if self.registry.has_public_clients() {
+            methods.push("none");
+        }
         let metadata = Metadata {
             issuer: self.base.as_str(),
             endpoints: ENDPOINTS
                 .iter()
+                .filter(|endpoint| endpoint.part.is_served(self))
                 .filter_map(|endpoint| endpoint.metadata_member(&self.base))
                 .collect(),
-            response_types_supported: [],
+            response_types_supported: self.users.iter().map(|_| "code").collect(),
             grant_types_supported: self.grants.names().collect(),
             token_endpoint_auth_methods_supported: methods,
             // RFC 8414 §2 requires it for methods that sign a JWT, and forbids `none`.
@@ -58,6 +78,17 @@ impl AuthorizationServer {
             client_attestation_pop_signing_alg_values_supported: svids,
             scopes_supported: self.registry.scopes().into_iter().collect(),
             protected_resources: self.registry.resources().into_iter().collect(),
+            users: self.users.as_ref().map(|_| UserMetadata {
+                response_modes_supported: ["query"],
+                code_challenge_methods_supported: ["S256"],
+                authorization_response_iss_parameter_supported: true,
+                acr_values_supported: &self.acr_values,
+                authorization_details_types_supported: self
+                    .details
+                    .iter()
+                    .map(|it| it.name())
+                    .collect(),
+            }),
         };
         // Strings always serialize.
         serde_json::to_string(&metadata).unwrap_or_default()

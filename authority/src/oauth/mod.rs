@@ -1,15 +1,18 @@
 //! The authorization server. See [`AuthorizationServer`].
 
 mod authenticate;
-#[allow(dead_code, reason = "the authorization endpoint reads it")]
+pub(crate) mod authorize;
 mod client;
+mod details;
 pub(crate) mod dpop;
 pub(crate) mod endpoint;
+mod family;
 pub(crate) mod grant;
 mod metadata;
-#[allow(dead_code, reason = "the authorization endpoint reads it")]
 mod redirect;
 mod resource;
+mod store;
+mod user;
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -27,11 +30,13 @@ use aims_oauth_wire::token::Form;
 use aims_replay::ReplayStore;
 use serde::{Deserialize, Serialize};
 
+pub use self::details::{DetailsType, ToolDetails};
 use self::dpop::DpopPolicy;
 pub(crate) use self::endpoint::refusal;
 use self::grant::{GrantTypes, Granted, TokenRequest};
 pub(crate) use self::resource::Registry;
 pub use self::resource::{Client, Resource};
+pub use self::user::{AuthenticateUser, DevUser, User, UserAnswer, UserRequest};
 use crate::Error;
 use crate::State;
 use crate::base::Base;
@@ -61,6 +66,14 @@ pub struct AuthorizationServer {
     /// The rules of the proof with a WIT-SVID for this server.
     pub(crate) pops: PopRules,
     pub(crate) dpop: DpopPolicy,
+    /// The users. Without it there is no authorization endpoint.
+    pub(crate) users: Option<Arc<dyn AuthenticateUser>>,
+    pub(crate) acr_values: Vec<String>,
+    pub(crate) details: Vec<Arc<dyn DetailsType>>,
+    /// How long a refresh token may stay unused.
+    pub(crate) refresh_pause: Duration,
+    /// How long a grant may be refreshed.
+    pub(crate) refresh_longest: Duration,
 }
 
 /// An authenticated client.

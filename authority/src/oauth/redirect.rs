@@ -69,11 +69,6 @@ impl RedirectUri {
         }
     }
 
-    /// Returns the part that tells a user where the answer goes: the origin, or the scheme.
-    pub(crate) fn destination(&self) -> String {
-        self.source()
-    }
-
     /// Returns the URI with these parameters (RFC 6749 §4.1.2).
     pub(crate) fn with(&self, parameters: &[(&str, &str)]) -> String {
         let mut out = self.0.clone();

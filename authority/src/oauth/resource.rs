@@ -276,6 +276,10 @@ impl Registry {
             .map(|(_, client)| client)
     }
 
+    pub(crate) fn has_public_clients(&self) -> bool {
+        self.by_id.values().any(|client| client.is_public())
+    }
+
     pub(crate) fn accepts_jwt_svids(&self) -> bool {
         self.by_pattern
             .iter()

@@ -1,6 +1,7 @@
 //! An authority and its clients, without a socket.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub(crate) mod browser;
 pub(crate) mod endpoint;
 
 use std::time::Duration;
