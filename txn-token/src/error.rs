@@ -1,5 +1,9 @@
 //! Errors of verifying and making transaction tokens.
 
+use aims_jose::Algorithm;
+
+use crate::revision::ALGORITHMS;
+
 /// A transaction token was refused, or could not be made.
 ///
 /// No message contains a token. No message repeats its source; [`aims_jose::Chain`] prints both.
@@ -9,12 +13,14 @@ pub enum Error {
     /// The token is not a well-formed JWS, or its signature, a claim or a time is wrong.
     #[error("transaction token")]
     Token(#[source] aims_jose::Error),
-    /// The header `typ` is not exactly `txntoken+jwt`.
+    /// The header `typ` is not exactly the expected one.
     #[error(
-        "not a transaction token: expected the header `typ` \"txntoken+jwt\", found {}",
+        "expected a token whose header `typ` is {expected:?}, found {}",
         found.as_deref().map_or_else(|| "none".to_owned(), |it| format!("{it:?}"))
     )]
     Type {
+        /// `txntoken+jwt`, or `txn-chain+jwt` for a grant.
+        expected: &'static str,
         /// `typ` of the token, at most 128 bytes.
         found: Option<Box<str>>,
     },
@@ -66,6 +72,33 @@ pub enum Error {
          were asked for"
     )]
     OtherCall,
+    /// The chain of agents is a loop: an agent occurs twice in `txn_path`, or the verifier has
+    /// acted already.
+    #[error(
+        "the agents of the transaction token form a loop: expected each of \
+         `agentic_ctx.chain_metadata.txn_path` once, and not this workload"
+    )]
+    AgentLoop,
+    /// The chain of agents is longer than the rules allow.
+    #[error("the transaction token went through {found} agents: at most {most} are accepted")]
+    AgentHops {
+        /// `hop_count`, or the length of `txn_path`.
+        found: usize,
+        /// The maximum.
+        most: usize,
+    },
+    /// The assurance of an agent is lower than the rules require.
+    #[error("the assurance of the agents is {found:?}: expected at least {least:?}")]
+    AgentAssurance {
+        /// The lowest assurance that the token tells of.
+        found: &'static str,
+        /// The required assurance.
+        least: &'static str,
+    },
+    /// A grant was used before, or the replay store cannot remember it.
+    #[cfg(feature = "chaining")]
+    #[error("the grant of a transaction cannot be spent")]
+    Replay(#[source] aims_replay::Error),
     /// The field occurs more than once.
     #[error("the field `Txn-Token` stands more than once")]
     FieldRepeated,
@@ -81,6 +114,14 @@ pub enum Error {
 }
 
 impl Error {
+    pub(crate) fn algorithm(found: Algorithm) -> Self {
+        let names: Vec<&str> = ALGORITHMS.iter().map(|it| it.name()).collect();
+        Self::Algorithm {
+            found: found.name(),
+            expected: names.join(" ").into(),
+        }
+    }
+
     aims_error::codes! {
         Self::Type { .. } => Mismatch "txn.typ",
         Self::Algorithm { .. } => Untrusted "txn.algorithm",
@@ -92,11 +133,16 @@ impl Error {
         Self::Revoked => Revoked "txn.revoked",
         Self::NoCall => Mismatch "txn.no_call",
         Self::OtherCall => Mismatch "txn.call",
+        Self::AgentLoop => Forbidden "txn.agent_loop",
+        Self::AgentHops { .. } => Forbidden "txn.agent_hops",
+        Self::AgentAssurance { .. } => Forbidden "txn.agent_assurance",
         Self::FieldRepeated => Malformed "txn.field_repeated",
         Self::FieldSyntax => Malformed "txn.field_syntax",
         Self::Prepare { .. } => Configuration "txn.prepare",
         ;
         Self::Token(source) => aims_jose::token_code!("txn", source), source.kind();
+        #[cfg(feature = "chaining")]
+        Self::Replay(source) => source.code(), source.kind();
         ; [
             "txn.claim",
             "txn.expired",

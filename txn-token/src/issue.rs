@@ -31,6 +31,10 @@ pub struct TxnTokenRequest {
     tctx: Map<String, Value>,
     rctx: Map<String, Value>,
     cnf: Option<Box<RawValue>>,
+    #[cfg(feature = "agents")]
+    act: Option<Map<String, Value>>,
+    #[cfg(feature = "agents")]
+    agentic_ctx: Map<String, Value>,
 }
 
 #[derive(Serialize)]
@@ -50,6 +54,12 @@ struct Claims<'a> {
     rctx: &'a Map<String, Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cnf: Option<&'a RawValue>,
+    #[cfg(feature = "agents")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Map<String, Value>>,
+    #[cfg(feature = "agents")]
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    agentic_ctx: &'a Map<String, Value>,
 }
 
 impl TxnTokenRequest {
@@ -71,6 +81,10 @@ impl TxnTokenRequest {
             tctx: Map::new(),
             rctx: Map::new(),
             cnf: None,
+            #[cfg(feature = "agents")]
+            act: None,
+            #[cfg(feature = "agents")]
+            agentic_ctx: Map::new(),
         }
     }
 
@@ -115,6 +129,22 @@ impl TxnTokenRequest {
         let raw = RawValue::from_string(cnf.to_owned());
         self.cnf = Some(raw.or(Err(Error::Confirmation))?);
         Ok(self)
+    }
+
+    /// Sets `act` to the agent that began the transaction (`sub`). A replacement keeps it.
+    #[cfg(feature = "agents")]
+    pub fn agent(mut self, agent: impl Into<String>) -> Self {
+        let act = [("sub".to_owned(), Value::String(agent.into()))];
+        self.act = Some(act.into_iter().collect());
+        self
+    }
+
+    /// Sets `agentic_ctx`. For a replacement, [`Agents::handed_to`](crate::Agents::handed_to) makes
+    /// it. The service must have verified what it tells.
+    #[cfg(feature = "agents")]
+    pub fn agentic_context(mut self, members: Map<String, Value>) -> Self {
+        self.agentic_ctx = members;
+        self
     }
 
     /// Prepares the token. The caller then signs it.
@@ -170,6 +200,10 @@ impl TxnTokenRequest {
             tctx: &self.tctx,
             rctx: &self.rctx,
             cnf: self.cnf.as_deref(),
+            #[cfg(feature = "agents")]
+            act: self.act.as_ref(),
+            #[cfg(feature = "agents")]
+            agentic_ctx: &self.agentic_ctx,
         };
         let written = serde_json::to_vec(&claims).or(Err(unwritten))?;
         if json::check_object(&written).is_err() {

@@ -18,6 +18,8 @@ use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 use crate::Error;
+#[cfg(feature = "agents")]
+use crate::agents::{self, AgentRules, Agents};
 use crate::revision::{ALGORITHMS, MAX_LIFETIME, TYP};
 
 /// Rules for verifying transaction tokens.
@@ -34,6 +36,8 @@ pub struct TxnTokenRules {
     issuer: Option<String>,
     times: TimeRules,
     max_len: usize,
+    #[cfg(feature = "agents")]
+    agents: Option<AgentRules>,
 }
 
 impl TxnTokenRules {
@@ -46,6 +50,8 @@ impl TxnTokenRules {
             issuer: None,
             times: TimeRules::new().with_max_lifetime(Duration::from_secs(MAX_LIFETIME)),
             max_len: 8 * 1024,
+            #[cfg(feature = "agents")]
+            agents: None,
         }
     }
 
@@ -68,6 +74,14 @@ impl TxnTokenRules {
     #[must_use]
     pub const fn with_max_len(mut self, most: usize) -> Self {
         self.max_len = most;
+        self
+    }
+
+    /// Judges `act` and `agentic_ctx` by these rules. By default both are ignored.
+    #[cfg(feature = "agents")]
+    #[must_use]
+    pub fn with_agents(mut self, rules: AgentRules) -> Self {
+        self.agents = Some(rules);
         self
     }
 
@@ -96,6 +110,8 @@ struct Inner {
     call: Option<CallDigest>,
     issued: UnixTime,
     expires: UnixTime,
+    #[cfg(feature = "agents")]
+    agents: Option<Agents>,
 }
 
 #[derive(Deserialize)]
@@ -128,6 +144,15 @@ struct Claims<'a> {
     events: Option<IgnoredAny>,
 }
 
+#[cfg(feature = "agents")]
+#[derive(Deserialize)]
+struct AgentClaims<'a> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    act: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    agentic_ctx: Option<&'a RawValue>,
+}
+
 #[derive(Deserialize)]
 struct Context<'a> {
     #[serde(borrow, default, deserialize_with = "present")]
@@ -135,11 +160,11 @@ struct Context<'a> {
 }
 
 /// Returns the claim, or an error if it is missing or empty.
-fn non_empty(text: Option<String>, claim: &'static str) -> Result<String, Error> {
+pub(crate) fn non_empty(text: Option<String>, claim: &'static str) -> Result<String, Error> {
     required(text.filter(|text| !text.is_empty()), claim).map_err(Error::Token)
 }
 
-const fn malformed(claim: &'static str) -> Error {
+pub(crate) const fn malformed(claim: &'static str) -> Error {
     Error::Token(aims_jose::Error::Claim { claim })
 }
 
@@ -150,13 +175,15 @@ impl TxnToken {
     /// The header `typ` must be exactly `txntoken+jwt`. The signature must be by the one key that
     /// fits `kid` and `alg`; without `kid`, exactly one key may fit. `aud` must be exactly the
     /// domain. `txn`, `sub`, `scope` and `req_wl` must not be empty. `exp` must be after `iat`, by
-    /// at most an hour. Unknown claims are ignored, including `act` and `agentic_ctx`.
+    /// at most an hour. Unknown claims are ignored. `act` and `agentic_ctx` are ignored, too,
+    /// unless the rules have `with_agents` (feature `agents`).
     ///
     /// # Errors
     ///
     /// `txn.typ`, `txn.algorithm`, `txn.signature`, `txn.claim`, `txn.domain`, `txn.issuer`,
-    /// `txn.events`, `txn.expired`, `txn.not_yet_valid`, `txn.lifetime`, `txn.confirmation`. For a
-    /// malformed token or a missing key, the codes of `jose`.
+    /// `txn.events`, `txn.expired`, `txn.not_yet_valid`, `txn.lifetime`, `txn.confirmation`; with
+    /// rules for agents `txn.agent_loop`, `txn.agent_hops`, `txn.agent_assurance`. For a malformed
+    /// token or a missing key, the codes of `jose`.
     pub fn verify(
         text: &str,
         keys: &JwkSet,
@@ -167,16 +194,13 @@ impl TxnToken {
         let header = token.header();
         if header.typ() != Some(TYP) {
             return Err(Error::Type {
+                expected: TYP,
                 found: header.typ().map(Into::into),
             });
         }
         let algorithm = header.alg();
         if !ALGORITHMS.contains(algorithm) {
-            let names: Vec<&str> = ALGORITHMS.iter().map(|it| it.name()).collect();
-            return Err(Error::Algorithm {
-                found: algorithm.name(),
-                expected: names.join(" ").into(),
-            });
+            return Err(Error::algorithm(algorithm));
         }
         let key = keys.select(header.kid(), algorithm).map_err(Error::Token)?;
         let signed_by = *key.thumbprint();
@@ -258,6 +282,14 @@ impl TxnToken {
             Some(_) => Err(Error::OtherCall),
             None => Err(Error::NoCall),
         }
+    }
+
+    /// Returns the agents of the transaction, or `None` if the token has no `act` or the rules do
+    /// not have [`with_agents`](TxnTokenRules::with_agents).
+    #[cfg(feature = "agents")]
+    #[must_use]
+    pub fn agents(&self) -> Option<&Agents> {
+        self.0.agents.as_ref()
     }
 
     /// Returns the SHA-256 of the token's text. The `tth` claim of a proof is its base64url.
@@ -378,6 +410,9 @@ fn read(
         .map(|raw| Confirmation::read_all(raw.get().as_bytes()))
         .transpose()
         .or(Err(Error::Confirmation))?;
+    let requester = non_empty(claims.req_wl, "req_wl")?;
+    #[cfg(feature = "agents")]
+    let agents = read_agents(&verified, &requester, rules)?;
     Ok(Inner {
         hashes,
         signed_by,
@@ -385,14 +420,29 @@ fn read(
         subject: non_empty(claims.sub, "sub")?,
         domain: rules.domain.clone(),
         scopes,
-        requester: non_empty(claims.req_wl, "req_wl")?,
+        requester,
         issuer: claims.iss,
         confirmations: confirmations.unwrap_or_default(),
         call,
         issued: issued.into(),
         expires: expires.into(),
+        #[cfg(feature = "agents")]
+        agents,
         verified,
     })
+}
+
+#[cfg(feature = "agents")]
+fn read_agents(
+    verified: &Verified,
+    requester: &str,
+    rules: &TxnTokenRules,
+) -> Result<Option<Agents>, Error> {
+    let Some(rules) = &rules.agents else {
+        return Ok(None);
+    };
+    let claims: AgentClaims<'_> = verified.claims().map_err(Error::Token)?;
+    agents::read(claims.act, claims.agentic_ctx, requester, rules)
 }
 
 fn call_digest(tctx: &RawValue) -> Result<Option<CallDigest>, Error> {
@@ -403,7 +453,7 @@ fn call_digest(tctx: &RawValue) -> Result<Option<CallDigest>, Error> {
 }
 
 /// Formats text of another party for an error: in quotation marks, escaped, at most 200 characters.
-fn shown(text: &str) -> Box<str> {
+pub(crate) fn shown(text: &str) -> Box<str> {
     let short: String = text.chars().take(200).collect();
     format!("{short:?}").into()
 }

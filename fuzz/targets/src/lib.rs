@@ -29,6 +29,7 @@ mod signature;
 mod signature_agent;
 mod token_response;
 mod trace_context;
+mod txn_token;
 mod web_bot_auth;
 mod wimse_signature;
 mod wit;
@@ -57,6 +58,7 @@ pub use signature::signature;
 pub use signature_agent::signature_agent;
 pub use token_response::token_response;
 pub use trace_context::trace_context;
+pub use txn_token::txn_token;
 pub use web_bot_auth::web_bot_auth;
 pub use wimse_signature::wimse_signature;
 pub use wit::wit;
@@ -90,6 +92,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("signature_agent", signature_agent),
     ("token_response", token_response),
     ("trace_context", trace_context),
+    ("txn_token", txn_token),
     ("web_bot_auth", web_bot_auth),
     ("wimse_signature", wimse_signature),
     ("wit", wit),
