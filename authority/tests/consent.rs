@@ -117,6 +117,9 @@ fn with_field(page: &Page, name: &str, value: Option<&str>) -> Page {
     page
 }
 
+/// A page, a decision, and header fields.
+type Case<'a> = (Page, &'a str, Vec<(&'a str, &'a str)>);
+
 /// Each form differs from the page's own in one property. The user can still decide afterwards.
 #[test]
 fn a_form_of_another_page_session_or_site_is_refused() {
@@ -133,7 +136,7 @@ fn a_form_of_another_page_session_or_site_is_refused() {
     };
     let foreign_csrf = value(&other, "csrf");
     let two_cookies = format!("{}; {}", good.cookie, other.cookie);
-    let cases: Vec<(Page, &str, Vec<(&str, &str)>)> = vec![
+    let cases: Vec<Case<'_>> = vec![
         (with_field(&good, "csrf", None), "allow", vec![]),
         (with_field(&good, "csrf", Some("")), "allow", vec![]),
         (

@@ -263,7 +263,20 @@ pub(crate) struct Serve {
     /// Refuses a second renewal by one key for another key, which otherwise is a warning
     #[arg(long)]
     pub(crate) refuse_second_renewals: bool,
-    /// More agents and resources, in JSON, each agent with its own lifetime and rights
+    /// A user who is always signed in, by the name that tokens carry as `sub`: anyone who opens the
+    /// authorization endpoint in a browser of this machine is this user. On loopback alone
+    #[arg(long, value_name = "NAME")]
+    pub(crate) dev_user: Option<String>,
+    /// A public client that may ask the `--dev-user` for every `--resource`: its `client_id` and
+    /// redirect URIs, separated by spaces. May be repeated
+    #[arg(
+        long = "client",
+        value_name = "ID REDIRECT_URI...",
+        value_parser = client,
+        requires = "dev_user"
+    )]
+    pub(crate) clients: Vec<(String, Vec<String>)>,
+    /// More agents, clients and resources, in JSON, each agent with its own lifetime and rights
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 }
@@ -360,6 +373,15 @@ fn proxy(text: &str) -> Result<(IpAddr, HeaderName), String> {
     let field = HeaderName::from_bytes(field.to_ascii_lowercase().as_bytes());
     let field = field.map_err(|_malformed| "the name of a header field")?;
     Ok((address, field))
+}
+
+fn client(text: &str) -> Result<(String, Vec<String>), String> {
+    match resource(text)? {
+        (_, redirect_uris) if redirect_uris.is_empty() => {
+            Err("a client_id and a redirect URI".to_owned())
+        }
+        client => Ok(client),
+    }
 }
 
 fn resource(text: &str) -> Result<(String, Vec<String>), String> {

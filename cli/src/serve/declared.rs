@@ -34,13 +34,33 @@ pub(super) struct Agent {
     is_new: bool,
     lifetime: Duration,
     reusable: bool,
+    redirect_uris: Vec<String>,
     may: Resources,
+}
+
+/// A public client of users.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PublicClient {
+    pub(super) id: String,
+    name: Option<String>,
+    pub(super) redirect_uris: Vec<String>,
+    #[serde(default)]
+    may: Resources,
+}
+
+/// All that the authority knows at its start.
+pub(super) struct Declared {
+    pub(super) agents: Vec<Agent>,
+    pub(super) clients: Vec<PublicClient>,
+    pub(super) resources: Resources,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Config {
     agents: Vec<Described>,
+    clients: Vec<PublicClient>,
     resources: Resources,
 }
 
@@ -52,13 +72,16 @@ struct Described {
     lifetime: Option<u64>,
     #[serde(default)]
     reusable: bool,
+    /// Where answers to its authorization requests go. Empty for an agent that acts for itself.
+    #[serde(default)]
+    redirect_uris: Vec<String>,
     /// The scopes of each resource that the agent may request. Empty by default.
     #[serde(default)]
     may: Resources,
 }
 
-/// Returns the agents, each with its token, and all resources.
-pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<(Vec<Agent>, Resources), Failure> {
+/// Returns the agents, each with its token, the clients, and all resources.
+pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<Declared, Failure> {
     let mut resources = Resources::new();
     for (url, scopes) in &asked.resources {
         let known = resources.entry(url.clone()).or_default();
@@ -74,9 +97,20 @@ pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<(Vec<Agent>, Re
             is_new,
             lifetime: Duration::from_secs(asked.lifetime),
             reusable: asked.reusable_tokens,
+            redirect_uris: Vec::new(),
             may: resources.clone(),
         });
     }
+    let named = asked
+        .clients
+        .iter()
+        .map(|(id, redirect_uris)| PublicClient {
+            id: id.clone(),
+            name: None,
+            redirect_uris: redirect_uris.clone(),
+            may: resources.clone(),
+        });
+    let mut clients: Vec<PublicClient> = named.collect();
     let config = match &asked.config {
         Some(path) => config(path, inputs)?,
         None => Config::default(),
@@ -92,13 +126,25 @@ pub(super) fn read(asked: &Serve, inputs: &mut Inputs) -> Result<(Vec<Agent>, Re
             is_new,
             lifetime: Duration::from_secs(lifetime),
             reusable: described.reusable,
+            redirect_uris: described.redirect_uris,
             may: described.may,
         });
     }
     for (url, scopes) in config.resources {
         resources.entry(url).or_default().extend(scopes);
     }
-    Ok((agents, resources))
+    let acts_for_users = |agent: &Agent| !agent.redirect_uris.is_empty();
+    clients.extend(config.clients);
+    if asked.dev_user.is_none() && (!clients.is_empty() || agents.iter().any(acts_for_users)) {
+        return Err(Failure::Usage(
+            "clients with redirect URIs ask users: give a `--dev-user`",
+        ));
+    }
+    Ok(Declared {
+        agents,
+        clients,
+        resources,
+    })
 }
 
 fn config(path: &Path, inputs: &mut Inputs) -> Result<Config, Failure> {
@@ -181,9 +227,29 @@ impl Agent {
 
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let pattern: IdPattern = self.id.as_str().parse()?;
-        let may = self.may.iter();
-        Ok(may.fold(Client::spiffe(pattern), |client, (url, scopes)| {
-            client.allow(url, scopes)
-        }))
+        let client = with_uris(Client::spiffe(pattern), &self.redirect_uris);
+        Ok(allowed(client, &self.may))
     }
+}
+
+impl PublicClient {
+    pub(super) fn client(&self) -> Client {
+        let client = Client::public(&self.id);
+        let client = match &self.name {
+            Some(name) => client.name(name),
+            None => client,
+        };
+        let client = with_uris(client, &self.redirect_uris).allow_details("aims_tool");
+        allowed(client, &self.may)
+    }
+}
+
+fn with_uris(client: Client, uris: &[String]) -> Client {
+    uris.iter()
+        .fold(client, |client, uri| client.redirect_uri(uri))
+}
+
+fn allowed(client: Client, may: &Resources) -> Client {
+    let may = may.iter();
+    may.fold(client, |client, (url, scopes)| client.allow(url, scopes))
 }

@@ -6,9 +6,10 @@ mod story;
 use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
-use aims_authority::{Authority, Server};
+use aims_authority::{Authority, DevUser, Server, ToolDetails};
 use aims_jose::provider::AWS_LC;
 use aims_wimse_id::TrustDomain;
 use tokio::net::TcpListener;
@@ -34,6 +35,9 @@ pub(crate) fn run(asked: Serve, inputs: &mut Inputs) -> Result<(), Failure> {
             "an address of the network needs a `--url`, by which agents and tools reach it",
         ));
     }
+    if asked.dev_user.is_some() {
+        check_dev_user(&asked, is_local)?;
+    }
     log::to_standard_error();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -44,6 +48,22 @@ pub(crate) fn run(asked: Serve, inputs: &mut Inputs) -> Result<(), Failure> {
         let bound = listener.local_addr().map_err(listen)?;
         serve(asked, listener, bound, is_local, inputs).await
     })
+}
+
+/// Refuses a user who is always signed in where another machine could be that user.
+fn check_dev_user(asked: &Serve, is_local: bool) -> Result<(), Failure> {
+    // A base URL with `http` is on loopback, or the authority refuses it.
+    let is_behind = asked
+        .url
+        .as_ref()
+        .is_some_and(|url| !url.starts_with("http://"));
+    if is_local && !is_behind && asked.proxies.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Usage(
+        "`--dev-user` is for loopback alone: expected `--listen` on loopback, no `--proxy`, and no \
+         `--url` with https, because everyone who reaches it is that user",
+    ))
 }
 
 async fn serve(
@@ -57,7 +77,11 @@ async fn serve(
         .url
         .clone()
         .unwrap_or_else(|| format!("http://{bound}"));
-    let (agents, resources) = declared::read(&asked, inputs).map_err(Failure::declared)?;
+    let declared::Declared {
+        agents,
+        clients,
+        resources,
+    } = declared::read(&asked, inputs).map_err(Failure::declared)?;
     let first = agents
         .first()
         .map(|agent| agent.id.trust_domain().to_owned());
@@ -74,6 +98,18 @@ async fn serve(
     for agent in &agents {
         builder = builder.enrol(agent.enrolment()?).client(agent.client()?);
     }
+    for client in &clients {
+        builder = builder.client(client.client());
+    }
+    if let Some(name) = &asked.dev_user {
+        log::warn(&format!(
+            "--dev-user: everyone who opens {base}/authorize on this machine is the user {}, \
+             without any sign-in; for development only",
+            crate::text::escaped(name)
+        ));
+        builder = builder.users(Arc::new(DevUser::new(name)));
+        builder = builder.authorization_details(Arc::new(ToolDetails));
+    }
     if asked.refuse_second_renewals {
         builder = builder.refuse_second_renewals();
     }
@@ -84,7 +120,15 @@ async fn serve(
     }
     // Register the handler before printing, so that the reader of the output can end the process.
     let end = ended().map_err(Failure::Runtime)?;
-    let story = story::tell(authority.issuer(), bound, &domain, &agents, &resources);
+    let story = story::tell(&story::Facts {
+        issuer: authority.issuer(),
+        bound,
+        domain: &domain,
+        agents: &agents,
+        clients: &clients,
+        resources: &resources,
+        dev_user: asked.dev_user.as_deref(),
+    });
     if print(story.as_bytes(), 0) != ExitCode::SUCCESS {
         return Err(Failure::Told);
     }

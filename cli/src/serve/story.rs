@@ -6,17 +6,31 @@ use std::net::SocketAddr;
 use aims_wimse_id::TrustDomain;
 use zeroize::Zeroizing;
 
-use super::declared::{Agent, Resources};
+use super::declared::{Agent, PublicClient, Resources};
 use crate::text::{escaped, word};
 
+/// The facts that are printed.
+pub(super) struct Facts<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) bound: SocketAddr,
+    pub(super) domain: &'a TrustDomain,
+    pub(super) agents: &'a [Agent],
+    pub(super) clients: &'a [PublicClient],
+    pub(super) resources: &'a Resources,
+    pub(super) dev_user: Option<&'a str>,
+}
+
 /// Returns one line for each URL, then commands to copy.
-pub(super) fn tell(
-    issuer: &str,
-    bound: SocketAddr,
-    domain: &TrustDomain,
-    agents: &[Agent],
-    resources: &Resources,
-) -> Zeroizing<String> {
+pub(super) fn tell(facts: &Facts<'_>) -> Zeroizing<String> {
+    let Facts {
+        issuer,
+        bound,
+        domain,
+        agents,
+        clients,
+        resources,
+        dev_user,
+    } = *facts;
     // A buffer that does not grow leaves no copy of a token in memory.
     let mut told = Zeroizing::new(String::with_capacity(64 * 1_024));
     let lines = [
@@ -38,6 +52,20 @@ pub(super) fn tell(
     for (url, scopes) in resources {
         let scopes = scopes.join(" ");
         let _ = writeln!(told, "{:<16}{} {}", "resource", word(url), escaped(&scopes));
+    }
+    if let Some(name) = dev_user {
+        let _ = writeln!(told, "{:<16}{issuer}/authorize", "authorize");
+        let _ = writeln!(told, "{:<16}{} (always signed in)", "user", escaped(name));
+    }
+    for client in clients {
+        let uris = client.redirect_uris.join(" ");
+        let _ = writeln!(
+            told,
+            "{:<16}{} {}",
+            "client",
+            word(&client.id),
+            escaped(&uris)
+        );
     }
     for agent in agents {
         let _ = writeln!(told, "{:<16}{}", "agent", agent.id.as_str());
