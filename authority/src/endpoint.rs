@@ -26,7 +26,7 @@ pub(crate) struct Call<'a> {
     pub(crate) source: Option<IpAddr>,
     /// The time of the request.
     pub(crate) now: UnixTime,
-    /// What a refusal of it is logged with.
+    /// The facts that its log line names.
     pub(crate) trail: RefCell<Trail>,
 }
 

@@ -162,9 +162,9 @@ pub enum Error {
     /// The operator has withdrawn the identity.
     #[error("the identity was withdrawn")]
     Withdrawn,
-    /// The same key has renewed its WIT for another key before: somebody may have a copy of it.
+    /// The same key has renewed its WIT for another key before: an attacker may have a copy of it.
     #[error(
-        "this key has renewed for another key before: somebody may have a copy of it; enrol again"
+        "this key has renewed for another key before, so an attacker may have a copy of it; enrol again"
     )]
     RenewedTwice {
         /// The other key.

@@ -39,8 +39,8 @@ pub struct Limits {
     /// Rate of wrong bootstrap tokens from one source. Defaults to 60 at once and 60 a minute.
     ///
     /// Beyond it, wrong tokens from that source are answered with 429. A right token is always
-    /// accepted, and does not count as one of [`requests`](Self::requests), so a stranger at the
-    /// same address cannot keep an agent from enrolling. A token has at least 128 bits, so there is
+    /// accepted, and does not count as one of [`requests`](Self::requests), so another client at
+    /// the same address cannot keep an agent from enrolling. A token has at least 128 bits, so there is
     /// nothing to guess.
     pub failures: Rate,
     /// Rate of one agent: of its proofs at the identity server, and of its proofs, assertions and

@@ -1,4 +1,4 @@
-//! What a request to the identity server has shown so far, for the operator's log.
+//! The facts about a request to the identity server, for the operator's log.
 
 use core::net::IpAddr;
 
@@ -43,7 +43,7 @@ impl Trail {
         }
     }
 
-    /// Warns that one key was renewed by two others: somebody may have a copy of it.
+    /// Warns that one key has renewed for two others: an attacker may have a copy of it.
     fn renewed_twice(&self, earlier: Thumbprint, source: Option<IpAddr>) {
         tracing::warn!(
             id = self.id.as_ref().map(display),
@@ -56,7 +56,7 @@ impl Trail {
         );
     }
 
-    /// Logs a refusal, with the reason that the client is not told.
+    /// Logs a refusal, with the reason, which the response does not contain.
     pub(crate) fn refused<T>(&self, request: &Request<T>, source: Option<IpAddr>, error: &Error) {
         let reason = Reason(error);
         let path: String = request.uri().path().chars().take(200).collect();

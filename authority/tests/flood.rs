@@ -166,8 +166,8 @@ fn guesses_stop_wrong_bootstrap_tokens_alone() {
     assert_eq!(good_agent(&authority, &wit, &key, &batch), [200; 4]);
 }
 
-/// M1 of an attack on the running programs: a stranger at the same address, such as behind one
-/// proxy, sends wrong tokens without end. Every right one enrols, and its challenge is answered.
+/// M1 of an attack on the running programs: another client at the same address, such as behind
+/// one proxy, sends wrong tokens without end. Every right one enrols, and its challenge is answered.
 #[test]
 fn wrong_tokens_without_end_keep_no_right_one_out() {
     let authority = builder().build(now()).unwrap();
@@ -194,7 +194,7 @@ fn wrong_tokens_without_end_keep_no_right_one_out() {
     }
 }
 
-/// What presents a token and is refused for another reason counts as a request.
+/// A request that presents a token and is refused for another reason counts as a request.
 #[test]
 fn malformed_requests_with_a_token_are_limited() {
     let mut limits = Limits::default();

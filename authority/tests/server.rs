@@ -284,7 +284,7 @@ async fn connections_are_bounded() {
 }
 
 /// F-10, M2 of an attack on the running programs: 300 connections of one source that are idle, or
-/// send a body slowly, or are kept alive, hold up nobody, not even a client at the same address.
+/// send a body slowly, or are kept alive, hold up no client, not even one at the same address.
 #[tokio::test]
 async fn three_hundred_connections_of_one_source_hold_up_nobody() {
     let running = start_with_requests(10_000, |it| {
@@ -335,8 +335,8 @@ async fn a_refused_head_is_answered_without_its_body() {
     }
 }
 
-/// M1: behind a proxy that the operator names, each client is a source of its own. Nobody else can
-/// name its source.
+/// M1: behind a proxy that the operator names, each client is a source of its own. No other
+/// peer can name its source.
 #[tokio::test]
 async fn clients_behind_a_proxy_are_told_apart() {
     let field = http::HeaderName::from_static("x-forwarded-for");

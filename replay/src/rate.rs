@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 /// Token buckets of senders.
 ///
 /// A sender has two buckets, one in each row, chosen by its keyed hash. It is refused only if both
-/// are empty, so a busy sender that shares one of them locks nobody out.
+/// are empty, so a busy sender that shares one of them locks no other out.
 pub(crate) struct SenderRates {
     per_second: u32,
     burst: u32,

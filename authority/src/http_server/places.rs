@@ -1,5 +1,5 @@
 //! The places for connections. If there is none left, the connection that has been idle longest
-//! ends, so that nobody can hold up others by keeping connections open.
+//! ends, so that no client can hold up others by keeping connections open.
 
 use core::net::IpAddr;
 use std::collections::HashMap;
@@ -56,8 +56,8 @@ impl Places {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place. If the source has no place left, its longest idle connection ends; if nobody
-    /// has, that of the source with the most connections.
+    /// Takes a place. If the source has no place left, its longest idle connection ends; if no
+    /// place is left at all, that of the source with the most connections.
     pub(super) fn take(self: &Arc<Self>, source: IpAddr) -> Seat {
         let source = network(source);
         let mut taken = self.taken();

@@ -58,8 +58,8 @@ pub(crate) struct Grant {
     /// Whether the token was used up, which `undo` reverts.
     used_up: bool,
     before: Option<u64>,
-    /// The key of an earlier renewal by the same key, if it was another one. Then somebody may have
-    /// a copy of the key.
+    /// The key of an earlier renewal by the same key, if it was another one. Then an attacker may
+    /// have a copy of the key.
     pub(crate) renewed_for: Option<Thumbprint>,
 }
 
