@@ -40,8 +40,8 @@ pub struct Limits {
     ///
     /// Beyond it, wrong tokens from that source are answered with 429. A right token is always
     /// accepted, and does not count as one of [`requests`](Self::requests), so another client at
-    /// the same address cannot keep an agent from enrolling. A token has at least 128 bits, so there is
-    /// nothing to guess.
+    /// the same address cannot keep an agent from enrolling. A token has at least 128 bits, so
+    /// there is nothing to guess.
     pub failures: Rate,
     /// Rate of one agent: of its proofs at the identity server, and of its proofs, assertions and
     /// attestations at the token endpoint. Defaults to 400 at once and 6,000 a minute.

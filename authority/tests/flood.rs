@@ -167,7 +167,8 @@ fn guesses_stop_wrong_bootstrap_tokens_alone() {
 }
 
 /// M1 of an attack on the running programs: another client at the same address, such as behind
-/// one proxy, sends wrong tokens without end. Every right one enrols, and its challenge is answered.
+/// one proxy, sends wrong tokens without end. Every right one enrols, and its challenge is
+/// answered.
 #[test]
 fn wrong_tokens_without_end_keep_no_right_one_out() {
     let authority = builder().build(now()).unwrap();

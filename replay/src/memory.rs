@@ -24,7 +24,7 @@ use crate::{Error, ReplayKey, ReplayStore};
 ///   are free, and at most [half](Self::with_share). So one sender can fill half of the store, two
 ///   can fill a third each, and `n` senders leave a share of `1/(n+1)` for the others. Senders are
 ///   told apart by a hash of 8 bytes with the store's own seed.
-/// - **Rate**: a sender may spend [a number of keys a second](Self::with_sender_rate), if you set it.
+/// - **Rate**: [`with_sender_rate`](Self::with_sender_rate) limits the keys of a sender by time.
 /// - **Clock**: if the clock goes back to a time whose entries may be overwritten, the store
 ///   returns [`Error::Unavailable`].
 pub struct ReplayCache {
