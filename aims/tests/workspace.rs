@@ -23,6 +23,7 @@ const LAYERS: &[(&str, i8)] = &[
     ("aims-replay", 0),
     ("aims-wimse-id", 0),
     ("aims-fetch", 1),
+    ("aims-sqlite", 1),
     ("aims-http-sig", 2),
     ("aims-oauth-wire", 2),
     ("aims-wimse-cred", 2),
@@ -235,6 +236,7 @@ fn the_index_has_every_error_code_once() {
             aims_oauth_wire::introspection::Error::KINDS,
         ),
         (aims_replay::Error::CODES, aims_replay::Error::KINDS),
+        (aims_sqlite::Error::CODES, aims_sqlite::Error::KINDS),
         (aims_txn_token::Error::CODES, aims_txn_token::Error::KINDS),
         (aims_wimse_cred::Error::CODES, aims_wimse_cred::Error::KINDS),
         (

@@ -33,4 +33,7 @@ pub use crate::oauth::{
     AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Resource, ToolDetails,
     User, UserAnswer, UserRequest,
 };
+#[cfg(feature = "sqlite")]
+#[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]
+pub use crate::state::SqliteState;
 pub use crate::state::{Change, Entry, Kind, MemoryState, State, Stored};

@@ -1,12 +1,16 @@
 //! The state of an authorization server behind one trait: [`State`].
 
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use core::fmt;
 
 use aims_jose::time::UnixTime;
 
 pub use self::memory::MemoryState;
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::SqliteState;
 use crate::Error;
 
 /// Stores what an authorization server must remember: codes, grants, tokens and the rest of
