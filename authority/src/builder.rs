@@ -22,11 +22,11 @@ use crate::identity::{Challenges, IdentityServer, Ledger, Origins, Rings};
 use crate::keys::KeyRing;
 use crate::limit::Meter;
 use crate::oauth::dpop::DpopPolicy;
-use crate::oauth::grant::{GrantType, GrantTypes};
+use crate::oauth::grant::{GrantType, GrantTypes, TokenExchange};
 use crate::oauth::{AuthorizationServer, Registry};
 use crate::{
-    AuthenticateUser, Authority, Client, DetailsType, Enrolment, Error, Limits, MemoryState,
-    Purpose, Rate, Resource, State,
+    AuthenticateUser, Authority, Client, DetailsType, Enrolment, Error, ExchangePolicy, Limits,
+    MemoryState, Purpose, Rate, Resource, State,
 };
 
 /// Number of nonces and assertions that the default replay store holds.
@@ -234,6 +234,13 @@ impl Builder {
     /// [`ToolDetails`](crate::ToolDetails). By default every one is refused.
     pub fn authorization_details(mut self, known: Arc<dyn DetailsType>) -> Self {
         self.details.push(known);
+        self
+    }
+
+    /// Adds token exchange (RFC 8693) for clients that [serve](Client::serves) a resource, by these
+    /// rules.
+    pub fn exchange(mut self, policy: Arc<dyn ExchangePolicy>) -> Self {
+        self.grants.push(Box::new(TokenExchange(policy)));
         self
     }
 

@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use aims_oauth_wire::delegate::Dimension;
+
 /// The authority refused a request, or could not be built.
 ///
 /// Each variant has a stable [`code`](Self::code). The response to the client is less specific: see
@@ -288,6 +290,16 @@ pub enum Error {
     /// (`invalid_grant`).
     #[error("the refresh token was used a moment ago; use its successor")]
     RefreshAgain,
+    /// The subject token of an exchange is not valid, or not of this server (`invalid_request`, RFC
+    /// 8693 §2.2.2).
+    #[error("the subject token is refused: {reason}")]
+    SubjectToken {
+        /// The defect.
+        reason: &'static str,
+    },
+    /// An exchanged token would permit more than its subject token.
+    #[error("an exchanged token must not permit more than its subject token")]
+    Amplification(#[source] aims_oauth_wire::delegate::Amplification),
     /// This client may not use the grant (`unauthorized_client`).
     #[error("the client may not use this grant: {reason}")]
     ClientGrant {
@@ -395,6 +407,8 @@ impl Error {
         Self::CodeUsed => Replayed "as.code_used",
         Self::RefreshUsed => Replayed "as.refresh_used",
         Self::RefreshAgain => Replayed "as.refresh_again",
+        Self::SubjectToken { .. } => Untrusted "as.subject_token",
+        Self::Amplification(_) => Forbidden "as.amplification",
         Self::ClientGrant { .. } => Forbidden "as.client_grant",
         Self::Target => Forbidden "as.target",
         Self::Scope | Self::ScopeNotAllowed { .. } => Forbidden "as.scope",
@@ -461,6 +475,11 @@ impl Error {
             Self::CodeUsed | Self::Grant { .. } | Self::RefreshAgain | Self::RefreshUsed => {
                 "invalid_grant"
             }
+            Self::Amplification(found) => match found.dimension {
+                Dimension::Scope => "invalid_scope",
+                Dimension::Audience => "invalid_target",
+                _ => "invalid_request",
+            },
             Self::Denied => "access_denied",
             Self::Details { .. } => "invalid_authorization_details",
             Self::Login { answer, .. } => answer,
@@ -472,6 +491,7 @@ impl Error {
             | Self::CodeChallenge { .. }
             | Self::Consent { .. }
             | Self::RedirectUri
+            | Self::SubjectToken { .. }
             | Self::TokenRequest { .. }
             | Self::Slow
             | Self::MediaType { .. }

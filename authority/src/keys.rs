@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aims_jose::jwk::Jwk;
-use aims_jose::key::{Signer as _, SigningKey};
+use aims_jose::key::{Signer as _, SigningKey, VerifyingKey};
 use aims_jose::provider::Provider;
 use aims_jose::time::{Skew, UnixTime};
 use aims_jose::{Algorithm, AlgorithmSet};
@@ -114,6 +114,17 @@ impl KeyRing {
         let key = ring.keys.get_mut(in_use)?;
         key.last_expiry = key.last_expiry.max(expires.as_secs());
         Some(key.signer.clone())
+    }
+
+    /// Returns the published key with this id.
+    pub(crate) fn verifying_key(&self, kid: &str, now: UnixTime) -> Option<VerifyingKey> {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        ring.prune(now);
+        let key = ring
+            .keys
+            .iter()
+            .find(|key| key.signer.key_id() == Some(kid))?;
+        Some(key.signer.verifying_key().clone())
     }
 
     /// Returns the public keys, and the number of changes since the start.

@@ -30,8 +30,8 @@ pub use crate::identity::{Challenge, Credential, Enrolment, IdentityServer, Pres
 pub use crate::keys::Purpose;
 pub use crate::limit::{Limits, Rate};
 pub use crate::oauth::{
-    AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Resource, ToolDetails,
-    User, UserAnswer, UserRequest,
+    AuthenticateUser, AuthorizationServer, Client, DetailsType, DevUser, Exchange, ExchangePolicy,
+    ExchangeTable, Resource, ToolDetails, User, UserAnswer, UserRequest,
 };
 #[cfg(feature = "sqlite")]
 #[cfg_attr(docsrs, doc(cfg(feature = "sqlite")))]

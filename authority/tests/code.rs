@@ -223,7 +223,7 @@ fn a_code_is_bound_to_its_request() {
     assert_eq!(late, refused(400, "invalid_grant"));
 }
 
-/// Another client of the same server cannot use a code that it saw.
+/// A second client of the same server cannot use a code that it saw.
 #[test]
 fn a_code_of_another_client_is_refused() {
     let key = common::es256();

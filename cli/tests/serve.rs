@@ -568,7 +568,7 @@ fn a_dev_user_gives_a_public_client_a_token() {
     }
 }
 
-/// Another machine must not be the user: neither by the network, nor through a proxy.
+/// A user on another machine must not be the user: neither by the network, nor through a proxy.
 #[test]
 fn a_dev_user_is_on_loopback_alone() {
     let folder = Folder::new();

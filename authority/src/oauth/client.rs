@@ -24,8 +24,8 @@ pub(crate) struct CodeFlow {
     pub(crate) pushed_only: bool,
     /// The types of `authorization_details` that it may ask for.
     pub(crate) details: BTreeSet<String>,
-    /// Whether the client may exchange tokens (RFC 8693).
-    pub(crate) exchange: bool,
+    /// The resources whose tokens the client receives and may exchange (RFC 8693).
+    pub(crate) serves: BTreeSet<String>,
 }
 
 impl Client {
@@ -83,10 +83,13 @@ impl Client {
         self
     }
 
-    /// Allows the client to exchange access tokens of users for narrower ones (RFC 8693).
+    /// Says that the client serves this resource, so that it may exchange the access tokens that
+    /// callers send to it for narrower ones (RFC 8693). [`allow`](Self::allow) names the resources
+    /// that the new tokens may be for, and
+    /// [`Builder::exchange`](crate::Builder::exchange) the rules.
     #[must_use]
-    pub const fn allow_exchange(mut self) -> Self {
-        self.flow.exchange = true;
+    pub fn serves(mut self, resource: impl Into<String>) -> Self {
+        self.flow.serves.insert(resource.into());
         self
     }
 

@@ -75,7 +75,8 @@ pub(crate) fn finish(headers: &mut HeaderMap, next_nonce: Option<&Nonce>) {
 pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
     let status = match error {
         Error::Client { .. } => StatusCode::UNAUTHORIZED,
-        Error::Authorization { .. }
+        Error::Amplification(_)
+        | Error::Authorization { .. }
         | Error::ClientGrant { .. }
         | Error::CodeChallenge { .. }
         | Error::CodeUsed
@@ -86,6 +87,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         | Error::RefreshAgain
         | Error::RefreshUsed
         | Error::ResponseType
+        | Error::SubjectToken { .. }
         | Error::Scope
         | Error::ScopeNotAllowed { .. }
         | Error::Target
@@ -141,7 +143,9 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         | Error::CodeChallenge { reason }
         | Error::Details { reason }
         | Error::Grant { reason }
-        | Error::Login { reason, .. } => reason,
+        | Error::Login { reason, .. }
+        | Error::SubjectToken { reason } => reason,
+        Error::Amplification(_) => "the token would permit more than its subject token",
         Error::CodeUsed => "the code was used before",
         Error::Denied => "the user or the server has refused",
         Error::RedirectUri => "the redirect URI is not registered for this client",

@@ -32,7 +32,7 @@ pub(crate) enum GrantEntry {
     Revoked,
 }
 
-/// What a user allowed a client.
+/// The rights that a user gave a client.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(crate) struct Grant {
     pub(crate) client_id: String,

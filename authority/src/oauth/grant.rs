@@ -2,6 +2,7 @@
 
 mod client_credentials;
 pub(crate) mod code;
+pub(crate) mod exchange;
 
 use core::fmt::Debug;
 use core::time::Duration;
@@ -15,6 +16,7 @@ use serde_json::Value;
 
 pub(crate) use self::client_credentials::ClientCredentials;
 pub(crate) use self::code::{AuthorizationCode, RefreshTokens};
+pub(crate) use self::exchange::TokenExchange;
 use super::{Authenticated, AuthorizationServer};
 use crate::Error;
 

@@ -9,6 +9,7 @@ pub(crate) mod endpoint;
 mod family;
 pub(crate) mod grant;
 mod metadata;
+mod presented;
 mod redirect;
 mod resource;
 mod store;
@@ -26,6 +27,7 @@ use aims_jose::random::{SecureRandom, id128};
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::assertion::AssertionRules;
 use aims_oauth_wire::attestation::PopRules;
+use aims_oauth_wire::delegate::{Kind, Rights, delegate};
 use aims_oauth_wire::token::Form;
 use aims_replay::ReplayStore;
 use serde::{Deserialize, Serialize};
@@ -33,6 +35,7 @@ use serde::{Deserialize, Serialize};
 pub use self::details::{DetailsType, ToolDetails};
 use self::dpop::DpopPolicy;
 pub(crate) use self::endpoint::refusal;
+pub use self::grant::exchange::{Exchange, ExchangePolicy, ExchangeTable};
 use self::grant::{GrantTypes, Granted, TokenRequest};
 pub(crate) use self::resource::Registry;
 pub use self::resource::{Client, Resource};
@@ -126,6 +129,9 @@ pub(crate) struct NewToken<'a> {
     /// The grant that the token belongs to. `jti` begins with its id.
     pub(crate) grant: Option<&'a str>,
     pub(crate) expires: UnixTime,
+    /// The rights of the token that it is made from, in the vocabulary of this one. It must not
+    /// permit more.
+    pub(crate) parent: Option<&'a Rights>,
 }
 
 /// The login of a user, as tokens describe it (RFC 9068 §2.2.1). It stays the same over all tokens
@@ -246,6 +252,7 @@ impl AuthorizationServer {
             actor: None,
             grant: None,
             expires: add(now, self.lifetime),
+            parent: None,
         };
         self.issue(&token, now)
     }
@@ -274,6 +281,11 @@ impl AuthorizationServer {
             authorization_details: token.details,
             act: token.actor,
         };
+        if let Some(parent) = token.parent {
+            let claims = serde_json::to_vec(&claims).map_err(Error::unavailable)?;
+            let rights = Rights::read(Kind::AccessToken, &claims).map_err(Error::unavailable)?;
+            drop(delegate(parent, rights).map_err(Error::Amplification)?);
+        }
         let signer = self
             .ring
             .signer(token.expires, now)

@@ -1,4 +1,4 @@
-//! Who the user is: [`AuthenticateUser`].
+//! The user of a request: [`AuthenticateUser`].
 
 use core::fmt;
 
@@ -144,8 +144,8 @@ impl User {
 
 /// One user who is always signed in. For development on one machine.
 ///
-/// Whoever opens an authorization request in a browser is this user. Each request counts as a new
-/// sign-in, with the first authentication context that is asked for.
+/// Everyone who opens an authorization request in a browser is this user. Each request counts as a
+/// new sign-in, with the first authentication context that is asked for.
 #[derive(Clone, Debug)]
 pub struct DevUser(String);
 

@@ -70,7 +70,7 @@ impl Consent<'_> {
         out.push_str("</dl>");
         if flow.unverified {
             out.push_str(
-                "<p class=\"warning\">Nobody has checked this program. Continue only if you \
+                "<p class=\"warning\">The operator has not checked this program. Continue only if you \
                  started it yourself.</p>",
             );
         }

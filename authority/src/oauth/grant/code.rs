@@ -206,6 +206,7 @@ fn access_token(
         actor: None,
         grant: Some(id),
         expires,
+        parent: None,
     };
     let token = server.issue(&token, now)?;
     let mut members = Vec::new();

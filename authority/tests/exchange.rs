@@ -1,0 +1,270 @@
+//! Token exchange: the new token never permits more than the one that it is made from.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::sync::Arc;
+
+use aims_authority::{Authority, Client, ExchangeTable};
+use aims_jose::key::SigningKey;
+use aims_jose::time::UnixTime;
+use aims_oauth_wire::delegate::ScopeTable;
+use common::browser::{USER, code, parameters, public, redeem, refresh, with, with_users};
+use common::endpoint::{JWT_BEARER, ask, assertion_claims, refused, verified};
+use common::{BASE, FILES, NOW, TOOLS, at, es256, key_set, now, sign};
+use serde_json::{Value, json};
+
+const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+const OTHER: &str = "https://other.example";
+
+type Answer = Result<Value, (u16, String)>;
+
+/// The gateway serves the tools, and calls on to the files.
+struct Chain {
+    authority: Authority,
+    gateway: SigningKey,
+    files: SigningKey,
+    subject: String,
+    refresh_token: String,
+}
+
+impl Chain {
+    fn new() -> Self {
+        Self::asking(&with("scope", Some("call list")))
+    }
+
+    fn asking(parameters: &[(&'static str, String)]) -> Self {
+        let (gateway, files) = (es256(), es256());
+        let rows = ScopeTable::new([("call", "read"), ("list", "browse")]).unwrap();
+        let back = ScopeTable::new([("read", "call")]).unwrap();
+        let table = ExchangeTable::new()
+            .allow(TOOLS, FILES, rows)
+            .allow(FILES, TOOLS, back);
+        let authority = with_users()
+            .exchange(Arc::new(table))
+            .resource(aims_authority::Resource::new(OTHER).with_scopes(["call"]))
+            .client(public())
+            .client(
+                Client::with_keys("gateway", key_set(&gateway))
+                    .serves(TOOLS)
+                    .allow(FILES, ["read"])
+                    .allow(OTHER, ["call"]),
+            )
+            .client(
+                Client::with_keys("files", key_set(&files))
+                    .serves(FILES)
+                    .allow(TOOLS, ["call"]),
+            )
+            .build(now())
+            .unwrap();
+        let code = code(&authority, parameters, now());
+        let granted = redeem(&authority, &code, &[], &[], now()).unwrap();
+        let text = |name: &str| granted[name].as_str().unwrap().to_owned();
+        Self {
+            subject: text("access_token"),
+            refresh_token: text("refresh_token"),
+            gateway,
+            files,
+            authority,
+        }
+    }
+
+    /// Exchanges the token as the gateway, with these parameters instead of the good ones.
+    fn exchange(&self, more: &[(&str, &str)], now: UnixTime) -> Answer {
+        self.exchange_as("gateway", &self.gateway, more, now)
+    }
+
+    fn exchange_as(
+        &self,
+        client_id: &str,
+        key: &SigningKey,
+        more: &[(&str, &str)],
+        now: UnixTime,
+    ) -> Answer {
+        let mut claims = assertion_claims(now);
+        claims["iss"] = client_id.into();
+        claims["sub"] = client_id.into();
+        let assertion = sign("client-authentication+jwt", &claims, key);
+        let mut all = vec![
+            ("grant_type", EXCHANGE),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &assertion),
+            ("subject_token", &self.subject),
+            ("subject_token_type", ACCESS_TOKEN),
+            ("resource", FILES),
+            ("scope", "read"),
+        ];
+        all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+        all.extend(more.iter().filter(|(_, value)| !value.is_empty()));
+        ask(&self.authority, &[], &all, now)
+    }
+}
+
+#[test]
+fn a_tool_calls_on_for_its_user() {
+    let chain = Chain::new();
+    let granted = chain.exchange(&[], at(NOW + 200)).unwrap();
+    assert_eq!(granted["issued_token_type"], ACCESS_TOKEN);
+    assert_eq!(granted["token_type"], "Bearer");
+    assert_eq!(granted["scope"], "read");
+    // The subject token ends in 100 s, and so does the new one.
+    assert_eq!(granted["expires_in"], 100);
+    assert_eq!(granted.get("refresh_token"), None);
+    let token = granted["access_token"].as_str().unwrap();
+    let claims = verified(&chain.authority, token, at(NOW + 200));
+    assert_eq!(claims["sub"], USER);
+    assert_eq!(claims["client_id"], "gateway");
+    assert_eq!(claims["aud"], FILES);
+    assert_eq!(claims["exp"], NOW + 300);
+    assert_eq!(claims["auth_time"], NOW);
+    assert_eq!(
+        claims["act"],
+        json!({"iss": BASE, "sub": "gateway", "act": {"iss": BASE, "sub": "cli"}})
+    );
+    assert_eq!(claims["cnf"], common::confirmation(&chain.gateway));
+    let metadata = chain.authority.oauth().metadata();
+    assert!(metadata.contains(EXCHANGE));
+}
+
+/// TEX-30, TEX-33: each request differs from a good one in one property.
+#[test]
+fn nothing_more_is_given() {
+    let chain = Chain::new();
+    let foreign = sign(
+        "at+jwt",
+        &json!({
+            "iss": BASE, "sub": USER, "aud": TOOLS, "client_id": "cli", "iat": NOW,
+            "exp": NOW + 300, "jti": "x", "scope": "call list",
+        }),
+        &es256(),
+    );
+    let jwks: Value = serde_json::from_str(&chain.authority.oauth().jwks(now())).unwrap();
+    assert_eq!(jwks["keys"].as_array().unwrap().len(), 1);
+    let mut changed = chain.subject.clone();
+    changed.replace_range(changed.len() - 10..changed.len() - 9, "_");
+    for (name, value, error) in [
+        ("scope", "write", "invalid_scope"),
+        // The table has it, and this client may not have it there.
+        ("scope", "browse", "invalid_scope"),
+        ("scope", "call", "invalid_scope"),
+        ("resource", "", "invalid_target"),
+        ("resource", TOOLS, "invalid_target"),
+        // The client may use it, and no table leads there.
+        ("resource", OTHER, "invalid_target"),
+        ("audience", FILES, "invalid_target"),
+        ("subject_token", "", "invalid_request"),
+        ("subject_token", "x", "invalid_request"),
+        ("subject_token", &foreign, "invalid_request"),
+        ("subject_token", &changed, "invalid_request"),
+        ("subject_token_type", "", "invalid_request"),
+        (
+            "subject_token_type",
+            "urn:ietf:params:oauth:token-type:jwt",
+            "invalid_request",
+        ),
+        (
+            "requested_token_type",
+            "urn:ietf:params:oauth:token-type:refresh_token",
+            "invalid_request",
+        ),
+        ("actor_token", &chain.subject, "invalid_request"),
+    ] {
+        let answer = chain.exchange(&[(name, value)], now());
+        assert_eq!(answer, refused(400, error), "{name} {value}");
+    }
+    let late = chain.exchange(&[], at(NOW + 300));
+    assert_eq!(late, refused(400, "invalid_request"));
+    assert!(chain.exchange(&[], at(NOW + 299)).is_ok());
+    let by_audience = [("resource", ""), ("audience", FILES)];
+    assert!(chain.exchange(&by_audience, now()).is_ok());
+}
+
+/// A scope that the subject token lacks is not in what the table makes of it.
+#[test]
+fn a_scope_of_the_table_needs_its_scope_of_the_token() {
+    let chain = Chain::asking(&with("scope", Some("list")));
+    let answer = chain.exchange(&[], now());
+    assert_eq!(answer, refused(400, "invalid_scope"));
+}
+
+/// A client exchanges only what was sent to it: a stolen token of another tool is of no use.
+#[test]
+fn a_token_for_another_tool_is_refused() {
+    let chain = Chain::new();
+    let stolen = chain.exchange(&[], now()).unwrap();
+    let token = stolen["access_token"].as_str().unwrap();
+    let answer = chain.exchange(&[("subject_token", token)], now());
+    assert_eq!(answer, refused(400, "unauthorized_client"));
+    let public = [
+        ("grant_type", EXCHANGE),
+        ("client_id", "cli"),
+        ("subject_token", &chain.subject),
+        ("subject_token_type", ACCESS_TOKEN),
+        ("resource", TOOLS),
+    ];
+    let answer = ask(&chain.authority, &[], &public, now());
+    assert_eq!(answer, refused(400, "unauthorized_client"));
+}
+
+/// A revoked grant takes the tokens along that were exchanged from its own.
+#[test]
+fn a_revoked_token_is_not_exchanged() {
+    let chain = Chain::new();
+    assert!(chain.exchange(&[], now()).is_ok());
+    let used = |token: &str| refresh(&chain.authority, token, &[], &[], now());
+    assert!(used(&chain.refresh_token).is_ok());
+    assert!(used(&chain.refresh_token).is_err());
+    let answer = chain.exchange(&[], now());
+    assert_eq!(answer, refused(400, "invalid_request"));
+}
+
+/// No actor comes twice in a chain, so two services cannot pass a token to and fro.
+#[test]
+fn a_chain_has_no_actor_twice() {
+    let chain = Chain::new();
+    let token = |answer: Answer| answer.unwrap()["access_token"].as_str().unwrap().to_owned();
+    let first = token(chain.exchange(&[], now()));
+    let back = [
+        ("subject_token", &*first),
+        ("resource", TOOLS),
+        ("scope", "call"),
+    ];
+    let second = token(chain.exchange_as("files", &chain.files, &back, now()));
+    let claims = verified(&chain.authority, &second, now());
+    assert_eq!(claims["act"]["sub"], "files");
+    assert_eq!(claims["act"]["act"]["sub"], "gateway");
+    assert_eq!(claims["act"]["act"]["act"]["sub"], "cli");
+    let third = chain.exchange(&[("subject_token", &second)], now());
+    assert_eq!(third, refused(400, "invalid_request"));
+}
+
+#[test]
+fn details_only_shrink() {
+    const DETAILS: &str = r#"[{"type":"aims_tool","actions":["search","read"]}]"#;
+    let mut asked = parameters();
+    asked.push(("authorization_details", DETAILS.to_owned()));
+    let chain = Chain::asking(&asked);
+    let kept = chain.exchange(&[], now()).unwrap();
+    let expected: Value = serde_json::from_str(DETAILS).unwrap();
+    assert_eq!(kept["authorization_details"], expected);
+    for (details, error) in [
+        (
+            DETAILS.replace("read", "write"),
+            Some("invalid_authorization_details"),
+        ),
+        (DETAILS.replace(r#","read""#, ""), None),
+    ] {
+        let answer = chain.exchange(&[("authorization_details", details.as_str())], now());
+        match error {
+            Some(error) => assert_eq!(answer, refused(400, error)),
+            None => assert!(answer.is_ok()),
+        }
+    }
+}
