@@ -12,7 +12,7 @@ use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::introspection::Introspection;
 use aims_oauth_wire::names::Issuer;
-use aims_replay::ReplayKey;
+use aims_replay::{ReplayKey, Validity};
 use aims_wimse_id::Origin;
 use http::Method;
 
@@ -103,13 +103,22 @@ impl IntrospectionRequest {
 pub struct Spending {
     /// The key that identifies the proof in the store.
     pub key: ReplayKey,
+    /// The first second at which a receiver could have accepted the proof.
+    ///
+    /// A store that began to remember at this time or later cannot know whether the proof was used,
+    /// and answers [`BeforeStart`](aims_replay::Error::BeforeStart).
+    pub from: UnixTime,
     /// The store must refuse the same key up to and including this time.
     pub until: UnixTime,
 }
 
 impl Spending {
-    pub(crate) const fn new(key: ReplayKey, until: UnixTime) -> Self {
-        Self { key, until }
+    pub(crate) const fn new(key: ReplayKey, valid: Validity) -> Self {
+        Self {
+            key,
+            from: valid.from(),
+            until: valid.until(),
+        }
     }
 }
 

@@ -197,5 +197,6 @@ impl World {
             .trust(Arc::clone(&self.trust))
             .issuers(Arc::clone(&self.issuers))
             .http_signatures(HttpSignatures::new())
+            .accept_proofs_before_start()
     }
 }

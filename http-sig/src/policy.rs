@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use aims_jose::time::{Skew, UnixTime};
+use aims_jose::time::{self, Skew, UnixTime};
+use aims_replay::Validity;
 
 use crate::base::first_missing;
 use crate::{
@@ -189,13 +190,13 @@ impl Policy {
         }
     }
 
-    /// Checks the purpose, the times and the presence of parameters. Returns the time until which
-    /// the signature could be sent again.
+    /// Checks the purpose, the times and the presence of parameters. Returns the time during
+    /// which the signature is accepted.
     pub(crate) fn check_parameters(
         &self,
         parameters: &Parameters<'_>,
         now: UnixTime,
-    ) -> Result<u64, Error> {
+    ) -> Result<Validity, Error> {
         if !self.has_tag(parameters) {
             return Err(Error::Tag);
         }
@@ -214,7 +215,7 @@ impl Policy {
         self.check_times(parameters, now.as_secs())
     }
 
-    fn check_times(&self, parameters: &Parameters<'_>, now: u64) -> Result<u64, Error> {
+    fn check_times(&self, parameters: &Parameters<'_>, now: u64) -> Result<Validity, Error> {
         let Some(created) = parameters.created() else {
             return Err(Error::ParameterRequired {
                 parameter: "created".to_owned(),
@@ -244,7 +245,8 @@ impl Policy {
             });
         }
         let end = parameters.expires().map_or(end, |expires| expires.min(end));
-        Ok(end.saturating_add(self.skew.as_secs()))
+        let from = time::at(created.saturating_sub(self.skew.as_secs()));
+        Ok(Validity::new(from, self.skew.remember_until(end)))
     }
 
     /// Checks that the required components are covered.

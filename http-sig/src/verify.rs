@@ -1,10 +1,8 @@
 //! Verifies signatures (RFC 9421 §3.2). This is the third of three layers.
 
-use std::time::Duration;
-
 use aims_error::shown;
 use aims_jose::time::UnixTime;
-use aims_replay::{ReplayKey, ReplayStore};
+use aims_replay::{ReplayKey, ReplayStore, Validity};
 
 use crate::digest::{ContentDigest, Matched};
 use crate::{
@@ -77,7 +75,7 @@ impl Policy {
         now: UnixTime,
     ) -> Result<UnspentSignature, Error> {
         let parameters = signature.parameters();
-        let until = self.check_parameters(parameters, now)?;
+        let valid = self.check_parameters(parameters, now)?;
         let components = signature.components()?;
         self.check_components(&components)?;
         let key = keys
@@ -92,7 +90,7 @@ impl Policy {
         let base = signature.base_of(&components, exchange, self.limits())?;
         key.verify(algorithm, base.as_bytes(), signature.signature())?;
         Ok(UnspentSignature {
-            until,
+            valid,
             verified: VerifiedSignature {
                 label: signature.label().to_owned(),
                 base,
@@ -158,7 +156,7 @@ fn named(error: Error, parameters: &Parameters<'_>) -> Error {
 #[derive(Debug)]
 #[must_use = "a signature that was not spent can be replayed"]
 pub struct UnspentSignature {
-    until: u64,
+    valid: Validity,
     verified: VerifiedSignature,
 }
 
@@ -178,8 +176,7 @@ impl UnspentSignature {
             });
         };
         let key = ReplayKey::new("http-sig", &self.verified.key.identity(), &[&nonce]);
-        let until = UnixTime::since_unix_epoch(Duration::from_secs(self.until));
-        aims_replay::spend(store, &key, until, now).map_err(Error::Replay)?;
+        aims_replay::spend_proof(store, &key, self.valid, now).map_err(Error::Replay)?;
         drop(nonce);
         Ok(self.verified)
     }

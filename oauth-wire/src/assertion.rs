@@ -37,7 +37,7 @@ use aims_jose::jws::Unverified;
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times};
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::{Skew, UnixTime};
-use aims_replay::{ReplayKey, ReplayStore};
+use aims_replay::{ReplayKey, ReplayStore, Validity};
 use serde::Deserialize;
 
 use crate::Error;
@@ -245,7 +245,10 @@ impl AssertionRules {
                 client.as_str(),
                 &[self.issuer.as_str(), &claims.jti],
             ),
-            until: self.times.skew().remember_until(claims.exp.as_secs()),
+            valid: Validity::new(
+                self.times.accepted_from(&times),
+                self.times.skew().remember_until(claims.exp.as_secs()),
+            ),
         })
     }
 }
@@ -256,7 +259,7 @@ impl AssertionRules {
 pub struct UnspentAssertion {
     assertion: ClientAssertion,
     name: ReplayKey,
-    until: UnixTime,
+    valid: Validity,
 }
 
 impl UnspentAssertion {
@@ -266,7 +269,7 @@ impl UnspentAssertion {
     ///
     /// `assertion.replayed` if it was used before; `assertion.unknown` if the store cannot tell.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<ClientAssertion, Error> {
-        match aims_replay::spend(store, &self.name, self.until, now) {
+        match aims_replay::spend_proof(store, &self.name, self.valid, now) {
             Ok(()) => Ok(self.assertion),
             Err(error @ (aims_replay::Error::Replayed | aims_replay::Error::Expired)) => {
                 Err(Error::AssertionReplayed(error))

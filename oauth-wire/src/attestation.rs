@@ -13,7 +13,7 @@ use aims_jose::jws::Unverified;
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times};
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::{Skew, UnixTime};
-use aims_replay::{ReplayKey, ReplayStore};
+use aims_replay::{ReplayKey, ReplayStore, Validity};
 use http::{HeaderMap, HeaderName};
 use serde::{Deserialize, Serialize};
 
@@ -193,7 +193,10 @@ impl PopRules {
                 client.as_str(),
                 &[self.issuer.as_str(), &claims.jti],
             ),
-            until: self.times.skew().remember_until(until),
+            valid: Validity::new(
+                self.times.accepted_from(&times),
+                self.times.skew().remember_until(until),
+            ),
         })
     }
 }
@@ -203,7 +206,7 @@ impl PopRules {
 #[must_use = "whether it was used before is known after `spend`"]
 pub struct UnspentPop {
     name: ReplayKey,
-    until: UnixTime,
+    valid: Validity,
 }
 
 impl UnspentPop {
@@ -214,7 +217,7 @@ impl UnspentPop {
     /// `attestation.replayed` if it was used before; `attestation.unknown` if the store cannot
     /// tell.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<(), Error> {
-        aims_replay::spend(store, &self.name, self.until, now).map_err(|error| match error {
+        aims_replay::spend_proof(store, &self.name, self.valid, now).map_err(|error| match error {
             aims_replay::Error::Replayed | aims_replay::Error::Expired => {
                 Error::AttestationReplayed(error)
             }

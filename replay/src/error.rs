@@ -4,6 +4,11 @@
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The proof may have been used before the store began to remember.
+    #[error(
+        "the proof may have been used before the replay store began to remember; send a new one later"
+    )]
+    BeforeStart,
     /// The validity has ended, so the store has nothing to remember.
     #[error("expired before it was spent")]
     Expired,
@@ -26,6 +31,7 @@ pub enum Error {
 
 impl Error {
     aims_error::codes! {
+        Self::BeforeStart => Unavailable "replay.before_start",
         Self::Expired => Expired "replay.expired",
         Self::Full => Unavailable "replay.full",
         Self::Horizon => TooLarge "replay.horizon",

@@ -5,6 +5,7 @@ mod error;
 mod key;
 mod memory;
 mod rate;
+mod validity;
 
 use std::{fmt::Debug, sync::Arc};
 
@@ -12,6 +13,7 @@ pub use error::Error;
 pub use key::ReplayKey;
 pub use memory::ReplayCache;
 use rustls_pki_types::UnixTime;
+pub use validity::Validity;
 
 /// Remembers which keys were spent.
 ///
@@ -50,6 +52,28 @@ pub trait ReplayStore: Debug + Send + Sync {
     /// [`Error::Replayed`] if the key was spent before; other errors if the store cannot tell or
     /// has no room. The caller refuses the request for each of them.
     fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error>;
+
+    /// Spends the key of a proof, and remembers it for as long as the proof is valid.
+    ///
+    /// A store that can lose its memory refuses a proof whose validity began before it began to
+    /// remember: such a proof may have been spent. By default, the method calls
+    /// [`spend`](Self::spend), which suits a store that loses nothing. A wrapper of another store
+    /// forwards it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BeforeStart`] for such a proof, and those of [`spend`](Self::spend).
+    fn spend_proof(&self, key: &ReplayKey, valid: Validity, now: UnixTime) -> Result<(), Error> {
+        self.spend(key, valid.until(), now)
+    }
+
+    /// Notes that the store is in use from `now` on, and knows nothing of what was spent before. A
+    /// second call changes nothing.
+    ///
+    /// By default, the method does nothing, which suits a store that outlives the process.
+    fn begin(&self, now: UnixTime) {
+        let _unneeded = now;
+    }
 }
 
 /// Spends a key in a store, unless its validity has ended.
@@ -86,8 +110,54 @@ pub fn spend(
     store.spend(key, until, now)
 }
 
+/// Spends the key of a proof in a store, unless its validity has ended.
+///
+/// As [`spend`], for something that was not acceptable before a known time.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use aims_replay::{Error, ReplayCache, ReplayKey, ReplayStore as _, Validity};
+/// use rustls_pki_types::UnixTime;
+///
+/// let store = ReplayCache::in_memory(1_000);
+/// let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+/// store.begin(at(50)); // the process was started anew
+/// let key = |id| ReplayKey::new("wpt", "spiffe://example.org/a", &[id]);
+/// let spend = |id, from| {
+///     aims_replay::spend_proof(&store, &key(id), Validity::new(at(from), at(100)), at(60))
+/// };
+/// assert_eq!(spend("jti-1", 50), Err(Error::BeforeStart));
+/// assert_eq!(spend("jti-2", 51), Ok(()));
+/// assert_eq!(spend("jti-2", 51), Err(Error::Replayed));
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Expired`] if `now` is after the validity, and the errors of
+/// [`ReplayStore::spend_proof`].
+pub fn spend_proof(
+    store: &dyn ReplayStore,
+    key: &ReplayKey,
+    valid: Validity,
+    now: UnixTime,
+) -> Result<(), Error> {
+    if now > valid.until() {
+        return Err(Error::Expired);
+    }
+    store.spend_proof(key, valid, now)
+}
+
 impl<T: ReplayStore + ?Sized> ReplayStore for Arc<T> {
     fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error> {
         (**self).spend(key, until, now)
+    }
+
+    fn spend_proof(&self, key: &ReplayKey, valid: Validity, now: UnixTime) -> Result<(), Error> {
+        (**self).spend_proof(key, valid, now)
+    }
+
+    fn begin(&self, now: UnixTime) {
+        (**self).begin(now);
     }
 }

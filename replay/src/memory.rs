@@ -3,13 +3,16 @@
 use std::{
     fmt,
     hash::{BuildHasher, RandomState},
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use rustls_pki_types::UnixTime;
 
 use crate::rate::SenderRates;
-use crate::{Error, ReplayKey, ReplayStore};
+use crate::{Error, ReplayKey, ReplayStore, Validity};
 
 /// A replay store of fixed capacity in the memory of one process.
 ///
@@ -25,6 +28,9 @@ use crate::{Error, ReplayKey, ReplayStore};
 ///   can fill a third each, and `n` senders leave a share of `1/(n+1)` for the others. Senders are
 ///   told apart by a hash of 8 bytes with the store's own seed.
 /// - **Rate**: [`with_sender_rate`](Self::with_sender_rate) limits the keys of a sender by time.
+/// - **Start**: after [`begin`](ReplayStore::begin), the store returns [`Error::BeforeStart`] for a
+///   proof that a receiver could have accepted before that call, such as the process that ran
+///   before. A proof that was made later than the clock skew after the start is unaffected.
 /// - **Clock**: if the clock goes back to a time whose entries may be overwritten, the store
 ///   returns [`Error::Unavailable`].
 pub struct ReplayCache {
@@ -35,6 +41,8 @@ pub struct ReplayCache {
     share: usize,
     rates: Option<SenderRates>,
     seed: RandomState,
+    /// Unix seconds of the start; [`NOT_BEGUN`] before it.
+    began: AtomicU64,
 }
 
 struct Shard {
@@ -74,6 +82,7 @@ impl ReplayCache {
             share: BUCKET,
             rates: None,
             seed: RandomState::new(),
+            began: AtomicU64::new(NOT_BEGUN),
         }
     }
 
@@ -148,6 +157,22 @@ impl ReplayStore for ReplayCache {
         let shard = self.shards.get(shard).ok_or(Error::Unavailable)?;
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         shard.spend(slot, [first, second], self.share, self.rates.as_ref(), now)
+    }
+
+    fn spend_proof(&self, key: &ReplayKey, valid: Validity, now: UnixTime) -> Result<(), Error> {
+        let began = self.began.load(Ordering::Acquire);
+        if began != NOT_BEGUN && valid.from().as_secs() <= began {
+            return Err(Error::BeforeStart);
+        }
+        self.spend(key, valid.until(), now)
+    }
+
+    fn begin(&self, now: UnixTime) {
+        let (order, now) = (Ordering::AcqRel, now.as_secs());
+        // The first start counts: the store has remembered everything since.
+        let _before = self
+            .began
+            .compare_exchange(NOT_BEGUN, now, order, Ordering::Acquire);
     }
 }
 
@@ -245,3 +270,4 @@ impl fmt::Debug for ReplayCache {
 /// Number of slots in a bucket.
 const BUCKET: usize = 32;
 const MAX_SHARDS: usize = 64;
+const NOT_BEGUN: u64 = u64::MAX;

@@ -1,11 +1,12 @@
 //! Tests that a key is spent only once, with many threads, a clock that goes back, and many
 //! senders.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use aims_replay::{Error, ReplayCache, ReplayKey, ReplayStore};
+use aims_replay::{Error, ReplayCache, ReplayKey, ReplayStore, Validity};
 use rustls_pki_types::UnixTime;
 
 fn at(seconds: u64) -> UnixTime {
@@ -27,6 +28,47 @@ fn a_key_is_spent_once_up_to_its_end() {
     assert_eq!(store.live(at(100)), 1);
     assert_eq!(store.live(at(101)), 0);
     assert_eq!(store.spend(&key, at(200), at(101)), Ok(()));
+}
+
+/// T-035: what may have been used before the start is refused until it ends; what is newer is not.
+#[test]
+fn what_may_precede_the_start_is_refused() {
+    let store = ReplayCache::in_memory(100);
+    let spend = |id, from, until, now| {
+        let valid = Validity::new(at(from), at(until));
+        aims_replay::spend_proof(&store, &key("a", id), valid, at(now))
+    };
+    // Without a start, the store remembers everything.
+    assert_eq!(spend(1, 40, 100, 60), Ok(()));
+    store.begin(at(50));
+    store.begin(at(70)); // not the first
+    assert_eq!(spend(2, 50, 100, 60), Err(Error::BeforeStart));
+    assert_eq!(spend(2, 50, 100, 100), Err(Error::BeforeStart));
+    assert_eq!(spend(2, 50, 100, 101), Err(Error::Expired));
+    assert_eq!(spend(2, 51, 100, 60), Ok(()));
+    assert_eq!(spend(2, 51, 100, 60), Err(Error::Replayed));
+    assert_eq!(store.live(at(60)), 2, "what is refused takes no room");
+    let shared: Arc<dyn ReplayStore> = Arc::new(store);
+    let valid = Validity::new(at(50), at(100));
+    let refused = shared.spend_proof(&key("a", 3), valid, at(60));
+    assert_eq!(refused, Err(Error::BeforeStart));
+}
+
+/// A store that loses nothing has no start.
+#[test]
+fn a_store_that_loses_nothing_has_no_start() {
+    #[derive(Debug)]
+    struct Kept;
+    impl ReplayStore for Kept {
+        fn spend(&self, _: &ReplayKey, until: UnixTime, _: UnixTime) -> Result<(), Error> {
+            assert_eq!(until, at(100));
+            Ok(())
+        }
+    }
+    Kept.begin(at(50));
+    let valid = Validity::new(at(10), at(100));
+    let spent = aims_replay::spend_proof(&Kept, &key("a", 1), valid, at(60));
+    assert_eq!(spent, Ok(()));
 }
 
 /// T-035: the store is not asked about an expired key, because it may have forgotten the key

@@ -10,7 +10,7 @@ use aims_jose::json::Text;
 use aims_jose::jws::Unverified;
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
 use aims_jose::time::{Skew, UnixTime};
-use aims_replay::{ReplayKey, ReplayStore};
+use aims_replay::{ReplayKey, ReplayStore, Validity};
 use aims_wimse_cred::Wit;
 use serde::Deserialize;
 
@@ -163,7 +163,10 @@ pub fn verify(
     check_others(claims.oth.as_ref(), &binding.others)?;
     Ok(UnspentWpt {
         key: ReplayKey::new("wpt", wit.id().as_str(), &[jti.as_str()]),
-        skew: rules.times.skew(),
+        valid: Validity::new(
+            rules.times.accepted_from(&times),
+            rules.times.skew().remember_until(exp.as_secs()),
+        ),
         proof: WptProof {
             revision: found,
             wit: wit.clone(),
@@ -203,7 +206,7 @@ fn check_others(
 #[must_use = "a proof that was not spent can be replayed"]
 pub struct UnspentWpt {
     key: ReplayKey,
-    skew: Skew,
+    valid: Validity,
     proof: WptProof,
 }
 
@@ -216,8 +219,7 @@ impl UnspentWpt {
     /// `replay.replayed` if the proof was used before; other `replay.…` codes if the store cannot
     /// remember it. The caller refuses the request for each of them.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<WptProof, Error> {
-        let until = self.skew.remember_until(self.proof.expires.as_secs());
-        aims_replay::spend(store, &self.key, until, now).map_err(Error::Replay)?;
+        aims_replay::spend_proof(store, &self.key, self.valid, now).map_err(Error::Replay)?;
         Ok(self.proof)
     }
 }

@@ -103,6 +103,8 @@ pub(super) struct Settings {
     any_path: bool,
     requirements: Requirements,
     replay: Option<Replay>,
+    /// Whether proofs from before the start are accepted.
+    early_proofs: bool,
     wit: WitRules,
     wpt: WptRules,
     skew: Option<Skew>,
@@ -163,6 +165,7 @@ impl Guard {
             any_path: false,
             requirements: Requirements::new(),
             replay: None,
+            early_proofs: false,
             wit: WitRules::wit(),
             wpt: WptRules::default(),
             skew: None,

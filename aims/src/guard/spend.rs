@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use aims_error::ErrorKind;
-use aims_jose::time::UnixTime;
+use aims_jose::time::{UnixTime, at};
 use aims_oauth_wire::dpop;
-use aims_replay::{Error, ReplayKey, ReplayStore};
+use aims_replay::{Error, ReplayKey, ReplayStore, Validity};
 
 use super::Guard;
 use super::evidence::{Evidence, Proof, UnspentProof};
@@ -69,12 +69,17 @@ impl Collected {
 }
 
 impl ReplayStore for Collected {
-    fn spend(&self, key: &ReplayKey, until: UnixTime, _: UnixTime) -> Result<(), Error> {
+    fn spend(&self, key: &ReplayKey, until: UnixTime, now: UnixTime) -> Result<(), Error> {
+        // Nothing tells when it was made: it may be as old as can be.
+        self.spend_proof(key, Validity::new(at(0), until), now)
+    }
+
+    fn spend_proof(&self, key: &ReplayKey, valid: Validity, _: UnixTime) -> Result<(), Error> {
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if held.iter().any(|it| it.key == *key) {
             return Err(Error::Replayed);
         }
-        held.push(Spending::new(*key, until));
+        held.push(Spending::new(*key, valid));
         Ok(())
     }
 }

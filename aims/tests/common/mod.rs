@@ -107,7 +107,8 @@ impl World {
     }
 
     pub(crate) fn guard_by_default(&self) -> GuardBuilder<Trusting> {
-        Guard::builder(TOOL).trust(Arc::clone(&self.trust))
+        let guard = Guard::builder(TOOL).trust(Arc::clone(&self.trust));
+        guard.accept_proofs_before_start()
     }
 
     /// A guard that requires an access token with the scope `tools:call`, and publishes metadata.

@@ -51,6 +51,7 @@ async fn a_removal_outlives_every_refresh() {
         let guard = guard.issuer_rules(AS.parse().unwrap(), strict);
         let guard = guard.wpt_revisions(aims::wpt::Revision::Draft01);
         let guard = guard.accept_bearer().clock(Then(Arc::clone(&web)));
+        let guard = guard.accept_proofs_before_start();
         let guard = guard.build().unwrap();
         let agents = guard
             .requiring(Requirements::new().identity_alone())

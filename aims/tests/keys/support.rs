@@ -113,6 +113,7 @@ impl Web {
     pub(crate) fn guard(self: &Arc<Self>, keys: &PublishedKeys) -> Guard {
         let guard = Guard::builder(TOOL).keys(keys).clock(Then(self.clone()));
         let guard = guard.wpt_revisions(aims::wpt::Revision::Draft01);
+        let guard = guard.accept_proofs_before_start();
         let bearers = Requirements::new().accept_bearer();
         guard.require(bearers).build().unwrap()
     }

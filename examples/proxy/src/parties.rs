@@ -79,6 +79,8 @@ impl Issuer {
         let guard = Guard::builder(url)
             .trust(Arc::clone(&self.trust))
             .http_signatures(signatures)
+            // This story begins with the tool: nothing was captured before.
+            .accept_proofs_before_start()
             .record(reasons.clone())
             .build()?;
         // Accept any path and method, so that the guard and not the router detects changes.

@@ -100,7 +100,8 @@ use std::time::Duration;
 
 use aims_error::shown;
 use aims_jose::random::SecureRandom;
-use aims_jose::time::{Skew, UnixTime};
+use aims_jose::time::{self, Skew, UnixTime};
+use aims_replay::Validity;
 
 use crate::sf::{is_whole_key, unescape};
 use crate::{BareItem, Error, Message, Parameters, Section};
@@ -149,6 +150,14 @@ fn check_lifetime(
             parameter: "expires".to_owned(),
         }),
     }
+}
+
+/// Returns the time during which receivers accept a signature with these parameters.
+fn validity(parameters: &Parameters<'_>, skew: Skew) -> Validity {
+    let created = parameters.created().unwrap_or_default();
+    let expires = parameters.expires().unwrap_or_default();
+    let from = time::at(created.saturating_sub(skew.as_secs()));
+    Validity::new(from, skew.remember_until(expires))
 }
 
 /// Returns a parameter that must be a string and not empty.

@@ -264,6 +264,7 @@ impl World {
             .keys(&keys)
             .trust(identities.trust.clone())
             .wpt_revisions(aims::wpt::Revision::Draft01)
+            .accept_proofs_before_start()
             .require(Requirements::new().scopes("tools:call".parse()?))
             .build()?;
         let url = format!("{TOOL}/call");

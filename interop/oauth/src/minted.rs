@@ -82,6 +82,7 @@ impl Judges {
                 .issuers(Arc::clone(&issuers))
                 .dpop(dpop)
                 .require(Requirements::new().accept_bearer())
+                .accept_proofs_before_start()
                 .build()
         };
         Ok(Self {

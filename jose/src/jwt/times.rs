@@ -141,6 +141,34 @@ impl TimeRules {
         }
         Ok(())
     }
+
+    /// Returns the first second at which [`check`](Self::check) could have accepted these dates:
+    /// the latest of `nbf`, `iat`, and `exp` less the maximum lifetime, less the skew.
+    ///
+    /// A store of used proofs that began to remember later cannot know whether a proof was used.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use aims_jose::jwt::{NumericDate, TimeRules, Times};
+    ///
+    /// let rules = TimeRules::new().with_max_lifetime(Duration::from_secs(300));
+    /// let date = NumericDate::from_secs;
+    /// let times = Times::new(date(1_060), None, date(1_000));
+    /// assert_eq!(rules.accepted_from(&times).as_secs(), 970);
+    /// let without_iat = Times::new(date(1_060), None, None);
+    /// assert_eq!(rules.accepted_from(&without_iat).as_secs(), 730);
+    /// ```
+    #[must_use]
+    pub fn accepted_from(&self, times: &Times) -> UnixTime {
+        let iat = times.iat.filter(|_| !self.future_iat);
+        let by_lifetime = match (self.max_lifetime, times.exp) {
+            (Some(most), Some(exp)) => exp.as_secs().saturating_sub(most),
+            _ => 0,
+        };
+        let starts = [times.nbf, iat].map(|date| date.map_or(0, NumericDate::as_secs));
+        let from = starts.into_iter().fold(by_lifetime, u64::max);
+        crate::time::at(from.saturating_sub(self.skew.as_secs()))
+    }
 }
 
 #[cfg(test)]

@@ -10,8 +10,8 @@ use aims_jose::jws::Unverified;
 use aims_jose::jwt::{NumericDate, present, required};
 use aims_jose::key::VerifyingKey;
 use aims_jose::provider::Provider;
-use aims_jose::time::{Skew, UnixTime};
-use aims_replay::{ReplayKey, ReplayStore};
+use aims_jose::time::{Skew, UnixTime, at};
+use aims_replay::{ReplayKey, ReplayStore, Validity};
 use serde::Deserialize;
 
 use super::target::is_same;
@@ -247,6 +247,7 @@ impl<'a> UnverifiedProof<'a> {
                 reason: "it is not the expected one",
             });
         }
+        let mut from = issued.saturating_sub(skew.as_secs());
         let next_nonce = match (&rules.nonces, claims.nonce) {
             (None, _) => None,
             (Some(_), None) => {
@@ -256,6 +257,8 @@ impl<'a> UnverifiedProof<'a> {
             }
             (Some(nonces), Some(nonce)) => {
                 let age = nonces.check(&nonce, &self.thumbprint, skew, now)?;
+                // The proof is not older than the nonce in it.
+                from = from.max(seconds.saturating_sub(age));
                 let replace = nonces.is_old(age);
                 replace.then(|| nonces.issue(&self.thumbprint, now))
             }
@@ -263,7 +266,7 @@ impl<'a> UnverifiedProof<'a> {
         let sender = self.thumbprint.to_string();
         Ok(UnspentProof {
             name: ReplayKey::new("dpop", &sender, &[jti.as_str()]),
-            until: skew.remember_until(ends),
+            valid: Validity::new(at(from), skew.remember_until(ends)),
             proof: DpopProof {
                 key: key.clone(),
                 next_nonce,
@@ -285,7 +288,7 @@ impl core::fmt::Debug for UnverifiedProof<'_> {
 #[must_use = "a proof that was not spent can be replayed"]
 pub struct UnspentProof {
     name: ReplayKey,
-    until: UnixTime,
+    valid: Validity,
     proof: DpopProof,
 }
 
@@ -311,7 +314,7 @@ impl UnspentProof {
     /// `replay.replayed` if the proof was used before; other `replay.…` if the store cannot
     /// remember it.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<DpopProof, Error> {
-        aims_replay::spend(store, &self.name, self.until, now).map_err(Error::Replay)?;
+        aims_replay::spend_proof(store, &self.name, self.valid, now).map_err(Error::Replay)?;
         Ok(self.proof)
     }
 

@@ -80,6 +80,15 @@ impl Settings {
         let opaque = Opaque::new(self.opaque)?;
         let tokens = tokens.with_issuer_rules(self.rules.iter().cloned());
         let in_memory = || Replay::Local(Arc::new(ReplayCache::in_memory(1_000_000)));
+        let replay = self.replay.unwrap_or_else(in_memory);
+        // Only programs of this machine call an `http` URL, which is a loopback one.
+        let is_local = resource.as_str().starts_with("http://");
+        if let Replay::Local(store) = &replay
+            && !self.early_proofs
+            && !is_local
+        {
+            store.begin(self.clock.0.now());
+        }
         let inner = Inner {
             resource: resource.as_str().to_owned(),
             paths,
@@ -98,7 +107,7 @@ impl Settings {
             max_token: self.max_token,
             metadata_url: published.as_ref().map(|it| Endpoint::clone(it.url())),
             published: published.map(Arc::new),
-            replay: self.replay.unwrap_or_else(in_memory),
+            replay,
             fields,
             extract: self.extract,
             decides: self.decides,

@@ -16,6 +16,11 @@ use crate::resolve::Resolve;
 impl<T, M> GuardBuilder<T, M> {
     /// Sets the store of spent proofs. Defaults to 1,000,000 proofs in memory.
     ///
+    /// A store in memory knows nothing of the proofs that were spent before the process was
+    /// started. So the guard refuses a proof that a receiver could have accepted before the guard
+    /// was built, with `replay.before_start` and 503: one that was made at most the clock skew
+    /// later, or earlier. See [`accept_proofs_before_start`](Self::accept_proofs_before_start).
+    ///
     /// ```
     /// use std::sync::Arc;
     ///
@@ -30,6 +35,30 @@ impl<T, M> GuardBuilder<T, M> {
     /// ```
     pub fn replay(mut self, store: impl ReplayStore + 'static) -> Self {
         self.settings.replay = Some(Replay::Local(Arc::new(store)));
+        self
+    }
+
+    /// Accepts proofs that were made before the guard was built, or up to the clock skew later.
+    ///
+    /// A proof that was captured before the tool was started anew is then accepted once more. Use
+    /// it where nothing can have been captured, such as in a test, or where the program waits for
+    /// the longest lifetime of a proof before it serves.
+    ///
+    /// A guard for an `http` URL of this machine always accepts them. A
+    /// [shared store](Self::shared_replay) has its own rule.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let guard = aims::Guard::builder("https://tools.example/mcp")
+    ///     .trust(Arc::new(aims::cred::TrustStore::new()))
+    ///     .accept_proofs_before_start()
+    ///     .build()?;
+    /// # drop(guard);
+    /// # Ok::<(), aims::guard::BuildError>(())
+    /// ```
+    pub const fn accept_proofs_before_start(mut self) -> Self {
+        self.settings.early_proofs = true;
         self
     }
 

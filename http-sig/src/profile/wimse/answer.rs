@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::{Skew, UnixTime};
-use aims_replay::{ReplayKey, ReplayStore};
+use aims_replay::{ReplayKey, ReplayStore, Validity};
 
 use super::content::Framed;
 use super::peer::AlgorithmRules;
 use super::revision::ContentEncoding;
 use super::{
     AUDIENCE, ContentCheck, MAX_LIFETIME, Peer, REQUEST_NONCE, SIGN_RESPONSE, SignedResponse, TAG,
-    check_lifetime, revision, text,
+    check_lifetime, revision, text, validity,
 };
 use crate::digest::{ContentDigest, Matched};
 use crate::{
@@ -183,9 +183,9 @@ pub(super) fn judge(
     framed.check(response)?;
     let content = ContentCheck::of(&signature, framed)?;
     let parameters = signature.parameters();
-    let expires = parameters.expires().unwrap_or_default();
+    let valid = validity(&parameters, rules.skew);
     Ok(Answer::Signed(ResponseHead {
-        until: expires.saturating_add(rules.skew.as_secs()),
+        valid,
         response: VerifiedResponse {
             nonce: parameters.nonce().unwrap_or_default().into_owned(),
             request_nonce: nonce.to_owned(),
@@ -239,7 +239,7 @@ impl Keys for Judged<'_> {
 #[derive(Debug)]
 #[must_use = "the body is unauthenticated until `check_body` or `reading_body` is called"]
 pub struct ResponseHead {
-    until: u64,
+    valid: Validity,
     response: VerifiedResponse,
     content: ContentCheck,
 }
@@ -259,8 +259,7 @@ impl ResponseHead {
         now: UnixTime,
     ) -> Result<Self, Error> {
         let key = ReplayKey::new("wimse-http-sig", sender, &[&self.response.nonce]);
-        let until = UnixTime::since_unix_epoch(Duration::from_secs(self.until));
-        aims_replay::spend(store, &key, until, now).map_err(Error::Replay)?;
+        aims_replay::spend_proof(store, &key, self.valid, now).map_err(Error::Replay)?;
         Ok(self)
     }
 

@@ -6,14 +6,14 @@ use std::time::Duration;
 use aims_error::shown;
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::{Skew, UnixTime};
-use aims_replay::{ReplayKey, ReplayStore};
+use aims_replay::{ReplayKey, ReplayStore, Validity};
 
 use super::content::Framed;
 use super::peer::AlgorithmRules;
 use super::revision::ContentEncoding;
 use super::{
     AUDIENCE, ContentCheck, MAX_LIFETIME, Peer, Pending, REQUEST_NONCE, SignedResponse, TAG,
-    check_lifetime, revision, sign_response, text,
+    check_lifetime, revision, sign_response, text, validity,
 };
 use crate::digest::{ContentDigest, Matched};
 use crate::{
@@ -194,7 +194,7 @@ impl RequestPolicy {
         let content = ContentCheck::of(&signature, Framed::ByFields)?;
         let parameters = signature.parameters();
         let nonce = parameters.nonce().unwrap_or_default().into_owned();
-        let expires = parameters.expires().unwrap_or_default();
+        let valid = validity(&parameters, self.policy.skew());
         let head = RequestHead {
             request: VerifiedRequest {
                 nonce,
@@ -204,10 +204,7 @@ impl RequestPolicy {
             },
             content,
         };
-        Ok(UnspentRequest {
-            until: expires.saturating_add(self.policy.skew().as_secs()),
-            head,
-        })
+        Ok(UnspentRequest { valid, head })
     }
 }
 
@@ -248,7 +245,7 @@ impl Keys for Judged<'_> {
 #[derive(Debug)]
 #[must_use = "a request that was not spent can be replayed"]
 pub struct UnspentRequest {
-    until: u64,
+    valid: Validity,
     head: RequestHead,
 }
 
@@ -267,8 +264,7 @@ impl UnspentRequest {
         now: UnixTime,
     ) -> Result<RequestHead, Error> {
         let key = ReplayKey::new("wimse-http-sig", sender, &[self.head.request.nonce()]);
-        let until = UnixTime::since_unix_epoch(Duration::from_secs(self.until));
-        aims_replay::spend(store, &key, until, now).map_err(Error::Replay)?;
+        aims_replay::spend_proof(store, &key, self.valid, now).map_err(Error::Replay)?;
         Ok(self.head)
     }
 
