@@ -67,6 +67,9 @@ pub mod keys;
 mod principal;
 #[cfg(feature = "tool")]
 pub mod record;
+#[cfg(feature = "redis")]
+#[cfg_attr(docsrs, doc(cfg(feature = "redis")))]
+pub mod redis;
 #[cfg(feature = "tool")]
 mod refusal;
 #[cfg(feature = "tool")]

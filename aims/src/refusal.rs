@@ -88,6 +88,7 @@ impl Refusal {
         "guard.host",
         "guard.method",
         "guard.proof",
+        "guard.revocations_stale",
         "guard.scope",
         "guard.signature_not_accepted",
         "guard.streams",

@@ -2,6 +2,7 @@
 //!
 //! [`RevocationList`] is an implementation in memory. This module needs the feature `tool`.
 
+mod by;
 mod list;
 
 use std::fmt::Debug;
@@ -11,7 +12,8 @@ use aims_jose::time::UnixTime;
 use aims_oauth_rs::AccessToken;
 use aims_txn_token::TxnToken;
 use aims_wimse_cred::Wit;
-pub use list::{RevocationList, RevokedBy};
+pub use by::RevokedBy;
+pub use list::RevocationList;
 
 /// A credential that the guard has verified.
 #[derive(Clone, Copy, Debug)]
@@ -51,11 +53,23 @@ pub trait Revoked: Debug + Send + Sync {
     /// Returns whether the credential is revoked at the time `now`. If you cannot know, return
     /// `true`.
     fn is_revoked(&self, credential: Credential<'_>, now: UnixTime) -> bool;
+
+    /// Returns whether the implementation knows of all revocations. Otherwise the guard refuses
+    /// every credential with 503 (`guard.revocations_stale`), cached or not.
+    ///
+    /// The default is `true`, which suits a source that depends on no other server.
+    fn is_current(&self) -> bool {
+        true
+    }
 }
 
 impl<T: Revoked + ?Sized> Revoked for Arc<T> {
     fn is_revoked(&self, credential: Credential<'_>, now: UnixTime) -> bool {
         (**self).is_revoked(credential, now)
+    }
+
+    fn is_current(&self) -> bool {
+        (**self).is_current()
     }
 }
 

@@ -1,7 +1,12 @@
 //! Checks rules of the workspace that the compiler does not check: layers, features, lints, and
 //! the tables of SPECS.md.
 
-#![cfg(all(feature = "agent", feature = "fetch", feature = "tool"))]
+#![cfg(all(
+    feature = "agent",
+    feature = "fetch",
+    feature = "redis",
+    feature = "tool"
+))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod repository;
@@ -41,6 +46,7 @@ const BESIDE: &[&str] = &[
     "aims-fuzz-targets",
     "aims-interop-http-sig",
     "aims-interop-oauth",
+    "aims-interop-redis",
 ];
 /// Crates that do I/O. No library below the top layer requires one of them; `aims-fetch` is itself
 /// optional everywhere.
@@ -211,6 +217,7 @@ fn the_index_has_every_error_code_once() {
     let crates = [
         (aims::agent::Error::CODES, aims::agent::Error::KINDS),
         (aims::keys::KeysError::CODES, aims::keys::KeysError::KINDS),
+        (aims::redis::Error::CODES, aims::redis::Error::KINDS),
         (aims::Refusal::CODES, &[]),
         (IN_RECORDS, &[]),
         (aims_authority::Error::CODES, aims_authority::Error::KINDS),

@@ -105,6 +105,7 @@ impl<M> Guard<M> {
             let is_alone = evidence.agent.is_none() && evidence.token.is_none();
             evidence.unbound |= is_alone && !is_bound;
         }
+        self.check_current()?;
         Ok(unspent)
     }
 
@@ -152,6 +153,19 @@ impl<M> Guard<M> {
             let token = transaction::verify(transactions, text, now)?;
             transaction::check_revoked(inner, &token, now)?;
         }
-        Ok(())
+        self.check_current()
+    }
+
+    /// Refuses if revocations may be missing.
+    fn check_current(&self) -> Result<(), Refused> {
+        if self.inner.revoked.is_current() {
+            return Ok(());
+        }
+        Err(Refused::new(
+            "guard.revocations_stale",
+            ErrorKind::Unavailable,
+            ErrorResponse::TryLater,
+            "the source of revocations is not current, so no credential is accepted",
+        ))
     }
 }

@@ -1,129 +1,21 @@
 //! A bounded list of revocations in memory.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::hash::Hash;
 use std::sync::{PoisonError, RwLock};
 
 use aims_jose::jwk::Thumbprint;
-use aims_jose::time::{self, Clock, SystemClock, UnixTime};
+#[cfg(feature = "redis")]
+use aims_jose::time::at;
+use aims_jose::time::{Clock, SystemClock, UnixTime};
 use aims_oauth_rs::{AccessToken, Confirmation};
 use aims_oauth_wire::confirmation::CertificateThumbprint;
 use aims_txn_token::TxnToken;
 use aims_wimse_cred::Wit;
-use aims_wimse_id::WorkloadId;
 
-use super::{Credential, Revoked};
-
-/// The scope of a revocation: one credential, or all credentials up to a time of an agent, subject,
-/// client, session, token identifier, key, certificate or issuer.
-///
-/// ```
-/// use aims::revoked::RevokedBy;
-///
-/// let client = RevokedBy::Client {
-///     issuer: "https://as.example".to_owned(),
-///     client: "s6BhdRkqt3".to_owned(),
-/// };
-/// # drop(client);
-/// ```
-#[derive(Clone, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum RevokedBy {
-    /// The WIT, access token or transaction token whose header and payload have this SHA-256
-    /// ([`Wit::signed_hash`], [`AccessToken::signed_hash`], [`TxnToken::signed_hash`]). The hash
-    /// does not depend on the encoding of the signature.
-    SignedHash {
-        /// The SHA-256 of the header and payload.
-        hash: [u8; 32],
-        /// When the credential expires. A full list may forget the entry ten minutes later, which
-        /// is more than any clock skew of a guard. For a credential without an expiry, use the
-        /// greatest time to keep the entry forever.
-        expires: UnixTime,
-    },
-    /// Every WIT of this agent.
-    Agent(WorkloadId),
-    /// Every access token and transaction token of this subject of this issuer.
-    Subject {
-        /// The issuer, as in `iss`.
-        issuer: String,
-        /// The subject, as in `sub`.
-        subject: String,
-    },
-    /// Every access token that this issuer issued to this client.
-    Client {
-        /// The issuer, as in `iss`.
-        issuer: String,
-        /// The identifier of the client, as in `client_id`.
-        client: String,
-    },
-    /// Every access token and transaction token of this issuer.
-    Issuer(String),
-    /// Every access token of this session of a user, such as one that has logged out.
-    Session {
-        /// The issuer, as in `iss`.
-        issuer: String,
-        /// The session, as in `sid`.
-        session: String,
-    },
-    /// The access tokens with this identifier.
-    TokenId {
-        /// The issuer, as in `iss`.
-        issuer: String,
-        /// The identifier, as in `jti`.
-        token_id: String,
-    },
-    /// Every WIT of this key, and every access token and transaction token that is bound to it
-    /// (`cnf.jwk`, `cnf.jkt`), such as a key that was stolen.
-    Key(Thumbprint),
-    /// Every access token and transaction token that is bound to this certificate (`cnf.x5t#S256`,
-    /// RFC 8705 §3.1).
-    Certificate(CertificateThumbprint),
-}
-
-impl RevokedBy {
-    /// Returns the entry that revokes this WIT.
-    ///
-    /// ```
-    /// use aims::jose::time::UnixTime;
-    /// use aims::revoked::{RevocationList, RevokedBy};
-    ///
-    /// /// Revokes the credential of a caller that misbehaves.
-    /// fn revoke(list: &RevocationList, who: &aims::Principal) {
-    ///     if let Some(wit) = who.wit() {
-    ///         list.revoke(RevokedBy::wit(wit), UnixTime::now());
-    ///     }
-    /// }
-    /// ```
-    #[must_use]
-    pub fn wit(wit: &Wit) -> Self {
-        Self::SignedHash {
-            hash: *wit.signed_hash(),
-            expires: wit.expires(),
-        }
-    }
-
-    /// Returns the entry that revokes this transaction token. Another token of the same transaction
-    /// is not revoked.
-    #[must_use]
-    pub fn transaction_token(token: &TxnToken) -> Self {
-        Self::SignedHash {
-            hash: *token.signed_hash(),
-            expires: token.expires(),
-        }
-    }
-
-    /// Returns the entry that revokes this access token.
-    ///
-    /// A token without `exp`, as an introspection response may describe it, is kept forever,
-    /// because its issuer may report it as active at any later time.
-    #[must_use]
-    pub fn access_token(token: &AccessToken) -> Self {
-        Self::SignedHash {
-            hash: *token.signed_hash(),
-            expires: token.exp().unwrap_or(time::at(u64::MAX)),
-        }
-    }
-}
+use super::{Credential, Revoked, RevokedBy};
 
 /// A list of revocations in memory.
 ///
@@ -138,8 +30,11 @@ impl RevokedBy {
 ///
 /// An issuer with and without its root slash is the same server.
 ///
-/// The list is bounded and never forgets a revocation. When it is full, it refuses everything that
-/// was issued at or before the time of the newest revocation.
+/// The list is bounded and never forgets a revocation. When it is full, it replaces the oldest
+/// entries by one that refuses everything that was issued until then. An entry of one credential
+/// ([`SignedHash`](RevokedBy::SignedHash)) stays until the credential has ended; if these alone
+/// fill the list, it refuses everything that was issued until the newest of them. The order in
+/// which revocations arrive changes nothing.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -165,16 +60,32 @@ pub struct RevocationList {
 
 #[derive(Debug, Default)]
 struct Held {
-    /// The time until which each hash is kept.
-    hashes: HashMap<[u8; 32], u64>,
+    hashes: HashMap<[u8; 32], RevokedHash>,
+    /// The earliest time at which a hash can be forgotten, or earlier.
+    earliest_end: u64,
+    /// The newest revocation of a hash.
+    latest_hash: u64,
     agents: Epochs<String>,
     issuers: Epochs<String>,
     keys: Epochs<Thumbprint>,
     certificates: Epochs<CertificateThumbprint>,
     of_issuers: HashMap<String, OfIssuer>,
+    /// The number of entries by their time, without hashes and covered entries.
+    times: BTreeMap<u64, usize>,
+    /// The sum of `times`.
     entries: usize,
-    /// Everything that was issued until this time is revoked. Set when the list is full.
+    /// The number of entries that `all_until` covers. They are removed later, many at once.
+    covered: usize,
+    /// Everything that was issued until this time is revoked.
     all_until: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct RevokedHash {
+    /// When it was revoked.
+    until: u64,
+    /// The hash is kept until this time.
+    kept: u64,
 }
 
 /// The entries that belong to one issuer.
@@ -186,11 +97,25 @@ struct OfIssuer {
     token_ids: Epochs<String>,
 }
 
+impl OfIssuer {
+    fn is_empty(&self) -> bool {
+        let sizes = [
+            &self.subjects,
+            &self.clients,
+            &self.sessions,
+            &self.token_ids,
+        ];
+        sizes.iter().all(|it| it.is_empty())
+    }
+}
+
 /// The time of each entry: everything issued until then is revoked. Times only increase.
 type Epochs<K> = HashMap<K, u64>;
 
 /// How long the hash of an expired credential is kept, in seconds: more than any skew of a guard.
 const KEPT_AFTER_EXPIRY: u64 = 600;
+/// How many covered entries stay for the time being, beside a quarter of the capacity.
+const MOST_COVERED: usize = 64;
 
 impl RevocationList {
     /// Creates a list of at most `capacity` revocations, and at least one.
@@ -225,32 +150,27 @@ impl RevocationList {
     /// ```
     pub fn revoke(&self, by: RevokedBy, until: UnixTime) {
         let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
-        let until = until.as_secs();
-        if held.raise(&by, until) {
-            return;
-        }
-        if held.entries >= self.capacity {
-            // Use the clock, because `until` may be in the future, when valid credentials have
-            // expired.
-            held.forget_ended(self.clock.now().as_secs());
-        }
-        if held.entries >= self.capacity {
-            held.all_until = held.all_until.max(Some(until));
-        } else {
-            held.insert(by, until);
-        }
+        // Use the clock, because `until` may be in the future, when valid credentials have expired.
+        let now = self.clock.now().as_secs();
+        held.revoke(by, until.as_secs(), self.capacity, now);
     }
 
     /// Returns the number of revocations in the list.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.read(|held| held.entries)
+        self.read(Held::len)
     }
 
     /// Returns whether the list has no revocation.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.read(|held| held.entries == 0 && held.all_until.is_none())
+        self.read(|held| held.len() == 0 && held.all_until.is_none())
+    }
+
+    /// Returns all entries, for a store that must get them again.
+    #[cfg(feature = "redis")]
+    pub(crate) fn entries(&self) -> Vec<(RevokedBy, UnixTime)> {
+        self.read(Held::entries)
     }
 
     fn read<T>(&self, read: impl FnOnce(&Held) -> T) -> T {
@@ -268,70 +188,218 @@ impl fmt::Debug for RevocationList {
 }
 
 impl Held {
-    /// Raises the time of an existing entry. Returns whether there is one.
-    fn raise(&mut self, by: &RevokedBy, until: u64) -> bool {
-        let of = |all: &mut HashMap<String, OfIssuer>, issuer: &str, within: Within, name: &str| {
-            let epochs = within(all.get_mut(server(issuer))?);
-            raise(epochs.get_mut(name), until)
-        };
-        let all = &mut self.of_issuers;
-        let raised = match by {
-            RevokedBy::SignedHash { hash, expires } => {
-                raise(self.hashes.get_mut(hash), remembered_until(*expires))
-            }
-            RevokedBy::Agent(agent) => raise(self.agents.get_mut(agent.as_str()), until),
-            RevokedBy::Issuer(issuer) => raise(self.issuers.get_mut(server(issuer)), until),
-            RevokedBy::Key(key) => raise(self.keys.get_mut(key), until),
-            RevokedBy::Certificate(it) => raise(self.certificates.get_mut(it), until),
-            RevokedBy::Subject { issuer, subject } => {
-                of(all, issuer, |it| &mut it.subjects, subject)
-            }
-            RevokedBy::Client { issuer, client } => of(all, issuer, |it| &mut it.clients, client),
-            RevokedBy::Session { issuer, session } => {
-                of(all, issuer, |it| &mut it.sessions, session)
-            }
-            RevokedBy::TokenId { issuer, token_id } => {
-                of(all, issuer, |it| &mut it.token_ids, token_id)
-            }
-        };
-        raised.is_some()
+    fn len(&self) -> usize {
+        self.entries.saturating_add(self.hashes.len())
     }
 
-    fn insert(&mut self, by: RevokedBy, until: u64) {
-        self.entries = self.entries.saturating_add(1);
-        let all = &mut self.of_issuers;
-        let of = |all: &mut HashMap<String, OfIssuer>, issuer: &str, within: Within, name| {
-            let own = all.entry(server(issuer).to_owned()).or_default();
-            within(own).insert(name, until)
+    #[cfg(feature = "redis")]
+    fn entries(&self) -> Vec<(RevokedBy, UnixTime)> {
+        let mut all = Vec::with_capacity(self.len());
+        let mut add = |by, until: u64| all.push((by, at(until)));
+        if let Some(until) = self.all_until {
+            add(RevokedBy::Everything, until);
+        }
+        for (hash, it) in &self.hashes {
+            let expires = at(it.kept.saturating_sub(KEPT_AFTER_EXPIRY));
+            add(
+                RevokedBy::SignedHash {
+                    hash: *hash,
+                    expires,
+                },
+                it.until,
+            );
+        }
+        let agents = self.agents.iter();
+        let agents =
+            agents.filter_map(|(id, until)| Some((RevokedBy::Agent(id.parse().ok()?), *until)));
+        agents.for_each(|(by, until)| add(by, until));
+        for (issuer, until) in &self.issuers {
+            add(RevokedBy::Issuer(issuer.clone()), *until);
+        }
+        for (key, until) in &self.keys {
+            add(RevokedBy::Key(*key), *until);
+        }
+        for (certificate, until) in &self.certificates {
+            add(RevokedBy::Certificate(*certificate), *until);
+        }
+        for (issuer, own) in &self.of_issuers {
+            let issuer = || issuer.clone();
+            for (subject, until) in &own.subjects {
+                let subject = subject.clone();
+                add(
+                    RevokedBy::Subject {
+                        issuer: issuer(),
+                        subject,
+                    },
+                    *until,
+                );
+            }
+            for (client, until) in &own.clients {
+                let client = client.clone();
+                add(
+                    RevokedBy::Client {
+                        issuer: issuer(),
+                        client,
+                    },
+                    *until,
+                );
+            }
+            for (session, until) in &own.sessions {
+                let session = session.clone();
+                add(
+                    RevokedBy::Session {
+                        issuer: issuer(),
+                        session,
+                    },
+                    *until,
+                );
+            }
+            for (token_id, until) in &own.token_ids {
+                let token_id = token_id.clone();
+                add(
+                    RevokedBy::TokenId {
+                        issuer: issuer(),
+                        token_id,
+                    },
+                    *until,
+                );
+            }
+        }
+        all
+    }
+
+    fn revoke(&mut self, by: RevokedBy, until: u64, capacity: usize, now: u64) {
+        self.record(by, until, capacity, now);
+        // Make room.
+        if self.len() > capacity {
+            self.forget_ended(now);
+        }
+        while self.len() > capacity
+            && let Some((oldest, _)) = self.times.first_key_value()
+        {
+            self.cover(*oldest);
+        }
+        if self.covered > capacity / 4 + MOST_COVERED {
+            self.remove_covered();
+        }
+    }
+
+    fn revoke_hash(&mut self, hash: [u8; 32], until: u64, kept: u64, capacity: usize, now: u64) {
+        self.latest_hash = self.latest_hash.max(until);
+        if let Some(known) = self.hashes.get_mut(&hash) {
+            known.until = known.until.max(until);
+            known.kept = known.kept.max(kept);
+            return;
+        }
+        if self.hashes.len() >= capacity {
+            self.forget_ended(now);
+        }
+        if self.hashes.len() >= capacity {
+            return self.cover(self.latest_hash);
+        }
+        if self.hashes.is_empty() {
+            self.earliest_end = kept;
+        }
+        self.earliest_end = self.earliest_end.min(kept);
+        self.hashes.insert(hash, RevokedHash { until, kept });
+    }
+
+    /// Revokes everything that was issued until this time, which covers the entries until then.
+    fn cover(&mut self, until: u64) {
+        let until = until.max(self.all_until.unwrap_or(0));
+        self.all_until = Some(until);
+        let left = match until.checked_add(1) {
+            Some(after) => self.times.split_off(&after),
+            None => BTreeMap::new(),
         };
-        // There was no such entry.
-        let _before = match by {
+        let covered: usize = std::mem::replace(&mut self.times, left).values().sum();
+        self.entries = self.entries.saturating_sub(covered);
+        self.covered = self.covered.saturating_add(covered);
+    }
+
+    /// Counts an entry that has a new time.
+    fn count(&mut self, before: Option<u64>, until: u64) {
+        match before {
+            Some(before) if before >= until => return,
+            Some(before) if Some(before) <= self.all_until => {
+                self.covered = self.covered.saturating_sub(1);
+                self.entries = self.entries.saturating_add(1);
+            }
+            Some(before) => {
+                if let Some(of_time) = self.times.get_mut(&before) {
+                    *of_time = of_time.saturating_sub(1);
+                    if *of_time == 0 {
+                        self.times.remove(&before);
+                    }
+                }
+            }
+            None => self.entries = self.entries.saturating_add(1),
+        }
+        let of_time = self.times.entry(until).or_default();
+        *of_time = of_time.saturating_add(1);
+    }
+
+    /// Removes the entries that the time of all credentials covers.
+    fn remove_covered(&mut self) {
+        let Some(all) = self.all_until else { return };
+        self.agents.retain(|_, until| *until > all);
+        self.issuers.retain(|_, until| *until > all);
+        self.keys.retain(|_, until| *until > all);
+        self.certificates.retain(|_, until| *until > all);
+        self.of_issuers.retain(|_, own| {
+            for epochs in [
+                &mut own.subjects,
+                &mut own.clients,
+                &mut own.sessions,
+                &mut own.token_ids,
+            ] {
+                epochs.retain(|_, until| *until > all);
+            }
+            !own.is_empty()
+        });
+        self.covered = 0;
+    }
+
+    /// Adds an entry, or raises its time.
+    fn record(&mut self, by: RevokedBy, until: u64, capacity: usize, now: u64) {
+        let is_covered = self.all_until >= Some(until);
+        let all = &mut self.of_issuers;
+        let before = match by {
+            RevokedBy::Everything => return self.cover(until),
             RevokedBy::SignedHash { hash, expires } => {
-                self.hashes.insert(hash, remembered_until(expires))
+                return self.revoke_hash(hash, until, remembered_until(expires), capacity, now);
             }
-            RevokedBy::Agent(agent) => self.agents.insert(agent.as_str().to_owned(), until),
-            RevokedBy::Issuer(issuer) => self.issuers.insert(server(&issuer).to_owned(), until),
-            RevokedBy::Key(key) => self.keys.insert(key, until),
-            RevokedBy::Certificate(certificate) => self.certificates.insert(certificate, until),
+            _ if is_covered => return,
+            RevokedBy::Agent(agent) => raise(&mut self.agents, agent.as_str().to_owned(), until),
+            RevokedBy::Issuer(issuer) => {
+                raise(&mut self.issuers, server(&issuer).to_owned(), until)
+            }
+            RevokedBy::Key(key) => raise(&mut self.keys, key, until),
+            RevokedBy::Certificate(it) => raise(&mut self.certificates, it, until),
             RevokedBy::Subject { issuer, subject } => {
-                of(all, &issuer, |it| &mut it.subjects, subject)
+                raise(&mut of(all, &issuer).subjects, subject, until)
             }
-            RevokedBy::Client { issuer, client } => of(all, &issuer, |it| &mut it.clients, client),
+            RevokedBy::Client { issuer, client } => {
+                raise(&mut of(all, &issuer).clients, client, until)
+            }
             RevokedBy::Session { issuer, session } => {
-                of(all, &issuer, |it| &mut it.sessions, session)
+                raise(&mut of(all, &issuer).sessions, session, until)
             }
             RevokedBy::TokenId { issuer, token_id } => {
-                of(all, &issuer, |it| &mut it.token_ids, token_id)
+                raise(&mut of(all, &issuer).token_ids, token_id, until)
             }
         };
+        self.count(before, until);
     }
 
     /// Removes the entries of expired credentials.
     fn forget_ended(&mut self, now: u64) {
-        let before = self.hashes.len();
-        self.hashes.retain(|_, until| *until >= now);
-        let forgotten = before.saturating_sub(self.hashes.len());
-        self.entries = self.entries.saturating_sub(forgotten);
+        if self.earliest_end >= now {
+            return;
+        }
+        self.hashes.retain(|_, it| it.kept >= now);
+        let ends = self.hashes.values().map(|it| it.kept);
+        self.earliest_end = ends.min().unwrap_or(0);
     }
 
     fn has_wit(&self, wit: &Wit, now: u64) -> bool {
@@ -393,14 +461,23 @@ impl Held {
     }
 }
 
-/// Selects one kind of entries of an issuer.
-type Within = fn(&mut OfIssuer) -> &mut Epochs<String>;
+fn of<'a>(all: &'a mut HashMap<String, OfIssuer>, issuer: &str) -> &'a mut OfIssuer {
+    all.entry(server(issuer).to_owned()).or_default()
+}
 
-/// Raises a time. Returns `None` if there is no entry.
-fn raise(known: Option<&mut u64>, until: u64) -> Option<()> {
-    let known = known?;
-    *known = until.max(*known);
-    Some(())
+/// Adds an entry or raises its time. Returns the time before.
+fn raise<K: Eq + Hash>(epochs: &mut Epochs<K>, name: K, until: u64) -> Option<u64> {
+    match epochs.entry(name) {
+        Entry::Occupied(mut known) => {
+            let before = *known.get();
+            known.insert(before.max(until));
+            Some(before)
+        }
+        Entry::Vacant(place) => {
+            place.insert(until);
+            None
+        }
+    }
 }
 
 impl Revoked for RevocationList {
