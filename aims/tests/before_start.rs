@@ -1,7 +1,11 @@
 //! Proofs that may have been used before the guard was started (L2).
 
 #![cfg(feature = "tool")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

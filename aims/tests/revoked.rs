@@ -1,7 +1,11 @@
 //! The list of revocations, as a guard uses it (T-142).
 
 #![cfg(feature = "tool")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 #[path = "../../jose/tests/twin/mod.rs"]
@@ -403,4 +407,125 @@ fn an_iat_in_the_future_escapes_nothing() {
         me.wit = now;
         assert_eq!(told(guard.check(&me.call(), at(NOW))).0, "ok");
     }
+}
+
+/// ENF-05, ENF-06: the order in which revocations arrive changes nothing, also where the list is
+/// full: the oldest entries are the ones that it covers.
+#[test]
+fn a_full_list_is_the_same_in_any_order() {
+    let scene = Scene::new(10);
+    let token_of = |subject: &str, iat: u64| {
+        let mut claims = World::claims(&scene.me);
+        claims["sub"] = subject.into();
+        claims["iat"] = iat.into();
+        scene.verified(&scene.world.token(&claims))
+    };
+    let subject = |subject: &str| RevokedBy::Subject {
+        issuer: ISSUER.to_owned(),
+        subject: subject.to_owned(),
+    };
+    let all = [
+        (subject("a"), NOW - 9),
+        (subject("b"), NOW - 7),
+        (subject("a"), NOW - 5),
+        (RevokedBy::Issuer("https://other.example".into()), NOW - 3),
+        (subject("c"), NOW - 1),
+    ];
+    let tokens: Vec<_> = ["a", "b", "c", "d"]
+        .iter()
+        .flat_map(|name| (0..=10).map(|ago| token_of(name, NOW - ago)))
+        .collect();
+    let orders = permutations(5);
+    assert_eq!(orders.len(), 120);
+    let mut outcomes = Vec::new();
+    for order in orders {
+        let list = RevocationList::new(2).with_clock(Then);
+        for number in order {
+            let (by, until) = all[number].clone();
+            list.revoke(by, at(until));
+        }
+        assert_eq!(list.len(), 2);
+        let is_revoked = |token| list.is_revoked(Credential::AccessToken(token), at(NOW));
+        outcomes.push(tokens.iter().map(is_revoked).collect::<Vec<_>>());
+    }
+    outcomes.dedup();
+    let [outcome] = outcomes.as_slice() else {
+        unreachable!("the order changes something")
+    };
+    // Four entries, of which the two oldest are covered: everything until `NOW - 5` is revoked.
+    let revoked = |name: &str, ago: u64| match name {
+        "c" => ago >= 1,
+        _ => ago >= 5,
+    };
+    let names = ["a", "b", "c", "d"].iter();
+    let expected = names.flat_map(|name| (0..=10).map(move |ago| revoked(name, ago)));
+    assert_eq!(*outcome, expected.collect::<Vec<_>>());
+}
+
+/// Returns all orders of the numbers below `n`.
+fn permutations(n: usize) -> Vec<Vec<usize>> {
+    if n == 0 {
+        return vec![Vec::new()];
+    }
+    let shorter = permutations(n - 1);
+    let put = |order: &Vec<usize>, at: usize| {
+        let mut order = order.clone();
+        order.insert(at, n - 1);
+        order
+    };
+    shorter
+        .iter()
+        .flat_map(|order| (0..n).map(move |at| put(order, at)))
+        .collect()
+}
+
+/// A list of many revocations stays within its capacity, and covers what it drops.
+#[test]
+fn a_list_is_bounded_and_covers_what_it_drops() {
+    let scene = Scene::new(10);
+    let token = scene.verified(&scene.token());
+    let list = RevocationList::new(100).with_clock(Then);
+    for number in 0..2_000_u64 {
+        let session = format!("s{}", number % 500);
+        let issuer = "https://other.example".to_owned();
+        list.revoke(
+            RevokedBy::Session { issuer, session },
+            at(NOW - 2_001 + number),
+        );
+        assert!(list.len() <= 100);
+    }
+    assert_eq!(list.len(), 100);
+    let is_revoked = || list.is_revoked(Credential::AccessToken(&token), at(NOW));
+    assert!(!is_revoked(), "issued after all of them");
+    list.revoke(RevokedBy::Everything, at(NOW));
+    assert!(is_revoked() && list.is_empty().eq(&false));
+    assert_eq!(list.len(), 0, "everything is covered");
+}
+
+/// A source of revocations that is not current: the guard accepts no credential, and a revoked one
+/// is revoked anyway.
+#[test]
+fn a_stale_source_refuses_every_credential() {
+    #[derive(Debug)]
+    struct Stale(RevocationList);
+    impl aims::revoked::Revoked for Stale {
+        fn is_revoked(&self, credential: Credential<'_>, now: UnixTime) -> bool {
+            self.0.is_revoked(credential, now)
+        }
+        fn is_current(&self) -> bool {
+            false
+        }
+    }
+    let scene = Scene::new(10);
+    let stale = |list| {
+        let guard = scene.world.guard().revoked(Arc::new(Stale(list)));
+        guard.build().unwrap()
+    };
+    let told = |guard: &Guard| told(guard.check(&scene.me.call(), at(NOW)));
+    let guard = stale(RevocationList::new(1));
+    let refused = told(&guard);
+    assert_eq!((refused.0, refused.1), ("guard.revocations_stale", 503));
+    let list = RevocationList::new(1);
+    list.revoke(RevokedBy::Agent(AGENT.parse().unwrap()), at(NOW));
+    assert_eq!(told(&stale(list)).0, "wit.revoked");
 }
