@@ -7,12 +7,18 @@
 //!
 //! This module needs the feature `tool`.
 
+pub(crate) mod both;
+
 use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::authorization_details::AuthorizationDetails;
+use aims_oauth_wire::challenge::StepUp;
 use aims_oauth_wire::names::ScopeSet;
 use http::request::Parts;
 use http::{HeaderName, Method};
+
+pub use both::{Party, Permission, Permit, Role};
 
 use crate::{principal::Principal, trace::TraceContext};
 
@@ -173,6 +179,13 @@ pub enum Denial {
     /// A token with these scopes would be allowed. The answer is 403 with `insufficient_scope` (RFC
     /// 6750 §3.1).
     InsufficientScope(ScopeSet),
+    /// A token of another login would be allowed. The answer is 401 with
+    /// `insufficient_user_authentication` (RFC 9470 §3).
+    InsufficientAuthentication(StepUp),
+    /// A token with these authorization details (RFC 9396) would be allowed. The answer is 403 with
+    /// `insufficient_authorization_details`, and has them in the member `authorization_details`.
+    /// Without entries it names none.
+    InsufficientDetails(AuthorizationDetails),
     /// The policy could not decide. The answer is 503.
     Unavailable,
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use aims_http_sig::Component;
 use aims_http_sig::profile::wimse::VerifiedRequest;
 use aims_jose::time::UnixTime;
-use aims_oauth_rs::{AccessToken, TokenScheme};
+use aims_oauth_rs::{AccessToken, Actor, TokenScheme};
+use aims_oauth_wire::InboundToken;
 use aims_oauth_wire::certificate::PeerCertificate;
 use aims_oauth_wire::dpop::DpopProof;
 use aims_oauth_wire::names::ScopeSet;
@@ -53,6 +54,10 @@ pub(crate) struct Proven {
     pub(crate) transaction: Option<TxnToken>,
     /// Whether the token is bound to no key and its client is not the proven agent.
     pub(crate) unbound: bool,
+    /// The text of the access token, for an exchange.
+    pub(crate) inbound: Option<Arc<InboundToken>>,
+    /// The URL of the guard.
+    pub(crate) resource: Arc<str>,
 }
 
 impl Principal {
@@ -97,6 +102,64 @@ impl Principal {
     #[must_use]
     pub fn client(&self) -> Option<&str> {
         self.access_token().map(AccessToken::client_id)
+    }
+
+    /// Returns the party that acts for the subject at present, by the access token: the outermost
+    /// `act`, or the client if the token has no `act` (RFC 8693 §4.1). A policy decides by this
+    /// actor.
+    #[must_use]
+    pub fn current_actor(&self) -> Option<&Actor> {
+        self.access_token().map(AccessToken::current_actor)
+    }
+
+    /// Returns the parties that acted for the subject before the current actor, the latest first.
+    /// They are for records: RFC 8693 §4.1 forbids to decide by them.
+    #[must_use]
+    pub fn history(&self) -> &[Actor] {
+        let token = self.access_token();
+        token.map_or(&[], AccessToken::history)
+    }
+
+    /// Returns the access token for a token exchange (RFC 8693), by which a tool calls another
+    /// service for the same user.
+    ///
+    /// The token itself must not be sent on: it was issued for this tool. So no method returns its
+    /// text, and an [`InboundToken`] is accepted by an exchange alone.
+    ///
+    /// ```
+    /// use aims::Principal;
+    /// use aims::oauth_wire::token::TokenRequest;
+    ///
+    /// fn exchange(who: &Principal) -> Result<Option<TokenRequest>, aims::oauth_wire::Error> {
+    ///     let Some(inbound) = who.inbound_token() else {
+    ///         return Ok(None);
+    ///     };
+    ///     let mut request = TokenRequest::exchange(&inbound)?;
+    ///     request.resource(&"https://next.example/mcp".parse()?)?;
+    ///     Ok(Some(request))
+    /// }
+    /// ```
+    ///
+    /// ```compile_fail
+    /// fn send_on(who: &aims::Principal) -> String {
+    ///     format!("Bearer {}", who.inbound_token().unwrap().expose()) // no such method
+    /// }
+    /// ```
+    ///
+    /// ```compile_fail
+    /// fn send_on(who: &aims::Principal) -> String {
+    ///     who.access_token().unwrap().text().to_owned() // no such method
+    /// }
+    /// ```
+    #[must_use]
+    pub fn inbound_token(&self) -> Option<Arc<InboundToken>> {
+        self.0.inbound.clone()
+    }
+
+    /// Returns the URL of the tool, as the guard is configured.
+    #[must_use]
+    pub fn resource(&self) -> &str {
+        &self.0.resource
     }
 
     /// Returns whether the access token is bound neither to a key nor to the proven agent.
@@ -222,8 +285,9 @@ impl Principal {
     /// fn log(who: &aims::Principal) {
     ///     if let Some(token) = who.access_token() {
     ///         println!("issuer {}, client {}", token.issuer(), token.client_id());
-    ///         for actor in token.actors() {
-    ///             println!("acted for by {}", actor.subject);
+    ///         println!("acted for by {}", token.current_actor().subject);
+    ///         for actor in token.history() {
+    ///             println!("before by {}", actor.subject);
     ///         }
     ///     }
     /// }
@@ -247,7 +311,9 @@ impl Principal {
 
     /// Returns when the first of the credentials expires.
     ///
-    /// Work that a request has started may run longer. A new request after this time is refused.
+    /// A new request after this time is refused. Work that a request has started may run longer; a
+    /// streamed response ends on routes that require scopes
+    /// ([`Requirements::outlive_credentials`](crate::Requirements::outlive_credentials)).
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         let agent = self.credential().map(AgentCredential::expires);

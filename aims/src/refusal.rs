@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt};
 use aims_error::ErrorKind;
 use aims_oauth_wire::dpop::DPOP_NONCE;
 use aims_wimse_wpt::fields::CHALLENGE;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 /// A refused request: the answer for the caller, a stable code, and a detail for the record.
 ///
@@ -63,12 +63,17 @@ pub(crate) struct Challenges {
     fields: Vec<HeaderValue>,
     /// `DPoP-Nonce` (RFC 9449 §9).
     pub(crate) nonce: Option<HeaderValue>,
+    /// `authorization_details` that would be allowed, as a JSON array.
+    pub(crate) details: Option<Box<str>>,
 }
 
 impl Challenges {
     pub(crate) fn of(fields: Vec<HeaderValue>) -> Box<Self> {
-        let nonce = None;
-        Box::new(Self { fields, nonce })
+        Box::new(Self {
+            fields,
+            nonce: None,
+            details: None,
+        })
     }
 }
 
@@ -78,10 +83,12 @@ impl Refusal {
     /// A refusal can also have the codes of the crates `aims-wimse-cred`, `aims-wimse-wpt`,
     /// `aims-http-sig`, `aims-oauth-rs`, `aims-txn-token`, `aims-replay` and `aims-jose`.
     pub const CODES: &'static [&'static str] = &[
+        "guard.authentication",
         "guard.call",
         "guard.certificate_field",
         "guard.content",
         "guard.content_deadline",
+        "guard.details",
         "guard.field_uncovered",
         "guard.fields",
         "guard.forbidden",
@@ -152,7 +159,41 @@ impl Refusal {
     /// `Cache-Control: no-store`.
     pub fn into_response<B: From<Vec<u8>>>(self) -> Response<B> {
         let status = self.status();
+        let mut response = Response::new(B::from(self.problem().into_bytes()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        self.add_fields(headers);
+        response
+    }
+
+    /// Converts the refusal into the answer to a gRPC call: HTTP status 200 without content, and
+    /// the status of the call in `grpc-status` ("Trailers-Only" of the gRPC protocol over HTTP/2).
+    ///
+    /// [`Guard::layer`](crate::Guard::layer) answers so if the request has the content type
+    /// `application/grpc`. The other fields are those of [`into_response`](Self::into_response).
+    pub fn into_grpc_response<B: From<Vec<u8>>>(self) -> Response<B> {
+        let message = self.status().canonical_reason().unwrap_or("Refused");
+        let mut response = Response::new(B::from(Vec::new()));
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(GRPC));
+        headers.insert(GRPC_STATUS, self.grpc_status());
+        // The phrases are plain ASCII without `%`, which need no percent-encoding.
+        headers.insert(GRPC_MESSAGE, HeaderValue::from_static(message));
+        self.add_fields(headers);
+        response
+    }
+
+    /// Returns problem details (RFC 9457).
+    fn problem(&self) -> String {
+        use std::fmt::Write as _;
+
+        let status = self.status();
         let title = status.canonical_reason().unwrap_or("Refused");
+        let mut json = format!(r#"{{"title":"{title}","status":{}"#, status.as_u16());
         let detail = match &self.answer {
             ErrorResponse::Problem(detail) | ErrorResponse::ProofChallenge(detail) => Some(*detail),
             ErrorResponse::Unavailable | ErrorResponse::TryLater => {
@@ -164,23 +205,35 @@ impl Refusal {
             | ErrorResponse::TooLarge
             | ErrorResponse::Timeout => None,
         };
-        let body = match detail {
-            Some(detail) => {
-                format!(
-                    r#"{{"title":"{title}","status":{},"detail":"{detail}"}}"#,
-                    status.as_u16()
-                )
-            }
-            None => format!(r#"{{"title":"{title}","status":{}}}"#, status.as_u16()),
-        };
-        let mut response = Response::new(B::from(body.into_bytes()));
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
+        // Writing to a string cannot fail.
+        if let Some(detail) = detail {
+            let _written = write!(json, r#","detail":"{detail}""#);
+        }
+        if let ErrorResponse::Challenge(_, challenges) = &self.answer
+            && let Some(details) = &challenges.details
+        {
+            let _written = write!(json, r#","authorization_details":{details}"#);
+        }
+        json.push('}');
+        json
+    }
+
+    /// Returns the status code of gRPC.
+    fn grpc_status(&self) -> HeaderValue {
+        HeaderValue::from_static(match &self.answer {
+            ErrorResponse::Challenge(StatusCode::FORBIDDEN, _) | ErrorResponse::Forbidden => "7",
+            ErrorResponse::Problem(_)
+            | ErrorResponse::ProofChallenge(_)
+            | ErrorResponse::Challenge(..) => "16",
+            ErrorResponse::TooLarge => "8",
+            ErrorResponse::Unavailable | ErrorResponse::TryLater => "14",
+            ErrorResponse::Timeout => "4",
+            ErrorResponse::Unsigned => "12",
+        })
+    }
+
+    fn add_fields(self, headers: &mut HeaderMap) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
         match self.answer {
             ErrorResponse::Challenge(_, challenges) => {
                 for field in challenges.fields {
@@ -203,9 +256,13 @@ impl Refusal {
             | ErrorResponse::Timeout
             | ErrorResponse::Unsigned => {}
         }
-        response
     }
 }
+
+/// The content type of gRPC.
+pub(crate) const GRPC: &str = "application/grpc";
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

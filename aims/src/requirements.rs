@@ -1,14 +1,19 @@
 //! The requirements that a route sets for its callers.
 
+mod token;
+
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use aims_error::shown;
+use aims_jose::time::UnixTime;
 use aims_oauth_wire::names::ScopeSet;
 use aims_wimse_id::{IdPattern, WorkloadId};
 
-use crate::decision::{Decision, Denial, Reason};
+use crate::decision::{Call, Decision, Denial, Permit, Reason};
 use crate::guard::{BuildError, ProofMethod};
 use crate::principal::Principal;
+use token::TokenDemands;
 
 /// The requirements of a route.
 ///
@@ -42,6 +47,9 @@ pub struct Requirements {
     transaction: Option<Transaction>,
     transaction_alone: Accepts,
     actor: Asks,
+    token: TokenDemands,
+    both: Option<Arc<dyn Permit>>,
+    outliving: Accepts,
     proofs: Vec<ProofMethod>,
 }
 
@@ -256,6 +264,34 @@ impl Requirements {
         self
     }
 
+    /// Requires that a policy permits the call to the subject, and also to each party that acts for
+    /// it.
+    ///
+    /// So an agent cannot do for its user what only the user may do, and a user gets nothing
+    /// through an agent that may do more (the confused deputy). A party for which the policy has no
+    /// rule is refused. [`Permit`] shows an example.
+    #[must_use]
+    pub fn subject_and_actor(mut self, policy: impl Permit + 'static) -> Self {
+        self.both = Some(Arc::new(policy));
+        self
+    }
+
+    /// Lets responses stream on after the credentials of their requests have expired or were
+    /// revoked.
+    ///
+    /// By default, on a route that requires scopes, a response ends with an error when the first of
+    /// the credentials expires, after the clock skew, and when one is revoked.
+    #[must_use]
+    pub const fn outlive_credentials(mut self) -> Self {
+        self.outliving = Accepts::Yes;
+        self
+    }
+
+    /// Returns whether a response ends with the credentials of its request.
+    pub(crate) fn ends_with_credentials(&self) -> bool {
+        self.scopes.is_some() && self.outliving != Accepts::Yes
+    }
+
     pub(crate) fn allows_bearer(&self) -> bool {
         self.bearer == Accepts::Yes
     }
@@ -313,19 +349,22 @@ impl Requirements {
 
     /// Returns whether only an access token can meet the requirements.
     pub(crate) fn needs_token(&self) -> bool {
-        self.scopes.is_some() || !self.roles.is_empty() || self.asks_for_actor()
+        self.scopes.is_some()
+            || !self.roles.is_empty()
+            || self.asks_for_actor()
+            || self.token.needs_token()
     }
 
     pub(crate) fn check(&self) -> Result<(), BuildError> {
         let contradiction = |what| Err(BuildError::Requirements { what });
         if self.allows_identity_alone() && self.needs_token() {
             return contradiction(
-                "`identity_alone` beside scopes, roles or an actor, which need a token",
+                "`identity_alone` beside scopes, roles, an actor or other demands on a token",
             );
         }
         if self.allows_transaction_alone() && self.needs_token() {
             return contradiction(
-                "`accept_transaction_alone` beside scopes, roles or an actor, which need a token",
+                "`accept_transaction_alone` beside scopes, roles, an actor or other demands on a token",
             );
         }
         let scopes = self.transaction.as_ref().and_then(|it| it.scopes.as_ref());
@@ -338,23 +377,30 @@ impl Requirements {
         if self.scopes.as_ref().is_some_and(ScopeSet::is_empty) {
             return contradiction("the set of scopes is empty");
         }
-        Ok(())
+        match self.token.contradiction() {
+            Some(what) => contradiction(what),
+            None => Ok(()),
+        }
     }
 
     /// Decides by the requirements alone, without a policy.
     ///
     /// ```
     /// use aims::decision::Decision;
+    /// use aims::jose::time::UnixTime;
     /// use aims::{Principal, Requirements};
     ///
     /// /// Checks a second set of requirements inside a handler.
     /// fn may_delete(who: &Principal) -> Result<bool, Box<dyn std::error::Error>> {
     ///     let requirements = Requirements::new().scopes("files:delete".parse()?);
-    ///     Ok(matches!(requirements.decide(who), Decision::Allow(_)))
+    ///     Ok(matches!(requirements.decide(who, UnixTime::now()), Decision::Allow(_)))
     /// }
     /// ```
+    ///
+    /// [`subject_and_actor`](Self::subject_and_actor) is about a call, so that only the guard asks
+    /// it.
     #[must_use]
-    pub fn decide(&self, principal: &Principal) -> Decision {
+    pub fn decide(&self, principal: &Principal, now: UnixTime) -> Decision {
         let denied = |denial, code, detail: String| Decision::Deny(denial, reason(code, detail));
         let forbidden = |code, detail| denied(Denial::Forbidden, code, detail);
         if principal.proofs().is_empty() && !self.allows_bearer() {
@@ -370,6 +416,9 @@ impl Requirements {
         let matches = |pattern: &IdPattern| principal.agent().is_some_and(|it| pattern.matches(it));
         if !self.agents.is_empty() && !self.agents.iter().any(matches) {
             return forbidden("guard.agent", self.other_agent(principal));
+        }
+        if let Some((denial, code, detail)) = self.token.before_scopes(principal, now) {
+            return denied(denial, code, detail);
         }
         if let Some(wanted) = &self.scopes {
             let granted = principal.scopes();
@@ -389,11 +438,27 @@ impl Requirements {
                 "the access token names no actor: expected the claim `act` (RFC 8693 §4.1), which a token exchange adds".to_owned(),
             );
         }
+        if let Some((denial, code, detail)) = self.token.after_scopes(principal) {
+            return denied(denial, code, detail);
+        }
         if let Some((code, detail)) = self.missing_of_transaction(principal) {
             return forbidden(code, detail);
         }
         let met = "the requirements are met".to_owned();
         Decision::Allow(reason("guard.requirements", met))
+    }
+
+    /// Asks the policy about the subject and about each party that acts for it.
+    pub(crate) fn decide_both(
+        &self,
+        principal: &Principal,
+        call: &Call<'_>,
+        now: UnixTime,
+    ) -> Decision {
+        match &self.both {
+            Some(policy) => crate::decision::both::decide(&**policy, principal, call, now),
+            None => Decision::Allow(Vec::new()),
+        }
     }
 
     /// The first requirement that the transaction token does not meet.

@@ -204,8 +204,13 @@ fn http_clients_come_from_one_constructor() {
 /// The codes that stand in records alone, as the reason of `guard.forbidden`.
 const IN_RECORDS: &[&str] = &[
     "guard.actor",
+    "guard.actor_denied",
     "guard.agent",
+    "guard.issuer",
     "guard.role",
+    "guard.stream_expired",
+    "guard.stream_revoked",
+    "guard.subject_denied",
     "guard.transaction_context",
     "guard.transaction_scope",
 ];

@@ -82,6 +82,12 @@ impl TokenCache {
         )
     }
 
+    /// Returns the issuer to ask about this JWT, if there is one ([`AccessToken::asks_about`]).
+    #[must_use]
+    pub fn asks_about(&self, text: &str, issuers: &IssuerStore) -> Option<String> {
+        AccessToken::asks_about(text, &issuers.peek(), &self.rules)
+    }
+
     /// Returns the number of cached tokens.
     #[must_use]
     pub fn len(&self) -> usize {

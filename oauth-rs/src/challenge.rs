@@ -2,7 +2,7 @@
 
 use aims_jose::alg::AlgorithmSet;
 use aims_oauth_wire::bearer::Bearer;
-use aims_oauth_wire::challenge::Challenge;
+use aims_oauth_wire::challenge::{Challenge, StepUp};
 use aims_oauth_wire::dpop;
 use aims_oauth_wire::names::{Endpoint, ScopeSet};
 use http::header::HeaderMap;
@@ -126,6 +126,36 @@ pub fn insufficient_scope(
     (StatusCode::FORBIDDEN, value)
 }
 
+/// Returns the status and `WWW-Authenticate` for a valid token of a login that does not meet the
+/// requirement (RFC 9470 §3).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use aims_oauth_rs::insufficient_user_authentication;
+/// use aims_oauth_wire::challenge::StepUp;
+///
+/// let step_up = StepUp::new().max_age(Duration::from_secs(300));
+/// let (status, challenge) = insufficient_user_authentication(&step_up, None, None);
+/// assert_eq!(status, 401);
+/// assert_eq!(challenge, r#"Bearer error="insufficient_user_authentication", max_age="300""#);
+/// # Ok::<(), aims_oauth_wire::Error>(())
+/// ```
+#[must_use]
+pub fn insufficient_user_authentication(
+    step_up: &StepUp,
+    metadata: Option<&Endpoint>,
+    scopes: Option<&ScopeSet>,
+) -> (StatusCode, HeaderValue) {
+    let value = TokenChallenge::new()
+        .error(STEP_UP)
+        .metadata(metadata)
+        .scopes(scopes)
+        .step_up(step_up)
+        .bearer();
+    (StatusCode::UNAUTHORIZED, value)
+}
+
 /// Returns `WWW-Authenticate` of the scheme `Bearer`, with or without `error` (RFC 6750 §3). A
 /// parameter that cannot be written is omitted.
 #[must_use]
@@ -134,11 +164,8 @@ pub fn bearer_challenge(
     metadata: Option<&Endpoint>,
     scopes: Option<&ScopeSet>,
 ) -> HeaderValue {
-    written(
-        Challenge::bearer(),
-        HeaderValue::from_static("Bearer"),
-        (code, metadata, scopes),
-    )
+    let challenge = TokenChallenge::of(code, metadata, scopes);
+    challenge.bearer()
 }
 
 /// Returns `WWW-Authenticate` of the scheme `DPoP`, with `algs`, and with or without `error` (RFC
@@ -150,32 +177,113 @@ pub fn dpop_challenge(
     metadata: Option<&Endpoint>,
     scopes: Option<&ScopeSet>,
 ) -> HeaderValue {
-    let bare = HeaderValue::from_static(dpop::SCHEME);
-    let Ok(challenge) = Challenge::new(dpop::SCHEME) else {
-        return bare;
-    };
-    let names: Vec<&str> = algorithms.iter().map(|it| it.name()).collect();
-    let with = challenge.clone().with("algs", &names.join(" "));
-    let challenge = with.unwrap_or(challenge);
-    written(challenge, bare, (code, metadata, scopes))
+    let challenge = TokenChallenge::of(code, metadata, scopes);
+    challenge.dpop(algorithms)
 }
 
-/// Adds the parameters. One that cannot be written is omitted, because each is optional (RFC 6750
-/// §3).
-fn written(
-    mut challenge: Challenge,
-    bare: HeaderValue,
-    (code, metadata, scopes): (Option<&str>, Option<&Endpoint>, Option<&ScopeSet>),
-) -> HeaderValue {
-    if let Some(code) = code {
-        challenge = challenge.clone().with_error(code).unwrap_or(challenge);
-    }
-    if let Some(scopes) = scopes {
-        challenge = challenge.clone().with_scope(scopes).unwrap_or(challenge);
-    }
-    if let Some(url) = metadata {
-        let with = challenge.clone().with_resource_metadata(url);
-        challenge = with.unwrap_or(challenge);
-    }
-    challenge.to_header_value().unwrap_or(bare)
+/// The parameters of a challenge for an access token. One that cannot be written is omitted,
+/// because each is optional (RFC 6750 §3).
+///
+/// ```
+/// use aims_oauth_rs::TokenChallenge;
+///
+/// let scopes = "files:write".parse()?;
+/// let challenge = TokenChallenge::new().error("insufficient_scope").scopes(Some(&scopes));
+/// assert_eq!(challenge.bearer(), r#"Bearer error="insufficient_scope", scope="files:write""#);
+/// # Ok::<(), aims_oauth_wire::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+#[must_use = "a challenge is written by `bearer` or `dpop`"]
+pub struct TokenChallenge<'a> {
+    error: Option<&'a str>,
+    metadata: Option<&'a Endpoint>,
+    scopes: Option<&'a ScopeSet>,
+    step_up: Option<&'a StepUp>,
 }
+
+impl<'a> TokenChallenge<'a> {
+    /// Creates a challenge without parameters.
+    pub const fn new() -> Self {
+        Self {
+            error: None,
+            metadata: None,
+            scopes: None,
+            step_up: None,
+        }
+    }
+
+    const fn of(
+        error: Option<&'a str>,
+        metadata: Option<&'a Endpoint>,
+        scopes: Option<&'a ScopeSet>,
+    ) -> Self {
+        Self {
+            error,
+            metadata,
+            scopes,
+            step_up: None,
+        }
+    }
+
+    /// Sets `error`.
+    pub const fn error(mut self, code: &'a str) -> Self {
+        self.error = Some(code);
+        self
+    }
+
+    /// Sets `resource_metadata` (RFC 9728 §5.1), if there is a URL.
+    pub const fn metadata(mut self, url: Option<&'a Endpoint>) -> Self {
+        self.metadata = url;
+        self
+    }
+
+    /// Sets `scope`, if there are scopes.
+    pub const fn scopes(mut self, scopes: Option<&'a ScopeSet>) -> Self {
+        self.scopes = scopes;
+        self
+    }
+
+    /// Sets `acr_values` and `max_age` (RFC 9470 §3).
+    pub const fn step_up(mut self, step_up: &'a StepUp) -> Self {
+        self.step_up = Some(step_up);
+        self
+    }
+
+    /// Returns `WWW-Authenticate` of the scheme `Bearer`.
+    #[must_use]
+    pub fn bearer(&self) -> HeaderValue {
+        self.written(Challenge::bearer(), HeaderValue::from_static("Bearer"))
+    }
+
+    /// Returns `WWW-Authenticate` of the scheme `DPoP`, with `algs`.
+    #[must_use]
+    pub fn dpop(&self, algorithms: AlgorithmSet) -> HeaderValue {
+        let bare = HeaderValue::from_static(dpop::SCHEME);
+        let Ok(challenge) = Challenge::new(dpop::SCHEME) else {
+            return bare;
+        };
+        let names: Vec<&str> = algorithms.iter().map(|it| it.name()).collect();
+        let with = challenge.clone().with("algs", &names.join(" "));
+        self.written(with.unwrap_or(challenge), bare)
+    }
+
+    fn written(&self, mut challenge: Challenge, bare: HeaderValue) -> HeaderValue {
+        if let Some(code) = self.error {
+            challenge = challenge.clone().with_error(code).unwrap_or(challenge);
+        }
+        if let Some(scopes) = self.scopes {
+            challenge = challenge.clone().with_scope(scopes).unwrap_or(challenge);
+        }
+        if let Some(step_up) = self.step_up {
+            challenge = challenge.clone().with_step_up(step_up).unwrap_or(challenge);
+        }
+        if let Some(url) = self.metadata {
+            let with = challenge.clone().with_resource_metadata(url);
+            challenge = with.unwrap_or(challenge);
+        }
+        challenge.to_header_value().unwrap_or(bare)
+    }
+}
+
+/// The `error` of a challenge for another login (RFC 9470 §3).
+const STEP_UP: &str = "insufficient_user_authentication";

@@ -13,8 +13,8 @@ mod token;
 pub use aims_oauth_wire::confirmation::{CertificateThumbprint, Confirmation, ProvenKey};
 pub use cache::TokenCache;
 pub use challenge::{
-    TokenScheme, bearer_challenge, bearer_or_dpop_token, bearer_token, challenge, dpop_challenge,
-    insufficient_scope,
+    TokenChallenge, TokenScheme, bearer_challenge, bearer_or_dpop_token, bearer_token, challenge,
+    dpop_challenge, insufficient_scope, insufficient_user_authentication,
 };
 pub use error::{BindingFailure, Error, NotAccessToken};
 pub use issuers::{IssuerStore, Issuers};

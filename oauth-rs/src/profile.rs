@@ -10,7 +10,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use aims_jose::jws::Header;
+use aims_oauth_wire::confirmation::Confirmation;
 use aims_oauth_wire::names::ScopeSet;
+use serde_json::value::RawValue;
 
 pub use self::jwt::JwtProfile;
 pub(crate) use self::jwt::Roles;
@@ -98,6 +100,16 @@ impl TokenProfile {
             Self::Rfc9068 => Ok(()),
             Self::Jwt(profile) => profile.check_introspected(members, client_id),
         }
+    }
+
+    /// Reads `cnf`. A member that is not known here is refused, apart from those that the profile
+    /// names.
+    pub(crate) fn confirmations(&self, raw: &RawValue) -> Result<Vec<Confirmation>, Error> {
+        let known = |name: &str, text: &str| match self {
+            Self::Rfc9068 => false,
+            Self::Jwt(profile) => profile.knows_confirmation(name, text),
+        };
+        Confirmation::read_all_beside(raw.get().as_bytes(), known).or(Err(Error::Confirmation))
     }
 
     /// Reads the roles in an introspection answer.

@@ -142,6 +142,16 @@ pub struct IssuerRules {
     pub(crate) algorithms: AlgorithmSet,
     pub(crate) max_lifetime: Option<Duration>,
     pub(crate) clients: Vec<(String, WorkloadId)>,
+    pub(crate) jwts: Jwts,
+}
+
+/// How the JWTs of an issuer are verified.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Jwts {
+    /// By the keys of the issuer.
+    ByKeys,
+    /// By asking the issuer (RFC 7662).
+    ByIntrospection,
 }
 
 impl Default for IssuerRules {
@@ -152,6 +162,7 @@ impl Default for IssuerRules {
             algorithms: AlgorithmSet::ALL,
             max_lifetime: None,
             clients: Vec::new(),
+            jwts: Jwts::ByKeys,
         }
     }
 }
@@ -204,6 +215,23 @@ impl IssuerRules {
     pub fn client_is(mut self, client_id: impl Into<String>, workload: WorkloadId) -> Self {
         self.clients.push((client_id.into(), workload));
         self
+    }
+
+    /// Lets the issuer be asked about its JWTs, too (RFC 7662), for a server whose JWTs lack claims
+    /// that its introspection answers have, such as the lightweight access tokens of Keycloak.
+    ///
+    /// A JWT is shown to its issuer only with this method. It is then never verified by the keys of
+    /// the issuer, so a [revoked](crate::Error::Inactive) token is refused although its signature
+    /// is good.
+    pub const fn introspect_jwts(mut self) -> Self {
+        self.jwts = Jwts::ByIntrospection;
+        self
+    }
+
+    /// Returns whether the issuer is [asked about its JWTs](Self::introspect_jwts).
+    #[must_use]
+    pub fn introspects_jwts(&self) -> bool {
+        self.jwts == Jwts::ByIntrospection
     }
 
     /// Returns the profile of the issuer's tokens.

@@ -1,7 +1,9 @@
 //! Verified access tokens.
 
+mod actors;
 mod claims;
 mod introspected;
+mod login;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,14 +14,17 @@ use aims_jose::jwk::Thumbprint;
 use aims_jose::jws::{Unverified, Verified};
 use aims_jose::jwt::{self, Times, required};
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::authorization_details::AuthorizationDetails;
 use aims_oauth_wire::confirmation::Satisfied;
 use aims_oauth_wire::names::ScopeSet;
 use aims_wimse_id::WorkloadId;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-pub use self::claims::Actor;
-use self::claims::{Claims, actors};
+pub use self::actors::Actor;
+use self::actors::{MayAct, actors};
+use self::claims::Claims;
+use self::login::Login;
 use crate::profile::Roles;
 use crate::{
     AccessTokenRules, BindingFailure, Confirmation, Error, IssuerRules, Issuers, JwtProfile,
@@ -57,6 +62,11 @@ struct Inner {
     roles: BTreeSet<String>,
     confirmations: Vec<Confirmation>,
     actors: Vec<Actor>,
+    /// The first of `act`, or the client.
+    current_actor: Actor,
+    may_act: Option<MayAct>,
+    login: Login,
+    transaction_id: Option<String>,
     session_id: Option<String>,
     issued_at: Option<UnixTime>,
     expires: UnixTime,
@@ -153,6 +163,9 @@ impl AccessToken {
         let Some(own) = own else {
             return Err(issuers.unknown(&issuer));
         };
+        if own.introspects_jwts() {
+            return Err(Error::NotIntrospected { issuer });
+        }
         let key = issuers.select(&issuer, header.kid(), algorithm, now)?;
         let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Token)?;
@@ -184,22 +197,31 @@ impl AccessToken {
         };
         time_rules.check(&times, now).map_err(Error::Token)?;
         let bound_to = match claims.cnf.as_deref() {
-            Some(raw) => confirmations(raw)?,
+            Some(raw) => own.profile.confirmations(raw)?,
             None => Vec::new(),
         };
         let actors = actors(claims.act.as_deref(), &issuer)?;
+        let login = Login::read(
+            claims.acr.as_deref(),
+            claims.amr.as_deref(),
+            claims.auth_time.as_deref(),
+        );
         Ok(Self(Arc::new(Inner {
             hash: hashes.text,
             signed_hash: hashes.signed,
             issuer,
             subject,
-            client_id,
             jwt_id,
             audiences,
             scopes,
             roles,
             confirmations: bound_to,
+            current_actor: current_actor(&actors, &client_id),
             actors,
+            may_act: claims.may_act.as_deref().map(MayAct::read),
+            login,
+            transaction_id: login::read(claims.txn.as_deref()),
+            client_id,
             session_id: claims.sid,
             issued_at: issued_at.map(Into::into),
             expires: exp.into(),
@@ -210,6 +232,19 @@ impl AccessToken {
                 verified,
             },
         })))
+    }
+
+    /// Returns the configured issuer that this JWT names, if the issuer's rules let it be [asked
+    /// about JWTs](IssuerRules::introspect_jwts). Nothing is verified.
+    ///
+    /// Returns `None` for any other text.
+    #[must_use]
+    pub fn asks_about(text: &str, issuers: &Issuers, rules: &AccessTokenRules) -> Option<String> {
+        let token = Unverified::parse_ignoring_key_references(text, rules.max_len).ok()?;
+        let payload = token.unverified_payload().ok()?;
+        let issuer = jwt::claims::<Claims>(payload).ok()?.iss?;
+        let own = issuers.rules(&issuer, rules)?;
+        own.introspects_jwts().then_some(issuer)
     }
 
     /// Returns `iss`: the configured issuer that signed or described the token.
@@ -282,18 +317,93 @@ impl AccessToken {
         !self.0.confirmations.is_empty()
     }
 
-    /// Returns the party that acts for the subject at present: the outermost `act`. Decisions are
-    /// about this actor alone (RFC 8693 §4.1).
+    /// Returns the party that acts for the subject at present: the outermost `act`, or the client
+    /// if the token has no `act`. Decisions are about this actor alone (RFC 8693 §4.1).
+    ///
+    /// If the client acts for itself, it is the [subject](Self::subject) as well.
     #[must_use]
-    pub fn actor(&self) -> Option<&Actor> {
-        self.0.actors.first()
+    pub fn current_actor(&self) -> &Actor {
+        &self.0.current_actor
     }
 
-    /// Returns all of `act`, the present [actor](Self::actor) first, then earlier ones: at most
-    /// five, each once. The earlier ones are history (RFC 8693 §4.1).
+    /// Returns the parties that acted for the subject before the [current
+    /// actor](Self::current_actor), the latest first. They are for records: RFC 8693 §4.1 forbids
+    /// to decide by them.
+    #[must_use]
+    pub fn history(&self) -> &[Actor] {
+        self.0.actors.get(1..).unwrap_or_default()
+    }
+
+    /// Returns `act` as it was written: the current actor, then the [history](Self::history), at
+    /// most five, each once. It is empty if the token has no `act`.
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
         &self.0.actors
+    }
+
+    /// Returns whether `may_act` permits this party to act for the subject (RFC 8693 §4.4): every
+    /// member of the claim is one of the party. `None` stands for the token's own issuer.
+    ///
+    /// Returns `None` if the token has no `may_act`. A malformed one permits no party.
+    #[must_use]
+    pub fn may_act(&self, party: &str, issuer: Option<&str>) -> Option<bool> {
+        let issuer = issuer.unwrap_or(&self.0.issuer);
+        let is_client = party == self.0.client_id && issuer == self.0.issuer;
+        let client = is_client.then_some(party);
+        let may_act = self.0.may_act.as_ref();
+        may_act.map(|it| it.permits(party, issuer, client))
+    }
+
+    /// Returns `acr`: the class of the login that the token comes from (RFC 9068 §2.2.1).
+    #[must_use]
+    pub fn acr(&self) -> Option<&str> {
+        self.0.login.acr.as_deref()
+    }
+
+    /// Returns `amr`: the methods of the login (RFC 8176).
+    #[must_use]
+    pub fn amr(&self) -> &[String] {
+        &self.0.login.amr
+    }
+
+    /// Returns `auth_time`: when the user logged in.
+    #[must_use]
+    pub fn auth_time(&self) -> Option<UnixTime> {
+        self.0.login.auth_time
+    }
+
+    /// Returns `txn`: the transaction that the token belongs to (RFC 8417 §2.2).
+    #[must_use]
+    pub fn transaction_id(&self) -> Option<&str> {
+        self.0.transaction_id.as_deref()
+    }
+
+    /// Returns `authorization_details` (RFC 9396 §9). Without the claim there are no entries.
+    ///
+    /// ```
+    /// use aims_oauth_rs::{AccessToken, Error};
+    /// use aims_oauth_wire::authorization_details::ToolDetail;
+    ///
+    /// fn may_read(token: &AccessToken, resource: &str) -> Result<bool, Error> {
+    ///     let granted = token.authorization_details()?;
+    ///     Ok(granted.permit(&ToolDetail::new().actions(["read"]), resource))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `oauth.authorization_details` if the claim is malformed.
+    pub fn authorization_details(&self) -> Result<AuthorizationDetails, Error> {
+        #[derive(Deserialize)]
+        struct Claim<'a> {
+            #[serde(borrow)]
+            authorization_details: Option<&'a RawValue>,
+        }
+        let claim: Claim<'_> = self.claims().map_err(Error::Token)?;
+        match claim.authorization_details {
+            Some(raw) => Ok(AuthorizationDetails::parse(raw.get())?),
+            None => Ok(AuthorizationDetails::default()),
+        }
     }
 
     /// Returns `sid`: the session of the user at the issuer, if the token names it.
@@ -506,9 +616,13 @@ fn check_audience(
     }
 }
 
-/// Reads the members of `cnf`.
-fn confirmations(raw: &RawValue) -> Result<Vec<Confirmation>, Error> {
-    Confirmation::read_all(raw.get().as_bytes()).or(Err(Error::Confirmation))
+/// Without `act`, the client acts.
+fn current_actor(actors: &[Actor], client_id: &str) -> Actor {
+    let client = || Actor {
+        subject: client_id.to_owned(),
+        issuer: None,
+    };
+    actors.first().cloned().unwrap_or_else(client)
 }
 
 /// Reads `roles` of a token that follows RFC 9068 (§2.2.3.1).

@@ -258,7 +258,9 @@ fn the_chain_of_actors_is_bounded() {
     let five = world.verify(&world.token_with(&json!({"act": chain(5)})), NOW);
     let five = five.unwrap();
     assert_eq!(five.actors().len(), 5);
-    assert_eq!(five.actor().unwrap().subject, "a4");
+    assert_eq!(five.current_actor().subject, "a4");
+    let history: Vec<_> = five.history().iter().map(|it| &*it.subject).collect();
+    assert_eq!(history, ["a3", "a2", "a1", "a0"]);
     assert_eq!(world.code_of(&json!({"act": chain(6)})), "token.claim");
     // An actor without `iss` is one of the token's issuer.
     let own = json!({"sub": "a", "act": {"sub": "a", "iss": ISSUER}});
@@ -281,4 +283,111 @@ fn the_chain_of_actors_is_bounded() {
     ] {
         assert_eq!(world.code_of(&json!({"act": act})), "token.claim", "{act}");
     }
+}
+
+/// Without `act`, the client is the current actor, and there is no history.
+#[test]
+fn the_client_is_the_first_actor() {
+    let world = World::new();
+    let token = world.verify(&world.token(), NOW).unwrap();
+    assert!(token.actors().is_empty() && token.history().is_empty());
+    assert_eq!(token.current_actor().subject, token.client_id());
+    assert_eq!(token.current_actor().issuer, None);
+    let acted = json!({"act": {"sub": "a", "iss": "https://b.example"}});
+    let token = world.verify(&world.token_with(&acted), NOW).unwrap();
+    assert_eq!(token.current_actor().subject, "a");
+    let issuer = token.current_actor().issuer.as_deref();
+    assert_eq!(issuer, Some("https://b.example"));
+}
+
+/// Each member of `may_act` must be one of the party. A claim that cannot be read permits none.
+#[test]
+fn may_act_permits_one_party() {
+    let world = World::new();
+    let token = |may_act: Value| {
+        let token = world.token_with(&json!({"may_act": may_act}));
+        world.verify(&token, NOW).unwrap()
+    };
+    let by_name = token(json!({"sub": "a"}));
+    assert_eq!(by_name.may_act("a", None), Some(true));
+    assert_eq!(by_name.may_act("a", Some("https://b.example")), Some(true));
+    assert_eq!(by_name.may_act("b", None), Some(false));
+    let whole = token(json!({"sub": "a", "iss": ISSUER}));
+    assert_eq!(whole.may_act("a", None), Some(true));
+    assert_eq!(whole.may_act("a", Some(ISSUER)), Some(true));
+    assert_eq!(whole.may_act("a", Some("https://b.example")), Some(false));
+    let client = by_name.client_id();
+    let by_client = token(json!({"client_id": client}));
+    assert_eq!(by_client.may_act(client, None), Some(true));
+    assert_eq!(
+        by_client.may_act(client, Some("https://b.example")),
+        Some(false)
+    );
+    assert_eq!(by_client.may_act("a", None), Some(false));
+    for malformed in [
+        json!({}),
+        json!("a"),
+        json!(["a"]),
+        json!({"sub": ["a"]}),
+        json!(1),
+    ] {
+        let permitted = token(malformed.clone()).may_act("a", None);
+        assert_eq!(permitted, Some(false), "{malformed}");
+    }
+    let without = world.verify(&world.token(), NOW).unwrap();
+    assert_eq!(without.may_act("a", None), None);
+    assert_eq!(world.code_of(&json!({"may_act": null})), "token.claim");
+}
+
+/// `acr`, `amr`, `auth_time` and `txn` are read. One that is malformed counts as absent, so that it
+/// meets no requirement.
+#[test]
+fn the_login_is_read() {
+    let world = World::new();
+    let token = |changes: Value| world.verify(&world.token_with(&changes), NOW).unwrap();
+    let whole = token(json!({
+        "acr": "urn:mfa", "amr": ["pwd", "otp"], "auth_time": NOW - 5, "txn": "t-1",
+    }));
+    assert_eq!(whole.acr(), Some("urn:mfa"));
+    assert_eq!(whole.amr(), ["pwd", "otp"]);
+    assert_eq!(whole.auth_time().map(|it| it.as_secs()), Some(NOW - 5));
+    assert_eq!(whole.transaction_id(), Some("t-1"));
+    // Some servers write one method as a text.
+    assert_eq!(token(json!({"amr": "pwd"})).amr(), ["pwd"]);
+    let other = token(json!({"acr": 1, "amr": [1], "auth_time": "now", "txn": {}}));
+    assert_eq!((other.acr(), other.auth_time()), (None, None));
+    assert!(other.amr().is_empty());
+    assert_eq!(other.transaction_id(), None);
+    for claim in ["acr", "amr", "auth_time", "txn"] {
+        assert_eq!(
+            world.code_of(&json!({claim: null})),
+            "token.claim",
+            "{claim}"
+        );
+    }
+}
+
+/// The details are read where they are needed. Malformed ones are an error there.
+#[test]
+fn authorization_details_are_read() {
+    let world = World::new();
+    let details = |value: Value| {
+        let token = world.token_with(&json!({"authorization_details": value}));
+        let details = world.verify(&token, NOW).unwrap().authorization_details();
+        details.map(|it| it.types().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let two = details(json!([{"type": "a"}, {"type": "b", "actions": ["x"]}]));
+    assert_eq!(two.unwrap(), ["a", "b"]);
+    for malformed in [
+        json!({"type": "a"}),
+        json!("a"),
+        json!([{}]),
+        json!([1]),
+        json!([{"type": ""}]),
+    ] {
+        let refused = details(malformed.clone()).unwrap_err();
+        assert_eq!(refused.code(), "oauth.authorization_details", "{malformed}");
+    }
+    let without = world.verify(&world.token(), NOW).unwrap();
+    assert!(without.authorization_details().unwrap().is_empty());
 }

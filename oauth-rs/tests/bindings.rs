@@ -6,8 +6,8 @@ mod common;
 
 use aims_jose::alg::Algorithm;
 use aims_jose::key::SigningKey;
-use aims_oauth_rs::{CertificateThumbprint, Confirmation, ProvenKey};
-use common::{NOW, World, claims, code, key, sign_raw};
+use aims_oauth_rs::{CertificateThumbprint, Confirmation, IssuerRules, JwtProfile, ProvenKey};
+use common::{ISSUER, NOW, World, claims, code, key, sign_raw};
 use serde_json::{Value, json};
 
 fn jkt(key: &SigningKey) -> String {
@@ -215,4 +215,38 @@ fn a_binding_stands_once() {
     assert_eq!(with(&twice), "jws.duplicate_member");
     let twice = format!(r#"{{"jkt":"{one}"}},"cnf":{{"jkt":"{two}"}}"#);
     assert_eq!(with(&twice), "jws.duplicate_member");
+}
+
+/// Keycloak writes `kc-jkt-type` beside `jkt`. Its profile names that member with its value; it
+/// counts as no binding, and no other profile accepts it.
+#[test]
+fn a_profile_names_a_further_member() {
+    let world = World::new();
+    let own = key(Algorithm::Es256, "own");
+    let keycloak = json!({"jkt": jkt(&own), "kc-jkt-type": "DPoP"});
+    assert_eq!(proven(&world, &keycloak, &own), "token.confirmation");
+    let rules = IssuerRules::new().profile(JwtProfile::keycloak("tools"));
+    world
+        .issuers
+        .set_rules(&ISSUER.parse().unwrap(), rules)
+        .unwrap();
+    let of = |cnf: &Value, by: &SigningKey| {
+        let token = world.token_with(&json!({"cnf": cnf, "typ": "DPoP"}));
+        match world.verify(&token, NOW) {
+            Ok(token) => code(token.confirmed_by(&every_kind(by))),
+            Err(error) => error.code(),
+        }
+    };
+    assert_eq!(of(&keycloak, &own), "ok");
+    assert_eq!(of(&keycloak, &world.key), "token.not_bound");
+    for other in [
+        json!({"kc-jkt-type": "DPoP"}),
+        json!({"jkt": jkt(&own), "kc-jkt-type": "other"}),
+        json!({"jkt": jkt(&own), "kc-jkt-type": 1}),
+        json!({"jkt": jkt(&own), "kc-jkt-type": null}),
+        json!({"jkt": jkt(&own), "kc-other": "DPoP"}),
+        json!({"jkt": jkt(&own), "kc-jkt-type": "DPoP", "kid": "k"}),
+    ] {
+        assert_eq!(of(&other, &own), "token.confirmation", "{other}");
+    }
 }

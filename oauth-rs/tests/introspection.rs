@@ -487,3 +487,59 @@ fn the_issuer_is_spelled_as_it_was_configured() {
     assert_eq!(asked(ISSUER), "ok");
     assert_eq!(asked(&format!("{ISSUER}/")), "token.unknown_issuer");
 }
+
+/// The login, the actors and the details of an answer are those of a JWT.
+#[test]
+fn the_login_and_the_actors_are_read() {
+    let world = World::new();
+    let details = json!([{"type": "a"}]);
+    let token = judge(
+        &world,
+        &with(&json!({
+            "acr": "urn:mfa", "amr": ["otp"], "auth_time": NOW - 5, "txn": "t-1",
+            "may_act": {"sub": "agent"}, "act": {"sub": "a", "act": {"sub": "b"}},
+            "authorization_details": details,
+        })),
+        at(NOW),
+    );
+    let token = token.unwrap();
+    assert_eq!(token.acr(), Some("urn:mfa"));
+    assert_eq!(token.amr(), ["otp"]);
+    assert_eq!(token.auth_time(), Some(at(NOW - 5)));
+    assert_eq!(token.transaction_id(), Some("t-1"));
+    assert_eq!(token.may_act("agent", None), Some(true));
+    assert_eq!(token.may_act("other", None), Some(false));
+    assert_eq!(token.current_actor().subject, "a");
+    assert_eq!(token.history()[0].subject, "b");
+    let types = token.authorization_details().unwrap();
+    assert_eq!(types.types().collect::<Vec<_>>(), ["a"]);
+    // Absent in an unsigned answer.
+    let null = with(&json!({"acr": null, "may_act": null, "authorization_details": null}));
+    let token = judge(&world, &null, at(NOW)).unwrap();
+    assert_eq!((token.acr(), token.may_act("a", None)), (None, None));
+    assert!(token.authorization_details().unwrap().is_empty());
+    assert_eq!(token.current_actor().subject, "agent");
+}
+
+/// An issuer is asked about its JWTs where its rules say so. Its keys then accept none.
+#[test]
+fn jwts_are_introspected_by_rules_alone() {
+    let world = World::new();
+    let token = world.token();
+    let asks = |text: &str| AccessToken::asks_about(text, &world.issuers.snapshot(), &world.rules);
+    assert_eq!(asks(&token), None);
+    assert_eq!(world.code(&token), "ok");
+    let rules = IssuerRules::new().introspect_jwts();
+    assert!(rules.introspects_jwts() && !IssuerRules::new().introspects_jwts());
+    world
+        .issuers
+        .set_rules(&ISSUER.parse().unwrap(), rules)
+        .unwrap();
+    assert_eq!(asks(&token).as_deref(), Some(ISSUER));
+    assert_eq!(world.code(&token), "token.not_introspected");
+    // Of another issuer, and no JWT.
+    let other = world.token_with(&json!({"iss": "https://as.example/"}));
+    assert_eq!(asks(&other), None);
+    assert_eq!(asks(TEXT), None);
+    assert_eq!(asks("eyJ.eyJ.x"), None);
+}

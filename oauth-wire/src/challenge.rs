@@ -10,6 +10,9 @@ use crate::token::sayable;
 use crate::{Diagnostic, Error};
 
 mod parse;
+mod step_up;
+
+pub use step_up::StepUp;
 
 /// The maximum size of all `WWW-Authenticate` fields together, in bytes.
 pub const MAX_CHALLENGE_BYTES: usize = 16 * 1024;

@@ -1,5 +1,6 @@
 //! Key confirmation: the `cnf` claim (RFC 7800 §3.1) and the proofs that satisfy it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,8 +8,6 @@ use aims_jose::base64url;
 use aims_jose::digest::sha256;
 use aims_jose::json::Text;
 use aims_jose::jwk::{Jwk, Thumbprint};
-use aims_jose::jwt::present;
-use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::Error;
@@ -111,19 +110,6 @@ impl fmt::Debug for CertificateThumbprint {
     }
 }
 
-/// The members of `cnf` that are known here. `cnf` with any other member is refused, so that a
-/// bound token is never taken for an unbound one.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Methods<'a> {
-    #[serde(borrow, default, deserialize_with = "present")]
-    jkt: Option<Text<'a>>,
-    #[serde(borrow, default, deserialize_with = "present")]
-    jwk: Option<&'a RawValue>,
-    #[serde(borrow, default, rename = "x5t#S256", deserialize_with = "present")]
-    x5t_s256: Option<Text<'a>>,
-}
-
 impl Confirmation {
     /// Reads `cnf`. The result has at least one element.
     ///
@@ -134,20 +120,52 @@ impl Confirmation {
     ///
     /// `oauth.confirmation` if `cnf` is malformed, empty, or has an unknown member.
     pub fn read_all(json: &[u8]) -> Result<Vec<Self>, Error> {
-        // Check for an object first, because serde would also accept an array.
-        if json.first() != Some(&b'{') {
-            return Err(Error::Confirmation);
+        Self::read_all_beside(json, |_, _| false)
+    }
+
+    /// Reads `cnf` of a server that writes a member of its own which binds the token to nothing
+    /// further. `is_known` gets the name and the text of each other member.
+    ///
+    /// ```
+    /// use aims_oauth_wire::confirmation::Confirmation;
+    ///
+    /// let cnf = br#"{"jkt":"0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I","kc-jkt-type":"DPoP"}"#;
+    /// assert!(Confirmation::read_all(cnf).is_err());
+    /// let read = Confirmation::read_all_beside(cnf, |name, text| {
+    ///     name == "kc-jkt-type" && text == "DPoP"
+    /// })?;
+    /// assert_eq!(read.len(), 1);
+    /// # Ok::<(), aims_oauth_wire::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `oauth.confirmation` if `cnf` is malformed, has none of the members that are known here, or
+    /// has another one that `is_known` does not accept.
+    pub fn read_all_beside(
+        json: &[u8],
+        is_known: impl Fn(&str, &str) -> bool,
+    ) -> Result<Vec<Self>, Error> {
+        let members: BTreeMap<Text<'_>, &RawValue> =
+            aims_jose::json::from_object(json).or(Err(Error::Confirmation))?;
+        let (mut jkt, mut jwk, mut certificate) = (None, None, None);
+        for (name, raw) in members {
+            match name.as_str() {
+                "jkt" => {
+                    let key: Thumbprint = text(raw)?.parse().or(Err(Error::Confirmation))?;
+                    jkt = Some(key);
+                }
+                "jwk" => jwk = Some(of_key(raw)?),
+                "x5t#S256" => certificate = Some(text(raw)?.parse()?),
+                other if is_known(other, text(raw)?.as_str()) => {}
+                _ => return Err(Error::Confirmation),
+            }
         }
-        let methods: Methods<'_> = serde_json::from_slice(json).or(Err(Error::Confirmation))?;
-        let jkt = methods.jkt.map(|text| text.parse());
-        let jkt = jkt.transpose().or(Err(Error::Confirmation))?;
-        let jwk = methods.jwk.map(of_key).transpose()?;
         if let (Some(one), Some(other)) = (jkt, jwk)
             && one != other
         {
             return Err(Error::Confirmation);
         }
-        let certificate = methods.x5t_s256.map(|text| text.parse()).transpose()?;
         let all: Vec<Self> = [
             jkt.map(Self::DpopJkt),
             jwk.map(Self::Jwk),
@@ -191,6 +209,10 @@ impl Confirmation {
         }
         found
     }
+}
+
+fn text(raw: &RawValue) -> Result<Text<'_>, Error> {
+    serde_json::from_str(raw.get()).or(Err(Error::Confirmation))
 }
 
 fn of_key(raw: &RawValue) -> Result<Thumbprint, Error> {

@@ -46,7 +46,7 @@
 //! - **Context.** Every member of the parent's `tctx` stays unchanged. Members may be added.
 
 mod actors;
-mod claim;
+pub(crate) mod claim;
 mod compare;
 mod crossing;
 mod details;
@@ -58,6 +58,7 @@ mod verdict;
 pub use actors::MAX_ACTORS;
 pub use compare::Comparison;
 pub use crossing::Crossing;
+pub(crate) use details::{Entry, TOOL};
 pub use rights::{Kind, Rights};
 pub use scopes::ScopeTable;
 pub use verdict::{Dimension, Verdict};

@@ -86,6 +86,14 @@ pub enum Error {
     /// The token endpoint refused the request (RFC 6749 §5.2), with any status.
     #[error("the token endpoint refused: {0}")]
     Refused(Box<crate::token::TokenError>),
+    /// `authorization_details` are malformed (RFC 9396 §2).
+    #[error(
+        "malformed `authorization_details`: {reason}; expected an array of at most 64 objects, each with a `type`"
+    )]
+    AuthorizationDetails {
+        /// The problem.
+        reason: &'static str,
+    },
     /// The client cannot use its authentication method.
     #[error("cannot authenticate: {reason}")]
     Authenticate {
@@ -229,6 +237,7 @@ impl Error {
         Self::Response { .. } => Malformed "oauth.response",
         Self::TokenType => Forbidden "oauth.token_type",
         Self::Refused(_) => Forbidden "oauth.refused",
+        Self::AuthorizationDetails { .. } => Malformed "oauth.authorization_details",
         Self::Authenticate { .. } => Configuration "oauth.authenticate",
         Self::MetadataResponse { .. } => Malformed "metadata.response",
         Self::MetadataJson { .. } => Malformed "metadata.json",
@@ -284,6 +293,7 @@ impl Error {
             }
             Self::Resource { .. } => Some("invalid_target"),
             Self::Scope { .. } => Some("invalid_scope"),
+            Self::AuthorizationDetails { .. } => Some("invalid_authorization_details"),
             _ => None,
         }
     }

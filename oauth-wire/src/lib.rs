@@ -4,6 +4,7 @@
 
 pub mod assertion;
 pub mod attestation;
+pub mod authorization_details;
 pub mod bearer;
 pub mod call;
 pub mod certificate;
@@ -14,6 +15,7 @@ pub mod delegate;
 mod diagnostic;
 pub mod dpop;
 mod error;
+mod inbound;
 pub mod introspection;
 pub mod media;
 mod members;
@@ -25,4 +27,5 @@ pub mod token;
 
 pub use diagnostic::Diagnostic;
 pub use error::Error;
+pub use inbound::InboundToken;
 pub use received::Received;

@@ -1,6 +1,10 @@
 //! Challenges: the vectors, the syntax, and what is refused.
 
-use aims_oauth_wire::challenge::{Challenge, Challenges, MAX_CHALLENGE_BYTES, MAX_CHALLENGES};
+use std::time::Duration;
+
+use aims_oauth_wire::challenge::{
+    Challenge, Challenges, MAX_CHALLENGE_BYTES, MAX_CHALLENGES, StepUp,
+};
 use aims_oauth_wire::{Diagnostic, Error};
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue};
@@ -333,5 +337,51 @@ proptest! {
         let two = Challenge::new("DPoP").and_then(|it| it.with("x", &other)).unwrap();
         let all = parse(&[&format!("{one}, {two}")]).unwrap();
         prop_assert_eq!(all.iter().collect::<Vec<_>>(), vec![&one, &two]);
+    }
+}
+
+/// RFC 9470 §3: `acr_values` in order of preference, and `max_age` in seconds.
+#[test]
+fn a_step_up_is_written_and_read() {
+    let step_up = StepUp::new().acr_values(["urn:a", "b"]).unwrap();
+    let step_up = step_up.max_age(Duration::from_millis(5_900));
+    let challenge = Challenge::bearer().with_step_up(&step_up).unwrap();
+    assert_eq!(
+        challenge.to_string(),
+        r#"Bearer acr_values="urn:a b", max_age="5""#
+    );
+    assert_eq!(challenge.step_up(), step_up);
+    let nothing = Challenge::bearer().with_step_up(&StepUp::new()).unwrap();
+    assert_eq!(nothing.to_string(), "Bearer");
+    assert!(nothing.step_up().is_empty());
+    // Each value is one that can be written.
+    for (values, code) in [
+        (vec![""], "challenge.value"),
+        (vec!["a b"], "challenge.value"),
+        (vec!["caf\u{e9}"], "challenge.value"),
+        (vec!["a\t"], "challenge.value"),
+        (vec!["a", "b", "a"], "challenge.repeated"),
+        (vec![&*"x".repeat(4097)], "challenge.size"),
+    ] {
+        let refused = StepUp::new().acr_values(values).unwrap_err();
+        assert_eq!(refused.code(), code);
+    }
+    // A server may write them in any way. What is malformed is not there.
+    for (value, expected) in [
+        (r"Bearer max_age=0", StepUp::new().max_age(Duration::ZERO)),
+        (r#"Bearer max_age="-1""#, StepUp::new()),
+        (r#"Bearer max_age="1.5""#, StepUp::new()),
+        (r#"Bearer max_age="99999999999999999999""#, StepUp::new()),
+        (
+            r#"Bearer acr_values="a  b ""#,
+            StepUp::new().acr_values(["a", "b"]).unwrap(),
+        ),
+        (r#"Bearer acr_values="a a""#, StepUp::new()),
+        (r#"Bearer acr_values="""#, StepUp::new()),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert(WWW_AUTHENTICATE, value.parse().unwrap());
+        let read = Challenges::parse(&headers).unwrap();
+        assert_eq!(read.bearer().unwrap().step_up(), expected, "{value}");
     }
 }

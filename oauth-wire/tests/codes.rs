@@ -37,6 +37,7 @@ fn all() -> Vec<Error> {
             answer: None,
         },
         Error::TokenType,
+        Error::AuthorizationDetails { reason },
         Error::Authenticate {
             reason,
             source: None,
@@ -122,6 +123,7 @@ fn answers() {
             }
             "oauth.resource" => Some("invalid_target"),
             "oauth.scope" => Some("invalid_scope"),
+            "oauth.authorization_details" => Some("invalid_authorization_details"),
             _ => None,
         };
         assert_eq!(error.answer(), expected, "{error}");

@@ -3,6 +3,7 @@
 //! The pure part advances the state as far as it can and returns the [`Need`] that it cannot
 //! answer. The asynchronous part gets the answer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use aims_error::ErrorKind;
@@ -182,6 +183,8 @@ impl<M> Guard<M> {
             token: evidence.token.clone(),
             transaction: evidence.transaction.clone(),
             unbound: evidence.unbound,
+            inbound: evidence.inbound.clone(),
+            resource: Arc::clone(&self.inner.resource),
         });
         admission.principal = Some(principal.clone());
         let request = admission.received.head;
@@ -274,7 +277,7 @@ impl<M> Guard<M> {
             (Need::Bundle(_) | Need::IssuerKeys(_), ..) => &inner.resolve,
             (Need::SharedReplay(_), Replay::Shared(store), _) => store,
             (Need::Decision(_), _, Decides::Elsewhere(decides)) => decides,
-            (Need::Introspection(request), ..) => match inner.opaque.of(request.token.expose()) {
+            (Need::Introspection(request), ..) => match inner.asked_about(request.token.expose()) {
                 Some(opaque) => opaque.asked(),
                 None => return Resolved::Unavailable,
             },

@@ -62,7 +62,7 @@ impl<M> Guard<M> {
 /// client, by the issuer's rules, or as the current actor (RFC 8693 §4.1). Earlier actors do not
 /// count.
 fn names_another(token: &AccessToken, agent: Option<&WorkloadId>) -> Result<bool, Error> {
-    let actor = token.actor().map(|it| it.subject.as_str());
+    let actor = token.actors().first().map(|it| it.subject.as_str());
     let client = is_another("client_id", token.client_id(), agent)?;
     let actor = actor.map_or(Ok(false), |it| is_another("act.sub", it, agent))?;
     let is_mapped = token.workloads().next().is_some();

@@ -96,6 +96,14 @@ pub enum BuildError {
         /// The issuer.
         issuer: String,
     },
+    /// The rules of an issuer let it be asked about its JWTs, and the guard has no way to ask it.
+    #[error(
+        "`{issuer}` is to be asked about its JWTs by `IssuerRules::introspect_jwts`, and the guard cannot ask it: call `GuardBuilder::opaque_tokens` with `OpaqueTokens::of` this issuer"
+    )]
+    NotAsked {
+        /// The issuer.
+        issuer: String,
+    },
     /// A route requires a transaction token, and the guard accepts none.
     #[error(
         "the requirements ask for a transaction token, and the guard accepts none: call \

@@ -120,6 +120,7 @@ pub(super) struct Settings {
     revoked: Arc<dyn Revoked>,
     resolve: Arc<dyn Resolve>,
     deadline: Duration,
+    passes_token: bool,
     pub(super) clock: ClockOf,
     #[cfg(feature = "fetch")]
     pub(super) sources: super::start::Sources,
@@ -181,6 +182,7 @@ impl Guard {
             revoked: Arc::new(NothingRevoked),
             resolve: Arc::new(Unresolved),
             deadline: Duration::from_secs(30),
+            passes_token: false,
             clock: ClockOf(Arc::new(SystemClock::new())),
             #[cfg(feature = "fetch")]
             sources: super::start::Sources::default(),
@@ -492,6 +494,16 @@ impl<T, M> GuardBuilder<T, M> {
     /// a tokio runtime.
     pub const fn deadline(mut self, most: Duration) -> Self {
         self.settings.deadline = most;
+        self
+    }
+
+    /// Passes the access token of a request on to the handler, in `Authorization`.
+    ///
+    /// By default the layers remove that field from a request whose access token they have
+    /// accepted, so that a handler cannot forward the token to another service. Use this method
+    /// for a handler that verifies the token itself, such as a second guard.
+    pub fn pass_token_on(mut self) -> Self {
+        self.settings.passes_token = true;
         self
     }
 

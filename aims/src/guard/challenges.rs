@@ -1,10 +1,12 @@
 //! Challenges: how a refused request can present a good credential.
 
-use aims_oauth_rs::{TokenScheme, bearer_challenge, dpop_challenge};
+use aims_oauth_rs::{TokenChallenge, TokenScheme, bearer_challenge, dpop_challenge};
+use aims_oauth_wire::authorization_details::AuthorizationDetails;
+use aims_oauth_wire::challenge::StepUp;
 use aims_oauth_wire::names::ScopeSet;
 use aims_wimse_wpt::Revision;
 use aims_wimse_wpt::fields::CHALLENGE;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 
 use super::Guard;
 use crate::refusal::{Challenges, ErrorResponse};
@@ -47,23 +49,52 @@ impl<M> Guard<M> {
         Challenges::of(fields)
     }
 
-    /// Returns 403 for a good token that lacks scopes, with one challenge for the scheme that the
-    /// request used.
+    /// Returns 403 for a good token that lacks scopes (RFC 6750 §3.1).
     pub(super) fn insufficient_scope(
         &self,
         scheme: TokenScheme,
         scopes: &ScopeSet,
     ) -> ErrorResponse {
-        const ERROR: Option<&str> = Some("insufficient_scope");
-        let metadata = self.inner.metadata_url.as_ref();
-        let field: HeaderValue = match (scheme, &self.inner.dpop) {
-            (TokenScheme::Dpop, Some(dpop)) => {
-                dpop_challenge(ERROR, dpop.algorithms(), metadata, Some(scopes))
-            }
-            (TokenScheme::Bearer, _) | (TokenScheme::Dpop, None) => {
-                bearer_challenge(ERROR, metadata, Some(scopes))
-            }
+        let challenge = TokenChallenge::new().error("insufficient_scope");
+        let challenges = self.challenge(scheme, challenge.scopes(Some(scopes)));
+        ErrorResponse::Challenge(StatusCode::FORBIDDEN, challenges)
+    }
+
+    /// Returns 401 for a good token of a login that the route does not accept (RFC 9470 §3). The
+    /// challenge has the scopes of the route as well.
+    pub(super) fn insufficient_authentication(
+        &self,
+        scheme: TokenScheme,
+        step_up: &StepUp,
+    ) -> ErrorResponse {
+        let challenge = TokenChallenge::new()
+            .error("insufficient_user_authentication")
+            .scopes(self.route.requirements.required_scopes())
+            .step_up(step_up);
+        let challenges = self.challenge(scheme, challenge);
+        ErrorResponse::Challenge(StatusCode::UNAUTHORIZED, challenges)
+    }
+
+    /// Returns 403 for a good token that lacks authorization details, with those that would be
+    /// allowed (draft-zehavi-oauth-rar-metadata).
+    pub(super) fn insufficient_details(
+        &self,
+        scheme: TokenScheme,
+        details: &AuthorizationDetails,
+    ) -> ErrorResponse {
+        let challenge = TokenChallenge::new().error("insufficient_authorization_details");
+        let mut challenges = self.challenge(scheme, challenge);
+        challenges.details = (!details.is_empty()).then(|| details.to_json().into());
+        ErrorResponse::Challenge(StatusCode::FORBIDDEN, challenges)
+    }
+
+    /// Returns one challenge, for the scheme that the request used.
+    fn challenge(&self, scheme: TokenScheme, challenge: TokenChallenge<'_>) -> Box<Challenges> {
+        let challenge = challenge.metadata(self.inner.metadata_url.as_ref());
+        let field = match (scheme, &self.inner.dpop) {
+            (TokenScheme::Dpop, Some(dpop)) => challenge.dpop(dpop.algorithms()),
+            (TokenScheme::Bearer, _) | (TokenScheme::Dpop, None) => challenge.bearer(),
         };
-        ErrorResponse::Challenge(StatusCode::FORBIDDEN, Challenges::of(vec![field]))
+        Challenges::of(vec![field])
     }
 }

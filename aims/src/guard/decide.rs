@@ -52,7 +52,9 @@ impl<M> Guard<M> {
         };
         let scheme = principal.token_scheme();
         self.check_call(principal, attributes)?;
-        let mut reasons = self.reasons(self.route.requirements.decide(principal), scheme)?;
+        let requirements = &self.route.requirements;
+        let mut reasons = self.reasons(requirements.decide(principal, now), scheme)?;
+        reasons.extend(self.reasons(requirements.decide_both(principal, &call, now), scheme)?);
         match &self.inner.decides {
             Decides::Local(policy) => {
                 reasons.extend(self.reasons(policy.authorize(principal, &call, now), scheme)?);
@@ -89,6 +91,14 @@ impl<M> Guard<M> {
             Denial::InsufficientScope(scopes) => {
                 let answer = self.insufficient_scope(scheme, &scopes);
                 ("guard.scope", ErrorKind::Forbidden, answer)
+            }
+            Denial::InsufficientAuthentication(step_up) => {
+                let answer = self.insufficient_authentication(scheme, &step_up);
+                ("guard.authentication", ErrorKind::Forbidden, answer)
+            }
+            Denial::InsufficientDetails(details) => {
+                let answer = self.insufficient_details(scheme, &details);
+                ("guard.details", ErrorKind::Forbidden, answer)
             }
         };
         let detail = reasons.first().map_or_else(String::new, |reason| {

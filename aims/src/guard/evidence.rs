@@ -11,6 +11,8 @@ pub(super) mod transaction;
 pub(super) mod wit;
 pub(super) mod wpt;
 
+use std::sync::Arc;
+
 use aims_http_sig::profile::wimse::{
     ContentCheck, SignedResponse, UnspentRequest, VerifiedRequest,
 };
@@ -18,6 +20,7 @@ use aims_jose::jwk::Thumbprint;
 use aims_jose::key::VerifyingKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_rs::{AccessToken, ProvenKey};
+use aims_oauth_wire::InboundToken;
 use aims_oauth_wire::certificate::PeerCertificate;
 use aims_oauth_wire::dpop::DpopProof;
 use aims_replay::ReplayStore;
@@ -220,6 +223,8 @@ pub(super) struct Evidence {
     pub(super) agent: Option<AgentCredential>,
     pub(super) token: Option<AccessToken>,
     pub(super) transaction: Option<TxnToken>,
+    /// The text of the access token, for an exchange.
+    pub(super) inbound: Option<Arc<InboundToken>>,
     /// Whether the token is bound to no key and its client is not the proven agent.
     pub(super) unbound: bool,
 }

@@ -8,14 +8,17 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::Guard;
-use super::layer::{GuardLayer, Guarded, add_nonce, next_nonce, restore_original_uri};
+use super::layer::{
+    GuardLayer, Guarded, add_nonce, answer, is_grpc, next_nonce, restore_original_uri,
+};
 
 impl<M> Guard<M> {
     /// Returns a layer like [`layer`](Self::layer), for a service whose request and response bodies
     /// must keep their types.
     ///
     /// It verifies only the head of a request. An HTTP signature covers the content, so this layer
-    /// does not accept one as a proof.
+    /// does not accept one as a proof. Responses of the service do not end with the credentials of
+    /// their requests.
     #[must_use]
     pub fn head_layer(&self) -> HeadLayer {
         GuardLayer::new(self.deferred())
@@ -55,19 +58,20 @@ where
                 return Ok(metadata.map(R::from));
             }
             let (mut parts, body) = request.into_parts();
+            let is_grpc = is_grpc(&parts.headers);
             let routed = restore_original_uri(&mut parts);
             let verdict = guard.admit(&parts).await;
             parts.uri = routed;
             match verdict {
                 Ok(principal) => {
-                    guard.strip_certificates(&mut parts.headers);
+                    guard.strip(&mut parts.headers, &principal);
                     let nonce = next_nonce(&principal);
                     parts.extensions.insert(principal);
                     let mut response = inner.call(Request::from_parts(parts, body)).await?;
                     add_nonce(&mut response, nonce);
                     Ok(response)
                 }
-                Err(refusal) => Ok(refusal.into_response()),
+                Err(refusal) => Ok(answer(refusal, is_grpc)),
             }
         })
     }

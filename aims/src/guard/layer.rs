@@ -13,7 +13,7 @@ use aims_error::ErrorKind;
 use aims_http_sig::digest::BodyError;
 use aims_oauth_wire::dpop::{DPOP_NONCE, Nonce};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -21,13 +21,15 @@ use tower_service::Service;
 use super::admission::{Admission, within};
 pub use super::body::ResponseBody;
 pub use super::content::RequestBody;
+use super::ending::Ending;
+pub use super::ending::StreamEnded;
 use super::evidence::{UnspentProof, http_signature};
 use super::post_admission::{AdmittedRequest, CONTENT_UNREAD};
 use super::received::ReceivedRequest;
 use super::refused::Refused;
 use super::{Deferred, Guard, Signatures};
 use crate::principal::Principal;
-use crate::refusal::{ErrorResponse, Refusal};
+use crate::refusal::{ErrorResponse, GRPC, Refusal};
 
 impl<M> Guard<M> {
     /// Returns a tower layer that passes on the requests that this guard accepts, and answers all
@@ -60,7 +62,10 @@ impl<M> Guard<M> {
     ///
     /// # Responses
     ///
-    /// Responses stream, unless the caller demands a signed response. The layer reads such a
+    /// Responses stream, unless the caller demands a signed response. On a route that requires
+    /// scopes, a response ends with [`StreamEnded`] when the first credential of its request
+    /// expires, after the clock skew, or when one is revoked
+    /// ([`Requirements::outlive_credentials`](crate::Requirements::outlive_credentials)). The layer reads such a
     /// response completely and signs it; the key may be in a device or behind a network. If the
     /// response cannot be signed, or does not end within the
     /// [deadline](super::HttpSignatures::with_response_deadline), the answer is 501. Mark routes
@@ -68,6 +73,13 @@ impl<M> Guard<M> {
     ///
     /// A failure after a request was accepted is a separate event for the
     /// [`Record`](crate::record::Record).
+    ///
+    /// # gRPC
+    ///
+    /// The layer guards gRPC services, such as those of tonic, if it is outside of them. It answers
+    /// a refused call with `grpc-status` and no content. A streaming call is accepted with a proof
+    /// that covers no content (workload proof token, DPoP, mutual TLS) or a bearer token; an HTTP
+    /// signature covers a content that is complete.
     ///
     /// # Which routes are guarded
     ///
@@ -133,22 +145,32 @@ impl Guard<Deferred> {
         let mut content = content.ok_or_else(|| content_unread().refusal)?;
         let principal = admitted.principal.clone();
         let signs = self.signature_to_answer(&principal).is_some();
-        let mut to_sign = None;
-        if signs || content.has_more_to_compare() {
+        // A signed response does not stream.
+        let ends = !signs && self.route.requirements.ends_with_credentials();
+        let mut kept = None;
+        if signs {
             // The response is signed over the request as it arrived.
-            let admitted = Arc::new(AdmittedRequest::new(self, &parts, admitted));
-            content.admitted_by(&admitted);
-            to_sign = signs.then_some(admitted);
+            kept = Some(AdmittedRequest::new(self, &parts, admitted));
+        } else if ends || content.has_more_to_compare() {
+            kept = Some(AdmittedRequest::brief(self, &parts, admitted));
         }
+        let kept = kept.map(Arc::new);
+        if let Some(kept) = &kept {
+            content.admitted_by(kept);
+        }
+        let is_grpc = is_grpc(&parts.headers);
+        let ending = kept.clone().filter(|_| ends);
+        let ending = ending.map(|it| Box::new(Ending::new(it, is_grpc)));
         parts.uri = routed;
-        self.strip_certificates(&mut parts.headers);
+        self.strip(&mut parts.headers, &principal);
         let nonce = next_nonce(&principal);
         parts.extensions.insert(principal);
         let request = Request::from_parts(parts, content);
         Ok(AdmittedCall {
             request,
             nonce,
-            to_sign,
+            to_sign: kept.filter(|_| signs),
+            ending,
         })
     }
 }
@@ -159,6 +181,7 @@ struct AdmittedCall<B> {
     /// The value of `DPoP-Nonce` in the response.
     nonce: Option<HeaderValue>,
     to_sign: Option<Arc<AdmittedRequest>>,
+    ending: Option<Box<Ending>>,
 }
 
 /// Stores the result of the comparison in the admission.
@@ -297,14 +320,15 @@ where
             if let Some(metadata) = guard.metadata_response(&request) {
                 return Ok(metadata.map(ResponseBody::guard));
             }
-            let refused = |it: Refusal| it.into_response().map(ResponseBody::guard);
+            let is_grpc = is_grpc(request.headers());
+            let refused = |it: Refusal| answer(it, is_grpc).map(ResponseBody::guard);
             let admitted = match guard.admit_request(request).await {
                 Ok(admitted) => admitted,
                 Err(refusal) => return Ok(refused(refusal)),
             };
             let response = inner.call(admitted.request).await?;
             let mut response = match admitted.to_sign {
-                None => response.map(ResponseBody::service),
+                None => response.map(|it| ResponseBody::service(it).ending(admitted.ending)),
                 Some(request) => request.sign(response).await.unwrap_or_else(refused),
             };
             add_nonce(&mut response, admitted.nonce);
@@ -321,11 +345,32 @@ pub(super) fn next_nonce(principal: &Principal) -> Option<HeaderValue> {
 }
 
 impl<M> Guard<M> {
-    /// Removes the fields of client certificates, which handlers must not read.
-    pub(super) fn strip_certificates(&self, headers: &mut HeaderMap) {
+    /// Removes the fields that handlers must not read or forward: those of client certificates, and
+    /// the accepted access token.
+    pub(super) fn strip(&self, headers: &mut HeaderMap, principal: &Principal) {
         if let Some(certificates) = &self.inner.certificates {
             certificates.strip(headers);
         }
+        if principal.access_token().is_some() && !self.inner.passes_token {
+            headers.remove(header::AUTHORIZATION);
+        }
+    }
+}
+
+/// Returns whether a request is a call of gRPC, by its content type: `application/grpc` with or
+/// without a format such as `+proto`.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE);
+    let rest = value.and_then(|it| it.as_bytes().strip_prefix(GRPC.as_bytes()));
+    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
+
+/// Returns the answer to a refused request, in the form of its protocol.
+pub(super) fn answer<B: From<Vec<u8>>>(refusal: Refusal, is_grpc: bool) -> Response<B> {
+    if is_grpc {
+        refusal.into_grpc_response()
+    } else {
+        refusal.into_response()
     }
 }
 

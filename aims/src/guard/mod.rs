@@ -15,6 +15,7 @@ mod challenges;
 mod content;
 mod decide;
 mod dpop;
+mod ending;
 mod evidence;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
@@ -43,7 +44,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aims_jose::time::{Clock, UnixTime};
+use aims_jose::time::{Clock, Skew, UnixTime};
 use aims_oauth_rs::{IssuerStore, ProtectedResource, TokenCache};
 use aims_oauth_wire::names::Endpoint;
 use aims_wimse_cred::{TrustStore, WitCache};
@@ -124,7 +125,7 @@ pub struct Immediate;
 pub struct Deferred;
 
 struct Inner {
-    resource: String,
+    resource: Arc<str>,
     paths: Paths,
     audience: Audience,
     trust: Arc<TrustStore>,
@@ -150,6 +151,9 @@ struct Inner {
     revoked: Arc<dyn Revoked>,
     resolve: Arc<dyn Resolve>,
     deadline: Duration,
+    skew: Skew,
+    /// Whether handlers see the access token of a request.
+    passes_token: bool,
     clock: Arc<dyn Clock>,
 }
 

@@ -13,7 +13,9 @@ use crate::resolve::Resolve;
 ///
 /// A token that begins with `eyJ` and has a dot is a JWT, and is verified by the keys of its
 /// issuer. So is one whose text before the first dot is base64url of a text that begins with `{`.
-/// Every other token is opaque. The guard asks one issuer about it, and never a second: the issuer
+/// The issuer is asked about a JWT only where its rules say so
+/// ([`IssuerRules::introspect_jwts`](aims_oauth_rs::IssuerRules::introspect_jwts)). Every other
+/// token is opaque. The guard asks one issuer about it, and never a second: the issuer
 /// with the longest [prefix](Self::prefix) that the token begins with, or the issuer without a
 /// prefix.
 ///
@@ -151,11 +153,8 @@ impl Opaque {
         self.0.iter().map(OpaqueTokens::issuer)
     }
 
-    /// Returns the settings for this token, if it is opaque.
-    pub(super) fn of(&self, token: &str) -> Option<&OpaqueTokens> {
-        if is_jwt(token) {
-            return None;
-        }
+    /// Returns the settings for this opaque token.
+    fn of(&self, token: &str) -> Option<&OpaqueTokens> {
         self.0.iter().find(|it| token.starts_with(&it.prefix))
     }
 }
@@ -172,6 +171,21 @@ fn is_jwt(token: &str) -> bool {
 }
 
 impl Inner {
+    /// Returns the settings of the issuer that is asked about this token: one of opaque tokens, or
+    /// the one that a JWT names, if its rules say so.
+    pub(super) fn asked_about(&self, token: &str) -> Option<&OpaqueTokens> {
+        if !is_jwt(token) {
+            return self.opaque.of(token);
+        }
+        let issuers = self
+            .issuers
+            .as_ref()
+            .filter(|_| !self.opaque.0.is_empty())?;
+        let issuer = self.tokens.asks_about(token, issuers)?;
+        let mut all = self.opaque.0.iter();
+        all.find(|it| it.issuer.as_str() == issuer)
+    }
+
     /// # Errors
     ///
     /// [`BuildError::OpaqueIssuer`].

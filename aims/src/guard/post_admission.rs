@@ -17,6 +17,7 @@ use super::signed::{Signatures, Unsignable};
 use super::{Deferred, Guard};
 use crate::decision::Reason;
 use crate::refusal::Refusal;
+use crate::revoked::Credential;
 
 /// An accepted request, as it arrived.
 pub(super) struct AdmittedRequest {
@@ -37,6 +38,54 @@ impl AdmittedRequest {
             head,
             admitted,
         }
+    }
+
+    /// Keeps what later events need: the method, the target and the trace.
+    pub(super) fn brief(guard: &Guard<Deferred>, request: &Parts, admitted: Admitted) -> Self {
+        let mut head = Request::new(()).into_parts().0;
+        head.method = request.method.clone();
+        head.uri = request.uri.clone();
+        if let Some(trace) = request.headers.get(TRACEPARENT) {
+            head.headers.insert(TRACEPARENT, trace.clone());
+        }
+        Self {
+            guard: guard.clone(),
+            head,
+            admitted,
+        }
+    }
+
+    /// Returns how long the credentials of the request are still good, with the clock skew. `None`
+    /// if they have expired, or one of them was revoked.
+    pub(super) fn credentials_left(&self) -> Option<Duration> {
+        let inner = &*self.guard.inner;
+        let now = inner.clock.now();
+        let ends = self.admitted.principal.expires();
+        if inner.skew.has_ended(ends.as_secs(), now.as_secs()) || self.is_revoked() {
+            return None;
+        }
+        let ends = ends.as_secs().saturating_add(inner.skew.as_secs());
+        Some(Duration::from_secs(ends.saturating_sub(now.as_secs())))
+    }
+
+    /// Returns whether a credential of the request was revoked.
+    pub(super) fn is_revoked(&self) -> bool {
+        let now = self.guard.inner.clock.now();
+        let principal = &self.admitted.principal;
+        let credentials = [
+            principal.wit().map(Credential::Wit),
+            principal.access_token().map(Credential::AccessToken),
+            principal.transaction().map(Credential::TransactionToken),
+        ];
+        let mut held = credentials.into_iter().flatten();
+        held.any(|it| self.guard.inner.revoked.is_revoked(it, now))
+    }
+
+    /// Records what happened after the request was accepted.
+    pub(super) fn record(&self, reason: &Reason) {
+        let now = self.guard.inner.clock.now();
+        self.guard
+            .record_later(&self.head, &self.admitted, reason, now);
     }
 
     /// Records that the content differs from the signed one or did not arrive completely.
@@ -138,3 +187,4 @@ impl fmt::Debug for AdmittedRequest {
 }
 
 pub(super) const CONTENT_UNREAD: &str = "the content of the request could not be read";
+const TRACEPARENT: &str = "traceparent";

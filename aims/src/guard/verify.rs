@@ -1,8 +1,11 @@
 //! *Verify*: turns what a request presents into evidence. Nothing is spent or decided yet.
 
+use std::sync::Arc;
+
 use aims_error::ErrorKind;
 use aims_http_sig::Error;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::InboundToken;
 use aims_oauth_wire::introspection::Introspection;
 
 use super::Guard;
@@ -88,6 +91,8 @@ impl<M> Guard<M> {
             let refused = |error| self.token_refused(&error, Some(sent.scheme));
             let token = access_token::verify(inner, sent.text.text(), issuers, introspected, now);
             let token = token.map_err(|error| self.presented_token_refused(sent, &error))?;
+            let inbound = InboundToken::new(sent.text.text());
+            evidence.inbound = Some(Arc::new(inbound));
             let token = &*evidence.token.insert(token);
             access_token::check_revoked(inner, token, now).map_err(refused)?;
             let proof = self.verify_dpop(received.head, sent, presented.dpop, token, now)?;

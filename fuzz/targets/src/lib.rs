@@ -8,6 +8,7 @@
 mod accept_signature;
 mod access_token;
 mod agent_directory;
+mod authorization_details;
 mod bundle;
 mod challenge;
 mod delegate;
@@ -39,6 +40,7 @@ mod wpt_http;
 pub use accept_signature::accept_signature;
 pub use access_token::access_token;
 pub use agent_directory::agent_directory;
+pub use authorization_details::authorization_details;
 pub use bundle::bundle;
 pub use challenge::challenge;
 pub use delegate::delegate;
@@ -73,6 +75,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("accept_signature", accept_signature),
     ("access_token", access_token),
     ("agent_directory", agent_directory),
+    ("authorization_details", authorization_details),
     ("bundle", bundle),
     ("challenge", challenge),
     ("delegate", delegate),

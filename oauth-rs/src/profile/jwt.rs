@@ -55,7 +55,9 @@ pub struct JwtProfile {
     pub(super) client_ids: Vec<String>,
     pub(super) nonce: Nonce,
     pub(super) sole_audience: SoleAudience,
-    pub(super) tenant: Option<String>,
+    pub(super) tenant: Option<Box<str>>,
+    /// A member of `cnf` that binds the token to nothing further, with its value.
+    pub(super) confirmation_member: Option<Box<(String, String)>>,
 }
 
 /// Whether access tokens of this server may have `nonce`.
@@ -97,6 +99,7 @@ impl JwtProfile {
             nonce: Nonce::Refused,
             sole_audience: SoleAudience::ClientRefused,
             tenant: None,
+            confirmation_member: None,
         }
     }
 
@@ -247,6 +250,22 @@ impl JwtProfile {
             });
         }
         Ok(self)
+    }
+
+    /// Accepts this further member of `cnf` with this text, for a server that describes its binding
+    /// there. It counts as no binding: `cnf` needs a member of RFC 7800, RFC 8705 or RFC 9449
+    /// beside it.
+    ///
+    /// Every other unknown member of `cnf` refuses the token (`token.confirmation`).
+    #[must_use]
+    pub fn confirmation_member(mut self, name: impl Into<String>, text: impl Into<String>) -> Self {
+        self.confirmation_member = Some(Box::new((name.into(), text.into())));
+        self
+    }
+
+    pub(crate) fn knows_confirmation(&self, name: &str, text: &str) -> bool {
+        let known = self.confirmation_member.as_deref();
+        known.is_some_and(|(one, value)| one == name && value == text)
     }
 
     /// Returns the name of the profile.

@@ -86,7 +86,7 @@ impl JwtProfile {
             });
         }
         let tenant = tenant.to_ascii_lowercase();
-        self.tenant = Some(tenant.clone());
+        self.tenant = Some(tenant.as_str().into());
         Ok(self
             .client_in([client, "client_id"])
             .scopes_in(["scp"])
@@ -156,7 +156,8 @@ impl JwtProfile {
     ///
     /// The marker is the claim `typ` `Bearer` or `DPoP`: Keycloak writes `ID`, `Refresh`, `Offline`
     /// and `Logout` into its other tokens. These are the constants of [`TokenUtil`][util] in
-    /// Keycloak's sources; its documentation does not list the claim.
+    /// Keycloak's sources; its documentation does not list the claim. Beside `cnf.jkt` it writes
+    /// `kc-jkt-type` `DPoP`.
     ///
     /// [util]:
     /// https://github.com/keycloak/keycloak/blob/main/core/src/main/java/org/keycloak/util/TokenUtil.java
@@ -170,6 +171,7 @@ impl JwtProfile {
             .or_roles_in(["resource_access", api, "roles"])
             .require_jwt_id()
             .require_issued_at()
+            .confirmation_member("kc-jkt-type", "DPoP")
     }
 
     /// Access tokens of an Amazon Cognito user pool, of these app clients.

@@ -12,7 +12,8 @@ use aims_oauth_wire::names::Issuer;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{AccessToken, Inner, Origin, actors, check_audience, confirmations, needed};
+use super::login::{self, Login};
+use super::{AccessToken, Inner, MayAct, Origin, actors, check_audience, current_actor, needed};
 use crate::error::NotAccessToken;
 use crate::profile::Members;
 use crate::{AccessTokenRules, Confirmation, Error, Issuers};
@@ -23,6 +24,11 @@ use crate::{AccessTokenRules, Confirmation, Error, Issuers};
 struct Further {
     cnf: Option<Box<RawValue>>,
     act: Option<Box<RawValue>>,
+    may_act: Option<Box<RawValue>>,
+    acr: Option<Box<RawValue>>,
+    amr: Option<Box<RawValue>>,
+    auth_time: Option<Box<RawValue>>,
+    txn: Option<Box<RawValue>>,
     typ: Option<String>,
     token_use: Option<String>,
     sid: Option<String>,
@@ -102,22 +108,32 @@ impl AccessToken {
         let times = Times::new(exp, answer.nbf(), answer.iat());
         time_rules.check(&times, now).map_err(Error::Token)?;
         let bound_to = match further.cnf.as_deref() {
-            Some(raw) => confirmations(raw)?,
+            Some(raw) => own.profile.confirmations(raw)?,
             None => Vec::new(),
         };
         check_presented_type(answer.token_type(), &bound_to)?;
+        let actors = actors(further.act.as_deref(), issuer)?;
+        let login = Login::read(
+            further.acr.as_deref(),
+            further.amr.as_deref(),
+            further.auth_time.as_deref(),
+        );
         Ok(Self(Arc::new(Inner {
             hash: *token.sha256(),
             // An opaque text has only one form.
             signed_hash: *token.sha256(),
             issuer: issuer.to_owned(),
             subject,
-            client_id,
             jwt_id: answer.jwt_id().map(str::to_owned),
             scopes: answer.scopes().cloned().unwrap_or_default(),
             roles: own.profile.introspected_roles(&members)?,
             confirmations: bound_to,
-            actors: actors(further.act.as_deref(), issuer)?,
+            current_actor: current_actor(&actors, &client_id),
+            actors,
+            may_act: further.may_act.as_deref().map(MayAct::read),
+            login,
+            transaction_id: login::read(further.txn.as_deref()),
+            client_id,
             session_id: further.sid,
             issued_at: answer.iat().map(Into::into),
             expires: ends,

@@ -42,29 +42,29 @@ impl<T> Claim<T> {
     }
 }
 
-pub(super) type Members<'a> = BTreeMap<Text<'a>, &'a RawValue>;
+pub(crate) type Members<'a> = BTreeMap<Text<'a>, &'a RawValue>;
 
 /// Texts without order.
-pub(super) type Texts = BTreeSet<Box<str>>;
+pub(crate) type Texts = BTreeSet<Box<str>>;
 
 /// The members of an object.
-pub(super) fn members(json: &str) -> Option<Members<'_>> {
+pub(crate) fn members(json: &str) -> Option<Members<'_>> {
     json::from_object(json.as_bytes()).ok()
 }
 
 /// A text that says something.
-pub(super) fn text(json: &str) -> Option<Box<str>> {
+pub(crate) fn text(json: &str) -> Option<Box<str>> {
     let text: Text<'_> = parsed(json)?;
     (!text.is_empty()).then(|| text.as_str().into())
 }
 
 /// A list of texts.
-pub(super) fn texts(json: &str) -> Option<Texts> {
+pub(crate) fn texts(json: &str) -> Option<Texts> {
     let all: Vec<Text<'_>> = parsed(json)?;
     Some(all.iter().map(|text| text.as_str().into()).collect())
 }
 
-pub(super) fn parsed<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+pub(crate) fn parsed<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
     serde_json::from_str(json).ok()
 }
 

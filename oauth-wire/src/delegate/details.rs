@@ -7,7 +7,7 @@ use super::claim::{Members, Texts, canonical_value, members, parsed, subset, tex
 use super::verdict::{Finding, Verdict};
 
 /// The type whose members are compared as sets.
-const TOOL: &str = "aims_tool";
+pub(crate) const TOOL: &str = "aims_tool";
 /// Those members.
 const SETS: [&str; 4] = ["locations", "actions", "datatypes", "privileges"];
 const ACTIONS: usize = 1;
@@ -20,14 +20,14 @@ pub(super) struct Details(pub(super) Vec<Entry>);
 
 /// One entry.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Entry {
-    pub(super) kind: Box<str>,
+pub(crate) struct Entry {
+    pub(crate) kind: Box<str>,
     /// The members that are compared as sets: for the type `aims_tool` alone.
-    pub(super) sets: Option<[Option<Texts>; 4]>,
+    pub(crate) sets: Option<[Option<Texts>; 4]>,
     /// Everything else of it, in canonical form.
-    pub(super) rest: Box<str>,
+    pub(crate) rest: Box<str>,
     /// `call_digest` in canonical form.
-    pub(super) call: Option<Box<str>>,
+    pub(crate) call: Option<Box<str>>,
 }
 
 impl Details {
@@ -131,7 +131,7 @@ fn union<'a>(all: &[Option<&'a Texts>]) -> std::collections::BTreeSet<&'a str> {
 }
 
 impl Entry {
-    fn read(json: &str) -> Option<Self> {
+    pub(crate) fn read(json: &str) -> Option<Self> {
         let all = members(json)?;
         let kind = text(all.get("type")?.get())?;
         let call = match all.get("call_digest").map(|raw| raw.get()) {
@@ -159,6 +159,41 @@ impl Entry {
             rest: rest(&all)?,
             call,
         })
+    }
+
+    /// Returns a member that is compared as a set.
+    pub(crate) fn set(&self, name: &str) -> Option<&Texts> {
+        let index = SETS.iter().position(|it| *it == name)?;
+        self.sets.as_ref()?.get(index)?.as_ref()
+    }
+
+    /// Returns the place of a member that is compared as a set.
+    pub(crate) fn set_mut(&mut self, name: &str) -> Option<&mut Option<Texts>> {
+        let index = SETS.iter().position(|it| *it == name)?;
+        self.sets.as_mut()?.get_mut(index)
+    }
+
+    /// Returns the entry as a JSON object.
+    pub(crate) fn to_json(&self) -> String {
+        let mut json = self.rest.strip_suffix('}').unwrap_or_default().to_owned();
+        for (name, set) in SETS.iter().zip(self.sets.iter().flatten()) {
+            if let Some(texts) = set {
+                // Serializing strings cannot fail.
+                let texts = serde_json::to_string(texts).unwrap_or_default();
+                json.push_str(&format!(",\"{name}\":{texts}"));
+            }
+        }
+        json.push('}');
+        json
+    }
+
+    /// How a child's entry of the same type compares with this one.
+    pub(crate) fn compare_whole(&self, child: &Self) -> Verdict {
+        if self.rest == child.rest {
+            self.compare(child).verdict
+        } else {
+            Verdict::Undecidable
+        }
     }
 
     /// How a child's entry with the same rest compares with this one.

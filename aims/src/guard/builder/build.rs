@@ -29,6 +29,7 @@ impl Settings {
             });
         }
         self.check_rules()?;
+        self.check_introspected()?;
         let paths = if self.any_path || !self.audiences.is_empty() {
             Paths::Any
         } else {
@@ -90,7 +91,7 @@ impl Settings {
             store.begin(self.clock.0.now());
         }
         let inner = Inner {
-            resource: resource.as_str().to_owned(),
+            resource: resource.as_str().into(),
             paths,
             audience,
             trust: self.trust,
@@ -115,6 +116,8 @@ impl Settings {
             revoked: self.revoked,
             resolve: self.resolve,
             deadline: self.deadline,
+            skew: self.skew.unwrap_or_default(),
+            passes_token: self.passes_token,
             clock: self.clock.0,
         };
         let requirements = self.requirements;
@@ -131,6 +134,21 @@ impl Settings {
             route: Arc::new(Route { requirements }),
             answers: PhantomData,
         })
+    }
+
+    /// Checks that each issuer whose JWTs are to be introspected can be asked.
+    fn check_introspected(&self) -> Result<(), BuildError> {
+        let is_asked = |issuer| self.opaque.iter().any(|it| it.issuer() == issuer);
+        let mut unasked = self
+            .rules
+            .iter()
+            .filter(|(_, rules)| rules.introspects_jwts());
+        match unasked.find(|(issuer, _)| !is_asked(issuer)) {
+            Some((issuer, _)) => Err(BuildError::NotAsked {
+                issuer: issuer.as_str().to_owned(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Checks that the store of issuers can have these rules, and has no issuer in two spellings.

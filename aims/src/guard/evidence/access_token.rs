@@ -21,7 +21,7 @@ pub(in crate::guard) fn verify(
     introspected: Option<&Introspection>,
     now: UnixTime,
 ) -> Result<AccessToken, Error> {
-    let Some(opaque) = guard.opaque.of(token) else {
+    let Some(opaque) = guard.asked_about(token) else {
         return guard.tokens.verify(token, issuers, now);
     };
     let issuer = opaque.issuer();
@@ -65,7 +65,7 @@ impl<M> Guard<M> {
     ) -> Refused {
         let refused = self.token_refused(error, Some(token.scheme));
         let token = token.text.text();
-        match (error, self.inner.opaque.of(token)) {
+        match (error, self.inner.asked_about(token)) {
             (Error::NotIntrospected { .. }, Some(opaque)) => {
                 let issuer = opaque.issuer().clone();
                 let request = IntrospectionRequest::new(issuer, token.into());

@@ -1,0 +1,147 @@
+//! Decisions about the subject and about those that act for it.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use aims_error::shown;
+use aims_jose::time::UnixTime;
+
+use super::{Call, Decision, Denial, Reason};
+use crate::principal::Principal;
+
+/// Tells what single parties may do, for
+/// [`Requirements::subject_and_actor`](crate::Requirements::subject_and_actor).
+///
+/// The guard asks it about the subject of the call and about each party that acts for the subject.
+/// It is synchronous, like [`Authorize`](super::Authorize).
+///
+/// ```
+/// use aims::Requirements;
+/// use aims::decision::{Call, Party, Permission, Permit, Role};
+/// use aims::jose::time::UnixTime;
+///
+/// /// Alice may use every tool, and the assistant may only read.
+/// #[derive(Debug)]
+/// struct Rules;
+///
+/// impl Permit for Rules {
+///     fn may(&self, party: &Party<'_>, call: &Call<'_>, _: UnixTime) -> Permission {
+///         match (party.role, party.name) {
+///             (Role::Subject, "alice") => Permission::Allowed,
+///             (Role::Actor, "spiffe://example.org/assistant") if call.method == "GET" => {
+///                 Permission::Allowed
+///             }
+///             (Role::Actor, "spiffe://example.org/assistant") => Permission::Denied,
+///             _ => Permission::NoRule,
+///         }
+///     }
+/// }
+///
+/// let requirements = Requirements::new().subject_and_actor(Rules);
+/// # drop(requirements);
+/// ```
+pub trait Permit: Debug + Send + Sync {
+    /// Decides whether this party may make the call at the time `now`.
+    fn may(&self, party: &Party<'_>, call: &Call<'_>, now: UnixTime) -> Permission;
+}
+
+impl<T: Permit + ?Sized> Permit for Arc<T> {
+    fn may(&self, party: &Party<'_>, call: &Call<'_>, now: UnixTime) -> Permission {
+        (**self).may(party, call, now)
+    }
+}
+
+/// One party of a call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Party<'a> {
+    /// The part that the party has in the call.
+    pub role: Role,
+    /// `sub` or `client_id` of the party, or the workload identifier of the proven agent.
+    pub name: &'a str,
+    /// The issuer of the name. `None` for a workload identifier that was proven by its credential.
+    pub issuer: Option<&'a str>,
+}
+
+/// The part that a party has in a call.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[non_exhaustive]
+pub enum Role {
+    /// The party on whose behalf the call is made, such as a user.
+    Subject,
+    /// The party that makes the call, such as an agent.
+    Actor,
+}
+
+/// The answer of a [`Permit`].
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "each answer must be handled")]
+pub enum Permission {
+    /// The party may make the call.
+    Allowed,
+    /// The party must not make the call.
+    Denied,
+    /// There is no rule about this party. The guard refuses the call.
+    NoRule,
+}
+
+/// Allows a call that is permitted to all of its parties.
+pub(crate) fn decide(
+    policy: &dyn Permit,
+    principal: &Principal,
+    call: &Call<'_>,
+    now: UnixTime,
+) -> Decision {
+    let parties = parties(principal);
+    if !parties.iter().any(|it| it.role == Role::Actor) {
+        let detail = "no acting party is known: expected an access token or a proven agent";
+        let reason = Reason::new("guard.actor_denied", detail);
+        return Decision::Deny(Denial::Forbidden, vec![reason]);
+    }
+    for party in &parties {
+        let (code, who) = match party.role {
+            Role::Subject => ("guard.subject_denied", "the subject"),
+            Role::Actor => ("guard.actor_denied", "the actor"),
+        };
+        let name = shown([party.name]);
+        let detail = match policy.may(party, call, now) {
+            Permission::Allowed => continue,
+            Permission::Denied => format!("{who} {name} must not make this call"),
+            Permission::NoRule => format!("no rule permits this call to {who} {name}"),
+        };
+        return Decision::Deny(Denial::Forbidden, vec![Reason::new(code, detail)]);
+    }
+    let detail = format!("permitted to each of {} parties", parties.len());
+    Decision::Allow(vec![Reason::new("guard.both", detail)])
+}
+
+/// The parties of a call: the subject, unless the sender acts for itself, then the acting ones.
+fn parties(principal: &Principal) -> Vec<Party<'_>> {
+    let mut all = Vec::new();
+    let agent = principal.agent().map(|it| it.as_str());
+    let party = |role, name, issuer| Party { role, name, issuer };
+    if let Some(token) = principal.access_token() {
+        let issuer = Some(token.issuer());
+        let acts_for_itself = token.actors().is_empty() && token.subject() == token.client_id();
+        if !acts_for_itself {
+            all.push(party(Role::Subject, token.subject(), issuer));
+        }
+        let is_agent = |name: &str| {
+            let by_rules = || token.workloads().any(|it| Some(it.as_str()) == agent);
+            Some(name) == agent || token.actors().is_empty() && by_rules()
+        };
+        let actor = token.current_actor();
+        if !is_agent(&actor.subject) {
+            let issuer = actor.issuer.as_deref().or(issuer);
+            all.push(party(Role::Actor, &actor.subject, issuer));
+        }
+    } else if let Some(transaction) = principal.transaction() {
+        all.push(party(
+            Role::Subject,
+            transaction.subject(),
+            transaction.issuer(),
+        ));
+    }
+    all.extend(agent.map(|name| party(Role::Actor, name, None)));
+    all
+}

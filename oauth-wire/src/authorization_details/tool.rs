@@ -1,0 +1,125 @@
+//! The type `aims_tool`: calls of a tool.
+
+use std::collections::BTreeSet;
+
+use super::DetailType;
+use crate::delegate::{Entry, TOOL, Verdict};
+use crate::names::root_slash_variant;
+
+/// An entry of the type `aims_tool`, with the common members of RFC 9396 §2.2: `locations`,
+/// `actions`, `datatypes` and `privileges`, each a set of texts.
+///
+/// Another entry is narrower if each of its sets is a subset. A set on one side alone cannot be
+/// compared, and neither can other members that differ.
+///
+/// ```
+/// use aims_oauth_wire::authorization_details::{DetailType, ToolDetail};
+/// use aims_oauth_wire::delegate::Verdict;
+///
+/// let granted = ToolDetail::new().actions(["read", "write"]).datatypes(["files"]);
+/// let wanted = ToolDetail::new().actions(["read"]).datatypes(["files"]);
+/// assert_eq!(granted.compare(&wanted), Verdict::Narrower);
+/// assert_eq!(wanted.compare(&granted), Verdict::Wider);
+/// assert_eq!(
+///     wanted.to_json(),
+///     r#"{"type":"aims_tool","actions":["read"],"datatypes":["files"]}"#
+/// );
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ToolDetail(Entry);
+
+impl Default for ToolDetail {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ToolDetail {
+    /// Creates an entry without members other than `type`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(Entry {
+            kind: TOOL.into(),
+            sets: Some([const { None }; 4]),
+            rest: format!(r#"{{"type":"{TOOL}"}}"#).into(),
+            call: None,
+        })
+    }
+
+    /// Sets `locations`: the URLs of the resources.
+    #[must_use]
+    pub fn locations<S: Into<String>>(self, locations: impl IntoIterator<Item = S>) -> Self {
+        self.with(LOCATIONS, locations)
+    }
+
+    /// Sets `actions`: what may be done, such as the names of tools.
+    #[must_use]
+    pub fn actions<S: Into<String>>(self, actions: impl IntoIterator<Item = S>) -> Self {
+        self.with(ACTIONS, actions)
+    }
+
+    /// Sets `datatypes`: the kinds of data.
+    #[must_use]
+    pub fn datatypes<S: Into<String>>(self, datatypes: impl IntoIterator<Item = S>) -> Self {
+        self.with(DATATYPES, datatypes)
+    }
+
+    /// Sets `privileges`: the levels of privilege.
+    #[must_use]
+    pub fn privileges<S: Into<String>>(self, privileges: impl IntoIterator<Item = S>) -> Self {
+        self.with(PRIVILEGES, privileges)
+    }
+
+    fn with<S: Into<String>>(mut self, member: &str, texts: impl IntoIterator<Item = S>) -> Self {
+        let texts = texts.into_iter().map(|text| text.into().into_boxed_str());
+        if let Some(set) = self.0.set_mut(member) {
+            *set = Some(texts.collect());
+        }
+        self
+    }
+
+    /// Returns a member, by its name in RFC 9396 §2.2, or `None` if the entry does not have it.
+    #[must_use]
+    pub fn get(&self, member: &str) -> Option<&BTreeSet<Box<str>>> {
+        self.0.set(member)
+    }
+}
+
+impl DetailType for ToolDetail {
+    const TYPE: &'static str = TOOL;
+
+    fn parse(entry: &str) -> Option<Self> {
+        let entry = Entry::read(entry)?;
+        entry.sets.is_some().then_some(Self(entry))
+    }
+
+    fn to_json(&self) -> String {
+        self.0.to_json()
+    }
+
+    fn compare(&self, wanted: &Self) -> Verdict {
+        self.0.compare_whole(&wanted.0)
+    }
+
+    /// Returns whether this granted entry permits `wanted` at a resource. A `wanted` without
+    /// `locations` is for this resource.
+    fn permits(&self, wanted: &Self, resource: &str) -> bool {
+        let Some(locations) = self.get(LOCATIONS) else {
+            return self.compare(wanted).is_no_more();
+        };
+        if wanted.get(LOCATIONS).is_some() {
+            return self.compare(wanted).is_no_more();
+        }
+        let is_granted = |it: &String| locations.contains(it.as_str());
+        let names = [Some(resource.to_owned()), root_slash_variant(resource)];
+        let here = wanted
+            .clone()
+            .locations(names.into_iter().flatten().filter(is_granted));
+        self.compare(&here).is_no_more()
+    }
+}
+
+const LOCATIONS: &str = "locations";
+const ACTIONS: &str = "actions";
+const DATATYPES: &str = "datatypes";
+const PRIVILEGES: &str = "privileges";
