@@ -13,6 +13,7 @@ use aims::Guard;
 use aims::guard::{BuildError, GuardBuilder, OpaqueTokens, Trusting};
 use aims::jose::secret::SecretText;
 use aims::jose::time::{Clock, UnixTime};
+use aims::oauth_rs::IssuerRules;
 use aims::oauth_wire::introspection::Introspection;
 use aims::oauth_wire::names::Issuer;
 use aims::resolve::{Need, Resolve, ResolveFuture, Resolved};
@@ -359,4 +360,41 @@ async fn an_opaque_token_is_bound_like_a_jwt() {
     let stolen = guard.admit(&thief.call_with(TOKEN)).await;
     assert_eq!(outcome(stolen), "token.not_bound");
     assert_eq!(code(&guard, TOKEN).await, "token.not_bound");
+}
+
+/// A JWT is shown to its issuer only where the issuer's rules say so. Then the answer decides, not
+/// the signature.
+#[tokio::test]
+async fn a_jwt_is_introspected_where_its_rules_say_so() {
+    let world = World::new();
+    let jwt = world.token(&json!({"iss": ISSUER, "sub": "light"}));
+    let asked = Asked::saying(&good());
+    let opaque = || OpaqueTokens::of(issuer(), asked.clone());
+    let rules = IssuerRules::new().introspect_jwts();
+    let light = builder(&world).issuer_rules(issuer(), rules.clone());
+    let light = light.opaque_tokens(opaque()).build().unwrap();
+    // A lightweight token lacks the claims of RFC 9068, and the answer has them.
+    let who = light.admit(&call(&jwt)).await.unwrap();
+    assert_eq!((who.subject(), asked.times()), ("alice", 1));
+    assert_eq!(code(&light, &jwt).await, "ok");
+    assert_eq!(asked.times(), 1);
+    // A token that names another issuer is not shown to this one.
+    let look_alike = world.token(&json!({"iss": format!("{ISSUER}/x"), "sub": "light"}));
+    assert_eq!(code(&light, &look_alike).await, "token.unknown_issuer");
+    assert_eq!(asked.times(), 1);
+    // What the issuer calls inactive is refused, although its signature is good.
+    let whole = World::claims(&world.agent("spiffe://example.org/agent"));
+    let whole = world.token(&whole);
+    *asked.answer.lock().unwrap() = Some(Resolved::Introspected(Box::new(Introspection::Inactive)));
+    assert_eq!(code(&light, &whole).await, "token.inactive");
+    // Away, and where no issuer may be asked: the token is neither good nor bad.
+    *asked.answer.lock().unwrap() = None;
+    let verdict = told(light.admit(&call(&whole)).await);
+    assert_eq!((verdict.0, verdict.1), ("token.not_introspected", 503));
+    let verdict = told(light.check(&call(&whole), at(NOW)));
+    assert_eq!((verdict.0, verdict.1), ("token.not_introspected", 503));
+    // Rules for an issuer that the guard cannot ask.
+    let world = World::new();
+    let unasked = builder(&world).issuer_rules(issuer(), rules).build();
+    assert!(matches!(unasked, Err(BuildError::NotAsked { .. })));
 }

@@ -16,6 +16,7 @@ use aims_oauth_client::{
     ActorToken, Delegation, DpopKey, Error, Grant, GrantAudience, IdJagRequest, Impersonation,
     JwtBearer, JwtGrantRequest, SubjectToken, Target, TokenRules, TokenSource, drive,
 };
+use aims_oauth_wire::InboundToken;
 use aims_oauth_wire::delegate::{Crossing, Kind};
 use common::{NOW, Paused, Script, client, code, json_answer, server_with};
 use serde_json::{Value, json};
@@ -536,4 +537,29 @@ async fn a_grant_for_another_server() {
             assert_eq!(code(found), expected, "{changes} {response}");
         }
     }
+}
+
+/// DEL-11: the token of a request is presented in an exchange, and the answer is compared with it.
+#[tokio::test(start_paused = true)]
+async fn a_token_that_was_received_is_exchanged() {
+    let inbound = jwt("at+jwt", &claims(&json!({})));
+    let text = inbound.expose().to_owned();
+    let inbound = Arc::new(InboundToken::new(inbound));
+    let grant = || {
+        let subject = SubjectToken::inbound(Arc::clone(&inbound));
+        Impersonation::new(subject, target("read"))
+    };
+    assert!(!format!("{:?}", grant()).contains(&text));
+    let body = answer(&exchanged(&json!({"act": null})), &json!({}));
+    let script = Script::new(move |_, _| json_answer(200, &body));
+    let source = source(&script, TokenRules::new());
+    source.token(grant()).await.unwrap();
+    let form = script.forms().remove(0);
+    assert_eq!(form.get("subject_token"), Some(&*text));
+    assert_eq!(form.get("subject_token_type"), Some(ACCESS_TOKEN));
+    assert_eq!(form.all("actor_token").count(), 0);
+    // Longer than the token that was received.
+    let longer = exchanged(&json!({"exp": NOW + 900, "act": null}));
+    let body = answer(&longer, &json!({"expires_in": 900}));
+    assert_eq!(judged(grant(), body).await, "grant.lifetime");
 }

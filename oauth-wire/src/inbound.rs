@@ -3,6 +3,7 @@
 use core::fmt;
 
 use aims_jose::digest::Fingerprint;
+use aims_jose::jws::Unverified;
 use aims_jose::secret::SecretText;
 
 use crate::Error;
@@ -63,6 +64,16 @@ impl InboundToken {
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
         self.0.fingerprint()
+    }
+
+    /// Returns the header `typ` and the payload of the token, if it is a JWT, to compare the answer
+    /// of an exchange with it. Without the signature they are no token. Nothing is verified.
+    #[must_use]
+    pub fn unverified_claims(&self) -> Option<(Option<String>, Vec<u8>)> {
+        let token = Unverified::parse_ignoring_key_references(self.0.expose(), usize::MAX).ok()?;
+        let payload = token.unverified_payload().ok()?;
+        let typ = token.header().typ().map(str::to_owned);
+        Some((typ, payload.to_vec()))
     }
 }
 

@@ -65,7 +65,9 @@ impl<M> Guard<M> {
     /// Responses stream, unless the caller demands a signed response. On a route that requires
     /// scopes, a response ends with [`StreamEnded`] when the first credential of its request
     /// expires, after the clock skew, or when one is revoked
-    /// ([`Requirements::outlive_credentials`](crate::Requirements::outlive_credentials)). The layer reads such a
+    /// ([`Requirements::outlive_credentials`](crate::Requirements::outlive_credentials)).
+    ///
+    /// If a signed response is demanded, the layer reads the
     /// response completely and signs it; the key may be in a device or behind a network. If the
     /// response cannot be signed, or does not end within the
     /// [deadline](super::HttpSignatures::with_response_deadline), the answer is 501. Mark routes

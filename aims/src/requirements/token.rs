@@ -1,4 +1,4 @@
-//! What a route requires of the access token beside scopes and roles.
+//! Requirements of a route for the access token, beside scopes and roles.
 
 use std::fmt;
 use std::sync::Arc;
@@ -159,8 +159,8 @@ impl Requirements {
 
     /// Tells a caller whose token lacks [details](Self::details) which ones would be allowed.
     ///
-    /// The answer is 403 in any case. With this method it has the member `authorization_details`, in
-    /// the form in which a client asks for them.
+    /// The answer is 403 in any case. With this method it has the member `authorization_details`,
+    /// in the form in which a client asks for them.
     #[must_use]
     pub const fn offer_details(mut self) -> Self {
         self.token.offered = Accepts::Yes;

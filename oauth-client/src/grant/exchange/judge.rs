@@ -42,10 +42,15 @@ impl Answer {
     pub(super) fn read(token: &Secret) -> Option<Self> {
         let token = Unverified::parse_ignoring_key_references(token.expose(), usize::MAX).ok()?;
         let payload = token.unverified_payload().ok()?;
+        Self::of(token.header().typ(), payload.to_vec())
+    }
+
+    /// Reads the payload of a JWT with this header `typ`.
+    pub(super) fn of(typ: Option<&str>, payload: Vec<u8>) -> Option<Self> {
         Some(Self {
-            kind: token.header().typ().and_then(Kind::of_typ),
-            claims: json::from_object(payload).ok()?,
-            payload: payload.to_vec(),
+            kind: typ.and_then(Kind::of_typ),
+            claims: json::from_object(&payload).ok()?,
+            payload,
         })
     }
 }
@@ -100,12 +105,7 @@ pub(super) fn lifetime(
     now: UnixTime,
 ) -> Result<(), Error> {
     let Some(ends) = ends else { return Ok(()) };
-    let of_jwt = || {
-        Answer::read(&subject.text)?
-            .claims
-            .exp
-            .map(NumericDate::as_secs)
-    };
+    let of_jwt = || subject.read()?.claims.exp.map(NumericDate::as_secs);
     let own = subject.expires.map(|it| it.as_secs()).or_else(of_jwt);
     let own = own.filter(|_| !accepts_new);
     let most = most.map(|most| time::after(now, most).as_secs());
@@ -155,7 +155,7 @@ pub(super) fn rights(
     crossing: Option<&Crossing>,
 ) -> Result<(), Error> {
     let read = |answer: &Answer| Rights::read(answer.kind?, &answer.payload).ok();
-    let parent = Answer::read(&subject.text);
+    let parent = subject.read();
     let parent = parent.as_ref().and_then(read);
     let (Some(parent), Some(child)) = (parent, answer.and_then(read)) else {
         return match crossing {

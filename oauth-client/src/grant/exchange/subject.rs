@@ -1,9 +1,14 @@
 //! The tokens that a client presents in a token exchange (RFC 8693 §2.1).
 
+use std::sync::Arc;
+
+use aims_jose::digest::Fingerprint;
 use aims_jose::time::UnixTime;
+use aims_oauth_wire::InboundToken;
 use aims_oauth_wire::names::ScopeSet;
 use aims_oauth_wire::token::TokenRequest;
 
+use super::judge::Answer;
 use super::{ACCESS_TOKEN, Secret};
 use crate::Token;
 
@@ -16,11 +21,20 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// The token of the party in whose name the new token is requested. `Debug` shows its fingerprint.
 #[derive(Clone, Debug)]
 pub struct SubjectToken {
-    pub(super) text: Secret,
-    pub(super) kind: Box<str>,
+    text: Text,
+    kind: Box<str>,
     /// The end of the token and its scopes, if the server stated them.
     pub(super) expires: Option<UnixTime>,
     pub(super) scopes: Option<ScopeSet>,
+}
+
+/// The text of a subject token.
+#[derive(Clone, Debug)]
+enum Text {
+    /// One that the program has.
+    Own(Secret),
+    /// One that a request brought. Only an exchange can present it.
+    Inbound(Arc<InboundToken>),
 }
 
 /// The token of the party that acts for the subject, such as an access token or an identity token
@@ -57,7 +71,33 @@ impl SubjectToken {
         Some(Self::other(REFRESH_TOKEN, text))
     }
 
-    /// Presents an access token, such as that of a caller.
+    /// Presents the access token of a request that this program received as a resource server.
+    ///
+    /// `Principal::inbound_token` of the crate `aims` returns it. It is the way to call another
+    /// service for the same user: the token itself is for this service alone.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use aims_oauth_client::{Impersonation, SubjectToken, Target};
+    /// use aims_oauth_wire::InboundToken;
+    ///
+    /// fn call_on(inbound: &Arc<InboundToken>) -> Result<Impersonation, aims_oauth_wire::Error> {
+    ///     let next = Target::new("https://next.example/mcp".parse()?, "read".parse()?);
+    ///     Ok(Impersonation::new(SubjectToken::inbound(Arc::clone(inbound)), next))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn inbound(token: Arc<InboundToken>) -> Self {
+        Self {
+            text: Text::Inbound(token),
+            kind: ACCESS_TOKEN.into(),
+            expires: None,
+            scopes: None,
+        }
+    }
+
+    /// Presents an access token.
     #[must_use]
     pub fn access_token(text: impl Into<Secret>) -> Self {
         Self::other(ACCESS_TOKEN, text)
@@ -91,16 +131,41 @@ impl SubjectToken {
     #[must_use]
     pub fn other(kind: impl Into<Box<str>>, text: impl Into<Secret>) -> Self {
         Self {
-            text: text.into(),
+            text: Text::Own(text.into()),
             kind: kind.into(),
             expires: None,
             scopes: None,
         }
     }
 
+    pub(super) fn fingerprint(&self) -> Fingerprint {
+        match &self.text {
+            Text::Own(text) => text.fingerprint(),
+            Text::Inbound(token) => token.fingerprint(),
+        }
+    }
+
+    /// Reads the token, if it is a JWT.
+    pub(super) fn read(&self) -> Option<Answer> {
+        match &self.text {
+            Text::Own(text) => Answer::read(text),
+            Text::Inbound(token) => {
+                let (typ, payload) = token.unverified_claims()?;
+                Answer::of(typ.as_deref(), payload)
+            }
+        }
+    }
+
     pub(super) fn write(&self, request: &mut TokenRequest) -> Result<(), aims_oauth_wire::Error> {
-        request.parameter("subject_token", self.text.clone())?;
-        request.parameter("subject_token_type", &*self.kind)?;
+        match &self.text {
+            Text::Own(text) => {
+                request.parameter("subject_token", text.clone())?;
+                request.parameter("subject_token_type", &*self.kind)?;
+            }
+            Text::Inbound(token) => {
+                request.subject_token(token)?;
+            }
+        }
         Ok(())
     }
 }

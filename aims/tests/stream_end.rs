@@ -1,0 +1,223 @@
+//! A streamed response ends with the credentials of its request, on routes that require scopes.
+
+#![cfg(all(feature = "tool", feature = "tower"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aims::guard::layer::StreamEnded;
+use aims::jose::time::{Clock, UnixTime};
+use aims::revoked::{RevocationList, RevokedBy};
+use aims::{Guard, Requirements};
+use bytes::Bytes;
+use common::{Events, ISSUER, NOW, World, at, bare};
+use http::{HeaderMap, Request, Response};
+use http_body_util::channel::{Channel, Sender};
+use http_body_util::{BodyExt as _, Full};
+use tower::ServiceExt as _;
+use tower_layer::Layer as _;
+
+/// A clock that the test sets.
+#[derive(Clone, Debug)]
+struct Hands(Arc<AtomicU64>);
+
+impl Clock for Hands {
+    fn now(&self) -> UnixTime {
+        at(self.0.load(Ordering::SeqCst))
+    }
+}
+
+struct Scene {
+    world: World,
+    guard: Guard,
+    clock: Hands,
+    revoked: Arc<RevocationList>,
+    events: Events,
+}
+
+type Answer = (
+    Sender<Bytes>,
+    std::pin::Pin<Box<aims::guard::layer::ResponseBody<Channel<Bytes, Infallible>>>>,
+);
+
+impl Scene {
+    fn new(route: Requirements) -> Self {
+        let world = World::new();
+        let clock = Hands(Arc::new(AtomicU64::new(NOW)));
+        let revoked = Arc::new(RevocationList::new(100).with_clock(clock.clone()));
+        let events = Events::default();
+        let guard = world
+            .guard()
+            .issuers(Arc::clone(&world.issuers))
+            .require(route)
+            .revoked(Arc::clone(&revoked))
+            .record(events.clone())
+            .clock(clock.clone())
+            .build()
+            .unwrap();
+        Self {
+            world,
+            guard,
+            clock,
+            revoked,
+            events,
+        }
+    }
+
+    /// Makes a call with a token that ends in five minutes, and returns the response's two ends.
+    async fn call(&self, content_type: &'static str) -> Answer {
+        let agent = self.world.agent("spiffe://example.org/agent");
+        let mut claims = World::claims(&agent);
+        claims["client_id"] = "web".into();
+        claims["sub"] = "alice".into();
+        claims.as_object_mut().unwrap().remove("cnf");
+        let mut head = bare();
+        let token = format!("Bearer {}", self.world.token(&claims));
+        head.headers.insert("authorization", token.parse().unwrap());
+        head.headers
+            .insert("content-type", content_type.parse().unwrap());
+        let (sender, body) = Channel::<Bytes, Infallible>::new(4);
+        let body = Arc::new(std::sync::Mutex::new(Some(body)));
+        let handler = move |_| {
+            let body = body.lock().unwrap().take().unwrap();
+            async move { Ok::<_, Infallible>(Response::new(body)) }
+        };
+        let service = self.guard.layer().layer(tower::service_fn(handler));
+        let request = Request::from_parts(head, Full::<Bytes>::default());
+        let response = service.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), 200);
+        (sender, Box::pin(response.into_body()))
+    }
+
+    fn at(&self, seconds: u64) {
+        self.clock.0.store(seconds, Ordering::SeqCst);
+    }
+
+    fn last_event(&self) -> String {
+        self.events.0.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+fn scopes() -> Requirements {
+    let scopes = "tools:call".parse().unwrap();
+    Requirements::new().accept_bearer().scopes(scopes)
+}
+
+fn code(error: &(dyn std::error::Error + 'static)) -> &'static str {
+    error.downcast_ref::<StreamEnded>().unwrap().code()
+}
+
+/// The last second is `exp` and the clock skew. An idle response ends as well.
+#[tokio::test(start_paused = true)]
+async fn a_response_ends_with_its_token() {
+    let scene = Scene::new(scopes());
+    let (mut sender, mut body) = scene.call("application/json").await;
+    sender.send_data("one".into()).await.unwrap();
+    let first = body.frame().await.unwrap().unwrap();
+    assert_eq!(first.into_data().unwrap(), "one");
+    scene.at(NOW + 329);
+    sender.send_data("two".into()).await.unwrap();
+    let second = body.frame().await.unwrap().unwrap();
+    assert_eq!(second.into_data().unwrap(), "two");
+    // What the service sends from then on is not passed on.
+    scene.at(NOW + 331);
+    sender.send_data("three".into()).await.unwrap();
+    let error = body.frame().await.unwrap().unwrap_err();
+    assert_eq!(code(&*error), "guard.stream_expired");
+    assert!(body.frame().await.is_none());
+    let event = scene.last_event();
+    assert!(
+        event.contains(r#"code: Some("guard.stream_expired")"#),
+        "{event}"
+    );
+    assert!(event.contains("alice"), "{event}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_response_ends_as_well() {
+    let scene = Scene::new(scopes());
+    let (_sender, mut body) = scene.call("text/event-stream").await;
+    let clock = scene.clock.clone();
+    let waiting = tokio::spawn(async move { body.frame().await.unwrap().unwrap_err() });
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!waiting.is_finished());
+    clock.0.store(NOW + 331, Ordering::SeqCst);
+    let error = waiting.await.unwrap();
+    assert_eq!(code(&*error), "guard.stream_expired");
+}
+
+/// A revocation ends a response, idle or not.
+#[tokio::test(start_paused = true)]
+async fn a_response_ends_with_a_revocation() {
+    let scene = Scene::new(scopes());
+    let (mut sender, mut busy) = scene.call("application/json").await;
+    let (_idle_sender, mut idle) = scene.call("application/json").await;
+    let waiting = tokio::spawn(async move { idle.frame().await.unwrap().unwrap_err() });
+    sender.send_data("one".into()).await.unwrap();
+    assert!(busy.frame().await.unwrap().is_ok());
+    let alice = |issuer: &str| RevokedBy::Subject {
+        issuer: issuer.to_owned(),
+        subject: "alice".to_owned(),
+    };
+    scene
+        .revoked
+        .revoke(alice("https://other.example"), at(NOW));
+    sender.send_data("two".into()).await.unwrap();
+    assert!(busy.frame().await.unwrap().is_ok());
+    assert!(!waiting.is_finished());
+    scene.revoked.revoke(alice(ISSUER), at(NOW));
+    sender.send_data("three".into()).await.unwrap();
+    let error = busy.frame().await.unwrap().unwrap_err();
+    assert_eq!(code(&*error), "guard.stream_revoked");
+    let error = waiting.await.unwrap();
+    assert_eq!(code(&*error), "guard.stream_revoked");
+}
+
+/// A call of gRPC ends with a status.
+#[tokio::test(start_paused = true)]
+async fn a_call_of_grpc_ends_with_a_status() {
+    let scene = Scene::new(scopes());
+    let (_sender, mut body) = scene.call("application/grpc").await;
+    scene.at(NOW + 331);
+    let last = body.frame().await.unwrap().unwrap();
+    let status: HeaderMap = last.into_trailers().unwrap();
+    assert_eq!(status["grpc-status"], "16");
+    assert!(body.frame().await.is_none());
+}
+
+/// A route may let responses stream on by name, and one without scopes does.
+#[tokio::test(start_paused = true)]
+async fn other_responses_stream_on() {
+    for route in [
+        scopes().outlive_credentials(),
+        Requirements::new().accept_bearer(),
+    ] {
+        let scene = Scene::new(route);
+        let (mut sender, mut body) = scene.call("application/json").await;
+        scene.at(NOW + 86_400);
+        scene
+            .revoked
+            .revoke(RevokedBy::Issuer(ISSUER.to_owned()), at(NOW));
+        sender.send_data("late".into()).await.unwrap();
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "late");
+        drop(sender);
+        assert!(body.frame().await.is_none());
+    }
+}
+
+/// A response that is complete in time is not touched.
+#[tokio::test(start_paused = true)]
+async fn a_complete_response_is_unchanged() {
+    let scene = Scene::new(scopes());
+    let (mut sender, body) = scene.call("application/json").await;
+    sender.send_data("whole".into()).await.unwrap();
+    drop(sender);
+    let whole = body.collect().await.unwrap().to_bytes();
+    assert_eq!(whole, "whole");
+}
