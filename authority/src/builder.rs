@@ -4,6 +4,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use aims_fetch::Fetch;
 use aims_jose::key::SigningKey;
 use aims_jose::provider::Provider;
 use aims_jose::random::{self, SecureRandom};
@@ -23,10 +24,10 @@ use crate::keys::KeyRing;
 use crate::limit::Meter;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes, TokenExchange};
-use crate::oauth::{AuthorizationServer, Registry};
+use crate::oauth::{AuthorizationServer, ClientDocuments, Registration, Registry};
 use crate::{
     AuthenticateUser, Authority, Client, DetailsType, Enrolment, Error, ExchangePolicy, Limits,
-    MemoryState, Purpose, Rate, Resource, State,
+    MemoryState, Purpose, Rate, Resource, SelfDescribed, State,
 };
 
 /// Number of nonces and assertions that the default replay store holds.
@@ -80,6 +81,8 @@ pub struct Builder {
     users: Option<Arc<dyn AuthenticateUser>>,
     acr_values: Vec<String>,
     details: Vec<Arc<dyn DetailsType>>,
+    registration: Option<SelfDescribed>,
+    documents: Option<ClientDocuments>,
     refresh_pause: Duration,
     refresh_longest: Duration,
     /// The grants of the token endpoint.
@@ -112,6 +115,8 @@ impl Builder {
             users: None,
             acr_values: Vec::new(),
             details: Vec::new(),
+            registration: None,
+            documents: None,
             refresh_pause: Duration::from_secs(7 * 24 * 3_600),
             refresh_longest: Duration::from_secs(30 * 24 * 3_600),
             grants: grant_types(),
@@ -237,6 +242,25 @@ impl Builder {
         self
     }
 
+    /// Lets clients register themselves (RFC 7591), with these rights. Off by default: every
+    /// client that reaches the server can register, and each user decides which client to trust.
+    ///
+    /// A registration lasts 30 days. It has no secret: a client is public, or has keys.
+    pub fn dynamic_registration(mut self, clients: SelfDescribed) -> Self {
+        self.registration = Some(clients);
+        self
+    }
+
+    /// Accepts clients whose `client_id` is the URL of their own metadata
+    /// (draft-ietf-oauth-client-id-metadata-document), with these rights. Off by default.
+    ///
+    /// `fetch` sends requests to URLs that clients choose. Use a `Fetcher` of `aims-fetch`, which
+    /// connects to public addresses only and follows no redirects, or a client with these rules.
+    pub fn client_documents(mut self, clients: SelfDescribed, fetch: Arc<dyn Fetch>) -> Self {
+        self.documents = Some(ClientDocuments::new(clients, fetch));
+        self
+    }
+
     /// Adds token exchange (RFC 8693) for clients that [serve](Client::serves) a resource, by these
     /// rules.
     pub fn exchange(mut self, policy: Arc<dyn ExchangePolicy>) -> Self {
@@ -345,7 +369,15 @@ impl Builder {
             identity.declare(enrolment, now)?;
         }
         let oauth = AuthorizationServer {
-            registry: Registry::new(self.resources, self.clients)?,
+            registry: {
+                let registry = Registry::new(self.resources, self.clients)?;
+                let rules = self.registration.iter();
+                let rules = rules.chain(self.documents.iter().map(|it| &it.clients));
+                rules
+                    .map(|it| &it.grants)
+                    .try_for_each(|it| registry.check_grants(it))?;
+                registry
+            },
             grants: GrantTypes::new(self.grants),
             ring: token_ring,
             lifetime: self.token_lifetime,
@@ -365,6 +397,8 @@ impl Builder {
             users: self.users,
             acr_values: self.acr_values,
             details: self.details,
+            registration: self.registration.map(Registration::new),
+            documents: self.documents,
             refresh_pause: self.refresh_pause,
             refresh_longest: self.refresh_longest,
             base: base.clone(),

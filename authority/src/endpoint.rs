@@ -90,6 +90,8 @@ pub(crate) enum Part {
     Always,
     /// Users, by [`AuthenticateUser`](crate::AuthenticateUser).
     Users,
+    /// Dynamic registration (RFC 7591).
+    Registration,
 }
 
 impl Part {
@@ -98,6 +100,7 @@ impl Part {
         match self {
             Self::Always => true,
             Self::Users => server.users.is_some(),
+            Self::Registration => server.users.is_some() && server.registration.is_some(),
         }
     }
 }

@@ -300,6 +300,15 @@ pub enum Error {
     /// An exchanged token would permit more than its subject token.
     #[error("an exchanged token must not permit more than its subject token")]
     Amplification(#[source] aims_oauth_wire::delegate::Amplification),
+    /// The metadata of a client are refused (RFC 7591 §3.2.2).
+    #[error("the metadata of a client are refused: {reason}")]
+    Registration {
+        /// `error` of the response: `invalid_redirect_uri`, `invalid_client_metadata` or
+        /// `unapproved_software_statement`.
+        answer: &'static str,
+        /// The defect.
+        reason: &'static str,
+    },
     /// This client may not use the grant (`unauthorized_client`).
     #[error("the client may not use this grant: {reason}")]
     ClientGrant {
@@ -409,6 +418,7 @@ impl Error {
         Self::RefreshAgain => Replayed "as.refresh_again",
         Self::SubjectToken { .. } => Untrusted "as.subject_token",
         Self::Amplification(_) => Forbidden "as.amplification",
+        Self::Registration { .. } => Forbidden "as.registration",
         Self::ClientGrant { .. } => Forbidden "as.client_grant",
         Self::Target => Forbidden "as.target",
         Self::Scope | Self::ScopeNotAllowed { .. } => Forbidden "as.scope",
@@ -482,7 +492,7 @@ impl Error {
             },
             Self::Denied => "access_denied",
             Self::Details { .. } => "invalid_authorization_details",
-            Self::Login { answer, .. } => answer,
+            Self::Login { answer, .. } | Self::Registration { answer, .. } => answer,
             Self::RequestUri => "invalid_request_uri",
             Self::ResponseType => "unsupported_response_type",
             Self::Target => "invalid_target",

@@ -72,6 +72,7 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
     match read(body, authority.limits().body).await {
         Ok(body) => {
             let request = Request::from_parts(parts, body);
+            authority.learn_client(&request, source, clock.now()).await;
             let response = authority.run(endpoint, &request, source, clock.now());
             match response.status() {
                 StatusCode::TOO_MANY_REQUESTS => last(response),

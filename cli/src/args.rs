@@ -276,6 +276,10 @@ pub(crate) struct Serve {
         requires = "dev_user"
     )]
     pub(crate) clients: Vec<(String, Vec<String>)>,
+    /// Lets clients register themselves (RFC 7591), with the scopes of every `--resource`, to ask
+    /// the `--dev-user`
+    #[arg(long, requires = "dev_user")]
+    pub(crate) dynamic_registration: bool,
     /// More agents, clients and resources, in JSON, each agent with its own lifetime and rights
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

@@ -6,9 +6,9 @@
 
 use super::{Endpoint, Methods, Part, Place, RefusalForm};
 use crate::identity::endpoint as identity;
-use crate::oauth::authorize;
 use crate::oauth::endpoint as oauth;
 use crate::oauth::grant::{AuthorizationCode, ClientCredentials, GrantType, RefreshTokens};
+use crate::oauth::{authorize, registration};
 
 /// All endpoints of the authority.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
@@ -94,6 +94,15 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         metadata: Some("pushed_authorization_request_endpoint"),
         takes_bootstrap_token: false,
         handler: authorize::push,
+    },
+    Endpoint {
+        place: Place::Beneath("/register"),
+        methods: Methods::Post,
+        refusal: RefusalForm::Oauth,
+        part: Part::Registration,
+        metadata: Some("registration_endpoint"),
+        takes_bootstrap_token: false,
+        handler: registration::register,
     },
     Endpoint {
         place: Place::Beneath("/jwks"),

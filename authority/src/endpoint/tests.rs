@@ -8,7 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use serde_json::Value;
 
 use super::*;
-use crate::{Authority, DevUser};
+use crate::{Authority, DevUser, SelfDescribed};
 
 const BASE: &str = "http://127.0.0.1:8080/tenant";
 
@@ -20,6 +20,7 @@ fn authority(base: &str) -> Authority {
     Authority::builder(base, AWS_LC)
         .trust_domain("example.org")
         .users(Arc::new(DevUser::new("alice")))
+        .dynamic_registration(SelfDescribed::new())
         .build(now())
         .unwrap()
 }

@@ -86,6 +86,7 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         | Error::RedirectUri
         | Error::RefreshAgain
         | Error::RefreshUsed
+        | Error::Registration { .. }
         | Error::ResponseType
         | Error::SubjectToken { .. }
         | Error::Scope
@@ -144,6 +145,7 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         | Error::Details { reason }
         | Error::Grant { reason }
         | Error::Login { reason, .. }
+        | Error::Registration { reason, .. }
         | Error::SubjectToken { reason } => reason,
         Error::Amplification(_) => "the token would permit more than its subject token",
         Error::CodeUsed => "the code was used before",
@@ -153,7 +155,7 @@ pub(crate) fn description(error: &Error) -> Cow<'static, str> {
         Error::ResponseType => "the response type is not supported, expected code",
         Error::Target => "name one resource that this client may use",
         Error::TokenRequest { reason } => reason,
-        Error::MediaType { .. } => "the body must be application/x-www-form-urlencoded",
+        Error::MediaType { due } => return format!("the body must be {due}").into(),
         Error::TooLarge { .. } => "the body is too long",
         Error::TooMany { .. } => "too many requests",
         Error::Host { .. } => "the request is for another host",

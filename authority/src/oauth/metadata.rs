@@ -35,6 +35,8 @@ struct UserMetadata<'a> {
     code_challenge_methods_supported: [&'a str; 1],
     /// RFC 9207 §3.
     authorization_response_iss_parameter_supported: bool,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    client_id_metadata_document_supported: bool,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     acr_values_supported: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -42,6 +44,10 @@ struct UserMetadata<'a> {
 }
 
 impl AuthorizationServer {
+    const fn has_self_described_clients(&self) -> bool {
+        self.users.is_some() && (self.registration.is_some() || self.documents.is_some())
+    }
+
     /// Returns the metadata document.
     #[must_use]
     pub fn metadata(&self) -> String {
@@ -58,7 +64,7 @@ impl AuthorizationServer {
         if self.registry.accepts_jwt_svids() {
             methods.push("spiffe_jwt");
         }
-        if self.registry.has_public_clients() {
+        if self.registry.has_public_clients() || self.has_self_described_clients() {
             methods.push("none");
         }
         let metadata = Metadata {
@@ -82,6 +88,7 @@ impl AuthorizationServer {
                 response_modes_supported: ["query"],
                 code_challenge_methods_supported: ["S256"],
                 authorization_response_iss_parameter_supported: true,
+                client_id_metadata_document_supported: self.documents.is_some(),
                 acr_values_supported: &self.acr_values,
                 authorization_details_types_supported: self
                     .details

@@ -4,6 +4,7 @@ mod authenticate;
 pub(crate) mod authorize;
 mod client;
 mod details;
+mod documents;
 pub(crate) mod dpop;
 pub(crate) mod endpoint;
 mod family;
@@ -11,6 +12,7 @@ pub(crate) mod grant;
 mod metadata;
 mod presented;
 mod redirect;
+pub(crate) mod registration;
 mod resource;
 mod store;
 mod user;
@@ -33,10 +35,13 @@ use aims_replay::ReplayStore;
 use serde::{Deserialize, Serialize};
 
 pub use self::details::{DetailsType, ToolDetails};
+pub(crate) use self::documents::ClientDocuments;
 use self::dpop::DpopPolicy;
 pub(crate) use self::endpoint::refusal;
 pub use self::grant::exchange::{Exchange, ExchangePolicy, ExchangeTable};
 use self::grant::{GrantTypes, Granted, TokenRequest};
+pub(crate) use self::registration::Registration;
+pub use self::registration::SelfDescribed;
 pub(crate) use self::resource::Registry;
 pub use self::resource::{Client, Resource};
 pub use self::user::{AuthenticateUser, DevUser, User, UserAnswer, UserRequest};
@@ -73,6 +78,10 @@ pub struct AuthorizationServer {
     pub(crate) users: Option<Arc<dyn AuthenticateUser>>,
     pub(crate) acr_values: Vec<String>,
     pub(crate) details: Vec<Arc<dyn DetailsType>>,
+    /// Dynamic registration, if it is on.
+    pub(crate) registration: Option<Registration>,
+    /// Client id metadata documents, if they are on.
+    pub(crate) documents: Option<ClientDocuments>,
     /// How long a refresh token may stay unused.
     pub(crate) refresh_pause: Duration,
     /// How long a grant may be refreshed.
@@ -224,13 +233,16 @@ impl AuthorizationServer {
         Ok(granted)
     }
 
-    /// Returns a registered client, or the client of a workload.
+    /// Returns a registered client, the client of a workload, or one that described itself.
     pub(crate) fn client(
         &self,
         client_id: &str,
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<Option<Arc<Client>>, Error> {
-        Ok(self.registry.named(client_id).cloned())
+        match self.registry.named(client_id) {
+            Some(client) => Ok(Some(client.clone())),
+            None => self.self_described(client_id, now),
+        }
     }
 
     /// Signs an access token for a client itself, bound to the key that it has proven.

@@ -187,27 +187,39 @@ impl Registry {
             });
         }
         for client in clients {
-            for (resource, scopes) in &client.grants {
-                let Some(known) = registry.resources.get(resource) else {
-                    let there = shown(registry.resources.keys().map(String::as_str));
-                    let reason = format!(
-                        "is named by a client and is not registered: expected one of {there}"
-                    );
-                    return Err(bad(resource, reason));
-                };
-                if !scopes.is_subset(known) {
-                    let found = shown(scopes.difference(known).map(String::as_str));
-                    let there = shown(known.iter().map(String::as_str));
-                    let reason = format!(
-                        "is named by a client with scopes that it does not have: found {found}, \
-                         expected some of {there}"
-                    );
-                    return Err(bad(resource, reason));
-                }
-            }
+            registry.check_grants(&client.grants)?;
             registry.add(client)?;
         }
         Ok(registry)
+    }
+
+    /// Checks that clients may be allowed these scopes of these resources.
+    ///
+    /// # Errors
+    ///
+    /// `authority.resources`.
+    pub(crate) fn check_grants(
+        &self,
+        grants: &HashMap<String, BTreeSet<String>>,
+    ) -> Result<(), Error> {
+        for (resource, scopes) in grants {
+            let Some(known) = self.resources.get(resource) else {
+                let there = shown(self.resources.keys().map(String::as_str));
+                let reason =
+                    format!("is named by a client and is not registered: expected one of {there}");
+                return Err(bad(resource, reason));
+            };
+            if !scopes.is_subset(known) {
+                let found = shown(scopes.difference(known).map(String::as_str));
+                let there = shown(known.iter().map(String::as_str));
+                let reason = format!(
+                    "is named by a client with scopes that it does not have: found {found}, \
+                     expected some of {there}"
+                );
+                return Err(bad(resource, reason));
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, client: Client) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aims_authority::{Authority, DevUser, Server, ToolDetails};
+use aims_authority::{Authority, DevUser, SelfDescribed, Server, ToolDetails};
 use aims_jose::provider::AWS_LC;
 use aims_wimse_id::TrustDomain;
 use tokio::net::TcpListener;
@@ -109,6 +109,13 @@ async fn serve(
         ));
         builder = builder.users(Arc::new(DevUser::new(name)));
         builder = builder.authorization_details(Arc::new(ToolDetails));
+    }
+    if asked.dynamic_registration {
+        let rights = resources.iter();
+        let rights = rights.fold(SelfDescribed::new(), |rights, (url, scopes)| {
+            rights.allow(url, scopes)
+        });
+        builder = builder.dynamic_registration(rights.allow_details("aims_tool"));
     }
     if asked.refuse_second_renewals {
         builder = builder.refuse_second_renewals();

@@ -1,0 +1,394 @@
+//! Clients that describe themselves: registration (RFC 7591) and client id metadata documents.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod common;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use aims_authority::{Authority, SelfDescribed};
+use aims_fetch::{Error, Fetch, FetchFuture};
+use aims_jose::time::SystemClock;
+use axum::body::Body;
+use common::browser::{code, named, open, page, redeem, redirected, submit, with, with_users};
+use common::endpoint::judged;
+use common::{BASE, HOST, TOOLS, at, body, es256, field, get, now, request, send};
+use http::{Request, Response};
+use serde_json::{Value, json};
+use tower_service::Service as _;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const URL: &str = "https://client.example/oauth/metadata.json";
+
+fn rights() -> SelfDescribed {
+    SelfDescribed::new().allow(TOOLS, ["call"])
+}
+
+fn registering() -> Authority {
+    with_users()
+        .dynamic_registration(rights())
+        .build(now())
+        .unwrap()
+}
+
+fn register(authority: &Authority, metadata: &Value) -> Result<Value, (u16, String)> {
+    let text = metadata.to_string();
+    let response = send(
+        authority,
+        &request("POST", "/register", &[JSON], &text),
+        now(),
+    );
+    judged(&response).inspect(|_| assert_eq!(response.status(), 201))
+}
+
+fn good() -> Value {
+    json!({
+        "client_name": "Editor <b>",
+        "redirect_uris": ["http://127.0.0.1:1/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+        "application_type": "native",
+        "logo_uri": "https://client.example/logo.png",
+    })
+}
+
+#[test]
+fn a_registered_client_asks_a_user() {
+    let authority = registering();
+    let metadata = body(&get(
+        &authority,
+        "/.well-known/oauth-authorization-server",
+        now(),
+    ));
+    assert_eq!(
+        metadata["registration_endpoint"],
+        format!("{BASE}/register")
+    );
+    let answer = register(&authority, &good()).unwrap();
+    let client_id = answer["client_id"].as_str().unwrap();
+    assert!(client_id.starts_with("dyn-"));
+    assert_eq!(answer["token_endpoint_auth_method"], "none");
+    assert_eq!(answer.get("client_secret"), None);
+    assert_eq!(answer["redirect_uris"], good()["redirect_uris"]);
+    let asked = with("client_id", Some(client_id));
+    let page = page(&authority, &asked, now());
+    for shown in [
+        "Editor &lt;b&gt;",
+        "unverified",
+        "The operator has not checked",
+    ] {
+        assert!(page.html.contains(shown), "{shown}");
+    }
+    let code = code(&authority, &asked, now());
+    let granted = redeem(&authority, &code, &[], &[("client_id", client_id)], now());
+    assert_eq!(granted.unwrap()["scope"], "call");
+    // It has the rights of such clients, and after 30 days none.
+    let mut wider = with("client_id", Some(client_id));
+    wider.retain(|(name, _)| *name != "scope");
+    wider.push(("scope", "call list".to_owned()));
+    let refused = open(&authority, &wider, "", now());
+    assert_eq!(named(&redirected(&refused), "error"), Some("invalid_scope"));
+    let late = open(&authority, &asked, "", at(common::NOW + 30 * 86_400 + 1));
+    assert_eq!(late.status(), 400);
+}
+
+/// Methods with a shared secret become `none`, which the answer says.
+#[test]
+fn an_answer_names_the_method_that_there_is() {
+    let authority = registering();
+    for method in [
+        json!(null),
+        json!("client_secret_basic"),
+        json!("client_secret_post"),
+    ] {
+        let mut metadata = good();
+        metadata["token_endpoint_auth_method"] = method;
+        let answer = register(&authority, &metadata).unwrap();
+        assert_eq!(answer["token_endpoint_auth_method"], "none");
+    }
+    let mut metadata = good();
+    let jwk: Value = serde_json::from_str(&es256().public_jwk().to_json()).unwrap();
+    metadata["token_endpoint_auth_method"] = "private_key_jwt".into();
+    metadata["jwks"] = json!({"keys": [jwk]});
+    let answer = register(&authority, &metadata).unwrap();
+    assert_eq!(answer["token_endpoint_auth_method"], "private_key_jwt");
+    let client_id = answer["client_id"].as_str().unwrap();
+    let code = code(&authority, &with("client_id", Some(client_id)), now());
+    let bare = redeem(&authority, &code, &[], &[("client_id", client_id)], now());
+    assert_eq!(bare.unwrap_err(), (401, "invalid_client".to_owned()));
+}
+
+/// Each differs from good metadata in one member.
+#[test]
+fn bad_metadata_are_refused() {
+    let authority = registering();
+    let many: Vec<String> = (0..33).map(|n| format!("http://127.0.0.1/{n}")).collect();
+    for (name, value, error) in [
+        ("redirect_uris", json!(null), "invalid_redirect_uri"),
+        ("redirect_uris", json!([]), "invalid_redirect_uri"),
+        ("redirect_uris", json!(many), "invalid_redirect_uri"),
+        (
+            "redirect_uris",
+            json!(["http://evil.example/"]),
+            "invalid_redirect_uri",
+        ),
+        (
+            "redirect_uris",
+            json!(["javascript:alert(1)"]),
+            "invalid_redirect_uri",
+        ),
+        (
+            "redirect_uris",
+            json!(["https://a.example/#x"]),
+            "invalid_redirect_uri",
+        ),
+        (
+            "redirect_uris",
+            json!("https://a.example/"),
+            "invalid_client_metadata",
+        ),
+        (
+            "grant_types",
+            json!(["client_credentials"]),
+            "invalid_client_metadata",
+        ),
+        (
+            "response_types",
+            json!(["token"]),
+            "invalid_client_metadata",
+        ),
+        (
+            "token_endpoint_auth_method",
+            json!("tls_client_auth"),
+            "invalid_client_metadata",
+        ),
+        (
+            "token_endpoint_auth_method",
+            json!("private_key_jwt"),
+            "invalid_client_metadata",
+        ),
+        (
+            "jwks_uri",
+            json!("https://a.example/jwks"),
+            "invalid_client_metadata",
+        ),
+        (
+            "client_name",
+            json!("n".repeat(201)),
+            "invalid_client_metadata",
+        ),
+        (
+            "software_statement",
+            json!("e30.e30."),
+            "unapproved_software_statement",
+        ),
+    ] {
+        let mut metadata = good();
+        metadata[name] = value.clone();
+        let answer = register(&authority, &metadata);
+        assert_eq!(answer, Err((400, error.to_owned())), "{name} {value}");
+    }
+    let twice = r#"{"redirect_uris":["http://127.0.0.1/"],"redirect_uris":["http://127.0.0.1/"]}"#;
+    let response = send(
+        &authority,
+        &request("POST", "/register", &[JSON], twice),
+        now(),
+    );
+    assert_eq!(judged(&response).unwrap_err().1, "invalid_client_metadata");
+    let mut last = 201;
+    for _ in 0..40 {
+        let text = good().to_string();
+        last = send(
+            &authority,
+            &request("POST", "/register", &[JSON], &text),
+            now(),
+        )
+        .status()
+        .as_u16();
+    }
+    assert_eq!(last, 429);
+}
+
+#[test]
+fn both_are_off_by_default() {
+    let authority = common::browser::with_public();
+    let text = good().to_string();
+    let response = send(
+        &authority,
+        &request("POST", "/register", &[JSON], &text),
+        now(),
+    );
+    assert_eq!(response.status(), 404);
+    let metadata = body(&get(
+        &authority,
+        "/.well-known/oauth-authorization-server",
+        now(),
+    ));
+    assert_eq!(metadata.get("registration_endpoint"), None);
+    assert_eq!(metadata.get("client_id_metadata_document_supported"), None);
+    let asked = request("GET", &format!("/authorize?client_id={URL}"), &[], "");
+    assert!(authority.client_document(&asked, now()).is_none());
+}
+
+/// Documents in memory, and how often each was fetched.
+#[derive(Debug, Default)]
+struct Web {
+    documents: Mutex<HashMap<String, Response<Vec<u8>>>>,
+    fetched: Mutex<Vec<String>>,
+}
+
+impl Fetch for Web {
+    fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
+        let url = request.uri().to_string();
+        self.fetched.lock().unwrap().push(url.clone());
+        let found = self.documents.lock().unwrap().get(&url).cloned();
+        Box::pin(async move { Ok::<_, Error>(found.unwrap_or_default()) })
+    }
+}
+
+fn document(metadata: &Value) -> Response<Vec<u8>> {
+    Response::builder()
+        .header("content-type", "application/json")
+        .header("cache-control", "max-age=7200")
+        .body(metadata.to_string().into_bytes())
+        .unwrap()
+}
+
+fn good_document() -> Value {
+    let mut metadata = good();
+    metadata["client_id"] = URL.into();
+    metadata
+}
+
+fn with_documents() -> (Arc<Web>, Authority) {
+    let web = Arc::new(Web::default());
+    let authority = with_users().client_documents(rights(), web.clone());
+    (web, authority.build(now()).unwrap())
+}
+
+/// The router fetches the document once, and the page shows the URL and its host.
+#[tokio::test]
+async fn a_url_is_a_client() {
+    let (web, authority) = with_documents();
+    web.documents
+        .lock()
+        .unwrap()
+        .insert(URL.to_owned(), document(&good_document()));
+    let mut router = authority.router_with_clock(Arc::new(SystemClock::new()));
+    let asked = with("client_id", Some(URL));
+    let uri = format!("/authorize?{}", common::browser::query(&asked));
+    for _ in 0..3 {
+        let request = Request::get(&uri).header("host", HOST).body(Body::empty());
+        let response = router.call(request.unwrap()).await.unwrap();
+        assert_eq!(response.status(), 200);
+    }
+    assert_eq!(*web.fetched.lock().unwrap(), [URL]);
+    let metadata = body(&get(
+        &authority,
+        "/.well-known/oauth-authorization-server",
+        now(),
+    ));
+    assert_eq!(metadata["client_id_metadata_document_supported"], true);
+}
+
+/// The document is as old as its `max-age` at most; errors are not kept.
+#[test]
+fn a_document_is_kept_as_long_as_it_says() {
+    let (_, authority) = with_documents();
+    let asked = with("client_id", Some(URL));
+    let path = format!("/authorize?{}", common::browser::query(&asked));
+    let needed = |time| {
+        let wanted = authority.client_document(&request("GET", &path, &[], ""), at(time));
+        wanted.map(|it| it.uri().to_string())
+    };
+    assert_eq!(needed(common::NOW).as_deref(), Some(URL));
+    let stored = authority.store_client_document(URL, &document(&good_document()), now());
+    assert!(stored.is_ok());
+    assert_eq!(needed(common::NOW + 7_200), None);
+    let page = page(&authority, &asked, now());
+    assert!(
+        page.html
+            .contains("https://client.example/oauth/metadata.json")
+    );
+    let answer = submit(&authority, &page, "allow", &[], now());
+    assert!(named(&redirected(&answer), "code").is_some());
+    assert_eq!(needed(common::NOW + 7_201).as_deref(), Some(URL));
+    assert!(
+        field(
+            &open(&authority, &asked, "", at(common::NOW + 7_201)),
+            "location"
+        )
+        .is_empty()
+    );
+}
+
+/// CIMD-01, CIMD-20: each URL or document differs from a good one in one property.
+#[test]
+fn other_urls_and_documents_are_refused() {
+    let (_, authority) = with_documents();
+    for url in [
+        "http://client.example/oauth",
+        "https://client.example",
+        "https://client.example/",
+        "https://user@client.example/oauth",
+        "https://client.example/a/../oauth",
+        "https://client.example/./oauth",
+        "https://client.example/oauth?x=1",
+        "https://client.example/oauth#x",
+        "https://client.example/%6fauth",
+    ] {
+        let query = common::endpoint::form(&[("client_id", url)]);
+        let asked = request("GET", &format!("/authorize?{query}"), &[], "");
+        assert!(authority.client_document(&asked, now()).is_none(), "{url}");
+    }
+    let with = |name: &str, value: Value| {
+        let mut metadata = good_document();
+        metadata[name] = value;
+        document(&metadata)
+    };
+    let mut moved = document(&good_document());
+    *moved.status_mut() = http::StatusCode::FOUND;
+    let mut typed = document(&good_document());
+    typed
+        .headers_mut()
+        .insert("content-type", "text/html".parse().unwrap());
+    for (name, response) in [
+        (
+            "client_id",
+            with("client_id", json!("https://other.example/x")),
+        ),
+        ("none", with("client_id", json!(null))),
+        ("secret", with("client_secret", json!("s"))),
+        (
+            "method",
+            with("token_endpoint_auth_method", json!("client_secret_basic")),
+        ),
+        (
+            "redirect",
+            with("redirect_uris", json!(["http://evil.example/"])),
+        ),
+        ("long", with("logo_uri", json!("x".repeat(6_000)))),
+        ("status", moved),
+        ("type", typed),
+    ] {
+        let stored = authority.store_client_document(URL, &response, now());
+        assert_eq!(stored.unwrap_err().code(), "as.registration", "{name}");
+    }
+    assert_eq!(
+        open(
+            &authority,
+            &common::browser::with("client_id", Some(URL)),
+            "",
+            now()
+        )
+        .status(),
+        400
+    );
+}
