@@ -1,7 +1,11 @@
 //! An agent whose tokens are bound to a key of its own by DPoP (RFC 9449).
 
 #![cfg(all(feature = "agent", feature = "tool"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -83,7 +83,8 @@ impl ServerCall {
         }
     }
 
-    /// Returns the endpoint: that for mutual TLS, if the client presents a certificate (RFC 8705 §5).
+    /// Returns the endpoint: that for mutual TLS, if the client presents a certificate (RFC 8705
+    /// §5).
     fn target(&self) -> Result<&Endpoint, Error> {
         let server = &*self.server;
         let presents = self.client.presents_certificate();

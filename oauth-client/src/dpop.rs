@@ -127,7 +127,8 @@ impl DpopKey {
 
     /// Keeps the nonce of a response. Returns whether it is another one than before.
     ///
-    /// A malformed or repeated nonce is ignored, because a server that needs one repeats its demand.
+    /// A malformed or repeated nonce is ignored, because a server that needs one repeats its
+    /// demand.
     pub(crate) fn learn(&self, role: Role, uri: &Uri, headers: &HeaderMap) -> bool {
         let (Ok(Some(nonce)), Some(server)) = (Nonce::from_headers(headers), Server::of(role, uri))
         else {

@@ -90,6 +90,107 @@ pub enum Error {
         /// The finding.
         reason: &'static str,
     },
+    /// The authorization details have another form (RFC 9396 §2).
+    #[error("invalid authorization details: expected a JSON array of objects with a `type`")]
+    Details,
+    /// The redirect URI cannot be used.
+    #[error(
+        "invalid redirect URI: expected https, http on this machine, or a private scheme with a \
+         dot, without fragment"
+    )]
+    Redirect,
+    /// The authorization server lacks something that this client needs to log a user in safely.
+    #[error("the authorization server cannot log users in here: {reason}")]
+    UnsupportedServer {
+        /// The missing feature.
+        reason: &'static str,
+    },
+    /// The answer of the browser cannot be read.
+    #[error("the answer of the authorization server cannot be used: {reason}")]
+    Callback {
+        /// The finding.
+        reason: &'static str,
+    },
+    /// The answer of the browser is for another request, or was given before.
+    #[error("the answer has another `state`; start the login again, in one tab")]
+    State,
+    /// The answer of the browser is of another authorization server (RFC 9207 §2.4).
+    #[error(
+        "the answer is of another authorization server: expected `iss` `{}`, found {found}",
+        expected.as_str()
+    )]
+    AnswerIssuer {
+        /// The server that the user was sent to.
+        expected: Issuer,
+        /// `iss` of the answer, as the message shows it.
+        found: Box<str>,
+    },
+    /// The authorization server refused the request, or the user did (RFC 6749 §4.1.2.1).
+    #[error("the authorization was refused: {0}")]
+    AuthorizationRefused(Box<TokenError>),
+    /// The ID token that came with the access token is not the one of this login.
+    #[error("the ID token is not that of this login: {reason}")]
+    IdToken {
+        /// The finding.
+        reason: &'static str,
+    },
+    /// No port of this machine can be listened on.
+    #[error("cannot listen for the answer of the browser")]
+    Listen(#[source] Arc<std::io::Error>),
+    /// The browser could not be opened.
+    #[error("the browser could not be opened; open the URL by hand, or on another machine")]
+    Browser(#[source] Arc<dyn std::error::Error + Send + Sync>),
+    /// The user did not answer in time.
+    #[error("the user did not answer in time")]
+    LoginTimeout,
+    /// The user or the program gave the login up.
+    #[error("the login was cancelled")]
+    Cancelled,
+    /// There are no random bytes.
+    #[error("no random bytes")]
+    Random(#[source] aims_jose::Error),
+    /// No grant is configured that the authorization server offers.
+    #[error(
+        "no way to a token of `{}`: {closed}; configure a grant that the server offers",
+        issuer.as_str()
+    )]
+    NoWay {
+        /// The server.
+        issuer: Issuer,
+        /// Each grant, and why it is not possible.
+        closed: Box<str>,
+    },
+    /// The tool requires scopes that the program does not allow.
+    #[error("the tool requires scopes that are not allowed: {wider}; allow them by `allow_scopes`")]
+    ScopeNotAllowed {
+        /// The scopes, as the message shows them.
+        wider: Box<str>,
+    },
+    /// The client has no identity at this authorization server.
+    #[error(
+        "the client has no identity at `{}`: expected one that is registered there, a metadata \
+         document that the server takes, or permission to register",
+        issuer.as_str()
+    )]
+    NoIdentity {
+        /// The server.
+        issuer: Issuer,
+    },
+    /// The URL cannot be that of a client's metadata document.
+    #[error(
+        "the URL cannot identify a client: expected https with a path, in normal form, without \
+         fragment"
+    )]
+    DocumentUrl,
+    /// The server refused the registration (RFC 7591 §3.2.2).
+    #[error("the server refused to register the client: {0}")]
+    RegistrationRefused(Box<TokenError>),
+    /// The answer to the registration cannot be used.
+    #[error("the registration cannot be used: {reason}")]
+    Registration {
+        /// The finding.
+        reason: &'static str,
+    },
     /// There is no token, and only a user can grant one.
     #[error("a user must grant access; log the user in again")]
     NeedsUser {
@@ -211,6 +312,24 @@ impl Error {
         Self::Wider { .. } => Forbidden "grant.wider",
         Self::Incomparable => Forbidden "grant.incomparable",
         Self::Assertion { .. } => Mismatch "grant.assertion",
+        Self::Details => Configuration "grant.details",
+        Self::Redirect => Configuration "authorize.redirect",
+        Self::UnsupportedServer { .. } => Forbidden "authorize.unsupported",
+        Self::Callback { .. } => Malformed "authorize.response",
+        Self::State => Mismatch "authorize.state",
+        Self::AnswerIssuer { .. } => Mismatch "authorize.issuer",
+        Self::AuthorizationRefused(_) => Forbidden "authorize.refused",
+        Self::IdToken { .. } => Mismatch "authorize.id_token",
+        Self::Listen(_) => Unavailable "authorize.listen",
+        Self::Browser(_) => Unavailable "authorize.browser",
+        Self::LoginTimeout => Expired "authorize.timeout",
+        Self::Cancelled => Forbidden "authorize.cancelled",
+        Self::NoWay { .. } => Configuration "connect.no_way",
+        Self::ScopeNotAllowed { .. } => Forbidden "connect.scope",
+        Self::NoIdentity { .. } => Configuration "client.none",
+        Self::DocumentUrl => Configuration "client.document",
+        Self::RegistrationRefused(_) => Forbidden "client.refused",
+        Self::Registration { .. } => Malformed "client.registration",
         Self::NeedsUser { .. } => Forbidden "grant.needs_user",
         Self::Scope { .. } => Forbidden "grant.scope",
         Self::Expired => Expired "grant.expired",
@@ -227,6 +346,7 @@ impl Error {
             => source.code(), unavailable(source);
         Self::Wire(source) => source.code(), source.kind();
         Self::Amplified(source) => source.code(), source.kind();
+        Self::Random(source) => source.code(), source.kind();
         Self::Dpop(source) => source.code(), source.kind();
         #[cfg(feature = "workload")]
         Self::Identity(source) => source.code(), source.kind();
@@ -251,7 +371,7 @@ impl Error {
     #[must_use]
     pub fn needs_user(&self) -> bool {
         match self {
-            Self::NeedsUser { .. } => true,
+            Self::NeedsUser { .. } | Self::LoginTimeout | Self::Cancelled => true,
             Self::BackingOff { last } => last.needs_user(),
             _ => false,
         }

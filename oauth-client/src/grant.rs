@@ -26,6 +26,8 @@ pub use exchange::{
     NoActor, SubjectToken, TokenExchange,
 };
 pub use flow::TokenFlow;
+#[cfg(feature = "tokio")]
+pub(crate) use jwt_bearer::JWT_BEARER;
 pub use jwt_bearer::{GrantAudience, JwtBearer};
 pub use pending::PendingToken;
 pub use refresh::{Refresh, UserGrant};

@@ -14,7 +14,8 @@ use crate::{Error, Event, Flow, Step};
 
 /// An introspection request as a [`Flow`]. Its result is the server's answer, which
 /// [`Introspection::parse`](aims_oauth_wire::introspection::Introspection::parse) or
-/// [`SignedIntrospection::parse`](aims_oauth_wire::introspection::SignedIntrospection::parse) reads.
+/// [`SignedIntrospection::parse`](aims_oauth_wire::introspection::SignedIntrospection::parse)
+/// reads.
 ///
 /// The resource server authenticates itself as a client of the authorization server does, by any
 /// [`Authenticate`]. A key in a device or behind a network signs in a [`Step::Sign`].

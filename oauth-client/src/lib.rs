@@ -2,11 +2,15 @@
 #![doc(html_root_url = "https://docs.rs/aims-oauth-client/0.1")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod authorize;
 mod call;
+#[cfg(feature = "tokio")]
+mod connect;
 pub mod discovery;
 mod dpop;
 mod error;
 mod grant;
+mod identity;
 mod introspection;
 #[cfg(feature = "tokio")]
 mod known_server;
@@ -18,12 +22,25 @@ mod token;
 #[cfg(feature = "workload")]
 mod workload;
 
+#[cfg(feature = "loopback")]
+#[cfg_attr(docsrs, doc(cfg(feature = "loopback")))]
+pub use authorize::Loopback;
+pub use authorize::{
+    AuthorizationCode, AuthorizationRequest, Authorizing, Logins, PushFlow, Receive, ReceiveFuture,
+    Receiving, RedirectUri,
+};
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use connect::{Connection, Connector, Explanation, Progress, Way};
 pub use dpop::DpopKey;
 pub use error::{Error, Sought};
 pub use grant::{
     Acting, ActorToken, ClientCredentials, Delegation, Grant, GrantAudience, IdJag, IdJagRequest,
     Impersonation, JwtBearer, JwtGrant, JwtGrantRequest, NoActor, PendingToken, Refresh,
     SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, UserGrant,
+};
+pub use identity::{
+    ApplicationType, ClientMetadata, Identities, Identity, Registered, RegistrationFlow,
 };
 pub use introspection::IntrospectionFlow;
 #[cfg(feature = "tokio")]

@@ -125,7 +125,7 @@ impl TokenSource {
         Self::of(KnownServer::given(server), client, http)
     }
 
-    fn of(
+    pub(crate) fn of(
         server: KnownServer,
         client: impl Authenticate + 'static,
         http: impl Fetch + 'static,

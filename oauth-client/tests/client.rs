@@ -393,6 +393,10 @@ fn a_grant_that_the_server_does_not_take_is_not_asked_for() {
     );
 }
 
+fn refused() -> Box<aims_oauth_wire::token::TokenError> {
+    Box::new(aims_oauth_wire::token::TokenError::new("access_denied").unwrap())
+}
+
 #[test]
 fn codes_are_unique_and_complete() {
     use std::collections::BTreeSet;
@@ -440,6 +444,32 @@ fn codes_are_unique_and_complete() {
         Error::Incomparable,
         Error::Assertion { reason: "" },
         Error::NeedsUser { last: None },
+        Error::Details,
+        Error::Redirect,
+        Error::UnsupportedServer { reason: "" },
+        Error::Callback { reason: "" },
+        Error::State,
+        Error::AnswerIssuer {
+            expected: "https://as.example".parse().unwrap(),
+            found: "none".into(),
+        },
+        Error::AuthorizationRefused(refused()),
+        Error::IdToken { reason: "" },
+        Error::Listen(Arc::new(std::io::Error::other("x"))),
+        Error::Browser(Arc::new(std::io::Error::other("x"))),
+        Error::LoginTimeout,
+        Error::Cancelled,
+        Error::NoWay {
+            issuer: "https://as.example".parse().unwrap(),
+            closed: "".into(),
+        },
+        Error::ScopeNotAllowed { wider: "".into() },
+        Error::NoIdentity {
+            issuer: "https://as.example".parse().unwrap(),
+        },
+        Error::DocumentUrl,
+        Error::RegistrationRefused(refused()),
+        Error::Registration { reason: "" },
     ];
     let given: BTreeSet<_> = all.iter().map(Error::code).collect();
     let listed: BTreeSet<_> = Error::CODES.iter().copied().collect();

@@ -1,7 +1,11 @@
 //! Tokens that are bound to a key of the client by DPoP (RFC 9449).
 
 #![cfg(feature = "tokio")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

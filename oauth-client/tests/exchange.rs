@@ -1,7 +1,11 @@
 //! Token exchange and JWT grants: no answer is more than what was asked for (RFC 8693, RFC 7523).
 
 #![cfg(feature = "tokio")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 
@@ -238,7 +242,7 @@ async fn answers_are_judged() {
     }
 }
 
-/// What is tolerated of a server by name.
+/// Deviations of a server are accepted by name.
 #[tokio::test(start_paused = true)]
 async fn deviations_are_accepted_by_name() {
     let longer = answer(&exchanged(&json!({})), &json!({"expires_in": 700}));

@@ -1,7 +1,11 @@
 //! Refresh tokens: rotated, kept, dropped (RFC 6749 §6, RFC 9700 §4.14.2).
 
 #![cfg(feature = "tokio")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

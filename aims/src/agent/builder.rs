@@ -13,7 +13,8 @@ use aims_wimse_cred::{Identity, IdentitySource};
 use aims_wimse_wpt::Revision;
 use http::header::HeaderName;
 
-use super::{Agent, Authorization, Error, Inner, Limits, RequestAuth, SignedResponses};
+use super::access::{Authorization, Tokens};
+use super::{Agent, Error, Inner, Limits, RequestAuth, SignedResponses};
 use crate::trace::CurrentTrace;
 
 /// Builds an [`Agent`].
@@ -42,7 +43,7 @@ pub struct AgentBuilder<T = ()> {
     revision: Revision,
     responses: Option<SignedResponses>,
     signed_fields: Vec<HeaderName>,
-    tokens: Vec<Authorization>,
+    pub(super) tokens: Vec<Authorization>,
     call: Option<Arc<dyn Call>>,
     pub(super) fetch: Option<Arc<dyn Fetch>>,
     trace: Option<Arc<dyn CurrentTrace>>,
@@ -140,8 +141,7 @@ impl<T> AgentBuilder<T> {
         });
         self.tokens.push(Authorization {
             resource,
-            scopes,
-            source,
+            tokens: Tokens::Source { scopes, source },
         });
         self
     }

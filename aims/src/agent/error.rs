@@ -97,6 +97,25 @@ pub enum Error {
 }
 
 impl Error {
+    /// Returns whether a user must act before another attempt can succeed: grant access, or log in
+    /// again.
+    #[must_use]
+    pub fn needs_user(&self) -> bool {
+        matches!(self, Self::Token(error) if error.needs_user())
+    }
+
+    /// Returns whether the same call may succeed later: a server did not answer, or is busy.
+    ///
+    /// The tool may have received a call that failed so. Repeat it only if it is idempotent (RFC
+    /// 9110 §9.2.2), or if no token was received.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Token(error) => error.is_retryable(),
+            _ => self.kind() == aims_error::ErrorKind::Unavailable,
+        }
+    }
+
     aims_error::codes! {
         Self::Answer(_) => Unavailable "agent.answer",
         Self::AnswerTooLong { .. } => TooLarge "agent.answer_too_long",

@@ -2,6 +2,7 @@
 //!
 //! This module needs the feature `agent`.
 
+mod access;
 mod body;
 mod builder;
 mod error;
@@ -18,11 +19,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use access::Authorization;
 pub use aims_fetch::{Body, BoxError, Call, CallFuture};
 use aims_jose::random::SecureRandom;
 use aims_jose::time::Clock;
-use aims_oauth_client::{Token, TokenSource};
-use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_wimse_cred::IdentitySource;
 use aims_wimse_wpt::Revision;
 pub use body::Answer;
@@ -80,20 +80,6 @@ struct Inner {
     clock: Arc<dyn Clock>,
     random: &'static dyn SecureRandom,
     limits: Limits,
-}
-
-/// The source of tokens for one tool.
-#[derive(Debug)]
-struct Authorization {
-    resource: Resource,
-    scopes: ScopeSet,
-    source: TokenSource,
-}
-
-impl Authorization {
-    async fn token(&self) -> Result<Arc<Token>, Error> {
-        Ok(self.source.token_for(&self.resource, &self.scopes).await?)
-    }
 }
 
 /// The maximum contents that the agent reads or copies, in bytes.

@@ -105,7 +105,7 @@ impl Agent {
         let content = content.into();
         self.check_content(content)?;
         if let Some(authorization) = self.authorization(request.uri())? {
-            let token = authorization.token().await?;
+            let token = authorization.required_token().await?;
             request.headers_mut().remove(AUTHORIZATION);
             token.authorize(request, self.0.clock.now()).await?;
         }

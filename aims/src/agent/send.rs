@@ -4,14 +4,14 @@ use std::future::Future;
 
 use aims_fetch::{Body, BoxError, Call};
 use aims_oauth_client::Token;
-use aims_oauth_wire::challenge::{Challenge, Challenges};
 use aims_oauth_wire::names::Resource;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Uri};
+use http::{Request, Response, Uri};
 
+use super::access::{Authorization, Refusal};
 use super::body::{Answer, Kept, Outgoing, Uncollected, as_own_error, collected};
-use super::{Agent, Authorization, Content, Error, Limits, PendingResponse};
+use super::{Agent, Content, Error, Limits, PendingResponse};
 
 /// Sends a request to the tool and returns the head of its answer.
 pub(super) trait Carry: Send {
@@ -66,6 +66,10 @@ impl Agent {
     /// # }
     /// ```
     ///
+    /// **Connected tools.** If the tool is [connected](super::AgentBuilder::connect), the first
+    /// request has no token. The agent follows a 401, a 403 with `insufficient_scope` and a 401
+    /// with `insufficient_user_authentication` once each.
+    ///
     /// # Errors
     ///
     /// A refusal by the tool is an answer, not an error. The errors are:
@@ -103,29 +107,28 @@ impl Agent {
             let (answer, judge) = self.attempt(head, None, &mut body, carrier).await?;
             return judged(judge, answer, limits).await;
         };
-        let token = authorization.token().await?;
-        let again = head.clone();
-        let first = self.attempt(head, Some(&token), &mut body, carrier).await?;
-        let (answer, judge) = self
-            .with_nonce(first, &again, &token, &mut body, carrier)
-            .await?;
-        if !refuses_token(&token, &answer) {
-            return judged(judge, answer, limits).await;
+        let mut token = authorization.token().await?;
+        let mut followed = Followed::default();
+        loop {
+            let sent = token.as_deref();
+            let attempted = self.attempt(head.clone(), sent, &mut body, carrier).await?;
+            let (answer, judge) = self
+                .with_nonce(attempted, &head, sent, &mut body, carrier)
+                .await?;
+            let refusal = authorization.refusal(sent, &answer);
+            let refusal = refusal.filter(|refusal| followed.is_first(refusal));
+            // An attacker who forges a refusal causes one token request and one more attempt.
+            if let (Some(Refusal::Token(_)), Some(token)) = (&refusal, sent) {
+                authorization.forget(token).await;
+            }
+            let Some(refusal) = refusal.filter(|_| body.is_repeatable()) else {
+                return judged(judge, answer, limits).await;
+            };
+            match authorization.after(refusal).await? {
+                Some(next) => token = Some(next),
+                None => return judged(judge, answer, limits).await,
+            }
         }
-        // An attacker who forges this answer causes one token request and one more attempt.
-        authorization.source.forget(&token);
-        if !body.is_repeatable() {
-            return judged(judge, answer, limits).await;
-        }
-        drop((answer, judge));
-        let token = authorization.token().await?;
-        let second = self
-            .attempt(again.clone(), Some(&token), &mut body, carrier)
-            .await?;
-        let (answer, judge) = self
-            .with_nonce(second, &again, &token, &mut body, carrier)
-            .await?;
-        judged(judge, answer, limits).await
     }
 
     /// Sends a request once more if its proof lacked the nonce that the tool demands (RFC 9449 §9).
@@ -133,11 +136,14 @@ impl Agent {
         &self,
         attempted: Attempted,
         head: &Parts,
-        token: &Token,
+        token: Option<&Token>,
         body: &mut Outgoing,
         carrier: &mut C,
     ) -> Result<Attempted, Error> {
         let (answer, _) = &attempted;
+        let Some(token) = token else {
+            return Ok(attempted);
+        };
         if !token.demands_nonce(&head.uri, answer) || !body.is_repeatable() {
             return Ok(attempted);
         }
@@ -230,17 +236,21 @@ async fn judged(
     }
 }
 
-/// Returns whether the tool refused the token of the request.
-///
-/// A challenge that cannot be parsed, has another scheme, or reports another error does not count,
-/// because a new token would not help.
-fn refuses_token<B>(token: &Token, answer: &Response<B>) -> bool {
-    let is_about_token = |challenges: Challenges| {
-        let of = |scheme| challenges.of(scheme).map(Challenge::error);
-        let dpop = token.is_bound().then(|| of("DPoP"));
-        let mut errors = of("Bearer").chain(dpop.into_iter().flatten());
-        errors.any(|error| matches!(error, None | Some("invalid_token")))
-    };
-    answer.status() == StatusCode::UNAUTHORIZED
-        && Challenges::parse(answer.headers()).is_ok_and(is_about_token)
+/// The refusals that were followed: each kind once.
+#[derive(Default)]
+struct Followed {
+    token: bool,
+    scope: bool,
+    login: bool,
+}
+
+impl Followed {
+    const fn is_first(&mut self, refusal: &Refusal) -> bool {
+        let followed = match refusal {
+            Refusal::Token(_) => &mut self.token,
+            Refusal::Scope(_) => &mut self.scope,
+            Refusal::Login(_) => &mut self.login,
+        };
+        !std::mem::replace(followed, true)
+    }
 }

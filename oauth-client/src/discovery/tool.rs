@@ -29,6 +29,7 @@ pub struct Discovery {
     accepted: Vec<Issuer>,
     challenged: Vec<Endpoint>,
     names: Names,
+    any_server: bool,
 }
 
 /// The resources that the document may name.
@@ -49,7 +50,19 @@ impl Discovery {
             accepted: accepted.into_iter().collect(),
             challenged: Vec::new(),
             names: Names::Exactly,
+            any_server: false,
         }
+    }
+
+    /// Accepts every authorization server that the tool names, and chooses the first of them if
+    /// none is in the list.
+    ///
+    /// Use it only for clients that give a server nothing which is worth stealing: public clients
+    /// whose user decides in a browser. The user sees the server that they log in to.
+    #[must_use]
+    pub const fn accept_any_server(mut self) -> Self {
+        self.any_server = true;
+        self
     }
 
     /// Accepts a document that names a broader resource on the same origin, for MCP servers whose
@@ -90,7 +103,7 @@ impl Discovery {
         let accepted = self.accepted.clone();
         Ok(Step::Send(
             request,
-            DiscoveryFlow(At::Tool(pending, accepted)),
+            DiscoveryFlow(At::Tool(pending, accepted, self.any_server)),
         ))
     }
 }
@@ -102,7 +115,7 @@ pub struct DiscoveryFlow(At);
 
 #[derive(Debug)]
 enum At {
-    Tool(PendingResource, Vec<Issuer>),
+    Tool(PendingResource, Vec<Issuer>, bool),
     Server(Box<ResourceMetadata>, PendingServer),
 }
 
@@ -162,18 +175,23 @@ impl Flow for DiscoveryFlow {
 
     fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Discovered, Self>, Error> {
         match self.0 {
-            At::Tool(pending, accepted) => match pending.advance(event, now)? {
+            At::Tool(pending, mut accepted, any_server) => match pending.advance(event, now)? {
                 Step::Done(found) => {
+                    if any_server {
+                        accepted.extend_from_slice(found.authorization_servers());
+                    }
                     let (request, pending) = server_for(&found, &accepted)?;
                     let at = At::Server(Box::new(found), pending);
                     Ok(Step::Send(request, Self(at)))
                 }
-                Step::Send(request, pending) => {
-                    Ok(Step::Send(request, Self(At::Tool(pending, accepted))))
-                }
-                Step::Wait(time, pending) => {
-                    Ok(Step::Wait(time, Self(At::Tool(pending, accepted))))
-                }
+                Step::Send(request, pending) => Ok(Step::Send(
+                    request,
+                    Self(At::Tool(pending, accepted, any_server)),
+                )),
+                Step::Wait(time, pending) => Ok(Step::Wait(
+                    time,
+                    Self(At::Tool(pending, accepted, any_server)),
+                )),
                 // Discovery never signs.
                 Step::Sign(..) => Err(Error::Interrupted),
             },

@@ -8,16 +8,19 @@ use aims_jose::time::UnixTime;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::token::TokenRequest;
 
-use super::{Grant, IdJag, JwtGrant, Target};
+use super::{Grant, IdJag, JwtGrant, Target, USER};
+
+/// The grant type (RFC 7523 §2.1).
+pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Source = dyn Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync;
 
-/// The grant by the assertion of another party: a platform that vouches for its workload, an
+/// The grant by the assertion of another party: a platform that identifies its workload, an
 /// identity provider, or another authorization server (RFC 7523 §2.1).
 ///
-/// The assertion needs no secret of the client, so a job of a CI system or of a cloud gets in by the
-/// token that its platform gives it (workload identity federation).
+/// The assertion needs no secret of the client, so a job of a CI system or of a cloud gets in by
+/// the token that its platform gives it (workload identity federation).
 ///
 /// ```
 /// use aims_oauth_client::{JwtBearer, Target};
@@ -35,6 +38,7 @@ pub struct JwtBearer {
     target: Target,
     assertion: Assertion,
     audience: GrantAudience,
+    cached_as: &'static str,
 }
 
 #[derive(Clone)]
@@ -63,13 +67,18 @@ impl JwtBearer {
             target,
             assertion: Assertion::Fixed(assertion.into()),
             audience: GrantAudience::Issuer,
+            cached_as: JWT_BEARER,
         }
     }
 
-    /// Presents the assertion of an identity provider. The target must be that of the assertion.
+    /// Presents the assertion of an identity provider about its user. The target must be that of
+    /// the assertion. The token is one of the user, as after a login.
     #[must_use]
     pub fn of_id_jag(target: Target, assertion: &IdJag) -> Self {
-        Self::new(target, assertion.text().clone())
+        Self {
+            cached_as: USER,
+            ..Self::new(target, assertion.text().clone())
+        }
     }
 
     /// Presents the assertion of another authorization server.
@@ -89,6 +98,7 @@ impl JwtBearer {
             target,
             assertion: Assertion::Source(Arc::new(source)),
             audience: GrantAudience::Issuer,
+            cached_as: JWT_BEARER,
         }
     }
 
@@ -102,7 +112,7 @@ impl JwtBearer {
 
 impl Grant for JwtBearer {
     fn grant_type(&self) -> &str {
-        "urn:ietf:params:oauth:grant-type:jwt-bearer"
+        JWT_BEARER
     }
 
     fn target(&self) -> &Target {
@@ -131,6 +141,10 @@ impl Grant for JwtBearer {
         };
         request.parameter("assertion", assertion)?;
         Ok(())
+    }
+
+    fn cached_as(&self) -> &str {
+        self.cached_as
     }
 }
 

@@ -1,7 +1,23 @@
 //! The target of a token.
 
+use aims_jose::json::canonical;
 use aims_oauth_wire::names::{Resource, ScopeSet};
 use aims_oauth_wire::token::TokenRequest;
+use serde::Deserialize;
+
+use crate::Error;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wrapped {
+    details: Vec<Detail>,
+}
+
+#[derive(Deserialize)]
+struct Detail {
+    #[serde(rename = "type")]
+    _kind: String,
+}
 
 /// The purpose of a token: the resource, the scopes, and the subject.
 ///
@@ -19,6 +35,7 @@ pub struct Target {
     resource: Resource,
     scopes: ScopeSet,
     subject: Option<Box<str>>,
+    details: Option<Box<str>>,
 }
 
 impl Target {
@@ -30,7 +47,49 @@ impl Target {
             resource,
             scopes,
             subject: None,
+            details: None,
         }
+    }
+
+    /// Sets the authorization details (RFC 9396): a JSON array of objects that each have a `type`.
+    ///
+    /// ```
+    /// use aims_oauth_client::Target;
+    ///
+    /// let target = Target::new("https://tools.example/mcp".parse()?, "pay".parse()?)
+    ///     .with_details(r#"[{"type": "payment", "amount": "10.00"}]"#)?;
+    /// assert_eq!(target.details(), Some(r#"[{"amount":"10.00","type":"payment"}]"#));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// `grant.details` if the text has another form.
+    pub fn with_details(mut self, json: &str) -> Result<Self, Error> {
+        // A member that occurs twice, or a number that a double cannot hold, has no canonical form.
+        let wrapped = format!("{{\"details\":{json}}}");
+        let canonical = canonical(wrapped.as_bytes()).map_err(|_form| Error::Details)?;
+        let entries: Wrapped = serde_json::from_str(&canonical).map_err(|_form| Error::Details)?;
+        if entries.details.is_empty() {
+            return Err(Error::Details);
+        }
+        let inner = canonical.strip_prefix("{\"details\":");
+        let inner = inner.and_then(|it| it.strip_suffix('}'));
+        self.details = Some(inner.ok_or(Error::Details)?.into());
+        Ok(self)
+    }
+
+    /// Returns the authorization details in canonical form (RFC 8785), if there are any.
+    #[must_use]
+    pub fn details(&self) -> Option<&str> {
+        self.details.as_deref()
+    }
+
+    /// Returns the same target with other scopes.
+    #[must_use]
+    pub fn with_scopes(mut self, scopes: ScopeSet) -> Self {
+        self.scopes = scopes;
+        self
     }
 
     /// Sets the subject of the token, if it is not the client.
@@ -61,7 +120,7 @@ impl Target {
         self.subject.as_deref()
     }
 
-    /// Adds `resource` and, if there are scopes, `scope` to a request.
+    /// Adds `resource` and, if there are any, `scope` and `authorization_details` to a request.
     ///
     /// # Errors
     ///
@@ -69,6 +128,9 @@ impl Target {
     pub fn write(&self, request: &mut TokenRequest) -> Result<(), aims_oauth_wire::Error> {
         request.resource(&self.resource)?;
         request.scope(&self.scopes)?;
+        if let Some(details) = &self.details {
+            request.parameter("authorization_details", &**details)?;
+        }
         Ok(())
     }
 }

@@ -9,7 +9,8 @@ use crate::names::ClientId;
 use crate::token::TokenRequest;
 
 /// A public client, which has only an identifier. It proves nothing, so its grants need another
-/// protection: PKCE for codes (RFC 7636), and DPoP or rotation for refresh tokens (RFC 9700 §2.2.2).
+/// protection: PKCE for codes (RFC 7636), and DPoP or rotation for refresh tokens (RFC 9700
+/// §2.2.2).
 ///
 /// ```
 /// use aims_oauth_wire::client_auth::PublicClient;

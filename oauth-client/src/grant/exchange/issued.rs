@@ -133,7 +133,8 @@ impl IdJagRequest {
         self
     }
 
-    /// Binds the assertion to this key (§8.6). An assertion without `cnf.jkt` of the key is refused.
+    /// Binds the assertion to this key (§8.6). An assertion without `cnf.jkt` of the key is
+    /// refused.
     #[must_use]
     pub fn bound_to(mut self, key: DpopKey) -> Self {
         self.key = Some(key);
@@ -144,8 +145,8 @@ impl IdJagRequest {
     ///
     /// # Errors
     ///
-    /// Those of [`TokenFlow::begin`]. The flow refuses an answer by `grant.issued_token_type`, or by
-    /// `grant.assertion` if it is not for this server, this client or this key.
+    /// Those of [`TokenFlow::begin`]. The flow refuses an answer by `grant.issued_token_type`, or
+    /// by `grant.assertion` if it is not for this server, this client or this key.
     pub fn begin(
         self,
         client: Arc<dyn Authenticate>,
@@ -256,8 +257,8 @@ impl JwtGrantRequest {
     ///
     /// # Errors
     ///
-    /// Those of [`TokenFlow::begin`]. The flow refuses an answer by `grant.issued_token_type`, or by
-    /// `grant.assertion` if it is not for the other server.
+    /// Those of [`TokenFlow::begin`]. The flow refuses an answer by `grant.issued_token_type`, or
+    /// by `grant.assertion` if it is not for the other server.
     pub fn begin(
         self,
         client: Arc<dyn Authenticate>,

@@ -193,8 +193,8 @@ impl ActorToken {
         }
     }
 
-    /// Sets the name of the actor, which `act.sub` of the answer must have. Without it, any `act` is
-    /// accepted that the token of a JWT actor does not contradict.
+    /// Sets the name of the actor, which `act.sub` of the answer must have. Without it, any `act`
+    /// is accepted that the token of a JWT actor does not contradict.
     #[must_use]
     pub fn named(mut self, subject: impl Into<Box<str>>) -> Self {
         self.subject = Some(subject.into());

@@ -1,0 +1,300 @@
+//! From the URL of a tool to tokens for it, by whatever its authorization server offers.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aims_fetch::Fetch;
+use aims_jose::provider::Provider;
+use aims_jose::random::{self, SecureRandom};
+use aims_jose::secret::SecretText;
+use aims_jose::time::{Clock, SystemClock, UnixTime};
+use aims_oauth_wire::challenge::Challenges;
+use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
+
+use crate::{
+    AuthorizationRequest, Error, GrantAudience, Identities, Receive, SubjectToken, TokenRules,
+};
+
+mod connection;
+mod explanation;
+mod find;
+mod way;
+
+pub use connection::Connection;
+pub use explanation::Explanation;
+pub use way::Way;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type Assertions = dyn Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync;
+type Tell = dyn Fn(&Progress<'_>) + Send + Sync;
+type Adjust = dyn Fn(AuthorizationRequest) -> AuthorizationRequest + Send + Sync;
+
+/// Gets an agent into tools of which it knows the URL alone: finds the authorization server,
+/// identifies the client there, and chooses the grant. Needs the feature `tokio`.
+///
+/// The grant is the first that is configured here and that the server offers: the assertion of an
+/// identity provider ([`by_identity_provider`](Self::by_identity_provider)), that of a platform
+/// ([`by_assertion`](Self::by_assertion)), the client itself ([`as_itself`](Self::as_itself)), a
+/// user in a browser ([`by_user`](Self::by_user)). [`explain`](Self::explain) tells which one, and
+/// why.
+///
+/// ```
+/// use aims_fetch::Fetch;
+/// use aims_oauth_client::{ClientMetadata, Connector, Error, Identities, Loopback};
+///
+/// async fn token(http: impl Fetch + 'static) -> Result<(), Error> {
+///     let identities = Identities::new().register(ClientMetadata::native("My agent"));
+///     let browser = Loopback::new(|url| Ok(println!("open {url}")));
+///     let connector = Connector::new(identities, http)
+///         .accept_issuers(["https://as.example".parse()?])
+///         .by_user(browser);
+///     let tool = "https://tools.example/mcp".parse()?;
+///     let connection = connector.connect(&tool, &Default::default()).await?;
+///     println!("{:?}", connection.token().await?);
+///     Ok(())
+/// }
+/// ```
+#[derive(Clone)]
+#[must_use = "a connector connects"]
+pub struct Connector(Arc<Settings>);
+
+#[derive(Clone)]
+struct Settings {
+    http: Arc<dyn Fetch>,
+    clock: Arc<dyn Clock>,
+    random: &'static dyn SecureRandom,
+    identities: Identities,
+    issuers: Vec<Issuer>,
+    any_issuer: bool,
+    accepts_broader: bool,
+    accepts_legacy: bool,
+    by_user: Option<Arc<dyn Receive>>,
+    as_itself: bool,
+    assertion: Option<(Arc<Assertions>, GrantAudience)>,
+    provider: Option<IdentityProvider>,
+    allowed: Option<ScopeSet>,
+    subject: Option<Box<str>>,
+    dpop: Option<&'static dyn Provider>,
+    rules: TokenRules,
+    adjust: Option<Arc<Adjust>>,
+    tell: Option<Arc<Tell>>,
+}
+
+/// The identity provider of a user, who is logged in there.
+#[derive(Clone, Debug)]
+struct IdentityProvider {
+    server: Arc<ServerMetadata>,
+    client: Arc<dyn Authenticate>,
+    subject: SubjectToken,
+    /// The identifier of the client at the server of the tool, if it is known.
+    known_as: Option<ClientId>,
+}
+
+/// A step of a [`Connector`] that a program may show.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Progress<'a> {
+    /// It asks for the metadata of a tool and its authorization server.
+    Discovering(&'a Resource),
+    /// It registers the client at this server.
+    Registering(&'a Issuer),
+    /// It waits for the user, who decides in a browser at this URL.
+    WaitingForBrowser {
+        /// The server.
+        issuer: &'a Issuer,
+        /// The URL that the browser opens. It is valid for this login alone.
+        url: &'a str,
+    },
+    /// It requests a token from this server.
+    Requesting(&'a Issuer),
+    /// It got a token.
+    Connected(&'a Issuer),
+}
+
+impl Connector {
+    /// Creates a connector with these identities. It accepts no server and no grant yet.
+    pub fn new(identities: Identities, http: impl Fetch + 'static) -> Self {
+        Self(Arc::new(Settings {
+            http: Arc::new(http),
+            clock: Arc::new(SystemClock::new()),
+            random: random::SYSTEM,
+            identities,
+            issuers: Vec::new(),
+            any_issuer: false,
+            accepts_broader: false,
+            accepts_legacy: false,
+            by_user: None,
+            as_itself: false,
+            assertion: None,
+            provider: None,
+            allowed: None,
+            subject: None,
+            dpop: None,
+            rules: TokenRules::new(),
+            adjust: None,
+            tell: None,
+        }))
+    }
+
+    /// Accepts these authorization servers. Of those that a tool names, the first of them is used.
+    pub fn accept_issuers(self, issuers: impl IntoIterator<Item = Issuer>) -> Self {
+        self.with(|settings| settings.issuers.extend(issuers))
+    }
+
+    /// Accepts every authorization server that a tool names.
+    ///
+    /// A tool can then send the user to a server of an attacker. Use it for a program whose user
+    /// sees the server that they log in to, and for clients without a secret or with one for each
+    /// server.
+    pub fn accept_any_issuer(self) -> Self {
+        self.with(|settings| settings.any_issuer = true)
+    }
+
+    /// Accepts metadata of a tool that names a broader resource on the same origin. See
+    /// [`Discovery::resource_within`](crate::discovery::Discovery::resource_within).
+    pub fn accept_broader_resource(self) -> Self {
+        self.with(|settings| settings.accepts_broader = true)
+    }
+
+    /// Accepts tools of the MCP revision 2025-03-26, which have no metadata of their own: the
+    /// authorization server is the origin of the tool, if necessary with the endpoints
+    /// `/authorize`, `/token` and `/register`.
+    pub fn accept_servers_without_resource_metadata(self) -> Self {
+        self.with(|settings| settings.accepts_legacy = true)
+    }
+
+    /// Lets a user decide in a browser (authorization code, RFC 6749 §4.1).
+    pub fn by_user(self, receive: impl Receive + 'static) -> Self {
+        self.with(|settings| settings.by_user = Some(Arc::new(receive)))
+    }
+
+    /// Lets the client act for itself (client credentials, RFC 6749 §4.4).
+    pub fn as_itself(self) -> Self {
+        self.with(|settings| settings.as_itself = true)
+    }
+
+    /// Presents the assertion of a platform (RFC 7523 §2.1): a token that a CI system or a cloud
+    /// gives its workload. The function is called with the audience, for each request.
+    pub fn by_assertion(
+        self,
+        audience: GrantAudience,
+        assertion: impl Fn(&str, UnixTime) -> Result<SecretText, BoxError> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.assertion = Some((Arc::new(assertion), audience)))
+    }
+
+    /// Presents the assertion of the user's identity provider, which exchanges this token for it
+    /// (draft-ietf-oauth-identity-assertion-authz-grant).
+    ///
+    /// `known_as` is the identifier of the client at the server of the tool, if the provider is to
+    /// name it.
+    pub fn by_identity_provider(
+        self,
+        provider: ServerMetadata,
+        client: impl Authenticate + 'static,
+        subject: SubjectToken,
+        known_as: Option<ClientId>,
+    ) -> Self {
+        let provider = IdentityProvider {
+            server: Arc::new(provider),
+            client: Arc::new(client),
+            subject,
+            known_as,
+        };
+        self.with(|settings| settings.provider = Some(provider))
+    }
+
+    /// Sets the scopes that may ever be requested. A tool that requires more is not served.
+    /// Without this, what a tool requires is requested.
+    pub fn allow_scopes(self, scopes: ScopeSet) -> Self {
+        self.with(|settings| settings.allowed = Some(scopes))
+    }
+
+    /// Sets the user that the tokens are for, so that those of two users are never mixed.
+    pub fn for_user(self, subject: impl Into<Box<str>>) -> Self {
+        self.with(|settings| settings.subject = Some(subject.into()))
+    }
+
+    /// Binds tokens to a new key for each server that supports DPoP (RFC 9449).
+    pub fn with_dpop(self, provider: &'static dyn Provider) -> Self {
+        self.with(|settings| settings.dpop = Some(provider))
+    }
+
+    /// Sets which deviations of the servers are accepted.
+    pub fn with_rules(self, rules: TokenRules) -> Self {
+        self.with(|settings| settings.rules = rules)
+    }
+
+    /// Changes each authorization request, for example adds a login hint.
+    pub fn with_request(
+        self,
+        adjust: impl Fn(AuthorizationRequest) -> AuthorizationRequest + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.adjust = Some(Arc::new(adjust)))
+    }
+
+    /// Sets a function that is told what the connector does, for a program that shows it.
+    pub fn on_progress(self, tell: impl Fn(&Progress<'_>) + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.tell = Some(Arc::new(tell)))
+    }
+
+    /// Sets the clock. Defaults to the system clock.
+    pub fn with_clock(self, clock: impl Clock + 'static) -> Self {
+        self.with(|settings| settings.clock = Arc::new(clock))
+    }
+
+    /// Finds the way to a tool, and identifies the client. `challenges` are those of the tool's
+    /// refusal: the place of its metadata and the scopes that it requires. The tokens are requested
+    /// by [`Connection::token`].
+    ///
+    /// # Errors
+    ///
+    /// - Those of discovery, and `client.none`, `client.refused` or `client.registration`.
+    /// - `connect.no_way` if no grant is configured that the server offers.
+    /// - `connect.scope` if the tool requires scopes that are not allowed.
+    pub async fn connect(
+        &self,
+        tool: &Resource,
+        challenges: &Challenges,
+    ) -> Result<Connection, Error> {
+        connection::connect(self, tool, challenges).await
+    }
+
+    /// Tells which way would be taken to a tool, and why, without registering or logging in.
+    ///
+    /// # Errors
+    ///
+    /// Those of discovery.
+    pub async fn explain(
+        &self,
+        tool: &Resource,
+        challenges: &Challenges,
+    ) -> Result<Explanation, Error> {
+        let found = find::find(&self.0, tool, challenges).await?;
+        Ok(Explanation::of(&self.0, &found, challenges))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        change(Arc::make_mut(&mut self.0));
+        self
+    }
+}
+
+impl Settings {
+    fn tell(&self, progress: &Progress<'_>) {
+        if let Some(tell) = &self.tell {
+            tell(progress);
+        }
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector")
+            .field("identities", &self.0.identities)
+            .field("issuers", &self.0.issuers)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,371 @@
+//! The connection to one tool: its tokens, and what is requested.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aims_jose::alg::Algorithm;
+use aims_oauth_wire::challenge::{Challenge, Challenges};
+use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
+
+use super::find::Found;
+use super::{Connector, Progress, Settings, Way, find};
+use crate::step::drive;
+use crate::{
+    AuthorizationRequest, ClientCredentials, DpopKey, Error, IdJagRequest, Identity, JwtBearer,
+    Receiving, RegistrationFlow, Target, Token, TokenSource, UserGrant,
+};
+
+/// Gets tokens for one tool by the [way](Way) that its [`Connector`] found.
+///
+/// Clones share everything. A login is made once for all callers.
+#[derive(Clone)]
+pub struct Connection(Arc<Inner>);
+
+struct Inner {
+    settings: Arc<Settings>,
+    resource: Resource,
+    source: TokenSource,
+    client: Arc<dyn Authenticate>,
+    dpop: Option<DpopKey>,
+    way: Way,
+    is_assumed: bool,
+    requested: Mutex<Requested>,
+    /// Allows one login at a time, and holds the receiver whose URI was registered.
+    login: tokio::sync::Mutex<Option<Box<dyn Receiving>>>,
+}
+
+#[derive(Default)]
+struct Requested {
+    scopes: ScopeSet,
+    /// The requirements that a login was made for already.
+    met: Vec<(Option<String>, Option<u64>)>,
+}
+
+pub(super) async fn connect(
+    connector: &Connector,
+    tool: &Resource,
+    challenges: &Challenges,
+) -> Result<Connection, Error> {
+    let settings = Arc::clone(&connector.0);
+    let found = find::find(&settings, tool, challenges).await?;
+    let way = Way::required(&settings, &found)?;
+    let scopes = scopes(&settings, &found, challenges, Some(way))?;
+    let mut receiving = None;
+    let client = match settings.identities.at(&found.server)? {
+        Identity::Registered(client) | Identity::MetadataDocument(client) => client,
+        Identity::Register(mut metadata) => {
+            if let (Way::User, Some(receive)) = (way, &settings.by_user) {
+                let begun = receive.begin().await?;
+                *metadata = metadata.redirect(begun.redirect_uri().clone());
+                receiving = Some(begun);
+            }
+            settings.tell(&Progress::Registering(found.server.issuer()));
+            let first = RegistrationFlow::begin(&metadata, &found.server, None)?;
+            let registered = drive(first, &*settings.http, &*settings.clock).await?;
+            registered.client()?
+        }
+    };
+    let dpop = supports_dpop(&settings, &found);
+    let provider = settings.dpop.filter(|_| dpop);
+    let dpop = provider.map(DpopKey::generate).transpose()?;
+    let (http, clock) = (Arc::clone(&settings.http), Arc::clone(&settings.clock));
+    let source = TokenSource::of(found.known_server(), Arc::clone(&client), http);
+    let mut source = source.with_clock(clock).with_rules(settings.rules);
+    if let Some(key) = &dpop {
+        source = source.with_dpop(key.clone());
+    }
+    let requested = Requested {
+        scopes,
+        met: Vec::new(),
+    };
+    Ok(Connection(Arc::new(Inner {
+        settings,
+        resource: found.resource,
+        source,
+        client,
+        dpop,
+        way,
+        is_assumed: found.is_assumed,
+        requested: Mutex::new(requested),
+        login: tokio::sync::Mutex::new(receiving),
+    })))
+}
+
+/// Returns the scopes to request: those of the challenge, else all that the tool lists, else none
+/// (MCP authorization, scope selection). `offline_access` is added if the server lists it, to get a
+/// refresh token of a user.
+pub(super) fn scopes(
+    settings: &Settings,
+    found: &Found,
+    challenges: &Challenges,
+    way: Option<Way>,
+) -> Result<ScopeSet, Error> {
+    let challenged = challenges.iter().find_map(|it| it.scope().ok().flatten());
+    let mut scopes = match (challenged, &found.scopes) {
+        (Some(challenged), _) => {
+            expect_allowed(settings, &challenged)?;
+            challenged
+        }
+        (None, Some(listed)) => match &settings.allowed {
+            Some(allowed) => listed.intersection(allowed),
+            None => listed.clone(),
+        },
+        (None, None) => settings.allowed.clone().unwrap_or_default(),
+    };
+    let listed = found.server.scopes_supported().unwrap_or_default();
+    let offline = "offline_access";
+    let is_allowed = settings
+        .allowed
+        .as_ref()
+        .is_none_or(|it| it.contains(offline));
+    if way == Some(Way::User) && is_allowed && listed.iter().any(|it| it == offline) {
+        scopes.insert(offline.parse()?)?;
+    }
+    Ok(scopes)
+}
+
+fn expect_allowed(settings: &Settings, scopes: &ScopeSet) -> Result<(), Error> {
+    match &settings.allowed {
+        Some(allowed) if !scopes.is_subset(allowed) => {
+            let wider = scopes.iter().map(|it| it.as_str());
+            Err(Error::ScopeNotAllowed {
+                wider: aims_error::shown(wider.filter(|it| !allowed.contains(it))),
+            })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Returns whether tokens are bound by DPoP: the program wants it, and the server supports ES256.
+pub(super) fn supports_dpop(settings: &Settings, found: &Found) -> bool {
+    let known = found.server.dpop_signing_algorithms();
+    settings.dpop.is_some() && known.is_some_and(|known| known.contains(Algorithm::Es256))
+}
+
+impl Connection {
+    /// Returns a token, cached or new. A user may be asked for it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TokenSource::token`] and of the way: `authorize.…` for a user.
+    pub async fn token(&self) -> Result<Arc<Token>, Error> {
+        let inner = &*self.0;
+        let target = self.target();
+        match inner.way {
+            Way::Itself => {
+                let scopes = target.scopes().clone();
+                let grant = ClientCredentials::new(inner.resource.clone()).scopes(scopes);
+                inner.source.token(grant).await
+            }
+            Way::Assertion => {
+                let (assertion, audience) = inner.settings.assertion.clone().ok_or(Error::Busy)?;
+                let grant =
+                    JwtBearer::from_source(target, move |audience, now| assertion(audience, now));
+                inner.source.token(grant.with_audience(audience)).await
+            }
+            Way::IdentityProvider | Way::User => {
+                let stored = inner.source.token(UserGrant::new(target.clone())).await;
+                match stored {
+                    Err(error) if error.needs_user() => {}
+                    other => return other,
+                }
+                let mut login = inner.login.lock().await;
+                // Another caller may have logged in meanwhile.
+                let stored = inner.source.token(UserGrant::new(target.clone())).await;
+                match (stored, inner.way) {
+                    (Err(error), Way::User) if error.needs_user() => {
+                        self.log_in(target, &mut login, |request| request).await
+                    }
+                    (Err(error), _) if error.needs_user() => self.by_provider(target).await,
+                    (other, _) => other,
+                }
+            }
+        }
+    }
+
+    fn target(&self) -> Target {
+        let scopes = self.lock().scopes.clone();
+        let target = Target::new(self.0.resource.clone(), scopes);
+        match &self.0.settings.subject {
+            Some(subject) => target.with_subject(subject.clone()),
+            None => target,
+        }
+    }
+
+    async fn log_in(
+        &self,
+        target: Target,
+        begun: &mut Option<Box<dyn Receiving>>,
+        adjust: impl FnOnce(AuthorizationRequest) -> AuthorizationRequest,
+    ) -> Result<Arc<Token>, Error> {
+        let (inner, settings) = (&*self.0, &*self.0.settings);
+        let receive = settings
+            .by_user
+            .as_ref()
+            .ok_or(Error::NeedsUser { last: None })?;
+        let receiving = match begun.take() {
+            Some(receiving) => receiving,
+            None => receive.begin().await?,
+        };
+        let mut request = AuthorizationRequest::new(receiving.redirect_uri().clone(), target);
+        if inner.is_assumed {
+            request = request.accept_unlisted_pkce();
+        }
+        if let Some(own) = &settings.adjust {
+            request = own(request);
+        }
+        let (client, server) = (Arc::clone(&inner.client), inner.source.server());
+        let now = settings.clock.now();
+        let key = inner.dpop.as_ref();
+        let first = adjust(request).begin(client, server, key, settings.random, now)?;
+        let authorizing = drive(first, &*settings.http, &*settings.clock).await?;
+        settings.tell(&Progress::WaitingForBrowser {
+            issuer: self.issuer(),
+            url: authorizing.url(),
+        });
+        let query = receiving.receive(&authorizing).await?;
+        let code = authorizing.finish(&query)?;
+        settings.tell(&Progress::Requesting(self.issuer()));
+        let token = inner.source.redeem(code).await?;
+        settings.tell(&Progress::Connected(self.issuer()));
+        Ok(token)
+    }
+
+    async fn by_provider(&self, target: Target) -> Result<Arc<Token>, Error> {
+        let (inner, settings) = (&*self.0, &*self.0.settings);
+        let provider = settings
+            .provider
+            .as_ref()
+            .ok_or(Error::NeedsUser { last: None })?;
+        settings.tell(&Progress::Requesting(provider.server.issuer()));
+        let audience = self.issuer().clone();
+        let tool = inner.resource.clone();
+        let mut request = IdJagRequest::new(provider.subject.clone(), audience, tool);
+        request = request.scopes(target.scopes().clone());
+        if let Some(client) = &provider.known_as {
+            request = request.for_client(client.clone());
+        }
+        let (client, server) = (Arc::clone(&provider.client), Arc::clone(&provider.server));
+        let first = request.begin(client, server, settings.clock.now())?;
+        let assertion = drive(first, &*settings.http, &*settings.clock).await?;
+        settings.tell(&Progress::Requesting(self.issuer()));
+        let grant = JwtBearer::of_id_jag(target, &assertion);
+        let token = inner.source.redeem(grant).await?;
+        settings.tell(&Progress::Connected(self.issuer()));
+        Ok(token)
+    }
+
+    /// Forgets a token that the tool refused. The next one is a new one.
+    pub fn forget(&self, token: &Token) {
+        self.0.source.forget(token);
+    }
+
+    /// Widens the requested scopes by those of a challenge with `insufficient_scope` (RFC 6750
+    /// §3.1). Returns whether the next token is another one: not if the challenge names no scope,
+    /// or none that was not requested already.
+    ///
+    /// # Errors
+    ///
+    /// `connect.scope` if a scope is not allowed.
+    pub fn widen(&self, challenge: &Challenge) -> Result<bool, Error> {
+        let Some(challenged) = challenge.scope()? else {
+            return Ok(false);
+        };
+        expect_allowed(&self.0.settings, &challenged)?;
+        let mut requested = self.lock();
+        if challenged.is_subset(&requested.scopes) {
+            return Ok(false);
+        }
+        for scope in challenged.iter() {
+            requested.scopes.insert(scope.clone())?;
+        }
+        Ok(true)
+    }
+
+    /// Logs the user in again, as a challenge with `insufficient_user_authentication` requires (RFC
+    /// 9470). Each requirement is met once: returns `None` if a login was made for it before, or if
+    /// the way has no user.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`token`](Self::token).
+    pub async fn step_up(&self, challenge: &Challenge) -> Result<Option<Arc<Token>>, Error> {
+        let acr = challenge.get("acr_values").map(String::from);
+        let max_age = challenge.get("max_age").and_then(|text| text.parse().ok());
+        let requirement = (acr.clone(), max_age);
+        if self.0.way != Way::User || requirement == (None, None) {
+            return Ok(None);
+        }
+        let mut login = self.0.login.lock().await;
+        {
+            let met = &mut self.lock().met;
+            if met.contains(&requirement) || met.len() >= MAX_REQUIREMENTS {
+                return Ok(None);
+            }
+            met.push(requirement);
+        }
+        let adjust = |mut request: AuthorizationRequest| {
+            if let Some(acr) = acr {
+                request = request.acr_values(acr);
+            }
+            match max_age {
+                Some(seconds) => request.max_age(std::time::Duration::from_secs(seconds)),
+                None => request,
+            }
+        };
+        let token = self.log_in(self.target(), &mut login, adjust).await?;
+        Ok(Some(token))
+    }
+
+    /// Revokes the tokens and forgets them (RFC 7009), as at a logout.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`TokenSource::revoke`].
+    pub async fn log_out(&self) -> Result<(), Error> {
+        self.0.source.revoke(&UserGrant::new(self.target())).await
+    }
+
+    /// Returns the resource that the tokens are for.
+    #[must_use]
+    pub fn resource(&self) -> &Resource {
+        &self.0.resource
+    }
+
+    /// Returns the authorization server.
+    #[must_use]
+    pub fn issuer(&self) -> &Issuer {
+        self.0.source.issuer()
+    }
+
+    /// Returns the way to the tokens.
+    #[must_use]
+    pub fn way(&self) -> Way {
+        self.0.way
+    }
+
+    /// Returns the scopes that are requested at present.
+    #[must_use]
+    pub fn scopes(&self) -> ScopeSet {
+        self.lock().scopes.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Requested> {
+        let requested = self.0.requested.lock();
+        requested.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("resource", &self.0.resource)
+            .field("source", &self.0.source)
+            .field("way", &self.0.way)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The maximum number of requirements that logins are made for.
+const MAX_REQUIREMENTS: usize = 16;

@@ -1,0 +1,111 @@
+//! The ways to a token.
+
+use std::fmt;
+
+use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
+
+use super::Settings;
+use super::find::Found;
+use crate::Error;
+use crate::grant::JWT_BEARER;
+
+/// The grant by which a [`Connector`](super::Connector) gets tokens.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Way {
+    /// The assertion of the user's identity provider.
+    IdentityProvider,
+    /// The assertion of a platform.
+    Assertion,
+    /// The client itself, by client credentials.
+    Itself,
+    /// A user in a browser, by an authorization code.
+    User,
+}
+
+impl Way {
+    const ALL: [Self; 4] = [
+        Self::IdentityProvider,
+        Self::Assertion,
+        Self::Itself,
+        Self::User,
+    ];
+
+    /// Returns the grant type.
+    #[must_use]
+    pub const fn grant_type(self) -> &'static str {
+        match self {
+            Self::IdentityProvider | Self::Assertion => JWT_BEARER,
+            Self::Itself => "client_credentials",
+            Self::User => "authorization_code",
+        }
+    }
+
+    /// Returns why the way is closed, or `None` if it is open.
+    fn closed(self, settings: &Settings, found: &Found) -> Option<&'static str> {
+        let is_configured = match self {
+            Self::IdentityProvider => settings.provider.is_some(),
+            Self::Assertion => settings.assertion.is_some(),
+            Self::Itself => settings.as_itself,
+            Self::User => settings.by_user.is_some(),
+        };
+        if !is_configured {
+            return Some("it is not configured");
+        }
+        if !offers(&found.server, self) && !found.is_assumed {
+            return Some("the server does not offer the grant");
+        }
+        None
+    }
+
+    /// Chooses the first way that is open. The others are listed with the reason.
+    pub(super) fn choose(
+        settings: &Settings,
+        found: &Found,
+    ) -> (Option<Self>, Vec<(Self, &'static str)>) {
+        let mut chosen = None;
+        let mut closed = Vec::new();
+        for way in Self::ALL {
+            match way.closed(settings, found) {
+                None if chosen.is_none() => chosen = Some(way),
+                None => closed.push((way, "another way comes first")),
+                Some(reason) => closed.push((way, reason)),
+            }
+        }
+        (chosen, closed)
+    }
+
+    pub(super) fn required(settings: &Settings, found: &Found) -> Result<Self, Error> {
+        let (chosen, closed) = Self::choose(settings, found);
+        chosen.ok_or_else(|| {
+            let closed = closed
+                .iter()
+                .map(|(way, reason)| format!("{way}: {reason}"));
+            Error::NoWay {
+                issuer: found.server.issuer().clone(),
+                closed: closed.collect::<Vec<_>>().join("; ").into(),
+            }
+        })
+    }
+}
+
+/// Returns whether the server offers a grant. A grant other than the default ones counts as offered
+/// if the server lists no grant types, because many servers list none.
+fn offers(server: &ServerMetadata, way: Way) -> bool {
+    let takes = server.takes_grant(way.grant_type());
+    match way {
+        Way::User => takes && server.endpoint(EndpointKind::Authorization).is_some(),
+        Way::IdentityProvider | Way::Assertion | Way::Itself => takes,
+    }
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::IdentityProvider => "assertion of the identity provider",
+            Self::Assertion => "assertion of the platform",
+            Self::Itself => "client credentials",
+            Self::User => "authorization code, by a user in a browser",
+        })
+    }
+}

@@ -1,0 +1,162 @@
+//! The identity of the client at an authorization server: known before, by a metadata document, or
+//! registered dynamically.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aims_oauth_wire::client_auth::{Authenticate, PublicClient};
+use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
+use aims_oauth_wire::names::{ClientId, Issuer};
+use url::Url;
+
+use crate::Error;
+
+mod metadata;
+mod register;
+
+pub use metadata::{ApplicationType, ClientMetadata};
+pub use register::{Registered, RegistrationFlow};
+
+/// The identities of a client at the servers that it may meet.
+///
+/// At each server, the first that is possible is used, in the order of the MCP authorization
+/// specification: the identity that was registered there before, the URL of the client's metadata
+/// document if the server takes those, dynamic registration. An identity is used at no other
+/// server; only the URL of a metadata document is the same everywhere.
+///
+/// ```
+/// use aims_oauth_client::{ClientMetadata, Identities};
+///
+/// let document = "https://agent.example/client.json";
+/// let metadata = ClientMetadata::native("My agent");
+/// let identities = Identities::new().metadata_document(document)?.register(metadata);
+/// # drop(identities);
+/// # Ok::<(), aims_oauth_client::Error>(())
+/// ```
+#[derive(Clone, Default)]
+#[must_use = "identities are given to a `Connector`"]
+pub struct Identities {
+    known: Vec<(Option<Issuer>, Arc<dyn Authenticate>)>,
+    document: Option<Arc<dyn Authenticate>>,
+    metadata: Option<ClientMetadata>,
+}
+
+/// The identity of a client at one server.
+#[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a caller handles every case")]
+pub enum Identity {
+    /// The client is known at this server.
+    Registered(Arc<dyn Authenticate>),
+    /// The URL of the client's metadata document is its identifier.
+    MetadataDocument(Arc<dyn Authenticate>),
+    /// The client must be registered with this metadata first.
+    Register(Box<ClientMetadata>),
+}
+
+impl Identities {
+    /// Creates no identities.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the identity that is registered at this server.
+    pub fn registered(mut self, issuer: Issuer, client: impl Authenticate + 'static) -> Self {
+        self.known.push((Some(issuer), Arc::new(client)));
+        self
+    }
+
+    /// Adds an identity that is valid at every accepted server, such as a workload identity.
+    ///
+    /// A shared secret must not be used so, because each server could use it at the others.
+    pub fn everywhere(mut self, client: impl Authenticate + 'static) -> Self {
+        self.known.push((None, Arc::new(client)));
+        self
+    }
+
+    /// Sets the URL of the client's metadata document, for a public client
+    /// (draft-ietf-oauth-client-id-metadata-document).
+    ///
+    /// # Errors
+    ///
+    /// `client.document` if the URL cannot be a client identifier: expected `https` with a path,
+    /// without fragment, user or dot segments.
+    pub fn metadata_document(self, url: &str) -> Result<Self, Error> {
+        let client = PublicClient::new(document_url(url)?);
+        Ok(self.document_client(client))
+    }
+
+    /// Sets the client whose identifier is the URL of its metadata document, with its own
+    /// authentication, such as `private_key_jwt`.
+    pub fn document_client(mut self, client: impl Authenticate + 'static) -> Self {
+        self.document = Some(Arc::new(client));
+        self
+    }
+
+    /// Allows the client to register itself with this metadata (RFC 7591).
+    pub fn register(mut self, metadata: ClientMetadata) -> Self {
+        self.metadata = Some(metadata);
+        self
+    }
+
+    /// Returns the identity at this server.
+    ///
+    /// # Errors
+    ///
+    /// `client.none` if none is possible there.
+    pub fn at(&self, server: &ServerMetadata) -> Result<Identity, Error> {
+        let own = |issuer: &Option<Issuer>| match issuer {
+            Some(issuer) => issuer.equals_in_discovery(server.issuer()),
+            None => true,
+        };
+        let exact = self
+            .known
+            .iter()
+            .find(|(issuer, _)| issuer.is_some() && own(issuer));
+        let known = exact.or_else(|| self.known.iter().find(|(issuer, _)| own(issuer)));
+        if let Some((_, client)) = known {
+            return Ok(Identity::Registered(Arc::clone(client)));
+        }
+        if let Some(client) = self
+            .document
+            .as_ref()
+            .filter(|_| server.takes_metadata_documents())
+        {
+            return Ok(Identity::MetadataDocument(Arc::clone(client)));
+        }
+        let registers = server.endpoint(EndpointKind::Registration).is_some();
+        if let Some(metadata) = self.metadata.as_ref().filter(|_| registers) {
+            return Ok(Identity::Register(Box::new(metadata.clone())));
+        }
+        Err(Error::NoIdentity {
+            issuer: server.issuer().clone(),
+        })
+    }
+}
+
+impl fmt::Debug for Identities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identities")
+            .field("known", &self.known)
+            .field("document", &self.document)
+            .field("metadata", &self.metadata)
+            .finish()
+    }
+}
+
+/// Checks the URL of a metadata document
+/// (draft-ietf-oauth-client-id-metadata-document-02 §3).
+fn document_url(text: &str) -> Result<ClientId, Error> {
+    let url = Url::parse(text).map_err(|_invalid| Error::DocumentUrl)?;
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    let has_path = !matches!(url.path(), "" | "/");
+    // The parser removes dot segments, so the text must be what it writes.
+    if url.scheme() != "https"
+        || has_user
+        || !has_path
+        || text.contains('#')
+        || url.as_str() != text
+    {
+        return Err(Error::DocumentUrl);
+    }
+    Ok(text.parse()?)
+}

@@ -1,0 +1,178 @@
+//! The metadata of a client (RFC 7591 §2).
+
+use aims_jose::jwk::Jwk;
+use aims_oauth_wire::metadata::ServerMetadata;
+use aims_oauth_wire::names::ScopeSet;
+use serde::Serialize;
+
+use crate::RedirectUri;
+
+/// Whether a client runs on a user's machine (OpenID Connect Dynamic Client Registration §2).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(clippy::exhaustive_enums, reason = "the standard has these two")]
+pub enum ApplicationType {
+    /// It runs on the machine of its user, and its redirect URIs are there.
+    #[default]
+    Native,
+    /// It runs on a server.
+    Web,
+}
+
+/// The metadata of a client, for its registration or its metadata document.
+///
+/// ```
+/// use aims_oauth_client::ClientMetadata;
+///
+/// let url = "https://agent.example/client.json";
+/// let redirect = "http://127.0.0.1/callback".parse()?;
+/// let metadata = ClientMetadata::native("My agent").redirect(redirect);
+/// let document = metadata.to_document(url);
+/// assert!(document.contains(r#""client_id":"https://agent.example/client.json""#));
+/// # Ok::<(), aims_oauth_client::Error>(())
+/// ```
+#[derive(Clone, Debug, Serialize)]
+#[must_use = "metadata is registered or served"]
+pub struct ClientMetadata {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_id: Option<Box<str>>,
+    client_name: Box<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_uri: Option<Box<str>>,
+    redirect_uris: Vec<Box<str>>,
+    grant_types: Vec<Box<str>>,
+    response_types: Vec<&'static str>,
+    token_endpoint_auth_method: Box<str>,
+    application_type: ApplicationType,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    software_id: Option<Box<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    software_version: Option<Box<str>>,
+    #[serde(skip)]
+    accepts_secret: bool,
+}
+
+impl ClientMetadata {
+    /// Creates the metadata of a public client on the machine of its user: authorization code and
+    /// refresh token, without client authentication.
+    pub fn native(name: impl Into<Box<str>>) -> Self {
+        Self {
+            client_id: None,
+            client_name: name.into(),
+            client_uri: None,
+            redirect_uris: Vec::new(),
+            grant_types: vec!["authorization_code".into(), "refresh_token".into()],
+            response_types: vec!["code"],
+            token_endpoint_auth_method: "none".into(),
+            application_type: ApplicationType::Native,
+            scope: None,
+            jwks: None,
+            software_id: None,
+            software_version: None,
+            accepts_secret: false,
+        }
+    }
+
+    /// Creates the metadata of a client on a server that authenticates by this key
+    /// (`private_key_jwt`).
+    pub fn web(name: impl Into<Box<str>>, key: &Jwk) -> Self {
+        let mut metadata = Self::native(name);
+        metadata.application_type = ApplicationType::Web;
+        metadata.token_endpoint_auth_method = "private_key_jwt".into();
+        metadata.jwks = Some(serde_json::json!({ "keys": [key] }));
+        metadata
+    }
+
+    /// Adds a redirect URI. A [`Connector`](crate::Connector) adds that of its receiver.
+    pub fn redirect(mut self, uri: RedirectUri) -> Self {
+        let uri: Box<str> = uri.as_str().into();
+        if !self.redirect_uris.contains(&uri) {
+            self.redirect_uris.push(uri);
+        }
+        self
+    }
+
+    /// Sets the grant types, if they are not authorization code and refresh token.
+    pub fn grant_types(mut self, types: impl IntoIterator<Item = impl Into<Box<str>>>) -> Self {
+        self.grant_types = types.into_iter().map(Into::into).collect();
+        if !self
+            .grant_types
+            .iter()
+            .any(|it| **it == *"authorization_code")
+        {
+            self.response_types.clear();
+        }
+        self
+    }
+
+    /// Sets the method of client authentication at the token endpoint.
+    pub fn auth_method(mut self, method: impl Into<Box<str>>) -> Self {
+        self.token_endpoint_auth_method = method.into();
+        self
+    }
+
+    /// Sets the scopes that the client may request.
+    pub fn scopes(mut self, scopes: &ScopeSet) -> Self {
+        self.scope = Some(scopes.to_string().into());
+        self
+    }
+
+    /// Sets the URL of a page about the client.
+    pub fn uri(mut self, page: impl Into<Box<str>>) -> Self {
+        self.client_uri = Some(page.into());
+        self
+    }
+
+    /// Sets the identifier and version of the software, which are the same for all installations.
+    pub fn software(mut self, id: impl Into<Box<str>>, version: impl Into<Box<str>>) -> Self {
+        (self.software_id, self.software_version) = (Some(id.into()), Some(version.into()));
+        self
+    }
+
+    /// Accepts a shared secret from a server that registers no public clients.
+    ///
+    /// The secret is kept in memory, and ends with the registration.
+    pub const fn accept_secret(mut self) -> Self {
+        self.accepts_secret = true;
+        self
+    }
+
+    /// Returns the metadata for this server: with a shared secret, if that is accepted and the
+    /// server does not take the stated method.
+    pub(crate) fn at(&self, server: &ServerMetadata) -> Self {
+        let mut own = self.clone();
+        if self.accepts_secret && !server.takes_client_auth(&self.token_endpoint_auth_method) {
+            let secret = ["client_secret_basic", "client_secret_post"];
+            let method = secret.into_iter().find(|it| server.takes_client_auth(it));
+            own.token_endpoint_auth_method =
+                method.map_or(own.token_endpoint_auth_method, Into::into);
+        }
+        own
+    }
+
+    /// Returns the metadata document for this URL, as JSON. Serve it there with the content type
+    /// `application/json` (draft-ietf-oauth-client-id-metadata-document-02 §4.1).
+    #[must_use]
+    pub fn to_document(&self, url: &str) -> String {
+        let mut document = self.clone();
+        document.client_id = Some(url.into());
+        document.to_json()
+    }
+
+    /// Returns the methods of client authentication that the metadata states.
+    #[must_use]
+    pub fn token_endpoint_auth_method(&self) -> &str {
+        &self.token_endpoint_auth_method
+    }
+
+    /// Returns the metadata as JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings and lists can always be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
