@@ -59,10 +59,6 @@ pub(crate) async fn run(node: &str, script: &str) -> Result<(), Failure> {
     world.follows_a_rotation().await?;
     world.joins_an_identity().await?;
     world.table.not_run(
-        "a token bound to a key (`cnf`)",
-        "the provider binds by DPoP and mutual TLS alone, and the client does neither yet",
-    );
-    world.table.not_run(
         "a token by a WIT or a WIT-SVID",
         "the provider knows neither; its attestation-based authentication is another format",
     );

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! aims-interop-oauth oauth NODE PROVIDER.MJS    # npm oidc-provider, and the project's client
+//! aims-interop-oauth live NODE PROVIDER.MJS CALLS.MJS FOLDER    # and npm openid-client
 //! aims-interop-oauth minted CASES PROGRAM...    # tokens and proofs of other libraries
 //! ```
 //!
@@ -13,8 +14,10 @@
 
 mod agent;
 mod grants;
+mod live;
 mod minted;
 mod peer;
+mod served;
 mod table;
 mod tool;
 
@@ -26,6 +29,7 @@ async fn main() -> Result<(), Failure> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["oauth", node, script] => grants::run(node, script).await,
+        ["live", node, script, calls, folder] => live::run(node, script, calls, folder).await,
         ["minted", cases, libraries @ ..] if !libraries.is_empty() => minted::run(cases, libraries),
         _ => Err("usage: see the first lines of main.rs".into()),
     }

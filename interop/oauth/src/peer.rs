@@ -13,16 +13,25 @@ pub(crate) struct Peer {
     /// The issuer identifier of the provider.
     pub(crate) issuer: String,
     /// The second port, with the same answers. Its metadata names `issuer`, which is not the issuer
-    /// that was requested.
+    /// that was requested. Empty if the provider has none.
     pub(crate) mirror: String,
 }
 
 impl Peer {
     /// Starts `NODE SCRIPT`, with the public keys of the clients.
     pub(crate) fn start(node: &str, script: &str, jwks: &str) -> Result<Self, Failure> {
+        Self::start_with(node, script, &[("CLIENT_JWKS", jwks)])
+    }
+
+    /// Starts `NODE SCRIPT` with these variables.
+    pub(crate) fn start_with(
+        node: &str,
+        script: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Self, Failure> {
         let mut child = Command::new(node)
             .arg(script)
-            .env("CLIENT_JWKS", jwks)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -38,7 +47,7 @@ impl Peer {
         let ready = peer.answer()?;
         let mut words = ready.split_whitespace().skip(1);
         peer.issuer = words.next().ok_or("the provider names no issuer")?.into();
-        peer.mirror = words.next().ok_or("the provider names no mirror")?.into();
+        peer.mirror = words.next().unwrap_or_default().into();
         Ok(peer)
     }
 

@@ -43,8 +43,10 @@ pub(crate) fn for_bearers(resource: &str, keys: &PublishedKeys) -> Result<Guard,
 
 /// Returns a call of this guard's tool with a bearer token.
 pub(crate) fn call(guard: &Guard, token: &str) -> Result<Parts, Failure> {
-    let request = Request::post(format!("{}/call", guard.resource()))
-        .header("host", "tools.example")
+    let url: http::Uri = format!("{}/call", guard.resource()).parse()?;
+    let host = url.authority().map_or("", |it| it.as_str()).to_owned();
+    let request = Request::post(url)
+        .header("host", host)
         .header("authorization", format!("Bearer {token}"));
     Ok(request.body(())?.into_parts().0)
 }

@@ -57,7 +57,7 @@ pub(super) struct Case {
     payload: Option<String>,
     /// How it is made, if it is not signed by the key.
     by: Option<String>,
-    /// What is done to it after that.
+    /// The change to it after that.
     bend: Option<String>,
     /// The proof beside it. The token is then sent with the scheme `DPoP`.
     pub(super) proof: Option<Proof>,
@@ -133,7 +133,7 @@ impl Cases {
         all.map(|case| (case, case.code.as_deref().unwrap_or("ok")))
     }
 
-    /// What the library is asked to sign. `bound` has the `cnf` of the token and its thumbprint.
+    /// Returns the order to sign the token. `bound` has the `cnf` of the token and its thumbprint.
     pub(super) fn token(&self, case: &Case, bound: &Bound) -> Result<Value, Failure> {
         let server = self.servers.get(&case.server).ok_or("no such server")?;
         let key = case
@@ -199,7 +199,7 @@ impl Case {
         proof.is_some_and(|it| it.claims.contains_key("nonce"))
     }
 
-    /// What the library is asked to sign as the proof for this token.
+    /// Returns the order to sign the proof for this token.
     pub(super) fn proof(&self, token: &str, minted: &Minted) -> Result<Value, Failure> {
         let proof = self.proof.as_ref().ok_or("the case has no proof")?;
         let key = self.proof_key();
@@ -226,7 +226,7 @@ impl Case {
         }))
     }
 
-    /// What becomes of the signed token.
+    /// Returns the signed token with the changes of the case.
     pub(super) fn bent(&self, token: &str) -> String {
         let unsigned = token.rsplit_once('.').map_or(token, |(it, _)| it);
         match self.bend.as_deref() {

@@ -80,7 +80,7 @@ impl Drop for Library {
 }
 
 /// The keys by name. The name begins with the set: those of the issuer that follows RFC 9068, those
-/// of all other issuers, those of proofs, and those that nobody trusts.
+/// of all other issuers, those of proofs, and one that no guard trusts.
 const KEYS: [(&str, &str); 16] = [
     ("std-es256", "ES256"),
     ("std-es384", "ES384"),

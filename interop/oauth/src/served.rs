@@ -1,0 +1,195 @@
+//! A tool that guards stand before, on loopback with and without TLS. It states the code of a
+//! refusal in a header field, which no real tool does.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aims::Guard;
+use aims::guard::Peer;
+use aims::oauth_wire::certificate::PeerCertificate;
+use aims::record::{Event, Record};
+use axum::Router;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::post;
+use axum::serve::{IncomingStream, Listener};
+use http::HeaderValue;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use tokio_rustls::server::TlsStream;
+
+use crate::Failure;
+
+/// Remembers the code of the last refusal. The clients send one request at a time.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct LastCode(Arc<Mutex<Option<String>>>);
+
+impl LastCode {
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Record for LastCode {
+    fn record(&self, event: &Event<'_>) {
+        let code = event.code.map(str::to_owned);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = code;
+    }
+}
+
+/// Returns the routes of these guards: each path of a guard's URL leads to the same tool.
+pub(crate) fn router(guards: &[Guard], last: &LastCode) -> Result<Router, Failure> {
+    let mut all = Router::new();
+    for guard in guards {
+        let url: http::Uri = guard.resource().parse()?;
+        let paths = format!("{}/{{*rest}}", url.path());
+        let tool = Router::new().route(&paths, post(|| async { "called" }));
+        all = all.merge(tool.layer(guard.layer()));
+    }
+    let stating = |last: axum::extract::State<LastCode>, request: Request, next: Next| async move {
+        drop(last.take());
+        let mut answer: Response = next.run(request).await;
+        let code = last.take().and_then(|it| HeaderValue::from_str(&it).ok());
+        if let Some(code) = code {
+            answer.headers_mut().insert("refusal-code", code);
+        }
+        answer
+    };
+    Ok(all.layer(from_fn_with_state(last.clone(), stating)))
+}
+
+/// Serves the routes without TLS.
+pub(crate) fn serve(listener: TcpListener, routes: Router) {
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+}
+
+/// Serves the routes with TLS. It asks for a client certificate, and passes it on to the guards.
+pub(crate) fn serve_tls(listener: TcpListener, tls: &Tls, routes: Router) -> Result<(), Failure> {
+    let listener = TlsListener {
+        tcp: listener,
+        acceptor: tls.acceptor()?,
+    };
+    let insert = |ConnectInfo(from): ConnectInfo<Caller>, mut request: Request, next: Next| {
+        request.extensions_mut().insert(Peer::from(from.address));
+        if let Some(certificate) = from.certificate {
+            request.extensions_mut().insert(certificate);
+        }
+        next.run(request)
+    };
+    let routes = routes.layer(from_fn(insert));
+    let service = routes.into_make_service_with_connect_info::<Caller>();
+    tokio::spawn(async move { axum::serve(listener, service).await });
+    Ok(())
+}
+
+struct TlsListener {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy)]
+struct Caller {
+    address: SocketAddr,
+    certificate: Option<PeerCertificate>,
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            let (stream, from) = Listener::accept(&mut self.tcp).await;
+            // Handshakes one after the other are enough for one caller.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
+impl Connected<IncomingStream<'_, TlsListener>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, TlsListener>) -> Self {
+        let chain = stream.io().get_ref().1.peer_certificates();
+        let leaf = chain.and_then(|chain| chain.first());
+        Self {
+            address: *stream.remote_addr(),
+            certificate: leaf.and_then(|it| PeerCertificate::from_der(it).ok()),
+        }
+    }
+}
+
+/// A temporary certification authority, with certificates for `localhost` and two clients.
+pub(crate) struct Tls {
+    pub(crate) ca: String,
+    server: (String, String),
+    clients: Vec<(&'static str, String, String)>,
+}
+
+impl Tls {
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let mut ca = CertificateParams::new(Vec::new())?;
+        // A leaf of the same name would count as self-signed.
+        ca.distinguished_name.push(DnType::CommonName, "interop");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate()?)?;
+        let leaf = |name: &str| -> Result<(String, String), Failure> {
+            let key = KeyPair::generate()?;
+            let leaf = CertificateParams::new(vec![name.to_owned()])?;
+            Ok((leaf.signed_by(&key, &ca)?.pem(), key.serialize_pem()))
+        };
+        let mut clients = Vec::new();
+        for name in ["agent", "other"] {
+            let (certificate, key) = leaf(&format!("{name}.example"))?;
+            clients.push((name, certificate, key));
+        }
+        Ok(Self {
+            ca: ca.pem(),
+            server: leaf("localhost")?,
+            clients,
+        })
+    }
+
+    /// Writes all of it as PEM into a folder.
+    pub(crate) fn write(&self, folder: &std::path::Path) -> Result<(), Failure> {
+        std::fs::create_dir_all(folder)?;
+        let (certificate, key) = &self.server;
+        std::fs::write(folder.join("ca.pem"), &self.ca)?;
+        std::fs::write(folder.join("server.pem"), certificate)?;
+        std::fs::write(folder.join("server.key"), key)?;
+        for (name, certificate, key) in &self.clients {
+            std::fs::write(folder.join(format!("{name}.pem")), certificate)?;
+            std::fs::write(folder.join(format!("{name}.key")), key)?;
+        }
+        Ok(())
+    }
+
+    fn acceptor(&self) -> Result<TlsAcceptor, Failure> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(self.ca.as_bytes())?)?;
+        let clients = WebPkiClientVerifier::builder(Arc::new(roots)).allow_unauthenticated();
+        let (certificate, key) = &self.server;
+        let config = ServerConfig::builder()
+            .with_client_cert_verifier(clients.build()?)
+            .with_single_cert(
+                vec![CertificateDer::from_pem_slice(certificate.as_bytes())?],
+                PrivateKeyDer::from_pem_slice(key.as_bytes())?,
+            )?;
+        Ok(TlsAcceptor::from(Arc::new(config)))
+    }
+}
