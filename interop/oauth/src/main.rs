@@ -5,6 +5,7 @@
 //! ```text
 //! aims-interop-oauth oauth NODE PROVIDER.MJS    # npm oidc-provider, and the project's client
 //! aims-interop-oauth live NODE PROVIDER.MJS CALLS.MJS FOLDER    # and npm openid-client
+//! aims-interop-oauth mcp NODE SCRIPTS SERVER [CLIENT.PY]    # the official SDKs of MCP
 //! aims-interop-oauth minted CASES PROGRAM...    # tokens and proofs of other libraries
 //! ```
 //!
@@ -15,6 +16,7 @@
 mod agent;
 mod grants;
 mod live;
+mod mcp;
 mod minted;
 mod peer;
 mod served;
@@ -30,6 +32,16 @@ async fn main() -> Result<(), Failure> {
     match arguments.as_slice() {
         ["oauth", node, script] => grants::run(node, script).await,
         ["live", node, script, calls, folder] => live::run(node, script, calls, folder).await,
+        ["mcp", node, scripts, server, python @ ..] => {
+            let python = python.first().copied();
+            mcp::run(mcp::Programs {
+                node,
+                scripts,
+                server,
+                python,
+            })
+            .await
+        }
         ["minted", cases, libraries @ ..] if !libraries.is_empty() => minted::run(cases, libraries),
         _ => Err("usage: see the first lines of main.rs".into()),
     }

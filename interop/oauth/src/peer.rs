@@ -23,14 +23,15 @@ impl Peer {
         Self::start_with(node, script, &[("CLIENT_JWKS", jwks)])
     }
 
-    /// Starts `NODE SCRIPT` with these variables.
+    /// Starts `PROGRAM ARGUMENT`, such as `NODE SCRIPT`, with these variables. It prints
+    /// `ready ISSUER MIRROR`.
     pub(crate) fn start_with(
-        node: &str,
-        script: &str,
+        program: &str,
+        argument: &str,
         variables: &[(&str, &str)],
     ) -> Result<Self, Failure> {
-        let mut child = Command::new(node)
-            .arg(script)
+        let mut child = Command::new(program)
+            .args(Some(argument).filter(|it| !it.is_empty()))
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
