@@ -8,6 +8,7 @@
 //! [Call a tool]: call_a_tool
 //! [Stream from an MCP server]: mcp
 //! [Behind a proxy]: proxies
+//! [Several servers]: several_servers
 //! [Verify a WIT]: verify_wit
 //! [Transactions]: transactions
 //! [Delegation]: delegation
@@ -46,6 +47,7 @@ pages! {
     call_a_tool "call_a_tool.md"
     mcp "mcp.md"
     proxies "proxies.md"
+    several_servers "several_servers.md"
     verify_wit "verify_wit.md"
     transactions "transactions.md"
     delegation "delegation.md"

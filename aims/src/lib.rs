@@ -3,6 +3,7 @@
         feature = "agent",
         feature = "axum",
         feature = "introspection",
+        feature = "redis",
         feature = "testing",
         feature = "web-bot-auth"
     ),
@@ -55,6 +56,7 @@ pub mod guard;
     feature = "agent",
     feature = "axum",
     feature = "introspection",
+    feature = "redis",
     feature = "testing",
     feature = "web-bot-auth"
 ))]

@@ -58,7 +58,7 @@ impl Scene {
         self.clock.0.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    /// A proof that was acceptable from so many seconds after the clock's time on.
+    /// A proof that was acceptable from this number of seconds after the clock's time on.
     fn proof(&self, id: &str, after: u64) -> Spending {
         let from = self.now() + after;
         let valid = Validity::new(at(from), at(from + 300));
@@ -145,7 +145,7 @@ async fn what_the_server_may_have_lost_is_refused() {
                 assert_ne!(spend(store, &used).await, Ok(()), "{name}");
             }
         }
-        // The same with proofs that were not used: nobody can know. The stores notice the loss first.
+        // The same with proofs that were not used: no store can know. First they notice the loss.
         let mut outcome = Err(ReplayError::Unavailable);
         let mut number = 0;
         while outcome == Err(ReplayError::Unavailable) {
@@ -264,7 +264,7 @@ async fn a_full_server_refuses() {
     until("published", || scene.two.revocations().list().len() == 1).await;
 }
 
-/// ENF-09: a revocation reaches the others by a message, or without one by the next reading.
+/// A revocation reaches the others by a message, or without one by the next reading.
 #[tokio::test]
 async fn messages_only_wake() {
     let scene = Scene::new().await;
@@ -281,7 +281,7 @@ async fn messages_only_wake() {
     until("without one", || two.list().len() == 2).await;
 }
 
-/// ENF-09: a store that does not hear from the server is not current when its lease has ended.
+/// A store that does not hear from the server is not current when its lease has ended.
 /// It is again when it has read what it missed, and not before.
 #[tokio::test]
 async fn a_stale_store_is_not_current() {
@@ -326,7 +326,7 @@ async fn the_stream_gets_back_what_it_lost() {
     assert_eq!(third, mine);
 }
 
-/// ENF-06: a stream with more entries than allowed coarsens, and forgets none.
+/// A stream with more entries than allowed coarsens, and forgets none.
 #[tokio::test]
 async fn a_full_stream_coarsens() {
     let (redis, clock) = (StandIn::start().await, Set::default());

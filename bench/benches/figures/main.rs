@@ -7,8 +7,11 @@
 #![expect(clippy::print_stdout, reason = "a program that prints its figures")]
 
 mod digests;
+mod load;
 mod memory;
 mod requests;
+mod resource;
+mod shared;
 mod signatures;
 mod tokens;
 
@@ -93,9 +96,18 @@ const GROUPS: &[(&str, Figures)] = &[
     ("digests", digests::figures),
     ("memory", memory::figures),
     ("requests", requests::figures),
+    ("resource", resource::figures),
+    ("load", load::figures),
+    ("redis", shared::figures),
 ];
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [mode, to, file] = arguments.as_slice()
+        && mode == "--send"
+    {
+        return load::other_process(to, file);
+    }
     let quick = std::env::args().any(|argument| argument == "--quick");
     let effort = if quick {
         Effort {

@@ -49,19 +49,21 @@ async fn verifying(State(backend): State<Arc<Backend>>) -> &'static str {
     BODY
 }
 
+/// Returns a request as bytes.
+pub(super) fn whole(head: &Parts) -> Vec<u8> {
+    let mut bytes = b"POST /mcp/call HTTP/1.1\r\ncontent-length: 0\r\n".to_vec();
+    for (name, value) in &head.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
 /// Creates requests as bytes, each with an access token and a new HTTP signature.
 fn requests(world: &World, count: usize) -> Result<Vec<Vec<u8>>, Box<dyn Error>> {
-    let whole = |head: &Parts| {
-        let mut bytes = b"POST /mcp/call HTTP/1.1\r\ncontent-length: 0\r\n".to_vec();
-        for (name, value) in &head.headers {
-            bytes.extend_from_slice(name.as_str().as_bytes());
-            bytes.extend_from_slice(b": ");
-            bytes.extend_from_slice(value.as_bytes());
-            bytes.extend_from_slice(b"\r\n");
-        }
-        bytes.extend_from_slice(b"\r\n");
-        bytes
-    };
     Ok(world.calls(count)?.iter().map(whole).collect())
 }
 
