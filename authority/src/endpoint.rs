@@ -88,6 +88,10 @@ impl Endpoint {
 pub(crate) enum Part {
     /// It is always there.
     Always,
+    /// Introspection, for clients that serve a resource.
+    Introspection,
+    /// Revocation. Without users and introspection it would have no effect.
+    Revocation,
     /// Users, by [`AuthenticateUser`](crate::AuthenticateUser).
     Users,
     /// Dynamic registration (RFC 7591).
@@ -99,6 +103,10 @@ impl Part {
     pub(crate) fn is_served(self, server: &AuthorizationServer) -> bool {
         match self {
             Self::Always => true,
+            Self::Introspection => server.registry.has_introspecting_clients(),
+            Self::Revocation => {
+                Self::Users.is_served(server) || Self::Introspection.is_served(server)
+            }
             Self::Users => server.users.is_some(),
             Self::Registration => server.users.is_some() && server.registration.is_some(),
         }

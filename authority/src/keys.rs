@@ -116,6 +116,11 @@ impl KeyRing {
         Some(key.signer.clone())
     }
 
+    /// Returns the algorithm of its keys.
+    pub(crate) const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
     /// Returns the published key with this id.
     pub(crate) fn verifying_key(&self, kid: &str, now: UnixTime) -> Option<VerifyingKey> {
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use super::{Endpoint, Methods, Part, Place, RefusalForm};
 use crate::identity::endpoint as identity;
 use crate::oauth::endpoint as oauth;
 use crate::oauth::grant::{AuthorizationCode, ClientCredentials, GrantType, RefreshTokens};
-use crate::oauth::{authorize, registration};
+use crate::oauth::{authorize, introspect, registration, revoke};
 
 /// All endpoints of the authority.
 pub(crate) const ENDPOINTS: &[Endpoint] = &[
@@ -103,6 +103,24 @@ pub(crate) const ENDPOINTS: &[Endpoint] = &[
         metadata: Some("registration_endpoint"),
         takes_bootstrap_token: false,
         handler: registration::register,
+    },
+    Endpoint {
+        place: Place::Beneath(introspect::INTROSPECT),
+        methods: Methods::Post,
+        refusal: RefusalForm::Oauth,
+        part: Part::Introspection,
+        metadata: Some("introspection_endpoint"),
+        takes_bootstrap_token: false,
+        handler: introspect::introspect,
+    },
+    Endpoint {
+        place: Place::Beneath(revoke::REVOKE),
+        methods: Methods::Post,
+        refusal: RefusalForm::Oauth,
+        part: Part::Revocation,
+        metadata: Some("revocation_endpoint"),
+        takes_bootstrap_token: false,
+        handler: revoke::revoke,
     },
     Endpoint {
         place: Place::Beneath("/jwks"),

@@ -8,7 +8,7 @@ use http::header::{ALLOW, CONTENT_TYPE, HOST};
 use serde_json::Value;
 
 use super::*;
-use crate::{Authority, DevUser, SelfDescribed};
+use crate::{Authority, Client, DevUser, Resource, SelfDescribed};
 
 const BASE: &str = "http://127.0.0.1:8080/tenant";
 
@@ -17,10 +17,13 @@ fn now() -> UnixTime {
 }
 
 fn authority(base: &str) -> Authority {
+    let tools = Client::spiffe("spiffe://example.org/tools".parse().unwrap());
     Authority::builder(base, AWS_LC)
         .trust_domain("example.org")
         .users(Arc::new(DevUser::new("alice")))
         .dynamic_registration(SelfDescribed::new())
+        .resource(Resource::new("https://tools.example"))
+        .client(tools.serves("https://tools.example"))
         .build(now())
         .unwrap()
 }

@@ -83,9 +83,10 @@ impl Client {
         self
     }
 
-    /// Says that the client serves this resource, so that it may exchange the access tokens that
-    /// callers send to it for narrower ones (RFC 8693). [`allow`](Self::allow) names the resources
-    /// that the new tokens may be for, and
+    /// Says that the client serves this resource, so that it may introspect the access tokens for
+    /// it (RFC 7662), and exchange those that callers send to it for narrower ones (RFC 8693).
+    ///
+    /// [`allow`](Self::allow) names the resources that the new tokens may be for, and
     /// [`Builder::exchange`](crate::Builder::exchange) the rules.
     #[must_use]
     pub fn serves(mut self, resource: impl Into<String>) -> Self {

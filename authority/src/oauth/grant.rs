@@ -7,7 +7,6 @@ pub(crate) mod exchange;
 use core::fmt::Debug;
 use core::time::Duration;
 
-use aims_jose::jws::CompactJws;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::dpop::Nonce;
@@ -81,7 +80,7 @@ pub(crate) struct TokenRequest<'a> {
 #[derive(Debug)]
 pub(crate) struct Granted {
     /// The token.
-    pub(crate) token: CompactJws,
+    pub(crate) token: SecretText,
     /// `token_type`.
     pub(crate) token_type: &'static str,
     /// `scope`; empty if the token has none.

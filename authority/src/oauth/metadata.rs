@@ -6,7 +6,7 @@ use aims_jose::Algorithm;
 use serde::Serialize;
 
 use super::AuthorizationServer;
-use crate::endpoint::ENDPOINTS;
+use crate::endpoint::{ENDPOINTS, Part};
 
 #[derive(Serialize)]
 struct Metadata<'a> {
@@ -21,10 +21,29 @@ struct Metadata<'a> {
     client_attestation_signing_alg_values_supported: Vec<&'a str>,
     client_attestation_pop_signing_alg_values_supported: Vec<&'a str>,
     dpop_signing_alg_values_supported: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    revocation: Option<RevocationMetadata<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    introspection: Option<IntrospectionMetadata<'a>>,
     scopes_supported: Vec<&'a str>,
     protected_resources: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", flatten)]
     users: Option<UserMetadata<'a>>,
+}
+
+/// The members for clients that revoke their tokens (RFC 8414 §2).
+#[derive(Serialize)]
+struct RevocationMetadata<'a> {
+    revocation_endpoint_auth_methods_supported: Vec<&'a str>,
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
+}
+
+/// The members for resource servers that introspect (RFC 8414 §2, RFC 9701 §7).
+#[derive(Serialize)]
+struct IntrospectionMetadata<'a> {
+    introspection_endpoint_auth_methods_supported: Vec<&'a str>,
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<&'a str>,
+    introspection_signing_alg_values_supported: [&'a str; 1],
 }
 
 /// The members for clients that act for users.
@@ -64,9 +83,11 @@ impl AuthorizationServer {
         if self.registry.accepts_jwt_svids() {
             methods.push("spiffe_jwt");
         }
+        let authenticating = methods.clone();
         if self.registry.has_public_clients() || self.has_self_described_clients() {
             methods.push("none");
         }
+        let introspects = self.registry.has_introspecting_clients();
         let metadata = Metadata {
             issuer: self.base.as_str(),
             endpoints: ENDPOINTS
@@ -76,6 +97,17 @@ impl AuthorizationServer {
                 .collect(),
             response_types_supported: self.users.iter().map(|_| "code").collect(),
             grant_types_supported: self.grants.names().collect(),
+            revocation: Part::Revocation
+                .is_served(self)
+                .then(|| RevocationMetadata {
+                    revocation_endpoint_auth_methods_supported: methods.clone(),
+                    revocation_endpoint_auth_signing_alg_values_supported: all.clone(),
+                }),
+            introspection: introspects.then(|| IntrospectionMetadata {
+                introspection_endpoint_auth_methods_supported: authenticating,
+                introspection_endpoint_auth_signing_alg_values_supported: all.clone(),
+                introspection_signing_alg_values_supported: [self.ring.algorithm().name()],
+            }),
             token_endpoint_auth_methods_supported: methods,
             // RFC 8414 §2 requires it for methods that sign a JWT, and forbids `none`.
             token_endpoint_auth_signing_alg_values_supported: all.clone(),

@@ -9,11 +9,14 @@ pub(crate) mod dpop;
 pub(crate) mod endpoint;
 mod family;
 pub(crate) mod grant;
+pub(crate) mod introspect;
 mod metadata;
+mod opaque;
 mod presented;
 mod redirect;
 pub(crate) mod registration;
 mod resource;
+pub(crate) mod revoke;
 mod store;
 mod user;
 
@@ -21,11 +24,12 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use aims_jose::jwk::{Jwk, PublicJwkSet, Thumbprint};
-use aims_jose::jws::{CompactJws, SigningInput};
+use aims_jose::jws::SigningInput;
 use aims_jose::jwt::NumericDate;
 use aims_jose::key::Signer;
 use aims_jose::provider::Provider;
 use aims_jose::random::{SecureRandom, id128};
+use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::assertion::AssertionRules;
 use aims_oauth_wire::attestation::PopRules;
@@ -245,14 +249,14 @@ impl AuthorizationServer {
         }
     }
 
-    /// Signs an access token for a client itself, bound to the key that it has proven.
+    /// Issues an access token for a client itself, bound to the key that it has proven.
     fn sign(
         &self,
         who: &Authenticated,
         resource: &str,
         scope: &str,
         now: UnixTime,
-    ) -> Result<CompactJws, Error> {
+    ) -> Result<SecretText, Error> {
         let token = NewToken {
             client_id: &who.client_id,
             subject: &who.client_id,
@@ -269,8 +273,8 @@ impl AuthorizationServer {
         self.issue(&token, now)
     }
 
-    /// Signs an access token.
-    fn issue(&self, token: &NewToken<'_>, now: UnixTime) -> Result<CompactJws, Error> {
+    /// Issues an access token: a JWT (RFC 9068), or an opaque one if its resource wants that.
+    fn issue(&self, token: &NewToken<'_>, now: UnixTime) -> Result<SecretText, Error> {
         let date = |at: UnixTime| {
             let date = NumericDate::from_secs(at.as_secs());
             date.ok_or_else(|| Error::unavailable("the clock is beyond all dates"))
@@ -298,13 +302,17 @@ impl AuthorizationServer {
             let rights = Rights::read(Kind::AccessToken, &claims).map_err(Error::unavailable)?;
             drop(delegate(parent, rights).map_err(Error::Amplification)?);
         }
-        let signer = self
-            .ring
-            .signer(token.expires, now)
-            .ok_or_else(|| Error::unavailable("no key"))?;
-        let signed = SigningInput::new("at+jwt", signer.algorithm(), signer.key_id(), &claims)
-            .and_then(|input| input.sign(&*signer))
-            .map_err(Error::unavailable)?;
+        let signed = if self.registry.is_opaque(token.resource) {
+            let claims = serde_json::to_vec(&claims).map_err(Error::unavailable)?;
+            opaque::issue(self.state.as_ref(), self.random, claims, token.expires, now)?
+        } else {
+            let signer = self.ring.signer(token.expires, now);
+            let signer = signer.ok_or_else(|| Error::unavailable("no key"))?;
+            let signed = SigningInput::new("at+jwt", signer.algorithm(), signer.key_id(), &claims)
+                .and_then(|input| input.sign(&*signer))
+                .map_err(Error::unavailable)?;
+            SecretText::new(signed.expose())
+        };
         tracing::info!(
             client_id = ?token.client_id,
             resource = ?token.resource,

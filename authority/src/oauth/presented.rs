@@ -7,14 +7,14 @@ use serde_json::Value;
 
 use super::family::GrantEntry;
 use super::store::{self, key_of};
-use super::{AuthorizationServer, Login};
+use super::{AuthorizationServer, Login, opaque};
 use crate::{Error, Kind};
 
 /// A valid access token of this server.
 #[derive(Debug)]
 pub(crate) struct OwnToken {
     pub(crate) claims: OwnClaims,
-    /// The claims as they were signed.
+    /// The claims as they were signed or stored.
     pub(crate) payload: Vec<u8>,
 }
 
@@ -52,18 +52,14 @@ impl AuthorizationServer {
     /// `as.subject_token`; `authority.unavailable` if the state cannot tell.
     pub(crate) fn own_token(&self, text: &str, now: UnixTime) -> Result<OwnToken, Error> {
         let bad = |reason| Error::SubjectToken { reason };
-        let unverified = Unverified::parse(text)
-            .map_err(|_unexplained| bad("it is no access token of this server"))?;
-        if !unverified.header().is_typ("at+jwt") {
-            return Err(bad("its typ is not at+jwt"));
-        }
-        let kid = unverified.header().kid().unwrap_or_default();
-        let key = self.ring.verifying_key(kid, now);
-        let key = key.ok_or_else(|| bad("its key is not of this server"))?;
-        let verified = unverified.verify(&key);
-        let verified = verified.map_err(|_unexplained| bad("its signature is not valid"))?;
-        let claims: OwnClaims = verified
-            .claims()
+        let state = self.state.as_ref();
+        let payload = if opaque::is_opaque(text) {
+            let claims = opaque::claims(state, text, now)?;
+            claims.ok_or_else(|| bad("it is unknown, has expired or was revoked"))?
+        } else {
+            self.verified_payload(text, now)?
+        };
+        let claims: OwnClaims = aims_jose::json::from_object(&payload)
             .map_err(|_unexplained| bad("its claims are not those of this server"))?;
         if claims.iss != self.base.as_str() {
             return Err(bad("its issuer is not this server"));
@@ -72,7 +68,6 @@ impl AuthorizationServer {
         if now.as_secs() >= claims.exp {
             return Err(bad("it has expired"));
         }
-        let state = self.state.as_ref();
         if state
             .load(Kind::RevokedToken, &key_of(text), now)?
             .is_some()
@@ -85,9 +80,22 @@ impl AuthorizationServer {
                 return Err(bad("its grant was revoked or has ended"));
             }
         }
-        Ok(OwnToken {
-            claims,
-            payload: verified.payload().to_vec(),
-        })
+        Ok(OwnToken { claims, payload })
+    }
+
+    /// Verifies the signature of a JWT, and returns its payload.
+    fn verified_payload(&self, text: &str, now: UnixTime) -> Result<Vec<u8>, Error> {
+        let bad = |reason| Error::SubjectToken { reason };
+        let unverified = Unverified::parse(text)
+            .map_err(|_unexplained| bad("it is no access token of this server"))?;
+        if !unverified.header().is_typ("at+jwt") {
+            return Err(bad("its typ is not at+jwt"));
+        }
+        let kid = unverified.header().kid().unwrap_or_default();
+        let key = self.ring.verifying_key(kid, now);
+        let key = key.ok_or_else(|| bad("its key is not of this server"))?;
+        let verified = unverified.verify(&key);
+        let verified = verified.map_err(|_unexplained| bad("its signature is not valid"))?;
+        Ok(verified.payload().to_vec())
     }
 }

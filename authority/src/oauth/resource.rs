@@ -20,6 +20,7 @@ const MOST_CLIENTS: usize = 1_024;
 pub struct Resource {
     pub(crate) uri: String,
     pub(crate) scopes: BTreeSet<String>,
+    pub(crate) is_opaque: bool,
 }
 
 impl Resource {
@@ -30,6 +31,7 @@ impl Resource {
         Self {
             uri: uri.into(),
             scopes: BTreeSet::new(),
+            is_opaque: false,
         }
     }
 
@@ -37,6 +39,20 @@ impl Resource {
     #[must_use]
     pub fn with_scopes<S: Into<String>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.scopes.extend(scopes.into_iter().map(Into::into));
+        self
+    }
+}
+
+impl Resource {
+    /// Makes its access tokens opaque: random texts that the resource server must introspect (RFC
+    /// 7662). By default they are JWTs (RFC 9068).
+    ///
+    /// An opaque token tells nothing to a client or to an attacker who finds it, and its revocation
+    /// takes effect at the next introspection. A client that [serves](Client::serves) the resource
+    /// may introspect it.
+    #[must_use]
+    pub const fn with_opaque_tokens(mut self) -> Self {
+        self.is_opaque = true;
         self
     }
 }
@@ -147,6 +163,8 @@ impl Client {
 #[derive(Debug)]
 pub(crate) struct Registry {
     resources: HashMap<String, BTreeSet<String>>,
+    /// The resources whose tokens are opaque.
+    opaque: BTreeSet<String>,
     by_id: HashMap<String, Arc<Client>>,
     by_pattern: Vec<(IdPattern, Arc<Client>)>,
 }
@@ -167,11 +185,15 @@ impl Registry {
     pub(crate) fn new(resources: Vec<Resource>, clients: Vec<Client>) -> Result<Self, Error> {
         let mut registry = Self {
             resources: HashMap::new(),
+            opaque: BTreeSet::new(),
             by_id: HashMap::new(),
             by_pattern: Vec::new(),
         };
         for resource in resources {
             check(&resource)?;
+            if resource.is_opaque {
+                registry.opaque.insert(resource.uri.clone());
+            }
             let known = registry.resources.entry(resource.uri);
             match known {
                 Entry::Occupied(known) => {
@@ -187,6 +209,15 @@ impl Registry {
             });
         }
         for client in clients {
+            for resource in &client.flow.serves {
+                if !registry.resources.contains_key(resource) {
+                    let there = shown(registry.resources.keys().map(String::as_str));
+                    let reason = format!(
+                        "is served by a client and is not registered: expected one of {there}"
+                    );
+                    return Err(bad(resource, reason));
+                }
+            }
             registry.check_grants(&client.grants)?;
             registry.add(client)?;
         }
@@ -286,6 +317,18 @@ impl Registry {
         fitting
             .max_by_key(|(pattern, _)| closeness(pattern))
             .map(|(_, client)| client)
+    }
+
+    /// Returns whether tokens for this resource are opaque.
+    pub(crate) fn is_opaque(&self, resource: &str) -> bool {
+        self.opaque.contains(resource)
+    }
+
+    /// Returns whether a client may introspect tokens.
+    pub(crate) fn has_introspecting_clients(&self) -> bool {
+        let named = self.by_id.values();
+        let mut all = named.chain(self.by_pattern.iter().map(|(_, client)| client));
+        all.any(|client| !client.flow.serves.is_empty())
     }
 
     pub(crate) fn has_public_clients(&self) -> bool {
