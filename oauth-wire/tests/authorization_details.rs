@@ -165,7 +165,7 @@ fn entry() -> impl Strategy<Value = ToolDetail> {
 }
 
 proptest! {
-    /// What is written is read again, and permits itself.
+    /// Written details are read again, and permit themselves.
     #[test]
     fn an_entry_is_read_as_it_was_written(entry in entry()) {
         let read = ToolDetail::parse(&entry.to_json()).unwrap();

@@ -328,7 +328,7 @@ pub(crate) fn read(
     rules: &AgentRules,
 ) -> Result<Option<Agents>, Error> {
     let Some(act) = act else {
-        // Without `act`, `agentic_ctx` tells of nobody.
+        // Without `act`, `agentic_ctx` tells of no agent.
         return if rules.requires_agent || context.is_some() {
             Err(malformed("act"))
         } else {

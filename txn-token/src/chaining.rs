@@ -288,14 +288,14 @@ struct Claims<'a> {
 impl ChainGrant {
     /// Verifies a grant with the keys of the issuer in the rules.
     ///
-    /// The header `typ` must be exactly `txn-chain+jwt`. `aud` must be the own issuer alone. A grant
-    /// without `scope` is refused, because it limits nothing.
+    /// The header `typ` must be exactly `txn-chain+jwt`. `aud` must be the own issuer alone. A
+    /// grant without `scope` is refused, because it limits nothing.
     ///
     /// # Errors
     ///
     /// `txn.typ`, `txn.algorithm`, `txn.signature`, `txn.claim`, `txn.domain`, `txn.issuer`,
-    /// `txn.expired`, `txn.not_yet_valid`, `txn.lifetime`, `txn.confirmation`. For a malformed grant
-    /// or a missing key, the codes of `jose`.
+    /// `txn.expired`, `txn.not_yet_valid`, `txn.lifetime`, `txn.confirmation`. For a malformed
+    /// grant or a missing key, the codes of `jose`.
     pub fn verify(
         text: &str,
         keys: &JwkSet,
@@ -380,8 +380,8 @@ impl UnspentChainGrant {
     ///
     /// # Errors
     ///
-    /// `replay.replayed` if the grant was used before; other `replay.…` if the store cannot remember
-    /// it.
+    /// `replay.replayed` if the grant was used before; other `replay.…` if the store cannot
+    /// remember it.
     pub fn spend(self, store: &dyn ReplayStore, now: UnixTime) -> Result<ChainGrant, Error> {
         aims_replay::spend(store, &self.name, self.until, now).map_err(Error::Replay)?;
         Ok(self.grant)

@@ -233,7 +233,7 @@ fn a_bound_grant_needs_the_key() {
     assert_eq!(grant.confirmed_by(&[]).unwrap_err().code(), "txn.not_bound");
 }
 
-/// Another key under the same `kid`, and an algorithm that no grant is verified with.
+/// Covers another key under the same `kid`, and an algorithm that no grant is verified with.
 #[test]
 fn the_signature_is_of_the_issuer() {
     let forger = key();

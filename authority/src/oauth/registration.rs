@@ -1,5 +1,5 @@
-//! Clients that describe themselves: dynamic registration (RFC 7591), and client id metadata documents
-//! (draft-ietf-oauth-client-id-metadata-document).
+//! Clients that describe themselves: dynamic registration (RFC 7591), and client id metadata
+//! documents (draft-ietf-oauth-client-id-metadata-document).
 
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap};
@@ -39,7 +39,7 @@ const LONGEST_NAME: usize = 200;
 
 /// The rights of clients that describe themselves.
 ///
-/// Such a client acts for users only, each of whom sees that the operator has not checked it.
+/// Such a client acts for users only, and each user sees that the operator has not checked it.
 ///
 /// ```
 /// use aims_authority::SelfDescribed;
