@@ -2,33 +2,61 @@
 
 use std::sync::Arc;
 
+use aims::jose::alg::Algorithm;
+use aims::jose::jwk::{JwkSet, PublicJwkSet, SetRules};
+use aims::jose::key::SigningKey;
 use aims::jose::provider;
 use aims::jose::time::{Clock as _, SystemClock};
-use aims_authority::{Authority, Client, DevUser, Resource, Server};
+use aims::oauth_wire::delegate::ScopeTable;
+use aims_authority::{Client, DevUser, ExchangeTable, Resource, SelfDescribed, Server};
 use tokio::net::TcpListener;
 
 use crate::Failure;
-use crate::scopes::ADMIN;
+use crate::scopes::{ADMIN, CALL};
+use crate::weather::READ;
 
-/// The client that the authority knows, for programs that do not register themselves.
-pub(crate) const CLIENT: &str = "mcp-client";
+/// A running authority.
+pub(crate) struct Authority {
+    pub(crate) url: String,
+    /// The client that the MCP server is when it calls on, and its key.
+    pub(crate) agent: &'static str,
+    pub(crate) agents_key: Arc<SigningKey>,
+}
 
-/// Starts the authority for the MCP server at this URL. Returns its own URL.
-pub(crate) async fn start(server: &str) -> Result<String, Failure> {
+/// Starts the authority for the MCP server and the weather service at these URLs.
+pub(crate) async fn start(server: &str, weather: &str) -> Result<Authority, Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
+    let key = SigningKey::generate(Algorithm::Es256, provider::default())?.with_key_id("agent");
+    let keys: PublicJwkSet = [key.public_jwk().clone()].into_iter().collect();
+    let keys = JwkSet::parse(
+        keys.to_json().as_bytes(),
+        &SetRules::oauth(),
+        provider::default(),
+    )?;
     let scopes = || ADMIN.split(' ');
-    // A client on the user's machine has no secret. Its redirect URI may have any port.
-    let client = Client::public(CLIENT)
-        .name("a client of MCP")
-        .redirect_uri("http://127.0.0.1/callback")
-        .allow(server, scopes());
-    let authority = Authority::builder(&url, provider::default())
+    // Every program may register; each user decides which to trust.
+    let clients = SelfDescribed::new().allow(server, scopes());
+    // The MCP server may exchange the tokens that it gets for narrower ones.
+    let agent = Client::with_keys(AGENT, keys)
+        .serves(server)
+        .allow(weather, [READ]);
+    let table = ExchangeTable::new().allow(server, weather, ScopeTable::new([(CALL, READ)])?);
+    let authority = aims_authority::Authority::builder(&url, provider::default())
         .trust_domain("example.org")
         .resource(Resource::new(server).with_scopes(scopes()))
+        .resource(Resource::new(weather).with_scopes([READ]))
         .users(Arc::new(DevUser::new("alice")))
-        .client(client)
+        .exchange(Arc::new(table))
+        .dynamic_registration(clients)
+        .client(agent)
         .build(SystemClock::new().now())?;
     tokio::spawn(Server::new(authority).serve(listener));
-    Ok(url)
+    Ok(Authority {
+        url,
+        agent: AGENT,
+        agents_key: Arc::new(key),
+    })
 }
+
+const AGENT: &str = "mcp-server";

@@ -6,11 +6,14 @@
 //! cargo run -p example-mcp-server -- ISSUER   # with another authorization server on loopback
 //! ```
 //!
-//! The program prints `ready URL` and, for its own authority, the identifier of a client that it
-//! knows. It ends when its standard input does.
+//! The program prints `ready URL`, and ends when its standard input does.
+//!
+//! One tool calls a further service on behalf of the user, by token exchange (RFC 8693). That needs
+//! the authority of its own.
 //!
 //! `server.rs` has the guard and its routes, `scopes.rs` the scopes of single tools, `tools.rs` the
-//! tools, and `authority.rs` the environment.
+//! tools, and `onward.rs` the call of the further service. `weather.rs` is that service, and
+//! `authority.rs` the environment.
 
 #![expect(
     clippy::print_stdout,
@@ -18,12 +21,15 @@
 )]
 
 mod authority;
+mod onward;
 mod scopes;
 mod server;
 mod tools;
+mod weather;
 
 use std::io::Read as _;
 
+use onward::Onward;
 use tokio::net::TcpListener;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -33,13 +39,24 @@ async fn main() -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/mcp", listener.local_addr()?);
     let given = std::env::args().nth(1);
-    let (issuer, client) = match given {
-        Some(issuer) => (issuer, ""),
-        None => (authority::start(&url).await?, authority::CLIENT),
+    let (issuer, onward) = match given {
+        Some(issuer) => (issuer, None),
+        None => {
+            let weather_listener = TcpListener::bind("127.0.0.1:0").await?;
+            let weather = format!("http://{}/weather", weather_listener.local_addr()?);
+            let authority = authority::start(&url, &weather).await?;
+            let (routes, watch) = weather::routes(&weather, &authority.url).await?;
+            tokio::spawn(async move {
+                let _watch = watch;
+                axum::serve(weather_listener, routes).await
+            });
+            let onward = Onward::new(&authority, &url, &weather).await?;
+            (authority.url, Some(onward))
+        }
     };
-    let (routes, _watch) = server::routes(&url, &issuer).await?;
+    let (routes, _watch) = server::routes(&url, &issuer, onward).await?;
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    println!("ready {url} {client}");
+    println!("ready {url}");
     let ended = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new()));
     ended.await??;
     Ok(())

@@ -1,15 +1,15 @@
 // The client of npm @modelcontextprotocol/sdk, which knows the URL of an MCP server and nothing else.
 //
-//     MCP=http://…/mcp [CLIENT=id] node client.mjs
+//     MCP=http://…/mcp [FORECAST=text] node client.mjs
 //
-// With CLIENT it does not register, because the authorization server knows it.
+// FORECAST is what the tool that calls on must answer; the client's identifier is left out of it.
 import { UnauthorizedError } from '@modelcontextprotocol/sdk/client/auth.js';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { approve } from './browser.mjs';
 import { attempt, part, row } from './steps.mjs';
 
-const { MCP, CLIENT, AT } = process.env;
+const { MCP, FORECAST, AT } = process.env;
 const REDIRECT = 'http://127.0.0.1:9/callback'; // nothing listens there: the browser stops before it
 
 // The state that every program keeps for the SDK; what it does with it is the SDK's own.
@@ -44,7 +44,6 @@ const authorize = async () => {
 const said = (answer) => (answer.isError ? 'error' : answer.content.map(({ text }) => text).join(' '));
 
 part(`npm @modelcontextprotocol/sdk, which knows only the URL; ${AT}`);
-if (CLIENT) session.client = { client_id: CLIENT };
 await attempt('without a token it is sent to the authorization server', 'UnauthorizedError', async () => {
     try {
         return await connect();
@@ -52,7 +51,7 @@ await attempt('without a token it is sent to the authorization server', 'Unautho
         return error instanceof UnauthorizedError ? 'UnauthorizedError' : `${error.name}: ${error.message}`;
     }
 });
-if (!CLIENT) row('it registered itself', 'true', Boolean(session.client?.client_id));
+row('it registered itself', 'true', Boolean(session.client?.client_id));
 const first = session.asked.at(-1).searchParams;
 row('it asks with PKCE', 'S256', first.get('code_challenge_method'));
 row('for this server', MCP, first.get('resource'));
@@ -62,6 +61,7 @@ const client = await connect();
 const names = (await client.listTools()).tools.map(({ name }) => name).sort().join(' ');
 row('it lists the tools', 'forecast reset who', names);
 await attempt('it calls a tool', 'alice', async () => said(await client.callTool({ name: 'who', arguments: {} })));
+if (FORECAST) await attempt('it calls a tool that calls on', FORECAST, async () => said(await client.callTool({ name: 'forecast', arguments: {} })).replace(session.client.client_id, 'the client'));
 const before = session.asked.length;
 await attempt('a tool that needs another scope', 'UnauthorizedError', async () => {
     try {

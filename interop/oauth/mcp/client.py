@@ -1,8 +1,8 @@
 """The client of PyPI mcp, which knows the URL of an MCP server and nothing else.
 
-    MCP=http://…/mcp NODE=node BROWSER=browser.mjs [CLIENT=id] python3 client.py
+    MCP=http://…/mcp NODE=node BROWSER=browser.mjs [FORECAST=text] python3 client.py
 
-With CLIENT it does not register, because the authorization server knows it.
+FORECAST is what the tool that calls on must answer; the client's identifier is left out of it.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ import httpx2
 from mcp import ClientSession
 from mcp.client.auth import AuthorizationCodeResult, OAuthClientProvider
 from mcp.client.streamable_http import streamable_http_client
-from mcp.shared.auth import OAuthClientInformationFull, OAuthClientMetadata
+from mcp.shared.auth import OAuthClientMetadata
 
 MCP = os.environ["MCP"]
-CLIENT = os.environ.get("CLIENT")
+FORECAST = os.environ.get("FORECAST")
 REDIRECT = "http://127.0.0.1:9/callback"  # nothing listens there: the browser stops before it
 
 
@@ -68,8 +68,6 @@ async def main():
     print(json.dumps({"part": f"PyPI mcp, which knows only the URL; {os.environ['AT']}"}), flush=True)
     kept = Kept()
     metadata = OAuthClientMetadata(client_name="interop", redirect_uris=[REDIRECT], token_endpoint_auth_method="none")
-    if CLIENT:
-        kept.client = OAuthClientInformationFull(client_id=CLIENT, **metadata.model_dump())
     provider = OAuthClientProvider(MCP, metadata, kept, redirect, callback)
     await steps(provider, kept)
 
@@ -79,14 +77,16 @@ async def steps(provider, kept):
         async with streamable_http_client(MCP, http_client=http) as streams:
             async with ClientSession(*streams[:2]) as session:
                 await session.initialize()
-                if not CLIENT:
-                    row("it registered itself", "True", bool(kept.client.client_id))
+                row("it registered itself", "True", bool(kept.client.client_id))
                 row("it asks with PKCE", "S256", asked[0]["code_challenge_method"][0])
                 row("for this server", MCP, asked[0]["resource"][0])
                 row("with the scope of the challenge", "tools:call", asked[0]["scope"][0])
                 names = " ".join(sorted(it.name for it in (await session.list_tools()).tools))
                 row("it lists the tools", "forecast reset who", names)
                 row("it calls a tool", "alice", said(await session.call_tool("who", {})))
+                if FORECAST:
+                    told = said(await session.call_tool("forecast", {}))
+                    row("it calls a tool that calls on", FORECAST, told.replace(kept.client.client_id, "the client"))
                 before = len(asked)
                 row("it steps up, and calls another tool", "reset by alice", said(await session.call_tool("reset", {})))
                 row("it asked once more, for more", "True", len(asked) > before and "tools:admin" in asked[-1]["scope"][0])

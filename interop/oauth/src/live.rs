@@ -25,6 +25,7 @@ use crate::served::{LastCode, Tls, router, serve, serve_tls};
 use crate::table::Table;
 use crate::tool;
 
+const AGENT_SECRET: &str = "a secret of thirty-two characters";
 const TOOL_SECRET: &str = "another secret of a good length";
 
 /// Runs the suite. `folder` is for certificates.
@@ -33,6 +34,7 @@ pub(crate) async fn run(
     script: &str,
     calls: &str,
     folder: &str,
+    huskarl: Option<&str>,
 ) -> Result<(), Failure> {
     let tls = Tls::new()?;
     tls.write(folder.as_ref())?;
@@ -94,11 +96,20 @@ pub(crate) async fn run(
         .env("ISSUER", &peer.issuer)
         .env("TLS", folder);
     client
-        .env("TOOL", plain)
+        .env("TOOL", &plain)
         .env("TOOL_TLS", secure)
-        .env("NODE_EXTRA_CA_CERTS", ca);
+        .env("NODE_EXTRA_CA_CERTS", &ca);
     let mut table = Table::new("live");
     rows(client, &mut table).await?;
+    if let Some(huskarl) = huskarl {
+        let mut client = Command::new(huskarl);
+        client
+            .env("ISSUER", &peer.issuer)
+            .env("TOOL", &plain)
+            .env("CA", &ca);
+        client.env("CLIENT_SECRET", AGENT_SECRET);
+        rows(client, &mut table).await?;
+    }
     drop(peer);
     table.part("the provider is gone");
     let call = tool::call(&asking, "a-token-that-is-not-known-yet")?;

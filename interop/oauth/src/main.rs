@@ -4,7 +4,8 @@
 //!
 //! ```text
 //! aims-interop-oauth oauth NODE PROVIDER.MJS    # npm oidc-provider, and the project's client
-//! aims-interop-oauth live NODE PROVIDER.MJS CALLS.MJS FOLDER    # and npm openid-client
+//! aims-interop-oauth live NODE PROVIDER.MJS CALLS.MJS FOLDER [HUSKARL]    # and other clients
+//! aims-interop-oauth keycloak NODE KEYCLOAK.MJS BASE    # Keycloak at this URL
 //! aims-interop-oauth mcp NODE SCRIPTS SERVER [CLIENT.PY]    # the official SDKs of MCP
 //! aims-interop-oauth minted CASES PROGRAM...    # tokens and proofs of other libraries
 //! ```
@@ -15,6 +16,7 @@
 
 mod agent;
 mod grants;
+mod keycloak;
 mod live;
 mod mcp;
 mod minted;
@@ -31,7 +33,10 @@ async fn main() -> Result<(), Failure> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments.as_slice() {
         ["oauth", node, script] => grants::run(node, script).await,
-        ["live", node, script, calls, folder] => live::run(node, script, calls, folder).await,
+        ["live", node, script, calls, folder, huskarl @ ..] => {
+            live::run(node, script, calls, folder, huskarl.first().copied()).await
+        }
+        ["keycloak", node, script, base] => keycloak::run(node, script, base).await,
         ["mcp", node, scripts, server, python @ ..] => {
             let python = python.first().copied();
             mcp::run(mcp::Programs {

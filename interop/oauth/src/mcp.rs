@@ -31,15 +31,16 @@ pub(crate) async fn run(programs: Programs<'_>) -> Result<(), Failure> {
     let provider = Peer::start_with(node, &format!("{scripts}/mcp-provider.mjs"), &[])?;
     let of_provider = Peer::start_with(server, &provider.issuer, &[])?;
     let own = Peer::start_with(server, "", &[])?;
-    for (peer, at) in [
-        (&of_provider, "oidc-provider"),
-        (&own, "the example's own authority"),
+    let forecast = "rain for alice by mcp-server for the client";
+    for (peer, at, forecast) in [
+        (&of_provider, "oidc-provider", ""),
+        (&own, "the example's own authority", forecast),
     ] {
         let clients = |mut client: Command| {
-            // The provider lets clients register; the authority knows one.
+            // Only the authority exchanges tokens, for the tool that calls on.
             client
                 .env("MCP", &peer.issuer)
-                .env("CLIENT", &peer.mirror)
+                .env("FORECAST", forecast)
                 .env("AT", at);
             client
         };

@@ -1,0 +1,80 @@
+//! The suite `keycloak`: guards before a tool, tokens of Keycloak, and npm `openid-client` as the
+//! client that calls the tool.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use aims::fetch::Fetcher;
+use aims::guard::{Dpop, GuardBuilder, OpaqueTokens, Trusting};
+use aims::introspect::Introspector;
+use aims::jose::provider;
+use aims::keys::PublishedKeys;
+use aims::oauth_rs::{IssuerRules, JwtProfile};
+use aims::oauth_wire::client_auth::ClientSecretBasic;
+use aims::oauth_wire::names::Issuer;
+use aims::{Guard, Requirements};
+use tokio::net::TcpListener;
+
+use crate::Failure;
+use crate::live::rows;
+use crate::served::{LastCode, router, serve};
+use crate::table::Table;
+
+const SECRET: &str = "a secret of thirty-two characters";
+
+/// Runs the suite with the server at this URL, which is starting.
+pub(crate) async fn run(node: &str, script: &str, base: &str) -> Result<(), Failure> {
+    let mut setup = Command::new(node);
+    setup.arg(script).arg("setup").env("BASE", base);
+    let done = tokio::task::spawn_blocking(move || setup.status()).await??;
+    if !done.success() {
+        return Err(format!("the realm was not made: {done}").into());
+    }
+    let issuer = Issuer::loopback(&format!("{base}/realms/agents"))?;
+    let fetcher = Arc::new(Fetcher::builder().allow_loopback_http().build()?);
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let tool = format!("http://{}", listener.local_addr()?);
+    let last = LastCode::default();
+    let rules = || {
+        let profile = JwtProfile::keycloak("tool");
+        IssuerRules::new().profile(profile).audience("tool")
+    };
+    let requirements = Requirements::new().scopes("tools.call".parse()?);
+    let requirements = requirements.accept_bearer();
+    let guard = |kind: &str, keys: &PublishedKeys, rules| -> GuardBuilder<Trusting> {
+        Guard::builder(format!("{tool}/{kind}"))
+            .keys(keys)
+            .issuer_rules(issuer.clone(), rules)
+            .record(last.clone())
+            .require(requirements.clone())
+    };
+    let keys = published(&fetcher, &issuer).await?;
+    // Other rules for the issuer need a store of their own.
+    let keys_of_asked = published(&fetcher, &issuer).await?;
+    let client = ClientSecretBasic::new("tool".parse()?, SECRET.into());
+    let asked = Introspector::builder(issuer.clone(), Arc::new(client), fetcher);
+    let asked = OpaqueTokens::of(issuer.clone(), asked.build());
+    let guards = [
+        guard("jwt", &keys, rules()).build()?,
+        guard("dpop", &keys, rules())
+            .dpop(Dpop::new().requiring_nonces())
+            .build()?,
+        guard("asked", &keys_of_asked, rules().introspect_jwts())
+            .opaque_tokens(asked)
+            .build()?,
+    ];
+    serve(listener, router(&guards, &last)?);
+    let mut client = Command::new(node);
+    client.arg(script).arg("calls");
+    client.env("BASE", base).env("TOOL", &tool);
+    let mut table = Table::new("keycloak");
+    rows(client, &mut table).await?;
+    table.end()
+}
+
+async fn published(fetcher: &Arc<Fetcher>, issuer: &Issuer) -> Result<PublishedKeys, Failure> {
+    let keys = PublishedKeys::builder(Arc::<Fetcher>::clone(fetcher), provider::default());
+    let keys = keys.issuer(issuer.clone()).build();
+    keys.load().await?;
+    Ok(keys)
+}
