@@ -12,6 +12,7 @@
 //! [Verify a WIT]: verify_wit
 //! [Transactions]: transactions
 //! [Delegation]: delegation
+//! [Users]: users
 //! [Sign a request]: http_signatures
 //! [Web Bot Auth]: web_bot_auth
 //! [Rotate keys]: rotate_keys
@@ -51,6 +52,7 @@ pages! {
     verify_wit "verify_wit.md"
     transactions "transactions.md"
     delegation "delegation.md"
+    users "users.md"
     http_signatures "http_signatures.md"
     web_bot_auth "web_bot_auth.md"
     rotate_keys "rotate_keys.md"

@@ -128,14 +128,16 @@ impl Authority {
         self.rings().iter().try_for_each(|ring| ring.replace())
     }
 
-    fn rings(&self) -> [&crate::keys::KeyRing; 4] {
+    fn rings(&self) -> Vec<&crate::keys::KeyRing> {
         let rings = &self.0.identity.rings;
-        [
+        let mut all = vec![
             &rings.wit_svid,
             &rings.jwt_svid,
             &rings.wimse_wit,
             self.0.oauth.ring(),
-        ]
+        ];
+        all.extend(self.0.oauth.transactions.iter().map(|it| &it.ring));
+        all
     }
 
     /// Returns how long a new key is published before it signs. Clients may cache documents for

@@ -24,10 +24,19 @@ use crate::keys::KeyRing;
 use crate::limit::Meter;
 use crate::oauth::dpop::DpopPolicy;
 use crate::oauth::grant::{GrantType, GrantTypes, TokenExchange};
-use crate::oauth::{AuthorizationServer, ClientDocuments, Registration, Registry};
+use crate::oauth::{
+    AuthorizationServer, ClientDocuments, Registration, Registry, TransactionService,
+};
 use crate::{
     AuthenticateUser, Authority, Client, DetailsType, Enrolment, Error, ExchangePolicy, Limits,
-    MemoryState, Purpose, Rate, Resource, SelfDescribed, State,
+    MemoryState, Purpose, Rate, Resource, SelfDescribed, State, TransactionPolicy,
+};
+
+/// Rate of pushed requests of public clients from one source. A source can so hold 1,200 of the
+/// 65,536 entries at most.
+const PUSHES: Rate = Rate {
+    burst: 120,
+    per_minute: 60,
 };
 
 /// Number of nonces and assertions that the default replay store holds.
@@ -81,6 +90,8 @@ pub struct Builder {
     users: Option<Arc<dyn AuthenticateUser>>,
     acr_values: Vec<String>,
     details: Vec<Arc<dyn DetailsType>>,
+    exchange: Option<Arc<dyn ExchangePolicy>>,
+    transactions: Option<Arc<dyn TransactionPolicy>>,
     registration: Option<SelfDescribed>,
     documents: Option<ClientDocuments>,
     refresh_pause: Duration,
@@ -115,6 +126,8 @@ impl Builder {
             users: None,
             acr_values: Vec::new(),
             details: Vec::new(),
+            exchange: None,
+            transactions: None,
             registration: None,
             documents: None,
             refresh_pause: Duration::from_secs(7 * 24 * 3_600),
@@ -264,7 +277,14 @@ impl Builder {
     /// Adds token exchange (RFC 8693) for clients that [serve](Client::serves) a resource, by these
     /// rules.
     pub fn exchange(mut self, policy: Arc<dyn ExchangePolicy>) -> Self {
-        self.grants.push(Box::new(TokenExchange(policy)));
+        self.exchange = Some(policy);
+        self
+    }
+
+    /// Adds transaction tokens (draft-ietf-oauth-transaction-tokens) for the trust domain, by token
+    /// exchange of an access token, for clients that [serve](Client::serves) its resource.
+    pub fn transactions(mut self, policy: Arc<dyn TransactionPolicy>) -> Self {
+        self.transactions = Some(policy);
         self
     }
 
@@ -327,6 +347,14 @@ impl Builder {
             )
         };
         let token_ring = ring(Purpose::AccessToken)?;
+        let transactions = match self.transactions {
+            Some(policy) => Some(TransactionService {
+                policy,
+                domain: trust_domain.as_str().to_owned(),
+                ring: ring(Purpose::TransactionToken)?,
+            }),
+            None => None,
+        };
         let rings = Rings {
             wit_svid: ring(Purpose::WitSvid)?,
             jwt_svid: ring(Purpose::JwtSvid)?,
@@ -334,6 +362,9 @@ impl Builder {
         };
         if self.users.is_some() {
             self.grants.extend(user_grant_types());
+        }
+        if self.exchange.is_some() || transactions.is_some() {
+            self.grants.push(Box::new(TokenExchange(self.exchange)));
         }
         let trust = Arc::new(TrustStore::new());
         let replay = self
@@ -397,6 +428,8 @@ impl Builder {
             users: self.users,
             acr_values: self.acr_values,
             details: self.details,
+            transactions,
+            pushes: Meter::new(PUSHES),
             registration: self.registration.map(Registration::new),
             documents: self.documents,
             refresh_pause: self.refresh_pause,

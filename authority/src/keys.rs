@@ -20,6 +20,8 @@ pub enum Purpose {
     AccessToken,
     /// JWT-SVIDs of the `spiffe` origin.
     JwtSvid,
+    /// Transaction tokens.
+    TransactionToken,
     /// WITs of the `wimse` origin.
     WimseWit,
     /// WIT-SVIDs of the `spiffe` origin.
@@ -30,7 +32,7 @@ impl Purpose {
     /// Returns `use` of the published key.
     const fn key_use(self) -> &'static str {
         match self {
-            Self::AccessToken | Self::WimseWit => "sig",
+            Self::AccessToken | Self::TransactionToken | Self::WimseWit => "sig",
             Self::JwtSvid => "jwt-svid",
             Self::WitSvid => "wit-svid",
         }
@@ -40,6 +42,13 @@ impl Purpose {
     const fn algorithms(self) -> AlgorithmSet {
         match self {
             Self::AccessToken | Self::WimseWit => AlgorithmSet::ALL,
+            Self::TransactionToken => AlgorithmSet::of(&[
+                Algorithm::Es256,
+                Algorithm::Es384,
+                Algorithm::EdDsa,
+                Algorithm::Ed25519,
+                Algorithm::Ps256,
+            ]),
             Self::JwtSvid | Self::WitSvid => AlgorithmSet::SVID,
         }
     }

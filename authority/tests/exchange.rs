@@ -11,20 +11,42 @@ mod common;
 
 use std::sync::Arc;
 
-use aims_authority::{Authority, Client, ExchangeTable};
+use aims_authority::{Authority, Client, Exchange, ExchangeTable, Transaction, TransactionPolicy};
+use aims_jose::jwk::{JwkSet, SetRules};
 use aims_jose::key::SigningKey;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::ScopeTable;
+use aims_txn_token::{TxnToken, TxnTokenRules};
 use common::browser::{USER, code, parameters, public, redeem, refresh, with, with_users};
 use common::endpoint::{JWT_BEARER, ask, assertion_claims, refused, verified};
 use common::{BASE, FILES, NOW, TOOLS, at, es256, key_set, now, sign};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const OTHER: &str = "https://other.example";
 
 type Answer = Result<Value, (u16, String)>;
+
+/// Transactions of one vocabulary, with the amount that the client names.
+#[derive(Debug)]
+struct Shop;
+
+impl TransactionPolicy for Shop {
+    fn decide(
+        &self,
+        exchange: &Exchange<'_>,
+        details: &Map<String, Value>,
+        _context: &Map<String, Value>,
+    ) -> Option<Transaction> {
+        if details.get("amount") == Some(&json!(13)) {
+            return None;
+        }
+        assert_eq!((exchange.from, exchange.to), (TOOLS, "example.org"));
+        let scopes = ScopeTable::new([("call", "order"), ("list", "look")]).unwrap();
+        Some(Transaction::new(scopes).with_details(details.clone()))
+    }
+}
 
 /// The gateway serves the tools, and calls on to the files.
 struct Chain {
@@ -49,6 +71,7 @@ impl Chain {
             .allow(FILES, TOOLS, back);
         let authority = with_users()
             .exchange(Arc::new(table))
+            .transactions(Arc::new(Shop))
             .resource(aims_authority::Resource::new(OTHER).with_scopes(["call"]))
             .client(public())
             .client(
@@ -146,7 +169,8 @@ fn nothing_more_is_given() {
         &es256(),
     );
     let jwks: Value = serde_json::from_str(&chain.authority.oauth().jwks(now())).unwrap();
-    assert_eq!(jwks["keys"].as_array().unwrap().len(), 1);
+    // One key for access tokens, and another for transaction tokens.
+    assert_eq!(jwks["keys"].as_array().unwrap().len(), 2);
     let mut changed = chain.subject.clone();
     changed.replace_range(changed.len() - 10..changed.len() - 9, "_");
     for (name, value, error) in [
@@ -266,5 +290,78 @@ fn details_only_shrink() {
             Some(error) => assert_eq!(answer, refused(400, error)),
             None => assert!(answer.is_ok()),
         }
+    }
+}
+
+const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";
+const TXN: [(&str, &str); 4] = [
+    ("requested_token_type", TXN_TOKEN),
+    ("resource", ""),
+    ("audience", "example.org"),
+    ("scope", "order"),
+];
+
+/// A transaction token is `N_A`, narrow and short, bound to the gateway's key, and keeps the chain.
+#[test]
+fn an_access_token_becomes_a_transaction_token() {
+    let chain = Chain::new();
+    let mut asked = TXN.to_vec();
+    asked.push(("request_details", r#"{"amount":5}"#));
+    let granted = chain.exchange(&asked, now()).unwrap();
+    assert_eq!(granted["issued_token_type"], TXN_TOKEN);
+    assert_eq!(granted["token_type"], "N_A");
+    assert_eq!(
+        (&granted["scope"], &granted["expires_in"]),
+        (&json!("order"), &json!(60))
+    );
+    let text = granted["access_token"].as_str().unwrap();
+    let jwks = chain.authority.oauth().jwks(now());
+    let provider = aims_jose::provider::AWS_LC;
+    let keys = JwkSet::parse(jwks.as_bytes(), &SetRules::oauth(), provider).unwrap();
+    let rules = TxnTokenRules::new("example.org").with_issuer(BASE);
+    assert!(TxnToken::verify(text, &keys, &rules, now()).is_ok());
+    let claims = common::claims(text);
+    assert_eq!(claims["sub"], USER);
+    assert_eq!(claims["req_wl"], "gateway");
+    assert_eq!(claims["tctx"], json!({"amount": 5}));
+    assert_eq!(claims["cnf"], common::confirmation(&chain.gateway));
+    assert_eq!(claims["act"]["sub"], "gateway");
+    assert_eq!(claims["act"]["act"]["sub"], "cli");
+    // It outlives no access token, and is none.
+    let late = chain.exchange(&TXN, at(NOW + 290)).unwrap();
+    assert_eq!(late["expires_in"], 10);
+    let back = chain.exchange(&[("subject_token", text)], now());
+    assert_eq!(back, refused(400, "invalid_request"));
+}
+
+/// Each request differs from a good one in one property.
+#[test]
+fn no_other_transaction_token_is_given() {
+    let chain = Chain::asking(&with("scope", Some("call")));
+    assert!(chain.exchange(&TXN, now()).is_ok());
+    for (name, value, error) in [
+        ("audience", "other.example", "invalid_target"),
+        ("audience", "", "invalid_target"),
+        ("resource", FILES, "invalid_target"),
+        ("scope", "look", "invalid_scope"),
+        ("scope", "call", "invalid_scope"),
+        ("request_details", "[]", "invalid_request"),
+        (
+            "request_details",
+            r#"{"amount":1,"amount":2}"#,
+            "invalid_request",
+        ),
+        ("request_context", "x", "invalid_request"),
+        // The policy refuses.
+        ("request_details", r#"{"amount":13}"#, "invalid_target"),
+    ] {
+        let mut asked = TXN.to_vec();
+        asked.retain(|(own, _)| *own != name);
+        asked.push((name, value));
+        if name != "resource" {
+            asked.push(("resource", ""));
+        }
+        let answer = chain.exchange(&asked, now());
+        assert_eq!(answer, refused(400, error), "{name} {value}");
     }
 }

@@ -123,6 +123,18 @@ fn a_bad_request_is_not_stored() {
     }
 }
 
+/// A public client proves nothing, so one source cannot fill the store with its requests.
+#[test]
+fn pushed_requests_of_one_source_have_a_rate() {
+    let authority = with_public();
+    let statuses: Vec<_> = (0..130)
+        .map(|_| push(&authority, &parameters(), now()).map_err(|(status, _)| status))
+        .collect();
+    assert!(statuses[..120].iter().all(Result::is_ok));
+    assert!(statuses[120..].iter().all(|it| *it == Err(429)));
+    assert!(push(&authority, &parameters(), at(NOW + 1)).is_ok());
+}
+
 #[test]
 fn a_client_may_have_to_push() {
     let client = public().require_pushed_requests();

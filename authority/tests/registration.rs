@@ -329,7 +329,7 @@ fn a_document_is_kept_as_long_as_it_says() {
     );
 }
 
-/// CIMD-01, CIMD-20: each URL or document differs from a good one in one property.
+/// CIMD-20: each URL or document differs from a good one in one property.
 #[test]
 fn other_urls_and_documents_are_refused() {
     let (_, authority) = with_documents();

@@ -139,6 +139,14 @@ impl TxnTokenRequest {
         self
     }
 
+    /// Sets `act` to a whole chain of actors, the current one outermost (RFC 8693 §4.1), as a token
+    /// service does that goes on with the chain of an access token.
+    #[cfg(feature = "agents")]
+    pub fn actors(mut self, act: Map<String, Value>) -> Self {
+        self.act = Some(act);
+        self
+    }
+
     /// Sets `agentic_ctx`. For a replacement, [`Agents::handed_to`](crate::Agents::handed_to) makes
     /// it. The service must have verified what it tells.
     #[cfg(feature = "agents")]

@@ -43,6 +43,7 @@ pub(crate) use self::documents::ClientDocuments;
 use self::dpop::DpopPolicy;
 pub(crate) use self::endpoint::refusal;
 pub use self::grant::exchange::{Exchange, ExchangePolicy, ExchangeTable};
+pub use self::grant::transaction::{Transaction, TransactionPolicy};
 use self::grant::{GrantTypes, Granted, TokenRequest};
 pub(crate) use self::registration::Registration;
 pub use self::registration::SelfDescribed;
@@ -54,6 +55,7 @@ use crate::State;
 use crate::base::Base;
 use crate::identity::{IdentityServer, add};
 use crate::keys::KeyRing;
+use crate::limit::Meter;
 
 /// Issues access tokens by client credentials (RFC 6749 §4.4) as JWTs (RFC 9068).
 ///
@@ -82,6 +84,10 @@ pub struct AuthorizationServer {
     pub(crate) users: Option<Arc<dyn AuthenticateUser>>,
     pub(crate) acr_values: Vec<String>,
     pub(crate) details: Vec<Arc<dyn DetailsType>>,
+    /// Pushed requests of public clients, which prove nothing, by source.
+    pub(crate) pushes: Meter,
+    /// Transaction tokens, if they are on.
+    pub(crate) transactions: Option<TransactionService>,
     /// Dynamic registration, if it is on.
     pub(crate) registration: Option<Registration>,
     /// Client id metadata documents, if they are on.
@@ -90,6 +96,15 @@ pub struct AuthorizationServer {
     pub(crate) refresh_pause: Duration,
     /// How long a grant may be refreshed.
     pub(crate) refresh_longest: Duration,
+}
+
+/// The service of transaction tokens for the trust domain of this server.
+#[derive(Debug)]
+pub(crate) struct TransactionService {
+    pub(crate) policy: Arc<dyn TransactionPolicy>,
+    /// `aud` of the tokens.
+    pub(crate) domain: String,
+    pub(crate) ring: KeyRing,
 }
 
 /// An authenticated client.
@@ -190,10 +205,13 @@ pub(crate) enum Confirmation<'a> {
 }
 
 impl AuthorizationServer {
-    /// Returns the public keys that verify access tokens (RFC 7517 §5).
+    /// Returns the public keys that verify access tokens and transaction tokens (RFC 7517 §5).
     #[must_use]
     pub fn jwks(&self, now: UnixTime) -> String {
-        let (keys, _) = self.ring.published(now);
+        let (mut keys, _) = self.ring.published(now);
+        if let Some(service) = &self.transactions {
+            keys.extend(service.ring.published(now).0);
+        }
         keys.into_iter().collect::<PublicJwkSet>().to_json()
     }
 

@@ -35,6 +35,9 @@ pub(crate) fn push(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, 
     let form = endpoint::form(call.request.body())?;
     let (server, now) = (&inner.oauth, call.now);
     let who = server.authenticate(headers, &form, now)?;
+    if who.client.is_public() {
+        server.pushes.take(call.source, now)?;
+    }
     let target = server.base.join(PATH);
     let store = server.replay.as_ref();
     let proven = server

@@ -8,10 +8,11 @@ use aims_oauth_wire::delegate::{Crossing, Kind, Rights, ScopeTable};
 use aims_oauth_wire::names::ScopeSet;
 use serde_json::{Value, json};
 
+use super::transaction::{self, TXN_TOKEN};
 use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
 use crate::identity::add;
-use crate::oauth::presented::OwnToken;
-use crate::oauth::{NewToken, details};
+use crate::oauth::presented::{OwnClaims, OwnToken};
+use crate::oauth::{Authenticated, NewToken, details};
 
 /// The type of subject and issued tokens (RFC 8693 §3).
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -91,7 +92,7 @@ impl ExchangePolicy for ExchangeTable {
 
 /// Issues an access token for another resource, from one that a client of the tool sent.
 #[derive(Debug)]
-pub(crate) struct TokenExchange(pub(crate) Arc<dyn ExchangePolicy>);
+pub(crate) struct TokenExchange(pub(crate) Option<Arc<dyn ExchangePolicy>>);
 
 impl GrantType for TokenExchange {
     fn name(&self) -> &'static str {
@@ -112,10 +113,14 @@ impl GrantType for TokenExchange {
                 reason: "this client may not exchange tokens for that resource",
             });
         }
+        if form.get("requested_token_type") == Some(TXN_TOKEN) {
+            return transaction::issue(server, &subject, request);
+        }
         let to = target(request)?;
         let allowed = client.client.grants.get_key_value(to);
         let (to, allowed) = allowed.ok_or(Error::Target)?;
-        let table = self.0.scopes(&Exchange {
+        let policy = self.0.as_ref().ok_or(Error::Target)?;
+        let table = policy.scopes(&Exchange {
             client_id: &client.client_id,
             subject: &claims.sub,
             caller: &claims.client_id,
@@ -139,11 +144,7 @@ impl GrantType for TokenExchange {
         let has_entries = !entries.is_empty();
         let entries = Value::Array(entries);
         let issuer = server.base.as_str();
-        let before = match &claims.act {
-            Some(act) => act.clone(),
-            None => json!({"iss": issuer, "sub": claims.client_id}),
-        };
-        let actor = json!({"iss": issuer, "sub": client.client_id, "act": before});
+        let actor = actor(issuer, client, claims);
         let expires = add(now, server.lifetime).min(aims_jose::time::at(claims.exp));
         let scope = scope.to_string();
         let token = NewToken {
@@ -176,6 +177,15 @@ impl GrantType for TokenExchange {
     }
 }
 
+/// Returns the chain of the subject token, with the client as the current actor (RFC 8693 §4.1).
+pub(super) fn actor(issuer: &str, client: &Authenticated, claims: &OwnClaims) -> Value {
+    let before = match &claims.act {
+        Some(act) => act.clone(),
+        None => json!({"iss": issuer, "sub": claims.client_id}),
+    };
+    json!({"iss": issuer, "sub": client.client_id, "act": before})
+}
+
 /// Checks the parameters, and returns the subject token (RFC 8693 §2.1).
 fn subject_token<'a>(request: &TokenRequest<'a>) -> Result<&'a str, Error> {
     let bad = |reason| Err(Error::TokenRequest { reason });
@@ -194,8 +204,9 @@ fn subject_token<'a>(request: &TokenRequest<'a>) -> Result<&'a str, Error> {
     if form.get("subject_token_type") != Some(ACCESS_TOKEN) {
         return bad("subject_token_type must be that of an access token");
     }
-    if !matches!(form.get("requested_token_type"), None | Some(ACCESS_TOKEN)) {
-        return bad("requested_token_type must be that of an access token");
+    let asked = form.get("requested_token_type");
+    if !matches!(asked, None | Some(ACCESS_TOKEN | TXN_TOKEN)) {
+        return bad("requested_token_type must be that of an access token or a transaction token");
     }
     Ok(token)
 }
@@ -213,7 +224,7 @@ fn target<'a>(request: &TokenRequest<'a>) -> Result<&'a str, Error> {
 
 /// Returns the scopes of the new token: those asked for, or all that the table makes of those of
 /// the subject token.
-fn scopes(
+pub(super) fn scopes(
     payload: &[u8],
     table: &ScopeTable,
     request: &TokenRequest<'_>,
