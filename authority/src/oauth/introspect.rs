@@ -111,7 +111,7 @@ impl AuthorizationServer {
     }
 
     /// Returns whether a client is a workload of this server whose identity was withdrawn.
-    fn is_withdrawn(&self, client_id: &str) -> bool {
+    pub(super) fn is_withdrawn(&self, client_id: &str) -> bool {
         WorkloadId::parse(client_id).is_ok_and(|id| self.identity.is_withdrawn(&id))
     }
 

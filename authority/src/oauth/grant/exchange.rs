@@ -113,6 +113,11 @@ impl GrantType for TokenExchange {
                 reason: "this client may not exchange tokens for that resource",
             });
         }
+        if server.is_withdrawn(&claims.client_id) || server.is_withdrawn(&claims.sub) {
+            return Err(Error::SubjectToken {
+                reason: "the identity of its subject or client was withdrawn",
+            });
+        }
         if form.get("requested_token_type") == Some(TXN_TOKEN) {
             return transaction::issue(server, &subject, request);
         }

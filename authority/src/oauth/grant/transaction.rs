@@ -164,7 +164,7 @@ pub(super) fn issue(
         "issued a transaction token"
     );
     Ok(Granted {
-        token: signed,
+        token: signed.into_secret(),
         // It is no access token (RFC 8693 §2.2.1).
         token_type: "N_A",
         scope,
