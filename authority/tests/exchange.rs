@@ -365,3 +365,45 @@ fn no_other_transaction_token_is_given() {
         assert_eq!(answer, refused(400, error), "{name} {value}");
     }
 }
+
+/// The identity of the agent was withdrawn: the tokens that it got for itself buy nothing more.
+#[test]
+fn a_withdrawn_identity_is_not_exchanged() {
+    let gateway = es256();
+    let rows = ScopeTable::new([("call", "read")]).unwrap();
+    let authority = common::builder()
+        .exchange(Arc::new(ExchangeTable::new().allow(TOOLS, FILES, rows)))
+        .client(
+            Client::with_keys("gateway", key_set(&gateway))
+                .serves(TOOLS)
+                .allow(FILES, ["read"]),
+        )
+        .client(
+            Client::spiffe(common::AGENT.parse().unwrap())
+                .or_by_jwt_svid()
+                .allow(TOOLS, ["call"]),
+        )
+        .build(now())
+        .unwrap();
+    let (wit, key) = common::wit(&authority, "a", now());
+    let svid = common::jwt_svid(&authority, &wit, &key, BASE, now()).unwrap();
+    let credentials = [
+        ("grant_type", "client_credentials"),
+        ("client_assertion_type", common::endpoint::JWT_SPIFFE),
+        ("client_assertion", &*svid),
+        ("resource", TOOLS),
+    ];
+    let granted = ask(&authority, &[], &credentials, now()).unwrap();
+    let chain = Chain {
+        subject: granted["access_token"].as_str().unwrap().to_owned(),
+        refresh_token: String::new(),
+        files: es256(),
+        gateway,
+        authority,
+    };
+    assert!(chain.exchange(&[], now()).is_ok());
+    let agent = common::AGENT.parse().unwrap();
+    assert!(chain.authority.identity().withdraw(&agent, now()));
+    let answer = chain.exchange(&[], now());
+    assert_eq!(answer, refused(400, "invalid_request"));
+}

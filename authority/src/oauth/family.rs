@@ -197,16 +197,18 @@ impl AuthorizationServer {
 
     /// Uses a refresh token. Returns its grant and the next refresh token.
     ///
-    /// `admit` judges the request for this grant; nothing changes if it refuses.
+    /// `check` judges the client before anything else, so that another client changes nothing.
+    /// `issue` makes the access token; if it refuses, the refresh token stays good.
     ///
     /// # Errors
     ///
-    /// `as.grant`, `as.refresh_again`, `as.refresh_used`, and those of `admit`.
+    /// `as.grant`, `as.refresh_again`, `as.refresh_used`, and those of `check` and `issue`.
     pub(crate) fn use_refresh_token<T>(
         &self,
         text: &str,
         is_key_proven: bool,
-        admit: impl Fn(&Grant, &str) -> Result<T, Error>,
+        check: impl Fn(&Grant) -> Result<(), Error>,
+        issue: impl Fn(&Grant, &str) -> Result<T, Error>,
         now: UnixTime,
     ) -> Result<(T, SecretText), Error> {
         let unknown = || Error::Grant {
@@ -223,7 +225,7 @@ impl AuthorizationServer {
             if now.as_secs() > grant.end {
                 return Err(unknown());
             }
-            let admitted = admit(grant, &token.id)?;
+            check(grant)?;
             let next = secret(self.random)?;
             let is_constrained = is_key_proven || grant.jkt.is_some();
             let hash = key_of(token.secret);
@@ -239,6 +241,7 @@ impl AuthorizationServer {
                         return Err(Error::RefreshUsed);
                     }
                 };
+            let issued = issue(grant, &token.id)?;
             let grant = Grant {
                 refresh,
                 ..(**grant).clone()
@@ -246,7 +249,7 @@ impl AuthorizationServer {
             let until = self.grant_until(&grant, now);
             let entry = GrantEntry::Live(Box::new(grant));
             if found.replace(state, Kind::Grant, &token.id, &entry, until, now)? {
-                return Ok((admitted, refresh_token(token.handle, &next)));
+                return Ok((issued, refresh_token(token.handle, &next)));
             }
         }
         Err(Error::unavailable("the grant changes too often"))

@@ -160,7 +160,7 @@ impl GrantType for RefreshTokens {
         let text = form.get("refresh_token").ok_or(Error::TokenRequest {
             reason: "no refresh_token",
         })?;
-        let admit = |grant: &Grant, id: &str| {
+        let check = |grant: &Grant| {
             let bad = |reason| Err(Error::Grant { reason });
             if grant.client_id != client.client_id {
                 return bad("the refresh token was issued to another client");
@@ -168,10 +168,11 @@ impl GrantType for RefreshTokens {
             if grant.jkt.is_some_and(|it| client.dpop != Some(it)) {
                 return bad("the refresh token is bound to another DPoP key");
             }
-            access_token(server, grant, id, request)
+            Ok(())
         };
+        let issue = |grant: &Grant, id: &str| access_token(server, grant, id, request);
         let (mut granted, next) =
-            server.use_refresh_token(text, client.key.is_some(), admit, now)?;
+            server.use_refresh_token(text, client.key.is_some(), check, issue, now)?;
         granted.refresh_token = Some(next);
         Ok(granted)
     }
