@@ -529,3 +529,28 @@ fn a_stale_source_refuses_every_credential() {
     list.revoke(RevokedBy::Agent(AGENT.parse().unwrap()), at(NOW));
     assert_eq!(told(&stale(list)).0, "wit.revoked");
 }
+
+/// ENF-02: a token that was renewed in an old session is as old as the session.
+#[test]
+fn a_renewed_token_is_as_old_as_its_session() {
+    let scene = Scene::new(10);
+    let subject = RevokedBy::Subject {
+        issuer: ISSUER.to_owned(),
+        subject: AGENT.to_owned(),
+    };
+    scene.list.revoke(subject, at(NOW - 50));
+    let mut claims = World::claims(&scene.me);
+    assert_eq!(scene.code(&scene.world.token(&claims)), "ok");
+    for (login, code) in [
+        (NOW - 49, "ok"),
+        (NOW - 50, "token.revoked"),
+        (0, "token.revoked"),
+    ] {
+        claims["auth_time"] = login.into();
+        assert_eq!(scene.code(&scene.world.token(&claims)), code, "{login}");
+    }
+    // A login in the future does not make the token newer.
+    claims["iat"] = (NOW - 60).into();
+    claims["auth_time"] = (NOW + 10).into();
+    assert_eq!(scene.code(&scene.world.token(&claims)), "token.revoked");
+}

@@ -21,9 +21,9 @@ use super::{Credential, Revoked, RevokedBy};
 ///
 /// A revocation is in effect when [`revoke`](Self::revoke) returns, for cached and for new
 /// credentials. A [`SignedHash`](RevokedBy::SignedHash) refuses one credential. Any other entry
-/// refuses the credentials that were issued at or before its time, and accepts later ones. A
-/// credential without an issue time counts as issued before every revocation; so does a WIT-SVID
-/// while its `iat` is in the future.
+/// refuses the credentials that were issued, or whose user logged in (`auth_time`), at or before
+/// its time, and accepts later ones. A credential without an issue time counts as issued before
+/// every revocation; so does a WIT-SVID while its `iat` is in the future.
 ///
 /// If the clock of an issuer may be ahead of this one, revoke until that much later: a token that
 /// it issued shortly before has a later `iat`.
@@ -432,7 +432,7 @@ impl Held {
                 .max(of(&own.token_ids, token.jwt_id()));
         }
         epoch = epoch.max(self.of_bindings(token.confirmations()));
-        epoch.is_some_and(|until| issued_at(token.issued_at()) <= until)
+        epoch.is_some_and(|until| began(token) <= until)
     }
 
     /// An issuer and a subject are those of `iss` and `sub`. A token without `iss` is of none.
@@ -498,6 +498,15 @@ fn server(issuer: &str) -> &str {
         .split_once("://")
         .is_some_and(|(_, rest)| !rest.contains('/'));
     if is_origin { bare } else { issuer }
+}
+
+/// Returns when the token was issued or, if that was earlier, when its user logged in. A token that
+/// was renewed in an old session is as old as the session.
+fn began(token: &AccessToken) -> u64 {
+    let issued = issued_at(token.issued_at());
+    token
+        .auth_time()
+        .map_or(issued, |it| issued.min(it.as_secs()))
 }
 
 /// Returns the issue time. A credential without one counts as issued before everything.
