@@ -6,6 +6,10 @@
 //! [Accept opaque tokens]: opaque_tokens
 //! [Require proof of possession]: proof_of_possession
 //! [Call a tool]: call_a_tool
+//! [Log a user in]: log_in
+//! [Act for a user]: act_for_user
+//! [Call from CI]: from_ci
+//! [Serve many users]: many_users
 //! [Stream from an MCP server]: mcp
 //! [Behind a proxy]: proxies
 //! [Several servers]: several_servers
@@ -46,6 +50,10 @@ pages! {
     opaque_tokens "opaque_tokens.md"
     proof_of_possession "proof_of_possession.md"
     call_a_tool "call_a_tool.md"
+    log_in "log_in.md"
+    act_for_user "act_for_user.md"
+    from_ci "from_ci.md"
+    many_users "many_users.md"
     mcp "mcp.md"
     proxies "proxies.md"
     several_servers "several_servers.md"

@@ -157,8 +157,9 @@ async fn a_tool_is_connected_at_its_first_refusal() {
 /// BEAR-02: 401 and 403 are followed once each, whatever follows.
 #[tokio::test]
 async fn each_refusal_is_followed_once() {
+    const NONE: &[(u16, &str)] = &[];
     for (refusals, status, attempts) in [
-        (&[] as &'static [(u16, &str)], 200, 1),
+        (NONE, 200, 1),
         (&[FIRST, WIDER], 200, 3),
         (&[FIRST, FIRST], 401, 2),
         (&[FIRST, WIDER, WIDER], 403, 3),

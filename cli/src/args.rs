@@ -2,6 +2,7 @@
 
 mod delegate;
 mod httpsig;
+mod login;
 mod survey;
 mod token;
 mod txn;
@@ -21,6 +22,7 @@ pub(crate) use delegate::{Delegate, Explain};
 pub(crate) use httpsig::{
     Digest, HttpSig, Messages, Scheme, Sender, Sign, SignatureProfile, Verify,
 };
+pub(crate) use login::{GetToken, Login, Logout, Session};
 pub(crate) use survey::{Resource, Survey};
 pub(crate) use token::{AccessProfile, Token, VerifyToken};
 pub(crate) use txn::{IssueTxn, Txn, VerifyTxn};
@@ -71,6 +73,10 @@ pub(crate) enum Command {
     /// Finds the servers that issue tokens for a tool: the path found, each document, and what a
     /// client would use
     Discover(Survey),
+    /// Logs a user in to a tool in a browser, and keeps the tokens in a sealed file
+    Login(Box<Login>),
+    /// Revokes the tokens for a tool at its server, and removes them
+    Logout(Box<Logout>),
     /// An identity server and authorization server for development
     #[command(subcommand)]
     Authority(Authority),

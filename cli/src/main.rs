@@ -9,6 +9,7 @@ mod httpsig;
 mod input;
 mod key;
 mod log;
+mod login;
 mod private;
 mod secret;
 mod serve;
@@ -155,6 +156,8 @@ fn run(command: Command) -> Result<(Zeroizing<Vec<u8>>, u8), Failure> {
         Command::HttpSig(command) => return Ok((httpsig::run(&command, &mut inputs)?, 0)),
         Command::Resource(Resource::Check(survey)) => return surveyed(&survey, View::Operator),
         Command::Discover(survey) => return surveyed(&survey, View::Client),
+        Command::Login(command) => login::login(&command),
+        Command::Logout(command) => login::logout(&command),
         Command::Authority(Authority::Serve(serve)) => {
             serve::run(serve, &mut inputs)?;
             Ok(Zeroizing::default())

@@ -41,6 +41,7 @@ pub(crate) fn run(command: Token, inputs: &mut Inputs) -> Result<Zeroizing<Strin
     let (shown, file) = match command {
         Token::Inspect { shown, file } => (shown, file),
         Token::Verify(verify) => return verify::run(&verify, inputs),
+        Token::Get(get) => return crate::login::get(&get),
     };
     let text = inputs.token(&file)?;
     let (header, claims) = decoded(&text).map_err(|error| Failure::from(error).of(&file))?;

@@ -13,6 +13,7 @@ use aims_oauth_wire::client_auth::Authenticate;
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::names::{ClientId, Issuer, Resource, ScopeSet};
 
+use crate::store::TokenStore;
 use crate::{
     AuthorizationRequest, Error, GrantAudience, Identities, Receive, SubjectToken, TokenRules,
 };
@@ -20,6 +21,7 @@ use crate::{
 mod connection;
 mod explanation;
 mod find;
+mod saved;
 mod way;
 
 pub use connection::Connection;
@@ -80,6 +82,8 @@ struct Settings {
     rules: TokenRules,
     adjust: Option<Arc<Adjust>>,
     tell: Option<Arc<Tell>>,
+    store: Option<Arc<dyn TokenStore>>,
+    requested: Option<ScopeSet>,
 }
 
 /// The identity provider of a user, who is logged in there.
@@ -135,6 +139,8 @@ impl Connector {
             rules: TokenRules::new(),
             adjust: None,
             tell: None,
+            store: None,
+            requested: None,
         }))
     }
 
@@ -233,6 +239,17 @@ impl Connector {
         adjust: impl Fn(AuthorizationRequest) -> AuthorizationRequest + Send + Sync + 'static,
     ) -> Self {
         self.with(|settings| settings.adjust = Some(Arc::new(adjust)))
+    }
+
+    /// Requests these scopes, whatever the tool lists. A later challenge may widen them.
+    pub fn request_scopes(self, scopes: ScopeSet) -> Self {
+        self.with(|settings| settings.requested = Some(scopes))
+    }
+
+    /// Keeps the tokens, the registrations and the scopes of logins in a store, so that they last
+    /// over restarts. Tokens are then not bound by DPoP, because the keys are not stored.
+    pub fn with_store(self, store: Arc<dyn TokenStore>) -> Self {
+        self.with(|settings| settings.store = Some(store))
     }
 
     /// Sets a function that is told what the connector does, for a program that shows it.

@@ -191,6 +191,29 @@ pub enum Error {
         /// The finding.
         reason: &'static str,
     },
+    /// The store of tokens cannot be read or written.
+    #[error("the store of tokens cannot be read or written")]
+    Store(#[source] Arc<std::io::Error>),
+    /// The content of the store cannot be used.
+    #[error(
+        "the store of tokens cannot be opened: expected a file sealed with this key; remove both \
+         files and log in again, or give the key file"
+    )]
+    StoreContent,
+    /// A file of the store can be read by others, or belongs to another user.
+    #[error(
+        "the file `{path}` must belong to the user of this program with the permissions 600: found \
+         {mode:o}, {}",
+        if *is_own { "of this user" } else { "of another user" }
+    )]
+    StorePermissions {
+        /// The path.
+        path: Box<str>,
+        /// The permissions.
+        mode: u32,
+        /// Whether it belongs to the user of this program.
+        is_own: bool,
+    },
     /// There is no token, and only a user can grant one.
     #[error("a user must grant access; log the user in again")]
     NeedsUser {
@@ -330,6 +353,9 @@ impl Error {
         Self::DocumentUrl => Configuration "client.document",
         Self::RegistrationRefused(_) => Forbidden "client.refused",
         Self::Registration { .. } => Malformed "client.registration",
+        Self::Store(_) => Unavailable "store.unavailable",
+        Self::StoreContent => Untrusted "store.content",
+        Self::StorePermissions { .. } => Configuration "store.permissions",
         Self::NeedsUser { .. } => Forbidden "grant.needs_user",
         Self::Scope { .. } => Forbidden "grant.scope",
         Self::Expired => Expired "grant.expired",

@@ -11,16 +11,21 @@ use aims_oauth_wire::token::{TokenError, TokenRequest, TokenResponse};
 
 use crate::Error;
 
+mod ciba;
 mod client_credentials;
+mod device;
 mod exchange;
 mod flow;
 mod jwt_bearer;
 mod pending;
+mod poll;
 mod refresh;
 mod rules;
 mod target;
 
+pub use ciba::{Backchannel, BackchannelFlow, BackchannelRequest};
 pub use client_credentials::ClientCredentials;
+pub use device::{DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest};
 pub use exchange::{
     Acting, ActorToken, Delegation, IdJag, IdJagRequest, Impersonation, JwtGrant, JwtGrantRequest,
     NoActor, SubjectToken, TokenExchange,

@@ -18,6 +18,8 @@ mod revocation;
 #[cfg(feature = "tokio")]
 mod source;
 mod step;
+#[cfg(feature = "tokio")]
+mod store;
 mod token;
 #[cfg(feature = "workload")]
 mod workload;
@@ -35,9 +37,10 @@ pub use connect::{Connection, Connector, Explanation, Progress, Way};
 pub use dpop::DpopKey;
 pub use error::{Error, Sought};
 pub use grant::{
-    Acting, ActorToken, ClientCredentials, Delegation, Grant, GrantAudience, IdJag, IdJagRequest,
-    Impersonation, JwtBearer, JwtGrant, JwtGrantRequest, NoActor, PendingToken, Refresh,
-    SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, UserGrant,
+    Acting, ActorToken, Backchannel, BackchannelFlow, BackchannelRequest, ClientCredentials,
+    Delegation, DeviceCode, DeviceFlow, DeviceLogin, DeviceRequest, Grant, GrantAudience, IdJag,
+    IdJagRequest, Impersonation, JwtBearer, JwtGrant, JwtGrantRequest, NoActor, PendingToken,
+    Refresh, SubjectToken, Target, TokenExchange, TokenFlow, TokenRules, UserGrant,
 };
 pub use identity::{
     ApplicationType, ClientMetadata, Identities, Identity, Registered, RegistrationFlow,
@@ -54,6 +57,12 @@ pub use source::TokenSource;
 #[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
 pub use step::drive;
 pub use step::{Event, Flow, Step};
+#[cfg(feature = "file-store")]
+#[cfg_attr(docsrs, doc(cfg(feature = "file-store")))]
+pub use store::FileStore;
+#[cfg(feature = "tokio")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tokio")))]
+pub use store::{MemoryStore, StoreFuture, StoreKey, TokenStore};
 pub use token::Token;
 #[cfg(feature = "workload")]
 #[cfg_attr(docsrs, doc(cfg(feature = "workload")))]

@@ -1,6 +1,7 @@
 //! Gets access tokens, caches them and renews them.
 
 mod discover;
+mod shared;
 mod slot;
 mod wait;
 
@@ -21,6 +22,7 @@ use tokio::runtime::Handle;
 
 use self::slot::{Failed, Kept, Landing, Next, Renewal, Slot};
 use crate::step::drive;
+use crate::store::TokenStore;
 use crate::{
     ClientCredentials, DpopKey, Error, Event, Flow, Grant, KnownServer, Refresh, RevocationFlow,
     Step, Target, Token, TokenFlow, TokenRules,
@@ -74,6 +76,7 @@ struct Asker {
     key: Option<Arc<CurrentKey>>,
     rules: TokenRules,
     dpop: Option<DpopKey>,
+    store: Option<Arc<dyn TokenStore>>,
     metadata_age: Duration,
 }
 
@@ -140,6 +143,7 @@ impl TokenSource {
             key: None,
             rules: TokenRules::new(),
             dpop: None,
+            store: None,
             metadata_age: Duration::from_secs(24 * 3_600),
         };
         Self {
@@ -162,6 +166,16 @@ impl TokenSource {
         key: impl Fn(UnixTime) -> Option<Thumbprint> + Send + Sync + 'static,
     ) -> Self {
         self.with(|asker| asker.key = Some(Arc::new(key)))
+    }
+
+    /// Keeps the tokens in a store, which other sources share, also of other processes.
+    ///
+    /// One of them renews a token while the others wait, and stores the new refresh token before
+    /// the access token is used. If a process ends between the answer of the server and the write,
+    /// the grant may be lost; the user is then needed again (`grant.needs_user`).
+    #[must_use]
+    pub fn with_store(self, store: Arc<dyn TokenStore>) -> Self {
+        self.with(|asker| asker.store = Some(store))
     }
 
     /// Binds all tokens to this key by DPoP (RFC 9449).
@@ -334,6 +348,7 @@ impl TokenSource {
             Err(error.into())
         });
         let kept = asked.map_err(|failed| failed.error)?;
+        self.asker.store_granted(&*grant, &kept.token).await?;
         slot.put(&kept);
         Ok(kept.token)
     }
@@ -346,6 +361,10 @@ impl TokenSource {
     /// Those of [`RevocationFlow`](crate::RevocationFlow). The tokens are removed in every case.
     pub async fn revoke(&self, grant: &dyn Grant) -> Result<(), Error> {
         let removed = self.slot(grant)?.clear();
+        let removed = match self.asker.remove_stored(grant).await? {
+            Some(stored) => Some(stored),
+            None => removed,
+        };
         let server = self.server();
         let Some((token, hint)) = removed else {
             return Ok(());
@@ -438,6 +457,9 @@ impl Asker {
 
     /// Gets a token: by the refresh token, if there is one, otherwise by the grant.
     async fn ask(&self, grant: &Arc<dyn Grant>, slot: &Slot) -> Result<Kept, Failed> {
+        if let Some(store) = &self.store {
+            return self.ask_shared(&**store, grant, slot).await;
+        }
         let mut refused = None;
         if let Some(renewal) = slot.renewal() {
             let target = grant.target().clone();

@@ -470,6 +470,13 @@ fn codes_are_unique_and_complete() {
         Error::DocumentUrl,
         Error::RegistrationRefused(refused()),
         Error::Registration { reason: "" },
+        Error::Store(Arc::new(std::io::Error::other("x"))),
+        Error::StoreContent,
+        Error::StorePermissions {
+            path: "x".into(),
+            mode: 0o644,
+            is_own: true,
+        },
     ];
     let given: BTreeSet<_> = all.iter().map(Error::code).collect();
     let listed: BTreeSet<_> = Error::CODES.iter().copied().collect();

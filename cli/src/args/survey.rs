@@ -25,7 +25,7 @@ pub(crate) struct Survey {
     pub(crate) shown: Shown,
 }
 
-fn url(text: &str) -> Result<Url, String> {
+pub(super) fn url(text: &str) -> Result<Url, String> {
     let parsed = text.parse();
     let parsed = parsed.or_else(|_not_https| Url::loopback(text));
     parsed.map_err(|error: aims_oauth_wire::Error| error.to_string())

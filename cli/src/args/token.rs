@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use aims_oauth_wire::names::{Issuer, Scope};
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::Shown;
+use super::{GetToken, Shown};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Token {
@@ -16,6 +16,9 @@ pub(crate) enum Token {
         /// The token, as it is sent: three parts separated by dots
         file: PathBuf,
     },
+    /// Prints an access token of a user who logged in by `aims login`, renewed if necessary. Only
+    /// the standard output gets it
+    Get(Box<GetToken>),
     /// Verifies an OAuth access token, a JWT, as its resource server would. With `--dpop` or
     /// `--certificate` it also checks that the sender proves what the token is bound to
     Verify(Box<VerifyToken>),

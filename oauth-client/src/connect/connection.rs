@@ -24,6 +24,7 @@ pub struct Connection(Arc<Inner>);
 
 struct Inner {
     settings: Arc<Settings>,
+    tool: Resource,
     resource: Resource,
     source: TokenSource,
     client: Arc<dyn Authenticate>,
@@ -50,21 +51,41 @@ pub(super) async fn connect(
     let settings = Arc::clone(&connector.0);
     let found = find::find(&settings, tool, challenges).await?;
     let way = Way::required(&settings, &found)?;
-    let scopes = scopes(&settings, &found, challenges, Some(way))?;
+    let scopes = match (&settings.requested, settings.login_scopes(tool).await?) {
+        (Some(requested), _) => {
+            expect_allowed(&settings, requested)?;
+            requested.clone()
+        }
+        // What the user agreed to before. More is requested when the tool says so.
+        (None, Some(before))
+            if settings
+                .allowed
+                .as_ref()
+                .is_none_or(|it| before.is_subset(it)) =>
+        {
+            before
+        }
+        (None, _) => scopes(&settings, &found, challenges, Some(way))?,
+    };
     let mut receiving = None;
     let client = match settings.identities.at(&found.server)? {
         Identity::Registered(client) | Identity::MetadataDocument(client) => client,
-        Identity::Register(mut metadata) => {
-            if let (Way::User, Some(receive)) = (way, &settings.by_user) {
-                let begun = receive.begin().await?;
-                *metadata = metadata.redirect(begun.redirect_uri().clone());
-                receiving = Some(begun);
+        Identity::Register(mut metadata) => match settings.registered(found.server.issuer()).await?
+        {
+            Some(registered) => registered.client()?,
+            None => {
+                if let (Way::User, Some(receive)) = (way, &settings.by_user) {
+                    let begun = receive.begin().await?;
+                    *metadata = metadata.redirect(begun.redirect_uri().clone());
+                    receiving = Some(begun);
+                }
+                settings.tell(&Progress::Registering(found.server.issuer()));
+                let first = RegistrationFlow::begin(&metadata, &found.server, None)?;
+                let registered = drive(first, &*settings.http, &*settings.clock).await?;
+                settings.keep_registered(&registered).await?;
+                registered.client()?
             }
-            settings.tell(&Progress::Registering(found.server.issuer()));
-            let first = RegistrationFlow::begin(&metadata, &found.server, None)?;
-            let registered = drive(first, &*settings.http, &*settings.clock).await?;
-            registered.client()?
-        }
+        },
     };
     let dpop = supports_dpop(&settings, &found);
     let provider = settings.dpop.filter(|_| dpop);
@@ -75,12 +96,16 @@ pub(super) async fn connect(
     if let Some(key) = &dpop {
         source = source.with_dpop(key.clone());
     }
+    if let Some(store) = &settings.store {
+        source = source.with_store(Arc::clone(store));
+    }
     let requested = Requested {
         scopes,
         met: Vec::new(),
     };
     Ok(Connection(Arc::new(Inner {
         settings,
+        tool: tool.clone(),
         resource: found.resource,
         source,
         client,
@@ -140,7 +165,9 @@ fn expect_allowed(settings: &Settings, scopes: &ScopeSet) -> Result<(), Error> {
 /// Returns whether tokens are bound by DPoP: the program wants it, and the server supports ES256.
 pub(super) fn supports_dpop(settings: &Settings, found: &Found) -> bool {
     let known = found.server.dpop_signing_algorithms();
-    settings.dpop.is_some() && known.is_some_and(|known| known.contains(Algorithm::Es256))
+    settings.dpop.is_some()
+        && settings.store.is_none()
+        && known.is_some_and(|known| known.contains(Algorithm::Es256))
 }
 
 impl Connection {
@@ -228,6 +255,7 @@ impl Connection {
         let code = authorizing.finish(&query)?;
         settings.tell(&Progress::Requesting(self.issuer()));
         let token = inner.source.redeem(code).await?;
+        settings.keep_login(&inner.tool, &self.scopes()).await?;
         settings.tell(&Progress::Connected(self.issuer()));
         Ok(token)
     }

@@ -149,6 +149,32 @@ impl Flow for RegistrationFlow {
 }
 
 impl Registered {
+    #[cfg(feature = "tokio")]
+    pub(crate) fn write(&self) -> SecretText {
+        let secret = self.secret.as_ref().map(SecretText::expose);
+        let management = self.management.as_ref();
+        let text = serde_json::json!({
+            "client_id": self.client.as_str(),
+            "client_secret": secret,
+            "client_secret_expires_at": self.expires.map(|end| end.as_secs()),
+            "token_endpoint_auth_method": self.method,
+            "registration_client_uri": management.map(|(url, _)| url.as_str()),
+            "registration_access_token": management.map(|(_, token)| token.expose()),
+        });
+        SecretText::new(text.to_string())
+    }
+
+    /// Reads what [`write`](Self::write) wrote: it has the form of a server's answer.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn read(text: &SecretText, issuer: &Issuer) -> Option<Self> {
+        let flow = RegistrationFlow {
+            issuer: issuer.clone(),
+            asked: ClientMetadata::native(""),
+        };
+        let answer = Response::new(text.expose().as_bytes().to_vec());
+        flow.read(&answer).ok()
+    }
+
     /// Returns the server at which the client is registered. Use the identity at no other.
     #[must_use]
     pub const fn issuer(&self) -> &Issuer {

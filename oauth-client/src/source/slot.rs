@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aims_fetch::{SingleFlight, Waiting};
+use aims_jose::digest::Fingerprint;
 use aims_jose::jwk::Thumbprint;
 use aims_jose::random::SecureRandom;
 use aims_jose::secret::SecretText;
@@ -72,6 +73,8 @@ pub(super) struct Slot(Mutex<State>);
 struct State {
     kept: Option<Kept>,
     renewal: Option<Renewal>,
+    /// The token that its resource refused last.
+    refused: Option<Fingerprint>,
     failures: u32,
     /// The last failure, and the time of the next attempt.
     last: Option<(Arc<Error>, Instant)>,
@@ -212,10 +215,17 @@ impl Slot {
 
     /// Removes this token.
     pub(super) fn forget(&self, token: &Token) {
-        let kept = &mut self.lock().kept;
-        *kept = kept
-            .take()
-            .filter(|kept| !std::ptr::eq(&raw const *kept.token, token));
+        let mut state = self.lock();
+        let is_it = |kept: &Kept| std::ptr::eq(&raw const *kept.token, token);
+        if state.kept.as_ref().is_some_and(is_it) {
+            state.refused = Some(token.fingerprint());
+            state.kept = None;
+        }
+    }
+
+    /// Returns the token that its resource refused last.
+    pub(super) fn refused(&self) -> Option<Fingerprint> {
+        self.lock().refused
     }
 
     /// Returns when this slot may be removed to make room, or `None` while a request is running.

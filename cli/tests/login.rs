@@ -1,0 +1,239 @@
+//! `aims login`, `aims token get` and `aims logout` against a server of this test.
+
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+
+/// A tool and its authorization server, which agrees to everything.
+struct World {
+    url: String,
+    /// The path and the body of each request.
+    asked: Arc<Mutex<Vec<(String, String)>>>,
+    folder: PathBuf,
+}
+
+impl World {
+    fn new(name: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let asked: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let (own, base) = (Arc::clone(&asked), url.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                serve(stream, &base, &own);
+            }
+        });
+        let folder = std::env::temp_dir().join(format!("aims-login-{name}-{}", std::process::id()));
+        let _absent = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Self { url, asked, folder }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aims"));
+        command.args(arguments).arg(format!("{}/mcp", self.url));
+        command.arg("--store").arg(self.folder.join("tokens"));
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Logs in, and visits the URL that the program shows.
+    fn login(&self, arguments: &[&str]) -> (bool, String) {
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["--no-browser"]);
+        let mut child = self.command(&arguments).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        for line in lines.map_while(Result::ok) {
+            let line = line.trim();
+            if line.starts_with("http://") {
+                let to = get(line);
+                get(&to);
+                break;
+            }
+        }
+        let output = child.wait_with_output().unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.asked
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(path, _)| path.clone())
+            .collect()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        let _gone = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Requests a URL. Returns where it redirects to.
+fn get(url: &str) -> String {
+    let rest = url.strip_prefix("http://").unwrap();
+    let (host, path) = rest.split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "GET /{path} HTTP/1.1\r\nHost: {host}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let location = answer
+        .lines()
+        .find_map(|line| line.strip_prefix("location: "));
+    location.unwrap_or_default().to_owned()
+}
+
+fn serve(mut stream: TcpStream, base: &str, asked: &Mutex<Vec<(String, String)>>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut first = String::new();
+    reader.read_line(&mut first).unwrap();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap() == 0 || line.trim().is_empty() {
+            break;
+        }
+        let lower = line.to_ascii_lowercase();
+        if let Some(value) = lower.strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    let target = first.split(' ').nth(1).unwrap_or("/").to_owned();
+    let path = target.split('?').next().unwrap().to_owned();
+    let number = {
+        let mut asked = asked.lock().unwrap();
+        asked.push((path.clone(), String::from_utf8(body).unwrap()));
+        asked.len()
+    };
+    let json = |body: String| ("200 OK".to_owned(), body);
+    let (status, body) = match &*path {
+        "/mcp" => (
+            "401 Unauthorized\r\nwww-authenticate: Bearer scope=\"read\"".to_owned(),
+            String::new(),
+        ),
+        "/.well-known/oauth-protected-resource/mcp" => json(format!(
+            r#"{{"resource":"{base}/mcp","authorization_servers":["{base}"]}}"#
+        )),
+        "/.well-known/oauth-authorization-server" => json(format!(
+            r#"{{"issuer":"{base}","authorization_endpoint":"{base}/authorize",
+                "token_endpoint":"{base}/token","registration_endpoint":"{base}/register",
+                "revocation_endpoint":"{base}/revoke",
+                "code_challenge_methods_supported":["S256"]}}"#
+        )),
+        "/register" => json(r#"{"client_id":"registered"}"#.to_owned()),
+        "/authorize" => {
+            let pair = |name: &str| {
+                let query = target.split_once('?').unwrap().1;
+                let found = query
+                    .split('&')
+                    .find_map(|it| it.strip_prefix(&format!("{name}=")));
+                found.unwrap_or_default().to_owned()
+            };
+            let redirect = pair("redirect_uri").replace("%3A", ":").replace("%2F", "/");
+            let to = format!("{redirect}?code=c&state={}", pair("state"));
+            (format!("302 Found\r\nlocation: {to}"), String::new())
+        }
+        "/token" => json(format!(
+            r#"{{"access_token":"planted-access-{number}","token_type":"Bearer","expires_in":300,
+                "refresh_token":"planted-refresh-{number}","scope":"read"}}"#
+        )),
+        "/revoke" => json(String::new()),
+        _ => ("404 Not Found".to_owned(), String::new()),
+    };
+    let length = body.len();
+    let _gone = write!(
+        stream,
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\
+         connection: close\r\n\r\n{body}"
+    );
+}
+
+/// A login, tokens from the store, and a logout. Only `aims token get` prints a token.
+#[test]
+fn from_login_to_logout() {
+    let world = World::new("whole");
+    let absent = world.run(&["token", "get"]);
+    assert_eq!(absent.status.code(), Some(1));
+    let told = String::from_utf8(absent.stderr).unwrap();
+    assert!(
+        told.contains("grant.needs_user") && told.contains("run `aims login`"),
+        "{told}"
+    );
+
+    let (is_good, shown) = world.login(&["login"]);
+    assert!(is_good, "{shown}");
+    assert!(
+        shown.contains("scopes     read\n") && shown.contains("refreshed  yes\n"),
+        "{shown}"
+    );
+    assert!(!shown.contains("planted"), "{shown}");
+
+    for _ in 0..2 {
+        let token = world.run(&["token", "get"]);
+        let shown = String::from_utf8(token.stdout).unwrap();
+        assert!(
+            shown.starts_with("planted-access-") && shown.lines().count() == 1,
+            "{shown}"
+        );
+        assert!(!String::from_utf8(token.stderr).unwrap().contains("planted"));
+    }
+    let count = |path: &str| world.paths().iter().filter(|it| *it == path).count();
+    assert_eq!(
+        (count("/register"), count("/authorize"), count("/token")),
+        (1, 1, 1)
+    );
+
+    // The tokens of another user are not there.
+    let other = world.run(&["token", "get", "--user", "bob"]);
+    assert_eq!(other.status.code(), Some(1));
+
+    let out = world.run(&["logout"]);
+    assert!(out.status.success(), "{out:?}");
+    let revoked = world.asked.lock().unwrap().last().unwrap().clone();
+    assert_eq!(revoked.0, "/revoke");
+    assert!(revoked.1.contains("token=planted-refresh-"));
+    assert_eq!(world.run(&["token", "get"]).status.code(), Some(1));
+}
+
+/// A server that is not accepted gets nothing, and a store that others can read is not used.
+#[test]
+fn refusals() {
+    let world = World::new("refused");
+    let refused = world.run(&["login", "--no-browser", "--issuer", "https://as.example"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(told.contains("discovery.no_server"), "{told}");
+    assert!(!world.paths().iter().any(|it| it == "/register"));
+    let tokens = world.folder.join("tokens.key");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&tokens, open).unwrap();
+    let refused = world.run(&["token", "get"]);
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        told.contains("store.permissions") && told.contains("found 644"),
+        "{told}"
+    );
+}

@@ -1,0 +1,80 @@
+//! What a connector keeps beside tokens: registrations, and the scopes of logins.
+
+use aims_jose::json;
+use aims_jose::secret::SecretText;
+use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
+use serde::{Deserialize, Serialize};
+
+use super::Settings;
+use crate::store::StoreKey;
+use crate::{Error, Registered};
+
+#[derive(Deserialize, Serialize)]
+struct Login {
+    scope: String,
+}
+
+fn registration(issuer: &Issuer) -> StoreKey {
+    StoreKey::of(&[Some("registration"), Some(issuer.as_str())])
+}
+
+fn login(settings: &Settings, resource: &Resource) -> StoreKey {
+    let subject = settings.subject.as_deref();
+    StoreKey::of(&[Some("login"), Some(resource.as_str()), subject])
+}
+
+impl Settings {
+    /// Returns the registration at this server, if it is stored and still valid.
+    pub(super) async fn registered(&self, issuer: &Issuer) -> Result<Option<Registered>, Error> {
+        let Some(store) = &self.store else {
+            return Ok(None);
+        };
+        let found = store.load(&registration(issuer)).await?;
+        let found = found.and_then(|(text, _)| Registered::read(&text, issuer));
+        let now = self.clock.now();
+        Ok(found.filter(|it| it.expires().is_none_or(|end| end > now)))
+    }
+
+    pub(super) async fn keep_registered(&self, registered: &Registered) -> Result<(), Error> {
+        self.keep(&registration(registered.issuer()), registered.write())
+            .await
+    }
+
+    /// Returns the scopes of the last login for a resource.
+    pub(super) async fn login_scopes(&self, tool: &Resource) -> Result<Option<ScopeSet>, Error> {
+        let Some(store) = &self.store else {
+            return Ok(None);
+        };
+        let Some((text, _)) = store.load(&login(self, tool)).await? else {
+            return Ok(None);
+        };
+        let read = json::from_document::<Login>(text.expose().as_bytes());
+        let read = read.map_err(|_malformed| Error::StoreContent)?;
+        match &*read.scope {
+            "" => Ok(Some(ScopeSet::new())),
+            scopes => Ok(Some(scopes.parse()?)),
+        }
+    }
+
+    pub(super) async fn keep_login(&self, tool: &Resource, scopes: &ScopeSet) -> Result<(), Error> {
+        let scope = scopes.to_string();
+        let text = serde_json::to_string(&Login { scope }).unwrap_or_default();
+        self.keep(&login(self, tool), SecretText::new(text)).await
+    }
+
+    async fn keep(&self, key: &StoreKey, value: SecretText) -> Result<(), Error> {
+        let Some(store) = &self.store else {
+            return Ok(());
+        };
+        loop {
+            let version = store.load(key).await?.map(|(_, version)| version);
+            if store
+                .swap(key, version, Some(value.clone()))
+                .await?
+                .is_some()
+            {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Backchannel authentication (OpenID CIBA Core 1.0), by polling: the user decides on a device that
+//! the server already knows.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aims_jose::json;
+use aims_jose::secret::SecretText;
+use aims_jose::time::{self, UnixTime};
+use aims_oauth_wire::client_auth::Authenticate;
+use aims_oauth_wire::metadata::{EndpointKind, ServerMetadata};
+use aims_oauth_wire::token::{TokenError, TokenRequest, TokenResponse};
+use serde::Deserialize;
+
+use super::poll;
+use super::{Grant, Target, USER};
+use crate::call::{Called, ServerCall};
+use crate::{Error, Event, Flow, Step};
+
+/// The grant type (CIBA Core §10.1).
+const CIBA: &str = "urn:openid:params:grant-type:ciba";
+
+/// Asks a user to approve something on the user's own device (CIBA Core §7.1).
+///
+/// The binding message is shown to the user there. Never let it be text of a model: use a short
+/// code that the program shows too, such as one of a
+/// [`CallDigest`](aims_oauth_wire::call::CallDigest).
+///
+/// ```
+/// use aims_oauth_client::{BackchannelRequest, Target};
+///
+/// let target = Target::new("https://tools.example/mcp".parse()?, "openid pay".parse()?);
+/// let request = BackchannelRequest::new(target, "alice@example.org").binding_message("K7-42");
+/// # drop(request);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is requested until `begin`"]
+pub struct BackchannelRequest {
+    target: Target,
+    further: Vec<(&'static str, SecretText)>,
+}
+
+/// A running request to the backchannel authentication endpoint.
+#[derive(Debug)]
+#[must_use = "a flow is advanced by `drive`"]
+pub struct BackchannelFlow {
+    call: ServerCall,
+    target: Target,
+}
+
+/// Waits for the decision of a user (CIBA Core §10.1). It polls at the interval of the server.
+/// Dropping its flow ends the wait.
+#[derive(Clone)]
+pub struct Backchannel {
+    id: SecretText,
+    target: Target,
+    interval: Duration,
+    expires: UnixTime,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    auth_req_id: String,
+    expires_in: u64,
+    interval: Option<u64>,
+}
+
+impl BackchannelRequest {
+    /// Creates a request to the user with this `login_hint`. The scopes of the target must contain
+    /// `openid`.
+    pub fn new(target: Target, login_hint: impl Into<SecretText>) -> Self {
+        Self {
+            target,
+            further: vec![("login_hint", login_hint.into())],
+        }
+    }
+
+    /// Sets the short text that the user sees on the device, and compares with that of the program.
+    pub fn binding_message(self, text: impl Into<SecretText>) -> Self {
+        self.with("binding_message", text)
+    }
+
+    /// Sets the user code, which only the user knows. Ask for it each time, and do not store it.
+    pub fn user_code(self, code: impl Into<SecretText>) -> Self {
+        self.with("user_code", code)
+    }
+
+    /// Requests an authentication of one of these classes. They are separated by spaces.
+    pub fn acr_values(self, values: impl Into<SecretText>) -> Self {
+        self.with("acr_values", values)
+    }
+
+    /// Sets how long the user has, in whole seconds.
+    pub fn requested_expiry(self, most: Duration) -> Self {
+        self.with("requested_expiry", most.as_secs().max(1).to_string())
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<SecretText>) -> Self {
+        self.further.retain(|(own, _)| *own != name);
+        self.further.push((name, value.into()));
+        self
+    }
+
+    /// Prepares the request.
+    ///
+    /// # Errors
+    ///
+    /// `grant.unsupported` or `metadata.member` if the server does not support the grant;
+    /// `oauth.request` without the scope `openid`; and those of the client authentication.
+    pub fn begin(
+        self,
+        client: Arc<dyn Authenticate>,
+        server: Arc<ServerMetadata>,
+        now: UnixTime,
+    ) -> Result<Step<Backchannel, BackchannelFlow>, Error> {
+        if !server.takes_grant(CIBA) {
+            return Err(Error::GrantType);
+        }
+        if !self.target.scopes().contains("openid") {
+            return Err(Error::from(aims_oauth_wire::Error::Request {
+                reason: "backchannel authentication needs the scope `openid`",
+            }));
+        }
+        let (target, further) = (self.target.clone(), self.further);
+        let write = move |_: &ServerMetadata, _| {
+            let mut request = TokenRequest::form();
+            target.write(&mut request)?;
+            for (name, value) in &further {
+                request.parameter(name, value.clone())?;
+            }
+            Ok(request)
+        };
+        let endpoint = EndpointKind::BackchannelAuthentication;
+        let call = ServerCall::new(endpoint, client, server, None, Arc::new(write));
+        after(call.begin(now)?, self.target, now)
+    }
+}
+
+impl Flow for BackchannelFlow {
+    type Output = Backchannel;
+
+    fn advance(self, event: Event<'_>, now: UnixTime) -> Result<Step<Backchannel, Self>, Error> {
+        let step = self.call.advance(event, now)?;
+        after(step, self.target, now)
+    }
+}
+
+fn after(
+    step: Step<Called, ServerCall>,
+    target: Target,
+    now: UnixTime,
+) -> Result<Step<Backchannel, BackchannelFlow>, Error> {
+    match step {
+        Step::Done(called) => read(&called, target, now).map(Step::Done),
+        Step::Send(request, call) => Ok(Step::Send(request, BackchannelFlow { call, target })),
+        Step::Sign(request, call) => Ok(Step::Sign(request, BackchannelFlow { call, target })),
+        Step::Wait(time, call) => Ok(Step::Wait(time, BackchannelFlow { call, target })),
+    }
+}
+
+fn read(called: &Called, target: Target, now: UnixTime) -> Result<Backchannel, Error> {
+    if !called.answer.status().is_success() {
+        let refused = TokenError::parse(called.answer.body())?;
+        return Err(aims_oauth_wire::Error::Refused(Box::new(refused)).into());
+    }
+    let unusable = |_malformed| {
+        Error::from(aims_oauth_wire::Error::Response {
+            reason: "expected `auth_req_id` and `expires_in`",
+            answer: None,
+        })
+    };
+    let answer: Answer = json::from_document(called.answer.body()).map_err(unusable)?;
+    Ok(Backchannel {
+        id: SecretText::new(answer.auth_req_id),
+        target,
+        interval: poll::interval(answer.interval),
+        expires: time::after(now, Duration::from_secs(answer.expires_in)),
+    })
+}
+
+impl Backchannel {
+    /// Returns when the request expires.
+    #[must_use]
+    pub const fn expires(&self) -> UnixTime {
+        self.expires
+    }
+}
+
+impl Grant for Backchannel {
+    fn grant_type(&self) -> &str {
+        CIBA
+    }
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn write(
+        &self,
+        request: &mut TokenRequest,
+        _server: &ServerMetadata,
+        _now: UnixTime,
+    ) -> Result<(), aims_oauth_wire::Error> {
+        request.parameter("auth_req_id", self.id.clone())?;
+        Ok(())
+    }
+
+    fn poll_after(
+        &self,
+        refusal: &TokenError,
+        last: Option<Duration>,
+        now: UnixTime,
+    ) -> Option<Duration> {
+        poll::after(refusal, last, self.interval, self.expires, now)
+    }
+
+    fn poll_unanswered(&self, last: Option<Duration>, now: UnixTime) -> Option<Duration> {
+        poll::unanswered(last, self.interval, self.expires, now)
+    }
+
+    fn refresh_token(&self, response: &TokenResponse) -> Option<SecretText> {
+        response.refresh_token().cloned()
+    }
+
+    fn cached_as(&self) -> &str {
+        USER
+    }
+}
+
+impl fmt::Debug for Backchannel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Backchannel")
+            .field("id", &self.id)
+            .field("target", &self.target)
+            .finish_non_exhaustive()
+    }
+}
