@@ -104,6 +104,14 @@ pub enum BuildError {
         /// The issuer.
         issuer: String,
     },
+    /// A text is not the origin of a web page.
+    #[error(
+        "`{found}` is not an origin as browsers send it: expected scheme, host and port in lower case, such as `https://app.example`"
+    )]
+    Cors {
+        /// The text.
+        found: String,
+    },
     /// A route requires a transaction token, and the guard accepts none.
     #[error(
         "the requirements ask for a transaction token, and the guard accepts none: call \

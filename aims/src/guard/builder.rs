@@ -121,6 +121,7 @@ pub(super) struct Settings {
     resolve: Arc<dyn Resolve>,
     deadline: Duration,
     passes_token: bool,
+    pub(super) cors: Option<super::Cors>,
     pub(super) clock: ClockOf,
     #[cfg(feature = "fetch")]
     pub(super) sources: super::start::Sources,
@@ -183,6 +184,7 @@ impl Guard {
             resolve: Arc::new(Unresolved),
             deadline: Duration::from_secs(30),
             passes_token: false,
+            cors: None,
             clock: ClockOf(Arc::new(SystemClock::new())),
             #[cfg(feature = "fetch")]
             sources: super::start::Sources::default(),

@@ -54,25 +54,30 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (guard, mut inner) = self.take_ready();
         Box::pin(async move {
-            if let Some(metadata) = guard.metadata_response(&request) {
-                return Ok(metadata.map(R::from));
+            let origin = guard.allowed_origin(request.headers());
+            if let Some(public) = guard.public_response(&request, origin.as_ref()) {
+                let mut response = public.map(R::from);
+                guard.expose(&mut response, origin);
+                return Ok(response);
             }
             let (mut parts, body) = request.into_parts();
             let is_grpc = is_grpc(&parts.headers);
             let routed = restore_original_uri(&mut parts);
             let verdict = guard.admit(&parts).await;
             parts.uri = routed;
-            match verdict {
+            let mut response = match verdict {
                 Ok(principal) => {
                     guard.strip(&mut parts.headers, &principal);
                     let nonce = next_nonce(&principal);
                     parts.extensions.insert(principal);
                     let mut response = inner.call(Request::from_parts(parts, body)).await?;
                     add_nonce(&mut response, nonce);
-                    Ok(response)
+                    response
                 }
-                Err(refusal) => Ok(answer(refusal, is_grpc)),
-            }
+                Err(refusal) => answer(refusal, is_grpc),
+            };
+            guard.expose(&mut response, origin);
+            Ok(response)
         })
     }
 }

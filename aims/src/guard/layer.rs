@@ -319,21 +319,27 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let (guard, mut inner) = self.take_ready();
         Box::pin(async move {
-            if let Some(metadata) = guard.metadata_response(&request) {
-                return Ok(metadata.map(ResponseBody::guard));
-            }
+            let origin = guard.allowed_origin(request.headers());
             let is_grpc = is_grpc(request.headers());
             let refused = |it: Refusal| answer(it, is_grpc).map(ResponseBody::guard);
-            let admitted = match guard.admit_request(request).await {
-                Ok(admitted) => admitted,
-                Err(refusal) => return Ok(refused(refusal)),
+            let mut response = match guard.public_response(&request, origin.as_ref()) {
+                Some(public) => public.map(ResponseBody::guard),
+                None => match guard.admit_request(request).await {
+                    Ok(admitted) => {
+                        let response = inner.call(admitted.request).await?;
+                        let mut response = match admitted.to_sign {
+                            None => {
+                                response.map(|it| ResponseBody::service(it).ending(admitted.ending))
+                            }
+                            Some(request) => request.sign(response).await.unwrap_or_else(refused),
+                        };
+                        add_nonce(&mut response, admitted.nonce);
+                        response
+                    }
+                    Err(refusal) => refused(refusal),
+                },
             };
-            let response = inner.call(admitted.request).await?;
-            let mut response = match admitted.to_sign {
-                None => response.map(|it| ResponseBody::service(it).ending(admitted.ending)),
-                Some(request) => request.sign(response).await.unwrap_or_else(refused),
-            };
-            add_nonce(&mut response, admitted.nonce);
+            guard.expose(&mut response, origin);
             Ok(response)
         })
     }

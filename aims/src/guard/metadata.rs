@@ -3,12 +3,23 @@
 use http::{Method, Request, Response, StatusCode, header};
 
 use super::Guard;
+use super::cors::AllowedOrigin;
 use super::layer::original_uri;
 
 impl<M> Guard<M> {
+    /// Answers a request that needs no credentials: for the metadata, and a preflight request.
+    pub(super) fn public_response<B>(
+        &self,
+        request: &Request<B>,
+        origin: Option<&AllowedOrigin>,
+    ) -> Option<Response<Vec<u8>>> {
+        let preflight = self.preflight(request, origin);
+        preflight.or_else(|| self.metadata_response(request))
+    }
+
     /// Answers a `GET` or `HEAD` request for the metadata at the path that challenges name. Returns
     /// `None` for any other request.
-    pub(super) fn metadata_response<B>(&self, request: &Request<B>) -> Option<Response<Vec<u8>>> {
+    fn metadata_response<B>(&self, request: &Request<B>) -> Option<Response<Vec<u8>>> {
         let published = self.inner.published.as_deref()?;
         let original = original_uri(request.extensions());
         let path = original.as_ref().unwrap_or_else(|| request.uri()).path();
@@ -51,14 +62,21 @@ impl<M> Guard<M> {
     #[cfg(feature = "axum")]
     #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
     pub fn metadata_routes<T: Clone + Send + Sync + 'static>(&self) -> axum::Router<T> {
-        let Some(published) = self.inner.published.clone() else {
+        let Some(published) = &self.inner.published else {
             return axum::Router::new();
         };
-        let path = published.path().to_owned();
-        let serve = move || {
-            let published = std::sync::Arc::clone(&published);
-            async move { published.to_response::<axum::body::Body>() }
+        let guard = self.deferred();
+        let serve = move |request: axum::extract::Request| {
+            let guard = guard.clone();
+            async move {
+                let origin = guard.allowed_origin(request.headers());
+                // Only this path leads here.
+                let public = guard.public_response(&request, origin.as_ref());
+                let mut response = public.unwrap_or_default().map(axum::body::Body::from);
+                guard.expose(&mut response, origin);
+                response
+            }
         };
-        axum::Router::new().route(&path, axum::routing::get(serve))
+        axum::Router::new().route(published.path(), axum::routing::any(serve))
     }
 }

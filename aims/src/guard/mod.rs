@@ -13,6 +13,7 @@ mod builder;
 mod certificates;
 mod challenges;
 mod content;
+mod cors;
 mod decide;
 mod dpop;
 mod ending;
@@ -52,6 +53,7 @@ use aims_wimse_wpt::{Revision, WptRules};
 pub use build_error::BuildError;
 pub use builder::{GuardBuilder, HasTrust, NoTrust, Trusting};
 pub use certificates::{CertificateField, ClientCertificates, Peer};
+pub use cors::Cors;
 pub use dpop::Dpop;
 pub use evidence::{AgentCredential, Proof, ProofMethod};
 pub use opaque::OpaqueTokens;
@@ -67,6 +69,7 @@ use crate::requirements::Requirements;
 use crate::resolve::Resolve;
 use crate::revoked::Revoked;
 use admission::Admission;
+use cors::CorsRules;
 use decide::Decides;
 use dpop::DpopPolicy;
 use fields::CoveredField;
@@ -154,6 +157,7 @@ struct Inner {
     skew: Skew,
     /// Whether handlers see the access token of a request.
     passes_token: bool,
+    cors: Option<CorsRules>,
     clock: Arc<dyn Clock>,
 }
 

@@ -15,7 +15,7 @@ use crate::guard::opaque::Opaque;
 use crate::guard::spend::Replay;
 use crate::guard::target::{Paths, external_origin};
 use crate::guard::transactions::Transactions;
-use crate::guard::{Audience, BuildError, Guard, Inner, Route};
+use crate::guard::{Audience, BuildError, Cors, Guard, Inner, Route};
 
 impl Settings {
     pub(super) fn build<M>(self) -> Result<Guard<M>, BuildError> {
@@ -79,6 +79,7 @@ impl Settings {
         let fields = fields.map_err(BuildError::Fields)?;
         let tokens = tokens.with_max_len(self.max_token);
         let opaque = Opaque::new(self.opaque)?;
+        let cors = self.cors.map(Cors::build).transpose()?;
         let tokens = tokens.with_issuer_rules(self.rules.iter().cloned());
         let in_memory = || Replay::Local(Arc::new(ReplayCache::in_memory(1_000_000)));
         let replay = self.replay.unwrap_or_else(in_memory);
@@ -118,6 +119,7 @@ impl Settings {
             deadline: self.deadline,
             skew: self.skew.unwrap_or_default(),
             passes_token: self.passes_token,
+            cors,
             clock: self.clock.0,
         };
         let requirements = self.requirements;
