@@ -5,6 +5,8 @@
 //! [Cognito]: cognito
 //! [Accept opaque tokens]: opaque_tokens
 //! [Require proof of possession]: proof_of_possession
+//! [Require a stronger login]: step_up
+//! [Revoke at once]: revoke
 //! [Call a tool]: call_a_tool
 //! [Log a user in]: log_in
 //! [Act for a user]: act_for_user
@@ -49,6 +51,8 @@ pages! {
     cognito "cognito.md"
     opaque_tokens "opaque_tokens.md"
     proof_of_possession "proof_of_possession.md"
+    step_up "step_up.md"
+    revoke "revoke.md"
     call_a_tool "call_a_tool.md"
     log_in "log_in.md"
     act_for_user "act_for_user.md"

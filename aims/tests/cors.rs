@@ -236,3 +236,33 @@ async fn the_router_of_the_metadata_answers_browsers() {
     assert_eq!(answer.status(), 204);
     assert_eq!(send(Method::POST, &[]).await.status(), 405);
 }
+
+/// Metadata that the program signed are served as they are: no member is added beside them.
+#[tokio::test]
+async fn signed_metadata_are_served() {
+    let world = World::new();
+    let metadata = ResourceMetadata::new(TOOL.parse().unwrap());
+    let signed = metadata.signed(
+        "https://tools.example",
+        Some("as"),
+        &world.server,
+        common::at(common::NOW),
+    );
+    let guard = world.guard().issuers(std::sync::Arc::clone(&world.issuers));
+    let guard = guard
+        .dpop(aims::guard::Dpop::new())
+        .metadata(signed.unwrap())
+        .build()
+        .unwrap();
+    let served: http::Response<Vec<u8>> = guard.published().unwrap().to_response();
+    let document: serde_json::Value = serde_json::from_slice(served.body()).unwrap();
+    assert_eq!(document.get("dpop_signing_alg_values_supported"), None);
+    let keys = format!(r#"{{"keys":[{}]}}"#, world.server.public_jwk().to_json());
+    let rules = aims::jose::jwk::SetRules::oauth();
+    let keys = aims::jose::jwk::JwkSet::parse(keys.as_bytes(), &rules, common::provider()).unwrap();
+    let signer = aims::oauth_wire::metadata::MetadataSigner::new("https://tools.example", keys);
+    let tool = TOOL.parse().unwrap();
+    let read =
+        ResourceMetadata::parse_signed(served.body(), &tool, &signer, common::at(common::NOW));
+    assert_eq!(read.unwrap().resource().as_str(), TOOL);
+}

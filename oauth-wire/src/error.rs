@@ -119,6 +119,9 @@ pub enum Error {
         #[source]
         source: Option<aims_jose::Error>,
     },
+    /// `signed_metadata` cannot be made, or is not by the trusted signer (RFC 9728 §2.2).
+    #[error("`signed_metadata` is not good: expected a valid JWT of the trusted signer")]
+    MetadataSigned(#[source] aims_jose::Error),
     /// A metadata document is for another issuer (RFC 8414 §3.3).
     #[error("the metadata are of another issuer: expected `{expected}`, found `{found}`")]
     MetadataIssuer {
@@ -244,6 +247,7 @@ impl Error {
         Self::MetadataIssuer { .. } => Mismatch "metadata.issuer",
         Self::MetadataResource { .. } => Mismatch "metadata.resource",
         Self::MetadataMember { .. } => Malformed "metadata.member",
+        Self::MetadataSigned(_) => Untrusted "metadata.signed",
         Self::Confirmation => Malformed "oauth.confirmation",
         Self::Certificate { .. } => Malformed "oauth.certificate",
         Self::ChallengeSyntax => Malformed "challenge.syntax",

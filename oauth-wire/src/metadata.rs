@@ -8,8 +8,9 @@
 //! `diagnostics()`. A malformed member that protects the program, or that the program acts on, is
 //! an error.
 //!
-//! `signed_metadata` is not evaluated, as RFC 8414 §2.1 and RFC 9728 §2.2 permit. TLS authenticates
-//! the plain members, which the host of the identifier serves.
+//! `parse` does not evaluate `signed_metadata`, as RFC 8414 §2.1 and RFC 9728 §2.2 permit: TLS
+//! authenticates the plain members, which the host of the identifier serves.
+//! [`ResourceMetadata::parse_signed`] verifies it for a client that trusts the signer.
 
 use http::Response;
 
@@ -21,12 +22,14 @@ pub mod attempt;
 mod endpoint;
 mod resource;
 mod server;
+mod signed;
 mod switch;
 pub mod well_known;
 
 pub use endpoint::EndpointKind;
 pub use resource::ResourceMetadata;
 pub use server::ServerMetadata;
+pub use signed::MetadataSigner;
 pub use switch::Switch;
 
 /// The maximum length of a document, in bytes.

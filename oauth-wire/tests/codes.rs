@@ -50,6 +50,7 @@ fn all() -> Vec<Error> {
             expected: "",
             source: None,
         },
+        Error::MetadataSigned(aims_jose::Error::Json),
         Error::MetadataIssuer {
             expected: "".into(),
             found: "".into(),

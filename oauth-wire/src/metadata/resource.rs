@@ -33,6 +33,8 @@ pub struct ResourceMetadata {
     bearer_methods: Option<Vec<String>>,
     dpop_algorithms: Option<Vec<String>>,
     name: Option<String>,
+    /// `signed_metadata` of this program.
+    pub(super) signed: Option<Box<str>>,
     switches: Vec<Switch>,
     diagnostics: Vec<Diagnostic>,
 }
@@ -50,6 +52,7 @@ impl ResourceMetadata {
             bearer_methods: Some(vec!["header".to_owned()]),
             dpop_algorithms: None,
             name: None,
+            signed: None,
             switches: Vec::new(),
             diagnostics: Vec::new(),
         }
@@ -152,6 +155,7 @@ impl ResourceMetadata {
             bearer_methods: members.optional_texts("bearer_methods_supported"),
             dpop_algorithms: members.optional_texts("dpop_signing_alg_values_supported"),
             name: members.optional_text("resource_name"),
+            signed: None,
             switches: switches.filter(|it| members.switch(it.member())).collect(),
             diagnostics: members.into_diagnostics(),
             resource,
@@ -227,6 +231,7 @@ impl ResourceMetadata {
             bearer_methods_supported: self.bearer_methods_supported(),
             dpop_signing_alg_values_supported: self.dpop_signing_alg_values_supported(),
             resource_name: self.name(),
+            signed_metadata: self.signed.as_deref(),
             tls_client_certificate_bound_access_tokens: is_on(Switch::CertificateBoundTokens),
             dpop_bound_access_tokens_required: is_on(Switch::DpopBoundTokens),
         };
@@ -251,6 +256,8 @@ struct Written<'a> {
     dpop_signing_alg_values_supported: Option<&'a [String]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_metadata: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_client_certificate_bound_access_tokens: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -58,7 +58,8 @@ impl Settings {
             .map(|it| Transactions::new(it, self.capacity, self.skew));
         let transactions = transactions.transpose()?;
         let metadata = self.metadata.map(|it| match &dpop {
-            Some(dpop) if it.dpop_signing_alg_values_supported().is_none() => {
+            // A member that is added after signing would not be signed.
+            Some(dpop) if it.dpop_signing_alg_values_supported().is_none() && !it.is_signed() => {
                 it.with_dpop_algorithms(dpop.algorithms())
             }
             _ => it,
