@@ -101,6 +101,7 @@ impl Server {
             .opaque_tokens(OpaqueTokens::of(ISSUER.parse().unwrap(), Away))
             .require(route)
             .clock(Then)
+            .accept_proofs_before_start()
             .build()
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
