@@ -3,7 +3,7 @@
 //!
 //!     ISSUER=https://… TOOL=http://… CA=ca.pem CLIENT_SECRET=… aims-interop-huskarl
 //!
-//! `interop/run live` starts it. It prints one JSON object a line: a heading, or a row of the table.
+//! `interop/run live` starts it. It prints one JSON object a line: a heading, or a row.
 
 mod validator;
 

@@ -1,5 +1,5 @@
-//! `huskarl-resource-server` judges the requests that a guard judges. Both must answer with the same
-//! status and the same error of RFC 6750, apart from known differences.
+//! `huskarl-resource-server` judges the requests that a guard judges. Both must answer with the
+//! same status and the same error of RFC 6750, apart from known differences.
 
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Uri};
@@ -93,9 +93,10 @@ fn said(status: u16, headers: &HeaderMap) -> String {
         .to_owned()
 }
 
-/// Requests that are answered in two ways: the step, the answer of the guard, that of huskarl. To the
-/// guard, a scheme that it does not take is the absence of credentials (RFC 6750 §3.1); to huskarl, a
-/// request that it cannot read.
+/// Requests that are answered in two ways: the step, the answer of the guard, that of huskarl.
+///
+/// To the guard, a scheme that it does not take is the absence of credentials (RFC 6750 §3.1); to
+/// huskarl, a request that it cannot read.
 const OTHERWISE: [(&str, &str, &str); 2] = [
     (
         "as DPoP, unbound and without a proof",
