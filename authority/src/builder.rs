@@ -367,6 +367,7 @@ impl Builder {
             self.grants.push(Box::new(TokenExchange(self.exchange)));
         }
         let trust = Arc::new(TrustStore::new());
+        let state = self.state.unwrap_or_else(|| Arc::new(MemoryState::new()));
         let replay = self
             .replay
             .unwrap_or_else(|| Arc::new(in_memory(self.limits.agent)));
@@ -381,6 +382,7 @@ impl Builder {
             challenges: Challenges::new(self.random)?,
             ledger: Ledger::new(self.limits.clone()),
             replay: replay.clone(),
+            state: state.clone(),
             trust: trust.clone(),
             wit_rules: WitRules::wit(),
             svid_audiences: svid_audiences.into_iter().collect(),
@@ -417,7 +419,7 @@ impl Builder {
             provider: self.provider,
             random: self.random,
             replay,
-            state: self.state.unwrap_or_else(|| Arc::new(MemoryState::new())),
+            state,
             assertions: AssertionRules::new(base.issuer().clone()),
             pops: PopRules::new(base.issuer().clone()),
             dpop: DpopPolicy {

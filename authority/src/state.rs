@@ -85,6 +85,8 @@ pub enum Kind {
     PushedRequest,
     /// A token that was revoked before its expiry, by the hash of the token.
     RevokedToken,
+    /// An identifier that the operator has withdrawn, by itself.
+    Withdrawn,
 }
 
 impl Kind {
@@ -97,6 +99,7 @@ impl Kind {
         Self::Interaction,
         Self::PushedRequest,
         Self::RevokedToken,
+        Self::Withdrawn,
     ];
 
     /// Returns a short name for tables and logs. It does not change between versions.
@@ -110,6 +113,7 @@ impl Kind {
             Self::Interaction => "interaction",
             Self::PushedRequest => "pushed_request",
             Self::RevokedToken => "revoked_token",
+            Self::Withdrawn => "withdrawn",
         }
     }
 }

@@ -463,3 +463,58 @@ fn tokens_stay_active_over_a_rotation() {
     setup.authority.replace_keys().unwrap();
     assert_eq!(setup.introspect(new, at(NOW + 300)), inactive());
 }
+
+/// An operator withdraws an identifier in the state, as from another process: the agent gets no
+/// identity and no token, and its tokens are inactive. A reinstated one goes on.
+#[test]
+fn a_withdrawal_in_the_state_takes_effect_at_once() {
+    let state = MemoryState::new();
+    let setup = setup_with(|it| it.state(Arc::new(state.clone())));
+    let id = "spiffe://example.org/agents/b".parse().unwrap();
+    let (wit, key) = wit(&setup.authority, "b", now());
+    let renew = || {
+        let nonce = nonce(&setup.authority, now());
+        let proof = renewal_proof(&nonce, &key, &key, &wit, now());
+        let presented = aims_authority::PresentedProof::Wit {
+            wit: &wit,
+            proof: &proof,
+        };
+        let key_proof = key_proof(&nonce, &key, now());
+        let identity = setup.authority.identity();
+        identity
+            .issue_wit(&presented, &key_proof, now())
+            .map(drop)
+            .map_err(|error| error.code())
+    };
+    let ask = || {
+        let jti = aims_jose::random::id128(aims_jose::random::SYSTEM).unwrap();
+        let client = "spiffe://example.org/agents/b";
+        let pop = json!({"iss": client, "aud": BASE, "jti": jti, "iat": NOW, "exp": NOW + 60});
+        let pop = sign("oauth-client-attestation-pop+jwt", &pop, &key);
+        let fields = [
+            ("oauth-client-attestation", wit.as_str()),
+            ("oauth-client-attestation-pop", pop.as_str()),
+        ];
+        let parameters = [("grant_type", "client_credentials")];
+        endpoint::ask(&setup.authority, &fields, &parameters, now())
+    };
+    let token = ask().unwrap()["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(renew(), Ok(()));
+
+    use aims_authority::IdentityServer;
+    assert!(IdentityServer::withdraw_in(&state, &id, now()).unwrap());
+    assert!(!IdentityServer::withdraw_in(&state, &id, now()).unwrap());
+    assert_eq!(renew(), Err("identity.withdrawn"));
+    assert_eq!(ask(), refused(401, "invalid_client"));
+    assert_eq!(setup.introspect(&token, now()), inactive());
+    let again = enrol(&setup.authority, "b", &es256(), now());
+    assert_eq!(common::code(again), "identity.withdrawn");
+    let svid = jwt_svid(&setup.authority, &wit, &key, BASE, now());
+    assert_eq!(common::code(svid), "identity.withdrawn");
+
+    assert!(IdentityServer::reinstate_in(&state, &id, now()).unwrap());
+    assert!(!IdentityServer::reinstate_in(&state, &id, now()).unwrap());
+    assert_eq!(renew(), Ok(()));
+    assert!(ask().is_ok());
+    assert_eq!(setup.introspect(&token, now())["active"], true);
+}

@@ -225,6 +225,22 @@ pub(crate) enum Authority {
     /// Runs the authority until it is interrupted or terminated. Everything is in memory: each
     /// start creates new keys, and tokens of an earlier start are no longer valid
     Serve(Serve),
+    /// Withdraws the identifier of an agent in the state file of a running or later authority: it
+    /// gets no identity and no token any more
+    Withdraw(Withdraw),
+}
+
+/// The identifier of an agent, and the file of state.
+#[derive(Debug, Args)]
+pub(crate) struct Withdraw {
+    /// The file that `aims authority serve --state` uses
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: PathBuf,
+    /// Ends the withdrawal
+    #[arg(long)]
+    pub(crate) undo: bool,
+    /// The identifier, such as spiffe://example.org/agent
+    pub(crate) id: WorkloadId,
 }
 
 /// The address of the authority, and the agents and tools that it knows.
@@ -286,6 +302,10 @@ pub(crate) struct Serve {
     /// the `--dev-user`
     #[arg(long, requires = "dev_user")]
     pub(crate) dynamic_registration: bool,
+    /// A SQLite file for codes, refresh tokens, opaque tokens, registered clients and withdrawals,
+    /// which then survive a restart. It is created for its owner alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
     /// More agents, clients and resources, in JSON, each agent with its own lifetime and rights
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,

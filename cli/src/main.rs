@@ -162,6 +162,9 @@ fn run(command: Command) -> Result<(Zeroizing<Vec<u8>>, u8), Failure> {
             serve::run(serve, &mut inputs)?;
             Ok(Zeroizing::default())
         }
+        Command::Authority(Authority::Withdraw(asked)) => {
+            serve::withdraw(&asked).map(Zeroizing::new)
+        }
     };
     Ok((bytes(text?), 0))
 }

@@ -583,3 +583,47 @@ fn a_dev_user_is_on_loopback_alone() {
         assert!(told.contains("--dev-user"), "{told}");
     }
 }
+
+/// An operator withdraws an agent of a running authority. It stays withdrawn over a restart, until
+/// the withdrawal is undone. The file of state is for its owner alone.
+#[tokio::test]
+async fn an_agent_is_withdrawn_while_it_runs() {
+    let folder = Folder::new();
+    folder.write("agent.token", "A".repeat(43));
+    #[cfg(unix)]
+    {
+        use std::fs::{Permissions, set_permissions};
+        use std::os::unix::fs::PermissionsExt as _;
+        set_permissions(folder.path("agent.token"), Permissions::from_mode(0o600)).unwrap();
+    }
+    let agent = format!("{AGENT}=agent.token");
+    let args = [
+        "--agent",
+        agent.as_str(),
+        "--reusable-tokens",
+        "--state",
+        "state.db",
+    ];
+    let served = Served::start(&folder, &args);
+    let secret = "A".repeat(43);
+    assert!(enrol(&served.said("issuer"), &secret).await.is_ok());
+    let withdraw = format!("authority withdraw --state state.db {AGENT}");
+    let told = folder.ok(&withdraw);
+    assert_eq!(told, format!("withdrawn {AGENT}\n"));
+    let refused = enrol(&served.said("issuer"), &secret).await.unwrap_err();
+    assert!(refused.contains("403"), "{refused}");
+    drop(served);
+    let served = Served::start(&folder, &args);
+    let refused = enrol(&served.said("issuer"), &secret).await.unwrap_err();
+    assert!(refused.contains("403"), "{refused}");
+    let undo = format!("authority withdraw --undo --state state.db {AGENT}");
+    let told = folder.ok(&undo);
+    assert_eq!(told, format!("reinstated {AGENT}\n"));
+    assert!(enrol(&served.said("issuer"), &secret).await.is_ok());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(folder.path("state.db")).unwrap();
+        assert_eq!(mode.permissions().mode() & 0o777, 0o600);
+    }
+}

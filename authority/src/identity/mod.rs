@@ -7,6 +7,7 @@ mod enrolment;
 mod ledger;
 pub(crate) mod messages;
 mod proof;
+mod withdrawal;
 
 use core::time::Duration;
 use std::collections::HashSet;
@@ -34,6 +35,7 @@ use self::ledger::Grant;
 pub(crate) use self::ledger::Ledger;
 use self::proof::Judge;
 use crate::Error;
+use crate::State;
 use crate::keys::KeyRing;
 use crate::limit::Meter;
 use crate::trail::Trail;
@@ -56,6 +58,7 @@ pub struct IdentityServer {
     pub(crate) challenges: Challenges,
     pub(crate) ledger: Ledger,
     pub(crate) replay: Arc<dyn ReplayStore>,
+    pub(crate) state: Arc<dyn State>,
     pub(crate) trust: Arc<TrustStore>,
     pub(crate) wit_rules: WitRules,
     pub(crate) svid_audiences: HashSet<String>,
@@ -170,7 +173,8 @@ impl IdentityServer {
     /// refuses it.
     ///
     /// Its credentials stay valid until they expire. After that the identifier can be declared
-    /// again. Returns whether there was such an enrolment.
+    /// again. Returns whether there was such an enrolment. [`withdraw_in`](Self::withdraw_in) does
+    /// it from another process, and for as long as a file of state is kept.
     pub fn withdraw(&self, id: &WorkloadId, now: UnixTime) -> bool {
         self.ledger.withdraw(id, now)
     }
@@ -228,6 +232,7 @@ impl IdentityServer {
         // costs no signature and no memory, and nothing is used up.
         let (by, id, nonce) = self.recognise(&judge, shown, &thumbprint, trail)?;
         trail.id = Some(id.clone());
+        self.check_not_withdrawn(&id, now)?;
         self.rates.take_agent(id.as_str(), now)?;
         let proven = key_proof.verify()?;
         if let Some(nonce) = nonce {
@@ -330,6 +335,7 @@ impl IdentityServer {
         let proven = self.judge(now).svid_request(request, wit.key(), &hash)?;
         let id = wit.id();
         self.rates.take_agent(id.as_str(), now)?;
+        self.check_not_withdrawn(id, now)?;
         self.ledger.check_enrolled(id)?;
         if id.scheme() != Scheme::Spiffe || !self.svid_audiences.contains(&proven.what) {
             return Err(Error::Audience);

@@ -97,7 +97,7 @@ impl AuthorizationServer {
         let svid = JwtSvid::verify(text, &trust, issuer, now).map_err(failed)?;
         let claims: OnlyAudience<'_> = svid.claims().map_err(failed)?;
         self.check_audience(&claims.aud)?;
-        let client = self.workload(svid.id())?;
+        let client = self.workload(svid.id(), now)?;
         if !matches!(client.by, ClientMatcher::Spiffe { jwt_svid: true, .. }) {
             return Err(failed("JWT-SVIDs are not accepted from this client"));
         }
@@ -113,7 +113,7 @@ impl AuthorizationServer {
         let trust = self.identity.refreshed_trust(now)?.snapshot();
         let text = presented.unverified_attestation();
         let wit = Wit::verify(text, &trust, &WitRules::wit_svid(), now).map_err(failed)?;
-        let client = self.workload(wit.id())?;
+        let client = self.workload(wit.id(), now)?;
         let client_id: ClientId = wit.id().as_str().parse().map_err(failed)?;
         presented
             .verify_pop(wit.key(), &client_id, &self.pops, now)
@@ -136,11 +136,11 @@ impl AuthorizationServer {
     }
 
     /// Returns the client whose pattern matches a verified workload.
-    fn workload(&self, id: &WorkloadId) -> Result<&Arc<Client>, Error> {
+    fn workload(&self, id: &WorkloadId, now: UnixTime) -> Result<&Arc<Client>, Error> {
         if id.scheme() != Scheme::Spiffe {
             return Err(failed("only SPIFFE identifiers are clients"));
         }
-        if self.identity.is_withdrawn(id) {
+        if self.identity.is_withdrawn_at(id, now)? {
             return Err(failed("the identity was withdrawn"));
         }
         self.registry

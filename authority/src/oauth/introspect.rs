@@ -96,7 +96,7 @@ impl AuthorizationServer {
         };
         let claims = &token.claims;
         let serves = who.client.flow.serves.contains(&claims.aud);
-        if !serves || self.is_withdrawn(&claims.client_id) {
+        if !serves || self.is_withdrawn(&claims.client_id, now)? {
             return Ok(inactive);
         }
         let members = serde_json::from_slice(&token.payload);
@@ -111,8 +111,11 @@ impl AuthorizationServer {
     }
 
     /// Returns whether a client is a workload of this server whose identity was withdrawn.
-    pub(super) fn is_withdrawn(&self, client_id: &str) -> bool {
-        WorkloadId::parse(client_id).is_ok_and(|id| self.identity.is_withdrawn(&id))
+    pub(super) fn is_withdrawn(&self, client_id: &str, now: UnixTime) -> Result<bool, Error> {
+        match WorkloadId::parse(client_id) {
+            Ok(id) => self.identity.is_withdrawn_at(&id, now),
+            Err(_other_client) => Ok(false),
+        }
     }
 
     /// Signs an answer for one resource server (RFC 9701 §5).

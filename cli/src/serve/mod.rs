@@ -5,16 +5,20 @@ mod story;
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aims_authority::{Authority, DevUser, SelfDescribed, Server, ToolDetails};
+use aims_authority::{
+    Authority, DevUser, IdentityServer, SelfDescribed, Server, SqliteState, ToolDetails,
+};
+use aims_jose::Chain;
 use aims_jose::provider::AWS_LC;
 use aims_wimse_id::TrustDomain;
 use tokio::net::TcpListener;
 
-use crate::args::Serve;
+use crate::args::{Serve, Withdraw};
 use crate::failure::Failure;
 use crate::input::Inputs;
 use crate::time::now;
@@ -47,6 +51,30 @@ pub(crate) fn run(asked: Serve, inputs: &mut Inputs) -> Result<(), Failure> {
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let bound = listener.local_addr().map_err(listen)?;
         serve(asked, listener, bound, is_local, inputs).await
+    })
+}
+
+/// Withdraws an identifier in a file of state, or ends its withdrawal.
+pub(crate) fn withdraw(asked: &Withdraw) -> Result<String, Failure> {
+    let (state, id) = (open(&asked.state)?, &asked.id);
+    let told = if asked.undo {
+        match IdentityServer::reinstate_in(&state, id, now(None))? {
+            true => "reinstated",
+            false => "was not withdrawn:",
+        }
+    } else {
+        match IdentityServer::withdraw_in(&state, id, now(None))? {
+            true => "withdrawn",
+            false => "was withdrawn before:",
+        }
+    };
+    Ok(format!("{told} {}\n", id.as_str()))
+}
+
+fn open(path: &Path) -> Result<SqliteState, Failure> {
+    SqliteState::open(path).map_err(|error| Failure::Declared {
+        code: error.code(),
+        detail: Chain(&error).to_string(),
     })
 }
 
@@ -116,6 +144,9 @@ async fn serve(
             rights.allow(url, scopes)
         });
         builder = builder.dynamic_registration(rights.allow_details("aims_tool"));
+    }
+    if let Some(path) = &asked.state {
+        builder = builder.state(Arc::new(open(path)?));
     }
     if asked.refuse_second_renewals {
         builder = builder.refuse_second_renewals();

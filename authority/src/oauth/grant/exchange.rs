@@ -113,7 +113,7 @@ impl GrantType for TokenExchange {
                 reason: "this client may not exchange tokens for that resource",
             });
         }
-        if server.is_withdrawn(&claims.client_id) || server.is_withdrawn(&claims.sub) {
+        if server.is_withdrawn(&claims.client_id, now)? || server.is_withdrawn(&claims.sub, now)? {
             return Err(Error::SubjectToken {
                 reason: "the identity of its subject or client was withdrawn",
             });

@@ -1,0 +1,64 @@
+//! Withdrawals in the state, by which another process than the server ends an identity.
+
+use core::time::Duration;
+
+use aims_jose::time::UnixTime;
+use aims_wimse_id::WorkloadId;
+
+use super::{IdentityServer, add};
+use crate::{Change, Entry, Error, Kind, State};
+
+/// How long a withdrawal lasts: a century. [`IdentityServer::reinstate_in`] ends it.
+const LASTING: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+
+impl IdentityServer {
+    /// Withdraws an identifier in a state that authorities share, such as a
+    /// [file](crate::Builder::state). It takes effect at the next request of the agent, also in
+    /// processes that run already, and stays over restarts.
+    ///
+    /// No credential is issued or renewed for the identifier, the authorization server refuses it
+    /// as a client, and its access tokens are inactive. Credentials stay valid until they expire.
+    /// Returns `false` if it was withdrawn before.
+    ///
+    /// # Errors
+    ///
+    /// `authority.state_full`, `authority.unavailable`.
+    pub fn withdraw_in(state: &dyn State, id: &WorkloadId, now: UnixTime) -> Result<bool, Error> {
+        let entry = Entry::new(b"{}".to_vec(), add(now, LASTING));
+        state.swap(Kind::Withdrawn, id.as_str(), Change::Insert(&entry), now)
+    }
+
+    /// Ends a withdrawal in a state. The identifier must still be declared. Returns `false` if it
+    /// was not withdrawn.
+    ///
+    /// # Errors
+    ///
+    /// `authority.unavailable`.
+    pub fn reinstate_in(state: &dyn State, id: &WorkloadId, now: UnixTime) -> Result<bool, Error> {
+        match state.load(Kind::Withdrawn, id.as_str(), now)? {
+            Some(found) => {
+                let change = Change::Remove(found.version);
+                state.swap(Kind::Withdrawn, id.as_str(), change, now)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Returns whether an identifier was withdrawn, here or in the state.
+    ///
+    /// # Errors
+    ///
+    /// `authority.unavailable`; the caller refuses the request.
+    pub(crate) fn is_withdrawn_at(&self, id: &WorkloadId, now: UnixTime) -> Result<bool, Error> {
+        let stored = self.state.load(Kind::Withdrawn, id.as_str(), now)?;
+        Ok(stored.is_some() || self.is_withdrawn(id))
+    }
+
+    /// Refuses an identifier that was withdrawn.
+    pub(super) fn check_not_withdrawn(&self, id: &WorkloadId, now: UnixTime) -> Result<(), Error> {
+        if self.is_withdrawn_at(id, now)? {
+            return Err(Error::Withdrawn);
+        }
+        Ok(())
+    }
+}
