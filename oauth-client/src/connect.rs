@@ -268,7 +268,8 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// - Those of discovery, and `client.none`, `client.refused` or `client.registration`.
+    /// - Those of discovery, and `client.none`, `client.registration_refused` or
+    ///   `client.registration`.
     /// - `connect.no_way` if no grant is configured that the server offers.
     /// - `connect.scope` if the tool requires scopes that are not allowed.
     pub async fn connect(

@@ -351,7 +351,7 @@ impl Error {
         Self::ScopeNotAllowed { .. } => Forbidden "connect.scope",
         Self::NoIdentity { .. } => Configuration "client.none",
         Self::DocumentUrl => Configuration "client.document",
-        Self::RegistrationRefused(_) => Forbidden "client.refused",
+        Self::RegistrationRefused(_) => Forbidden "client.registration_refused",
         Self::Registration { .. } => Malformed "client.registration",
         Self::Store(_) => Unavailable "store.unavailable",
         Self::StoreContent => Untrusted "store.content",

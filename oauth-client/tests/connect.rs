@@ -295,9 +295,13 @@ async fn registrations_that_fail() {
         (
             400,
             json!({"error": "invalid_redirect_uri"}),
-            "client.refused",
+            "client.registration_refused",
         ),
-        (403, json!({"error": "access_denied"}), "client.refused"),
+        (
+            403,
+            json!({"error": "access_denied"}),
+            "client.registration_refused",
+        ),
         (500, json!({}), "client.registration"),
         (201, json!({}), "client.registration"),
         (201, json!({"client_id": ""}), "client.registration"),
