@@ -1,10 +1,6 @@
 //! `signed_metadata` of a protected resource (RFC 9728 §2.2): served, and verified by a client.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use aims_jose::alg::Algorithm;
 use aims_jose::jwk::{JwkSet, SetRules};
