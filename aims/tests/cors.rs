@@ -1,11 +1,7 @@
 //! Browsers: preflight requests, and what scripts of other origins may read.
 
 #![cfg(all(feature = "tool", feature = "tower"))]
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -254,7 +250,7 @@ async fn signed_metadata_are_served() {
         .metadata(signed.unwrap())
         .build()
         .unwrap();
-    let served: http::Response<Vec<u8>> = guard.published().unwrap().to_response();
+    let served: Response<Vec<u8>> = guard.published().unwrap().to_response();
     let document: serde_json::Value = serde_json::from_slice(served.body()).unwrap();
     assert_eq!(document.get("dpop_signing_alg_values_supported"), None);
     let keys = format!(r#"{{"keys":[{}]}}"#, world.server.public_jwk().to_json());

@@ -1,7 +1,11 @@
 //! gRPC over HTTP/2 behind a guard: refusals end with the head, streaming calls go both ways.
 
 #![cfg(all(feature = "tool", feature = "tower"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,11 +1,7 @@
 //! The list of revocations, as a guard uses it (T-142).
 
 #![cfg(feature = "tool")]
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 #[path = "../../jose/tests/twin/mod.rs"]

@@ -1,7 +1,11 @@
 //! A streamed response ends with the credentials of its request, on routes that require scopes.
 
 #![cfg(all(feature = "tool", feature = "tower"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod stand_in;
 
 use std::sync::Arc;
@@ -15,6 +13,9 @@ use super::entry::{Entry, Placed};
 use super::{Error, SharedStore};
 use crate::resolve::{Need, Resolve as _, Resolved, Spending};
 use crate::revoked::{Revoked as _, RevokedBy};
+
+/// A fault of the server.
+type Fault = fn(&StandIn);
 
 /// A clock that shows what it was set to.
 #[derive(Clone, Default)]
@@ -115,11 +116,11 @@ async fn a_proof_is_spent_once_by_all() {
     assert_eq!(spend(&scene.one, &far).await, Err(ReplayError::Horizon));
 }
 
-/// L2: after each fault by which the server can lose entries, what was accepted before is refused
+/// After each fault by which the server can lose entries, what was accepted before is refused
 /// by the stores that were there and by a new one. Proofs that are made later pass.
 #[tokio::test]
 async fn what_the_server_may_have_lost_is_refused() {
-    let faults: [(&str, fn(&StandIn)); 4] = [
+    let faults: [(&str, Fault); 4] = [
         ("a start without data", |redis| {
             redis.with(|it| {
                 it.flush();

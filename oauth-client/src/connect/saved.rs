@@ -1,4 +1,4 @@
-//! What a connector keeps beside tokens: registrations, and the scopes of logins.
+//! The entries that a connector keeps beside tokens: registrations, and the scopes of logins.
 
 use aims_jose::json;
 use aims_jose::secret::SecretText;

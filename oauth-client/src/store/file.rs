@@ -27,8 +27,8 @@ const MAX_FILE: u64 = 64 * 1024 * 1024;
 /// (XChaCha20-Poly1305). Needs the feature `file-store` and a Unix system.
 ///
 /// Several processes share it: each change is made under a lock of the file system, written to a
-/// new file, and renamed. Whoever can read both files can use the tokens, so keep the key file on
-/// another medium than backups of the store.
+/// new file, and renamed. A program that can read both files can use the tokens, so keep the
+/// key file on another medium than backups of the store.
 ///
 /// ```
 /// use aims_oauth_client::{Error, FileStore};

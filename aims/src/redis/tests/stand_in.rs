@@ -155,9 +155,10 @@ fn ok() -> Vec<u8> {
 }
 
 fn text(text: Option<&str>) -> Vec<u8> {
-    text.map_or(b"$-1\r\n".to_vec(), |text| {
-        format!("${}\r\n{text}\r\n", text.len()).into_bytes()
-    })
+    text.map_or_else(
+        || b"$-1\r\n".to_vec(),
+        |text| format!("${}\r\n{text}\r\n", text.len()).into_bytes(),
+    )
 }
 
 fn array(parts: impl IntoIterator<Item = Vec<u8>>) -> Vec<u8> {
