@@ -19,6 +19,7 @@ const CATEGORIES: &[&str] = &[
     "command-line-utilities",
     "cryptography",
     "data-structures",
+    "database",
     "parser-implementations",
     "rust-patterns",
     "web-programming",

@@ -253,6 +253,7 @@ async fn a_client_is_the_workload_that_the_rules_name() {
         let guard = guard
             .bundle(origin, issuer.bundle_url())
             .http_signatures(HttpSignatures::new())
+            .accept_proofs_before_start()
             .fetch(Arc::new(issuer.clone()));
         let guard = guard.start().await.unwrap();
         let identity = FixedSource::new(issuer.identity(&id).unwrap());

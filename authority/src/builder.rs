@@ -39,6 +39,12 @@ const PUSHES: Rate = Rate {
     per_minute: 60,
 };
 
+/// Rate of consent pages of one user. A user can so hold 660 of the 65,536 entries at most.
+const SHOWS: Rate = Rate {
+    burst: 60,
+    per_minute: 60,
+};
+
 /// Number of nonces and assertions that the default replay store holds.
 const REPLAY_CAPACITY: usize = 65_536;
 
@@ -432,6 +438,7 @@ impl Builder {
             details: self.details,
             transactions,
             pushes: Meter::new(PUSHES),
+            shows: Meter::new(SHOWS),
             registration: self.registration.map(Registration::new),
             documents: self.documents,
             refresh_pause: self.refresh_pause,

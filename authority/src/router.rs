@@ -1,16 +1,17 @@
 //! The authority as an axum router.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::sync::Arc;
 
-use aims_jose::time::{Clock, SystemClock};
+use aims_jose::time::{Clock, SystemClock, UnixTime};
 use axum::Router;
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{ConnectInfo, State};
 use axum::routing::any;
 use http::{Request, Response, StatusCode};
 
+use crate::endpoint::Endpoint;
 use crate::{Authority, Error};
 
 /// Maximum time for a client to send its body.
@@ -73,7 +74,7 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
         Ok(body) => {
             let request = Request::from_parts(parts, body);
             authority.learn_client(&request, source, clock.now()).await;
-            let response = authority.run(endpoint, &request, source, clock.now());
+            let response = run(authority, endpoint, request, source, clock.now()).await;
             match response.status() {
                 StatusCode::TOO_MANY_REQUESTS => last(response),
                 _ => response.map(Body::from),
@@ -83,6 +84,26 @@ async fn answer(State(mounted): State<Mounted>, request: Request<Body>) -> Respo
             let request = Request::from_parts(parts, ());
             last(authority.turn_away(&request, source, &error))
         }
+    }
+}
+
+/// Answers a request, on a thread for blocking work if the state may block.
+async fn run(
+    authority: Authority,
+    endpoint: &'static Endpoint,
+    request: Request<Vec<u8>>,
+    source: Option<IpAddr>,
+    now: UnixTime,
+) -> Response<Vec<u8>> {
+    if !authority.oauth().state.may_block() {
+        return authority.run(endpoint, &request, source, now);
+    }
+    let path = request.uri().path().to_owned();
+    let (own, span) = (authority.clone(), tracing::Span::current());
+    let task = move || span.in_scope(|| own.run(endpoint, &request, source, now));
+    match tokio::task::spawn_blocking(task).await {
+        Ok(response) => response,
+        Err(error) => authority.refuse(&path, &Error::unavailable(error)),
     }
 }
 

@@ -63,6 +63,12 @@ pub trait State: fmt::Debug + Send + Sync {
     /// [`Error::Unavailable`] if the outcome is unknown. The caller refuses the request for both.
     fn swap(&self, kind: Kind, key: &str, change: Change<'_>, now: UnixTime)
     -> Result<bool, Error>;
+
+    /// Returns whether `load` and `swap` may block, so that the router runs them on a thread for
+    /// blocking work. Defaults to `true`.
+    fn may_block(&self) -> bool {
+        true
+    }
 }
 
 /// The kinds of entries. Keys of different kinds do not collide.

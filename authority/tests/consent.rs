@@ -365,6 +365,16 @@ fn no_user_is_named_like_a_client() {
 }
 
 /// RFC 9470: a token has the context that was asked for, or there is none.
+/// The pages of one user leave room for those of the others.
+#[test]
+fn consent_pages_are_limited_by_user() {
+    let authority = with_public();
+    let open = |now| open(&authority, &parameters(), "", now).status().as_u16();
+    let shown = (0..100).filter(|_| open(now()) == 200).count();
+    assert_eq!(shown, 60);
+    assert_eq!(open(at(now().as_secs() + 60)), 200);
+}
+
 #[test]
 fn a_step_up_is_met_or_refused() {
     const MFA: &str = "urn:example:mfa";

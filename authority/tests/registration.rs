@@ -125,6 +125,50 @@ fn an_answer_names_the_method_that_there_is() {
     assert_eq!(bare.unwrap_err(), (401, "invalid_client".to_owned()));
 }
 
+/// No operator gave it a right, so it gets tokens for users alone.
+#[test]
+fn a_client_that_described_itself_gets_no_token_of_its_own() {
+    let authority = registering();
+    let key = es256();
+    let jwk: Value = serde_json::from_str(&key.public_jwk().to_json()).unwrap();
+    let mut metadata = good();
+    metadata["token_endpoint_auth_method"] = "private_key_jwt".into();
+    metadata["jwks"] = json!({"keys": [jwk]});
+    let answer = register(&authority, &metadata).unwrap();
+    let client_id = &answer["client_id"];
+    let mut claims = common::endpoint::assertion_claims(now());
+    claims["iss"] = client_id.clone();
+    claims["sub"] = client_id.clone();
+    let assertion = common::sign("client-authentication+jwt", &claims, &key);
+    let answer = common::endpoint::by_assertion(&authority, &assertion, &[], now());
+    assert_eq!(answer.unwrap_err(), (400, "unauthorized_client".to_owned()));
+}
+
+/// Until a user has decided, browsers are sent to no site that a client chose for itself, but to
+/// the user's own machine.
+#[test]
+fn no_browser_is_sent_to_a_site_that_a_client_named() {
+    let authority = registering();
+    let mut metadata = good();
+    metadata["redirect_uris"] = json!(["https://evil.example/", "http://127.0.0.1:51234/callback"]);
+    let answer = register(&authority, &metadata).unwrap();
+    let client_id = answer["client_id"].as_str().unwrap();
+    let asked = |redirect_uri: &str, change: (&'static str, &str)| {
+        let mut asked = with("client_id", Some(client_id));
+        asked.retain(|(name, _)| ![change.0, "redirect_uri"].contains(name));
+        asked.push((change.0, change.1.to_owned()));
+        asked.push(("redirect_uri", redirect_uri.to_owned()));
+        open(&authority, &asked, "", now())
+    };
+    for change in [("response_type", "token"), ("prompt", "none")] {
+        let page = asked("https://evil.example/", change);
+        assert_eq!(page.status(), 400, "{change:?}");
+        assert!(page.headers().get("location").is_none());
+        let own = asked("http://127.0.0.1:51234/callback", change);
+        assert_eq!(own.status(), 303, "{change:?}");
+    }
+}
+
 /// Each differs from good metadata in one member.
 #[test]
 fn bad_metadata_are_refused() {

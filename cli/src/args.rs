@@ -467,6 +467,7 @@ mod tests {
             "ORIGIN",
             "PROFILE",
             "SCHEME",
+            "RESOURCE",
             "REVISION",
             "SCOPE",
             "SCOPES",

@@ -61,6 +61,13 @@ pub(crate) fn authorize(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u
     };
     match refused {
         Refused::Page(error) => Err(error),
+        // A client that described itself could use this server to send browsers to any site (RFC
+        // 9700 §4.11.2), before a user has decided anything.
+        Refused::Answer(answer, error)
+            if !answer.redirect_uri.is_loopback() && server.is_unverified(&form, call.now) =>
+        {
+            Err(error)
+        }
         Refused::Answer(answer, error) => {
             call.log(&error);
             Ok(server.redirect_error(&answer, &error))
@@ -89,7 +96,12 @@ pub(crate) fn refusal(error: &Error) -> Response<Vec<u8>> {
         ),
         Error::Authorization { reason } => (*reason, 400),
         Error::Consent { .. } => ("The form was not sent from the page of this request.", 403),
-        other => ("The server cannot do this now.", other.wire().0),
+        other => match other.wire().0 {
+            503 if !["server_error", "temporarily_unavailable"].contains(&other.oauth()) => {
+                ("The request of the program is not valid.", 400)
+            }
+            status => ("The server cannot do this now.", status),
+        },
     };
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
     let mut response = session::html(status, page::error(reason), "'none'");
@@ -137,6 +149,12 @@ impl AuthorizationServer {
             answer,
             pushed,
         })
+    }
+
+    /// Returns whether the client of a request described itself.
+    fn is_unverified(&self, form: &Form, now: UnixTime) -> bool {
+        let client = form.get("client_id").map(|id| self.client(id, now));
+        matches!(client, Some(Ok(Some(client))) if client.flow.unverified)
     }
 
     /// Asks the user.
@@ -212,6 +230,7 @@ impl AuthorizationServer {
         headers: &HeaderMap,
         now: UnixTime,
     ) -> Result<Response<Vec<u8>>, Error> {
+        self.shows.take_agent(&user.subject, now)?;
         let known = session::session(&self.base, headers);
         let (session, is_new) = match known {
             Some(known) => (known.to_owned(), false),

@@ -15,7 +15,7 @@ use http::{Request, Response, StatusCode};
 use serde::Deserialize;
 
 use super::registration::{RATE, SelfDescribed, check};
-use super::{AuthorizationServer, authorize};
+use super::{AuthorizationServer, authorize, revoke};
 use crate::identity::add;
 use crate::limit::Meter;
 use crate::{Authority, Change, Entry, Error, Kind};
@@ -93,7 +93,7 @@ impl Authority {
         let at = |place: &str| path == format!("{}{place}", server.base.path());
         let parameters = if at(authorize::AUTHORIZE) {
             request.uri().query().unwrap_or_default().as_bytes()
-        } else if at(authorize::PUSHED) || at("/token") {
+        } else if at(authorize::PUSHED) || at("/token") || at(revoke::REVOKE) {
             request.body().as_slice()
         } else {
             return None;

@@ -96,7 +96,9 @@ impl AuthorizationServer {
         };
         let claims = &token.claims;
         let serves = who.client.flow.serves.contains(&claims.aud);
-        if !serves || self.is_withdrawn(&claims.client_id, now)? {
+        let is_withdrawn =
+            self.is_withdrawn(&claims.client_id, now)? || self.is_withdrawn(&claims.sub, now)?;
+        if !serves || is_withdrawn {
             return Ok(inactive);
         }
         let members = serde_json::from_slice(&token.payload);

@@ -86,6 +86,8 @@ pub struct AuthorizationServer {
     pub(crate) details: Vec<Arc<dyn DetailsType>>,
     /// Pushed requests of public clients, which prove nothing, by source.
     pub(crate) pushes: Meter,
+    /// Consent pages, by user: each waits with its request for a decision.
+    pub(crate) shows: Meter,
     /// Transaction tokens, if they are on.
     pub(crate) transactions: Option<TransactionService>,
     /// Dynamic registration, if it is on.

@@ -56,6 +56,11 @@ impl RedirectUri {
         }
     }
 
+    /// Returns whether the answer stays on the user's machine: `http` on a loopback host.
+    pub(crate) fn is_loopback(&self) -> bool {
+        loopback_parts(&self.0).is_some()
+    }
+
     /// Returns the source that `form-action` of a page must allow, so that the answer to its form
     /// may redirect there (CSP Level 3 §6.5.1).
     pub(crate) fn source(&self) -> String {
@@ -111,7 +116,8 @@ fn host(rest: &str) -> Option<&str> {
     let authority = rest.strip_prefix("//")?;
     let end = authority.find(['/', '?']).unwrap_or(authority.len());
     let authority = authority.get(..end)?;
-    if authority.contains('@') || authority.contains('%') {
+    let is_host = |it: u8| it.is_ascii_alphanumeric() || b"-._:[]".contains(&it);
+    if !authority.bytes().all(is_host) {
         return None;
     }
     let (host, port) = split_port(authority)?;
@@ -188,6 +194,8 @@ mod tests {
             "https://",
             "https:///callback",
             "https://user@app.example/",
+            "https://localhost;.app.example/",
+            "https://localhost,.app.example/",
             "https://app.example/#fragment",
             "https://app.example:0/",
             "https://app.example:65536/",

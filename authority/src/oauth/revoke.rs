@@ -6,8 +6,8 @@ use http::{Response, StatusCode};
 
 use super::endpoint::form;
 use super::family::{GrantEntry, RefreshToken};
-use super::presented::OwnToken;
-use super::store::{self, insert, key_of};
+use super::presented::{self, OwnToken};
+use super::store::{self, insert};
 use super::{AuthorizationServer, opaque};
 use crate::authority::Inner;
 use crate::endpoint::Call;
@@ -63,7 +63,7 @@ impl AuthorizationServer {
             opaque::remove(state, text, now)?;
         } else {
             // Whether it is new or was there already: it is revoked.
-            let (key, until) = (key_of(text), at(claims.exp));
+            let (key, until) = (presented::revoked_key(text), at(claims.exp));
             insert(state, Kind::RevokedToken, &key, &(), until, now)?;
         }
         tracing::info!(

@@ -62,6 +62,10 @@ impl fmt::Debug for MemoryState {
 }
 
 impl State for MemoryState {
+    fn may_block(&self) -> bool {
+        false
+    }
+
     fn load(&self, kind: Kind, key: &str, now: UnixTime) -> Result<Option<Stored>, Error> {
         let tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
         let stored = tables.get(&kind).and_then(|table| table.entries.get(key));

@@ -35,7 +35,7 @@ pub(crate) fn push(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, 
     let form = endpoint::form(call.request.body())?;
     let (server, now) = (&inner.oauth, call.now);
     let who = server.authenticate(headers, &form, now)?;
-    if who.client.is_public() {
+    if who.client.is_public() || who.client.flow.unverified {
         server.pushes.take(call.source, now)?;
     }
     let target = server.base.join(PATH);

@@ -22,9 +22,10 @@ impl GrantType for ClientCredentials {
         request: &TokenRequest<'_>,
     ) -> Result<Granted, Error> {
         let TokenRequest { client, form, now } = request;
-        if client.client.is_public() {
+        // A client that described itself may act for users only: no operator gave it a right.
+        if client.client.is_public() || client.client.flow.unverified {
             return Err(Error::ClientGrant {
-                reason: "a public client gets tokens for users only",
+                reason: "a public client, or one that described itself, gets tokens for users only",
             });
         }
         let asked: Vec<&str> = form.all("resource").collect();
