@@ -456,10 +456,12 @@ mod tests {
     fn no_option_takes_a_secret() {
         const HARMLESS: &[&str] = &[
             "ADDRESS:PORT",
+            "ADDRESS=FIELD",
             "ALG",
             "CODE",
             "COMPONENT",
             "ID",
+            "ID REDIRECT_URI...",
             "METHOD",
             "NAME",
             "NAME[=VALUE]",
