@@ -24,7 +24,7 @@ use aims::wpt::{Binding, Revision, fields};
 use aims::{Principal, Requirements};
 use bytes::Bytes;
 use common::{ISSUER, NOW, Then, World, key};
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Version};
 use http_body::Frame;
 use http_body_util::channel::Channel;
 use http_body_util::combinators::BoxBody;
@@ -295,16 +295,17 @@ async fn streaming_calls_go_both_ways() {
     assert_eq!(server.refused(&headers).await["grpc-status"], "16");
 }
 
-/// Only the content type makes a call one of gRPC.
+/// Method, version and content type make a call one of gRPC.
 #[tokio::test]
 async fn other_requests_get_a_status() {
     let world = World::new();
     let guard = world.guard_of_tokens();
-    let status = |content_type: &'static str| {
+    let sent = |method: Method, version: Version, content_type: &'static str| {
         let guard = guard.clone();
         async move {
             let service = guard.layer().layer(tower::service_fn(echo));
-            let request = Request::post("https://tools.example/mcp/call");
+            let request = Request::builder().method(method).version(version);
+            let request = request.uri("https://tools.example/mcp/call");
             let request = request.header("content-type", content_type);
             let request = request.body(Empty::<Bytes>::new()).unwrap();
             let answer = tower::ServiceExt::oneshot(service, request).await.unwrap();
@@ -312,6 +313,7 @@ async fn other_requests_get_a_status() {
             (answer.status().as_u16(), is_grpc)
         }
     };
+    let status = |content_type| sent(Method::POST, Version::HTTP_2, content_type);
     for grpc in [
         "application/grpc",
         "application/grpc+json",
@@ -326,5 +328,14 @@ async fn other_requests_get_a_status() {
         "",
     ] {
         assert_eq!(status(other).await, (401, false), "{other}");
+    }
+    // A proxy that asks whether a request is accepted goes by the status.
+    for (method, version) in [
+        (Method::GET, Version::HTTP_2),
+        (Method::POST, Version::HTTP_11),
+        (Method::GET, Version::HTTP_11),
+    ] {
+        let answer = sent(method, version, "application/grpc").await;
+        assert_eq!(answer, (401, false), "{version:?}");
     }
 }

@@ -11,12 +11,12 @@ mod common;
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aims::guard::layer::StreamEnded;
 use aims::jose::time::{Clock, UnixTime};
-use aims::revoked::{RevocationList, RevokedBy};
+use aims::revoked::{Credential, RevocationList, Revoked, RevokedBy};
 use aims::{Guard, Requirements};
 use bytes::Bytes;
 use common::{Events, ISSUER, NOW, World, at, bare};
@@ -36,11 +36,25 @@ impl Clock for Hands {
     }
 }
 
+/// A list that may be a stale copy.
+#[derive(Debug)]
+struct Copied(RevocationList, AtomicBool);
+
+impl Revoked for Copied {
+    fn is_revoked(&self, credential: Credential<'_>, now: UnixTime) -> bool {
+        self.0.is_revoked(credential, now)
+    }
+
+    fn is_current(&self) -> bool {
+        self.1.load(Ordering::SeqCst)
+    }
+}
+
 struct Scene {
     world: World,
     guard: Guard,
     clock: Hands,
-    revoked: Arc<RevocationList>,
+    revoked: Arc<Copied>,
     events: Events,
 }
 
@@ -53,7 +67,8 @@ impl Scene {
     fn new(route: Requirements) -> Self {
         let world = World::new();
         let clock = Hands(Arc::new(AtomicU64::new(NOW)));
-        let revoked = Arc::new(RevocationList::new(100).with_clock(clock.clone()));
+        let list = RevocationList::new(100).with_clock(clock.clone());
+        let revoked = Arc::new(Copied(list, AtomicBool::new(true)));
         let events = Events::default();
         let guard = world
             .guard()
@@ -75,6 +90,11 @@ impl Scene {
 
     /// Makes a call with a token that ends in five minutes, and returns the response's two ends.
     async fn call(&self, content_type: &'static str) -> Answer {
+        self.answered(content_type, content_type).await
+    }
+
+    /// The same, with another content type in the response.
+    async fn answered(&self, content_type: &'static str, answered: &'static str) -> Answer {
         let agent = self.world.agent("spiffe://example.org/agent");
         let mut claims = World::claims(&agent);
         claims["client_id"] = "web".into();
@@ -89,9 +109,11 @@ impl Scene {
         let body = Arc::new(std::sync::Mutex::new(Some(body)));
         let handler = move |_| {
             let body = body.lock().unwrap().take().unwrap();
-            async move { Ok::<_, Infallible>(Response::new(body)) }
+            let response = Response::builder().header("content-type", answered);
+            async move { Ok::<_, Infallible>(response.body(body).unwrap()) }
         };
         let service = self.guard.layer().layer(tower::service_fn(handler));
+        head.version = http::Version::HTTP_2;
         let request = Request::from_parts(head, Full::<Bytes>::default());
         let response = service.oneshot(request).await.unwrap();
         assert_eq!(response.status(), 200);
@@ -168,18 +190,32 @@ async fn a_response_ends_with_a_revocation() {
         issuer: issuer.to_owned(),
         subject: "alice".to_owned(),
     };
-    scene
-        .revoked
-        .revoke(alice("https://other.example"), at(NOW));
+    let list = &scene.revoked.0;
+    list.revoke(alice("https://other.example"), at(NOW));
     sender.send_data("two".into()).await.unwrap();
     assert!(busy.frame().await.unwrap().is_ok());
     assert!(!waiting.is_finished());
-    scene.revoked.revoke(alice(ISSUER), at(NOW));
+    list.revoke(alice(ISSUER), at(NOW));
     sender.send_data("three".into()).await.unwrap();
     let error = busy.frame().await.unwrap().unwrap_err();
     assert_eq!(code(&*error), "guard.stream_revoked");
     let error = waiting.await.unwrap();
     assert_eq!(code(&*error), "guard.stream_revoked");
+}
+
+/// A response ends when revocations may be missing.
+#[tokio::test(start_paused = true)]
+async fn a_response_ends_with_a_stale_list() {
+    let scene = Scene::new(scopes());
+    let (mut sender, mut body) = scene.call("application/json").await;
+    let (_sender, mut grpc) = scene.call("application/grpc").await;
+    scene.revoked.1.store(false, Ordering::SeqCst);
+    sender.send_data("one".into()).await.unwrap();
+    let error = body.frame().await.unwrap().unwrap_err();
+    assert_eq!(code(&*error), "guard.stream_stale");
+    assert!(scene.last_event().contains("guard.stream_stale"));
+    let last = grpc.frame().await.unwrap().unwrap();
+    assert_eq!(last.into_trailers().unwrap()["grpc-status"], "14");
 }
 
 /// A call of gRPC ends with a status.
@@ -192,6 +228,14 @@ async fn a_call_of_grpc_ends_with_a_status() {
     let status: HeaderMap = last.into_trailers().unwrap();
     assert_eq!(status["grpc-status"], "16");
     assert!(body.frame().await.is_none());
+    // Only a response of gRPC has trailers of gRPC.
+    let scene = Scene::new(scopes());
+    let (_sender, mut body) = scene
+        .answered("application/grpc", "text/event-stream")
+        .await;
+    scene.at(NOW + 331);
+    let error = body.frame().await.unwrap().unwrap_err();
+    assert_eq!(code(&*error), "guard.stream_expired");
 }
 
 /// A route may let responses stream on by name, and one without scopes does.
@@ -204,9 +248,9 @@ async fn other_responses_stream_on() {
         let scene = Scene::new(route);
         let (mut sender, mut body) = scene.call("application/json").await;
         scene.at(NOW + 86_400);
-        scene
-            .revoked
-            .revoke(RevokedBy::Issuer(ISSUER.to_owned()), at(NOW));
+        let list = &scene.revoked.0;
+        list.revoke(RevokedBy::Issuer(ISSUER.to_owned()), at(NOW));
+        scene.revoked.1.store(false, Ordering::SeqCst);
         sender.send_data("late".into()).await.unwrap();
         let frame = body.frame().await.unwrap().unwrap();
         assert_eq!(frame.into_data().unwrap(), "late");

@@ -210,6 +210,7 @@ const IN_RECORDS: &[&str] = &[
     "guard.role",
     "guard.stream_expired",
     "guard.stream_revoked",
+    "guard.stream_stale",
     "guard.subject_denied",
     "guard.transaction_context",
     "guard.transaction_scope",

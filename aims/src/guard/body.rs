@@ -123,7 +123,7 @@ where
 
 /// The last frame of a response that ends early.
 fn end(ending: &Ending, error: StreamEnded) -> Result<Frame<Bytes>, BoxError> {
-    let trailers = ending.trailers();
+    let trailers = ending.trailers(error);
     trailers.map_or_else(|| Err(error.into()), |it| Ok(Frame::trailers(it)))
 }
 

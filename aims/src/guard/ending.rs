@@ -1,4 +1,4 @@
-//! The end of a streamed response: its credentials expired or were revoked.
+//! The end of a streamed response: its credentials expired or were revoked, or that is not known.
 
 use std::future::Future as _;
 use std::pin::Pin;
@@ -14,31 +14,34 @@ use crate::decision::Reason;
 use crate::refusal::GRPC_STATUS;
 
 /// Error of a response body that ended before the service had finished it: the credentials of its
-/// request have expired, or one of them was revoked.
+/// request have expired, one of them was revoked, or the source of revocations is not current.
 ///
 /// [`Requirements::outlive_credentials`](crate::Requirements::outlive_credentials) lets the
 /// responses of a route stream on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the credentials of the request {0}; send a new request with current ones")]
+#[error("the credentials of the request {0}")]
 pub struct StreamEnded(Why);
 
 impl StreamEnded {
-    /// Returns the code: `guard.stream_expired` or `guard.stream_revoked`.
+    /// Returns the code: `guard.stream_expired`, `guard.stream_revoked` or `guard.stream_stale`.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self.0 {
             Why::Expired => "guard.stream_expired",
             Why::Revoked => "guard.stream_revoked",
+            Why::Stale => "guard.stream_stale",
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 enum Why {
-    #[error("have expired")]
+    #[error("have expired; send a new request with current ones")]
     Expired,
-    #[error("were revoked")]
+    #[error("were revoked; send a new request with current ones")]
     Revoked,
+    #[error("may have been revoked, which the guard does not know; send a new request later")]
+    Stale,
 }
 
 /// Watches the credentials of one response while it streams.
@@ -51,13 +54,18 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    pub(super) const fn new(request: Arc<AdmittedRequest>, grpc: bool) -> Self {
+    pub(super) const fn new(request: Arc<AdmittedRequest>) -> Self {
         Self {
             request,
-            grpc,
+            grpc: false,
             timer: None,
             ended: false,
         }
+    }
+
+    /// Sets whether the response is one of gRPC.
+    pub(super) const fn set_grpc(&mut self, grpc: bool) {
+        self.grpc = grpc;
     }
 
     pub(super) const fn has_ended(&self) -> bool {
@@ -69,6 +77,7 @@ impl Ending {
         let why = match self.request.credentials_left() {
             Some(_) => return None,
             None if self.request.is_revoked() => Why::Revoked,
+            None if self.request.is_stale() => Why::Stale,
             None => Why::Expired,
         };
         self.ended = true;
@@ -99,10 +108,12 @@ impl Ending {
         }
     }
 
-    /// Returns the trailers that end a response of gRPC (status 16, `UNAUTHENTICATED`).
-    pub(super) fn trailers(&self) -> Option<HeaderMap> {
+    /// Returns the trailers that end a response of gRPC (status 16, `UNAUTHENTICATED`, or 14,
+    /// `UNAVAILABLE`).
+    pub(super) fn trailers(&self, error: StreamEnded) -> Option<HeaderMap> {
         self.grpc.then(|| {
-            let status = HeaderValue::from_static("16");
+            let stale = matches!(error.0, Why::Stale);
+            let status = HeaderValue::from_static(if stale { "14" } else { "16" });
             HeaderMap::from_iter([(GRPC_STATUS, status)])
         })
     }

@@ -61,7 +61,7 @@ where
                 return Ok(response);
             }
             let (mut parts, body) = request.into_parts();
-            let is_grpc = is_grpc(&parts.headers);
+            let is_grpc = is_grpc(&parts.method, parts.version, &parts.headers);
             let routed = restore_original_uri(&mut parts);
             let verdict = guard.admit(&parts).await;
             parts.uri = routed;

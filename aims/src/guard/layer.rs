@@ -13,7 +13,7 @@ use aims_error::ErrorKind;
 use aims_http_sig::digest::BodyError;
 use aims_oauth_wire::dpop::{DPOP_NONCE, Nonce};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Response, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -160,9 +160,8 @@ impl Guard<Deferred> {
         if let Some(kept) = &kept {
             content.admitted_by(kept);
         }
-        let is_grpc = is_grpc(&parts.headers);
         let ending = kept.clone().filter(|_| ends);
-        let ending = ending.map(|it| Box::new(Ending::new(it, is_grpc)));
+        let ending = ending.map(|it| Box::new(Ending::new(it)));
         parts.uri = routed;
         self.strip(&mut parts.headers, &principal);
         let nonce = next_nonce(&principal);
@@ -320,7 +319,7 @@ where
         let (guard, mut inner) = self.take_ready();
         Box::pin(async move {
             let origin = guard.allowed_origin(request.headers());
-            let is_grpc = is_grpc(request.headers());
+            let is_grpc = is_grpc(request.method(), request.version(), request.headers());
             let refused = |it: Refusal| answer(it, is_grpc).map(ResponseBody::guard);
             let mut response = match guard.public_response(&request, origin.as_ref()) {
                 Some(public) => public.map(ResponseBody::guard),
@@ -329,7 +328,12 @@ where
                         let response = inner.call(admitted.request).await?;
                         let mut response = match admitted.to_sign {
                             None => {
-                                response.map(|it| ResponseBody::service(it).ending(admitted.ending))
+                                let is_grpc = is_grpc && has_grpc_content(response.headers());
+                                let mut ending = admitted.ending;
+                                if let Some(ending) = &mut ending {
+                                    ending.set_grpc(is_grpc);
+                                }
+                                response.map(|it| ResponseBody::service(it).ending(ending))
                             }
                             Some(request) => request.sign(response).await.unwrap_or_else(refused),
                         };
@@ -365,9 +369,17 @@ impl<M> Guard<M> {
     }
 }
 
-/// Returns whether a request is a call of gRPC, by its content type: `application/grpc` with or
-/// without a format such as `+proto`.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+/// Returns whether a request is a call of gRPC: a `POST` over HTTP/2 with its content type.
+///
+/// Any other request gets a status of HTTP, which a proxy that asks the guard (`auth_request` of
+/// nginx) decides by.
+pub(super) fn is_grpc(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+    *method == Method::POST && version == Version::HTTP_2 && has_grpc_content(headers)
+}
+
+/// Returns whether the content type is `application/grpc`, with or without a format such as
+/// `+proto`.
+fn has_grpc_content(headers: &HeaderMap) -> bool {
     let value = headers.get(header::CONTENT_TYPE);
     let rest = value.and_then(|it| it.as_bytes().strip_prefix(GRPC.as_bytes()));
     rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))

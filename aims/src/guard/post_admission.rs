@@ -56,12 +56,13 @@ impl AdmittedRequest {
     }
 
     /// Returns how long the credentials of the request are still good, with the clock skew. `None`
-    /// if they have expired, or one of them was revoked.
+    /// if they have expired, one of them was revoked, or revocations may be missing.
     pub(super) fn credentials_left(&self) -> Option<Duration> {
         let inner = &*self.guard.inner;
         let now = inner.clock.now();
         let ends = self.admitted.principal.expires();
-        if inner.skew.has_ended(ends.as_secs(), now.as_secs()) || self.is_revoked() {
+        let has_ended = inner.skew.has_ended(ends.as_secs(), now.as_secs());
+        if has_ended || self.is_revoked() || self.is_stale() {
             return None;
         }
         let ends = ends.as_secs().saturating_add(inner.skew.as_secs());
@@ -79,6 +80,11 @@ impl AdmittedRequest {
         ];
         let mut held = credentials.into_iter().flatten();
         held.any(|it| self.guard.inner.revoked.is_revoked(it, now))
+    }
+
+    /// Returns whether the source of revocations may lack some.
+    pub(super) fn is_stale(&self) -> bool {
+        !self.guard.inner.revoked.is_current()
     }
 
     /// Records what happened after the request was accepted.
