@@ -14,11 +14,12 @@ use aims::Guard;
 use aims::cred::{Wit, WitIssuer, WitRules};
 use aims::jose::digest::Hashed;
 use aims::jose::time::{Clock, UnixTime};
-use aims::oauth_rs::{AccessToken, AccessTokenRules};
+use aims::oauth_rs::{AccessToken, AccessTokenRules, IssuerRules};
 use aims::oauth_wire::confirmation::CertificateThumbprint;
 use aims::oauth_wire::introspection::Introspection;
 use aims::revoked::{Credential, RevocationList, Revoked as _, RevokedBy};
 use common::{Agent, ISSUER, NOW, TOOL, Then, World, at, told};
+use serde_json::json;
 use twin::twin;
 
 const AGENT: &str = "spiffe://example.org/agent";
@@ -226,6 +227,55 @@ fn what_was_issued_before_is_refused() {
         scene.list.revoke(by, at(NOW + 9));
     }
     assert_eq!(scene.code(&scene.token()), "ok");
+}
+
+/// A revoked agent, subject or client is refused in each claim that names it.
+#[test]
+fn a_revoked_party_is_refused_wherever_a_token_names_it() {
+    const OTHER: &str = "https://other.example";
+    let scene = Scene::new(10);
+    let rules = IssuerRules::new().client_is("app-1", AGENT.parse().unwrap());
+    let rules = [(ISSUER.parse().unwrap(), rules)];
+    scene.world.issuers.add_rules(&rules).unwrap();
+    let agent = || RevokedBy::Agent(AGENT.parse().unwrap());
+    let subject = |issuer: &str, subject: &str| RevokedBy::Subject {
+        issuer: issuer.to_owned(),
+        subject: subject.to_owned(),
+    };
+    let acting = RevokedBy::Client {
+        issuer: ISSUER.to_owned(),
+        client: "desk".to_owned(),
+    };
+    let desk = || json!({"act": {"sub": "desk", "act": {"sub": "bot", "iss": OTHER}}});
+    for (changes, by, expected) in [
+        (json!({"client_id": AGENT}), agent(), true),
+        (json!({"client_id": "app-1"}), agent(), true),
+        (json!({"sub": AGENT}), agent(), true),
+        (json!({"act": {"sub": AGENT}}), agent(), true),
+        (
+            json!({"act": {"sub": "desk", "act": {"sub": AGENT}}}),
+            agent(),
+            true,
+        ),
+        (json!({}), agent(), false),
+        (desk(), subject(ISSUER, "desk"), true),
+        (desk(), acting, true),
+        (desk(), subject(OTHER, "bot"), true),
+        (desk(), subject(ISSUER, "bot"), false),
+        (desk(), subject(OTHER, "desk"), false),
+    ] {
+        let mut claims = World::claims(&scene.me);
+        claims["sub"] = "alice".into();
+        claims["client_id"] = "web".into();
+        for (name, value) in changes.as_object().unwrap() {
+            claims[name] = value.clone();
+        }
+        let token = scene.verified(&scene.world.token(&claims));
+        let list = RevocationList::new(10).with_clock(Then);
+        list.revoke(by.clone(), at(NOW));
+        let found = list.is_revoked(Credential::AccessToken(&token), at(NOW));
+        assert_eq!(found, expected, "{changes} {by:?}");
+    }
 }
 
 /// A session, a token, a key and a certificate are revoked, each for what was issued until then.

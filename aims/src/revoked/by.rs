@@ -34,16 +34,20 @@ pub enum RevokedBy {
         /// greatest time to keep the entry forever.
         expires: UnixTime,
     },
-    /// Every WIT of this agent.
+    /// Every WIT of this agent, and every access token that names it: as its client
+    /// (`client_id`, or by [`IssuerRules::client_is`](aims_oauth_rs::IssuerRules::client_is)), as
+    /// its subject, or in `act`.
     Agent(WorkloadId),
-    /// Every access token and transaction token of this subject of this issuer.
+    /// Every access token and transaction token of this subject of this issuer, and every access
+    /// token in which it acts for another (`act`).
     Subject {
         /// The issuer, as in `iss`.
         issuer: String,
         /// The subject, as in `sub`.
         subject: String,
     },
-    /// Every access token that this issuer issued to this client.
+    /// Every access token that this issuer issued to this client, or in which it acts for another
+    /// (`act`).
     Client {
         /// The issuer, as in `iss`.
         issuer: String,

@@ -14,6 +14,7 @@ use aims_oauth_rs::{AccessToken, Confirmation};
 use aims_oauth_wire::confirmation::CertificateThumbprint;
 use aims_txn_token::TxnToken;
 use aims_wimse_cred::Wit;
+use aims_wimse_id::WorkloadId;
 
 use super::{Credential, Revoked, RevokedBy};
 
@@ -431,8 +432,40 @@ impl Held {
                 .max(of(&own.sessions, token.session_id()))
                 .max(of(&own.token_ids, token.jwt_id()));
         }
-        epoch = epoch.max(self.of_bindings(token.confirmations()));
+        epoch = epoch
+            .max(self.of_actors(token))
+            .max(self.of_agents(token))
+            .max(self.of_bindings(token.confirmations()));
         epoch.is_some_and(|until| began(token) <= until)
+    }
+
+    /// Returns the newest time of the parties that act for the subject. Each is a subject or a
+    /// client of its own issuer.
+    fn of_actors(&self, token: &AccessToken) -> Option<u64> {
+        let times = token.actors().iter().filter_map(|actor| {
+            let issuer = actor.issuer.as_deref().unwrap_or(token.issuer());
+            let own = self.of_issuers.get(server(issuer))?;
+            let subject = own.subjects.get(&actor.subject);
+            subject.max(own.clients.get(&actor.subject)).copied()
+        });
+        times.max()
+    }
+
+    /// Returns the newest time of the agents that a token names: its client, its subject and the
+    /// parties that act for it.
+    fn of_agents(&self, token: &AccessToken) -> Option<u64> {
+        if self.agents.is_empty() {
+            return None;
+        }
+        let actors = token.actors().iter().map(|it| it.subject.as_str());
+        let names = [token.client_id(), token.subject()].into_iter();
+        let named = names.chain(actors).filter_map(|name| {
+            let id = WorkloadId::parse(name).ok()?;
+            self.agents.get(id.as_str())
+        });
+        let mapped = token.workloads();
+        let mapped = mapped.filter_map(|id| self.agents.get(id.as_str()));
+        named.chain(mapped).max().copied()
     }
 
     /// An issuer and a subject are those of `iss` and `sub`. A token without `iss` is of none.
