@@ -138,7 +138,8 @@ impl Requirements {
     ///
     /// Anyone who steals such a token can use it until it expires (RFC 6750 §5).
     ///
-    /// A route that requires [agents](Self::agents), an [actor](Self::actor) or a
+    /// A route that requires [agents](Self::agents), an actor ([`actor`](Self::actor),
+    /// [`actors`](Self::actors), [`permitted_actor`](Self::permitted_actor)) or a
     /// [proof](Self::proof) still refuses a token that does not belong to the proven agent.
     ///
     /// ```
@@ -336,10 +337,16 @@ impl Requirements {
     /// Returns whether the route depends on the identity of the caller. If so, a token that does
     /// not belong to the proven agent is refused.
     pub(crate) fn asks_who_calls(&self) -> bool {
-        !self.agents.is_empty() || !self.proofs.is_empty() || self.asks_for_actor()
+        self.needs_agent() || self.asks_who_acts()
     }
 
-    pub(crate) fn asks_for_actor(&self) -> bool {
+    /// Returns whether the route depends on the actor of the token. If so, a token that is bound to
+    /// no key must belong to the proven agent.
+    pub(crate) fn asks_who_acts(&self) -> bool {
+        self.asks_for_actor() || self.token.asks_who_acts()
+    }
+
+    fn asks_for_actor(&self) -> bool {
         self.actor == Asks::Yes
     }
 

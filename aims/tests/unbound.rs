@@ -73,6 +73,8 @@ fn a_stolen_unbound_token_with_the_thiefs_own_proof() {
     let asks_agent = bearer().agents("spiffe://example.org/*".parse().unwrap());
     let asks_proof = bearer().proof(ProofMethod::Wpt);
     let asks_actor = bearer().actor();
+    let asks_actors = bearer().actors("spiffe://example.org/*".parse().unwrap());
+    let asks_permitted = bearer().permitted_actor();
     for (route, code) in [
         (Requirements::new(), "token.not_bound"),
         (bearer(), "ok"),
@@ -80,6 +82,8 @@ fn a_stolen_unbound_token_with_the_thiefs_own_proof() {
         (asks_agent, "token.not_bound"),
         (asks_proof, "token.not_bound"),
         (asks_actor, "token.not_bound"),
+        (asks_actors, "token.not_bound"),
+        (asks_permitted, "token.not_bound"),
     ] {
         let found = scene.code(route.clone(), &scene.thief, &stolen);
         assert_eq!(found, code, "{route:?}");

@@ -30,7 +30,7 @@ impl<M> Guard<M> {
         let refused = |why| Err(Error::NotBound(why));
         let requirements = &self.route.requirements;
         let Some(agent) = agent else {
-            let needs_binding = requirements.asks_for_actor() || !requirements.allows_bearer();
+            let needs_binding = requirements.asks_who_acts() || !requirements.allows_bearer();
             if !token.is_bound() && needs_binding {
                 return refused(BindingFailure::NoConfirmation);
             }

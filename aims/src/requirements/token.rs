@@ -64,7 +64,7 @@ impl Requirements {
     }
 
     /// Accepts only access tokens whose current actor matches this pattern. May be repeated; one
-    /// match is enough.
+    /// match is enough. The token must be bound to a key or belong to the proven agent.
     ///
     /// The current actor is the outermost `act` (RFC 8693 §4.1). Without `act` it is the client to
     /// which the token was issued, by its identifier or by
@@ -86,7 +86,9 @@ impl Requirements {
     }
 
     /// Refuses an access token with `may_act` whose current actor is another party than the one
-    /// that `may_act` permits (RFC 8693 §4.4). A token without `may_act` is not affected.
+    /// that `may_act` permits (RFC 8693 §4.4). A token without `may_act` is not compared.
+    ///
+    /// The token must be bound to a key or belong to the proven agent.
     ///
     /// A token from an exchange may have `may_act` for a further exchange; do not require this on a
     /// route for such tokens.
@@ -178,6 +180,11 @@ impl TokenDemands {
             || !self.step_up.is_empty()
             || !self.details.is_empty()
             || self.permitted_actor == Asks::Yes
+    }
+
+    /// Returns whether the actor of the token decides.
+    pub(super) fn asks_who_acts(&self) -> bool {
+        !self.actors.is_empty() || self.permitted_actor == Asks::Yes
     }
 
     /// Returns the requirement that no caller can meet.
