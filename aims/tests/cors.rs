@@ -208,6 +208,30 @@ fn origins_are_checked() {
     assert!(matches!(built, Err(BuildError::Cors { .. })));
 }
 
+/// A handler cannot allow cookies, on which the guard's rules do not count.
+#[tokio::test]
+async fn a_handler_allows_no_cookies() {
+    let world = World::new();
+    let open = aims::Requirements::new().accept_bearer();
+    let guard = world.guard().issuers(std::sync::Arc::clone(&world.issuers));
+    let guard = guard.cors(Cors::origins([APP])).require(open).clock(Then);
+    let guard = guard.build().unwrap();
+    let handler = async |_| {
+        let response = Response::builder().header("access-control-allow-credentials", "true");
+        Ok::<_, Infallible>(response.body(Full::<Bytes>::default()).unwrap())
+    };
+    let agent = world.agent("spiffe://example.org/agent");
+    let mut head = agent.call_with(&world.token(&World::claims(&agent)));
+    head.headers.insert("origin", APP.parse().unwrap());
+    let service = guard.layer().layer(tower::service_fn(handler));
+    let request = Request::from_parts(head, Full::<Bytes>::default());
+    let answer = service.oneshot(request).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["access-control-allow-origin"], APP);
+    let allowed = answer.headers().get("access-control-allow-credentials");
+    assert_eq!(allowed, None);
+}
+
 /// The router of the metadata answers browsers as the layer does.
 #[cfg(feature = "axum")]
 #[tokio::test]

@@ -153,6 +153,8 @@ impl<M> Guard<M> {
             return;
         };
         let headers = response.headers_mut();
+        // Cookies are never allowed, whatever the handler says.
+        headers.remove(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
         if rules.origins.is_some() {
             // A cache must not give one origin the response of another.
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
