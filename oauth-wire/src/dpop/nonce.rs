@@ -83,6 +83,8 @@ impl Nonce {
 pub struct NonceIssuer {
     key: Zeroizing<[u8; 32]>,
     lifetime: u64,
+    /// Whether other servers, with other clocks, may have the secret.
+    is_shared: bool,
 }
 
 impl NonceIssuer {
@@ -93,7 +95,11 @@ impl NonceIssuer {
         let mut key = Zeroizing::new([0; 32]);
         let parts = [b"aims dpop nonce".as_slice(), server.as_bytes()];
         key.copy_from_slice(&mac(secret, &parts).finalize().into_bytes());
-        Self { key, lifetime: 300 }
+        Self {
+            key,
+            lifetime: 300,
+            is_shared: true,
+        }
     }
 
     /// Creates an issuer with a random secret. After a restart, earlier nonces are refused and
@@ -105,7 +111,9 @@ impl NonceIssuer {
     pub fn generate(server: &str, random: &dyn SecureRandom) -> Result<Self, Error> {
         let mut secret = Zeroizing::new([0; 32]);
         random.fill(secret.as_mut_slice()).map_err(Error::Prepare)?;
-        Ok(Self::new(server, &secret))
+        let mut issuer = Self::new(server, &secret);
+        issuer.is_shared = false;
+        Ok(issuer)
     }
 
     /// Sets the lifetime of a nonce, in whole seconds.
@@ -158,6 +166,11 @@ impl NonceIssuer {
             });
         }
         Ok(now.saturating_sub(issued))
+    }
+
+    /// Returns by how many seconds the clock that stamped a nonce may be ahead of this one.
+    pub(super) const fn most_ahead(&self, skew: Skew) -> u64 {
+        if self.is_shared { skew.as_secs() } else { 0 }
     }
 
     /// Returns whether the next answer should replace a nonce of this age.

@@ -257,8 +257,9 @@ impl<'a> UnverifiedProof<'a> {
             }
             (Some(nonces), Some(nonce)) => {
                 let age = nonces.check(&nonce, &self.thumbprint, skew, now)?;
-                // The proof is not older than the nonce in it.
-                from = from.max(seconds.saturating_sub(age));
+                // The proof is not older than the nonce in it, by the clock of the nonce's server.
+                let ahead = nonces.most_ahead(skew);
+                from = from.max(seconds.saturating_sub(age).saturating_sub(ahead));
                 let replace = nonces.is_old(age);
                 replace.then(|| nonces.issue(&self.thumbprint, now))
             }
