@@ -33,9 +33,13 @@ fn started(world: &World, url: &str) -> GuardBuilder<Trusting> {
 
 /// A call with a WPT of these times.
 fn wpt(agent: &Agent, iat: Option<u64>, exp: u64) -> Parts {
+    wpt_to(CALL, agent, iat, exp)
+}
+
+fn wpt_to(aud: &str, agent: &Agent, iat: Option<u64>, exp: u64) -> Parts {
     let wit = agent.wit.expose();
     let mut claims = json!({
-        "aud": CALL, "exp": exp, "jti": random::id128(random::SYSTEM).unwrap(),
+        "aud": aud, "exp": exp, "jti": random::id128(random::SYSTEM).unwrap(),
         "wth": base64url::encode(&sha256(wit.as_bytes())),
     });
     if let Some(iat) = iat {
@@ -145,6 +149,16 @@ fn a_dpop_proof_may_have_been_used_before_the_start() {
     let answer: http::Response<Vec<u8>> = refusal.into_response();
     let nonce = answer.headers()["dpop-nonce"].to_str().unwrap().to_owned();
     assert_eq!(code(&nonces, &call(NOW + 2, Some(&nonce)), NOW + 2).0, "ok");
+    // The nonce of another server with the same secret was stamped by another clock.
+    let secret = [7; 32];
+    let shared = guard(Dpop::new().requiring_nonces_under(&secret));
+    let issued = |now| dpop::NonceIssuer::new(TOOL, &secret).issue(&jkt, at(now));
+    let answer = |now| {
+        let nonce = issued(now);
+        code(&shared, &call(now, Some(nonce.as_str())), now)
+    };
+    assert_eq!(answer(NOW + 30), REFUSED);
+    assert_eq!(answer(NOW + 31).0, "ok");
 }
 
 /// The rule holds for every store that forgets. It is lifted by name, and on loopback, where only
@@ -160,9 +174,15 @@ fn the_start_counts_unless_it_is_lifted() {
     let guard = started(&world, TOOL).accept_proofs_before_start();
     let guard = guard.build().unwrap();
     assert_eq!(code(&guard, &call(), NOW).0, "ok");
-    let guard = started(&world, "http://127.0.0.1:8080/mcp").proof_audience(CALL);
-    let guard = guard.build().unwrap();
-    assert_eq!(code(&guard, &call(), NOW).0, "ok");
+    let local = "http://127.0.0.1:8080/mcp/call";
+    let loopback = || started(&world, "http://127.0.0.1:8080/mcp").proof_audience(local);
+    let call_here = || wpt_to(local, &agent, Some(NOW), NOW + 60);
+    let guard = loopback().build().unwrap();
+    assert_eq!(code(&guard, &call_here(), NOW).0, "ok");
+    // Behind a proxy, others call as well.
+    let guard = loopback().proof_audience(CALL).build().unwrap();
+    assert_eq!(code(&guard, &call(), NOW), REFUSED);
+    assert_eq!(code(&guard, &call_here(), NOW), REFUSED);
     // A store that is used by two guards began with the first.
     let shared = Arc::new(own());
     let first = started(&world, TOOL).replay(Arc::clone(&shared)).build();

@@ -35,6 +35,10 @@ impl Settings {
         } else {
             Paths::of(resource.as_str())
         };
+        // Only programs of this machine call an `http` URL, which is a loopback one. A proof for
+        // another URL comes through a proxy.
+        let is_http = |url: &str| url.starts_with("http://");
+        let is_local = is_http(resource.as_str()) && self.audiences.iter().all(|it| is_http(it));
         let audience = if self.audiences.is_empty() {
             Audience::Target(external_origin(resource.as_str()).to_owned())
         } else {
@@ -84,8 +88,6 @@ impl Settings {
         let tokens = tokens.with_issuer_rules(self.rules.iter().cloned());
         let in_memory = || Replay::Local(Arc::new(ReplayCache::in_memory(1_000_000)));
         let replay = self.replay.unwrap_or_else(in_memory);
-        // Only programs of this machine call an `http` URL, which is a loopback one.
-        let is_local = resource.as_str().starts_with("http://");
         if let Replay::Local(store) = &replay
             && !self.early_proofs
             && !is_local
