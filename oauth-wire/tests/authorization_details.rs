@@ -91,6 +91,12 @@ fn wanted_locations_are_granted_ones() {
     assert!(!granted.permits(&elsewhere, TOOL));
     let anywhere = ToolDetail::new().actions(["x"]);
     assert!(!anywhere.permits(&here, TOOL));
+    // An entry for other resources permits nothing here.
+    assert!(granted.permits(&anywhere, TOOL));
+    let other = ToolDetail::new()
+        .actions(["x"])
+        .locations(["https://b.example"]);
+    assert!(!other.permits(&anywhere, TOOL));
 }
 
 #[test]

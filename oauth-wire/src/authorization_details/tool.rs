@@ -101,21 +101,22 @@ impl DetailType for ToolDetail {
         self.0.compare_whole(&wanted.0)
     }
 
-    /// Returns whether this granted entry permits `wanted` at a resource. A `wanted` without
-    /// `locations` is for this resource.
+    /// Returns whether this granted entry permits `wanted` at a resource, which must be one of the
+    /// granted `locations` if there are any. A `wanted` without `locations` is for this resource.
     fn permits(&self, wanted: &Self, resource: &str) -> bool {
         let Some(locations) = self.get(LOCATIONS) else {
             return self.compare(wanted).is_no_more();
         };
+        let is_granted = |it: &String| locations.contains(it.as_str());
+        let names = [Some(resource.to_owned()), root_slash_variant(resource)];
+        let here: Vec<String> = names.into_iter().flatten().filter(is_granted).collect();
+        if here.is_empty() {
+            return false;
+        }
         if wanted.get(LOCATIONS).is_some() {
             return self.compare(wanted).is_no_more();
         }
-        let is_granted = |it: &String| locations.contains(it.as_str());
-        let names = [Some(resource.to_owned()), root_slash_variant(resource)];
-        let here = wanted
-            .clone()
-            .locations(names.into_iter().flatten().filter(is_granted));
-        self.compare(&here).is_no_more()
+        self.compare(&wanted.clone().locations(here)).is_no_more()
     }
 }
 
