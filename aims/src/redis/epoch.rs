@@ -86,7 +86,7 @@ impl Epoch {
     /// Takes the epoch that a server states, or returns `None` if it needs a new one.
     ///
     /// An instance that trusted another epoch before does not know when that one ended, so it
-    /// trusts the new one from `now` on.
+    /// trusts the new one from `now` on. `before` does not [hold](Self::holds).
     pub(super) fn adopt(stated: &Stated, before: Option<&Self>, now: u64) -> Option<Self> {
         let value = stated.epoch.as_ref()?;
         let text = std::str::from_utf8(value).ok()?;
@@ -94,6 +94,10 @@ impl Epoch {
         let (random, since) = rest.split_once(':')?;
         let since = since.parse::<u64>().ok()?;
         if run_id != stated.run_id || random.is_empty() {
+            return None;
+        }
+        // The clock of the server was set. A server that starts next would trust the stored time.
+        if before.is_some_and(|it| it.value == *value && it.run_id == run_id) {
             return None;
         }
         Some(Self {

@@ -142,14 +142,18 @@ impl Session {
         }
     }
 
-    /// Writes a new epoch to a server that has none, or that of another run.
+    /// Writes a new epoch to a server that has none, that of another run, or a new time.
     async fn begin_epoch(&mut self, shared: &Shared, stated: &Stated) -> Result<(), Error> {
         let random = random::id128(random::SYSTEM);
         let random = random.map_err(|error| Error::Random(Box::new(error)))?;
-        // The later one of the two clocks, and a second for the time that the command takes.
-        let now = shared.clock.now().as_secs().max(stated.time.as_secs());
+        // The later one of the two clocks, and a second for the time that the command takes. A
+        // clock of the server that is far ahead must not refuse all proofs until then.
+        let own = shared.clock.now().as_secs();
+        let now = own.max(stated.time.as_secs().min(own.saturating_add(MOST_AHEAD)));
         let value = Epoch::write(&stated.run_id, &random, now.saturating_add(1));
-        tracing::warn!("the shared store has no epoch of this run: what it knew may be lost");
+        tracing::warn!(
+            "the shared store has no epoch of this run, or its clock was set: what it knew may be lost"
+        );
         let mut command = redis::cmd("SET");
         command.arg(&shared.keys.epoch).arg(value);
         let _done: Value = command.query_async(&mut self.connection).await?;
@@ -246,5 +250,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const PAGE: usize = 1_000;
 /// How long after a full server the missing entries are added again.
 const RETRY: Duration = Duration::from_secs(5);
+/// How far the clock of the server counts as ahead of this one, in seconds.
+const MOST_AHEAD: u64 = 60;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);

@@ -1,5 +1,6 @@
 //! Revocations that all servers of the store share.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,16 +34,14 @@ impl SharedRevocations {
     /// # Errors
     ///
     /// [`Error`] if the shared store did not confirm the revocation. It is then in effect on this
-    /// server alone. The background task publishes it when the store can be reached.
+    /// server alone. The background task publishes it when the store can be reached, also if the
+    /// future is dropped before it is ready.
     pub async fn revoke(&self, by: RevokedBy, until: UnixTime) -> Result<(), Error> {
         let shared = &*self.shared;
         shared.list.revoke(by.clone(), until);
-        let published = self.publish(&Entry { by, until }).await;
-        if published.is_err() {
-            shared.unpublished.store(true, Ordering::Release);
-            shared.link.wake.notify_one();
-        }
-        let length = published?;
+        let unpublished = Unpublished(shared);
+        let length = self.publish(&Entry { by, until }).await?;
+        mem::forget(unpublished);
         if length > shared.capacity {
             self.coarsen(length / 2).await?;
         }
@@ -116,6 +115,17 @@ impl SharedRevocations {
         pipeline.cmd("PUBLISH").arg(&shared.keys.channel).arg("");
         let _done: Vec<Value> = pipeline.query_async(&mut open.connection).await?;
         Ok(())
+    }
+}
+
+/// A revocation that the store has not confirmed. When it is dropped, the background task publishes
+/// it.
+struct Unpublished<'a>(&'a Shared);
+
+impl Drop for Unpublished<'_> {
+    fn drop(&mut self) {
+        self.0.unpublished.store(true, Ordering::Release);
+        self.0.link.wake.notify_one();
     }
 }
 

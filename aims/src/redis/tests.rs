@@ -156,11 +156,13 @@ async fn what_the_server_may_have_lost_is_refused() {
         }
         assert_eq!(outcome, Err(ReplayError::BeforeStart), "{name}");
         until(name, || scene.one.is_ready() && scene.two.is_ready()).await;
-        if name != "a clock that was set" {
-            let third = connect(&scene.redis, &scene.clock).await.unwrap();
-            assert_ne!(spend(&third, &used).await, Ok(()), "{name}");
+        let third = connect(&scene.redis, &scene.clock).await.unwrap();
+        let early = scene.proof("early", 0);
+        for proof in [&used, &early] {
+            assert_ne!(spend(&third, proof).await, Ok(()), "{name}");
         }
-        let later = scene.proof("later", LATER);
+        // A clock that is an hour ahead counts for a minute.
+        let later = scene.proof("later", LATER + 60);
         assert_eq!(spend(&scene.one, &later).await, Ok(()), "{name}");
         assert_ne!(spend(&scene.one, &later).await, Ok(()), "{name}");
     }
@@ -305,6 +307,19 @@ async fn a_stale_store_is_not_current() {
     scene.redis.with(|it| it.is_silent = false);
     until("current", || own.is_current()).await;
     assert_eq!(own.list().len(), 1, "the gap was read before");
+}
+
+/// A revocation whose caller does not wait for the answer reaches the others.
+#[tokio::test]
+async fn a_cancelled_revocation_is_published() {
+    let scene = Scene::new().await;
+    let own = scene.one.revocations();
+    scene.redis.with(|it| it.is_silent = true);
+    let revoking = own.revoke(everyone("https://a.example"), at(5));
+    let outcome = tokio::time::timeout(Duration::from_millis(20), revoking).await;
+    assert!(outcome.is_err(), "it was cancelled");
+    scene.redis.with(|it| it.is_silent = false);
+    until("published", || scene.two.revocations().list().len() == 1).await;
 }
 
 /// A stream that lost revocations gets them back from the stores that know them.
