@@ -443,7 +443,8 @@ impl Held {
     /// client of its own issuer.
     fn of_actors(&self, token: &AccessToken) -> Option<u64> {
         let times = token.actors().iter().filter_map(|actor| {
-            let issuer = actor.issuer.as_deref().unwrap_or(token.issuer());
+            let issuer = actor.issuer.as_deref();
+            let issuer = issuer.unwrap_or_else(|| token.issuer());
             let own = self.of_issuers.get(server(issuer))?;
             let subject = own.subjects.get(&actor.subject);
             subject.max(own.clients.get(&actor.subject)).copied()
