@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use aims::Agent;
 use aims::agent::{AgentBuilder, Body, Call, CallFuture, Content, RequestAuth};
@@ -23,7 +23,7 @@ use aims::oauth_wire::metadata::ServerMetadata;
 use bytes::Bytes;
 use common::{CALL, ISSUER, NOW, TOOL, Then, World, at};
 use http::{Request, Response};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use serde_json::json;
 
@@ -64,6 +64,9 @@ struct State {
     answer: Option<Body>,
     came: Vec<(http::HeaderMap, String)>,
     asked: Vec<String>,
+    /// A tool that reads on, for as many pieces, after its answer: while a token is requested.
+    reads_on: usize,
+    held: Option<Body>,
 }
 
 impl std::fmt::Debug for State {
@@ -107,6 +110,7 @@ impl Call for Net {
             }
             let mut state = self.0.lock().unwrap();
             state.came.push((head.headers, content));
+            state.held = Some(body).filter(|_| state.reads_on > 0);
             if let Some(left) = state.refusals.checked_sub(1) {
                 state.refusals = left;
                 let answer = Response::builder().status(401);
@@ -121,6 +125,12 @@ impl Call for Net {
 impl Fetch for Net {
     fn send(&self, request: Request<Vec<u8>>) -> FetchFuture<'_> {
         let mut state = self.0.lock().unwrap();
+        if let Some(mut body) = state.held.take() {
+            for _ in 0..state.reads_on {
+                let piece = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+                assert!(piece.is_ready());
+            }
+        }
         let url = request.uri().to_string();
         let body = match url.strip_prefix("https://as.example") {
             Some("/token") => {
@@ -280,6 +290,22 @@ async fn a_body_that_cannot_be_sent_again_is_sent_once() {
         net.calls(),
         calls(&[("Bearer t0", "one two"), ("Bearer t1", "onetwo")])
     );
+}
+
+/// The body becomes too long to be sent again while the next token is requested. The refusal is the
+/// answer, and no empty body is sent.
+#[tokio::test]
+async fn a_body_that_is_read_on_is_not_sent_again() {
+    let net = Net::refusing(1, &[1]);
+    net.0.lock().unwrap().reads_on = 1;
+    let agent = with_tokens(&net).proof(RequestAuth::Bearer).max_content(6);
+    let agent = agent.build().unwrap();
+    let (sender, body) = channel();
+    sender.send("one ").unwrap();
+    sender.send("two").unwrap();
+    let answer = agent.send(Request::post(CALL).body(body).unwrap()).await;
+    assert_eq!(answer.unwrap().status(), 401);
+    assert_eq!(net.calls(), calls(&[("Bearer t0", "one ")]));
 }
 
 /// A bearer token is sent without a proof and without an identity.

@@ -125,6 +125,8 @@ impl Agent {
                 return judged(judge, answer, limits).await;
             };
             match authorization.after(refusal).await? {
+                // The tool may have read on while the token was requested.
+                Some(_) if !body.is_repeatable() => return judged(judge, answer, limits).await,
                 Some(next) => token = Some(next),
                 None => return judged(judge, answer, limits).await,
             }
@@ -191,7 +193,9 @@ impl Agent {
             Outgoing::Once(_) | Outgoing::Kept(_) => Content::Unread,
         };
         let pending = self.prove_waiting(&mut request, content).await?;
-        let body = body.next().unwrap_or_default();
+        let Some(body) = body.next() else {
+            return Err(Error::Content("the content cannot be sent again".into()));
+        };
         Ok((carrier.carry(request.map(|()| body)).await?, pending))
     }
 
