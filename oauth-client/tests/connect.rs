@@ -13,8 +13,8 @@ use std::sync::{Arc, Mutex};
 
 use aims_jose::provider::AWS_LC;
 use aims_oauth_client::{
-    Authorizing, ClientMetadata, Connection, Connector, Error, GrantAudience, Identities, Receive,
-    ReceiveFuture, Receiving, RedirectUri, SubjectToken, Way,
+    Authorizing, ClientMetadata, Connection, Connector, Error, GrantAudience, Identities,
+    MemoryStore, Receive, ReceiveFuture, Receiving, RedirectUri, SubjectToken, TokenStore, Way,
 };
 use aims_oauth_wire::challenge::Challenges;
 use aims_oauth_wire::client_auth::{ClientSecretBasic, PublicClient};
@@ -538,6 +538,26 @@ async fn by_the_identity_provider() {
     assert_eq!(forms[0].get("client_id"), Some("at-idp"));
     assert!(forms[1].get("assertion").is_some());
     assert!(user.asked("state").is_empty());
+}
+
+/// Two users of one store who are not named have tokens of their own.
+#[tokio::test(start_paused = true)]
+async fn a_store_keeps_the_users_of_a_provider_apart() {
+    let (script, user) = (world(&json!({}), &json!({})), User::default());
+    let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+    let token = async |id_token: &str| {
+        let client = PublicClient::new("known".parse().unwrap());
+        let identities = Identities::new().everywhere(client.clone());
+        let connector = connector(identities, &script, &user).with_store(Arc::clone(&store));
+        let subject = SubjectToken::id_token(id_token);
+        let provider = server_with(&json!({}));
+        let connector = connector.by_identity_provider(provider, client, subject, None);
+        let token = connected(&connector).await.token().await.unwrap();
+        token.fingerprint()
+    };
+    let alice = token("alice").await;
+    assert_ne!(token("bob").await, alice);
+    assert_eq!(token("alice").await, alice);
 }
 
 /// Many callers cause one login, and each user has tokens of their own.

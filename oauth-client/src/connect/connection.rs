@@ -214,9 +214,14 @@ impl Connection {
     fn target(&self) -> Target {
         let scopes = self.lock().scopes.clone();
         let target = Target::new(self.0.resource.clone(), scopes);
-        match &self.0.settings.subject {
-            Some(subject) => target.with_subject(subject.clone()),
-            None => target,
+        let settings = &self.0.settings;
+        match (&settings.subject, &settings.provider, self.0.way) {
+            (Some(subject), _, _) => target.with_subject(subject.clone()),
+            // Users of one store are told apart by their tokens if the program names none.
+            (None, Some(provider), Way::IdentityProvider) => {
+                target.with_subject(provider.subject.fingerprint().to_string())
+            }
+            (None, _, _) => target,
         }
     }
 

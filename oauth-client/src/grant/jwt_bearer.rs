@@ -60,14 +60,25 @@ pub enum GrantAudience {
 }
 
 impl JwtBearer {
-    /// Presents this assertion.
+    /// Presents this assertion. If the target names no subject, its subject is the fingerprint of
+    /// the assertion.
     #[must_use]
     pub fn new(target: Target, assertion: impl Into<SecretText>) -> Self {
+        let assertion = assertion.into();
+        // Tokens of two assertions are never interchanged, also if the caller names no subject.
+        let target = match target.subject() {
+            Some(_) => target,
+            None => target.with_subject(assertion.fingerprint().to_string()),
+        };
+        Self::fixed(target, assertion, JWT_BEARER)
+    }
+
+    const fn fixed(target: Target, assertion: SecretText, cached_as: &'static str) -> Self {
         Self {
             target,
-            assertion: Assertion::Fixed(assertion.into()),
+            assertion: Assertion::Fixed(assertion),
             audience: GrantAudience::Issuer,
-            cached_as: JWT_BEARER,
+            cached_as,
         }
     }
 
@@ -75,10 +86,7 @@ impl JwtBearer {
     /// the assertion. The token is one of the user, as after a login.
     #[must_use]
     pub fn of_id_jag(target: Target, assertion: &IdJag) -> Self {
-        Self {
-            cached_as: USER,
-            ..Self::new(target, assertion.text().clone())
-        }
+        Self::fixed(target, assertion.text().clone(), USER)
     }
 
     /// Presents the assertion of another authorization server.

@@ -138,7 +138,7 @@ impl SubjectToken {
         }
     }
 
-    pub(super) fn fingerprint(&self) -> Fingerprint {
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
         match &self.text {
             Text::Own(text) => text.fingerprint(),
             Text::Inbound(token) => token.fingerprint(),
@@ -199,6 +199,12 @@ impl ActorToken {
     pub fn named(mut self, subject: impl Into<Box<str>>) -> Self {
         self.subject = Some(subject.into());
         self
+    }
+
+    /// Returns what tells two actors apart: the token, its type and the expected name.
+    pub(super) fn identity(&self) -> (String, &str, Option<&str>) {
+        let token = self.text.fingerprint().to_string();
+        (token, &self.kind, self.subject.as_deref())
     }
 
     pub(super) fn text(&self) -> &Secret {
