@@ -137,6 +137,62 @@ async fn the_request_has_all_parameters() {
     assert_eq!(forms.len(), 2);
 }
 
+/// Exchanges that ask for or accept something else have tokens of their own.
+#[tokio::test(start_paused = true)]
+async fn an_exchange_is_cached_as_what_it_is() {
+    let script = Script::new(|_, number| {
+        let token = exchanged(&json!({"jti": number.to_string(), "act": {"sub": "agent"}}));
+        json_answer(200, &answer(&token, &json!({})))
+    });
+    let source = source(&script, TokenRules::new());
+    let minutes = |count: u64| std::time::Duration::from_secs(60 * count);
+    let (user, other) = (subject(), ActorToken::jwt("other").named("agent"));
+    let own = || {
+        let actor = ActorToken::jwt("agent-token").named("agent");
+        Delegation::new(user.clone(), actor, target("read"))
+    };
+    let further = || "https://b.example".parse().unwrap();
+    let crossing = || {
+        let crossing = Crossing::new(Kind::AccessToken, Some("https://as.example"));
+        let scopes = aims_oauth_wire::delegate::ScopeTable::new([("read", "read")]).unwrap();
+        let crossing = crossing.audience("https://app.example", TOOL);
+        crossing.scopes_inward(scopes)
+    };
+    let alone = || Impersonation::new(user.clone(), target("read"));
+    // The crossing tells the actors of the answer from those of the subject token.
+    let refused = source.token(own().judged_by(crossing())).await;
+    assert_eq!(code(refused), "delegate.actors");
+    let delegations = || {
+        [
+            own(),
+            Delegation::new(user.clone(), other.clone(), target("read")),
+            own().audience("a"),
+            own().audience("b"),
+            own().audience("a").audience("b"),
+            own().audience("ab"),
+            own().also_for(further()),
+            own().max_lifetime(minutes(5)),
+            own().max_lifetime(minutes(6)),
+            own().accept_new_lifetime(),
+            own().accept_opaque_answer(),
+        ]
+    };
+    let mut seen = std::collections::HashSet::new();
+    for grant in delegations() {
+        seen.insert(source.token(grant).await.unwrap().fingerprint());
+    }
+    seen.insert(source.token(alone()).await.unwrap().fingerprint());
+    assert_eq!(seen.len(), 12);
+    // A grant that was used and then changed is another one.
+    let used = own();
+    source.token(own()).await.unwrap();
+    assert_ne!(used.cached_as(), used.clone().audience("c").cached_as());
+    // Each one is found again.
+    for grant in delegations() {
+        assert!(!seen.insert(source.token(grant).await.unwrap().fingerprint()));
+    }
+}
+
 /// TEX-02: the types of subject tokens; a SAML assertion is passed on unread.
 #[tokio::test(start_paused = true)]
 async fn subject_tokens_have_types() {
@@ -273,6 +329,31 @@ async fn deviations_are_accepted_by_name() {
     }
 }
 
+/// An answer that does not say how long it lives is judged by its `exp`, and without one by the
+/// time that it is used for.
+#[tokio::test(start_paused = true)]
+async fn a_lifetime_that_is_not_stated_is_judged() {
+    let most = |seconds: u64| {
+        let grant = impersonation().accept_new_lifetime();
+        grant.max_lifetime(std::time::Duration::from_secs(seconds))
+    };
+    let silent = json!({"expires_in": null});
+    let jwt = |exp: u64| answer(&exchanged(&json!({"exp": NOW + exp})), &silent);
+    assert_eq!(judged(impersonation(), jwt(700)).await, "grant.lifetime");
+    assert_eq!(judged(impersonation(), jwt(600)).await, "ok");
+    assert_eq!(judged(most(60), jwt(300)).await, "grant.lifetime");
+    assert_eq!(judged(most(60), jwt(60)).await, "ok");
+    // The later of both counts.
+    let body = answer(
+        &exchanged(&json!({"exp": NOW + 300})),
+        &json!({"expires_in": 60}),
+    );
+    assert_eq!(judged(most(60), body).await, "grant.lifetime");
+    let opaque = answer(&"opaque".into(), &silent);
+    assert_eq!(judged(most(60), opaque.clone()).await, "grant.lifetime");
+    assert_eq!(judged(most(300), opaque).await, "ok");
+}
+
 /// If no scope was requested, the answer has none that the subject token has not.
 #[tokio::test(start_paused = true)]
 async fn a_subject_token_limits_scopes() {
@@ -286,6 +367,13 @@ async fn a_subject_token_limits_scopes() {
         .unwrap();
     for (scope, expected) in [("read", "ok"), ("read write", "grant.scope")] {
         let body = answer(&"opaque".into(), &json!({"scope": scope}));
+        let grant = Impersonation::new(SubjectToken::of(&own), target(""));
+        assert_eq!(judged(grant, body).await, expected);
+    }
+    // The same if only the JWT says so.
+    for (scope, expected) in [("read", "ok"), ("read write", "grant.scope")] {
+        let wider = exchanged(&json!({ "scope": scope }));
+        let body = answer(&wider, &json!({"scope": null}));
         let grant = Impersonation::new(SubjectToken::of(&own), target(""));
         assert_eq!(judged(grant, body).await, expected);
     }
@@ -365,6 +453,26 @@ async fn an_assertion_of_the_platform() {
     let failed = source(&script, TokenRules::new()).token(grant).await;
     assert_eq!(code(failed), "oauth.authenticate");
     assert!(script.requests().is_empty());
+}
+
+/// The tokens of two assertions are never interchanged, also if no subject is named.
+#[tokio::test(start_paused = true)]
+async fn each_assertion_has_its_token() {
+    let script = Script::new(|_, number| {
+        let body = json!({"access_token": format!("t{number}"), "token_type": "Bearer",
+            "expires_in": 300});
+        json_answer(200, &body)
+    });
+    let source = source(&script, TokenRules::new());
+    let grant = |assertion: &str| JwtBearer::new(target("read"), assertion);
+    let alice = source.token(grant("alice")).await.unwrap().fingerprint();
+    let bob = source.token(grant("bob")).await.unwrap().fingerprint();
+    assert_ne!(alice, bob);
+    let again = source.token(grant("alice")).await.unwrap();
+    assert_eq!(again.fingerprint(), alice);
+    // A subject that is named counts.
+    let named = JwtBearer::new(target("read").with_subject("carol"), "c");
+    assert_eq!(named.target().subject(), Some("carol"));
 }
 
 fn id_jag_claims(changes: &Value) -> Value {

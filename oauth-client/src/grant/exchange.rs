@@ -1,7 +1,9 @@
 //! Token exchange (RFC 8693).
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use aims_jose::digest::sha256_base64url;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use aims_oauth_wire::delegate::Crossing;
@@ -51,6 +53,8 @@ pub struct TokenExchange<A> {
     accepts_new_lifetime: bool,
     accepts_opaque: bool,
     crossing: Option<Crossing>,
+    /// The name in the cache, once it was needed. Each change of the exchange removes it.
+    name: OnceLock<Box<str>>,
 }
 
 /// A token exchange whose answer is a token of the subject alone. The resource cannot tell the
@@ -136,7 +140,13 @@ impl<A> TokenExchange<A> {
             accepts_new_lifetime: false,
             accepts_opaque: false,
             crossing: None,
+            name: OnceLock::new(),
         }
+    }
+
+    fn renamed(mut self) -> Self {
+        self.name = OnceLock::new();
+        self
     }
 
     /// Adds the logical name of a service that the token is for (`audience`, RFC 8693 §2.1).
@@ -146,38 +156,38 @@ impl<A> TokenExchange<A> {
     #[must_use]
     pub fn audience(mut self, name: impl Into<Box<str>>) -> Self {
         self.audiences.push(name.into());
-        self
+        self.renamed()
     }
 
     /// Adds another resource that the token is for.
     #[must_use]
     pub fn also_for(mut self, resource: Resource) -> Self {
         self.further.push(resource);
-        self
+        self.renamed()
     }
 
-    /// Sets the maximum lifetime of the answer.
+    /// Sets the maximum lifetime of the answer. An answer that states none counts as one of 300 s.
     #[must_use]
-    pub const fn max_lifetime(mut self, most: Duration) -> Self {
+    pub fn max_lifetime(mut self, most: Duration) -> Self {
         self.max_lifetime = Some(most);
-        self
+        self.renamed()
     }
 
     /// Accepts a token that lives longer than the subject token, for a server that gives exchanged
     /// tokens a new lifetime (Keycloak). The grant of the subject is then prolonged without the
     /// subject.
     #[must_use]
-    pub const fn accept_new_lifetime(mut self) -> Self {
+    pub fn accept_new_lifetime(mut self) -> Self {
         self.accepts_new_lifetime = true;
-        self
+        self.renamed()
     }
 
     /// Accepts an opaque token as the answer to a [`Delegation`], for a server that is known to put
     /// the actor into its answers of introspection (RFC 8693 §4.1).
     #[must_use]
-    pub const fn accept_opaque_answer(mut self) -> Self {
+    pub fn accept_opaque_answer(mut self) -> Self {
         self.accepts_opaque = true;
-        self
+        self.renamed()
     }
 
     /// Requires that the answer, a JWT, is no more than the subject token in every dimension, after
@@ -186,7 +196,7 @@ impl<A> TokenExchange<A> {
     #[must_use]
     pub fn judged_by(mut self, crossing: Crossing) -> Self {
         self.crossing = Some(crossing);
-        self
+        self.renamed()
     }
 }
 
@@ -223,7 +233,8 @@ impl<A: Acting> Grant for TokenExchange<A> {
     fn judge(&self, response: &TokenResponse, now: UnixTime) -> Result<(), Error> {
         issued::expect_type(response, ACCESS_TOKEN)?;
         judge::scope(&self.subject, self.target.scopes(), response.scope())?;
-        let ends = response.expires_at(now);
+        let answer = judge::Answer::read(response.access_token());
+        let ends = judge::ends(answer.as_ref(), response.expires_at(now));
         judge::lifetime(
             &self.subject,
             self.max_lifetime,
@@ -231,8 +242,8 @@ impl<A: Acting> Grant for TokenExchange<A> {
             ends,
             now,
         )?;
-        let answer = judge::Answer::read(response.access_token());
-        judge::stated_scope(answer.as_ref(), self.target.scopes(), response.scope())?;
+        let (asked, granted) = (self.target.scopes(), response.scope());
+        judge::stated_scope(&self.subject, answer.as_ref(), asked, granted)?;
         if let Some(actor) = self.actor.token() {
             judge::actor(actor, answer.as_ref(), self.accepts_opaque)?;
         }
@@ -248,10 +259,28 @@ impl<A: Acting> Grant for TokenExchange<A> {
     }
 
     fn cached_as(&self) -> &str {
-        match self.actor.token() {
-            Some(_) => "delegation",
-            None => "impersonation",
-        }
+        self.name.get_or_init(|| self.named())
+    }
+}
+
+impl<A: Acting> TokenExchange<A> {
+    /// Returns a name of all that was asked for and accepted beside the target, so that a token is
+    /// returned only to a caller that would get the same.
+    fn named(&self) -> Box<str> {
+        let actor = self.actor.token();
+        let kind = actor.map_or("impersonation", |_| "delegation");
+        let mut parts = vec![
+            format!("{:?}", actor.map(ActorToken::identity)),
+            format!("{:?}", self.max_lifetime),
+            format!("{} {}", self.accepts_new_lifetime, self.accepts_opaque),
+            format!("{:?}", self.crossing),
+            self.audiences.len().to_string(),
+        ];
+        parts.extend(self.audiences.iter().map(ToString::to_string));
+        parts.extend(self.further.iter().map(ToString::to_string));
+        let prefixed = parts.iter().map(|it| format!("{}:{it}", it.len()));
+        let digest = sha256_base64url(&prefixed.collect::<String>());
+        format!("{kind}:{digest}").into()
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Grant, Target, TokenRules};
 use crate::{DpopKey, Error, Token};
 
 /// The assumed lifetime of a token whose server does not state one.
-const UNKNOWN_LIFETIME: Duration = Duration::from_secs(300);
+pub(super) const UNKNOWN_LIFETIME: Duration = Duration::from_secs(300);
 
 /// A pending token request. Created by
 /// [`ClientCredentials::prepare`](crate::ClientCredentials::prepare).

@@ -11,6 +11,7 @@ use aims_oauth_wire::delegate::{Crossing, Dimension, Kind, Rights, Verdict, dele
 use aims_oauth_wire::names::ScopeSet;
 use serde::Deserialize;
 
+use super::super::pending::UNKNOWN_LIFETIME;
 use super::{ActorToken, Secret, SubjectToken};
 use crate::Error;
 
@@ -74,18 +75,22 @@ pub(super) fn scope(
     })
 }
 
-/// The `scope` of a JWT has only what the server stated, or what was asked for.
+/// The `scope` of a JWT has only what the server stated, or what was asked for. If nothing was
+/// asked for, it has only what the subject token has, as far as that is known.
 pub(super) fn stated_scope(
+    subject: &SubjectToken,
     answer: Option<&Answer>,
     asked: &ScopeSet,
     granted: Option<&ScopeSet>,
 ) -> Result<(), Error> {
     let claimed = answer.and_then(|answer| answer.claims.scope.as_deref());
-    let Some(claimed) = claimed.filter(|_| !asked.is_empty()) else {
+    let own = subject.scopes.as_ref().filter(|own| !own.is_empty());
+    let known = if asked.is_empty() { own } else { Some(asked) };
+    let (Some(claimed), Some(known)) = (claimed, known) else {
         return Ok(());
     };
     let is_wider = |scope: &&str| {
-        !asked.contains(scope) && granted.is_none_or(|granted| !granted.contains(scope))
+        !known.contains(scope) && granted.is_none_or(|granted| !granted.contains(scope))
     };
     let wider: Vec<_> = claimed.split(' ').filter(is_wider).collect();
     if wider.is_empty() {
@@ -96,6 +101,13 @@ pub(super) fn stated_scope(
     })
 }
 
+/// Returns the end of the answer: that of the response, or of the JWT, whichever is later.
+pub(super) fn ends(answer: Option<&Answer>, stated: Option<UnixTime>) -> Option<UnixTime> {
+    let exp = answer.and_then(|answer| answer.claims.exp);
+    let exp = exp.map(|exp| UnixTime::since_unix_epoch(Duration::from_secs(exp.as_secs())));
+    stated.into_iter().chain(exp).max()
+}
+
 /// The end of the answer is not after that of the subject token.
 pub(super) fn lifetime(
     subject: &SubjectToken,
@@ -104,7 +116,11 @@ pub(super) fn lifetime(
     ends: Option<UnixTime>,
     now: UnixTime,
 ) -> Result<(), Error> {
-    let Some(ends) = ends else { return Ok(()) };
+    // An answer without an end is used for this time.
+    let used = most.map(|_| time::after(now, UNKNOWN_LIFETIME));
+    let Some(ends) = ends.or(used) else {
+        return Ok(());
+    };
     let of_jwt = || subject.read()?.claims.exp.map(NumericDate::as_secs);
     let own = subject.expires.map(|it| it.as_secs()).or_else(of_jwt);
     let own = own.filter(|_| !accepts_new);
