@@ -125,7 +125,7 @@ impl DpopKey {
         signed.map_err(Error::Sign)
     }
 
-    /// Keeps the nonce of a response. Returns whether it is another one than before.
+    /// Keeps the nonce of a response. Returns whether there is one.
     ///
     /// A malformed or repeated nonce is ignored, because a server that needs one repeats its
     /// demand.
@@ -139,7 +139,8 @@ impl DpopKey {
             let first = nonces.keys().next().cloned();
             first.map(|first| nonces.remove(&first));
         }
-        nonces.insert(server, nonce.clone()) != Some(nonce)
+        nonces.insert(server, nonce);
+        true
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Server, Nonce>> {

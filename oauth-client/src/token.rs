@@ -81,12 +81,13 @@ impl Token {
     /// to be authorized again, once.
     pub fn demands_nonce<B>(&self, target: &Uri, answer: &Response<B>) -> bool {
         let Some(key) = &self.dpop else { return false };
-        let is_new = key.learn(Role::Resource, target, answer.headers());
+        let has_nonce = key.learn(Role::Resource, target, answer.headers());
         let demands = |challenges: Challenges| {
             let mut errors = challenges.of(SCHEME).map(Challenge::error);
             errors.any(|error| error == Some("use_dpop_nonce"))
         };
-        is_new
+        // Another request may have learned the same nonce meanwhile.
+        has_nonce
             && answer.status() == StatusCode::UNAUTHORIZED
             && Challenges::parse(answer.headers()).is_ok_and(demands)
     }
