@@ -12,7 +12,9 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use aims_fetch::{Fetch, FetchFuture};
-use aims_oauth_client::{Error, Grant, Refresh, Target, TokenRules, TokenSource, UserGrant};
+use aims_oauth_client::{
+    Error, Grant, MemoryStore, Refresh, Target, TokenRules, TokenSource, TokenStore, UserGrant,
+};
 use aims_oauth_wire::metadata::ServerMetadata;
 use aims_oauth_wire::token::{Form, TokenRequest, TokenResponse};
 use common::{LATEST, Paused, Script, client, code, json_answer, server_with, sleep};
@@ -358,4 +360,45 @@ async fn a_login_during_a_renewal() {
         *slow.0.lock().unwrap(),
         [json!(null), json!("r1"), json!(null), json!("r3")]
     );
+}
+
+/// A logout during a renewal is not undone by it, neither here nor in a store.
+#[tokio::test(start_paused = true)]
+async fn a_logout_during_a_renewal() {
+    for shared in [false, true] {
+        let store: Arc<dyn TokenStore> = Arc::new(MemoryStore::new());
+        let open = || {
+            let source = source(Slow(Arc::default()), TokenRules::new());
+            match shared {
+                true => source.with_store(Arc::clone(&store)),
+                false => source,
+            }
+        };
+        let own = Arc::new(open());
+        own.redeem(Code(target())).await.unwrap();
+        sleep(300).await;
+        let renewing = tokio::spawn({
+            let source = Arc::clone(&own);
+            async move { text(&source).await }
+        });
+        tokio::task::yield_now().await;
+        own.revoke(&UserGrant::new(target())).await.unwrap();
+        assert_eq!(code(renewing.await.unwrap()), "grant.interrupted");
+        assert_eq!(code(text(&own).await), "grant.needs_user", "{shared}");
+        assert_eq!(code(text(&open()).await), "grant.needs_user", "{shared}");
+    }
+}
+
+/// F-18: a token that can be renewed does not make room for one that can be had again.
+#[tokio::test(start_paused = true)]
+async fn a_login_does_not_make_room() {
+    let script = Script::new(|_, number| granted(number, Some("r")));
+    let source = source(script, TokenRules::new()).with_capacity(2);
+    source.redeem(Code(target())).await.unwrap();
+    sleep(10).await;
+    for tool in ["https://a.example", "https://b.example"] {
+        let (tool, scopes) = (tool.parse().unwrap(), "read".parse().unwrap());
+        source.token_for(&tool, &scopes).await.unwrap();
+    }
+    assert_eq!(text(&source).await.unwrap(), "Bearer t0");
 }

@@ -73,7 +73,8 @@ impl Asker {
             let Some(leased) = store.swap(&key, version, Some(record.write())).await? else {
                 continue;
             };
-            return self.renew_leased(store, &key, leased, record, grant).await;
+            let renewed = self.renew_leased(store, &key, leased, record, grant, slot);
+            return renewed.await;
         }
     }
 
@@ -97,6 +98,7 @@ impl Asker {
         mut version: u64,
         mut record: Record,
         grant: &Arc<dyn Grant>,
+        slot: &Slot,
     ) -> Result<Kept, Failed> {
         let mut refused = None;
         if let Some(text) = record.refresh_token.clone() {
@@ -108,7 +110,7 @@ impl Asker {
             let refresh = Refresh::new(grant.target().clone(), text.into(), granted, self.rules);
             let refresh: Arc<dyn Grant> = Arc::new(refresh);
             match self.request(&refresh).await {
-                Ok(kept) => return self.stored(store, key, version, kept).await,
+                Ok(kept) => return self.stored(store, key, version, kept, slot).await,
                 Err(failed) if failed.rejects_grant() => {
                     refused = Some(failed.error);
                     record.refresh_token = None;
@@ -129,7 +131,7 @@ impl Asker {
             version = dropped.ok_or(Error::Interrupted)?;
         }
         match self.request(grant).await {
-            Ok(kept) => self.stored(store, key, version, kept).await,
+            Ok(kept) => self.stored(store, key, version, kept, slot).await,
             Err(failed) => {
                 record.lease = None;
                 store.swap(key, Some(version), Some(record.write())).await?;
@@ -145,10 +147,12 @@ impl Asker {
         key: &StoreKey,
         version: u64,
         kept: Kept,
+        slot: &Slot,
     ) -> Result<Kept, Failed> {
         let record = Record::of(&kept.token).write();
         let swapped = store.swap(key, Some(version), Some(record.clone())).await?;
-        if swapped.is_none() {
+        // A logout removed the record; it stays away.
+        if swapped.is_none() && slot.is_current() {
             // The lease ended while the server answered. The newest refresh token is this one.
             self.replace(store, key, Some(record)).await?;
         }

@@ -79,6 +79,10 @@ struct State {
     /// The last failure, and the time of the next attempt.
     last: Option<(Arc<Error>, Instant)>,
     flight: SingleFlight<Outcome>,
+    /// How often a token was stored or removed outside of a running request, and the number when
+    /// the running request started.
+    generation: u64,
+    started: u64,
     /// The task of the request.
     task: Option<AbortHandle>,
 }
@@ -135,6 +139,7 @@ impl Slot {
             .filter(|(_, until)| Instant::now() < *until);
         if is_due && !state.flight.is_under_way() && paused.is_none() {
             let (landing, outcome) = state.flight.lead();
+            state.started = state.generation;
             let meanwhile = good.map(|kept| kept.token);
             return Ok(Next::Start(landing, outcome, meanwhile));
         }
@@ -163,6 +168,11 @@ impl Slot {
         state.flight.end();
         state.task = None;
         match result {
+            // After a logout or a login, the token of an earlier grant is not used.
+            Ok(_) if state.started != state.generation => {
+                let newer = state.kept.clone();
+                newer.ok_or_else(|| Arc::new(Error::Interrupted))
+            }
             Ok(kept) => {
                 state.keep(&kept);
                 Ok(kept)
@@ -183,7 +193,16 @@ impl Slot {
 
     /// Stores a token that was requested outside of the running request.
     pub(super) fn put(&self, kept: &Kept) {
-        self.lock().keep(kept);
+        let mut state = self.lock();
+        state.generation = state.generation.wrapping_add(1);
+        state.keep(kept);
+    }
+
+    /// Returns whether no token was stored or removed outside of the running request since it
+    /// started.
+    pub(super) fn is_current(&self) -> bool {
+        let state = self.lock();
+        state.started == state.generation
     }
 
     /// Returns the running request.
@@ -206,6 +225,7 @@ impl Slot {
     /// of its type.
     pub(super) fn clear(&self) -> Option<(SecretText, &'static str)> {
         let mut state = self.lock();
+        state.generation = state.generation.wrapping_add(1);
         let kept = state.kept.take();
         match state.renewal.take() {
             Some(renewal) => Some((renewal.token, "refresh_token")),
@@ -231,12 +251,14 @@ impl Slot {
     /// Returns when this slot may be removed to make room, or `None` while a request is running.
     pub(super) fn idle_until(&self) -> Option<u64> {
         let state = self.lock();
-        let ends = state
-            .kept
-            .as_ref()
-            .map(|kept| kept.token.expires().as_secs());
+        let ends = match (&state.renewal, &state.kept) {
+            // The end of the access token is not that of the grant. Its loss may need the user.
+            (Some(_), _) => u64::MAX,
+            (None, Some(kept)) => kept.token.expires().as_secs(),
+            (None, None) => 0,
+        };
         let is_idle = !state.flight.is_under_way();
-        is_idle.then_some(ends.unwrap_or(0))
+        is_idle.then_some(ends)
     }
 
     /// Stops the running request.
