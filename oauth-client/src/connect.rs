@@ -195,7 +195,7 @@ impl Connector {
     /// (draft-ietf-oauth-identity-assertion-authz-grant).
     ///
     /// `known_as` is the identifier of the client at the server of the tool, if the provider is to
-    /// name it. Without [`for_user`](Self::for_user), stored tokens are found by this very `subject`.
+    /// name it. Without [`for_user`](Self::for_user), stored tokens are found by the `subject`.
     pub fn by_identity_provider(
         self,
         provider: ServerMetadata,
