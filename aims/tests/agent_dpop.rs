@@ -16,7 +16,7 @@ use aims::agent::{Error, RequestAuth};
 use aims::cred::{FixedSource, Identity};
 use aims::fetch::{Fetch, FetchFuture};
 use aims::jose::digest::Hashed;
-use aims::jose::provider::AWS_LC;
+use aims::jose::provider;
 use aims::jose::secret::SecretText;
 use aims::oauth_client::{DpopKey, TokenSource};
 use aims::oauth_wire::client_auth::ClientSecretBasic;
@@ -47,7 +47,7 @@ struct State {
 impl Net {
     fn demanding(demands: &'static [&'static str]) -> Self {
         Self {
-            key: DpopKey::generate(AWS_LC).unwrap(),
+            key: DpopKey::generate(provider::default()).unwrap(),
             demands,
             state: Arc::default(),
         }
@@ -100,7 +100,7 @@ fn verified(request: &Request<Vec<u8>>, key: &DpopKey, token: &str) -> Option<St
     assert_eq!(proof.thumbprint(), key.thumbprint());
     let (uri, token) = (request.uri().to_string(), Hashed::of(token));
     let binding = Binding::to(request.method().as_str(), &uri).access_token(&token);
-    let holder = proof.key(AWS_LC).unwrap();
+    let holder = proof.key(provider::default()).unwrap();
     drop(proof.verify(&holder, &binding, &rules, at(NOW)).unwrap());
     let payload = text.split('.').nth(1).unwrap();
     let payload = aims::jose::base64url::decode(payload).unwrap();
