@@ -7,6 +7,7 @@
 //! aims-interop-oauth live NODE PROVIDER.MJS CALLS.MJS FOLDER [HUSKARL]    # and other clients
 //! aims-interop-oauth keycloak NODE KEYCLOAK.MJS BASE    # Keycloak at this URL
 //! aims-interop-oauth mcp NODE SCRIPTS SERVER [CLIENT.PY]    # the official SDKs of MCP
+//! aims-interop-oauth browser NODE CONSENT.MJS AIMS CHROMIUM    # the consent page of the authority
 //! aims-interop-oauth minted CASES PROGRAM...    # tokens and proofs of other libraries
 //! ```
 //!
@@ -15,6 +16,7 @@
 #![expect(clippy::print_stdout, reason = "it is a program that prints a table")]
 
 mod agent;
+mod browser;
 mod grants;
 mod keycloak;
 mod live;
@@ -46,6 +48,9 @@ async fn main() -> Result<(), Failure> {
                 python,
             })
             .await
+        }
+        ["browser", node, script, aims, chromium] => {
+            browser::run(node, script, aims, chromium).await
         }
         ["minted", cases, libraries @ ..] if !libraries.is_empty() => minted::run(cases, libraries),
         _ => Err("usage: see the first lines of main.rs".into()),
