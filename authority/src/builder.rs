@@ -92,6 +92,7 @@ pub struct Builder {
     replay: Option<Arc<dyn ReplayStore>>,
     state: Option<Arc<dyn State>>,
     requires_dpop_nonces: bool,
+    accepts_early_proofs: bool,
     refuses_second_renewals: bool,
     users: Option<Arc<dyn AuthenticateUser>>,
     acr_values: Vec<String>,
@@ -128,6 +129,7 @@ impl Builder {
             replay: None,
             state: None,
             requires_dpop_nonces: false,
+            accepts_early_proofs: false,
             refuses_second_renewals: false,
             users: None,
             acr_values: Vec::new(),
@@ -226,10 +228,27 @@ impl Builder {
         self
     }
 
-    /// Sets the store of spent nonces and assertions. Defaults to the memory of this process, with
-    /// the rate [`Limits::agent`](crate::Limits) for each agent.
+    /// Sets the store of spent nonces, assertions and proofs. Defaults to the memory of this
+    /// process, with the rate [`Limits::agent`](crate::Limits) for each agent.
+    ///
+    /// A store in memory knows nothing of what was spent before the process was started. So the
+    /// authority refuses a client assertion or a proof that it could have accepted before `build`,
+    /// with 503: one that was made at most the clock skew later, 30 s, or earlier. An assertion
+    /// without `iat` counts as made as early as its `exp` allows. See
+    /// [`accept_proofs_before_start`](Self::accept_proofs_before_start).
     pub fn replay(mut self, store: Arc<dyn ReplayStore>) -> Self {
         self.replay = Some(store);
+        self
+    }
+
+    /// Accepts client assertions and proofs that were made before the authority was built, or up
+    /// to the clock skew later.
+    ///
+    /// One that was captured before a restart is then accepted once more. Use it where nothing can
+    /// have been captured, such as in a test. An authority at an `http` URL, which is on this
+    /// machine, always accepts them.
+    pub const fn accept_proofs_before_start(mut self) -> Self {
+        self.accepts_early_proofs = true;
         self
     }
 
@@ -264,7 +283,9 @@ impl Builder {
     /// Lets clients register themselves (RFC 7591), with these rights. Off by default: every
     /// client that reaches the server can register, and each user decides which client to trust.
     ///
-    /// A registration lasts 30 days. It has no secret: a client is public, or has keys.
+    /// A registration ends after a day, unless a user has allowed the client something by then.
+    /// Each time a user does, it lasts 30 days from that moment. It has no secret: a client is
+    /// public, or has keys.
     pub fn dynamic_registration(mut self, clients: SelfDescribed) -> Self {
         self.registration = Some(clients);
         self
@@ -377,6 +398,9 @@ impl Builder {
         let replay = self
             .replay
             .unwrap_or_else(|| Arc::new(in_memory(self.limits.agent)));
+        if !self.accepts_early_proofs && base.as_str().starts_with("https:") {
+            replay.begin(now);
+        }
         let mut svid_audiences = self.svid_audiences;
         svid_audiences.push(base.as_str().to_owned());
         let identity = Arc::new(IdentityServer {

@@ -47,7 +47,8 @@ pub struct Limits {
     /// attestations at the token endpoint. Defaults to 400 at once and 6,000 a minute.
     ///
     /// At the token endpoint it is a rule of the default replay store only: see
-    /// [`Builder::replay`](crate::Builder::replay).
+    /// [`Builder::replay`](crate::Builder::replay). A public client proves nothing, so there each
+    /// source of its requests has this rate. An IPv6 address counts by its /64.
     pub agent: Rate,
     /// Maximum number of declared enrolments. Defaults to 4,096.
     pub enrolments: usize,

@@ -72,6 +72,8 @@ pub trait State: fmt::Debug + Send + Sync {
 }
 
 /// The kinds of entries. Keys of different kinds do not collide.
+///
+/// A store bounds each kind by itself, so that what any caller can store leaves room for the rest.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[non_exhaustive]
 pub enum Kind {
@@ -79,6 +81,9 @@ pub enum Kind {
     AccessToken,
     /// A dynamically registered client (RFC 7591), by its `client_id`.
     Client,
+    /// A client by its fetched client id metadata document, by the URL of the document. The server
+    /// can fetch it again.
+    ClientDocument,
     /// An authorization code (RFC 6749 §4.1.2), by its hash. A used code stays, as used, until its
     /// access tokens have expired.
     Code,
@@ -87,8 +92,11 @@ pub enum Kind {
     Grant,
     /// An authorization request that waits for the user's consent, by its hash.
     Interaction,
-    /// A pushed authorization request (RFC 9126), by its hash.
+    /// A pushed authorization request (RFC 9126) of a client that has authenticated, by its hash.
     PushedRequest,
+    /// A pushed authorization request of a client that proves nothing or described itself, by its
+    /// hash.
+    PublicPushedRequest,
     /// A token that was revoked before its expiry, by the hash of the token.
     RevokedToken,
     /// An identifier that the operator has withdrawn, by itself.
@@ -100,10 +108,12 @@ impl Kind {
     pub const ALL: &'static [Self] = &[
         Self::AccessToken,
         Self::Client,
+        Self::ClientDocument,
         Self::Code,
         Self::Grant,
         Self::Interaction,
         Self::PushedRequest,
+        Self::PublicPushedRequest,
         Self::RevokedToken,
         Self::Withdrawn,
     ];
@@ -114,10 +124,12 @@ impl Kind {
         match self {
             Self::AccessToken => "access_token",
             Self::Client => "client",
+            Self::ClientDocument => "client_document",
             Self::Code => "code",
             Self::Grant => "grant",
             Self::Interaction => "interaction",
             Self::PushedRequest => "pushed_request",
+            Self::PublicPushedRequest => "public_pushed_request",
             Self::RevokedToken => "revoked_token",
             Self::Withdrawn => "withdrawn",
         }

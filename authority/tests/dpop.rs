@@ -12,7 +12,7 @@ mod common;
 
 use std::sync::Arc;
 
-use aims_authority::{Authority, Client};
+use aims_authority::{Authority, Client, Limits, Rate};
 use aims_jose::base64url;
 use aims_jose::key::{Signer as _, SigningKey};
 use aims_jose::random::SYSTEM;
@@ -204,6 +204,46 @@ fn one_client_with_many_keys_keeps_no_other_out() {
     for _ in 0..8 {
         assert_eq!(request("quiet", &quiet), 200);
     }
+}
+
+/// Any caller can send the `client_id` of a public client. Its proofs count for the network of the
+/// caller, not for the client, so they use up the rate of none of its users.
+#[test]
+fn an_attacker_does_not_use_up_the_rate_of_a_public_client() {
+    let mut limits = Limits::default();
+    limits.agent = Rate {
+        burst: 4,
+        per_minute: 60,
+    };
+    let other = Client::public("other").redirect_uri("http://127.0.0.1/callback");
+    let authority = common::browser::with_users()
+        .client(common::browser::public())
+        .client(other)
+        .limits(limits)
+        .build(now())
+        .unwrap();
+    let request = |client_id: &str, source: &str| {
+        let body = form(&[
+            ("grant_type", "authorization_code"),
+            ("client_id", client_id),
+            ("code", "x"),
+        ]);
+        let proof = proof(&es256());
+        let request = common::request("POST", "/token", &[FORM, ("dpop", &proof)], &body);
+        let response = authority.handle(&request, Some(source.parse().unwrap()), now());
+        response.status().as_u16()
+    };
+    let attacker: Vec<u16> = (1..=6)
+        .map(|n| request("cli", &format!("2001:db8::{n}")))
+        .collect();
+    assert_eq!(attacker, [400, 400, 400, 400, 503, 503]);
+    for _ in 0..4 {
+        assert_eq!(request("cli", "2001:db8:0:1::1"), 400);
+        assert_eq!(request("cli", "192.0.2.1"), 400);
+    }
+    // Nor does one public client use up the rate of another at the same address.
+    assert_eq!(request("cli", "192.0.2.1"), 503);
+    assert_eq!(request("other", "192.0.2.1"), 400);
 }
 
 #[test]

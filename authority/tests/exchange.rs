@@ -68,7 +68,8 @@ impl Chain {
         let back = ScopeTable::new([("read", "call")]).unwrap();
         let table = ExchangeTable::new()
             .allow(TOOLS, FILES, rows)
-            .allow(FILES, TOOLS, back);
+            .allow(FILES, TOOLS, back)
+            .allow(TOOLS, TOOLS, ScopeTable::new([("call", "list")]).unwrap());
         let authority = with_users()
             .exchange(Arc::new(table))
             .transactions(Arc::new(Shop))
@@ -78,6 +79,7 @@ impl Chain {
                 Client::with_keys("gateway", key_set(&gateway))
                     .serves(TOOLS)
                     .allow(FILES, ["read"])
+                    .allow(TOOLS, ["list"])
                     .allow(OTHER, ["call"]),
             )
             .client(
@@ -88,7 +90,8 @@ impl Chain {
             .build(now())
             .unwrap();
         let code = code(&authority, parameters, now());
-        let granted = redeem(&authority, &code, &[], &[], now()).unwrap();
+        let tools = [("resource", TOOLS)];
+        let granted = redeem(&authority, &code, &[], &tools, now()).unwrap();
         let text = |name: &str| granted[name].as_str().unwrap().to_owned();
         Self {
             subject: text("access_token"),
@@ -179,7 +182,7 @@ fn nothing_more_is_given() {
         ("scope", "browse", "invalid_scope"),
         ("scope", "call", "invalid_scope"),
         ("resource", "", "invalid_target"),
-        ("resource", TOOLS, "invalid_target"),
+        ("resource", TOOLS, "invalid_scope"),
         // The client may use it, and no table leads there.
         ("resource", OTHER, "invalid_target"),
         ("audience", FILES, "invalid_target"),
@@ -271,8 +274,9 @@ fn a_chain_has_no_actor_twice() {
 
 #[test]
 fn details_only_shrink() {
-    const DETAILS: &str = r#"[{"type":"aims_tool","actions":["search","read"]}]"#;
+    const DETAILS: &str = r#"[{"type":"aims_tool","actions":["search","read"],"locations":["https://tools.example/mcp","https://files.example"]}]"#;
     let mut asked = parameters();
+    asked.push(("resource", FILES.to_owned()));
     asked.push(("authorization_details", DETAILS.to_owned()));
     let chain = Chain::asking(&asked);
     let kept = chain.exchange(&[], now()).unwrap();
@@ -291,6 +295,49 @@ fn details_only_shrink() {
             None => assert!(answer.is_ok()),
         }
     }
+}
+
+/// RAR-06: an entry goes on to a resource that it names, and to no other.
+#[test]
+fn details_of_one_resource_do_not_go_on() {
+    let here = r#"{"type":"aims_tool","actions":["a"]}"#;
+    let tools = r#"{"type":"aims_tool","actions":["b"],"locations":["https://tools.example/mcp"]}"#;
+    let files = r#"{"type":"aims_tool","actions":["c"],"locations":["https://files.example"]}"#;
+    let both = r#"{"type":"aims_tool","actions":["d"],"locations":["https://tools.example/mcp","https://files.example"]}"#;
+    let asking = |details: &[&str]| {
+        let mut asked = parameters();
+        asked.push(("resource", FILES.to_owned()));
+        asked.push(("authorization_details", format!("[{}]", details.join(","))));
+        Chain::asking(&asked)
+    };
+    let actions = |token: &Value| -> Vec<String> {
+        let entries = token["authorization_details"].as_array();
+        let entries = entries.into_iter().flatten();
+        entries
+            .map(|it| it["actions"][0].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let chain = asking(&[here, tools, files, both]);
+    let claims = verified(&chain.authority, &chain.subject, now());
+    assert_eq!(actions(&claims), ["a", "b", "d"]);
+    let granted = chain.exchange(&[], now()).unwrap();
+    assert_eq!(actions(&granted), ["d"]);
+    let token = granted["access_token"].as_str().unwrap();
+    assert_eq!(actions(&verified(&chain.authority, token, now())), ["d"]);
+    // Nor does it if the client asks for it.
+    let invalid = refused(400, "invalid_authorization_details");
+    for entry in [here, tools, files] {
+        let asked = format!("[{entry}]");
+        let answer = chain.exchange(&[("authorization_details", &asked)], now());
+        assert_eq!(answer, invalid, "{entry}");
+    }
+    let granted = asking(&[here]).exchange(&[], now()).unwrap();
+    assert_eq!(granted.get("authorization_details"), None);
+    // It stays with a token for the same resource.
+    let back = [("resource", TOOLS), ("scope", "list")];
+    let chain = asking(&[here, tools]);
+    let granted = chain.exchange(&back, now()).unwrap();
+    assert_eq!(actions(&granted), ["a", "b"]);
 }
 
 const TXN_TOKEN: &str = "urn:ietf:params:oauth:token-type:txn_token";

@@ -9,15 +9,17 @@
 
 mod common;
 
-use aims_authority::{Authority, Client};
+use std::sync::Arc;
+
+use aims_authority::{Authority, Client, DetailsType, MemoryState};
 use aims_jose::time::UnixTime;
 use common::browser::{
-    USER, code, named, open, page, parameters, public, redeem, redirected, refresh,
+    CALLBACK, USER, code, named, open, page, parameters, public, redeem, redirected, refresh,
     refused_to_client, submit, with, with_public, with_users,
 };
-use common::endpoint::{FORM, judged, refused, verified};
-use common::{FILES, NOW, TOOLS, at, now, request, send};
-use serde_json::{Value, json};
+use common::endpoint::{FORM, JWT_BEARER, assertion_claims, judged, refused, verified};
+use common::{FILES, NOW, TOOLS, at, es256, key_set, now, request, send, sign};
+use serde_json::{Map, Value, json};
 
 fn push(
     authority: &Authority,
@@ -149,7 +151,7 @@ fn a_client_may_have_to_push() {
 #[test]
 fn a_code_can_be_bound_to_a_key() {
     let authority = with_public();
-    let jkt = common::es256().verifying_key().thumbprint().to_string();
+    let jkt = es256().verifying_key().thumbprint().to_string();
     let code = code(&authority, &with("dpop_jkt", Some(&jkt)), now());
     let answer = redeem(&authority, &code, &[], &[], now());
     assert_eq!(answer, refused(400, "invalid_grant"));
@@ -186,6 +188,62 @@ fn details_go_from_the_request_into_the_token() {
     }
 }
 
+/// A type that looks at nothing.
+#[derive(Debug)]
+struct Order;
+
+impl DetailsType for Order {
+    fn name(&self) -> &'static str {
+        "order"
+    }
+
+    fn check(&self, _entry: &Map<String, Value>) -> Result<(), &'static str> {
+        Ok(())
+    }
+}
+
+/// Any caller can push for a public client. These requests fill a table of their own, so that
+/// clients that authenticate push on.
+#[test]
+fn a_full_table_of_public_requests_leaves_the_other_working() {
+    let key = es256();
+    let web = Client::with_keys("web", key_set(&key))
+        .redirect_uri(CALLBACK)
+        .allow(TOOLS, ["call"]);
+    let authority = with_users()
+        .client(public())
+        .client(web)
+        .state(Arc::new(MemoryState::with_capacity(2)))
+        .build(now())
+        .unwrap();
+    let as_web = || {
+        let mut claims = assertion_claims(now());
+        (claims["iss"], claims["sub"]) = (json!("web"), json!("web"));
+        let mut asked = with("client_id", Some("web"));
+        asked.push(("client_assertion_type", JWT_BEARER.to_owned()));
+        asked.push((
+            "client_assertion",
+            sign("client-authentication+jwt", &claims, &key),
+        ));
+        push(&authority, &asked, now())
+    };
+    let full = refused(503, "server_error");
+    assert!(push(&authority, &parameters(), now()).is_ok());
+    assert!(push(&authority, &parameters(), now()).is_ok());
+    assert_eq!(push(&authority, &parameters(), now()), full);
+    let mut by = by(as_web().unwrap()["request_uri"].as_str().unwrap());
+    by.retain(|(name, _)| *name != "client_id");
+    by.push(("client_id", "web".to_owned()));
+    let page = page(&authority, &by, now());
+    let all = redirected(&submit(&authority, &page, "allow", &[], now()));
+    assert!(named(&all, "code").is_some());
+    // It is used up, and only that makes room.
+    assert_eq!(open(&authority, &by, "", now()).status(), 400);
+    assert!(as_web().is_ok());
+    assert!(as_web().is_ok());
+    assert_eq!(as_web(), full);
+}
+
 /// RAR-02: each defect is refused by itself.
 #[test]
 fn malformed_or_foreign_details_are_refused() {
@@ -193,11 +251,16 @@ fn malformed_or_foreign_details_are_refused() {
         .redirect_uri("http://127.0.0.1/callback")
         .allow(TOOLS, ["call"]);
     let authority = with_users()
-        .client(public())
+        .authorization_details(Arc::new(Order))
+        .client(public().allow_details("order"))
         .client(plain)
         .build(now())
         .unwrap();
     let long = format!("[{}]", vec![r#"{"type":"aims_tool"}"#; 65].join(","));
+    let huge = format!(
+        r#"[{{"type":"aims_tool","actions":["{}"]}}]"#,
+        "a".repeat(16 * 1_024)
+    );
     for bad in [
         "x",
         "{}",
@@ -211,7 +274,10 @@ fn malformed_or_foreign_details_are_refused() {
         r#"[{"type":"aims_tool","type":"aims_tool"}]"#,
         r#"[{"type":"aims_tool","locations":["https://files.example"]}]"#,
         r#"[{"type":"aims_tool"}],"x":[1]"#,
+        r#"[{"type":1}]"#,
+        r#"[{"type":"order","locations":"https://tools.example/mcp"}]"#,
         &long,
+        &huge,
     ] {
         let response = open(
             &authority,
@@ -225,6 +291,9 @@ fn malformed_or_foreign_details_are_refused() {
             "{bad}"
         );
     }
+    let good = r#"[{"type":"order","locations":["https://tools.example/mcp"]}]"#;
+    let asked = with("authorization_details", Some(good));
+    assert_eq!(open(&authority, &asked, "", now()).status(), 200);
     let mut other = with("authorization_details", Some(TOOL));
     for (name, value) in &mut other {
         if *name == "client_id" {

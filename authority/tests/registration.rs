@@ -8,11 +8,14 @@
 )]
 
 mod common;
+#[cfg(feature = "sqlite")]
+#[path = "common/folder.rs"]
+mod folder;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use aims_authority::{Authority, SelfDescribed};
+use aims_authority::{Authority, MemoryState, SelfDescribed, State};
 use aims_fetch::{Error, Fetch, FetchFuture};
 use aims_jose::time::SystemClock;
 use axum::body::Body;
@@ -89,14 +92,38 @@ fn a_registered_client_asks_a_user() {
     let code = code(&authority, &asked, now());
     let granted = redeem(&authority, &code, &[], &[("client_id", client_id)], now());
     assert_eq!(granted.unwrap()["scope"], "call");
-    // It has the rights of such clients, and after 30 days none.
+    // It has the rights of such clients, and none 30 days after a user has allowed it something.
     let mut wider = with("client_id", Some(client_id));
     wider.retain(|(name, _)| *name != "scope");
     wider.push(("scope", "call list".to_owned()));
     let refused = open(&authority, &wider, "", now());
     assert_eq!(named(&redirected(&refused), "error"), Some("invalid_scope"));
-    let late = open(&authority, &asked, "", at(common::NOW + 30 * 86_400 + 1));
-    assert_eq!(late.status(), 400);
+    let status = |seconds| open(&authority, &asked, "", at(common::NOW + seconds)).status();
+    assert_eq!(status(30 * 86_400), 200);
+    assert_eq!(status(30 * 86_400 + 1), 400);
+}
+
+/// A client that no user allows anything is forgotten after a day, so that many registrations of
+/// one attacker hold little.
+#[test]
+fn an_unused_registration_ends_after_a_day() {
+    let authority = registering();
+    let answer = register(&authority, &good()).unwrap();
+    let asked = with("client_id", answer["client_id"].as_str());
+    let status = |seconds| open(&authority, &asked, "", at(common::NOW + seconds)).status();
+    assert_eq!(status(86_400), 200);
+    let page = page(&authority, &asked, now());
+    submit(&authority, &page, "deny", &[], now());
+    assert_eq!(status(86_401), 400);
+    // Each consent counts from its own time.
+    let answer = register(&authority, &good()).unwrap();
+    let asked = with("client_id", answer["client_id"].as_str());
+    for day in [0, 29] {
+        code(&authority, &asked, at(common::NOW + day * 86_400));
+    }
+    let status = |seconds| open(&authority, &asked, "", at(common::NOW + seconds)).status();
+    assert_eq!(status(59 * 86_400), 200);
+    assert_eq!(status(59 * 86_400 + 1), 400);
 }
 
 /// Methods with a shared secret become `none`, which the answer says.
@@ -435,4 +462,50 @@ fn other_urls_and_documents_are_refused() {
         .status(),
         400
     );
+}
+
+/// An attacker who fills the table of registered clients, or that of documents, leaves the other
+/// one working, in memory and in a file.
+#[test]
+fn a_full_table_of_clients_leaves_the_other_working() {
+    room_of_their_own([(); 2].map(|()| Arc::new(MemoryState::with_capacity(2))));
+    #[cfg(feature = "sqlite")]
+    {
+        let folder = folder::Folder::new();
+        room_of_their_own(["a.db", "b.db"].map(|name| {
+            let state = aims_authority::SqliteState::open(folder.path(name)).unwrap();
+            Arc::new(state.with_capacity(2))
+        }));
+    }
+}
+
+fn room_of_their_own<S: State + 'static>(states: [Arc<S>; 2]) {
+    let [first, second] = states.map(|state| {
+        with_users()
+            .dynamic_registration(rights())
+            .client_documents(rights(), Arc::new(Web::default()))
+            .state(state)
+            .build(now())
+            .unwrap()
+    });
+    let store = |authority: &Authority, url: &str| {
+        let mut metadata = good_document();
+        metadata["client_id"] = url.into();
+        let stored = authority.store_client_document(url, &document(&metadata), now());
+        stored.map_err(|error| error.code())
+    };
+    let full = Err((503, "server_error".to_owned()));
+    let others = ["https://a.example/1", "https://a.example/2"];
+    assert_eq!(others.map(|url| store(&first, url)), [Ok(()), Ok(())]);
+    assert_eq!(store(&first, URL), Err("authority.state_full"));
+    let answer = register(&first, &good()).unwrap();
+    let asked = with("client_id", answer["client_id"].as_str());
+    assert_eq!(open(&first, &asked, "", now()).status(), 200);
+
+    assert!(register(&second, &good()).is_ok());
+    assert!(register(&second, &good()).is_ok());
+    assert_eq!(register(&second, &good()), full);
+    assert_eq!(store(&second, URL), Ok(()));
+    let asked = with("client_id", Some(URL));
+    assert_eq!(open(&second, &asked, "", now()).status(), 200);
 }

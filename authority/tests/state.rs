@@ -148,3 +148,18 @@ fn no_room(state: &dyn State) {
         );
     }
 }
+
+/// An attacker who fills one kind, such as registered clients, leaves room for every other.
+#[test]
+fn each_kind_has_room_of_its_own() {
+    each(1, room_of_its_own);
+}
+
+fn room_of_its_own(state: &dyn State) {
+    let insert = |kind, key| state.swap(kind, key, Change::Insert(&entry("a", 9)), at(1));
+    for kind in Kind::ALL {
+        assert!(insert(*kind, "k").unwrap(), "{kind:?}");
+        let full = insert(*kind, "l").unwrap_err();
+        assert_eq!(full.code(), "authority.state_full", "{kind:?}");
+    }
+}

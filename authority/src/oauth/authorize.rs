@@ -131,7 +131,8 @@ impl AuthorizationServer {
         let client = client.ok_or_else(unknown)?;
         let (request, pushed) = match form.get("request_uri") {
             Some(uri) => {
-                let (request, key) = self.pushed(uri, client_id, now).map_err(Refused::Page)?;
+                let found = self.pushed(uri, &client, client_id, now);
+                let (request, key) = found.map_err(Refused::Page)?;
                 (request, Some(key))
             }
             None => (self.resolve(form, &client, client_id)?, None),
@@ -333,6 +334,7 @@ impl AuthorizationServer {
             call.log(&Error::Denied);
             return Ok(self.redirect_error(&answer, &Error::Denied));
         }
+        self.keep_registration(&request.client_id, now)?;
         let code = code::issue(self, found.value, now)?;
         let location = answer.location(self.base.as_str(), &[("code", code.expose())]);
         Ok(session::redirect(&location))

@@ -2,16 +2,15 @@
 
 use core::fmt;
 
-use aims_jose::json;
+use aims_oauth_wire::authorization_details::AuthorizationDetails;
 use aims_oauth_wire::delegate::{Kind, Rights, delegate};
+use aims_oauth_wire::token::Form;
 use serde_json::{Map, Value, json};
 
 use super::AuthorizationServer;
 use super::resource::Client;
 use crate::Error;
 
-/// Maximum number of entries.
-const MOST: usize = 64;
 /// Maximum length of the parameter in bytes.
 const LONGEST: usize = 16 * 1_024;
 
@@ -97,18 +96,12 @@ fn parse(text: &str) -> Result<Vec<Value>, Error> {
     if text.len() > LONGEST {
         return Err(bad("authorization_details is too long"));
     }
-    // `check_object` refuses repeated members, which two readers could read differently.
-    let object = format!("{{\"authorization_details\":{text}}}");
-    json::check_object(object.as_bytes()).map_err(|_unexplained| {
-        bad("authorization_details is no JSON array, or has a member twice")
-    })?;
-    let Ok(entries) = serde_json::from_str::<Vec<Value>>(text) else {
-        return Err(bad("authorization_details is no JSON array"));
+    let malformed = |_unexplained| {
+        bad("expected authorization_details as a list of at most 64 objects with a type each")
     };
-    if entries.len() > MOST {
-        return Err(bad("authorization_details has more than 64 entries"));
-    }
-    Ok(entries)
+    let entries = AuthorizationDetails::parse(text).map_err(malformed)?;
+    serde_json::from_str(&entries.to_json())
+        .map_err(|_unexplained| bad("authorization_details is nested too deeply"))
 }
 
 impl AuthorizationServer {
@@ -126,50 +119,56 @@ impl AuthorizationServer {
     ) -> Result<Vec<Value>, Error> {
         let entries = parse(text)?;
         for entry in &entries {
-            let entry = entry
-                .as_object()
-                .ok_or_else(|| bad("an entry is no object"))?;
+            let unsupported = || bad("the type of an entry is not supported");
+            let entry = entry.as_object().ok_or_else(unsupported)?;
             let name = entry.get("type").and_then(Value::as_str);
-            let name = name.ok_or_else(|| bad("an entry has no type"))?;
-            let known = self.details.iter().find(|it| it.name() == name);
-            let known = known.ok_or_else(|| bad("the type of an entry is not supported"))?;
-            if !client.flow.details.contains(name) {
+            let known = self.details.iter().find(|it| Some(it.name()) == name);
+            let known = known.ok_or_else(unsupported)?;
+            if !client.flow.details.contains(known.name()) {
                 return Err(bad("the type of an entry is not for this client"));
             }
             known.check(entry).map_err(bad)?;
-            let places = locations(entry);
-            if places.is_some_and(|all| !all.iter().all(|it| is_one_of(it, resources))) {
-                return Err(bad("a location is not a resource of this request"));
+            let is_asked = |it: &Value| it.as_str().is_some_and(|it| resources.contains(&it));
+            match entry.get("locations") {
+                None => {}
+                Some(Value::Array(places)) if places.iter().all(is_asked) => {}
+                Some(_) => return Err(bad("a location is not a resource of this request")),
             }
         }
         Ok(entries)
     }
 }
 
-fn locations(entry: &Map<String, Value>) -> Option<&Vec<Value>> {
-    entry.get("locations").and_then(Value::as_array)
-}
-
-fn is_one_of(value: &Value, resources: &[&str]) -> bool {
-    value.as_str().is_some_and(|it| resources.contains(&it))
+/// Returns whether an entry names a resource in its `locations`, or `None` without `locations`.
+fn names(entry: &Value, resource: &str) -> Option<bool> {
+    let places = entry.get("locations")?.as_array();
+    Some(places.is_some_and(|all| all.iter().any(|it| it == resource)))
 }
 
 /// Returns the entries for one resource: those that name it, and those without `locations`.
 pub(super) fn at(details: &[Value], resource: &str) -> Vec<Value> {
-    let is_there = |entry: &&Value| {
-        let places = entry.as_object().and_then(locations);
-        places.is_none_or(|all| all.iter().any(|it| is_one_of(it, &[resource])))
-    };
+    let is_there = |entry: &&Value| names(entry, resource).unwrap_or(true);
     details.iter().filter(is_there).cloned().collect()
 }
 
-/// Returns the entries that a token request asks for, if they are no more than those that were
-/// granted (RFC 9396 §6).
+/// Returns the entries of a token for `from` that go on to a token for `to`: those that name `to`.
+/// An entry without `locations` is for the resource of its token (RFC 9396 §2.2), so it goes on to
+/// no other.
+pub(super) fn onward(details: &[Value], from: &str, to: &str) -> Vec<Value> {
+    let goes_on = |entry: &&Value| names(entry, to).unwrap_or(from == to);
+    details.iter().filter(goes_on).cloned().collect()
+}
+
+/// Returns the part of the granted entries that a token request asks for: all of them, or the
+/// entries of its `authorization_details`, which must be no more (RFC 9396 §6).
 ///
 /// # Errors
 ///
 /// `as.details`.
-pub(super) fn part(granted: &[Value], text: &str) -> Result<Vec<Value>, Error> {
+pub(super) fn part(granted: Vec<Value>, form: &Form) -> Result<Vec<Value>, Error> {
+    let Some(text) = form.get("authorization_details") else {
+        return Ok(granted);
+    };
     let asked = parse(text)?;
     let rights = |details: &[Value]| {
         let claims = json!({
@@ -179,7 +178,7 @@ pub(super) fn part(granted: &[Value], text: &str) -> Result<Vec<Value>, Error> {
         Rights::read(Kind::AccessToken, claims.to_string().as_bytes())
             .map_err(|_unexplained| bad("authorization_details has a member twice"))
     };
-    match delegate(&rights(granted)?, rights(&asked)?) {
+    match delegate(&rights(&granted)?, rights(&asked)?) {
         Ok(_) => Ok(asked),
         Err(_) => Err(bad(
             "authorization_details is more than what was granted, or cannot be compared with it",

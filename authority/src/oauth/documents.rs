@@ -201,7 +201,7 @@ impl AuthorizationServer {
         // Another request may have stored it at the same moment; both are fresh.
         let value = serde_json::to_vec(client).map_err(Error::unavailable)?;
         let entry = Entry::new(value, until);
-        state.swap(Kind::Client, url, Change::Insert(&entry), now)?;
+        state.swap(Kind::ClientDocument, url, Change::Insert(&entry), now)?;
         Ok(())
     }
 }

@@ -30,8 +30,8 @@ pub(crate) struct ProvenDpop {
 impl DpopPolicy {
     /// Verifies and spends the proof of a token request, if it has one.
     ///
-    /// The replay store counts it for the authenticated client, because a client can create a new
-    /// proof key for every request.
+    /// The replay store counts it for the sender, the authenticated client, because a client can
+    /// create a new proof key for every request.
     ///
     /// # Errors
     ///
@@ -39,11 +39,11 @@ impl DpopPolicy {
     pub(crate) fn verify(
         &self,
         headers: &HeaderMap,
-        client_id: &str,
+        sender: &str,
         store: &dyn ReplayStore,
         now: UnixTime,
     ) -> Result<Option<ProvenDpop>, Error> {
-        self.verify_at(headers, &self.target, client_id, store, now)
+        self.verify_at(headers, &self.target, sender, store, now)
     }
 
     /// Verifies and spends the proof of a request to another endpoint, by its URL.
@@ -55,7 +55,7 @@ impl DpopPolicy {
         &self,
         headers: &HeaderMap,
         target: &str,
-        client_id: &str,
+        sender: &str,
         store: &dyn ReplayStore,
         now: UnixTime,
     ) -> Result<Option<ProvenDpop>, Error> {
@@ -66,7 +66,7 @@ impl DpopPolicy {
         let proof = proof.map_err(|error| refused(error, None))?;
         let thumbprint = *proof.thumbprint();
         let proven = self
-            .spend(proof, target, client_id, store, now)
+            .spend(proof, target, sender, store, now)
             .map_err(|error| {
                 // Only the holder of the key can use the nonce.
                 let nonce = matches!(error, dpop::Error::Nonce { .. });
@@ -83,14 +83,14 @@ impl DpopPolicy {
         &self,
         proof: UnverifiedProof<'_>,
         target: &str,
-        client_id: &str,
+        sender: &str,
         store: &dyn ReplayStore,
         now: UnixTime,
     ) -> Result<dpop::DpopProof, dpop::Error> {
         let key = proof.key(self.provider)?;
         let binding = Binding::to("POST", target);
         let unspent = proof.verify(&key, &binding, &self.rules, now)?;
-        unspent.spend_for(client_id, store, now)
+        unspent.spend_for(sender, store, now)
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 pub(crate) use self::client_credentials::ClientCredentials;
 pub(crate) use self::code::{AuthorizationCode, RefreshTokens};
 pub(crate) use self::exchange::TokenExchange;
-use super::{Authenticated, AuthorizationServer};
+use super::{Authenticated, AuthorizationServer, NewToken};
 use crate::Error;
 
 /// One grant of the token endpoint (RFC 6749 §1.3, extension grants of §4.5).
@@ -94,6 +94,35 @@ pub(crate) struct Granted {
     pub(crate) members: Vec<(&'static str, Value)>,
     /// The nonce for the client's next DPoP proof. The token endpoint sets it.
     pub(crate) next_nonce: Option<Nonce>,
+}
+
+impl Granted {
+    /// Issues an access token, and describes it as the response does (RFC 6749 §5.1, RFC 9396 §7).
+    ///
+    /// # Errors
+    ///
+    /// `as.amplification`, `authority.state_full`, `authority.unavailable`.
+    fn access_token(
+        server: &AuthorizationServer,
+        client: &Authenticated,
+        token: &NewToken<'_>,
+        now: UnixTime,
+    ) -> Result<Self, Error> {
+        let details = token.details.to_vec();
+        let members = match details.is_empty() {
+            true => Vec::new(),
+            false => vec![("authorization_details", Value::Array(details))],
+        };
+        Ok(Self {
+            token: server.issue(token, now)?,
+            token_type: client.token_type(),
+            scope: token.scope.to_owned(),
+            expires_in: aims_jose::time::until(token.expires, now),
+            refresh_token: None,
+            members,
+            next_nonce: None,
+        })
+    }
 }
 
 /// The grants of a server.

@@ -20,7 +20,9 @@ pub(crate) mod revoke;
 mod store;
 mod user;
 
+use core::net::IpAddr;
 use core::time::Duration;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use aims_jose::jwk::{Jwk, PublicJwkSet, Thumbprint};
@@ -55,7 +57,7 @@ use crate::State;
 use crate::base::Base;
 use crate::identity::{IdentityServer, add};
 use crate::keys::KeyRing;
-use crate::limit::Meter;
+use crate::limit::{Meter, network};
 
 /// Issues access tokens by client credentials (RFC 6749 §4.4) as JWTs (RFC 9068).
 ///
@@ -123,6 +125,17 @@ pub(crate) struct Authenticated {
 }
 
 impl Authenticated {
+    /// Returns the sender that the replay store counts proofs for.
+    ///
+    /// Every program can send the `client_id` of a public client, so its proofs count for the
+    /// network that they come from. Otherwise an attacker could use up the rate of all its users.
+    fn sender(&self, source: Option<IpAddr>) -> Cow<'_, str> {
+        match source.filter(|_| self.client.is_public()) {
+            Some(source) => format!("{} {}", self.client_id, network(source)).into(),
+            None => Cow::Borrowed(&self.client_id),
+        }
+    }
+
     /// Returns `token_type` of the client's tokens (RFC 9449 §5, RFC 6750).
     const fn token_type(&self) -> &'static str {
         match self.dpop {
@@ -153,7 +166,7 @@ pub(crate) struct NewToken<'a> {
     /// The login of the user.
     pub(crate) login: Option<&'a Login>,
     /// `authorization_details`.
-    pub(crate) details: Option<&'a serde_json::Value>,
+    pub(crate) details: &'a [serde_json::Value],
     /// `act`.
     pub(crate) actor: Option<&'a serde_json::Value>,
     /// The grant that the token belongs to. `jti` begins with its id.
@@ -162,6 +175,30 @@ pub(crate) struct NewToken<'a> {
     /// The rights of the token that it is made from, in the vocabulary of this one. It must not
     /// permit more.
     pub(crate) parent: Option<&'a Rights>,
+}
+
+impl<'a> NewToken<'a> {
+    /// Creates the token of a client for itself, bound to the key that it has proven.
+    const fn of_client(
+        client: &'a Authenticated,
+        resource: &'a str,
+        scope: &'a str,
+        expires: UnixTime,
+    ) -> Self {
+        Self {
+            client_id: client.client_id.as_str(),
+            subject: client.client_id.as_str(),
+            resource,
+            scope,
+            confirmation: client.confirmation(),
+            login: None,
+            details: &[],
+            actor: None,
+            grant: None,
+            expires,
+            parent: None,
+        }
+    }
 }
 
 /// The login of a user, as tokens describe it (RFC 9068 §2.2.1). It stays the same over all tokens
@@ -192,8 +229,8 @@ struct AccessTokenClaims<'a> {
     cnf: Option<&'a Confirmation<'a>>,
     #[serde(flatten)]
     login: Option<&'a Login>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    authorization_details: Option<&'a serde_json::Value>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    authorization_details: &'a [serde_json::Value],
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<&'a serde_json::Value>,
 }
@@ -232,6 +269,7 @@ impl AuthorizationServer {
         &self,
         headers: &http::HeaderMap,
         form: &Form,
+        source: Option<IpAddr>,
         now: UnixTime,
     ) -> Result<Granted, Error> {
         let grant_type = form.get("grant_type").ok_or(Error::TokenRequest {
@@ -240,7 +278,8 @@ impl AuthorizationServer {
         let grant = self.grants.find(grant_type)?;
         let mut client = self.authenticate(headers, form, now)?;
         let store = self.replay.as_ref();
-        let proven = self.dpop.verify(headers, &client.client_id, store, now)?;
+        let sender = client.sender(source);
+        let proven = self.dpop.verify(headers, &sender, store, now)?;
         client.dpop = proven.as_ref().map(|it| it.thumbprint);
         if client.client.requires_dpop && client.dpop.is_none() {
             return Err(Error::TokenRequest {
@@ -269,28 +308,9 @@ impl AuthorizationServer {
         }
     }
 
-    /// Issues an access token for a client itself, bound to the key that it has proven.
-    fn sign(
-        &self,
-        who: &Authenticated,
-        resource: &str,
-        scope: &str,
-        now: UnixTime,
-    ) -> Result<SecretText, Error> {
-        let token = NewToken {
-            client_id: &who.client_id,
-            subject: &who.client_id,
-            resource,
-            scope,
-            confirmation: who.confirmation(),
-            login: None,
-            details: None,
-            actor: None,
-            grant: None,
-            expires: add(now, self.lifetime),
-            parent: None,
-        };
-        self.issue(&token, now)
+    /// Returns the end of an access token that is issued now.
+    fn end(&self, now: UnixTime) -> UnixTime {
+        add(now, self.lifetime)
     }
 
     /// Issues an access token: a JWT (RFC 9068), or an opaque one if its resource wants that.

@@ -25,7 +25,10 @@ use crate::identity::add;
 use crate::limit::{Meter, Rate};
 use crate::{Error, Kind, answer};
 
-/// How long a registration lasts, in seconds.
+/// How long a registration lasts that no user has allowed anything, in seconds. A source can so
+/// hold 14,420 of the 65,536 entries at most.
+const UNUSED_LIFETIME: u64 = 24 * 3_600;
+/// How long a registration lasts after a user has allowed it something, in seconds.
 const LIFETIME: u64 = 30 * 24 * 3_600;
 /// The rate of registrations, and of fetched documents, of one source.
 pub(super) const RATE: Rate = Rate {
@@ -213,7 +216,7 @@ pub(crate) fn register(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8
     let client = check(call.request.body(), server)?;
     let id = id128(server.random).map_err(Error::unavailable)?;
     let client_id = format!("{PREFIX}{id}");
-    let until = add(now, Duration::from_secs(LIFETIME));
+    let until = add(now, Duration::from_secs(UNUSED_LIFETIME));
     let state = server.state.as_ref();
     if !insert(state, Kind::Client, &client_id, &client, until, now)? {
         return Err(Error::unavailable("a random number came twice"));
@@ -251,23 +254,40 @@ impl AuthorizationServer {
         (!set.is_empty()).then_some(set)
     }
 
+    /// Keeps the registration of a client that a user has allowed something, if it has one.
+    pub(super) fn keep_registration(&self, client_id: &str, now: UnixTime) -> Result<(), Error> {
+        if !client_id.starts_with(PREFIX) || self.registry.named(client_id).is_some() {
+            return Ok(());
+        }
+        let state = self.state.as_ref();
+        let found = store::read::<StoredClient>(state, Kind::Client, client_id, now)?;
+        let until = add(now, Duration::from_secs(LIFETIME));
+        if let Some(found) = found.filter(|it| it.until < until) {
+            // If it changed in between, another consent has kept it.
+            found.replace(state, Kind::Client, client_id, &found.value, until, now)?;
+        }
+        Ok(())
+    }
+
     /// Returns a client that described itself.
     pub(super) fn self_described(
         &self,
         client_id: &str,
         now: UnixTime,
     ) -> Result<Option<Arc<Client>>, Error> {
-        let rules = if client_id.starts_with(PREFIX) {
-            self.registration.as_ref().map(|it| &it.clients)
+        let registered = self.registration.as_ref().map(|it| &it.clients);
+        let documented = self.documents.as_ref().map(|it| &it.clients);
+        let (kind, rules) = if client_id.starts_with(PREFIX) {
+            (Kind::Client, registered)
         } else if client_id.starts_with("https://") {
-            self.documents.as_ref().map(|it| &it.clients)
+            (Kind::ClientDocument, documented)
         } else {
-            None
+            return Ok(None);
         };
         let Some(rules) = rules else {
             return Ok(None);
         };
-        let found = store::read::<StoredClient>(self.state.as_ref(), Kind::Client, client_id, now)?;
+        let found = store::read::<StoredClient>(self.state.as_ref(), kind, client_id, now)?;
         let Some(stored) = found.map(|it| it.value) else {
             return Ok(None);
         };

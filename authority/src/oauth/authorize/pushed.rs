@@ -13,7 +13,7 @@ use crate::authority::Inner;
 use crate::endpoint::Call;
 use crate::identity::add;
 use crate::oauth::store::{self, insert, is_secret, key_of, secret};
-use crate::oauth::{AuthorizationServer, endpoint};
+use crate::oauth::{AuthorizationServer, Client, endpoint};
 use crate::{Error, Kind, answer};
 
 /// How long a pushed request waits for its user, who may have to sign in first, in seconds.
@@ -35,14 +35,14 @@ pub(crate) fn push(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, 
     let form = endpoint::form(call.request.body())?;
     let (server, now) = (&inner.oauth, call.now);
     let who = server.authenticate(headers, &form, now)?;
-    if who.client.is_public() || who.client.flow.unverified {
+    if kind(&who.client) == Kind::PublicPushedRequest {
         server.pushes.take(call.source, now)?;
     }
     let target = server.base.join(PATH);
     let store = server.replay.as_ref();
     let proven = server
         .dpop
-        .verify_at(headers, &target, &who.client_id, store, now)?;
+        .verify_at(headers, &target, &who.sender(call.source), store, now)?;
     if form.get("request_uri").is_some() {
         return Err(Error::Authorization {
             reason: "a pushed request has no request_uri",
@@ -67,7 +67,7 @@ pub(crate) fn push(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, 
         expires: now.as_secs().saturating_add(LIFETIME),
     };
     let (state, key) = (server.state.as_ref(), key_of(id.expose()));
-    if !insert(state, Kind::PushedRequest, &key, &pushed, until, now)? {
+    if !insert(state, kind(&who.client), &key, &pushed, until, now)? {
         return Err(Error::unavailable("a random number came twice"));
     }
     let body = json!({
@@ -82,6 +82,16 @@ pub(crate) fn push(inner: &Inner, call: &Call<'_>) -> Result<Response<Vec<u8>>, 
     Ok(response)
 }
 
+/// Returns the kind of entry for a client's requests. Any caller can push for a client that proves
+/// nothing, and can register clients, so these requests have a table of their own.
+fn kind(client: &Client) -> Kind {
+    if client.is_public() || client.flow.unverified {
+        Kind::PublicPushedRequest
+    } else {
+        Kind::PushedRequest
+    }
+}
+
 /// The path of the endpoint.
 pub(crate) const PATH: &str = "/par";
 
@@ -91,13 +101,14 @@ impl AuthorizationServer {
     pub(super) fn pushed(
         &self,
         uri: &str,
+        client: &Client,
         client_id: &str,
         now: UnixTime,
     ) -> Result<(AuthorizationRequest, String), Error> {
         let id = uri.strip_prefix(PREFIX).filter(|it| is_secret(it));
         let key = key_of(id.ok_or(Error::RequestUri)?);
         let state = self.state.as_ref();
-        let found = store::read::<Pushed>(state, Kind::PushedRequest, &key, now)?;
+        let found = store::read::<Pushed>(state, kind(client), &key, now)?;
         let Pushed { request, expires } = found.ok_or(Error::RequestUri)?.value;
         if request.client_id != client_id || now.as_secs() > expires {
             return Err(Error::RequestUri);
@@ -108,12 +119,14 @@ impl AuthorizationServer {
     /// Uses a pushed request up.
     pub(super) fn use_up(&self, key: &str, now: UnixTime) -> Result<(), Error> {
         let state = self.state.as_ref();
-        let found = store::read::<Pushed>(state, Kind::PushedRequest, key, now)?;
-        let found = found.ok_or(Error::RequestUri)?;
-        if found.remove(state, Kind::PushedRequest, key, now)? {
-            Ok(())
-        } else {
-            Err(Error::RequestUri)
+        // A key is the hash of a random text, so at most one of the kinds has it.
+        for kind in [Kind::PushedRequest, Kind::PublicPushedRequest] {
+            if let Some(found) = store::read::<Pushed>(state, kind, key, now)?
+                && found.remove(state, kind, key, now)?
+            {
+                return Ok(());
+            }
         }
+        Err(Error::RequestUri)
     }
 }

@@ -1,6 +1,7 @@
 //! Client credentials (RFC 6749 §4.4): a token for the client itself.
 
 use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
+use crate::oauth::NewToken;
 
 /// Issues an access token (RFC 9068) for one resource (RFC 8707). Its subject is the client.
 ///
@@ -33,15 +34,7 @@ impl GrantType for ClientCredentials {
             .registry
             .permit(&client.client, &asked, form.get("scope"))?;
         let scope = permission.scopes.join(" ");
-        let token = server.sign(client, permission.resource, &scope, *now)?;
-        Ok(Granted {
-            token,
-            token_type: client.token_type(),
-            scope,
-            expires_in: server.lifetime,
-            refresh_token: None,
-            members: Vec::new(),
-            next_nonce: None,
-        })
+        let token = NewToken::of_client(client, permission.resource, &scope, server.end(*now));
+        Granted::access_token(server, client, &token, *now)
     }
 }

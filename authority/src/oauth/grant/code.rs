@@ -6,7 +6,6 @@ use aims_jose::digest::sha256_base64url;
 use aims_jose::secret::SecretText;
 use aims_jose::time::UnixTime;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
 use crate::Kind;
@@ -187,15 +186,9 @@ fn access_token(
 ) -> Result<Granted, Error> {
     let TokenRequest { client, form, now } = *request;
     let (resource, scope) = part(&grant.rights, request)?;
-    let mut entries = details::at(&grant.details, resource);
-    if let Some(text) = form.get("authorization_details") {
-        entries = details::part(&entries, text)?;
-    }
-    let entries = Value::Array(entries);
-    let has_entries = entries.as_array().is_some_and(|it| !it.is_empty());
+    let details = details::part(details::at(&grant.details, resource), form)?;
     // A token does not outlive its grant.
     let end = aims_jose::time::at(grant.end);
-    let expires = add(now, server.lifetime).min(end);
     let token = NewToken {
         client_id: &grant.client_id,
         subject: &grant.subject,
@@ -203,26 +196,13 @@ fn access_token(
         scope: &scope,
         confirmation: client.confirmation(),
         login: Some(&grant.login),
-        details: has_entries.then_some(&entries),
+        details: &details,
         actor: None,
         grant: Some(id),
-        expires,
+        expires: server.end(now).min(end),
         parent: None,
     };
-    let token = server.issue(&token, now)?;
-    let mut members = Vec::new();
-    if has_entries {
-        members.push(("authorization_details", entries));
-    }
-    Ok(Granted {
-        token,
-        token_type: client.token_type(),
-        scope,
-        expires_in: aims_jose::time::until(expires, now),
-        refresh_token: None,
-        members,
-        next_nonce: None,
-    })
+    Granted::access_token(server, client, &token, now)
 }
 
 /// Returns the resource of the request and its scopes (RFC 8707 §2.2, RFC 6749 §6).

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::transaction::{self, TXN_TOKEN};
 use super::{AuthorizationServer, Error, GrantType, Granted, TokenRequest};
-use crate::identity::add;
 use crate::oauth::presented::{OwnClaims, OwnToken};
 use crate::oauth::{Authenticated, NewToken, details};
 
@@ -142,15 +141,10 @@ impl GrantType for TokenExchange {
             .audience(claims.aud.as_str(), to.as_str())
             .scopes_inward(table)
             .translate(&parent);
-        let mut entries = details::at(&claims.authorization_details, to);
-        if let Some(text) = form.get("authorization_details") {
-            entries = details::part(&entries, text)?;
-        }
-        let has_entries = !entries.is_empty();
-        let entries = Value::Array(entries);
+        let onward = details::onward(&claims.authorization_details, &claims.aud, to);
+        let details = details::part(onward, form)?;
         let issuer = server.base.as_str();
         let actor = actor(issuer, client, claims);
-        let expires = add(now, server.lifetime).min(aims_jose::time::at(claims.exp));
         let scope = scope.to_string();
         let token = NewToken {
             client_id: &client.client_id,
@@ -159,26 +153,16 @@ impl GrantType for TokenExchange {
             scope: &scope,
             confirmation: client.confirmation(),
             login: Some(&claims.login),
-            details: has_entries.then_some(&entries),
+            details: &details,
             actor: Some(&actor),
             grant: claims.grant(),
-            expires,
+            expires: server.end(now).min(aims_jose::time::at(claims.exp)),
             parent: Some(&parent),
         };
-        let token = server.issue(&token, now)?;
-        let mut members = vec![("issued_token_type", ACCESS_TOKEN.into())];
-        if has_entries {
-            members.push(("authorization_details", entries));
-        }
-        Ok(Granted {
-            token,
-            token_type: client.token_type(),
-            scope,
-            expires_in: aims_jose::time::until(expires, now),
-            refresh_token: None,
-            members,
-            next_nonce: None,
-        })
+        let mut granted = Granted::access_token(server, client, &token, now)?;
+        let member = ("issued_token_type", ACCESS_TOKEN.into());
+        granted.members.push(member);
+        Ok(granted)
     }
 }
 

@@ -37,15 +37,13 @@ impl GrantType for TestGrant {
     ) -> Result<Granted, Error> {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let scope = request.form.get("scope").ok_or(Error::Scope)?;
-        let token = server.sign(request.client, TOOLS, scope, request.now)?;
+        let expires = server.end(request.now);
+        let token = NewToken::of_client(request.client, TOOLS, scope, expires);
         Ok(Granted {
-            token,
             token_type: "N_A",
-            scope: scope.to_owned(),
             expires_in: Duration::from_secs(7),
-            refresh_token: None,
             members: vec![("issued_token_type", "urn:example:token-type:test".into())],
-            next_nonce: None,
+            ..Granted::access_token(server, request.client, &token, request.now)?
         })
     }
 }
