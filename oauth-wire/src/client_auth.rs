@@ -158,6 +158,14 @@ fn expect_unauthenticated(request: &TokenRequest, client: &ClientId) -> Result<(
     Ok(())
 }
 
+/// Adds `client_id`, unless the request has it.
+fn name_in_body(request: &mut TokenRequest, client: &ClientId) -> Result<(), Error> {
+    if !request.has("client_id") {
+        request.parameter("client_id", client.as_str())?;
+    }
+    Ok(())
+}
+
 /// Checks that the server supports this method, if its metadata lists methods.
 fn expect_method(server: &ServerMetadata, method: &str) -> Result<(), Error> {
     if server.takes_client_auth(method) {

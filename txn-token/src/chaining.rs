@@ -3,21 +3,22 @@
 
 use std::time::Duration;
 
+use aims_error::shown;
 use aims_jose::jwk::JwkSet;
 use aims_jose::jws::{SigningInput, Unverified, Verified};
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
 use aims_jose::random::{self, SecureRandom};
 use aims_jose::time::{self, Skew, UnixTime};
 use aims_jose::{Algorithm, json};
-use aims_oauth_wire::confirmation::{Confirmation, ProvenKey, Satisfied};
+use aims_oauth_wire::confirmation::{Confirmation, ProvenKey};
 use aims_oauth_wire::names::{Issuer, Resource, ScopeSet};
 use aims_replay::{ReplayKey, ReplayStore};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::revision::{ALGORITHMS, SIGNING};
-use crate::token::{malformed, non_empty, shown};
+use crate::revision::SIGNING;
+use crate::token::{check_confirmed, confirmations, malformed, non_empty, signer};
 use crate::{Error, TxnToken};
 
 /// The revision of the chaining profile that this module implements. The profile was renamed from
@@ -303,18 +304,7 @@ impl ChainGrant {
         now: UnixTime,
     ) -> Result<UnspentChainGrant, Error> {
         let token = Unverified::parse_within(text, MAX_LEN).map_err(Error::Token)?;
-        let header = token.header();
-        if header.typ() != Some(TYP) {
-            return Err(Error::Type {
-                expected: TYP,
-                found: header.typ().map(Into::into),
-            });
-        }
-        let algorithm = header.alg();
-        if !ALGORITHMS.contains(algorithm) {
-            return Err(Error::algorithm(algorithm));
-        }
-        let key = keys.select(header.kid(), algorithm).map_err(Error::Token)?;
+        let key = signer(&token, TYP, keys)?;
         let verified = token.verify(key).map_err(Error::Token)?;
         read(verified, rules, now)
     }
@@ -356,13 +346,7 @@ impl ChainGrant {
     ///
     /// `txn.not_bound`.
     pub fn confirmed_by(&self, proven: &[ProvenKey]) -> Result<(), Error> {
-        let is_unproven = |it: &&Confirmation| it.compare(proven) != Satisfied::Yes;
-        match self.confirmations.iter().find(is_unproven) {
-            None => Ok(()),
-            Some(member) => Err(Error::NotBound {
-                method: member.method(),
-            }),
-        }
+        check_confirmed(&self.confirmations, proven)
     }
 
     /// Deserializes further claims, such as `txn_claims`.
@@ -396,14 +380,14 @@ fn read(
     let claims: Claims<'_> = verified.claims().map_err(Error::Token)?;
     if claims.iss.as_deref() != Some(rules.issuer.as_str()) {
         return Err(Error::Issuer {
-            found: claims.iss.map_or_else(|| "none".into(), |it| shown(&it)),
+            found: shown(claims.iss.as_deref()),
             expected: rules.issuer.as_str().into(),
         });
     }
     let aud = required(claims.aud, "aud").map_err(Error::Token)?;
     if aud.sole() != Some(rules.own.as_str()) {
         return Err(Error::Domain {
-            found: shown(&aud.iter().collect::<Vec<_>>().join(" ")),
+            found: shown(aud.iter()),
             expected: rules.own.as_str().into(),
         });
     }
@@ -427,11 +411,6 @@ fn read(
     {
         return Err(malformed("txn_claims"));
     }
-    let confirmations = claims
-        .cnf
-        .map(|raw| Confirmation::read_all(raw.get().as_bytes()))
-        .transpose()
-        .or(Err(Error::Confirmation))?;
     let jti = non_empty(claims.jti, "jti")?;
     if jti.len() > MAX_JTI {
         return Err(malformed("jti"));
@@ -445,7 +424,7 @@ fn read(
             scopes,
             txn: claims.txn,
             resources,
-            confirmations: confirmations.unwrap_or_default(),
+            confirmations: confirmations(claims.cnf)?,
             expires,
             verified,
         },

@@ -5,10 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aims_error::shown;
 use aims_jose::json::{self, Text};
 use aims_jose::jwk::{JwkSet, Thumbprint};
 use aims_jose::jws::{TokenHashes, Unverified, Verified};
 use aims_jose::jwt::{Audience, NumericDate, TimeRules, Times, present, required};
+use aims_jose::key::VerifyingKey;
 use aims_jose::time::{Skew, UnixTime};
 use aims_oauth_wire::call::CallDigest;
 use aims_oauth_wire::confirmation::{Confirmation, ProvenKey, Satisfied};
@@ -159,6 +161,49 @@ struct Context<'a> {
     call_digest: Option<Text<'a>>,
 }
 
+/// Returns the only key that can have signed the token. `typ` must be exactly the expected one, and
+/// the algorithm one of those that verify.
+pub(crate) fn signer<'a>(
+    token: &Unverified<'_>,
+    typ: &'static str,
+    keys: &'a JwkSet,
+) -> Result<&'a VerifyingKey, Error> {
+    let header = token.header();
+    if header.typ() != Some(typ) {
+        return Err(Error::Type {
+            expected: typ,
+            found: header.typ().map(Into::into),
+        });
+    }
+    let algorithm = header.alg();
+    if !ALGORITHMS.contains(algorithm) {
+        return Err(Error::algorithm(algorithm));
+    }
+    keys.select(header.kid(), algorithm).map_err(Error::Token)
+}
+
+/// Reads the members of `cnf`. A token without `cnf` has none.
+pub(crate) fn confirmations(cnf: Option<&RawValue>) -> Result<Vec<Confirmation>, Error> {
+    match cnf {
+        Some(raw) => Confirmation::read_all(raw.get().as_bytes()).or(Err(Error::Confirmation)),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Checks that the proofs of a request satisfy every member of `cnf`.
+pub(crate) fn check_confirmed(
+    confirmations: &[Confirmation],
+    proven: &[ProvenKey],
+) -> Result<(), Error> {
+    let is_unproven = |it: &&Confirmation| it.compare(proven) != Satisfied::Yes;
+    match confirmations.iter().find(is_unproven) {
+        None => Ok(()),
+        Some(member) => Err(Error::NotBound {
+            method: member.method(),
+        }),
+    }
+}
+
 /// Returns the claim, or an error if it is missing or empty.
 pub(crate) fn non_empty(text: Option<String>, claim: &'static str) -> Result<String, Error> {
     required(text.filter(|text| !text.is_empty()), claim).map_err(Error::Token)
@@ -191,18 +236,7 @@ impl TxnToken {
         now: UnixTime,
     ) -> Result<Self, Error> {
         let token = Unverified::parse_within(text, rules.max_len).map_err(Error::Token)?;
-        let header = token.header();
-        if header.typ() != Some(TYP) {
-            return Err(Error::Type {
-                expected: TYP,
-                found: header.typ().map(Into::into),
-            });
-        }
-        let algorithm = header.alg();
-        if !ALGORITHMS.contains(algorithm) {
-            return Err(Error::algorithm(algorithm));
-        }
-        let key = keys.select(header.kid(), algorithm).map_err(Error::Token)?;
+        let key = signer(&token, TYP, keys)?;
         let signed_by = *key.thumbprint();
         let hashes = token.hashes();
         let verified = token.verify(key).map_err(Error::Token)?;
@@ -329,13 +363,7 @@ impl TxnToken {
     ///
     /// `txn.not_bound`.
     pub fn confirmed_by(&self, proven: &[ProvenKey]) -> Result<(), Error> {
-        let is_unproven = |it: &&Confirmation| it.compare(proven) != Satisfied::Yes;
-        match self.0.confirmations.iter().find(is_unproven) {
-            None => Ok(()),
-            Some(member) => Err(Error::NotBound {
-                method: member.method(),
-            }),
-        }
+        check_confirmed(&self.0.confirmations, proven)
     }
 
     /// Whether a token that was verified before would be verified again.
@@ -376,7 +404,7 @@ fn read(
     let aud = required(claims.aud, "aud").map_err(Error::Token)?;
     if aud.sole() != Some(rules.domain.as_str()) {
         return Err(Error::Domain {
-            found: shown(&aud.iter().collect::<Vec<_>>().join(" ")),
+            found: shown(aud.iter()),
             expected: rules.domain.as_str().into(),
         });
     }
@@ -384,7 +412,7 @@ fn read(
         && claims.iss.as_ref() != Some(expected)
     {
         return Err(Error::Issuer {
-            found: claims.iss.map_or_else(|| "none".into(), |it| shown(&it)),
+            found: shown(claims.iss.as_deref()),
             expected: expected.as_str().into(),
         });
     }
@@ -405,11 +433,6 @@ fn read(
         }
     }
     let call = claims.tctx.map(call_digest).transpose()?.flatten();
-    let confirmations = claims
-        .cnf
-        .map(|raw| Confirmation::read_all(raw.get().as_bytes()))
-        .transpose()
-        .or(Err(Error::Confirmation))?;
     let requester = non_empty(claims.req_wl, "req_wl")?;
     #[cfg(feature = "agents")]
     let agents = read_agents(&verified, &requester, rules)?;
@@ -422,7 +445,7 @@ fn read(
         scopes,
         requester,
         issuer: claims.iss,
-        confirmations: confirmations.unwrap_or_default(),
+        confirmations: confirmations(claims.cnf)?,
         call,
         issued: issued.into(),
         expires: expires.into(),
@@ -450,12 +473,6 @@ fn call_digest(tctx: &RawValue) -> Result<Option<CallDigest>, Error> {
         json::from_object(tctx.get().as_bytes()).or(Err(malformed("tctx")))?;
     let digest = context.call_digest.map(|text| text.parse());
     digest.transpose().or(Err(malformed("tctx")))
-}
-
-/// Formats text of another party for an error: in quotation marks, escaped, at most 200 characters.
-pub(crate) fn shown(text: &str) -> Box<str> {
-    let short: String = text.chars().take(200).collect();
-    format!("{short:?}").into()
 }
 
 impl fmt::Debug for TxnToken {

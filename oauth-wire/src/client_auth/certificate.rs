@@ -2,7 +2,7 @@
 
 use aims_jose::time::UnixTime;
 
-use super::{Authenticate, expect_method, expect_unauthenticated};
+use super::{Authenticate, expect_method, expect_unauthenticated, name_in_body};
 use crate::Error;
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
@@ -74,9 +74,6 @@ impl Authenticate for TlsClientAuth {
     ) -> Result<(), Error> {
         expect_method(server, self.method)?;
         expect_unauthenticated(request, &self.client)?;
-        if !request.has("client_id") {
-            request.parameter("client_id", self.client.as_str())?;
-        }
-        Ok(())
+        name_in_body(request, &self.client)
     }
 }

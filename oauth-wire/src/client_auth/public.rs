@@ -2,7 +2,7 @@
 
 use aims_jose::time::UnixTime;
 
-use super::{Authenticate, expect_method, expect_unauthenticated};
+use super::{Authenticate, expect_method, expect_unauthenticated, name_in_body};
 use crate::Error;
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
@@ -48,9 +48,6 @@ impl Authenticate for PublicClient {
     ) -> Result<(), Error> {
         expect_method(server, "none")?;
         expect_unauthenticated(request, &self.0)?;
-        if !request.has("client_id") {
-            request.parameter("client_id", self.0.as_str())?;
-        }
-        Ok(())
+        name_in_body(request, &self.0)
     }
 }

@@ -8,7 +8,7 @@ use http::header::AUTHORIZATION;
 use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
-use super::{Authenticate, expect_method, expect_unauthenticated, sensitive};
+use super::{Authenticate, expect_method, expect_unauthenticated, name_in_body, sensitive};
 use crate::Error;
 use crate::metadata::ServerMetadata;
 use crate::names::ClientId;
@@ -87,9 +87,7 @@ impl Authenticate for ClientSecretPost {
     ) -> Result<(), Error> {
         expect_method(server, "client_secret_post")?;
         expect_unauthenticated(request, &self.client)?;
-        if !request.has("client_id") {
-            request.parameter("client_id", self.client.as_str())?;
-        }
+        name_in_body(request, &self.client)?;
         request.parameter("client_secret", self.secret.clone())?;
         Ok(())
     }

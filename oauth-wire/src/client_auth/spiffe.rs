@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::{
     AssertionAudience, Authenticate, Authentication, BoxError, expect_algorithm, expect_method,
-    expect_unauthenticated, failed, sensitive, unsigned,
+    expect_unauthenticated, failed, name_in_body, sensitive, unsigned,
 };
 use crate::Error;
 use crate::attestation::{ATTESTATION, ATTESTATION_POP, POP_TYPE, PopClaims};
@@ -266,10 +266,7 @@ fn present(
 ) -> Result<(), Error> {
     request.header(ATTESTATION, sensitive(wit.expose())?)?;
     request.header(ATTESTATION_POP, sensitive(pop.expose())?)?;
-    if !request.has("client_id") {
-        request.parameter("client_id", client.as_str())?;
-    }
-    Ok(())
+    name_in_body(request, client)
 }
 
 impl fmt::Debug for SpiffeWit {
