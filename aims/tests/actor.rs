@@ -9,32 +9,14 @@
 
 mod common;
 
-use std::sync::Arc;
-
-use aims::{Guard, Requirements};
-use common::{Agent, NOW, World, at, told};
+use aims::Requirements;
+use common::{NOW, Scene, World, at, told};
 use serde_json::{Value, json};
 
 const AGENT: &str = "spiffe://example.org/agent";
 const OTHER: &str = "spiffe://example.org/other";
 
-struct Scene {
-    world: World,
-    agent: Agent,
-    guard: Guard,
-}
-
 impl Scene {
-    fn new() -> Self {
-        let world = World::new();
-        let guard = world.guard().issuers(Arc::clone(&world.issuers));
-        Self {
-            guard: guard.build().unwrap(),
-            agent: world.agent(AGENT),
-            world,
-        }
-    }
-
     /// Returns the claims of a bound token of alice with this actor in `act`.
     fn claims(&self, act: Option<Value>) -> Value {
         let mut claims = World::claims(&self.agent);

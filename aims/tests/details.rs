@@ -9,32 +9,14 @@
 
 mod common;
 
-use std::sync::Arc;
-
+use aims::Requirements;
 use aims::guard::BuildError;
 use aims::oauth_wire::authorization_details::{DetailType, ToolDetail};
 use aims::oauth_wire::delegate::Verdict;
-use aims::{Guard, Requirements};
-use common::{Agent, NOW, TOOL, World, at};
+use common::{NOW, Scene, TOOL, World, at};
 use serde_json::{Value, json};
 
-struct Scene {
-    world: World,
-    agent: Agent,
-    guard: Guard,
-}
-
 impl Scene {
-    fn new() -> Self {
-        let world = World::new();
-        let guard = world.guard().issuers(Arc::clone(&world.issuers));
-        Self {
-            guard: guard.build().unwrap(),
-            agent: world.agent("spiffe://example.org/agent"),
-            world,
-        }
-    }
-
     /// Returns the code, the status, the challenge and the body.
     fn ask(&self, route: &Requirements, details: Value) -> (&'static str, u16, String, Value) {
         let mut claims = World::claims(&self.agent);

@@ -9,38 +9,24 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use aims::Requirements;
 use aims::guard::{BuildError, Dpop};
 use aims::oauth_wire::challenge::{Challenges, StepUp};
 use aims::oauth_wire::metadata::ResourceMetadata;
-use aims::{Guard, Requirements};
-use common::{Agent, ISSUER, NOW, TOOL, World, at, told};
+use common::{ISSUER, NOW, Scene, TOOL, World, at, told};
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
-struct Scene {
-    world: World,
-    agent: Agent,
-    guard: Guard,
+fn scene() -> Scene {
+    let metadata = ResourceMetadata::new(TOOL.parse().unwrap());
+    let metadata = metadata.with_authorization_server(ISSUER.parse().unwrap());
+    Scene::of(|guard| guard.metadata(metadata).dpop(Dpop::new()))
 }
 
 impl Scene {
-    fn new() -> Self {
-        let world = World::new();
-        let metadata = ResourceMetadata::new(TOOL.parse().unwrap());
-        let metadata = metadata.with_authorization_server(ISSUER.parse().unwrap());
-        let guard = world.guard().issuers(Arc::clone(&world.issuers));
-        let guard = guard.metadata(metadata).dpop(Dpop::new());
-        Self {
-            guard: guard.build().unwrap(),
-            agent: world.agent("spiffe://example.org/agent"),
-            world,
-        }
-    }
-
     fn ask(&self, route: Requirements, login: &Value) -> (&'static str, u16, String) {
         let mut claims = World::claims(&self.agent);
         for (name, value) in login.as_object().unwrap() {
@@ -58,7 +44,7 @@ impl Scene {
 /// The first of the accepted values is preferred, and each of them is enough.
 #[test]
 fn acr_is_one_of_the_values() {
-    let scene = Scene::new();
+    let scene = scene();
     let route = Requirements::new().acr(["urn:mfa", "urn:phr"]);
     for (login, expected) in [
         (json!({"acr": "urn:mfa"}), "ok"),
@@ -79,7 +65,7 @@ fn acr_is_one_of_the_values() {
 /// A login is refused from the first second beyond `max_age` on, and if its time is not known.
 #[test]
 fn a_login_is_young_enough() {
-    let scene = Scene::new();
+    let scene = scene();
     let route = Requirements::new().max_age(Duration::from_secs(300));
     for (login, expected) in [
         (json!({"auth_time": NOW}), "ok"),
@@ -103,7 +89,7 @@ fn a_login_is_young_enough() {
 /// The challenge has the exact error and both requirements, beside the scopes of the route.
 #[test]
 fn the_challenge_says_which_login_is_required() {
-    let scene = Scene::new();
+    let scene = scene();
     let route = || {
         Requirements::new()
             .scopes("tools:call".parse().unwrap())
@@ -140,7 +126,7 @@ fn the_challenge_says_which_login_is_required() {
 /// route is made.
 #[test]
 fn requirements_of_a_login_are_checked() {
-    let scene = Scene::new();
+    let scene = scene();
     let zero = Duration::from_millis(999);
     for route in [
         Requirements::new().acr([""; 0]),

@@ -59,6 +59,32 @@ pub(crate) struct Agent {
     pub(crate) wit: CompactJws,
 }
 
+/// A world with one agent and one guard.
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) agent: Agent,
+    pub(crate) guard: Guard,
+}
+
+impl Scene {
+    pub(crate) fn new() -> Self {
+        Self::of(|guard| guard)
+    }
+
+    /// Creates a guard that trusts the issuers of the world, with more settings.
+    pub(crate) fn of(
+        settings: impl FnOnce(GuardBuilder<Trusting>) -> GuardBuilder<Trusting>,
+    ) -> Self {
+        let world = World::new();
+        let guard = settings(world.guard().issuers(Arc::clone(&world.issuers)));
+        Self {
+            guard: guard.build().unwrap(),
+            agent: world.agent("spiffe://example.org/agent"),
+            world,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) ca: SigningKey,

@@ -11,7 +11,7 @@ use aims::http_sig::profile::wimse::{Content, RequestSigning};
 use aims::id::WorkloadId;
 use aims::jose::alg::Algorithm;
 use aims::jose::digest::Hashed;
-use aims::jose::jws::SigningInput;
+use aims::jose::jws::{CompactJws, SigningInput};
 use aims::jose::key::SigningKey;
 use aims::jose::time::{Skew, UnixTime};
 use aims::jose::{provider, random};
@@ -135,7 +135,10 @@ impl Agent {
             random::SYSTEM,
             UnixTime::now(),
         )?;
-        let proof = input.sign(&self.key)?;
+        self.with_wpt(&input.sign(&self.key)?)
+    }
+
+    fn with_wpt(&self, proof: &CompactJws) -> Result<Call, Failure> {
         let mut head = bare()?;
         fields::apply(
             &mut head.headers,
@@ -155,15 +158,7 @@ impl Agent {
             "wth": aims::jose::base64url::encode(&hash),
         });
         let proof = SigningInput::new("wpt+jwt", Algorithm::Es256, None, &claims)?;
-        let proof = proof.sign(&self.key)?;
-        let mut head = bare()?;
-        fields::apply(
-            &mut head.headers,
-            &self.wit,
-            proof.expose(),
-            Revision::Draft02,
-        )?;
-        Ok(Call::Wpt(head))
+        self.with_wpt(&proof.sign(&self.key)?)
     }
 
     /// A request with an HTTP signature.
